@@ -1,0 +1,197 @@
+//! [`DatasetRef`]: how a person names a dataset version, and the [`Name`] and [`Version`] in it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::digest::Digest;
+use crate::rel_path::check_segment;
+
+/// A dataset's name: lower-case ASCII letters, digits and inner hyphens, 1 to 64 bytes, not a Windows device name.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(String);
+
+/// A version, `MAJOR.MINOR`, ordered numerically: minor = corrections, major = classes, pixels or split policy.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version {
+    /// Counts changes of classes, pixels or split policy.
+    pub major: u32,
+    /// Counts corrections.
+    pub minor: u32,
+}
+
+/// What a user asks for: `name`, `name@version`, `name@version#b3:…` or `b3:…`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DatasetRef {
+    /// The newest version of a dataset.
+    Newest(Name),
+    /// One version, and with a pin the dataset hash that it must have.
+    Version(Name, Version, Option<Digest>),
+    /// Whatever version has this dataset hash.
+    Pin(Digest),
+}
+
+/// Why a text is not a name, a version or a reference.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{text}' {why}")]
+pub struct RefError {
+    text: String,
+    why: String,
+}
+
+impl RefError {
+    fn new(text: &str, why: impl fmt::Display) -> Self {
+        RefError { text: text.into(), why: why.to_string() }
+    }
+}
+
+impl Name {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Name {
+    type Err = RefError;
+
+    fn from_str(text: &str) -> Result<Self, RefError> {
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+        let bytes = text.as_bytes();
+        let formed = (1..=64).contains(&bytes.len())
+            && plain(bytes[0])
+            && plain(bytes[bytes.len() - 1])
+            && bytes.iter().all(|&b| plain(b) || b == b'-');
+        if !formed {
+            return Err(RefError::new(
+                text,
+                "is not a dataset name: expected 1 to 64 of a-z, 0-9 and inner hyphens",
+            ));
+        }
+        check_segment(text).map_err(|why| RefError::new(text, why))?;
+        Ok(Name(text.into()))
+    }
+}
+
+impl FromStr for Version {
+    type Err = RefError;
+
+    fn from_str(text: &str) -> Result<Self, RefError> {
+        let number = |part: &str| {
+            let canonical = part == "0" || !part.starts_with('0');
+            let digits = (1..=9).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+            (canonical && digits).then(|| part.parse().ok()).flatten()
+        };
+        text.split_once('.')
+            .and_then(|(major, minor)| Some(Version { major: number(major)?, minor: number(minor)? }))
+            .ok_or_else(|| RefError::new(text, "is not a version: expected MAJOR.MINOR, for example 1.0"))
+    }
+}
+
+impl FromStr for DatasetRef {
+    type Err = RefError;
+
+    fn from_str(text: &str) -> Result<Self, RefError> {
+        let pin = |text: &str| Digest::from_prefixed(text).map_err(|e| RefError::new(text, e));
+        if text.starts_with("b3:") {
+            return Ok(DatasetRef::Pin(pin(text)?));
+        }
+        let (named, hash) = match text.split_once('#') {
+            Some((named, hash)) => (named, Some(hash)),
+            None => (text, None),
+        };
+        match (named.split_once('@'), hash) {
+            (Some((name, version)), hash) => {
+                Ok(DatasetRef::Version(name.parse()?, version.parse()?, hash.map(pin).transpose()?))
+            }
+            (None, None) => Ok(DatasetRef::Newest(named.parse()?)),
+            (None, Some(_)) => Err(RefError::new(text, "has a hash but no version: write NAME@VERSION#b3:…")),
+        }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Name({})", self.0)
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+impl fmt::Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Version({self})")
+    }
+}
+
+impl fmt::Display for DatasetRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DatasetRef::Newest(name) => write!(f, "{name}"),
+            DatasetRef::Version(name, version, None) => write!(f, "{name}@{version}"),
+            DatasetRef::Version(name, version, Some(pin)) => write!(f, "{name}@{version}#b3:{pin}"),
+            DatasetRef::Pin(pin) => write!(f, "b3:{pin}"),
+        }
+    }
+}
+
+macro_rules! serde_as_text {
+    ($($type:ty),*) => {$(
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+serde_as_text!(Name, Version, DatasetRef);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_reads_back_as_it_was_written() {
+        let hash = Digest::of(b"");
+        for text in
+            ["imagebirds", "imagebirds@1.0", &format!("imagebirds@1.10#b3:{hash}"), &format!("b3:{hash}")]
+        {
+            assert_eq!(text.parse::<DatasetRef>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn bad_forms_are_refused() {
+        for text in [
+            "", "@1.0", "birds@", "birds@1", "birds@1.0.0", "birds@01.0", "birds@1.-1", "Birds@1.0", "b@1.0#", "b@1.0#abc",
+            "b#b3:00", "-b", "b-", "../x", "b3:", "con", "birds@1.0#B3:00",
+        ] {
+            assert!(text.parse::<DatasetRef>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn versions_order_numerically() {
+        let version = |text: &str| text.parse::<Version>().unwrap();
+        assert!(version("1.10") > version("1.9"));
+        assert!(version("2.0") > version("1.10"));
+    }
+}

@@ -1,0 +1,118 @@
+//! [`Digest`]: a BLAKE3 hash, the only name that stored bytes have.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A 32-byte BLAKE3 hash. `Display` is 64 lower-case hex digits, as `b3sum` prints them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest([u8; 32]);
+
+/// Why a text is not a digest.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not a BLAKE3 hash: expected 64 lower-case hex digits")]
+pub struct DigestError(String);
+
+impl Digest {
+    /// The hash of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        Digest(*blake3::hash(bytes).as_bytes())
+    }
+
+    /// The state of `hasher` so far.
+    pub fn of_hasher(hasher: &blake3::Hasher) -> Self {
+        Digest(*hasher.finalize().as_bytes())
+    }
+
+    /// The 32 bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Written with its algorithm, as in a pin: `b3:` and 64 hex digits.
+    pub fn prefixed(&self) -> String {
+        format!("b3:{self}")
+    }
+
+    /// The inverse of [`Digest::prefixed`].
+    pub fn from_prefixed(text: &str) -> Result<Self, DigestError> {
+        text.strip_prefix("b3:").ok_or_else(|| DigestError(text.into()))?.parse()
+    }
+}
+
+impl FromStr for Digest {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Self, DigestError> {
+        let digits = text.as_bytes();
+        let mut out = [0u8; 32];
+        if digits.len() != 64 {
+            return Err(DigestError(text.into()));
+        }
+        for (byte, pair) in out.iter_mut().zip(digits.chunks_exact(2)) {
+            let (high, low) = (hex_value(pair[0]), hex_value(pair[1]));
+            *byte = match (high, low) {
+                (Some(high), Some(low)) => high << 4 | low,
+                _ => return Err(DigestError(text.into())),
+            };
+        }
+        Ok(Digest(out))
+    }
+}
+
+fn hex_value(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({self})")
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_what_b3sum_prints() {
+        let empty = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
+        assert_eq!(Digest::of(b"").to_string(), empty);
+        assert_eq!(empty.parse::<Digest>().unwrap(), Digest::of(b""));
+        assert_eq!(Digest::from_prefixed(&format!("b3:{empty}")).unwrap(), Digest::of(b""));
+    }
+
+    #[test]
+    fn one_spelling_only() {
+        let hex = Digest::of(b"").to_string();
+        assert!(hex.to_uppercase().parse::<Digest>().is_err());
+        assert!(hex[1..].parse::<Digest>().is_err());
+        assert!(format!(" {hex}").parse::<Digest>().is_err());
+        assert!(Digest::from_prefixed(&hex).is_err());
+        assert!(format!("{}é", &hex[..62]).parse::<Digest>().is_err());
+    }
+}

@@ -1,0 +1,189 @@
+//! [`Error`]: all that can go wrong, by what a user can do about it. The command line folds it to an exit code
+//! and a `help:` line in one place (`cli/exit.rs`); a cause is a `source`, never part of the message.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::dataset_ref::DatasetRef;
+
+/// The result of everything fallible in the library.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong. Paths, names and reasons are in the message; the remedy is the command line's to say.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried, as an infinitive: "read", "create".
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// An input that is not what it must be: one reason.
+    #[error("{what}: {why}")]
+    Invalid {
+        /// The file, field or argument.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A text file with one or more mistakes, all of them listed.
+    #[error("{what} has {}{}", count(mistakes.len(), "mistake"), list(mistakes))]
+    Mistakes {
+        /// The file.
+        what: String,
+        /// Each mistake, in the order of the file.
+        mistakes: Vec<Mistake>,
+    },
+    /// Source images that no rule of the recipe and no correction accounts for.
+    #[error("{} cannot be built{}", count(rejects.len(), "source image"), list(rejects))]
+    Rejects {
+        /// Each image with its reason.
+        rejects: Vec<Reject>,
+    },
+    /// Something of that name is there already, and it is another thing.
+    #[error("{what} exists already{why}")]
+    Exists {
+        /// What is there.
+        what: String,
+        /// How it differs (starts with a separator), or nothing.
+        why: String,
+    },
+    /// Bytes that are not what their hash or the format says. Exit code 3.
+    #[error("{what}: {why}")]
+    Integrity {
+        /// The file or object.
+        what: String,
+        /// What was found.
+        why: String,
+    },
+    /// A signature or a key that cannot be relied on. Exit code 4.
+    #[error("{what}: {why}")]
+    Trust {
+        /// The release, key or registry.
+        what: String,
+        /// What was found.
+        why: String,
+    },
+    /// A well-formed release by a key that the user has not trusted for this registry. Exit code 4.
+    #[error("{what} is signed by a key that is not trusted for registry {registry}: {fingerprint}")]
+    UnknownSigner {
+        /// The release.
+        what: String,
+        /// The registry, as the user would name it.
+        registry: String,
+        /// `SHA256:…`, as `ssh-keygen -lf` prints it.
+        fingerprint: String,
+        /// The OpenSSH public key line.
+        public_key: String,
+    },
+    /// No answer, or none that makes sense. Exit code 5.
+    #[error("{url}: {why}")]
+    Network {
+        /// What was asked for.
+        url: String,
+        /// What came.
+        why: String,
+    },
+    /// There is no such thing. Exit code 6.
+    #[error("{what} is not in {place}")]
+    NotFound {
+        /// The reference, object or file.
+        what: String,
+        /// Where it was looked for.
+        place: String,
+    },
+    /// The version exists as a recipe only: it has to be built from the user's own source images. Exit code 6.
+    #[error("{reference} has not been released: there is only its recipe")]
+    Unreleased {
+        /// What was asked for.
+        reference: DatasetRef,
+        /// Its recipe, as a path in the registry.
+        recipe: String,
+    },
+    /// A key needs its passphrase, or another secret is missing or wrong.
+    #[error("key {key}: {why}")]
+    Key {
+        /// The key's name or file.
+        key: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A defect in isn.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+/// One mistake in a text file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// 1-based, where it is known.
+    pub line: Option<usize>,
+    /// What is wrong and what would be right.
+    pub why: String,
+}
+
+/// A source image that cannot become part of a dataset.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct Reject {
+    /// Its path in the source.
+    pub path: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Error {
+    /// For `map_err` on a file operation: `fs::read(p).map_err(Error::io("read", p))`.
+    pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Error {
+        let path = path.as_ref().to_path_buf();
+        move |source| Error::Io { action, path, source }
+    }
+
+    /// An [`Error::Invalid`].
+    pub fn invalid(what: impl fmt::Display, why: impl fmt::Display) -> Error {
+        Error::Invalid { what: what.to_string(), why: why.to_string() }
+    }
+
+    /// An [`Error::Integrity`].
+    pub fn integrity(what: impl fmt::Display, why: impl fmt::Display) -> Error {
+        Error::Integrity { what: what.to_string(), why: why.to_string() }
+    }
+
+    /// An [`Error::Trust`].
+    pub fn trust(what: impl fmt::Display, why: impl fmt::Display) -> Error {
+        Error::Trust { what: what.to_string(), why: why.to_string() }
+    }
+
+    /// An [`Error::NotFound`].
+    pub fn not_found(what: impl fmt::Display, place: impl fmt::Display) -> Error {
+        Error::NotFound { what: what.to_string(), place: place.to_string() }
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "line {line}: {}", self.why),
+            None => f.write_str(&self.why),
+        }
+    }
+}
+
+impl fmt::Display for Reject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.reason)
+    }
+}
+
+/// `1 image`, `2 images`.
+pub fn count(n: usize, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}
+
+fn list<T: fmt::Display>(items: &[T]) -> String {
+    items.iter().map(|item| format!("\n  {item}")).collect()
+}

@@ -1,0 +1,8 @@
+//! `isn`: a registry and a client for exact versions of image-classification datasets.
+
+pub mod cli;
+pub mod dataset_ref;
+pub mod digest;
+pub mod error;
+pub mod progress;
+pub mod rel_path;

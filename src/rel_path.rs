@@ -1,0 +1,124 @@
+//! [`RelPath`]: a path inside a tree that is safe on every file system.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The longest path, in bytes: `C:\Users\<name>\…` and a long dataset folder still fit in Windows' 260.
+pub const MAX_PATH_LEN: usize = 200;
+
+/// A `/`-separated relative path of ASCII `[A-Za-z0-9._-]` segments: no leading or trailing dot, no Windows
+/// device name, at most [`MAX_PATH_LEN`] bytes. Ordered by its bytes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RelPath(String);
+
+/// Why a text is not a [`RelPath`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("path '{path}' {why}")]
+pub struct RelPathError {
+    path: String,
+    why: &'static str,
+}
+
+impl RelPath {
+    /// The path as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// This path below `root`, in the operating system's form.
+    pub fn under(&self, root: &Path) -> PathBuf {
+        self.0.split('/').fold(root.to_path_buf(), |path, segment| path.join(segment))
+    }
+
+    /// The path with ASCII case folded: two paths equal here are one file on a case-blind file system.
+    pub fn folded(&self) -> String {
+        self.0.to_ascii_lowercase()
+    }
+
+    /// The segments, in order.
+    pub fn segments(&self) -> impl Iterator<Item = &str> {
+        self.0.split('/')
+    }
+}
+
+/// Checks one segment of a path (a class id, a file name); the error says what is wrong with it.
+pub fn check_segment(segment: &str) -> Result<(), &'static str> {
+    const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
+    if segment.is_empty() {
+        return Err("has an empty segment");
+    }
+    if !segment.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-')) {
+        return Err("has a character outside A-Z a-z 0-9 . _ -");
+    }
+    if segment.starts_with('.') || segment.ends_with('.') {
+        return Err("has a segment that starts or ends with a dot");
+    }
+    let stem = segment.split('.').next().unwrap_or(segment).to_ascii_lowercase();
+    let numbered = |name: &str| {
+        stem.strip_prefix(name).is_some_and(|n| n.len() == 1 && matches!(n.as_bytes()[0], b'1'..=b'9'))
+    };
+    if DEVICES.contains(&stem.as_str()) || numbered("com") || numbered("lpt") {
+        return Err("has a segment that is a device name on Windows");
+    }
+    Ok(())
+}
+
+impl FromStr for RelPath {
+    type Err = RelPathError;
+
+    fn from_str(text: &str) -> Result<Self, RelPathError> {
+        let refuse = |why| RelPathError { path: text.into(), why };
+        if text.len() > MAX_PATH_LEN {
+            return Err(refuse("is longer than 200 bytes"));
+        }
+        text.split('/').try_for_each(check_segment).map_err(refuse)?;
+        Ok(RelPath(text.into()))
+    }
+}
+
+impl fmt::Display for RelPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for RelPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RelPath({})", self.0)
+    }
+}
+
+impl Serialize for RelPath {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for RelPath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepts_the_tree_and_nothing_that_hurts() {
+        for good in ["classes.csv", "val/n01614925/ILSVRC2012_val_00000318.png", "a/b-c_d.e", "com10/x", "COM"] {
+            assert!(good.parse::<RelPath>().is_ok(), "{good}");
+        }
+        let long = "a/".repeat(100) + "b";
+        for bad in [
+            "", "/", "/a", "a/", "a//b", ".", "..", "a/../b", ".hidden", "a/.b", "a.", "a./b", "a b", "a\\b", "é", "a:b",
+            "con", "CON.png", "a/nul", "a/Lpt1.txt", "com9", "a\n", "~", long.as_str(),
+        ] {
+            assert!(bad.parse::<RelPath>().is_err(), "{bad:?}");
+        }
+    }
+}
