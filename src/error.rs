@@ -105,6 +105,14 @@ pub enum Error {
         /// Its recipe, as a path in the registry.
         recipe: String,
     },
+    /// The images are not to be had from a registry: they have to be built from the user's own source. Exit code 7.
+    #[error("{reference} cannot be pulled: {why}")]
+    SourceNeeded {
+        /// The version, as a pin.
+        reference: String,
+        /// Who lacks what.
+        why: String,
+    },
     /// A key needs its passphrase, or another secret is missing or wrong.
     #[error("key {key}: {why}")]
     Key {

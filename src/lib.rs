@@ -4,5 +4,7 @@ pub mod cli;
 pub mod dataset_ref;
 pub mod digest;
 pub mod error;
+pub mod files;
+pub mod parallel;
 pub mod progress;
 pub mod rel_path;

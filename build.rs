@@ -1,0 +1,37 @@
+//! Lists the files of `registry/` for [`isn::transport::bundled`], which compiles them in.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+fn main() -> io::Result<()> {
+    let manifest_dir = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or(io::ErrorKind::NotFound)?);
+    let registry = manifest_dir.join("registry");
+    println!("cargo::rerun-if-changed=registry");
+    let mut files = Vec::new();
+    visit(&registry, "", &mut files)?;
+    files.sort();
+    let mut source = String::from("pub(super) static FILES: &[(&str, &[u8])] = &[\n");
+    for name in &files {
+        let _ = writeln!(source, "    ({name:?}, include_bytes!({:?})),", registry.join(name));
+    }
+    source.push_str("];\n");
+    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?);
+    fs::write(out.join("bundled.rs"), source)
+}
+
+fn visit(dir: &Path, prefix: &str, files: &mut Vec<String>) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            visit(&entry.path(), &format!("{name}/"), files)?;
+        } else {
+            files.push(name);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,298 @@
+//! Files and folders with errors that name the path, and the few ways by which something becomes visible: whole,
+//! under its final name, or not at all.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// Everything temporary starts with this, so that what a killed run left is known for what it is.
+pub const TEMP_PREFIX: &str = ".isn-tmp-";
+
+/// Reads a whole file.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(Error::io("read", path))
+}
+
+/// Reads a whole file, `None` where there is none.
+pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io("read", path)(e)),
+    }
+}
+
+/// Reads a text file in UTF-8.
+pub fn read_text(path: &Path) -> Result<String> {
+    String::from_utf8(read(path)?).map_err(|_| Error::invalid(path.display(), "is not UTF-8 text"))
+}
+
+/// Reads a file of at most `cap` bytes; a longer one is an integrity error.
+pub fn read_capped(path: &Path, cap: u64) -> Result<Vec<u8>> {
+    let file = File::open(path).map_err(Error::io("open", path))?;
+    let mut bytes = Vec::new();
+    file.take(cap + 1).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    if bytes.len() as u64 > cap {
+        return Err(Error::integrity(path.display(), format!("is longer than {cap} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// Makes a folder and its parents.
+pub fn create_dir_all(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).map_err(Error::io("create folder", path))
+}
+
+/// Removes a folder with all that is in it; fine if there is none.
+pub fn remove_dir_all(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("remove folder", path)(e)),
+        _ => Ok(()),
+    }
+}
+
+/// The names in a folder, sorted by bytes; an absent folder has none. A name that is not UTF-8 is an error.
+pub fn names_in(dir: &Path) -> Result<Vec<String>> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(Error::io("list", dir)(e)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(Error::io("list", dir))?.file_name();
+        let name = name.into_string().map_err(|name| {
+            Error::invalid(dir.join(name).display(), "has a name that is not UTF-8")
+        })?;
+        names.push(name);
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Whether a folder is absent or has nothing in it.
+pub fn is_absent_or_empty(dir: &Path) -> Result<bool> {
+    match fs::symlink_metadata(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(e) => Err(Error::io("look at", dir)(e)),
+        Ok(meta) if meta.is_dir() => Ok(names_in(dir)?.is_empty()),
+        Ok(_) => Ok(false),
+    }
+}
+
+/// What a file in a tree is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file of this length in bytes.
+    File(u64),
+    /// A symbolic link, device, socket or pipe: never part of a tree.
+    Other,
+}
+
+/// Every file below `root` by its `/`-separated path, sorted by bytes. Links are reported, not followed. Names
+/// that are not UTF-8 appear with replacement characters, so they never equal a path that is expected.
+pub fn walk(root: &Path) -> Result<Vec<(String, Kind)>> {
+    fn visit(dir: &Path, prefix: &str, found: &mut Vec<(String, Kind)>) -> Result<()> {
+        for entry in fs::read_dir(dir).map_err(Error::io("list", dir))? {
+            let entry = entry.map_err(Error::io("list", dir))?;
+            let path = entry.path();
+            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+            let file_type = entry.file_type().map_err(Error::io("look at", &path))?;
+            if file_type.is_dir() {
+                visit(&path, &format!("{name}/"), found)?;
+            } else if file_type.is_file() {
+                let length = entry.metadata().map_err(Error::io("look at", &path))?.len();
+                found.push((name, Kind::File(length)));
+            } else {
+                found.push((name, Kind::Other));
+            }
+        }
+        Ok(())
+    }
+    let mut found = Vec::new();
+    visit(root, "", &mut found)?;
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(found)
+}
+
+/// Writes `bytes` to `path` so that a reader sees the old file or the new one, never a part; on disk when it
+/// returns.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    let temp = write_temp(path, bytes)?;
+    temp.persist(path).map_err(|e| Error::io("write", path)(e.error))?;
+    sync_dir(parent(path))
+}
+
+/// As [`replace`], but only if nothing is at `path`: `false` if something is.
+pub fn create_new(path: &Path, bytes: &[u8]) -> Result<bool> {
+    let temp = write_temp(path, bytes)?;
+    match temp.persist_noclobber(path) {
+        Ok(_) => sync_dir(parent(path)).map(|()| true),
+        Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(e) => Err(Error::io("create", path)(e.error)),
+    }
+}
+
+fn write_temp(path: &Path, bytes: &[u8]) -> Result<tempfile::NamedTempFile> {
+    let dir = parent(path);
+    create_dir_all(dir)?;
+    let mut temp = temp_file_in(dir)?;
+    temp.write_all(bytes).map_err(Error::io("write", path))?;
+    temp.as_file().sync_all().map_err(Error::io("write", path))?;
+    Ok(temp)
+}
+
+/// A temporary file in `dir`, readable by all once it has its name, removed unless it is persisted.
+pub fn temp_file_in(dir: &Path) -> Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMP_PREFIX);
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+    builder.tempfile_in(dir).map_err(Error::io("write in", dir))
+}
+
+/// Gives the folder or file `from` the name `to`, which must not exist; an empty folder there is replaced.
+/// `false` if something is in the way.
+pub fn rename_new(from: &Path, to: &Path) -> Result<bool> {
+    if to.is_dir() && !to.is_symlink() && names_in(to)?.is_empty() {
+        // Fails if somebody has filled it in between: then the rename below finds it in the way.
+        let _ = fs::remove_dir(to);
+    }
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            Ok(()) => return sync_dir(parent(to)).map(|()| true),
+            Err(rustix::io::Errno::EXIST) => return Ok(false),
+            // Some network file systems do not know the flag.
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {}
+            Err(e) => return Err(Error::io("create", to)(e.into())),
+        }
+    }
+    if fs::symlink_metadata(to).is_ok() {
+        return Ok(false);
+    }
+    fs::rename(from, to).map_err(Error::io("create", to))?;
+    sync_dir(parent(to)).map(|()| true)
+}
+
+/// Returns once everything written to the file system that holds `dir` is on its disk. One call for a whole tree:
+/// an fsync a file is more than ten times slower.
+pub fn sync_file_system(dir: &Path) -> Result<()> {
+    let file = File::open(dir).map_err(Error::io("open", dir))?;
+    #[cfg(target_os = "linux")]
+    rustix::fs::syncfs(&file).map_err(|e| Error::io("sync", dir)(e.into()))?;
+    #[cfg(not(target_os = "linux"))]
+    {
+        drop(file);
+        for (path, _) in walk(dir)? {
+            let path = dir.join(path);
+            File::open(&path).and_then(|f| f.sync_all()).map_err(Error::io("sync", &path))?;
+        }
+    }
+    Ok(())
+}
+
+fn sync_dir(dir: &Path) -> Result<()> {
+    // Windows has no folder handles to sync, and some network file systems refuse: the rename stands either way.
+    if let Ok(file) = File::open(dir) {
+        let _ = file.sync_all();
+    }
+    Ok(())
+}
+
+/// The folder that holds `path`: `.` for a bare name.
+pub fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    }
+}
+
+/// A sibling of `path` with a hidden name: `.NAME.SUFFIX`.
+pub fn hidden_sibling(path: &Path, suffix: &str) -> Result<PathBuf> {
+    let name = path.file_name().ok_or_else(|| Error::invalid(path.display(), "has no file name"))?;
+    let mut hidden = std::ffi::OsString::from(".");
+    hidden.push(name);
+    hidden.push(".");
+    hidden.push(suffix);
+    Ok(parent(path).join(hidden))
+}
+
+/// Holds a lock file; let go when dropped or when the process dies.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock at `path`, or `None` if another process has it. Where the file system has no locks, the
+    /// lock counts as taken: it saves work, correctness never rests on it alone.
+    pub fn try_take(path: &Path) -> Result<Option<Lock>> {
+        create_dir_all(parent(path))?;
+        let file = File::options()
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .open(path)
+            .map_err(Error::io("open", path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Lock { _file: file })),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(_)) => Ok(Some(Lock { _file: file })),
+        }
+    }
+
+    /// Waits for the lock at `path`.
+    pub fn take(path: &Path) -> Result<Lock> {
+        if let Some(lock) = Lock::try_take(path)? {
+            return Ok(lock);
+        }
+        let file = File::options().write(true).open(path).map_err(Error::io("open", path))?;
+        file.lock().map_err(Error::io("lock", path))?;
+        Ok(Lock { _file: file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn create_new_never_overwrites_and_leaves_no_temporary() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b");
+        assert!(create_new(&path, b"one").unwrap());
+        assert!(!create_new(&path, b"two").unwrap());
+        assert_eq!(read(&path).unwrap(), b"one");
+        replace(&path, b"three").unwrap();
+        assert_eq!(read(&path).unwrap(), b"three");
+        assert_eq!(names_in(&dir.path().join("a")).unwrap(), ["b"]);
+    }
+
+    #[test]
+    fn rename_new_takes_an_empty_folder_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        fs::create_dir(&from).unwrap();
+        fs::create_dir(&to).unwrap();
+        fs::write(from.join("x"), "").unwrap();
+        fs::write(to.join("y"), "").unwrap();
+        assert!(!rename_new(&from, &to).unwrap());
+        fs::remove_file(to.join("y")).unwrap();
+        assert!(rename_new(&from, &to).unwrap());
+        assert_eq!(names_in(&to).unwrap(), ["x"]);
+    }
+
+    #[test]
+    fn one_holder_of_a_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let held = Lock::try_take(&path).unwrap().unwrap();
+        assert!(Lock::try_take(&path).unwrap().is_none());
+        drop(held);
+        assert!(Lock::try_take(&path).unwrap().is_some());
+    }
+}

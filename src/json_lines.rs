@@ -1,0 +1,82 @@
+//! Zstd-compressed JSON lines: the form of [`crate::index`] and [`crate::pack`]. Read under a cap, strictly: every
+//! line is one object and ends with a line feed.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Result};
+
+/// A line longer than this is no line of ours: rows are under 1 kB, a pack's header under 1 MiB.
+const MAX_LINE: u64 = 1 << 20;
+/// Decompression needs at most this window (2^23 = 8 MiB, zstd's default limit for level 19 and below).
+const WINDOW_LOG_MAX: u32 = 23;
+/// Metadata is small and read often: worth zstd's slower levels.
+const LEVEL: i32 = 12;
+
+/// Writes one object a line, compressing as it goes: the text of a large index would be hundreds of megabytes.
+pub struct Writer {
+    encoder: zstd::Encoder<'static, Vec<u8>>,
+}
+
+impl Writer {
+    /// Into memory.
+    pub fn new() -> Result<Self> {
+        Ok(Writer { encoder: zstd::Encoder::new(Vec::new(), LEVEL).map_err(internal)? })
+    }
+
+    /// Appends a row.
+    pub fn push<T: Serialize>(&mut self, row: &T) -> Result<()> {
+        serde_json::to_writer(&mut self.encoder, row).map_err(|e| Error::Internal(e.to_string()))?;
+        self.encoder.write_all(b"\n").map_err(internal)
+    }
+
+    /// The compressed object.
+    pub fn finish(self) -> Result<Vec<u8>> {
+        self.encoder.finish().map_err(internal)
+    }
+}
+
+fn internal(e: io::Error) -> Error {
+    Error::Internal(format!("zstd: {e}"))
+}
+
+/// Reads one object a line.
+pub struct Lines<'a> {
+    what: &'a str,
+    reader: BufReader<std::io::Take<zstd::Decoder<'a, BufReader<&'a [u8]>>>>,
+    number: usize,
+    line: Vec<u8>,
+}
+
+impl<'a> Lines<'a> {
+    /// Over `compressed`, which may decompress to at most `cap` bytes. `what` names it in errors.
+    pub fn new(what: &'a str, compressed: &'a [u8], cap: u64) -> Result<Self> {
+        let mut decoder = zstd::Decoder::new(compressed).map_err(internal)?;
+        decoder.window_log_max(WINDOW_LOG_MAX).map_err(internal)?;
+        // One byte over the cap is let through, so that too much is told from enough.
+        Ok(Lines { what, reader: BufReader::new(decoder.take(cap + 1)), number: 0, line: Vec::new() })
+    }
+
+    /// The next row, `None` at the end.
+    pub fn next_row<T: DeserializeOwned>(&mut self) -> Result<Option<T>> {
+        self.number += 1;
+        self.line.clear();
+        let refuse = |number, why: &dyn std::fmt::Display| {
+            Error::integrity(self.what, format!("line {number}: {why}"))
+        };
+        let taken = (&mut self.reader).take(MAX_LINE).read_until(b'\n', &mut self.line);
+        taken.map_err(|e| refuse(self.number, &e))?;
+        if self.line.is_empty() {
+            return match self.reader.get_ref().limit() {
+                0 => Err(Error::integrity(self.what, "decompresses to more than its contents can need")),
+                _ => Ok(None),
+            };
+        }
+        if self.line.last() != Some(&b'\n') {
+            return Err(refuse(self.number, &"is cut short or too long"));
+        }
+        serde_json::from_slice(&self.line).map(Some).map_err(|e| refuse(self.number, &e))
+    }
+}

@@ -1,0 +1,84 @@
+//! [`ObjectRef`]: how one stored object names another, and [`ObjectKind`]: what objects there are.
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+
+/// A stored object: its BLAKE3 and its length in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ObjectRef {
+    /// BLAKE3 of the stored bytes.
+    pub blake3: Digest,
+    /// How many stored bytes there are.
+    pub length: u64,
+}
+
+impl ObjectRef {
+    /// The reference to an object of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        ObjectRef { blake3: Digest::of(bytes), length: bytes.len() as u64 }
+    }
+
+    /// Checks that `bytes` are this object; `what` names them in the error.
+    pub fn check(&self, what: &str, bytes: &[u8]) -> Result<()> {
+        if bytes.len() as u64 != self.length {
+            let why = format!("is {} bytes long, expected {}", bytes.len(), self.length);
+            return Err(Error::integrity(what, why));
+        }
+        let found = Digest::of(bytes);
+        if found != self.blake3 {
+            return Err(Error::integrity(what, format!("has BLAKE3 {found}, expected {}", self.blake3)));
+        }
+        Ok(())
+    }
+}
+
+/// The kinds of objects. The extension is part of an object's path, so that web servers and people know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ObjectKind {
+    /// [`crate::manifest::Manifest`].
+    Manifest,
+    /// [`crate::index::Index`].
+    Index,
+    /// [`crate::pack::Pack`].
+    Pack,
+    /// A shard, see [`crate::shard`].
+    Shard,
+    /// `classes.csv`, see [`crate::class`].
+    Classes,
+    /// A recipe, see [`crate::recipe`].
+    Recipe,
+    /// A corrections ledger, see [`crate::corrections`].
+    Corrections,
+    /// Split assignments, see [`crate::split`].
+    Splits,
+}
+
+impl ObjectKind {
+    /// The file extension, without the leading dot.
+    pub fn extension(self) -> &'static str {
+        match self {
+            ObjectKind::Manifest => "json",
+            ObjectKind::Index | ObjectKind::Pack => "jsonl.zst",
+            ObjectKind::Shard => "tar.zst",
+            ObjectKind::Classes | ObjectKind::Corrections | ObjectKind::Splits => "csv",
+            ObjectKind::Recipe => "toml",
+        }
+    }
+
+    /// What messages call it.
+    pub fn noun(self) -> &'static str {
+        match self {
+            ObjectKind::Manifest => "manifest",
+            ObjectKind::Index => "index",
+            ObjectKind::Pack => "pack",
+            ObjectKind::Shard => "shard",
+            ObjectKind::Classes => "classes.csv",
+            ObjectKind::Recipe => "recipe",
+            ObjectKind::Corrections => "corrections",
+            ObjectKind::Splits => "split assignments",
+        }
+    }
+}

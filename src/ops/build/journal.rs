@@ -1,0 +1,172 @@
+//! [`Journal`]: the shards that a build has finished, so that a killed build goes on from the last of them.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::files;
+use crate::index::Row;
+use crate::object::{ObjectKind, ObjectRef};
+use crate::pack::{Entry, Pack};
+use crate::registry::{layout, publish};
+use crate::shard::{FrameWriter, ShardWriter};
+
+/// Which build this is: another job starts over.
+const JOB: &str = "job";
+/// One file a finished shard, beside `objects/`.
+const FINISHED: &str = "finished";
+
+/// A finished shard and the rows whose images end in it or before it.
+#[derive(Serialize, Deserialize)]
+struct Finished {
+    shard: ObjectRef,
+    entries: Vec<Entry>,
+    rows: Vec<Row>,
+}
+
+/// The output of a build while it grows: a hidden sibling of its final folder.
+pub(super) struct Journal {
+    root: PathBuf,
+    lock: PathBuf,
+    _lock: files::Lock,
+    rows: Vec<Row>,
+    pack: Pack,
+    stored: HashSet<Digest>,
+    /// The shard that is being written, and its rows.
+    current: Option<ShardWriter<BufWriter<tempfile::NamedTempFile>>>,
+    current_rows: Vec<Row>,
+    frames: FrameWriter,
+}
+
+impl Journal {
+    /// Opens the journal of `job` for the output `out`: with what an earlier run finished, if that was the same
+    /// job, else from the start.
+    pub(super) fn open(out: &Path, job: &Digest) -> Result<Self> {
+        let root = files::hidden_sibling(out, "isn-partial")?;
+        let lock = files::hidden_sibling(out, "isn-lock")?;
+        let Some(held) = files::Lock::try_take(&lock)? else {
+            return Err(Error::Exists {
+                what: format!("another build of {}", out.display()),
+                why: " and is still running".into(),
+            });
+        };
+        let same = files::read_if_there(&root.join(JOB))?.is_some_and(|found| found == job.to_string().as_bytes());
+        if !same {
+            files::remove_dir_all(&root)?;
+        }
+        let frames = FrameWriter::new().map_err(|e| Error::Internal(format!("zstd: {e}")))?;
+        let mut journal = Journal {
+            root,
+            lock,
+            _lock: held,
+            rows: Vec::new(),
+            pack: Pack::default(),
+            stored: HashSet::new(),
+            current: None,
+            current_rows: Vec::new(),
+            frames,
+        };
+        files::replace(&journal.root.join(JOB), job.to_string().as_bytes())?;
+        journal.recover()?;
+        Ok(journal)
+    }
+
+    /// Takes over the shards that are whole, and removes everything else.
+    fn recover(&mut self) -> Result<()> {
+        for at in 0.. {
+            let Some(bytes) = files::read_if_there(&self.finished_path(at))? else { break };
+            let Ok(finished) = serde_json::from_slice::<Finished>(&bytes) else { break };
+            let path = self.root.join(layout::object(ObjectKind::Shard, &finished.shard.blake3));
+            if publish::check_file(&path, &finished.shard).is_err() {
+                break;
+            }
+            self.take(finished);
+        }
+        let kept: HashSet<String> =
+            self.pack.shards.iter().map(|shard| layout::object(ObjectKind::Shard, &shard.blake3)).collect();
+        for (path, _) in files::walk(&self.root)? {
+            let is_journal = path == JOB || path.starts_with(FINISHED);
+            if !is_journal && !kept.contains(&path) {
+                let path = self.root.join(path);
+                std::fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+            }
+        }
+        for at in self.pack.shards.len().. {
+            let path = self.finished_path(at);
+            if std::fs::remove_file(&path).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn finished_path(&self, at: usize) -> PathBuf {
+        self.root.join(FINISHED).join(format!("{at:06}.json"))
+    }
+
+    fn take(&mut self, finished: Finished) {
+        let at = self.pack.shards.len();
+        self.pack.shards.push(finished.shard);
+        self.pack.entries.extend(finished.entries.into_iter().map(|entry| Entry { shard: at, ..entry }));
+        self.stored.extend(finished.rows.iter().map(|row| row.blake3));
+        self.rows.extend(finished.rows);
+    }
+
+    /// How many images are in finished shards.
+    pub(super) fn done(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Appends the next image of the plan; equal images share one frame.
+    pub(super) fn push(&mut self, row: Row, frame: &[u8]) -> Result<()> {
+        if self.stored.insert(row.blake3) {
+            let shards = self.root.join("objects");
+            if self.current.is_none() {
+                files::create_dir_all(&shards)?;
+                let file = BufWriter::with_capacity(1 << 20, files::temp_file_in(&shards)?);
+                self.current = Some(ShardWriter::new(file));
+            }
+            if let Some(shard) = &mut self.current {
+                shard.push(row.blake3, frame).map_err(Error::io("write in", &shards))?;
+            }
+        }
+        self.current_rows.push(row);
+        if self.current.as_ref().is_some_and(ShardWriter::is_full) { self.finish_shard() } else { Ok(()) }
+    }
+
+    fn finish_shard(&mut self) -> Result<()> {
+        let Some(writer) = self.current.take() else {
+            // Only repetitions of images that earlier shards have: they need no shard.
+            self.rows.append(&mut self.current_rows);
+            return Ok(());
+        };
+        let objects = self.root.join("objects");
+        let (mut file, shard, entries) = writer.finish(&mut self.frames).map_err(Error::io("write in", &objects))?;
+        file.flush().map_err(Error::io("write in", &objects))?;
+        let file = file.into_inner().map_err(|e| Error::io("write in", &objects)(e.into_error()))?;
+        file.as_file().sync_all().map_err(Error::io("write in", &objects))?;
+        let path = self.root.join(layout::object(ObjectKind::Shard, &shard.blake3));
+        files::create_dir_all(files::parent(&path))?;
+        file.persist(&path).map_err(|e| Error::io("write", &path)(e.error))?;
+        let finished = Finished { shard, entries, rows: std::mem::take(&mut self.current_rows) };
+        let bytes = serde_json::to_vec(&finished).map_err(|e| Error::Internal(e.to_string()))?;
+        files::replace(&self.finished_path(self.pack.shards.len()), &bytes)?;
+        self.take(finished);
+        Ok(())
+    }
+
+    /// Ends the last shard. Gives all rows, the pack, and the folder with the shards, rid of the journal.
+    pub(super) fn into_parts(mut self) -> Result<(Vec<Row>, Pack, PathBuf)> {
+        self.finish_shard()?;
+        files::remove_dir_all(&self.root.join(FINISHED))?;
+        let job = self.root.join(JOB);
+        std::fs::remove_file(&job).map_err(Error::io("remove", &job))?;
+        let _ = std::fs::remove_file(&self.lock);
+        Ok((self.rows, self.pack, self.root))
+    }
+}

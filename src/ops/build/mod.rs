@@ -1,0 +1,394 @@
+//! `isn build`: from a recipe and raw images to a version: shards, index, manifest and a report, the same bytes on
+//! every machine and with any number of threads.
+
+mod journal;
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use self::journal::Journal;
+use super::verify::store::MANIFEST_JSON;
+use crate::class::{ClassId, Classes};
+use crate::corrections::{Action, Corrections};
+use crate::dataset_ref::{Name, Version};
+use crate::digest::Digest;
+use crate::error::{Error, Reject, Result};
+use crate::files;
+use crate::imaging::{self, ExifOrientation, Outcome, PIPELINE, Pipeline, Small};
+use crate::index::{Index, Row};
+use crate::manifest::{self, Manifest, Objects, Previous};
+use crate::object::{ObjectKind, ObjectRef};
+use crate::pack::Pack;
+use crate::parallel::in_order;
+use crate::plan::{Plan, Planned};
+use crate::progress::{Progress, Unit};
+use crate::recipe::{Recipe, SplitPolicy};
+use crate::registry::{Registry, check_description, layout};
+use crate::shard::FrameWriter;
+use crate::source::Source;
+use crate::split::{Assignments, Split};
+
+/// The report, beside the objects.
+pub const REPORT_JSON: &str = "report.json";
+/// Split assignments of ten million images; more is no such file.
+const MAX_ASSIGNMENTS: u64 = 1 << 30;
+
+/// What to build.
+pub struct BuildOptions<'a> {
+    /// The recipe's file.
+    pub recipe: &'a Path,
+    /// The raw images.
+    pub source: &'a Path,
+    /// The folder to make.
+    pub out: &'a Path,
+    /// How many threads decode.
+    pub jobs: usize,
+    /// Where to look for the assignments of a previous version.
+    pub registries: &'a [String],
+}
+
+/// What a build made: the contents of `report.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildReport {
+    /// The dataset.
+    pub name: Name,
+    /// The version.
+    pub version: Version,
+    /// `b3:…`, the dataset hash.
+    pub dataset: String,
+    /// `b3:…`, the manifest.
+    pub manifest: String,
+    /// `name@version#b3:…`.
+    pub pin: String,
+    /// How many images there are.
+    pub images: u64,
+    /// The sum of their lengths, in bytes.
+    pub bytes: u64,
+    /// How many shards hold them.
+    pub shards: usize,
+    /// The sum of the shards' lengths, in bytes.
+    pub shard_bytes: u64,
+    /// How many images each class has in each split.
+    pub balance: BTreeMap<Split, BTreeMap<ClassId, u64>>,
+    /// How many images the source has of the recipe's classes.
+    pub source_images: u64,
+    /// Source ids that the corrections removed.
+    pub removed: Vec<String>,
+    /// Source ids that the corrections gave another class.
+    pub relabelled: Vec<String>,
+    /// Source ids that were too small, under `small = "drop"`.
+    pub dropped: Vec<String>,
+    /// What the curator should look at.
+    pub warnings: Vec<String>,
+    /// BLAKE3 over all that went in, by which a rerun knows that there is nothing to do.
+    pub job: Digest,
+}
+
+/// The bytes of the recipe and of what it names.
+struct Inputs {
+    recipe_bytes: Vec<u8>,
+    recipe: Recipe,
+    corrections_bytes: Option<Vec<u8>>,
+    corrections: Corrections,
+    previous: Option<Assignments>,
+}
+
+/// An image as a worker leaves it.
+struct Done {
+    blake3: Digest,
+    length: u64,
+    width: u32,
+    height: u32,
+    pixels: Digest,
+    source_blake3: Digest,
+    frame: Vec<u8>,
+}
+
+/// Builds a version; `false` if that very build was there already.
+pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(BuildReport, bool)> {
+    imaging::self_check().map_err(|e| Error::Internal(e.to_string()))?;
+    let inputs = Inputs::read(options)?;
+    let recipe = &inputs.recipe;
+    let source = Source::open(recipe.source, options.source, &recipe.classes)?;
+    let dropped = too_small(recipe, &source, options.jobs, progress)?;
+    let plan = Plan::new(recipe, &inputs.corrections, &source, inputs.previous.as_ref(), &dropped)?;
+    let job = job_digest(&inputs, &source);
+    if let Some(report) = finished(options.out, &job)? {
+        return Ok((report, false));
+    }
+
+    let mut journal = Journal::open(options.out, &job)?;
+    let rejects = make_images(options, recipe, &source, &plan, &mut journal, progress)?;
+    if !rejects.is_empty() {
+        return Err(Error::Rejects { rejects });
+    }
+    let (rows, pack, root) = journal.into_parts()?;
+    let report = describe(&root, &inputs, &source, &plan, rows, &pack, dropped, job)?;
+    files::sync_file_system(&root)?;
+    if !files::rename_new(&root, options.out)? {
+        let why = " (it came into being during the build)".into();
+        return Err(Error::Exists { what: options.out.display().to_string(), why });
+    }
+    Ok((report, true))
+}
+
+impl Inputs {
+    fn read(options: &BuildOptions<'_>) -> Result<Self> {
+        let what = options.recipe.display().to_string();
+        let text = files::read_text(options.recipe)?;
+        let recipe = Recipe::parse(&what, &text)?;
+        let corrections_path = recipe.corrections.as_ref().map(|file| files::parent(options.recipe).join(file));
+        let corrections_bytes = corrections_path.as_deref().map(files::read).transpose()?;
+        let corrections = match (&corrections_path, &corrections_bytes) {
+            (Some(path), Some(bytes)) => {
+                Corrections::parse(&path.display().to_string(), bytes, &recipe.classes)?
+            }
+            _ => Corrections::default(),
+        };
+        let previous = match &recipe.split {
+            SplitPolicy::Pool { previous: Some(digest), .. } => Some(find_assignments(digest, options.registries)?),
+            _ => None,
+        };
+        Ok(Inputs { recipe_bytes: text.into_bytes(), recipe, corrections_bytes, corrections, previous })
+    }
+}
+
+/// The assignments of an earlier version, from the first registry that has them.
+fn find_assignments(digest: &Digest, registries: &[String]) -> Result<Assignments> {
+    let runtime = crate::transport::runtime()?;
+    for location in registries {
+        let registry = Registry::open(location)?;
+        let found = runtime.block_on(registry.find_object(ObjectKind::Splits, digest, MAX_ASSIGNMENTS))?;
+        if let Some(bytes) = found {
+            return Assignments::parse(&registry.locate(ObjectKind::Splits, digest), &bytes);
+        }
+    }
+    Err(Error::not_found(format!("split assignments b3:{digest}"), format!("registry {}", registries.join(", "))))
+}
+
+/// The ids of images that `small = "drop"` leaves out. A header that cannot be read is reported with the pixels.
+fn too_small(recipe: &Recipe, source: &Source, jobs: usize, progress: &dyn Progress) -> Result<HashSet<String>> {
+    let mut dropped = HashSet::new();
+    if recipe.image.small != Small::Drop {
+        return Ok(dropped);
+    }
+    progress.begin("sizes", Unit::Images, source.images.len() as u64);
+    let shortest = |(): &mut (), at: &usize| -> Result<Option<u32>> {
+        let bytes = source.read(&source.images[*at])?;
+        Ok(imaging::dimensions(&bytes, ExifOrientation::Ignore).ok().map(|(width, height)| width.min(height)))
+    };
+    let all: Vec<usize> = (0..source.images.len()).collect();
+    in_order(jobs, jobs * 8, &all, || (), shortest, |at, shortest| {
+        if shortest?.is_some_and(|shortest| shortest < recipe.image.size) {
+            dropped.insert(source.images[at].id.clone());
+        }
+        progress.advance(1);
+        Ok::<(), Error>(())
+    })?;
+    progress.end();
+    Ok(dropped)
+}
+
+/// BLAKE3 over all that decides the output: inputs, source listing, pipeline.
+fn job_digest(inputs: &Inputs, source: &Source) -> Digest {
+    let mut hasher = blake3::Hasher::new();
+    let mut add = |bytes: &[u8]| {
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    add(PIPELINE.as_bytes());
+    add(env!("CARGO_PKG_VERSION").as_bytes());
+    add(&inputs.recipe_bytes);
+    add(inputs.corrections_bytes.as_deref().unwrap_or_default());
+    for image in &source.images {
+        add(image.path.as_bytes());
+        add(&image.len.to_le_bytes());
+        add(&image.modified_ns.to_le_bytes());
+    }
+    Digest::of_hasher(&hasher)
+}
+
+/// The report of this very build, if `out` has it; an error if something else is there.
+fn finished(out: &Path, job: &Digest) -> Result<Option<BuildReport>> {
+    if files::is_absent_or_empty(out)? {
+        return Ok(None);
+    }
+    let report = files::read_if_there(&out.join(REPORT_JSON))?;
+    let report = report.and_then(|bytes| serde_json::from_slice::<BuildReport>(&bytes).ok());
+    match report {
+        Some(report) if report.job == *job => Ok(Some(report)),
+        _ => Err(Error::Exists {
+            what: out.display().to_string(),
+            why: ", and is not the output of this recipe over this source".into(),
+        }),
+    }
+}
+
+/// Builds what the journal does not have yet. Returns every image that cannot be built.
+fn make_images(
+    options: &BuildOptions<'_>,
+    recipe: &Recipe,
+    source: &Source,
+    plan: &Plan,
+    journal: &mut Journal,
+    progress: &dyn Progress,
+) -> Result<Vec<Reject>> {
+    let extension = recipe.image.encode.extension();
+    let remaining = &plan.images[journal.done()..];
+    progress.begin("build", Unit::Images, plan.images.len() as u64);
+    progress.advance(journal.done() as u64);
+    let mut rejects = Vec::new();
+    let init = || (Pipeline::new(recipe.image.clone()), FrameWriter::new());
+    let work = |(pipeline, frames): &mut (Pipeline, std::io::Result<FrameWriter>), planned: &Planned| {
+        make_image(source, planned, pipeline, frames, extension)
+    };
+    in_order(options.jobs, options.jobs * 8, remaining, init, work, |at, made| {
+        match made? {
+            Ok(done) if rejects.is_empty() => journal.push(row(&remaining[at], &done), &done.frame)?,
+            Ok(_) => {}
+            Err(reason) => {
+                rejects.push(Reject { path: source.images[remaining[at].source].path.clone(), reason });
+            }
+        }
+        progress.advance(1);
+        Ok::<(), Error>(())
+    })?;
+    progress.end();
+    Ok(rejects)
+}
+
+/// One image; the inner error is the reason why it is rejected.
+fn make_image(
+    source: &Source,
+    planned: &Planned,
+    pipeline: &mut Pipeline,
+    frames: &mut std::io::Result<FrameWriter>,
+    extension: &str,
+) -> Result<Result<Done, String>> {
+    let internal = |e: &std::io::Error| Error::Internal(format!("zstd: {e}"));
+    let frames = frames.as_mut().map_err(|e| internal(e))?;
+    let bytes = source.read(&source.images[planned.source])?;
+    let built = match pipeline.build(&bytes) {
+        Ok(Outcome::Built(built)) => built,
+        Ok(Outcome::Dropped) => return Err(Error::Internal("an image was dropped after the plan".into())),
+        Err(e) => return Ok(Err(e.to_string())),
+    };
+    let blake3 = Digest::of(&built.bytes);
+    let frame = frames.frame(&blake3, extension, &built.bytes).map_err(|e| internal(&e))?;
+    Ok(Ok(Done {
+        blake3,
+        length: built.bytes.len() as u64,
+        width: built.width,
+        height: built.height,
+        pixels: built.pixels,
+        source_blake3: Digest::of(&bytes),
+        frame,
+    }))
+}
+
+fn row(planned: &Planned, done: &Done) -> Row {
+    Row {
+        path: planned.path.clone(),
+        class: planned.class.clone(),
+        split: planned.split,
+        blake3: done.blake3,
+        length: done.length,
+        width: done.width,
+        height: done.height,
+        pixels: done.pixels,
+        source: planned.id.clone(),
+        source_blake3: done.source_blake3,
+    }
+}
+
+/// Writes everything but the shards: index, `classes.csv`, recipe, corrections, assignments, pack, manifest, report.
+#[expect(clippy::too_many_arguments, reason = "the parts of a build meet here, once")]
+fn describe(
+    root: &Path,
+    inputs: &Inputs,
+    source: &Source,
+    plan: &Plan,
+    rows: Vec<Row>,
+    pack: &Pack,
+    dropped: HashSet<String>,
+    job: Digest,
+) -> Result<BuildReport> {
+    let recipe = &inputs.recipe;
+    let put = |kind: ObjectKind, bytes: &[u8]| -> Result<ObjectRef> {
+        let object = ObjectRef::of(bytes);
+        files::replace(&root.join(layout::object(kind, &object.blake3)), bytes)?;
+        Ok(object)
+    };
+    let index = Index::new(rows)?;
+    let classes = Classes::new(recipe.classes.clone())?;
+    let classes_csv = classes.to_csv();
+    let objects = Objects {
+        index: put(ObjectKind::Index, &index.to_bytes()?)?,
+        classes: put(ObjectKind::Classes, &classes_csv)?,
+        recipe: put(ObjectKind::Recipe, &inputs.recipe_bytes)?,
+        corrections: match &inputs.corrections_bytes {
+            Some(bytes) => Some(put(ObjectKind::Corrections, bytes)?),
+            None => None,
+        },
+        assignments: put(ObjectKind::Splits, &plan.assignments.to_csv())?,
+    };
+    let manifest = Manifest {
+        format: manifest::FORMAT.into(),
+        name: recipe.name.clone(),
+        version: recipe.version,
+        title: recipe.title.clone(),
+        description: recipe.description.clone(),
+        licence: recipe.licence.clone(),
+        citation: recipe.citation.clone(),
+        authors: recipe.authors.clone(),
+        dataset: crate::tree::Sums::new(&index, &classes_csv)?.digest(),
+        pipeline: PIPELINE.into(),
+        source: recipe.source.as_str().into(),
+        images: index.rows().len() as u64,
+        bytes: index.bytes(),
+        splits: index.counts(),
+        objects,
+        previous: match &recipe.split {
+            SplitPolicy::Pool { previous: Some(assignments), .. } => Some(Previous { assignments: *assignments }),
+            _ => None,
+        },
+    };
+    check_description("build", &manifest, &index, &classes, &classes_csv)?;
+    let manifest_bytes = manifest.to_bytes()?;
+    let manifest_ref = put(ObjectKind::Manifest, &manifest_bytes)?;
+    let pack_ref = put(ObjectKind::Pack, &pack.to_bytes()?)?;
+    let packs = root.join(layout::packs(&manifest_ref.blake3));
+    files::replace(&packs, format!("{}\n", pack_ref.blake3).as_bytes())?;
+
+    let mut dropped: Vec<String> = dropped.into_iter().collect();
+    dropped.sort();
+    let ids = |wanted: fn(&Action) -> bool| {
+        let ids = inputs.corrections.iter().filter(|c| wanted(&c.action)).map(|c| c.source_id.clone());
+        ids.collect::<Vec<String>>()
+    };
+    let report = BuildReport {
+        name: manifest.name.clone(),
+        version: manifest.version,
+        dataset: manifest.dataset.prefixed(),
+        manifest: manifest_ref.blake3.prefixed(),
+        pin: manifest.pin(),
+        images: manifest.images,
+        bytes: manifest.bytes,
+        shards: pack.shards.len(),
+        shard_bytes: pack.shards.iter().map(|shard| shard.length).sum(),
+        balance: manifest.splits.clone(),
+        source_images: source.images.len() as u64,
+        removed: ids(|action| matches!(action, Action::Remove)),
+        relabelled: ids(|action| matches!(action, Action::Relabel(_))),
+        dropped,
+        warnings: source.warnings.clone(),
+        job,
+    };
+    let mut json = serde_json::to_vec_pretty(&report).map_err(|e| Error::Internal(e.to_string()))?;
+    json.push(b'\n');
+    files::replace(&root.join(REPORT_JSON), &json)?;
+    files::replace(&root.join(MANIFEST_JSON), &manifest_bytes)?;
+    Ok(report)
+}

@@ -1,0 +1,185 @@
+//! `isn verify`: a tree, a registry folder, a build output or a version in a registry. Reports every fault, not
+//! just the first.
+
+pub mod store;
+pub mod tree;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::Registries;
+use crate::dataset_ref::DatasetRef;
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::progress::Progress;
+use crate::transport;
+use crate::tree::B3SUMS;
+
+/// One thing that is not as it must be.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Fault {
+    /// The file, relative to what was verified.
+    pub path: String,
+    /// What kind of fault, in one word: `missing`, `extra`, `changed`, `misplaced`, `invalid`, `untrusted`.
+    pub kind: FaultKind,
+    /// What was found.
+    pub why: String,
+}
+
+/// The kinds of faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FaultKind {
+    /// A file that should be there is not.
+    Missing,
+    /// A file is there that should not be.
+    Extra,
+    /// A file has other bytes.
+    Changed,
+    /// A file stands where another one should.
+    Misplaced,
+    /// A file is not what its format says.
+    Invalid,
+    /// A release is not signed as it must be.
+    Untrusted,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            FaultKind::Missing => "missing",
+            FaultKind::Extra => "extra",
+            FaultKind::Changed => "changed",
+            FaultKind::Misplaced => "misplaced",
+            FaultKind::Invalid => "invalid",
+            FaultKind::Untrusted => "untrusted",
+        };
+        write!(f, "{kind}: {}", self.path)?;
+        if !self.why.is_empty() {
+            write!(f, " ({})", self.why)?;
+        }
+        Ok(())
+    }
+}
+
+/// What is verified.
+pub enum Subject {
+    /// A folder: a tree, a registry or a build output.
+    Path(PathBuf),
+    /// A version in a registry.
+    Reference(DatasetRef),
+}
+
+/// What a tree must be.
+#[derive(Clone, Debug)]
+pub enum Expectation {
+    /// This dataset hash.
+    Hash(Digest),
+    /// The hash of this version, as a registry has it (or as its pin says).
+    Reference(DatasetRef),
+}
+
+/// How far a clean result reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Assurance {
+    /// The files agree with each other; nobody says that they are the right ones.
+    SelfConsistent,
+    /// It has the dataset hash that the caller gave.
+    Hash,
+    /// It has the dataset hash of a release that a trusted key signed.
+    Signed,
+}
+
+/// What was verified and what was found.
+#[derive(Debug)]
+pub struct VerifyReport {
+    /// `tree`, `registry`, `build` or `version`.
+    pub kind: &'static str,
+    /// What was verified.
+    pub what: String,
+    /// The dataset hash, where there is one.
+    pub dataset: Option<Digest>,
+    /// How many files, objects or images were checked.
+    pub checked: u64,
+    /// Whether only a part of the dataset is there.
+    pub partial: bool,
+    /// How far a clean result reaches.
+    pub assurance: Assurance,
+    /// Everything that is wrong, sorted.
+    pub faults: Vec<Fault>,
+}
+
+/// Verifies `subject`.
+pub fn verify(
+    registries: &Registries<'_>,
+    subject: &Subject,
+    expect: Option<&Expectation>,
+    jobs: usize,
+    progress: &dyn Progress,
+) -> Result<VerifyReport> {
+    match subject {
+        Subject::Reference(reference) => {
+            let runtime = transport::runtime()?;
+            let (registry, snapshot) = runtime.block_on(registries.snapshot(reference))?;
+            let mut report = store::check_version(&runtime, &registry, &snapshot, progress)?;
+            if let Some(expect) = expect {
+                let (hash, _) = expected_hash(registries, expect)?;
+                report.faults.extend(hash_fault(B3SUMS, &snapshot.manifest.dataset, &hash));
+            }
+            Ok(report)
+        }
+        Subject::Path(path) => verify_path(registries, path, expect, jobs, progress),
+    }
+}
+
+fn verify_path(
+    registries: &Registries<'_>,
+    path: &Path,
+    expect: Option<&Expectation>,
+    jobs: usize,
+    progress: &dyn Progress,
+) -> Result<VerifyReport> {
+    if !path.exists() {
+        return Err(Error::not_found(path.display(), "the file system"));
+    }
+    if path.join(B3SUMS).exists() {
+        let expected = expect.map(|expect| expected_hash(registries, expect)).transpose()?;
+        return tree::verify(path, expected, jobs, progress);
+    }
+    if expect.is_some() {
+        return Err(Error::invalid(path.display(), "is not a tree (it has no B3SUMS): --expect is for trees"));
+    }
+    match store::StoreKind::of(path) {
+        Some(kind) => store::verify(path, kind, registries.trust, jobs, progress),
+        None => Err(Error::invalid(
+            path.display(),
+            "is neither a tree (no B3SUMS), nor a registry (no registry.json), nor a build (no manifest.json)",
+        )),
+    }
+}
+
+/// The hash that is expected, and whether a trusted signature says so.
+fn expected_hash(registries: &Registries<'_>, expect: &Expectation) -> Result<(Digest, Assurance)> {
+    match expect {
+        Expectation::Hash(hash) => Ok((*hash, Assurance::Hash)),
+        // A pin says it all: no registry is needed, and none is asked.
+        Expectation::Reference(DatasetRef::Pin(pin) | DatasetRef::Version(_, _, Some(pin))) => {
+            Ok((*pin, Assurance::Hash))
+        }
+        Expectation::Reference(reference) => {
+            let (_, snapshot) = transport::runtime()?.block_on(registries.snapshot(reference))?;
+            Ok((snapshot.manifest.dataset, Assurance::Signed))
+        }
+    }
+}
+
+fn hash_fault(path: &str, found: &Digest, expected: &Digest) -> Option<Fault> {
+    (found != expected).then(|| Fault {
+        path: path.into(),
+        kind: FaultKind::Changed,
+        why: format!("the dataset hash is {}, expected {}", found.prefixed(), expected.prefixed()),
+    })
+}

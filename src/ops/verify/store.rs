@@ -1,0 +1,262 @@
+//! Verifying what is stored: a registry folder, a build output, or one version in any registry.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+
+use rayon::prelude::*;
+use tokio::runtime::Runtime;
+
+use super::{Assurance, Fault, FaultKind, VerifyReport};
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::files::{self, Kind};
+use crate::key::PublicKey;
+use crate::object::{ObjectKind, ObjectRef};
+use crate::ops::trusted_keys;
+use crate::progress::{Progress, Unit};
+use crate::recipe::Recipe;
+use crate::registry::{Registry, Snapshot, layout, publish};
+use crate::shard::{FrameReader, check_shard};
+use crate::transport::folder::Folder;
+use crate::trust::TrustStore;
+
+/// The file that makes a folder a build output.
+pub const MANIFEST_JSON: &str = "manifest.json";
+
+/// A folder with objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    /// It has releases.
+    Registry,
+    /// It has one version, not released.
+    Build,
+}
+
+impl StoreKind {
+    /// What `path` is.
+    pub fn of(path: &Path) -> Option<Self> {
+        if path.join(layout::REGISTRY_JSON).is_file() {
+            Some(StoreKind::Registry)
+        } else if path.join(MANIFEST_JSON).is_file() {
+            Some(StoreKind::Build)
+        } else {
+            None
+        }
+    }
+}
+
+/// Verifies a registry folder or a build output: every object, and everything that a release or manifest names.
+pub(super) fn verify(
+    root: &Path,
+    kind: StoreKind,
+    trust: &TrustStore,
+    jobs: usize,
+    progress: &dyn Progress,
+) -> Result<VerifyReport> {
+    let runtime = crate::transport::runtime()?;
+    let mut faults = Vec::new();
+    let checked = check_objects(root, jobs, progress, &mut faults)?;
+    let mut assurance = Assurance::SelfConsistent;
+    let mut dataset = None;
+    match kind {
+        StoreKind::Registry => {
+            let registry = Registry::open(&root.to_string_lossy())?;
+            runtime.block_on(registry.about())?;
+            let trusted = trusted_keys(&registry, trust)?;
+            if !trusted.is_empty() {
+                assurance = Assurance::Signed;
+            }
+            for path in release_paths(root)? {
+                check_release(&runtime, &registry, &path, &trusted, progress, &mut faults)?;
+            }
+        }
+        StoreKind::Build => {
+            let registry = Registry::over(root.display().to_string(), Box::new(Folder::new(root)));
+            let manifest = files::read(&root.join(MANIFEST_JSON))?;
+            match runtime.block_on(registry.describe(ObjectRef::of(&manifest), Vec::new())) {
+                Ok(snapshot) => {
+                    dataset = Some(snapshot.manifest.dataset);
+                    faults.extend(check_version(&runtime, &registry, &snapshot, progress)?.faults);
+                }
+                Err(e) => faults.push(fault(MANIFEST_JSON, &e)),
+            }
+        }
+    }
+    faults.sort();
+    faults.dedup();
+    Ok(VerifyReport {
+        kind: if kind == StoreKind::Registry { "registry" } else { "build" },
+        what: root.display().to_string(),
+        dataset,
+        checked,
+        partial: false,
+        assurance,
+        faults,
+    })
+}
+
+/// Every file under `objects/` must have the BLAKE3 that is its name.
+fn check_objects(
+    root: &Path,
+    jobs: usize,
+    progress: &dyn Progress,
+    faults: &mut Vec<Fault>,
+) -> Result<u64> {
+    let objects = root.join("objects");
+    let found = if objects.is_dir() { files::walk(&objects)? } else { Vec::new() };
+    progress.begin("verify objects", Unit::Files, found.len() as u64);
+    let check = |(name, kind): &(String, Kind)| -> Option<Fault> {
+        let path = format!("objects/{name}");
+        let file = name.rsplit('/').next().unwrap_or(name);
+        let digest = file.split_once('.').and_then(|(hex, _)| hex.parse::<Digest>().ok());
+        let fault = match (digest, kind) {
+            (Some(digest), Kind::File(length)) if *name == format!("{}/{file}", &file[..2]) => {
+                publish::check_file(&root.join(&path), &ObjectRef { blake3: digest, length: *length })
+                    .err()
+                    .map(|e| Fault { kind: FaultKind::Changed, ..fault(&path, &e) })
+            }
+            _ if file.starts_with(files::TEMP_PREFIX) => None,
+            _ => Some(Fault { path, kind: FaultKind::Extra, why: "is not an object".into() }),
+        };
+        progress.advance(1);
+        fault
+    };
+    let pool = crate::parallel::pool(jobs)?;
+    faults.extend(pool.install(|| found.par_iter().filter_map(check).collect::<Vec<_>>()));
+    progress.end();
+    Ok(found.len() as u64)
+}
+
+/// The paths of all releases in a registry folder, `releases/NAME/VERSION`.
+fn release_paths(root: &Path) -> Result<Vec<String>> {
+    let releases = root.join("releases");
+    let found = if releases.is_dir() { files::walk(&releases)? } else { Vec::new() };
+    let paths = found.into_iter().map(|(name, _)| format!("releases/{name}"));
+    Ok(paths.filter(|path| path.matches('/').count() == 2 && !path.ends_with("/versions")).collect())
+}
+
+fn check_release(
+    runtime: &Runtime,
+    registry: &Registry,
+    path: &str,
+    trusted: &[PublicKey],
+    progress: &dyn Progress,
+    faults: &mut Vec<Fault>,
+) -> Result<()> {
+    let mut parts = path.split('/').skip(1);
+    let named = parts.next().and_then(|name| name.parse().ok()).zip(parts.next().and_then(|v| v.parse().ok()));
+    let Some((name, version)) = named else {
+        faults.push(Fault { path: path.into(), kind: FaultKind::Extra, why: "is not a release".into() });
+        return Ok(());
+    };
+    let snapshot = runtime.block_on(async {
+        let signed = registry.signed_release(&name, version).await?;
+        let signed = signed.ok_or_else(|| Error::not_found(path, registry.id()))?;
+        // Without a trusted key at hand, the signatures must at least be whole.
+        let release = if trusted.is_empty() {
+            signed.verify_untrusted()?
+        } else {
+            signed.verify(registry.id(), trusted)?
+        };
+        if (release.name(), release.version()) != (&name, version) {
+            return Err(Error::trust(path, format!("is the release of {}@{}", release.name(), release.version())));
+        }
+        registry.describe_release(&release, Vec::new()).await
+    });
+    match snapshot {
+        Ok(snapshot) => faults.extend(check_version(runtime, registry, &snapshot, progress)?.faults),
+        Err(e) => faults.push(fault(path, &e)),
+    }
+    Ok(())
+}
+
+/// Verifies one version to its last image: every object that it names, every shard whole and frame by frame.
+pub(super) fn check_version(
+    runtime: &Runtime,
+    registry: &Registry,
+    snapshot: &Snapshot,
+    progress: &dyn Progress,
+) -> Result<VerifyReport> {
+    let manifest = &snapshot.manifest;
+    let what = format!("{}@{}", manifest.name, manifest.version);
+    let mut faults = Vec::new();
+    let objects = &manifest.objects;
+    let mut named = vec![(ObjectKind::Recipe, &objects.recipe), (ObjectKind::Splits, &objects.assignments)];
+    named.extend(objects.corrections.as_ref().map(|corrections| (ObjectKind::Corrections, corrections)));
+    for (kind, reference) in named {
+        let path = layout::object(kind, &reference.blake3);
+        match runtime.block_on(registry.object(kind, reference)) {
+            Ok(bytes) if kind == ObjectKind::Recipe => {
+                let parsed = String::from_utf8(bytes).map_err(|e| Error::invalid(&path, e));
+                faults.extend(parsed.and_then(|text| Recipe::parse(&path, &text)).err().map(|e| fault(&path, &e)));
+            }
+            Ok(_) => {}
+            Err(e) => faults.push(fault(&path, &e)),
+        }
+    }
+
+    let mut missing: HashMap<Digest, u64> =
+        snapshot.index.rows().iter().map(|row| (row.blake3, row.length)).collect();
+    let lengths = missing.clone();
+    let packs = match runtime.block_on(registry.packs(snapshot)) {
+        Ok(packs) => packs,
+        Err(e) => {
+            faults.push(fault(&layout::packs(&snapshot.manifest_ref.blake3), &e));
+            Vec::new()
+        }
+    };
+    progress.begin(&format!("verify {what}"), Unit::Images, missing.len() as u64);
+    let mut reader = FrameReader::new().map_err(|e| Error::Internal(format!("zstd: {e}")))?;
+    for pack in &packs {
+        let used: BTreeSet<usize> = pack.entries.iter().map(|entry| entry.shard).collect();
+        for at in used {
+            let shard = &pack.shards[at];
+            let path = layout::object(ObjectKind::Shard, &shard.blake3);
+            let bytes = match runtime.block_on(registry.object(ObjectKind::Shard, shard)) {
+                Ok(bytes) => bytes,
+                Err(e) => {
+                    faults.push(fault(&path, &e));
+                    continue;
+                }
+            };
+            faults.extend(check_shard(&path, &bytes[..], |_, _| ()).err().map(|e| fault(&path, &e)));
+            for entry in pack.entries.iter().filter(|entry| entry.shard == at) {
+                // A pack may serve several versions: images of others are not this one's to judge.
+                let Some(&length) = lengths.get(&entry.blake3) else { continue };
+                let frame = &bytes[entry.offset as usize..][..entry.length as usize];
+                match reader.image(&path, frame, &entry.frame, &entry.blake3, length) {
+                    Ok(_) => drop(missing.remove(&entry.blake3)),
+                    Err(e) => faults.push(fault(&path, &e)),
+                }
+                progress.advance(1);
+            }
+        }
+    }
+    progress.end();
+    // No pack at all is a release without pixels, which is whole as it is.
+    if !packs.is_empty() {
+        for row in snapshot.index.rows().iter().filter(|row| missing.contains_key(&row.blake3)) {
+            let why = format!("image {} is in no readable shard", row.blake3);
+            faults.push(Fault { path: format!("{what}/{}", row.path), kind: FaultKind::Missing, why });
+        }
+    }
+    faults.sort();
+    Ok(VerifyReport {
+        kind: "version",
+        what: manifest.pin(),
+        dataset: Some(manifest.dataset),
+        checked: manifest.images,
+        partial: false,
+        assurance: if snapshot.signed_by.is_empty() { Assurance::Hash } else { Assurance::Signed },
+        faults,
+    })
+}
+
+fn fault(path: &str, error: &Error) -> Fault {
+    let kind = match error {
+        Error::Trust { .. } | Error::UnknownSigner { .. } => FaultKind::Untrusted,
+        Error::NotFound { .. } => FaultKind::Missing,
+        _ => FaultKind::Invalid,
+    };
+    Fault { path: path.into(), kind, why: error.to_string() }
+}

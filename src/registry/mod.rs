@@ -1,0 +1,350 @@
+//! [`Registry`]: from a reference to the verified description of a version. A registry is static files, the same
+//! in a folder, over HTTP and in the binary; their layout is [`layout`]'s alone. [`fetch`] brings images,
+//! [`publish`] writes.
+
+pub mod fetch;
+pub mod layout;
+pub mod publish;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use crate::class::Classes;
+use crate::dataset_ref::{DatasetRef, Name, Version};
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::index::Index;
+use crate::key::PublicKey;
+use crate::manifest::{self, Manifest};
+use crate::object::{ObjectKind, ObjectRef};
+use crate::pack::Pack;
+use crate::release::{self, Release, SignedRelease};
+use crate::transport::bundled::Bundled;
+use crate::transport::folder::Folder;
+use crate::transport::http::Http;
+use crate::transport::{self, Body, Transport};
+use crate::tree::Sums;
+
+/// What the registry in the binary is called.
+pub const BUNDLED: &str = "bundled";
+/// Hint files are short lists of names: more than this is no hint.
+const MAX_HINT: u64 = 4 << 20;
+/// No metadata object is larger, whatever a manifest claims: 2 GiB is an index of some ten million images.
+const MAX_METADATA: u64 = 2 << 30;
+
+/// The format of `registry.json`.
+pub const FORMAT: &str = "isn-registry/1";
+
+/// The contents of `registry.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    /// [`FORMAT`].
+    pub format: String,
+    /// For people.
+    pub description: String,
+}
+
+/// A place that has releases.
+pub struct Registry {
+    id: String,
+    transport: Box<dyn Transport>,
+    fetched: AtomicU64,
+}
+
+/// A version, from the release down to `B3SUMS`: all of it checked against the release's hashes and each other.
+pub struct Snapshot {
+    /// The trusted keys that signed the release. If there are none, the version was reached by a pin, and only the
+    /// tree is authenticated.
+    pub signed_by: Vec<PublicKey>,
+    /// The manifest's hash and length.
+    pub manifest_ref: ObjectRef,
+    /// The manifest.
+    pub manifest: Manifest,
+    /// The images.
+    pub index: Index,
+    /// The classes.
+    pub classes: Classes,
+    /// The exact bytes of `classes.csv`.
+    pub classes_csv: Vec<u8>,
+    /// `B3SUMS`.
+    pub sums: Sums,
+}
+
+/// The identity of the registry at `location`, which is `bundled`, an `http(s)://` URL or a folder: what trust is
+/// kept by, and one per registry however it is spelt.
+pub fn id_of(location: &str) -> Result<String> {
+    if location == BUNDLED {
+        return Ok(location.into());
+    }
+    if is_url(location) {
+        return Ok(location.trim_end_matches('/').into());
+    }
+    if location.contains("://") {
+        return Err(Error::invalid(
+            format!("registry {location}"),
+            "is neither a folder nor an http:// or https:// URL",
+        ));
+    }
+    let path = Path::new(location);
+    let absolute = path.canonicalize().or_else(|_| std::path::absolute(path));
+    Ok(absolute.map_err(Error::io("find", path))?.display().to_string())
+}
+
+fn is_url(location: &str) -> bool {
+    location.starts_with("http://") || location.starts_with("https://")
+}
+
+impl Registry {
+    /// Opens the registry at `location`: `bundled`, an `http(s)://` URL or a folder.
+    pub fn open(location: &str) -> Result<Self> {
+        let id = id_of(location)?;
+        let transport: Box<dyn Transport> = if location == BUNDLED {
+            Box::new(Bundled)
+        } else if is_url(location) {
+            Box::new(Http::new(&id)?)
+        } else {
+            let root = PathBuf::from(location);
+            if !root.join(layout::REGISTRY_JSON).is_file() {
+                return Err(Error::not_found(layout::REGISTRY_JSON, root.display()));
+            }
+            Box::new(Folder::new(&root))
+        };
+        Ok(Self::over(id, transport))
+    }
+
+    /// The registry `id` as `transport` shows it.
+    pub fn over(id: String, transport: Box<dyn Transport>) -> Self {
+        Registry { id, transport, fetched: AtomicU64::new(0) }
+    }
+
+    /// Its identity, see [`id_of`].
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// How many bytes were read from it so far.
+    pub fn fetched_bytes(&self) -> u64 {
+        self.fetched.load(Ordering::Relaxed)
+    }
+
+    /// What it says of itself, unsigned.
+    pub async fn about(&self) -> Result<About> {
+        let bytes = self.read(layout::REGISTRY_JSON, MAX_HINT).await?;
+        let bytes = bytes.ok_or_else(|| Error::not_found(layout::REGISTRY_JSON, &self.id))?;
+        let what = self.transport.locate(layout::REGISTRY_JSON);
+        let about: About = serde_json::from_slice(&bytes).map_err(|e| Error::invalid(&what, e))?;
+        if about.format != FORMAT {
+            let why = format!("has format '{}', this isn reads {FORMAT}: a newer isn may", about.format);
+            return Err(Error::invalid(what, why));
+        }
+        Ok(about)
+    }
+
+    /// The names of all datasets, sorted: a hint.
+    pub async fn names(&self) -> Result<Vec<Name>> {
+        self.hint(layout::NAMES).await
+    }
+
+    /// The versions of a dataset, sorted: a hint.
+    pub async fn versions(&self, name: &Name) -> Result<Vec<Version>> {
+        self.hint(&layout::versions(name)).await
+    }
+
+    /// The version that a reference means here, and the dataset hash that it must have, if the reference says.
+    pub async fn resolve(&self, reference: &DatasetRef) -> Result<(Name, Version, Option<Digest>)> {
+        match reference {
+            DatasetRef::Version(name, version, pin) => Ok((name.clone(), *version, *pin)),
+            DatasetRef::Newest(name) => match self.versions(name).await?.pop() {
+                Some(version) => Ok((name.clone(), version, None)),
+                None => Err(self.missing(reference, name).await?),
+            },
+            DatasetRef::Pin(pin) => {
+                let path = layout::pin(pin);
+                let hint = self.read(&path, MAX_HINT).await?;
+                let hint = hint.ok_or_else(|| Error::not_found(reference, &self.id))?;
+                let text = String::from_utf8_lossy(&hint);
+                let named = text.trim_end().split_once(' ');
+                let named = named.and_then(|(name, version)| Some((name.parse().ok()?, version.parse().ok()?)));
+                let (name, version) = named.ok_or_else(|| {
+                    Error::integrity(self.transport.locate(&path), "is not a name and a version")
+                })?;
+                Ok((name, version, Some(*pin)))
+            }
+        }
+    }
+
+    /// The release of a version, as it stands here: not verified.
+    pub async fn signed_release(&self, name: &Name, version: Version) -> Result<Option<SignedRelease>> {
+        let path = layout::release(name, version);
+        let Some(bytes) = self.read(&path, release::MAX_LEN as u64).await? else { return Ok(None) };
+        SignedRelease::parse(&self.transport.locate(&path), bytes).map(Some)
+    }
+
+    /// The release that `reference` means, verified: by a key in `trusted`, or, where the reference has a pin, by
+    /// the pin alone (then the second value is `false`).
+    pub async fn release(&self, reference: &DatasetRef, trusted: &[PublicKey]) -> Result<(Release, bool)> {
+        let (name, version, pin) = self.resolve(reference).await?;
+        let Some(signed) = self.signed_release(&name, version).await? else {
+            return Err(self.missing(reference, &name).await?);
+        };
+        let (release, is_trusted) = match (signed.verify(&self.id, trusted), pin) {
+            (Ok(release), _) => (release, true),
+            (Err(Error::UnknownSigner { .. }), Some(pin)) => (signed.verify_pinned(&pin)?, false),
+            (Err(e), _) => return Err(e),
+        };
+        let what = self.transport.locate(&layout::release(&name, version));
+        if (release.name(), release.version()) != (&name, version) {
+            let why = format!("is the release of {}@{}", release.name(), release.version());
+            return Err(Error::trust(what, why));
+        }
+        if let Some(pin) = pin.filter(|pin| pin != release.dataset()) {
+            let why = format!("has dataset hash b3:{}, but the pin says b3:{pin}", release.dataset());
+            return Err(Error::integrity(what, why));
+        }
+        Ok((release, is_trusted))
+    }
+
+    /// All that describes the version that `reference` means, verified.
+    pub async fn snapshot(&self, reference: &DatasetRef, trusted: &[PublicKey]) -> Result<Snapshot> {
+        let (release, is_trusted) = self.release(reference, trusted).await?;
+        let signed_by = if is_trusted { release.signers().to_vec() } else { Vec::new() };
+        self.describe_release(&release, signed_by).await
+    }
+
+    /// As [`Registry::snapshot`], from a release that is at hand.
+    pub async fn describe_release(&self, release: &Release, signed_by: Vec<PublicKey>) -> Result<Snapshot> {
+        let reference = ObjectRef { blake3: *release.manifest(), length: release.manifest_len() };
+        let snapshot = self.describe(reference, signed_by).await?;
+        let manifest = &snapshot.manifest;
+        let named = (&manifest.name, manifest.version, &manifest.dataset);
+        if named != (release.name(), release.version(), release.dataset()) {
+            let what = self.locate(ObjectKind::Manifest, &reference.blake3);
+            return Err(Error::integrity(what, "names another dataset, version or hash than its release"));
+        }
+        Ok(snapshot)
+    }
+
+    /// A version from its manifest down: every object checked against its hash and the others.
+    pub async fn describe(&self, manifest_ref: ObjectRef, signed_by: Vec<PublicKey>) -> Result<Snapshot> {
+        let what = self.locate(ObjectKind::Manifest, &manifest_ref.blake3);
+        if manifest_ref.length > manifest::MAX_LEN {
+            let why = format!("is said to have {} bytes: too many", manifest_ref.length);
+            return Err(Error::integrity(what, why));
+        }
+        let manifest = Manifest::parse(&what, &self.object(ObjectKind::Manifest, &manifest_ref).await?)?;
+        let objects = &manifest.objects;
+        let index_bytes = self.object(ObjectKind::Index, &objects.index).await?;
+        let index_what = self.locate(ObjectKind::Index, &objects.index.blake3);
+        let index = Index::parse(&index_what, &index_bytes, &manifest)?;
+        let classes_csv = self.object(ObjectKind::Classes, &objects.classes).await?;
+        let classes = Classes::parse(&self.locate(ObjectKind::Classes, &objects.classes.blake3), &classes_csv)?;
+        let sums = check_description(&index_what, &manifest, &index, &classes, &classes_csv)?;
+        Ok(Snapshot { signed_by, manifest_ref, manifest, index, classes, classes_csv, sums })
+    }
+
+    /// An object, checked against its reference.
+    pub async fn object(&self, kind: ObjectKind, reference: &ObjectRef) -> Result<Vec<u8>> {
+        let what = self.locate(kind, &reference.blake3);
+        if reference.length > MAX_METADATA {
+            return Err(Error::integrity(what, format!("is said to have {} bytes: too many", reference.length)));
+        }
+        let bytes = self.read(&layout::object(kind, &reference.blake3), reference.length).await?;
+        let bytes = bytes.ok_or_else(|| self.missing_object(kind, &reference.blake3))?;
+        reference.check(&what, &bytes)?;
+        Ok(bytes)
+    }
+
+    /// The packs of a version; none where it has no shards here.
+    pub async fn packs(&self, snapshot: &Snapshot) -> Result<Vec<Pack>> {
+        let digests: Vec<Digest> = self.hint(&layout::packs(&snapshot.manifest_ref.blake3)).await?;
+        let images = snapshot.manifest.images;
+        let mut packs = Vec::new();
+        for digest in digests {
+            let what = self.locate(ObjectKind::Pack, &digest);
+            let bytes = self.read(&layout::object(ObjectKind::Pack, &digest), Pack::max_len(images)).await?;
+            let bytes = bytes.ok_or_else(|| self.missing_object(ObjectKind::Pack, &digest))?;
+            if Digest::of(&bytes) != digest {
+                return Err(Error::integrity(what, "its bytes have another BLAKE3 than its name"));
+            }
+            packs.push(Pack::parse(&what, &bytes, images)?);
+        }
+        Ok(packs)
+    }
+
+    /// Where an object is, for messages.
+    pub fn locate(&self, kind: ObjectKind, digest: &Digest) -> String {
+        format!("{} {}", kind.noun(), self.transport.locate(&layout::object(kind, digest)))
+    }
+
+    /// Opens a part of an object.
+    async fn open_object(&self, kind: ObjectKind, digest: &Digest, range: std::ops::Range<u64>) -> Result<Body> {
+        let body = self.transport.open(&layout::object(kind, digest), Some(range)).await?;
+        body.ok_or_else(|| self.missing_object(kind, digest))
+    }
+
+    fn count(&self, bytes: usize) {
+        self.fetched.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Reads a small file whole.
+    async fn read(&self, path: &str, cap: u64) -> Result<Option<Vec<u8>>> {
+        let bytes = transport::read(self.transport.as_ref(), path, cap).await?;
+        self.count(bytes.as_ref().map_or(0, Vec::len));
+        Ok(bytes)
+    }
+
+    /// A list, one item a line; sorted and without repetition. An absent file is an empty list.
+    async fn hint<T: std::str::FromStr<Err: std::fmt::Display> + Ord>(&self, path: &str) -> Result<Vec<T>> {
+        let Some(bytes) = self.read(path, MAX_HINT).await? else { return Ok(Vec::new()) };
+        let refuse = |why: &dyn std::fmt::Display| Error::integrity(self.transport.locate(path), why);
+        let text = String::from_utf8(bytes).map_err(|e| refuse(&e))?;
+        let parse = |line: &str| line.parse::<T>().map_err(|e| refuse(&e));
+        let mut items = text.lines().map(parse).collect::<Result<Vec<T>>>()?;
+        items.sort();
+        items.dedup();
+        Ok(items)
+    }
+
+    /// Why there is no release: nobody knows the name, or only its recipe is here.
+    async fn missing(&self, reference: &DatasetRef, name: &Name) -> Result<Error> {
+        let path = layout::recipe(name);
+        let is_awaited = self.versions(name).await?.is_empty() && self.read(&path, MAX_HINT).await?.is_some();
+        Ok(if is_awaited {
+            Error::Unreleased { reference: reference.clone(), recipe: format!("registry/{path}") }
+        } else {
+            Error::not_found(reference, format!("registry {}", self.id))
+        })
+    }
+
+    fn missing_object(&self, kind: ObjectKind, digest: &Digest) -> Error {
+        // A release leads here, so its absence is damage, not a wrong name.
+        Error::integrity(self.locate(kind, digest), "is missing")
+    }
+}
+
+/// Checks that manifest, index and `classes.csv` belong together and hash to the manifest's dataset hash; gives
+/// `B3SUMS`.
+pub fn check_description(
+    what: &str,
+    manifest: &Manifest,
+    index: &Index,
+    classes: &Classes,
+    classes_csv: &[u8],
+) -> Result<Sums> {
+    if let Some(row) = index.rows().iter().find(|row| classes.get(&row.class).is_none()) {
+        let why = format!("{} is of class {}, which classes.csv does not have", row.path, row.class);
+        return Err(Error::integrity(what, why));
+    }
+    let sums = Sums::new(index, classes_csv)?;
+    if sums.digest() != manifest.dataset {
+        let why = format!(
+            "gives dataset hash {}, the manifest says {}",
+            sums.digest().prefixed(),
+            manifest.dataset.prefixed()
+        );
+        return Err(Error::integrity(what, why));
+    }
+    Ok(sums)
+}

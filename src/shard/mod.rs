@@ -1,0 +1,26 @@
+//! A shard: images in a plain ustar archive in zstd, one zstd frame an entry, so that an image is a byte range of
+//! the shard and stock `tar --zstd -x` reads the whole. docs/format.md has the bytes.
+
+mod reader;
+mod writer;
+
+pub use reader::{FrameReader, check_shard};
+pub use writer::{FrameWriter, ShardWriter};
+
+use crate::digest::Digest;
+
+/// A shard is closed when it has reached this many bytes.
+pub const TARGET_LEN: u64 = 32 << 20;
+/// A ustar header and the unit to which contents are padded, in bytes.
+const BLOCK: usize = 512;
+/// The extensions that an entry may have.
+const EXTENSIONS: [&str; 2] = ["png", "jpg"];
+
+/// The only name that an entry may have: the image's BLAKE3 and its extension.
+fn entry_name(image: &Digest, extension: &str) -> String {
+    format!("{image}.{extension}")
+}
+
+fn padded(length: usize) -> usize {
+    length.next_multiple_of(BLOCK)
+}

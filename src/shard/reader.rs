@@ -1,0 +1,151 @@
+//! Reading frames and shards. A frame's BLAKE3 is checked before it is decompressed, and the image's after.
+
+use std::io::{self, Read};
+
+use super::{BLOCK, EXTENSIONS, entry_name, padded};
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+
+/// Decompresses frames; one per thread, since it holds zstd's tables and a buffer.
+pub struct FrameReader {
+    decompressor: zstd::bulk::Decompressor<'static>,
+    raw: Vec<u8>,
+}
+
+impl FrameReader {
+    /// A reader.
+    pub fn new() -> io::Result<Self> {
+        Ok(FrameReader { decompressor: zstd::bulk::Decompressor::new()?, raw: Vec::new() })
+    }
+
+    /// The bytes of `image`, which has `length` bytes by the index, from a frame that has BLAKE3 `frame_digest` by
+    /// the pack. `what` names the shard in errors.
+    pub fn image(
+        &mut self,
+        what: &str,
+        frame: &[u8],
+        frame_digest: &Digest,
+        image: &Digest,
+        length: u64,
+    ) -> Result<&[u8]> {
+        let refuse = |why: String| Error::integrity(what, format!("image {image}: {why}"));
+        if Digest::of(frame) != *frame_digest {
+            return Err(refuse("its frame's BLAKE3 is not the pack's".into()));
+        }
+        let length = usize::try_from(length).map_err(|_| refuse("is too large for this machine".into()))?;
+        // The output buffer is the cap: zstd stops with an error instead of writing past it.
+        let needed = BLOCK + padded(length);
+        self.raw.resize(needed, 0);
+        let written = self.decompressor.decompress_to_buffer(frame, &mut self.raw[..]);
+        let written = written.map_err(|e| refuse(format!("its frame does not decompress: {e}")))?;
+        if written != needed {
+            return Err(refuse(format!("its frame holds {written} bytes, expected {needed}")));
+        }
+        let bytes = &self.raw[BLOCK..BLOCK + length];
+        if Digest::of(bytes) != *image {
+            return Err(refuse("its bytes have another BLAKE3 than the index says".into()));
+        }
+        Ok(bytes)
+    }
+}
+
+/// Reads a whole shard as stock `tar` would and checks that it has nothing but regular files with their own
+/// BLAKE3 as their name. Calls `image` with the digest and length of each. `what` names the shard in errors.
+pub fn check_shard(what: &str, shard: impl Read, mut image: impl FnMut(Digest, u64)) -> Result<()> {
+    let refuse = |why: &dyn std::fmt::Display| Error::integrity(what, why);
+    let mut decoder = zstd::Decoder::new(shard).map_err(|e| refuse(&e))?;
+    decoder.window_log_max(27).map_err(|e| refuse(&e))?;
+    let mut archive = tar::Archive::new(decoder);
+    for entry in archive.entries().map_err(|e| refuse(&e))?.raw(true) {
+        let mut entry = entry.map_err(|e| refuse(&e))?;
+        if entry.header().as_ustar().is_none() || entry.header().entry_type() != tar::EntryType::Regular {
+            return Err(refuse(&"has an entry that is not a plain ustar file"));
+        }
+        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        let length = entry.size();
+        let mut hasher = blake3::Hasher::new();
+        io::copy(&mut entry, &mut hasher).map_err(|e| refuse(&e))?;
+        let digest = Digest::of_hasher(&hasher);
+        if !EXTENSIONS.iter().any(|extension| entry_name(&digest, extension) == name) {
+            return Err(refuse(&format!("entry {name} has BLAKE3 {digest}: that must be its name")));
+        }
+        image(digest, length);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{FrameWriter, ShardWriter};
+    use super::*;
+    use crate::pack::Entry;
+
+    fn sample() -> (Vec<Vec<u8>>, Vec<u8>, Vec<Entry>) {
+        let images: Vec<Vec<u8>> = [0usize, 1, 511, 512, 513, 70_000]
+            .iter()
+            .map(|&length| (0..length).map(|i| (i * i % 251) as u8).collect())
+            .collect();
+        let mut frames = FrameWriter::new().unwrap();
+        let mut writer = ShardWriter::new(Vec::new());
+        for image in &images {
+            let frame = frames.frame(&Digest::of(image), "png", image).unwrap();
+            writer.push(Digest::of(image), &frame).unwrap();
+        }
+        let (bytes, shard, entries) = writer.finish(&mut frames).unwrap();
+        shard.check("shard", &bytes).unwrap();
+        (images, bytes, entries)
+    }
+
+    fn frame<'a>(shard: &'a [u8], entry: &Entry) -> &'a [u8] {
+        &shard[entry.offset as usize..][..entry.length as usize]
+    }
+
+    #[test]
+    fn every_frame_gives_its_image_back() {
+        let (images, shard, entries) = sample();
+        let mut reader = FrameReader::new().unwrap();
+        for (image, entry) in images.iter().zip(&entries) {
+            let length = image.len() as u64;
+            let read = reader.image("s", frame(&shard, entry), &entry.frame, &entry.blake3, length);
+            assert_eq!(read.unwrap(), image);
+        }
+        let mut seen = Vec::new();
+        check_shard("s", &shard[..], |digest, length| seen.push((digest, length))).unwrap();
+        let expected: Vec<_> = images.iter().map(|i| (Digest::of(i), i.len() as u64)).collect();
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn a_frame_that_holds_more_or_less_than_the_index_says_is_refused() {
+        let (images, shard, entries) = sample();
+        let mut reader = FrameReader::new().unwrap();
+        let (entry, length) = (&entries[5], images[5].len() as u64);
+        for wrong in [0, length - 600, length + 600, u64::MAX] {
+            let read = reader.image("s", frame(&shard, entry), &entry.frame, &entry.blake3, wrong);
+            assert!(matches!(read, Err(Error::Integrity { .. })), "{wrong}");
+        }
+        // A bomb: 64 MiB of zeros under its right frame hash.
+        let bomb = zstd::bulk::compress(&vec![0; 64 << 20], 1).unwrap();
+        let read = reader.image("s", &bomb, &Digest::of(&bomb), &entry.blake3, length);
+        assert!(read.unwrap_err().to_string().contains("does not decompress"));
+    }
+
+    #[test]
+    fn foreign_entries_are_refused() {
+        let (_, shard, _) = sample();
+        let whole = zstd::decode_all(&shard[..]).unwrap();
+        for (what, at, byte) in [("name", 3, b'/'), ("type", 156, b'2'), ("contents", 512 + 1024, b'!')] {
+            let mut changed = whole.clone();
+            changed[at] = byte;
+            // The header's checksum would catch it first: make it right.
+            let sum: u32 = changed[..512]
+                .iter()
+                .enumerate()
+                .map(|(i, &b)| if (148..156).contains(&i) { 32 } else { u32::from(b) })
+                .sum();
+            changed[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+            let shard = zstd::bulk::compress(&changed, 1).unwrap();
+            assert!(check_shard("s", &shard[..], |_, _| ()).is_err(), "{what}");
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The registry that is compiled into the binary, so that a fresh machine can pull `demobirds` offline.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::{Body, BoxFuture, Transport, Whole};
+use crate::error::Result;
+
+mod files {
+    // `FILES: &[(&str, &[u8])]`, every file of `registry/` sorted by path: written by build.rs.
+    include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
+}
+
+/// The compiled-in files.
+#[derive(Debug, Default)]
+pub struct Bundled;
+
+impl Bundled {
+    /// The bytes of a file.
+    pub fn file(path: &str) -> Option<&'static [u8]> {
+        let at = files::FILES.binary_search_by(|(name, _)| (*name).cmp(path)).ok()?;
+        Some(files::FILES[at].1)
+    }
+}
+
+impl Transport for Bundled {
+    fn locate(&self, path: &str) -> String {
+        format!("bundled registry: {path}")
+    }
+
+    fn open<'a>(&'a self, path: &'a str, range: Option<Range<u64>>) -> BoxFuture<'a, Result<Option<Body>>> {
+        Box::pin(async move {
+            let Some(bytes) = Self::file(path) else { return Ok(None) };
+            let start = range.map_or(0, |range| range.start).min(bytes.len() as u64);
+            Ok(Some(Whole::body(start, Bytes::from_static(&bytes[start as usize..]))))
+        })
+    }
+}

@@ -1,0 +1,63 @@
+//! A registry in a local folder.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use bytes::{Bytes, BytesMut};
+
+use super::{Body, BoxFuture, Chunks, Transport};
+use crate::error::{Error, Result};
+
+/// How much is read at a time, in bytes: some images at once, and small against the memory of a pull.
+const CHUNK: usize = 256 << 10;
+
+/// A folder.
+#[derive(Debug)]
+pub struct Folder {
+    root: PathBuf,
+}
+
+impl Folder {
+    /// The registry in `root`.
+    pub fn new(root: &Path) -> Self {
+        Folder { root: root.to_path_buf() }
+    }
+}
+
+struct FileChunks {
+    file: File,
+    path: PathBuf,
+}
+
+impl Chunks for FileChunks {
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<Bytes>>> {
+        Box::pin(async move {
+            let mut chunk = BytesMut::zeroed(CHUNK);
+            let read = self.file.read(&mut chunk).map_err(Error::io("read", &self.path))?;
+            chunk.truncate(read);
+            Ok((read > 0).then(|| chunk.freeze()))
+        })
+    }
+}
+
+impl Transport for Folder {
+    fn locate(&self, path: &str) -> String {
+        self.root.join(path).display().to_string()
+    }
+
+    fn open<'a>(&'a self, path: &'a str, range: Option<Range<u64>>) -> BoxFuture<'a, Result<Option<Body>>> {
+        Box::pin(async move {
+            let path = self.root.join(path);
+            let mut file = match File::open(&path) {
+                Ok(file) => file,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(e) => return Err(Error::io("open", &path)(e)),
+            };
+            let offset = range.map_or(0, |range| range.start);
+            file.seek(SeekFrom::Start(offset)).map_err(Error::io("read", &path))?;
+            Ok(Some(Body { offset, chunks: Box::new(FileChunks { file, path }) }))
+        })
+    }
+}

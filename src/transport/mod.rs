@@ -1,0 +1,76 @@
+//! [`Transport`]: how the files of a registry are read, wherever they are: [`folder`], [`http`], or [`bundled`] in
+//! the binary. It moves bytes and knows nothing of what they mean; nothing that it returns is trusted.
+
+pub mod bundled;
+pub mod folder;
+pub mod http;
+
+use std::future::Future;
+use std::ops::Range;
+use std::pin::Pin;
+
+use bytes::Bytes;
+
+use crate::error::{Error, Result};
+
+/// What an async trait method returns.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Reads files by their `/`-separated path in a registry.
+pub trait Transport: Send + Sync {
+    /// For messages: where `path` is.
+    fn locate(&self, path: &str) -> String;
+
+    /// Opens a file, from `range.start` on if a range is given; `None` if there is no such file. A transport may
+    /// ignore the range: [`Body::offset`] says where the bytes begin.
+    fn open<'a>(&'a self, path: &'a str, range: Option<Range<u64>>) -> BoxFuture<'a, Result<Option<Body>>>;
+}
+
+/// The bytes of a file as they arrive.
+pub struct Body {
+    /// Where in the file the first byte stands.
+    pub offset: u64,
+    /// The bytes.
+    pub chunks: Box<dyn Chunks>,
+}
+
+/// A stream of bytes.
+pub trait Chunks: Send {
+    /// The next bytes, `None` at the end.
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<Bytes>>>;
+}
+
+/// Bytes that are at hand.
+pub(crate) struct Whole(Option<Bytes>);
+
+impl Whole {
+    pub(crate) fn body(offset: u64, bytes: Bytes) -> Body {
+        Body { offset, chunks: Box::new(Whole(Some(bytes))) }
+    }
+}
+
+impl Chunks for Whole {
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<Bytes>>> {
+        let bytes = self.0.take();
+        Box::pin(async move { Ok(bytes) })
+    }
+}
+
+/// Reads a whole file of at most `cap` bytes; `None` if there is none.
+pub async fn read(transport: &dyn Transport, path: &str, cap: u64) -> Result<Option<Vec<u8>>> {
+    let Some(mut body) = transport.open(path, None).await? else { return Ok(None) };
+    let mut bytes = Vec::new();
+    while let Some(chunk) = body.chunks.next().await? {
+        if bytes.len() as u64 + chunk.len() as u64 > cap {
+            return Err(Error::integrity(transport.locate(path), format!("is longer than {cap} bytes")));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(Some(bytes))
+}
+
+/// What drives transports: one thread, since the work beside the network is done by threads of its own.
+pub fn runtime() -> Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().map_err(|e| Error::Internal(format!("tokio: {e}")))
+}
