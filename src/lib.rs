@@ -1,10 +1,48 @@
-//! `isn`: a registry and a client for exact versions of image-classification datasets.
+//! `isn`: a registry and a client for exact versions of image-classification datasets. One hash pins every image,
+//! label and split.
+//!
+//! The map, from the top down; a module imports from rows below its own, never from above:
+//!
+//! | row | modules | what they know |
+//! |---|---|---|
+//! | command line | [`cli`] | arguments, output, exit codes: the only place that prints or reads the environment |
+//! | verbs | [`ops`] | one file a verb: build, publish, pull, verify, … each returns a report |
+//! | places | [`registry`], [`transport`], [`source`], [`trust`], [`demo`] | where versions, raw images and trusted keys are |
+//! | things | [`manifest`], [`index`], [`pack`], [`shard`], [`tree`], [`release`], [`recipe`], [`corrections`], [`plan`], [`split`], [`class`], [`imaging`], [`key`], [`object`] | one format each, bytes in and out |
+//! | words | [`digest`], [`dataset_ref`], [`rel_path`], [`progress`], [`error`], [`files`], [`parallel`], [`json_lines`] | what everything else is said in |
+//!
+//! A version is described by a [`manifest::Manifest`] (what it is), an [`index::Index`] (one row an image) and
+//! `classes.csv`; [`tree::Sums`] of the two is the file `B3SUMS`, whose BLAKE3 is the dataset hash. A
+//! [`pack::Pack`] says where the images' bytes are in [`shard`]s, and a [`release::Release`] is the signed statement
+//! that binds a name and a version to it all. `docs/architecture.md` follows a build, a publish and a pull through
+//! these; `docs/format.md` is the norm for every byte.
 
+pub mod class;
 pub mod cli;
+pub mod corrections;
 pub mod dataset_ref;
+pub mod demo;
 pub mod digest;
 pub mod error;
 pub mod files;
+pub mod imaging;
+pub mod index;
+pub mod json_lines;
+pub mod key;
+pub mod manifest;
+pub mod object;
+pub mod ops;
+pub mod pack;
 pub mod parallel;
+pub mod plan;
 pub mod progress;
+pub mod recipe;
+pub mod registry;
 pub mod rel_path;
+pub mod release;
+pub mod shard;
+pub mod source;
+pub mod split;
+pub mod transport;
+pub mod tree;
+pub mod trust;

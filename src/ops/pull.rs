@@ -19,7 +19,7 @@ use crate::index::Row;
 use crate::key::PublicKey;
 use crate::progress::{Progress, Unit};
 use crate::registry::fetch::{self, Frame};
-use crate::registry::{Registry, Snapshot};
+use crate::registry::{Registry, Snapshot, has_class};
 use crate::shard::FrameReader;
 use crate::transport;
 use crate::tree::{B3SUMS, B3SUMS_SELECTED, CLASSES, FORMAT, ISN_JSON, Provenance, Selection, Sums};
@@ -83,7 +83,7 @@ fn check_selection(snapshot: &Snapshot, selection: &Selection) -> Result<()> {
         }
     }
     for class in &selection.classes {
-        if snapshot.classes.get(class).is_none() {
+        if !has_class(&snapshot.classes, class) {
             return Err(Error::not_found(format!("class {class}"), manifest.pin()));
         }
     }

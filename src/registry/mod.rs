@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use crate::class::Classes;
+use crate::class::{Class, ClassId, parse_classes};
 use crate::dataset_ref::{DatasetRef, Name, Version};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -64,8 +64,8 @@ pub struct Snapshot {
     pub manifest: Manifest,
     /// The images.
     pub index: Index,
-    /// The classes.
-    pub classes: Classes,
+    /// The classes, sorted by id.
+    pub classes: Vec<Class>,
     /// The exact bytes of `classes.csv`.
     pub classes_csv: Vec<u8>,
     /// `B3SUMS`.
@@ -239,7 +239,7 @@ impl Registry {
         let index_what = self.locate(ObjectKind::Index, &objects.index.blake3);
         let index = Index::parse(&index_what, &index_bytes, &manifest)?;
         let classes_csv = self.object(ObjectKind::Classes, &objects.classes).await?;
-        let classes = Classes::parse(&self.locate(ObjectKind::Classes, &objects.classes.blake3), &classes_csv)?;
+        let classes = parse_classes(&self.locate(ObjectKind::Classes, &objects.classes.blake3), &classes_csv)?;
         let sums = check_description(&index_what, &manifest, &index, &classes, &classes_csv)?;
         Ok(Snapshot { signed_by, manifest_ref, manifest, index, classes, classes_csv, sums })
     }
@@ -262,15 +262,22 @@ impl Registry {
         let images = snapshot.manifest.images;
         let mut packs = Vec::new();
         for digest in digests {
-            let what = self.locate(ObjectKind::Pack, &digest);
-            let bytes = self.read(&layout::object(ObjectKind::Pack, &digest), Pack::max_len(images)).await?;
+            let bytes = self.find_object(ObjectKind::Pack, &digest, Pack::max_len(images)).await?;
             let bytes = bytes.ok_or_else(|| self.missing_object(ObjectKind::Pack, &digest))?;
-            if Digest::of(&bytes) != digest {
-                return Err(Error::integrity(what, "its bytes have another BLAKE3 than its name"));
-            }
-            packs.push(Pack::parse(&what, &bytes, images)?);
+            packs.push(Pack::parse(&self.locate(ObjectKind::Pack, &digest), &bytes, images)?);
         }
         Ok(packs)
+    }
+
+    /// An object by its hash alone, of at most `cap` bytes; `None` where it is not here.
+    pub async fn find_object(&self, kind: ObjectKind, digest: &Digest, cap: u64) -> Result<Option<Vec<u8>>> {
+        let found = self.read(&layout::object(kind, digest), cap).await?;
+        if let Some(bytes) = &found
+            && Digest::of(bytes) != *digest
+        {
+            return Err(Error::integrity(self.locate(kind, digest), "its bytes have another BLAKE3 than its name"));
+        }
+        Ok(found)
     }
 
     /// Where an object is, for messages.
@@ -324,16 +331,21 @@ impl Registry {
     }
 }
 
+/// Whether sorted `classes` have one of this id.
+pub fn has_class(classes: &[Class], id: &ClassId) -> bool {
+    classes.binary_search_by(|class| class.id.cmp(id)).is_ok()
+}
+
 /// Checks that manifest, index and `classes.csv` belong together and hash to the manifest's dataset hash; gives
 /// `B3SUMS`.
 pub fn check_description(
     what: &str,
     manifest: &Manifest,
     index: &Index,
-    classes: &Classes,
+    classes: &[Class],
     classes_csv: &[u8],
 ) -> Result<Sums> {
-    if let Some(row) = index.rows().iter().find(|row| classes.get(&row.class).is_none()) {
+    if let Some(row) = index.rows().iter().find(|row| !has_class(classes, &row.class)) {
         let why = format!("{} is of class {}, which classes.csv does not have", row.path, row.class);
         return Err(Error::integrity(what, why));
     }

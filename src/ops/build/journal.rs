@@ -160,13 +160,33 @@ impl Journal {
         Ok(())
     }
 
-    /// Ends the last shard. Gives all rows, the pack, and the folder with the shards, rid of the journal.
-    pub(super) fn into_parts(mut self) -> Result<(Vec<Row>, Pack, PathBuf)> {
+    /// Ends the last shard. Gives all rows, the pack, and the folder with the shards.
+    pub(super) fn into_parts(mut self) -> Result<(Vec<Row>, Pack, Output)> {
         self.finish_shard()?;
+        Ok((self.rows, self.pack, Output { root: self.root, lock: self.lock, _lock: self._lock }))
+    }
+}
+
+/// The folder of a build whose shards are all there.
+pub(super) struct Output {
+    /// Where it is until it is finished.
+    pub(super) root: PathBuf,
+    lock: PathBuf,
+    _lock: files::Lock,
+}
+
+impl Output {
+    /// Gets rid of the journal and gives the folder its final name.
+    pub(super) fn finish(self, out: &Path) -> Result<()> {
         files::remove_dir_all(&self.root.join(FINISHED))?;
         let job = self.root.join(JOB);
         std::fs::remove_file(&job).map_err(Error::io("remove", &job))?;
+        files::sync_file_system(&self.root)?;
+        if !files::rename_new(&self.root, out)? {
+            let why = " (it came into being during the build)".into();
+            return Err(Error::Exists { what: out.display().to_string(), why });
+        }
         let _ = std::fs::remove_file(&self.lock);
-        Ok((self.rows, self.pack, self.root))
+        Ok(())
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use self::journal::Journal;
 use super::verify::store::MANIFEST_JSON;
-use crate::class::{ClassId, Classes};
+use crate::class::{ClassId, classes_csv, parse_classes};
 use crate::corrections::{Action, Corrections};
 use crate::dataset_ref::{Name, Version};
 use crate::digest::Digest;
@@ -124,13 +124,9 @@ pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(Bui
     if !rejects.is_empty() {
         return Err(Error::Rejects { rejects });
     }
-    let (rows, pack, root) = journal.into_parts()?;
-    let report = describe(&root, &inputs, &source, &plan, rows, &pack, dropped, job)?;
-    files::sync_file_system(&root)?;
-    if !files::rename_new(&root, options.out)? {
-        let why = " (it came into being during the build)".into();
-        return Err(Error::Exists { what: options.out.display().to_string(), why });
-    }
+    let (rows, pack, output) = journal.into_parts()?;
+    let report = describe(&output.root, &inputs, &source, &plan, rows, &pack, dropped, job)?;
+    output.finish(options.out)?;
     Ok((report, true))
 }
 
@@ -245,12 +241,11 @@ fn make_images(
         make_image(source, planned, pipeline, frames, extension)
     };
     in_order(options.jobs, options.jobs * 8, remaining, init, work, |at, made| {
+        let image = &source.images[remaining[at].source];
         match made? {
-            Ok(done) if rejects.is_empty() => journal.push(row(&remaining[at], &done), &done.frame)?,
+            Ok(done) if rejects.is_empty() => journal.push(row(&remaining[at], &image.id, &done), &done.frame)?,
             Ok(_) => {}
-            Err(reason) => {
-                rejects.push(Reject { path: source.images[remaining[at].source].path.clone(), reason });
-            }
+            Err(reason) => rejects.push(Reject { path: image.path.clone(), reason }),
         }
         progress.advance(1);
         Ok::<(), Error>(())
@@ -288,7 +283,7 @@ fn make_image(
     }))
 }
 
-fn row(planned: &Planned, done: &Done) -> Row {
+fn row(planned: &Planned, source_id: &str, done: &Done) -> Row {
     Row {
         path: planned.path.clone(),
         class: planned.class.clone(),
@@ -298,7 +293,7 @@ fn row(planned: &Planned, done: &Done) -> Row {
         width: done.width,
         height: done.height,
         pixels: done.pixels,
-        source: planned.id.clone(),
+        source: source_id.into(),
         source_blake3: done.source_blake3,
     }
 }
@@ -322,8 +317,7 @@ fn describe(
         Ok(object)
     };
     let index = Index::new(rows)?;
-    let classes = Classes::new(recipe.classes.clone())?;
-    let classes_csv = classes.to_csv();
+    let classes_csv = classes_csv(&recipe.classes);
     let objects = Objects {
         index: put(ObjectKind::Index, &index.to_bytes()?)?,
         classes: put(ObjectKind::Classes, &classes_csv)?,
@@ -355,7 +349,7 @@ fn describe(
             _ => None,
         },
     };
-    check_description("build", &manifest, &index, &classes, &classes_csv)?;
+    check_description("build", &manifest, &index, &parse_classes("classes.csv", &classes_csv)?, &classes_csv)?;
     let manifest_bytes = manifest.to_bytes()?;
     let manifest_ref = put(ObjectKind::Manifest, &manifest_bytes)?;
     let pack_ref = put(ObjectKind::Pack, &pack.to_bytes()?)?;
@@ -383,7 +377,7 @@ fn describe(
         removed: ids(|action| matches!(action, Action::Remove)),
         relabelled: ids(|action| matches!(action, Action::Relabel(_))),
         dropped,
-        warnings: source.warnings.clone(),
+        warnings: [source.warnings.as_slice(), &plan.warnings].concat(),
         job,
     };
     let mut json = serde_json::to_vec_pretty(&report).map_err(|e| Error::Internal(e.to_string()))?;

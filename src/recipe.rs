@@ -1,0 +1,311 @@
+//! [`Recipe`]: how a version is made from its source. TOML, format `isn-recipe/1`.
+
+mod table;
+
+use std::collections::HashMap;
+use std::str::FromStr;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use self::table::{Field, Mistakes, Table};
+use crate::class::{Class, ClassId, check_label};
+use crate::dataset_ref::{Name, Version};
+use crate::digest::{Digest, DigestError};
+use crate::error::Result;
+use crate::imaging::{Encoding, ExifOrientation, Filter, PixelSpec, Small};
+use crate::rel_path::check_segment;
+use crate::source::{SourceKind, ilsvrc2012};
+use crate::split::{Fraction, Split};
+
+/// The format that this version of isn reads.
+pub const FORMAT: &str = "isn-recipe/1";
+
+/// The largest shortest side, in pixels.
+pub const MAX_SIZE: u32 = 4096;
+
+/// All that decides a version but the source images themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recipe {
+    /// The dataset.
+    pub name: Name,
+    /// The version of it.
+    pub version: Version,
+    /// The dataset's name for people.
+    pub title: String,
+    /// What it is, in a few sentences.
+    pub description: String,
+    /// Under which terms it may be used.
+    pub licence: String,
+    /// What to cite beside the dataset, if anything.
+    pub citation: Option<String>,
+    /// Who made it; at least one.
+    pub authors: Vec<String>,
+    /// How the source is laid out.
+    pub source: SourceKind,
+    /// What is done to pixels.
+    pub image: PixelSpec,
+    /// How images get their split.
+    pub split: SplitPolicy,
+    /// The name of the corrections file, in the recipe's folder.
+    pub corrections: Option<String>,
+    /// The classes, sorted by the bytes of their ids; at least one.
+    pub classes: Vec<Class>,
+}
+
+/// How images get their split.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SplitPolicy {
+    /// As in the source.
+    Keep,
+    /// The source's train and val images of a class are pooled and divided again.
+    Pool {
+        /// The part of a class's images that is val.
+        val: Fraction,
+        /// Any text: another salt is another division.
+        salt: String,
+        /// The assignments of an earlier version, which stay.
+        previous: Option<Digest>,
+    },
+}
+
+impl Recipe {
+    /// Reads a recipe.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Mistakes`], naming `what`, with every mistake and its line: unknown and missing keys,
+    /// wrong types and values, classes that occur twice.
+    pub fn parse(what: &str, text: &str) -> Result<Recipe> {
+        let (document, errors) = DeTable::parse_recoverable(text);
+        let mistakes = Mistakes::new(text);
+        for error in &errors {
+            mistakes.at(&error.span().unwrap_or_default(), error.message());
+        }
+        // After a syntax error a key may be lost, and "missing" would only mislead.
+        let recipe = errors.is_empty().then(|| read(&document, &mistakes)).flatten();
+        match recipe {
+            Some(recipe) if mistakes.is_empty() => Ok(recipe),
+            _ => Err(mistakes.into_error(what)),
+        }
+    }
+}
+
+/// Reads what can be read, and tells `mistakes` of all that cannot. Nothing is given back without a mistake told.
+fn read(document: &Spanned<DeTable<'_>>, mistakes: &Mistakes<'_>) -> Option<Recipe> {
+    const KEYS: [&str; 13] = [
+        "format",
+        "name",
+        "version",
+        "title",
+        "description",
+        "licence",
+        "citation",
+        "authors",
+        "source",
+        "image",
+        "split",
+        "corrections",
+        "class",
+    ];
+    let top = Table::new("", 0..0, document.get_ref(), &KEYS, mistakes);
+    // Every field is read before the first `?`, so that every mistake is told.
+    top.need("format").and_then(|field| field.choice(&[(FORMAT, ())]));
+    let name = top.need("name").and_then(|field| field.parse());
+    let version = top.need("version").and_then(|field| field.parse());
+    let title = top.need("title").and_then(|field| field.text(check_label));
+    let description = top.need("description").and_then(|field| field.text(check_prose));
+    let licence = top.need("licence").and_then(|field| field.text(check_prose));
+    let citation = top.get("citation").and_then(|field| field.text(check_prose));
+    let authors = top.need("authors").and_then(|field| authors(&field));
+    let source = top.need("source").and_then(|field| source(&field));
+    let image = top.need("image").and_then(|field| image(&field));
+    let split = top.need("split").and_then(|field| split(&field));
+    let corrections = top.get("corrections").and_then(|field| corrections(&field));
+    let classes = top.need("class").and_then(|field| classes(&field, source));
+    Some(Recipe {
+        name: name?,
+        version: version?,
+        title: title?.into(),
+        description: description?.into(),
+        licence: licence?.into(),
+        citation: citation.map(Into::into),
+        authors: authors?,
+        source: source?,
+        image: image?,
+        split: split?,
+        corrections,
+        classes: classes?,
+    })
+}
+
+/// Text of one or more lines.
+fn check_prose(text: &str) -> Result<(), &'static str> {
+    if text.trim().is_empty() {
+        return Err("is empty");
+    }
+    if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+        return Err("has a control character");
+    }
+    Ok(())
+}
+
+fn authors(field: &Field<'_, '_>) -> Option<Vec<String>> {
+    let elements = field.elements()?;
+    if elements.is_empty() {
+        field.wrong("is empty: name at least one");
+    }
+    elements.iter().map(|author| element(field, author).text(check_label).map(Into::into)).collect()
+}
+
+/// An element of the array `field`.
+fn element<'a, 't>(field: &Field<'a, 't>, value: &'a Spanned<DeValue<'t>>) -> Field<'a, 't> {
+    Field { key: field.key.clone(), span: value.span(), value: value.get_ref(), mistakes: field.mistakes }
+}
+
+fn source(field: &Field<'_, '_>) -> Option<SourceKind> {
+    let kinds = SourceKind::ALL.map(|kind| (kind.as_str(), kind));
+    field.table("[source]", &["kind"])?.need("kind")?.choice(&kinds)
+}
+
+fn image(field: &Field<'_, '_>) -> Option<PixelSpec> {
+    let table = field.table("[image]", &["size", "filter", "encode", "small", "exif_orientation"])?;
+    let size = table.need("size").and_then(|field| field.number(1..=MAX_SIZE));
+    let filter = match table.get("filter") {
+        Some(field) => field.choice(&[("catmullrom", Filter::CatmullRom), ("bilinear", Filter::Bilinear)]),
+        None => Some(Filter::CatmullRom),
+    };
+    let encode = match table.get("encode") {
+        Some(field) => encoding(&field),
+        None => Some(Encoding::Png),
+    };
+    let small = match table.get("small") {
+        Some(field) => {
+            field.choice(&[("keep", Small::Keep), ("upscale", Small::Upscale), ("drop", Small::Drop)])
+        }
+        None => Some(Small::Keep),
+    };
+    let exif_orientation = match table.get("exif_orientation") {
+        Some(field) => {
+            field.choice(&[("ignore", ExifOrientation::Ignore), ("apply", ExifOrientation::Apply)])
+        }
+        None => Some(ExifOrientation::Ignore),
+    };
+    Some(PixelSpec {
+        size: size?,
+        filter: filter?,
+        encode: encode?,
+        small: small?,
+        exif_orientation: exif_orientation?,
+    })
+}
+
+/// `"png"` or `{ jpeg = 95 }`.
+fn encoding(field: &Field<'_, '_>) -> Option<Encoding> {
+    match field.value {
+        DeValue::String(text) if text == "png" => Some(Encoding::Png),
+        DeValue::Table(_) => {
+            let quality =
+                field.table("[image] encode", &["jpeg"])?.need("jpeg").and_then(|f| f.number(1..=100))?;
+            // At most 100, so it fits.
+            Some(Encoding::Jpeg { quality: quality as u8 })
+        }
+        _ => {
+            field.wrong("must be \"png\" or { jpeg = QUALITY }");
+            None
+        }
+    }
+}
+
+fn split(field: &Field<'_, '_>) -> Option<SplitPolicy> {
+    let table = field.table("[split]", &["policy", "val", "salt", "previous"])?;
+    if !table.need("policy")?.choice(&[("keep", false), ("pool", true)])? {
+        for key in ["val", "salt", "previous"] {
+            if let Some(field) = table.get(key) {
+                field.wrong("goes with policy = \"pool\" only");
+            }
+        }
+        return Some(SplitPolicy::Keep);
+    }
+    let val = table.need("val").and_then(|field| fraction(&field));
+    let salt = table.need("salt").and_then(|field| field.text(check_label));
+    let previous = table.get("previous").and_then(|field| field.parse()).map(|Prefixed(digest)| digest);
+    Some(SplitPolicy::Pool { val: val?, salt: salt?.into(), previous })
+}
+
+/// `b3:` and 64 hex digits.
+struct Prefixed(Digest);
+
+impl FromStr for Prefixed {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Self, DigestError> {
+        Digest::from_prefixed(text).map(Prefixed)
+    }
+}
+
+/// Reads the digits themselves: no binary float is ever made of them.
+fn fraction(field: &Field<'_, '_>) -> Option<Fraction> {
+    let text = match field.value {
+        DeValue::Float(number) => number.as_str(),
+        DeValue::Integer(number) => number.as_str(),
+        _ => {
+            field.wrong("must be a number, for example 0.2");
+            return None;
+        }
+    };
+    text.parse().map_err(|error| field.wrong(format_args!("is wrong: {error}"))).ok()
+}
+
+fn corrections(field: &Field<'_, '_>) -> Option<String> {
+    let file = field.table("[corrections]", &["file"])?.need("file")?;
+    let name = file.text(|_| Ok(()))?;
+    if let Err(why) = check_segment(name) {
+        file.wrong(format_args!("must be the name of a file beside the recipe: it {why}"));
+        return None;
+    }
+    Some(name.into())
+}
+
+fn classes(field: &Field<'_, '_>, source: Option<SourceKind>) -> Option<Vec<Class>> {
+    let elements = field.elements()?;
+    if elements.is_empty() {
+        field.wrong("is empty: name at least one");
+    }
+    // By the folded id: `N1` and `n1` would be one folder on a case-blind file system.
+    let mut lines: HashMap<String, usize> = HashMap::new();
+    let mut classes = Vec::with_capacity(elements.len());
+    for value in elements {
+        let whole = element(field, value);
+        let Some(table) = whole.table("[[class]]", &["id", "label", "group"]) else { continue };
+        let id = table.need("id").and_then(|field| class_id(&field, source, &mut lines));
+        let label = table.need("label").and_then(|field| field.text(check_label));
+        let group = table.get("group").and_then(|field| field.text(check_label));
+        if let (Some(id), Some(label)) = (id, label) {
+            classes.push(Class { id, label: label.into(), group: group.map(Into::into) });
+        }
+    }
+    classes.sort_by(|a, b| a.id.cmp(&b.id));
+    Some(classes)
+}
+
+fn class_id(
+    field: &Field<'_, '_>,
+    source: Option<SourceKind>,
+    lines: &mut HashMap<String, usize>,
+) -> Option<ClassId> {
+    let id: ClassId = field.parse()?;
+    if let Some(first) = lines.insert(id.folded(), field.mistakes.line(field.span.start)) {
+        field.wrong(format_args!("'{id}' is the class of line {first} again (upper and lower case are one)"));
+        return None;
+    }
+    if source == Some(SourceKind::Ilsvrc2012) && !ilsvrc2012::is_class(id.as_str()) {
+        field.wrong(format_args!("'{id}' is none of the 1,000 classes of ILSVRC2012"));
+        return None;
+    }
+    // A source folder train/ would be a class to one reader and a split to another.
+    if Split::from_str(&id.folded()).is_ok() {
+        field.wrong(format_args!("'{id}' is the name of a split"));
+        return None;
+    }
+    Some(id)
+}

@@ -1,0 +1,231 @@
+//! [`Split`]: which part of a dataset an image belongs to; how a pool of images is divided, and
+//! [`Assignments`], the record of it (`splits.csv`).
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::class::{ClassId, csv_field};
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+
+/// A part of a dataset and its folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    /// To learn from.
+    Train,
+    /// To choose by.
+    Val,
+    /// To report on.
+    Test,
+}
+
+impl Split {
+    /// All of them, in their order.
+    pub const ALL: [Split; 3] = [Split::Train, Split::Val, Split::Test];
+
+    /// `train`, `val` or `test`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Split::Train => "train",
+            Split::Val => "val",
+            Split::Test => "test",
+        }
+    }
+}
+
+/// Why a text is not a [`Split`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not a split: expected train, val or test")]
+pub struct SplitError(String);
+
+impl FromStr for Split {
+    type Err = SplitError;
+
+    fn from_str(text: &str) -> Result<Self, SplitError> {
+        Split::ALL.into_iter().find(|split| split.as_str() == text).ok_or_else(|| SplitError(text.into()))
+    }
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An exact decimal between 0 and 1, both excluded, with at most 9 places: `0.2`.
+///
+/// Never a binary float: 0.15 of 10 images is 1.5, which rounds to 2, and in an `f64` to 1 or 2 as luck has it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fraction {
+    /// In billionths.
+    billionths: u32,
+}
+
+const BILLION: u32 = 1_000_000_000;
+
+/// Why a text is not a [`Fraction`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0} is not a fraction: expected a plain decimal above 0 and below 1, at most 9 places, for example 0.2"
+)]
+pub struct FractionError(String);
+
+impl Fraction {
+    /// `n` times the fraction, rounded half up: floor(n × val + 1/2), exactly.
+    pub fn quota(self, n: u64) -> u64 {
+        let doubled = 2 * u128::from(n) * u128::from(self.billionths) + u128::from(BILLION);
+        // At most n, because the fraction is below 1: it fits.
+        (doubled / (2 * u128::from(BILLION))) as u64
+    }
+}
+
+impl FromStr for Fraction {
+    type Err = FractionError;
+
+    fn from_str(text: &str) -> Result<Self, FractionError> {
+        let places = text.strip_prefix("0.").filter(|p| (1..=9).contains(&p.len()));
+        let digits = places.filter(|p| p.bytes().all(|b| b.is_ascii_digit()));
+        match digits.and_then(|digits| format!("{digits:0<9}").parse().ok()) {
+            Some(billionths) if billionths > 0 => Ok(Fraction { billionths }),
+            _ => Err(FractionError(text.into())),
+        }
+    }
+}
+
+impl fmt::Display for Fraction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = format!("{:09}", self.billionths);
+        write!(f, "0.{}", digits.trim_end_matches('0'))
+    }
+}
+
+impl fmt::Debug for Fraction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fraction({self})")
+    }
+}
+
+/// Where an image stands in the order of its class: BLAKE3 over `salt`, the original class and the source id,
+/// each preceded by its length in bytes as 64 bits, little endian.
+pub fn pool_key(salt: &str, class: &ClassId, source_id: &str) -> Digest {
+    let mut hasher = blake3::Hasher::new();
+    for part in [salt, class.as_str(), source_id] {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    Digest::of_hasher(&hasher)
+}
+
+/// The validation images of one class: of the `kept` images (by source id) the `quota` with the lowest
+/// [`pool_key`]s, as positions in `kept`, in no particular order.
+///
+/// An image's key depends on nothing but itself, and the quota on the class's images in the source, kept or not.
+/// So leaving out a train image moves no other, and leaving out a val image moves one train image to val.
+pub fn draw_val(salt: &str, class: &ClassId, quota: u64, kept: &[&str]) -> Vec<usize> {
+    let mut order: Vec<(Digest, usize)> =
+        kept.iter().enumerate().map(|(at, id)| (pool_key(salt, class, id), at)).collect();
+    let quota = usize::try_from(quota).unwrap_or(usize::MAX).min(order.len());
+    if quota > 0 && quota < order.len() {
+        order.select_nth_unstable(quota - 1);
+    }
+    order.truncate(quota);
+    order.into_iter().map(|(_, at)| at).collect()
+}
+
+/// Which split an image is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// The image.
+    pub source_id: String,
+    /// Its class in the source, whatever the corrections make of it.
+    pub class: ClassId,
+    /// Its split.
+    pub split: Split,
+}
+
+/// The split of every image of a version, by source id: what a later version inherits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Assignments {
+    /// Sorted by the bytes of the source id, each id once.
+    rows: Vec<Assignment>,
+}
+
+const HEADER: &str = "source_id,class,split";
+
+impl Assignments {
+    /// From rows in any order.
+    ///
+    /// # Errors
+    /// The source id that occurs twice.
+    pub fn new(mut rows: Vec<Assignment>) -> Result<Self, String> {
+        rows.sort_unstable_by(|a, b| a.source_id.cmp(&b.source_id));
+        match rows.windows(2).find(|pair| pair[0].source_id == pair[1].source_id) {
+            Some(pair) => Err(pair[0].source_id.clone()),
+            None => Ok(Assignments { rows }),
+        }
+    }
+
+    /// The assignment of an image.
+    pub fn get(&self, source_id: &str) -> Option<&Assignment> {
+        let at = self.rows.binary_search_by(|row| row.source_id.as_str().cmp(source_id)).ok()?;
+        Some(&self.rows[at])
+    }
+
+    /// All, by the bytes of the source id.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Assignment> {
+        self.rows.iter()
+    }
+
+    /// `splits.csv`: header `source_id,class,split`, sorted by the bytes of the source id, RFC 4180 with minimal
+    /// quoting, LF, final newline.
+    pub fn to_csv(&self) -> Vec<u8> {
+        let mut out = String::with_capacity(64 * (self.rows.len() + 1));
+        out += HEADER;
+        out.push('\n');
+        for row in &self.rows {
+            out += &csv_field(&row.source_id);
+            for field in [row.class.as_str(), row.split.as_str()] {
+                out.push(',');
+                out += field;
+            }
+            out.push('\n');
+        }
+        out.into_bytes()
+    }
+
+    /// The inverse of [`Assignments::to_csv`]; any other spelling is refused.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`], naming `what`, at the first fault.
+    pub fn parse(what: &str, bytes: &[u8]) -> Result<Self> {
+        let refuse =
+            |line: usize, why: &dyn fmt::Display| Error::integrity(what, format!("line {line}: {why}"));
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(bytes);
+        let mut rows: Vec<Assignment> = Vec::new();
+        for (row, record) in reader.records().enumerate() {
+            let line = row + 1;
+            let record = record.map_err(|e| refuse(line, &e))?;
+            if row == 0 {
+                if record != HEADER.split(',').collect::<Vec<_>>() {
+                    return Err(refuse(line, &format!("the header is not {HEADER}")));
+                }
+                continue;
+            }
+            let source_id = record[0].to_owned();
+            if rows.last().is_some_and(|last| last.source_id >= source_id) {
+                return Err(refuse(line, &format!("source id '{source_id}' is out of order")));
+            }
+            let class = record[1].parse().map_err(|e| refuse(line, &e))?;
+            let split = record[2].parse().map_err(|e| refuse(line, &e))?;
+            rows.push(Assignment { source_id, class, split });
+        }
+        let assignments = Assignments { rows };
+        if assignments.to_csv() != bytes {
+            return Err(Error::integrity(what, "is not in the canonical form of splits.csv"));
+        }
+        Ok(assignments)
+    }
+}
