@@ -5,7 +5,6 @@ pub mod build;
 pub mod cite;
 pub mod demo;
 pub mod info;
-pub mod key;
 pub mod list;
 pub mod publish;
 pub mod pull;

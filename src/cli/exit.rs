@@ -1,0 +1,100 @@
+//! Errors become an exit code, a message with its causes, and what to do next: here and nowhere else.
+
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use crate::dataset_ref::RefError;
+use crate::error::Error;
+
+/// Something is wrong with the input.
+pub(super) const ERROR: u8 = 1;
+/// Bytes are not what they must be.
+pub(super) const INTEGRITY: u8 = 3;
+const TRUST: u8 = 4;
+const NETWORK: u8 = 5;
+const NOT_FOUND: u8 = 6;
+const SOURCE_NEEDED: u8 = 7;
+
+/// Prints an error on stderr, and with `--json` as an object on stdout.
+pub(super) fn report(error: &Error, json: bool) -> ExitCode {
+    let message = with_causes(error);
+    let help = help(error);
+    eprintln!("error: {message}");
+    if let Some(help) = &help {
+        eprintln!("help: {help}");
+    }
+    let code = code(error);
+    if json {
+        println!("{}", json!({ "error": message, "help": help, "exit_code": code }));
+    }
+    ExitCode::from(code)
+}
+
+fn with_causes(error: &Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        message.push_str(&format!(": {inner}"));
+        cause = inner.source();
+    }
+    message
+}
+
+fn code(error: &Error) -> u8 {
+    match error {
+        Error::Integrity { .. } => INTEGRITY,
+        Error::Trust { .. } | Error::UnknownSigner { .. } => TRUST,
+        Error::Network { .. } => NETWORK,
+        Error::NotFound { .. } | Error::Unreleased { .. } => NOT_FOUND,
+        Error::SourceNeeded { .. } => SOURCE_NEEDED,
+        _ => ERROR,
+    }
+}
+
+fn help(error: &Error) -> Option<String> {
+    Some(match error {
+        Error::UnknownSigner { registry, public_key, .. } => format!(
+            "if you know this key to be the publisher's, trust it:\n  isn trust add {registry} '{public_key}'\n\
+             or pull by a pin from a paper (NAME@VERSION#b3:…), which needs no key"
+        ),
+        Error::Integrity { .. } => {
+            "nothing was written. The bytes at that place are damaged or were replaced: pull from another copy \
+             of the registry (--registry), and tell its keeper"
+                .into()
+        }
+        Error::Trust { .. } => {
+            "nothing was written. Do not use this release: tell the keeper of the registry, or pull by a pin".into()
+        }
+        Error::Network { .. } => {
+            "check the address and the connection, then run the same command again: it goes on where it stopped".into()
+        }
+        Error::Unreleased { reference, recipe } => format!(
+            "build it from your own copy of the source images:\n  isn build {recipe} --source DIR --out {}-build",
+            reference.to_string().split('@').next().unwrap_or("dataset")
+        ),
+        Error::NotFound { what, .. } if what.starts_with("registry.json") => {
+            "this folder is no registry; `isn publish` or `isn registry init` makes one of an empty folder".into()
+        }
+        Error::NotFound { what, .. } if what.ends_with("isn.lock") => {
+            "lock a version with `isn pull REF --lock`, or list datasets in isn.toml".into()
+        }
+        Error::NotFound { .. } => "`isn list` shows what a registry has; --registry names another one".into(),
+        Error::SourceNeeded { .. } => "use a registry that has its images (--registry)".into(),
+        Error::Rejects { .. } => {
+            "say what to do with each in the recipe's corrections file, for example\n  \
+             SOURCE_ID,remove,,truncated,isn build,YOUR NAME,YYYY-MM-DD"
+                .into()
+        }
+        Error::Exists { .. } => "choose another place, or remove what is there".into(),
+        Error::Key { .. } => "`isn key list` shows your keys; `isn key new NAME` makes one".into(),
+        Error::Internal(_) => "this is a defect in isn: please report it with the command you ran".into(),
+        _ => return None,
+    })
+}
+
+impl From<RefError> for Error {
+    fn from(error: RefError) -> Self {
+        Error::invalid("reference", error)
+    }
+}

@@ -1,0 +1,341 @@
+//! Reports as text or JSON. stdout has what was asked for, and with `--json` one object as its last line.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::error::count;
+use crate::key::{NamedKey, PublicKey};
+use crate::ops::build::BuildReport;
+use crate::ops::cite::Citation;
+use crate::ops::demo::DemoReport;
+use crate::ops::info::InfoReport;
+use crate::ops::list::Listed;
+use crate::ops::publish::PublishReport;
+use crate::ops::pull::PullReport;
+use crate::ops::sync::Synced;
+use crate::ops::verify::{Assurance, VerifyReport};
+use crate::registry::Snapshot;
+use crate::trust::TrustStore;
+
+/// How to print.
+pub(super) struct Output {
+    pub(super) json: bool,
+}
+
+impl Output {
+    fn print(&self, text: &str, json: Value) {
+        if self.json {
+            println!("{json}");
+        } else {
+            print!("{text}");
+            if !text.ends_with('\n') {
+                println!();
+            }
+        }
+    }
+
+    pub(super) fn pulled(&self, report: &PullReport, locked: bool) {
+        let manifest = &report.snapshot.manifest;
+        let path = report.path.display();
+        let mut text = String::new();
+        let _ = if report.was_there {
+            writeln!(text, "{path} is there already and whole: {}", images(report.images, report.bytes))
+        } else {
+            let reused = match report.reused_images {
+                0 => String::new(),
+                n => format!(", {n} of them from an earlier run"),
+            };
+            writeln!(text, "{path}: {}{reused}, every one verified", images(report.images, report.bytes))
+        };
+        let _ = writeln!(text, "  title    {}\n  licence  {}", manifest.title, first_line(&manifest.licence));
+        let _ = writeln!(text, "  signed   {}", signed(&report.snapshot));
+        let _ = writeln!(text, "  pin      {}", manifest.pin());
+        if locked {
+            let _ = writeln!(text, "  locked in isn.lock");
+        }
+        let mut object = version(&report.snapshot, report.images, report.bytes);
+        object["path"] = json!(report.path);
+        object["fetched_bytes"] = json!(report.fetched_bytes);
+        object["reused_images"] = json!(report.reused_images);
+        object["registry"] = json!(report.registry);
+        self.print(&text, object);
+    }
+
+    pub(super) fn synced(&self, synced: &[Synced]) {
+        let mut text = String::new();
+        for one in synced {
+            let how = match one.fetched_bytes {
+                Some(bytes) => format!("pulled, {} fetched", size(bytes)),
+                None => "there already and whole".into(),
+            };
+            let _ = writeln!(text, "{}: {how}\n  pin      {}", one.entry.path.display(), one.entry.pin);
+        }
+        let entries = synced.iter().map(|one| {
+            json!({ "path": one.entry.path, "pin": one.entry.pin, "fetched_bytes": one.fetched_bytes.unwrap_or(0) })
+        });
+        self.print(&text, json!({ "synced": entries.collect::<Vec<_>>() }));
+    }
+
+    pub(super) fn info(&self, report: &InfoReport) {
+        let manifest = &report.snapshot.manifest;
+        let mut text = String::new();
+        let _ = writeln!(text, "{}@{}  {}", manifest.name, manifest.version, manifest.title);
+        for line in manifest.description.trim().lines() {
+            let _ = writeln!(text, "  {line}");
+        }
+        let fields = [
+            ("images", images(manifest.images, manifest.bytes)),
+            ("pipeline", manifest.pipeline.clone()),
+            ("source", manifest.source.clone()),
+            ("licence", manifest.licence.trim().replace('\n', "\n             ")),
+            ("authors", manifest.authors.join(", ")),
+            ("registry", report.registry.clone()),
+            ("signed", signed(&report.snapshot)),
+            ("manifest", report.snapshot.manifest_ref.blake3.prefixed()),
+            ("dataset", manifest.dataset.prefixed()),
+            ("pin", manifest.pin()),
+        ];
+        for (name, value) in fields {
+            let _ = writeln!(text, "  {name:<9}  {value}");
+        }
+        let splits: Vec<_> = manifest.splits.keys().collect();
+        let heads: String = splits.iter().map(|split| format!("{:>8}", split.as_str())).collect();
+        let _ = writeln!(text, "\n  {:<12}{heads}  class", "id");
+        for class in &report.snapshot.classes {
+            let counts: String = splits
+                .iter()
+                .map(|split| format!("{:>8}", manifest.splits[split].get(&class.id).unwrap_or(&0)))
+                .collect();
+            let group = class.group.as_ref().map(|group| format!(" ({group})")).unwrap_or_default();
+            let _ = writeln!(text, "  {:<12}{counts}  {}{group}", class.id.as_str(), class.label);
+        }
+        let mut object = version(&report.snapshot, manifest.images, manifest.bytes);
+        object["title"] = json!(manifest.title);
+        object["description"] = json!(manifest.description);
+        object["licence"] = json!(manifest.licence);
+        object["authors"] = json!(manifest.authors);
+        object["citation"] = json!(manifest.citation);
+        object["pipeline"] = json!(manifest.pipeline);
+        object["source"] = json!(manifest.source);
+        object["splits"] = json!(manifest.splits);
+        object["registry"] = json!(report.registry);
+        self.print(&text, object);
+    }
+
+    pub(super) fn listed(&self, listed: &[Listed]) {
+        let mut text = String::new();
+        for one in listed {
+            let versions: Vec<String> = one.versions.iter().map(ToString::to_string).collect();
+            let _ = writeln!(text, "{}  {}  ({})", one.name, versions.join(" "), one.registry);
+        }
+        if listed.is_empty() && !self.json {
+            eprintln!("no datasets");
+            return;
+        }
+        let datasets = listed.iter().map(|one| {
+            json!({ "name": one.name, "versions": one.versions, "registry": one.registry })
+        });
+        self.print(&text, json!({ "datasets": datasets.collect::<Vec<_>>() }));
+    }
+
+    pub(super) fn cited(&self, citation: &Citation) {
+        self.print(&citation.text, json!({ "pin": citation.pin, "citation": citation.text }));
+    }
+
+    pub(super) fn built(&self, report: &BuildReport, out: &Path, is_new: bool) {
+        let mut text = String::new();
+        let verb = if is_new { "built" } else { "was built already" };
+        let _ = writeln!(text, "{}: {verb}, {}", out.display(), images(report.images, report.bytes));
+        let _ = writeln!(text, "  shards   {}, {}", report.shards, size(report.shard_bytes));
+        for (split, classes) in &report.balance {
+            let (least, most) = (classes.values().min().unwrap_or(&0), classes.values().max().unwrap_or(&0));
+            let range = if least == most { format!("{least}") } else { format!("{least} to {most}") };
+            let total: u64 = classes.values().sum();
+            let _ = writeln!(text, "  {:<7}  {total} images, {range} a class, {} classes", split.as_str(), classes.len());
+        }
+        let changed = [("removed", &report.removed), ("relabelled", &report.relabelled), ("dropped", &report.dropped)];
+        for (what, ids) in changed.iter().filter(|(_, ids)| !ids.is_empty()) {
+            let _ = writeln!(text, "  {what:<7}  {}", count(ids.len(), "image"));
+        }
+        for warning in &report.warnings {
+            eprintln!("warning: {warning}");
+        }
+        let _ = writeln!(text, "  pin      {}", report.pin);
+        let mut object = json!(report);
+        object["path"] = json!(out);
+        self.print(&text, object);
+    }
+
+    pub(super) fn published(&self, report: &PublishReport, registry: &Path, dry_run: bool) {
+        let mut text = String::new();
+        let (name, version) = (&report.statement.name, report.statement.version);
+        let registry_text = registry.display();
+        let new = format!("{} of {} new, {}", report.new_objects, count(report.objects, "object"), size(report.new_bytes));
+        let _ = match (dry_run, report.was_there) {
+            (true, true) => writeln!(text, "{name}@{version} is in {registry_text} already: nothing would change"),
+            (true, false) => writeln!(text, "would publish {name}@{version} to {registry_text}: {new}"),
+            (false, true) => writeln!(text, "{name}@{version} is in {registry_text} already, the very same"),
+            (false, false) => writeln!(text, "published {name}@{version} to {registry_text}: {new}"),
+        };
+        if !report.was_there {
+            let _ = writeln!(text, "  key      {}", report.signer);
+        }
+        let _ = writeln!(text, "  pin      {}", report.pin);
+        let object = json!({
+            "name": name,
+            "version": version,
+            "dataset": report.statement.dataset.prefixed(),
+            "manifest": report.statement.manifest.prefixed(),
+            "pin": report.pin,
+            "registry": registry,
+            "signer": report.signer,
+            "objects": report.objects,
+            "new_objects": report.new_objects,
+            "new_bytes": report.new_bytes,
+            "already_published": report.was_there,
+            "new_registry": report.new_registry,
+            "dry_run": dry_run,
+        });
+        self.print(&text, object);
+    }
+
+    pub(super) fn verified(&self, report: &VerifyReport) {
+        let mut text = String::new();
+        for fault in &report.faults {
+            let _ = writeln!(text, "{fault}");
+        }
+        let things = match report.kind {
+            "tree" => "file",
+            "version" => "image",
+            _ => "object",
+        };
+        let checked = count(report.checked as usize, things);
+        let what = &report.what;
+        let _ = match report.faults.len() {
+            0 => writeln!(text, "ok: {what}: {checked} checked{}", assurance(report)),
+            faults => writeln!(text, "FAILED: {what}: {} in {checked}", count(faults, "fault")),
+        };
+        if let Some(dataset) = &report.dataset {
+            let _ = writeln!(text, "  dataset  {}", dataset.prefixed());
+        }
+        let object = json!({
+            "ok": report.faults.is_empty(),
+            "kind": report.kind,
+            "path": report.what,
+            "dataset": report.dataset.map(|dataset| dataset.prefixed()),
+            "checked": report.checked,
+            "partial": report.partial,
+            "assurance": report.assurance,
+            "faults": report.faults,
+        });
+        self.print(&text, object);
+    }
+
+    pub(super) fn key_made(&self, name: &str, key: &PublicKey) {
+        let text = format!("{key}\n");
+        eprintln!("key {name}: {}", key.fingerprint());
+        self.print(&text, key_json(name, key));
+    }
+
+    pub(super) fn key(&self, name: &str, key: &PublicKey) {
+        self.print(&format!("{key}\n"), key_json(name, key));
+    }
+
+    pub(super) fn keys(&self, keys: &[NamedKey]) {
+        if keys.is_empty() && !self.json {
+            eprintln!("no keys: `isn key new NAME` makes one");
+            return;
+        }
+        let text: String = keys.iter().map(|key| format!("{}  {}\n", key.name, key.public.fingerprint())).collect();
+        let list: Vec<Value> = keys.iter().map(|key| key_json(&key.name, &key.public)).collect();
+        self.print(&text, json!({ "keys": list }));
+    }
+
+    pub(super) fn trust_added(&self, registry: &str, key: &PublicKey) {
+        let text = format!("registry {registry}: releases by {} are believed\n", key.fingerprint());
+        self.print(&text, trust_json(registry, key));
+    }
+
+    pub(super) fn trust_removed(&self, registry: &str, key: &PublicKey) {
+        let text = format!("registry {registry}: releases by {} are believed no more\n", key.fingerprint());
+        self.print(&text, trust_json(registry, key));
+    }
+
+    pub(super) fn trusted(&self, store: &TrustStore) {
+        let all: Vec<(String, PublicKey)> = store.all();
+        if all.is_empty() && !self.json {
+            eprintln!("no keys are trusted: `isn trust add REGISTRY KEY` trusts one");
+            return;
+        }
+        let text: String = all.iter().map(|(registry, key)| format!("{registry}  {}\n", key.fingerprint())).collect();
+        let list: Vec<Value> = all.iter().map(|(registry, key)| trust_json(registry, key)).collect();
+        self.print(&text, json!({ "trusted": list }));
+    }
+
+    pub(super) fn registry_made(&self, dir: &Path, made: bool) {
+        let how = if made { "is a registry now" } else { "is a registry already" };
+        self.print(&format!("{} {how}\n", dir.display()), json!({ "path": dir, "made": made }));
+    }
+
+    pub(super) fn demo_made(&self, report: &DemoReport, dir: &Path) {
+        let text = format!("{}: {} drawn, laid out as ILSVRC2012\n", dir.display(), count(report.images, "image"));
+        self.print(&text, json!({ "path": dir, "images": report.images }));
+    }
+}
+
+fn version(snapshot: &Snapshot, images: u64, bytes: u64) -> Value {
+    let manifest = &snapshot.manifest;
+    json!({
+        "name": manifest.name,
+        "version": manifest.version,
+        "dataset": manifest.dataset.prefixed(),
+        "manifest": snapshot.manifest_ref.blake3.prefixed(),
+        "pin": manifest.pin(),
+        "images": images,
+        "bytes": bytes,
+        "signed_by": snapshot.signed_by.iter().map(PublicKey::fingerprint).collect::<Vec<_>>(),
+    })
+}
+
+fn key_json(name: &str, key: &PublicKey) -> Value {
+    json!({ "name": name, "public_key": key.to_string(), "fingerprint": key.fingerprint() })
+}
+
+fn trust_json(registry: &str, key: &PublicKey) -> Value {
+    json!({ "registry": registry, "public_key": key.to_string(), "fingerprint": key.fingerprint() })
+}
+
+fn images(images: u64, bytes: u64) -> String {
+    format!("{}, {}", count(images as usize, "image"), size(bytes))
+}
+
+fn size(bytes: u64) -> String {
+    indicatif::HumanBytes(bytes).to_string()
+}
+
+fn signed(snapshot: &Snapshot) -> String {
+    if snapshot.signed_by.is_empty() {
+        return "not checked: the pin vouches for images, labels and splits, not for title and licence".into();
+    }
+    let keys: Vec<String> = snapshot.signed_by.iter().map(PublicKey::fingerprint).collect();
+    format!("by {}, which you trust", keys.join(" and "))
+}
+
+fn assurance(report: &VerifyReport) -> String {
+    let whole = if report.partial { " (a part of the dataset)" } else { "" };
+    let reach = match (report.kind, report.assurance) {
+        ("tree", Assurance::SelfConsistent) => {
+            "; consistent with itself only: compare the hash below, or give --expect"
+        }
+        (_, Assurance::SelfConsistent) => "; consistent with itself, no trusted key at hand",
+        (_, Assurance::Hash) => "; has the expected dataset hash",
+        (_, Assurance::Signed) => "; signed by a key you trust",
+    };
+    format!("{whole}{reach}")
+}
+
+fn first_line(text: &str) -> &str {
+    text.trim().lines().next().unwrap_or("")
+}

@@ -1,0 +1,91 @@
+//! `isn cite`: how to name a version in a paper, so that a reader gets the same bytes.
+
+use super::Registries;
+use super::info::info;
+use crate::dataset_ref::DatasetRef;
+use crate::error::Result;
+use crate::manifest::Manifest;
+
+/// The forms of a citation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CitationFormat {
+    /// A BibTeX entry.
+    Bibtex,
+    /// A sentence.
+    Plain,
+    /// A `CITATION.cff` (Citation File Format 1.2.0).
+    Cff,
+}
+
+/// A citation.
+pub struct Citation {
+    /// `name@version#b3:…`.
+    pub pin: String,
+    /// The text, with a final line feed.
+    pub text: String,
+}
+
+/// Cites the version that `reference` means.
+pub fn cite(registries: &Registries<'_>, reference: &DatasetRef, format: CitationFormat) -> Result<Citation> {
+    let manifest = info(registries, reference)?.snapshot.manifest;
+    let text = match format {
+        CitationFormat::Bibtex => bibtex(&manifest),
+        CitationFormat::Plain => plain(&manifest),
+        CitationFormat::Cff => cff(&manifest),
+    };
+    Ok(Citation { pin: manifest.pin(), text })
+}
+
+fn bibtex(manifest: &Manifest) -> String {
+    let escape = |text: &str| -> String {
+        let special = |c: char| match c {
+            '\\' => "\\textbackslash{}".to_string(),
+            '~' => "\\textasciitilde{}".to_string(),
+            '^' => "\\textasciicircum{}".to_string(),
+            '{' | '}' | '$' | '&' | '#' | '%' | '_' => format!("\\{c}"),
+            _ => c.to_string(),
+        };
+        text.chars().map(special).collect()
+    };
+    // Braces keep an author of several words ("the isn developers") from being read as first and last name.
+    let authors: Vec<String> = manifest.authors.iter().map(|author| format!("{{{}}}", escape(author))).collect();
+    format!(
+        "@misc{{{name}-{version},\n  title        = {{{{{title}, version {version}}}}},\n  author       = {{{authors}}},\n  \
+         howpublished = {{\\texttt{{{pin}}}}},\n  note         = {{{images} images; dataset hash {hash}: BLAKE3 of the file B3SUMS}}\n}}\n",
+        name = manifest.name,
+        version = manifest.version,
+        title = escape(&manifest.title),
+        authors = authors.join(" and "),
+        pin = escape(&manifest.pin()),
+        images = manifest.images,
+        hash = manifest.dataset.prefixed(),
+    ) + &manifest.citation.as_deref().map(|citation| format!("% and: {}\n", citation.replace('\n', "\n% "))).unwrap_or_default()
+}
+
+fn plain(manifest: &Manifest) -> String {
+    let citation = manifest.citation.as_deref().map(|citation| format!(" {}", citation.trim())).unwrap_or_default();
+    format!(
+        "{}. {}, version {}. {} images. {}.{citation}\n",
+        manifest.authors.join(", "),
+        manifest.title,
+        manifest.version,
+        manifest.images,
+        manifest.pin()
+    )
+}
+
+fn cff(manifest: &Manifest) -> String {
+    // A JSON string is a YAML double-quoted string.
+    let quote = |text: &str| serde_json::Value::from(text).to_string();
+    let authors: String = manifest.authors.iter().map(|author| format!("  - name: {}\n", quote(author))).collect();
+    format!(
+        "cff-version: 1.2.0\nmessage: {message}\ntype: dataset\ntitle: {title}\nversion: {version}\nabstract: {description}\n\
+         authors:\n{authors}identifiers:\n  - type: other\n    value: {pin}\n    description: {what}\n",
+        message = quote("If you use this dataset, cite it with its pin."),
+        title = quote(&manifest.title),
+        version = quote(&manifest.version.to_string()),
+        description = quote(&manifest.description),
+        pin = quote(&manifest.pin()),
+        what = quote("Dataset hash: BLAKE3 of the file B3SUMS, see docs/verify.md of isn"),
+    )
+}

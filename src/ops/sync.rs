@@ -1,0 +1,116 @@
+//! `isn sync`: brings the trees that a project's `isn.lock` and `isn.toml` name.
+
+use std::path::{Path, PathBuf};
+
+use super::Registries;
+use super::info::info;
+use super::pull::{PullOptions, PullReport, pull};
+use super::verify::{Expectation, Subject, verify};
+use crate::dataset_ref::DatasetRef;
+use crate::error::{Error, Result};
+use crate::lock_file::{LOCK_FILE, LockFile, Locked, PROJECT_FILE, Project};
+use crate::progress::Progress;
+use crate::tree::Selection;
+
+/// What to do with the lock file.
+pub struct SyncOptions<'a> {
+    /// The folder of the project.
+    pub project: &'a Path,
+    /// Change nothing in the lock file: what it lacks is an error.
+    pub locked: bool,
+    /// How many threads.
+    pub jobs: usize,
+}
+
+/// What happened to one tree.
+pub struct Synced {
+    /// Its entry.
+    pub entry: Locked,
+    /// Bytes fetched; `None` if the tree was there and whole, and no registry was asked.
+    pub fetched_bytes: Option<u64>,
+}
+
+/// Restores every tree of the lock file, and unless `locked`, locks what only the project file names.
+pub fn sync(registries: &Registries<'_>, options: &SyncOptions<'_>, progress: &dyn Progress) -> Result<Vec<Synced>> {
+    let lock_path = options.project.join(LOCK_FILE);
+    let mut lock = LockFile::read(&lock_path)?;
+    let wanted = Project::read(&options.project.join(PROJECT_FILE))?.datasets;
+    if lock.datasets.is_empty() && wanted.is_empty() {
+        return Err(Error::not_found(LOCK_FILE, options.project.display()));
+    }
+    for reference in wanted {
+        if lock.datasets.iter().any(|entry| satisfies(&entry.pin, &reference)) {
+            continue;
+        }
+        if options.locked {
+            let why = format!("does not lock {reference}, which {PROJECT_FILE} asks for");
+            return Err(Error::invalid(lock_path.display(), why));
+        }
+        let found = info(registries, &reference)?;
+        let manifest = &found.snapshot.manifest;
+        lock.set(Locked {
+            path: PathBuf::from(format!("{}-{}", manifest.name, manifest.version)),
+            pin: manifest.pin().parse()?,
+            registry: found.registry,
+            selection: Selection::default(),
+        });
+        lock.write(&lock_path)?;
+    }
+    lock.datasets.iter().map(|entry| restore(registries, options, entry, progress)).collect()
+}
+
+/// Whether a locked version is one that `reference` may mean.
+fn satisfies(pin: &DatasetRef, reference: &DatasetRef) -> bool {
+    match (pin, reference) {
+        (DatasetRef::Version(name, _, _), DatasetRef::Newest(wanted)) => name == wanted,
+        (DatasetRef::Version(name, version, hash), DatasetRef::Version(n, v, h)) => {
+            (name, version) == (n, v) && (h.is_none() || h == hash)
+        }
+        (DatasetRef::Version(_, _, hash), DatasetRef::Pin(wanted)) => *hash == Some(*wanted),
+        _ => false,
+    }
+}
+
+fn restore(
+    registries: &Registries<'_>,
+    options: &SyncOptions<'_>,
+    entry: &Locked,
+    progress: &dyn Progress,
+) -> Result<Synced> {
+    let path = options.project.join(&entry.path);
+    let at_hand = entry.selection.is_all() && path.exists() && {
+        let expect = Expectation::Reference(entry.pin.clone());
+        let report = verify(registries, &Subject::Path(path.clone()), Some(&expect), options.jobs, progress);
+        report.is_ok_and(|report| report.faults.is_empty() && !report.partial)
+    };
+    if at_hand {
+        return Ok(Synced { entry: entry.clone(), fetched_bytes: None });
+    }
+    // The user's registries come first (a mirror nearby), then the one that it was locked from.
+    let mut locations = registries.locations.to_vec();
+    if !locations.contains(&entry.registry) {
+        locations.push(entry.registry.clone());
+    }
+    let registries = Registries { locations: &locations, trust: registries.trust };
+    let pull_options = PullOptions {
+        reference: &entry.pin,
+        to: Some(&path),
+        selection: entry.selection.clone(),
+        jobs: options.jobs,
+    };
+    let report = pull(&registries, pull_options, progress)?;
+    Ok(Synced { entry: entry.clone(), fetched_bytes: Some(report.fetched_bytes) })
+}
+
+/// Adds what was pulled to the lock file of the project in `project`.
+pub fn lock(project: &Path, report: &PullReport, selection: &Selection) -> Result<()> {
+    let lock_path = project.join(LOCK_FILE);
+    let mut lock = LockFile::read(&lock_path)?;
+    lock.set(Locked {
+        path: report.path.clone(),
+        pin: report.snapshot.manifest.pin().parse()?,
+        registry: report.registry.clone(),
+        selection: selection.clone(),
+    });
+    lock.write(&lock_path)
+}
