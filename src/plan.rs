@@ -279,3 +279,6 @@ fn assignments(
     // A source lists every id once, and the rows of `previous` are other ids.
     Assignments::new(rows).map_err(|id| Error::Internal(format!("two images have the source id {id}")))
 }
+
+#[cfg(test)]
+mod tests;

@@ -81,8 +81,9 @@ impl Recipe {
         for error in &errors {
             mistakes.at(&error.span().unwrap_or_default(), error.message());
         }
-        // After a syntax error a key may be lost, and "missing" would only mislead.
-        let recipe = errors.is_empty().then(|| read(&document, &mistakes)).flatten();
+        // A key that is there twice loses nothing; after other syntax errors, what can be read would only mislead.
+        let whole = errors.iter().all(|error| error.message() == "duplicate key");
+        let recipe = whole.then(|| read(&document, &mistakes)).flatten();
         match recipe {
             Some(recipe) if mistakes.is_empty() => Ok(recipe),
             _ => Err(mistakes.into_error(what)),
@@ -309,3 +310,6 @@ fn class_id(
     }
     Some(id)
 }
+
+#[cfg(test)]
+mod tests;

@@ -229,3 +229,97 @@ impl Assignments {
         Ok(assignments)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rows of a vector without its header.
+    fn rows(text: &str) -> Vec<Vec<String>> {
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        reader.records().map(|row| row.unwrap().iter().map(Into::into).collect()).collect()
+    }
+
+    #[test]
+    fn keys_are_the_golden_vector() {
+        let rows = rows(include_str!("../tests/vectors/split_keys.csv"));
+        assert_eq!(rows.len(), 7);
+        for row in rows {
+            let [salt, class, id, key] = &row[..] else { panic!("{row:?}") };
+            assert_eq!(&pool_key(salt, &class.parse().unwrap(), id).to_string(), key, "{row:?}");
+        }
+    }
+
+    #[test]
+    fn quotas_are_the_golden_vector() {
+        let rows = rows(include_str!("../tests/vectors/quota.csv"));
+        assert_eq!(rows.len(), 88);
+        for row in rows {
+            let val: Fraction = row[0].parse().unwrap();
+            assert_eq!(val.quota(row[1].parse().unwrap()), row[2].parse::<u64>().unwrap(), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn a_fraction_is_a_plain_decimal_between_0_and_1() {
+        for (text, shown) in [("0.2", "0.2"), ("0.20", "0.2"), ("0.000000001", "0.000000001"), ("0.5", "0.5")]
+        {
+            assert_eq!(text.parse::<Fraction>().unwrap().to_string(), shown);
+        }
+        for bad in [
+            "0",
+            "1",
+            "0.0",
+            "1.0",
+            "0.",
+            ".2",
+            "-0.2",
+            "+0.2",
+            "2e-1",
+            "0.2e0",
+            "nan",
+            "0.0000000001",
+            "0.2 ",
+            "00.2",
+        ] {
+            assert!(bad.parse::<Fraction>().is_err(), "{bad}");
+        }
+        assert_eq!("0.999999999".parse::<Fraction>().unwrap().quota(u64::MAX), 18_446_744_055_262_807_541);
+    }
+
+    #[test]
+    fn splits_csv_reads_back_and_has_one_spelling() {
+        let golden = include_bytes!("../tests/vectors/splits.csv");
+        let assignments = Assignments::parse("splits.csv", golden).unwrap();
+        assert_eq!(assignments.iter().len(), 19);
+        assert_eq!(assignments.to_csv(), golden);
+        assert_eq!(assignments.get("n01616318_3").unwrap().class.as_str(), "n01616318");
+        assert!(assignments.get("n01616318_33").is_none());
+
+        for (bad, why) in [
+            ("", "canonical"),
+            ("source_id,class\n", "header"),
+            ("source_id,class,split\nb,x,val\na,x,val\n", "line 3: source id 'a' is out of order"),
+            ("source_id,class,split\na,x,val\na,x,val\n", "out of order"),
+            ("source_id,class,split\na,x,dev\n", "'dev' is not a split"),
+            ("source_id,class,split\na,../x,val\n", "class id"),
+            ("source_id,class,split\na,x,val", "canonical"),
+            ("source_id,class,split\r\na,x,val\r\n", "canonical"),
+            ("source_id,class,split\n\"a\",x,val\n", "canonical"),
+            ("source_id,class,split\na,x\n", "line 2"),
+        ] {
+            let error = Assignments::parse("s", bad.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(why), "{bad:?}: {error}");
+        }
+        let comma =
+            Assignment { source_id: "a, \"b\"".into(), class: "x".parse().unwrap(), split: Split::Test };
+        let odd = Assignments::new(vec![comma]).unwrap();
+        assert_eq!(Assignments::parse("s", &odd.to_csv()).unwrap(), odd);
+    }
+
+    #[test]
+    fn an_id_has_one_assignment() {
+        let row = Assignment { source_id: "a".into(), class: "x".parse().unwrap(), split: Split::Val };
+        assert_eq!(Assignments::new(vec![row.clone(), row]).unwrap_err(), "a");
+    }
+}

@@ -40,10 +40,13 @@ pub fn val_class(number: u32) -> Option<&'static str> {
 /// An error if it has the form of a validation image's name, and there is none of that number.
 fn told_class(stem: &str) -> Result<Option<&str>, String> {
     if let Some(digits) = stem.strip_prefix("ILSVRC2012_val_") {
-        let number = (digits.len() == 8).then(|| digits.parse().ok()).flatten();
+        let formed = digits.len() == 8 && digits.bytes().all(|b| b.is_ascii_digit());
+        let number = formed.then(|| digits.parse().ok()).flatten();
         return match number.and_then(val_class) {
             Some(class) => Ok(Some(class)),
-            None => Err(format!("is not a number from 00000001 to {VAL_IMAGES:08}: {digits}")),
+            None => {
+                Err(format!("there is no validation image {digits}: they are 00000001 to {VAL_IMAGES:08}"))
+            }
         };
     }
     let prefix = stem.split_once('_').map(|(prefix, _)| prefix);
