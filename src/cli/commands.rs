@@ -115,7 +115,7 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Demo(DemoCommand::Source { dir }) => {
-            output.demo_made(&ops::demo::source(&dir, &run.progress)?, &dir);
+            output.demo_made(&ops::demo::write_source(&dir, &run.progress)?, &dir);
             Ok(ExitCode::SUCCESS)
         }
     }

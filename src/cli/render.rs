@@ -280,7 +280,7 @@ impl Output {
     }
 
     pub(super) fn demo_made(&self, report: &DemoReport, dir: &Path) {
-        let text = format!("{}: {} drawn, laid out as ILSVRC2012\n", dir.display(), count(report.images, "image"));
+        let text = format!("{}: {} drawn, laid out as ILSVRC2012\n", dir.display(), count(report.images as usize, "image"));
         self.print(&text, json!({ "path": dir, "images": report.images }));
     }
 }

@@ -219,8 +219,8 @@ fn syntax_errors_and_repeated_keys_are_told_with_their_lines() {
 #[test]
 fn a_recipe_in_the_registry_is_read() {
     for (text, name, size, classes, groups) in [
-        (include_str!("../../registry/imagebirds/recipe.toml"), "imagebirds", 160, 5, 1),
-        (include_str!("../../registry/imagesubnet50/recipe.toml"), "imagesubnet50", 160, 50, 10),
+        (include_str!("../../registry/recipes/imagebirds/recipe.toml"), "imagebirds", 160, 5, 1),
+        (include_str!("../../registry/recipes/imagesubnet50/recipe.toml"), "imagesubnet50", 160, 50, 10),
     ] {
         let recipe = parse(text).unwrap();
         assert_eq!((recipe.name.as_str(), recipe.version.to_string().as_str()), (name, "1.0"));

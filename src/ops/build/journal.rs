@@ -1,7 +1,6 @@
 //! [`Journal`]: the shards that a build has finished, so that a killed build goes on from the last of them.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,75 @@
+//! The birds: which there are, and how one is put on a canvas. A file each draws them.
+
+mod anatomy;
+mod eagle;
+mod hummingbird;
+mod owl;
+mod peacock;
+mod vulture;
+
+use super::canvas::{Brush, Canvas};
+use super::random::Random;
+use super::scene::{self, Backdrop};
+use super::shape::Affine;
+
+/// The five classes of ImageBirds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Species {
+    BaldEagle,
+    Vulture,
+    GreatGreyOwl,
+    Peacock,
+    Hummingbird,
+}
+
+impl Species {
+    /// All, in the order of their ids.
+    pub(super) const ALL: [Species; 5] =
+        [Species::BaldEagle, Species::Vulture, Species::GreatGreyOwl, Species::Peacock, Species::Hummingbird];
+
+    /// The WordNet id, which ILSVRC2012 uses for the class.
+    pub(super) fn wnid(self) -> &'static str {
+        match self {
+            Species::BaldEagle => "n01614925",
+            Species::Vulture => "n01616318",
+            Species::GreatGreyOwl => "n01622779",
+            Species::Peacock => "n01806143",
+            Species::Hummingbird => "n01833805",
+        }
+    }
+
+    fn poses(self) -> &'static [Pose] {
+        match self {
+            Species::BaldEagle => eagle::POSES,
+            Species::Vulture => vulture::POSES,
+            Species::GreatGreyOwl => owl::POSES,
+            Species::Peacock => peacock::POSES,
+            Species::Hummingbird => hummingbird::POSES,
+        }
+    }
+
+    /// A bird of the species in its surroundings; every `turn`-th drawing is of the same pose.
+    pub(super) fn draw(self, canvas: &mut Canvas, turn: usize, random: &mut Random) {
+        let poses = self.poses();
+        let pose = &poses[turn % poses.len()];
+        scene::paint(canvas, random.pick(pose.backdrops), random);
+        let scale = random.range(pose.scale.0, pose.scale.1);
+        let facing = random.pick(&[-1.0, 1.0]);
+        let place = Affine::shift(random.about(0.1), random.about(0.06))
+            .of(Affine::turn(random.about(pose.tilt)))
+            .of(Affine::scale(scale * facing, scale));
+        (pose.draw)(&mut canvas.brush().placed(place), random);
+    }
+}
+
+/// One way in which a species is seen.
+struct Pose {
+    /// Draws it facing right, the frame's shorter side from -1 to 1.
+    draw: fn(&mut Brush<'_>, &mut Random),
+    /// Where it may be.
+    backdrops: &'static [Backdrop],
+    /// How large, from and to.
+    scale: (f64, f64),
+    /// How far it may be turned, in turns.
+    tilt: f64,
+}
