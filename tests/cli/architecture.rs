@@ -1,0 +1,85 @@
+//! The map in `lib.rs` is true: a module imports only from rows below its own, and no test file is forgotten.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The rows of the table in `lib.rs`, from the top: each module with its row.
+fn rows(lib: &str) -> BTreeMap<String, usize> {
+    let table = lib.lines().filter(|line| line.starts_with("//! | ") && line.contains("[`"));
+    let mut rows = BTreeMap::new();
+    for (row, line) in table.enumerate() {
+        for name in line.split("[`").skip(1) {
+            rows.insert(name.split('`').next().unwrap().to_string(), row);
+        }
+    }
+    rows
+}
+
+#[test]
+fn imports_point_down_only() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let lib = fs::read_to_string(src.join("lib.rs")).unwrap();
+    let rows = rows(&lib);
+    let modules: Vec<&str> = lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+    assert!(modules.len() > 10, "lib.rs has no modules");
+    for module in &modules {
+        assert!(rows.contains_key(*module), "{module} is not in the map of lib.rs");
+    }
+    assert_eq!(rows.len(), modules.len(), "the map of lib.rs names a module that is not there");
+
+    let mut wrong = Vec::new();
+    for path in files(&src) {
+        let relative = path.strip_prefix(&src).unwrap();
+        let module = relative.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs");
+        let Some(&row) = rows.get(module) else { continue };
+        let text = fs::read_to_string(&path).unwrap();
+        // Tests may look anywhere.
+        let text = text.split("#[cfg(test)]").next().unwrap();
+        if relative.ends_with("tests.rs") {
+            continue;
+        }
+        for used in text.split("crate::").skip(1) {
+            let used: String = used.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+            match rows.get(&used) {
+                Some(&below) if below < row => wrong.push(format!("{} uses crate::{used}", relative.display())),
+                _ => {}
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "imports that point up:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn tokio_stops_at_transport_registry_and_the_operations_that_drive_them() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for path in files(&src) {
+        let relative = path.strip_prefix(&src).unwrap().to_str().unwrap().to_string();
+        let may = ["transport/", "registry/", "ops/"].iter().any(|dir| relative.starts_with(dir));
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(may || !text.contains("tokio::"), "{relative} uses tokio");
+    }
+}
+
+#[test]
+fn every_test_file_is_in_the_test_binary() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli");
+    let main = fs::read_to_string(tests.join("main.rs")).unwrap();
+    for path in files(&tests) {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        assert!(name == "main" || main.contains(&format!("mod {name};")), "tests/cli/{name}.rs is not in main.rs");
+    }
+}

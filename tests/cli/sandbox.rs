@@ -1,0 +1,182 @@
+//! A folder, an `ISN_HOME`, and a small dataset to try things on.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+pub struct Sandbox {
+    dir: tempfile::TempDir,
+}
+
+/// What a run printed.
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ran {
+    /// The last line on stdout, which with `--json` is an object.
+    pub fn json(&self) -> Value {
+        let line = self.stdout.lines().last().unwrap_or_else(|| panic!("no output; stderr: {}", self.stderr));
+        serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))
+    }
+
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        assert_eq!(self.code, 0, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        self
+    }
+
+    #[track_caller]
+    pub fn fails(self, code: i32, message: &str) -> Self {
+        assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        let all = format!("{}{}", self.stdout, self.stderr);
+        assert!(all.contains(message), "expected '{message}' in:\n{all}");
+        self
+    }
+}
+
+impl Sandbox {
+    pub fn new() -> Self {
+        Sandbox { dir: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_isn"));
+        command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
+        for name in ["ISN_REGISTRY", "ISN_PASSPHRASE", "SSH_AUTH_SOCK", "XDG_CONFIG_HOME", "http_proxy", "HTTP_PROXY"] {
+            command.env_remove(name);
+        }
+        command.env("ISN_HOME", self.path("home")).env("NO_PROXY", "127.0.0.1");
+        command
+    }
+
+    pub fn isn(&self, args: &[&str]) -> Ran {
+        ran(self.command(args).output().unwrap())
+    }
+
+    /// A source of drawn images: `count` a class of `classes`, in ImageFolder layout without splits.
+    pub fn image_folder(&self, name: &str, classes: &[&str], count: usize) {
+        for (c, class) in classes.iter().enumerate() {
+            fs::create_dir_all(self.path(name).join(class)).unwrap();
+            for i in 0..count {
+                let path = self.path(name).join(class).join(format!("{class}_{i}.png"));
+                gradient(40 + i as u32, 30 + c as u32, (c * 64 + i) as u8).save(path).unwrap();
+            }
+        }
+    }
+
+    pub fn recipe(&self, name: &str, version: &str, classes: &[&str], more: &str) {
+        self.recipe_with(name, version, classes, "png", more);
+    }
+
+    pub fn recipe_with(&self, name: &str, version: &str, classes: &[&str], encode: &str, more: &str) {
+        let encode = if encode == "png" { "\"png\"".to_string() } else { encode.to_string() };
+        let mut text = format!(
+            "format = \"isn-recipe/1\"\nname = \"{name}\"\nversion = \"{version}\"\ntitle = \"Drawn gradients\"\n\
+             description = \"For tests.\"\nlicence = \"CC0-1.0\"\nauthors = [\"A. Tester\"]\n\n\
+             [source]\nkind = \"imagefolder\"\n\n[image]\nsize = 24\nfilter = \"catmullrom\"\nencode = {encode}\n\
+             small = \"keep\"\nexif_orientation = \"ignore\"\n\n\
+             [split]\npolicy = \"pool\"\nval = 0.25\nsalt = \"tests\"\n{more}\n"
+        );
+        for class in classes {
+            text += &format!("\n[[class]]\nid = \"{class}\"\nlabel = \"the {class}\"\n");
+        }
+        fs::write(self.path(&format!("{name}-{version}.toml")), text).unwrap();
+    }
+
+    /// Source `raw`, build `out`, key `me`, registry `reg`: `grads@1.0` with 3 classes of 8 images, published.
+    /// Gives its pin.
+    pub fn published() -> (Self, String) {
+        let sandbox = Sandbox::built();
+        let pin = sandbox.publish("out");
+        (sandbox, pin)
+    }
+
+    /// As [`Sandbox::published`], but not published, and no key is trusted.
+    pub fn built() -> Self {
+        let sandbox = Sandbox::new();
+        let classes = ["ant", "bee", "cat"];
+        sandbox.image_folder("raw", &classes, 8);
+        sandbox.recipe("grads", "1.0", &classes, "");
+        sandbox.isn(&["build", "grads-1.0.toml", "--source", "raw", "--out", "out"]).ok();
+        sandbox.isn(&["key", "new", "me", "--no-passphrase"]).ok();
+        sandbox
+    }
+
+    /// Publishes a build to `reg` with the key `me`, and trusts that key.
+    pub fn publish(&self, out: &str) -> String {
+        let ran = self.isn(&["publish", out, "--registry", "reg", "--key", "me", "--json"]).ok();
+        self.trust_me("reg");
+        ran.json()["pin"].as_str().unwrap().to_string()
+    }
+
+    pub fn trust_me(&self, registry: &str) {
+        let key = self.isn(&["key", "show", "me"]).ok().stdout;
+        self.isn(&["trust", "add", registry, key.trim()]).ok();
+    }
+
+    /// Everything below the sandbox that a killed or failed run could have left half-written.
+    pub fn leftovers(&self) -> Vec<String> {
+        let names = fs::read_dir(self.dir.path()).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with('.')).collect()
+    }
+}
+
+pub fn ran(output: Output) -> Ran {
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+pub fn gradient(width: u32, height: u32, seed: u8) -> image::RgbImage {
+    image::RgbImage::from_fn(width, height, |x, y| {
+        let wave = |a: u32, b: u32| (x * a + y * b + u32::from(seed)) as u8;
+        image::Rgb([wave(3, 1), wave(1, 5), wave(2, 2) ^ seed])
+    })
+}
+
+/// Every file below `root` with its bytes.
+pub fn contents(root: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut found = Vec::new();
+    let mut open = vec![root.to_path_buf()];
+    while let Some(dir) = open.pop() {
+        for entry in fs::read_dir(&dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_string();
+                found.push((name, fs::read(&path).unwrap()));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The folder of real images, where there is one (see README.md); the tests that need it pass without.
+pub fn real_data() -> Option<PathBuf> {
+    let given = std::env::var_os("ISN_TEST_DATA").map(PathBuf::from);
+    let path = given.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"));
+    path.is_dir().then_some(path)
+}
+
+/// Whether a tool can be run; a test that needs it says so and passes where it is not.
+pub fn has_tool(name: &str) -> bool {
+    let there = Command::new("sh").args(["-c", &format!("command -v {name}")]).output().unwrap().status.success();
+    if !there {
+        eprintln!("{name} is not on this machine: not tried");
+    }
+    there
+}
