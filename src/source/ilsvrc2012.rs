@@ -20,9 +20,13 @@ const VAL: &[u8; 62_500] = include_bytes!("ilsvrc2012_val.bin");
 /// The number of validation images.
 pub const VAL_IMAGES: u32 = 50_000;
 
+/// A wnid and its line feed.
+const LINE: usize = 10;
+
 /// Whether `wnid` is one of the 1,000 classes.
 pub fn is_class(wnid: &str) -> bool {
-    WNIDS.lines().any(|line| line == wnid)
+    let (lines, _) = WNIDS.as_bytes().as_chunks::<LINE>();
+    lines.binary_search_by(|line| line[..LINE - 1].cmp(wnid.as_bytes())).is_ok()
 }
 
 /// The class of validation image `number`, 1 to [`VAL_IMAGES`].
@@ -32,8 +36,9 @@ pub fn val_class(number: u32) -> Option<&'static str> {
     }
     let bit = 10 * (number as usize - 1);
     // Ten bits that begin at an even bit lie in two bytes.
-    let rank = (u16::from_le_bytes([VAL[bit / 8], VAL[bit / 8 + 1]]) >> (bit % 8)) & 0x3ff;
-    WNIDS.lines().nth(usize::from(rank))
+    let bits = u16::from_le_bytes([VAL[bit / 8], VAL[bit / 8 + 1]]) >> (bit % 8);
+    let rank = usize::from(bits & 0x3ff);
+    WNIDS.get(LINE * rank..LINE * (rank + 1) - 1)
 }
 
 /// The class that the name of a file tells: of validation images by the table, of train images by their prefix.
