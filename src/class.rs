@@ -13,8 +13,9 @@ use crate::rel_path::check_segment;
 /// The longest class id, in bytes.
 pub const MAX_CLASS_ID_LEN: usize = 64;
 
-/// A class's permanent name and folder: the WordNet id in ImageNet (`n01614925`), in any case a valid segment of
-/// a [`crate::rel_path::RelPath`] of at most [`MAX_CLASS_ID_LEN`] bytes. Cheap to clone; ordered by its bytes.
+/// A class's permanent name and folder: the WordNet id in ImageNet (`n01614925`), in any case a valid segment
+/// of a [`crate::rel_path::RelPath`] of at most [`MAX_CLASS_ID_LEN`] bytes. Cheap to clone; ordered by its
+/// bytes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClassId(Arc<str>);
 
@@ -78,8 +79,9 @@ pub fn check_label(text: &str) -> Result<(), &'static str> {
 
 const HEADER: [&str; 4] = ["index", "id", "label", "group"];
 
-/// `classes.csv`: header `index,id,label,group`, a row a class, RFC 4180 with minimal quoting, LF, final newline.
-/// `index` is the rank of the id by bytes, from 0: torchvision's `class_to_idx`. `classes` must be in that order.
+/// `classes.csv`: header `index,id,label,group`, a row a class, RFC 4180 with minimal quoting, LF, final
+/// newline. `index` is the rank of the id by bytes, from 0: torchvision's `class_to_idx`. `classes` must be
+/// in that order.
 pub fn classes_csv(classes: &[Class]) -> Vec<u8> {
     let mut out = HEADER.join(",") + "\n";
     for (index, class) in classes.iter().enumerate() {

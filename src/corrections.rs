@@ -67,8 +67,8 @@ pub const HEADER: &str = "source_id,action,to,reason,source,reviewer,date";
 const FIELDS: usize = 7;
 
 impl Corrections {
-    /// Reads a ledger: UTF-8 CSV (RFC 4180) with the header [`HEADER`], at most one row an image. A relabel names
-    /// its class, one of `classes`, in `to`; the other actions leave `to` empty.
+    /// Reads a ledger: UTF-8 CSV (RFC 4180) with the header [`HEADER`], at most one row an image. A relabel
+    /// names its class, one of `classes`, in `to`; the other actions leave `to` empty.
     ///
     /// # Errors
     /// [`Error::Mistakes`], naming `what`, with every mistake and its line.
@@ -82,7 +82,8 @@ impl Corrections {
             match reader.read_byte_record(&mut record) {
                 Ok(true) => {}
                 Ok(false) => break,
-                // Reading bytes out of memory cannot fail, and rows of any length are taken; yet never unseen.
+                // Reading bytes out of memory cannot fail, and rows of any length are taken; yet never
+                // unseen.
                 Err(error) => return Err(Error::invalid(what, error)),
             }
             let line = record.position().map_or(0, |p| p.line() as usize);
@@ -147,8 +148,8 @@ impl Corrections {
     }
 }
 
-/// Checks one row of [`FIELDS`] fields; tells `wrong` of each mistake, and gives the row if its id and action hold
-/// (so that duplicates are found among rows with other mistakes, too).
+/// Checks one row of [`FIELDS`] fields; tells `wrong` of each mistake, and gives the row if its id and action
+/// hold (so that duplicates are found among rows with other mistakes, too).
 fn row(
     fields: &[&str],
     line: usize,

@@ -57,14 +57,14 @@ pub enum Cause {
 impl Plan {
     /// Plans the version that `recipe` and `corrections` make of `source`.
     ///
-    /// `previous` are the assignments that the recipe names, if it does. `dropped` are the source ids of the images
-    /// that `small = "drop"` leaves out; they count like removed ones.
+    /// `previous` are the assignments that the recipe names, if it does. `dropped` are the source ids of the
+    /// images that `small = "drop"` leaves out; they count like removed ones.
     ///
     /// # Errors
-    /// [`Error::Mistakes`] with everything that cannot be: corrections of images that are not there, relabels to
-    /// the class that an image has, names that no path may have, images that would land on one path (with or without
-    /// regard to case), classes that are left without an image. [`Error::Invalid`] if `previous` is there and should not
-    /// be, or the reverse.
+    /// [`Error::Mistakes`] with everything that cannot be: corrections of images that are not there, relabels
+    /// to the class that an image has, names that no path may have, images that would land on one path (with
+    /// or without regard to case), classes that are left without an image. [`Error::Invalid`] if `previous`
+    /// is there and should not be, or the reverse.
     pub fn new(
         recipe: &Recipe,
         corrections: &Corrections,
@@ -105,7 +105,8 @@ impl Plan {
         let mut warnings = check_classes(recipe, &images, &mut problems);
         if recipe.version.minor > 0 && matches!(recipe.split, SplitPolicy::Pool { previous: None, .. }) {
             warnings.push(format!(
-                "version {} names no earlier assignments ([split] previous = \"b3:…\"): images may move from train to val",
+                "version {} names no earlier assignments ([split] previous = \"b3:…\"): images may move from \
+                 train to val",
                 recipe.version
             ));
         }
@@ -195,7 +196,8 @@ fn pooled(image: &SourceImage) -> bool {
     image.split != Split::Test
 }
 
-/// The split that an image has in an earlier version. A new image goes to train, where it costs no comparison.
+/// The split that an image has in an earlier version. A new image goes to train, where it costs no
+/// comparison.
 fn inherited(image: &SourceImage, previous: &Assignments, problems: &mut Vec<String>) -> Split {
     match previous.get(&image.id) {
         Some(row) if row.class == image.class => row.split,
@@ -231,7 +233,8 @@ fn check_collisions(images: &[Planned], source: &Source, problems: &mut Vec<Stri
     }
 }
 
-/// A class without any image is a problem; one without an image of a split that others have is worth a warning.
+/// A class without any image is a problem; one without an image of a split that others have is worth a
+/// warning.
 fn check_classes(recipe: &Recipe, images: &[Planned], problems: &mut Vec<String>) -> Vec<String> {
     let present: HashSet<(Split, &ClassId)> =
         images.iter().map(|image| (image.split, &image.class)).collect();
@@ -247,8 +250,8 @@ fn check_classes(recipe: &Recipe, images: &[Planned], problems: &mut Vec<String>
         }
         for split in lacks {
             warnings.push(format!(
-                "class {} ({}) has no {split} image: torchvision would number the classes of {split}/ otherwise than \
-                 classes.csv does",
+                "class {} ({}) has no {split} image: torchvision would number the classes of {split}/ otherwise \
+                 than classes.csv does",
                 class.id, class.label
             ));
         }
@@ -256,8 +259,8 @@ fn check_classes(recipe: &Recipe, images: &[Planned], problems: &mut Vec<String>
     warnings
 }
 
-/// What a later version inherits: the split of each image now, and what `previous` says of images that are gone
-/// (one that comes back must not change sides).
+/// What a later version inherits: the split of each image now, and what `previous` says of images that are
+/// gone (one that comes back must not change sides).
 fn assignments(
     source: &Source,
     kept: &[usize],

@@ -73,15 +73,16 @@ impl Recipe {
     /// Reads a recipe.
     ///
     /// # Errors
-    /// [`crate::error::Error::Mistakes`], naming `what`, with every mistake and its line: unknown and missing keys,
-    /// wrong types and values, classes that occur twice.
+    /// [`crate::error::Error::Mistakes`], naming `what`, with every mistake and its line: unknown and missing
+    /// keys, wrong types and values, classes that occur twice.
     pub fn parse(what: &str, text: &str) -> Result<Recipe> {
         let (document, errors) = DeTable::parse_recoverable(text);
         let mistakes = Mistakes::new(text);
         for error in &errors {
             mistakes.at(&error.span().unwrap_or_default(), error.message());
         }
-        // A key that is there twice loses nothing; after other syntax errors, what can be read would only mislead.
+        // A key that is there twice loses nothing; after other syntax errors, what can be read would only
+        // mislead.
         let whole = errors.iter().all(|error| error.message() == "duplicate key");
         let recipe = whole.then(|| read(&document, &mistakes)).flatten();
         match recipe {
@@ -91,7 +92,8 @@ impl Recipe {
     }
 }
 
-/// Reads what can be read, and tells `mistakes` of all that cannot. Nothing is given back without a mistake told.
+/// Reads what can be read, and tells `mistakes` of all that cannot. Nothing is given back without a mistake
+/// told.
 fn read(document: &Spanned<DeTable<'_>>, mistakes: &Mistakes<'_>) -> Option<Recipe> {
     const KEYS: [&str; 13] = [
         "format",

@@ -1,5 +1,5 @@
-//! Reading a TOML document strictly, and going on after a mistake: [`Table`] hands out the fields that are known
-//! and tells [`Mistakes`] of the rest, with their lines.
+//! Reading a TOML document strictly, and going on after a mistake: [`Table`] hands out the fields that are
+//! known and tells [`Mistakes`] of the rest, with their lines.
 
 use std::cell::RefCell;
 use std::fmt;

@@ -243,3 +243,29 @@ fn a_recipe_in_the_registry_is_read() {
         assert_eq!(labels.len(), classes);
     }
 }
+
+#[test]
+fn no_text_makes_it_panic() {
+    let mut dice = blake3::Hasher::new().finalize_xof();
+    let mut roll = |n: usize| {
+        let mut bytes = [0; 4];
+        dice.fill(&mut bytes);
+        u32::from_le_bytes(bytes) as usize % n
+    };
+    for _ in 0..3000 {
+        let mut text = GOOD.as_bytes().to_vec();
+        for _ in 0..=roll(4) {
+            let (at, len) = (roll(text.len()), roll(12));
+            let end = (at + len).min(text.len());
+            match roll(3) {
+                0 => drop(text.drain(at..end)),
+                1 => text[at] = b"\"[]{}=#.\n\\0\xc3"[roll(12)],
+                _ => text.extend_from_within(at..end),
+            }
+        }
+        let text = String::from_utf8_lossy(&text);
+        if let Err(error) = parse(&text) {
+            assert!(matches!(&error, Error::Mistakes { mistakes, .. } if !mistakes.is_empty()), "{error}");
+        }
+    }
+}

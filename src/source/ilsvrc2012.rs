@@ -1,5 +1,5 @@
-//! ImageNet 2012 (ILSVRC2012) as its archives unpack: `train/<wnid>/*.JPEG`, and `val/` either flat, as in the
-//! archive, or sorted into `val/<wnid>/`. The labels of the 50,000 validation images are compiled in.
+//! ImageNet 2012 (ILSVRC2012) as its archives unpack: `train/<wnid>/*.JPEG`, and `val/` either flat, as in
+//! the archive, or sorted into `val/<wnid>/`. The labels of the 50,000 validation images are compiled in.
 
 use std::collections::BTreeSet;
 
@@ -10,19 +10,23 @@ use crate::split::Split;
 /// The 1,000 wnids, sorted, a line each.
 const WNIDS: &str = include_str!("ilsvrc2012_wnids.txt");
 
-/// The label of validation image `n` (from 1): its rank in [`WNIDS`], in bits `10(n-1)..10n`, least significant
-/// first. Made of `ILSVRC2012_validation_ground_truth.txt` and `meta.mat` of the devkit (`ILSVRC2012_devkit_t12`,
-/// MIT-style licence): with `ranks` the list of the 50,000 ranks, in Python,
-/// `sum(rank << 10 * i for i, rank in enumerate(ranks)).to_bytes(62500, 'little')`.
-/// Nothing would be gained by compressing it: every class occurs 50 times in random order, 62 kB of entropy.
+/// The label of validation image `n` (from 1): its rank in [`WNIDS`], in bits `10(n-1)..10n`, least
+/// significant first. Made of `ILSVRC2012_validation_ground_truth.txt` and `meta.mat` of the devkit
+/// (`ILSVRC2012_devkit_t12`, MIT-style licence): with `ranks` the list of the 50,000 ranks, in Python,
+/// `sum(rank << 10 * i for i, rank in enumerate(ranks)).to_bytes(62500, 'little')`. Nothing would be gained
+/// by compressing it: every class occurs 50 times in random order, 62 kB of entropy.
 const VAL: &[u8; 62_500] = include_bytes!("ilsvrc2012_val.bin");
 
 /// The number of validation images.
 pub const VAL_IMAGES: u32 = 50_000;
 
+/// A wnid and its line feed.
+const LINE: usize = 10;
+
 /// Whether `wnid` is one of the 1,000 classes.
 pub fn is_class(wnid: &str) -> bool {
-    WNIDS.lines().any(|line| line == wnid)
+    let (lines, _) = WNIDS.as_bytes().as_chunks::<LINE>();
+    lines.binary_search_by(|line| line[..LINE - 1].cmp(wnid.as_bytes())).is_ok()
 }
 
 /// The class of validation image `number`, 1 to [`VAL_IMAGES`].
@@ -32,12 +36,13 @@ pub fn val_class(number: u32) -> Option<&'static str> {
     }
     let bit = 10 * (number as usize - 1);
     // Ten bits that begin at an even bit lie in two bytes.
-    let rank = (u16::from_le_bytes([VAL[bit / 8], VAL[bit / 8 + 1]]) >> (bit % 8)) & 0x3ff;
-    WNIDS.lines().nth(usize::from(rank))
+    let bits = u16::from_le_bytes([VAL[bit / 8], VAL[bit / 8 + 1]]) >> (bit % 8);
+    let rank = usize::from(bits & 0x3ff);
+    WNIDS.get(LINE * rank..LINE * (rank + 1) - 1)
 }
 
-/// The class that the name of a file tells: of validation images by the table, of train images by their prefix.
-/// An error if it has the form of a validation image's name, and there is none of that number.
+/// The class that the name of a file tells: of validation images by the table, of train images by their
+/// prefix. An error if it has the form of a validation image's name, and there is none of that number.
 fn told_class(stem: &str) -> Result<Option<&str>, String> {
     if let Some(digits) = stem.strip_prefix("ILSVRC2012_val_") {
         let formed = digits.len() == 8 && digits.bytes().all(|b| b.is_ascii_digit());
@@ -70,7 +75,8 @@ pub(super) fn list(listing: &mut Listing<'_>, classes: &[Class]) {
     }
 }
 
-/// The images directly in `val/`. Whether there are any (of whatever class): if not, `val/` is sorted by class.
+/// The images directly in `val/`. Whether there are any (of whatever class): if not, `val/` is sorted by
+/// class.
 fn list_flat_val(listing: &mut Listing<'_>, classes: &[Class]) -> bool {
     let entries = listing.entries("val");
     let (images, others): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| entry.image_stem().is_some());

@@ -1,5 +1,5 @@
-//! Any tree with a folder a class: `root/{train,val,test}/<class>/**` or, without splits, `root/<class>/**`, where
-//! every image is train.
+//! Any tree with a folder a class: `root/{train,val,test}/<class>/**` or, without splits, `root/<class>/**`,
+//! where every image is train.
 
 use std::fs;
 use std::path::PathBuf;
@@ -34,7 +34,8 @@ pub(super) fn list(listing: &mut Listing<'_>, classes: &[Class]) {
     }
 }
 
-/// Lists the class folders among `entries`, the content of the folder `path`; gives the classes that have one.
+/// Lists the class folders among `entries`, the content of the folder `path`; gives the classes that have
+/// one.
 fn list_classes<'c>(
     listing: &mut Listing<'_>,
     classes: &'c [Class],
@@ -53,8 +54,8 @@ fn list_classes<'c>(
     found
 }
 
-/// Lists the images of one class in `path` and all folders below it. `above` is the chain of folders that lead
-/// here, links resolved: a link back into it would never end.
+/// Lists the images of one class in `path` and all folders below it. `above` is the chain of folders that
+/// lead here, links resolved: a link back into it would never end.
 fn list_below(
     listing: &mut Listing<'_>,
     class: &ClassId,
@@ -77,8 +78,8 @@ fn list_below(
             list_below(listing, class, split, &inner, above);
         } else if let Some(stem) = entry.image_stem() {
             let id = below(path, stem);
-            // File systems disagree on the bytes of other characters (composed, decomposed), and the id decides
-            // the split.
+            // File systems disagree on the bytes of other characters (composed, decomposed), and the id
+            // decides the split.
             if id.bytes().all(|b| (b' '..=b'~').contains(&b)) {
                 listing.add(inner, id, class, split);
             } else {

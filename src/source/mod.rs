@@ -1,7 +1,7 @@
 //! [`Source`]: the raw images that a build reads, found in a folder.
 //!
-//! A listing is the same whatever the order in which the file system names things, and whatever the locale. It
-//! goes on after a problem, so that all of them are told at once.
+//! A listing is the same whatever the order in which the file system names things, and whatever the locale.
+//! It goes on after a problem, so that all of them are told at once.
 
 pub mod ilsvrc2012;
 mod image_folder;
@@ -19,7 +19,8 @@ use crate::split::Split;
 pub enum SourceKind {
     /// ImageNet 2012 as its archives unpack: [`ilsvrc2012`].
     Ilsvrc2012,
-    /// A folder a class, below `train/`, `val/` and `test/` or without splits, as torchvision's ImageFolder reads.
+    /// A folder a class, below `train/`, `val/` and `test/` or without splits, as torchvision's ImageFolder
+    /// reads.
     ImageFolder,
 }
 
@@ -49,7 +50,8 @@ pub struct SourceImage {
     pub path: String,
     /// The file's length in bytes.
     pub len: u64,
-    /// When the file was last written, in nanoseconds since 1970; with `len`, a cheap sign that it is the same file.
+    /// When the file was last written, in nanoseconds since 1970; with `len`, a cheap sign that it is the
+    /// same file.
     pub modified_ns: i128,
 }
 
@@ -67,9 +69,9 @@ pub struct Source {
 }
 
 impl Source {
-    /// Lists the images of `classes` below `root`. Symbolic links are followed. Names that start with a dot and
-    /// what file managers leave behind (`Thumbs.db`, …) are passed over; other files that are not `.jpeg`, `.jpg` or
-    /// `.png` by name (in any case) are left out with a warning.
+    /// Lists the images of `classes` below `root`. Symbolic links are followed. Names that start with a dot
+    /// and what file managers leave behind (`Thumbs.db`, …) are passed over; other files that are not
+    /// `.jpeg`, `.jpg` or `.png` by name (in any case) are left out with a warning.
     ///
     /// # Errors
     /// [`Error::Io`] or [`Error::Invalid`] if `root` is not a folder; [`Error::Mistakes`] with every missing

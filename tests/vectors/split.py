@@ -1,5 +1,5 @@
-"""Writes split_keys.csv, quota.csv and splits.csv beside itself, from the words of docs/format.md alone and not
-from isn's code. Needs Python's `blake3` package."""
+"""Writes split_keys.csv, quota.csv and splits.csv beside itself, from the words of docs/format.md alone
+and not from isn's code. Needs Python's `blake3` package."""
 import csv
 import math
 from fractions import Fraction
@@ -40,7 +40,7 @@ write("split_keys.csv", ["salt", "class", "source_id", "key"], [
 
 write("quota.csv", ["val", "n", "quota"], [
     [val, n, quota(val, n)]
-    for val in ["0.2", "0.15", "0.1", "0.5", "0.005", "0.333333333", "0.999999999", "0.000000001"]
+    for val in ["0.2", "0.15", "0.285", "0.1", "0.5", "0.005", "0.333333333", "0.999999999", "0.000000001"]
     for n in [0, 1, 2, 3, 5, 10, 100, 1350, 499_999_999, 500_000_000, 2**40 + 1]
 ])
 
@@ -52,7 +52,8 @@ split = {}
 for label in sorted({label for label, _ in pool}):
     ids = [id for other, id in pool if other == label]
     ids.sort(key=lambda id: key("golden", label, id))
-    split |= {id: (label, "val" if rank < quota("0.25", len(ids)) else "train") for rank, id in enumerate(ids)}
+    val = quota("0.25", len(ids))
+    split |= {id: (label, "val" if rank < val else "train") for rank, id in enumerate(ids)}
 write("splits.csv", ["source_id", "class", "split"], [
     [id, *split[id]] for id in sorted(split, key=str.encode)
 ])
