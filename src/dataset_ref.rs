@@ -181,8 +181,23 @@ mod tests {
     #[test]
     fn bad_forms_are_refused() {
         for text in [
-            "", "@1.0", "birds@", "birds@1", "birds@1.0.0", "birds@01.0", "birds@1.-1", "Birds@1.0", "b@1.0#", "b@1.0#abc",
-            "b#b3:00", "-b", "b-", "../x", "b3:", "con", "birds@1.0#B3:00",
+            "",
+            "@1.0",
+            "birds@",
+            "birds@1",
+            "birds@1.0.0",
+            "birds@01.0",
+            "birds@1.-1",
+            "Birds@1.0",
+            "b@1.0#",
+            "b@1.0#abc",
+            "b#b3:00",
+            "-b",
+            "b-",
+            "../x",
+            "b3:",
+            "con",
+            "birds@1.0#B3:00",
         ] {
             assert!(text.parse::<DatasetRef>().is_err(), "{text:?}");
         }

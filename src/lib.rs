@@ -4,5 +4,6 @@ pub mod cli;
 pub mod dataset_ref;
 pub mod digest;
 pub mod error;
+pub mod imaging;
 pub mod progress;
 pub mod rel_path;

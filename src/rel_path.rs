@@ -110,13 +110,37 @@ mod tests {
 
     #[test]
     fn accepts_the_tree_and_nothing_that_hurts() {
-        for good in ["classes.csv", "val/n01614925/ILSVRC2012_val_00000318.png", "a/b-c_d.e", "com10/x", "COM"] {
+        for good in
+            ["classes.csv", "val/n01614925/ILSVRC2012_val_00000318.png", "a/b-c_d.e", "com10/x", "COM"]
+        {
             assert!(good.parse::<RelPath>().is_ok(), "{good}");
         }
         let long = "a/".repeat(100) + "b";
         for bad in [
-            "", "/", "/a", "a/", "a//b", ".", "..", "a/../b", ".hidden", "a/.b", "a.", "a./b", "a b", "a\\b", "é", "a:b",
-            "con", "CON.png", "a/nul", "a/Lpt1.txt", "com9", "a\n", "~", long.as_str(),
+            "",
+            "/",
+            "/a",
+            "a/",
+            "a//b",
+            ".",
+            "..",
+            "a/../b",
+            ".hidden",
+            "a/.b",
+            "a.",
+            "a./b",
+            "a b",
+            "a\\b",
+            "é",
+            "a:b",
+            "con",
+            "CON.png",
+            "a/nul",
+            "a/Lpt1.txt",
+            "com9",
+            "a\n",
+            "~",
+            long.as_str(),
         ] {
             assert!(bad.parse::<RelPath>().is_err(), "{bad:?}");
         }

@@ -1,3 +1,5 @@
 //! The command line.
 #![allow(missing_docs)]
-pub fn main() -> std::process::ExitCode { std::process::ExitCode::SUCCESS }
+pub fn main() -> std::process::ExitCode {
+    std::process::ExitCode::SUCCESS
+}
