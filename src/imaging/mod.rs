@@ -1,63 +1,82 @@
-//! The pixel pipeline: the choices of a recipe that decide pixels and bytes.
+//! The pixel pipeline [`PIPELINE`]: source bytes in, the bytes of a dataset image out, the same on every machine.
+//!
+//! ```text
+//! sniff → decode to RGB8 → orientation (if asked) → resize to a shortest side → encode
+//! ```
+//!
+//! | step | fixed by `isn-px/1` |
+//! |---|---|
+//! | format | by magic bytes: JPEG (8-bit Huffman, sequential or progressive) or PNG |
+//! | JPEG | zune-jpeg 0.5.15 as `image` 0.25.10 drives it; grey is R=G=B; CMYK and YCCK as zune converts them |
+//! | PNG | the default image (of an APNG too); palette and grey expanded, alpha and tRNS dropped, 16 bits `v` become `(v + 128) / 257` |
+//! | colour | gamma, chromaticities and ICC profiles are ignored |
+//! | orientation | EXIF ignored, or applied before the resize |
+//! | size | shortest side to N; long side `long × N / short`, rounded half up in integers |
+//! | resize | fast_image_resize 6.1.0, 8-bit convolution, Catmull-Rom or bilinear, all three channels alike |
+//! | encode | PNG (see [`encode`]) or JPEG by jpeg-encoder 0.7.1 without SIMD, 4:4:4; no metadata |
+//!
+//! A change of any output bit is a new pipeline name. `tests/vectors/pixels` holds the golden vectors; a few of
+//! them are compiled in for [`self_check`].
 
-/// What a recipe says about pixels: `[image]`.
+mod encode;
+mod entropy;
+mod error;
+mod jpeg;
+mod png;
+mod resize;
+mod self_check;
+mod source;
+
+pub use error::PixelError;
+pub use self_check::{SelfCheckError, self_check};
+pub use source::{Rgb, decode_rgb, dimensions};
+
+use crate::digest::Digest;
+
+/// The name of what this module computes. Other bits are another name.
+pub const PIPELINE: &str = "isn-px/1";
+
+/// The most pixels that an image may have: a header alone must not make anyone allocate more (400 MB of RGB).
+pub const MAX_PIXELS: u64 = 1 << 27;
+
+/// What a recipe says about pixels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PixelSpec {
-    /// The shortest side of an output image, in pixels.
+    /// The shortest side of the result, in pixels; at least 1.
     pub size: u32,
-    /// The resampling filter.
+    /// How pixels are resampled.
     pub filter: Filter,
-    /// The file format of an output image.
+    /// The format of the result.
     pub encode: Encoding,
-    /// What becomes of an image whose shortest side is below `size`.
+    /// What becomes of an image whose shortest side is less than `size`.
     pub small: Small,
-    /// Whether the EXIF orientation tag turns the image.
+    /// What becomes of an EXIF orientation.
     pub exif_orientation: ExifOrientation,
 }
 
-/// A resampling filter.
+/// A resampling kernel. Both have polynomial weights: Lanczos calls `sin`, whose last bit depends on the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filter {
-    /// Cubic convolution with B = 0, C = 1/2.
+    /// Cubic, a = -0.5; as Pillow's `BICUBIC`.
     CatmullRom,
-    /// Triangle.
+    /// Triangle; as Pillow's `BILINEAR`.
     Bilinear,
 }
 
-/// A file format.
+/// The format of a dataset image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// Lossless.
+    /// Lossless, rows filtered, zlib stream stored.
     Png,
-    /// 4:4:4, quality 1 to 100.
+    /// Baseline, 4:4:4.
     Jpeg {
         /// 1 to 100.
         quality: u8,
     },
 }
 
-/// What becomes of an image that is smaller than asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Small {
-    /// It stays as it is.
-    Keep,
-    /// It is enlarged.
-    Upscale,
-    /// It is left out.
-    Drop,
-}
-
-/// What the EXIF orientation tag does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExifOrientation {
-    /// Nothing, as in the field's loaders.
-    Ignore,
-    /// The image is turned.
-    Apply,
-}
-
 impl Encoding {
-    /// The extension of an output file, without a dot.
+    /// The ending of a file name, without the dot.
     pub fn extension(&self) -> &'static str {
         match self {
             Encoding::Png => "png",
@@ -65,3 +84,103 @@ impl Encoding {
         }
     }
 }
+
+/// What becomes of an image whose shortest side is less than the recipe's size. One of just that size is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Small {
+    /// Its pixels stay as they are.
+    Keep,
+    /// It is enlarged with the same filter.
+    Upscale,
+    /// It is left out of the dataset.
+    Drop,
+}
+
+/// What becomes of an EXIF orientation. One that cannot be read is none, never an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExifOrientation {
+    /// Pixels as stored, as torchvision and Keras load them.
+    Ignore,
+    /// Pixels as a viewer shows them.
+    Apply,
+}
+
+/// A dataset image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Built {
+    /// The encoded file.
+    pub bytes: Vec<u8>,
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// The [`pixel_digest`] of the pixels that were handed to the encoder.
+    pub pixels: Digest,
+}
+
+/// What [`Pipeline::build`] made of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A dataset image.
+    Built(Built),
+    /// Nothing: it is smaller than the recipe wants ([`Small::Drop`]).
+    Dropped,
+}
+
+/// A recipe's pixel steps and the buffers they reuse. One per thread; results do not depend on what went before.
+pub struct Pipeline {
+    spec: PixelSpec,
+    decoder: source::Decoder,
+    source: Rgb,
+    resizer: resize::Resizer,
+    resized: Rgb,
+    idat: Vec<u8>,
+}
+
+impl Pipeline {
+    /// A pipeline with empty buffers.
+    pub fn new(spec: PixelSpec) -> Self {
+        Pipeline {
+            spec,
+            decoder: source::Decoder::default(),
+            source: Rgb::default(),
+            resizer: resize::Resizer::default(),
+            resized: Rgb::default(),
+            idat: Vec::new(),
+        }
+    }
+
+    /// Builds one image from the bytes of its source file.
+    ///
+    /// # Errors
+    /// Why the image is to be rejected. The pipeline can go on with the next one.
+    pub fn build(&mut self, source: &[u8]) -> Result<Outcome, PixelError> {
+        let spec = &self.spec;
+        self.decoder.decode(source, spec.exif_orientation, &mut self.source)?;
+        if spec.small == Small::Drop && self.source.width.min(self.source.height) < spec.size {
+            return Ok(Outcome::Dropped);
+        }
+        let target = resize::target(self.source.width, self.source.height, spec.size.max(1), spec.small)?;
+        let image = match target {
+            None => &self.source,
+            Some((width, height)) => {
+                self.resizer.resize(&self.source, spec.filter, width, height, &mut self.resized)?;
+                &self.resized
+            }
+        };
+        let bytes = encode::encode(image, spec.encode, &mut self.idat)?;
+        let pixels = pixel_digest(image.width, image.height, &image.pixels);
+        Ok(Outcome::Built(Built { bytes, width: image.width, height: image.height, pixels }))
+    }
+}
+
+/// BLAKE3 over width and height (u32, little-endian) and the pixels (`height × width × 3` bytes, row by row): equal
+/// for two encodings of one picture.
+pub fn pixel_digest(width: u32, height: u32, rgb: &[u8]) -> Digest {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&width.to_le_bytes()).update(&height.to_le_bytes()).update(rgb);
+    Digest::of_hasher(&hasher)
+}
+
+#[cfg(test)]
+mod tests;

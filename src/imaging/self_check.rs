@@ -1,0 +1,95 @@
+//! The self-check of a build: whether this binary on this machine gives the bits of [`PIPELINE`].
+
+use super::{Encoding, ExifOrientation, Filter, Outcome, PIPELINE, Pipeline, PixelSpec, Small};
+use crate::digest::Digest;
+
+/// This binary computes other pixels than `isn-px/1`: what it builds would have a hash that nobody can reproduce.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("this binary does not compute {PIPELINE} on this machine: {vector} gives {got} instead of {want}")]
+pub struct SelfCheckError {
+    /// The golden vector.
+    pub vector: &'static str,
+    /// BLAKE3 of the result, or why there is none.
+    pub got: String,
+    /// BLAKE3 of the result as it must be.
+    pub want: &'static str,
+}
+
+macro_rules! source {
+    ($name:literal) => {
+        ($name, include_bytes!(concat!("../../tests/vectors/pixels/", $name)) as &[u8])
+    };
+}
+
+/// Every codec path that has SIMD code of its own: YCbCr at three samplings, grey, CMYK, progressive; both filters;
+/// PNG and its unfiltering; both encoders.
+/// All are in `tests/vectors/pixels/vectors.txt`; the last column is the BLAKE3 of the result.
+const VECTORS: [((&str, &[u8]), Filter, Encoding, &str); 7] = [
+    (
+        source!("420.jpg"),
+        Filter::CatmullRom,
+        Encoding::Png,
+        "9c099a2c9ed12e55ff4e00cedea0795680ee2a24e4a946fea074102eae8b7464",
+    ),
+    (
+        source!("422.jpg"),
+        Filter::Bilinear,
+        Encoding::Png,
+        "fb8451e762ba5ddb5ff67b53200bc8a3ca3b97c354341b588ba2b70d7f381a87",
+    ),
+    (
+        source!("444_optimized.jpg"),
+        Filter::CatmullRom,
+        Encoding::Jpeg { quality: 90 },
+        "4ad045be52010a26c77ca1e09d1e0278089eb7f0127a06a9bcf5628a866fd19e",
+    ),
+    (
+        source!("progressive.jpg"),
+        Filter::CatmullRom,
+        Encoding::Png,
+        "307b2a9ede6e4dfc540026066da8c55df25ae670c490160a4126f2ac7a30ab3d",
+    ),
+    (
+        source!("grey.jpg"),
+        Filter::CatmullRom,
+        Encoding::Png,
+        "ebf1ba818f9acfa72b2758fd0128414e5504554e7d40c1ee2c9e034ebcf96c01",
+    ),
+    (
+        source!("cmyk_adobe.jpg"),
+        Filter::CatmullRom,
+        Encoding::Png,
+        "f150a5f7af73cf529eb1c3ea89bedb73b5f240513036d82db0c6fb801754028c",
+    ),
+    (
+        source!("rgb8.png"),
+        Filter::CatmullRom,
+        Encoding::Png,
+        "acd041c16ba49003c1b8a454ce0803ba8c2349f1c1f50a86df7d7b226c998f0c",
+    ),
+];
+
+/// Builds the embedded vectors. A few milliseconds.
+///
+/// # Errors
+/// The first vector that comes out otherwise.
+pub fn self_check() -> Result<(), SelfCheckError> {
+    for ((vector, source), filter, encode, want) in VECTORS {
+        let spec = PixelSpec {
+            size: 24,
+            filter,
+            encode,
+            small: Small::Keep,
+            exif_orientation: ExifOrientation::Ignore,
+        };
+        let got = match Pipeline::new(spec).build(source) {
+            Ok(Outcome::Built(built)) => Digest::of(&built.bytes).to_string(),
+            Ok(Outcome::Dropped) => "nothing".into(),
+            Err(error) => error.to_string(),
+        };
+        if got != want {
+            return Err(SelfCheckError { vector, got, want });
+        }
+    }
+    Ok(())
+}
