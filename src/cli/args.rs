@@ -6,25 +6,26 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::class::ClassId;
 use crate::dataset_ref::DatasetRef;
+use crate::key::KeyName;
 use crate::ops::cite::CitationFormat;
 use crate::split::Split;
 
 /// Exact versions of image-classification datasets: one hash pins every image, label and split.
 #[derive(Debug, Parser)]
 #[command(name = "isn", version, max_term_width = 110, after_help = EXIT_CODES)]
-pub struct Args {
+pub(super) struct Args {
     /// Print one JSON object as the last line on stdout
     #[arg(long, global = true)]
-    pub json: bool,
+    pub(super) json: bool,
     /// Do not show progress
     #[arg(short, long, global = true)]
-    pub quiet: bool,
+    pub(super) quiet: bool,
     /// Threads to use [default: all cores]
     #[arg(short, long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub jobs: Option<u16>,
+    pub(super) jobs: Option<u16>,
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(super) command: Command,
 }
 
 const EXIT_CODES: &str = "\
@@ -35,7 +36,7 @@ Environment: ISN_HOME (keys and trust), ISN_REGISTRY (comma list), NO_COLOR.";
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// Write an exact dataset version as a folder, verified before it is visible
     Pull {
         /// Which version
@@ -147,19 +148,19 @@ pub enum Command {
 
 /// Where to look.
 #[derive(Debug, ClapArgs)]
-pub struct RegistryArg {
+pub(super) struct RegistryArg {
     /// A folder, an http(s):// URL or `bundled` [default: ISN_REGISTRY, isn.toml, or bundled]
     #[arg(long, value_name = "DIR|URL")]
-    pub registry: Option<String>,
+    pub(super) registry: Option<String>,
 }
 
 /// `isn key …`
 #[derive(Debug, Subcommand)]
-pub enum KeyCommand {
+pub(super) enum KeyCommand {
     /// Make a key pair
     New {
         /// Its name
-        name: String,
+        name: KeyName,
         /// Store the private key unencrypted
         #[arg(long)]
         no_passphrase: bool,
@@ -169,13 +170,13 @@ pub enum KeyCommand {
     /// Print the public key line of a key
     Show {
         /// Its name
-        name: String,
+        name: KeyName,
     },
 }
 
 /// `isn trust …`
 #[derive(Debug, Subcommand)]
-pub enum TrustCommand {
+pub(super) enum TrustCommand {
     /// Believe releases of a registry that this key signed
     Add {
         /// A folder or URL
@@ -196,7 +197,7 @@ pub enum TrustCommand {
 
 /// `isn registry …`
 #[derive(Debug, Subcommand)]
-pub enum RegistryCommand {
+pub(super) enum RegistryCommand {
     /// Make an absent or empty folder a registry
     Init {
         /// The folder
@@ -206,7 +207,7 @@ pub enum RegistryCommand {
 
 /// `isn demo …`
 #[derive(Debug, Subcommand)]
-pub enum DemoCommand {
+pub(super) enum DemoCommand {
     /// Draw the raw images of demobirds, laid out as ImageNet is
     Source {
         /// The folder to make
@@ -216,7 +217,7 @@ pub enum DemoCommand {
 
 /// The forms of a citation.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum CiteFormat {
+pub(super) enum CiteFormat {
     /// A BibTeX entry
     Bibtex,
     /// A sentence

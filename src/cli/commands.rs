@@ -10,6 +10,7 @@ use super::settings::Settings;
 use super::terminal::Terminal;
 use crate::dataset_ref::DatasetRef;
 use crate::error::{Error, Result};
+use crate::key::{KeyName, Unlock};
 use crate::ops;
 use crate::ops::Registries;
 use crate::ops::verify::{Expectation, Subject};
@@ -97,11 +98,10 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Publish { build, registry, key, dry_run } => {
-            let signer = run.settings.keyring().signer(
-                &key,
-                Settings::ssh_agent().as_deref(),
-                &Settings::passphrase,
-            )?;
+            let signer = run.settings.keyring().signer(&key, Unlock {
+                agent: Settings::ssh_agent().as_deref(),
+                passphrase: &|file| Settings::passphrase(&format!("Passphrase for {file}: ")),
+            })?;
             let options = ops::publish::PublishOptions { build: &build, registry: &registry, dry_run };
             let report = ops::publish::publish(&options, signer.as_ref(), &run.progress)?;
             output.published(&report, &registry, dry_run);
@@ -178,7 +178,7 @@ impl Run {
         match command {
             TrustCommand::Add { registry, key } => {
                 let (id, key) = ops::trust::add(&mut store, &registry, &key)?;
-                self.output.trust_added(&id, &key);
+                self.output.trust_added(&id, &key.key);
             }
             TrustCommand::List => self.output.trusted(&store),
             TrustCommand::Remove { registry, key } => {
@@ -190,8 +190,8 @@ impl Run {
     }
 }
 
-fn new_passphrase(name: &str) -> Result<String> {
-    let refuse = |why: &str| Error::Key { key: name.into(), why: why.into() };
+fn new_passphrase(name: &KeyName) -> Result<String> {
+    let refuse = |why: &str| Error::Key { key: name.to_string(), why: why.into() };
     let asked = Settings::passphrase(&format!("New passphrase for key {name}: "))?;
     let passphrase = asked.ok_or_else(|| {
         refuse("there is no terminal to ask for a passphrase: set ISN_PASSPHRASE or give --no-passphrase")

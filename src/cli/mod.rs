@@ -2,7 +2,7 @@
 //! folds errors. Only here is anything printed or read from the environment.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-pub mod args;
+mod args;
 mod commands;
 mod exit;
 mod render;

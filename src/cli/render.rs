@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::error::count;
-use crate::key::{NamedKey, PublicKey};
+use crate::key::{KeyName, NamedKey, PublicKey};
 use crate::ops::build::BuildReport;
 use crate::ops::cite::Citation;
 use crate::ops::demo::DemoReport;
@@ -17,7 +17,7 @@ use crate::ops::pull::PullReport;
 use crate::ops::sync::Synced;
 use crate::ops::verify::{Assurance, VerifyReport};
 use crate::registry::Snapshot;
-use crate::trust::TrustStore;
+use crate::trust::{RegistryId, TrustStore};
 
 /// How to print.
 pub(super) struct Output {
@@ -233,13 +233,13 @@ impl Output {
         self.print(&text, object);
     }
 
-    pub(super) fn key_made(&self, name: &str, key: &PublicKey) {
+    pub(super) fn key_made(&self, name: &KeyName, key: &PublicKey) {
         let text = format!("{key}\n");
         eprintln!("key {name}: {}", key.fingerprint());
         self.print(&text, key_json(name, key));
     }
 
-    pub(super) fn key(&self, name: &str, key: &PublicKey) {
+    pub(super) fn key(&self, name: &KeyName, key: &PublicKey) {
         self.print(&format!("{key}\n"), key_json(name, key));
     }
 
@@ -248,23 +248,24 @@ impl Output {
             eprintln!("no keys: `isn key new NAME` makes one");
             return;
         }
-        let text: String = keys.iter().map(|key| format!("{}  {}\n", key.name, key.public.fingerprint())).collect();
-        let list: Vec<Value> = keys.iter().map(|key| key_json(&key.name, &key.public)).collect();
+        let text: String = keys.iter().map(|key| format!("{}  {}\n", key.name, key.public_key.fingerprint())).collect();
+        let list: Vec<Value> = keys.iter().map(|key| key_json(&key.name, &key.public_key)).collect();
         self.print(&text, json!({ "keys": list }));
     }
 
-    pub(super) fn trust_added(&self, registry: &str, key: &PublicKey) {
+    pub(super) fn trust_added(&self, registry: &RegistryId, key: &PublicKey) {
         let text = format!("registry {registry}: releases by {} are believed\n", key.fingerprint());
         self.print(&text, trust_json(registry, key));
     }
 
-    pub(super) fn trust_removed(&self, registry: &str, key: &PublicKey) {
+    pub(super) fn trust_removed(&self, registry: &RegistryId, key: &PublicKey) {
         let text = format!("registry {registry}: releases by {} are believed no more\n", key.fingerprint());
         self.print(&text, trust_json(registry, key));
     }
 
     pub(super) fn trusted(&self, store: &TrustStore) {
-        let all: Vec<(String, PublicKey)> = store.all();
+        let all: Vec<(&RegistryId, PublicKey)> =
+            store.list().flat_map(|(id, lines)| lines.iter().map(move |line| (id, line.key))).collect();
         if all.is_empty() && !self.json {
             eprintln!("no keys are trusted: `isn trust add REGISTRY KEY` trusts one");
             return;
@@ -299,12 +300,12 @@ fn version(snapshot: &Snapshot, images: u64, bytes: u64) -> Value {
     })
 }
 
-fn key_json(name: &str, key: &PublicKey) -> Value {
-    json!({ "name": name, "public_key": key.to_string(), "fingerprint": key.fingerprint() })
+fn key_json(name: &KeyName, key: &PublicKey) -> Value {
+    json!({ "name": name.as_str(), "public_key": key.to_string(), "fingerprint": key.fingerprint() })
 }
 
-fn trust_json(registry: &str, key: &PublicKey) -> Value {
-    json!({ "registry": registry, "public_key": key.to_string(), "fingerprint": key.fingerprint() })
+fn trust_json(registry: &RegistryId, key: &PublicKey) -> Value {
+    json!({ "registry": registry.as_str(), "public_key": key.to_string(), "fingerprint": key.fingerprint() })
 }
 
 fn images(images: u64, bytes: u64) -> String {

@@ -38,11 +38,11 @@ impl Settings {
     }
 
     pub(super) fn keyring(&self) -> Keyring {
-        Keyring::new(&self.home.join("keys"))
+        Keyring::new(self.home.join("keys"))
     }
 
     pub(super) fn trust(&self) -> Result<TrustStore> {
-        TrustStore::open(&self.home.join("trust.toml"))
+        TrustStore::open(self.home.join("trust.toml"))
     }
 
     /// The registries to look in.

@@ -17,5 +17,5 @@ pub struct InfoReport {
 /// Describes the version that `reference` means.
 pub fn info(registries: &Registries<'_>, reference: &DatasetRef) -> Result<InfoReport> {
     let (registry, snapshot) = transport::runtime()?.block_on(registries.snapshot(reference))?;
-    Ok(InfoReport { snapshot, registry: registry.id().into() })
+    Ok(InfoReport { snapshot, registry: registry.name().into() })
 }

@@ -25,7 +25,7 @@ pub fn list(locations: &[String]) -> Result<Vec<Listed>> {
             registry.about().await?;
             for name in registry.names().await? {
                 let versions = registry.versions(&name).await?;
-                listed.push(Listed { registry: registry.id().into(), name, versions });
+                listed.push(Listed { registry: registry.name().into(), name, versions });
             }
             Ok::<(), crate::error::Error>(())
         })?;

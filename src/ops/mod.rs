@@ -15,7 +15,7 @@ pub mod verify;
 use crate::dataset_ref::DatasetRef;
 use crate::error::{Error, Result};
 use crate::key::PublicKey;
-use crate::registry::{BUNDLED, Registry, Snapshot};
+use crate::registry::{Registry, Snapshot};
 use crate::transport::bundled::Bundled;
 use crate::trust::TrustStore;
 
@@ -53,11 +53,9 @@ impl Registries<'_> {
 /// Whom the user trusts for a registry. The demonstration key counts for the bundled one alone: who runs this
 /// binary trusts its source tree.
 pub fn trusted_keys(registry: &Registry, trust: &TrustStore) -> Result<Vec<PublicKey>> {
-    let mut keys = trust.keys_for(registry.id());
-    if registry.id() == BUNDLED
-        && let Some(key) = Bundled::file(DEMO_KEY)
-    {
-        keys.push(String::from_utf8_lossy(key).trim_end().parse()?);
+    match (registry.id(), Bundled::file(DEMO_KEY)) {
+        (Some(id), _) => Ok(trust.keys_for(id)),
+        (None, Some(key)) => Ok(vec![String::from_utf8_lossy(key).parse()?]),
+        (None, None) => Ok(Vec::new()),
     }
-    Ok(keys)
 }

@@ -131,11 +131,11 @@ pub fn publish(
 fn is_published(registry: &Path, statement: &Statement) -> Result<bool> {
     let path = registry.join(layout::release(&statement.name, statement.version));
     let Some(bytes) = files::read_if_there(&path)? else { return Ok(false) };
-    let there = SignedRelease::parse(&path.display().to_string(), bytes)?.verify_untrusted()?;
-    let same = (there.dataset(), there.manifest()) == (&statement.dataset, &statement.manifest);
+    let there = SignedRelease::parse(&path.display().to_string(), bytes)?.verify_self_signed()?;
+    let same = (there.dataset(), there.manifest()) == (statement.dataset, statement.manifest);
     if !same {
         let what = format!("{}@{}", statement.name, statement.version);
-        let why = if there.dataset() == &statement.dataset {
+        let why = if there.dataset() == statement.dataset {
             ", of the same dataset hash but another manifest".into()
         } else {
             format!(" with dataset hash b3:{}, this build has b3:{}", there.dataset(), statement.dataset)

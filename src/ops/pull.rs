@@ -122,7 +122,7 @@ fn materialise(
         staging.finish(to)?;
     }
     Ok(PullReport {
-        registry: registry.id().into(),
+        registry: registry.name().into(),
         path: to.to_path_buf(),
         images,
         bytes,
@@ -217,8 +217,8 @@ fn fetch_images(
         return Err(Error::SourceNeeded {
             reference: snapshot.manifest.pin(),
             why: match packs.len() {
-                0 => format!("registry {} has no images of it", registry.id()),
-                _ => format!("registry {} lacks {} of its images, {image} the first", registry.id(), absent.len()),
+                0 => format!("registry {} has no images of it", registry.name()),
+                _ => format!("registry {} lacks {} of its images, {image} the first", registry.name(), absent.len()),
             },
         });
     }
@@ -280,7 +280,7 @@ fn write_descriptions(
         pin: manifest.pin(),
         title: manifest.title.clone(),
         licence: manifest.licence.clone(),
-        registry: registry.id().into(),
+        registry: registry.name().into(),
         signed_by: snapshot.signed_by.iter().map(PublicKey::fingerprint).collect(),
         selection: selection.clone(),
         isn: concat!("isn ", env!("CARGO_PKG_VERSION")).into(),

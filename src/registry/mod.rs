@@ -6,7 +6,7 @@ pub mod fetch;
 pub mod layout;
 pub mod publish;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,7 @@ use crate::transport::bundled::Bundled;
 use crate::transport::folder::Folder;
 use crate::transport::http::Http;
 use crate::transport::{self, Body, Transport};
+use crate::trust::RegistryId;
 use crate::tree::Sums;
 
 /// What the registry in the binary is called.
@@ -48,7 +49,9 @@ pub struct About {
 
 /// A place that has releases.
 pub struct Registry {
-    id: String,
+    /// `None` for the one in the binary.
+    id: Option<RegistryId>,
+    name: String,
     transport: Box<dyn Transport>,
     fetched: AtomicU64,
 }
@@ -72,26 +75,6 @@ pub struct Snapshot {
     pub sums: Sums,
 }
 
-/// The identity of the registry at `location`, which is `bundled`, an `http(s)://` URL or a folder: what trust is
-/// kept by, and one per registry however it is spelt.
-pub fn id_of(location: &str) -> Result<String> {
-    if location == BUNDLED {
-        return Ok(location.into());
-    }
-    if is_url(location) {
-        return Ok(location.trim_end_matches('/').into());
-    }
-    if location.contains("://") {
-        return Err(Error::invalid(
-            format!("registry {location}"),
-            "is neither a folder nor an http:// or https:// URL",
-        ));
-    }
-    let path = Path::new(location);
-    let absolute = path.canonicalize().or_else(|_| std::path::absolute(path));
-    Ok(absolute.map_err(Error::io("find", path))?.display().to_string())
-}
-
 fn is_url(location: &str) -> bool {
     location.starts_with("http://") || location.starts_with("https://")
 }
@@ -99,11 +82,15 @@ fn is_url(location: &str) -> bool {
 impl Registry {
     /// Opens the registry at `location`: `bundled`, an `http(s)://` URL or a folder.
     pub fn open(location: &str) -> Result<Self> {
-        let id = id_of(location)?;
-        let transport: Box<dyn Transport> = if location == BUNDLED {
-            Box::new(Bundled)
-        } else if is_url(location) {
-            Box::new(Http::new(&id)?)
+        if location == BUNDLED {
+            return Ok(Self::over(BUNDLED.into(), Box::new(Bundled)));
+        }
+        let id: RegistryId = location.parse()?;
+        let transport: Box<dyn Transport> = if is_url(id.as_str()) {
+            Box::new(Http::new(id.as_str())?)
+        } else if location.contains("://") {
+            let what = format!("registry {location}");
+            return Err(Error::invalid(what, "is neither a folder nor an http:// or https:// URL"));
         } else {
             let root = PathBuf::from(location);
             if !root.join(layout::REGISTRY_JSON).is_file() {
@@ -111,17 +98,22 @@ impl Registry {
             }
             Box::new(Folder::new(&root))
         };
-        Ok(Self::over(id, transport))
+        Ok(Registry { id: Some(id.clone()), ..Self::over(id.to_string(), transport) })
     }
 
-    /// The registry `id` as `transport` shows it.
-    pub fn over(id: String, transport: Box<dyn Transport>) -> Self {
-        Registry { id, transport, fetched: AtomicU64::new(0) }
+    /// What `transport` shows, called `name`: no key is trusted for it.
+    pub fn over(name: String, transport: Box<dyn Transport>) -> Self {
+        Registry { id: None, name, transport, fetched: AtomicU64::new(0) }
     }
 
-    /// Its identity, see [`id_of`].
-    pub fn id(&self) -> &str {
-        &self.id
+    /// What trust is kept by; `None` for the registry in the binary.
+    pub fn id(&self) -> Option<&RegistryId> {
+        self.id.as_ref()
+    }
+
+    /// `bundled`, or the identity as text.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// How many bytes were read from it so far.
@@ -132,7 +124,7 @@ impl Registry {
     /// What it says of itself, unsigned.
     pub async fn about(&self) -> Result<About> {
         let bytes = self.read(layout::REGISTRY_JSON, MAX_HINT).await?;
-        let bytes = bytes.ok_or_else(|| Error::not_found(layout::REGISTRY_JSON, &self.id))?;
+        let bytes = bytes.ok_or_else(|| Error::not_found(layout::REGISTRY_JSON, &self.name))?;
         let what = self.transport.locate(layout::REGISTRY_JSON);
         let about: About = serde_json::from_slice(&bytes).map_err(|e| Error::invalid(&what, e))?;
         if about.format != FORMAT {
@@ -163,7 +155,7 @@ impl Registry {
             DatasetRef::Pin(pin) => {
                 let path = layout::pin(pin);
                 let hint = self.read(&path, MAX_HINT).await?;
-                let hint = hint.ok_or_else(|| Error::not_found(reference, &self.id))?;
+                let hint = hint.ok_or_else(|| Error::not_found(reference, &self.name))?;
                 let text = String::from_utf8_lossy(&hint);
                 let named = text.trim_end().split_once(' ');
                 let named = named.and_then(|(name, version)| Some((name.parse().ok()?, version.parse().ok()?)));
@@ -183,42 +175,37 @@ impl Registry {
     }
 
     /// The release that `reference` means, verified: by a key in `trusted`, or, where the reference has a pin, by
-    /// the pin alone (then the second value is `false`).
-    pub async fn release(&self, reference: &DatasetRef, trusted: &[PublicKey]) -> Result<(Release, bool)> {
+    /// the pin alone.
+    pub async fn release(&self, reference: &DatasetRef, trusted: &[PublicKey]) -> Result<Release> {
         let (name, version, pin) = self.resolve(reference).await?;
         let Some(signed) = self.signed_release(&name, version).await? else {
             return Err(self.missing(reference, &name).await?);
         };
-        let (release, is_trusted) = match (signed.verify(&self.id, trusted), pin) {
-            (Ok(release), _) => (release, true),
-            (Err(Error::UnknownSigner { .. }), Some(pin)) => (signed.verify_pinned(&pin)?, false),
-            (Err(e), _) => return Err(e),
+        let release = match (signed.verify(&self.name, trusted), pin) {
+            (Err(Error::UnknownSigner { .. }), Some(pin)) => signed.verify_pinned(&pin)?,
+            (verified, _) => verified?,
         };
-        let what = self.transport.locate(&layout::release(&name, version));
-        if (release.name(), release.version()) != (&name, version) {
-            let why = format!("is the release of {}@{}", release.name(), release.version());
-            return Err(Error::trust(what, why));
-        }
-        if let Some(pin) = pin.filter(|pin| pin != release.dataset()) {
+        let release = release.expect(&name, version)?;
+        if let Some(pin) = pin.filter(|pin| *pin != release.dataset()) {
             let why = format!("has dataset hash b3:{}, but the pin says b3:{pin}", release.dataset());
+            let what = self.transport.locate(&layout::release(&name, version));
             return Err(Error::integrity(what, why));
         }
-        Ok((release, is_trusted))
+        Ok(release)
     }
 
     /// All that describes the version that `reference` means, verified.
     pub async fn snapshot(&self, reference: &DatasetRef, trusted: &[PublicKey]) -> Result<Snapshot> {
-        let (release, is_trusted) = self.release(reference, trusted).await?;
-        let signed_by = if is_trusted { release.signers().to_vec() } else { Vec::new() };
-        self.describe_release(&release, signed_by).await
+        self.describe_release(&self.release(reference, trusted).await?).await
     }
 
     /// As [`Registry::snapshot`], from a release that is at hand.
-    pub async fn describe_release(&self, release: &Release, signed_by: Vec<PublicKey>) -> Result<Snapshot> {
-        let reference = ObjectRef { blake3: *release.manifest(), length: release.manifest_len() };
+    pub async fn describe_release(&self, release: &Release) -> Result<Snapshot> {
+        let signed_by = if release.is_trusted() { release.signers().to_vec() } else { Vec::new() };
+        let reference = ObjectRef { blake3: release.manifest(), length: release.manifest_len() };
         let snapshot = self.describe(reference, signed_by).await?;
         let manifest = &snapshot.manifest;
-        let named = (&manifest.name, manifest.version, &manifest.dataset);
+        let named = (&manifest.name, manifest.version, manifest.dataset);
         if named != (release.name(), release.version(), release.dataset()) {
             let what = self.locate(ObjectKind::Manifest, &reference.blake3);
             return Err(Error::integrity(what, "names another dataset, version or hash than its release"));
@@ -321,7 +308,7 @@ impl Registry {
         Ok(if is_awaited {
             Error::Unreleased { reference: reference.clone(), recipe: format!("registry/{path}") }
         } else {
-            Error::not_found(reference, format!("registry {}", self.id))
+            Error::not_found(reference, format!("registry {}", self.name))
         })
     }
 

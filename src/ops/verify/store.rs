@@ -151,17 +151,14 @@ fn check_release(
     };
     let snapshot = runtime.block_on(async {
         let signed = registry.signed_release(&name, version).await?;
-        let signed = signed.ok_or_else(|| Error::not_found(path, registry.id()))?;
+        let signed = signed.ok_or_else(|| Error::not_found(path, registry.name()))?;
         // Without a trusted key at hand, the signatures must at least be whole.
         let release = if trusted.is_empty() {
-            signed.verify_untrusted()?
+            signed.verify_self_signed()?
         } else {
-            signed.verify(registry.id(), trusted)?
+            signed.verify(registry.name(), trusted)?
         };
-        if (release.name(), release.version()) != (&name, version) {
-            return Err(Error::trust(path, format!("is the release of {}@{}", release.name(), release.version())));
-        }
-        registry.describe_release(&release, Vec::new()).await
+        registry.describe_release(&release.expect(&name, version)?).await
     });
     match snapshot {
         Ok(snapshot) => faults.extend(check_version(runtime, registry, &snapshot, progress)?.faults),
