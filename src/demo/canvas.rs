@@ -1,5 +1,5 @@
-//! [`Canvas`]: pixels that shapes are painted on, edges smoothed by coverage; and [`Brush`], which paints in the
-//! coordinates of the thing drawn.
+//! [`Canvas`]: pixels that shapes are painted on, edges smoothed by coverage; and [`Brush`], which paints in
+//! the coordinates of the thing drawn.
 
 use super::paint::{Colour, Paint};
 use super::random::Random;
