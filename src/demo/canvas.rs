@@ -1,5 +1,5 @@
-//! [`Canvas`]: pixels that shapes are painted on, edges smoothed by coverage; and [`Brush`], which paints in the
-//! coordinates of the thing drawn.
+//! [`Canvas`]: pixels that shapes are painted on, edges smoothed by coverage; and [`Brush`], which paints in
+//! the coordinates of the thing drawn.
 
 use super::paint::{Colour, Paint};
 use super::random::Random;
@@ -96,7 +96,11 @@ impl Canvas {
                 }
             }
             let y = (row[0].line / LINES) as usize;
-            for (x, &share) in covered.iter().enumerate().filter(|(_, share)| **share > 0.0) {
+            let (left, right) = row
+                .iter()
+                .fold((f64::MAX, 0.0), |(left, right): (f64, f64), c| (left.min(c.x), right.max(c.x)));
+            let touched = covered.iter().enumerate().take(right.ceil() as usize).skip(left.max(0.0) as usize);
+            for (x, &share) in touched.filter(|(_, share)| **share > 0.0) {
                 let colour = paint.at(back.point((x as f64 + 0.5, y as f64 + 0.5)));
                 let pixel = &mut self.pixels[y * self.width + x];
                 *pixel = pixel.mix(colour, share.min(1.0) * paint.opacity());
@@ -152,15 +156,17 @@ fn cover(covered: &mut [f64], from: f64, to: f64) {
 fn blur_line(pixels: &mut [Colour], step: usize, radius: usize) {
     let line: Vec<Colour> = pixels.iter().step_by(step).copied().collect();
     let last = line.len() - 1;
-    let scale = 1.0 / (2 * radius + 1) as f64;
+    let share = 1.0 / (2 * radius + 1) as f64;
+    let mut sum = [0.0; 3];
+    for k in 0..=2 * radius {
+        let near = line[k.saturating_sub(radius).min(last)].0;
+        sum = [sum[0] + near[0], sum[1] + near[1], sum[2] + near[2]];
+    }
     for (i, pixel) in pixels.iter_mut().step_by(step).enumerate() {
-        // Summed anew each time: a running sum would carry its rounding along the line.
-        let mut sum = [0.0; 3];
-        for k in 0..=2 * radius {
-            let near = line[(i + k).saturating_sub(radius).min(last)];
-            sum = [0, 1, 2].map(|c| sum[c] + near.0[c]);
-        }
-        *pixel = Colour(sum.map(|v| v * scale));
+        *pixel = Colour([sum[0] * share, sum[1] * share, sum[2] * share]);
+        let (enters, leaves) = (line[(i + radius + 1).min(last)].0, line[i.saturating_sub(radius)].0);
+        sum =
+            [sum[0] + enters[0] - leaves[0], sum[1] + enters[1] - leaves[1], sum[2] + enters[2] - leaves[2]];
     }
 }
 

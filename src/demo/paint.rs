@@ -15,12 +15,14 @@ pub(super) fn rgb(hex: u32) -> Colour {
 impl Colour {
     /// `u` of the way to `other`.
     pub(super) fn mix(self, other: Colour, u: f64) -> Colour {
-        Colour([0, 1, 2].map(|i| self.0[i] + (other.0[i] - self.0[i]) * u))
+        let ([r, g, b], [to_r, to_g, to_b]) = (self.0, other.0);
+        Colour([r + (to_r - r) * u, g + (to_g - g) * u, b + (to_b - b) * u])
     }
 
     /// Brighter or darker by a factor.
     pub(super) fn times(self, factor: f64) -> Colour {
-        Colour(self.0.map(|v| v * factor))
+        let [r, g, b] = self.0;
+        Colour([r * factor, g * factor, b * factor])
     }
 
     /// The luma of BT.601, as greyscale JPEGs have it.

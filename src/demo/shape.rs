@@ -1,7 +1,7 @@
 //! Outlines: [`Path`], and the [`Affine`] maps that place them.
 //!
-//! Everything here is IEEE `+ - * /` and `sqrt`, which round the same everywhere; the `sin` and `cos` of a maths
-//! library do not.
+//! Everything here is IEEE `+ - * /` and `sqrt`, which round the same everywhere; the `sin` and `cos` of a
+//! maths library do not.
 
 use std::f64::consts::PI;
 
@@ -115,7 +115,8 @@ impl Path {
         Path { contours: vec![points.collect()] }
     }
 
-    /// A ribbon along the curve through `points`, its full width given at the start and at the end, round at both.
+    /// A ribbon along the curve through `points`, its full width given at the start and at the end, round at
+    /// both.
     pub(super) fn ribbon(points: &[Point], start: f64, end: f64) -> Self {
         let line = open_curve(points);
         let last = line.len() - 1;

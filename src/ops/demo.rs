@@ -1,4 +1,5 @@
-//! `isn demo source`: writes the drawn birds as a raw ILSVRC2012 source, so that anyone can try the whole chain.
+//! `isn demo source`: writes the drawn birds as a raw ILSVRC2012 source, so that anyone can try the whole
+//! chain.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -22,8 +23,8 @@ pub struct DemoReport {
     pub bytes: u64,
 }
 
-/// Writes the source of `demobirds` to `dir`: `train/<wnid>/<wnid>_N.JPEG` and a flat `val/`, the same bytes on every
-/// machine. The folder appears under its name when it is complete.
+/// Writes the source of `demobirds` to `dir`: `train/<wnid>/<wnid>_N.JPEG` and a flat `val/`, the same bytes
+/// on every machine. The folder appears under its name when it is complete.
 ///
 /// # Errors
 /// [`Error::Exists`] if `dir` is there and is not an empty folder; [`Error::Io`] as the system says.

@@ -119,8 +119,8 @@ impl Wing {
     }
 }
 
-/// Feathers in a fan about `root`, `turns` wide about the direction `middle`, each `reach` long; `colour` is told
-/// how far round a feather stands, 0 to 1. The middle one lies on top.
+/// Feathers in a fan about `root`, `turns` wide about the direction `middle`, each `reach` long; `colour` is
+/// told how far round a feather stands, 0 to 1. The middle one lies on top.
 pub(super) fn fan(
     brush: &mut Brush<'_>,
     root: Point,
@@ -143,8 +143,8 @@ pub(super) fn fan(
     }
 }
 
-/// A jagged lower edge, as where a hood of feathers ends: points from `left` to `right`, every other one `depth`
-/// lower.
+/// A jagged lower edge, as where a hood of feathers ends: points from `left` to `right`, every other one
+/// `depth` lower.
 pub(super) fn ragged(left: Point, right: Point, teeth: usize, depth: f64) -> Vec<Point> {
     (0..=teeth * 2)
         .map(|i| {

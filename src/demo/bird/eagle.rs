@@ -32,7 +32,8 @@ fn brown(random: &mut Random) -> Colour {
     rgb(random.pick(&[0x4a3424, 0x3d2b20, 0x553d2a])).times(random.range(0.9, 1.1))
 }
 
-/// The head on its neck, looking right; the neck ends ragged at about (0, 0.55). One unit is the whole height.
+/// The head on its neck, looking right; the neck ends ragged at about (0, 0.55). One unit is the whole
+/// height.
 fn head(brush: &mut Brush<'_>, nape: Colour) {
     let mut outline = vec![
         (0.34, 0.1),

@@ -1,5 +1,5 @@
-//! The great grey owl: a round grey head that is all face, two ringed discs about small yellow eyes, and a white
-//! moustache.
+//! The great grey owl: a round grey head that is all face, two ringed discs about small yellow eyes, and a
+//! white moustache.
 
 use super::Pose;
 use super::anatomy::{Wing, eye, talons};
