@@ -90,6 +90,7 @@ fn url_id(scheme: &str, rest: &str) -> Result<String, &'static str> {
         _ => "",
     };
     let host = host.strip_suffix(default_port).unwrap_or(&host);
+    let host = host.strip_suffix(':').unwrap_or(host); // an empty port is the default one
     if host.is_empty() {
         return Err("names no host");
     }
@@ -342,6 +343,8 @@ mod tests {
             ("https://example.org/data", "https://example.org/data"),
             ("HTTPS://Example.ORG:443/data//", "https://example.org/data"),
             ("http://localhost:80/", "http://localhost"),
+            ("http://localhost:/", "http://localhost"),
+            ("http://[::1]:8080", "http://[::1]:8080"),
             ("http://localhost:8080/Data", "http://localhost:8080/Data"),
             ("https://example.org:80", "https://example.org:80"),
             ("/no/such/folder/", "/no/such/folder"),

@@ -88,8 +88,12 @@ impl Keyring {
         Keyring { folder: folder.into() }
     }
 
-    /// Makes a key and writes `NAME` (readable by its owner alone) and `NAME.pub`. Never overwrites either.
+    /// Makes a key and writes `NAME` (readable by its owner alone) and `NAME.pub`. Never overwrites either. A
+    /// passphrase must not be empty; `None` leaves the key unprotected.
     pub fn new_key(&self, name: &KeyName, passphrase: Option<&str>) -> Result<PublicKey> {
+        if passphrase == Some("") {
+            return Err(Error::Key { key: name.to_string(), why: "the passphrase is empty".into() });
+        }
         create_private_dir(&self.folder)?;
         let (private, public) = (self.private_path(name), self.public_path(name));
         let taken = |path: &Path| Error::Exists {
@@ -121,7 +125,9 @@ impl Keyring {
         for entry in entries {
             let entry = entry.map_err(Error::io("list", &self.folder))?;
             let name = entry.file_name().to_str().and_then(|name| name.parse::<KeyName>().ok());
-            if let Some(name) = name {
+            if let Some(name) = name
+                && !entry.path().is_dir()
+            {
                 let file = KeyFile::read(&entry.path())?;
                 keys.push(NamedKey { name, public_key: *file.public_key(), encrypted: file.is_encrypted() });
             }
@@ -164,7 +170,8 @@ impl Keyring {
         named
             .into_iter()
             .chain([PathBuf::from(key)])
-            .find(|path| path.is_file())
+            // Not `is_file`: a shell hands a key over through a pipe, too.
+            .find(|path| path.exists() && !path.is_dir())
             .ok_or_else(|| self.no_such_key(key))
     }
 
@@ -233,6 +240,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let keyring = Keyring::new(dir.path().join("keys"));
         assert!(keyring.list().unwrap().is_empty());
+        fs::create_dir_all(dir.path().join("keys/folder")).unwrap();
+        fs::write(dir.path().join("keys/.hidden"), "").unwrap();
         let alice = keyring.new_key(&name("alice"), None).unwrap();
         let bob = keyring.new_key(&name("bob"), Some("pass phrase")).unwrap();
         assert_ne!(alice, bob);
@@ -299,6 +308,10 @@ mod tests {
             keyring.signer("locked", Unlock { agent: None, passphrase: &passphrase }).map(|_| ())
         };
         assert!(with(Some("right")).is_ok());
+        assert!(with(Some("")).unwrap_err().to_string().ends_with("the passphrase is wrong"));
+        let error = keyring.new_key(&name("empty"), Some("")).unwrap_err();
+        assert_eq!(error.to_string(), "key empty: the passphrase is empty");
+        assert!(!dir.path().join("empty").exists());
         assert!(with(Some("wrong")).unwrap_err().to_string().ends_with("the passphrase is wrong"));
         assert!(with(None).unwrap_err().to_string().contains("no terminal to ask"));
         let absent = dir.path().join("no-such-socket");

@@ -66,4 +66,5 @@ fn refusal(algorithm: &str) -> Option<String> {
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod oracle;

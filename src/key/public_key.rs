@@ -70,6 +70,12 @@ impl FromStr for PublicKey {
     }
 }
 
+impl Serialize for PublicKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// A public key with the comment that its file gives it: the one line of a `.pub` file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyLine {
