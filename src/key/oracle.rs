@@ -95,7 +95,7 @@ fn we_read_ssh_keygens_keys() {
         "chacha20-poly1305@openssh.com",
     ] {
         let name = format!("key-{cipher}");
-        let mut arguments = vec!["-q", "-t", "ed25519", "-C", "me", "-N", "secret", "-f", &name];
+        let mut arguments = vec!["-q", "-t", "ed25519", "-C", "me", "-N", "secret", "-a", "2", "-f", &name];
         if !cipher.is_empty() {
             arguments.extend(["-Z", cipher]);
         }
@@ -111,9 +111,10 @@ fn we_read_ssh_keygens_keys() {
             keyring.signer(&path(&name), Unlock { agent: None, passphrase: &wrong }).map(|_| ()).unwrap_err();
         assert!(error.to_string().ends_with("the passphrase is wrong"), "{cipher}: {error}");
     }
-    for (kind, passphrase) in [("rsa", ""), ("rsa", "secret"), ("ecdsa", ""), ("ecdsa", "secret")] {
+    let kinds = [("rsa", "1024"), ("ecdsa", "256")];
+    for ((kind, bits), passphrase) in kinds.into_iter().flat_map(|kind| [(kind, ""), (kind, "secret")]) {
         let name = format!("{kind}-{passphrase}");
-        keygen(dir.path(), &["-q", "-t", kind, "-N", passphrase, "-f", &name], b"");
+        keygen(dir.path(), &["-q", "-t", kind, "-b", bits, "-a", "2", "-N", passphrase, "-f", &name], b"");
         for file in [name.clone(), format!("{name}.pub")] {
             let error = keyring.signer(&path(&file), NOBODY).map(|_| ()).unwrap_err().to_string();
             assert!(
@@ -122,7 +123,7 @@ fn we_read_ssh_keygens_keys() {
             );
         }
     }
-    keygen(dir.path(), &["-q", "-t", "rsa", "-m", "PEM", "-N", "", "-f", "old"], b"");
+    keygen(dir.path(), &["-q", "-t", "rsa", "-b", "1024", "-m", "PEM", "-N", "", "-f", "old"], b"");
     let error = keyring.signer(&path("old"), NOBODY).map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("another format"), "{error}");
 }
@@ -196,7 +197,7 @@ fn an_agent_signs_for_us() {
     let error = keyring.signer(public, unlock).map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("alice.pub") && error.contains("ssh-add"), "{error}");
 
-    keygen(dir.path(), &["-q", "-t", "rsa", "-N", "", "-f", "rsa"], b"");
+    keygen(dir.path(), &["-q", "-t", "rsa", "-b", "1024", "-N", "", "-f", "rsa"], b"");
     agent.add(&dir.path().join("rsa"), &[]);
     agent.add(&file("alice"), &[]);
     let by_agent = sign(&statement(), &*keyring.signer(public, unlock).unwrap()).unwrap();
