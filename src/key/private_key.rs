@@ -1,0 +1,172 @@
+//! [`KeyFile`] and [`PrivateKey`]: OpenSSH private key files, made and read.
+
+use std::fmt;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use ssh_key::rand_core::OsRng;
+use ssh_key::{Algorithm, HashAlg, LineEnding};
+
+use crate::error::{Error, Result};
+use crate::key::{KeyLine, PublicKey, Signature, Signer, read_key_text, refusal};
+
+/// An OpenSSH private key file, as read: perhaps encrypted, its public half in the clear.
+#[derive(Clone)]
+pub struct KeyFile {
+    path: PathBuf,
+    public: PublicKey,
+    key: ssh_key::PrivateKey,
+}
+
+/// An Ed25519 private key, ready to sign. Its secret is wiped from memory when it is dropped.
+#[derive(Clone)]
+pub struct PrivateKey {
+    line: KeyLine,
+    key: ssh_key::PrivateKey,
+}
+
+impl KeyFile {
+    /// Reads a private key file.
+    pub fn read(path: &Path) -> Result<Self> {
+        let refuse = |why: String| Error::Key { key: path.display().to_string(), why };
+        let text = read_key_text(path)?;
+        if !text.starts_with("-----BEGIN OPENSSH PRIVATE KEY-----") {
+            return Err(refuse(not_openssh(&text)));
+        }
+        let key = ssh_key::PrivateKey::from_openssh(&text).map_err(|e| {
+            refuse(match e {
+                // Kinds of key that this build has no code for.
+                ssh_key::Error::AlgorithmUnknown | ssh_key::Error::AlgorithmUnsupported { .. } => {
+                    refusal("").unwrap_or_default()
+                }
+                e => format!("is not a whole OpenSSH private key: {e}"),
+            })
+        })?;
+        let public = PublicKey::from_key_data(key.public_key().key_data()).map_err(refuse)?;
+        Ok(KeyFile { path: path.into(), public, key })
+    }
+
+    /// The public half: readable without the passphrase.
+    pub fn public_key(&self) -> &PublicKey {
+        &self.public
+    }
+
+    /// Whether a passphrase protects it.
+    pub fn is_encrypted(&self) -> bool {
+        self.key.is_encrypted()
+    }
+
+    /// The key itself. `passphrase` is called only if there has to be one; `None` from it means that there is
+    /// nobody to ask.
+    pub fn unlock(self, passphrase: impl FnOnce() -> Result<Option<String>>) -> Result<PrivateKey> {
+        let refuse = |why: &str| Error::Key { key: self.path.display().to_string(), why: why.into() };
+        if !self.key.is_encrypted() {
+            return Ok(PrivateKey::from(self.public, self.key));
+        }
+        let passphrase = passphrase()?.ok_or_else(|| {
+            refuse("is protected by a passphrase, and there is no terminal to ask for it and no ssh agent that holds the key")
+        })?;
+        match self.key.decrypt(passphrase) {
+            Ok(key) => Ok(PrivateKey::from(self.public, key)),
+            Err(ssh_key::Error::Crypto) => Err(refuse("the passphrase is wrong")),
+            Err(e) => Err(refuse(&format!("cannot be decrypted: {e}"))),
+        }
+    }
+}
+
+/// Why a file that does not begin as an OpenSSH private key is none.
+fn not_openssh(text: &str) -> String {
+    if text.starts_with("-----BEGIN ") && text.contains("PRIVATE KEY-----") {
+        "is a private key in another format than OpenSSH's: `ssh-keygen -t ed25519` or `isn key new` makes one".into()
+    } else if text.trim().parse::<PublicKey>().is_ok() {
+        "is a public key: to sign through the ssh agent, give the file a name that ends in .pub; else name the \
+         private key file"
+            .into()
+    } else {
+        "is not an OpenSSH private key".into()
+    }
+}
+
+impl PrivateKey {
+    /// Makes a key from the operating system's randomness.
+    pub fn generate(comment: &str) -> Result<Self> {
+        let mut key = ssh_key::PrivateKey::random(&mut OsRng, Algorithm::Ed25519).map_err(internal)?;
+        key.set_comment(comment);
+        let public = PublicKey::from_key_data(key.public_key().key_data()).map_err(Error::Internal)?;
+        Ok(PrivateKey::from(public, key))
+    }
+
+    fn from(public: PublicKey, key: ssh_key::PrivateKey) -> Self {
+        let line = KeyLine { key: public, comment: key.comment().into() };
+        PrivateKey { line, key }
+    }
+
+    /// Its public half, as the line of a `.pub` file.
+    pub fn public_line(&self) -> &KeyLine {
+        &self.line
+    }
+
+    /// Writes a new private key file that only its owner may read, encrypted if there is a passphrase (AES-256-CTR
+    /// under bcrypt-pbkdf, `ssh-keygen`'s defaults). `false`, and nothing is touched, if something is at `path`.
+    pub fn write_new(&self, path: &Path, passphrase: Option<&str>) -> Result<bool> {
+        let text = match passphrase {
+            Some(passphrase) => {
+                self.key.encrypt(&mut OsRng, passphrase).and_then(|key| key.to_openssh(LineEnding::LF))
+            }
+            None => self.key.to_openssh(LineEnding::LF),
+        };
+        let text = text.map_err(internal)?;
+        let dir = path.parent().unwrap_or(Path::new("."));
+        // A temporary file is the owner's alone from its first moment, and linking it into place never overwrites.
+        let mut file = tempfile::NamedTempFile::new_in(dir).map_err(Error::io("write in", dir))?;
+        file.write_all(text.as_bytes())
+            .and_then(|()| file.as_file().sync_all())
+            .map_err(Error::io("write", path))?;
+        match file.persist_noclobber(path) {
+            Ok(_) => Ok(true),
+            Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(e) => Err(Error::io("create", path)(e.error)),
+        }
+    }
+
+    /// Writes the public half as a new `.pub` file. `false`, and nothing is touched, if something is at `path`.
+    pub fn write_new_public(&self, path: &Path) -> Result<bool> {
+        match fs::File::options().write(true).create_new(true).open(path) {
+            Ok(mut file) => {
+                file.write_all(format!("{}\n", self.line).as_bytes()).map_err(Error::io("write", path))?;
+                Ok(true)
+            }
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(e) => Err(Error::io("create", path)(e)),
+        }
+    }
+}
+
+impl Signer for PrivateKey {
+    fn public_key(&self) -> &PublicKey {
+        &self.line.key
+    }
+
+    fn sign_sshsig(&self, namespace: &str, message: &[u8]) -> Result<Signature> {
+        let sshsig = self.key.sign(namespace, HashAlg::Sha512, message).map_err(internal)?;
+        Signature::new(sshsig, namespace).map_err(Error::Internal)
+    }
+}
+
+// By hand: a secret must not get into a log through a derived implementation.
+impl fmt::Debug for KeyFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyFile({}, {})", self.path.display(), self.public.fingerprint())
+    }
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PrivateKey({})", self.line.key.fingerprint())
+    }
+}
+
+fn internal(e: ssh_key::Error) -> Error {
+    Error::Internal(format!("ssh-key: {e}"))
+}

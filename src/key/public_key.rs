@@ -1,0 +1,201 @@
+//! [`PublicKey`] and [`KeyLine`]: who signs, as OpenSSH writes it.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use ssh_key::HashAlg;
+use ssh_key::public::{Ed25519PublicKey, KeyData};
+
+use crate::error::{Error, Result};
+
+/// An Ed25519 public key. `Display` is OpenSSH's `ssh-ed25519 AAAA…`, without a comment; `FromStr` takes that line
+/// with a comment or without.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PublicKey(Ed25519PublicKey);
+
+impl PublicKey {
+    /// `SHA256:…`, as `ssh-keygen -lf` prints it.
+    pub fn fingerprint(&self) -> String {
+        self.key_data().fingerprint(HashAlg::Sha256).to_string()
+    }
+
+    pub(super) fn key_data(&self) -> KeyData {
+        KeyData::Ed25519(self.0)
+    }
+
+    /// The key in SSH's wire encoding: what the base64 of its line holds, and what an agent knows it by.
+    pub(super) fn to_wire(self) -> Vec<u8> {
+        let mut wire = Vec::with_capacity(51);
+        for part in [b"ssh-ed25519".as_slice(), &self.0.0] {
+            // Both parts are a few bytes long.
+            wire.extend_from_slice(&(part.len() as u32).to_be_bytes());
+            wire.extend_from_slice(part);
+        }
+        wire
+    }
+
+    /// The Ed25519 key in `data`, or why there is none.
+    pub(super) fn from_key_data(data: &KeyData) -> Result<Self, String> {
+        match data.ed25519() {
+            Some(key) => Ok(PublicKey(*key)),
+            None => {
+                Err(super::refusal(data.algorithm().as_str())
+                    .unwrap_or_else(|| "is not an Ed25519 key".into()))
+            }
+        }
+    }
+}
+
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Cannot fail: an Ed25519 key of 32 bytes always has an encoding.
+        let line = ssh_key::PublicKey::from(self.key_data()).to_openssh().map_err(|_| fmt::Error)?;
+        f.write_str(&line)
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublicKey({})", self.fingerprint())
+    }
+}
+
+impl FromStr for PublicKey {
+    type Err = Error;
+
+    fn from_str(line: &str) -> Result<Self> {
+        Ok(line.parse::<KeyLine>()?.key)
+    }
+}
+
+impl Serialize for PublicKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A public key with the comment that its file gives it: the one line of a `.pub` file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyLine {
+    /// The key.
+    pub key: PublicKey,
+    /// What its owner calls it; may be empty. Anybody can write anything here: it proves nothing.
+    pub comment: String,
+}
+
+impl KeyLine {
+    /// Reads the one line of a public key file.
+    pub fn read(path: &Path) -> Result<Self> {
+        KeyLine::parse(&super::read_key_text(path)?).map_err(|why| Error::invalid(path.display(), why))
+    }
+
+    /// The reason never quotes the text: it could be a private key, named by mistake.
+    fn parse(text: &str) -> Result<Self, String> {
+        let line = text.trim();
+        if line.contains("PRIVATE KEY-----") {
+            return Err("is a private key: name the public key, the file that ends in .pub".into());
+        }
+        if line.contains(['\n', '\r']) {
+            return Err("has more than one line: expected one public key".into());
+        }
+        let mut words = line.splitn(3, [' ', '\t']);
+        let (algorithm, base64) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let comment = words.next().unwrap_or_default().trim();
+        let known = ["ssh-", "ecdsa-", "sk-", "rsa-"].iter().any(|start| algorithm.starts_with(start));
+        if !known {
+            return Err("is not an OpenSSH public key: expected `ssh-ed25519 AAAA…`".into());
+        }
+        if let Some(why) = super::refusal(algorithm) {
+            return Err(why);
+        }
+        if comment.chars().any(char::is_control) {
+            return Err("has a control character in its comment".into());
+        }
+        let bare = format!("{algorithm} {base64}");
+        let key = ssh_key::PublicKey::from_openssh(&bare)
+            .map_err(|e| format!("is not a whole OpenSSH public key: {e}"))
+            .and_then(|key| PublicKey::from_key_data(key.key_data()))?;
+        if key.to_string() != bare {
+            return Err("is not a public key as OpenSSH writes it".into());
+        }
+        Ok(KeyLine { key, comment: comment.into() })
+    }
+}
+
+impl FromStr for KeyLine {
+    type Err = Error;
+
+    fn from_str(line: &str) -> Result<Self> {
+        KeyLine::parse(line).map_err(|why| Error::invalid("the public key", why))
+    }
+}
+
+impl fmt::Display for KeyLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.key.fmt(f)?;
+        if self.comment.is_empty() { Ok(()) } else { write!(f, " {}", self.comment) }
+    }
+}
+
+impl Serialize for KeyLine {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyLine {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti user@example.com";
+
+    #[test]
+    fn reads_back_as_it_was_written() {
+        let line: KeyLine = LINE.parse().unwrap();
+        assert_eq!(line.to_string(), LINE);
+        assert_eq!(line.comment, "user@example.com");
+        let bare = line.key.to_string();
+        assert_eq!(bare, LINE.trim_end_matches(" user@example.com"));
+        for text in [bare.clone(), format!("{bare}\n"), format!("{bare} two words\r\n"), format!(" {bare}")] {
+            assert_eq!(text.parse::<PublicKey>().unwrap(), line.key, "{text:?}");
+        }
+        assert_eq!(line.key.to_wire(), ssh_key::PublicKey::from_openssh(LINE).unwrap().to_bytes().unwrap());
+        assert_eq!(line.key.fingerprint(), "SHA256:UCUiLr7Pjs9wFFJMDByLgc3NrtdU344OgUM45wZPcIQ");
+    }
+
+    #[test]
+    fn says_why_a_key_is_refused() {
+        let base64 = LINE.split(' ').nth(1).unwrap();
+        for (text, reason) in [
+            (String::new(), "not an OpenSSH public key"),
+            ("hello".into(), "not an OpenSSH public key"),
+            ("ssh-ed25519".into(), "not a whole"),
+            ("ssh-ed25519 AAAA".into(), "not a whole"),
+            (format!("ssh-ed25519 {}", &base64[..base64.len() - 4]), "not a whole"),
+            (format!("ssh-ed25519 {base64}AAAA"), "not a whole"),
+            (format!("ssh-ed25519  {base64}"), "not a whole"),
+            (format!("ssh-rsa {base64}"), "an RSA key"),
+            (format!("ssh-dss {base64}"), "a DSA key"),
+            (format!("ecdsa-sha2-nistp256 {base64}"), "an ECDSA key"),
+            (format!("sk-ssh-ed25519@openssh.com {base64}"), "a security-key"),
+            (format!("ssh-ed25519-cert-v01@openssh.com {base64}"), "a certificate"),
+            (format!("restrict ssh-ed25519 {base64}"), "not an OpenSSH public key"),
+            (format!("ssh-ed25519 {base64} evil\x1b[2J"), "control character"),
+            (format!("{LINE}\n{LINE}"), "more than one line"),
+            ("-----BEGIN OPENSSH PRIVATE KEY-----\nsecret".into(), "is a private key"),
+        ] {
+            let message = text.parse::<PublicKey>().unwrap_err().to_string();
+            assert!(message.contains(reason), "{text:?}: {message}");
+            assert!(!message.contains("secret"), "{message}");
+        }
+    }
+}

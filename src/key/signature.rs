@@ -1,0 +1,88 @@
+//! [`Signature`]: one armoured SSHSIG block, in the one form that `ssh-keygen -Y sign` writes.
+//!
+//! The format is OpenSSH's `PROTOCOL.sshsig`. For an Ed25519 key, SHA-512 and a given namespace all of it but the
+//! public key (32 bytes) and the signature (64 bytes) is fixed, so a signature has exactly one spelling: what is
+//! read must be what would be written, byte for byte.
+
+use ssh_key::{Algorithm, HashAlg, LineEnding, SshSig};
+
+use crate::key::PublicKey;
+
+/// The last line of a block.
+const END: &str = "-----END SSH SIGNATURE-----\n";
+
+/// A signature by an Ed25519 key over a message that is not part of it. Well-formed; whether it is *valid* is for
+/// [`Signature::is_valid`] to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature {
+    signer: PublicKey,
+    sshsig: SshSig,
+}
+
+impl Signature {
+    /// Reads one block, from the `-` of its first line to the line feed of its last. The error is a reason.
+    pub fn parse(armour: &str, namespace: &str) -> Result<Self, String> {
+        let sshsig = SshSig::from_pem(armour).map_err(|e| {
+            format!("is not an Ed25519 signature in the form that `ssh-keygen -Y sign` writes ({e})")
+        })?;
+        let signature = Signature::new(sshsig, namespace)?;
+        if signature.armour()? != armour {
+            return Err("is not armoured exactly as `ssh-keygen -Y sign` writes it".into());
+        }
+        Ok(signature)
+    }
+
+    /// Takes what a key or an agent has made, under the same rules as [`Signature::parse`].
+    pub(super) fn new(sshsig: SshSig, namespace: &str) -> Result<Self, String> {
+        let signer = PublicKey::from_key_data(sshsig.public_key()).map_err(|why| format!("its key {why}"))?;
+        if sshsig.algorithm() != Algorithm::Ed25519 {
+            return Err(format!("is a {} signature, not an Ed25519 one", sshsig.algorithm()));
+        }
+        if sshsig.namespace() != namespace {
+            let other = sshsig.namespace().escape_debug();
+            return Err(format!("was made for the purpose '{other}', not for '{namespace}'"));
+        }
+        if sshsig.hash_alg() != HashAlg::Sha512 {
+            return Err(format!("hashes with {}, not sha512", sshsig.hash_alg()));
+        }
+        if sshsig.version() != SshSig::VERSION || !sshsig.reserved().is_empty() {
+            return Err("is of another version of the signature format".into());
+        }
+        Ok(Signature { signer, sshsig })
+    }
+
+    /// Reads one or more blocks with nothing before, between or after them. The error is a reason.
+    pub fn parse_all(armour: &str, namespace: &str) -> Result<Vec<Self>, String> {
+        if armour.is_empty() {
+            return Err("has no signature".into());
+        }
+        let mut signatures = Vec::new();
+        let mut rest = armour;
+        while !rest.is_empty() {
+            let number = signatures.len() + 1;
+            let end = rest.find(END).ok_or_else(|| format!("signature {number} has no end"))? + END.len();
+            let (block, after) = rest.split_at(end);
+            signatures
+                .push(Signature::parse(block, namespace).map_err(|why| format!("signature {number} {why}"))?);
+            rest = after;
+        }
+        Ok(signatures)
+    }
+
+    /// The key it claims to be by.
+    pub fn signer(&self) -> &PublicKey {
+        &self.signer
+    }
+
+    /// The block as text, with its final line feed. Fails for no signature that [`Signature::parse`] returns.
+    pub fn armour(&self) -> Result<String, String> {
+        self.sshsig.to_pem(LineEnding::LF).map_err(|e| format!("cannot be armoured: {e}"))
+    }
+
+    /// Whether the holder of [`Signature::signer`]'s private key has signed exactly `message`.
+    pub fn is_valid(&self, message: &[u8]) -> bool {
+        ssh_key::PublicKey::from(self.signer.key_data())
+            .verify(self.sshsig.namespace(), message, &self.sshsig)
+            .is_ok()
+    }
+}
