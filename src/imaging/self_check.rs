@@ -15,57 +15,72 @@ pub struct SelfCheckError {
     pub want: &'static str,
 }
 
-macro_rules! source {
-    ($name:literal) => {
-        ($name, include_bytes!(concat!("../../tests/vectors/pixels/", $name)) as &[u8])
+/// A line of `tests/vectors/pixels/vectors.txt`, at size 24, `keep`, `ignore`.
+struct Vector {
+    name: &'static str,
+    source: &'static [u8],
+    filter: Filter,
+    encode: Encoding,
+    /// BLAKE3 of the resulting file.
+    want: &'static str,
+}
+
+macro_rules! vector {
+    ($name:literal, $filter:expr, $encode:expr, $want:literal) => {
+        Vector {
+            name: $name,
+            source: include_bytes!(concat!("../../tests/vectors/pixels/", $name)),
+            filter: $filter,
+            encode: $encode,
+            want: $want,
+        }
     };
 }
 
 /// Every codec path that has SIMD code of its own: YCbCr at three samplings, grey, CMYK, progressive; both filters;
 /// PNG and its unfiltering; both encoders.
-/// All are in `tests/vectors/pixels/vectors.txt`; the last column is the BLAKE3 of the result.
-const VECTORS: [((&str, &[u8]), Filter, Encoding, &str); 7] = [
-    (
-        source!("420.jpg"),
+const VECTORS: [Vector; 7] = [
+    vector!(
+        "420.jpg",
         Filter::CatmullRom,
         Encoding::Png,
-        "9c099a2c9ed12e55ff4e00cedea0795680ee2a24e4a946fea074102eae8b7464",
+        "9c099a2c9ed12e55ff4e00cedea0795680ee2a24e4a946fea074102eae8b7464"
     ),
-    (
-        source!("422.jpg"),
+    vector!(
+        "422.jpg",
         Filter::Bilinear,
         Encoding::Png,
-        "fb8451e762ba5ddb5ff67b53200bc8a3ca3b97c354341b588ba2b70d7f381a87",
+        "fb8451e762ba5ddb5ff67b53200bc8a3ca3b97c354341b588ba2b70d7f381a87"
     ),
-    (
-        source!("444_optimized.jpg"),
+    vector!(
+        "444_optimized.jpg",
         Filter::CatmullRom,
         Encoding::Jpeg { quality: 90 },
-        "4ad045be52010a26c77ca1e09d1e0278089eb7f0127a06a9bcf5628a866fd19e",
+        "4ad045be52010a26c77ca1e09d1e0278089eb7f0127a06a9bcf5628a866fd19e"
     ),
-    (
-        source!("progressive.jpg"),
+    vector!(
+        "progressive.jpg",
         Filter::CatmullRom,
         Encoding::Png,
-        "307b2a9ede6e4dfc540026066da8c55df25ae670c490160a4126f2ac7a30ab3d",
+        "307b2a9ede6e4dfc540026066da8c55df25ae670c490160a4126f2ac7a30ab3d"
     ),
-    (
-        source!("grey.jpg"),
+    vector!(
+        "grey.jpg",
         Filter::CatmullRom,
         Encoding::Png,
-        "ebf1ba818f9acfa72b2758fd0128414e5504554e7d40c1ee2c9e034ebcf96c01",
+        "ebf1ba818f9acfa72b2758fd0128414e5504554e7d40c1ee2c9e034ebcf96c01"
     ),
-    (
-        source!("cmyk_adobe.jpg"),
+    vector!(
+        "cmyk_adobe.jpg",
         Filter::CatmullRom,
         Encoding::Png,
-        "f150a5f7af73cf529eb1c3ea89bedb73b5f240513036d82db0c6fb801754028c",
+        "f150a5f7af73cf529eb1c3ea89bedb73b5f240513036d82db0c6fb801754028c"
     ),
-    (
-        source!("rgb8.png"),
+    vector!(
+        "rgb8.png",
         Filter::CatmullRom,
         Encoding::Png,
-        "acd041c16ba49003c1b8a454ce0803ba8c2349f1c1f50a86df7d7b226c998f0c",
+        "acd041c16ba49003c1b8a454ce0803ba8c2349f1c1f50a86df7d7b226c998f0c"
     ),
 ];
 
@@ -74,14 +89,9 @@ const VECTORS: [((&str, &[u8]), Filter, Encoding, &str); 7] = [
 /// # Errors
 /// The first vector that comes out otherwise.
 pub fn self_check() -> Result<(), SelfCheckError> {
-    for ((vector, source), filter, encode, want) in VECTORS {
-        let spec = PixelSpec {
-            size: 24,
-            filter,
-            encode,
-            small: Small::Keep,
-            exif_orientation: ExifOrientation::Ignore,
-        };
+    for Vector { name: vector, source, filter, encode, want } in VECTORS {
+        let (small, exif_orientation) = (Small::Keep, ExifOrientation::Ignore);
+        let spec = PixelSpec { size: 24, filter, encode, small, exif_orientation };
         let got = match Pipeline::new(spec).build(source) {
             Ok(Outcome::Built(built)) => Digest::of(&built.bytes).to_string(),
             Ok(Outcome::Dropped) => "nothing".into(),
