@@ -63,9 +63,9 @@ pub fn names_in(dir: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in entries {
         let name = entry.map_err(Error::io("list", dir))?.file_name();
-        let name = name.into_string().map_err(|name| {
-            Error::invalid(dir.join(name).display(), "has a name that is not UTF-8")
-        })?;
+        let name = name
+            .into_string()
+            .map_err(|name| Error::invalid(dir.join(name).display(), "has a name that is not UTF-8"))?;
         names.push(name);
     }
     names.sort();

@@ -68,7 +68,9 @@ impl LockFile {
         if lock.format != FORMAT {
             return Err(refuse(&format!("has format '{}', this isn reads {FORMAT}", lock.format)));
         }
-        if let Some(entry) = lock.datasets.iter().find(|entry| !matches!(entry.pin, DatasetRef::Version(_, _, Some(_)))) {
+        if let Some(entry) =
+            lock.datasets.iter().find(|entry| !matches!(entry.pin, DatasetRef::Version(_, _, Some(_))))
+        {
             return Err(refuse(&format!("'{}' is no pin: expected NAME@VERSION#b3:…", entry.pin)));
         }
         Ok(lock)
@@ -84,7 +86,11 @@ impl LockFile {
     /// Writes `path`, whole or not at all.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = toml::to_string(self).map_err(|e| Error::Internal(e.to_string()))?;
-        files::replace(path, format!("# Written by isn: exact dataset versions. Restore with `isn sync --locked`.\n{text}").as_bytes())
+        files::replace(
+            path,
+            format!("# Written by isn: exact dataset versions. Restore with `isn sync --locked`.\n{text}")
+                .as_bytes(),
+        )
     }
 }
 

@@ -80,7 +80,10 @@ impl Pack {
             let end = entry.offset.checked_add(entry.length);
             let inside = shards.get(entry.shard).zip(end).is_some_and(|(shard, end)| end <= shard.length);
             if !inside || entry.length == 0 {
-                return Err(Error::integrity(what, format!("places image {} outside its shard", entry.blake3)));
+                return Err(Error::integrity(
+                    what,
+                    format!("places image {} outside its shard", entry.blake3),
+                ));
             }
             entries.push(entry);
         }

@@ -159,7 +159,8 @@ mod tests {
     fn the_sinks_error_ends_it() {
         let begun = AtomicUsize::new(0);
         let work = |(): &mut (), _: &usize| begun.fetch_add(1, Ordering::SeqCst);
-        let ended = in_order(3, 4, &vec![0; 10_000], || (), work, |at, _| if at == 5 { Err(at) } else { Ok(()) });
+        let ended =
+            in_order(3, 4, &vec![0; 10_000], || (), work, |at, _| if at == 5 { Err(at) } else { Ok(()) });
         assert_eq!(ended, Err(5));
         assert!(begun.load(Ordering::SeqCst) < 20);
     }

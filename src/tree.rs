@@ -59,9 +59,8 @@ impl Sums {
 
     /// Reads the text of a `B3SUMS` strictly: the one form that [`Sums::to_text`] writes.
     pub fn parse(what: &str, bytes: &[u8]) -> Result<Self> {
-        let refuse = |line: usize, why: &dyn std::fmt::Display| {
-            Error::integrity(what, format!("line {line}: {why}"))
-        };
+        let refuse =
+            |line: usize, why: &dyn std::fmt::Display| Error::integrity(what, format!("line {line}: {why}"));
         let text = std::str::from_utf8(bytes).map_err(|_| Error::integrity(what, "is not UTF-8"))?;
         if !text.ends_with('\n') {
             return Err(Error::integrity(what, "does not end with a line feed"));

@@ -98,10 +98,13 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Publish { build, registry, key, dry_run } => {
-            let signer = run.settings.keyring().signer(&key, Unlock {
-                agent: Settings::ssh_agent().as_deref(),
-                passphrase: &|file| Settings::passphrase(&format!("Passphrase for {file}: ")),
-            })?;
+            let signer = run.settings.keyring().signer(
+                &key,
+                Unlock {
+                    agent: Settings::ssh_agent().as_deref(),
+                    passphrase: &|file| Settings::passphrase(&format!("Passphrase for {file}: ")),
+                },
+            )?;
             let options = ops::publish::PublishOptions { build: &build, registry: &registry, dry_run };
             let report = ops::publish::publish(&options, signer.as_ref(), &run.progress)?;
             output.published(&report, &registry, dry_run);
@@ -128,9 +131,9 @@ fn subject_of(text: &str) -> Result<Subject> {
     if path.exists() || looks_like_path {
         return Ok(Subject::Path(path));
     }
-    text.parse().map(Subject::Reference).map_err(|e| {
-        Error::invalid(text, format!("is neither a folder nor a version: {e}"))
-    })
+    text.parse()
+        .map(Subject::Reference)
+        .map_err(|e| Error::invalid(text, format!("is neither a folder nor a version: {e}")))
 }
 
 impl Run {
@@ -145,7 +148,12 @@ impl Run {
     }
 
     /// Rebuild-only releases are not there yet: say what to do instead, or why there is nothing to do.
-    fn pull_from_source(&self, reference: &DatasetRef, flag: &RegistryArg, source: &Path) -> Result<ExitCode> {
+    fn pull_from_source(
+        &self,
+        reference: &DatasetRef,
+        flag: &RegistryArg,
+        source: &Path,
+    ) -> Result<ExitCode> {
         self.with_registries(flag, |registries| {
             let found = ops::info::info(registries, reference)?;
             Err(Error::invalid(

@@ -134,9 +134,9 @@ impl Output {
             eprintln!("no datasets");
             return;
         }
-        let datasets = listed.iter().map(|one| {
-            json!({ "name": one.name, "versions": one.versions, "registry": one.registry })
-        });
+        let datasets = listed
+            .iter()
+            .map(|one| json!({ "name": one.name, "versions": one.versions, "registry": one.registry }));
         self.print(&text, json!({ "datasets": datasets.collect::<Vec<_>>() }));
     }
 
@@ -153,9 +153,15 @@ impl Output {
             let (least, most) = (classes.values().min().unwrap_or(&0), classes.values().max().unwrap_or(&0));
             let range = if least == most { format!("{least}") } else { format!("{least} to {most}") };
             let total: u64 = classes.values().sum();
-            let _ = writeln!(text, "  {:<7}  {total} images, {range} a class, {} classes", split.as_str(), classes.len());
+            let _ = writeln!(
+                text,
+                "  {:<7}  {total} images, {range} a class, {} classes",
+                split.as_str(),
+                classes.len()
+            );
         }
-        let changed = [("removed", &report.removed), ("relabelled", &report.relabelled), ("dropped", &report.dropped)];
+        let changed =
+            [("removed", &report.removed), ("relabelled", &report.relabelled), ("dropped", &report.dropped)];
         for (what, ids) in changed.iter().filter(|(_, ids)| !ids.is_empty()) {
             let _ = writeln!(text, "  {what:<7}  {}", count(ids.len(), "image"));
         }
@@ -172,9 +178,16 @@ impl Output {
         let mut text = String::new();
         let (name, version) = (&report.statement.name, report.statement.version);
         let registry_text = registry.display();
-        let new = format!("{} of {} new, {}", report.new_objects, count(report.objects, "object"), size(report.new_bytes));
+        let new = format!(
+            "{} of {} new, {}",
+            report.new_objects,
+            count(report.objects, "object"),
+            size(report.new_bytes)
+        );
         let _ = match (dry_run, report.was_there) {
-            (true, true) => writeln!(text, "{name}@{version} is in {registry_text} already: nothing would change"),
+            (true, true) => {
+                writeln!(text, "{name}@{version} is in {registry_text} already: nothing would change")
+            }
             (true, false) => writeln!(text, "would publish {name}@{version} to {registry_text}: {new}"),
             (false, true) => writeln!(text, "{name}@{version} is in {registry_text} already, the very same"),
             (false, false) => writeln!(text, "published {name}@{version} to {registry_text}: {new}"),
@@ -248,7 +261,8 @@ impl Output {
             eprintln!("no keys: `isn key new NAME` makes one");
             return;
         }
-        let text: String = keys.iter().map(|key| format!("{}  {}\n", key.name, key.public_key.fingerprint())).collect();
+        let text: String =
+            keys.iter().map(|key| format!("{}  {}\n", key.name, key.public_key.fingerprint())).collect();
         let list: Vec<Value> = keys.iter().map(|key| key_json(&key.name, &key.public_key)).collect();
         self.print(&text, json!({ "keys": list }));
     }
@@ -270,7 +284,8 @@ impl Output {
             eprintln!("no keys are trusted: `isn trust add REGISTRY KEY` trusts one");
             return;
         }
-        let text: String = all.iter().map(|(registry, key)| format!("{registry}  {}\n", key.fingerprint())).collect();
+        let text: String =
+            all.iter().map(|(registry, key)| format!("{registry}  {}\n", key.fingerprint())).collect();
         let list: Vec<Value> = all.iter().map(|(registry, key)| trust_json(registry, key)).collect();
         self.print(&text, json!({ "trusted": list }));
     }
@@ -281,7 +296,11 @@ impl Output {
     }
 
     pub(super) fn demo_made(&self, report: &DemoReport, dir: &Path) {
-        let text = format!("{}: {} drawn, laid out as ILSVRC2012\n", dir.display(), count(report.images as usize, "image"));
+        let text = format!(
+            "{}: {} drawn, laid out as ILSVRC2012\n",
+            dir.display(),
+            count(report.images as usize, "image")
+        );
         self.print(&text, json!({ "path": dir, "images": report.images }));
     }
 }
@@ -318,7 +337,8 @@ fn size(bytes: u64) -> String {
 
 fn signed(snapshot: &Snapshot) -> String {
     if snapshot.signed_by.is_empty() {
-        return "not checked: the pin vouches for images, labels and splits, not for title and licence".into();
+        return "not checked: the pin vouches for images, labels and splits, not for title and licence"
+            .into();
     }
     let keys: Vec<String> = snapshot.signed_by.iter().map(PublicKey::fingerprint).collect();
     format!("by {}, which you trust", keys.join(" and "))

@@ -33,8 +33,9 @@ impl Settings {
         let home = set("ISN_HOME")
             .or_else(|| set("XDG_CONFIG_HOME").filter(|path| path.is_absolute()).map(|path| path.join("isn")))
             .or_else(|| set("HOME").or_else(|| set("USERPROFILE")).map(|path| path.join(".config/isn")));
-        home.map(|home| Settings { home })
-            .ok_or_else(|| Error::invalid("environment", "has no HOME: set ISN_HOME to a folder for keys and trust"))
+        home.map(|home| Settings { home }).ok_or_else(|| {
+            Error::invalid("environment", "has no HOME: set ISN_HOME to a folder for keys and trust")
+        })
     }
 
     pub(super) fn keyring(&self) -> Keyring {
@@ -47,7 +48,8 @@ impl Settings {
 
     /// The registries to look in.
     pub(super) fn registries(&self, flag: Option<&str>) -> Result<Vec<String>> {
-        let list = |text: &str| text.split(',').map(str::trim).filter(|s| !s.is_empty()).map(String::from).collect();
+        let list =
+            |text: &str| text.split(',').map(str::trim).filter(|s| !s.is_empty()).map(String::from).collect();
         let config: Vec<String> = match (flag, env::var("ISN_REGISTRY")) {
             (Some(flag), _) => list(flag),
             (None, Ok(variable)) if !variable.trim().is_empty() => list(&variable),

@@ -48,7 +48,8 @@ fn bibtex(manifest: &Manifest) -> String {
         text.chars().map(special).collect()
     };
     // Braces keep an author of several words ("the isn developers") from being read as first and last name.
-    let authors: Vec<String> = manifest.authors.iter().map(|author| format!("{{{}}}", escape(author))).collect();
+    let authors: Vec<String> =
+        manifest.authors.iter().map(|author| format!("{{{}}}", escape(author))).collect();
     format!(
         "@misc{{{name}-{version},\n  title        = {{{{{title}, version {version}}}}},\n  author       = {{{authors}}},\n  \
          howpublished = {{\\texttt{{{pin}}}}},\n  note         = {{{images} images; dataset hash {hash}: BLAKE3 of the file B3SUMS}}\n}}\n",
@@ -59,11 +60,16 @@ fn bibtex(manifest: &Manifest) -> String {
         pin = escape(&manifest.pin()),
         images = manifest.images,
         hash = manifest.dataset.prefixed(),
-    ) + &manifest.citation.as_deref().map(|citation| format!("% and: {}\n", citation.replace('\n', "\n% "))).unwrap_or_default()
+    ) + &manifest
+        .citation
+        .as_deref()
+        .map(|citation| format!("% and: {}\n", citation.replace('\n', "\n% ")))
+        .unwrap_or_default()
 }
 
 fn plain(manifest: &Manifest) -> String {
-    let citation = manifest.citation.as_deref().map(|citation| format!(" {}", citation.trim())).unwrap_or_default();
+    let citation =
+        manifest.citation.as_deref().map(|citation| format!(" {}", citation.trim())).unwrap_or_default();
     format!(
         "{}. {}, version {}. {} images. {}.{citation}\n",
         manifest.authors.join(", "),
@@ -77,7 +83,8 @@ fn plain(manifest: &Manifest) -> String {
 fn cff(manifest: &Manifest) -> String {
     // A JSON string is a YAML double-quoted string.
     let quote = |text: &str| serde_json::Value::from(text).to_string();
-    let authors: String = manifest.authors.iter().map(|author| format!("  - name: {}\n", quote(author))).collect();
+    let authors: String =
+        manifest.authors.iter().map(|author| format!("  - name: {}\n", quote(author))).collect();
     format!(
         "cff-version: 1.2.0\nmessage: {message}\ntype: dataset\ntitle: {title}\nversion: {version}\nabstract: {description}\n\
          authors:\n{authors}identifiers:\n  - type: other\n    value: {pin}\n    description: {what}\n",

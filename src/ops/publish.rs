@@ -149,7 +149,10 @@ fn is_published(registry: &Path, statement: &Statement) -> Result<bool> {
 fn read_build(build: &Path, progress: &dyn Progress) -> Result<BuildOutput> {
     let manifest_path = build.join(MANIFEST_JSON);
     let Some(bytes) = files::read_if_there(&manifest_path)? else {
-        return Err(Error::invalid(build.display(), format!("is not a build output: it has no {MANIFEST_JSON}")));
+        return Err(Error::invalid(
+            build.display(),
+            format!("is not a build output: it has no {MANIFEST_JSON}"),
+        ));
     };
     let manifest_ref = ObjectRef::of(&bytes);
     let store = Registry::over(build.display().to_string(), Box::new(Folder::new(build)));

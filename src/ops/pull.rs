@@ -62,7 +62,11 @@ pub struct PullReport {
 }
 
 /// Pulls a version.
-pub fn pull(registries: &Registries<'_>, options: PullOptions<'_>, progress: &dyn Progress) -> Result<PullReport> {
+pub fn pull(
+    registries: &Registries<'_>,
+    options: PullOptions<'_>,
+    progress: &dyn Progress,
+) -> Result<PullReport> {
     let runtime = transport::runtime()?;
     let (registry, snapshot) = runtime.block_on(registries.snapshot(options.reference))?;
     check_selection(&snapshot, &options.selection)?;
@@ -79,7 +83,10 @@ fn check_selection(snapshot: &Snapshot, selection: &Selection) -> Result<()> {
     for split in &selection.splits {
         if !manifest.splits.contains_key(split) {
             let has: Vec<&str> = manifest.splits.keys().map(|split| split.as_str()).collect();
-            return Err(Error::not_found(format!("split {split}"), format!("{} (it has {})", manifest.pin(), has.join(", "))));
+            return Err(Error::not_found(
+                format!("split {split}"),
+                format!("{} (it has {})", manifest.pin(), has.join(", ")),
+            ));
         }
     }
     for class in &selection.classes {
@@ -182,7 +189,10 @@ impl Staging {
     fn finish(self, to: &Path) -> Result<()> {
         files::sync_file_system(&self.root)?;
         if !files::rename_new(&self.root, to)? {
-            return Err(Error::Exists { what: to.display().to_string(), why: " (it came into being during the pull)".into() });
+            return Err(Error::Exists {
+                what: to.display().to_string(),
+                why: " (it came into being during the pull)".into(),
+            });
         }
         if self._lock.is_some() {
             let _ = std::fs::remove_file(&self.lock);
@@ -204,7 +214,11 @@ fn fetch_images(
     for row in missing {
         by_image.entry(row.blake3).or_default().push(row);
     }
-    for dir in missing.iter().map(|row| files::parent(Path::new(row.path.as_str()))).collect::<std::collections::BTreeSet<_>>() {
+    for dir in missing
+        .iter()
+        .map(|row| files::parent(Path::new(row.path.as_str())))
+        .collect::<std::collections::BTreeSet<_>>()
+    {
         files::create_dir_all(&root.join(dir))?;
     }
     if missing.is_empty() {
@@ -218,7 +232,11 @@ fn fetch_images(
             reference: snapshot.manifest.pin(),
             why: match packs.len() {
                 0 => format!("registry {} has no images of it", registry.name()),
-                _ => format!("registry {} lacks {} of its images, {image} the first", registry.name(), absent.len()),
+                _ => format!(
+                    "registry {} lacks {} of its images, {image} the first",
+                    registry.name(),
+                    absent.len()
+                ),
             },
         });
     }
@@ -256,7 +274,9 @@ fn fetch_images(
             Ok(())
         });
         drop(sender);
-        let written = writers.into_iter().map(|writer| writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        let written = writers
+            .into_iter()
+            .map(|writer| writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         written.collect::<Result<()>>().and(fetched)
     });
     progress.end();

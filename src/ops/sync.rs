@@ -31,7 +31,11 @@ pub struct Synced {
 }
 
 /// Restores every tree of the lock file, and unless `locked`, locks what only the project file names.
-pub fn sync(registries: &Registries<'_>, options: &SyncOptions<'_>, progress: &dyn Progress) -> Result<Vec<Synced>> {
+pub fn sync(
+    registries: &Registries<'_>,
+    options: &SyncOptions<'_>,
+    progress: &dyn Progress,
+) -> Result<Vec<Synced>> {
     let lock_path = options.project.join(LOCK_FILE);
     let mut lock = LockFile::read(&lock_path)?;
     let wanted = Project::read(&options.project.join(PROJECT_FILE))?.datasets;

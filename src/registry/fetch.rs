@@ -52,7 +52,8 @@ pub fn plan<'a>(packs: &'a [Pack], wanted: &HashMap<Digest, u64>) -> (Vec<Segmen
     for pack in packs {
         for entry in &pack.entries {
             // A pack is not signed: a frame longer than its image can need would only fill the memory.
-            let is_sane = wanted.get(&entry.blake3).is_some_and(|&image| entry.length <= max_frame_len(image));
+            let is_sane =
+                wanted.get(&entry.blake3).is_some_and(|&image| entry.length <= max_frame_len(image));
             if !is_sane || !absent.remove(&entry.blake3) {
                 continue;
             }
@@ -178,14 +179,18 @@ mod tests {
 
     #[test]
     fn near_frames_are_one_request_and_far_ones_are_not() {
-        let packs = [pack(&[(1, 0, 0, 10), (2, 0, 10, 10), (3, 0, 20 + MAX_GAP, 10), (4, 0, 40 + 3 * MAX_GAP, 9), (5, 1, 0, 7)])];
+        let packs = [pack(&[
+            (1, 0, 0, 10),
+            (2, 0, 10, 10),
+            (3, 0, 20 + MAX_GAP, 10),
+            (4, 0, 40 + 3 * MAX_GAP, 9),
+            (5, 1, 0, 7),
+        ])];
         let (segments, absent) = plan(&packs, &wanted(&[1, 3, 4, 5, 9]));
-        assert_eq!(segments.iter().map(|s| s.range(0)).collect::<Vec<_>>(), [
-            0..10,
-            20 + MAX_GAP..30 + MAX_GAP,
-            40 + 3 * MAX_GAP..49 + 3 * MAX_GAP,
-            0..7
-        ]);
+        assert_eq!(
+            segments.iter().map(|s| s.range(0)).collect::<Vec<_>>(),
+            [0..10, 20 + MAX_GAP..30 + MAX_GAP, 40 + 3 * MAX_GAP..49 + 3 * MAX_GAP, 0..7]
+        );
         assert_eq!(absent, [Digest::of(&[9])]);
         let (segments, _) = plan(&packs, &wanted(&[1, 2, 3, 4, 5]));
         assert_eq!(segments.iter().map(Segment::len).collect::<Vec<_>>(), [30 + MAX_GAP, 9, 7]);

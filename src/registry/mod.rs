@@ -25,8 +25,8 @@ use crate::transport::bundled::Bundled;
 use crate::transport::folder::Folder;
 use crate::transport::http::Http;
 use crate::transport::{self, Body, Transport};
-use crate::trust::RegistryId;
 use crate::tree::Sums;
+use crate::trust::RegistryId;
 
 /// What the registry in the binary is called.
 pub const BUNDLED: &str = "bundled";
@@ -158,7 +158,8 @@ impl Registry {
                 let hint = hint.ok_or_else(|| Error::not_found(reference, &self.name))?;
                 let text = String::from_utf8_lossy(&hint);
                 let named = text.trim_end().split_once(' ');
-                let named = named.and_then(|(name, version)| Some((name.parse().ok()?, version.parse().ok()?)));
+                let named =
+                    named.and_then(|(name, version)| Some((name.parse().ok()?, version.parse().ok()?)));
                 let (name, version) = named.ok_or_else(|| {
                     Error::integrity(self.transport.locate(&path), "is not a name and a version")
                 })?;
@@ -226,7 +227,8 @@ impl Registry {
         let index_what = self.locate(ObjectKind::Index, &objects.index.blake3);
         let index = Index::parse(&index_what, &index_bytes, &manifest)?;
         let classes_csv = self.object(ObjectKind::Classes, &objects.classes).await?;
-        let classes = parse_classes(&self.locate(ObjectKind::Classes, &objects.classes.blake3), &classes_csv)?;
+        let classes =
+            parse_classes(&self.locate(ObjectKind::Classes, &objects.classes.blake3), &classes_csv)?;
         let sums = check_description(&index_what, &manifest, &index, &classes, &classes_csv)?;
         Ok(Snapshot { signed_by, manifest_ref, manifest, index, classes, classes_csv, sums })
     }
@@ -235,7 +237,10 @@ impl Registry {
     pub async fn object(&self, kind: ObjectKind, reference: &ObjectRef) -> Result<Vec<u8>> {
         let what = self.locate(kind, &reference.blake3);
         if reference.length > MAX_METADATA {
-            return Err(Error::integrity(what, format!("is said to have {} bytes: too many", reference.length)));
+            return Err(Error::integrity(
+                what,
+                format!("is said to have {} bytes: too many", reference.length),
+            ));
         }
         let bytes = self.read(&layout::object(kind, &reference.blake3), reference.length).await?;
         let bytes = bytes.ok_or_else(|| self.missing_object(kind, &reference.blake3))?;
@@ -262,7 +267,10 @@ impl Registry {
         if let Some(bytes) = &found
             && Digest::of(bytes) != *digest
         {
-            return Err(Error::integrity(self.locate(kind, digest), "its bytes have another BLAKE3 than its name"));
+            return Err(Error::integrity(
+                self.locate(kind, digest),
+                "its bytes have another BLAKE3 than its name",
+            ));
         }
         Ok(found)
     }
@@ -273,7 +281,12 @@ impl Registry {
     }
 
     /// Opens a part of an object.
-    async fn open_object(&self, kind: ObjectKind, digest: &Digest, range: std::ops::Range<u64>) -> Result<Body> {
+    async fn open_object(
+        &self,
+        kind: ObjectKind,
+        digest: &Digest,
+        range: std::ops::Range<u64>,
+    ) -> Result<Body> {
         let body = self.transport.open(&layout::object(kind, digest), Some(range)).await?;
         body.ok_or_else(|| self.missing_object(kind, digest))
     }

@@ -82,8 +82,10 @@ impl Transport for Http {
             let response = self.request(&url, range.as_ref()).await?;
             let offset = match response.status() {
                 StatusCode::OK => 0,
-                StatusCode::PARTIAL_CONTENT => range_start(&response)
-                    .ok_or_else(|| Error::Network { url: url.clone(), why: "sent a part without saying which".into() })?,
+                StatusCode::PARTIAL_CONTENT => range_start(&response).ok_or_else(|| Error::Network {
+                    url: url.clone(),
+                    why: "sent a part without saying which".into(),
+                })?,
                 StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(None),
                 status => return Err(answered(&url, status)),
             };

@@ -34,7 +34,8 @@ fn imports_point_down_only() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let lib = fs::read_to_string(src.join("lib.rs")).unwrap();
     let rows = rows(&lib);
-    let modules: Vec<&str> = lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+    let modules: Vec<&str> =
+        lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
     assert!(modules.len() > 10, "lib.rs has no modules");
     for module in &modules {
         assert!(rows.contains_key(*module), "{module} is not in the map of lib.rs");
@@ -55,7 +56,9 @@ fn imports_point_down_only() {
         for used in text.split("crate::").skip(1) {
             let used: String = used.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
             match rows.get(&used) {
-                Some(&below) if below < row => wrong.push(format!("{} uses crate::{used}", relative.display())),
+                Some(&below) if below < row => {
+                    wrong.push(format!("{} uses crate::{used}", relative.display()))
+                }
                 _ => {}
             }
         }
@@ -80,6 +83,9 @@ fn every_test_file_is_in_the_test_binary() {
     let main = fs::read_to_string(tests.join("main.rs")).unwrap();
     for path in files(&tests) {
         let name = path.file_stem().unwrap().to_str().unwrap();
-        assert!(name == "main" || main.contains(&format!("mod {name};")), "tests/cli/{name}.rs is not in main.rs");
+        assert!(
+            name == "main" || main.contains(&format!("mod {name};")),
+            "tests/cli/{name}.rs is not in main.rs"
+        );
     }
 }

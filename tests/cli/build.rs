@@ -78,8 +78,10 @@ fn mistakes_of_a_recipe_come_all_at_once_with_their_lines() {
     sandbox.recipe("grads", "1.0", &CLASSES, "");
     let path = sandbox.path("grads-1.0.toml");
     let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, text.replace("size = 24", "size = 0").replace("val = 0.25", "val = 7\ncolour = true")).unwrap();
-    let ran = sandbox.isn(&["build", "grads-1.0.toml", "--source", "raw", "--out", "out"]).fails(1, "3 mistakes");
+    fs::write(&path, text.replace("size = 24", "size = 0").replace("val = 0.25", "val = 7\ncolour = true"))
+        .unwrap();
+    let ran =
+        sandbox.isn(&["build", "grads-1.0.toml", "--source", "raw", "--out", "out"]).fails(1, "3 mistakes");
     for line in ["line 13", "line 20", "line 21"] {
         assert!(ran.stderr.contains(line), "{line} in {}", ran.stderr);
     }

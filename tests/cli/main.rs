@@ -3,17 +3,4 @@
 
 mod architecture;
 mod build;
-mod cite;
-mod damage;
-mod demo;
-mod http;
-mod key;
-mod kill;
-mod publish;
-mod pull;
-mod real_data;
 mod sandbox;
-mod stock_tools;
-mod sync;
-mod trust;
-mod verify;

@@ -51,7 +51,9 @@ impl Sandbox {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_isn"));
         command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
-        for name in ["ISN_REGISTRY", "ISN_PASSPHRASE", "SSH_AUTH_SOCK", "XDG_CONFIG_HOME", "http_proxy", "HTTP_PROXY"] {
+        for name in
+            ["ISN_REGISTRY", "ISN_PASSPHRASE", "SSH_AUTH_SOCK", "XDG_CONFIG_HOME", "http_proxy", "HTTP_PROXY"]
+        {
             command.env_remove(name);
         }
         command.env("ISN_HOME", self.path("home")).env("NO_PROXY", "127.0.0.1");
@@ -174,7 +176,8 @@ pub fn real_data() -> Option<PathBuf> {
 
 /// Whether a tool can be run; a test that needs it says so and passes where it is not.
 pub fn has_tool(name: &str) -> bool {
-    let there = Command::new("sh").args(["-c", &format!("command -v {name}")]).output().unwrap().status.success();
+    let there =
+        Command::new("sh").args(["-c", &format!("command -v {name}")]).output().unwrap().status.success();
     if !there {
         eprintln!("{name} is not on this machine: not tried");
     }

@@ -54,7 +54,8 @@ impl Journal {
                 why: " and is still running".into(),
             });
         };
-        let same = files::read_if_there(&root.join(JOB))?.is_some_and(|found| found == job.to_string().as_bytes());
+        let same =
+            files::read_if_there(&root.join(JOB))?.is_some_and(|found| found == job.to_string().as_bytes());
         if !same {
             files::remove_dir_all(&root)?;
         }
@@ -145,7 +146,8 @@ impl Journal {
             return Ok(());
         };
         let objects = self.root.join("objects");
-        let (mut file, shard, entries) = writer.finish(&mut self.frames).map_err(Error::io("write in", &objects))?;
+        let (mut file, shard, entries) =
+            writer.finish(&mut self.frames).map_err(Error::io("write in", &objects))?;
         file.flush().map_err(Error::io("write in", &objects))?;
         let file = file.into_inner().map_err(|e| Error::io("write in", &objects)(e.into_error()))?;
         file.as_file().sync_all().map_err(Error::io("write in", &objects))?;

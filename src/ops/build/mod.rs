@@ -135,7 +135,8 @@ impl Inputs {
         let what = options.recipe.display().to_string();
         let text = files::read_text(options.recipe)?;
         let recipe = Recipe::parse(&what, &text)?;
-        let corrections_path = recipe.corrections.as_ref().map(|file| files::parent(options.recipe).join(file));
+        let corrections_path =
+            recipe.corrections.as_ref().map(|file| files::parent(options.recipe).join(file));
         let corrections_bytes = corrections_path.as_deref().map(files::read).transpose()?;
         let corrections = match (&corrections_path, &corrections_bytes) {
             (Some(path), Some(bytes)) => {
@@ -144,7 +145,9 @@ impl Inputs {
             _ => Corrections::default(),
         };
         let previous = match &recipe.split {
-            SplitPolicy::Pool { previous: Some(digest), .. } => Some(find_assignments(digest, options.registries)?),
+            SplitPolicy::Pool { previous: Some(digest), .. } => {
+                Some(find_assignments(digest, options.registries)?)
+            }
             _ => None,
         };
         Ok(Inputs { recipe_bytes: text.into_bytes(), recipe, corrections_bytes, corrections, previous })
@@ -161,11 +164,19 @@ fn find_assignments(digest: &Digest, registries: &[String]) -> Result<Assignment
             return Assignments::parse(&registry.locate(ObjectKind::Splits, digest), &bytes);
         }
     }
-    Err(Error::not_found(format!("split assignments b3:{digest}"), format!("registry {}", registries.join(", "))))
+    Err(Error::not_found(
+        format!("split assignments b3:{digest}"),
+        format!("registry {}", registries.join(", ")),
+    ))
 }
 
 /// The ids of images that `small = "drop"` leaves out. A header that cannot be read is reported with the pixels.
-fn too_small(recipe: &Recipe, source: &Source, jobs: usize, progress: &dyn Progress) -> Result<HashSet<String>> {
+fn too_small(
+    recipe: &Recipe,
+    source: &Source,
+    jobs: usize,
+    progress: &dyn Progress,
+) -> Result<HashSet<String>> {
     let mut dropped = HashSet::new();
     if recipe.image.small != Small::Drop {
         return Ok(dropped);
@@ -176,13 +187,20 @@ fn too_small(recipe: &Recipe, source: &Source, jobs: usize, progress: &dyn Progr
         Ok(imaging::dimensions(&bytes, ExifOrientation::Ignore).ok().map(|(width, height)| width.min(height)))
     };
     let all: Vec<usize> = (0..source.images.len()).collect();
-    in_order(jobs, jobs * 8, &all, || (), shortest, |at, shortest| {
-        if shortest?.is_some_and(|shortest| shortest < recipe.image.size) {
-            dropped.insert(source.images[at].id.clone());
-        }
-        progress.advance(1);
-        Ok::<(), Error>(())
-    })?;
+    in_order(
+        jobs,
+        jobs * 8,
+        &all,
+        || (),
+        shortest,
+        |at, shortest| {
+            if shortest?.is_some_and(|shortest| shortest < recipe.image.size) {
+                dropped.insert(source.images[at].id.clone());
+            }
+            progress.advance(1);
+            Ok::<(), Error>(())
+        },
+    )?;
     progress.end();
     Ok(dropped)
 }
@@ -243,7 +261,9 @@ fn make_images(
     in_order(options.jobs, options.jobs * 8, remaining, init, work, |at, made| {
         let image = &source.images[remaining[at].source];
         match made? {
-            Ok(done) if rejects.is_empty() => journal.push(row(&remaining[at], &image.id, &done), &done.frame)?,
+            Ok(done) if rejects.is_empty() => {
+                journal.push(row(&remaining[at], &image.id, &done), &done.frame)?
+            }
             Ok(_) => {}
             Err(reason) => rejects.push(Reject { path: image.path.clone(), reason }),
         }
@@ -345,11 +365,19 @@ fn describe(
         splits: index.counts(),
         objects,
         previous: match &recipe.split {
-            SplitPolicy::Pool { previous: Some(assignments), .. } => Some(Previous { assignments: *assignments }),
+            SplitPolicy::Pool { previous: Some(assignments), .. } => {
+                Some(Previous { assignments: *assignments })
+            }
             _ => None,
         },
     };
-    check_description("build", &manifest, &index, &parse_classes("classes.csv", &classes_csv)?, &classes_csv)?;
+    check_description(
+        "build",
+        &manifest,
+        &index,
+        &parse_classes("classes.csv", &classes_csv)?,
+        &classes_csv,
+    )?;
     let manifest_bytes = manifest.to_bytes()?;
     let manifest_ref = put(ObjectKind::Manifest, &manifest_bytes)?;
     let pack_ref = put(ObjectKind::Pack, &pack.to_bytes()?)?;

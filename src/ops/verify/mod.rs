@@ -150,7 +150,10 @@ fn verify_path(
         return tree::verify(path, expected, jobs, progress);
     }
     if expect.is_some() {
-        return Err(Error::invalid(path.display(), "is not a tree (it has no B3SUMS): --expect is for trees"));
+        return Err(Error::invalid(
+            path.display(),
+            "is not a tree (it has no B3SUMS): --expect is for trees",
+        ));
     }
     match store::StoreKind::of(path) {
         Some(kind) => store::verify(path, kind, registries.trust, jobs, progress),

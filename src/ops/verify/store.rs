@@ -96,12 +96,7 @@ pub(super) fn verify(
 }
 
 /// Every file under `objects/` must have the BLAKE3 that is its name.
-fn check_objects(
-    root: &Path,
-    jobs: usize,
-    progress: &dyn Progress,
-    faults: &mut Vec<Fault>,
-) -> Result<u64> {
+fn check_objects(root: &Path, jobs: usize, progress: &dyn Progress, faults: &mut Vec<Fault>) -> Result<u64> {
     let objects = root.join("objects");
     let found = if objects.is_dir() { files::walk(&objects)? } else { Vec::new() };
     progress.begin("verify objects", Unit::Files, found.len() as u64);
@@ -144,7 +139,8 @@ fn check_release(
     faults: &mut Vec<Fault>,
 ) -> Result<()> {
     let mut parts = path.split('/').skip(1);
-    let named = parts.next().and_then(|name| name.parse().ok()).zip(parts.next().and_then(|v| v.parse().ok()));
+    let named =
+        parts.next().and_then(|name| name.parse().ok()).zip(parts.next().and_then(|v| v.parse().ok()));
     let Some((name, version)) = named else {
         faults.push(Fault { path: path.into(), kind: FaultKind::Extra, why: "is not a release".into() });
         return Ok(());
@@ -185,7 +181,9 @@ pub(super) fn check_version(
         match runtime.block_on(registry.object(kind, reference)) {
             Ok(bytes) if kind == ObjectKind::Recipe => {
                 let parsed = String::from_utf8(bytes).map_err(|e| Error::invalid(&path, e));
-                faults.extend(parsed.and_then(|text| Recipe::parse(&path, &text)).err().map(|e| fault(&path, &e)));
+                faults.extend(
+                    parsed.and_then(|text| Recipe::parse(&path, &text)).err().map(|e| fault(&path, &e)),
+                );
             }
             Ok(_) => {}
             Err(e) => faults.push(fault(&path, &e)),

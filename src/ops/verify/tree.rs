@@ -49,7 +49,8 @@ pub(super) fn verify(
     };
     let mut checked = 0;
     if let (Ok(full), Ok(selected)) = (&full, &selected) {
-        let known: HashMap<&str, &Digest> = full.lines().iter().map(|l| (l.path.as_str(), &l.blake3)).collect();
+        let known: HashMap<&str, &Digest> =
+            full.lines().iter().map(|l| (l.path.as_str(), &l.blake3)).collect();
         for line in selected.lines() {
             if known.get(line.path.as_str()) != Some(&&line.blake3) {
                 let why = format!("line of {} is not in {B3SUMS}", line.path);
@@ -77,7 +78,12 @@ pub(super) fn verify(
 }
 
 /// What is wrong with the tree in `root`, if it should be exactly `expected`.
-pub fn check(root: &Path, expected: &Expected<'_>, jobs: usize, progress: &dyn Progress) -> Result<Vec<Fault>> {
+pub fn check(
+    root: &Path,
+    expected: &Expected<'_>,
+    jobs: usize,
+    progress: &dyn Progress,
+) -> Result<Vec<Fault>> {
     let partial = expected.full != expected.selected;
     let mut faults = check_files(root, expected.selected, partial, jobs, progress)?;
     let mut lists = vec![(B3SUMS, Some(expected.full))];
@@ -86,7 +92,9 @@ pub fn check(root: &Path, expected: &Expected<'_>, jobs: usize, progress: &dyn P
         let found = files::read_if_there(&root.join(name))?;
         let fault = |kind| Fault { path: name.into(), kind, why: String::new() };
         match (found, sums) {
-            (Some(bytes), Some(sums)) if bytes != sums.to_text().as_bytes() => faults.push(fault(FaultKind::Changed)),
+            (Some(bytes), Some(sums)) if bytes != sums.to_text().as_bytes() => {
+                faults.push(fault(FaultKind::Changed))
+            }
             (None, Some(_)) => faults.push(fault(FaultKind::Missing)),
             (Some(_), None) => faults.push(fault(FaultKind::Extra)),
             _ => {}
@@ -105,7 +113,8 @@ fn check_files(
     progress: &dyn Progress,
 ) -> Result<Vec<Fault>> {
     let own = |path: &str| matches!(path, B3SUMS | ISN_JSON) || (partial && path == B3SUMS_SELECTED);
-    let expected: BTreeMap<&str, &Digest> = sums.lines().iter().map(|l| (l.path.as_str(), &l.blake3)).collect();
+    let expected: BTreeMap<&str, &Digest> =
+        sums.lines().iter().map(|l| (l.path.as_str(), &l.blake3)).collect();
     let mut found = files::walk(root)?;
     found.retain(|(path, kind)| !(own(path) && *kind != Kind::Other));
     let mut faults = Vec::new();
