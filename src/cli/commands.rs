@@ -38,14 +38,12 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
     match args.command {
         Command::Pull { reference, registry, to, splits, classes, source, lock } => {
             let selection = Selection { splits, classes };
-            if let Some(source) = source {
-                return run.pull_from_source(&reference, &registry, &source);
-            }
             run.with_registries(&registry, |registries| {
                 let options = ops::pull::PullOptions {
                     reference: &reference,
                     to: to.as_deref(),
                     selection: selection.clone(),
+                    source: source.as_deref(),
                     jobs: run.jobs,
                 };
                 let report = ops::pull::pull(registries, options, &run.progress)?;
@@ -86,13 +84,9 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
         }),
         Command::Build { recipe, source, out, registry } => {
             let registries = run.settings.registries(registry.registry.as_deref())?;
-            let options = ops::build::BuildOptions {
-                recipe: &recipe,
-                source: &source,
-                out: &out,
-                jobs: run.jobs,
-                registries: &registries,
-            };
+            let inputs = ops::build::Inputs::read(&recipe, &registries)?;
+            let options =
+                ops::build::BuildOptions { inputs: &inputs, source: &source, out: &out, jobs: run.jobs };
             let (report, is_new) = ops::build::build(&options, &run.progress)?;
             output.built(&report, &out, is_new);
             Ok(ExitCode::SUCCESS)
@@ -145,26 +139,6 @@ impl Run {
         let locations = self.settings.registries(flag.registry.as_deref())?;
         let trust = self.settings.trust()?;
         work(&Registries { locations: &locations, trust: &trust })
-    }
-
-    /// Rebuild-only releases are not there yet: say what to do instead, or why there is nothing to do.
-    fn pull_from_source(
-        &self,
-        reference: &DatasetRef,
-        flag: &RegistryArg,
-        source: &Path,
-    ) -> Result<ExitCode> {
-        self.with_registries(flag, |registries| {
-            let found = ops::info::info(registries, reference)?;
-            Err(Error::invalid(
-                format!("--source {}", source.display()),
-                format!(
-                    "{} has its images in registry {}: pull it without --source",
-                    found.snapshot.manifest.pin(),
-                    found.registry
-                ),
-            ))
-        })
     }
 
     fn key(&self, command: KeyCommand) -> Result<ExitCode> {

@@ -10,18 +10,22 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 use super::Registries;
+use super::build::{BuildOptions, Inputs, build};
+use super::verify::store::MANIFEST_JSON;
 use super::verify::tree::{self, Expected};
 use crate::dataset_ref::DatasetRef;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::index::Row;
+use crate::index::{Index, Row};
 use crate::key::PublicKey;
+use crate::object::ObjectRef;
 use crate::progress::{Progress, Unit};
 use crate::registry::fetch::{self, Frame};
 use crate::registry::{Registry, Snapshot, has_class};
 use crate::shard::FrameReader;
 use crate::transport;
+use crate::transport::folder::Folder;
 use crate::tree::{B3SUMS, B3SUMS_SELECTED, CLASSES, FORMAT, ISN_JSON, Provenance, Selection, Sums};
 
 /// Requests under way at once.
@@ -37,6 +41,8 @@ pub struct PullOptions<'a> {
     pub to: Option<&'a Path>,
     /// Which part of the version.
     pub selection: Selection,
+    /// The user's own source images, to build from instead of fetching.
+    pub source: Option<&'a Path>,
     /// How many threads decompress, check and write.
     pub jobs: usize,
 }
@@ -124,9 +130,19 @@ fn materialise(
         let staging = Staging::open(to, &snapshot.manifest.dataset, selection)?;
         let missing = staging.missing(&rows, options.jobs)?;
         reused_images = images - missing.len() as u64;
-        fetch_images(runtime, registry, &snapshot, &staging.root, &missing, options.jobs, progress)?;
+        let rebuilt = match options.source {
+            Some(source) if !missing.is_empty() => {
+                let out = files::hidden_sibling(to, "rebuilt")?;
+                Some(rebuild(runtime, registry, &snapshot, source, out, options.jobs, progress)?)
+            }
+            _ => None,
+        };
+        let (images_from, described) =
+            rebuilt.as_ref().map_or((registry, &snapshot), |r| (&r.build, &r.snapshot));
+        fetch_images(runtime, images_from, described, &staging.root, &missing, options.jobs, progress)?;
         write_descriptions(&staging.root, registry, &snapshot, selection, &selected)?;
         staging.finish(to)?;
+        rebuilt.map_or(Ok(()), |rebuilt| files::remove_dir_all(&rebuilt.out))?;
     }
     Ok(PullReport {
         registry: registry.name().into(),
@@ -138,6 +154,59 @@ fn materialise(
         was_there,
         snapshot,
     })
+}
+
+/// A version built again from the user's own source.
+struct Rebuilt {
+    out: PathBuf,
+    build: Registry,
+    snapshot: Snapshot,
+}
+
+/// Builds the version of `snapshot` into `out`; it must arrive at the same dataset hash.
+fn rebuild(
+    runtime: &Runtime,
+    registry: &Registry,
+    snapshot: &Snapshot,
+    source: &Path,
+    out: PathBuf,
+    jobs: usize,
+    progress: &dyn Progress,
+) -> Result<Rebuilt> {
+    let inputs = Inputs::of_version(runtime, registry, snapshot)?;
+    build(&BuildOptions { inputs: &inputs, source, out: &out, jobs }, progress)?;
+    let manifest = ObjectRef::of(&files::read(&out.join(MANIFEST_JSON))?);
+    let build = Registry::over(out.display().to_string(), Box::new(Folder::new(&out)));
+    let rebuilt = runtime.block_on(build.describe(manifest, Vec::new()))?;
+    if rebuilt.manifest.dataset != snapshot.manifest.dataset {
+        let why = differences(&snapshot.index, &rebuilt.index);
+        files::remove_dir_all(&out)?;
+        let what = format!("{} built from {}", snapshot.manifest.pin(), source.display());
+        return Err(Error::integrity(
+            what,
+            format!("has dataset hash {}{why}", rebuilt.manifest.dataset.prefixed()),
+        ));
+    }
+    Ok(Rebuilt { out, build, snapshot: rebuilt })
+}
+
+/// Which images of a rebuilt version are not those of the release, and whether the source file is to blame.
+fn differences(released: &Index, rebuilt: &Index) -> String {
+    let ours: HashMap<&str, &Row> = rebuilt.rows().iter().map(|row| (row.path.as_str(), row)).collect();
+    let theirs: HashMap<&str, &Row> = released.rows().iter().map(|row| (row.path.as_str(), row)).collect();
+    let mut lines = Vec::new();
+    for row in released.rows() {
+        let why = match ours.get(row.path.as_str()) {
+            Some(found) if found.blake3 == row.blake3 => continue,
+            None => "is not made from this source",
+            Some(found) if found.source_blake3 != row.source_blake3 => "its source file is another",
+            Some(_) => "its source file is the same: the decoder differs",
+        };
+        lines.push(format!("\n  {}: {why}", row.path));
+    }
+    let extra = rebuilt.rows().iter().filter(|row| !theirs.contains_key(row.path.as_str()));
+    lines.extend(extra.map(|row| format!("\n  {}: is not in the release", row.path)));
+    lines.concat()
 }
 
 /// The tree while it is being written: a hidden sibling of its destination, found again by the next run if this

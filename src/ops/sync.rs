@@ -100,6 +100,7 @@ fn restore(
         reference: &entry.pin,
         to: Some(&path),
         selection: entry.selection.clone(),
+        source: None,
         jobs: options.jobs,
     };
     let report = pull(&registries, pull_options, progress)?;

@@ -1,6 +1,7 @@
 //! `isn build`: from a recipe and raw images to a version: shards, index, manifest and a report, the same bytes on
 //! every machine and with any number of threads.
 
+mod inputs;
 mod journal;
 
 use std::collections::{BTreeMap, HashSet};
@@ -8,10 +9,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::inputs::Inputs;
 use self::journal::Journal;
 use super::verify::store::MANIFEST_JSON;
 use crate::class::{ClassId, classes_csv, parse_classes};
-use crate::corrections::{Action, Corrections};
+use crate::corrections::Action;
 use crate::dataset_ref::{Name, Version};
 use crate::digest::Digest;
 use crate::error::{Error, Reject, Result};
@@ -25,28 +27,24 @@ use crate::parallel::in_order;
 use crate::plan::{Plan, Planned};
 use crate::progress::{Progress, Unit};
 use crate::recipe::{Recipe, SplitPolicy};
-use crate::registry::{Registry, check_description, layout};
+use crate::registry::{check_description, layout};
 use crate::shard::FrameWriter;
 use crate::source::Source;
-use crate::split::{Assignments, Split};
+use crate::split::Split;
 
 /// The report, beside the objects.
 pub const REPORT_JSON: &str = "report.json";
-/// Split assignments of ten million images; more is no such file.
-const MAX_ASSIGNMENTS: u64 = 1 << 30;
 
 /// What to build.
 pub struct BuildOptions<'a> {
-    /// The recipe's file.
-    pub recipe: &'a Path,
+    /// Recipe, corrections and earlier assignments.
+    pub inputs: &'a Inputs,
     /// The raw images.
     pub source: &'a Path,
     /// The folder to make.
     pub out: &'a Path,
     /// How many threads decode.
     pub jobs: usize,
-    /// Where to look for the assignments of a previous version.
-    pub registries: &'a [String],
 }
 
 /// What a build made: the contents of `report.json`.
@@ -86,15 +84,6 @@ pub struct BuildReport {
     pub job: Digest,
 }
 
-/// The bytes of the recipe and of what it names.
-struct Inputs {
-    recipe_bytes: Vec<u8>,
-    recipe: Recipe,
-    corrections_bytes: Option<Vec<u8>>,
-    corrections: Corrections,
-    previous: Option<Assignments>,
-}
-
 /// An image as a worker leaves it.
 struct Done {
     blake3: Digest,
@@ -109,12 +98,12 @@ struct Done {
 /// Builds a version; `false` if that very build was there already.
 pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(BuildReport, bool)> {
     imaging::self_check().map_err(|e| Error::Internal(e.to_string()))?;
-    let inputs = Inputs::read(options)?;
+    let inputs = options.inputs;
     let recipe = &inputs.recipe;
     let source = Source::open(recipe.source, options.source, &recipe.classes)?;
     let dropped = too_small(recipe, &source, options.jobs, progress)?;
     let plan = Plan::new(recipe, &inputs.corrections, &source, inputs.previous.as_ref(), &dropped)?;
-    let job = job_digest(&inputs, &source);
+    let job = job_digest(inputs, &source);
     if let Some(report) = finished(options.out, &job)? {
         return Ok((report, false));
     }
@@ -125,49 +114,9 @@ pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(Bui
         return Err(Error::Rejects { rejects });
     }
     let (rows, pack, output) = journal.into_parts()?;
-    let report = describe(&output.root, &inputs, &source, &plan, rows, &pack, dropped, job)?;
+    let report = describe(&output.root, inputs, &source, &plan, rows, &pack, dropped, job)?;
     output.finish(options.out)?;
     Ok((report, true))
-}
-
-impl Inputs {
-    fn read(options: &BuildOptions<'_>) -> Result<Self> {
-        let what = options.recipe.display().to_string();
-        let text = files::read_text(options.recipe)?;
-        let recipe = Recipe::parse(&what, &text)?;
-        let corrections_path =
-            recipe.corrections.as_ref().map(|file| files::parent(options.recipe).join(file));
-        let corrections_bytes = corrections_path.as_deref().map(files::read).transpose()?;
-        let corrections = match (&corrections_path, &corrections_bytes) {
-            (Some(path), Some(bytes)) => {
-                Corrections::parse(&path.display().to_string(), bytes, &recipe.classes)?
-            }
-            _ => Corrections::default(),
-        };
-        let previous = match &recipe.split {
-            SplitPolicy::Pool { previous: Some(digest), .. } => {
-                Some(find_assignments(digest, options.registries)?)
-            }
-            _ => None,
-        };
-        Ok(Inputs { recipe_bytes: text.into_bytes(), recipe, corrections_bytes, corrections, previous })
-    }
-}
-
-/// The assignments of an earlier version, from the first registry that has them.
-fn find_assignments(digest: &Digest, registries: &[String]) -> Result<Assignments> {
-    let runtime = crate::transport::runtime()?;
-    for location in registries {
-        let registry = Registry::open(location)?;
-        let found = runtime.block_on(registry.find_object(ObjectKind::Splits, digest, MAX_ASSIGNMENTS))?;
-        if let Some(bytes) = found {
-            return Assignments::parse(&registry.locate(ObjectKind::Splits, digest), &bytes);
-        }
-    }
-    Err(Error::not_found(
-        format!("split assignments b3:{digest}"),
-        format!("registry {}", registries.join(", ")),
-    ))
 }
 
 /// The ids of images that `small = "drop"` leaves out. A header that cannot be read is reported with the pixels.
