@@ -1,0 +1,44 @@
+#!/usr/bin/env python3
+"""Every image of a PNG tree opens in Pillow with the pixels of the index's pixel digest.
+
+usage: pillow.py BUILD_OR_REGISTRY TREE
+
+Reads the index (zstd-compressed JSON lines, docs/format.md) with the stock zstd command, opens each file of the tree
+with Pillow, and compares BLAKE3(width u32 LE, height u32 LE, RGB8 rows) with the row. Needs Pillow and blake3.
+"""
+
+import json
+import pathlib
+import struct
+import subprocess
+import sys
+
+import blake3
+from PIL import Image
+
+
+def rows(store: pathlib.Path):
+    for path in store.glob("objects/*/*.jsonl.zst"):
+        text = subprocess.run(["zstd", "-dcq", path], check=True, capture_output=True).stdout
+        parsed = [json.loads(line) for line in text.splitlines()]
+        if parsed and "pixels" in parsed[0]:
+            yield from parsed
+
+
+def main() -> int:
+    store, tree = map(pathlib.Path, sys.argv[1:3])
+    checked = wrong = 0
+    for row in rows(store):
+        with Image.open(tree / row["path"]) as picture:
+            rgb = picture.convert("RGB")
+            pixels = struct.pack("<II", *rgb.size) + rgb.tobytes()
+        same = rgb.size == (row["width"], row["height"]) and blake3.blake3(pixels).hexdigest() == row["pixels"]
+        if not same:
+            print(f"differs: {row['path']}")
+        checked, wrong = checked + 1, wrong + (not same)
+    print(f"pillow: {checked} images, {wrong} differ")
+    return 1 if wrong or not checked else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

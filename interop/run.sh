@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# The checks against programs that are not ours. Installs what they need where it can (Debian's packages as root, Python
+# packages into a virtual environment); says loudly what it could not run. usage: interop/run.sh
+set -euo pipefail
+cd "$(dirname "$0")/.."
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export ISN_HOME="$work/home"
+unset ISN_REGISTRY
+
+say() { printf '\n== %s\n' "$*"; }
+need() { # command package
+    command -v "$1" >/dev/null && return
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "MISSING: $1 (package $2)"; return 1; }
+    apt-get install -y -qq "$2" >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq "$2" >/dev/null; }
+}
+need b3sum b3sum && need zstd zstd && need ssh-keygen openssh-client && need curl curl
+
+say "the program"
+cargo build --locked
+isn="$PWD/target/debug/isn"
+
+say "docs/verify.md, word for word"
+interop/verify-docs.sh "$isn"
+
+say "Pillow reads every image of demobirds with the index's pixels"
+python3 -m venv "$work/venv"
+"$work/venv/bin/pip" install -q --disable-pip-version-check pillow blake3
+"$isn" pull demobirds@1.0 --to "$work/demobirds" --quiet
+"$work/venv/bin/python" interop/pillow.py registry "$work/demobirds"
+
+data="${ISN_TEST_DATA:-../shared/data}"
+if [ -d "$data/ilsvrc-slice" ]; then
+    say "the slice of ImageNet: build, publish, python3 -m http.server, pull"
+    interop/slice.sh "$isn" "$data" "$work"
+    say "raw ImageNet images and photographs in Pillow"
+    interop/raw.sh "$isn" "$data" "$work" "$work/venv/bin/python"
+else
+    echo "NOT RUN: no real images at $data"
+fi
+
+say "golden vectors on other CPUs"
+interop/pixels.sh
