@@ -1,8 +1,9 @@
 //! Writing a dataset image.
 //!
-//! PNG: 8-bit RGB, no metadata; chunks IHDR, one IDAT, IEND. Every row is filtered with Up (the first one against
-//! zeros) and the zlib stream is *stored*: header `78 01`, blocks of 65,535 bytes, the last one shorter and marked
-//! final, Adler-32. Every PNG reader takes it; the compression is left to the zstd of a shard, which does it better.
+//! PNG: 8-bit RGB, no metadata; chunks IHDR, one IDAT, IEND. Every row is filtered with Up (the first one
+//! against zeros) and the zlib stream is *stored*: header `78 01`, blocks of 65,535 bytes, the last one
+//! shorter and marked final, Adler-32. Every PNG reader takes it; the compression is left to the zstd of a
+//! shard, which does it better.
 
 use jpeg_encoder::{ColorType, SamplingFactor};
 
@@ -42,8 +43,8 @@ fn stored_up(image: &Rgb, out: &mut Vec<u8>) {
     out.clear();
     out.reserve(total + 5 * blocks + 6);
 
-    // The rows are filtered behind the room that all block headers need; then block after block moves down to its
-    // place, which never reaches the rows of the next one.
+    // The rows are filtered behind the room that all block headers need; then block after block moves down to
+    // its place, which never reaches the rows of the next one.
     let head = 2 + 5 * blocks;
     out.resize(head, 0);
     let zeros = vec![0; stride];

@@ -1,6 +1,7 @@
 //! [`PixelError`]: why a source image cannot be built. Its text is the reason that a curator reads.
 
-/// Why there are no pixels. `Display` is one line, made to stand after a path: `train/…/x.JPEG: truncated: …`.
+/// Why there are no pixels. `Display` is one line, made to stand after a path: `train/…/x.JPEG: truncated:
+/// …`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PixelError {

@@ -1,25 +1,30 @@
-//! The pixel pipeline [`PIPELINE`]: source bytes in, the bytes of a dataset image out, the same on every machine.
+//! The pixel pipeline [`PIPELINE`]: source bytes in, the bytes of a dataset image out, the same on every
+//! machine.
 //!
 //! ```text
 //! sniff → decode to RGB8 → orientation (if asked) → resize to a shortest side → encode
 //! ```
 //!
-//! | step | fixed by `isn-px/1` |
-//! |---|---|
-//! | format | by magic bytes: JPEG (8-bit Huffman, sequential or progressive) or PNG |
-//! | JPEG | zune-jpeg 0.5.15 as `image` 0.25.10 drives it; grey is R=G=B; CMYK and YCCK as zune converts them |
-//! | PNG | the default image (of an APNG too); palette and grey expanded, alpha and tRNS dropped, 16 bits `v` become `(v + 128) / 257` |
-//! | colour | gamma, chromaticities and ICC profiles are ignored |
-//! | orientation | EXIF ignored, or applied before the resize |
-//! | size | shortest side to N; long side `long × N / short`, rounded half up in integers |
-//! | resize | fast_image_resize 6.1.0, 8-bit convolution, Catmull-Rom or bilinear, all three channels alike |
-//! | encode | PNG (see [`encode`]) or JPEG by jpeg-encoder 0.7.1 without SIMD, 4:4:4; no metadata |
+//! What `isn-px/1` fixes:
+//! - **format** by magic bytes: JPEG (8-bit Huffman, sequential or progressive) or PNG.
+//! - **JPEG** as `image` 0.25.10 has zune-jpeg 0.5.15 decode it. Grey becomes R=G=B; CMYK and YCCK become RGB
+//!   as zune converts them, with Adobe's inversion. Three components that Adobe's segment calls untransformed
+//!   are RGB. Rejected: truncated and undecodable data, arithmetic and lossless coding, 12 bits, and layouts
+//!   of components and scans that zune would misplace.
+//! - **PNG** the default image, of an APNG too. Palette and grey are expanded, alpha and tRNS dropped (not
+//!   blended), 16 bits become `(v + 128) / 257`. Rejected: cut files, and CRC errors in what pixels come
+//!   from.
+//! - **colour** gamma, chromaticities and ICC profiles are ignored.
+//! - **orientation** EXIF is ignored, or applied before the resize; one that cannot be read is none.
+//! - **size** shortest side to N, the other to `long × N / short`, rounded half up in integers.
+//! - **resize** fast_image_resize 6.1.0, 8-bit convolution, Catmull-Rom or bilinear.
+//! - **encode** PNG (see `encode.rs`), or baseline 4:4:4 JPEG by jpeg-encoder 0.7.1 without SIMD; no
+//!   metadata.
 //!
-//! A change of any output bit is a new pipeline name. `tests/vectors/pixels` holds the golden vectors; a few of
-//! them are compiled in for [`self_check`].
+//! A change of any output bit is a new pipeline name. `tests/vectors/pixels` holds the golden vectors; a few
+//! of them are compiled in for [`self_check`].
 
 mod encode;
-mod entropy;
 mod error;
 mod jpeg;
 mod png;
@@ -54,7 +59,8 @@ pub struct PixelSpec {
     pub exif_orientation: ExifOrientation,
 }
 
-/// A resampling kernel. Both have polynomial weights: Lanczos calls `sin`, whose last bit depends on the machine.
+/// A resampling kernel. Both have polynomial weights: Lanczos calls `sin`, whose last bit depends on the
+/// machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filter {
     /// Cubic, a = -0.5; as Pillow's `BICUBIC`.
@@ -85,7 +91,8 @@ impl Encoding {
     }
 }
 
-/// What becomes of an image whose shortest side is less than the recipe's size. One of just that size is kept.
+/// What becomes of an image whose shortest side is less than the recipe's size. One of just that size is
+/// kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Small {
     /// Its pixels stay as they are.
@@ -127,7 +134,8 @@ pub enum Outcome {
     Dropped,
 }
 
-/// A recipe's pixel steps and the buffers they reuse. One per thread; results do not depend on what went before.
+/// A recipe's pixel steps and the buffers they reuse. One per thread; results do not depend on what went
+/// before.
 pub struct Pipeline {
     spec: PixelSpec,
     decoder: source::Decoder,
@@ -174,8 +182,8 @@ impl Pipeline {
     }
 }
 
-/// BLAKE3 over width and height (u32, little-endian) and the pixels (`height × width × 3` bytes, row by row): equal
-/// for two encodings of one picture.
+/// BLAKE3 over width and height (u32, little-endian) and the pixels (`height × width × 3` bytes, row by row):
+/// equal for two encodings of one picture.
 pub fn pixel_digest(width: u32, height: u32, rgb: &[u8]) -> Digest {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&width.to_le_bytes()).update(&height.to_le_bytes()).update(rgb);

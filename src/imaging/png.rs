@@ -1,7 +1,8 @@
 //! Decoding PNG, by the `png` crate, row by row.
 //!
-//! The default image is taken: of an APNG that is its IDAT, which is also what Pillow and `image` show first. A CRC
-//! error in a chunk that pixels come from rejects the file; one in metadata does not. The file must go on to IEND.
+//! The default image is taken: of an APNG that is its IDAT, which is also what Pillow and `image` show first.
+//! A CRC error in a chunk that pixels come from rejects the file; one in metadata does not. The file must go
+//! on to IEND.
 
 use std::io::Cursor;
 

@@ -6,8 +6,8 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions};
 use super::source::check_size;
 use super::{Filter, PixelError, Rgb, Small};
 
-/// The size of the result, or `None` where the pixels stay as they are. The shortest side becomes `size`; the other
-/// is `long × size / short`, rounded half up, in exact integers.
+/// The size of the result, or `None` where the pixels stay as they are. The shortest side becomes `size`; the
+/// other is `long × size / short`, rounded half up, in exact integers.
 pub(super) fn target(
     width: u32,
     height: u32,

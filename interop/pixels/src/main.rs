@@ -1,5 +1,5 @@
-//! The imaging part of isn: `pixels FILE...` prints what each file becomes at shortest side 160. Its tests are those
-//! of the module itself.
+//! The imaging part of isn: `pixels FILE...` prints what each file becomes at shortest side 160. Its tests
+//! are those of the module itself.
 
 #[path = "../../../src/digest.rs"]
 #[allow(dead_code)]

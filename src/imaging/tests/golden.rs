@@ -53,13 +53,14 @@ impl Line {
     }
 }
 
-/// `width height pixel-digest file-digest`, or `dropped`.
+/// `width height pixel-digest file-digest`, or `dropped`, or `rejected`.
 fn result(pipeline: &mut Pipeline, source: &[u8]) -> String {
-    match pipeline.build(source).unwrap() {
-        Outcome::Built(built) => {
+    match pipeline.build(source) {
+        Ok(Outcome::Built(built)) => {
             format!("{} {} {} {}", built.width, built.height, built.pixels, Digest::of(&built.bytes))
         }
-        Outcome::Dropped => "dropped".into(),
+        Ok(Outcome::Dropped) => "dropped".into(),
+        Err(_) => "rejected".into(),
     }
 }
 

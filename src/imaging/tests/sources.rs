@@ -12,7 +12,8 @@ fn by_image(source: &[u8]) -> Rgb {
 fn pixels_are_those_of_the_image_crate() {
     for entry in std::fs::read_dir(golden::folder()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        if !name.ends_with(".txt") && !name.ends_with(".py") {
+        let ours_alone = name.starts_with("rejected") || name == "rgb_by_adobe.jpg";
+        if !name.ends_with(".txt") && !name.ends_with(".py") && !ours_alone {
             let source = vector(&name);
             let ours = decode_rgb(&source, ExifOrientation::Ignore).unwrap();
             assert!(ours == by_image(&source), "{name}");
@@ -35,7 +36,7 @@ fn generated_jpegs_decode_as_by_the_image_crate() {
         SamplingFactor::R_4_1_0,
     ];
     let mut noise = Noise(0x15c9_2af1_77e0_4d2b);
-    let mut decoded = 0;
+    let mut unsupported = 0;
     for round in 0..120 {
         let (width, height) = (1 + noise.below(70) as u16, 1 + noise.below(70) as u16);
         let (color, channels) =
@@ -53,20 +54,14 @@ fn generated_jpegs_decode_as_by_the_image_crate() {
             encoder.set_restart_interval(1 + noise.below(9) as u16);
         }
         encoder.encode(&pixels, width, height, color).unwrap();
-        let ours = decode_rgb(&source, ExifOrientation::Ignore);
-        // zune gives up on some samplings, by an error or a panic: then there are no pixels here either.
-        let theirs =
-            std::panic::catch_unwind(|| image::load_from_memory(&source).map(|image| image.into_rgb8()));
-        match theirs {
-            Ok(Ok(theirs)) => {
-                let ours = ours.unwrap_or_else(|error| panic!("round {round}, {color:?}: {error}"));
-                assert!(ours.pixels == theirs.into_raw(), "round {round}, {width}x{height} {color:?}");
-                decoded += 1;
-            }
-            _ => assert!(ours.is_err()),
+        match decode_rgb(&source, ExifOrientation::Ignore) {
+            Ok(ours) => assert!(ours == by_image(&source), "round {round}, {width}x{height} {color:?}"),
+            // This encoder writes some samplings in several scans.
+            Err(PixelError::Unsupported { .. }) => unsupported += 1,
+            Err(error) => panic!("round {round}, {width}x{height} {color:?}: {error}"),
         }
     }
-    assert!(decoded > 100, "{decoded}");
+    assert!(unsupported < 50, "{unsupported} of 120");
 }
 
 #[test]
@@ -79,6 +74,13 @@ fn grey_is_grey() {
             "{name}"
         );
     }
+}
+
+/// Three components that Adobe's segment calls untransformed, whatever their names.
+#[test]
+fn adobe_rgb_is_rgb() {
+    let pixels = |name: &str| decode_rgb(&vector(name), ExifOrientation::Ignore).unwrap();
+    assert!(pixels("rgb_by_adobe.jpg") == pixels("rgb_components.jpg"));
 }
 
 /// The same picture in other clothes.
@@ -136,7 +138,7 @@ fn orientation_is_ignored_or_applied_as_asked() {
         assert_eq!(orientation >= 5, turned.width == upright.height, "{orientation}");
     }
     assert!(decode_rgb(&vector("exif_broken.jpg"), ExifOrientation::Apply).is_ok());
-    assert_eq!(dimensions(&vector("gamma_exif.png"), ExifOrientation::Apply).unwrap(), (35, 45));
+    assert_eq!(dimensions(&vector("gamma_exif.png"), ExifOrientation::Apply).unwrap(), (29, 37));
 }
 
 #[test]
@@ -184,6 +186,14 @@ fn reasons_can_be_read() {
     assert_eq!(
         reason(b"\x89PNG\r\n\x1a\n\0\0"),
         "truncated: the PNG data ends before the image is complete (no header)"
+    );
+    assert_eq!(
+        reason(&vector("rejected_scan_each_420.jpg")),
+        "unsupported JPEG: sequential, subsampled, and in several scans"
+    );
+    assert_eq!(
+        reason(&vector("rejected_luma_subsampled.jpg")),
+        "unsupported JPEG: its first component is not at full resolution"
     );
     let mut none = vector("grey8.png");
     none[16..24].copy_from_slice(&[0, 0, 0, 0, 0, 0, 0, 9]);

@@ -32,8 +32,8 @@ fn a_jpeg_cut_anywhere_is_rejected() {
     }
 }
 
-/// The end marker says that all is there, and it is not so. Pixels that come out must be the right ones: a cut into
-/// nothing but padding takes nothing away.
+/// The end marker says that all is there, and it is not so. Pixels that come out must be the right ones: a
+/// cut into nothing but padding takes nothing away.
 #[test]
 fn a_jpeg_cut_and_given_an_end_marker_is_rejected() {
     for name in JPEGS {
@@ -44,7 +44,9 @@ fn a_jpeg_cut_and_given_an_end_marker_is_rejected() {
         // The thumbnail in exif_6 has a scan of its own.
         let first = if name.starts_with("exif") { data } else { first };
         let mut harmless = 0;
-        for length in first + 20..source.len() - 2 {
+        // Every place near the end, where little is missing; a sample of those before.
+        let near = source.len() - 150;
+        for length in (first + 20..near).step_by(5).chain(near..source.len() - 2) {
             let mut cut = source[..length].to_vec();
             cut.extend_from_slice(&[0xff, 0xd9]);
             match outcome(&cut) {
@@ -53,7 +55,8 @@ fn a_jpeg_cut_and_given_an_end_marker_is_rejected() {
                     harmless += 1;
                 }
                 Err(PixelError::Truncated { .. }) => {}
-                // A cut between ff and what follows leaves another marker, and one in a header a malformed segment.
+                // A cut between ff and what follows leaves another marker, and one in a header a malformed
+                // segment.
                 Err(PixelError::Corrupt { .. }) => {
                     assert!(source[length - 1] == 0xff || length < data, "{name} cut to {length}")
                 }

@@ -3,11 +3,12 @@
 
     make.py            needs Pillow, numpy, and libjpeg-turbo's cjpeg on PATH
 
-The files are fixed: what was drawn once is committed, and other versions of these tools may well write other bytes.
-Run it to add a file, never to replace one.
+The files are fixed: what was drawn once is committed, and other versions of these tools may well write other
+bytes. Run it to add a file, never to replace one.
 """
 import io
 import pathlib
+import re
 import struct
 import subprocess
 import zlib
@@ -102,6 +103,12 @@ def jpegs():
     write("410.jpg", cjpeg(wide, "-sample", "4x2", "-quality", "80"))
     write("uneven_chroma.jpg", cjpeg(wide, "-sample", "2x2,2x1,2x1", "-quality", "80"))
     write("rgb_components.jpg", cjpeg(tall, "-rgb", "-quality", "80"))
+    # Named 1, 2, 3, and RGB only by the word of Adobe's segment.
+    named = cjpeg(tall, "-rgb", "-quality", "80", "-progressive")
+    names = bytes.maketrans(b"RGB", b"\1\2\3")
+    headers = rb"\xff\xc2\0\x11.{6}(.{9})|\xff\xda\0(?:\x0c\x03(.{6})|\x08\x01(.))"
+    rename = lambda match: match[0][:-len(match[match.lastindex])] + match[match.lastindex].translate(names)
+    write("rgb_by_adobe.jpg", re.sub(headers, rename, named, flags=re.DOTALL))
     write("quality_100.jpg", jpeg(picture(40, 33, 3, 60), quality=100, subsampling="4:4:4"))
     write("grey.jpg", jpeg(wide[..., 1], quality=80))
     write("grey_progressive.jpg", jpeg(wide[..., 1], quality=80, progressive=True))
@@ -111,7 +118,10 @@ def jpegs():
     write("progressive_restart.jpg", cjpeg(wide, "-progressive", "-restart", "5B", "-quality", "85"))
     scans = HERE / "scans.tmp"
     scans.write_text("0;\n1;\n2;\n")
-    write("scan_each.jpg", cjpeg(wide, "-scans", str(scans), "-quality", "85", "-sample", "2x2"))
+    write("scan_each.jpg", cjpeg(wide, "-scans", str(scans), "-quality", "85", "-sample", "2x1"))
+    # The decoder would put the blocks of this one in the wrong places, and scale the other one wrongly.
+    write("rejected_scan_each_420.jpg", cjpeg(wide, "-scans", str(scans), "-quality", "50", "-sample", "2x2"))
+    write("rejected_luma_subsampled.jpg", cjpeg(wide, "-quality", "50", "-sample", "1x1,2x2,2x2"))
     scans.unlink()
     # Pillow stores CMYK inverted, with an Adobe marker, as Photoshop does.
     cmyk = numpy.dstack([255 - wide, numpy.full(wide.shape[:2], 40, numpy.uint8)])
@@ -123,7 +133,8 @@ def jpegs():
     write("ycck_adobe.jpg", bytes(stored))
     thumbnail = jpeg(picture(16, 16, 4), quality=40)
     for orientation in range(2, 9):
-        write(f"exif_{orientation}.jpg", app1(jpeg(picture(41, 29, 5), quality=60), exif(orientation, thumbnail)))
+        small = jpeg(picture(41, 29, 5), quality=60)
+        write(f"exif_{orientation}.jpg", app1(small, exif(orientation, thumbnail)))
     write("exif_broken.jpg", app1(jpeg(tall, quality=60), b"Exif\0\0MM\0*\xff\xff\xff\xff\x40\0"))
     write("trailing_bytes.jpg", jpeg(tall, quality=60) + b"\xff\xd8\xff\xe1 and so on" * 9)
     write("thin.jpg", jpeg(picture(3, 190, 6), quality=80))
@@ -131,9 +142,9 @@ def jpegs():
 
 
 def pngs():
-    wide = picture(45, 35, 8, 4).astype(int)
+    wide = picture(37, 29, 8, 4).astype(int)
     grey, alpha = wide[..., 1:2], (numpy.indices(wide.shape[:2]).sum(0) * 7 % 256)[..., None]
-    deep = wide * 257 + (numpy.arange(45)[None, :, None] * 37 % 256 - 128)
+    deep = wide * 257 + (numpy.arange(37)[None, :, None] * 37 % 256 - 128)
     deep, deep_alpha = deep.clip(0, 65535), alpha * 257
     palette = numpy.random.default_rng(9).integers(0, 256, (16, 3), numpy.uint8).tobytes()
     plte, trns = chunk(b"PLTE", palette), chunk(b"tRNS", bytes(range(0, 256, 16)))
@@ -160,12 +171,12 @@ def pngs():
     write("gamma_exif.png", png(wide, RGB, 8, before=colour))
     # An APNG whose first frame is not its default image, and one whose is.
     other = zlib.compress(b"".join(b"\0" + row.astype(numpy.uint8).tobytes() for row in 255 - wide), 9)
-    control = lambda number: chunk(b"fcTL", struct.pack(">IIIIIHHBB", number, 45, 35, 0, 0, 1, 10, 0, 0))
+    control = lambda number: chunk(b"fcTL", struct.pack(">IIIIIHHBB", number, 37, 29, 0, 0, 1, 10, 0, 0))
     frame = lambda number: chunk(b"fdAT", struct.pack(">I", number) + other)
     actl = lambda frames: chunk(b"acTL", struct.pack(">II", frames, 0))
     write("apng_default.png", png(wide, RGB, 8, before=actl(1), after=control(0) + frame(1)))
     write("apng_first.png", png(wide, RGB, 8, before=actl(2) + control(0), after=control(1) + frame(2)))
-    write("named.JPEG", png(wide[:20, :30], RGB, 8))
+    write("named.JPEG", png(wide[:17, :25], RGB, 8))
 
 
 jpegs()

@@ -1,43 +1,15 @@
-//! Decoding JPEG: pixels by zune-jpeg, completeness by us.
-//!
-//! zune-jpeg, like most decoders, makes up what is missing from a truncated file and says nothing. So the markers are
-//! walked first: a file with no end-of-image marker after its last scan is truncated. (A thumbnail's own marker lies
-//! inside an APP1 segment, which is stepped over; what follows the end marker is nobody's business.)
-//!
-//! An end marker may also have been *added* to a file that was cut. Counting blocks finds it, but costs a second
-//! Huffman decode ([`entropy`]). The usual file, one sequential scan, is spared that: zune gets a copy in which
-//! the end marker is replaced by one-bits. No Huffman code is all ones (ITU-T T.81, C.2), so a decoder that still
-//! wants a symbol there meets a code that does not exist, which zune in its strict mode reports; one that has all
-//! its blocks never looks. If strict decoding fails for any reason, [`entropy`] has the last word.
+//! The parts of a JPEG file: its segments, frame header and scans (ITU-T T.81, annex B).
 
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use image::metadata::Orientation;
-use zune_core::bytestream::ZCursor;
-use zune_core::colorspace::ColorSpace;
-use zune_core::options::DecoderOptions;
-use zune_jpeg::errors::DecodeErrors;
-
-use super::source::{check_size, orientation};
-use super::{PixelError, Rgb, entropy};
-
-/// What stands in for the end marker: 32 stuffed bytes of one-bits, more than any symbol, then the marker.
-const ONES: [u8; 66] = {
-    let mut bytes = [0; 66];
-    let mut at = 0;
-    while at < 64 {
-        bytes[at] = 0xff;
-        at += 2;
-    }
-    (bytes[64], bytes[65]) = (0xff, EOI);
-    bytes
-};
+use crate::imaging::PixelError;
+use crate::imaging::source::check_size;
 
 const EOI: u8 = 0xd9;
 const SOS: u8 = 0xda;
 const DRI: u8 = 0xdd;
 const APP1: u8 = 0xe1;
+const APP14: u8 = 0xee;
 /// Define Huffman tables.
 pub(super) const DHT: u8 = 0xc4;
 
@@ -65,7 +37,8 @@ impl Frame {
         (max(|component| component.sampling.0), max(|component| component.sampling.1))
     }
 
-    /// SOF payload: precision, height, width, count, then id, sampling and quantisation table of each component.
+    /// SOF payload: precision, height, width, count, then id, sampling and quantisation table of each
+    /// component.
     fn parse(marker: u8, payload: &[u8]) -> Result<Frame, PixelError> {
         let corrupt = || PixelError::corrupt("JPEG", "its frame header is malformed");
         let &[precision, h1, h0, w1, w0, count, ref components @ ..] = payload else { return Err(corrupt()) };
@@ -97,18 +70,20 @@ impl Frame {
 /// A marker and what it says.
 pub(super) struct Segment<'a> {
     pub(super) marker: u8,
+    /// Where the payload is in the file.
+    at: usize,
     /// Without the two length bytes.
     pub(super) payload: &'a [u8],
 }
 
 /// The segments of a JPEG, in the tolerant reading of libjpeg and zune: bytes between them are skipped.
-struct Segments<'a> {
+pub(super) struct Segments<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Segments<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
         Segments { bytes, at: 2 }
     }
 
@@ -125,7 +100,7 @@ impl<'a> Segments<'a> {
                 continue;
             }
             if marker == EOI {
-                return Ok(Segment { marker, payload: &[] });
+                return Ok(Segment { marker, at: self.at, payload: &[] });
             }
             let Some(&[high, low]) = self.rest().get(..2) else { return Err(cut()) };
             let length = usize::from(high) << 8 | usize::from(low);
@@ -133,18 +108,20 @@ impl<'a> Segments<'a> {
                 return Err(PixelError::corrupt("JPEG", format!("segment {marker:02x} has length {length}")));
             }
             let payload = self.rest().get(2..length).ok_or_else(cut)?;
+            let at = self.at + 2;
             self.at += length;
-            return Ok(Segment { marker, payload });
+            return Ok(Segment { marker, at, payload });
         }
     }
 
-    /// The segments before the next scan and the payload of its header, which is `None` at the end of the image.
-    fn until_scan(&mut self) -> Result<(Vec<Segment<'a>>, Option<&'a [u8]>), PixelError> {
+    /// The segments before the next scan and the header of that scan, which is `None` at the end of the
+    /// image.
+    fn until_scan(&mut self) -> Result<(Vec<Segment<'a>>, Option<Segment<'a>>), PixelError> {
         let mut setup = Vec::new();
         loop {
             let segment = self.next()?;
             match segment.marker {
-                SOS => return Ok((setup, Some(segment.payload))),
+                SOS => return Ok((setup, Some(segment))),
                 EOI => return Ok((setup, None)),
                 _ => setup.push(segment),
             }
@@ -174,19 +151,18 @@ impl<'a> Segments<'a> {
 }
 
 /// What stands before the first scan.
-struct Header<'a> {
-    frame: Frame,
-    exif: Option<&'a [u8]>,
+pub(super) struct Header<'a> {
+    pub(super) frame: Frame,
+    pub(super) exif: Option<&'a [u8]>,
     setup: Vec<Segment<'a>>,
-    /// The payload of the scan header.
-    scan: &'a [u8],
+    scan: Segment<'a>,
 }
 
 impl<'a> Header<'a> {
-    fn read(from: &mut Segments<'a>) -> Result<Self, PixelError> {
+    pub(super) fn read(from: &mut Segments<'a>) -> Result<Self, PixelError> {
         let (setup, scan) = from.until_scan()?;
         let (mut frame, mut exif) = (None, None);
-        for Segment { marker, payload } in &setup {
+        for Segment { marker, payload, .. } in &setup {
             match marker {
                 // SOF0, SOF1 and SOF2; c4, c8 and cc among the others are no frame headers.
                 0xc0..=0xc2 if frame.is_none() => frame = Some(Frame::parse(*marker, payload)?),
@@ -207,31 +183,83 @@ impl<'a> Header<'a> {
     }
 }
 
+/// A component's part in a scan.
+pub(super) struct Part {
+    /// Its index in the frame.
+    pub(super) component: usize,
+    /// The numbers of its Huffman tables.
+    pub(super) dc: usize,
+    pub(super) ac: usize,
+}
+
 /// One scan of a [`Layout`].
 pub(super) struct Scan<'a> {
     /// Segments since the scan before, in order.
     pub(super) setup: Vec<Segment<'a>>,
-    /// The payload of the scan header.
-    pub(super) header: &'a [u8],
+    pub(super) parts: Vec<Part>,
+    /// The coefficients it has, by zigzag index: all of them in a sequential frame.
+    pub(super) band: (usize, usize),
+    /// Ah and Al: the bits that came before, and the lowest that comes now.
+    pub(super) precision: (u8, u8),
     /// The entropy-coded data, with stuffed bytes and restart markers, as it is in the file.
     pub(super) data: &'a [u8],
     /// MCUs between restart markers; 0 for none.
     pub(super) interval: usize,
     /// Restart markers in `data`.
     restarts: usize,
+    /// Where the payload of its header is in the file.
+    at: usize,
+}
+
+impl<'a> Scan<'a> {
+    /// SOS payload: count, then id and tables of each component, then band and precision, which a sequential
+    /// scan has without meaning.
+    fn parse(header: &Segment<'a>, setup: Vec<Segment<'a>>, frame: &Frame) -> Option<Scan<'a>> {
+        let (&count, rest) = header.payload.split_first()?;
+        let (parts, rest) = rest.split_at_checked(2 * usize::from(count))?;
+        let &[start, end, precision] = rest else { return None };
+        let parts = parts.chunks_exact(2).map(|part| {
+            let component = frame.components.iter().position(|component| component.id == part[0])?;
+            Some(Part { component, dc: usize::from(part[1] >> 4), ac: usize::from(part[1] & 15) })
+        });
+        let parts: Vec<Part> = parts.collect::<Option<_>>()?;
+        let (band, precision) = if frame.progressive {
+            ((usize::from(start), usize::from(end)), (precision >> 4, precision & 15))
+        } else {
+            ((0, 63), (0, 0))
+        };
+        // Progressive: DC by itself, AC of one component at a time.
+        let valid = match band {
+            _ if parts.is_empty() => false,
+            (0, 63) => !frame.progressive,
+            (0, end) => end == 0,
+            (start, end) => start <= end && end <= 63 && parts.len() == 1,
+        };
+        valid.then_some(Scan {
+            setup,
+            parts,
+            band,
+            precision,
+            data: &[],
+            interval: 0,
+            restarts: 0,
+            at: header.at,
+        })
+    }
 }
 
 /// The parts of a JPEG up to its end marker.
 pub(super) struct Layout<'a> {
     pub(super) frame: Frame,
     pub(super) scans: Vec<Scan<'a>>,
-    exif: Option<&'a [u8]>,
+    pub(super) exif: Option<&'a [u8]>,
     /// Where the end marker is.
-    end: usize,
+    pub(super) end: usize,
 }
 
 impl<'a> Layout<'a> {
-    fn read(bytes: &'a [u8]) -> Result<Self, PixelError> {
+    /// Reads a file up to its end marker; no end marker is an error.
+    pub(super) fn read(bytes: &'a [u8]) -> Result<Self, PixelError> {
         let mut from = Segments::new(bytes);
         let Header { frame, exif, mut setup, scan: mut header } = Header::read(&mut from)?;
         let (mut scans, mut interval) = (Vec::new(), 0);
@@ -243,7 +271,11 @@ impl<'a> Layout<'a> {
             }
             let (data, restarts) = from.entropy()?;
             let end = data.end;
-            scans.push(Scan { setup, header, data: &bytes[data], interval, restarts });
+            let number = scans.len() + 1;
+            let scan = Scan::parse(&header, setup, &frame).ok_or_else(|| {
+                PixelError::corrupt("JPEG", format!("the header of scan {number} is malformed"))
+            })?;
+            scans.push(Scan { data: &bytes[data], interval, restarts, ..scan });
             match from.until_scan()? {
                 (_, None) => return Ok(Layout { frame, scans, exif, end }),
                 (next_setup, Some(next_header)) => (setup, header) = (next_setup, next_header),
@@ -251,8 +283,54 @@ impl<'a> Layout<'a> {
         }
     }
 
+    /// Refuses what zune-jpeg 0.5.15 decodes to something else than the picture, without a word: components
+    /// of which the first has not the full resolution, and sequential scans whose blocks it puts in the wrong
+    /// places.
+    pub(super) fn check_supported(&self) -> Result<(), PixelError> {
+        let sampling = |component: &Component| component.sampling;
+        let max = self.frame.max_sampling();
+        let alone = self.frame.components.len() == 1;
+        if !alone && self.frame.components.first().map(sampling) != Some(max) {
+            return Err(PixelError::unsupported("JPEG", "its first component is not at full resolution"));
+        }
+        if self.frame.progressive || self.scans.len() == 1 {
+            return Ok(());
+        }
+        let in_place = self.scans.iter().all(|scan| {
+            let whole = |part: &Part| self.frame.components[part.component].sampling == (1, 1);
+            max.1 == 1 && (scan.parts.len() == 1 || scan.parts.iter().all(whole))
+        });
+        if in_place {
+            return Ok(());
+        }
+        Err(PixelError::unsupported("JPEG", "sequential, subsampled, and in several scans"))
+    }
+
+    /// Three components that an Adobe segment declares to be untransformed are RGB (as libjpeg has it). zune
+    /// knows RGB by its component names only. So these are the bytes of the file to be changed for it: where,
+    /// and to what.
+    pub(super) fn names_for_rgb(&self) -> Vec<(usize, u8)> {
+        const RGB: [u8; 3] = *b"RGB";
+        let ids: Vec<u8> = self.frame.components.iter().map(|component| component.id).collect();
+        let Some(first) = self.scans.first().filter(|_| ids.len() == 3 && ids != RGB) else {
+            return Vec::new();
+        };
+        let adobe = first.setup.iter().rev().filter(|segment| segment.marker == APP14);
+        let transform = adobe.filter_map(|segment| segment.payload.strip_prefix(b"Adobe")?.get(6)).next();
+        if transform != Some(&0) {
+            return Vec::new();
+        }
+        let frame = first.setup.iter().find(|segment| matches!(segment.marker, 0xc0..=0xc2));
+        let in_frame = frame.into_iter().flat_map(|frame| (0..3).map(|i| frame.at + 6 + 3 * i)).zip(RGB);
+        let in_scans = self.scans.iter().flat_map(|scan| {
+            let named = scan.parts.iter().enumerate();
+            named.map(|(i, part)| (scan.at + 1 + 2 * i, RGB[part.component]))
+        });
+        in_frame.chain(in_scans).collect()
+    }
+
     /// One sequential scan with all components, and as many restart markers as it must have.
-    fn is_plain(&self) -> bool {
+    pub(super) fn is_plain(&self) -> bool {
         let [scan] = &self.scans[..] else { return false };
         let (across, down) = self.frame.max_sampling();
         let alone = self.frame.components.len() == 1;
@@ -261,80 +339,7 @@ impl<'a> Layout<'a> {
             * u64::from(self.frame.height.div_ceil(8 * down));
         let restarts = if scan.interval == 0 { 0 } else { mcus.div_ceil(scan.interval as u64) - 1 };
         !self.frame.progressive
-            && scan.header.first().copied().map(usize::from) == Some(self.frame.components.len())
+            && scan.parts.len() == self.frame.components.len()
             && scan.restarts as u64 == restarts
     }
-}
-
-/// Width, height and orientation, from what stands before the first scan.
-pub(super) fn header(source: &[u8]) -> Result<(u32, u32, Orientation), PixelError> {
-    let header = Header::read(&mut Segments::new(source))?;
-    Ok((header.frame.width, header.frame.height, orientation(header.exif)))
-}
-
-/// A JPEG decoder with its scratch memory.
-#[derive(Default)]
-pub(super) struct Decoder {
-    /// The file with [`ONES`] for its end.
-    probe: Vec<u8>,
-    grey: Vec<u8>,
-}
-
-impl Decoder {
-    /// Decodes into `out`, whatever it held before; the pixels are those of `image` 0.25.10.
-    pub(super) fn decode(&mut self, source: &[u8], out: &mut Rgb) -> Result<Orientation, PixelError> {
-        let layout = Layout::read(source)?;
-        let Layout { frame, exif, end, .. } = &layout;
-        if layout.is_plain() {
-            self.probe.clear();
-            self.probe.extend_from_slice(&source[..*end]);
-            self.probe.extend_from_slice(&ONES);
-            if pixels(&self.probe, true, frame, &mut self.grey, out).is_ok() {
-                return Ok(orientation(*exif));
-            }
-        }
-        entropy::check(&layout)?;
-        pixels(source, false, frame, &mut self.grey, out)?;
-        Ok(orientation(*exif))
-    }
-}
-
-/// Decodes as `image` does: to luma where the file has only that, else to RGB. `strict` makes errors of what is
-/// otherwise passed over.
-fn pixels(
-    bytes: &[u8],
-    strict: bool,
-    frame: &Frame,
-    grey: &mut Vec<u8>,
-    out: &mut Rgb,
-) -> Result<(), PixelError> {
-    out.reset(frame.width, frame.height);
-    // zune panics on some files, valid ones among them (odd samplings with a scan for each component). One image
-    // must not end a build; the buffers hold plain bytes, and are reset before their next use.
-    let decoded = catch_unwind(AssertUnwindSafe(|| decode_into(bytes, strict, grey, out)));
-    match decoded {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(PixelError::corrupt("JPEG", error.to_string())),
-        Err(_) => Err(PixelError::unsupported("JPEG", "the decoder fails on its structure")),
-    }
-}
-
-fn decode_into(bytes: &[u8], strict: bool, grey: &mut Vec<u8>, out: &mut Rgb) -> Result<(), DecodeErrors> {
-    let options = DecoderOptions::default()
-        .set_strict_mode(strict)
-        .set_max_width(usize::MAX)
-        .set_max_height(usize::MAX);
-    let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder.decode_headers()?;
-    if decoder.input_colorspace() != Some(ColorSpace::Luma) {
-        return decoder.decode_into(&mut out.pixels);
-    }
-    decoder.set_options(options.jpeg_set_out_colorspace(ColorSpace::Luma));
-    grey.clear();
-    grey.resize(out.pixels.len() / 3, 0);
-    decoder.decode_into(grey)?;
-    for (pixel, &value) in out.pixels.chunks_exact_mut(3).zip(&*grey) {
-        pixel.fill(value);
-    }
-    Ok(())
 }

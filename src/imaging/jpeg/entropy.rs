@@ -1,11 +1,11 @@
 //! Counting the blocks of a JPEG: whether its entropy-coded data reaches the end of the image.
 //!
-//! A Huffman decoder (ITU-T T.81, annexes F.2 and G.2) that keeps no coefficients, only what is needed to know where
-//! the next symbol starts: for the refinement scans of a progressive file, which coefficients are nonzero so far.
-//! Unlike a decoder for display it consumes no bit that is not in the file.
+//! A Huffman decoder (ITU-T T.81, annexes F.2 and G.2) that keeps no coefficients, only what is needed to
+//! know where the next symbol starts: for the refinement scans of a progressive file, which coefficients are
+//! nonzero so far. Unlike a decoder for display it consumes no bit that is not in the file.
 
-use super::PixelError;
-use super::jpeg::{DHT, Frame, Layout, Scan};
+use super::layout::{DHT, Frame, Layout, Scan};
+use crate::imaging::PixelError;
 
 /// Why a scan does not reach its end.
 enum Fault {
@@ -133,46 +133,6 @@ struct Plane {
     precision: [u8; 64],
 }
 
-/// A component's part in a scan.
-struct Part {
-    component: usize,
-    dc: usize,
-    ac: usize,
-}
-
-/// The parameters of a scan header, in the names of the standard.
-struct Header {
-    parts: Vec<Part>,
-    start: usize,
-    end: usize,
-    high: u8,
-    low: u8,
-}
-
-impl Header {
-    fn parse(payload: &[u8], frame: &Frame) -> Option<Header> {
-        let (&count, rest) = payload.split_first()?;
-        let (parts, rest) = rest.split_at_checked(2 * usize::from(count))?;
-        let &[start, end, precision] = rest else { return None };
-        let parts = parts.chunks_exact(2).map(|part| {
-            let component = frame.components.iter().position(|component| component.id == part[0])?;
-            Some(Part { component, dc: usize::from(part[1] >> 4), ac: usize::from(part[1] & 15) })
-        });
-        let header = Header {
-            parts: parts.collect::<Option<Vec<_>>>()?,
-            // A sequential scan has all of 0 to 63; what its header says does not matter to decoders.
-            start: if frame.progressive { usize::from(start) } else { 0 },
-            end: if frame.progressive { usize::from(end) } else { 63 },
-            high: if frame.progressive { precision >> 4 } else { 0 },
-            low: if frame.progressive { precision & 15 } else { 0 },
-        };
-        let band = header.start <= header.end && header.end <= 63;
-        // Progressive: DC by itself, AC of one component at a time.
-        let progressive = if header.start == 0 { header.end == 0 } else { header.parts.len() == 1 };
-        (band && !header.parts.is_empty() && (progressive || !frame.progressive)).then_some(header)
-    }
-}
-
 /// Walks all scans.
 ///
 /// # Errors
@@ -194,10 +154,7 @@ pub(super) fn check(layout: &Layout<'_>) -> Result<(), PixelError> {
     let mut walk = Walk { frame, mcus, planes: planes.collect(), tables: Default::default() };
     for (number, scan) in (1..).zip(&layout.scans) {
         walk.define_tables(scan);
-        let header = Header::parse(scan.header, frame).ok_or_else(|| {
-            PixelError::corrupt("JPEG", format!("the header of scan {number} is malformed"))
-        })?;
-        walk.scan(scan, &header).map_err(|(fault, percent)| match fault {
+        walk.scan(scan).map_err(|(fault, percent)| match fault {
             Fault::Short => PixelError::truncated("JPEG", format!("scan {number} stops at {percent}%")),
             Fault::BadCode => {
                 PixelError::corrupt("JPEG", format!("scan {number} cannot be decoded beyond {percent}%"))
@@ -223,7 +180,8 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Takes in the DHT segments before a scan. A malformed one defines nothing; the scan that wants it then fails.
+    /// Takes in the DHT segments before a scan. A malformed one defines nothing; the scan that wants it then
+    /// fails.
     fn define_tables(&mut self, scan: &Scan<'_>) {
         for segment in scan.setup.iter().filter(|segment| segment.marker == DHT) {
             let mut rest = segment.payload;
@@ -240,9 +198,9 @@ impl Walk<'_> {
     }
 
     /// Walks one scan; on a fault, says how much of it was there, in percent.
-    fn scan(&mut self, scan: &Scan<'_>, header: &Header) -> Result<(), (Fault, u64)> {
+    fn scan(&mut self, scan: &Scan<'_>) -> Result<(), (Fault, u64)> {
         let mut bits = Bits { data: scan.data, at: 0, buffer: 0, count: 0 };
-        let (columns, rows) = match &header.parts[..] {
+        let (columns, rows) = match &scan.parts[..] {
             [part] => self.planes[part.component].size,
             _ => self.mcus,
         };
@@ -256,14 +214,14 @@ impl Walk<'_> {
                         (until_restart, end_of_band_run) = (scan.interval, 0);
                     }
                     until_restart = until_restart.wrapping_sub(1);
-                    self.mcu(&mut bits, header, (column, row), &mut end_of_band_run)
+                    self.mcu(&mut bits, scan, (column, row), &mut end_of_band_run)
                 })();
                 walked.map_err(|fault| (fault, done * 100 / total))?;
                 done += 1;
             }
         }
-        for part in &header.parts {
-            self.planes[part.component].precision[header.start..=header.end].fill(header.low);
+        for part in &scan.parts {
+            self.planes[part.component].precision[scan.band.0..=scan.band.1].fill(scan.precision.1);
         }
         Ok(())
     }
@@ -271,12 +229,12 @@ impl Walk<'_> {
     fn mcu(
         &mut self,
         bits: &mut Bits<'_>,
-        header: &Header,
+        scan: &Scan<'_>,
         (column, row): (u32, u32),
         end_of_band_run: &mut u32,
     ) -> Result<(), Fault> {
-        let alone = header.parts.len() == 1;
-        for part in &header.parts {
+        let alone = scan.parts.len() == 1;
+        for part in &scan.parts {
             let plane = &mut self.planes[part.component];
             let table = |class: usize, number: usize| {
                 self.tables[class].get(number).and_then(Option::as_ref).ok_or(Fault::BadCode)
@@ -288,18 +246,17 @@ impl Walk<'_> {
                 if !self.frame.progressive {
                     dc(bits, table(0, part.dc)?)?;
                     sequential_ac(bits, table(1, part.ac)?)?;
-                } else if header.start == 0 && header.high == 0 {
+                } else if scan.band.0 == 0 && scan.precision.0 == 0 {
                     dc(bits, table(0, part.dc)?)?;
-                } else if header.start == 0 {
+                } else if scan.band.0 == 0 {
                     bits.take(1)?;
                 } else {
                     let nonzero = plane.nonzero.get_mut(at).ok_or(Fault::BadCode)?;
-                    let band = (header.start, header.end);
                     let table = table(1, part.ac)?;
-                    if header.high == 0 {
-                        first_ac(bits, table, band, nonzero, end_of_band_run)?;
+                    if scan.precision.0 == 0 {
+                        first_ac(bits, table, scan.band, nonzero, end_of_band_run)?;
                     } else {
-                        refine_ac(bits, table, band, nonzero, end_of_band_run)?;
+                        refine_ac(bits, table, scan.band, nonzero, end_of_band_run)?;
                     }
                 }
             }
@@ -361,7 +318,8 @@ fn first_ac(
     Ok(())
 }
 
-/// G.1.2.3: a refinement scan. Every coefficient that is nonzero already has a correction bit where it is passed.
+/// G.1.2.3: a refinement scan. Every coefficient that is nonzero already has a correction bit where it is
+/// passed.
 fn refine_ac(
     bits: &mut Bits<'_>,
     table: &Table,
