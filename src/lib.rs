@@ -7,8 +7,8 @@
 //! |---|---|---|
 //! | command line | [`cli`] | arguments, output, exit codes: the only place that prints or reads the environment |
 //! | verbs | [`ops`] | one file a verb: build, publish, pull, verify, … each returns a report |
-//! | places | [`registry`], [`transport`], [`source`], [`trust`], [`demo`] | where versions, raw images and trusted keys are |
-//! | things | [`manifest`], [`index`], [`pack`], [`shard`], [`tree`], [`lock_file`], [`release`], [`recipe`], [`corrections`], [`plan`], [`split`], [`class`], [`imaging`], [`key`], [`object`] | one format each, bytes in and out |
+//! | places | [`registry`], [`transport`], [`trust`], [`demo`] | where versions, trusted keys and drawn images come from |
+//! | things | [`manifest`], [`index`], [`pack`], [`shard`], [`tree`], [`lock_file`], [`release`], [`recipe`], [`source`], [`corrections`], [`plan`], [`split`], [`class`], [`imaging`], [`key`], [`object`] | one noun each, most of them a format: bytes in and out |
 //! | words | [`digest`], [`dataset_ref`], [`rel_path`], [`progress`], [`error`], [`files`], [`parallel`], [`json_lines`] | what everything else is said in |
 //!
 //! A version is described by a [`manifest::Manifest`] (what it is), an [`index::Index`] (one row an image) and

@@ -92,6 +92,10 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Publish { build, registry, key, dry_run } => {
+            if registry.to_string_lossy().contains("://") {
+                let why = "is a URL: publish to a folder, which any static web server then serves";
+                return Err(Error::invalid(format!("--registry {}", registry.display()), why));
+            }
             let signer = run.settings.keyring().signer(
                 &key,
                 Unlock {

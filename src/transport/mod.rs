@@ -56,9 +56,22 @@ impl Chunks for Whole {
     }
 }
 
+/// How often a small file is read again when its bytes stop coming.
+const ATTEMPTS: u32 = 3;
+
 /// Reads a whole file of at most `cap` bytes; `None` if there is none.
 pub async fn read(transport: &dyn Transport, path: &str, cap: u64) -> Result<Option<Vec<u8>>> {
-    let Some(mut body) = transport.open(path, None).await? else { return Ok(None) };
+    let mut attempt = 1;
+    loop {
+        let Some(body) = transport.open(path, None).await? else { return Ok(None) };
+        match read_body(transport, path, body, cap).await {
+            Err(Error::Network { .. }) if attempt < ATTEMPTS => attempt += 1,
+            ended => return ended.map(Some),
+        }
+    }
+}
+
+async fn read_body(transport: &dyn Transport, path: &str, mut body: Body, cap: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     while let Some(chunk) = body.chunks.next().await? {
         if bytes.len() as u64 + chunk.len() as u64 > cap {
@@ -66,7 +79,7 @@ pub async fn read(transport: &dyn Transport, path: &str, cap: u64) -> Result<Opt
         }
         bytes.extend_from_slice(&chunk);
     }
-    Ok(Some(bytes))
+    Ok(bytes)
 }
 
 /// What drives transports: one thread, since the work beside the network is done by threads of its own.

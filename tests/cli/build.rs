@@ -82,7 +82,7 @@ fn mistakes_of_a_recipe_come_all_at_once_with_their_lines() {
         .unwrap();
     let ran =
         sandbox.isn(&["build", "grads-1.0.toml", "--source", "raw", "--out", "out"]).fails(1, "3 mistakes");
-    for line in ["line 13", "line 20", "line 21"] {
+    for line in ["line 13", "line 21", "line 22"] {
         assert!(ran.stderr.contains(line), "{line} in {}", ran.stderr);
     }
 }
