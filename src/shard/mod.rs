@@ -11,6 +11,8 @@ use crate::digest::Digest;
 
 /// A shard is closed when it has reached this many bytes.
 pub const TARGET_LEN: u64 = 32 << 20;
+/// No image is longer, in bytes: the largest that the pixel pipeline makes has 400 MB of pixels.
+pub const MAX_IMAGE_LEN: u64 = 1 << 29;
 /// A ustar header and the unit to which contents are padded, in bytes.
 const BLOCK: usize = 512;
 /// The extensions that an entry may have.

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use super::{BLOCK, EXTENSIONS, entry_name, padded};
+use super::{BLOCK, EXTENSIONS, MAX_IMAGE_LEN, entry_name, padded};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 
@@ -32,7 +32,10 @@ impl FrameReader {
         if Digest::of(frame) != *frame_digest {
             return Err(refuse("its frame's BLAKE3 is not the pack's".into()));
         }
-        let length = usize::try_from(length).map_err(|_| refuse("is too large for this machine".into()))?;
+        let length = match usize::try_from(length) {
+            Ok(fits) if length <= MAX_IMAGE_LEN => fits,
+            _ => return Err(refuse(format!("is said to have {length} bytes: too many for an image"))),
+        };
         // The output buffer is the cap: zstd stops with an error instead of writing past it.
         let needed = BLOCK + padded(length);
         self.raw.resize(needed, 0);
