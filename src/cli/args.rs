@@ -31,8 +31,10 @@ pub(super) struct Args {
 const EXIT_CODES: &str = "\
 REF is NAME@VERSION, NAME (the newest), NAME@VERSION#b3:HASH or b3:HASH.
 
-Exit codes: 0 ok, 1 error, 2 usage, 3 integrity, 4 signature or trust, 5 network, 6 not found, 7 source needed.
-Environment: ISN_HOME (keys and trust), ISN_REGISTRY (comma list), NO_COLOR.";
+Exit codes: 0 ok, 1 error, 2 usage, 3 integrity, 4 signature or trust, 5 network, 6 not found,
+7 source needed.
+Environment: ISN_HOME (keys and trust), ISN_REGISTRY (comma list), ISN_PASSPHRASE (of a key),
+SSH_AUTH_SOCK, NO_COLOR.";
 
 /// The verbs.
 #[derive(Debug, Subcommand)]

@@ -79,7 +79,15 @@ fn help(error: &Error) -> Option<String> {
         Error::NotFound { what, .. } if what.ends_with("isn.lock") => {
             "lock a version with `isn pull REF --lock`, or list datasets in isn.toml".into()
         }
-        Error::NotFound { .. } => "`isn list` shows what a registry has; --registry names another one".into(),
+        Error::NotFound { what, .. } if what.starts_with("key ") => {
+            "`isn key list` shows your keys; `isn key new NAME` makes one; a key file is named by its path".into()
+        }
+        Error::NotFound { place, .. } if place.starts_with("registry ") => {
+            "`isn list` shows what a registry has; --registry names another one".into()
+        }
+        Error::NotFound { what, place } if what.starts_with("split ") || what.starts_with("class ") => {
+            format!("`isn info {}` shows what it has", place.split(' ').next().unwrap_or_default())
+        }
         Error::SourceNeeded { .. } => "use a registry that has its images (--registry)".into(),
         Error::Rejects { .. } => {
             "say what to do with each in the recipe's corrections file, for example\n  \

@@ -143,7 +143,7 @@ fn verify_path(
     progress: &dyn Progress,
 ) -> Result<VerifyReport> {
     if !path.exists() {
-        return Err(Error::not_found(path.display(), "the file system"));
+        return Err(Error::not_found(path.display(), "this file system"));
     }
     if path.join(B3SUMS).exists() {
         let expected = expect.map(|expect| expected_hash(registries, expect)).transpose()?;

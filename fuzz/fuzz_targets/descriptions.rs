@@ -1,0 +1,58 @@
+//! Whatever a registry may serve as manifest, index, pack, classes.csv, split assignments or B3SUMS: an error or a
+//! value, never a panic; and what is read is written back as it was.
+#![no_main]
+
+use isn::class::{classes_csv, parse_classes};
+use isn::index::Index;
+use isn::manifest::Manifest;
+use isn::pack::Pack;
+use isn::split::Assignments;
+use isn::tree::Sums;
+use libfuzzer_sys::fuzz_target;
+
+const MANIFEST: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/manifest.json"));
+
+fuzz_target!(|data: &[u8]| {
+    let Some((&kind, bytes)) = data.split_first() else { return };
+    match kind % 6 {
+        0 => drop(Manifest::parse("fuzz", bytes)),
+        1 => {
+            let manifest = Manifest::parse("fuzz", MANIFEST).expect("the seed is a manifest");
+            let _ = Index::parse("fuzz", bytes, &manifest);
+            let _ = Index::parse("fuzz", &isn_compressed(bytes), &manifest);
+        }
+        2 => {
+            let _ = Pack::parse("fuzz", bytes, 1000);
+            if let Ok(pack) = Pack::parse("fuzz", &isn_compressed(bytes), 1000) {
+                let again = pack.to_bytes().expect("what was read can be written");
+                assert_eq!(Pack::parse("fuzz", &again, 1000).expect("and read"), pack);
+            }
+        }
+        3 => {
+            if let Ok(classes) = parse_classes("fuzz", bytes) {
+                assert_eq!(classes_csv(&classes), bytes);
+            }
+        }
+        4 => {
+            if let Ok(assignments) = Assignments::parse("fuzz", bytes) {
+                assert_eq!(assignments.to_csv(), bytes);
+            }
+        }
+        _ => {
+            if let Ok(sums) = Sums::parse("fuzz", bytes) {
+                assert_eq!(sums.to_text().as_bytes(), bytes);
+            }
+        }
+    }
+});
+
+/// A zstd frame of one raw block, so that the fuzzer reaches the lines behind the compression.
+fn isn_compressed(bytes: &[u8]) -> Vec<u8> {
+    let bytes = &bytes[..bytes.len().min(100_000)];
+    let length = bytes.len() as u32;
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0xa0];
+    frame.extend(length.to_le_bytes());
+    frame.extend(&(1 | length << 3).to_le_bytes()[..3]);
+    frame.extend(bytes);
+    frame
+}

@@ -1,0 +1,14 @@
+//! A shard and a frame under their right hashes, with anything in them.
+#![no_main]
+
+use isn::digest::Digest;
+use isn::shard::{FrameReader, check_shard};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let _ = check_shard("fuzz", data, |_, _| ());
+    let mut reader = FrameReader::new().expect("zstd");
+    for length in [0, 1, 511, 512, 513, 100_000] {
+        let _ = reader.image("fuzz", data, &Digest::of(data), &Digest::of(b""), length);
+    }
+});
