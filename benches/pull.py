@@ -28,7 +28,8 @@ def registry(args, photos: Path) -> Path:
         recipe, out = args.work / f"{name}.toml", args.work / f"{name}-out"
         recipe.write_text(photographs.recipe(name, encode))
         removed(out)()
-        subprocess.run([args.isn, "build", recipe, "--source", photos, "--out", out, "--quiet"], check=True)
+        build = [args.isn, "build", recipe, "--source", photos, "--out", out, "--quiet"]
+        subprocess.run([str(part) for part in build], check=True, stdout=subprocess.DEVNULL)
         publish = [args.isn, "publish", out, "--registry", folder, "--key", "bench", "--quiet"]
         subprocess.run(publish, check=True, stdout=subprocess.DEVNULL)
     (folder / "done").touch()
@@ -98,7 +99,7 @@ def contest(args, url: str) -> None:
         for cores, pin, jobs in (("one core", ONE_CORE, 1), ("two cores", TWO_CORES, 2)):
             command = [*pin, args.isn, "verify", tree, "--expect", dataset, "--quiet", f"-j{jobs}"]
             verify = Contender("isn", [str(part) for part in command])
-            check = [*pin, "b3sum", "--check", "--quiet", "--num-threads", str(jobs), "B3SUMS"]
+            check = [*pin, "b3sum", "--check", "--num-threads", str(jobs), "B3SUMS"]
             b3sum = Contender("b3sum", check, cwd=tree)
             alternate([verify, b3sum], args.rounds)
             what = f"verify of {name}, {cores}, time against b3sum --check"
