@@ -61,8 +61,9 @@ def make(isn: Path, work: Path, name: str, count: int, side: int, sources: list[
     for n in range(CLASSES):
         (making / "train" / class_id(n)).mkdir(parents=True)
     with multiprocessing.Pool() as pool:
-        jobs = [(originals[n % len(originals)], n, making, side) for n in range(count)]
-        pool.starmap(crop, jobs, chunksize=16)
+        step = len(originals)
+        jobs = [(original, range(at, count, step), making, side) for at, original in enumerate(originals)]
+        pool.starmap(crops, jobs, chunksize=1)
     making.rename(folder)
     return folder
 
@@ -83,17 +84,22 @@ def usable(sources: list[Path]) -> list[Path]:
     return found
 
 
-def crop(original: Path, n: int, folder: Path, side: int) -> None:
-    chance = random.Random(n)
+def crops(original: Path, numbers: range, folder: Path, side: int) -> None:
+    """The photographs with these numbers, all from one original, which is decoded once."""
     with Image.open(original) as image:
         image = image.convert("RGB")
+    for n in numbers:
+        path = folder / "train" / class_id(n % CLASSES) / f"{n:05d}.jpg"
+        crop(image, random.Random(n), side).save(path, quality=90, subsampling="4:2:0")
+
+
+def crop(image: Image.Image, chance: random.Random, side: int) -> Image.Image:
     height = round(side * chance.uniform(0.9, 1.1))
     width = round(height * chance.uniform(1.25, 1.45))
     # At least three quarters of what fits.
     scale = min(image.width / width, image.height / height) * chance.uniform(0.75, 1)
     box = (width * scale, height * scale)
     left, top = chance.uniform(0, image.width - box[0]), chance.uniform(0, image.height - box[1])
-    image = image.resize((width, height), Image.Resampling.BICUBIC, (left, top, left + box[0], top + box[1]))
-    if chance.random() < 0.5:
-        image = ImageOps.mirror(image)
-    image.save(folder / "train" / class_id(n % CLASSES) / f"{n:05d}.jpg", quality=90, subsampling="4:2:0")
+    box = (left, top, left + box[0], top + box[1])
+    image = image.resize((width, height), Image.Resampling.BICUBIC, box, reducing_gap=2)
+    return ImageOps.mirror(image) if chance.random() < 0.5 else image
