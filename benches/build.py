@@ -7,7 +7,18 @@ from pathlib import Path
 
 import arguments
 import photographs
-from contest import HEAD, ONE_CORE, TWO_CORES, Contender, alternate, emptied, faster, memory, needs, removed
+from contest import (
+    ONE_CORE,
+    TWO_CORES,
+    Contender,
+    alternate,
+    emptied,
+    faster,
+    memory,
+    needs,
+    print_head,
+    removed,
+)
 
 
 def decoder() -> str:
@@ -30,7 +41,18 @@ def main() -> None:
     thumbnails, out = work / "thumbnails", work / "out"
 
     def build(name: str, cores: list[str], jobs: int) -> Contender:
-        command = [*cores, args.isn, "build", recipe, "--source", photos, "--out", out, "--quiet", f"-j{jobs}"]
+        command = [
+            *cores,
+            args.isn,
+            "build",
+            recipe,
+            "--source",
+            photos,
+            "--out",
+            out,
+            "--quiet",
+            f"-j{jobs}",
+        ]
         return Contender(name, [str(part) for part in command], removed(out))
 
     def peer(name: str) -> Contender:
@@ -45,7 +67,7 @@ def main() -> None:
     alone = Contender("decoder", [*ONE_CORE, decoder(), str(photos)])
     alternate([isn, pillow, vipsthumbnail, opencv, alone, two], args.rounds)
 
-    print(HEAD)
+    print_head()
     print(faster("build, rate against Pillow", isn, pillow, 1.4).text())
     print(faster("build, rate against vipsthumbnail", isn, vipsthumbnail, 2.2).text())
     print(faster("build, rate against OpenCV", isn, opencv, 1.0).text())
