@@ -1,6 +1,5 @@
 """`isn build` of raw-size photographs, against Pillow, vipsthumbnail, OpenCV, and its own decoder alone."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -21,13 +20,12 @@ from contest import (
 )
 
 
-def decoder() -> str:
-    """Builds benches/decode.rs and gives its program."""
-    command = ["cargo", "bench", "--locked", "--bench", "decode", "--no-run", "--message-format", "json"]
-    told = subprocess.run(command, cwd=arguments.ROOT, check=True, stdout=subprocess.PIPE).stdout
-    messages = (json.loads(line) for line in told.splitlines() if line.startswith(b"{"))
-    programs = [m["executable"] for m in messages if m.get("executable") and m["target"]["name"] == "decode"]
-    return programs[-1]
+def decoder(work: Path) -> str:
+    """Builds benches/decode and gives its program."""
+    manifest, target = Path(__file__).parent / "decode/Cargo.toml", work / "decoder"
+    command = ["cargo", "build", "--release", "--locked", "--manifest-path", manifest, "--target-dir", target]
+    subprocess.run(command, check=True)
+    return str(target / "release/decode")
 
 
 def main() -> None:
@@ -64,7 +62,7 @@ def main() -> None:
     isn, two = build("isn", ONE_CORE, 1), build("isn -j2", TWO_CORES, 2)
     pillow, opencv = peer("pillow"), peer("opencv")
     vipsthumbnail = Contender("vipsthumbnail", vips, emptied(thumbnails), env={"VIPS_CONCURRENCY": "1"})
-    alone = Contender("decoder", [*ONE_CORE, decoder(), str(photos)])
+    alone = Contender("decoder", [*ONE_CORE, decoder(work), str(photos)])
     alternate([isn, pillow, vipsthumbnail, opencv, alone, two], args.rounds)
 
     print_head()
