@@ -88,16 +88,18 @@ def crops(original: Path, numbers: range, folder: Path, side: int) -> None:
     """The photographs with these numbers, all from one original, which is decoded once."""
     with Image.open(original) as image:
         image = image.convert("RGB")
+    if image.width < image.height:
+        image = image.transpose(Image.Transpose.ROTATE_90)
     for n in numbers:
         path = folder / "train" / class_id(n % CLASSES) / f"{n:05d}.jpg"
         crop(image, random.Random(n), side).save(path, quality=90, subsampling="4:2:0")
 
 
 def crop(image: Image.Image, chance: random.Random, side: int) -> Image.Image:
-    height = round(side * chance.uniform(0.9, 1.1))
-    width = round(height * chance.uniform(1.25, 1.45))
-    # At least three quarters of what fits.
-    scale = min(image.width / width, image.height / height) * chance.uniform(0.75, 1)
+    height = min(round(side * chance.uniform(0.9, 1.1)), round(image.width / 1.25), image.height)
+    width = min(round(height * chance.uniform(1.25, 1.45)), image.width)
+    # Never enlarged: that would smooth the picture, and a smooth one costs a decoder far less than a photograph.
+    scale = max(1, min(image.width / width, image.height / height) * chance.uniform(0.75, 1))
     box = (width * scale, height * scale)
     left, top = chance.uniform(0, image.width - box[0]), chance.uniform(0, image.height - box[1])
     box = (left, top, left + box[0], top + box[1])
