@@ -5,3 +5,4 @@ mod architecture;
 mod build;
 mod rebuild;
 mod sandbox;
+mod vectors;
