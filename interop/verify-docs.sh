@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the ```sh blocks of docs/verify.md, word for word and in their order, against fresh pulls of demobirds from the
 # folder registry/: the page says nothing that was not tried. Then breaks a tree in ways that the page claims to find.
-# usage: interop/verify-docs.sh ISN (needs b3sum, ssh-keygen, tar, zstd)
+# usage: interop/verify-docs.sh ISN (needs b3sum, ssh-keygen, tar, zstd; python3 for the golden version of docs/format.md)
 set -euo pipefail
 isn=$(realpath "$1")
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -25,7 +25,7 @@ blocks > all.sh
 sh -eu all.sh > all.log 2>&1 || { tail -n 20 all.log; echo "docs/verify.md: a command failed"; exit 1; }
 grep -q 'Good "statement@isn.v1" signature for publisher' all.log
 
-# Each fault must make the commands of its section fail, and isn too.
+# Each fault must make the commands of its section fail.
 blocks "A tree, with b3sum" > tree.sh
 blocks "A release, with ssh-keygen" > release.sh
 refused() { # what, script
@@ -62,3 +62,10 @@ zstd -tq cut.tar.zst
 mkdir cut && tar --zstd -xf cut.tar.zst -C cut
 echo "as the page says: a shard cut between frames passes zstd -t and tar"
 echo "docs/verify.md: all commands ran"
+
+# docs/format.md, read by somebody else: the golden version without isn.
+if command -v python3 > /dev/null; then
+    python3 "$root/tests/vectors/version-1/check.py"
+else
+    echo "NOT RUN: no python3 for tests/vectors/version-1/check.py"
+fi
