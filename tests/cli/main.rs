@@ -3,5 +3,7 @@
 
 mod architecture;
 mod build;
+mod damage;
+mod kill;
 mod rebuild;
 mod sandbox;
