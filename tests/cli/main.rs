@@ -7,3 +7,4 @@ mod damage;
 mod kill;
 mod rebuild;
 mod sandbox;
+mod vectors;
