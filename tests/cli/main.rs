@@ -1,8 +1,22 @@
 //! The command as its users run it: one binary, a file a verb. Everything happens in a sandbox: a folder and an
 //! `ISN_HOME` of the test's own, no network, no terminal.
 
+// Helpers are tests too, though the lints do not know: their mistakes should end the test.
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+
 mod architecture;
 mod build;
+mod cite;
+mod damage;
+mod http;
+mod key;
+mod kill;
+mod publish;
+mod pull;
 mod rebuild;
 mod sandbox;
+mod server;
+mod sync;
+mod trust;
 mod vectors;
+mod verify;
