@@ -25,7 +25,7 @@ blocks > all.sh
 sh -eu all.sh > all.log 2>&1 || { tail -n 20 all.log; echo "docs/verify.md: a command failed"; exit 1; }
 grep -q 'Good "statement@isn.v1" signature for publisher' all.log
 
-# Each fault must make the commands of its section fail.
+# Each fault must make the commands of its section fail, and isn verify.
 blocks "A tree, with b3sum" > tree.sh
 blocks "A release, with ssh-keygen" > release.sh
 refused() { # what, script
@@ -36,6 +36,10 @@ fault() { # what, command in the tree
     rm -rf tree-before && cp -r demobirds-1.0 tree-before
     (cd demobirds-1.0 && eval "$2")
     refused "$1" tree.sh
+    if "$isn" verify demobirds-1.0 --expect demobirds@1.0 --registry registry > refused.log 2>&1; then
+        echo "isn verify does not find: $1"
+        exit 1
+    fi
     rm -rf demobirds-1.0 && mv tree-before demobirds-1.0
 }
 image=train/n01614925/n01614925_10.png
