@@ -124,8 +124,9 @@ async fn fetch_from<'a>(
     let mut partial = BytesMut::new();
     while *sent < segment.frames.len() {
         let Some(mut chunk) = body.chunks.next().await? else {
-            let url = registry.locate(ObjectKind::Shard, &shard);
-            return Err(Error::Network { url, why: format!("ended at byte {at}, expected {}", range.end) });
+            // A connection that breaks off is an error of the transport: this is the end of the file.
+            let why = format!("ends at byte {at}, expected {} at least", range.end);
+            return Err(Error::integrity(registry.locate(ObjectKind::Shard, &shard), why));
         };
         registry.count(chunk.len());
         while !chunk.is_empty() && *sent < segment.frames.len() {
