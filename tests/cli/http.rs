@@ -161,7 +161,7 @@ fn a_shard_that_is_too_short_is_damage_and_not_the_networks_fault() {
         let server = Server::new(&sandbox.path("reg"));
         let tree = format!("tree{length}");
         let ran = pull(&sandbox, &server, &pin, &tree).fails(3, &shard["reg/".len()..]);
-        assert!(ran.stderr.contains(&format!("ends at byte {length}")), "{}", ran.stderr);
+        assert!(ran.stderr.contains("ends before byte"), "{}", ran.stderr);
         classes(&sandbox, &server, &pin, &format!("bees{length}")).fails(3, &shard["reg/".len()..]);
         assert!(!sandbox.path(&tree).exists());
     }

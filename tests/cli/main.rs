@@ -22,4 +22,5 @@ mod server;
 mod stock_tools;
 mod sync;
 mod trust;
+mod vectors;
 mod verify;

@@ -69,6 +69,7 @@ pub(super) fn verify(
             for path in release_paths(root)? {
                 check_release(&runtime, &registry, &path, &trusted, progress, &mut faults)?;
             }
+            runtime.block_on(check_hints(root, &registry, &mut faults));
         }
         StoreKind::Build => {
             let registry = Registry::over(root.display().to_string(), Box::new(Folder::new(root)));
@@ -133,6 +134,28 @@ fn release_paths(root: &Path) -> Result<Vec<String>> {
         path.matches('/').count() == 2 && !path.ends_with("/versions") && !is_temporary
     };
     Ok(paths.filter(is_release).collect())
+}
+
+/// Whatever the lists of names and versions promise must be there.
+async fn check_hints(root: &Path, registry: &Registry, faults: &mut Vec<Fault>) {
+    let names = registry.names().await.unwrap_or_else(|e| {
+        faults.push(fault(layout::NAMES, &e));
+        Vec::new()
+    });
+    for name in names {
+        let path = layout::versions(&name);
+        let versions = registry.versions(&name).await.unwrap_or_else(|e| {
+            faults.push(fault(&path, &e));
+            Vec::new()
+        });
+        for version in versions {
+            let release = layout::release(&name, version);
+            if !root.join(&release).exists() {
+                let why = format!("{path} lists it");
+                faults.push(Fault { path: release, kind: FaultKind::Missing, why });
+            }
+        }
+    }
 }
 
 fn check_release(
