@@ -88,6 +88,7 @@ fn every_damage_is_found_or_does_not_matter() {
     let (sandbox, pin) = Sandbox::published();
     sandbox.pull("grads@1.0", &["--to", "whole"]).ok();
     let whole = contents(&sandbox.path("whole"));
+    let mut case_number = 0;
     for (noun, (name, role)) in files(&sandbox) {
         let path = format!("reg/{name}");
         let bytes = sandbox.read(&path);
@@ -108,16 +109,20 @@ fn every_damage_is_found_or_does_not_matter() {
                 Role::Hint | Role::UnusedHint => {}
             }
 
-            let pulled = sandbox.pull("grads@1.0", &["--to", "tree"]);
-            if role == Role::Needed {
+            // A folder of its own: what an earlier pull brought before it failed is not fetched again.
+            case_number += 1;
+            let tree = format!("tree{case_number}");
+            let pulled = sandbox.pull("grads@1.0", &["--to", &tree]);
+            // Behind the last image there is only the archive's end.
+            let spares_images = noun == "shard" && (how.ends_with("the end") || how == "append");
+            if role == Role::Needed && !spares_images {
                 assert!(matches!(pulled.code, 3 | 4 | 6), "{case}: {} {}", pulled.code, pulled.stderr);
                 let message = &pulled.stderr;
                 let named = message.contains(&name) || (pulled.code == 6 && message.contains("grads@1.0"));
                 assert!(named, "{case}: {name} is not in {message}");
             }
             if pulled.code == 0 {
-                assert_eq!(whole, contents(&sandbox.path("tree")), "{case}");
-                fs::remove_dir_all(sandbox.path("tree")).unwrap();
+                assert_eq!(whole, contents(&sandbox.path(&tree)), "{case}");
             } else {
                 let expected: &[i32] = match role {
                     Role::Needed => &[3, 4, 6],
@@ -127,26 +132,27 @@ fn every_damage_is_found_or_does_not_matter() {
                     Role::Unused | Role::UnusedHint => &[],
                 };
                 assert!(expected.contains(&pulled.code), "{case}: {} {}", pulled.code, pulled.stderr);
-                assert!(!sandbox.path("tree").exists(), "{case}");
+                assert!(!sandbox.path(&tree).exists(), "{case}");
             }
             // By the other ways to name it: the same tree, or none.
             for reference in ["grads", &pin[pin.len() - 67..]] {
-                let pulled = sandbox.pull(reference, &["--to", "tree"]);
+                case_number += 1;
+                let tree = format!("tree{case_number}");
+                let pulled = sandbox.pull(reference, &["--to", &tree]);
                 assert!(
                     matches!(pulled.code, 0 | 3 | 4 | 6 | 7),
                     "{case}: {} {}",
                     pulled.code,
                     pulled.stderr
                 );
-                assert_eq!(pulled.code == 0, sandbox.path("tree").exists(), "{case}");
+                assert_eq!(pulled.code == 0, sandbox.path(&tree).exists(), "{case}");
                 if pulled.code == 0 {
-                    let mut tree = contents(&sandbox.path("tree"));
+                    let mut tree = contents(&sandbox.path(&tree));
                     let mut expected = whole.clone();
                     // A pin may hold where the signature does not: then ISN.json says so.
                     tree.retain(|(name, _)| name != "ISN.json");
                     expected.retain(|(name, _)| name != "ISN.json");
                     assert_eq!(tree, expected, "{case}");
-                    fs::remove_dir_all(sandbox.path("tree")).unwrap();
                 }
             }
             sandbox.write(&path, &bytes);

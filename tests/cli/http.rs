@@ -124,7 +124,9 @@ fn faults_that_end_a_pull_leave_no_tree_and_the_next_pull_succeeds() {
     classes(&sandbox, &server, &pin, "tree").ok();
     sandbox.isn(&["verify", "tree", "--expect", &pin]).ok();
     // Nobody there at all.
-    sandbox.isn(&["pull", &pin, "--registry", "http://127.0.0.1:1", "--to", "none"]).fails(5, "cannot connect");
+    sandbox
+        .isn(&["pull", &pin, "--registry", "http://127.0.0.1:1", "--to", "none"])
+        .fails(5, "cannot connect");
 }
 
 #[test]
@@ -147,6 +149,22 @@ fn what_came_before_a_cut_is_not_fetched_again() {
     let report = pull(&sandbox, &Server::new(&sandbox.path("reg")), &pin, "three").ok().json();
     assert_eq!(report["fetched_bytes"], whole["fetched_bytes"]);
     assert!(sandbox.leftovers().is_empty(), "{:?}", sandbox.leftovers());
+}
+
+#[test]
+fn a_shard_that_is_too_short_is_damage_and_not_the_networks_fault() {
+    let (sandbox, pin) = published();
+    let shard = sandbox.objects("reg", ".tar.zst").remove(0);
+    let whole = sandbox.read(&shard);
+    for length in [0, 100, whole.len() / 2] {
+        sandbox.write(&shard, &whole[..length]);
+        let server = Server::new(&sandbox.path("reg"));
+        let tree = format!("tree{length}");
+        let ran = pull(&sandbox, &server, &pin, &tree).fails(3, &shard["reg/".len()..]);
+        assert!(ran.stderr.contains("ends before byte"), "{}", ran.stderr);
+        classes(&sandbox, &server, &pin, &format!("bees{length}")).fails(3, &shard["reg/".len()..]);
+        assert!(!sandbox.path(&tree).exists());
+    }
 }
 
 #[test]

@@ -135,6 +135,7 @@ fn answer(
     let range = range.filter(|_| fault != Some(Fault::IgnoreRange));
     let (mut head, body) = match range {
         None => ("HTTP/1.1 200 OK\r\n".to_string(), file),
+        Some((from, _)) if from >= file.len() as u64 => return status(416),
         Some((from, to)) => {
             let to = to.min(file.len() as u64 - 1);
             let length = (to + 1 - from) as usize;

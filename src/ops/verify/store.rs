@@ -128,7 +128,12 @@ fn release_paths(root: &Path) -> Result<Vec<String>> {
     let releases = root.join("releases");
     let found = if releases.is_dir() { files::walk(&releases)? } else { Vec::new() };
     let paths = found.into_iter().map(|(name, _)| format!("releases/{name}"));
-    Ok(paths.filter(|path| path.matches('/').count() == 2 && !path.ends_with("/versions")).collect())
+    let is_release = |path: &String| {
+        // What a killed publish left is no release of anybody's: the next publish removes it.
+        let is_temporary = path.rsplit('/').next().is_some_and(|name| name.starts_with(files::TEMP_PREFIX));
+        path.matches('/').count() == 2 && !path.ends_with("/versions") && !is_temporary
+    };
+    Ok(paths.filter(is_release).collect())
 }
 
 /// Whatever the lists of names and versions promise must be there.
