@@ -177,12 +177,24 @@ fn check_files(
 fn digest_file(path: &Path, kind: &Kind, buffer: &mut Vec<u8>) -> Result<Digest> {
     use std::io::Read;
     let mut file = std::fs::File::open(path).map_err(Error::io("open", path))?;
-    if matches!(kind, Kind::File(length) if *length <= SMALL) {
-        buffer.clear();
-        file.read_to_end(buffer).map_err(Error::io("read", path))?;
-        return Ok(Digest::of(buffer));
-    }
     let mut hasher = blake3::Hasher::new();
+    if let Kind::File(length) = kind
+        && *length <= SMALL
+    {
+        // One byte more than it should have, so that its end is seen; `read_to_end` would ask the file system for
+        // the length, which is known.
+        let end = *length as usize + 1;
+        buffer.resize(end.max(buffer.len()), 0);
+        let mut filled = 0;
+        while filled < end {
+            match file.read(&mut buffer[filled..end]).map_err(Error::io("read", path))? {
+                0 => return Ok(Digest::of(&buffer[..filled])),
+                count => filled += count,
+            }
+        }
+        // It has grown since it was listed: the rest counts too.
+        hasher.update(&buffer[..filled]);
+    }
     hasher.update_reader(file).map_err(Error::io("read", path))?;
     Ok(Digest::of_hasher(&hasher))
 }

@@ -1,0 +1,141 @@
+"""Contests: several programs do the same job in turn, and the medians of their times are compared.
+
+Times differ between machines and hours; ratios of times taken in turn in one run differ little. So nothing here
+is compared with a stored figure.
+"""
+
+import dataclasses
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ONE_CORE = ["taskset", "-c", "0"]
+TWO_CORES = ["taskset", "-c", "0,1"]
+
+
+@dataclasses.dataclass
+class Contender:
+    """A command, and what to do before each run of it (not timed)."""
+
+    name: str
+    command: list[str]
+    prepare: Callable[[], None] = lambda: None
+    cwd: Path | None = None
+    env: dict[str, str] = dataclasses.field(default_factory=dict)
+    wall: list[float] = dataclasses.field(default_factory=list)
+    """Seconds, a value a round."""
+    cpu: list[float] = dataclasses.field(default_factory=list)
+    """Seconds of processor time with all children, a value a round."""
+    peak: int = 0
+    """The most memory that one of its processes held, in bytes."""
+
+    def run(self) -> None:
+        self.prepare()
+        before = time.perf_counter()
+        process = subprocess.Popen(
+            self.command,
+            cwd=self.cwd,
+            env={**os.environ, **self.env},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        complaint = process.stderr.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
+            sys.exit(f"{self.name}: exit code {process.returncode}\n{complaint.decode(errors='replace')}")
+        self.wall.append(time.perf_counter() - before)
+        self.cpu.append(usage.ru_utime + usage.ru_stime)
+        self.peak = max(self.peak, usage.ru_maxrss * 1024)
+
+
+@dataclasses.dataclass
+class Row:
+    """A line of the table: a figure, what it should be, and how it came about."""
+
+    what: str
+    figure: float
+    target: float
+    at_least: bool
+    unit: str = "x"
+    note: str = ""
+
+    def text(self) -> str:
+        ok = self.figure >= self.target if self.at_least else self.figure <= self.target
+        sign = ">=" if self.at_least else "<="
+        figure, target = (
+            (f"{v:.2f}x" if self.unit == "x" else f"{v:.0f} {self.unit}") for v in (self.figure, self.target)
+        )
+        return f"| {self.what} | {figure} | {sign} {target} | {'pass' if ok else 'MISS'} | {self.note} |"
+
+
+HEAD = "| what | figure | target | | medians (CPU in brackets) |\n|---|---|---|---|---|"
+
+
+def alternate(contenders: list[Contender], rounds: int) -> None:
+    """Runs all in turn, `rounds` times; before that each once, to warm the caches, which does not count."""
+    for contender in contenders:
+        contender.run()
+        contender.wall.clear()
+        contender.cpu.clear()
+    for turn in range(rounds):
+        # Every other round the other way round, so that nobody always comes after the same.
+        for contender in contenders[:: 1 if turn % 2 == 0 else -1]:
+            contender.run()
+
+
+def faster(what: str, ours: Contender, theirs: Contender, target: float) -> Row:
+    """How many times the rate of `theirs` we have."""
+    ratio = statistics.median(theirs.wall) / statistics.median(ours.wall)
+    return Row(what, ratio, target, at_least=True, note=medians(ours, theirs))
+
+
+def share(what: str, ours: Contender, theirs: Contender, target: float) -> Row:
+    """Which share of the time of `theirs` we need."""
+    ratio = statistics.median(ours.wall) / statistics.median(theirs.wall)
+    return Row(what, ratio, target, at_least=False, note=medians(ours, theirs))
+
+
+def memory(what: str, ours: Contender, target: int) -> Row:
+    """Peak memory, in MB of a million bytes."""
+    return Row(what, ours.peak / 1e6, target / 1e6, at_least=False, unit="MB")
+
+
+def medians(*contenders: Contender) -> str:
+    return ", ".join(
+        f"{c.name} {statistics.median(c.wall):.2f} s ({statistics.median(c.cpu):.2f})" for c in contenders
+    )
+
+
+def emptied(*folders: Path) -> Callable[[], None]:
+    """A preparation: `folders` are there and empty."""
+
+    def prepare() -> None:
+        removed(*folders)()
+        for folder in folders:
+            folder.mkdir(parents=True)
+
+    return prepare
+
+
+def removed(*folders: Path) -> Callable[[], None]:
+    """A preparation: nothing is left of `folders`, nor of what `isn` keeps beside them."""
+
+    def prepare() -> None:
+        for folder in folders:
+            for path in [folder, *folder.parent.glob(f".{folder.name}.isn-*")]:
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+    return prepare
+
+
+def needs(*programs: str) -> None:
+    """Ends with one message if a program is not there."""
+    absent = [program for program in programs if shutil.which(program) is None]
+    if absent:
+        sys.exit(f"not found: {', '.join(absent)}; benches/README.md says how to get them")

@@ -1,0 +1,31 @@
+//! Decodes every file in the folders below the one named, one after the other, and does nothing else: the bound of
+//! what `isn build` can reach. Run and timed by `build.py`.
+#![expect(clippy::unwrap_used, reason = "a bench has nobody to report to")]
+#![expect(missing_docs, reason = "a bench has no interface")]
+
+use std::path::Path;
+
+use zune_core::bytestream::ZCursor;
+use zune_jpeg::JpegDecoder;
+
+fn main() {
+    // Cargo adds `--bench` behind the arguments that it is given.
+    let Some(root) = std::env::args().nth(1).filter(|arg| !arg.starts_with('-')) else { return };
+    let mut pixels = Vec::new();
+    decode_below(Path::new(&root), &mut pixels);
+}
+
+fn decode_below(dir: &Path, pixels: &mut Vec<u8>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            decode_below(&path, pixels);
+            continue;
+        }
+        let bytes = std::fs::read(&path).unwrap();
+        let mut decoder = JpegDecoder::new(ZCursor::new(bytes.as_slice()));
+        decoder.decode_headers().unwrap();
+        pixels.resize(decoder.output_buffer_size().unwrap(), 0);
+        decoder.decode_into(pixels).unwrap();
+    }
+}

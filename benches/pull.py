@@ -1,0 +1,109 @@
+"""`isn pull` over loopback HTTP, and `isn verify` of what it wrote.
+
+The peer of pull is `curl` of the same shards piped one by one into `tar --zstd -x`, which verifies nothing; that of
+verify is `b3sum --check`. nginx is not pinned; the clients are.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import arguments
+import photographs
+from contest import HEAD, ONE_CORE, TWO_CORES, Contender, alternate, emptied, memory, needs, removed, share
+
+ENCODINGS = {"jpeg": ("{ jpeg = 95 }", 0.70), "png": ('"png"', 0.95)}
+
+
+def registry(args, photos: Path) -> Path:
+    """A registry with a version for each encoding, made once."""
+    folder = args.work / "registry"
+    if (folder / "done").exists():
+        return folder
+    subprocess.run([args.isn, "key", "new", "bench", "--no-passphrase"], check=True, stdout=subprocess.DEVNULL)
+    for name, (encode, _) in ENCODINGS.items():
+        recipe, out = args.work / f"{name}.toml", args.work / f"{name}-out"
+        recipe.write_text(photographs.recipe(name, encode))
+        removed(out)()
+        build = [args.isn, "build", recipe, "--source", photos, "--out", out, "--quiet"]
+        subprocess.run([str(part) for part in build], check=True, stdout=subprocess.DEVNULL)
+        publish = [args.isn, "publish", out, "--registry", folder, "--key", "bench", "--quiet"]
+        subprocess.run(publish, check=True, stdout=subprocess.DEVNULL)
+    (folder / "done").touch()
+    return folder
+
+
+def shards(out: Path) -> list[str]:
+    """The paths of a build's shards below the registry."""
+    return sorted(str(path.relative_to(out)) for path in out.glob("objects/*/*.tar.zst"))
+
+
+def serve(folder: Path, work: Path) -> tuple[subprocess.Popen, str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    configuration = work / "nginx.conf"
+    configuration.write_text(
+        f"daemon off; pid {work}/nginx.pid; error_log {work}/nginx.log; worker_processes 1;\n"
+        f"{'user root;' if os.geteuid() == 0 else ''}\n"
+        "events {}\n"
+        f"http {{ access_log off; sendfile on; tcp_nopush on; client_body_temp_path {work}/nginx-body;\n"
+        f"  server {{ listen 127.0.0.1:{port}; root {folder}; }} }}\n"
+    )
+    server = subprocess.Popen(["nginx", "-c", configuration, "-e", work / "nginx.log"])
+    for _ in range(100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return server, f"http://127.0.0.1:{port}"
+        time.sleep(0.05)
+    raise SystemExit("nginx does not answer")
+
+
+def main() -> None:
+    args = arguments.read(__doc__)
+    needs("taskset", "nginx", "curl", "tar", "zstd", "b3sum")
+    os.environ["ISN_HOME"] = str(args.work / "home")
+    # A quarter of the area of raw photographs: what a shortest side of 160 keeps of either looks the same.
+    photos = photographs.make(args.isn, args.work, "small-photographs", args.count or 8000, 190, args.photos)
+    folder = registry(args, photos)
+    server, url = serve(folder, args.work)
+    try:
+        contest(args, url)
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def contest(args, url: str) -> None:
+    work = args.work
+    key = subprocess.run([args.isn, "key", "show", "bench"], check=True, stdout=subprocess.PIPE, text=True)
+    trust = [args.isn, "trust", "add", url, key.stdout.strip()]
+    subprocess.run(trust, check=True, stdout=subprocess.DEVNULL)
+    print(HEAD)
+    for name, (_, target) in ENCODINGS.items():
+        tree, loose = work / f"{name}-tree", work / f"{name}-loose"
+        out = work / f"{name}-out"
+        command = [*ONE_CORE, args.isn, "pull", f"{name}@1.0", "--registry", url, "--to", tree, "--quiet"]
+        isn = Contender("isn", [str(part) for part in command], removed(tree))
+        pipes = [f"curl -sf {url}/{shard} | tar --zstd -x -C {loose}" for shard in shards(out)]
+        script = "set -o pipefail -e\n" + "\n".join(pipes)
+        curl = Contender("curl and tar", [*ONE_CORE, "bash", "-c", script], emptied(loose))
+        alternate([isn, curl], args.rounds)
+        print(share(f"pull of {name}, time against curl and tar", isn, curl, target).text(), flush=True)
+        print(memory(f"pull of {name}, peak memory", isn, 150_000_000).text(), flush=True)
+
+        dataset = json.loads((tree / "ISN.json").read_text())["dataset"]
+        for cores, pin, jobs in (("one core", ONE_CORE, 1), ("two cores", TWO_CORES, 2)):
+            command = [*pin, args.isn, "verify", tree, "--expect", dataset, "--quiet", f"-j{jobs}"]
+            verify = Contender("isn", [str(part) for part in command])
+            check = [*pin, "b3sum", "--check", "--num-threads", str(jobs), "B3SUMS"]
+            b3sum = Contender("b3sum", check, cwd=tree)
+            alternate([verify, b3sum], args.rounds)
+            what = f"verify of {name}, {cores}, time against b3sum --check"
+            print(share(what, verify, b3sum, 1.0).text(), flush=True)
+
+
+main()
