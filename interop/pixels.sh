@@ -9,7 +9,6 @@
 # and its list of packages stay as they are. About 600 MB of disk for x86-64 alone, 2 GB with all.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-here=$PWD
 place=$PWD/target/interop root=$PWD/target/interop/root
 data="${ISN_TEST_DATA:-../shared/data}"
 cpus=("$@")
@@ -55,8 +54,6 @@ build() {
     program=$place/build/$target/release/pixels
 }
 
-native() { build x86_64-unknown-linux-gnu; }
-
 # cross GNU_NAME DEBIAN_NAME [CARGO ARGUMENT...]
 cross() {
     local gnu=$1 debian=$2 target=${1/-linux/-unknown-linux} upper
@@ -70,7 +67,7 @@ cross() {
     wrapper "$gnu-ar" "$gnu-ar"
     target=${target//-/_} upper=${target^^}
     (
-        # In a subshell, so that the next build is none of this one's.
+        # In a subshell, so that nothing of it reaches the next build.
         export RUSTC="$place/rustc" "CC_$target=$place/$gnu-gcc" "AR_$target=$place/$gnu-ar" \
             "CARGO_TARGET_${upper}_LINKER=$place/$gnu-gcc" \
             "CARGO_TARGET_${upper}_RUSTFLAGS=-Ctarget-feature=+crt-static"
@@ -79,7 +76,7 @@ cross() {
     source <(sed 's/^declare --/declare -g --/' "$place/built")
 }
 
-# What stands in the output of each CPU: check CPU COMMAND...
+# Runs $tests and $program by a command, and compares with what this machine computes: check CPU COMMAND...
 check() {
     local cpu=$1 log="$place/$1.log"
     shift
@@ -102,9 +99,9 @@ check() {
         return
     fi
     ran=$((ran + 1))
-    printf 'ok: %-9s %-42s %s; %s images, together b3:%s\n' "$cpu" "$(cat "$place/$cpu.cpu")" \
+    printf 'ok: %-9s %-52s %s; %s images give %s\n' "$cpu" "($(cat "$place/$cpu.cpu"))" \
         "$(sed -n 's/^test result: ok. \([0-9]* passed\).*/\1/p' "$log")" "${#sample[@]}" \
-        "$( (cat "$place/$cpu.txt") | sha256sum | cut -c1-16)"
+        "$(sha256sum < "$place/$cpu.txt" | cut -c1-16)"
 }
 
 # Every image of the vectors, and about fifty real ones where there are any.
@@ -117,11 +114,15 @@ else
     echo "NOT COMPARED: real images, there are none at $data"
 fi
 
-native
+host=$(rustc -vV | sed -n 's/^host: //p')
+build "$host"
 check native env
 native_tests=$tests native_program=$program
 not_run() { echo "NOT RUN: $1: $2"; }
-if ! packages qemu-user-static; then
+if [ "$host" != x86_64-unknown-linux-gnu ]; then
+    for cpu in "${cpus[@]}"; do not_run "$cpu" "only x86-64 Linux can emulate it here"; done
+    cpus=()
+elif ! packages qemu-user-static; then
     for cpu in "${cpus[@]}"; do not_run "$cpu" "qemu-user-static could not be fetched"; done
     cpus=()
 fi
