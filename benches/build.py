@@ -1,22 +1,31 @@
 """`isn build` of raw-size photographs, against Pillow, vipsthumbnail, OpenCV, and its own decoder alone."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 
 import arguments
 import photographs
-from contest import HEAD, ONE_CORE, TWO_CORES, Contender, alternate, emptied, faster, memory, needs, removed
+from contest import (
+    ONE_CORE,
+    TWO_CORES,
+    Contender,
+    alternate,
+    emptied,
+    faster,
+    memory,
+    needs,
+    print_head,
+    removed,
+)
 
 
-def decoder() -> str:
-    """Builds benches/decode.rs and gives its program."""
-    command = ["cargo", "bench", "--locked", "--bench", "decode", "--no-run", "--message-format", "json"]
-    told = subprocess.run(command, cwd=arguments.ROOT, check=True, stdout=subprocess.PIPE).stdout
-    messages = (json.loads(line) for line in told.splitlines() if line.startswith(b"{"))
-    programs = [m["executable"] for m in messages if m.get("executable") and m["target"]["name"] == "decode"]
-    return programs[-1]
+def decoder(work: Path) -> str:
+    """Builds benches/decode and gives its program."""
+    manifest, target = Path(__file__).parent / "decode/Cargo.toml", work / "decoder"
+    command = ["cargo", "build", "--release", "--locked", "--manifest-path", manifest, "--target-dir", target]
+    subprocess.run(command, check=True)
+    return str(target / "release/decode")
 
 
 def main() -> None:
@@ -30,7 +39,18 @@ def main() -> None:
     thumbnails, out = work / "thumbnails", work / "out"
 
     def build(name: str, cores: list[str], jobs: int) -> Contender:
-        command = [*cores, args.isn, "build", recipe, "--source", photos, "--out", out, "--quiet", f"-j{jobs}"]
+        command = [
+            *cores,
+            args.isn,
+            "build",
+            recipe,
+            "--source",
+            photos,
+            "--out",
+            out,
+            "--quiet",
+            f"-j{jobs}",
+        ]
         return Contender(name, [str(part) for part in command], removed(out))
 
     def peer(name: str) -> Contender:
@@ -42,10 +62,10 @@ def main() -> None:
     isn, two = build("isn", ONE_CORE, 1), build("isn -j2", TWO_CORES, 2)
     pillow, opencv = peer("pillow"), peer("opencv")
     vipsthumbnail = Contender("vipsthumbnail", vips, emptied(thumbnails), env={"VIPS_CONCURRENCY": "1"})
-    alone = Contender("decoder", [*ONE_CORE, decoder(), str(photos)])
+    alone = Contender("decoder", [*ONE_CORE, decoder(work), str(photos)])
     alternate([isn, pillow, vipsthumbnail, opencv, alone, two], args.rounds)
 
-    print(HEAD)
+    print_head()
     print(faster("build, rate against Pillow", isn, pillow, 1.4).text())
     print(faster("build, rate against vipsthumbnail", isn, vipsthumbnail, 2.2).text())
     print(faster("build, rate against OpenCV", isn, opencv, 1.0).text())

@@ -63,6 +63,8 @@ class Row:
     target: float
     at_least: bool
     unit: str = "x"
+    cpu: float | None = None
+    """The same ratio of processor times, if the figure is a ratio of one-core times."""
     note: str = ""
 
     def text(self) -> str:
@@ -71,10 +73,18 @@ class Row:
         figure, target = (
             (f"{v:.2f}x" if self.unit == "x" else f"{v:.0f} {self.unit}") for v in (self.figure, self.target)
         )
-        return f"| {self.what} | {figure} | {sign} {target} | {'pass' if ok else 'MISS'} | {self.note} |"
+        cpu = "" if self.cpu is None else f"{self.cpu:.2f}x"
+        verdict = "pass" if ok else "MISS"
+        return f"| {self.what} | {figure} | {sign} {target} | {verdict} | {cpu} | {self.note} |"
 
 
-HEAD = "| what | figure | target | | medians (CPU in brackets) |\n|---|---|---|---|---|"
+def print_head() -> None:
+    """The load is printed because other programs on the cores favour a contender that has more processes."""
+    print(f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} at the start\n")
+    print(
+        "| what | figure | target | | by CPU time | medians (CPU in brackets) |\n|---|---|---|---|---|---|",
+        flush=True,
+    )
 
 
 def alternate(contenders: list[Contender], rounds: int) -> None:
@@ -91,14 +101,21 @@ def alternate(contenders: list[Contender], rounds: int) -> None:
 
 def faster(what: str, ours: Contender, theirs: Contender, target: float) -> Row:
     """How many times the rate of `theirs` we have."""
-    ratio = statistics.median(theirs.wall) / statistics.median(ours.wall)
-    return Row(what, ratio, target, at_least=True, note=medians(ours, theirs))
+    wall, cpu = ratios(theirs, ours)
+    return Row(what, wall, target, at_least=True, cpu=cpu, note=medians(ours, theirs))
 
 
 def share(what: str, ours: Contender, theirs: Contender, target: float) -> Row:
     """Which share of the time of `theirs` we need."""
-    ratio = statistics.median(ours.wall) / statistics.median(theirs.wall)
-    return Row(what, ratio, target, at_least=False, note=medians(ours, theirs))
+    wall, cpu = ratios(ours, theirs)
+    return Row(what, wall, target, at_least=False, cpu=cpu, note=medians(ours, theirs))
+
+
+def ratios(one: Contender, other: Contender) -> tuple[float, float | None]:
+    """Of the times, and of the processor times if both had one core."""
+    wall = statistics.median(one.wall) / statistics.median(other.wall)
+    pinned = all(contender.command[: len(ONE_CORE)] == ONE_CORE for contender in (one, other))
+    return wall, statistics.median(one.cpu) / statistics.median(other.cpu) if pinned else None
 
 
 def memory(what: str, ours: Contender, target: int) -> Row:

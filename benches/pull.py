@@ -13,7 +13,18 @@ from pathlib import Path
 
 import arguments
 import photographs
-from contest import HEAD, ONE_CORE, TWO_CORES, Contender, alternate, emptied, memory, needs, removed, share
+from contest import (
+    ONE_CORE,
+    TWO_CORES,
+    Contender,
+    alternate,
+    emptied,
+    memory,
+    needs,
+    print_head,
+    removed,
+    share,
+)
 
 ENCODINGS = {"jpeg": ("{ jpeg = 95 }", 0.70), "png": ('"png"', 0.95)}
 
@@ -23,7 +34,9 @@ def registry(args, photos: Path) -> Path:
     folder = args.work / "registry"
     if (folder / "done").exists():
         return folder
-    subprocess.run([args.isn, "key", "new", "bench", "--no-passphrase"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [args.isn, "key", "new", "bench", "--no-passphrase"], check=True, stdout=subprocess.DEVNULL
+    )
     for name, (encode, _) in ENCODINGS.items():
         recipe, out = args.work / f"{name}.toml", args.work / f"{name}-out"
         recipe.write_text(photographs.recipe(name, encode))
@@ -82,7 +95,7 @@ def contest(args, url: str) -> None:
     key = subprocess.run([args.isn, "key", "show", "bench"], check=True, stdout=subprocess.PIPE, text=True)
     trust = [args.isn, "trust", "add", url, key.stdout.strip()]
     subprocess.run(trust, check=True, stdout=subprocess.DEVNULL)
-    print(HEAD)
+    print_head()
     for name, (_, target) in ENCODINGS.items():
         tree, loose = work / f"{name}-tree", work / f"{name}-loose"
         out = work / f"{name}-out"

@@ -1,7 +1,5 @@
 //! Decodes every file in the folders below the one named, one after the other, and does nothing else: the bound of
 //! what `isn build` can reach. Run and timed by `build.py`.
-#![expect(clippy::unwrap_used, reason = "a bench has nobody to report to")]
-#![expect(missing_docs, reason = "a bench has no interface")]
 
 use std::path::Path;
 
@@ -9,8 +7,7 @@ use zune_core::bytestream::ZCursor;
 use zune_jpeg::JpegDecoder;
 
 fn main() {
-    // Cargo adds `--bench` behind the arguments that it is given.
-    let Some(root) = std::env::args().nth(1).filter(|arg| !arg.starts_with('-')) else { return };
+    let root = std::env::args().nth(1).unwrap();
     let mut pixels = Vec::new();
     decode_below(Path::new(&root), &mut pixels);
 }
