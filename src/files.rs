@@ -117,6 +117,29 @@ pub fn walk(root: &Path) -> Result<Vec<(String, Kind)>> {
     Ok(found)
 }
 
+/// The folders below `root` that hold no file at any depth, the topmost ones, with `/` between names, sorted.
+pub fn empty_folders(root: &Path) -> Result<Vec<String>> {
+    /// Whether `dir` holds nothing but folders; adds those of its folders of which that is true.
+    fn visit(dir: &Path, prefix: &str, found: &mut Vec<String>) -> Result<bool> {
+        let (mut is_empty, before) = (true, found.len());
+        for entry in fs::read_dir(dir).map_err(Error::io("list", dir))? {
+            let entry = entry.map_err(Error::io("list", dir))?;
+            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+            let is_dir = entry.file_type().map_err(Error::io("look at", entry.path()))?.is_dir();
+            is_empty &= is_dir && visit(&entry.path(), &format!("{name}/"), found)?;
+        }
+        if is_empty && !prefix.is_empty() {
+            found.truncate(before);
+            found.push(prefix.trim_end_matches('/').into());
+        }
+        Ok(is_empty)
+    }
+    let mut found = Vec::new();
+    visit(root, "", &mut found)?;
+    found.sort();
+    Ok(found)
+}
+
 /// Writes `bytes` to `path` so that a reader sees the old file or the new one, never a part; on disk when it
 /// returns.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
@@ -259,6 +282,19 @@ impl Lock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn empty_folders_are_the_topmost_without_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        for folder in ["train/a", "train/b/c/d", "train/e", "val/x/y"] {
+            fs::create_dir_all(dir.path().join(folder)).unwrap();
+        }
+        fs::write(dir.path().join("train/a/image"), "").unwrap();
+        assert_eq!(empty_folders(dir.path()).unwrap(), ["train/b", "train/e", "val"]);
+        fs::write(dir.path().join("val/x/y/image"), "").unwrap();
+        fs::write(dir.path().join("train/b/image"), "").unwrap();
+        assert_eq!(empty_folders(dir.path()).unwrap(), ["train/b/c", "train/e"]);
+    }
 
     #[test]
     fn create_new_never_overwrites_and_leaves_no_temporary() {

@@ -59,12 +59,12 @@ fn help(error: &Error) -> Option<String> {
              or pull by a pin from a paper (NAME@VERSION#b3:…), which needs no key"
         ),
         Error::Integrity { .. } => {
-            "nothing was written. The bytes at that place are damaged or were replaced: pull from another copy \
+            "the destination was not touched. The bytes at that place are damaged or were replaced: pull from another copy \
              of the registry (--registry), and tell its keeper"
                 .into()
         }
         Error::Trust { .. } => {
-            "nothing was written. Do not use this release: tell the keeper of the registry, or pull by a pin".into()
+            "the destination was not touched. Do not use this release: tell the keeper of the registry, or pull by a pin".into()
         }
         Error::Network { .. } => {
             "check the address and the connection, then run the same command again: it goes on where it stopped".into()

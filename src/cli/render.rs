@@ -155,8 +155,9 @@ impl Output {
             let total: u64 = classes.values().sum();
             let _ = writeln!(
                 text,
-                "  {:<7}  {total} images, {range} a class, {} classes",
+                "  {:<7}  {}, {range} a class, {} classes",
                 split.as_str(),
+                count(total as usize, "image"),
                 classes.len()
             );
         }

@@ -1,6 +1,7 @@
 //! `isn publish`: a build output becomes a signed release in a folder registry. Objects come first and the release
 //! last; everything written is read back.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use super::verify::store::MANIFEST_JSON;
@@ -172,12 +173,19 @@ fn read_build(build: &Path, progress: &dyn Progress) -> Result<BuildOutput> {
         (ObjectKind::Splits, named.assignments),
     ];
     objects.extend(named.corrections.map(|corrections| (ObjectKind::Corrections, corrections)));
+    let mut packed: HashSet<Digest> = HashSet::new();
     for digest in &packs {
         let path = build.join(layout::object(ObjectKind::Pack, digest));
         let bytes = files::read(&path)?;
         let pack = Pack::parse(&path.display().to_string(), &bytes, snapshot.manifest.images)?;
+        packed.extend(pack.entries.iter().map(|entry| entry.blake3));
         objects.extend(pack.shards.iter().map(|shard| (ObjectKind::Shard, *shard)));
         objects.push((ObjectKind::Pack, ObjectRef { blake3: *digest, length: bytes.len() as u64 }));
+    }
+    // The list of packs has no hash of its own: what it leads to must be all the images.
+    if let Some(row) = snapshot.index.rows().iter().find(|row| !packed.contains(&row.blake3)) {
+        let what = build.join(layout::packs(&manifest_ref.blake3));
+        return Err(Error::integrity(what.display(), format!("leads to no pack that has {}", row.path)));
     }
     progress.begin("check", Unit::Bytes, objects.iter().map(|(_, object)| object.length).sum());
     for (kind, object) in &objects {

@@ -120,6 +120,9 @@ fn materialise(
     let was_there = !files::is_absent_or_empty(to)?;
     let mut reused_images = images;
     if was_there {
+        if !to.is_dir() {
+            return Err(Error::Exists { what: to.display().to_string(), why: " and is not a folder".into() });
+        }
         let expected = Expected { full: &snapshot.sums, selected: &selected };
         let faults = tree::check(to, &expected, options.jobs, progress)?;
         if let Some(fault) = faults.first() {

@@ -94,19 +94,25 @@ pub async fn fetch<'a>(
     let (mut sent, mut attempt) = (0, 0);
     loop {
         let before = sent;
-        match fetch_from(registry, segment, &mut sent, frames).await {
-            Err(e @ Error::Network { .. }) => {
-                attempt = if sent > before { 1 } else { attempt + 1 };
-                if attempt >= ATTEMPTS {
-                    return Err(e);
-                }
-                tokio::time::sleep(Duration::from_millis(100 << attempt)).await;
+        let failure = match fetch_from(registry, segment, &mut sent, frames).await {
+            Ok(()) if sent == segment.frames.len() || frames.is_closed() => return Ok(()),
+            // The file ended, and nobody said that the connection broke: it is too short.
+            Ok(()) => {
+                let what = registry.locate(ObjectKind::Shard, &segment.shard.blake3);
+                Error::integrity(what, format!("ends before byte {}", segment.range(sent).end))
             }
-            ended => return ended,
+            Err(e @ Error::Network { .. }) => e,
+            Err(e) => return Err(e),
+        };
+        attempt = if sent > before { 1 } else { attempt + 1 };
+        if attempt >= ATTEMPTS {
+            return Err(failure);
         }
+        tokio::time::sleep(Duration::from_millis(50 << attempt)).await;
     }
 }
 
+/// Sends frames from the first that has not been sent, until all are, the receiver has stopped, or the bytes end.
 async fn fetch_from<'a>(
     registry: &Registry,
     segment: &Segment<'a>,
@@ -123,10 +129,7 @@ async fn fetch_from<'a>(
     }
     let mut partial = BytesMut::new();
     while *sent < segment.frames.len() {
-        let Some(mut chunk) = body.chunks.next().await? else {
-            let url = registry.locate(ObjectKind::Shard, &shard);
-            return Err(Error::Network { url, why: format!("ended at byte {at}, expected {}", range.end) });
-        };
+        let Some(mut chunk) = body.chunks.next().await? else { return Ok(()) };
         registry.count(chunk.len());
         while !chunk.is_empty() && *sent < segment.frames.len() {
             let entry = segment.frames[*sent];

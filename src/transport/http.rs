@@ -7,7 +7,7 @@ use bytes::Bytes;
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, RANGE};
 use reqwest::{Client, Response, StatusCode};
 
-use super::{Body, BoxFuture, Chunks, Transport};
+use super::{Body, BoxFuture, Chunks, Transport, Whole};
 use crate::error::{Error, Result};
 
 /// How long a connection may take to come about.
@@ -87,6 +87,10 @@ impl Transport for Http {
                     why: "sent a part without saying which".into(),
                 })?,
                 StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(None),
+                // The file ends before the range begins: nothing to send.
+                StatusCode::RANGE_NOT_SATISFIABLE => {
+                    return Ok(Some(Whole::body(range.map_or(0, |range| range.start), Bytes::new())));
+                }
                 status => return Err(answered(&url, status)),
             };
             if response.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {

@@ -1,7 +1,26 @@
 //! The command as its users run it: one binary, a file a verb. Everything happens in a sandbox: a folder and an
 //! `ISN_HOME` of the test's own, no network, no terminal.
 
+// Helpers are tests too, though the lints do not know: their mistakes should end the test.
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+
 mod architecture;
 mod build;
+mod cite;
+mod damage;
+mod demo;
+mod http;
+mod key;
+mod kill;
+mod publish;
+mod pull;
+mod real_data;
 mod rebuild;
+mod reference;
 mod sandbox;
+mod server;
+mod stock_tools;
+mod sync;
+mod trust;
+mod vectors;
+mod verify;

@@ -125,6 +125,45 @@ impl Sandbox {
         self.isn(&["trust", "add", registry, key.trim()]).ok();
     }
 
+    /// Source `raw2` and build `out2`: `grads@1.1`, which has what 1.0 has and two images more.
+    pub fn build_second_version(&self) {
+        let classes = ["ant", "bee", "cat"];
+        self.image_folder("raw2", &classes, 8);
+        gradient(55, 33, 200).save(self.path("raw2/ant/ant_new.png")).unwrap();
+        gradient(56, 34, 201).save(self.path("raw2/bee/bee_new.png")).unwrap();
+        self.recipe("grads", "1.1", &classes, "");
+        self.isn(&["build", "grads-1.1.toml", "--source", "raw2", "--out", "out2"]).ok();
+    }
+
+    /// `isn pull` from `reg`.
+    pub fn pull(&self, reference: &str, more: &[&str]) -> Ran {
+        self.isn(&[&["pull", reference, "--registry", "reg", "--json"], more].concat())
+    }
+
+    /// Copies a folder below the sandbox.
+    pub fn copy(&self, from: &str, to: &str) {
+        for (name, bytes) in contents(&self.path(from)) {
+            self.write(&format!("{to}/{name}"), &bytes);
+        }
+    }
+
+    /// Writes a file below the sandbox, and the folders above it.
+    pub fn write(&self, name: &str, bytes: &[u8]) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+    }
+
+    /// The objects of a registry or build that end so, as paths below the sandbox.
+    pub fn objects(&self, store: &str, ending: &str) -> Vec<String> {
+        let found = contents(&self.path(store)).into_iter().map(|(name, _)| format!("{store}/{name}"));
+        found.filter(|name| name.contains("/objects/") && name.ends_with(ending)).collect()
+    }
+
     /// Everything below the sandbox that a killed or failed run could have left half-written.
     pub fn leftovers(&self) -> Vec<String> {
         let names = fs::read_dir(self.dir.path()).unwrap();

@@ -1,16 +1,17 @@
-//! The imaging part of isn: `pixels FILE...` prints what each file becomes at shortest side 160. Its tests
-//! are those of the module itself.
+//! The imaging part of isn: `pixels FILE...` prints what each file becomes at shortest side 160, as PNG and as JPEG;
+//! what the CPU offers to the codecs goes to stderr. Its tests are those of the module itself.
 
 #[path = "../../../src/digest.rs"]
 #[allow(dead_code)]
 mod digest;
 #[path = "../../../src/imaging/mod.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 mod imaging;
 
 use imaging::{Encoding, ExifOrientation, Filter, Outcome, Pipeline, PixelSpec, Small, self_check};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    eprintln!("{}", cpu());
     self_check()?;
     let pipeline = |encode| {
         let (filter, small, exif_orientation) = (Filter::CatmullRom, Small::Keep, ExifOrientation::Ignore);
@@ -35,4 +36,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     Ok(())
+}
+
+/// The architecture and those of its extensions that the codecs have code for.
+fn cpu() -> String {
+    #[cfg(target_arch = "x86_64")]
+    let extensions = [
+        ("sse4.1", std::arch::is_x86_feature_detected!("sse4.1")),
+        ("avx2", std::arch::is_x86_feature_detected!("avx2")),
+    ];
+    #[cfg(target_arch = "aarch64")]
+    let extensions = [("neon", std::arch::is_aarch64_feature_detected!("neon"))];
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let extensions: [(&str, bool); 0] = [];
+    let order = if cfg!(target_endian = "big") { "big-endian" } else { "little-endian" };
+    let extensions = extensions.map(|(name, there)| format!("{} {name}", if there { "with" } else { "without" }));
+    [&[std::env::consts::ARCH.to_string(), order.to_string()][..], &extensions[..]].concat().join(", ")
 }

@@ -69,6 +69,7 @@ pub(super) fn verify(
             for path in release_paths(root)? {
                 check_release(&runtime, &registry, &path, &trusted, progress, &mut faults)?;
             }
+            runtime.block_on(check_hints(root, &registry, &mut faults));
         }
         StoreKind::Build => {
             let registry = Registry::over(root.display().to_string(), Box::new(Folder::new(root)));
@@ -127,7 +128,34 @@ fn release_paths(root: &Path) -> Result<Vec<String>> {
     let releases = root.join("releases");
     let found = if releases.is_dir() { files::walk(&releases)? } else { Vec::new() };
     let paths = found.into_iter().map(|(name, _)| format!("releases/{name}"));
-    Ok(paths.filter(|path| path.matches('/').count() == 2 && !path.ends_with("/versions")).collect())
+    let is_release = |path: &String| {
+        // What a killed publish left is no release of anybody's: the next publish removes it.
+        let is_temporary = path.rsplit('/').next().is_some_and(|name| name.starts_with(files::TEMP_PREFIX));
+        path.matches('/').count() == 2 && !path.ends_with("/versions") && !is_temporary
+    };
+    Ok(paths.filter(is_release).collect())
+}
+
+/// Whatever the lists of names and versions promise must be there.
+async fn check_hints(root: &Path, registry: &Registry, faults: &mut Vec<Fault>) {
+    let names = registry.names().await.unwrap_or_else(|e| {
+        faults.push(fault(layout::NAMES, &e));
+        Vec::new()
+    });
+    for name in names {
+        let path = layout::versions(&name);
+        let versions = registry.versions(&name).await.unwrap_or_else(|e| {
+            faults.push(fault(&path, &e));
+            Vec::new()
+        });
+        for version in versions {
+            let release = layout::release(&name, version);
+            if !root.join(&release).exists() {
+                let why = format!("{path} lists it");
+                faults.push(Fault { path: release, kind: FaultKind::Missing, why });
+            }
+        }
+    }
 }
 
 fn check_release(
@@ -210,6 +238,10 @@ pub(super) fn check_version(
             let bytes = match runtime.block_on(registry.object(ObjectKind::Shard, shard)) {
                 Ok(bytes) => bytes,
                 Err(e) => {
+                    // One fault for the shard, not one more for each image in it.
+                    for entry in pack.entries.iter().filter(|entry| entry.shard == at) {
+                        missing.remove(&entry.blake3);
+                    }
                     faults.push(fault(&path, &e));
                     continue;
                 }

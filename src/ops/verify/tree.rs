@@ -127,6 +127,11 @@ fn check_files(
         is_file
     });
 
+    // To torchvision's ImageFolder a folder is a class, be it empty.
+    faults.extend(files::empty_folders(root)?.into_iter().map(|path| {
+        let why = "is an empty folder: loaders would number the classes after it".into();
+        Fault { path, kind: FaultKind::Extra, why }
+    }));
     progress.begin("verify", Unit::Files, found.len() as u64);
     let digest = |buffer: &mut Vec<u8>, (path, kind): &(String, Kind)| -> Result<Digest> {
         let digest = digest_file(&root.join(path), kind, buffer);

@@ -1,0 +1,65 @@
+use std::path::Path;
+
+use crate::sandbox::{Sandbox, contents};
+
+const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
+
+fn bundled() -> Vec<(String, Vec<u8>)> {
+    contents(&Path::new(REPOSITORY).join("registry"))
+}
+
+#[test]
+fn the_bundled_registry_is_small_and_clean() {
+    let bytes: usize = bundled().iter().map(|(_, bytes)| bytes.len()).sum();
+    assert!(bytes <= 2_000_000, "{bytes} bytes");
+    let sandbox = Sandbox::new();
+    let registry = format!("{REPOSITORY}/registry");
+    sandbox.isn(&["trust", "add", &registry, &format!("{registry}/keys/demo.pub")]).ok();
+    let ran = sandbox.isn(&["verify", &registry]).ok();
+    assert!(ran.stdout.contains("signed by a key you trust"), "{}", ran.stdout);
+    let list = sandbox.isn(&["list"]).ok().stdout;
+    assert!(list.contains("demobirds  1.0"), "{list}");
+}
+
+#[test]
+fn the_demo_is_built_signed_and_published_again_byte_for_byte() {
+    let sandbox = Sandbox::new();
+    let drawn = sandbox.isn(&["demo", "source", "raw", "--json"]).ok().json();
+    assert_eq!(drawn["images"], contents(&sandbox.path("raw")).len());
+    sandbox.isn(&["demo", "source", "raw"]).fails(1, "raw exists already");
+    let recipe = format!("{REPOSITORY}/registry/recipes/demobirds/recipe.toml");
+    let built = sandbox.isn(&["build", &recipe, "--source", "raw", "--out", "out", "--json"]).ok().json();
+    let info = sandbox.isn(&["info", "demobirds@1.0", "--json"]).ok().json();
+    for field in ["pin", "manifest", "images", "bytes"] {
+        assert_eq!(built[field], info[field], "{field}");
+    }
+    // The index, the split and all else have the same bytes; only a shard may differ, with zstd's version.
+    let key = format!("{REPOSITORY}/registry/keys/demo");
+    sandbox.isn(&["publish", "out", "--registry", "reg", "--key", &key]).ok();
+    let theirs = bundled();
+    for (name, bytes) in contents(&sandbox.path("reg")) {
+        if name == ".isn-lock" || name == "registry.json" {
+            continue;
+        }
+        let there = theirs.iter().find(|(other, _)| *other == name);
+        assert!(there.is_some_and(|(_, other)| *other == bytes), "{name} is not in registry/ so");
+    }
+    // The user's own copy of the source gives the tree, too.
+    sandbox.isn(&["pull", "demobirds@1.0", "--source", "raw", "--to", "rebuilt"]).ok();
+    sandbox.isn(&["pull", "demobirds@1.0", "--to", "pulled"]).ok();
+    assert_eq!(contents(&sandbox.path("rebuilt")), contents(&sandbox.path("pulled")));
+}
+
+#[test]
+fn the_recipes_that_await_a_publisher_are_whole() {
+    // With the drawn birds in place of photographs, imagebirds builds: the same five classes, another name.
+    let sandbox = Sandbox::new();
+    for (name, classes) in [("imagebirds", 5), ("imagesubnet50", 50)] {
+        let recipe = format!("{REPOSITORY}/registry/recipes/{name}/recipe.toml");
+        let text = std::fs::read_to_string(&recipe).unwrap();
+        let parsed = isn::recipe::Recipe::parse(&recipe, &text).unwrap();
+        assert_eq!(parsed.classes.len(), classes);
+        sandbox.isn(&["build", &recipe, "--source", "nowhere", "--out", "out"]).fails(1, "nowhere");
+        sandbox.isn(&["pull", name]).fails(6, &format!("isn build registry/recipes/{name}/recipe.toml"));
+    }
+}

@@ -1,0 +1,102 @@
+use std::process::Command;
+
+use crate::sandbox::{Sandbox, has_tool, ran};
+
+#[test]
+fn a_new_key_is_an_openssh_key_that_only_its_owner_reads() {
+    let sandbox = Sandbox::new();
+    let made = sandbox.isn(&["key", "new", "alice", "--no-passphrase", "--json"]).ok().json();
+    let shown = sandbox.isn(&["key", "show", "alice"]).ok().stdout;
+    assert!(shown.starts_with("ssh-ed25519 AAAA") && shown.ends_with('\n') && shown.lines().count() == 1);
+    let fingerprint = made["fingerprint"].as_str().unwrap();
+    assert!(sandbox.isn(&["key", "list"]).ok().stdout.contains(&format!("alice  {fingerprint}")));
+    let private = sandbox.path("home/keys/alice");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(&private).unwrap().permissions().mode() & 0o077, 0);
+    }
+    if has_tool("ssh-keygen") {
+        let line = ran(Command::new("ssh-keygen").arg("-lf").arg(&private).output().unwrap()).ok().stdout;
+        assert!(line.contains(fingerprint) && line.contains("(ED25519)"), "{line}");
+        let public = ran(Command::new("ssh-keygen").arg("-yf").arg(&private).output().unwrap()).ok().stdout;
+        let key = |line: &str| line.split_whitespace().nth(1).unwrap().to_string();
+        assert_eq!(key(&public), key(&shown));
+    }
+    // A name is given once.
+    sandbox.isn(&["key", "new", "alice", "--no-passphrase"]).fails(1, "exists already");
+    assert_eq!(sandbox.isn(&["key", "show", "alice"]).ok().stdout, shown);
+    sandbox.isn(&["key", "show", "bob"]).fails(6, "key bob");
+    sandbox.isn(&["key", "new", "../bob", "--no-passphrase"]).fails(2, "../bob");
+}
+
+#[test]
+fn a_passphrase_is_asked_for_and_must_be_right() {
+    let sandbox = Sandbox::built();
+    let with = |args: &[&str], passphrase: Option<&str>| {
+        let mut command = sandbox.command(args);
+        passphrase.map(|text| command.env("ISN_PASSPHRASE", text));
+        ran(command.output().unwrap())
+    };
+    with(&["key", "new", "safe"], None).fails(1, "no terminal to ask for a passphrase");
+    with(&["key", "new", "safe"], Some("")).fails(1, "an empty passphrase protects nothing");
+    with(&["key", "new", "safe"], Some("open sesame")).ok();
+    let publish = ["publish", "out", "--registry", "reg", "--key", "safe"];
+    with(&publish, None).fails(1, "safe");
+    with(&publish, Some("wrong")).fails(1, "the passphrase is wrong");
+    assert!(!sandbox.path("reg").exists(), "nothing is written before the signature");
+    with(&publish, Some("open sesame")).ok();
+}
+
+#[test]
+fn a_key_that_ssh_keygen_made_signs() {
+    if !has_tool("ssh-keygen") {
+        return;
+    }
+    let sandbox = Sandbox::built();
+    let made = |name: &str, kind: &[&str]| {
+        let mut command = Command::new("ssh-keygen");
+        command.args(kind).args(["-q", "-N", "", "-C", "me@example.org", "-f"]).arg(sandbox.path(name));
+        ran(command.output().unwrap()).ok();
+    };
+    made("own", &["-t", "ed25519"]);
+    sandbox.isn(&["publish", "out", "--registry", "reg", "--key", "own"]).ok();
+    sandbox.isn(&["trust", "add", "reg", "own.pub"]).ok();
+    sandbox.pull("grads@1.0", &[]).ok();
+    made("rsa", &["-t", "rsa", "-b", "2048"]);
+    sandbox.isn(&["publish", "out", "--registry", "reg2", "--key", "rsa"]).fails(1, "rsa");
+    assert!(!sandbox.path("reg2").exists());
+}
+
+#[test]
+fn a_key_in_the_agent_signs() {
+    if !has_tool("ssh-agent") || !has_tool("ssh-add") {
+        return;
+    }
+    let sandbox = Sandbox::built();
+    let socket = sandbox.path("agent");
+    let Ok(mut agent) = Command::new("ssh-agent").args(["-D", "-a"]).arg(&socket).spawn() else { return };
+    while !socket.exists() {
+        assert!(agent.try_wait().unwrap().is_none(), "the agent ended");
+        std::thread::yield_now();
+    }
+    let key = sandbox.path("home/keys/me");
+    let added = Command::new("ssh-add").arg("-q").arg(&key).env("SSH_AUTH_SOCK", &socket).status().unwrap();
+    let public = sandbox.isn(&["key", "show", "me"]).ok().stdout;
+    sandbox.write("agent.pub", public.as_bytes());
+    std::fs::remove_file(&key).unwrap();
+    let publish = |socket: &std::path::Path| {
+        let args = ["publish", "out", "--registry", "reg", "--key", "agent.pub"];
+        ran(sandbox.command(&args).env("SSH_AUTH_SOCK", socket).output().unwrap())
+    };
+    let published = publish(&socket);
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    assert!(added.success());
+    published.ok();
+    sandbox.isn(&["trust", "add", "reg", "agent.pub"]).ok();
+    sandbox.pull("grads@1.0", &[]).ok();
+    // An agent that is gone is said, with its socket.
+    let ran = publish(&socket);
+    assert!(ran.code == 1 && ran.stderr.contains("agent"), "{} {}", ran.code, ran.stderr);
+}

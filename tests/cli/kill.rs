@@ -1,0 +1,138 @@
+//! SIGKILL at many points of a build, a publish and a pull: what is visible is whole, and the rerun ends in the
+//! same bytes.
+#![cfg(unix)]
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::sandbox::{Sandbox, contents};
+
+/// How many kills a verb.
+const KILLS: u32 = 20;
+
+/// A source large enough that a build takes a moment; the pictures are of different sizes, so no two are equal.
+fn raw(sandbox: &Sandbox) {
+    sandbox.image_folder("raw", &["ant", "bee", "cat"], 60);
+    sandbox.recipe("grads", "1.0", &["ant", "bee", "cat"], "");
+    sandbox.isn(&["key", "new", "me", "--no-passphrase"]).ok();
+}
+
+fn files(sandbox: &Sandbox, dir: &str) -> Vec<(String, Vec<u8>)> {
+    let path: PathBuf = sandbox.path(dir);
+    if path.exists() { contents(&path) } else { Vec::new() }
+}
+
+/// Runs `args` undisturbed and gives the time; then, with `reset` before and `check` after each, kills such runs at
+/// points spread evenly over that time. A kill may miss a run that was faster: `check` holds there too. Gives how
+/// many it hit.
+fn kill_at_many_points(sandbox: &Sandbox, args: &[&str], reset: impl Fn(), check: impl Fn(bool)) -> u32 {
+    reset();
+    let start = Instant::now();
+    sandbox.isn(args).ok();
+    let full = start.elapsed();
+    let mut hit = 0;
+    for at in 0..KILLS {
+        reset();
+        let mut child = sandbox.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        thread::sleep(full * at / KILLS + Duration::from_micros(500));
+        child.kill().unwrap();
+        let status = child.wait().unwrap();
+        assert!(status.code().is_none_or(|code| code == 0), "{status}");
+        hit += u32::from(status.code().is_none());
+        check(status.code().is_some());
+    }
+    hit
+}
+
+fn remove(sandbox: &Sandbox, names: &[&str]) {
+    for name in names {
+        let _ = std::fs::remove_dir_all(sandbox.path(name));
+    }
+    for name in sandbox.leftovers() {
+        let path = sandbox.path(&name);
+        let _ = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    }
+}
+
+#[test]
+fn a_killed_build_leaves_nothing_half_and_goes_on() {
+    let sandbox = Sandbox::new();
+    raw(&sandbox);
+    let build = ["build", "grads-1.0.toml", "--source", "raw", "--out", "out"];
+    sandbox.isn(&["build", "grads-1.0.toml", "--source", "raw", "--out", "whole"]).ok();
+    let whole = files(&sandbox, "whole");
+    let hit = kill_at_many_points(
+        &sandbox,
+        &build,
+        || remove(&sandbox, &["out"]),
+        |finished| {
+            assert!(sandbox.path("out").exists() || !finished);
+            if sandbox.path("out").exists() {
+                assert!(files(&sandbox, "out") == whole, "a half-written build was visible");
+            }
+            sandbox.isn(&build).ok();
+            assert!(files(&sandbox, "out") == whole, "the rerun ended in other bytes");
+            // A kill right after the rename may leave the empty lock file, which the next run takes.
+            let left: Vec<String> = sandbox.leftovers();
+            assert!(left.iter().all(|name| name.ends_with("-lock")), "{left:?}");
+        },
+    );
+    assert!(hit > KILLS / 4, "{hit} of {KILLS} kills hit");
+}
+
+#[test]
+fn a_killed_publish_leaves_no_release_or_a_whole_one() {
+    let sandbox = Sandbox::new();
+    raw(&sandbox);
+    sandbox.isn(&["build", "grads-1.0.toml", "--source", "raw", "--out", "out"]).ok();
+    sandbox.isn(&["publish", "out", "--registry", "whole", "--key", "me"]).ok();
+    let whole = files(&sandbox, "whole");
+    sandbox.trust_me("reg");
+    let publish = ["publish", "out", "--registry", "reg", "--key", "me"];
+    let hit = kill_at_many_points(
+        &sandbox,
+        &publish,
+        || remove(&sandbox, &["reg", "tree"]),
+        |finished| {
+            let released = sandbox.path("reg/releases/grads/1.0").exists();
+            assert!(released || !finished);
+            if released {
+                sandbox.pull("grads@1.0", &["--to", "tree"]).ok();
+                sandbox.isn(&["verify", "reg"]).ok();
+            } else if sandbox.path("reg/registry.json").exists() {
+                sandbox.pull("grads@1.0", &["--to", "tree"]).fails(6, "is not in registry");
+                sandbox.pull("grads", &["--to", "tree"]).fails(6, "is not in registry");
+            }
+            sandbox.isn(&publish).ok();
+            assert!(files(&sandbox, "reg") == whole, "the rerun ended in other bytes");
+        },
+    );
+    assert!(hit > KILLS / 4, "{hit} of {KILLS} kills hit");
+}
+
+#[test]
+fn a_killed_pull_leaves_no_tree_or_a_whole_one() {
+    let sandbox = Sandbox::new();
+    let args = ["pull", "demobirds@1.0", "--to", "tree"];
+    let whole_args = ["pull", "demobirds@1.0", "--to", "whole"];
+    sandbox.isn(&whole_args).ok();
+    let whole = files(&sandbox, "whole");
+    let hit = kill_at_many_points(
+        &sandbox,
+        &args,
+        || remove(&sandbox, &["tree"]),
+        |finished| {
+            assert!(sandbox.path("tree").exists() || !finished);
+            if sandbox.path("tree").exists() {
+                assert!(files(&sandbox, "tree") == whole, "a half-written tree was visible");
+            }
+            sandbox.isn(&args).ok();
+            assert!(files(&sandbox, "tree") == whole, "the rerun ended in other bytes");
+            let left = sandbox.leftovers();
+            assert!(left.iter().all(|name| name.ends_with("-lock")), "{left:?}");
+        },
+    );
+    assert!(hit > KILLS / 4, "{hit} of {KILLS} kills hit");
+}

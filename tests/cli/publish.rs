@@ -1,0 +1,136 @@
+use std::fs;
+
+use crate::sandbox::{Sandbox, contents, gradient};
+
+const PUBLISH: [&str; 6] = ["publish", "out", "--registry", "reg", "--key", "me"];
+
+fn json(args: &[&str]) -> Vec<&'static str> {
+    let args: Vec<String> = args.iter().map(|arg| arg.to_string()).chain(["--json".into()]).collect();
+    args.into_iter().map(|arg| &*arg.leak()).collect()
+}
+
+#[test]
+fn an_absent_or_empty_folder_becomes_a_registry_and_a_foreign_one_is_left_alone() {
+    let sandbox = Sandbox::built();
+    let report = sandbox.isn(&json(&PUBLISH)).ok().json();
+    assert_eq!(report["new_registry"], true);
+    assert_eq!(report["new_objects"], report["objects"]);
+    assert_eq!(sandbox.read("reg/releases/names"), b"grads\n");
+    assert_eq!(sandbox.read("reg/releases/grads/versions"), b"1.0\n");
+    let pin = report["pin"].as_str().unwrap().to_string();
+    let dataset = pin.split_once("#b3:").unwrap().1;
+    assert_eq!(sandbox.read(&format!("reg/pins/{dataset}")), b"grads 1.0\n");
+    sandbox.isn(&["verify", "reg"]).ok();
+
+    fs::create_dir(sandbox.path("empty")).unwrap();
+    sandbox.isn(&["publish", "out", "--registry", "empty", "--key", "me"]).ok();
+    sandbox.isn(&["registry", "init", "made"]).ok();
+    sandbox.isn(&["publish", "out", "--registry", "made", "--key", "me"]).ok();
+    for other in ["empty", "made"] {
+        assert_eq!(contents(&sandbox.path("reg")), contents(&sandbox.path(other)), "{other}");
+    }
+
+    sandbox.write("mine/thesis.txt", b"all of it");
+    for more in [&[][..], &["--dry-run"]] {
+        let args = [&["publish", "out", "--registry", "mine", "--key", "me"], more].concat();
+        sandbox.isn(&args).fails(1, "mine exists already and is neither empty nor a registry");
+        assert_eq!(contents(&sandbox.path("mine")), [("thesis.txt".to_string(), b"all of it".to_vec())]);
+    }
+    sandbox.isn(&["registry", "init", "mine"]).fails(1, "neither empty nor a registry");
+}
+
+#[test]
+fn the_same_again_changes_nothing_and_another_build_of_that_name_is_refused() {
+    let (sandbox, pin) = Sandbox::published();
+    let before = contents(&sandbox.path("reg"));
+    let report = sandbox.isn(&json(&PUBLISH)).ok().json();
+    assert_eq!(report["already_published"], true);
+    assert_eq!(report["new_objects"], 0);
+    assert_eq!(before, contents(&sandbox.path("reg")));
+    // By another key it is still the same version, released once.
+    sandbox.isn(&["key", "new", "you", "--no-passphrase"]).ok();
+    sandbox.isn(&["publish", "out", "--registry", "reg", "--key", "you"]).ok();
+    assert_eq!(before, contents(&sandbox.path("reg")));
+
+    gradient(50, 50, 9).save(sandbox.path("raw/cat/cat_more.png")).unwrap();
+    sandbox.isn(&["build", "grads-1.0.toml", "--source", "raw", "--out", "other"]).ok();
+    for more in [&[][..], &["--dry-run"]] {
+        let args = [&["publish", "other", "--registry", "reg", "--key", "me"], more].concat();
+        let ran = sandbox.isn(&args).fails(1, "release grads@1.0 exists already");
+        assert!(ran.stderr.contains(pin.split_once('#').unwrap().1), "{}", ran.stderr);
+        assert_eq!(before, contents(&sandbox.path("reg")));
+    }
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_done_and_writes_nothing() {
+    let sandbox = Sandbox::built();
+    let dry = sandbox.isn(&json(&[&PUBLISH[..], &["--dry-run"]].concat())).ok().json();
+    assert!(!sandbox.path("reg").exists());
+    let done = sandbox.isn(&json(&PUBLISH)).ok().json();
+    for field in ["pin", "manifest", "objects", "new_objects", "new_bytes", "new_registry"] {
+        assert_eq!(dry[field], done[field], "{field}");
+    }
+    let before = contents(&sandbox.path("reg"));
+    let again = sandbox.isn(&json(&[&PUBLISH[..], &["--dry-run"]].concat())).ok().json();
+    assert_eq!(again["already_published"], true);
+    assert_eq!(before, contents(&sandbox.path("reg")));
+}
+
+#[test]
+fn a_damaged_build_is_refused_before_anything_is_written() {
+    let sandbox = Sandbox::built();
+    let files: Vec<String> = contents(&sandbox.path("out")).into_iter().map(|(name, _)| name).collect();
+    for name in files.iter().filter(|name| *name != "report.json") {
+        let path = format!("out/{name}");
+        let whole = sandbox.read(&path);
+        let mut flipped = whole.clone();
+        flipped[whole.len() / 2] ^= 4;
+        for damaged in [flipped, whole[..whole.len() / 2].to_vec(), Vec::new()] {
+            sandbox.write(&path, &damaged);
+            let ran = sandbox.isn(&PUBLISH);
+            assert!(matches!(ran.code, 1 | 3), "{name}: {} {}", ran.code, ran.stderr);
+            assert!(!sandbox.path("reg").exists(), "{name}");
+        }
+        fs::remove_file(sandbox.path(&path)).unwrap();
+        let ran = sandbox.isn(&PUBLISH);
+        assert!(matches!(ran.code, 1 | 3 | 6), "{name}: {} {}", ran.code, ran.stderr);
+        assert!(!sandbox.path("reg").exists(), "{name}");
+        sandbox.write(&path, &whole);
+    }
+    sandbox.isn(&PUBLISH).ok();
+}
+
+#[test]
+fn what_is_no_build_and_what_is_no_folder_is_said() {
+    let sandbox = Sandbox::built();
+    sandbox
+        .isn(&["publish", "raw", "--registry", "reg", "--key", "me"])
+        .fails(1, "raw: is not a build output: it has no manifest.json");
+    sandbox
+        .isn(&["publish", "out", "--registry", "https://example.org/r", "--key", "me"])
+        .fails(1, "is a URL");
+    sandbox.isn(&["publish", "out", "--registry", "reg", "--key", "nobody"]).fails(6, "key nobody");
+    assert!(!sandbox.path("reg").exists());
+}
+
+#[test]
+fn a_second_version_is_listed_after_the_first() {
+    let (sandbox, _) = Sandbox::published();
+    sandbox.build_second_version();
+    sandbox.publish("out2");
+    // Numerically, not by bytes: 1.10 is newer than 1.9.
+    for version in ["1.10", "1.9"] {
+        sandbox.recipe("grads", version, &["ant", "bee", "cat"], "");
+        let recipe = format!("grads-{version}.toml");
+        let out = format!("out-{version}");
+        sandbox.isn(&["build", &recipe, "--source", "raw2", "--out", &out]).ok();
+        sandbox.publish(&out);
+    }
+    assert_eq!(sandbox.read("reg/releases/grads/versions"), b"1.0\n1.1\n1.9\n1.10\n");
+    let list = sandbox.isn(&["list", "--registry", "reg", "--json"]).ok().json();
+    assert_eq!(list["datasets"][0]["versions"], serde_json::json!(["1.0", "1.1", "1.9", "1.10"]));
+    let newest = sandbox.isn(&["info", "grads", "--registry", "reg", "--json"]).ok().json();
+    assert_eq!(newest["version"], "1.10");
+    sandbox.isn(&["verify", "reg"]).ok();
+}

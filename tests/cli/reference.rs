@@ -1,0 +1,86 @@
+//! The whole reference of the command line in one file, so that a change of it is seen in review.
+
+use std::path::Path;
+
+use crate::sandbox::Sandbox;
+
+const VERBS: [&[&str]; 20] = [
+    &[],
+    &["pull"],
+    &["sync"],
+    &["verify"],
+    &["info"],
+    &["list"],
+    &["cite"],
+    &["build"],
+    &["publish"],
+    &["key"],
+    &["key", "new"],
+    &["key", "list"],
+    &["key", "show"],
+    &["trust"],
+    &["trust", "add"],
+    &["trust", "list"],
+    &["trust", "remove"],
+    &["registry", "init"],
+    &["demo"],
+    &["demo", "source"],
+];
+
+/// The verbs that a help text lists.
+fn listed(help: &str) -> Vec<String> {
+    let commands = help.split("\nCommands:\n").nth(1).unwrap_or("").split("\n\n").next().unwrap();
+    let first = |line: &str| line.split_whitespace().next().unwrap().to_string();
+    commands.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   ")).map(first).collect()
+}
+
+#[test]
+fn help_is_as_in_help_txt() {
+    let sandbox = Sandbox::new();
+    let mut text = String::new();
+    for verb in VERBS {
+        let args = [verb, &["--help"]].concat();
+        let help = sandbox.isn(&args).ok().stdout;
+        for sub in listed(&help) {
+            let known = VERBS
+                .iter()
+                .any(|v| v.len() > verb.len() && v[..verb.len()] == *verb && v[verb.len()] == sub);
+            assert!(known || sub == "help", "{verb:?} has {sub}, which is not in this test's list");
+        }
+        text += &format!("$ isn {}\n{help}\n", args.join(" "));
+    }
+    assert!(text.lines().all(|line| line.chars().count() <= 110), "a line of help is too long");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/help.txt");
+    if std::env::var_os("ISN_BLESS").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    let differs = expected.lines().zip(text.lines()).find(|(a, b)| a != b);
+    assert!(
+        expected == text,
+        "the help has changed at {differs:?}: if that is right, run ISN_BLESS=1 cargo test --test cli reference"
+    );
+}
+
+#[test]
+fn wrong_usage_is_exit_2_and_says_what_would_be_right() {
+    let sandbox = Sandbox::new();
+    for (args, message) in [
+        (&["pul", "x"][..], "pull"),
+        (&["pull"], "<REF>"),
+        (&["pull", "Not A Name"], "Not A Name"),
+        (&["pull", "x@1"], "MAJOR.MINOR"),
+        (&["pull", "x@1.0#b3:12"], "b3:12"),
+        (&["pull", "x", "--split", "tests"], "tests"),
+        (&["pull", "x", "--class", "../a"], "../a"),
+        (&["pull", "x", "-j", "0"], "0"),
+        (&["build", "r.toml"], "--source"),
+        (&["publish", "out", "--registry", "reg"], "--key"),
+        (&["verify", "x", "--expect", "b3:xyz"], "b3:xyz"),
+        (&["cite", "x", "--format", "word"], "bibtex"),
+    ] {
+        let ran = sandbox.isn(args);
+        assert!(ran.code == 2 && ran.stderr.contains(message), "{args:?}: {} {}", ran.code, ran.stderr);
+        assert!(ran.stdout.is_empty(), "{args:?}");
+    }
+}

@@ -1,0 +1,64 @@
+use crate::sandbox::Sandbox;
+
+fn listed(sandbox: &Sandbox) -> usize {
+    sandbox.isn(&["trust", "list", "--json"]).ok().json()["trusted"].as_array().unwrap().len()
+}
+
+#[test]
+fn a_key_is_added_as_a_line_or_a_file_and_removed_by_its_fingerprint_too() {
+    let (sandbox, _) = Sandbox::published();
+    let line = sandbox.isn(&["key", "show", "me"]).ok().stdout;
+    let line = line.trim();
+    sandbox.write("me.pub", format!("{line}\n").as_bytes());
+    let key = sandbox.isn(&["key", "list", "--json"]).ok().json();
+    let fingerprint = key["keys"][0]["fingerprint"].as_str().unwrap();
+    let info = |code: i32, text: &str| sandbox.isn(&["info", "grads", "--registry", "reg"]).fails(code, text);
+    assert_eq!(listed(&sandbox), 1);
+    info(0, fingerprint);
+    for named in [line, "me.pub", fingerprint] {
+        sandbox.isn(&["trust", "remove", "reg", named]).ok();
+        info(4, "not trusted");
+        sandbox.isn(&["trust", "remove", "reg", line]).fails(6, fingerprint);
+        sandbox.isn(&["trust", "add", "./reg/", "me.pub"]).ok();
+        info(0, fingerprint);
+    }
+    // Twice is once, whatever the folder is called.
+    sandbox.isn(&["trust", "add", &sandbox.path("reg").display().to_string(), line]).ok();
+    assert_eq!(listed(&sandbox), 1);
+    // A URL with and without its default port and final slash is one registry.
+    sandbox.isn(&["trust", "add", "https://Example.org:443/data/", line]).ok();
+    sandbox.isn(&["trust", "add", "https://example.org/data", line]).ok();
+    assert_eq!(listed(&sandbox), 2);
+    sandbox.isn(&["trust", "remove", "HTTPS://example.org/data", fingerprint]).ok();
+    assert_eq!(listed(&sandbox), 1);
+}
+
+#[test]
+fn the_bundled_registry_and_other_kinds_of_keys_are_refused() {
+    let (sandbox, _) = Sandbox::published();
+    let line = sandbox.isn(&["key", "show", "me"]).ok().stdout;
+    let comes = "comes with the program and is trusted as the program is";
+    sandbox.isn(&["trust", "add", "bundled", line.trim()]).fails(1, comes);
+    sandbox.isn(&["trust", "remove", "bundled", line.trim()]).fails(1, comes);
+    let rsa =
+        "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAQQDLz0zfXnJ0KLYkdXRxkZ4wtEH2fsqVzCpWm0j9dqLPLuO8g0QZ8Kc= me";
+    sandbox.isn(&["trust", "add", "reg", rsa]).fails(1, "public key");
+    sandbox.isn(&["trust", "add", "reg", "nowhere.pub"]).fails(1, "nowhere.pub");
+    sandbox.isn(&["trust", "add", "reg", "home/keys/me"]).fails(1, "home/keys/me");
+    assert_eq!(listed(&sandbox), 1);
+}
+
+#[test]
+fn the_demonstration_key_counts_for_the_bundled_registry_alone() {
+    let sandbox = Sandbox::built();
+    let key = concat!(env!("CARGO_MANIFEST_DIR"), "/registry/keys/demo");
+    sandbox.isn(&["publish", "out", "--registry", "reg", "--key", key]).ok();
+    sandbox.pull("grads@1.0", &[]).fails(4, "is not trusted for registry");
+    // The repository's registry as a folder is a registry like any other.
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/registry");
+    sandbox.isn(&["pull", "demobirds@1.0", "--registry", folder]).fails(4, "is not trusted for registry");
+    sandbox
+        .isn(&["trust", "add", folder, concat!(env!("CARGO_MANIFEST_DIR"), "/registry/keys/demo.pub")])
+        .ok();
+    sandbox.isn(&["pull", "demobirds@1.0", "--registry", folder]).ok();
+}

@@ -1,0 +1,202 @@
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::sandbox::{Ran, Sandbox, contents};
+
+/// A registry and the tree `grads-1.0`.
+fn pulled() -> (Sandbox, String) {
+    let (sandbox, pin) = Sandbox::published();
+    sandbox.pull("grads@1.0", &[]).ok();
+    (sandbox, pin)
+}
+
+fn verify(sandbox: &Sandbox, what: &str, more: &[&str]) -> Ran {
+    sandbox.isn(&[&["verify", what, "--registry", "reg", "--json"], more].concat())
+}
+
+/// `(kind, path)` of every fault.
+fn faults(report: &Value) -> Vec<(String, String)> {
+    let text = |fault: &Value, field: &str| fault[field].as_str().unwrap().to_string();
+    let mut all: Vec<_> = report["faults"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|fault| (text(fault, "kind"), text(fault, "path")))
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn a_whole_tree_is_only_as_good_as_what_it_is_compared_with() {
+    let (sandbox, pin) = pulled();
+    let hash = pin.split_once('#').unwrap().1;
+    let ran = sandbox.isn(&["verify", "grads-1.0"]).ok();
+    assert!(ran.stdout.contains("consistent with itself only"), "{}", ran.stdout);
+    assert!(ran.stdout.contains(hash), "{}", ran.stdout);
+    for (expect, assurance) in [(hash, "hash"), (&pin, "hash"), ("grads@1.0", "signed"), ("grads", "signed")]
+    {
+        let report = verify(&sandbox, "grads-1.0", &["--expect", expect]).ok().json();
+        assert_eq!(report["ok"], true);
+        assert_eq!(report["assurance"], assurance, "{expect}");
+        assert_eq!(report["dataset"], hash);
+        assert_eq!(report["checked"], 25);
+    }
+    // A pin is compared without asking any registry.
+    sandbox.isn(&["verify", "grads-1.0", "--expect", &pin, "--registry", "http://127.0.0.1:1"]).ok();
+
+    let wrong = format!("b3:{}", "a".repeat(64));
+    let ran = verify(&sandbox, "grads-1.0", &["--expect", &wrong]).fails(3, hash);
+    assert_eq!(faults(&ran.json()), [("changed".to_string(), "B3SUMS".to_string())]);
+    verify(&sandbox, "grads-1.0", &["--expect", &format!("grads@1.0#{wrong}")]).fails(3, &wrong);
+    // Another version, rightly signed, is not this tree.
+    sandbox.build_second_version();
+    sandbox.publish("out2");
+    verify(&sandbox, "grads-1.0", &["--expect", "grads@1.1"]).fails(3, hash);
+}
+
+#[test]
+fn every_fault_of_a_tree_is_told_at_once() {
+    let (sandbox, pin) = pulled();
+    let tree = |name: &str| sandbox.path("grads-1.0").join(name);
+    let images: Vec<String> = contents(&sandbox.path("grads-1.0"))
+        .into_iter()
+        .map(|(name, _)| name)
+        .filter(|name| name.starts_with("train/"))
+        .collect();
+    let [missing, changed, one, other, moved, linked, ..] = &images[..] else { panic!() };
+    fs::remove_file(tree(missing)).unwrap();
+    let mut bytes = fs::read(tree(changed)).unwrap();
+    bytes[50] ^= 1;
+    fs::write(tree(changed), bytes).unwrap();
+    // Swapped: both are there, and each has the other's bytes.
+    fs::rename(tree(one), tree("x")).unwrap();
+    fs::rename(tree(other), tree(one)).unwrap();
+    fs::rename(tree("x"), tree(other)).unwrap();
+    fs::create_dir(tree("train/dog")).unwrap();
+    fs::rename(tree(moved), tree("train/dog/moved.png")).unwrap();
+    fs::write(tree("train/dog/extra.png"), "new").unwrap();
+    let mut expected = vec![
+        ("missing", missing.as_str()),
+        ("changed", changed),
+        ("misplaced", one),
+        ("misplaced", other),
+        ("missing", moved),
+        ("misplaced", "train/dog/moved.png"),
+        ("extra", "train/dog/extra.png"),
+        ("changed", "classes.csv"),
+    ];
+    fs::write(tree("classes.csv"), "index,id,label,group\n").unwrap();
+    #[cfg(unix)]
+    {
+        // A link to the right bytes is no file of the tree: what it leads to may change.
+        fs::rename(tree(linked), sandbox.path("elsewhere.png")).unwrap();
+        std::os::unix::fs::symlink(sandbox.path("elsewhere.png"), tree(linked)).unwrap();
+        expected.extend([("invalid", linked.as_str()), ("missing", linked)]);
+    }
+    let mut expected: Vec<_> =
+        expected.into_iter().map(|(kind, path)| (kind.to_string(), path.to_string())).collect();
+    expected.sort();
+    for more in [&[][..], &["--expect", &pin]] {
+        let ran = verify(&sandbox, "grads-1.0", more).fails(3, "faults");
+        assert_eq!(faults(&ran.json()), expected);
+    }
+    let text = sandbox.isn(&["verify", "grads-1.0"]).fails(3, "FAILED: grads-1.0");
+    for (kind, path) in &expected {
+        assert!(text.stdout.contains(&format!("{kind}: {path}")), "{kind} {path} in {}", text.stdout);
+    }
+}
+
+#[test]
+fn a_b3sums_that_another_tool_would_read_otherwise_is_refused() {
+    let (sandbox, pin) = pulled();
+    let good = String::from_utf8(sandbox.read("grads-1.0/B3SUMS")).unwrap();
+    let first = good.lines().next().unwrap().to_string();
+    let hash = &first[..64];
+    let swapped = {
+        let mut lines: Vec<&str> = good.lines().collect();
+        lines.swap(0, 1);
+        lines.join("\n") + "\n"
+    };
+    for (what, bad) in [
+        ("no final line feed", good.trim_end().to_string()),
+        ("crlf", good.replace('\n', "\r\n")),
+        ("upper case", good.replacen(hash, &hash.to_uppercase(), 1)),
+        ("one space", good.replacen("  ", " ", 1)),
+        ("binary mark", good.replacen("  ", " *", 1)),
+        ("unsorted", swapped),
+        ("twice", format!("{first}\n{good}")),
+        ("short hash", good[1..].to_string()),
+        ("outside", good.replacen("  classes.csv", "  ../classes.csv", 1)),
+        ("absolute", good.replacen("  classes.csv", "  /etc/passwd", 1)),
+        ("escaped", format!("\\{good}")),
+        ("blank line", format!("{good}\n")),
+        ("empty", String::new()),
+        ("a byte that is no text", good.replacen("  classes", "  cl\0sses", 1)),
+    ] {
+        sandbox.write("grads-1.0/B3SUMS", bad.as_bytes());
+        for more in [&[][..], &["--expect", &pin]] {
+            let ran = verify(&sandbox, "grads-1.0", more);
+            assert_eq!(ran.code, 3, "{what}: {} {}", ran.stdout, ran.stderr);
+            assert!(ran.stdout.contains("B3SUMS"), "{what}: {}", ran.stdout);
+        }
+    }
+    // A tree that was changed together with its list is whole, and another one.
+    sandbox.write("grads-1.0/classes.csv", b"other");
+    let line = good.lines().find(|line| line.ends_with("classes.csv")).unwrap();
+    let forged = good.replace(line, &format!("{}  classes.csv", isn::digest::Digest::of(b"other")));
+    sandbox.write("grads-1.0/B3SUMS", forged.as_bytes());
+    sandbox.isn(&["verify", "grads-1.0"]).ok();
+    verify(&sandbox, "grads-1.0", &["--expect", &pin]).fails(3, "the dataset hash is");
+}
+
+#[test]
+fn a_partial_tree_is_checked_as_one() {
+    let (sandbox, pin) = Sandbox::published();
+    sandbox.pull("grads@1.0", &["--split", "val", "--to", "part"]).ok();
+    let report = verify(&sandbox, "part", &["--expect", &pin]).ok().json();
+    assert_eq!(report["partial"], true);
+    assert_eq!(report["checked"], 7);
+    let ran = sandbox.isn(&["verify", "part", "--expect", &pin]).ok();
+    assert!(ran.stdout.contains("(a part of the dataset)"), "{}", ran.stdout);
+    // Without the selection's list it is a tree with many files missing.
+    let selected = sandbox.read("part/B3SUMS.selected");
+    fs::remove_file(sandbox.path("part/B3SUMS.selected")).unwrap();
+    let ran = verify(&sandbox, "part", &["--expect", &pin]).fails(3, "missing");
+    assert_eq!(faults(&ran.json()).len(), 18);
+    // A list that selects what the dataset does not have.
+    let forged = String::from_utf8(selected).unwrap().replacen("  val/", "  wal/", 1);
+    sandbox.write("part/B3SUMS.selected", forged.as_bytes());
+    verify(&sandbox, "part", &["--expect", &pin]).fails(3, "B3SUMS.selected");
+}
+
+#[test]
+fn registries_builds_and_versions() {
+    let (sandbox, pin) = Sandbox::published();
+    let hash = pin.split_once('#').unwrap().1;
+    let report = verify(&sandbox, "reg", &[]).ok().json();
+    assert_eq!((&report["kind"], &report["assurance"]), (&json!("registry"), &json!("signed")));
+    let report = verify(&sandbox, "out", &[]).ok().json();
+    assert_eq!((&report["kind"], &report["dataset"]), (&json!("build"), &json!(hash)));
+    for reference in ["grads@1.0", "grads", &pin, hash] {
+        let report = verify(&sandbox, reference, &[]).ok().json();
+        assert_eq!((&report["kind"], &report["checked"]), (&json!("version"), &json!(24)), "{reference}");
+    }
+    sandbox.isn(&["verify", "demobirds@1.0"]).ok();
+    verify(&sandbox, "grads@1.0", &["--expect", hash]).ok();
+    verify(&sandbox, "grads@1.0", &["--expect", &format!("b3:{}", "0".repeat(64))])
+        .fails(3, "expected b3:000");
+
+    // Somebody who trusts nobody sees that the registry agrees with itself, no more.
+    let mut stranger = sandbox.command(&["verify", "reg"]);
+    let output = stranger.env("ISN_HOME", sandbox.path("stranger")).output().unwrap();
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("consistent with itself, no trusted key at hand"), "{text}");
+
+    sandbox.isn(&["verify", "raw"]).fails(1, "is neither a tree (no B3SUMS), nor a registry");
+    sandbox.isn(&["verify", "./nothing"]).fails(6, "./nothing");
+    sandbox.isn(&["verify", "No Such Thing"]).fails(1, "is neither a folder nor a version");
+    sandbox.isn(&["verify", "reg", "--expect", hash]).fails(1, "--expect is for trees");
+}
