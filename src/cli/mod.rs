@@ -1,4 +1,4 @@
-//! The command line: [`args`] says what there is, [`commands`] runs a verb, [`render`] prints its report, [`exit`]
+//! The command line: `args` says what there is, `commands` runs a verb, `render` prints its report, `exit`
 //! folds errors. Only here is anything printed or read from the environment.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 

@@ -22,7 +22,7 @@
 //!   metadata.
 //!
 //! A change of any output bit is a new pipeline name. `tests/vectors/pixels` holds the golden vectors; a few
-//! of them are compiled in for [`self_check`].
+//! of them are compiled in for [`self_check()`].
 
 mod encode;
 mod error;
