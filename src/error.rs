@@ -80,6 +80,8 @@ pub enum Error {
         fingerprint: String,
         /// The OpenSSH public key line.
         public_key: String,
+        /// The key of the registry's log, as the registry says itself.
+        log_key: Option<String>,
     },
     /// No answer, or none that makes sense. Exit code 5.
     #[error("{url}: {why}")]
@@ -104,6 +106,22 @@ pub enum Error {
         reference: DatasetRef,
         /// Its recipe, as a path in the registry.
         recipe: String,
+    },
+    /// The owners have withdrawn the version. Exit code 6.
+    #[error("{reference} has been withdrawn by its owners: {reason}")]
+    Withdrawn {
+        /// The version.
+        reference: String,
+        /// Why, as they said.
+        reason: String,
+    },
+    /// Somebody else changed the registry first. Exit code 1.
+    #[error("{what} does not fit any more: it {why}")]
+    Conflict {
+        /// The statement.
+        what: String,
+        /// What stands in its way now.
+        why: String,
     },
     /// The images are not to be had from a registry: they have to be built from the user's own source. Exit code 7.
     #[error("{reference} cannot be pulled: {why}")]

@@ -7,8 +7,8 @@
 //! |---|---|---|
 //! | command line | [`cli`] | arguments, output, exit codes: the only place that prints or reads the environment |
 //! | verbs | [`ops`] | one file a verb: build, publish, pull, verify, … each returns a report |
-//! | places | [`registry`], [`transport`], [`trust`], [`demo`] | where versions, trusted keys and drawn images come from |
-//! | things | [`manifest`], [`index`], [`pack`], [`shard`], [`tree`], [`lock_file`], [`release`], [`recipe`], [`source`], [`corrections`], [`plan`], [`split`], [`class`], [`imaging`], [`key`], [`object`] | one noun each, most of them a format: bytes in and out |
+//! | places | [`registry`], [`transport`], [`trust`], [`known_logs`], [`demo`] | where versions, trusted keys and drawn images come from |
+//! | things | [`manifest`], [`index`], [`pack`], [`shard`], [`tree`], [`lock_file`], [`release`], [`statement`], [`log`], [`recipe`], [`source`], [`corrections`], [`plan`], [`split`], [`class`], [`imaging`], [`key`], [`object`] | one noun each, most of them a format: bytes in and out |
 //! | words | [`digest`], [`dataset_ref`], [`rel_path`], [`progress`], [`error`], [`files`], [`parallel`], [`json_lines`] | what everything else is said in |
 //!
 //! A version is described by a [`manifest::Manifest`] (what it is), an [`index::Index`] (one row an image) and
@@ -29,7 +29,9 @@ pub mod imaging;
 pub mod index;
 pub mod json_lines;
 pub mod key;
+pub mod known_logs;
 pub mod lock_file;
+pub mod log;
 pub mod manifest;
 pub mod object;
 pub mod ops;
@@ -44,6 +46,7 @@ pub mod release;
 pub mod shard;
 pub mod source;
 pub mod split;
+pub mod statement;
 pub mod transport;
 pub mod tree;
 pub mod trust;

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::class::ClassId;
-use crate::dataset_ref::DatasetRef;
+use crate::dataset_ref::{DatasetRef, Name};
 use crate::key::KeyName;
+use crate::log::LogKey;
 use crate::ops::cite::CitationFormat;
 use crate::split::Split;
 
@@ -32,8 +33,8 @@ const EXIT_CODES: &str = "\
 REF is NAME@VERSION, NAME (the newest), NAME@VERSION#b3:HASH or b3:HASH.
 
 Exit codes: 0 ok, 1 error, 2 usage, 3 integrity, 4 signature or trust, 5 network, 6 not found,
-7 source needed.
-Environment: ISN_HOME (keys and trust), ISN_REGISTRY (comma list), ISN_PASSPHRASE (of a key),
+7 source needed, 8 findings.
+Environment: ISN_HOME (keys, trust, logs), ISN_REGISTRY (comma list), ISN_PASSPHRASE (of a key),
 SSH_AUTH_SOCK, NO_COLOR.";
 
 /// The verbs.
@@ -73,8 +74,14 @@ pub(super) enum Command {
     /// Check a tree, a registry folder, a build, or a version in a registry; report every fault
     Verify {
         /// A folder, or a version
-        #[arg(value_name = "PATH|REF")]
-        subject: String,
+        #[arg(value_name = "PATH|REF", required_unless_present = "proof")]
+        subject: Option<String>,
+        /// Check the release that this file of `isn prove` proves, offline; and the tree, if one is named
+        #[arg(long, value_name = "FILE", conflicts_with = "expect")]
+        proof: Option<PathBuf>,
+        /// The key of the log that the proof is from [default: the one that you trust]
+        #[arg(long, value_name = "VKEY", requires = "proof")]
+        log_key: Option<LogKey>,
         /// The version or dataset hash that the tree must have
         #[arg(long, value_name = "REF|b3:HASH")]
         expect: Option<DatasetRef>,
@@ -127,12 +134,82 @@ pub(super) enum Command {
         /// The registry's folder; an absent or empty one becomes a registry
         #[arg(long, value_name = "DIR")]
         registry: PathBuf,
-        /// A key of `isn key list`, a private key file, or a .pub file whose key the SSH agent holds
-        #[arg(long, value_name = "NAME|FILE")]
-        key: String,
+        #[command(flatten)]
+        keys: KeyArgs,
         /// Check everything and say what would be done, but write nothing
         #[arg(long)]
         dry_run: bool,
+    },
+    /// Add a signature to a statement that needs several
+    Sign {
+        /// The statement, as `isn publish` and others write it where one signature is not enough
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// A key of `isn key list`, a private key file, or a .pub file whose key the SSH agent holds
+        #[arg(long, value_name = "NAME|FILE")]
+        key: String,
+    },
+    /// Put a signed statement into the log of a folder registry
+    Append {
+        /// The statement
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// The registry's folder
+        #[arg(long, value_name = "DIR")]
+        registry: PathBuf,
+    },
+    /// Show and change whose a dataset's name is
+    #[command(subcommand)]
+    Owner(OwnerCommand),
+    /// Make a key count no more in the names that it owns
+    Revoke {
+        /// The key: a name of `isn key list`, a public key file, or the line itself ('ssh-ed25519 …')
+        #[arg(value_name = "KEY")]
+        revoked: String,
+        /// Only in this dataset (may be repeated) [default: all that have it]
+        #[arg(long = "name", value_name = "NAME")]
+        names: Vec<Name>,
+        /// Why, in one line
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        to: SpeakArgs,
+    },
+    /// Advise against a version: it stays, and every pull warns
+    Yank {
+        /// Which version, NAME@VERSION
+        #[arg(value_name = "REF")]
+        reference: DatasetRef,
+        /// Why, in one line
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        to: SpeakArgs,
+    },
+    /// Say that a version's objects may go: pulls say so
+    Withdraw {
+        /// Which version, NAME@VERSION
+        #[arg(value_name = "REF")]
+        reference: DatasetRef,
+        /// Why, in one line
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        to: SpeakArgs,
+    },
+    /// Look at a registry's log, audit it, watch it
+    #[command(subcommand)]
+    Log(LogCommand),
+    /// Write a file that proves, offline and with the log's key alone, that a release is in the log
+    Prove {
+        /// Which version
+        #[arg(value_name = "REF")]
+        reference: DatasetRef,
+        /// The file to write [default: NAME-VERSION.tlog-proof]
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        registry: RegistryArg,
     },
     /// Make and show signing keys (OpenSSH Ed25519)
     #[command(subcommand)]
@@ -154,6 +231,113 @@ pub(super) struct RegistryArg {
     /// A folder, an http(s):// URL or `bundled` [default: ISN_REGISTRY, isn.toml, or bundled]
     #[arg(long, value_name = "DIR|URL")]
     pub(super) registry: Option<String>,
+    /// Refuse a log that its witnesses have not seen for so long, for example 36h or 7d
+    #[arg(long, value_name = "AGE", value_parser = parse_age)]
+    pub(super) max_age: Option<u64>,
+}
+
+/// Seconds, from `90s`, `15m`, `36h` or `7d`.
+fn parse_age(text: &str) -> Result<u64, String> {
+    let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
+    let parsed = units.iter().find_map(|(unit, seconds)| {
+        let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
+        number.checked_mul(*seconds)
+    });
+    parsed.ok_or_else(|| "expected a number and a unit: 90s, 15m, 36h, 7d".into())
+}
+
+/// Who signs.
+#[derive(Debug, ClapArgs)]
+pub(super) struct KeyArgs {
+    /// A key of `isn key list`, a private key file, or a .pub file whose key the SSH agent holds (may be repeated)
+    #[arg(long = "key", value_name = "NAME|FILE", required = true)]
+    pub(super) keys: Vec<String>,
+    /// Write the statement to this file, for others to sign, instead of appending it
+    #[arg(long, value_name = "FILE")]
+    pub(super) statement: Option<PathBuf>,
+}
+
+/// Who says something, and to which registry.
+#[derive(Debug, ClapArgs)]
+pub(super) struct SpeakArgs {
+    /// The registry's folder
+    #[arg(long, value_name = "DIR")]
+    pub(super) registry: PathBuf,
+    #[command(flatten)]
+    pub(super) keys: KeyArgs,
+}
+
+/// `isn owner …`
+#[derive(Debug, Subcommand)]
+pub(super) enum OwnerCommand {
+    /// Show whose a name is
+    Show {
+        /// The dataset
+        name: Name,
+        #[command(flatten)]
+        registry: RegistryArg,
+    },
+    /// Add a key
+    Add {
+        /// The dataset
+        name: Name,
+        /// The key: a name of `isn key list`, a public key file, or the line itself ('ssh-ed25519 …')
+        #[arg(value_name = "KEY")]
+        added: String,
+        /// As a recovery key, which may sign owner statements and revocations only
+        #[arg(long)]
+        recovery: bool,
+        #[command(flatten)]
+        to: SpeakArgs,
+    },
+    /// Remove a key
+    Remove {
+        /// The dataset
+        name: Name,
+        /// The key: a name of `isn key list`, a public key file, or the line itself ('ssh-ed25519 …')
+        #[arg(value_name = "KEY")]
+        removed: String,
+        #[command(flatten)]
+        to: SpeakArgs,
+    },
+    /// Set how many of the keys must sign
+    Threshold {
+        /// The dataset
+        name: Name,
+        /// How many
+        #[arg(value_name = "N")]
+        threshold: usize,
+        #[command(flatten)]
+        to: SpeakArgs,
+    },
+}
+
+/// `isn log …`
+#[derive(Debug, Subcommand)]
+pub(super) enum LogCommand {
+    /// List the entries
+    Show {
+        #[command(flatten)]
+        registry: RegistryArg,
+    },
+    /// Replay the log from its first entry and check every tile; exit 8 if entries have no effect
+    Verify {
+        #[command(flatten)]
+        registry: RegistryArg,
+    },
+    /// Print entries as they come, and stop at a fork
+    Watch {
+        /// How long to wait between two looks, for example 60s or 1h
+        #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_age)]
+        every: u64,
+        /// Look once: print what is new since this machine last looked
+        #[arg(long)]
+        once: bool,
+        #[command(flatten)]
+        registry: RegistryArg,
+    },
+    /// List the evidence of forks that this machine has seen
+    Evidence,
 }
 
 /// `isn key …`
@@ -174,17 +358,34 @@ pub(super) enum KeyCommand {
         /// Its name
         name: KeyName,
     },
+    /// Put a new key in the place of an old one, in every name that the old one owns
+    Rotate {
+        /// The old key: a name of `isn key list`, a public key file, or the line itself ('ssh-ed25519 …')
+        #[arg(value_name = "OLD")]
+        old: String,
+        /// The new key, likewise; `isn key new` makes one
+        #[arg(value_name = "NEW")]
+        new: String,
+        /// Only in this dataset (may be repeated) [default: all that have it]
+        #[arg(long = "name", value_name = "NAME")]
+        names: Vec<Name>,
+        #[command(flatten)]
+        to: SpeakArgs,
+    },
 }
 
 /// `isn trust …`
 #[derive(Debug, Subcommand)]
 pub(super) enum TrustCommand {
-    /// Believe releases of a registry that this key signed
+    /// Believe a registry's log (a vkey), or its releases by one publisher (an SSH key)
     Add {
         /// A folder or URL
         registry: String,
-        /// A public key file, or the line itself ('ssh-ed25519 …')
+        /// A log's or witness's vkey, a public key file, or the line itself ('ssh-ed25519 …')
         key: String,
+        /// How many of the registry's witnesses must have signed [default: all]
+        #[arg(long, value_name = "N")]
+        need: Option<usize>,
     },
     /// List the keys you trust
     List,
@@ -192,7 +393,7 @@ pub(super) enum TrustCommand {
     Remove {
         /// A folder or URL
         registry: String,
-        /// A public key file, the line itself, or its fingerprint (SHA256:…)
+        /// A vkey, a public key file, the line itself, or its fingerprint (SHA256:…)
         key: String,
     },
 }
@@ -200,8 +401,19 @@ pub(super) enum TrustCommand {
 /// `isn registry …`
 #[derive(Debug, Subcommand)]
 pub(super) enum RegistryCommand {
-    /// Make an absent or empty folder a registry
+    /// Make an absent or empty folder a registry with a log of its own
     Init {
+        /// The folder
+        dir: PathBuf,
+        /// The log's name, for example example.org/birds [default: isn.local/ and 16 hex digits of its key]
+        #[arg(long)]
+        origin: Option<String>,
+        /// A private key file for the log; of a registry that exists, its own key, to append from this machine too
+        #[arg(long, value_name = "FILE")]
+        log_key: Option<PathBuf>,
+    },
+    /// Give the log a new key, signed by the old one
+    RotateKey {
         /// The folder
         dir: PathBuf,
     },

@@ -2,22 +2,29 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use super::args::{Args, Command, DemoCommand, KeyCommand, RegistryArg, RegistryCommand, TrustCommand};
+use super::args::{
+    Args, Command, DemoCommand, KeyCommand, LogCommand, OwnerCommand, RegistryArg, RegistryCommand,
+    SpeakArgs, TrustCommand,
+};
 use super::exit;
 use super::render::Output;
 use super::settings::Settings;
 use super::terminal::Terminal;
-use crate::dataset_ref::DatasetRef;
+use crate::dataset_ref::{DatasetRef, Name, Version};
 use crate::error::{Error, Result};
-use crate::key::{KeyName, Unlock};
+use crate::files;
+use crate::key::{KeyName, PublicKey, Signer, Unlock};
 use crate::ops;
 use crate::ops::Registries;
+use crate::ops::owner::Change;
+use crate::ops::submit::{Speaker, Submitted};
 use crate::ops::verify::{Expectation, Subject};
 use crate::parallel;
-use crate::registry::publish::FolderWriter;
+use crate::progress::Progress as _;
 use crate::tree::Selection;
-use crate::trust::TrustStore;
+use crate::trust::{TrustStore, public_key_argument};
 
 /// What every verb has at hand.
 struct Run {
@@ -59,8 +66,24 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
             output.synced(&ops::sync::sync(registries, &options, &run.progress)?);
             Ok(ExitCode::SUCCESS)
         }),
-        Command::Verify { subject, expect, registry } => run.with_registries(&registry, |registries| {
-            let subject = subject_of(&subject)?;
+        Command::Verify { subject, proof: Some(proof), log_key, registry, .. } => {
+            run.with_registries(&registry, |registries| {
+                let tree = subject.as_deref().map(Path::new);
+                let report = ops::verify::verify_proof(
+                    registries,
+                    &proof,
+                    log_key.as_ref(),
+                    tree,
+                    run.jobs,
+                    &run.progress,
+                )?;
+                output.proof_verified(&report);
+                let is_whole = report.tree.is_none_or(|tree| tree.faults.is_empty());
+                Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(exit::INTEGRITY) })
+            })
+        }
+        Command::Verify { subject, expect, registry, .. } => run.with_registries(&registry, |registries| {
+            let subject = subject_of(&subject.unwrap_or_default())?;
             let expect = expect.map(|reference| match reference {
                 DatasetRef::Pin(hash) => Expectation::Hash(hash),
                 reference => Expectation::Reference(reference),
@@ -91,34 +114,80 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
             output.built(&report, &out, is_new);
             Ok(ExitCode::SUCCESS)
         }
-        Command::Publish { build, registry, key, dry_run } => {
-            if registry.to_string_lossy().contains("://") {
-                let why = "is a URL: publish to a folder, which any static web server then serves";
-                return Err(Error::invalid(format!("--registry {}", registry.display()), why));
-            }
-            let signer = run.settings.keyring().signer(
-                &key,
-                Unlock {
-                    agent: Settings::ssh_agent().as_deref(),
-                    passphrase: &|file| Settings::passphrase(&format!("Passphrase for {file}: ")),
-                },
-            )?;
-            let options = ops::publish::PublishOptions { build: &build, registry: &registry, dry_run };
-            let report = ops::publish::publish(&options, signer.as_ref(), &run.progress)?;
+        Command::Publish { build, registry, keys, dry_run } => {
+            check_folder(&registry)?;
+            let (signers, out) = (run.signers(&keys.keys)?, keys.statement.as_deref());
+            let options = ops::publish::PublishOptions { build: &build, registry: &registry, dry_run, out };
+            let report = ops::publish::publish(&options, &signers, &run.settings.logs(), &run.progress)?;
             output.published(&report, &registry, dry_run);
             Ok(ExitCode::SUCCESS)
         }
+        Command::Sign { file, key } => {
+            output.signed(&ops::sign::sign(&file, run.signer(&key)?.as_ref())?, &file);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Append { file, registry } => {
+            check_folder(&registry)?;
+            output.submitted(&[ops::sign::append(&file, &registry, &run.settings.logs())?]);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Owner(command) => run.owner(command),
+        Command::Revoke { revoked, names, reason, to } => {
+            let key = run.public_key(&revoked)?;
+            run.speak(&to, |speaker| ops::owner::revoke(speaker, &names, &key, &reason))
+        }
+        Command::Yank { reference, reason, to } => {
+            let (name, version) = exact(reference)?;
+            run.speak(&to, |speaker| ops::owner::yank(speaker, &name, version, &reason))
+        }
+        Command::Withdraw { reference, reason, to } => {
+            let (name, version) = exact(reference)?;
+            run.speak(&to, |speaker| ops::owner::withdraw(speaker, &name, version, &reason))
+        }
+        Command::Log(command) => run.log(command),
+        Command::Prove { reference, out, registry } => run.with_registries(&registry, |registries| {
+            let report = ops::log::prove(registries, &reference)?;
+            let (name, version) = (report.release.name(), report.release.version());
+            let file = out.unwrap_or_else(|| PathBuf::from(format!("{name}-{version}.tlog-proof")));
+            files::replace(&file, &report.proof)?;
+            output.proved(&report, &file);
+            Ok(ExitCode::SUCCESS)
+        }),
         Command::Key(command) => run.key(command),
         Command::Trust(command) => run.trust(command),
-        Command::Registry(RegistryCommand::Init { dir }) => {
-            let made = FolderWriter::init(&dir, ops::publish::DESCRIPTION)?;
-            output.registry_made(&dir, made);
+        Command::Registry(RegistryCommand::Init { dir, origin, log_key }) => {
+            check_folder(&dir)?;
+            let logs = run.settings.logs();
+            let report = ops::registry::init(&dir, origin.as_deref(), log_key.as_deref(), &logs)?;
+            output.registry_made(&dir, &report);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Registry(RegistryCommand::RotateKey { dir }) => {
+            let (submitted, key) = ops::registry::rotate_key(&dir, &run.settings.logs())?;
+            output.log_key_changed(submitted, &key);
             Ok(ExitCode::SUCCESS)
         }
         Command::Demo(DemoCommand::Source { dir }) => {
             output.demo_made(&ops::demo::write_source(&dir, &run.progress)?, &dir);
             Ok(ExitCode::SUCCESS)
         }
+    }
+}
+
+/// Who publishes, does so to a folder.
+fn check_folder(registry: &Path) -> Result<()> {
+    if registry.to_string_lossy().contains("://") {
+        let why = "is a URL: publish to a folder, which any static web server then serves";
+        return Err(Error::invalid(format!("--registry {}", registry.display()), why));
+    }
+    Ok(())
+}
+
+/// One version, by its number.
+fn exact(reference: DatasetRef) -> Result<(Name, Version)> {
+    match reference {
+        DatasetRef::Version(name, version, None) => Ok((name, version)),
+        other => Err(Error::invalid(format!("reference '{other}'"), "expected NAME@VERSION, without a hash")),
     }
 }
 
@@ -142,7 +211,98 @@ impl Run {
     ) -> Result<T> {
         let locations = self.settings.registries(flag.registry.as_deref())?;
         let trust = self.settings.trust()?;
-        work(&Registries { locations: &locations, trust: &trust })
+        let logs = self.settings.logs();
+        work(&Registries { locations: &locations, trust: &trust, logs: &logs, max_age: flag.max_age })
+    }
+
+    fn signer(&self, key: &str) -> Result<Box<dyn Signer>> {
+        let agent = Settings::ssh_agent();
+        let passphrase = |file: &str| Settings::passphrase(&format!("Passphrase for {file}: "));
+        let unlock = Unlock { agent: agent.as_deref(), passphrase: &passphrase };
+        self.settings.keyring().signer(key, unlock)
+    }
+
+    fn signers(&self, keys: &[String]) -> Result<Vec<Box<dyn Signer>>> {
+        keys.iter().map(|key| self.signer(key)).collect()
+    }
+
+    /// A key of the keyring by its name, else what a public key argument is elsewhere.
+    fn public_key(&self, argument: &str) -> Result<PublicKey> {
+        if let Ok(name) = argument.parse::<KeyName>()
+            && let Ok(key) = self.settings.keyring().public(&name)
+        {
+            return Ok(key);
+        }
+        Ok(public_key_argument(argument)?.key)
+    }
+
+    fn speak(
+        &self,
+        to: &SpeakArgs,
+        say: impl FnOnce(&Speaker<'_>) -> Result<Vec<Submitted>>,
+    ) -> Result<ExitCode> {
+        check_folder(&to.registry)?;
+        let (signers, logs) = (self.signers(&to.keys.keys)?, self.settings.logs());
+        let out = to.keys.statement.as_deref();
+        let submitted = say(&Speaker { registry: &to.registry, logs: &logs, signers: &signers, out })?;
+        self.output.submitted(&submitted);
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn owner(&self, command: OwnerCommand) -> Result<ExitCode> {
+        match command {
+            OwnerCommand::Show { name, registry } => self.with_registries(&registry, |registries| {
+                self.output.owners(name.as_str(), &ops::owner::show(registries, &name)?);
+                Ok(ExitCode::SUCCESS)
+            }),
+            OwnerCommand::Add { name, added, recovery, to } => {
+                let key = self.public_key(&added)?;
+                let change = if recovery { Change::AddRecovery(key) } else { Change::Add(key) };
+                self.speak(&to, |speaker| ops::owner::change(speaker, &name, &change))
+            }
+            OwnerCommand::Remove { name, removed, to } => {
+                let change = Change::Remove(self.public_key(&removed)?);
+                self.speak(&to, |speaker| ops::owner::change(speaker, &name, &change))
+            }
+            OwnerCommand::Threshold { name, threshold, to } => {
+                self.speak(&to, |speaker| ops::owner::change(speaker, &name, &Change::Threshold(threshold)))
+            }
+        }
+    }
+
+    fn log(&self, command: LogCommand) -> Result<ExitCode> {
+        match command {
+            LogCommand::Show { registry } => self.with_registries(&registry, |registries| {
+                self.output.log_entries(&ops::log::audit(registries)?);
+                Ok(ExitCode::SUCCESS)
+            }),
+            LogCommand::Verify { registry } => self.with_registries(&registry, |registries| {
+                let report = ops::log::audit(registries)?;
+                self.output.log_verified(&report);
+                let all_count = report.entries.iter().all(Result::is_ok);
+                Ok(if all_count { ExitCode::SUCCESS } else { ExitCode::from(exit::FINDINGS) })
+            }),
+            LogCommand::Watch { every, once, registry } => self.with_registries(&registry, |registries| {
+                loop {
+                    match ops::log::news(registries) {
+                        Ok(report) => self.output.log_news(&report),
+                        // A watcher outlives the network; anything else it stops at.
+                        Err(e @ Error::Network { .. }) if !once => {
+                            self.progress.note(&format!("warning: {e}"))
+                        }
+                        Err(e) => return Err(e),
+                    }
+                    if once {
+                        return Ok(ExitCode::SUCCESS);
+                    }
+                    std::thread::sleep(Duration::from_secs(every));
+                }
+            }),
+            LogCommand::Evidence => {
+                self.output.evidence(&ops::log::evidence(&self.settings.logs())?);
+                Ok(ExitCode::SUCCESS)
+            }
+        }
     }
 
     fn key(&self, command: KeyCommand) -> Result<ExitCode> {
@@ -155,6 +315,10 @@ impl Run {
             }
             KeyCommand::List => self.output.keys(&keyring.list()?),
             KeyCommand::Show { name } => self.output.key(&name, &keyring.public(&name)?),
+            KeyCommand::Rotate { old, new, names, to } => {
+                let (old, new) = (self.public_key(&old)?, self.public_key(&new)?);
+                return self.speak(&to, |speaker| ops::owner::rotate(speaker, &names, &old, &new));
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -162,9 +326,9 @@ impl Run {
     fn trust(&self, command: TrustCommand) -> Result<ExitCode> {
         let mut store: TrustStore = self.settings.trust()?;
         match command {
-            TrustCommand::Add { registry, key } => {
-                let (id, key) = ops::trust::add(&mut store, &registry, &key)?;
-                self.output.trust_added(&id, &key.key);
+            TrustCommand::Add { registry, key, need } => {
+                let (id, key) = ops::trust::add(&mut store, &registry, &key, need)?;
+                self.output.trust_added(&id, &key);
             }
             TrustCommand::List => self.output.trusted(&store),
             TrustCommand::Remove { registry, key } => {

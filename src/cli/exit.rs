@@ -15,6 +15,8 @@ const TRUST: u8 = 4;
 const NETWORK: u8 = 5;
 const NOT_FOUND: u8 = 6;
 const SOURCE_NEEDED: u8 = 7;
+/// What was looked at is whole, and there is something to look into.
+pub(super) const FINDINGS: u8 = 8;
 
 /// Prints an error on stderr, and with `--json` as an object on stdout.
 pub(super) fn report(error: &Error, json: bool) -> ExitCode {
@@ -46,7 +48,7 @@ fn code(error: &Error) -> u8 {
         Error::Integrity { .. } => INTEGRITY,
         Error::Trust { .. } | Error::UnknownSigner { .. } => TRUST,
         Error::Network { .. } => NETWORK,
-        Error::NotFound { .. } | Error::Unreleased { .. } => NOT_FOUND,
+        Error::NotFound { .. } | Error::Unreleased { .. } | Error::Withdrawn { .. } => NOT_FOUND,
         Error::SourceNeeded { .. } => SOURCE_NEEDED,
         _ => ERROR,
     }
@@ -54,10 +56,16 @@ fn code(error: &Error) -> u8 {
 
 fn help(error: &Error) -> Option<String> {
     Some(match error {
-        Error::UnknownSigner { registry, public_key, .. } => format!(
-            "if you know this key to be the publisher's, trust it:\n  isn trust add {registry} '{public_key}'\n\
-             or pull by a pin from a paper (NAME@VERSION#b3:…), which needs no key"
-        ),
+        Error::UnknownSigner { registry, public_key, log_key, .. } => {
+            let log = log_key.as_ref().map(|log| {
+                format!("\nor, if you know this to be the registry's log, all that its owners release:\n  isn trust add {registry} {log}")
+            });
+            format!(
+                "if you know this key to be the publisher's, trust it:\n  isn trust add {registry} '{public_key}'{}\n\
+                 or pull by a pin from a paper (NAME@VERSION#b3:…), which needs no key",
+                log.unwrap_or_default()
+            )
+        }
         Error::Integrity { .. } => {
             "the destination was not touched. The bytes at that place are damaged or were replaced: pull from another copy \
              of the registry (--registry), and tell its keeper"
@@ -88,6 +96,10 @@ fn help(error: &Error) -> Option<String> {
         Error::NotFound { what, place } if what.starts_with("split ") || what.starts_with("class ") => {
             format!("`isn info {}` shows what it has", place.split(' ').next().unwrap_or_default())
         }
+        Error::Withdrawn { .. } => {
+            "a copy elsewhere can still be pulled by its pin (NAME@VERSION#b3:…); `isn list` shows other versions".into()
+        }
+        Error::Conflict { .. } => "somebody else changed the registry meanwhile: run the command again, on the new state".into(),
         Error::SourceNeeded { .. } => "use a registry that has its images (--registry)".into(),
         Error::Rejects { .. } => {
             "say what to do with each in the recipe's corrections file, for example\n  \

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::key::Keyring;
+use crate::known_logs::KnownLogs;
 use crate::lock_file::{PROJECT_FILE, Project};
 use crate::registry::BUNDLED;
 use crate::trust::TrustStore;
@@ -44,6 +45,10 @@ impl Settings {
 
     pub(super) fn trust(&self) -> Result<TrustStore> {
         TrustStore::open(self.home.join("trust.toml"))
+    }
+
+    pub(super) fn logs(&self) -> KnownLogs {
+        KnownLogs::new(self.home.join("logs"))
     }
 
     /// The registries to look in.

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use super::*;
-use crate::release::{NAMESPACE, SignedRelease, Statement, sign};
+use crate::release::{SignedRelease, sign};
+use crate::statement::{NAMESPACE, ReleaseStatement, Statement};
 
 const STATEMENT: &str = include_str!("../../tests/vectors/release/statement.txt");
 const NOBODY: Unlock<'static> = Unlock { agent: None, passphrase: &|_| Ok(None) };
@@ -55,8 +56,11 @@ fn keygen_accepts(dir: &Path, signed: &[u8], signer: &PublicKey) -> bool {
     run(dir, "ssh-keygen", &arguments, statement.as_bytes()).status.success()
 }
 
-fn statement() -> Statement {
-    Statement::parse("statement.txt", STATEMENT).unwrap()
+fn statement() -> ReleaseStatement {
+    match Statement::parse("statement.txt", STATEMENT).unwrap() {
+        Statement::Release(release) => release,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub struct KeyFile {
 #[derive(Clone)]
 pub struct PrivateKey {
     line: KeyLine,
+    /// The same key, for what OpenSSH has no format for.
+    secret: ed25519_dalek::SigningKey,
     key: ssh_key::PrivateKey,
 }
 
@@ -62,13 +64,13 @@ impl KeyFile {
     pub fn unlock(self, passphrase: impl FnOnce() -> Result<Option<String>>) -> Result<PrivateKey> {
         let refuse = |why: &str| Error::Key { key: self.path.display().to_string(), why: why.into() };
         if !self.key.is_encrypted() {
-            return Ok(PrivateKey::from(self.public, self.key));
+            return PrivateKey::from(self.public, self.key);
         }
         let passphrase = passphrase()?.ok_or_else(|| {
             refuse("is protected by a passphrase, and there is no terminal to ask for it and no ssh agent that holds the key")
         })?;
         match self.key.decrypt(passphrase) {
-            Ok(key) => Ok(PrivateKey::from(self.public, key)),
+            Ok(key) => PrivateKey::from(self.public, key),
             Err(ssh_key::Error::Crypto) => Err(refuse("the passphrase is wrong")),
             Err(e) => Err(refuse(&format!("cannot be decrypted: {e}"))),
         }
@@ -94,17 +96,27 @@ impl PrivateKey {
         let mut key = ssh_key::PrivateKey::random(&mut OsRng, Algorithm::Ed25519).map_err(internal)?;
         key.set_comment(comment);
         let public = PublicKey::from_key_data(key.public_key().key_data()).map_err(Error::Internal)?;
-        Ok(PrivateKey::from(public, key))
+        PrivateKey::from(public, key)
     }
 
-    fn from(public: PublicKey, key: ssh_key::PrivateKey) -> Self {
+    /// From a key that is not encrypted.
+    fn from(public: PublicKey, key: ssh_key::PrivateKey) -> Result<Self> {
         let line = KeyLine { key: public, comment: key.comment().into() };
-        PrivateKey { line, key }
+        let pair = key.key_data().ed25519().ok_or_else(|| Error::Internal("no Ed25519 key pair".into()))?;
+        let secret = ed25519_dalek::SigningKey::from_bytes(&pair.private.to_bytes());
+        Ok(PrivateKey { line, secret, key })
     }
 
     /// Its public half, as the line of a `.pub` file.
     pub fn public_line(&self) -> &KeyLine {
         &self.line
+    }
+
+    /// Signs exactly `message`, as a log signs its checkpoints. Statements are signed with
+    /// [`Signer::sign_sshsig`] only, whose messages begin otherwise than any checkpoint.
+    pub fn sign_raw(&self, message: &[u8]) -> [u8; 64] {
+        use ed25519_dalek::Signer as _;
+        self.secret.sign(message).to_bytes()
     }
 
     /// Writes a new private key file that only its owner may read, encrypted if there is a passphrase (AES-256-CTR

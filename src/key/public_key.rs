@@ -21,6 +21,16 @@ impl PublicKey {
         self.key_data().fingerprint(HashAlg::Sha256).to_string()
     }
 
+    /// The 32 bytes of the key.
+    pub fn to_bytes(self) -> [u8; 32] {
+        self.0.0
+    }
+
+    /// The inverse of [`PublicKey::to_bytes`]. Any 32 bytes are taken; those that are no key verify nothing.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        PublicKey(Ed25519PublicKey(bytes))
+    }
+
     pub(super) fn key_data(&self) -> KeyData {
         KeyData::Ed25519(self.0)
     }
@@ -73,6 +83,12 @@ impl FromStr for PublicKey {
 impl Serialize for PublicKey {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for PublicKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -23,17 +23,20 @@ pub struct Citation {
     pub pin: String,
     /// The text, with a final line feed.
     pub text: String,
+    /// What the user should hear: that the version is yanked, for one.
+    pub warnings: Vec<String>,
 }
 
 /// Cites the version that `reference` means.
 pub fn cite(registries: &Registries<'_>, reference: &DatasetRef, format: CitationFormat) -> Result<Citation> {
-    let manifest = info(registries, reference)?.snapshot.manifest;
+    let snapshot = info(registries, reference)?.snapshot;
+    let manifest = snapshot.manifest;
     let text = match format {
         CitationFormat::Bibtex => bibtex(&manifest),
         CitationFormat::Plain => plain(&manifest),
         CitationFormat::Cff => cff(&manifest),
     };
-    Ok(Citation { pin: manifest.pin(), text })
+    Ok(Citation { pin: manifest.pin(), text, warnings: snapshot.warnings })
 }
 
 fn bibtex(manifest: &Manifest) -> String {

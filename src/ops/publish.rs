@@ -1,25 +1,28 @@
-//! `isn publish`: a build output becomes a signed release in a folder registry. Objects come first and the release
+//! `isn publish`: a build output becomes a signed release in a folder registry. Objects come first and the log's entry
 //! last; everything written is read back.
 
 use std::collections::HashSet;
 use std::path::Path;
 
+use super::registry::DESCRIPTION;
+use super::submit::{Fate, collect, missing, sign_with};
 use super::verify::store::MANIFEST_JSON;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::key::Signer;
+use crate::key::{PublicKey, Signer};
+use crate::known_logs::KnownLogs;
+use crate::log::{History, LogKey};
 use crate::manifest::Manifest;
 use crate::object::{ObjectKind, ObjectRef};
 use crate::pack::Pack;
 use crate::progress::{Progress, Unit};
+use crate::registry::append::OwnLog;
+use crate::registry::log::WitnessPolicy;
 use crate::registry::publish::{FolderWriter, check_file};
 use crate::registry::{Registry, layout};
-use crate::release::{self, SignedRelease, Statement};
+use crate::statement::{Owner, ReleaseStatement, SignedStatement, Statement};
 use crate::transport::folder::Folder;
-
-/// What a new registry says of itself.
-pub const DESCRIPTION: &str = "A registry of image-classification datasets, written by isn";
 
 /// What to publish.
 pub struct PublishOptions<'a> {
@@ -29,16 +32,18 @@ pub struct PublishOptions<'a> {
     pub registry: &'a Path,
     /// Check and say what would be done, and write nothing.
     pub dry_run: bool,
+    /// Write the release to this file, to be signed by others too, even if the keys at hand are enough.
+    pub out: Option<&'a Path>,
 }
 
 /// What was published.
 pub struct PublishReport {
     /// What the release says.
-    pub statement: Statement,
+    pub statement: ReleaseStatement,
     /// `name@version#b3:…`.
     pub pin: String,
-    /// `SHA256:…` of the key that signed.
-    pub signer: String,
+    /// `SHA256:…` of the keys that signed.
+    pub signers: Vec<String>,
     /// How many objects the version has.
     pub objects: usize,
     /// How many of them were not in the registry.
@@ -49,6 +54,12 @@ pub struct PublishReport {
     pub was_there: bool,
     /// Whether the folder became a registry.
     pub new_registry: bool,
+    /// Whether the keys have claimed the name.
+    pub new_name: bool,
+    /// The log's key; `None` where a dry run would make one.
+    pub log_key: Option<LogKey>,
+    /// Where the release is; `None` after a dry run.
+    pub fate: Option<Fate>,
 }
 
 /// A build output: its version and all objects with their files.
@@ -59,15 +70,16 @@ struct BuildOutput {
     objects: Vec<(ObjectKind, ObjectRef)>,
 }
 
-/// Publishes a build output, signed by `signer`.
+/// Publishes a build output, signed by `signers`. A name that nobody owns is claimed for them first.
 pub fn publish(
     options: &PublishOptions<'_>,
-    signer: &dyn Signer,
+    signers: &[Box<dyn Signer>],
+    logs: &KnownLogs,
     progress: &dyn Progress,
 ) -> Result<PublishReport> {
     let output = read_build(options.build, progress)?;
     let manifest = &output.manifest;
-    let statement = Statement {
+    let statement = ReleaseStatement {
         name: manifest.name.clone(),
         version: manifest.version,
         dataset: manifest.dataset,
@@ -75,23 +87,29 @@ pub fn publish(
         manifest_len: output.manifest_ref.length,
     };
     let is_registry = options.registry.join(layout::REGISTRY_JSON).exists();
+    if !is_registry {
+        FolderWriter::check_free(options.registry)?;
+    }
+    let before = if is_registry { log_before(options.registry)? } else { None };
     let mut report = PublishReport {
         pin: manifest.pin(),
-        signer: signer.public_key().fingerprint(),
+        signers: signers.iter().map(|signer| signer.public_key().fingerprint()).collect(),
         objects: output.objects.len(),
         new_objects: 0,
         new_bytes: 0,
         was_there: false,
         new_registry: !is_registry,
+        new_name: false,
+        log_key: before.as_ref().map(|history| history.key()),
+        fate: None,
         statement,
     };
+    // Decided and signed before anything is written: a wrong passphrase must not leave half a version behind.
+    let prepared = prepare(before.as_ref(), &report.statement, signers)?;
+    report.was_there = matches!(prepared, Prepared::There(_));
+    report.new_name = matches!(&prepared, Prepared::New { statements, .. } if statements.len() > 1);
     let path_of = |kind, object: &ObjectRef| layout::object(kind, &object.blake3);
     if options.dry_run {
-        if is_registry {
-            report.was_there = is_published(options.registry, &report.statement)?;
-        } else if !files::is_absent_or_empty(options.registry)? {
-            FolderWriter::init(options.registry, DESCRIPTION)?;
-        }
         for (kind, object) in &output.objects {
             if !options.registry.join(path_of(*kind, object)).exists() {
                 report.new_objects += 1;
@@ -100,14 +118,13 @@ pub fn publish(
         }
         return Ok(report);
     }
-    if is_registry && is_published(options.registry, &report.statement)? {
-        report.was_there = true;
-    }
-    // Signed before anything is written: a wrong passphrase must not leave half a version behind.
-    let signed = release::sign(&report.statement, signer)?;
 
-    FolderWriter::init(options.registry, DESCRIPTION)?;
+    FolderWriter::init(options.registry, DESCRIPTION, || logs.new_signer(None))?;
     let writer = FolderWriter::open(options.registry)?;
+    let log = OwnLog::open(&writer, logs)?;
+    let history = log.view()?.replica.history().clone();
+    log.signer(&history.key())?;
+    report.log_key = Some(history.key());
     progress.begin("publish", Unit::Bytes, output.objects.iter().map(|(_, object)| object.length).sum());
     for (kind, object) in &output.objects {
         if writer.put_object(*kind, object, &options.build.join(path_of(*kind, object)))? {
@@ -120,30 +137,87 @@ pub fn publish(
     for pack in &output.packs {
         writer.add_pack(&output.manifest_ref.blake3, pack)?;
     }
-    writer.add_pin(&manifest.dataset, &manifest.name, manifest.version)?;
-    if !report.was_there && !writer.create_release(&manifest.name, manifest.version, &signed)? {
-        report.was_there = is_published(options.registry, &report.statement)?;
-    }
-    writer.add_version(&manifest.name, manifest.version)?;
+    // Now that the folder is locked: nobody can come between, but somebody may have.
+    let fate = match prepare(Some(&history), &report.statement, signers)? {
+        Prepared::There(index) => {
+            report.was_there = true;
+            let view = log.view()?;
+            let entry = log.entry(index, &view)?;
+            writer.list_release(&report.statement, &entry)?;
+            Fate::Logged(index)
+        }
+        Prepared::New { statements, missing } if missing > 0 || options.out.is_some() => {
+            let (release, claims) =
+                statements.split_last().ok_or_else(|| Error::Internal("no release".into()))?;
+            if !claims.is_empty() {
+                log.append(claims)?;
+            }
+            collect(release, missing, options.out)?.fate
+        }
+        Prepared::New { statements, .. } => {
+            let view = log.append(&statements)?;
+            let release = statements.last().ok_or_else(|| Error::Internal("no release".into()))?;
+            writer.list_release(&report.statement, release.bytes())?;
+            Fate::Logged(view.replica.size() - 1)
+        }
+    };
+    report.fate = Some(fate);
     Ok(report)
 }
 
-/// Whether this very statement is released already; another one under the same name and version is an error.
-fn is_published(registry: &Path, statement: &Statement) -> Result<bool> {
-    let path = registry.join(layout::release(&statement.name, statement.version));
-    let Some(bytes) = files::read_if_there(&path)? else { return Ok(false) };
-    let there = SignedRelease::parse(&path.display().to_string(), bytes)?.verify_self_signed()?;
-    let same = (there.dataset(), there.manifest()) == (statement.dataset, statement.manifest);
-    if !same {
-        let what = format!("{}@{}", statement.name, statement.version);
-        let why = if there.dataset() == statement.dataset {
+/// What is to be said for a version to be released.
+enum Prepared {
+    /// Nothing: this entry says it.
+    There(u64),
+    /// The claim of the name, if nobody owns it, and the release, which lacks so many signatures.
+    New { statements: Vec<SignedStatement>, missing: usize },
+}
+
+fn prepare(
+    history: Option<&History>,
+    release: &ReleaseStatement,
+    signers: &[Box<dyn Signer>],
+) -> Result<Prepared> {
+    if let Some((there, released)) =
+        history.and_then(|history| history.release(&release.name, release.version))
+    {
+        if (there.dataset(), there.manifest()) == (release.dataset, release.manifest) {
+            return Ok(Prepared::There(released.index));
+        }
+        let why = if there.dataset() == release.dataset {
             ", of the same dataset hash but another manifest".into()
         } else {
-            format!(" with dataset hash b3:{}, this build has b3:{}", there.dataset(), statement.dataset)
+            format!(" with dataset hash b3:{}, this build has b3:{}", there.dataset(), release.dataset)
         };
-        return Err(Error::Exists { what: format!("release {what}"), why });
+        return Err(Error::Exists { what: format!("release {}@{}", release.name, release.version), why });
     }
-    Ok(true)
+    let mut statements = Vec::new();
+    let is_owned = history.is_some_and(|history| history.dataset(&release.name).is_some());
+    if !is_owned {
+        let keys: Vec<PublicKey> = signers.iter().map(|signer| *signer.public_key()).collect();
+        let owner = Owner::new(release.name.clone(), None, 1, keys, Vec::new());
+        statements.push(sign_with(&Statement::Owner(owner), signers)?);
+    }
+    let signed = sign_with(&Statement::Release(release.clone()), signers)?;
+    let missing = match history {
+        Some(history) if is_owned => missing(history, &signed)?,
+        _ => 0,
+    };
+    statements.push(signed);
+    Ok(Prepared::New { statements, missing })
+}
+
+/// The log of a registry as it stands, remembering nothing; `None` where it is still empty.
+fn log_before(root: &Path) -> Result<Option<History>> {
+    let registry = Registry::over(root.display().to_string(), Box::new(Folder::new(root)));
+    crate::transport::runtime()?.block_on(async {
+        let Some(log) = registry.about().await?.log_key else {
+            let why = "has no log, in which every release has to stand: `isn registry init` gives it one";
+            return Err(Error::invalid(format!("registry {}", root.display()), why));
+        };
+        let view = registry.sync_log(&log, None, &WitnessPolicy::default()).await?;
+        Ok(view.map(|view| view.replica.history().clone()))
+    })
 }
 
 /// Reads a build output and checks every object in it against its hash.

@@ -95,7 +95,7 @@ fn restore(
     if !locations.contains(&entry.registry) {
         locations.push(entry.registry.clone());
     }
-    let registries = Registries { locations: &locations, trust: registries.trust };
+    let registries = Registries { locations: &locations, ..*registries };
     let pull_options = PullOptions {
         reference: &entry.pin,
         to: Some(&path),

@@ -1,23 +1,30 @@
-//! `isn trust`: whose releases a user believes, registry by registry.
+//! `isn trust`: which logs, publishers and witnesses a user believes, registry by registry.
 
 use crate::error::{Error, Result};
-use crate::key::{KeyLine, PublicKey};
 use crate::registry::BUNDLED;
-use crate::trust::{RegistryId, TrustStore, public_key_argument};
+use crate::trust::{AnyKey, RegistryId, TrustStore, any_key_argument};
 
-/// Trusts a key (a file, or the line itself) for a registry.
-pub fn add(store: &mut TrustStore, registry: &str, key: &str) -> Result<(RegistryId, KeyLine)> {
-    let (id, line) = (identify(registry)?, public_key_argument(key)?);
-    store.add(&id, &line)?;
-    Ok((id, line))
+/// Trusts a key (a file, the line itself, or a vkey) for a registry; `need` says how many witnesses must sign.
+pub fn add(
+    store: &mut TrustStore,
+    registry: &str,
+    key: &str,
+    need: Option<usize>,
+) -> Result<(RegistryId, AnyKey)> {
+    let (id, key) = (identify(registry)?, any_key_argument(key)?);
+    store.add(&id, &key)?;
+    if let Some(need) = need {
+        store.need_witnesses(&id, need)?;
+    }
+    Ok((id, key))
 }
 
-/// Trusts a key (a file, the line itself, or its fingerprint) no more.
-pub fn remove(store: &mut TrustStore, registry: &str, key: &str) -> Result<(RegistryId, PublicKey)> {
+/// Trusts a key (a file, the line itself, its fingerprint, or a vkey) no more.
+pub fn remove(store: &mut TrustStore, registry: &str, key: &str) -> Result<(RegistryId, AnyKey)> {
     let id = identify(registry)?;
     let key = match store.key_by_fingerprint(&id, key) {
-        Some(key) => key,
-        None => public_key_argument(key)?.key,
+        Some(line) => AnyKey::Publisher(line),
+        None => any_key_argument(key)?,
     };
     store.remove(&id, &key)?;
     Ok((id, key))

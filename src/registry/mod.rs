@@ -2,8 +2,11 @@
 //! in a folder, over HTTP and in the binary; their layout is [`layout`]'s alone. [`fetch`] brings images,
 //! [`publish`] writes.
 
+pub mod append;
+mod audit;
 pub mod fetch;
 pub mod layout;
+pub mod log;
 pub mod publish;
 
 use std::path::PathBuf;
@@ -17,10 +20,12 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::index::Index;
 use crate::key::PublicKey;
+use crate::log::LogKey;
 use crate::manifest::{self, Manifest};
 use crate::object::{ObjectKind, ObjectRef};
 use crate::pack::Pack;
-use crate::release::{self, Release, SignedRelease};
+use crate::release::{LogPosition, Release, SignedRelease, Standing};
+use crate::statement;
 use crate::transport::bundled::Bundled;
 use crate::transport::folder::Folder;
 use crate::transport::http::Http;
@@ -45,6 +50,22 @@ pub struct About {
     pub format: String,
     /// For people.
     pub description: String,
+    /// The key of its log, as a vkey: what a client is told to trust, and pins at first contact. `None` in registries
+    /// that were written before there were logs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_key: Option<LogKey>,
+}
+
+impl About {
+    /// Reads a `registry.json`, called `what` in errors.
+    pub fn parse(what: &str, bytes: &[u8]) -> Result<Self> {
+        let about: About = serde_json::from_slice(bytes).map_err(|e| Error::invalid(what, e))?;
+        if about.format != FORMAT {
+            let why = format!("has format '{}', this isn reads {FORMAT}: a newer isn may", about.format);
+            return Err(Error::invalid(what, why));
+        }
+        Ok(about)
+    }
 }
 
 /// A place that has releases.
@@ -58,9 +79,13 @@ pub struct Registry {
 
 /// A version, from the release down to `B3SUMS`: all of it checked against the release's hashes and each other.
 pub struct Snapshot {
-    /// The trusted keys that signed the release. If there are none, the version was reached by a pin, and only the
-    /// tree is authenticated.
+    /// The keys that signed the release and count: trusted ones, or the name's owners in a trusted log. If there are
+    /// none, the version was reached by a pin, and only the tree is authenticated.
     pub signed_by: Vec<PublicKey>,
+    /// Where in the log the release stands, if that was checked.
+    pub logged: Option<LogPosition>,
+    /// What the user should hear: that the version is yanked, that the mirror is behind.
+    pub warnings: Vec<String>,
     /// The manifest's hash and length.
     pub manifest_ref: ObjectRef,
     /// The manifest.
@@ -125,13 +150,7 @@ impl Registry {
     pub async fn about(&self) -> Result<About> {
         let bytes = self.read(layout::REGISTRY_JSON, MAX_HINT).await?;
         let bytes = bytes.ok_or_else(|| Error::not_found(layout::REGISTRY_JSON, &self.name))?;
-        let what = self.transport.locate(layout::REGISTRY_JSON);
-        let about: About = serde_json::from_slice(&bytes).map_err(|e| Error::invalid(&what, e))?;
-        if about.format != FORMAT {
-            let why = format!("has format '{}', this isn reads {FORMAT}: a newer isn may", about.format);
-            return Err(Error::invalid(what, why));
-        }
-        Ok(about)
+        About::parse(&self.place(layout::REGISTRY_JSON), &bytes)
     }
 
     /// The names of all datasets, sorted: a hint.
@@ -170,9 +189,18 @@ impl Registry {
 
     /// The release of a version, as it stands here: not verified.
     pub async fn signed_release(&self, name: &Name, version: Version) -> Result<Option<SignedRelease>> {
-        let path = layout::release(name, version);
-        let Some(bytes) = self.read(&path, release::MAX_LEN as u64).await? else { return Ok(None) };
-        SignedRelease::parse(&self.transport.locate(&path), bytes).map(Some)
+        let Some(bytes) = self.release_file(name, version).await? else { return Ok(None) };
+        SignedRelease::parse(&self.place_of_release(name, version), bytes).map(Some)
+    }
+
+    /// The bytes of a version's release, as they stand here.
+    pub async fn release_file(&self, name: &Name, version: Version) -> Result<Option<Vec<u8>>> {
+        self.read(&layout::release(name, version), statement::MAX_LEN as u64).await
+    }
+
+    /// Where a version's release is, for messages.
+    pub fn place_of_release(&self, name: &Name, version: Version) -> String {
+        self.place(&layout::release(name, version))
     }
 
     /// The release that `reference` means, verified: by a key in `trusted`, or, where the reference has a pin, by
@@ -202,14 +230,19 @@ impl Registry {
 
     /// As [`Registry::snapshot`], from a release that is at hand.
     pub async fn describe_release(&self, release: &Release) -> Result<Snapshot> {
-        let signed_by = if release.is_trusted() { release.signers().to_vec() } else { Vec::new() };
+        let (signed_by, logged) = match release.standing() {
+            Standing::Pinned => (Vec::new(), None),
+            Standing::Trusted => (release.signers().to_vec(), None),
+            Standing::Logged(position) => (release.signers().to_vec(), Some(position.clone())),
+        };
         let reference = ObjectRef { blake3: release.manifest(), length: release.manifest_len() };
-        let snapshot = self.describe(reference, signed_by).await?;
+        let snapshot = Snapshot { logged, ..self.describe(reference, signed_by).await? };
         let manifest = &snapshot.manifest;
         let named = (&manifest.name, manifest.version, manifest.dataset);
         if named != (release.name(), release.version(), release.dataset()) {
             let what = self.locate(ObjectKind::Manifest, &reference.blake3);
-            return Err(Error::integrity(what, "names another dataset, version or hash than its release"));
+            let why = "names another dataset, version or hash than its release: two versions are mixed";
+            return Err(Error::trust(what, why));
         }
         Ok(snapshot)
     }
@@ -230,7 +263,18 @@ impl Registry {
         let classes =
             parse_classes(&self.locate(ObjectKind::Classes, &objects.classes.blake3), &classes_csv)?;
         let sums = check_description(&index_what, &manifest, &index, &classes, &classes_csv)?;
-        Ok(Snapshot { signed_by, manifest_ref, manifest, index, classes, classes_csv, sums })
+        let (logged, warnings) = (None, Vec::new());
+        Ok(Snapshot {
+            signed_by,
+            logged,
+            warnings,
+            manifest_ref,
+            manifest,
+            index,
+            classes,
+            classes_csv,
+            sums,
+        })
     }
 
     /// An object, checked against its reference.
@@ -315,7 +359,7 @@ impl Registry {
     }
 
     /// Why there is no release: nobody knows the name, or only its recipe is here.
-    async fn missing(&self, reference: &DatasetRef, name: &Name) -> Result<Error> {
+    pub async fn missing(&self, reference: &DatasetRef, name: &Name) -> Result<Error> {
         let path = layout::recipe(name);
         let is_awaited = self.versions(name).await?.is_empty() && self.read(&path, MAX_HINT).await?.is_some();
         Ok(if is_awaited {

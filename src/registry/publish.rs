@@ -5,13 +5,16 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::{About, FORMAT, layout};
+use super::{About, FORMAT, Registry, layout};
 use crate::dataset_ref::{Name, Version};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::files;
+use crate::log::{LogKey, LogSigner};
 use crate::object::{ObjectKind, ObjectRef};
-use crate::release::SignedRelease;
+use crate::statement::ReleaseStatement;
+use crate::transport;
+use crate::transport::folder::Folder;
 
 /// Held while something is written; a reader never looks at it.
 const LOCK: &str = ".isn-lock";
@@ -24,12 +27,33 @@ pub struct FolderWriter {
 }
 
 impl FolderWriter {
-    /// Makes an absent or empty folder a registry; `false` if it is one already.
-    pub fn init(root: &Path, description: &str) -> Result<bool> {
-        let about = root.join(layout::REGISTRY_JSON);
-        if about.exists() {
+    /// Makes an absent or empty folder a registry with an empty log, which `new_signer` makes the key of; a registry that
+    /// has no log gets one. `false` if there was nothing to do.
+    pub fn init(
+        root: &Path,
+        description: &str,
+        new_signer: impl FnOnce() -> Result<LogSigner>,
+    ) -> Result<bool> {
+        let path = root.join(layout::REGISTRY_JSON);
+        if !path.exists() {
+            FolderWriter::check_free(root)?;
+        }
+        let _lock = files::Lock::take(&root.join(LOCK))?;
+        let about = match files::read_if_there(&path)? {
+            Some(bytes) => About::parse(&path.display().to_string(), &bytes)?,
+            None => About { format: FORMAT.into(), description: description.into(), log_key: None },
+        };
+        if about.log_key.is_some() {
             return Ok(false);
         }
+        let signer = new_signer()?;
+        // An empty log is made by whoever opens it first, so this one file is all.
+        write_about(&path, &About { log_key: Some(signer.log_key().clone()), ..about })?;
+        Ok(true)
+    }
+
+    /// Whether [`FolderWriter::init`] could make a registry here.
+    pub fn check_free(root: &Path) -> Result<()> {
         let others = if root.exists() { files::names_in(root)? } else { Vec::new() };
         // What a killed run of ours left does not make a folder somebody else's.
         if others.iter().any(|name| name != LOCK && !name.starts_with(files::TEMP_PREFIX)) {
@@ -38,10 +62,19 @@ impl FolderWriter {
                 why: format!(" and is neither empty nor a registry (it has no {})", layout::REGISTRY_JSON),
             });
         }
-        let contents = About { format: FORMAT.into(), description: description.into() };
-        let mut bytes = serde_json::to_vec_pretty(&contents).map_err(|e| Error::Internal(e.to_string()))?;
-        bytes.push(b'\n');
-        files::create_new(&about, &bytes)
+        Ok(())
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Says in `registry.json` that the log has another key.
+    pub fn set_log_key(&self, key: &LogKey) -> Result<()> {
+        let path = self.root.join(layout::REGISTRY_JSON);
+        let about = About::parse(&path.display().to_string(), &files::read(&path)?)?;
+        write_about(&path, &About { log_key: Some(key.clone()), ..about })
     }
 
     /// Locks the registry in `root`, waiting for another writer, and removes what a killed writer left.
@@ -54,6 +87,31 @@ impl FolderWriter {
             }
         }
         Ok(FolderWriter { root: root.to_path_buf(), _lock: lock })
+    }
+
+    /// The same of a folder that must be a registry already.
+    pub fn open_existing(root: &Path) -> Result<Self> {
+        if !root.join(layout::REGISTRY_JSON).is_file() {
+            return Err(Error::not_found(layout::REGISTRY_JSON, root.display()));
+        }
+        FolderWriter::open(root)
+    }
+
+    /// Checks that what describes a version is here, before its release goes into the log.
+    pub fn check_objects(&self, release: &ReleaseStatement) -> Result<()> {
+        let registry = Registry::over(self.root.display().to_string(), Box::new(Folder::new(&self.root)));
+        let manifest = ObjectRef { blake3: release.manifest, length: release.manifest_len };
+        let described = transport::runtime()?.block_on(registry.describe(manifest, Vec::new()))?.manifest;
+        if (&described.name, described.version, described.dataset)
+            == (&release.name, release.version, release.dataset)
+        {
+            return Ok(());
+        }
+        let what = format!("the release of {}@{}", release.name, release.version);
+        Err(Error::trust(
+            what,
+            "states another dataset, version or hash than its manifest: two versions are mixed",
+        ))
     }
 
     /// Copies an object from `from`, unless it is there, and reads back what it wrote. `true` if it wrote.
@@ -80,25 +138,23 @@ impl FolderWriter {
     }
 
     /// Lets the dataset hash be found: the first version that has it keeps it.
-    pub fn add_pin(&self, dataset: &Digest, name: &Name, version: Version) -> Result<()> {
+    fn add_pin(&self, dataset: &Digest, name: &Name, version: Version) -> Result<()> {
         files::create_new(&self.root.join(layout::pin(dataset)), format!("{name} {version}\n").as_bytes())?;
         Ok(())
     }
 
-    /// The release of a version that is there, if any.
-    pub fn release(&self, name: &Name, version: Version) -> Result<Option<SignedRelease>> {
-        let path = self.root.join(layout::release(name, version));
-        let bytes = files::read_if_there(&path)?;
-        bytes.map(|bytes| SignedRelease::parse(&path.display().to_string(), bytes)).transpose()
-    }
-
-    /// Creates the release, on which everything else hangs; `false` if there is one already.
-    pub fn create_release(&self, name: &Name, version: Version, release: &SignedRelease) -> Result<bool> {
-        files::create_new(&self.root.join(layout::release(name, version)), release.bytes())
+    /// Lets a release that is in the log be found without it: the statement's file, the pin, the lists.
+    pub fn list_release(&self, release: &ReleaseStatement, signed: &[u8]) -> Result<()> {
+        let path = self.root.join(layout::release(&release.name, release.version));
+        if !files::create_new(&path, signed)? && files::read(&path)? != signed {
+            return Err(Error::trust(path.display(), "was replaced: it is not the release that the log has"));
+        }
+        self.add_pin(&release.dataset, &release.name, release.version)?;
+        self.add_version(&release.name, release.version)
     }
 
     /// Lets the version be found by its name.
-    pub fn add_version(&self, name: &Name, version: Version) -> Result<()> {
+    fn add_version(&self, name: &Name, version: Version) -> Result<()> {
         let numerically = |a: &str, b: &str| a.parse::<Version>().ok().cmp(&b.parse::<Version>().ok());
         self.add_line(&layout::versions(name), &version.to_string(), numerically)?;
         self.add_line(layout::NAMES, name.as_str(), |a, b| a.cmp(b))
@@ -122,6 +178,12 @@ impl FolderWriter {
         lines.sort_by(|a, b| order(a, b));
         files::replace(&path, (lines.join("\n") + "\n").as_bytes())
     }
+}
+
+fn write_about(path: &Path, about: &About) -> Result<()> {
+    let mut bytes = serde_json::to_vec_pretty(about).map_err(|e| Error::Internal(e.to_string()))?;
+    bytes.push(b'\n');
+    files::replace(path, &bytes)
 }
 
 /// Checks that a file holds the object, reading it in pieces.

@@ -9,7 +9,7 @@ use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use crate::error::{Error, Result};
 
@@ -61,19 +61,44 @@ const ATTEMPTS: u32 = 3;
 
 /// Reads a whole file of at most `cap` bytes; `None` if there is none.
 pub async fn read(transport: &dyn Transport, path: &str, cap: u64) -> Result<Option<Vec<u8>>> {
+    read_from(transport, path, 0, cap).await
+}
+
+/// Reads a file of at most `cap` bytes from byte `offset` on; `None` if there is none.
+pub async fn read_from(
+    transport: &dyn Transport,
+    path: &str,
+    offset: u64,
+    cap: u64,
+) -> Result<Option<Vec<u8>>> {
     let mut attempt = 1;
     loop {
-        let Some(body) = transport.open(path, None).await? else { return Ok(None) };
-        match read_body(transport, path, body, cap).await {
+        let range = (offset > 0).then_some(offset..cap);
+        let Some(body) = transport.open(path, range).await? else { return Ok(None) };
+        // A transport may ignore the range: what stands before it is passed over.
+        let skip = offset.checked_sub(body.offset).ok_or_else(|| Error::Network {
+            url: transport.locate(path),
+            why: format!("sent bytes from {}, asked from {offset}", body.offset),
+        })?;
+        match read_body(transport, path, body, skip, cap).await {
             Err(Error::Network { .. }) if attempt < ATTEMPTS => attempt += 1,
             ended => return ended.map(Some),
         }
     }
 }
 
-async fn read_body(transport: &dyn Transport, path: &str, mut body: Body, cap: u64) -> Result<Vec<u8>> {
+async fn read_body(
+    transport: &dyn Transport,
+    path: &str,
+    mut body: Body,
+    mut skip: u64,
+    cap: u64,
+) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    while let Some(chunk) = body.chunks.next().await? {
+    while let Some(mut chunk) = body.chunks.next().await? {
+        let passed = skip.min(chunk.len() as u64);
+        skip -= passed;
+        chunk.advance(passed as usize);
         if bytes.len() as u64 + chunk.len() as u64 > cap {
             return Err(Error::integrity(transport.locate(path), format!("is longer than {cap} bytes")));
         }

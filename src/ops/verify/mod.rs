@@ -1,6 +1,7 @@
 //! `isn verify`: a tree, a registry folder, a build output or a version in a registry. Reports every fault, not
 //! just the first.
 
+mod proof;
 pub mod store;
 pub mod tree;
 
@@ -8,6 +9,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+
+pub use proof::{ProofReport, verify_proof};
 
 use super::Registries;
 use crate::dataset_ref::DatasetRef;
@@ -108,6 +111,8 @@ pub struct VerifyReport {
     pub partial: bool,
     /// How far a clean result reaches.
     pub assurance: Assurance,
+    /// What the user should hear beside it.
+    pub warnings: Vec<String>,
     /// Everything that is wrong, sorted.
     pub faults: Vec<Fault>,
 }
@@ -125,8 +130,10 @@ pub fn verify(
             let runtime = transport::runtime()?;
             let (registry, snapshot) = runtime.block_on(registries.snapshot(reference))?;
             let mut report = store::check_version(&runtime, &registry, &snapshot, progress)?;
+            report.warnings.extend_from_slice(&snapshot.warnings);
             if let Some(expect) = expect {
-                let (hash, _) = expected_hash(registries, expect)?;
+                let Expected { hash, warnings, .. } = expected_hash(registries, expect)?;
+                report.warnings.extend(warnings);
                 report.faults.extend(hash_fault(B3SUMS, &snapshot.manifest.dataset, &hash));
             }
             Ok(report)
@@ -147,7 +154,10 @@ fn verify_path(
     }
     if path.join(B3SUMS).exists() {
         let expected = expect.map(|expect| expected_hash(registries, expect)).transpose()?;
-        return tree::verify(path, expected, jobs, progress);
+        let hash = expected.as_ref().map(|expected| (expected.hash, expected.assurance));
+        let report = tree::verify(path, hash, jobs, progress)?;
+        let warnings = expected.map_or_else(Vec::new, |expected| expected.warnings);
+        return Ok(VerifyReport { warnings, ..report });
     }
     if expect.is_some() {
         return Err(Error::invalid(
@@ -156,7 +166,7 @@ fn verify_path(
         ));
     }
     match store::StoreKind::of(path) {
-        Some(kind) => store::verify(path, kind, registries.trust, jobs, progress),
+        Some(kind) => store::verify(path, kind, registries, jobs, progress),
         None => Err(Error::invalid(
             path.display(),
             "is neither a tree (no B3SUMS), nor a registry (no registry.json), nor a build (no manifest.json)",
@@ -164,17 +174,25 @@ fn verify_path(
     }
 }
 
-/// The hash that is expected, and whether a trusted signature says so.
-fn expected_hash(registries: &Registries<'_>, expect: &Expectation) -> Result<(Digest, Assurance)> {
+/// The hash that is expected, whether a trusted signature says so, and what else there is to hear.
+struct Expected {
+    hash: Digest,
+    assurance: Assurance,
+    warnings: Vec<String>,
+}
+
+fn expected_hash(registries: &Registries<'_>, expect: &Expectation) -> Result<Expected> {
+    let by_hash = |hash: &Digest| Expected { hash: *hash, assurance: Assurance::Hash, warnings: Vec::new() };
     match expect {
-        Expectation::Hash(hash) => Ok((*hash, Assurance::Hash)),
+        Expectation::Hash(hash) => Ok(by_hash(hash)),
         // A pin says it all: no registry is needed, and none is asked.
         Expectation::Reference(DatasetRef::Pin(pin) | DatasetRef::Version(_, _, Some(pin))) => {
-            Ok((*pin, Assurance::Hash))
+            Ok(by_hash(pin))
         }
         Expectation::Reference(reference) => {
             let (_, snapshot) = transport::runtime()?.block_on(registries.snapshot(reference))?;
-            Ok((snapshot.manifest.dataset, Assurance::Signed))
+            let (hash, warnings) = (snapshot.manifest.dataset, snapshot.warnings);
+            Ok(Expected { hash, assurance: Assurance::Signed, warnings })
         }
     }
 }

@@ -6,19 +6,19 @@ use std::path::Path;
 use rayon::prelude::*;
 use tokio::runtime::Runtime;
 
+use super::super::resolve::{Belief, Registries};
 use super::{Assurance, Fault, FaultKind, VerifyReport};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::files::{self, Kind};
-use crate::key::PublicKey;
+use crate::log::{SignedCheckpoint, leaf_hash};
 use crate::object::{ObjectKind, ObjectRef};
-use crate::ops::trusted_keys;
 use crate::progress::{Progress, Unit};
 use crate::recipe::Recipe;
+use crate::registry::log::LogView;
 use crate::registry::{Registry, Snapshot, layout, publish};
 use crate::shard::{FrameReader, check_shard};
 use crate::transport::folder::Folder;
-use crate::trust::TrustStore;
 
 /// The file that makes a folder a build output.
 pub const MANIFEST_JSON: &str = "manifest.json";
@@ -49,7 +49,7 @@ impl StoreKind {
 pub(super) fn verify(
     root: &Path,
     kind: StoreKind,
-    trust: &TrustStore,
+    registries: &Registries<'_>,
     jobs: usize,
     progress: &dyn Progress,
 ) -> Result<VerifyReport> {
@@ -62,12 +62,22 @@ pub(super) fn verify(
         StoreKind::Registry => {
             let registry = Registry::open(&root.to_string_lossy())?;
             runtime.block_on(registry.about())?;
-            let trusted = trusted_keys(&registry, trust)?;
-            if !trusted.is_empty() {
+            let belief = runtime.block_on(registries.belief(&registry))?;
+            if belief.log.is_some() || !belief.keys.is_empty() {
                 assurance = Assurance::Signed;
             }
+            let view = match runtime.block_on(check_log(&registry, registries, &belief)) {
+                Ok(view) => view,
+                Err(e) => {
+                    faults.push(fault(layout::CHECKPOINT, &e));
+                    None
+                }
+            };
+            if let Some(view) = &view {
+                faults.extend(missing_releases(root, view));
+            }
             for path in release_paths(root)? {
-                check_release(&runtime, &registry, &path, &trusted, progress, &mut faults)?;
+                check_release(&runtime, &registry, &path, &belief, view.as_ref(), progress, &mut faults)?;
             }
             runtime.block_on(check_hints(root, &registry, &mut faults));
         }
@@ -92,6 +102,7 @@ pub(super) fn verify(
         checked,
         partial: false,
         assurance,
+        warnings: Vec::new(),
         faults,
     })
 }
@@ -158,11 +169,44 @@ async fn check_hints(root: &Path, registry: &Registry, faults: &mut Vec<Fault>) 
     }
 }
 
+/// Replays the log from its first entry and checks every tile; `None` where the registry has none.
+async fn check_log(
+    registry: &Registry,
+    registries: &Registries<'_>,
+    belief: &Belief,
+) -> Result<Option<LogView>> {
+    if belief.log.is_none() && registry.about().await?.log_key.is_none() {
+        return Ok(None);
+    }
+    let (anchor, view) = registries.claimed_view(registry, belief).await?;
+    if view.behind.is_none() {
+        let signed = SignedCheckpoint::parse(layout::CHECKPOINT, view.note.clone())?;
+        registry.audit_log(&anchor, &signed).await?;
+    }
+    Ok(Some(view))
+}
+
+/// Releases of the log whose objects should be here: the statement's file shows whether anybody put them.
+fn missing_releases(root: &Path, view: &LogView) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for (name, dataset) in view.replica.history().datasets() {
+        for (version, released) in &dataset.releases {
+            let path = layout::release(name, *version);
+            if released.withdrawn.is_none() && !root.join(&path).exists() {
+                let why = format!("entry {} of the log is this release", released.index);
+                faults.push(Fault { path, kind: FaultKind::Missing, why });
+            }
+        }
+    }
+    faults
+}
+
 fn check_release(
     runtime: &Runtime,
     registry: &Registry,
     path: &str,
-    trusted: &[PublicKey],
+    belief: &Belief,
+    view: Option<&LogView>,
     progress: &dyn Progress,
     faults: &mut Vec<Fault>,
 ) -> Result<()> {
@@ -176,16 +220,31 @@ fn check_release(
     let snapshot = runtime.block_on(async {
         let signed = registry.signed_release(&name, version).await?;
         let signed = signed.ok_or_else(|| Error::not_found(path, registry.name()))?;
+        if let Some(view) = view {
+            let history = view.replica.history();
+            let (release, released) = history
+                .release(&name, version)
+                .ok_or_else(|| Error::trust(path, "is a release that the log does not have"))?;
+            if view.replica.tree().leaf(released.index) != Some(leaf_hash(signed.bytes())) {
+                let why = format!("was replaced: it is not entry {} of the log", released.index);
+                return Err(Error::trust(path, why));
+            }
+            if released.withdrawn.is_some() {
+                return Ok(None);
+            }
+            return registry.describe_release(&release).await.map(Some);
+        }
         // Without a trusted key at hand, the signatures must at least be whole.
-        let release = if trusted.is_empty() {
+        let release = if belief.keys.is_empty() {
             signed.verify_self_signed()?
         } else {
-            signed.verify(registry.name(), trusted)?
+            signed.verify(registry.name(), &belief.keys)?
         };
-        registry.describe_release(&release.expect(&name, version)?).await
+        registry.describe_release(&release.expect(&name, version)?).await.map(Some)
     });
     match snapshot {
-        Ok(snapshot) => faults.extend(check_version(runtime, registry, &snapshot, progress)?.faults),
+        Ok(Some(snapshot)) => faults.extend(check_version(runtime, registry, &snapshot, progress)?.faults),
+        Ok(None) => {}
         Err(e) => faults.push(fault(path, &e)),
     }
     Ok(())
@@ -275,6 +334,7 @@ pub(super) fn check_version(
         checked: manifest.images,
         partial: false,
         assurance: if snapshot.signed_by.is_empty() { Assurance::Hash } else { Assurance::Signed },
+        warnings: Vec::new(),
         faults,
     })
 }

@@ -73,6 +73,7 @@ pub(super) fn verify(
         checked,
         partial: selected_bytes.is_some(),
         assurance,
+        warnings: Vec::new(),
         faults,
     })
 }

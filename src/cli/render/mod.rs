@@ -1,5 +1,7 @@
 //! Reports as text or JSON. stdout has what was asked for, and with `--json` one object as its last line.
 
+mod log;
+
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -14,14 +16,14 @@ use crate::ops::info::InfoReport;
 use crate::ops::list::Listed;
 use crate::ops::publish::PublishReport;
 use crate::ops::pull::PullReport;
+use crate::ops::submit::Fate;
 use crate::ops::sync::Synced;
 use crate::ops::verify::{Assurance, VerifyReport};
 use crate::registry::Snapshot;
-use crate::trust::{RegistryId, TrustStore};
 
 /// How to print.
-pub(super) struct Output {
-    pub(super) json: bool,
+pub(in crate::cli) struct Output {
+    pub(in crate::cli) json: bool,
 }
 
 impl Output {
@@ -36,7 +38,15 @@ impl Output {
         }
     }
 
-    pub(super) fn pulled(&self, report: &PullReport, locked: bool) {
+    /// What the user should hear beside the report.
+    fn warn(&self, warnings: impl IntoIterator<Item = impl std::fmt::Display>) {
+        for warning in warnings {
+            eprintln!("warning: {warning}");
+        }
+    }
+
+    pub(in crate::cli) fn pulled(&self, report: &PullReport, locked: bool) {
+        self.warn(&report.snapshot.warnings);
         let manifest = &report.snapshot.manifest;
         let path = report.path.display();
         let mut text = String::new();
@@ -63,7 +73,7 @@ impl Output {
         self.print(&text, object);
     }
 
-    pub(super) fn synced(&self, synced: &[Synced]) {
+    pub(in crate::cli) fn synced(&self, synced: &[Synced]) {
         let mut text = String::new();
         for one in synced {
             let how = match one.fetched_bytes {
@@ -78,7 +88,8 @@ impl Output {
         self.print(&text, json!({ "synced": entries.collect::<Vec<_>>() }));
     }
 
-    pub(super) fn info(&self, report: &InfoReport) {
+    pub(in crate::cli) fn info(&self, report: &InfoReport) {
+        self.warn(&report.snapshot.warnings);
         let manifest = &report.snapshot.manifest;
         let mut text = String::new();
         let _ = writeln!(text, "{}@{}  {}", manifest.name, manifest.version, manifest.title);
@@ -124,7 +135,7 @@ impl Output {
         self.print(&text, object);
     }
 
-    pub(super) fn listed(&self, listed: &[Listed]) {
+    pub(in crate::cli) fn listed(&self, listed: &[Listed]) {
         let mut text = String::new();
         for one in listed {
             let versions: Vec<String> = one.versions.iter().map(ToString::to_string).collect();
@@ -140,11 +151,12 @@ impl Output {
         self.print(&text, json!({ "datasets": datasets.collect::<Vec<_>>() }));
     }
 
-    pub(super) fn cited(&self, citation: &Citation) {
+    pub(in crate::cli) fn cited(&self, citation: &Citation) {
+        self.warn(&citation.warnings);
         self.print(&citation.text, json!({ "pin": citation.pin, "citation": citation.text }));
     }
 
-    pub(super) fn built(&self, report: &BuildReport, out: &Path, is_new: bool) {
+    pub(in crate::cli) fn built(&self, report: &BuildReport, out: &Path, is_new: bool) {
         let mut text = String::new();
         let verb = if is_new { "built" } else { "was built already" };
         let _ = writeln!(text, "{}: {verb}, {}", out.display(), images(report.images, report.bytes));
@@ -166,16 +178,14 @@ impl Output {
         for (what, ids) in changed.iter().filter(|(_, ids)| !ids.is_empty()) {
             let _ = writeln!(text, "  {what:<7}  {}", count(ids.len(), "image"));
         }
-        for warning in &report.warnings {
-            eprintln!("warning: {warning}");
-        }
+        self.warn(&report.warnings);
         let _ = writeln!(text, "  pin      {}", report.pin);
         let mut object = json!(report);
         object["path"] = json!(out);
         self.print(&text, object);
     }
 
-    pub(super) fn published(&self, report: &PublishReport, registry: &Path, dry_run: bool) {
+    pub(in crate::cli) fn published(&self, report: &PublishReport, registry: &Path, dry_run: bool) {
         let mut text = String::new();
         let (name, version) = (&report.statement.name, report.statement.version);
         let registry_text = registry.display();
@@ -191,20 +201,40 @@ impl Output {
             }
             (true, false) => writeln!(text, "would publish {name}@{version} to {registry_text}: {new}"),
             (false, true) => writeln!(text, "{name}@{version} is in {registry_text} already, the very same"),
-            (false, false) => writeln!(text, "published {name}@{version} to {registry_text}: {new}"),
+            (false, false) => match &report.fate {
+                Some(Fate::Collecting(file, missing)) => {
+                    let how = log::collecting(file, *missing);
+                    writeln!(
+                        text,
+                        "{registry_text} has the objects of {name}@{version}: {new}\nthe release is {how}"
+                    )
+                }
+                _ => writeln!(text, "published {name}@{version} to {registry_text}: {new}"),
+            },
         };
         if !report.was_there {
-            let _ = writeln!(text, "  key      {}", report.signer);
+            for signer in &report.signers {
+                let _ = writeln!(text, "  key      {signer}");
+            }
+            if report.new_name {
+                let _ = writeln!(text, "  name     {name} is owned by this key from now on");
+            }
+        }
+        if let (Some(Fate::Logged(index)), Some(log)) = (&report.fate, &report.log_key) {
+            let _ = writeln!(text, "  entry    {index} of log {log}");
         }
         let _ = writeln!(text, "  pin      {}", report.pin);
-        let object = json!({
+        let mut object = json!({
             "name": name,
             "version": version,
             "dataset": report.statement.dataset.prefixed(),
             "manifest": report.statement.manifest.prefixed(),
             "pin": report.pin,
             "registry": registry,
-            "signer": report.signer,
+            "signer": report.signers.first(),
+            "signers": report.signers,
+            "log_key": report.log_key,
+            "new_name": report.new_name,
             "objects": report.objects,
             "new_objects": report.new_objects,
             "new_bytes": report.new_bytes,
@@ -212,10 +242,14 @@ impl Output {
             "new_registry": report.new_registry,
             "dry_run": dry_run,
         });
+        if let Some(fate) = &report.fate {
+            log::fate_json(&mut object, fate);
+        }
         self.print(&text, object);
     }
 
-    pub(super) fn verified(&self, report: &VerifyReport) {
+    pub(in crate::cli) fn verified(&self, report: &VerifyReport) {
+        self.warn(&report.warnings);
         let mut text = String::new();
         for fault in &report.faults {
             let _ = writeln!(text, "{fault}");
@@ -242,22 +276,23 @@ impl Output {
             "checked": report.checked,
             "partial": report.partial,
             "assurance": report.assurance,
+            "warnings": report.warnings,
             "faults": report.faults,
         });
         self.print(&text, object);
     }
 
-    pub(super) fn key_made(&self, name: &KeyName, key: &PublicKey) {
+    pub(in crate::cli) fn key_made(&self, name: &KeyName, key: &PublicKey) {
         let text = format!("{key}\n");
         eprintln!("key {name}: {}", key.fingerprint());
         self.print(&text, key_json(name, key));
     }
 
-    pub(super) fn key(&self, name: &KeyName, key: &PublicKey) {
+    pub(in crate::cli) fn key(&self, name: &KeyName, key: &PublicKey) {
         self.print(&format!("{key}\n"), key_json(name, key));
     }
 
-    pub(super) fn keys(&self, keys: &[NamedKey]) {
+    pub(in crate::cli) fn keys(&self, keys: &[NamedKey]) {
         if keys.is_empty() && !self.json {
             eprintln!("no keys: `isn key new NAME` makes one");
             return;
@@ -268,35 +303,7 @@ impl Output {
         self.print(&text, json!({ "keys": list }));
     }
 
-    pub(super) fn trust_added(&self, registry: &RegistryId, key: &PublicKey) {
-        let text = format!("registry {registry}: releases by {} are believed\n", key.fingerprint());
-        self.print(&text, trust_json(registry, key));
-    }
-
-    pub(super) fn trust_removed(&self, registry: &RegistryId, key: &PublicKey) {
-        let text = format!("registry {registry}: releases by {} are believed no more\n", key.fingerprint());
-        self.print(&text, trust_json(registry, key));
-    }
-
-    pub(super) fn trusted(&self, store: &TrustStore) {
-        let all: Vec<(&RegistryId, PublicKey)> =
-            store.list().flat_map(|(id, lines)| lines.iter().map(move |line| (id, line.key))).collect();
-        if all.is_empty() && !self.json {
-            eprintln!("no keys are trusted: `isn trust add REGISTRY KEY` trusts one");
-            return;
-        }
-        let text: String =
-            all.iter().map(|(registry, key)| format!("{registry}  {}\n", key.fingerprint())).collect();
-        let list: Vec<Value> = all.iter().map(|(registry, key)| trust_json(registry, key)).collect();
-        self.print(&text, json!({ "trusted": list }));
-    }
-
-    pub(super) fn registry_made(&self, dir: &Path, made: bool) {
-        let how = if made { "is a registry now" } else { "is a registry already" };
-        self.print(&format!("{} {how}\n", dir.display()), json!({ "path": dir, "made": made }));
-    }
-
-    pub(super) fn demo_made(&self, report: &DemoReport, dir: &Path) {
+    pub(in crate::cli) fn demo_made(&self, report: &DemoReport, dir: &Path) {
         let text = format!(
             "{}: {} drawn, laid out as ILSVRC2012\n",
             dir.display(),
@@ -317,15 +324,13 @@ fn version(snapshot: &Snapshot, images: u64, bytes: u64) -> Value {
         "images": images,
         "bytes": bytes,
         "signed_by": snapshot.signed_by.iter().map(PublicKey::fingerprint).collect::<Vec<_>>(),
+        "log": snapshot.logged,
+        "warnings": snapshot.warnings,
     })
 }
 
 fn key_json(name: &KeyName, key: &PublicKey) -> Value {
     json!({ "name": name.as_str(), "public_key": key.to_string(), "fingerprint": key.fingerprint() })
-}
-
-fn trust_json(registry: &RegistryId, key: &PublicKey) -> Value {
-    json!({ "registry": registry.as_str(), "public_key": key.to_string(), "fingerprint": key.fingerprint() })
 }
 
 fn images(images: u64, bytes: u64) -> String {
@@ -342,7 +347,11 @@ fn signed(snapshot: &Snapshot) -> String {
             .into();
     }
     let keys: Vec<String> = snapshot.signed_by.iter().map(PublicKey::fingerprint).collect();
-    format!("by {}, which you trust", keys.join(" and "))
+    let keys = keys.join(" and ");
+    match &snapshot.logged {
+        None => format!("by {keys}, which you trust"),
+        Some(log) => format!("by {keys}; entry {} of log {}, which you trust", log.index, log.origin),
+    }
 }
 
 fn assurance(report: &VerifyReport) -> String {

@@ -1,0 +1,310 @@
+//! [`KnownLogs`]: what a user has of registries' logs, a folder a log: the last checkpoint that was seen, by which a
+//! rollback or a fork is noticed; the replay so far, which saves work; evidence, if two checkpoints contradict each other;
+//! and the private key of a log that is the user's own.
+//!
+//! | file | what | lost |
+//! |---|---|---|
+//! | `vkey` | the log's key, for people | nothing |
+//! | `checkpoint` | the newest one seen, the whole note | a rollback or fork before it goes unnoticed |
+//! | `replay` | leaves and replayed state | it is made again |
+//! | `evidence/<id>/` | `before.note` and `now.note` of a fork | |
+//! | `key` | the log's private key | nobody can add to the log any more |
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::files;
+use crate::key::{KeyFile, PrivateKey};
+use crate::log::{Hash, History, LogKey, LogSigner, MAX_CHECKPOINT, Replica, SignedCheckpoint, Tree};
+
+/// The longest replay that is read, in bytes.
+const MAX_REPLAY: u64 = 4 << 30;
+
+/// The folder with a folder for each log.
+#[derive(Clone, Debug)]
+pub struct KnownLogs {
+    folder: PathBuf,
+}
+
+/// One log's folder.
+#[derive(Clone, Debug)]
+pub struct KnownLog {
+    anchor: LogKey,
+    folder: PathBuf,
+}
+
+/// What is remembered of a log.
+pub struct Remembered {
+    /// The replay so far; from the start if there is none, or if it does not fit the checkpoint.
+    pub replica: Replica,
+    /// The newest checkpoint that was seen.
+    pub seen: Option<Seen>,
+}
+
+/// A checkpoint that was verified when it was stored.
+#[derive(Clone, PartialEq)]
+pub struct Seen {
+    /// How many entries.
+    pub size: u64,
+    /// The root.
+    pub root: Hash,
+    /// The note.
+    pub note: Vec<u8>,
+}
+
+impl KnownLogs {
+    /// In `folder`, which need not exist yet.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        KnownLogs { folder: folder.into() }
+    }
+
+    /// The log that is known by `anchor`.
+    pub fn log(&self, anchor: &LogKey) -> KnownLog {
+        let id = Digest::of(anchor.to_string().as_bytes()).to_string();
+        KnownLog { anchor: anchor.clone(), folder: self.folder.join(&id[..16]) }
+    }
+
+    /// Makes a log key of the user's own, and its folder. Without a name the log is called after its key.
+    pub fn new_signer(&self, origin: Option<&str>) -> Result<LogSigner> {
+        let private = PrivateKey::generate("")?;
+        self.keep_signer(LogSigner::new(&origin_of(origin, &private), private)?)
+    }
+
+    /// Makes the next key of a log that is the user's own.
+    pub fn next_signer(&self, log: &LogKey) -> Result<LogSigner> {
+        self.keep_signer(LogSigner::new(log.origin(), PrivateKey::generate("")?)?)
+    }
+
+    /// Takes over the private key of a log from an OpenSSH key file.
+    pub fn import_signer(&self, log: &LogKey, file: &Path) -> Result<LogSigner> {
+        let signer = read_signer(log, file)?;
+        self.keep_signer(signer)
+    }
+
+    /// Makes a private key that exists the key of a new log.
+    pub fn adopt_signer(&self, origin: Option<&str>, file: &Path) -> Result<LogSigner> {
+        let private = KeyFile::read(file)?.unlock(|| Ok(None))?;
+        self.keep_signer(LogSigner::new(&origin_of(origin, &private), private)?)
+    }
+
+    fn keep_signer(&self, signer: LogSigner) -> Result<LogSigner> {
+        let known = self.log(signer.log_key());
+        files::create_dir_all(&known.folder)?;
+        known.describe()?;
+        // If it is there, it is the same: the folder is named after the public half.
+        signer.private_key().write_new(&known.key_path(), None)?;
+        Ok(signer)
+    }
+
+    /// All evidence of forks: the log's key, and the folder with the two notes.
+    pub fn evidence(&self) -> Result<Vec<(LogKey, PathBuf)>> {
+        let mut found = Vec::new();
+        for log in files::names_in(&self.folder)? {
+            let log = self.folder.join(log);
+            let evidence = log.join("evidence");
+            for name in files::names_in(&evidence)? {
+                let vkey = files::read_text(&log.join("vkey"))?;
+                found.push((vkey.trim_end().parse()?, evidence.join(name)));
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl KnownLog {
+    /// What the log is known by.
+    pub fn anchor(&self) -> &LogKey {
+        &self.anchor
+    }
+
+    /// Where the private key is, if the log is the user's own.
+    pub fn key_path(&self) -> PathBuf {
+        self.folder.join("key")
+    }
+
+    /// The private key, if the log is the user's own.
+    pub fn signer(&self) -> Result<Option<LogSigner>> {
+        let path = self.key_path();
+        if path.exists() { read_signer(&self.anchor, &path).map(Some) } else { Ok(None) }
+    }
+
+    fn describe(&self) -> Result<()> {
+        files::create_new(&self.folder.join("vkey"), format!("{}\n", self.anchor).as_bytes()).map(drop)
+    }
+
+    /// What is remembered.
+    pub fn load(&self) -> Result<Remembered> {
+        let seen = self.seen()?;
+        let replica = match &seen {
+            Some(seen) => self.replay(seen).unwrap_or_else(|| Replica::new(self.anchor.clone())),
+            None => Replica::new(self.anchor.clone()),
+        };
+        Ok(Remembered { replica, seen })
+    }
+
+    fn seen(&self) -> Result<Option<Seen>> {
+        let path = self.folder.join("checkpoint");
+        if !path.exists() {
+            return Ok(None);
+        }
+        let note = files::read_capped(&path, MAX_CHECKPOINT)?;
+        // Damaged, it must not pass for absent: the next checkpoint would be believed whatever it says.
+        let signed = SignedCheckpoint::parse(&path.display().to_string(), note)?;
+        Ok(Some(Seen {
+            size: signed.claimed_size(),
+            root: signed.claimed_root(),
+            note: signed.bytes().to_vec(),
+        }))
+    }
+
+    /// The stored replay, if it is whole and leads to the checkpoint.
+    fn replay(&self, seen: &Seen) -> Option<Replica> {
+        let bytes = files::read_capped(&self.folder.join("replay"), MAX_REPLAY).ok()?;
+        let (sum, rest) = bytes.split_at_checked(64)?;
+        let rest = rest.strip_prefix(b"\n")?;
+        if Digest::of(rest).to_string().as_bytes() != sum {
+            return None;
+        }
+        let end = rest.iter().position(|&b| b == b'\n')?;
+        let (tail, history): (u64, History) = serde_json::from_slice(&rest[..end]).ok()?;
+        let leaves = rest[end + 1..].chunks_exact(32).map(|leaf| leaf.try_into().ok().map(Hash));
+        let tree = Tree::of(leaves.collect::<Option<Vec<_>>>()?).ok()?;
+        let fits = *history.anchor() == self.anchor
+            && tree.size() == seen.size
+            && tree.root().ok().is_some_and(|root| root == seen.root);
+        Replica::of_parts(tree, history, tail).filter(|_| fits)
+    }
+
+    /// Remembers a newer state, verified by the caller. What another process has stored meanwhile is kept if it is newer,
+    /// and must not contradict: a contradiction is kept as evidence, and is the error.
+    pub fn store(&self, replica: &Replica, note: &[u8]) -> Result<()> {
+        files::create_dir_all(&self.folder)?;
+        let _lock = files::Lock::take(&self.folder.join(".lock"))?;
+        self.describe()?;
+        if let Some(seen) = self.seen()? {
+            if seen.size > replica.size() {
+                return Ok(());
+            }
+            if replica.tree().root_at(seen.size)? != seen.root {
+                return Err(self.fork(&seen, note, "this machine")?);
+            }
+        }
+        let state = serde_json::to_vec(&(replica.tail(), replica.history()));
+        let mut rest = state.map_err(|e| Error::Internal(e.to_string()))?;
+        rest.push(b'\n');
+        for index in 0..replica.size() {
+            rest.extend_from_slice(&replica.tree().leaf(index).unwrap_or(Hash([0; 32])).0);
+        }
+        let sum = format!("{}\n", Digest::of(&rest));
+        files::replace(&self.folder.join("replay"), &[sum.as_bytes(), &rest].concat())?;
+        // Last: until it is there, the state before is what counts.
+        files::replace(&self.folder.join("checkpoint"), note)
+    }
+
+    /// Keeps two checkpoints that contradict each other; gives the error that says so.
+    pub fn fork(&self, seen: &Seen, now: &[u8], registry: &str) -> Result<Error> {
+        let id = Digest::of(&[seen.note.as_slice(), now].concat()).to_string();
+        let folder = self.folder.join("evidence").join(&id[..16]);
+        self.describe()?;
+        files::create_new(&folder.join("before.note"), &seen.note)?;
+        files::create_new(&folder.join("now.note"), now)?;
+        Ok(Error::trust(
+            format!("log {}", self.anchor.origin()),
+            format!(
+                "registry {registry} shows another history than was seen before (a fork, or a rollback): its signed \
+                 checkpoint contradicts the one of {} entries that this machine remembers. Both are kept as evidence \
+                 in {}",
+                seen.size,
+                folder.display()
+            ),
+        ))
+    }
+}
+
+/// The name of a log: after its key, unless it is given.
+fn origin_of(origin: Option<&str>, private: &PrivateKey) -> String {
+    let id = Digest::of(&private.public_line().key.to_bytes()).to_string();
+    origin.map_or_else(|| format!("isn.local/{}", &id[..16]), str::to_string)
+}
+
+fn read_signer(log: &LogKey, file: &Path) -> Result<LogSigner> {
+    let signer = LogSigner::new(log.origin(), KeyFile::read(file)?.unlock(|| Ok(None))?)?;
+    if signer.log_key() == log {
+        return Ok(signer);
+    }
+    let why = format!("is not the private key of log {log}");
+    Err(Error::Key { key: file.display().to_string(), why })
+}
+
+impl fmt::Debug for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Seen({}, {})", self.size, self.root)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(entries: &[&str], signer: &LogSigner) -> (Replica, Vec<u8>) {
+        let mut replica = Replica::new(signer.log_key().clone());
+        for entry in entries {
+            let _ = replica.push(entry.as_bytes()).unwrap();
+        }
+        let root = replica.tree().root().unwrap();
+        let note = SignedCheckpoint::sign(signer, replica.size(), root).unwrap();
+        (replica, note.bytes().to_vec())
+    }
+
+    #[test]
+    fn what_was_stored_comes_back_and_never_goes_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = KnownLogs::new(dir.path());
+        let signer = logs.new_signer(None).unwrap();
+        let known = logs.log(signer.log_key());
+        assert!(known.load().unwrap().seen.is_none());
+        assert_eq!(known.signer().unwrap().unwrap().log_key(), signer.log_key());
+        let (two, note_two) = state(&["a", "b"], &signer);
+        let (three, note_three) = state(&["a", "b", "c"], &signer);
+        known.store(&three, &note_three).unwrap();
+        known.store(&two, &note_two).unwrap();
+        let loaded = known.load().unwrap();
+        assert_eq!(loaded.seen.unwrap().note, note_three);
+        assert_eq!((loaded.replica.size(), loaded.replica.tail()), (3, 9));
+        assert_eq!(loaded.replica.history(), three.history());
+
+        // Another history is refused, whether longer, as long or shorter.
+        for entries in [&["a", "x", "c", "d"][..], &["a", "b", "x"]] {
+            let (other, note) = state(entries, &signer);
+            let error = known.store(&other, &note).unwrap_err();
+            assert!(matches!(error, Error::Trust { .. }), "{error}");
+        }
+        assert_eq!(logs.evidence().unwrap().len(), 2);
+        assert_eq!(known.load().unwrap().seen.unwrap().note, note_three);
+    }
+
+    #[test]
+    fn a_damaged_replay_is_made_again_and_a_damaged_checkpoint_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = KnownLogs::new(dir.path());
+        let signer = logs.new_signer(Some("example.org/log")).unwrap();
+        let known = logs.log(signer.log_key());
+        let (two, note) = state(&["a", "b"], &signer);
+        known.store(&two, &note).unwrap();
+        let path = known.folder.join("replay");
+        let good = files::read(&path).unwrap();
+        for at in [0, 64, 70, good.len() - 1] {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            files::replace(&path, &bad).unwrap();
+            let loaded = known.load().unwrap();
+            assert_eq!((loaded.replica.size(), loaded.seen.unwrap().size), (0, 2), "{at}");
+        }
+        files::replace(&path, &good[..good.len() - 32]).unwrap();
+        assert_eq!(known.load().unwrap().replica.size(), 0);
+        files::replace(&known.folder.join("checkpoint"), b"").unwrap();
+        assert!(known.load().is_err());
+    }
+}

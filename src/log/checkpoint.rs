@@ -1,0 +1,145 @@
+//! [`SignedCheckpoint`]: a signed note with the size and root of a log, as received; [`Checkpoint`]: one whose signature by
+//! the log's key is valid. (C2SP tlog-checkpoint, signed-note, tlog-cosignature.)
+
+use std::fmt;
+
+use signed_note::{Note, NoteError, Signature, Verifier as _, VerifierList};
+
+use super::key::{LogKey, LogSigner, WitnessKey};
+use super::tree::Hash;
+use super::{MAX_CHECKPOINT, MAX_SIZE};
+use crate::error::{Error, Result};
+
+/// A checkpoint that nobody has verified yet.
+pub struct SignedCheckpoint {
+    what: String,
+    bytes: Vec<u8>,
+    note: Note,
+    body: tlog_tiles::Checkpoint,
+}
+
+/// What a log's key has signed: with so many entries, the log has this root.
+#[derive(Clone, PartialEq)]
+pub struct Checkpoint {
+    /// The log's name.
+    pub origin: String,
+    /// How many entries.
+    pub size: u64,
+    /// The root of the tree of that size.
+    pub root: Hash,
+    /// The whole note, exactly as received.
+    pub note: Vec<u8>,
+}
+
+impl SignedCheckpoint {
+    /// Reads a checkpoint; `what` is what errors call it.
+    pub fn parse(what: &str, bytes: Vec<u8>) -> Result<Self> {
+        let refuse = |why: &str| Error::trust(what, why);
+        if bytes.len() as u64 > MAX_CHECKPOINT {
+            return Err(refuse("is too long for a checkpoint"));
+        }
+        let note = Note::from_bytes(&bytes).map_err(|_| {
+            refuse("is not a signed note: text without control characters, a blank line, signature lines")
+        })?;
+        let body = tlog_tiles::Checkpoint::from_bytes(note.text())
+            .map_err(|_| refuse("is a note, but not a checkpoint (origin, size, root)"))?;
+        // What was received is what would be written: no second spelling of one note.
+        if note.to_bytes() != bytes || body.to_bytes() != note.text() {
+            return Err(refuse("is not spelled as a signed note must be"));
+        }
+        super::key::check_name(body.origin()).map_err(|why| refuse(&why))?;
+        if body.size() > MAX_SIZE {
+            return Err(refuse(&format!("claims {} entries: too many", body.size())));
+        }
+        Ok(SignedCheckpoint { what: what.into(), bytes, note, body })
+    }
+
+    /// Signs the checkpoint of a tree.
+    pub fn sign(signer: &LogSigner, size: u64, root: Hash) -> Result<Self> {
+        let origin = signer.log_key().origin();
+        let internal = |e: &dyn fmt::Display| Error::Internal(format!("checkpoint: {e}"));
+        let body = tlog_tiles::Checkpoint::new(origin, size, root, "").map_err(|e| internal(&e))?;
+        let mut note = Note::new(&body.to_bytes(), &[]).map_err(|e| internal(&e))?;
+        note.add_sigs(&[signer]).map_err(|e| internal(&e))?;
+        SignedCheckpoint::parse("the checkpoint", note.to_bytes())
+    }
+
+    /// The note.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The text that is signed.
+    pub fn text(&self) -> &[u8] {
+        self.note.text()
+    }
+
+    /// What it claims to be the log's name.
+    pub fn claimed_origin(&self) -> &str {
+        self.body.origin()
+    }
+
+    /// The size it claims.
+    pub fn claimed_size(&self) -> u64 {
+        self.body.size()
+    }
+
+    /// The root it claims.
+    pub fn claimed_root(&self) -> Hash {
+        *self.body.hash()
+    }
+
+    /// Checks that the log's key has signed it.
+    pub fn verify(&self, key: &LogKey) -> Result<Checkpoint> {
+        if self.body.origin() != key.origin() {
+            let why = format!("is of log {}, expected {}", self.body.origin(), key.origin());
+            return Err(Error::trust(&self.what, why));
+        }
+        match self.note.verify(&VerifierList::new(vec![Box::new(key.clone())])) {
+            Ok(_) => Ok(Checkpoint {
+                origin: self.body.origin().into(),
+                size: self.body.size(),
+                root: *self.body.hash(),
+                note: self.bytes.clone(),
+            }),
+            Err(NoteError::InvalidSignature { .. }) => {
+                Err(Error::trust(&self.what, format!("has a signature by {key} that is not valid")))
+            }
+            Err(_) => {
+                let why = format!("is not signed by the log's key, {key}, but by a foreign one");
+                Err(Error::trust(&self.what, why))
+            }
+        }
+    }
+
+    /// The times, in seconds since 1970, at which witnesses among `witnesses` have cosigned it, each witness once. A line
+    /// that claims to be by one of them and is not valid is an error.
+    pub fn cosignatures(&self, witnesses: &[WitnessKey]) -> Result<Vec<(WitnessKey, u64)>> {
+        let known =
+            witnesses.iter().map(|witness| Box::new(witness.clone()) as Box<dyn signed_note::Verifier>);
+        let lines = match self.note.verify(&VerifierList::new(known.collect())) {
+            Ok((lines, _)) => lines,
+            Err(NoteError::UnverifiedNote) => Vec::new(),
+            Err(e) => return Err(Error::trust(&self.what, e)),
+        };
+        let cosigned = |line: &Signature| {
+            let is_by = |witness: &&WitnessKey| {
+                signed_note::Verifier::name(*witness) == line.name() && witness.key_id() == line.id()
+            };
+            witnesses.iter().find(is_by).cloned().zip(WitnessKey::time_of(line.signature()))
+        };
+        Ok(lines.iter().filter_map(cosigned).collect())
+    }
+}
+
+impl fmt::Debug for SignedCheckpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SignedCheckpoint({})", self.what)
+    }
+}
+
+impl fmt::Debug for Checkpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Checkpoint({}, {}, {})", self.origin, self.size, self.root)
+    }
+}

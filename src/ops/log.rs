@@ -1,0 +1,132 @@
+//! `isn log` and `isn prove`: a registry's log to look at, to audit, to watch, and one entry of it to take along.
+
+use std::path::PathBuf;
+
+use super::resolve::Registries;
+use crate::dataset_ref::DatasetRef;
+use crate::error::{Error, Result};
+use crate::known_logs::KnownLogs;
+use crate::log::{Accepted, LogKey, Proof, Rejected, SignedCheckpoint};
+use crate::registry::Registry;
+use crate::registry::log::LogView;
+use crate::release::{Release, Standing};
+use crate::transport;
+
+/// An entry, with its effect or the reason why it has none.
+pub type Entry = Result<Accepted, Rejected>;
+
+/// A log, replayed from its first entry.
+pub struct LogReport {
+    /// The registry.
+    pub registry: String,
+    /// The key that the user knows it by.
+    pub anchor: LogKey,
+    /// Whether that is only what the registry says itself.
+    pub is_claimed: bool,
+    /// The key that signs checkpoints now.
+    pub key: LogKey,
+    /// How many entries.
+    pub size: u64,
+    /// The root, as a checkpoint writes it.
+    pub root: String,
+    /// Every entry.
+    pub entries: Vec<Entry>,
+    /// That the registry is a mirror that is behind.
+    pub behind: Option<String>,
+}
+
+/// Reads a whole log from the first of the registries, replays it from its first entry, and checks every tile. What was
+/// seen of the log before counts too. Without a trusted log key, the key that the registry claims is taken, and said.
+pub fn audit(registries: &Registries<'_>) -> Result<LogReport> {
+    let registry = Registry::open(first(registries)?)?;
+    transport::runtime()?.block_on(async {
+        let belief = registries.belief(&registry).await?;
+        let is_claimed = belief.log.is_none();
+        let (anchor, view) = registries.claimed_view(&registry, &belief).await?;
+        let signed = SignedCheckpoint::parse("the checkpoint", view.note.clone())?;
+        let entries = match &view.behind {
+            None => registry.audit_log(&anchor, &signed).await?,
+            // The mirror cannot show what it does not have.
+            Some(_) => Vec::new(),
+        };
+        report(&registry, anchor, is_claimed, &view, entries)
+    })
+}
+
+/// What is new in a log since this machine last looked.
+pub fn news(registries: &Registries<'_>) -> Result<LogReport> {
+    let registry = Registry::open(first(registries)?)?;
+    transport::runtime()?.block_on(async {
+        let belief = registries.belief(&registry).await?;
+        let log = belief.log.clone().ok_or_else(|| no_log(&registry))?;
+        let known = registries.logs.log(&log);
+        let (view, entries) =
+            registry.log_news(&log, &known, &belief.policy).await?.ok_or_else(|| no_log(&registry))?;
+        report(&registry, log, false, &view, entries)
+    })
+}
+
+fn report(
+    registry: &Registry,
+    anchor: LogKey,
+    is_claimed: bool,
+    view: &LogView,
+    entries: Vec<Entry>,
+) -> Result<LogReport> {
+    let replica = &view.replica;
+    Ok(LogReport {
+        registry: registry.name().into(),
+        anchor,
+        is_claimed,
+        key: replica.history().key(),
+        size: replica.size(),
+        root: replica.tree().root()?.to_string(),
+        entries,
+        behind: view.behind.clone(),
+    })
+}
+
+/// Evidence of forks that this machine has seen.
+pub fn evidence(logs: &KnownLogs) -> Result<Vec<(LogKey, PathBuf)>> {
+    logs.evidence()
+}
+
+/// A release with the proof that it stands in the log.
+pub struct ProveReport {
+    /// The release.
+    pub release: Release,
+    /// The contents of a proof file.
+    pub proof: Vec<u8>,
+}
+
+/// Proves that the release of a version is in the log.
+pub fn prove(registries: &Registries<'_>, reference: &DatasetRef) -> Result<ProveReport> {
+    let registry = Registry::open(first(registries)?)?;
+    transport::runtime()?.block_on(async {
+        let belief = registries.belief(&registry).await?;
+        let view = registries.view(&registry, &belief).await?;
+        let view = view.ok_or_else(|| no_log(&registry))?;
+        let (release, _) = super::resolve::in_log(&registry, &view, reference, &belief.keys).await?;
+        let Standing::Logged(position) = release.standing() else {
+            return Err(Error::Internal("a release in a log that is not logged".into()));
+        };
+        let entry = registry.log_entry(position.index, &view).await?;
+        let checkpoint = SignedCheckpoint::parse("the checkpoint", view.note.clone())?
+            .verify(&view.replica.history().key())?;
+        let hashes = view.replica.tree().prove_leaf(position.index)?;
+        let proof = Proof::new(entry, position.index, hashes, &checkpoint)?;
+        Ok(ProveReport { proof: proof.to_bytes(), release })
+    })
+}
+
+fn first<'a>(registries: &'a Registries<'_>) -> Result<&'a str> {
+    registries
+        .locations
+        .first()
+        .map(String::as_str)
+        .ok_or_else(|| Error::invalid("registry", "none was named"))
+}
+
+pub(super) fn no_log(registry: &Registry) -> Error {
+    Error::trust(format!("registry {}", registry.name()), "has no log that you trust")
+}

@@ -1,0 +1,305 @@
+//! From a reference to a version that somebody vouches for: a log that the user trusts, a publisher's key, or the pin.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::dataset_ref::{DatasetRef, Name, Version};
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::key::PublicKey;
+use crate::known_logs::KnownLogs;
+use crate::log::{History, LogKey, Rejected, leaf_hash};
+use crate::registry::log::{LogView, WitnessPolicy};
+use crate::registry::{BUNDLED, Registry, Snapshot};
+use crate::release::{Release, unknown_signer};
+use crate::transport::bundled::Bundled;
+use crate::trust::{AnyKey, TrustStore, Trusted};
+
+/// Where the bundled registry keeps the public half of its demonstration key.
+const DEMO_KEY: &str = "keys/demo.pub";
+
+/// The registries to look in, in order, and whom to believe.
+pub struct Registries<'a> {
+    /// `bundled`, URLs or folders.
+    pub locations: &'a [String],
+    /// The logs and keys that the user trusts.
+    pub trust: &'a TrustStore,
+    /// What is remembered of logs.
+    pub logs: &'a KnownLogs,
+    /// How old, in seconds, the witnesses' view of a log may be.
+    pub max_age: Option<u64>,
+}
+
+/// What the user believes of a registry.
+pub struct Belief {
+    /// The log's key, if the registry has a log that the user has a reason to believe.
+    pub log: Option<LogKey>,
+    /// Whether that key is believed for the first time, since the registry says so.
+    is_new: bool,
+    /// The key that the registry claims for its log.
+    claimed: Option<LogKey>,
+    /// The publishers whose releases count.
+    pub keys: Vec<PublicKey>,
+    /// Which witnesses must have seen the log.
+    pub policy: WitnessPolicy,
+}
+
+impl Registries<'_> {
+    /// The version that `reference` means, from the first registry that has it.
+    pub async fn snapshot(&self, reference: &DatasetRef) -> Result<(Registry, Snapshot)> {
+        let mut absent = None;
+        for location in self.locations {
+            let registry = Registry::open(location)?;
+            match self.snapshot_in(&registry, reference).await {
+                Ok(snapshot) => return Ok((registry, snapshot)),
+                // Mirrors of one registry: the next one may have it, or be reached.
+                Err(e @ (Error::NotFound { .. } | Error::Network { .. } | Error::Unreleased { .. })) => {
+                    absent.get_or_insert(e);
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        Err(absent.unwrap_or_else(|| Error::invalid("registry", "none was named")))
+    }
+
+    async fn snapshot_in(&self, registry: &Registry, reference: &DatasetRef) -> Result<Snapshot> {
+        let belief = self.belief(registry).await?;
+        if pin_of(reference).is_some() {
+            return self.pinned(registry, &belief, reference).await;
+        }
+        let Some(view) = self.view(registry, &belief).await? else {
+            return match registry.snapshot(reference, &belief.keys).await {
+                Err(Error::UnknownSigner { what, registry, fingerprint, public_key, .. }) => {
+                    let log_key = belief.claimed.map(|key| key.to_string());
+                    Err(Error::UnknownSigner { what, registry, fingerprint, public_key, log_key })
+                }
+                other => other,
+            };
+        };
+        let (release, mut warnings) = in_log(registry, &view, reference, &belief.keys).await?;
+        if belief.is_new {
+            warnings.push(self.pin_log(registry, &belief)?);
+        }
+        let snapshot = registry.describe_release(&release).await?;
+        Ok(Snapshot { warnings, ..snapshot })
+    }
+
+    /// By a pin. The log is not needed; what it says of the version is passed on where it can be read.
+    async fn pinned(&self, registry: &Registry, belief: &Belief, reference: &DatasetRef) -> Result<Snapshot> {
+        let mut warnings = Vec::new();
+        let known = belief.log.is_some();
+        let log = belief.log.as_ref().or(belief.claimed.as_ref());
+        let view = match log {
+            None => None,
+            Some(log) => match self.sync(registry, log, &belief.policy).await {
+                Ok(view) => view,
+                Err(e) if known => {
+                    warnings.push(format!("the log could not be read, and the pin counts without it: {e}"));
+                    None
+                }
+                // Nobody has asked for this log.
+                Err(_) => None,
+            },
+        };
+        let history = view.as_ref().map(|view| view.replica.history());
+        let logged = history.and_then(|history| find(history, reference)).filter(|_| known);
+        let released = match &logged {
+            Some(release) => registry.describe_release(release).await,
+            None => registry.snapshot(reference, &belief.keys).await,
+        };
+        let advice = history.and_then(|history| advice(history, reference));
+        let mut snapshot = released.map_err(|e| match (&e, &advice) {
+            // Withdrawn objects may be gone: then that is why they are.
+            (Error::Integrity { .. } | Error::NotFound { .. }, Some((what, withdrawn, _))) => match withdrawn
+            {
+                Some(reason) => Error::Withdrawn { reference: what.clone(), reason: reason.clone() },
+                None => e,
+            },
+            _ => e,
+        })?;
+        if let Some((what, withdrawn, yanked)) = advice {
+            let says = if known {
+                "its owners"
+            } else {
+                "by the registry's log, which you do not trust, its owners"
+            };
+            warnings
+                .extend(yanked.map(|reason| format!("{what} is yanked: {says} advise against it: {reason}")));
+            warnings.extend(withdrawn.map(|reason| format!("{what} is withdrawn: {says} say: {reason}")));
+        }
+        snapshot.warnings = warnings;
+        Ok(snapshot)
+    }
+
+    /// What the user believes of a registry. The bundled one is believed as the program is: who runs this binary trusts
+    /// its source tree.
+    pub async fn belief(&self, registry: &Registry) -> Result<Belief> {
+        let claimed = match registry.about().await {
+            Ok(about) => about.log_key,
+            // Whatever is wrong with it shows again where it is needed; a log that is known counts without it.
+            Err(_) => None,
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let Some(id) = registry.id() else {
+            let keys = match Bundled::file(DEMO_KEY) {
+                Some(key) if registry.name() == BUNDLED => vec![String::from_utf8_lossy(key).parse()?],
+                _ => Vec::new(),
+            };
+            let log = claimed.clone().filter(|_| !keys.is_empty());
+            return Ok(Belief { log, is_new: false, claimed, keys, policy: WitnessPolicy::default() });
+        };
+        let none = Trusted::default();
+        let trusted = self.trust.get(id);
+        let mirrored = || claimed.as_ref().and_then(|log| self.trust.by_log(log));
+        let trusted = trusted.or_else(mirrored).unwrap_or(&none);
+        let keys = trusted.public_keys();
+        // A publisher's key is reason enough to begin with the log that the registry shows.
+        let first = claimed.clone().filter(|_| trusted.log.is_none() && !keys.is_empty());
+        let witnesses = trusted.witnesses.clone();
+        let needed = trusted.witnesses_needed.unwrap_or(witnesses.len());
+        Ok(Belief {
+            is_new: first.is_some(),
+            log: trusted.log.clone().or(first),
+            claimed,
+            keys,
+            policy: WitnessPolicy { witnesses, needed, max_age: self.max_age, now },
+        })
+    }
+
+    /// The log of a registry, if it has one that the user believes.
+    pub async fn view(&self, registry: &Registry, belief: &Belief) -> Result<Option<LogView>> {
+        let Some(log) = &belief.log else {
+            return match self.max_age {
+                None => Ok(None),
+                Some(_) => Err(Error::invalid("--max-age", "needs a log that you trust, with a witness")),
+            };
+        };
+        let view = self.sync(registry, log, &belief.policy).await?;
+        view.map(Some).ok_or_else(|| {
+            let what = format!("registry {}", registry.name());
+            Error::trust(what, format!("shows no log, and it is known by {log}: a log does not go away"))
+        })
+    }
+
+    /// The same, or else the log that the registry claims to be; with the key that it is known by.
+    pub async fn claimed_view(&self, registry: &Registry, belief: &Belief) -> Result<(LogKey, LogView)> {
+        let log = belief.log.as_ref().or(belief.claimed.as_ref());
+        let log = log.ok_or_else(|| Error::not_found("log", format!("registry {}", registry.name())))?;
+        let view = self.sync(registry, log, &belief.policy).await?;
+        let what = || format!("registry {}", registry.name());
+        let view =
+            view.ok_or_else(|| Error::trust(what(), format!("shows no log, and says that it is {log}")))?;
+        Ok((log.clone(), view))
+    }
+
+    async fn sync(
+        &self,
+        registry: &Registry,
+        log: &LogKey,
+        policy: &WitnessPolicy,
+    ) -> Result<Option<LogView>> {
+        // The bundled one is as fixed as the program: there is nothing to remember.
+        let known = (registry.name() != BUNDLED).then(|| self.logs.log(log));
+        registry.sync_log(log, known.as_ref(), policy).await
+    }
+
+    /// Remembers who the registry is, and gives the notice of it.
+    fn pin_log(&self, registry: &Registry, belief: &Belief) -> Result<String> {
+        let (Some(id), Some(log)) = (registry.id(), &belief.log) else {
+            return Err(Error::Internal("a first contact without a log".into()));
+        };
+        self.trust.clone().add(id, &AnyKey::Log(log.clone()))?;
+        Ok(format!("first contact: registry {id} is known by its log's key from now on, {log}"))
+    }
+}
+
+fn pin_of(reference: &DatasetRef) -> Option<&Digest> {
+    match reference {
+        DatasetRef::Pin(pin) | DatasetRef::Version(_, _, Some(pin)) => Some(pin),
+        _ => None,
+    }
+}
+
+/// The release of a pinned version in a log, if the log agrees with the pin.
+fn find(history: &History, reference: &DatasetRef) -> Option<Release> {
+    let pin = pin_of(reference)?;
+    let (name, version) = subject(history, reference)?;
+    history.release(&name, version).map(|(release, _)| release).filter(|release| release.dataset() == *pin)
+}
+
+fn subject(history: &History, reference: &DatasetRef) -> Option<(Name, Version)> {
+    match reference {
+        DatasetRef::Version(name, version, _) => Some((name.clone(), *version)),
+        DatasetRef::Newest(name) => Some((name.clone(), history.newest(name)?)),
+        DatasetRef::Pin(pin) => history.find(pin).map(|(name, version)| (name.clone(), version)),
+    }
+}
+
+/// `name@version`, and why it is withdrawn and yanked, if it is.
+fn advice(history: &History, reference: &DatasetRef) -> Option<(String, Option<String>, Option<String>)> {
+    let (name, version) = subject(history, reference)?;
+    let released = history.dataset(&name)?.releases.get(&version)?;
+    let pin = pin_of(reference)?;
+    let reason = |notice: &Option<crate::log::Notice>| notice.as_ref().map(|notice| notice.reason.clone());
+    (released.dataset == *pin)
+        .then(|| (format!("{name}@{version}"), reason(&released.withdrawn), reason(&released.yanked)))
+}
+
+/// The release that a name means in a verified log, and what the user should hear of it.
+pub(super) async fn in_log(
+    registry: &Registry,
+    view: &LogView,
+    reference: &DatasetRef,
+    keys: &[PublicKey],
+) -> Result<(Release, Vec<String>)> {
+    let history = view.replica.history();
+    let name = match reference {
+        DatasetRef::Version(name, ..) | DatasetRef::Newest(name) => name,
+        DatasetRef::Pin(_) => return Err(Error::Internal("a pin is not looked up in a log".into())),
+    };
+    let about = |rejected: &&Rejected| rejected.name.as_ref() == Some(name);
+    let rejected: Vec<&Rejected> = history.rejected().iter().filter(about).collect();
+    let found = subject(history, reference).and_then(|(_, version)| history.release(name, version));
+    let Some((release, released)) = found else {
+        if let DatasetRef::Version(_, version, _) = reference
+            && let Some(rejected) = rejected.iter().find(|rejected| rejected.version == Some(*version))
+        {
+            let why = format!("entry {} of the log has no effect: {}", rejected.index, rejected.why);
+            return Err(Error::trust(format!("{name}@{version}"), why));
+        }
+        if let (DatasetRef::Newest(_), Some(dataset)) = (reference, history.dataset(name))
+            && !dataset.releases.is_empty()
+        {
+            let why = "has no version that is neither yanked nor withdrawn: name one by its number";
+            return Err(Error::invalid(name, why));
+        }
+        return Err(registry.missing(reference, name).await?);
+    };
+    let what = format!("{name}@{}", release.version());
+    if !keys.is_empty() && !release.signers().iter().any(|signer| keys.contains(signer)) {
+        return Err(unknown_signer(
+            &format!("the release of {what}"),
+            registry.name(),
+            release.signers(),
+            None,
+        ));
+    }
+    if let Some(notice) = &released.withdrawn {
+        return Err(Error::Withdrawn { reference: what, reason: notice.reason.clone() });
+    }
+    // The file beside the log is a convenience, but one that says something else is somebody's doing.
+    if let Some(bytes) = registry.release_file(name, release.version()).await?
+        && view.replica.tree().leaf(released.index) != Some(leaf_hash(&bytes))
+    {
+        let why =
+            format!("was replaced: it is not entry {} of the log, which is the release", released.index);
+        return Err(Error::trust(registry.place_of_release(name, release.version()), why));
+    }
+    let mut warnings: Vec<String> = view.behind.iter().cloned().collect();
+    if let Some(notice) = &released.yanked {
+        warnings.push(format!("{what} is yanked: its owners advise against it: {}", notice.reason));
+    }
+    warnings.extend(rejected.iter().map(|rejected| {
+        format!("entry {} of the log is about {name} and has no effect: {}", rejected.index, rejected.why)
+    }));
+    Ok((release, warnings))
+}

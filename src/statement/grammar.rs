@@ -1,0 +1,392 @@
+//! The kinds of statements and their lines. Every statement is printable ASCII, begins with `isn/v1 <kind>` and has
+//! exactly the lines of its kind in this order, each ended by a line feed:
+//!
+//! | kind | lines |
+//! |---|---|
+//! | `owner` | `name`, `previous` (`none`, or `b3:` and the hash of the owner statement it follows), `threshold`, one or more `key`, any number of `recovery` |
+//! | `release` | `name`, `version`, `dataset`, `manifest` |
+//! | `revoke` | `name`, `key`, `reason` |
+//! | `yank`, `withdraw` | `name`, `version`, `reason` |
+//! | `logkey` | `origin`, `old`, `new` |
+//!
+//! What is read must be what would be written, byte for byte.
+
+use std::fmt;
+use std::fmt::Write as _;
+
+use crate::dataset_ref::{Name, Version};
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::key::PublicKey;
+
+/// What the first line begins with.
+const FORMAT: &str = "isn/v1";
+/// The most keys that an owner statement may name, recovery keys among them.
+const MAX_KEYS: usize = 32;
+/// The longest reason or origin, in bytes.
+const MAX_TEXT: usize = 300;
+
+/// What somebody says by signing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Statement {
+    /// Whose a name is, from now on.
+    Owner(Owner),
+    /// This name and version are this dataset hash, described by this manifest.
+    Release(ReleaseStatement),
+    /// A key speaks for a name no more.
+    Revoke(Revocation),
+    /// A version should not be used any more.
+    Yank(Advice),
+    /// A version's objects may go.
+    Withdraw(Advice),
+    /// A log's checkpoints are signed by another key from now on.
+    LogKey(LogKeyChange),
+}
+
+/// The contents of an `owner` statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The dataset's name.
+    pub name: Name,
+    /// BLAKE3 of the signed bytes of the owner statement that this one follows; `None` claims the name.
+    pub previous: Option<Digest>,
+    /// How many of the keys must sign, at least 1 and at most all.
+    pub threshold: usize,
+    /// The keys that speak for the name, sorted by their text.
+    pub keys: Vec<PublicKey>,
+    /// Keys that may sign owner statements and revocations only, sorted; none of them is in `keys`.
+    pub recovery: Vec<PublicKey>,
+}
+
+/// The contents of a `release` statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReleaseStatement {
+    /// The dataset's name.
+    pub name: Name,
+    /// Its version.
+    pub version: Version,
+    /// The dataset hash.
+    pub dataset: Digest,
+    /// BLAKE3 of the manifest's bytes.
+    pub manifest: Digest,
+    /// The manifest's length in bytes, at least 1.
+    pub manifest_len: u64,
+}
+
+/// The contents of a `revoke` statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// The dataset's name.
+    pub name: Name,
+    /// The key.
+    pub key: PublicKey,
+    /// Why, in one line.
+    pub reason: String,
+}
+
+/// The contents of a `yank` or `withdraw` statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advice {
+    /// The dataset's name.
+    pub name: Name,
+    /// The version.
+    pub version: Version,
+    /// Why, in one line.
+    pub reason: String,
+}
+
+/// The contents of a `logkey` statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogKeyChange {
+    /// The log's origin.
+    pub origin: String,
+    /// The key that has signed the log's checkpoints.
+    pub old: PublicKey,
+    /// The key that signs them from now on.
+    pub new: PublicKey,
+}
+
+impl Statement {
+    /// Reads a statement in the one form that `Display` writes. The error names `what`.
+    pub fn parse(what: &str, text: &str) -> Result<Self> {
+        Statement::read(text).map_err(|why| Error::integrity(what, why))
+    }
+
+    /// The word in its first line.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Statement::Owner(_) => "owner",
+            Statement::Release(_) => "release",
+            Statement::Revoke(_) => "revoke",
+            Statement::Yank(_) => "yank",
+            Statement::Withdraw(_) => "withdraw",
+            Statement::LogKey(_) => "logkey",
+        }
+    }
+
+    /// The dataset it is about; none for a log's own statements.
+    pub fn name(&self) -> Option<&Name> {
+        match self {
+            Statement::Owner(owner) => Some(&owner.name),
+            Statement::Release(release) => Some(&release.name),
+            Statement::Revoke(revocation) => Some(&revocation.name),
+            Statement::Yank(advice) | Statement::Withdraw(advice) => Some(&advice.name),
+            Statement::LogKey(_) => None,
+        }
+    }
+
+    /// The version it is about, if it is about one.
+    pub fn version(&self) -> Option<Version> {
+        match self {
+            Statement::Release(release) => Some(release.version),
+            Statement::Yank(advice) | Statement::Withdraw(advice) => Some(advice.version),
+            _ => None,
+        }
+    }
+
+    /// What messages call it: `the release of birds@1.0`.
+    pub fn title(&self) -> String {
+        match self {
+            Statement::Owner(owner) => format!("the owner statement of {}", owner.name),
+            Statement::Release(release) => format!("the release of {}@{}", release.name, release.version),
+            Statement::Revoke(revocation) => format!("the revocation of a key of {}", revocation.name),
+            Statement::Yank(advice) => format!("the yank of {}@{}", advice.name, advice.version),
+            Statement::Withdraw(advice) => format!("the withdrawal of {}@{}", advice.name, advice.version),
+            Statement::LogKey(change) => format!("the change of key of log {}", change.origin),
+        }
+    }
+
+    pub(super) fn read(text: &str) -> Result<Self, String> {
+        // First of all, so that no message below can carry a terminal's control codes.
+        if text.bytes().any(|b| b != b'\n' && !(b' '..=b'~').contains(&b)) {
+            return Err("has a character that is neither printable ASCII nor a line feed".into());
+        }
+        let body = text.strip_suffix('\n').ok_or("does not end with a line feed")?;
+        let lines: Vec<&str> = body.split('\n').collect();
+        let mut lines = Lines { lines: &lines, at: 0 };
+        let statement = match lines.kind()? {
+            "owner" => Statement::Owner(lines.owner()?),
+            "release" => Statement::Release(lines.release()?),
+            "revoke" => Statement::Revoke(Revocation {
+                name: lines.parsed("name")?,
+                key: lines.key("key")?,
+                reason: lines.text("reason")?,
+            }),
+            "yank" => Statement::Yank(lines.advice()?),
+            "withdraw" => Statement::Withdraw(lines.advice()?),
+            "logkey" => Statement::LogKey(lines.log_key()?),
+            _ => return Err(format!("line 1 names no kind of statement: '{}'", lines.lines[0])),
+        };
+        lines.end(statement.kind())?;
+        if statement.to_string() != text {
+            return Err("is not spelled as it must be".into());
+        }
+        Ok(statement)
+    }
+}
+
+/// The lines of a statement, taken one after the other.
+struct Lines<'a> {
+    lines: &'a [&'a str],
+    at: usize,
+}
+
+impl<'a> Lines<'a> {
+    fn kind(&mut self) -> Result<&'a str, String> {
+        self.at = 1;
+        let kind = self.lines[0].strip_prefix(FORMAT).and_then(|rest| rest.strip_prefix(' '));
+        kind.ok_or_else(|| format!("line 1 must be '{FORMAT} ' and a kind of statement"))
+    }
+
+    /// What follows `key` and a space on the next line.
+    fn field(&mut self, key: &str) -> Result<&'a str, String> {
+        self.at += 1;
+        let line = self.lines.get(self.at - 1).copied().unwrap_or_default();
+        line.strip_prefix(key)
+            .and_then(|rest| rest.strip_prefix(' '))
+            .ok_or_else(|| format!("line {} must begin with '{key} '", self.at))
+    }
+
+    fn refuse(&self, why: impl fmt::Display) -> String {
+        format!("line {}: {why}", self.at)
+    }
+
+    fn parsed<T: std::str::FromStr<Err: fmt::Display>>(&mut self, key: &str) -> Result<T, String> {
+        let value = self.field(key)?;
+        value.parse().map_err(|why| self.refuse(why))
+    }
+
+    fn digest(&mut self, value: &str) -> Result<Digest, String> {
+        Digest::from_prefixed(value).map_err(|why| self.refuse(why))
+    }
+
+    fn key(&mut self, key: &str) -> Result<PublicKey, String> {
+        let line = self.field(key)?;
+        // One spelling: the comment that a key file may have is not part of a key.
+        let read: PublicKey = line.parse().map_err(|why: Error| self.refuse(why))?;
+        if read.to_string() == line { Ok(read) } else { Err(self.refuse("has more than the key")) }
+    }
+
+    /// The keys of all next lines that begin with `key`.
+    fn keys(&mut self, key: &str) -> Result<Vec<PublicKey>, String> {
+        let mut keys: Vec<PublicKey> = Vec::new();
+        let is_next = |line: &&str| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(' '));
+        while self.lines.get(self.at).is_some_and(is_next) {
+            let next = self.key(key)?;
+            if keys.last().is_some_and(|last| last.to_string() >= next.to_string()) {
+                return Err(self.refuse("keys must be sorted, each once"));
+            }
+            keys.push(next);
+        }
+        Ok(keys)
+    }
+
+    /// One line of text that says something.
+    fn text(&mut self, key: &str) -> Result<String, String> {
+        let text = self.field(key)?;
+        check_text(text).map_err(|why| self.refuse(why))?;
+        Ok(text.into())
+    }
+
+    fn release(&mut self) -> Result<ReleaseStatement, String> {
+        let (name, version) = (self.parsed("name")?, self.parsed("version")?);
+        let dataset = self.field("dataset")?;
+        let dataset = self.digest(dataset)?;
+        let manifest = self.field("manifest")?;
+        let (manifest, length) =
+            manifest.split_once(' ').ok_or("line 5 must be 'manifest b3:<64 hex> <length>'")?;
+        let manifest = self.digest(manifest)?;
+        let manifest_len = length
+            .parse()
+            .ok()
+            .filter(|n: &u64| *n > 0 && n.to_string() == length)
+            .ok_or_else(|| self.refuse(format!("'{length}' is not a length in bytes")))?;
+        Ok(ReleaseStatement { name, version, dataset, manifest, manifest_len })
+    }
+
+    fn owner(&mut self) -> Result<Owner, String> {
+        let name = self.parsed("name")?;
+        let previous = match self.field("previous")? {
+            "none" => None,
+            hash => Some(self.digest(hash)?),
+        };
+        let threshold: usize = self.parsed("threshold")?;
+        let line = self.at;
+        let keys = self.keys("key")?;
+        if keys.is_empty() {
+            return Err(format!("line {} must begin with 'key '", self.at + 1));
+        }
+        if !(1..=keys.len()).contains(&threshold) {
+            return Err(format!(
+                "line {line}: a threshold of {threshold} cannot be met by {} of its keys",
+                keys.len()
+            ));
+        }
+        let recovery = self.keys("recovery")?;
+        if recovery.iter().any(|key| keys.contains(key)) {
+            return Err("names one key both as key and as recovery".into());
+        }
+        if keys.len() + recovery.len() > MAX_KEYS {
+            return Err(format!("names more than {MAX_KEYS} keys"));
+        }
+        Ok(Owner { name, previous, threshold, keys, recovery })
+    }
+
+    fn advice(&mut self) -> Result<Advice, String> {
+        Ok(Advice {
+            name: self.parsed("name")?,
+            version: self.parsed("version")?,
+            reason: self.text("reason")?,
+        })
+    }
+
+    fn log_key(&mut self) -> Result<LogKeyChange, String> {
+        let (origin, old, new) = (self.text("origin")?, self.key("old")?, self.key("new")?);
+        if old == new {
+            return Err(self.refuse("is the old key"));
+        }
+        Ok(LogKeyChange { origin, old, new })
+    }
+
+    /// Nothing may follow.
+    fn end(&self, kind: &str) -> Result<(), String> {
+        match self.lines.get(self.at) {
+            None => Ok(()),
+            Some(_) => Err(format!("line {} is none of a statement of kind '{kind}'", self.at + 1)),
+        }
+    }
+}
+
+/// Checks a reason: one line of printable ASCII that is not blank, without a space at either end.
+fn check_text(text: &str) -> Result<(), String> {
+    if text.is_empty() || text.trim() != text {
+        return Err("is blank, or has a space at an end".into());
+    }
+    if text.len() > MAX_TEXT {
+        return Err(format!("is longer than {MAX_TEXT} bytes"));
+    }
+    if text.bytes().any(|b| !(b' '..=b'~').contains(&b)) {
+        return Err("has a character that is not printable ASCII".into());
+    }
+    Ok(())
+}
+
+/// The dataset and version in bytes that may be a broken statement, so that who asks for them can be told of it.
+pub fn guess_subject(bytes: &[u8]) -> (Option<Name>, Option<Version>) {
+    let head = String::from_utf8_lossy(&bytes[..bytes.len().min(256)]);
+    let field =
+        |word: &str| head.lines().take(6).find_map(|line| line.strip_prefix(word).map(str::to_string));
+    let name = field("name ").and_then(|name| name.trim_end().parse().ok());
+    (name, field("version ").and_then(|version| version.trim_end().parse().ok()))
+}
+
+impl fmt::Display for Statement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{FORMAT} {}", self.kind())?;
+        match self {
+            Statement::Owner(Owner { name, previous, threshold, keys, recovery }) => {
+                let previous = previous.map_or("none".into(), |digest| digest.prefixed());
+                writeln!(f, "name {name}\nprevious {previous}\nthreshold {threshold}")?;
+                let lines = |word: &str, keys: &[PublicKey]| {
+                    keys.iter().fold(String::new(), |mut text, key| {
+                        let _ = writeln!(text, "{word} {key}");
+                        text
+                    })
+                };
+                write!(f, "{}{}", lines("key", keys), lines("recovery", recovery))
+            }
+            Statement::Release(release) => {
+                let ReleaseStatement { name, version, dataset, manifest, manifest_len } = release;
+                writeln!(f, "name {name}\nversion {version}\ndataset b3:{dataset}")?;
+                writeln!(f, "manifest b3:{manifest} {manifest_len}")
+            }
+            Statement::Revoke(Revocation { name, key, reason }) => {
+                writeln!(f, "name {name}\nkey {key}\nreason {reason}")
+            }
+            Statement::Yank(Advice { name, version, reason })
+            | Statement::Withdraw(Advice { name, version, reason }) => {
+                writeln!(f, "name {name}\nversion {version}\nreason {reason}")
+            }
+            Statement::LogKey(LogKeyChange { origin, old, new }) => {
+                writeln!(f, "origin {origin}\nold {old}\nnew {new}")
+            }
+        }
+    }
+}
+
+impl Owner {
+    /// An owner statement with its keys in order.
+    pub fn new(
+        name: Name,
+        previous: Option<Digest>,
+        threshold: usize,
+        mut keys: Vec<PublicKey>,
+        mut recovery: Vec<PublicKey>,
+    ) -> Self {
+        for list in [&mut keys, &mut recovery] {
+            list.sort_by_key(ToString::to_string);
+            list.dedup();
+        }
+        Owner { name, previous, threshold, keys, recovery }
+    }
+}

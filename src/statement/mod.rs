@@ -1,0 +1,157 @@
+//! [`Statement`]: what the keys of a dataset and of a log say, and [`SignedStatement`]: one with its signatures, the
+//! form in which statements travel, are stored, and are the entries of a log.
+//!
+//! A signed statement is a file of this exact form, ASCII with LF line ends:
+//! ```text
+//! isn/v1 release
+//! name imagebirds
+//! version 1.0
+//! dataset b3:<64 hex>
+//! manifest b3:<64 hex> <length in bytes>
+//!
+//! -----BEGIN SSH SIGNATURE-----
+//! …
+//! -----END SSH SIGNATURE-----
+//! ```
+//! The signed bytes are those up to and with the line feed before the blank line. After it come one or more armoured
+//! SSHSIG blocks (OpenSSH's `PROTOCOL.sshsig`; Ed25519, namespace [`NAMESPACE`], SHA-512), exactly as
+//! `ssh-keygen -Y sign` writes them, with nothing before, between or after them. So a statement and the signatures
+//! of it have exactly one spelling, and the bytes that were received are the bytes that are checked.
+//!
+//! [`grammar`] has the lines of each kind.
+
+mod grammar;
+
+pub use grammar::{Advice, LogKeyChange, Owner, ReleaseStatement, Revocation, Statement, guess_subject};
+
+use std::fmt;
+
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::key::{PublicKey, Signature, Signer};
+
+/// The SSHSIG namespace of every statement: a signature made for anything else is none of a statement.
+pub const NAMESPACE: &str = "statement@isn.v1";
+
+/// The longest signed statement, in bytes: a statement and some hundred signatures. A log could carry twice as much.
+pub const MAX_LEN: usize = 32 << 10;
+
+/// A statement with signatures that nobody has checked yet.
+#[derive(Clone)]
+pub struct SignedStatement {
+    what: String,
+    bytes: Vec<u8>,
+    /// How many of the bytes are the statement's.
+    signed_len: usize,
+    statement: Statement,
+    signatures: Vec<Signature>,
+}
+
+/// A statement whose signatures are valid, each by another key. Whether those keys may say so is for a
+/// [`crate::log::History`] or the user's trust to decide.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attested {
+    /// What is stated.
+    pub statement: Statement,
+    /// BLAKE3 of the signed bytes: what the next owner statement names.
+    pub id: Digest,
+    /// Who signed, in the order of the file.
+    pub signers: Vec<PublicKey>,
+}
+
+impl SignedStatement {
+    /// Reads a signed statement; `what` is what errors call it. Refuses every form but the one described above.
+    pub fn parse(what: &str, bytes: Vec<u8>) -> Result<Self> {
+        let (signed_len, statement, signatures) =
+            read_signed(&bytes).map_err(|why| Error::integrity(what, why))?;
+        Ok(SignedStatement { what: what.into(), bytes, signed_len, statement, signatures })
+    }
+
+    /// Signs a statement with one key. What comes back has been verified.
+    pub fn sign(statement: &Statement, signer: &dyn Signer) -> Result<Self> {
+        SignedStatement::unsigned_with(statement.to_string(), &[], signer)
+    }
+
+    /// The same with one more signature; an error if that key has signed already.
+    pub fn sign_also(&self, signer: &dyn Signer) -> Result<Self> {
+        let key = signer.public_key();
+        if self.signatures.iter().any(|signature| signature.signer() == key) {
+            return Err(Error::Exists {
+                what: format!("a signature of {} by {}", self.what, key.fingerprint()),
+                why: String::new(),
+            });
+        }
+        SignedStatement::unsigned_with(self.statement.to_string(), &self.bytes[self.signed_len + 1..], signer)
+    }
+
+    /// `text`, the blocks `before`, and one more by `signer`.
+    fn unsigned_with(text: String, before: &[u8], signer: &dyn Signer) -> Result<Self> {
+        let signature = signer.sign_sshsig(NAMESPACE, text.as_bytes())?;
+        let armour = signature.armour().map_err(Error::Internal)?;
+        let bytes = [text.as_bytes(), b"\n", before, armour.as_bytes()].concat();
+        let statement = Statement::parse("the statement to sign", &text)?;
+        let signed = SignedStatement::parse(&statement.title(), bytes)?;
+        signed.attested()?;
+        Ok(signed)
+    }
+
+    /// The file, exactly as received.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// What errors call it.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// What it claims to state: to show it to who is asked to sign it, not to rely on.
+    pub fn claimed(&self) -> &Statement {
+        &self.statement
+    }
+
+    /// Checks that every signature is valid.
+    pub fn attested(&self) -> Result<Attested> {
+        let signed = &self.bytes[..self.signed_len];
+        for signature in &self.signatures {
+            if !signature.is_valid(signed) {
+                let signer = signature.signer().fingerprint();
+                let why = format!("the signature that claims to be by {signer} is not valid");
+                return Err(Error::trust(&self.what, why));
+            }
+        }
+        Ok(Attested {
+            statement: self.statement.clone(),
+            id: Digest::of(signed),
+            signers: self.signatures.iter().map(|signature| *signature.signer()).collect(),
+        })
+    }
+}
+
+/// Takes a signed file apart: the length of its statement, the statement, the signatures. The error is a reason.
+fn read_signed(bytes: &[u8]) -> Result<(usize, Statement, Vec<Signature>), String> {
+    if bytes.len() > MAX_LEN {
+        return Err(format!("is longer than {MAX_LEN} bytes"));
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| "is not ASCII text")?;
+    let blank = text.find("\n\n").ok_or("has no blank line between statement and signatures")?;
+    let (signed, rest) = text.split_at(blank + 1);
+    let statement = Statement::read(signed)?;
+    let signatures = Signature::parse_all(&rest[1..], NAMESPACE)?;
+    for (i, signature) in signatures.iter().enumerate() {
+        if signatures[..i].iter().any(|earlier| earlier.signer() == signature.signer()) {
+            return Err(format!("is signed twice by {}", signature.signer().fingerprint()));
+        }
+    }
+    Ok((signed.len(), statement, signatures))
+}
+
+// By hand: what an unverified statement says must not leak out through a derived implementation.
+impl fmt::Debug for SignedStatement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SignedStatement({})", self.what)
+    }
+}
+
+#[cfg(test)]
+mod tests;
