@@ -12,7 +12,7 @@ use crate::registry::log::{LogView, WitnessPolicy};
 use crate::registry::{BUNDLED, Registry, Snapshot};
 use crate::release::{Release, unknown_signer};
 use crate::transport::bundled::Bundled;
-use crate::trust::{AnyKey, TrustStore, Trusted};
+use crate::trust::{TrustStore, Trusted};
 
 /// Where the bundled registry keeps the public half of its demonstration key.
 const DEMO_KEY: &str = "keys/demo.pub";
@@ -135,6 +135,7 @@ impl Registries<'_> {
     pub async fn belief(&self, registry: &Registry) -> Result<Belief> {
         let claimed = match registry.about().await {
             Ok(about) => about.log_key,
+            Err(e @ Error::Network { .. }) => return Err(e),
             // Whatever is wrong with it shows again where it is needed; a log that is known counts without it.
             Err(_) => None,
         };
@@ -158,7 +159,7 @@ impl Registries<'_> {
         let needed = trusted.witnesses_needed.unwrap_or(witnesses.len());
         Ok(Belief {
             is_new: first.is_some(),
-            log: trusted.log.clone().or(first),
+            log: trusted.believed_log().cloned().or(first),
             claimed,
             keys,
             policy: WitnessPolicy { witnesses, needed, max_age: self.max_age, now },
@@ -207,7 +208,7 @@ impl Registries<'_> {
         let (Some(id), Some(log)) = (registry.id(), &belief.log) else {
             return Err(Error::Internal("a first contact without a log".into()));
         };
-        self.trust.clone().add(id, &AnyKey::Log(log.clone()))?;
+        self.trust.clone().meet(id, log)?;
         Ok(format!("first contact: registry {id} is known by its log's key from now on, {log}"))
     }
 }

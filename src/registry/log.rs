@@ -61,17 +61,15 @@ impl Registry {
         let mut attempt = 1;
         let (view, is_new) = loop {
             let Some(signed) = self.signed_checkpoint().await? else {
-                return match seen {
-                    None => Ok(None),
-                    Some(seen) => Err(Error::trust(
-                        format!("registry {}", self.name()),
-                        format!(
-                            "shows no log, and had one of {} entries ({}): a log does not go away",
-                            seen.size,
-                            anchor.origin()
-                        ),
-                    )),
-                };
+                // An empty log is nothing that could have been lost.
+                let Some(seen) = seen.filter(|seen| seen.size > 0) else { return Ok(None) };
+                let why = format!(
+                    "shows no log ({} is not there), and had one of {} entries, {}: a log does not go away",
+                    layout::CHECKPOINT,
+                    seen.size,
+                    anchor.origin()
+                );
+                return Err(Error::trust(format!("registry {}", self.name()), why));
             };
             match self.follow(&signed, base.clone(), seen.as_ref(), known).await {
                 // It went on while it was read: its last, partial bundle has another name now.
