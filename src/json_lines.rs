@@ -20,18 +20,23 @@ const LEVEL: i32 = 1;
 /// Writes one object a line, compressing as it goes: the text of a large index would be hundreds of megabytes.
 pub struct Writer {
     encoder: zstd::Encoder<'static, Vec<u8>>,
+    /// A line on its way to zstd, which is slow with many small pieces.
+    line: Vec<u8>,
 }
 
 impl Writer {
     /// Into memory.
     pub fn new() -> Result<Self> {
-        Ok(Writer { encoder: zstd::Encoder::new(Vec::new(), LEVEL).map_err(internal)? })
+        let encoder = zstd::Encoder::new(Vec::new(), LEVEL).map_err(internal)?;
+        Ok(Writer { encoder, line: Vec::new() })
     }
 
     /// Appends a row.
     pub fn push<T: Serialize>(&mut self, row: &T) -> Result<()> {
-        serde_json::to_writer(&mut self.encoder, row).map_err(|e| Error::Internal(e.to_string()))?;
-        self.encoder.write_all(b"\n").map_err(internal)
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, row).map_err(|e| Error::Internal(e.to_string()))?;
+        self.line.push(b'\n');
+        self.encoder.write_all(&self.line).map_err(internal)
     }
 
     /// The compressed object.
