@@ -51,7 +51,7 @@ fn tree(sandbox: &Sandbox, name: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 /// The objects of a folder with `objects/`, by extension; what zstd wrote is decompressed, and named by that.
-fn objects(dir: &Path) -> BTreeSet<(String, Vec<u8>)> {
+pub fn objects(dir: &Path) -> BTreeSet<(String, Vec<u8>)> {
     let objects = contents(&dir.join("objects")).into_iter();
     objects
         .map(|(name, bytes)| {
