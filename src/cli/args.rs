@@ -176,27 +176,9 @@ pub(super) enum Command {
         to: SpeakArgs,
     },
     /// Advise against a version: it stays, and every pull warns
-    Yank {
-        /// Which version, NAME@VERSION
-        #[arg(value_name = "REF")]
-        reference: DatasetRef,
-        /// Why, in one line
-        #[arg(long)]
-        reason: String,
-        #[command(flatten)]
-        to: SpeakArgs,
-    },
+    Yank(AdviceArgs),
     /// Say that a version's objects may go: pulls say so
-    Withdraw {
-        /// Which version, NAME@VERSION
-        #[arg(value_name = "REF")]
-        reference: DatasetRef,
-        /// Why, in one line
-        #[arg(long)]
-        reason: String,
-        #[command(flatten)]
-        to: SpeakArgs,
-    },
+    Withdraw(AdviceArgs),
     /// Look at a registry's log, audit it, watch it
     #[command(subcommand)]
     Log(LogCommand),
@@ -265,6 +247,19 @@ pub(super) struct SpeakArgs {
     pub(super) registry: PathBuf,
     #[command(flatten)]
     pub(super) keys: KeyArgs,
+}
+
+/// What is said of a version.
+#[derive(Debug, ClapArgs)]
+pub(super) struct AdviceArgs {
+    /// Which version, NAME@VERSION
+    #[arg(value_name = "REF")]
+    pub(super) reference: DatasetRef,
+    /// Why, in one line
+    #[arg(long)]
+    pub(super) reason: String,
+    #[command(flatten)]
+    pub(super) to: SpeakArgs,
 }
 
 /// `isn owner …`
