@@ -244,6 +244,17 @@ impl History {
         Ok(attested)
     }
 
+    /// The entry that gives just this advice already: who was killed after giving it has nothing to add.
+    pub fn said(&self, statement: &Statement) -> Option<u64> {
+        let released = |advice: &Advice| self.datasets.get(&advice.name)?.releases.get(&advice.version);
+        let (advice, notice) = match statement {
+            Statement::Yank(advice) => (advice, &released(advice)?.yanked),
+            Statement::Withdraw(advice) => (advice, &released(advice)?.withdrawn),
+            _ => return None,
+        };
+        notice.as_ref().filter(|notice| notice.reason == advice.reason).map(|notice| notice.index)
+    }
+
     /// Whether a statement would have an effect as the next entry.
     pub fn check(&self, attested: &Attested) -> Result<(), Refusal> {
         let signers = &attested.signers;

@@ -126,6 +126,14 @@ impl Registries<'_> {
                 .extend(yanked.map(|reason| format!("{what} is yanked: {says} advise against it: {reason}")));
             warnings.extend(withdrawn.map(|reason| format!("{what} is withdrawn: {says} say: {reason}")));
         }
+        if let (Some(history), DatasetRef::Version(name, version, Some(pin))) =
+            (history.filter(|_| known), reference)
+            && let Some((release, _)) = history.release(name, *version)
+            && release.dataset() != *pin
+        {
+            let other = release.dataset().prefixed();
+            warnings.push(format!("{name}@{version} is {other} in the log: the pin is of another dataset"));
+        }
         snapshot.warnings = warnings;
         Ok(snapshot)
     }
@@ -213,6 +221,10 @@ impl Registries<'_> {
     }
 }
 
+fn no_effect(rejected: &Rejected) -> String {
+    format!("entry {} of the log has no effect: {}", rejected.index, rejected.why)
+}
+
 fn pin_of(reference: &DatasetRef) -> Option<&Digest> {
     match reference {
         DatasetRef::Pin(pin) | DatasetRef::Version(_, _, Some(pin)) => Some(pin),
@@ -261,17 +273,20 @@ pub(super) async fn in_log(
     let rejected: Vec<&Rejected> = history.rejected().iter().filter(about).collect();
     let found = subject(history, reference).and_then(|(_, version)| history.release(name, version));
     let Some((release, released)) = found else {
-        if let DatasetRef::Version(_, version, _) = reference
-            && let Some(rejected) = rejected.iter().find(|rejected| rejected.version == Some(*version))
-        {
-            let why = format!("entry {} of the log has no effect: {}", rejected.index, rejected.why);
-            return Err(Error::trust(format!("{name}@{version}"), why));
-        }
         if let (DatasetRef::Newest(_), Some(dataset)) = (reference, history.dataset(name))
             && !dataset.releases.is_empty()
         {
             let why = "has no version that is neither yanked nor withdrawn: name one by its number";
             return Err(Error::invalid(name, why));
+        }
+        let hangs_on = |rejected: &&&Rejected| match reference {
+            DatasetRef::Version(_, version, _) => rejected.version == Some(*version),
+            _ => rejected.version.is_some(),
+        };
+        let reasons: Vec<String> =
+            rejected.iter().filter(hangs_on).map(|rejected| no_effect(rejected)).collect();
+        if !reasons.is_empty() {
+            return Err(Error::trust(reference, reasons.join("; ")));
         }
         return Err(registry.missing(reference, name).await?);
     };
@@ -288,9 +303,14 @@ pub(super) async fn in_log(
         return Err(Error::Withdrawn { reference: what, reason: notice.reason.clone() });
     }
     // The file beside the log is a convenience, but one that says something else is somebody's doing.
-    if let Some(bytes) = registry.release_file(name, release.version()).await?
-        && view.replica.tree().leaf(released.index) != Some(leaf_hash(&bytes))
-    {
+    let is_same = match registry.release_file(name, release.version()).await {
+        Ok(None) => true,
+        Ok(Some(bytes)) => view.replica.tree().leaf(released.index) == Some(leaf_hash(&bytes)),
+        // Longer than any statement.
+        Err(Error::Integrity { .. }) => false,
+        Err(e) => return Err(e),
+    };
+    if !is_same {
         let why =
             format!("was replaced: it is not entry {} of the log, which is the release", released.index);
         return Err(Error::trust(registry.place_of_release(name, release.version()), why));

@@ -3,7 +3,7 @@
 use super::{Registry, layout};
 use crate::error::{Error, Result};
 use crate::log::{Accepted, LogKey, Rejected, Replica, SignedCheckpoint, TILE_WIDTH, bundle, leaf_hash};
-use crate::registry::log::LogView;
+use crate::registry::log::{LogView, left_out};
 
 impl Registry {
     /// Replays the log up to `signed` from its first entry, remembering nothing, and checks that every bundle and tile is
@@ -70,7 +70,7 @@ impl Registry {
                 "do not lead to the root that the checkpoint signs: entries were changed, moved or left out";
             Ok::<_, Error>(Error::trust(format!("the tiles and entries of registry {}", self.name()), why))
         };
-        found.await.unwrap_or_else(|e| e)
+        found.await.unwrap_or_else(left_out)
     }
 
     /// The bytes of an entry, checked against the tree of `view`.
@@ -78,7 +78,7 @@ impl Registry {
         let size = view.replica.size();
         let (bundle_index, at) = (index / TILE_WIDTH, index % TILE_WIDTH);
         let width = TILE_WIDTH.min(size - bundle_index * TILE_WIDTH);
-        let bytes = self.bundle(bundle_index, width, 0).await?;
+        let bytes = self.bundle(bundle_index, width, 0).await.map_err(left_out)?;
         let what = || self.place(&layout::log_entries(bundle_index, width));
         let entries =
             bundle::read(&bytes, at + 1).map_err(|why| Error::trust(what(), format!("it {why}")))?;

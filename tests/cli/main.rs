@@ -5,10 +5,12 @@
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod architecture;
+mod attacks;
 mod build;
 mod cite;
 mod damage;
 mod demo;
+mod forger;
 mod http;
 mod key;
 mod kill;
