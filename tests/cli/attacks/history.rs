@@ -39,7 +39,7 @@ fn log_missing_that_was_there() {
     let forger = Forger::new();
     forger.read("grads@1.0").ok();
     fs::rename(forger.path("reg/log"), forger.path("reg-log")).unwrap();
-    let missing = "shows no log, and had one of 4 entries";
+    let missing = "shows no log (log/checkpoint is not there), and had one of 4 entries";
     forger.refused("grads@1.0", missing);
     forger.refused("grads", missing);
     let about = forger.bytes("reg/registry.json");
