@@ -10,6 +10,7 @@ use crate::key::KeyName;
 use crate::log::LogKey;
 use crate::ops::cite::CitationFormat;
 use crate::split::Split;
+use crate::statement::check_reason;
 
 /// Exact versions of image-classification datasets: one hash pins every image, label and split.
 #[derive(Debug, Parser)]
@@ -170,7 +171,7 @@ pub(super) enum Command {
         #[arg(long = "name", value_name = "NAME")]
         names: Vec<Name>,
         /// Why, in one line
-        #[arg(long)]
+        #[arg(long, value_parser = parse_reason)]
         reason: String,
         #[command(flatten)]
         to: SpeakArgs,
@@ -228,6 +229,10 @@ fn parse_age(text: &str) -> Result<u64, String> {
     parsed.ok_or_else(|| "expected a number and a unit: 90s, 15m, 36h, 7d".into())
 }
 
+fn parse_reason(text: &str) -> Result<String, String> {
+    check_reason(text).map(|()| text.into())
+}
+
 /// Who signs.
 #[derive(Debug, ClapArgs)]
 pub(super) struct KeyArgs {
@@ -256,7 +261,7 @@ pub(super) struct AdviceArgs {
     #[arg(value_name = "REF")]
     pub(super) reference: DatasetRef,
     /// Why, in one line
-    #[arg(long)]
+    #[arg(long, value_parser = parse_reason)]
     pub(super) reason: String,
     #[command(flatten)]
     pub(super) to: SpeakArgs,

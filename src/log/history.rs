@@ -10,7 +10,8 @@
 //! - `revoke`: by the key itself, by the owners' quorum or by the recovery keys'; from the next entry on the key counts
 //!   nowhere in that name.
 //! - `yank`, `withdraw`: by the owners' quorum; of a version that is released, once.
-//! - `logkey`: by the log's key in force and the new one.
+//! - `logkey`: by the log's key in force and the new one. To a reader who knows the log by a later key, the changes that
+//!   come before any of that key are of the past: they have to be signed, and change nothing.
 //!
 //! A quorum is as many different keys as the threshold says, none of them revoked; a signature by any other key makes the
 //! entry invalid.
@@ -339,11 +340,13 @@ impl History {
         if change.origin != self.anchor.origin() {
             return Err("is about another log".into());
         }
-        if change.old != *self.key().key() {
+        // Who knows the log by a later key meets the changes that led to it: they stand, and change nothing any more.
+        let led_here = self.keys.is_empty() && change.old != *self.anchor.key();
+        if !led_here && change.old != *self.key().key() {
             return Err("does not start from the key in force".into());
         }
         let before = self.keys.iter().map(|change| &change.key).chain([self.anchor.key()]);
-        if before.into_iter().any(|key| *key == change.new) {
+        if !led_here && before.into_iter().any(|key| *key == change.new) {
             return Err("returns to a key that was given up".into());
         }
         let both = [change.old, change.new];
@@ -402,7 +405,10 @@ impl History {
                     released.withdrawn = Some(Notice { index, reason: advice.reason.clone() });
                 }
             }
-            Statement::LogKey(change) => self.keys.push(KeyChange { index, key: change.new }),
+            Statement::LogKey(change) if change.old == *self.key().key() => {
+                self.keys.push(KeyChange { index, key: change.new });
+            }
+            Statement::LogKey(_) => {}
         }
     }
 

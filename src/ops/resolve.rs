@@ -124,6 +124,7 @@ impl Registries<'_> {
             };
             warnings
                 .extend(yanked.map(|reason| format!("{what} is yanked: {says} advise against it: {reason}")));
+            snapshot.withdrawn.clone_from(&withdrawn);
             warnings.extend(withdrawn.map(|reason| format!("{what} is withdrawn: {says} say: {reason}")));
         }
         if let (Some(history), DatasetRef::Version(name, version, Some(pin))) =

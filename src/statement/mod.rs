@@ -22,7 +22,9 @@
 
 mod grammar;
 
-pub use grammar::{Advice, LogKeyChange, Owner, ReleaseStatement, Revocation, Statement, guess_subject};
+pub use grammar::{
+    Advice, LogKeyChange, Owner, ReleaseStatement, Revocation, Statement, check_reason, guess_subject,
+};
 
 use std::fmt;
 

@@ -69,14 +69,15 @@ impl Forger {
         let ran = self.reader(&["pull", reference, "--registry", "reg", "--to", "tree", "--json"]);
         assert_eq!(ran.code == 0, self.path("tree").exists(), "{}", ran.stderr);
         let _ = fs::remove_dir_all(self.path("tree"));
-        assert_eq!(self.leftovers(), [""; 0], "{}", ran.stderr);
         ran
     }
 
     /// The reader is refused, in words that name the attack.
     #[track_caller]
     pub fn refused(&self, reference: &str, attack: &str) -> Ran {
-        self.read(reference).fails(4, attack)
+        let ran = self.read(reference).fails(4, attack);
+        assert_eq!(self.leftovers(), [""; 0], "{}", ran.stderr);
+        ran
     }
 
     /// The bytes of a file below the sandbox.
