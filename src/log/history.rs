@@ -441,3 +441,6 @@ fn quorum(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
