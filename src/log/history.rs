@@ -458,3 +458,6 @@ fn quorum(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
