@@ -9,8 +9,8 @@ export ISN_HOME="$work/home"
 unset ISN_REGISTRY
 
 say() { printf '\n== %s\n' "$*"; }
-need() { # command package
-    command -v "$1" >/dev/null && return
+need() { # command-or-path package
+    { command -v "$1" >/dev/null || [ -e "$1" ]; } && return
     [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "MISSING: $1 (package $2)"; return 1; }
     apt-get install -y -qq "$2" >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq "$2" >/dev/null; }
 }
@@ -22,6 +22,13 @@ isn="$PWD/target/debug/isn"
 
 say "docs/verify.md, word for word"
 interop/verify-docs.sh "$isn"
+
+say "logs that isn wrote, in Go's x/mod"
+if need go golang-go && need /usr/share/gocode/src/golang.org/x/mod golang-golang-x-mod-dev; then
+    interop/log.sh "$isn" "$work"
+else
+    echo "NOT RUN: no Go with x/mod here"
+fi
 
 say "Pillow reads every image of demobirds with the index's pixels"
 python3 -m venv "$work/venv"

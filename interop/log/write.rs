@@ -1,0 +1,68 @@
+//! Writes a log into a folder registry: a claim of the name `birds`, then releases of it.
+//!
+//! usage: write-log REGISTRY LOGS ENTRIES CHECKPOINTS
+//!
+//! `REGISTRY` may be there, with an empty log. `LOGS` is the folder `logs` of an `ISN_HOME`, which has the log's private
+//! key or gets it. Statements are appended in batches of 1, 2, 3, 5, 8 and so on, so that bundles and tiles begin and end
+//! anywhere; the checkpoint after each batch but the last is kept in the folder `CHECKPOINTS`, named after its size.
+
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+
+use isn::dataset_ref::{Name, Version};
+use isn::digest::Digest;
+use isn::key::PrivateKey;
+use isn::known_logs::KnownLogs;
+use isn::registry::append::OwnLog;
+use isn::registry::publish::FolderWriter;
+use isn::statement::{Owner, ReleaseStatement, SignedStatement, Statement};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [registry, logs, entries, checkpoints] = arguments.as_slice() else {
+        return Err("usage: write-log REGISTRY LOGS ENTRIES CHECKPOINTS".into());
+    };
+    let (registry, logs) = (Path::new(registry), KnownLogs::new(logs));
+    let mut statements = statements("birds".parse()?, entries.parse()?)?;
+    FolderWriter::init(registry, "A log for the oracle", || logs.new_signer(None))?;
+    let writer = FolderWriter::open(registry)?;
+    let log = OwnLog::open(&writer, &logs)?;
+    fs::create_dir_all(checkpoints)?;
+
+    let (mut batch, mut next) = (1, 2);
+    while !statements.is_empty() {
+        let rest = statements.split_off(batch.min(statements.len()));
+        let view = log.append(&statements)?;
+        if !rest.is_empty() {
+            fs::write(Path::new(checkpoints).join(view.replica.size().to_string()), view.note)?;
+        }
+        statements = rest;
+        (batch, next) = (next, batch + next);
+    }
+    Ok(())
+}
+
+/// As many statements as `count`, by one key: the claim, then 0.0, 0.1 and so on to 0.999, 1.0 …
+fn statements(name: Name, count: u32) -> Result<Vec<SignedStatement>, Box<dyn Error>> {
+    let key = PrivateKey::generate("oracle")?;
+    let claim = Owner {
+        name: name.clone(),
+        previous: None,
+        threshold: 1,
+        keys: vec![key.public_line().key],
+        recovery: Vec::new(),
+    };
+    let release = |number: u32| {
+        let bytes = number.to_be_bytes();
+        Statement::Release(ReleaseStatement {
+            name: name.clone(),
+            version: Version { major: number / 1000, minor: number % 1000 },
+            dataset: Digest::of(&bytes),
+            manifest: Digest::of(&[b"manifest", bytes.as_slice()].concat()),
+            manifest_len: 1000,
+        })
+    };
+    let all = std::iter::once(Statement::Owner(claim)).chain((0..).map(release)).take(count as usize);
+    Ok(all.map(|statement| SignedStatement::sign(&statement, &key)).collect::<Result<_, _>>()?)
+}
