@@ -89,6 +89,12 @@ impl FolderWriter {
         Ok(FolderWriter { root: root.to_path_buf(), _lock: lock })
     }
 
+    /// As if the file system had no locks: each writer has a lock file of its own.
+    #[cfg(test)]
+    pub(super) fn open_beside_others(root: &Path, lock: &Path) -> Result<Self> {
+        Ok(FolderWriter { root: root.to_path_buf(), _lock: files::Lock::take(lock)? })
+    }
+
     /// The same of a folder that must be a registry already.
     pub fn open_existing(root: &Path) -> Result<Self> {
         if !root.join(layout::REGISTRY_JSON).is_file() {
