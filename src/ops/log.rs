@@ -129,5 +129,5 @@ fn first<'a>(registries: &'a Registries<'_>) -> Result<&'a str> {
 
 fn no_log(registry: &Registry) -> Error {
     let why = "has no log that you trust: `isn trust add REGISTRY VKEY` trusts one";
-    Error::invalid(format!("registry {}", registry.name()), why)
+    Error::trust(format!("registry {}", registry.name()), why)
 }
