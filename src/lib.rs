@@ -7,14 +7,14 @@
 //! |---|---|---|
 //! | command line | [`cli`] | arguments, output, exit codes: the only place that prints or reads the environment |
 //! | verbs | [`ops`] | one file a verb: build, publish, pull, verify, … each returns a report |
-//! | places | [`registry`], [`transport`], [`trust`], [`known_logs`], [`demo`] | where versions, trusted keys and drawn images come from |
+//! | places | [`registry`], [`transport`], [`trust`], [`known_logs`], [`demo`] | where versions, trusted keys, logs once seen and drawn images come from |
 //! | things | [`manifest`], [`index`], [`pack`], [`shard`], [`tree`], [`lock_file`], [`release`], [`statement`], [`log`], [`recipe`], [`source`], [`corrections`], [`plan`], [`split`], [`class`], [`imaging`], [`key`], [`object`] | one noun each, most of them a format: bytes in and out |
 //! | words | [`digest`], [`dataset_ref`], [`rel_path`], [`progress`], [`error`], [`files`], [`parallel`], [`json_lines`] | what everything else is said in |
 //!
 //! A version is described by a [`manifest::Manifest`] (what it is), an [`index::Index`] (one row an image) and
 //! `classes.csv`; [`tree::Sums`] of the two is the file `B3SUMS`, whose BLAKE3 is the dataset hash. A
-//! [`pack::Pack`] says where the images' bytes are in [`shard`]s, and a [`release::Release`] is the signed statement
-//! that binds a name and a version to it all. `docs/architecture.md` follows a build, a publish and a pull through
+//! [`pack::Pack`] says where the images' bytes are in [`shard`]s, and a [`release::Release`] is the signed [`statement`]
+//! that binds a name and a version to it all; statements are the entries of a registry's [`log`]. `docs/architecture.md` follows a build, a publish and a pull through
 //! these; `docs/format.md` is the norm for every byte.
 
 pub mod class;

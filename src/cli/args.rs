@@ -10,6 +10,7 @@ use crate::key::KeyName;
 use crate::log::LogKey;
 use crate::ops::cite::CitationFormat;
 use crate::split::Split;
+use crate::statement::check_reason;
 
 /// Exact versions of image-classification datasets: one hash pins every image, label and split.
 #[derive(Debug, Parser)]
@@ -170,33 +171,15 @@ pub(super) enum Command {
         #[arg(long = "name", value_name = "NAME")]
         names: Vec<Name>,
         /// Why, in one line
-        #[arg(long)]
+        #[arg(long, value_parser = parse_reason)]
         reason: String,
         #[command(flatten)]
         to: SpeakArgs,
     },
     /// Advise against a version: it stays, and every pull warns
-    Yank {
-        /// Which version, NAME@VERSION
-        #[arg(value_name = "REF")]
-        reference: DatasetRef,
-        /// Why, in one line
-        #[arg(long)]
-        reason: String,
-        #[command(flatten)]
-        to: SpeakArgs,
-    },
+    Yank(AdviceArgs),
     /// Say that a version's objects may go: pulls say so
-    Withdraw {
-        /// Which version, NAME@VERSION
-        #[arg(value_name = "REF")]
-        reference: DatasetRef,
-        /// Why, in one line
-        #[arg(long)]
-        reason: String,
-        #[command(flatten)]
-        to: SpeakArgs,
-    },
+    Withdraw(AdviceArgs),
     /// Look at a registry's log, audit it, watch it
     #[command(subcommand)]
     Log(LogCommand),
@@ -246,6 +229,10 @@ fn parse_age(text: &str) -> Result<u64, String> {
     parsed.ok_or_else(|| "expected a number and a unit: 90s, 15m, 36h, 7d".into())
 }
 
+fn parse_reason(text: &str) -> Result<String, String> {
+    check_reason(text).map(|()| text.into())
+}
+
 /// Who signs.
 #[derive(Debug, ClapArgs)]
 pub(super) struct KeyArgs {
@@ -265,6 +252,19 @@ pub(super) struct SpeakArgs {
     pub(super) registry: PathBuf,
     #[command(flatten)]
     pub(super) keys: KeyArgs,
+}
+
+/// What is said of a version.
+#[derive(Debug, ClapArgs)]
+pub(super) struct AdviceArgs {
+    /// Which version, NAME@VERSION
+    #[arg(value_name = "REF")]
+    pub(super) reference: DatasetRef,
+    /// Why, in one line
+    #[arg(long, value_parser = parse_reason)]
+    pub(super) reason: String,
+    #[command(flatten)]
+    pub(super) to: SpeakArgs,
 }
 
 /// `isn owner …`

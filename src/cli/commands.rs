@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::args::{
-    Args, Command, DemoCommand, KeyCommand, LogCommand, OwnerCommand, RegistryArg, RegistryCommand,
-    SpeakArgs, TrustCommand,
+    AdviceArgs, Args, Command, DemoCommand, KeyCommand, LogCommand, OwnerCommand, RegistryArg,
+    RegistryCommand, SpeakArgs, TrustCommand,
 };
 use super::exit;
 use super::render::Output;
@@ -136,11 +136,11 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
             let key = run.public_key(&revoked)?;
             run.speak(&to, |speaker| ops::owner::revoke(speaker, &names, &key, &reason))
         }
-        Command::Yank { reference, reason, to } => {
+        Command::Yank(AdviceArgs { reference, reason, to }) => {
             let (name, version) = exact(reference)?;
             run.speak(&to, |speaker| ops::owner::yank(speaker, &name, version, &reason))
         }
-        Command::Withdraw { reference, reason, to } => {
+        Command::Withdraw(AdviceArgs { reference, reason, to }) => {
             let (name, version) = exact(reference)?;
             run.speak(&to, |speaker| ops::owner::withdraw(speaker, &name, version, &reason))
         }

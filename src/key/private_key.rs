@@ -155,6 +155,24 @@ impl PrivateKey {
     }
 }
 
+/// Keys for tests, the same in every run.
+#[cfg(test)]
+impl PrivateKey {
+    /// `alice` or `bob` of `tests/vectors/release`.
+    pub(crate) fn of_vectors(name: &str) -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/release");
+        KeyFile::read(&folder.join(name)).and_then(|key| key.unlock(|| Ok(None))).unwrap()
+    }
+
+    /// The key with this number.
+    pub(crate) fn of_seed(seed: u8) -> Self {
+        let pair = ssh_key::private::Ed25519Keypair::from_seed(&[seed; 32]);
+        let key = ssh_key::PrivateKey::from(pair);
+        let public = PublicKey::from_key_data(key.public_key().key_data()).unwrap();
+        PrivateKey::from(public, key).unwrap()
+    }
+}
+
 impl Signer for PrivateKey {
     fn public_key(&self) -> &PublicKey {
         &self.line.key

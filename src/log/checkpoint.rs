@@ -1,6 +1,7 @@
 //! [`SignedCheckpoint`]: a signed note with the size and root of a log, as received; [`Checkpoint`]: one whose signature by
 //! the log's key is valid. (C2SP tlog-checkpoint, signed-note, tlog-cosignature.)
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use signed_note::{Note, NoteError, Signature, Verifier as _, VerifierList};
@@ -38,7 +39,10 @@ impl SignedCheckpoint {
         if bytes.len() as u64 > MAX_CHECKPOINT {
             return Err(refuse("is too long for a checkpoint"));
         }
-        let note = Note::from_bytes(&bytes).map_err(|_| {
+        // `Note` lets DEL and the C1 controls pass, by which a text could write over a terminal's lines.
+        let is_plain = |text: &str| !text.contains(|c: char| c.is_control() && c != '\n');
+        let note = Note::from_bytes(&bytes).ok().filter(|_| std::str::from_utf8(&bytes).is_ok_and(is_plain));
+        let note = note.ok_or_else(|| {
             refuse("is not a signed note: text without control characters, a blank line, signature lines")
         })?;
         let body = tlog_tiles::Checkpoint::from_bytes(note.text())
@@ -115,8 +119,9 @@ impl SignedCheckpoint {
     /// The times, in seconds since 1970, at which witnesses among `witnesses` have cosigned it, each witness once. A line
     /// that claims to be by one of them and is not valid is an error.
     pub fn cosignatures(&self, witnesses: &[WitnessKey]) -> Result<Vec<(WitnessKey, u64)>> {
-        let known =
-            witnesses.iter().map(|witness| Box::new(witness.clone()) as Box<dyn signed_note::Verifier>);
+        // Each once: one that is named twice would be ambiguous.
+        let known = witnesses.iter().collect::<BTreeSet<_>>().into_iter();
+        let known = known.map(|witness| Box::new(witness.clone()) as Box<dyn signed_note::Verifier>);
         let lines = match self.note.verify(&VerifierList::new(known.collect())) {
             Ok((lines, _)) => lines,
             Err(NoteError::UnverifiedNote) => Vec::new(),
@@ -143,3 +148,6 @@ impl fmt::Debug for Checkpoint {
         write!(f, "Checkpoint({}, {}, {})", self.origin, self.size, self.root)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,8 @@
 //! - `revoke`: by the key itself, by the owners' quorum or by the recovery keys'; from the next entry on the key counts
 //!   nowhere in that name.
 //! - `yank`, `withdraw`: by the owners' quorum; of a version that is released, once.
-//! - `logkey`: by the log's key in force and the new one.
+//! - `logkey`: by the log's key in force and the new one. To a reader who knows the log by a later key, the changes that
+//!   come before any of that key are of the past: they have to be signed, and change nothing.
 //!
 //! A quorum is as many different keys as the threshold says, none of them revoked; a signature by any other key makes the
 //! entry invalid.
@@ -244,6 +245,17 @@ impl History {
         Ok(attested)
     }
 
+    /// The entry that gives just this advice already: who was killed after giving it has nothing to add.
+    pub fn said(&self, statement: &Statement) -> Option<u64> {
+        let released = |advice: &Advice| self.datasets.get(&advice.name)?.releases.get(&advice.version);
+        let (advice, notice) = match statement {
+            Statement::Yank(advice) => (advice, &released(advice)?.yanked),
+            Statement::Withdraw(advice) => (advice, &released(advice)?.withdrawn),
+            _ => return None,
+        };
+        notice.as_ref().filter(|notice| notice.reason == advice.reason).map(|notice| notice.index)
+    }
+
     /// Whether a statement would have an effect as the next entry.
     pub fn check(&self, attested: &Attested) -> Result<(), Refusal> {
         let signers = &attested.signers;
@@ -328,11 +340,13 @@ impl History {
         if change.origin != self.anchor.origin() {
             return Err("is about another log".into());
         }
-        if change.old != *self.key().key() {
+        // Who knows the log by a later key meets the changes that led to it: they stand, and change nothing any more.
+        let led_here = self.keys.is_empty() && change.old != *self.anchor.key();
+        if !led_here && change.old != *self.key().key() {
             return Err("does not start from the key in force".into());
         }
         let before = self.keys.iter().map(|change| &change.key).chain([self.anchor.key()]);
-        if before.into_iter().any(|key| *key == change.new) {
+        if !led_here && before.into_iter().any(|key| *key == change.new) {
             return Err("returns to a key that was given up".into());
         }
         let both = [change.old, change.new];
@@ -391,7 +405,10 @@ impl History {
                     released.withdrawn = Some(Notice { index, reason: advice.reason.clone() });
                 }
             }
-            Statement::LogKey(change) => self.keys.push(KeyChange { index, key: change.new }),
+            Statement::LogKey(change) if change.old == *self.key().key() => {
+                self.keys.push(KeyChange { index, key: change.new });
+            }
+            Statement::LogKey(_) => {}
         }
     }
 
@@ -441,3 +458,6 @@ fn quorum(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

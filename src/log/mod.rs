@@ -36,3 +36,6 @@ pub use tree::{Hash, TILE_WIDTH, Tile, Tree, leaf_hash};
 pub const MAX_CHECKPOINT: u64 = 64 << 10;
 /// The most entries that a log may claim: 10 million, five gigabytes of statements.
 pub const MAX_SIZE: u64 = 10_000_000;
+
+#[cfg(test)]
+mod tests;

@@ -99,3 +99,6 @@ impl Proof {
         Ok((attested, self.index, checkpoint))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -99,13 +99,13 @@ pub struct ProveReport {
     pub proof: Vec<u8>,
 }
 
-/// Proves that the release of a version is in the log.
+/// Proves that the release of a version is in the log: the one that the user trusts, or else the one that the registry
+/// claims to be, since a proof is checked by who has the log's key.
 pub fn prove(registries: &Registries<'_>, reference: &DatasetRef) -> Result<ProveReport> {
     let registry = Registry::open(first(registries)?)?;
     transport::runtime()?.block_on(async {
         let belief = registries.belief(&registry).await?;
-        let view = registries.view(&registry, &belief).await?;
-        let view = view.ok_or_else(|| no_log(&registry))?;
+        let (_, view) = registries.claimed_view(&registry, &belief).await?;
         let (release, _) = super::resolve::in_log(&registry, &view, reference, &belief.keys).await?;
         let Standing::Logged(position) = release.standing() else {
             return Err(Error::Internal("a release in a log that is not logged".into()));
@@ -127,6 +127,7 @@ fn first<'a>(registries: &'a Registries<'_>) -> Result<&'a str> {
         .ok_or_else(|| Error::invalid("registry", "none was named"))
 }
 
-pub(super) fn no_log(registry: &Registry) -> Error {
-    Error::trust(format!("registry {}", registry.name()), "has no log that you trust")
+fn no_log(registry: &Registry) -> Error {
+    let why = "has no log that you trust: `isn trust add REGISTRY VKEY` trusts one";
+    Error::invalid(format!("registry {}", registry.name()), why)
 }

@@ -117,19 +117,17 @@ pub fn withdraw(
     })
 }
 
-/// The owners of a name in the first registry that has one.
+/// The owners of a name in the first registry that has one, as the log says that the user trusts, or else the one that the
+/// registry claims to be.
 pub fn show(registries: &Registries<'_>, name: &Name) -> Result<Dataset> {
     let runtime = transport::runtime()?;
     for location in registries.locations {
         let registry = Registry::open(location)?;
         let view = runtime.block_on(async {
             let belief = registries.belief(&registry).await?;
-            registries.view(&registry, &belief).await
-        })?;
-        let view = view.ok_or_else(|| {
-            let why = "has no log that you trust: `isn trust add REGISTRY VKEY` trusts one";
-            Error::trust(format!("registry {}", registry.name()), why)
-        })?;
+            registries.claimed_view(&registry, &belief).await
+        });
+        let (_, view) = view?;
         if let Some(dataset) = view.replica.history().dataset(name) {
             return Ok(dataset.clone());
         }

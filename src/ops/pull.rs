@@ -142,7 +142,8 @@ fn materialise(
         };
         let (images_from, described) =
             rebuilt.as_ref().map_or((registry, &snapshot), |r| (&r.build, &r.snapshot));
-        fetch_images(runtime, images_from, described, &staging.root, &missing, options.jobs, progress)?;
+        fetch_images(runtime, images_from, described, &staging.root, &missing, options.jobs, progress)
+            .map_err(|e| explained(e, &snapshot))?;
         write_descriptions(&staging.root, registry, &snapshot, selection, &selected)?;
         staging.finish(to)?;
         rebuilt.map_or(Ok(()), |rebuilt| files::remove_dir_all(&rebuilt.out))?;
@@ -157,6 +158,16 @@ fn materialise(
         was_there,
         snapshot,
     })
+}
+
+/// The images of a withdrawn version may be gone: then that is why they are.
+fn explained(error: Error, snapshot: &Snapshot) -> Error {
+    match (error, &snapshot.withdrawn) {
+        (Error::Integrity { .. } | Error::SourceNeeded { .. }, Some(reason)) => {
+            Error::Withdrawn { reference: snapshot.manifest.pin(), reason: reason.clone() }
+        }
+        (other, _) => other,
+    }
 }
 
 /// A version built again from the user's own source.

@@ -12,7 +12,7 @@ use crate::registry::log::{LogView, WitnessPolicy};
 use crate::registry::{BUNDLED, Registry, Snapshot};
 use crate::release::{Release, unknown_signer};
 use crate::transport::bundled::Bundled;
-use crate::trust::{AnyKey, TrustStore, Trusted};
+use crate::trust::{TrustStore, Trusted};
 
 /// Where the bundled registry keeps the public half of its demonstration key.
 const DEMO_KEY: &str = "keys/demo.pub";
@@ -124,7 +124,16 @@ impl Registries<'_> {
             };
             warnings
                 .extend(yanked.map(|reason| format!("{what} is yanked: {says} advise against it: {reason}")));
+            snapshot.withdrawn.clone_from(&withdrawn);
             warnings.extend(withdrawn.map(|reason| format!("{what} is withdrawn: {says} say: {reason}")));
+        }
+        if let (Some(history), DatasetRef::Version(name, version, Some(pin))) =
+            (history.filter(|_| known), reference)
+            && let Some((release, _)) = history.release(name, *version)
+            && release.dataset() != *pin
+        {
+            let other = release.dataset().prefixed();
+            warnings.push(format!("{name}@{version} is {other} in the log: the pin is of another dataset"));
         }
         snapshot.warnings = warnings;
         Ok(snapshot)
@@ -135,6 +144,7 @@ impl Registries<'_> {
     pub async fn belief(&self, registry: &Registry) -> Result<Belief> {
         let claimed = match registry.about().await {
             Ok(about) => about.log_key,
+            Err(e @ Error::Network { .. }) => return Err(e),
             // Whatever is wrong with it shows again where it is needed; a log that is known counts without it.
             Err(_) => None,
         };
@@ -158,7 +168,7 @@ impl Registries<'_> {
         let needed = trusted.witnesses_needed.unwrap_or(witnesses.len());
         Ok(Belief {
             is_new: first.is_some(),
-            log: trusted.log.clone().or(first),
+            log: trusted.believed_log().cloned().or(first),
             claimed,
             keys,
             policy: WitnessPolicy { witnesses, needed, max_age: self.max_age, now },
@@ -207,9 +217,13 @@ impl Registries<'_> {
         let (Some(id), Some(log)) = (registry.id(), &belief.log) else {
             return Err(Error::Internal("a first contact without a log".into()));
         };
-        self.trust.clone().add(id, &AnyKey::Log(log.clone()))?;
+        self.trust.clone().meet(id, log)?;
         Ok(format!("first contact: registry {id} is known by its log's key from now on, {log}"))
     }
+}
+
+fn no_effect(rejected: &Rejected) -> String {
+    format!("entry {} of the log has no effect: {}", rejected.index, rejected.why)
 }
 
 fn pin_of(reference: &DatasetRef) -> Option<&Digest> {
@@ -260,17 +274,20 @@ pub(super) async fn in_log(
     let rejected: Vec<&Rejected> = history.rejected().iter().filter(about).collect();
     let found = subject(history, reference).and_then(|(_, version)| history.release(name, version));
     let Some((release, released)) = found else {
-        if let DatasetRef::Version(_, version, _) = reference
-            && let Some(rejected) = rejected.iter().find(|rejected| rejected.version == Some(*version))
-        {
-            let why = format!("entry {} of the log has no effect: {}", rejected.index, rejected.why);
-            return Err(Error::trust(format!("{name}@{version}"), why));
-        }
         if let (DatasetRef::Newest(_), Some(dataset)) = (reference, history.dataset(name))
             && !dataset.releases.is_empty()
         {
             let why = "has no version that is neither yanked nor withdrawn: name one by its number";
             return Err(Error::invalid(name, why));
+        }
+        let hangs_on = |rejected: &&&Rejected| match reference {
+            DatasetRef::Version(_, version, _) => rejected.version == Some(*version),
+            _ => rejected.version.is_some(),
+        };
+        let reasons: Vec<String> =
+            rejected.iter().filter(hangs_on).map(|rejected| no_effect(rejected)).collect();
+        if !reasons.is_empty() {
+            return Err(Error::trust(reference, reasons.join("; ")));
         }
         return Err(registry.missing(reference, name).await?);
     };
@@ -287,9 +304,14 @@ pub(super) async fn in_log(
         return Err(Error::Withdrawn { reference: what, reason: notice.reason.clone() });
     }
     // The file beside the log is a convenience, but one that says something else is somebody's doing.
-    if let Some(bytes) = registry.release_file(name, release.version()).await?
-        && view.replica.tree().leaf(released.index) != Some(leaf_hash(&bytes))
-    {
+    let is_same = match registry.release_file(name, release.version()).await {
+        Ok(None) => true,
+        Ok(Some(bytes)) => view.replica.tree().leaf(released.index) == Some(leaf_hash(&bytes)),
+        // Longer than any statement.
+        Err(Error::Integrity { .. }) => false,
+        Err(e) => return Err(e),
+    };
+    if !is_same {
         let why =
             format!("was replaced: it is not entry {} of the log, which is the release", released.index);
         return Err(Error::trust(registry.place_of_release(name, release.version()), why));

@@ -62,7 +62,8 @@ pub fn append(file: &Path, registry: &Path, logs: &KnownLogs) -> Result<Submitte
         None => log.append(std::slice::from_ref(&signed))?.replica.size() - 1,
     };
     if let Statement::Release(release) = &statement {
-        writer.list_release(release, signed.bytes())?;
+        // What the log has: the same may have been signed by others too.
+        writer.list_release(release, &log.entry(index, &log.view()?)?)?;
     }
     Ok(Submitted { statement, fate: Fate::Logged(index) })
 }

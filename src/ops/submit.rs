@@ -49,8 +49,12 @@ pub fn submit(
     let log = OwnLog::open(&writer, speaker.logs)?;
     let view = log.view()?;
     let mut history = view.replica.history().clone();
-    let (mut ready, mut waiting) = (Vec::new(), Vec::new());
+    let (mut ready, mut waiting, mut submitted) = (Vec::new(), Vec::new(), Vec::new());
     for statement in make(&history)? {
+        if let Some(index) = history.said(&statement) {
+            submitted.push(Submitted { statement, fate: Fate::Logged(index) });
+            continue;
+        }
         let signed = sign_with(&statement, speaker.signers)?;
         match missing(&history, &signed)? {
             0 if speaker.out.is_none() => {
@@ -60,7 +64,6 @@ pub fn submit(
             missing => waiting.push((signed, missing)),
         }
     }
-    let mut submitted = Vec::new();
     if !ready.is_empty() {
         let view = log.append(&ready)?;
         let first = view.replica.size() - ready.len() as u64;

@@ -51,9 +51,12 @@ impl<'a> OwnLog<'a> {
     pub fn view(&self) -> Result<LogView> {
         loop {
             let view = self.read()?;
-            let claimed = self.path(&layout::log_claim(view.replica.size()));
-            let Some(claimed) = files::read_if_there(&claimed)? else { return Ok(view) };
-            self.commit(&view.replica, &bundle::read_all(&claimed).map_err(Error::Internal)?)?;
+            let path = self.path(&layout::log_claim(view.replica.size()));
+            let Some(claim) = files::read_if_there(&path)? else { return Ok(view) };
+            let entries = bundle::read_all(&claim);
+            let entries =
+                entries.map_err(|why| Error::integrity(path.display(), format!("is damaged: it {why}")))?;
+            self.commit(&view.replica, &entries)?;
         }
     }
 

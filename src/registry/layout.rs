@@ -13,7 +13,7 @@ pub const NAMES: &str = "releases/names";
 /// The log's newest checkpoint: the one file that is never the same for long.
 pub const CHECKPOINT: &str = "log/checkpoint";
 /// Entries that somebody is about to append, by their number; readers never look at it.
-pub const CLAIMS: &str = "log/claims";
+pub const CLAIMS: &str = "log/.isn-claims";
 
 /// A tile of the log's tree, of 1 to 256 hashes (C2SP tlog-tiles).
 pub fn log_tile(level: u8, index: u64, width: u64) -> String {

@@ -61,21 +61,23 @@ impl Registry {
         let mut attempt = 1;
         let (view, is_new) = loop {
             let Some(signed) = self.signed_checkpoint().await? else {
-                return match seen {
-                    None => Ok(None),
-                    Some(seen) => Err(Error::trust(
-                        format!("registry {}", self.name()),
-                        format!(
-                            "shows no log, and had one of {} entries ({}): a log does not go away",
-                            seen.size,
-                            anchor.origin()
-                        ),
-                    )),
-                };
+                // An empty log is nothing that could have been lost.
+                let Some(seen) = seen.filter(|seen| seen.size > 0) else { return Ok(None) };
+                let why = format!(
+                    "shows no log ({} is not there), and had one of {} entries, {}: a log does not go away",
+                    layout::CHECKPOINT,
+                    seen.size,
+                    anchor.origin()
+                );
+                return Err(Error::trust(format!("registry {}", self.name()), why));
             };
             match self.follow(&signed, base.clone(), seen.as_ref(), known).await {
                 // It went on while it was read: its last, partial bundle has another name now.
                 Err(Error::NotFound { .. }) if attempt < ATTEMPTS => attempt += 1,
+                Err(e @ Error::NotFound { .. }) => {
+                    signed.verify(&base.history().key_at(signed.claimed_size()))?;
+                    return Err(left_out(e));
+                }
                 followed => break followed?,
             }
         };
@@ -124,8 +126,13 @@ impl Registry {
             return Ok((LogView { replica: base, note, behind: Some(behind) }, false));
         }
         let mut replica = base;
-        self.extend(&mut replica, size).await?;
-        if replica.tree().root()? != root {
+        let agrees = match self.extend(&mut replica, size).await {
+            Ok(_) => replica.tree().root()? == root,
+            // Entries that do not go on where the known ones end may be whole, and those of another history.
+            Err(Error::Trust { .. } | Error::Integrity { .. }) => false,
+            Err(e) => return Err(e),
+        };
+        if !agrees {
             early?;
             return Err(self.disagreement(signed, &replica, seen, fork).await);
         }
@@ -228,6 +235,16 @@ impl Registry {
     /// Where a file of the registry is, for messages.
     pub(super) fn place(&self, path: &str) -> String {
         self.transport.locate(path)
+    }
+}
+
+/// What the absence of a file means that the log's checkpoint promises.
+pub(super) fn left_out(error: Error) -> Error {
+    match error {
+        Error::NotFound { what, .. } => {
+            Error::trust(what, "is missing, and has entries that the checkpoint signs")
+        }
+        other => other,
     }
 }
 

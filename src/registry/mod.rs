@@ -86,6 +86,8 @@ pub struct Snapshot {
     pub logged: Option<LogPosition>,
     /// What the user should hear: that the version is yanked, that the mirror is behind.
     pub warnings: Vec<String>,
+    /// Why the owners have withdrawn it, if they have: what is missing then is no damage.
+    pub withdrawn: Option<String>,
     /// The manifest's hash and length.
     pub manifest_ref: ObjectRef,
     /// The manifest.
@@ -263,11 +265,12 @@ impl Registry {
         let classes =
             parse_classes(&self.locate(ObjectKind::Classes, &objects.classes.blake3), &classes_csv)?;
         let sums = check_description(&index_what, &manifest, &index, &classes, &classes_csv)?;
-        let (logged, warnings) = (None, Vec::new());
+        let (logged, warnings, withdrawn) = (None, Vec::new(), None);
         Ok(Snapshot {
             signed_by,
             logged,
             warnings,
+            withdrawn,
             manifest_ref,
             manifest,
             index,

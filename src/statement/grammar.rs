@@ -244,7 +244,7 @@ impl<'a> Lines<'a> {
     /// One line of text that says something.
     fn text(&mut self, key: &str) -> Result<String, String> {
         let text = self.field(key)?;
-        check_text(text).map_err(|why| self.refuse(why))?;
+        check_reason(text).map_err(|why| self.refuse(why))?;
         Ok(text.into())
     }
 
@@ -317,8 +317,8 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// Checks a reason: one line of printable ASCII that is not blank, without a space at either end.
-fn check_text(text: &str) -> Result<(), String> {
+/// Checks a reason: one line of printable ASCII that is not blank, without a space at either end. The error is a reason.
+pub fn check_reason(text: &str) -> Result<(), String> {
     if text.is_empty() || text.trim() != text {
         return Err("is blank, or has a space at an end".into());
     }

@@ -18,11 +18,13 @@
 //! `ssh-keygen -Y sign` writes them, with nothing before, between or after them. So a statement and the signatures
 //! of it have exactly one spelling, and the bytes that were received are the bytes that are checked.
 //!
-//! [`grammar`] has the lines of each kind.
+//! `grammar.rs` has the lines of each kind.
 
 mod grammar;
 
-pub use grammar::{Advice, LogKeyChange, Owner, ReleaseStatement, Revocation, Statement, guess_subject};
+pub use grammar::{
+    Advice, LogKeyChange, Owner, ReleaseStatement, Revocation, Statement, check_reason, guess_subject,
+};
 
 use std::fmt;
 

@@ -1,6 +1,9 @@
 use super::*;
+use crate::dataset_ref::{Name, Version};
+use crate::key::PrivateKey;
 
 const STATEMENT: &str = include_str!("../../tests/vectors/release/statement.txt");
+const MANIFEST: &str = "b3:ea8f163db38682925e4491c5e58d4bb3506ef8c14eb78a86e908c5624a67200f";
 const SIGNED: &str = include_str!("../../tests/vectors/release/signed.txt");
 const SIGNED_BY_TWO: &str = include_str!("../../tests/vectors/release/signed-by-two.txt");
 
@@ -181,5 +184,63 @@ fn arbitrary_edits_never_panic_and_never_give_a_second_spelling() {
         let _ = String::from_utf8_lossy(&bytes).parse::<PublicKey>();
         let behind_statement = [SIGNED.as_bytes(), &bytes].concat();
         assert!(SignedStatement::parse("x", behind_statement).is_err() || bytes.is_empty());
+    }
+}
+
+/// Each kind once, made with stock `ssh-keygen`: isn reads these bytes, and makes the same.
+#[test]
+fn every_kind_has_its_golden_bytes() {
+    let private = PrivateKey::of_vectors;
+    let key = |name: &str| *private(name).public_key();
+    let name: Name = "imagebirds".parse().unwrap();
+    let version = Version { major: 1, minor: 0 };
+    let owner = Owner::new(name.clone(), None, 1, vec![key("alice")], vec![]);
+    let id = Digest::of(Statement::Owner(owner.clone()).to_string().as_bytes());
+    let release = ReleaseStatement {
+        name: name.clone(),
+        version,
+        dataset: Digest::of(b""),
+        manifest: Digest::from_prefixed(MANIFEST).unwrap(),
+        manifest_len: 4711,
+    };
+    let revocation =
+        Revocation { name: name.clone(), key: key("alice"), reason: "the laptop was stolen".into() };
+    let change = LogKeyChange { origin: "log.example/vectors".into(), old: key("alice"), new: key("bob") };
+    let advice = |reason: &str| Advice { name: name.clone(), version, reason: reason.into() };
+    macro_rules! golden {
+        ($file:literal) => {
+            include_str!(concat!("../../tests/vectors/statement/", $file, ".txt"))
+        };
+    }
+    for (golden, statement, signers) in [
+        (golden!("owner"), Statement::Owner(owner), &["alice"][..]),
+        (
+            golden!("owner-recovery"),
+            Statement::Owner(Owner::new(name.clone(), Some(id), 1, vec![key("alice")], vec![key("bob")])),
+            &["alice"],
+        ),
+        (golden!("release"), Statement::Release(release), &["alice"]),
+        (golden!("revoke"), Statement::Revoke(revocation), &["bob"]),
+        (
+            golden!("yank"),
+            Statement::Yank(advice("12 images of class n01614925 are in train and val")),
+            &["alice"],
+        ),
+        (
+            golden!("withdraw"),
+            Statement::Withdraw(advice("a photographer took the permission back")),
+            &["alice"],
+        ),
+        (golden!("logkey"), Statement::LogKey(change), &["alice", "bob"]),
+    ] {
+        let mut signed = SignedStatement::sign(&statement, &private(signers[0])).unwrap();
+        for signer in &signers[1..] {
+            signed = signed.sign_also(&private(signer)).unwrap();
+        }
+        assert_eq!(std::str::from_utf8(signed.bytes()).unwrap(), golden);
+        let attested = parse(golden).unwrap().attested().unwrap();
+        assert_eq!(attested.statement, statement);
+        assert_eq!(attested.signers, signers.iter().map(|signer| key(signer)).collect::<Vec<_>>());
+        assert_eq!(attested.id, Digest::of(statement.to_string().as_bytes()));
     }
 }

@@ -10,8 +10,9 @@
 //! witnesses = ["witness.example+5e6f7a8b+BL…"]
 //! witnesses_needed = 1
 //! ```
-//! `log` is who the registry is; it is written at first contact where the user has named a publisher only. `keys` narrow
-//! whose releases count. All but the location may be absent.
+//! `log` is who the registry is; where the user has named a publisher only, it is written at first contact, with
+//! `first_contact = true`, and vouches for nothing beyond that publisher. `keys` narrow whose releases count. All but the
+//! location may be absent.
 
 mod registry_id;
 
@@ -81,6 +82,9 @@ pub struct Trusted {
     /// Who it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<LogKey>,
+    /// Nobody has named that log: the registry showed it when a publisher of the user's was first looked for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub first_contact: bool,
     /// The publishers whose releases count; if there are none, the log's owners say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<KeyLine>,
@@ -96,6 +100,11 @@ impl Trusted {
     /// The publishers' keys.
     pub fn public_keys(&self) -> Vec<PublicKey> {
         self.keys.iter().map(|line| line.key).collect()
+    }
+
+    /// The log whose owners' releases the user has a reason to believe.
+    pub fn believed_log(&self) -> Option<&LogKey> {
+        self.log.as_ref().filter(|_| !self.first_contact || !self.keys.is_empty())
     }
 
     fn is_empty(&self) -> bool {
@@ -161,7 +170,9 @@ impl TrustStore {
                     return Ok(false);
                 }
                 AnyKey::Witness(witness) if trusted.witnesses.contains(witness) => return Ok(false),
-                AnyKey::Log(log) if trusted.log.as_ref() == Some(log) => return Ok(false),
+                AnyKey::Log(log) if trusted.log.as_ref() == Some(log) => {
+                    return Ok(std::mem::take(&mut trusted.first_contact));
+                }
                 AnyKey::Publisher(line) => trusted.keys.push(line.clone()),
                 AnyKey::Witness(witness) => trusted.witnesses.push(witness.clone()),
                 AnyKey::Log(log) => match &trusted.log {
@@ -179,6 +190,19 @@ impl TrustStore {
             }
             Ok(true)
         })
+    }
+
+    /// Remembers the log that a registry shows at first contact.
+    pub fn meet(&mut self, registry: &RegistryId, log: &LogKey) -> Result<()> {
+        self.change(|registries| {
+            let trusted = registries.entry(registry.clone()).or_default();
+            let is_new = trusted.log.is_none();
+            if is_new {
+                (trusted.log, trusted.first_contact) = (Some(log.clone()), true);
+            }
+            Ok(is_new)
+        })?;
+        Ok(())
     }
 
     /// How many witnesses must have signed a registry's checkpoints.
@@ -207,6 +231,7 @@ impl TrustStore {
                 }
                 AnyKey::Log(log) => {
                     trusted.log = trusted.log.take().filter(|known| known != log);
+                    trusted.first_contact &= trusted.log.is_some();
                     format!("key {log}")
                 }
                 AnyKey::Witness(witness) => {

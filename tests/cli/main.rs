@@ -5,15 +5,20 @@
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod architecture;
+mod attacks;
 mod build;
 mod cite;
 mod damage;
 mod demo;
+mod forger;
 mod http;
 mod key;
 mod kill;
+mod log;
+mod owner;
 mod publish;
 mod pull;
+mod race;
 mod real_data;
 mod rebuild;
 mod reference;

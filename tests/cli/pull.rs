@@ -258,9 +258,11 @@ fn an_unknown_signer_stops_a_pull_until_trusted_and_a_pin_needs_no_key() {
     let signed = sandbox.pull("grads@1.0", &[]).ok().json();
     assert_eq!(signed["signed_by"], serde_json::json!([fingerprint]));
 
-    // Trust is of one registry: the same bytes elsewhere are another's word.
-    sandbox.copy("reg", "reg2");
-    sandbox.isn(&["pull", "grads@1.0", "--registry", "reg2", "--to", "t2"]).fails(4, fingerprint);
+    // A registry is its log, wherever it is; another log is another registry, whoever signed there.
+    sandbox.copy("reg", "mirror");
+    sandbox.isn(&["pull", "grads@1.0", "--registry", "mirror", "--to", "t2"]).ok();
+    sandbox.isn(&["publish", "out", "--registry", "other", "--key", "me"]).ok();
+    sandbox.isn(&["pull", "grads@1.0", "--registry", "other", "--to", "t3"]).fails(4, fingerprint);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::sandbox::Sandbox;
 
-const VERBS: [&[&str]; 20] = [
+const VERBS: [&[&str]; 39] = [
     &[],
     &["pull"],
     &["sync"],
@@ -14,15 +14,34 @@ const VERBS: [&[&str]; 20] = [
     &["cite"],
     &["build"],
     &["publish"],
+    &["sign"],
+    &["append"],
+    &["owner"],
+    &["owner", "show"],
+    &["owner", "add"],
+    &["owner", "remove"],
+    &["owner", "threshold"],
+    &["revoke"],
+    &["yank"],
+    &["withdraw"],
+    &["log"],
+    &["log", "show"],
+    &["log", "verify"],
+    &["log", "watch"],
+    &["log", "evidence"],
+    &["prove"],
     &["key"],
     &["key", "new"],
     &["key", "list"],
     &["key", "show"],
+    &["key", "rotate"],
     &["trust"],
     &["trust", "add"],
     &["trust", "list"],
     &["trust", "remove"],
+    &["registry"],
     &["registry", "init"],
+    &["registry", "rotate-key"],
     &["demo"],
     &["demo", "source"],
 ];

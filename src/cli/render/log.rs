@@ -240,7 +240,7 @@ impl Output {
         let all: Vec<(&RegistryId, AnyKey)> = store
             .list()
             .flat_map(|(id, trusted)| {
-                let log = trusted.log.iter().cloned().map(AnyKey::Log);
+                let log = trusted.believed_log().cloned().into_iter().map(AnyKey::Log);
                 let keys = trusted.keys.iter().cloned().map(AnyKey::Publisher);
                 let witnesses = trusted.witnesses.iter().cloned().map(AnyKey::Witness);
                 log.chain(keys).chain(witnesses).map(move |key| (id, key))

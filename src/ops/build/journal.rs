@@ -1,7 +1,6 @@
 //! [`Journal`]: the shards that a build has finished, so that a killed build goes on from the last of them.
 
 use std::collections::HashSet;
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -37,7 +36,7 @@ pub(super) struct Journal {
     pack: Pack,
     stored: HashSet<Digest>,
     /// The shard that is being written, and its rows.
-    current: Option<ShardWriter<BufWriter<tempfile::NamedTempFile>>>,
+    current: Option<ShardWriter<tempfile::NamedTempFile>>,
     current_rows: Vec<Row>,
     frames: FrameWriter,
 }
@@ -128,8 +127,7 @@ impl Journal {
             let shards = self.root.join("objects");
             if self.current.is_none() {
                 files::create_dir_all(&shards)?;
-                let file = BufWriter::with_capacity(1 << 20, files::temp_file_in(&shards)?);
-                self.current = Some(ShardWriter::new(file));
+                self.current = Some(ShardWriter::new(files::temp_file_in(&shards)?));
             }
             if let Some(shard) = &mut self.current {
                 shard.push(row.blake3, frame).map_err(Error::io("write in", &shards))?;
@@ -146,10 +144,8 @@ impl Journal {
             return Ok(());
         };
         let objects = self.root.join("objects");
-        let (mut file, shard, entries) =
+        let (file, shard, entries) =
             writer.finish(&mut self.frames).map_err(Error::io("write in", &objects))?;
-        file.flush().map_err(Error::io("write in", &objects))?;
-        let file = file.into_inner().map_err(|e| Error::io("write in", &objects)(e.into_error()))?;
         file.as_file().sync_all().map_err(Error::io("write in", &objects))?;
         let path = self.root.join(layout::object(ObjectKind::Shard, &shard.blake3));
         files::create_dir_all(files::parent(&path))?;

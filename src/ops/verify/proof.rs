@@ -57,7 +57,7 @@ pub fn verify_proof(
 /// The key that the user knows the proof's log by, after all changes of it that were seen.
 fn known_key(registries: &Registries<'_>, proof: &Proof) -> Result<LogKey> {
     let origin = proof.claimed_origin();
-    let mut trusted = registries.trust.list().filter_map(|(_, trusted)| trusted.log.clone());
+    let mut trusted = registries.trust.list().filter_map(|(_, trusted)| trusted.believed_log().cloned());
     if let Some(anchor) = trusted.find(|log| log.origin() == origin) {
         let replica = registries.logs.log(&anchor).load()?.replica;
         return Ok(replica.history().key_at(proof.claimed_size()));

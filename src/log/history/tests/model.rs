@@ -1,0 +1,484 @@
+//! Random histories, replayed and held against a model of the rules: sets, and a sentence a rule. The model knows the words
+//! of the rules alone, not how [`History`] keeps them.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+use proptest::sample::{Index, subsequence};
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+
+use super::*;
+
+const NAMES: [&str; 3] = ["ants", "bees", "cats"];
+/// How many keys may own something.
+const KEYS: u8 = 6;
+/// How many keys a log may get, the first one of them its anchor.
+const LOG_KEYS: u8 = 4;
+
+static PRIVATE: LazyLock<Vec<PrivateKey>> =
+    LazyLock::new(|| (0..KEYS + LOG_KEYS).map(PrivateKey::of_seed).collect());
+
+type Keys = BTreeSet<PublicKey>;
+
+fn public(number: u8) -> PublicKey {
+    *PRIVATE[usize::from(number)].public_key()
+}
+
+/// What an entry says and who signed it; nothing if it is damaged.
+type Said = Option<(Statement, Keys)>;
+
+/// What the entries so far leave of one name.
+#[derive(Clone, Debug, PartialEq)]
+struct Claim {
+    in_force: Digest,
+    owners: Keys,
+    recovery: Keys,
+    threshold: usize,
+    revoked: Keys,
+    released: BTreeMap<Version, (ReleaseStatement, Keys)>,
+    yanked: BTreeMap<Version, String>,
+    withdrawn: BTreeMap<Version, String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Model {
+    claims: BTreeMap<Name, Claim>,
+    /// The log's key before the first entry, after it, and so on.
+    log_keys: Vec<PublicKey>,
+    rejected: Vec<u64>,
+}
+
+/// As many different keys as needed, each among `keys` and none revoked.
+fn is_quorum(signers: &Keys, keys: &Keys, needed: usize, revoked: &Keys) -> bool {
+    signers.is_subset(keys) && signers.is_disjoint(revoked) && signers.len() >= needed
+}
+
+impl Claim {
+    fn is_by_owners(&self, signers: &Keys) -> bool {
+        is_quorum(signers, &self.owners, self.threshold, &self.revoked)
+    }
+
+    /// As many recovery keys as the threshold says, or all of them.
+    fn is_by_recovery(&self, signers: &Keys) -> bool {
+        let needed = self.threshold.min(self.recovery.len());
+        needed > 0 && is_quorum(signers, &self.recovery, needed, &self.revoked)
+    }
+}
+
+impl Model {
+    fn new() -> Self {
+        Model { claims: BTreeMap::new(), log_keys: vec![public(KEYS)], rejected: Vec::new() }
+    }
+
+    fn log_key(&self) -> PublicKey {
+        *self.log_keys.last().unwrap()
+    }
+
+    fn replay(&mut self, said: &Said) {
+        let mut log_key = self.log_key();
+        match said {
+            Some((statement, signers)) if self.is_valid(statement, signers) => match statement {
+                Statement::LogKey(change) => log_key = change.new,
+                statement => self.enact(statement, signers),
+            },
+            _ => self.rejected.push(self.log_keys.len() as u64 - 1),
+        }
+        self.log_keys.push(log_key);
+    }
+
+    fn is_valid(&self, statement: &Statement, signers: &Keys) -> bool {
+        let claim = statement.name().and_then(|name| self.claims.get(name));
+        match (statement, claim) {
+            // The first one of a name claims it, signed by its own quorum.
+            (Statement::Owner(owner), None) => {
+                let owners = owner.keys.iter().copied().collect();
+                owner.previous.is_none() && is_quorum(signers, &owners, owner.threshold, &Keys::new())
+            }
+            // A later one names the one in force, is signed by its quorum or recovery keys, and names no revoked key.
+            (Statement::Owner(owner), Some(claim)) => {
+                owner.previous == Some(claim.in_force)
+                    && (claim.is_by_owners(signers) || claim.is_by_recovery(signers))
+                    && !owner.keys.iter().chain(&owner.recovery).any(|key| claim.revoked.contains(key))
+            }
+            // By the log's key in force and the new one, which is new.
+            (Statement::LogKey(change), _) => {
+                change.origin == ORIGIN
+                    && change.old == self.log_key()
+                    && !self.log_keys.contains(&change.new)
+                    && *signers == Keys::from([change.old, change.new])
+            }
+            (_, None) => false,
+            (Statement::Release(release), Some(claim)) => {
+                claim.is_by_owners(signers) && !claim.released.contains_key(&release.version)
+            }
+            // By the key itself, the owners' quorum or the recovery keys'; of a key that has something to say.
+            (Statement::Revoke(Revocation { key, .. }), Some(claim)) => {
+                let by_itself = *signers == Keys::from([*key]);
+                (claim.owners.contains(key) || claim.recovery.contains(key))
+                    && !claim.revoked.contains(key)
+                    && (by_itself || claim.is_by_owners(signers) || claim.is_by_recovery(signers))
+            }
+            (Statement::Yank(Advice { version, .. }), Some(claim)) => {
+                claim.is_by_owners(signers)
+                    && claim.released.contains_key(version)
+                    && !claim.yanked.contains_key(version)
+            }
+            (Statement::Withdraw(Advice { version, .. }), Some(claim)) => {
+                claim.is_by_owners(signers)
+                    && claim.released.contains_key(version)
+                    && !claim.withdrawn.contains_key(version)
+            }
+        }
+    }
+
+    fn enact(&mut self, statement: &Statement, signers: &Keys) {
+        let name = statement.name().unwrap();
+        if let Statement::Owner(owner) = statement {
+            let before = self.claims.remove(name);
+            let claim = Claim {
+                in_force: Digest::of(statement.to_string().as_bytes()),
+                owners: owner.keys.iter().copied().collect(),
+                recovery: owner.recovery.iter().copied().collect(),
+                threshold: owner.threshold,
+                revoked: before.as_ref().map_or_else(Keys::new, |claim| claim.revoked.clone()),
+                yanked: before.as_ref().map_or_else(BTreeMap::new, |claim| claim.yanked.clone()),
+                withdrawn: before.as_ref().map_or_else(BTreeMap::new, |claim| claim.withdrawn.clone()),
+                released: before.map_or_else(BTreeMap::new, |claim| claim.released),
+            };
+            self.claims.insert(name.clone(), claim);
+            return;
+        }
+        let claim = self.claims.get_mut(name).unwrap();
+        match statement.clone() {
+            Statement::Release(release) => {
+                claim.released.insert(release.version, (release, signers.clone()));
+            }
+            Statement::Revoke(revocation) => {
+                claim.revoked.insert(revocation.key);
+            }
+            Statement::Yank(advice) => {
+                claim.yanked.insert(advice.version, advice.reason);
+            }
+            Statement::Withdraw(advice) => {
+                claim.withdrawn.insert(advice.version, advice.reason);
+            }
+            Statement::Owner(_) | Statement::LogKey(_) => unreachable!(),
+        }
+    }
+
+    /// What a replay has come to, in the model's words.
+    fn of(history: &History) -> Self {
+        let claims = history.datasets().map(|(name, dataset)| {
+            let Dataset { owners, revoked, releases } = dataset;
+            let notices = |notice: fn(&Released) -> &Option<Notice>| {
+                let said = |(version, released): (&Version, &Released)| {
+                    Some((*version, notice(released).as_ref()?.reason.clone()))
+                };
+                releases.iter().filter_map(said).collect()
+            };
+            let released = |(version, _): (&Version, _)| {
+                let (release, released) = history.release(name, *version).unwrap();
+                let statement = ReleaseStatement {
+                    name: release.name().clone(),
+                    version: release.version(),
+                    dataset: release.dataset(),
+                    manifest: release.manifest(),
+                    manifest_len: release.manifest_len(),
+                };
+                (*version, (statement, released.signers.iter().copied().collect()))
+            };
+            let claim = Claim {
+                in_force: owners.id,
+                owners: owners.keys.iter().copied().collect(),
+                recovery: owners.recovery.iter().copied().collect(),
+                threshold: owners.threshold,
+                revoked: revoked.keys().copied().collect(),
+                released: releases.iter().map(released).collect(),
+                yanked: notices(|released| &released.yanked),
+                withdrawn: notices(|released| &released.withdrawn),
+            };
+            (name.clone(), claim)
+        });
+        Model {
+            claims: claims.collect(),
+            log_keys: (0..=history.size()).map(|size| *history.key_at(size).key()).collect(),
+            rejected: history.rejected().iter().map(|rejected| rejected.index).collect(),
+        }
+    }
+}
+
+/// What somebody tries next.
+#[derive(Clone, Debug)]
+enum Step {
+    Say {
+        name: usize,
+        act: Act,
+        who: Who,
+        harm: Harm,
+    },
+    /// An earlier entry once more.
+    Again(Index),
+    Noise(Vec<u8>),
+}
+
+#[derive(Clone, Debug)]
+enum Act {
+    Owner { follows: Follows, threshold: usize, keys: Vec<u8>, recovery: usize },
+    Release { minor: u32 },
+    Revoke { key: u8 },
+    Yank { minor: u32 },
+    Withdraw { minor: u32 },
+    LogKey { old: Follows, new: u8 },
+}
+
+#[derive(Clone, Debug)]
+enum Follows {
+    InForce,
+    Nothing,
+    Other,
+}
+
+#[derive(Clone, Debug)]
+enum Who {
+    Quorum,
+    Recovery,
+    These(Vec<u8>),
+}
+
+#[derive(Clone, Debug)]
+enum Harm {
+    None,
+    Flip(Index, u8),
+    Cut(Index),
+    SignedTwice,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let follows =
+        || prop_oneof![6 => Just(Follows::InForce), 1 => Just(Follows::Nothing), 1 => Just(Follows::Other)];
+    let all: Vec<u8> = (0..KEYS).collect();
+    let some = move |count| subsequence(all.clone(), count).prop_shuffle();
+    let owner = (follows(), 1..=3_usize, some.clone()(1..=4), 0..3_usize);
+    let act = prop_oneof![
+        4 => owner.prop_map(|(follows, threshold, keys, recovery)| Act::Owner { follows, threshold, keys, recovery }),
+        5 => (0..3_u32).prop_map(|minor| Act::Release { minor }),
+        3 => (0..KEYS).prop_map(|key| Act::Revoke { key }),
+        2 => (0..3_u32).prop_map(|minor| Act::Yank { minor }),
+        2 => (0..3_u32).prop_map(|minor| Act::Withdraw { minor }),
+        2 => (follows(), 0..LOG_KEYS).prop_map(|(old, new)| Act::LogKey { old, new }),
+    ];
+    let who =
+        prop_oneof![6 => Just(Who::Quorum), 2 => Just(Who::Recovery), 3 => some(1..=3).prop_map(Who::These)];
+    let harm = prop_oneof![
+        12 => Just(Harm::None),
+        1 => (any::<Index>(), 0..8_u8).prop_map(|(at, bit)| Harm::Flip(at, bit)),
+        1 => any::<Index>().prop_map(Harm::Cut),
+        1 => Just(Harm::SignedTwice),
+    ];
+    let say = (0..NAMES.len(), act, who, harm).prop_map(|(name, act, who, harm)| Step::Say {
+        name,
+        act,
+        who,
+        harm,
+    });
+    let noise = proptest::collection::vec(any::<u8>(), 0..40).prop_map(Step::Noise);
+    let step = prop_oneof![20 => say, 2 => any::<Index>().prop_map(Step::Again), 1 => noise];
+    proptest::collection::vec(step, 1..40)
+}
+
+/// A statement as `act` has it in the state that `model` is in.
+fn statement(model: &Model, name: Name, act: &Act) -> Statement {
+    let version = |minor| Version { major: 1, minor };
+    match act {
+        Act::Owner { follows, threshold, keys, recovery } => {
+            let (recovery, owners) = keys.split_at((*recovery).min(keys.len() - 1));
+            let public = |numbers: &[u8]| numbers.iter().map(|number| public(*number)).collect();
+            let in_force = model.claims.get(&name).map(|claim| claim.in_force);
+            let previous = match follows {
+                Follows::InForce => in_force,
+                Follows::Nothing => None,
+                Follows::Other => Some(Digest::of(b"another statement")),
+            };
+            let threshold = (*threshold).min(owners.len());
+            Statement::Owner(Owner::new(name, previous, threshold, public(owners), public(recovery)))
+        }
+        Act::Release { minor } => Statement::Release(ReleaseStatement {
+            dataset: Digest::of(name.as_str().as_bytes()),
+            name,
+            version: version(*minor),
+            manifest: Digest::of(b"manifest"),
+            manifest_len: 8,
+        }),
+        Act::Revoke { key } => {
+            Statement::Revoke(Revocation { name, key: public(*key), reason: "stolen".into() })
+        }
+        Act::Yank { minor } => {
+            Statement::Yank(Advice { name, version: version(*minor), reason: "leaks".into() })
+        }
+        Act::Withdraw { minor } => {
+            Statement::Withdraw(Advice { name, version: version(*minor), reason: "asked to".into() })
+        }
+        Act::LogKey { old, new } => {
+            let (origin, old) = match old {
+                Follows::InForce => (ORIGIN, model.log_key()),
+                Follows::Nothing => (ORIGIN, public(KEYS)),
+                Follows::Other => ("log.example/two", model.log_key()),
+            };
+            Statement::LogKey(LogKeyChange { origin: origin.into(), old, new: public(KEYS + new) })
+        }
+    }
+}
+
+/// Who signs it, in some order; somebody always does.
+fn signers(model: &Model, statement: &Statement, who: &Who) -> Vec<PublicKey> {
+    let claim = statement.name().and_then(|name| model.claims.get(name));
+    let good = |keys: &Keys, claim: &Claim| -> Vec<PublicKey> {
+        keys.difference(&claim.revoked).take(claim.threshold).copied().collect()
+    };
+    let found = match (who, statement, claim) {
+        (Who::These(numbers), ..) => numbers.iter().map(|number| public(*number)).collect(),
+        (_, Statement::LogKey(change), _) => vec![change.new, change.old],
+        (_, Statement::Owner(owner), None) => owner.keys[..owner.threshold].to_vec(),
+        (Who::Quorum, _, Some(claim)) => good(&claim.owners, claim),
+        (Who::Recovery, _, Some(claim)) => good(&claim.recovery, claim),
+        (_, _, None) => vec![],
+    };
+    if found.is_empty() { vec![public(0)] } else { found }
+}
+
+/// The bytes of an entry, and what it says.
+fn entry(model: &Model, step: &Step, earlier: &[(Vec<u8>, Said)]) -> (Vec<u8>, Said) {
+    let (name, act, who, harm) = match step {
+        Step::Say { name, act, who, harm } => (NAMES[*name].parse().unwrap(), act, who, harm),
+        Step::Again(which) if !earlier.is_empty() => return earlier[which.index(earlier.len())].clone(),
+        Step::Again(_) => return (Vec::new(), None),
+        Step::Noise(bytes) => return (bytes.clone(), None),
+    };
+    let statement = statement(model, name, act);
+    let keys = signers(model, &statement, who);
+    let private = |key: &PublicKey| PRIVATE.iter().find(|private| private.public_key() == key).unwrap();
+    let Ok(first) = SignedStatement::sign(&statement, private(&keys[0])) else {
+        // A change of a log's key to the same: its grammar has no words for that.
+        return (statement.to_string().into_bytes(), None);
+    };
+    let signed = keys[1..].iter().fold(first, |signed, key| signed.sign_also(private(key)).unwrap());
+    let mut bytes = signed.bytes().to_vec();
+    match harm {
+        Harm::None => return (bytes, Some((statement, keys.into_iter().collect()))),
+        Harm::Flip(at, bit) => {
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1 << bit;
+        }
+        Harm::Cut(at) => bytes.truncate(at.index(bytes.len())),
+        Harm::SignedTwice => bytes.extend_from_within(statement.to_string().len() + 1..),
+    }
+    (bytes, None)
+}
+
+/// A log in which all this was tried, and what the model makes of it.
+fn play(steps: &[Step]) -> (Vec<(Vec<u8>, Said)>, Model) {
+    let (mut entries, mut model) = (Vec::new(), Model::new());
+    for step in steps {
+        let entry = entry(&model, step, &entries);
+        model.replay(&entry.1);
+        entries.push(entry);
+    }
+    (entries, model)
+}
+
+fn new_history() -> History {
+    History::new(LogKey::new(ORIGIN, public(KEYS)).unwrap())
+}
+
+fn replayed<'a>(entries: impl IntoIterator<Item = &'a (Vec<u8>, Said)>) -> History {
+    let mut history = new_history();
+    for (bytes, _) in entries {
+        let _ = history.apply(bytes);
+    }
+    history
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn a_replay_agrees_with_the_model(steps in steps()) {
+        let (entries, model) = play(&steps);
+        prop_assert_eq!(Model::of(&replayed(&entries)), model);
+    }
+
+    /// An entry without effect leaves its reason and nothing else; one with an effect changes its own name, or the log's
+    /// key, and nothing else; and `check` knows before.
+    #[test]
+    fn an_entry_changes_what_it_is_about_and_nothing_else(steps in steps()) {
+        let (entries, _) = play(&steps);
+        let mut history = new_history();
+        for (bytes, said) in &entries {
+            let before = history.clone();
+            let attested = SignedStatement::parse("it", bytes.clone()).and_then(|signed| signed.attested());
+            prop_assert_eq!(attested.is_ok(), said.is_some());
+            let checked = attested.is_ok_and(|attested| history.check(&attested).is_ok());
+            let applied = history.apply(bytes);
+            prop_assert_eq!(applied.is_ok(), checked);
+            let mut expected = before.clone();
+            expected.size += 1;
+            match applied {
+                Err(rejected) => expected.rejected.push(rejected),
+                Ok(accepted) => match accepted.attested.statement.name() {
+                    Some(name) => {
+                        expected.datasets.insert(name.clone(), history.dataset(name).unwrap().clone());
+                    }
+                    None => expected.keys.clone_from(&history.keys),
+                },
+            }
+            prop_assert_eq!(&history, &expected);
+        }
+    }
+
+    #[test]
+    fn a_replay_can_be_kept_anywhere_and_continued(steps in steps(), at: Index) {
+        let (entries, _) = play(&steps);
+        let (first, rest) = entries.split_at(at.index(entries.len() + 1));
+        let kept = serde_json::to_vec(&replayed(first)).unwrap();
+        let mut history: History = serde_json::from_slice(&kept).unwrap();
+        for (bytes, _) in rest {
+            let _ = history.apply(bytes);
+        }
+        prop_assert_eq!(history, replayed(&entries));
+    }
+
+    /// What is said of a name means the same where nothing else is said.
+    #[test]
+    fn names_know_nothing_of_each_other(steps in steps()) {
+        let (entries, model) = play(&steps);
+        for name in NAMES {
+            let is_about = |(_, said): &&(Vec<u8>, Said)| {
+                said.as_ref().is_some_and(|(statement, _)| statement.name().is_some_and(|it| it.as_str() == name))
+            };
+            let alone = Model::of(&replayed(entries.iter().filter(is_about)));
+            let name: Name = name.parse().unwrap();
+            prop_assert_eq!(alone.claims.get(&name), model.claims.get(&name));
+        }
+    }
+}
+
+/// The properties above say something: every kind of statement is among the entries with an effect and without.
+#[test]
+fn random_histories_have_everything_in_them() {
+    let mut runner = TestRunner::deterministic();
+    let mut found = BTreeSet::new();
+    for _ in 0..100 {
+        let (entries, model) = play(&steps().new_tree(&mut runner).unwrap().current());
+        for (index, (_, said)) in entries.iter().enumerate() {
+            let kind = said.as_ref().map_or("broken", |(statement, _)| statement.kind());
+            found.insert((kind, !model.rejected.contains(&(index as u64))));
+        }
+    }
+    let kinds = ["owner", "release", "revoke", "yank", "withdraw", "logkey"];
+    let mut expected: BTreeSet<_> =
+        kinds.into_iter().flat_map(|kind| [(kind, true), (kind, false)]).collect();
+    expected.insert(("broken", false));
+    assert_eq!(found, expected);
+}

@@ -1,0 +1,331 @@
+//! What is served is not the log, or not the log that was seen before.
+
+use std::fs;
+
+use isn::key::PrivateKey;
+use isn::log::{LogSigner, SignedCheckpoint};
+
+use crate::forger::Forger;
+use crate::sandbox::contents;
+
+#[test]
+fn release_replaced() {
+    let forger = Forger::with_two_versions();
+    let good = forger.bytes("reg/releases/grads/1.0");
+    let path = "releases/grads/1.0: was replaced";
+    // By the owner's other build under that version, by another version, by the same release signed again, by noise.
+    let other_build = forger.release("out2", "1.0", &["me"]);
+    let other_version = forger.bytes("reg/releases/grads/1.1");
+    forger.new_key("you");
+    let other_signer = forger.release("out", "1.0", &["you"]);
+    for bytes in [other_build, other_version, other_signer, b"noise".to_vec(), vec![b'x'; 40_000], Vec::new()]
+    {
+        forger.write("reg/releases/grads/1.0", &bytes);
+        forger.refused("grads@1.0", path);
+        // Who has seen it before, and who has not; other versions go on.
+        forger.forget();
+        forger.refused("grads@1.0", path);
+        forger.read("grads@1.1").ok();
+    }
+    // Without the file nothing is lost: the log has it.
+    fs::remove_file(forger.path("reg/releases/grads/1.0")).unwrap();
+    forger.read("grads@1.0").ok();
+    forger.write("reg/releases/grads/1.0", &good);
+    forger.read("grads@1.0").ok();
+}
+
+#[test]
+fn log_missing_that_was_there() {
+    let forger = Forger::new();
+    forger.read("grads@1.0").ok();
+    fs::rename(forger.path("reg/log"), forger.path("reg-log")).unwrap();
+    let missing = "shows no log (log/checkpoint is not there), and had one of 4 entries";
+    forger.refused("grads@1.0", missing);
+    forger.refused("grads", missing);
+    let about = forger.bytes("reg/registry.json");
+    forger.write(
+        "reg/registry.json",
+        br#"{"format":"isn-registry/1","description":"as before there were logs"}"#,
+    );
+    forger.refused("grads@1.0", missing);
+    forger.reader(&["log", "verify", "--registry", "reg"]).fails(4, missing);
+    // Who knows the log's key and has never looked is not fooled either.
+    forger.forget();
+    forger.refused("grads@1.0", "shows no log, and it is known by");
+    // Nor is who knew the publisher's key alone, and met the log on the way.
+    let key = forger.isn(&["key", "show", "me"]).ok().stdout;
+    let by_key = |args: &[&str]| forger.as_user("by-key", args);
+    by_key(&["trust", "add", "reg", key.trim()]).ok();
+    fs::rename(forger.path("reg-log"), forger.path("reg/log")).unwrap();
+    forger.write("reg/registry.json", &about);
+    by_key(&["info", "grads@1.0", "--registry", "reg"]).ok();
+    fs::remove_dir_all(forger.path("reg/log")).unwrap();
+    for json in [about, br#"{"format":"isn-registry/1","description":""}"#.to_vec()] {
+        forger.write("reg/registry.json", &json);
+        by_key(&["info", "grads@1.0", "--registry", "reg"]).fails(4, missing);
+    }
+}
+
+#[test]
+fn log_files_missing_that_were_there() {
+    let forger = Forger::new();
+    let bundle = forger.bundle();
+    fs::remove_file(forger.path(&bundle)).unwrap();
+    forger.refused("grads@1.0", &bundle["reg/".len()..]);
+}
+
+#[test]
+fn rollback() {
+    let forger = Forger::with_two_versions();
+    forger.read("grads@1.1").ok();
+    // Shorter, and another history: the release of 1.1 never was.
+    let mut entries = forger.entries();
+    entries.truncate(2);
+    entries.push(forger.signed(&forger.yank("1.0"), &["me"]));
+    forger.write_log(&entries);
+    let ran = forger.refused("grads@1.0", "rollback");
+    assert!(ran.stderr.contains("contradicts the one of 5 entries"), "{}", ran.stderr);
+    assert_eq!(forger.evidence().len(), 1);
+    forger.refused("grads@1.1", "rollback");
+    // The same even when the stored replay, which only saves work, was lost: nothing can be checked then.
+    for (name, _) in contents(&forger.path("reader/logs")) {
+        if name.ends_with("/replay") {
+            fs::remove_file(forger.path("reader/logs").join(name)).unwrap();
+        }
+    }
+    forger.refused("grads@1.0", "5 were seen before");
+    // A pin needs no log, and says that there is something about it.
+    let pin = forger.isn(&["info", "grads@1.0", "--registry", "reg", "--json"]);
+    assert_eq!(pin.code, 4, "the publisher has seen more too");
+}
+
+#[test]
+fn stale_mirror_is_no_rollback() {
+    let forger = Forger::new();
+    forger.copy("reg", "old");
+    forger.isn(&["publish", "out2", "--registry", "reg", "--key", "me"]).ok();
+    forger
+        .isn(&["yank", "grads@1.0", "--reason", "labels are wrong", "--registry", "reg", "--key", "me"])
+        .ok();
+    forger.read("grads@1.1").ok();
+    fs::rename(forger.path("reg"), forger.path("new")).unwrap();
+    forger.copy("old", "reg");
+    let stale = "stale mirror: its log has 4 entries, 6 were seen before";
+    let ran = forger.read("grads@1.0").fails(0, stale);
+    assert!(ran.stderr.starts_with("warning: "), "{}", ran.stderr);
+    // What was seen counts: the yank that this mirror does not have, and the version, whose objects it lacks.
+    assert!(ran.stderr.contains("grads@1.0 is yanked"), "{}", ran.stderr);
+    fs::remove_dir_all(forger.path("reg/objects")).unwrap();
+    forger.copy("out/objects", "reg/objects");
+    forger.read("grads@1.1").fails(3, "is missing");
+    forger.reader(&["log", "verify", "--registry", "reg"]).fails(0, stale);
+    forger.reader(&["log", "watch", "--once", "--registry", "reg"]).fails(0, stale);
+    assert!(forger.evidence().is_empty());
+    // Who never saw more takes it as it is.
+    forger.forget();
+    let ran = forger.read("grads@1.0").ok();
+    assert_eq!(ran.stderr, "");
+    // And nobody adds to it on a machine that has seen more: that would be another history.
+    forger
+        .isn(&["yank", "other@1.0", "--reason", "none", "--registry", "reg", "--key", "me"])
+        .fails(4, "was put back to an earlier state");
+}
+
+#[test]
+fn fork() {
+    let forger = Forger::new();
+    forger.read("grads@1.0").ok();
+    let before = forger.bytes("reg/log/checkpoint");
+    // Longer, and another history.
+    let mut entries = forger.entries();
+    let last = entries.len() - 1;
+    entries[last] = forger.signed(&forger.yank("1.0"), &["me"]);
+    entries.push(forger.release("out2", "1.1", &["me"]));
+    entries.push(b"noise".to_vec());
+    forger.write_log(&entries);
+    for reference in ["grads@1.1", "grads@1.0", "grads", "other@1.0"] {
+        forger.refused(reference, "shows another history than was seen before (a fork");
+    }
+    for command in ["show", "verify", "watch"] {
+        let once: &[&str] = if command == "watch" { &["--once"] } else { &[] };
+        let args = [&["log", command, "--registry", "reg"], once].concat();
+        forger.reader(&args).fails(4, "a fork");
+    }
+    // Both notes are kept, once, and are what was signed.
+    let evidence = forger.evidence();
+    assert_eq!(evidence.len(), 1, "{evidence:?}");
+    assert_eq!(fs::read(evidence[0].join("before.note")).unwrap(), before);
+    assert_eq!(fs::read(evidence[0].join("now.note")).unwrap(), forger.bytes("reg/log/checkpoint"));
+    let anchor = forger.anchor("reg");
+    for note in ["before.note", "now.note"] {
+        let note = fs::read(evidence[0].join(note)).unwrap();
+        SignedCheckpoint::parse("note", note).unwrap().verify(&anchor).unwrap();
+    }
+    let listed = forger.reader(&["log", "evidence"]).ok().stdout;
+    assert!(
+        listed.contains(&anchor.to_string()) && listed.contains(evidence[0].to_str().unwrap()),
+        "{listed}"
+    );
+    // Who looks for the first time cannot know.
+    forger.forget();
+    forger.read("grads@1.1").ok();
+}
+
+#[test]
+fn same_size_with_another_root() {
+    let forger = Forger::new();
+    forger.read("grads@1.0").ok();
+    let mut entries = forger.entries();
+    let last = entries.len() - 1;
+    entries[last] = forger.signed(&forger.yank("1.0"), &["me"]);
+    forger.write_log(&entries);
+    forger.refused("grads@1.0", "shows another history than was seen before");
+    assert_eq!(forger.evidence().len(), 1);
+    // The checkpoint alone is enough, whatever the entries are.
+    let good = Forger::new();
+    good.read("grads@1.0").ok();
+    let note = SignedCheckpoint::sign(&good.log_signer(), 4, isn::log::Hash([7; 32])).unwrap();
+    good.write("reg/log/checkpoint", note.bytes());
+    good.refused("grads@1.0", "shows another history than was seen before");
+}
+
+#[test]
+fn checkpoint_with_a_foreign_key() {
+    let forger = Forger::new();
+    let (anchor, entries) = (forger.anchor("reg"), forger.entries());
+    let foreign = "is not signed by the log's key";
+    let other = LogSigner::new(anchor.origin(), PrivateKey::generate("").unwrap()).unwrap();
+    let more = [entries.clone(), vec![forger.release("out2", "1.1", &["me"])]].concat();
+    for known in [false, true] {
+        if known {
+            forger.write_log(&entries);
+            forger.read("grads@1.0").ok();
+        }
+        for entries in [&entries, &more, &entries[..2].to_vec()] {
+            forger.write_log_by(entries, &other);
+            forger.refused("grads@1.0", foreign);
+        }
+        // Not even if the registry says that it is this one, or claims more than it has.
+        let about = forger.bytes("reg/registry.json");
+        let text = String::from_utf8(about.clone()).unwrap();
+        forger.write(
+            "reg/registry.json",
+            text.replace(&anchor.to_string(), &other.log_key().to_string()).as_bytes(),
+        );
+        forger.refused("grads@1.0", foreign);
+        forger.write("reg/registry.json", &about);
+        let note = SignedCheckpoint::sign(&other, 1000, isn::log::Hash([7; 32])).unwrap();
+        forger.write("reg/log/checkpoint", note.bytes());
+        forger.refused("grads@1.0", foreign);
+    }
+    // The log's own key under another name, and a signature that is none.
+    let renamed = LogSigner::new("example.org/other", forger.log_private()).unwrap();
+    forger.write_log_by(&entries, &renamed);
+    forger.refused("grads@1.0", "is of log example.org/other, expected");
+    forger.write_log(&entries);
+    let note = String::from_utf8(forger.bytes("reg/log/checkpoint")).unwrap();
+    forger.write("reg/log/checkpoint", note.replacen("\n4\n", "\n3\n", 1).as_bytes());
+    forger.refused("grads@1.0", "that is not valid");
+    assert!(forger.evidence().is_empty(), "what the log has not signed proves nothing about it");
+}
+
+#[test]
+fn tile_flipped() {
+    let forger = Forger::with_two_versions();
+    // A bundle, at both ends and in a length; whoever reads it is refused, and whoever has read it goes on.
+    let bundle = forger.bundle();
+    let good = forger.bytes(&bundle);
+    for at in [0, 1, 2, 100, good.len() - 1] {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        forger.write(&bundle, &bad);
+        forger.forget();
+        for reference in ["grads@1.0", "other"] {
+            forger.refused(reference, &bundle["reg/".len()..]);
+        }
+        forger.reader(&["log", "verify", "--registry", "reg"]).fails(4, &bundle["reg/".len()..]);
+        forger.write(&bundle, &good);
+        forger.read("grads@1.0").ok();
+    }
+    // A hash tile, which no pull reads: the audit does.
+    let (tile, good) = forger.hash_tile();
+    for at in [0, good.len() - 1] {
+        let mut bad = good.clone();
+        bad[at] ^= 0x80;
+        forger.write(&tile, &bad);
+        forger.read("grads@1.0").ok();
+        let ran = forger.reader(&["log", "verify", "--registry", "reg"]).fails(4, &tile["reg/".len()..]);
+        assert!(ran.stderr.contains("was changed"), "{}", ran.stderr);
+    }
+    fs::remove_file(forger.path(&tile)).unwrap();
+    forger.reader(&["log", "verify", "--registry", "reg"]).fails(4, "is missing");
+    forger.write(&tile, &good);
+    forger.reader(&["log", "verify", "--registry", "reg"]).ok();
+}
+
+#[test]
+fn entry_moved() {
+    let forger = Forger::with_two_versions();
+    let (checkpoint, bundle) = (forger.bytes("reg/log/checkpoint"), forger.bundle());
+    let mut entries = forger.entries();
+    entries.swap(1, 3);
+    let tile = forger.hash_tile();
+    forger.write_log(&entries);
+    let moved_tile = forger.hash_tile();
+    forger.write("reg/log/checkpoint", &checkpoint);
+    // Bundle and hashes agree: then it is the checkpoint that does not.
+    forger.refused("grads@1.0", "entries were changed, moved or left out");
+    // Bundle alone.
+    forger.write(&tile.0, &tile.1);
+    let ran = forger.refused("grads@1.0", "entries were moved");
+    assert!(ran.stderr.contains(&bundle["reg/".len()..]), "{}", ran.stderr);
+    // Hashes alone.
+    entries.swap(1, 3);
+    forger.write_log(&entries);
+    forger.write(&tile.0, &moved_tile.1);
+    forger.read("grads@1.0").ok();
+    forger.reader(&["log", "verify", "--registry", "reg"]).fails(4, "was changed");
+    // To the end of the log, behind what was seen.
+    forger.write(&tile.0, &tile.1);
+    let last = entries.pop().unwrap();
+    entries.insert(1, last);
+    forger.write_log(&entries);
+    forger.refused("grads@1.0", "shows another history");
+}
+
+#[test]
+fn note_with_control_characters_or_crlf() {
+    let forger = Forger::new();
+    let good = forger.bytes("reg/log/checkpoint");
+    let text = String::from_utf8(good.clone()).unwrap();
+    let (body, signatures) = text.split_once("\n\n").unwrap();
+    let named = "is not a signed note";
+    for (bad, why) in [
+        (text.replace('\n', "\r\n"), named),
+        (text.replacen('\n', "\r\n", 1), named),
+        (text.replacen('\n', "\x1b[2J\n", 1), named),
+        (text.replacen('\n', "\0\n", 1), named),
+        (text.replacen('\n', "\u{85}\n", 1), "checkpoint"),
+        (text.replacen("\n4\n", "\n04\n", 1), "checkpoint"),
+        (text.replacen("\n4\n", "\n+4\n", 1), "checkpoint"),
+        (format!("{body}\n{signatures}"), "note"),
+        (format!("{text}\n"), "note"),
+        (format!("{text}garbage\n"), "note"),
+        (text.trim_end().to_string(), "note"),
+        (text.replace("\u{2014}", "-"), "note"),
+        (String::new(), "note"),
+        ("x".repeat(65_000), "note"),
+    ] {
+        for known in [false, true] {
+            forger.write("reg/log/checkpoint", &good);
+            forger.forget();
+            if known {
+                forger.read("grads@1.0").ok();
+            }
+            forger.write("reg/log/checkpoint", bad.as_bytes());
+            let ran = forger.refused("grads@1.0", why);
+            assert!(ran.stderr.contains("log/checkpoint"), "{}", ran.stderr);
+            assert!(!ran.stderr.contains('\x1b'), "{}", ran.stderr);
+        }
+    }
+}

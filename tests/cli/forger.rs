@@ -1,0 +1,267 @@
+//! Who holds the keys of a registry and does with them what isn never would; and the reader who must not fall for it.
+
+use std::fs;
+use std::ops::Deref;
+use std::path::PathBuf;
+
+use isn::digest::Digest;
+use isn::key::{KeyFile, PrivateKey, PublicKey, Signer};
+use isn::known_logs::KnownLogs;
+use isn::log::{LogKey, LogSigner, SignedCheckpoint, TILE_WIDTH, Tree, bundle, leaf_hash};
+use isn::object::ObjectRef;
+use isn::registry::{About, layout};
+use isn::statement::{Advice, Owner, ReleaseStatement, Revocation, SignedStatement, Statement};
+
+use crate::sandbox::{Ran, Sandbox, ran};
+
+/// A sandbox with `reg`: `grads@1.0` and `grads@1.1` built as `out` and `out2`, `other@1.0`, all by the key `me`; and a
+/// home `reader`, whose user knows the registry by its log's key.
+pub struct Forger {
+    sandbox: Sandbox,
+}
+
+impl Deref for Forger {
+    type Target = Sandbox;
+
+    fn deref(&self) -> &Sandbox {
+        &self.sandbox
+    }
+}
+
+impl Forger {
+    /// Only `grads@1.0` and `other@1.0` are released: entries 0 to 3.
+    pub fn new() -> Self {
+        let sandbox = Sandbox::built();
+        sandbox.build_second_version();
+        sandbox.recipe("other", "1.0", &["ant", "bee"], "");
+        sandbox.isn(&["build", "other-1.0.toml", "--source", "raw", "--out", "out-other"]).ok();
+        for out in ["out", "out-other"] {
+            sandbox.isn(&["publish", out, "--registry", "reg", "--key", "me"]).ok();
+        }
+        // Whoever forges a release of 1.1 has its objects there.
+        for folder in ["objects", "packs"] {
+            sandbox.copy(&format!("out2/{folder}"), &format!("reg/{folder}"));
+        }
+        let forger = Forger { sandbox };
+        forger.reader(&["trust", "add", "reg", &forger.anchor("reg").to_string()]).ok();
+        forger
+    }
+
+    /// The same with `grads@1.1`, entry 4.
+    pub fn with_two_versions() -> Self {
+        let forger = Forger::new();
+        forger.isn(&["publish", "out2", "--registry", "reg", "--key", "me"]).ok();
+        forger
+    }
+
+    /// Runs isn as the user of another home.
+    pub fn as_user(&self, home: &str, args: &[&str]) -> Ran {
+        ran(self.command(args).env("ISN_HOME", self.path(home)).output().unwrap())
+    }
+
+    pub fn reader(&self, args: &[&str]) -> Ran {
+        self.as_user("reader", args)
+    }
+
+    /// The reader's pull from `reg`, which leaves `tree` only if it succeeds; it is removed again.
+    #[track_caller]
+    pub fn read(&self, reference: &str) -> Ran {
+        let ran = self.reader(&["pull", reference, "--registry", "reg", "--to", "tree", "--json"]);
+        assert_eq!(ran.code == 0, self.path("tree").exists(), "{}", ran.stderr);
+        let _ = fs::remove_dir_all(self.path("tree"));
+        ran
+    }
+
+    /// The reader is refused, in words that name the attack.
+    #[track_caller]
+    pub fn refused(&self, reference: &str, attack: &str) -> Ran {
+        let ran = self.read(reference).fails(4, attack);
+        assert_eq!(self.leftovers(), [""; 0], "{}", ran.stderr);
+        ran
+    }
+
+    /// The bytes of a file below the sandbox.
+    pub fn bytes(&self, name: &str) -> Vec<u8> {
+        self.sandbox.read(name)
+    }
+
+    /// The reader has never looked: what was seen before is forgotten, whom to trust is not.
+    pub fn forget(&self) {
+        let _ = fs::remove_dir_all(self.path("reader/logs"));
+    }
+
+    /// The private half of a key of the publisher's.
+    pub fn private(&self, name: &str) -> PrivateKey {
+        KeyFile::read(&self.path("home/keys").join(name)).unwrap().unlock(|| Ok(None)).unwrap()
+    }
+
+    pub fn public(&self, name: &str) -> PublicKey {
+        *self.private(name).public_key()
+    }
+
+    /// A new key of the publisher's.
+    pub fn new_key(&self, name: &str) -> PublicKey {
+        self.isn(&["key", "new", name, "--no-passphrase"]).ok();
+        self.public(name)
+    }
+
+    pub fn about(&self, registry: &str) -> About {
+        About::parse("registry.json", &self.bytes(&format!("{registry}/registry.json"))).unwrap()
+    }
+
+    pub fn anchor(&self, registry: &str) -> LogKey {
+        self.about(registry).log_key.unwrap()
+    }
+
+    /// The folder of logs in a home.
+    pub fn logs(&self, home: &str) -> KnownLogs {
+        KnownLogs::new(self.path(home).join("logs"))
+    }
+
+    pub fn log_signer(&self) -> LogSigner {
+        self.logs("home").log(&self.anchor("reg")).signer().unwrap().unwrap()
+    }
+
+    /// The log's private key, to be misused.
+    pub fn log_private(&self) -> PrivateKey {
+        let path = self.logs("home").log(&self.anchor("reg")).key_path();
+        KeyFile::read(&path).unwrap().unlock(|| Ok(None)).unwrap()
+    }
+
+    pub fn checkpoint(&self) -> SignedCheckpoint {
+        SignedCheckpoint::parse("the checkpoint", self.bytes("reg/log/checkpoint")).unwrap()
+    }
+
+    /// The file of the bundle with the newest entries.
+    pub fn bundle(&self) -> String {
+        let size = self.checkpoint().claimed_size();
+        let (index, width) = ((size - 1) / TILE_WIDTH, (size - 1) % TILE_WIDTH + 1);
+        format!("reg/{}", layout::log_entries(index, width))
+    }
+
+    /// The newest tile of leaf hashes, with its bytes.
+    pub fn hash_tile(&self) -> (String, Vec<u8>) {
+        let path = self.bundle().replace("tile/entries", "tile/0");
+        let bytes = self.bytes(&path);
+        (path, bytes)
+    }
+
+    /// All entries of the log, of less than a full bundle.
+    pub fn entries(&self) -> Vec<Vec<u8>> {
+        let bytes = self.bytes(&self.bundle());
+        bundle::read_all(&bytes).unwrap().into_iter().map(<[u8]>::to_vec).collect()
+    }
+
+    /// Makes this the log, with all bundles and tiles, signed by its key.
+    pub fn write_log(&self, entries: &[Vec<u8>]) {
+        self.write_log_by(entries, &self.log_signer());
+    }
+
+    pub fn write_log_by(&self, entries: &[Vec<u8>], signer: &LogSigner) {
+        let _ = fs::remove_dir_all(self.path("reg/log"));
+        let tree = Tree::of(entries.iter().map(|entry| leaf_hash(entry))).unwrap();
+        for (index, chunk) in (0..).zip(entries.chunks(TILE_WIDTH as usize)) {
+            let mut bytes = Vec::new();
+            for entry in chunk {
+                bundle::push(&mut bytes, entry).unwrap();
+            }
+            self.write(&format!("reg/{}", layout::log_entries(index, chunk.len() as u64)), &bytes);
+        }
+        for (tile, bytes) in tree.tiles_since(0).unwrap() {
+            self.write(&format!("reg/{}", layout::log_tile(tile.level, tile.index, tile.width)), &bytes);
+        }
+        let note = SignedCheckpoint::sign(signer, tree.size(), tree.root().unwrap()).unwrap();
+        self.write("reg/log/checkpoint", note.bytes());
+    }
+
+    /// Appends an entry, whatever it says.
+    pub fn append(&self, entry: &[u8]) {
+        let mut entries = self.entries();
+        entries.push(entry.to_vec());
+        self.write_log(&entries);
+    }
+
+    /// The invalid `entry` gets into the log after all. It has no effect, for the reason `why`, which who pulls `grads` is
+    /// told; nobody else is troubled. Gives the entry's number.
+    #[track_caller]
+    pub fn has_no_effect(&self, entry: &[u8], why: &str) -> u64 {
+        self.append(entry);
+        let index = self.checkpoint().claimed_size() - 1;
+        let told = format!("entry {index} of the log is about grads and has no effect");
+        let ran = self.read("grads@1.0").ok();
+        let warning = ran.stderr.lines().find(|line| line.starts_with("warning:") && line.contains(&told));
+        assert!(warning.is_some_and(|line| line.contains(why)), "expected '{why}' in:\n{}", ran.stderr);
+        let warnings = ran.json()["warnings"].to_string();
+        assert!(warnings.contains(&told), "{warnings}");
+        let ran = self.read("other@1.0").ok();
+        assert_eq!(ran.stderr, "", "another name");
+        let ran = self.reader(&["log", "verify", "--registry", "reg"]).fails(8, "NO EFFECT");
+        let line = format!("{index:>6}  NO EFFECT: ");
+        let line = ran.stdout.lines().find_map(|found| found.strip_prefix(&line));
+        assert!(line.is_some_and(|line| line.contains(why)), "expected '{why}' in:\n{}", ran.stdout);
+        index
+    }
+
+    /// As [`Forger::has_no_effect`], of an entry that `grads@version` hangs on.
+    #[track_caller]
+    pub fn releases_nothing(&self, entry: &[u8], version: &str, why: &str) {
+        let index = self.has_no_effect(entry, why);
+        let ran =
+            self.refused(&format!("grads@{version}"), &format!("entry {index} of the log has no effect"));
+        assert!(ran.stderr.contains(why), "expected '{why}' in:\n{}", ran.stderr);
+    }
+
+    /// A statement signed by keys of the publisher's.
+    pub fn signed(&self, statement: &Statement, keys: &[&str]) -> Vec<u8> {
+        let (first, more) = keys.split_first().unwrap();
+        let signed = SignedStatement::sign(statement, &self.private(first)).unwrap();
+        let signed = more.iter().fold(signed, |signed, key| signed.sign_also(&self.private(key)).unwrap());
+        signed.bytes().to_vec()
+    }
+
+    /// What a release of the build `out` as `grads@version` says.
+    pub fn release_of(&self, out: &str, version: &str) -> ReleaseStatement {
+        let manifest = self.bytes(&format!("{out}/manifest.json"));
+        let ObjectRef { blake3, length } = ObjectRef::of(&manifest);
+        let json: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+        ReleaseStatement {
+            name: "grads".parse().unwrap(),
+            version: version.parse().unwrap(),
+            dataset: Digest::from_prefixed(json["dataset"].as_str().unwrap()).unwrap(),
+            manifest: blake3,
+            manifest_len: length,
+        }
+    }
+
+    pub fn release(&self, out: &str, version: &str, keys: &[&str]) -> Vec<u8> {
+        self.signed(&Statement::Release(self.release_of(out, version)), keys)
+    }
+
+    /// A statement about `grads` with these owners, that follows `previous`.
+    pub fn owner(&self, previous: Option<Digest>, threshold: usize, owners: &[&str]) -> Statement {
+        let keys = owners.iter().map(|name| self.public(name)).collect();
+        Statement::Owner(Owner::new("grads".parse().unwrap(), previous, threshold, keys, Vec::new()))
+    }
+
+    /// What the next owner statement names, if this is the last.
+    pub fn id(&self, statement: &Statement) -> Digest {
+        Digest::of(statement.to_string().as_bytes())
+    }
+
+    pub fn revocation(&self, key: &str) -> Statement {
+        let (name, key) = ("grads".parse().unwrap(), self.public(key));
+        Statement::Revoke(Revocation { name, key, reason: "the laptop was stolen".into() })
+    }
+
+    pub fn yank(&self, version: &str) -> Statement {
+        let (name, version) = ("grads".parse().unwrap(), version.parse().unwrap());
+        Statement::Yank(Advice { name, version, reason: "labels are wrong".into() })
+    }
+
+    /// The notes of the forks that the reader has seen, by their folders.
+    pub fn evidence(&self) -> Vec<PathBuf> {
+        let json = self.reader(&["log", "evidence", "--json"]).ok().json();
+        let list = json["evidence"].as_array().unwrap().clone();
+        list.iter().map(|one| PathBuf::from(one["path"].as_str().unwrap())).collect()
+    }
+}

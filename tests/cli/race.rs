@@ -1,0 +1,177 @@
+//! Writers at once, and writers that die: every accepted release is in the log once, and nobody sees half of one.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use isn::dataset_ref::{Name, Version};
+use isn::digest::Digest;
+use isn::error::Error;
+use isn::key::PrivateKey;
+use isn::known_logs::KnownLogs;
+use isn::log::{LogKey, SignedCheckpoint};
+use isn::registry::Registry;
+use isn::registry::append::OwnLog;
+use isn::registry::log::WitnessPolicy;
+use isn::registry::publish::FolderWriter;
+use isn::statement::{Owner, ReleaseStatement, SignedStatement, Statement};
+use isn::transport;
+
+use crate::forger::Forger;
+use crate::sandbox::contents;
+
+const PUBLISHERS: u32 = 8;
+const ROUNDS: u32 = 200;
+/// How many kills a verb.
+const KILLS: u32 = 20;
+
+/// A release of one of four versions a round, so that two publishers want each; no two of them say the same.
+fn release(round: u32, publisher: u32) -> Statement {
+    Statement::Release(ReleaseStatement {
+        name: "birds".parse().unwrap(),
+        version: format!("{round}.{}", publisher / 2).parse().unwrap(),
+        dataset: Digest::of(format!("{round} {publisher}").as_bytes()),
+        manifest: Digest::of(b"manifest"),
+        manifest_len: 8,
+    })
+}
+
+fn open<'a>(writer: &'a FolderWriter, logs: &'a KnownLogs) -> OwnLog<'a> {
+    OwnLog::open(writer, logs).unwrap()
+}
+
+/// What one publisher was told is released.
+fn publish(
+    root: &Path,
+    logs: &KnownLogs,
+    owner: &PrivateKey,
+    publisher: u32,
+    start: &Barrier,
+) -> Vec<(Version, Digest)> {
+    let mut accepted = Vec::new();
+    for round in 0..ROUNDS {
+        let statement = release(round, publisher);
+        let signed = SignedStatement::sign(&statement, owner).unwrap();
+        start.wait();
+        let writer = FolderWriter::open_existing(root).unwrap();
+        match (open(&writer, logs).append(&[signed]), statement) {
+            (Ok(_), Statement::Release(release)) => accepted.push((release.version, release.dataset)),
+            (Err(Error::Conflict { why, .. }), _) => assert!(why.contains("is a second release"), "{why}"),
+            (other, _) => panic!("{:?}", other.err()),
+        }
+    }
+    accepted
+}
+
+#[test]
+fn eight_publishers_race_and_every_accepted_release_is_in_the_log_once() {
+    // Every file is synced to disk: where there is a disk that is memory, it is the better place.
+    let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let root = dir.path().join("registry");
+    let logs: Vec<KnownLogs> =
+        (0..PUBLISHERS).map(|i| KnownLogs::new(dir.path().join(format!("logs{i}")))).collect();
+    FolderWriter::init(&root, "for tests", || logs[0].new_signer(None)).unwrap();
+    let owner = PrivateKey::generate("").unwrap();
+    let name: Name = "birds".parse().unwrap();
+    let anchor: LogKey = {
+        let writer = FolderWriter::open(&root).unwrap();
+        let log = open(&writer, &logs[0]);
+        let claim = Owner::new(name.clone(), None, 1, vec![owner.public_line().key], Vec::new());
+        log.append(&[SignedStatement::sign(&Statement::Owner(claim), &owner).unwrap()]).unwrap();
+        log.anchor().clone()
+    };
+    for others in &logs[1..] {
+        others.import_signer(&anchor, &logs[0].log(&anchor).key_path()).unwrap();
+    }
+    let start = Barrier::new(PUBLISHERS as usize);
+    let accepted: Vec<(Version, Digest)> = thread::scope(|scope| {
+        let publishers: Vec<_> = (0..PUBLISHERS)
+            .map(|i| {
+                let (root, logs, owner, start) = (&root, &logs[i as usize], &owner, &start);
+                scope.spawn(move || publish(root, logs, owner, i, start))
+            })
+            .collect();
+        publishers.into_iter().flat_map(|publisher| publisher.join().unwrap()).collect()
+    });
+    // Of two who wanted a version one got it, and it is his.
+    let expected: BTreeMap<Version, Digest> = accepted.iter().copied().collect();
+    assert_eq!((accepted.len(), expected.len()), (800, 800));
+    let registry = Registry::open(root.to_str().unwrap()).unwrap();
+    let runtime = transport::runtime().unwrap();
+    let view =
+        runtime.block_on(registry.sync_log(&anchor, None, &WitnessPolicy::default())).unwrap().unwrap();
+    let history = view.replica.history();
+    let found: BTreeMap<Version, Digest> =
+        history.dataset(&name).unwrap().releases.iter().map(|(v, released)| (*v, released.dataset)).collect();
+    assert!(found == expected);
+    assert_eq!((view.replica.size(), history.rejected().len()), (801, 0));
+    let signed = SignedCheckpoint::parse("the checkpoint", view.note).unwrap();
+    let entries = runtime.block_on(registry.audit_log(&anchor, &signed)).unwrap();
+    assert!(entries.len() == 801 && entries.iter().all(Result::is_ok));
+    // What is not needed any more is not kept: claims, and forerunners of tiles.
+    let files = contents(&root).len();
+    assert!(files < 120, "{files} files");
+}
+
+/// `reg` and all homes as they were when they were saved.
+fn reset(forger: &Forger) {
+    for folder in ["reg", "home", "reader"] {
+        let _ = fs::remove_dir_all(forger.path(folder));
+        forger.copy(&format!("saved/{folder}"), folder);
+    }
+}
+
+/// Kills runs of `args` at points spread over the time of a whole one. After each, `check` looks at what a reader sees;
+/// then the rerun must end well, and in what an undisturbed run leaves.
+fn kill_at_many_points(forger: &Forger, args: &[&str], check: impl Fn()) {
+    forger.read("grads@1.0").ok();
+    for folder in ["reg", "home", "reader"] {
+        forger.copy(folder, &format!("saved/{folder}"));
+    }
+    let start = Instant::now();
+    forger.isn(args).ok();
+    let (full, whole) = (start.elapsed(), contents(&forger.path("reg")));
+    let mut hit = 0;
+    for at in 0..KILLS {
+        reset(forger);
+        let mut child = forger.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        thread::sleep(full * at / KILLS + Duration::from_micros(500));
+        child.kill().unwrap();
+        hit += u32::from(child.wait().unwrap().code().is_none());
+        let verified = forger.reader(&["log", "verify", "--registry", "reg"]).ok();
+        assert!(verified.stdout.contains("0 without effect"), "{}", verified.stdout);
+        forger.read("other@1.0").ok();
+        check();
+        forger.isn(args).ok();
+        assert!(contents(&forger.path("reg")) == whole, "the rerun after kill {at} ended in other bytes");
+        forger.reader(&["log", "verify", "--registry", "reg"]).ok();
+    }
+    assert!(hit > KILLS / 4, "{hit} of {KILLS} kills hit");
+}
+
+#[test]
+fn a_killed_publish_is_in_the_log_or_not() {
+    let forger = Forger::new();
+    kill_at_many_points(&forger, &["publish", "out2", "--registry", "reg", "--key", "me"], || {
+        let ran = forger.read("grads@1.1");
+        assert!(matches!(ran.code, 0 | 6), "{}: {}", ran.code, ran.stderr);
+        let newest = forger.read("grads").ok().json();
+        assert_eq!(newest["version"] == "1.1", ran.code == 0);
+    });
+    forger.read("grads@1.1").ok();
+}
+
+#[test]
+fn a_killed_yank_is_in_the_log_or_not() {
+    let forger = Forger::new();
+    let yank = ["yank", "grads@1.0", "--reason", "labels are wrong", "--registry", "reg", "--key", "me"];
+    kill_at_many_points(&forger, &yank, || {
+        let ran = forger.read("grads@1.0").ok();
+        assert!(ran.stderr.is_empty() || ran.stderr.contains("is yanked"), "{}", ran.stderr);
+    });
+    forger.read("grads@1.0").fails(0, "is yanked");
+}
