@@ -6,9 +6,7 @@ verify is `b3sum --check`. nginx is not pinned; the clients are.
 
 import json
 import os
-import socket
 import subprocess
-import time
 from pathlib import Path
 
 import arguments
@@ -25,6 +23,7 @@ from contest import (
     removed,
     share,
 )
+from server import serve
 
 ENCODINGS = {"jpeg": ("{ jpeg = 95 }", 0.70), "png": ('"png"', 0.95)}
 
@@ -52,27 +51,6 @@ def registry(args, photos: Path) -> Path:
 def shards(out: Path) -> list[str]:
     """The paths of a build's shards below the registry."""
     return sorted(str(path.relative_to(out)) for path in out.glob("objects/*/*.tar.zst"))
-
-
-def serve(folder: Path, work: Path) -> tuple[subprocess.Popen, str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    configuration = work / "nginx.conf"
-    configuration.write_text(
-        f"daemon off; pid {work}/nginx.pid; error_log {work}/nginx.log; worker_processes 1;\n"
-        f"{'user root;' if os.geteuid() == 0 else ''}\n"
-        "events {}\n"
-        f"http {{ access_log off; sendfile on; tcp_nopush on; client_body_temp_path {work}/nginx-body;\n"
-        f"  server {{ listen 127.0.0.1:{port}; root {folder}; }} }}\n"
-    )
-    server = subprocess.Popen(["nginx", "-c", configuration, "-e", work / "nginx.log"])
-    for _ in range(100):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return server, f"http://127.0.0.1:{port}"
-        time.sleep(0.05)
-    raise SystemExit("nginx does not answer")
 
 
 def main() -> None:

@@ -21,11 +21,7 @@ for entries in 1 3 256 257 1000 70000; do
     # Word splitting is meant: none for the log of one entry.
     ./oracle log $entries "$(vkey $entries)" $(find "before-$entries" -type f)
 done
-if [ -e "$registry/log/checkpoint" ]; then
-    ./oracle log "$registry" "$(vkey "$registry")"
-else
-    echo "NOT RUN: the bundled registry has no log"
-fi
+./oracle log "$registry" "$(vkey "$registry")"
 
 key=$(vkey 257)
 signed() { # FILE: an entry by the key that entry 0 names

@@ -15,6 +15,8 @@ need() { # command-or-path package
     apt-get install -y -qq "$2" >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq "$2" >/dev/null; }
 }
 need b3sum b3sum && need zstd zstd && need ssh-keygen openssh-client && need curl curl
+go=no
+if need go golang-go && need /usr/share/gocode/src/golang.org/x/mod golang-golang-x-mod-dev; then go=yes; fi
 
 say "the program"
 cargo build --locked
@@ -24,7 +26,7 @@ say "docs/verify.md, word for word"
 interop/verify-docs.sh "$isn"
 
 say "logs that isn wrote, in Go's x/mod"
-if need go golang-go && need /usr/share/gocode/src/golang.org/x/mod golang-golang-x-mod-dev; then
+if [ $go = yes ]; then
     interop/log.sh "$isn" "$work"
 else
     echo "NOT RUN: no Go with x/mod here"

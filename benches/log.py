@@ -1,0 +1,145 @@
+"""A pull from a registry whose log has 10,000 entries: the first one, which reads and verifies all of them, and the next
+ones, which read what is new. nginx counts the bytes; so does `isn pull --json`, and both must agree.
+"""
+
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import arguments
+from contest import ONE_CORE, Row, needs, print_head, removed
+from server import serve
+
+ENTRIES = 10_000
+WRITE_LOG = arguments.ROOT / "target/debug/examples/write-log"
+
+
+def isn(args, *command) -> str:
+    command = [str(part) for part in (args.isn, *command)]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def publish(args, registry: Path, version: str) -> None:
+    """Publishes demobirds under a version number."""
+    source, out = args.work / "demo-source", args.work / f"demobirds-{version}-out"
+    removed(out)()
+    if not source.exists():
+        isn(args, "demo", "source", source, "--quiet")
+    folder = args.work / "demo-recipe"
+    shutil.copytree(arguments.ROOT / "registry/recipes/demobirds", folder, dirs_exist_ok=True)
+    recipe = folder / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace('version = "1.0"', f'version = "{version}"'))
+    isn(args, "build", recipe, "--source", source, "--out", out, "--quiet")
+    isn(args, "publish", out, "--registry", registry, "--key", "bench", "--quiet")
+
+
+def make(args) -> Path:
+    """A registry with a log of that many entries, of which the last is a release that can be pulled."""
+    registry, home, before = (args.work / name for name in ("log-registry", "log-home", "log-checkpoints"))
+    removed(registry, home, before)()
+    os.environ["ISN_HOME"] = str(home)
+    # Publishing adds two: whose the name is, and the release.
+    subprocess.run([WRITE_LOG, registry, home / "logs", str(ENTRIES - 2), before], check=True)
+    isn(args, "key", "new", "bench", "--no-passphrase")
+    publish(args, registry, "1.0")
+    return registry
+
+
+class Client:
+    """Somebody who pulls, and what the server sent them."""
+
+    def __init__(self, args, url: str, log: Path) -> None:
+        self.args, self.url, self.log = args, url, log
+        self.home, self.tree = args.work / "log-client", args.work / "log-tree"
+        self.env = {**os.environ, "ISN_HOME": str(self.home)}
+
+    def run(self, *command) -> str:
+        command = [*ONE_CORE, *(str(part) for part in (self.args.isn, *command))]
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=self.env).stdout
+
+    def begin(self, vkey: str) -> None:
+        """On a machine that has seen nothing yet."""
+        removed(self.home)()
+        self.run("trust", "add", self.url, vkey)
+
+    def pull(self, version: str, anew: bool = True) -> tuple[float, int, int]:
+        """Milliseconds of CPU, bytes of the log, other bytes. The tree of the pull before stays unless `anew`."""
+        if anew:
+            removed(self.tree)()
+        self.log.write_bytes(b"")
+        before = cpu()
+        printed = self.run(
+            *("pull", f"demobirds@{version}", "--registry", self.url, "--to", self.tree, "--quiet", "--json")
+        )
+        spent = cpu() - before
+        fetched = json.loads(printed.splitlines()[-1])["fetched_bytes"]
+        # nginx writes its line when it is done, which may be after the client is.
+        for _ in range(100):
+            of_log, other = self.sent()
+            if of_log + other == fetched:
+                return spent * 1e3, of_log, other
+            time.sleep(0.01)
+        sys.exit(f"isn says that it fetched {fetched} bytes, nginx that it sent {of_log} and {other}")
+
+    def sent(self) -> tuple[int, int]:
+        of_log = other = 0
+        for line in self.log.read_text().splitlines():
+            status, length, path = line.split(" ", 2)
+            if status not in ("200", "206"):
+                continue
+            if path.startswith("/log/"):
+                of_log += int(length)
+            else:
+                other += int(length)
+        return of_log, other
+
+
+def cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def at_most(what: str, figure: float, target: float, unit: str, note: str) -> None:
+    print(Row(what, figure, target, at_least=False, unit=unit, note=note).text(), flush=True)
+
+
+def main() -> None:
+    args = arguments.read(__doc__)
+    needs("taskset", "nginx")
+    if not WRITE_LOG.exists():
+        sys.exit("cargo build --example write-log makes what writes the log")
+    registry = make(args)
+    vkey = json.loads((registry / "registry.json").read_text())["log_key"]
+    log = args.work / "log-sent"
+    server, url = serve(registry, args.work, log)
+    try:
+        client = Client(args, url, log)
+        print_head()
+        times = []
+        for _ in range(args.rounds):
+            client.begin(vkey)
+            spent, of_log, other = client.pull("1.0")
+            times.append(spent)
+        what = f"first pull, log of {ENTRIES:,} entries"
+        note = f"the log {of_log / 1e3:.0f} kB, the version {other / 1e3:.0f} kB"
+        at_most(f"{what}, transfer", (of_log + other) / 1e3, 8000, "kB", note)
+        at_most(f"{what}, CPU", statistics.median(times), 2000, "ms", "one core, images included")
+        spent, of_log, other = client.pull("1.0", anew=False)
+        note = f"tree still there; what describes the version {other / 1e3:.0f} kB; CPU {spent:.0f} ms"
+        at_most("next pull, transfer of the log", of_log, 10_000, "B", note)
+        publish(args, registry, "1.1")
+        spent, of_log, other = client.pull("1.1")
+        note = f"the version {other / 1e3:.0f} kB; CPU {spent:.0f} ms"
+        at_most("next pull, of a new release, transfer of the log", of_log, 10_000, "B", note)
+    finally:
+        server.terminate()
+        server.wait()
+
+
+main()
