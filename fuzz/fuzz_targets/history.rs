@@ -1,0 +1,42 @@
+//! A log with anything in it, replayed. The input is a bundle. An entry of one byte stands for that one of the vectors'
+//! valid entries, so that signatures are no wall: the fuzzer orders them, and puts its own between.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use isn::log::{History, LogKey, bundle};
+use isn::statement::SignedStatement;
+use libfuzzer_sys::fuzz_target;
+
+static ANCHOR: LazyLock<LogKey> =
+    LazyLock::new(|| include_str!("../../tests/vectors/log/vkey").trim_end().parse().expect("a vkey"));
+const VALID: &[u8] = include_bytes!("../../tests/vectors/log/tile/entries/000.p/9");
+
+fuzz_target!(|data: &[u8]| {
+    let valid = bundle::read_all(VALID).expect("a bundle");
+    let Ok(entries) = bundle::read_all(data) else { return };
+    let mut history = History::new(ANCHOR.clone());
+    for entry in entries.into_iter().take(64) {
+        let entry = match entry {
+            [number] => valid[usize::from(*number) % valid.len()],
+            other => other,
+        };
+        let before = history.clone();
+        let attested = SignedStatement::parse("fuzz", entry.to_vec()).and_then(|signed| signed.attested());
+        let checked = attested.is_ok_and(|attested| history.check(&attested).is_ok());
+        let applied = history.apply(entry);
+        assert_eq!(applied.is_ok(), checked);
+        assert_eq!(history.size(), before.size() + 1);
+        assert_eq!(history.key_at(before.size()), before.key());
+        if let Err(rejected) = applied {
+            assert_eq!(history.rejected().last(), Some(&rejected));
+            assert!(history.datasets().eq(before.datasets()));
+            assert_eq!(history.key(), before.key());
+        } else {
+            assert_eq!(history.rejected(), before.rejected());
+        }
+    }
+    // What is kept between two runs is all that counts.
+    let kept = serde_json::to_vec(&history).expect("a history can be kept");
+    assert_eq!(serde_json::from_slice::<History>(&kept).expect("and read"), history);
+});

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Fills the corpora from tests/vectors: what is valid, and what must be refused. usage: fuzz/seed.sh
+set -euo pipefail
+cd "$(dirname "$0")"
+vectors=../tests/vectors
+
+seed() { # TARGET FILE...: each under its path, so that no two have one name
+    local target=$1 file name
+    shift
+    mkdir -p "corpus/$target"
+    for file; do
+        name=${file#"$vectors"/}
+        cp "$file" "corpus/$target/seed-${name//\//-}"
+    done
+}
+kind() { # NUMBER FILE: a seed of `descriptions`, whose first byte says what it is
+    mkdir -p corpus/descriptions
+    { printf "\\x0$1" && cat "$2"; } > "corpus/descriptions/seed-$1"
+}
+
+golden=$vectors/version-1
+log=$vectors/log
+shopt -s globstar nullglob
+
+seed statement $vectors/statement/*.txt $vectors/release/*.txt $vectors/release/refused/*.txt $vectors/release/*.pub
+seed checkpoint $log/checkpoint $log/cosigned $log/vkey* $log/witness
+seed proof $log/proof
+seed bundle $log/tile/entries/000.p/*
+seed history $log/tile/entries/000.p/*
+# The entries of the log by their numbers: as they are, the other way round, and each twice.
+numbers() { local n; for n; do printf "\\x00\\x01\\x0$n"; done; }
+numbers 0 1 2 3 4 5 6 7 8 > corpus/history/seed-order
+numbers 8 7 6 5 4 3 2 1 0 > corpus/history/seed-reverse
+numbers 0 0 1 1 2 2 4 4 5 5 6 6 8 8 > corpus/history/seed-twice
+
+seed recipe $golden/recipe.toml $golden/corrections.csv ../registry/recipes/*/*
+seed shard $golden/registry/objects/**/*.tar.zst
+seed image $vectors/pixels/*.{jpg,png,JPEG}
+kind 0 manifest.json
+kind 3 $golden/tree/classes.csv
+kind 4 $vectors/splits.csv
+kind 5 $golden/tree/B3SUMS
