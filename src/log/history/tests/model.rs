@@ -80,7 +80,8 @@ impl Model {
         let mut log_key = self.log_key();
         match said {
             Some((statement, signers)) if self.is_valid(statement, signers) => match statement {
-                Statement::LogKey(change) => log_key = change.new,
+                Statement::LogKey(change) if change.old == log_key => log_key = change.new,
+                Statement::LogKey(_) => {}
                 statement => self.enact(statement, signers),
             },
             _ => self.rejected.push(self.log_keys.len() as u64 - 1),
@@ -102,11 +103,13 @@ impl Model {
                     && (claim.is_by_owners(signers) || claim.is_by_recovery(signers))
                     && !owner.keys.iter().chain(&owner.recovery).any(|key| claim.revoked.contains(key))
             }
-            // By the log's key in force and the new one, which is new.
+            // By the log's key in force and the new one, which is new; or, before any change of that key, by two others.
             (Statement::LogKey(change), _) => {
+                let is_unchanged = self.log_keys.iter().all(|key| *key == self.log_keys[0]);
+                let is_next = change.old == self.log_key() && !self.log_keys.contains(&change.new);
+                let is_past = is_unchanged && change.old != self.log_keys[0];
                 change.origin == ORIGIN
-                    && change.old == self.log_key()
-                    && !self.log_keys.contains(&change.new)
+                    && (is_next || is_past)
                     && *signers == Keys::from([change.old, change.new])
             }
             (_, None) => false,
@@ -363,6 +366,7 @@ fn entry(model: &Model, step: &Step, earlier: &[(Vec<u8>, Said)]) -> (Vec<u8>, S
         // A change of a log's key to the same: its grammar has no words for that.
         return (statement.to_string().into_bytes(), None);
     };
+    let first_len = first.bytes().len();
     let signed = keys[1..].iter().fold(first, |signed, key| signed.sign_also(private(key)).unwrap());
     let mut bytes = signed.bytes().to_vec();
     match harm {
@@ -371,7 +375,8 @@ fn entry(model: &Model, step: &Step, earlier: &[(Vec<u8>, Said)]) -> (Vec<u8>, S
             let at = at.index(bytes.len());
             bytes[at] ^= 1 << bit;
         }
-        Harm::Cut(at) => bytes.truncate(at.index(bytes.len())),
+        // Inside the first signature or before it: behind it is a whole statement.
+        Harm::Cut(at) => bytes.truncate(at.index(first_len)),
         Harm::SignedTwice => bytes.extend_from_within(statement.to_string().len() + 1..),
     }
     (bytes, None)
