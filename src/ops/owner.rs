@@ -68,6 +68,12 @@ pub fn rotate(
     new: &PublicKey,
 ) -> Result<Vec<Submitted>> {
     submit(speaker, |history| {
+        for (name, owners) in with_key(history, names, old)? {
+            if owners.keys.contains(new) || owners.recovery.contains(new) {
+                let what = format!("key {} of {name}", new.fingerprint());
+                return Err(Error::Exists { what, why: ": it cannot take another's place".into() });
+            }
+        }
         let replaced = |keys: &[PublicKey]| -> Vec<PublicKey> {
             keys.iter().map(|key| if key == old { *new } else { *key }).collect()
         };

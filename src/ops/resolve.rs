@@ -159,7 +159,7 @@ impl Registries<'_> {
         };
         let none = Trusted::default();
         let trusted = self.trust.get(id);
-        let mirrored = || claimed.as_ref().and_then(|log| self.trust.by_log(log));
+        let mirrored = || claimed.as_ref().and_then(|log| self.known_by(log));
         let trusted = trusted.or_else(mirrored).unwrap_or(&none);
         let keys = trusted.public_keys();
         // A publisher's key is reason enough to begin with the log that the registry shows.
@@ -173,6 +173,18 @@ impl Registries<'_> {
             keys,
             policy: WitnessPolicy { witnesses, needed, max_age: self.max_age, now },
         })
+    }
+
+    /// What is believed of the registry with this log, wherever else it is: by this key, or by one that the log, as far
+    /// as it was seen, has exchanged for this one.
+    fn known_by(&self, log: &LogKey) -> Option<&Trusted> {
+        let has_become = |anchor: &LogKey| {
+            anchor == log
+                || (anchor.origin() == log.origin()
+                    && self.logs.log(anchor).load().is_ok_and(|known| known.replica.history().key() == *log))
+        };
+        let mut trusted = self.trust.list().map(|(_, trusted)| trusted);
+        trusted.find(|trusted| trusted.log.as_ref().is_some_and(has_become))
     }
 
     /// The log of a registry, if it has one that the user believes.

@@ -41,7 +41,15 @@ pub struct LogView {
 impl Registry {
     /// The checkpoint that the registry shows, not verified; `None` where it has no log.
     pub async fn signed_checkpoint(&self) -> Result<Option<SignedCheckpoint>> {
-        let Some(bytes) = self.read(layout::CHECKPOINT, MAX_CHECKPOINT).await? else { return Ok(None) };
+        let read = self.read(layout::CHECKPOINT, MAX_CHECKPOINT).await;
+        let Some(bytes) = read.map_err(|e| match e {
+            // Longer than any: nobody damages a file so.
+            Error::Integrity { what, why } => Error::Trust { what, why },
+            other => other,
+        })?
+        else {
+            return Ok(None);
+        };
         SignedCheckpoint::parse(&self.place(layout::CHECKPOINT), bytes).map(Some)
     }
 

@@ -151,11 +151,6 @@ impl TrustStore {
         self.registries.get(registry)
     }
 
-    /// What is believed of the registry with this log, wherever it is: mirrors share it.
-    pub fn by_log(&self, log: &LogKey) -> Option<&Trusted> {
-        self.registries.values().find(|trusted| trusted.log.as_ref() == Some(log))
-    }
-
     /// Every registry of which something is believed; sorted by location.
     pub fn list(&self) -> impl Iterator<Item = (&RegistryId, &Trusted)> {
         self.registries.iter()
@@ -371,7 +366,6 @@ mod tests {
         store.need_witnesses(&one, 1).unwrap();
         let read = TrustStore::open(&path).unwrap();
         assert!(read.get(&other).is_none());
-        assert_eq!(read.by_log(&log), read.get(&one));
         let another = AnyKey::Log(LogKey::new("example.org/one", line(BOB).key).unwrap());
         let error = store.add(&one, &another).unwrap_err().to_string();
         assert!(error.contains("a registry is one log"), "{error}");

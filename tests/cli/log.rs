@@ -125,6 +125,11 @@ fn mirrors_share_a_log_and_its_trust() {
     forger
         .reader(&["pull", "grads@1.0", "--registry", &server.url, "--to", "c"])
         .fails(0, "is a stale mirror");
+    // The log's key may change meanwhile: who has followed it knows a new mirror by the new one.
+    forger.isn(&["registry", "rotate-key", "reg"]).ok();
+    forger.reader(&["info", "grads@1.0", "--registry", "reg"]).ok();
+    forger.copy("reg", "later");
+    forger.reader(&["info", "grads@1.0", "--registry", "later"]).ok();
     // A mirror that is away is no reason to fail, and one that lies is.
     let both = format!("http://127.0.0.1:1,{},reg", server.url);
     forger.reader(&["pull", "grads@1.0", "--registry", &both, "--to", "d"]).ok();
