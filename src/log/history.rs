@@ -5,7 +5,8 @@
 //! nothing: the log goes on, and so does every name. The rules (docs/format.md has the norm):
 //!
 //! - `owner`: the first one of a name claims it, signed by its own quorum. A later one names the hash of the one in force
-//!   and is signed by the quorum of that one, or by as many of its recovery keys. It names no revoked key.
+//!   and is signed by the quorum of that one, or by as many of its recovery keys (by all, if there are fewer). It names
+//!   no revoked key.
 //! - `release`: by the quorum of the name's owners; a version is released once.
 //! - `revoke`: by the key itself, by the owners' quorum or by the recovery keys'; from the next entry on the key counts
 //!   nowhere in that name.
