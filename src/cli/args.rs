@@ -22,6 +22,9 @@ pub(super) struct Args {
     /// Do not show progress
     #[arg(short, long, global = true)]
     pub(super) quiet: bool,
+    /// Use no network: only folders, the cache, and the registry in the binary
+    #[arg(long, global = true)]
+    pub(super) offline: bool,
     /// Threads to use [default: all cores]
     #[arg(short, long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) jobs: Option<u16>,
@@ -36,7 +39,8 @@ REF is NAME@VERSION, NAME (the newest), NAME@VERSION#b3:HASH or b3:HASH.
 Exit codes: 0 ok, 1 error, 2 usage, 3 integrity, 4 signature or trust, 5 network, 6 not found,
 7 source needed, 8 findings.
 Environment: ISN_HOME (keys, trust, logs), ISN_REGISTRY (comma list), ISN_PASSPHRASE (of a key),
-SSH_AUTH_SOCK, NO_COLOR.";
+SSH_AUTH_SOCK, NO_COLOR; of the network: ISN_OFFLINE, ISN_CA_BUNDLE, ISN_TOKENS (HOST=TOKEN,…),
+ISN_TIMEOUT (seconds), ISN_RETRIES, and the proxy variables.";
 
 /// The verbs.
 #[derive(Debug, Subcommand)]

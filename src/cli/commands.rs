@@ -23,6 +23,7 @@ use crate::ops::submit::{Speaker, Submitted};
 use crate::ops::verify::{Expectation, Subject};
 use crate::parallel;
 use crate::progress::Progress as _;
+use crate::transport::Access;
 use crate::tree::Selection;
 use crate::trust::{TrustStore, public_key_argument};
 
@@ -31,6 +32,7 @@ struct Run {
     settings: Settings,
     progress: Terminal,
     output: Output,
+    offline: bool,
     jobs: usize,
 }
 
@@ -39,6 +41,7 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
         settings: Settings::from_environment()?,
         progress: Terminal::new(args.quiet),
         output: Output { json: args.json },
+        offline: args.offline,
         jobs: args.jobs.map_or_else(parallel::available, usize::from),
     };
     let output = &run.output;
@@ -98,7 +101,7 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
         }),
         Command::List { registry } => {
             let locations = run.settings.registries(registry.registry.as_deref())?;
-            output.listed(&ops::list::list(&locations)?);
+            output.listed(&ops::list::list(&locations, &run.access()?)?);
             Ok(ExitCode::SUCCESS)
         }
         Command::Cite { reference, format, registry } => run.with_registries(&registry, |registries| {
@@ -106,8 +109,8 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }),
         Command::Build { recipe, source, out, registry } => {
-            let registries = run.settings.registries(registry.registry.as_deref())?;
-            let inputs = ops::build::Inputs::read(&recipe, &registries)?;
+            let inputs =
+                run.with_registries(&registry, |registries| ops::build::Inputs::read(&recipe, registries))?;
             let options =
                 ops::build::BuildOptions { inputs: &inputs, source: &source, out: &out, jobs: run.jobs };
             let (report, is_new) = ops::build::build(&options, &run.progress)?;
@@ -204,6 +207,10 @@ fn subject_of(text: &str) -> Result<Subject> {
 }
 
 impl Run {
+    fn access(&self) -> Result<Access> {
+        self.settings.access(self.offline)
+    }
+
     fn with_registries<T>(
         &self,
         flag: &RegistryArg,
@@ -212,7 +219,9 @@ impl Run {
         let locations = self.settings.registries(flag.registry.as_deref())?;
         let trust = self.settings.trust()?;
         let logs = self.settings.logs();
-        work(&Registries { locations: &locations, trust: &trust, logs: &logs, max_age: flag.max_age })
+        let access = self.access()?;
+        let (locations, trust, logs) = (&locations, &trust, &logs);
+        work(&Registries { locations, trust, logs, access: &access, max_age: flag.max_age })
     }
 
     fn signer(&self, key: &str) -> Result<Box<dyn Signer>> {

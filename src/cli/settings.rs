@@ -1,8 +1,10 @@
 //! What the environment and the configuration files say: flag over environment over `isn.toml` over the user's
 //! configuration.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -12,6 +14,8 @@ use crate::key::Keyring;
 use crate::known_logs::KnownLogs;
 use crate::lock_file::{PROJECT_FILE, Project};
 use crate::registry::BUNDLED;
+use crate::transport::Access;
+use crate::transport::access::{self, Token};
 use crate::trust::TrustStore;
 
 /// Where a user's things are.
@@ -22,11 +26,17 @@ pub(super) struct Settings {
 
 /// The contents of the user's `config.toml`.
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Config {
     #[serde(default)]
     registry: Vec<String>,
+    ca_bundle: Option<PathBuf>,
+    timeout: Option<u64>,
+    retries: Option<u32>,
 }
+
+/// What makes an environment variable a setting of a cloud store.
+const CLOUD: [&str; 4] = ["AWS_", "GOOGLE_", "AZURE_", "OBJECT_STORE_"];
 
 impl Settings {
     pub(super) fn from_environment() -> Result<Self> {
@@ -66,6 +76,47 @@ impl Settings {
         Ok(if config.is_empty() { vec![BUNDLED.into()] } else { config })
     }
 
+    /// How the network may be used.
+    pub(super) fn access(&self, offline: bool) -> Result<Access> {
+        let config = self.config()?;
+        let set = |name: &str| env::var(name).ok().filter(|value| !value.trim().is_empty());
+        let offline = offline || set("ISN_OFFLINE").is_some_and(|value| value != "0");
+        let timeout = number("ISN_TIMEOUT", set("ISN_TIMEOUT"))?.or(config.timeout);
+        let retries = number("ISN_RETRIES", set("ISN_RETRIES"))?.or(config.retries);
+        Ok(Access {
+            offline,
+            ca_bundle: set("ISN_CA_BUNDLE").map(PathBuf::from).or(config.ca_bundle),
+            tokens: self.tokens(set("ISN_TOKENS").as_deref())?,
+            timeout: timeout.map_or(access::DEFAULT_TIMEOUT, |seconds| Duration::from_secs(seconds.max(1))),
+            retries: retries.unwrap_or(access::DEFAULT_RETRIES),
+            cloud: env::vars()
+                .filter(|(name, _)| CLOUD.iter().any(|cloud| name.starts_with(cloud)))
+                .collect(),
+        })
+    }
+
+    /// Tokens by host: `HOST=TOKEN,…` of the environment, then the lines `"HOST" = "TOKEN"` of `tokens.toml`.
+    fn tokens(&self, variable: Option<&str>) -> Result<Vec<Token>> {
+        let mut tokens = Vec::new();
+        let token =
+            |host: &str, secret: &str| Token { host: host.to_ascii_lowercase(), secret: secret.into() };
+        for pair in variable.unwrap_or_default().split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+            let (host, secret) = pair
+                .split_once('=')
+                .ok_or_else(|| Error::invalid("ISN_TOKENS", "expected HOST=TOKEN, separated by commas"))?;
+            tokens.push(token(host.trim(), secret.trim()));
+        }
+        let path = self.home.join("tokens.toml");
+        if let Some(bytes) = files::read_if_there(&path)? {
+            // The parser would quote the line, and the line has a secret in it.
+            let refuse = || Error::invalid(path.display(), "expected lines of the form \"HOST\" = \"TOKEN\"");
+            let text = String::from_utf8(bytes).map_err(|_| refuse())?;
+            let table: BTreeMap<String, String> = toml::from_str(&text).map_err(|_| refuse())?;
+            tokens.extend(table.iter().map(|(host, secret)| token(host, secret)));
+        }
+        Ok(tokens)
+    }
+
     fn config(&self) -> Result<Config> {
         let path = self.home.join("config.toml");
         let Some(bytes) = files::read_if_there(&path)? else { return Ok(Config::default()) };
@@ -90,4 +141,12 @@ impl Settings {
         }
         rpassword::prompt_password(prompt).map(Some).map_err(Error::io("read", "the terminal"))
     }
+}
+
+/// A number of the environment.
+fn number<T: std::str::FromStr>(name: &str, value: Option<String>) -> Result<Option<T>> {
+    let parse = |value: String| {
+        value.trim().parse().map_err(|_| Error::invalid(name, format!("'{value}' is not a whole number")))
+    };
+    value.map(parse).transpose()
 }

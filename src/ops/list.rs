@@ -3,7 +3,7 @@
 use crate::dataset_ref::{Name, Version};
 use crate::error::Result;
 use crate::registry::Registry;
-use crate::transport;
+use crate::transport::{self, Access};
 
 /// One dataset.
 pub struct Listed {
@@ -16,11 +16,11 @@ pub struct Listed {
 }
 
 /// Lists what the registries at `locations` have.
-pub fn list(locations: &[String]) -> Result<Vec<Listed>> {
+pub fn list(locations: &[String], access: &Access) -> Result<Vec<Listed>> {
     let runtime = transport::runtime()?;
     let mut listed = Vec::new();
     for location in locations {
-        let registry = Registry::open(location)?;
+        let registry = Registry::open(location, access)?;
         runtime.block_on(async {
             registry.about().await?;
             for name in registry.names().await? {

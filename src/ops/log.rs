@@ -38,7 +38,7 @@ pub struct LogReport {
 /// Reads a whole log from the first of the registries, replays it from its first entry, and checks every tile. What was
 /// seen of the log before counts too. Without a trusted log key, the key that the registry claims is taken, and said.
 pub fn audit(registries: &Registries<'_>) -> Result<LogReport> {
-    let registry = Registry::open(first(registries)?)?;
+    let registry = registries.open(first(registries)?)?;
     transport::runtime()?.block_on(async {
         let belief = registries.belief(&registry).await?;
         let is_claimed = belief.log.is_none();
@@ -55,7 +55,7 @@ pub fn audit(registries: &Registries<'_>) -> Result<LogReport> {
 
 /// What is new in a log since this machine last looked.
 pub fn news(registries: &Registries<'_>) -> Result<LogReport> {
-    let registry = Registry::open(first(registries)?)?;
+    let registry = registries.open(first(registries)?)?;
     transport::runtime()?.block_on(async {
         let belief = registries.belief(&registry).await?;
         let log = belief.log.clone().ok_or_else(|| no_log(&registry))?;
@@ -102,7 +102,7 @@ pub struct ProveReport {
 /// Proves that the release of a version is in the log: the one that the user trusts, or else the one that the registry
 /// claims to be, since a proof is checked by who has the log's key.
 pub fn prove(registries: &Registries<'_>, reference: &DatasetRef) -> Result<ProveReport> {
-    let registry = Registry::open(first(registries)?)?;
+    let registry = registries.open(first(registries)?)?;
     transport::runtime()?.block_on(async {
         let belief = registries.belief(&registry).await?;
         let (_, view) = registries.claimed_view(&registry, &belief).await?;

@@ -6,7 +6,6 @@ use crate::dataset_ref::{Name, Version};
 use crate::error::{Error, Result};
 use crate::key::PublicKey;
 use crate::log::{Dataset, History, Owners};
-use crate::registry::Registry;
 use crate::statement::{Advice, Owner, Revocation, Statement};
 use crate::transport;
 
@@ -128,7 +127,7 @@ pub fn withdraw(
 pub fn show(registries: &Registries<'_>, name: &Name) -> Result<Dataset> {
     let runtime = transport::runtime()?;
     for location in registries.locations {
-        let registry = Registry::open(location)?;
+        let registry = registries.open(location)?;
         let view = runtime.block_on(async {
             let belief = registries.belief(&registry).await?;
             registries.claimed_view(&registry, &belief).await

@@ -11,6 +11,7 @@ use crate::log::{History, LogKey, Rejected, leaf_hash};
 use crate::registry::log::{LogView, WitnessPolicy};
 use crate::registry::{BUNDLED, Registry, Snapshot};
 use crate::release::{Release, unknown_signer};
+use crate::transport::Access;
 use crate::transport::bundled::Bundled;
 use crate::trust::{TrustStore, Trusted};
 
@@ -25,6 +26,8 @@ pub struct Registries<'a> {
     pub trust: &'a TrustStore,
     /// What is remembered of logs.
     pub logs: &'a KnownLogs,
+    /// How the network may be used.
+    pub access: &'a Access,
     /// How old, in seconds, the witnesses' view of a log may be.
     pub max_age: Option<u64>,
 }
@@ -44,11 +47,16 @@ pub struct Belief {
 }
 
 impl Registries<'_> {
+    /// One of them.
+    pub fn open(&self, location: &str) -> Result<Registry> {
+        Registry::open(location, self.access)
+    }
+
     /// The version that `reference` means, from the first registry that has it.
     pub async fn snapshot(&self, reference: &DatasetRef) -> Result<(Registry, Snapshot)> {
         let mut absent = None;
         for location in self.locations {
-            let registry = Registry::open(location)?;
+            let registry = self.open(location)?;
             match self.snapshot_in(&registry, reference).await {
                 Ok(snapshot) => return Ok((registry, snapshot)),
                 // Mirrors of one registry: the next one may have it, or be reached.

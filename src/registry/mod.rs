@@ -29,7 +29,7 @@ use crate::statement;
 use crate::transport::bundled::Bundled;
 use crate::transport::folder::Folder;
 use crate::transport::http::Http;
-use crate::transport::{self, Body, Transport};
+use crate::transport::{self, Access, Body, Transport};
 use crate::tree::Sums;
 use crate::trust::RegistryId;
 
@@ -108,13 +108,13 @@ fn is_url(location: &str) -> bool {
 
 impl Registry {
     /// Opens the registry at `location`: `bundled`, an `http(s)://` URL or a folder.
-    pub fn open(location: &str) -> Result<Self> {
+    pub fn open(location: &str, access: &Access) -> Result<Self> {
         if location == BUNDLED {
             return Ok(Self::over(BUNDLED.into(), Box::new(Bundled)));
         }
         let id: RegistryId = location.parse()?;
         let transport: Box<dyn Transport> = if is_url(id.as_str()) {
-            Box::new(Http::new(id.as_str())?)
+            Box::new(Http::new(id.as_str(), access)?)
         } else if location.contains("://") {
             let what = format!("registry {location}");
             return Err(Error::invalid(what, "is neither a folder nor an http:// or https:// URL"));

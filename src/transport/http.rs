@@ -7,13 +7,9 @@ use bytes::Bytes;
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, RANGE};
 use reqwest::{Client, Response, StatusCode};
 
-use super::{Body, BoxFuture, Chunks, Transport, Whole};
+use super::{Access, Body, BoxFuture, Chunks, Transport, Whole};
 use crate::error::{Error, Result};
 
-/// How long a connection may take to come about.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long a server may send nothing.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often a request is made before it counts as failed.
 const ATTEMPTS: u32 = 4;
 const MAX_REDIRECTS: usize = 5;
@@ -26,7 +22,7 @@ pub struct Http {
 
 impl Http {
     /// The registry below `base`, an `http://` or `https://` URL.
-    pub fn new(base: &str) -> Result<Self> {
+    pub fn new(base: &str, access: &Access) -> Result<Self> {
         // ring, not aws-lc: the latter needs a C++ tool chain and triples the build time.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let redirects = reqwest::redirect::Policy::custom(|attempt| {
@@ -41,8 +37,8 @@ impl Http {
         });
         let client = Client::builder()
             .user_agent(concat!("isn/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(IDLE_TIMEOUT)
+            .connect_timeout(access.timeout)
+            .read_timeout(access.timeout)
             .redirect(redirects)
             .build()
             .map_err(|e| network(base, &e))?;

@@ -1,6 +1,7 @@
 //! [`Transport`]: how the files of a registry are read, wherever they are: [`folder`], [`http`], or [`bundled`] in
 //! the binary. It moves bytes and knows nothing of what they mean; nothing that it returns is trusted.
 
+pub mod access;
 pub mod bundled;
 pub mod folder;
 pub mod http;
@@ -12,6 +13,8 @@ use std::pin::Pin;
 use bytes::{Buf, Bytes};
 
 use crate::error::{Error, Result};
+
+pub use access::Access;
 
 /// What an async trait method returns.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -9,6 +9,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::object::ObjectKind;
+use crate::ops::Registries;
 use crate::recipe::{Recipe, SplitPolicy};
 use crate::registry::{Registry, Snapshot};
 use crate::split::Assignments;
@@ -29,7 +30,7 @@ pub struct Inputs {
 impl Inputs {
     /// From a recipe's file and the corrections beside it; the assignments of an earlier version come from the first
     /// of the registries that has them.
-    pub fn read(recipe_path: &Path, registries: &[String]) -> Result<Self> {
+    pub fn read(recipe_path: &Path, registries: &Registries<'_>) -> Result<Self> {
         let what = recipe_path.display().to_string();
         let text = files::read_text(recipe_path)?;
         let recipe = Recipe::parse(&what, &text)?;
@@ -94,13 +95,13 @@ fn previous_of(recipe: &Recipe) -> Option<&Digest> {
     }
 }
 
-fn find_assignments(runtime: &Runtime, digest: &Digest, registries: &[String]) -> Result<Assignments> {
-    for location in registries {
-        if let Some(found) = assignments_in(runtime, &Registry::open(location)?, digest)? {
+fn find_assignments(runtime: &Runtime, digest: &Digest, registries: &Registries<'_>) -> Result<Assignments> {
+    for location in registries.locations {
+        if let Some(found) = assignments_in(runtime, &registries.open(location)?, digest)? {
             return Ok(found);
         }
     }
-    let place = format!("registry {}", registries.join(", "));
+    let place = format!("registry {}", registries.locations.join(", "));
     Err(Error::not_found(format!("split assignments b3:{digest}"), place))
 }
 

@@ -9,7 +9,7 @@ use crate::key::PublicKey;
 use crate::log::{LogKey, Proof, proof};
 use crate::ops::resolve::Registries;
 use crate::progress::Progress;
-use crate::registry::{BUNDLED, Registry};
+use crate::registry::BUNDLED;
 use crate::release::LogPosition;
 use crate::statement::{ReleaseStatement, Statement};
 use crate::transport;
@@ -62,7 +62,7 @@ fn known_key(registries: &Registries<'_>, proof: &Proof) -> Result<LogKey> {
         let replica = registries.logs.log(&anchor).load()?.replica;
         return Ok(replica.history().key_at(proof.claimed_size()));
     }
-    let bundled = transport::runtime()?.block_on(Registry::open(BUNDLED)?.about())?.log_key;
+    let bundled = transport::runtime()?.block_on(registries.open(BUNDLED)?.about())?.log_key;
     bundled.filter(|log| log.origin() == origin).ok_or_else(|| {
         let why = "no key is trusted for it: give it with --log-key VKEY, or trust its registry";
         Error::trust(format!("log {origin}"), why)

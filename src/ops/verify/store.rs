@@ -60,7 +60,7 @@ pub(super) fn verify(
     let mut dataset = None;
     match kind {
         StoreKind::Registry => {
-            let registry = Registry::open(&root.to_string_lossy())?;
+            let registry = registries.open(&root.to_string_lossy())?;
             runtime.block_on(registry.about())?;
             let belief = runtime.block_on(registries.belief(&registry))?;
             if belief.log.is_some() || !belief.keys.is_empty() {
