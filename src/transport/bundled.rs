@@ -32,8 +32,10 @@ impl Transport for Bundled {
     fn open<'a>(&'a self, path: &'a str, range: Option<Range<u64>>) -> BoxFuture<'a, Result<Option<Body>>> {
         Box::pin(async move {
             let Some(bytes) = Self::file(path) else { return Ok(None) };
-            let start = range.map_or(0, |range| range.start).min(bytes.len() as u64);
-            Ok(Some(Whole::body(start, Bytes::from_static(&bytes[start as usize..]))))
+            let length = bytes.len() as u64;
+            let range = range.map_or(0..length, |range| range.start.min(length)..range.end.min(length));
+            let part = &bytes[range.start as usize..range.end.max(range.start) as usize];
+            Ok(Some(Whole::body(range.start, Bytes::from_static(part))))
         })
     }
 }

@@ -1,7 +1,7 @@
 //! A registry in a local folder.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Take};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -27,7 +27,7 @@ impl Folder {
 }
 
 struct FileChunks {
-    file: File,
+    file: Take<File>,
     path: PathBuf,
 }
 
@@ -55,9 +55,10 @@ impl Transport for Folder {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
                 Err(e) => return Err(Error::io("open", &path)(e)),
             };
-            let offset = range.map_or(0, |range| range.start);
-            file.seek(SeekFrom::Start(offset)).map_err(Error::io("read", &path))?;
-            Ok(Some(Body { offset, chunks: Box::new(FileChunks { file, path }) }))
+            let Range { start, end } = range.unwrap_or(0..u64::MAX);
+            file.seek(SeekFrom::Start(start)).map_err(Error::io("read", &path))?;
+            let file = file.take(end.saturating_sub(start));
+            Ok(Some(Body { offset: start, chunks: Box::new(FileChunks { file, path }) }))
         })
     }
 }

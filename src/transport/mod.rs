@@ -5,6 +5,7 @@ pub mod access;
 pub mod bundled;
 pub mod folder;
 pub mod http;
+mod response;
 
 use std::future::Future;
 use std::ops::Range;
@@ -59,55 +60,62 @@ impl Chunks for Whole {
     }
 }
 
-/// How often a small file is read again when its bytes stop coming.
-const ATTEMPTS: u32 = 3;
+/// How often a file is read on from where its bytes stopped coming, without a new byte in between.
+const ATTEMPTS: u32 = 4;
 
 /// Reads a whole file of at most `cap` bytes; `None` if there is none.
 pub async fn read(transport: &dyn Transport, path: &str, cap: u64) -> Result<Option<Vec<u8>>> {
     read_from(transport, path, 0, cap).await
 }
 
-/// Reads a file of at most `cap` bytes from byte `offset` on; `None` if there is none.
+/// Reads a file of at most `cap` bytes from byte `offset` on; `None` if there is none. A connection that breaks off does
+/// not cost what came before.
 pub async fn read_from(
     transport: &dyn Transport,
     path: &str,
     offset: u64,
     cap: u64,
 ) -> Result<Option<Vec<u8>>> {
-    let mut attempt = 1;
+    let (mut bytes, mut failures) = (Vec::new(), 0);
     loop {
-        let range = (offset > 0).then_some(offset..cap);
+        let before = bytes.len();
+        let from = offset + before as u64;
+        // One byte more than may be there, so that what is too long is seen to be.
+        let range = (from > 0).then(|| from..cap.saturating_add(1).max(from + 1));
         let Some(body) = transport.open(path, range).await? else { return Ok(None) };
-        // A transport may ignore the range: what stands before it is passed over.
-        let skip = offset.checked_sub(body.offset).ok_or_else(|| Error::Network {
-            url: transport.locate(path),
-            why: format!("sent bytes from {}, asked from {offset}", body.offset),
-        })?;
-        match read_body(transport, path, body, skip, cap).await {
-            Err(Error::Network { .. }) if attempt < ATTEMPTS => attempt += 1,
-            ended => return ended.map(Some),
+        match read_body(transport, path, body, from, cap, &mut bytes).await {
+            Err(Error::Network { .. }) if bytes.len() > before => failures = 0,
+            Err(e @ Error::Network { .. }) if failures + 1 == ATTEMPTS => return Err(e),
+            Err(Error::Network { .. }) => failures += 1,
+            ended => return ended.map(|()| Some(bytes)),
         }
     }
 }
 
+/// Adds the bytes of `body` from `from` on; a transport may ignore a range, and what stands before is passed over.
 async fn read_body(
     transport: &dyn Transport,
     path: &str,
     mut body: Body,
-    mut skip: u64,
+    from: u64,
     cap: u64,
-) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    bytes: &mut Vec<u8>,
+) -> Result<()> {
+    let mut skip = from.checked_sub(body.offset).ok_or_else(|| Error::Network {
+        url: transport.locate(path),
+        why: format!("sent bytes from {}, asked from {from}", body.offset),
+    })?;
+    let most = cap.saturating_sub(from).saturating_add(bytes.len() as u64);
     while let Some(mut chunk) = body.chunks.next().await? {
         let passed = skip.min(chunk.len() as u64);
         skip -= passed;
         chunk.advance(passed as usize);
-        if bytes.len() as u64 + chunk.len() as u64 > cap {
+        if bytes.len() as u64 + chunk.len() as u64 > most {
             return Err(Error::integrity(transport.locate(path), format!("is longer than {cap} bytes")));
         }
         bytes.extend_from_slice(&chunk);
     }
-    Ok(bytes)
+    Ok(())
 }
 
 /// What drives transports: one thread, since the work beside the network is done by threads of its own.
