@@ -131,6 +131,16 @@ pub enum Error {
         /// Who lacks what.
         why: String,
     },
+    /// The disk is too full. Exit code 1.
+    #[error("{} has {} free, and {} are needed", place.display(), bytes(*free), bytes(*needed))]
+    NoRoom {
+        /// The folder.
+        place: PathBuf,
+        /// How many bytes are needed.
+        needed: u64,
+        /// How many there are.
+        free: u64,
+    },
     /// A key needs its passphrase, or another secret is missing or wrong.
     #[error("key {key}: {why}")]
     Key {
@@ -203,6 +213,19 @@ impl fmt::Display for Reject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.path, self.reason)
     }
+}
+
+/// `512 B`, `1.50 GiB`: three figures and a binary unit.
+pub fn bytes(n: u64) -> String {
+    let mut value = n as f64;
+    let mut unit = "B";
+    for larger in ["KiB", "MiB", "GiB", "TiB", "PiB"] {
+        if value < 1000.0 {
+            break;
+        }
+        (value, unit) = (value / 1024.0, larger);
+    }
+    if unit == "B" { format!("{n} B") } else { format!("{value:.2} {unit}") }
 }
 
 /// `1 image`, `2 images`.

@@ -209,6 +209,46 @@ pub fn rename_new(from: &Path, to: &Path) -> Result<bool> {
     sync_dir(parent(to)).map(|()| true)
 }
 
+/// Lets the folder `new` have the name of the folder `old` and the other way round, in one step where the file system
+/// can; else `old` is gone for a moment between two steps.
+pub fn exchange(new: &Path, old: &Path) -> Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        match renameat_with(CWD, new, CWD, old, RenameFlags::EXCHANGE) {
+            Ok(()) => return sync_dir(parent(old)),
+            // Some network file systems do not know the flag.
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {}
+            Err(e) => return Err(Error::io("replace", old)(e.into())),
+        }
+    }
+    let aside = hidden_sibling(old, &format!("isn-old-{}", std::process::id()))?;
+    fs::rename(old, &aside).map_err(Error::io("replace", old))?;
+    if let Err(e) = fs::rename(new, old) {
+        let _ = fs::rename(&aside, old);
+        return Err(Error::io("replace", old)(e));
+    }
+    fs::rename(&aside, new).map_err(Error::io("replace", old))?;
+    sync_dir(parent(old))
+}
+
+/// Which disk `path` is or would be on, and how many bytes are free there for us; `None` where the system does not say.
+pub fn free_space(path: &Path) -> Option<(u64, u64)> {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let absolute = std::path::absolute(path).ok()?;
+        let there = absolute.ancestors().find(|ancestor| ancestor.exists())?;
+        let stat = rustix::fs::statvfs(there).ok()?;
+        Some((fs::metadata(there).ok()?.dev(), stat.f_bavail.saturating_mul(stat.f_frsize)))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = path;
+        None
+    }
+}
+
 /// Returns once everything written to the file system that holds `dir` is on its disk. One call for a whole tree:
 /// an fsync a file is more than ten times slower.
 pub fn sync_file_system(dir: &Path) -> Result<()> {
@@ -252,6 +292,21 @@ pub fn hidden_sibling(path: &Path, suffix: &str) -> Result<PathBuf> {
     Ok(parent(path).join(hidden))
 }
 
+/// Whether an open file is the one at `path`; taken to be so where the system does not say.
+fn is_at(file: &File, path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let there = fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
+        file.metadata().ok().map(|meta| (meta.dev(), meta.ino())) == there
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (file, path);
+        true
+    }
+}
+
 /// Holds a lock file; let go when dropped or when the process dies.
 #[derive(Debug)]
 pub struct Lock {
@@ -270,6 +325,8 @@ impl Lock {
             .open(path)
             .map_err(Error::io("open", path))?;
         match file.try_lock() {
+            // Its last holder may have removed it meanwhile: then this is a lock on nothing.
+            Ok(()) if !is_at(&file, path) => Lock::try_take(path),
             Ok(()) => Ok(Some(Lock { _file: file })),
             Err(fs::TryLockError::WouldBlock) => Ok(None),
             Err(fs::TryLockError::Error(_)) => Ok(Some(Lock { _file: file })),

@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | command line | [`cli`] | arguments, output, exit codes: the only place that prints or reads the environment |
 //! | verbs | [`ops`] | one file a verb: build, publish, pull, verify, … each returns a report |
-//! | places | [`registry`], [`transport`], [`trust`], [`known_logs`], [`demo`] | where versions, trusted keys, logs once seen and drawn images come from |
+//! | places | [`registry`], [`transport`], [`cache`], [`trust`], [`known_logs`], [`demo`] | where versions, what was fetched before, trusted keys, logs once seen and drawn images come from |
 //! | things | [`manifest`], [`index`], [`pack`], [`shard`], [`tree`], [`lock_file`], [`release`], [`statement`], [`log`], [`recipe`], [`source`], [`corrections`], [`plan`], [`split`], [`class`], [`imaging`], [`key`], [`object`] | one noun each, most of them a format: bytes in and out |
 //! | words | [`digest`], [`dataset_ref`], [`rel_path`], [`progress`], [`error`], [`files`], [`parallel`], [`json_lines`] | what everything else is said in |
 //!
@@ -17,6 +17,7 @@
 //! that binds a name and a version to it all; statements are the entries of a registry's [`log`]. `docs/architecture.md` follows a build, a publish and a pull through
 //! these; `docs/format.md` is the norm for every byte.
 
+pub mod cache;
 pub mod class;
 pub mod cli;
 pub mod corrections;

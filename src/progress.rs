@@ -19,6 +19,8 @@ pub trait Progress: Send + Sync {
     fn advance(&self, count: u64);
     /// The stage is over.
     fn end(&self);
+    /// What is about to be done; nothing to whoever wants it quiet.
+    fn tell(&self, _message: &str) {}
     /// Something that the user should read, in any stage.
     fn note(&self, message: &str);
 }

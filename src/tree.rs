@@ -1,12 +1,14 @@
 //! The materialised folder: `B3SUMS`, whose BLAKE3 is the dataset hash, and `ISN.json`, which says where the tree
 //! came from.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::class::ClassId;
 use crate::dataset_ref::{Name, Version};
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, count};
 use crate::index::Index;
 use crate::rel_path::RelPath;
 use crate::split::Split;
@@ -40,21 +42,18 @@ pub struct Sums {
 impl Sums {
     /// Of the images of an index and the exact bytes of `classes.csv`.
     pub fn new(index: &Index, classes_csv: &[u8]) -> Result<Self> {
-        Self::selected(index, classes_csv, |_, _| true)
-    }
-
-    /// Of those images whose split and class are selected, and `classes.csv`.
-    pub fn selected(
-        index: &Index,
-        classes_csv: &[u8],
-        mut select: impl FnMut(Split, &ClassId) -> bool,
-    ) -> Result<Self> {
         let classes = CLASSES.parse::<RelPath>().map_err(|e| Error::Internal(e.to_string()))?;
         let mut lines = vec![Line { blake3: Digest::of(classes_csv), path: classes }];
-        let rows = index.rows().iter().filter(|row| select(row.split, &row.class));
-        lines.extend(rows.map(|row| Line { blake3: row.blake3, path: row.path.clone() }));
+        lines.extend(index.rows().iter().map(|row| Line { blake3: row.blake3, path: row.path.clone() }));
         lines.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(Sums { lines })
+    }
+
+    /// Those lines that a tree with this part of the images has; `classes.csv` is always one.
+    pub fn selected(&self, selection: &Selection) -> Self {
+        let includes = selection.filter();
+        let chosen = self.lines.iter().filter(|line| line.path.as_str() == CLASSES || includes(&line.path));
+        Sums { lines: chosen.cloned().collect() }
     }
 
     /// Reads the text of a `B3SUMS` strictly: the one form that [`Sums::to_text`] writes.
@@ -106,18 +105,38 @@ pub struct Selection {
     /// Only these classes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<ClassId>,
+    /// Only these images, by their path in the tree.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<RelPath>,
 }
 
 impl Selection {
     /// Whether nothing is left out.
     pub fn is_all(&self) -> bool {
-        self.splits.is_empty() && self.classes.is_empty()
+        self.splits.is_empty() && self.classes.is_empty() && self.images.is_empty()
     }
 
-    /// Whether an image of this split and class is wanted.
-    pub fn includes(&self, split: Split, class: &ClassId) -> bool {
-        (self.splits.is_empty() || self.splits.contains(&split))
-            && (self.classes.is_empty() || self.classes.contains(class))
+    /// `split val, class n01614925, 5 images by name`: for people; empty for everything.
+    pub fn describe(&self) -> String {
+        let mut parts: Vec<String> = self.splits.iter().map(|split| format!("split {split}")).collect();
+        parts.extend(self.classes.iter().map(|class| format!("class {class}")));
+        if !self.images.is_empty() {
+            parts.push(format!("{} by name", count(self.images.len(), "image")));
+        }
+        parts.join(", ")
+    }
+
+    /// Whether the image of a path is wanted: it must be of one of the splits, of one of the classes, and one of the
+    /// images, where there are such lists.
+    pub fn filter(&self) -> impl Fn(&RelPath) -> bool + use<'_> {
+        let images: HashSet<&RelPath> = self.images.iter().collect();
+        move |path| {
+            let mut segments = path.segments();
+            let (split, class) = (segments.next().unwrap_or_default(), segments.next().unwrap_or_default());
+            (self.splits.is_empty() || self.splits.iter().any(|wanted| wanted.as_str() == split))
+                && (self.classes.is_empty() || self.classes.iter().any(|wanted| wanted.as_str() == class))
+                && (images.is_empty() || images.contains(path))
+        }
     }
 }
 

@@ -4,13 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use super::values::{parse_age, parse_reason, parse_size, read_images};
 use crate::class::ClassId;
 use crate::dataset_ref::{DatasetRef, Name};
+use crate::error::{Error, Result};
 use crate::key::KeyName;
 use crate::log::LogKey;
 use crate::ops::cite::CitationFormat;
 use crate::split::Split;
-use crate::statement::check_reason;
+use crate::tree::Selection;
 
 /// Exact versions of image-classification datasets: one hash pins every image, label and split.
 #[derive(Debug, Parser)]
@@ -55,18 +57,27 @@ pub(super) enum Command {
         /// The folder to write [default: ./NAME-VERSION]
         #[arg(long, value_name = "DIR")]
         to: Option<PathBuf>,
-        /// Only this split (may be repeated)
-        #[arg(long = "split", value_name = "SPLIT")]
-        splits: Vec<Split>,
-        /// Only this class (may be repeated)
-        #[arg(long = "class", value_name = "ID")]
-        classes: Vec<ClassId>,
+        #[command(flatten)]
+        selection: SelectionArgs,
         /// Build it from your own copy of the source images instead of fetching them
-        #[arg(long, value_name = "DIR", conflicts_with_all = ["splits", "classes"])]
+        #[arg(long, value_name = "DIR", conflicts_with_all = ["splits", "classes", "images"])]
         source: Option<PathBuf>,
+        /// Link to images of trees that are on this disk already, instead of copying: an edit shows in both
+        #[arg(long)]
+        hardlink: bool,
         /// Record the version in ./isn.lock
         #[arg(long)]
         lock: bool,
+    },
+    /// Bring a version into the cache, so that a later pull of it needs no network
+    Fetch {
+        /// Which version
+        #[arg(value_name = "REF")]
+        reference: DatasetRef,
+        #[command(flatten)]
+        registry: RegistryArg,
+        #[command(flatten)]
+        selection: SelectionArgs,
     },
     /// Bring the versions that ./isn.lock and ./isn.toml name
     Sync {
@@ -207,6 +218,9 @@ pub(super) enum Command {
     /// Manage a registry
     #[command(subcommand)]
     Registry(RegistryCommand),
+    /// Look after what was fetched
+    #[command(subcommand)]
+    Cache(CacheCommand),
     /// Try everything without ImageNet
     #[command(subcommand)]
     Demo(DemoCommand),
@@ -218,23 +232,40 @@ pub(super) struct RegistryArg {
     /// A folder, an http(s):// URL or `bundled` [default: ISN_REGISTRY, isn.toml, or bundled]
     #[arg(long, value_name = "DIR|URL")]
     pub(super) registry: Option<String>,
+    /// Look neither in the cache nor in trees pulled before, and keep nothing in the cache
+    #[arg(long)]
+    pub(super) no_cache: bool,
     /// Refuse a log that its witnesses have not seen for so long, for example 36h or 7d
     #[arg(long, value_name = "AGE", value_parser = parse_age)]
     pub(super) max_age: Option<u64>,
 }
 
-/// Seconds, from `90s`, `15m`, `36h` or `7d`.
-fn parse_age(text: &str) -> Result<u64, String> {
-    let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
-    let parsed = units.iter().find_map(|(unit, seconds)| {
-        let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
-        number.checked_mul(*seconds)
-    });
-    parsed.ok_or_else(|| "expected a number and a unit: 90s, 15m, 36h, 7d".into())
+/// Which part of a version.
+#[derive(Debug, ClapArgs)]
+pub(super) struct SelectionArgs {
+    /// Only this split (may be repeated)
+    #[arg(long = "split", value_name = "SPLIT")]
+    splits: Vec<Split>,
+    /// Only this class (may be repeated)
+    #[arg(long = "class", value_name = "ID")]
+    classes: Vec<ClassId>,
+    /// Only the images of this list: paths in the tree, or lines of B3SUMS, one a line; # begins a comment
+    #[arg(long, value_name = "FILE")]
+    images: Option<PathBuf>,
 }
 
-fn parse_reason(text: &str) -> Result<String, String> {
-    check_reason(text).map(|()| text.into())
+impl SelectionArgs {
+    /// The selection, with the list of images read.
+    pub(super) fn read(self) -> Result<Selection> {
+        let images = self.images.map_or(Ok(Vec::new()), |file| {
+            let images = read_images(&file)?;
+            if images.is_empty() {
+                return Err(Error::invalid(file.display(), "names no image"));
+            }
+            Ok(images)
+        })?;
+        Ok(Selection { splits: self.splits, classes: self.classes, images })
+    }
 }
 
 /// Who signs.
@@ -420,6 +451,27 @@ pub(super) enum RegistryCommand {
     RotateKey {
         /// The folder
         dir: PathBuf,
+    },
+}
+
+/// `isn cache …`
+#[derive(Debug, Subcommand)]
+pub(super) enum CacheCommand {
+    /// Show where the cache is and what is in it
+    Info,
+    /// Hash everything in it; what is damaged is set aside and fetched again when it is needed
+    Verify,
+    /// Remove what was not used for long, what is damaged, and what killed runs left
+    Gc {
+        /// Remove what was used longest ago until no more than this is left, for example 500MB or 20GiB
+        #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+        max_size: Option<u64>,
+        /// Remove what was not used for so long, for example 30d
+        #[arg(long, value_name = "AGE", value_parser = parse_age)]
+        older_than: Option<u64>,
+        /// Say what would be removed, and remove nothing
+        #[arg(long)]
+        dry_run: bool,
     },
 }
 

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::args::{
-    AdviceArgs, Args, Command, DemoCommand, KeyCommand, LogCommand, OwnerCommand, RegistryArg,
+    AdviceArgs, Args, CacheCommand, Command, DemoCommand, KeyCommand, LogCommand, OwnerCommand, RegistryArg,
     RegistryCommand, SpeakArgs, TrustCommand,
 };
 use super::exit;
@@ -19,12 +19,12 @@ use crate::key::{KeyName, PublicKey, Signer, Unlock};
 use crate::ops;
 use crate::ops::Registries;
 use crate::ops::owner::Change;
+use crate::ops::pull::seeds::Reuse;
 use crate::ops::submit::{Speaker, Submitted};
 use crate::ops::verify::{Expectation, Subject};
 use crate::parallel;
 use crate::progress::Progress as _;
 use crate::transport::Access;
-use crate::tree::Selection;
 use crate::trust::{TrustStore, public_key_argument};
 
 /// What every verb has at hand.
@@ -46,14 +46,15 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
     };
     let output = &run.output;
     match args.command {
-        Command::Pull { reference, registry, to, splits, classes, source, lock } => {
-            let selection = Selection { splits, classes };
+        Command::Pull { reference, registry, to, selection, source, hardlink, lock } => {
+            let selection = selection.read()?;
             run.with_registries(&registry, |registries| {
                 let options = ops::pull::PullOptions {
                     reference: &reference,
                     to: to.as_deref(),
                     selection: selection.clone(),
                     source: source.as_deref(),
+                    reuse: if hardlink { Reuse::HardLink } else { Reuse::Copy },
                     jobs: run.jobs,
                 };
                 let report = ops::pull::pull(registries, options, &run.progress)?;
@@ -64,6 +65,20 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
                 Ok(ExitCode::SUCCESS)
             })
         }
+        Command::Fetch { reference, registry, selection } => {
+            let selection = selection.read()?;
+            run.with_registries(&registry, |registries| {
+                output.fetched(&ops::fetch::fetch(
+                    registries,
+                    &reference,
+                    &selection,
+                    run.jobs,
+                    &run.progress,
+                )?);
+                Ok(ExitCode::SUCCESS)
+            })
+        }
+        Command::Cache(command) => run.cache(command),
         Command::Sync { registry, locked } => run.with_registries(&registry, |registries| {
             let options = ops::sync::SyncOptions { project: Path::new("."), locked, jobs: run.jobs };
             output.synced(&ops::sync::sync(registries, &options, &run.progress)?);
@@ -220,8 +235,15 @@ impl Run {
         let trust = self.settings.trust()?;
         let logs = self.settings.logs();
         let access = self.access()?;
-        let (locations, trust, logs) = (&locations, &trust, &logs);
-        work(&Registries { locations, trust, logs, access: &access, max_age: flag.max_age })
+        let cache = self.settings.cache().filter(|_| !flag.no_cache);
+        work(&Registries {
+            locations: &locations,
+            trust: &trust,
+            logs: &logs,
+            cache: cache.as_ref(),
+            access: &access,
+            max_age: flag.max_age,
+        })
     }
 
     fn signer(&self, key: &str) -> Result<Box<dyn Signer>> {
@@ -312,6 +334,28 @@ impl Run {
                 Ok(ExitCode::SUCCESS)
             }
         }
+    }
+
+    fn cache(&self, command: CacheCommand) -> Result<ExitCode> {
+        let cache = self.settings.cache().ok_or_else(|| {
+            Error::invalid("environment", "has no HOME: set ISN_CACHE to a folder for the cache")
+        })?;
+        match command {
+            CacheCommand::Info => self.output.cache(&cache, &cache.inventory()?),
+            CacheCommand::Verify => {
+                let (checked, damaged) = cache.verify(self.jobs, &self.progress)?;
+                self.output.cache_verified(checked, &damaged);
+                if !damaged.is_empty() {
+                    return Ok(ExitCode::from(exit::INTEGRITY));
+                }
+            }
+            CacheCommand::Gc { max_size, older_than, dry_run } => {
+                let older_than = older_than.map(Duration::from_secs);
+                let swept = cache.sweep(max_size, older_than, SystemTime::now(), dry_run)?;
+                self.output.cache_swept(&swept, dry_run);
+            }
+        }
+        Ok(ExitCode::SUCCESS)
     }
 
     fn key(&self, command: KeyCommand) -> Result<ExitCode> {

@@ -74,8 +74,18 @@ fn help(error: &Error) -> Option<String> {
         Error::Trust { .. } => {
             "the destination was not touched. Do not use this release: tell the keeper of the registry, or pull by a pin".into()
         }
+        Error::Network { why, .. } if why.contains("offline") => {
+            "no network is to be used (--offline, ISN_OFFLINE). Run it once with one: `isn fetch REF` brings a version into the \
+             cache, and then its name and its pin need none"
+                .into()
+        }
+        Error::Network { why, .. } if why.contains("ertificate") => {
+            "ISN_CA_BUNDLE names a file of certificates to believe instead of the system's; `isn doctor` looks for what is \
+             wrong (a clock that is off makes certificates invalid, too)"
+                .into()
+        }
         Error::Network { .. } => {
-            "check the address and the connection, then run the same command again: it goes on where it stopped".into()
+            "check the address and the connection (`isn doctor` helps), then run the same command again: it goes on where it stopped".into()
         }
         Error::Unreleased { reference, recipe } => format!(
             "build it from your own copy of the source images:\n  isn build {recipe} --source DIR --out {}-build",
@@ -98,6 +108,9 @@ fn help(error: &Error) -> Option<String> {
         }
         Error::Withdrawn { .. } => {
             "a copy elsewhere can still be pulled by its pin (NAME@VERSION#b3:…); `isn list` shows other versions".into()
+        }
+        Error::NoRoom { .. } => {
+            "nothing was written. Make room (`isn cache gc`), choose another place (--to), or pull a part (--split, --class)".into()
         }
         Error::Conflict { .. } => "somebody else changed the registry meanwhile: run the command again, on the new state".into(),
         Error::SourceNeeded { .. } => "use a registry that has its images (--registry)".into(),

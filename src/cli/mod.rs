@@ -8,6 +8,7 @@ mod exit;
 mod render;
 mod settings;
 mod terminal;
+mod values;
 
 use std::process::ExitCode;
 

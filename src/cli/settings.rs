@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::cache::Cache;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::key::Keyring;
@@ -74,6 +75,18 @@ impl Settings {
             }
         };
         Ok(if config.is_empty() { vec![BUNDLED.into()] } else { config })
+    }
+
+    /// Where fetched things are kept: `ISN_CACHE`, else beside the user's other things if `ISN_HOME` says where those
+    /// are, else `isn` in the XDG cache folder.
+    pub(super) fn cache(&self) -> Option<Cache> {
+        let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let xdg = || set("XDG_CACHE_HOME").filter(|path| path.is_absolute());
+        let home = || set("HOME").or_else(|| set("USERPROFILE")).map(|path| path.join(".cache"));
+        let folder = set("ISN_CACHE")
+            .or_else(|| set("ISN_HOME").map(|_| self.home.join("cache")))
+            .or_else(|| xdg().or_else(home).map(|path| path.join("isn")))?;
+        Some(Cache::new(folder))
     }
 
     /// How the network may be used.

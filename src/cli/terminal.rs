@@ -15,6 +15,7 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 pub(super) struct Terminal {
     bar: ProgressBar,
     is_terminal: bool,
+    quiet: bool,
     state: Mutex<State>,
 }
 
@@ -37,6 +38,7 @@ impl Terminal {
         Terminal {
             bar: ProgressBar::with_draw_target(Some(0), target),
             is_terminal: is_terminal || quiet,
+            quiet,
             state: Mutex::new(State { stage: String::new(), unit: Unit::Files, begun: now, last_line: now }),
         }
     }
@@ -106,6 +108,12 @@ impl Progress for Terminal {
         self.bar.set_draw_target(ProgressDrawTarget::hidden());
         if self.is_terminal && std::io::stderr().is_terminal() {
             self.bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+        }
+    }
+
+    fn tell(&self, message: &str) {
+        if !self.quiet {
+            self.note(message);
         }
     }
 

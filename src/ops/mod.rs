@@ -4,6 +4,7 @@
 pub mod build;
 pub mod cite;
 pub mod demo;
+pub mod fetch;
 pub mod info;
 pub mod list;
 pub mod log;

@@ -2,18 +2,19 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::cache::Cache;
 use crate::dataset_ref::{DatasetRef, Name, Version};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::key::PublicKey;
-use crate::known_logs::KnownLogs;
+use crate::known_logs::{KnownLog, KnownLogs, Remembered};
 use crate::log::{History, LogKey, Rejected, leaf_hash};
 use crate::registry::log::{LogView, WitnessPolicy};
 use crate::registry::{BUNDLED, Registry, Snapshot};
 use crate::release::{Release, unknown_signer};
 use crate::transport::Access;
 use crate::transport::bundled::Bundled;
-use crate::trust::{TrustStore, Trusted};
+use crate::trust::{RegistryId, TrustStore, Trusted};
 
 /// Where the bundled registry keeps the public half of its demonstration key.
 const DEMO_KEY: &str = "keys/demo.pub";
@@ -26,6 +27,8 @@ pub struct Registries<'a> {
     pub trust: &'a TrustStore,
     /// What is remembered of logs.
     pub logs: &'a KnownLogs,
+    /// Where what was fetched is kept, if it is to be kept.
+    pub cache: Option<&'a Cache>,
     /// How the network may be used.
     pub access: &'a Access,
     /// How old, in seconds, the witnesses' view of a log may be.
@@ -47,9 +50,14 @@ pub struct Belief {
 }
 
 impl Registries<'_> {
-    /// One of them.
+    /// One of them; the others are asked for objects that it lacks. What comes from another machine is kept in the cache.
     pub fn open(&self, location: &str) -> Result<Registry> {
-        Registry::open(location, self.access)
+        let registry = Registry::open(location, self.access)?;
+        let is_remote = registry.id().is_some_and(RegistryId::is_remote);
+        let others = self.locations.iter().filter(|other| *other != location);
+        // A mirror that is not there is no reason to fail before it is needed.
+        let mirrors = others.filter_map(|other| Registry::open(other, self.access).ok());
+        Ok(registry.with_cache(self.cache.filter(|_| is_remote).cloned()).with_mirrors(mirrors))
     }
 
     /// The version that `reference` means, from the first registry that has it.
@@ -70,10 +78,18 @@ impl Registries<'_> {
     }
 
     async fn snapshot_in(&self, registry: &Registry, reference: &DatasetRef) -> Result<Snapshot> {
-        let belief = self.belief(registry).await?;
-        if pin_of(reference).is_some() {
-            return self.pinned(registry, &belief, reference).await;
+        if let Some(pin) = pin_of(reference) {
+            let found = match self.belief(registry).await {
+                Ok(belief) => self.pinned(registry, &belief, reference).await,
+                Err(e) => Err(e),
+            };
+            return match found {
+                // What a pin names is known by its hash, wherever it comes from.
+                Err(e @ Error::Network { .. }) => self.cached(registry, reference, pin, e).await,
+                found => found,
+            };
         }
+        let belief = self.belief(registry).await?;
         let Some(view) = self.view(registry, &belief).await? else {
             return match registry.snapshot(reference, &belief.keys).await {
                 Err(Error::UnknownSigner { what, registry, fingerprint, public_key, .. }) => {
@@ -89,6 +105,25 @@ impl Registries<'_> {
         }
         let snapshot = registry.describe_release(&release).await?;
         Ok(Snapshot { warnings, ..snapshot })
+    }
+
+    /// By a pin, from the cache, since the registry cannot be reached.
+    async fn cached(
+        &self,
+        registry: &Registry,
+        reference: &DatasetRef,
+        pin: &Digest,
+        unreached: Error,
+    ) -> Result<Snapshot> {
+        let Some(mut snapshot) = registry.cached_snapshot(pin).await else { return Err(unreached) };
+        if let DatasetRef::Version(name, version, _) = reference
+            && (name, *version) != (&snapshot.manifest.name, snapshot.manifest.version)
+        {
+            return Err(unreached);
+        }
+        let why = format!("the log could not be read, and the pin counts without it: {unreached}");
+        snapshot.warnings.push(why);
+        Ok(snapshot)
     }
 
     /// By a pin. The log is not needed; what it says of the version is passed on where it can be read.
@@ -152,7 +187,7 @@ impl Registries<'_> {
     pub async fn belief(&self, registry: &Registry) -> Result<Belief> {
         let claimed = match registry.about().await {
             Ok(about) => about.log_key,
-            Err(e @ Error::Network { .. }) => return Err(e),
+            Err(e @ Error::Network { .. }) if !self.access.offline => return Err(e),
             // Whatever is wrong with it shows again where it is needed; a log that is known counts without it.
             Err(_) => None,
         };
@@ -229,6 +264,12 @@ impl Registries<'_> {
     ) -> Result<Option<LogView>> {
         // The bundled one is as fixed as the program: there is nothing to remember.
         let known = (registry.name() != BUNDLED).then(|| self.logs.log(log));
+        if self.access.offline
+            && registry.id().is_some_and(RegistryId::is_remote)
+            && let Some(known) = &known
+        {
+            return as_last_seen(known, registry);
+        }
         registry.sync_log(log, known.as_ref(), policy).await
     }
 
@@ -240,6 +281,21 @@ impl Registries<'_> {
         self.trust.clone().meet(id, log)?;
         Ok(format!("first contact: registry {id} is known by its log's key from now on, {log}"))
     }
+}
+
+/// The log of a registry that is not to be asked.
+fn as_last_seen(known: &KnownLog, registry: &Registry) -> Result<Option<LogView>> {
+    let Remembered { replica, seen: Some(seen) } = known.load()? else {
+        let why = "is not asked (offline), and its log was never seen: pull once with a network, or by a pin"
+            .into();
+        return Err(Error::Network { url: registry.name().into(), why });
+    };
+    let behind = format!(
+        "offline: what counts is the log of registry {} as it was last seen, with {} entries",
+        registry.name(),
+        replica.size()
+    );
+    Ok(Some(LogView { replica, note: seen.note, behind: Some(behind) }))
 }
 
 fn no_effect(rejected: &Rejected) -> String {
@@ -329,6 +385,8 @@ pub(super) async fn in_log(
         Ok(Some(bytes)) => view.replica.tree().leaf(released.index) == Some(leaf_hash(&bytes)),
         // Longer than any statement.
         Err(Error::Integrity { .. }) => false,
+        // Offline: the log says it all.
+        Err(Error::Network { .. }) if view.behind.is_some() => true,
         Err(e) => return Err(e),
     };
     if !is_same {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Registries;
 use super::info::info;
+use super::pull::seeds::Reuse;
 use super::pull::{PullOptions, PullReport, pull};
 use super::verify::{Expectation, Subject, verify};
 use crate::dataset_ref::DatasetRef;
@@ -85,7 +86,7 @@ fn restore(
     let at_hand = entry.selection.is_all() && path.exists() && {
         let expect = Expectation::Reference(entry.pin.clone());
         let report = verify(registries, &Subject::Path(path.clone()), Some(&expect), options.jobs, progress);
-        report.is_ok_and(|report| report.faults.is_empty() && !report.partial)
+        report.is_ok_and(|report| report.faults.is_empty() && report.partial.is_none())
     };
     if at_hand {
         return Ok(Synced { entry: entry.clone(), fetched_bytes: None });
@@ -101,6 +102,7 @@ fn restore(
         to: Some(&path),
         selection: entry.selection.clone(),
         source: None,
+        reuse: Reuse::Copy,
         jobs: options.jobs,
     };
     let report = pull(&registries, pull_options, progress)?;

@@ -1,21 +1,33 @@
-//! Bringing images: which byte ranges of which shards hold them, and reading those frame by frame.
+//! Bringing images: which byte ranges of which shards hold them, and reading those frame by frame, from the cache or
+//! from whichever place has them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::Read;
 use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
 
 use super::Registry;
+use super::places::Place;
+use crate::cache::{Fate, NewPiece, Piece};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::object::{ObjectKind, ObjectRef};
 use crate::pack::{Entry, Pack};
 
+/// Requests under way at once.
+pub const REQUESTS: usize = 8;
 /// Two ranges nearer than this are one request: a request costs about as much as so many bytes.
 const MAX_GAP: u64 = 64 << 10;
-/// How often a segment is tried again without a single new frame in between.
+/// A request asks for no more than this, so that there are enough for all connections, and for no less than that if
+/// there is as much, so that its round trip is small beside it.
+const MAX_REQUEST: u64 = 8 << 20;
+const MIN_REQUEST: u64 = 1 << 20;
+/// How often a segment is tried again at one place without a single new frame in between.
 const ATTEMPTS: u32 = 4;
 
 /// One request: a range of a shard and the wanted frames in it.
@@ -24,6 +36,8 @@ pub struct Segment<'a> {
     shard: &'a ObjectRef,
     /// By offset.
     frames: Vec<&'a Entry>,
+    /// Where in the cache they are, if they are.
+    piece: Option<Piece>,
 }
 
 impl Segment<'_> {
@@ -42,31 +56,98 @@ impl Segment<'_> {
     pub fn is_empty(&self) -> bool {
         self.frames.is_empty()
     }
+
+    /// Whether it comes over the wire.
+    pub fn is_remote(&self) -> bool {
+        self.piece.is_none()
+    }
 }
 
-/// The segments that bring every image in `wanted` (each with its length in bytes by the index), and the images
-/// that no pack has.
-pub fn plan<'a>(packs: &'a [Pack], wanted: &HashMap<Digest, u64>) -> (Vec<Segment<'a>>, Vec<Digest>) {
+/// What one request may be.
+#[derive(Clone, Copy)]
+struct Limits {
+    gap: u64,
+    length: u64,
+}
+
+impl Registry {
+    /// The segments that bring every image in `wanted` (each with its length in bytes by the index), and the images that
+    /// no pack has.
+    pub fn plan<'a>(
+        &self,
+        packs: &'a [Pack],
+        wanted: &HashMap<Digest, u64>,
+    ) -> (Vec<Segment<'a>>, Vec<Digest>) {
+        self.plan_again(packs, wanted, 0)
+    }
+
+    /// The same for the round of this number. After the first two, the cache is not asked any more: one that nothing
+    /// can be moved out of would give the same damage for ever.
+    pub fn plan_again<'a>(
+        &self,
+        packs: &'a [Pack],
+        wanted: &HashMap<Digest, u64>,
+        number: u32,
+    ) -> (Vec<Segment<'a>>, Vec<Digest>) {
+        // Asked for a part such a place sends the whole: then one request a shard is the least.
+        let by_shard = self.places().first().is_some_and(|place| place.ignores_ranges());
+        let mut pieces: HashMap<Digest, Vec<Piece>> = HashMap::new();
+        let piece_of = |shard: &ObjectRef, entry: &Entry| {
+            let cache = self.cache().filter(|_| number < 2)?;
+            let pieces = pieces.entry(shard.blake3).or_insert_with(|| cache.pieces(&shard.blake3));
+            let end = entry.offset + entry.length;
+            pieces.iter().find(|piece| piece.range.start <= entry.offset && end <= piece.range.end).cloned()
+        };
+        plan(packs, wanted, by_shard, piece_of)
+    }
+}
+
+fn plan<'a>(
+    packs: &'a [Pack],
+    wanted: &HashMap<Digest, u64>,
+    by_shard: bool,
+    mut piece_of: impl FnMut(&ObjectRef, &Entry) -> Option<Piece>,
+) -> (Vec<Segment<'a>>, Vec<Digest>) {
     let mut absent: BTreeSet<Digest> = wanted.keys().copied().collect();
-    let mut segments: Vec<Segment<'a>> = Vec::new();
+    let mut chosen: Vec<(&ObjectRef, &Entry)> = Vec::new();
     for pack in packs {
         for entry in &pack.entries {
             // A pack is not signed: a frame longer than its image can need would only fill the memory.
             let is_sane =
                 wanted.get(&entry.blake3).is_some_and(|&image| entry.length <= max_frame_len(image));
-            if !is_sane || !absent.remove(&entry.blake3) {
-                continue;
-            }
-            let shard = &pack.shards[entry.shard];
-            match segments.last_mut() {
-                Some(last) if last.shard == shard && entry.offset - last.range(0).end <= MAX_GAP => {
-                    last.frames.push(entry);
-                }
-                _ => segments.push(Segment { shard, frames: vec![entry] }),
+            if is_sane && absent.remove(&entry.blake3) {
+                chosen.push((&pack.shards[entry.shard], entry));
             }
         }
     }
+    let total: u64 = chosen.iter().map(|(_, entry)| entry.length).sum();
+    let limits = match by_shard {
+        true => Limits { gap: u64::MAX, length: u64::MAX },
+        false => {
+            let length = (total / (2 * REQUESTS as u64)).clamp(MIN_REQUEST, MAX_REQUEST);
+            Limits { gap: MAX_GAP, length }
+        }
+    };
+    let mut segments: Vec<Segment<'a>> = Vec::new();
+    for (shard, entry) in chosen {
+        let piece = piece_of(shard, entry);
+        match segments.last_mut() {
+            Some(last) if last.shard == shard && last.piece == piece && fits(last, entry, limits) => {
+                last.frames.push(entry);
+            }
+            _ => segments.push(Segment { shard, frames: vec![entry], piece }),
+        }
+    }
     (segments, absent.into_iter().collect())
+}
+
+fn fits(segment: &Segment<'_>, entry: &Entry, limits: Limits) -> bool {
+    if segment.piece.is_some() {
+        return true;
+    }
+    let range = segment.range(0);
+    let length = entry.offset + entry.length - range.start;
+    entry.offset - range.end <= limits.gap && length <= limits.length
 }
 
 /// zstd's worst case for a tar entry of an image of `length` bytes, with room to spare.
@@ -78,91 +159,292 @@ fn max_frame_len(length: u64) -> u64 {
 pub struct Frame<'a> {
     /// What it should be.
     pub entry: &'a Entry,
-    /// Which shard it is from.
-    pub shard: Digest,
     /// Its bytes.
     pub bytes: Bytes,
+    shard: Digest,
+    origin: Origin<'a>,
 }
 
-/// Fetches a segment and sends its frames on, in order. After a failure it goes on from the first frame that has
-/// not been sent.
-pub async fn fetch<'a>(
-    registry: &Registry,
-    segment: &Segment<'a>,
-    frames: &mpsc::Sender<Frame<'a>>,
-) -> Result<()> {
-    let (mut sent, mut attempt) = (0, 0);
-    loop {
-        let before = sent;
-        let failure = match fetch_from(registry, segment, &mut sent, frames).await {
-            Ok(()) if sent == segment.frames.len() || frames.is_closed() => return Ok(()),
-            // The file ended, and nobody said that the connection broke: it is too short.
-            Ok(()) => {
-                let what = registry.locate(ObjectKind::Shard, &segment.shard.blake3);
-                Error::integrity(what, format!("ends before byte {}", segment.range(sent).end))
+impl Frame<'_> {
+    /// Where it came from, for messages.
+    pub fn place(&self) -> String {
+        match &self.origin {
+            Origin::Cache(piece) => format!("shard piece {}", piece.path.display()),
+            Origin::Place(place, _) => {
+                let path = super::layout::object(ObjectKind::Shard, &self.shard);
+                format!("shard {}", place.transport.locate(&path))
             }
-            Err(e @ Error::Network { .. }) => e,
-            Err(e) => return Err(e),
-        };
-        attempt = if sent > before { 1 } else { attempt + 1 };
-        if attempt >= ATTEMPTS {
-            return Err(failure);
         }
-        tokio::time::sleep(Duration::from_millis(50 << attempt)).await;
     }
 }
 
-/// Sends frames from the first that has not been sent, until all are, the receiver has stopped, or the bytes end.
-async fn fetch_from<'a>(
-    registry: &Registry,
-    segment: &Segment<'a>,
-    sent: &mut usize,
-    frames: &mpsc::Sender<Frame<'a>>,
-) -> Result<()> {
-    let range = segment.range(*sent);
-    let shard = segment.shard.blake3;
-    let mut body = registry.open_object(ObjectKind::Shard, &shard, range.clone()).await?;
-    let mut at = body.offset;
-    if at > range.start {
-        let url = registry.locate(ObjectKind::Shard, &shard);
-        return Err(Error::Network { url, why: format!("sent bytes from {at}, asked from {}", range.start) });
+/// Where a frame came from.
+enum Origin<'a> {
+    Cache(Piece),
+    /// What is kept of it, once all its frames are known to be good.
+    Place(&'a Place, Option<Arc<Fate>>),
+}
+
+/// Who takes the frames.
+pub enum Sink<'s, 'a> {
+    /// Threads.
+    Threads(mpsc::Sender<Frame<'a>>),
+    /// The fetching thread itself.
+    Here(RefCell<Box<dyn FnMut(Frame<'a>) -> Result<()> + 's>>),
+}
+
+impl<'a> Sink<'_, 'a> {
+    /// `false` if nobody takes frames any more, and somebody will say why.
+    async fn send(&self, frame: Frame<'a>) -> Result<bool> {
+        match self {
+            Sink::Threads(sender) => Ok(sender.send(frame).await.is_ok()),
+            Sink::Here(take) => (take.borrow_mut())(frame).map(|()| true),
+        }
     }
-    let mut partial = BytesMut::new();
-    while *sent < segment.frames.len() {
-        let Some(mut chunk) = body.chunks.next().await? else { return Ok(()) };
-        registry.count(chunk.len());
-        while !chunk.is_empty() && *sent < segment.frames.len() {
-            let entry = segment.frames[*sent];
-            // Bytes before the frame: a gap, or a server that ignores ranges.
-            let skip = entry.offset.saturating_sub(at).min(chunk.len() as u64);
-            at += skip;
-            let _ = chunk.split_to(skip as usize);
-            let missing = (entry.length as usize) - partial.len();
-            let taken = chunk.split_to(missing.min(chunk.len()));
-            at += taken.len() as u64;
-            let bytes = if taken.len() == entry.length as usize {
-                taken
-            } else {
-                partial.reserve(missing);
-                partial.extend_from_slice(&taken);
-                if partial.len() < entry.length as usize {
-                    continue;
+}
+
+/// One round of requests, and what has to be asked for again in another.
+pub struct Round<'a> {
+    registry: &'a Registry,
+    number: u32,
+    again: Mutex<BTreeMap<Digest, &'a Entry>>,
+    first_fault: Mutex<Option<Error>>,
+}
+
+/// What came of a round.
+pub struct Outcome {
+    /// The images to be asked for again.
+    pub again: Vec<Digest>,
+    /// What was wrong with the first of them.
+    pub fault: Option<Error>,
+}
+
+impl<'a> Round<'a> {
+    /// The round of this number, from 0; with the fault of the one before, if there was one.
+    pub fn new(registry: &'a Registry, number: u32, fault: Option<Error>) -> Self {
+        Round { registry, number, again: Mutex::default(), first_fault: Mutex::new(fault) }
+    }
+
+    /// What is to be done in the next round.
+    pub fn outcome(self) -> Outcome {
+        let again = self.again.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let fault = self.first_fault.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Outcome { again: again.into_keys().collect(), fault }
+    }
+
+    /// Takes back a frame that is not what it must be. If it is what the pack says, the pack is to blame, and asking
+    /// again would not help: then the error comes back.
+    pub fn refuse(&self, frame: &Frame<'a>, error: Error) -> Result<()> {
+        if Digest::of(&frame.bytes) == frame.entry.frame {
+            return Err(error);
+        }
+        match &frame.origin {
+            Origin::Cache(piece) => {
+                if let Some(cache) = self.registry.cache() {
+                    cache.set_aside(&piece.path);
                 }
-                partial.split().freeze()
-            };
-            if frames.send(Frame { entry, shard, bytes }).await.is_err() {
-                // Whoever takes the frames has stopped, and says why.
-                return Ok(());
             }
-            *sent += 1;
+            Origin::Place(place, piece) => {
+                if let Some(piece) = piece {
+                    piece.spoil();
+                }
+                self.registry.strike(place, self.number, &error);
+                self.first_fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            }
+        }
+        self.ask_again([frame.entry]);
+        Ok(())
+    }
+
+    fn ask_again(&self, entries: impl IntoIterator<Item = &'a Entry>) {
+        let mut again = self.again.lock().unwrap_or_else(PoisonError::into_inner);
+        again.extend(entries.into_iter().map(|entry| (entry.blake3, entry)));
+    }
+
+    /// Brings a segment and sends its frames on, in order.
+    pub async fn fetch(&self, segment: &Segment<'a>, sink: &Sink<'_, 'a>) -> Result<()> {
+        if let Some(piece) = &segment.piece {
+            return self.fetch_cached(segment, piece, sink).await;
+        }
+        let (mut sent, mut failure) = (0, None);
+        for place in self.registry.places() {
+            match self.fetch_at(place, segment, &mut sent, sink).await {
+                Ok(()) => return Ok(()),
+                Err(e @ (Error::Network { .. } | Error::Integrity { .. })) => drop(failure.get_or_insert(e)),
+                Err(e) => return Err(e),
+            }
+        }
+        let fault = self.first_fault.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Err(failure.or(fault).unwrap_or_else(|| {
+            let what = self.registry.locate(ObjectKind::Shard, &segment.shard.blake3);
+            Error::integrity(what, "every place that has it served bad bytes")
+        }))
+    }
+
+    /// From the cache; what is not there after all, comes over the wire in the next round.
+    async fn fetch_cached(&self, segment: &Segment<'a>, piece: &Piece, sink: &Sink<'_, 'a>) -> Result<()> {
+        let (mut at, mut frames) = (segment.range(0).start, segment.frames.iter());
+        if let Ok(mut file) = piece.open(at) {
+            while let Some(&entry) = frames.as_slice().first() {
+                let mut bytes = vec![0; (entry.offset + entry.length - at) as usize];
+                if file.read_exact(&mut bytes).is_err() {
+                    break;
+                }
+                let bytes = Bytes::from(bytes).split_off((entry.offset - at) as usize);
+                at = entry.offset + entry.length;
+                frames.next();
+                let origin = Origin::Cache(piece.clone());
+                if !sink.send(Frame { entry, shard: segment.shard.blake3, bytes, origin }).await? {
+                    return Ok(());
+                }
+            }
+        }
+        if let Some(cache) = self.registry.cache() {
+            match frames.len() {
+                0 => cache.used(piece),
+                _ => cache.set_aside(&piece.path),
+            }
+        }
+        self.ask_again(frames.copied());
+        Ok(())
+    }
+
+    /// From one place. After a failure it goes on from the first frame that has not been sent.
+    async fn fetch_at(
+        &self,
+        place: &'a Place,
+        segment: &Segment<'a>,
+        sent: &mut usize,
+        sink: &Sink<'_, 'a>,
+    ) -> Result<()> {
+        let mut attempt = 0;
+        loop {
+            let before = *sent;
+            let failure = match self.fetch_from(place, segment, sent, sink).await {
+                Ok(Ended::Well) => return Ok(()),
+                Ok(Ended::Short) => {
+                    let what = format!("shard {}", place.transport.locate(&path_of(segment)));
+                    let why = format!("ends before byte {}", segment.range(*sent).end);
+                    let fault = Error::integrity(what, why);
+                    self.registry.strike(place, self.number, &fault);
+                    return Err(fault);
+                }
+                Err(e @ Error::Network { .. }) => e,
+                Err(e) => return Err(e),
+            };
+            attempt = if *sent > before { 1 } else { attempt + 1 };
+            if attempt >= ATTEMPTS {
+                return Err(failure);
+            }
+            tokio::time::sleep(Duration::from_millis(50 << attempt)).await;
         }
     }
-    Ok(())
+
+    /// Sends frames from the first that has not been sent, until all are, the receiver has stopped, or the bytes end.
+    async fn fetch_from(
+        &self,
+        place: &'a Place,
+        segment: &Segment<'a>,
+        sent: &mut usize,
+        sink: &Sink<'_, 'a>,
+    ) -> Result<Ended> {
+        let (range, path, shard) = (segment.range(*sent), path_of(segment), segment.shard.blake3);
+        let body = place.transport.open(&path, Some(range.clone())).await?;
+        let mut body = body.ok_or_else(|| {
+            Error::integrity(format!("shard {}", place.transport.locate(&path)), "is missing")
+        })?;
+        let mut at = body.offset;
+        if at > range.start {
+            let why = format!("sent bytes from {at}, asked from {}", range.start);
+            return Err(Error::Network { url: place.transport.locate(&path), why });
+        }
+        if range.start - at > MAX_GAP && !place.ignores_ranges() {
+            // Seven more of such answers may be under way: better to end them, and ask once for all of the shard.
+            place.note_that_it_ignores_ranges();
+            self.ask_again(segment.frames[*sent..].iter().copied());
+            return Ok(Ended::Well);
+        }
+        let mut keeper = Keeper::new(self.registry, &shard, range.start);
+        let mut partial = BytesMut::new();
+        while *sent < segment.frames.len() {
+            let Some(mut chunk) = body.chunks.next().await? else { return Ok(Ended::Short) };
+            self.registry.count(chunk.len());
+            if at < range.start {
+                let _ = skip(&mut chunk, &mut at, range.start);
+            }
+            while !chunk.is_empty() && *sent < segment.frames.len() {
+                let entry = segment.frames[*sent];
+                // Bytes between frames belong to nobody who was asked for.
+                let gap = skip(&mut chunk, &mut at, entry.offset);
+                keeper.write(&gap);
+                let missing = (entry.length as usize) - partial.len();
+                let taken = chunk.split_to(missing.min(chunk.len()));
+                at += taken.len() as u64;
+                let bytes = if taken.len() == entry.length as usize {
+                    taken
+                } else {
+                    partial.reserve(missing);
+                    partial.extend_from_slice(&taken);
+                    if partial.len() < entry.length as usize {
+                        continue;
+                    }
+                    partial.split().freeze()
+                };
+                // Whole frames only: what is kept of a connection that breaks is of use, too.
+                keeper.write(&bytes);
+                let origin = Origin::Place(place, keeper.fate());
+                if !sink.send(Frame { entry, shard, bytes, origin }).await? {
+                    return Ok(Ended::Well);
+                }
+                *sent += 1;
+            }
+        }
+        Ok(Ended::Well)
+    }
+}
+
+/// What keeps the bytes of a request, where there is a cache to keep them in. One that cannot be written to, or is full,
+/// costs time later and nothing else.
+struct Keeper(Option<NewPiece>);
+
+impl Keeper {
+    fn new(registry: &Registry, shard: &Digest, start: u64) -> Self {
+        Keeper(registry.keeping().and_then(|cache| cache.new_piece(shard, start).ok()))
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if self.0.as_mut().is_some_and(|piece| piece.write(bytes).is_err()) {
+            self.0 = None;
+        }
+    }
+
+    fn fate(&self) -> Option<Arc<Fate>> {
+        self.0.as_ref().map(NewPiece::fate)
+    }
+}
+
+enum Ended {
+    Well,
+    /// The file ended, and nobody said that the connection broke.
+    Short,
+}
+
+fn path_of(segment: &Segment<'_>) -> String {
+    super::layout::object(ObjectKind::Shard, &segment.shard.blake3)
+}
+
+/// Takes what stands before byte `to` from the front of `chunk`.
+fn skip(chunk: &mut Bytes, at: &mut u64, to: u64) -> Bytes {
+    let length = to.saturating_sub(*at).min(chunk.len() as u64);
+    *at += length;
+    chunk.split_to(length as usize)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const GAP: u64 = MAX_GAP;
 
     fn pack(entries: &[(u8, usize, u64, u64)]) -> Pack {
         let shard = |n: u8| ObjectRef { blake3: Digest::of(&[n]), length: 1 << 30 };
@@ -176,34 +458,49 @@ mod tests {
         Pack { shards: vec![shard(100), shard(101)], entries: entries.iter().map(entry).collect() }
     }
 
-    fn wanted(images: &[u8]) -> HashMap<Digest, u64> {
-        images.iter().map(|&image| (Digest::of(&[image]), 20)).collect()
+    fn wanted(images: &[u8], length: u64) -> HashMap<Digest, u64> {
+        images.iter().map(|&image| (Digest::of(&[image]), length)).collect()
+    }
+
+    fn ranges(segments: &[Segment<'_>]) -> Vec<Range<u64>> {
+        segments.iter().map(|segment| segment.range(0)).collect()
     }
 
     #[test]
     fn near_frames_are_one_request_and_far_ones_are_not() {
-        let packs = [pack(&[
-            (1, 0, 0, 10),
-            (2, 0, 10, 10),
-            (3, 0, 20 + MAX_GAP, 10),
-            (4, 0, 40 + 3 * MAX_GAP, 9),
-            (5, 1, 0, 7),
-        ])];
-        let (segments, absent) = plan(&packs, &wanted(&[1, 3, 4, 5, 9]));
-        assert_eq!(
-            segments.iter().map(|s| s.range(0)).collect::<Vec<_>>(),
-            [0..10, 20 + MAX_GAP..30 + MAX_GAP, 40 + 3 * MAX_GAP..49 + 3 * MAX_GAP, 0..7]
-        );
+        let entries =
+            [(1, 0, 0, 10), (2, 0, 10, 10), (3, 0, 20 + GAP, 10), (4, 0, 40 + 3 * GAP, 9), (5, 1, 0, 7)];
+        let packs = [pack(&entries)];
+        let (segments, absent) = plan(&packs, &wanted(&[1, 3, 4, 5, 9], 20), false, |_, _| None);
+        let expected = [0..10, 20 + GAP..30 + GAP, 40 + 3 * GAP..49 + 3 * GAP, 0..7];
+        assert_eq!(ranges(&segments), expected);
         assert_eq!(absent, [Digest::of(&[9])]);
-        let (segments, _) = plan(&packs, &wanted(&[1, 2, 3, 4, 5]));
-        assert_eq!(segments.iter().map(Segment::len).collect::<Vec<_>>(), [30 + MAX_GAP, 9, 7]);
+        let (segments, _) = plan(&packs, &wanted(&[1, 2, 3, 4, 5], 20), false, |_, _| None);
+        assert_eq!(segments.iter().map(Segment::len).collect::<Vec<_>>(), [30 + GAP, 9, 7]);
+        // Of a place that knows no ranges, a shard is one request.
+        let (segments, _) = plan(&packs, &wanted(&[1, 3, 4, 5], 20), true, |_, _| None);
+        assert_eq!(ranges(&segments), [0..49 + 3 * GAP, 0..7]);
     }
 
     #[test]
     fn an_image_in_two_packs_is_fetched_once() {
         let packs = [pack(&[(1, 0, 0, 10)]), pack(&[(1, 1, 0, 10), (2, 1, 10, 10)])];
-        let (segments, absent) = plan(&packs, &wanted(&[1, 2]));
+        let (segments, absent) = plan(&packs, &wanted(&[1, 2], 20), false, |_, _| None);
         assert_eq!(segments.iter().map(Segment::len).sum::<u64>(), 20);
         assert!(absent.is_empty());
+    }
+
+    #[test]
+    fn there_are_enough_requests_for_all_connections_and_none_is_tiny() {
+        let image = 200 << 10;
+        for (images, least, most) in [(3u8, 1, 1), (100, 16, 22), (255, 16, 22)] {
+            let entries: Vec<_> = (0..images).map(|i| (i, 0, u64::from(i) * image, image)).collect();
+            let all: Vec<u8> = (0..images).collect();
+            let packs = [pack(&entries)];
+            let (segments, _) = plan(&packs, &wanted(&all, image), false, |_, _| None);
+            assert!((least..=most).contains(&segments.len()), "{images}: {}", segments.len());
+            assert!(segments.iter().all(|segment| segment.len() <= MAX_REQUEST));
+            assert_eq!(segments.iter().map(Segment::len).sum::<u64>(), u64::from(images) * image);
+        }
     }
 }

@@ -218,7 +218,7 @@ impl Registry {
     }
 
     async fn read_from(&self, path: &str, offset: u64, cap: u64) -> Result<Option<Vec<u8>>> {
-        let bytes = transport::read_from(self.transport.as_ref(), path, offset, cap).await?;
+        let bytes = transport::read_from(self.own.transport.as_ref(), path, offset, cap).await?;
         self.count(bytes.as_ref().map_or(0, Vec::len));
         Ok(bytes)
     }
@@ -242,7 +242,7 @@ impl Registry {
 
     /// Where a file of the registry is, for messages.
     pub(super) fn place(&self, path: &str) -> String {
-        self.transport.locate(path)
+        self.own.transport.locate(path)
     }
 }
 

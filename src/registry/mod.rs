@@ -1,19 +1,22 @@
 //! [`Registry`]: from a reference to the verified description of a version. A registry is static files, the same
-//! in a folder, over HTTP and in the binary; their layout is [`layout`]'s alone. [`fetch`] brings images,
-//! [`publish`] writes.
+//! in a folder, over HTTP and in the binary; their layout is [`layout`]'s alone. [`places`] finds objects, [`fetch`]
+//! brings images, [`publish`] writes.
 
 pub mod append;
 mod audit;
 pub mod fetch;
 pub mod layout;
 pub mod log;
+mod places;
 pub mod publish;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use places::{Complaints, Place};
 use serde::{Deserialize, Serialize};
 
+use crate::cache::Cache;
 use crate::class::{Class, ClassId, parse_classes};
 use crate::dataset_ref::{DatasetRef, Name, Version};
 use crate::digest::Digest;
@@ -23,13 +26,12 @@ use crate::key::PublicKey;
 use crate::log::LogKey;
 use crate::manifest::{self, Manifest};
 use crate::object::{ObjectKind, ObjectRef};
-use crate::pack::Pack;
 use crate::release::{LogPosition, Release, SignedRelease, Standing};
 use crate::statement;
 use crate::transport::bundled::Bundled;
 use crate::transport::folder::Folder;
 use crate::transport::http::Http;
-use crate::transport::{self, Access, Body, Transport};
+use crate::transport::{self, Access, Transport};
 use crate::tree::Sums;
 use crate::trust::RegistryId;
 
@@ -73,7 +75,12 @@ pub struct Registry {
     /// `None` for the one in the binary.
     id: Option<RegistryId>,
     name: String,
-    transport: Box<dyn Transport>,
+    own: Place,
+    /// Other places that may have the same objects.
+    mirrors: Vec<Place>,
+    cache: Option<Cache>,
+    keeps_nothing: AtomicBool,
+    complaints: Complaints,
     fetched: AtomicU64,
 }
 
@@ -130,7 +137,16 @@ impl Registry {
 
     /// What `transport` shows, called `name`: no key is trusted for it.
     pub fn over(name: String, transport: Box<dyn Transport>) -> Self {
-        Registry { id: None, name, transport, fetched: AtomicU64::new(0) }
+        Registry {
+            id: None,
+            own: Place::new(name.clone(), transport),
+            name,
+            mirrors: Vec::new(),
+            cache: None,
+            keeps_nothing: AtomicBool::new(false),
+            complaints: Complaints::default(),
+            fetched: AtomicU64::new(0),
+        }
     }
 
     /// What trust is kept by; `None` for the registry in the binary.
@@ -182,7 +198,7 @@ impl Registry {
                 let named =
                     named.and_then(|(name, version)| Some((name.parse().ok()?, version.parse().ok()?)));
                 let (name, version) = named.ok_or_else(|| {
-                    Error::integrity(self.transport.locate(&path), "is not a name and a version")
+                    Error::integrity(self.own.transport.locate(&path), "is not a name and a version")
                 })?;
                 Ok((name, version, Some(*pin)))
             }
@@ -219,7 +235,7 @@ impl Registry {
         let release = release.expect(&name, version)?;
         if let Some(pin) = pin.filter(|pin| *pin != release.dataset()) {
             let why = format!("has dataset hash b3:{}, but the pin says b3:{pin}", release.dataset());
-            let what = self.transport.locate(&layout::release(&name, version));
+            let what = self.own.transport.locate(&layout::release(&name, version));
             return Err(Error::integrity(what, why));
         }
         Ok(release)
@@ -280,79 +296,33 @@ impl Registry {
         })
     }
 
-    /// An object, checked against its reference.
-    pub async fn object(&self, kind: ObjectKind, reference: &ObjectRef) -> Result<Vec<u8>> {
-        let what = self.locate(kind, &reference.blake3);
-        if reference.length > MAX_METADATA {
-            return Err(Error::integrity(
-                what,
-                format!("is said to have {} bytes: too many", reference.length),
-            ));
-        }
-        let bytes = self.read(&layout::object(kind, &reference.blake3), reference.length).await?;
-        let bytes = bytes.ok_or_else(|| self.missing_object(kind, &reference.blake3))?;
-        reference.check(&what, &bytes)?;
-        Ok(bytes)
-    }
-
-    /// The packs of a version; none where it has no shards here.
-    pub async fn packs(&self, snapshot: &Snapshot) -> Result<Vec<Pack>> {
-        let digests: Vec<Digest> = self.hint(&layout::packs(&snapshot.manifest_ref.blake3)).await?;
-        let images = snapshot.manifest.images;
-        let mut packs = Vec::new();
-        for digest in digests {
-            let bytes = self.find_object(ObjectKind::Pack, &digest, Pack::max_len(images)).await?;
-            let bytes = bytes.ok_or_else(|| self.missing_object(ObjectKind::Pack, &digest))?;
-            packs.push(Pack::parse(&self.locate(ObjectKind::Pack, &digest), &bytes, images)?);
-        }
-        Ok(packs)
-    }
-
-    /// An object by its hash alone, of at most `cap` bytes; `None` where it is not here.
-    pub async fn find_object(&self, kind: ObjectKind, digest: &Digest, cap: u64) -> Result<Option<Vec<u8>>> {
-        let found = self.read(&layout::object(kind, digest), cap).await?;
-        if let Some(bytes) = &found
-            && Digest::of(bytes) != *digest
-        {
-            return Err(Error::integrity(
-                self.locate(kind, digest),
-                "its bytes have another BLAKE3 than its name",
-            ));
-        }
-        Ok(found)
-    }
-
-    /// Where an object is, for messages.
-    pub fn locate(&self, kind: ObjectKind, digest: &Digest) -> String {
-        format!("{} {}", kind.noun(), self.transport.locate(&layout::object(kind, digest)))
-    }
-
-    /// Opens a part of an object.
-    async fn open_object(
-        &self,
-        kind: ObjectKind,
-        digest: &Digest,
-        range: std::ops::Range<u64>,
-    ) -> Result<Body> {
-        let body = self.transport.open(&layout::object(kind, digest), Some(range)).await?;
-        body.ok_or_else(|| self.missing_object(kind, digest))
-    }
-
     fn count(&self, bytes: usize) {
         self.fetched.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// Reads a small file whole.
     async fn read(&self, path: &str, cap: u64) -> Result<Option<Vec<u8>>> {
-        let bytes = transport::read(self.transport.as_ref(), path, cap).await?;
+        self.read_at(&self.own, path, cap).await
+    }
+
+    async fn read_at(&self, place: &Place, path: &str, cap: u64) -> Result<Option<Vec<u8>>> {
+        let bytes = transport::read(place.transport.as_ref(), path, cap).await?;
         self.count(bytes.as_ref().map_or(0, Vec::len));
         Ok(bytes)
     }
 
     /// A list, one item a line; sorted and without repetition. An absent file is an empty list.
     async fn hint<T: std::str::FromStr<Err: std::fmt::Display> + Ord>(&self, path: &str) -> Result<Vec<T>> {
-        let Some(bytes) = self.read(path, MAX_HINT).await? else { return Ok(Vec::new()) };
-        let refuse = |why: &dyn std::fmt::Display| Error::integrity(self.transport.locate(path), why);
+        self.hint_of(&self.own, path).await
+    }
+
+    async fn hint_of<T: std::str::FromStr<Err: std::fmt::Display> + Ord>(
+        &self,
+        place: &Place,
+        path: &str,
+    ) -> Result<Vec<T>> {
+        let Some(bytes) = self.read_at(place, path, MAX_HINT).await? else { return Ok(Vec::new()) };
+        let refuse = |why: &dyn std::fmt::Display| Error::integrity(place.transport.locate(path), why);
         let text = String::from_utf8(bytes).map_err(|e| refuse(&e))?;
         let parse = |line: &str| line.parse::<T>().map_err(|e| refuse(&e));
         let mut items = text.lines().map(parse).collect::<Result<Vec<T>>>()?;
@@ -370,11 +340,6 @@ impl Registry {
         } else {
             Error::not_found(reference, format!("registry {}", self.name))
         })
-    }
-
-    fn missing_object(&self, kind: ObjectKind, digest: &Digest) -> Error {
-        // A release leads here, so its absence is damage, not a wrong name.
-        Error::integrity(self.locate(kind, digest), "is missing")
     }
 }
 

@@ -21,6 +21,11 @@ impl RegistryId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether it is behind a URL, and not a folder here.
+    pub fn is_remote(&self) -> bool {
+        self.0.contains("://")
+    }
 }
 
 impl fmt::Display for RegistryId {

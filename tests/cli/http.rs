@@ -18,12 +18,12 @@ fn images(sandbox: &Sandbox, tree: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 fn pull(sandbox: &Sandbox, server: &Server, reference: &str, to: &str) -> Ran {
-    sandbox.isn(&["pull", reference, "--registry", &server.url, "--to", to, "--json"])
+    sandbox.isn(&["pull", reference, "--registry", &server.url, "--to", to, "--no-cache", "--json"])
 }
 
 /// Every other image, so that ranges begin in the middle of the shard.
 fn classes(sandbox: &Sandbox, server: &Server, pin: &str, to: &str) -> Ran {
-    let args = ["pull", pin, "--registry", &server.url, "--to", to, "--class", "bee", "--json"];
+    let args = ["pull", pin, "--registry", &server.url, "--to", to, "--class", "bee", "--no-cache", "--json"];
     sandbox.isn(&args)
 }
 
@@ -112,7 +112,18 @@ fn faults_that_end_a_pull_leave_no_tree_and_the_next_pull_succeeds() {
     ] {
         let server = Server::faulty(&sandbox.path("reg"), on, usize::MAX, fault);
         // A class whose images begin behind the shard's start, so that wrong bytes are other bytes.
-        let args = ["pull", &pin, "--registry", &server.url, "--to", "tree", "--class", "bee", "--json"];
+        let args = [
+            "pull",
+            &pin,
+            "--registry",
+            &server.url,
+            "--to",
+            "tree",
+            "--class",
+            "bee",
+            "--no-cache",
+            "--json",
+        ];
         let ran = sandbox.isn(&args);
         assert_eq!(ran.code, code, "{fault:?} on {on}: {}", ran.stderr);
         assert!(ran.stderr.contains(message), "{fault:?} on {on}: {}", ran.stderr);

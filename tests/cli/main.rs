@@ -7,8 +7,10 @@
 mod architecture;
 mod attacks;
 mod build;
+mod cache;
 mod cite;
 mod damage;
+mod delta;
 mod demo;
 mod forger;
 mod http;

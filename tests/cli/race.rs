@@ -100,7 +100,7 @@ fn eight_publishers_race_and_every_accepted_release_is_in_the_log_once() {
     // Of two who wanted a version one got it, and it is his.
     let expected: BTreeMap<Version, Digest> = accepted.iter().copied().collect();
     assert_eq!((accepted.len(), expected.len()), (800, 800));
-    let registry = Registry::open(root.to_str().unwrap()).unwrap();
+    let registry = Registry::open(root.to_str().unwrap(), &isn::transport::Access::default()).unwrap();
     let runtime = transport::runtime().unwrap();
     let view =
         runtime.block_on(registry.sync_log(&anchor, None, &WitnessPolicy::default())).unwrap().unwrap();

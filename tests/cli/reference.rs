@@ -4,9 +4,10 @@ use std::path::Path;
 
 use crate::sandbox::Sandbox;
 
-const VERBS: [&[&str]; 39] = [
+const VERBS: [&[&str]; 44] = [
     &[],
     &["pull"],
+    &["fetch"],
     &["sync"],
     &["verify"],
     &["info"],
@@ -42,6 +43,10 @@ const VERBS: [&[&str]; 39] = [
     &["registry"],
     &["registry", "init"],
     &["registry", "rotate-key"],
+    &["cache"],
+    &["cache", "info"],
+    &["cache", "verify"],
+    &["cache", "gc"],
     &["demo"],
     &["demo", "source"],
 ];

@@ -135,9 +135,9 @@ impl Sandbox {
         self.isn(&["build", "grads-1.1.toml", "--source", "raw2", "--out", "out2"]).ok();
     }
 
-    /// `isn pull` from `reg`.
+    /// `isn pull` from `reg`, and from nowhere else: no cache, no other tree.
     pub fn pull(&self, reference: &str, more: &[&str]) -> Ran {
-        self.isn(&[&["pull", reference, "--registry", "reg", "--json"], more].concat())
+        self.isn(&[&["pull", reference, "--registry", "reg", "--no-cache", "--json"], more].concat())
     }
 
     /// Copies a folder below the sandbox.

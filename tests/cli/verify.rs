@@ -159,7 +159,7 @@ fn a_partial_tree_is_checked_as_one() {
     assert_eq!(report["partial"], true);
     assert_eq!(report["checked"], 7);
     let ran = sandbox.isn(&["verify", "part", "--expect", &pin]).ok();
-    assert!(ran.stdout.contains("(a part of the dataset)"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("(a part of the dataset: split val)"), "{}", ran.stdout);
     // Without the selection's list it is a tree with many files missing.
     let selected = sandbox.read("part/B3SUMS.selected");
     fs::remove_file(sandbox.path("part/B3SUMS.selected")).unwrap();

@@ -1,5 +1,6 @@
 //! Reports as text or JSON. stdout has what was asked for, and with `--json` one object as its last line.
 
+mod cache;
 mod log;
 
 use std::fmt::Write as _;
@@ -12,6 +13,7 @@ use crate::key::{KeyName, NamedKey, PublicKey};
 use crate::ops::build::BuildReport;
 use crate::ops::cite::Citation;
 use crate::ops::demo::DemoReport;
+use crate::ops::fetch::FetchReport;
 use crate::ops::info::InfoReport;
 use crate::ops::list::Listed;
 use crate::ops::publish::PublishReport;
@@ -55,8 +57,9 @@ impl Output {
         } else {
             let reused = match report.reused_images {
                 0 => String::new(),
-                n => format!(", {n} of them from an earlier run"),
+                n => format!(", {n} of them from this machine"),
             };
+            let _ = report.replaced.as_ref().map(|what| writeln!(text, "{path} was {what}"));
             writeln!(text, "{path}: {}{reused}, every one verified", images(report.images, report.bytes))
         };
         let _ = writeln!(text, "  title    {}\n  licence  {}", manifest.title, first_line(&manifest.licence));
@@ -69,6 +72,24 @@ impl Output {
         object["path"] = json!(report.path);
         object["fetched_bytes"] = json!(report.fetched_bytes);
         object["reused_images"] = json!(report.reused_images);
+        object["replaced"] = json!(report.replaced);
+        object["registry"] = json!(report.registry);
+        self.print(&text, object);
+    }
+
+    pub(in crate::cli) fn fetched(&self, report: &FetchReport) {
+        self.warn(&report.snapshot.warnings);
+        let manifest = &report.snapshot.manifest;
+        let text = format!(
+            "{}@{}: {} in the cache, every one verified, {} fetched\n  pin      {}\n",
+            manifest.name,
+            manifest.version,
+            images(report.images, report.bytes),
+            size(report.fetched_bytes),
+            manifest.pin()
+        );
+        let mut object = version(&report.snapshot, report.images, report.bytes);
+        object["fetched_bytes"] = json!(report.fetched_bytes);
         object["registry"] = json!(report.registry);
         self.print(&text, object);
     }
@@ -274,7 +295,8 @@ impl Output {
             "path": report.what,
             "dataset": report.dataset.map(|dataset| dataset.prefixed()),
             "checked": report.checked,
-            "partial": report.partial,
+            "partial": report.partial.is_some(),
+            "selection": report.partial,
             "assurance": report.assurance,
             "warnings": report.warnings,
             "faults": report.faults,
@@ -355,7 +377,11 @@ fn signed(snapshot: &Snapshot) -> String {
 }
 
 fn assurance(report: &VerifyReport) -> String {
-    let whole = if report.partial { " (a part of the dataset)" } else { "" };
+    let whole = match report.partial.as_deref() {
+        None => String::new(),
+        Some("") => " (a part of the dataset)".into(),
+        Some(selection) => format!(" (a part of the dataset: {selection})"),
+    };
     let reach = match (report.kind, report.assurance) {
         ("tree", Assurance::SelfConsistent) => {
             "; consistent with itself only: compare the hash below, or give --expect"

@@ -107,8 +107,8 @@ pub struct VerifyReport {
     pub dataset: Option<Digest>,
     /// How many files, objects or images were checked.
     pub checked: u64,
-    /// Whether only a part of the dataset is there.
-    pub partial: bool,
+    /// Which part of the dataset is there, for people; `None` if all of it.
+    pub partial: Option<String>,
     /// How far a clean result reaches.
     pub assurance: Assurance,
     /// What the user should hear beside it.

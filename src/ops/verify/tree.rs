@@ -1,6 +1,6 @@
 //! Verifying a tree: its files against `B3SUMS`, and that against the dataset hash.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -10,7 +10,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::files::{self, Kind};
 use crate::progress::{Progress, Unit};
-use crate::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, Sums};
+use crate::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, Provenance, Selection, Sums};
 
 /// `B3SUMS` of ten million images; more is no `B3SUMS`.
 const MAX_SUMS: u64 = 3 << 30;
@@ -26,7 +26,7 @@ pub struct Expected<'a> {
 }
 
 /// Verifies the tree in `root`, and its hash if one is expected.
-pub(super) fn verify(
+pub(in crate::ops) fn verify(
     root: &Path,
     expected: Option<(Digest, Assurance)>,
     jobs: usize,
@@ -36,6 +36,7 @@ pub(super) fn verify(
     let bytes = files::read_capped(&root.join(B3SUMS), MAX_SUMS)?;
     let dataset = Digest::of(&bytes);
     let selected_bytes = files::read_if_there(&root.join(B3SUMS_SELECTED))?;
+    let selection = selected_bytes.as_ref().and_then(|_| selection_of(root));
     let mut parse = |name: &str, bytes: &[u8]| {
         Sums::parse(name, bytes).inspect_err(|e| {
             let why = e.to_string().trim_start_matches(name).trim_start_matches(": ").to_string();
@@ -57,6 +58,15 @@ pub(super) fn verify(
                 faults.push(Fault { path: B3SUMS_SELECTED.into(), kind: FaultKind::Invalid, why });
             }
         }
+        if let Some(promised) = &selection {
+            // A line that is gone from the list, with its image, would not be missed.
+            let listed: HashSet<&str> = selected.lines().iter().map(|line| line.path.as_str()).collect();
+            let promised = full.selected(promised);
+            for line in promised.lines().iter().filter(|line| !listed.contains(line.path.as_str())) {
+                let why = format!("is selected by {ISN_JSON}, and not in {B3SUMS_SELECTED}");
+                faults.push(Fault { path: line.path.to_string(), kind: FaultKind::Missing, why });
+            }
+        }
         checked = selected.lines().len() as u64;
         faults.extend(check_files(root, selected, selected_bytes.is_some(), jobs, progress)?);
     }
@@ -71,11 +81,17 @@ pub(super) fn verify(
         what: root.display().to_string(),
         dataset: Some(dataset),
         checked,
-        partial: selected_bytes.is_some(),
+        partial: selected_bytes.map(|_| selection.unwrap_or_default().describe()),
         assurance,
         warnings: Vec::new(),
         faults,
     })
+}
+
+/// What was selected when the tree was pulled, if its `ISN.json` can be read.
+fn selection_of(root: &Path) -> Option<Selection> {
+    let json = files::read_if_there(&root.join(ISN_JSON)).ok()??;
+    serde_json::from_slice::<Provenance>(&json).ok().map(|provenance| provenance.selection)
 }
 
 /// What is wrong with the tree in `root`, if it should be exactly `expected`.

@@ -1,0 +1,247 @@
+//! What is in a cache, whether it is whole, and what of it may go.
+
+use std::fs::Metadata;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rayon::prelude::*;
+
+use super::{Cache, OBJECTS, PIECES, Piece, QUARANTINE, TREES};
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::files;
+use crate::progress::{Progress, Unit};
+
+/// A temporary file that is older belongs to nobody who is still alive.
+const ABANDONED: Duration = Duration::from_secs(24 * 3600);
+
+/// What a cache has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inventory {
+    /// How many objects, and the sum of their lengths in bytes.
+    pub objects: (u64, u64),
+    /// The same of pieces of shards.
+    pub pieces: (u64, u64),
+    /// The same of what was damaged.
+    pub quarantine: (u64, u64),
+    /// The same of what is being fetched, or was by a process that was killed.
+    pub temporary: (u64, u64),
+    /// How many trees are remembered.
+    pub trees: u64,
+}
+
+impl Inventory {
+    /// All bytes.
+    pub fn bytes(&self) -> u64 {
+        [self.objects, self.pieces, self.quarantine, self.temporary].iter().map(|(_, bytes)| bytes).sum()
+    }
+}
+
+/// A file that is not what its name says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damaged {
+    /// The file, before it was set aside.
+    pub path: PathBuf,
+}
+
+/// What was removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// How many files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// What is left, in bytes.
+    pub left: u64,
+}
+
+/// A file of the cache.
+struct Entry {
+    path: PathBuf,
+    bytes: u64,
+    used: SystemTime,
+}
+
+impl Cache {
+    /// Counts what is there.
+    pub fn inventory(&self) -> Result<Inventory> {
+        let mut inventory = Inventory::default();
+        let add = |count: &mut (u64, u64), entry: &Entry| *count = (count.0 + 1, count.1 + entry.bytes);
+        for entry in self.entries(OBJECTS)? {
+            let is_temp = is_temporary(&entry.path);
+            add(if is_temp { &mut inventory.temporary } else { &mut inventory.objects }, &entry);
+        }
+        for entry in self.entries(PIECES)? {
+            let is_temp = is_temporary(&entry.path);
+            add(if is_temp { &mut inventory.temporary } else { &mut inventory.pieces }, &entry);
+        }
+        for entry in self.entries(QUARANTINE)? {
+            add(&mut inventory.quarantine, &entry);
+        }
+        inventory.trees = self.trees().len() as u64;
+        Ok(inventory)
+    }
+
+    /// Hashes every file, and sets aside those that are not what their name says. Gives how many there were, and the
+    /// damaged ones.
+    pub fn verify(&self, jobs: usize, progress: &dyn Progress) -> Result<(u64, Vec<Damaged>)> {
+        let mut files = self.entries(OBJECTS)?;
+        files.extend(self.entries(PIECES)?);
+        files.retain(|entry| !is_temporary(&entry.path));
+        progress.begin("verify the cache", Unit::Files, files.len() as u64);
+        let check = |entry: &Entry| {
+            let is_whole = match entry.path.strip_prefix(self.root.join(PIECES)) {
+                Ok(_) => Piece::at(entry.path.clone()).is_some_and(|piece| piece.is_whole().unwrap_or(false)),
+                Err(_) => object_is_whole(&entry.path),
+            };
+            progress.advance(1);
+            (!is_whole && entry.path.exists()).then(|| Damaged { path: entry.path.clone() })
+        };
+        let pool = crate::parallel::pool(jobs)?;
+        let damaged: Vec<Damaged> = pool.install(|| files.par_iter().filter_map(check).collect());
+        progress.end();
+        damaged.iter().for_each(|damaged| self.set_aside(&damaged.path));
+        Ok((files.len() as u64, damaged))
+    }
+
+    /// Removes what was not used for `older_than`, then what was used longest ago until at most `max_size` bytes are
+    /// left; and always what is damaged, abandoned, or a note of a tree that is gone. With `dry_run` only counts.
+    pub fn sweep(
+        &self,
+        max_size: Option<u64>,
+        older_than: Option<Duration>,
+        now: SystemTime,
+        dry_run: bool,
+    ) -> Result<Swept> {
+        let mut kept = self.entries(OBJECTS)?;
+        kept.extend(self.entries(PIECES)?);
+        let mut gone = self.entries(QUARANTINE)?;
+        let age = |entry: &Entry| now.duration_since(entry.used).unwrap_or_default();
+        let mut part = |is_gone: &dyn Fn(&Entry) -> bool| {
+            let (out, stay) = std::mem::take(&mut kept).into_iter().partition(|entry| is_gone(entry));
+            kept = stay;
+            gone.extend::<Vec<Entry>>(out);
+        };
+        part(&|entry| is_temporary(&entry.path) && age(entry) > ABANDONED);
+        if let Some(limit) = older_than {
+            part(&|entry| age(entry) > limit && !is_temporary(&entry.path));
+        }
+        let mut left: u64 = kept.iter().map(|entry| entry.bytes).sum();
+        kept.sort_by_key(|entry| entry.used);
+        for entry in kept {
+            if left > max_size.unwrap_or(u64::MAX) && !is_temporary(&entry.path) {
+                left -= entry.bytes;
+                gone.push(entry);
+            }
+        }
+        let swept = Swept { files: gone.len() as u64, bytes: gone.iter().map(|e| e.bytes).sum(), left };
+        if !dry_run {
+            gone.iter().try_for_each(|entry| files::remove_file(&entry.path))?;
+            self.forget_gone_trees()?;
+        }
+        Ok(swept)
+    }
+
+    fn forget_gone_trees(&self) -> Result<()> {
+        let folder = self.root.join(TREES);
+        for name in files::names_in(&folder)? {
+            let note = folder.join(name);
+            let is_there = files::read_text(&note).is_ok_and(|tree| Path::new(&tree).is_dir());
+            if !is_there {
+                files::remove_file(&note)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn entries(&self, part: &str) -> Result<Vec<Entry>> {
+        let folder = self.root.join(part);
+        let mut entries = Vec::new();
+        if !folder.is_dir() {
+            return Ok(entries);
+        }
+        for (name, _) in files::walk(&folder)? {
+            let path = folder.join(name);
+            // Another process may sweep at the same time.
+            let Ok(meta) = path.symlink_metadata() else { continue };
+            entries.push(Entry { used: used(&meta, &path)?, bytes: meta.len(), path });
+        }
+        Ok(entries)
+    }
+}
+
+fn used(meta: &Metadata, path: &Path) -> Result<SystemTime> {
+    meta.modified().map_err(Error::io("look at", path))
+}
+
+fn is_temporary(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(files::TEMP_PREFIX))
+}
+
+/// Objects have their hash before the first dot of their name.
+fn object_is_whole(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let named: Option<Digest> = name.split('.').next().and_then(|hex| hex.parse().ok());
+    let mut hasher = blake3::Hasher::new();
+    let read = std::fs::File::open(path).and_then(|file| hasher.update_reader(file).map(|_| ()));
+    read.is_ok() && named == Some(Digest::of_hasher(&hasher))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::ObjectKind;
+    use crate::progress::Silent;
+
+    /// A cache with three objects of 10 bytes, used 3, 2 and 1 days ago, and a piece used now.
+    fn sample(dir: &Path) -> (Cache, SystemTime) {
+        let cache = Cache::new(dir);
+        let now = SystemTime::now();
+        for days in 1..=3u64 {
+            let bytes = [days as u8; 10];
+            cache.keep_object(ObjectKind::Index, &Digest::of(&bytes), &bytes).unwrap();
+            let path = cache.object_path(ObjectKind::Index, &Digest::of(&bytes));
+            let file = std::fs::File::options().append(true).open(path).unwrap();
+            file.set_modified(now - Duration::from_secs(days * 86_400)).unwrap();
+        }
+        let mut piece = cache.new_piece(&Digest::of(b"shard"), 0).unwrap();
+        piece.write(&[7; 100]).unwrap();
+        drop(piece);
+        (cache, now)
+    }
+
+    #[test]
+    fn what_was_used_longest_ago_goes_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let (cache, now) = sample(dir.path());
+        let before = cache.inventory().unwrap();
+        assert_eq!((before.objects, before.pieces, before.bytes()), ((3, 30), (1, 100), 130));
+        let dry = cache.sweep(Some(115), None, now, true).unwrap();
+        assert_eq!(dry, Swept { files: 2, bytes: 20, left: 110 });
+        assert_eq!(cache.inventory().unwrap(), before);
+        assert_eq!(cache.sweep(Some(115), None, now, false).unwrap(), dry);
+        assert!(cache.object(ObjectKind::Index, &Digest::of(&[1; 10]), 10).is_some());
+        assert!(cache.object(ObjectKind::Index, &Digest::of(&[2; 10]), 10).is_none());
+        let none = cache.sweep(None, Some(Duration::from_secs(36 * 3600)), now, false).unwrap();
+        assert_eq!((none.files, none.left), (0, 110));
+        let all = cache.sweep(Some(0), None, now, false).unwrap();
+        assert_eq!((all.files, all.left), (2, 0));
+    }
+
+    #[test]
+    fn what_is_damaged_is_found_and_set_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let (cache, now) = sample(dir.path());
+        assert_eq!(cache.verify(2, &Silent).unwrap(), (4, Vec::new()));
+        let piece = cache.pieces(&Digest::of(b"shard")).remove(0);
+        std::fs::write(&piece.path, [8; 100]).unwrap();
+        let object = cache.object_path(ObjectKind::Index, &Digest::of(&[1; 10]));
+        std::fs::write(&object, b"short").unwrap();
+        let (checked, damaged) = cache.verify(2, &Silent).unwrap();
+        assert_eq!((checked, damaged.len()), (4, 2));
+        assert_eq!(cache.inventory().unwrap().quarantine.0, 2);
+        assert!(!piece.path.exists() && !object.exists());
+        cache.sweep(None, None, now, false).unwrap();
+        assert_eq!(cache.inventory().unwrap().quarantine, (0, 0));
+    }
+}

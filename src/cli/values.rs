@@ -1,0 +1,102 @@
+//! Values that are written on a command line in a way of their own.
+
+use std::path::Path;
+
+use crate::error::{Error, Mistake, Result};
+use crate::files;
+use crate::rel_path::RelPath;
+use crate::statement::check_reason;
+
+/// The paths of a list of images: one a line, or lines of `B3SUMS`; sorted.
+pub(super) fn read_images(file: &Path) -> Result<Vec<RelPath>> {
+    let (mut images, mut mistakes) = (Vec::new(), Vec::new());
+    for (at, line) in files::read_text(file)?.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        // A line of B3SUMS has the hash before the path.
+        let path = line.split_once("  ").filter(|(hash, _)| hash.len() == 64).map_or(line, |(_, path)| path);
+        match path.parse() {
+            Ok(path) => images.push(path),
+            Err(e) => mistakes.push(Mistake { line: Some(at + 1), why: format!("'{path}' {e}") }),
+        }
+    }
+    if !mistakes.is_empty() {
+        return Err(Error::Mistakes { what: file.display().to_string(), mistakes });
+    }
+    images.sort();
+    images.dedup();
+    Ok(images)
+}
+
+/// Seconds, from `90s`, `15m`, `36h` or `7d`.
+pub(super) fn parse_age(text: &str) -> Result<u64, String> {
+    let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
+    let parsed = units.iter().find_map(|(unit, seconds)| {
+        let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
+        number.checked_mul(*seconds)
+    });
+    parsed.ok_or_else(|| "expected a number and a unit: 90s, 15m, 36h, 7d".into())
+}
+
+/// Bytes, from `1000`, `500MB` or `20GiB`.
+pub(super) fn parse_size(text: &str) -> Result<u64, String> {
+    let at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(at);
+    let factor = match unit.trim().to_ascii_lowercase().trim_end_matches('b') {
+        "" => Some(1),
+        "k" => Some(1000),
+        "m" => Some(1_000_000),
+        "g" => Some(1_000_000_000),
+        "t" => Some(1_000_000_000_000),
+        "ki" => Some(1 << 10),
+        "mi" => Some(1 << 20),
+        "gi" => Some(1 << 30),
+        "ti" => Some(1u64 << 40),
+        _ => None,
+    };
+    let size = number.parse::<u64>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
+    size.ok_or_else(|| "expected a whole number and perhaps a unit: 1000, 500MB, 20GiB".into())
+}
+
+/// A reason that a statement can give.
+pub(super) fn parse_reason(text: &str) -> Result<String, String> {
+    check_reason(text).map(|()| text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_and_sizes() {
+        for (text, seconds) in [("90s", 90), ("15m", 900), ("36h", 129_600), ("7d", 604_800)] {
+            assert_eq!(parse_age(text), Ok(seconds));
+        }
+        for (text, bytes) in
+            [("0", 0), ("1000", 1000), ("500MB", 500_000_000), ("20GiB", 20 << 30), ("3 k", 3000)]
+        {
+            assert_eq!(parse_size(text), Ok(bytes));
+        }
+        for wrong in ["", "d", "5", "5w", "-1s", "99999999999999999999s", "300000000000000d"] {
+            assert!(parse_age(wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["", "GB", "-1", "1.5GB", "5 apples", "99999999999TB"] {
+            assert!(parse_size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn lists_of_images() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("list");
+        let sums = format!("{}  val/ant/a.png", "0".repeat(64));
+        std::fs::write(&file, format!("# mine\nval/ant/b.png\n\n{sums}\r\nval/ant/b.png\n")).unwrap();
+        let paths: Vec<String> = read_images(&file).unwrap().iter().map(ToString::to_string).collect();
+        assert_eq!(paths, ["val/ant/a.png", "val/ant/b.png"]);
+        std::fs::write(&file, "../a\nval/ant/b.png\n/etc/passwd\n").unwrap();
+        let Err(Error::Mistakes { mistakes, .. }) = read_images(&file) else { panic!() };
+        assert_eq!(mistakes.iter().map(|m| m.line).collect::<Vec<_>>(), [Some(1), Some(3)]);
+    }
+}

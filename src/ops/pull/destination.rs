@@ -1,0 +1,92 @@
+//! What stands where a tree is to be.
+
+use std::fs;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::files;
+use crate::ops::verify::tree::{self, Expected};
+use crate::progress::Progress;
+use crate::registry::Snapshot;
+use crate::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, Provenance, Sums};
+
+/// What is there already.
+pub(super) enum Destination {
+    /// Nothing, or an empty folder.
+    Free,
+    /// The very tree that is wanted, whole.
+    Same,
+    /// Another version or part of the same dataset, whole and with nothing beside it: it may be replaced.
+    Earlier {
+        /// `name@version`.
+        what: String,
+        /// Which folder it was that was looked at.
+        identity: Option<Identity>,
+    },
+}
+
+/// What makes a folder that folder, whatever it is called.
+pub(super) type Identity = (u64, u64);
+
+/// The identity of a folder; `None` for anything else, and where the system has no such thing.
+pub(super) fn identity(path: &Path) -> Option<Identity> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        fs::symlink_metadata(path).ok().filter(fs::Metadata::is_dir).map(|meta| (meta.dev(), meta.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        None
+    }
+}
+
+impl Destination {
+    /// Looks at `to`. Anything that is neither wanted nor known to be replaceable is an error.
+    pub(super) fn look(
+        to: &Path,
+        snapshot: &Snapshot,
+        selected: &Sums,
+        jobs: usize,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        if files::is_absent_or_empty(to)? {
+            return Ok(Destination::Free);
+        }
+        if !to.is_dir() {
+            return Err(Error::Exists { what: to.display().to_string(), why: " and is not a folder".into() });
+        }
+        let is_partial = *selected != snapshot.sums;
+        let has = |name: &str, sums: &Sums| {
+            files::read_if_there(&to.join(name)).map(|found| found == Some(sums.to_text().into_bytes()))
+        };
+        let is_this = has(B3SUMS, &snapshot.sums)?
+            && if is_partial { has(B3SUMS_SELECTED, selected)? } else { !to.join(B3SUMS_SELECTED).exists() };
+        if !is_this && let Some(what) = earlier(to, snapshot, jobs, progress)? {
+            return Ok(Destination::Earlier { what, identity: identity(to) });
+        }
+        let faults = tree::check(to, &Expected { full: &snapshot.sums, selected }, jobs, progress)?;
+        let Some(fault) = faults.first() else { return Ok(Destination::Same) };
+        let why = format!(", and is not {} whole ({fault})", snapshot.manifest.pin());
+        Err(Error::Exists { what: to.display().to_string(), why })
+    }
+}
+
+/// `name@version` of the tree in `to`, if it is one of the same dataset, and has every file as its own `B3SUMS` says and
+/// no other: then nothing is lost that could not be pulled again.
+fn earlier(to: &Path, snapshot: &Snapshot, jobs: usize, progress: &dyn Progress) -> Result<Option<String>> {
+    // A link leads to a folder whose place is somewhere else: it is not for us to replace.
+    if fs::symlink_metadata(to).is_ok_and(|meta| meta.is_symlink()) || !to.join(B3SUMS).is_file() {
+        return Ok(None);
+    }
+    let Some(json) = files::read_if_there(&to.join(ISN_JSON))? else { return Ok(None) };
+    let Ok(provenance) = serde_json::from_slice::<Provenance>(&json) else { return Ok(None) };
+    if provenance.name != snapshot.manifest.name {
+        return Ok(None);
+    }
+    let report = tree::verify(to, None, jobs, progress)?;
+    let is_whole = report.faults.is_empty()
+        && report.dataset.is_some_and(|dataset| dataset.prefixed() == provenance.dataset);
+    Ok(is_whole.then(|| format!("{}@{}", provenance.name, provenance.version)))
+}

@@ -1,0 +1,157 @@
+//! The tree while it is being written.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rayon::prelude::*;
+
+use super::PullOptions;
+use super::destination::{Destination, identity};
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::files;
+use crate::index::Row;
+use crate::progress::Progress;
+
+/// So long another process is waited for that writes the same tree.
+const PATIENCE: Duration = Duration::from_secs(600);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// A hidden sibling of the destination, found again by the next run if this one is killed.
+pub(super) struct Staging {
+    root: PathBuf,
+    lock_path: PathBuf,
+    lock: Option<files::Lock>,
+}
+
+/// Images by their bytes: several rows may have the same.
+pub(super) fn by_image<'a>(rows: &[&'a Row]) -> HashMap<Digest, Vec<&'a Row>> {
+    let mut by_image: HashMap<Digest, Vec<&Row>> = HashMap::new();
+    for row in rows {
+        by_image.entry(row.blake3).or_default().push(row);
+    }
+    by_image
+}
+
+/// Where the tree is written, and the lock of whoever writes it. The name says what is being written, so that two
+/// versions, or two parts of one, never mix.
+fn paths(to: &Path, dataset: &Digest, options: &PullOptions<'_>) -> Result<(PathBuf, PathBuf)> {
+    let selection = serde_json::to_vec(&options.selection).map_err(|e| Error::Internal(e.to_string()))?;
+    let key = Digest::of(&[dataset.as_bytes().as_slice(), &selection].concat()).to_string();
+    let root = files::hidden_sibling(to, &format!("{}.isn-partial", &key[..16]))?;
+    let lock = files::hidden_sibling(to, &format!("{}.isn-lock", &key[..16]))?;
+    Ok((root, lock))
+}
+
+impl Staging {
+    /// Takes the place where the tree is written, or waits for whoever is writing it.
+    pub(super) fn open(
+        to: &Path,
+        dataset: &Digest,
+        options: &PullOptions<'_>,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        let (mut root, lock_path) = paths(to, dataset, options)?;
+        let begun = Instant::now();
+        let mut lock = files::Lock::try_take(&lock_path)?;
+        if lock.is_none() {
+            progress.tell(&format!("waiting for another isn that writes {}", to.display()));
+        }
+        while lock.is_none() && begun.elapsed() < PATIENCE {
+            std::thread::sleep(LOOK_EVERY);
+            lock = files::Lock::try_take(&lock_path)?;
+        }
+        if lock.is_none() {
+            // It takes too long: work beside it, the first to finish wins.
+            root.set_extension(format!("{}.isn-partial", std::process::id()));
+        }
+        files::create_dir_all(&root)?;
+        Ok(Staging { root, lock_path, lock })
+    }
+
+    /// Removes what a run left that was killed right after it had put its tree in place.
+    pub(super) fn tidy(to: &Path, dataset: &Digest, options: &PullOptions<'_>) -> Result<()> {
+        let (root, lock_path) = paths(to, dataset, options)?;
+        if root.exists()
+            && let Some(lock) = files::Lock::try_take(&lock_path)?
+        {
+            Staging { root, lock_path, lock: Some(lock) }.discard()?;
+        }
+        Ok(())
+    }
+
+    /// The folder.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Makes the folders of images.
+    pub(super) fn create_folders(&self, rows: &[&Row]) -> Result<()> {
+        let folders: BTreeSet<&Path> =
+            rows.iter().map(|row| files::parent(Path::new(row.path.as_str()))).collect();
+        folders.into_iter().try_for_each(|folder| files::create_dir_all(&self.root.join(folder)))
+    }
+
+    /// The images that are not here yet, whole and right. Anything else that is here is removed.
+    pub(super) fn missing<'a>(&self, rows: &[&'a Row], jobs: usize) -> Result<Vec<&'a Row>> {
+        let known: HashMap<&str, &Row> = rows.iter().map(|&row| (row.path.as_str(), row)).collect();
+        let found = files::walk(&self.root)?;
+        let check = |(path, kind): &(String, files::Kind)| -> Result<Option<String>> {
+            let file = self.root.join(path);
+            if let (Some(row), files::Kind::File(length)) = (known.get(path.as_str()), kind)
+                && row.length == *length
+                && Digest::of(&files::read(&file)?) == row.blake3
+            {
+                return Ok(Some(path.clone()));
+            }
+            std::fs::remove_file(&file).map_err(Error::io("remove", &file))?;
+            Ok(None)
+        };
+        let kept = crate::parallel::pool(jobs)?
+            .install(|| found.par_iter().map(check).collect::<Result<Vec<_>>>())?;
+        let kept: HashSet<String> = kept.into_iter().flatten().collect();
+        Ok(rows.iter().filter(|row| !kept.contains(row.path.as_str())).copied().collect())
+    }
+
+    /// Puts the tree where it is to be. `false` if somebody else has put something there meanwhile.
+    pub(super) fn finish(self, to: &Path, destination: &Destination) -> Result<bool> {
+        files::sync_file_system(&self.root)?;
+        if let Destination::Earlier { identity: before, .. } = destination {
+            let changed = || Error::Exists {
+                what: to.display().to_string(),
+                why: ", and is not what it was when the pull began".into(),
+            };
+            if identity(to) != *before {
+                return Err(changed());
+            }
+            files::exchange(&self.root, to)?;
+            if identity(&self.root) != *before {
+                files::exchange(&self.root, to)?;
+                return Err(changed());
+            }
+        } else if !files::rename_new(&self.root, to)? {
+            self.discard()?;
+            return Ok(false);
+        }
+        self.discard()?;
+        Ok(true)
+    }
+
+    /// Removes it with all that is in it.
+    pub(super) fn discard(self) -> Result<()> {
+        files::remove_dir_all(&self.root)?;
+        if self.lock.is_some() {
+            files::remove_file(&self.lock_path)?;
+        }
+        Ok(())
+    }
+
+    /// Removes it unless it has images that the next run can use.
+    pub(super) fn discard_if_empty(&self) {
+        if files::walk(&self.root).is_ok_and(|found| found.is_empty()) {
+            let _ = files::remove_dir_all(&self.root);
+            let _ = files::remove_file(&self.lock_path);
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Where the objects of a registry are: in the cache, in the registry itself, in its mirrors. An object is its hash, so
+//! any place will do; one that served other bytes is set aside, and named.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::{MAX_METADATA, Registry, Snapshot, layout};
+use crate::cache::Cache;
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::object::{ObjectKind, ObjectRef};
+use crate::pack::Pack;
+use crate::transport::{self, Transport};
+
+/// So often a place may serve bad bytes: once can be the way, not the place.
+const STRIKES: u32 = 2;
+
+/// One place that has objects.
+pub(super) struct Place {
+    pub(super) name: String,
+    pub(super) transport: Box<dyn Transport>,
+    /// In how many rounds of requests it has served bad bytes, and the last of them, from 1.
+    strikes: AtomicU32,
+    last_strike: AtomicU32,
+    /// It was asked for a part and sent the whole.
+    ignores_ranges: AtomicBool,
+}
+
+impl Place {
+    pub(super) fn new(name: String, transport: Box<dyn Transport>) -> Self {
+        Place {
+            name,
+            transport,
+            strikes: AtomicU32::new(0),
+            last_strike: AtomicU32::new(0),
+            ignores_ranges: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether it is no use to ask it for a part.
+    pub(super) fn ignores_ranges(&self) -> bool {
+        self.ignores_ranges.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_that_it_ignores_ranges(&self) {
+        self.ignores_ranges.store(true, Ordering::Relaxed);
+    }
+
+    fn strikes(&self) -> u32 {
+        self.strikes.load(Ordering::Relaxed)
+    }
+}
+
+/// What is to be said of places when all is done.
+#[derive(Default)]
+pub(super) struct Complaints(Mutex<Vec<String>>);
+
+impl Registry {
+    /// Looks for objects in `cache` first, and keeps there what it fetches.
+    #[must_use]
+    pub fn with_cache(self, cache: Option<Cache>) -> Self {
+        Registry { cache, ..self }
+    }
+
+    /// Asks `others` for objects that this one lacks, does not hand out, or has in another form.
+    #[must_use]
+    pub fn with_mirrors(mut self, others: impl IntoIterator<Item = Registry>) -> Self {
+        self.mirrors.extend(others.into_iter().map(|other| other.own));
+        self
+    }
+
+    /// Where fetched things are kept.
+    pub fn cache(&self) -> Option<&Cache> {
+        self.cache.as_ref()
+    }
+
+    /// Takes from the cache, and keeps no shard there from now on.
+    pub fn keep_nothing_more(&self) {
+        self.keeps_nothing.store(true, Ordering::Relaxed);
+    }
+
+    /// Where bytes of shards are to be kept.
+    pub(super) fn keeping(&self) -> Option<&Cache> {
+        self.cache.as_ref().filter(|_| !self.keeps_nothing.load(Ordering::Relaxed))
+    }
+
+    /// The places to ask, those first that have served nothing bad.
+    pub(super) fn places(&self) -> Vec<&Place> {
+        let mut places: Vec<&Place> = std::iter::once(&self.own).chain(&self.mirrors).collect();
+        places.retain(|place| place.strikes() < STRIKES);
+        places.sort_by_key(|place| place.strikes());
+        places
+    }
+
+    /// Notes that a place has served bad bytes in this round.
+    pub(super) fn strike(&self, place: &Place, round: u32, error: &Error) {
+        if place.last_strike.swap(round + 1, Ordering::Relaxed) == round + 1 {
+            return;
+        }
+        if place.strikes.fetch_add(1, Ordering::Relaxed) == 0 {
+            let complaint = format!("{} served bad bytes and was set aside: {error}", place.name);
+            self.complaints.0.lock().unwrap_or_else(PoisonError::into_inner).push(complaint);
+        }
+    }
+
+    /// The places that have served bad bytes, with what was wrong: for whoever has the right ones in the end.
+    pub fn complaints(&self) -> Vec<String> {
+        self.complaints.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads a file from the first place that has it as `check` wants it; `None` where no place has it.
+    async fn read_anywhere(
+        &self,
+        path: &str,
+        cap: u64,
+        check: impl Fn(&str, &[u8]) -> Result<()>,
+    ) -> Result<Option<Vec<u8>>> {
+        let (mut bad, mut unreached) = (None, None);
+        for round in 0..STRIKES {
+            bad = None;
+            for place in self.places() {
+                let read = transport::read(place.transport.as_ref(), path, cap).await;
+                let checked = read.and_then(|found| {
+                    self.count(found.as_ref().map_or(0, Vec::len));
+                    found.as_ref().map_or(Ok(()), |bytes| check(&place.transport.locate(path), bytes))?;
+                    Ok(found)
+                });
+                match checked {
+                    Ok(Some(bytes)) => return Ok(Some(bytes)),
+                    Ok(None) => {}
+                    Err(e @ Error::Integrity { .. }) => {
+                        self.strike(place, round, &e);
+                        bad.get_or_insert(e);
+                    }
+                    Err(e @ Error::Network { .. }) => drop(unreached.get_or_insert(e)),
+                    Err(e) => return Err(e),
+                }
+            }
+            if bad.is_none() || self.places().is_empty() {
+                break;
+            }
+        }
+        bad.or(unreached).map_or(Ok(None), Err)
+    }
+
+    /// An object, checked against its reference.
+    pub async fn object(&self, kind: ObjectKind, reference: &ObjectRef) -> Result<Vec<u8>> {
+        if reference.length > MAX_METADATA {
+            let why = format!("is said to have {} bytes: too many", reference.length);
+            return Err(Error::integrity(self.locate(kind, &reference.blake3), why));
+        }
+        if let Some(bytes) = self.cached(kind, &reference.blake3, reference.length) {
+            return Ok(bytes);
+        }
+        let path = layout::object(kind, &reference.blake3);
+        let check = |place: &str, bytes: &[u8]| reference.check(&format!("{} {place}", kind.noun()), bytes);
+        let bytes = self.read_anywhere(&path, reference.length, check).await?;
+        let bytes = bytes.ok_or_else(|| self.missing_object(kind, &reference.blake3))?;
+        self.keep(kind, &reference.blake3, &bytes);
+        Ok(bytes)
+    }
+
+    /// An object by its hash alone, of at most `cap` bytes; `None` where no place has it.
+    pub async fn find_object(&self, kind: ObjectKind, digest: &Digest, cap: u64) -> Result<Option<Vec<u8>>> {
+        if let Some(bytes) = self.cached(kind, digest, cap) {
+            return Ok(Some(bytes));
+        }
+        let check = |place: &str, bytes: &[u8]| match Digest::of(bytes) == *digest {
+            true => Ok(()),
+            false => {
+                let why = "its bytes have another BLAKE3 than its name";
+                Err(Error::integrity(format!("{} {place}", kind.noun()), why))
+            }
+        };
+        let found = self.read_anywhere(&layout::object(kind, digest), cap, check).await?;
+        if let Some(bytes) = &found {
+            self.keep(kind, digest, bytes);
+        }
+        Ok(found)
+    }
+
+    /// The packs of a version; none where nobody has shards of it.
+    pub async fn packs(&self, snapshot: &Snapshot) -> Result<Vec<Pack>> {
+        let digests = self.pack_digests(&snapshot.manifest_ref.blake3).await?;
+        let images = snapshot.manifest.images;
+        let mut packs = Vec::new();
+        for digest in digests {
+            let bytes = self.find_object(ObjectKind::Pack, &digest, Pack::max_len(images)).await?;
+            let bytes = bytes.ok_or_else(|| self.missing_object(ObjectKind::Pack, &digest))?;
+            packs.push(Pack::parse(&self.locate(ObjectKind::Pack, &digest), &bytes, images)?);
+        }
+        Ok(packs)
+    }
+
+    /// The list of packs, of the first place that has one; where none can be reached, as it was when it was last read.
+    async fn pack_digests(&self, manifest: &Digest) -> Result<Vec<Digest>> {
+        let list = layout::packs(manifest);
+        let mut digests: Vec<Digest> = Vec::new();
+        let mut unreached = None;
+        for place in self.places() {
+            match self.hint_of(place, &list).await {
+                Ok(found) => digests = found,
+                Err(e @ Error::Network { .. }) => drop(unreached.get_or_insert(e)),
+                Err(e) => return Err(e),
+            }
+            if !digests.is_empty() {
+                break;
+            }
+        }
+        let cache = self.cache.as_ref();
+        if !digests.is_empty() {
+            let lines: String = digests.iter().map(|digest| format!("{digest}\n")).collect();
+            let _ = cache.map(|cache| cache.keep_hint(&list, lines.as_bytes()));
+            return Ok(digests);
+        }
+        let Some(e) = unreached else { return Ok(digests) };
+        let known = cache.and_then(|cache| String::from_utf8(cache.hint(&list)?).ok()).unwrap_or_default();
+        let known: Vec<Digest> = known.lines().filter_map(|line| line.parse().ok()).collect();
+        if known.is_empty() { Err(e) } else { Ok(known) }
+    }
+
+    /// Keeps all that describes a version, so that its pin needs no network.
+    pub async fn keep_description(&self, snapshot: &Snapshot) -> Result<()> {
+        let Some(cache) = &self.cache else { return Ok(()) };
+        let objects = &snapshot.manifest.objects;
+        let described = [
+            (ObjectKind::Manifest, snapshot.manifest_ref),
+            (ObjectKind::Index, objects.index),
+            (ObjectKind::Classes, objects.classes),
+        ];
+        for (kind, reference) in described {
+            self.object(kind, &reference).await?;
+        }
+        let (manifest, length) = (snapshot.manifest_ref.blake3, snapshot.manifest_ref.length);
+        let _ = cache
+            .keep_hint(&layout::pin(&snapshot.manifest.dataset), format!("{manifest} {length}\n").as_bytes());
+        Ok(())
+    }
+
+    /// The version of a dataset hash from the cache alone: whatever led there, it has that hash.
+    pub async fn cached_snapshot(&self, pin: &Digest) -> Option<Snapshot> {
+        let hint = String::from_utf8(self.cache.as_ref()?.hint(&layout::pin(pin))?).ok()?;
+        let (manifest, length) = hint.trim_end().split_once(' ')?;
+        let manifest = ObjectRef { blake3: manifest.parse().ok()?, length: length.parse().ok()? };
+        let snapshot = self.describe(manifest, Vec::new()).await.ok()?;
+        (snapshot.manifest.dataset == *pin).then_some(snapshot)
+    }
+
+    /// Where an object is, for messages.
+    pub fn locate(&self, kind: ObjectKind, digest: &Digest) -> String {
+        format!("{} {}", kind.noun(), self.own.transport.locate(&layout::object(kind, digest)))
+    }
+
+    pub(super) fn missing_object(&self, kind: ObjectKind, digest: &Digest) -> Error {
+        // A release leads here, so its absence is damage, not a wrong name.
+        Error::integrity(self.locate(kind, digest), "is missing")
+    }
+
+    /// Shards are kept in pieces, not as objects.
+    fn cached(&self, kind: ObjectKind, digest: &Digest, cap: u64) -> Option<Vec<u8>> {
+        self.cache.as_ref().filter(|_| kind != ObjectKind::Shard)?.object(kind, digest, cap)
+    }
+
+    /// A cache that cannot be written to, or is full, costs time and nothing else.
+    fn keep(&self, kind: ObjectKind, digest: &Digest, bytes: &[u8]) {
+        if let Some(cache) = self.cache.as_ref().filter(|_| kind != ObjectKind::Shard) {
+            let _ = cache.keep_object(kind, digest, bytes);
+        }
+    }
+}
