@@ -60,8 +60,10 @@ impl Chunks for Whole {
     }
 }
 
-/// How often a file is read on from where its bytes stopped coming, without a new byte in between.
+/// How often a file is read on from where its bytes stopped coming, without getting on in between.
 const ATTEMPTS: u32 = 4;
+/// Fewer new bytes than this are not getting on.
+const PROGRESS: usize = 256;
 
 /// Reads a whole file of at most `cap` bytes; `None` if there is none.
 pub async fn read(transport: &dyn Transport, path: &str, cap: u64) -> Result<Option<Vec<u8>>> {
@@ -84,7 +86,7 @@ pub async fn read_from(
         let range = (from > 0).then(|| from..cap.saturating_add(1).max(from + 1));
         let Some(body) = transport.open(path, range).await? else { return Ok(None) };
         match read_body(transport, path, body, from, cap, &mut bytes).await {
-            Err(Error::Network { .. }) if bytes.len() > before => failures = 0,
+            Err(Error::Network { .. }) if bytes.len() >= before + PROGRESS => failures = 0,
             Err(e @ Error::Network { .. }) if failures + 1 == ATTEMPTS => return Err(e),
             Err(Error::Network { .. }) => failures += 1,
             ended => return ended.map(|()| Some(bytes)),

@@ -79,13 +79,13 @@ fn faults_that_a_client_can_live_with() {
     .into_iter()
     .enumerate()
     {
-        let server = Server::faulty(&sandbox.path("reg"), on, times, fault);
+        let server = Server::faulty(&sandbox.path("reg"), on, times, fault.clone());
         let to = format!("tree{at}");
         let ran = pull(&sandbox, &server, &pin, &to);
         assert_eq!(ran.code, 0, "{fault:?} on {on}: {}", ran.stderr);
         assert_eq!(images(&sandbox, &to), images(&sandbox, "whole"), "{fault:?} on {on}");
         let bees = format!("bees{at}");
-        let server = Server::faulty(&sandbox.path("reg"), on, times, fault);
+        let server = Server::faulty(&sandbox.path("reg"), on, times, fault.clone());
         let ran = classes(&sandbox, &server, &pin, &bees);
         assert_eq!(ran.code, 0, "{fault:?} on {on}: {}", ran.stderr);
         sandbox.isn(&["verify", &bees, "--expect", &pin]).ok();
@@ -110,7 +110,7 @@ fn faults_that_end_a_pull_leave_no_tree_and_the_next_pull_succeeds() {
         ("releases", Fault::Status(404), 6, "is not in registry"),
         (".tar.zst", Fault::Cut(0), 5, ".tar.zst"),
     ] {
-        let server = Server::faulty(&sandbox.path("reg"), on, usize::MAX, fault);
+        let server = Server::faulty(&sandbox.path("reg"), on, usize::MAX, fault.clone());
         // A class whose images begin behind the shard's start, so that wrong bytes are other bytes.
         let args = [
             "pull",

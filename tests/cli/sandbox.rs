@@ -102,6 +102,38 @@ impl Sandbox {
         (sandbox, pin)
     }
 
+    /// As [`Sandbox::published`], but of 72 images that no compression makes smaller: some 77 kB each, 5.5 MB in one
+    /// shard, so that a pull makes several requests.
+    pub fn published_large() -> (Self, String) {
+        let sandbox = Sandbox::new();
+        let classes = ["ant", "bee", "cat"];
+        sandbox.noise("raw", &classes, 24);
+        sandbox.large_recipe("1.0", &classes);
+        sandbox.isn(&["build", "grads-1.0.toml", "--source", "raw", "--out", "out"]).ok();
+        sandbox.isn(&["key", "new", "me", "--no-passphrase"]).ok();
+        let pin = sandbox.publish("out");
+        (sandbox, pin)
+    }
+
+    /// A source as [`Sandbox::image_folder`] makes it, of noise.
+    pub fn noise(&self, name: &str, classes: &[&str], count: usize) {
+        for (c, class) in classes.iter().enumerate() {
+            fs::create_dir_all(self.path(name).join(class)).unwrap();
+            for i in 0..count {
+                let path = self.path(name).join(class).join(format!("{class}_{i}.png"));
+                noise((c * 1000 + i) as u64).save(path).unwrap();
+            }
+        }
+    }
+
+    /// The recipe of `grads` that leaves noise as it is.
+    pub fn large_recipe(&self, version: &str, classes: &[&str]) {
+        self.recipe("grads", version, classes, "");
+        let name = format!("grads-{version}.toml");
+        let text = String::from_utf8(self.read(&name)).unwrap();
+        self.write(&name, text.replace("size = 24", "size = 160").as_bytes());
+    }
+
     /// As [`Sandbox::published`], but not published, and no key is trusted.
     pub fn built() -> Self {
         let sandbox = Sandbox::new();
@@ -185,6 +217,14 @@ pub fn gradient(width: u32, height: u32, seed: u8) -> image::RgbImage {
         let wave = |a: u32, b: u32| (x * a + y * b + u32::from(seed)) as u8;
         image::Rgb([wave(3, 1), wave(1, 5), wave(2, 2) ^ seed])
     })
+}
+
+/// 160 times 160 pixels of noise.
+pub fn noise(seed: u64) -> image::RgbImage {
+    let mut bytes = vec![0; 160 * 160 * 3];
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&seed.to_le_bytes()).finalize_xof().fill(&mut bytes);
+    image::RgbImage::from_raw(160, 160, bytes).unwrap()
 }
 
 /// Every file below `root` with its bytes.
