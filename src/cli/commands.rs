@@ -114,6 +114,8 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
             output.built(&report, &out, is_new);
             Ok(ExitCode::SUCCESS)
         }
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => run.serve(args),
         Command::Publish { build, registry, keys, dry_run } => {
             check_folder(&registry)?;
             let (signers, out) = (run.signers(&keys.keys)?, keys.statement.as_deref());
@@ -175,6 +177,32 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
 }
 
 /// Who publishes, does so to a folder.
+#[cfg(feature = "serve")]
+impl Run {
+    fn serve(&self, args: super::args::ServeArgs) -> Result<ExitCode> {
+        use crate::serve::{PublishOptions, ServeOptions, Server};
+        check_folder(&args.dir)?;
+        let (quota, logs) = (args.publish_quota, self.settings.logs());
+        let options = ServeOptions {
+            registry: args.dir,
+            listen: args.listen,
+            tls: args.tls_cert.zip(args.tls_key),
+            max_connections: args.max_connections as usize,
+            max_per_address: args.max_per_address as usize,
+            header_timeout: Duration::from_secs(args.header_timeout),
+            idle_timeout: Duration::from_secs(args.idle_timeout),
+            grace: Duration::from_secs(args.grace),
+            threads: self.jobs,
+            publish: args.publish_tokens.map(|tokens| PublishOptions { tokens, quota, logs }),
+            log: args.log,
+        };
+        let server = Server::bind(&options, std::sync::Arc::new(Output::line))?;
+        self.output.serving(&server)?;
+        self.output.served(&server.run()?);
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
 fn check_folder(registry: &Path) -> Result<()> {
     if registry.to_string_lossy().contains("://") {
         let why = "is a URL: publish to a folder, which any static web server then serves";

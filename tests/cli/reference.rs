@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::sandbox::Sandbox;
 
-const VERBS: [&[&str]; 39] = [
+const VERBS: [&[&str]; 40] = [
     &[],
     &["pull"],
     &["sync"],
@@ -42,6 +42,7 @@ const VERBS: [&[&str]; 39] = [
     &["registry"],
     &["registry", "init"],
     &["registry", "rotate-key"],
+    &["serve"],
     &["demo"],
     &["demo", "source"],
 ];

@@ -1,6 +1,8 @@
 //! Reports as text or JSON. stdout has what was asked for, and with `--json` one object as its last line.
 
 mod log;
+#[cfg(feature = "serve")]
+mod serve;
 
 use std::fmt::Write as _;
 use std::path::Path;
