@@ -6,57 +6,72 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
-/// The first and smallest piece, in bytes: all that a slow client holds of the server's memory.
-const SMALLEST: usize = 16 << 10;
-/// The largest piece: half of a usual second-level cache, from which the kernel then copies it to the socket.
-const LARGEST: usize = 256 << 10;
-/// Who takes a piece in less time gets a larger one.
-const QUICK: Duration = Duration::from_millis(20);
+use super::direct::{self, Lane};
+
+/// How much is read at a time where it has to be copied, in bytes: all that a slow client holds of the server's memory.
+const PIECE: usize = 64 << 10;
 
 /// The bytes of a part of a file.
 pub(super) struct FileBody {
     file: Arc<File>,
     left: Range<u64>,
-    piece: usize,
-    given: Instant,
+    /// Where stand-ins may be given instead of bytes.
+    lane: Option<Arc<Lane>>,
     /// A piece that comes from the disk.
-    reading: Option<JoinHandle<io::Result<Vec<u8>>>>,
+    reading: Option<JoinHandle<io::Result<Bytes>>>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl FileBody {
-    pub(super) fn new(file: File, part: Range<u64>, permit: OwnedSemaphorePermit) -> Self {
-        FileBody {
-            file: Arc::new(file),
-            left: part,
-            piece: SMALLEST / 2,
-            given: Instant::now(),
-            reading: None,
-            _permit: permit,
+    /// With a `lane`, the body has to go to its connection, in HTTP/1 and without TLS.
+    pub(super) fn new(
+        file: File,
+        part: Range<u64>,
+        lane: Option<Arc<Lane>>,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
+        FileBody { file: Arc::new(file), left: part, lane, reading: None, _permit: permit }
+    }
+
+    /// The next piece, if that needs no disk.
+    fn at_hand(&self, length: usize) -> Option<io::Result<Bytes>> {
+        let offset = self.left.start;
+        match &self.lane {
+            None => read_cached(&self.file, offset, length).map(|piece| Ok(piece.into())),
+            Some(lane) => {
+                let last = offset + length as u64 - 1;
+                let is_cached = [offset, last].iter().all(|at| read_cached(&self.file, *at, 1).is_some());
+                is_cached.then(|| lane.push(&self.file, offset, length))
+            }
         }
     }
 
-    /// How much to read next: more and more for who takes it at once.
-    fn next_piece(&mut self) -> usize {
-        let is_quick = self.given.elapsed() < QUICK;
-        self.piece = if is_quick { (self.piece * 2).min(LARGEST) } else { SMALLEST };
-        self.piece.min(usize::try_from(self.left.end - self.left.start).unwrap_or(usize::MAX))
+    /// The next piece, by a thread that may wait.
+    fn start_reading(&self, length: usize) -> JoinHandle<io::Result<Bytes>> {
+        let (file, offset, lane) = (self.file.clone(), self.left.start, self.lane.clone());
+        tokio::task::spawn_blocking(move || {
+            let bytes = read_at(&file, offset, length)?;
+            match lane {
+                // What was read is in the kernel's memory now.
+                Some(lane) if bytes.len() == length => lane.push(&file, offset, length),
+                _ => Ok(bytes.into()),
+            }
+        })
     }
 
-    fn give(&mut self, piece: Vec<u8>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        if piece.is_empty() {
-            return Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into())));
-        }
-        self.left.start += piece.len() as u64;
-        self.given = Instant::now();
-        Poll::Ready(Some(Ok(Frame::data(piece.into()))))
+    fn give(&mut self, piece: io::Result<Bytes>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let piece = match piece {
+            Ok(piece) if piece.is_empty() => Err(io::ErrorKind::UnexpectedEof.into()),
+            piece => piece,
+        };
+        self.left.start += piece.as_ref().map_or(0, Bytes::len) as u64;
+        Poll::Ready(Some(piece.map(Frame::data)))
     }
 }
 
@@ -69,20 +84,17 @@ impl Body for FileBody {
             return Poll::Ready(None);
         }
         if self.reading.is_none() {
-            let (length, offset) = (self.next_piece(), self.left.start);
-            if let Some(piece) = read_cached(&self.file, offset, length) {
+            let most = if self.lane.is_some() { direct::PIECE } else { PIECE };
+            let length = usize::try_from(self.left.end - self.left.start).unwrap_or(most).min(most);
+            if let Some(piece) = self.at_hand(length) {
                 return self.give(piece);
             }
-            let file = self.file.clone();
-            self.reading = Some(tokio::task::spawn_blocking(move || read_at(&file, offset, length)));
+            self.reading = Some(self.start_reading(length));
         }
         let Some(reading) = &mut self.reading else { return Poll::Ready(None) };
         let read = ready!(Pin::new(reading).poll(cx)).map_err(io::Error::other);
         self.reading = None;
-        match read.flatten() {
-            Ok(piece) => self.give(piece),
-            Err(e) => Poll::Ready(Some(Err(e))),
-        }
+        self.give(read.flatten())
     }
 
     fn is_end_stream(&self) -> bool {
@@ -110,7 +122,7 @@ fn read_cached(_: &File, _: u64, _: usize) -> Option<Vec<u8>> {
 }
 
 fn read_at(mut file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-    let mut piece = Vec::new();
+    let mut piece = Vec::with_capacity(length);
     file.seek(SeekFrom::Start(offset))?;
     file.take(length as u64).read_to_end(&mut piece)?;
     Ok(piece)

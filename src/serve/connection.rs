@@ -15,7 +15,7 @@ use axum::routing::{get, post, put};
 use bytes::Bytes;
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::service::{Service as _, service_fn};
-use hyper::{Method, StatusCode};
+use hyper::{Method, StatusCode, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -25,6 +25,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use super::direct::{self, Lane};
 use super::files::Files;
 use super::limits::{Admission, Limits};
 use super::metrics::Metrics;
@@ -180,24 +181,36 @@ async fn serve(
     let _ = stream.set_nodelay(true);
     let activity = Arc::<Activity>::default();
     let (metrics, options) = (service.metrics.clone(), &service.options);
-    let stream = Watched::new(stream, metrics, activity.clone(), options.idle_timeout);
+    let lane = Arc::<Lane>::default();
+    let stream = Watched::new(stream, metrics, activity.clone(), lane.clone(), options.idle_timeout);
+    let mut client = Client { address: peer.ip(), activity, lane: None };
     match &service.tls {
-        None => http(stream, peer, &service, router, activity, watcher).await,
+        None => {
+            client.lane = direct::IS_POSSIBLE.then_some(lane);
+            http(stream, client, &service, router, watcher).await;
+        }
         Some(tls) => {
             if let Ok(Ok(stream)) = timeout(options.header_timeout, tls.accept(stream)).await {
-                http(stream, peer, &service, router, activity, watcher).await;
+                http(stream, client, &service, router, watcher).await;
             }
         }
     }
     drop(admission);
 }
 
+/// Who is at the other end.
+struct Client {
+    address: IpAddr,
+    activity: Arc<Activity>,
+    /// Where files may go to the socket directly.
+    lane: Option<Arc<Lane>>,
+}
+
 async fn http(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    peer: SocketAddr,
+    client: Client,
     service: &Arc<Service>,
     router: Router,
-    activity: Arc<Activity>,
     watcher: Watcher,
 ) {
     let mut builder = Builder::new(TokioExecutor::new());
@@ -212,31 +225,26 @@ async fn http(
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(MAX_HEAD as u32)
         .max_send_buf_size(MAX_HEAD);
-    let answers = service_fn(|request: hyper::Request<Incoming>| {
-        activity.request();
-        let (service, router, activity) = (service.clone(), router.clone(), activity.clone());
+    let address = client.address;
+    let answers = service_fn(|mut request: hyper::Request<Incoming>| {
+        client.activity.request();
+        request.extensions_mut().insert(client.activity.clone());
+        if let (Some(lane), true) = (&client.lane, request.version() < Version::HTTP_2) {
+            request.extensions_mut().insert(lane.clone());
+        }
+        let (service, router) = (service.clone(), router.clone());
         async move {
-            let (method, path, begun) =
-                (request.method().clone(), request.uri().path().to_string(), Instant::now());
-            let mut request = request.map(Body::new);
-            request.extensions_mut().insert(activity);
-            let answer = TowerToHyperService::new(router).call(request).await;
+            let (method, path) = (request.method().clone(), request.uri().path().to_string());
+            let begun = Instant::now();
+            let answer = TowerToHyperService::new(router).call(request.map(Body::new)).await;
             let response = answer.unwrap_or_else(|never: Infallible| match never {});
-            service.metrics.answered(&method, response.status());
-            Ok::<_, Infallible>(match service.options.log {
-                false => response,
-                true => {
-                    let line = Line {
-                        say: service.say.clone(),
-                        peer: peer.ip(),
-                        method,
-                        path,
-                        begun,
-                        status: response.status(),
-                    };
-                    response.map(|body| Body::new(Logged { body, sent: 0, line }))
-                }
-            })
+            let status = response.status();
+            service.metrics.answered(&method, status);
+            if !service.options.log {
+                return Ok::<_, Infallible>(response);
+            }
+            let line = Line { say: service.say.clone(), address, method, path, begun, status };
+            Ok(response.map(|body| Body::new(Logged { body, sent: 0, line })))
         }
     });
     let connection = builder.serve_connection(TokioIo::new(stream), answers);
@@ -255,7 +263,8 @@ fn router(service: Arc<Service>) -> Router {
 }
 
 async fn file(State(service): State<Arc<Service>>, request: Request) -> Response {
-    service.files.answer(request.method(), request.uri().path(), request.headers()).await
+    let lane = request.extensions().get::<Arc<Lane>>().cloned();
+    service.files.answer(request.method(), request.uri().path(), request.headers(), lane).await
 }
 
 async fn health(State(service): State<Arc<Service>>) -> Response {
@@ -273,7 +282,7 @@ async fn metrics(State(service): State<Arc<Service>>) -> Response {
 /// A line of the access log in the making.
 struct Line {
     say: Say,
-    peer: IpAddr,
+    address: IpAddr,
     method: Method,
     path: String,
     begun: Instant,
@@ -313,9 +322,9 @@ impl hyper::body::Body for Logged {
 
 impl Drop for Logged {
     fn drop(&mut self) {
-        let Line { say, peer, method, path, begun, status } = &self.line;
+        let Line { say, address, method, path, begun, status } = &self.line;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let (status, sent, took) = (status.as_u16(), self.sent, begun.elapsed().as_secs_f64());
-        say(&format!("{now:.3} {peer} {method} {path} {status} {sent} {took:.3}"));
+        say(&format!("{now:.3} {address} {method} {path} {status} {sent} {took:.3}"));
     }
 }

@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 
 use super::body::FileBody;
 use super::conditions::{Part, is_known, part};
+use super::direct::Lane;
 use super::text;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -54,7 +55,14 @@ impl Files {
     }
 
     /// Answers a request for `path`, which begins with `/`.
-    pub(super) async fn answer(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response {
+    /// Large files go by the `lane`, where there is one.
+    pub(super) async fn answer(
+        &self,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+        lane: Option<Arc<Lane>>,
+    ) -> Response {
         let path = path.strip_prefix('/').unwrap_or(path);
         let Some(public) = layout::public(path) else { return text(StatusCode::NOT_FOUND, "not found") };
         if method != Method::GET && method != Method::HEAD {
@@ -114,7 +122,7 @@ impl Files {
         if method == Method::GET {
             *response.body_mut() = match found.content {
                 Content::Small(bytes) => Body::from(bytes.slice(range.start as usize..range.end as usize)),
-                Content::Large(file) => Body::new(FileBody::new(file, range, permit)),
+                Content::Large(file) => Body::new(FileBody::new(file, range, lane, permit)),
             };
         }
         response

@@ -3,11 +3,13 @@
 //!
 //! [`Server::bind`] checks everything and opens the port, [`Server::run`] serves until it is told to stop. A request goes
 //! through `connection` (limits, TLS, timeouts) to `files` or to `publish`; `conditions` decides what of a file is
-//! sent and `body` reads it no faster than the client takes it, so that a slow client costs a socket and one small piece.
+//! sent and `body` reads it no faster than the client takes it, so that a slow client costs a socket and one small piece;
+//! `direct` spares even that.
 
 mod body;
 mod conditions;
 mod connection;
+mod direct;
 mod files;
 mod limits;
 mod metrics;

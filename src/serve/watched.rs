@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::direct::{Lane, is_stand_in};
 use super::metrics::Metrics;
 
 /// The least that has to move within the idle timeout, in bytes: who takes less holds a place for nothing.
@@ -50,6 +51,7 @@ pub(super) struct Watched {
     stream: TcpStream,
     metrics: Arc<Metrics>,
     activity: Arc<Activity>,
+    lane: Arc<Lane>,
     idle: Duration,
     period: Pin<Box<Sleep>>,
     /// In this period.
@@ -63,10 +65,11 @@ impl Watched {
         stream: TcpStream,
         metrics: Arc<Metrics>,
         activity: Arc<Activity>,
+        lane: Arc<Lane>,
         idle: Duration,
     ) -> Self {
         let period = Box::pin(sleep(idle));
-        Watched { stream, metrics, activity, idle, period, moved: 0, requests: 0 }
+        Watched { stream, metrics, activity, lane, idle, period, moved: 0, requests: 0 }
     }
 
     /// Called whenever there is nothing to do but wait: an error if that has lasted too long.
@@ -118,7 +121,11 @@ impl AsyncRead for Watched {
 
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        let polled = if is_stand_in(bytes) {
+            self.lane.poll_send(cx, &self.stream, bytes.len())
+        } else {
+            Pin::new(&mut self.stream).poll_write(cx, bytes)
+        };
         self.wrote(cx, polled)
     }
 
@@ -127,7 +134,13 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        let from = slices.iter().position(|slice| !slice.is_empty()).unwrap_or(slices.len());
+        let slices = &slices[from..];
+        let until = slices.iter().position(|slice| is_stand_in(slice)).unwrap_or(slices.len());
+        let polled = match slices.first() {
+            Some(first) if until == 0 => self.lane.poll_send(cx, &self.stream, first.len()),
+            _ => Pin::new(&mut self.stream).poll_write_vectored(cx, &slices[..until]),
+        };
         self.wrote(cx, polled)
     }
 
