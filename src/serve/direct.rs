@@ -41,7 +41,8 @@ impl Lane {
     /// A stand-in for `length` bytes of a file, at most [`PIECE`].
     pub(super) fn push(&self, file: &Arc<File>, offset: u64, length: usize) -> io::Result<Bytes> {
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
-        if due.iter().any(|due| Arc::ptr_eq(&due.file, file)) {
+        // The last bytes of a piece may still wait when the next one is asked for; all of them never do.
+        if due.iter().any(|due| Arc::ptr_eq(&due.file, file) && due.left == PIECE) {
             return Err(io::Error::other("the piece before was not sent"));
         }
         due.push_back(Due { file: file.clone(), offset, left: length });
