@@ -36,6 +36,9 @@ use crate::error::{Error, Result};
 
 /// The longest head of a request, in bytes; also how much of an answer waits for the socket beside its last piece.
 const MAX_HEAD: usize = 16 << 10;
+/// How many bytes the kernel keeps for a client beyond those that are on their way.
+#[cfg(target_os = "linux")]
+const MAX_UNSENT: u32 = 512 << 10;
 /// How many requests of one HTTP/2 connection are answered at a time.
 const MAX_STREAMS: u32 = 32;
 /// How many refused connections get an answer at a time; more are just closed.
@@ -179,6 +182,10 @@ async fn serve(
     watcher: Watcher,
 ) {
     let _ = stream.set_nodelay(true);
+    // Otherwise the kernel takes megabytes at once, and then for minutes nothing, from which a slow client that reads on
+    // could not be told from one that has stopped.
+    #[cfg(target_os = "linux")]
+    let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(MAX_UNSENT);
     let activity = Arc::<Activity>::default();
     let (metrics, options) = (service.metrics.clone(), &service.options);
     let lane = Arc::<Lane>::default();
