@@ -60,10 +60,10 @@ pub fn accept(
     for signed in &submission.statements {
         let attested = signed.attested()?;
         let place = place_of(&history, &attested)?;
-        if let Statement::Release(statement) = &attested.statement {
-            if release.replace((statement.clone(), place)).is_some() {
-                return Err(Error::invalid("the submission", "has two releases: send them one by one"));
-            }
+        if let Statement::Release(statement) = &attested.statement
+            && release.replace((statement.clone(), place)).is_some()
+        {
+            return Err(Error::invalid("the submission", "has two releases: send them one by one"));
         }
         if place.is_none() {
             match missing(&history, signed)? {

@@ -38,7 +38,7 @@ use crate::error::{Error, Result};
 const MAX_HEAD: usize = 16 << 10;
 /// How many bytes the kernel keeps for a client beyond those that are on their way.
 #[cfg(target_os = "linux")]
-const MAX_UNSENT: u32 = 512 << 10;
+const MAX_UNSENT: u32 = 128 << 10;
 /// How many requests of one HTTP/2 connection are answered at a time.
 const MAX_STREAMS: u32 = 32;
 /// How many refused connections get an answer at a time; more are just closed.
