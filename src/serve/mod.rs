@@ -34,6 +34,9 @@ use crate::error::{Error, Result};
 use crate::known_logs::KnownLogs;
 use crate::registry::{About, layout};
 
+/// The most threads that wait for disks: uploads have some of them for as long as they last.
+const MAX_WAITING: usize = 64;
+
 /// What to serve, where, and within which limits.
 #[derive(Clone, Debug)]
 pub struct ServeOptions {
@@ -106,7 +109,8 @@ impl Server {
         let tls = options.tls.as_ref().map(|(cert, key)| tls::acceptor(cert, key)).transpose()?;
         let service = Arc::new(connection::Service::new(options, tls, say)?);
         let mut builder = tokio::runtime::Builder::new_multi_thread();
-        let builder = builder.worker_threads(options.threads).enable_all();
+        let builder = builder.worker_threads(options.threads).max_blocking_threads(MAX_WAITING);
+        let builder = builder.enable_all();
         let runtime = builder.build().map_err(|e| Error::Internal(format!("tokio: {e}")))?;
         let cannot = |e: std::io::Error| Error::invalid(format!("--listen {}", options.listen), e);
         let listener = runtime.block_on(TcpListener::bind(options.listen)).map_err(cannot)?;
