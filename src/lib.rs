@@ -8,7 +8,7 @@
 //! | command line | [`cli`] | arguments, output, exit codes: the only place that prints or reads the environment |
 //! | server | [`serve`] | `isn serve`: a folder's registry over HTTP, and what others publish to it (feature `serve`) |
 //! | verbs | [`ops`] | one file a verb: build, publish, pull, verify, … each returns a report |
-//! | places | [`registry`], [`transport`], [`trust`], [`known_logs`], [`demo`] | where versions, trusted keys, logs once seen and drawn images come from |
+//! | places | [`registry`], [`transport`], [`trust`], [`credentials`], [`known_logs`], [`demo`] | where versions, trusted keys, tokens, logs once seen and drawn images come from |
 //! | things | [`manifest`], [`index`], [`pack`], [`shard`], [`tree`], [`lock_file`], [`release`], [`statement`], [`log`], [`recipe`], [`source`], [`corrections`], [`plan`], [`split`], [`class`], [`imaging`], [`key`], [`object`] | one noun each, most of them a format: bytes in and out |
 //! | words | [`digest`], [`dataset_ref`], [`rel_path`], [`progress`], [`error`], [`files`], [`parallel`], [`json_lines`] | what everything else is said in |
 //!
@@ -21,6 +21,7 @@
 pub mod class;
 pub mod cli;
 pub mod corrections;
+pub mod credentials;
 pub mod dataset_ref;
 pub mod demo;
 pub mod digest;

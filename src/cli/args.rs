@@ -36,7 +36,7 @@ REF is NAME@VERSION, NAME (the newest), NAME@VERSION#b3:HASH or b3:HASH.
 Exit codes: 0 ok, 1 error, 2 usage, 3 integrity, 4 signature or trust, 5 network, 6 not found,
 7 source needed, 8 findings.
 Environment: ISN_HOME (keys, trust, logs), ISN_REGISTRY (comma list), ISN_PASSPHRASE (of a key),
-SSH_AUTH_SOCK, NO_COLOR.";
+ISN_TOKEN (to publish at a URL), SSH_AUTH_SOCK, NO_COLOR.";
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
@@ -127,13 +127,13 @@ pub(super) enum Command {
         #[command(flatten)]
         registry: RegistryArg,
     },
-    /// Sign a build and put it into a folder registry
+    /// Sign a build and put it into a registry: a folder, or a server that takes it in
     Publish {
         /// The output of `isn build`
         #[arg(value_name = "OUT")]
         build: PathBuf,
-        /// The registry's folder; an absent or empty one becomes a registry
-        #[arg(long, value_name = "DIR")]
+        /// The registry's folder, of which an absent or empty one becomes a registry; or the URL of an `isn serve`
+        #[arg(long, value_name = "DIR|URL")]
         registry: PathBuf,
         #[command(flatten)]
         keys: KeyArgs,

@@ -24,7 +24,7 @@ use crate::ops::verify::{Expectation, Subject};
 use crate::parallel;
 use crate::progress::Progress as _;
 use crate::tree::Selection;
-use crate::trust::{TrustStore, public_key_argument};
+use crate::trust::{RegistryId, TrustStore, public_key_argument};
 
 /// What every verb has at hand.
 struct Run {
@@ -117,8 +117,12 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
         #[cfg(feature = "serve")]
         Command::Serve(args) => run.serve(args),
         Command::Publish { build, registry, keys, dry_run } => {
-            check_folder(&registry)?;
             let (signers, out) = (run.signers(&keys.keys)?, keys.statement.as_deref());
+            if let Some(url) = registry.to_str().filter(|text| text.contains("://")) {
+                let report = run.send(&build, url, dry_run, out, &signers)?;
+                output.published(&report, &registry, dry_run);
+                return Ok(ExitCode::SUCCESS);
+            }
             let options = ops::publish::PublishOptions { build: &build, registry: &registry, dry_run, out };
             let report = ops::publish::publish(&options, &signers, &run.settings.logs(), &run.progress)?;
             output.published(&report, &registry, dry_run);
@@ -177,6 +181,30 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
 }
 
 /// Who publishes, does so to a folder.
+impl Run {
+    /// Publishes to a server.
+    fn send(
+        &self,
+        build: &Path,
+        url: &str,
+        dry_run: bool,
+        out: Option<&Path>,
+        signers: &[Box<dyn Signer>],
+    ) -> Result<ops::publish::PublishReport> {
+        if out.is_some() {
+            let why = "is for a folder: where several have to sign, publish where the registry's folder is";
+            return Err(Error::invalid("--statement", why));
+        }
+        let id: RegistryId = url.parse()?;
+        let token = self
+            .settings
+            .token(&id)?
+            .ok_or_else(|| Error::Token { server: id.to_string(), why: "is not here".into() })?;
+        let options = ops::send::SendOptions { build, registry: &id, token: &token, dry_run };
+        ops::send::send(&options, signers, &self.settings.logs(), &self.progress)
+    }
+}
+
 #[cfg(feature = "serve")]
 impl Run {
     fn serve(&self, args: super::args::ServeArgs) -> Result<ExitCode> {

@@ -108,6 +108,11 @@ fn help(error: &Error) -> Option<String> {
         }
         Error::Exists { .. } => "choose another place, or remove what is there".into(),
         Error::Key { .. } => "`isn key list` shows your keys; `isn key new NAME` makes one".into(),
+        Error::Token { .. } => {
+            "the server's keeper hands out tokens; yours goes into ISN_TOKEN, or into the file `credentials` of ISN_HOME as a \
+             line with the registry's URL and the token"
+                .into()
+        }
         Error::Internal(_) => "this is a defect in isn: please report it with the command you ran".into(),
         _ => return None,
     })

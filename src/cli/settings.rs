@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::credentials::{self, Token};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::key::Keyring;
 use crate::known_logs::KnownLogs;
 use crate::lock_file::{PROJECT_FILE, Project};
 use crate::registry::BUNDLED;
-use crate::trust::TrustStore;
+use crate::trust::{RegistryId, TrustStore};
 
 /// Where a user's things are.
 pub(super) struct Settings {
@@ -49,6 +50,14 @@ impl Settings {
 
     pub(super) fn logs(&self) -> KnownLogs {
         KnownLogs::new(self.home.join("logs"))
+    }
+
+    /// The token to publish with at `registry`: `ISN_TOKEN`, or that of the file `credentials`.
+    pub(super) fn token(&self, registry: &RegistryId) -> Result<Option<Token>> {
+        match env::var("ISN_TOKEN") {
+            Ok(token) if !token.is_empty() => Token::new("ISN_TOKEN", &token).map(Some),
+            _ => credentials::token_for(&self.home.join("credentials"), registry),
+        }
     }
 
     /// The registries to look in.

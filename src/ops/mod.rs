@@ -13,6 +13,7 @@ pub mod publish;
 pub mod pull;
 pub mod registry;
 pub mod resolve;
+pub mod send;
 pub mod sign;
 pub mod submit;
 pub mod sync;

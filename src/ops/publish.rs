@@ -63,11 +63,11 @@ pub struct PublishReport {
 }
 
 /// A build output: its version and all objects with their files.
-struct BuildOutput {
-    manifest: Manifest,
-    manifest_ref: ObjectRef,
-    packs: Vec<Digest>,
-    objects: Vec<(ObjectKind, ObjectRef)>,
+pub(super) struct BuildOutput {
+    pub(super) manifest: Manifest,
+    pub(super) manifest_ref: ObjectRef,
+    pub(super) packs: Vec<Digest>,
+    pub(super) objects: Vec<(ObjectKind, ObjectRef)>,
 }
 
 /// Publishes a build output, signed by `signers`. A name that nobody owns is claimed for them first.
@@ -108,7 +108,7 @@ pub fn publish(
     let prepared = prepare(before.as_ref(), &report.statement, signers)?;
     report.was_there = matches!(prepared, Prepared::There(_));
     report.new_name = matches!(&prepared, Prepared::New { statements, .. } if statements.len() > 1);
-    let path_of = |kind, object: &ObjectRef| layout::object(kind, &object.blake3);
+    let path_of = object_path;
     if options.dry_run {
         for (kind, object) in &output.objects {
             if !options.registry.join(path_of(*kind, object)).exists() {
@@ -166,14 +166,14 @@ pub fn publish(
 }
 
 /// What is to be said for a version to be released.
-enum Prepared {
+pub(super) enum Prepared {
     /// Nothing: this entry says it.
     There(u64),
     /// The claim of the name, if nobody owns it, and the release, which lacks so many signatures.
     New { statements: Vec<SignedStatement>, missing: usize },
 }
 
-fn prepare(
+pub(super) fn prepare(
     history: Option<&History>,
     release: &ReleaseStatement,
     signers: &[Box<dyn Signer>],
@@ -221,7 +221,7 @@ fn log_before(root: &Path) -> Result<Option<History>> {
 }
 
 /// Reads a build output and checks every object in it against its hash.
-fn read_build(build: &Path, progress: &dyn Progress) -> Result<BuildOutput> {
+pub(super) fn read_build(build: &Path, progress: &dyn Progress) -> Result<BuildOutput> {
     let manifest_path = build.join(MANIFEST_JSON);
     let Some(bytes) = files::read_if_there(&manifest_path)? else {
         return Err(Error::invalid(
@@ -246,6 +246,11 @@ fn read_build(build: &Path, progress: &dyn Progress) -> Result<BuildOutput> {
     }
     progress.end();
     Ok(BuildOutput { manifest: snapshot.manifest, manifest_ref, packs, objects })
+}
+
+/// Where an object is below a registry and a build.
+pub(super) fn object_path(kind: ObjectKind, object: &ObjectRef) -> String {
+    layout::object(kind, &object.blake3)
 }
 
 /// Every object of a version: what describes it, and the packs with their shards, which must have all its images.

@@ -263,7 +263,7 @@ fn router(service: Arc<Service>) -> Router {
     let mut router = Router::new().route("/-/health", get(health)).route("/-/metrics", get(metrics));
     if service.publishing.is_some() {
         router = router
-            .route("/-/publish/objects/{prefix}/{file}", put(publish::object))
+            .route("/-/publish/objects/{prefix}/{file}", put(publish::object).head(publish::is_there))
             .route("/-/publish/statements", post(publish::statements));
     }
     router.fallback(file).with_state(service)

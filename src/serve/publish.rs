@@ -55,6 +55,13 @@ struct Sent {
     packs: Vec<Digest>,
 }
 
+/// An object that somebody wants to stage.
+struct Place {
+    holder: String,
+    path: String,
+    digest: Digest,
+}
+
 /// Why not.
 struct Refusal(StatusCode, String);
 
@@ -78,22 +85,35 @@ impl Publishing {
         })
     }
 
-    /// Stages an object; `false` if it was there.
-    async fn stage(&self, request: Request, activity: Arc<Activity>) -> Result<Option<u64>, Refusal> {
+    /// Where the object that a request is about is to be staged.
+    fn place(&self, request: &Request) -> Result<Place, Refusal> {
         let holder = self.holder(request.headers())?;
         let path = request.uri().path().trim_start_matches("/-/publish/").to_string();
-        let Some(Public::Object(digest)) = layout::public(&path) else {
-            return refuse(StatusCode::NOT_FOUND, format!("{path} is no path of an object"));
-        };
+        match layout::public(&path) {
+            Some(Public::Object(digest)) => Ok(Place { holder, path, digest }),
+            _ => refuse(StatusCode::NOT_FOUND, format!("{path} is no path of an object")),
+        }
+    }
+
+    /// Whether an object is in the registry or staged; then it is as if it had just been staged.
+    fn has(&self, Place { holder, path, .. }: &Place) -> Result<bool> {
+        let staged = self.staging.of(holder).join(path);
+        if staged.is_file() {
+            staging::touch(&staged)?;
+            return Ok(true);
+        }
+        Ok(self.registry.join(path).is_file())
+    }
+
+    /// Stages an object and gives its length; `None` if it was there.
+    async fn stage(&self, request: Request, activity: Arc<Activity>) -> Result<Option<u64>, Refusal> {
+        let place = self.place(&request)?;
+        if self.has(&place)? {
+            return Ok(None);
+        }
+        let Place { holder, path, digest } = place;
         let folder = self.staging.of(&holder);
         let to = folder.join(&path);
-        if self.registry.join(&path).is_file() {
-            return Ok(None);
-        }
-        if to.is_file() {
-            staging::touch(&to)?;
-            return Ok(None);
-        }
         let length =
             request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let Some(length) = length else {
@@ -185,6 +205,16 @@ pub(super) async fn object(State(service): State<Arc<Service>>, request: Request
             service.metrics.staged_bytes.add(length);
             text(StatusCode::CREATED, "staged")
         }
+        Err(refusal) => refused(&service, refusal),
+    }
+}
+
+/// `HEAD /-/publish/objects/XX/HEX.EXT`
+pub(super) async fn is_there(State(service): State<Arc<Service>>, request: Request) -> Response {
+    let Some(publishing) = &service.publishing else { return text(StatusCode::NOT_FOUND, "not found") };
+    match publishing.place(&request).and_then(|place| Ok(publishing.has(&place)?)) {
+        Ok(true) => text(StatusCode::OK, "there already"),
+        Ok(false) => text(StatusCode::NOT_FOUND, "not found"),
         Err(refusal) => refused(&service, refusal),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, RANGE};
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Client, ClientBuilder, Response, StatusCode};
 
 use super::{Body, BoxFuture, Chunks, Transport, Whole};
 use crate::error::{Error, Result};
@@ -27,8 +27,6 @@ pub struct Http {
 impl Http {
     /// The registry below `base`, an `http://` or `https://` URL.
     pub fn new(base: &str) -> Result<Self> {
-        // ring, not aws-lc: the latter needs a C++ tool chain and triples the build time.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let redirects = reqwest::redirect::Policy::custom(|attempt| {
             let from_https = attempt.previous().iter().any(|url| url.scheme() == "https");
             if attempt.previous().len() > MAX_REDIRECTS {
@@ -39,13 +37,8 @@ impl Http {
                 attempt.follow()
             }
         });
-        let client = Client::builder()
-            .user_agent(concat!("isn/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(IDLE_TIMEOUT)
-            .redirect(redirects)
-            .build()
-            .map_err(|e| network(base, &e))?;
+        let client = builder().read_timeout(IDLE_TIMEOUT).redirect(redirects).build();
+        let client = client.map_err(|e| network(base, &e))?;
         Ok(Http { base: base.trim_end_matches('/').into(), client })
     }
 
@@ -113,6 +106,13 @@ impl Chunks for HttpChunks {
     }
 }
 
+/// What all clients have in common.
+pub(super) fn builder() -> ClientBuilder {
+    // ring, not aws-lc: the latter needs a C++ tool chain and triples the build time.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder().user_agent(concat!("isn/", env!("CARGO_PKG_VERSION"))).connect_timeout(CONNECT_TIMEOUT)
+}
+
 /// The start of `Content-Range: bytes START-END/LENGTH`.
 fn range_start(response: &Response) -> Option<u64> {
     let value = response.headers().get(CONTENT_RANGE)?.to_str().ok()?;
@@ -124,7 +124,7 @@ fn answered(url: &str, status: StatusCode) -> Error {
 }
 
 /// reqwest's message names the URL again and hides the reason in its sources: the reasons are what helps.
-fn network(url: &str, error: &reqwest::Error) -> Error {
+pub(super) fn network(url: &str, error: &reqwest::Error) -> Error {
     let mut reasons = Vec::new();
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {

@@ -4,6 +4,7 @@
 pub mod bundled;
 pub mod folder;
 pub mod http;
+pub mod upload;
 
 use std::future::Future;
 use std::ops::Range;

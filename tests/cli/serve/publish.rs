@@ -5,7 +5,7 @@ use std::io::Write;
 use serde_json::{Value, json};
 
 use super::{Answer, Served, eventually};
-use crate::sandbox::{Sandbox, contents};
+use crate::sandbox::{Sandbox, contents, ran};
 
 const TOKEN: &str = "2f6b0c3e9a7d4851b6c0d2e4f6a8091b";
 const OTHER: &str = "00000000000000000000000000000000";
@@ -267,4 +267,69 @@ fn without_the_logs_key_nothing_is_taken() {
     assert!(public(&sandbox) == before);
     served.signal("-TERM");
     assert!(served.end().ok().stderr.contains("is not on this machine"));
+}
+
+#[test]
+fn isn_publishes_to_a_server() {
+    let sandbox = Sandbox::built();
+    sandbox.isn(&["registry", "init", "reg"]).ok();
+    sandbox.write("tokens", format!("ci {}\n", blake3::hash(TOKEN.as_bytes())).as_bytes());
+    let served = serve(&sandbox, &[]);
+    let url = served.url.as_str();
+    let publish = |build: &str, key: &str, token: &str, more: &[&str]| {
+        let args = [&["publish", build, "--registry", url, "--key", key, "--json"], more].concat();
+        // The curator's machine has no log keys.
+        let mut command = sandbox.command(&args);
+        command.env("ISN_TOKEN", token).env("ISN_HOME", sandbox.path("curator"));
+        ran(command.output().unwrap())
+    };
+    sandbox.copy("home/keys", "curator/keys");
+    let restricted = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(sandbox.path("curator/keys/me"), restricted).unwrap();
+    let before = contents(&sandbox.path("reg"));
+    publish("out", "me", "", &[]).fails(1, "ISN_TOKEN");
+    publish("out", "me", "not-a-token-of-this-server", &[]).fails(1, "is not one that it knows");
+    publish("out", "me", "two words", &[]).fails(1, "is no token");
+    publish("out", "me", TOKEN, &["--statement", "file"]).fails(1, "--statement");
+    let dry = publish("out", "me", TOKEN, &["--dry-run"]).ok().json();
+    assert_eq!((&dry["dry_run"], &dry["new_name"]), (&json!(true), &json!(true)));
+    assert!(contents(&sandbox.path("reg")) == before);
+
+    let done = publish("out", "me", TOKEN, &[]).ok();
+    assert!(!done.stdout.contains(TOKEN) && !done.stderr.contains(TOKEN));
+    assert_eq!(done.json()["new_objects"], sandbox.objects("out", "").len());
+    let again = publish("out", "me", TOKEN, &[]).ok().json();
+    assert_eq!((&again["already_published"], &again["new_objects"]), (&json!(true), &json!(0)));
+    sandbox.trust_me(url);
+    sandbox.isn(&["pull", "grads@1.0", "--registry", url, "--to", "tree"]).ok();
+
+    // A name is its owners'; the second version brings what is new, by a token in the file.
+    sandbox.isn(&["key", "new", "you", "--no-passphrase"]).ok();
+    sandbox.copy("home/keys", "curator/keys");
+    for key in ["me", "you"] {
+        let restricted = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(sandbox.path(&format!("curator/keys/{key}")), restricted).unwrap();
+    }
+    sandbox.build_second_version();
+    publish("out2", "you", TOKEN, &[]).fails(4, "is not an owner of the name");
+    sandbox.write("curator/credentials", format!("{url}/ {TOKEN}\n").as_bytes());
+    publish("out2", "me", "", &[]).fails(1, "chmod 600");
+    let restricted = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(sandbox.path("curator/credentials"), restricted).unwrap();
+    let second = publish("out2", "me", "", &[]).ok().json();
+    let objects = sandbox.objects("out2", "").len();
+    let new = second["new_objects"].as_u64().unwrap() as usize;
+    assert!(new > 0 && new < objects, "{new} of {objects}");
+    sandbox.isn(&["pull", "grads@1.1", "--registry", url, "--to", "tree2"]).ok();
+    sandbox.isn(&["verify", "reg"]).ok();
+
+    // A server that only serves, and a token that would go over the network in the clear.
+    drop(served);
+    let served = Served::start(&sandbox, &[]);
+    let args = ["publish", "out", "--registry", &served.url, "--key", "you"];
+    let mut command = sandbox.command(&args);
+    // The release is there already, which needs nothing from the server.
+    ran(command.env("ISN_TOKEN", TOKEN).output().unwrap()).ok();
+    let args = ["publish", "out", "--registry", "http://example.org/", "--key", "me"];
+    ran(sandbox.command(&args).env("ISN_TOKEN", TOKEN).output().unwrap()).fails(1, "in the clear");
 }
