@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -14,6 +15,8 @@ use crate::error::{Error, Result};
 
 /// How much of a file is read at a time, in bytes.
 const PIECE: usize = 256 << 10;
+/// How long the server may take for one request: it may have to receive gigabytes, or to wait for others who publish.
+const TIMEOUT: Duration = Duration::from_secs(3600);
 /// How much of an answer is read, in bytes.
 const MAX_ANSWER: usize = 64 << 10;
 /// Where publishing is, below a registry's URL.
@@ -42,7 +45,7 @@ impl Upload {
                 "is http://: the token would be sent in the clear; use https://",
             ));
         }
-        let client = http::builder().redirect(reqwest::redirect::Policy::none());
+        let client = http::builder().read_timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none());
         let client = client.build().map_err(|e| http::network(&base, &e))?;
         Ok(Upload { base, client, token: token.into() })
     }
