@@ -111,8 +111,12 @@ pub fn walk(root: &Path) -> Result<Vec<(String, Kind)>> {
             if file_type.is_dir() {
                 visit(&path, &format!("{name}/"), found)?;
             } else if file_type.is_file() {
-                let length = entry.metadata().map_err(Error::io("look at", &path))?.len();
-                found.push((name, Kind::File(length)));
+                match entry.metadata() {
+                    Ok(about) => found.push((name, Kind::File(about.len()))),
+                    // It got another name since the folder was read, as what is being uploaded does.
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                    Err(e) => return Err(Error::io("look at", &path)(e)),
+                }
             } else {
                 found.push((name, Kind::Other));
             }

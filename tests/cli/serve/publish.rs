@@ -333,3 +333,30 @@ fn isn_publishes_to_a_server() {
     let args = ["publish", "out", "--registry", "http://example.org/", "--key", "me"];
     ran(sandbox.command(&args).env("ISN_TOKEN", TOKEN).output().unwrap()).fails(1, "in the clear");
 }
+
+#[test]
+fn uploads_and_statements_do_not_disturb_each_other() {
+    let (sandbox, statements, packs) = prepared();
+    let served = serve(&sandbox, &[]);
+    stage_all(&served, &sandbox, "out", TOKEN, 201);
+    let body = json!({ "statements": statements, "packs": packs });
+    std::thread::scope(|scope| {
+        for thread in 0..4_u32 {
+            let served = &served;
+            scope.spawn(move || {
+                for round in 0..40_u32 {
+                    let bytes = [thread.to_le_bytes(), round.to_le_bytes()].concat();
+                    let hex = blake3::hash(&bytes).to_hex();
+                    let path = format!("objects/{}/{hex}.csv", &hex[..2]);
+                    let answer = put(served, OTHER, &path, &bytes);
+                    assert_eq!(answer.status, 201, "{}", answer.text());
+                }
+            });
+        }
+        for _ in 0..10 {
+            let answer = post(&served, TOKEN, &body);
+            assert_eq!(answer.status, 200, "{}", answer.text());
+        }
+    });
+    sandbox.isn(&["verify", "reg"]).ok();
+}

@@ -39,6 +39,7 @@ fn tls_with_both_versions() {
     let mut openssl = Command::new("openssl");
     openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
     openssl.args(["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]);
+    openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
     openssl.arg("-keyout").arg(sandbox.path("key.pem")).arg("-out").arg(sandbox.path("cert.pem"));
     assert!(openssl.output().unwrap().status.success());
     let served = Served::start(&sandbox, &["--tls-cert", "cert.pem", "--tls-key", "key.pem"]);
@@ -50,6 +51,9 @@ fn tls_with_both_versions() {
         let (said, body) = curl(&[version, "--cacert", authority], &url, &sandbox);
         assert_eq!((said.as_str(), body == bytes), (expected, true));
     }
+    let mut pull = sandbox.command(&["list", "--registry", &served.url]);
+    crate::sandbox::ran(pull.env("SSL_CERT_FILE", authority).output().unwrap()).ok();
+    sandbox.isn(&["list", "--registry", &served.url]).fails(5, "certificate");
     sandbox.write("other.pem", b"nothing");
     for (cert, key) in [("other.pem", "key.pem"), ("cert.pem", "other.pem"), ("cert.pem", "none.pem")] {
         let wrong = if cert == "other.pem" { cert } else { key };
