@@ -7,14 +7,14 @@ import time
 from pathlib import Path
 
 
-def serve(folder: Path, work: Path, log: Path | None = None) -> tuple[subprocess.Popen, str]:
+def serve(folder: Path, work: Path, log: Path | None = None, workers: int = 1) -> tuple[subprocess.Popen, str]:
     """nginx over a folder, and its URL. With `log`, it writes a line for each answer: status, bytes of body, path."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     configuration = work / "nginx.conf"
     configuration.write_text(
-        f"daemon off; pid {work}/nginx.pid; error_log {work}/nginx.log; worker_processes 1;\n"
+        f"daemon off; pid {work}/nginx.pid; error_log {work}/nginx.log; worker_processes {workers};\n"
         f"{'user root;' if os.geteuid() == 0 else ''}\n"
         "events {}\n"
         f"http {{ log_format sent '$status $body_bytes_sent $uri'; access_log {f'{log} sent' if log else 'off'};\n"

@@ -32,6 +32,13 @@ else
     echo "NOT RUN: no Go with x/mod here"
 fi
 
+say "nginx: as documented, without ranges, with gzip"
+if need nginx nginx-light; then
+    interop/nginx.sh "$isn" "$work"
+else
+    echo "NOT RUN: no nginx here"
+fi
+
 say "Pillow reads every image of demobirds with the index's pixels"
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install -q --disable-pip-version-check pillow blake3

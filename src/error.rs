@@ -149,6 +149,14 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// A server wants a token to let somebody publish.
+    #[error("the token for {server} {why}")]
+    Token {
+        /// Its URL.
+        server: String,
+        /// What is wrong.
+        why: String,
+    },
     /// A defect in isn.
     #[error("internal error: {0}")]
     Internal(String),

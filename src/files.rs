@@ -24,6 +24,20 @@ pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
     }
 }
 
+/// Refuses a file with secrets that others may read.
+pub fn check_private(path: &Path) -> Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = path.metadata().map_err(Error::io("look at", path))?.permissions().mode();
+        if mode & 0o077 != 0 {
+            let why = format!("may be read by others: chmod 600 {}", path.display());
+            return Err(Error::invalid(path.display(), why));
+        }
+    }
+    Ok(())
+}
+
 /// Reads a text file in UTF-8.
 pub fn read_text(path: &Path) -> Result<String> {
     String::from_utf8(read(path)?).map_err(|_| Error::invalid(path.display(), "is not UTF-8 text"))
@@ -111,8 +125,12 @@ pub fn walk(root: &Path) -> Result<Vec<(String, Kind)>> {
             if file_type.is_dir() {
                 visit(&path, &format!("{name}/"), found)?;
             } else if file_type.is_file() {
-                let length = entry.metadata().map_err(Error::io("look at", &path))?.len();
-                found.push((name, Kind::File(length)));
+                match entry.metadata() {
+                    Ok(about) => found.push((name, Kind::File(about.len()))),
+                    // It got another name since the folder was read, as what is being uploaded does.
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                    Err(e) => return Err(Error::io("look at", &path)(e)),
+                }
             } else {
                 found.push((name, Kind::Other));
             }

@@ -57,6 +57,18 @@ pub enum ObjectKind {
 }
 
 impl ObjectKind {
+    /// All of them.
+    pub const ALL: [ObjectKind; 8] = [
+        ObjectKind::Manifest,
+        ObjectKind::Index,
+        ObjectKind::Pack,
+        ObjectKind::Shard,
+        ObjectKind::Classes,
+        ObjectKind::Recipe,
+        ObjectKind::Corrections,
+        ObjectKind::Splits,
+    ];
+
     /// The file extension, without the leading dot.
     pub fn extension(self) -> &'static str {
         match self {

@@ -25,7 +25,7 @@ use crate::ops::verify::{Expectation, Subject};
 use crate::parallel;
 use crate::progress::Progress as _;
 use crate::transport::Access;
-use crate::trust::{TrustStore, public_key_argument};
+use crate::trust::{RegistryId, TrustStore, public_key_argument};
 
 /// What every verb has at hand.
 struct Run {
@@ -132,9 +132,15 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
             output.built(&report, &out, is_new);
             Ok(ExitCode::SUCCESS)
         }
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => run.serve(args),
         Command::Publish { build, registry, keys, dry_run } => {
-            check_folder(&registry)?;
             let (signers, out) = (run.signers(&keys.keys)?, keys.statement.as_deref());
+            if let Some(url) = registry.to_str().filter(|text| text.contains("://")) {
+                let report = run.send(&build, url, dry_run, out, &signers)?;
+                output.published(&report, &registry, dry_run);
+                return Ok(ExitCode::SUCCESS);
+            }
             let options = ops::publish::PublishOptions { build: &build, registry: &registry, dry_run, out };
             let report = ops::publish::publish(&options, &signers, &run.settings.logs(), &run.progress)?;
             output.published(&report, &registry, dry_run);
@@ -193,6 +199,53 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
 }
 
 /// Who publishes, does so to a folder.
+impl Run {
+    /// Publishes to a server.
+    fn send(
+        &self,
+        build: &Path,
+        url: &str,
+        dry_run: bool,
+        out: Option<&Path>,
+        signers: &[Box<dyn Signer>],
+    ) -> Result<ops::publish::PublishReport> {
+        if out.is_some() {
+            let why = "is for a folder: where several have to sign, publish where the registry's folder is";
+            return Err(Error::invalid("--statement", why));
+        }
+        let id: RegistryId = url.parse()?;
+        let access = self.access()?;
+        let options = ops::send::SendOptions { build, registry: &id, access: &access, dry_run };
+        ops::send::send(&options, signers, &self.settings.logs(), &self.progress)
+    }
+}
+
+#[cfg(feature = "serve")]
+impl Run {
+    fn serve(&self, args: super::args::ServeArgs) -> Result<ExitCode> {
+        use crate::serve::{PublishOptions, ServeOptions, Server};
+        check_folder(&args.dir)?;
+        let (quota, logs) = (args.publish_quota, self.settings.logs());
+        let options = ServeOptions {
+            registry: args.dir,
+            listen: args.listen,
+            tls: args.tls_cert.zip(args.tls_key),
+            max_connections: args.max_connections as usize,
+            max_per_address: args.max_per_address as usize,
+            header_timeout: Duration::from_secs(args.header_timeout),
+            idle_timeout: Duration::from_secs(args.idle_timeout),
+            grace: Duration::from_secs(args.grace),
+            threads: self.jobs,
+            publish: args.publish_tokens.map(|tokens| PublishOptions { tokens, quota, logs }),
+            log: args.log,
+        };
+        let server = Server::bind(&options, std::sync::Arc::new(Output::line))?;
+        self.output.serving(&server)?;
+        self.output.served(&server.run()?);
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
 fn check_folder(registry: &Path) -> Result<()> {
     if registry.to_string_lossy().contains("://") {
         let why = "is a URL: publish to a folder, which any static web server then serves";

@@ -121,6 +121,11 @@ fn help(error: &Error) -> Option<String> {
         }
         Error::Exists { .. } => "choose another place, or remove what is there".into(),
         Error::Key { .. } => "`isn key list` shows your keys; `isn key new NAME` makes one".into(),
+        Error::Token { .. } => {
+            "the server's keeper hands out tokens; yours goes into ISN_TOKENS as HOST=TOKEN, or into the file `tokens.toml` \
+             of ISN_HOME as a line \"HOST\" = \"TOKEN\""
+                .into()
+        }
         Error::Internal(_) => "this is a defect in isn: please report it with the command you ran".into(),
         _ => return None,
     })

@@ -121,6 +121,7 @@ impl Settings {
         }
         let path = self.home.join("tokens.toml");
         if let Some(bytes) = files::read_if_there(&path)? {
+            files::check_private(&path)?;
             // The parser would quote the line, and the line has a secret in it.
             let refuse = || Error::invalid(path.display(), "expected lines of the form \"HOST\" = \"TOKEN\"");
             let text = String::from_utf8(bytes).map_err(|_| refuse())?;

@@ -1,6 +1,7 @@
 //! The verbs, one file each. An operation takes what it needs as arguments, tells a [`crate::progress::Progress`]
 //! how far it is, and returns a report; it prints nothing and reads no environment.
 
+pub mod accept;
 pub mod build;
 pub mod cite;
 pub mod demo;
@@ -13,6 +14,7 @@ pub mod publish;
 pub mod pull;
 pub mod registry;
 pub mod resolve;
+pub mod send;
 pub mod sign;
 pub mod submit;
 pub mod sync;

@@ -20,7 +20,7 @@ use crate::progress::{Progress, Unit};
 use crate::registry::append::OwnLog;
 use crate::registry::log::WitnessPolicy;
 use crate::registry::publish::{FolderWriter, check_file};
-use crate::registry::{Registry, layout};
+use crate::registry::{Registry, Snapshot, layout};
 use crate::statement::{Owner, ReleaseStatement, SignedStatement, Statement};
 use crate::transport::folder::Folder;
 
@@ -63,11 +63,11 @@ pub struct PublishReport {
 }
 
 /// A build output: its version and all objects with their files.
-struct BuildOutput {
-    manifest: Manifest,
-    manifest_ref: ObjectRef,
-    packs: Vec<Digest>,
-    objects: Vec<(ObjectKind, ObjectRef)>,
+pub(super) struct BuildOutput {
+    pub(super) manifest: Manifest,
+    pub(super) manifest_ref: ObjectRef,
+    pub(super) packs: Vec<Digest>,
+    pub(super) objects: Vec<(ObjectKind, ObjectRef)>,
 }
 
 /// Publishes a build output, signed by `signers`. A name that nobody owns is claimed for them first.
@@ -108,7 +108,7 @@ pub fn publish(
     let prepared = prepare(before.as_ref(), &report.statement, signers)?;
     report.was_there = matches!(prepared, Prepared::There(_));
     report.new_name = matches!(&prepared, Prepared::New { statements, .. } if statements.len() > 1);
-    let path_of = |kind, object: &ObjectRef| layout::object(kind, &object.blake3);
+    let path_of = object_path;
     if options.dry_run {
         for (kind, object) in &output.objects {
             if !options.registry.join(path_of(*kind, object)).exists() {
@@ -166,14 +166,14 @@ pub fn publish(
 }
 
 /// What is to be said for a version to be released.
-enum Prepared {
+pub(super) enum Prepared {
     /// Nothing: this entry says it.
     There(u64),
     /// The claim of the name, if nobody owns it, and the release, which lacks so many signatures.
     New { statements: Vec<SignedStatement>, missing: usize },
 }
 
-fn prepare(
+pub(super) fn prepare(
     history: Option<&History>,
     release: &ReleaseStatement,
     signers: &[Box<dyn Signer>],
@@ -221,7 +221,7 @@ fn log_before(root: &Path) -> Result<Option<History>> {
 }
 
 /// Reads a build output and checks every object in it against its hash.
-fn read_build(build: &Path, progress: &dyn Progress) -> Result<BuildOutput> {
+pub(super) fn read_build(build: &Path, progress: &dyn Progress) -> Result<BuildOutput> {
     let manifest_path = build.join(MANIFEST_JSON);
     let Some(bytes) = files::read_if_there(&manifest_path)? else {
         return Err(Error::invalid(
@@ -238,29 +238,7 @@ fn read_build(build: &Path, progress: &dyn Progress) -> Result<BuildOutput> {
         .map(|line| line.parse().map_err(|e| Error::invalid(build.display(), e)))
         .collect::<Result<_>>()?;
 
-    let named = &snapshot.manifest.objects;
-    let mut objects = vec![
-        (ObjectKind::Manifest, manifest_ref),
-        (ObjectKind::Index, named.index),
-        (ObjectKind::Classes, named.classes),
-        (ObjectKind::Recipe, named.recipe),
-        (ObjectKind::Splits, named.assignments),
-    ];
-    objects.extend(named.corrections.map(|corrections| (ObjectKind::Corrections, corrections)));
-    let mut packed: HashSet<Digest> = HashSet::new();
-    for digest in &packs {
-        let path = build.join(layout::object(ObjectKind::Pack, digest));
-        let bytes = files::read(&path)?;
-        let pack = Pack::parse(&path.display().to_string(), &bytes, snapshot.manifest.images)?;
-        packed.extend(pack.entries.iter().map(|entry| entry.blake3));
-        objects.extend(pack.shards.iter().map(|shard| (ObjectKind::Shard, *shard)));
-        objects.push((ObjectKind::Pack, ObjectRef { blake3: *digest, length: bytes.len() as u64 }));
-    }
-    // The list of packs has no hash of its own: what it leads to must be all the images.
-    if let Some(row) = snapshot.index.rows().iter().find(|row| !packed.contains(&row.blake3)) {
-        let what = build.join(layout::packs(&manifest_ref.blake3));
-        return Err(Error::integrity(what.display(), format!("leads to no pack that has {}", row.path)));
-    }
+    let objects = objects_of(&store, &snapshot, &packs)?;
     progress.begin("check", Unit::Bytes, objects.iter().map(|(_, object)| object.length).sum());
     for (kind, object) in &objects {
         check_file(&build.join(layout::object(*kind, &object.blake3)), object)?;
@@ -268,4 +246,43 @@ fn read_build(build: &Path, progress: &dyn Progress) -> Result<BuildOutput> {
     }
     progress.end();
     Ok(BuildOutput { manifest: snapshot.manifest, manifest_ref, packs, objects })
+}
+
+/// Where an object is below a registry and a build.
+pub(super) fn object_path(kind: ObjectKind, object: &ObjectRef) -> String {
+    layout::object(kind, &object.blake3)
+}
+
+/// Every object of a version: what describes it, and the packs with their shards, which must have all its images.
+pub(super) fn objects_of(
+    store: &Registry,
+    snapshot: &Snapshot,
+    packs: &[Digest],
+) -> Result<Vec<(ObjectKind, ObjectRef)>> {
+    let (named, images) = (&snapshot.manifest.objects, snapshot.manifest.images);
+    let mut objects = vec![
+        (ObjectKind::Manifest, snapshot.manifest_ref),
+        (ObjectKind::Index, named.index),
+        (ObjectKind::Classes, named.classes),
+        (ObjectKind::Recipe, named.recipe),
+        (ObjectKind::Splits, named.assignments),
+    ];
+    objects.extend(named.corrections.map(|corrections| (ObjectKind::Corrections, corrections)));
+    let mut packed: HashSet<Digest> = HashSet::new();
+    let runtime = crate::transport::runtime()?;
+    for digest in packs {
+        let what = store.locate(ObjectKind::Pack, digest);
+        let bytes = runtime.block_on(store.find_object(ObjectKind::Pack, digest, Pack::max_len(images)))?;
+        let bytes = bytes.ok_or_else(|| Error::not_found(&what, store.name()))?;
+        let pack = Pack::parse(&what, &bytes, images)?;
+        packed.extend(pack.entries.iter().map(|entry| entry.blake3));
+        objects.extend(pack.shards.iter().map(|shard| (ObjectKind::Shard, *shard)));
+        objects.push((ObjectKind::Pack, ObjectRef { blake3: *digest, length: bytes.len() as u64 }));
+    }
+    // The list of packs has no hash of its own: what it leads to must be all the images.
+    if let Some(row) = snapshot.index.rows().iter().find(|row| !packed.contains(&row.blake3)) {
+        let what = format!("{}/{}", store.name(), layout::packs(&snapshot.manifest_ref.blake3));
+        return Err(Error::integrity(what, format!("leads to no pack that has {}", row.path)));
+    }
+    Ok(objects)
 }

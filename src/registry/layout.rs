@@ -4,6 +4,7 @@ use crate::dataset_ref::{Name, Version};
 use crate::digest::Digest;
 use crate::log::TILE_WIDTH;
 use crate::object::ObjectKind;
+use crate::rel_path::check_segment;
 
 /// What makes a folder a registry.
 pub const REGISTRY_JSON: &str = "registry.json";
@@ -14,6 +15,9 @@ pub const NAMES: &str = "releases/names";
 pub const CHECKPOINT: &str = "log/checkpoint";
 /// Entries that somebody is about to append, by their number; readers never look at it.
 pub const CLAIMS: &str = "log/.isn-claims";
+
+/// What was sent to a server to be published, until its statement is in the log; readers never look at it.
+pub const STAGING: &str = ".isn-staging";
 
 /// A tile of the log's tree, of 1 to 256 hashes (C2SP tlog-tiles).
 pub fn log_tile(level: u8, index: u64, width: u64) -> String {
@@ -72,9 +76,122 @@ pub fn recipe(name: &Name) -> String {
     format!("recipes/{name}/recipe.toml")
 }
 
+/// A file that readers may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Public {
+    /// An object: the bytes with this hash, for ever.
+    Object(Digest),
+    /// A full tile or bundle of the log, which never changes.
+    FullTile,
+    /// Anything that may change or go.
+    Other,
+}
+
+/// Whether the file at `path` is for readers; `None` for whatever else may lie in a registry's folder. Every path has one
+/// spelling: what reads like a path of the registry but is not the one that is formed here, is none.
+pub fn public(path: &str) -> Option<Public> {
+    if [REGISTRY_JSON, NAMES, CHECKPOINT].contains(&path) {
+        return Some(Public::Other);
+    }
+    let (top, rest) = path.split_once('/')?;
+    let is = |formed: String| (formed == path).then_some(Public::Other);
+    match top {
+        "objects" => {
+            let (hex, extension) = rest.split_once('/')?.1.split_once('.')?;
+            let digest: Digest = hex.parse().ok()?;
+            let kind = ObjectKind::ALL.into_iter().find(|kind| kind.extension() == extension)?;
+            (object(kind, &digest) == path).then_some(Public::Object(digest))
+        }
+        "packs" => is(packs(&rest.parse().ok()?)),
+        "pins" => is(pin(&rest.parse().ok()?)),
+        "log" => public_tile(rest.strip_prefix("tile/")?),
+        "releases" => {
+            let (name, file) = rest.split_once('/')?;
+            let name: Name = name.parse().ok()?;
+            is(if file == "versions" { versions(&name) } else { release(&name, file.parse().ok()?) })
+        }
+        "recipes" => {
+            let (name, file) = rest.split_once('/')?;
+            let is_file = name.parse::<Name>().is_ok() && check_segment(file).is_ok();
+            is_file.then_some(Public::Other)
+        }
+        _ => None,
+    }
+}
+
+/// The same of what comes after `log/tile/`.
+fn public_tile(rest: &str) -> Option<Public> {
+    let (level, rest) = rest.split_once('/')?;
+    let (path, width) = match rest.split_once(".p/") {
+        Some((path, width)) => (path, width.parse().ok().filter(|width| (1..TILE_WIDTH).contains(width))?),
+        None => (rest, TILE_WIDTH),
+    };
+    let digits: String = path.split('/').map(|part| part.trim_start_matches('x')).collect();
+    let is_level = level == "entries" || level.parse::<u8>().is_ok_and(|n| n < 64 && n.to_string() == level);
+    let is_tile = is_level && tile_path(digits.parse().ok()?, width) == rest;
+    is_tile.then_some(if width == TILE_WIDTH { Public::FullTile } else { Public::Other })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_formed_here_is_public_and_nothing_else() {
+        let (name, version): (Name, Version) = ("birds".parse().unwrap(), "1.0".parse().unwrap());
+        let digest = Digest::of(b"");
+        for path in [REGISTRY_JSON.into(), NAMES.into(), CHECKPOINT.into(), release(&name, version)]
+            .into_iter()
+            .chain([versions(&name), packs(&digest), pin(&digest), recipe(&name)])
+            .chain([log_tile(0, 7, 3), log_entries(1_234_067, 255)])
+        {
+            assert_eq!(public(&path), Some(Public::Other), "{path}");
+        }
+        for path in [log_tile(0, 0, 256), log_tile(63, 1_234_067, 256), log_entries(1000, 256)] {
+            assert_eq!(public(&path), Some(Public::FullTile), "{path}");
+        }
+        for kind in ObjectKind::ALL {
+            assert_eq!(public(&object(kind, &digest)), Some(Public::Object(digest)));
+        }
+        let hex = digest.to_string();
+        for path in [
+            String::new(),
+            ".".into(),
+            "objects".into(),
+            "objects/".into(),
+            format!("objects/00/{hex}.json"),
+            format!("objects/{}/{}.json", &hex[..2], hex.to_uppercase()),
+            format!("objects/{}/{hex}", &hex[..2]),
+            format!("objects/{}/{hex}.json/", &hex[..2]),
+            format!("objects/{}/{hex}.exe", &hex[..2]),
+            format!("objects/{}/../{}/{hex}.json", &hex[..2], &hex[..2]),
+            format!("objects/{}/.isn-tmp-x", &hex[..2]),
+            format!("/objects/{}/{hex}.json", &hex[..2]),
+            "log/.isn-claims/0".into(),
+            ".isn-lock".into(),
+            ".isn-staging/me/objects".into(),
+            "keys/me".into(),
+            "releases".into(),
+            "releases/names/".into(),
+            "releases/birds/01.0".into(),
+            "releases/birds/.isn-tmp-x".into(),
+            "releases/../registry.json".into(),
+            "releases/birds/1.0%00".into(),
+            "recipes/birds/.hidden".into(),
+            "recipes/birds/../x".into(),
+            "recipes/birds/a/b".into(),
+            "log/tile/0/0".into(),
+            "log/tile/00/000".into(),
+            "log/tile/64/000".into(),
+            "log/tile/0/x000/001".into(),
+            "log/tile/0/000.p/256".into(),
+            "log/tile/0/000.p/0".into(),
+            "log/tile/0/000.p/01".into(),
+            "log/tile/0/x999/x999/x999/x999/x999/x999/x999/999".into(),
+        ] {
+            assert_eq!(public(&path), None, "{path}");
+        }
+    }
 
     #[test]
     fn tiles_are_where_c2sp_has_them() {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, HeaderValue, IF_RANGE, RANGE};
-use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Response, StatusCode, Url};
 use tokio::time::Instant;
 
 use super::response::{self, Part};
@@ -48,8 +48,6 @@ pub struct Http {
 impl Http {
     /// The registry below `base`, an `http://` or `https://` URL.
     pub fn new(base: &str, access: &Access) -> Result<Self> {
-        // ring, not aws-lc: the latter needs a C++ tool chain and triples the build time.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let redirects = reqwest::redirect::Policy::custom(|attempt| {
             let from_https = attempt.previous().iter().any(|url| url.scheme() == "https");
             if attempt.previous().len() > MAX_REDIRECTS {
@@ -60,22 +58,11 @@ impl Http {
                 attempt.follow()
             }
         });
-        let mut builder = Client::builder()
-            .user_agent(concat!("isn/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(access.timeout)
+        let builder = builder(access)?
             .read_timeout(access.timeout)
             .redirect(redirects)
             .http2_initial_stream_window_size(STREAM_WINDOW)
             .http2_initial_connection_window_size(CONNECTION_WINDOW);
-        if let Some(path) = &access.ca_bundle {
-            let refuse =
-                |why: &dyn std::fmt::Display| Error::invalid(format!("certificates {}", path.display()), why);
-            let certificates = Certificate::from_pem_bundle(&files::read(path)?).map_err(|e| refuse(&e))?;
-            if certificates.is_empty() {
-                return Err(refuse(&"has no certificate in PEM"));
-            }
-            builder = builder.tls_certs_only(certificates);
-        }
         Ok(Http {
             base: base.trim_end_matches('/').into(),
             client: builder.build().map_err(|e| network(base, &e))?,
@@ -237,8 +224,25 @@ impl Chunks for HttpChunks {
     }
 }
 
+/// What all clients have in common.
+pub(super) fn builder(access: &Access) -> Result<ClientBuilder> {
+    // ring, not aws-lc: the latter needs a C++ tool chain and triples the build time.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = Client::builder()
+        .user_agent(concat!("isn/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(access.timeout);
+    let Some(path) = &access.ca_bundle else { return Ok(builder) };
+    let refuse =
+        |why: &dyn std::fmt::Display| Error::invalid(format!("certificates {}", path.display()), why);
+    let certificates = Certificate::from_pem_bundle(&files::read(path)?).map_err(|e| refuse(&e))?;
+    if certificates.is_empty() {
+        return Err(refuse(&"has no certificate in PEM"));
+    }
+    Ok(builder.tls_certs_only(certificates))
+}
+
 /// What shows the host who asks, if the user has a token for it. It goes over https only, or stays on this machine.
-fn bearer(base: &str, access: &Access) -> Result<Option<HeaderValue>> {
+pub(super) fn bearer(base: &str, access: &Access) -> Result<Option<HeaderValue>> {
     let url = Url::parse(base).map_err(|e| Error::invalid(format!("registry {base}"), e))?;
     let name = url.host_str().unwrap_or_default();
     let host = url.port().map_or_else(|| name.to_string(), |port| format!("{name}:{port}"));
@@ -249,9 +253,14 @@ fn bearer(base: &str, access: &Access) -> Result<Option<HeaderValue>> {
             "has a token, which http would show to everybody on the way: use https, or remove the token";
         return Err(Error::invalid(format!("registry {base}"), why));
     }
-    let mut value = HeaderValue::from_str(&format!("Bearer {secret}")).map_err(|_| {
-        Error::invalid(format!("the token for {host}"), "has characters that no header can have")
-    })?;
+    let refuse = || {
+        let why = "is no token: it has other characters than ASCII letters, digits and signs";
+        Error::invalid(format!("what is given for {host}"), why)
+    };
+    if !secret.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(refuse());
+    }
+    let mut value = HeaderValue::from_str(&format!("Bearer {secret}")).map_err(|_| refuse())?;
     value.set_sensitive(true);
     Ok(Some(value))
 }
@@ -290,7 +299,7 @@ fn is_certificate(cause: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 /// reqwest's message names the URL again and hides the reason in its sources: the reasons are what helps.
-fn network(url: &str, error: &reqwest::Error) -> Error {
+pub(super) fn network(url: &str, error: &reqwest::Error) -> Error {
     let reason = causes(error).last().map(ToString::to_string);
     let why = match reason {
         Some(reason) if error.is_connect() => format!("cannot connect: {reason}"),

@@ -6,6 +6,7 @@ pub mod bundled;
 pub mod folder;
 pub mod http;
 mod response;
+pub mod upload;
 
 use std::future::Future;
 use std::ops::Range;

@@ -214,6 +214,16 @@ fn redirects() {
     }
 }
 
+/// A file of tokens that nobody else may read.
+fn secret(sandbox: &Sandbox, text: &str) {
+    sandbox.write("home/tokens.toml", text.as_bytes());
+    #[cfg(unix)]
+    {
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        fs::set_permissions(sandbox.path("home/tokens.toml"), private).unwrap();
+    }
+}
+
 #[test]
 fn a_token_goes_to_its_host_and_not_where_a_redirect_leads() {
     let (sandbox, pin) = published();
@@ -226,20 +236,20 @@ fn a_token_goes_to_its_host_and_not_where_a_redirect_leads() {
     let ran_with = ran(with.env("ISN_TOKENS", format!("elsewhere=x, {host}=s3cret")).output().unwrap());
     check(&sandbox, &pin, "with a token", &ran_with, &Right);
     // From the file; and a redirect shows it to nobody else.
-    sandbox.write("home/tokens.toml", format!("\"{host}\" = \"s3cret\"\n").as_bytes());
+    secret(&sandbox, &format!("\"{host}\" = \"s3cret\"\n"));
     let ended = pull(&sandbox, &server.url, &pin, &[]);
     check(&sandbox, &pin, "with a token file", &ended, &Right);
     let redirecting =
         Server::faulty(&sandbox.path("reg"), SHARD, ALWAYS, Fault::RedirectTo(other.url.clone()));
     let host = redirecting.url.strip_prefix("http://").unwrap();
-    sandbox.write("home/tokens.toml", format!("\"{host}\" = \"s3cret\"\n").as_bytes());
+    secret(&sandbox, &format!("\"{host}\" = \"s3cret\"\n"));
     let ended = pull(&sandbox, &redirecting.url, &pin, &[]);
     check(&sandbox, &pin, "redirected", &ended, &Right);
     assert!(redirecting.log().iter().all(|request| request.headers["authorization"] == "Bearer s3cret"));
     assert!(!other.log().is_empty());
     assert!(other.log().iter().all(|request| !request.headers.contains_key("authorization")));
     for wrong in ["not toml s3cret", "\"a\" = 5 # s3cret"] {
-        sandbox.write("home/tokens.toml", wrong.as_bytes());
+        secret(&sandbox, wrong);
         let refused = pull(&sandbox, &redirecting.url, &pin, &[]).fails(1, "tokens.toml");
         assert!(!refused.stderr.contains("s3cret"), "{}", refused.stderr);
     }

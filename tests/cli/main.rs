@@ -27,6 +27,8 @@ mod real_data;
 mod rebuild;
 mod reference;
 mod sandbox;
+#[cfg(all(feature = "serve", target_os = "linux"))]
+mod serve;
 mod server;
 mod stock_tools;
 mod sync;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::sandbox::Sandbox;
 
-const VERBS: [&[&str]; 44] = [
+const VERBS: [&[&str]; 45] = [
     &[],
     &["pull"],
     &["fetch"],
@@ -47,6 +47,7 @@ const VERBS: [&[&str]; 44] = [
     &["cache", "info"],
     &["cache", "verify"],
     &["cache", "gc"],
+    &["serve"],
     &["demo"],
     &["demo", "source"],
 ];

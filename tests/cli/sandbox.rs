@@ -51,9 +51,15 @@ impl Sandbox {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_isn"));
         command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
-        for name in
-            ["ISN_REGISTRY", "ISN_PASSPHRASE", "SSH_AUTH_SOCK", "XDG_CONFIG_HOME", "http_proxy", "HTTP_PROXY"]
-        {
+        for name in [
+            "ISN_REGISTRY",
+            "ISN_PASSPHRASE",
+            "ISN_TOKENS",
+            "SSH_AUTH_SOCK",
+            "XDG_CONFIG_HOME",
+            "http_proxy",
+            "HTTP_PROXY",
+        ] {
             command.env_remove(name);
         }
         command.env("ISN_HOME", self.path("home")).env("NO_PROXY", "127.0.0.1");

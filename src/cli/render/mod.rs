@@ -2,6 +2,8 @@
 
 mod cache;
 mod log;
+#[cfg(feature = "serve")]
+mod serve;
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -1,0 +1,134 @@
+//! `isn publish` to a server: what [`super::publish`] does to a folder, through `isn serve`, which checks it all again and
+//! has the log's key.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::publish::{Prepared, PublishReport, object_path, prepare, read_build};
+use super::submit::Fate;
+use crate::error::{Error, Result, count};
+use crate::key::Signer;
+use crate::known_logs::KnownLogs;
+use crate::progress::{Progress, Unit};
+use crate::registry::Registry;
+use crate::registry::log::WitnessPolicy;
+use crate::statement::ReleaseStatement;
+use crate::transport::upload::Upload;
+use crate::transport::{Access, runtime};
+use crate::trust::RegistryId;
+
+/// What to send, and where.
+pub struct SendOptions<'a> {
+    /// The output of a build.
+    pub build: &'a std::path::Path,
+    /// The registry's URL.
+    pub registry: &'a RegistryId,
+    /// How the network may be used; with the token by which the server lets its user publish.
+    pub access: &'a Access,
+    /// Say what would be done, and send nothing.
+    pub dry_run: bool,
+}
+
+/// What the server says of the statements.
+#[derive(Deserialize)]
+struct Answer {
+    entries: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    entry: u64,
+}
+
+/// Publishes a build output at a server, signed by `signers`, which must be as many as the name needs.
+pub fn send(
+    options: &SendOptions<'_>,
+    signers: &[Box<dyn Signer>],
+    logs: &KnownLogs,
+    progress: &dyn Progress,
+) -> Result<PublishReport> {
+    let url = options.registry.as_str();
+    let upload = Upload::new(url, options.access)?;
+    let output = read_build(options.build, progress)?;
+    let manifest = &output.manifest;
+    let statement = ReleaseStatement {
+        name: manifest.name.clone(),
+        version: manifest.version,
+        dataset: manifest.dataset,
+        manifest: output.manifest_ref.blake3,
+        manifest_len: output.manifest_ref.length,
+    };
+    let runtime = runtime()?;
+    let registry = Registry::open(url, options.access)?;
+    let log_key = runtime.block_on(registry.about())?.log_key;
+    let log_key =
+        log_key.ok_or_else(|| Error::invalid(url, "has no log, in which every release has to stand"))?;
+    let (known, policy) = (logs.log(&log_key), WitnessPolicy::default());
+    let view = runtime.block_on(registry.sync_log(&log_key, Some(&known), &policy))?;
+    let history = view.as_ref().map(|view| view.replica.history());
+    let prepared = prepare(history, &statement, signers)?;
+    let mut report = PublishReport {
+        pin: manifest.pin(),
+        signers: signers.iter().map(|signer| signer.public_key().fingerprint()).collect(),
+        objects: output.objects.len(),
+        new_objects: 0,
+        new_bytes: 0,
+        was_there: false,
+        new_registry: false,
+        new_name: false,
+        log_key: Some(history.map_or(log_key, |history| history.key())),
+        fate: None,
+        statement,
+    };
+    let statements = match prepared {
+        Prepared::There(index) => {
+            report.was_there = true;
+            report.fate = (!options.dry_run).then_some(Fate::Logged(index));
+            return Ok(report);
+        }
+        Prepared::New { missing: 0, statements } => statements,
+        Prepared::New { missing, .. } => {
+            let why =
+                format!("needs {} more: publish where the registry's folder is", count(missing, "signature"));
+            return Err(Error::invalid(format!("the release of {}", report.pin), why));
+        }
+    };
+    report.new_name = statements.len() > 1;
+    progress.begin("send", Unit::Bytes, output.objects.iter().map(|(_, object)| object.length).sum());
+    for (kind, object) in &output.objects {
+        let path = object_path(*kind, object);
+        if !runtime.block_on(upload.has(&path))? {
+            if !options.dry_run {
+                runtime.block_on(upload.put(&path, &options.build.join(&path), object.length))?;
+            }
+            report.new_objects += 1;
+            report.new_bytes += object.length;
+        }
+        progress.advance(object.length);
+    }
+    progress.end();
+    if options.dry_run {
+        return Ok(report);
+    }
+    let texts = statements.iter().map(|statement| String::from_utf8_lossy(statement.bytes()));
+    let body = json!({ "statements": texts.collect::<Vec<_>>(), "packs": output.packs }).to_string();
+    let answer = runtime.block_on(upload.submit(body.into_bytes()))?;
+    let unclear = |why: String| Error::Network { url: url.into(), why };
+    let answer: Answer =
+        serde_json::from_slice(&answer).map_err(|e| unclear(format!("answers what is no answer: {e}")))?;
+    // Believed is the log alone.
+    let view = runtime.block_on(registry.sync_log(known.anchor(), Some(&known), &policy))?;
+    let released = view.as_ref().and_then(|view| {
+        let (_, released) =
+            view.replica.history().release(&report.statement.name, report.statement.version)?;
+        (released.manifest == report.statement.manifest).then_some(released.index)
+    });
+    let last = answer.entries.last().map(|entry| entry.entry);
+    match released {
+        Some(index) if last == Some(index) => {
+            report.fate = Some(Fate::Logged(index));
+            Ok(report)
+        }
+        _ => Err(unclear("says that it took the release, but its log does not have it".into())),
+    }
+}

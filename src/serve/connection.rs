@@ -1,0 +1,337 @@
+//! From the port to the answer: connections are let in or refused, run TLS and HTTP under their timeouts, and are ended.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use axum::routing::{get, post, put};
+use bytes::Bytes;
+use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::service::{Service as _, service_fn};
+use hyper::{Method, StatusCode, Version};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use super::direct::{self, Lane};
+use super::files::Files;
+use super::limits::{Admission, Limits};
+use super::metrics::Metrics;
+use super::publish::Publishing;
+use super::watched::{Activity, Watched};
+use super::{Say, ServeOptions, ServeReport, check_health, publish, text};
+use crate::error::{Error, Result};
+
+/// The longest head of a request, in bytes; also how much of an answer waits for the socket beside its last piece.
+const MAX_HEAD: usize = 16 << 10;
+/// How many bytes the kernel keeps for a client beyond those that are on their way.
+#[cfg(target_os = "linux")]
+const MAX_UNSENT: u32 = 128 << 10;
+/// How many requests of one HTTP/2 connection are answered at a time.
+const MAX_STREAMS: u32 = 32;
+/// How many refused connections get an answer at a time; more are just closed.
+const MAX_REFUSALS: usize = 64;
+/// How long a refused client is listened to.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long to wait where the operating system has no more sockets.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// What all connections share.
+pub(super) struct Service {
+    options: ServeOptions,
+    tls: Option<TlsAcceptor>,
+    say: Say,
+    files: Files,
+    limits: Arc<Limits>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) publishing: Option<Arc<Publishing>>,
+}
+
+impl Service {
+    pub(super) fn new(options: &ServeOptions, tls: Option<TlsAcceptor>, say: Say) -> Result<Self> {
+        let limits = Arc::new(Limits::new(options.max_connections, options.max_per_address));
+        let files = Files::new(&options.registry, limits.files.clone())?;
+        let publishing = options
+            .publish
+            .as_ref()
+            .map(|publish| Publishing::open(&options.registry, publish).map(Arc::new))
+            .transpose()?;
+        let (options, metrics) = (options.clone(), Arc::default());
+        Ok(Service { options, tls, say, files, limits, metrics, publishing })
+    }
+
+    /// Tells the server's keeper.
+    pub(super) fn say(&self, line: &str) {
+        (self.say)(line);
+    }
+
+    pub(super) fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+}
+
+/// Lets connections in until a signal to stop; then waits for those that are there.
+pub(super) async fn accept(listener: TcpListener, service: Arc<Service>) -> Result<ServeReport> {
+    let router = router(service.clone());
+    let graceful = GracefulShutdown::new();
+    let refusals = Arc::new(tokio::sync::Semaphore::new(MAX_REFUSALS));
+    let mut stop = Stop::new()?;
+    if let Some(publishing) = service.publishing.clone() {
+        tokio::spawn(publish::keep_tidy(publishing));
+    }
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.told() => break,
+        };
+        let Ok((stream, peer)) = accepted else {
+            // Out of sockets, or a client that went away at once: neither ends the server.
+            tokio::time::sleep(EXHAUSTED).await;
+            continue;
+        };
+        match service.limits.admit(peer.ip()) {
+            Some(admission) => {
+                service.metrics.connections.add(1);
+                let (service, router) = (service.clone(), router.clone());
+                tokio::spawn(serve(stream, peer, admission, service, router, graceful.watcher()));
+            }
+            None => {
+                service.metrics.refused.add(1);
+                if let (None, Ok(permit)) = (&service.tls, refusals.clone().try_acquire_owned()) {
+                    tokio::spawn(async move {
+                        let _ = timeout(REFUSAL_TIMEOUT, refuse(stream)).await;
+                        drop(permit);
+                    });
+                }
+            }
+        }
+    }
+    drop(listener);
+    let finished = tokio::select! {
+        ended = timeout(service.options.grace, graceful.shutdown()) => ended.is_ok(),
+        () = stop.told() => false,
+    };
+    let metrics = &service.metrics;
+    Ok(ServeReport { connections: metrics.connections.get(), sent: metrics.sent.get(), finished })
+}
+
+/// The signals to stop.
+struct Stop {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    #[cfg(unix)]
+    fn new() -> Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let cannot = |e| Error::Internal(format!("signals: {e}"));
+        let terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+        Ok(Stop { terminate, interrupt: signal(SignalKind::interrupt()).map_err(cannot)? })
+    }
+
+    #[cfg(unix)]
+    async fn told(&mut self) {
+        tokio::select! { _ = self.terminate.recv() => {}, _ = self.interrupt.recv() => {} }
+    }
+
+    #[cfg(not(unix))]
+    fn new() -> Result<Self> {
+        Ok(Stop {})
+    }
+
+    #[cfg(not(unix))]
+    async fn told(&mut self) {
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}
+
+/// Says that there are too many connections, and lets the client read it: closed with a request unread, a socket would
+/// throw away what was written to it.
+async fn refuse(mut stream: TcpStream) -> std::io::Result<()> {
+    let answer = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Type: text/plain; charset=utf-8\r\n\
+                  Content-Length: 21\r\nConnection: close\r\n\r\ntoo many connections\n";
+    stream.write_all(answer.as_bytes()).await?;
+    stream.shutdown().await?;
+    let mut unread = [0; 1024];
+    while stream.read(&mut unread).await? > 0 {}
+    Ok(())
+}
+
+/// One connection from its first byte to its last.
+async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    admission: Admission,
+    service: Arc<Service>,
+    router: Router,
+    watcher: Watcher,
+) {
+    let _ = stream.set_nodelay(true);
+    // Otherwise the kernel takes megabytes at once, and then for minutes nothing, from which a slow client that reads on
+    // could not be told from one that has stopped.
+    #[cfg(target_os = "linux")]
+    let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(MAX_UNSENT);
+    let activity = Arc::<Activity>::default();
+    let (metrics, options) = (service.metrics.clone(), &service.options);
+    let lane = Arc::<Lane>::default();
+    let stream = Watched::new(stream, metrics, activity.clone(), lane.clone(), options.idle_timeout);
+    let mut client = Client { address: peer.ip(), activity, lane: None };
+    match &service.tls {
+        None => {
+            client.lane = direct::IS_POSSIBLE.then_some(lane);
+            http(stream, client, &service, router, watcher).await;
+        }
+        Some(tls) => {
+            if let Ok(Ok(stream)) = timeout(options.header_timeout, tls.accept(stream)).await {
+                http(stream, client, &service, router, watcher).await;
+            }
+        }
+    }
+    drop(admission);
+}
+
+/// Who is at the other end.
+struct Client {
+    address: IpAddr,
+    activity: Arc<Activity>,
+    /// Where files may go to the socket directly.
+    lane: Option<Arc<Lane>>,
+}
+
+async fn http(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    client: Client,
+    service: &Arc<Service>,
+    router: Router,
+    watcher: Watcher,
+) {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(service.options.header_timeout)
+        .max_buf_size(MAX_HEAD);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEAD as u32)
+        .max_send_buf_size(MAX_HEAD);
+    let address = client.address;
+    let answers = service_fn(|mut request: hyper::Request<Incoming>| {
+        client.activity.request();
+        request.extensions_mut().insert(client.activity.clone());
+        if let (Some(lane), true) = (&client.lane, request.version() < Version::HTTP_2) {
+            request.extensions_mut().insert(lane.clone());
+        }
+        let (service, router) = (service.clone(), router.clone());
+        async move {
+            let (method, path) = (request.method().clone(), request.uri().path().to_string());
+            let begun = Instant::now();
+            let answer = TowerToHyperService::new(router).call(request.map(Body::new)).await;
+            let response = answer.unwrap_or_else(|never: Infallible| match never {});
+            let status = response.status();
+            service.metrics.answered(&method, status);
+            if !service.options.log {
+                return Ok::<_, Infallible>(response);
+            }
+            let line = Line { say: service.say.clone(), address, method, path, begun, status };
+            Ok(response.map(|body| Body::new(Logged { body, sent: 0, line })))
+        }
+    });
+    let connection = builder.serve_connection(TokioIo::new(stream), answers);
+    // What a client does to its connection is its own business.
+    let _ = watcher.watch(connection.into_owned()).await;
+}
+
+fn router(service: Arc<Service>) -> Router {
+    let mut router = Router::new().route("/-/health", get(health)).route("/-/metrics", get(metrics));
+    if service.publishing.is_some() {
+        router = router
+            .route("/-/publish/objects/{prefix}/{file}", put(publish::object).head(publish::is_there))
+            .route("/-/publish/statements", post(publish::statements));
+    }
+    router.fallback(file).with_state(service)
+}
+
+async fn file(State(service): State<Arc<Service>>, request: Request) -> Response {
+    let lane = request.extensions().get::<Arc<Lane>>().cloned();
+    service.files.answer(request.method(), request.uri().path(), request.headers(), lane).await
+}
+
+async fn health(State(service): State<Arc<Service>>) -> Response {
+    let registry = service.options.registry.clone();
+    match tokio::task::spawn_blocking(move || check_health(&registry)).await {
+        Ok(Ok(())) => text(StatusCode::OK, "ok"),
+        _ => text(StatusCode::SERVICE_UNAVAILABLE, "registry.json cannot be read"),
+    }
+}
+
+async fn metrics(State(service): State<Arc<Service>>) -> Response {
+    text(StatusCode::OK, service.metrics.text(service.limits.open()).trim_end())
+}
+
+/// A line of the access log in the making.
+struct Line {
+    say: Say,
+    address: IpAddr,
+    method: Method,
+    path: String,
+    begun: Instant,
+    status: StatusCode,
+}
+
+/// A body whose end is the time to write a line: `UNIX-TIME ADDRESS METHOD PATH STATUS BYTES SECONDS`.
+struct Logged {
+    body: Body,
+    sent: u64,
+    line: Line,
+}
+
+impl hyper::body::Body for Logged {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            self.sent += frame.data_ref().map_or(0, Bytes::len) as u64;
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Logged {
+    fn drop(&mut self) {
+        let Line { say, address, method, path, begun, status } = &self.line;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let (status, sent, took) = (status.as_u16(), self.sent, begun.elapsed().as_secs_f64());
+        say(&format!("{now:.3} {address} {method} {path} {status} {sent} {took:.3}"));
+    }
+}

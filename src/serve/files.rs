@@ -1,0 +1,206 @@
+//! The registry's files: found by their one spelling, never outside of the folder, with tags that say what they are.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use hyper::header::{
+    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue,
+    RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::{HeaderMap, Method, StatusCode};
+use tokio::sync::Semaphore;
+
+use super::body::FileBody;
+use super::conditions::{Part, is_known, part};
+use super::direct::Lane;
+use super::text;
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::registry::layout::{self, Public};
+
+/// A file up to this length, in bytes, is read at once, and its tag is its hash.
+const SMALL: u64 = 64 << 10;
+
+/// The folder that is served.
+#[derive(Debug)]
+pub(super) struct Files {
+    /// With no links in it.
+    root: PathBuf,
+    /// How many files may be open.
+    open: Arc<Semaphore>,
+}
+
+/// A file as it was when it was opened.
+struct Found {
+    etag: String,
+    length: u64,
+    content: Content,
+}
+
+enum Content {
+    Small(Bytes),
+    Large(File),
+}
+
+impl Files {
+    pub(super) fn new(root: &Path, open: Arc<Semaphore>) -> Result<Self> {
+        let root = root.canonicalize().map_err(Error::io("open", root))?;
+        Ok(Files { root, open })
+    }
+
+    /// Answers a request for `path`, which begins with `/`.
+    /// Large files go by the `lane`, where there is one.
+    pub(super) async fn answer(
+        &self,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+        lane: Option<Arc<Lane>>,
+    ) -> Response {
+        let path = path.strip_prefix('/').unwrap_or(path);
+        let Some(public) = layout::public(path) else { return text(StatusCode::NOT_FOUND, "not found") };
+        if method != Method::GET && method != Method::HEAD {
+            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "files are read with GET and HEAD");
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return response;
+        }
+        let Ok(permit) = self.open.clone().try_acquire_owned() else {
+            let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "too many files are being sent");
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+            return response;
+        };
+        let (root, file) = (self.root.clone(), self.root.join(path));
+        let found = tokio::task::spawn_blocking(move || find(&root, &file, public)).await;
+        let found = match found.map_err(io::Error::other).flatten() {
+            Ok(Some(found)) => found,
+            Ok(None) => return text(StatusCode::NOT_FOUND, "not found"),
+            Err(_) => return text(StatusCode::INTERNAL_SERVER_ERROR, "the file cannot be read"),
+        };
+        let mut response = Response::new(Body::empty());
+        let out = response.headers_mut();
+        let cache = match public {
+            Public::Object(_) | Public::FullTile => "public, max-age=31536000, immutable",
+            Public::Other => "no-cache",
+        };
+        out.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
+        out.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        out.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if let Ok(etag) = HeaderValue::from_str(&found.etag) {
+            out.insert(ETAG, etag);
+        }
+        if is_known(headers, &found.etag) {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            return response;
+        }
+        out.insert(CONTENT_TYPE, HeaderValue::from_static(content_type(path)));
+        let length = found.length;
+        // A range is a matter of GET alone.
+        let part = if method == Method::GET { part(headers, &found.etag, length) } else { Part::Whole };
+        let (status, range) = match part {
+            Part::Whole => (StatusCode::OK, 0..length),
+            Part::Bytes(range) => {
+                let said = format!("bytes {}-{}/{length}", range.start, range.end - 1);
+                out.extend(HeaderValue::try_from(said).map(|said| (CONTENT_RANGE, said)));
+                (StatusCode::PARTIAL_CONTENT, range)
+            }
+            Part::Unsatisfiable => {
+                let said = HeaderValue::try_from(format!("bytes */{length}"));
+                let mut response =
+                    text(StatusCode::RANGE_NOT_SATISFIABLE, "the range begins after the end of the file");
+                response.headers_mut().extend(said.map(|said| (CONTENT_RANGE, said)));
+                return response;
+            }
+        };
+        out.insert(CONTENT_LENGTH, HeaderValue::from(range.end - range.start));
+        *response.status_mut() = status;
+        if method == Method::GET {
+            *response.body_mut() = match found.content {
+                Content::Small(bytes) => Body::from(bytes.slice(range.start as usize..range.end as usize)),
+                Content::Large(file) => Body::new(FileBody::new(file, range, lane, permit)),
+            };
+        }
+        response
+    }
+}
+
+/// Opens a file below `root`; `None` if there is none, or if a link leads out.
+fn find(root: &Path, path: &Path, public: Public) -> io::Result<Option<Found>> {
+    let path = match path.canonicalize() {
+        Ok(path) if path.starts_with(root) => path,
+        Ok(_) => return Ok(None),
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        Err(e) => return Err(e),
+    };
+    // Before it is opened: to open a pipe would wait for somebody to write.
+    if !path.metadata()?.is_file() {
+        return Ok(None);
+    }
+    let mut file = File::open(&path)?;
+    let about = file.metadata()?;
+    if about.len() <= SMALL {
+        let mut bytes = Vec::new();
+        (&mut file).take(SMALL + 1).read_to_end(&mut bytes)?;
+        // It may have grown since; then it is treated as what it has become.
+        if bytes.len() as u64 <= SMALL {
+            let etag = match public {
+                Public::Object(digest) => format!("\"{digest}\""),
+                _ => format!("\"{}\"", Digest::of(&bytes)),
+            };
+            return Ok(Some(Found {
+                etag,
+                length: bytes.len() as u64,
+                content: Content::Small(bytes.into()),
+            }));
+        }
+    }
+    let about = file.metadata()?;
+    let etag = match public {
+        Public::Object(digest) => format!("\"{digest}\""),
+        _ => {
+            let modified = about.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+            format!("\"{:x}-{:x}\"", about.len(), modified.as_nanos())
+        }
+    };
+    Ok(Some(Found { etag, length: about.len(), content: Content::Large(file) }))
+}
+
+fn content_type(path: &str) -> &'static str {
+    match path.rsplit_once('.').map_or("", |(_, extension)| extension) {
+        "json" => "application/json",
+        "zst" => "application/zstd",
+        "csv" => "text/csv; charset=utf-8",
+        "toml" => "application/toml",
+        "md" => "text/markdown; charset=utf-8",
+        _ if path.starts_with("log/tile/") => "application/octet-stream",
+        _ => "text/plain; charset=utf-8",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_types() {
+        for (path, expected) in [
+            ("registry.json", "application/json"),
+            ("objects/ab/ab.tar.zst", "application/zstd"),
+            ("objects/ab/ab.jsonl.zst", "application/zstd"),
+            ("releases/birds/1.0", "text/plain; charset=utf-8"),
+            ("releases/birds/versions", "text/plain; charset=utf-8"),
+            ("log/tile/0/000", "application/octet-stream"),
+            ("log/tile/entries/000.p/7", "application/octet-stream"),
+            ("log/checkpoint", "text/plain; charset=utf-8"),
+        ] {
+            assert_eq!(content_type(path), expected, "{path}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The other direction: sending to a server that takes in what is published, as docs/serve.md has it.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderValue};
+use reqwest::{Body, Client, RequestBuilder, Response, StatusCode};
+
+use super::{Access, http};
+use crate::error::{Error, Result};
+
+/// How much of a file is read at a time, in bytes.
+const PIECE: usize = 256 << 10;
+/// How long the server may take for one request: it may have to receive gigabytes, or to wait for others who publish.
+const TIMEOUT: Duration = Duration::from_secs(3600);
+/// How much of an answer is read, in bytes.
+const MAX_ANSWER: usize = 64 << 10;
+/// Where publishing is, below a registry's URL.
+const PUBLISH: &str = "-/publish";
+
+/// A server and the token that it gave its user.
+pub struct Upload {
+    base: String,
+    client: Client,
+    token: HeaderValue,
+}
+
+impl Upload {
+    /// To the registry at `base`, with the token for its host.
+    pub fn new(base: &str, access: &Access) -> Result<Self> {
+        let base = base.trim_end_matches('/').to_string();
+        let token = http::bearer(&base, access)?
+            .ok_or_else(|| Error::Token { server: base.clone(), why: "is not here".into() })?;
+        let client = http::builder(access)?
+            .read_timeout(TIMEOUT.max(access.timeout))
+            .redirect(reqwest::redirect::Policy::none());
+        let client = client.build().map_err(|e| http::network(&base, &e))?;
+        Ok(Upload { base, client, token })
+    }
+
+    /// Whether the server has or has staged the object at `path`.
+    pub async fn has(&self, path: &str) -> Result<bool> {
+        let url = self.url(path);
+        let answer = self.send(&url, self.client.head(&url)).await?;
+        match answer.status() {
+            StatusCode::OK => Ok(true),
+            StatusCode::NOT_FOUND => Ok(false),
+            _ => Err(refused(&url, answer).await),
+        }
+    }
+
+    /// Stages the object of `length` bytes in the file `from`.
+    pub async fn put(&self, path: &str, from: &Path, length: u64) -> Result<()> {
+        let url = self.url(path);
+        let file = File::open(from).map_err(Error::io("open", from))?;
+        // Reading waits for the disk on this thread, which has nothing else to do.
+        let pieces = stream::unfold(file, |mut file| async move {
+            let mut piece = vec![0; PIECE];
+            let piece = match file.read(&mut piece) {
+                Ok(0) => return None,
+                Ok(read) => {
+                    piece.truncate(read);
+                    Ok(Bytes::from(piece))
+                }
+                Err(e) => Err(e),
+            };
+            Some((piece, file))
+        });
+        let request = self.client.put(&url).header(CONTENT_LENGTH, length).body(Body::wrap_stream(pieces));
+        let answer = self.send(&url, request).await?;
+        match answer.status() {
+            StatusCode::OK | StatusCode::CREATED => Ok(()),
+            _ => Err(refused(&url, answer).await),
+        }
+    }
+
+    /// Sends the body with the statements; gives the answer's.
+    pub async fn submit(&self, body: Vec<u8>) -> Result<Vec<u8>> {
+        let url = self.url("statements");
+        let answer = self.send(&url, self.client.post(&url).body(body)).await?;
+        if answer.status() != StatusCode::OK {
+            return Err(refused(&url, answer).await);
+        }
+        read_answer(&url, answer).await
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}/{PUBLISH}/{path}", self.base)
+    }
+
+    async fn send(&self, url: &str, request: RequestBuilder) -> Result<Response> {
+        request.header(AUTHORIZATION, self.token.clone()).send().await.map_err(|e| http::network(url, &e))
+    }
+}
+
+/// What a server's refusal means here: the reason is its own words.
+async fn refused(url: &str, answer: Response) -> Error {
+    let status = answer.status();
+    let words = read_answer(url, answer).await.unwrap_or_default();
+    let words: String = String::from_utf8_lossy(&words).trim().chars().filter(|c| !c.is_control()).collect();
+    let why = if words.is_empty() { format!("the server answered {status}") } else { words };
+    match status {
+        StatusCode::UNAUTHORIZED => {
+            Error::Token { server: url.into(), why: "is not one that it knows".into() }
+        }
+        StatusCode::FORBIDDEN => Error::trust(url, why),
+        StatusCode::CONFLICT => Error::invalid(url, why),
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+            Error::invalid(url, "takes nothing in: this server is for reading only")
+        }
+        status if status.is_server_error() && status != StatusCode::INSUFFICIENT_STORAGE => {
+            Error::Network { url: url.into(), why }
+        }
+        _ => Error::invalid(url, why),
+    }
+}
+
+async fn read_answer(url: &str, mut answer: Response) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    while let Some(piece) = answer.chunk().await.map_err(|e| http::network(url, &e))? {
+        bytes.extend_from_slice(&piece);
+        if bytes.len() > MAX_ANSWER {
+            return Err(Error::Network { url: url.into(), why: "the answer is too long".into() });
+        }
+    }
+    Ok(bytes)
+}
