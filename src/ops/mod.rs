@@ -13,6 +13,7 @@ pub mod owner;
 pub mod publish;
 pub mod pull;
 pub mod registry;
+mod repack;
 pub mod resolve;
 pub mod send;
 pub mod sign;

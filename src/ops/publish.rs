@@ -2,9 +2,10 @@
 //! last; everything written is read back.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::registry::DESCRIPTION;
+use super::repack;
 use super::submit::{Fate, collect, missing, sign_with};
 use super::verify::store::MANIFEST_JSON;
 use crate::digest::Digest;
@@ -64,10 +65,35 @@ pub struct PublishReport {
 
 /// A build output: its version and all objects with their files.
 pub(super) struct BuildOutput {
+    pub(super) build: PathBuf,
     pub(super) manifest: Manifest,
     pub(super) manifest_ref: ObjectRef,
-    pub(super) packs: Vec<Digest>,
-    pub(super) objects: Vec<(ObjectKind, ObjectRef)>,
+    pub(super) packs: Vec<(Digest, Pack)>,
+    pub(super) objects: Vec<StoredObject>,
+    /// Holds files of `objects` that were made for this registry.
+    pub(super) scratch: Option<tempfile::TempDir>,
+}
+
+/// An object and the file that has it.
+pub(super) struct StoredObject {
+    pub(super) kind: ObjectKind,
+    pub(super) object: ObjectRef,
+    pub(super) file: PathBuf,
+}
+
+impl BuildOutput {
+    /// The file of one of the objects.
+    pub(super) fn path_of(&self, kind: ObjectKind, object: &ObjectRef) -> Result<&Path> {
+        let found = self.objects.iter().find(|stored| stored.kind == kind && stored.object == *object);
+        found.map(|stored| stored.file.as_path()).ok_or_else(|| {
+            Error::integrity(self.build.display(), format!("has no {} {}", kind.noun(), object.blake3))
+        })
+    }
+
+    /// The sum of the objects' lengths, in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.objects.iter().map(|stored| stored.object.length).sum()
+    }
 }
 
 /// Publishes a build output, signed by `signers`. A name that nobody owns is claimed for them first.
@@ -108,12 +134,13 @@ pub fn publish(
     let prepared = prepare(before.as_ref(), &report.statement, signers)?;
     report.was_there = matches!(prepared, Prepared::There(_));
     report.new_name = matches!(&prepared, Prepared::New { statements, .. } if statements.len() > 1);
-    let path_of = object_path;
+    let output = reuse_shards(output, options.registry, before.as_ref())?;
+    report.objects = output.objects.len();
     if options.dry_run {
-        for (kind, object) in &output.objects {
-            if !options.registry.join(path_of(*kind, object)).exists() {
+        for stored in &output.objects {
+            if !options.registry.join(object_path(stored.kind, &stored.object)).exists() {
                 report.new_objects += 1;
-                report.new_bytes += object.length;
+                report.new_bytes += stored.object.length;
             }
         }
         return Ok(report);
@@ -125,16 +152,16 @@ pub fn publish(
     let history = log.view()?.replica.history().clone();
     log.signer(&history.key())?;
     report.log_key = Some(history.key());
-    progress.begin("publish", Unit::Bytes, output.objects.iter().map(|(_, object)| object.length).sum());
-    for (kind, object) in &output.objects {
-        if writer.put_object(*kind, object, &options.build.join(path_of(*kind, object)))? {
+    progress.begin("publish", Unit::Bytes, output.bytes());
+    for StoredObject { kind, object, file } in &output.objects {
+        if writer.put_object(*kind, object, file)? {
             report.new_objects += 1;
             report.new_bytes += object.length;
         }
         progress.advance(object.length);
     }
     progress.end();
-    for pack in &output.packs {
+    for (pack, _) in &output.packs {
         writer.add_pack(&output.manifest_ref.blake3, pack)?;
     }
     // Now that the folder is locked: nobody can come between, but somebody may have.
@@ -163,6 +190,15 @@ pub fn publish(
     };
     report.fate = Some(fate);
     Ok(report)
+}
+
+/// The build as this registry needs it, beside what it has.
+fn reuse_shards(output: BuildOutput, root: &Path, history: Option<&History>) -> Result<BuildOutput> {
+    let registry = Registry::over(root.display().to_string(), Box::new(Folder::new(root)));
+    repack::reuse(output, &registry, history, |shard| {
+        let there = root.join(layout::object(ObjectKind::Shard, &shard.blake3)).metadata();
+        Ok(there.is_ok_and(|about| about.is_file() && about.len() == shard.length))
+    })
 }
 
 /// What is to be said for a version to be released.
@@ -233,19 +269,34 @@ pub(super) fn read_build(build: &Path, progress: &dyn Progress) -> Result<BuildO
     let store = Registry::over(build.display().to_string(), Box::new(Folder::new(build)));
     let runtime = crate::transport::runtime()?;
     let snapshot = runtime.block_on(store.describe(manifest_ref, Vec::new()))?;
-    let packs: Vec<Digest> = files::read_text(&build.join(layout::packs(&manifest_ref.blake3)))?
+    let mut packs: Vec<Digest> = files::read_text(&build.join(layout::packs(&manifest_ref.blake3)))?
         .lines()
         .map(|line| line.parse().map_err(|e| Error::invalid(build.display(), e)))
         .collect::<Result<_>>()?;
+    packs.sort();
+    packs.dedup();
 
-    let objects = objects_of(&store, &snapshot, &packs)?;
-    progress.begin("check", Unit::Bytes, objects.iter().map(|(_, object)| object.length).sum());
-    for (kind, object) in &objects {
-        check_file(&build.join(layout::object(*kind, &object.blake3)), object)?;
-        progress.advance(object.length);
+    let objects = objects_of(&store, &snapshot, &packs)?.into_iter().map(|(kind, object)| {
+        let file = build.join(object_path(kind, &object));
+        StoredObject { kind, object, file }
+    });
+    let parsed = runtime.block_on(store.packs(&snapshot))?;
+    let packs = packs.into_iter().zip(parsed).collect();
+    let output = BuildOutput {
+        build: build.to_path_buf(),
+        manifest: snapshot.manifest,
+        manifest_ref,
+        packs,
+        objects: objects.collect(),
+        scratch: None,
+    };
+    progress.begin("check", Unit::Bytes, output.bytes());
+    for stored in &output.objects {
+        check_file(&stored.file, &stored.object)?;
+        progress.advance(stored.object.length);
     }
     progress.end();
-    Ok(BuildOutput { manifest: snapshot.manifest, manifest_ref, packs, objects })
+    Ok(output)
 }
 
 /// Where an object is below a registry and a build.

@@ -4,11 +4,14 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::publish::{Prepared, PublishReport, object_path, prepare, read_build};
+use super::publish::{Prepared, PublishReport, StoredObject, object_path, prepare, read_build};
+use super::repack;
 use super::submit::Fate;
+use crate::digest::Digest;
 use crate::error::{Error, Result, count};
 use crate::key::Signer;
 use crate::known_logs::KnownLogs;
+use crate::object::ObjectKind;
 use crate::progress::{Progress, Unit};
 use crate::registry::Registry;
 use crate::registry::log::WitnessPolicy;
@@ -94,12 +97,16 @@ pub fn send(
         }
     };
     report.new_name = statements.len() > 1;
-    progress.begin("send", Unit::Bytes, output.objects.iter().map(|(_, object)| object.length).sum());
-    for (kind, object) in &output.objects {
+    let output = repack::reuse(output, &registry, history, |shard| {
+        runtime.block_on(upload.has(&object_path(ObjectKind::Shard, shard)))
+    })?;
+    report.objects = output.objects.len();
+    progress.begin("send", Unit::Bytes, output.bytes());
+    for StoredObject { kind, object, file } in &output.objects {
         let path = object_path(*kind, object);
         if !runtime.block_on(upload.has(&path))? {
             if !options.dry_run {
-                runtime.block_on(upload.put(&path, &options.build.join(&path), object.length))?;
+                runtime.block_on(upload.put(&path, file, object.length))?;
             }
             report.new_objects += 1;
             report.new_bytes += object.length;
@@ -111,7 +118,8 @@ pub fn send(
         return Ok(report);
     }
     let texts = statements.iter().map(|statement| String::from_utf8_lossy(statement.bytes()));
-    let body = json!({ "statements": texts.collect::<Vec<_>>(), "packs": output.packs }).to_string();
+    let packs: Vec<&Digest> = output.packs.iter().map(|(digest, _)| digest).collect();
+    let body = json!({ "statements": texts.collect::<Vec<_>>(), "packs": packs }).to_string();
     let answer = runtime.block_on(upload.submit(body.into_bytes()))?;
     let unclear = |why: String| Error::Network { url: url.into(), why };
     let answer: Answer =

@@ -181,8 +181,12 @@ impl Registry {
 
     /// The packs of a version; none where nobody has shards of it.
     pub async fn packs(&self, snapshot: &Snapshot) -> Result<Vec<Pack>> {
-        let digests = self.pack_digests(&snapshot.manifest_ref.blake3).await?;
-        let images = snapshot.manifest.images;
+        self.packs_of(&snapshot.manifest_ref.blake3, snapshot.manifest.images).await
+    }
+
+    /// The same of the manifest of this hash, which has so many images.
+    pub async fn packs_of(&self, manifest: &Digest, images: u64) -> Result<Vec<Pack>> {
+        let digests = self.pack_digests(manifest).await?;
         let mut packs = Vec::new();
         for digest in digests {
             let bytes = self.find_object(ObjectKind::Pack, &digest, Pack::max_len(images)).await?;

@@ -1,6 +1,6 @@
 use std::fs;
 
-use crate::sandbox::{Sandbox, contents, gradient};
+use crate::sandbox::{Sandbox, contents, gradient, noise};
 
 const PUBLISH: [&str; 6] = ["publish", "out", "--registry", "reg", "--key", "me"];
 
@@ -139,4 +139,66 @@ fn a_second_version_is_listed_after_the_first() {
     let newest = sandbox.isn(&["info", "grads", "--registry", "reg", "--json"]).ok().json();
     assert_eq!(newest["version"], "1.10");
     sandbox.isn(&["verify", "reg"]).ok();
+}
+
+/// The shards of `reg`, with their lengths.
+fn shards(sandbox: &Sandbox) -> Vec<(String, u64)> {
+    let names = sandbox.objects("reg", ".tar.zst");
+    names.into_iter().map(|name| (name.clone(), sandbox.read(&name).len() as u64)).collect()
+}
+
+#[test]
+fn a_later_version_adds_a_shard_of_what_is_new_and_a_relabelled_one_none() {
+    let (sandbox, first) = Sandbox::published_large();
+    let before = shards(&sandbox);
+    let classes = ["ant", "bee", "cat"];
+    noise(77).save(sandbox.path("raw/bee/bee_7.png")).unwrap();
+    sandbox.large_recipe("1.1", &classes);
+    sandbox.isn(&["build", "grads-1.1.toml", "--source", "raw", "--out", "out1"]).ok();
+    let dry = ["publish", "out1", "--registry", "reg", "--key", "me", "--dry-run", "--json"];
+    let promised = sandbox.isn(&dry).ok().json();
+    assert_eq!(shards(&sandbox), before);
+    let report = sandbox.isn(&json(&["publish", "out1", "--registry", "reg", "--key", "me"])).ok().json();
+    for field in ["objects", "new_objects", "new_bytes"] {
+        assert_eq!(promised[field], report[field], "{field}");
+    }
+    let after = shards(&sandbox);
+    let new: Vec<_> = after.iter().filter(|shard| !before.contains(shard)).collect();
+    assert!(new.len() == 1 && new[0].1 < 80_000, "one image: {new:?}");
+
+    fs::rename(sandbox.path("raw/ant/ant_1.png"), sandbox.path("raw/cat/ant_1.png")).unwrap();
+    sandbox.large_recipe("1.2", &classes);
+    sandbox.isn(&["build", "grads-1.2.toml", "--source", "raw", "--out", "out2"]).ok();
+    let report = sandbox.isn(&json(&["publish", "out2", "--registry", "reg", "--key", "me"])).ok().json();
+    assert!(report["new_bytes"].as_u64().unwrap() < 40_000, "{report}");
+    assert_eq!(shards(&sandbox), after);
+    let registry = contents(&sandbox.path("reg"));
+    for out in ["out1", "out2", "out"] {
+        let again = sandbox.isn(&json(&["publish", out, "--registry", "reg", "--key", "me"])).ok().json();
+        assert_eq!((&again["already_published"], &again["new_objects"]), (&true.into(), &0.into()), "{out}");
+    }
+    assert!(contents(&sandbox.path("reg")) == registry, "publishing again changed something");
+
+    sandbox.isn(&["verify", "reg"]).ok();
+    for version in ["1.0", "1.1", "1.2"] {
+        sandbox.pull(&format!("grads@{version}"), &[]).ok();
+        let expect = format!("grads@{version}");
+        sandbox.isn(&["verify", &format!("grads-{version}"), "--expect", &expect, "--registry", "reg"]).ok();
+    }
+    sandbox.isn(&["verify", "grads-1.0", "--expect", &first]).ok();
+    // A shard that is gone is not relied on: the next version brings its images itself.
+    sandbox.isn(&["registry", "init", "reg2"]).ok();
+    sandbox.isn(&["publish", "out", "--registry", "reg2", "--key", "me"]).ok();
+    let gone = before[0].0.replace("reg/", "reg2/");
+    fs::remove_file(sandbox.path(&gone)).unwrap();
+    sandbox.isn(&["publish", "out1", "--registry", "reg2", "--key", "me"]).ok();
+    sandbox
+        .isn(&["pull", "grads@1.1", "--registry", "reg2", "--no-cache", "--to", "t"])
+        .fails(4, "not trusted");
+    let pin = report["pin"].as_str().unwrap();
+    assert!(pin.starts_with("grads@1.2#"));
+    let pin = promised["pin"].as_str().unwrap();
+    sandbox.isn(&["pull", pin, "--registry", "reg2", "--no-cache", "--to", "t"]).ok();
+    let leftovers = fs::read_dir(sandbox.path("")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(leftovers.into_iter().all(|name| !name.to_string_lossy().starts_with(".isn-tmp")));
 }
