@@ -194,11 +194,11 @@ async fn serve(
     match &service.tls {
         None => {
             client.lane = direct::IS_POSSIBLE.then_some(lane);
-            http(stream, client, &service, router, watcher).await;
+            http(Box::new(stream), client, &service, router, watcher).await;
         }
         Some(tls) => {
             if let Ok(Ok(stream)) = timeout(options.header_timeout, tls.accept(stream)).await {
-                http(stream, client, &service, router, watcher).await;
+                http(Box::new(stream), client, &service, router, watcher).await;
             }
         }
     }
@@ -213,8 +213,13 @@ struct Client {
     lane: Option<Arc<Lane>>,
 }
 
+/// A socket with or without TLS: not generic, so that HTTP is compiled once.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
 async fn http(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    stream: Box<dyn Stream>,
     client: Client,
     service: &Arc<Service>,
     router: Router,
