@@ -492,6 +492,12 @@ pub(super) enum RegistryCommand {
         #[arg(long, value_name = "FILE")]
         log_key: Option<PathBuf>,
     },
+    /// Verify all of a registry, wherever it is: its log, every release, every image
+    Check {
+        /// A folder or URL
+        #[arg(value_name = "DIR|URL")]
+        location: String,
+    },
     /// Give the log a new key, signed by the old one
     RotateKey {
         /// The folder

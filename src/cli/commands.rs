@@ -186,6 +186,14 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
             output.registry_made(&dir, &report);
             Ok(ExitCode::SUCCESS)
         }
+        Command::Registry(RegistryCommand::Check { location }) => {
+            let at = RegistryArg { registry: Some(location.clone()), no_cache: true, max_age: None };
+            run.with_registries(&at, |registries| {
+                let report = ops::verify::store::check(registries, &location, run.jobs, &run.progress)?;
+                output.verified(&report);
+                Ok(if report.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(exit::INTEGRITY) })
+            })
+        }
         Command::Registry(RegistryCommand::RotateKey { dir }) => {
             let (submitted, key) = ops::registry::rotate_key(&dir, &run.settings.logs())?;
             output.log_key_changed(submitted, &key);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::sandbox::Sandbox;
 
-const VERBS: [&[&str]; 45] = [
+const VERBS: [&[&str]; 46] = [
     &[],
     &["pull"],
     &["fetch"],
@@ -42,6 +42,7 @@ const VERBS: [&[&str]; 45] = [
     &["trust", "remove"],
     &["registry"],
     &["registry", "init"],
+    &["registry", "check"],
     &["registry", "rotate-key"],
     &["cache"],
     &["cache", "info"],

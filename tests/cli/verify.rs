@@ -200,3 +200,38 @@ fn registries_builds_and_versions() {
     sandbox.isn(&["verify", "No Such Thing"]).fails(1, "is neither a folder nor a version");
     sandbox.isn(&["verify", "reg", "--expect", hash]).fails(1, "--expect is for trees");
 }
+
+#[test]
+fn a_registry_is_checked_wherever_it_is() {
+    use crate::server::{Fault, Server};
+    let (sandbox, _) = Sandbox::published();
+    sandbox.build_second_version();
+    sandbox.publish("out2");
+    let check = |location: &str| sandbox.isn(&["registry", "check", location, "--json"]);
+    check("reg").ok();
+    assert_eq!(check("bundled").ok().json()["checked"], 203);
+    check("nowhere").fails(6, "registry.json is not in nowhere");
+    let server = Server::new(&sandbox.path("reg"));
+    sandbox.trust_me(&server.url);
+    let report = check(&server.url).ok().json();
+    assert_eq!((&report["kind"], &report["assurance"]), (&"registry".into(), &"signed".into()));
+    // Every image of both versions once: the second shares the first's shard.
+    assert_eq!(report["checked"], 26);
+    let shards = server.log().iter().filter(|request| request.path.ends_with(".tar.zst")).count();
+    assert_eq!(shards, sandbox.objects("reg", ".tar.zst").len());
+    for (on, fault, named) in [
+        (".tar.zst", Fault::Flip(1000), "BLAKE3"),
+        (".tar.zst", Fault::Short(100), "bytes long"),
+        (".tar.zst", Fault::Status(404), "is missing"),
+        ("releases/grads/1.1", Fault::Status(404), "is this release"),
+        ("log/tile/entries", Fault::Flip(100), "log/checkpoint"),
+        ("log/tile/0", Fault::Flip(5), "log/tile/0"),
+        (".toml", Fault::Flip(5), ".toml"),
+        ("releases/grads/versions", Fault::Flip(1), "releases/grads/versions"),
+    ] {
+        let server = Server::faulty(&sandbox.path("reg"), on, usize::MAX, fault.clone());
+        let ran = check(&server.url);
+        assert_eq!(ran.code, 3, "{fault:?} on {on}: {}{}", ran.stdout, ran.stderr);
+        assert!(ran.stdout.contains(named), "{fault:?} on {on}: {}", ran.stdout);
+    }
+}

@@ -129,7 +129,8 @@ pub fn verify(
         Subject::Reference(reference) => {
             let runtime = transport::runtime()?;
             let (registry, snapshot) = runtime.block_on(registries.snapshot(reference))?;
-            let mut report = store::check_version(&runtime, &registry, &snapshot, progress)?;
+            let mut report =
+                store::check_version(&runtime, &registry, &snapshot, &mut store::Seen::default(), progress)?;
             report.warnings.extend_from_slice(&snapshot.warnings);
             if let Some(expect) = expect {
                 let Expected { hash, warnings, .. } = expected_hash(registries, expect)?;

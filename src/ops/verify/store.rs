@@ -1,6 +1,6 @@
 //! Verifying what is stored: a registry folder, a build output, or one version in any registry.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -8,11 +8,13 @@ use tokio::runtime::Runtime;
 
 use super::super::resolve::{Belief, Registries};
 use super::{Assurance, Fault, FaultKind, VerifyReport};
+use crate::dataset_ref::{Name, Version};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::files::{self, Kind};
 use crate::log::{SignedCheckpoint, leaf_hash};
 use crate::object::{ObjectKind, ObjectRef};
+use crate::pack::Entry;
 use crate::progress::{Progress, Unit};
 use crate::recipe::Recipe;
 use crate::registry::log::LogView;
@@ -60,26 +62,9 @@ pub(super) fn verify(
     let mut dataset = None;
     match kind {
         StoreKind::Registry => {
-            let registry = registries.open(&root.to_string_lossy())?;
-            runtime.block_on(registry.about())?;
-            let belief = runtime.block_on(registries.belief(&registry))?;
-            if belief.log.is_some() || !belief.keys.is_empty() {
-                assurance = Assurance::Signed;
-            }
-            let view = match runtime.block_on(check_log(&registry, registries, &belief)) {
-                Ok(view) => view,
-                Err(e) => {
-                    faults.push(fault(layout::CHECKPOINT, &e));
-                    None
-                }
-            };
-            if let Some(view) = &view {
-                faults.extend(missing_releases(root, view));
-            }
-            for path in release_paths(root)? {
-                check_release(&runtime, &registry, &path, &belief, view.as_ref(), progress, &mut faults)?;
-            }
-            runtime.block_on(check_hints(root, &registry, &mut faults));
+            let registry = Registry::open(&root.to_string_lossy(), registries.access)?;
+            let paths = release_paths(root)?;
+            (assurance, _) = check_registry(&runtime, registries, &registry, paths, progress, &mut faults)?;
         }
         StoreKind::Build => {
             let registry = Registry::over(root.display().to_string(), Box::new(Folder::new(root)));
@@ -87,7 +72,9 @@ pub(super) fn verify(
             match runtime.block_on(registry.describe(ObjectRef::of(&manifest), Vec::new())) {
                 Ok(snapshot) => {
                     dataset = Some(snapshot.manifest.dataset);
-                    faults.extend(check_version(&runtime, &registry, &snapshot, progress)?.faults);
+                    let version =
+                        check_version(&runtime, &registry, &snapshot, &mut Seen::default(), progress)?;
+                    faults.extend(version.faults);
                 }
                 Err(e) => faults.push(fault(MANIFEST_JSON, &e)),
             }
@@ -105,6 +92,78 @@ pub(super) fn verify(
         warnings: Vec::new(),
         faults,
     })
+}
+
+/// What was checked already, since versions share shards: images by shard and offset.
+#[derive(Default)]
+pub(super) struct Seen {
+    frames: HashSet<(Digest, u64, Digest)>,
+    shards: HashSet<Digest>,
+    images: u64,
+}
+
+/// Verifies all of a registry wherever it is: its log, every release, every shard of each to the last frame. Of a folder,
+/// every file too.
+pub fn check(
+    registries: &Registries<'_>,
+    location: &str,
+    jobs: usize,
+    progress: &dyn Progress,
+) -> Result<VerifyReport> {
+    // This place itself, and nothing that a cache or a mirror has.
+    let registry = Registry::open(location, registries.access)?;
+    if registry.id().is_some_and(|id| !id.is_remote()) {
+        let root = Path::new(location);
+        return match StoreKind::of(root) {
+            Some(kind) => verify(root, kind, registries, jobs, progress),
+            None => Err(Error::not_found(layout::REGISTRY_JSON, location)),
+        };
+    }
+    let (runtime, mut faults) = (crate::transport::runtime()?, Vec::new());
+    let (assurance, seen) =
+        check_registry(&runtime, registries, &registry, BTreeSet::new(), progress, &mut faults)?;
+    faults.sort();
+    faults.dedup();
+    Ok(VerifyReport {
+        kind: "registry",
+        what: registry.name().into(),
+        dataset: None,
+        checked: seen.images,
+        partial: None,
+        assurance,
+        warnings: Vec::new(),
+        faults,
+    })
+}
+
+/// Checks the log, the releases at `paths` and those that the log or the lists name, and the lists.
+fn check_registry(
+    runtime: &Runtime,
+    registries: &Registries<'_>,
+    registry: &Registry,
+    mut paths: BTreeSet<String>,
+    progress: &dyn Progress,
+    faults: &mut Vec<Fault>,
+) -> Result<(Assurance, Seen)> {
+    runtime.block_on(registry.about())?;
+    let belief = runtime.block_on(registries.belief(registry))?;
+    let is_believed = belief.log.is_some() || !belief.keys.is_empty();
+    let view = match runtime.block_on(check_log(registry, registries, &belief)) {
+        Ok(view) => view,
+        Err(e) => {
+            faults.push(fault(layout::CHECKPOINT, &e));
+            None
+        }
+    };
+    for (name, dataset) in view.iter().flat_map(|view| view.replica.history().datasets()) {
+        let standing = dataset.releases.iter().filter(|(_, released)| released.withdrawn.is_none());
+        paths.extend(standing.map(|(version, _)| layout::release(name, *version)));
+    }
+    paths.extend(runtime.block_on(listed(registry, faults)));
+    let seen = Seen::default();
+    let mut check = ReleaseCheck { runtime, registry, belief, view, progress, seen, faults };
+    paths.iter().try_for_each(|path| check.release(path))?;
+    Ok((if is_believed { Assurance::Signed } else { Assurance::SelfConsistent }, check.seen))
 }
 
 /// Every file under `objects/` must have the BLAKE3 that is its name.
@@ -135,7 +194,7 @@ fn check_objects(root: &Path, jobs: usize, progress: &dyn Progress, faults: &mut
 }
 
 /// The paths of all releases in a registry folder, `releases/NAME/VERSION`.
-fn release_paths(root: &Path) -> Result<Vec<String>> {
+fn release_paths(root: &Path) -> Result<BTreeSet<String>> {
     let releases = root.join("releases");
     let found = if releases.is_dir() { files::walk(&releases)? } else { Vec::new() };
     let paths = found.into_iter().map(|(name, _)| format!("releases/{name}"));
@@ -147,26 +206,20 @@ fn release_paths(root: &Path) -> Result<Vec<String>> {
     Ok(paths.filter(is_release).collect())
 }
 
-/// Whatever the lists of names and versions promise must be there.
-async fn check_hints(root: &Path, registry: &Registry, faults: &mut Vec<Fault>) {
+/// The releases that the lists of names and versions promise.
+async fn listed(registry: &Registry, faults: &mut Vec<Fault>) -> Vec<String> {
+    let mut paths = Vec::new();
     let names = registry.names().await.unwrap_or_else(|e| {
         faults.push(fault(layout::NAMES, &e));
         Vec::new()
     });
     for name in names {
-        let path = layout::versions(&name);
-        let versions = registry.versions(&name).await.unwrap_or_else(|e| {
-            faults.push(fault(&path, &e));
-            Vec::new()
-        });
-        for version in versions {
-            let release = layout::release(&name, version);
-            if !root.join(&release).exists() {
-                let why = format!("{path} lists it");
-                faults.push(Fault { path: release, kind: FaultKind::Missing, why });
-            }
+        match registry.versions(&name).await {
+            Ok(versions) => paths.extend(versions.iter().map(|version| layout::release(&name, *version))),
+            Err(e) => faults.push(fault(&layout::versions(&name), &e)),
         }
     }
+    paths
 }
 
 /// Replays the log from its first entry and checks every tile; `None` where the registry has none.
@@ -186,44 +239,59 @@ async fn check_log(
     Ok(Some(view))
 }
 
-/// Releases of the log whose objects should be here: the statement's file shows whether anybody put them.
-fn missing_releases(root: &Path, view: &LogView) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    for (name, dataset) in view.replica.history().datasets() {
-        for (version, released) in &dataset.releases {
-            let path = layout::release(name, *version);
-            if released.withdrawn.is_none() && !root.join(&path).exists() {
-                let why = format!("entry {} of the log is this release", released.index);
-                faults.push(Fault { path, kind: FaultKind::Missing, why });
-            }
-        }
-    }
-    faults
+fn index_of(view: &LogView, name: &Name, version: Version) -> Option<u64> {
+    view.replica.history().release(name, version).map(|(_, released)| released.index)
 }
 
-fn check_release(
-    runtime: &Runtime,
-    registry: &Registry,
-    path: &str,
-    belief: &Belief,
-    view: Option<&LogView>,
-    progress: &dyn Progress,
-    faults: &mut Vec<Fault>,
-) -> Result<()> {
-    let mut parts = path.split('/').skip(1);
-    let named =
-        parts.next().and_then(|name| name.parse().ok()).zip(parts.next().and_then(|v| v.parse().ok()));
-    let Some((name, version)) = named else {
-        faults.push(Fault { path: path.into(), kind: FaultKind::Extra, why: "is not a release".into() });
-        return Ok(());
-    };
-    let snapshot = runtime.block_on(async {
-        let signed = registry.signed_release(&name, version).await?;
-        let signed = signed.ok_or_else(|| Error::not_found(path, registry.name()))?;
-        if let Some(view) = view {
+/// What every release of a registry is checked with.
+struct ReleaseCheck<'a> {
+    runtime: &'a Runtime,
+    registry: &'a Registry,
+    belief: Belief,
+    view: Option<LogView>,
+    progress: &'a dyn Progress,
+    seen: Seen,
+    faults: &'a mut Vec<Fault>,
+}
+
+impl ReleaseCheck<'_> {
+    fn release(&mut self, path: &str) -> Result<()> {
+        let mut parts = path.split('/').skip(1);
+        let named =
+            parts.next().and_then(|name| name.parse().ok()).zip(parts.next().and_then(|v| v.parse().ok()));
+        let Some((name, version)) = named else {
+            let why = "is not a release".into();
+            self.faults.push(Fault { path: path.into(), kind: FaultKind::Extra, why });
+            return Ok(());
+        };
+        match self.runtime.block_on(self.describe(path, &name, version)) {
+            Ok(Some(snapshot)) => {
+                let version =
+                    check_version(self.runtime, self.registry, &snapshot, &mut self.seen, self.progress)?;
+                self.faults.extend(version.faults);
+            }
+            Ok(None) => {}
+            Err(e) => self.faults.push(fault(path, &e)),
+        }
+        Ok(())
+    }
+
+    /// All that describes a release; `None` of one that is withdrawn, whose objects may be gone.
+    async fn describe(&self, path: &str, name: &Name, version: Version) -> Result<Option<Snapshot>> {
+        let (registry, belief) = (self.registry, &self.belief);
+        let signed = registry.signed_release(name, version).await?;
+        let signed = signed.ok_or_else(|| {
+            let index = self.view.as_ref().and_then(|view| index_of(view, name, version));
+            let who = match index {
+                Some(index) => format!("entry {index} of the log is this release"),
+                None => format!("{} lists it", layout::versions(name)),
+            };
+            Error::not_found(path, format!("its place, and {who}"))
+        })?;
+        if let Some(view) = &self.view {
             let history = view.replica.history();
             let (release, released) = history
-                .release(&name, version)
+                .release(name, version)
                 .ok_or_else(|| Error::trust(path, "is a release that the log does not have"))?;
             if view.replica.tree().leaf(released.index) != Some(leaf_hash(signed.bytes())) {
                 let why = format!("was replaced: it is not entry {} of the log", released.index);
@@ -240,14 +308,8 @@ fn check_release(
         } else {
             signed.verify(registry.name(), &belief.keys)?
         };
-        registry.describe_release(&release.expect(&name, version)?).await.map(Some)
-    });
-    match snapshot {
-        Ok(Some(snapshot)) => faults.extend(check_version(runtime, registry, &snapshot, progress)?.faults),
-        Ok(None) => {}
-        Err(e) => faults.push(fault(path, &e)),
+        registry.describe_release(&release.expect(name, version)?).await.map(Some)
     }
-    Ok(())
 }
 
 /// Verifies one version to its last image: every object that it names, every shard whole and frame by frame.
@@ -255,6 +317,7 @@ pub(super) fn check_version(
     runtime: &Runtime,
     registry: &Registry,
     snapshot: &Snapshot,
+    seen: &mut Seen,
     progress: &dyn Progress,
 ) -> Result<VerifyReport> {
     let manifest = &snapshot.manifest;
@@ -294,6 +357,16 @@ pub(super) fn check_version(
         for at in used {
             let shard = &pack.shards[at];
             let path = layout::object(ObjectKind::Shard, &shard.blake3);
+            let key = |entry: &Entry| (shard.blake3, entry.offset, entry.blake3);
+            let mut here = pack.entries.iter().filter(|entry| entry.shard == at);
+            if seen.shards.contains(&shard.blake3)
+                && here.clone().all(|entry| seen.frames.contains(&key(entry)))
+            {
+                here.by_ref().for_each(|entry| {
+                    missing.remove(&entry.blake3);
+                });
+                continue;
+            }
             let bytes = match runtime.block_on(registry.object(ObjectKind::Shard, shard)) {
                 Ok(bytes) => bytes,
                 Err(e) => {
@@ -305,13 +378,20 @@ pub(super) fn check_version(
                     continue;
                 }
             };
-            faults.extend(check_shard(&path, &bytes[..], |_, _| ()).err().map(|e| fault(&path, &e)));
+            match check_shard(&path, &bytes[..], |_, _| ()) {
+                Ok(()) => drop(seen.shards.insert(shard.blake3)),
+                Err(e) => faults.push(fault(&path, &e)),
+            }
             for entry in pack.entries.iter().filter(|entry| entry.shard == at) {
                 // A pack may serve several versions: images of others are not this one's to judge.
                 let Some(&length) = lengths.get(&entry.blake3) else { continue };
                 let frame = &bytes[entry.offset as usize..][..entry.length as usize];
                 match reader.image(&path, frame, &entry.frame, &entry.blake3, length) {
-                    Ok(_) => drop(missing.remove(&entry.blake3)),
+                    Ok(_) => {
+                        missing.remove(&entry.blake3);
+                        seen.frames.insert(key(entry));
+                        seen.images += 1;
+                    }
                     Err(e) => faults.push(fault(&path, &e)),
                 }
                 progress.advance(1);
