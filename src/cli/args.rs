@@ -224,6 +224,11 @@ pub(super) enum Command {
     /// Serve a registry's folder over HTTP/1.1 and HTTP/2
     #[cfg(feature = "serve")]
     Serve(ServeArgs),
+    /// Look for what is wrong with this machine's set-up, and say what helps; exit 8 if something will not work
+    Doctor {
+        #[command(flatten)]
+        registry: RegistryArg,
+    },
     /// Try everything without ImageNet
     #[command(subcommand)]
     Demo(DemoCommand),

@@ -12,6 +12,7 @@ use super::exit;
 use super::render::Output;
 use super::settings::Settings;
 use super::terminal::Terminal;
+use crate::cache::Cache;
 use crate::dataset_ref::{DatasetRef, Name, Version};
 use crate::error::{Error, Result};
 use crate::files;
@@ -79,6 +80,20 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
             })
         }
         Command::Cache(command) => run.cache(command),
+        Command::Doctor { registry } => run.with_registries(&registry, |registries| {
+            let cache = run.settings.cache();
+            let agent = Settings::ssh_agent();
+            let around = ops::doctor::Surroundings {
+                home: run.settings.home(),
+                cache: cache.as_ref().map(Cache::root),
+                here: Path::new("."),
+                variables: Settings::variables(),
+                agent: agent.as_deref(),
+            };
+            let report = ops::doctor::doctor(registries, &around);
+            output.diagnosed(&report);
+            Ok(if report.is_ill() { ExitCode::from(exit::FINDINGS) } else { ExitCode::SUCCESS })
+        }),
         Command::Sync { registry, locked } => run.with_registries(&registry, |registries| {
             let options = ops::sync::SyncOptions { project: Path::new("."), locked, jobs: run.jobs };
             output.synced(&ops::sync::sync(registries, &options, &run.progress)?);

@@ -50,6 +50,40 @@ impl Settings {
         })
     }
 
+    /// Where keys, trust and logs are.
+    pub(super) fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// The variables that change what isn does, without secrets.
+    pub(super) fn variables() -> Vec<(String, String)> {
+        const SHOWN: [&str; 17] = [
+            "ISN_HOME",
+            "ISN_CACHE",
+            "ISN_REGISTRY",
+            "ISN_OFFLINE",
+            "ISN_CA_BUNDLE",
+            "ISN_TIMEOUT",
+            "ISN_RETRIES",
+            "http_proxy",
+            "HTTP_PROXY",
+            "https_proxy",
+            "HTTPS_PROXY",
+            "all_proxy",
+            "ALL_PROXY",
+            "no_proxy",
+            "NO_PROXY",
+            "SSL_CERT_FILE",
+            "SSH_AUTH_SOCK",
+        ];
+        let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+        let mut variables: Vec<(String, String)> =
+            SHOWN.iter().filter_map(|name| Some((name.to_string(), without_password(&set(name)?)))).collect();
+        let secret = ["ISN_TOKENS", "ISN_PASSPHRASE"].iter().filter(|name| set(name).is_some());
+        variables.extend(secret.map(|name| (name.to_string(), "(set)".into())));
+        variables
+    }
+
     pub(super) fn keyring(&self) -> Keyring {
         Keyring::new(self.home.join("keys"))
     }
@@ -155,6 +189,20 @@ impl Settings {
         }
         rpassword::prompt_password(prompt).map(Some).map_err(Error::io("read", "the terminal"))
     }
+}
+
+/// A URL, or a list of them, with what stands between `://` and `@` hidden.
+fn without_password(value: &str) -> String {
+    let parts: Vec<String> = value
+        .split(',')
+        .map(|part| match part.split_once("://") {
+            Some((scheme, rest)) if rest.contains('@') => {
+                format!("{scheme}://…@{}", rest.rsplit('@').next().unwrap_or_default())
+            }
+            _ => part.to_string(),
+        })
+        .collect();
+    parts.join(",")
 }
 
 /// A number of the environment.

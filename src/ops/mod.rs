@@ -5,6 +5,7 @@ pub mod accept;
 pub mod build;
 pub mod cite;
 pub mod demo;
+pub mod doctor;
 pub mod fetch;
 pub mod info;
 pub mod list;

@@ -5,6 +5,7 @@ pub mod access;
 pub mod bundled;
 pub mod folder;
 pub mod http;
+pub mod probe;
 mod response;
 pub mod upload;
 

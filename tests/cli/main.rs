@@ -12,6 +12,7 @@ mod cite;
 mod damage;
 mod delta;
 mod demo;
+mod doctor;
 mod faults;
 mod forger;
 mod http;

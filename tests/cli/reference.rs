@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::sandbox::Sandbox;
 
-const VERBS: [&[&str]; 46] = [
+const VERBS: [&[&str]; 47] = [
     &[],
     &["pull"],
     &["fetch"],
@@ -49,6 +49,7 @@ const VERBS: [&[&str]; 46] = [
     &["cache", "verify"],
     &["cache", "gc"],
     &["serve"],
+    &["doctor"],
     &["demo"],
     &["demo", "source"],
 ];

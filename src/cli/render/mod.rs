@@ -15,6 +15,7 @@ use crate::key::{KeyName, NamedKey, PublicKey};
 use crate::ops::build::BuildReport;
 use crate::ops::cite::Citation;
 use crate::ops::demo::DemoReport;
+use crate::ops::doctor::{DoctorReport, State};
 use crate::ops::fetch::FetchReport;
 use crate::ops::info::InfoReport;
 use crate::ops::list::Listed;
@@ -325,6 +326,27 @@ impl Output {
             keys.iter().map(|key| format!("{}  {}\n", key.name, key.public_key.fingerprint())).collect();
         let list: Vec<Value> = keys.iter().map(|key| key_json(&key.name, &key.public_key)).collect();
         self.print(&text, json!({ "keys": list }));
+    }
+
+    pub(in crate::cli) fn diagnosed(&self, report: &DoctorReport) {
+        let mut text = String::new();
+        for (name, value) in &report.facts {
+            let _ = writeln!(text, "{name:<14}  {value}");
+        }
+        text.push('\n');
+        for finding in &report.findings {
+            let state = match finding.state {
+                State::Ok => "ok",
+                State::Note => "note",
+                State::Wrong => "WRONG",
+            };
+            let _ = writeln!(text, "{state:<5}  {}: {}", finding.what, finding.found);
+            let _ = finding.cure.as_ref().map(|cure| writeln!(text, "       {cure}"));
+        }
+        let facts: serde_json::Map<String, Value> =
+            report.facts.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        let object = json!({ "ok": !report.is_ill(), "facts": facts, "findings": report.findings });
+        self.print(&text, object);
     }
 
     pub(in crate::cli) fn demo_made(&self, report: &DemoReport, dir: &Path) {
