@@ -78,7 +78,8 @@ def contest(args, url: str) -> None:
         tree, loose = work / f"{name}-tree", work / f"{name}-loose"
         out = work / f"{name}-out"
         command = [*ONE_CORE, args.isn, "pull", f"{name}@1.0", "--registry", url, "--to", tree, "--quiet"]
-        isn = Contender("isn", [str(part) for part in command], removed(tree))
+        # As from a machine that has nothing yet: neither the tree nor anything in the cache, which is written, too.
+        isn = Contender("isn", [str(part) for part in command], removed(tree, work / "home/cache"))
         pipes = [f"curl -sf {url}/{shard} | tar --zstd -x -C {loose}" for shard in shards(out)]
         script = "set -o pipefail -e\n" + "\n".join(pipes)
         curl = Contender("curl and tar", [*ONE_CORE, "bash", "-c", script], emptied(loose))

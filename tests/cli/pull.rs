@@ -274,3 +274,17 @@ fn a_wrong_pin_is_exit_3() {
     sandbox.pull(&wrong["grads@1.0#".len()..], &[]).fails(3, "but the pin says");
     assert!(!sandbox.path("grads-1.0").exists());
 }
+
+#[test]
+fn what_killed_pulls_left_beside_a_tree_goes_with_the_next_one() {
+    let (sandbox, _) = Sandbox::published();
+    let partial = staging(&sandbox, "tree");
+    sandbox.copy(&partial, ".tree.0123456789abcdef.isn-partial");
+    sandbox.write(".tree.notes/mine", b"not isn's");
+    sandbox.write(".tree.2.0123456789abcdef.isn-partial/x", b"of another tree");
+    sandbox.write(".tree.0123456789abcdef.isn-partial/x", b"of this");
+    sandbox.pull("grads@1.0", &["--to", "tree", "--class", "bee"]).ok();
+    let mut left = sandbox.leftovers();
+    left.sort();
+    assert_eq!(left, [".tree.2.0123456789abcdef.isn-partial", ".tree.notes"]);
+}

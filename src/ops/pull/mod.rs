@@ -158,6 +158,7 @@ impl Pull<'_> {
         } else {
             Staging::tidy(&self.to, &self.snapshot.manifest.dataset, self.options)?;
         }
+        Staging::tidy_others(&self.to);
         if let Some(cache) = self.registries.cache.filter(|_| self.registry.id().is_some()) {
             // A convenience to later pulls.
             let _ = cache.keep_tree(&self.to);

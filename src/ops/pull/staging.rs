@@ -17,6 +17,8 @@ use crate::progress::Progress;
 /// So long another process is waited for that writes the same tree.
 const PATIENCE: Duration = Duration::from_secs(600);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How many hex digits tell what is being written.
+const KEY_LEN: usize = 16;
 
 /// A hidden sibling of the destination, found again by the next run if this one is killed.
 pub(super) struct Staging {
@@ -39,8 +41,8 @@ pub(super) fn by_image<'a>(rows: &[&'a Row]) -> HashMap<Digest, Vec<&'a Row>> {
 fn paths(to: &Path, dataset: &Digest, options: &PullOptions<'_>) -> Result<(PathBuf, PathBuf)> {
     let selection = serde_json::to_vec(&options.selection).map_err(|e| Error::Internal(e.to_string()))?;
     let key = Digest::of(&[dataset.as_bytes().as_slice(), &selection].concat()).to_string();
-    let root = files::hidden_sibling(to, &format!("{}.isn-partial", &key[..16]))?;
-    let lock = files::hidden_sibling(to, &format!("{}.isn-lock", &key[..16]))?;
+    let root = files::hidden_sibling(to, &format!("{}.isn-partial", &key[..KEY_LEN]))?;
+    let lock = files::hidden_sibling(to, &format!("{}.isn-lock", &key[..KEY_LEN]))?;
     Ok((root, lock))
 }
 
@@ -79,6 +81,27 @@ impl Staging {
             Staging { root, lock_path, lock: Some(lock) }.discard()?;
         }
         Ok(())
+    }
+
+    /// Removes what killed runs left that wrote something else to this place: it is taken now. What a run that is alive
+    /// writes stays.
+    pub(super) fn tidy_others(to: &Path) {
+        let prefix = files::hidden_sibling(to, "").map(|path| path.file_name().map(|name| name.to_owned()));
+        let Ok(Some(prefix)) = prefix else { return };
+        let prefix = prefix.to_string_lossy().into_owned();
+        let folder = files::parent(to);
+        for name in files::names_in(folder).unwrap_or_default() {
+            let Some(key) = name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(".isn-partial"))
+            else {
+                continue;
+            };
+            let lock_path = folder.join(format!("{prefix}{key}.isn-lock"));
+            // A name with a process in it belongs to nobody but that process, which may be on another machine.
+            let is_ours = key.len() == KEY_LEN && key.bytes().all(|b| b.is_ascii_hexdigit());
+            if is_ours && let Ok(Some(lock)) = files::Lock::try_take(&lock_path) {
+                let _ = Staging { root: folder.join(&name), lock_path, lock: Some(lock) }.discard();
+            }
+        }
     }
 
     /// The folder.

@@ -1,0 +1,136 @@
+"""`isn pull` over a network: two threads against one on loopback, a long and narrow way against `curl`, and `dvc pull` of the
+same files over HTTP.
+
+nginx is not pinned. Nothing is in any cache before a run; `dvc` is left out where it is not installed beside Python.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import arguments
+import photographs
+from contest import TWO_CORES, Contender, alternate, emptied, faster, needs, print_head, removed
+from far import Far
+from server import serve
+
+DVC = Path(sys.executable).parent / "dvc"
+
+
+def run(*command, **more) -> None:
+    subprocess.run([str(part) for part in command], check=True, stdout=subprocess.DEVNULL, **more)
+
+
+def registry(args) -> Path:
+    """A registry with 8,000 images of stored PNG, made once."""
+    folder = args.work / "network-registry"
+    if (folder / "done").exists():
+        return folder
+    photos = photographs.make(args.isn, args.work, "small-photographs", args.count or 8000, 190, args.photos)
+    run(args.isn, "key", "new", "network", "--no-passphrase")
+    recipe, out = args.work / "network.toml", args.work / "network-out"
+    recipe.write_text(photographs.recipe("network", '"png"'))
+    removed(out)()
+    run(args.isn, "build", recipe, "--source", photos, "--out", out, "--quiet")
+    run(args.isn, "publish", out, "--registry", folder, "--key", "network", "--quiet")
+    (folder / "done").touch()
+    return folder
+
+
+def pull(args, name: str, url: str, pin: str, tree: Path, jobs: int) -> Contender:
+    command = [*TWO_CORES, args.isn, "pull", pin, "--registry", url, "--to", tree, "--quiet", f"-j{jobs}"]
+    cache = Path(os.environ["ISN_HOME"]) / "cache"
+    return Contender(name, [str(part) for part in command], removed(tree, cache))
+
+
+def main() -> None:
+    args = arguments.read(__doc__)
+    needs("taskset", "nginx", "curl")
+    os.environ["ISN_HOME"] = str(args.work / "network-home")
+    folder, tree = registry(args), args.work / "network-tree"
+    server, url = serve(folder, args.work)
+    try:
+        info = [args.isn, "info", "network@1.0", "--registry", folder, "--json"]
+        trust = subprocess.run([args.isn, "key", "show", "network"], check=True, capture_output=True, text=True)
+        run(args.isn, "trust", "add", folder, trust.stdout.strip())
+        shown = subprocess.run([str(part) for part in info], check=True, capture_output=True, text=True)
+        pin = json.loads(shown.stdout.splitlines()[-1])["pin"]
+        print_head()
+        two, one = (pull(args, f"-j{jobs}", url, pin, tree, jobs) for jobs in (2, 1))
+        alternate([two, one], args.rounds)
+        print(faster("pull on loopback, two threads against one", two, one, 1.6).text(), flush=True)
+        far(args, url, folder, pin, tree)
+        if DVC.exists():
+            dvc(args, pin, url, tree)
+        else:
+            print(f"not tried: dvc, which is not at {DVC}", file=sys.stderr)
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def far(args, url: str, folder: Path, pin: str, tree: Path) -> None:
+    """Over the long and narrow way: 100 MB or so, which is enough for eight connections to be busy most of the time."""
+    host, port = url.removeprefix("http://").split(":")
+    way = Far(host, int(port))
+    shards = sorted(folder.glob("objects/*/*.tar.zst"), key=lambda path: path.stat().st_size)[-3:]
+    listed = args.work / "far-images"
+    packs = [path for path in folder.glob("objects/*/*.jsonl.zst")]
+    wanted = {path.name.split(".")[0] for path in shards}
+    images = set()
+    for path in packs:
+        lines = subprocess.run(["zstd", "-dcq", path], check=True, capture_output=True, text=True).stdout
+        head, *rows = lines.splitlines()
+        if '"isn-pack/1"' not in head:
+            continue
+        numbers = {n for n, shard in enumerate(json.loads(head)["shards"]) if shard["blake3"] in wanted}
+        images |= {row["blake3"] for row in map(json.loads, rows) if row["shard"] in numbers}
+    sums = (tree / "B3SUMS").read_text().splitlines()
+    listed.write_text("".join(f"{line}\n" for line in sums if line[:64] in images))
+    isn = pull(args, "isn", way.url, pin, args.work / "far-tree", 2)
+    isn.command += ["--images", str(listed)]
+    fetched = " ".join(f"-o /dev/null {way.url}/{path.relative_to(folder)}" for path in shards)
+    curl = Contender("curl", ["bash", "-ec", f"curl -sf {fetched}"])
+    alternate([isn, curl], max(1, args.rounds // 2))
+    total = sum(path.stat().st_size for path in shards)
+    what = f"pull of {total / 1e6:.0f} MB, 100 ms away at 4 MB/s a connection, against one curl"
+    print(faster(what, isn, curl, 4).text(), flush=True)
+
+
+def dvc(args, pin: str, url: str, tree: Path) -> None:
+    """The same 8,000 files as a directory that DVC tracks, in a remote behind the same kind of server."""
+    work, remote = args.work / "dvc", args.work / "dvc-remote"
+    env = {"DVC_NO_ANALYTICS": "1", "GIT_CEILING_DIRECTORIES": str(args.work)}
+    if not (work / "tree.dvc").exists():
+        removed(work, remote)()
+        work.mkdir()
+        step = lambda *command: run(DVC, *command, "--quiet", cwd=work, env={**os.environ, **env})
+        step("init", "--no-scm")
+        shutil.copytree(tree, work / "tree")
+        step("add", "tree")
+        step("remote", "add", "-d", "disk", remote)
+        step("push")
+    place = args.work / "dvc-nginx"
+    place.mkdir(exist_ok=True)
+    server, remote_url = serve(remote, place)
+    try:
+        run(DVC, "remote", "add", "-f", "web", remote_url, "--quiet", cwd=work, env={**os.environ, **env})
+        theirs = Contender(
+            "dvc",
+            [*TWO_CORES, str(DVC), "pull", "--remote", "web", "--quiet"],
+            emptied(work / ".dvc/cache", work / "tree"),
+            cwd=work,
+            env=env,
+        )
+        ours = pull(args, "isn", url, pin, tree, 2)
+        alternate([ours, theirs], 1)
+        print(faster("pull of 8,000 files against dvc pull over HTTP", ours, theirs, 20).text(), flush=True)
+    finally:
+        server.terminate()
+        server.wait()
+
+
+main()
