@@ -25,17 +25,18 @@ def run(*command, **more) -> None:
 
 
 def registry(args) -> Path:
-    """A registry with 8,000 images of stored PNG, made once."""
+    """A registry with 8,000 images, as stored PNG and as JPEG, made once."""
     folder = args.work / "network-registry"
     if (folder / "done").exists():
         return folder
     photos = photographs.make(args.isn, args.work, "small-photographs", args.count or 8000, 190, args.photos)
     run(args.isn, "key", "new", "network", "--no-passphrase")
-    recipe, out = args.work / "network.toml", args.work / "network-out"
-    recipe.write_text(photographs.recipe("network", '"png"'))
-    removed(out)()
-    run(args.isn, "build", recipe, "--source", photos, "--out", out, "--quiet")
-    run(args.isn, "publish", out, "--registry", folder, "--key", "network", "--quiet")
+    for name, encode in (("png", '"png"'), ("jpeg", "{ jpeg = 95 }")):
+        recipe, out = args.work / f"network-{name}.toml", args.work / f"network-{name}"
+        recipe.write_text(photographs.recipe(f"network-{name}", encode))
+        removed(out)()
+        run(args.isn, "build", recipe, "--source", photos, "--out", out, "--quiet")
+        run(args.isn, "publish", out, "--registry", folder, "--key", "network", "--quiet")
     (folder / "done").touch()
     return folder
 
@@ -53,23 +54,29 @@ def main() -> None:
     folder, tree = registry(args), args.work / "network-tree"
     server, url = serve(folder, args.work)
     try:
-        info = [args.isn, "info", "network@1.0", "--registry", folder, "--json"]
-        trust = subprocess.run([args.isn, "key", "show", "network"], check=True, capture_output=True, text=True)
-        run(args.isn, "trust", "add", folder, trust.stdout.strip())
-        shown = subprocess.run([str(part) for part in info], check=True, capture_output=True, text=True)
-        pin = json.loads(shown.stdout.splitlines()[-1])["pin"]
+        key = subprocess.run([args.isn, "key", "show", "network"], check=True, capture_output=True, text=True)
+        run(args.isn, "trust", "add", folder, key.stdout.strip())
+        pin = pin_of(args, folder, "network-png")
         print_head()
         two, one = (pull(args, f"-j{jobs}", url, pin, tree, jobs) for jobs in (2, 1))
         alternate([two, one], args.rounds)
         print(faster("pull on loopback, two threads against one", two, one, 1.6).text(), flush=True)
         far(args, url, folder, pin, tree)
+        removed(tree, args.work / "far-tree")()
         if DVC.exists():
-            dvc(args, pin, url, tree)
+            for name, target in (("jpeg", 20), ("png", None)):
+                dvc(args, name, target, pin_of(args, folder, f"network-{name}"), url)
         else:
             print(f"not tried: dvc, which is not at {DVC}", file=sys.stderr)
     finally:
         server.terminate()
         server.wait()
+
+
+def pin_of(args, folder: Path, name: str) -> str:
+    info = [args.isn, "info", f"{name}@1.0", "--registry", folder, "--json"]
+    shown = subprocess.run([str(part) for part in info], check=True, capture_output=True, text=True)
+    return json.loads(shown.stdout.splitlines()[-1])["pin"]
 
 
 def far(args, url: str, folder: Path, pin: str, tree: Path) -> None:
@@ -91,7 +98,8 @@ def far(args, url: str, folder: Path, pin: str, tree: Path) -> None:
     sums = (tree / "B3SUMS").read_text().splitlines()
     listed.write_text("".join(f"{line}\n" for line in sums if line[:64] in images))
     isn = pull(args, "isn", way.url, pin, args.work / "far-tree", 2)
-    isn.command += ["--images", str(listed)]
+    # Not from the tree beside it, which has them all.
+    isn.command += ["--images", str(listed), "--no-cache"]
     fetched = " ".join(f"-o /dev/null {way.url}/{path.relative_to(folder)}" for path in shards)
     curl = Contender("curl", ["bash", "-ec", f"curl -sf {fetched}"])
     alternate([isn, curl], max(1, args.rounds // 2))
@@ -100,15 +108,17 @@ def far(args, url: str, folder: Path, pin: str, tree: Path) -> None:
     print(faster(what, isn, curl, 4).text(), flush=True)
 
 
-def dvc(args, pin: str, url: str, tree: Path) -> None:
+def dvc(args, name: str, target: float | None, pin: str, url: str) -> None:
     """The same 8,000 files as a directory that DVC tracks, in a remote behind the same kind of server."""
-    work, remote = args.work / "dvc", args.work / "dvc-remote"
+    work, remote, tree = (args.work / f"{part}-{name}" for part in ("dvc", "dvc-remote", "dvc-tree"))
+    ours = pull(args, "isn", url, pin, tree, 2)
     env = {"DVC_NO_ANALYTICS": "1", "GIT_CEILING_DIRECTORIES": str(args.work)}
     if not (work / "tree.dvc").exists():
         removed(work, remote)()
         work.mkdir()
         step = lambda *command: run(DVC, *command, "--quiet", cwd=work, env={**os.environ, **env})
         step("init", "--no-scm")
+        ours.run()
         shutil.copytree(tree, work / "tree")
         step("add", "tree")
         step("remote", "add", "-d", "disk", remote)
@@ -125,12 +135,13 @@ def dvc(args, pin: str, url: str, tree: Path) -> None:
             cwd=work,
             env=env,
         )
-        ours = pull(args, "isn", url, pin, tree, 2)
-        alternate([ours, theirs], 1)
-        print(faster("pull of 8,000 files against dvc pull over HTTP", ours, theirs, 20).text(), flush=True)
+        alternate([ours, theirs], max(1, args.rounds // 2))
+        what = f"pull of 8,000 files of {name}, against dvc pull over HTTP"
+        print(faster(what, ours, theirs, target or 0).text(), flush=True)
     finally:
         server.terminate()
         server.wait()
+        removed(work, remote, tree)()
 
 
 main()

@@ -20,7 +20,7 @@ use crate::object::{ObjectKind, ObjectRef};
 use crate::pack::{Entry, Pack};
 
 /// Requests under way at once.
-pub const REQUESTS: usize = 8;
+pub const REQUESTS: usize = 16;
 /// Two ranges nearer than this are one request: a request costs about as much as so many bytes.
 const MAX_GAP: u64 = 64 << 10;
 /// A request asks for no more than this, so that there are enough for all connections, and for no less than that if
@@ -493,7 +493,7 @@ mod tests {
     #[test]
     fn there_are_enough_requests_for_all_connections_and_none_is_tiny() {
         let image = 200 << 10;
-        for (images, least, most) in [(3u8, 1, 1), (100, 16, 22), (255, 16, 22)] {
+        for (images, least, most) in [(3u8, 1, 1), (100, 20, 22), (255, 32, 40)] {
             let entries: Vec<_> = (0..images).map(|i| (i, 0, u64::from(i) * image, image)).collect();
             let all: Vec<u8> = (0..images).collect();
             let packs = [pack(&entries)];

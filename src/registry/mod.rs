@@ -274,10 +274,13 @@ impl Registry {
         }
         let manifest = Manifest::parse(&what, &self.object(ObjectKind::Manifest, &manifest_ref).await?)?;
         let objects = &manifest.objects;
-        let index_bytes = self.object(ObjectKind::Index, &objects.index).await?;
+        // At once: on a long way each costs a round trip.
+        let (index_bytes, classes_csv) = tokio::try_join!(
+            self.object(ObjectKind::Index, &objects.index),
+            self.object(ObjectKind::Classes, &objects.classes)
+        )?;
         let index_what = self.locate(ObjectKind::Index, &objects.index.blake3);
         let index = Index::parse(&index_what, &index_bytes, &manifest)?;
-        let classes_csv = self.object(ObjectKind::Classes, &objects.classes).await?;
         let classes =
             parse_classes(&self.locate(ObjectKind::Classes, &objects.classes.blake3), &classes_csv)?;
         let sums = check_description(&index_what, &manifest, &index, &classes, &classes_csv)?;

@@ -1,5 +1,6 @@
 //! Reading frames and shards. A frame's BLAKE3 is checked before it is decompressed, and the image's after.
 
+use std::collections::HashSet;
 use std::io::{self, Read};
 
 use super::{BLOCK, EXTENSIONS, MAX_IMAGE_LEN, entry_name, padded};
@@ -59,6 +60,7 @@ pub fn check_shard(what: &str, shard: impl Read, mut image: impl FnMut(Digest, u
     let mut decoder = zstd::Decoder::new(shard).map_err(|e| refuse(&e))?;
     decoder.window_log_max(27).map_err(|e| refuse(&e))?;
     let mut archive = tar::Archive::new(decoder);
+    let mut seen = HashSet::new();
     for entry in archive.entries().map_err(|e| refuse(&e))?.raw(true) {
         let mut entry = entry.map_err(|e| refuse(&e))?;
         if entry.header().as_ustar().is_none() || entry.header().entry_type() != tar::EntryType::Regular {
@@ -71,6 +73,9 @@ pub fn check_shard(what: &str, shard: impl Read, mut image: impl FnMut(Digest, u
         let digest = Digest::of_hasher(&hasher);
         if !EXTENSIONS.iter().any(|extension| entry_name(&digest, extension) == name) {
             return Err(refuse(&format!("entry {name} has BLAKE3 {digest}: that must be its name")));
+        }
+        if !seen.insert(digest) {
+            return Err(refuse(&format!("has entry {name} twice")));
         }
         image(digest, length);
     }
@@ -131,6 +136,14 @@ mod tests {
         let bomb = zstd::bulk::compress(&vec![0; 64 << 20], 1).unwrap();
         let read = reader.image("s", &bomb, &Digest::of(&bomb), &entry.blake3, length);
         assert!(read.unwrap_err().to_string().contains("does not decompress"));
+    }
+
+    #[test]
+    fn an_entry_that_is_there_twice_is_refused() {
+        let (_, shard, entries) = sample();
+        let twice = [frame(&shard, &entries[3]), &shard[..]].concat();
+        let refused = check_shard("s", &twice[..], |_, _| ()).unwrap_err().to_string();
+        assert!(refused.contains("twice"), "{refused}");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod architecture;
 mod attacks;
+mod bombs;
 mod build;
 mod cache;
 mod cite;
