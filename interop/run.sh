@@ -55,5 +55,8 @@ else
     echo "NOT RUN: no real images at $data"
 fi
 
+say "a clock that is ten years off"
+if need faketime faketime; then interop/clock.sh "$isn" "$work"; else echo "NOT RUN: no faketime here"; fi
+
 say "golden vectors on other CPUs"
 interop/pixels.sh
