@@ -62,34 +62,43 @@ impl Registries<'_> {
 
     /// The version that `reference` means, from the first registry that has it.
     pub async fn snapshot(&self, reference: &DatasetRef) -> Result<(Registry, Snapshot)> {
-        let mut absent = None;
+        let (mut absent, mut unreached) = (None, None);
         for location in self.locations {
-            let registry = self.open(location)?;
+            let registry = match self.open(location) {
+                Ok(registry) => registry,
+                Err(e @ Error::NotFound { .. }) => {
+                    absent.get_or_insert(e);
+                    continue;
+                }
+                Err(e) => return Err(e),
+            };
             match self.snapshot_in(&registry, reference).await {
                 Ok(snapshot) => return Ok((registry, snapshot)),
                 // Mirrors of one registry: the next one may have it, or be reached.
-                Err(e @ (Error::NotFound { .. } | Error::Network { .. } | Error::Unreleased { .. })) => {
+                Err(e @ (Error::NotFound { .. } | Error::Unreleased { .. })) => drop(absent.get_or_insert(e)),
+                Err(e @ Error::Network { .. }) => {
                     absent.get_or_insert(e);
+                    unreached.get_or_insert(registry);
                 }
                 Err(e) => return Err(e),
             }
         }
-        Err(absent.unwrap_or_else(|| Error::invalid("registry", "none was named")))
+        match (pin_of(reference), unreached, absent) {
+            // What a pin names is known by its hash, wherever it comes from.
+            (Some(pin), Some(registry), Some(e)) => {
+                let snapshot = self.cached(&registry, reference, pin, e).await?;
+                Ok((registry, snapshot))
+            }
+            (_, _, Some(e)) => Err(e),
+            (_, _, None) => Err(Error::invalid("registry", "none was named")),
+        }
     }
 
     async fn snapshot_in(&self, registry: &Registry, reference: &DatasetRef) -> Result<Snapshot> {
-        if let Some(pin) = pin_of(reference) {
-            let found = match self.belief(registry).await {
-                Ok(belief) => self.pinned(registry, &belief, reference).await,
-                Err(e) => Err(e),
-            };
-            return match found {
-                // What a pin names is known by its hash, wherever it comes from.
-                Err(e @ Error::Network { .. }) => self.cached(registry, reference, pin, e).await,
-                found => found,
-            };
-        }
         let belief = self.belief(registry).await?;
+        if pin_of(reference).is_some() {
+            return self.pinned(registry, &belief, reference).await;
+        }
         let Some(view) = self.view(registry, &belief).await? else {
             return match registry.snapshot(reference, &belief.keys).await {
                 Err(Error::UnknownSigner { what, registry, fingerprint, public_key, .. }) => {

@@ -161,6 +161,10 @@ fn fetched_once_a_version_needs_no_network() {
         sandbox.isn(&["verify", "grads-1.0", "--expect", &pin]).ok();
     }
     sandbox.isn(&["fetch", "grads@1.0", "--registry", "reg", "--no-cache"]).fails(1, "nowhere to put");
+    // A mirror that answers is asked before the cache is relied on; a folder that is gone is one more that does not.
+    let (before, mirrors) = (server.log().len(), format!("gone,http://127.0.0.1:1,{}", server.url));
+    let ran = sandbox.isn(&["pull", &pin, "--registry", &mirrors, "--to", "mirrored"]).ok();
+    assert!(server.log().len() > before && !ran.stderr.contains("could not be read"), "{}", ran.stderr);
 }
 
 #[test]
