@@ -44,7 +44,7 @@ def registry(args) -> Path:
             all_photos, photos = photos, args.work / "soak-fewer"
             removed(photos)()
             shutil.copytree(all_photos, photos)
-            for gone in sorted(photos.glob("*/*"))[::20]:
+            for gone in sorted(path for path in photos.rglob("*") if path.is_file())[::20]:
                 gone.unlink()
         recipe, out = args.work / f"soak-{version}.toml", args.work / f"soak-{version}"
         recipe.write_text(photographs.recipe("soak", '"png"').replace('"1.0"', f'"{version}"'))
@@ -74,12 +74,16 @@ def main() -> None:
     url = json.loads(server.stdout.readline())["url"]
     key = subprocess.run([args.isn, "key", "show", "soak"], check=True, capture_output=True, text=True).stdout
     subprocess.run([args.isn, "trust", "add", url, key.strip()], check=True, capture_output=True)
-    classes = sorted(isn(args, "info", "soak@1.0", "--registry", url)["splits"]["train"])
-    chance = random.Random(1)
+    chance, lists = random.Random(1), []
+    isn(args, "pull", "soak@1.1", "--registry", url, "--to", trees / "tree0")
+    images = [line for line in (trees / "tree0/B3SUMS").read_text().splitlines() if "classes.csv" not in line]
+    for number in range(6):
+        lists.append(args.work / f"soak-list{number}")
+        lists[-1].write_text("\n".join(chance.sample(images, 20 + 50 * number)))
     begun, pulls, kills, early = time.monotonic(), 0, 0, None
     while time.monotonic() - begun < seconds or pulls < A_DAY:
         place = trees / f"tree{chance.randrange(4)}"
-        more = chance.choice([[], [], ["--class", chance.choice(classes)], ["--split", "val"], ["--no-cache"]])
+        more = chance.choice([[], [], ["--images", chance.choice(lists)], ["--no-cache"]])
         command = [args.isn, "pull", f"soak@1.{chance.randrange(2)}", "--registry", url, "--to", place, *more, "--quiet"]
         several = [
             subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
