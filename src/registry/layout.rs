@@ -29,6 +29,16 @@ pub fn log_entries(index: u64, width: u64) -> String {
     format!("log/tile/entries/{}", tile_path(index, width))
 }
 
+/// The folder of the narrow forerunners of a tile.
+pub fn log_partial_tiles(level: u8, index: u64) -> String {
+    format!("log/tile/{level}/{}.p", tile_path(index, TILE_WIDTH))
+}
+
+/// The folder of the narrow forerunners of a bundle.
+pub fn log_partial_entries(index: u64) -> String {
+    format!("log/tile/entries/{}.p", tile_path(index, TILE_WIDTH))
+}
+
 /// `x001/x234/067` for 1234067, and `.p/<width>` for a tile that is not full.
 fn tile_path(index: u64, width: u64) -> String {
     let mut path = format!("{:03}", index % 1000);

@@ -9,6 +9,7 @@ pub mod layout;
 pub mod log;
 mod places;
 pub mod publish;
+pub mod store;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -109,7 +110,8 @@ pub struct Snapshot {
     pub sums: Sums,
 }
 
-fn is_url(location: &str) -> bool {
+/// Whether a location is a web server's.
+pub fn is_url(location: &str) -> bool {
     location.starts_with("http://") || location.starts_with("https://")
 }
 
