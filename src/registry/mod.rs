@@ -116,7 +116,7 @@ pub fn is_url(location: &str) -> bool {
 }
 
 impl Registry {
-    /// Opens the registry at `location`: `bundled`, an `http(s)://` URL or a folder.
+    /// Opens the registry at `location`: `bundled`, an `http(s)://` URL, a bucket or a folder.
     pub fn open(location: &str, access: &Access) -> Result<Self> {
         if location == BUNDLED {
             return Ok(Self::over(BUNDLED.into(), Box::new(Bundled)));
@@ -124,9 +124,15 @@ impl Registry {
         let id: RegistryId = location.parse()?;
         let transport: Box<dyn Transport> = if is_url(id.as_str()) {
             Box::new(Http::new(id.as_str(), access)?)
+        } else if transport::is_bucket(id.as_str()) {
+            #[cfg(feature = "cloud")]
+            let bucket = Box::new(transport::bucket::Bucket::new(id.as_str(), access)?);
+            #[cfg(not(feature = "cloud"))]
+            let bucket = return Err(transport::no_buckets(location));
+            bucket
         } else if location.contains("://") {
             let what = format!("registry {location}");
-            return Err(Error::invalid(what, "is neither a folder nor an http:// or https:// URL"));
+            return Err(Error::invalid(what, "is neither a folder nor an http(s)://, s3://, gs:// or az:// URL"));
         } else {
             let root = PathBuf::from(location);
             if !root.join(layout::REGISTRY_JSON).is_file() {

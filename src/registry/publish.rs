@@ -168,8 +168,9 @@ pub fn check_free(store: &dyn Store) -> Result<()> {
     if store.is_free()? {
         return Ok(());
     }
+    let kind = if transport::is_bucket(store.name()) { "bucket" } else { "folder" };
     Err(Error::Exists {
-        what: store.name().into(),
+        what: format!("{kind} {}", store.name()),
         why: format!(" and is neither empty nor a registry (it has no {})", layout::REGISTRY_JSON),
     })
 }

@@ -60,7 +60,8 @@ impl Store for FolderStore {
 
     fn begin(&self) -> Result<Option<files::Lock>> {
         let lock = files::Lock::take(&self.lock)?;
-        if self.root.exists() {
+        // What is temporary is rubbish only for who has the folder's own lock.
+        if self.lock.starts_with(&self.root) && self.root.exists() {
             for (path, _) in files::walk(&self.root)? {
                 if is_temporary(&path) {
                     files::remove_file(&self.path(&path))?;

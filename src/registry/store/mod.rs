@@ -3,17 +3,21 @@
 //! Nothing rests on more than this: a file appears whole or not at all, and of two who create a file one is told that he
 //! did. A folder has a lock beside that, which saves work.
 
+#[cfg(feature = "cloud")]
+mod bucket;
 mod folder;
 
+#[cfg(feature = "cloud")]
+pub use bucket::BucketStore;
 pub use folder::FolderStore;
 
 use std::path::Path;
 
-use super::Registry;
+use super::{Registry, is_url};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::object::ObjectRef;
-use crate::transport::Access;
+use crate::transport::{Access, is_bucket};
 
 /// Writes files by their `/`-separated path in a registry.
 pub trait Store: Send + Sync {
@@ -69,14 +73,29 @@ pub trait Store: Send + Sync {
 /// What [`Store::update`] makes of a file.
 pub type Change<'a> = &'a mut dyn FnMut(Option<&[u8]>) -> Result<Option<Vec<u8>>>;
 
-/// The store at `location`, a folder.
-pub fn open(location: &str, _access: &Access) -> Result<Box<dyn Store>> {
-    if location.starts_with("http://") || location.starts_with("https://") {
+/// The store at `location`, a folder or a bucket.
+pub fn open(location: &str, access: &Access) -> Result<Box<dyn Store>> {
+    if is_url(location) {
         let why = "is a web server's: publish to the folder or bucket that it serves";
         return Err(Error::invalid(format!("registry {location}"), why));
     }
+    if is_bucket(location) {
+        return open_bucket(location, access);
+    }
     if location.contains("://") {
-        return Err(Error::invalid(format!("registry {location}"), "is no folder"));
+        let why = "is neither a folder nor a bucket (s3://, gs://, az://)";
+        return Err(Error::invalid(format!("registry {location}"), why));
     }
     Ok(Box::new(FolderStore::new(location)))
+}
+
+#[cfg(feature = "cloud")]
+fn open_bucket(location: &str, access: &Access) -> Result<Box<dyn Store>> {
+    let id: crate::trust::RegistryId = location.parse()?;
+    Ok(Box::new(BucketStore::new(crate::transport::bucket::Bucket::to_write(id.as_str(), access)?)?))
+}
+
+#[cfg(not(feature = "cloud"))]
+fn open_bucket(location: &str, _: &Access) -> Result<Box<dyn Store>> {
+    Err(crate::transport::no_buckets(location))
 }
