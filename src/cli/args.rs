@@ -218,6 +218,21 @@ pub(super) enum Command {
     /// Manage a registry
     #[command(subcommand)]
     Registry(RegistryCommand),
+    /// Copy a registry, or some of its datasets, to a folder or bucket: only what is not there, all of it verified
+    Mirror {
+        /// The registry to copy: a folder, a URL or `bundled`
+        #[arg(value_name = "SRC")]
+        source: String,
+        /// A folder or bucket, empty or an earlier mirror
+        #[arg(value_name = "DST")]
+        destination: String,
+        /// Only these, NAME or NAME@VERSION [default: all]
+        #[arg(value_name = "REF")]
+        only: Vec<DatasetRef>,
+        /// Hash anew what is there already, and copy again what is damaged
+        #[arg(long)]
+        verify: bool,
+    },
     /// Look after what was fetched
     #[command(subcommand)]
     Cache(CacheCommand),

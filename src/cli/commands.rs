@@ -194,6 +194,16 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
             output.proved(&report, &file);
             Ok(ExitCode::SUCCESS)
         }),
+        Command::Mirror { source, destination, only, verify } => {
+            let at = RegistryArg { registry: Some(source.clone()), no_cache: true, max_age: None };
+            run.with_registries(&at, |registries| {
+                let options = ops::mirror::MirrorOptions { source: &source, only: &only, verify };
+                let store = run.store(&destination)?;
+                let report = ops::mirror::mirror(registries, &options, store, &run.progress)?;
+                output.mirrored(&report, &destination);
+                Ok(ExitCode::SUCCESS)
+            })
+        }
         Command::Key(command) => run.key(command),
         Command::Trust(command) => run.trust(command),
         Command::Registry(RegistryCommand::Init { registry, origin, log_key }) => {
@@ -233,7 +243,8 @@ impl Run {
         signers: &[Box<dyn Signer>],
     ) -> Result<ops::publish::PublishReport> {
         if out.is_some() {
-            let why = "is for a folder or bucket: where several have to sign, publish to what the server serves";
+            let why =
+                "is for a folder or bucket: where several have to sign, publish to what the server serves";
             return Err(Error::invalid("--statement", why));
         }
         let id: RegistryId = url.parse()?;

@@ -64,9 +64,8 @@ impl<'a> OwnLog<'a> {
             let view = self.read()?;
             let path = layout::log_claim(view.replica.size());
             let Some(claim) = self.store.read(&path)? else { return Ok(view) };
-            let entries = bundle::read_all(&claim).map_err(|why| {
-                Error::integrity(self.store.locate(&path), format!("is damaged: it {why}"))
-            })?;
+            let entries = bundle::read_all(&claim)
+                .map_err(|why| Error::integrity(self.store.locate(&path), format!("is damaged: it {why}")))?;
             match self.commit(&view.replica, &entries) {
                 // Faster writers have gone on, and have removed what it began with.
                 Err(Error::NotFound { .. }) if behind < ATTEMPTS => behind += 1,

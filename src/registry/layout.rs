@@ -19,6 +19,12 @@ pub const CLAIMS: &str = "log/.isn-claims";
 /// What was sent to a server to be published, until its statement is in the log; readers never look at it.
 pub const STAGING: &str = ".isn-staging";
 
+/// Recipes of datasets that await their publisher.
+pub const RECIPES: &str = "recipes";
+
+/// The key of the log of which this is to be a mirror, until it is one; readers never look at it.
+pub const MIRRORING: &str = ".isn-mirror";
+
 /// A tile of the log's tree, of 1 to 256 hashes (C2SP tlog-tiles).
 pub fn log_tile(level: u8, index: u64, width: u64) -> String {
     format!("log/tile/{level}/{}", tile_path(index, width))
@@ -83,7 +89,7 @@ pub fn object(kind: ObjectKind, digest: &Digest) -> String {
 
 /// The recipe of a dataset that awaits its publisher.
 pub fn recipe(name: &Name) -> String {
-    format!("recipes/{name}/recipe.toml")
+    format!("{RECIPES}/{name}/recipe.toml")
 }
 
 /// A file that readers may ask for.

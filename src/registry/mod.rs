@@ -4,6 +4,7 @@
 
 pub mod append;
 mod audit;
+mod copy;
 pub mod fetch;
 pub mod layout;
 pub mod log;
@@ -132,7 +133,10 @@ impl Registry {
             bucket
         } else if location.contains("://") {
             let what = format!("registry {location}");
-            return Err(Error::invalid(what, "is neither a folder nor an http(s)://, s3://, gs:// or az:// URL"));
+            return Err(Error::invalid(
+                what,
+                "is neither a folder nor an http(s)://, s3://, gs:// or az:// URL",
+            ));
         } else {
             let root = PathBuf::from(location);
             if !root.join(layout::REGISTRY_JSON).is_file() {

@@ -17,7 +17,9 @@ use object_store::client::SpawnedReqwestConnector;
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{Certificate, ClientOptions, GetOptions, GetRange, ObjectStore, ObjectStoreExt, RetryConfig};
+use object_store::{
+    Certificate, ClientOptions, GetOptions, GetRange, ObjectStore, ObjectStoreExt, RetryConfig,
+};
 use reqwest::header::HeaderValue;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -272,8 +274,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_a_bucket_or_has_no_credentials_is_said_at_once() {
-        let profile =
-            Access { cloud: vec![("AWS_PROFILE".into(), "me".into())], ..Access::default() };
+        let profile = Access { cloud: vec![("AWS_PROFILE".into(), "me".into())], ..Access::default() };
         let refused = |url: &str, access: &Access| Bucket::new(url, access).err().unwrap().to_string();
         assert!(refused("s3://b", &profile).contains("profiles are not read"));
         assert!(refused("ftp://b", &Access::default()).contains("s3://, gs:// or az://"));

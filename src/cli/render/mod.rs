@@ -2,6 +2,7 @@
 
 mod cache;
 mod log;
+mod mirror;
 #[cfg(feature = "serve")]
 mod serve;
 

@@ -94,7 +94,8 @@ impl BucketStore {
             Err(Error::invalid(format!("registry {}", self.bucket.url()), why))
         };
         let failed = |e: Failure| self.bucket.failed(path, &e);
-        let unknown = |e: &Failure| matches!(e, Failure::NotImplemented { .. } | Failure::NotSupported { .. });
+        let unknown =
+            |e: &Failure| matches!(e, Failure::NotImplemented { .. } | Failure::NotSupported { .. });
         let first = match self.write(path, "1".into(), PutMode::Create)? {
             Ok(version) => version,
             Err(e) if unknown(&e) => return refuse("knows no conditional create"),
@@ -112,7 +113,9 @@ impl BucketStore {
             Err(e) => return Err(failed(e)),
         }
         match self.write(path, "4".into(), PutMode::Update(first))? {
-            Ok(_) => refuse("ignores If-Match, by which a file is replaced only while it is the one that was read"),
+            Ok(_) => {
+                refuse("ignores If-Match, by which a file is replaced only while it is the one that was read")
+            }
             Err(e) if is_in_the_way(&e) => Ok(()),
             Err(e) if unknown(&e) => refuse("knows no conditional update"),
             Err(e) => Err(failed(e)),
@@ -170,7 +173,8 @@ impl Store for BucketStore {
         let there = self.runtime.block_on(store.list_with_delimiter(None));
         let there = there.map_err(|e| self.bucket.failed("", &e))?;
         let files = there.objects.iter().map(|file| &file.location);
-        let is_ours = |path: &object_store::path::Path| path.filename().is_some_and(|n| n.starts_with(HIDDEN));
+        let is_ours =
+            |path: &object_store::path::Path| path.filename().is_some_and(|n| n.starts_with(HIDDEN));
         Ok(there.common_prefixes.iter().chain(files).all(is_ours))
     }
 

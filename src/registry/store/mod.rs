@@ -6,6 +6,8 @@
 #[cfg(feature = "cloud")]
 mod bucket;
 mod folder;
+#[cfg(all(test, feature = "cloud"))]
+mod tests;
 
 #[cfg(feature = "cloud")]
 pub use bucket::BucketStore;
