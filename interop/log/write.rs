@@ -15,7 +15,8 @@ use isn::digest::Digest;
 use isn::key::PrivateKey;
 use isn::known_logs::KnownLogs;
 use isn::registry::append::OwnLog;
-use isn::registry::publish::FolderWriter;
+use isn::registry::publish::RegistryWriter;
+use isn::registry::store::FolderStore;
 use isn::statement::{Owner, ReleaseStatement, SignedStatement, Statement};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -23,17 +24,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [registry, logs, entries, checkpoints] = arguments.as_slice() else {
         return Err("usage: write-log REGISTRY LOGS ENTRIES CHECKPOINTS".into());
     };
-    let (registry, logs) = (Path::new(registry), KnownLogs::new(logs));
+    let (registry, logs) = (|| FolderStore::new(registry), KnownLogs::new(logs));
     let mut statements = statements("birds".parse()?, entries.parse()?)?;
-    FolderWriter::init(registry, "A log for the oracle", || logs.new_signer(None))?;
-    let writer = FolderWriter::open(registry)?;
+    RegistryWriter::init(&registry(), "A log for the oracle", || logs.new_signer(None))?;
+    let writer = RegistryWriter::open(Box::new(registry()))?;
     let log = OwnLog::open(&writer, &logs)?;
     fs::create_dir_all(checkpoints)?;
 
     let (mut batch, mut next) = (1, 2);
     while !statements.is_empty() {
         let rest = statements.split_off(batch.min(statements.len()));
-        let view = log.append(&statements)?;
+        let view = log.append(&statements)?.view;
         if !rest.is_empty() {
             fs::write(Path::new(checkpoints).join(view.replica.size().to_string()), view.note)?;
         }

@@ -142,14 +142,14 @@ pub(super) enum Command {
         #[command(flatten)]
         registry: RegistryArg,
     },
-    /// Sign a build and put it into a registry: a folder, or a server that takes it in
+    /// Sign a build and put it into a registry: a folder, a bucket, or a server that takes it in
     Publish {
         /// The output of `isn build`
         #[arg(value_name = "OUT")]
         build: PathBuf,
-        /// The registry's folder, of which an absent or empty one becomes a registry; or the URL of an `isn serve`
+        /// The registry's folder or bucket, of which an empty one becomes a registry; or the URL of an `isn serve`
         #[arg(long, value_name = "DIR|URL")]
-        registry: PathBuf,
+        registry: String,
         #[command(flatten)]
         keys: KeyArgs,
         /// Check everything and say what would be done, but write nothing
@@ -165,14 +165,14 @@ pub(super) enum Command {
         #[arg(long, value_name = "NAME|FILE")]
         key: String,
     },
-    /// Put a signed statement into the log of a folder registry
+    /// Put a signed statement into the log of a registry
     Append {
         /// The statement
         #[arg(value_name = "FILE")]
         file: PathBuf,
-        /// The registry's folder
-        #[arg(long, value_name = "DIR")]
-        registry: PathBuf,
+        /// The registry's folder or bucket
+        #[arg(long, value_name = "DIR|URL")]
+        registry: String,
     },
     /// Show and change whose a dataset's name is
     #[command(subcommand)]
@@ -218,6 +218,21 @@ pub(super) enum Command {
     /// Manage a registry
     #[command(subcommand)]
     Registry(RegistryCommand),
+    /// Copy a registry, or some of its datasets, to a folder or bucket: only what is not there, all of it verified
+    Mirror {
+        /// The registry to copy: a folder, a URL or `bundled`
+        #[arg(value_name = "SRC")]
+        source: String,
+        /// A folder or bucket, empty or an earlier mirror
+        #[arg(value_name = "DST")]
+        destination: String,
+        /// Only these, NAME or NAME@VERSION [default: all]
+        #[arg(value_name = "REF")]
+        only: Vec<DatasetRef>,
+        /// Hash anew what is there already, and copy again what is damaged
+        #[arg(long)]
+        verify: bool,
+    },
     /// Look after what was fetched
     #[command(subcommand)]
     Cache(CacheCommand),
@@ -237,7 +252,7 @@ pub(super) enum Command {
 /// Where to look.
 #[derive(Debug, ClapArgs)]
 pub(super) struct RegistryArg {
-    /// A folder, an http(s):// URL or `bundled` [default: ISN_REGISTRY, isn.toml, or bundled]
+    /// A folder, an http(s)://, s3://, gs:// or az:// URL, or `bundled` [default: ISN_REGISTRY, isn.toml, or bundled]
     #[arg(long, value_name = "DIR|URL")]
     pub(super) registry: Option<String>,
     /// Look neither in the cache nor in trees pulled before, and keep nothing in the cache
@@ -332,9 +347,9 @@ pub(super) struct KeyArgs {
 /// Who says something, and to which registry.
 #[derive(Debug, ClapArgs)]
 pub(super) struct SpeakArgs {
-    /// The registry's folder
-    #[arg(long, value_name = "DIR")]
-    pub(super) registry: PathBuf,
+    /// The registry's folder or bucket
+    #[arg(long, value_name = "DIR|URL")]
+    pub(super) registry: String,
     #[command(flatten)]
     pub(super) keys: KeyArgs,
 }
@@ -486,10 +501,11 @@ pub(super) enum TrustCommand {
 /// `isn registry …`
 #[derive(Debug, Subcommand)]
 pub(super) enum RegistryCommand {
-    /// Make an absent or empty folder a registry with a log of its own
+    /// Make an empty folder or bucket a registry with a log of its own
     Init {
-        /// The folder
-        dir: PathBuf,
+        /// The folder or bucket
+        #[arg(value_name = "DIR|URL")]
+        registry: String,
         /// The log's name, for example example.org/birds [default: isn.local/ and 16 hex digits of its key]
         #[arg(long)]
         origin: Option<String>,
@@ -505,8 +521,9 @@ pub(super) enum RegistryCommand {
     },
     /// Give the log a new key, signed by the old one
     RotateKey {
-        /// The folder
-        dir: PathBuf,
+        /// The folder or bucket
+        #[arg(value_name = "DIR|URL")]
+        registry: String,
     },
 }
 

@@ -25,6 +25,8 @@ use crate::ops::submit::{Speaker, Submitted};
 use crate::ops::verify::{Expectation, Subject};
 use crate::parallel;
 use crate::progress::Progress as _;
+use crate::registry::is_url;
+use crate::registry::store::{self, Store};
 use crate::transport::Access;
 use crate::trust::{RegistryId, TrustStore, public_key_argument};
 
@@ -151,13 +153,14 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
         Command::Serve(args) => run.serve(args),
         Command::Publish { build, registry, keys, dry_run } => {
             let (signers, out) = (run.signers(&keys.keys)?, keys.statement.as_deref());
-            if let Some(url) = registry.to_str().filter(|text| text.contains("://")) {
-                let report = run.send(&build, url, dry_run, out, &signers)?;
+            if is_url(&registry) {
+                let report = run.send(&build, &registry, dry_run, out, &signers)?;
                 output.published(&report, &registry, dry_run);
                 return Ok(ExitCode::SUCCESS);
             }
-            let options = ops::publish::PublishOptions { build: &build, registry: &registry, dry_run, out };
-            let report = ops::publish::publish(&options, &signers, &run.settings.logs(), &run.progress)?;
+            let options = ops::publish::PublishOptions { build: &build, dry_run, out };
+            let (store, logs) = (run.store(&registry)?, run.settings.logs());
+            let report = ops::publish::publish(&options, store, &signers, &logs, &run.progress)?;
             output.published(&report, &registry, dry_run);
             Ok(ExitCode::SUCCESS)
         }
@@ -166,8 +169,7 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Append { file, registry } => {
-            check_folder(&registry)?;
-            output.submitted(&[ops::sign::append(&file, &registry, &run.settings.logs())?]);
+            output.submitted(&[ops::sign::append(&file, run.store(&registry)?, &run.settings.logs())?]);
             Ok(ExitCode::SUCCESS)
         }
         Command::Owner(command) => run.owner(command),
@@ -192,13 +194,22 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
             output.proved(&report, &file);
             Ok(ExitCode::SUCCESS)
         }),
+        Command::Mirror { source, destination, only, verify } => {
+            let at = RegistryArg { registry: Some(source.clone()), no_cache: true, max_age: None };
+            run.with_registries(&at, |registries| {
+                let options = ops::mirror::MirrorOptions { source: &source, only: &only, verify };
+                let store = run.store(&destination)?;
+                let report = ops::mirror::mirror(registries, &options, store, &run.progress)?;
+                output.mirrored(&report, &destination);
+                Ok(ExitCode::SUCCESS)
+            })
+        }
         Command::Key(command) => run.key(command),
         Command::Trust(command) => run.trust(command),
-        Command::Registry(RegistryCommand::Init { dir, origin, log_key }) => {
-            check_folder(&dir)?;
-            let logs = run.settings.logs();
-            let report = ops::registry::init(&dir, origin.as_deref(), log_key.as_deref(), &logs)?;
-            output.registry_made(&dir, &report);
+        Command::Registry(RegistryCommand::Init { registry, origin, log_key }) => {
+            let (store, logs) = (run.store(&registry)?, run.settings.logs());
+            let report = ops::registry::init(store, origin.as_deref(), log_key.as_deref(), &logs)?;
+            output.registry_made(&registry, &report);
             Ok(ExitCode::SUCCESS)
         }
         Command::Registry(RegistryCommand::Check { location }) => {
@@ -209,8 +220,8 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
                 Ok(if report.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(exit::INTEGRITY) })
             })
         }
-        Command::Registry(RegistryCommand::RotateKey { dir }) => {
-            let (submitted, key) = ops::registry::rotate_key(&dir, &run.settings.logs())?;
+        Command::Registry(RegistryCommand::RotateKey { registry }) => {
+            let (submitted, key) = ops::registry::rotate_key(run.store(&registry)?, &run.settings.logs())?;
             output.log_key_changed(submitted, &key);
             Ok(ExitCode::SUCCESS)
         }
@@ -221,7 +232,6 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
     }
 }
 
-/// Who publishes, does so to a folder.
 impl Run {
     /// Publishes to a server.
     fn send(
@@ -233,7 +243,8 @@ impl Run {
         signers: &[Box<dyn Signer>],
     ) -> Result<ops::publish::PublishReport> {
         if out.is_some() {
-            let why = "is for a folder: where several have to sign, publish where the registry's folder is";
+            let why =
+                "is for a folder or bucket: where several have to sign, publish to what the server serves";
             return Err(Error::invalid("--statement", why));
         }
         let id: RegistryId = url.parse()?;
@@ -247,7 +258,9 @@ impl Run {
 impl Run {
     fn serve(&self, args: super::args::ServeArgs) -> Result<ExitCode> {
         use crate::serve::{PublishOptions, ServeOptions, Server};
-        check_folder(&args.dir)?;
+        if args.dir.to_string_lossy().contains("://") {
+            return Err(Error::invalid(args.dir.display(), "is a URL: a folder is what can be served"));
+        }
         let (quota, logs) = (args.publish_quota, self.settings.logs());
         let options = ServeOptions {
             registry: args.dir,
@@ -267,14 +280,6 @@ impl Run {
         self.output.served(&server.run()?);
         Ok(ExitCode::SUCCESS)
     }
-}
-
-fn check_folder(registry: &Path) -> Result<()> {
-    if registry.to_string_lossy().contains("://") {
-        let why = "is a URL: publish to a folder, which any static web server then serves";
-        return Err(Error::invalid(format!("--registry {}", registry.display()), why));
-    }
-    Ok(())
 }
 
 /// One version, by its number.
@@ -300,6 +305,11 @@ fn subject_of(text: &str) -> Result<Subject> {
 impl Run {
     fn access(&self) -> Result<Access> {
         self.settings.access(self.offline)
+    }
+
+    /// A registry to write to.
+    fn store(&self, location: &str) -> Result<Box<dyn Store>> {
+        store::open(location, &self.access()?)
     }
 
     fn with_registries<T>(
@@ -348,10 +358,10 @@ impl Run {
         to: &SpeakArgs,
         say: impl FnOnce(&Speaker<'_>) -> Result<Vec<Submitted>>,
     ) -> Result<ExitCode> {
-        check_folder(&to.registry)?;
         let (signers, logs) = (self.signers(&to.keys.keys)?, self.settings.logs());
-        let out = to.keys.statement.as_deref();
-        let submitted = say(&Speaker { registry: &to.registry, logs: &logs, signers: &signers, out })?;
+        let (access, out) = (self.access()?, to.keys.statement.as_deref());
+        let (registry, access, logs) = (&*to.registry, &access, &logs);
+        let submitted = say(&Speaker { registry, access, logs, signers: &signers, out })?;
         self.output.submitted(&submitted);
         Ok(ExitCode::SUCCESS)
     }

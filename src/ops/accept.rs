@@ -14,7 +14,8 @@ use crate::known_logs::KnownLogs;
 use crate::log::History;
 use crate::object::{ObjectKind, ObjectRef};
 use crate::registry::append::OwnLog;
-use crate::registry::publish::FolderWriter;
+use crate::registry::publish::RegistryWriter;
+use crate::registry::store::FolderStore;
 use crate::registry::{Registry, layout};
 use crate::statement::{Attested, ReleaseStatement, SignedStatement, Statement};
 use crate::transport::folder::Folder;
@@ -50,7 +51,7 @@ pub fn accept(
     submission: &Submission,
     logs: &KnownLogs,
 ) -> Result<AcceptReport> {
-    let writer = FolderWriter::open_existing(registry)?;
+    let writer = RegistryWriter::open_existing(Box::new(FolderStore::new(registry)))?;
     let log = OwnLog::open(&writer, logs)?;
     let view = log.view()?;
     log.signer(&view.replica.history().key())?;
@@ -92,7 +93,7 @@ pub fn accept(
             writer.add_pack(&statement.manifest, pack)?;
         }
     }
-    let view = if fresh.is_empty() { view } else { log.append(&fresh)? };
+    let view = if fresh.is_empty() { view } else { log.append(&fresh)?.view };
     let mut next = view.replica.size() - fresh.len() as u64;
     for (title, place) in places {
         let index = place.unwrap_or_else(|| {

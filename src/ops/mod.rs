@@ -10,6 +10,7 @@ pub mod fetch;
 pub mod info;
 pub mod list;
 pub mod log;
+pub mod mirror;
 pub mod owner;
 pub mod publish;
 pub mod pull;

@@ -1,4 +1,4 @@
-//! `isn publish`: a build output becomes a signed release in a folder registry. Objects come first and the log's entry
+//! `isn publish`: a build output becomes a signed release in a registry. Objects come first and the log's entry
 //! last; everything written is read back.
 
 use std::collections::HashSet;
@@ -20,7 +20,8 @@ use crate::pack::Pack;
 use crate::progress::{Progress, Unit};
 use crate::registry::append::OwnLog;
 use crate::registry::log::WitnessPolicy;
-use crate::registry::publish::{FolderWriter, check_file};
+use crate::registry::publish::{RegistryWriter, check_file, check_free, read_about};
+use crate::registry::store::Store;
 use crate::registry::{Registry, Snapshot, layout};
 use crate::statement::{Owner, ReleaseStatement, SignedStatement, Statement};
 use crate::transport::folder::Folder;
@@ -29,8 +30,6 @@ use crate::transport::folder::Folder;
 pub struct PublishOptions<'a> {
     /// The output of a build.
     pub build: &'a Path,
-    /// The registry's folder; made if it is absent or empty.
-    pub registry: &'a Path,
     /// Check and say what would be done, and write nothing.
     pub dry_run: bool,
     /// Write the release to this file, to be signed by others too, even if the keys at hand are enough.
@@ -53,7 +52,7 @@ pub struct PublishReport {
     pub new_bytes: u64,
     /// Whether the very same release was there already.
     pub was_there: bool,
-    /// Whether the folder became a registry.
+    /// Whether the place became a registry.
     pub new_registry: bool,
     /// Whether the keys have claimed the name.
     pub new_name: bool,
@@ -96,9 +95,11 @@ impl BuildOutput {
     }
 }
 
-/// Publishes a build output, signed by `signers`. A name that nobody owns is claimed for them first.
+/// Publishes a build output to the registry in `store`, which an empty place becomes, signed by `signers`. A name that
+/// nobody owns is claimed for them first.
 pub fn publish(
     options: &PublishOptions<'_>,
+    store: Box<dyn Store>,
     signers: &[Box<dyn Signer>],
     logs: &KnownLogs,
     progress: &dyn Progress,
@@ -112,11 +113,11 @@ pub fn publish(
         manifest: output.manifest_ref.blake3,
         manifest_len: output.manifest_ref.length,
     };
-    let is_registry = options.registry.join(layout::REGISTRY_JSON).exists();
+    let is_registry = read_about(store.as_ref())?.is_some();
     if !is_registry {
-        FolderWriter::check_free(options.registry)?;
+        check_free(store.as_ref())?;
     }
-    let before = if is_registry { log_before(options.registry)? } else { None };
+    let before = if is_registry { log_before(store.as_ref())? } else { None };
     let mut report = PublishReport {
         pin: manifest.pin(),
         signers: signers.iter().map(|signer| signer.public_key().fingerprint()).collect(),
@@ -134,11 +135,11 @@ pub fn publish(
     let prepared = prepare(before.as_ref(), &report.statement, signers)?;
     report.was_there = matches!(prepared, Prepared::There(_));
     report.new_name = matches!(&prepared, Prepared::New { statements, .. } if statements.len() > 1);
-    let output = reuse_shards(output, options.registry, before.as_ref())?;
+    let output = reuse_shards(output, store.as_ref(), before.as_ref())?;
     report.objects = output.objects.len();
     if options.dry_run {
         for stored in &output.objects {
-            if !options.registry.join(object_path(stored.kind, &stored.object)).exists() {
+            if store.length(&object_path(stored.kind, &stored.object))?.is_none() {
                 report.new_objects += 1;
                 report.new_bytes += stored.object.length;
             }
@@ -146,8 +147,8 @@ pub fn publish(
         return Ok(report);
     }
 
-    FolderWriter::init(options.registry, DESCRIPTION, || logs.new_signer(None))?;
-    let writer = FolderWriter::open(options.registry)?;
+    RegistryWriter::init(store.as_ref(), DESCRIPTION, || logs.new_signer(None))?;
+    let writer = RegistryWriter::open(store)?;
     let log = OwnLog::open(&writer, logs)?;
     let history = log.view()?.replica.history().clone();
     log.signer(&history.key())?;
@@ -164,7 +165,7 @@ pub fn publish(
     for (pack, _) in &output.packs {
         writer.add_pack(&output.manifest_ref.blake3, pack)?;
     }
-    // Now that the folder is locked: nobody can come between, but somebody may have.
+    // Somebody may have come between.
     let fate = match prepare(Some(&history), &report.statement, signers)? {
         Prepared::There(index) => {
             report.was_there = true;
@@ -182,10 +183,10 @@ pub fn publish(
             collect(release, missing, options.out)?.fate
         }
         Prepared::New { statements, .. } => {
-            let view = log.append(&statements)?;
+            let first = log.append(&statements)?.first;
             let release = statements.last().ok_or_else(|| Error::Internal("no release".into()))?;
             writer.list_release(&report.statement, release.bytes())?;
-            Fate::Logged(view.replica.size() - 1)
+            Fate::Logged(first + statements.len() as u64 - 1)
         }
     };
     report.fate = Some(fate);
@@ -193,11 +194,9 @@ pub fn publish(
 }
 
 /// The build as this registry needs it, beside what it has.
-fn reuse_shards(output: BuildOutput, root: &Path, history: Option<&History>) -> Result<BuildOutput> {
-    let registry = Registry::over(root.display().to_string(), Box::new(Folder::new(root)));
-    repack::reuse(output, &registry, history, |shard| {
-        let there = root.join(layout::object(ObjectKind::Shard, &shard.blake3)).metadata();
-        Ok(there.is_ok_and(|about| about.is_file() && about.len() == shard.length))
+fn reuse_shards(output: BuildOutput, store: &dyn Store, history: Option<&History>) -> Result<BuildOutput> {
+    repack::reuse(output, &store.registry()?, history, |shard| {
+        Ok(store.length(&layout::object(ObjectKind::Shard, &shard.blake3))? == Some(shard.length))
     })
 }
 
@@ -244,12 +243,12 @@ pub(super) fn prepare(
 }
 
 /// The log of a registry as it stands, remembering nothing; `None` where it is still empty.
-fn log_before(root: &Path) -> Result<Option<History>> {
-    let registry = Registry::over(root.display().to_string(), Box::new(Folder::new(root)));
+fn log_before(store: &dyn Store) -> Result<Option<History>> {
+    let registry = store.registry()?;
     crate::transport::runtime()?.block_on(async {
         let Some(log) = registry.about().await?.log_key else {
             let why = "has no log, in which every release has to stand: `isn registry init` gives it one";
-            return Err(Error::invalid(format!("registry {}", root.display()), why));
+            return Err(Error::invalid(format!("registry {}", store.name()), why));
         };
         let view = registry.sync_log(&log, None, &WitnessPolicy::default()).await?;
         Ok(view.map(|view| view.replica.history().clone()))

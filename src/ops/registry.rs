@@ -1,16 +1,15 @@
-//! `isn registry`: a folder becomes a registry, and its log gets another key.
+//! `isn registry`: a place becomes a registry, and its log gets another key.
 
 use std::path::Path;
 
 use super::submit::{Fate, Submitted};
 use crate::error::{Error, Result};
-use crate::files;
 use crate::key::Signer;
 use crate::known_logs::KnownLogs;
 use crate::log::LogKey;
 use crate::registry::append::OwnLog;
-use crate::registry::publish::FolderWriter;
-use crate::registry::{About, layout};
+use crate::registry::publish::{RegistryWriter, read_about};
+use crate::registry::store::Store;
 use crate::statement::{LogKeyChange, SignedStatement, Statement};
 
 /// What a new registry says of itself.
@@ -18,7 +17,7 @@ pub const DESCRIPTION: &str = "A registry of image-classification datasets, writ
 
 /// A registry and its log.
 pub struct RegistryReport {
-    /// Whether the folder became a registry, or got a log.
+    /// Whether the place became a registry, or got a log.
     pub made: bool,
     /// Who it is.
     pub log_key: LogKey,
@@ -26,21 +25,20 @@ pub struct RegistryReport {
     pub key_path: Option<std::path::PathBuf>,
 }
 
-/// Makes an absent or empty folder a registry with an empty log. `origin` is the log's name; `log_key` the file of a
+/// Makes an empty place a registry with an empty log. `origin` is the log's name; `log_key` the file of a
 /// private key that is to be the log's, or that is the log's already and is to be used on this machine too.
 pub fn init(
-    dir: &Path,
+    store: Box<dyn Store>,
     origin: Option<&str>,
     log_key: Option<&Path>,
     logs: &KnownLogs,
 ) -> Result<RegistryReport> {
-    let made = FolderWriter::init(dir, DESCRIPTION, || match log_key {
+    let made = RegistryWriter::init(store.as_ref(), DESCRIPTION, || match log_key {
         None => logs.new_signer(origin),
         Some(file) => logs.adopt_signer(origin, file),
     })?;
-    let path = dir.join(layout::REGISTRY_JSON);
-    let about = About::parse(&path.display().to_string(), &files::read(&path)?)?;
-    let known = about.log_key.ok_or_else(|| Error::Internal("a registry without a log".into()))?;
+    let known = read_about(store.as_ref())?.and_then(|about| about.log_key);
+    let known = known.ok_or_else(|| Error::Internal("a registry without a log".into()))?;
     if let Some(file) = log_key.filter(|_| !made) {
         logs.import_signer(&known, file)?;
     }
@@ -48,14 +46,14 @@ pub fn init(
     let key_path = log.signer()?.map(|_| log.key_path());
     if key_path.is_some() {
         // So that the registry is whole for who looks at it now.
-        OwnLog::open(&FolderWriter::open(dir)?, logs)?.view()?;
+        OwnLog::open(&RegistryWriter::open(store)?, logs)?.view()?;
     }
     Ok(RegistryReport { made, log_key: known, key_path })
 }
 
 /// Gives the log another key: a statement that the old and the new one sign. Returns the new one.
-pub fn rotate_key(dir: &Path, logs: &KnownLogs) -> Result<(Submitted, LogKey)> {
-    let writer = FolderWriter::open_existing(dir)?;
+pub fn rotate_key(store: Box<dyn Store>, logs: &KnownLogs) -> Result<(Submitted, LogKey)> {
+    let writer = RegistryWriter::open_existing(store)?;
     let log = OwnLog::open(&writer, logs)?;
     let view = log.view()?;
     let old = log.signer(&view.replica.history().key())?;
@@ -67,10 +65,10 @@ pub fn rotate_key(dir: &Path, logs: &KnownLogs) -> Result<(Submitted, LogKey)> {
     });
     let signed =
         SignedStatement::sign(&change, old.private_key() as &dyn Signer)?.sign_also(new.private_key())?;
-    let view = log.append(&[signed])?;
+    let first = log.append(&[signed])?.first;
     writer.set_log_key(new.log_key())?;
     // Known by its new key too, with what was seen of it so far.
     OwnLog::open(&writer, logs)?.view()?;
-    let submitted = Submitted { statement: change, fate: Fate::Logged(view.replica.size() - 1) };
+    let submitted = Submitted { statement: change, fate: Fate::Logged(first) };
     Ok((submitted, new.log_key().clone()))
 }

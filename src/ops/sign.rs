@@ -9,7 +9,8 @@ use crate::files;
 use crate::key::{PublicKey, Signer};
 use crate::known_logs::KnownLogs;
 use crate::registry::append::OwnLog;
-use crate::registry::publish::FolderWriter;
+use crate::registry::publish::RegistryWriter;
+use crate::registry::store::Store;
 use crate::statement::{MAX_LEN, SignedStatement, Statement};
 
 /// A statement file and who has signed it.
@@ -38,13 +39,13 @@ pub fn sign(file: &Path, signer: &dyn Signer) -> Result<SignReport> {
     Ok(SignReport { statement: attested.statement, signers: attested.signers })
 }
 
-/// Appends the statement in `file` to the log of the registry in the folder `registry`. Of a release, the objects must be
-/// there: `isn publish` puts them.
-pub fn append(file: &Path, registry: &Path, logs: &KnownLogs) -> Result<Submitted> {
+/// Appends the statement in `file` to the log of the registry in `store`. Of a release, the objects must be there: `isn
+/// publish` puts them.
+pub fn append(file: &Path, store: Box<dyn Store>, logs: &KnownLogs) -> Result<Submitted> {
     let signed =
         SignedStatement::parse(&file.display().to_string(), files::read_capped(file, MAX_LEN as u64)?)?;
     let statement = signed.attested()?.statement;
-    let writer = FolderWriter::open_existing(registry)?;
+    let writer = RegistryWriter::open_existing(store)?;
     let log = OwnLog::open(&writer, logs)?;
     let there = match &statement {
         Statement::Release(release) => {
@@ -59,7 +60,7 @@ pub fn append(file: &Path, registry: &Path, logs: &KnownLogs) -> Result<Submitte
     };
     let index = match there {
         Some(index) => index,
-        None => log.append(std::slice::from_ref(&signed))?.replica.size() - 1,
+        None => log.append(std::slice::from_ref(&signed))?.first,
     };
     if let Statement::Release(release) = &statement {
         // What the log has: the same may have been signed by others too.

@@ -9,13 +9,17 @@ use crate::key::Signer;
 use crate::known_logs::KnownLogs;
 use crate::log::History;
 use crate::registry::append::OwnLog;
-use crate::registry::publish::FolderWriter;
+use crate::registry::publish::RegistryWriter;
+use crate::registry::store;
 use crate::statement::{SignedStatement, Statement};
+use crate::transport::Access;
 
 /// Who says something, and where.
 pub struct Speaker<'a> {
-    /// The folder of the registry.
-    pub registry: &'a Path,
+    /// The registry: a folder or a bucket.
+    pub registry: &'a str,
+    /// How the network may be used.
+    pub access: &'a Access,
     /// Where the log's key is, and what was seen of it.
     pub logs: &'a KnownLogs,
     /// The keys at hand.
@@ -45,7 +49,7 @@ pub fn submit(
     speaker: &Speaker<'_>,
     make: impl FnOnce(&History) -> Result<Vec<Statement>>,
 ) -> Result<Vec<Submitted>> {
-    let writer = FolderWriter::open_existing(speaker.registry)?;
+    let writer = RegistryWriter::open_existing(store::open(speaker.registry, speaker.access)?)?;
     let log = OwnLog::open(&writer, speaker.logs)?;
     let view = log.view()?;
     let mut history = view.replica.history().clone();
@@ -65,8 +69,7 @@ pub fn submit(
         }
     }
     if !ready.is_empty() {
-        let view = log.append(&ready)?;
-        let first = view.replica.size() - ready.len() as u64;
+        let first = log.append(&ready)?.first;
         submitted.extend(ready.iter().zip(first..).map(|(signed, index)| Submitted {
             statement: signed.claimed().clone(),
             fate: Fate::Logged(index),

@@ -1,45 +1,55 @@
-//! Appending to the log of a registry in a folder.
+//! Appending to the log of a registry.
 //!
 //! What decides is the *claim*: a file named after the number of the next entry, created exclusively, with the statements
 //! in it. Who has made the claim goes on to write bundles, tiles and, last, the checkpoint; and whoever finds a claim
-//! beyond the checkpoint does the same first, byte for byte, so that a writer may die anywhere. The folder's lock only
-//! saves work: without it two writers still get two numbers, and never sign two trees of one size.
+//! beyond the checkpoint does the same first, byte for byte, so that a writer may die anywhere. A folder's lock only
+//! saves work: without it, as in a bucket, two writers still get two numbers, and never sign two trees of one size.
 
-use std::path::PathBuf;
-
-use super::log::{LogView, WitnessPolicy};
-use super::publish::FolderWriter;
+use super::log::{LogView, WitnessPolicy, left_out};
+use super::publish::RegistryWriter;
+use super::store::Store;
 use super::{Registry, layout};
 use crate::error::{Error, Result};
-use crate::files;
 use crate::known_logs::{KnownLog, KnownLogs};
-use crate::log::{LogKey, LogSigner, Replica, SignedCheckpoint, TILE_WIDTH, bundle};
+use crate::log::{LogKey, LogSigner, Replica, SignedCheckpoint, TILE_WIDTH, bundle, leaf_hash};
 use crate::statement::SignedStatement;
 use crate::transport;
-use crate::transport::folder::Folder;
 
-/// How many claims, and how many widths of a partial tile, are kept: readers that are so far behind read again.
+/// How many claims (where there is a lock), and how many widths of a partial tile, are kept: readers that are so far behind
+/// read again.
 const KEPT: u64 = 16;
+/// How often a commit begins again because others have gone on meanwhile.
+const ATTEMPTS: u32 = 5;
 
-/// A log in a folder registry, for who may hold its key.
+/// A log, for who may hold its key.
 pub struct OwnLog<'a> {
-    writer: &'a FolderWriter,
+    store: &'a dyn Store,
+    is_locked: bool,
     logs: &'a KnownLogs,
     known: KnownLog,
     registry: Registry,
+    runtime: tokio::runtime::Runtime,
+}
+
+/// A log that statements were appended to.
+pub struct Appended {
+    /// The log with them, and perhaps with what others have appended since.
+    pub view: LogView,
+    /// The number of the first of them; they stand together.
+    pub first: u64,
 }
 
 impl<'a> OwnLog<'a> {
     /// The log of the registry that `writer` writes to.
-    pub fn open(writer: &'a FolderWriter, logs: &'a KnownLogs) -> Result<Self> {
-        let root = writer.root();
-        let registry = Registry::over(root.display().to_string(), Box::new(Folder::new(root)));
-        let about = transport::runtime()?.block_on(registry.about())?;
+    pub fn open(writer: &'a RegistryWriter, logs: &'a KnownLogs) -> Result<Self> {
+        let (store, runtime) = (writer.store(), transport::runtime()?);
+        let registry = store.registry()?;
+        let about = runtime.block_on(registry.about())?;
         let anchor = about.log_key.ok_or_else(|| {
             let why = "has no log, in which everything has to stand: `isn registry init` gives it one";
-            Error::invalid(format!("registry {}", root.display()), why)
+            Error::invalid(format!("registry {}", store.name()), why)
         })?;
-        Ok(OwnLog { writer, logs, known: logs.log(&anchor), registry })
+        Ok(OwnLog { store, is_locked: writer.is_locked(), logs, known: logs.log(&anchor), registry, runtime })
     }
 
     /// What the log is known by.
@@ -49,27 +59,31 @@ impl<'a> OwnLog<'a> {
 
     /// The log as it stands, after finishing what a killed writer has begun.
     pub fn view(&self) -> Result<LogView> {
+        let mut behind = 0;
         loop {
             let view = self.read()?;
-            let path = self.path(&layout::log_claim(view.replica.size()));
-            let Some(claim) = files::read_if_there(&path)? else { return Ok(view) };
-            let entries = bundle::read_all(&claim);
-            let entries =
-                entries.map_err(|why| Error::integrity(path.display(), format!("is damaged: it {why}")))?;
-            self.commit(&view.replica, &entries)?;
+            let path = layout::log_claim(view.replica.size());
+            let Some(claim) = self.store.read(&path)? else { return Ok(view) };
+            let entries = bundle::read_all(&claim)
+                .map_err(|why| Error::integrity(self.store.locate(&path), format!("is damaged: it {why}")))?;
+            match self.commit(&view.replica, &entries) {
+                // Faster writers have gone on, and have removed what it began with.
+                Err(Error::NotFound { .. }) if behind < ATTEMPTS => behind += 1,
+                committed => committed.map_err(left_out)?,
+            }
         }
     }
 
     fn read(&self) -> Result<LogView> {
         let policy = WitnessPolicy::default();
         let sync = self.registry.sync_log(self.anchor(), Some(&self.known), &policy);
-        let view = match transport::runtime()?.block_on(sync)? {
+        let view = match self.runtime.block_on(sync)? {
             Some(view) => view,
             None => {
                 // A registry that was made and then nothing more: its log is empty.
                 let empty = Replica::new(self.anchor().clone());
                 let signed = SignedCheckpoint::sign(&self.signer(self.anchor())?, 0, empty.tree().root()?)?;
-                files::create_new(&self.path(layout::CHECKPOINT), signed.bytes())?;
+                self.store.create_new(layout::CHECKPOINT, signed.bytes())?;
                 return self.read();
             }
         };
@@ -77,11 +91,11 @@ impl<'a> OwnLog<'a> {
             None => Ok(view),
             Some(_) if self.has_all(&view)? => {
                 // A slower writer has put an earlier checkpoint over the newest, which can only be where nothing locks.
-                files::replace(&self.path(layout::CHECKPOINT), &view.note)?;
+                self.put_checkpoint(view.replica.size(), &view.note)?;
                 Ok(LogView { behind: None, ..view })
             }
             Some(_) => Err(Error::trust(
-                format!("registry {}", self.writer.root().display()),
+                format!("registry {}", self.store.name()),
                 format!(
                     "has fewer entries in its log than the {} that were seen: it was put back to an earlier state. \
                      Adding to it would make another history; restore its newest copy",
@@ -91,21 +105,32 @@ impl<'a> OwnLog<'a> {
         }
     }
 
-    /// Whether every entry of `view` is in the folder, whatever its checkpoint says.
+    /// Puts a checkpoint there, unless one of as many entries is there.
+    fn put_checkpoint(&self, size: u64, note: &[u8]) -> Result<()> {
+        let what = self.store.locate(layout::CHECKPOINT);
+        self.store.update(layout::CHECKPOINT, &mut |there| {
+            let there = there.map(|there| SignedCheckpoint::parse(&what, there.to_vec())).transpose()?;
+            let is_older = there.is_none_or(|there| there.claimed_size() < size);
+            Ok(is_older.then(|| note.to_vec()))
+        })
+    }
+
+    /// Whether every entry of `view` is there, whatever its checkpoint says.
     fn has_all(&self, view: &LogView) -> Result<bool> {
         let mut there = Replica::new(self.anchor().clone());
-        let read = transport::runtime()?.block_on(self.registry.extend(&mut there, view.replica.size()));
+        let read = self.runtime.block_on(self.registry.extend(&mut there, view.replica.size()));
         Ok(read.is_ok() && there.tree().root()? == view.replica.tree().root()?)
     }
 
     /// Appends statements, all of them or none: each must have an effect where it then stands.
-    pub fn append(&self, statements: &[SignedStatement]) -> Result<LogView> {
+    pub fn append(&self, statements: &[SignedStatement]) -> Result<Appended> {
         let mut claim = Vec::new();
         for statement in statements {
             bundle::push(&mut claim, statement.bytes())?;
         }
         loop {
             let view = self.view()?;
+            let first = view.replica.size();
             let mut history = view.replica.history().clone();
             for statement in statements {
                 history.apply(statement.bytes()).map_err(|rejected| Error::Conflict {
@@ -114,19 +139,23 @@ impl<'a> OwnLog<'a> {
                 })?;
             }
             self.signer(&history.key())?;
-            if files::create_new(&self.path(&layout::log_claim(view.replica.size())), &claim)? {
-                return self.view();
+            let path = layout::log_claim(first);
+            if !self.store.create_new(&path, &claim)? {
+                continue;
             }
+            let view = self.view()?;
+            let leaves = (first..).map(|index| view.replica.tree().leaf(index));
+            if statements.iter().zip(leaves).all(|(said, leaf)| leaf == Some(leaf_hash(said.bytes()))) {
+                return Ok(Appended { view, first });
+            }
+            // So slow that the number had long been taken, and its claim tidied away: this one claims nothing.
+            self.store.remove(&path)?;
         }
     }
 
     /// The bytes of an entry.
     pub fn entry(&self, index: u64, view: &LogView) -> Result<Vec<u8>> {
-        transport::runtime()?.block_on(self.registry.log_entry(index, view))
-    }
-
-    fn path(&self, path: &str) -> PathBuf {
-        self.writer.root().join(path)
+        self.runtime.block_on(self.registry.log_entry(index, view))
     }
 
     /// The private key of the log, which has to be on this machine.
@@ -150,14 +179,10 @@ impl<'a> OwnLog<'a> {
         let signer = self.signer(&replica.history().key())?;
         self.write_bundles(base.size(), entries)?;
         for (tile, bytes) in replica.tree().tiles_since(base.size())? {
-            files::replace(&self.path(&layout::log_tile(tile.level, tile.index, tile.width)), &bytes)?;
+            self.store.replace(&layout::log_tile(tile.level, tile.index, tile.width), &bytes)?;
         }
         let signed = SignedCheckpoint::sign(&signer, replica.size(), replica.tree().root()?)?;
-        let path = self.path(layout::CHECKPOINT);
-        let there = SignedCheckpoint::parse(&path.display().to_string(), files::read(&path)?)?;
-        if there.claimed_size() < replica.size() {
-            files::replace(&path, signed.bytes())?;
-        }
+        self.put_checkpoint(replica.size(), signed.bytes())?;
         self.known.store(&replica, signed.bytes())?;
         self.tidy(&replica)
     }
@@ -169,7 +194,8 @@ impl<'a> OwnLog<'a> {
         let mut bytes = match width {
             0 => Vec::new(),
             width => {
-                let there = files::read(&self.path(&layout::log_entries(index, width)))?;
+                // Perhaps the full one, if others have gone on so far.
+                let there = self.runtime.block_on(self.registry.bundle(index, width, 0))?;
                 // A file that is longer than it should be was never read as far; it is not handed on either.
                 let known = bundle::read(&there, width).map_err(Error::Internal)?;
                 known.iter().try_fold(Vec::new(), |mut all, entry| {
@@ -182,13 +208,13 @@ impl<'a> OwnLog<'a> {
             bundle::push(&mut bytes, entry)?;
             count += 1;
             if count == TILE_WIDTH {
-                files::replace(&self.path(&layout::log_entries(index, count)), &bytes)?;
+                self.store.replace(&layout::log_entries(index, count), &bytes)?;
                 (index, count) = (index + 1, 0);
                 bytes.clear();
             }
         }
         if count > 0 {
-            files::replace(&self.path(&layout::log_entries(index, count)), &bytes)?;
+            self.store.replace(&layout::log_entries(index, count), &bytes)?;
         }
         Ok(())
     }
@@ -196,33 +222,30 @@ impl<'a> OwnLog<'a> {
     /// Removes claims that the checkpoint has long covered, and the narrow forerunners of tiles.
     fn tidy(&self, replica: &Replica) -> Result<()> {
         let size = replica.size();
-        let claims = self.path(layout::CLAIMS);
-        for name in files::names_in(&claims)? {
-            if name.parse::<u64>().is_ok_and(|index| index + KEPT < size) {
-                files::remove_file(&claims.join(name))?;
-            }
-        }
-        let mut level = 0;
-        let mut nodes = size;
-        while nodes > 0 {
-            let (index, width) = (nodes / TILE_WIDTH, nodes % TILE_WIDTH);
-            let mut kinds = vec![layout::log_tile(level, index, 1)];
-            if level == 0 {
-                kinds.push(layout::log_entries(index, 1));
-            }
-            for path in kinds {
-                let path = self.path(&path);
-                let folder = files::parent(&path);
-                for name in files::names_in(folder)? {
-                    if name.parse::<u64>().is_ok_and(|there| there + KEPT < width) {
-                        files::remove_file(&folder.join(name))?;
-                    }
+        let remove_below = |folder: &str, end: u64| -> Result<()> {
+            for (path, _) in self.store.list(folder)? {
+                let number = path.rsplit('/').next().and_then(|name| name.parse::<u64>().ok());
+                if number.is_some_and(|number| number < end) {
+                    self.store.remove(&path)?;
                 }
             }
-            if width >= KEPT && index > 0 {
-                files::remove_dir_all(files::parent(&self.path(&layout::log_tile(level, index - 1, 1))))?;
-                if level == 0 {
-                    files::remove_dir_all(files::parent(&self.path(&layout::log_entries(index - 1, 1))))?;
+            Ok(())
+        };
+        // Without a lock a claim that is gone could be made again, by somebody who began long ago.
+        if self.is_locked {
+            remove_below(layout::CLAIMS, size.saturating_sub(KEPT))?;
+        }
+        let (mut level, mut nodes) = (0, size);
+        while nodes > 0 {
+            let (index, width) = (nodes / TILE_WIDTH, nodes % TILE_WIDTH);
+            let mut kinds: Vec<fn(u8, u64) -> String> = vec![layout::log_partial_tiles];
+            if level == 0 {
+                kinds.push(|_, index| layout::log_partial_entries(index));
+            }
+            for folder in kinds {
+                remove_below(&folder(level, index), width.saturating_sub(KEPT))?;
+                if width >= KEPT && index > 0 {
+                    self.store.remove_all(&folder(level, index - 1))?;
                 }
             }
             nodes /= TILE_WIDTH;
@@ -238,9 +261,12 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
+    use crate::files;
     use crate::key::PrivateKey;
     use crate::log::Hash;
+    use crate::registry::store::FolderStore;
     use crate::statement::{Owner, Statement};
+    use crate::transport::folder::Folder;
 
     const WRITERS: usize = 4;
     const ROUNDS: usize = 25;
@@ -248,6 +274,10 @@ mod tests {
     /// Where writing to disk costs nothing, if there is such a place.
     fn folder() -> tempfile::TempDir {
         tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+    }
+
+    fn open(root: &std::path::Path) -> RegistryWriter {
+        RegistryWriter::open(Box::new(FolderStore::new(root))).unwrap()
     }
 
     /// What one writer without a lock does; gives how many statements it has been told are in the log.
@@ -259,7 +289,7 @@ mod tests {
             let name = format!("n{number}x{round}").parse().unwrap();
             let claim = Statement::Owner(Owner::new(name, None, 1, vec![key], Vec::new()));
             let signed = SignedStatement::sign(&claim, &owner).unwrap();
-            let writer = FolderWriter::open_beside_others(root, lock).unwrap();
+            let writer = RegistryWriter::open(Box::new(FolderStore::beside_others(root, lock))).unwrap();
             let log = OwnLog::open(&writer, logs).unwrap();
             log.append(&[signed]).unwrap();
             appended += 1;
@@ -273,13 +303,13 @@ mod tests {
         let root = dir.path().join("registry");
         let logs: Vec<KnownLogs> =
             (0..WRITERS).map(|i| KnownLogs::new(dir.path().join(format!("logs{i}")))).collect();
-        FolderWriter::init(&root, "for tests", || logs[0].new_signer(None)).unwrap();
-        let anchor = OwnLog::open(&FolderWriter::open(&root).unwrap(), &logs[0]).unwrap().anchor().clone();
+        RegistryWriter::init(&FolderStore::new(&root), "for tests", || logs[0].new_signer(None)).unwrap();
+        let anchor = OwnLog::open(&open(&root), &logs[0]).unwrap().anchor().clone();
         let key = logs[0].log(&anchor).key_path();
         for logs in &logs[1..] {
             logs.import_signer(&anchor, &key).unwrap();
         }
-        OwnLog::open(&FolderWriter::open(&root).unwrap(), &logs[0]).unwrap().view().unwrap();
+        OwnLog::open(&open(&root), &logs[0]).unwrap().view().unwrap();
 
         let done = AtomicBool::new(false);
         let (appended, seen) = std::thread::scope(|scope| {
@@ -310,7 +340,7 @@ mod tests {
         assert!(!seen.is_empty());
         // Of the last two, the slower may have put the earlier checkpoint there: whoever writes next mends that.
         for logs in &logs {
-            OwnLog::open(&FolderWriter::open(&root).unwrap(), logs).unwrap().view().unwrap();
+            OwnLog::open(&open(&root), logs).unwrap().view().unwrap();
         }
         // Everybody, and somebody new, finds the same log in the end, and every claim in it once.
         for logs in logs.iter().chain([&KnownLogs::new(dir.path().join("reader"))]) {

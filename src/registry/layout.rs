@@ -19,6 +19,12 @@ pub const CLAIMS: &str = "log/.isn-claims";
 /// What was sent to a server to be published, until its statement is in the log; readers never look at it.
 pub const STAGING: &str = ".isn-staging";
 
+/// Recipes of datasets that await their publisher.
+pub const RECIPES: &str = "recipes";
+
+/// The key of the log of which this is to be a mirror, until it is one; readers never look at it.
+pub const MIRRORING: &str = ".isn-mirror";
+
 /// A tile of the log's tree, of 1 to 256 hashes (C2SP tlog-tiles).
 pub fn log_tile(level: u8, index: u64, width: u64) -> String {
     format!("log/tile/{level}/{}", tile_path(index, width))
@@ -27,6 +33,16 @@ pub fn log_tile(level: u8, index: u64, width: u64) -> String {
 /// A bundle of 1 to 256 of the log's entries.
 pub fn log_entries(index: u64, width: u64) -> String {
     format!("log/tile/entries/{}", tile_path(index, width))
+}
+
+/// The folder of the narrow forerunners of a tile.
+pub fn log_partial_tiles(level: u8, index: u64) -> String {
+    format!("log/tile/{level}/{}.p", tile_path(index, TILE_WIDTH))
+}
+
+/// The folder of the narrow forerunners of a bundle.
+pub fn log_partial_entries(index: u64) -> String {
+    format!("log/tile/entries/{}.p", tile_path(index, TILE_WIDTH))
 }
 
 /// `x001/x234/067` for 1234067, and `.p/<width>` for a tile that is not full.
@@ -73,7 +89,7 @@ pub fn object(kind: ObjectKind, digest: &Digest) -> String {
 
 /// The recipe of a dataset that awaits its publisher.
 pub fn recipe(name: &Name) -> String {
-    format!("recipes/{name}/recipe.toml")
+    format!("{RECIPES}/{name}/recipe.toml")
 }
 
 /// A file that readers may ask for.

@@ -241,7 +241,7 @@ impl Registry {
     }
 
     /// Where a file of the registry is, for messages.
-    pub(super) fn place(&self, path: &str) -> String {
+    pub fn place(&self, path: &str) -> String {
         self.own.transport.locate(path)
     }
 }

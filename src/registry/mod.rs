@@ -4,11 +4,13 @@
 
 pub mod append;
 mod audit;
+mod copy;
 pub mod fetch;
 pub mod layout;
 pub mod log;
 mod places;
 pub mod publish;
+pub mod store;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -109,12 +111,13 @@ pub struct Snapshot {
     pub sums: Sums,
 }
 
-fn is_url(location: &str) -> bool {
+/// Whether a location is a web server's.
+pub fn is_url(location: &str) -> bool {
     location.starts_with("http://") || location.starts_with("https://")
 }
 
 impl Registry {
-    /// Opens the registry at `location`: `bundled`, an `http(s)://` URL or a folder.
+    /// Opens the registry at `location`: `bundled`, an `http(s)://` URL, a bucket or a folder.
     pub fn open(location: &str, access: &Access) -> Result<Self> {
         if location == BUNDLED {
             return Ok(Self::over(BUNDLED.into(), Box::new(Bundled)));
@@ -122,9 +125,18 @@ impl Registry {
         let id: RegistryId = location.parse()?;
         let transport: Box<dyn Transport> = if is_url(id.as_str()) {
             Box::new(Http::new(id.as_str(), access)?)
+        } else if transport::is_bucket(id.as_str()) {
+            #[cfg(feature = "cloud")]
+            let bucket = Box::new(transport::bucket::Bucket::new(id.as_str(), access)?);
+            #[cfg(not(feature = "cloud"))]
+            let bucket = return Err(transport::no_buckets(location));
+            bucket
         } else if location.contains("://") {
             let what = format!("registry {location}");
-            return Err(Error::invalid(what, "is neither a folder nor an http:// or https:// URL"));
+            return Err(Error::invalid(
+                what,
+                "is neither a folder nor an http(s)://, s3://, gs:// or az:// URL",
+            ));
         } else {
             let root = PathBuf::from(location);
             if !root.join(layout::REGISTRY_JSON).is_file() {

@@ -197,7 +197,7 @@ impl Registry {
     }
 
     /// The list of packs, of the first place that has one; where none can be reached, as it was when it was last read.
-    async fn pack_digests(&self, manifest: &Digest) -> Result<Vec<Digest>> {
+    pub async fn pack_digests(&self, manifest: &Digest) -> Result<Vec<Digest>> {
         let list = layout::packs(manifest);
         let mut digests: Vec<Digest> = Vec::new();
         let mut unreached = None;

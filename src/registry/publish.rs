@@ -1,11 +1,12 @@
-//! Writing to a registry in a folder. Objects come first, the release last, so that what a reader can find is
-//! whole; a lock keeps two writers apart, and the release is created exclusively even without it.
+//! Writing to a registry. Objects come first, the release last, so that what a reader can find is whole; where there is a
+//! lock it keeps two writers apart, and the log's entry is created exclusively even without it.
 
 use std::fs::File;
-use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::Path;
 
-use super::{About, FORMAT, Registry, layout};
+use super::store::Store;
+use super::{About, FORMAT, layout};
 use crate::dataset_ref::{Name, Version};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -14,98 +15,84 @@ use crate::log::{LogKey, LogSigner};
 use crate::object::{ObjectKind, ObjectRef};
 use crate::statement::ReleaseStatement;
 use crate::transport;
-use crate::transport::folder::Folder;
 
-/// Held while something is written; a reader never looks at it.
-const LOCK: &str = ".isn-lock";
 const BUFFER: usize = 1 << 20;
 
-/// A registry in a folder, locked for writing.
-pub struct FolderWriter {
-    root: PathBuf,
-    _lock: files::Lock,
+/// A registry that is being written to; a folder is locked.
+pub struct RegistryWriter {
+    store: Box<dyn Store>,
+    lock: Option<files::Lock>,
 }
 
-impl FolderWriter {
-    /// Makes an absent or empty folder a registry with an empty log, which `new_signer` makes the key of; a registry that
-    /// has no log gets one. `false` if there was nothing to do.
+impl RegistryWriter {
+    /// Makes an empty place a registry with an empty log, which `new_signer` makes the key of; a registry that has no log
+    /// gets one. `false` if there was nothing to do.
     pub fn init(
-        root: &Path,
+        store: &dyn Store,
         description: &str,
         new_signer: impl FnOnce() -> Result<LogSigner>,
     ) -> Result<bool> {
-        let path = root.join(layout::REGISTRY_JSON);
-        if !path.exists() {
-            FolderWriter::check_free(root)?;
+        if store.length(layout::REGISTRY_JSON)?.is_none() {
+            check_free(store)?;
         }
-        let _lock = files::Lock::take(&root.join(LOCK))?;
-        let about = match files::read_if_there(&path)? {
-            Some(bytes) => About::parse(&path.display().to_string(), &bytes)?,
-            None => About { format: FORMAT.into(), description: description.into(), log_key: None },
-        };
-        if about.log_key.is_some() {
+        let _lock = store.begin()?;
+        let there = read_about(store)?;
+        if there.as_ref().is_some_and(|about| about.log_key.is_some()) {
             return Ok(false);
         }
-        let signer = new_signer()?;
+        let log_key = Some(new_signer()?.log_key().clone());
         // An empty log is made by whoever opens it first, so this one file is all.
-        write_about(&path, &About { log_key: Some(signer.log_key().clone()), ..about })?;
+        match there {
+            Some(about) => store.replace(layout::REGISTRY_JSON, &to_bytes(&About { log_key, ..about })?)?,
+            None => {
+                let about = About { format: FORMAT.into(), description: description.into(), log_key };
+                if !store.create_new(layout::REGISTRY_JSON, &to_bytes(&about)?)? {
+                    let what = format!("making a registry of {}", store.name());
+                    return Err(Error::Conflict { what, why: "has become one meanwhile".into() });
+                }
+            }
+        }
         Ok(true)
     }
 
-    /// Whether [`FolderWriter::init`] could make a registry here.
-    pub fn check_free(root: &Path) -> Result<()> {
-        let others = if root.exists() { files::names_in(root)? } else { Vec::new() };
-        // What a killed run of ours left does not make a folder somebody else's.
-        if others.iter().any(|name| name != LOCK && !name.starts_with(files::TEMP_PREFIX)) {
-            return Err(Error::Exists {
-                what: format!("folder {}", root.display()),
-                why: format!(" and is neither empty nor a registry (it has no {})", layout::REGISTRY_JSON),
-            });
-        }
-        Ok(())
+    /// Opens the registry in `store` for writing, waiting for another writer where there is a lock.
+    pub fn open(store: Box<dyn Store>) -> Result<Self> {
+        let lock = store.begin()?;
+        Ok(RegistryWriter { store, lock })
     }
 
-    /// The folder.
-    pub fn root(&self) -> &Path {
-        &self.root
+    /// The same of a place that must be a registry already.
+    pub fn open_existing(store: Box<dyn Store>) -> Result<Self> {
+        if store.length(layout::REGISTRY_JSON)?.is_none() {
+            return Err(Error::not_found(layout::REGISTRY_JSON, store.name()));
+        }
+        RegistryWriter::open(store)
+    }
+
+    /// Where the registry is.
+    pub fn store(&self) -> &dyn Store {
+        self.store.as_ref()
+    }
+
+    /// Whether no other writer is at work meanwhile.
+    pub fn is_locked(&self) -> bool {
+        self.lock.is_some()
     }
 
     /// Says in `registry.json` that the log has another key.
     pub fn set_log_key(&self, key: &LogKey) -> Result<()> {
-        let path = self.root.join(layout::REGISTRY_JSON);
-        let about = About::parse(&path.display().to_string(), &files::read(&path)?)?;
-        write_about(&path, &About { log_key: Some(key.clone()), ..about })
-    }
-
-    /// Locks the registry in `root`, waiting for another writer, and removes what a killed writer left.
-    pub fn open(root: &Path) -> Result<Self> {
-        let lock = files::Lock::take(&root.join(LOCK))?;
-        for (path, _) in files::walk(root)? {
-            if path.rsplit('/').next().is_some_and(|name| name.starts_with(files::TEMP_PREFIX)) {
-                let path = root.join(path);
-                std::fs::remove_file(&path).map_err(Error::io("remove", &path))?;
-            }
-        }
-        Ok(FolderWriter { root: root.to_path_buf(), _lock: lock })
-    }
-
-    /// As if the file system had no locks: each writer has a lock file of its own.
-    #[cfg(test)]
-    pub(super) fn open_beside_others(root: &Path, lock: &Path) -> Result<Self> {
-        Ok(FolderWriter { root: root.to_path_buf(), _lock: files::Lock::take(lock)? })
-    }
-
-    /// The same of a folder that must be a registry already.
-    pub fn open_existing(root: &Path) -> Result<Self> {
-        if !root.join(layout::REGISTRY_JSON).is_file() {
-            return Err(Error::not_found(layout::REGISTRY_JSON, root.display()));
-        }
-        FolderWriter::open(root)
+        let path = layout::REGISTRY_JSON;
+        self.store.update(path, &mut |there| {
+            let there = there.ok_or_else(|| Error::not_found(path, self.store.name()))?;
+            let about = About::parse(&self.store.locate(path), there)?;
+            let changed = About { log_key: Some(key.clone()), ..about.clone() };
+            if changed == about { Ok(None) } else { to_bytes(&changed).map(Some) }
+        })
     }
 
     /// Checks that what describes a version is here, before its release goes into the log.
     pub fn check_objects(&self, release: &ReleaseStatement) -> Result<()> {
-        let registry = Registry::over(self.root.display().to_string(), Box::new(Folder::new(&self.root)));
+        let registry = self.store.registry()?;
         let manifest = ObjectRef { blake3: release.manifest, length: release.manifest_len };
         let described = transport::runtime()?.block_on(registry.describe(manifest, Vec::new()))?.manifest;
         if (&described.name, described.version, described.dataset)
@@ -120,21 +107,14 @@ impl FolderWriter {
         ))
     }
 
-    /// Copies an object from `from`, unless it is there, and reads back what it wrote. `true` if it wrote.
+    /// Copies an object from the file `from`, unless it is there. `true` if it wrote.
     pub fn put_object(&self, kind: ObjectKind, object: &ObjectRef, from: &Path) -> Result<bool> {
-        let to = self.root.join(layout::object(kind, &object.blake3));
-        if to.exists() {
-            check_file(&to, object)?;
+        let path = layout::object(kind, &object.blake3);
+        if self.store.length(&path)?.is_some() {
+            self.store.check(&path, object)?;
             return Ok(false);
         }
-        files::create_dir_all(files::parent(&to))?;
-        let mut source = File::open(from).map_err(Error::io("open", from))?;
-        let mut temp = files::temp_file_in(files::parent(&to))?;
-        std::io::copy(&mut source, &mut temp).map_err(Error::io("write", &to))?;
-        temp.flush().map_err(Error::io("write", &to))?;
-        temp.as_file().sync_all().map_err(Error::io("write", &to))?;
-        check_file(temp.path(), object)?;
-        temp.persist(&to).map_err(|e| Error::io("write", &to)(e.error))?;
+        self.store.put(&path, from, object)?;
         Ok(true)
     }
 
@@ -143,19 +123,16 @@ impl FolderWriter {
         self.add_line(&layout::packs(manifest), &pack.to_string(), |a, b| a.cmp(b))
     }
 
-    /// Lets the dataset hash be found: the first version that has it keeps it.
-    fn add_pin(&self, dataset: &Digest, name: &Name, version: Version) -> Result<()> {
-        files::create_new(&self.root.join(layout::pin(dataset)), format!("{name} {version}\n").as_bytes())?;
-        Ok(())
-    }
-
     /// Lets a release that is in the log be found without it: the statement's file, the pin, the lists.
     pub fn list_release(&self, release: &ReleaseStatement, signed: &[u8]) -> Result<()> {
-        let path = self.root.join(layout::release(&release.name, release.version));
-        if !files::create_new(&path, signed)? && files::read(&path)? != signed {
-            return Err(Error::trust(path.display(), "was replaced: it is not the release that the log has"));
+        let path = layout::release(&release.name, release.version);
+        if !self.store.create_new(&path, signed)? && self.store.read(&path)?.as_deref() != Some(signed) {
+            let why = "was replaced: it is not the release that the log has";
+            return Err(Error::trust(self.store.locate(&path), why));
         }
-        self.add_pin(&release.dataset, &release.name, release.version)?;
+        // The first version that has the dataset hash keeps it.
+        let pin = format!("{} {}\n", release.name, release.version);
+        self.store.create_new(&layout::pin(&release.dataset), pin.as_bytes())?;
         self.add_version(&release.name, release.version)
     }
 
@@ -173,23 +150,41 @@ impl FolderWriter {
         line: &str,
         order: impl Fn(&str, &str) -> std::cmp::Ordering,
     ) -> Result<()> {
-        let path = self.root.join(path);
-        let old = files::read_if_there(&path)?.unwrap_or_default();
-        let old = String::from_utf8_lossy(&old);
-        let mut lines: Vec<&str> = old.lines().collect();
-        if lines.contains(&line) {
-            return Ok(());
-        }
-        lines.push(line);
-        lines.sort_by(|a, b| order(a, b));
-        files::replace(&path, (lines.join("\n") + "\n").as_bytes())
+        self.store.update(path, &mut |there| {
+            let there = String::from_utf8_lossy(there.unwrap_or_default());
+            let mut lines: Vec<&str> = there.lines().collect();
+            if lines.contains(&line) {
+                return Ok(None);
+            }
+            lines.push(line);
+            lines.sort_by(|a, b| order(a, b));
+            Ok(Some((lines.join("\n") + "\n").into_bytes()))
+        })
     }
 }
 
-fn write_about(path: &Path, about: &About) -> Result<()> {
+/// Whether [`RegistryWriter::init`] could make a registry here.
+pub fn check_free(store: &dyn Store) -> Result<()> {
+    if store.is_free()? {
+        return Ok(());
+    }
+    let kind = if transport::is_bucket(store.name()) { "bucket" } else { "folder" };
+    Err(Error::Exists {
+        what: format!("{kind} {}", store.name()),
+        why: format!(" and is neither empty nor a registry (it has no {})", layout::REGISTRY_JSON),
+    })
+}
+
+/// What the place says of itself; `None` where there is no registry.
+pub fn read_about(store: &dyn Store) -> Result<Option<About>> {
+    let there = store.read(layout::REGISTRY_JSON)?;
+    there.map(|bytes| About::parse(&store.locate(layout::REGISTRY_JSON), &bytes)).transpose()
+}
+
+fn to_bytes(about: &About) -> Result<Vec<u8>> {
     let mut bytes = serde_json::to_vec_pretty(about).map_err(|e| Error::Internal(e.to_string()))?;
     bytes.push(b'\n');
-    files::replace(path, &bytes)
+    Ok(bytes)
 }
 
 /// Checks that a file holds the object, reading it in pieces.

@@ -224,10 +224,14 @@ impl Chunks for HttpChunks {
     }
 }
 
+/// Whoever speaks TLS does so with ring, not aws-lc: the latter needs a C++ tool chain and triples the build time.
+pub(super) fn provide_crypto() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 /// What all clients have in common.
 pub(super) fn builder(access: &Access) -> Result<ClientBuilder> {
-    // ring, not aws-lc: the latter needs a C++ tool chain and triples the build time.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    provide_crypto();
     let builder = Client::builder()
         .user_agent(concat!("isn/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(access.timeout);

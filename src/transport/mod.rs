@@ -1,7 +1,9 @@
-//! [`Transport`]: how the files of a registry are read, wherever they are: [`folder`], [`http`], or [`bundled`] in
-//! the binary. It moves bytes and knows nothing of what they mean; nothing that it returns is trusted.
+//! [`Transport`]: how the files of a registry are read, wherever they are: [`folder`], [`http`], a bucket (feature
+//! `cloud`), or [`bundled`] in the binary. It moves bytes and knows nothing of what they mean; nothing that it returns is trusted.
 
 pub mod access;
+#[cfg(feature = "cloud")]
+pub mod bucket;
 pub mod bundled;
 pub mod folder;
 pub mod http;
@@ -120,6 +122,18 @@ async fn read_body(
         bytes.extend_from_slice(&chunk);
     }
     Ok(())
+}
+
+/// Whether a location is a bucket's.
+pub fn is_bucket(location: &str) -> bool {
+    ["s3://", "gs://", "az://"].iter().any(|scheme| location.starts_with(scheme))
+}
+
+/// Why a bucket cannot be reached by this isn.
+#[cfg(not(feature = "cloud"))]
+pub fn no_buckets(location: &str) -> Error {
+    let why = "is a bucket, which this isn was built without: build it with `cargo build --release --features cloud`";
+    Error::invalid(format!("registry {location}"), why)
 }
 
 /// What drives transports: one thread, since the work beside the network is done by threads of its own.

@@ -21,6 +21,7 @@ mod key;
 mod kill;
 mod log;
 mod machine;
+mod mirror;
 mod owner;
 mod publish;
 mod pull;

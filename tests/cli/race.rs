@@ -17,7 +17,8 @@ use isn::log::{LogKey, SignedCheckpoint};
 use isn::registry::Registry;
 use isn::registry::append::OwnLog;
 use isn::registry::log::WitnessPolicy;
-use isn::registry::publish::FolderWriter;
+use isn::registry::publish::RegistryWriter;
+use isn::registry::store::FolderStore;
 use isn::statement::{Owner, ReleaseStatement, SignedStatement, Statement};
 use isn::transport;
 
@@ -40,7 +41,7 @@ fn release(round: u32, publisher: u32) -> Statement {
     })
 }
 
-fn open<'a>(writer: &'a FolderWriter, logs: &'a KnownLogs) -> OwnLog<'a> {
+fn open<'a>(writer: &'a RegistryWriter, logs: &'a KnownLogs) -> OwnLog<'a> {
     OwnLog::open(writer, logs).unwrap()
 }
 
@@ -57,7 +58,7 @@ fn publish(
         let statement = release(round, publisher);
         let signed = SignedStatement::sign(&statement, owner).unwrap();
         start.wait();
-        let writer = FolderWriter::open_existing(root).unwrap();
+        let writer = RegistryWriter::open_existing(Box::new(FolderStore::new(root))).unwrap();
         match (open(&writer, logs).append(&[signed]), statement) {
             (Ok(_), Statement::Release(release)) => accepted.push((release.version, release.dataset)),
             (Err(Error::Conflict { why, .. }), _) => assert!(why.contains("is a second release"), "{why}"),
@@ -74,11 +75,11 @@ fn eight_publishers_race_and_every_accepted_release_is_in_the_log_once() {
     let root = dir.path().join("registry");
     let logs: Vec<KnownLogs> =
         (0..PUBLISHERS).map(|i| KnownLogs::new(dir.path().join(format!("logs{i}")))).collect();
-    FolderWriter::init(&root, "for tests", || logs[0].new_signer(None)).unwrap();
+    RegistryWriter::init(&FolderStore::new(&root), "for tests", || logs[0].new_signer(None)).unwrap();
     let owner = PrivateKey::generate("").unwrap();
     let name: Name = "birds".parse().unwrap();
     let anchor: LogKey = {
-        let writer = FolderWriter::open(&root).unwrap();
+        let writer = RegistryWriter::open(Box::new(FolderStore::new(&root))).unwrap();
         let log = open(&writer, &logs[0]);
         let claim = Owner::new(name.clone(), None, 1, vec![owner.public_line().key], Vec::new());
         log.append(&[SignedStatement::sign(&Statement::Owner(claim), &owner).unwrap()]).unwrap();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::sandbox::Sandbox;
 
-const VERBS: [&[&str]; 47] = [
+const VERBS: [&[&str]; 48] = [
     &[],
     &["pull"],
     &["fetch"],
@@ -31,6 +31,7 @@ const VERBS: [&[&str]; 47] = [
     &["log", "watch"],
     &["log", "evidence"],
     &["prove"],
+    &["mirror"],
     &["key"],
     &["key", "new"],
     &["key", "list"],

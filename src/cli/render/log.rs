@@ -188,9 +188,9 @@ impl Output {
         }
     }
 
-    pub(in crate::cli) fn registry_made(&self, dir: &Path, report: &RegistryReport) {
+    pub(in crate::cli) fn registry_made(&self, registry: &str, report: &RegistryReport) {
         let how = if report.made { "is a registry now" } else { "is a registry already" };
-        let mut text = format!("{} {how}\n  log      {}\n", dir.display(), report.log_key);
+        let mut text = format!("{registry} {how}\n  log      {}\n", report.log_key);
         if let Some(path) = &report.key_path {
             let _ = writeln!(
                 text,
@@ -199,7 +199,7 @@ impl Output {
             );
         }
         let object = json!({
-            "path": dir,
+            "path": registry,
             "made": report.made,
             "log_key": report.log_key,
             "key_path": report.key_path,

@@ -2,6 +2,7 @@
 
 mod cache;
 mod log;
+mod mirror;
 #[cfg(feature = "serve")]
 mod serve;
 
@@ -209,10 +210,9 @@ impl Output {
         self.print(&text, object);
     }
 
-    pub(in crate::cli) fn published(&self, report: &PublishReport, registry: &Path, dry_run: bool) {
+    pub(in crate::cli) fn published(&self, report: &PublishReport, registry: &str, dry_run: bool) {
         let mut text = String::new();
         let (name, version) = (&report.statement.name, report.statement.version);
-        let registry_text = registry.display();
         let new = format!(
             "{} of {} new, {}",
             report.new_objects,
@@ -221,19 +221,19 @@ impl Output {
         );
         let _ = match (dry_run, report.was_there) {
             (true, true) => {
-                writeln!(text, "{name}@{version} is in {registry_text} already: nothing would change")
+                writeln!(text, "{name}@{version} is in {registry} already: nothing would change")
             }
-            (true, false) => writeln!(text, "would publish {name}@{version} to {registry_text}: {new}"),
-            (false, true) => writeln!(text, "{name}@{version} is in {registry_text} already, the very same"),
+            (true, false) => writeln!(text, "would publish {name}@{version} to {registry}: {new}"),
+            (false, true) => writeln!(text, "{name}@{version} is in {registry} already, the very same"),
             (false, false) => match &report.fate {
                 Some(Fate::Collecting(file, missing)) => {
                     let how = log::collecting(file, *missing);
                     writeln!(
                         text,
-                        "{registry_text} has the objects of {name}@{version}: {new}\nthe release is {how}"
+                        "{registry} has the objects of {name}@{version}: {new}\nthe release is {how}"
                     )
                 }
-                _ => writeln!(text, "published {name}@{version} to {registry_text}: {new}"),
+                _ => writeln!(text, "published {name}@{version} to {registry}: {new}"),
             },
         };
         if !report.was_there {

@@ -1,0 +1,220 @@
+//! What every store must do, of folders and of buckets in memory alike.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use object_store::memory::InMemory;
+use object_store::path::Path as At;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult,
+};
+
+use super::{BucketStore, FolderStore, Store};
+use crate::digest::Digest;
+use crate::key::PrivateKey;
+use crate::known_logs::KnownLogs;
+use crate::object::ObjectRef;
+use crate::registry::append::OwnLog;
+use crate::registry::publish::RegistryWriter;
+use crate::statement::{Owner, SignedStatement, Statement};
+use crate::transport::bucket::Bucket;
+
+fn bucket(store: &Arc<dyn ObjectStore>) -> BucketStore {
+    BucketStore::new(Bucket::over("memory://bucket", store.clone())).unwrap()
+}
+
+fn both(check: impl Fn(&dyn Store, &Path)) {
+    let dir = tempfile::tempdir().unwrap();
+    check(&FolderStore::new(dir.path().join("registry")), dir.path());
+    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    check(&bucket(&store), dir.path());
+}
+
+#[test]
+fn files_are_created_once_replaced_changed_listed_and_removed() {
+    both(|store, _| {
+        assert!(store.is_free().unwrap());
+        let _lock = store.begin().unwrap();
+        assert!(store.is_free().unwrap(), "beginning leaves nothing that is not ours");
+        assert_eq!((store.read("a/b").unwrap(), store.length("a/b").unwrap()), (None, None));
+        assert!(store.create_new("a/b", b"one").unwrap());
+        assert!(!store.create_new("a/b", b"two").unwrap());
+        assert_eq!(store.read("a/b").unwrap().unwrap(), b"one");
+        store.replace("a/b", b"three").unwrap();
+        assert_eq!(store.length("a/b").unwrap(), Some(5));
+        store.update("a/b", &mut |there| Ok(Some([there.unwrap(), b"!"].concat()))).unwrap();
+        store.update("a/b", &mut |_| Ok(None)).unwrap();
+        store.update("a/new", &mut |there| Ok(there.is_none().then(|| b"new".to_vec()))).unwrap();
+        store.replace("a/c/d", b"").unwrap();
+        store.replace("ab", b"").unwrap();
+        let listed = store.list("a").unwrap();
+        assert_eq!(listed, [("a/b".into(), 6), ("a/c/d".into(), 0), ("a/new".into(), 3)]);
+        assert_eq!(store.list("none").unwrap(), []);
+        assert!(!store.is_free().unwrap());
+        store.remove("a/b").unwrap();
+        store.remove("a/b").unwrap();
+        store.remove_all("a").unwrap();
+        let names: Vec<String> = store.list("").unwrap().into_iter().map(|(path, _)| path).collect();
+        assert!(names.iter().all(|name| name == "ab" || name.starts_with(".isn-")), "{names:?}");
+    });
+}
+
+#[test]
+fn objects_of_one_part_and_of_many_are_what_they_are_called_or_not_there() {
+    both(|store, dir| {
+        for length in [0, 5, (8 << 20) + 1, 41 << 20] {
+            let bytes: Vec<u8> = (0..length).map(|i: usize| (i / 7) as u8).collect();
+            let (object, file) = (ObjectRef::of(&bytes), dir.join("object"));
+            std::fs::write(&file, &bytes).unwrap();
+            let path = format!("objects/{}", object.blake3);
+            store.put(&path, &file, &object).unwrap();
+            store.check(&path, &object).unwrap();
+            assert!(store.read(&path).unwrap().unwrap() == bytes);
+            let other = ObjectRef { blake3: Digest::of(b"other"), length: object.length };
+            assert!(store.put("objects/x", &file, &other).unwrap_err().to_string().contains("is damaged"));
+            assert_eq!(store.length("objects/x").unwrap(), None);
+        }
+    });
+}
+
+#[test]
+fn nobodys_change_is_lost_in_a_bucket() {
+    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let created = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for writer in 0..4 {
+            let (store, created) = (&store, &created);
+            scope.spawn(move || {
+                let store = bucket(store);
+                for round in 0..20 {
+                    let line = format!("{writer} {round}\n");
+                    store
+                        .update("list", &mut |there| {
+                            Ok(Some([there.unwrap_or_default(), line.as_bytes()].concat()))
+                        })
+                        .unwrap();
+                    let is_first = store.create_new(&format!("claim/{round}"), line.as_bytes()).unwrap();
+                    created.fetch_add(usize::from(is_first), Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    let list = String::from_utf8(bucket(&store).read("list").unwrap().unwrap()).unwrap();
+    assert_eq!((list.lines().count(), created.into_inner()), (80, 20));
+}
+
+/// A store that has heard of no conditions, or only of `If-None-Match`.
+#[derive(Debug)]
+struct Deaf {
+    inner: InMemory,
+    hears_create: bool,
+}
+
+impl fmt::Display for Deaf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("deaf")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Deaf {
+    async fn put_opts(
+        &self,
+        at: &At,
+        bytes: PutPayload,
+        mut options: PutOptions,
+    ) -> object_store::Result<PutResult> {
+        if !(self.hears_create && options.mode == PutMode::Create) {
+            options.mode = PutMode::Overwrite;
+        }
+        self.inner.put_opts(at, bytes, options).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        at: &At,
+        options: PutMultipartOptions,
+    ) -> object_store::Result<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(at, options).await
+    }
+
+    async fn get_opts(&self, at: &At, options: GetOptions) -> object_store::Result<GetResult> {
+        self.inner.get_opts(at, options).await
+    }
+
+    fn delete_stream(
+        &self,
+        at: BoxStream<'static, object_store::Result<At>>,
+    ) -> BoxStream<'static, object_store::Result<At>> {
+        self.inner.delete_stream(at)
+    }
+
+    fn list(&self, prefix: Option<&At>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&At>) -> object_store::Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &At, to: &At, options: CopyOptions) -> object_store::Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}
+
+#[test]
+fn a_store_that_ignores_conditions_is_refused_and_nothing_is_left() {
+    for (hears_create, ignored) in [(false, "ignores If-None-Match"), (true, "ignores If-Match")] {
+        let store: Arc<dyn ObjectStore> = Arc::new(Deaf { inner: InMemory::new(), hears_create });
+        let signer = || -> crate::error::Result<_> { panic!("nothing is made") };
+        let refused = RegistryWriter::init(&bucket(&store), "for tests", signer).unwrap_err().to_string();
+        assert!(refused.contains(ignored), "{refused}");
+        assert_eq!(bucket(&store).list("").unwrap(), []);
+    }
+}
+
+#[test]
+fn writers_race_in_a_bucket_and_each_statement_is_in_the_log_once() {
+    const WRITERS: usize = 4;
+    const ROUNDS: usize = 12;
+    let dir = tempfile::tempdir().unwrap();
+    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let logs: Vec<KnownLogs> =
+        (0..WRITERS).map(|i| KnownLogs::new(dir.path().join(format!("logs{i}")))).collect();
+    RegistryWriter::init(&bucket(&store), "for tests", || logs[0].new_signer(None)).unwrap();
+    let writer = RegistryWriter::open(Box::new(bucket(&store))).unwrap();
+    let anchor = OwnLog::open(&writer, &logs[0]).unwrap().anchor().clone();
+    for others in &logs[1..] {
+        others.import_signer(&anchor, &logs[0].log(&anchor).key_path()).unwrap();
+    }
+    let write = |number: usize| -> Vec<u64> {
+        let owner = PrivateKey::generate("").unwrap();
+        let append = |round| {
+            let name = format!("n{number}x{round}").parse().unwrap();
+            let claim = Owner::new(name, None, 1, vec![owner.public_line().key], Vec::new());
+            let signed = SignedStatement::sign(&Statement::Owner(claim), &owner).unwrap();
+            let writer = RegistryWriter::open(Box::new(bucket(&store))).unwrap();
+            OwnLog::open(&writer, &logs[number]).unwrap().append(&[signed]).unwrap().first
+        };
+        (0..ROUNDS).map(append).collect()
+    };
+    let mut entries: Vec<u64> = std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|i| {
+                let write = &write;
+                scope.spawn(move || write(i))
+            })
+            .collect();
+        writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect()
+    });
+    entries.sort_unstable();
+    assert_eq!(entries, (0..(WRITERS * ROUNDS) as u64).collect::<Vec<_>>());
+    let view = OwnLog::open(&writer, &logs[0]).unwrap().view().unwrap();
+    let history = view.replica.history();
+    assert_eq!((history.datasets().count(), history.rejected().len()), (WRITERS * ROUNDS, 0));
+}
