@@ -13,6 +13,7 @@
 mod inventory;
 mod piece;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -67,14 +68,7 @@ impl Cache {
     /// Keeps an object, whose hash the caller has checked.
     pub fn keep_object(&self, kind: ObjectKind, digest: &Digest, bytes: &[u8]) -> Result<()> {
         let path = self.object_path(kind, digest);
-        if path.exists() {
-            return Ok(());
-        }
-        files::create_dir_all(files::parent(&path))?;
-        let mut temp = files::temp_file_in(files::parent(&path))?;
-        std::io::Write::write_all(&mut temp, bytes).map_err(Error::io("write", &path))?;
-        temp.persist(&path).map_err(|e| Error::io("write", &path)(e.error))?;
-        Ok(())
+        if path.exists() { Ok(()) } else { put(&path, bytes) }
     }
 
     /// A small file that was kept under a registry's path for it.
@@ -87,7 +81,7 @@ impl Cache {
         if self.hint(path).as_deref() == Some(bytes) {
             return Ok(());
         }
-        files::replace(&self.root.join(HINTS).join(path), bytes)
+        put(&self.root.join(HINTS).join(path), bytes)
     }
 
     /// Remembers that there is a tree at `path`.
@@ -95,7 +89,7 @@ impl Cache {
         let path = std::path::absolute(path).map_err(Error::io("find", path))?;
         let Some(text) = path.to_str() else { return Ok(()) };
         let name = Digest::of(text.as_bytes()).to_string();
-        files::replace(&self.root.join(TREES).join(name), text.as_bytes())
+        put(&self.root.join(TREES).join(name), text.as_bytes())
     }
 
     /// Where trees were pulled to; they may be gone or changed.
@@ -116,6 +110,15 @@ impl Cache {
             let _ = std::fs::remove_file(path);
         }
     }
+}
+
+/// Writes a file whole or not at all. It does not wait for the disk: what is lost is fetched again.
+fn put(path: &Path, bytes: &[u8]) -> Result<()> {
+    files::create_dir_all(files::parent(path))?;
+    let mut temp = files::temp_file_in(files::parent(path))?;
+    temp.write_all(bytes).map_err(Error::io("write", path))?;
+    temp.persist(path).map_err(|e| Error::io("write", path)(e.error))?;
+    Ok(())
 }
 
 /// What is used stays longest. Whether the file system lets us say so does not matter.
