@@ -19,7 +19,7 @@ go=no
 if need go golang-go && need /usr/share/gocode/src/golang.org/x/mod golang-golang-x-mod-dev; then go=yes; fi
 
 say "the program"
-cargo build --locked
+cargo build --locked --features cloud
 isn="$PWD/target/debug/isn"
 
 say "docs/verify.md, word for word"
@@ -37,6 +37,13 @@ if need nginx nginx-light; then
     interop/nginx.sh "$isn" "$work"
 else
     echo "NOT RUN: no nginx here"
+fi
+
+say "buckets: moto's S3, s3rver, azurite"
+if need npm npm; then
+    interop/stores.sh "$isn" "$work"
+else
+    echo "NOT RUN: no npm here"
 fi
 
 say "Pillow reads every image of demobirds with the index's pixels"

@@ -78,7 +78,7 @@ for raw, side, images in (("raw1", 160, 20), ("raw2", 160, 21), ("rawbig", 480, 
 recipe("noise", "1.0", 160), recipe("noise", "1.1", 160), recipe("big", "1.0", 480)
 PYTHON
 "$isn" --quiet build noise-1.0.toml --source raw1 --out out1 >/dev/null
-"$isn" --quiet build noise-1.1.toml --source raw2 --out out2 >/dev/null
+"$isn" --quiet build noise-1.1.toml --source raw2 --out out2 >/dev/null 2>said
 "$isn" --quiet build big-1.0.toml --source rawbig --out outbig >/dev/null
 "$isn" key new me --no-passphrase >/dev/null
 
@@ -109,7 +109,8 @@ fails 6 "registry.json is not in s3://isn-first/reg" "$isn" list --registry $R
 "$isn" --quiet publish out2 --registry $R --key me >/dev/null
 "$isn" --quiet publish outbig --registry $R --key me >/dev/null
 # An ETag with a hyphen is that of a multipart upload.
-s3 etags isn-first | grep -q -- '-' || { echo "FAILED: no object was sent in parts"; exit 1; }
+s3 etags isn-first >etags
+grep -q -- "-" etags || { echo "FAILED: no object was sent in parts"; exit 1; }
 log=$(grep -o 'isn.local/[^ ]*' published | head -1)
 "$isn" trust add $R "$log" >/dev/null
 for version in noise@1.0 noise@1.1 big@1.0; do
@@ -122,23 +123,29 @@ diff <(cd tree-noise@1.0 && find . -type f | sort | xargs sha256sum) \
 "$isn" --quiet registry check $R
 fails 5 "is not asked: offline" "$isn" --offline list --registry $R
 
-echo "- two homes that publish at once, ten statements each"
+echo "- two homes that publish at once, five datasets each"
 cp -r home home2
-race() { # home
-    for i in $(seq 10); do
-        ISN_HOME=$work/home$1 "$isn" --quiet yank noise@1.1 --reason "by $1, $i" --registry $R --key me >/dev/null || return 1
+for name in a1 a2 a3 a4 a5 b1 b2 b3 b4 b5; do
+    sed "s/name = \"noise\"/name = \"$name\"/" noise-1.0.toml >$name.toml
+    "$isn" --quiet build $name.toml --source raw1 --out out-$name >/dev/null
+done
+race() { # home names
+    local home=$1; shift
+    for name in "$@"; do
+        ISN_HOME=$home "$isn" --quiet publish out-$name --registry $R --key me >/dev/null || return 1
     done
 }
-race "" & one=$!
-race 2 & two=$!
+race "$work/home" a1 a2 a3 a4 a5 & one=$!
+race "$work/home2" b1 b2 b3 b4 b5 & two=$!
 wait $one; wait $two
 "$isn" --quiet --json log verify --registry $R >log.json
-"$isn" --quiet log show --registry $R >shown
-for who in "" 2; do
-    for i in $(seq 10); do
-        [ "$(grep -c "by $who, $i\$" shown)" = 1 ] || { echo "FAILED: 'by $who, $i' is not in the log once"; cat shown; exit 1; }
-    done
+"$isn" --quiet list --registry $R >listed
+for name in a1 a2 a3 a4 a5 b1 b2 b3 b4 b5; do
+    grep -q "$name" listed || { echo "FAILED: $name is not listed"; cat listed; exit 1; }
+    "$isn" --quiet pull $name@1.0 --registry $R --no-cache --to tree-$name >/dev/null
 done
+# Owner and release of 2 + 10 names, one more version, one yank: each in the log once.
+[ "$(count log.json size)" = 26 ] || { echo "FAILED: the log has not 26 entries"; cat log.json; exit 1; }
 
 echo "- mirrors: to a folder, on to another bucket, and back"
 "$isn" --quiet --json mirror $R folder >mirrored
@@ -152,7 +159,8 @@ diff -r -x '.isn-*' folder back
 "$isn" --quiet mirror s3://isn-second some noise@1.1 >/dev/null
 "$isn" trust add some "$log" >/dev/null
 "$isn" --quiet pull noise@1.1 --registry some --no-cache --to tree-some 2>/dev/null >/dev/null
-diff -r tree-noise@1.1 tree-some
+# ISN.json names the registry that it came from.
+diff -r -x ISN.json tree-noise@1.1 tree-some
 [ "$(s3 keys isn-first | grep -c isn-probe)" = 0 ] || { echo "FAILED: probes are left"; exit 1; }
 fails 5 "is not there: is the bucket's name right?" "$isn" publish out1 --registry s3://isn-nobody --key me
 

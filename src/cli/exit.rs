@@ -92,7 +92,7 @@ fn help(error: &Error) -> Option<String> {
             reference.to_string().split('@').next().unwrap_or("dataset")
         ),
         Error::NotFound { what, .. } if what.starts_with("registry.json") => {
-            "this folder is no registry; `isn publish` or `isn registry init` makes one of an empty folder".into()
+            "this place is no registry; `isn publish` or `isn registry init` makes one of an empty folder or bucket".into()
         }
         Error::NotFound { what, .. } if what.ends_with("isn.lock") => {
             "lock a version with `isn pull REF --lock`, or list datasets in isn.toml".into()

@@ -52,6 +52,9 @@ pub struct MirrorReport {
     pub repaired: usize,
 }
 
+/// The packs of a version, and all its objects.
+type Contents = (Vec<Digest>, Vec<(ObjectKind, ObjectRef)>);
+
 struct Mirror<'a> {
     source: Registry,
     view: LogView,
@@ -257,8 +260,7 @@ impl Mirror<'_> {
         self.list(version)
     }
 
-    /// The packs of a version, and all its objects.
-    fn objects(&self, statement: &ReleaseStatement) -> Result<(Vec<Digest>, Vec<(ObjectKind, ObjectRef)>)> {
+    fn objects(&self, statement: &ReleaseStatement) -> Result<Contents> {
         let manifest = ObjectRef { blake3: statement.manifest, length: statement.manifest_len };
         let (snapshot, packs) = runtime()?.block_on(async {
             let snapshot = self.source.describe(manifest, Vec::new()).await?;

@@ -116,6 +116,16 @@ pub fn is_url(location: &str) -> bool {
     location.starts_with("http://") || location.starts_with("https://")
 }
 
+#[cfg(feature = "cloud")]
+fn open_bucket(id: &RegistryId, access: &Access) -> Result<Box<dyn Transport>> {
+    Ok(Box::new(transport::bucket::Bucket::new(id.as_str(), access)?))
+}
+
+#[cfg(not(feature = "cloud"))]
+fn open_bucket(id: &RegistryId, _: &Access) -> Result<Box<dyn Transport>> {
+    Err(transport::no_buckets(id.as_str()))
+}
+
 impl Registry {
     /// Opens the registry at `location`: `bundled`, an `http(s)://` URL, a bucket or a folder.
     pub fn open(location: &str, access: &Access) -> Result<Self> {
@@ -126,11 +136,7 @@ impl Registry {
         let transport: Box<dyn Transport> = if is_url(id.as_str()) {
             Box::new(Http::new(id.as_str(), access)?)
         } else if transport::is_bucket(id.as_str()) {
-            #[cfg(feature = "cloud")]
-            let bucket = Box::new(transport::bucket::Bucket::new(id.as_str(), access)?);
-            #[cfg(not(feature = "cloud"))]
-            let bucket = return Err(transport::no_buckets(location));
-            bucket
+            open_bucket(&id, access)?
         } else if location.contains("://") {
             let what = format!("registry {location}");
             return Err(Error::invalid(

@@ -138,8 +138,13 @@ impl Bucket {
     pub fn failed(&self, path: &str, error: &object_store::Error) -> Error {
         use object_store::Error as Failure;
         let url = self.locate(path);
+        let text = error.to_string();
         match error {
-            Failure::NotFound { .. } => {
+            // A list of a bucket that is not there fails in general.
+            error
+                if matches!(error, Failure::NotFound { .. })
+                    || ["NoSuchBucket", "ContainerNotFound"].iter().any(|code| text.contains(code)) =>
+            {
                 Error::Network { url, why: "is not there: is the bucket's name right?".into() }
             }
             Failure::PermissionDenied { .. } | Failure::Unauthenticated { .. } => {

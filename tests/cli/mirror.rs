@@ -66,7 +66,7 @@ fn some_datasets_come_with_the_whole_log() {
 fn damage_at_the_source_is_not_copied_and_at_the_mirror_is_repaired() {
     let forger = Forger::with_two_versions();
     forger.reader(&["mirror", "reg", "m"]).ok();
-    let shard = contents(&forger.path("m")).into_iter().find(|(path, _)| path.ends_with(".tar")).unwrap();
+    let shard = contents(&forger.path("m")).into_iter().find(|(path, _)| path.ends_with(".tar.zst")).unwrap();
     let mut damaged = shard.1.clone();
     damaged[600] ^= 1;
     fs::write(forger.path("m").join(&shard.0), &damaged).unwrap();

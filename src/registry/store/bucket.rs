@@ -70,10 +70,10 @@ impl BucketStore {
         })
     }
 
-    fn pause(&self, attempt: u32) {
+    fn pause(attempt: u32) {
         // Not all of those who were in each other's way come back at once.
         let pause = FIRST_PAUSE.saturating_mul(1 << attempt.min(10)).min(LONGEST_PAUSE);
-        self.runtime.block_on(tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())));
+        std::thread::sleep(pause.mul_f64(0.5 + fastrand::f64()));
     }
 
     /// Tries what keeps writers apart, and leaves nothing behind.
@@ -88,8 +88,8 @@ impl BucketStore {
         let refuse = |what: &str| {
             let why = format!(
                 "cannot be written to: its store {what}, so that two who publish at once could overwrite each other. Publish \
-                 to a folder and copy that (`isn mirror` to a bucket asks for the same), or use a store that has conditional \
-                 writes: S3 itself, R2, MinIO, Google, Azure"
+                 to a folder and let the store's own tools copy that, log/checkpoint last; or use a store that has conditional \
+                 writes: S3 itself, R2, Google, Azure"
             );
             Err(Error::invalid(format!("registry {}", self.bucket.url()), why))
         };
@@ -207,7 +207,7 @@ impl Store for BucketStore {
                     // Perhaps ours, of a request whose answer was lost.
                     Some(there) => return Ok(there == bytes),
                     // Somebody else is creating it: S3 refuses both for a moment.
-                    None => self.pause(attempt),
+                    None => Self::pause(attempt),
                 },
                 Err(e) => return Err(self.bucket.failed(path, &e)),
             }
@@ -231,7 +231,7 @@ impl Store for BucketStore {
             let Some(bytes) = change(there.as_deref())? else { return Ok(()) };
             match self.write(path, bytes.into(), mode)? {
                 Ok(_) => return Ok(()),
-                Err(e) if is_in_the_way(&e) => self.pause(attempt),
+                Err(e) if is_in_the_way(&e) => Self::pause(attempt),
                 Err(e) => return Err(self.bucket.failed(path, &e)),
             }
         }

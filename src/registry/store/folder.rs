@@ -78,7 +78,7 @@ impl Store for FolderStore {
     fn length(&self, path: &str) -> Result<Option<u64>> {
         let path = self.path(path);
         match std::fs::metadata(&path) {
-            Ok(about) => Ok(about.is_file().then(|| about.len())),
+            Ok(about) => Ok(about.is_file().then_some(about.len())),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(Error::io("look at", &path)(e)),
         }

@@ -6,7 +6,8 @@
 #[cfg(feature = "cloud")]
 mod bucket;
 mod folder;
-#[cfg(all(test, feature = "cloud"))]
+#[cfg(test)]
+#[cfg(feature = "cloud")]
 mod tests;
 
 #[cfg(feature = "cloud")]

@@ -108,6 +108,23 @@ fn nobodys_change_is_lost_in_a_bucket() {
     assert_eq!((list.lines().count(), created.into_inner()), (80, 20));
 }
 
+#[test]
+fn who_was_overtaken_is_asked_again_about_what_is_there_now() {
+    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let (slow, fast) = (bucket(&store), bucket(&store));
+    let mut seen = Vec::new();
+    slow.update("file", &mut |there| {
+        seen.push(there.map(<[u8]>::to_vec));
+        if seen.len() < 3 {
+            fast.replace("file", &[seen.len() as u8]).unwrap();
+        }
+        Ok(Some(b"mine".to_vec()))
+    })
+    .unwrap();
+    assert_eq!(seen, [None, Some(vec![1]), Some(vec![2])]);
+    assert_eq!(fast.read("file").unwrap().unwrap(), b"mine");
+}
+
 /// A store that has heard of no conditions, or only of `If-None-Match`.
 #[derive(Debug)]
 struct Deaf {
