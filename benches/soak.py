@@ -1,7 +1,7 @@
 """A day of pulls in ten minutes: `isn serve` with a registry of two versions, and clients that pull whole versions and parts,
 go from one version to the other and back, are killed, share one cache, and sweep it.
 
-At the end: the server holds no more memory and no more open files than after its first minute, nothing hidden is left beside
+At the end: the server holds no more memory and no more open files than half-way, nothing hidden is left beside
 the trees, the cache is whole and has no unfinished file, and every tree is what it should be.
 """
 
@@ -80,7 +80,7 @@ def main() -> None:
     for number in range(6):
         lists.append(args.work / f"soak-list{number}")
         lists[-1].write_text("\n".join(chance.sample(images, 20 + 50 * number)))
-    begun, pulls, kills, early = time.monotonic(), 0, 0, None
+    begun, pulls, kills, states = time.monotonic(), 0, 0, []
     while time.monotonic() - begun < seconds or pulls < A_DAY:
         place = trees / f"tree{chance.randrange(4)}"
         more = chance.choice([[], [], ["--images", chance.choice(lists)], ["--no-cache"]])
@@ -103,14 +103,14 @@ def main() -> None:
             isn(args, "cache", "gc", "--max-size", "10MB")
         elif what < 0.1:
             shutil.rmtree(place, ignore_errors=True)
-        if early is None and time.monotonic() - begun > min(60, seconds / 10):
-            early = state(server.pid)
+        if time.monotonic() - begun > (len(states) + 1) * seconds / 10:
+            states.append(state(server.pid))
     # What a kill leaves, the next pull of the same takes up or away.
     for place in trees.glob("tree*"):
         for version in ("1.0", "1.1"):
             isn(args, "pull", f"soak@{version}", "--registry", url, "--to", place)
             isn(args, "verify", place, "--expect", f"soak@{version}", "--registry", url)
-    late = state(server.pid)
+    early, late = states[len(states) // 2], state(server.pid)
     server.terminate()
     code = server.wait(60)
     cache = isn(args, "cache", "info")
@@ -122,8 +122,9 @@ def main() -> None:
     strays = [path.name for path in folder.rglob(".*") if path.name not in (".isn-claims", ".isn-lock")]
     print_head()
     print(Row("pulls", pulls, A_DAY, True, "", note=f"{kills} of them killed").text())
-    print(Row("memory of the server, late against early", late[0] / early[0], 1.2, False, note=f"{late[0] / 1e6:.0f} MB").text())
-    print(Row("open files of the server, late minus early", late[1] - early[1], 8, False, "").text())
+    series = ", ".join(f"{memory / 1e6:.0f}" for memory, _ in states)
+    print(Row("memory of the server, at the end against half-way", late[0] / early[0], 1.1, False, note=f"MB: {series}").text())
+    print(Row("open files of the server, at the end more than half-way", late[1] - early[1], 8, False, "").text())
     print(Row("exit code of the server after SIGTERM", code, 0, False, "").text())
     print(Row("damaged and unfinished files in the cache", cache["quarantine"]["files"] + cache["temporary"]["files"], kills, False, "", note="each kill may leave some").text())
     print(Row("stray files beside trees and in the registry", len(hidden) + len(strays), 0, False, "", note=f"{len(partial)} of killed parts, for the next pull of the same").text())
