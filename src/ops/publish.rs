@@ -195,7 +195,8 @@ pub fn publish(
 
 /// The build as this registry needs it, beside what it has.
 fn reuse_shards(output: BuildOutput, store: &dyn Store, history: Option<&History>) -> Result<BuildOutput> {
-    repack::reuse(output, &store.registry()?, history, |shard| {
+    let runtime = crate::transport::runtime()?;
+    repack::reuse(&runtime, output, &store.registry()?, history, |shard| {
         Ok(store.length(&layout::object(ObjectKind::Shard, &shard.blake3))? == Some(shard.length))
     })
 }

@@ -7,6 +7,8 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use tokio::runtime::Runtime;
+
 use super::publish::{BuildOutput, StoredObject};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -17,7 +19,6 @@ use crate::object::{ObjectKind, ObjectRef};
 use crate::pack::{Entry, Pack};
 use crate::registry::Registry;
 use crate::shard::{FrameWriter, ShardWriter};
-use crate::transport::runtime;
 
 /// Where an image is.
 struct Place {
@@ -28,6 +29,7 @@ struct Place {
 /// The build with its shards and packs replaced by those that the registry needs; as it is where nothing can be saved.
 /// `has` says whether the registry still has a shard.
 pub(super) fn reuse(
+    runtime: &Runtime,
     output: BuildOutput,
     registry: &Registry,
     history: Option<&History>,
@@ -36,7 +38,7 @@ pub(super) fn reuse(
     let wanted: BTreeSet<Digest> =
         output.packs.iter().flat_map(|(_, pack)| pack.entries.iter().map(|entry| entry.blake3)).collect();
     let mut known: HashMap<Digest, Place> = HashMap::new();
-    for pack in earlier_packs(registry, &output.manifest, history)? {
+    for pack in earlier_packs(runtime, registry, &output.manifest, history)? {
         for (number, shard) in pack.shards.iter().enumerate() {
             let mut entries = pack
                 .entries
@@ -56,7 +58,12 @@ pub(super) fn reuse(
 }
 
 /// The packs of the versions that were released before this one, oldest first, so that publishing it again gives the same.
-fn earlier_packs(registry: &Registry, manifest: &Manifest, history: Option<&History>) -> Result<Vec<Pack>> {
+fn earlier_packs(
+    runtime: &Runtime,
+    registry: &Registry,
+    manifest: &Manifest,
+    history: Option<&History>,
+) -> Result<Vec<Pack>> {
     let Some(dataset) = history.and_then(|history| history.dataset(&manifest.name)) else {
         return Ok(Vec::new());
     };
@@ -67,7 +74,6 @@ fn earlier_packs(registry: &Registry, manifest: &Manifest, history: Option<&Hist
         .filter(|released| released.index < own && released.withdrawn.is_none())
         .collect();
     earlier.sort_by_key(|released| released.index);
-    let runtime = runtime()?;
     let mut packs = Vec::new();
     for released in earlier {
         let reference = ObjectRef { blake3: released.manifest, length: released.manifest_len };

@@ -97,7 +97,8 @@ pub fn send(
         }
     };
     report.new_name = statements.len() > 1;
-    let output = repack::reuse(output, &registry, history, |shard| {
+    // On the one runtime: a connection that another one made would wait for it for ever.
+    let output = repack::reuse(&runtime, output, &registry, history, |shard| {
         runtime.block_on(upload.has(&object_path(ObjectKind::Shard, shard)))
     })?;
     report.objects = output.objects.len();
