@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use super::args::{
-    AdviceArgs, Args, CacheCommand, Command, DemoCommand, KeyCommand, LogCommand, OwnerCommand, RegistryArg,
-    RegistryCommand, SpeakArgs, TrustCommand,
-};
+use super::args::{AdviceArgs, Args, Command, RegistryArg, SpeakArgs};
 use super::exit;
+use super::families::{
+    CacheCommand, DemoCommand, KeyCommand, LogCommand, OwnerCommand, RegistryCommand, TrustCommand,
+};
 use super::render::Output;
 use super::settings::Settings;
 use super::terminal::Terminal;

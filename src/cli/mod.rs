@@ -5,6 +5,7 @@
 mod args;
 mod commands;
 mod exit;
+mod families;
 mod render;
 mod settings;
 mod terminal;

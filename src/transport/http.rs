@@ -180,7 +180,8 @@ impl Transport for Http {
             if response.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
                 return Err(refuse("compressed the file in transit, though asked not to"));
             }
-            if range.is_some() {
+            // A server that sends the whole, whatever it is asked for, would do so for If-Range, too.
+            if response.status() == StatusCode::PARTIAL_CONTENT {
                 self.remember(path, response::strong_etag(response.headers()));
             }
             let (timeout, patience) = (self.timeout, Patience::default());
