@@ -81,6 +81,30 @@ pub(super) struct StoredObject {
 }
 
 impl BuildOutput {
+    /// The report of a publish that has done nothing yet.
+    pub(super) fn report(&self, signers: &[Box<dyn Signer>]) -> PublishReport {
+        let manifest = &self.manifest;
+        PublishReport {
+            statement: ReleaseStatement {
+                name: manifest.name.clone(),
+                version: manifest.version,
+                dataset: manifest.dataset,
+                manifest: self.manifest_ref.blake3,
+                manifest_len: self.manifest_ref.length,
+            },
+            pin: manifest.pin(),
+            signers: signers.iter().map(|signer| signer.public_key().fingerprint()).collect(),
+            objects: self.objects.len(),
+            new_objects: 0,
+            new_bytes: 0,
+            was_there: false,
+            new_registry: false,
+            new_name: false,
+            log_key: None,
+            fate: None,
+        }
+    }
+
     /// The file of one of the objects.
     pub(super) fn path_of(&self, kind: ObjectKind, object: &ObjectRef) -> Result<&Path> {
         let found = self.objects.iter().find(|stored| stored.kind == kind && stored.object == *object);
@@ -105,32 +129,13 @@ pub fn publish(
     progress: &dyn Progress,
 ) -> Result<PublishReport> {
     let output = read_build(options.build, progress)?;
-    let manifest = &output.manifest;
-    let statement = ReleaseStatement {
-        name: manifest.name.clone(),
-        version: manifest.version,
-        dataset: manifest.dataset,
-        manifest: output.manifest_ref.blake3,
-        manifest_len: output.manifest_ref.length,
-    };
     let is_registry = read_about(store.as_ref())?.is_some();
     if !is_registry {
         check_free(store.as_ref())?;
     }
     let before = if is_registry { log_before(store.as_ref())? } else { None };
-    let mut report = PublishReport {
-        pin: manifest.pin(),
-        signers: signers.iter().map(|signer| signer.public_key().fingerprint()).collect(),
-        objects: output.objects.len(),
-        new_objects: 0,
-        new_bytes: 0,
-        was_there: false,
-        new_registry: !is_registry,
-        new_name: false,
-        log_key: before.as_ref().map(|history| history.key()),
-        fate: None,
-        statement,
-    };
+    let log_key = before.as_ref().map(|history| history.key());
+    let mut report = PublishReport { new_registry: !is_registry, log_key, ..output.report(signers) };
     // Decided and signed before anything is written: a wrong passphrase must not leave half a version behind.
     let prepared = prepare(before.as_ref(), &report.statement, signers)?;
     report.was_there = matches!(prepared, Prepared::There(_));

@@ -15,7 +15,6 @@ use crate::object::ObjectKind;
 use crate::progress::{Progress, Unit};
 use crate::registry::Registry;
 use crate::registry::log::WitnessPolicy;
-use crate::statement::ReleaseStatement;
 use crate::transport::upload::Upload;
 use crate::transport::{Access, runtime};
 use crate::trust::RegistryId;
@@ -53,14 +52,6 @@ pub fn send(
     let url = options.registry.as_str();
     let upload = Upload::new(url, options.access)?;
     let output = read_build(options.build, progress)?;
-    let manifest = &output.manifest;
-    let statement = ReleaseStatement {
-        name: manifest.name.clone(),
-        version: manifest.version,
-        dataset: manifest.dataset,
-        manifest: output.manifest_ref.blake3,
-        manifest_len: output.manifest_ref.length,
-    };
     let runtime = runtime()?;
     let registry = Registry::open(url, options.access)?;
     let log_key = runtime.block_on(registry.about())?.log_key;
@@ -69,20 +60,9 @@ pub fn send(
     let (known, policy) = (logs.log(&log_key), WitnessPolicy::default());
     let view = runtime.block_on(registry.sync_log(&log_key, Some(&known), &policy))?;
     let history = view.as_ref().map(|view| view.replica.history());
-    let prepared = prepare(history, &statement, signers)?;
-    let mut report = PublishReport {
-        pin: manifest.pin(),
-        signers: signers.iter().map(|signer| signer.public_key().fingerprint()).collect(),
-        objects: output.objects.len(),
-        new_objects: 0,
-        new_bytes: 0,
-        was_there: false,
-        new_registry: false,
-        new_name: false,
-        log_key: Some(history.map_or(log_key, |history| history.key())),
-        fate: None,
-        statement,
-    };
+    let log_key = Some(history.map_or(log_key, |history| history.key()));
+    let mut report = PublishReport { log_key, ..output.report(signers) };
+    let prepared = prepare(history, &report.statement, signers)?;
     let statements = match prepared {
         Prepared::There(index) => {
             report.was_there = true;
