@@ -1,5 +1,5 @@
 //! [`Registry`]: from a reference to the verified description of a version. A registry is static files, the same
-//! in a folder, over HTTP and in the binary; their layout is [`layout`]'s alone. [`places`] finds objects, [`fetch`]
+//! in a folder, over HTTP and in the binary; their layout is [`layout`]'s alone. `places` finds objects, [`fetch`]
 //! brings images, [`publish`] writes.
 
 pub mod append;
