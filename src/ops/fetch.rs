@@ -46,7 +46,9 @@ pub fn fetch(
     let (images, bytes) = (rows.clone().count() as u64, rows.map(|row| row.length).sum());
     let packs = runtime.block_on(registry.packs(&snapshot))?;
     let segments = images::plan(&registry, &snapshot, &packs, &wanted)?;
-    runtime.block_on(registry.keep_description(&snapshot))?;
+    // Once more, now that there is a cache: what was read before is kept.
+    runtime.block_on(registry.describe(snapshot.manifest_ref, Vec::new()))?;
+    registry.keep_pin(&snapshot);
     progress.begin("fetch", Unit::Images, wanted.len() as u64);
     let carrier = Carrier { runtime: &runtime, registry: &registry, packs: &packs, jobs };
     let outcome = carrier.bring(segments, &wanted, &|_, _| {

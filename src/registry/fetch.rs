@@ -359,7 +359,7 @@ impl<'a> Round<'a> {
             return Err(Error::Network { url: place.transport.locate(&path), why });
         }
         if range.start - at > MAX_GAP && !place.ignores_ranges() {
-            // Seven more of such answers may be under way: better to end them, and ask once for all of the shard.
+            // More of such answers may be under way: better to end them, and ask once for all of the shard.
             place.note_that_it_ignores_ranges();
             self.ask_again(segment.frames[*sent..].iter().copied());
             return Ok(Ended::Well);

@@ -223,22 +223,12 @@ impl Registry {
         if known.is_empty() { Err(e) } else { Ok(known) }
     }
 
-    /// Keeps all that describes a version, so that its pin needs no network.
-    pub async fn keep_description(&self, snapshot: &Snapshot) -> Result<()> {
-        let Some(cache) = &self.cache else { return Ok(()) };
-        let objects = &snapshot.manifest.objects;
-        let described = [
-            (ObjectKind::Manifest, snapshot.manifest_ref),
-            (ObjectKind::Index, objects.index),
-            (ObjectKind::Classes, objects.classes),
-        ];
-        for (kind, reference) in described {
-            self.object(kind, &reference).await?;
-        }
-        let (manifest, length) = (snapshot.manifest_ref.blake3, snapshot.manifest_ref.length);
-        let _ = cache
-            .keep_hint(&layout::pin(&snapshot.manifest.dataset), format!("{manifest} {length}\n").as_bytes());
-        Ok(())
+    /// Keeps which manifest a dataset hash has, so that its pin needs no network; what describes the version was kept when
+    /// it was read.
+    pub fn keep_pin(&self, snapshot: &Snapshot) {
+        let (manifest, pin) = (&snapshot.manifest_ref, layout::pin(&snapshot.manifest.dataset));
+        let hint = format!("{} {}\n", manifest.blake3, manifest.length);
+        let _ = self.cache.as_ref().map(|cache| cache.keep_hint(&pin, hint.as_bytes()));
     }
 
     /// The version of a dataset hash from the cache alone: whatever led there, it has that hash.

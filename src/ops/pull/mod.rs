@@ -148,12 +148,14 @@ impl Pull<'_> {
         if !matches!(destination, Destination::Same) {
             let staging =
                 Staging::open(&self.to, &self.snapshot.manifest.dataset, self.options, self.progress)?;
-            // Whoever held the lock may have done the work.
-            destination = self.look(&selected)?;
+            if staging.was_waited_for() {
+                // Whoever held the lock may have done the work.
+                destination = self.look(&selected)?;
+            }
             if matches!(destination, Destination::Same) {
                 staging.discard()?;
             } else {
-                written = self.write(staging, &mut destination, &rows, &selected)?;
+                written = self.write(staging, &destination, &rows, &selected)?;
             }
         } else {
             Staging::tidy(&self.to, &self.snapshot.manifest.dataset, self.options)?;
@@ -163,7 +165,7 @@ impl Pull<'_> {
             // A convenience to later pulls.
             let _ = cache.keep_tree(&self.to);
         }
-        self.runtime.block_on(self.registry.keep_description(&self.snapshot))?;
+        self.registry.keep_pin(&self.snapshot);
         self.snapshot.warnings.extend(self.registry.complaints());
         let was_there = written.is_none();
         let Written { reused_images, replaced } =
@@ -187,9 +189,9 @@ impl Pull<'_> {
 
     /// Writes the tree beside its destination and puts it there; `None` if somebody else was faster with the same.
     fn write(
-        &mut self,
+        &self,
         staging: Staging,
-        destination: &mut Destination,
+        destination: &Destination,
         rows: &[Row],
         selected: &Sums,
     ) -> Result<Option<Written>> {
@@ -238,7 +240,7 @@ impl Pull<'_> {
             Destination::Same => Ok(None),
             _ => Err(Error::Exists {
                 what: self.to.display().to_string(),
-                why: " (it came into being during the pull)".into(),
+                why: ", and is not what it was when the pull began".into(),
             }),
         }
     }

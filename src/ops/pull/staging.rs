@@ -25,6 +25,7 @@ pub(super) struct Staging {
     root: PathBuf,
     lock_path: PathBuf,
     lock: Option<files::Lock>,
+    was_waited_for: bool,
 }
 
 /// Images by their bytes: several rows may have the same.
@@ -57,7 +58,8 @@ impl Staging {
         let (mut root, lock_path) = paths(to, dataset, options)?;
         let begun = Instant::now();
         let mut lock = files::Lock::try_take(&lock_path)?;
-        if lock.is_none() {
+        let was_waited_for = lock.is_none();
+        if was_waited_for {
             progress.tell(&format!("waiting for another isn that writes {}", to.display()));
         }
         while lock.is_none() && begun.elapsed() < PATIENCE {
@@ -69,7 +71,7 @@ impl Staging {
             root.set_extension(format!("{}.isn-partial", std::process::id()));
         }
         files::create_dir_all(&root)?;
-        Ok(Staging { root, lock_path, lock })
+        Ok(Staging { root, lock_path, lock, was_waited_for })
     }
 
     /// Removes what a run left that was killed right after it had put its tree in place.
@@ -78,7 +80,7 @@ impl Staging {
         if root.exists()
             && let Some(lock) = files::Lock::try_take(&lock_path)?
         {
-            Staging { root, lock_path, lock: Some(lock) }.discard()?;
+            Staging { root, lock_path, lock: Some(lock), was_waited_for: false }.discard()?;
         }
         Ok(())
     }
@@ -99,9 +101,16 @@ impl Staging {
             // A name with a process in it belongs to nobody but that process, which may be on another machine.
             let is_ours = key.len() == KEY_LEN && key.bytes().all(|b| b.is_ascii_hexdigit());
             if is_ours && let Ok(Some(lock)) = files::Lock::try_take(&lock_path) {
-                let _ = Staging { root: folder.join(&name), lock_path, lock: Some(lock) }.discard();
+                let _ =
+                    Staging { root: folder.join(&name), lock_path, lock: Some(lock), was_waited_for: false }
+                        .discard();
             }
         }
+    }
+
+    /// Whether somebody else was writing this very tree until now.
+    pub(super) fn was_waited_for(&self) -> bool {
+        self.was_waited_for
     }
 
     /// The folder.
@@ -141,24 +150,18 @@ impl Staging {
     pub(super) fn finish(self, to: &Path, destination: &Destination) -> Result<bool> {
         files::sync_file_system(&self.root)?;
         if let Destination::Earlier { identity: before, .. } = destination {
-            let changed = || Error::Exists {
-                what: to.display().to_string(),
-                why: ", and is not what it was when the pull began".into(),
-            };
             if identity(to) != *before {
-                return Err(changed());
+                return self.discard().map(|()| false);
             }
             files::exchange(&self.root, to)?;
             if identity(&self.root) != *before {
                 files::exchange(&self.root, to)?;
-                return Err(changed());
+                return self.discard().map(|()| false);
             }
         } else if !files::rename_new(&self.root, to)? {
-            self.discard()?;
-            return Ok(false);
+            return self.discard().map(|()| false);
         }
-        self.discard()?;
-        Ok(true)
+        self.discard().map(|()| true)
     }
 
     /// Removes it with all that is in it.
