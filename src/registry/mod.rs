@@ -1,6 +1,6 @@
 //! [`Registry`]: from a reference to the verified description of a version. A registry is static files, the same
-//! in a folder, over HTTP and in the binary; their layout is [`layout`]'s alone. `places` finds objects, [`fetch`]
-//! brings images, [`publish`] writes.
+//! in a folder, over HTTP and in the binary; their layout is [`layout`]'s alone. `places` finds objects, [`segment`]
+//! plans requests for images, [`fetch`] makes them, [`publish`] writes.
 
 pub mod append;
 mod audit;
@@ -10,6 +10,7 @@ pub mod layout;
 pub mod log;
 mod places;
 pub mod publish;
+pub mod segment;
 pub mod store;
 
 use std::path::PathBuf;

@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::pack::Pack;
-use crate::registry::fetch::{Frame, Outcome, REQUESTS, Round, Segment, Sink};
+use crate::registry::fetch::{Frame, Outcome, REQUESTS, Round, Sink};
+use crate::registry::segment::Segment;
 use crate::registry::{Registry, Snapshot};
 use crate::shard::FrameReader;
 

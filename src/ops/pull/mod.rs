@@ -23,7 +23,7 @@ use crate::files;
 use crate::index::Row;
 use crate::key::PublicKey;
 use crate::progress::{Progress, Unit};
-use crate::registry::fetch::Segment;
+use crate::registry::segment::Segment;
 use crate::registry::{Registry, Snapshot, has_class};
 use crate::rel_path::RelPath;
 use crate::transport;
