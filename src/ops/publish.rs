@@ -315,15 +315,9 @@ pub(super) fn objects_of(
     snapshot: &Snapshot,
     packs: &[Digest],
 ) -> Result<Vec<(ObjectKind, ObjectRef)>> {
-    let (named, images) = (&snapshot.manifest.objects, snapshot.manifest.images);
-    let mut objects = vec![
-        (ObjectKind::Manifest, snapshot.manifest_ref),
-        (ObjectKind::Index, named.index),
-        (ObjectKind::Classes, named.classes),
-        (ObjectKind::Recipe, named.recipe),
-        (ObjectKind::Splits, named.assignments),
-    ];
-    objects.extend(named.corrections.map(|corrections| (ObjectKind::Corrections, corrections)));
+    let images = snapshot.manifest.images;
+    let mut objects = vec![(ObjectKind::Manifest, snapshot.manifest_ref)];
+    objects.extend(snapshot.manifest.objects.all());
     let mut packed: HashSet<Digest> = HashSet::new();
     let runtime = crate::transport::runtime()?;
     for digest in packs {
