@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::str::FromStr;
 
+use super::date::{is_date_or_time, is_iso_date};
 use super::row::spaced;
 use super::{Claim, Decision, Ledger, Reason, Row, Says, Verdict};
 use crate::class::{ClassId, csv_field};
@@ -317,34 +318,4 @@ fn decided(says: &str, labels: Vec<ClassId>) -> Result<Verdict, String> {
         true => Ok(verdict),
         false => Err(format!("labels must be empty for {says}")),
     }
-}
-
-/// Whether `text` is `YYYY-MM-DD`, or that with `THH:MM:SSZ`, and there is such a day and time.
-fn is_date_or_time(text: &str) -> bool {
-    let Some((date, time)) = text.split_once('T') else { return is_iso_date(text) };
-    let Some(time) = time.strip_suffix('Z') else { return false };
-    let parts: Vec<Option<u32>> = time.split(':').map(|part| number(part, 2)).collect();
-    is_iso_date(date) && matches!(parts[..], [Some(0..24), Some(0..60), Some(0..60)])
-}
-
-fn number(part: &str, len: usize) -> Option<u32> {
-    (part.len() == len && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse().ok())?
-}
-
-/// Whether `text` is `YYYY-MM-DD` and such a day exists (proleptic Gregorian calendar).
-fn is_iso_date(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('-').collect();
-    let [year, month, day] = parts[..] else { return false };
-    let (Some(year), Some(month), Some(day)) = (number(year, 4), number(month, 2), number(day, 2)) else {
-        return false;
-    };
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let days = match month {
-        2 if leap => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        1..=12 => 31,
-        _ => 0,
-    };
-    (1..=days).contains(&day)
 }

@@ -1,6 +1,7 @@
 //! Reports as text or JSON. stdout has what was asked for, and with `--json` one object as its last line.
 
 mod cache;
+mod ledger;
 mod log;
 mod mirror;
 #[cfg(feature = "serve")]
