@@ -115,6 +115,19 @@ pub(super) enum Command {
         #[command(flatten)]
         registry: RegistryArg,
     },
+    /// List the images of a version by their paths, for `isn pull --images` and for scores on a part of it
+    Images {
+        /// Which version
+        #[arg(value_name = "REF")]
+        reference: DatasetRef,
+        #[command(flatten)]
+        selection: SelectionArgs,
+        /// Only those that the source has in this split, for example ImageNet's own val images
+        #[arg(long, value_name = "SPLIT")]
+        origin: Option<Split>,
+        #[command(flatten)]
+        registry: RegistryArg,
+    },
     /// List the datasets and versions of a registry
     List {
         #[command(flatten)]

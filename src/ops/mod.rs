@@ -8,6 +8,7 @@ pub mod demo;
 pub mod doctor;
 pub mod fetch;
 pub mod gates;
+pub mod images;
 pub mod info;
 pub mod ledger;
 pub mod list;

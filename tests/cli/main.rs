@@ -18,6 +18,7 @@ mod faults;
 mod forger;
 mod gates;
 mod http;
+mod images;
 mod key;
 mod kill;
 mod ledger;
