@@ -10,8 +10,8 @@ fn the_paths_of_a_part_with_its_origin_go_into_a_pull() {
     let rest = listed(&["--split", "val", "--origin", "train"]);
     assert_eq!(val.lines().count() + rest.lines().count(), listed(&["--split", "val"]).lines().count());
     sandbox.write("original.txt", val.as_bytes());
-    let pulled =
-        sandbox.pull("demobirds@1.0", &["--images", "original.txt", "--to", "part", "--json"]).ok().json();
+    let pull = ["pull", "demobirds@1.0", "--images", "original.txt", "--to", "part", "--json"];
+    let pulled = sandbox.isn(&pull).ok().json();
     assert_eq!(pulled["images"], 10);
 
     let object = sandbox.isn(&["images", "demobirds@1.0", "--class", "n01614925", "--json"]).ok().json();
