@@ -8,9 +8,9 @@
 //! | command line | [`cli`] | arguments, output, exit codes: the only place that prints or reads the environment |
 //! | server | [`serve`] | `isn serve`: a folder's registry over HTTP, and what others publish to it (feature `serve`) |
 //! | verbs | [`ops`] | one file a verb: build, publish, pull, verify, … each returns a report |
-//! | places | [`registry`], [`transport`], [`cache`], [`trust`], [`known_logs`], [`demo`] | where versions, what was fetched before, trusted keys, logs once seen and drawn images come from |
-//! | things | [`manifest`], [`index`], [`pack`], [`shard`], [`tree`], [`lock_file`], [`release`], [`statement`], [`log`], [`recipe`], [`source`], [`ledger`], [`corrections`], [`plan`], [`split`], [`groups`], [`class`], [`imaging`], [`key`], [`object`] | one noun each, most of them a format: bytes in and out |
-//! | words | [`digest`], [`dataset_ref`], [`rel_path`], [`progress`], [`error`], [`files`], [`parallel`], [`json_lines`] | what everything else is said in |
+//! | places | [`registry`], [`transport`], [`cache`], [`trust`], [`known_logs`], [`demo`], [`dataset`] | where versions, what was fetched before, trusted keys, logs once seen, drawn images and images read in place come from |
+//! | things | [`manifest`], [`index`], [`pack`], [`shard`], [`tree`], [`lock_file`], [`release`], [`statement`], [`log`], [`recipe`], [`source`], [`ledger`], [`corrections`], [`plan`], [`split`], [`groups`], [`class`], [`imaging`], [`key`], [`object`], [`table`], [`order`], [`augment`] | one noun each, most of them a format: bytes in and out |
+//! | words | [`digest`], [`dataset_ref`], [`rel_path`], [`progress`], [`error`], [`files`], [`parallel`], [`json_lines`], [`draws`] | what everything else is said in |
 //!
 //! A version is described by a [`manifest::Manifest`] (what it is), an [`index::Index`] (one row an image) and
 //! `classes.csv`; [`tree::Sums`] of the two is the file `B3SUMS`, whose BLAKE3 is the dataset hash. A
@@ -18,13 +18,16 @@
 //! that binds a name and a version to it all; statements are the entries of a registry's [`log`]. `docs/architecture.md` follows a build, a publish and a pull through
 //! these; `docs/format.md` is the norm for every byte.
 
+pub mod augment;
 pub mod cache;
 pub mod class;
 pub mod cli;
 pub mod corrections;
+pub mod dataset;
 pub mod dataset_ref;
 pub mod demo;
 pub mod digest;
+pub mod draws;
 pub mod error;
 pub mod files;
 pub mod groups;
@@ -39,6 +42,7 @@ pub mod log;
 pub mod manifest;
 pub mod object;
 pub mod ops;
+pub mod order;
 pub mod pack;
 pub mod parallel;
 pub mod plan;
@@ -53,6 +57,7 @@ pub mod shard;
 pub mod source;
 pub mod split;
 pub mod statement;
+pub mod table;
 pub mod transport;
 pub mod tree;
 pub mod trust;

@@ -31,10 +31,13 @@ mod png;
 mod resize;
 mod self_check;
 mod source;
+mod stored;
+mod view;
 
 pub use error::PixelError;
 pub use self_check::{SelfCheckError, self_check};
 pub use source::{Rgb, decode_rgb, dimensions};
+pub use view::{ImageReader, Layout, View};
 
 use crate::digest::Digest;
 
