@@ -8,7 +8,9 @@ use super::families::{
     CacheCommand, DemoCommand, KeyCommand, LogCommand, OwnerCommand, RegistryCommand, TrustCommand,
 };
 use super::ledger::LedgerCommand;
-use super::values::{parse_age, parse_reason, parse_size, read_images};
+#[cfg(feature = "serve")]
+use super::values::parse_size;
+use super::values::{parse_age, parse_reason, read_images};
 use crate::class::ClassId;
 use crate::dataset_ref::{DatasetRef, Name};
 use crate::error::{Error, Result};

@@ -7,9 +7,10 @@ use super::exit;
 use super::settings::Settings;
 use super::terminal::Terminal;
 use crate::dataset::Dataset;
+use crate::dataset_ref::DatasetRef;
 use crate::error::Error;
 use crate::ops::Registries;
-use crate::ops::load::{LoadOptions, load};
+use crate::ops::load::{LoadOptions, load, sources};
 use crate::parallel;
 use crate::tree::Selection;
 
@@ -59,8 +60,23 @@ pub struct Opening {
 impl Opening {
     /// Opens it. What is not on this machine is fetched, with progress on stderr.
     pub fn open(&self) -> Result<Dataset, Failure> {
-        let reference = self.reference.parse().map_err(Failure::usage)?;
         let verify = self.verify.parse().map_err(Failure::usage)?;
+        self.with(|registries, reference, selection| {
+            let options = LoadOptions { reference, selection, verify, jobs: parallel::available() };
+            load(registries, &options, &Terminal::new(self.quiet))
+        })
+    }
+
+    /// The source ids of its images, in their order.
+    pub fn sources(&self) -> Result<Vec<String>, Failure> {
+        self.with(sources)
+    }
+
+    fn with<T>(
+        &self,
+        work: impl FnOnce(&Registries<'_>, &DatasetRef, &Selection) -> Result<T, Error>,
+    ) -> Result<T, Failure> {
+        let reference = self.reference.parse().map_err(Failure::usage)?;
         let splits = self.splits.iter().map(|text| text.parse().map_err(Failure::usage));
         let classes = self.classes.iter().map(|text| text.parse().map_err(Failure::usage));
         let selection = Selection {
@@ -80,8 +96,6 @@ impl Opening {
             access: &access,
             max_age: None,
         };
-        let options =
-            LoadOptions { reference: &reference, selection: &selection, verify, jobs: parallel::available() };
-        Ok(load(&registries, &options, &Terminal::new(self.quiet))?)
+        Ok(work(&registries, &reference, &selection)?)
     }
 }

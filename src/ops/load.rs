@@ -48,6 +48,18 @@ pub fn load(
     Dataset::new(Parts { manifest, classes, warnings, table, rows, places, verify: options.verify })
 }
 
+/// The source ids of the images of a part of a version, in the order that [`load`] has them.
+pub fn sources(
+    registries: &Registries<'_>,
+    reference: &DatasetRef,
+    selection: &Selection,
+) -> Result<Vec<String>> {
+    let (_, snapshot) = transport::runtime()?.block_on(registries.snapshot(reference))?;
+    let includes = selection.filter();
+    let rows = snapshot.index.rows().iter().filter(|row| includes(&row.path));
+    Ok(rows.map(|row| row.source.clone()).collect())
+}
+
 struct Opening<'a> {
     runtime: &'a Runtime,
     registries: &'a Registries<'a>,
