@@ -1,5 +1,7 @@
 """Datasets: what they are, what they give, how they fail."""
 
+import functools
+import http.server
 import io
 import multiprocessing
 import os
@@ -206,6 +208,43 @@ def test_damage_is_an_error_and_not_an_image(folder):
         assert table.read_bytes() == good
     table.write_bytes(good[:1000])
     assert len(isn.load(PIN, registry=registry)) == 203
+
+
+def test_over_http_and_then_without(folder):
+    registry, _ = folder
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    handler = functools.partial(Quiet, directory=str(registry))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    with pytest.raises(isn.NetworkError):
+        isn.load(PIN, registry=url, offline=True)
+    part = isn.load(PIN, "val", registry=url, quiet=True)
+    assert len(part) == 40 and len(list(part)) == 40
+    everything = isn.load(PIN, registry=url, quiet=True)
+    server.shutdown()
+    server.server_close()
+    expected = [image.tobytes() for image, _ in isn.load(PIN)]
+    # From pieces in the cache, in other processes too.
+    for dataset in (everything, pickle.loads(pickle.dumps(everything)), isn.load(PIN, registry=url, offline=True)):
+        assert [image.tobytes() for image, _ in dataset] == expected
+    assert len(everything.ids) == 203
+    pieces = sorted((Path(os.environ["ISN_HOME"]) / "cache/pieces").glob("*/*/*"))
+    assert pieces
+    contents = bytearray(pieces[0].read_bytes())
+    contents[len(contents) // 2] ^= 1
+    pieces[0].write_bytes(contents)
+    with pytest.raises(isn.IntegrityError) as damaged:
+        list(isn.load(PIN, registry=url, offline=True))
+    assert str(pieces[0]) in str(damaged.value) and "isn cache verify" in damaged.value.help
+    run("cache", "verify", check=False)
+    # Now it is not there, and may not be fetched.
+    with pytest.raises(isn.NetworkError):
+        isn.load(PIN, registry=url, offline=True)
 
 
 def test_errors_are_those_of_the_command(tmp_path):

@@ -87,6 +87,11 @@ pub(super) fn help(error: &Error) -> Option<String> {
                 log.unwrap_or_default()
             )
         }
+        Error::Integrity { what, .. } if what.starts_with("shard ") && what.contains("pieces") => {
+            "the cache is damaged there: `isn cache verify` sets aside what is not as it was fetched, and then it is fetched \
+             again"
+                .into()
+        }
         Error::Integrity { .. } => {
             "the destination was not touched. The bytes at that place are damaged or were replaced: pull from another copy \
              of the registry (--registry), and tell its keeper"

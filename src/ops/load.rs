@@ -151,3 +151,139 @@ fn selected(table: &Table, selection: &Selection) -> Vec<u32> {
     };
     (0..table.images() as u32).filter(is_wanted).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::augment::{Augment, Crop};
+    use crate::cache::Cache;
+    use crate::dataset::Batch;
+    use crate::imaging::{ExifOrientation, Layout, decode_rgb, pixel_digest};
+    use crate::known_logs::KnownLogs;
+    use crate::progress::Silent;
+    use crate::registry::BUNDLED;
+    use crate::split::Split;
+    use crate::transport::Access;
+    use crate::trust::TrustStore;
+
+    fn with_registries<T>(home: &Path, work: impl FnOnce(&Registries<'_>) -> T) -> T {
+        let locations = [BUNDLED.to_string()];
+        let trust = TrustStore::open(home.join("trust.toml")).unwrap();
+        let (logs, cache) = (KnownLogs::new(home.join("logs")), Cache::new(home.join("cache")));
+        let access = Access::default();
+        let (trust, logs, access) = (&trust, &logs, &access);
+        work(&Registries { locations: &locations, trust, logs, cache: Some(&cache), access, max_age: None })
+    }
+
+    fn open(home: &Path, splits: &[Split], verify: Verify) -> Result<Dataset> {
+        let reference = "demobirds@1.0".parse().unwrap();
+        let selection = Selection { splits: splits.to_vec(), ..Selection::default() };
+        let options = LoadOptions { reference: &reference, selection: &selection, verify, jobs: 2 };
+        with_registries(home, |registries| load(registries, &options, &Silent))
+    }
+
+    /// The version's rows, as the registry has them.
+    fn snapshot(home: &Path) -> crate::registry::Snapshot {
+        let reference = "demobirds@1.0".parse().unwrap();
+        with_registries(home, |registries| {
+            transport::runtime().unwrap().block_on(registries.snapshot(&reference)).unwrap().1
+        })
+    }
+
+    #[test]
+    fn every_image_has_the_pixels_label_and_path_of_the_index() {
+        let home = tempfile::tempdir().unwrap();
+        let snapshot = snapshot(home.path());
+        // The second time from the table in the cache.
+        for _ in 0..2 {
+            let dataset = open(home.path(), &[], Verify::Once).unwrap();
+            assert_eq!(dataset.len() as u64, snapshot.manifest.images);
+            for (image, row) in snapshot.index.rows().iter().enumerate() {
+                let (width, height) = dataset.size(image).unwrap();
+                let mut pixels = vec![0; width as usize * height as usize * 3];
+                dataset.pixels(image, &mut pixels).unwrap();
+                assert_eq!(pixel_digest(width, height, &pixels), row.pixels);
+                assert_eq!(dataset.path(image), row.path.as_str());
+                assert_eq!(dataset.classes()[dataset.labels()[image] as usize].id, row.class);
+            }
+            assert_eq!(dataset.checks() as usize, dataset.len());
+            assert!(dataset.pixels(dataset.len(), &mut []).is_err());
+        }
+        assert_eq!(open(home.path(), &[Split::Val], Verify::Once).unwrap().len(), 40);
+    }
+
+    #[test]
+    fn a_table_that_is_damaged_or_of_another_version_is_made_anew() {
+        let home = tempfile::tempdir().unwrap();
+        let index = snapshot(home.path()).manifest.objects.index.blake3;
+        open(home.path(), &[], Verify::Once).unwrap();
+        let cache = Cache::new(home.path().join("cache"));
+        let good = cache.table(&index).unwrap();
+        let flipped = |at: usize| {
+            let mut bytes = good.clone();
+            bytes[at] ^= 1;
+            bytes
+        };
+        for bad in [flipped(0), flipped(17), flipped(100), flipped(good.len() - 40), good[..90].to_vec()] {
+            cache.keep_table(&index, &bad).unwrap();
+            assert_eq!(open(home.path(), &[Split::Val], Verify::Once).unwrap().len(), 40);
+            assert_eq!(cache.table(&index).unwrap(), good);
+        }
+    }
+
+    #[test]
+    fn pieces_of_the_cache_are_read_in_place_and_their_damage_is_found() {
+        let home = tempfile::tempdir().unwrap();
+        let reference = "demobirds@1.0".parse().unwrap();
+        let cache = Cache::new(home.path().join("cache"));
+        with_registries(home.path(), |registries| {
+            crate::ops::fetch::fetch(registries, &reference, &Selection::default(), 2, &Silent).unwrap();
+        });
+        let snapshot = snapshot(home.path());
+        open(home.path(), &[], Verify::Once).unwrap();
+        let table = cache.table(&snapshot.manifest.objects.index.blake3).unwrap();
+        let dataset = |verify| {
+            let table = Table::parse("table", &table, &snapshot.manifest).unwrap();
+            let rows: Vec<u32> = (0..table.images() as u32).collect();
+            let frames: Vec<_> = rows.iter().map(|&row| table.record(row as usize).unwrap().frame).collect();
+            let (places, missing) = Places::find(table.shards(), &frames, |_| None, Some(&cache));
+            assert!(missing.is_empty());
+            let (manifest, classes) = (snapshot.manifest.clone(), snapshot.classes.clone());
+            Dataset::new(Parts { manifest, classes, warnings: Vec::new(), table, rows, places, verify })
+                .unwrap()
+        };
+        let whole = dataset(Verify::Once);
+        let files: Vec<Vec<u8>> = (0..whole.len()).map(|image| whole.file(image).unwrap()).collect();
+        let decoded = decode_rgb(&files[9], ExifOrientation::Ignore).unwrap();
+        assert_eq!((decoded.width, decoded.height), whole.size(9).unwrap());
+
+        let shard = Table::parse("table", &table, &snapshot.manifest).unwrap().shards()[0].blake3;
+        let pieces = cache.pieces(&shard);
+        let mut bytes = std::fs::read(&pieces[0].path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&pieces[0].path, &bytes).unwrap();
+        // What was right once is not looked at again; a reader that has not looked yet, or always does, finds it.
+        for verify in [Verify::Once, Verify::Always] {
+            let damaged = dataset(verify);
+            let wrong: Vec<Error> =
+                (0..damaged.len()).filter_map(|image| damaged.file(image).err()).collect();
+            let [Error::Integrity { what, .. }] = &wrong[..] else { panic!("{wrong:?}") };
+            assert!(what.contains(&pieces[0].path.display().to_string()));
+            let crop = Augment { crop: Crop::Centre, flip: false };
+            let batch =
+                Batch { size: (8, 8), augment: crop, seed: 0, epoch: 0, layout: Layout::Planar, threads: 3 };
+            let all: Vec<u32> = (0..damaged.len() as u32).collect();
+            let made = damaged.batch(&all, &batch, &mut vec![0; all.len() * 192]);
+            assert!(matches!(made, Err(Error::Integrity { .. })));
+        }
+        // Never is never, but for what does not decompress to an entry of that name and length.
+        let careless = dataset(Verify::Never);
+        let same =
+            (0..careless.len()).filter(|&image| careless.file(image).ok().as_ref() == Some(&files[image]));
+        assert_eq!(same.count(), files.len() - 1);
+        assert_eq!(careless.checks(), 0);
+    }
+}
