@@ -52,6 +52,9 @@ python3 -m venv "$work/venv"
 "$isn" pull demobirds@1.0 --to "$work/demobirds" --quiet
 "$work/venv/bin/python" interop/pillow.py registry "$work/demobirds"
 
+say "the Python package"
+interop/python.sh "$work"
+
 data="${ISN_TEST_DATA:-../shared/data}"
 if [ -d "$data/ilsvrc-slice" ]; then
     say "the slice of ImageNet: build, publish, python3 -m http.server, pull"
