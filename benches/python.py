@@ -3,7 +3,8 @@
 Random access, one image after another as NumPy arrays: torchvision's ImageFolder over JPEG (quality 95) of the same pixels,
 and simplejpeg from memory. Shuffled batches of 64, cropped in the middle to 160 × 160: WebDataset over a tar, MosaicML's MDS
 and Hugging Face `datasets`, all of the same JPEG. Everybody is a process of its own, taken in turn, and times its own
-epochs, so that starting Python and importing is nobody's cost. Run by the Python that has all of them:
+epochs, so that starting Python and importing is nobody's cost. Run by a Python that has isn and all of them, but for
+`datasets`, which wants another NumPy than Debian's PyTorch does: that is in WORK/venv-hf.
 
     python benches/python.py WORK --photos DIR
 """
@@ -139,6 +140,27 @@ def huggingface(work: Path):
     return collated(lambda: ((sample["image"], sample["label"]) for sample in dataset), count(work))
 
 
+def interpreter(work: Path, name: str) -> str:
+    return str(work / "venv-hf/bin/python") if name == "huggingface" else sys.executable
+
+
+def make_huggingface(work: Path) -> None:
+    import datasets
+
+    samples, classes = labelled(work)
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("int64")})
+    table = {
+        "image": [{"bytes": path.read_bytes(), "path": None} for path in samples],
+        "label": [classes.index(path.parent.name) for path in samples],
+    }
+    datasets.Dataset.from_dict(table, features=features).save_to_disk(str(paths(work)["hf"]))
+
+
+def labelled(work: Path) -> tuple[list[Path], list[str]]:
+    samples = sorted(paths(work)["jpeg"].glob("*/*"))
+    return samples, sorted({path.parent.name for path in samples})
+
+
 def count(work: Path) -> int:
     return len(list(paths(work)["jpeg"].glob("*/*")))
 
@@ -224,32 +246,23 @@ def prepare(args) -> None:
     public = subprocess.run([args.isn, "key", "show", "bench"], check=True, capture_output=True, text=True).stdout
     isn("trust", "add", work / "registry", public.strip().splitlines()[-1])
     isn("pull", "png@1.0", "--registry", work / "registry", "--to", work / "tree", "--quiet")
-    from streaming import MDSWriter
-
-    import datasets
-
-    samples = []
     for path in sorted((work / "tree/train").glob("*/*.png")):
         to = form["jpeg"] / path.parent.name / (path.stem + ".jpg")
         to.parent.mkdir(parents=True, exist_ok=True)
         Image.open(path).save(to, quality=95)
-        samples.append(to)
-    classes = sorted({path.parent.name for path in samples})
+    samples, classes = labelled(work)
     with tarfile.open(form["wds"], "w") as tar:
         for at, path in enumerate(samples):
             for name, data in [("jpg", path.read_bytes()), ("cls", str(classes.index(path.parent.name)).encode())]:
                 entry = tarfile.TarInfo(f"{at:06}.{name}")
                 entry.size = len(data)
                 tar.addfile(entry, io.BytesIO(data))
+    from streaming import MDSWriter
+
     with MDSWriter(out=str(form["mds"]), columns={"image": "jpeg", "label": "int"}) as out:
         for path in samples:
             out.write({"image": Image.open(path), "label": classes.index(path.parent.name)})
-    features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("int64")})
-    table = {
-        "image": [{"bytes": path.read_bytes(), "path": None} for path in samples],
-        "label": [classes.index(path.parent.name) for path in samples],
-    }
-    datasets.Dataset.from_dict(table, features=features).save_to_disk(str(form["hf"]))
+    subprocess.run([interpreter(work, "huggingface"), __file__, "--make-hf", work], check=True)
     large(args)
     (work / "done").touch()
 
@@ -289,7 +302,7 @@ def main() -> None:
         # Every other round the other way round, so that nobody always comes after the same.
         for name in list(CONTENDERS)[:: 1 if turn % 2 == 0 else -1]:
             cores = "0,1" if name.endswith("_two") else "0"
-            command = ["taskset", "-c", cores, sys.executable, __file__, "--contend", name, str(args.work)]
+            command = ["taskset", "-c", cores, interpreter(args.work, name), __file__, "--contend", name, str(args.work)]
             # Threads of other libraries would take turns on the one core.
             env = {**os.environ, "OMP_NUM_THREADS": "1"}
             done = subprocess.run(command, check=True, capture_output=True, env=env)
@@ -330,5 +343,7 @@ def main() -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--contend"]:
         contend(sys.argv[2], Path(sys.argv[3]), 3)
+    elif sys.argv[1:2] == ["--make-hf"]:
+        make_huggingface(Path(sys.argv[2]))
     else:
         main()

@@ -50,6 +50,18 @@ if /usr/bin/python3 -c 'import torch' 2>/dev/null; then
     "$venv/bin/pip" install -q --disable-pip-version-check "$wheel" pillow pytest blake3
     (cd "$work" && "$venv/bin/python" -m pytest -q -p no:cacheprovider "$OLDPWD/python/tests" | tail -1)
     "$venv/bin/python" examples/birds.py
+    # The training script of docs/python.md, on two ranks; then once more, from the checkpoint in the middle of an epoch.
+    mkdir "$work/train"
+    awk '/^```/ { on = 0 } on { print } /^```python/ { on = 1 }' docs/python.md | sed -n '/^# train.py/,$p' >"$work/train/train.py"
+    for _ in first again; do
+        (
+            cd "$work/train"
+            export MASTER_ADDR=127.0.0.1 MASTER_PORT=29517 WORLD_SIZE=2
+            RANK=1 LOCAL_RANK=1 timeout 120 "$venv/bin/python" train.py &
+            RANK=0 LOCAL_RANK=0 timeout 120 "$venv/bin/python" train.py
+            wait $!
+        )
+    done
 else
     echo "NOT RUN: no PyTorch here"
 fi

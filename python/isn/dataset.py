@@ -71,10 +71,10 @@ def _texts(given):
     return [given] if isinstance(given, str) else [str(text) for text in given]
 
 
-def _positive(name, value):
+def _positive(name, value, below=1 << 16):
     number = operator.index(value)
-    if not 0 < number < 1 << 16:
-        raise UsageError(f"{name}={value!r}: expected a whole number from 1 to 65535")
+    if not 0 < number < below:
+        raise UsageError(f"{name}={value!r}: expected a whole number from 1, below {below}")
     return number
 
 
@@ -295,6 +295,43 @@ class Dataset:
         return Batches(self, batch_size, locals())
 
 
+    # In other forms.
+
+    def to_numpy(self, size=None):
+        """All images and labels as two arrays: uint8 of shape (n, height, width, 3), int64 of shape (n,).
+
+        :param size: as in :meth:`batches`; needed unless the dataset has one, or all images are of one size.
+        """
+        if not len(self):
+            raise UsageError("there are no images to make an array of")
+        (both,) = self.batches(len(self), size=size, shuffle="none", out="numpy")
+        return both
+
+    def to_hf(self):
+        """A ``datasets.Dataset`` of Hugging Face with the columns ``image`` (the files as they are), ``label``, and ``path``.
+        Its description has the pin."""
+        import datasets
+
+        features = datasets.Features(
+            {
+                "image": datasets.Image(),
+                "label": datasets.ClassLabel(names=self.classes),
+                "path": datasets.Value("string"),
+            }
+        )
+        files = Dataset(self._reader, self._where, None, None, "bytes")
+        made = datasets.Dataset.from_generator(_rows, features=features, gen_kwargs={"files": files})
+        made.info.description, made.info.license = f"{self.title}: {self.pin}", self.licence
+        made.info.citation = self.citation
+        return made
+
+
+def _rows(files):
+    paths = files.paths
+    for image, (file, label) in enumerate(files):
+        yield {"image": {"bytes": file, "path": paths[image]}, "label": label, "path": paths[image]}
+
+
 class Batches:
     """The batches of an epoch; made by :meth:`Dataset.batches`. Iterable as often as one likes, always with the same
     result."""
@@ -315,7 +352,7 @@ class Batches:
         if crop == "none" and size is not None:
             raise UsageError("crop='none' leaves images as they are: it has no size")
         self._dataset = dataset
-        self.batch_size = _positive("batch_size", batch_size)
+        self.batch_size = _positive("batch_size", batch_size, 1 << 32)
         self._size = None if size is None else _size(size)
         self._crop = (crop, _pair("scale", given["scale"], 1.0), _pair("ratio", given["ratio"], float("inf")))
         self._flip, self._planar, self._torch = bool(given["flip"]), layout == "NCHW", out == "torch"

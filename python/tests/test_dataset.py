@@ -96,6 +96,24 @@ def test_decoding_without_torch(train):
     assert all(image.shape == (32, 32, 3) for image, _ in small)
 
 
+def test_all_at_once(train):
+    images, labels = train.to_numpy(size=32)
+    assert images.shape == (163, 32, 32, 3) and labels.tolist() == train.targets
+    assert np.array_equal(images[9], isn.load("demobirds@1.0", "train", size=32)[9][0])
+    with pytest.raises(isn.IsnError, match="needs a crop"):
+        train.to_numpy()
+
+
+def test_hugging_face(train, monkeypatch, tmp_path):
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
+    theirs = train.to_hf()
+    assert len(theirs) == 163 and train.pin in theirs.info.description
+    for (image, label), row in zip(train, theirs):
+        assert np.array_equal(np.asarray(row["image"]), image) and row["label"] == label
+    assert theirs.features["label"].names == train.classes
+
+
 def test_classes_are_a_selection_too(train):
     some = isn.load("demobirds@1.0", "train", classes=["n01616318"])
     assert set(some.targets) == {1} and len(some) == 32 and some.classes == train.classes
@@ -219,6 +237,7 @@ def test_over_http_and_then_without(folder):
 
     handler = functools.partial(Quiet, directory=str(registry))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.handle_error = lambda *_: None
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}"
     with pytest.raises(isn.NetworkError):
