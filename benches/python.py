@@ -311,24 +311,26 @@ def main() -> None:
             results[name] += times["rest"]
     images = count(args.work)
 
-    def row(what, ours, theirs, target, cpu=True, table=results):
+    def row(what, ours, theirs, target=None, cpu=True, table=results):
         def of(name, which):
             return statistics.median(time[which] for time in table[name])
 
         note = ", ".join(f"{n} {images / of(n, 0):,.0f}/s ({images / of(n, 1):,.0f})" for n in (ours, theirs))
         ratio = of(theirs, 1) / of(ours, 1) if cpu else None
-        print(Row(what, of(theirs, 0) / of(ours, 0), target, True, cpu=ratio, note=note).text(), flush=True)
+        text = Row(what, of(theirs, 0) / of(ours, 0), target or 0, True, cpu=ratio, note=note).text()
+        print(text if target else text.replace(" >= 0.00x | pass |", " | |"), flush=True)
 
     print(f"{images} images. ", end="")
     print_head()
     row("single images, rate against torchvision ImageFolder", "isn_single", "imagefolder", 2.5)
     row("single images, rate against simplejpeg from memory", "isn_single", "simplejpeg", 1.4)
-    row("single images, verify always, against ImageFolder", "isn_single_always", "imagefolder", 2.5)
-    row("single images, verify never, against simplejpeg", "isn_single_never", "simplejpeg", 1.4)
-    row("single images, first epoch, which verifies, against ImageFolder", "isn_single", "imagefolder", 2.5, table=first)
+    row("single images, verify always, against ImageFolder", "isn_single_always", "imagefolder")
+    row("single images, verify always, against simplejpeg", "isn_single_always", "simplejpeg")
+    row("single images, verify never, against simplejpeg", "isn_single_never", "simplejpeg")
+    row("single images, first epoch, which verifies, against ImageFolder's", "isn_single", "imagefolder", table=first)
     for theirs in ("webdataset", "mds", "huggingface"):
         row(f"batches of 64, rate against {theirs}", "isn_batches", theirs, 3.0)
-    row("batches, random crops and flips, rate against webdataset", "isn_batches_random", "webdataset", 3.0)
+    row("batches, random crops resampled and flips, against webdataset without", "isn_batches_random", "webdataset")
     row("batches, rate of two threads against one", "isn_batches_two", "isn_batches", 1.8, cpu=False)
     registry = str(args.work / "registry")
     before, after = python(MEMORY.format(registry=registry), "0,1")

@@ -9,9 +9,10 @@ unset ISN_REGISTRY ISN_HOME ISN_CACHE PYTHONPATH
 tools="$work/python-tools"
 python3 -m venv "$tools"
 "$tools/bin/pip" install -q --disable-pip-version-check 'maturin>=1.9,<2'
-# Unoptimised but for what decodes and hashes: for tests. `maturin build --release` is the one for people. The main
-# package's folder has the dependencies already.
-CARGO_TARGET_DIR="$PWD/target" "$tools/bin/maturin" build -q --profile dev --manifest-path python/Cargo.toml --out "$work/wheels"
+# Unoptimised but for what decodes and hashes: for tests. (`pip wheel ./python` is the command for people.) The main
+# package's folder has most dependencies already.
+CARGO_TARGET_DIR="$PWD/target" "$tools/bin/maturin" build -q --profile dev --manifest-path python/Cargo.toml \
+    --config 'profile.dev.package.isn.opt-level=0' --out "$work/wheels"
 wheel=$(ls "$work"/wheels/isn-*.whl)
 echo "wheel: $(basename "$wheel"), $(stat -c %s "$wheel") bytes"
 
