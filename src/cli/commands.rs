@@ -143,8 +143,15 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
         Command::Build { recipe, source, out, registry } => {
             let inputs =
                 run.with_registries(&registry, |registries| ops::build::Inputs::read(&recipe, registries))?;
-            let options =
-                ops::build::BuildOptions { inputs: &inputs, source: &source, out: &out, jobs: run.jobs };
+            let indexes = run.indexes(&registry);
+            let options = ops::build::BuildOptions {
+                inputs: &inputs,
+                source: &source,
+                out: &out,
+                jobs: run.jobs,
+                indexes: indexes.as_deref(),
+                expected: None,
+            };
             let (report, is_new) = ops::build::build(&options, &run.progress)?;
             output.built(&report, &out, is_new);
             Ok(ExitCode::SUCCESS)
@@ -305,6 +312,11 @@ fn subject_of(text: &str) -> Result<Subject> {
 impl Run {
     fn access(&self) -> Result<Access> {
         self.settings.access(self.offline)
+    }
+
+    /// Where indexes of source archives are kept, if they may be.
+    pub(super) fn indexes(&self, flag: &RegistryArg) -> Option<PathBuf> {
+        self.settings.cache().filter(|_| !flag.no_cache).map(|cache| cache.sources())
     }
 
     /// A registry to write to.

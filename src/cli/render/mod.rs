@@ -185,6 +185,7 @@ impl Output {
         let mut text = String::new();
         let verb = if is_new { "built" } else { "was built already" };
         let _ = writeln!(text, "{}: {verb}, {}", out.display(), images(report.images, report.bytes));
+        let _ = writeln!(text, "  source   {}", report.source);
         let _ = writeln!(text, "  shards   {}, {}", report.shards, size(report.shard_bytes));
         for (split, classes) in &report.balance {
             let (least, most) = (classes.values().min().unwrap_or(&0), classes.values().max().unwrap_or(&0));

@@ -204,19 +204,7 @@ impl Pull<'_> {
         let reused_images = (rows.len() - missing.len()) as u64;
         if !missing.is_empty() {
             let rebuilt = match options.source {
-                Some(source) => {
-                    let out = files::hidden_sibling(&self.to, "rebuilt")?;
-                    let jobs = options.jobs;
-                    Some(rebuilt::rebuild(
-                        self.runtime,
-                        &self.registry,
-                        &self.snapshot,
-                        source,
-                        out,
-                        jobs,
-                        self.progress,
-                    )?)
-                }
+                Some(source) => Some(rebuilt::rebuild(self, source)?),
                 None => None,
             };
             match &rebuilt {
