@@ -8,6 +8,7 @@ mod exit;
 mod families;
 mod render;
 mod settings;
+mod sources;
 mod terminal;
 mod values;
 
