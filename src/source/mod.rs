@@ -470,4 +470,6 @@ fn modified_ns(file: &Metadata) -> i128 {
 }
 
 #[cfg(test)]
+mod layout_tests;
+#[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, BufReader, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -74,7 +75,8 @@ impl Shard {
     pub(super) fn open(path: &Path, shown: &str) -> Result<Self> {
         let container = Arc::new(Container::open(path)?);
         let refuse = |why: &dyn std::fmt::Display| Error::invalid(shown, format!("cannot be read: {why}"));
-        let file = SerializedFileReader::new(Chunks(container.clone())).map_err(|e| refuse(&e))?;
+        let file =
+            guarded(|| SerializedFileReader::new(Chunks(container.clone()))).map_err(|e| refuse(&e))?;
         let about = file.metadata();
         let schema = about.file_metadata().schema_descr();
         let column = |name: &str, kinds: &[PhysicalType]| {
@@ -95,6 +97,15 @@ impl Shard {
         };
         let mut starts: Vec<u64> = vec![0];
         for group in about.row_groups() {
+            for at in [columns.bytes, columns.path, columns.label] {
+                let column = group.column(at);
+                let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+                let range = u64::try_from(start).ok().zip(u64::try_from(column.compressed_size()).ok());
+                let end = range.and_then(|(start, length)| start.checked_add(length));
+                if end.is_none_or(|end| end > container.stamp().length) {
+                    return Err(refuse(&"a column is said to lie outside the file"));
+                }
+            }
             let rows = u64::try_from(group.num_rows()).map_err(|e| refuse(&e))?;
             let last = starts.last().copied().unwrap_or_default();
             starts.push(last.checked_add(rows).ok_or_else(|| refuse(&"it has too many rows"))?);
@@ -147,9 +158,12 @@ impl Shard {
     }
 
     fn column(&self, group: usize, column: usize) -> Result<ColumnReader> {
-        let group = self.file.get_row_group(group).map_err(|e| self.refuse(e))?;
-        let pages = group.get_column_page_reader(column).map_err(|e| self.refuse(e))?;
-        Ok(get_column_reader(group.metadata().schema_descr().column(column), pages))
+        let reader = guarded(|| {
+            let group = self.file.get_row_group(group)?;
+            let pages = group.get_column_page_reader(column)?;
+            Ok(get_column_reader(group.metadata().schema_descr().column(column), pages))
+        });
+        reader.map_err(|e| self.refuse(e))
     }
 
     /// The next `count` values of a column, `None` where there is none.
@@ -160,7 +174,7 @@ impl Shard {
         count: usize,
     ) -> Result<Vec<Option<T::T>>> {
         let (mut levels, mut values) = (Vec::new(), Vec::new());
-        let read = reader.read_records(count, Some(&mut levels), None, &mut values);
+        let read = guarded(|| reader.read_records(count, Some(&mut levels), None, &mut values));
         let (records, _, _) = read.map_err(|e| self.refuse(e))?;
         if records != count {
             return Err(self.refuse("a column has fewer rows than the file"));
@@ -208,7 +222,7 @@ impl Shard {
 
     fn image(&self, open: &mut Open, row: u64) -> Result<Vec<u8>> {
         let skip = (row - open.next) as usize;
-        let skipped = open.reader.skip_records(skip).map_err(|e| self.refuse(e))?;
+        let skipped = guarded(|| open.reader.skip_records(skip)).map_err(|e| self.refuse(e))?;
         if skipped != skip {
             return Err(self.refuse("column image.bytes has fewer rows than the file"));
         }
@@ -224,6 +238,13 @@ impl std::fmt::Debug for Shard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Shard({})", self.shown)
     }
+}
+
+/// Some damaged files make the crate panic, which is no defect of ours to report: an error like the others. What it was
+/// working on is thrown away with it.
+fn guarded<T>(work: impl FnOnce() -> ParquetResult<T>) -> ParquetResult<T> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(ParquetError::General("its contents contradict each other".into())))
 }
 
 /// The file as the crate `parquet` reads it.
