@@ -7,6 +7,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use super::families::{
     CacheCommand, DemoCommand, KeyCommand, LogCommand, OwnerCommand, RegistryCommand, TrustCommand,
 };
+use super::ledger::LedgerCommand;
 use super::sources::{SourceCommand, VerifySourceArgs};
 use super::values::{parse_age, parse_reason, parse_size, read_images};
 use crate::class::ClassId;
@@ -112,6 +113,19 @@ pub(super) enum Command {
         /// Which version
         #[arg(value_name = "REF")]
         reference: DatasetRef,
+        #[command(flatten)]
+        registry: RegistryArg,
+    },
+    /// List the images of a version by their paths, for `isn pull --images` and for scores on a part of it
+    Images {
+        /// Which version
+        #[arg(value_name = "REF")]
+        reference: DatasetRef,
+        #[command(flatten)]
+        selection: SelectionArgs,
+        /// Only those that the source has in this split, for example ImageNet's own val images
+        #[arg(long, value_name = "SPLIT")]
+        origin: Option<Split>,
         #[command(flatten)]
         registry: RegistryArg,
     },
@@ -244,6 +258,9 @@ pub(super) enum Command {
         #[arg(long)]
         verify: bool,
     },
+    /// Look at, add to and settle a ledger: what is claimed of images, and what people decided
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
     /// Look after what was fetched
     #[command(subcommand)]
     Cache(CacheCommand),

@@ -82,6 +82,7 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
             })
         }
         Command::Cache(command) => run.cache(command),
+        Command::Ledger(command) => command.run(output),
         Command::Doctor { registry } => run.with_registries(&registry, |registries| {
             let cache = run.settings.cache();
             let agent = Settings::ssh_agent();
@@ -127,6 +128,13 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
             output.verified(&report);
             Ok(if report.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(exit::INTEGRITY) })
         }),
+        Command::Images { reference, selection, origin, registry } => {
+            let selection = selection.read()?;
+            run.with_registries(&registry, |registries| {
+                output.images(&ops::images::images(registries, &reference, &selection, origin)?);
+                Ok(ExitCode::SUCCESS)
+            })
+        }
         Command::Info { reference, registry } => run.with_registries(&registry, |registries| {
             output.info(&ops::info::info(registries, &reference)?);
             Ok(ExitCode::SUCCESS)

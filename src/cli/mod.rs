@@ -6,6 +6,7 @@ mod args;
 mod commands;
 mod exit;
 mod families;
+mod ledger;
 mod render;
 mod settings;
 mod sources;

@@ -41,11 +41,7 @@ pub fn verify_source(
 ) -> Result<VerifySourceReport> {
     let (_, snapshot) = transport::runtime()?.block_on(registries.snapshot(reference))?;
     let manifest = &snapshot.manifest;
-    let kind = SourceKind::ALL.into_iter().find(|kind| kind.as_str() == manifest.source);
-    let kind = kind.ok_or_else(|| {
-        let why = format!("has a source of the kind '{}': a newer isn may know it", manifest.source);
-        Error::invalid(manifest.pin(), why)
-    })?;
+    let kind: SourceKind = manifest.source.parse().map_err(|why| Error::invalid(manifest.pin(), why))?;
     let indexes = registries.cache.map(|cache| cache.sources());
     let survey = Source::survey(kind, source, &snapshot.classes, indexes.as_deref())?;
     let source = &survey.source;

@@ -73,8 +73,9 @@ fn rank(wnid: &str) -> Option<usize> {
 }
 
 /// The class at a place among the 1,000.
-fn class_at(rank: usize) -> Option<&'static str> {
-    WNIDS.get(LINE.checked_mul(rank)?..LINE * (rank + 1) - 1)
+fn wnid_at(rank: usize) -> Option<&'static str> {
+    let start = LINE.checked_mul(rank)?;
+    WNIDS.get(start..start.checked_add(LINE - 1)?)
 }
 
 /// How many train images a class has; `None` if it is none of the 1,000.
@@ -98,7 +99,17 @@ pub fn val_class(number: u32) -> Option<&'static str> {
     // Ten bits that begin at an even bit lie in two bytes.
     let bits = u16::from_le_bytes([VAL[bit / 8], VAL[bit / 8 + 1]]) >> (bit % 8);
     let rank = usize::from(bits & 0x3ff);
-    class_at(rank)
+    wnid_at(rank)
+}
+
+/// The class at a place in the sorted list of the 1,000, from 0.
+pub fn class_at(rank: usize) -> Option<ClassId> {
+    wnid_at(rank)?.parse().ok()
+}
+
+/// The class that an image's file name tells, without its extension: `n01614925_10`, `ILSVRC2012_val_00000318`.
+pub fn class_of(stem: &str) -> Option<&str> {
+    told_class(stem).ok().flatten()
 }
 
 /// The class that the name of a file tells: of validation images by the table, of train images by their

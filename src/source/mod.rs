@@ -13,6 +13,7 @@ pub mod tar;
 use std::fmt;
 use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
@@ -40,6 +41,28 @@ impl SourceKind {
             SourceKind::Ilsvrc2012 => "ilsvrc2012",
             SourceKind::ImageFolder => "imagefolder",
         }
+    }
+
+    /// The split that the source has an image in, as its id tells.
+    pub fn origin(self, source_id: &str) -> Split {
+        match self {
+            SourceKind::Ilsvrc2012 if source_id.starts_with("ILSVRC2012_val_") => Split::Val,
+            SourceKind::Ilsvrc2012 => Split::Train,
+            // No class has the name of a split, so a first folder of that name is one.
+            SourceKind::ImageFolder => {
+                let first = source_id.split('/').next().unwrap_or_default();
+                first.parse().unwrap_or(Split::Train)
+            }
+        }
+    }
+}
+
+impl FromStr for SourceKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = SourceKind::ALL.into_iter().find(|kind| kind.as_str() == text);
+        known.ok_or_else(|| format!("'{text}' is no kind of source that this isn knows"))
     }
 }
 

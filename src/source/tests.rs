@@ -358,3 +358,16 @@ fn real_images_are_found() {
         assert_eq!((source.images.len(), source.warnings.len()), (100, 1));
     }
 }
+
+#[test]
+fn an_id_tells_the_split_that_the_source_has_an_image_in() {
+    for (kind, id, split) in [
+        (SourceKind::Ilsvrc2012, "ILSVRC2012_val_00000318", Split::Val),
+        (SourceKind::Ilsvrc2012, "n01614925_10", Split::Train),
+        (SourceKind::ImageFolder, "val/ant/ant_1", Split::Val),
+        (SourceKind::ImageFolder, "test/ant/deep/ant_1", Split::Test),
+        (SourceKind::ImageFolder, "ant/val/ant_1", Split::Train),
+    ] {
+        assert_eq!(kind.origin(id), split, "{id}");
+    }
+}

@@ -1,6 +1,7 @@
 //! Reports as text or JSON. stdout has what was asked for, and with `--json` one object as its last line.
 
 mod cache;
+mod ledger;
 mod log;
 mod mirror;
 #[cfg(feature = "serve")]
@@ -12,12 +13,14 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::error::count;
+use crate::index::Row;
 use crate::key::{KeyName, NamedKey, PublicKey};
 use crate::ops::build::BuildReport;
 use crate::ops::cite::Citation;
 use crate::ops::demo::DemoReport;
 use crate::ops::doctor::{DoctorReport, State};
 use crate::ops::fetch::FetchReport;
+use crate::ops::images::ImagesReport;
 use crate::ops::info::InfoReport;
 use crate::ops::list::Listed;
 use crate::ops::publish::PublishReport;
@@ -26,6 +29,7 @@ use crate::ops::submit::Fate;
 use crate::ops::sync::Synced;
 use crate::ops::verify::{Assurance, VerifyReport};
 use crate::registry::Snapshot;
+use crate::split::Split;
 
 /// How to print.
 pub(in crate::cli) struct Output {
@@ -111,6 +115,24 @@ impl Output {
             json!({ "path": one.entry.path, "pin": one.entry.pin, "fetched_bytes": one.fetched_bytes.unwrap_or(0) })
         });
         self.print(&text, json!({ "synced": entries.collect::<Vec<_>>() }));
+    }
+
+    pub(in crate::cli) fn images(&self, report: &ImagesReport) {
+        self.warn(&report.snapshot.warnings);
+        let paths: String = report.images.iter().map(|(row, _)| format!("{}\n", row.path)).collect();
+        let mut object = json!({ "dataset": report.snapshot.manifest.dataset.prefixed() });
+        let image = |(row, origin): &(Row, Split)| {
+            json!({
+                "path": row.path.as_str(), "class": row.class.as_str(), "split": row.split, "origin": origin,
+                "source_id": row.source, "width": row.width, "height": row.height,
+            })
+        };
+        object["images"] = report.images.iter().map(image).collect();
+        if self.json {
+            println!("{object}");
+        } else {
+            print!("{paths}");
+        }
     }
 
     pub(in crate::cli) fn info(&self, report: &InfoReport) {

@@ -90,7 +90,7 @@ fn id_of(path: &str) -> Option<(&str, Option<&str>)> {
 
 #[cfg(feature = "parquet")]
 mod rows {
-    use super::super::{class_at, told_class};
+    use super::super::{told_class, wnid_at};
     use super::id_of;
     use crate::class::Class;
     use crate::source::parquet::{Row, Shard};
@@ -147,7 +147,7 @@ mod rows {
     }
 
     fn class_of(row: &Row<'_>) -> Option<&'static str> {
-        class_at(usize::try_from(row.label?).ok()?)
+        wnid_at(usize::try_from(row.label?).ok()?)
     }
 
     /// The name of an image's file and its source id. What the name says of its class must be what the label says: else the
