@@ -204,7 +204,10 @@ impl Pull<'_> {
         let reused_images = (rows.len() - missing.len()) as u64;
         if !missing.is_empty() {
             let rebuilt = match options.source {
-                Some(source) => Some(rebuilt::rebuild(self, source)?),
+                Some(source) => {
+                    let rebuilt = rebuilt::rebuild(self, source);
+                    Some(rebuilt.inspect_err(|_| staging.discard_if_empty())?)
+                }
                 None => None,
             };
             match &rebuilt {
