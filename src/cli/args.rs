@@ -8,6 +8,7 @@ use super::families::{
     CacheCommand, DemoCommand, KeyCommand, LogCommand, OwnerCommand, RegistryCommand, TrustCommand,
 };
 use super::ledger::LedgerCommand;
+use super::sources::{SourceCommand, VerifySourceArgs};
 use super::values::{parse_age, parse_reason, parse_size, read_images};
 use crate::class::ClassId;
 use crate::dataset_ref::{DatasetRef, Name};
@@ -158,6 +159,11 @@ pub(super) enum Command {
         #[command(flatten)]
         registry: RegistryArg,
     },
+    /// Look at a folder of source images
+    #[command(subcommand)]
+    Source(SourceCommand),
+    /// Check that a folder has the very source files that a version was built from; nothing is built
+    VerifySource(VerifySourceArgs),
     /// Sign a build and put it into a registry: a folder, a bucket, or a server that takes it in
     Publish {
         /// The output of `isn build`
@@ -171,6 +177,9 @@ pub(super) enum Command {
         /// Check everything and say what would be done, but write nothing
         #[arg(long)]
         dry_run: bool,
+        /// Publish no images: whoever pulls builds them from an own copy of the source (`isn pull REF --source DIR`)
+        #[arg(long)]
+        rebuild_only: bool,
     },
     /// Add a signature to a statement that needs several
     Sign {

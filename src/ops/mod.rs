@@ -22,9 +22,11 @@ mod repack;
 pub mod resolve;
 pub mod send;
 pub mod sign;
+pub mod source;
 pub mod submit;
 pub mod sync;
 pub mod trust;
 pub mod verify;
+pub mod verify_source;
 
 pub use resolve::Registries;

@@ -31,11 +31,13 @@ mod pull;
 mod race;
 mod real_data;
 mod rebuild;
+mod rebuild_only;
 mod reference;
 mod sandbox;
 #[cfg(all(feature = "serve", target_os = "linux"))]
 mod serve;
 mod server;
+mod source;
 mod stock_tools;
 mod sync;
 mod trust;
