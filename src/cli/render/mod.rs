@@ -1,5 +1,6 @@
 //! Reports as text or JSON. stdout has what was asked for, and with `--json` one object as its last line.
 
+mod audit_labels;
 mod cache;
 mod log;
 mod mirror;
