@@ -45,6 +45,14 @@ pub enum Error {
         /// Each image with its reason.
         rejects: Vec<Reject>,
     },
+    /// A version that must not be published as it is. Exit code 8.
+    #[error("{what} must not be published as it is{}", list(findings))]
+    Gates {
+        /// The version, as a pin.
+        what: String,
+        /// Each thing that stands in the way, after the name of its gate.
+        findings: Vec<String>,
+    },
     /// Something of that name is there already, and it is another thing.
     #[error("{what} exists already{why}")]
     Exists {

@@ -9,7 +9,7 @@
 //! | server | [`serve`] | `isn serve`: a folder's registry over HTTP, and what others publish to it (feature `serve`) |
 //! | verbs | [`ops`] | one file a verb: build, publish, pull, verify, … each returns a report |
 //! | places | [`registry`], [`transport`], [`cache`], [`trust`], [`known_logs`], [`demo`] | where versions, what was fetched before, trusted keys, logs once seen and drawn images come from |
-//! | things | [`audit`], [`manifest`], [`index`], [`pack`], [`shard`], [`tree`], [`lock_file`], [`release`], [`statement`], [`log`], [`recipe`], [`source`], [`corrections`], [`plan`], [`split`], [`class`], [`imaging`], [`key`], [`object`] | one noun each, most of them a format: bytes in and out |
+//! | things | [`audit`], [`manifest`], [`index`], [`pack`], [`shard`], [`tree`], [`lock_file`], [`release`], [`statement`], [`log`], [`recipe`], [`source`], [`ledger`], [`corrections`], [`plan`], [`split`], [`groups`], [`class`], [`imaging`], [`key`], [`object`] | one noun each, most of them a format: bytes in and out |
 //! | words | [`digest`], [`dataset_ref`], [`rel_path`], [`progress`], [`error`], [`files`], [`parallel`], [`json_lines`] | what everything else is said in |
 //!
 //! A version is described by a [`manifest::Manifest`] (what it is), an [`index::Index`] (one row an image) and
@@ -28,11 +28,13 @@ pub mod demo;
 pub mod digest;
 pub mod error;
 pub mod files;
+pub mod groups;
 pub mod imaging;
 pub mod index;
 pub mod json_lines;
 pub mod key;
 pub mod known_logs;
+pub mod ledger;
 pub mod lock_file;
 pub mod log;
 pub mod manifest;

@@ -9,7 +9,7 @@ use crate::class::ClassId;
 use crate::dataset_ref::{Name, Version};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::object::ObjectRef;
+use crate::object::{ObjectKind, ObjectRef};
 use crate::split::Split;
 
 /// The format this code reads and writes.
@@ -73,6 +73,24 @@ pub struct Objects {
     pub corrections: Option<ObjectRef>,
     /// The split assignments.
     pub assignments: ObjectRef,
+    /// Groups of near-duplicates, where the recipe names them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<ObjectRef>,
+}
+
+impl Objects {
+    /// All of them, with their kinds.
+    pub fn all(&self) -> Vec<(ObjectKind, ObjectRef)> {
+        let mut all = vec![
+            (ObjectKind::Index, self.index),
+            (ObjectKind::Classes, self.classes),
+            (ObjectKind::Recipe, self.recipe),
+            (ObjectKind::Splits, self.assignments),
+        ];
+        all.extend(self.corrections.map(|ledger| (ObjectKind::Corrections, ledger)));
+        all.extend(self.groups.map(|groups| (ObjectKind::Groups, groups)));
+        all
+    }
 }
 
 /// The version that another one follows.

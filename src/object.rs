@@ -50,15 +50,17 @@ pub enum ObjectKind {
     Classes,
     /// A recipe, see [`crate::recipe`].
     Recipe,
-    /// A corrections ledger, see [`crate::corrections`].
+    /// A ledger, see [`crate::ledger`].
     Corrections,
     /// Split assignments, see [`crate::split`].
     Splits,
+    /// Groups of near-duplicates, see [`crate::groups`].
+    Groups,
 }
 
 impl ObjectKind {
     /// All of them.
-    pub const ALL: [ObjectKind; 8] = [
+    pub const ALL: [ObjectKind; 9] = [
         ObjectKind::Manifest,
         ObjectKind::Index,
         ObjectKind::Pack,
@@ -67,6 +69,7 @@ impl ObjectKind {
         ObjectKind::Recipe,
         ObjectKind::Corrections,
         ObjectKind::Splits,
+        ObjectKind::Groups,
     ];
 
     /// The file extension, without the leading dot.
@@ -75,7 +78,7 @@ impl ObjectKind {
             ObjectKind::Manifest => "json",
             ObjectKind::Index | ObjectKind::Pack => "jsonl.zst",
             ObjectKind::Shard => "tar.zst",
-            ObjectKind::Classes | ObjectKind::Corrections | ObjectKind::Splits => "csv",
+            ObjectKind::Classes | ObjectKind::Corrections | ObjectKind::Splits | ObjectKind::Groups => "csv",
             ObjectKind::Recipe => "toml",
         }
     }
@@ -91,6 +94,7 @@ impl ObjectKind {
             ObjectKind::Recipe => "recipe",
             ObjectKind::Corrections => "corrections",
             ObjectKind::Splits => "split assignments",
+            ObjectKind::Groups => "groups of near-duplicates",
         }
     }
 }

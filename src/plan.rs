@@ -1,14 +1,19 @@
 //! [`Plan`]: what a build will make of a source, decided before a pixel is touched.
 
+mod division;
+
 use std::collections::{BTreeMap, HashSet};
 
 use crate::class::ClassId;
 use crate::corrections::{Action, Corrections};
 use crate::error::{Error, Mistake, Result};
+use crate::groups::Groups;
 use crate::recipe::{Recipe, SplitPolicy};
 use crate::rel_path::RelPath;
 use crate::source::{Source, SourceImage};
-use crate::split::{Assignment, Assignments, Split, draw_val};
+use crate::split::{Assignment, Assignments, Split};
+
+use self::division::{Division, surplus};
 
 /// Every image of a version, with its place in the tree.
 #[derive(Clone, Debug)]
@@ -52,12 +57,14 @@ pub enum Cause {
     Correction,
     /// It is smaller than the recipe asks for, with `small = "drop"`.
     Small,
+    /// Its class has enough without it.
+    Surplus,
 }
 
 impl Plan {
     /// Plans the version that `recipe` and `corrections` make of `source`.
     ///
-    /// `previous` are the assignments that the recipe names, if it does. `dropped` are the source ids of the
+    /// `groups` are never divided, and `previous` are the assignments of an earlier version, both as the recipe names them. `dropped` are the source ids of the
     /// images that `small = "drop"` leaves out; they count like removed ones.
     ///
     /// # Errors
@@ -69,9 +76,14 @@ impl Plan {
         recipe: &Recipe,
         corrections: &Corrections,
         source: &Source,
+        groups: &Groups,
         previous: Option<&Assignments>,
         dropped: &HashSet<String>,
     ) -> Result<Plan> {
+        if recipe.split.previous.is_some() != previous.is_some() {
+            let why = if previous.is_none() { "they are not given" } else { "the recipe names none" };
+            return Err(Error::invalid("assignments of an earlier version", why));
+        }
         let mut problems = Vec::new();
         check_corrections(corrections, source, &mut problems);
 
@@ -79,7 +91,7 @@ impl Plan {
             let id = &source.images[at].id;
             !is_removed(corrections, id) && !dropped.contains(id)
         });
-        let removed: Vec<Removed> = removed
+        let mut removed: Vec<Removed> = removed
             .into_iter()
             .map(|at| {
                 let by_ledger = is_removed(corrections, &source.images[at].id);
@@ -87,7 +99,8 @@ impl Plan {
             })
             .collect();
 
-        let splits = splits(recipe, source, &kept, previous, &mut problems)?;
+        let division = Division { recipe, source, kept: &kept, groups, previous };
+        let splits = division.splits(&mut problems);
         let mut images = Vec::with_capacity(kept.len());
         for (&at, &split) in kept.iter().zip(&splits) {
             let image = &source.images[at];
@@ -100,10 +113,17 @@ impl Plan {
                 Err(why) => problems.push(format!("{}: {why}: rename or remove it", image.path)),
             }
         }
+        let surplus = surplus(recipe, source, &images, &recipe.balance);
+        removed
+            .extend(surplus.iter().map(|&at| Removed { source: images[at].source, cause: Cause::Surplus }));
+        removed.sort_unstable_by_key(|removed| removed.source);
+        let mut at = 0..;
+        images.retain(|_| at.next().is_some_and(|at| !surplus.contains(&at)));
         images.sort_unstable_by(|a, b| a.path.cmp(&b.path).then(a.source.cmp(&b.source)));
         check_collisions(&images, source, &mut problems);
         let mut warnings = check_classes(recipe, &images, &mut problems);
-        if recipe.version.minor > 0 && matches!(recipe.split, SplitPolicy::Pool { previous: None, .. }) {
+        let draws = matches!(recipe.split.policy, SplitPolicy::Pool(_) | SplitPolicy::TopUp(_));
+        if recipe.version.minor > 0 && draws && previous.is_none() {
             warnings.push(format!(
                 "version {} names no earlier assignments ([split] previous = \"b3:…\"): images may move from \
                  train to val",
@@ -135,81 +155,14 @@ fn check_corrections(corrections: &Corrections, source: &Source, problems: &mut 
         .map(|image| (image.id.as_str(), &image.class))
         .collect();
     for correction in corrections.iter() {
-        let (id, line) = (&correction.source_id, correction.line);
+        let id = &correction.source_id;
         match (classes.get(id.as_str()), &correction.action) {
-            (None, _) => {
-                problems.push(format!("corrections line {line}: no image of the source has the id {id}"))
-            }
+            (None, _) => problems.push(format!("corrections: no image of the source has the id {id}")),
             (Some(class), Action::Relabel(to)) if *class == to => {
-                problems
-                    .push(format!("corrections line {line}: {id} is of class {to} already: keep says that"));
+                problems.push(format!("corrections: {id} is of class {to} already: keep says that"));
             }
             _ => {}
         }
-    }
-}
-
-/// The split of each `kept` image of `source`.
-fn splits(
-    recipe: &Recipe,
-    source: &Source,
-    kept: &[usize],
-    previous: Option<&Assignments>,
-    problems: &mut Vec<String>,
-) -> Result<Vec<Split>> {
-    let named = matches!(recipe.split, SplitPolicy::Pool { previous: Some(_), .. });
-    if named != previous.is_some() {
-        let why = if named { "they are not given" } else { "the recipe names none" };
-        return Err(Error::invalid("assignments of an earlier version", why));
-    }
-    let images = kept.iter().map(|&at| &source.images[at]);
-    match (&recipe.split, previous) {
-        (SplitPolicy::Keep, _) => Ok(images.map(|image| image.split).collect()),
-        (SplitPolicy::Pool { .. }, Some(previous)) => {
-            Ok(images.map(|image| inherited(image, previous, problems)).collect())
-        }
-        (SplitPolicy::Pool { val, salt, .. }, None) => {
-            let mut splits: Vec<Split> =
-                images.map(|image| if pooled(image) { Split::Train } else { image.split }).collect();
-            // How many images a class has, kept or not, and which positions in `kept` are its own.
-            let mut pools: BTreeMap<&ClassId, (u64, Vec<usize>)> = BTreeMap::new();
-            for image in source.images.iter().filter(|image| pooled(image)) {
-                pools.entry(&image.class).or_default().0 += 1;
-            }
-            for (position, &at) in kept.iter().enumerate().filter(|&(_, &at)| pooled(&source.images[at])) {
-                pools.entry(&source.images[at].class).or_default().1.push(position);
-            }
-            for (class, (n, positions)) in pools {
-                let ids: Vec<&str> =
-                    positions.iter().map(|&position| source.images[kept[position]].id.as_str()).collect();
-                for drawn in draw_val(salt, class, val.quota(n), &ids) {
-                    splits[positions[drawn]] = Split::Val;
-                }
-            }
-            Ok(splits)
-        }
-    }
-}
-
-/// Whether the pool policy divides an image anew; what the source sets aside as test stays so.
-fn pooled(image: &SourceImage) -> bool {
-    image.split != Split::Test
-}
-
-/// The split that an image has in an earlier version. A new image goes to train, where it costs no
-/// comparison.
-fn inherited(image: &SourceImage, previous: &Assignments, problems: &mut Vec<String>) -> Split {
-    match previous.get(&image.id) {
-        Some(row) if row.class == image.class => row.split,
-        Some(row) => {
-            problems.push(format!(
-                "{}: is of class {} in the source, and of {} in the earlier assignments",
-                image.path, image.class, row.class
-            ));
-            row.split
-        }
-        None if pooled(image) => Split::Train,
-        None => image.split,
     }
 }
 

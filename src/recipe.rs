@@ -1,5 +1,7 @@
 //! [`Recipe`]: how a version is made from its source. TOML, format `isn-recipe/1`.
 
+mod care;
+mod division;
 mod table;
 
 use std::collections::HashMap;
@@ -8,15 +10,16 @@ use std::str::FromStr;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+pub use self::care::{CorrectionsSpec, Gates};
+pub use self::division::{Balance, Draw, SplitPolicy, SplitSpec};
 use self::table::{Field, Mistakes, Table};
 use crate::class::{Class, ClassId, check_label};
 use crate::dataset_ref::{Name, Version};
-use crate::digest::{Digest, DigestError};
 use crate::error::Result;
 use crate::imaging::{Encoding, ExifOrientation, Filter, PixelSpec, Small};
 use crate::rel_path::check_segment;
 use crate::source::{SourceKind, ilsvrc2012};
-use crate::split::{Fraction, Split};
+use crate::split::Split;
 
 /// The format that this version of isn reads.
 pub const FORMAT: &str = "isn-recipe/1";
@@ -46,27 +49,15 @@ pub struct Recipe {
     /// What is done to pixels.
     pub image: PixelSpec,
     /// How images get their split.
-    pub split: SplitPolicy,
-    /// The name of the corrections file, in the recipe's folder.
-    pub corrections: Option<String>,
+    pub split: SplitSpec,
+    /// How many images a class has at most.
+    pub balance: Balance,
+    /// The ledger, and what it comes to.
+    pub corrections: Option<CorrectionsSpec>,
+    /// What the version must be to be published.
+    pub gates: Gates,
     /// The classes, sorted by the bytes of their ids; at least one.
     pub classes: Vec<Class>,
-}
-
-/// How images get their split.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SplitPolicy {
-    /// As in the source.
-    Keep,
-    /// The source's train and val images of a class are pooled and divided again.
-    Pool {
-        /// The part of a class's images that is val.
-        val: Fraction,
-        /// Any text: another salt is another division.
-        salt: String,
-        /// The assignments of an earlier version, which stay.
-        previous: Option<Digest>,
-    },
 }
 
 impl Recipe {
@@ -95,7 +86,7 @@ impl Recipe {
 /// Reads what can be read, and tells `mistakes` of all that cannot. Nothing is given back without a mistake
 /// told.
 fn read(document: &Spanned<DeTable<'_>>, mistakes: &Mistakes<'_>) -> Option<Recipe> {
-    const KEYS: [&str; 13] = [
+    const KEYS: [&str; 15] = [
         "format",
         "name",
         "version",
@@ -107,7 +98,9 @@ fn read(document: &Spanned<DeTable<'_>>, mistakes: &Mistakes<'_>) -> Option<Reci
         "source",
         "image",
         "split",
+        "balance",
         "corrections",
+        "gates",
         "class",
     ];
     let top = Table::new("", 0..0, document.get_ref(), &KEYS, mistakes);
@@ -122,8 +115,10 @@ fn read(document: &Spanned<DeTable<'_>>, mistakes: &Mistakes<'_>) -> Option<Reci
     let authors = top.need("authors").and_then(|field| authors(&field));
     let source = top.need("source").and_then(|field| source(&field));
     let image = top.need("image").and_then(|field| image(&field));
-    let split = top.need("split").and_then(|field| split(&field));
-    let corrections = top.get("corrections").and_then(|field| corrections(&field));
+    let split = top.need("split").and_then(|field| division::split(&field));
+    let balance = top.get("balance").map(|field| division::balance(&field));
+    let corrections = top.get("corrections").map(|field| care::corrections(&field));
+    let gates = top.get("gates").map(|field| care::gates(&field));
     let classes = top.need("class").and_then(|field| classes(&field, source));
     Some(Recipe {
         name: name?,
@@ -136,7 +131,9 @@ fn read(document: &Spanned<DeTable<'_>>, mistakes: &Mistakes<'_>) -> Option<Reci
         source: source?,
         image: image?,
         split: split?,
-        corrections,
+        balance: balance.map_or_else(|| Some(Balance::default()), |read| read)?,
+        corrections: corrections.map_or(Some(None), |read| read.map(Some))?,
+        gates: gates.map_or_else(|| Some(Gates::default()), |read| read)?,
         classes: classes?,
     })
 }
@@ -157,12 +154,7 @@ fn authors(field: &Field<'_, '_>) -> Option<Vec<String>> {
     if elements.is_empty() {
         field.wrong("is empty: name at least one");
     }
-    elements.iter().map(|author| element(field, author).text(check_label).map(Into::into)).collect()
-}
-
-/// An element of the array `field`.
-fn element<'a, 't>(field: &Field<'a, 't>, value: &'a Spanned<DeValue<'t>>) -> Field<'a, 't> {
-    Field { key: field.key.clone(), span: value.span(), value: value.get_ref(), mistakes: field.mistakes }
+    elements.iter().map(|author| field.element(author).text(check_label).map(Into::into)).collect()
 }
 
 fn source(field: &Field<'_, '_>) -> Option<SourceKind> {
@@ -219,51 +211,11 @@ fn encoding(field: &Field<'_, '_>) -> Option<Encoding> {
     }
 }
 
-fn split(field: &Field<'_, '_>) -> Option<SplitPolicy> {
-    let table = field.table("[split]", &["policy", "val", "salt", "previous"])?;
-    if !table.need("policy")?.choice(&[("keep", false), ("pool", true)])? {
-        for key in ["val", "salt", "previous"] {
-            if let Some(field) = table.get(key) {
-                field.wrong("goes with policy = \"pool\" only");
-            }
-        }
-        return Some(SplitPolicy::Keep);
-    }
-    let val = table.need("val").and_then(|field| fraction(&field));
-    let salt = table.need("salt").and_then(|field| field.text(check_label));
-    let previous = table.get("previous").and_then(|field| field.parse()).map(|Prefixed(digest)| digest);
-    Some(SplitPolicy::Pool { val: val?, salt: salt?.into(), previous })
-}
-
-/// `b3:` and 64 hex digits.
-struct Prefixed(Digest);
-
-impl FromStr for Prefixed {
-    type Err = DigestError;
-
-    fn from_str(text: &str) -> Result<Self, DigestError> {
-        Digest::from_prefixed(text).map(Prefixed)
-    }
-}
-
-/// Reads the digits themselves: no binary float is ever made of them.
-fn fraction(field: &Field<'_, '_>) -> Option<Fraction> {
-    let text = match field.value {
-        DeValue::Float(number) => number.as_str(),
-        DeValue::Integer(number) => number.as_str(),
-        _ => {
-            field.wrong("must be a number, for example 0.2");
-            return None;
-        }
-    };
-    text.parse().map_err(|error| field.wrong(format_args!("is wrong: {error}"))).ok()
-}
-
-fn corrections(field: &Field<'_, '_>) -> Option<String> {
-    let file = field.table("[corrections]", &["file"])?.need("file")?;
-    let name = file.text(|_| Ok(()))?;
+/// The name of a file in the recipe's folder.
+fn file_beside(field: &Field<'_, '_>) -> Option<String> {
+    let name = field.text(|_| Ok(()))?;
     if let Err(why) = check_segment(name) {
-        file.wrong(format_args!("must be the name of a file beside the recipe: it {why}"));
+        field.wrong(format_args!("must be the name of a file beside the recipe: it {why}"));
         return None;
     }
     Some(name.into())
@@ -278,7 +230,7 @@ fn classes(field: &Field<'_, '_>, source: Option<SourceKind>) -> Option<Vec<Clas
     let mut lines: HashMap<String, usize> = HashMap::new();
     let mut classes = Vec::with_capacity(elements.len());
     for value in elements {
-        let whole = element(field, value);
+        let whole = field.element(value);
         let Some(table) = whole.table("[[class]]", &["id", "label", "group"]) else { continue };
         let id = table.need("id").and_then(|field| class_id(&field, source, &mut lines));
         let label = table.need("label").and_then(|field| field.text(check_label));

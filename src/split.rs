@@ -112,8 +112,27 @@ impl fmt::Debug for Fraction {
 /// Where an image stands in the order of its class: BLAKE3 over `salt`, the original class and the source id,
 /// each preceded by its length in bytes as 64 bits, little endian.
 pub fn pool_key(salt: &str, class: &ClassId, source_id: &str) -> Digest {
+    key([salt, class.as_str(), source_id])
+}
+
+/// Whether an image, or a group named after its first one, is val under the policy `threshold`: whether the first eight
+/// bytes of BLAKE3 over "threshold", `salt` and `unit`, parts as in [`pool_key`], read as a big-endian number, are less
+/// than `val` × 2^64, exactly.
+pub fn falls_below(val: Fraction, salt: &str, unit: &str) -> bool {
+    let key = key(["threshold", salt, unit]);
+    let first = key.as_bytes().iter().take(8).fold(0u64, |number, &byte| number << 8 | u64::from(byte));
+    u128::from(first) * u128::from(BILLION) < u128::from(val.billionths) << 64
+}
+
+/// Where an image stands when its class has too many: BLAKE3 over "balance", the dataset's name and the source id, parts
+/// as in [`pool_key`]. Those with the lowest keys stay.
+pub fn balance_key(name: &str, source_id: &str) -> Digest {
+    key(["balance", name, source_id])
+}
+
+fn key(parts: [&str; 3]) -> Digest {
     let mut hasher = blake3::Hasher::new();
-    for part in [salt, class.as_str(), source_id] {
+    for part in parts {
         hasher.update(&(part.len() as u64).to_le_bytes());
         hasher.update(part.as_bytes());
     }

@@ -8,6 +8,7 @@ use super::audit::AuditCommand;
 use super::families::{
     CacheCommand, DemoCommand, KeyCommand, LogCommand, OwnerCommand, RegistryCommand, TrustCommand,
 };
+use super::ledger::LedgerCommand;
 use super::values::{parse_age, parse_reason, parse_size, read_images};
 use crate::class::ClassId;
 use crate::dataset_ref::{DatasetRef, Name};
@@ -239,6 +240,9 @@ pub(super) enum Command {
         #[arg(long)]
         verify: bool,
     },
+    /// Look at, add to and settle a ledger: what is claimed of images, and what people decided
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
     /// Look after what was fetched
     #[command(subcommand)]
     Cache(CacheCommand),

@@ -83,6 +83,7 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
         }
         Command::Audit(command) => run.audit(command),
         Command::Cache(command) => run.cache(command),
+        Command::Ledger(command) => command.run(output),
         Command::Doctor { registry } => run.with_registries(&registry, |registries| {
             let cache = run.settings.cache();
             let agent = Settings::ssh_agent();

@@ -50,6 +50,7 @@ fn code(error: &Error) -> u8 {
         Error::Network { .. } => NETWORK,
         Error::NotFound { .. } | Error::Unreleased { .. } | Error::Withdrawn { .. } => NOT_FOUND,
         Error::SourceNeeded { .. } => SOURCE_NEEDED,
+        Error::Gates { .. } => FINDINGS,
         _ => ERROR,
     }
 }
@@ -115,8 +116,13 @@ fn help(error: &Error) -> Option<String> {
         Error::Conflict { .. } => "somebody else changed the registry meanwhile: run the command again, on the new state".into(),
         Error::SourceNeeded { .. } => "use a registry that has its images (--registry)".into(),
         Error::Rejects { .. } => {
-            "say what to do with each in the recipe's corrections file, for example\n  \
-             SOURCE_ID,remove,,truncated,isn build,YOUR NAME,YYYY-MM-DD"
+            "say what to do with each in the recipe's ledger, for example\n  \
+             isn ledger add corrections.csv SOURCE_ID remove --reason broken --evidence truncated --reviewer 'YOUR NAME'"
+                .into()
+        }
+        Error::Gates { .. } => {
+            "nothing was published. Correct the ledger (`isn ledger add`), the groups or the recipe, and build again; what the \
+             gates ask for stands in the recipe's [gates]"
                 .into()
         }
         Error::Exists { .. } => "choose another place, or remove what is there".into(),

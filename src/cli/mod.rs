@@ -7,6 +7,7 @@ mod audit;
 mod commands;
 mod exit;
 mod families;
+mod ledger;
 mod render;
 mod settings;
 mod terminal;

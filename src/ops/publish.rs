@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use super::gates;
 use super::registry::DESCRIPTION;
 use super::repack;
 use super::submit::{Fate, collect, missing, sign_with};
@@ -274,6 +275,7 @@ pub(super) fn read_build(build: &Path, progress: &dyn Progress) -> Result<BuildO
     let store = Registry::over(build.display().to_string(), Box::new(Folder::new(build)));
     let runtime = crate::transport::runtime()?;
     let snapshot = runtime.block_on(store.describe(manifest_ref, Vec::new()))?;
+    gates::check(&runtime, &store, &snapshot)?;
     let mut packs: Vec<Digest> = files::read_text(&build.join(layout::packs(&manifest_ref.blake3)))?
         .lines()
         .map(|line| line.parse().map_err(|e| Error::invalid(build.display(), e)))
@@ -315,15 +317,9 @@ pub(super) fn objects_of(
     snapshot: &Snapshot,
     packs: &[Digest],
 ) -> Result<Vec<(ObjectKind, ObjectRef)>> {
-    let (named, images) = (&snapshot.manifest.objects, snapshot.manifest.images);
-    let mut objects = vec![
-        (ObjectKind::Manifest, snapshot.manifest_ref),
-        (ObjectKind::Index, named.index),
-        (ObjectKind::Classes, named.classes),
-        (ObjectKind::Recipe, named.recipe),
-        (ObjectKind::Splits, named.assignments),
-    ];
-    objects.extend(named.corrections.map(|corrections| (ObjectKind::Corrections, corrections)));
+    let images = snapshot.manifest.images;
+    let mut objects = vec![(ObjectKind::Manifest, snapshot.manifest_ref)];
+    objects.extend(snapshot.manifest.objects.all());
     let mut packed: HashSet<Digest> = HashSet::new();
     let runtime = crate::transport::runtime()?;
     for digest in packs {

@@ -1,5 +1,9 @@
 use super::*;
-use crate::corrections::HEADER;
+
+mod division;
+
+use crate::ledger::policy::Policy;
+use crate::ledger::{Ledger, OLD_HEADER};
 use crate::source::SourceKind;
 
 /// A recipe of the classes `ids`, with `[split]` and `version` as given.
@@ -21,9 +25,13 @@ fn inheriting(val: &str, assignments: &Assignments) -> String {
     format!("{}\nprevious = \"b3:{}\"", pool(val), crate::digest::Digest::of(&assignments.to_csv()))
 }
 
-fn ledger(recipe: &Recipe, rows: &[&str]) -> Corrections {
+fn ledger(recipe: &Recipe, rows: &[&str], source: &Source) -> Corrections {
     let rows: String = rows.iter().map(|row| format!("{row},r,s,,2024-01-01\n")).collect();
-    Corrections::parse("corrections.csv", format!("{HEADER}\n{rows}").as_bytes(), &recipe.classes).unwrap()
+    let ledger = Ledger::parse("corrections.csv", format!("{OLD_HEADER}\n{rows}").as_bytes()).unwrap();
+    let given = source.images.iter().map(|image| (image.id.as_str(), &image.class));
+    let settled = Policy::default().settle(&ledger, &recipe.classes, given);
+    assert_eq!(settled.problems, [""; 0]);
+    settled.corrections
 }
 
 /// Images by `(id, class, split)`; the path is the id with an extension.
@@ -44,7 +52,17 @@ fn source(images: impl IntoIterator<Item = (String, &'static str, Split)>) -> So
 }
 
 fn plan(recipe: &Recipe, rows: &[&str], source: &Source) -> Result<Plan> {
-    Plan::new(recipe, &ledger(recipe, rows), source, None, &HashSet::new())
+    grouped(recipe, rows, source, &Groups::default(), None)
+}
+
+fn grouped(
+    recipe: &Recipe,
+    rows: &[&str],
+    source: &Source,
+    groups: &Groups,
+    previous: Option<&Assignments>,
+) -> Result<Plan> {
+    Plan::new(recipe, &ledger(recipe, rows, source), source, groups, previous, &HashSet::new())
 }
 
 fn problems(plan: Result<Plan>) -> Vec<String> {
@@ -134,8 +152,8 @@ fn all_problems_come_at_once() {
     assert_eq!(
         problems(plan(&recipe, &rows, &source)),
         [
-            "corrections line 2: no image of the source has the id nobody",
-            "corrections line 5: train/a/Up is of class a already: keep says that",
+            "corrections: no image of the source has the id nobody",
+            "corrections: train/a/Up is of class a already: keep says that",
             "train/a/x y.jpg: path 'train/a/x y.png' has a character outside A-Z a-z 0-9 . _ -: rename or remove it",
             "train/b/con.jpg: path 'train/b/con.png' has a segment that is a device name on Windows: rename or remove it",
             "train/a/1.jpg and train/a/deep/1.jpg would both be train/a/1.png",
@@ -165,8 +183,9 @@ fn a_minor_version_inherits_and_nothing_moves() {
     let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
     let after = recipe(&["a", "b"], "1.1", &inheriting("0.3", &old.assignments));
     let source = source_of(50);
-    let corrections = ledger(&after, &rows);
-    let new = Plan::new(&after, &corrections, &source, Some(&old.assignments), &HashSet::new()).unwrap();
+    let inherit =
+        |recipe, rows: &[&str], previous| grouped(recipe, rows, &source, &Groups::default(), previous);
+    let new = inherit(&after, &rows, Some(&old.assignments)).unwrap();
     let splits = by_id(&new, &source);
     assert_eq!(splits.len(), 45);
     for (id, split) in &splits {
@@ -174,17 +193,16 @@ fn a_minor_version_inherits_and_nothing_moves() {
     }
     // What is gone is remembered: it comes back to where it was.
     let newest = recipe(&["a", "b"], "1.2", &inheriting("0.3", &new.assignments));
-    let none = Corrections::default();
-    let again = Plan::new(&newest, &none, &source, Some(&new.assignments), &HashSet::new()).unwrap();
+    let again = inherit(&newest, &[], Some(&new.assignments)).unwrap();
     assert!(gone.iter().all(|id| by_id(&again, &source)[id] == Split::Val));
     assert!(again.warnings.is_empty());
 
     // The recipe and the caller must agree, and so must the classes.
-    assert!(Plan::new(&after, &none, &source, None, &HashSet::new()).is_err());
-    assert!(Plan::new(&before, &none, &source, Some(&old.assignments), &HashSet::new()).is_err());
+    assert!(inherit(&after, &[], None).is_err());
+    assert!(inherit(&before, &[], Some(&old.assignments)).is_err());
     let row = Assignment { source_id: "i9".into(), class: "a".parse().unwrap(), split: Split::Val };
     let wrong = Assignments::new(vec![row]).unwrap();
-    let found = problems(Plan::new(&after, &none, &source, Some(&wrong), &HashSet::new()));
+    let found = problems(inherit(&after, &[], Some(&wrong)));
     assert_eq!(found, ["i9.jpg: is of class b in the source, and of a in the earlier assignments"]);
 
     let alone = recipe(&["a", "b"], "1.1", &pool("0.3"));
@@ -196,7 +214,8 @@ fn small_images_count_like_removed_ones() {
     let recipe = recipe(&["n01614925", "n01616318"], "1.0", &pool("0.25"));
     let source = golden_source();
     let dropped = HashSet::from(["n01616318_2".to_owned(), "unknown".to_owned()]);
-    let by_size = Plan::new(&recipe, &Corrections::default(), &source, None, &dropped).unwrap();
+    let (none, alone) = (Corrections::default(), Groups::default());
+    let by_size = Plan::new(&recipe, &none, &source, &alone, None, &dropped).unwrap();
     let by_ledger = plan(&recipe, &["n01616318_2,remove,"], &source).unwrap();
     assert_eq!(by_size.images, by_ledger.images);
     assert_eq!(by_size.removed.iter().map(|r| r.cause).collect::<Vec<_>>(), [Cause::Small]);

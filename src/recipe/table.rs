@@ -160,6 +160,20 @@ impl<'a, 't> Field<'a, 't> {
         Some(Table::new(name, self.span.clone(), fields, known, self.mistakes))
     }
 
+    /// `true` or `false`.
+    pub(super) fn flag(&self) -> Option<bool> {
+        let flag = self.value.as_bool();
+        if flag.is_none() {
+            self.wrong("must be true or false");
+        }
+        flag
+    }
+
+    /// An element of this array, as a field.
+    pub(super) fn element(&self, value: &'a Spanned<DeValue<'t>>) -> Field<'a, 't> {
+        Field { key: self.key.clone(), span: value.span(), value: value.get_ref(), mistakes: self.mistakes }
+    }
+
     /// The elements of an array.
     pub(super) fn elements(&self) -> Option<&'a [Spanned<DeValue<'t>>]> {
         let array = self.value.as_array();

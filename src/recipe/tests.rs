@@ -1,5 +1,8 @@
 use super::*;
+use crate::digest::Digest;
 use crate::error::Error;
+use crate::ledger::policy::{Policy, Several};
+use crate::split::Fraction;
 
 const GOOD: &str = r#"format = "isn-recipe/1"
 name = "imagebirds"
@@ -70,9 +73,12 @@ fn reads_every_field() {
         exif_orientation: ExifOrientation::Apply,
     };
     assert_eq!(recipe.image, image);
-    let SplitPolicy::Pool { val, salt, previous } = &recipe.split else { panic!() };
-    assert_eq!((val.to_string().as_str(), salt.as_str(), previous), ("0.2", "imagebirds", &None));
-    assert_eq!(recipe.corrections.as_deref(), Some("corrections.csv"));
+    let SplitPolicy::Pool(Draw { val, salt }) = &recipe.split.policy else { panic!() };
+    assert_eq!((val.to_string().as_str(), salt.as_str()), ("0.2", "imagebirds"));
+    assert_eq!((recipe.split.previous, &recipe.split.groups), (None, &None));
+    let ledger = CorrectionsSpec { file: "corrections.csv".into(), policy: Policy::default() };
+    assert_eq!(recipe.corrections, Some(ledger));
+    assert_eq!((recipe.balance, recipe.gates), (Balance::default(), Gates::default()));
     assert_eq!(recipe.classes.iter().map(|c| c.id.as_str()).collect::<Vec<_>>(), ["n01614925", "n01616318"]);
     assert_eq!(
         (recipe.classes[0].group.as_deref(), recipe.classes[1].group.as_deref()),
@@ -97,15 +103,14 @@ fn what_may_be_left_out_has_the_defaults_of_the_format() {
         small: Small::Keep,
         exif_orientation: ExifOrientation::Ignore,
     };
-    assert_eq!((recipe.image, recipe.split, recipe.corrections), (image, SplitPolicy::Keep, None));
+    assert_eq!((recipe.image, recipe.split.policy, recipe.corrections), (image, SplitPolicy::Keep, None));
 }
 
 #[test]
 fn previous_assignments_are_named_by_their_hash() {
     let hash = Digest::of(b"");
     let text = GOOD.replace("salt =", &format!("previous = \"b3:{hash}\"\nsalt ="));
-    let SplitPolicy::Pool { previous, .. } = parse(&text).unwrap().split else { panic!() };
-    assert_eq!(previous, Some(hash));
+    assert_eq!(parse(&text).unwrap().split.previous, Some(hash));
     let found = mistakes("salt =", "previous = \"abc\"\nsalt =");
     assert_eq!(found.len(), 1);
     assert!(found[0].0 == 22 && found[0].1.starts_with("[split] previous is wrong: "), "{found:?}");
@@ -140,7 +145,12 @@ fn each_mistake_has_its_line_and_reason() {
             "unknown key '[image] encode fast' (known: jpeg)",
         ),
         ("\"upscale\"", "true", 16, "[image] small must be \"keep\" or \"upscale\" or \"drop\""),
-        ("\"pool\"", "\"random\"", 20, "[split] policy must be \"keep\" or \"pool\""),
+        (
+            "\"pool\"",
+            "\"random\"",
+            20,
+            "[split] policy must be \"keep\" or \"pool\" or \"threshold\" or \"top-up\"",
+        ),
         ("val = 0.20", "", 19, "[split] val is missing"),
         ("0.20", "1", 21, "[split] val is wrong: 1 is not a fraction"),
         ("0.20", "2e-1", 21, "[split] val is wrong: 2e-1 is not a fraction"),
@@ -186,7 +196,7 @@ fn each_mistake_has_its_line_and_reason() {
 fn a_policy_takes_its_own_keys_only() {
     let found = mistakes("\"pool\"", "\"keep\"");
     let whys: Vec<_> = found.iter().map(|(line, why)| (*line, why.as_str())).collect();
-    let why = |key: &str| format!("[split] {key} goes with policy = \"pool\" only");
+    let why = |key: &str| format!("[split] {key} does not go with policy = \"keep\"");
     assert_eq!(whys, [(21, why("val").as_str()), (22, why("salt").as_str())]);
 }
 
@@ -198,6 +208,48 @@ fn a_class_of_an_image_folder_is_no_split_and_one_folder() {
     assert!(found[0].1.contains("'Train' is the name of a split"), "{found:?}");
     let found = told(&text.replace("n01614925", "CAT"));
     assert!(found[0].1.contains("'CAT' is the class of line 28 again"), "{found:?}");
+}
+
+#[test]
+fn what_a_curator_asks_for_is_read() {
+    let care =
+        "[corrections]\nagree = 2\nseveral = \"remove\"\ntogether = [[\"mturk\", \"cleanlab\"], [\"a\"]]\n";
+    let more = "[balance]\ntrain = 100\nval = 20\nequal = true\n[gates]\nleakage = \"allow\"\nval_min = 50\n\
+                val_range = [0.1, 0.3]\n";
+    let text = GOOD
+        .replace("[corrections]\n", &format!("{more}{care}"))
+        .replace("salt =", "groups = \"groups.csv\"\nsalt =")
+        .replace("\"pool\"", "\"top-up\"");
+    let recipe = parse(&text).unwrap();
+    let together = vec![vec!["mturk".into(), "cleanlab".into()], vec!["a".into()]];
+    let policy = Policy { agree: Some(2), several: Several::Remove, together };
+    assert_eq!(recipe.corrections.unwrap().policy, policy);
+    assert_eq!(recipe.balance, Balance { caps: vec![(Split::Train, 100), (Split::Val, 20)], equal: true });
+    let fraction = |text: &str| text.parse::<Fraction>().unwrap();
+    let val_range = Some((fraction("0.1"), fraction("0.3")));
+    assert_eq!(recipe.gates, Gates { leakage: false, val_min: 50, val_range });
+    assert_eq!(recipe.split.groups.as_deref(), Some("groups.csv"));
+    assert!(matches!(recipe.split.policy, SplitPolicy::TopUp(_)));
+
+    for (from, to, why) in [
+        ("agree = 2", "agree = 0", "[corrections] agree must be a whole number from 1 to 100"),
+        ("several = \"remove\"", "several = true", "[corrections] several must be \"keep\" or \"remove\""),
+        ("[\"a\"]", "\"a\"", "[corrections] together must be a list"),
+        ("train = 100", "train = 0", "[balance] train must be a whole number from 1 to"),
+        ("equal = true", "equal = 1", "[balance] equal must be true or false"),
+        ("\"allow\"", "\"warn\"", "[gates] leakage must be \"refuse\" or \"allow\""),
+        ("[0.1, 0.3]", "[0.1]", "[gates] val_range must be two fractions"),
+        ("[0.1, 0.3]", "[0.1, 3]", "[gates] val_range is wrong: 3 is not a fraction"),
+        (
+            "\"groups.csv\"",
+            "\"../groups.csv\"",
+            "[split] groups must be the name of a file beside the recipe",
+        ),
+    ] {
+        assert!(text.contains(from), "{from}");
+        let found = told(&text.replacen(from, to, 1));
+        assert!(found.len() == 1 && found[0].1.starts_with(why), "{to}: {found:?}");
+    }
 }
 
 #[test]
@@ -228,7 +280,7 @@ fn a_recipe_in_the_registry_is_read() {
             (recipe.image.size, recipe.image.encode, recipe.classes.len()),
             (size, Encoding::Png, classes)
         );
-        let SplitPolicy::Pool { val, salt, previous: None } = &recipe.split else {
+        let SplitPolicy::Pool(Draw { val, salt }) = &recipe.split.policy else {
             panic!("{:?}", recipe.split)
         };
         assert_eq!((val.to_string().as_str(), salt.as_str()), ("0.2", name));

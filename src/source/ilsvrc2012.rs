@@ -41,6 +41,17 @@ pub fn val_class(number: u32) -> Option<&'static str> {
     WNIDS.get(LINE * rank..LINE * (rank + 1) - 1)
 }
 
+/// The class at a place in the sorted list of the 1,000, from 0.
+pub fn class_at(rank: usize) -> Option<ClassId> {
+    let start = LINE.checked_mul(rank)?;
+    WNIDS.get(start..start.checked_add(LINE - 1)?)?.parse().ok()
+}
+
+/// The class that an image's file name tells, without its extension: `n01614925_10`, `ILSVRC2012_val_00000318`.
+pub fn class_of(stem: &str) -> Option<&str> {
+    told_class(stem).ok().flatten()
+}
+
 /// The class that the name of a file tells: of validation images by the table, of train images by their
 /// prefix. An error if it has the form of a validation image's name, and there is none of that number.
 fn told_class(stem: &str) -> Result<Option<&str>, String> {

@@ -2,6 +2,7 @@
 
 mod audit_labels;
 mod cache;
+mod ledger;
 mod log;
 mod mirror;
 #[cfg(feature = "serve")]

@@ -4,14 +4,17 @@ use std::path::Path;
 
 use tokio::runtime::Runtime;
 
-use crate::corrections::Corrections;
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::{Error, Mistake, Result};
 use crate::files;
-use crate::object::ObjectKind;
+use crate::groups::Groups;
+use crate::ledger::Ledger;
+use crate::ledger::policy::Settled;
+use crate::object::{ObjectKind, ObjectRef};
 use crate::ops::Registries;
-use crate::recipe::{Recipe, SplitPolicy};
+use crate::recipe::Recipe;
 use crate::registry::{Registry, Snapshot};
+use crate::source::Source;
 use crate::split::Assignments;
 use crate::transport;
 
@@ -22,30 +25,31 @@ const MAX_ASSIGNMENTS: u64 = 1 << 30;
 pub struct Inputs {
     pub(super) recipe_bytes: Vec<u8>,
     pub(super) recipe: Recipe,
-    pub(super) corrections_bytes: Option<Vec<u8>>,
-    pub(super) corrections: Corrections,
+    pub(super) ledger_bytes: Option<Vec<u8>>,
+    pub(super) ledger: Ledger,
+    pub(super) groups_bytes: Option<Vec<u8>>,
+    pub(super) groups: Groups,
     pub(super) previous: Option<Assignments>,
 }
 
 impl Inputs {
-    /// From a recipe's file and the corrections beside it; the assignments of an earlier version come from the first
+    /// From a recipe's file and the ledger and groups beside it; the assignments of an earlier version come from the first
     /// of the registries that has them.
     pub fn read(recipe_path: &Path, registries: &Registries<'_>) -> Result<Self> {
         let what = recipe_path.display().to_string();
         let text = files::read_text(recipe_path)?;
         let recipe = Recipe::parse(&what, &text)?;
-        let corrections = match &recipe.corrections {
-            Some(file) => {
-                let path = files::parent(recipe_path).join(file);
-                Some((path.display().to_string(), files::read(&path)?))
-            }
-            None => None,
+        let beside = |file: &str| -> Result<Named> {
+            let path = files::parent(recipe_path).join(file);
+            Ok((path.display().to_string(), files::read(&path)?))
         };
-        let previous = match previous_of(&recipe) {
+        let ledger = recipe.corrections.as_ref().map(|spec| beside(&spec.file)).transpose()?;
+        let groups = recipe.split.groups.as_deref().map(beside).transpose()?;
+        let previous = match &recipe.split.previous {
             Some(digest) => Some(find_assignments(&transport::runtime()?, digest, registries)?),
             None => None,
         };
-        Self::new(text, recipe, corrections, previous)
+        Self::new(text, recipe, ledger, groups, previous)
     }
 
     /// From the objects of a version, to build it again.
@@ -55,14 +59,14 @@ impl Inputs {
         let text = runtime.block_on(registry.object(ObjectKind::Recipe, &objects.recipe))?;
         let text = String::from_utf8(text).map_err(|_| Error::integrity(&what, "is not UTF-8 text"))?;
         let recipe = Recipe::parse(&what, &text)?;
-        let corrections = match &objects.corrections {
-            Some(object) => {
-                let bytes = runtime.block_on(registry.object(ObjectKind::Corrections, object))?;
-                Some((registry.locate(ObjectKind::Corrections, &object.blake3), bytes))
-            }
-            None => None,
+        let named = |kind: ObjectKind, object: Option<ObjectRef>| -> Result<Option<Named>> {
+            let Some(object) = object else { return Ok(None) };
+            let bytes = runtime.block_on(registry.object(kind, &object))?;
+            Ok(Some((registry.locate(kind, &object.blake3), bytes)))
         };
-        let previous = match previous_of(&recipe) {
+        let ledger = named(ObjectKind::Corrections, objects.corrections)?;
+        let groups = named(ObjectKind::Groups, objects.groups)?;
+        let previous = match &recipe.split.previous {
             Some(digest) => Some(assignments_in(runtime, registry, digest)?.ok_or_else(|| {
                 Error::not_found(
                     format!("split assignments b3:{digest}"),
@@ -71,29 +75,43 @@ impl Inputs {
             })?),
             None => None,
         };
-        Self::new(text, recipe, corrections, previous)
+        Self::new(text, recipe, ledger, groups, previous)
     }
 
     fn new(
         text: String,
         recipe: Recipe,
-        corrections: Option<(String, Vec<u8>)>,
+        ledger: Option<Named>,
+        groups: Option<Named>,
         previous: Option<Assignments>,
     ) -> Result<Self> {
-        let (corrections, corrections_bytes) = match corrections {
-            Some((what, bytes)) => (Corrections::parse(&what, &bytes, &recipe.classes)?, Some(bytes)),
-            None => (Corrections::default(), None),
+        let (ledger, ledger_bytes) = match ledger {
+            Some((what, bytes)) => (Ledger::parse(&what, &bytes)?, Some(bytes)),
+            None => (Ledger::default(), None),
         };
-        Ok(Inputs { recipe_bytes: text.into_bytes(), recipe, corrections_bytes, corrections, previous })
+        let (groups, groups_bytes) = match groups {
+            Some((what, bytes)) => (Groups::parse(&what, &bytes)?, Some(bytes)),
+            None => (Groups::default(), None),
+        };
+        let recipe_bytes = text.into_bytes();
+        Ok(Inputs { recipe_bytes, recipe, ledger_bytes, ledger, groups_bytes, groups, previous })
+    }
+
+    /// What the ledger comes to for the images of `source`.
+    pub(super) fn settle(&self, source: &Source) -> Result<Settled> {
+        let Some(spec) = &self.recipe.corrections else { return Ok(Settled::default()) };
+        let given = source.images.iter().map(|image| (image.id.as_str(), &image.class));
+        let settled = spec.policy.settle(&self.ledger, &self.recipe.classes, given);
+        if settled.problems.is_empty() {
+            return Ok(settled);
+        }
+        let mistakes = settled.problems.into_iter().map(|why| Mistake { line: None, why }).collect();
+        Err(Error::Mistakes { what: format!("ledger {}", spec.file), mistakes })
     }
 }
 
-fn previous_of(recipe: &Recipe) -> Option<&Digest> {
-    match &recipe.split {
-        SplitPolicy::Pool { previous, .. } => previous.as_ref(),
-        SplitPolicy::Keep => None,
-    }
-}
+/// The bytes of an input, and what messages call it.
+type Named = (String, Vec<u8>);
 
 fn find_assignments(runtime: &Runtime, digest: &Digest, registries: &Registries<'_>) -> Result<Assignments> {
     for location in registries.locations {

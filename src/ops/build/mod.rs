@@ -16,17 +16,18 @@ use crate::class::{ClassId, classes_csv, parse_classes};
 use crate::corrections::Action;
 use crate::dataset_ref::{Name, Version};
 use crate::digest::Digest;
-use crate::error::{Error, Reject, Result};
+use crate::error::{Error, Reject, Result, count};
 use crate::files;
 use crate::imaging::{self, ExifOrientation, Outcome, PIPELINE, Pipeline, Small};
 use crate::index::{Index, Row};
+use crate::ledger::policy::Settled;
 use crate::manifest::{self, Manifest, Objects, Previous};
 use crate::object::{ObjectKind, ObjectRef};
 use crate::pack::Pack;
 use crate::parallel::in_order;
-use crate::plan::{Plan, Planned};
+use crate::plan::{Cause, Plan, Planned};
 use crate::progress::{Progress, Unit};
-use crate::recipe::{Recipe, SplitPolicy};
+use crate::recipe::Recipe;
 use crate::registry::{check_description, layout};
 use crate::shard::FrameWriter;
 use crate::source::Source;
@@ -78,6 +79,12 @@ pub struct BuildReport {
     pub relabelled: Vec<String>,
     /// Source ids that were too small, under `small = "drop"`.
     pub dropped: Vec<String>,
+    /// Source ids of which the classes had enough.
+    #[serde(default)]
+    pub surplus: Vec<String>,
+    /// Source ids of which the ledger claims something that its policy leaves to a person; they stay as they are.
+    #[serde(default)]
+    pub open: Vec<String>,
     /// What the curator should look at.
     pub warnings: Vec<String>,
     /// BLAKE3 over all that went in, by which a rerun knows that there is nothing to do.
@@ -102,7 +109,9 @@ pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(Bui
     let recipe = &inputs.recipe;
     let source = Source::open(recipe.source, options.source, &recipe.classes)?;
     let dropped = too_small(recipe, &source, options.jobs, progress)?;
-    let plan = Plan::new(recipe, &inputs.corrections, &source, inputs.previous.as_ref(), &dropped)?;
+    let settled = inputs.settle(&source)?;
+    let previous = inputs.previous.as_ref();
+    let plan = Plan::new(recipe, &settled.corrections, &source, &inputs.groups, previous, &dropped)?;
     let job = job_digest(inputs, &source);
     if let Some(report) = finished(options.out, &job)? {
         return Ok((report, false));
@@ -114,7 +123,7 @@ pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(Bui
         return Err(Error::Rejects { rejects });
     }
     let (rows, pack, output) = journal.into_parts()?;
-    let report = describe(&output.root, inputs, &source, &plan, rows, &pack, dropped, job)?;
+    let report = describe(&output.root, inputs, &settled, &source, &plan, rows, &pack, dropped, job)?;
     output.finish(options.out)?;
     Ok((report, true))
 }
@@ -164,7 +173,8 @@ fn job_digest(inputs: &Inputs, source: &Source) -> Digest {
     add(PIPELINE.as_bytes());
     add(env!("CARGO_PKG_VERSION").as_bytes());
     add(&inputs.recipe_bytes);
-    add(inputs.corrections_bytes.as_deref().unwrap_or_default());
+    add(inputs.ledger_bytes.as_deref().unwrap_or_default());
+    add(inputs.groups_bytes.as_deref().unwrap_or_default());
     for image in &source.images {
         add(image.path.as_bytes());
         add(&image.len.to_le_bytes());
@@ -267,11 +277,12 @@ fn row(planned: &Planned, source_id: &str, done: &Done) -> Row {
     }
 }
 
-/// Writes everything but the shards: index, `classes.csv`, recipe, corrections, assignments, pack, manifest, report.
+/// Writes everything but the shards: index, `classes.csv`, recipe, ledger, groups, assignments, pack, manifest, report.
 #[expect(clippy::too_many_arguments, reason = "the parts of a build meet here, once")]
 fn describe(
     root: &Path,
     inputs: &Inputs,
+    settled: &Settled,
     source: &Source,
     plan: &Plan,
     rows: Vec<Row>,
@@ -285,17 +296,18 @@ fn describe(
         files::replace(&root.join(layout::object(kind, &object.blake3)), bytes)?;
         Ok(object)
     };
+    let put_some = |kind: ObjectKind, bytes: &Option<Vec<u8>>| -> Result<Option<ObjectRef>> {
+        bytes.as_ref().map(|bytes| put(kind, bytes)).transpose()
+    };
     let index = Index::new(rows)?;
     let classes_csv = classes_csv(&recipe.classes);
     let objects = Objects {
         index: put(ObjectKind::Index, &index.to_bytes()?)?,
         classes: put(ObjectKind::Classes, &classes_csv)?,
         recipe: put(ObjectKind::Recipe, &inputs.recipe_bytes)?,
-        corrections: match &inputs.corrections_bytes {
-            Some(bytes) => Some(put(ObjectKind::Corrections, bytes)?),
-            None => None,
-        },
+        corrections: put_some(ObjectKind::Corrections, &inputs.ledger_bytes)?,
         assignments: put(ObjectKind::Splits, &plan.assignments.to_csv())?,
+        groups: put_some(ObjectKind::Groups, &inputs.groups_bytes)?,
     };
     let manifest = Manifest {
         format: manifest::FORMAT.into(),
@@ -313,12 +325,7 @@ fn describe(
         bytes: index.bytes(),
         splits: index.counts(),
         objects,
-        previous: match &recipe.split {
-            SplitPolicy::Pool { previous: Some(assignments), .. } => {
-                Some(Previous { assignments: *assignments })
-            }
-            _ => None,
-        },
+        previous: recipe.split.previous.map(|assignments| Previous { assignments }),
     };
     check_description(
         "build",
@@ -336,7 +343,7 @@ fn describe(
     let mut dropped: Vec<String> = dropped.into_iter().collect();
     dropped.sort();
     let ids = |wanted: fn(&Action) -> bool| {
-        let ids = inputs.corrections.iter().filter(|c| wanted(&c.action)).map(|c| c.source_id.clone());
+        let ids = settled.corrections.iter().filter(|c| wanted(&c.action)).map(|c| c.source_id.clone());
         ids.collect::<Vec<String>>()
     };
     let report = BuildReport {
@@ -354,7 +361,14 @@ fn describe(
         removed: ids(|action| matches!(action, Action::Remove)),
         relabelled: ids(|action| matches!(action, Action::Relabel(_))),
         dropped,
-        warnings: [source.warnings.as_slice(), &plan.warnings].concat(),
+        surplus: plan
+            .removed
+            .iter()
+            .filter(|r| r.cause == Cause::Surplus)
+            .map(|r| source.images[r.source].id.clone())
+            .collect(),
+        open: settled.open.iter().map(|open| open.source_id.clone()).collect(),
+        warnings: [source.warnings.as_slice(), &plan.warnings, &left_open(settled)].concat(),
         job,
     };
     let mut json = serde_json::to_vec_pretty(&report).map_err(|e| Error::Internal(e.to_string()))?;
@@ -362,4 +376,15 @@ fn describe(
     files::replace(&root.join(REPORT_JSON), &json)?;
     files::replace(&root.join(MANIFEST_JSON), &manifest_bytes)?;
     Ok(report)
+}
+
+/// What the ledger's policy leaves to a person, in a line.
+fn left_open(settled: &Settled) -> Vec<String> {
+    match settled.open.len() {
+        0 => Vec::new(),
+        n => vec![format!(
+            "the ledger leaves {} to a person, as they are until then: `isn ledger check` lists them",
+            count(n, "image")
+        )],
+    }
 }

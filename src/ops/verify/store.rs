@@ -323,12 +323,11 @@ pub(super) fn check_version(
     let manifest = &snapshot.manifest;
     let what = format!("{}@{}", manifest.name, manifest.version);
     let mut faults = Vec::new();
-    let objects = &manifest.objects;
-    let mut named = vec![(ObjectKind::Recipe, &objects.recipe), (ObjectKind::Splits, &objects.assignments)];
-    named.extend(objects.corrections.as_ref().map(|corrections| (ObjectKind::Corrections, corrections)));
-    for (kind, reference) in named {
+    // Index and classes were read with the manifest.
+    let read = [ObjectKind::Index, ObjectKind::Classes];
+    for (kind, reference) in manifest.objects.all().into_iter().filter(|(kind, _)| !read.contains(kind)) {
         let path = layout::object(kind, &reference.blake3);
-        match runtime.block_on(registry.object(kind, reference)) {
+        match runtime.block_on(registry.object(kind, &reference)) {
             Ok(bytes) if kind == ObjectKind::Recipe => {
                 let parsed = String::from_utf8(bytes).map_err(|e| Error::invalid(&path, e));
                 faults.extend(

@@ -1,0 +1,147 @@
+//! [`Groups`]: images that show one picture, or nearly, and so stay on one side of a split (`groups.csv`).
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::class::csv_field;
+use crate::error::{Error, Mistake, Result};
+
+/// Groups of two images or more, as an audit finds them and a curator confirms.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Groups {
+    /// The number of an image's group.
+    by_id: HashMap<String, usize>,
+    /// The source ids of each group, sorted.
+    members: Vec<Vec<String>>,
+}
+
+/// The first line of the file.
+pub const HEADER: &str = "source_id,group";
+
+impl Groups {
+    /// Groups from their members; those of one image are left out.
+    ///
+    /// # Errors
+    /// The id of an image that is in two groups, or twice in one.
+    pub fn new(groups: impl IntoIterator<Item = Vec<String>>) -> Result<Self, String> {
+        let mut members: Vec<Vec<String>> = groups.into_iter().filter(|group| group.len() > 1).collect();
+        members.iter_mut().for_each(|group| group.sort_unstable());
+        members.sort_unstable();
+        let mut by_id = HashMap::new();
+        for (at, id) in members.iter().enumerate().flat_map(|(at, ids)| ids.iter().map(move |id| (at, id))) {
+            if by_id.insert(id.clone(), at).is_some() {
+                return Err(id.clone());
+            }
+        }
+        Ok(Groups { by_id, members })
+    }
+
+    /// Reads the file: UTF-8 CSV with the header [`HEADER`]; the images of a group have one text in `group`.
+    ///
+    /// # Errors
+    /// [`Error::Mistakes`], naming `what`, with every mistake and its line.
+    pub fn parse(what: &str, bytes: &[u8]) -> Result<Self> {
+        let mut mistakes = Vec::new();
+        let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut first_line: HashMap<String, usize> = HashMap::new();
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
+        let mut header = false;
+        for (at, record) in reader.records().enumerate() {
+            let mut wrong = |line: usize, why: String| mistakes.push(Mistake { line: Some(line), why });
+            let record = match record {
+                Ok(record) => record,
+                Err(_) => {
+                    wrong(at + 1, "is not UTF-8".into());
+                    header = true;
+                    continue;
+                }
+            };
+            let line = record.position().map_or(at + 1, |p| p.line() as usize);
+            if !header {
+                header = true;
+                if record != HEADER.split(',').collect::<Vec<_>>() {
+                    wrong(line, format!("the header must be {HEADER}"));
+                }
+                continue;
+            }
+            let (2, Some(id), Some(group)) = (record.len(), record.get(0), record.get(1)) else {
+                wrong(line, format!("has {} of 2 fields: {HEADER}", record.len()));
+                continue;
+            };
+            if id.is_empty() || group.is_empty() {
+                wrong(line, "source_id and group must not be empty".into());
+            } else if let Some(first) = first_line.insert(id.into(), line) {
+                wrong(line, format!("{id} is at line {first} already: an image is in one group"));
+            } else {
+                groups.entry(group.into()).or_default().push(id.into());
+            }
+        }
+        if !header {
+            mistakes.push(Mistake { line: Some(1), why: format!("the header must be {HEADER}") });
+        }
+        if !mistakes.is_empty() {
+            return Err(Error::Mistakes { what: what.into(), mistakes });
+        }
+        Groups::new(groups.into_values()).map_err(|id| Error::Internal(format!("{id} is in two groups")))
+    }
+
+    /// The file: sorted by source id; a group is named after its first image.
+    pub fn to_csv(&self) -> Vec<u8> {
+        let mut rows: Vec<(&str, &str)> =
+            self.members.iter().flat_map(|ids| ids.iter().map(|id| (id.as_str(), ids[0].as_str()))).collect();
+        rows.sort_unstable();
+        let mut out = format!("{HEADER}\n");
+        for (id, group) in rows {
+            out += &format!("{},{}\n", csv_field(id), csv_field(group));
+        }
+        out.into_bytes()
+    }
+
+    /// The members of an image's group, sorted by the bytes of their ids; `None` if it is in none.
+    pub fn of(&self, source_id: &str) -> Option<&[String]> {
+        self.by_id.get(source_id).map(|&at| self.members[at].as_slice())
+    }
+
+    /// All groups, each sorted.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[String]> {
+        self.members.iter().map(Vec::as_slice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_reads_back_and_has_one_spelling() {
+        let groups =
+            Groups::new([vec!["b,c".into(), "a".into()], vec!["z".into()], vec!["e".into(), "d".into()]]);
+        let groups = groups.unwrap();
+        let text = "source_id,group\na,a\n\"b,c\",a\nd,d\ne,d\n";
+        assert_eq!(String::from_utf8(groups.to_csv()).unwrap(), text);
+        assert_eq!(Groups::parse("g", text.as_bytes()).unwrap(), groups);
+        assert_eq!(groups.of("b,c").unwrap(), ["a", "b,c"]);
+        assert!(groups.of("z").is_none() && groups.iter().len() == 2);
+        assert_eq!(
+            Groups::new([vec!["a".into(), "b".into()], vec!["b".into(), "c".into()]]),
+            Err("b".into())
+        );
+    }
+
+    #[test]
+    fn every_mistake_is_told_with_its_line() {
+        let told = |text: &str| match Groups::parse("g", text.as_bytes()).unwrap_err() {
+            Error::Mistakes { mistakes, .. } => mistakes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            other => panic!("{other}"),
+        };
+        assert_eq!(
+            told("source_id,group\na,1\na,2\nb\n,3\n"),
+            [
+                "line 3: a is at line 2 already: an image is in one group",
+                "line 4: has 1 of 2 fields: source_id,group",
+                "line 5: source_id and group must not be empty"
+            ]
+        );
+        assert_eq!(told(""), ["line 1: the header must be source_id,group"]);
+        assert_eq!(told("id,group\n"), ["line 1: the header must be source_id,group"]);
+    }
+}

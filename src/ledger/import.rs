@@ -1,0 +1,309 @@
+//! Claims that others have published, read from their own files.
+
+use serde::Deserialize;
+
+use super::{Claim, HEADER, Ledger, OLD_HEADER, Row, Says};
+use crate::class::ClassId;
+use crate::error::{Error, Mistake, Result};
+use crate::source::ilsvrc2012;
+
+/// A file of claims, as it was recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// `real.json`: ReaL, the reassessed labels of ImageNet's 50,000 val images (Beyer et al., 2020).
+    Real,
+    /// `imagenet_mturk.json`: five votes on each val image that confident learning had flagged (Northcutt et al., 2021).
+    Mturk,
+    /// Multi-labels of val images by experts (Shankar et al., 2020), as CSV.
+    Shankar,
+    /// All three beside each other, an image a row.
+    Table,
+    /// Images, with or without labels, as CSV.
+    List,
+    /// A ledger.
+    Ledger,
+}
+
+/// The dates of the papers, which their claims bear.
+const REAL: (&str, &str) = ("real", "2020-06-12");
+const MTURK: (&str, &str) = ("mturk", "2021-03-26");
+const SHANKAR: (&str, &str) = ("shankar", "2020-07-13");
+
+impl Format {
+    /// In words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Format::Real => "ReaL's labels",
+            Format::Mturk => "votes by MTurk",
+            Format::Shankar => "multi-labels by experts",
+            Format::Table => "a table of ReaL's, MTurk's and experts' claims",
+            Format::List => "a list of images",
+            Format::Ledger => "a ledger",
+        }
+    }
+}
+
+/// What a list does not say itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Unsaid<'a> {
+    /// Who claims it.
+    pub source: Option<&'a str>,
+    /// When, `YYYY-MM-DD`.
+    pub date: &'a str,
+}
+
+/// Reads a file of claims, whose format is told by its content.
+///
+/// # Errors
+/// [`Error::Invalid`] and [`Error::Mistakes`], naming `what`: an unknown format, rows and labels that make no sense, a
+/// list without a source.
+pub fn read(what: &str, bytes: &[u8], unsaid: Unsaid<'_>) -> Result<(Format, Vec<Row>)> {
+    let start = bytes.iter().position(|b| !b.is_ascii_whitespace()).map_or(0, |at| bytes[at]);
+    if start == b'[' {
+        return read_json(what, bytes);
+    }
+    let line = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
+    let line = String::from_utf8_lossy(line);
+    let header = line.trim_start_matches('\u{feff}').trim_end();
+    if header == HEADER || header == OLD_HEADER {
+        return Ok((Format::Ledger, Ledger::parse(what, bytes)?.rows().to_vec()));
+    }
+    let columns: Vec<&str> = header.split(',').collect();
+    let format = match () {
+        () if columns.contains(&"real_status") && columns.contains(&"mturk_votes") => Format::Table,
+        () if columns.contains(&"shankar_correct") || columns.contains(&"correct") => Format::Shankar,
+        () if ID_COLUMNS.iter().any(|id| columns.contains(id)) => Format::List,
+        () => {
+            let why = format!(
+                "is no file of claims that isn knows: ReaL's real.json, imagenet_mturk.json, or CSV whose header has \
+                 source_id (with labels and evidence, or correct and problematic), or is {HEADER}"
+            );
+            return Err(Error::invalid(what, why));
+        }
+    };
+    let source = match (format, unsaid.source) {
+        (Format::List, None) => {
+            return Err(Error::invalid(what, "is a list: say whose it is with --source NAME"));
+        }
+        (_, source) => source.unwrap_or_default(),
+    };
+    read_csv(what, bytes, format, source, unsaid.date)
+}
+
+fn read_json(what: &str, bytes: &[u8]) -> Result<(Format, Vec<Row>)> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Entry {
+        Real(Vec<usize>),
+        Mturk(Voted),
+    }
+    #[derive(Deserialize)]
+    struct Voted {
+        url: String,
+        given_original_label: usize,
+        our_guessed_label: usize,
+        mturk: Votes,
+    }
+    let entries: Vec<Entry> = serde_json::from_slice(bytes).map_err(|e| Error::invalid(what, e))?;
+    let wrong = |at: usize, why: String| Error::invalid(what, format!("entry {at}: {why}"));
+    let class = |at: usize, rank: usize| {
+        ilsvrc2012::class_at(rank).ok_or_else(|| wrong(at, format!("{rank} is none of the 1,000 classes")))
+    };
+    let mut rows = Vec::new();
+    let mut format = Format::Real;
+    for (at, entry) in entries.into_iter().enumerate() {
+        match entry {
+            Entry::Real(labels) => {
+                if at as u64 >= u64::from(ilsvrc2012::VAL_IMAGES) {
+                    return Err(wrong(at, "there are 50,000 val images".into()));
+                }
+                let labels = labels.into_iter().map(|rank| class(at, rank)).collect::<Result<Vec<_>>>()?;
+                let id = format!("ILSVRC2012_val_{:08}", at + 1);
+                rows.push(claim(id, fits(labels, Says::None), REAL, String::new()));
+            }
+            Entry::Mturk(voted) => {
+                format = Format::Mturk;
+                let given = class(at, voted.given_original_label)?;
+                let guessed = class(at, voted.our_guessed_label)?;
+                rows.push(voted.mturk.claim(stem(&voted.url), given, guessed));
+            }
+        }
+    }
+    Ok((format, rows))
+}
+
+/// The votes of five people between the label that an image has and one that a model guessed.
+#[derive(Deserialize)]
+struct Votes {
+    given: u32,
+    guessed: u32,
+    neither: u32,
+    both: u32,
+}
+
+impl Votes {
+    /// `given=1;guessed=4;neither=0;both=0`.
+    fn parse(text: &str) -> Option<Votes> {
+        let mut votes = [None; 4];
+        for part in text.split(';') {
+            let (name, n) = part.split_once('=')?;
+            let at = ["given", "guessed", "neither", "both"].iter().position(|known| *known == name)?;
+            votes[at] = Some(n.parse().ok()?);
+        }
+        let [given, guessed, neither, both] = votes;
+        Some(Votes { given: given?, guessed: guessed?, neither: neither?, both: both? })
+    }
+
+    /// What more than half of them say; otherwise it is unclear.
+    fn claim(&self, id: &str, given: ClassId, guessed: ClassId) -> Row {
+        let Votes { given: g, guessed: u, neither: n, both: b } = *self;
+        let half = (g + u + n + b) / 2;
+        let says = match () {
+            () if g > half => Says::Label(given),
+            () if u > half => Says::Label(guessed.clone()),
+            () if n > half => Says::None,
+            () if b > half => Says::Several(vec![given, guessed.clone()]),
+            () => Says::Unclear,
+        };
+        let evidence = format!("given={g} guessed={u} neither={n} both={b}; guessed {guessed}");
+        claim(id.into(), says, MTURK, evidence)
+    }
+}
+
+const ID_COLUMNS: [&str; 3] = ["source_id", "filename", "image"];
+
+fn read_csv(
+    what: &str,
+    bytes: &[u8],
+    format: Format,
+    source: &str,
+    date: &str,
+) -> Result<(Format, Vec<Row>)> {
+    let mut reader = csv::Reader::from_reader(bytes);
+    let columns = reader.headers().map_err(|e| Error::invalid(what, e))?.clone();
+    let mut rows = Vec::new();
+    let mut mistakes = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(|e| Error::invalid(what, e))?;
+        let line = record.position().map_or(0, |p| p.line() as usize);
+        let row = Record { columns: &columns, record: &record };
+        let id = stem(ID_COLUMNS.iter().map(|name| row.field(name)).find(|id| !id.is_empty()).unwrap_or(""));
+        let found = match (id, format) {
+            ("", _) => Err("names no image".to_owned()),
+            (id, Format::List) => row.listed(id, source, date),
+            (id, Format::Shankar) => row.expert(id, "").map(|claim| claim.into_iter().collect()),
+            (id, _) => row.three(id),
+        };
+        match found {
+            Ok(found) => rows.extend(found),
+            Err(why) => mistakes.push(Mistake { line: Some(line), why }),
+        }
+    }
+    match mistakes.is_empty() {
+        true => Ok((format, rows)),
+        false => Err(Error::Mistakes { what: what.into(), mistakes }),
+    }
+}
+
+/// A row of a CSV file, by the names of its columns.
+struct Record<'a> {
+    columns: &'a csv::StringRecord,
+    record: &'a csv::StringRecord,
+}
+
+impl Record<'_> {
+    /// The field of a column; empty if there is no such column.
+    fn field(&self, column: &str) -> &str {
+        let at = self.columns.iter().position(|name| name.trim_start_matches('\u{feff}') == column);
+        at.and_then(|at| self.record.get(at)).unwrap_or("")
+    }
+
+    /// Ids with white space between.
+    fn classes(&self, column: &str) -> Result<Vec<ClassId>, String> {
+        let class = |id: &str| id.parse().map_err(|e| format!("{column}: {e}"));
+        self.field(column).split_whitespace().map(class).collect()
+    }
+
+    fn listed(&self, id: &str, source: &str, date: &str) -> Result<Vec<Row>, String> {
+        let column = if self.field("labels").is_empty() { "label" } else { "labels" };
+        let says = fits(self.classes(column)?, Says::None);
+        let date = if self.field("date").is_empty() { date } else { self.field("date") };
+        Ok(vec![claim(id.into(), says, (source, date), self.field("evidence").into())])
+    }
+
+    /// What experts say, in columns with or without a prefix; nothing if they did not look at the image.
+    fn expert(&self, id: &str, prefix: &str) -> Result<Option<Row>, String> {
+        let prefix =
+            if self.field("shankar_correct").is_empty() && prefix.is_empty() { "" } else { "shankar_" };
+        let correct = self.classes(&format!("{prefix}correct"))?;
+        let problematic = self.field(&format!("{prefix}problematic")).eq_ignore_ascii_case("true");
+        let unclear = self.field(&format!("{prefix}unclear")).to_owned();
+        if correct.is_empty() && !problematic && unclear.is_empty() {
+            return Ok(None);
+        }
+        let mut evidence = Vec::new();
+        if problematic {
+            evidence.push("problematic".to_owned());
+        }
+        if !unclear.is_empty() {
+            evidence.push(format!("unclear {unclear}"));
+        }
+        Ok(Some(claim(id.into(), fits(correct, Says::Unclear), SHANKAR, evidence.join("; "))))
+    }
+
+    fn three(&self, id: &str) -> Result<Vec<Row>, String> {
+        let mut rows = Vec::new();
+        match self.field("real_status") {
+            "" => {}
+            "agree" | "wrong" | "multi_incl" | "multi_excl" | "empty" => {
+                rows.push(claim(
+                    id.into(),
+                    fits(self.classes("real_wnids")?, Says::None),
+                    REAL,
+                    String::new(),
+                ));
+            }
+            other => return Err(format!("real_status '{other}' is not agree, wrong, multi_incl or empty")),
+        }
+        if !self.field("mturk_votes").is_empty() {
+            let votes = Votes::parse(self.field("mturk_votes"));
+            let votes = votes.ok_or("mturk_votes are not given=N;guessed=N;neither=N;both=N")?;
+            let one = |column: &str| {
+                <[ClassId; 1]>::try_from(self.classes(column)?)
+                    .map_err(|_| format!("{column} is not one class"))
+            };
+            let ([given], [guessed]) = (one("original_wnid")?, one("mturk_guessed_wnid")?);
+            rows.push(votes.claim(id, given, guessed));
+        }
+        rows.extend(self.expert(id, "shankar_")?);
+        Ok(rows)
+    }
+}
+
+/// What a set of fitting labels says; `empty` if there is none.
+fn fits(labels: Vec<ClassId>, empty: Says) -> Says {
+    match <[ClassId; 1]>::try_from(labels) {
+        Ok([class]) => Says::Label(class),
+        Err(labels) if labels.is_empty() => empty,
+        Err(labels) => Says::Several(labels),
+    }
+}
+
+fn claim(source_id: String, says: Says, (source, date): (&str, &str), evidence: String) -> Row {
+    Row::Claim(Claim { source_id, says, source: source.into(), date: date.into(), evidence })
+}
+
+/// `ILSVRC2012_val_00000293` of a path or URL that ends with it and an extension.
+fn stem(path: &str) -> &str {
+    let image = ["jpeg", "jpg", "png"];
+    match path.rsplit_once('.') {
+        Some((stem, end)) if image.iter().any(|known| end.eq_ignore_ascii_case(known)) => {
+            if stem.contains("://") || stem.contains("ILSVRC2012_val_") {
+                stem.rsplit('/').next().unwrap_or(stem)
+            } else {
+                stem
+            }
+        }
+        _ => path,
+    }
+}

@@ -1,0 +1,213 @@
+//! The rows of a ledger, and the words in their fields.
+
+use std::fmt;
+
+use crate::class::ClassId;
+
+/// One row.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Row {
+    /// Somebody says what an image shows.
+    Claim(Claim),
+    /// A person says what becomes of it.
+    Decision(Decision),
+}
+
+/// What a paper, a study or an audit says that an image shows. Evidence, not yet a decision.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Claim {
+    /// The image.
+    pub source_id: String,
+    /// What it shows.
+    pub says: Says,
+    /// Who says so: `real`, `mturk`, `shankar`, `audit-labels`, …
+    pub source: String,
+    /// When: `YYYY-MM-DD` or `YYYY-MM-DDTHH:MM:SSZ`.
+    pub date: String,
+    /// On what ground, one line; may be empty.
+    pub evidence: String,
+}
+
+/// What an image shows, as somebody claims.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Says {
+    /// This class, of the dataset or not.
+    Label(ClassId),
+    /// Several classes, these if they are known.
+    Several(Vec<ClassId>),
+    /// None of the classes that there are.
+    None,
+    /// It cannot be told.
+    Unclear,
+}
+
+/// What a person decided of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Decision {
+    /// The image.
+    pub source_id: String,
+    /// What becomes of it.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: Reason,
+    /// Where that comes from, beside the reviewer; may be empty.
+    pub source: String,
+    /// Who decided.
+    pub reviewer: String,
+    /// When: `YYYY-MM-DD` or `YYYY-MM-DDTHH:MM:SSZ`.
+    pub date: String,
+    /// In words, one line; may be empty.
+    pub evidence: String,
+}
+
+/// What becomes of an image, as a reviewer says.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// It stays as it is.
+    Keep,
+    /// It is left out.
+    Remove,
+    /// It gets another class of the dataset.
+    Relabel(ClassId),
+    /// The reviewer cannot tell.
+    Unsure,
+    /// The reviewer takes an earlier decision back.
+    Withdraw,
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $code:literal),* $(,)?) => {
+        /// Why something was decided: a code, so that corrections can be counted.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Reason { $($(#[$doc])* $name,)* }
+
+        impl Reason {
+            /// All of them.
+            pub const ALL: &[Reason] = &[$(Reason::$name,)*];
+
+            /// The code.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Reason::$name => $code,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// It shows another class.
+    WrongLabel = "wrong-label",
+    /// It shows no class of the dataset.
+    NoneOfThese = "none-of-these",
+    /// It shows several classes.
+    Several = "several",
+    /// The same picture is there already.
+    Duplicate = "duplicate",
+    /// The same picture is in another split.
+    Leakage = "leakage",
+    /// The file cannot be decoded.
+    Broken = "broken",
+    /// There is nothing on it.
+    Blank = "blank",
+    /// It is too small, too blurred or too dark.
+    Unusable = "unusable",
+    /// The label is right.
+    Correct = "correct",
+    /// People would differ.
+    Ambiguous = "ambiguous",
+    /// See the evidence.
+    Other = "other",
+}
+
+impl Row {
+    /// The image.
+    pub fn source_id(&self) -> &str {
+        match self {
+            Row::Claim(claim) => &claim.source_id,
+            Row::Decision(decision) => &decision.source_id,
+        }
+    }
+
+    /// The claim, if it is one.
+    pub fn claim(&self) -> Option<&Claim> {
+        match self {
+            Row::Claim(claim) => Some(claim),
+            Row::Decision(_) => None,
+        }
+    }
+
+    /// The decision, if it is one.
+    pub fn decision(&self) -> Option<&Decision> {
+        match self {
+            Row::Decision(decision) => Some(decision),
+            Row::Claim(_) => None,
+        }
+    }
+}
+
+impl Says {
+    /// `label`, `several`, `none` or `unclear`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Says::Label(_) => "label",
+            Says::Several(_) => "several",
+            Says::None => "none",
+            Says::Unclear => "unclear",
+        }
+    }
+
+    /// The classes that it names.
+    pub fn classes(&self) -> &[ClassId] {
+        match self {
+            Says::Label(class) => std::slice::from_ref(class),
+            Says::Several(classes) => classes,
+            Says::None | Says::Unclear => &[],
+        }
+    }
+}
+
+impl Verdict {
+    /// `keep`, `remove`, `relabel`, `unsure` or `withdraw`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Verdict::Keep => "keep",
+            Verdict::Remove => "remove",
+            Verdict::Relabel(_) => "relabel",
+            Verdict::Unsure => "unsure",
+            Verdict::Withdraw => "withdraw",
+        }
+    }
+
+    /// The class of a relabel.
+    pub fn classes(&self) -> &[ClassId] {
+        match self {
+            Verdict::Relabel(class) => std::slice::from_ref(class),
+            _ => &[],
+        }
+    }
+}
+
+impl fmt::Display for Says {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Says::Label(class) => write!(f, "{class}"),
+            Says::Several(classes) if classes.is_empty() => f.write_str("several"),
+            Says::Several(classes) => write!(f, "several: {}", spaced(classes)),
+            Says::None => f.write_str("none of them"),
+            Says::Unclear => f.write_str("unclear"),
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Verdict::Relabel(class) => write!(f, "relabel to {class}"),
+            other => f.write_str(other.as_str()),
+        }
+    }
+}
+
+/// Ids with a space between.
+pub(super) fn spaced(classes: &[ClassId]) -> String {
+    classes.iter().map(ClassId::as_str).collect::<Vec<_>>().join(" ")
+}

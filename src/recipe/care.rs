@@ -1,0 +1,86 @@
+//! `[corrections]` and `[gates]`: how claims become corrections, and what stops a version from being published.
+
+use super::division::fraction;
+use super::file_beside;
+use super::table::Field;
+use crate::class::check_label;
+use crate::ledger::policy::{Policy, Several};
+use crate::split::Fraction;
+
+/// `[corrections]`: where the ledger is, and what it comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CorrectionsSpec {
+    /// The name of the ledger, in the recipe's folder.
+    pub file: String,
+    /// How its claims become corrections.
+    pub policy: Policy,
+}
+
+/// `[gates]`: what a version must be to be published. The defaults are those of a recipe that says nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gates {
+    /// No picture may be in two splits.
+    pub leakage: bool,
+    /// So many val images each class has at least, if there are any val images.
+    pub val_min: u32,
+    /// The part of each class's images that is val is at least, and at most, this; if there are any val images.
+    pub val_range: Option<(Fraction, Fraction)>,
+}
+
+impl Default for Gates {
+    fn default() -> Self {
+        Gates { leakage: true, val_min: 1, val_range: None }
+    }
+}
+
+pub(super) fn corrections(field: &Field<'_, '_>) -> Option<CorrectionsSpec> {
+    let table = field.table("[corrections]", &["file", "agree", "several", "together"])?;
+    let file = table.need("file").and_then(|field| file_beside(&field));
+    let agree = table.get("agree").map(|field| field.number(1..=100));
+    let several = match table.get("several") {
+        Some(field) => field.choice(&[("keep", Several::Keep), ("remove", Several::Remove)]),
+        None => Some(Several::Keep),
+    };
+    let together = match table.get("together") {
+        Some(field) => field.elements().and_then(|groups| {
+            let groups = groups.iter().map(|group| field.element(group));
+            groups.map(|group| lines(&group)).collect::<Option<Vec<_>>>()
+        }),
+        None => Some(Vec::new()),
+    };
+    let agree = match agree {
+        Some(agree) => Some(agree?),
+        None => None,
+    };
+    Some(CorrectionsSpec { file: file?, policy: Policy { agree, several: several?, together: together? } })
+}
+
+/// A list of lines of text.
+fn lines(field: &Field<'_, '_>) -> Option<Vec<String>> {
+    let elements = field.elements()?;
+    elements.iter().map(|line| field.element(line).text(check_label).map(Into::into)).collect()
+}
+
+pub(super) fn gates(field: &Field<'_, '_>) -> Option<Gates> {
+    let defaults = Gates::default();
+    let table = field.table("[gates]", &["leakage", "val_min", "val_range"])?;
+    let leakage = match table.get("leakage") {
+        Some(field) => field.choice(&[("refuse", true), ("allow", false)])?,
+        None => defaults.leakage,
+    };
+    let val_min = match table.get("val_min") {
+        Some(field) => field.number(0..=u32::MAX)?,
+        None => defaults.val_min,
+    };
+    let val_range = match table.get("val_range") {
+        Some(field) => match field.elements()? {
+            [low, high] => Some((fraction(&field.element(low))?, fraction(&field.element(high))?)),
+            _ => {
+                field.wrong("must be two fractions, for example [0.1, 0.3]");
+                return None;
+            }
+        },
+        None => defaults.val_range,
+    };
+    Some(Gates { leakage, val_min, val_range })
+}

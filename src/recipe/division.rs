@@ -1,0 +1,130 @@
+//! `[split]` and `[balance]`: how images get their split, and how many of each class there are.
+
+use std::str::FromStr;
+
+use toml::de::DeValue;
+
+use super::file_beside;
+use super::table::{Field, Table};
+use crate::class::check_label;
+use crate::digest::{Digest, DigestError};
+use crate::split::{Fraction, Split};
+
+/// `[split]`: how images get their split.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SplitSpec {
+    /// How they get it, if no earlier version says.
+    pub policy: SplitPolicy,
+    /// The assignments of an earlier version, which stay.
+    pub previous: Option<Digest>,
+    /// The name of the file of groups that are never divided, in the recipe's folder.
+    pub groups: Option<String>,
+}
+
+/// How images get their split.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SplitPolicy {
+    /// As in the source.
+    Keep,
+    /// The source's train and val images of a class are pooled and divided again, to an exact quota.
+    Pool(Draw),
+    /// As `Pool`, but each image by itself: its split never depends on other images.
+    Threshold(Draw),
+    /// The source's val images stay val, and train images are added to them up to the quota.
+    TopUp(Draw),
+}
+
+/// A draw of val images.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draw {
+    /// The part of a class's images that is val.
+    pub val: Fraction,
+    /// Any text: another salt is another draw.
+    pub salt: String,
+}
+
+impl SplitPolicy {
+    /// The draw that it makes, if it makes one.
+    pub fn draw(&self) -> Option<&Draw> {
+        match self {
+            SplitPolicy::Keep => None,
+            SplitPolicy::Pool(draw) | SplitPolicy::Threshold(draw) | SplitPolicy::TopUp(draw) => Some(draw),
+        }
+    }
+}
+
+/// `[balance]`: how many images a class has at most.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Balance {
+    /// At most so many images a class, by split.
+    pub caps: Vec<(Split, u32)>,
+    /// Whether each class has in each split as many as the smallest.
+    pub equal: bool,
+}
+
+pub(super) fn split(field: &Field<'_, '_>) -> Option<SplitSpec> {
+    let table = field.table("[split]", &["policy", "val", "salt", "previous", "groups"])?;
+    let policy = table.need("policy")?;
+    let drawn: Option<fn(Draw) -> SplitPolicy> = policy.choice(&[
+        ("keep", None),
+        ("pool", Some(SplitPolicy::Pool as fn(Draw) -> SplitPolicy)),
+        ("threshold", Some(SplitPolicy::Threshold)),
+        ("top-up", Some(SplitPolicy::TopUp)),
+    ])?;
+    let groups = match table.get("groups") {
+        Some(field) => Some(file_beside(&field)?),
+        None => None,
+    };
+    let Some(drawn) = drawn else {
+        for key in ["val", "salt", "previous"] {
+            if let Some(field) = table.get(key) {
+                field.wrong("does not go with policy = \"keep\"");
+            }
+        }
+        return Some(SplitSpec { policy: SplitPolicy::Keep, previous: None, groups });
+    };
+    let val = table.need("val").and_then(|field| fraction(&field));
+    let salt = table.need("salt").and_then(|field| field.text(check_label));
+    let previous = table.get("previous").and_then(|field| field.parse()).map(|Prefixed(digest)| digest);
+    Some(SplitSpec { policy: drawn(Draw { val: val?, salt: salt?.into() }), previous, groups })
+}
+
+pub(super) fn balance(field: &Field<'_, '_>) -> Option<Balance> {
+    const CAPS: [(&str, Split); 3] = [("train", Split::Train), ("val", Split::Val), ("test", Split::Test)];
+    let table: Table<'_, '_> = field.table("[balance]", &["train", "val", "test", "equal"])?;
+    let mut caps = Vec::new();
+    for (key, split) in CAPS {
+        if let Some(field) = table.get(key) {
+            caps.push((split, field.number(1..=u32::MAX)?));
+        }
+    }
+    let equal = match table.get("equal") {
+        Some(field) => field.flag()?,
+        None => false,
+    };
+    Some(Balance { caps, equal })
+}
+
+/// `b3:` and 64 hex digits.
+struct Prefixed(Digest);
+
+impl FromStr for Prefixed {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Self, DigestError> {
+        Digest::from_prefixed(text).map(Prefixed)
+    }
+}
+
+/// Reads the digits themselves: no binary float is ever made of them.
+pub(super) fn fraction(field: &Field<'_, '_>) -> Option<Fraction> {
+    let text = match field.value {
+        DeValue::Float(number) => number.as_str(),
+        DeValue::Integer(number) => number.as_str(),
+        _ => {
+            field.wrong("must be a number, for example 0.2");
+            return None;
+        }
+    };
+    text.parse().map_err(|error| field.wrong(format_args!("is wrong: {error}"))).ok()
+}

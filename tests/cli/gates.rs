@@ -1,0 +1,82 @@
+//! What stops a version from being published.
+
+use isn::digest::Digest;
+
+use crate::sandbox::Sandbox;
+
+const CLASSES: [&str; 3] = ["ant", "bee", "cat"];
+const BUILD: [&str; 6] = ["build", "grads-1.0.toml", "--source", "raw", "--out", "out"];
+const PUBLISH: [&str; 6] = ["publish", "out", "--registry", "reg", "--key", "me"];
+
+fn built(more: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.noise("raw", &CLASSES, 8);
+    sandbox.recipe("grads", "1.0", &CLASSES, more);
+    sandbox.isn(&BUILD).ok();
+    sandbox.isn(&["key", "new", "me", "--no-passphrase"]).ok();
+    sandbox
+}
+
+/// Nothing may have been written.
+fn refused(sandbox: &Sandbox, why: &str) {
+    let ran = sandbox.isn(&PUBLISH).fails(8, why);
+    assert!(ran.stderr.contains("help: nothing was published"), "{}", ran.stderr);
+    assert!(!sandbox.path("reg").exists());
+    let json = sandbox.isn(&[&PUBLISH[..], &["--json"]].concat()).json();
+    assert_eq!(json["exit_code"], 8);
+    sandbox.isn(&[&PUBLISH[..], &["--dry-run"]].concat()).fails(8, why);
+}
+
+#[test]
+fn too_few_val_images_in_a_class() {
+    refused(&built("[gates]\nval_min = 3"), "val_min: class ant has 2 val images, and must have 3");
+    refused(
+        &built("[gates]\nval_range = [0.4, 0.5]"),
+        "val_range: class cat has 2 of 8 images in val, not 0.4 to 0.5",
+    );
+    built("[gates]\nval_min = 2\nval_range = [0.2, 0.3]").publish("out");
+}
+
+#[test]
+fn a_licence_that_says_nothing() {
+    let sandbox = built("");
+    let recipe = String::from_utf8(sandbox.read("grads-1.0.toml")).unwrap();
+    sandbox.write("grads-1.0.toml", recipe.replace("CC0-1.0", "TODO").as_bytes());
+    std::fs::remove_dir_all(sandbox.path("out")).unwrap();
+    sandbox.isn(&BUILD).ok();
+    refused(&sandbox, "licence: 'TODO' says under which terms nothing");
+}
+
+#[test]
+fn a_ledger_that_does_not_come_to_the_images() {
+    let sandbox = Sandbox::new();
+    sandbox.noise("raw", &CLASSES, 8);
+    let ledger = |rows: &str| {
+        format!("kind,source_id,says,labels,reason,source,reviewer,date,evidence\n{rows}").into_bytes()
+    };
+    let decision = |id: &str, says: &str| format!("decision,{id},{says},other,,Ann,2026-01-01,\n");
+    sandbox.write("ledger.csv", &ledger(&decision("ant/ant_1", "remove,")));
+    sandbox.recipe("grads", "1.0", &CLASSES, "[corrections]\nfile = \"ledger.csv\"");
+    sandbox.isn(&BUILD).ok();
+    sandbox.isn(&["key", "new", "me", "--no-passphrase"]).ok();
+
+    // Another ledger in its place, and the manifest that names it.
+    let other = ledger(&[decision("ant/ant_2", "remove,"), decision("bee/bee_1", "relabel,cat")].concat());
+    let manifest = String::from_utf8(sandbox.read("out/manifest.json")).unwrap();
+    let (old, new) = (sandbox.read("ledger.csv"), &other);
+    let named =
+        |bytes: &[u8]| format!("\"blake3\": \"{}\",\n      \"length\": {}", Digest::of(bytes), bytes.len());
+    assert!(manifest.contains(&named(&old)), "{manifest}");
+    let forged = manifest.replace(&named(&old), &named(new));
+    let object = |bytes: &[u8], extension: &str| {
+        let hex = Digest::of(bytes).to_string();
+        format!("out/objects/{}/{hex}.{extension}", &hex[..2])
+    };
+    sandbox.write(&object(new, "csv"), new);
+    sandbox.write(&object(forged.as_bytes(), "json"), forged.as_bytes());
+    let packs = sandbox.read(&format!("out/packs/{}", Digest::of(manifest.as_bytes())));
+    sandbox.write(&format!("out/packs/{}", Digest::of(forged.as_bytes())), &packs);
+    sandbox.write("out/manifest.json", forged.as_bytes());
+    refused(&sandbox, "ant_2.png is there, and the ledger removes ant/ant_2");
+    refused(&sandbox, "bee_1.png is of class bee, and comes to cat");
+}

@@ -1,0 +1,224 @@
+use serde_json::json;
+
+use crate::sandbox::{Sandbox, real_data};
+
+const CLASSES: [&str; 3] = ["ant", "bee", "cat"];
+
+/// `raw` with 8 images a class, and a recipe with `ledger.csv` under a policy.
+fn sandbox(policy: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.image_folder("raw", &CLASSES, 8);
+    sandbox.recipe("grads", "1.0", &CLASSES, &format!("\n[corrections]\nfile = \"ledger.csv\"\n{policy}\n"));
+    sandbox
+}
+
+fn add(sandbox: &Sandbox, args: &[&str]) -> crate::sandbox::Ran {
+    sandbox.isn(&[&["ledger", "add", "ledger.csv"], args].concat())
+}
+
+const BUILD: [&str; 7] = ["build", "grads-1.0.toml", "--source", "raw", "--out", "out", "--json"];
+
+#[test]
+fn claims_become_corrections_by_the_policy_and_the_rest_is_left_to_a_person() {
+    let sandbox = sandbox("agree = 2");
+    for (id, what, class, source) in [
+        ("ant/ant_1", "label", "bee", "real"),
+        ("ant/ant_1", "label", "bee", "mturk"),
+        ("ant/ant_2", "label", "bee", "real"),
+        ("bee/bee_3", "label", "kite", "real"),
+        ("bee/bee_3", "none", "", "mturk"),
+        ("cat/cat_4", "label", "ant", "real"),
+        ("cat/cat_4", "label", "cat", "mturk"),
+    ] {
+        let classes: &[&str] = if class.is_empty() { &[] } else { &[class] };
+        add(&sandbox, &[&[id, what], classes, &["--claim", "--source", source]].concat()).ok();
+    }
+    let check = ["ledger", "check", "grads-1.0.toml", "--source", "raw"];
+    let text = sandbox.isn(&check).ok().stdout;
+    for line in [
+        "decided: ant/ant_1: relabel to bee: real says bee; mturk says bee",
+        "decided: bee/bee_3: remove: real says kite; mturk says none of them",
+        "open: ant/ant_2 (now ant): too few independent claims: real: relabel to bee",
+        "open: cat/cat_4 (now cat): the claims conflict: real: relabel to ant, mturk: keep",
+        "7 rows: 1 removed, 1 relabelled, 0 kept; 2 left to a person; 0 problems",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    let report = sandbox.isn(&BUILD).ok().json();
+    assert_eq!(report["removed"], json!(["bee/bee_3"]));
+    assert_eq!(report["relabelled"], json!(["ant/ant_1"]));
+    assert_eq!(report["open"], json!(["ant/ant_2", "cat/cat_4"]));
+    assert!(report["warnings"].to_string().contains("leaves 2 images to a person"), "{}", report["warnings"]);
+
+    // A reviewer stands above the policy.
+    add(&sandbox, &["ant/ant_1", "keep", "--reason", "correct", "--reviewer", "Ann"]).ok();
+    add(&sandbox, &["ant/ant_2", "remove", "--reason", "blank", "--reviewer", "Ann", "--evidence", "a, b"])
+        .ok();
+    let checked = sandbox.isn(&[&check[..], &["--json"]].concat()).ok().json();
+    assert_eq!(checked["open"].as_array().unwrap().len(), 1);
+    assert_eq!(checked["decided"][0]["action"], "keep");
+    assert!(checked["decided"][1]["because"].as_str().unwrap().starts_with("blank: a, b (Ann, 20"));
+    // Who wants to know finds the ledger among the version's objects.
+    let ledger = sandbox.read("ledger.csv");
+    let mut out = BUILD;
+    out[5] = "out2";
+    sandbox.isn(&out).ok();
+    let objects = sandbox.objects("out2", ".csv");
+    assert!(objects.iter().any(|object| sandbox.read(object) == ledger), "{objects:?}");
+}
+
+#[test]
+fn reviewers_who_differ_stop_a_build_until_one_gives_in() {
+    let sandbox = sandbox("");
+    add(&sandbox, &["ant/ant_1", "keep", "--reason", "correct", "--reviewer", "Ann"]).ok();
+    add(&sandbox, &["ant/ant_1", "relabel", "bee", "--reason", "wrong-label", "--reviewer", "Bo"]).ok();
+    let ran = sandbox
+        .isn(&BUILD)
+        .fails(1, "ant/ant_1: the reviewers differ: Ann says keep, Bo says relabel to bee");
+    assert!(ran.stderr.contains("ledger ledger.csv has 1 mistake"), "{}", ran.stderr);
+    let check = ["ledger", "check", "grads-1.0.toml", "--source", "raw"];
+    sandbox.isn(&check).fails(8, "problem: ant/ant_1: the reviewers differ");
+    add(&sandbox, &["ant/ant_1", "withdraw", "--reason", "other", "--reviewer", "Bo"]).ok();
+    sandbox.isn(&check).ok();
+    sandbox.isn(&BUILD).ok();
+}
+
+#[test]
+fn ledgers_of_two_reviewers_merge_and_their_conflicts_are_listed() {
+    let sandbox = sandbox("");
+    add(&sandbox, &["ant/ant_0", "none", "--claim", "--source", "real"]).ok();
+    sandbox.write("bo.csv", &sandbox.read("ledger.csv"));
+    add(&sandbox, &["ant/ant_0", "remove", "--reason", "blank", "--reviewer", "Ann"]).ok();
+    for what in ["keep", "unsure", "keep"] {
+        let decision =
+            ["ledger", "add", "bo.csv", "ant/ant_0", what, "--reason", "correct", "--reviewer", "Bo"];
+        sandbox.isn(&decision).ok();
+    }
+    let report = sandbox.isn(&["ledger", "import", "ledger.csv", "bo.csv", "--json"]).ok().json();
+    assert_eq!((&report["found"], &report["added"]), (&json!(4), &json!(3)));
+    assert!(report["conflicts"][0].as_str().unwrap().starts_with("ant/ant_0: Ann says remove"), "{report}");
+    let again = sandbox.isn(&["ledger", "import", "ledger.csv", "bo.csv", "--json"]).ok().json();
+    assert_eq!(again["added"], 0);
+    let diff = sandbox.isn(&["ledger", "diff", "bo.csv", "ledger.csv"]).ok().stdout;
+    assert!(diff.contains("ant/ant_0: was keep, is keep / remove"), "{diff}");
+    assert!(diff.contains("1 row added, 0 removed"), "{diff}");
+    let shown = sandbox.isn(&["ledger", "show", "ledger.csv", "--image", "ant/ant_0", "--json"]).ok().json();
+    assert_eq!(shown["images"][0]["decisions"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn mistakes_name_the_thing_and_change_nothing() {
+    let sandbox = sandbox("");
+    add(&sandbox, &["ant/ant_1", "keep", "--reason", "correct", "--reviewer", "Ann"]).ok();
+    let before = sandbox.read("ledger.csv");
+    let by_ann = ["--reason", "other", "--reviewer", "Ann"];
+    for (args, code, why) in [
+        (&[&["x", "relabel"], &by_ann[..]].concat()[..], 1, "'relabel': takes one class"),
+        (&[&["x", "keep", "ant"], &by_ann[..]].concat(), 1, "'keep': takes no class"),
+        (&[&["x", "burn"], &by_ann[..]].concat(), 1, "'burn': is no decision: keep, remove, relabel CLASS"),
+        (&["x", "keep", "--reviewer", "Ann"], 2, "--reason <CODE>"),
+        (&["x", "keep", "--reviewer", "Ann", "--reason", "just so"], 2, "possible values: wrong-label"),
+        (&["x", "none", "--claim"], 2, "--source <NAME>"),
+        (&["x", "keep", "--claim", "--source", "me"], 1, "is no claim: label CLASS"),
+        (
+            &[&["x", "keep", "--date", "yesterday"], &by_ann[..]].concat(),
+            1,
+            "date 'yesterday' is not YYYY-MM-DD",
+        ),
+        (&[&["x", "keep", "--evidence", "two\nlines"], &by_ann[..]].concat(), 1, "evidence has a line break"),
+    ] {
+        add(&sandbox, args).fails(code, why);
+    }
+    sandbox.write("list.csv", b"source_id\nant/ant_2\n");
+    sandbox
+        .isn(&["ledger", "import", "ledger.csv", "list.csv"])
+        .fails(1, "say whose it is with --source NAME");
+    sandbox.write("what.csv", b"a,b\n1,2\n");
+    sandbox
+        .isn(&["ledger", "import", "ledger.csv", "what.csv"])
+        .fails(1, "is no file of claims that isn knows");
+    sandbox.write("real.json", b"[[1], [1000]]");
+    sandbox
+        .isn(&["ledger", "import", "ledger.csv", "real.json"])
+        .fails(1, "entry 1: 1000 is none of the 1,000 classes");
+    sandbox
+        .isn(&["ledger", "show", "ledger.csv", "--image", "no"])
+        .fails(6, "image no is not in ledger ledger.csv");
+    sandbox.isn(&["ledger", "check", "grads-1.0.toml"]).fails(1, "give --source DIR");
+    assert_eq!(sandbox.read("ledger.csv"), before);
+    sandbox.isn(&["ledger", "import", "ledger.csv", "list.csv", "--source", "a talk"]).ok();
+
+    // A relabel to what is no class, and a decision about what is not there, stop a build.
+    add(&sandbox, &[&["cat/cat_1", "relabel", "dog"], &by_ann[..]].concat()).ok();
+    sandbox.isn(&BUILD).fails(1, "cat/cat_1: relabel to dog, which is no class of the recipe");
+    add(&sandbox, &[&["cat/cat_1", "withdraw"], &by_ann[..]].concat()).ok();
+    add(&sandbox, &[&["cat/cat_99", "remove"], &by_ann[..]].concat()).ok();
+    sandbox.isn(&BUILD).fails(1, "no image of the source has the id cat/cat_99");
+}
+
+#[test]
+fn published_claims_are_recognised_by_their_content() {
+    let sandbox = Sandbox::new();
+    sandbox.write("real.json", b"[[22], [], [22, 23]]");
+    sandbox.write(
+        "mturk.json",
+        br#"[{"id": 2, "url": "https://example.org/val/n01440764/ILSVRC2012_val_00000003.JPEG", "given_original_label": 22,
+            "our_guessed_label": 23, "mturk": {"given": 1, "guessed": 3, "neither": 1, "both": 0}}]"#,
+    );
+    sandbox.write(
+        "experts.csv",
+        b"filename,correct,unclear,problematic\nILSVRC2012_val_00000001.JPEG,n01616318 n01614925,,False\n\
+          ILSVRC2012_val_00000002.JPEG,,,True\nILSVRC2012_val_00000003.JPEG,,,False\n",
+    );
+    sandbox.write(
+        "list.csv",
+        b"image,labels,evidence\nILSVRC2012_val_00000001.JPEG,n01616318,\"a talk, slide 3\"\n",
+    );
+    for (file, format, found) in [
+        ("real.json", "ReaL's labels", 3),
+        ("mturk.json", "votes by MTurk", 1),
+        ("experts.csv", "multi-labels by experts", 2),
+    ] {
+        let report = sandbox.isn(&["ledger", "import", "l.csv", file, "--json"]).ok().json();
+        assert_eq!((&report["format"], &report["added"]), (&json!(format), &json!(found)), "{file}");
+    }
+    let dated = ["ledger", "import", "l.csv", "list.csv", "--source", "talk", "--date", "2025-01-02"];
+    sandbox.isn(&dated).ok();
+    let rows = [
+        "kind,source_id,says,labels,reason,source,reviewer,date,evidence",
+        "claim,ILSVRC2012_val_00000001,label,n01614925,,real,,2020-06-12,",
+        "claim,ILSVRC2012_val_00000002,none,,,real,,2020-06-12,",
+        "claim,ILSVRC2012_val_00000003,several,n01614925 n01616318,,real,,2020-06-12,",
+        "claim,ILSVRC2012_val_00000003,label,n01616318,,mturk,,2021-03-26,given=1 guessed=3 neither=1 both=0; guessed n01616318",
+        "claim,ILSVRC2012_val_00000001,several,n01616318 n01614925,,shankar,,2020-07-13,",
+        "claim,ILSVRC2012_val_00000002,unclear,,,shankar,,2020-07-13,problematic",
+        "claim,ILSVRC2012_val_00000001,label,n01616318,,talk,,2025-01-02,\"a talk, slide 3\"",
+    ];
+    assert_eq!(
+        String::from_utf8(sandbox.read("l.csv")).unwrap(),
+        rows.map(|row| format!("{row}\n")).concat()
+    );
+}
+
+#[test]
+fn the_250_claims_about_imagebirds_conflict_where_they_are_known_to() {
+    let Some(data) = real_data() else { return };
+    let sandbox = Sandbox::new();
+    let table = data.join("ilsvrc2012/imagebirds_val_claims.csv");
+    let report =
+        sandbox.isn(&["ledger", "import", "corrections.csv", table.to_str().unwrap(), "--json"]).ok().json();
+    assert_eq!(report["added"], 366);
+    let recipe = concat!(env!("CARGO_MANIFEST_DIR"), "/registry/recipes/imagebirds");
+    let imported = String::from_utf8(sandbox.read("corrections.csv")).unwrap();
+    let ours = std::fs::read_to_string(format!("{recipe}/corrections.csv")).unwrap();
+    assert!(ours.starts_with(&imported), "ImageBirds' ledger begins with these claims");
+    let checked = sandbox.isn(&["ledger", "check", &format!("{recipe}/recipe.toml"), "--json"]).ok().json();
+    let open: Vec<&str> =
+        checked["open"].as_array().unwrap().iter().map(|one| one["source_id"].as_str().unwrap()).collect();
+    for number in ["00000018", "00047350", "00013434"] {
+        assert!(open.contains(&format!("ILSVRC2012_val_{number}").as_str()), "{number}: {open:?}");
+    }
+    let removed: Vec<&str> =
+        checked["decided"].as_array().unwrap().iter().map(|one| one["source_id"].as_str().unwrap()).collect();
+    assert_eq!(removed, ["ILSVRC2012_val_00000128", "ILSVRC2012_val_00033186", "ILSVRC2012_val_00038324"]);
+}
