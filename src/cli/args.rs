@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use super::audit::AuditCommand;
+use super::diff::DiffArgs;
 use super::families::{
     CacheCommand, DemoCommand, KeyCommand, LogCommand, OwnerCommand, RegistryCommand, TrustCommand,
 };
@@ -121,6 +122,8 @@ pub(super) enum Command {
         #[command(flatten)]
         registry: RegistryArg,
     },
+    /// Compare two versions: images added, removed, relabelled, moved, re-encoded, and why
+    Diff(DiffArgs),
     /// Print how to cite a version, with its pin
     Cite {
         /// Which version

@@ -6,6 +6,7 @@ pub mod audit;
 pub mod build;
 pub mod cite;
 pub mod demo;
+pub mod diff;
 pub mod doctor;
 pub mod fetch;
 pub mod gates;

@@ -9,7 +9,7 @@ use super::folds::{FOLDS, stratified};
 use super::space::{Space, dot};
 
 /// Penalties that are tried, as multiples of 1/n times half the squared length of the weights; rows have length 1.
-const PENALTIES: [f64; 3] = [0.1, 0.3, 1.0];
+const PENALTIES: [f64; 3] = [0.3, 1.0, 3.0];
 /// How many pairs of steps L-BFGS remembers.
 const MEMORY: usize = 10;
 const MAX_STEPS: usize = 200;

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::space::{Space, dot};
 
 /// How many neighbours vote.
-pub const NEIGHBOURS: usize = 20;
+pub const NEIGHBOURS: usize = 40;
 /// The power of the cosine by which a vote counts: near ones much more than far ones.
 const SHARPNESS: i32 = 4;
 /// What every class has before the votes, shared between them, as a part of all votes: no probability is zero.

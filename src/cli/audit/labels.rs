@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use clap::{Args, ValueEnum};
 
@@ -11,15 +12,17 @@ use super::super::exit;
 use crate::audit::labels::{Filter, Rank};
 use crate::audit::learn::Learner;
 use crate::error::{Error, Result};
+use crate::ledger::Ledger;
+use crate::ledger::date::timestamp;
 use crate::ops::audit::features::ModelOptions;
-use crate::ops::audit::labels::{Evidence, LabelsOptions, audit};
+use crate::ops::audit::labels::{Evidence, LabelsOptions, audit, claims};
 
 /// What is known about the images, and what to make of it.
 #[derive(Debug, Args)]
 #[group(id = "evidence", required = true, args = ["probs", "embeddings", "onnx", "pixels"])]
 pub(in crate::cli) struct LabelsArgs {
     /// The images: a folder of classes, a tree, a build, or a version. Rows of files are in the order of their paths
-    #[arg(value_name = "PATH|REF", required_unless_present = "labels")]
+    #[arg(value_name = "PATH|REF")]
     target: Option<String>,
     /// Out-of-sample predicted probabilities, a row an image and a column a class: .npy, .csv or .parquet
     #[arg(long, value_name = "FILE")]
@@ -34,14 +37,14 @@ pub(in crate::cli) struct LabelsArgs {
     #[arg(long, requires = "target")]
     pixels: bool,
     /// The labels, a row an image: integers in .npy or .csv, or class ids in .csv [default: the images' classes]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", required_unless_present = "target")]
     labels: Option<PathBuf>,
     /// Whose column is which
     #[arg(long, value_name = "classes.csv")]
     classes: Option<PathBuf>,
-    /// Which labels to flag
-    #[arg(long, value_enum, value_name = "NAME", default_value = "prune_by_noise_rate")]
-    filter: FilterName,
+    /// Which labels to flag [default: prune_by_noise_rate, of embeddings prune_by_class]
+    #[arg(long, value_enum, value_name = "NAME")]
+    filter: Option<FilterName>,
     /// How to rank them
     #[arg(long, value_enum, value_name = "NAME", default_value = "self_confidence")]
     rank: RankName,
@@ -66,6 +69,9 @@ pub(in crate::cli) struct LabelsArgs {
     /// Show or print only so many [default: 20 as text, all as JSON]
     #[arg(long, value_name = "N")]
     top: Option<usize>,
+    /// Write the suspects as claims to this ledger; it is made if there is none, else added to
+    #[arg(long, value_name = "LEDGER", requires = "target")]
+    claims: Option<PathBuf>,
     #[command(flatten)]
     registry: RegistryArg,
 }
@@ -179,18 +185,25 @@ impl LabelsArgs {
 
 impl Run {
     pub(super) fn audit_labels(&self, args: &LabelsArgs) -> Result<ExitCode> {
+        let evidence = args.evidence()?;
         let options = LabelsOptions {
-            evidence: args.evidence()?,
             target: args.target.as_deref(),
             labels: args.labels.as_deref(),
             classes: args.classes.as_deref(),
-            filter: args.filter.into(),
+            filter: args.filter.map_or_else(|| evidence.filter(), Filter::from),
             rank: args.rank.into(),
             learner: args.learner.into(),
             jobs: self.jobs,
+            evidence,
         };
         let report =
             self.with_registries(&args.registry, |registries| audit(registries, &options, &self.progress))?;
+        if let Some(ledger) = &args.claims {
+            let claims = claims(&report, &timestamp(SystemTime::now()))?;
+            if !claims.is_empty() {
+                Ledger::append(ledger, &claims)?;
+            }
+        }
         self.output.audited_labels(&report, args.top);
         Ok(if report.suspects.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(exit::FINDINGS) })
     }

@@ -2,6 +2,8 @@
 
 mod audit_labels;
 mod cache;
+mod diff;
+pub(in crate::cli) mod diff_page;
 mod ledger;
 mod log;
 mod mirror;

@@ -13,6 +13,7 @@ use crate::audit::{npy, table};
 use crate::class::{ClassId, parse_classes};
 use crate::error::{Error, Result};
 use crate::files;
+use crate::ledger::{Claim, Row, Says};
 use crate::progress::Progress;
 
 /// What is known about the images.
@@ -25,6 +26,16 @@ pub enum Evidence<'a> {
     Model(&'a Path, ModelOptions),
     /// The images' pixels alone.
     Pixels,
+}
+
+impl Evidence<'_> {
+    /// Which filter to use if nobody says: cleanlab's own, or of embeddings the one that does best in `benches/labels.py`.
+    pub fn filter(&self) -> Filter {
+        match self {
+            Evidence::Probabilities(_) => Filter::PruneByNoiseRate,
+            _ => Filter::PruneByClass,
+        }
+    }
 }
 
 /// What to audit, and how.
@@ -150,6 +161,33 @@ pub fn audit(
         images: subject.map(|subject| subject.images).unwrap_or_default(),
         warnings,
     })
+}
+
+/// The suspects as claims of a ledger: each says the suggested class.
+///
+/// # Errors
+/// [`Error::Invalid`] if the images or the classes' ids are not known.
+pub fn claims(report: &LabelsReport, date: &str) -> Result<Vec<Row>> {
+    let Some(ids) = report.class_ids.as_ref().filter(|_| !report.images.is_empty()) else {
+        let why = "need the images, so that rows have names: give their folder or version";
+        return Err(Error::invalid("claims", why));
+    };
+    let claim = |suspect: &Suspect| {
+        let (given, suggested) = (&ids[suspect.given], &ids[suspect.suggested]);
+        Row::Claim(Claim {
+            source_id: report.images[suspect.row].source_id.clone(),
+            says: Says::Label(suggested.clone()),
+            source: "audit-labels".into(),
+            date: date.into(),
+            evidence: format!(
+                "{}, {} {:.6}: given {given}, suggested {suggested}",
+                report.filter.as_str(),
+                report.rank.as_str(),
+                suspect.score
+            ),
+        })
+    };
+    Ok(report.suspects.iter().map(claim).collect())
 }
 
 fn read_classes(file: &Path) -> Result<Vec<ClassId>> {
