@@ -36,6 +36,10 @@ numbers 0 0 1 1 2 2 4 4 5 5 6 6 8 8 > corpus/history/seed-twice
 seed recipe $golden/recipe.toml $golden/corrections.csv ../registry/recipes/*/*
 seed shard $golden/registry/objects/**/*.tar.zst
 seed image $vectors/pixels/*.{jpg,png,JPEG}
+seed npy $vectors/labels/*.npy
+mkdir -p corpus/table
+printf 'ant,bee\n0.25,0.75\n1,0\n' > corpus/table/seed-probabilities
+printf 'path,label\na,bee\nb,0\n' > corpus/table/seed-labels
 kind 0 manifest.json
 kind 3 $golden/tree/classes.csv
 kind 4 $vectors/splits.csv

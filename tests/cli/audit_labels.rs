@@ -155,7 +155,8 @@ fn colours(sandbox: &Sandbox) -> &'static str {
 fn pixels_alone_find_a_green_picture_among_blue_ones_and_claim_so() {
     let sandbox = Sandbox::new();
     let wrong = colours(&sandbox);
-    let args = ["audit", "labels", "tree", "--pixels", "--json", "--claims", "ledger.csv"];
+    let args =
+        ["audit", "labels", "tree", "--pixels", "--json", "--claims", "ledger.csv", "--scores", "s.csv"];
     let report = sandbox.isn(&args).fails(8, "").json();
     assert_eq!(report["images"][0], wrong);
     assert_eq!((&report["given"][0], &report["suggested"][0]), (&2.into(), &1.into()));
@@ -168,6 +169,11 @@ fn pixels_alone_find_a_green_picture_among_blue_ones_and_claim_so() {
     );
     assert_eq!(ledger.lines().count() - 1, report["counts"]["flagged"]);
     sandbox.isn(&["ledger", "show", "ledger.csv"]).ok();
+    let scores = String::from_utf8(sandbox.read("s.csv")).unwrap();
+    let lines: Vec<&str> = scores.lines().collect();
+    assert_eq!(lines.len(), 1 + 42);
+    assert_eq!(lines[0], "row,image,given,suggested,score,flagged");
+    assert!(lines[1].contains(",train/cat/bee_4.png,cat,bee,0.") && lines[1].ends_with(",1"), "{}", lines[1]);
     // One thread finds what two find, and a run what the last one found.
     let again =
         sandbox.isn(&["audit", "labels", "tree", "--pixels", "--json", "-j", "1"]).fails(8, "").json();

@@ -60,7 +60,7 @@ impl Filter {
     }
 }
 
-/// A label that a filter flags.
+/// A label and what speaks against it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Suspect {
     /// The row of the probabilities, from 0.
@@ -77,16 +77,22 @@ pub struct Suspect {
 /// [`check`] lets them pass.
 pub fn find(probabilities: &Matrix, labels: &[usize], filter: Filter, rank: Rank) -> Vec<Suspect> {
     let flags = flagged(probabilities, labels, filter);
-    let suspect = |row: usize| Suspect {
-        row,
-        given: labels[row],
-        suggested: suggested(probabilities, row, labels[row]),
-        score: rank.score(probabilities, row, labels[row]),
-    };
-    let rows = flags.iter().enumerate().filter(|(_, flagged)| **flagged);
-    let mut suspects: Vec<Suspect> = rows.map(|(row, _)| suspect(row)).collect();
-    suspects.sort_by(|a, b| a.score.total_cmp(&b.score));
+    let mut suspects = scored(probabilities, labels, rank);
+    suspects.retain(|suspect| flags[suspect.row]);
     suspects
+}
+
+/// All labels, the most suspect first.
+pub fn scored(probabilities: &Matrix, labels: &[usize], rank: Rank) -> Vec<Suspect> {
+    let suspect = |(row, given): (usize, &usize)| Suspect {
+        row,
+        given: *given,
+        suggested: suggested(probabilities, row, *given),
+        score: rank.score(probabilities, row, *given),
+    };
+    let mut all: Vec<Suspect> = labels.iter().enumerate().map(suspect).collect();
+    all.sort_by(|a, b| a.score.total_cmp(&b.score));
+    all
 }
 
 /// The most probable class other than the given one; the first of several.

@@ -12,10 +12,11 @@ use super::super::exit;
 use crate::audit::labels::{Filter, Rank};
 use crate::audit::learn::Learner;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::ledger::Ledger;
 use crate::ledger::date::timestamp;
 use crate::ops::audit::features::ModelOptions;
-use crate::ops::audit::labels::{Evidence, LabelsOptions, audit, claims};
+use crate::ops::audit::labels::{Evidence, LabelsOptions, audit, claims, table};
 
 /// What is known about the images, and what to make of it.
 #[derive(Debug, Args)]
@@ -69,6 +70,9 @@ pub(in crate::cli) struct LabelsArgs {
     /// Show or print only so many [default: 20 as text, all as JSON]
     #[arg(long, value_name = "N")]
     top: Option<usize>,
+    /// Write all labels with their scores to this CSV, the most suspect first
+    #[arg(long, value_name = "FILE")]
+    scores: Option<PathBuf>,
     /// Write the suspects as claims to this ledger; it is made if there is none, else added to
     #[arg(long, value_name = "LEDGER", requires = "target")]
     claims: Option<PathBuf>,
@@ -198,6 +202,9 @@ impl Run {
         };
         let report =
             self.with_registries(&args.registry, |registries| audit(registries, &options, &self.progress))?;
+        if let Some(file) = &args.scores {
+            files::replace(file, table(&report).as_bytes())?;
+        }
         if let Some(ledger) = &args.claims {
             let claims = claims(&report, &timestamp(SystemTime::now()))?;
             if !claims.is_empty() {

@@ -1,5 +1,6 @@
 //! `isn audit labels`: labels that are probably wrong, the most suspect first.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use crate::audit::labels::{self, Filter, Rank, Suspect};
 use crate::audit::learn::{self, Learner};
 use crate::audit::matrix::Matrix;
 use crate::audit::{npy, table};
-use crate::class::{ClassId, parse_classes};
+use crate::class::{ClassId, csv_field, parse_classes};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::ledger::{Claim, Row, Says};
@@ -74,6 +75,8 @@ pub struct LabelsReport {
     pub class_ids: Option<Vec<ClassId>>,
     /// The most suspect first.
     pub suspects: Vec<Suspect>,
+    /// All labels, flagged or not, the most suspect first.
+    pub scored: Vec<Suspect>,
     /// The images by row, if they are known.
     pub images: Vec<Item>,
     /// What the user should hear.
@@ -142,6 +145,7 @@ pub fn audit(
         return Err(Error::invalid(&images.what, why));
     }
     let suspects = labels::find(&probabilities, &labels, options.filter, options.rank);
+    let scored = labels::scored(&probabilities, &labels, options.rank);
     let mut warnings = Vec::new();
     let unused: Vec<String> = (0..probabilities.columns())
         .filter(|class| !labels.contains(class))
@@ -158,6 +162,7 @@ pub fn audit(
         classes: probabilities.columns(),
         class_ids,
         suspects,
+        scored,
         images: subject.map(|subject| subject.images).unwrap_or_default(),
         warnings,
     })
@@ -188,6 +193,23 @@ pub fn claims(report: &LabelsReport, date: &str) -> Result<Vec<Row>> {
         })
     };
     Ok(report.suspects.iter().map(claim).collect())
+}
+
+/// All labels as a table, the most suspect first: `row,image,given,suggested,score,flagged`.
+pub fn table(report: &LabelsReport) -> String {
+    let flagged: HashSet<usize> = report.suspects.iter().map(|suspect| suspect.row).collect();
+    let class = |number: usize| match &report.class_ids {
+        Some(ids) => ids[number].to_string(),
+        None => number.to_string(),
+    };
+    let mut text = String::from("row,image,given,suggested,score,flagged\n");
+    for Suspect { row, given, suggested, score } in &report.scored {
+        let image = report.images.get(*row).map_or("", |image| &image.path);
+        let (image, given, suggested) = (csv_field(image), class(*given), class(*suggested));
+        let flagged = u8::from(flagged.contains(row));
+        text += &format!("{row},{image},{given},{suggested},{score},{flagged}\n");
+    }
+    text
 }
 
 fn read_classes(file: &Path) -> Result<Vec<ClassId>> {
