@@ -69,6 +69,14 @@ fn cifar_10_is_as_in_the_table_of_its_readme() {
     }
 }
 
+#[cfg(feature = "parquet")]
+#[test]
+fn a_parquet_file_is_read_as_the_array_that_it_was_made_of() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/labels");
+    let parquet = crate::audit::parquet::probabilities(&dir.join("double-probs.parquet")).unwrap();
+    assert_eq!(parquet, read(&dir.join("double-probs.npy")).into_matrix("probs").unwrap());
+}
+
 fn matrix(rows: &[&[f64]]) -> Matrix {
     Matrix::new(rows.len(), rows[0].len(), Values::Double(rows.concat())).unwrap()
 }

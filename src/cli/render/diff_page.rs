@@ -15,11 +15,11 @@ body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:76rem;paddin
 h1{font-size:1.4rem}h2{font-size:1.1rem;margin:2rem 0 .6rem}
 code{font:13px/1.4 ui-monospace,monospace;overflow-wrap:anywhere}
 ul.cards{list-style:none;margin:0;padding:0;display:grid;gap:.8rem;grid-template-columns:repeat(auto-fill,minmax(23rem,1fr))}
-ul.cards li{border:1px solid var(--line);border-radius:.5rem;padding:.7rem}
+ul.cards>li{border:1px solid var(--line);border-radius:.5rem;padding:.7rem}
 .pair{display:flex;gap:.6rem;margin:.5rem 0}
 figure{margin:0;flex:1 1 0;min-width:0}
 figure div{background:var(--soft);border-radius:.3rem;height:10rem;display:flex;align-items:center;justify-content:center}
-img{max-width:100%;max-height:10rem}
+img{width:100%;height:100%;object-fit:contain}
 figcaption{font-size:13px;overflow-wrap:anywhere}
 .old{color:var(--old)}.new{color:var(--new)}
 .why{margin:.3rem 0 0;padding-left:1rem;font-size:13px}
@@ -67,13 +67,13 @@ pub(in crate::cli) fn page(report: &DiffReport) -> String {
         }
         let _ =
             write!(html, "<h2>{}: {}</h2>\n<ul class=\"cards\">\n", capital(kind.as_str()), changes.len());
-        changes.into_iter().for_each(|change| html += &card(change, kind));
+        changes.into_iter().for_each(|change| html += &card(report, change, kind));
         html += "</ul>\n";
     }
     html + "</body></html>\n"
 }
 
-fn card(change: &Change, kind: Kind) -> String {
+fn card(report: &DiffReport, change: &Change, kind: Kind) -> String {
     let mut html = format!("<li><code>{}</code>", escaped(&line(change, kind)));
     let figure = |style: &str, place: &Place, picture: &Option<Vec<u8>>| {
         let picture = match picture {
@@ -84,10 +84,10 @@ fn card(change: &Change, kind: Kind) -> String {
             ),
             None => "no picture".into(),
         };
-        let (split, class) = (escaped(place.split.as_str()), escaped(place.class.as_str()));
-        format!(
-            "<figure><div>{picture}</div><figcaption class=\"{style}\">{split} · {class}</figcaption></figure>"
-        )
+        let label = report.labels.get(&place.class).map_or("", String::as_str);
+        let caption = format!("{} · {} {label}", place.split, place.class);
+        let caption = escaped(caption.trim_end());
+        format!("<figure><div>{picture}</div><figcaption class=\"{style}\">{caption}</figcaption></figure>")
     };
     html += "<div class=\"pair\">";
     for (style, place, picture) in

@@ -31,6 +31,8 @@ pub struct DiffReport {
     pub classes_removed: Vec<ClassId>,
     /// Classes that both have, with another label or group: id, before, after.
     pub classes_renamed: Vec<(ClassId, String, String)>,
+    /// What people call the classes: as the newer one says, else as the older one does.
+    pub labels: BTreeMap<ClassId, String>,
     /// Why there are fewer pictures than asked for, and whatever else the user should hear.
     pub warnings: Vec<String>,
 }
@@ -193,7 +195,11 @@ pub fn diff(
         let is = after.get(id).filter(|is| *is != was)?;
         Some((id.clone(), was.clone(), is.clone()))
     });
+    let names = |side: &Side| -> Vec<(ClassId, String)> {
+        side.classes.iter().map(|class| (class.id.clone(), class.label.clone())).collect()
+    };
     Ok(DiffReport {
+        labels: names(&old).into_iter().chain(names(&new)).collect(),
         images: (old.images.len(), new.images.len()),
         classes_added: only(&after, &before),
         classes_removed: only(&before, &after),

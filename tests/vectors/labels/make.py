@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Makes the vectors of `isn audit labels`: probabilities and labels, and what cleanlab finds in them.
 
-usage: make.py   (needs cleanlab==2.9.0 and numpy; writes beside itself)
+usage: make.py   (needs cleanlab==2.9.0, numpy and pyarrow; writes beside itself)
 
 `double` has float64 in C order, `single` float32 in Fortran order and a class that no label has, `big-endian` >f8 with a
-class of one image and one of two. No two scores that decide anything are equal, so every order is the only right one.
+class of one image and one of two; `double-probs.parquet` is `double` as pyarrow writes it. No two scores that decide anything are equal, so every order is the only right one.
 """
 
 import json
@@ -12,6 +12,8 @@ import pathlib
 
 import cleanlab
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 from cleanlab.filter import find_label_issues
 
 FILTERS = [
@@ -63,6 +65,8 @@ def main():
                 )
                 found[filter_by][rank] = [int(i) for i in indices]
         expected[name] = found
+    columns = {f"class {k}": double[:, k] for k in range(double.shape[1])}
+    pyarrow.parquet.write_table(pyarrow.table(columns), here / "double-probs.parquet")
     lines = json.dumps(expected, indent=1)
     (here / "expected.json").write_text(lines.replace(",\n    ", ", ").replace("[\n    ", "[").replace("\n   ]", "]") + "\n")
 
