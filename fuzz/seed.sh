@@ -37,6 +37,10 @@ seed ledger $vectors/ledger.csv $golden/corrections.csv ../registry/recipes/*/co
 seed recipe $golden/recipe.toml ../registry/recipes/*/recipe.toml
 seed shard $golden/registry/objects/**/*.tar.zst
 seed image $vectors/pixels/*.{jpg,png,JPEG}
+seed npy $vectors/labels/*.npy
+mkdir -p corpus/table
+printf 'ant,bee\n0.25,0.75\n1,0\n' > corpus/table/seed-probabilities
+printf 'path,label\na,bee\nb,0\n' > corpus/table/seed-labels
 kind 0 manifest.json
 kind 3 $golden/tree/classes.csv
 kind 4 $vectors/splits.csv

@@ -6,6 +6,7 @@
 
 mod architecture;
 mod attacks;
+mod audit_labels;
 mod bombs;
 mod build;
 mod cache;
@@ -13,6 +14,7 @@ mod cite;
 mod damage;
 mod delta;
 mod demo;
+mod diff;
 mod doctor;
 mod faults;
 mod forger;

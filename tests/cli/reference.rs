@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::sandbox::Sandbox;
 
-const VERBS: [&[&str]; 48] = [
+const VERBS: [&[&str]; 51] = [
     &[],
     &["pull"],
     &["fetch"],
@@ -12,9 +12,12 @@ const VERBS: [&[&str]; 48] = [
     &["verify"],
     &["info"],
     &["list"],
+    &["diff"],
     &["cite"],
     &["build"],
     &["publish"],
+    &["audit"],
+    &["audit", "labels"],
     &["sign"],
     &["append"],
     &["owner"],
