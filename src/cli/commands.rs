@@ -31,12 +31,12 @@ use crate::transport::Access;
 use crate::trust::{RegistryId, TrustStore, public_key_argument};
 
 /// What every verb has at hand.
-struct Run {
+pub(super) struct Run {
     settings: Settings,
-    progress: Terminal,
-    output: Output,
+    pub(super) progress: Terminal,
+    pub(super) output: Output,
     offline: bool,
-    jobs: usize,
+    pub(super) jobs: usize,
 }
 
 pub(super) fn run(args: Args) -> Result<ExitCode> {
@@ -149,6 +149,7 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
             output.built(&report, &out, is_new);
             Ok(ExitCode::SUCCESS)
         }
+        Command::Audit(command) => run.audit(command),
         #[cfg(feature = "serve")]
         Command::Serve(args) => run.serve(args),
         Command::Publish { build, registry, keys, dry_run } => {
@@ -312,7 +313,7 @@ impl Run {
         store::open(location, &self.access()?)
     }
 
-    fn with_registries<T>(
+    pub(super) fn with_registries<T>(
         &self,
         flag: &RegistryArg,
         work: impl FnOnce(&Registries<'_>) -> Result<T>,

@@ -3,6 +3,7 @@
 mod cache;
 mod log;
 mod mirror;
+mod pixels;
 #[cfg(feature = "serve")]
 mod serve;
 
