@@ -184,10 +184,7 @@ fn it_is_published_through_a_server_which_takes_no_release_without_images_by_mis
     sandbox.trust_me(&served.url);
     let at = ["--registry", served.url.as_str()];
     sandbox.isn(&[&["verify", "grads@1.0"], &at[..]].concat()).ok().fails(0, "rebuild-only, without images");
-    sandbox
-        .isn(&["registry", "check", served.url.as_str()])
-        .ok()
-        .fails(0, "rebuild-only, without images");
+    sandbox.isn(&["registry", "check", served.url.as_str()]).ok().fails(0, "rebuild-only, without images");
     sandbox.isn(&[&["pull", "grads@1.0"], &at[..]].concat()).fails(7, "it is rebuild-only");
     let report =
         sandbox.isn(&[&["pull", "grads@1.0", "--source", "raw", "--json"], &at[..]].concat()).ok().json();
