@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::json_lines::{Lines, Writer};
 use crate::manifest::Manifest;
 use crate::rel_path::RelPath;
+use crate::source::SourceKind;
 use crate::split::Split;
 
 /// A row takes at most this many bytes: a path, a source id and three hashes.
@@ -40,6 +41,14 @@ pub struct Row {
     pub source: String,
     /// BLAKE3 of the source image's file.
     pub source_blake3: Digest,
+}
+
+impl Row {
+    /// The split that the source has the image in, as its source id tells: with it, a result can be given on a source's
+    /// own val images alone.
+    pub fn origin(&self, source: SourceKind) -> Split {
+        source.origin(&self.source)
+    }
 }
 
 /// The images of a version, sorted by path bytes.

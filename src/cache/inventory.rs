@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use rayon::prelude::*;
 
-use super::{Cache, OBJECTS, PIECES, Piece, QUARANTINE, TREES};
+use super::{Cache, OBJECTS, PIECES, Piece, QUARANTINE, SOURCES, TREES};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::files;
@@ -22,6 +22,8 @@ pub struct Inventory {
     pub objects: (u64, u64),
     /// The same of pieces of shards.
     pub pieces: (u64, u64),
+    /// The same of indexes of source archives.
+    pub sources: (u64, u64),
     /// The same of what was damaged.
     pub quarantine: (u64, u64),
     /// The same of what is being fetched, or was by a process that was killed.
@@ -33,7 +35,10 @@ pub struct Inventory {
 impl Inventory {
     /// All bytes.
     pub fn bytes(&self) -> u64 {
-        [self.objects, self.pieces, self.quarantine, self.temporary].iter().map(|(_, bytes)| bytes).sum()
+        [self.objects, self.pieces, self.sources, self.quarantine, self.temporary]
+            .iter()
+            .map(|(_, bytes)| bytes)
+            .sum()
     }
 }
 
@@ -75,6 +80,10 @@ impl Cache {
             let is_temp = is_temporary(&entry.path);
             add(if is_temp { &mut inventory.temporary } else { &mut inventory.pieces }, &entry);
         }
+        for entry in self.entries(SOURCES)? {
+            let is_temp = is_temporary(&entry.path);
+            add(if is_temp { &mut inventory.temporary } else { &mut inventory.sources }, &entry);
+        }
         for entry in self.entries(QUARANTINE)? {
             add(&mut inventory.quarantine, &entry);
         }
@@ -115,6 +124,7 @@ impl Cache {
     ) -> Result<Swept> {
         let mut kept = self.entries(OBJECTS)?;
         kept.extend(self.entries(PIECES)?);
+        kept.extend(self.entries(SOURCES)?);
         let mut gone = self.entries(QUARANTINE)?;
         let age = |entry: &Entry| now.duration_since(entry.used).unwrap_or_default();
         let mut part = |is_gone: &dyn Fn(&Entry) -> bool| {

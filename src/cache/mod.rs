@@ -8,6 +8,7 @@
 //! | `pieces/<2 hex>/<64 hex>/<start>-<end>-<64 hex>` | bytes `start..end` of the shard of that hash, and their own BLAKE3 |
 //! | `hints/packs/<64 hex>`, `hints/pins/<64 hex>` | which packs a manifest has; which manifest a dataset hash has |
 //! | `trees/<64 hex>` | the path of a tree that was pulled, whose images may be of use to the next |
+//! | `sources/<64 hex>.jsonl` | what is where in a tar file of source images, see [`crate::source::tar::index`] |
 //! | `quarantine/` | what was damaged |
 
 mod inventory;
@@ -29,6 +30,7 @@ const OBJECTS: &str = "objects";
 const PIECES: &str = "pieces";
 const HINTS: &str = "hints";
 const TREES: &str = "trees";
+const SOURCES: &str = "sources";
 const QUARANTINE: &str = "quarantine";
 
 /// A folder of things fetched.
@@ -46,6 +48,11 @@ impl Cache {
     /// The folder.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Where indexes of tar files of source images are kept.
+    pub fn sources(&self) -> PathBuf {
+        self.root.join(SOURCES)
     }
 
     fn object_path(&self, kind: ObjectKind, digest: &Digest) -> PathBuf {

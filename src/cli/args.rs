@@ -10,6 +10,7 @@ use super::families::{
     CacheCommand, DemoCommand, KeyCommand, LogCommand, OwnerCommand, RegistryCommand, TrustCommand,
 };
 use super::ledger::LedgerCommand;
+use super::sources::{SourceCommand, VerifySourceArgs};
 use super::values::{parse_age, parse_reason, parse_size, read_images};
 use crate::class::ClassId;
 use crate::dataset_ref::{DatasetRef, Name};
@@ -117,6 +118,19 @@ pub(super) enum Command {
         #[command(flatten)]
         registry: RegistryArg,
     },
+    /// List the images of a version by their paths, for `isn pull --images` and for scores on a part of it
+    Images {
+        /// Which version
+        #[arg(value_name = "REF")]
+        reference: DatasetRef,
+        #[command(flatten)]
+        selection: SelectionArgs,
+        /// Only those that the source has in this split, for example ImageNet's own val images
+        #[arg(long, value_name = "SPLIT")]
+        origin: Option<Split>,
+        #[command(flatten)]
+        registry: RegistryArg,
+    },
     /// List the datasets and versions of a registry
     List {
         #[command(flatten)]
@@ -152,6 +166,11 @@ pub(super) enum Command {
     /// Look for what is wrong with images and labels; it ranks, and never removes
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Look at a folder of source images
+    #[command(subcommand)]
+    Source(SourceCommand),
+    /// Check that a folder has the very source files that a version was built from; nothing is built
+    VerifySource(VerifySourceArgs),
     /// Sign a build and put it into a registry: a folder, a bucket, or a server that takes it in
     Publish {
         /// The output of `isn build`
@@ -165,6 +184,9 @@ pub(super) enum Command {
         /// Check everything and say what would be done, but write nothing
         #[arg(long)]
         dry_run: bool,
+        /// Publish no images: whoever pulls builds them from an own copy of the source (`isn pull REF --source DIR`)
+        #[arg(long)]
+        rebuild_only: bool,
     },
     /// Add a signature to a statement that needs several
     Sign {

@@ -11,6 +11,7 @@ mod families;
 mod ledger;
 mod render;
 mod settings;
+mod sources;
 mod terminal;
 mod values;
 

@@ -2,12 +2,12 @@ use std::fs;
 
 use super::*;
 
-fn classes(ids: &[&str]) -> Vec<Class> {
+pub(super) fn classes(ids: &[&str]) -> Vec<Class> {
     ids.iter().map(|id| Class { id: id.parse().unwrap(), label: (*id).into(), group: None }).collect()
 }
 
 /// A folder with these files; each holds its own path.
-fn folder(paths: &[&str]) -> tempfile::TempDir {
+pub(super) fn folder(paths: &[&str]) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     for path in paths {
         let file = join(root.path(), path);
@@ -34,7 +34,7 @@ fn listed(source: &Source) -> Vec<String> {
     source.images.iter().map(|i| format!("{} {} {} {}", i.path, i.id, i.class, i.split)).collect()
 }
 
-fn problems(source: Result<Source>) -> Vec<String> {
+pub(super) fn problems(source: Result<Source>) -> Vec<String> {
     match source.unwrap_err() {
         Error::Mistakes { mistakes, .. } => mistakes.into_iter().map(|m| m.why).collect(),
         other => panic!("{other}"),
@@ -356,5 +356,18 @@ fn real_images_are_found() {
             WNIDS_FOR_TEST.lines().filter(|id| raw.join("train").join(id).is_dir()).collect();
         let source = Source::open(SourceKind::Ilsvrc2012, &raw, &classes(&ids)).unwrap();
         assert_eq!((source.images.len(), source.warnings.len()), (100, 1));
+    }
+}
+
+#[test]
+fn an_id_tells_the_split_that_the_source_has_an_image_in() {
+    for (kind, id, split) in [
+        (SourceKind::Ilsvrc2012, "ILSVRC2012_val_00000318", Split::Val),
+        (SourceKind::Ilsvrc2012, "n01614925_10", Split::Train),
+        (SourceKind::ImageFolder, "val/ant/ant_1", Split::Val),
+        (SourceKind::ImageFolder, "test/ant/deep/ant_1", Split::Test),
+        (SourceKind::ImageFolder, "ant/val/ant_1", Split::Train),
+    ] {
+        assert_eq!(kind.origin(id), split, "{id}");
     }
 }

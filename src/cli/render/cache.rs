@@ -14,6 +14,7 @@ impl Output {
         let parts = [
             ("shards", inventory.pieces, "piece"),
             ("objects", inventory.objects, "file"),
+            ("sources", inventory.sources, "file"),
             ("damaged", inventory.quarantine, "file"),
             ("unfinished", inventory.temporary, "file"),
         ];
@@ -29,6 +30,7 @@ impl Output {
             "bytes": inventory.bytes(),
             "pieces": part(inventory.pieces),
             "objects": part(inventory.objects),
+            "sources": part(inventory.sources),
             "quarantine": part(inventory.quarantine),
             "temporary": part(inventory.temporary),
             "trees": inventory.trees,

@@ -16,12 +16,14 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::error::count;
+use crate::index::Row;
 use crate::key::{KeyName, NamedKey, PublicKey};
 use crate::ops::build::BuildReport;
 use crate::ops::cite::Citation;
 use crate::ops::demo::DemoReport;
 use crate::ops::doctor::{DoctorReport, State};
 use crate::ops::fetch::FetchReport;
+use crate::ops::images::ImagesReport;
 use crate::ops::info::InfoReport;
 use crate::ops::list::Listed;
 use crate::ops::publish::PublishReport;
@@ -30,6 +32,7 @@ use crate::ops::submit::Fate;
 use crate::ops::sync::Synced;
 use crate::ops::verify::{Assurance, VerifyReport};
 use crate::registry::Snapshot;
+use crate::split::Split;
 
 /// How to print.
 pub(in crate::cli) struct Output {
@@ -37,7 +40,7 @@ pub(in crate::cli) struct Output {
 }
 
 impl Output {
-    fn print(&self, text: &str, json: Value) {
+    pub(in crate::cli) fn print(&self, text: &str, json: Value) {
         if self.json {
             println!("{json}");
         } else {
@@ -49,7 +52,7 @@ impl Output {
     }
 
     /// What the user should hear beside the report.
-    fn warn(&self, warnings: impl IntoIterator<Item = impl std::fmt::Display>) {
+    pub(in crate::cli) fn warn(&self, warnings: impl IntoIterator<Item = impl std::fmt::Display>) {
         for warning in warnings {
             eprintln!("warning: {warning}");
         }
@@ -117,6 +120,24 @@ impl Output {
         self.print(&text, json!({ "synced": entries.collect::<Vec<_>>() }));
     }
 
+    pub(in crate::cli) fn images(&self, report: &ImagesReport) {
+        self.warn(&report.snapshot.warnings);
+        let paths: String = report.images.iter().map(|(row, _)| format!("{}\n", row.path)).collect();
+        let mut object = json!({ "dataset": report.snapshot.manifest.dataset.prefixed() });
+        let image = |(row, origin): &(Row, Split)| {
+            json!({
+                "path": row.path.as_str(), "class": row.class.as_str(), "split": row.split, "origin": origin,
+                "source_id": row.source, "width": row.width, "height": row.height,
+            })
+        };
+        object["images"] = report.images.iter().map(image).collect();
+        if self.json {
+            println!("{object}");
+        } else {
+            print!("{paths}");
+        }
+    }
+
     pub(in crate::cli) fn info(&self, report: &InfoReport) {
         self.warn(&report.snapshot.warnings);
         let manifest = &report.snapshot.manifest;
@@ -140,6 +161,13 @@ impl Output {
         for (name, value) in fields {
             let _ = writeln!(text, "  {name:<9}  {value}");
         }
+        if report.rebuild_only {
+            let _ = writeln!(
+                text,
+                "  rebuild-only: no images here, `isn pull {} --source DIR` builds them",
+                manifest.pin()
+            );
+        }
         let splits: Vec<_> = manifest.splits.keys().collect();
         let heads: String = splits.iter().map(|split| format!("{:>8}", split.as_str())).collect();
         let _ = writeln!(text, "\n  {:<12}{heads}  class", "id");
@@ -161,6 +189,7 @@ impl Output {
         object["source"] = json!(manifest.source);
         object["splits"] = json!(manifest.splits);
         object["registry"] = json!(report.registry);
+        object["rebuild_only"] = json!(report.rebuild_only);
         self.print(&text, object);
     }
 
@@ -189,6 +218,7 @@ impl Output {
         let mut text = String::new();
         let verb = if is_new { "built" } else { "was built already" };
         let _ = writeln!(text, "{}: {verb}, {}", out.display(), images(report.images, report.bytes));
+        let _ = writeln!(text, "  source   {}", report.source);
         let _ = writeln!(text, "  shards   {}, {}", report.shards, size(report.shard_bytes));
         for (split, classes) in &report.balance {
             let (least, most) = (classes.values().min().unwrap_or(&0), classes.values().max().unwrap_or(&0));
@@ -248,6 +278,9 @@ impl Output {
                 let _ = writeln!(text, "  name     {name} is owned by this key from now on");
             }
         }
+        if report.rebuild_only {
+            let _ = writeln!(text, "  rebuild-only: no images");
+        }
         if let (Some(Fate::Logged(index)), Some(log)) = (&report.fate, &report.log_key) {
             let _ = writeln!(text, "  entry    {index} of log {log}");
         }
@@ -268,6 +301,7 @@ impl Output {
             "new_bytes": report.new_bytes,
             "already_published": report.was_there,
             "new_registry": report.new_registry,
+            "rebuild_only": report.rebuild_only,
             "dry_run": dry_run,
         });
         if let Some(fate) = &report.fate {
@@ -293,6 +327,9 @@ impl Output {
             0 => writeln!(text, "ok: {what}: {checked} checked{}", assurance(report)),
             faults => writeln!(text, "FAILED: {what}: {} in {checked}", count(faults, "fault")),
         };
+        if !report.rebuild_only.is_empty() {
+            let _ = writeln!(text, "  rebuild-only, without images: {}", report.rebuild_only.join(", "));
+        }
         if let Some(dataset) = &report.dataset {
             let _ = writeln!(text, "  dataset  {}", dataset.prefixed());
         }
@@ -305,6 +342,7 @@ impl Output {
             "partial": report.partial.is_some(),
             "selection": report.partial,
             "assurance": report.assurance,
+            "rebuild_only": report.rebuild_only,
             "warnings": report.warnings,
             "faults": report.faults,
         });

@@ -81,7 +81,7 @@ fn thumbnails(
             let wanted: Wanted =
                 places.iter().filter_map(|(image, _)| Some((*image, *lengths.get(image)?))).collect();
             let packs = runtime.block_on(registry.packs(snapshot))?;
-            images::plan(registry, snapshot, &packs, &wanted).and_then(|segments| {
+            images::plan(runtime, registry, snapshot, &packs, &wanted).and_then(|segments| {
                 let carrier = Carrier { runtime, registry, packs: &packs, jobs };
                 carrier.bring(segments, &wanted, &make)
             })

@@ -1,0 +1,38 @@
+//! `isn images`: the images of a version, without their pixels.
+
+use super::Registries;
+use super::pull::check_selection;
+use crate::dataset_ref::DatasetRef;
+use crate::error::{Error, Result};
+use crate::index::Row;
+use crate::registry::Snapshot;
+use crate::source::SourceKind;
+use crate::split::Split;
+use crate::transport;
+use crate::tree::Selection;
+
+/// Images of a version.
+pub struct ImagesReport {
+    /// The version.
+    pub snapshot: Snapshot,
+    /// Those that were asked for, sorted by path, each with its split in the source.
+    pub images: Vec<(Row, Split)>,
+}
+
+/// Lists the images of `selection`; with `origin`, only those that the source has in that split.
+pub fn images(
+    registries: &Registries<'_>,
+    reference: &DatasetRef,
+    selection: &Selection,
+    origin: Option<Split>,
+) -> Result<ImagesReport> {
+    let (_, snapshot) = transport::runtime()?.block_on(registries.snapshot(reference))?;
+    check_selection(&snapshot, selection)?;
+    let source: SourceKind =
+        snapshot.manifest.source.parse().map_err(|why| Error::invalid(snapshot.manifest.pin(), why))?;
+    let includes = selection.filter();
+    let images = snapshot.index.rows().iter().filter(|row| includes(&row.path));
+    let images = images.map(|row| (row.clone(), row.origin(source)));
+    let images = images.filter(|(_, split)| origin.is_none_or(|wanted| wanted == *split)).collect();
+    Ok(ImagesReport { snapshot, images })
+}
