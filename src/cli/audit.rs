@@ -13,7 +13,7 @@ pub(super) use labels::LabelsArgs;
 /// `isn audit …`
 #[derive(Debug, Subcommand)]
 pub(super) enum AuditCommand {
-    /// Rank labels that are probably wrong, by predicted probabilities or embeddings; exit 8 if there are any
+    /// Rank labels that are probably wrong, by predicted probabilities or embeddings
     Labels(LabelsArgs),
 }
 
