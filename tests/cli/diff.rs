@@ -97,7 +97,7 @@ fn a_split_and_an_encoding_that_change_are_seen_in_trees_too() {
     assert_eq!(ids(&versions, "reencoded").len(), 24);
     let moved = ids(&versions, "moved");
     assert!(!moved.is_empty());
-    assert_eq!(versions["moved"][0]["from"] != versions["moved"][0]["to"], true);
+    assert_ne!(versions["moved"][0]["from"], versions["moved"][0]["to"]);
     let with_tree = sandbox.isn(&["diff", "tree", "out2", "--json"]).ok().json();
     let stems: Vec<String> = moved.iter().map(|id| id.rsplit('/').next().unwrap().to_string()).collect();
     assert_eq!(ids(&with_tree, "moved"), stems);

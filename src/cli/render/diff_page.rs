@@ -35,9 +35,9 @@ pub(in crate::cli) fn page(report: &DiffReport) -> String {
         escaped(&title)
     );
     let (before, after) = report.images;
-    let _ = write!(
+    let _ = writeln!(
         html,
-        "<p><span class=\"old\">−</span> <code>{}</code>, {}<br><span class=\"new\">+</span> <code>{}</code>, {}</p>\n",
+        "<p><span class=\"old\">−</span> <code>{}</code>, {}<br><span class=\"new\">+</span> <code>{}</code>, {}</p>",
         escaped(&report.old),
         count(before, "image"),
         escaped(&report.new),
