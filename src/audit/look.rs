@@ -7,7 +7,7 @@ use crate::imaging::{ExifOrientation, decode_rgb, pixel_digest};
 
 /// A picture with less contrast than this, in grey levels of standard deviation, has no hash that can be relied on: the
 /// hashes of blank pictures are noise, and near each other.
-pub const LOW_CONTRAST: f64 = 5.0;
+pub const LOW_CONTRAST: f64 = 2.0;
 
 /// The channels of a grey pixel may differ by so much: an encoder rounds.
 const GREY_SPREAD: u8 = 2;
@@ -36,8 +36,6 @@ pub struct Seen {
     pub deviation: f64,
     /// `None` of a picture with next to nothing to see ([`LOW_CONTRAST`]).
     pub hashes: Option<Hashes>,
-    /// The luminance of 64 × 64 cells, as [`similar`](super::similar) compares it; empty without hashes.
-    pub levels: Vec<u8>,
 }
 
 impl Look {
@@ -65,7 +63,12 @@ impl Seen {
             is_grey,
             deviation,
             hashes: grid.as_ref().map(Hashes::of),
-            levels: grid.map_or_else(Vec::new, |grid| grid.levels()),
         })
     }
+}
+
+/// The levels of the grid of a file's picture, which [`similar`](super::similar) compares; `None` if it is no picture.
+pub fn levels(bytes: &[u8]) -> Option<Vec<u8>> {
+    let picture = decode_rgb(bytes, ExifOrientation::Ignore).ok()?;
+    Grid::of(picture.width, picture.height, &picture.pixels).map(|grid| grid.levels())
 }

@@ -6,6 +6,7 @@
 
 mod architecture;
 mod attacks;
+mod audit;
 mod bombs;
 mod build;
 mod cache;
