@@ -6,7 +6,7 @@
 //! | row | modules | what they know |
 //! |---|---|---|
 //! | command line | [`cli`] | arguments, output, exit codes: the only place that prints or reads the environment |
-//! | server | [`serve`] | `isn serve`: a folder's registry over HTTP, and what others publish to it (feature `serve`) |
+//! | servers | [`serve`], [`review`] | `isn serve`: a folder's registry over HTTP, and what others publish to it; `isn review`: a page to decide suspects on (feature `serve`) |
 //! | verbs | [`ops`] | one file a verb: build, publish, pull, verify, … each returns a report |
 //! | places | [`registry`], [`transport`], [`cache`], [`trust`], [`known_logs`], [`demo`] | where versions, what was fetched before, trusted keys, logs once seen and drawn images come from |
 //! | things | [`manifest`], [`index`], [`pack`], [`shard`], [`tree`], [`lock_file`], [`release`], [`statement`], [`log`], [`recipe`], [`source`], [`ledger`], [`corrections`], [`plan`], [`split`], [`groups`], [`class`], [`imaging`], [`audit`], [`key`], [`object`], [`sheet`] | one noun each, most of them a format: bytes in and out |
@@ -48,6 +48,8 @@ pub mod recipe;
 pub mod registry;
 pub mod rel_path;
 pub mod release;
+#[cfg(feature = "serve")]
+pub mod review;
 #[cfg(feature = "serve")]
 pub mod serve;
 pub mod shard;

@@ -10,6 +10,8 @@ use super::families::{
     CacheCommand, DemoCommand, KeyCommand, LogCommand, OwnerCommand, RegistryCommand, TrustCommand,
 };
 use super::ledger::LedgerCommand;
+#[cfg(feature = "serve")]
+use super::review::ReviewArgs;
 use super::sources::{SourceCommand, VerifySourceArgs};
 use super::values::{parse_age, parse_reason, parse_size, read_images};
 use crate::class::ClassId;
@@ -171,6 +173,9 @@ pub(super) enum Command {
     /// Look for what is wrong with images and labels; it ranks, and never removes
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Decide suspects one by one on a page in the browser, by keyboard; every decision is a row of the ledger
+    #[cfg(feature = "serve")]
+    Review(ReviewArgs),
     /// Sign a build and put it into a registry: a folder, a bucket, or a server that takes it in
     Publish {
         /// The output of `isn build`

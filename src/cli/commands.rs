@@ -82,6 +82,8 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
             })
         }
         Command::Audit(command) => run.audit(command),
+        #[cfg(feature = "serve")]
+        Command::Review(args) => run.review(args),
         Command::Diff(args) => run.diff(&args),
         Command::Cache(command) => run.cache(command),
         Command::Ledger(command) => command.run(output),

@@ -10,6 +10,8 @@ mod exit;
 mod families;
 mod ledger;
 mod render;
+#[cfg(feature = "serve")]
+mod review;
 mod settings;
 mod sources;
 mod terminal;

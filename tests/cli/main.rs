@@ -36,6 +36,8 @@ mod real_data;
 mod rebuild;
 mod rebuild_only;
 mod reference;
+#[cfg(feature = "serve")]
+mod review;
 mod sandbox;
 #[cfg(all(feature = "serve", target_os = "linux"))]
 mod serve;

@@ -9,6 +9,8 @@ mod log;
 mod mirror;
 mod pixels;
 #[cfg(feature = "serve")]
+mod review;
+#[cfg(feature = "serve")]
 mod serve;
 
 use std::fmt::Write as _;
