@@ -33,9 +33,14 @@ numbers 0 1 2 3 4 5 6 7 8 > corpus/history/seed-order
 numbers 8 7 6 5 4 3 2 1 0 > corpus/history/seed-reverse
 numbers 0 0 1 1 2 2 4 4 5 5 6 6 8 8 > corpus/history/seed-twice
 
-seed recipe $golden/recipe.toml $golden/corrections.csv ../registry/recipes/*/*
+seed ledger $vectors/ledger.csv $golden/corrections.csv ../registry/recipes/*/corrections.csv
+seed recipe $golden/recipe.toml ../registry/recipes/*/recipe.toml
 seed shard $golden/registry/objects/**/*.tar.zst
 seed image $vectors/pixels/*.{jpg,png,JPEG}
+seed npy $vectors/labels/*.npy
+mkdir -p corpus/table
+printf 'ant,bee\n0.25,0.75\n1,0\n' > corpus/table/seed-probabilities
+printf 'path,label\na,bee\nb,0\n' > corpus/table/seed-labels
 kind 0 manifest.json
 kind 3 $golden/tree/classes.csv
 kind 4 $vectors/splits.csv

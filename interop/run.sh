@@ -52,6 +52,11 @@ python3 -m venv "$work/venv"
 "$isn" pull demobirds@1.0 --to "$work/demobirds" --quiet
 "$work/venv/bin/python" interop/pillow.py registry "$work/demobirds"
 
+say "label errors as cleanlab finds them"
+python3 -m venv "$work/cleanlab"
+"$work/cleanlab/bin/pip" install -q --disable-pip-version-check cleanlab==2.9.0
+"$work/cleanlab/bin/python" interop/labels.py "$isn" "$work"
+
 data="${ISN_TEST_DATA:-../shared/data}"
 if [ -d "$data/ilsvrc-slice" ]; then
     say "the slice of ImageNet: build, publish, python3 -m http.server, pull"

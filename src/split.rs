@@ -272,6 +272,21 @@ mod tests {
     }
 
     #[test]
+    fn thresholds_and_balance_keys_are_the_golden_vectors() {
+        let thresholds = rows(include_str!("../tests/vectors/thresholds.csv"));
+        assert_eq!(thresholds.len(), 64);
+        for row in thresholds {
+            let [val, salt, unit, split] = &row[..] else { panic!("{row:?}") };
+            assert_eq!(falls_below(val.parse().unwrap(), salt, unit), split == "val", "{row:?}");
+        }
+        let keys = rows(include_str!("../tests/vectors/balance_keys.csv"));
+        assert_eq!(keys.len(), 4);
+        for row in keys {
+            assert_eq!(balance_key(&row[0], &row[1]).to_string(), row[2], "{row:?}");
+        }
+    }
+
+    #[test]
     fn quotas_are_the_golden_vector() {
         let rows = rows(include_str!("../tests/vectors/quota.csv"));
         assert_eq!(rows.len(), 99);

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use super::audit::AuditCommand;
+use super::diff::DiffArgs;
 use super::families::{
     CacheCommand, DemoCommand, KeyCommand, LogCommand, OwnerCommand, RegistryCommand, TrustCommand,
 };
@@ -134,6 +136,8 @@ pub(super) enum Command {
         #[command(flatten)]
         registry: RegistryArg,
     },
+    /// Compare two versions: images added, removed, relabelled, moved, re-encoded, and why
+    Diff(DiffArgs),
     /// Print how to cite a version, with its pin
     Cite {
         /// Which version
@@ -164,6 +168,9 @@ pub(super) enum Command {
     Source(SourceCommand),
     /// Check that a folder has the very source files that a version was built from; nothing is built
     VerifySource(VerifySourceArgs),
+    /// Look for what is wrong with images and labels; it ranks, and never removes
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Sign a build and put it into a registry: a folder, a bucket, or a server that takes it in
     Publish {
         /// The output of `isn build`

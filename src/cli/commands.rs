@@ -81,6 +81,8 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
                 Ok(ExitCode::SUCCESS)
             })
         }
+        Command::Audit(command) => run.audit(command),
+        Command::Diff(args) => run.diff(&args),
         Command::Cache(command) => run.cache(command),
         Command::Ledger(command) => command.run(output),
         Command::Doctor { registry } => run.with_registries(&registry, |registries| {

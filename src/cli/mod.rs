@@ -3,7 +3,9 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;
+mod audit;
 mod commands;
+mod diff;
 mod exit;
 mod families;
 mod ledger;

@@ -33,6 +33,7 @@ mod self_check;
 mod source;
 
 pub use error::PixelError;
+pub use resize::scale;
 pub use self_check::{SelfCheckError, self_check};
 pub use source::{Rgb, decode_rgb, dimensions};
 

@@ -2,9 +2,11 @@
 //! how far it is, and returns a report; it prints nothing and reads no environment.
 
 pub mod accept;
+pub mod audit;
 pub mod build;
 pub mod cite;
 pub mod demo;
+pub mod diff;
 pub mod doctor;
 pub mod fetch;
 pub mod gates;

@@ -6,6 +6,8 @@
 
 mod architecture;
 mod attacks;
+mod audit;
+mod audit_labels;
 mod bombs;
 mod build;
 mod cache;
@@ -13,6 +15,7 @@ mod cite;
 mod damage;
 mod delta;
 mod demo;
+mod diff;
 mod doctor;
 mod faults;
 mod forger;

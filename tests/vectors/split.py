@@ -1,4 +1,4 @@
-"""Writes split_keys.csv, quota.csv and splits.csv beside itself, from the words of docs/format.md alone
+"""Writes split_keys.csv, quota.csv, splits.csv, thresholds.csv and balance_keys.csv beside itself, from the words of docs/format.md alone
 and not from isn's code. Needs Python's `blake3` package."""
 import csv
 import math
@@ -56,4 +56,16 @@ for label in sorted({label for label, _ in pool}):
     split |= {id: (label, "val" if rank < val else "train") for rank, id in enumerate(ids)}
 write("splits.csv", ["source_id", "class", "split"], [
     [id, *split[id]] for id in sorted(split, key=str.encode)
+])
+
+write("thresholds.csv", ["val", "salt", "unit", "split"], [
+    [val, salt, unit, "val" if int.from_bytes(key("threshold", salt, unit)[:8], "big") < Fraction(val) * 2**64 else "train"]
+    for val in ["0.000000001", "0.2", "0.5", "0.999999999"]
+    for salt in ["imagebirds", "\u00e9t\u00e9"]
+    for unit in [f"n01614925_{i}" for i in range(8)]
+])
+
+write("balance_keys.csv", ["name", "source_id", "key"], [
+    [name, id, key("balance", name, id).hex()]
+    for name in ["imagebirds", "imagesubnet50"] for id in ["n01614925_10", "train/x/a b, c/1"]
 ])

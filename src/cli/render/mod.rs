@@ -1,9 +1,13 @@
 //! Reports as text or JSON. stdout has what was asked for, and with `--json` one object as its last line.
 
+mod audit_labels;
 mod cache;
+mod diff;
+pub(in crate::cli) mod diff_page;
 mod ledger;
 mod log;
 mod mirror;
+mod pixels;
 #[cfg(feature = "serve")]
 mod serve;
 
