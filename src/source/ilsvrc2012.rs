@@ -1,5 +1,5 @@
-//! ImageNet 2012 (ILSVRC2012) in every form in which people have it: as its archives unpack ([`folders`]), the archives
-//! themselves ([`archives`]), as Kaggle hands it out ([`kaggle`]), and as parquet files of Hugging Face ([`shards`]). The
+//! ImageNet 2012 (ILSVRC2012) in every form in which people have it: as its archives unpack (`folders`), the archives
+//! themselves (`archives`), as Kaggle hands it out (`kaggle`), and as parquet files of Hugging Face (`shards`). The
 //! labels of the 50,000 validation images and the number of train images of each class are compiled in.
 
 mod archives;

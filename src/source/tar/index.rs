@@ -1,4 +1,4 @@
-//! [`TarIndex`]: what is in a tar file and where, kept beside the cache, so that its headers are walked once. JSON lines: a
+//! `TarIndex`: what is in a tar file and where, kept beside the cache, so that its headers are walked once. JSON lines: a
 //! header with the file's path, length and time; for each archive that was walked (the file itself, then archives in it)
 //! a line with its name and number of members, and the members; last, the BLAKE3 of all lines before. An index that is
 //! not exactly that, or is of another file, is as good as none.
