@@ -110,14 +110,14 @@ fn copies_are_found_and_nothing_else() {
     assert!(html.matches("<img src=\"data:image/jpeg;base64,").count() == 11 && !html.contains("<script"));
     assert!(html.contains("Across splits (leakage): 4 groups"));
 
-    // The number of threads changes nothing, a script can ask for an exit code, and what is stricter finds less.
+    // The number of threads changes nothing, and what is stricter finds less: the mirrored copy fits on every pixel.
     assert_eq!(
         audit(&sandbox, &["duplicates", "data", "-j", "3"]),
         audit(&sandbox, &["duplicates", "data", "-j", "1"])
     );
     sandbox.isn(&["audit", "duplicates", "data"]).fails(8, "LEAK");
     let strict = audit(&sandbox, &["duplicates", "data", "--similarity", "1"]);
-    assert_eq!((strict["near"].as_array().unwrap().len(), strict["exact"].as_array().unwrap().len()), (0, 1));
+    assert_eq!((strict["near"].as_array().unwrap().len(), strict["exact"].as_array().unwrap().len()), (1, 1));
 }
 
 #[test]
@@ -220,11 +220,11 @@ fn balance_counts_and_says_what_can_be_told() {
     let report = audit(&sandbox, &["balance", "data"]);
     assert_eq!(
         report["classes"],
-        json!({ "ant": { "train": 4, "val": 5 }, "bee": { "train": 3, "val": 2 } })
+        json!({ "ant": { "train": 4, "val": 6 }, "bee": { "train": 3, "val": 1 } })
     );
-    assert_eq!(report["imbalance"], 1.8);
+    assert_eq!(report["imbalance"], 2.5);
     let val = &report["splits"]["val"];
-    assert_eq!((&val["images"], &val["fewest"], &val["most"]), (&json!(7), &json!(2), &json!(5)));
+    assert_eq!((&val["images"], &val["fewest"], &val["most"]), (&json!(7), &json!(1), &json!(6)));
     assert!((val["half_width"]["0.5"].as_f64().unwrap() - 0.2977).abs() < 1e-3, "{val}");
     assert_eq!(val["smallest_difference"], Value::Null);
     let text = sandbox.isn(&["audit", "balance", "data"]).ok().stdout;
