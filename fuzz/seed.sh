@@ -45,3 +45,11 @@ kind 0 manifest.json
 kind 3 $golden/tree/classes.csv
 kind 4 $vectors/splits.csv
 kind 5 $golden/tree/B3SUMS
+# The same files in each format that GNU tar writes, one with a name that needs a header of its own.
+mkdir -p corpus/tar
+for format in v7 oldgnu gnu ustar pax; do
+    tar -cf "corpus/tar/seed-$format" --format=$format -C "$golden/source" val
+done
+for format in gnu pax; do
+    tar -cf "corpus/tar/seed-$format-long" --format=$format --transform "s,^,$(printf 'folder/%.0s' {1..30})," -C "$golden/source" val
+done

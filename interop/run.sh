@@ -19,7 +19,7 @@ go=no
 if need go golang-go && need /usr/share/gocode/src/golang.org/x/mod golang-golang-x-mod-dev; then go=yes; fi
 
 say "the program"
-cargo build --locked --features cloud
+cargo build --locked --features cloud,parquet
 isn="$PWD/target/debug/isn"
 
 say "docs/verify.md, word for word"
@@ -48,7 +48,7 @@ fi
 
 say "Pillow reads every image of demobirds with the index's pixels"
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install -q --disable-pip-version-check pillow blake3
+"$work/venv/bin/pip" install -q --disable-pip-version-check pillow blake3 pyarrow
 "$isn" pull demobirds@1.0 --to "$work/demobirds" --quiet
 "$work/venv/bin/python" interop/pillow.py registry "$work/demobirds"
 
@@ -61,6 +61,13 @@ data="${ISN_TEST_DATA:-../shared/data}"
 if [ -d "$data/ilsvrc-slice" ]; then
     say "the slice of ImageNet: build, publish, python3 -m http.server, pull"
     interop/slice.sh "$isn" "$data" "$work"
+    say "ImageNet's layouts: tars by GNU tar, Kaggle's folders, parquet by pyarrow; rebuild-only"
+    need strace strace || true
+    if need /usr/bin/time time; then
+        interop/layouts.sh "$isn" "$data" "$work" "$work/venv/bin/python"
+    else
+        echo "NOT RUN: no time here"
+    fi
     say "raw ImageNet images and photographs in Pillow"
     interop/raw.sh "$isn" "$data" "$work" "$work/venv/bin/python"
 else

@@ -9,7 +9,7 @@
 //! | server | [`serve`] | `isn serve`: a folder's registry over HTTP, and what others publish to it (feature `serve`) |
 //! | verbs | [`ops`] | one file a verb: build, publish, pull, verify, … each returns a report |
 //! | places | [`registry`], [`transport`], [`cache`], [`trust`], [`known_logs`], [`demo`] | where versions, what was fetched before, trusted keys, logs once seen and drawn images come from |
-//! | things | [`audit`], [`manifest`], [`index`], [`pack`], [`shard`], [`tree`], [`lock_file`], [`release`], [`statement`], [`log`], [`recipe`], [`source`], [`ledger`], [`corrections`], [`plan`], [`split`], [`groups`], [`class`], [`imaging`], [`key`], [`object`] | one noun each, most of them a format: bytes in and out |
+//! | things | [`manifest`], [`index`], [`pack`], [`shard`], [`tree`], [`lock_file`], [`release`], [`statement`], [`log`], [`recipe`], [`source`], [`ledger`], [`corrections`], [`plan`], [`split`], [`groups`], [`class`], [`imaging`], [`audit`], [`key`], [`object`], [`sheet`] | one noun each, most of them a format: bytes in and out |
 //! | words | [`digest`], [`dataset_ref`], [`rel_path`], [`progress`], [`error`], [`files`], [`parallel`], [`json_lines`] | what everything else is said in |
 //!
 //! A version is described by a [`manifest::Manifest`] (what it is), an [`index::Index`] (one row an image) and
@@ -51,6 +51,7 @@ pub mod release;
 #[cfg(feature = "serve")]
 pub mod serve;
 pub mod shard;
+pub mod sheet;
 pub mod source;
 pub mod split;
 pub mod statement;

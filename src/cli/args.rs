@@ -163,14 +163,14 @@ pub(super) enum Command {
         #[command(flatten)]
         registry: RegistryArg,
     },
-    /// Look for what is wrong with images and labels; it ranks, and never removes
-    #[command(subcommand)]
-    Audit(AuditCommand),
     /// Look at a folder of source images
     #[command(subcommand)]
     Source(SourceCommand),
     /// Check that a folder has the very source files that a version was built from; nothing is built
     VerifySource(VerifySourceArgs),
+    /// Look for what is wrong with images and labels; it ranks, and never removes
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Sign a build and put it into a registry: a folder, a bucket, or a server that takes it in
     Publish {
         /// The output of `isn build`

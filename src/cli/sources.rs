@@ -119,7 +119,7 @@ impl Output {
             for count in of_it.filter(|count| count.missing + count.extra > 0) {
                 let ids = match count.missing_ids.as_slice() {
                     [] => String::new(),
-                    [ids @ ..] if ids.len() <= 3 => format!(": {}", ids.join(", ")),
+                    ids if ids.len() <= 3 => format!(": {}", ids.join(", ")),
                     ids => format!(": {}, … (--json has all)", ids[..3].join(", ")),
                 };
                 let _ = writeln!(

@@ -295,7 +295,6 @@ pub(super) fn read_build(build: &Path, progress: &dyn Progress) -> Result<BuildO
     let store = Registry::over(build.display().to_string(), Box::new(Folder::new(build)));
     let runtime = crate::transport::runtime()?;
     let snapshot = runtime.block_on(store.describe(manifest_ref, Vec::new()))?;
-    gates::check(&runtime, &store, &snapshot)?;
     let mut packs: Vec<Digest> = files::read_text(&build.join(layout::packs(&manifest_ref.blake3)))?
         .lines()
         .map(|line| line.parse().map_err(|e| Error::invalid(build.display(), e)))
@@ -311,7 +310,7 @@ pub(super) fn read_build(build: &Path, progress: &dyn Progress) -> Result<BuildO
     let packs = packs.into_iter().zip(parsed).collect();
     let output = BuildOutput {
         build: build.to_path_buf(),
-        manifest: snapshot.manifest,
+        manifest: snapshot.manifest.clone(),
         manifest_ref,
         packs,
         objects: objects.collect(),
@@ -324,6 +323,7 @@ pub(super) fn read_build(build: &Path, progress: &dyn Progress) -> Result<BuildO
         progress.advance(stored.object.length);
     }
     progress.end();
+    gates::check(build, &runtime, &store, &snapshot, progress)?;
     Ok(output)
 }
 

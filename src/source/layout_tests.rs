@@ -166,7 +166,8 @@ fn a_kept_index_is_used_and_never_believed_against_the_file() {
     assert_eq!(original, kept());
 
     // Wrong, cut, empty, another file's: rebuilt, with the same images.
-    let damaged: [&dyn Fn(&[u8]) -> Vec<u8>; 5] = [
+    type Damage<'d> = &'d dyn Fn(&[u8]) -> Vec<u8>;
+    let damaged: [Damage<'_>; 5] = [
         &|bytes| bytes[..bytes.len() / 2].to_vec(),
         &|_| Vec::new(),
         &|_| b"{}\n".to_vec(),
@@ -189,8 +190,7 @@ fn a_kept_index_is_used_and_never_believed_against_the_file() {
     fs::write(&path, train_tar(&files)).unwrap();
     assert_eq!(open_with(root.path(), indexes.path()).unwrap().images.len(), 6);
     let longer = fs::read(&path).unwrap();
-    let renamed = longer.iter().copied().collect::<Vec<u8>>();
-    fs::write(&path, renamed).unwrap();
+    fs::write(&path, &longer).unwrap();
     let file = fs::File::options().append(true).open(&path).unwrap();
     file.set_modified(std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1)).unwrap();
     assert_eq!(open_with(root.path(), indexes.path()).unwrap().images.len(), 6);

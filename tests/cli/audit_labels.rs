@@ -41,7 +41,7 @@ fn the_last_line_of_json_has_the_rows_that_cleanlab_flags() {
         let (probs, labels) = (file("probs"), file("labels"));
         let args =
             ["audit", "labels", "--probs", &probs, "--labels", &labels, "--filter", filter, "--rank", rank];
-        let ran = sandbox.isn(&[&args[..], &["--json"]].concat()).ok();
+        let ran = sandbox.isn(&[&args[..], &["--json"]].concat()).fails(8, "");
         let report = ran.json();
         assert_eq!(report["flagged"], expected[case][filter][rank], "{case}");
         assert_eq!(report["filter"], filter);
@@ -52,7 +52,7 @@ fn the_last_line_of_json_has_the_rows_that_cleanlab_flags() {
         }
         let scores: Vec<f64> = serde_json::from_value(report["scores"].clone()).unwrap();
         assert!(scores.is_sorted());
-        let text = sandbox.isn(&[&args[..], &["--top", "3"]].concat()).ok().stdout;
+        let text = sandbox.isn(&[&args[..], &["--top", "3"]].concat()).fails(8, "flagged by").stdout;
         assert_eq!(text.lines().filter(|line| line.starts_with("      ")).count(), 4, "{text}");
     }
 }
@@ -68,19 +68,17 @@ fn tables_say_what_arrays_say() {
     sandbox.write("l.npy", &integers(&[0, 1, 1, 1, 0]));
     let args = ["audit", "labels", "--probs", "p.csv", "--labels", "l.csv", "--classes", "classes.csv"];
     let filter = ["--filter", "predicted_neq_given", "--json"];
-    let table = sandbox.isn(&[&args[..], &filter].concat()).ok().json();
+    let table = sandbox.isn(&[&args[..], &filter].concat()).fails(8, "").json();
     let args = ["audit", "labels", "--probs", "p.npy", "--labels", "l.npy"];
-    let array = sandbox.isn(&[&args[..], &filter].concat()).ok().json();
+    let array = sandbox.isn(&[&args[..], &filter].concat()).fails(8, "").json();
     assert_eq!(table["flagged"], serde_json::json!([2]));
     assert_eq!(table["class_ids"], serde_json::json!(["ant", "bee"]));
     for field in ["flagged", "scores", "given", "suggested", "counts"] {
         assert_eq!(table[field], array[field], "{field}");
     }
-    // What is flagged is exit 8 where that is asked for.
+    // Nothing to flag is exit 0.
     sandbox.write("right.npy", &integers(&[0, 1, 0, 1, 0]));
-    sandbox.isn(&["audit", "labels", "--probs", "p.npy", "--labels", "right.npy", "--exit-code"]).ok();
-    let args = ["audit", "labels", "--probs", "p.npy", "--labels", "l.npy", "--exit-code"];
-    sandbox.isn(&[&args[..], &["--filter", "predicted_neq_given"]].concat()).fails(8, "1 of 5 labels");
+    sandbox.isn(&["audit", "labels", "--probs", "p.npy", "--labels", "right.npy"]).ok();
 }
 
 #[test]
@@ -159,7 +157,7 @@ fn pixels_alone_find_a_green_picture_among_blue_ones_and_claim_so() {
     let wrong = colours(&sandbox);
     let args =
         ["audit", "labels", "tree", "--pixels", "--json", "--claims", "ledger.csv", "--scores", "s.csv"];
-    let report = sandbox.isn(&args).ok().json();
+    let report = sandbox.isn(&args).fails(8, "").json();
     assert_eq!(report["images"][0], wrong);
     assert_eq!((&report["given"][0], &report["suggested"][0]), (&2.into(), &1.into()));
     assert_eq!(report["class_ids"], serde_json::json!(["ant", "bee", "cat"]));
@@ -177,10 +175,11 @@ fn pixels_alone_find_a_green_picture_among_blue_ones_and_claim_so() {
     assert_eq!(lines[0], "row,image,given,suggested,score,flagged");
     assert!(lines[1].contains(",train/cat/bee_4.png,cat,bee,0.") && lines[1].ends_with(",1"), "{}", lines[1]);
     // One thread finds what two find, and a run what the last one found.
-    let again = sandbox.isn(&["audit", "labels", "tree", "--pixels", "--json", "-j", "1"]).ok().json();
+    let again =
+        sandbox.isn(&["audit", "labels", "tree", "--pixels", "--json", "-j", "1"]).fails(8, "").json();
     assert_eq!(again, report);
-    let text = sandbox.isn(&["audit", "labels", "tree", "--pixels", "--top", "1"]).ok().stdout;
-    assert!(text.contains("cat           bee") && text.contains(wrong), "{text}");
+    let text = sandbox.isn(&["audit", "labels", "tree", "--pixels", "--top", "1"]).fails(8, wrong).stdout;
+    assert!(text.contains("cat           bee"), "{text}");
 }
 
 #[test]
@@ -198,7 +197,7 @@ fn embeddings_of_a_file_find_what_is_far_from_its_class() {
     for learner in ["logistic", "neighbours", "both"] {
         let args =
             ["audit", "labels", "--embeddings", "e.npy", "--labels", "l.npy", "--learner", learner, "--json"];
-        let report = sandbox.isn(&args).ok().json();
+        let report = sandbox.isn(&args).fails(8, "").json();
         assert_eq!(report["flagged"][0], 7, "{learner}");
         assert_eq!(report["learner"], learner);
     }
@@ -258,7 +257,8 @@ fn cifar_10_through_the_command() {
         ("low_self_confidence", 244, [7794, 3828, 2405, 6753, 9643]),
     ] {
         let args = ["audit", "labels", "--probs", &probs, "--labels", &labels, "--filter", filter];
-        let report = sandbox.isn(&[&args[..], &["--rank", "self_confidence", "--json"]].concat()).ok().json();
+        let report =
+            sandbox.isn(&[&args[..], &["--rank", "self_confidence", "--json"]].concat()).fails(8, "").json();
         let flagged: Vec<u64> = serde_json::from_value(report["flagged"].clone()).unwrap();
         assert_eq!((flagged.len(), &flagged[..5]), (count, &first[..]), "{filter}");
     }

@@ -48,6 +48,50 @@ pub fn layouts() -> Sandbox {
     sandbox
 }
 
+/// The images of `raw` as Hugging Face has ImageNet.
+#[cfg(feature = "parquet")]
+fn write_parquet(sandbox: &Sandbox) {
+    use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
+    use parquet::file::writer::SerializedFileWriter;
+    use parquet::schema::parser::parse_message_type;
+    let schema = "message schema { optional group image { optional binary bytes; optional binary path (UTF8); } \
+                  optional int64 label; }";
+    // The places of n01440764, the eagle and the owl in the sorted list.
+    let classes = [("n01440764", 0), (EAGLE, 22), (OWL, 24)];
+    for (split, file) in [("train", "train-00000-of-00001"), ("val", "validation-00000-of-00001")] {
+        let mut rows: Vec<(Vec<u8>, String, i64)> = Vec::new();
+        for (name, bytes) in crate::sandbox::contents(&sandbox.path(&format!("raw/{split}"))) {
+            let stem = name.rsplit('/').next().unwrap().trim_end_matches(".JPEG");
+            let of_val = VAL.iter().find(|(_, id)| *id == stem).map(|(class, _)| *class);
+            let class = of_val.unwrap_or_else(|| stem.split('_').next().unwrap());
+            let label = classes.iter().find(|(id, _)| *id == class).unwrap().1;
+            rows.push((bytes, format!("{stem}_{class}.JPEG"), label));
+        }
+        rows.reverse();
+        sandbox.write(&format!("hf/data/{file}.parquet"), b"");
+        let to = fs::File::create(sandbox.path(&format!("hf/data/{file}.parquet"))).unwrap();
+        let schema = std::sync::Arc::new(parse_message_type(schema).unwrap());
+        let mut writer = SerializedFileWriter::new(to, schema, Default::default()).unwrap();
+        for rows in rows.chunks(5) {
+            let mut group = writer.next_row_group().unwrap();
+            let images: Vec<ByteArray> = rows.iter().map(|row| row.0.clone().into()).collect();
+            let paths: Vec<ByteArray> = rows.iter().map(|row| row.1.as_str().into()).collect();
+            for values in [images, paths] {
+                let mut column = group.next_column().unwrap().unwrap();
+                let levels = vec![2; rows.len()];
+                column.typed::<ByteArrayType>().write_batch(&values, Some(&levels), None).unwrap();
+                column.close().unwrap();
+            }
+            let mut column = group.next_column().unwrap().unwrap();
+            let labels: Vec<i64> = rows.iter().map(|row| row.2).collect();
+            column.typed::<Int64Type>().write_batch(&labels, Some(&vec![1; rows.len()]), None).unwrap();
+            column.close().unwrap();
+            group.close().unwrap();
+        }
+        writer.close().unwrap();
+    }
+}
+
 fn image_of(width: u32, height: u32) -> Vec<u8> {
     let mut png = std::io::Cursor::new(Vec::new());
     gradient(width, height, (width + height) as u8).write_to(&mut png, image::ImageFormat::Png).unwrap();
@@ -64,12 +108,18 @@ fn append(builder: &mut tar::Builder<Vec<u8>>, name: &str, bytes: &[u8]) {
 fn every_layout_gives_the_same_version_and_is_said() {
     let sandbox = layouts();
     let mut pins = Vec::new();
-    for (source, layout) in [
+    let mut layouts = vec![
         ("raw", "unpacked folders"),
         ("tars", "official archives (2 tars)"),
         ("kaggle", "Kaggle CLS-LOC"),
         ("kaggle/ILSVRC/Data", "Kaggle CLS-LOC"),
-    ] {
+    ];
+    #[cfg(feature = "parquet")]
+    {
+        write_parquet(&sandbox);
+        layouts.push(("hf", "Hugging Face parquet (2 files)"));
+    }
+    for (source, layout) in layouts.drain(..) {
         let out = format!("out-{}", source.replace('/', "-"));
         let build = ["build", "grads-1.0.toml", "--source", source, "--out", &out];
         let ran = sandbox.isn(&build).ok();

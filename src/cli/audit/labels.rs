@@ -76,9 +76,6 @@ pub(in crate::cli) struct LabelsArgs {
     /// Write the suspects as claims to this ledger; it is made if there is none, else added to
     #[arg(long, value_name = "LEDGER", requires = "target")]
     claims: Option<PathBuf>,
-    /// Exit 8 if a label is flagged
-    #[arg(long)]
-    exit_code: bool,
     #[command(flatten)]
     registry: RegistryArg,
 }
@@ -215,9 +212,6 @@ impl Run {
             }
         }
         self.output.audited_labels(&report, args.top);
-        Ok(match args.exit_code && !report.suspects.is_empty() {
-            true => ExitCode::from(exit::FINDINGS),
-            false => ExitCode::SUCCESS,
-        })
+        Ok(if report.suspects.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(exit::FINDINGS) })
     }
 }

@@ -7,6 +7,7 @@ pub(in crate::cli) mod diff_page;
 mod ledger;
 mod log;
 mod mirror;
+mod pixels;
 #[cfg(feature = "serve")]
 mod serve;
 
