@@ -88,7 +88,7 @@ def recall(args):
     print("| copies | found | reported that are none |\n|---|---|---|")
     for kind in ALTER:
         folder = altered(args, kind)
-        report = audit(args, folder)
+        report = audit(args, folder, *args.more)
         groups = report["exact"] + report["near"]
         copies = [path.stem for path in files_of(folder / "val")]
         found = {Path(p).stem for group in groups for p in group if p.startswith("val/")

@@ -7,7 +7,10 @@ use crate::imaging::{ExifOrientation, decode_rgb, pixel_digest};
 
 /// A picture with less contrast than this, in grey levels of standard deviation, has no hash that can be relied on: the
 /// hashes of blank pictures are noise, and near each other.
-pub const LOW_CONTRAST: f64 = 5.0;
+pub const LOW_CONTRAST: f64 = 2.0;
+
+/// A picture with a shorter side than this, in pixels, has too few of them for its 64 cells.
+pub const FEW_PIXELS: u32 = 16;
 
 /// The channels of a grey pixel may differ by so much: an encoder rounds.
 const GREY_SPREAD: u8 = 2;
@@ -34,10 +37,8 @@ pub struct Seen {
     pub is_grey: bool,
     /// The standard deviation of the luminance over 64 × 64 cells, in grey levels.
     pub deviation: f64,
-    /// `None` of a picture with next to nothing to see ([`LOW_CONTRAST`]).
+    /// `None` of a picture with next to nothing to see ([`LOW_CONTRAST`], [`FEW_PIXELS`]).
     pub hashes: Option<Hashes>,
-    /// The luminance of 64 × 64 cells, as [`similar`](super::similar) compares it; empty without hashes.
-    pub levels: Vec<u8>,
 }
 
 impl Look {
@@ -53,7 +54,7 @@ impl Seen {
         let (width, height) = (picture.width, picture.height);
         let grid = Grid::of(width, height, &picture.pixels);
         let deviation = grid.as_ref().map_or(0.0, Grid::deviation);
-        let grid = grid.filter(|_| deviation >= LOW_CONTRAST);
+        let grid = grid.filter(|_| deviation >= LOW_CONTRAST && width.min(height) >= FEW_PIXELS);
         let is_grey = picture.pixels.chunks_exact(3).all(|pixel| {
             let (low, high) = (pixel[0].min(pixel[1]).min(pixel[2]), pixel[0].max(pixel[1]).max(pixel[2]));
             high - low <= GREY_SPREAD
@@ -65,7 +66,12 @@ impl Seen {
             is_grey,
             deviation,
             hashes: grid.as_ref().map(Hashes::of),
-            levels: grid.map_or_else(Vec::new, |grid| grid.levels()),
         })
     }
+}
+
+/// The levels of the grid of a file's picture, which [`similar`](super::similar) compares; `None` if it is no picture.
+pub fn levels(bytes: &[u8]) -> Option<Vec<u8>> {
+    let picture = decode_rgb(bytes, ExifOrientation::Ignore).ok()?;
+    Grid::of(picture.width, picture.height, &picture.pixels).map(|grid| grid.levels())
 }

@@ -6,6 +6,7 @@
 
 mod architecture;
 mod attacks;
+mod audit;
 mod audit_labels;
 mod bombs;
 mod build;

@@ -206,7 +206,7 @@ impl Run {
         check_outputs([&args.near.groups, &args.html])?;
         let subject = self.subject(&args.target.target, &args.target.registry)?;
         let looks = look(&subject, self.jobs, &self.progress)?;
-        let copies = duplicates::among(&subject, &looks, (&args.near).into(), self.jobs)?;
+        let copies = duplicates::among(&subject, &looks, (&args.near).into(), self.jobs, &self.progress)?;
         let remarks = images::among(&looks, &(&args.limits).into());
         let counts = balance::balance(&subject, args.discordance.discordance);
         write_groups(&args.near.groups, &copies)?;

@@ -193,13 +193,13 @@ fn balance_text(subject: &Subject, report: &BalanceReport) -> String {
     let _ = writeln!(text, "\n  what an accuracy can tell, in percent points (95%)");
     let heads: String =
         ACCURACIES.iter().map(|p| format!("{:>9}", format!("at {:.0}%", p * 100.0))).collect();
-    let _ = writeln!(text, "  {:<22}{heads}", "");
+    let _ = writeln!(text, "  {:<26}{heads}", "");
     for one in &report.splits {
         let rows = [("all of it", one.half_widths), ("its smallest class", one.class_half_widths)];
         for (what, widths) in rows.iter().take(if report.classes.is_empty() { 1 } else { 2 }) {
             let cells: String =
                 widths.iter().map(|width| format!("{:>9}", format!("±{}", percent(*width)))).collect();
-            let _ = writeln!(text, "  {:<22}{cells}", format!("{}, {what}", split_name(one.split)));
+            let _ = writeln!(text, "  {:<26}{cells}", format!("{}, {what}", split_name(one.split)));
         }
         let discordance = format!("{}%", report.discordance * 100.0);
         let _ = match one.smallest_difference {

@@ -1,20 +1,21 @@
 //! `isn audit duplicates`: images that are there more than once: the same file, the same pixels, or a copy that was saved
 //! again, resized, lightened, trimmed or mirrored; and which of them stand on both sides of a split.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rayon::prelude::*;
 
 use super::looks::look;
 use super::subject::{Item, Subject};
 use crate::audit::duplicates::{Groups, Pair, near_pairs};
-use crate::audit::look::{Look, Seen};
+use crate::audit::look::{Look, Seen, levels};
 use crate::audit::phash::Hashes;
 use crate::audit::similar::{Detail, SIMILAR, similarity};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::groups::Groups as NamedGroups;
-use crate::progress::Progress;
+use crate::parallel::in_order;
+use crate::progress::{Progress, Unit};
 
 /// How many pairs are confirmed before those are left out that have become one group meanwhile.
 const BATCH: usize = 512;
@@ -128,7 +129,7 @@ pub fn duplicates(
     progress: &dyn Progress,
 ) -> Result<DuplicatesReport> {
     let looks = look(subject, jobs, progress)?;
-    among(subject, &looks, options, jobs)
+    among(subject, &looks, options, jobs, progress)
 }
 
 /// The groups of duplicates that stand in two splits and more: what no release may have.
@@ -137,12 +138,14 @@ pub fn leakage(subject: &Subject, jobs: usize, progress: &dyn Progress) -> Resul
     Ok(report.groups.into_iter().filter(Group::is_across_splits).collect())
 }
 
-/// Finds duplicates among images that were looked at.
+/// Finds duplicates among images that were looked at. Images with near hashes, few as a rule, are read again: to keep the
+/// levels of all would take 4 kB an image.
 pub fn among(
     subject: &Subject,
     looks: &[Look],
     options: NearOptions,
     jobs: usize,
+    progress: &dyn Progress,
 ) -> Result<DuplicatesReport> {
     let mut groups = Groups::new(looks.len());
     let mut by_digest: HashMap<(bool, Digest), usize> = HashMap::new();
@@ -163,12 +166,13 @@ pub fn among(
     let pool = crate::parallel::pool(jobs)?;
     let mut candidates = pool.install(|| near_pairs(&hashes, options.distance));
     candidates.sort_unstable_by_key(|pair| (pair.distance, pair.a, pair.b));
+    let levels = levels_of(subject, &candidates, jobs, progress)?;
     let mut pairs = Vec::new();
     for batch in candidates.chunks(BATCH) {
         // What is one group already needs no more evidence. Which groups there are does not depend on the order.
         let open: Vec<Pair> =
             batch.iter().copied().filter(|pair| groups.first(pair.a) != groups.first(pair.b)).collect();
-        let confirm = |pair: &Pair| confirm(looks, pair, options.similarity);
+        let confirm = |pair: &Pair| confirm(&levels, pair, options.similarity);
         let confirmed: Vec<NearPair> = pool.install(|| open.par_iter().filter_map(confirm).collect());
         for near in confirmed {
             groups.join(near.pair.a, near.pair.b);
@@ -197,10 +201,38 @@ fn seen(looks: &[Look], at: usize) -> Option<&Seen> {
     looks[at].seen.as_ref().ok()
 }
 
+/// The levels of every image in a pair.
+fn levels_of(
+    subject: &Subject,
+    pairs: &[Pair],
+    jobs: usize,
+    progress: &dyn Progress,
+) -> Result<BTreeMap<usize, Vec<u8>>> {
+    let mut wanted: Vec<usize> = pairs.iter().flat_map(|pair| [pair.a, pair.b]).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    let mut found = BTreeMap::new();
+    progress.begin("compare near ones", Unit::Images, wanted.len() as u64);
+    let work = |(): &mut (), at: &usize| subject.read(*at).map(|bytes| levels(&bytes));
+    in_order(
+        jobs,
+        jobs * 8,
+        &wanted,
+        || (),
+        work,
+        |at, levels| {
+            found.extend(levels?.map(|levels| (wanted[at], levels)));
+            progress.advance(1);
+            Ok::<(), Error>(())
+        },
+    )?;
+    progress.end();
+    Ok(found)
+}
+
 /// Lays the details of a pair on each other as their hashes say, and the other way round if that does not fit.
-fn confirm(looks: &[Look], pair: &Pair, enough: f64) -> Option<NearPair> {
-    let detail = |at: usize| seen(looks, at).map(|seen| Detail::of(&seen.levels));
-    let (a, b) = (detail(pair.a)?, detail(pair.b)?);
+fn confirm(levels: &BTreeMap<usize, Vec<u8>>, pair: &Pair, enough: f64) -> Option<NearPair> {
+    let (a, b) = (Detail::of(levels.get(&pair.a)?), Detail::of(levels.get(&pair.b)?));
     let lay = |mirrored: bool| {
         let similarity = if mirrored { similarity(&a, &b.mirrored()) } else { similarity(&a, &b) };
         NearPair { pair: Pair { mirrored, ..*pair }, similarity }
