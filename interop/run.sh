@@ -57,6 +57,14 @@ python3 -m venv "$work/cleanlab"
 "$work/cleanlab/bin/pip" install -q --disable-pip-version-check cleanlab==2.9.0
 "$work/cleanlab/bin/python" interop/labels.py "$isn" "$work"
 
+say "isn review by keyboard, in Chromium"
+if need chromium chromium && need chromedriver chromium-driver; then
+    "$work/venv/bin/pip" install -q --disable-pip-version-check selenium
+    "$work/venv/bin/python" interop/review.py "$isn" "$work"
+else
+    echo "NOT RUN: no chromium here"
+fi
+
 data="${ISN_TEST_DATA:-../shared/data}"
 if [ -d "$data/ilsvrc-slice" ]; then
     say "the slice of ImageNet: build, publish, python3 -m http.server, pull"

@@ -10,7 +10,9 @@ use super::args::RegistryArg;
 use super::commands::Run;
 use super::values::parse_reason;
 use crate::error::Result;
+use crate::files;
 use crate::ops::audit::Subject;
+use crate::recipe::Recipe;
 use crate::review::{Review, ReviewOptions};
 
 /// What to review.
@@ -25,6 +27,9 @@ pub(super) struct ReviewArgs {
     /// What is in question: claims as an audit writes them, or a list of images [default: the ledger's own claims]
     #[arg(long, value_name = "FILE")]
     suspects: Option<PathBuf>,
+    /// The dataset: its classes with their names, where the images' folders say too little or too much
+    #[arg(long, value_name = "RECIPE.toml")]
+    recipe: Option<PathBuf>,
     /// Who decides: your name, as the ledger will have it
     #[arg(long, value_name = "NAME", value_parser = parse_reason)]
     reviewer: String,
@@ -40,10 +45,13 @@ impl Run {
         let subject = self.with_registries(&args.registry, |registries| {
             Subject::open(registries, &args.target, &self.progress)
         })?;
+        let recipe = |path: PathBuf| Recipe::parse(&path.display().to_string(), &files::read_text(&path)?);
+        let recipe = args.recipe.map(recipe).transpose()?;
         let review = Review::bind(ReviewOptions {
             subject,
             ledger: args.ledger,
             suspects: args.suspects,
+            classes: recipe.map(|recipe| recipe.classes),
             reviewer: args.reviewer,
             listen: args.listen,
         })?;

@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 
 use self::guard::Guard;
 pub use self::suspects::Suspect;
-use crate::class::ClassId;
+use crate::class::{Class, ClassId};
 use crate::error::{Error, Result};
 use crate::ledger::date::timestamp;
 use crate::ledger::{Decision, Ledger, Reason, Row, Verdict};
@@ -39,6 +39,8 @@ pub struct ReviewOptions {
     pub ledger: PathBuf,
     /// Claims beside those of the ledger, as an audit writes them.
     pub suspects: Option<PathBuf>,
+    /// The dataset's classes; without them, those that the images have.
+    pub classes: Option<Vec<Class>>,
     /// Who decides.
     pub reviewer: String,
     /// A loopback address; port 0 takes a free one.
@@ -83,8 +85,19 @@ impl Review {
             let why = "is no loopback address: who can open the page can decide";
             return Err(Error::invalid(options.listen, why));
         }
+        let mut subject = options.subject;
+        let classes = match options.classes {
+            Some(classes) => classes.into_iter().map(|class| (class.id, class.label)).collect(),
+            None => {
+                let found = subject.images.iter().filter_map(|item| item.class.clone());
+                let mut classes: BTreeMap<ClassId, String> =
+                    found.map(|class| (class.clone(), class.as_str().to_owned())).collect();
+                classes.append(&mut subject.labels);
+                classes
+            }
+        };
         let (ledger, suspects) =
-            suspects::find(&options.subject, &options.ledger, options.suspects.as_deref())?;
+            suspects::find(&subject, &classes, &options.ledger, options.suspects.as_deref())?;
         let bound = std::net::TcpListener::bind(options.listen).and_then(|listener| {
             listener.set_nonblocking(true)?;
             Ok((listener.local_addr()?, listener))
@@ -92,13 +105,9 @@ impl Review {
         let (address, listener) =
             bound.map_err(|e| Error::invalid(options.listen, format!("cannot be listened at: {e}")))?;
         let guard = Guard::new(address);
-        let found = options.subject.images.iter().filter_map(|item| item.class.clone());
-        let mut classes: BTreeMap<ClassId, String> =
-            found.map(|class| (class.clone(), class.as_str().to_owned())).collect();
-        classes.extend(options.subject.labels.clone());
         let desk = Desk {
             classes,
-            subject: options.subject,
+            subject,
             suspects,
             reviewer: options.reviewer,
             path: options.ledger,

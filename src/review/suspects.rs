@@ -1,6 +1,6 @@
 //! [`Suspect`]: an image that somebody's claim puts in question.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -31,7 +31,12 @@ pub struct Suspect {
 }
 
 /// The suspects among the images: those of the claims in `file` in its order, or without it those of the ledger.
-pub(super) fn find(subject: &Subject, ledger: &Path, file: Option<&Path>) -> Result<(Ledger, Vec<Suspect>)> {
+pub(super) fn find(
+    subject: &Subject,
+    classes: &BTreeMap<ClassId, String>,
+    ledger: &Path,
+    file: Option<&Path>,
+) -> Result<(Ledger, Vec<Suspect>)> {
     let ledger = match files::read_if_there(ledger)? {
         Some(bytes) if !bytes.is_empty() => Ledger::parse(&ledger.display().to_string(), &bytes)?,
         _ => Ledger::default(),
@@ -51,7 +56,9 @@ pub(super) fn find(subject: &Subject, ledger: &Path, file: Option<&Path>) -> Res
     let mut suspects = Vec::new();
     for row in claiming.rows() {
         let (Some(_), Some(&at)) = (row.claim(), places.get(row.source_id())) else { continue };
-        if !seen.insert(at) {
+        // An image of another class of the source is not the dataset's.
+        let foreign = subject.images[at].class.as_ref().is_some_and(|class| !classes.contains_key(class));
+        if foreign || !seen.insert(at) {
             continue;
         }
         let mut claims: Vec<Claim> = claiming.claims(row.source_id()).cloned().collect();
@@ -64,7 +71,7 @@ pub(super) fn find(subject: &Subject, ledger: &Path, file: Option<&Path>) -> Res
             own.is_some() && claim.says.classes() == own.map(std::slice::from_ref).unwrap_or_default()
         };
         if !claims.iter().all(agrees) {
-            suspects.push(suspect(subject, at, claims));
+            suspects.push(suspect(subject, classes, at, claims));
         }
     }
     if suspects.is_empty() {
@@ -96,17 +103,13 @@ fn spread(all: &[usize], turn: usize) -> Vec<usize> {
     (0..n).map(|i| all[(turn + i * all.len() / n) % all.len()]).collect()
 }
 
-fn suspect(subject: &Subject, at: usize, claims: Vec<Claim>) -> Suspect {
+fn suspect(subject: &Subject, classes: &BTreeMap<ClassId, String>, at: usize, claims: Vec<Claim>) -> Suspect {
     let own = subject.images[at].class.as_ref();
-    let known = |class: &ClassId| {
-        subject.labels.contains_key(class)
-            || subject.images.iter().any(|item| item.class.as_ref() == Some(class))
-    };
     let mut named: Vec<(ClassId, usize)> = Vec::new();
     for class in claims.iter().flat_map(|claim| claim.says.classes()) {
         match named.iter_mut().find(|(one, _)| one == class) {
             Some((_, count)) => *count += 1,
-            None if Some(class) != own && known(class) => named.push((class.clone(), 1)),
+            None if Some(class) != own && classes.contains_key(class) => named.push((class.clone(), 1)),
             None => {}
         }
     }

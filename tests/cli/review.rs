@@ -201,7 +201,7 @@ fn nothing_is_decided_by_another_page_or_a_wrong_form() {
     let head = page.get("1").head;
     for header in [
         "content-security-policy: default-src 'none'",
-        "referrer-policy: no-referrer",
+        "referrer-policy: same-origin",
         "cache-control: no-store",
     ] {
         assert!(head.contains(header), "{head}");
@@ -246,6 +246,15 @@ fn mistakes_are_told_before_the_page_opens() {
     sandbox.write("bad.csv", b"nonsense\n");
     review(&["bad.csv"]).fails(1, "line 1: the header must be");
     sandbox.isn(&["review", "raw", "--ledger", "ledger.csv"]).fails(2, "--reviewer <NAME>");
+    // A recipe names the classes, and what is none of them is not asked about.
+    sandbox.recipe("grads", "1.0", &CLASSES[..2], "");
+    let page = Page::open(&sandbox, &["--recipe", "grads-1.0.toml"]);
+    let first = page.get("1").body;
+    assert!(
+        first.contains("1 of 3") && first.contains("<b>the ant</b>") && !first.contains("value=\"cat\""),
+        "{first}"
+    );
+    drop(page);
     // An audit's claims, or a list of images, are suspects, too.
     sandbox.write("list.csv", b"source_id\ncat/cat_3\nant/ant_2\n");
     let page = Page::open(&sandbox, &["--suspects", "list.csv"]);
