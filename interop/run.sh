@@ -65,6 +65,9 @@ else
     echo "NOT RUN: no chromium here"
 fi
 
+say "the Python package"
+interop/python.sh "$work"
+
 data="${ISN_TEST_DATA:-../shared/data}"
 if [ -d "$data/ilsvrc-slice" ]; then
     say "the slice of ImageNet: build, publish, python3 -m http.server, pull"

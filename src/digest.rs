@@ -25,6 +25,11 @@ impl Digest {
         Digest(*hasher.finalize().as_bytes())
     }
 
+    /// Of its 32 bytes.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Digest(bytes)
+    }
+
     /// The 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0

@@ -8,9 +8,9 @@
 //! | command line | [`cli`] | arguments, output, exit codes: the only place that prints or reads the environment |
 //! | servers | [`serve`], [`review`] | `isn serve`: a folder's registry over HTTP, and what others publish to it; `isn review`: a page to decide suspects on (feature `serve`) |
 //! | verbs | [`ops`] | one file a verb: build, publish, pull, verify, … each returns a report |
-//! | places | [`registry`], [`transport`], [`cache`], [`trust`], [`known_logs`], [`demo`] | where versions, what was fetched before, trusted keys, logs once seen and drawn images come from |
-//! | things | [`manifest`], [`index`], [`pack`], [`shard`], [`tree`], [`lock_file`], [`release`], [`statement`], [`log`], [`recipe`], [`source`], [`ledger`], [`corrections`], [`plan`], [`split`], [`groups`], [`class`], [`imaging`], [`audit`], [`key`], [`object`], [`sheet`] | one noun each, most of them a format: bytes in and out |
-//! | words | [`digest`], [`dataset_ref`], [`rel_path`], [`progress`], [`error`], [`files`], [`parallel`], [`json_lines`] | what everything else is said in |
+//! | places | [`registry`], [`transport`], [`cache`], [`trust`], [`known_logs`], [`demo`], [`dataset`] | where versions, what was fetched before, trusted keys, logs once seen, drawn images and images read in place come from |
+//! | things | [`manifest`], [`index`], [`pack`], [`shard`], [`tree`], [`lock_file`], [`release`], [`statement`], [`log`], [`recipe`], [`source`], [`ledger`], [`corrections`], [`plan`], [`split`], [`groups`], [`class`], [`imaging`], [`audit`], [`key`], [`object`], [`sheet`], [`table`], [`order`], [`augment`] | one noun each, most of them a format: bytes in and out |
+//! | words | [`digest`], [`dataset_ref`], [`rel_path`], [`progress`], [`error`], [`files`], [`parallel`], [`json_lines`], [`draws`] | what everything else is said in |
 //!
 //! A version is described by a [`manifest::Manifest`] (what it is), an [`index::Index`] (one row an image) and
 //! `classes.csv`; [`tree::Sums`] of the two is the file `B3SUMS`, whose BLAKE3 is the dataset hash. A
@@ -19,13 +19,16 @@
 //! these; `docs/format.md` is the norm for every byte.
 
 pub mod audit;
+pub mod augment;
 pub mod cache;
 pub mod class;
 pub mod cli;
 pub mod corrections;
+pub mod dataset;
 pub mod dataset_ref;
 pub mod demo;
 pub mod digest;
+pub mod draws;
 pub mod error;
 pub mod files;
 pub mod groups;
@@ -40,6 +43,7 @@ pub mod log;
 pub mod manifest;
 pub mod object;
 pub mod ops;
+pub mod order;
 pub mod pack;
 pub mod parallel;
 pub mod plan;
@@ -57,6 +61,7 @@ pub mod sheet;
 pub mod source;
 pub mod split;
 pub mod statement;
+pub mod table;
 pub mod transport;
 pub mod tree;
 pub mod trust;

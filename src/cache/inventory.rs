@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use rayon::prelude::*;
 
-use super::{Cache, OBJECTS, PIECES, Piece, QUARANTINE, SOURCES, TREES};
+use super::{Cache, OBJECTS, PIECES, Piece, QUARANTINE, SOURCES, TABLES, TREES};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::files;
@@ -28,6 +28,8 @@ pub struct Inventory {
     pub quarantine: (u64, u64),
     /// The same of what is being fetched, or was by a process that was killed.
     pub temporary: (u64, u64),
+    /// The same of tables, which can be made anew.
+    pub tables: (u64, u64),
     /// How many trees are remembered.
     pub trees: u64,
 }
@@ -35,7 +37,7 @@ pub struct Inventory {
 impl Inventory {
     /// All bytes.
     pub fn bytes(&self) -> u64 {
-        [self.objects, self.pieces, self.sources, self.quarantine, self.temporary]
+        [self.objects, self.pieces, self.sources, self.tables, self.quarantine, self.temporary]
             .iter()
             .map(|(_, bytes)| bytes)
             .sum()
@@ -84,6 +86,10 @@ impl Cache {
             let is_temp = is_temporary(&entry.path);
             add(if is_temp { &mut inventory.temporary } else { &mut inventory.sources }, &entry);
         }
+        for entry in self.entries(TABLES)? {
+            let is_temp = is_temporary(&entry.path);
+            add(if is_temp { &mut inventory.temporary } else { &mut inventory.tables }, &entry);
+        }
         for entry in self.entries(QUARANTINE)? {
             add(&mut inventory.quarantine, &entry);
         }
@@ -125,6 +131,7 @@ impl Cache {
         let mut kept = self.entries(OBJECTS)?;
         kept.extend(self.entries(PIECES)?);
         kept.extend(self.entries(SOURCES)?);
+        kept.extend(self.entries(TABLES)?);
         let mut gone = self.entries(QUARANTINE)?;
         let age = |entry: &Entry| now.duration_since(entry.used).unwrap_or_default();
         let mut part = |is_gone: &dyn Fn(&Entry) -> bool| {

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `objects/<2 hex>/<64 hex>.<ext>` | an object, as registries have it; never a shard |
 //! | `pieces/<2 hex>/<64 hex>/<start>-<end>-<64 hex>` | bytes `start..end` of the shard of that hash, and their own BLAKE3 |
+//! | `tables/<64 hex>` | a [`crate::table::Table`] of the index of that hash, to open a version in a moment |
 //! | `hints/packs/<64 hex>`, `hints/pins/<64 hex>` | which packs a manifest has; which manifest a dataset hash has |
 //! | `trees/<64 hex>` | the path of a tree that was pulled, whose images may be of use to the next |
 //! | `sources/<64 hex>.jsonl` | what is where in a tar file of source images, see [`crate::source::tar::index`] |
@@ -29,6 +30,7 @@ use crate::object::ObjectKind;
 const OBJECTS: &str = "objects";
 const PIECES: &str = "pieces";
 const HINTS: &str = "hints";
+const TABLES: &str = "tables";
 const TREES: &str = "trees";
 const SOURCES: &str = "sources";
 const QUARANTINE: &str = "quarantine";
@@ -89,6 +91,23 @@ impl Cache {
             return Ok(());
         }
         put(&self.root.join(HINTS).join(path), bytes)
+    }
+
+    fn table_path(&self, index: &Digest) -> PathBuf {
+        self.root.join(TABLES).join(index.to_string())
+    }
+
+    /// The table of an index, if there is one: not checked.
+    pub fn table(&self, index: &Digest) -> Option<Vec<u8>> {
+        let path = self.table_path(index);
+        let bytes = std::fs::read(&path).ok()?;
+        mark_used(&path);
+        Some(bytes)
+    }
+
+    /// Keeps the table of an index, in place of any that was there.
+    pub fn keep_table(&self, index: &Digest, bytes: &[u8]) -> Result<()> {
+        put(&self.table_path(index), bytes)
     }
 
     /// Remembers that there is a tree at `path`.

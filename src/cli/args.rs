@@ -13,7 +13,9 @@ use super::ledger::LedgerCommand;
 #[cfg(feature = "serve")]
 use super::review::ReviewArgs;
 use super::sources::{SourceCommand, VerifySourceArgs};
-use super::values::{parse_age, parse_reason, parse_size, read_images};
+#[cfg(feature = "serve")]
+use super::values::parse_size;
+use super::values::{parse_age, parse_reason, read_images};
 use crate::class::ClassId;
 use crate::dataset_ref::{DatasetRef, Name};
 use crate::error::{Error, Result};

@@ -3,11 +3,10 @@
 mod labels;
 mod pixels;
 
-use std::process::ExitCode;
-
 use clap::Subcommand;
 
 use super::commands::Run;
+use crate::cli::exit::ExitCode;
 use crate::error::Result;
 use labels::LabelsArgs;
 use pixels::{AllArgs, BalanceArgs, DuplicatesArgs, ImagesArgs};

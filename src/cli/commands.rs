@@ -1,11 +1,11 @@
 //! One arm a verb: arguments in, the operation, its report out.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use super::args::{AdviceArgs, Args, Command, RegistryArg, SpeakArgs};
 use super::exit;
+use super::exit::ExitCode;
 use super::families::{
     CacheCommand, DemoCommand, KeyCommand, LogCommand, OwnerCommand, RegistryCommand, TrustCommand,
 };

@@ -1,7 +1,6 @@
 //! `isn diff`: arguments in, the comparison, its report out.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::Args;
 
@@ -9,6 +8,7 @@ use super::args::RegistryArg;
 use super::commands::Run;
 use super::exit;
 use super::render::diff_page;
+use crate::cli::exit::ExitCode;
 use crate::error::Result;
 use crate::files;
 use crate::ops;

@@ -1,7 +1,5 @@
 //! Errors become an exit code, a message with its causes, and what to do next: here and nowhere else.
 
-use std::process::ExitCode;
-
 use serde_json::json;
 
 use crate::dataset_ref::RefError;
@@ -17,6 +15,28 @@ const NOT_FOUND: u8 = 6;
 const SOURCE_NEEDED: u8 = 7;
 /// What was looked at is whole, and there is something to look into.
 pub(super) const FINDINGS: u8 = 8;
+
+/// What a run ends with: the number that [`std::process::ExitCode`] would hide from whoever runs isn inside of another
+/// program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExitCode(u8);
+
+impl ExitCode {
+    /// 0.
+    pub const SUCCESS: ExitCode = ExitCode(0);
+}
+
+impl From<u8> for ExitCode {
+    fn from(code: u8) -> Self {
+        ExitCode(code)
+    }
+}
+
+impl From<ExitCode> for u8 {
+    fn from(code: ExitCode) -> u8 {
+        code.0
+    }
+}
 
 /// Prints an error on stderr, and with `--json` as an object on stdout.
 pub(super) fn report(error: &Error, json: bool) -> ExitCode {
@@ -37,7 +57,7 @@ pub(super) fn report(error: &Error, json: bool) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn with_causes(error: &Error) -> String {
+pub(super) fn with_causes(error: &Error) -> String {
     let mut message = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
@@ -47,7 +67,7 @@ fn with_causes(error: &Error) -> String {
     message
 }
 
-fn code(error: &Error) -> u8 {
+pub(super) fn code(error: &Error) -> u8 {
     match error {
         Error::Integrity { .. } | Error::Rebuilt { .. } => INTEGRITY,
         Error::Trust { .. } | Error::UnknownSigner { .. } => TRUST,
@@ -59,7 +79,7 @@ fn code(error: &Error) -> u8 {
     }
 }
 
-fn help(error: &Error) -> Option<String> {
+pub(super) fn help(error: &Error) -> Option<String> {
     Some(match error {
         Error::UnknownSigner { registry, public_key, log_key, .. } => {
             let log = log_key.as_ref().map(|log| {
@@ -70,6 +90,11 @@ fn help(error: &Error) -> Option<String> {
                  or pull by a pin from a paper (NAME@VERSION#b3:…), which needs no key",
                 log.unwrap_or_default()
             )
+        }
+        Error::Integrity { what, .. } if what.starts_with("shard ") && what.contains("pieces") => {
+            "the cache is damaged there: `isn cache verify` sets aside what is not as it was fetched, and then it is fetched \
+             again"
+                .into()
         }
         Error::Integrity { .. } => {
             "the destination was not touched. The bytes at that place are damaged or were replaced: pull from another copy \

@@ -1,13 +1,13 @@
 //! `isn ledger …`
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 
 use super::exit;
+use super::exit::ExitCode;
 use super::render::Output;
 use crate::class::ClassId;
 use crate::error::{Error, Result};

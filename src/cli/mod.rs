@@ -6,6 +6,7 @@ mod args;
 mod audit;
 mod commands;
 mod diff;
+mod embed;
 mod exit;
 mod families;
 mod ledger;
@@ -17,23 +18,31 @@ mod sources;
 mod terminal;
 mod values;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Runs the command and gives its exit code.
+pub use embed::{Failure, Opening};
+
+/// Runs the command with the arguments of the process, and gives its exit code.
 pub fn main() -> ExitCode {
-    let args = match args::Args::try_parse() {
+    ExitCode::from(main_with(std::env::args_os()))
+}
+
+/// Runs the command with these arguments, the first of which is its name, and gives its exit code.
+pub fn main_with(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let args = match args::Args::try_parse_from(arguments) {
         Ok(args) => args,
         Err(e) => {
             // Help and version go to stdout with code 0, usage errors to stderr with code 2.
             let _ = e.print();
-            return ExitCode::from(e.exit_code().clamp(0, 255) as u8);
+            return e.exit_code().clamp(0, 255) as u8;
         }
     };
     let json = args.json;
     match commands::run(args) {
-        Ok(code) => code,
-        Err(error) => exit::report(&error, json),
+        Ok(code) => code.into(),
+        Err(error) => exit::report(&error, json).into(),
     }
 }

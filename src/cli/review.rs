@@ -2,13 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::Args;
 
 use super::args::RegistryArg;
 use super::commands::Run;
 use super::values::parse_reason;
+use crate::cli::exit::ExitCode;
 use crate::error::Result;
 use crate::files;
 use crate::ops::audit::Subject;

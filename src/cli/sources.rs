@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use clap::{Args as ClapArgs, Subcommand};
 use serde_json::json;
@@ -11,6 +10,7 @@ use super::args::RegistryArg;
 use super::commands::Run;
 use super::exit;
 use super::render::Output;
+use crate::cli::exit::ExitCode;
 use crate::dataset_ref::DatasetRef;
 use crate::error::{Result, count, cut_list};
 use crate::files;

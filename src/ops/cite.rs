@@ -31,12 +31,17 @@ pub struct Citation {
 pub fn cite(registries: &Registries<'_>, reference: &DatasetRef, format: CitationFormat) -> Result<Citation> {
     let snapshot = info(registries, reference)?.snapshot;
     let manifest = snapshot.manifest;
-    let text = match format {
-        CitationFormat::Bibtex => bibtex(&manifest),
-        CitationFormat::Plain => plain(&manifest),
-        CitationFormat::Cff => cff(&manifest),
-    };
+    let text = citation(&manifest, format);
     Ok(Citation { pin: manifest.pin(), text, warnings: snapshot.warnings })
+}
+
+/// The text that cites a version.
+pub fn citation(manifest: &Manifest, format: CitationFormat) -> String {
+    match format {
+        CitationFormat::Bibtex => bibtex(manifest),
+        CitationFormat::Plain => plain(manifest),
+        CitationFormat::Cff => cff(manifest),
+    }
 }
 
 fn bibtex(manifest: &Manifest) -> String {

@@ -14,6 +14,7 @@ pub mod images;
 pub mod info;
 pub mod ledger;
 pub mod list;
+pub mod load;
 pub mod log;
 pub mod mirror;
 pub mod owner;

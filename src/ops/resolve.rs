@@ -10,7 +10,7 @@ use crate::key::PublicKey;
 use crate::known_logs::{KnownLog, KnownLogs, Remembered};
 use crate::log::{History, LogKey, Rejected, leaf_hash};
 use crate::registry::log::{LogView, WitnessPolicy};
-use crate::registry::{BUNDLED, Registry, Snapshot};
+use crate::registry::{BUNDLED, Head, Registry, Snapshot};
 use crate::release::{Release, unknown_signer};
 use crate::transport::Access;
 use crate::transport::bundled::Bundled;
@@ -62,6 +62,13 @@ impl Registries<'_> {
 
     /// The version that `reference` means, from the first registry that has it.
     pub async fn snapshot(&self, reference: &DatasetRef) -> Result<(Registry, Snapshot)> {
+        let (registry, head) = self.head(reference).await?;
+        let snapshot = complete(&registry, head).await?;
+        Ok((registry, snapshot))
+    }
+
+    /// The same, without what the manifest lists.
+    pub async fn head(&self, reference: &DatasetRef) -> Result<(Registry, Head)> {
         let (mut absent, mut unreached) = (None, None);
         for location in self.locations {
             let registry = match self.open(location) {
@@ -72,8 +79,8 @@ impl Registries<'_> {
                 }
                 Err(e) => return Err(e),
             };
-            match self.snapshot_in(&registry, reference).await {
-                Ok(snapshot) => return Ok((registry, snapshot)),
+            match self.head_in(&registry, reference).await {
+                Ok(head) => return Ok((registry, head)),
                 // Mirrors of one registry: the next one may have it, or be reached.
                 Err(e @ (Error::NotFound { .. } | Error::Unreleased { .. })) => drop(absent.get_or_insert(e)),
                 Err(e @ Error::Network { .. }) => {
@@ -86,34 +93,35 @@ impl Registries<'_> {
         match (pin_of(reference), unreached, absent) {
             // What a pin names is known by its hash, wherever it comes from.
             (Some(pin), Some(registry), Some(e)) => {
-                let snapshot = self.cached(&registry, reference, pin, e).await?;
-                Ok((registry, snapshot))
+                let head = self.cached(&registry, reference, pin, e).await?;
+                Ok((registry, head))
             }
             (_, _, Some(e)) => Err(e),
             (_, _, None) => Err(Error::invalid("registry", "none was named")),
         }
     }
 
-    async fn snapshot_in(&self, registry: &Registry, reference: &DatasetRef) -> Result<Snapshot> {
+    async fn head_in(&self, registry: &Registry, reference: &DatasetRef) -> Result<Head> {
         let belief = self.belief(registry).await?;
         if pin_of(reference).is_some() {
             return self.pinned(registry, &belief, reference).await;
         }
         let Some(view) = self.view(registry, &belief).await? else {
-            return match registry.snapshot(reference, &belief.keys).await {
+            return match registry.release(reference, &belief.keys).await {
                 Err(Error::UnknownSigner { what, registry, fingerprint, public_key, .. }) => {
                     let log_key = belief.claimed.map(|key| key.to_string());
                     Err(Error::UnknownSigner { what, registry, fingerprint, public_key, log_key })
                 }
-                other => other,
+                Err(other) => Err(other),
+                Ok(release) => registry.head_of_release(&release).await,
             };
         };
         let (release, mut warnings) = in_log(registry, &view, reference, &belief.keys).await?;
         if belief.is_new {
             warnings.push(self.pin_log(registry, &belief)?);
         }
-        let snapshot = registry.describe_release(&release).await?;
-        Ok(Snapshot { warnings, ..snapshot })
+        let head = registry.head_of_release(&release).await?;
+        Ok(Head { warnings, ..head })
     }
 
     /// By a pin, from the cache, since the registry cannot be reached.
@@ -123,20 +131,20 @@ impl Registries<'_> {
         reference: &DatasetRef,
         pin: &Digest,
         unreached: Error,
-    ) -> Result<Snapshot> {
-        let Some(mut snapshot) = registry.cached_snapshot(pin).await else { return Err(unreached) };
+    ) -> Result<Head> {
+        let Some(mut head) = registry.cached_head(pin).await else { return Err(unreached) };
         if let DatasetRef::Version(name, version, _) = reference
-            && (name, *version) != (&snapshot.manifest.name, snapshot.manifest.version)
+            && (name, *version) != (&head.manifest.name, head.manifest.version)
         {
             return Err(unreached);
         }
         let why = format!("the log could not be read, and the pin counts without it: {unreached}");
-        snapshot.warnings.push(why);
-        Ok(snapshot)
+        head.warnings.push(why);
+        Ok(head)
     }
 
     /// By a pin. The log is not needed; what it says of the version is passed on where it can be read.
-    async fn pinned(&self, registry: &Registry, belief: &Belief, reference: &DatasetRef) -> Result<Snapshot> {
+    async fn pinned(&self, registry: &Registry, belief: &Belief, reference: &DatasetRef) -> Result<Head> {
         let mut warnings = Vec::new();
         let known = belief.log.is_some();
         let log = belief.log.as_ref().or(belief.claimed.as_ref());
@@ -154,12 +162,16 @@ impl Registries<'_> {
         };
         let history = view.as_ref().map(|view| view.replica.history());
         let logged = history.and_then(|history| find(history, reference)).filter(|_| known);
-        let released = match &logged {
-            Some(release) => registry.describe_release(release).await,
-            None => registry.snapshot(reference, &belief.keys).await,
+        let released = match logged {
+            Some(release) => Ok(release),
+            None => registry.release(reference, &belief.keys).await,
+        };
+        let released = match released {
+            Ok(release) => registry.head_of_release(&release).await,
+            Err(e) => Err(e),
         };
         let advice = history.and_then(|history| advice(history, reference));
-        let mut snapshot = released.map_err(|e| match (&e, &advice) {
+        let mut head = released.map_err(|e| match (&e, &advice) {
             // Withdrawn objects may be gone: then that is why they are.
             (Error::Integrity { .. } | Error::NotFound { .. }, Some((what, withdrawn, _))) => match withdrawn
             {
@@ -176,7 +188,7 @@ impl Registries<'_> {
             };
             warnings
                 .extend(yanked.map(|reason| format!("{what} is yanked: {says} advise against it: {reason}")));
-            snapshot.withdrawn.clone_from(&withdrawn);
+            head.withdrawn.clone_from(&withdrawn);
             warnings.extend(withdrawn.map(|reason| format!("{what} is withdrawn: {says} say: {reason}")));
         }
         if let (Some(history), DatasetRef::Version(name, version, Some(pin))) =
@@ -187,8 +199,8 @@ impl Registries<'_> {
             let other = release.dataset().prefixed();
             warnings.push(format!("{name}@{version} is {other} in the log: the pin is of another dataset"));
         }
-        snapshot.warnings = warnings;
-        Ok(snapshot)
+        head.warnings = warnings;
+        Ok(head)
     }
 
     /// What the user believes of a registry. The bundled one is believed as the program is: who runs this binary trusts
@@ -290,6 +302,18 @@ impl Registries<'_> {
         self.trust.clone().meet(id, log)?;
         Ok(format!("first contact: registry {id} is known by its log's key from now on, {log}"))
     }
+}
+
+/// What a manifest lists. Objects of a withdrawn version may be gone: then that is why they are.
+pub(super) async fn complete(registry: &Registry, head: Head) -> Result<Snapshot> {
+    let what = format!("{}@{}", head.manifest.name, head.manifest.version);
+    let withdrawn = head.withdrawn.clone();
+    registry.complete(head).await.map_err(|e| match (e, withdrawn) {
+        (Error::Integrity { .. } | Error::NotFound { .. }, Some(reason)) => {
+            Error::Withdrawn { reference: what, reason }
+        }
+        (e, _) => e,
+    })
 }
 
 /// The log of a registry that is not to be asked.

@@ -112,6 +112,22 @@ pub struct Snapshot {
     pub sums: Sums,
 }
 
+/// A version's manifest and who vouches for it: a [`Snapshot`] without what it lists.
+pub struct Head {
+    /// As [`Snapshot::signed_by`].
+    pub signed_by: Vec<PublicKey>,
+    /// As [`Snapshot::logged`].
+    pub logged: Option<LogPosition>,
+    /// As [`Snapshot::warnings`].
+    pub warnings: Vec<String>,
+    /// As [`Snapshot::withdrawn`].
+    pub withdrawn: Option<String>,
+    /// The manifest's hash and length.
+    pub manifest_ref: ObjectRef,
+    /// The manifest.
+    pub manifest: Manifest,
+}
+
 /// Whether a location is a web server's.
 pub fn is_url(location: &str) -> bool {
     location.starts_with("http://") || location.starts_with("https://")
@@ -267,31 +283,48 @@ impl Registry {
 
     /// As [`Registry::snapshot`], from a release that is at hand.
     pub async fn describe_release(&self, release: &Release) -> Result<Snapshot> {
+        self.complete(self.head_of_release(release).await?).await
+    }
+
+    /// The manifest of a release.
+    pub async fn head_of_release(&self, release: &Release) -> Result<Head> {
         let (signed_by, logged) = match release.standing() {
             Standing::Pinned => (Vec::new(), None),
             Standing::Trusted => (release.signers().to_vec(), None),
             Standing::Logged(position) => (release.signers().to_vec(), Some(position.clone())),
         };
         let reference = ObjectRef { blake3: release.manifest(), length: release.manifest_len() };
-        let snapshot = Snapshot { logged, ..self.describe(reference, signed_by).await? };
-        let manifest = &snapshot.manifest;
+        let head = Head { logged, ..self.head(reference, signed_by).await? };
+        let manifest = &head.manifest;
         let named = (&manifest.name, manifest.version, manifest.dataset);
         if named != (release.name(), release.version(), release.dataset()) {
             let what = self.locate(ObjectKind::Manifest, &reference.blake3);
             let why = "names another dataset, version or hash than its release: two versions are mixed";
             return Err(Error::trust(what, why));
         }
-        Ok(snapshot)
+        Ok(head)
     }
 
-    /// A version from its manifest down: every object checked against its hash and the others.
-    pub async fn describe(&self, manifest_ref: ObjectRef, signed_by: Vec<PublicKey>) -> Result<Snapshot> {
+    /// A manifest, checked against its hash.
+    pub async fn head(&self, manifest_ref: ObjectRef, signed_by: Vec<PublicKey>) -> Result<Head> {
         let what = self.locate(ObjectKind::Manifest, &manifest_ref.blake3);
         if manifest_ref.length > manifest::MAX_LEN {
             let why = format!("is said to have {} bytes: too many", manifest_ref.length);
             return Err(Error::integrity(what, why));
         }
         let manifest = Manifest::parse(&what, &self.object(ObjectKind::Manifest, &manifest_ref).await?)?;
+        let (logged, warnings, withdrawn) = (None, Vec::new(), None);
+        Ok(Head { signed_by, logged, warnings, withdrawn, manifest_ref, manifest })
+    }
+
+    /// A version from its manifest down: every object checked against its hash and the others.
+    pub async fn describe(&self, manifest_ref: ObjectRef, signed_by: Vec<PublicKey>) -> Result<Snapshot> {
+        self.complete(self.head(manifest_ref, signed_by).await?).await
+    }
+
+    /// What a manifest lists, every object checked against its hash and the others.
+    pub async fn complete(&self, head: Head) -> Result<Snapshot> {
+        let Head { signed_by, logged, warnings, withdrawn, manifest_ref, manifest } = head;
         let objects = &manifest.objects;
         // At once: on a long way each costs a round trip.
         let (index_bytes, classes_csv) = tokio::try_join!(
@@ -303,7 +336,6 @@ impl Registry {
         let classes =
             parse_classes(&self.locate(ObjectKind::Classes, &objects.classes.blake3), &classes_csv)?;
         let sums = check_description(&index_what, &manifest, &index, &classes, &classes_csv)?;
-        let (logged, warnings, withdrawn) = (None, Vec::new(), None);
         Ok(Snapshot {
             signed_by,
             logged,

@@ -4,13 +4,13 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::{MAX_HINT, MAX_METADATA, Registry, Snapshot, layout};
+use super::{Head, MAX_HINT, MAX_METADATA, Registry, Snapshot, layout};
 use crate::cache::Cache;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::object::{ObjectKind, ObjectRef};
 use crate::pack::Pack;
-use crate::transport::{self, Transport};
+use crate::transport::{self, AtHand, Transport};
 
 /// So often a place may serve bad bytes: once can be the way, not the place.
 const STRIKES: u32 = 2;
@@ -247,12 +247,22 @@ impl Registry {
     }
 
     /// The version of a dataset hash from the cache alone: whatever led there, it has that hash.
-    pub async fn cached_snapshot(&self, pin: &Digest) -> Option<Snapshot> {
+    pub async fn cached_head(&self, pin: &Digest) -> Option<Head> {
         let hint = String::from_utf8(self.cache.as_ref()?.hint(&layout::pin(pin))?).ok()?;
         let (manifest, length) = hint.trim_end().split_once(' ')?;
         let manifest = ObjectRef { blake3: manifest.parse().ok()?, length: length.parse().ok()? };
-        let snapshot = self.describe(manifest, Vec::new()).await.ok()?;
-        (snapshot.manifest.dataset == *pin).then_some(snapshot)
+        let head = self.head(manifest, Vec::new()).await.ok()?;
+        (head.manifest.dataset == *pin).then_some(head)
+    }
+
+    /// Where a shard can be read in place, if it is on this machine and as long as it must be.
+    pub fn shard_at_hand(&self, shard: &ObjectRef) -> Option<AtHand> {
+        let path = layout::object(ObjectKind::Shard, &shard.blake3);
+        let is_whole = |found: &AtHand| match found {
+            AtHand::File(path) => path.metadata().is_ok_and(|meta| meta.len() == shard.length),
+            AtHand::Memory(bytes) => bytes.len() as u64 == shard.length,
+        };
+        self.places().iter().find_map(|place| place.transport.at_hand(&path).filter(is_whole))
     }
 
     /// Where an object is, for messages.

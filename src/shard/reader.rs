@@ -29,10 +29,21 @@ impl FrameReader {
         image: &Digest,
         length: u64,
     ) -> Result<&[u8]> {
-        let refuse = |why: String| Error::integrity(what, format!("image {image}: {why}"));
+        let refuse = |why: &str| Error::integrity(what, format!("image {image}: {why}"));
         if Digest::of(frame) != *frame_digest {
-            return Err(refuse("its frame's BLAKE3 is not the pack's".into()));
+            return Err(refuse("its frame's BLAKE3 is not the pack's"));
         }
+        let bytes = self.unchecked(what, frame, image, length)?;
+        if Digest::of(bytes) != *image {
+            return Err(refuse("its bytes have another BLAKE3 than the index says"));
+        }
+        Ok(bytes)
+    }
+
+    /// The same of a frame that was checked before, or is not to be checked: its length and the name of its entry still
+    /// have to be right.
+    pub fn unchecked(&mut self, what: &str, frame: &[u8], image: &Digest, length: u64) -> Result<&[u8]> {
+        let refuse = |why: String| Error::integrity(what, format!("image {image}: {why}"));
         let length = match usize::try_from(length) {
             Ok(fits) if length <= MAX_IMAGE_LEN => fits,
             _ => return Err(refuse(format!("is said to have {length} bytes: too many for an image"))),
@@ -45,11 +56,20 @@ impl FrameReader {
         if written != needed {
             return Err(refuse(format!("its frame holds {written} bytes, expected {needed}")));
         }
-        let bytes = &self.raw[BLOCK..BLOCK + length];
-        if Digest::of(bytes) != *image {
-            return Err(refuse("its bytes have another BLAKE3 than the index says".into()));
+        let mut name = [0; 64];
+        hex(image, &mut name);
+        if self.raw[..64] != name {
+            return Err(refuse("its frame holds another image".into()));
         }
-        Ok(bytes)
+        Ok(&self.raw[BLOCK..BLOCK + length])
+    }
+}
+
+/// The digits of a digest, without the detour of formatting.
+fn hex(digest: &Digest, out: &mut [u8; 64]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (pair, byte) in out.chunks_exact_mut(2).zip(digest.as_bytes()) {
+        (pair[0], pair[1]) = (DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]);
     }
 }
 

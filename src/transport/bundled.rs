@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::{Body, BoxFuture, Transport, Whole};
+use super::{AtHand, Body, BoxFuture, Transport, Whole};
 use crate::error::Result;
 
 mod files {
@@ -27,6 +27,10 @@ impl Bundled {
 impl Transport for Bundled {
     fn locate(&self, path: &str) -> String {
         format!("bundled registry: {path}")
+    }
+
+    fn at_hand(&self, path: &str) -> Option<AtHand> {
+        Self::file(path).map(AtHand::Memory)
     }
 
     fn open<'a>(&'a self, path: &'a str, range: Option<Range<u64>>) -> BoxFuture<'a, Result<Option<Body>>> {

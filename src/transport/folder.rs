@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Body, BoxFuture, Chunks, Transport};
+use super::{AtHand, Body, BoxFuture, Chunks, Transport};
 use crate::error::{Error, Result};
 
 /// How much is read at a time, in bytes: some images at once, and small against the memory of a pull.
@@ -45,6 +45,10 @@ impl Chunks for FileChunks {
 impl Transport for Folder {
     fn locate(&self, path: &str) -> String {
         self.root.join(path).display().to_string()
+    }
+
+    fn at_hand(&self, path: &str) -> Option<AtHand> {
+        Some(self.root.join(path)).filter(|path| path.is_file()).map(AtHand::File)
     }
 
     fn open<'a>(&'a self, path: &'a str, range: Option<Range<u64>>) -> BoxFuture<'a, Result<Option<Body>>> {

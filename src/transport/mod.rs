@@ -13,6 +13,7 @@ pub mod upload;
 
 use std::future::Future;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::pin::Pin;
 
 use bytes::{Buf, Bytes};
@@ -32,6 +33,21 @@ pub trait Transport: Send + Sync {
     /// Opens a file, from `range.start` on if a range is given; `None` if there is no such file. A transport may
     /// ignore the range: [`Body::offset`] says where the bytes begin.
     fn open<'a>(&'a self, path: &'a str, range: Option<Range<u64>>) -> BoxFuture<'a, Result<Option<Body>>>;
+
+    /// Where a file can be read in place, if it can.
+    fn at_hand(&self, path: &str) -> Option<AtHand> {
+        let _ = path;
+        None
+    }
+}
+
+/// A file that is on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AtHand {
+    /// In a file of its own.
+    File(PathBuf),
+    /// In the binary.
+    Memory(&'static [u8]),
 }
 
 /// The bytes of a file as they arrive.

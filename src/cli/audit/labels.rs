@@ -1,7 +1,6 @@
 //! `isn audit labels`.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::SystemTime;
 
 use clap::{Args, ValueEnum};
@@ -12,6 +11,7 @@ use super::super::exit;
 use super::pixels::check_outputs;
 use crate::audit::labels::{Filter, Rank};
 use crate::audit::learn::Learner;
+use crate::cli::exit::ExitCode;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::ledger::Ledger;

@@ -1,7 +1,6 @@
 //! `isn audit duplicates`, `images`, `balance` and `all`: arguments in, report out.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use clap::Args as ClapArgs;
 
@@ -11,6 +10,7 @@ use crate::audit::similar::SIMILAR;
 use crate::cli::args::RegistryArg;
 use crate::cli::commands::Run;
 use crate::cli::exit;
+use crate::cli::exit::ExitCode;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::ops::audit::duplicates::{DuplicatesReport, NearOptions};

@@ -15,6 +15,7 @@ impl Output {
             ("shards", inventory.pieces, "piece"),
             ("objects", inventory.objects, "file"),
             ("sources", inventory.sources, "file"),
+            ("tables", inventory.tables, "file"),
             ("damaged", inventory.quarantine, "file"),
             ("unfinished", inventory.temporary, "file"),
         ];
@@ -31,6 +32,7 @@ impl Output {
             "pieces": part(inventory.pieces),
             "objects": part(inventory.objects),
             "sources": part(inventory.sources),
+            "tables": part(inventory.tables),
             "quarantine": part(inventory.quarantine),
             "temporary": part(inventory.temporary),
             "trees": inventory.trees,

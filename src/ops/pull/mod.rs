@@ -17,11 +17,13 @@ use self::images::{Carrier, Wanted};
 use self::seeds::Reuse;
 use self::staging::Staging;
 use super::Registries;
+use crate::class::Class;
 use crate::dataset_ref::DatasetRef;
 use crate::error::{Error, Result, bytes as size, count};
 use crate::files;
 use crate::index::Row;
 use crate::key::PublicKey;
+use crate::manifest::Manifest;
 use crate::progress::{Progress, Unit};
 use crate::registry::segment::Segment;
 use crate::registry::{Registry, Snapshot, has_class};
@@ -90,20 +92,7 @@ pub fn pull(
 /// A split, class or image that the version does not have is a mistake, not an empty tree.
 pub(super) fn check_selection(snapshot: &Snapshot, selection: &Selection) -> Result<()> {
     let manifest = &snapshot.manifest;
-    for split in &selection.splits {
-        if !manifest.splits.contains_key(split) {
-            let has: Vec<&str> = manifest.splits.keys().map(|split| split.as_str()).collect();
-            return Err(Error::not_found(
-                format!("split {split}"),
-                format!("{} (it has {})", manifest.pin(), has.join(", ")),
-            ));
-        }
-    }
-    for class in &selection.classes {
-        if !has_class(&snapshot.classes, class) {
-            return Err(Error::not_found(format!("class {class}"), manifest.pin()));
-        }
-    }
+    check_parts(manifest, &snapshot.classes, selection)?;
     let known: BTreeSet<&RelPath> = match selection.images.is_empty() {
         true => BTreeSet::new(),
         false => snapshot.index.rows().iter().map(|row| &row.path).collect(),
@@ -115,6 +104,25 @@ pub(super) fn check_selection(snapshot: &Snapshot, selection: &Selection) -> Res
             n => format!(" and {} more", count(n, "image")),
         };
         return Err(Error::not_found(format!("image {image}{more}"), manifest.pin()));
+    }
+    Ok(())
+}
+
+/// The same of splits and classes alone.
+pub(super) fn check_parts(manifest: &Manifest, classes: &[Class], selection: &Selection) -> Result<()> {
+    for split in &selection.splits {
+        if !manifest.splits.contains_key(split) {
+            let has: Vec<&str> = manifest.splits.keys().map(|split| split.as_str()).collect();
+            return Err(Error::not_found(
+                format!("split {split}"),
+                format!("{} (it has {})", manifest.pin(), has.join(", ")),
+            ));
+        }
+    }
+    for class in &selection.classes {
+        if !has_class(classes, class) {
+            return Err(Error::not_found(format!("class {class}"), manifest.pin()));
+        }
     }
     Ok(())
 }

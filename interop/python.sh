@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# The Python package: its wheel built by one command, installed into clean environments of the oldest and the newest Python
+# at hand, and tested there; with PyTorch where Debian's is. usage: interop/python.sh WORK
+set -euo pipefail
+cd "$(dirname "$0")/.."
+work=$1
+unset ISN_REGISTRY ISN_HOME ISN_CACHE PYTHONPATH
+
+tools="$work/python-tools"
+python3 -m venv "$tools"
+"$tools/bin/pip" install -q --disable-pip-version-check 'maturin>=1.9,<2'
+# Unoptimised but for what decodes and hashes: for tests. `maturin build --release` is the one for people. The main
+# package's folder has the dependencies already.
+CARGO_TARGET_DIR="$PWD/target" "$tools/bin/maturin" build -q --profile dev --manifest-path python/Cargo.toml --out "$work/wheels"
+wheel=$(ls "$work"/wheels/isn-*.whl)
+echo "wheel: $(basename "$wheel"), $(stat -c %s "$wheel") bytes"
+
+# Version and path of every CPython from 3.9 on, once each, by version.
+pythons() {
+    local candidates=(/usr/bin/python3 "$(command -v python3)" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.*/bin/python3)
+    for python in "${candidates[@]}"; do
+        [ -x "$python" ] && "$python" -c 'import sys, venv, ensurepip
+if sys.version_info >= (3, 9) and sys.implementation.name == "cpython":
+    print("%d.%02d" % sys.version_info[:2], sys.executable)' 2>/dev/null
+    done | sort -u -k1,1
+}
+check() { # python, arguments for venv
+    local venv="$work/python-$(basename "$(dirname "$(dirname "$1")")")-$RANDOM"
+    "$@" "$venv"
+    "$venv/bin/pip" install -q --disable-pip-version-check "$wheel" numpy pillow pytest blake3
+    # Not from the source folder: what is tested is what was installed.
+    (cd "$work" && "$venv/bin/python" -m pytest -q -p no:cacheprovider "$OLDPWD/python/tests" | tail -4)
+    "$venv/bin/isn" info demobirds@1.0 >/dev/null
+}
+oldest=$(pythons | head -1) newest=$(pythons | tail -1)
+for one in "$oldest" "$newest"; do
+    echo "-- CPython ${one%% *}"
+    check "${one##* }" -m venv
+    [ "$oldest" = "$newest" ] && break
+done
+
+echo "-- PyTorch"
+if ! /usr/bin/python3 -c 'import torch' 2>/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    { apt-get install -y -qq --no-install-recommends python3-torch python3-venv || {
+        apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-torch python3-venv; }; } >/dev/null 2>&1 || true
+fi
+if /usr/bin/python3 -c 'import torch' 2>/dev/null; then
+    venv="$work/python-torch"
+    /usr/bin/python3 -m venv --system-site-packages "$venv"
+    "$venv/bin/pip" install -q --disable-pip-version-check "$wheel" pillow pytest blake3
+    (cd "$work" && "$venv/bin/python" -m pytest -q -p no:cacheprovider "$OLDPWD/python/tests" | tail -1)
+    "$venv/bin/python" examples/birds.py
+    # The training script of docs/python.md, on two ranks; then once more, from the checkpoint in the middle of an epoch.
+    mkdir "$work/train"
+    awk '/^```/ { on = 0 } on { print } /^```python/ { on = 1 }' docs/python.md | sed -n '/^# train.py/,$p' >"$work/train/train.py"
+    for _ in first again; do
+        (
+            cd "$work/train"
+            export MASTER_ADDR=127.0.0.1 MASTER_PORT=29517 WORLD_SIZE=2
+            RANK=1 LOCAL_RANK=1 timeout 120 "$venv/bin/python" train.py &
+            RANK=0 LOCAL_RANK=0 timeout 120 "$venv/bin/python" train.py
+            wait $!
+        )
+    done
+else
+    echo "NOT RUN: no PyTorch here"
+fi

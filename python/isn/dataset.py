@@ -1,0 +1,445 @@
+"""Datasets and batches: what is about Python; the rest is in ``_isn``."""
+
+import operator
+import os
+import warnings
+from array import array
+
+from ._isn import Buffer, Reader, UsageError
+
+DECODE = ("numpy", "torch", "pil", "bytes")
+SHUFFLE = ("full", "shard", "none")
+CROPS = ("random", "center", "none")
+
+
+class IsnWarning(UserWarning):
+    """What should be known of a version: that it is yanked, that a mirror is behind."""
+
+
+def load(
+    ref,
+    split=None,
+    size=None,
+    transform=None,
+    decode="numpy",
+    *,
+    classes=None,
+    registry=None,
+    offline=False,
+    verify="once",
+    quiet=False,
+):
+    """Opens a version of a dataset for reading. What is not on this machine is fetched into the cache first.
+
+    :param ref: ``NAME@VERSION``, with or without ``#b3:…``; ``NAME`` for the newest; or ``b3:…``. As for the command.
+    :param split: ``"train"``, ``"val"`` or ``"test"``, or several; all if ``None``.
+    :param size: each image becomes the largest square in its middle, resampled to ``size`` × ``size`` (bilinear). With
+        ``None`` an image has its own size.
+    :param transform: a function of the decoded image; its result takes the image's place.
+    :param decode: what an image is: ``"numpy"``, an array of shape (height, width, 3) and dtype uint8; ``"torch"``, a
+        tensor of shape (3, height, width) and dtype uint8; ``"pil"``, a ``PIL.Image.Image`` in mode RGB; ``"bytes"``,
+        the file (PNG or JPEG), as the dataset hash pins it.
+    :param classes: class ids; all if ``None``.
+    :param registry: as ``--registry``: where to look. By default what ``ISN_REGISTRY`` and the settings say.
+    :param offline: no network, as ``--offline``.
+    :param verify: when the BLAKE3 of an image is compared with the index: ``"once"``, when it is first read by a process;
+        ``"always"``; or ``"never"``.
+    :param quiet: no progress on stderr while something is fetched.
+    :returns: a :class:`Dataset`.
+    :raises IsnError: one of its subclasses, with the text of the command.
+    """
+    if decode not in DECODE:
+        raise UsageError(f"decode={decode!r}: expected one of {', '.join(DECODE)}")
+    if size is not None and decode == "bytes":
+        raise UsageError("decode='bytes' gives files as they are: it has no size")
+    where = {
+        "registry": None if registry is None else os.fspath(registry),
+        "offline": bool(offline),
+        "splits": _texts(split),
+        "classes": _texts(classes),
+        "verify": verify,
+    }
+    reader = Reader.open(str(ref), quiet=bool(quiet), **where)
+    for text in reader.warnings:
+        warnings.warn(text, IsnWarning, stacklevel=2)
+    return Dataset(reader, where, None if size is None else _positive("size", size), transform, decode)
+
+
+def _texts(given):
+    if given is None:
+        return []
+    return [given] if isinstance(given, str) else [str(text) for text in given]
+
+
+def _positive(name, value, below=1 << 16):
+    number = operator.index(value)
+    if not 0 < number < below:
+        raise UsageError(f"{name}={value!r}: expected a whole number from 1, below {below}")
+    return number
+
+
+def _number(name, value, below=1 << 64):
+    number = operator.index(value)
+    if not 0 <= number < below:
+        raise UsageError(f"{name}={value!r}: expected a whole number from 0, below {below}")
+    return number
+
+
+def _reopen(pin, where, size, transform, decode):
+    # Whoever made the pickle has brought everything to this machine, and has heard the warnings.
+    reader = Reader.open(pin, quiet=True, **{**where, "offline": True})
+    return Dataset(reader, where, size, transform, decode)
+
+
+class Dataset:
+    """The images of a version, or of a part of it, in the order of their paths; made by :func:`load`.
+
+    A map-style dataset: ``len(ds)``, ``ds[i]`` gives ``(image, label)``, ``ds[[3, 1]]`` and ``ds[10:20]`` lists of that.
+    It can be pickled (what is stored is the pin and the selection, and opened again), forked, and read by any number of
+    threads: reading and decoding happen without the GIL.
+    """
+
+    def __init__(self, reader, where, size, transform, decode):
+        self._reader = reader
+        self._where = where
+        self.size = size
+        self.transform = transform
+        self.decode = decode
+        self._labels = array("q", reader.labels())
+        self._ids = None
+
+    def __reduce__(self):
+        return _reopen, (self.pin, self._where, self.size, self.transform, self.decode)
+
+    # What it is.
+
+    @property
+    def name(self):
+        """The dataset's name."""
+        return self._reader.name
+
+    @property
+    def version(self):
+        """``MAJOR.MINOR``."""
+        return self._reader.version
+
+    @property
+    def title(self):
+        """One line for people."""
+        return self._reader.title
+
+    @property
+    def licence(self):
+        """Under which terms the images may be used."""
+        return self._reader.licence
+
+    @property
+    def hash(self):
+        """The dataset hash, ``b3:`` and 64 hex digits: of all of the version, also if this is a part of it."""
+        return self._reader.hash
+
+    @property
+    def pin(self):
+        """``name@version#b3:…``: what goes in a paper, and what :func:`load` takes."""
+        return self._reader.pin
+
+    @property
+    def citation(self):
+        """A BibTeX entry."""
+        return self._reader.citation
+
+    @property
+    def classes(self):
+        """The ids of all classes of the version, sorted; a label is an index into this list (as torchvision has it)."""
+        return [id for id, _, _ in self._reader.classes()]
+
+    @property
+    def class_to_idx(self):
+        """The label of each class id."""
+        return {id: index for index, id in enumerate(self.classes)}
+
+    @property
+    def class_names(self):
+        """What people call each class, in the order of ``classes``."""
+        return [label for _, label, _ in self._reader.classes()]
+
+    @property
+    def groups(self):
+        """The coarse class of each class, or ``None``, in the order of ``classes``."""
+        return [group for _, _, group in self._reader.classes()]
+
+    @property
+    def targets(self):
+        """The label of each image: a list of ints."""
+        return self._labels.tolist()
+
+    @property
+    def paths(self):
+        """Where each image stands in the tree: ``split/class/stem.ext``."""
+        return [self._reader.path(image) for image in range(len(self))]
+
+    @property
+    def ids(self):
+        """The source id of each image, as ledgers name it (``n01614925_10``)."""
+        if self._ids is None:
+            where = {name: value for name, value in self._where.items() if name != "verify"}
+            self._ids = Reader.sources(self.pin, **where)
+        return list(self._ids)
+
+    # Its images.
+
+    def __len__(self):
+        return len(self._labels)
+
+    def __getitem__(self, which):
+        try:
+            image = operator.index(which)
+        except TypeError:
+            return self.__getitems__(which)
+        if image < 0:
+            image += len(self._labels)
+        if not 0 <= image < len(self._labels):
+            raise IndexError(f"image {which} of {len(self._labels)}")
+        return self._image(image), self._labels[image]
+
+    def __getitems__(self, which):
+        """Samples of several images; ``torch.utils.data.DataLoader`` asks for a batch with it."""
+        if isinstance(which, slice):
+            which = range(*which.indices(len(self._labels)))
+        return [self[image] for image in which]
+
+    def __iter__(self):
+        return (self[image] for image in range(len(self)))
+
+    def _image(self, image):
+        decode = self.decode
+        if decode == "bytes":
+            pixels = self._reader.file(image)
+        else:
+            if self.size is None:
+                height, width, data = self._reader.pixels(image)
+            else:
+                height = width = self.size
+                data = self._reader.square(image, self.size)
+            if decode == "numpy":
+                pixels = _numpy().frombuffer(data, "u1").reshape(height, width, 3)
+            elif decode == "torch":
+                import torch
+
+                pixels = torch.frombuffer(data, dtype=torch.uint8).view(height, width, 3).permute(2, 0, 1)
+            else:
+                from PIL import Image
+
+                pixels = Image.frombuffer("RGB", (width, height), bytes(data), "raw", "RGB", 0, 1)
+        return pixels if self.transform is None else self.transform(pixels)
+
+    # Epochs.
+
+    def epoch(self, epoch, seed=0, rank=0, world_size=1, shuffle="full", start=0):
+        """The images of an epoch in their order: a pure function of the dataset hash, seed, epoch, shuffle and how many
+        images there are, the same on every machine and for every number of workers.
+
+        :param shuffle: ``"full"``; ``"shard"``, where neighbours stay near each other, for slow disks; or ``"none"``.
+        :param rank: of ``world_size``: every ``world_size``-th image from the ``rank``-th on. All ranks have as many; where
+            it does not divide, the order goes on from its beginning.
+        :param start: how many of this rank's images to leave out at the beginning: to resume at a step,
+            ``step * batch_size``.
+        :returns: an ``array.array`` of 64-bit integers: indices of this dataset. ``numpy.asarray`` shares its memory.
+        """
+        if shuffle not in SHUFFLE:
+            raise UsageError(f"shuffle={shuffle!r}: expected one of {', '.join(SHUFFLE)}")
+        world_size = _number("world_size", world_size, 1 << 32)
+        if world_size == 0:
+            raise UsageError("world_size=0: expected at least 1")
+        rank = _number("rank", rank, world_size)
+        order = self._reader.order(_number("seed", seed), _number("epoch", epoch), shuffle, rank, world_size)
+        return array("q", order[8 * _number("start", start) :])
+
+    def batches(
+        self,
+        batch_size,
+        *,
+        epoch=0,
+        seed=0,
+        rank=0,
+        world_size=1,
+        shuffle="full",
+        step=0,
+        drop_last=False,
+        crop=None,
+        size=None,
+        scale=(0.35, 1.0),
+        ratio=(3 / 4, 4 / 3),
+        flip=False,
+        out="torch",
+        layout=None,
+        threads=None,
+        copy=False,
+    ):
+        """Batches of an epoch, read, decoded, cropped, flipped and put together by threads outside of Python.
+
+        :param crop: ``"random"``, a rectangle of ``scale`` of the area and of a width over height within ``ratio``, anywhere;
+            ``"center"``, the largest square in the middle; ``"none"``, the image as it is: then all must have one size. By
+            default ``"center"`` if there is a ``size``, else ``"none"``.
+        :param size: what crops are resampled to, in pixels (bilinear): one number or (height, width). By default that of
+            the dataset.
+        :param flip: mirrors every other image.
+        :param step: the batch to begin with: to resume in the middle of an epoch.
+        :param out: ``"torch"`` or ``"numpy"``: what images and labels are.
+        :param layout: ``"NCHW"`` (default for torch) or ``"NHWC"`` (default for numpy).
+        :param threads: by default as many as there are cores for this process, and one in a worker of a ``DataLoader``.
+        :param copy: without, all batches are made in one memory: a batch is good until the next one is asked for.
+        :returns: :class:`Batches`, which gives ``(images, labels)``: uint8 of shape (n, 3, height, width) or (n, height,
+            width, 3), and int64 of shape (n,).
+        """
+        return Batches(self, batch_size, locals())
+
+
+    # In other forms.
+
+    def to_numpy(self, size=None):
+        """All images and labels as two arrays: uint8 of shape (n, height, width, 3), int64 of shape (n,).
+
+        :param size: as in :meth:`batches`; needed unless the dataset has one, or all images are of one size.
+        """
+        if not len(self):
+            raise UsageError("there are no images to make an array of")
+        (both,) = self.batches(len(self), size=size, shuffle="none", out="numpy")
+        return both
+
+    def to_hf(self):
+        """A ``datasets.Dataset`` of Hugging Face with the columns ``image`` (the files as they are), ``label``, and ``path``.
+        Its description has the pin."""
+        import datasets
+
+        features = datasets.Features(
+            {
+                "image": datasets.Image(),
+                "label": datasets.ClassLabel(names=self.classes),
+                "path": datasets.Value("string"),
+            }
+        )
+        files = Dataset(self._reader, self._where, None, None, "bytes")
+        made = datasets.Dataset.from_generator(_rows, features=features, gen_kwargs={"files": files})
+        made.info.description, made.info.license = f"{self.title}: {self.pin}", self.licence
+        made.info.citation = self.citation
+        return made
+
+
+def _rows(files):
+    paths = files.paths
+    for image, (file, label) in enumerate(files):
+        yield {"image": {"bytes": file, "path": paths[image]}, "label": label, "path": paths[image]}
+
+
+class Batches:
+    """The batches of an epoch; made by :meth:`Dataset.batches`. Iterable as often as one likes, always with the same
+    result."""
+
+    def __init__(self, dataset, batch_size, given):
+        size = given["size"] if given["size"] is not None else dataset.size
+        crop = given["crop"] or ("none" if size is None else "center")
+        out, layout = given["out"], given["layout"]
+        if crop not in CROPS:
+            raise UsageError(f"crop={crop!r}: expected one of {', '.join(CROPS)}")
+        if out not in ("torch", "numpy"):
+            raise UsageError(f"out={out!r}: expected torch or numpy")
+        layout = layout or ("NCHW" if out == "torch" else "NHWC")
+        if layout not in ("NCHW", "NHWC"):
+            raise UsageError(f"layout={layout!r}: expected NCHW or NHWC")
+        if crop != "none" and size is None:
+            raise UsageError(f"crop={crop!r} needs a size, in pixels")
+        if crop == "none" and size is not None:
+            raise UsageError("crop='none' leaves images as they are: it has no size")
+        self._dataset = dataset
+        self.batch_size = _positive("batch_size", batch_size, 1 << 32)
+        self._size = None if size is None else _size(size)
+        self._crop = (crop, _pair("scale", given["scale"], 1.0), _pair("ratio", given["ratio"], float("inf")))
+        self._flip, self._planar, self._torch = bool(given["flip"]), layout == "NCHW", out == "torch"
+        self._threads, self._copy = given["threads"], bool(given["copy"])
+        self._seed, self._epoch = _number("seed", given["seed"]), _number("epoch", given["epoch"])
+        order = dataset.epoch(self._epoch, self._seed, given["rank"], given["world_size"], given["shuffle"])
+        if given["drop_last"]:
+            order = order[: len(order) // self.batch_size * self.batch_size]
+        self._order = order
+        self.first = _number("step", given["step"])
+
+    def __len__(self):
+        """How many batches there are, from ``step`` on."""
+        return max(0, -(-len(self._order) // self.batch_size) - self.first)
+
+    def __iter__(self):
+        return self.strided(0, 1)
+
+    def strided(self, offset, stride):
+        """Every ``stride``-th batch from the ``offset``-th on: a worker's share."""
+        steps = range(self.first + offset, self.first + len(self), stride)
+        if not steps:
+            return
+        np, reader, size = _numpy(), self._dataset._reader, self._size
+        if size is None:
+            width, height = reader.size(self._order[0])
+        else:
+            height, width = size
+        shape = (3, height, width) if self._planar else (height, width, 3)
+        buffer = Buffer([min(self.batch_size, len(self._order)), *shape])
+        images, labels = np.asarray(buffer), np.frombuffer(self._dataset._labels, "i8")
+        if self._torch:
+            import torch
+
+            images = torch.from_numpy(images)
+        threads = self._threads or _threads()
+        for step in steps:
+            chosen = self._order[step * self.batch_size : (step + 1) * self.batch_size]
+            reader.batch(
+                chosen.tolist(),
+                buffer,
+                (width, height),
+                self._crop,
+                self._flip,
+                self._seed,
+                self._epoch,
+                self._planar,
+                threads,
+            )
+            some, its_labels = images[: len(chosen)], labels[np.frombuffer(chosen, "i8")]
+            if self._torch:
+                yield (some.clone() if self._copy else some), torch.from_numpy(its_labels)
+            else:
+                yield (some.copy() if self._copy else some), its_labels
+
+
+def _size(size):
+    try:
+        height, width = size
+    except TypeError:
+        height = width = size
+    return _positive("size", height), _positive("size", width)
+
+
+def _pair(name, pair, most):
+    low, high = (float(value) for value in pair)
+    if not 0 < low <= high <= most or high == float("inf"):
+        limit = "" if most == float("inf") else f", at most {most}"
+        raise UsageError(f"{name}={pair!r}: expected two numbers above 0, the smaller first{limit}")
+    return low, high
+
+
+def _threads():
+    import multiprocessing
+
+    if multiprocessing.parent_process() is not None:
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+_NUMPY = None
+
+
+def _numpy():
+    global _NUMPY
+    if _NUMPY is None:
+        import numpy
+
+        _NUMPY = numpy
+    return _NUMPY

@@ -1,0 +1,243 @@
+//! A version that is open for reading.
+
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use isn::augment::{Augment, Crop};
+use isn::cli::{Failure, Opening};
+use isn::dataset::{Batch, Dataset};
+use isn::imaging::Layout;
+use isn::ops::cite::{CitationFormat, citation};
+use isn::order;
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes};
+
+use crate::buffer::Buffer;
+use crate::errors::{bad_value, raise};
+
+/// The images of a version, or of a part of it.
+#[pyclass(module = "isn._isn", frozen)]
+pub(crate) struct Reader {
+    dataset: Dataset,
+}
+
+/// Id, label and group of a class.
+type Class = (String, String, Option<String>);
+
+#[pymethods]
+impl Reader {
+    /// Opens a version; fetches what is not on this machine.
+    #[staticmethod]
+    #[pyo3(signature = (reference, registry, offline, splits, classes, verify, quiet))]
+    #[allow(clippy::too_many_arguments)]
+    fn open(
+        py: Python<'_>,
+        reference: String,
+        registry: Option<String>,
+        offline: bool,
+        splits: Vec<String>,
+        classes: Vec<String>,
+        verify: String,
+        quiet: bool,
+    ) -> PyResult<Self> {
+        let opening = Opening { reference, registry, offline, splits, classes, verify, quiet };
+        let dataset = interruptible(py, move || opening.open())?;
+        Ok(Reader { dataset })
+    }
+
+    /// The source ids of the images of a part of a version.
+    #[staticmethod]
+    fn sources(
+        py: Python<'_>,
+        reference: String,
+        registry: Option<String>,
+        offline: bool,
+        splits: Vec<String>,
+        classes: Vec<String>,
+    ) -> PyResult<Vec<String>> {
+        let opening =
+            Opening { reference, registry, offline, splits, classes, verify: "once".into(), quiet: true };
+        interruptible(py, move || opening.sources())
+    }
+
+    fn __len__(&self) -> usize {
+        self.dataset.len()
+    }
+
+    #[getter]
+    fn name(&self) -> String {
+        self.dataset.manifest().name.to_string()
+    }
+
+    #[getter]
+    fn version(&self) -> String {
+        self.dataset.manifest().version.to_string()
+    }
+
+    #[getter]
+    fn title(&self) -> &str {
+        &self.dataset.manifest().title
+    }
+
+    #[getter]
+    fn licence(&self) -> &str {
+        &self.dataset.manifest().licence
+    }
+
+    #[getter]
+    fn hash(&self) -> String {
+        self.dataset.manifest().dataset.prefixed()
+    }
+
+    #[getter]
+    fn pin(&self) -> String {
+        self.dataset.manifest().pin()
+    }
+
+    #[getter]
+    fn citation(&self) -> String {
+        citation(self.dataset.manifest(), CitationFormat::Bibtex)
+    }
+
+    #[getter]
+    fn warnings(&self) -> Vec<String> {
+        self.dataset.warnings().to_vec()
+    }
+
+    /// How often an image's bytes were compared with the index.
+    #[getter]
+    fn checks(&self) -> u32 {
+        self.dataset.checks()
+    }
+
+    fn classes(&self) -> Vec<Class> {
+        let class =
+            |class: &isn::class::Class| (class.id.to_string(), class.label.clone(), class.group.clone());
+        self.dataset.classes().iter().map(class).collect()
+    }
+
+    /// The labels as 64-bit integers of this machine.
+    fn labels<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        integers(py, self.dataset.labels())
+    }
+
+    fn path(&self, image: usize) -> &str {
+        self.dataset.path(image)
+    }
+
+    fn size(&self, py: Python<'_>, image: usize) -> PyResult<(u32, u32)> {
+        self.dataset.size(image).map_err(|e| raise(py, e.into()))
+    }
+
+    /// The bytes of an image's file.
+    fn file<'py>(&self, py: Python<'py>, image: usize) -> PyResult<Bound<'py, PyBytes>> {
+        let file = py.detach(|| self.dataset.file(image)).map_err(|e| raise(py, e.into()))?;
+        Ok(PyBytes::new(py, &file))
+    }
+
+    /// Height, width and pixels of an image.
+    fn pixels<'py>(&self, py: Python<'py>, image: usize) -> PyResult<(u32, u32, Bound<'py, PyByteArray>)> {
+        let (width, height) = self.size(py, image)?;
+        let length = width as usize * height as usize * 3;
+        let pixels = PyByteArray::new_with(py, length, |out| {
+            py.detach(|| self.dataset.pixels(image, out)).map_err(|e| raise(py, e.into()))
+        })?;
+        Ok((height, width, pixels))
+    }
+
+    /// The largest square in the middle of an image, `size` pixels wide: `size × size × 3` bytes.
+    fn square<'py>(&self, py: Python<'py>, image: u32, size: u32) -> PyResult<Bound<'py, PyByteArray>> {
+        let augment = Augment { crop: Crop::Centre, flip: false };
+        let batch =
+            Batch { size: (size, size), augment, seed: 0, epoch: 0, layout: Layout::Interleaved, threads: 1 };
+        let length = length_of(&batch, 1)?;
+        PyByteArray::new_with(py, length, |out| {
+            py.detach(|| self.dataset.batch(&[image], &batch, out)).map_err(|e| raise(py, e.into()))
+        })
+    }
+
+    /// Fills the beginning of `buffer` with images, all of one size.
+    #[pyo3(signature = (images, buffer, size, crop, flip, seed, epoch, planar, threads))]
+    #[allow(clippy::too_many_arguments)]
+    fn batch(
+        &self,
+        py: Python<'_>,
+        images: Vec<u32>,
+        buffer: &Bound<'_, Buffer>,
+        size: (u32, u32),
+        crop: (String, (f64, f64), (f64, f64)),
+        flip: bool,
+        seed: u64,
+        epoch: u64,
+        planar: bool,
+        threads: usize,
+    ) -> PyResult<()> {
+        let crop = match &*crop.0 {
+            "none" => Crop::None,
+            "center" => Crop::Centre,
+            _ => Crop::Random { scale: crop.1, ratio: crop.2 },
+        };
+        let layout = if planar { Layout::Planar } else { Layout::Interleaved };
+        let batch = Batch { size, augment: Augment { crop, flip }, seed, epoch, layout, threads };
+        let length = length_of(&batch, images.len())?;
+        let mut buffer = buffer.try_borrow_mut()?;
+        let out = buffer.start(length).ok_or_else(|| bad_value("the buffer is too small"))?;
+        py.detach(|| self.dataset.batch(&images, &batch, out)).map_err(|e| raise(py, e.into()))
+    }
+
+    /// What a rank has of an epoch's order: the images as 64-bit integers of this machine.
+    fn order<'py>(
+        &self,
+        py: Python<'py>,
+        seed: u64,
+        epoch: u64,
+        shuffle: &str,
+        rank: u32,
+        world: u32,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let shuffle = shuffle.parse().map_err(|e| raise(py, Failure::usage(e)))?;
+        let (images, dataset) = (self.dataset.len() as u32, &self.dataset.manifest().dataset);
+        let share =
+            py.detach(|| order::share(&order::order(dataset, seed, epoch, images, shuffle), rank, world));
+        Ok(integers(py, &share))
+    }
+}
+
+fn length_of(batch: &Batch, images: usize) -> PyResult<usize> {
+    let (width, height) = (batch.size.0 as usize, batch.size.1 as usize);
+    let length = width.checked_mul(height).and_then(|n| n.checked_mul(3)).and_then(|n| n.checked_mul(images));
+    length
+        .filter(|&n| n <= isize::MAX as usize)
+        .ok_or_else(|| bad_value("a batch that large there cannot be"))
+}
+
+fn integers<'py>(py: Python<'py>, numbers: &[u32]) -> Bound<'py, PyBytes> {
+    let bytes: Vec<u8> = numbers.iter().flat_map(|&number| i64::from(number).to_ne_bytes()).collect();
+    PyBytes::new(py, &bytes)
+}
+
+/// Does `work` on another thread, so that Ctrl-C ends the waiting for it.
+fn interruptible<T: Send + 'static>(
+    py: Python<'_>,
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> PyResult<T> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        let _ = sender.send(work());
+    });
+    let mut receiver = receiver;
+    loop {
+        // A receiver is not shared between threads: it goes there and comes back.
+        let (received, back) =
+            py.detach(move || (receiver.recv_timeout(Duration::from_millis(100)), receiver));
+        receiver = back;
+        match received {
+            Ok(done) => return done.map_err(|failure| raise(py, failure)),
+            Err(RecvTimeoutError::Timeout) => py.check_signals()?,
+            Err(RecvTimeoutError::Disconnected) => {
+                let message = "internal error: a thread panicked".into();
+                return Err(raise(py, Failure { message, help: None, code: 1 }));
+            }
+        }
+    }
+}

@@ -1,0 +1,16 @@
+import os
+import tempfile
+
+# Nothing of the user's: no settings, no cache, no registry.
+os.environ["ISN_HOME"] = tempfile.mkdtemp(prefix="isn-home-")
+os.environ.pop("ISN_REGISTRY", None)
+os.environ.pop("ISN_CACHE", None)
+
+import pytest
+
+import isn
+
+
+@pytest.fixture(scope="session")
+def train():
+    return isn.load("demobirds@1.0", split="train")

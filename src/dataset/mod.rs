@@ -1,0 +1,248 @@
+//! [`Dataset`]: the images of a version, or of a part of it, read in place: from pieces of shards in the cache, from the
+//! shards of a folder, or from the binary. Any number of threads may read, and processes that were forked: reads say
+//! where they begin, so nobody moves a position that somebody else relies on.
+
+mod batch;
+mod places;
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+
+pub use batch::Batch;
+pub use places::Places;
+
+use crate::class::Class;
+use crate::error::{Error, Result};
+use crate::imaging::ImageReader;
+use crate::manifest::Manifest;
+use crate::shard::FrameReader;
+use crate::table::{Record, Table};
+
+/// How often an image's bytes are compared with the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verify {
+    /// When it is read for the first time in this process.
+    Once,
+    /// Whenever it is read.
+    Always,
+    /// Not at all. Its place in the shard still has to hold an entry of its name and length.
+    Never,
+}
+
+/// Why a text is not a [`Verify`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not a way to verify: expected once, always or never")]
+pub struct VerifyError(String);
+
+impl std::str::FromStr for Verify {
+    type Err = VerifyError;
+
+    fn from_str(text: &str) -> Result<Self, VerifyError> {
+        match text {
+            "once" => Ok(Verify::Once),
+            "always" => Ok(Verify::Always),
+            "never" => Ok(Verify::Never),
+            _ => Err(VerifyError(text.into())),
+        }
+    }
+}
+
+/// Images of a version, in the order of the index, with their labels.
+pub struct Dataset {
+    manifest: Manifest,
+    classes: Vec<Class>,
+    warnings: Vec<String>,
+    table: Table,
+    /// For each image of the selection its row in the table.
+    rows: Vec<u32>,
+    labels: Vec<u32>,
+    places: Places,
+    verify: Verify,
+    /// For each image of the selection, whether it was found to be right. Bits.
+    verified: Vec<AtomicU8>,
+    scratch: Mutex<Vec<Scratch>>,
+    /// Images whose bytes were compared with the index, for tests and the curious.
+    checks: AtomicU32,
+}
+
+/// What a thread needs to read images.
+struct Scratch {
+    frame: Vec<u8>,
+    frames: FrameReader,
+    images: ImageReader,
+}
+
+/// What a dataset is made of.
+pub struct Parts {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// The classes, sorted by id.
+    pub classes: Vec<Class>,
+    /// What the user should hear.
+    pub warnings: Vec<String>,
+    /// All images.
+    pub table: Table,
+    /// Which of them.
+    pub rows: Vec<u32>,
+    /// Where they are, each at its place among `rows`.
+    pub places: Places,
+    /// How often they are checked.
+    pub verify: Verify,
+}
+
+impl Dataset {
+    /// Of its parts.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if an image is of a class that there is not.
+    pub fn new(parts: Parts) -> Result<Self> {
+        let Parts { manifest, classes, warnings, table, rows, places, verify } = parts;
+        let ranks: HashMap<&str, u32> =
+            (0u32..).zip(&classes).map(|(rank, class)| (class.id.as_str(), rank)).collect();
+        let label = |&row: &u32| {
+            let path = table.path(row as usize);
+            let class = path.split('/').nth(1).unwrap_or_default();
+            let missing = || Error::integrity(path, "is of a class that classes.csv does not have");
+            ranks.get(class).copied().ok_or_else(missing)
+        };
+        let labels = rows.iter().map(label).collect::<Result<Vec<u32>>>()?;
+        let verified = (0..rows.len().div_ceil(8)).map(|_| AtomicU8::new(0)).collect();
+        let (scratch, checks) = (Mutex::default(), AtomicU32::new(0));
+        Ok(Dataset {
+            manifest,
+            classes,
+            warnings,
+            table,
+            rows,
+            labels,
+            places,
+            verify,
+            verified,
+            scratch,
+            checks,
+        })
+    }
+
+    /// The version.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// All classes of the version, sorted by id; a label is a rank in this list.
+    pub fn classes(&self) -> &[Class] {
+        &self.classes
+    }
+
+    /// What the user should hear: that the version is yanked, that the mirror is behind.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// How many images there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The label of each image.
+    pub fn labels(&self) -> &[u32] {
+        &self.labels
+    }
+
+    /// Where an image stands in the tree: `split/class/stem.ext`.
+    pub fn path(&self, image: usize) -> &str {
+        self.rows.get(image).map_or("", |&row| self.table.path(row as usize))
+    }
+
+    /// Width and height of an image, in pixels.
+    pub fn size(&self, image: usize) -> Result<(u32, u32)> {
+        let record = self.record(image)?;
+        Ok((record.width, record.height))
+    }
+
+    /// How often an image's bytes were compared with the index so far.
+    pub fn checks(&self) -> u32 {
+        self.checks.load(Ordering::Relaxed)
+    }
+
+    /// The bytes of an image's file.
+    pub fn file(&self, image: usize) -> Result<Vec<u8>> {
+        self.with_file(image, |file, _| Ok(file.to_vec()))
+    }
+
+    /// The pixels of an image into `out`, which has `height × width × 3` bytes.
+    pub fn pixels(&self, image: usize, out: &mut [u8]) -> Result<()> {
+        let (width, height) = self.size(image)?;
+        self.with_file(image, |file, images| {
+            images.pixels(file, width, height, out).map_err(|e| Error::integrity(self.path(image), e))
+        })
+    }
+
+    fn record(&self, image: usize) -> Result<Record> {
+        let record = self.rows.get(image).and_then(|&row| self.table.record(row as usize));
+        record.ok_or_else(|| Error::invalid("image", format!("there is no {image}th of {}", self.len())))
+    }
+
+    fn with_file<T>(
+        &self,
+        image: usize,
+        take: impl FnOnce(&[u8], &mut ImageReader) -> Result<T>,
+    ) -> Result<T> {
+        let mut scratch = self.take_scratch()?;
+        let taken = self.read(image, &mut scratch, take);
+        // After a fork somebody who is not there any more may hold the lock: then it is not waited for.
+        if let Ok(mut kept) = self.scratch.try_lock() {
+            kept.push(scratch);
+        }
+        taken
+    }
+
+    fn take_scratch(&self) -> Result<Scratch> {
+        if let Some(scratch) = self.scratch.try_lock().ok().and_then(|mut kept| kept.pop()) {
+            return Ok(scratch);
+        }
+        let frames = FrameReader::new().map_err(|e| Error::Internal(format!("zstd: {e}")))?;
+        Ok(Scratch { frame: Vec::new(), frames, images: ImageReader::default() })
+    }
+
+    fn read<T>(
+        &self,
+        image: usize,
+        scratch: &mut Scratch,
+        take: impl FnOnce(&[u8], &mut ImageReader) -> Result<T>,
+    ) -> Result<T> {
+        let record = self.record(image)?;
+        let blake3 = self.table.blake3(self.rows[image] as usize);
+        let (Some(at), Some(blake3)) = (record.frame, blake3) else {
+            return Err(Error::Internal(format!("{} has no place", self.path(image))));
+        };
+        let Scratch { frame, frames, images } = scratch;
+        let frame = self.places.read(image, at.length, frame)?;
+        let (bits, bit) = (&self.verified[image / 8], 1 << (image % 8));
+        let is_known = match self.verify {
+            Verify::Never => true,
+            Verify::Always => false,
+            Verify::Once => bits.load(Ordering::Relaxed) & bit != 0,
+        };
+        // Names are for messages alone.
+        let checked = if is_known {
+            frames.unchecked("", frame, &blake3, record.length)
+        } else {
+            self.checks.fetch_add(1, Ordering::Relaxed);
+            frames.image("", frame, &at.blake3, &blake3, record.length)
+        };
+        let file = checked.map_err(|e| match e {
+            Error::Integrity { why, .. } => Error::integrity(self.places.name(image), why),
+            e => e,
+        })?;
+        if !is_known {
+            bits.fetch_or(bit, Ordering::Relaxed);
+        }
+        take(file, images)
+    }
+}

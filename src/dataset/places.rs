@@ -1,0 +1,168 @@
+//! Where images are: files and memory, read at an offset.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::cache::Cache;
+use crate::error::{Error, Result};
+use crate::object::ObjectRef;
+use crate::table::FrameAt;
+use crate::transport::AtHand;
+
+/// So many files stay open: of the 1,024 that a process may have, most are for others.
+const MOST_OPEN: usize = 256;
+
+/// Files and memory with shards, and where in them each image of a selection is.
+#[derive(Default)]
+pub struct Places {
+    sources: Vec<Source>,
+    /// For each image its source, and where in it.
+    at: Vec<(u32, u64)>,
+    open: AtomicUsize,
+}
+
+/// Some bytes of a shard.
+struct Source {
+    kind: Kind,
+    /// Which bytes.
+    start: u64,
+    end: u64,
+}
+
+enum Kind {
+    Memory(&'static [u8]),
+    File { path: PathBuf, open: OnceLock<File> },
+}
+
+impl Places {
+    /// The places of `frames`, of which `None` is one that no pack has, and the numbers of those frames that have no place.
+    /// `at_hand` says where a shard is as a whole; what is not is looked for in the cache.
+    pub fn find(
+        shards: &[ObjectRef],
+        frames: &[Option<FrameAt>],
+        at_hand: impl Fn(&ObjectRef) -> Option<AtHand>,
+        cache: Option<&Cache>,
+    ) -> (Places, Vec<usize>) {
+        let mut places = Places::default();
+        // For each shard its sources, by where they begin.
+        let mut known: Vec<Option<Vec<u32>>> = vec![None; shards.len()];
+        let (mut missing, mut last) = (Vec::new(), 0u32);
+        for (number, frame) in frames.iter().enumerate() {
+            let shard = frame.and_then(|frame| shards.get(frame.shard as usize));
+            let (Some(frame), Some(shard)) = (frame, shard) else {
+                places.at.push((0, 0));
+                missing.push(number);
+                continue;
+            };
+            let sources = &mut known[frame.shard as usize];
+            let sources = sources.get_or_insert_with(|| places.add(shard, &at_hand, cache));
+            let end = frame.offset.saturating_add(frame.length);
+            let has = |&source: &u32| {
+                let source = &places.sources[source as usize];
+                source.start <= frame.offset && end <= source.end
+            };
+            // Neighbours are mostly in one file.
+            let found = Some(last).filter(|last| sources.contains(last) && has(last));
+            match found.or_else(|| sources.iter().copied().find(has)) {
+                Some(source) => {
+                    last = source;
+                    places.at.push((source, frame.offset - places.sources[source as usize].start));
+                }
+                None => {
+                    places.at.push((0, 0));
+                    missing.push(number);
+                }
+            }
+        }
+        (places, missing)
+    }
+
+    fn add(
+        &mut self,
+        shard: &ObjectRef,
+        at_hand: &impl Fn(&ObjectRef) -> Option<AtHand>,
+        cache: Option<&Cache>,
+    ) -> Vec<u32> {
+        let first = self.sources.len() as u32;
+        let file = |path: PathBuf| Kind::File { path, open: OnceLock::new() };
+        match at_hand(shard) {
+            Some(AtHand::Memory(bytes)) => {
+                self.sources.push(Source { kind: Kind::Memory(bytes), start: 0, end: bytes.len() as u64 });
+            }
+            Some(AtHand::File(path)) => {
+                self.sources.push(Source { kind: file(path), start: 0, end: shard.length });
+            }
+            None => {
+                for piece in cache.map(|cache| cache.pieces(&shard.blake3)).unwrap_or_default() {
+                    // What is used stays longest.
+                    let _ = cache.map(|cache| cache.used(&piece));
+                    let (start, end) = (piece.range.start, piece.range.end);
+                    self.sources.push(Source { kind: file(piece.path), start, end });
+                }
+            }
+        }
+        (first..self.sources.len() as u32).collect()
+    }
+
+    /// So many bytes of an image's frame; `buffer` is memory for them.
+    pub(super) fn read<'b>(&self, image: usize, length: u64, buffer: &'b mut Vec<u8>) -> Result<&'b [u8]> {
+        let place =
+            self.at.get(image).and_then(|&(source, at)| Some((self.sources.get(source as usize)?, at)));
+        let (source, at) = place.ok_or_else(|| Error::Internal(format!("image {image} has no place")))?;
+        let length = length as usize;
+        match &source.kind {
+            Kind::Memory(bytes) => {
+                let frame = bytes.get(at as usize..).and_then(|rest| rest.get(..length));
+                frame.ok_or_else(|| Error::Internal("a frame outside of its shard".into()))
+            }
+            Kind::File { path, open } => {
+                if buffer.len() < length {
+                    buffer.resize(length, 0);
+                }
+                let buffer = &mut buffer[..length];
+                self.read_file(path, open, at, buffer).map_err(Error::io("read", path))?;
+                Ok(buffer)
+            }
+        }
+    }
+
+    fn read_file(&self, path: &Path, open: &OnceLock<File>, at: u64, buffer: &mut [u8]) -> io::Result<()> {
+        if let Some(file) = open.get() {
+            return read_at(file, at, buffer);
+        }
+        let file = File::open(path)?;
+        read_at(&file, at, buffer)?;
+        if self.open.fetch_add(1, Ordering::Relaxed) < MOST_OPEN {
+            let _ = open.set(file);
+        }
+        Ok(())
+    }
+
+    /// Where an image is read from, for messages.
+    pub(super) fn name(&self, image: usize) -> String {
+        let source = self.at.get(image).and_then(|&(source, _)| self.sources.get(source as usize));
+        match source.map(|source| &source.kind) {
+            Some(Kind::File { path, .. }) => format!("shard {}", path.display()),
+            _ => "shard of the bundled registry".into(),
+        }
+    }
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, at: u64, buffer: &mut [u8]) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, buffer, at)
+}
+
+#[cfg(windows)]
+fn read_at(file: &File, mut at: u64, mut buffer: &mut [u8]) -> io::Result<()> {
+    while !buffer.is_empty() {
+        match std::os::windows::fs::FileExt::seek_read(file, buffer, at)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => (at, buffer) = (at + read as u64, &mut buffer[read..]),
+        }
+    }
+    Ok(())
+}

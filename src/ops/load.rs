@@ -1,0 +1,289 @@
+//! `isn.load` of the Python package: a version, or a part of it, to be read in place. What is not on this machine is
+//! fetched into the cache first.
+
+use tokio::runtime::Runtime;
+
+use super::Registries;
+use super::pull::check_parts;
+use super::pull::images::{self, Carrier, Wanted};
+use super::resolve::complete;
+use crate::class::parse_classes;
+use crate::dataset::{Dataset, Parts, Places, Verify};
+use crate::dataset_ref::DatasetRef;
+use crate::error::{Error, Result};
+use crate::object::ObjectKind;
+use crate::progress::{Progress, Unit};
+use crate::registry::{Head, Registry};
+use crate::table::{FrameAt, Table};
+use crate::transport;
+use crate::tree::Selection;
+
+/// What to open.
+pub struct LoadOptions<'a> {
+    /// Which version.
+    pub reference: &'a DatasetRef,
+    /// Which part of it: splits and classes.
+    pub selection: &'a Selection,
+    /// How often images are checked.
+    pub verify: Verify,
+    /// How many threads check what is fetched.
+    pub jobs: usize,
+}
+
+/// Opens a version for reading.
+pub fn load(
+    registries: &Registries<'_>,
+    options: &LoadOptions<'_>,
+    progress: &dyn Progress,
+) -> Result<Dataset> {
+    let runtime = transport::runtime()?;
+    let (registry, head) = runtime.block_on(registries.head(options.reference))?;
+    let (manifest, warnings) = (head.manifest.clone(), head.warnings.clone());
+    let what = registry.locate(ObjectKind::Classes, &manifest.objects.classes.blake3);
+    let classes = runtime.block_on(registry.object(ObjectKind::Classes, &manifest.objects.classes))?;
+    let classes = parse_classes(&what, &classes)?;
+    check_parts(&manifest, &classes, options.selection)?;
+    let opening = Opening { runtime: &runtime, registries, registry, options, progress };
+    let (table, rows, places) = opening.images(head)?;
+    Dataset::new(Parts { manifest, classes, warnings, table, rows, places, verify: options.verify })
+}
+
+/// The source ids of the images of a part of a version, in the order that [`load`] has them.
+pub fn sources(
+    registries: &Registries<'_>,
+    reference: &DatasetRef,
+    selection: &Selection,
+) -> Result<Vec<String>> {
+    let (_, snapshot) = transport::runtime()?.block_on(registries.snapshot(reference))?;
+    let includes = selection.filter();
+    let rows = snapshot.index.rows().iter().filter(|row| includes(&row.path));
+    Ok(rows.map(|row| row.source.clone()).collect())
+}
+
+struct Opening<'a> {
+    runtime: &'a Runtime,
+    registries: &'a Registries<'a>,
+    registry: Registry,
+    options: &'a LoadOptions<'a>,
+    progress: &'a dyn Progress,
+}
+
+impl Opening<'_> {
+    fn images(self, head: Head) -> Result<(Table, Vec<u32>, Places)> {
+        let manifest = &head.manifest;
+        let kept = self.registries.cache.and_then(|cache| cache.table(&manifest.objects.index.blake3));
+        // One that is damaged is made anew.
+        if let Some(table) = kept.and_then(|bytes| Table::parse("table", &bytes, manifest).ok()) {
+            let rows = selected(&table, self.options.selection);
+            let (places, missing) = self.places(&table, &rows);
+            if missing.is_empty() {
+                return Ok((table, rows, places));
+            }
+        }
+        self.fetched(head)
+    }
+
+    fn places(&self, table: &Table, rows: &[u32]) -> (Places, Vec<usize>) {
+        let frame = |&row: &u32| table.record(row as usize).and_then(|record| record.frame);
+        let frames: Vec<Option<FrameAt>> = rows.iter().map(frame).collect();
+        let at_hand = |shard: &_| self.registry.shard_at_hand(shard);
+        Places::find(table.shards(), &frames, at_hand, self.registries.cache)
+    }
+
+    /// The table made anew, and whatever is not on this machine fetched.
+    fn fetched(mut self, head: Head) -> Result<(Table, Vec<u32>, Places)> {
+        let cache = self.registries.cache;
+        let snapshot = self.runtime.block_on(complete(&self.registry, head))?;
+        let packs = self.runtime.block_on(self.registry.packs(&snapshot))?;
+        let table = Table::new(&snapshot.index, &snapshot.sums, &packs)?;
+        // A convenience to whoever opens it next.
+        let _ =
+            cache.map(|cache| cache.keep_table(&snapshot.manifest.objects.index.blake3, &table.to_bytes()));
+        let rows = selected(&table, self.options.selection);
+        let (places, missing) = self.places(&table, &rows);
+        self.registry.keep_pin(&snapshot);
+        if missing.is_empty() {
+            return Ok((table, rows, places));
+        }
+        let index = snapshot.index.rows();
+        let wanted: Wanted = missing
+            .iter()
+            .filter_map(|&image| index.get(rows[image] as usize))
+            .map(|row| (row.blake3, row.length))
+            .collect();
+        let cache = cache.ok_or_else(|| {
+            Error::invalid("the cache", "is not to be used: there is nowhere to put what has to be fetched")
+        })?;
+        self.registry = self.registry.with_cache(Some(cache.clone()));
+        let segments = images::plan(self.runtime, &self.registry, &snapshot, &packs, &wanted)?;
+        self.progress.begin("fetch", Unit::Images, wanted.len() as u64);
+        let carrier = Carrier {
+            runtime: self.runtime,
+            registry: &self.registry,
+            packs: &packs,
+            jobs: self.options.jobs,
+        };
+        let outcome = carrier.bring(segments, &wanted, &|_, _| {
+            self.progress.advance(1);
+            Ok(())
+        });
+        self.progress.end();
+        outcome?;
+        let (places, missing) = self.places(&table, &rows);
+        match missing.first() {
+            None => Ok((table, rows, places)),
+            Some(_) => Err(Error::NotFound {
+                what: format!("{} of {} fetched images", missing.len(), wanted.len()),
+                place: format!("the cache {}: it cannot be written to", cache.root().display()),
+            }),
+        }
+    }
+}
+
+/// The rows of a table that a selection has.
+fn selected(table: &Table, selection: &Selection) -> Vec<u32> {
+    let is_wanted = |image: &u32| {
+        let mut segments = table.path(*image as usize).split('/');
+        let (split, class) = (segments.next().unwrap_or_default(), segments.next().unwrap_or_default());
+        (selection.splits.is_empty() || selection.splits.iter().any(|wanted| wanted.as_str() == split))
+            && (selection.classes.is_empty()
+                || selection.classes.iter().any(|wanted| wanted.as_str() == class))
+    };
+    (0..table.images() as u32).filter(is_wanted).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::augment::{Augment, Crop};
+    use crate::cache::Cache;
+    use crate::dataset::Batch;
+    use crate::imaging::{ExifOrientation, Layout, decode_rgb, pixel_digest};
+    use crate::known_logs::KnownLogs;
+    use crate::progress::Silent;
+    use crate::registry::BUNDLED;
+    use crate::split::Split;
+    use crate::transport::Access;
+    use crate::trust::TrustStore;
+
+    fn with_registries<T>(home: &Path, work: impl FnOnce(&Registries<'_>) -> T) -> T {
+        let locations = [BUNDLED.to_string()];
+        let trust = TrustStore::open(home.join("trust.toml")).unwrap();
+        let (logs, cache) = (KnownLogs::new(home.join("logs")), Cache::new(home.join("cache")));
+        let access = Access::default();
+        let (trust, logs, access) = (&trust, &logs, &access);
+        work(&Registries { locations: &locations, trust, logs, cache: Some(&cache), access, max_age: None })
+    }
+
+    fn open(home: &Path, splits: &[Split], verify: Verify) -> Result<Dataset> {
+        let reference = "demobirds@1.0".parse().unwrap();
+        let selection = Selection { splits: splits.to_vec(), ..Selection::default() };
+        let options = LoadOptions { reference: &reference, selection: &selection, verify, jobs: 2 };
+        with_registries(home, |registries| load(registries, &options, &Silent))
+    }
+
+    /// The version's rows, as the registry has them.
+    fn snapshot(home: &Path) -> crate::registry::Snapshot {
+        let reference = "demobirds@1.0".parse().unwrap();
+        with_registries(home, |registries| {
+            transport::runtime().unwrap().block_on(registries.snapshot(&reference)).unwrap().1
+        })
+    }
+
+    #[test]
+    fn every_image_has_the_pixels_label_and_path_of_the_index() {
+        let home = tempfile::tempdir().unwrap();
+        let snapshot = snapshot(home.path());
+        // The second time from the table in the cache.
+        for _ in 0..2 {
+            let dataset = open(home.path(), &[], Verify::Once).unwrap();
+            assert_eq!(dataset.len() as u64, snapshot.manifest.images);
+            for (image, row) in snapshot.index.rows().iter().enumerate() {
+                let (width, height) = dataset.size(image).unwrap();
+                let mut pixels = vec![0; width as usize * height as usize * 3];
+                dataset.pixels(image, &mut pixels).unwrap();
+                assert_eq!(pixel_digest(width, height, &pixels), row.pixels);
+                assert_eq!(dataset.path(image), row.path.as_str());
+                assert_eq!(dataset.classes()[dataset.labels()[image] as usize].id, row.class);
+            }
+            assert_eq!(dataset.checks() as usize, dataset.len());
+            assert!(dataset.pixels(dataset.len(), &mut []).is_err());
+        }
+        assert_eq!(open(home.path(), &[Split::Val], Verify::Once).unwrap().len(), 40);
+    }
+
+    #[test]
+    fn a_table_that_is_damaged_or_of_another_version_is_made_anew() {
+        let home = tempfile::tempdir().unwrap();
+        let index = snapshot(home.path()).manifest.objects.index.blake3;
+        open(home.path(), &[], Verify::Once).unwrap();
+        let cache = Cache::new(home.path().join("cache"));
+        let good = cache.table(&index).unwrap();
+        let flipped = |at: usize| {
+            let mut bytes = good.clone();
+            bytes[at] ^= 1;
+            bytes
+        };
+        for bad in [flipped(0), flipped(17), flipped(100), flipped(good.len() - 40), good[..90].to_vec()] {
+            cache.keep_table(&index, &bad).unwrap();
+            assert_eq!(open(home.path(), &[Split::Val], Verify::Once).unwrap().len(), 40);
+            assert_eq!(cache.table(&index).unwrap(), good);
+        }
+    }
+
+    #[test]
+    fn pieces_of_the_cache_are_read_in_place_and_their_damage_is_found() {
+        let home = tempfile::tempdir().unwrap();
+        let reference = "demobirds@1.0".parse().unwrap();
+        let cache = Cache::new(home.path().join("cache"));
+        with_registries(home.path(), |registries| {
+            crate::ops::fetch::fetch(registries, &reference, &Selection::default(), 2, &Silent).unwrap();
+        });
+        let snapshot = snapshot(home.path());
+        open(home.path(), &[], Verify::Once).unwrap();
+        let table = cache.table(&snapshot.manifest.objects.index.blake3).unwrap();
+        let dataset = |verify| {
+            let table = Table::parse("table", &table, &snapshot.manifest).unwrap();
+            let rows: Vec<u32> = (0..table.images() as u32).collect();
+            let frames: Vec<_> = rows.iter().map(|&row| table.record(row as usize).unwrap().frame).collect();
+            let (places, missing) = Places::find(table.shards(), &frames, |_| None, Some(&cache));
+            assert!(missing.is_empty());
+            let (manifest, classes) = (snapshot.manifest.clone(), snapshot.classes.clone());
+            Dataset::new(Parts { manifest, classes, warnings: Vec::new(), table, rows, places, verify })
+                .unwrap()
+        };
+        let whole = dataset(Verify::Once);
+        let files: Vec<Vec<u8>> = (0..whole.len()).map(|image| whole.file(image).unwrap()).collect();
+        let decoded = decode_rgb(&files[9], ExifOrientation::Ignore).unwrap();
+        assert_eq!((decoded.width, decoded.height), whole.size(9).unwrap());
+
+        let shard = Table::parse("table", &table, &snapshot.manifest).unwrap().shards()[0].blake3;
+        let pieces = cache.pieces(&shard);
+        let mut bytes = std::fs::read(&pieces[0].path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&pieces[0].path, &bytes).unwrap();
+        // What was right once is not looked at again; a reader that has not looked yet, or always does, finds it.
+        for verify in [Verify::Once, Verify::Always] {
+            let damaged = dataset(verify);
+            let wrong: Vec<Error> =
+                (0..damaged.len()).filter_map(|image| damaged.file(image).err()).collect();
+            let [Error::Integrity { what, .. }] = &wrong[..] else { panic!("{wrong:?}") };
+            assert!(what.contains(&pieces[0].path.display().to_string()));
+            let crop = Augment { crop: Crop::Centre, flip: false };
+            let batch =
+                Batch { size: (8, 8), augment: crop, seed: 0, epoch: 0, layout: Layout::Planar, threads: 3 };
+            let all: Vec<u32> = (0..damaged.len() as u32).collect();
+            let made = damaged.batch(&all, &batch, &mut vec![0; all.len() * 192]);
+            assert!(matches!(made, Err(Error::Integrity { .. })));
+        }
+        // Never is never, but for what does not decompress to an entry of that name and length.
+        let careless = dataset(Verify::Never);
+        let same =
+            (0..careless.len()).filter(|&image| careless.file(image).ok().as_ref() == Some(&files[image]));
+        assert_eq!(same.count(), files.len() - 1);
+        assert_eq!(careless.checks(), 0);
+    }
+}
