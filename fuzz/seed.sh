@@ -37,7 +37,19 @@ seed ledger $vectors/ledger.csv $golden/corrections.csv ../registry/recipes/*/co
 seed recipe $golden/recipe.toml ../registry/recipes/*/recipe.toml
 seed shard $golden/registry/objects/**/*.tar.zst
 seed image $vectors/pixels/*.{jpg,png,JPEG}
+seed npy $vectors/labels/*.npy
+mkdir -p corpus/table
+printf 'ant,bee\n0.25,0.75\n1,0\n' > corpus/table/seed-probabilities
+printf 'path,label\na,bee\nb,0\n' > corpus/table/seed-labels
 kind 0 manifest.json
 kind 3 $golden/tree/classes.csv
 kind 4 $vectors/splits.csv
 kind 5 $golden/tree/B3SUMS
+# The same files in each format that GNU tar writes, one with a name that needs a header of its own.
+mkdir -p corpus/tar
+for format in v7 oldgnu gnu ustar pax; do
+    tar -cf "corpus/tar/seed-$format" --format=$format -C "$golden/source" val
+done
+for format in gnu pax; do
+    tar -cf "corpus/tar/seed-$format-long" --format=$format --transform "s,^,$(printf 'folder/%.0s' {1..30})," -C "$golden/source" val
+done

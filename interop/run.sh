@@ -19,7 +19,7 @@ go=no
 if need go golang-go && need /usr/share/gocode/src/golang.org/x/mod golang-golang-x-mod-dev; then go=yes; fi
 
 say "the program"
-cargo build --locked --features cloud
+cargo build --locked --features cloud,parquet
 isn="$PWD/target/debug/isn"
 
 say "docs/verify.md, word for word"
@@ -48,9 +48,22 @@ fi
 
 say "Pillow reads every image of demobirds with the index's pixels"
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install -q --disable-pip-version-check pillow blake3
+"$work/venv/bin/pip" install -q --disable-pip-version-check pillow blake3 pyarrow
 "$isn" pull demobirds@1.0 --to "$work/demobirds" --quiet
 "$work/venv/bin/python" interop/pillow.py registry "$work/demobirds"
+
+say "label errors as cleanlab finds them"
+python3 -m venv "$work/cleanlab"
+"$work/cleanlab/bin/pip" install -q --disable-pip-version-check cleanlab==2.9.0
+"$work/cleanlab/bin/python" interop/labels.py "$isn" "$work"
+
+say "isn review by keyboard, in Chromium"
+if need chromium chromium && need chromedriver chromium-driver; then
+    "$work/venv/bin/pip" install -q --disable-pip-version-check selenium
+    "$work/venv/bin/python" interop/review.py "$isn" "$work"
+else
+    echo "NOT RUN: no chromium here"
+fi
 
 say "the Python package"
 interop/python.sh "$work"
@@ -59,6 +72,13 @@ data="${ISN_TEST_DATA:-../shared/data}"
 if [ -d "$data/ilsvrc-slice" ]; then
     say "the slice of ImageNet: build, publish, python3 -m http.server, pull"
     interop/slice.sh "$isn" "$data" "$work"
+    say "ImageNet's layouts: tars by GNU tar, Kaggle's folders, parquet by pyarrow; rebuild-only"
+    need strace strace || true
+    if need /usr/bin/time time; then
+        interop/layouts.sh "$isn" "$data" "$work" "$work/venv/bin/python"
+    else
+        echo "NOT RUN: no time here"
+    fi
     say "raw ImageNet images and photographs in Pillow"
     interop/raw.sh "$isn" "$data" "$work" "$work/venv/bin/python"
 else

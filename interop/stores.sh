@@ -122,6 +122,14 @@ diff <(cd tree-noise@1.0 && find . -type f | sort | xargs sha256sum) \
 "$isn" --quiet yank noise@1.0 --reason "labels are wrong" --registry $R --key me >/dev/null
 "$isn" --quiet registry check $R
 fails 5 "is not asked: offline" "$isn" --offline list --registry $R
+# A version without images: an empty object marks it.
+B=s3://isn-first/bare
+"$isn" --quiet publish out1 --registry $B --key me --rebuild-only >/dev/null
+"$isn" trust add $B "$("$isn" key show me)" >/dev/null
+"$isn" --quiet registry check $B | grep -qF "rebuild-only, without images: noise@1.0"
+fails 7 "it is rebuild-only" "$isn" --quiet pull noise@1.0 --registry $B --no-cache --to bare
+"$isn" --quiet pull noise@1.0 --registry $B --no-cache --source raw1 --to bare >/dev/null
+diff -r --exclude ISN.json bare tree-noise@1.0
 
 echo "- two homes that publish at once, five datasets each"
 cp -r home home2

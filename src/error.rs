@@ -69,6 +69,16 @@ pub enum Error {
         /// What was found.
         why: String,
     },
+    /// A version that was to be built again from a source, and did not become what was released. Exit code 3.
+    #[error("{what}: {why}{}", cut_list(differences))]
+    Rebuilt {
+        /// The version and the source.
+        what: String,
+        /// What is wrong as a whole.
+        why: String,
+        /// Every image that differs. The message names the first of them.
+        differences: Vec<Difference>,
+    },
     /// A signature or a key that cannot be relied on. Exit code 4.
     #[error("{what}: {why}")]
     Trust {
@@ -188,6 +198,47 @@ pub struct Reject {
     pub reason: String,
 }
 
+/// How an image of a rebuilt version differs from the released one.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Difference {
+    /// Its path in the tree; of one that only the rebuilt version has, its path there.
+    pub image: String,
+    /// Its source id.
+    pub source_id: String,
+    /// Its file in the source, where there is one.
+    pub source_path: Option<String>,
+    /// What is to blame.
+    pub cause: Blame,
+    /// In words.
+    pub why: String,
+}
+
+/// What is to blame for a difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Blame {
+    /// The source does not have the file.
+    SourceMissing,
+    /// The source's file has other bytes.
+    SourceFile,
+    /// The same file gave other pixels.
+    Decoder,
+    /// The same pixels gave another file.
+    Encoder,
+    /// The image is in another class or split, is not there, or should not be: recipe, corrections or assignments, or the
+    /// set of source images that they are applied to, are others.
+    Recipe,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.source_path {
+            Some(path) => write!(f, "{}: {} ({path})", self.image, self.why),
+            None => write!(f, "{}: {}", self.image, self.why),
+        }
+    }
+}
+
 impl Error {
     /// For `map_err` on a file operation: `fs::read(p).map_err(Error::io("read", p))`.
     pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Error {
@@ -251,4 +302,12 @@ pub fn count(n: usize, noun: &str) -> String {
 
 fn list<T: fmt::Display>(items: &[T]) -> String {
     items.iter().map(|item| format!("\n  {item}")).collect()
+}
+
+/// The first 20, and how many there are beside them.
+pub fn cut_list<T: fmt::Display>(items: &[T]) -> String {
+    const SHOWN: usize = 20;
+    let more = items.len().saturating_sub(SHOWN);
+    let rest = if more > 0 { format!("\n  and {more} more (--json has them all)") } else { String::new() };
+    list(&items[..items.len() - more]) + &rest
 }

@@ -6,10 +6,10 @@
 //! | row | modules | what they know |
 //! |---|---|---|
 //! | command line | [`cli`] | arguments, output, exit codes: the only place that prints or reads the environment |
-//! | server | [`serve`] | `isn serve`: a folder's registry over HTTP, and what others publish to it (feature `serve`) |
+//! | servers | [`serve`], [`review`] | `isn serve`: a folder's registry over HTTP, and what others publish to it; `isn review`: a page to decide suspects on (feature `serve`) |
 //! | verbs | [`ops`] | one file a verb: build, publish, pull, verify, … each returns a report |
 //! | places | [`registry`], [`transport`], [`cache`], [`trust`], [`known_logs`], [`demo`], [`dataset`] | where versions, what was fetched before, trusted keys, logs once seen, drawn images and images read in place come from |
-//! | things | [`manifest`], [`index`], [`pack`], [`shard`], [`tree`], [`lock_file`], [`release`], [`statement`], [`log`], [`recipe`], [`source`], [`ledger`], [`corrections`], [`plan`], [`split`], [`groups`], [`class`], [`imaging`], [`key`], [`object`], [`table`], [`order`], [`augment`] | one noun each, most of them a format: bytes in and out |
+//! | things | [`manifest`], [`index`], [`pack`], [`shard`], [`tree`], [`lock_file`], [`release`], [`statement`], [`log`], [`recipe`], [`source`], [`ledger`], [`corrections`], [`plan`], [`split`], [`groups`], [`class`], [`imaging`], [`audit`], [`key`], [`object`], [`sheet`], [`table`], [`order`], [`augment`] | one noun each, most of them a format: bytes in and out |
 //! | words | [`digest`], [`dataset_ref`], [`rel_path`], [`progress`], [`error`], [`files`], [`parallel`], [`json_lines`], [`draws`] | what everything else is said in |
 //!
 //! A version is described by a [`manifest::Manifest`] (what it is), an [`index::Index`] (one row an image) and
@@ -18,6 +18,7 @@
 //! that binds a name and a version to it all; statements are the entries of a registry's [`log`]. `docs/architecture.md` follows a build, a publish and a pull through
 //! these; `docs/format.md` is the norm for every byte.
 
+pub mod audit;
 pub mod augment;
 pub mod cache;
 pub mod class;
@@ -52,8 +53,11 @@ pub mod registry;
 pub mod rel_path;
 pub mod release;
 #[cfg(feature = "serve")]
+pub mod review;
+#[cfg(feature = "serve")]
 pub mod serve;
 pub mod shard;
+pub mod sheet;
 pub mod source;
 pub mod split;
 pub mod statement;

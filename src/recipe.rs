@@ -131,9 +131,9 @@ fn read(document: &Spanned<DeTable<'_>>, mistakes: &Mistakes<'_>) -> Option<Reci
         source: source?,
         image: image?,
         split: split?,
-        balance: balance.map_or_else(|| Some(Balance::default()), |read| read)?,
+        balance: balance.unwrap_or_else(|| Some(Balance::default()))?,
         corrections: corrections.map_or(Some(None), |read| read.map(Some))?,
-        gates: gates.map_or_else(|| Some(Gates::default()), |read| read)?,
+        gates: gates.unwrap_or_else(|| Some(Gates::default()))?,
         classes: classes?,
     })
 }

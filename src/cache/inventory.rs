@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use rayon::prelude::*;
 
-use super::{Cache, OBJECTS, PIECES, Piece, QUARANTINE, TABLES, TREES};
+use super::{Cache, OBJECTS, PIECES, Piece, QUARANTINE, SOURCES, TABLES, TREES};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::files;
@@ -22,6 +22,8 @@ pub struct Inventory {
     pub objects: (u64, u64),
     /// The same of pieces of shards.
     pub pieces: (u64, u64),
+    /// The same of indexes of source archives.
+    pub sources: (u64, u64),
     /// The same of what was damaged.
     pub quarantine: (u64, u64),
     /// The same of what is being fetched, or was by a process that was killed.
@@ -35,7 +37,7 @@ pub struct Inventory {
 impl Inventory {
     /// All bytes.
     pub fn bytes(&self) -> u64 {
-        [self.objects, self.pieces, self.tables, self.quarantine, self.temporary]
+        [self.objects, self.pieces, self.sources, self.tables, self.quarantine, self.temporary]
             .iter()
             .map(|(_, bytes)| bytes)
             .sum()
@@ -79,6 +81,10 @@ impl Cache {
         for entry in self.entries(PIECES)? {
             let is_temp = is_temporary(&entry.path);
             add(if is_temp { &mut inventory.temporary } else { &mut inventory.pieces }, &entry);
+        }
+        for entry in self.entries(SOURCES)? {
+            let is_temp = is_temporary(&entry.path);
+            add(if is_temp { &mut inventory.temporary } else { &mut inventory.sources }, &entry);
         }
         for entry in self.entries(TABLES)? {
             let is_temp = is_temporary(&entry.path);
@@ -124,6 +130,7 @@ impl Cache {
     ) -> Result<Swept> {
         let mut kept = self.entries(OBJECTS)?;
         kept.extend(self.entries(PIECES)?);
+        kept.extend(self.entries(SOURCES)?);
         kept.extend(self.entries(TABLES)?);
         let mut gone = self.entries(QUARANTINE)?;
         let age = |entry: &Entry| now.duration_since(entry.used).unwrap_or_default();

@@ -9,6 +9,7 @@
 //! | `tables/<64 hex>` | a [`crate::table::Table`] of the index of that hash, to open a version in a moment |
 //! | `hints/packs/<64 hex>`, `hints/pins/<64 hex>` | which packs a manifest has; which manifest a dataset hash has |
 //! | `trees/<64 hex>` | the path of a tree that was pulled, whose images may be of use to the next |
+//! | `sources/<64 hex>.jsonl` | what is where in a tar file of source images, see [`crate::source::tar::index`] |
 //! | `quarantine/` | what was damaged |
 
 mod inventory;
@@ -31,6 +32,7 @@ const PIECES: &str = "pieces";
 const HINTS: &str = "hints";
 const TABLES: &str = "tables";
 const TREES: &str = "trees";
+const SOURCES: &str = "sources";
 const QUARANTINE: &str = "quarantine";
 
 /// A folder of things fetched.
@@ -48,6 +50,11 @@ impl Cache {
     /// The folder.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Where indexes of tar files of source images are kept.
+    pub fn sources(&self) -> PathBuf {
+        self.root.join(SOURCES)
     }
 
     fn object_path(&self, kind: ObjectKind, digest: &Digest) -> PathBuf {

@@ -4,10 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use super::audit::AuditCommand;
+use super::diff::DiffArgs;
 use super::families::{
     CacheCommand, DemoCommand, KeyCommand, LogCommand, OwnerCommand, RegistryCommand, TrustCommand,
 };
 use super::ledger::LedgerCommand;
+#[cfg(feature = "serve")]
+use super::review::ReviewArgs;
+use super::sources::{SourceCommand, VerifySourceArgs};
 #[cfg(feature = "serve")]
 use super::values::parse_size;
 use super::values::{parse_age, parse_reason, read_images};
@@ -135,6 +140,8 @@ pub(super) enum Command {
         #[command(flatten)]
         registry: RegistryArg,
     },
+    /// Compare two versions: images added, removed, relabelled, moved, re-encoded, and why
+    Diff(DiffArgs),
     /// Print how to cite a version, with its pin
     Cite {
         /// Which version
@@ -160,6 +167,17 @@ pub(super) enum Command {
         #[command(flatten)]
         registry: RegistryArg,
     },
+    /// Look at a folder of source images
+    #[command(subcommand)]
+    Source(SourceCommand),
+    /// Check that a folder has the very source files that a version was built from; nothing is built
+    VerifySource(VerifySourceArgs),
+    /// Look for what is wrong with images and labels; it ranks, and never removes
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Decide suspects one by one on a page in the browser, by keyboard; every decision is a row of the ledger
+    #[cfg(feature = "serve")]
+    Review(ReviewArgs),
     /// Sign a build and put it into a registry: a folder, a bucket, or a server that takes it in
     Publish {
         /// The output of `isn build`
@@ -173,6 +191,9 @@ pub(super) enum Command {
         /// Check everything and say what would be done, but write nothing
         #[arg(long)]
         dry_run: bool,
+        /// Publish no images: whoever pulls builds them from an own copy of the source (`isn pull REF --source DIR`)
+        #[arg(long)]
+        rebuild_only: bool,
     },
     /// Add a signature to a statement that needs several
     Sign {

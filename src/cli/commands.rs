@@ -31,12 +31,12 @@ use crate::transport::Access;
 use crate::trust::{RegistryId, TrustStore, public_key_argument};
 
 /// What every verb has at hand.
-struct Run {
-    settings: Settings,
-    progress: Terminal,
-    output: Output,
+pub(super) struct Run {
+    pub(super) settings: Settings,
+    pub(super) progress: Terminal,
+    pub(super) output: Output,
     offline: bool,
-    jobs: usize,
+    pub(super) jobs: usize,
 }
 
 pub(super) fn run(args: Args) -> Result<ExitCode> {
@@ -81,6 +81,10 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
                 Ok(ExitCode::SUCCESS)
             })
         }
+        Command::Audit(command) => run.audit(command),
+        #[cfg(feature = "serve")]
+        Command::Review(args) => run.review(args),
+        Command::Diff(args) => run.diff(&args),
         Command::Cache(command) => run.cache(command),
         Command::Ledger(command) => command.run(output),
         Command::Doctor { registry } => run.with_registries(&registry, |registries| {
@@ -151,22 +155,31 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
         Command::Build { recipe, source, out, registry } => {
             let inputs =
                 run.with_registries(&registry, |registries| ops::build::Inputs::read(&recipe, registries))?;
-            let options =
-                ops::build::BuildOptions { inputs: &inputs, source: &source, out: &out, jobs: run.jobs };
+            let indexes = run.indexes(&registry);
+            let options = ops::build::BuildOptions {
+                inputs: &inputs,
+                source: &source,
+                out: &out,
+                jobs: run.jobs,
+                indexes: indexes.as_deref(),
+                expected: None,
+            };
             let (report, is_new) = ops::build::build(&options, &run.progress)?;
             output.built(&report, &out, is_new);
             Ok(ExitCode::SUCCESS)
         }
+        Command::Source(command) => run.source(command),
+        Command::VerifySource(args) => run.verify_source(&args),
         #[cfg(feature = "serve")]
         Command::Serve(args) => run.serve(args),
-        Command::Publish { build, registry, keys, dry_run } => {
+        Command::Publish { build, registry, keys, dry_run, rebuild_only } => {
             let (signers, out) = (run.signers(&keys.keys)?, keys.statement.as_deref());
             if is_url(&registry) {
-                let report = run.send(&build, &registry, dry_run, out, &signers)?;
+                let report = run.send(&build, &registry, (dry_run, rebuild_only), out, &signers)?;
                 output.published(&report, &registry, dry_run);
                 return Ok(ExitCode::SUCCESS);
             }
-            let options = ops::publish::PublishOptions { build: &build, dry_run, out };
+            let options = ops::publish::PublishOptions { build: &build, dry_run, out, rebuild_only };
             let (store, logs) = (run.store(&registry)?, run.settings.logs());
             let report = ops::publish::publish(&options, store, &signers, &logs, &run.progress)?;
             output.published(&report, &registry, dry_run);
@@ -246,7 +259,7 @@ impl Run {
         &self,
         build: &Path,
         url: &str,
-        dry_run: bool,
+        (dry_run, rebuild_only): (bool, bool),
         out: Option<&Path>,
         signers: &[Box<dyn Signer>],
     ) -> Result<ops::publish::PublishReport> {
@@ -257,7 +270,7 @@ impl Run {
         }
         let id: RegistryId = url.parse()?;
         let access = self.access()?;
-        let options = ops::send::SendOptions { build, registry: &id, access: &access, dry_run };
+        let options = ops::send::SendOptions { build, registry: &id, access: &access, dry_run, rebuild_only };
         ops::send::send(&options, signers, &self.settings.logs(), &self.progress)
     }
 }
@@ -315,12 +328,17 @@ impl Run {
         self.settings.access(self.offline)
     }
 
+    /// Where indexes of source archives are kept, if they may be.
+    fn indexes(&self, flag: &RegistryArg) -> Option<PathBuf> {
+        self.settings.cache().filter(|_| !flag.no_cache).map(|cache| cache.sources())
+    }
+
     /// A registry to write to.
     fn store(&self, location: &str) -> Result<Box<dyn Store>> {
         store::open(location, &self.access()?)
     }
 
-    fn with_registries<T>(
+    pub(super) fn with_registries<T>(
         &self,
         flag: &RegistryArg,
         work: impl FnOnce(&Registries<'_>) -> Result<T>,

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::dataset_ref::RefError;
-use crate::error::Error;
+use crate::error::{Blame, Difference, Error};
 
 /// Something is wrong with the input.
 pub(super) const ERROR: u8 = 1;
@@ -48,7 +48,11 @@ pub(super) fn report(error: &Error, json: bool) -> ExitCode {
     }
     let code = code(error);
     if json {
-        println!("{}", json!({ "error": message, "help": help, "exit_code": code }));
+        let mut object = json!({ "error": message, "help": help, "exit_code": code });
+        if let Error::Rebuilt { differences, .. } = error {
+            object["differences"] = json!(differences);
+        }
+        println!("{object}");
     }
     ExitCode::from(code)
 }
@@ -65,7 +69,7 @@ pub(super) fn with_causes(error: &Error) -> String {
 
 pub(super) fn code(error: &Error) -> u8 {
     match error {
-        Error::Integrity { .. } => INTEGRITY,
+        Error::Integrity { .. } | Error::Rebuilt { .. } => INTEGRITY,
         Error::Trust { .. } | Error::UnknownSigner { .. } => TRUST,
         Error::Network { .. } => NETWORK,
         Error::NotFound { .. } | Error::Unreleased { .. } | Error::Withdrawn { .. } => NOT_FOUND,
@@ -139,7 +143,11 @@ pub(super) fn help(error: &Error) -> Option<String> {
             "nothing was written. Make room (`isn cache gc`), choose another place (--to), or pull a part (--split, --class)".into()
         }
         Error::Conflict { .. } => "somebody else changed the registry meanwhile: run the command again, on the new state".into(),
-        Error::SourceNeeded { .. } => "use a registry that has its images (--registry)".into(),
+        Error::SourceNeeded { reference, .. } => format!(
+            "build it from your own copy of the source images:\n  isn pull {reference} --source DIR\n\
+             or use a registry that has its images (--registry)"
+        ),
+        Error::Rebuilt { differences, .. } => rebuilt(differences),
         Error::Rejects { .. } => {
             "say what to do with each in the recipe's ledger, for example\n  \
              isn ledger add corrections.csv SOURCE_ID remove --reason broken --evidence truncated --reviewer 'YOUR NAME'"
@@ -160,6 +168,27 @@ pub(super) fn help(error: &Error) -> Option<String> {
         Error::Internal(_) => "this is a defect in isn: please report it with the command you ran".into(),
         _ => return None,
     })
+}
+
+/// What helps depends on what is to blame first.
+fn rebuilt(differences: &[Difference]) -> String {
+    match differences.iter().map(|difference| difference.cause).min() {
+        Some(Blame::SourceMissing | Blame::SourceFile) => {
+            "nothing was written. Get the named files from where the source comes from; `isn verify-source REF --source DIR` \
+             checks the source alone"
+                .into()
+        }
+        Some(Blame::Recipe) | None => {
+            "nothing was written. The source files are right: look for images that the source has and ImageNet has not \
+             (`isn source check`)"
+                .into()
+        }
+        Some(Blame::Decoder | Blame::Encoder) => {
+            "nothing was written. The source is right, and this isn makes other bits of it: please report it, with \
+             `isn doctor`"
+                .into()
+        }
+    }
 }
 
 impl From<RefError> for Error {

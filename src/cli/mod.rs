@@ -3,13 +3,18 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;
+mod audit;
 mod commands;
+mod diff;
 mod embed;
 mod exit;
 mod families;
 mod ledger;
 mod render;
+#[cfg(feature = "serve")]
+mod review;
 mod settings;
+mod sources;
 mod terminal;
 mod values;
 

@@ -35,6 +35,7 @@ mod stored;
 mod view;
 
 pub use error::PixelError;
+pub use resize::scale;
 pub use self_check::{SelfCheckError, self_check};
 pub use source::{Rgb, decode_rgb, dimensions};
 pub use view::{ImageReader, Layout, View};

@@ -55,6 +55,17 @@ impl Resizer {
     }
 }
 
+/// The picture at exactly `width` × `height` pixels, whatever its shape was: to look at, not to publish.
+///
+/// # Errors
+/// If the result would be empty or larger than any picture may be.
+pub fn scale(source: &Rgb, width: u32, height: u32, filter: Filter) -> Result<Rgb, PixelError> {
+    check_size("the scaled image", width, height)?;
+    let mut out = Rgb::default();
+    Resizer::default().resize(source, filter, width, height, &mut out)?;
+    Ok(out)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -28,6 +28,17 @@ pub struct Submission {
     pub statements: Vec<SignedStatement>,
     /// The packs of the release.
     pub packs: Vec<Digest>,
+    /// Whether the release is without images, and so without packs.
+    pub rebuild_only: bool,
+}
+
+impl Submission {
+    fn packs(&self) -> Result<Option<&[Digest]>> {
+        match (self.rebuild_only, self.packs.is_empty()) {
+            (true, false) => Err(Error::invalid("the submission", "is rebuild-only, and has packs")),
+            (rebuild_only, _) => Ok((!rebuild_only).then_some(&self.packs)),
+        }
+    }
 }
 
 /// What became of a submission.
@@ -82,7 +93,7 @@ pub fn accept(
     let mut report =
         AcceptReport { entries: Vec::new(), new_entries: fresh.len(), new_objects: 0, new_bytes: 0 };
     if let Some((statement, None)) = &release {
-        let objects = describe(registry, staged, statement, &submission.packs)?;
+        let objects = describe(registry, staged, statement, submission.packs()?)?;
         for (kind, object) in &objects {
             if bring(registry, staged, *kind, object)? {
                 report.new_objects += 1;
@@ -91,6 +102,9 @@ pub fn accept(
         }
         for pack in &submission.packs {
             writer.add_pack(&statement.manifest, pack)?;
+        }
+        if submission.rebuild_only {
+            writer.mark_rebuild_only(&statement.manifest)?;
         }
     }
     let view = if fresh.is_empty() { view } else { log.append(&fresh)?.view };
@@ -150,7 +164,7 @@ fn describe(
     registry: &Path,
     staged: &Path,
     release: &ReleaseStatement,
-    packs: &[Digest],
+    packs: Option<&[Digest]>,
 ) -> Result<Vec<(ObjectKind, ObjectRef)>> {
     let both = Both { registry: Folder::new(registry), staged: Folder::new(staged) };
     let store = Registry::over(registry.display().to_string(), Box::new(both));

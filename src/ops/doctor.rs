@@ -121,7 +121,11 @@ fn facts(around: &Surroundings<'_>) -> Vec<(String, String)> {
 }
 
 fn features() -> String {
-    let has = [("serve", cfg!(feature = "serve")), ("cloud", cfg!(feature = "cloud"))];
+    let has = [
+        ("serve", cfg!(feature = "serve")),
+        ("cloud", cfg!(feature = "cloud")),
+        ("parquet", cfg!(feature = "parquet")),
+    ];
     let names: Vec<&str> = has.iter().filter(|(_, is_on)| *is_on).map(|(name, _)| *name).collect();
     if names.is_empty() { "none".into() } else { names.join(", ") }
 }

@@ -45,7 +45,7 @@ pub fn fetch(
     let wanted: Wanted = rows.clone().map(|row| (row.blake3, row.length)).collect();
     let (images, bytes) = (rows.clone().count() as u64, rows.map(|row| row.length).sum());
     let packs = runtime.block_on(registry.packs(&snapshot))?;
-    let segments = images::plan(&registry, &snapshot, &packs, &wanted)?;
+    let segments = images::plan(&runtime, &registry, &snapshot, &packs, &wanted)?;
     // Once more, now that there is a cache: what was read before is kept.
     runtime.block_on(registry.describe(snapshot.manifest_ref, Vec::new()))?;
     registry.keep_pin(&snapshot);

@@ -1,9 +1,12 @@
 //! What a version must be before it may be published: the recipe's `[gates]`, on by default.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use tokio::runtime::Runtime;
 
+use super::audit::Subject;
+use super::audit::duplicates::leakage;
 use crate::class::ClassId;
 use crate::corrections::Action;
 use crate::error::{Error, Result, count};
@@ -11,15 +14,38 @@ use crate::groups::Groups;
 use crate::ledger::Ledger;
 use crate::ledger::policy::Settled;
 use crate::object::{ObjectKind, ObjectRef};
+use crate::parallel;
+use crate::progress::Progress;
 use crate::recipe::{Gates, Recipe};
 use crate::registry::{Registry, Snapshot};
 use crate::split::{Assignments, Split};
 
-/// Checks what the objects of a version say.
+/// Checks what the objects of a build say, and looks at its images.
 ///
 /// # Errors
 /// [`Error::Gates`] with all that stands in the way.
-pub fn check(runtime: &Runtime, store: &Registry, snapshot: &Snapshot) -> Result<()> {
+pub fn check(
+    build: &Path,
+    runtime: &Runtime,
+    store: &Registry,
+    snapshot: &Snapshot,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let (recipe, mut findings) = objects(runtime, store, snapshot)?;
+    if recipe.gates.leakage && snapshot.manifest.splits.len() > 1 {
+        for group in leakage(&Subject::build(build)?, parallel::available(), progress)? {
+            let paths: Vec<&str> = group.members.iter().map(|item| item.path.as_str()).collect();
+            findings.push(format!("leakage: {} show one picture", paths.join(" and ")));
+        }
+    }
+    match findings.is_empty() {
+        true => Ok(()),
+        false => Err(Error::Gates { what: snapshot.manifest.pin(), findings }),
+    }
+}
+
+/// What the objects say, beside the recipe.
+fn objects(runtime: &Runtime, store: &Registry, snapshot: &Snapshot) -> Result<(Recipe, Vec<String>)> {
     let objects = &snapshot.manifest.objects;
     let read = |kind: ObjectKind, object: &ObjectRef| {
         Ok::<_, Error>((store.locate(kind, &object.blake3), runtime.block_on(store.object(kind, object))?))
@@ -48,10 +74,7 @@ pub fn check(runtime: &Runtime, store: &Registry, snapshot: &Snapshot) -> Result
     val(&snapshot.manifest.splits, &recipe.gates, &mut findings);
     replay(snapshot, &recipe, &ledger, &assignments, &mut findings);
     divided(snapshot, &groups, &mut findings);
-    match findings.is_empty() {
-        true => Ok(()),
-        false => Err(Error::Gates { what: snapshot.manifest.pin(), findings }),
-    }
+    Ok((recipe, findings))
 }
 
 /// A licence is stated, not put off.

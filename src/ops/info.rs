@@ -12,10 +12,14 @@ pub struct InfoReport {
     pub snapshot: Snapshot,
     /// The identity of the registry.
     pub registry: String,
+    /// Whether it was published without images.
+    pub rebuild_only: bool,
 }
 
 /// Describes the version that `reference` means.
 pub fn info(registries: &Registries<'_>, reference: &DatasetRef) -> Result<InfoReport> {
-    let (registry, snapshot) = transport::runtime()?.block_on(registries.snapshot(reference))?;
-    Ok(InfoReport { snapshot, registry: registry.name().into() })
+    let runtime = transport::runtime()?;
+    let (registry, snapshot) = runtime.block_on(registries.snapshot(reference))?;
+    let rebuild_only = runtime.block_on(registry.is_rebuild_only(&snapshot.manifest_ref.blake3))?;
+    Ok(InfoReport { snapshot, registry: registry.name().into(), rebuild_only })
 }

@@ -115,7 +115,7 @@ impl Opening<'_> {
             Error::invalid("the cache", "is not to be used: there is nowhere to put what has to be fetched")
         })?;
         self.registry = self.registry.with_cache(Some(cache.clone()));
-        let segments = images::plan(&self.registry, &snapshot, &packs, &wanted)?;
+        let segments = images::plan(self.runtime, &self.registry, &snapshot, &packs, &wanted)?;
         self.progress.begin("fetch", Unit::Images, wanted.len() as u64);
         let carrier = Carrier {
             runtime: self.runtime,

@@ -42,6 +42,8 @@ pub struct MirrorReport {
     pub versions: usize,
     /// Withdrawn versions of which objects are gone, as `name@version`.
     pub gone: Vec<String>,
+    /// Versions that are published without images, as `name@version`.
+    pub rebuild_only: Vec<String>,
     /// How many objects were copied, and their bytes.
     pub copied: usize,
     /// The sum of their lengths.
@@ -52,8 +54,8 @@ pub struct MirrorReport {
     pub repaired: usize,
 }
 
-/// The packs of a version, and all its objects.
-type Contents = (Vec<Digest>, Vec<(ObjectKind, ObjectRef)>);
+/// The packs of a version, if it has images, and all its objects.
+type Contents = (Option<Vec<Digest>>, Vec<(ObjectKind, ObjectRef)>);
 
 struct Mirror<'a> {
     source: Registry,
@@ -94,6 +96,7 @@ pub fn mirror(
         new_entries: view.replica.size() - before,
         versions: versions.len(),
         gone: Vec::new(),
+        rebuild_only: Vec::new(),
         copied: 0,
         copied_bytes: 0,
         there: 0,
@@ -254,8 +257,12 @@ impl Mirror<'_> {
             self.progress.advance(object.length);
         }
         self.progress.end();
-        for pack in &packs {
+        for pack in packs.iter().flatten() {
             self.writer.add_pack(&statement.manifest, pack)?;
+        }
+        if packs.is_none() {
+            self.writer.mark_rebuild_only(&statement.manifest)?;
+            self.report.rebuild_only.push(format!("{}@{}", statement.name, statement.version));
         }
         self.list(version)
     }
@@ -264,10 +271,13 @@ impl Mirror<'_> {
         let manifest = ObjectRef { blake3: statement.manifest, length: statement.manifest_len };
         let (snapshot, packs) = runtime()?.block_on(async {
             let snapshot = self.source.describe(manifest, Vec::new()).await?;
-            let packs = self.source.pack_digests(&statement.manifest).await?;
+            let packs = match self.source.is_rebuild_only(&statement.manifest).await? {
+                true => None,
+                false => Some(self.source.pack_digests(&statement.manifest).await?),
+            };
             Ok::<_, Error>((snapshot, packs))
         })?;
-        let objects = objects_of(&self.source, &snapshot, &packs)?;
+        let objects = objects_of(&self.source, &snapshot, packs.as_deref())?;
         Ok((packs, objects))
     }
 

@@ -2,9 +2,11 @@
 //! how far it is, and returns a report; it prints nothing and reads no environment.
 
 pub mod accept;
+pub mod audit;
 pub mod build;
 pub mod cite;
 pub mod demo;
+pub mod diff;
 pub mod doctor;
 pub mod fetch;
 pub mod gates;
@@ -23,9 +25,11 @@ mod repack;
 pub mod resolve;
 pub mod send;
 pub mod sign;
+pub mod source;
 pub mod submit;
 pub mod sync;
 pub mod trust;
 pub mod verify;
+pub mod verify_source;
 
 pub use resolve::Registries;

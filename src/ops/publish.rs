@@ -35,6 +35,8 @@ pub struct PublishOptions<'a> {
     pub dry_run: bool,
     /// Write the release to this file, to be signed by others too, even if the keys at hand are enough.
     pub out: Option<&'a Path>,
+    /// Publish what describes the version, and no images.
+    pub rebuild_only: bool,
 }
 
 /// What was published.
@@ -53,6 +55,8 @@ pub struct PublishReport {
     pub new_bytes: u64,
     /// Whether the very same release was there already.
     pub was_there: bool,
+    /// Whether no images were to be published.
+    pub rebuild_only: bool,
     /// Whether the place became a registry.
     pub new_registry: bool,
     /// Whether the keys have claimed the name.
@@ -70,6 +74,8 @@ pub(super) struct BuildOutput {
     pub(super) manifest_ref: ObjectRef,
     pub(super) packs: Vec<(Digest, Pack)>,
     pub(super) objects: Vec<StoredObject>,
+    /// Whether the images stay here.
+    pub(super) rebuild_only: bool,
     /// Holds files of `objects` that were made for this registry.
     pub(super) scratch: Option<tempfile::TempDir>,
 }
@@ -99,6 +105,7 @@ impl BuildOutput {
             new_objects: 0,
             new_bytes: 0,
             was_there: false,
+            rebuild_only: self.rebuild_only,
             new_registry: false,
             new_name: false,
             log_key: None,
@@ -112,6 +119,16 @@ impl BuildOutput {
         found.map(|stored| stored.file.as_path()).ok_or_else(|| {
             Error::integrity(self.build.display(), format!("has no {} {}", kind.noun(), object.blake3))
         })
+    }
+
+    /// The same without images, if so.
+    pub(super) fn rebuild_only(mut self, rebuild_only: bool) -> Self {
+        if rebuild_only {
+            self.objects.retain(|stored| !matches!(stored.kind, ObjectKind::Shard | ObjectKind::Pack));
+            self.packs.clear();
+            self.rebuild_only = true;
+        }
+        self
     }
 
     /// The sum of the objects' lengths, in bytes.
@@ -129,7 +146,7 @@ pub fn publish(
     logs: &KnownLogs,
     progress: &dyn Progress,
 ) -> Result<PublishReport> {
-    let output = read_build(options.build, progress)?;
+    let output = read_build(options.build, progress)?.rebuild_only(options.rebuild_only);
     let is_registry = read_about(store.as_ref())?.is_some();
     if !is_registry {
         check_free(store.as_ref())?;
@@ -170,6 +187,9 @@ pub fn publish(
     progress.end();
     for (pack, _) in &output.packs {
         writer.add_pack(&output.manifest_ref.blake3, pack)?;
+    }
+    if output.rebuild_only {
+        writer.mark_rebuild_only(&output.manifest_ref.blake3)?;
     }
     // Somebody may have come between.
     let fate = match prepare(Some(&history), &report.statement, signers)? {
@@ -275,7 +295,6 @@ pub(super) fn read_build(build: &Path, progress: &dyn Progress) -> Result<BuildO
     let store = Registry::over(build.display().to_string(), Box::new(Folder::new(build)));
     let runtime = crate::transport::runtime()?;
     let snapshot = runtime.block_on(store.describe(manifest_ref, Vec::new()))?;
-    gates::check(&runtime, &store, &snapshot)?;
     let mut packs: Vec<Digest> = files::read_text(&build.join(layout::packs(&manifest_ref.blake3)))?
         .lines()
         .map(|line| line.parse().map_err(|e| Error::invalid(build.display(), e)))
@@ -283,7 +302,7 @@ pub(super) fn read_build(build: &Path, progress: &dyn Progress) -> Result<BuildO
     packs.sort();
     packs.dedup();
 
-    let objects = objects_of(&store, &snapshot, &packs)?.into_iter().map(|(kind, object)| {
+    let objects = objects_of(&store, &snapshot, Some(&packs))?.into_iter().map(|(kind, object)| {
         let file = build.join(object_path(kind, &object));
         StoredObject { kind, object, file }
     });
@@ -291,10 +310,11 @@ pub(super) fn read_build(build: &Path, progress: &dyn Progress) -> Result<BuildO
     let packs = packs.into_iter().zip(parsed).collect();
     let output = BuildOutput {
         build: build.to_path_buf(),
-        manifest: snapshot.manifest,
+        manifest: snapshot.manifest.clone(),
         manifest_ref,
         packs,
         objects: objects.collect(),
+        rebuild_only: false,
         scratch: None,
     };
     progress.begin("check", Unit::Bytes, output.bytes());
@@ -303,6 +323,7 @@ pub(super) fn read_build(build: &Path, progress: &dyn Progress) -> Result<BuildO
         progress.advance(stored.object.length);
     }
     progress.end();
+    gates::check(build, &runtime, &store, &snapshot, progress)?;
     Ok(output)
 }
 
@@ -311,15 +332,17 @@ pub(super) fn object_path(kind: ObjectKind, object: &ObjectRef) -> String {
     layout::object(kind, &object.blake3)
 }
 
-/// Every object of a version: what describes it, and the packs with their shards, which must have all its images.
+/// Every object of a version: what describes it, and the packs with their shards, which must have all its images; `None`
+/// of a version that is published without.
 pub(super) fn objects_of(
     store: &Registry,
     snapshot: &Snapshot,
-    packs: &[Digest],
+    packs: Option<&[Digest]>,
 ) -> Result<Vec<(ObjectKind, ObjectRef)>> {
     let images = snapshot.manifest.images;
     let mut objects = vec![(ObjectKind::Manifest, snapshot.manifest_ref)];
     objects.extend(snapshot.manifest.objects.all());
+    let Some(packs) = packs else { return Ok(objects) };
     let mut packed: HashSet<Digest> = HashSet::new();
     let runtime = crate::transport::runtime()?;
     for digest in packs {

@@ -29,6 +29,8 @@ pub struct SendOptions<'a> {
     pub access: &'a Access,
     /// Say what would be done, and send nothing.
     pub dry_run: bool,
+    /// Send what describes the version, and no images.
+    pub rebuild_only: bool,
 }
 
 /// What the server says of the statements.
@@ -51,7 +53,7 @@ pub fn send(
 ) -> Result<PublishReport> {
     let url = options.registry.as_str();
     let upload = Upload::new(url, options.access)?;
-    let output = read_build(options.build, progress)?;
+    let output = read_build(options.build, progress)?.rebuild_only(options.rebuild_only);
     let runtime = runtime()?;
     let registry = Registry::open(url, options.access)?;
     let log_key = runtime.block_on(registry.about())?.log_key;
@@ -100,8 +102,11 @@ pub fn send(
     }
     let texts = statements.iter().map(|statement| String::from_utf8_lossy(statement.bytes()));
     let packs: Vec<&Digest> = output.packs.iter().map(|(digest, _)| digest).collect();
-    let body = json!({ "statements": texts.collect::<Vec<_>>(), "packs": packs }).to_string();
-    let answer = runtime.block_on(upload.submit(body.into_bytes()))?;
+    let mut body = json!({ "statements": texts.collect::<Vec<_>>(), "packs": packs });
+    if output.rebuild_only {
+        body["rebuild_only"] = json!(true);
+    }
+    let answer = runtime.block_on(upload.submit(body.to_string().into_bytes()))?;
     let unclear = |why: String| Error::Network { url: url.into(), why };
     let answer: Answer =
         serde_json::from_slice(&answer).map_err(|e| unclear(format!("answers what is no answer: {e}")))?;

@@ -4,7 +4,7 @@ mod division;
 
 use crate::ledger::policy::Policy;
 use crate::ledger::{Ledger, OLD_HEADER};
-use crate::source::SourceKind;
+use crate::source::{Place, SourceKind};
 
 /// A recipe of the classes `ids`, with `[split]` and `version` as given.
 fn recipe(ids: &[&str], version: &str, split: &str) -> Recipe {
@@ -45,10 +45,11 @@ fn source(images: impl IntoIterator<Item = (String, &'static str, Split)>) -> So
             split,
             len: 1,
             modified_ns: 0,
+            place: Place::File,
         })
         .collect();
     images.sort_by(|a, b| a.path.cmp(&b.path));
-    Source { kind: SourceKind::ImageFolder, root: "root".into(), images, warnings: Vec::new() }
+    Source::of_images(SourceKind::ImageFolder, images)
 }
 
 fn plan(recipe: &Recipe, rows: &[&str], source: &Source) -> Result<Plan> {

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::{Head, MAX_METADATA, Registry, Snapshot, layout};
+use super::{Head, MAX_HINT, MAX_METADATA, Registry, Snapshot, layout};
 use crate::cache::Cache;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -221,6 +221,21 @@ impl Registry {
         let known = cache.and_then(|cache| String::from_utf8(cache.hint(&list)?).ok()).unwrap_or_default();
         let known: Vec<Digest> = known.lines().filter_map(|line| line.parse().ok()).collect();
         if known.is_empty() { Err(e) } else { Ok(known) }
+    }
+
+    /// Whether a version was published without images: a list of packs is there, and it is empty. `false` too where no
+    /// place can be reached.
+    pub async fn is_rebuild_only(&self, manifest: &Digest) -> Result<bool> {
+        let (list, mut is_marked) = (layout::packs(manifest), false);
+        for place in self.places() {
+            match self.read_at(place, &list, MAX_HINT).await {
+                Ok(Some(lines)) if lines.is_empty() => is_marked = true,
+                Ok(Some(_)) => return Ok(false),
+                Ok(None) | Err(Error::Network { .. }) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(is_marked)
     }
 
     /// Keeps which manifest a dataset hash has, so that its pin needs no network; what describes the version was kept when

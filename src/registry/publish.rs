@@ -123,6 +123,12 @@ impl RegistryWriter {
         self.add_line(&layout::packs(manifest), &pack.to_string(), |a, b| a.cmp(b))
     }
 
+    /// Says that a version is published without images: its list of packs is there and is empty. Where there are packs,
+    /// nothing changes.
+    pub fn mark_rebuild_only(&self, manifest: &Digest) -> Result<()> {
+        self.store.create_new(&layout::packs(manifest), b"").map(drop)
+    }
+
     /// Lets a release that is in the log be found without it: the statement's file, the pin, the lists.
     pub fn list_release(&self, release: &ReleaseStatement, signed: &[u8]) -> Result<()> {
         let path = layout::release(&release.name, release.version);

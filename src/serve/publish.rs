@@ -53,6 +53,8 @@ struct Sent {
     statements: Vec<String>,
     #[serde(default)]
     packs: Vec<Digest>,
+    #[serde(default)]
+    rebuild_only: bool,
 }
 
 /// An object that somebody wants to stage.
@@ -182,7 +184,8 @@ impl Publishing {
             sent.statements.into_iter().zip(1..).map(|(text, number)| {
                 SignedStatement::parse(&format!("statement {number}"), text.into_bytes())
             });
-        let submission = Submission { statements: statements.collect::<Result<_>>()?, packs: sent.packs };
+        let (statements, rebuild_only) = (statements.collect::<Result<_>>()?, sent.rebuild_only);
+        let submission = Submission { statements, packs: sent.packs, rebuild_only };
         let _working = activity.working();
         let turn = self.turn.lock().await;
         let (this, staged) = (self.clone(), self.staging.of(&holder));

@@ -4,11 +4,12 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::{Entry, Listing, below, join};
+use super::{Entry, Layout, Listing, below, join};
 use crate::class::{Class, ClassId};
 use crate::split::Split;
 
 pub(super) fn list(listing: &mut Listing<'_>, classes: &[Class]) {
+    listing.layout = Layout::ImageFolder;
     let entries = listing.entries("");
     let is_split = |split: &Split| entries.iter().any(|e| e.is_dir && e.name == split.as_str());
     let splits: Vec<Split> = Split::ALL.into_iter().filter(is_split).collect();
@@ -81,7 +82,9 @@ fn list_below(
             // File systems disagree on the bytes of other characters (composed, decomposed), and the id
             // decides the split.
             if id.bytes().all(|b| (b' '..=b'~').contains(&b)) {
-                listing.add(inner, id, class, split);
+                if let Some(found) = listing.find(inner) {
+                    listing.add_found(found, id, class, split);
+                }
             } else {
                 listing.problem(format!("{inner}: the name is not plain ASCII: rename it"));
             }

@@ -3,22 +3,28 @@
 //! A listing is the same whatever the order in which the file system names things, and whatever the locale.
 //! It goes on after a problem, so that all of them are told at once.
 
+mod container;
 pub mod ilsvrc2012;
 mod image_folder;
+#[cfg(feature = "parquet")]
+mod parquet;
+pub mod tar;
 
+use std::fmt;
 use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use crate::class::{Class, ClassId};
 use crate::error::{Error, Mistake, Result, count};
 use crate::split::Split;
 
-/// How a source folder is laid out.
+/// What a source is, as a recipe says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceKind {
-    /// ImageNet 2012 as its archives unpack: [`ilsvrc2012`].
+    /// ImageNet 2012, in any of its layouts: [`ilsvrc2012`].
     Ilsvrc2012,
     /// A folder a class, below `train/`, `val/` and `test/` or without splits, as torchvision's ImageFolder
     /// reads.
@@ -60,6 +66,67 @@ impl FromStr for SourceKind {
     }
 }
 
+/// How a source folder is laid out: found by looking at it, and without influence on what is built.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// A folder a class, as torchvision's ImageFolder reads.
+    ImageFolder,
+    /// ImageNet as its archives unpack.
+    #[default]
+    Folders,
+    /// ImageNet's official archives.
+    Archives {
+        /// How many of the two.
+        tars: usize,
+        /// Whether the other is a folder.
+        has_folders: bool,
+    },
+    /// ImageNet as Kaggle has it.
+    Kaggle,
+    /// ImageNet as Hugging Face has it.
+    Parquet {
+        /// How many files.
+        shards: usize,
+    },
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Layout::ImageFolder => f.write_str("a folder a class"),
+            Layout::Folders => f.write_str("unpacked folders"),
+            Layout::Archives { tars, has_folders } => {
+                let more = if *has_folders { " and an unpacked folder" } else { "" };
+                write!(f, "official archives ({}){more}", count(*tars, "tar"))
+            }
+            Layout::Kaggle => f.write_str("Kaggle CLS-LOC"),
+            Layout::Parquet { shards } => write!(f, "Hugging Face parquet ({})", count(*shards, "file")),
+        }
+    }
+}
+
+/// Where the bytes of an image are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// In a file of its own, at the image's path.
+    #[default]
+    File,
+    /// In a tar file.
+    Tar {
+        /// Which of the source.
+        archive: usize,
+        /// Where they begin in it.
+        offset: u64,
+    },
+    /// In a row of a parquet file.
+    Row {
+        /// Which file of the source.
+        shard: usize,
+        /// Which row, from 0.
+        row: u64,
+    },
+}
+
 /// One image of a source; nothing of it has been read yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceImage {
@@ -69,27 +136,55 @@ pub struct SourceImage {
     pub class: ClassId,
     /// Its split in the source.
     pub split: Split,
-    /// Its file, relative to the root, with `/` between segments.
+    /// Where it is, for people: its file relative to the root, with `/` between segments; in an archive, the archive's
+    /// path and its own in it.
     pub path: String,
-    /// The file's length in bytes.
+    /// Its length in bytes; 0 in a parquet file, where it is not known before it is read.
     pub len: u64,
-    /// When the file was last written, in nanoseconds since 1970; with `len`, a cheap sign that it is the
-    /// same file.
+    /// When its file (the archive, if it is in one) was last written, in nanoseconds since 1970; with `len`, a cheap sign
+    /// that it is the same.
     pub modified_ns: i128,
+    /// Where its bytes are, for [`Source::read`].
+    pub place: Place,
 }
 
 /// The images of a recipe's classes in a folder.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// How the folder is laid out.
+    /// What it is.
     pub kind: SourceKind,
+    /// How the folder is laid out.
+    pub layout: Layout,
     /// The folder.
     pub root: PathBuf,
-    /// Sorted by the bytes of `path`; every `id` once.
+    /// Every `id` once. Sorted by split and `id` in ILSVRC2012, so the same in all layouts; else by the bytes of `path`.
     pub images: Vec<SourceImage>,
     /// What was left out although nobody asked for that, a line each.
     pub warnings: Vec<String>,
+    holders: Arc<Holders>,
 }
+
+/// The open files that hold many images.
+#[derive(Debug, Default)]
+struct Holders {
+    tars: Vec<tar::Archive>,
+    #[cfg(feature = "parquet")]
+    shards: Vec<parquet::Shard>,
+}
+
+/// What was found in a folder, although it may be no whole source.
+#[derive(Debug)]
+pub struct Survey {
+    /// What can be read.
+    pub source: Source,
+    /// What is missing, damaged or misplaced.
+    pub problems: Vec<Mistake>,
+    /// Rows of a list of labels in the folder that differ from the labels that are known.
+    pub differing_labels: Vec<String>,
+}
+
+/// So many differing labels are named among the warnings of a build.
+const LABELS_NAMED: usize = 20;
 
 impl Source {
     /// Lists the images of `classes` below `root`. Symbolic links are followed. Names that start with a dot
@@ -100,34 +195,117 @@ impl Source {
     /// [`Error::Io`] or [`Error::Invalid`] if `root` is not a folder; [`Error::Mistakes`] with every missing
     /// folder, unreadable file, name that is not UTF-8, misplaced image and pair of files with one source id.
     pub fn open(kind: SourceKind, root: &Path, classes: &[Class]) -> Result<Source> {
+        Self::open_with(kind, root, classes, None)
+    }
+
+    /// As [`Source::open`]; `indexes` is a folder in which indexes of tar files may be kept.
+    ///
+    /// # Errors
+    /// As of [`Source::open`].
+    pub fn open_with(
+        kind: SourceKind,
+        root: &Path,
+        classes: &[Class],
+        indexes: Option<&Path>,
+    ) -> Result<Source> {
+        let Survey { mut source, problems, differing_labels } = Self::survey(kind, root, classes, indexes)?;
+        if !problems.is_empty() {
+            let what = format!("source {}", root.display());
+            return Err(Error::Mistakes { what, mistakes: problems });
+        }
+        let more = differing_labels.len().saturating_sub(LABELS_NAMED);
+        source.warnings.extend(differing_labels.into_iter().take(LABELS_NAMED));
+        if more > 0 {
+            source
+                .warnings
+                .push(format!("{} more like this: `isn source check` names all", count(more, "label")));
+        }
+        Ok(source)
+    }
+
+    /// Lists what there is, whatever is wrong with it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::Invalid`] if `root` is not a folder.
+    pub fn survey(
+        kind: SourceKind,
+        root: &Path,
+        classes: &[Class],
+        indexes: Option<&Path>,
+    ) -> Result<Survey> {
         if !fs::metadata(root).map_err(Error::io("read", root))?.is_dir() {
             return Err(Error::invalid(root.display(), "is not a folder"));
         }
-        let mut listing = Listing { root, images: Vec::new(), problems: Vec::new(), warnings: Vec::new() };
+        let mut listing = Listing {
+            root,
+            indexes: indexes.map(Path::to_path_buf),
+            layout: Layout::default(),
+            images: Vec::new(),
+            tars: Vec::new(),
+            #[cfg(feature = "parquet")]
+            shards: Vec::new(),
+            problems: Vec::new(),
+            differing_labels: Vec::new(),
+            warnings: Vec::new(),
+        };
         match kind {
             SourceKind::Ilsvrc2012 => ilsvrc2012::list(&mut listing, classes),
             SourceKind::ImageFolder => image_folder::list(&mut listing, classes),
         }
-        listing.finish(kind)
+        Ok(listing.finish(kind))
     }
 
-    /// Where the file of `image` is.
+    /// Where the file of `image` is: of the archive, if it is in one.
     pub fn path_of(&self, image: &SourceImage) -> PathBuf {
-        join(&self.root, &image.path)
+        match image.place {
+            Place::File => join(&self.root, &image.path),
+            _ => self.root.clone(),
+        }
     }
 
-    /// The bytes of the file of `image`.
+    /// The bytes of `image`. From many threads at once; quickest in the order of [`Source::sort_for_reading`].
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Invalid`] if the file is not as long as it was when it was listed.
+    /// [`Error::Io`]; [`Error::Invalid`] if the file, or the archive that holds it, is not what it was when it was
+    /// listed.
     pub fn read(&self, image: &SourceImage) -> Result<Vec<u8>> {
-        let path = self.path_of(image);
-        let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
-        if bytes.len() as u64 != image.len {
-            let why = format!("changed during the build: {} bytes long, it was {}", bytes.len(), image.len);
-            return Err(Error::invalid(path.display(), why));
+        let gone = || Error::Internal(format!("{} is in no open archive", image.path));
+        match image.place {
+            Place::Tar { archive, offset } => {
+                self.holders.tars.get(archive).ok_or_else(gone)?.read(offset, image.len)
+            }
+            #[cfg(feature = "parquet")]
+            Place::Row { shard, row } => self.holders.shards.get(shard).ok_or_else(gone)?.read(row),
+            #[cfg(not(feature = "parquet"))]
+            Place::Row { .. } => Err(gone()),
+            Place::File => {
+                let path = self.path_of(image);
+                let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+                if bytes.len() as u64 != image.len {
+                    let why =
+                        format!("changed during the build: {} bytes long, it was {}", bytes.len(), image.len);
+                    return Err(Error::invalid(path.display(), why));
+                }
+                Ok(bytes)
+            }
         }
-        Ok(bytes)
+    }
+
+    /// Sorts things of which `at` gives the image (an index of [`Source::images`]) so that no part of a parquet file is
+    /// read twice. Other layouts can be read in any order, and nothing is moved.
+    pub fn sort_for_reading<T>(&self, things: &mut [T], at: impl Fn(&T) -> usize) {
+        if matches!(self.layout, Layout::Parquet { .. }) {
+            things.sort_by_key(|thing| self.images[at(thing)].place);
+        }
+    }
+}
+
+#[cfg(test)]
+impl Source {
+    /// A source for tests that read nothing.
+    pub(crate) fn of_images(kind: SourceKind, images: Vec<SourceImage>) -> Self {
+        let layout = Layout::ImageFolder;
+        Source { kind, layout, root: "root".into(), images, warnings: Vec::new(), holders: Arc::default() }
     }
 }
 
@@ -140,9 +318,24 @@ fn join(root: &Path, path: &str) -> PathBuf {
 /// What is found while a source is listed.
 struct Listing<'r> {
     root: &'r Path,
+    /// Where indexes of tar files may be kept.
+    indexes: Option<PathBuf>,
+    layout: Layout,
     images: Vec<SourceImage>,
+    tars: Vec<tar::Archive>,
+    #[cfg(feature = "parquet")]
+    shards: Vec<parquet::Shard>,
     problems: Vec<Mistake>,
+    differing_labels: Vec<String>,
     warnings: Vec<String>,
+}
+
+/// Where an image was found.
+struct Found {
+    path: String,
+    len: u64,
+    modified_ns: i128,
+    place: Place,
 }
 
 /// A file or folder, links followed.
@@ -154,15 +347,26 @@ struct Entry {
 impl Entry {
     /// The name without its extension, if that says JPEG or PNG.
     fn image_stem(&self) -> Option<&str> {
-        let (stem, extension) = self.name.rsplit_once('.')?;
-        let known = ["jpeg", "jpg", "png"].iter().any(|known| extension.eq_ignore_ascii_case(known));
-        (known && !self.is_dir && !stem.is_empty()).then_some(stem)
+        image_stem(&self.name).filter(|_| !self.is_dir)
     }
+}
+
+/// A file's name without its extension, if that says JPEG or PNG.
+fn image_stem(name: &str) -> Option<&str> {
+    let (stem, extension) = name.rsplit_once('.')?;
+    let known = ["jpeg", "jpg", "png"].iter().any(|known| extension.eq_ignore_ascii_case(known));
+    (known && !stem.is_empty()).then_some(stem)
 }
 
 impl Listing<'_> {
     fn problem(&mut self, why: String) {
         self.problems.push(Mistake { line: None, why });
+    }
+
+    /// An error about one file, as one of many problems: with its cause.
+    fn problem_of(&mut self, error: &Error) {
+        let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        self.problem(format!("{error}{cause}"));
     }
 
     /// The files and folders in the folder `path`, sorted by the bytes of their names.
@@ -204,19 +408,23 @@ impl Listing<'_> {
         entries
     }
 
-    /// Adds the image file `path`.
-    fn add(&mut self, path: String, id: String, class: &ClassId, split: Split) {
+    /// The image file `path`; a problem if it cannot be looked at.
+    fn find(&mut self, path: String) -> Option<Found> {
         match fs::metadata(join(self.root, &path)) {
-            Ok(file) => self.images.push(SourceImage {
-                id,
-                class: class.clone(),
-                split,
-                path,
-                len: file.len(),
-                modified_ns: modified_ns(&file),
-            }),
-            Err(error) => self.problem(format!("{path}: cannot be read: {error}")),
+            Ok(file) => {
+                Some(Found { path, len: file.len(), modified_ns: modified_ns(&file), place: Place::File })
+            }
+            Err(error) => {
+                self.problem(format!("{path}: cannot be read: {error}"));
+                None
+            }
         }
+    }
+
+    /// Adds an image.
+    fn add_found(&mut self, found: Found, id: String, class: &ClassId, split: Split) {
+        let Found { path, len, modified_ns, place } = found;
+        self.images.push(SourceImage { id, class: class.clone(), split, path, len, modified_ns, place });
     }
 
     /// Warns of things in the folder `path` that no rule takes, in one line.
@@ -231,7 +439,7 @@ impl Listing<'_> {
         self.warnings.push(format!("{}: left out {what}, {why}: {names}{more}", shown(path)));
     }
 
-    fn finish(mut self, kind: SourceKind) -> Result<Source> {
+    fn finish(mut self, kind: SourceKind) -> Survey {
         self.images.sort_unstable_by(|a, b| a.id.cmp(&b.id).then_with(|| a.path.cmp(&b.path)));
         let twins: Vec<String> = self
             .images
@@ -240,12 +448,24 @@ impl Listing<'_> {
             .map(|pair| format!("{} and {} have one source id, {}", pair[0].path, pair[1].path, pair[0].id))
             .collect();
         twins.into_iter().for_each(|why| self.problem(why));
-        self.images.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-        if !self.problems.is_empty() {
-            let what = format!("source {}", self.root.display());
-            return Err(Error::Mistakes { what, mistakes: self.problems });
+        match kind {
+            SourceKind::Ilsvrc2012 => self.images.sort_by_key(|image| image.split),
+            SourceKind::ImageFolder => self.images.sort_unstable_by(|a, b| a.path.cmp(&b.path)),
         }
-        Ok(Source { kind, root: self.root.to_path_buf(), images: self.images, warnings: self.warnings })
+        let holders = Arc::new(Holders {
+            tars: self.tars,
+            #[cfg(feature = "parquet")]
+            shards: self.shards,
+        });
+        let source = Source {
+            kind,
+            layout: self.layout,
+            root: self.root.to_path_buf(),
+            images: self.images,
+            warnings: self.warnings,
+            holders,
+        };
+        Survey { source, problems: self.problems, differing_labels: self.differing_labels }
     }
 }
 
@@ -272,5 +492,7 @@ fn modified_ns(file: &Metadata) -> i128 {
     }
 }
 
+#[cfg(test)]
+mod layout_tests;
 #[cfg(test)]
 mod tests;

@@ -2,12 +2,12 @@ use std::fs;
 
 use super::*;
 
-fn classes(ids: &[&str]) -> Vec<Class> {
+pub(super) fn classes(ids: &[&str]) -> Vec<Class> {
     ids.iter().map(|id| Class { id: id.parse().unwrap(), label: (*id).into(), group: None }).collect()
 }
 
 /// A folder with these files; each holds its own path.
-fn folder(paths: &[&str]) -> tempfile::TempDir {
+pub(super) fn folder(paths: &[&str]) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     for path in paths {
         let file = join(root.path(), path);
@@ -34,7 +34,7 @@ fn listed(source: &Source) -> Vec<String> {
     source.images.iter().map(|i| format!("{} {} {} {}", i.path, i.id, i.class, i.split)).collect()
 }
 
-fn problems(source: Result<Source>) -> Vec<String> {
+pub(super) fn problems(source: Result<Source>) -> Vec<String> {
     match source.unwrap_err() {
         Error::Mistakes { mistakes, .. } => mistakes.into_iter().map(|m| m.why).collect(),
         other => panic!("{other}"),

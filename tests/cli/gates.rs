@@ -80,3 +80,55 @@ fn a_ledger_that_does_not_come_to_the_images() {
     refused(&sandbox, "ant_2.png is there, and the ledger removes ant/ant_2");
     refused(&sandbox, "bee_1.png is of class bee, and comes to cat");
 }
+
+/// Twenty copies of images of `raw` under other names: as they are, or saved again as JPEG.
+fn plant(sandbox: &Sandbox) -> usize {
+    let mut planted = 0;
+    for class in CLASSES {
+        for i in 0..7 {
+            let from = sandbox.path(&format!("raw/{class}/{class}_{i}.png"));
+            let to = sandbox.path(&format!("raw/{class}/copy_{i}.jpg"));
+            match i % 2 {
+                _ if planted == 20 => continue,
+                0 => drop(std::fs::copy(&from, to.with_extension("png")).unwrap()),
+                _ => image::open(&from).unwrap().save(&to).unwrap(),
+            }
+            planted += 1;
+        }
+    }
+    planted
+}
+
+#[test]
+fn pictures_that_are_in_two_splits() {
+    let sandbox = Sandbox::new();
+    sandbox.noise("raw", &CLASSES, 40);
+    assert_eq!(plant(&sandbox), 20);
+    sandbox.recipe("grads", "1.0", &CLASSES, "[gates]\nleakage = \"refuse\"");
+    // Noise is kept as it is; what is left of it at 24 pixels is grey.
+    let recipe =
+        String::from_utf8(sandbox.read("grads-1.0.toml")).unwrap().replace("size = 24", "size = 160");
+    sandbox.write("grads-1.0.toml", recipe.as_bytes());
+    sandbox.isn(&BUILD).ok();
+    sandbox.isn(&["key", "new", "me", "--no-passphrase"]).ok();
+    let audit = sandbox.isn(&["audit", "duplicates", "out", "--json"]).fails(8, "");
+    let across = audit.json()["cross_split"].as_u64().unwrap();
+    assert!(across > 4, "{}", audit.stdout);
+    refused(&sandbox, "show one picture");
+    let ran = sandbox.isn(&PUBLISH);
+    assert_eq!(ran.stderr.matches("leakage: ").count() as u64, across, "{}", ran.stderr);
+
+    // With the groups in the recipe, no picture is divided.
+    sandbox.isn(&["audit", "duplicates", "raw", "--groups", "groups.csv"]).fails(8, "");
+    let groups = String::from_utf8(sandbox.read("groups.csv")).unwrap();
+    assert_eq!(groups.lines().count(), 41, "{groups}");
+    sandbox.write("grads-1.0.toml", recipe.replace("salt =", "groups = \"groups.csv\"\nsalt =").as_bytes());
+    std::fs::remove_dir_all(sandbox.path("out")).unwrap();
+    sandbox.isn(&BUILD).ok();
+    let audit = sandbox.isn(&["audit", "duplicates", "out", "--json"]).json();
+    assert_eq!(audit["cross_split"], 0);
+    sandbox.publish("out");
+    // The groups are an object of the version, and a rebuild needs them.
+    let rebuild = ["pull", "grads@1.0", "--registry", "reg", "--source", "raw", "--to", "rebuilt"];
+    sandbox.isn(&rebuild).ok();
+}

@@ -6,6 +6,8 @@
 
 mod architecture;
 mod attacks;
+mod audit;
+mod audit_labels;
 mod bombs;
 mod build;
 mod cache;
@@ -13,6 +15,7 @@ mod cite;
 mod damage;
 mod delta;
 mod demo;
+mod diff;
 mod doctor;
 mod faults;
 mod forger;
@@ -31,11 +34,15 @@ mod pull;
 mod race;
 mod real_data;
 mod rebuild;
+mod rebuild_only;
 mod reference;
+#[cfg(feature = "serve")]
+mod review;
 mod sandbox;
 #[cfg(all(feature = "serve", target_os = "linux"))]
 mod serve;
 mod server;
+mod source;
 mod stock_tools;
 mod sync;
 mod trust;

@@ -14,6 +14,7 @@ impl Output {
         let parts = [
             ("shards", inventory.pieces, "piece"),
             ("objects", inventory.objects, "file"),
+            ("sources", inventory.sources, "file"),
             ("tables", inventory.tables, "file"),
             ("damaged", inventory.quarantine, "file"),
             ("unfinished", inventory.temporary, "file"),
@@ -30,6 +31,7 @@ impl Output {
             "bytes": inventory.bytes(),
             "pieces": part(inventory.pieces),
             "objects": part(inventory.objects),
+            "sources": part(inventory.sources),
             "tables": part(inventory.tables),
             "quarantine": part(inventory.quarantine),
             "temporary": part(inventory.temporary),

@@ -23,6 +23,9 @@ impl Output {
             let _ = writeln!(text, "  repaired {}", count(report.repaired, "object"));
         }
         let _ = writeln!(text, "  versions {}", report.versions);
+        if !report.rebuild_only.is_empty() {
+            let _ = writeln!(text, "  rebuild-only, without images: {}", report.rebuild_only.join(", "));
+        }
         let _ = writeln!(
             text,
             "  entries  {} of log {}, {} new",
@@ -35,6 +38,7 @@ impl Output {
             "new_entries": report.new_entries,
             "versions": report.versions,
             "gone": report.gone,
+            "rebuild_only": report.rebuild_only,
             "copied": report.copied,
             "copied_bytes": report.copied_bytes,
             "there": report.there,

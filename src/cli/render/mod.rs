@@ -1,9 +1,15 @@
 //! Reports as text or JSON. stdout has what was asked for, and with `--json` one object as its last line.
 
+mod audit_labels;
 mod cache;
+mod diff;
+pub(in crate::cli) mod diff_page;
 mod ledger;
 mod log;
 mod mirror;
+mod pixels;
+#[cfg(feature = "serve")]
+mod review;
 #[cfg(feature = "serve")]
 mod serve;
 
@@ -37,7 +43,7 @@ pub(in crate::cli) struct Output {
 }
 
 impl Output {
-    fn print(&self, text: &str, json: Value) {
+    pub(in crate::cli) fn print(&self, text: &str, json: Value) {
         if self.json {
             println!("{json}");
         } else {
@@ -49,7 +55,7 @@ impl Output {
     }
 
     /// What the user should hear beside the report.
-    fn warn(&self, warnings: impl IntoIterator<Item = impl std::fmt::Display>) {
+    pub(in crate::cli) fn warn(&self, warnings: impl IntoIterator<Item = impl std::fmt::Display>) {
         for warning in warnings {
             eprintln!("warning: {warning}");
         }
@@ -158,6 +164,13 @@ impl Output {
         for (name, value) in fields {
             let _ = writeln!(text, "  {name:<9}  {value}");
         }
+        if report.rebuild_only {
+            let _ = writeln!(
+                text,
+                "  rebuild-only: no images here, `isn pull {} --source DIR` builds them",
+                manifest.pin()
+            );
+        }
         let splits: Vec<_> = manifest.splits.keys().collect();
         let heads: String = splits.iter().map(|split| format!("{:>8}", split.as_str())).collect();
         let _ = writeln!(text, "\n  {:<12}{heads}  class", "id");
@@ -179,6 +192,7 @@ impl Output {
         object["source"] = json!(manifest.source);
         object["splits"] = json!(manifest.splits);
         object["registry"] = json!(report.registry);
+        object["rebuild_only"] = json!(report.rebuild_only);
         self.print(&text, object);
     }
 
@@ -207,6 +221,7 @@ impl Output {
         let mut text = String::new();
         let verb = if is_new { "built" } else { "was built already" };
         let _ = writeln!(text, "{}: {verb}, {}", out.display(), images(report.images, report.bytes));
+        let _ = writeln!(text, "  source   {}", report.source);
         let _ = writeln!(text, "  shards   {}, {}", report.shards, size(report.shard_bytes));
         for (split, classes) in &report.balance {
             let (least, most) = (classes.values().min().unwrap_or(&0), classes.values().max().unwrap_or(&0));
@@ -266,6 +281,9 @@ impl Output {
                 let _ = writeln!(text, "  name     {name} is owned by this key from now on");
             }
         }
+        if report.rebuild_only {
+            let _ = writeln!(text, "  rebuild-only: no images");
+        }
         if let (Some(Fate::Logged(index)), Some(log)) = (&report.fate, &report.log_key) {
             let _ = writeln!(text, "  entry    {index} of log {log}");
         }
@@ -286,6 +304,7 @@ impl Output {
             "new_bytes": report.new_bytes,
             "already_published": report.was_there,
             "new_registry": report.new_registry,
+            "rebuild_only": report.rebuild_only,
             "dry_run": dry_run,
         });
         if let Some(fate) = &report.fate {
@@ -311,6 +330,9 @@ impl Output {
             0 => writeln!(text, "ok: {what}: {checked} checked{}", assurance(report)),
             faults => writeln!(text, "FAILED: {what}: {} in {checked}", count(faults, "fault")),
         };
+        if !report.rebuild_only.is_empty() {
+            let _ = writeln!(text, "  rebuild-only, without images: {}", report.rebuild_only.join(", "));
+        }
         if let Some(dataset) = &report.dataset {
             let _ = writeln!(text, "  dataset  {}", dataset.prefixed());
         }
@@ -323,6 +345,7 @@ impl Output {
             "partial": report.partial.is_some(),
             "selection": report.partial,
             "assurance": report.assurance,
+            "rebuild_only": report.rebuild_only,
             "warnings": report.warnings,
             "faults": report.faults,
         });

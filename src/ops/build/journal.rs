@@ -157,6 +157,12 @@ impl Journal {
         Ok(())
     }
 
+    /// Gets rid of what was built so far.
+    pub(super) fn discard(self) -> Result<()> {
+        files::remove_dir_all(&self.root)?;
+        files::remove_file(&self.lock)
+    }
+
     /// Ends the last shard. Gives all rows, the pack, and the folder with the shards.
     pub(super) fn into_parts(mut self) -> Result<(Vec<Row>, Pack, Output)> {
         self.finish_shard()?;

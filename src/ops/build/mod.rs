@@ -1,6 +1,7 @@
 //! `isn build`: from a recipe and raw images to a version: shards, index, manifest and a report, the same bytes on
 //! every machine and with any number of threads.
 
+mod expected;
 mod inputs;
 mod journal;
 
@@ -9,6 +10,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use self::expected::Watch;
 pub use self::inputs::Inputs;
 use self::journal::Journal;
 use super::verify::store::MANIFEST_JSON;
@@ -46,6 +48,11 @@ pub struct BuildOptions<'a> {
     pub out: &'a Path,
     /// How many threads decode.
     pub jobs: usize,
+    /// A folder in which indexes of tar files of the source may be kept.
+    pub indexes: Option<&'a Path>,
+    /// The index of the version that this is to be again: a source that cannot give it is refused as early as that is
+    /// known.
+    pub expected: Option<&'a Index>,
 }
 
 /// What a build made: the contents of `report.json`.
@@ -71,6 +78,9 @@ pub struct BuildReport {
     pub shard_bytes: u64,
     /// How many images each class has in each split.
     pub balance: BTreeMap<Split, BTreeMap<ClassId, u64>>,
+    /// How the source is laid out.
+    #[serde(default)]
+    pub source: String,
     /// How many images the source has of the recipe's classes.
     pub source_images: u64,
     /// Source ids that the corrections removed.
@@ -107,7 +117,8 @@ pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(Bui
     imaging::self_check().map_err(|e| Error::Internal(e.to_string()))?;
     let inputs = options.inputs;
     let recipe = &inputs.recipe;
-    let source = Source::open(recipe.source, options.source, &recipe.classes)?;
+    let source = expected::open_source(options)?;
+    progress.tell(&format!("source: {}", source.layout));
     let dropped = too_small(recipe, &source, options.jobs, progress)?;
     let settled = inputs.settle(&source)?;
     let previous = inputs.previous.as_ref();
@@ -118,7 +129,11 @@ pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(Bui
     }
 
     let mut journal = Journal::open(options.out, &job)?;
-    let rejects = make_images(options, recipe, &source, &plan, &mut journal, progress)?;
+    let rejects = match make_images(options, recipe, &source, &plan, &mut journal, progress) {
+        // Of another source nothing can be used later.
+        Err(error @ Error::Rebuilt { .. }) => return journal.discard().and(Err(error)),
+        made => made?,
+    };
     if !rejects.is_empty() {
         return Err(Error::Rejects { rejects });
     }
@@ -144,7 +159,8 @@ fn too_small(
         let bytes = source.read(&source.images[*at])?;
         Ok(imaging::dimensions(&bytes, ExifOrientation::Ignore).ok().map(|(width, height)| width.min(height)))
     };
-    let all: Vec<usize> = (0..source.images.len()).collect();
+    let mut all: Vec<usize> = (0..source.images.len()).collect();
+    source.sort_for_reading(&mut all, |at| *at);
     in_order(
         jobs,
         jobs * 8,
@@ -153,7 +169,7 @@ fn too_small(
         shortest,
         |at, shortest| {
             if shortest?.is_some_and(|shortest| shortest < recipe.image.size) {
-                dropped.insert(source.images[at].id.clone());
+                dropped.insert(source.images[all[at]].id.clone());
             }
             progress.advance(1);
             Ok::<(), Error>(())
@@ -209,57 +225,67 @@ fn make_images(
     progress: &dyn Progress,
 ) -> Result<Vec<Reject>> {
     let extension = recipe.image.encode.extension();
-    let remaining = &plan.images[journal.done()..];
+    let mut images: Vec<&Planned> = plan.images.iter().collect();
+    source.sort_for_reading(&mut images, |planned| planned.source);
+    let remaining = &images[journal.done()..];
     progress.begin("build", Unit::Images, plan.images.len() as u64);
     progress.advance(journal.done() as u64);
     let mut rejects = Vec::new();
     let init = || (Pipeline::new(recipe.image.clone()), FrameWriter::new());
-    let work = |(pipeline, frames): &mut (Pipeline, std::io::Result<FrameWriter>), planned: &Planned| {
-        make_image(source, planned, pipeline, frames, extension)
+    let watch = Watch::new(options.expected);
+    let work = |(pipeline, frames): &mut (Pipeline, std::io::Result<FrameWriter>), planned: &&Planned| {
+        make_image(source, planned, pipeline, frames, extension, &watch)
     };
     in_order(options.jobs, options.jobs * 8, remaining, init, work, |at, made| {
         let image = &source.images[remaining[at].source];
         match made? {
-            Ok(done) if rejects.is_empty() => {
-                journal.push(row(&remaining[at], &image.id, &done), &done.frame)?
+            Some(Ok(done)) if rejects.is_empty() => {
+                journal.push(row(remaining[at], &image.id, &done), &done.frame)?
             }
-            Ok(_) => {}
-            Err(reason) => rejects.push(Reject { path: image.path.clone(), reason }),
+            Some(Ok(_)) | None => {}
+            Some(Err(reason)) => rejects.push(Reject { path: image.path.clone(), reason }),
         }
         progress.advance(1);
         Ok::<(), Error>(())
     })?;
     progress.end();
+    watch.finish(options)?;
     Ok(rejects)
 }
 
-/// One image; the inner error is the reason why it is rejected.
+/// One image; the inner error is the reason why it is rejected. `None` if it is of no use, since the source is another one.
 fn make_image(
     source: &Source,
     planned: &Planned,
     pipeline: &mut Pipeline,
     frames: &mut std::io::Result<FrameWriter>,
     extension: &str,
-) -> Result<Result<Done, String>> {
+    watch: &Watch<'_>,
+) -> Result<Option<Result<Done, String>>> {
     let internal = |e: &std::io::Error| Error::Internal(format!("zstd: {e}"));
     let frames = frames.as_mut().map_err(|e| internal(e))?;
-    let bytes = source.read(&source.images[planned.source])?;
+    let image = &source.images[planned.source];
+    let bytes = source.read(image)?;
+    let source_blake3 = Digest::of(&bytes);
+    if !watch.is_right(planned, image, &source_blake3) {
+        return Ok(None);
+    }
     let built = match pipeline.build(&bytes) {
         Ok(Outcome::Built(built)) => built,
         Ok(Outcome::Dropped) => return Err(Error::Internal("an image was dropped after the plan".into())),
-        Err(e) => return Ok(Err(e.to_string())),
+        Err(e) => return Ok(Some(Err(e.to_string()))),
     };
     let blake3 = Digest::of(&built.bytes);
     let frame = frames.frame(&blake3, extension, &built.bytes).map_err(|e| internal(&e))?;
-    Ok(Ok(Done {
+    Ok(Some(Ok(Done {
         blake3,
         length: built.bytes.len() as u64,
         width: built.width,
         height: built.height,
         pixels: built.pixels,
-        source_blake3: Digest::of(&bytes),
+        source_blake3,
         frame,
-    }))
+    })))
 }
 
 fn row(planned: &Planned, source_id: &str, done: &Done) -> Row {
@@ -357,6 +383,7 @@ fn describe(
         shards: pack.shards.len(),
         shard_bytes: pack.shards.iter().map(|shard| shard.length).sum(),
         balance: manifest.splits.clone(),
+        source: source.layout.to_string(),
         source_images: source.images.len() as u64,
         removed: ids(|action| matches!(action, Action::Remove)),
         relabelled: ids(|action| matches!(action, Action::Relabel(_))),

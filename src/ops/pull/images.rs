@@ -27,6 +27,7 @@ pub(in crate::ops) type Take<'t> = dyn Fn(&Digest, &[u8]) -> Result<()> + Sync +
 
 /// The requests that bring `wanted`; an error if the registry does not have all of it.
 pub(in crate::ops) fn plan<'a>(
+    runtime: &Runtime,
     registry: &Registry,
     snapshot: &Snapshot,
     packs: &'a [Pack],
@@ -34,9 +35,14 @@ pub(in crate::ops) fn plan<'a>(
 ) -> Result<Vec<Segment<'a>>> {
     let (segments, absent) = registry.plan(packs, wanted);
     let Some(image) = absent.first() else { return Ok(segments) };
+    let rebuild_only = packs.is_empty()
+        && runtime.block_on(registry.is_rebuild_only(&snapshot.manifest_ref.blake3)).unwrap_or(false);
     Err(Error::SourceNeeded {
         reference: snapshot.manifest.pin(),
         why: match packs.len() {
+            0 if rebuild_only => {
+                format!("it is rebuild-only: registry {} has no images of it", registry.name())
+            }
             0 => format!("registry {} has no images of it", registry.name()),
             _ => format!(
                 "registry {} lacks {} of its images, {image} the first",

@@ -213,17 +213,8 @@ impl Pull<'_> {
         if !missing.is_empty() {
             let rebuilt = match options.source {
                 Some(source) => {
-                    let out = files::hidden_sibling(&self.to, "rebuilt")?;
-                    let jobs = options.jobs;
-                    Some(rebuilt::rebuild(
-                        self.runtime,
-                        &self.registry,
-                        &self.snapshot,
-                        source,
-                        out,
-                        jobs,
-                        self.progress,
-                    )?)
+                    let rebuilt = rebuilt::rebuild(self, source);
+                    Some(rebuilt.inspect_err(|_| staging.discard_if_empty())?)
                 }
                 None => None,
             };
@@ -264,7 +255,7 @@ impl Pull<'_> {
         let by_image = staging::by_image(missing);
         let wanted: Wanted = by_image.iter().map(|(image, rows)| (*image, rows[0].length)).collect();
         let packs = self.runtime.block_on(registry.packs(snapshot))?;
-        let segments = images::plan(registry, snapshot, &packs, &wanted)?;
+        let segments = images::plan(self.runtime, registry, snapshot, &packs, &wanted)?;
         let remote: u64 = segments.iter().filter(|s| s.is_remote()).map(Segment::len).sum();
         let needed = room::of_images(missing);
         let cache_fits = room::check(&self.to, needed, registry.cache(), remote)

@@ -1,19 +1,18 @@
 //! A version built again from the user's own source, in place of fetching its images.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use tokio::runtime::Runtime;
-
-use crate::error::{Error, Result};
+use super::Pull;
+use crate::error::{Blame, Difference, Error, Result, count};
 use crate::files;
 use crate::index::{Index, Row};
 use crate::object::ObjectRef;
 use crate::ops::build::{BuildOptions, Inputs, build};
 use crate::ops::verify::store::MANIFEST_JSON;
-use crate::progress::Progress;
 use crate::registry::{Registry, Snapshot};
 use crate::transport::folder::Folder;
+use crate::tree::{B3SUMS, CLASSES};
 
 /// What was built.
 pub(super) struct Rebuilt {
@@ -22,48 +21,131 @@ pub(super) struct Rebuilt {
     pub(super) snapshot: Snapshot,
 }
 
-/// Builds the version of `snapshot` into `out`; it must arrive at the same dataset hash.
-pub(super) fn rebuild(
-    runtime: &Runtime,
-    registry: &Registry,
-    snapshot: &Snapshot,
-    source: &Path,
-    out: PathBuf,
-    jobs: usize,
-    progress: &dyn Progress,
-) -> Result<Rebuilt> {
-    let inputs = Inputs::of_version(runtime, registry, snapshot)?;
-    build(&BuildOptions { inputs: &inputs, source, out: &out, jobs }, progress)?;
+/// Builds the version that is pulled from `source`; it must arrive at the same dataset hash.
+pub(super) fn rebuild(pull: &Pull<'_>, source: &std::path::Path) -> Result<Rebuilt> {
+    let snapshot = &pull.snapshot;
+    let out = files::hidden_sibling(&pull.to, "rebuilt")?;
+    let inputs = Inputs::of_version(pull.runtime, &pull.registry, snapshot)?;
+    let indexes = pull.registries.cache.map(|cache| cache.sources());
+    let options = BuildOptions {
+        inputs: &inputs,
+        source,
+        out: &out,
+        jobs: pull.options.jobs,
+        indexes: indexes.as_deref(),
+        expected: Some(&snapshot.index),
+    };
+    build(&options, pull.progress)?;
     let manifest = ObjectRef::of(&files::read(&out.join(MANIFEST_JSON))?);
     let build = Registry::over(out.display().to_string(), Box::new(Folder::new(&out)));
-    let rebuilt = runtime.block_on(build.describe(manifest, Vec::new()))?;
+    let rebuilt = pull.runtime.block_on(build.describe(manifest, Vec::new()))?;
     if rebuilt.manifest.dataset != snapshot.manifest.dataset {
-        let why = differences(&snapshot.index, &rebuilt.index);
+        let mut differences = differences(&snapshot.index, &rebuilt.index);
+        if rebuilt.classes_csv != snapshot.classes_csv {
+            differences.push(of_file(CLASSES, "the classes are others"));
+        } else if differences.is_empty() {
+            differences.push(of_file(B3SUMS, "the list of images is another"));
+        }
         files::remove_dir_all(&out)?;
         let what = format!("{} built from {}", snapshot.manifest.pin(), source.display());
-        return Err(Error::integrity(
-            what,
-            format!("has dataset hash {}{why}", rebuilt.manifest.dataset.prefixed()),
-        ));
+        let images = count(differences.len(), "difference");
+        let why = format!("has dataset hash {}, {images}", rebuilt.manifest.dataset.prefixed());
+        return Err(Error::Rebuilt { what, why, differences });
     }
     Ok(Rebuilt { out, build, snapshot: rebuilt })
 }
 
-/// Which images of a rebuilt version are not those of the release, and whether the source file is to blame.
-fn differences(released: &Index, rebuilt: &Index) -> String {
-    let ours: HashMap<&str, &Row> = rebuilt.rows().iter().map(|row| (row.path.as_str(), row)).collect();
-    let theirs: HashMap<&str, &Row> = released.rows().iter().map(|row| (row.path.as_str(), row)).collect();
-    let mut lines = Vec::new();
+fn of_file(path: &str, why: &str) -> Difference {
+    let (image, source_id, why) = (path.into(), String::new(), why.into());
+    Difference { image, source_id, source_path: None, cause: Blame::Recipe, why }
+}
+
+/// Which images of a rebuilt version are not those of the release, and what is to blame: going the way of an image, the
+/// first thing that is not the same.
+fn differences(released: &Index, rebuilt: &Index) -> Vec<Difference> {
+    let by_source = |index: &'_ Index| -> HashMap<String, Row> {
+        index.rows().iter().map(|row| (row.source.clone(), row.clone())).collect()
+    };
+    let (ours, theirs) = (by_source(rebuilt), by_source(released));
+    let difference = |row: &Row, cause, why: String| Difference {
+        image: row.path.to_string(),
+        source_id: row.source.clone(),
+        source_path: None,
+        cause,
+        why,
+    };
+    let mut differences = Vec::new();
     for row in released.rows() {
-        let why = match ours.get(row.path.as_str()) {
-            Some(found) if found.blake3 == row.blake3 => continue,
-            None => "is not made from this source",
-            Some(found) if found.source_blake3 != row.source_blake3 => "its source file is another",
-            Some(_) => "its source file is the same: the decoder differs",
+        let (cause, why) = match ours.get(&row.source) {
+            None => (Blame::Recipe, "is left out here".into()),
+            Some(found) if found.source_blake3 != row.source_blake3 => {
+                (Blame::SourceFile, "its source file is another".into())
+            }
+            Some(found) if found.pixels != row.pixels => (
+                Blame::Decoder,
+                "its source file is the same and its pixels are others: the decoder differs".into(),
+            ),
+            Some(found) if found.blake3 != row.blake3 => (
+                Blame::Encoder,
+                "its pixels are the same and its file is another: the encoder differs".into(),
+            ),
+            Some(found) if found.path != row.path => (Blame::Recipe, format!("is {} here", found.path)),
+            Some(_) => continue,
         };
-        lines.push(format!("\n  {}: {why}", row.path));
+        differences.push(difference(row, cause, why));
     }
-    let extra = rebuilt.rows().iter().filter(|row| !theirs.contains_key(row.path.as_str()));
-    lines.extend(extra.map(|row| format!("\n  {}: is not in the release", row.path)));
-    lines.concat()
+    let extra = rebuilt.rows().iter().filter(|row| !theirs.contains_key(&row.source));
+    differences.extend(extra.map(|row| difference(row, Blame::Recipe, "is not in the release".into())));
+    differences
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Digest;
+
+    fn row(path: &str, source: &str) -> Row {
+        let mut parts = path.split('/');
+        let (split, class) = (parts.next().unwrap(), parts.next().unwrap());
+        Row {
+            path: path.parse().unwrap(),
+            class: class.parse().unwrap(),
+            split: split.parse().unwrap(),
+            blake3: Digest::of(source.as_bytes()),
+            length: 1,
+            width: 1,
+            height: 1,
+            pixels: Digest::of(b"pixels"),
+            source: source.into(),
+            source_blake3: Digest::of(b"source"),
+        }
+    }
+
+    #[test]
+    fn the_first_thing_that_differs_is_to_blame() {
+        let other = Digest::of(b"other");
+        let released: Vec<Row> =
+            ["a", "b", "c", "d", "e", "f"].map(|id| row(&format!("train/x/{id}.png"), id)).into();
+        let mut rebuilt = released.clone();
+        rebuilt[0] = Row { source_blake3: other, pixels: other, blake3: other, ..rebuilt[0].clone() };
+        rebuilt[1] = Row { pixels: other, blake3: other, ..rebuilt[1].clone() };
+        rebuilt[2] = Row { blake3: other, ..rebuilt[2].clone() };
+        rebuilt[3] = row("val/x/d.png", "d");
+        rebuilt[4] = row("train/x/new.png", "new");
+        let index = |rows: Vec<Row>| Index::new(rows).unwrap();
+        let found = differences(&index(released.clone()), &index(rebuilt));
+        let found: Vec<(&str, Blame)> = found.iter().map(|d| (d.image.as_str(), d.cause)).collect();
+        assert_eq!(
+            found,
+            [
+                ("train/x/a.png", Blame::SourceFile),
+                ("train/x/b.png", Blame::Decoder),
+                ("train/x/c.png", Blame::Encoder),
+                ("train/x/d.png", Blame::Recipe),
+                ("train/x/e.png", Blame::Recipe),
+                ("train/x/new.png", Blame::Recipe),
+            ]
+        );
+        assert_eq!(differences(&index(released.clone()), &index(released)), []);
+    }
 }

@@ -113,6 +113,8 @@ pub struct VerifyReport {
     pub assurance: Assurance,
     /// What the user should hear beside it.
     pub warnings: Vec<String>,
+    /// Versions that were published without images, as `name@version`: whole as they are.
+    pub rebuild_only: Vec<String>,
     /// Everything that is wrong, sorted.
     pub faults: Vec<Fault>,
 }

@@ -59,12 +59,15 @@ pub(super) fn verify(
     let mut faults = Vec::new();
     let checked = check_objects(root, jobs, progress, &mut faults)?;
     let mut assurance = Assurance::SelfConsistent;
-    let mut dataset = None;
+    let (mut dataset, mut rebuild_only) = (None, Vec::new());
     match kind {
         StoreKind::Registry => {
             let registry = Registry::open(&root.to_string_lossy(), registries.access)?;
             let paths = release_paths(root)?;
-            (assurance, _) = check_registry(&runtime, registries, &registry, paths, progress, &mut faults)?;
+            let seen;
+            (assurance, seen) =
+                check_registry(&runtime, registries, &registry, paths, progress, &mut faults)?;
+            rebuild_only = seen.rebuild_only;
         }
         StoreKind::Build => {
             let registry = Registry::over(root.display().to_string(), Box::new(Folder::new(root)));
@@ -90,6 +93,7 @@ pub(super) fn verify(
         partial: None,
         assurance,
         warnings: Vec::new(),
+        rebuild_only,
         faults,
     })
 }
@@ -100,6 +104,8 @@ pub(super) struct Seen {
     frames: HashSet<(Digest, u64, Digest)>,
     shards: HashSet<Digest>,
     images: u64,
+    /// Versions without images.
+    rebuild_only: Vec<String>,
 }
 
 /// Verifies all of a registry wherever it is: its log, every release, every shard of each to the last frame. Of a folder,
@@ -132,6 +138,7 @@ pub fn check(
         partial: None,
         assurance,
         warnings: Vec::new(),
+        rebuild_only: seen.rebuild_only,
         faults,
     })
 }
@@ -349,6 +356,12 @@ pub(super) fn check_version(
             Vec::new()
         }
     };
+    let manifest_hash = &snapshot.manifest_ref.blake3;
+    let rebuild_only = packs.is_empty() && runtime.block_on(registry.is_rebuild_only(manifest_hash))?;
+    if rebuild_only {
+        missing.clear();
+        seen.rebuild_only.push(what.clone());
+    }
     progress.begin(&format!("verify {what}"), Unit::Images, missing.len() as u64);
     let mut reader = FrameReader::new().map_err(|e| Error::Internal(format!("zstd: {e}")))?;
     for pack in &packs {
@@ -398,8 +411,11 @@ pub(super) fn check_version(
         }
     }
     progress.end();
-    // No pack at all is a release without pixels, which is whole as it is.
-    if !packs.is_empty() {
+    // Where no pack at all is known, what is lost is the list of them.
+    if packs.is_empty() && !missing.is_empty() && faults.is_empty() {
+        let why = "leads to no images; of a rebuild-only version it would be there and empty".into();
+        faults.push(Fault { path: layout::packs(manifest_hash), kind: FaultKind::Missing, why });
+    } else if !packs.is_empty() {
         for row in snapshot.index.rows().iter().filter(|row| missing.contains_key(&row.blake3)) {
             let why = format!("image {} is in no readable shard", row.blake3);
             faults.push(Fault { path: format!("{what}/{}", row.path), kind: FaultKind::Missing, why });
@@ -410,10 +426,11 @@ pub(super) fn check_version(
         kind: "version",
         what: manifest.pin(),
         dataset: Some(manifest.dataset),
-        checked: manifest.images,
+        checked: if rebuild_only { 0 } else { manifest.images },
         partial: None,
         assurance: if snapshot.signed_by.is_empty() { Assurance::Hash } else { Assurance::Signed },
         warnings: Vec::new(),
+        rebuild_only: if rebuild_only { vec![what] } else { Vec::new() },
         faults,
     })
 }

@@ -84,6 +84,7 @@ pub(in crate::ops) fn verify(
         partial: selected_bytes.map(|_| selection.unwrap_or_default().describe()),
         assurance,
         warnings: Vec::new(),
+        rebuild_only: Vec::new(),
         faults,
     })
 }

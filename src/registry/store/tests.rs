@@ -52,6 +52,7 @@ fn files_are_created_once_replaced_changed_listed_and_removed() {
         store.update("a/new", &mut |there| Ok(there.is_none().then(|| b"new".to_vec()))).unwrap();
         store.replace("a/c/d", b"").unwrap();
         store.replace("ab", b"").unwrap();
+        assert_eq!(store.read("a/c/d").unwrap().as_deref(), Some(&b""[..]), "empty is not absent");
         let listed = store.list("a").unwrap();
         assert_eq!(listed, [("a/b".into(), 6), ("a/c/d".into(), 0), ("a/new".into(), 3)]);
         assert_eq!(store.list("none").unwrap(), []);

@@ -1,0 +1,172 @@
+//! [`Grid`]: a picture's luminance, averaged over a grid of 64 × 64 cells whatever its size and shape, in exact integers.
+
+/// How many cells a grid has in each direction.
+pub const SIDE: usize = 64;
+
+/// The longest side of a picture that has a grid: sums of longer ones would not fit.
+const MAX_LENGTH: u32 = 1 << 16;
+
+/// Luminance in cells, row by row, each in 256ths of a grey level (0 to 65,280).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grid(Vec<u16>);
+
+/// The part of a pixel's extent that lies in one cell.
+struct Span {
+    pixel: usize,
+    cell: usize,
+    weight: u32,
+}
+
+/// A row of `length` pixels over [`SIDE`] cells. Both ends are measured in units that divide evenly: a pixel is
+/// `SIDE` of them long, a cell `length`.
+fn spans(length: u32) -> Vec<Span> {
+    let (side, length) = (SIDE as u64, u64::from(length));
+    let mut spans = Vec::new();
+    for pixel in 0..length {
+        let (mut at, end) = (pixel * side, (pixel + 1) * side);
+        while at < end {
+            let cell = at / length;
+            let until = end.min((cell + 1) * length);
+            spans.push(Span { pixel: pixel as usize, cell: cell as usize, weight: (until - at) as u32 });
+            at = until;
+        }
+    }
+    spans
+}
+
+impl Grid {
+    /// The grid of a picture of RGB8 pixels, row by row; `None` of an empty or absurdly long one. A cell is the mean over
+    /// its area of (77 R + 150 G + 29 B) / 256, ITU-R BT.601 in 8-bit weights. The grid of a mirrored picture is the
+    /// mirrored grid.
+    pub fn of(width: u32, height: u32, rgb: &[u8]) -> Option<Grid> {
+        let row_len = width as usize * 3;
+        let is_whole = row_len.checked_mul(height as usize) == Some(rgb.len());
+        if width == 0 || height == 0 || width.max(height) > MAX_LENGTH || !is_whole {
+            return None;
+        }
+        let across = spans(width);
+        let mut cells = Vec::with_capacity(SIDE * SIDE);
+        // Rows are summed channel by channel, which compilers make fast; luminance is taken of the sums.
+        let mut sums = vec![0u32; row_len];
+        let down = spans(height);
+        for (at, span) in down.iter().enumerate() {
+            let row = &rgb[span.pixel * row_len..][..row_len];
+            sums.iter_mut().zip(row).for_each(|(sum, &value)| *sum += u32::from(value) * span.weight);
+            if down.get(at + 1).is_none_or(|next| next.cell != span.cell) {
+                let mut line = [0u64; SIDE];
+                for part in &across {
+                    let [red, green, blue] = [0, 1, 2].map(|c| u64::from(sums[part.pixel * 3 + c]));
+                    line[part.cell] += (77 * red + 150 * green + 29 * blue) * u64::from(part.weight);
+                }
+                let area = u64::from(width) * u64::from(height);
+                // 255 × 256 at most.
+                cells.extend(line.iter().map(|sum| (sum / area) as u16));
+                sums.fill(0);
+            }
+        }
+        Some(Grid(cells))
+    }
+
+    /// The cells, row by row.
+    pub fn cells(&self) -> &[u16] {
+        &self.0
+    }
+
+    /// The cells in whole grey levels, rounded half up.
+    pub fn levels(&self) -> Vec<u8> {
+        self.0.iter().map(|&cell| ((u32::from(cell) + 128) >> 8).min(255) as u8).collect()
+    }
+
+    /// Four cells to one: 32 × 32, each the sum of its four.
+    pub fn halved(&self) -> Vec<u32> {
+        let at = |x: usize, y: usize| u32::from(self.0[y * SIDE + x]);
+        let (half, mut out) = (SIDE / 2, Vec::with_capacity(SIDE * SIDE / 4));
+        for y in 0..half {
+            out.extend((0..half).map(|x| {
+                let (x, y) = (2 * x, 2 * y);
+                at(x, y) + at(x + 1, y) + at(x, y + 1) + at(x + 1, y + 1)
+            }));
+        }
+        out
+    }
+
+    /// The standard deviation of the cells, in grey levels: how much there is to see.
+    pub fn deviation(&self) -> f64 {
+        let n = self.0.len() as u64;
+        let sum: u64 = self.0.iter().map(|&cell| u64::from(cell)).sum();
+        let squares: u64 = self.0.iter().map(|&cell| u64::from(cell) * u64::from(cell)).sum();
+        // n Σx² − (Σx)² is exact in u64: 2^12 × 2^44 at most.
+        ((n * squares - sum * sum) as f64).sqrt() / (n as f64 * 256.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noise(width: u32, height: u32, seed: u64) -> Vec<u8> {
+        let mut bytes = vec![0; width as usize * height as usize * 3];
+        blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut bytes);
+        bytes
+    }
+
+    fn mirrored(width: u32, rgb: &[u8]) -> Vec<u8> {
+        let rows = rgb.chunks_exact(width as usize * 3);
+        rows.flat_map(|row| row.chunks_exact(3).rev().flatten().copied().collect::<Vec<_>>()).collect()
+    }
+
+    #[test]
+    fn a_cell_is_the_mean_of_its_area() {
+        for (width, height) in [(1, 1), (64, 64), (7, 200), (213, 160), (65, 63), (1, 3000)] {
+            let grid = Grid::of(width, height, &[200u8; 3].repeat((width * height) as usize)).unwrap();
+            assert!(grid.cells().iter().all(|&cell| cell == 200 * 256), "{width}x{height}");
+            assert_eq!(grid.deviation(), 0.0);
+        }
+        let one = noise(64, 64, 1);
+        let grid = Grid::of(64, 64, &one).unwrap();
+        let luminance = |p: &[u8]| 77 * u16::from(p[0]) + 150 * u16::from(p[1]) + 29 * u16::from(p[2]);
+        assert_eq!(grid.cells(), one.chunks(3).map(luminance).collect::<Vec<_>>());
+        // By floats, cell by cell.
+        let (width, height) = (97u32, 150u32);
+        let rgb = noise(width, height, 2);
+        let grid = Grid::of(width, height, &rgb).unwrap();
+        for (row, column) in [(0, 0), (3, 60), (63, 63), (31, 32)] {
+            let (mut sum, mut area) = (0.0, 0.0);
+            let overlap = |cell: usize, pixel: u32, length: u32| {
+                let (from, to) =
+                    (cell as f64 * f64::from(length) / 64.0, (cell + 1) as f64 * f64::from(length) / 64.0);
+                (to.min(f64::from(pixel) + 1.0) - from.max(f64::from(pixel))).max(0.0)
+            };
+            for y in 0..height {
+                for x in 0..width {
+                    let weight = overlap(row, y, height) * overlap(column, x, width);
+                    let pixel = &rgb[((y * width + x) * 3) as usize..][..3];
+                    sum += weight * f64::from(luminance(pixel));
+                    area += weight;
+                }
+            }
+            let cell = f64::from(grid.cells()[row * SIDE + column]);
+            assert!((sum / area - cell).abs() <= 1.0, "{row},{column}: {} {cell}", sum / area);
+        }
+    }
+
+    #[test]
+    fn a_mirrored_picture_has_the_mirrored_grid() {
+        for (width, height) in [(160, 213), (50, 41), (64, 64), (333, 20)] {
+            let rgb = noise(width, height, 3);
+            let (grid, other) = (
+                Grid::of(width, height, &rgb).unwrap(),
+                Grid::of(width, height, &mirrored(width, &rgb)).unwrap(),
+            );
+            for (row, turned) in grid.cells().chunks(SIDE).zip(other.cells().chunks(SIDE)) {
+                assert!(row.iter().eq(turned.iter().rev()), "{width}x{height}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_no_pixels_has_no_grid() {
+        assert_eq!(Grid::of(0, 5, &[]), None);
+        assert_eq!(Grid::of(2, 2, &[0; 11]), None);
+    }
+}

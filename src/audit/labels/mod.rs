@@ -1,0 +1,150 @@
+//! Label errors from out-of-sample predicted probabilities: confident learning (Northcutt, Jiang and Chuang,
+//! "Confident Learning: Estimating Uncertainty in Dataset Labels", JAIR 70, 2021), with the filters and scores of
+//! cleanlab 2.9.0's `find_label_issues`, and its results.
+//!
+//! Where cleanlab sorts without saying what becomes of equal numbers, the lower row comes first here.
+
+mod check;
+mod confident;
+mod score;
+mod sums;
+
+pub use check::{SUM_TOLERANCE, VALUE_TOLERANCE, check};
+pub use score::Rank;
+
+use super::matrix::{Matrix, largest};
+use confident::ConfidentJoint;
+
+/// Which labels are flagged; named as in cleanlab.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filter {
+    /// For each pair of classes as many as the confident joint counts, by the margin between the two.
+    PruneByNoiseRate,
+    /// For each class as many as the confident joint counts, by the probability of the given label.
+    PruneByClass,
+    /// What both of these flag.
+    Both,
+    /// What is off the diagonal of the confident joint.
+    ConfidentLearning,
+    /// Where the most probable class is another one.
+    PredictedNeqGiven,
+    /// As many as `ConfidentLearning`, of the lowest normalised margin.
+    LowNormalizedMargin,
+    /// As many as `ConfidentLearning`, of the lowest self-confidence.
+    LowSelfConfidence,
+}
+
+impl Filter {
+    /// All of them.
+    pub const ALL: [Filter; 7] = [
+        Filter::PruneByNoiseRate,
+        Filter::PruneByClass,
+        Filter::Both,
+        Filter::ConfidentLearning,
+        Filter::PredictedNeqGiven,
+        Filter::LowNormalizedMargin,
+        Filter::LowSelfConfidence,
+    ];
+
+    /// The name, as cleanlab spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Filter::PruneByNoiseRate => "prune_by_noise_rate",
+            Filter::PruneByClass => "prune_by_class",
+            Filter::Both => "both",
+            Filter::ConfidentLearning => "confident_learning",
+            Filter::PredictedNeqGiven => "predicted_neq_given",
+            Filter::LowNormalizedMargin => "low_normalized_margin",
+            Filter::LowSelfConfidence => "low_self_confidence",
+        }
+    }
+}
+
+/// A label and what speaks against it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Suspect {
+    /// The row of the probabilities, from 0.
+    pub row: usize,
+    /// The class that the label says, a column.
+    pub given: usize,
+    /// The most probable other class.
+    pub suggested: usize,
+    /// How good the label is by [`Rank`]: the lower the worse.
+    pub score: f64,
+}
+
+/// Flags labels and ranks them, the most suspect first. `labels` are columns of `probabilities`, one a row, both as
+/// [`check`] lets them pass.
+pub fn find(probabilities: &Matrix, labels: &[usize], filter: Filter, rank: Rank) -> Vec<Suspect> {
+    let flags = flagged(probabilities, labels, filter);
+    let mut suspects = scored(probabilities, labels, rank);
+    suspects.retain(|suspect| flags[suspect.row]);
+    suspects
+}
+
+/// All labels, the most suspect first.
+pub fn scored(probabilities: &Matrix, labels: &[usize], rank: Rank) -> Vec<Suspect> {
+    let suspect = |(row, given): (usize, &usize)| Suspect {
+        row,
+        given: *given,
+        suggested: suggested(probabilities, row, *given),
+        score: rank.score(probabilities, row, *given),
+    };
+    let mut all: Vec<Suspect> = labels.iter().enumerate().map(suspect).collect();
+    all.sort_by(|a, b| a.score.total_cmp(&b.score));
+    all
+}
+
+/// The most probable class other than the given one; the first of several.
+pub fn suggested(probabilities: &Matrix, row: usize, given: usize) -> usize {
+    let but_given = |(class, p)| if class == given { f64::NEG_INFINITY } else { p };
+    largest(probabilities.row(row).enumerate().map(but_given))
+}
+
+fn flagged(probabilities: &Matrix, labels: &[usize], filter: Filter) -> Vec<bool> {
+    let joint = || ConfidentJoint::of(probabilities, labels);
+    let mut flags = match filter {
+        Filter::PruneByNoiseRate => joint().prune_by_noise_rate(probabilities, labels),
+        Filter::PruneByClass => joint().prune_by_class(probabilities, labels),
+        Filter::Both => {
+            let joint = joint();
+            let mut flags = joint.prune_by_noise_rate(probabilities, labels);
+            let others = joint.prune_by_class(probabilities, labels);
+            flags.iter_mut().zip(others).for_each(|(flag, other)| *flag &= other);
+            flags
+        }
+        Filter::ConfidentLearning => joint().off_diagonal,
+        Filter::PredictedNeqGiven => {
+            labels.iter().enumerate().map(|(row, label)| probabilities.largest(row) != *label).collect()
+        }
+        Filter::LowNormalizedMargin => {
+            return lowest(probabilities, labels, Rank::NormalizedMargin, &joint());
+        }
+        Filter::LowSelfConfidence => return lowest(probabilities, labels, Rank::SelfConfidence, &joint()),
+    };
+    keep_predicted(probabilities, labels, &mut flags);
+    flags
+}
+
+/// As many as are off the diagonal, of the lowest score.
+fn lowest(probabilities: &Matrix, labels: &[usize], rank: Rank, joint: &ConfidentJoint) -> Vec<bool> {
+    let mut off_diagonal = joint.off_diagonal.clone();
+    keep_predicted(probabilities, labels, &mut off_diagonal);
+    let count = off_diagonal.iter().filter(|flag| **flag).count();
+    let scores: Vec<f64> =
+        labels.iter().enumerate().map(|(row, label)| rank.score(probabilities, row, *label)).collect();
+    let mut flags = vec![false; labels.len()];
+    sums::ascending(&scores).into_iter().take(count).for_each(|row| flags[row] = true);
+    flags
+}
+
+/// No label is flagged that is the prediction itself, or as good as that.
+fn keep_predicted(probabilities: &Matrix, labels: &[usize], flags: &mut [bool]) {
+    for (row, (flag, label)) in flags.iter_mut().zip(labels).enumerate() {
+        let lifted = |(class, p)| if class == *label { probabilities.round(p + VALUE_TOLERANCE) } else { p };
+        *flag &= largest(probabilities.row(row).enumerate().map(lifted)) != *label;
+    }
+}
+
+#[cfg(test)]
+mod tests;

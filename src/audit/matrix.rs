@@ -1,0 +1,84 @@
+//! [`Matrix`]: rows of numbers in the precision in which they came.
+
+/// A matrix in row order. Single precision stays single: half the memory, and sums are rounded as whoever made the
+/// numbers would round them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Matrix {
+    rows: usize,
+    columns: usize,
+    values: Values,
+}
+
+/// The numbers of a [`Matrix`], row by row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// 32 bits each.
+    Single(Vec<f32>),
+    /// 64 bits each.
+    Double(Vec<f64>),
+}
+
+impl Values {
+    fn len(&self) -> usize {
+        match self {
+            Values::Single(values) => values.len(),
+            Values::Double(values) => values.len(),
+        }
+    }
+}
+
+impl Matrix {
+    /// `rows × columns` numbers; `None` if there are more or fewer.
+    pub fn new(rows: usize, columns: usize, values: Values) -> Option<Self> {
+        (rows.checked_mul(columns) == Some(values.len())).then_some(Matrix { rows, columns, values })
+    }
+
+    /// How many rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// How many columns.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// One number. Panics outside of the matrix.
+    pub fn at(&self, row: usize, column: usize) -> f64 {
+        let at = row * self.columns + column;
+        match &self.values {
+            Values::Single(values) => f64::from(values[at]),
+            Values::Double(values) => values[at],
+        }
+    }
+
+    /// A row's numbers.
+    pub fn row(&self, row: usize) -> impl ExactSizeIterator<Item = f64> + Clone + '_ {
+        (0..self.columns).map(move |column| self.at(row, column))
+    }
+
+    /// Rounds what was computed in double precision to the precision of the numbers. One operation on two singles, done
+    /// in double and rounded once, is what single precision gives.
+    pub fn round(&self, x: f64) -> f64 {
+        match self.values {
+            Values::Single(_) => f64::from(x as f32),
+            Values::Double(_) => x,
+        }
+    }
+
+    /// The column of a row's largest number; the first of several.
+    pub fn largest(&self, row: usize) -> usize {
+        largest(self.row(row))
+    }
+}
+
+/// Where the largest number is; the first of several, 0 if there is none.
+pub fn largest(numbers: impl Iterator<Item = f64>) -> usize {
+    let mut best = (0, f64::NEG_INFINITY);
+    for (at, number) in numbers.enumerate() {
+        if number > best.1 {
+            best = (at, number);
+        }
+    }
+    best.0
+}

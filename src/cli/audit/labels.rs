@@ -1,0 +1,228 @@
+//! `isn audit labels`.
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use clap::{Args, ValueEnum};
+
+use super::super::args::RegistryArg;
+use super::super::commands::Run;
+use super::super::exit;
+use super::pixels::check_outputs;
+use crate::audit::labels::{Filter, Rank};
+use crate::audit::learn::Learner;
+use crate::cli::exit::ExitCode;
+use crate::error::{Error, Result};
+use crate::files;
+use crate::ledger::Ledger;
+use crate::ledger::date::timestamp;
+use crate::ops::audit::features::ModelOptions;
+use crate::ops::audit::labels::{Evidence, LabelsOptions, add_to_sheet, audit, claims, table};
+use crate::sheet::Sheet;
+
+/// What is known about the images, and what to make of it.
+#[derive(Debug, Args)]
+#[group(id = "evidence", required = true, args = ["probs", "embeddings", "onnx", "pixels"])]
+pub(in crate::cli) struct LabelsArgs {
+    /// The images: a folder of classes, a tree, a build, or a version. Rows of files are in the order of their paths
+    #[arg(value_name = "PATH|REF")]
+    target: Option<String>,
+    /// Out-of-sample predicted probabilities, a row an image and a column a class: .npy, .csv or .parquet
+    #[arg(long, value_name = "FILE")]
+    probs: Option<PathBuf>,
+    /// Embeddings, a row an image: .npy
+    #[arg(long, value_name = "FILE")]
+    embeddings: Option<PathBuf>,
+    /// A model that makes embeddings of the images
+    #[arg(long, value_name = "MODEL", requires = "target")]
+    onnx: Option<PathBuf>,
+    /// Take the images' pixels for embeddings: colours and edges, no model
+    #[arg(long, requires = "target")]
+    pixels: bool,
+    /// The labels, a row an image: integers in .npy or .csv, or class ids in .csv [default: the images' classes]
+    #[arg(long, value_name = "FILE", required_unless_present = "target")]
+    labels: Option<PathBuf>,
+    /// Whose column is which
+    #[arg(long, value_name = "classes.csv")]
+    classes: Option<PathBuf>,
+    /// Which labels to flag [default: prune_by_noise_rate, of embeddings prune_by_class]
+    #[arg(long, value_enum, value_name = "NAME")]
+    filter: Option<FilterName>,
+    /// How to rank them
+    #[arg(long, value_enum, value_name = "NAME", default_value = "self_confidence")]
+    rank: RankName,
+    /// What makes probabilities of embeddings
+    #[arg(long, value_enum, value_name = "NAME", default_value = "both")]
+    learner: LearnerName,
+    /// The model's tensor or node that is the embedding [default: its first output]
+    #[arg(long, value_name = "NAME", requires = "onnx")]
+    layer: Option<String>,
+    /// The side of the model's square pictures in pixels [default: what the model says, or 224]
+    #[arg(long, value_name = "N", requires = "onnx", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    input_size: Option<u16>,
+    /// The order of the model's channels
+    #[arg(long, value_enum, value_name = "ORDER", requires = "onnx", default_value = "rgb")]
+    channels: Channels,
+    /// What the model wants to be taken from each channel of 0 to 255, in its order
+    #[arg(long, value_name = "A,B,C", requires = "onnx", value_parser = three, default_value = "123.675,116.28,103.53")]
+    mean: [f32; 3],
+    /// By what each channel is to be divided then
+    #[arg(long, value_name = "A,B,C", requires = "onnx", value_parser = three, default_value = "58.395,57.12,57.375")]
+    std: [f32; 3],
+    /// Show or print only so many [default: 20 as text, all as JSON]
+    #[arg(long, value_name = "N")]
+    top: Option<usize>,
+    /// Write all labels with their scores to this CSV, the most suspect first
+    #[arg(long, value_name = "FILE")]
+    scores: Option<PathBuf>,
+    /// Write a contact sheet of the suspects: one HTML file with all pictures in it
+    #[arg(long, value_name = "FILE", requires = "target")]
+    html: Option<PathBuf>,
+    /// Write the suspects as claims to this ledger; it is made if there is none, else added to
+    #[arg(long, value_name = "LEDGER", requires = "target")]
+    claims: Option<PathBuf>,
+    #[command(flatten)]
+    registry: RegistryArg,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum FilterName {
+    PruneByNoiseRate,
+    PruneByClass,
+    Both,
+    ConfidentLearning,
+    PredictedNeqGiven,
+    LowNormalizedMargin,
+    LowSelfConfidence,
+}
+
+impl From<FilterName> for Filter {
+    fn from(name: FilterName) -> Self {
+        match name {
+            FilterName::PruneByNoiseRate => Filter::PruneByNoiseRate,
+            FilterName::PruneByClass => Filter::PruneByClass,
+            FilterName::Both => Filter::Both,
+            FilterName::ConfidentLearning => Filter::ConfidentLearning,
+            FilterName::PredictedNeqGiven => Filter::PredictedNeqGiven,
+            FilterName::LowNormalizedMargin => Filter::LowNormalizedMargin,
+            FilterName::LowSelfConfidence => Filter::LowSelfConfidence,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum RankName {
+    SelfConfidence,
+    NormalizedMargin,
+    ConfidenceWeightedEntropy,
+}
+
+impl From<RankName> for Rank {
+    fn from(name: RankName) -> Self {
+        match name {
+            RankName::SelfConfidence => Rank::SelfConfidence,
+            RankName::NormalizedMargin => Rank::NormalizedMargin,
+            RankName::ConfidenceWeightedEntropy => Rank::ConfidenceWeightedEntropy,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LearnerName {
+    /// Cross-validated logistic regression
+    Logistic,
+    /// Votes of the nearest neighbours
+    Neighbours,
+    /// The mean of the two
+    Both,
+}
+
+impl From<LearnerName> for Learner {
+    fn from(name: LearnerName) -> Self {
+        match name {
+            LearnerName::Logistic => Learner::Logistic,
+            LearnerName::Neighbours => Learner::Neighbours,
+            LearnerName::Both => Learner::Both,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+enum Channels {
+    Rgb,
+    Bgr,
+}
+
+/// Three numbers with commas between them.
+fn three(text: &str) -> Result<[f32; 3], String> {
+    let numbers: Vec<f32> = text
+        .split(',')
+        .map(|number| number.trim().parse::<f32>())
+        .collect::<Result<_, _>>()
+        .map_err(|_| "expected three numbers: A,B,C")?;
+    numbers
+        .try_into()
+        .ok()
+        .filter(|numbers: &[f32; 3]| numbers.iter().all(|n| n.is_finite()))
+        .ok_or_else(|| "expected three numbers: A,B,C".into())
+}
+
+impl LabelsArgs {
+    fn evidence(&self) -> Result<Evidence<'_>> {
+        Ok(match (&self.probs, &self.embeddings, &self.onnx) {
+            (Some(file), _, _) => Evidence::Probabilities(file),
+            (_, Some(file), _) => Evidence::Embeddings(file),
+            (_, _, Some(model)) => {
+                if self.std.contains(&0.0) {
+                    return Err(Error::invalid("--std", "divides by it: 0 will not do"));
+                }
+                let options = ModelOptions {
+                    layer: self.layer.clone(),
+                    side: self.input_size.map(usize::from),
+                    bgr: self.channels == Channels::Bgr,
+                    mean: self.mean,
+                    deviation: self.std,
+                };
+                Evidence::Model(model, options)
+            }
+            (None, None, None) => Evidence::Pixels,
+        })
+    }
+}
+
+impl Run {
+    pub(super) fn audit_labels(&self, args: &LabelsArgs) -> Result<ExitCode> {
+        check_outputs([&args.html, &args.scores, &args.claims])?;
+        let evidence = args.evidence()?;
+        let options = LabelsOptions {
+            target: args.target.as_deref(),
+            labels: args.labels.as_deref(),
+            classes: args.classes.as_deref(),
+            filter: args.filter.map_or_else(|| evidence.filter(), Filter::from),
+            rank: args.rank.into(),
+            learner: args.learner.into(),
+            jobs: self.jobs,
+            evidence,
+        };
+        let report =
+            self.with_registries(&args.registry, |registries| audit(registries, &options, &self.progress))?;
+        if let Some(file) = &args.html {
+            let mut sheet = Sheet::new("Labels to look at");
+            add_to_sheet(&mut sheet, &report);
+            files::replace(file, &sheet.finish())?;
+        }
+        if let Some(file) = &args.scores {
+            files::replace(file, table(&report).as_bytes())?;
+        }
+        if let Some(ledger) = &args.claims {
+            let claims = claims(&report, &timestamp(SystemTime::now()))?;
+            if !claims.is_empty() {
+                Ledger::append(ledger, &claims)?;
+            }
+        }
+        self.output.audited_labels(&report, args.top);
+        Ok(if report.suspects.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(exit::FINDINGS) })
+    }
+}

@@ -1,0 +1,13 @@
+//! `isn audit …`: what a curator should look at in a folder of images, a build or a version. It ranks for review, and never
+//! changes anything.
+
+pub mod balance;
+pub mod duplicates;
+pub mod features;
+pub mod images;
+pub mod labels;
+pub mod looks;
+pub mod sheet;
+pub mod subject;
+
+pub use subject::{Item, Subject};

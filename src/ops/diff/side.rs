@@ -1,0 +1,160 @@
+//! [`Side`]: one of two versions that are compared: a reference, a build or a tree.
+
+use std::path::{Path, PathBuf};
+
+use tokio::runtime::Runtime;
+
+use super::super::Registries;
+use super::Place;
+use crate::class::{Class, ClassId, parse_classes};
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::files;
+use crate::imaging::{ExifOrientation, decode_rgb, pixel_digest};
+use crate::ledger::Ledger;
+use crate::object::{ObjectKind, ObjectRef};
+use crate::ops::verify::store::MANIFEST_JSON;
+use crate::registry::{Registry, Snapshot};
+use crate::split::Split;
+use crate::transport::folder::Folder;
+use crate::tree::{B3SUMS, B3SUMS_SELECTED, CLASSES, Sums};
+
+const MAX_SUMS: u64 = 3 << 30;
+
+/// A version.
+pub(super) struct Side {
+    /// What it is called.
+    pub(super) name: String,
+    pub(super) classes: Vec<Class>,
+    pub(super) images: Vec<Image>,
+    pub(super) from: From,
+}
+
+/// Where its bytes are.
+pub(super) enum From {
+    Tree(PathBuf),
+    Registry(Box<Registry>, Box<Snapshot>),
+}
+
+/// One image.
+pub(super) struct Image {
+    pub(super) source: String,
+    pub(super) path: String,
+    pub(super) class: ClassId,
+    pub(super) split: Split,
+    pub(super) blake3: Digest,
+    pub(super) length: u64,
+    /// Trees do not know it.
+    pixels: Option<Digest>,
+}
+
+impl Image {
+    /// The name of its file, without the ending.
+    pub(super) fn stem(&self) -> &str {
+        let name = self.path.rsplit('/').next().unwrap_or(&self.path);
+        name.rsplit_once('.').map_or(name, |(stem, _)| stem)
+    }
+
+    pub(super) fn place(&self) -> Place {
+        Place { path: self.path.clone(), class: self.class.clone(), split: self.split, blake3: self.blake3 }
+    }
+}
+
+impl Side {
+    pub(super) fn open(runtime: &Runtime, registries: &Registries<'_>, what: &str) -> Result<Self> {
+        let path = Path::new(what);
+        if path.join(B3SUMS).is_file() {
+            return Self::tree(path);
+        }
+        if path.join(MANIFEST_JSON).is_file() {
+            let registry = Registry::over(path.display().to_string(), Box::new(Folder::new(path)));
+            let manifest = ObjectRef::of(&files::read(&path.join(MANIFEST_JSON))?);
+            let snapshot = runtime.block_on(registry.describe(manifest, Vec::new()))?;
+            return Ok(Self::version(registry, snapshot));
+        }
+        if path.exists() {
+            let why = "is neither a tree (no B3SUMS) nor a build (no manifest.json)";
+            return Err(Error::invalid(path.display(), why));
+        }
+        let reference = what
+            .parse()
+            .map_err(|e| Error::invalid(what, format!("is neither a folder nor a version: {e}")))?;
+        let (registry, snapshot) = runtime.block_on(registries.snapshot(&reference))?;
+        Ok(Self::version(registry, snapshot))
+    }
+
+    fn version(registry: Registry, snapshot: Snapshot) -> Self {
+        let image = |row: &crate::index::Row| Image {
+            source: row.source.clone(),
+            path: row.path.to_string(),
+            class: row.class.clone(),
+            split: row.split,
+            blake3: row.blake3,
+            length: row.length,
+            pixels: Some(row.pixels),
+        };
+        Side {
+            name: snapshot.manifest.pin(),
+            classes: snapshot.classes.clone(),
+            images: snapshot.index.rows().iter().map(image).collect(),
+            from: From::Registry(Box::new(registry), Box::new(snapshot)),
+        }
+    }
+
+    /// The images that are there: of a partial tree those of `B3SUMS.selected`.
+    fn tree(root: &Path) -> Result<Self> {
+        let bytes = files::read_capped(&root.join(B3SUMS), MAX_SUMS)?;
+        let selected = files::read_if_there(&root.join(B3SUMS_SELECTED))?;
+        let sums = Sums::parse(B3SUMS, selected.as_ref().unwrap_or(&bytes))?;
+        let classes = root.join(CLASSES);
+        let classes = parse_classes(&classes.display().to_string(), &files::read(&classes)?)?;
+        let mut images = Vec::new();
+        for line in sums.lines() {
+            let segments: Vec<&str> = line.path.segments().collect();
+            let [split, class, name] = segments[..] else { continue };
+            let refuse = |e: &dyn std::fmt::Display| Error::integrity(root.join(B3SUMS).display(), e);
+            images.push(Image {
+                source: name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_string(),
+                path: line.path.to_string(),
+                class: class.parse().map_err(|e| refuse(&e))?,
+                split: split.parse().map_err(|e| refuse(&e))?,
+                blake3: line.blake3,
+                length: 0,
+                pixels: None,
+            });
+        }
+        let name = format!("{}#{}", root.display(), Digest::of(&bytes).prefixed());
+        Ok(Side { name, classes, images, from: From::Tree(root.into()) })
+    }
+
+    pub(super) fn is_tree(&self) -> bool {
+        matches!(self.from, From::Tree(_))
+    }
+
+    pub(super) fn warnings(&self) -> &[String] {
+        match &self.from {
+            From::Tree(_) => &[],
+            From::Registry(_, snapshot) => &snapshot.warnings,
+        }
+    }
+
+    /// The ledger that the version was made with.
+    pub(super) fn ledger(&self, runtime: &Runtime) -> Result<Option<Ledger>> {
+        let From::Registry(registry, snapshot) = &self.from else { return Ok(None) };
+        let Some(object) = snapshot.manifest.objects.corrections else { return Ok(None) };
+        let bytes = runtime.block_on(registry.object(ObjectKind::Corrections, &object))?;
+        Ledger::parse(&registry.locate(ObjectKind::Corrections, &object.blake3), &bytes).map(Some)
+    }
+
+    /// The digest of the pixels that an image was encoded from. A tree's PNG still has them, if it is what `B3SUMS` says;
+    /// a JPEG does not.
+    pub(super) fn pixels(&self, image: &Image) -> Option<Digest> {
+        image.pixels.or_else(|| {
+            let From::Tree(root) = &self.from else { return None };
+            let bytes = files::read(&root.join(&image.path)).ok()?;
+            let rgb = decode_rgb(&bytes, ExifOrientation::Ignore).ok()?;
+            (bytes.starts_with(b"\x89PNG") && Digest::of(&bytes) == image.blake3)
+                .then(|| pixel_digest(rgb.width, rgb.height, &rgb.pixels))
+        })
+    }
+}

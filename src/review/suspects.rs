@@ -1,0 +1,119 @@
+//! [`Suspect`]: an image that somebody's claim puts in question.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+use std::time::SystemTime;
+
+use crate::class::ClassId;
+use crate::error::{Error, Result};
+use crate::files;
+use crate::ledger::date::timestamp;
+use crate::ledger::import::{Unsaid, read};
+use crate::ledger::{Claim, Ledger};
+use crate::ops::audit::Subject;
+
+/// How many other images of a class are shown beside a suspect.
+const NEIGHBOURS: usize = 6;
+
+/// An image to decide.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suspect {
+    /// Its place in [`Subject::images`].
+    pub at: usize,
+    /// What is claimed of it.
+    pub claims: Vec<Claim>,
+    /// The classes that the claims name and that are the dataset's, other than its own, the one named most first.
+    pub suggested: Vec<ClassId>,
+    /// Images of its own class that nobody puts in question, as places.
+    pub like_given: Vec<usize>,
+    /// The same of the first suggested class.
+    pub like_suggested: Vec<usize>,
+}
+
+/// The suspects among the images: those of the claims in `file` in its order, or without it those of the ledger.
+pub(super) fn find(
+    subject: &Subject,
+    classes: &BTreeMap<ClassId, String>,
+    ledger: &Path,
+    file: Option<&Path>,
+) -> Result<(Ledger, Vec<Suspect>)> {
+    let ledger = match files::read_if_there(ledger)? {
+        Some(bytes) if !bytes.is_empty() => Ledger::parse(&ledger.display().to_string(), &bytes)?,
+        _ => Ledger::default(),
+    };
+    let given = match file {
+        Some(file) => {
+            let today = timestamp(SystemTime::now());
+            let unsaid = Unsaid { source: Some("suspects"), date: &today[..10] };
+            Some(Ledger::new(read(&file.display().to_string(), &files::read(file)?, unsaid)?.1))
+        }
+        None => None,
+    };
+    let places: HashMap<&str, usize> =
+        subject.images.iter().enumerate().map(|(at, item)| (item.source_id.as_str(), at)).collect();
+    let claiming = given.as_ref().unwrap_or(&ledger);
+    let mut seen = BTreeSet::new();
+    let mut suspects = Vec::new();
+    for row in claiming.rows() {
+        let (Some(_), Some(&at)) = (row.claim(), places.get(row.source_id())) else { continue };
+        // An image of another class of the source is not the dataset's.
+        let foreign = subject.images[at].class.as_ref().is_some_and(|class| !classes.contains_key(class));
+        if foreign || !seen.insert(at) {
+            continue;
+        }
+        let mut claims: Vec<Claim> = claiming.claims(row.source_id()).cloned().collect();
+        if given.is_some() {
+            claims.extend(ledger.claims(row.source_id()).cloned());
+        }
+        let own = subject.images[at].class.as_ref();
+        // Where all agree with the label there is nothing to decide; a list has no claims to agree with.
+        let agrees = |claim: &Claim| {
+            own.is_some() && claim.says.classes() == own.map(std::slice::from_ref).unwrap_or_default()
+        };
+        if !claims.iter().all(agrees) {
+            suspects.push(suspect(subject, classes, at, claims));
+        }
+    }
+    if suspects.is_empty() {
+        let what = file.map_or_else(|| "the ledger".to_owned(), |file| file.display().to_string());
+        let why = format!("puts no image of {} in question: give claims with --suspects FILE", subject.what);
+        return Err(Error::invalid(what, why));
+    }
+    let questioned: BTreeSet<usize> = suspects.iter().map(|one| one.at).collect();
+    let mut by_class: HashMap<&ClassId, Vec<usize>> = HashMap::new();
+    for (at, item) in subject.images.iter().enumerate().filter(|(at, _)| !questioned.contains(at)) {
+        if let Some(class) = &item.class {
+            by_class.entry(class).or_default().push(at);
+        }
+    }
+    for suspect in &mut suspects {
+        let like = |class: Option<&ClassId>| {
+            class.and_then(|class| by_class.get(class)).map_or_else(Vec::new, |all| spread(all, suspect.at))
+        };
+        let (given, suggested) =
+            (like(subject.images[suspect.at].class.as_ref()), like(suspect.suggested.first()));
+        (suspect.like_given, suspect.like_suggested) = (given, suggested);
+    }
+    Ok((ledger, suspects))
+}
+
+/// Some of `all`, evenly spread, and others for the next suspect: a class is more than its first images.
+fn spread(all: &[usize], turn: usize) -> Vec<usize> {
+    let n = all.len().min(NEIGHBOURS);
+    (0..n).map(|i| all[(turn + i * all.len() / n) % all.len()]).collect()
+}
+
+fn suspect(subject: &Subject, classes: &BTreeMap<ClassId, String>, at: usize, claims: Vec<Claim>) -> Suspect {
+    let own = subject.images[at].class.as_ref();
+    let mut named: Vec<(ClassId, usize)> = Vec::new();
+    for class in claims.iter().flat_map(|claim| claim.says.classes()) {
+        match named.iter_mut().find(|(one, _)| one == class) {
+            Some((_, count)) => *count += 1,
+            None if Some(class) != own && classes.contains_key(class) => named.push((class.clone(), 1)),
+            None => {}
+        }
+    }
+    named.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let suggested = named.into_iter().map(|(class, _)| class).collect();
+    Suspect { at, claims, suggested, like_given: Vec::new(), like_suggested: Vec::new() }
+}

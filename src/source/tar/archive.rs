@@ -1,0 +1,78 @@
+//! [`Archive`]: a tar file with its index.
+
+use std::path::{Path, PathBuf};
+
+use super::index::TarIndex;
+use super::walk::{Member, walk};
+use crate::error::{Error, Result};
+use crate::files;
+use crate::source::container::{Container, Stamp};
+
+/// An open tar file. What is in it is found once, and kept in the index.
+#[derive(Debug)]
+pub(in crate::source) struct Archive {
+    container: Container,
+    /// As the source shows it.
+    shown: String,
+    index: TarIndex,
+    index_path: Option<PathBuf>,
+    is_new: bool,
+}
+
+impl Archive {
+    /// Opens the tar file at `path`; `indexes` is the folder of indexes, if any may be kept.
+    pub(in crate::source) fn open(path: &Path, shown: &str, indexes: Option<&Path>) -> Result<Self> {
+        let container = Container::open(path)?;
+        let index_path = indexes.map(|folder| folder.join(TarIndex::file_name(path)));
+        let kept = index_path.as_deref().and_then(|path| files::read_if_there(path).ok().flatten());
+        let kept = kept.and_then(|bytes| TarIndex::parse(&bytes, path, container.stamp()));
+        Ok(Archive {
+            container,
+            shown: shown.into(),
+            index: kept.unwrap_or_default(),
+            index_path,
+            is_new: false,
+        })
+    }
+
+    pub(in crate::source) fn stamp(&self) -> Stamp {
+        self.container.stamp()
+    }
+
+    /// The files in the archive.
+    pub(in crate::source) fn members(&mut self) -> Result<Vec<Member>> {
+        let all = 0..self.container.stamp().length;
+        self.section("", all)
+    }
+
+    /// The files in the archive that is the member `inner` of this one.
+    pub(in crate::source) fn members_of(&mut self, inner: &Member) -> Result<Vec<Member>> {
+        self.section(&inner.name, inner.offset..inner.offset + inner.length)
+    }
+
+    fn section(&mut self, name: &str, range: std::ops::Range<u64>) -> Result<Vec<Member>> {
+        if let Some(members) = self.index.get(name) {
+            return Ok(members.to_vec());
+        }
+        let what = if name.is_empty() { self.shown.clone() } else { format!("{}/{name}", self.shown) };
+        let members = walk(&self.container, range).map_err(|fault| Error::invalid(what, fault))?;
+        self.index.insert(name, members.clone());
+        self.is_new = true;
+        Ok(members)
+    }
+
+    /// Keeps what was found, if it is more than was known. A cache that cannot be written to costs time and nothing else.
+    pub(in crate::source) fn keep_index(&mut self) -> Result<()> {
+        self.container.check()?;
+        if let Some(path) = self.index_path.as_deref().filter(|_| self.is_new) {
+            let _ = self.index.keep(path, self.container.path(), self.container.stamp());
+            self.is_new = false;
+        }
+        Ok(())
+    }
+
+    /// The bytes of a member.
+    pub(in crate::source) fn read(&self, offset: u64, length: u64) -> Result<Vec<u8>> {
+        self.container.read(offset, length)
+    }
+}

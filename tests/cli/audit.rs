@@ -1,0 +1,248 @@
+//! `isn audit duplicates`, `images`, `balance` and `all`: of folders, trees, builds and versions.
+
+use std::fs;
+
+use image::imageops;
+use serde_json::{Value, json};
+
+use crate::sandbox::Sandbox;
+
+/// A picture of blobs that the seed places: smooth enough to survive what is done to copies.
+fn picture(seed: u64) -> image::RgbImage {
+    let bytes: Vec<u8> =
+        (0..4u8).flat_map(|i| *blake3::hash(&[&seed.to_le_bytes()[..], &[i]].concat()).as_bytes()).collect();
+    image::RgbImage::from_fn(160, 120, |x, y| {
+        let mut level = [110.0f32, 120.0, 130.0];
+        for blob in bytes.chunks_exact(6) {
+            let (cx, cy) = (f32::from(blob[0]) * 160.0 / 255.0, f32::from(blob[1]) * 120.0 / 255.0);
+            let size = 4.0 + f32::from(blob[2]) / 8.0;
+            let distance = ((x as f32 - cx).powi(2) + (y as f32 - cy).powi(2)) / (size * size);
+            for c in 0..3 {
+                level[c] += (f32::from(blob[3 + c]) - 128.0) / (1.0 + distance * distance);
+            }
+        }
+        image::Rgb(level.map(|l| l.clamp(0.0, 255.0) as u8))
+    })
+}
+
+fn save(sandbox: &Sandbox, name: &str, picture: &image::RgbImage) {
+    let path = sandbox.path(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    picture.save(path).unwrap();
+}
+
+/// `data/`: six pictures in train, and in val copies of some and two others.
+fn copies() -> Sandbox {
+    let sandbox = Sandbox::new();
+    for seed in 0..6 {
+        save(
+            &sandbox,
+            &format!("data/train/{}/p{seed}.png", ["ant", "bee"][seed % 2]),
+            &picture(seed as u64),
+        );
+    }
+    let png = sandbox.read("data/train/ant/p0.png");
+    sandbox.write("data/val/ant/same_bytes.png", &png);
+    // The same pixels in another encoding: stored PNG chunks differ where text is added.
+    let mut other = png[..33].to_vec();
+    other.extend(b"\0\0\0\x05tEXta\0b=c");
+    other.extend(crc(b"tEXta\0b=c"));
+    other.extend(&png[33..]);
+    sandbox.write("data/val/ant/same_pixels.png", &other);
+    save(
+        &sandbox,
+        "data/val/bee/small.jpg",
+        &imageops::resize(&picture(1), 96, 72, imageops::FilterType::Triangle),
+    );
+    save(&sandbox, "data/val/ant/turned.png", &imageops::flip_horizontal(&picture(2)));
+    save(&sandbox, "data/val/ant/cut.png", &imageops::crop_imm(&picture(3), 3, 2, 154, 116).to_image());
+    let lighter = |pixel: &image::Rgb<u8>| image::Rgb(pixel.0.map(|c| (f32::from(c) * 1.3).min(255.0) as u8));
+    // Made once: a picture a pixel would take hours.
+    let fourth = picture(4);
+    let light = image::RgbImage::from_fn(160, 120, |x, y| lighter(fourth.get_pixel(x, y)));
+    save(&sandbox, "data/train/ant/light.png", &light);
+    save(&sandbox, "data/val/ant/other1.png", &picture(100));
+    save(&sandbox, "data/val/ant/other2.png", &picture(101));
+    sandbox
+}
+
+fn crc(bytes: &[u8]) -> [u8; 4] {
+    let mut crc = u32::MAX;
+    for &byte in bytes {
+        crc ^= u32::from(byte);
+        (0..8).for_each(|_| crc = if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 });
+    }
+    (!crc).to_be_bytes()
+}
+
+fn audit(sandbox: &Sandbox, args: &[&str]) -> Value {
+    let ran = sandbox.isn(&[&["audit"], args, &["--json"]].concat());
+    assert!(matches!(ran.code, 0 | 8), "{}", ran.stderr);
+    ran.json()
+}
+
+#[test]
+fn copies_are_found_and_nothing_else() {
+    let sandbox = copies();
+    let report = audit(&sandbox, &["duplicates", "data", "--groups", "groups.csv", "--html", "sheet.html"]);
+    assert_eq!(
+        report["exact"],
+        json!([["train/ant/p0.png", "val/ant/same_bytes.png", "val/ant/same_pixels.png"]])
+    );
+    assert_eq!(
+        report["near"],
+        json!([
+            ["train/ant/light.png", "train/ant/p4.png"],
+            ["train/ant/p2.png", "val/ant/turned.png"],
+            ["train/bee/p1.png", "val/bee/small.jpg"],
+            ["train/bee/p3.png", "val/ant/cut.png"],
+        ])
+    );
+    assert_eq!((&report["cross_split"], &report["cross_class"]), (&json!(4), &json!(1)));
+    assert_eq!(report["images"], 14);
+    let mirrored: Vec<bool> =
+        report["pairs"].as_array().unwrap().iter().map(|pair| pair["mirrored"].as_bool().unwrap()).collect();
+    assert_eq!(mirrored, [false, true, false, false]);
+    let groups = String::from_utf8(sandbox.read("groups.csv")).unwrap();
+    assert!(groups.starts_with("source_id,group\ntrain/ant/light,train/ant/light\n"), "{groups}");
+    assert!(groups.contains("\nval/ant/turned,train/ant/p2\n") && groups.lines().count() == 12, "{groups}");
+    let html = String::from_utf8(sandbox.read("sheet.html")).unwrap();
+    assert!(html.matches("<img src=\"data:image/jpeg;base64,").count() == 11 && !html.contains("<script"));
+    assert!(html.contains("Across splits (leakage): 4 groups"));
+
+    // The number of threads changes nothing, and what is stricter finds less: the mirrored copy fits on every pixel.
+    assert_eq!(
+        audit(&sandbox, &["duplicates", "data", "-j", "3"]),
+        audit(&sandbox, &["duplicates", "data", "-j", "1"])
+    );
+    sandbox.isn(&["audit", "duplicates", "data"]).fails(8, "LEAK");
+    let strict = audit(&sandbox, &["duplicates", "data", "--similarity", "1"]);
+    assert_eq!((strict["near"].as_array().unwrap().len(), strict["exact"].as_array().unwrap().len()), (1, 1));
+}
+
+#[test]
+fn blank_pictures_are_copies_only_if_they_are_the_same() {
+    let sandbox = Sandbox::new();
+    for level in [10, 11, 200] {
+        let blank = image::RgbImage::from_pixel(80, 80 + u32::from(level), image::Rgb([level; 3]));
+        save(&sandbox, &format!("flat/{level}.png"), &blank);
+        save(&sandbox, &format!("flat/{level}_again.png"), &blank);
+    }
+    save(&sandbox, "flat/real.png", &picture(1));
+    let report = audit(&sandbox, &["duplicates", "flat"]);
+    assert_eq!(report["near"], json!([]));
+    assert_eq!(report["exact"].as_array().unwrap().len(), 3);
+    assert_eq!((&report["low_contrast"], &report["cross_split"]), (&json!(6), &json!(0)));
+}
+
+#[test]
+fn single_images_are_remarked_on() {
+    let sandbox = Sandbox::new();
+    save(&sandbox, "data/ok.png", &picture(1));
+    let second = picture(2);
+    let grey = image::RgbImage::from_fn(100, 100, |x, y| image::Rgb([second.get_pixel(x, y).0[0]; 3]));
+    save(&sandbox, "data/grey.png", &grey);
+    save(&sandbox, "data/blank.png", &image::RgbImage::from_pixel(50, 50, image::Rgb([255, 255, 254])));
+    save(&sandbox, "data/tiny.png", &imageops::resize(&picture(3), 30, 20, imageops::FilterType::Triangle));
+    save(&sandbox, "data/long.png", &imageops::resize(&picture(4), 400, 50, imageops::FilterType::Triangle));
+    save(&sandbox, "data/whole.jpg", &picture(5));
+    let whole = sandbox.read("data/whole.jpg");
+    sandbox.write("data/cut.jpg", &whole[..whole.len() - 200]);
+    sandbox.write("data/text.png", b"not an image");
+    let report = audit(&sandbox, &["images", "data", "--html", "sheet.html"]);
+    let paths = |kind: &str| -> Vec<&str> {
+        report[kind].as_array().unwrap().iter().map(|one| one["path"].as_str().unwrap()).collect()
+    };
+    assert_eq!(paths("broken"), ["cut.jpg", "text.png"]);
+    assert!(report["broken"][0]["why"].as_str().unwrap().contains("truncated"));
+    assert_eq!(
+        (paths("tiny"), paths("blank"), paths("grey"), paths("extreme")),
+        (vec!["tiny.png"], vec!["blank.png"], vec!["grey.png"], vec!["long.png"])
+    );
+    let html = String::from_utf8(sandbox.read("sheet.html")).unwrap();
+    assert!(html.contains("no picture") && html.contains("truncated"), "{html}");
+    sandbox.isn(&["audit", "images", "data"]).fails(8, "2 broken, 1 tiny, 1 blank, 1 grey, 1 extreme");
+    let lenient = ["audit", "images", "data", "--tiny", "10", "--blank", "0", "--aspect", "20"];
+    sandbox.isn(&lenient).fails(8, "2 broken, 0 tiny, 0 blank, 2 grey, 0 extreme");
+}
+
+#[test]
+fn a_build_a_tree_and_a_version_are_audited_as_the_folder_is() {
+    let (sandbox, pin) = Sandbox::published();
+    sandbox.pull("grads@1.0", &["--to", "tree"]).ok();
+    let all = |args: &[&str]| {
+        let mut report = audit(&sandbox, &[&["all"], args].concat());
+        report.as_object_mut().unwrap().remove("what");
+        report
+    };
+    let tree = all(&["tree"]);
+    assert_eq!(tree["images"], 24);
+    assert_eq!(tree["splits"]["val"]["images"], 6);
+    assert_eq!(tree["classes"]["ant"]["train"], 6);
+    for other in
+        [&["out"][..], &["grads@1.0", "--registry", "reg"], &[&pin, "--registry", "reg", "--no-cache"]]
+    {
+        let report = all(other);
+        for key in ["images", "exact", "near", "cross_split", "pairs", "splits", "classes", "low_contrast"] {
+            assert_eq!(report[key], tree[key], "{other:?} {key}");
+        }
+    }
+    // Source ids are the index's where there is one.
+    audit(
+        &sandbox,
+        &["duplicates", "out", "--distance", "16", "--similarity", "0", "--groups", "groups.csv"],
+    );
+    let groups = String::from_utf8(sandbox.read("groups.csv")).unwrap();
+    assert!(
+        groups
+            .lines()
+            .skip(1)
+            .all(|line| line.starts_with("ant/") || line.starts_with("bee/") || line.starts_with("cat/")),
+        "{groups}"
+    );
+    assert!(groups.lines().count() > 3, "{groups}");
+}
+
+#[test]
+fn a_version_comes_over_http_once() {
+    let (sandbox, pin) = Sandbox::published();
+    let server = crate::server::Server::new(&sandbox.path("reg"));
+    let args = ["duplicates", &pin, "--registry", &server.url];
+    let first = audit(&sandbox, &args);
+    let sent = server.sent(".tar.zst");
+    assert!(sent > 0);
+    assert_eq!((audit(&sandbox, &args), server.sent(".tar.zst")), (first, sent));
+}
+
+#[test]
+fn balance_counts_and_says_what_can_be_told() {
+    let sandbox = copies();
+    let report = audit(&sandbox, &["balance", "data"]);
+    assert_eq!(
+        report["classes"],
+        json!({ "ant": { "train": 4, "val": 6 }, "bee": { "train": 3, "val": 1 } })
+    );
+    assert_eq!(report["imbalance"], 2.5);
+    let val = &report["splits"]["val"];
+    assert_eq!((&val["images"], &val["fewest"], &val["most"]), (&json!(7), &json!(1), &json!(6)));
+    assert!((val["half_width"]["0.5"].as_f64().unwrap() - 0.2977).abs() < 1e-3, "{val}");
+    assert_eq!(val["smallest_difference"], Value::Null);
+    let text = sandbox.isn(&["audit", "balance", "data"]).ok().stdout;
+    assert!(text.contains("cannot be told apart") && text.contains("val, its smallest class"), "{text}");
+}
+
+#[test]
+fn what_cannot_be_audited_says_why() {
+    let sandbox = copies();
+    sandbox.write("empty/readme.txt", b"x");
+    sandbox.write("reg/registry.json", b"{}");
+    sandbox.isn(&["audit", "all", "nowhere/x"]).fails(6, "nowhere/x");
+    sandbox.isn(&["audit", "all", "empty"]).fails(1, "has no image");
+    sandbox.isn(&["audit", "all", "reg"]).fails(1, "is a registry");
+    sandbox.isn(&["audit", "all", "data/train/ant/p0.png"]).fails(1, "is a file");
+    sandbox.isn(&["audit", "all", "Not A Name"]).fails(1, "neither a folder nor a version");
+    sandbox.isn(&["audit", "all", "data", "--html", "no/such/sheet.html"]).fails(6, "no/such");
+    for args in [["--distance", "17"], ["--similarity", "1.5"], ["--discordance", "x"]] {
+        sandbox.isn(&[&["audit", "all", "data"], &args[..]].concat()).fails(2, args[1]);
+    }
+}
