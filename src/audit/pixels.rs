@@ -67,3 +67,45 @@ pub fn middle(rgb: &Rgb, whole: u32, side: u32) -> Result<Rgb, PixelError> {
     let square = Rgb { width: cut as u32, height: cut as u32, pixels };
     scale(&square, side, side, Filter::Bilinear)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picture(width: u32, height: u32, of: impl Fn(u32, u32) -> [u8; 3]) -> Rgb {
+        let pixels =
+            (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).flat_map(|(x, y)| of(x, y)).collect();
+        Rgb { width, height, pixels }
+    }
+
+    #[test]
+    fn the_middle_is_the_middle() {
+        // 7/8 of 16 is 14: red begins at the left edge of that, and ends at its right edge.
+        let red = |x: u32, _| if (9..23).contains(&x) { [255, 0, 0] } else { [0, 0, 255] };
+        let middle = middle(&picture(32, 16, red), 8, 7).unwrap();
+        assert_eq!((middle.width, middle.height), (7, 7));
+        assert!(middle.pixels.chunks_exact(3).all(|pixel| pixel == [255, 0, 0]), "{:?}", middle.pixels);
+    }
+
+    #[test]
+    fn a_picture_of_any_shape_has_features_and_a_middle() {
+        for (width, height) in [(1, 1), (1, 3000), (3000, 1), (7, 7), (64, 65)] {
+            let rgb = picture(width, height, |x, y| [x as u8, y as u8, (x * y) as u8]);
+            assert_eq!(features(&rgb).unwrap().len(), 192 + 576);
+            assert_eq!(middle(&rgb, 256, 224).unwrap().pixels.len(), 224 * 224 * 3);
+        }
+    }
+
+    #[test]
+    fn edges_have_their_direction() {
+        let upright =
+            features(&picture(64, 64, |x, _| if x / 4 % 2 == 0 { [255; 3] } else { [0; 3] })).unwrap();
+        let lying =
+            features(&picture(64, 64, |_, y| if y / 4 % 2 == 0 { [255; 3] } else { [0; 3] })).unwrap();
+        let strongest = |of: &[f32]| {
+            let cell = &of[192 + 27 * DIRECTIONS..][..DIRECTIONS];
+            (0..DIRECTIONS).max_by(|a, b| cell[*a].total_cmp(&cell[*b])).unwrap()
+        };
+        assert_eq!((strongest(&upright), strongest(&lying)), (0, 4));
+    }
+}

@@ -155,8 +155,19 @@ fn colours(sandbox: &Sandbox) -> &'static str {
 fn pixels_alone_find_a_green_picture_among_blue_ones_and_claim_so() {
     let sandbox = Sandbox::new();
     let wrong = colours(&sandbox);
-    let args =
-        ["audit", "labels", "tree", "--pixels", "--json", "--claims", "ledger.csv", "--scores", "s.csv"];
+    let args = [
+        "audit",
+        "labels",
+        "tree",
+        "--pixels",
+        "--json",
+        "--claims",
+        "ledger.csv",
+        "--scores",
+        "s.csv",
+        "--html",
+        "s.html",
+    ];
     let report = sandbox.isn(&args).fails(8, "").json();
     assert_eq!(report["images"][0], wrong);
     assert_eq!((&report["given"][0], &report["suggested"][0]), (&2.into(), &1.into()));
@@ -169,6 +180,9 @@ fn pixels_alone_find_a_green_picture_among_blue_ones_and_claim_so() {
     );
     assert_eq!(ledger.lines().count() - 1, report["counts"]["flagged"]);
     sandbox.isn(&["ledger", "show", "ledger.csv"]).ok();
+    let sheet = String::from_utf8(sandbox.read("s.html")).unwrap();
+    assert_eq!(sheet.matches("<img ").count(), report["flagged"].as_array().unwrap().len());
+    assert!(sheet.contains("<dt>given</dt><dd>cat</dd><dt>suggested</dt><dd>bee</dd>"), "{sheet}");
     let scores = String::from_utf8(sandbox.read("s.csv")).unwrap();
     let lines: Vec<&str> = scores.lines().collect();
     assert_eq!(lines.len(), 1 + 42);
@@ -180,6 +194,25 @@ fn pixels_alone_find_a_green_picture_among_blue_ones_and_claim_so() {
     assert_eq!(again, report);
     let text = sandbox.isn(&["audit", "labels", "tree", "--pixels", "--top", "1"]).fails(8, wrong).stdout;
     assert!(text.contains("cat           bee"), "{text}");
+}
+
+#[test]
+fn a_folder_a_build_a_tree_and_a_version_are_audited_alike() {
+    let (sandbox, _) = Sandbox::published();
+    sandbox.isn(&["pull", "grads@1.0", "--registry", "reg", "--to", "pulled"]).ok();
+    let scores = |target: &str| {
+        let args =
+            ["audit", "labels", target, "--pixels", "--registry", "reg", "--scores", "s.csv", "--json"];
+        let ran = sandbox.isn(&args);
+        assert!([0, 8].contains(&ran.code), "{}", ran.stderr);
+        assert_eq!(ran.json()["class_ids"], serde_json::json!(["ant", "bee", "cat"]));
+        String::from_utf8(sandbox.read("s.csv")).unwrap()
+    };
+    let build = scores("out");
+    assert_eq!(build.lines().count(), 1 + 24);
+    assert_eq!(scores("pulled"), build);
+    assert_eq!(scores("grads@1.0"), build);
+    assert_eq!(scores("raw").lines().count(), 1 + 24);
 }
 
 #[test]

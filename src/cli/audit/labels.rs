@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use super::super::args::RegistryArg;
 use super::super::commands::Run;
 use super::super::exit;
+use super::pixels::check_outputs;
 use crate::audit::labels::{Filter, Rank};
 use crate::audit::learn::Learner;
 use crate::error::{Error, Result};
@@ -16,7 +17,8 @@ use crate::files;
 use crate::ledger::Ledger;
 use crate::ledger::date::timestamp;
 use crate::ops::audit::features::ModelOptions;
-use crate::ops::audit::labels::{Evidence, LabelsOptions, audit, claims, table};
+use crate::ops::audit::labels::{Evidence, LabelsOptions, add_to_sheet, audit, claims, table};
+use crate::sheet::Sheet;
 
 /// What is known about the images, and what to make of it.
 #[derive(Debug, Args)]
@@ -73,6 +75,9 @@ pub(in crate::cli) struct LabelsArgs {
     /// Write all labels with their scores to this CSV, the most suspect first
     #[arg(long, value_name = "FILE")]
     scores: Option<PathBuf>,
+    /// Write a contact sheet of the suspects: one HTML file with all pictures in it
+    #[arg(long, value_name = "FILE", requires = "target")]
+    html: Option<PathBuf>,
     /// Write the suspects as claims to this ledger; it is made if there is none, else added to
     #[arg(long, value_name = "LEDGER", requires = "target")]
     claims: Option<PathBuf>,
@@ -189,6 +194,7 @@ impl LabelsArgs {
 
 impl Run {
     pub(super) fn audit_labels(&self, args: &LabelsArgs) -> Result<ExitCode> {
+        check_outputs([&args.html, &args.scores, &args.claims])?;
         let evidence = args.evidence()?;
         let options = LabelsOptions {
             target: args.target.as_deref(),
@@ -202,6 +208,11 @@ impl Run {
         };
         let report =
             self.with_registries(&args.registry, |registries| audit(registries, &options, &self.progress))?;
+        if let Some(file) = &args.html {
+            let mut sheet = Sheet::new("Labels to look at");
+            add_to_sheet(&mut sheet, &report);
+            files::replace(file, &sheet.finish())?;
+        }
         if let Some(file) = &args.scores {
             files::replace(file, table(&report).as_bytes())?;
         }

@@ -140,7 +140,7 @@ fn code(is_clean: bool) -> ExitCode {
 }
 
 /// Refuses files whose folder is not there before anything is looked at, which may take long.
-fn check_outputs<'f>(outputs: impl IntoIterator<Item = &'f Option<PathBuf>>) -> Result<()> {
+pub(super) fn check_outputs<'f>(outputs: impl IntoIterator<Item = &'f Option<PathBuf>>) -> Result<()> {
     for file in outputs.into_iter().flatten() {
         let folder = files::parent(file);
         if !folder.is_dir() {

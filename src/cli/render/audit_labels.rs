@@ -16,10 +16,6 @@ impl Output {
     pub(in crate::cli) fn audited_labels(&self, report: &LabelsReport, top: Option<usize>) {
         self.warn(&report.warnings);
         let all = &report.suspects;
-        let class = |number: usize| match &report.class_ids {
-            Some(ids) => ids[number].to_string(),
-            None => number.to_string(),
-        };
         let mut text = format!(
             "{} of {} flagged by {}, the most suspect first by {}\n",
             all.len(),
@@ -28,7 +24,7 @@ impl Output {
             report.rank.as_str()
         );
         let shown = &all[..top.unwrap_or(SHOWN).min(all.len())];
-        let named = !report.images.is_empty();
+        let named = report.subject.is_some();
         if !shown.is_empty() {
             let image = if named { "  image" } else { "" };
             let _ = writeln!(
@@ -38,8 +34,9 @@ impl Output {
             );
         }
         for suspect in shown {
-            let image = if named { format!("  {}", report.images[suspect.row].path) } else { String::new() };
-            let (given, suggested) = (class(suspect.given), class(suspect.suggested));
+            let image =
+                if named { format!("  {}", report.images()[suspect.row].path) } else { String::new() };
+            let (given, suggested) = (report.class(suspect.given), report.class(suspect.suggested));
             let line =
                 format!("  {:>7}  {:>9.6}  {given:<12}  {suggested:<12}{image}", suspect.row, suspect.score);
             let _ = writeln!(text, "{}", line.trim_end());
@@ -70,8 +67,8 @@ impl Output {
             "warnings": report.warnings,
         });
         if named {
-            object["images"] = json!(column(&|suspect| json!(report.images[suspect.row].path)));
-            object["source_ids"] = json!(column(&|suspect| json!(report.images[suspect.row].source_id)));
+            object["images"] = json!(column(&|suspect| json!(report.images()[suspect.row].path)));
+            object["source_ids"] = json!(column(&|suspect| json!(report.images()[suspect.row].source_id)));
         }
         self.print(&text, object);
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::super::Registries;
 use super::features::{self, ModelOptions};
+use super::sheet::{SHOWN, Thumbnails};
 use super::subject::{Item, Subject};
 use crate::audit::labels::{self, Filter, Rank, Suspect};
 use crate::audit::learn::{self, Learner};
@@ -16,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::files;
 use crate::ledger::{Claim, Row, Says};
 use crate::progress::Progress;
+use crate::sheet::{Figure, Sheet};
 
 /// What is known about the images.
 pub enum Evidence<'a> {
@@ -78,9 +80,47 @@ pub struct LabelsReport {
     /// All labels, flagged or not, the most suspect first.
     pub scored: Vec<Suspect>,
     /// The images by row, if they are known.
-    pub images: Vec<Item>,
+    pub subject: Option<Subject>,
     /// What the user should hear.
     pub warnings: Vec<String>,
+}
+
+impl LabelsReport {
+    /// The images by row; none if they are not known.
+    pub fn images(&self) -> &[Item] {
+        self.subject.as_ref().map_or(&[], |subject| &subject.images)
+    }
+
+    /// What a class is called, by its column: its id, or where that is not known the column's number.
+    pub fn class(&self, column: usize) -> String {
+        self.class_ids.as_ref().map_or_else(|| column.to_string(), |ids| ids[column].to_string())
+    }
+}
+
+/// Adds the suspects to a contact sheet, the most suspect first; nothing if the images are not known.
+pub fn add_to_sheet(sheet: &mut Sheet, report: &LabelsReport) {
+    let Some(subject) = &report.subject else { return };
+    let mut thumbnails = Thumbnails::default();
+    let named = |column: usize| {
+        let id = report.class(column);
+        let label = id.parse().ok().and_then(|id: ClassId| subject.labels.get(&id));
+        label.map_or_else(|| id.clone(), |label| format!("{id} {label}"))
+    };
+    let figure = |suspect: &Suspect| {
+        let mut figure = thumbnails.figure(subject, suspect.row);
+        figure.facts.retain(|(fact, _)| fact != "class");
+        figure.facts.push(("given".into(), named(suspect.given)));
+        figure.facts.push(("suggested".into(), named(suspect.suggested)));
+        figure.facts.push((report.rank.as_str().into(), format!("{:.4}", suspect.score)));
+        figure
+    };
+    let all = report.suspects.len();
+    sheet.heading(&format!("Labels flagged by {}: {all}", report.filter.as_str()));
+    let figures: Vec<Figure> = report.suspects.iter().take(SHOWN).map(figure).collect();
+    sheet.group("", &figures);
+    if all > SHOWN {
+        sheet.paragraph(&format!("The first {SHOWN} of {all} are shown; --json has all."));
+    }
 }
 
 /// Finds labels that are probably wrong.
@@ -146,7 +186,7 @@ pub fn audit(
     }
     let suspects = labels::find(&probabilities, &labels, options.filter, options.rank);
     let scored = labels::scored(&probabilities, &labels, options.rank);
-    let mut warnings = Vec::new();
+    let mut warnings = subject.as_ref().map_or_else(Vec::new, |subject| subject.warnings.clone());
     let unused: Vec<String> = (0..probabilities.columns())
         .filter(|class| !labels.contains(class))
         .map(|class| class.to_string())
@@ -163,7 +203,7 @@ pub fn audit(
         class_ids,
         suspects,
         scored,
-        images: subject.map(|subject| subject.images).unwrap_or_default(),
+        subject,
         warnings,
     })
 }
@@ -173,14 +213,14 @@ pub fn audit(
 /// # Errors
 /// [`Error::Invalid`] if the images or the classes' ids are not known.
 pub fn claims(report: &LabelsReport, date: &str) -> Result<Vec<Row>> {
-    let Some(ids) = report.class_ids.as_ref().filter(|_| !report.images.is_empty()) else {
+    let Some(ids) = report.class_ids.as_ref().filter(|_| report.subject.is_some()) else {
         let why = "need the images, so that rows have names: give their folder or version";
         return Err(Error::invalid("claims", why));
     };
     let claim = |suspect: &Suspect| {
         let (given, suggested) = (&ids[suspect.given], &ids[suspect.suggested]);
         Row::Claim(Claim {
-            source_id: report.images[suspect.row].source_id.clone(),
+            source_id: report.images()[suspect.row].source_id.clone(),
             says: Says::Label(suggested.clone()),
             source: "audit-labels".into(),
             date: date.into(),
@@ -198,14 +238,10 @@ pub fn claims(report: &LabelsReport, date: &str) -> Result<Vec<Row>> {
 /// All labels as a table, the most suspect first: `row,image,given,suggested,score,flagged`.
 pub fn table(report: &LabelsReport) -> String {
     let flagged: HashSet<usize> = report.suspects.iter().map(|suspect| suspect.row).collect();
-    let class = |number: usize| match &report.class_ids {
-        Some(ids) => ids[number].to_string(),
-        None => number.to_string(),
-    };
     let mut text = String::from("row,image,given,suggested,score,flagged\n");
     for Suspect { row, given, suggested, score } in &report.scored {
-        let image = report.images.get(*row).map_or("", |image| &image.path);
-        let (image, given, suggested) = (csv_field(image), class(*given), class(*suggested));
+        let image = report.images().get(*row).map_or("", |image| &image.path);
+        let (image, given, suggested) = (csv_field(image), report.class(*given), report.class(*suggested));
         let flagged = u8::from(flagged.contains(row));
         text += &format!("{row},{image},{given},{suggested},{score},{flagged}\n");
     }

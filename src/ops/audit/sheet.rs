@@ -9,7 +9,7 @@ use crate::imaging::{Encoding, ExifOrientation, Filter, Outcome, Pipeline, Pixel
 use crate::sheet::{Figure, Sheet};
 
 /// A sheet shows so many groups or images of a kind; a browser has to hold it.
-const SHOWN: usize = 500;
+pub(super) const SHOWN: usize = 500;
 /// A group shows so many of its members.
 const MEMBERS: usize = 24;
 
