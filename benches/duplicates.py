@@ -25,6 +25,8 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 COPIES = 250
+# What an audit that finds something exits with.
+FINDINGS = 8
 
 
 def jpeg30(picture):
@@ -57,8 +59,10 @@ def files_of(folder):
 
 def audit(args, folder, *more, verb="duplicates"):
     command = [args.isn, "audit", verb, folder, "--json", "--quiet", *more]
-    out = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout
-    return json.loads(out.splitlines()[-1])
+    ran = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    if ran.returncode not in (0, FINDINGS):
+        sys.exit(f"{command}: {ran.returncode}: {ran.stderr}")
+    return json.loads(ran.stdout.splitlines()[-1])
 
 
 def originals(args):
