@@ -57,6 +57,11 @@ python3 -m venv "$work/cleanlab"
 "$work/cleanlab/bin/pip" install -q --disable-pip-version-check cleanlab==2.9.0
 "$work/cleanlab/bin/python" interop/labels.py "$isn" "$work"
 
+say "what an accuracy can tell, by statsmodels and scipy"
+python3 -m venv "$work/statsmodels"
+"$work/statsmodels/bin/pip" install -q --disable-pip-version-check scipy statsmodels
+"$work/statsmodels/bin/python" interop/resolution.py check tests/vectors/resolution.csv
+
 say "isn review by keyboard, in Chromium"
 if need chromium chromium && need chromedriver chromium-driver; then
     "$work/venv/bin/pip" install -q --disable-pip-version-check selenium

@@ -54,7 +54,7 @@ section{margin:1rem 0;padding:.75rem;border:1px solid var(--line);border-radius:
 section>h3{font-size:1rem;margin:0 0 .5rem}\
 .row{display:flex;flex-wrap:wrap;gap:1rem;align-items:flex-start}\
 figure{margin:0;width:13rem}\
-figure img,figure .none{max-width:13rem;max-height:13rem;background:#888;display:block}\
+figure img,figure .none{max-width:13rem;max-height:13rem;background:#888;outline:1px solid var(--line);display:block}\
 figure .none{height:8rem;width:13rem;line-height:8rem;text-align:center;color:#fff;background:#666}\
 figcaption{font-size:.8rem;overflow-wrap:anywhere;margin-top:.3rem}\
 dl{display:grid;grid-template-columns:max-content 1fr;gap:0 .6rem;margin:.15rem 0}\

@@ -33,7 +33,7 @@ impl FrameReader {
         if Digest::of(frame) != *frame_digest {
             return Err(refuse("its frame's BLAKE3 is not the pack's"));
         }
-        let bytes = self.unchecked(what, frame, image, length)?;
+        let bytes = self.decompress(what, frame, image, length)?;
         if Digest::of(bytes) != *image {
             return Err(refuse("its bytes have another BLAKE3 than the index says"));
         }
@@ -43,6 +43,18 @@ impl FrameReader {
     /// The same of a frame that was checked before, or is not to be checked: its length and the name of its entry still
     /// have to be right.
     pub fn unchecked(&mut self, what: &str, frame: &[u8], image: &Digest, length: u64) -> Result<&[u8]> {
+        self.decompress(what, frame, image, length)?;
+        let mut name = [0; 64];
+        hex(image, &mut name);
+        if self.raw[..64] != name {
+            return Err(Error::integrity(what, format!("image {image}: its frame holds another image")));
+        }
+        // As long as `decompress` found it to be.
+        Ok(&self.raw[BLOCK..BLOCK + length as usize])
+    }
+
+    /// The bytes after a frame's header. The header itself says nothing that is not known better.
+    fn decompress(&mut self, what: &str, frame: &[u8], image: &Digest, length: u64) -> Result<&[u8]> {
         let refuse = |why: String| Error::integrity(what, format!("image {image}: {why}"));
         let length = match usize::try_from(length) {
             Ok(fits) if length <= MAX_IMAGE_LEN => fits,
@@ -55,11 +67,6 @@ impl FrameReader {
         let written = written.map_err(|e| refuse(format!("its frame does not decompress: {e}")))?;
         if written != needed {
             return Err(refuse(format!("its frame holds {written} bytes, expected {needed}")));
-        }
-        let mut name = [0; 64];
-        hex(image, &mut name);
-        if self.raw[..64] != name {
-            return Err(refuse("its frame holds another image".into()));
         }
         Ok(&self.raw[BLOCK..BLOCK + length])
     }
