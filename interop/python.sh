@@ -53,7 +53,7 @@ if /usr/bin/python3 -c 'import torch' 2>/dev/null; then
     "$venv/bin/python" examples/birds.py
     # The training script of docs/python.md, on two ranks; then once more, from the checkpoint in the middle of an epoch.
     mkdir "$work/train"
-    awk '/^```/ { on = 0 } on { print } /^```python/ { on = 1 }' docs/python.md | sed -n '/^# train.py/,$p' >"$work/train/train.py"
+    awk '/^# train.py/ { on = 1 } on && /^```/ { exit } on' docs/python.md >"$work/train/train.py"
     for _ in first again; do
         (
             cd "$work/train"
