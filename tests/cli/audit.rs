@@ -201,6 +201,10 @@ fn a_build_a_tree_and_a_version_are_audited_as_the_folder_is() {
         "{groups}"
     );
     assert!(groups.lines().count() > 3, "{groups}");
+    // A tree tells them by class and stem: here no label was corrected, and the source has no splits.
+    let args = ["duplicates", "tree", "--distance", "16", "--similarity", "0", "--groups", "of_tree.csv"];
+    audit(&sandbox, &args);
+    assert_eq!(String::from_utf8(sandbox.read("of_tree.csv")).unwrap(), groups);
 }
 
 #[test]
