@@ -74,7 +74,7 @@ pub struct Suspect {
 }
 
 /// Flags labels and ranks them, the most suspect first. `labels` are columns of `probabilities`, one a row, both as
-/// [`check`] lets them pass.
+/// [`check()`] lets them pass.
 pub fn find(probabilities: &Matrix, labels: &[usize], filter: Filter, rank: Rank) -> Vec<Suspect> {
     let flags = flagged(probabilities, labels, filter);
     let mut suspects = scored(probabilities, labels, rank);
