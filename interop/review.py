@@ -82,6 +82,8 @@ browser.get(first["url"])
 try:
     for number, image in enumerate(images, start=1):
         if number == 51:
+            # The page has gone on: the fiftieth is answered, and so on the disk.
+            title_begins(f"51 of {HUNDRED}")
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
             assert decided() == expected, "a decision is lost"
