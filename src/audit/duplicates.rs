@@ -111,14 +111,14 @@ pub fn near_pairs(hashes: &[Option<Hashes>], distance: u32) -> Vec<Pair> {
 
 /// What belongs together, directly or by what lies between (union-find).
 #[derive(Clone, Debug)]
-pub struct Groups {
+pub struct UnionFind {
     parents: Vec<usize>,
 }
 
-impl Groups {
+impl UnionFind {
     /// Nothing belongs together yet.
     pub fn new(count: usize) -> Self {
-        Groups { parents: (0..count).collect() }
+        UnionFind { parents: (0..count).collect() }
     }
 
     /// The first member of the group of `at`.
@@ -200,7 +200,7 @@ mod tests {
     fn groups_do_not_depend_on_the_order_of_joins() {
         let joins = [(7, 2), (2, 5), (9, 8), (5, 7), (0, 9)];
         for turn in 0..joins.len() {
-            let mut groups = Groups::new(10);
+            let mut groups = UnionFind::new(10);
             for k in 0..joins.len() {
                 let (a, b) = joins[(k + turn) % joins.len()];
                 groups.join(a, b);

@@ -7,13 +7,13 @@ use rayon::prelude::*;
 
 use super::looks::look;
 use super::subject::{Item, Subject};
-use crate::audit::duplicates::{Groups, Pair, near_pairs};
+use crate::audit::duplicates::{Pair, UnionFind, near_pairs};
 use crate::audit::look::{Look, Seen, levels};
 use crate::audit::phash::Hashes;
 use crate::audit::similar::{Detail, SIMILAR, similarity};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::groups::Groups as NamedGroups;
+use crate::groups::Groups;
 use crate::parallel::in_order;
 use crate::progress::{Progress, Unit};
 
@@ -109,14 +109,14 @@ impl DuplicatesReport {
     ///
     /// # Errors
     /// [`Error::Invalid`] if one source id stands for images of two groups.
-    pub fn as_groups(&self) -> Result<NamedGroups> {
+    pub fn as_groups(&self) -> Result<Groups> {
         let ids = |group: &Group| {
             let mut ids: Vec<String> = group.members.iter().map(|item| item.source_id.clone()).collect();
             ids.sort_unstable();
             ids.dedup();
             ids
         };
-        NamedGroups::new(self.groups.iter().map(ids))
+        Groups::new(self.groups.iter().map(ids))
             .map_err(|id| Error::invalid(id, "is the source id of two different pictures"))
     }
 }
@@ -147,7 +147,7 @@ pub fn among(
     jobs: usize,
     progress: &dyn Progress,
 ) -> Result<DuplicatesReport> {
-    let mut groups = Groups::new(looks.len());
+    let mut groups = UnionFind::new(looks.len());
     let mut by_digest: HashMap<(bool, Digest), usize> = HashMap::new();
     for (at, look) in looks.iter().enumerate() {
         let pixels = look.seen.as_ref().ok().map(|seen| (true, seen.pixels));
