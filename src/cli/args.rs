@@ -6,6 +6,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use super::audit::AuditCommand;
 use super::diff::DiffArgs;
+use super::export::ExportArgs;
 use super::families::{
     CacheCommand, DemoCommand, KeyCommand, LogCommand, OwnerCommand, RegistryCommand, TrustCommand,
 };
@@ -89,6 +90,8 @@ pub(super) enum Command {
         #[command(flatten)]
         selection: SelectionArgs,
     },
+    /// Write a version in the format of another tool
+    Export(ExportArgs),
     /// Bring the versions that ./isn.lock and ./isn.toml name
     Sync {
         #[command(flatten)]

@@ -81,6 +81,7 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
                 Ok(ExitCode::SUCCESS)
             })
         }
+        Command::Export(args) => run.export(args),
         Command::Audit(command) => run.audit(command),
         #[cfg(feature = "serve")]
         Command::Review(args) => run.review(args),

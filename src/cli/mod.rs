@@ -8,6 +8,7 @@ mod commands;
 mod diff;
 mod embed;
 mod exit;
+mod export;
 mod families;
 mod ledger;
 mod render;

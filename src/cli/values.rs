@@ -65,6 +65,15 @@ pub(super) fn parse_reason(text: &str) -> Result<String, String> {
     check_reason(text).map(|()| text.into())
 }
 
+/// Bytes that a shard has, from a million to two billion: MDS has no numbers for more than 4 GiB, and a million shards help
+/// nobody.
+pub(super) fn parse_shard_size(text: &str) -> Result<u64, String> {
+    match parse_size(text)? {
+        size @ 1_000_000..=2_147_483_648 => Ok(size),
+        _ => Err("expected from 1MB to 2GiB".into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

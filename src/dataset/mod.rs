@@ -13,6 +13,7 @@ pub use batch::Batch;
 pub use places::Places;
 
 use crate::class::Class;
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::imaging::ImageReader;
 use crate::manifest::Manifest;
@@ -165,6 +166,17 @@ impl Dataset {
         Ok((record.width, record.height))
     }
 
+    /// The length of an image's file, in bytes.
+    pub fn length(&self, image: usize) -> Result<u64> {
+        Ok(self.record(image)?.length)
+    }
+
+    /// BLAKE3 of an image's file, as the index has it.
+    pub fn blake3(&self, image: usize) -> Result<Digest> {
+        let digest = self.rows.get(image).and_then(|&row| self.table.blake3(row as usize));
+        digest.ok_or_else(|| self.no_such(image))
+    }
+
     /// How often an image's bytes were compared with the index so far.
     pub fn checks(&self) -> u32 {
         self.checks.load(Ordering::Relaxed)
@@ -185,7 +197,11 @@ impl Dataset {
 
     fn record(&self, image: usize) -> Result<Record> {
         let record = self.rows.get(image).and_then(|&row| self.table.record(row as usize));
-        record.ok_or_else(|| Error::invalid("image", format!("there is no {image}th of {}", self.len())))
+        record.ok_or_else(|| self.no_such(image))
+    }
+
+    fn no_such(&self, image: usize) -> Error {
+        Error::invalid("image", format!("there is no {image}th of {}", self.len()))
     }
 
     fn with_file<T>(

@@ -1,11 +1,13 @@
 //! `isn.load` of the Python package: a version, or a part of it, to be read in place. What is not on this machine is
 //! fetched into the cache first.
 
+use std::collections::HashSet;
+
 use tokio::runtime::Runtime;
 
 use super::Registries;
-use super::pull::check_parts;
 use super::pull::images::{self, Carrier, Wanted};
+use super::pull::{check_images, check_parts};
 use super::resolve::complete;
 use crate::class::parse_classes;
 use crate::dataset::{Dataset, Parts, Places, Verify};
@@ -14,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::object::ObjectKind;
 use crate::progress::{Progress, Unit};
 use crate::registry::{Head, Registry};
+use crate::rel_path::RelPath;
 use crate::table::{FrameAt, Table};
 use crate::transport;
 use crate::tree::Selection;
@@ -45,6 +48,10 @@ pub fn load(
     check_parts(&manifest, &classes, options.selection)?;
     let opening = Opening { runtime: &runtime, registries, registry, options, progress };
     let (table, rows, places) = opening.images(head)?;
+    if !options.selection.images.is_empty() {
+        let known: HashSet<&str> = (0..table.images()).map(|row| table.path(row)).collect();
+        check_images(&manifest, options.selection, |image| known.contains(image.as_str()))?;
+    }
     Dataset::new(Parts { manifest, classes, warnings, table, rows, places, verify: options.verify })
 }
 
@@ -142,12 +149,15 @@ impl Opening<'_> {
 
 /// The rows of a table that a selection has.
 fn selected(table: &Table, selection: &Selection) -> Vec<u32> {
+    let images: HashSet<&str> = selection.images.iter().map(RelPath::as_str).collect();
     let is_wanted = |image: &u32| {
-        let mut segments = table.path(*image as usize).split('/');
+        let path = table.path(*image as usize);
+        let mut segments = path.split('/');
         let (split, class) = (segments.next().unwrap_or_default(), segments.next().unwrap_or_default());
         (selection.splits.is_empty() || selection.splits.iter().any(|wanted| wanted.as_str() == split))
             && (selection.classes.is_empty()
                 || selection.classes.iter().any(|wanted| wanted.as_str() == class))
+            && (images.is_empty() || images.contains(path))
     };
     (0..table.images() as u32).filter(is_wanted).collect()
 }

@@ -8,6 +8,7 @@ pub mod cite;
 pub mod demo;
 pub mod diff;
 pub mod doctor;
+pub mod export;
 pub mod fetch;
 pub mod gates;
 pub mod images;

@@ -428,7 +428,7 @@ fn images(images: u64, bytes: u64) -> String {
     format!("{}, {}", count(images as usize, "image"), size(bytes))
 }
 
-fn size(bytes: u64) -> String {
+pub(in crate::cli) fn size(bytes: u64) -> String {
     indicatif::HumanBytes(bytes).to_string()
 }
 
@@ -462,6 +462,6 @@ fn assurance(report: &VerifyReport) -> String {
     format!("{whole}{reach}")
 }
 
-fn first_line(text: &str) -> &str {
+pub(in crate::cli) fn first_line(text: &str) -> &str {
     text.trim().lines().next().unwrap_or("")
 }

@@ -97,7 +97,16 @@ pub(super) fn check_selection(snapshot: &Snapshot, selection: &Selection) -> Res
         true => BTreeSet::new(),
         false => snapshot.index.rows().iter().map(|row| &row.path).collect(),
     };
-    let mut unknown = selection.images.iter().filter(|image| !known.contains(image));
+    check_images(manifest, selection, |image| known.contains(image))
+}
+
+/// The same of images alone.
+pub(super) fn check_images(
+    manifest: &Manifest,
+    selection: &Selection,
+    is_known: impl Fn(&RelPath) -> bool,
+) -> Result<()> {
+    let mut unknown = selection.images.iter().filter(|image| !is_known(image));
     if let Some(image) = unknown.next() {
         let more = match unknown.count() {
             0 => String::new(),

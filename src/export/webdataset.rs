@@ -1,0 +1,129 @@
+//! Tars for the library `webdataset`: of each sample its image, its label and a JSON object, one behind the other, with
+//! names that are alike up to the first dot.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::out::Out;
+use super::{About, Image, Shard, Writer};
+use crate::error::{Error, Result};
+
+/// Tar files are made of blocks of so many bytes.
+const BLOCK: usize = 512;
+
+pub(super) struct WebDataset<'a> {
+    dir: &'a Path,
+    about: &'a About<'a>,
+    tar: Option<Tar>,
+}
+
+impl<'a> WebDataset<'a> {
+    pub(super) fn new(dir: &'a Path, about: &'a About<'a>) -> Self {
+        WebDataset { dir, about, tar: None }
+    }
+}
+
+impl Writer for WebDataset<'_> {
+    fn begin(&mut self, shard: &Shard) -> Result<()> {
+        self.finish()?;
+        let name = format!("{}-{:06}.tar", shard.split, shard.number);
+        self.tar = Some(Tar::new(Out::create(self.dir.join(name))?));
+        Ok(())
+    }
+
+    fn image(&mut self, image: &Image<'_>) -> Result<()> {
+        let Some(tar) = &mut self.tar else {
+            return Err(Error::Internal("an image before its shard".into()));
+        };
+        // A number, since a stem may have dots, and what stands behind the first dot is the kind of the member.
+        let key = format!("{:09}", image.number);
+        let class = self.about.classes.get(image.label as usize);
+        let json = json!({
+            "dataset": self.about.dataset(),
+            "path": image.path,
+            "blake3": image.blake3.to_string(),
+            "class": class.map(|class| &class.id),
+            "label": class.map(|class| &class.label),
+        });
+        tar.append(&format!("{key}.{}", self.about.extension), image.bytes)?;
+        tar.append(&format!("{key}.cls"), image.label.to_string().as_bytes())?;
+        tar.append(&format!("{key}.json"), json.to_string().as_bytes())
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        self.tar.take().map_or(Ok(()), |tar| tar.finish().map(drop))
+    }
+}
+
+/// A plain tar file: regular files, readable by all, of nobody and of no time.
+pub(super) struct Tar {
+    out: Out,
+    hasher: Option<sha2::Sha256>,
+}
+
+impl Tar {
+    pub(super) fn new(out: Out) -> Self {
+        Tar { out, hasher: None }
+    }
+
+    /// One whose SHA-256 is wanted.
+    pub(super) fn hashed(out: Out) -> Self {
+        Tar { out, hasher: Some(sha2::Sha256::default()) }
+    }
+
+    pub(super) fn append(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
+        let refuse = |e| Error::io("write", self.out.path())(e);
+        let mut header = tar::Header::new_ustar();
+        if header.set_path(name).is_err() {
+            // Longer than ustar can say: GNU tar's way, an entry with the name before the file's own.
+            let mut long = tar::Header::new_gnu();
+            long.set_path("././@LongLink").map_err(refuse)?;
+            long.set_entry_type(tar::EntryType::GNULongName);
+            let text = [name.as_bytes(), &[0]].concat();
+            finish_header(&mut long, text.len());
+            header = tar::Header::new_gnu();
+            let cut = header.as_gnu_mut().map(|gnu| &mut gnu.name);
+            cut.into_iter().flatten().zip(name.bytes()).for_each(|(to, from)| *to = from);
+            self.entry(&long, &text)?;
+        }
+        header.set_entry_type(tar::EntryType::Regular);
+        finish_header(&mut header, bytes.len());
+        self.entry(&header, bytes)
+    }
+
+    fn entry(&mut self, header: &tar::Header, bytes: &[u8]) -> Result<()> {
+        self.put(header.as_bytes())?;
+        self.put(bytes)?;
+        self.put(&[0; BLOCK][..bytes.len().next_multiple_of(BLOCK) - bytes.len()])
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        if let Some(hasher) = &mut self.hasher {
+            sha2::Digest::update(hasher, bytes);
+        }
+        self.out.put(bytes)
+    }
+
+    /// Ends the archive; gives its length and its SHA-256, if that was asked for.
+    pub(super) fn finish(mut self) -> Result<(u64, Option<String>)> {
+        self.put(&[0; 2 * BLOCK])?;
+        let (length, hasher) = (self.out.length(), self.hasher.take());
+        self.out.finish()?;
+        Ok((length, hasher.map(|hasher| hex(&sha2::Digest::finalize(hasher)))))
+    }
+}
+
+fn finish_header(header: &mut tar::Header, length: usize) {
+    header.set_size(length as u64);
+    header.set_mode(0o644);
+    header.set_mtime(0);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_cksum();
+}
+
+/// A digest in hexadecimal.
+pub(super) fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
