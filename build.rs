@@ -13,7 +13,12 @@ fn main() -> io::Result<()> {
     files.sort();
     let mut source = String::from("pub(super) static FILES: &[(&str, &[u8])] = &[\n");
     for name in &files {
-        let _ = writeln!(source, "    ({name:?}, include_bytes!({:?})),", registry.join(name));
+        // Told when isn is compiled, not now: the folder may be moved, target and all.
+        let path = format!("/registry/{name}");
+        let _ = writeln!(
+            source,
+            "    ({name:?}, include_bytes!(concat!(env!(\"CARGO_MANIFEST_DIR\"), {path:?}))),"
+        );
     }
     source.push_str("];\n");
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?);

@@ -124,3 +124,18 @@ fn header(kind: &str, shape: &[usize]) -> Vec<u8> {
     out.extend_from_slice(text.as_bytes());
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_end_where_elements_may_begin() {
+        for shape in [&[][..], &[3], &[1300, 160, 160, 3]] {
+            let header = header("|u1", shape);
+            assert_eq!((header.len() % 64, header.last()), (0, Some(&b'\n')));
+        }
+        let text = String::from_utf8(header("<i8", &[3])[10..].to_vec()).unwrap();
+        assert_eq!(text.trim_end(), "{'descr': '<i8', 'fortran_order': False, 'shape': (3,), }");
+    }
+}

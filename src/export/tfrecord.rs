@@ -140,3 +140,17 @@ fn varint(mut number: u64) -> Vec<u8> {
 fn masked_crc(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_checksums_are_those_of_the_formats() {
+        assert_eq!(varint(0), [0]);
+        assert_eq!(varint(127), [127]);
+        assert_eq!(varint(300), [0xac, 0x02]);
+        // RFC 3720, B.4: 32 bytes of zeros have CRC-32C 0x8a9136aa.
+        assert_eq!(masked_crc(&[0; 32]), 0x8a91_36aa_u32.rotate_right(15).wrapping_add(0xa282_ead8));
+    }
+}

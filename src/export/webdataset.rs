@@ -127,3 +127,38 @@ fn finish_header(header: &mut tar::Header, length: usize) {
 pub(super) fn hex(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    #[test]
+    fn names_of_any_length_and_bodies_of_any_length_come_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.tar");
+        let names = [
+            "a.png".to_string(),
+            format!("train/{}/{}.png", "c".repeat(60), "s".repeat(90)),
+            "x".repeat(190),
+        ];
+        let bodies: Vec<Vec<u8>> = [0, 1, 511, 512, 513].iter().map(|&length| vec![7; length]).collect();
+        let mut tar = Tar::hashed(Out::create(path.clone()).unwrap());
+        let entries: Vec<(&str, &[u8])> =
+            names.iter().flat_map(|name| bodies.iter().map(move |body| (name.as_str(), &body[..]))).collect();
+        entries.iter().for_each(|(name, body)| tar.append(name, body).unwrap());
+        let (length, sha256) = tar.finish().unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(bytes.len() as u64, length);
+        assert_eq!(sha256.unwrap(), hex(&<sha2::Sha256 as sha2::Digest>::digest(&bytes)));
+        let mut archive = tar::Archive::new(&bytes[..]);
+        let mut found = Vec::new();
+        for entry in archive.entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let mut body = Vec::new();
+            entry.read_to_end(&mut body).unwrap();
+            found.push((entry.path().unwrap().to_str().unwrap().to_string(), body));
+        }
+        assert_eq!(found.iter().map(|(name, body)| (name.as_str(), &body[..])).collect::<Vec<_>>(), entries);
+    }
+}

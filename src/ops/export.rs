@@ -323,6 +323,9 @@ fn cut(lengths: &[u64], limit: u64) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::Digest;
+    use crate::ops::load::tests::with_registries;
+    use crate::progress::Silent;
 
     #[test]
     fn shards_end_with_the_image_that_fills_them() {
@@ -330,5 +333,43 @@ mod tests {
         assert_eq!(cut(&[5, 5], 10), [2]);
         assert_eq!(cut(&[5, 5], u64::MAX), [2]);
         assert_eq!(cut(&[], 10), [0; 0]);
+    }
+
+    /// Of `demobirds@1.0` in every format that this program has, with shards of 1 MB; arrays of 48 pixels.
+    #[test]
+    fn bytes_are_those_of_the_golden_vector_for_every_number_of_threads() {
+        let golden = include_str!("../../tests/vectors/exports.txt");
+        let work = tempfile::tempdir().unwrap();
+        let reference = "demobirds@1.0".parse().unwrap();
+        let mut differ = Vec::new();
+        for format in Format::ALL.into_iter().filter(|format| format.check().is_ok()) {
+            for jobs in [1, 3] {
+                let to = work.path().join(format!("{format}-{jobs}"));
+                let options = ExportOptions {
+                    reference: &reference,
+                    selection: &Selection::default(),
+                    format,
+                    to: Some(&to),
+                    shard_bytes: 1_000_000,
+                    size: format.has_pixels().then_some(48),
+                    jobs,
+                };
+                let report =
+                    with_registries(work.path(), |registries| export(registries, &options, &Silent)).unwrap();
+                assert_eq!((report.images, report.path), (203, to.clone()));
+                let listed = files::walk(&to).unwrap().into_iter().map(|(path, _)| {
+                    format!("{}  {format}/{path}\n", Digest::of(&files::read(&to.join(&path)).unwrap()))
+                });
+                // What a pull writes about a tree has the program's version in it, and is not the dataset's.
+                let listed: String = listed
+                    .filter(|line| format != Format::ImageFolder || !line.contains("ISN.json"))
+                    .collect();
+                let digest = Digest::of(listed.as_bytes());
+                if !golden.lines().any(|line| line == format!("{digest}  {format}")) {
+                    differ.push(format!("{digest}  {format}, {jobs} threads:\n{listed}"));
+                }
+            }
+        }
+        assert!(differ.is_empty(), "not in tests/vectors/exports.txt:\n{}", differ.join("\n"));
     }
 }

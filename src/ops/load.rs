@@ -163,7 +163,7 @@ fn selected(table: &Table, selection: &Selection) -> Vec<u32> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::path::Path;
 
     use super::*;
@@ -178,7 +178,7 @@ mod tests {
     use crate::transport::Access;
     use crate::trust::TrustStore;
 
-    fn with_registries<T>(home: &Path, work: impl FnOnce(&Registries<'_>) -> T) -> T {
+    pub(in crate::ops) fn with_registries<T>(home: &Path, work: impl FnOnce(&Registries<'_>) -> T) -> T {
         let locations = [BUNDLED.to_string()];
         let trust = TrustStore::open(home.join("trust.toml")).unwrap();
         let (logs, cache) = (KnownLogs::new(home.join("logs")), Cache::new(home.join("cache")));

@@ -1,4 +1,4 @@
-//! SIGKILL at many points of a build, a publish and a pull: what is visible is whole, and the rerun ends in the
+//! SIGKILL at many points of a build, a publish, a pull and an export: what is visible is whole, and the rerun ends in the
 //! same bytes.
 #![cfg(unix)]
 
@@ -143,6 +143,30 @@ fn a_killed_pull_leaves_no_tree_or_a_whole_one() {
             assert!(files(&sandbox, "tree") == whole, "the rerun ended in other bytes");
             let left = sandbox.leftovers();
             assert!(left.iter().all(|name| name.ends_with("-lock")), "{left:?}");
+        },
+    );
+    assert!(hit > KILLS / 4, "{hit} of {KILLS} kills hit");
+}
+
+#[test]
+fn a_killed_export_leaves_nothing_under_its_name() {
+    let (sandbox, _) = Sandbox::published_large();
+    let export = ["export", "grads@1.0", "--registry", "reg", "--as", "tfrecord", "--to", "out"];
+    sandbox.isn(&["export", "grads@1.0", "--registry", "reg", "--as", "tfrecord", "--to", "whole"]).ok();
+    let whole = files(&sandbox, "whole");
+    let hit = kill_at_many_points(
+        &sandbox,
+        &export,
+        || remove(&sandbox, &["out"]),
+        |finished| {
+            let is_there = sandbox.path("out").exists();
+            assert!(is_there || !finished);
+            assert!(!is_there || files(&sandbox, "out") == whole, "a half-written export was visible");
+            if !is_there {
+                sandbox.isn(&export).ok();
+                assert!(files(&sandbox, "out") == whole, "the rerun ended in other bytes");
+                assert_eq!(sandbox.leftovers(), [""; 0]);
+            }
         },
     );
     assert!(hit > KILLS / 4, "{hit} of {KILLS} kills hit");

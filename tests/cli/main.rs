@@ -17,6 +17,7 @@ mod delta;
 mod demo;
 mod diff;
 mod doctor;
+mod export;
 mod faults;
 mod forger;
 mod gates;
