@@ -1,5 +1,5 @@
 //! [`Dataset`]: the images of a version, or of a part of it, read in place: from pieces of shards in the cache, from the
-//! shards of a folder, or from the binary. Any number of threads may read, and processes that were forked: reads say
+//! shards of a folder, from the binary, or from trees that were pulled before. Any number of threads may read, and processes that were forked: reads say
 //! where they begin, so nobody moves a position that somebody else relies on.
 
 mod batch;
@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 pub use batch::Batch;
 pub use places::Places;
 
+use self::places::Bytes;
 use crate::class::Class;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -232,25 +233,27 @@ impl Dataset {
         scratch: &mut Scratch,
         take: impl FnOnce(&[u8], &mut ImageReader) -> Result<T>,
     ) -> Result<T> {
-        let record = self.record(image)?;
-        let blake3 = self.table.blake3(self.rows[image] as usize);
-        let (Some(at), Some(blake3)) = (record.frame, blake3) else {
-            return Err(Error::Internal(format!("{} has no place", self.path(image))));
-        };
+        let (record, blake3) = (self.record(image)?, self.blake3(image)?);
         let Scratch { frame, frames, images } = scratch;
-        let frame = self.places.read(image, at.length, frame)?;
+        let read = self.places.read(image, record.frame.map(|at| at.length), record.length, frame)?;
         let (bits, bit) = (&self.verified[image / 8], 1 << (image % 8));
         let is_known = match self.verify {
             Verify::Never => true,
             Verify::Always => false,
             Verify::Once => bits.load(Ordering::Relaxed) & bit != 0,
         };
-        // Names are for messages alone.
-        let checked = if is_known {
-            frames.unchecked("", frame, &blake3, record.length)
-        } else {
+        if !is_known {
             self.checks.fetch_add(1, Ordering::Relaxed);
-            frames.image("", frame, &at.blake3, &blake3, record.length)
+        }
+        // Names are for messages alone.
+        let checked = match (read, record.frame) {
+            (Bytes::Frame(frame), _) if is_known => frames.unchecked("", frame, &blake3, record.length),
+            (Bytes::Frame(frame), Some(at)) => frames.image("", frame, &at.blake3, &blake3, record.length),
+            (Bytes::Image(file), _) if is_known || Digest::of(file) == blake3 => Ok(file),
+            (Bytes::Image(_), _) => {
+                Err(Error::integrity("", format!("is not the image of the index, {blake3}")))
+            }
+            (Bytes::Frame(_), None) => Err(Error::Internal(format!("{} has no place", self.path(image)))),
         };
         let file = checked.map_err(|e| match e {
             Error::Integrity { why, .. } => Error::integrity(self.places.name(image), why),

@@ -1,7 +1,7 @@
-//! Where images are: files and memory, read at an offset.
+//! Where images are: in shards, of files and of memory, read at an offset; or files of trees.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ use crate::transport::AtHand;
 /// So many files stay open: of the 1,024 that a process may have, most are for others.
 const MOST_OPEN: usize = 256;
 
-/// Files and memory with shards, and where in them each image of a selection is.
+/// Files and memory with shards, and trees; and where in them each image of a selection is.
 #[derive(Default)]
 pub struct Places {
     sources: Vec<Source>,
@@ -34,7 +34,20 @@ struct Source {
 
 enum Kind {
     Memory(&'static [u8]),
-    File { path: PathBuf, open: OnceLock<File> },
+    File {
+        path: PathBuf,
+        open: OnceLock<File>,
+    },
+    /// An image of a tree, as it is.
+    Image(PathBuf),
+}
+
+/// What was read of an image.
+pub(super) enum Bytes<'b> {
+    /// Its frame.
+    Frame(&'b [u8]),
+    /// Its file.
+    Image(&'b [u8]),
 }
 
 impl Places {
@@ -107,16 +120,45 @@ impl Places {
         (first..self.sources.len() as u32).collect()
     }
 
-    /// So many bytes of an image's frame; `buffer` is memory for them.
-    pub(super) fn read<'b>(&self, image: usize, length: u64, buffer: &'b mut Vec<u8>) -> Result<&'b [u8]> {
+    /// Lets an image be the file of a tree.
+    pub fn set_file(&mut self, image: usize, path: PathBuf) {
+        let source = self.sources.len() as u32;
+        if let Some(at) = self.at.get_mut(image) {
+            *at = (source, 0);
+            self.sources.push(Source { kind: Kind::Image(path), start: 0, end: u64::MAX });
+        }
+    }
+
+    /// An image's frame, which a pack says is `frame` bytes long, or its file of `length`; `buffer` is memory for them.
+    pub(super) fn read<'b>(
+        &self,
+        image: usize,
+        frame: Option<u64>,
+        length: u64,
+        buffer: &'b mut Vec<u8>,
+    ) -> Result<Bytes<'b>> {
         let place =
             self.at.get(image).and_then(|&(source, at)| Some((self.sources.get(source as usize)?, at)));
-        let (source, at) = place.ok_or_else(|| Error::Internal(format!("image {image} has no place")))?;
-        let length = length as usize;
+        let nowhere = || Error::Internal(format!("image {image} has no place"));
+        let (source, at) = place.ok_or_else(nowhere)?;
+        if let Kind::Image(path) = &source.kind {
+            let wrong = |has: u64| {
+                Error::integrity(path.display(), format!("has {has} bytes, the index says {length}"))
+            };
+            let mut file = File::open(path).map_err(Error::io("read", path))?;
+            buffer.clear();
+            // One more than there should be, to see that there is none.
+            let read = file.by_ref().take(length.saturating_add(1)).read_to_end(buffer);
+            return match read.map_err(Error::io("read", path))? as u64 {
+                has if has == length => Ok(Bytes::Image(buffer)),
+                has => Err(wrong(has)),
+            };
+        }
+        let length = frame.ok_or_else(nowhere)? as usize;
         match &source.kind {
             Kind::Memory(bytes) => {
                 let frame = bytes.get(at as usize..).and_then(|rest| rest.get(..length));
-                frame.ok_or_else(|| Error::Internal("a frame outside of its shard".into()))
+                frame.map(Bytes::Frame).ok_or_else(|| Error::Internal("a frame outside of its shard".into()))
             }
             Kind::File { path, open } => {
                 if buffer.len() < length {
@@ -124,8 +166,9 @@ impl Places {
                 }
                 let buffer = &mut buffer[..length];
                 self.read_file(path, open, at, buffer).map_err(Error::io("read", path))?;
-                Ok(buffer)
+                Ok(Bytes::Frame(buffer))
             }
+            Kind::Image(_) => Err(nowhere()),
         }
     }
 
@@ -146,6 +189,7 @@ impl Places {
         let source = self.at.get(image).and_then(|&(source, _)| self.sources.get(source as usize));
         match source.map(|source| &source.kind) {
             Some(Kind::File { path, .. }) => format!("shard {}", path.display()),
+            Some(Kind::Image(path)) => path.display().to_string(),
             _ => "shard of the bundled registry".into(),
         }
     }

@@ -1,17 +1,19 @@
-//! `isn.load` of the Python package: a version, or a part of it, to be read in place. What is not on this machine is
-//! fetched into the cache first.
+//! `isn.load` of the Python package: a version, or a part of it, to be read in place: where its registry is a folder, there;
+//! else in the cache, or in trees that were pulled before. What is in none of them is fetched into the cache first.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use tokio::runtime::Runtime;
 
 use super::Registries;
 use super::pull::images::{self, Carrier, Wanted};
+use super::pull::seeds;
 use super::pull::{check_images, check_parts};
 use super::resolve::complete;
 use crate::class::parse_classes;
 use crate::dataset::{Dataset, Parts, Places, Verify};
 use crate::dataset_ref::DatasetRef;
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::object::ObjectKind;
 use crate::progress::{Progress, Unit};
@@ -19,7 +21,7 @@ use crate::registry::{Head, Registry};
 use crate::rel_path::RelPath;
 use crate::table::{FrameAt, Table};
 use crate::transport;
-use crate::tree::Selection;
+use crate::tree::{Selection, Sums};
 
 /// What to open.
 pub struct LoadOptions<'a> {
@@ -94,7 +96,41 @@ impl Opening<'_> {
         let frame = |&row: &u32| table.record(row as usize).and_then(|record| record.frame);
         let frames: Vec<Option<FrameAt>> = rows.iter().map(frame).collect();
         let at_hand = |shard: &_| self.registry.shard_at_hand(shard);
-        Places::find(table.shards(), &frames, at_hand, self.registries.cache)
+        let (mut places, missing) = Places::find(table.shards(), &frames, at_hand, self.registries.cache);
+        let missing = self.from_trees(&mut places, table, rows, missing);
+        (places, missing)
+    }
+
+    /// Lets those of the images `missing` that a tree has be its files; gives the others.
+    fn from_trees(
+        &self,
+        places: &mut Places,
+        table: &Table,
+        rows: &[u32],
+        missing: Vec<usize>,
+    ) -> Vec<usize> {
+        let Some(cache) = self.registries.cache.filter(|_| !missing.is_empty()) else { return missing };
+        let mut wanted: HashMap<Digest, Vec<usize>> = HashMap::new();
+        for image in missing {
+            if let Some(blake3) = table.blake3(rows[image] as usize) {
+                wanted.entry(blake3).or_default().push(image);
+            }
+        }
+        for tree in cache.trees() {
+            if wanted.is_empty() {
+                break;
+            }
+            for line in seeds::lines(&tree).iter().flat_map(Sums::lines) {
+                let path = line.path.under(&tree);
+                if wanted.contains_key(&line.blake3) && path.is_file() {
+                    let images = wanted.remove(&line.blake3).unwrap_or_default();
+                    images.into_iter().for_each(|image| places.set_file(image, path.clone()));
+                }
+            }
+        }
+        let mut missing: Vec<usize> = wanted.into_values().flatten().collect();
+        missing.sort_unstable();
+        missing
     }
 
     /// The table made anew, and whatever is not on this machine fetched.
@@ -118,11 +154,13 @@ impl Opening<'_> {
             .filter_map(|&image| index.get(rows[image] as usize))
             .map(|row| (row.blake3, row.length))
             .collect();
+        if let Some(cache) = cache {
+            self.registry = self.registry.with_cache(Some(cache.clone()));
+        }
+        let segments = images::plan(self.runtime, &self.registry, &snapshot, &packs, &wanted)?;
         let cache = cache.ok_or_else(|| {
             Error::invalid("the cache", "is not to be used: there is nowhere to put what has to be fetched")
         })?;
-        self.registry = self.registry.with_cache(Some(cache.clone()));
-        let segments = images::plan(self.runtime, &self.registry, &snapshot, &packs, &wanted)?;
         self.progress.begin("fetch", Unit::Images, wanted.len() as u64);
         let carrier = Carrier {
             runtime: self.runtime,

@@ -163,3 +163,38 @@ fn a_tree_is_what_a_pull_writes() {
     sandbox.isn(&["pull", "demobirds@1.0", "--to", "tree"]).ok();
     assert_eq!(contents(&sandbox.path("folder")), contents(&sandbox.path("tree")));
 }
+
+#[test]
+fn a_version_without_images_is_read_from_the_tree_that_was_built_of_it() {
+    let sandbox = Sandbox::built();
+    sandbox.publish("out");
+    sandbox.isn(&["publish", "out", "--registry", "bare", "--key", "me", "--rebuild-only"]).ok();
+    sandbox.trust_me("bare");
+    let export = |from: &str, to: &str, more: &[&str]| {
+        let export = ["export", "grads@1.0", "--registry", from, "--as", "tfrecord", "--to", to];
+        sandbox.isn(&[&export, more].concat())
+    };
+    export("reg", "whole", &[]).ok();
+    export("bare", "there", &[]).fails(7, "it is rebuild-only: registry");
+    sandbox.isn(&["pull", "grads@1.0", "--registry", "bare", "--source", "raw", "--to", "tree"]).ok();
+    // Twice: the second time the table is in the cache.
+    for to in ["there", "again"] {
+        export("bare", to, &[]).ok();
+        assert_eq!(contents(&sandbox.path(to)), contents(&sandbox.path("whole")));
+    }
+    export("bare", "none", &["--no-cache"]).fails(7, "it is rebuild-only");
+    // An image that was changed is found, one that is gone is not looked for.
+    let image =
+        contents(&sandbox.path("tree")).into_iter().find(|(name, _)| name.ends_with(".png")).unwrap().0;
+    let (path, bytes) = (sandbox.path("tree").join(&image), sandbox.read(&format!("tree/{image}")));
+    let flipped: Vec<u8> = bytes.iter().map(|byte| byte ^ 1).collect();
+    for damaged in [&flipped[..], &bytes[..9], &[&bytes[..], b"x"].concat()] {
+        fs::write(&path, damaged).unwrap();
+        export("bare", "bad", &[]).fails(3, path.to_str().unwrap());
+    }
+    fs::remove_file(&path).unwrap();
+    export("bare", "bad", &[]).fails(7, "it is rebuild-only");
+    assert!(!sandbox.path("bad").exists());
+    fs::write(&path, &bytes).unwrap();
+    export("bare", "good", &[]).ok();
+}

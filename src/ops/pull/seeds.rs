@@ -12,7 +12,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::index::Row;
-use crate::tree::{B3SUMS, ISN_JSON, Sums};
+use crate::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, Sums};
 
 /// So many neighbours of the destination are looked at.
 const MAX_NEIGHBOURS: usize = 1000;
@@ -76,12 +76,18 @@ fn sources(trees: &[PathBuf], missing: &[&Row]) -> HashMap<Digest, Vec<PathBuf>>
     let wanted: BTreeSet<&Digest> = missing.iter().map(|row| &row.blake3).collect();
     let mut sources: HashMap<Digest, Vec<PathBuf>> = HashMap::new();
     for tree in trees {
-        let sums = files::read(&tree.join(B3SUMS)).and_then(|bytes| Sums::parse(B3SUMS, &bytes));
-        for line in sums.iter().flat_map(Sums::lines).filter(|line| wanted.contains(&line.blake3)) {
+        for line in lines(tree).iter().flat_map(Sums::lines).filter(|line| wanted.contains(&line.blake3)) {
             sources.entry(line.blake3).or_default().push(line.path.under(tree));
         }
     }
     sources
+}
+
+/// What a tree says that it has; nothing if it is gone or says nothing sensible.
+pub(in crate::ops) fn lines(tree: &Path) -> Option<Sums> {
+    let list =
+        [B3SUMS_SELECTED, B3SUMS].map(|name| tree.join(name)).into_iter().find(|list| list.is_file())?;
+    Sums::parse(B3SUMS, &files::read(&list).ok()?).ok()
 }
 
 /// `false` if `from` is not the image.
