@@ -70,6 +70,9 @@ else
     echo "NOT RUN: no chromium here"
 fi
 
+say "exports in the libraries that they are for"
+interop/exports.sh "$isn" "$work"
+
 say "the Python package"
 interop/python.sh "$work"
 

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use crate::sandbox::Sandbox;
 
-const VERBS: [&[&str]; 66] = [
+const VERBS: [&[&str]; 67] = [
     &[],
     &["pull"],
     &["fetch"],
+    &["export"],
     &["sync"],
     &["verify"],
     &["info"],
