@@ -97,12 +97,12 @@ impl Opening<'_> {
         let frames: Vec<Option<FrameAt>> = rows.iter().map(frame).collect();
         let at_hand = |shard: &_| self.registry.shard_at_hand(shard);
         let (mut places, missing) = Places::find(table.shards(), &frames, at_hand, self.registries.cache);
-        let missing = self.from_trees(&mut places, table, rows, missing);
+        let missing = self.look_in_trees(&mut places, table, rows, missing);
         (places, missing)
     }
 
     /// Lets those of the images `missing` that a tree has be its files; gives the others.
-    fn from_trees(
+    fn look_in_trees(
         &self,
         places: &mut Places,
         table: &Table,
