@@ -212,26 +212,26 @@ class Dataset:
         return (self[image] for image in range(len(self)))
 
     def _image(self, image):
-        decode = self.decode
-        if decode == "bytes":
-            pixels = self._reader.file(image)
-        else:
-            if self.size is None:
-                height, width, data = self._reader.pixels(image)
-            else:
-                height = width = self.size
-                data = self._reader.square(image, self.size)
-            if decode == "numpy":
-                pixels = _numpy().frombuffer(data, "u1").reshape(height, width, 3)
-            elif decode == "torch":
-                import torch
-
-                pixels = torch.frombuffer(data, dtype=torch.uint8).view(height, width, 3).permute(2, 0, 1)
-            else:
-                from PIL import Image
-
-                pixels = Image.frombuffer("RGB", (width, height), bytes(data), "raw", "RGB", 0, 1)
+        pixels = self._decoded(image, self.decode)
         return pixels if self.transform is None else self.transform(pixels)
+
+    def _decoded(self, image, decode):
+        if decode == "bytes":
+            return self._reader.file(image)
+        if self.size is None:
+            height, width, data = self._reader.pixels(image)
+        else:
+            height = width = self.size
+            data = self._reader.square(image, self.size)
+        if decode == "numpy":
+            return _numpy().frombuffer(data, "u1").reshape(height, width, 3)
+        if decode == "torch":
+            import torch
+
+            return torch.frombuffer(data, dtype=torch.uint8).view(height, width, 3).permute(2, 0, 1)
+        from PIL import Image
+
+        return Image.frombuffer("RGB", (width, height), bytes(data), "raw", "RGB", 0, 1)
 
     # Epochs.
 
@@ -324,6 +324,28 @@ class Dataset:
         made.info.description, made.info.license = f"{self.title}: {self.pin}", self.licence
         made.info.citation = self.citation
         return made
+
+    def to_tf(self):
+        """A ``tf.data.Dataset`` of ``(image, label)``, uint8 of shape (height, width, 3) and int64, in the order of the
+        dataset. Images are read when they are asked for, several at a time; their height and width are static if the
+        dataset has a ``size``.
+
+        :raises UsageError: if there is a ``transform``: what it makes has no known shape. Use ``.map`` of the result.
+        """
+        if self.transform is not None:
+            raise UsageError("to_tf() leaves transform out: load without it, and use .map(…) of the tf.data.Dataset")
+        import tensorflow as tf
+
+        def image(number):
+            return self._decoded(int(number), "numpy")
+
+        def sample(number, label):
+            pixels = tf.numpy_function(image, [number], tf.uint8)
+            return tf.ensure_shape(pixels, (self.size, self.size, 3)), label
+
+        labels = _numpy().array(self._labels, "i8")
+        numbered = tf.data.Dataset.range(len(self)), tf.data.Dataset.from_tensor_slices(labels)
+        return tf.data.Dataset.zip(numbered).map(sample, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
 def _rows(files):
