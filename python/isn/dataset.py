@@ -274,6 +274,7 @@ class Dataset:
         out="torch",
         layout=None,
         threads=None,
+        prefetch=True,
         copy=False,
     ):
         """Batches of an epoch, read, decoded, cropped, flipped and put together by threads outside of Python.
@@ -288,12 +289,13 @@ class Dataset:
         :param out: ``"torch"`` or ``"numpy"``: what images and labels are.
         :param layout: ``"NCHW"`` (default for torch) or ``"NHWC"`` (default for numpy).
         :param threads: by default as many as there are cores for this process, and one in a worker of a ``DataLoader``.
-        :param copy: without, all batches are made in one memory: a batch is good until the next one is asked for.
+        :param prefetch: makes the next batch while one is worked on, in a second memory; not in a worker of a ``DataLoader``,
+            which is ahead already.
+        :param copy: without, batches are made in the same memory: a batch is good until the next one is asked for.
         :returns: :class:`Batches`, which gives ``(images, labels)``: uint8 of shape (n, 3, height, width) or (n, height,
             width, 3), and int64 of shape (n,).
         """
         return Batches(self, batch_size, locals())
-
 
     # In other forms.
 
@@ -378,7 +380,7 @@ class Batches:
         self._size = None if size is None else _size(size)
         self._crop = (crop, _pair("scale", given["scale"], 1.0), _pair("ratio", given["ratio"], float("inf")))
         self._flip, self._planar, self._torch = bool(given["flip"]), layout == "NCHW", out == "torch"
-        self._threads, self._copy = given["threads"], bool(given["copy"])
+        self._threads, self._prefetch, self._copy = given["threads"], bool(given["prefetch"]), bool(given["copy"])
         self._seed, self._epoch = _number("seed", given["seed"]), _number("epoch", given["epoch"])
         order = dataset.epoch(self._epoch, self._seed, given["rank"], given["world_size"], given["shuffle"])
         if given["drop_last"]:
@@ -403,19 +405,22 @@ class Batches:
             width, height = reader.size(self._order[0])
         else:
             height, width = size
-        shape = (3, height, width) if self._planar else (height, width, 3)
-        buffer = Buffer([min(self.batch_size, len(self._order)), *shape])
-        images, labels = np.asarray(buffer), np.frombuffer(self._dataset._labels, "i8")
+        shape = [min(self.batch_size, len(self._order)), *((3, height, width) if self._planar else (height, width, 3))]
+        # While a batch is worked on, the next one is made; but a worker of a loader is ahead already.
+        ahead = self._prefetch and not _in_worker()
+        buffers = [Buffer(shape) for _ in steps[: 2 if ahead else 1]]
+        views, labels = [np.asarray(buffer) for buffer in buffers], np.frombuffer(self._dataset._labels, "i8")
         if self._torch:
             import torch
 
-            images = torch.from_numpy(images)
+            views = [torch.from_numpy(view) for view in views]
         threads = self._threads or _threads()
-        for step in steps:
+
+        def make(turn, step):
             chosen = self._order[step * self.batch_size : (step + 1) * self.batch_size]
             reader.batch(
                 chosen.tolist(),
-                buffer,
+                buffers[turn % len(buffers)],
                 (width, height),
                 self._crop,
                 self._flip,
@@ -424,11 +429,35 @@ class Batches:
                 self._planar,
                 threads,
             )
-            some, its_labels = images[: len(chosen)], labels[np.frombuffer(chosen, "i8")]
+            return views[turn % len(buffers)][: len(chosen)], labels[np.frombuffer(chosen, "i8")]
+
+        for images, its_labels in _each(make, steps, len(buffers) == 2):
             if self._torch:
-                yield (some.clone() if self._copy else some), torch.from_numpy(its_labels)
+                yield (images.clone() if self._copy else images), torch.from_numpy(its_labels)
             else:
-                yield (some.copy() if self._copy else some), its_labels
+                yield (images.copy() if self._copy else images), its_labels
+
+
+def _each(make, steps, ahead):
+    """What ``make`` makes of each step; of the next one on another thread, meanwhile, if ``ahead``."""
+    turns = enumerate(steps)
+    if not ahead:
+        for turn in turns:
+            yield make(*turn)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    process = os.getpid()
+    # Left in whatever way, it waits for the batch that is being made: no thread outlives the iteration.
+    with ThreadPoolExecutor(1, "isn") as thread:
+        coming = thread.submit(make, *next(turns))
+        for turn in turns:
+            ready = coming.result()
+            coming = thread.submit(make, *turn)
+            yield ready
+            if os.getpid() != process:
+                raise RuntimeError("these batches are being made in the process that this one was forked from: begin anew")
+        yield coming.result()
 
 
 def _size(size):
@@ -447,10 +476,14 @@ def _pair(name, pair, most):
     return low, high
 
 
-def _threads():
+def _in_worker():
     import multiprocessing
 
-    if multiprocessing.parent_process() is not None:
+    return multiprocessing.parent_process() is not None
+
+
+def _threads():
+    if _in_worker():
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

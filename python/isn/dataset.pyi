@@ -85,6 +85,7 @@ class Dataset:
         out: Literal["torch", "numpy"] = ...,
         layout: Optional[Literal["NCHW", "NHWC"]] = ...,
         threads: Optional[int] = ...,
+        prefetch: bool = ...,
         copy: bool = ...,
     ) -> Batches:
         """Batches `(images, labels)`: uint8 of shape (n, 3, height, width) or (n, height, width, 3), int64 of shape (n,)."""
