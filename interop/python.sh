@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The Python package: its wheel built by one command, installed into clean environments of the oldest and the newest Python
-# at hand, and tested there; with PyTorch where Debian's is. usage: interop/python.sh WORK
+# at hand, and tested there; with JAX, Keras and Hugging Face's datasets, and with PyTorch where Debian's is.
+# usage: interop/python.sh WORK
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$1
@@ -26,7 +27,7 @@ if sys.version_info >= (3, 9) and sys.implementation.name == "cpython":
     done | sort -u -k1,1
 }
 check() { # python, arguments for venv
-    local venv="$work/python-$(basename "$(dirname "$(dirname "$1")")")-$RANDOM"
+    venv="$work/python-$(basename "$(dirname "$(dirname "$1")")")-$RANDOM"
     "$@" "$venv"
     "$venv/bin/pip" install -q --disable-pip-version-check "$wheel" numpy pillow pytest blake3
     # Not from the source folder: what is tested is what was installed.
@@ -40,6 +41,11 @@ for one in "$oldest" "$newest"; do
     [ "$oldest" = "$newest" ] && break
 done
 
+echo "-- Hugging Face, Keras on JAX"
+"$venv/bin/pip" install -q --disable-pip-version-check datasets jax keras
+(cd "$work" && "$venv/bin/python" -m pytest -q -p no:cacheprovider "$OLDPWD/python/tests" -k hugging_face | tail -1)
+KERAS_BACKEND=jax "$venv/bin/python" interop/recipes.py JAX Keras
+
 echo "-- PyTorch"
 if ! /usr/bin/python3 -c 'import torch' 2>/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     { apt-get install -y -qq --no-install-recommends python3-torch python3-venv || {
@@ -51,18 +57,17 @@ if /usr/bin/python3 -c 'import torch' 2>/dev/null; then
     "$venv/bin/pip" install -q --disable-pip-version-check "$wheel" pillow pytest blake3
     (cd "$work" && "$venv/bin/python" -m pytest -q -p no:cacheprovider "$OLDPWD/python/tests" | tail -1)
     "$venv/bin/python" examples/birds.py
-    # The training script of docs/python.md, on two ranks; then once more, from the checkpoint in the middle of an epoch.
+    "$venv/bin/python" interop/recipes.py torchvision
+    # The training script of docs/python.md, on two ranks; then once more, from the checkpoint in the middle of an epoch,
+    # to the same end. (Debian's torchrun is broken without --redirects and --tee, and OMP_NUM_THREADS is what it would set.)
     mkdir "$work/train"
     awk '/^# train.py/ { on = 1 } on && /^```/ { exit } on' docs/python.md >"$work/train/train.py"
-    for _ in first again; do
-        (
-            cd "$work/train"
-            export MASTER_ADDR=127.0.0.1 MASTER_PORT=29517 WORLD_SIZE=2
-            RANK=1 LOCAL_RANK=1 timeout 120 "$venv/bin/python" train.py &
-            RANK=0 LOCAL_RANK=0 timeout 120 "$venv/bin/python" train.py
-            wait $!
-        )
+    for run in first again; do
+        (cd "$work/train" && OMP_NUM_THREADS=1 timeout 120 "$venv/bin/python" -m torch.distributed.run --standalone \
+            --nproc_per_node 2 --redirects 1 --tee 1 --log_dir "$work/train" train.py) | tee "$work/train/$run"
     done
+    [ "$(grep -o 'goes on in epoch 2 after step 4' "$work/train/again" | wc -l)" = 2 ]
+    [ "$(grep -o 'accuracy.*' "$work/train/first")" = "$(grep -o 'accuracy.*' "$work/train/again")" ]
 else
     echo "NOT RUN: no PyTorch here"
 fi

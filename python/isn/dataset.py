@@ -212,26 +212,26 @@ class Dataset:
         return (self[image] for image in range(len(self)))
 
     def _image(self, image):
-        decode = self.decode
-        if decode == "bytes":
-            pixels = self._reader.file(image)
-        else:
-            if self.size is None:
-                height, width, data = self._reader.pixels(image)
-            else:
-                height = width = self.size
-                data = self._reader.square(image, self.size)
-            if decode == "numpy":
-                pixels = _numpy().frombuffer(data, "u1").reshape(height, width, 3)
-            elif decode == "torch":
-                import torch
-
-                pixels = torch.frombuffer(data, dtype=torch.uint8).view(height, width, 3).permute(2, 0, 1)
-            else:
-                from PIL import Image
-
-                pixels = Image.frombuffer("RGB", (width, height), bytes(data), "raw", "RGB", 0, 1)
+        pixels = self._decoded(image, self.decode)
         return pixels if self.transform is None else self.transform(pixels)
+
+    def _decoded(self, image, decode):
+        if decode == "bytes":
+            return self._reader.file(image)
+        if self.size is None:
+            height, width, data = self._reader.pixels(image)
+        else:
+            height = width = self.size
+            data = self._reader.square(image, self.size)
+        if decode == "numpy":
+            return _numpy().frombuffer(data, "u1").reshape(height, width, 3)
+        if decode == "torch":
+            import torch
+
+            return torch.frombuffer(data, dtype=torch.uint8).view(height, width, 3).permute(2, 0, 1)
+        from PIL import Image
+
+        return Image.frombuffer("RGB", (width, height), bytes(data), "raw", "RGB", 0, 1)
 
     # Epochs.
 
@@ -274,6 +274,7 @@ class Dataset:
         out="torch",
         layout=None,
         threads=None,
+        prefetch=True,
         copy=False,
     ):
         """Batches of an epoch, read, decoded, cropped, flipped and put together by threads outside of Python.
@@ -288,12 +289,13 @@ class Dataset:
         :param out: ``"torch"`` or ``"numpy"``: what images and labels are.
         :param layout: ``"NCHW"`` (default for torch) or ``"NHWC"`` (default for numpy).
         :param threads: by default as many as there are cores for this process, and one in a worker of a ``DataLoader``.
-        :param copy: without, all batches are made in one memory: a batch is good until the next one is asked for.
+        :param prefetch: makes the next batch while one is worked on, in a second memory; not in a worker of a ``DataLoader``,
+            which is ahead already.
+        :param copy: without, batches are made in the same memory: a batch is good until the next one is asked for.
         :returns: :class:`Batches`, which gives ``(images, labels)``: uint8 of shape (n, 3, height, width) or (n, height,
             width, 3), and int64 of shape (n,).
         """
         return Batches(self, batch_size, locals())
-
 
     # In other forms.
 
@@ -324,6 +326,28 @@ class Dataset:
         made.info.description, made.info.license = f"{self.title}: {self.pin}", self.licence
         made.info.citation = self.citation
         return made
+
+    def to_tf(self):
+        """A ``tf.data.Dataset`` of ``(image, label)``, uint8 of shape (height, width, 3) and int64, in the order of the
+        dataset. Images are read when they are asked for, several at a time; their height and width are static if the
+        dataset has a ``size``.
+
+        :raises UsageError: if there is a ``transform``: what it makes has no known shape. Use ``.map`` of the result.
+        """
+        if self.transform is not None:
+            raise UsageError("to_tf() leaves transform out: load without it, and use .map(…) of the tf.data.Dataset")
+        import tensorflow as tf
+
+        def image(number):
+            return self._decoded(int(number), "numpy")
+
+        def sample(number, label):
+            pixels = tf.numpy_function(image, [number], tf.uint8)
+            return tf.ensure_shape(pixels, (self.size, self.size, 3)), label
+
+        labels = _numpy().array(self._labels, "i8")
+        numbered = tf.data.Dataset.range(len(self)), tf.data.Dataset.from_tensor_slices(labels)
+        return tf.data.Dataset.zip(numbered).map(sample, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
 def _rows(files):
@@ -356,7 +380,7 @@ class Batches:
         self._size = None if size is None else _size(size)
         self._crop = (crop, _pair("scale", given["scale"], 1.0), _pair("ratio", given["ratio"], float("inf")))
         self._flip, self._planar, self._torch = bool(given["flip"]), layout == "NCHW", out == "torch"
-        self._threads, self._copy = given["threads"], bool(given["copy"])
+        self._threads, self._prefetch, self._copy = given["threads"], bool(given["prefetch"]), bool(given["copy"])
         self._seed, self._epoch = _number("seed", given["seed"]), _number("epoch", given["epoch"])
         order = dataset.epoch(self._epoch, self._seed, given["rank"], given["world_size"], given["shuffle"])
         if given["drop_last"]:
@@ -381,19 +405,22 @@ class Batches:
             width, height = reader.size(self._order[0])
         else:
             height, width = size
-        shape = (3, height, width) if self._planar else (height, width, 3)
-        buffer = Buffer([min(self.batch_size, len(self._order)), *shape])
-        images, labels = np.asarray(buffer), np.frombuffer(self._dataset._labels, "i8")
+        shape = [min(self.batch_size, len(self._order)), *((3, height, width) if self._planar else (height, width, 3))]
+        # While a batch is worked on, the next one is made; but a worker of a loader is ahead already.
+        ahead = self._prefetch and not _in_worker()
+        buffers = [Buffer(shape) for _ in steps[: 2 if ahead else 1]]
+        views, labels = [np.asarray(buffer) for buffer in buffers], np.frombuffer(self._dataset._labels, "i8")
         if self._torch:
             import torch
 
-            images = torch.from_numpy(images)
+            views = [torch.from_numpy(view) for view in views]
         threads = self._threads or _threads()
-        for step in steps:
+
+        def make(turn, step):
             chosen = self._order[step * self.batch_size : (step + 1) * self.batch_size]
             reader.batch(
                 chosen.tolist(),
-                buffer,
+                buffers[turn % len(buffers)],
                 (width, height),
                 self._crop,
                 self._flip,
@@ -402,11 +429,35 @@ class Batches:
                 self._planar,
                 threads,
             )
-            some, its_labels = images[: len(chosen)], labels[np.frombuffer(chosen, "i8")]
+            return views[turn % len(buffers)][: len(chosen)], labels[np.frombuffer(chosen, "i8")]
+
+        for images, its_labels in _each(make, steps, len(buffers) == 2):
             if self._torch:
-                yield (some.clone() if self._copy else some), torch.from_numpy(its_labels)
+                yield (images.clone() if self._copy else images), torch.from_numpy(its_labels)
             else:
-                yield (some.copy() if self._copy else some), its_labels
+                yield (images.copy() if self._copy else images), its_labels
+
+
+def _each(make, steps, ahead):
+    """What ``make`` makes of each step; of the next one on another thread, meanwhile, if ``ahead``."""
+    turns = enumerate(steps)
+    if not ahead:
+        for turn in turns:
+            yield make(*turn)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    process = os.getpid()
+    # Left in whatever way, it waits for the batch that is being made: no thread outlives the iteration.
+    with ThreadPoolExecutor(1, "isn") as thread:
+        coming = thread.submit(make, *next(turns))
+        for turn in turns:
+            ready = coming.result()
+            coming = thread.submit(make, *turn)
+            yield ready
+            if os.getpid() != process:
+                raise RuntimeError("these batches are being made in the process that this one was forked from: begin anew")
+        yield coming.result()
 
 
 def _size(size):
@@ -425,10 +476,14 @@ def _pair(name, pair, most):
     return low, high
 
 
-def _threads():
+def _in_worker():
     import multiprocessing
 
-    if multiprocessing.parent_process() is not None:
+    return multiprocessing.parent_process() is not None
+
+
+def _threads():
+    if _in_worker():
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

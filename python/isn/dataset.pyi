@@ -85,11 +85,13 @@ class Dataset:
         out: Literal["torch", "numpy"] = ...,
         layout: Optional[Literal["NCHW", "NHWC"]] = ...,
         threads: Optional[int] = ...,
+        prefetch: bool = ...,
         copy: bool = ...,
     ) -> Batches:
         """Batches `(images, labels)`: uint8 of shape (n, 3, height, width) or (n, height, width, 3), int64 of shape (n,)."""
     def to_numpy(self, size: Union[int, Sequence[int], None] = ...) -> tuple[Any, Any]: ...
     def to_hf(self) -> Any: ...
+    def to_tf(self) -> Any: ...
 
 class Batches:
     batch_size: int

@@ -11,6 +11,12 @@ import pytest
 import isn
 
 
+def pytest_configure(config):
+    """What NumPy or PyTorch warn of in our code is an error."""
+    for module in ("isn.dataset", "isn.torch"):
+        config.addinivalue_line("filterwarnings", f"error:::{module}")
+
+
 @pytest.fixture(scope="session")
 def train():
     return isn.load("demobirds@1.0", split="train")

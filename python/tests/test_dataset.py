@@ -114,6 +114,24 @@ def test_hugging_face(train, monkeypatch, tmp_path):
     assert theirs.features["label"].names == train.classes
 
 
+def test_tensorflow(train):
+    tf = pytest.importorskip("tensorflow")
+    theirs = train.to_tf()
+    image, label = theirs.element_spec
+    assert (image, label) == (tf.TensorSpec((None, None, 3), tf.uint8), tf.TensorSpec((), tf.int64))
+    assert theirs.cardinality() == len(train) == sum(1 for _ in theirs)
+    for (image, label), (same_image, same_label) in zip(train, theirs.as_numpy_iterator()):
+        assert np.array_equal(image, same_image) and label == same_label
+    # Whatever the dataset decodes to itself; and where it has a size, batches do without padding.
+    sized = isn.load("demobirds@1.0", "val", size=32, decode="pil")
+    assert sized.to_tf().element_spec[0].shape == (32, 32, 3)
+    (images, labels), *more = sized.to_tf().batch(40).as_numpy_iterator()
+    expected, expected_labels = sized.to_numpy()
+    assert not more and np.array_equal(images, expected) and np.array_equal(labels, expected_labels)
+    with pytest.raises(isn.UsageError, match="map"):
+        isn.load("demobirds@1.0", "val", transform=len).to_tf()
+
+
 def test_classes_are_a_selection_too(train):
     some = isn.load("demobirds@1.0", "train", classes=["n01616318"])
     assert set(some.targets) == {1} and len(some) == 32 and some.classes == train.classes

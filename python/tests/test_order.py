@@ -1,6 +1,9 @@
 """The order of epochs, and batches."""
 
 import hashlib
+import multiprocessing
+import threading
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -101,8 +104,9 @@ def test_resuming_in_the_middle(train):
 
 
 def test_one_memory(train):
-    kept = [images for images, _ in train.batches(20, size=24, out="numpy")]
-    assert len({images.__array_interface__["data"][0] for images in kept}) == 1
+    for prefetch in (False, True):
+        kept = [images for images, _ in train.batches(20, size=24, out="numpy", prefetch=prefetch)]
+        assert len({images.__array_interface__["data"][0] for images in kept}) == 1 + prefetch
     kept = [images for images, _ in train.batches(20, size=24, out="numpy", copy=True)]
     assert len({hashlib.sha256(images.tobytes()).digest() for images in kept}) == len(kept)
 
@@ -124,3 +128,49 @@ def test_batches_of_ranks(train, world):
         labels.update(label for _, some in batches for label in some.tolist())
     padding = [train.targets[image] for image in train.epoch(0)[: (-163) % world]]
     assert labels == Counter(train.targets) + Counter(padding)
+
+
+def test_the_next_batch_is_made_meanwhile(train):
+    options = {"crop": "random", "size": 24, "flip": True, "out": "numpy"}
+    counted, threads = isn.load("demobirds@1.0", "train", verify="always"), threading.active_count()
+    without = list(train.batches(20, prefetch=False, copy=True, **options))
+    for number, (images, labels) in enumerate(counted.batches(20, **options)):
+        due, until = min(20 * (number + 2), 163), time.monotonic() + 60
+        while counted._reader.checks < due and time.monotonic() < until:
+            time.sleep(0.001)
+        # The next one is made, and no other; this one is as it was.
+        assert counted._reader.checks == due
+        assert np.array_equal(images, without[number][0]) and np.array_equal(labels, without[number][1])
+    assert threading.active_count() == threads
+    # Left early, by whatever way.
+    for _ in counted.batches(20, **options):
+        break
+    one = iter(counted.batches(20, **options))
+    next(one)
+    assert threading.active_count() == threads + 1
+    del one
+    assert threading.active_count() == threads
+
+
+def test_a_fork_during_an_iteration(train):
+    """Its own batches are right, and it ends, whatever the parent's thread was doing."""
+    options = {"size": 24, "out": "numpy", "copy": True}
+    expected = sum(int(images.sum()) for images, _ in train.batches(20, **options))
+    parents = iter(train.batches(20, **options))
+    total = int(next(parents)[0].sum())
+    queue = multiprocessing.get_context("fork").Queue()
+
+    def child():
+        with pytest.raises(RuntimeError, match="forked"):
+            next(parents)
+        queue.put(sum(int(images.sum()) for images, _ in train.batches(20, **options)))
+
+    children = [multiprocessing.get_context("fork").Process(target=child) for _ in range(4)]
+    for process in children:
+        process.start()
+        total += int(next(parents)[0].sum())
+    assert [queue.get(timeout=60) for _ in children] == [expected] * 4
+    for process in children:
+        process.join(60)
+        assert process.exitcode == 0
+    assert total + sum(int(images.sum()) for images, _ in parents) == expected

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 import isn
 from isn.torch import EpochBatches, EpochSampler
 
-WORKERS = [(0, None), (1, "fork"), (4, "fork"), (1, "spawn"), (4, "spawn")]
+WORKERS = [(0, None), (1, "fork"), (4, "fork"), (1, "spawn"), (4, "spawn"), (2, "forkserver")]
 
 
 def loader(dataset, workers, how, **options):

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::RwLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::cache::Cache;
@@ -36,7 +36,7 @@ enum Kind {
     Memory(&'static [u8]),
     File {
         path: PathBuf,
-        open: OnceLock<File>,
+        open: RwLock<Option<File>>,
     },
     /// An image of a tree, as it is.
     Image(PathBuf),
@@ -100,7 +100,7 @@ impl Places {
         cache: Option<&Cache>,
     ) -> Vec<u32> {
         let first = self.sources.len() as u32;
-        let file = |path: PathBuf| Kind::File { path, open: OnceLock::new() };
+        let file = |path: PathBuf| Kind::File { path, open: RwLock::default() };
         match at_hand(shard) {
             Some(AtHand::Memory(bytes)) => {
                 self.sources.push(Source { kind: Kind::Memory(bytes), start: 0, end: bytes.len() as u64 });
@@ -172,14 +172,26 @@ impl Places {
         }
     }
 
-    fn read_file(&self, path: &Path, open: &OnceLock<File>, at: u64, buffer: &mut [u8]) -> io::Result<()> {
-        if let Some(file) = open.get() {
+    fn read_file(
+        &self,
+        path: &Path,
+        open: &RwLock<Option<File>>,
+        at: u64,
+        buffer: &mut [u8],
+    ) -> io::Result<()> {
+        // After a fork somebody who is not there any more may hold the lock: it is not waited for, here and below.
+        if let Ok(kept) = open.try_read()
+            && let Some(file) = &*kept
+        {
             return read_at(file, at, buffer);
         }
         let file = File::open(path)?;
         read_at(&file, at, buffer)?;
-        if self.open.fetch_add(1, Ordering::Relaxed) < MOST_OPEN {
-            let _ = open.set(file);
+        if self.open.load(Ordering::Relaxed) < MOST_OPEN
+            && let Ok(mut kept) = open.try_write()
+            && kept.replace(file).is_none()
+        {
+            self.open.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
     }
