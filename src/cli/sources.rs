@@ -149,7 +149,7 @@ impl Output {
         self.warn(&report.warnings);
         let (differing, missing) = (&report.differing, &report.missing);
         let is_right = differing.is_empty() && missing.is_empty();
-        let manifest = &report.snapshot.manifest;
+        let manifest = &report.snapshot.head.manifest;
         let mut text = String::new();
         let checked = count(report.checked as usize, "source file");
         let _ = if is_right {

@@ -170,7 +170,7 @@ fn describe(
     let store = Registry::over(registry.display().to_string(), Box::new(both));
     let manifest = ObjectRef { blake3: release.manifest, length: release.manifest_len };
     let snapshot = runtime()?.block_on(store.describe(manifest, Vec::new()))?;
-    let described = &snapshot.manifest;
+    let described = &snapshot.head.manifest;
     if (&described.name, described.version, described.dataset)
         != (&release.name, release.version, release.dataset)
     {

@@ -30,9 +30,9 @@ pub struct Citation {
 /// Cites the version that `reference` means.
 pub fn cite(registries: &Registries<'_>, reference: &DatasetRef, format: CitationFormat) -> Result<Citation> {
     let snapshot = info(registries, reference)?.snapshot;
-    let manifest = snapshot.manifest;
+    let manifest = snapshot.head.manifest;
     let text = citation(&manifest, format);
-    Ok(Citation { pin: manifest.pin(), text, warnings: snapshot.warnings })
+    Ok(Citation { pin: manifest.pin(), text, warnings: snapshot.head.warnings })
 }
 
 /// The text that cites a version.

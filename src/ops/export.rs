@@ -128,8 +128,8 @@ fn tree(
     let report = pull(registries, options, progress)?;
     let files = lengths(&report.path)?;
     Ok(ExportReport {
-        manifest: report.snapshot.manifest,
-        warnings: report.snapshot.warnings,
+        manifest: report.snapshot.head.manifest,
+        warnings: report.snapshot.head.warnings,
         images: report.images,
         files: (files.len() as u64, files.iter().map(|(_, length)| length).sum()),
         path: report.path,

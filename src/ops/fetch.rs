@@ -47,7 +47,7 @@ pub fn fetch(
     let packs = runtime.block_on(registry.packs(&snapshot))?;
     let segments = images::plan(&runtime, &registry, &snapshot, &packs, &wanted)?;
     // Once more, now that there is a cache: what was read before is kept.
-    runtime.block_on(registry.describe(snapshot.manifest_ref, Vec::new()))?;
+    runtime.block_on(registry.describe(snapshot.head.manifest_ref, Vec::new()))?;
     registry.keep_pin(&snapshot);
     progress.begin("fetch", Unit::Images, wanted.len() as u64);
     let carrier = Carrier { runtime: &runtime, registry: &registry, packs: &packs, jobs };
@@ -57,7 +57,7 @@ pub fn fetch(
     });
     progress.end();
     outcome?;
-    snapshot.warnings.extend(registry.complaints());
+    snapshot.head.warnings.extend(registry.complaints());
     let fetched_bytes = registry.fetched_bytes();
     Ok(FetchReport { registry: registry.name().into(), snapshot, images, bytes, fetched_bytes })
 }

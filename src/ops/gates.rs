@@ -32,7 +32,7 @@ pub fn check(
     progress: &dyn Progress,
 ) -> Result<()> {
     let (recipe, mut findings) = objects(runtime, store, snapshot)?;
-    if recipe.gates.leakage && snapshot.manifest.splits.len() > 1 {
+    if recipe.gates.leakage && snapshot.head.manifest.splits.len() > 1 {
         for group in leakage(&Subject::build(build)?, parallel::available(), progress)? {
             let paths: Vec<&str> = group.members.iter().map(|item| item.path.as_str()).collect();
             findings.push(format!("leakage: {} show one picture", paths.join(" and ")));
@@ -40,13 +40,13 @@ pub fn check(
     }
     match findings.is_empty() {
         true => Ok(()),
-        false => Err(Error::Gates { what: snapshot.manifest.pin(), findings }),
+        false => Err(Error::Gates { what: snapshot.head.manifest.pin(), findings }),
     }
 }
 
 /// What the objects say, beside the recipe.
 fn objects(runtime: &Runtime, store: &Registry, snapshot: &Snapshot) -> Result<(Recipe, Vec<String>)> {
-    let objects = &snapshot.manifest.objects;
+    let objects = &snapshot.head.manifest.objects;
     let read = |kind: ObjectKind, object: &ObjectRef| {
         Ok::<_, Error>((store.locate(kind, &object.blake3), runtime.block_on(store.object(kind, object))?))
     };
@@ -70,8 +70,8 @@ fn objects(runtime: &Runtime, store: &Registry, snapshot: &Snapshot) -> Result<(
         None => Groups::default(),
     };
     let mut findings = Vec::new();
-    licence(&snapshot.manifest.licence, &mut findings);
-    val(&snapshot.manifest.splits, &recipe.gates, &mut findings);
+    licence(&snapshot.head.manifest.licence, &mut findings);
+    val(&snapshot.head.manifest.splits, &recipe.gates, &mut findings);
     replay(snapshot, &recipe, &ledger, &assignments, &mut findings);
     divided(snapshot, &groups, &mut findings);
     Ok((recipe, findings))

@@ -28,8 +28,12 @@ pub fn images(
 ) -> Result<ImagesReport> {
     let (_, snapshot) = transport::runtime()?.block_on(registries.snapshot(reference))?;
     check_selection(&snapshot, selection)?;
-    let source: SourceKind =
-        snapshot.manifest.source.parse().map_err(|why| Error::invalid(snapshot.manifest.pin(), why))?;
+    let source: SourceKind = snapshot
+        .head
+        .manifest
+        .source
+        .parse()
+        .map_err(|why| Error::invalid(snapshot.head.manifest.pin(), why))?;
     let includes = selection.filter();
     let images = snapshot.index.rows().iter().filter(|row| includes(&row.path));
     let images = images.map(|row| (row.clone(), row.origin(source)));

@@ -20,6 +20,6 @@ pub struct InfoReport {
 pub fn info(registries: &Registries<'_>, reference: &DatasetRef) -> Result<InfoReport> {
     let runtime = transport::runtime()?;
     let (registry, snapshot) = runtime.block_on(registries.snapshot(reference))?;
-    let rebuild_only = runtime.block_on(registry.is_rebuild_only(&snapshot.manifest_ref.blake3))?;
+    let rebuild_only = runtime.block_on(registry.is_rebuild_only(&snapshot.head.manifest_ref.blake3))?;
     Ok(InfoReport { snapshot, registry: registry.name().into(), rebuild_only })
 }

@@ -140,8 +140,8 @@ impl Opening<'_> {
         let packs = self.runtime.block_on(self.registry.packs(&snapshot))?;
         let table = Table::new(&snapshot.index, &snapshot.sums, &packs)?;
         // A convenience to whoever opens it next.
-        let _ =
-            cache.map(|cache| cache.keep_table(&snapshot.manifest.objects.index.blake3, &table.to_bytes()));
+        let _ = cache
+            .map(|cache| cache.keep_table(&snapshot.head.manifest.objects.index.blake3, &table.to_bytes()));
         let rows = selected(&table, self.options.selection);
         let (places, missing) = self.places(&table, &rows);
         self.registry.keep_pin(&snapshot);
@@ -247,7 +247,7 @@ pub(super) mod tests {
         // The second time from the table in the cache.
         for _ in 0..2 {
             let dataset = open(home.path(), &[], Verify::Once).unwrap();
-            assert_eq!(dataset.len() as u64, snapshot.manifest.images);
+            assert_eq!(dataset.len() as u64, snapshot.head.manifest.images);
             for (image, row) in snapshot.index.rows().iter().enumerate() {
                 let (width, height) = dataset.size(image).unwrap();
                 let mut pixels = vec![0; width as usize * height as usize * 3];
@@ -265,7 +265,7 @@ pub(super) mod tests {
     #[test]
     fn a_table_that_is_damaged_or_of_another_version_is_made_anew() {
         let home = tempfile::tempdir().unwrap();
-        let index = snapshot(home.path()).manifest.objects.index.blake3;
+        let index = snapshot(home.path()).head.manifest.objects.index.blake3;
         open(home.path(), &[], Verify::Once).unwrap();
         let cache = Cache::new(home.path().join("cache"));
         let good = cache.table(&index).unwrap();
@@ -291,14 +291,14 @@ pub(super) mod tests {
         });
         let snapshot = snapshot(home.path());
         open(home.path(), &[], Verify::Once).unwrap();
-        let table = cache.table(&snapshot.manifest.objects.index.blake3).unwrap();
+        let table = cache.table(&snapshot.head.manifest.objects.index.blake3).unwrap();
         let dataset = |verify| {
-            let table = Table::parse("table", &table, &snapshot.manifest).unwrap();
+            let table = Table::parse("table", &table, &snapshot.head.manifest).unwrap();
             let rows: Vec<u32> = (0..table.images() as u32).collect();
             let frames: Vec<_> = rows.iter().map(|&row| table.record(row as usize).unwrap().frame).collect();
             let (places, missing) = Places::find(table.shards(), &frames, |_| None, Some(&cache));
             assert!(missing.is_empty());
-            let (manifest, classes) = (snapshot.manifest.clone(), snapshot.classes.clone());
+            let (manifest, classes) = (snapshot.head.manifest.clone(), snapshot.classes.clone());
             Dataset::new(Parts { manifest, classes, warnings: Vec::new(), table, rows, places, verify })
                 .unwrap()
         };
@@ -307,7 +307,7 @@ pub(super) mod tests {
         let decoded = decode_rgb(&files[9], ExifOrientation::Ignore).unwrap();
         assert_eq!((decoded.width, decoded.height), whole.size(9).unwrap());
 
-        let shard = Table::parse("table", &table, &snapshot.manifest).unwrap().shards()[0].blake3;
+        let shard = Table::parse("table", &table, &snapshot.head.manifest).unwrap().shards()[0].blake3;
         let pieces = cache.pieces(&shard);
         let mut bytes = std::fs::read(&pieces[0].path).unwrap();
         let middle = bytes.len() / 2;

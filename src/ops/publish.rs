@@ -310,7 +310,7 @@ pub(super) fn read_build(build: &Path, progress: &dyn Progress) -> Result<BuildO
     let packs = packs.into_iter().zip(parsed).collect();
     let output = BuildOutput {
         build: build.to_path_buf(),
-        manifest: snapshot.manifest.clone(),
+        manifest: snapshot.head.manifest.clone(),
         manifest_ref,
         packs,
         objects: objects.collect(),
@@ -339,9 +339,9 @@ pub(super) fn objects_of(
     snapshot: &Snapshot,
     packs: Option<&[Digest]>,
 ) -> Result<Vec<(ObjectKind, ObjectRef)>> {
-    let images = snapshot.manifest.images;
-    let mut objects = vec![(ObjectKind::Manifest, snapshot.manifest_ref)];
-    objects.extend(snapshot.manifest.objects.all());
+    let images = snapshot.head.manifest.images;
+    let mut objects = vec![(ObjectKind::Manifest, snapshot.head.manifest_ref)];
+    objects.extend(snapshot.head.manifest.objects.all());
     let Some(packs) = packs else { return Ok(objects) };
     let mut packed: HashSet<Digest> = HashSet::new();
     let runtime = crate::transport::runtime()?;
@@ -356,7 +356,7 @@ pub(super) fn objects_of(
     }
     // The list of packs has no hash of its own: what it leads to must be all the images.
     if let Some(row) = snapshot.index.rows().iter().find(|row| !packed.contains(&row.blake3)) {
-        let what = format!("{}/{}", store.name(), layout::packs(&snapshot.manifest_ref.blake3));
+        let what = format!("{}/{}", store.name(), layout::packs(&snapshot.head.manifest_ref.blake3));
         return Err(Error::integrity(what, format!("leads to no pack that has {}", row.path)));
     }
     Ok(objects)

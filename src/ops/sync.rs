@@ -52,7 +52,7 @@ pub fn sync(
             return Err(Error::invalid(lock_path.display(), why));
         }
         let found = info(registries, &reference)?;
-        let manifest = &found.snapshot.manifest;
+        let manifest = &found.snapshot.head.manifest;
         lock.set(Locked {
             path: PathBuf::from(format!("{}-{}", manifest.name, manifest.version)),
             pin: manifest.pin().parse()?,
@@ -115,7 +115,7 @@ pub fn lock(project: &Path, report: &PullReport, selection: &Selection) -> Resul
     let mut lock = LockFile::read(&lock_path)?;
     lock.set(Locked {
         path: report.path.clone(),
-        pin: report.snapshot.manifest.pin().parse()?,
+        pin: report.snapshot.head.manifest.pin().parse()?,
         registry: report.registry.clone(),
         selection: selection.clone(),
     });

@@ -40,7 +40,7 @@ pub fn verify_source(
     progress: &dyn Progress,
 ) -> Result<VerifySourceReport> {
     let (_, snapshot) = transport::runtime()?.block_on(registries.snapshot(reference))?;
-    let manifest = &snapshot.manifest;
+    let manifest = &snapshot.head.manifest;
     let kind: SourceKind = manifest.source.parse().map_err(|why| Error::invalid(manifest.pin(), why))?;
     let indexes = registries.cache.map(|cache| cache.sources());
     let survey = Source::survey(kind, source, &snapshot.classes, indexes.as_deref())?;

@@ -89,19 +89,8 @@ pub struct Registry {
 
 /// A version, from the release down to `B3SUMS`: all of it checked against the release's hashes and each other.
 pub struct Snapshot {
-    /// The keys that signed the release and count: trusted ones, or the name's owners in a trusted log. If there are
-    /// none, the version was reached by a pin, and only the tree is authenticated.
-    pub signed_by: Vec<PublicKey>,
-    /// Where in the log the release stands, if that was checked.
-    pub logged: Option<LogPosition>,
-    /// What the user should hear: that the version is yanked, that the mirror is behind.
-    pub warnings: Vec<String>,
-    /// Why the owners have withdrawn it, if they have: what is missing then is no damage.
-    pub withdrawn: Option<String>,
-    /// The manifest's hash and length.
-    pub manifest_ref: ObjectRef,
-    /// The manifest.
-    pub manifest: Manifest,
+    /// What it is, and who vouches for it.
+    pub head: Head,
     /// The images.
     pub index: Index,
     /// The classes, sorted by id.
@@ -114,13 +103,14 @@ pub struct Snapshot {
 
 /// A version's manifest and who vouches for it: a [`Snapshot`] without what it lists.
 pub struct Head {
-    /// As [`Snapshot::signed_by`].
+    /// The keys that signed the release and count: trusted ones, or the name's owners in a trusted log. If there are
+    /// none, the version was reached by a pin, and only the tree is authenticated.
     pub signed_by: Vec<PublicKey>,
-    /// As [`Snapshot::logged`].
+    /// Where in the log the release stands, if that was checked.
     pub logged: Option<LogPosition>,
-    /// As [`Snapshot::warnings`].
+    /// What the user should hear: that the version is yanked, that the mirror is behind.
     pub warnings: Vec<String>,
-    /// As [`Snapshot::withdrawn`].
+    /// Why the owners have withdrawn it, if they have: what is missing then is no damage.
     pub withdrawn: Option<String>,
     /// The manifest's hash and length.
     pub manifest_ref: ObjectRef,
@@ -324,7 +314,7 @@ impl Registry {
 
     /// What a manifest lists, every object checked against its hash and the others.
     pub async fn complete(&self, head: Head) -> Result<Snapshot> {
-        let Head { signed_by, logged, warnings, withdrawn, manifest_ref, manifest } = head;
+        let manifest = &head.manifest;
         let objects = &manifest.objects;
         // At once: on a long way each costs a round trip.
         let (index_bytes, classes_csv) = tokio::try_join!(
@@ -332,22 +322,11 @@ impl Registry {
             self.object(ObjectKind::Classes, &objects.classes)
         )?;
         let index_what = self.locate(ObjectKind::Index, &objects.index.blake3);
-        let index = Index::parse(&index_what, &index_bytes, &manifest)?;
+        let index = Index::parse(&index_what, &index_bytes, manifest)?;
         let classes =
             parse_classes(&self.locate(ObjectKind::Classes, &objects.classes.blake3), &classes_csv)?;
-        let sums = check_description(&index_what, &manifest, &index, &classes, &classes_csv)?;
-        Ok(Snapshot {
-            signed_by,
-            logged,
-            warnings,
-            withdrawn,
-            manifest_ref,
-            manifest,
-            index,
-            classes,
-            classes_csv,
-            sums,
-        })
+        let sums = check_description(&index_what, manifest, &index, &classes, &classes_csv)?;
+        Ok(Snapshot { head, index, classes, classes_csv, sums })
     }
 
     fn count(&self, bytes: usize) {

@@ -181,7 +181,7 @@ impl Registry {
 
     /// The packs of a version; none where nobody has shards of it.
     pub async fn packs(&self, snapshot: &Snapshot) -> Result<Vec<Pack>> {
-        self.packs_of(&snapshot.manifest_ref.blake3, snapshot.manifest.images).await
+        self.packs_of(&snapshot.head.manifest_ref.blake3, snapshot.head.manifest.images).await
     }
 
     /// The same of the manifest of this hash, which has so many images.
@@ -241,7 +241,7 @@ impl Registry {
     /// Keeps which manifest a dataset hash has, so that its pin needs no network; what describes the version was kept when
     /// it was read.
     pub fn keep_pin(&self, snapshot: &Snapshot) {
-        let (manifest, pin) = (&snapshot.manifest_ref, layout::pin(&snapshot.manifest.dataset));
+        let (manifest, pin) = (&snapshot.head.manifest_ref, layout::pin(&snapshot.head.manifest.dataset));
         let hint = format!("{} {}\n", manifest.blake3, manifest.length);
         let _ = self.cache.as_ref().map(|cache| cache.keep_hint(&pin, hint.as_bytes()));
     }

@@ -94,7 +94,8 @@ impl RegistryWriter {
     pub fn check_objects(&self, release: &ReleaseStatement) -> Result<()> {
         let registry = self.store.registry()?;
         let manifest = ObjectRef { blake3: release.manifest, length: release.manifest_len };
-        let described = transport::runtime()?.block_on(registry.describe(manifest, Vec::new()))?.manifest;
+        let described =
+            transport::runtime()?.block_on(registry.describe(manifest, Vec::new()))?.head.manifest;
         if (&described.name, described.version, described.dataset)
             == (&release.name, release.version, release.dataset)
         {

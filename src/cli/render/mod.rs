@@ -62,8 +62,8 @@ impl Output {
     }
 
     pub(in crate::cli) fn pulled(&self, report: &PullReport, locked: bool) {
-        self.warn(&report.snapshot.warnings);
-        let manifest = &report.snapshot.manifest;
+        self.warn(&report.snapshot.head.warnings);
+        let manifest = &report.snapshot.head.manifest;
         let path = report.path.display();
         let mut text = String::new();
         let _ = if report.was_there {
@@ -92,8 +92,8 @@ impl Output {
     }
 
     pub(in crate::cli) fn fetched(&self, report: &FetchReport) {
-        self.warn(&report.snapshot.warnings);
-        let manifest = &report.snapshot.manifest;
+        self.warn(&report.snapshot.head.warnings);
+        let manifest = &report.snapshot.head.manifest;
         let text = format!(
             "{}@{}: {} in the cache, every one verified, {} fetched\n  pin      {}\n",
             manifest.name,
@@ -124,9 +124,9 @@ impl Output {
     }
 
     pub(in crate::cli) fn images(&self, report: &ImagesReport) {
-        self.warn(&report.snapshot.warnings);
+        self.warn(&report.snapshot.head.warnings);
         let paths: String = report.images.iter().map(|(row, _)| format!("{}\n", row.path)).collect();
-        let mut object = json!({ "dataset": report.snapshot.manifest.dataset.prefixed() });
+        let mut object = json!({ "dataset": report.snapshot.head.manifest.dataset.prefixed() });
         let image = |(row, origin): &(Row, Split)| {
             json!({
                 "path": row.path.as_str(), "class": row.class.as_str(), "split": row.split, "origin": origin,
@@ -142,8 +142,8 @@ impl Output {
     }
 
     pub(in crate::cli) fn info(&self, report: &InfoReport) {
-        self.warn(&report.snapshot.warnings);
-        let manifest = &report.snapshot.manifest;
+        self.warn(&report.snapshot.head.warnings);
+        let manifest = &report.snapshot.head.manifest;
         let mut text = String::new();
         let _ = writeln!(text, "{}@{}  {}", manifest.name, manifest.version, manifest.title);
         for line in manifest.description.trim().lines() {
@@ -157,7 +157,7 @@ impl Output {
             ("authors", manifest.authors.join(", ")),
             ("registry", report.registry.clone()),
             ("signed", signed(&report.snapshot)),
-            ("manifest", report.snapshot.manifest_ref.blake3.prefixed()),
+            ("manifest", report.snapshot.head.manifest_ref.blake3.prefixed()),
             ("dataset", manifest.dataset.prefixed()),
             ("pin", manifest.pin()),
         ];
@@ -405,18 +405,18 @@ impl Output {
 }
 
 fn version(snapshot: &Snapshot, images: u64, bytes: u64) -> Value {
-    let manifest = &snapshot.manifest;
+    let manifest = &snapshot.head.manifest;
     json!({
         "name": manifest.name,
         "version": manifest.version,
         "dataset": manifest.dataset.prefixed(),
-        "manifest": snapshot.manifest_ref.blake3.prefixed(),
+        "manifest": snapshot.head.manifest_ref.blake3.prefixed(),
         "pin": manifest.pin(),
         "images": images,
         "bytes": bytes,
-        "signed_by": snapshot.signed_by.iter().map(PublicKey::fingerprint).collect::<Vec<_>>(),
-        "log": snapshot.logged,
-        "warnings": snapshot.warnings,
+        "signed_by": snapshot.head.signed_by.iter().map(PublicKey::fingerprint).collect::<Vec<_>>(),
+        "log": snapshot.head.logged,
+        "warnings": snapshot.head.warnings,
     })
 }
 
@@ -433,13 +433,13 @@ pub(in crate::cli) fn size(bytes: u64) -> String {
 }
 
 fn signed(snapshot: &Snapshot) -> String {
-    if snapshot.signed_by.is_empty() {
+    if snapshot.head.signed_by.is_empty() {
         return "not checked: the pin vouches for images, labels and splits, not for title and licence"
             .into();
     }
-    let keys: Vec<String> = snapshot.signed_by.iter().map(PublicKey::fingerprint).collect();
+    let keys: Vec<String> = snapshot.head.signed_by.iter().map(PublicKey::fingerprint).collect();
     let keys = keys.join(" and ");
-    match &snapshot.logged {
+    match &snapshot.head.logged {
         None => format!("by {keys}, which you trust"),
         Some(log) => format!("by {keys}; entry {} of log {}, which you trust", log.index, log.origin),
     }

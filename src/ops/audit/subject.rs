@@ -217,7 +217,7 @@ impl Subject {
         let runtime = transport::runtime()?;
         let (registry, snapshot) = runtime.block_on(registries.snapshot(reference))?;
         let is_remote = registry.id().is_some_and(|id| id.is_remote());
-        let subject = Subject::stored(snapshot.manifest.pin(), runtime, registry, snapshot)?;
+        let subject = Subject::stored(snapshot.head.manifest.pin(), runtime, registry, snapshot)?;
         if let (Place::Version(version), true) = (&subject.place, is_remote && registries.cache.is_some()) {
             version.fetch(progress)?;
         }
@@ -252,7 +252,7 @@ impl Subject {
             what,
             images: items.collect(),
             labels: snapshot.classes.iter().map(|class| (class.id.clone(), class.label.clone())).collect(),
-            warnings: snapshot.warnings,
+            warnings: snapshot.head.warnings,
             place: Place::Version(Box::new(version)),
         })
     }

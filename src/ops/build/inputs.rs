@@ -54,7 +54,7 @@ impl Inputs {
 
     /// From the objects of a version, to build it again.
     pub fn of_version(runtime: &Runtime, registry: &Registry, snapshot: &Snapshot) -> Result<Self> {
-        let objects = &snapshot.manifest.objects;
+        let objects = &snapshot.head.manifest.objects;
         let what = registry.locate(ObjectKind::Recipe, &objects.recipe.blake3);
         let text = runtime.block_on(registry.object(ObjectKind::Recipe, &objects.recipe))?;
         let text = String::from_utf8(text).map_err(|_| Error::integrity(&what, "is not UTF-8 text"))?;

@@ -94,7 +94,7 @@ impl Side {
             pixels: Some(row.pixels),
         };
         Side {
-            name: snapshot.manifest.pin(),
+            name: snapshot.head.manifest.pin(),
             classes: snapshot.classes.clone(),
             images: snapshot.index.rows().iter().map(image).collect(),
             from: From::Registry(Box::new(registry), Box::new(snapshot)),
@@ -134,14 +134,14 @@ impl Side {
     pub(super) fn warnings(&self) -> &[String] {
         match &self.from {
             From::Tree(_) => &[],
-            From::Registry(_, snapshot) => &snapshot.warnings,
+            From::Registry(_, snapshot) => &snapshot.head.warnings,
         }
     }
 
     /// The ledger that the version was made with.
     pub(super) fn ledger(&self, runtime: &Runtime) -> Result<Option<Ledger>> {
         let From::Registry(registry, snapshot) = &self.from else { return Ok(None) };
-        let Some(object) = snapshot.manifest.objects.corrections else { return Ok(None) };
+        let Some(object) = snapshot.head.manifest.objects.corrections else { return Ok(None) };
         let bytes = runtime.block_on(registry.object(ObjectKind::Corrections, &object))?;
         Ledger::parse(&registry.locate(ObjectKind::Corrections, &object.blake3), &bytes).map(Some)
     }

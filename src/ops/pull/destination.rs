@@ -68,7 +68,7 @@ impl Destination {
         }
         let faults = tree::check(to, &Expected { full: &snapshot.sums, selected }, jobs, progress)?;
         let Some(fault) = faults.first() else { return Ok(Destination::Same) };
-        let why = format!(", and is not {} whole ({fault})", snapshot.manifest.pin());
+        let why = format!(", and is not {} whole ({fault})", snapshot.head.manifest.pin());
         Err(Error::Exists { what: to.display().to_string(), why })
     }
 }
@@ -82,7 +82,7 @@ fn earlier(to: &Path, snapshot: &Snapshot, jobs: usize, progress: &dyn Progress)
     }
     let Some(json) = files::read_if_there(&to.join(ISN_JSON))? else { return Ok(None) };
     let Ok(provenance) = serde_json::from_slice::<Provenance>(&json) else { return Ok(None) };
-    if provenance.name != snapshot.manifest.name {
+    if provenance.name != snapshot.head.manifest.name {
         return Ok(None);
     }
     let report = tree::verify(to, None, jobs, progress)?;

@@ -36,9 +36,9 @@ pub(in crate::ops) fn plan<'a>(
     let (segments, absent) = registry.plan(packs, wanted);
     let Some(image) = absent.first() else { return Ok(segments) };
     let rebuild_only = packs.is_empty()
-        && runtime.block_on(registry.is_rebuild_only(&snapshot.manifest_ref.blake3)).unwrap_or(false);
+        && runtime.block_on(registry.is_rebuild_only(&snapshot.head.manifest_ref.blake3)).unwrap_or(false);
     Err(Error::SourceNeeded {
-        reference: snapshot.manifest.pin(),
+        reference: snapshot.head.manifest.pin(),
         why: match packs.len() {
             0 if rebuild_only => {
                 format!("it is rebuild-only: registry {} has no images of it", registry.name())

@@ -83,7 +83,7 @@ pub fn pull(
     check_selection(&snapshot, &options.selection)?;
     let to = match options.to {
         Some(path) => path.to_path_buf(),
-        None => PathBuf::from(format!("{}-{}", snapshot.manifest.name, snapshot.manifest.version)),
+        None => PathBuf::from(format!("{}-{}", snapshot.head.manifest.name, snapshot.head.manifest.version)),
     };
     let pull = Pull { runtime: &runtime, registries, registry, snapshot, to, options: &options, progress };
     pull.run()
@@ -91,7 +91,7 @@ pub fn pull(
 
 /// A split, class or image that the version does not have is a mistake, not an empty tree.
 pub(super) fn check_selection(snapshot: &Snapshot, selection: &Selection) -> Result<()> {
-    let manifest = &snapshot.manifest;
+    let manifest = &snapshot.head.manifest;
     check_parts(manifest, &snapshot.classes, selection)?;
     let known: BTreeSet<&RelPath> = match selection.images.is_empty() {
         true => BTreeSet::new(),
@@ -164,7 +164,7 @@ impl Pull<'_> {
         let mut destination = self.look(&selected)?;
         if !matches!(destination, Destination::Same) {
             let staging =
-                Staging::open(&self.to, &self.snapshot.manifest.dataset, self.options, self.progress)?;
+                Staging::open(&self.to, &self.snapshot.head.manifest.dataset, self.options, self.progress)?;
             if staging.was_waited_for() {
                 // Whoever held the lock may have done the work.
                 destination = self.look(&selected)?;
@@ -175,7 +175,7 @@ impl Pull<'_> {
                 written = self.write(staging, &destination, &rows, &selected)?;
             }
         } else {
-            Staging::tidy(&self.to, &self.snapshot.manifest.dataset, self.options)?;
+            Staging::tidy(&self.to, &self.snapshot.head.manifest.dataset, self.options)?;
         }
         Staging::tidy_others(&self.to);
         if let Some(cache) = self.registries.cache.filter(|_| self.registry.id().is_some()) {
@@ -183,7 +183,7 @@ impl Pull<'_> {
             let _ = cache.keep_tree(&self.to);
         }
         self.registry.keep_pin(&self.snapshot);
-        self.snapshot.warnings.extend(self.registry.complaints());
+        self.snapshot.head.warnings.extend(self.registry.complaints());
         let was_there = written.is_none();
         let Written { reused_images, replaced } =
             written.unwrap_or(Written { reused_images: images, replaced: None });
@@ -272,7 +272,7 @@ impl Pull<'_> {
         if needed >= WORTH_SAYING {
             self.progress.tell(&format!(
                 "{}: {}, {} to fetch, {} on disk",
-                snapshot.manifest.pin().split('#').next().unwrap_or_default(),
+                snapshot.head.manifest.pin().split('#').next().unwrap_or_default(),
                 count(missing.len(), "image"),
                 size(remote),
                 size(needed),
@@ -300,9 +300,9 @@ impl Pull<'_> {
 
 /// The images of a withdrawn version may be gone: then that is why they are.
 fn explained(error: Error, snapshot: &Snapshot) -> Error {
-    match (error, &snapshot.withdrawn) {
+    match (error, &snapshot.head.withdrawn) {
         (Error::Integrity { .. } | Error::SourceNeeded { .. }, Some(reason)) => {
-            Error::Withdrawn { reference: snapshot.manifest.pin(), reason: reason.clone() }
+            Error::Withdrawn { reference: snapshot.head.manifest.pin(), reason: reason.clone() }
         }
         (other, _) => other,
     }
@@ -315,18 +315,18 @@ fn write_descriptions(
     selection: &Selection,
     selected: &Sums,
 ) -> Result<()> {
-    let manifest = &snapshot.manifest;
+    let manifest = &snapshot.head.manifest;
     let provenance = Provenance {
         format: FORMAT.into(),
         name: manifest.name.clone(),
         version: manifest.version,
         dataset: manifest.dataset.prefixed(),
-        manifest: snapshot.manifest_ref.blake3.prefixed(),
+        manifest: snapshot.head.manifest_ref.blake3.prefixed(),
         pin: manifest.pin(),
         title: manifest.title.clone(),
         licence: manifest.licence.clone(),
         registry: registry.name().into(),
-        signed_by: snapshot.signed_by.iter().map(PublicKey::fingerprint).collect(),
+        signed_by: snapshot.head.signed_by.iter().map(PublicKey::fingerprint).collect(),
         selection: selection.clone(),
         isn: concat!("isn ", env!("CARGO_PKG_VERSION")).into(),
     };

@@ -39,7 +39,7 @@ pub(super) fn rebuild(pull: &Pull<'_>, source: &std::path::Path) -> Result<Rebui
     let manifest = ObjectRef::of(&files::read(&out.join(MANIFEST_JSON))?);
     let build = Registry::over(out.display().to_string(), Box::new(Folder::new(&out)));
     let rebuilt = pull.runtime.block_on(build.describe(manifest, Vec::new()))?;
-    if rebuilt.manifest.dataset != snapshot.manifest.dataset {
+    if rebuilt.head.manifest.dataset != snapshot.head.manifest.dataset {
         let mut differences = differences(&snapshot.index, &rebuilt.index);
         if rebuilt.classes_csv != snapshot.classes_csv {
             differences.push(of_file(CLASSES, "the classes are others"));
@@ -47,9 +47,9 @@ pub(super) fn rebuild(pull: &Pull<'_>, source: &std::path::Path) -> Result<Rebui
             differences.push(of_file(B3SUMS, "the list of images is another"));
         }
         files::remove_dir_all(&out)?;
-        let what = format!("{} built from {}", snapshot.manifest.pin(), source.display());
+        let what = format!("{} built from {}", snapshot.head.manifest.pin(), source.display());
         let images = count(differences.len(), "difference");
-        let why = format!("has dataset hash {}, {images}", rebuilt.manifest.dataset.prefixed());
+        let why = format!("has dataset hash {}, {images}", rebuilt.head.manifest.dataset.prefixed());
         return Err(Error::Rebuilt { what, why, differences });
     }
     Ok(Rebuilt { out, build, snapshot: rebuilt })

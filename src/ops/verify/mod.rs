@@ -133,11 +133,11 @@ pub fn verify(
             let (registry, snapshot) = runtime.block_on(registries.snapshot(reference))?;
             let mut report =
                 store::check_version(&runtime, &registry, &snapshot, &mut store::Seen::default(), progress)?;
-            report.warnings.extend_from_slice(&snapshot.warnings);
+            report.warnings.extend_from_slice(&snapshot.head.warnings);
             if let Some(expect) = expect {
                 let Expected { hash, warnings, .. } = expected_hash(registries, expect)?;
                 report.warnings.extend(warnings);
-                report.faults.extend(hash_fault(B3SUMS, &snapshot.manifest.dataset, &hash));
+                report.faults.extend(hash_fault(B3SUMS, &snapshot.head.manifest.dataset, &hash));
             }
             Ok(report)
         }
@@ -194,7 +194,7 @@ fn expected_hash(registries: &Registries<'_>, expect: &Expectation) -> Result<Ex
         }
         Expectation::Reference(reference) => {
             let (_, snapshot) = transport::runtime()?.block_on(registries.snapshot(reference))?;
-            let (hash, warnings) = (snapshot.manifest.dataset, snapshot.warnings);
+            let (hash, warnings) = (snapshot.head.manifest.dataset, snapshot.head.warnings);
             Ok(Expected { hash, assurance: Assurance::Signed, warnings })
         }
     }

@@ -74,7 +74,7 @@ pub(super) fn verify(
             let manifest = files::read(&root.join(MANIFEST_JSON))?;
             match runtime.block_on(registry.describe(ObjectRef::of(&manifest), Vec::new())) {
                 Ok(snapshot) => {
-                    dataset = Some(snapshot.manifest.dataset);
+                    dataset = Some(snapshot.head.manifest.dataset);
                     let version =
                         check_version(&runtime, &registry, &snapshot, &mut Seen::default(), progress)?;
                     faults.extend(version.faults);
@@ -327,7 +327,7 @@ pub(super) fn check_version(
     seen: &mut Seen,
     progress: &dyn Progress,
 ) -> Result<VerifyReport> {
-    let manifest = &snapshot.manifest;
+    let manifest = &snapshot.head.manifest;
     let what = format!("{}@{}", manifest.name, manifest.version);
     let mut faults = Vec::new();
     // Index and classes were read with the manifest.
@@ -352,11 +352,11 @@ pub(super) fn check_version(
     let packs = match runtime.block_on(registry.packs(snapshot)) {
         Ok(packs) => packs,
         Err(e) => {
-            faults.push(fault(&layout::packs(&snapshot.manifest_ref.blake3), &e));
+            faults.push(fault(&layout::packs(&snapshot.head.manifest_ref.blake3), &e));
             Vec::new()
         }
     };
-    let manifest_hash = &snapshot.manifest_ref.blake3;
+    let manifest_hash = &snapshot.head.manifest_ref.blake3;
     let rebuild_only = packs.is_empty() && runtime.block_on(registry.is_rebuild_only(manifest_hash))?;
     if rebuild_only {
         missing.clear();
@@ -428,7 +428,7 @@ pub(super) fn check_version(
         dataset: Some(manifest.dataset),
         checked: if rebuild_only { 0 } else { manifest.images },
         partial: None,
-        assurance: if snapshot.signed_by.is_empty() { Assurance::Hash } else { Assurance::Signed },
+        assurance: if snapshot.head.signed_by.is_empty() { Assurance::Hash } else { Assurance::Signed },
         warnings: Vec::new(),
         rebuild_only: if rebuild_only { vec![what] } else { Vec::new() },
         faults,
