@@ -22,7 +22,7 @@ use crate::ops::Registries;
 use crate::ops::owner::Change;
 use crate::ops::pull::seeds::Reuse;
 use crate::ops::submit::{Speaker, Submitted};
-use crate::ops::verify::{Expectation, Subject};
+use crate::ops::verify::{Expectation, Target};
 use crate::parallel;
 use crate::progress::Progress as _;
 use crate::registry::is_url;
@@ -124,7 +124,7 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
             })
         }
         Command::Verify { subject, expect, registry, .. } => run.with_registries(&registry, |registries| {
-            let subject = subject_of(&subject.unwrap_or_default())?;
+            let subject = target_of(&subject.unwrap_or_default())?;
             let expect = expect.map(|reference| match reference {
                 DatasetRef::Pin(hash) => Expectation::Hash(hash),
                 reference => Expectation::Reference(reference),
@@ -313,14 +313,14 @@ fn exact(reference: DatasetRef) -> Result<(Name, Version)> {
 }
 
 /// A path that exists or looks like one, else a reference.
-fn subject_of(text: &str) -> Result<Subject> {
+fn target_of(text: &str) -> Result<Target> {
     let path = PathBuf::from(text);
     let looks_like_path = text.contains(['/', '\\']) || text.starts_with('.');
     if path.exists() || looks_like_path {
-        return Ok(Subject::Path(path));
+        return Ok(Target::Path(path));
     }
     text.parse()
-        .map(Subject::Reference)
+        .map(Target::Reference)
         .map_err(|e| Error::invalid(text, format!("is neither a folder nor a version: {e}")))
 }
 

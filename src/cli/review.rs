@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::args::RegistryArg;
 use super::commands::Run;
-use super::values::parse_reason;
+use super::values::parse_person;
 use crate::cli::exit::ExitCode;
 use crate::error::Result;
 use crate::files;
@@ -31,7 +31,7 @@ pub(super) struct ReviewArgs {
     #[arg(long, value_name = "RECIPE.toml")]
     recipe: Option<PathBuf>,
     /// Who decides: your name, as the ledger will have it
-    #[arg(long, value_name = "NAME", value_parser = parse_reason)]
+    #[arg(long, value_name = "NAME", value_parser = parse_person)]
     reviewer: String,
     /// A loopback address; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]

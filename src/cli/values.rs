@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+#[cfg(feature = "serve")]
+use crate::class::check_label;
 use crate::error::{Error, Mistake, Result};
 use crate::files;
 use crate::rel_path::RelPath;
@@ -63,6 +65,12 @@ pub(super) fn parse_size(text: &str) -> Result<u64, String> {
 /// A reason that a statement can give.
 pub(super) fn parse_reason(text: &str) -> Result<String, String> {
     check_reason(text).map(|()| text.into())
+}
+
+/// The name of a person, in whatever script.
+#[cfg(feature = "serve")]
+pub(super) fn parse_person(text: &str) -> Result<String, String> {
+    check_label(text).map(|()| text.into()).map_err(Into::into)
 }
 
 /// Bytes that a shard has, from a million to two billion: MDS has no numbers for more than 4 GiB, and a million shards help

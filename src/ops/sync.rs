@@ -6,7 +6,7 @@ use super::Registries;
 use super::info::info;
 use super::pull::seeds::Reuse;
 use super::pull::{PullOptions, PullReport, pull};
-use super::verify::{Expectation, Subject, verify};
+use super::verify::{Expectation, Target, verify};
 use crate::dataset_ref::DatasetRef;
 use crate::error::{Error, Result};
 use crate::lock_file::{LOCK_FILE, LockFile, Locked, PROJECT_FILE, Project};
@@ -85,7 +85,7 @@ fn restore(
     let path = options.project.join(&entry.path);
     let at_hand = entry.selection.is_all() && path.exists() && {
         let expect = Expectation::Reference(entry.pin.clone());
-        let report = verify(registries, &Subject::Path(path.clone()), Some(&expect), options.jobs, progress);
+        let report = verify(registries, &Target::Path(path.clone()), Some(&expect), options.jobs, progress);
         report.is_ok_and(|report| report.faults.is_empty() && report.partial.is_none())
     };
     if at_hand {

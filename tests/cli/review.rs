@@ -33,7 +33,7 @@ struct Answer {
 impl Page {
     fn open(sandbox: &Sandbox, more: &[&str]) -> Page {
         let args =
-            [&["review", "raw", "--ledger", "ledger.csv", "--reviewer", "Ann", "--json"], more].concat();
+            [&["review", "raw", "--ledger", "ledger.csv", "--reviewer", "Zoë 安", "--json"], more].concat();
         let mut child = sandbox.command(&args).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -144,7 +144,7 @@ fn suspects_are_walked_and_each_decision_is_in_the_ledger_at_once() {
     }
     assert!(page.get("6").body.contains("5 of 5 decided"));
     assert!(
-        String::from_utf8(sandbox.read("ledger.csv")).unwrap().contains(",Ann,20")
+        String::from_utf8(sandbox.read("ledger.csv")).unwrap().contains(",Zoë 安,20")
             && page.get("7").status == 404
     );
 
@@ -239,7 +239,7 @@ fn a_kill_loses_no_decision() {
 fn mistakes_are_told_before_the_page_opens() {
     let sandbox = sandbox();
     let review =
-        |args: &[&str]| sandbox.isn(&[&["review", "raw", "--reviewer", "Ann", "--ledger"], args].concat());
+        |args: &[&str]| sandbox.isn(&[&["review", "raw", "--reviewer", "Zoë 安", "--ledger"], args].concat());
     review(&["new.csv"]).fails(1, "puts no image of raw in question");
     review(&["ledger.csv", "--listen", "0.0.0.0:0"]).fails(1, "is no loopback address");
     review(&["ledger.csv", "--suspects", "none.csv"]).fails(1, "cannot read none.csv");

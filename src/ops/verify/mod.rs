@@ -68,7 +68,7 @@ impl fmt::Display for Fault {
 }
 
 /// What is verified.
-pub enum Subject {
+pub enum Target {
     /// A folder: a tree, a registry or a build output.
     Path(PathBuf),
     /// A version in a registry.
@@ -122,13 +122,13 @@ pub struct VerifyReport {
 /// Verifies `subject`.
 pub fn verify(
     registries: &Registries<'_>,
-    subject: &Subject,
+    subject: &Target,
     expect: Option<&Expectation>,
     jobs: usize,
     progress: &dyn Progress,
 ) -> Result<VerifyReport> {
     match subject {
-        Subject::Reference(reference) => {
+        Target::Reference(reference) => {
             let runtime = transport::runtime()?;
             let (registry, snapshot) = runtime.block_on(registries.snapshot(reference))?;
             let mut report =
@@ -141,7 +141,7 @@ pub fn verify(
             }
             Ok(report)
         }
-        Subject::Path(path) => verify_path(registries, path, expect, jobs, progress),
+        Target::Path(path) => verify_path(registries, path, expect, jobs, progress),
     }
 }
 
