@@ -286,6 +286,31 @@ def test_over_http_and_then_without(folder):
         isn.load(PIN, registry=url, offline=True)
 
 
+def test_a_version_without_images_is_read_from_its_tree(tmp_path, monkeypatch):
+    monkeypatch.setenv("ISN_HOME", str(tmp_path / "home"))
+    source, out, registry, tree = (tmp_path / name for name in ("source", "out", "registry", "tree"))
+    recipe = Path(__file__).parents[2] / "registry/recipes/demobirds/recipe.toml"
+    run("demo", "source", source, "--quiet")
+    run("build", recipe, "--source", source, "--out", out, "--quiet")
+    run("key", "new", "me", "--no-passphrase")
+    run("publish", out, "--registry", registry, "--key", "me", "--rebuild-only", "--quiet")
+    with pytest.raises(isn.IsnError) as refused:
+        isn.load(PIN, registry=registry)
+    assert refused.value.exit_code == 7 and "--source DIR" in refused.value.help
+    run("pull", PIN, "--registry", registry, "--source", source, "--to", tree, "--quiet")
+    expected = [(image.tobytes(), label) for image, label in isn.load(PIN)]
+    built = isn.load(PIN, registry=registry)
+    for dataset in (built, pickle.loads(pickle.dumps(built))):
+        assert [(image.tobytes(), label) for image, label in dataset] == expected
+    for (some, _), (others, _) in zip(*(ds.batches(50, size=32, out="numpy") for ds in (built, isn.load(PIN)))):
+        assert np.array_equal(some, others)
+    file = tree / built.paths[7]
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    with pytest.raises(isn.IntegrityError) as damaged:
+        isn.load(PIN, registry=registry)[7]
+    assert str(file) in str(damaged.value)
+
+
 def test_errors_are_those_of_the_command(tmp_path):
     for reference, options, kind in [
         ("nothere@1.0", {}, isn.NotFoundError),
