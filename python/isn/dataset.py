@@ -274,7 +274,7 @@ class Dataset:
         out="torch",
         layout=None,
         threads=None,
-        prefetch=True,
+        prefetch=False,
         copy=False,
     ):
         """Batches of an epoch, read, decoded, cropped, flipped and put together by threads outside of Python.
@@ -406,7 +406,6 @@ class Batches:
         else:
             height, width = size
         shape = [min(self.batch_size, len(self._order)), *((3, height, width) if self._planar else (height, width, 3))]
-        # While a batch is worked on, the next one is made; but a worker of a loader is ahead already.
         ahead = self._prefetch and not _in_worker()
         buffers = [Buffer(shape) for _ in steps[: 2 if ahead else 1]]
         views, labels = [np.asarray(buffer) for buffer in buffers], np.frombuffer(self._dataset._labels, "i8")
@@ -414,50 +413,33 @@ class Batches:
             import torch
 
             views = [torch.from_numpy(view) for view in views]
-        threads = self._threads or _threads()
+        maker = reader.maker(
+            (width, height),
+            self._crop,
+            self._flip,
+            self._seed,
+            self._epoch,
+            self._planar,
+            self._threads or _threads(),
+        )
 
-        def make(turn, step):
-            chosen = self._order[step * self.batch_size : (step + 1) * self.batch_size]
-            reader.batch(
-                chosen.tolist(),
-                buffers[turn % len(buffers)],
-                (width, height),
-                self._crop,
-                self._flip,
-                self._seed,
-                self._epoch,
-                self._planar,
-                threads,
-            )
-            return views[turn % len(buffers)][: len(chosen)], labels[np.frombuffer(chosen, "i8")]
+        def chosen(turn):
+            return self._order[steps[turn] * self.batch_size : (steps[turn] + 1) * self.batch_size]
 
-        for images, its_labels in _each(make, steps, len(buffers) == 2):
+        coming = None
+        for turn in range(len(steps)):
+            some = chosen(turn)
+            if coming is None:
+                maker.make(some.tolist(), buffers[0])
+            else:
+                coming.wait()
+            if ahead and turn + 1 < len(steps):
+                coming = maker.begin(chosen(turn + 1).tolist(), buffers[(turn + 1) % 2])
+            images, its_labels = views[turn % len(views)][: len(some)], labels[np.frombuffer(some, "i8")]
             if self._torch:
                 yield (images.clone() if self._copy else images), torch.from_numpy(its_labels)
             else:
                 yield (images.copy() if self._copy else images), its_labels
-
-
-def _each(make, steps, ahead):
-    """What ``make`` makes of each step; of the next one on another thread, meanwhile, if ``ahead``."""
-    turns = enumerate(steps)
-    if not ahead:
-        for turn in turns:
-            yield make(*turn)
-        return
-    from concurrent.futures import ThreadPoolExecutor
-
-    process = os.getpid()
-    # Left in whatever way, it waits for the batch that is being made: no thread outlives the iteration.
-    with ThreadPoolExecutor(1, "isn") as thread:
-        coming = thread.submit(make, *next(turns))
-        for turn in turns:
-            ready = coming.result()
-            coming = thread.submit(make, *turn)
-            yield ready
-            if os.getpid() != process:
-                raise RuntimeError("these batches are being made in the process that this one was forked from: begin anew")
-        yield coming.result()
 
 
 def _size(size):

@@ -1,19 +1,39 @@
 //! Memory that batches are made in, again and again.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
+use isn::cli::Failure;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 /// Memory of a shape of unsigned bytes. NumPy shares it (`numpy.asarray`), so an array sees what is filled in later.
-#[pyclass(module = "isn._isn")]
+#[pyclass(module = "isn._isn", frozen)]
 pub(crate) struct Buffer {
-    bytes: Vec<u8>,
+    memory: Memory,
+    address: usize,
     shape: Vec<usize>,
 }
 
+/// It stays where it is, and as long as a buffer or a thread that fills it has it.
+#[derive(Clone)]
+pub(crate) struct Memory(Arc<Mutex<Vec<u8>>>);
+
+impl Memory {
+    /// Lets `with` fill the first `length` bytes.
+    pub(crate) fn fill(
+        &self,
+        length: usize,
+        with: impl FnOnce(&mut [u8]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let out = bytes.get_mut(..length).ok_or_else(|| Failure::usage("the buffer is too small"))?;
+        with(out)
+    }
+}
+
 impl Buffer {
-    /// The first `length` bytes, to be filled.
-    pub(crate) fn start(&mut self, length: usize) -> Option<&mut [u8]> {
-        self.bytes.get_mut(..length)
+    pub(crate) fn memory(&self) -> Memory {
+        self.memory.clone()
     }
 }
 
@@ -24,18 +44,19 @@ impl Buffer {
         let length = shape.iter().try_fold(1usize, |all, &side| all.checked_mul(side));
         let length = length.filter(|&length| length <= isize::MAX as usize);
         let length = length.ok_or_else(|| crate::errors::bad_value("a buffer that large there cannot be"))?;
-        Ok(Buffer { bytes: vec![0; length], shape })
+        let mut bytes = vec![0; length];
+        let address = bytes.as_mut_ptr() as usize;
+        Ok(Buffer { memory: Memory(Arc::new(Mutex::new(bytes))), address, shape })
     }
 
     /// NumPy's array interface, version 3.
     #[getter]
-    fn __array_interface__<'py>(mut this: PyRefMut<'py, Self>) -> PyResult<Bound<'py, PyDict>> {
-        let interface = PyDict::new(this.py());
-        let shape = pyo3::types::PyTuple::new(this.py(), &this.shape)?;
-        interface.set_item("shape", shape)?;
+    fn __array_interface__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let interface = PyDict::new(py);
+        interface.set_item("shape", pyo3::types::PyTuple::new(py, &self.shape)?)?;
         interface.set_item("typestr", "|u1")?;
         // An address and whether it is for reading alone.
-        interface.set_item("data", (this.bytes.as_mut_ptr() as usize, false))?;
+        interface.set_item("data", (self.address, false))?;
         interface.set_item("version", 3)?;
         Ok(interface)
     }

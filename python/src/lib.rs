@@ -3,6 +3,7 @@
 
 mod buffer;
 mod errors;
+mod maker;
 mod reader;
 
 use std::ffi::OsString;
@@ -21,6 +22,8 @@ fn _isn(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<reader::Reader>()?;
     module.add_class::<buffer::Buffer>()?;
+    module.add_class::<maker::Maker>()?;
+    module.add_class::<maker::Coming>()?;
     module.add_function(wrap_pyfunction!(main, module)?)?;
     errors::add(module)
 }

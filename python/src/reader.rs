@@ -1,5 +1,6 @@
 //! A version that is open for reading.
 
+use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -12,13 +13,13 @@ use isn::order;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes};
 
-use crate::buffer::Buffer;
-use crate::errors::{bad_value, raise};
+use crate::errors::raise;
+use crate::maker::{Maker, length_of};
 
 /// The images of a version, or of a part of it.
 #[pyclass(module = "isn._isn", frozen)]
 pub(crate) struct Reader {
-    dataset: Dataset,
+    dataset: Arc<Dataset>,
 }
 
 /// Id, label and group of a class.
@@ -42,7 +43,7 @@ impl Reader {
     ) -> PyResult<Self> {
         let opening = Opening { reference, registry, offline, splits, classes, verify, quiet };
         let dataset = interruptible(py, move || opening.open())?;
-        Ok(Reader { dataset })
+        Ok(Reader { dataset: Arc::new(dataset) })
     }
 
     /// The source ids of the images of a part of a version.
@@ -156,14 +157,11 @@ impl Reader {
         })
     }
 
-    /// Fills the beginning of `buffer` with images, all of one size.
-    #[pyo3(signature = (images, buffer, size, crop, flip, seed, epoch, planar, threads))]
+    /// What makes batches of images of one size.
+    #[pyo3(signature = (size, crop, flip, seed, epoch, planar, threads))]
     #[allow(clippy::too_many_arguments)]
-    fn batch(
+    fn maker(
         &self,
-        py: Python<'_>,
-        images: Vec<u32>,
-        buffer: &Bound<'_, Buffer>,
         size: (u32, u32),
         crop: (String, (f64, f64), (f64, f64)),
         flip: bool,
@@ -171,7 +169,7 @@ impl Reader {
         epoch: u64,
         planar: bool,
         threads: usize,
-    ) -> PyResult<()> {
+    ) -> Maker {
         let crop = match &*crop.0 {
             "none" => Crop::None,
             "center" => Crop::Centre,
@@ -179,10 +177,7 @@ impl Reader {
         };
         let layout = if planar { Layout::Planar } else { Layout::Interleaved };
         let batch = Batch { size, augment: Augment { crop, flip }, seed, epoch, layout, threads };
-        let length = length_of(&batch, images.len())?;
-        let mut buffer = buffer.try_borrow_mut()?;
-        let out = buffer.start(length).ok_or_else(|| bad_value("the buffer is too small"))?;
-        py.detach(|| self.dataset.batch(&images, &batch, out)).map_err(|e| raise(py, e.into()))
+        Maker::new(self.dataset.clone(), batch)
     }
 
     /// What a rank has of an epoch's order: the images as 64-bit integers of this machine.
@@ -201,14 +196,6 @@ impl Reader {
             py.detach(|| order::share(&order::order(dataset, seed, epoch, images, shuffle), rank, world));
         Ok(integers(py, &share))
     }
-}
-
-fn length_of(batch: &Batch, images: usize) -> PyResult<usize> {
-    let (width, height) = (batch.size.0 as usize, batch.size.1 as usize);
-    let length = width.checked_mul(height).and_then(|n| n.checked_mul(3)).and_then(|n| n.checked_mul(images));
-    length
-        .filter(|&n| n <= isize::MAX as usize)
-        .ok_or_else(|| bad_value("a batch that large there cannot be"))
 }
 
 fn integers<'py>(py: Python<'py>, numbers: &[u32]) -> Bound<'py, PyBytes> {

@@ -2,7 +2,6 @@
 
 import hashlib
 import multiprocessing
-import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -132,38 +131,43 @@ def test_batches_of_ranks(train, world):
 
 def test_the_next_batch_is_made_meanwhile(train):
     options = {"crop": "random", "size": 24, "flip": True, "out": "numpy"}
-    counted, threads = isn.load("demobirds@1.0", "train", verify="always"), threading.active_count()
-    without = list(train.batches(20, prefetch=False, copy=True, **options))
-    for number, (images, labels) in enumerate(counted.batches(20, **options)):
+    counted = isn.load("demobirds@1.0", "train", verify="always")
+    without = list(train.batches(20, copy=True, **options))
+    for number, (images, labels) in enumerate(counted.batches(20, prefetch=True, **options)):
         due, until = min(20 * (number + 2), 163), time.monotonic() + 60
         while counted._reader.checks < due and time.monotonic() < until:
             time.sleep(0.001)
         # The next one is made, and no other; this one is as it was.
         assert counted._reader.checks == due
         assert np.array_equal(images, without[number][0]) and np.array_equal(labels, without[number][1])
-    assert threading.active_count() == threads
-    # Left early, by whatever way.
-    for _ in counted.batches(20, **options):
+    # Left early, it ends with the batch that is being made; and what it filled stays as long as somebody has it.
+    for images, _ in counted.batches(20, prefetch=True, **options):
         break
-    one = iter(counted.batches(20, **options))
-    next(one)
-    assert threading.active_count() == threads + 1
-    del one
-    assert threading.active_count() == threads
+    assert np.array_equal(images, without[0][0])
+
+
+def test_damage_is_said_when_its_batch_is_asked_for(train):
+    """Birds of several sizes without a crop: the first batch is right."""
+    sizes = [train[image][0].shape for image in range(len(train))]
+    right = next(n for n in range(len(train)) if sizes[n] != sizes[0])
+    batches = iter(train.batches(right, shuffle="none", prefetch=True, out="numpy"))
+    assert len(next(batches)[0]) == right
+    with pytest.raises(isn.IsnError, match="needs a crop"):
+        next(batches)
 
 
 def test_a_fork_during_an_iteration(train):
     """Its own batches are right, and it ends, whatever the parent's thread was doing."""
     options = {"size": 24, "out": "numpy", "copy": True}
     expected = sum(int(images.sum()) for images, _ in train.batches(20, **options))
-    parents = iter(train.batches(20, **options))
+    parents = iter(train.batches(20, prefetch=True, **options))
     total = int(next(parents)[0].sum())
     queue = multiprocessing.get_context("fork").Queue()
 
     def child():
         with pytest.raises(RuntimeError, match="forked"):
             next(parents)
-        queue.put(sum(int(images.sum()) for images, _ in train.batches(20, **options)))
+        queue.put(sum(int(images.sum()) for images, _ in train.batches(20, prefetch=True, **options)))
 
     children = [multiprocessing.get_context("fork").Process(target=child) for _ in range(4)]
     for process in children:
