@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Exports, read by the libraries they are for: of demobirds, and of a version in JPEG. usage: interop/exports.sh ISN WORK
-# (isn with the feature `parquet`)
+# Exports, read by the libraries they are for: of demobirds, and of a version in JPEG. And the package with TensorFlow, if
+# interop/python.sh has left its wheel in WORK. usage: interop/exports.sh ISN WORK (isn with the feature `parquet`)
 set -euo pipefail
 cd "$(dirname "$0")/.."
-isn=$1 work=$2/exports
+isn=$1 work=$2/exports wheel=$(ls "$2"/wheels/isn-*.whl 2>/dev/null || true)
 mkdir -p "$work"
 export ISN_HOME="$work/home" TF_CPP_MIN_LOG_LEVEL=3 HF_HUB_OFFLINE=1 HF_HOME="$work/hf" XDG_CACHE_HOME="$work/cache"
 pip() { "$1/bin/pip" install -q --disable-pip-version-check "${@:2}"; }
@@ -32,6 +32,13 @@ if python3 -c 'import sys; sys.exit(sys.version_info[:2] > (3, 13))'; then
     python3 -m venv "$work/tensorflow"
     pip "$work/tensorflow" tensorflow-cpu tensorflow-datasets pillow blake3
     check "$work/tensorflow/bin/python" tfrecord_tensorflow tfrecord_tensorflow_datasets
+    if [ -n "$wheel" ]; then
+        pip "$work/tensorflow" "$wheel" pytest
+        check "$work/tensorflow/bin/python" npz_isn
+        "$work/tensorflow/bin/python" interop/recipes.py tf.data Keras
+        tests="$PWD/python/tests/test_dataset.py"
+        (cd "$work" && "$work/tensorflow/bin/python" -m pytest -q -p no:cacheprovider "$tests" -k tensorflow | tail -1)
+    fi
 else
     echo "NOT RUN: no TensorFlow for this Python"
 fi

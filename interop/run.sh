@@ -70,11 +70,11 @@ else
     echo "NOT RUN: no chromium here"
 fi
 
-say "exports in the libraries that they are for"
-interop/exports.sh "$isn" "$work"
-
 say "the Python package"
 interop/python.sh "$work"
+
+say "exports in the libraries that they are for"
+interop/exports.sh "$isn" "$work"
 
 data="${ISN_TEST_DATA:-../shared/data}"
 if [ -d "$data/ilsvrc-slice" ]; then

@@ -311,7 +311,11 @@ class Dataset:
 
     def to_hf(self):
         """A ``datasets.Dataset`` of Hugging Face with the columns ``image`` (the files as they are), ``label``, and ``path``.
-        Its description has the pin."""
+        Its description has the pin.
+
+        :raises UsageError: if there is a ``transform``.
+        """
+        self._no_transform("to_hf()", "use .map(…) or .set_transform(…) of the datasets.Dataset")
         import datasets
 
         features = datasets.Features(
@@ -334,8 +338,7 @@ class Dataset:
 
         :raises UsageError: if there is a ``transform``: what it makes has no known shape. Use ``.map`` of the result.
         """
-        if self.transform is not None:
-            raise UsageError("to_tf() leaves transform out: load without it, and use .map(…) of the tf.data.Dataset")
+        self._no_transform("to_tf()", "use .map(…) of the tf.data.Dataset")
         import tensorflow as tf
 
         def image(number):
@@ -348,6 +351,11 @@ class Dataset:
         labels = _numpy().array(self._labels, "i8")
         numbered = tf.data.Dataset.range(len(self)), tf.data.Dataset.from_tensor_slices(labels)
         return tf.data.Dataset.zip(numbered).map(sample, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+
+    def _no_transform(self, what, instead):
+        if self.transform is not None:
+            raise UsageError(f"{what} leaves the transform out: load without it, and {instead}")
 
 
 def _rows(files):
@@ -364,6 +372,7 @@ class Batches:
         size = given["size"] if given["size"] is not None else dataset.size
         crop = given["crop"] or ("none" if size is None else "center")
         out, layout = given["out"], given["layout"]
+        dataset._no_transform("batches()", "transform the batches")
         if crop not in CROPS:
             raise UsageError(f"crop={crop!r}: expected one of {', '.join(CROPS)}")
         if out not in ("torch", "numpy"):

@@ -329,6 +329,13 @@ def test_errors_are_those_of_the_command(tmp_path):
         assert isinstance(raised.value, isn.IsnError)
 
 
+def test_what_leaves_a_transform_out_says_so(train):
+    flipped = isn.load(PIN, "train", size=8, transform=np.fliplr)
+    for use in (lambda: flipped.batches(8), flipped.to_numpy, flipped.to_hf, flipped.to_tf):
+        with pytest.raises(isn.UsageError, match="leaves the transform out: load without it, and"):
+            use()
+
+
 def test_arguments(train):
     for wrong in [
         lambda: isn.load("Demo Birds"),
