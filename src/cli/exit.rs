@@ -96,6 +96,11 @@ pub(super) fn help(error: &Error) -> Option<String> {
              again"
                 .into()
         }
+        Error::Integrity { what, .. } if what.starts_with("in a tree, ") => {
+            "a tree that was pulled before was changed: `isn verify TREE` names all that is wrong with it. Remove that file, and \
+             the image is fetched, or pull the tree again"
+                .into()
+        }
         Error::Integrity { .. } => {
             "the destination was not touched. The bytes at that place are damaged or were replaced: pull from another copy \
              of the registry (--registry), and tell its keeper"

@@ -1,6 +1,6 @@
 //! [`Dataset`]: the images of a version, or of a part of it, read in place: from pieces of shards in the cache, from the
-//! shards of a folder, from the binary, or from trees that were pulled before. Any number of threads may read, and processes that were forked: reads say
-//! where they begin, so nobody moves a position that somebody else relies on.
+//! shards of a folder, from the binary, or from trees that were pulled before. Any number of threads may read, and processes
+//! that were forked: reads say where they begin, so nobody moves a position that somebody else relies on.
 
 mod batch;
 mod places;

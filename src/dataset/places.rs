@@ -143,7 +143,7 @@ impl Places {
         let (source, at) = place.ok_or_else(nowhere)?;
         if let Kind::Image(path) = &source.kind {
             let wrong = |has: u64| {
-                Error::integrity(path.display(), format!("has {has} bytes, the index says {length}"))
+                Error::integrity(in_tree(path), format!("has {has} bytes, the index says {length}"))
             };
             let mut file = File::open(path).map_err(Error::io("read", path))?;
             buffer.clear();
@@ -201,10 +201,15 @@ impl Places {
         let source = self.at.get(image).and_then(|&(source, _)| self.sources.get(source as usize));
         match source.map(|source| &source.kind) {
             Some(Kind::File { path, .. }) => format!("shard {}", path.display()),
-            Some(Kind::Image(path)) => path.display().to_string(),
+            Some(Kind::Image(path)) => in_tree(path),
             _ => "shard of the bundled registry".into(),
         }
     }
+}
+
+/// An image of a tree, for messages.
+fn in_tree(path: &Path) -> String {
+    format!("in a tree, {}", path.display())
 }
 
 #[cfg(unix)]

@@ -110,10 +110,11 @@ impl Opening<'_> {
         missing: Vec<usize>,
     ) -> Vec<usize> {
         let Some(cache) = self.registries.cache.filter(|_| !missing.is_empty()) else { return missing };
-        let mut wanted: HashMap<Digest, Vec<usize>> = HashMap::new();
+        let mut wanted: HashMap<Digest, (u64, Vec<usize>)> = HashMap::new();
         for image in missing {
-            if let Some(blake3) = table.blake3(rows[image] as usize) {
-                wanted.entry(blake3).or_default().push(image);
+            let row = rows[image] as usize;
+            if let (Some(blake3), Some(record)) = (table.blake3(row), table.record(row)) {
+                wanted.entry(blake3).or_insert((record.length, Vec::new())).1.push(image);
             }
         }
         for tree in cache.trees() {
@@ -121,14 +122,17 @@ impl Opening<'_> {
                 break;
             }
             for line in seeds::lines(&tree).iter().flat_map(Sums::lines) {
+                let Some(&(length, _)) = wanted.get(&line.blake3) else { continue };
                 let path = line.path.under(&tree);
-                if wanted.contains_key(&line.blake3) && path.is_file() {
-                    let images = wanted.remove(&line.blake3).unwrap_or_default();
+                // Its bytes are compared when it is read; one of another length is not even a candidate.
+                let is_candidate =
+                    path.symlink_metadata().is_ok_and(|meta| meta.is_file() && meta.len() == length);
+                if let Some((_, images)) = is_candidate.then(|| wanted.remove(&line.blake3)).flatten() {
                     images.into_iter().for_each(|image| places.set_file(image, path.clone()));
                 }
             }
         }
-        let mut missing: Vec<usize> = wanted.into_values().flatten().collect();
+        let mut missing: Vec<usize> = wanted.into_values().flat_map(|(_, images)| images).collect();
         missing.sort_unstable();
         missing
     }

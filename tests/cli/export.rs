@@ -183,14 +183,17 @@ fn a_version_without_images_is_read_from_the_tree_that_was_built_of_it() {
         assert_eq!(contents(&sandbox.path(to)), contents(&sandbox.path("whole")));
     }
     export("bare", "none", &["--no-cache"]).fails(7, "it is rebuild-only");
-    // An image that was changed is found, one that is gone is not looked for.
+    // An image that was changed is found; one that is gone, or has another length, is no image of it.
     let image =
         contents(&sandbox.path("tree")).into_iter().find(|(name, _)| name.ends_with(".png")).unwrap().0;
     let (path, bytes) = (sandbox.path("tree").join(&image), sandbox.read(&format!("tree/{image}")));
     let flipped: Vec<u8> = bytes.iter().map(|byte| byte ^ 1).collect();
-    for damaged in [&flipped[..], &bytes[..9], &[&bytes[..], b"x"].concat()] {
+    fs::write(&path, flipped).unwrap();
+    let refused = export("bare", "bad", &[]).fails(3, path.to_str().unwrap());
+    assert!(refused.stderr.contains("isn verify TREE"), "{}", refused.stderr);
+    for damaged in [&bytes[..9], &[&bytes[..], b"x"].concat()] {
         fs::write(&path, damaged).unwrap();
-        export("bare", "bad", &[]).fails(3, path.to_str().unwrap());
+        export("bare", "bad", &[]).fails(7, "it is rebuild-only");
     }
     fs::remove_file(&path).unwrap();
     export("bare", "bad", &[]).fails(7, "it is rebuild-only");
