@@ -10,8 +10,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::archive::{Tar, hex};
 use super::out::{Out, write, write_json};
-use super::webdataset::{Tar, hex};
 use super::{About, Image, Shard, Writer};
 use crate::class::classes_csv;
 use crate::error::{Error, Result};

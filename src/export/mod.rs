@@ -2,6 +2,7 @@
 //! was asked for, never on the machine, the time or the number of threads. docs/export.md has each format's layout.
 
 mod about;
+mod archive;
 #[cfg(feature = "parquet")]
 mod card;
 mod croissant;
