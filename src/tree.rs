@@ -52,7 +52,8 @@ impl Sums {
     /// Those lines that a tree with this part of the images has; `classes.csv` is always one.
     pub fn selected(&self, selection: &Selection) -> Self {
         let includes = selection.filter();
-        let chosen = self.lines.iter().filter(|line| line.path.as_str() == CLASSES || includes(&line.path));
+        let chosen =
+            self.lines.iter().filter(|line| line.path.as_str() == CLASSES || includes(line.path.as_str()));
         Sums { lines: chosen.cloned().collect() }
     }
 
@@ -128,10 +129,10 @@ impl Selection {
 
     /// Whether the image of a path is wanted: it must be of one of the splits, of one of the classes, and one of the
     /// images, where there are such lists.
-    pub fn filter(&self) -> impl Fn(&RelPath) -> bool + use<'_> {
-        let images: HashSet<&RelPath> = self.images.iter().collect();
+    pub fn filter(&self) -> impl Fn(&str) -> bool + use<'_> {
+        let images: HashSet<&str> = self.images.iter().map(RelPath::as_str).collect();
         move |path| {
-            let mut segments = path.segments();
+            let mut segments = path.split('/');
             let (split, class) = (segments.next().unwrap_or_default(), segments.next().unwrap_or_default());
             (self.splits.is_empty() || self.splits.iter().any(|wanted| wanted.as_str() == split))
                 && (self.classes.is_empty() || self.classes.iter().any(|wanted| wanted.as_str() == class))

@@ -35,7 +35,7 @@ pub fn images(
         .parse()
         .map_err(|why| Error::invalid(snapshot.head.manifest.pin(), why))?;
     let includes = selection.filter();
-    let images = snapshot.index.rows().iter().filter(|row| includes(&row.path));
+    let images = snapshot.index.rows().iter().filter(|row| includes(row.path.as_str()));
     let images = images.map(|row| (row.clone(), row.origin(source)));
     let images = images.filter(|(_, split)| origin.is_none_or(|wanted| wanted == *split)).collect();
     Ok(ImagesReport { snapshot, images })

@@ -18,7 +18,6 @@ use crate::error::{Error, Result};
 use crate::object::ObjectKind;
 use crate::progress::{Progress, Unit};
 use crate::registry::{Head, Registry};
-use crate::rel_path::RelPath;
 use crate::table::{FrameAt, Table};
 use crate::transport;
 use crate::tree::{Selection, Sums};
@@ -65,7 +64,7 @@ pub fn sources(
 ) -> Result<Vec<String>> {
     let (_, snapshot) = transport::runtime()?.block_on(registries.snapshot(reference))?;
     let includes = selection.filter();
-    let rows = snapshot.index.rows().iter().filter(|row| includes(&row.path));
+    let rows = snapshot.index.rows().iter().filter(|row| includes(row.path.as_str()));
     Ok(rows.map(|row| row.source.clone()).collect())
 }
 
@@ -191,17 +190,8 @@ impl Opening<'_> {
 
 /// The rows of a table that a selection has.
 fn selected(table: &Table, selection: &Selection) -> Vec<u32> {
-    let images: HashSet<&str> = selection.images.iter().map(RelPath::as_str).collect();
-    let is_wanted = |image: &u32| {
-        let path = table.path(*image as usize);
-        let mut segments = path.split('/');
-        let (split, class) = (segments.next().unwrap_or_default(), segments.next().unwrap_or_default());
-        (selection.splits.is_empty() || selection.splits.iter().any(|wanted| wanted.as_str() == split))
-            && (selection.classes.is_empty()
-                || selection.classes.iter().any(|wanted| wanted.as_str() == class))
-            && (images.is_empty() || images.contains(path))
-    };
-    (0..table.images() as u32).filter(is_wanted).collect()
+    let includes = selection.filter();
+    (0..table.images() as u32).filter(|&image| includes(table.path(image as usize))).collect()
 }
 
 #[cfg(test)]

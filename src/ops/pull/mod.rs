@@ -158,7 +158,7 @@ impl Pull<'_> {
         let selected = self.snapshot.sums.selected(&self.options.selection);
         let includes = self.options.selection.filter();
         let rows: Vec<Row> =
-            self.snapshot.index.rows().iter().filter(|row| includes(&row.path)).cloned().collect();
+            self.snapshot.index.rows().iter().filter(|row| includes(row.path.as_str())).cloned().collect();
         let (images, bytes) = (rows.len() as u64, rows.iter().map(|row| row.length).sum());
         let mut written = None;
         let mut destination = self.look(&selected)?;
