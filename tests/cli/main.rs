@@ -23,6 +23,7 @@ mod forger;
 mod gates;
 mod http;
 mod images;
+mod kept;
 mod key;
 mod kill;
 mod ledger;
