@@ -61,6 +61,14 @@ pub enum Error {
         /// How it differs (starts with a separator), or nothing.
         why: String,
     },
+    /// Something stands where isn keeps what is its own, and is not isn's. Exit code 1.
+    #[error("{} {why}: isn uses and removes there what it has made itself, and nothing else", path.display())]
+    Foreign {
+        /// What is there.
+        path: PathBuf,
+        /// By what it is known, as a predicate.
+        why: String,
+    },
     /// Bytes that are not what their hash or the format says. Exit code 3.
     #[error("{what}: {why}")]
     Integrity {

@@ -1,6 +1,12 @@
 //! Files and folders with errors that name the path, and the few ways by which something becomes visible: whole,
 //! under its final name, or not at all.
 
+mod lock;
+mod own;
+
+pub use lock::Lock;
+pub use own::{Below, OwnFolder, read_own};
+
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -45,7 +51,10 @@ pub fn read_text(path: &Path) -> Result<String> {
 
 /// Reads a file of at most `cap` bytes; a longer one is an integrity error.
 pub fn read_capped(path: &Path, cap: u64) -> Result<Vec<u8>> {
-    let file = File::open(path).map_err(Error::io("open", path))?;
+    read_to_cap(File::open(path).map_err(Error::io("open", path))?, path, cap)
+}
+
+fn read_to_cap(file: File, path: &Path, cap: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(cap + 1).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
     if bytes.len() as u64 > cap {
@@ -172,6 +181,20 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let temp = write_temp(path, bytes)?;
     temp.persist(path).map_err(|e| Error::io("write", path)(e.error))?;
     sync_dir(parent(path))
+}
+
+/// As [`replace`], of a file that only its owner may read. The caller holds the lock of all who write it, so what a
+/// killed one left goes.
+pub fn replace_private(path: &Path, bytes: &[u8]) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let (dir, prefix) = (parent(path), format!("{TEMP_PREFIX}{name}-"));
+    Below::make(dir, dir)?.sweep(&prefix)?;
+    let mut temp =
+        tempfile::Builder::new().prefix(&prefix).tempfile_in(dir).map_err(Error::io("write in", dir))?;
+    temp.write_all(bytes).map_err(Error::io("write", path))?;
+    temp.as_file().sync_all().map_err(Error::io("write", path))?;
+    temp.persist(path).map_err(|e| Error::io("write", path)(e.error))?;
+    sync_dir(dir)
 }
 
 /// As [`replace`], but only if nothing is at `path`: `false` if something is.
@@ -310,58 +333,6 @@ pub fn hidden_sibling(path: &Path, suffix: &str) -> Result<PathBuf> {
     Ok(parent(path).join(hidden))
 }
 
-/// Whether an open file is the one at `path`; taken to be so where the system does not say.
-fn is_at(file: &File, path: &Path) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        let there = fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
-        file.metadata().ok().map(|meta| (meta.dev(), meta.ino())) == there
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = (file, path);
-        true
-    }
-}
-
-/// Holds a lock file; let go when dropped or when the process dies.
-#[derive(Debug)]
-pub struct Lock {
-    _file: File,
-}
-
-impl Lock {
-    /// Takes the lock at `path`, or `None` if another process has it. Where the file system has no locks, the
-    /// lock counts as taken: it saves work, correctness never rests on it alone.
-    pub fn try_take(path: &Path) -> Result<Option<Lock>> {
-        create_dir_all(parent(path))?;
-        let file = File::options()
-            .create(true)
-            .write(true)
-            .truncate(false)
-            .open(path)
-            .map_err(Error::io("open", path))?;
-        match file.try_lock() {
-            // Its last holder may have removed it meanwhile: then this is a lock on nothing.
-            Ok(()) if !is_at(&file, path) => Lock::try_take(path),
-            Ok(()) => Ok(Some(Lock { _file: file })),
-            Err(fs::TryLockError::WouldBlock) => Ok(None),
-            Err(fs::TryLockError::Error(_)) => Ok(Some(Lock { _file: file })),
-        }
-    }
-
-    /// Waits for the lock at `path`.
-    pub fn take(path: &Path) -> Result<Lock> {
-        if let Some(lock) = Lock::try_take(path)? {
-            return Ok(lock);
-        }
-        let file = File::options().write(true).open(path).map_err(Error::io("open", path))?;
-        file.lock().map_err(Error::io("lock", path))?;
-        Ok(Lock { _file: file })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -403,15 +374,5 @@ mod tests {
         fs::remove_file(to.join("y")).unwrap();
         assert!(rename_new(&from, &to).unwrap());
         assert_eq!(names_in(&to).unwrap(), ["x"]);
-    }
-
-    #[test]
-    fn one_holder_of_a_lock() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("lock");
-        let held = Lock::try_take(&path).unwrap().unwrap();
-        assert!(Lock::try_take(&path).unwrap().is_none());
-        drop(held);
-        assert!(Lock::try_take(&path).unwrap().is_some());
     }
 }

@@ -91,7 +91,7 @@ impl KnownLogs {
 
     fn keep_signer(&self, signer: LogSigner) -> Result<LogSigner> {
         let known = self.log(signer.log_key());
-        files::create_dir_all(&known.folder)?;
+        let _lock = known.lock()?;
         known.describe()?;
         // If it is there, it is the same: the folder is named after the public half.
         signer.private_key().write_new(&known.key_path(), None)?;
@@ -130,6 +130,15 @@ impl KnownLog {
         if path.exists() { read_signer(&self.anchor, &path).map(Some) } else { Ok(None) }
     }
 
+    /// Keeps other writers out, and removes what those left that were killed.
+    fn lock(&self) -> Result<files::Lock> {
+        let folder = files::parent(&self.folder);
+        let below = files::Below::make(folder, &self.folder)?;
+        let lock = files::Lock::take(&self.folder.join(".lock"))?;
+        below.sweep(files::TEMP_PREFIX)?;
+        Ok(lock)
+    }
+
     fn describe(&self) -> Result<()> {
         files::create_new(&self.folder.join("vkey"), format!("{}\n", self.anchor).as_bytes()).map(drop)
     }
@@ -146,11 +155,8 @@ impl KnownLog {
 
     fn seen(&self) -> Result<Option<Seen>> {
         let path = self.folder.join("checkpoint");
-        if !path.exists() {
-            return Ok(None);
-        }
-        let note = files::read_capped(&path, MAX_CHECKPOINT)?;
-        // Damaged, it must not pass for absent: the next checkpoint would be believed whatever it says.
+        let Some(note) = files::read_own(&path, MAX_CHECKPOINT)? else { return Ok(None) };
+        // Damaged, or a link to nothing, it must not pass for absent: the next checkpoint would be believed whatever it says.
         let signed = SignedCheckpoint::parse(&path.display().to_string(), note)?;
         Ok(Some(Seen {
             size: signed.claimed_size(),
@@ -161,7 +167,7 @@ impl KnownLog {
 
     /// The stored replay, if it is whole and leads to the checkpoint.
     fn replay(&self, seen: &Seen) -> Option<Replica> {
-        let bytes = files::read_capped(&self.folder.join("replay"), MAX_REPLAY).ok()?;
+        let bytes = files::read_own(&self.folder.join("replay"), MAX_REPLAY).ok()??;
         let (sum, rest) = bytes.split_at_checked(64)?;
         let rest = rest.strip_prefix(b"\n")?;
         if Digest::of(rest).to_string().as_bytes() != sum {
@@ -180,8 +186,7 @@ impl KnownLog {
     /// Remembers a newer state, verified by the caller. What another process has stored meanwhile is kept if it is newer,
     /// and must not contradict: a contradiction is kept as evidence, and is the error.
     pub fn store(&self, replica: &Replica, note: &[u8]) -> Result<()> {
-        files::create_dir_all(&self.folder)?;
-        let _lock = files::Lock::take(&self.folder.join(".lock"))?;
+        let _lock = self.lock()?;
         self.describe()?;
         if let Some(seen) = self.seen()? {
             if seen.size > replica.size() {

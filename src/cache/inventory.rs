@@ -1,15 +1,16 @@
 //! What is in a cache, whether it is whole, and what of it may go.
 
-use std::fs::Metadata;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use cap_std::fs::Metadata;
 use rayon::prelude::*;
 
-use super::{Cache, OBJECTS, PIECES, Piece, QUARANTINE, SOURCES, TABLES, TREES};
+use super::{Cache, HINTS, OBJECTS, PIECES, Piece, QUARANTINE, SOURCES, TABLES, TREES};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::{self, Below};
 use crate::progress::{Progress, Unit};
 
 /// A temporary file that is older belongs to nobody who is still alive.
@@ -72,6 +73,7 @@ struct Entry {
 impl Cache {
     /// Counts what is there.
     pub fn inventory(&self) -> Result<Inventory> {
+        self.check_parts()?;
         let mut inventory = Inventory::default();
         let add = |count: &mut (u64, u64), entry: &Entry| *count = (count.0 + 1, count.1 + entry.bytes);
         for entry in self.entries(OBJECTS)? {
@@ -100,20 +102,25 @@ impl Cache {
     /// Hashes every file, and sets aside those that are not what their name says. Gives how many there were, and the
     /// damaged ones.
     pub fn verify(&self, jobs: usize, progress: &dyn Progress) -> Result<(u64, Vec<Damaged>)> {
+        self.check_parts()?;
         let mut files = self.entries(OBJECTS)?;
         files.extend(self.entries(PIECES)?);
         files.retain(|entry| !is_temporary(&entry.path));
         progress.begin("verify the cache", Unit::Files, files.len() as u64);
-        let check = |entry: &Entry| {
-            let is_whole = match entry.path.strip_prefix(self.root.join(PIECES)) {
-                Ok(_) => Piece::at(entry.path.clone()).is_some_and(|piece| piece.is_whole().unwrap_or(false)),
-                Err(_) => object_is_whole(&entry.path),
-            };
+        let check = |entry: &Entry| -> Result<Option<Damaged>> {
             progress.advance(1);
-            (!is_whole && entry.path.exists()).then(|| Damaged { path: entry.path.clone() })
+            // Another process may have swept it meanwhile.
+            let Some(file) = self.open(&entry.path)? else { return Ok(None) };
+            let is_whole = match Piece::at(entry.path.clone()) {
+                Some(piece) => piece.is_whole(file).unwrap_or(false),
+                None => object_is_whole(&entry.path, file),
+            };
+            Ok((!is_whole).then(|| Damaged { path: entry.path.clone() }))
         };
         let pool = crate::parallel::pool(jobs)?;
-        let damaged: Vec<Damaged> = pool.install(|| files.par_iter().filter_map(check).collect());
+        let damaged: Vec<Option<Damaged>> =
+            pool.install(|| files.par_iter().map(check).collect::<Result<_>>())?;
+        let damaged: Vec<Damaged> = damaged.into_iter().flatten().collect();
         progress.end();
         damaged.iter().for_each(|damaged| self.set_aside(&damaged.path));
         Ok((files.len() as u64, damaged))
@@ -128,11 +135,13 @@ impl Cache {
         now: SystemTime,
         dry_run: bool,
     ) -> Result<Swept> {
+        self.check_parts()?;
         let mut kept = self.entries(OBJECTS)?;
         kept.extend(self.entries(PIECES)?);
         kept.extend(self.entries(SOURCES)?);
         kept.extend(self.entries(TABLES)?);
         let mut gone = self.entries(QUARANTINE)?;
+        let notes = self.files_of(TREES)?;
         let age = |entry: &Entry| now.duration_since(entry.used).unwrap_or_default();
         let mut part = |is_gone: &dyn Fn(&Entry) -> bool| {
             let (out, stay) = std::mem::take(&mut kept).into_iter().partition(|entry| is_gone(entry));
@@ -153,55 +162,58 @@ impl Cache {
         }
         let swept = Swept { files: gone.len() as u64, bytes: gone.iter().map(|e| e.bytes).sum(), left };
         if !dry_run {
-            gone.iter().try_for_each(|entry| files::remove_file(&entry.path))?;
-            self.forget_gone_trees()?;
+            gone.iter().try_for_each(|entry| self.remove(&entry.path))?;
+            notes.iter().try_for_each(|(note, _)| self.forget_gone_tree(note))?;
         }
         Ok(swept)
     }
 
-    fn forget_gone_trees(&self) -> Result<()> {
-        let folder = self.root.join(TREES);
-        for name in files::names_in(&folder)? {
-            let note = folder.join(name);
-            let is_there = files::read_text(&note).is_ok_and(|tree| Path::new(&tree).is_dir());
-            if !is_there {
-                files::remove_file(&note)?;
-            }
+    fn forget_gone_tree(&self, note: &Path) -> Result<()> {
+        let is_there = self.tree_of(note).is_some_and(|tree| tree.is_dir());
+        if is_there { Ok(()) } else { self.remove(note) }
+    }
+
+    /// Refuses a cache out of which a link leads.
+    fn check_parts(&self) -> Result<()> {
+        for part in [OBJECTS, PIECES, SOURCES, TABLES, TREES, HINTS, QUARANTINE] {
+            Below::find(&self.root, &self.root.join(part))?;
         }
         Ok(())
     }
 
-    fn entries(&self, part: &str) -> Result<Vec<Entry>> {
-        let folder = self.root.join(part);
-        let mut entries = Vec::new();
-        if !folder.is_dir() {
-            return Ok(entries);
-        }
-        for (name, _) in files::walk(&folder)? {
-            let path = folder.join(name);
-            // Another process may sweep at the same time.
-            let Ok(meta) = path.symlink_metadata() else { continue };
-            entries.push(Entry { used: used(&meta, &path)?, bytes: meta.len(), path });
-        }
-        Ok(entries)
+    /// The files of a part that have a name as isn gives them; what else is there is somebody else's.
+    pub(super) fn files_of(&self, part: &str) -> Result<Vec<(PathBuf, Metadata)>> {
+        let folder = Below::find(&self.root, &self.root.join(part))?;
+        let mut files = folder.map_or(Ok(Vec::new()), |folder| folder.files())?;
+        files.retain(|(path, _)| is_named_by_isn(path));
+        Ok(files)
     }
-}
 
-fn used(meta: &Metadata, path: &Path) -> Result<SystemTime> {
-    meta.modified().map_err(Error::io("look at", path))
+    fn entries(&self, part: &str) -> Result<Vec<Entry>> {
+        let entries = self.files_of(part)?.into_iter().map(|(path, about)| {
+            let used = about.modified().map_err(Error::io("look at", &path))?.into_std();
+            Ok(Entry { used, bytes: about.len(), path })
+        });
+        entries.collect()
+    }
 }
 
 fn is_temporary(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(files::TEMP_PREFIX))
 }
 
-/// Objects have their hash before the first dot of their name.
-fn object_is_whole(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let named: Option<Digest> = name.split('.').next().and_then(|hex| hex.parse().ok());
+fn is_named_by_isn(path: &Path) -> bool {
+    is_temporary(path) || hash_of(path).is_some() || Piece::at(path.to_path_buf()).is_some()
+}
+
+/// All but pieces have a hash before the first dot of their name.
+fn hash_of(path: &Path) -> Option<Digest> {
+    path.file_name()?.to_str()?.split('.').next()?.parse().ok()
+}
+
+fn object_is_whole(path: &Path, file: File) -> bool {
     let mut hasher = blake3::Hasher::new();
-    let read = std::fs::File::open(path).and_then(|file| hasher.update_reader(file).map(|_| ()));
-    read.is_ok() && named == Some(Digest::of_hasher(&hasher))
+    hasher.update_reader(file).is_ok() && hash_of(path) == Some(Digest::of_hasher(&hasher))
 }
 
 #[cfg(test)]

@@ -15,7 +15,9 @@
 mod inventory;
 mod piece;
 
-use std::io::Write;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -24,7 +26,7 @@ pub use piece::{Fate, NewPiece, Piece};
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::{self, Below};
 use crate::object::ObjectKind;
 
 const OBJECTS: &str = "objects";
@@ -34,6 +36,9 @@ const TABLES: &str = "tables";
 const TREES: &str = "trees";
 const SOURCES: &str = "sources";
 const QUARANTINE: &str = "quarantine";
+
+/// The longest hint and path of a tree that are read, in bytes.
+const MAX_HINT: u64 = 1 << 20;
 
 /// A folder of things fetched.
 #[derive(Clone, Debug)]
@@ -65,24 +70,24 @@ impl Cache {
     /// An object of at most `cap` bytes, if it is here and whole.
     pub fn object(&self, kind: ObjectKind, digest: &Digest, cap: u64) -> Option<Vec<u8>> {
         let path = self.object_path(kind, digest);
-        let bytes = files::read_capped(&path, cap).ok()?;
+        let bytes = self.read(&path, cap)?;
         if Digest::of(&bytes) != *digest {
             self.set_aside(&path);
             return None;
         }
-        mark_used(&path);
+        self.mark_used(&path);
         Some(bytes)
     }
 
     /// Keeps an object, whose hash the caller has checked.
     pub fn keep_object(&self, kind: ObjectKind, digest: &Digest, bytes: &[u8]) -> Result<()> {
         let path = self.object_path(kind, digest);
-        if path.exists() { Ok(()) } else { put(&path, bytes) }
+        if path.exists() { Ok(()) } else { self.put(&path, bytes) }
     }
 
     /// A small file that was kept under a registry's path for it.
     pub fn hint(&self, path: &str) -> Option<Vec<u8>> {
-        files::read_if_there(&self.root.join(HINTS).join(path)).ok()?
+        self.read(&self.root.join(HINTS).join(path), MAX_HINT)
     }
 
     /// Keeps a small file that says where to look, and is not believed.
@@ -90,7 +95,7 @@ impl Cache {
         if self.hint(path).as_deref() == Some(bytes) {
             return Ok(());
         }
-        put(&self.root.join(HINTS).join(path), bytes)
+        self.put(&self.root.join(HINTS).join(path), bytes)
     }
 
     fn table_path(&self, index: &Digest) -> PathBuf {
@@ -100,14 +105,14 @@ impl Cache {
     /// The table of an index, if there is one: not checked.
     pub fn table(&self, index: &Digest) -> Option<Vec<u8>> {
         let path = self.table_path(index);
-        let bytes = std::fs::read(&path).ok()?;
-        mark_used(&path);
+        let bytes = self.read(&path, u64::MAX - 1)?;
+        self.mark_used(&path);
         Some(bytes)
     }
 
     /// Keeps the table of an index, in place of any that was there.
     pub fn keep_table(&self, index: &Digest, bytes: &[u8]) -> Result<()> {
-        put(&self.table_path(index), bytes)
+        self.put(&self.table_path(index), bytes)
     }
 
     /// Remembers that there is a tree at `path`.
@@ -115,42 +120,82 @@ impl Cache {
         let path = std::path::absolute(path).map_err(Error::io("find", path))?;
         let Some(text) = path.to_str() else { return Ok(()) };
         let name = Digest::of(text.as_bytes()).to_string();
-        put(&self.root.join(TREES).join(name), text.as_bytes())
+        self.put(&self.root.join(TREES).join(name), text.as_bytes())
     }
 
     /// Where trees were pulled to; they may be gone or changed.
     pub fn trees(&self) -> Vec<PathBuf> {
-        let folder = self.root.join(TREES);
-        let names = files::names_in(&folder).unwrap_or_default();
-        names.iter().filter_map(|name| files::read_text(&folder.join(name)).ok()).map(PathBuf::from).collect()
+        let notes = self.files_of(TREES).unwrap_or_default().into_iter();
+        notes.filter_map(|(note, _)| self.tree_of(&note)).collect()
+    }
+
+    fn tree_of(&self, note: &Path) -> Option<PathBuf> {
+        self.read(note, MAX_HINT).and_then(|bytes| String::from_utf8(bytes).ok()).map(PathBuf::from)
     }
 
     /// Moves what is damaged out of the way, so that it is fetched again and can still be looked at.
     pub fn set_aside(&self, path: &Path) {
-        let folder = self.root.join(QUARANTINE);
-        let name = path.file_name().unwrap_or_default();
-        let moved =
-            files::create_dir_all(&folder).is_ok() && std::fs::rename(path, folder.join(name)).is_ok();
-        if !moved {
-            // On a cache that cannot be written to it stays, and is found damaged again.
-            let _ = std::fs::remove_file(path);
+        // On a cache that cannot be written to it stays, and is found damaged again.
+        let _ = self.try_set_aside(path);
+    }
+
+    fn try_set_aside(&self, path: &Path) -> Result<()> {
+        let Some((folder, name)) = self.folder_of(path)? else { return Ok(()) };
+        match Below::make(&self.root, &self.root.join(QUARANTINE)) {
+            Ok(quarantine) => folder.rename(name, &quarantine).or_else(|_| folder.remove(name)),
+            Err(foreign @ Error::Foreign { .. }) => Err(foreign),
+            Err(_) => folder.remove(name),
         }
     }
-}
 
-/// Writes a file whole or not at all. It does not wait for the disk: what is lost is fetched again.
-fn put(path: &Path, bytes: &[u8]) -> Result<()> {
-    files::create_dir_all(files::parent(path))?;
-    let mut temp = files::temp_file_in(files::parent(path))?;
-    temp.write_all(bytes).map_err(Error::io("write", path))?;
-    temp.persist(path).map_err(|e| Error::io("write", path)(e.error))?;
-    Ok(())
-}
+    /// Removes a file of the cache; fine if there is none.
+    fn remove(&self, path: &Path) -> Result<()> {
+        self.folder_of(path)?.map_or(Ok(()), |(folder, name)| folder.remove(name))
+    }
 
-/// What is used stays longest. Whether the file system lets us say so does not matter.
-fn mark_used(path: &Path) {
-    if let Ok(file) = std::fs::File::options().append(true).open(path) {
-        let _ = file.set_modified(SystemTime::now());
+    /// The folder that holds `path`, opened without leaving the cache through a link; `None` where there is none.
+    fn folder_of<'a>(&self, path: &'a Path) -> Result<Option<(Below, &'a OsStr)>> {
+        let folder = Below::find(&self.root, files::parent(path))?;
+        Ok(folder.zip(path.file_name()))
+    }
+
+    /// Opens a file of the cache; `None` if it is not there.
+    fn open(&self, path: &Path) -> Result<Option<File>> {
+        match self.folder_of(path)? {
+            Some((folder, name)) => folder.open(name),
+            None => Ok(None),
+        }
+    }
+
+    /// A file of at most `cap` bytes, if it can be read.
+    fn read(&self, path: &Path, cap: u64) -> Option<Vec<u8>> {
+        let file = self.open(path).ok()??;
+        let mut bytes = Vec::new();
+        file.take(cap + 1).read_to_end(&mut bytes).ok()?;
+        (bytes.len() as u64 <= cap).then_some(bytes)
+    }
+
+    /// Writes a file whole or not at all. It does not wait for the disk: what is lost is fetched again.
+    fn put(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        let mut temp = self.temp_file_in(files::parent(path))?;
+        temp.write_all(bytes).map_err(Error::io("write", path))?;
+        temp.persist(path).map_err(|e| Error::io("write", path)(e.error))?;
+        Ok(())
+    }
+
+    /// A temporary file in a folder of the cache, which is made if need be.
+    fn temp_file_in(&self, folder: &Path) -> Result<tempfile::NamedTempFile> {
+        Below::make(&self.root, folder)?;
+        files::temp_file_in(folder)
+    }
+
+    /// What is used stays longest. Whether the file system lets us say so does not matter.
+    fn mark_used(&self, path: &Path) {
+        if let Ok(Some((folder, name))) = self.folder_of(path)
+            && let Ok(Some(file)) = folder.open_to_append(name)
+        {
+            let _ = file.set_modified(SystemTime::now());
+        }
     }
 }
 

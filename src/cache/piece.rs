@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Cache, PIECES, mark_used};
+use super::{Cache, PIECES};
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::files;
+use crate::files::{self, Below};
 
 /// A run of bytes of a shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,10 +40,10 @@ impl Piece {
         Ok(file)
     }
 
-    /// Whether all its bytes are what its name says.
-    pub(super) fn is_whole(&self) -> io::Result<bool> {
-        let (mut file, mut hasher) = (File::open(&self.path)?, blake3::Hasher::new());
-        let length = hasher.update_reader(&mut file)?.count();
+    /// Whether all bytes of `file` are what its name says.
+    pub(super) fn is_whole(&self, file: File) -> io::Result<bool> {
+        let mut hasher = blake3::Hasher::new();
+        let length = hasher.update_reader(file)?.count();
         Ok(length == self.range.end - self.range.start && Digest::of_hasher(&hasher) == self.blake3)
     }
 }
@@ -57,7 +57,8 @@ impl Cache {
     /// The pieces of a shard, by where they begin.
     pub fn pieces(&self, shard: &Digest) -> Vec<Piece> {
         let folder = self.pieces_of(shard);
-        let names = files::names_in(&folder).unwrap_or_default();
+        let is_there = Below::find(self.root(), &folder).is_ok_and(|found| found.is_some());
+        let names = if is_there { files::names_in(&folder).unwrap_or_default() } else { Vec::new() };
         let mut pieces: Vec<Piece> =
             names.into_iter().filter_map(|name| Piece::at(folder.join(name))).collect();
         pieces.sort_by_key(|piece| (piece.range.start, piece.range.end));
@@ -66,14 +67,13 @@ impl Cache {
 
     /// Says that a piece was of use.
     pub fn used(&self, piece: &Piece) {
-        mark_used(&piece.path);
+        self.mark_used(&piece.path);
     }
 
     /// A place for bytes of a shard from `start` on, which are about to come.
     pub fn new_piece(&self, shard: &Digest, start: u64) -> Result<NewPiece> {
         let folder = self.pieces_of(shard);
-        files::create_dir_all(&folder)?;
-        let temp = Some(files::temp_file_in(&folder)?);
+        let temp = Some(self.temp_file_in(&folder)?);
         let (is_good, written) = (AtomicBool::new(true), Mutex::default());
         let fate = Arc::new(Fate { folder, start, is_good, written });
         Ok(NewPiece { temp, hasher: blake3::Hasher::new(), length: 0, fate })
@@ -159,7 +159,7 @@ mod tests {
         drop(fate);
         let [piece] = &cache.pieces(&shard)[..] else { panic!() };
         assert_eq!((piece.range.clone(), piece.blake3), (100..106, Digest::of(b"abcdef")));
-        assert!(piece.is_whole().unwrap());
+        assert!(piece.is_whole(File::open(&piece.path).unwrap()).unwrap());
         let mut rest = String::new();
         std::io::Read::read_to_string(&mut piece.open(104).unwrap(), &mut rest).unwrap();
         assert_eq!(rest, "ef");

@@ -9,6 +9,7 @@ use ssh_key::rand_core::OsRng;
 use ssh_key::{Algorithm, HashAlg, LineEnding};
 
 use crate::error::{Error, Result};
+use crate::files;
 use crate::key::{KeyLine, PublicKey, Signature, Signer, read_key_text, refusal};
 
 /// An OpenSSH private key file, as read: perhaps encrypted, its public half in the clear.
@@ -129,9 +130,12 @@ impl PrivateKey {
             None => self.key.to_openssh(LineEnding::LF),
         };
         let text = text.map_err(internal)?;
-        let dir = path.parent().unwrap_or(Path::new("."));
+        let dir = files::parent(path);
         // A temporary file is the owner's alone from its first moment, and linking it into place never overwrites.
-        let mut file = tempfile::NamedTempFile::new_in(dir).map_err(Error::io("write in", dir))?;
+        let mut file = tempfile::Builder::new()
+            .prefix(files::TEMP_PREFIX)
+            .tempfile_in(dir)
+            .map_err(Error::io("write in", dir))?;
         file.write_all(text.as_bytes())
             .and_then(|()| file.as_file().sync_all())
             .map_err(Error::io("write", path))?;

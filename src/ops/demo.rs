@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::demo::{Photo, roll};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::progress::{Progress, Unit};
 
 /// What was written.
@@ -40,7 +41,7 @@ fn write(dir: &Path, photos: &[Photo], progress: &dyn Progress) -> Result<DemoRe
     };
     fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
     let temporary = tempfile::Builder::new()
-        .prefix(".isn-tmp-")
+        .prefix(files::TEMP_PREFIX)
         .tempdir_in(parent)
         .map_err(Error::io("create a folder in", parent))?;
     // Below the temporary folder, which only its owner may enter, one with everyday permissions.

@@ -12,7 +12,7 @@ use crate::dataset::{Batch, Dataset, Verify};
 use crate::dataset_ref::DatasetRef;
 use crate::error::{Error, Result};
 use crate::export::{About, Format, Image, Shard, Writer, writer};
-use crate::files;
+use crate::files::{self, OwnFolder};
 use crate::imaging::Layout;
 use crate::manifest::Manifest;
 use crate::order::order;
@@ -87,26 +87,25 @@ pub fn export(
     let plan = Plan::new(&dataset, options)?;
     plan.check_room(&to)?;
     let lock_path = files::hidden_sibling(&to, "isn-lock")?;
-    let Some(_lock) = files::Lock::try_take(&lock_path)? else {
+    let Some(lock) = files::Lock::try_take(&lock_path)? else {
         let why = ": another isn is writing to it".into();
         return Err(Error::Exists { what: to.display().to_string(), why });
     };
     // What a killed export left goes: nothing of it is known to be whole.
-    let root = files::hidden_sibling(&to, "isn-partial")?;
-    files::remove_dir_all(&root)?;
-    files::create_dir_all(&root)?;
+    let own = OwnFolder::open(&files::hidden_sibling(&to, "isn-partial")?);
+    let own = own.inspect_err(|_| drop(lock.remove()))?;
+    own.clear()?;
+    let root = own.folder("export")?;
     let written = plan.write(&root, progress).and_then(|()| {
         files::sync_file_system(&root)?;
         let files = lengths(&root)?;
+        own.check()?;
         match files::rename_new(&root, &to)? {
             true => Ok((files.len() as u64, files.iter().map(|(_, length)| length).sum())),
             false => Err(taken(&to)),
         }
     });
-    if written.is_err() {
-        let _ = files::remove_dir_all(&root);
-    }
-    let _ = files::remove_file(&lock_path);
+    let _ = own.remove().and_then(|()| lock.remove());
     let (warnings, images) = (dataset.warnings().to_vec(), dataset.len() as u64);
     Ok(ExportReport { manifest: manifest.clone(), warnings, path: to, images, files: written? })
 }

@@ -9,6 +9,7 @@ use super::resolve::Registries;
 use crate::dataset_ref::{DatasetRef, Name, Version};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::log::{Hash, LogKey, Released, SignedCheckpoint, TILE_WIDTH, bundle, leaf_hash};
 use crate::object::{ObjectKind, ObjectRef};
 use crate::progress::{Progress, Unit};
@@ -89,7 +90,10 @@ pub fn mirror(
     let marker = format!("{log_key}\n");
     let before = check_destination(store.as_ref(), &view, &marker)?;
     let writer = RegistryWriter::open(store)?;
-    writer.store().create_new(layout::MIRRORING, marker.as_bytes())?;
+    let is_new = writer.store().create_new(layout::MIRRORING, marker.as_bytes())?;
+    if !is_new && writer.store().read(layout::MIRRORING)?.as_deref() != Some(marker.as_bytes()) {
+        return Err(other_mirror(writer.store()));
+    }
     let report = MirrorReport {
         log_key,
         entries: view.replica.size(),
@@ -174,6 +178,11 @@ fn chosen(view: &LogView, only: &[DatasetRef]) -> Result<Vec<Chosen>> {
     Ok(found)
 }
 
+fn other_mirror(store: &dyn Store) -> Error {
+    let why = "is the unfinished mirror of another registry: choose another place, or empty it";
+    Error::invalid(format!("registry {}", store.name()), why)
+}
+
 /// How many entries of the same log the destination has; an error where it is something else, or is ahead.
 fn check_destination(store: &dyn Store, view: &LogView, marker: &str) -> Result<u64> {
     let what = || format!("registry {}", store.name());
@@ -181,10 +190,7 @@ fn check_destination(store: &dyn Store, view: &LogView, marker: &str) -> Result<
         match store.read(layout::MIRRORING)? {
             // A mirror that was broken off.
             Some(there) if there == marker.as_bytes() => {}
-            Some(_) => {
-                let why = "is the unfinished mirror of another registry: choose another place, or empty it";
-                return Err(Error::invalid(what(), why));
-            }
+            Some(_) => return Err(other_mirror(store)),
             None => check_free(store)?,
         }
         return Ok(0);
@@ -299,7 +305,7 @@ impl Mirror<'_> {
             }
             self.report.repaired += 1;
         }
-        let mut temp = tempfile::NamedTempFile::new().map_err(Error::io("write in", std::env::temp_dir()))?;
+        let mut temp = files::temp_file_in(&std::env::temp_dir())?;
         runtime.block_on(self.source.copy_object(kind, object, temp.as_file_mut()))?;
         self.store().put(&path, temp.path(), object)?;
         self.report.copied += 1;

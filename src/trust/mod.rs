@@ -19,13 +19,14 @@ mod registry_id;
 pub use registry_id::RegistryId;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::files;
 use crate::key::{KeyLine, PublicKey};
 use crate::log::{LogKey, WitnessKey};
 
@@ -259,13 +260,7 @@ impl TrustStore {
         &mut self,
         edit: impl FnOnce(&mut BTreeMap<RegistryId, Trusted>) -> Result<bool>,
     ) -> Result<bool> {
-        let dir = folder_of(&self.path);
-        fs::create_dir_all(dir).map_err(Error::io("create folder", dir))?;
-        let lock_path = self.path.with_extension("lock");
-        let lock = File::options().create(true).write(true).truncate(false).open(&lock_path);
-        let lock = lock.map_err(Error::io("open", &lock_path))?;
-        // A file system without locks is no reason to refuse: the file is still replaced as a whole.
-        let _ = lock.lock();
+        let _lock = files::Lock::take(&self.path.with_extension("lock"))?;
         self.registries = read(&self.path)?;
         let mut registries = self.registries.clone();
         let changed = edit(&mut registries)?;
@@ -311,20 +306,7 @@ fn read(path: &Path) -> Result<BTreeMap<RegistryId, Trusted>> {
 fn write(path: &Path, registries: &BTreeMap<RegistryId, Trusted>) -> Result<()> {
     let text = toml::to_string_pretty(&Stored { format: Format::V1, registry: registries.clone() })
         .map_err(|e| Error::Internal(format!("the trust store cannot be written as TOML: {e}")))?;
-    let dir = folder_of(path);
-    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(Error::io("write in", dir))?;
-    file.write_all(format!("{HEADER}{text}").as_bytes())
-        .and_then(|()| file.as_file().sync_all())
-        .map_err(Error::io("write", path))?;
-    file.persist(path).map_err(|e| Error::io("write", path)(e.error))?;
-    Ok(())
-}
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(dir) if !dir.as_os_str().is_empty() => dir,
-        _ => Path::new("."),
-    }
+    files::replace_private(path, format!("{HEADER}{text}").as_bytes())
 }
 
 #[cfg(test)]

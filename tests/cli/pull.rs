@@ -154,7 +154,7 @@ fn what_is_at_the_destination_is_kept() {
 }
 
 /// Pulls into `to` from a registry whose shards are gone, which leaves the staging folder of a pull that was
-/// killed early; gives its path.
+/// killed early; gives the path of the tree in it.
 fn staging(sandbox: &Sandbox, to: &str) -> String {
     let shards = sandbox.objects("reg", ".tar.zst");
     let kept: Vec<Vec<u8>> = shards.iter().map(|shard| sandbox.read(shard)).collect();
@@ -164,7 +164,7 @@ fn staging(sandbox: &Sandbox, to: &str) -> String {
     let found: Vec<String> =
         sandbox.leftovers().into_iter().filter(|name| name.ends_with(".isn-partial")).collect();
     assert_eq!(found.len(), 1, "{found:?}");
-    found[0].clone()
+    format!("{}/tree", found[0])
 }
 
 #[test]
@@ -278,8 +278,12 @@ fn a_wrong_pin_is_exit_3() {
 #[test]
 fn what_killed_pulls_left_beside_a_tree_goes_with_the_next_one() {
     let (sandbox, _) = Sandbox::published();
-    let partial = staging(&sandbox, "tree");
-    sandbox.copy(&partial, ".tree.0123456789abcdef.isn-partial");
+    // Its own folder, under another name: a copy of it would not be isn's.
+    let other = staging(&sandbox, "tree");
+    let other = other.strip_suffix("/tree").unwrap();
+    fs::rename(sandbox.path(other), sandbox.path("moved")).unwrap();
+    staging(&sandbox, "tree");
+    fs::rename(sandbox.path("moved"), sandbox.path(".tree.0123456789abcdef.isn-partial")).unwrap();
     sandbox.write(".tree.notes/mine", b"not isn's");
     sandbox.write(".tree.2.0123456789abcdef.isn-partial/x", b"of another tree");
     sandbox.write(".tree.0123456789abcdef.isn-partial/x", b"of this");

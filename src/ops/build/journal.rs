@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::{self, OwnFolder};
 use crate::index::Row;
 use crate::object::{ObjectKind, ObjectRef};
 use crate::pack::{Entry, Pack};
@@ -16,8 +16,13 @@ use crate::shard::{FrameWriter, ShardWriter};
 
 /// Which build this is: another job starts over.
 const JOB: &str = "job";
-/// One file a finished shard, beside `objects/`.
+/// What is built so far; the rest tells how far it is.
+const BUILD: &str = "build";
+/// One file a finished shard.
 const FINISHED: &str = "finished";
+/// The longest of these files that are read, in bytes.
+const MAX_JOB: u64 = 1 << 10;
+const MAX_FINISHED: u64 = 1 << 30;
 
 /// A finished shard and the rows whose images end in it or before it.
 #[derive(Serialize, Deserialize)]
@@ -27,11 +32,11 @@ struct Finished {
     rows: Vec<Row>,
 }
 
-/// The output of a build while it grows: a hidden sibling of its final folder.
+/// The output of a build while it grows, in a hidden sibling of its final folder.
 pub(super) struct Journal {
+    own: OwnFolder,
     root: PathBuf,
-    lock: PathBuf,
-    _lock: files::Lock,
+    lock: files::Lock,
     rows: Vec<Row>,
     pack: Pack,
     stored: HashSet<Digest>,
@@ -41,28 +46,33 @@ pub(super) struct Journal {
     frames: FrameWriter,
 }
 
+/// The folder of a build that is under way, and the lock of whoever builds.
+fn paths(out: &Path) -> Result<(PathBuf, PathBuf)> {
+    Ok((files::hidden_sibling(out, "isn-partial")?, files::hidden_sibling(out, "isn-lock")?))
+}
+
 impl Journal {
     /// Opens the journal of `job` for the output `out`: with what an earlier run finished, if that was the same
     /// job, else from the start.
     pub(super) fn open(out: &Path, job: &Digest) -> Result<Self> {
-        let root = files::hidden_sibling(out, "isn-partial")?;
-        let lock = files::hidden_sibling(out, "isn-lock")?;
-        let Some(held) = files::Lock::try_take(&lock)? else {
+        let (path, lock) = paths(out)?;
+        let Some(lock) = files::Lock::try_take(&lock)? else {
             return Err(Error::Exists {
                 what: format!("another build of {}", out.display()),
                 why: " and is still running".into(),
             });
         };
-        let same =
-            files::read_if_there(&root.join(JOB))?.is_some_and(|found| found == job.to_string().as_bytes());
-        if !same {
-            files::remove_dir_all(&root)?;
+        let own = OwnFolder::open(&path).inspect_err(|_| drop(lock.remove()))?;
+        let job = job.to_string();
+        if files::read_own(&own.join(JOB), MAX_JOB)?.is_none_or(|found| found != job.as_bytes()) {
+            own.clear()?;
         }
+        own.folder(FINISHED)?;
         let frames = FrameWriter::new().map_err(|e| Error::Internal(format!("zstd: {e}")))?;
         let mut journal = Journal {
-            root,
+            root: own.folder(BUILD)?,
+            own,
             lock,
-            _lock: held,
             rows: Vec::new(),
             pack: Pack::default(),
             stored: HashSet::new(),
@@ -70,15 +80,27 @@ impl Journal {
             current_rows: Vec::new(),
             frames,
         };
-        files::replace(&journal.root.join(JOB), job.to_string().as_bytes())?;
+        files::replace(&journal.own.join(JOB), job.as_bytes())?;
         journal.recover()?;
         Ok(journal)
+    }
+
+    /// Removes what a run left that was killed right after it had put its output in place.
+    pub(super) fn tidy(out: &Path) -> Result<()> {
+        let (path, lock) = paths(out)?;
+        if let Some(own) = OwnFolder::find(&path)?
+            && let Some(lock) = files::Lock::try_take(&lock)?
+        {
+            own.remove()?;
+            lock.remove()?;
+        }
+        Ok(())
     }
 
     /// Takes over the shards that are whole, and removes everything else.
     fn recover(&mut self) -> Result<()> {
         for at in 0.. {
-            let Some(bytes) = files::read_if_there(&self.finished_path(at))? else { break };
+            let Some(bytes) = files::read_own(&self.finished_path(at), MAX_FINISHED)? else { break };
             let Ok(finished) = serde_json::from_slice::<Finished>(&bytes) else { break };
             let path = self.root.join(layout::object(ObjectKind::Shard, &finished.shard.blake3));
             if publish::check_file(&path, &finished.shard).is_err() {
@@ -89,8 +111,7 @@ impl Journal {
         let kept: HashSet<String> =
             self.pack.shards.iter().map(|shard| layout::object(ObjectKind::Shard, &shard.blake3)).collect();
         for (path, _) in files::walk(&self.root)? {
-            let is_journal = path == JOB || path.starts_with(FINISHED);
-            if !is_journal && !kept.contains(&path) {
+            if !kept.contains(&path) {
                 let path = self.root.join(path);
                 std::fs::remove_file(&path).map_err(Error::io("remove", &path))?;
             }
@@ -105,7 +126,7 @@ impl Journal {
     }
 
     fn finished_path(&self, at: usize) -> PathBuf {
-        self.root.join(FINISHED).join(format!("{at:06}.json"))
+        self.own.join(FINISHED).join(format!("{at:06}.json"))
     }
 
     fn take(&mut self, finished: Finished) {
@@ -159,37 +180,36 @@ impl Journal {
 
     /// Gets rid of what was built so far.
     pub(super) fn discard(self) -> Result<()> {
-        files::remove_dir_all(&self.root)?;
-        files::remove_file(&self.lock)
+        self.own.remove()?;
+        self.lock.remove()
     }
 
     /// Ends the last shard. Gives all rows, the pack, and the folder with the shards.
     pub(super) fn into_parts(mut self) -> Result<(Vec<Row>, Pack, Output)> {
         self.finish_shard()?;
-        Ok((self.rows, self.pack, Output { root: self.root, lock: self.lock, _lock: self._lock }))
+        Ok((self.rows, self.pack, Output { own: self.own, root: self.root, lock: self.lock }))
     }
 }
 
 /// The folder of a build whose shards are all there.
 pub(super) struct Output {
+    own: OwnFolder,
     /// Where it is until it is finished.
     pub(super) root: PathBuf,
-    lock: PathBuf,
-    _lock: files::Lock,
+    lock: files::Lock,
 }
 
 impl Output {
-    /// Gets rid of the journal and gives the folder its final name.
+    /// Gives the folder its final name and gets rid of the journal.
     pub(super) fn finish(self, out: &Path) -> Result<()> {
-        files::remove_dir_all(&self.root.join(FINISHED))?;
-        let job = self.root.join(JOB);
-        std::fs::remove_file(&job).map_err(Error::io("remove", &job))?;
         files::sync_file_system(&self.root)?;
+        self.own.check()?;
         if !files::rename_new(&self.root, out)? {
             let why = " (it came into being during the build)".into();
             return Err(Error::Exists { what: out.display().to_string(), why });
         }
-        let _ = std::fs::remove_file(&self.lock);
+        // It is done, whatever becomes of what is left.
+        let _ = self.own.remove().and_then(|()| self.lock.remove());
         Ok(())
     }
 }

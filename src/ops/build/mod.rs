@@ -125,6 +125,7 @@ pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(Bui
     let plan = Plan::new(recipe, &settled.corrections, &source, &inputs.groups, previous, &dropped)?;
     let job = job_digest(inputs, &source);
     if let Some(report) = finished(options.out, &job)? {
+        Journal::tidy(options.out)?;
         return Ok((report, false));
     }
 

@@ -20,7 +20,6 @@ use super::Registries;
 use crate::class::Class;
 use crate::dataset_ref::DatasetRef;
 use crate::error::{Error, Result, bytes as size, count};
-use crate::files;
 use crate::index::Row;
 use crate::key::PublicKey;
 use crate::manifest::Manifest;
@@ -222,7 +221,7 @@ impl Pull<'_> {
         if !missing.is_empty() {
             let rebuilt = match options.source {
                 Some(source) => {
-                    let rebuilt = rebuilt::rebuild(self, source);
+                    let rebuilt = rebuilt::rebuild(self, source, &staging);
                     Some(rebuilt.inspect_err(|_| staging.discard_if_empty())?)
                 }
                 None => None,
@@ -234,7 +233,6 @@ impl Pull<'_> {
                     fetched.map_err(|e| explained(e, &self.snapshot))?;
                 }
             }
-            rebuilt.map_or(Ok(()), |rebuilt| files::remove_dir_all(&rebuilt.out))?;
         }
         write_descriptions(staging.root(), &self.registry, &self.snapshot, &options.selection, selected)?;
         let replaced = match destination {

@@ -1,9 +1,10 @@
 //! A version built again from the user's own source, in place of fetching its images.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::Pull;
+use super::staging::Staging;
 use crate::error::{Blame, Difference, Error, Result, count};
 use crate::files;
 use crate::index::{Index, Row};
@@ -14,17 +15,19 @@ use crate::registry::{Registry, Snapshot};
 use crate::transport::folder::Folder;
 use crate::tree::{B3SUMS, CLASSES};
 
+/// Where the build is, beside the tree that is written: a killed one goes on there.
+const BUILD: &str = "rebuilt";
+
 /// What was built.
 pub(super) struct Rebuilt {
-    pub(super) out: PathBuf,
     pub(super) build: Registry,
     pub(super) snapshot: Snapshot,
 }
 
-/// Builds the version that is pulled from `source`; it must arrive at the same dataset hash.
-pub(super) fn rebuild(pull: &Pull<'_>, source: &std::path::Path) -> Result<Rebuilt> {
+/// Builds the version that is pulled from `source`; it must arrive at the same dataset hash. The build goes with `staging`.
+pub(super) fn rebuild(pull: &Pull<'_>, source: &Path, staging: &Staging) -> Result<Rebuilt> {
     let snapshot = &pull.snapshot;
-    let out = files::hidden_sibling(&pull.to, "rebuilt")?;
+    let out = staging.beside(BUILD);
     let inputs = Inputs::of_version(pull.runtime, &pull.registry, snapshot)?;
     let indexes = pull.registries.cache.map(|cache| cache.sources());
     let options = BuildOptions {
@@ -46,13 +49,13 @@ pub(super) fn rebuild(pull: &Pull<'_>, source: &std::path::Path) -> Result<Rebui
         } else if differences.is_empty() {
             differences.push(of_file(B3SUMS, "the list of images is another"));
         }
-        files::remove_dir_all(&out)?;
+        staging.remove_beside(BUILD)?;
         let what = format!("{} built from {}", snapshot.head.manifest.pin(), source.display());
         let images = count(differences.len(), "difference");
         let why = format!("has dataset hash {}, {images}", rebuilt.head.manifest.dataset.prefixed());
         return Err(Error::Rebuilt { what, why, differences });
     }
-    Ok(Rebuilt { out, build, snapshot: rebuilt })
+    Ok(Rebuilt { build, snapshot: rebuilt })
 }
 
 fn of_file(path: &str, why: &str) -> Difference {

@@ -10,7 +10,7 @@ use super::PullOptions;
 use super::destination::{Destination, identity};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::{self, OwnFolder};
 use crate::index::Row;
 use crate::progress::Progress;
 
@@ -19,11 +19,13 @@ const PATIENCE: Duration = Duration::from_secs(600);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How many hex digits tell what is being written.
 const KEY_LEN: usize = 16;
+/// The tree, in the folder of isn's own.
+const TREE: &str = "tree";
 
-/// A hidden sibling of the destination, found again by the next run if this one is killed.
+/// A hidden sibling of the destination with the tree in it, found again by the next run if this one is killed.
 pub(super) struct Staging {
+    own: OwnFolder,
     root: PathBuf,
-    lock_path: PathBuf,
     lock: Option<files::Lock>,
     was_waited_for: bool,
 }
@@ -55,7 +57,7 @@ impl Staging {
         options: &PullOptions<'_>,
         progress: &dyn Progress,
     ) -> Result<Self> {
-        let (mut root, lock_path) = paths(to, dataset, options)?;
+        let (mut path, lock_path) = paths(to, dataset, options)?;
         let begun = Instant::now();
         let mut lock = files::Lock::try_take(&lock_path)?;
         let was_waited_for = lock.is_none();
@@ -68,21 +70,16 @@ impl Staging {
         }
         if lock.is_none() {
             // It takes too long: work beside it, the first to finish wins.
-            root.set_extension(format!("{}.isn-partial", std::process::id()));
+            path.set_extension(format!("{}.isn-partial", std::process::id()));
         }
-        files::create_dir_all(&root)?;
-        Ok(Staging { root, lock_path, lock, was_waited_for })
+        let own = OwnFolder::open(&path).inspect_err(|_| drop(lock.as_ref().map(files::Lock::remove)))?;
+        Ok(Staging { root: own.folder(TREE)?, own, lock, was_waited_for })
     }
 
     /// Removes what a run left that was killed right after it had put its tree in place.
     pub(super) fn tidy(to: &Path, dataset: &Digest, options: &PullOptions<'_>) -> Result<()> {
-        let (root, lock_path) = paths(to, dataset, options)?;
-        if root.exists()
-            && let Some(lock) = files::Lock::try_take(&lock_path)?
-        {
-            Staging { root, lock_path, lock: Some(lock), was_waited_for: false }.discard()?;
-        }
-        Ok(())
+        let (path, lock_path) = paths(to, dataset, options)?;
+        discard_abandoned(&path, &lock_path)
     }
 
     /// Removes what killed runs left that wrote something else to this place: it is taken now. What a run that is alive
@@ -100,10 +97,9 @@ impl Staging {
             let lock_path = folder.join(format!("{prefix}{key}.isn-lock"));
             // A name with a process in it belongs to nobody but that process, which may be on another machine.
             let is_ours = key.len() == KEY_LEN && key.bytes().all(|b| b.is_ascii_hexdigit());
-            if is_ours && let Ok(Some(lock)) = files::Lock::try_take(&lock_path) {
-                let _ =
-                    Staging { root: folder.join(&name), lock_path, lock: Some(lock), was_waited_for: false }
-                        .discard();
+            if is_ours {
+                // What is not isn's stays, and is in nobody's way.
+                let _ = discard_abandoned(&folder.join(&name), &lock_path);
             }
         }
     }
@@ -149,6 +145,7 @@ impl Staging {
     /// Puts the tree where it is to be. `false` if somebody else has put something there meanwhile.
     pub(super) fn finish(self, to: &Path, destination: &Destination) -> Result<bool> {
         files::sync_file_system(&self.root)?;
+        self.own.check()?;
         if let Destination::Earlier { identity: before, .. } = destination {
             if identity(to) != *before {
                 return self.discard().map(|()| false);
@@ -164,20 +161,37 @@ impl Staging {
         self.discard().map(|()| true)
     }
 
-    /// Removes it with all that is in it.
-    pub(super) fn discard(self) -> Result<()> {
-        files::remove_dir_all(&self.root)?;
-        if self.lock.is_some() {
-            files::remove_file(&self.lock_path)?;
-        }
-        Ok(())
+    /// A folder in it that has another name than the tree, and goes with it.
+    pub(super) fn beside(&self, name: &str) -> PathBuf {
+        self.own.join(name)
     }
 
-    /// Removes it unless it has images that the next run can use.
+    /// Removes such a folder.
+    pub(super) fn remove_beside(&self, name: &str) -> Result<()> {
+        self.own.remove_from(name)
+    }
+
+    /// Removes it with all that is in it.
+    pub(super) fn discard(&self) -> Result<()> {
+        self.own.remove()?;
+        self.lock.as_ref().map_or(Ok(()), files::Lock::remove)
+    }
+
+    /// Removes it unless it has something that the next run can use.
     pub(super) fn discard_if_empty(&self) {
-        if files::walk(&self.root).is_ok_and(|found| found.is_empty()) {
-            let _ = files::remove_dir_all(&self.root);
-            let _ = files::remove_file(&self.lock_path);
+        if self.own.is_empty().unwrap_or(false) {
+            let _ = self.discard();
         }
     }
+}
+
+/// Removes the staging folder of a run that was killed; fine if there is none.
+fn discard_abandoned(path: &Path, lock_path: &Path) -> Result<()> {
+    if let Some(own) = OwnFolder::find(path)?
+        && let Some(lock) = files::Lock::try_take(lock_path)?
+    {
+        own.remove()?;
+        lock.remove()?;
+    }
+    Ok(())
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Change, Store};
 use crate::error::{Error, Result};
-use crate::files::{self, Kind};
+use crate::files::{self, Below, Kind};
 use crate::object::ObjectRef;
 use crate::registry::Registry;
 use crate::registry::publish::check_file;
@@ -14,6 +14,10 @@ use crate::transport::folder::Folder;
 
 /// Held while something is written; a reader never looks at it.
 const LOCK: &str = ".isn-lock";
+/// With this the names begin of what is isn's own.
+const OWN: &str = ".isn-";
+/// The longest file of isn's own that is read, in bytes.
+const MAX_OWN: u64 = 1 << 30;
 
 /// A folder, which need not exist yet.
 pub struct FolderStore {
@@ -37,6 +41,15 @@ impl FolderStore {
 
     fn path(&self, path: &str) -> PathBuf {
         self.root.join(path)
+    }
+
+    /// The same of what is to be read, written or removed: what is isn's own is not reached through a link.
+    fn at(&self, path: &str) -> Result<PathBuf> {
+        let full = self.path(path);
+        if is_own(path) {
+            Below::find(&self.root, files::parent(&full))?;
+        }
+        Ok(full)
     }
 }
 
@@ -62,9 +75,13 @@ impl Store for FolderStore {
         let lock = files::Lock::take(&self.lock)?;
         // What is temporary is rubbish only for who has the folder's own lock.
         if self.lock.starts_with(&self.root) && self.root.exists() {
-            for (path, _) in files::walk(&self.root)? {
-                if is_temporary(&path) {
-                    files::remove_file(&self.path(&path))?;
+            for (path, kind) in files::walk(&self.root)? {
+                if is_temporary(&path)
+                    && matches!(kind, Kind::File(_))
+                    && let Some(name) = self.path(&path).file_name()
+                    && let Some(folder) = Below::find(&self.root, files::parent(&self.path(&path)))?
+                {
+                    folder.remove(name)?;
                 }
             }
         }
@@ -72,7 +89,8 @@ impl Store for FolderStore {
     }
 
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
-        files::read_if_there(&self.path(path))
+        let full = self.at(path)?;
+        if is_own(path) { files::read_own(&full, MAX_OWN) } else { files::read_if_there(&full) }
     }
 
     fn length(&self, path: &str) -> Result<Option<u64>> {
@@ -85,15 +103,15 @@ impl Store for FolderStore {
     }
 
     fn create_new(&self, path: &str, bytes: &[u8]) -> Result<bool> {
-        files::create_new(&self.path(path), bytes)
+        files::create_new(&self.at(path)?, bytes)
     }
 
     fn replace(&self, path: &str, bytes: &[u8]) -> Result<()> {
-        files::replace(&self.path(path), bytes)
+        files::replace(&self.at(path)?, bytes)
     }
 
     fn update(&self, path: &str, change: Change<'_>) -> Result<()> {
-        let path = self.path(path);
+        let path = self.at(path)?;
         match change(files::read_if_there(&path)?.as_deref())? {
             Some(bytes) => files::replace(&path, &bytes),
             None => Ok(()),
@@ -118,7 +136,10 @@ impl Store for FolderStore {
     }
 
     fn list(&self, folder: &str) -> Result<Vec<(String, u64)>> {
-        let root = self.path(folder);
+        let root = self.at(folder)?;
+        if is_own(folder) {
+            Below::find(&self.root, &root)?;
+        }
         if !root.is_dir() {
             return Ok(Vec::new());
         }
@@ -133,12 +154,17 @@ impl Store for FolderStore {
     }
 
     fn remove(&self, path: &str) -> Result<()> {
-        files::remove_file(&self.path(path))
+        files::remove_file(&self.at(path)?)
     }
 
     fn remove_all(&self, folder: &str) -> Result<()> {
-        files::remove_dir_all(&self.path(folder))
+        files::remove_dir_all(&self.at(folder)?)
     }
+}
+
+/// Whether a path is none of a registry's but of isn's own, which readers never see.
+fn is_own(path: &str) -> bool {
+    path.split('/').any(|name| name.starts_with(OWN))
 }
 
 fn is_temporary(path: &str) -> bool {

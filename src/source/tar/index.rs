@@ -112,8 +112,10 @@ impl TarIndex {
     /// Writes the index whole or not at all. It does not wait for the disk: what is lost is found again.
     pub(super) fn keep(&self, to: &Path, path: &Path, stamp: Stamp) -> Result<()> {
         let Some(bytes) = self.to_bytes(path, stamp) else { return Ok(()) };
-        files::create_dir_all(files::parent(to))?;
-        let mut temp = files::temp_file_in(files::parent(to))?;
+        // The folder is the cache's: through a link it would not be.
+        let folder = files::parent(to);
+        files::Below::make(files::parent(folder), folder)?;
+        let mut temp = files::temp_file_in(folder)?;
         temp.write_all(&bytes).map_err(Error::io("write", to))?;
         temp.persist(to).map_err(|e| Error::io("write", to)(e.error))?;
         Ok(())

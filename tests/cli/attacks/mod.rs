@@ -2,4 +2,6 @@
 //! with exit 4 in words that name the attack, or, where an entry of the log is invalid, loses nothing by it and is told.
 
 mod entry;
+#[cfg(unix)]
+mod hidden_files;
 mod history;

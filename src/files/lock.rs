@@ -1,0 +1,94 @@
+//! [`Lock`]: one process at a time.
+
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::own::lock_file;
+use super::remove_file;
+use crate::error::Result;
+
+/// Holds a lock file; let go when dropped or when the process dies.
+#[derive(Debug)]
+pub struct Lock {
+    path: PathBuf,
+    file: File,
+}
+
+impl Lock {
+    /// Takes the lock at `path`, which is the caller's own, or `None` if another process has it. Where the file system has
+    /// no locks, the lock counts as taken: it saves work, correctness never rests on it alone.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] if something is there that is no lock of isn's, or somebody else's.
+    pub fn try_take(path: &Path) -> Result<Option<Lock>> {
+        loop {
+            let lock = Lock { path: path.to_path_buf(), file: lock_file(path, true)? };
+            match lock.file.try_lock() {
+                // Its last holder may have removed it meanwhile: then this is a lock on nothing.
+                Ok(()) if !lock.is_in_place() => {}
+                Err(fs::TryLockError::WouldBlock) => return Ok(None),
+                Ok(()) | Err(fs::TryLockError::Error(_)) => return Ok(Some(lock)),
+            }
+        }
+    }
+
+    /// Waits for the lock at `path`, which stays there and may be anybody's: a registry is written to by several. Where the
+    /// file system has no locks, it counts as taken.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] if something is there that is no lock of isn's.
+    pub fn take(path: &Path) -> Result<Lock> {
+        let lock = Lock { path: path.to_path_buf(), file: lock_file(path, false)? };
+        while lock.file.lock().is_err_and(|e| e.kind() == ErrorKind::Interrupted) {}
+        Ok(lock)
+    }
+
+    /// Removes the file, so that nobody else finds it.
+    pub fn remove(&self) -> Result<()> {
+        if self.is_in_place() { remove_file(&self.path) } else { Ok(()) }
+    }
+
+    /// Whether the file is still the one at its path; taken to be so where the system does not say.
+    fn is_in_place(&self) -> bool {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let identity = |about: fs::Metadata| (about.dev(), about.ino());
+            let there = fs::symlink_metadata(&self.path).ok().map(identity);
+            there.is_some() && self.file.metadata().ok().map(identity) == there
+        }
+        #[cfg(not(unix))]
+        {
+            true
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+
+    #[test]
+    fn one_holder_of_a_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let held = Lock::try_take(&path).unwrap().unwrap();
+        assert!(Lock::try_take(&path).unwrap().is_none());
+        drop(held);
+        let held = Lock::try_take(&path).unwrap().unwrap();
+        held.remove().unwrap();
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_has_something_in_it_is_no_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        fs::write(&path, "all of it").unwrap();
+        assert!(matches!(Lock::try_take(&path), Err(Error::Foreign { .. })));
+        assert!(matches!(Lock::take(&path), Err(Error::Foreign { .. })));
+        assert_eq!(fs::read(&path).unwrap(), b"all of it");
+    }
+}
