@@ -91,7 +91,7 @@ impl KnownLogs {
 
     fn keep_signer(&self, signer: LogSigner) -> Result<LogSigner> {
         let known = self.log(signer.log_key());
-        files::create_dir_all(&known.folder)?;
+        files::create_dir_all_synced(&known.folder)?;
         known.describe()?;
         // If it is there, it is the same: the folder is named after the public half.
         signer.private_key().write_new(&known.key_path(), None)?;
@@ -180,7 +180,7 @@ impl KnownLog {
     /// Remembers a newer state, verified by the caller. What another process has stored meanwhile is kept if it is newer,
     /// and must not contradict: a contradiction is kept as evidence, and is the error.
     pub fn store(&self, replica: &Replica, note: &[u8]) -> Result<()> {
-        files::create_dir_all(&self.folder)?;
+        files::create_dir_all_synced(&self.folder)?;
         let _lock = files::Lock::take(&self.folder.join(".lock"))?;
         self.describe()?;
         if let Some(seen) = self.seen()? {

@@ -9,6 +9,7 @@ use ssh_key::rand_core::OsRng;
 use ssh_key::{Algorithm, HashAlg, LineEnding};
 
 use crate::error::{Error, Result};
+use crate::files;
 use crate::key::{KeyLine, PublicKey, Signature, Signer, read_key_text, refusal};
 
 /// An OpenSSH private key file, as read: perhaps encrypted, its public half in the clear.
@@ -129,14 +130,14 @@ impl PrivateKey {
             None => self.key.to_openssh(LineEnding::LF),
         };
         let text = text.map_err(internal)?;
-        let dir = path.parent().unwrap_or(Path::new("."));
+        let dir = files::parent(path);
         // A temporary file is the owner's alone from its first moment, and linking it into place never overwrites.
         let mut file = tempfile::NamedTempFile::new_in(dir).map_err(Error::io("write in", dir))?;
         file.write_all(text.as_bytes())
             .and_then(|()| file.as_file().sync_all())
             .map_err(Error::io("write", path))?;
         match file.persist_noclobber(path) {
-            Ok(_) => Ok(true),
+            Ok(_) => files::sync_dir(files::parent(path)).map(|()| true),
             Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
             Err(e) => Err(Error::io("create", path)(e.error)),
         }

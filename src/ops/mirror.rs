@@ -256,6 +256,7 @@ impl Mirror<'_> {
             }
             self.progress.advance(object.length);
         }
+        self.writer.settle(&objects)?;
         self.progress.end();
         for pack in packs.iter().flatten() {
             self.writer.add_pack(&statement.manifest, pack)?;

@@ -143,7 +143,7 @@ pub(super) fn write(
     length: u64,
     mut bytes: mpsc::Receiver<Bytes>,
 ) -> std::result::Result<(), Ended> {
-    files::create_dir_all(files::parent(to))?;
+    files::create_dir_all_synced(files::parent(to))?;
     let mut builder = tempfile::Builder::new();
     builder.prefix(UPLOAD_PREFIX);
     #[cfg(unix)]
@@ -167,7 +167,7 @@ pub(super) fn write(
     }
     temp.as_file().sync_all().map_err(Error::io("write", to))?;
     temp.persist(to).map_err(|e| Error::io("write", to)(e.error))?;
-    Ok(())
+    Ok(files::sync_dir(files::parent(to))?)
 }
 
 #[cfg(test)]

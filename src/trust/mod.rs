@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::files;
 use crate::key::{KeyLine, PublicKey};
 use crate::log::{LogKey, WitnessKey};
 
@@ -260,7 +261,7 @@ impl TrustStore {
         edit: impl FnOnce(&mut BTreeMap<RegistryId, Trusted>) -> Result<bool>,
     ) -> Result<bool> {
         let dir = folder_of(&self.path);
-        fs::create_dir_all(dir).map_err(Error::io("create folder", dir))?;
+        files::create_dir_all_synced(dir)?;
         let lock_path = self.path.with_extension("lock");
         let lock = File::options().create(true).write(true).truncate(false).open(&lock_path);
         let lock = lock.map_err(Error::io("open", &lock_path))?;
@@ -317,7 +318,7 @@ fn write(path: &Path, registries: &BTreeMap<RegistryId, Trusted>) -> Result<()> 
         .and_then(|()| file.as_file().sync_all())
         .map_err(Error::io("write", path))?;
     file.persist(path).map_err(|e| Error::io("write", path)(e.error))?;
-    Ok(())
+    files::sync_dir(dir)
 }
 
 fn folder_of(path: &Path) -> &Path {

@@ -1,5 +1,6 @@
 //! Attacks on a registry, each a test of its name. The forger has every key that the attack takes; the reader is refused
 //! with exit 4 in words that name the attack, or, where an entry of the log is invalid, loses nothing by it and is told.
 
+mod claims;
 mod entry;
 mod history;
