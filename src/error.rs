@@ -95,6 +95,14 @@ pub enum Error {
         /// What was found.
         why: String,
     },
+    /// Entries that wait in a registry to be appended to its log, and that no writer may append. Exit code 4.
+    #[error("{what}: {why}")]
+    Claim {
+        /// The file.
+        what: String,
+        /// Why not.
+        why: String,
+    },
     /// A well-formed release by a key that the user has not trusted for this registry. Exit code 4.
     #[error("{what} is signed by a key that is not trusted for registry {registry}: {fingerprint}")]
     UnknownSigner {

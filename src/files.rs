@@ -63,9 +63,17 @@ fn read_to_cap(file: File, path: &Path, cap: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Makes a folder and its parents.
+/// Makes a folder and its parents. They are on disk only after [`sync_file_system`].
 pub fn create_dir_all(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(Error::io("create folder", path))
+}
+
+/// As [`create_dir_all`], but what it makes is on disk when it returns.
+pub fn create_dir_all_synced(path: &Path) -> Result<()> {
+    let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+    let missing: Vec<&Path> = path.ancestors().take_while(is_missing).collect();
+    create_dir_all(path)?;
+    missing.into_iter().try_for_each(|made| sync_dir(parent(made)))
 }
 
 /// Removes a file; fine if there is none.
@@ -209,7 +217,7 @@ pub fn create_new(path: &Path, bytes: &[u8]) -> Result<bool> {
 
 fn write_temp(path: &Path, bytes: &[u8]) -> Result<tempfile::NamedTempFile> {
     let dir = parent(path);
-    create_dir_all(dir)?;
+    create_dir_all_synced(dir)?;
     let mut temp = temp_file_in(dir)?;
     temp.write_all(bytes).map_err(Error::io("write", path))?;
     temp.as_file().sync_all().map_err(Error::io("write", path))?;
@@ -307,12 +315,24 @@ pub fn sync_file_system(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-fn sync_dir(dir: &Path) -> Result<()> {
-    // Windows has no folder handles to sync, and some network file systems refuse: the rename stands either way.
-    if let Ok(file) = File::open(dir) {
-        let _ = file.sync_all();
-    }
+/// Returns once the names in a folder are on its disk: what was created, renamed or removed there.
+pub fn sync_dir(dir: &Path) -> Result<()> {
+    // Windows has no folder handles to sync.
+    #[cfg(unix)]
+    File::open(dir).and_then(|dir| tolerate(dir.sync_all())).map_err(Error::io("sync folder", dir))?;
+    #[cfg(not(unix))]
+    let _ = dir;
     Ok(())
+}
+
+/// Some file systems cannot sync a folder, and say so: a name stands there as well as it ever will. Anything else that
+/// they say is that it does not.
+#[cfg(unix)]
+fn tolerate(synced: io::Result<()>) -> io::Result<()> {
+    match synced {
+        Err(e) if matches!(e.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+        other => other,
+    }
 }
 
 /// The folder that holds `path`: `.` for a bare name.
@@ -360,6 +380,34 @@ mod tests {
         replace(&path, b"three").unwrap();
         assert_eq!(read(&path).unwrap(), b"three");
         assert_eq!(names_in(&dir.path().join("a")).unwrap(), ["b"]);
+    }
+
+    #[test]
+    fn a_folder_that_is_made_for_good_is_there_with_its_parents() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b/c");
+        create_dir_all_synced(&path).unwrap();
+        create_dir_all_synced(&path).unwrap();
+        assert!(path.is_dir());
+        fs::write(dir.path().join("file"), "").unwrap();
+        assert!(create_dir_all_synced(&dir.path().join("file/b")).is_err());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_folder_that_cannot_be_synced_is_told_from_a_disk_that_fails() {
+        use rustix::io::Errno;
+        let synced = |errno: Errno| tolerate(Err(errno.into()));
+        for unsupported in [Errno::INVAL, Errno::NOTSUP, Errno::NOSYS] {
+            assert!(synced(unsupported).is_ok(), "{unsupported}");
+        }
+        for failed in [Errno::IO, Errno::NOSPC, Errno::DQUOT, Errno::ROFS] {
+            assert!(synced(failed).is_err(), "{failed}");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        sync_dir(dir.path()).unwrap();
+        let error = sync_dir(&dir.path().join("none")).unwrap_err().to_string();
+        assert!(error.starts_with("cannot sync folder"), "{error}");
     }
 
     #[test]

@@ -132,6 +132,7 @@ impl KnownLog {
 
     /// Keeps other writers out, and removes what those left that were killed.
     fn lock(&self) -> Result<files::Lock> {
+        files::create_dir_all_synced(&self.folder)?;
         let folder = files::parent(&self.folder);
         let below = files::Below::make(folder, &self.folder)?;
         let lock = files::Lock::take(&self.folder.join(".lock"))?;

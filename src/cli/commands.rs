@@ -446,6 +446,11 @@ impl Run {
                 self.output.evidence(&ops::log::evidence(&self.settings.logs())?);
                 Ok(ExitCode::SUCCESS)
             }
+            LogCommand::Unclaim { registry, alone } => {
+                let removed = ops::log::unclaim(self.store(&registry)?, alone, &self.settings.logs())?;
+                self.output.unclaimed(&removed);
+                Ok(ExitCode::SUCCESS)
+            }
         }
     }
 

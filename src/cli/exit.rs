@@ -70,7 +70,7 @@ pub(super) fn with_causes(error: &Error) -> String {
 pub(super) fn code(error: &Error) -> u8 {
     match error {
         Error::Integrity { .. } | Error::Rebuilt { .. } => INTEGRITY,
-        Error::Trust { .. } | Error::UnknownSigner { .. } => TRUST,
+        Error::Trust { .. } | Error::Claim { .. } | Error::UnknownSigner { .. } => TRUST,
         Error::Network { .. } => NETWORK,
         Error::NotFound { .. } | Error::Unreleased { .. } | Error::Withdrawn { .. } => NOT_FOUND,
         Error::SourceNeeded { .. } => SOURCE_NEEDED,
@@ -108,6 +108,11 @@ pub(super) fn help(error: &Error) -> Option<String> {
         }
         Error::Trust { .. } => {
             "the destination was not touched. Do not use this release: tell the keeper of the registry, or pull by a pin".into()
+        }
+        Error::Claim { .. } => {
+            "nothing was changed. Find out who can write to the registry's storage beside you; then `isn log unclaim --registry \
+             DIR|URL`, on the machine that has the log's key, removes the claim"
+                .into()
         }
         Error::Network { why, .. } if why.contains("offline") => {
             "no network is to be used (--offline, ISN_OFFLINE). Run it once with one: `isn fetch REF` brings a version into the \

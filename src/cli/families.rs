@@ -80,6 +80,15 @@ pub(super) enum LogCommand {
     },
     /// List the evidence of forks that this machine has seen
     Evidence,
+    /// Remove claims that no writer may finish: entries that somebody without the log's key wants in the log
+    Unclaim {
+        /// The registry's folder or bucket
+        #[arg(long, value_name = "DIR|URL")]
+        registry: String,
+        /// Nobody else writes to the registry now; needed of a bucket, which has no lock
+        #[arg(long)]
+        alone: bool,
+    },
 }
 
 /// `isn key …`

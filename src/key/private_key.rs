@@ -140,7 +140,7 @@ impl PrivateKey {
             .and_then(|()| file.as_file().sync_all())
             .map_err(Error::io("write", path))?;
         match file.persist_noclobber(path) {
-            Ok(_) => Ok(true),
+            Ok(_) => files::sync_dir(files::parent(path)).map(|()| true),
             Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
             Err(e) => Err(Error::io("create", path)(e.error)),
         }

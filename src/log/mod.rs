@@ -9,6 +9,7 @@
 //! | `key.rs` | [`LogKey`] and [`WitnessKey`], written as vkeys, and the [`LogSigner`] |
 //! | `checkpoint.rs` | [`SignedCheckpoint`] as received, [`Checkpoint`] once verified |
 //! | `tree.rs` | [`Tree`]: leaves, roots, proofs and tiles |
+//! | `claim.rs` | [`SignedClaim`]: entries that are about to be appended |
 //! | `bundle.rs` | entry bundles: up to 256 entries a file |
 //! | `history.rs` | [`History`]: what the entries mean, replayed one after the other |
 //! | `replica.rs` | [`Replica`]: a log as far as it was read |
@@ -19,6 +20,7 @@
 
 pub mod bundle;
 mod checkpoint;
+mod claim;
 mod history;
 mod key;
 pub mod proof;
@@ -26,6 +28,7 @@ mod replica;
 mod tree;
 
 pub use checkpoint::{Checkpoint, SignedCheckpoint};
+pub use claim::{MAX_CLAIM, SignedClaim};
 pub use history::{Accepted, Dataset, History, Notice, Owners, Refusal, Rejected, Released};
 pub use key::{LogKey, LogSigner, WitnessKey};
 pub use proof::Proof;

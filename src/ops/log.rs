@@ -8,7 +8,10 @@ use crate::error::{Error, Result};
 use crate::known_logs::KnownLogs;
 use crate::log::{Accepted, LogKey, Proof, Rejected, SignedCheckpoint};
 use crate::registry::Registry;
+use crate::registry::append::OwnLog;
 use crate::registry::log::LogView;
+use crate::registry::publish::RegistryWriter;
+use crate::registry::store::Store;
 use crate::release::{Release, Standing};
 use crate::transport;
 
@@ -51,6 +54,18 @@ pub fn audit(registries: &Registries<'_>) -> Result<LogReport> {
         };
         report(&registry, anchor, is_claimed, &view, entries)
     })
+}
+
+/// Removes from the registry in `store` the claims that no writer may finish, and says where they were. Where there is no
+/// lock, the caller must know that nobody else writes: `is_alone`.
+pub fn unclaim(store: Box<dyn Store>, is_alone: bool, logs: &KnownLogs) -> Result<Vec<String>> {
+    let writer = RegistryWriter::open_existing(store)?;
+    if !writer.is_locked() && !is_alone {
+        let why = "is needed: this registry has no lock, and an isn that is still at work on what is removed would sign \
+                   another log than yours. Say so when nobody else writes to it";
+        return Err(Error::invalid("--alone", why));
+    }
+    OwnLog::open(&writer, logs)?.unclaim()
 }
 
 /// What is new in a log since this machine last looked.

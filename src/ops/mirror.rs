@@ -262,6 +262,7 @@ impl Mirror<'_> {
             }
             self.progress.advance(object.length);
         }
+        self.writer.settle(&objects)?;
         self.progress.end();
         for pack in packs.iter().flatten() {
             self.writer.add_pack(&statement.manifest, pack)?;

@@ -184,6 +184,7 @@ pub fn publish(
         }
         progress.advance(object.length);
     }
+    writer.settle(&output.objects.iter().map(|stored| (stored.kind, stored.object)).collect::<Vec<_>>())?;
     progress.end();
     for (pack, _) in &output.packs {
         writer.add_pack(&output.manifest_ref.blake3, pack)?;

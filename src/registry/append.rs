@@ -1,8 +1,9 @@
 //! Appending to the log of a registry.
 //!
 //! What decides is the *claim*: a file named after the number of the next entry, created exclusively, with the statements
-//! in it. Who has made the claim goes on to write bundles, tiles and, last, the checkpoint; and whoever finds a claim
-//! beyond the checkpoint does the same first, byte for byte, so that a writer may die anywhere. A folder's lock only
+//! in it, signed by the log's key. Who has made the claim goes on to write bundles, tiles and, last, the checkpoint; and
+//! whoever finds a claim beyond the checkpoint does the same first, byte for byte, so that a writer may die anywhere. A
+//! claim that its signature does not cover, or that could not have been made here, stops every writer. A folder's lock only
 //! saves work: without it, as in a bucket, two writers still get two numbers, and never sign two trees of one size.
 
 use super::log::{LogView, WitnessPolicy, left_out};
@@ -11,7 +12,9 @@ use super::store::Store;
 use super::{Registry, layout};
 use crate::error::{Error, Result};
 use crate::known_logs::{KnownLog, KnownLogs};
-use crate::log::{LogKey, LogSigner, Replica, SignedCheckpoint, TILE_WIDTH, bundle, leaf_hash};
+use crate::log::{
+    LogKey, LogSigner, MAX_CLAIM, Replica, SignedCheckpoint, SignedClaim, TILE_WIDTH, bundle, leaf_hash,
+};
 use crate::statement::SignedStatement;
 use crate::transport;
 
@@ -62,16 +65,55 @@ impl<'a> OwnLog<'a> {
         let mut behind = 0;
         loop {
             let view = self.read()?;
-            let path = layout::log_claim(view.replica.size());
-            let Some(claim) = self.store.read(&path)? else { return Ok(view) };
-            let entries = bundle::read_all(&claim)
-                .map_err(|why| Error::integrity(self.store.locate(&path), format!("is damaged: it {why}")))?;
-            match self.commit(&view.replica, &entries) {
+            let Some(claim) = self.claim(view.replica.size())? else { return Ok(view) };
+            match self.commit(&view.replica, &claim.verify(&view.replica)?) {
                 // Faster writers have gone on, and have removed what it began with.
                 Err(Error::NotFound { .. }) if behind < ATTEMPTS => behind += 1,
                 committed => committed.map_err(left_out)?,
             }
         }
+    }
+
+    /// The claim of the entry `first`, not verified; `None` where there is no file of that name.
+    fn claim(&self, first: u64) -> Result<Option<SignedClaim>> {
+        let path = layout::log_claim(first);
+        let what = self.store.locate(&path);
+        match self.store.length(&path)? {
+            None => Ok(None),
+            Some(length) if length > MAX_CLAIM => {
+                Err(Error::Claim { what, why: format!("is longer than any claim: {length} bytes") })
+            }
+            Some(_) => self.store.read(&path)?.map(|bytes| SignedClaim::parse(&what, &bytes)).transpose(),
+        }
+    }
+
+    /// Removes the claims that no writer may finish, and says where they were. One that can be finished is not removed:
+    /// somebody may be about to sign the tree with its entries. Where nothing locks, nobody else may write meanwhile.
+    pub fn unclaim(&self) -> Result<Vec<String>> {
+        let view = self.read()?;
+        let (base, key) = (&view.replica, view.replica.history().key());
+        self.signer(&key)?;
+        let is_good = |first: u64| match self.claim(first) {
+            // What follows a claim that is still to be finished can be judged by its signature only.
+            Ok(Some(claim)) if first > base.size() => Ok(claim.is_of(first, &key)),
+            Ok(Some(claim)) => Ok(claim.verify(base).is_ok()),
+            Ok(None) | Err(Error::Claim { .. }) => Ok(false),
+            Err(e) => Err(e),
+        };
+        if is_good(base.size())? {
+            let why = "can be finished, and is not removed: whoever publishes next finishes it";
+            return Err(Error::invalid(self.store.locate(&layout::log_claim(base.size())), why));
+        }
+        let mut removed = Vec::new();
+        for (path, _) in self.store.list(layout::CLAIMS)? {
+            let number = path.rsplit('/').next().and_then(|name| name.parse().ok());
+            let Some(first) = number.filter(|&first| layout::log_claim(first) == path) else { continue };
+            if first >= base.size() && !is_good(first)? {
+                self.store.remove(&path)?;
+                removed.push(self.store.locate(&path));
+            }
+        }
+        Ok(removed)
     }
 
     fn read(&self) -> Result<LogView> {
@@ -124,13 +166,20 @@ impl<'a> OwnLog<'a> {
 
     /// Appends statements, all of them or none: each must have an effect where it then stands.
     pub fn append(&self, statements: &[SignedStatement]) -> Result<Appended> {
-        let mut claim = Vec::new();
+        let mut entries = Vec::new();
         for statement in statements {
-            bundle::push(&mut claim, statement.bytes())?;
+            bundle::push(&mut entries, statement.bytes())?;
         }
+        let mut blocked = None;
         loop {
             let view = self.view()?;
             let first = view.replica.size();
+            let path = layout::log_claim(first);
+            if blocked == Some(first) {
+                let why =
+                    "is in the way of the next entry, and is no file: look at what it is, and remove it";
+                return Err(Error::Claim { what: self.store.locate(&path), why: why.into() });
+            }
             let mut history = view.replica.history().clone();
             for statement in statements {
                 history.apply(statement.bytes()).map_err(|rejected| Error::Conflict {
@@ -139,8 +188,9 @@ impl<'a> OwnLog<'a> {
                 })?;
             }
             self.signer(&history.key())?;
-            let path = layout::log_claim(first);
-            if !self.store.create_new(&path, &claim)? {
+            let signer = self.signer(&view.replica.history().key())?;
+            if !self.store.create_new(&path, &SignedClaim::sign(&signer, &view.replica, &entries)?)? {
+                blocked = Some(first);
                 continue;
             }
             let view = self.view()?;

@@ -119,6 +119,12 @@ impl RegistryWriter {
         Ok(true)
     }
 
+    /// Returns once the objects of a version are there for good: before anything in the log refers to them.
+    pub fn settle(&self, objects: &[(ObjectKind, ObjectRef)]) -> Result<()> {
+        let paths = objects.iter().map(|(kind, object)| layout::object(*kind, &object.blake3));
+        self.store.settle(&paths.collect::<Vec<_>>())
+    }
+
     /// Adds a pack to the packs of a manifest.
     pub fn add_pack(&self, manifest: &Digest, pack: &Digest) -> Result<()> {
         self.add_line(&layout::packs(manifest), &pack.to_string(), |a, b| a.cmp(b))

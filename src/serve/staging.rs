@@ -145,6 +145,7 @@ pub(super) fn write(
     mut bytes: mpsc::Receiver<Bytes>,
 ) -> std::result::Result<(), Ended> {
     files::Below::make(files::parent(folder), folder)?;
+    files::create_dir_all_synced(files::parent(to))?;
     files::Below::make(folder, files::parent(to))?;
     let mut builder = tempfile::Builder::new();
     builder.prefix(UPLOAD_PREFIX);
@@ -169,7 +170,7 @@ pub(super) fn write(
     }
     temp.as_file().sync_all().map_err(Error::io("write", to))?;
     temp.persist(to).map_err(|e| Error::io("write", to)(e.error))?;
-    Ok(())
+    Ok(files::sync_dir(files::parent(to))?)
 }
 
 #[cfg(test)]

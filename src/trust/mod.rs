@@ -260,6 +260,7 @@ impl TrustStore {
         &mut self,
         edit: impl FnOnce(&mut BTreeMap<RegistryId, Trusted>) -> Result<bool>,
     ) -> Result<bool> {
+        files::create_dir_all_synced(files::parent(&self.path))?;
         let _lock = files::Lock::take(&self.path.with_extension("lock"))?;
         self.registries = read(&self.path)?;
         let mut registries = self.registries.clone();

@@ -17,6 +17,7 @@ mod delta;
 mod demo;
 mod diff;
 mod doctor;
+mod durability;
 mod export;
 mod faults;
 mod forger;

@@ -39,6 +39,14 @@ impl Output {
         self.print(&text, json!({ "statements": list }));
     }
 
+    pub(in crate::cli) fn unclaimed(&self, removed: &[String]) {
+        let text = match removed {
+            [] => "no claim stands in the way of the next entry\n".into(),
+            _ => removed.iter().map(|path| format!("removed {path}\n")).collect::<String>(),
+        };
+        self.print(&text, json!({ "removed": removed }));
+    }
+
     pub(in crate::cli) fn signed(&self, report: &SignReport, file: &Path) {
         let mut text = report.statement.to_string();
         for signer in &report.signers {

@@ -1,5 +1,6 @@
 //! A registry in a local folder.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -72,6 +73,7 @@ impl Store for FolderStore {
     }
 
     fn begin(&self) -> Result<Option<files::Lock>> {
+        files::create_dir_all_synced(&self.root)?;
         let lock = files::Lock::take(&self.lock)?;
         // What is temporary is rubbish only for who has the folder's own lock.
         if self.lock.starts_with(&self.root) && self.root.exists() {
@@ -129,6 +131,13 @@ impl Store for FolderStore {
         check_file(temp.path(), object)?;
         temp.persist(&to).map_err(|e| Error::io("write", &to)(e.error))?;
         Ok(())
+    }
+
+    fn settle(&self, paths: &[String]) -> Result<()> {
+        // Each folder once, and those above: a writer that was killed may have made them.
+        let folders: BTreeSet<&Path> =
+            paths.iter().flat_map(|path| Path::new(path).ancestors().skip(1)).collect();
+        folders.into_iter().try_for_each(|folder| files::sync_dir(&self.root.join(folder)))
     }
 
     fn check(&self, path: &str, object: &ObjectRef) -> Result<()> {

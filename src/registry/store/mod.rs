@@ -57,8 +57,12 @@ pub trait Store: Send + Sync {
     /// somebody else writes meanwhile it is asked again, so nobody's change is lost where the place can tell.
     fn update(&self, path: &str, change: Change<'_>) -> Result<()>;
 
-    /// Copies an object from a file; it appears only if the bytes that were written are the object's.
+    /// Copies an object from a file; it appears only if the bytes that were written are the object's, and is sure to stay
+    /// only after [`Store::settle`].
     fn put(&self, path: &str, from: &Path, object: &ObjectRef) -> Result<()>;
+
+    /// Returns once the files at `paths`, put there by this or an earlier writer, are there after a power cut, too.
+    fn settle(&self, paths: &[String]) -> Result<()>;
 
     /// Checks that what is at `path` is the object: in a folder by its hash, in a bucket by its length.
     fn check(&self, path: &str, object: &ObjectRef) -> Result<()>;

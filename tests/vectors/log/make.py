@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Makes the log in this folder anew, from the words of C2SP's tlog-tiles, tlog-checkpoint, tlog-cosignature and
-tlog-proof: without isn, with hashlib and `openssl pkeyutl` alone. Ed25519 signatures are deterministic, so everything
+tlog-proof, and from docs/format.md: without isn, with hashlib and `openssl pkeyutl` alone. Ed25519 signatures are deterministic, so everything
 comes out as it was. usage: ./make.py"""
 import base64, hashlib, pathlib, struct, subprocess, tempfile
 
@@ -101,3 +101,8 @@ write("cosigned", checkpoint + line(WITNESS, 4, alice, struct.pack(">Q", TIME) +
 hashes = "".join(f"{b64(node)}\n" for node in path(leaves, PROVED))
 head = f"c2sp.org/tlog-proof@v1\nextra {b64(entries[PROVED])}\nindex {PROVED}\n{hashes}\n"
 write("proof", head + checkpoint)
+
+# Entries 4 and 5 before they are in the log: the change of key is signed for by the key before it.
+bundle = b"".join(struct.pack(">H", len(e)) + e for e in entries[4:6])
+text = f"isn/v1 claim\n{ORIGIN}\n4\n{b64(root(leaves[:4]))}\n{b64(hashlib.sha256(bundle).digest())}\n"
+write("claim", (text + "\n" + line(ORIGIN, 1, alice, sign(alice_secret, text.encode()))).encode() + bundle)

@@ -1,0 +1,207 @@
+//! Who can write to a registry's storage, and has not the log's key, leaves entries there for the next writer to sign.
+
+use std::fs;
+
+use isn::key::PrivateKey;
+use isn::log::{LogSigner, Replica, SignedClaim, bundle};
+use isn::registry::layout;
+
+use crate::forger::Forger;
+use crate::sandbox::contents;
+
+/// The next entry of the forger's registry.
+const NEXT: u64 = 4;
+
+fn claim_file(number: u64) -> String {
+    format!("reg/{}", layout::log_claim(number))
+}
+
+/// An `owner` statement for a name that nobody owns, by a stranger: valid wherever it stands.
+fn of_a_stranger(forger: &Forger) -> Vec<u8> {
+    forger.new_key("stranger");
+    let mut owner = forger.owner(None, 1, &["stranger"]);
+    if let isn::statement::Statement::Owner(owner) = &mut owner {
+        owner.name = "squatted".parse().unwrap();
+    }
+    let mut entries = Vec::new();
+    bundle::push(&mut entries, &forger.signed(&owner, &["stranger"])).unwrap();
+    entries
+}
+
+/// Every verb that writes to a log, as its owner would use it next.
+const WRITERS: [&[&str]; 8] = [
+    &["publish", "out2", "--registry", "reg", "--key", "me"],
+    &["publish", "out2", "--registry", "reg", "--key", "me", "--statement", "release.statement"],
+    &["owner", "add", "grads", "stranger", "--registry", "reg", "--key", "me"],
+    &["owner", "threshold", "grads", "1", "--registry", "reg", "--key", "me"],
+    &["key", "rotate", "me", "stranger", "--registry", "reg", "--key", "me"],
+    &["yank", "grads@1.0", "--reason", "why", "--registry", "reg", "--key", "me"],
+    &["withdraw", "grads@1.0", "--reason", "why", "--registry", "reg", "--key", "me"],
+    &["registry", "rotate-key", "reg"],
+];
+
+/// Writers stop with exit 4 in these words, and nothing in the registry changes.
+#[track_caller]
+fn stops_every_writer(forger: &Forger, claim: &[u8], why: &str) {
+    forger.write(&claim_file(NEXT), claim);
+    let before = contents(&forger.path("reg"));
+    for args in WRITERS {
+        let ran = forger.isn(args).fails(4, why);
+        assert!(ran.stderr.contains("isn log unclaim"), "{args:?}: {}", ran.stderr);
+        assert!(contents(&forger.path("reg")) == before, "{args:?} changed the registry");
+    }
+}
+
+/// The owner removes what stands in the way, and nothing else changes; then a release gets its number.
+fn is_removed_by_the_keys_holder(forger: &Forger) {
+    let unclaim = ["log", "unclaim", "--registry", "reg"];
+    forger.reader(&unclaim).fails(1, "is not on this machine");
+    let before = contents(&forger.path("reg"));
+    let removed = forger.isn(&unclaim).ok().stdout;
+    assert!(removed.contains(&layout::log_claim(NEXT)), "{removed}");
+    let kept = before.into_iter().filter(|(name, _)| *name != layout::log_claim(NEXT)).collect::<Vec<_>>();
+    assert!(contents(&forger.path("reg")) == kept);
+    forger.isn(&["publish", "out2", "--registry", "reg", "--key", "me"]).ok();
+    assert_eq!(forger.checkpoint().claimed_size(), NEXT + 1);
+    let log = forger.isn(&["log", "verify", "--registry", "reg"]).ok();
+    assert!(!log.stdout.contains("squatted"), "{}", log.stdout);
+    forger.read("grads@1.1").ok();
+}
+
+#[test]
+fn a_planted_claim_is_not_signed_into_the_log() {
+    let forger = Forger::new();
+    let planted = of_a_stranger(&forger);
+    stops_every_writer(&forger, &planted, "is not signed");
+    is_removed_by_the_keys_holder(&forger);
+}
+
+#[test]
+fn a_claim_by_another_key_is_not_signed_into_the_log() {
+    let forger = Forger::new();
+    let planted = of_a_stranger(&forger);
+    let base = Replica::new(forger.anchor("reg"));
+    let stranger = LogSigner::new(base.history().anchor().origin(), forger.private("stranger")).unwrap();
+    let claim = SignedClaim::sign(&stranger, &base, &planted).unwrap();
+    stops_every_writer(&forger, &claim, "has no valid signature by the log's key");
+    // Nor one of another log, by the right key.
+    let other = LogSigner::new("another.example", forger.log_private()).unwrap();
+    let claim = SignedClaim::sign(&other, &Replica::new(other.log_key().clone()), &planted).unwrap();
+    stops_every_writer(&forger, &claim, "is of log another.example");
+    is_removed_by_the_keys_holder(&forger);
+}
+
+#[test]
+fn a_claim_that_is_played_again_at_another_number_is_not_signed_into_the_log() {
+    let forger = Forger::new();
+    of_a_stranger(&forger);
+    let earlier = forger.bytes(&claim_file(2));
+    stops_every_writer(&forger, &earlier, "was signed for another place in the log, entry 2");
+    is_removed_by_the_keys_holder(&forger);
+}
+
+#[test]
+fn a_claim_of_an_unknown_kind_is_left_for_a_newer_isn() {
+    let forger = Forger::new();
+    of_a_stranger(&forger);
+    stops_every_writer(&forger, b"isn/v2 claim\nwhatever\n", "a newer isn may finish it");
+    is_removed_by_the_keys_holder(&forger);
+}
+
+#[test]
+fn a_malformed_claim_stops_every_writer() {
+    let forger = Forger::new();
+    of_a_stranger(&forger);
+    stops_every_writer(&forger, b"", "is not signed");
+    stops_every_writer(&forger, b"isn/v1 claim\n", "is malformed");
+    let mut changed = forger.bytes(&claim_file(2));
+    let last = changed.len() - 1;
+    changed[last] ^= 1;
+    stops_every_writer(&forger, &changed, "holds other entries than its note says");
+    is_removed_by_the_keys_holder(&forger);
+}
+
+#[test]
+fn claims_that_lie_in_wait_go_with_the_first() {
+    let forger = Forger::new();
+    let planted = of_a_stranger(&forger);
+    for number in [NEXT, NEXT + 1, NEXT + 7] {
+        forger.write(&claim_file(number), &planted);
+    }
+    let removed = forger.isn(&["log", "unclaim", "--registry", "reg", "--json"]).ok().json();
+    assert_eq!(removed["removed"].as_array().unwrap().len(), 3, "{removed}");
+    forger.isn(&["publish", "out2", "--registry", "reg", "--key", "me"]).ok();
+    let again = forger.isn(&["log", "unclaim", "--registry", "reg"]).ok().stdout;
+    assert!(again.contains("no claim stands in the way"), "{again}");
+}
+
+#[test]
+fn the_claim_of_a_killed_writer_is_finished_and_never_removed() {
+    let forger = Forger::new();
+    for folder in ["reg", "home/logs"] {
+        forger.copy(folder, &format!("saved/{folder}"));
+    }
+    let publish = ["publish", "out2", "--registry", "reg", "--key", "me"];
+    forger.isn(&publish).ok();
+    let (claim, whole) = (forger.bytes(&claim_file(NEXT)), forger.bytes("reg/log/checkpoint"));
+    for finish in [&publish[..], &["registry", "init", "reg"]] {
+        for folder in ["reg", "home/logs"] {
+            fs::remove_dir_all(forger.path(folder)).unwrap();
+            forger.copy(&format!("saved/{folder}"), folder);
+        }
+        let keys = fs::read_dir(forger.path("home/logs")).unwrap().map(|log| log.unwrap().path().join("key"));
+        #[cfg(unix)]
+        for key in keys {
+            use std::os::unix::fs::PermissionsExt as _;
+            fs::set_permissions(key, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        forger.write(&claim_file(NEXT), &claim);
+        forger.isn(&["log", "unclaim", "--registry", "reg"]).fails(1, "can be finished");
+        assert_eq!(forger.checkpoint().claimed_size(), NEXT);
+        forger.isn(finish).ok();
+        assert!(forger.bytes("reg/log/checkpoint") == whole, "{finish:?} signed another tree");
+        forger.read("grads@1.1").ok();
+        forger.forget();
+    }
+}
+
+/// Until the key is changed by the entry itself, the old key signs the claim; then the new one does.
+#[test]
+fn claims_are_signed_by_the_key_in_force_before_and_after_a_rotation() {
+    let forger = Forger::new();
+    let old = forger.log_private();
+    forger.isn(&["registry", "rotate-key", "reg"]).ok();
+    let text = String::from_utf8_lossy(&forger.bytes(&claim_file(NEXT))).into_owned();
+    assert!(text.starts_with("isn/v1 claim\n"), "{text}");
+    // Who has only the old key plants one.
+    let planted = of_a_stranger(&forger);
+    let anchor = forger.anchor("reg");
+    let given_up = LogSigner::new(anchor.origin(), PrivateKey::clone(&old)).unwrap();
+    let claim = SignedClaim::sign(&given_up, &Replica::new(anchor), &planted).unwrap();
+    forger.write(&claim_file(NEXT + 1), &claim);
+    let publish = ["publish", "out2", "--registry", "reg", "--key", "me"];
+    forger.isn(&publish).fails(4, "has no valid signature by the log's key");
+    forger.isn(&["log", "unclaim", "--registry", "reg"]).ok();
+    forger.isn(&publish).ok();
+    forger.isn(&["log", "verify", "--registry", "reg"]).ok();
+}
+
+#[test]
+fn what_is_no_file_in_the_place_of_a_claim_is_said_and_not_waited_for() {
+    let forger = Forger::new();
+    let publish = ["publish", "out2", "--registry", "reg", "--key", "me"];
+    fs::create_dir_all(forger.path(&claim_file(NEXT))).unwrap();
+    forger.isn(&publish).fails(4, "is in the way of the next entry");
+    fs::remove_dir(forger.path(&claim_file(NEXT))).unwrap();
+    #[cfg(unix)]
+    {
+        let made = std::process::Command::new("mkfifo").arg(forger.path(&claim_file(NEXT))).status().unwrap();
+        assert!(made.success());
+        forger.isn(&publish).fails(4, "is in the way of the next entry");
+        forger.isn(&["log", "unclaim", "--registry", "reg"]).ok();
+        std::os::unix::fs::symlink("nowhere", forger.path(&claim_file(NEXT))).unwrap();
+        forger.isn(&publish).fails(4, "is in the way of the next entry");
+        forger.isn(&["log", "unclaim", "--registry", "reg"]).ok();
+    }
+    forger.isn(&publish).ok();
+}

@@ -1,0 +1,193 @@
+//! What survives a power cut: before the log's checkpoint gets its name, everything that it refers to is on disk, its names
+//! too. Told by the system calls of a publish.
+#![cfg(target_os = "linux")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::sandbox::{Sandbox, has_tool, ran};
+
+/// What is in a registry's folder as far as system calls tell, and what of it is not on disk.
+#[derive(Default)]
+struct Disk {
+    root: PathBuf,
+    /// Files with bytes that were written and not synced.
+    dirty: BTreeSet<PathBuf>,
+    /// Folders with names that were given and not synced, and those names.
+    names: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
+    /// How many system calls of each kind.
+    calls: BTreeMap<String, usize>,
+    /// What was found wrong.
+    faults: Vec<String>,
+    checkpoints: usize,
+}
+
+impl Disk {
+    fn named(&mut self, path: &Path) {
+        let Some(folder) = path.parent().filter(|_| path.starts_with(&self.root)) else { return };
+        self.names.entry(folder.into()).or_default().insert(path.into());
+    }
+
+    fn unnamed(&mut self, path: &Path) {
+        self.dirty.remove(path);
+        if let Some(names) = path.parent().and_then(|folder| self.names.get_mut(folder)) {
+            names.remove(path);
+        }
+    }
+
+    /// Just before the log shows what was appended.
+    fn check(&mut self, what: &str) {
+        self.faults.extend(self.dirty.iter().map(|path| format!("{what}: {} is not synced", path.display())));
+        let lost = self.lost();
+        self.faults
+            .extend(lost.iter().map(|path| format!("{what}: the name {} is not synced", path.display())));
+    }
+
+    /// Names that a power cut could take; of locks and temporary files it may.
+    fn lost(&self) -> Vec<PathBuf> {
+        let is_passing = |path: &&PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            name.starts_with(".isn-") || name.ends_with("lock")
+        };
+        self.names.values().flatten().filter(|path| !is_passing(path)).cloned().collect()
+    }
+
+    fn call(&mut self, line: &str) {
+        let Some((name, rest)) = line.split_once('(') else { return };
+        let name = name.rsplit(' ').next().unwrap_or(name);
+        let Some((arguments, result)) = rest.rsplit_once(" = ") else { return };
+        if result.starts_with('-') {
+            return;
+        }
+        *self.calls.entry(name.into()).or_default() += 1;
+        // Paths are quoted, or stand in angle brackets behind the number of an open file.
+        let quoted: Vec<PathBuf> =
+            arguments.split('"').skip(1).step_by(2).map(|path| self.root.join(path)).collect();
+        let opened = |text: &str| {
+            let (_, path) = text.split_once('<')?;
+            Some(PathBuf::from(path.split_once('>')?.0))
+        };
+        let root = self.root.clone();
+        let is_ours = |path: &PathBuf| path.starts_with(&root);
+        match (name, quoted.as_slice()) {
+            ("openat", [path]) if arguments.contains("O_CREAT") && is_ours(path) => self.named(path),
+            ("mkdir" | "mkdirat", [path]) => self.named(path),
+            ("write" | "pwrite64" | "copy_file_range" | "sendfile", _) => {
+                // Of a copy, the second file is the one that is written.
+                let files = arguments.split(", ").filter_map(opened).collect::<Vec<_>>();
+                let written = if name == "copy_file_range" { files.get(1) } else { files.first() };
+                self.dirty.extend(written.filter(|path| is_ours(path)).cloned());
+            }
+            ("fsync" | "fdatasync", _) => {
+                if let Some(path) = opened(arguments) {
+                    self.dirty.remove(&path);
+                    self.names.remove(&path);
+                }
+            }
+            ("syncfs", _) => {
+                self.dirty.clear();
+                self.names.clear();
+            }
+            ("rename" | "renameat" | "renameat2" | "link" | "linkat", [from, to]) => {
+                if to.ends_with("log/checkpoint") {
+                    self.checkpoints += 1;
+                    self.check(&format!("checkpoint {}", self.checkpoints));
+                }
+                let is_dirty = self.dirty.contains(from);
+                if name.starts_with("rename") {
+                    self.unnamed(from);
+                }
+                if is_dirty && is_ours(to) {
+                    self.faults.push(format!("{} was named before it was synced", to.display()));
+                }
+                self.named(to);
+            }
+            ("unlink" | "unlinkat" | "rmdir", [path]) => self.unnamed(path),
+            _ => {}
+        }
+    }
+}
+
+/// Runs isn under strace and gives what became of a folder.
+fn traced(sandbox: &Sandbox, folder: &str, args: &[&str]) -> Disk {
+    let trace = sandbox.path("trace");
+    let inner = sandbox.command(args);
+    let mut command = Command::new("strace");
+    command.args(["-f", "-y", "-qq", "-s", "0", "-e", "signal=none", "-o"]).arg(&trace);
+    command.args([
+        "-e",
+        "trace=openat,write,pwrite64,copy_file_range,sendfile,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,\
+         unlink,unlinkat,rmdir,fsync,fdatasync,syncfs",
+    ]);
+    command.arg(inner.get_program()).args(inner.get_args());
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    ran(command.current_dir(inner.get_current_dir().unwrap()).output().unwrap()).ok();
+    let mut disk = Disk { root: sandbox.path(folder).canonicalize().unwrap(), ..Disk::default() };
+    let mut unfinished: BTreeMap<String, String> = BTreeMap::new();
+    for line in String::from_utf8_lossy(&sandbox.read("trace")).lines() {
+        let Some((thread, call)) = line.trim_start().split_once(' ') else { continue };
+        let call = call.trim_start();
+        if let Some((begun, _)) = call.split_once(" <unfinished ...>") {
+            unfinished.insert(thread.into(), begun.into());
+        } else if let Some((_, end)) = call.split_once(" resumed>") {
+            let begun = unfinished.remove(thread).unwrap_or_default();
+            disk.call(&format!("{begun}{end}"));
+        } else {
+            disk.call(call);
+        }
+    }
+    disk
+}
+
+fn can_trace() -> bool {
+    let works = || {
+        Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).status().is_ok_and(|s| s.success())
+    };
+    has_tool("strace")
+        && (works() || {
+            eprintln!("strace may not trace here: not tried");
+            false
+        })
+}
+
+#[test]
+fn what_a_checkpoint_refers_to_is_on_disk_before_it() {
+    if !can_trace() {
+        return;
+    }
+    let sandbox = Sandbox::built();
+    sandbox.build_second_version();
+    let reg = sandbox.path("reg").display().to_string();
+    for out in ["out", "out2"] {
+        let disk = traced(&sandbox, "reg", &["publish", out, "--registry", &reg, "--key", "me"]);
+        assert_eq!(disk.faults, [""; 0], "{out}");
+        // Of an empty log, and of the log with the release.
+        assert_eq!(disk.checkpoints, if out == "out" { 2 } else { 1 });
+        assert_eq!((disk.dirty.len(), disk.lost()), (0, Vec::new()), "{out}");
+        let calls = |name: &str| disk.calls.get(name).copied().unwrap_or_default();
+        println!(
+            "{out}: {} fsync, {} fdatasync, {} syncfs",
+            calls("fsync"),
+            calls("fdatasync"),
+            calls("syncfs")
+        );
+    }
+}
+
+#[test]
+fn what_is_trusted_is_on_disk_when_it_is_said_to_be() {
+    if !can_trace() {
+        return;
+    }
+    let sandbox = Sandbox::built();
+    let key = sandbox.isn(&["key", "show", "me"]).ok().stdout;
+    sandbox.isn(&["registry", "init", "reg"]).ok();
+    let disk = traced(&sandbox, "home", &["trust", "add", "reg", key.trim()]);
+    assert_eq!((disk.dirty.len(), disk.lost(), disk.faults), (0, Vec::new(), Vec::new()));
+}
