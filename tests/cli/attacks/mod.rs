@@ -3,3 +3,5 @@
 
 mod entry;
 mod history;
+#[cfg(all(feature = "serve", target_os = "linux"))]
+mod serving;
