@@ -1,7 +1,9 @@
 //! Zstd-compressed JSON lines: the form of [`crate::index`] and [`crate::pack`]. Read under a cap, strictly: every
 //! line is one object and ends with a line feed.
 
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -47,6 +49,40 @@ impl Writer {
 
 fn internal(e: io::Error) -> Error {
     Error::Internal(format!("zstd: {e}"))
+}
+
+/// How many bytes may come of one of a stored object: of rows that are mostly hashes some three do.
+const MAX_EXPANSION: u64 = 32;
+/// So many may come of any, for objects of a few rows.
+const MIN_EXPANDED: u64 = 64 << 10;
+
+/// Counts the lines of a stored object in a file, with no more memory than zstd's window. `what` names it in errors.
+///
+/// # Errors
+/// [`Error::Integrity`], if it is no zstd, has more than `most` lines, or unfolds to far more than hashes can: then
+/// somebody has made it to be large when it is read.
+pub fn weigh(what: &str, file: &Path, most: u64) -> Result<u64> {
+    let source = File::open(file).map_err(Error::io("open", file))?;
+    let length = source.metadata().map_err(Error::io("look at", file))?.len();
+    let cap = length.saturating_mul(MAX_EXPANSION).max(MIN_EXPANDED);
+    let mut decoder = zstd::Decoder::new(source).map_err(internal)?;
+    decoder.window_log_max(WINDOW_LOG_MAX).map_err(internal)?;
+    let (mut expanded, mut lines, mut piece) = (0, 0, vec![0; 64 << 10]);
+    loop {
+        let read = decoder.read(&mut piece).map_err(|e| Error::integrity(what, e))?;
+        if read == 0 {
+            return Ok(lines);
+        }
+        expanded += read as u64;
+        lines += piece[..read].iter().filter(|byte| **byte == b'\n').count() as u64;
+        if expanded > cap {
+            let why = format!("is {length} bytes long and unfolds to more than {cap}");
+            return Err(Error::integrity(what, why));
+        }
+        if lines > most {
+            return Err(Error::integrity(what, format!("has more than the {most} lines that it may have")));
+        }
+    }
 }
 
 /// Reads one object a line.

@@ -345,6 +345,12 @@ pub(super) struct ServeArgs {
     /// How much may be staged with one token, for example 500M or 64G
     #[arg(long, value_name = "SIZE", default_value = "64G", value_parser = parse_size, requires = "publish_tokens")]
     pub(super) publish_quota: u64,
+    /// How many objects may be staged with one token
+    #[arg(long, value_name = "N", default_value = "10000", requires = "publish_tokens")]
+    pub(super) publish_objects: u32,
+    /// How many images a version may have that is published here
+    #[arg(long, value_name = "N", default_value = "1500000", requires = "publish_tokens")]
+    pub(super) publish_images: u32,
     /// Write a line to stderr for each request
     #[arg(long)]
     pub(super) log: bool,

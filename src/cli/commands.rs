@@ -283,7 +283,13 @@ impl Run {
         if args.dir.to_string_lossy().contains("://") {
             return Err(Error::invalid(args.dir.display(), "is a URL: a folder is what can be served"));
         }
-        let (quota, logs) = (args.publish_quota, self.settings.logs());
+        let publish = args.publish_tokens.map(|tokens| PublishOptions {
+            tokens,
+            quota: args.publish_quota,
+            most_objects: args.publish_objects as usize,
+            most_images: args.publish_images.into(),
+            logs: self.settings.logs(),
+        });
         let options = ServeOptions {
             registry: args.dir,
             listen: args.listen,
@@ -294,7 +300,7 @@ impl Run {
             idle_timeout: Duration::from_secs(args.idle_timeout),
             grace: Duration::from_secs(args.grace),
             threads: self.jobs,
-            publish: args.publish_tokens.map(|tokens| PublishOptions { tokens, quota, logs }),
+            publish,
             log: args.log,
         };
         let server = Server::bind(&options, std::sync::Arc::new(Output::line))?;

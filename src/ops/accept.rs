@@ -1,7 +1,11 @@
 //! What somebody else has signed and sent goes into the log of a registry that this machine keeps: the other half of a
 //! publish over the network. The objects wait in a *staged* store, laid out as a registry is; they are moved into the
 //! registry before the statements are appended, so that what a reader can find is whole.
+//!
+//! Who sends is known, but not trusted. What describes a version is weighed before it is read, and read while others may
+//! publish: the registry is locked to see what the log has, and again to append.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::path::Path;
 
@@ -10,16 +14,22 @@ use super::submit::missing;
 use crate::digest::Digest;
 use crate::error::{Error, Result, count};
 use crate::files;
+use crate::json_lines;
 use crate::known_logs::KnownLogs;
 use crate::log::History;
+use crate::manifest::Manifest;
 use crate::object::{ObjectKind, ObjectRef};
 use crate::registry::append::OwnLog;
+use crate::registry::log::LogView;
 use crate::registry::publish::RegistryWriter;
 use crate::registry::store::FolderStore;
 use crate::registry::{Registry, layout};
 use crate::statement::{Attested, ReleaseStatement, SignedStatement, Statement};
 use crate::transport::folder::Folder;
 use crate::transport::{Body, BoxFuture, Transport, runtime};
+
+/// The longest list of classes that is read, in bytes: tens of thousands of them.
+const MAX_CLASSES: u64 = 16 << 20;
 
 /// Statements for a log, all of them or none; of releases one at most.
 #[derive(Debug)]
@@ -54,48 +64,39 @@ pub struct AcceptReport {
     pub new_bytes: u64,
 }
 
-/// Checks a submission against the log as it stands, moves its objects from the folder `staged` into the registry, and
-/// appends it. A statement that the log has already is not said again.
-pub fn accept(
-    registry: &Path,
-    staged: &Path,
-    submission: &Submission,
-    logs: &KnownLogs,
-) -> Result<AcceptReport> {
-    let writer = RegistryWriter::open_existing(Box::new(FolderStore::new(registry)))?;
-    let log = OwnLog::open(&writer, logs)?;
-    let view = log.view()?;
-    log.signer(&view.replica.history().key())?;
-    let mut history = view.replica.history().clone();
-    let (mut places, mut fresh) = (Vec::new(), Vec::new());
-    let mut release = None;
-    for signed in &submission.statements {
-        let attested = signed.attested()?;
-        let place = place_of(&history, &attested)?;
-        if let Statement::Release(statement) = &attested.statement
-            && release.replace((statement.clone(), place)).is_some()
-        {
-            return Err(Error::invalid("the submission", "has two releases: send them one by one"));
-        }
-        if place.is_none() {
-            match missing(&history, signed)? {
-                0 => {}
-                n => {
-                    let why = format!("lacks {}", count(n, "signature"));
-                    return Err(Error::trust(signed.claimed().title(), why));
-                }
-            }
-            let _ = history.apply(signed.bytes());
-            fresh.push(signed.clone());
-        }
-        places.push((attested.statement.title(), place));
+/// Where a submission goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Destination<'a> {
+    /// The registry's folder.
+    pub registry: &'a Path,
+    /// The folder where the objects wait.
+    pub staged: &'a Path,
+    /// Where the log's private key is.
+    pub logs: &'a KnownLogs,
+    /// The most images that a version may have.
+    pub most_images: u64,
+}
+
+/// Checks a submission against the log as it stands, moves its objects into the registry, and appends it. A statement that
+/// the log has already is not said again. `gone` is told the path of each object that is not staged any more.
+pub fn accept(to: &Destination<'_>, submission: &Submission, gone: &dyn Fn(&str)) -> Result<AcceptReport> {
+    let open = || RegistryWriter::open_existing(Box::new(FolderStore::new(to.registry)));
+    let mut writer = open()?;
+    let mut objects = Vec::new();
+    if let Some((statement, None)) = Plan::new(&OwnLog::open(&writer, to.logs)?, submission)?.release {
+        // This may take long.
+        drop(writer);
+        objects = describe(to, &statement, submission.packs()?)?;
+        writer = open()?;
     }
+    let log = OwnLog::open(&writer, to.logs)?;
+    let Plan { view, places, fresh, release } = Plan::new(&log, submission)?;
     let mut report =
         AcceptReport { entries: Vec::new(), new_entries: fresh.len(), new_objects: 0, new_bytes: 0 };
     if let Some((statement, None)) = &release {
-        let objects = describe(registry, staged, statement, submission.packs()?)?;
+        check_there(to, &objects)?;
         for (kind, object) in &objects {
-            if bring(registry, staged, *kind, object)? {
+            if bring(to, *kind, object, gone)? {
                 report.new_objects += 1;
                 report.new_bytes += object.length;
             }
@@ -124,6 +125,48 @@ pub fn accept(
         writer.list_release(statement, &log.entry(released.index, &view)?)?;
     }
     Ok(report)
+}
+
+/// What a submission comes to in the log as it stands.
+struct Plan {
+    view: LogView,
+    /// Each statement's title, and its entry if it is there already.
+    places: Vec<(String, Option<u64>)>,
+    /// The others.
+    fresh: Vec<SignedStatement>,
+    release: Option<(ReleaseStatement, Option<u64>)>,
+}
+
+impl Plan {
+    /// An error if a statement has no place in the log, or not enough signatures.
+    fn new(log: &OwnLog<'_>, submission: &Submission) -> Result<Self> {
+        let view = log.view()?;
+        log.signer(&view.replica.history().key())?;
+        let mut history = view.replica.history().clone();
+        let mut plan = Plan { view, places: Vec::new(), fresh: Vec::new(), release: None };
+        for signed in &submission.statements {
+            let attested = signed.attested()?;
+            let place = place_of(&history, &attested)?;
+            if let Statement::Release(statement) = &attested.statement
+                && plan.release.replace((statement.clone(), place)).is_some()
+            {
+                return Err(Error::invalid("the submission", "has two releases: send them one by one"));
+            }
+            if place.is_none() {
+                match missing(&history, signed)? {
+                    0 => {}
+                    n => {
+                        let why = format!("lacks {}", count(n, "signature"));
+                        return Err(Error::trust(signed.claimed().title(), why));
+                    }
+                }
+                let _ = history.apply(signed.bytes());
+                plan.fresh.push(signed.clone());
+            }
+            plan.places.push((attested.statement.title(), place));
+        }
+        Ok(plan)
+    }
 }
 
 /// The entry that says what a statement says, if there is one; an error if the log says something else in its place.
@@ -162,15 +205,16 @@ fn place_of(history: &History, attested: &Attested) -> Result<Option<u64>> {
 
 /// The objects of a release, all of them there or staged, and what describes the version checked from end to end.
 fn describe(
-    registry: &Path,
-    staged: &Path,
+    to: &Destination<'_>,
     release: &ReleaseStatement,
     packs: Option<&[Digest]>,
 ) -> Result<Vec<(ObjectKind, ObjectRef)>> {
-    let both = Both { registry: Folder::new(registry), staged: Folder::new(staged) };
-    let store = Registry::over(registry.display().to_string(), Box::new(both));
+    let both = Both { registry: Folder::new(to.registry), staged: Folder::new(to.staged) };
+    let store = Registry::over(to.registry.display().to_string(), Box::new(both));
     let manifest = ObjectRef { blake3: release.manifest, length: release.manifest_len };
-    let snapshot = runtime()?.block_on(store.describe(manifest, Vec::new()))?;
+    let head = runtime()?.block_on(store.head(manifest, Vec::new()))?;
+    weigh(to, &head.manifest, packs.unwrap_or_default())?;
+    let snapshot = runtime()?.block_on(store.complete(head))?;
     let described = &snapshot.head.manifest;
     if (&described.name, described.version, described.dataset)
         != (&release.name, release.version, release.dataset)
@@ -180,10 +224,48 @@ fn describe(
         return Err(Error::trust(what, why));
     }
     let objects = objects_of(&store, &snapshot, packs)?;
+    check_there(to, &objects)?;
+    Ok(objects)
+}
+
+/// Checks that what describes a version cannot unfold to more than its images need, and that those are not too many.
+fn weigh(to: &Destination<'_>, manifest: &Manifest, packs: &[Digest]) -> Result<()> {
+    let title = format!("{}@{}", manifest.name, manifest.version);
+    if manifest.images > to.most_images {
+        let (images, most) = (manifest.images, to.most_images);
+        return Err(Error::invalid(
+            title,
+            format!("has {images} images, and this server takes {most} at most"),
+        ));
+    }
+    let rows = |kind: ObjectKind, digest: &Digest, most_rows: u64| {
+        let path = layout::object(kind, digest);
+        let file =
+            [to.registry, to.staged].map(|folder| folder.join(&path)).into_iter().find(|it| it.is_file());
+        // What is absent is said when it is read.
+        file.map_or(Ok(0), |file| json_lines::weigh(&path, &file, most_rows))
+    };
+    rows(ObjectKind::Index, &manifest.objects.index.blake3, manifest.images)?;
+    if manifest.objects.classes.length > MAX_CLASSES {
+        return Err(Error::invalid(title, format!("has a list of classes of more than {MAX_CLASSES} bytes")));
+    }
+    if packs.iter().collect::<HashSet<_>>().len() < packs.len() {
+        return Err(Error::invalid("the submission", "names a pack twice"));
+    }
+    // A pack may have images of other versions too, but is no place for any number of them.
+    let mut left = to.most_images.saturating_mul(2).saturating_add(packs.len() as u64);
+    for pack in packs {
+        left = left.saturating_sub(rows(ObjectKind::Pack, pack, left.min(manifest.images + 1))?);
+    }
+    Ok(())
+}
+
+/// Checks that objects are there or staged.
+fn check_there(to: &Destination<'_>, objects: &[(ObjectKind, ObjectRef)]) -> Result<()> {
     let mut absent = Vec::new();
-    for (kind, object) in &objects {
+    for (kind, object) in objects {
         let path = layout::object(*kind, &object.blake3);
-        match length_at(&registry.join(&path)).or_else(|| length_at(&staged.join(&path))) {
+        match length_at(&to.registry.join(&path)).or_else(|| length_at(&to.staged.join(&path))) {
             Some(length) if length == object.length => {}
             Some(length) => {
                 let why = format!("is {length} bytes long, expected {}", object.length);
@@ -193,7 +275,7 @@ fn describe(
         }
     }
     match absent.first() {
-        None => Ok(objects),
+        None => Ok(()),
         Some(first) => {
             let what =
                 format!("{} of the release, the first of them {first},", count(absent.len(), "object"));
@@ -207,15 +289,16 @@ fn length_at(path: &Path) -> Option<u64> {
 }
 
 /// Moves an object into the registry; it was checked against its hash when it was staged. `false` if it was there.
-fn bring(registry: &Path, staged: &Path, kind: ObjectKind, object: &ObjectRef) -> Result<bool> {
+fn bring(to: &Destination<'_>, kind: ObjectKind, object: &ObjectRef, gone: &dyn Fn(&str)) -> Result<bool> {
     let path = layout::object(kind, &object.blake3);
-    let (from, to) = (staged.join(&path), registry.join(&path));
-    files::create_dir_all_synced(files::parent(&to))?;
-    if length_at(&to).is_none() && files::rename_new(&from, &to)? {
-        return Ok(true);
+    let (from, there) = (to.staged.join(&path), to.registry.join(&path));
+    files::create_dir_all_synced(files::parent(&there))?;
+    let is_new = length_at(&there).is_none() && files::rename_new(&from, &there)?;
+    if !is_new {
+        files::remove_file(&from)?;
     }
-    files::remove_file(&from)?;
-    Ok(false)
+    gone(&path);
+    Ok(is_new)
 }
 
 /// A registry and what is staged for it, as one.

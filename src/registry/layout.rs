@@ -21,6 +21,8 @@ pub const STAGING: &str = ".isn-staging";
 
 /// Recipes of datasets that await their publisher.
 pub const RECIPES: &str = "recipes";
+/// What is shown of a recipe's folder beside its tables: people keep more in such folders, and some of it is nobody's.
+const RECIPE_FILES: [&str; 3] = ["recipe.toml", "README.md", "DATASHEET.md"];
 
 /// The key of the log of which this is to be a mirror, until it is one; readers never look at it.
 pub const MIRRORING: &str = ".isn-mirror";
@@ -128,8 +130,9 @@ pub fn public(path: &str) -> Option<Public> {
         }
         "recipes" => {
             let (name, file) = rest.split_once('/')?;
-            let is_file = name.parse::<Name>().is_ok() && check_segment(file).is_ok();
-            is_file.then_some(Public::Other)
+            let is_table = file.ends_with(".csv") && check_segment(file).is_ok();
+            let is_file = RECIPE_FILES.contains(&file) || is_table;
+            (is_file && name.parse::<Name>().is_ok()).then_some(Public::Other)
         }
         _ => None,
     }
@@ -160,6 +163,9 @@ mod tests {
             .into_iter()
             .chain([versions(&name), packs(&digest), pin(&digest), recipe(&name)])
             .chain([log_tile(0, 7, 3), log_entries(1_234_067, 255)])
+            .chain(
+                ["README.md", "DATASHEET.md", "corrections.csv"].map(|file| format!("recipes/birds/{file}")),
+            )
         {
             assert_eq!(public(&path), Some(Public::Other), "{path}");
         }
@@ -194,6 +200,11 @@ mod tests {
             "releases/../registry.json".into(),
             "releases/birds/1.0%00".into(),
             "recipes/birds/.hidden".into(),
+            "recipes/birds/.csv".into(),
+            "recipes/birds/id_ed25519".into(),
+            "recipes/birds/tokens.toml".into(),
+            "recipes/birds/recipe.toml.bak".into(),
+            "recipes/birds/corrections.csv~".into(),
             "recipes/birds/../x".into(),
             "recipes/birds/a/b".into(),
             "log/tile/0/0".into(),

@@ -9,10 +9,10 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
 use super::direct::{self, Lane};
+use super::limits::FilePermit;
 
 /// How much is read at a time where it has to be copied, in bytes: all that a slow client holds of the server's memory.
 const PIECE: usize = 64 << 10;
@@ -25,7 +25,7 @@ pub(super) struct FileBody {
     lane: Option<Arc<Lane>>,
     /// A piece that comes from the disk.
     reading: Option<JoinHandle<io::Result<Bytes>>>,
-    _permit: OwnedSemaphorePermit,
+    _permit: Option<FilePermit>,
 }
 
 impl FileBody {
@@ -34,7 +34,7 @@ impl FileBody {
         file: File,
         part: Range<u64>,
         lane: Option<Arc<Lane>>,
-        permit: OwnedSemaphorePermit,
+        permit: Option<FilePermit>,
     ) -> Self {
         FileBody { file: Arc::new(file), left: part, lane, reading: None, _permit: permit }
     }

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::service::{Service as _, service_fn};
 use hyper::{Method, StatusCode, Version};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
@@ -25,13 +25,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use super::direct::{self, Lane};
+use super::direct::Lane;
 use super::files::Files;
-use super::limits::{Admission, Limits};
+use super::limits::{Admission, Limits, Share};
 use super::metrics::Metrics;
 use super::publish::Publishing;
+use super::streams::{Answer, Streams};
 use super::watched::{Activity, Watched};
-use super::{Say, ServeOptions, ServeReport, check_health, publish, text};
+use super::{Say, ServeOptions, ServeReport, busy, check_health, publish, text};
 use crate::error::{Error, Result};
 
 /// The longest head of a request, in bytes; also how much of an answer waits for the socket beside its last piece.
@@ -53,6 +54,8 @@ pub(super) struct Service {
     options: ServeOptions,
     tls: Option<TlsAcceptor>,
     say: Say,
+    /// Whether files go to sockets directly.
+    is_direct: bool,
     files: Files,
     limits: Arc<Limits>,
     pub(super) metrics: Arc<Metrics>,
@@ -60,16 +63,21 @@ pub(super) struct Service {
 }
 
 impl Service {
-    pub(super) fn new(options: &ServeOptions, tls: Option<TlsAcceptor>, say: Say) -> Result<Self> {
+    pub(super) fn new(
+        options: &ServeOptions,
+        tls: Option<TlsAcceptor>,
+        is_direct: bool,
+        say: Say,
+    ) -> Result<Self> {
         let limits = Arc::new(Limits::new(options.max_connections, options.max_per_address));
-        let files = Files::new(&options.registry, limits.files.clone())?;
+        let files = Files::new(&options.registry)?;
         let publishing = options
             .publish
             .as_ref()
-            .map(|publish| Publishing::open(&options.registry, publish).map(Arc::new))
+            .map(|publish| Publishing::open(&options.registry, publish, options.idle_timeout).map(Arc::new))
             .transpose()?;
         let (options, metrics) = (options.clone(), Arc::default());
-        Ok(Service { options, tls, say, files, limits, metrics, publishing })
+        Ok(Service { options, tls, say, is_direct, files, limits, metrics, publishing })
     }
 
     /// Tells the server's keeper.
@@ -190,10 +198,11 @@ async fn serve(
     let (metrics, options) = (service.metrics.clone(), &service.options);
     let lane = Arc::<Lane>::default();
     let stream = Watched::new(stream, metrics, activity.clone(), lane.clone(), options.idle_timeout);
-    let mut client = Client { address: peer.ip(), activity, lane: None };
+    let share = admission.share.clone();
+    let mut client = Client { address: peer.ip(), activity, share, lane: None };
     match &service.tls {
         None => {
-            client.lane = direct::IS_POSSIBLE.then_some(lane);
+            client.lane = service.is_direct.then_some(lane);
             http(Box::new(stream), client, &service, router, watcher).await;
         }
         Some(tls) => {
@@ -209,6 +218,7 @@ async fn serve(
 struct Client {
     address: IpAddr,
     activity: Arc<Activity>,
+    share: Arc<Share>,
     /// Where files may go to the socket directly.
     lane: Option<Arc<Lane>>,
 }
@@ -225,22 +235,15 @@ async fn http(
     router: Router,
     watcher: Watcher,
 ) {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(service.options.header_timeout)
-        .max_buf_size(MAX_HEAD);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEAD as u32)
-        .max_send_buf_size(MAX_HEAD);
+    let (idle, metrics) = (service.options.idle_timeout, service.metrics.clone());
+    let streams = Streams { activity: client.activity.clone(), metrics, idle };
+    let builder = builder(streams, service.options.header_timeout);
     let address = client.address;
     let answers = service_fn(|mut request: hyper::Request<Incoming>| {
-        client.activity.request();
+        client.activity.request(request.version());
         request.extensions_mut().insert(client.activity.clone());
+        request.extensions_mut().insert(client.share.clone());
+        let permit = client.share.answer();
         if let (Some(lane), true) = (&client.lane, request.version() < Version::HTTP_2) {
             request.extensions_mut().insert(lane.clone());
         }
@@ -248,8 +251,14 @@ async fn http(
         async move {
             let (method, path) = (request.method().clone(), request.uri().path().to_string());
             let begun = Instant::now();
-            let answer = TowerToHyperService::new(router).call(request.map(Body::new)).await;
-            let response = answer.unwrap_or_else(|never: Infallible| match never {});
+            let response = match permit {
+                None => busy(),
+                Some(permit) => {
+                    let answer = TowerToHyperService::new(router).call(request.map(Body::new)).await;
+                    let response = answer.unwrap_or_else(|never: Infallible| match never {});
+                    response.map(|body| Body::new(Answer::new(body, permit)))
+                }
+            };
             let status = response.status();
             service.metrics.answered(&method, status);
             if !service.options.log {
@@ -264,6 +273,19 @@ async fn http(
     let _ = watcher.watch(connection.into_owned()).await;
 }
 
+/// How HTTP is spoken.
+pub(super) fn builder(streams: Streams, header_timeout: Duration) -> Builder<Streams> {
+    let mut builder = Builder::new(streams);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(header_timeout).max_buf_size(MAX_HEAD);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEAD as u32)
+        .max_send_buf_size(MAX_HEAD);
+    builder
+}
+
 fn router(service: Arc<Service>) -> Router {
     let mut router = Router::new().route("/-/health", get(health)).route("/-/metrics", get(metrics));
     if service.publishing.is_some() {
@@ -276,7 +298,8 @@ fn router(service: Arc<Service>) -> Router {
 
 async fn file(State(service): State<Arc<Service>>, request: Request) -> Response {
     let lane = request.extensions().get::<Arc<Lane>>().cloned();
-    service.files.answer(request.method(), request.uri().path(), request.headers(), lane).await
+    let Some(share) = request.extensions().get::<Arc<Share>>() else { return busy() };
+    service.files.answer(request.method(), request.uri().path(), request.headers(), share, lane).await
 }
 
 async fn health(State(service): State<Arc<Service>>) -> Response {

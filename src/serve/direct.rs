@@ -3,7 +3,8 @@
 //!
 //! hyper knows bytes, not files. So the body of an answer gives it *stand-ins*: pieces of one static array, which HTTP/1
 //! without TLS passes on to the socket unread. The socket knows them by their address, and sends what the [`Lane`] says
-//! they stand for. Should a hyper ever copy them instead, [`Lane::push`] refuses the second piece, and the answer breaks off.
+//! they stand for. Should a hyper ever copy them instead, `trial` finds it out before anything is sent, and [`Lane::push`]
+//! refuses the second piece.
 
 use std::collections::VecDeque;
 use std::fs::File;

@@ -11,15 +11,15 @@ use axum::response::Response;
 use bytes::Bytes;
 use hyper::header::{
     ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue,
-    RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{HeaderMap, Method, StatusCode};
-use tokio::sync::Semaphore;
 
 use super::body::FileBody;
 use super::conditions::{Part, is_known, part};
 use super::direct::Lane;
-use super::text;
+use super::limits::Share;
+use super::{busy, text};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::registry::layout::{self, Public};
@@ -32,8 +32,6 @@ const SMALL: u64 = 64 << 10;
 pub(super) struct Files {
     /// With no links in it.
     root: PathBuf,
-    /// How many files may be open.
-    open: Arc<Semaphore>,
 }
 
 /// A file as it was when it was opened.
@@ -49,18 +47,19 @@ enum Content {
 }
 
 impl Files {
-    pub(super) fn new(root: &Path, open: Arc<Semaphore>) -> Result<Self> {
+    pub(super) fn new(root: &Path) -> Result<Self> {
         let root = root.canonicalize().map_err(Error::io("open", root))?;
-        Ok(Files { root, open })
+        Ok(Files { root })
     }
 
-    /// Answers a request for `path`, which begins with `/`.
+    /// Answers a request for `path`, which begins with `/`, out of the `share` of its client.
     /// Large files go by the `lane`, where there is one.
     pub(super) async fn answer(
         &self,
         method: &Method,
         path: &str,
         headers: &HeaderMap,
+        share: &Share,
         lane: Option<Arc<Lane>>,
     ) -> Response {
         let path = path.strip_prefix('/').unwrap_or(path);
@@ -70,11 +69,7 @@ impl Files {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return response;
         }
-        let Ok(permit) = self.open.clone().try_acquire_owned() else {
-            let mut response = text(StatusCode::SERVICE_UNAVAILABLE, "too many files are being sent");
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
-            return response;
-        };
+        let Some(permit) = share.file() else { return busy() };
         let (root, file) = (self.root.clone(), self.root.join(path));
         let found = tokio::task::spawn_blocking(move || find(&root, &file, public)).await;
         let found = match found.map_err(io::Error::other).flatten() {
@@ -122,17 +117,18 @@ impl Files {
         if method == Method::GET {
             *response.body_mut() = match found.content {
                 Content::Small(bytes) => Body::from(bytes.slice(range.start as usize..range.end as usize)),
-                Content::Large(file) => Body::new(FileBody::new(file, range, lane, permit)),
+                Content::Large(file) => Body::new(FileBody::new(file, range, lane, Some(permit))),
             };
         }
         response
     }
 }
 
-/// Opens a file below `root`; `None` if there is none, or if a link leads out.
+/// Opens a file below `root`; `None` if there is none, or if a link leads to what is not for readers.
 fn find(root: &Path, path: &Path, public: Public) -> io::Result<Option<Found>> {
+    let is_public = |path: &Path| path.to_str().and_then(layout::public).is_some();
     let path = match path.canonicalize() {
-        Ok(path) if path.starts_with(root) => path,
+        Ok(path) if path.strip_prefix(root).is_ok_and(is_public) => path,
         Ok(_) => return Ok(None),
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             return Ok(None);

@@ -1,12 +1,21 @@
-//! How many connections there may be, in all and from one address, and how many files may be open for them.
+//! How many connections, answers and open files there may be, in all and for one address: whoever takes all that one
+//! address gets leaves the others theirs.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 /// Files that the process needs for itself: the listener, the runtime, a publish.
 const RESERVED_FILES: usize = 64;
+/// How many answers one address may have under way for each connection that it may have: HTTP/2 allows many on one.
+const ANSWERS: usize = 2;
+/// It may have so many however few its connections are.
+const LEAST_ANSWERS: usize = 64;
+/// The part of all files that may be open for one address.
+const FILES_SHARE: usize = 4;
 
 /// The limits and what counts against them.
 #[derive(Debug)]
@@ -14,9 +23,42 @@ pub(super) struct Limits {
     connections: usize,
     per_address: usize,
     open: AtomicUsize,
-    by_address: Mutex<HashMap<IpAddr, usize>>,
+    by_address: Mutex<HashMap<IpAddr, (usize, Arc<Share>)>>,
     /// One permit for a file that is being sent.
-    pub(super) files: Arc<tokio::sync::Semaphore>,
+    files: Arc<Semaphore>,
+    files_per_address: usize,
+}
+
+/// What one address may have under way, on all its connections together.
+#[derive(Debug)]
+pub(super) struct Share {
+    answers: Arc<Semaphore>,
+    files: Arc<Semaphore>,
+    all_files: Arc<Semaphore>,
+}
+
+/// An answer that is under way, until it is dropped.
+pub(super) type AnswerPermit = OwnedSemaphorePermit;
+
+/// A file that is open for an address, until it is dropped.
+#[derive(Debug)]
+pub(super) struct FilePermit {
+    _of_address: OwnedSemaphorePermit,
+    _of_all: OwnedSemaphorePermit,
+}
+
+impl Share {
+    /// `None` where too many answers are under way.
+    pub(super) fn answer(&self) -> Option<AnswerPermit> {
+        self.answers.clone().try_acquire_owned().ok()
+    }
+
+    /// `None` where too many files are open.
+    pub(super) fn file(&self) -> Option<FilePermit> {
+        let of_address = self.files.clone().try_acquire_owned().ok()?;
+        let of_all = self.all_files.clone().try_acquire_owned().ok()?;
+        Some(FilePermit { _of_address: of_address, _of_all: of_all })
+    }
 }
 
 /// A connection that was let in, until it is dropped.
@@ -24,6 +66,8 @@ pub(super) struct Limits {
 pub(super) struct Admission {
     limits: Arc<Limits>,
     address: IpAddr,
+    /// What its address may have.
+    pub(super) share: Arc<Share>,
 }
 
 impl Limits {
@@ -32,26 +76,38 @@ impl Limits {
     pub(super) fn new(connections: usize, per_address: usize) -> Self {
         let may_open = raise_file_limit().saturating_sub(RESERVED_FILES).max(2);
         let connections = connections.min(may_open / 2);
+        let files = may_open - connections;
         Limits {
             connections,
             per_address: if per_address == 0 { usize::MAX } else { per_address },
             open: AtomicUsize::new(0),
             by_address: Mutex::default(),
-            files: Arc::new(tokio::sync::Semaphore::new(may_open - connections)),
+            files: Arc::new(Semaphore::new(files)),
+            files_per_address: if per_address == 0 { files } else { files.div_ceil(FILES_SHARE) },
         }
+    }
+
+    fn new_share(&self) -> Arc<Share> {
+        let answers = self.per_address.saturating_mul(ANSWERS).clamp(LEAST_ANSWERS, Semaphore::MAX_PERMITS);
+        Arc::new(Share {
+            answers: Arc::new(Semaphore::new(answers)),
+            files: Arc::new(Semaphore::new(self.files_per_address)),
+            all_files: self.files.clone(),
+        })
     }
 
     /// Lets a connection in, unless there are too many.
     pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Admission> {
         let address = network(address);
         let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-        let there = by_address.get(&address).copied().unwrap_or(0);
+        let there = by_address.get(&address).map_or(0, |(there, _)| *there);
         if self.open() >= self.connections || there >= self.per_address {
             return None;
         }
-        by_address.insert(address, there + 1);
+        let (there, share) = by_address.entry(address).or_insert_with(|| (0, self.new_share()));
+        *there += 1;
         self.open.fetch_add(1, Ordering::Relaxed);
-        Some(Admission { limits: self.clone(), address })
+        Some(Admission { limits: self.clone(), address, share: share.clone() })
     }
 
     /// How many connections are open.
@@ -64,7 +120,7 @@ impl Drop for Admission {
     fn drop(&mut self) {
         let mut by_address = self.limits.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         match by_address.get_mut(&self.address) {
-            Some(there) if *there > 1 => *there -= 1,
+            Some((there, _)) if *there > 1 => *there -= 1,
             _ => drop(by_address.remove(&self.address)),
         }
         self.limits.open.fetch_sub(1, Ordering::Relaxed);
@@ -99,6 +155,23 @@ fn raise_file_limit() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_address_never_has_all_answers_and_all_files() {
+        let limits = Arc::new(Limits::new(3, 2));
+        let admit = |text: &str| limits.admit(text.parse().unwrap()).unwrap();
+        let (one, two, other) = (admit("10.0.0.1"), admit("10.0.0.1"), admit("10.0.0.2"));
+        let answers: Vec<_> = std::iter::from_fn(|| one.share.answer()).collect();
+        assert_eq!(answers.len(), LEAST_ANSWERS);
+        let all = limits.files.available_permits();
+        let files: Vec<_> = std::iter::from_fn(|| one.share.file()).collect();
+        assert_eq!(files.len(), all.div_ceil(FILES_SHARE));
+        assert!(two.share.answer().is_none() && two.share.file().is_none(), "on another connection");
+        assert!(other.share.answer().is_some() && other.share.file().is_some(), "of another address");
+        drop((answers, files));
+        assert!(two.share.answer().is_some() && two.share.file().is_some());
+        assert_eq!(limits.files.available_permits(), all);
+    }
 
     #[test]
     fn limits_hold_and_are_given_back() {

@@ -36,6 +36,8 @@ pub(super) struct Metrics {
     pub(super) refused: Counter,
     /// Connections ended since their client was too slow or silent.
     pub(super) timed_out: Counter,
+    /// Answers in HTTP/2 that were broken off since their client took nothing of them.
+    pub(super) stalled: Counter,
     /// Objects that were staged.
     pub(super) staged_objects: Counter,
     /// Their bytes.
@@ -75,6 +77,7 @@ impl Metrics {
             ("isn_connections_total", "Connections that were let in.", &self.connections),
             ("isn_connections_refused_total", "Connections over a limit.", &self.refused),
             ("isn_connections_timed_out_total", "Connections of silent clients.", &self.timed_out),
+            ("isn_streams_stalled_total", "Answers that their client did not take.", &self.stalled),
             ("isn_sent_bytes_total", "Bytes written to sockets.", &self.sent),
             ("isn_received_bytes_total", "Bytes read from sockets.", &self.received),
             ("isn_publish_objects_total", "Objects staged.", &self.staged_objects),

@@ -4,7 +4,7 @@
 //! [`Server::bind`] checks everything and opens the port, [`Server::run`] serves until it is told to stop. A request goes
 //! through `connection` (limits, TLS, timeouts) to `files` or to `publish`; `conditions` decides what of a file is
 //! sent and `body` reads it no faster than the client takes it, so that a slow client costs a socket and one small piece;
-//! `direct` spares even that.
+//! `direct` spares even that, after a `trial`. `limits` are of an address, `streams` watches each answer of HTTP/2.
 
 mod body;
 mod conditions;
@@ -13,10 +13,13 @@ mod direct;
 mod files;
 mod limits;
 mod metrics;
+mod pace;
 mod publish;
 mod staging;
+mod streams;
 mod tls;
 mod tokens;
+mod trial;
 mod watched;
 
 use std::net::SocketAddr;
@@ -27,7 +30,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::response::Response;
 use hyper::StatusCode;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use tokio::net::TcpListener;
 
 use crate::error::{Error, Result};
@@ -71,6 +74,10 @@ pub struct PublishOptions {
     pub tokens: PathBuf,
     /// How many bytes each of them may have staged.
     pub quota: u64,
+    /// How many objects each of them may have staged.
+    pub most_objects: usize,
+    /// The most images that a version may have: what its check takes of memory grows with them.
+    pub most_images: u64,
     /// Where the log's private key is.
     pub logs: KnownLogs,
 }
@@ -107,11 +114,17 @@ impl Server {
         }
         About::parse(&about.display().to_string(), &crate::files::read(&about)?)?;
         let tls = options.tls.as_ref().map(|(cert, key)| tls::acceptor(cert, key)).transpose()?;
-        let service = Arc::new(connection::Service::new(options, tls, say)?);
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let builder = builder.worker_threads(options.threads).max_blocking_threads(MAX_WAITING);
         let builder = builder.enable_all();
         let runtime = builder.build().map_err(|e| Error::Internal(format!("tokio: {e}")))?;
+        let tried = runtime.block_on(trial::stand_ins(|body| body));
+        if let (Err(e), true) = (&tried, direct::IS_POSSIBLE) {
+            say(&format!(
+                "files are copied on their way to clients: sending them directly failed its test: {e}"
+            ));
+        }
+        let service = Arc::new(connection::Service::new(options, tls, tried.is_ok(), say)?);
         let cannot = |e: std::io::Error| Error::invalid(format!("--listen {}", options.listen), e);
         let listener = runtime.block_on(TcpListener::bind(options.listen)).map_err(cannot)?;
         let address = listener.local_addr().map_err(cannot)?;
@@ -139,6 +152,15 @@ impl Server {
 fn check_health(registry: &Path) -> Result<()> {
     let path = registry.join(layout::REGISTRY_JSON);
     About::parse(layout::REGISTRY_JSON, &crate::files::read(&path)?).map(drop)
+}
+
+/// The answer to a client that has too much under way. Without words: HTTP/2 could not get rid of them where the client
+/// takes nothing.
+fn busy() -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    response
 }
 
 /// A short answer in words.

@@ -2,35 +2,39 @@
 //! them. A token lets somebody use the server's disk; what counts in the log is the statements' signatures.
 //! docs/serve.md has the protocol.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use futures_util::StreamExt as _;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::{Mutex, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 
 use super::connection::Service;
-use super::staging::{self, Ended, Staging};
+use super::pace::{self, Paced, Stopped};
+use super::staging::{self, Ended, Quota, Staging};
 use super::watched::Activity;
 use super::{PublishOptions, text, tokens};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::known_logs::KnownLogs;
-use crate::ops::accept::{AcceptReport, Submission, accept};
+use crate::ops::accept::{AcceptReport, Destination, Submission, accept};
 use crate::registry::layout::{self, Public};
 use crate::statement::SignedStatement;
 
 /// The longest request with statements, in bytes: some of the longest statements, or thousands of packs.
 const MAX_SUBMISSION: usize = 1 << 20;
-/// How many uploads are taken at a time.
+/// How many uploads are taken at a time, and how many of them with one token.
 const MAX_UPLOADS: usize = 16;
+const MAX_UPLOADS_OF_ONE: usize = 4;
+/// How many submissions are checked at a time, each with as much memory as its images take; one of a token at most.
+const MAX_CHECKS: usize = 2;
 /// How often stale objects are looked for.
 const TIDY_EVERY: Duration = Duration::from_secs(3600);
 
@@ -40,9 +44,24 @@ pub(super) struct Publishing {
     tokens: PathBuf,
     logs: KnownLogs,
     staging: Staging,
+    most_images: u64,
+    /// How long an upload may take for what it has to send in that time.
+    window: Duration,
     uploads: Semaphore,
-    /// One submission at a time: the registry's folder is locked anyway.
-    turn: Mutex<()>,
+    checks: Semaphore,
+    places: Mutex<HashMap<String, Arc<Places>>>,
+}
+
+/// What one token may have under way.
+struct Places {
+    uploads: Semaphore,
+    submissions: Semaphore,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Places { uploads: Semaphore::new(MAX_UPLOADS_OF_ONE), submissions: Semaphore::new(1) }
+    }
 }
 
 /// The body of a request with statements.
@@ -68,16 +87,26 @@ struct Place {
 struct Refusal(StatusCode, String);
 
 impl Publishing {
-    pub(super) fn open(registry: &Path, options: &PublishOptions) -> Result<Self> {
+    pub(super) fn open(registry: &Path, options: &PublishOptions, window: Duration) -> Result<Self> {
         tokens::read(&options.tokens)?;
+        let quota = Quota { bytes: options.quota, objects: options.most_objects };
         Ok(Publishing {
             registry: registry.to_path_buf(),
             tokens: options.tokens.clone(),
             logs: options.logs.clone(),
-            staging: Staging::open(registry, options.quota)?,
+            staging: Staging::open(registry, quota)?,
+            most_images: options.most_images,
+            window,
             uploads: Semaphore::new(MAX_UPLOADS),
-            turn: Mutex::new(()),
+            checks: Semaphore::new(MAX_CHECKS),
+            places: Mutex::default(),
         })
+    }
+
+    /// What the holder of a token may have under way.
+    fn places_of(&self, holder: &str) -> Arc<Places> {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        places.entry(holder.into()).or_default().clone()
     }
 
     fn holder(&self, headers: &HeaderMap) -> Result<String, Refusal> {
@@ -87,14 +116,22 @@ impl Publishing {
         })
     }
 
-    /// Where the object that a request is about is to be staged.
-    fn place(&self, request: &Request) -> Result<Place, Refusal> {
-        let holder = self.holder(request.headers())?;
-        let path = request.uri().path().trim_start_matches("/-/publish/").to_string();
-        match layout::public(&path) {
-            Some(Public::Object(digest)) => Ok(Place { holder, path, digest }),
-            _ => refuse(StatusCode::NOT_FOUND, format!("{path} is no path of an object")),
-        }
+    /// Where the object at a path of this server is to be staged, and whether it is there already.
+    fn place(&self, path: &str, headers: &HeaderMap) -> Result<(Place, bool), Refusal> {
+        let holder = self.holder(headers)?;
+        let path = path.trim_start_matches("/-/publish/").to_string();
+        let Some(Public::Object(digest)) = layout::public(&path) else {
+            return refuse(StatusCode::NOT_FOUND, format!("{path} is no path of an object"));
+        };
+        let place = Place { holder, path, digest };
+        let has = self.has(&place)?;
+        Ok((place, has))
+    }
+
+    /// The same, on a thread that may wait for the disk.
+    async fn find(self: &Arc<Self>, path: String, headers: HeaderMap) -> Result<(Place, bool), Refusal> {
+        let this = self.clone();
+        waiting(move || this.place(&path, &headers)).await?
     }
 
     /// Whether an object is in the registry or staged; then it is as if it had just been staged.
@@ -108,48 +145,62 @@ impl Publishing {
     }
 
     /// Stages an object and gives its length; `None` if it was there.
-    async fn stage(&self, request: Request, activity: Arc<Activity>) -> Result<Option<u64>, Refusal> {
-        let place = self.place(&request)?;
-        if self.has(&place)? {
+    async fn stage(
+        self: &Arc<Self>,
+        request: Request,
+        activity: Arc<Activity>,
+    ) -> Result<Option<u64>, Refusal> {
+        let (place, has) = self.find(request.uri().path().into(), request.headers().clone()).await?;
+        if has {
             return Ok(None);
         }
         let Place { holder, path, digest } = place;
-        let folder = self.staging.of(&holder);
-        let to = folder.join(&path);
         let length =
             request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let Some(length) = length else {
             return refuse(StatusCode::LENGTH_REQUIRED, "an object is sent with its Content-Length");
         };
-        if length > self.staging.quota() {
-            let why = format!("the object is longer than the quota of {} bytes", self.staging.quota());
+        let quota = self.staging.quota();
+        if length > quota.bytes {
+            let why = format!("the object is longer than the quota of {} bytes", quota.bytes);
             return refuse(StatusCode::PAYLOAD_TOO_LARGE, why);
         }
-        let Ok(_upload) = self.uploads.try_acquire() else {
+        let places = self.places_of(&holder);
+        let (Ok(_of_token), Ok(_of_all)) = (places.uploads.try_acquire(), self.uploads.try_acquire()) else {
             return refuse(StatusCode::SERVICE_UNAVAILABLE, "too many uploads at a time");
         };
-        let Some(room) = self.staging.room(&holder, length)? else {
-            let why = format!("with this object, more than {} bytes would be staged", self.staging.quota());
+        let Some(room) = self.staging.room(&holder, length) else {
+            let Quota { bytes, objects } = quota;
+            let why =
+                format!("with this object, more than {objects} objects or {bytes} bytes would be staged");
             return refuse(StatusCode::INSUFFICIENT_STORAGE, why);
         };
         let (sender, receiver) = mpsc::channel(4);
+        let folder = self.staging.of(&holder);
         // The room is the writer's, which may outlive this request.
         let writing = tokio::task::spawn_blocking(move || {
-            let written = staging::write(&folder, &to, digest, length, receiver);
-            drop(room);
-            written
+            staging::write(&folder, &folder.join(&path), digest, length, receiver)?;
+            room.keep(&path);
+            Ok(())
         });
-        let mut body = request.into_body().into_data_stream();
-        while let Some(Ok(piece)) = body.next().await {
-            // A writer that has ended says below why.
-            if sender.send(piece).await.is_err() {
-                break;
+        let mut body = Paced::new(request.into_body(), activity.clone(), self.window);
+        let stopped = loop {
+            match body.next().await {
+                Ok(Some(piece)) => {
+                    // A writer that has ended says below why.
+                    if sender.send(piece).await.is_err() {
+                        break None;
+                    }
+                }
+                Ok(None) => break None,
+                Err(stopped) => break Some(stopped),
             }
-        }
+        };
         drop(sender);
         let _working = activity.working();
         match writing.await.map_err(|e| Error::Internal(e.to_string()))? {
             Ok(()) => Ok(Some(length)),
+            Err(Ended::Early) if stopped == Some(Stopped::Slow) => Err(too_slow()),
             Err(Ended::Early) => {
                 refuse(StatusCode::BAD_REQUEST, format!("the object is not {length} bytes long"))
             }
@@ -167,34 +218,60 @@ impl Publishing {
         request: Request,
         activity: Arc<Activity>,
     ) -> Result<(String, AcceptReport), Refusal> {
-        let holder = self.holder(request.headers())?;
-        let Ok(body) = to_bytes(request.into_body(), MAX_SUBMISSION).await else {
-            return refuse(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                format!("more than {MAX_SUBMISSION} bytes, or not all came"),
-            );
+        let (this, headers) = (self.clone(), request.headers().clone());
+        let holder = waiting(move || this.holder(&headers)).await??;
+        let places = self.places_of(&holder);
+        let waits = activity.working();
+        // Before the body is read: who waits costs no memory.
+        let _of_token = places.submissions.acquire().await.map_err(|e| Error::Internal(e.to_string()))?;
+        drop(waits);
+        let body = Paced::new(request.into_body(), activity.clone(), self.window);
+        let body = match body.whole(MAX_SUBMISSION).await {
+            Ok(Some(body)) => body,
+            Err(Stopped::Slow) => return Err(too_slow()),
+            Ok(None) | Err(Stopped::Broken) => {
+                let why = format!("more than {MAX_SUBMISSION} bytes, or not all came");
+                return refuse(StatusCode::PAYLOAD_TOO_LARGE, why);
+            }
         };
+        let _working = activity.working();
         let sent: Sent = serde_json::from_slice(&body).map_err(|e| {
             Refusal(StatusCode::BAD_REQUEST, format!("the body is not as docs/serve.md has it: {e}"))
         })?;
         if sent.statements.is_empty() {
             return refuse(StatusCode::BAD_REQUEST, "the body has no statement");
         }
+        let _check = self.checks.acquire().await.map_err(|e| Error::Internal(e.to_string()))?;
+        let (this, of) = (self.clone(), holder.clone());
+        Ok((holder, waiting(move || this.accept(&of, sent)).await??))
+    }
+
+    /// Checks what was sent, and appends it.
+    fn accept(&self, holder: &str, sent: Sent) -> Result<AcceptReport> {
         let statements =
             sent.statements.into_iter().zip(1..).map(|(text, number)| {
                 SignedStatement::parse(&format!("statement {number}"), text.into_bytes())
             });
         let (statements, rebuild_only) = (statements.collect::<Result<_>>()?, sent.rebuild_only);
         let submission = Submission { statements, packs: sent.packs, rebuild_only };
-        let _working = activity.working();
-        let turn = self.turn.lock().await;
-        let (this, staged) = (self.clone(), self.staging.of(&holder));
-        let accepting =
-            tokio::task::spawn_blocking(move || accept(&this.registry, &staged, &submission, &this.logs));
-        let report = accepting.await.map_err(|e| Error::Internal(e.to_string()))?;
-        drop(turn);
-        Ok((holder, report?))
+        let to = Destination {
+            registry: &self.registry,
+            staged: &self.staging.of(holder),
+            logs: &self.logs,
+            most_images: self.most_images,
+        };
+        accept(&to, &submission, &|path| self.staging.gone(holder, path))
     }
+}
+
+/// Runs what may wait for the disk, or takes long.
+async fn waiting<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
+    Ok(tokio::task::spawn_blocking(run).await.map_err(|e| Error::Internal(e.to_string()))?)
+}
+
+fn too_slow() -> Refusal {
+    let why = format!("what came was less than {} bytes a second", pace::LEAST);
+    Refusal(StatusCode::REQUEST_TIMEOUT, why)
 }
 
 /// `PUT /-/publish/objects/XX/HEX.EXT`
@@ -215,9 +292,9 @@ pub(super) async fn object(State(service): State<Arc<Service>>, request: Request
 /// `HEAD /-/publish/objects/XX/HEX.EXT`
 pub(super) async fn is_there(State(service): State<Arc<Service>>, request: Request) -> Response {
     let Some(publishing) = &service.publishing else { return text(StatusCode::NOT_FOUND, "not found") };
-    match publishing.place(&request).and_then(|place| Ok(publishing.has(&place)?)) {
-        Ok(true) => text(StatusCode::OK, "there already"),
-        Ok(false) => text(StatusCode::NOT_FOUND, "not found"),
+    match publishing.find(request.uri().path().into(), request.headers().clone()).await {
+        Ok((_, true)) => text(StatusCode::OK, "there already"),
+        Ok((_, false)) => text(StatusCode::NOT_FOUND, "not found"),
         Err(refusal) => refused(&service, refusal),
     }
 }

@@ -1,10 +1,11 @@
 //! Where objects wait until their release is in the log: a folder for each token, laid out as a registry is, hidden from
-//! readers. Nothing gets its name there before it was checked against it.
+//! readers. Nothing gets its name there before it was checked against it. What each has there is kept count of: looking it
+//! up in the folder would take the longer, the more somebody has put there.
 
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -24,30 +25,72 @@ const KEPT: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug)]
 pub(super) struct Staging {
     root: PathBuf,
-    quota: u64,
-    /// By holder: the lengths of uploads that are under way.
-    coming: Arc<Mutex<HashMap<String, u64>>>,
+    quota: Quota,
+    held: Arc<Mutex<HashMap<String, Held>>>,
     _lock: files::Lock,
+}
+
+/// The most that one holder may have staged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Quota {
+    /// All objects together.
+    pub(super) bytes: u64,
+    pub(super) objects: usize,
+}
+
+/// What one holder has, by path; and what is coming.
+#[derive(Debug, Default)]
+struct Held {
+    staged: HashMap<String, u64>,
+    /// How many are staged or coming, and their bytes.
+    objects: usize,
+    bytes: u64,
+}
+
+impl Held {
+    fn take(&mut self, length: u64) {
+        self.objects = self.objects.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(length);
+    }
 }
 
 /// Room for an upload that is under way.
 #[derive(Debug)]
 pub(super) struct Room {
-    coming: Arc<Mutex<HashMap<String, u64>>>,
+    held: Arc<Mutex<HashMap<String, Held>>>,
     holder: String,
     length: u64,
 }
 
+impl Room {
+    /// The upload is at `path` now.
+    pub(super) fn keep(self, path: &str) {
+        let mut all = lock(&self.held);
+        let held = all.entry(self.holder.clone()).or_default();
+        // Counted as coming once more, until this is dropped.
+        held.objects += 1;
+        held.bytes += self.length;
+        if let Some(before) = held.staged.insert(path.into(), self.length) {
+            held.take(before);
+        }
+    }
+}
+
+fn lock(held: &Mutex<HashMap<String, Held>>) -> MutexGuard<'_, HashMap<String, Held>> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Staging {
     /// In the registry's folder. One server may stage there: what a killed one left half-written is removed.
-    pub(super) fn open(registry: &Path, quota: u64) -> Result<Self> {
+    pub(super) fn open(registry: &Path, quota: Quota) -> Result<Self> {
         let root = registry.join(layout::STAGING);
         files::Below::make(registry, &root)?.check_owner()?;
         let lock = files::Lock::try_take(&root.join(".lock"))?.ok_or_else(|| {
             Error::invalid(registry.display(), "has another `isn serve` that takes in what is published")
         })?;
-        let staging = Staging { root, quota, coming: Arc::default(), _lock: lock };
+        let staging = Staging { root, quota, held: Arc::default(), _lock: lock };
         staging.remove(|name, _| name.starts_with(UPLOAD_PREFIX))?;
+        staging.count()?;
         Ok(staging)
     }
 
@@ -56,27 +99,45 @@ impl Staging {
         self.root.join(holder)
     }
 
-    /// The most bytes that a holder may have staged.
-    pub(super) fn quota(&self) -> u64 {
+    /// Looks up what is there, once.
+    fn count(&self) -> Result<()> {
+        let mut held = lock(&self.held);
+        for (path, kind) in files::walk(&self.root)? {
+            if let (Some((holder, path)), Kind::File(length)) = (path.split_once('/'), kind) {
+                let held = held.entry(holder.into()).or_default();
+                held.staged.insert(path.into(), length);
+                held.objects += 1;
+                held.bytes += length;
+            }
+        }
+        Ok(())
+    }
+
+    /// The most that a holder may have staged.
+    pub(super) fn quota(&self) -> Quota {
         self.quota
     }
 
-    /// Room for so many bytes more; `None` if that is over the quota.
-    pub(super) fn room(&self, holder: &str, length: u64) -> Result<Option<Room>> {
-        let mut coming = self.coming.lock().unwrap_or_else(PoisonError::into_inner);
-        let folder = self.of(holder);
-        let staged = if folder.is_dir() { files::walk(&folder)? } else { Vec::new() };
-        let staged = staged.iter().filter(|(path, _)| !is_upload(path)).map(|(_, kind)| match kind {
-            Kind::File(length) => *length,
-            Kind::Other => 0,
-        });
-        let used = coming.entry(holder.into()).or_default();
-        let total = staged.fold(used.saturating_add(length), u64::saturating_add);
-        if total > self.quota {
-            return Ok(None);
+    /// Room for an object of so many bytes; `None` if that is over the quota.
+    pub(super) fn room(&self, holder: &str, length: u64) -> Option<Room> {
+        let mut held = lock(&self.held);
+        let holders = held.entry(holder.into()).or_default();
+        let bytes = holders.bytes.saturating_add(length);
+        if bytes > self.quota.bytes || holders.objects >= self.quota.objects {
+            return None;
         }
-        *used += length;
-        Ok(Some(Room { coming: self.coming.clone(), holder: holder.into(), length }))
+        holders.bytes = bytes;
+        holders.objects += 1;
+        Some(Room { held: self.held.clone(), holder: holder.into(), length })
+    }
+
+    /// What a holder had staged at `path` is there no more.
+    pub(super) fn gone(&self, holder: &str, path: &str) {
+        if let Some(held) = lock(&self.held).get_mut(holder)
+            && let Some(length) = held.staged.remove(path)
+        {
+            held.take(length);
+        }
     }
 
     /// Removes what has waited too long.
@@ -91,23 +152,21 @@ impl Staging {
             let full = self.root.join(&path);
             // It may just have been published.
             let Ok(modified) = full.symlink_metadata().and_then(|about| about.modified()) else { continue };
-            if path.contains('/') && is_stale(name, modified) {
+            if let Some((holder, path)) = path.split_once('/')
+                && is_stale(name, modified)
+            {
                 files::remove_file(&full)?;
+                self.gone(holder, path);
             }
         }
         Ok(())
     }
 }
 
-fn is_upload(path: &str) -> bool {
-    path.rsplit('/').next().is_some_and(|name| name.starts_with(UPLOAD_PREFIX))
-}
-
 impl Drop for Room {
     fn drop(&mut self) {
-        let mut coming = self.coming.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(used) = coming.get_mut(&self.holder) {
-            *used = used.saturating_sub(self.length);
+        if let Some(held) = lock(&self.held).get_mut(&self.holder) {
+            held.take(self.length);
         }
     }
 }
@@ -177,25 +236,70 @@ pub(super) fn write(
 mod tests {
     use super::*;
 
+    const QUOTA: Quota = Quota { bytes: 100, objects: 3 };
+
     #[test]
     fn a_quota_counts_what_is_staged_and_what_is_coming() {
         let dir = tempfile::tempdir().unwrap();
-        let staging = Staging::open(dir.path(), 100).unwrap();
-        assert!(Staging::open(dir.path(), 100).is_err(), "one server");
-        let room = staging.room("a", 60).unwrap().unwrap();
-        assert!(staging.room("a", 41).unwrap().is_none());
-        assert!(staging.room("b", 100).unwrap().is_some());
+        let staging = Staging::open(dir.path(), QUOTA).unwrap();
+        assert!(Staging::open(dir.path(), QUOTA).is_err(), "one server");
+        let room = staging.room("a", 60).unwrap();
+        assert!(staging.room("a", 41).is_none());
+        assert!(staging.room("b", 100).is_some());
         drop(room);
-        files::replace(&staging.of("a").join("objects/x"), &[0; 50]).unwrap();
-        assert!(staging.room("a", 51).unwrap().is_none());
-        assert!(staging.room("a", u64::MAX).unwrap().is_none());
-        assert!(staging.room("a", 50).unwrap().is_some());
+        let stage = |path: &str, length: usize| {
+            let room = staging.room("a", length as u64).unwrap();
+            files::replace(&staging.of("a").join(path), &vec![0; length]).unwrap();
+            room.keep(path);
+        };
+        stage("objects/x", 50);
+        assert!(staging.room("a", 51).is_none());
+        assert!(staging.room("a", u64::MAX).is_none());
+        assert!(staging.room("a", 50).is_some());
+        // The same once more is the same.
+        stage("objects/x", 50);
+        assert!(staging.room("a", 50).is_some());
+        staging.gone("a", "objects/x");
+        staging.gone("a", "objects/x");
+        assert!(staging.room("a", 100).is_some());
+    }
+
+    #[test]
+    fn a_quota_counts_objects() {
+        let dir = tempfile::tempdir().unwrap();
+        let staging = Staging::open(dir.path(), QUOTA).unwrap();
+        for name in ["1", "2"] {
+            files::replace(&staging.of("a").join(name), b"x").unwrap();
+            staging.room("a", 1).unwrap().keep(name);
+        }
+        let third = staging.room("a", 1).unwrap();
+        assert!(staging.room("a", 0).is_none());
+        assert!(staging.room("b", 0).is_some());
+        drop(third);
+        assert!(staging.room("a", 1).is_some());
+        // Another server counts the same.
+        drop(staging);
+        let staging = Staging::open(dir.path(), QUOTA).unwrap();
+        staging.room("a", 98).unwrap().keep("3");
+        assert!(staging.room("a", 0).is_none());
+        staging.gone("a", "1");
+        assert!(staging.room("a", 2).is_none());
+        assert!(staging.room("a", 1).is_some());
+    }
+
+    #[test]
+    fn no_request_looks_through_what_is_staged() {
+        let dir = tempfile::tempdir().unwrap();
+        let staging = Staging::open(dir.path(), QUOTA).unwrap();
+        // Whoever looked would find too much.
+        files::replace(&staging.of("a").join("objects/unknown"), &[0; 101]).unwrap();
+        assert!(staging.room("a", 100).is_some());
     }
 
     #[test]
     fn what_is_old_or_half_written_goes() {
         let dir = tempfile::tempdir().unwrap();
-        let staging = Staging::open(dir.path(), 100).unwrap();
+        let staging = Staging::open(dir.path(), QUOTA).unwrap();
         let [old, new, upload] = ["a/objects/old", "a/objects/new", "a/.isn-upload-x"].map(|name| {
             let path = dir.path().join(layout::STAGING).join(name);
             files::replace(&path, b"x").unwrap();
@@ -203,10 +307,12 @@ mod tests {
         });
         let then = SystemTime::now() - KEPT - Duration::from_secs(60);
         std::fs::File::options().write(true).open(&old).unwrap().set_modified(then).unwrap();
+        staging.count().unwrap();
         staging.tidy().unwrap();
+        assert_eq!(lock(&staging.held)["a"].staged.len(), 2);
         assert_eq!([&old, &new, &upload].map(|path| path.exists()), [false, true, true]);
         drop(staging);
-        Staging::open(dir.path(), 100).unwrap();
+        Staging::open(dir.path(), QUOTA).unwrap();
         assert_eq!([&new, &upload].map(|path| path.exists()), [true, false]);
     }
 }

@@ -3,10 +3,11 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use hyper::Version;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
@@ -20,8 +21,10 @@ const LEAST: u64 = 1 << 10;
 /// What a connection's requests and its socket know of each other.
 #[derive(Debug, Default)]
 pub(super) struct Activity {
-    requests: AtomicU64,
+    /// Requests, and in HTTP/2 what moved on a stream.
+    progress: AtomicU64,
     working: AtomicUsize,
+    is_http_2: AtomicBool,
 }
 
 /// While it is there, the server has to be waited for, not the client.
@@ -29,8 +32,14 @@ pub(super) struct Working(Arc<Activity>);
 
 impl Activity {
     /// A request has come.
-    pub(super) fn request(&self) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn request(&self, version: Version) {
+        self.is_http_2.store(version == Version::HTTP_2, Ordering::Relaxed);
+        self.progress();
+    }
+
+    /// Something of a request or an answer has come or gone.
+    pub(super) fn progress(&self) {
+        self.progress.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The server does something that takes long.
@@ -56,8 +65,8 @@ pub(super) struct Watched {
     period: Pin<Box<Sleep>>,
     /// In this period.
     moved: u64,
-    /// At its start.
-    requests: u64,
+    /// What had been done at its start.
+    progress: u64,
 }
 
 impl Watched {
@@ -69,19 +78,21 @@ impl Watched {
         idle: Duration,
     ) -> Self {
         let period = Box::pin(sleep(idle));
-        Watched { stream, metrics, activity, lane, idle, period, moved: 0, requests: 0 }
+        Watched { stream, metrics, activity, lane, idle, period, moved: 0, progress: 0 }
     }
 
     /// Called whenever there is nothing to do but wait: an error if that has lasted too long.
     fn wait<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         while self.period.as_mut().poll(cx).is_ready() {
-            let requests = self.activity.requests.load(Ordering::Relaxed);
+            let progress = self.activity.progress.load(Ordering::Relaxed);
             let is_working = self.activity.working.load(Ordering::Relaxed) > 0;
-            if self.moved < LEAST && requests == self.requests && !is_working {
+            // Bytes alone are nothing where they may be pings.
+            let may_ping = progress == 0 || self.activity.is_http_2.load(Ordering::Relaxed);
+            if progress == self.progress && !is_working && (may_ping || self.moved < LEAST) {
                 self.metrics.timed_out.add(1);
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
-            (self.moved, self.requests) = (0, requests);
+            (self.moved, self.progress) = (0, progress);
             let end = Instant::now() + self.idle;
             self.period.as_mut().reset(end);
         }

@@ -154,12 +154,14 @@ impl Store for FolderStore {
         }
         let below = |name: String| if folder.is_empty() { name } else { format!("{folder}/{name}") };
         let found = files::walk(&root)?.into_iter().filter(|(path, _)| !is_temporary(path));
-        Ok(found
-            .map(|(path, kind)| match kind {
-                Kind::File(length) => (below(path), length),
-                Kind::Other => (below(path), 0),
-            })
-            .collect())
+        let found = found.map(|(path, kind)| match kind {
+            Kind::File(length) => Ok((below(path), length)),
+            Kind::Other => Err(Error::invalid(
+                root.join(path).display(),
+                "is a link, or no file at all: what it leads to may not be the registry's",
+            )),
+        });
+        found.collect()
     }
 
     fn remove(&self, path: &str) -> Result<()> {

@@ -6,3 +6,5 @@ mod entry;
 #[cfg(unix)]
 mod hidden_files;
 mod history;
+#[cfg(all(feature = "serve", target_os = "linux"))]
+mod serving;

@@ -42,7 +42,22 @@ impl Answer {
 impl Served {
     pub fn start(sandbox: &Sandbox, more: &[&str]) -> Self {
         let args = [&["serve", "reg", "--listen", "127.0.0.1:0", "--json"], more].concat();
-        let mut command = sandbox.command(&args);
+        Self::run(sandbox.command(&args))
+    }
+
+    /// The same, of a process that may have so many files open.
+    pub fn start_with_files(sandbox: &Sandbox, files: u32, more: &[&str]) -> Self {
+        let mut command = Command::new("sh");
+        command
+            .arg("-c")
+            .arg(format!("ulimit -n {files}; exec \"$0\" \"$@\""))
+            .arg(env!("CARGO_BIN_EXE_isn"));
+        command.args(["serve", "reg", "--listen", "127.0.0.1:0", "--json"]).args(more);
+        command.current_dir(sandbox.path("")).env("ISN_HOME", sandbox.path("home"));
+        Self::run(command)
+    }
+
+    fn run(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
