@@ -3,3 +3,7 @@
 
 mod entry;
 mod history;
+mod lock_paths;
+mod mirrors;
+mod offline;
+mod own_files;
