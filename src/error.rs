@@ -103,6 +103,16 @@ pub enum Error {
         /// Why not.
         why: String,
     },
+    /// A file of the user's own, by which isn decides whom to believe, that cannot be relied on. Exit code 4.
+    #[error("{}: {why}", path.display())]
+    Own {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+        /// What to do about it.
+        cure: String,
+    },
     /// A well-formed release by a key that the user has not trusted for this registry. Exit code 4.
     #[error("{what} is signed by a key that is not trusted for registry {registry}: {fingerprint}")]
     UnknownSigner {
@@ -123,6 +133,16 @@ pub enum Error {
         /// What was asked for.
         url: String,
         /// What came.
+        why: String,
+    },
+    /// A registry of a list does not answer, so that nobody can say whose a name is. Exit code 5.
+    #[error("registry {registry} cannot be asked for {name}: {why}")]
+    Unanswered {
+        /// The registry, as the user named it.
+        registry: String,
+        /// The name.
+        name: String,
+        /// What came instead of an answer, and why its log as last seen does not help.
         why: String,
     },
     /// There is no such thing. Exit code 6.

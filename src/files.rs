@@ -44,6 +44,22 @@ pub fn check_private(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a file that decides whom to believe, if others than its owner may write to it.
+pub fn check_own(path: &Path) -> Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = path.metadata().map_err(Error::io("look at", path))?.permissions().mode();
+        if mode & 0o022 != 0 {
+            let why =
+                format!("may be changed by others (mode {:o}), and it decides whom to believe", mode & 0o777);
+            let cure = format!("look whether it says what you want, then:\n  chmod go-w {}", path.display());
+            return Err(Error::Own { path: path.into(), why, cure });
+        }
+    }
+    Ok(())
+}
+
 /// Reads a text file in UTF-8.
 pub fn read_text(path: &Path) -> Result<String> {
     String::from_utf8(read(path)?).map_err(|_| Error::invalid(path.display(), "is not UTF-8 text"))

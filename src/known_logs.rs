@@ -9,6 +9,9 @@
 //! | `replay` | leaves and replayed state | it is made again |
 //! | `evidence/<id>/` | `before.note` and `now.note` of a fork | |
 //! | `key` | the log's private key | nobody can add to the log any more |
+//!
+//! Beside those folders, `places` says which log each registry showed: one that does not answer can still be told from one
+//! that lacks a name. Lost, it is written again.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -19,6 +22,10 @@ use crate::files;
 use crate::key::{KeyFile, PrivateKey};
 use crate::log::{Hash, History, LogKey, LogSigner, MAX_CHECKPOINT, Replica, SignedCheckpoint, Tree};
 
+/// The file that says where logs were seen: a vkey, a space and a registry a line.
+const PLACES: &str = "places";
+/// The longest such file that is read, in bytes.
+const MAX_PLACES: u64 = 4 << 20;
 /// The longest replay that is read, in bytes.
 const MAX_REPLAY: u64 = 4 << 30;
 
@@ -41,6 +48,14 @@ pub struct Remembered {
     pub replica: Replica,
     /// The newest checkpoint that was seen.
     pub seen: Option<Seen>,
+}
+
+impl Remembered {
+    /// The newest checkpoint with the replay that leads to it; `None` if the log was never seen, or the replay was lost.
+    pub fn whole(self) -> Option<(Replica, Seen)> {
+        let Remembered { replica, seen } = self;
+        seen.filter(|seen| seen.size == replica.size()).map(|seen| (replica, seen))
+    }
 }
 
 /// A checkpoint that was verified when it was stored.
@@ -98,10 +113,42 @@ impl KnownLogs {
         Ok(signer)
     }
 
+    /// The log that `registry` showed when it was last read.
+    pub fn log_at(&self, registry: &str) -> Option<LogKey> {
+        let found = self.places().into_iter().find(|(_, place)| place == registry)?;
+        Some(found.0)
+    }
+
+    /// Remembers that `registry` shows the log that is known by `anchor`.
+    pub fn note_place(&self, registry: &str, anchor: &LogKey) -> Result<()> {
+        if registry.contains(['\r', '\n']) || self.log_at(registry).as_ref() == Some(anchor) {
+            return Ok(());
+        }
+        files::create_dir_all(&self.folder)?;
+        let mut places = self.places();
+        places.retain(|(_, place)| place != registry);
+        places.push((anchor.clone(), registry.into()));
+        places.sort_by(|a, b| a.1.cmp(&b.1));
+        let lines: String = places.iter().map(|(log, place)| format!("{log} {place}\n")).collect();
+        files::replace(&self.folder.join(PLACES), lines.as_bytes())
+    }
+
+    /// A line that cannot be read, or is lost as two write at once, costs an answer that could have been given: no more.
+    fn places(&self) -> Vec<(LogKey, String)> {
+        let bytes = files::read_capped(&self.folder.join(PLACES), MAX_PLACES).unwrap_or_default();
+        let text = String::from_utf8(bytes).unwrap_or_default();
+        let place = |line: &str| {
+            let (log, place) = line.split_once(' ')?;
+            Some((log.parse().ok()?, place.to_string()))
+        };
+        text.lines().filter_map(place).collect()
+    }
+
     /// All evidence of forks: the log's key, and the folder with the two notes.
     pub fn evidence(&self) -> Result<Vec<(LogKey, PathBuf)>> {
         let mut found = Vec::new();
-        for log in files::names_in(&self.folder)? {
+        let logs = files::names_in(&self.folder)?.into_iter().filter(|name| name != PLACES);
+        for log in logs {
             let log = self.folder.join(log);
             let evidence = log.join("evidence");
             for name in files::names_in(&evidence)? {
@@ -156,9 +203,17 @@ impl KnownLog {
 
     fn seen(&self) -> Result<Option<Seen>> {
         let path = self.folder.join("checkpoint");
-        let Some(note) = files::read_own(&path, MAX_CHECKPOINT)? else { return Ok(None) };
         // Damaged, or a link to nothing, it must not pass for absent: the next checkpoint would be believed whatever it says.
-        let signed = SignedCheckpoint::parse(&path.display().to_string(), note)?;
+        let damaged = |e: Error| match e {
+            Error::Integrity { why, .. } | Error::Trust { why, .. } | Error::Invalid { why, .. } => {
+                let cure = "this file is yours, not a registry's: it remembers what was seen of a log. Take it from a backup; \
+                            without it, a log that was taken back goes unnoticed once";
+                Error::Own { path: path.clone(), why, cure: cure.into() }
+            }
+            other => other,
+        };
+        let Some(note) = files::read_own(&path, MAX_CHECKPOINT).map_err(damaged)? else { return Ok(None) };
+        let signed = SignedCheckpoint::parse(&path.display().to_string(), note).map_err(damaged)?;
         Ok(Some(Seen {
             size: signed.claimed_size(),
             root: signed.claimed_root(),
@@ -289,6 +344,24 @@ mod tests {
         }
         assert_eq!(logs.evidence().unwrap().len(), 2);
         assert_eq!(known.load().unwrap().seen.unwrap().note, note_three);
+    }
+
+    #[test]
+    fn the_log_of_a_place_is_the_one_that_was_last_seen_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = KnownLogs::new(dir.path());
+        let (one, other) = (logs.new_signer(None).unwrap(), logs.new_signer(None).unwrap());
+        assert_eq!(logs.log_at("/a place"), None);
+        for (place, log) in [("/a place", &one), ("https://b.example", &one), ("/a place", &other)] {
+            logs.note_place(place, log.log_key()).unwrap();
+            assert_eq!(logs.log_at(place).as_ref(), Some(log.log_key()));
+        }
+        assert_eq!(logs.log_at("https://b.example").as_ref(), Some(one.log_key()));
+        logs.note_place("/two\nlines", one.log_key()).unwrap();
+        assert_eq!(logs.log_at("/two\nlines"), None);
+        assert_eq!(logs.evidence().unwrap(), []);
+        files::replace(&dir.path().join(PLACES), b"noise\n\xff").unwrap();
+        assert_eq!(logs.log_at("/a place"), None);
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! `isn.lock`: the exact versions that a project uses, and where their trees are; and `isn.toml`, what it asks for.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::dataset_ref::DatasetRef;
-use crate::error::{Error, Result};
+use crate::error::{Error, Mistake, Result};
 use crate::files;
 use crate::tree::Selection;
 
@@ -62,7 +62,12 @@ impl LockFile {
     /// Reads `path`; an absent file locks nothing.
     pub fn read(path: &Path) -> Result<Self> {
         let Some(bytes) = files::read_if_there(path)? else { return Ok(LockFile::default()) };
-        let refuse = |why: &dyn std::fmt::Display| Error::invalid(path.display(), why);
+        LockFile::parse(&path.display().to_string(), bytes)
+    }
+
+    /// Reads the bytes of a lock file, called `what` in errors.
+    pub fn parse(what: &str, bytes: Vec<u8>) -> Result<Self> {
+        let refuse = |why: &dyn std::fmt::Display| Error::invalid(what, why);
         let text = String::from_utf8(bytes).map_err(|e| refuse(&e))?;
         let lock: LockFile = toml::from_str(&text).map_err(|e| refuse(&e.to_string().trim_end()))?;
         if lock.format != FORMAT {
@@ -85,12 +90,29 @@ impl LockFile {
 
     /// Writes `path`, whole or not at all.
     pub fn write(&self, path: &Path) -> Result<()> {
+        files::replace(path, self.to_text()?.as_bytes())
+    }
+
+    /// The contents of the file.
+    pub fn to_text(&self) -> Result<String> {
         let text = toml::to_string(self).map_err(|e| Error::Internal(e.to_string()))?;
-        files::replace(
-            path,
-            format!("# Written by isn: exact dataset versions. Restore with `isn sync --locked`.\n{text}")
-                .as_bytes(),
-        )
+        Ok(format!("# Written by isn: exact dataset versions. Restore with `isn sync --locked`.\n{text}"))
+    }
+
+    /// Refuses trees whose path leads out of `project`, the folder with the file called `what`: all of them at once.
+    pub fn check_inside(&self, what: &str, project: &Path) -> Result<()> {
+        let mut mistakes = Vec::new();
+        for entry in &self.datasets {
+            if let Some(why) = way_out(project, &entry.path)? {
+                let why = format!(
+                    "{} {why}, and would be {}: --allow-outside allows it",
+                    entry.path.display(),
+                    entry.pin.to_string().split('#').next().unwrap_or_default()
+                );
+                mistakes.push(Mistake { line: None, why });
+            }
+        }
+        if mistakes.is_empty() { Ok(()) } else { Err(Error::Mistakes { what: what.into(), mistakes }) }
     }
 }
 
@@ -98,8 +120,50 @@ impl Project {
     /// Reads `path`; an absent file asks for nothing.
     pub fn read(path: &Path) -> Result<Self> {
         let Some(bytes) = files::read_if_there(path)? else { return Ok(Project::default()) };
-        let refuse = |why: &dyn std::fmt::Display| Error::invalid(path.display(), why);
+        Project::parse(&path.display().to_string(), bytes)
+    }
+
+    /// Reads the bytes of a project file, called `what` in errors.
+    pub fn parse(what: &str, bytes: Vec<u8>) -> Result<Self> {
+        let refuse = |why: &dyn std::fmt::Display| Error::invalid(what, why);
         let text = String::from_utf8(bytes).map_err(|e| refuse(&e))?;
         toml::from_str(&text).map_err(|e| refuse(&e.to_string().trim_end()))
     }
+}
+
+/// How `path`, relative to `project`, leads out of it: by its words, or by a link on the way.
+fn way_out(project: &Path, path: &Path) -> Result<Option<&'static str>> {
+    // What another system takes for a separator or a drive counts on each.
+    let is_foreign = path.to_string_lossy().contains(['\\', ':']);
+    if path.is_absolute() || is_foreign {
+        return Ok(Some("is no path below the project's folder"));
+    }
+    let mut is_below = false;
+    for component in path.components() {
+        match component {
+            Component::Normal(_) => is_below = true,
+            Component::CurDir => {}
+            _ => return Ok(Some("leads out of the project's folder")),
+        }
+    }
+    if !is_below {
+        return Ok(Some("is the project's folder itself"));
+    }
+    let project = project.canonicalize().map_err(Error::io("look at", project))?;
+    let mut at = project.clone();
+    for component in path.components() {
+        at.push(component);
+        match at.symlink_metadata() {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => break,
+            Err(e) => return Err(Error::io("look at", &at)(e)),
+            // A link to nothing may lead anywhere tomorrow.
+            Ok(about)
+                if about.is_symlink() && at.canonicalize().map_or(true, |to| !to.starts_with(&project)) =>
+            {
+                return Ok(Some("leads out of the project's folder through a link"));
+            }
+            Ok(_) => {}
+        }
+    }
+    Ok(None)
 }

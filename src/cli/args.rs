@@ -79,6 +79,9 @@ pub(super) enum Command {
         /// Record the version in ./isn.lock
         #[arg(long)]
         lock: bool,
+        /// Record a tree that is outside this folder, too
+        #[arg(long, requires = "lock")]
+        allow_outside: bool,
     },
     /// Bring a version into the cache, so that a later pull of it needs no network
     Fetch {
@@ -99,6 +102,9 @@ pub(super) enum Command {
         /// Never change isn.lock: fail if it lacks something
         #[arg(long)]
         locked: bool,
+        /// Write trees outside this folder too, where isn.lock says so (an absolute path, `..`, a link)
+        #[arg(long)]
+        allow_outside: bool,
     },
     /// Check a tree, a registry folder, a build, or a version in a registry; report every fault
     Verify {

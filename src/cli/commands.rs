@@ -49,8 +49,11 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
     };
     let output = &run.output;
     match args.command {
-        Command::Pull { reference, registry, to, selection, source, hardlink, lock } => {
+        Command::Pull { reference, registry, to, selection, source, hardlink, lock, allow_outside } => {
             let selection = selection.read()?;
+            if let Some(to) = to.as_deref().filter(|_| lock && !allow_outside) {
+                ops::sync::check_destination(Path::new("."), to, &reference)?;
+            }
             run.with_registries(&registry, |registries| {
                 let options = ops::pull::PullOptions {
                     reference: &reference,
@@ -102,8 +105,9 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
             output.diagnosed(&report);
             Ok(if report.is_ill() { ExitCode::from(exit::FINDINGS) } else { ExitCode::SUCCESS })
         }),
-        Command::Sync { registry, locked } => run.with_registries(&registry, |registries| {
-            let options = ops::sync::SyncOptions { project: Path::new("."), locked, jobs: run.jobs };
+        Command::Sync { registry, locked, allow_outside } => run.with_registries(&registry, |registries| {
+            let (project, jobs) = (Path::new("."), run.jobs);
+            let options = ops::sync::SyncOptions { project, locked, allow_outside, jobs };
             output.synced(&ops::sync::sync(registries, &options, &run.progress)?);
             Ok(ExitCode::SUCCESS)
         }),

@@ -70,8 +70,8 @@ pub(super) fn with_causes(error: &Error) -> String {
 pub(super) fn code(error: &Error) -> u8 {
     match error {
         Error::Integrity { .. } | Error::Rebuilt { .. } => INTEGRITY,
-        Error::Trust { .. } | Error::Claim { .. } | Error::UnknownSigner { .. } => TRUST,
-        Error::Network { .. } => NETWORK,
+        Error::Trust { .. } | Error::Own { .. } | Error::Claim { .. } | Error::UnknownSigner { .. } => TRUST,
+        Error::Network { .. } | Error::Unanswered { .. } => NETWORK,
         Error::NotFound { .. } | Error::Unreleased { .. } | Error::Withdrawn { .. } => NOT_FOUND,
         Error::SourceNeeded { .. } => SOURCE_NEEDED,
         Error::Gates { .. } => FINDINGS,
@@ -114,6 +114,7 @@ pub(super) fn help(error: &Error) -> Option<String> {
              DIR|URL`, on the machine that has the log's key, removes the claim"
                 .into()
         }
+        Error::Own { cure, .. } => cure.clone(),
         Error::Network { why, .. } if why.contains("offline") => {
             "no network is to be used (--offline, ISN_OFFLINE). Run it once with one: `isn fetch REF` brings a version into the \
              cache, and then its name and its pin need none"
@@ -127,6 +128,11 @@ pub(super) fn help(error: &Error) -> Option<String> {
         Error::Network { .. } => {
             "check the address and the connection (`isn doctor` helps), then run the same command again: it goes on where it stopped".into()
         }
+        Error::Unanswered { registry, .. } => format!(
+            "a name belongs to the first registry of the list that has it, and one that does not answer may have it. Run the \
+             command again when it answers, leave it out (--registry), or pull by a pin; if it is a mirror of a log that you \
+             trust, say so once: `isn trust add {registry} VKEY`"
+        ),
         Error::Unreleased { reference, recipe } => format!(
             "build it from your own copy of the source images:\n  isn build {recipe} --source DIR --out {}-build",
             reference.to_string().split('@').next().unwrap_or("dataset")

@@ -1,7 +1,6 @@
 //! What the environment and the configuration files say: flag over environment over `isn.toml` over the user's
 //! configuration.
 
-use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -145,22 +144,16 @@ impl Settings {
     /// Tokens by host: `HOST=TOKEN,…` of the environment, then the lines `"HOST" = "TOKEN"` of `tokens.toml`.
     fn tokens(&self, variable: Option<&str>) -> Result<Vec<Token>> {
         let mut tokens = Vec::new();
-        let token =
-            |host: &str, secret: &str| Token { host: host.to_ascii_lowercase(), secret: secret.into() };
         for pair in variable.unwrap_or_default().split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
             let (host, secret) = pair
                 .split_once('=')
                 .ok_or_else(|| Error::invalid("ISN_TOKENS", "expected HOST=TOKEN, separated by commas"))?;
-            tokens.push(token(host.trim(), secret.trim()));
+            tokens.push(Token::new(host.trim(), secret.trim()));
         }
         let path = self.home.join("tokens.toml");
         if let Some(bytes) = files::read_if_there(&path)? {
             files::check_private(&path)?;
-            // The parser would quote the line, and the line has a secret in it.
-            let refuse = || Error::invalid(path.display(), "expected lines of the form \"HOST\" = \"TOKEN\"");
-            let text = String::from_utf8(bytes).map_err(|_| refuse())?;
-            let table: BTreeMap<String, String> = toml::from_str(&text).map_err(|_| refuse())?;
-            tokens.extend(table.iter().map(|(host, secret)| token(host, secret)));
+            tokens.extend(Token::parse_file(&path.display().to_string(), bytes)?);
         }
         Ok(tokens)
     }
@@ -168,6 +161,8 @@ impl Settings {
     fn config(&self) -> Result<Config> {
         let path = self.home.join("config.toml");
         let Some(bytes) = files::read_if_there(&path)? else { return Ok(Config::default()) };
+        // It names certificates and registries.
+        files::check_own(&path)?;
         let refuse = |why: &dyn std::fmt::Display| Error::invalid(path.display(), why);
         let text = String::from_utf8(bytes).map_err(|e| refuse(&e))?;
         toml::from_str(&text).map_err(|e| refuse(&e.to_string().trim_end()))

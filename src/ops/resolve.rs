@@ -1,5 +1,7 @@
 //! From a reference to a version that somebody vouches for: a log that the user trusts, a publisher's key, or the pin.
 
+mod names;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::cache::Cache;
@@ -7,13 +9,13 @@ use crate::dataset_ref::{DatasetRef, Name, Version};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::key::PublicKey;
-use crate::known_logs::{KnownLog, KnownLogs, Remembered};
-use crate::log::{History, LogKey, Rejected, leaf_hash};
+use crate::known_logs::{KnownLog, KnownLogs};
+use crate::log::{History, LogKey, Rejected, SignedCheckpoint, leaf_hash};
 use crate::registry::log::{LogView, WitnessPolicy};
 use crate::registry::{BUNDLED, Head, Registry, Snapshot};
 use crate::release::{Release, unknown_signer};
-use crate::transport::Access;
 use crate::transport::bundled::Bundled;
+use crate::transport::{self, Access};
 use crate::trust::{RegistryId, TrustStore, Trusted};
 
 /// Where the bundled registry keeps the public half of its demonstration key.
@@ -43,6 +45,8 @@ pub struct Belief {
     is_new: bool,
     /// The key that the registry claims for its log.
     claimed: Option<LogKey>,
+    /// Why the place does not look like a registry, if it does not.
+    unlike: Option<Error>,
     /// The publishers whose releases count.
     pub keys: Vec<PublicKey>,
     /// Which witnesses must have seen the log.
@@ -69,7 +73,15 @@ impl Registries<'_> {
 
     /// The same, without what the manifest lists.
     pub async fn head(&self, reference: &DatasetRef) -> Result<(Registry, Head)> {
-        let (mut absent, mut unreached) = (None, None);
+        match reference {
+            DatasetRef::Pin(pin) | DatasetRef::Version(_, _, Some(pin)) => self.by_pin(reference, pin).await,
+            DatasetRef::Newest(name) | DatasetRef::Version(name, ..) => self.by_name(reference, name).await,
+        }
+    }
+
+    /// What a pin names is known by its hash: bytes may come from anywhere, and one that has others is passed over.
+    async fn by_pin(&self, reference: &DatasetRef, pin: &Digest) -> Result<(Registry, Head)> {
+        let (mut wrong, mut absent, mut unreached) = (Vec::new(), None, None);
         for location in self.locations {
             let registry = match self.open(location) {
                 Ok(registry) => registry,
@@ -77,51 +89,40 @@ impl Registries<'_> {
                     absent.get_or_insert(e);
                     continue;
                 }
-                Err(e) => return Err(e),
+                Err(e) => {
+                    wrong.push((location, e));
+                    continue;
+                }
             };
-            match self.head_in(&registry, reference).await {
-                Ok(head) => return Ok((registry, head)),
-                // Mirrors of one registry: the next one may have it, or be reached.
-                Err(e @ (Error::NotFound { .. } | Error::Unreleased { .. })) => drop(absent.get_or_insert(e)),
+            let found = match self.belief(&registry).await {
+                Ok(belief) => self.pinned(&registry, &belief, reference).await,
+                Err(e) => Err(e),
+            };
+            match found {
+                Ok(mut head) => {
+                    let passed_over = |(location, e): &(&String, Error)| {
+                        format!("registry {location} was passed over, which a pin allows: {e}")
+                    };
+                    head.warnings.extend(wrong.iter().map(passed_over));
+                    return Ok((registry, head));
+                }
+                Err(e @ (Error::NotFound { .. } | Error::Unreleased { .. })) => {
+                    absent.get_or_insert(e);
+                }
                 Err(e @ Error::Network { .. }) => {
                     absent.get_or_insert(e);
                     unreached.get_or_insert(registry);
                 }
-                Err(e) => return Err(e),
+                Err(e) => wrong.push((location, e)),
             }
         }
-        match (pin_of(reference), unreached, absent) {
-            // What a pin names is known by its hash, wherever it comes from.
-            (Some(pin), Some(registry), Some(e)) => {
-                let head = self.cached(&registry, reference, pin, e).await?;
-                Ok((registry, head))
-            }
-            (_, _, Some(e)) => Err(e),
-            (_, _, None) => Err(Error::invalid("registry", "none was named")),
+        if let Some((_, e)) = wrong.into_iter().next() {
+            return Err(e);
         }
-    }
-
-    async fn head_in(&self, registry: &Registry, reference: &DatasetRef) -> Result<Head> {
-        let belief = self.belief(registry).await?;
-        if pin_of(reference).is_some() {
-            return self.pinned(registry, &belief, reference).await;
-        }
-        let Some(view) = self.view(registry, &belief).await? else {
-            return match registry.release(reference, &belief.keys).await {
-                Err(Error::UnknownSigner { what, registry, fingerprint, public_key, .. }) => {
-                    let log_key = belief.claimed.map(|key| key.to_string());
-                    Err(Error::UnknownSigner { what, registry, fingerprint, public_key, log_key })
-                }
-                Err(other) => Err(other),
-                Ok(release) => registry.head_of_release(&release).await,
-            };
-        };
-        let (release, mut warnings) = in_log(registry, &view, reference, &belief.keys).await?;
-        if belief.is_new {
-            warnings.push(self.pin_log(registry, &belief)?);
-        }
-        let head = registry.head_of_release(&release).await?;
-        Ok(Head { warnings, ..head })
+        let absent = absent.unwrap_or_else(none_named);
+        let Some(registry) = unreached else { return Err(absent) };
+        let head = self.cached(&registry, reference, pin, absent).await?;
+        Ok((registry, head))
     }
 
     /// By a pin, from the cache, since the registry cannot be reached.
@@ -206,49 +207,58 @@ impl Registries<'_> {
     /// What the user believes of a registry. The bundled one is believed as the program is: who runs this binary trusts
     /// its source tree.
     pub async fn belief(&self, registry: &Registry) -> Result<Belief> {
-        let claimed = match registry.about().await {
-            Ok(about) => about.log_key,
+        let (claimed, unlike) = match registry.about().await {
+            Ok(about) => (about.log_key, None),
             Err(e @ Error::Network { .. }) if !self.access.offline => return Err(e),
             // Whatever is wrong with it shows again where it is needed; a log that is known counts without it.
-            Err(_) => None,
+            Err(e) => (None, Some(e)),
         };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let Some(id) = registry.id() else {
             let keys = match Bundled::file(DEMO_KEY) {
                 Some(key) if registry.name() == BUNDLED => vec![String::from_utf8_lossy(key).parse()?],
                 _ => Vec::new(),
             };
             let log = claimed.clone().filter(|_| !keys.is_empty());
-            return Ok(Belief { log, is_new: false, claimed, keys, policy: WitnessPolicy::default() });
+            let policy = WitnessPolicy::default();
+            return Ok(Belief { log, is_new: false, claimed, unlike, keys, policy });
         };
         let none = Trusted::default();
-        let trusted = self.trust.get(id);
-        let mirrored = || claimed.as_ref().and_then(|log| self.known_by(log));
-        let trusted = trusted.or_else(mirrored).unwrap_or(&none);
+        // Offline a mirror cannot say whose it is; where its log was seen is remembered.
+        let seen_there = self.logs.log_at(id.as_str()).filter(|_| self.access.offline);
+        let mirrored = || self.known_by(claimed.as_ref().or(seen_there.as_ref())?);
+        let trusted = self.trust.get(id).or_else(mirrored).unwrap_or(&none);
+        Ok(Belief { unlike, ..self.believed(trusted, claimed) })
+    }
+
+    /// What is believed of a registry that claims to have the log `claimed`, if the user believes `trusted` of it.
+    fn believed(&self, trusted: &Trusted, claimed: Option<LogKey>) -> Belief {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let keys = trusted.public_keys();
         // A publisher's key is reason enough to begin with the log that the registry shows.
         let first = claimed.clone().filter(|_| trusted.log.is_none() && !keys.is_empty());
         let witnesses = trusted.witnesses.clone();
         let needed = trusted.witnesses_needed.unwrap_or(witnesses.len());
-        Ok(Belief {
+        Belief {
             is_new: first.is_some(),
             log: trusted.believed_log().cloned().or(first),
             claimed,
+            unlike: None,
             keys,
             policy: WitnessPolicy { witnesses, needed, max_age: self.max_age, now },
-        })
+        }
     }
 
     /// What is believed of the registry with this log, wherever else it is: by this key, or by one that the log, as far
     /// as it was seen, has exchanged for this one.
     fn known_by(&self, log: &LogKey) -> Option<&Trusted> {
-        let has_become = |anchor: &LogKey| {
-            anchor == log
-                || (anchor.origin() == log.origin()
-                    && self.logs.log(anchor).load().is_ok_and(|known| known.replica.history().key() == *log))
-        };
         let mut trusted = self.trust.list().map(|(_, trusted)| trusted);
-        trusted.find(|trusted| trusted.log.as_ref().is_some_and(has_become))
+        trusted.find(|trusted| trusted.log.as_ref().is_some_and(|anchor| self.has_become(anchor, log)))
+    }
+
+    fn has_become(&self, anchor: &LogKey, log: &LogKey) -> bool {
+        anchor == log
+            || (anchor.origin() == log.origin()
+                && self.logs.log(anchor).load().is_ok_and(|known| known.replica.history().key() == *log))
     }
 
     /// The log of a registry, if it has one that the user believes.
@@ -289,9 +299,37 @@ impl Registries<'_> {
             && registry.id().is_some_and(RegistryId::is_remote)
             && let Some(known) = &known
         {
-            return as_last_seen(known, registry);
+            return as_last_seen(known, registry, policy).map(Some);
         }
-        registry.sync_log(log, known.as_ref(), policy).await
+        let view = registry.sync_log(log, known.as_ref(), policy).await?;
+        if let (Some(_), Some(_), Some(id)) = (&view, known, registry.id()) {
+            // A convenience to later runs.
+            let _ = self.logs.note_place(id.as_str(), log);
+        }
+        Ok(view)
+    }
+
+    /// That a version which is on this machine is yanked or withdrawn, by the logs that the user believes: that of the
+    /// registry at `location` as it is now, if it is a folder, and otherwise as they were last seen. No network is used.
+    pub fn advice_at_hand(&self, location: &str, pin: &DatasetRef) -> Result<Vec<String>> {
+        let is_here = location == BUNDLED || location.parse().is_ok_and(|id: RegistryId| !id.is_remote());
+        let here = is_here.then(|| self.open(location).ok()).flatten();
+        let now = here.and_then(|registry| {
+            transport::runtime().ok()?.block_on(async {
+                let belief = self.belief(&registry).await.ok()?;
+                self.view(&registry, &belief).await.ok()?
+            })
+        });
+        let mut said: Vec<String> =
+            now.iter().flat_map(|view| said_of(view.replica.history(), pin)).collect();
+        for (_, trusted) in self.trust.list() {
+            let Some(log) = trusted.believed_log() else { continue };
+            let Some((replica, _)) = self.logs.log(log).load()?.whole() else { continue };
+            said.extend(said_of(replica.history(), pin));
+        }
+        said.sort();
+        said.dedup();
+        Ok(said)
     }
 
     /// Remembers who the registry is, and gives the notice of it.
@@ -316,19 +354,29 @@ pub(super) async fn complete(registry: &Registry, head: Head) -> Result<Snapshot
     })
 }
 
-/// The log of a registry that is not to be asked.
-fn as_last_seen(known: &KnownLog, registry: &Registry) -> Result<Option<LogView>> {
-    let Remembered { replica, seen: Some(seen) } = known.load()? else {
+/// The log of a registry that is not to be asked, as far as the user is content with that.
+fn as_last_seen(known: &KnownLog, registry: &Registry, policy: &WitnessPolicy) -> Result<LogView> {
+    let Some((replica, seen)) = known.load()?.whole() else {
+        if policy.max_age.is_some() {
+            let why = "is not asked (offline), and its log was never seen: how old it is, as --max-age asks, nobody can say";
+            return Err(Error::trust(format!("registry {}", registry.name()), why));
+        }
         let why = "is not asked (offline), and its log was never seen: pull once with a network, or by a pin"
             .into();
         return Err(Error::Network { url: registry.name().into(), why });
     };
+    let what = format!("the checkpoint of registry {} as it was last seen (offline)", registry.name());
+    policy.check(&what, &SignedCheckpoint::parse(&what, seen.note.clone())?)?;
     let behind = format!(
         "offline: what counts is the log of registry {} as it was last seen, with {} entries",
         registry.name(),
         replica.size()
     );
-    Ok(Some(LogView { replica, note: seen.note, behind: Some(behind) }))
+    Ok(LogView { replica, note: seen.note, behind: Some(behind) })
+}
+
+fn none_named() -> Error {
+    Error::invalid("registry", "none was named")
 }
 
 fn no_effect(rejected: &Rejected) -> String {
@@ -355,6 +403,14 @@ fn subject(history: &History, reference: &DatasetRef) -> Option<(Name, Version)>
         DatasetRef::Newest(name) => Some((name.clone(), history.newest(name)?)),
         DatasetRef::Pin(pin) => history.find(pin).map(|(name, version)| (name.clone(), version)),
     }
+}
+
+/// What its owners say of a pinned version in a log.
+fn said_of(history: &History, pin: &DatasetRef) -> Vec<String> {
+    let Some((what, withdrawn, yanked)) = advice(history, pin) else { return Vec::new() };
+    let yanked = yanked.map(|reason| format!("{what} is yanked: its owners advise against it: {reason}"));
+    let withdrawn = withdrawn.map(|reason| format!("{what} is withdrawn: its owners say: {reason}"));
+    yanked.into_iter().chain(withdrawn).collect()
 }
 
 /// `name@version`, and why it is withdrawn and yanked, if it is.

@@ -19,6 +19,8 @@ pub struct SyncOptions<'a> {
     pub project: &'a Path,
     /// Change nothing in the lock file: what it lacks is an error.
     pub locked: bool,
+    /// Trees may be outside the project's folder.
+    pub allow_outside: bool,
     /// How many threads.
     pub jobs: usize,
 }
@@ -29,6 +31,8 @@ pub struct Synced {
     pub entry: Locked,
     /// Bytes fetched; `None` if the tree was there and whole, and no registry was asked.
     pub fetched_bytes: Option<u64>,
+    /// What the user should hear: that the version is yanked, for one.
+    pub warnings: Vec<String>,
 }
 
 /// Restores every tree of the lock file, and unless `locked`, locks what only the project file names.
@@ -43,6 +47,12 @@ pub fn sync(
     if lock.datasets.is_empty() && wanted.is_empty() {
         return Err(Error::not_found(LOCK_FILE, options.project.display()));
     }
+    let check = |lock: &LockFile| match options.allow_outside {
+        true => Ok(()),
+        false => lock.check_inside(&lock_path.display().to_string(), options.project),
+    };
+    check(&lock)?;
+    let before = lock.clone();
     for reference in wanted {
         if lock.datasets.iter().any(|entry| satisfies(&entry.pin, &reference)) {
             continue;
@@ -59,6 +69,9 @@ pub fn sync(
             registry: found.registry,
             selection: Selection::default(),
         });
+    }
+    check(&lock)?;
+    if lock != before {
         lock.write(&lock_path)?;
     }
     lock.datasets.iter().map(|entry| restore(registries, options, entry, progress)).collect()
@@ -89,13 +102,12 @@ fn restore(
         report.is_ok_and(|report| report.faults.is_empty() && report.partial.is_none())
     };
     if at_hand {
-        return Ok(Synced { entry: entry.clone(), fetched_bytes: None });
+        let warnings = registries.advice_at_hand(&entry.registry, &entry.pin)?;
+        return Ok(Synced { entry: entry.clone(), fetched_bytes: None, warnings });
     }
-    // The user's registries come first (a mirror nearby), then the one that it was locked from.
-    let mut locations = registries.locations.to_vec();
-    if !locations.contains(&entry.registry) {
-        locations.push(entry.registry.clone());
-    }
+    // The one that it was locked from comes first: what it says of the version counts. The others may have its bytes, too.
+    let others = registries.locations.iter().filter(|location| **location != entry.registry);
+    let locations: Vec<String> = std::iter::once(&entry.registry).chain(others).cloned().collect();
     let registries = Registries { locations: &locations, ..*registries };
     let pull_options = PullOptions {
         reference: &entry.pin,
@@ -106,7 +118,16 @@ fn restore(
         jobs: options.jobs,
     };
     let report = pull(&registries, pull_options, progress)?;
-    Ok(Synced { entry: entry.clone(), fetched_bytes: Some(report.fetched_bytes) })
+    let (fetched_bytes, warnings) = (Some(report.fetched_bytes), report.snapshot.head.warnings);
+    Ok(Synced { entry: entry.clone(), fetched_bytes, warnings })
+}
+
+/// Refuses, before a pull, to lock a tree that would be outside of the project in `project`.
+pub fn check_destination(project: &Path, to: &Path, reference: &DatasetRef) -> Result<()> {
+    let mut lock = LockFile::default();
+    let (path, registry) = (to.to_path_buf(), String::new());
+    lock.set(Locked { path, pin: reference.clone(), registry, selection: Selection::default() });
+    lock.check_inside("--to", project)
 }
 
 /// Adds what was pulled to the lock file of the project in `project`.

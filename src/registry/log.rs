@@ -89,7 +89,8 @@ impl Registry {
                 followed => break followed?,
             }
         };
-        policy.check(&SignedCheckpoint::parse(&self.place(layout::CHECKPOINT), view.note.clone())?)?;
+        let signed = SignedCheckpoint::parse(&self.place(layout::CHECKPOINT), view.note.clone())?;
+        policy.check("the log's checkpoint", &signed)?;
         if let Some(known) = known.filter(|_| is_new) {
             known.store(&view.replica, &view.note)?;
         }
@@ -257,8 +258,9 @@ pub(super) fn left_out(error: Error) -> Error {
 }
 
 impl WitnessPolicy {
-    fn check(&self, checkpoint: &SignedCheckpoint) -> Result<()> {
-        let refuse = |why: String| Err(Error::trust("the log's checkpoint", why));
+    /// Whether enough witnesses have cosigned `checkpoint`, called `what` in errors, and lately enough.
+    pub fn check(&self, what: &str, checkpoint: &SignedCheckpoint) -> Result<()> {
+        let refuse = |why: String| Err(Error::trust(what, why));
         if self.witnesses.is_empty() {
             return match self.max_age {
                 None => Ok(()),

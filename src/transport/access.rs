@@ -1,9 +1,12 @@
 //! [`Access`]: how places outside this machine may be reached: what flags, environment and configuration say of the
 //! network.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::error::{Error, Result};
 
 /// How long a server may stay silent where the user says nothing.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -54,6 +57,22 @@ pub struct Token {
     pub host: String,
     /// What is shown to it.
     pub secret: String,
+}
+
+impl Token {
+    /// Of a host in any case.
+    pub fn new(host: &str, secret: &str) -> Self {
+        Token { host: host.to_ascii_lowercase(), secret: secret.into() }
+    }
+
+    /// Reads the bytes of a `tokens.toml`, called `what` in errors: lines `"HOST" = "TOKEN"`.
+    pub fn parse_file(what: &str, bytes: Vec<u8>) -> Result<Vec<Token>> {
+        // The parser would quote the line, and the line has a secret in it.
+        let refuse = || Error::invalid(what, "expected lines of the form \"HOST\" = \"TOKEN\"");
+        let text = String::from_utf8(bytes).map_err(|_| refuse())?;
+        let table: BTreeMap<String, String> = toml::from_str(&text).map_err(|_| refuse())?;
+        Ok(table.iter().map(|(host, secret)| Token::new(host, secret)).collect())
+    }
 }
 
 impl fmt::Debug for Token {

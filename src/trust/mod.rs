@@ -279,11 +279,18 @@ fn read(path: &Path) -> Result<BTreeMap<RegistryId, Trusted>> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
         Err(e) => return Err(Error::io("read", path)(e)),
     };
-    let refuse = |why: String| Error::trust(path.display(), why);
+    files::check_own(path)?;
     if length > MAX_LEN {
-        return Err(refuse(format!("is longer than {MAX_LEN} bytes")));
+        return Err(refuse(path, format!("is longer than {MAX_LEN} bytes")));
     }
-    let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
+    let bytes = fs::read(path).map_err(Error::io("read", path))?;
+    parse(path, bytes)
+}
+
+/// What the bytes of a trust store at `path` say.
+pub fn parse(path: &Path, bytes: Vec<u8>) -> Result<BTreeMap<RegistryId, Trusted>> {
+    let refuse = |why: String| refuse(path, why);
+    let text = String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8 text".into()))?;
     let stored: Stored = toml::from_str(&text).map_err(|e| {
         let line = e.span().map_or(String::new(), |span| {
             format!("line {}: ", 1 + text.bytes().take(span.start).filter(|&b| b == b'\n').count())
@@ -302,6 +309,11 @@ fn read(path: &Path) -> Result<BTreeMap<RegistryId, Trusted>> {
         }
     }
     Ok(stored.registry)
+}
+
+fn refuse(path: &Path, why: String) -> Error {
+    let cure = "this file is yours, not a registry's: mend the line, or move the file away and trust anew with `isn trust add`";
+    Error::Own { path: path.into(), why, cure: cure.into() }
 }
 
 fn write(path: &Path, registries: &BTreeMap<RegistryId, Trusted>) -> Result<()> {

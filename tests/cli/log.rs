@@ -183,7 +183,7 @@ fn a_proof_holds_offline() {
 }
 
 /// Adds a line by which `witness` cosigns the checkpoint of `reg`.
-fn cosign(forger: &Forger, witness: &WitnessKey, private: &PrivateKey, time: u64) {
+pub fn cosign(forger: &Forger, witness: &WitnessKey, private: &PrivateKey, time: u64) {
     let checkpoint = forger.checkpoint();
     let id = signed_note::Verifier::key_id(witness).to_be_bytes();
     let blob = [&id[..], &witness.cosign(private, time, checkpoint.text())].concat();

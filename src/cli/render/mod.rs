@@ -111,6 +111,7 @@ impl Output {
     pub(in crate::cli) fn synced(&self, synced: &[Synced]) {
         let mut text = String::new();
         for one in synced {
+            self.warn(&one.warnings);
             let how = match one.fetched_bytes {
                 Some(bytes) => format!("pulled, {} fetched", size(bytes)),
                 None => "there already and whole".into(),
@@ -118,7 +119,8 @@ impl Output {
             let _ = writeln!(text, "{}: {how}\n  pin      {}", one.entry.path.display(), one.entry.pin);
         }
         let entries = synced.iter().map(|one| {
-            json!({ "path": one.entry.path, "pin": one.entry.pin, "fetched_bytes": one.fetched_bytes.unwrap_or(0) })
+            let fetched_bytes = one.fetched_bytes.unwrap_or(0);
+            json!({ "path": one.entry.path, "pin": one.entry.pin, "fetched_bytes": fetched_bytes, "warnings": one.warnings })
         });
         self.print(&text, json!({ "synced": entries.collect::<Vec<_>>() }));
     }

@@ -8,3 +8,7 @@ mod hidden_files;
 mod history;
 #[cfg(all(feature = "serve", target_os = "linux"))]
 mod serving;
+mod lock_paths;
+mod mirrors;
+mod offline;
+mod own_files;

@@ -1,0 +1,115 @@
+//! A lock file that somebody else wrote does not say where outside the project things are written.
+
+use std::fs;
+use std::path::Path;
+
+use crate::sandbox::{Ran, Sandbox, contents, ran};
+
+/// Runs isn in the folder `project` of the sandbox.
+fn at(sandbox: &Sandbox, args: &[&str]) -> Ran {
+    ran(sandbox.command(args).current_dir(sandbox.path("project")).output().unwrap())
+}
+
+/// A project that locks `grads@1.0` once at each of `paths`, all from `reg`.
+fn project(paths: &[&str]) -> Sandbox {
+    let (sandbox, pin) = Sandbox::published();
+    let reg = sandbox.path("reg").display().to_string();
+    let entry =
+        |path: &&str| format!("\n[[dataset]]\npath = '{path}'\npin = \"{pin}\"\nregistry = \"{reg}\"\n");
+    let entries: String = paths.iter().map(entry).collect();
+    sandbox.write("project/isn.lock", format!("format = \"isn-lock/1\"\n{entries}").as_bytes());
+    fs::create_dir(sandbox.path("outside")).unwrap();
+    sandbox
+}
+
+#[cfg(unix)]
+fn link(sandbox: &Sandbox, to: impl AsRef<Path>, from: &str) {
+    std::os::unix::fs::symlink(to, sandbox.path("project").join(from)).unwrap();
+}
+
+#[test]
+fn paths_that_leave_the_project() {
+    let absolute = std::env::temp_dir().join("isn-never-there");
+    let absolute = absolute.to_str().unwrap();
+    let bad = [absolute, "../outside/a", "data/../../outside/b", "..", "data/..", ".", "", "c:/x", "..\\x"];
+    let sandbox = project(&[&["good"][..], &bad].concat());
+    let before = contents(&sandbox.path(""));
+    for args in [&["sync"][..], &["sync", "--locked"]] {
+        let ran = at(&sandbox, args).fails(1, "--allow-outside");
+        for path in bad {
+            let is_named = ran
+                .stderr
+                .lines()
+                .any(|line| line.trim_start().starts_with(&format!("{path} ").trim_start()));
+            assert!(is_named || path.is_empty(), "{path}: {}", ran.stderr);
+        }
+        assert_eq!(ran.stderr.matches("--allow-outside").count(), bad.len(), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("good "), "{}", ran.stderr);
+    }
+    // Nothing at all: not what is good either.
+    assert!(before == contents(&sandbox.path("")));
+    assert!(!Path::new(absolute).exists());
+    // Where the user says so.
+    let sandbox = project(&["../outside/a", "good"]);
+    at(&sandbox, &["sync", "--locked", "--allow-outside"]).ok();
+    assert!(sandbox.path("outside/a/B3SUMS").exists() && sandbox.path("project/good/B3SUMS").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn links_that_leave_the_project() {
+    let sandbox = project(&["data/a", "b", "far/deep/c", "dangling", "near/d", "good"]);
+    fs::create_dir_all(sandbox.path("project/inside")).unwrap();
+    link(&sandbox, "../outside", "data");
+    link(&sandbox, sandbox.path("outside"), "b");
+    link(&sandbox, "data", "far");
+    link(&sandbox, "../nowhere", "dangling");
+    link(&sandbox, "inside", "near");
+    let ran = at(&sandbox, &["sync"]).fails(1, "through a link");
+    for path in ["data/a", "b", "far/deep/c", "dangling"] {
+        assert!(ran.stderr.contains(&format!("  {path} leads out")), "{path}: {}", ran.stderr);
+    }
+    assert!(!ran.stderr.contains("near/d") && !ran.stderr.contains("good"), "{}", ran.stderr);
+    assert_eq!(contents(&sandbox.path("outside")), []);
+    assert!(!sandbox.path("nowhere").exists() && !sandbox.path("project/good").exists());
+    for name in ["data", "b", "far", "dangling"] {
+        fs::remove_file(sandbox.path("project").join(name)).unwrap();
+    }
+    at(&sandbox, &["sync"]).ok();
+    assert!(sandbox.path("project/inside/d/B3SUMS").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn link_where_the_project_file_wants_a_tree() {
+    let (sandbox, _) = Sandbox::published();
+    fs::create_dir(sandbox.path("outside")).unwrap();
+    let reg = sandbox.path("reg").display().to_string();
+    let asked = format!("registry = [\"{reg}\"]\ndatasets = [\"grads\"]\n");
+    sandbox.write("project/isn.toml", asked.as_bytes());
+    link(&sandbox, "../outside", "grads-1.0");
+    at(&sandbox, &["sync"]).fails(1, "grads-1.0 leads out of the project's folder through a link");
+    assert!(!sandbox.path("project/isn.lock").exists());
+    assert_eq!(contents(&sandbox.path("outside")), []);
+}
+
+#[test]
+fn pull_that_would_lock_a_path_outside() {
+    let (sandbox, _) = Sandbox::published();
+    fs::create_dir(sandbox.path("project")).unwrap();
+    let pull = |to: &str, more: &[&str]| {
+        at(&sandbox, &[&["pull", "grads", "--registry", "../reg", "--to", to, "--lock"], more].concat())
+    };
+    let absolute = sandbox.path("elsewhere").display().to_string();
+    for to in ["../x", &absolute] {
+        pull(to, &[]).fails(1, "--allow-outside");
+        assert!(!sandbox.path("x").exists() && !sandbox.path("elsewhere").exists());
+        assert!(!sandbox.path("project/isn.lock").exists());
+    }
+    pull("../x", &["--allow-outside"]).ok();
+    assert!(sandbox.path("x/B3SUMS").exists());
+    at(&sandbox, &["sync"]).fails(1, "../x leads out of the project's folder");
+    at(&sandbox, &["sync", "--allow-outside"]).ok();
+    // Without a lock nothing is asked.
+    at(&sandbox, &["pull", "grads", "--registry", "../reg", "--to", "../y"]).ok();
+}

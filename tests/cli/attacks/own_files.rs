@@ -1,0 +1,86 @@
+//! The user's own files by which isn decides whom to believe: others must not have written them, and what is wrong with
+//! them is not a registry's fault.
+
+use crate::forger::Forger;
+
+/// No registry's keeper can mend it, and no pin goes round it.
+#[track_caller]
+fn is_own(stderr: &str, file: &str) {
+    assert!(stderr.contains(file), "{stderr}");
+    assert!(!stderr.contains("keeper") && !stderr.contains("pull by a pin"), "{stderr}");
+}
+
+#[cfg(unix)]
+#[test]
+fn file_that_others_may_write_to() {
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let forger = Forger::new();
+    forger.write("reader/config.toml", b"timeout = 30\n");
+    let verbs: [&[&str]; 5] = [
+        &["info", "grads", "--registry", "reg"],
+        &["pull", "grads", "--registry", "reg", "--to", "tree"],
+        &["trust", "list"],
+        &[
+            "trust",
+            "add",
+            "reg",
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti",
+        ],
+        &["list", "--registry", "reg"],
+    ];
+    for file in ["reader/trust.toml", "reader/config.toml"] {
+        let path = forger.path(file);
+        let before = forger.bytes(file);
+        for mode in [0o666, 0o606, 0o660, 0o622] {
+            set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            for args in verbs {
+                // What does not look at a file does not mind it.
+                let reads = match args[0] {
+                    "list" => file.ends_with("config.toml"),
+                    "trust" => file.ends_with("trust.toml"),
+                    _ => true,
+                };
+                if reads {
+                    let ran = forger.reader(args).fails(4, "may be changed by others");
+                    is_own(&ran.stderr, file);
+                    assert!(ran.stderr.contains(&format!("chmod go-w {}", path.display())), "{}", ran.stderr);
+                }
+            }
+            assert_eq!(before, forger.bytes(file));
+            assert!(!forger.path("tree").exists());
+        }
+        for mode in [0o600, 0o644] {
+            set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            forger.reader(verbs[0]).ok();
+        }
+    }
+}
+
+#[test]
+fn damage_is_not_the_keepers_of_a_registry() {
+    let forger = Forger::new();
+    forger.read("grads@1.0").ok();
+    let trust = String::from_utf8(forger.bytes("reader/trust.toml")).unwrap();
+    let bad = [
+        trust.replace("isn-trust/1", "isn-trust/9").into_bytes(),
+        trust.replace("log =", "lock =").into_bytes(),
+        trust[..trust.len() - 9].as_bytes().to_vec(),
+        b"\xff\xfe".to_vec(),
+    ];
+    for bytes in bad {
+        forger.write("reader/trust.toml", &bytes);
+        let ran = forger.read("grads@1.0").fails(4, "this file is yours");
+        is_own(&ran.stderr, "reader/trust.toml");
+        assert!(ran.stderr.contains("isn trust add"), "{}", ran.stderr);
+    }
+    forger.write("reader/trust.toml", trust.as_bytes());
+    let log = forger.logs("reader").log(&forger.anchor("reg")).key_path();
+    let checkpoint = log.parent().unwrap().join("checkpoint");
+    for bytes in [b"".to_vec(), b"noise".to_vec(), vec![b'x'; 70_000]] {
+        std::fs::write(&checkpoint, bytes).unwrap();
+        let ran = forger.read("grads@1.0").fails(4, "this file is yours");
+        is_own(&ran.stderr, "/checkpoint");
+    }
+}
