@@ -10,7 +10,7 @@
 //! | verbs | [`ops`] | one file a verb: build, publish, pull, verify, … each returns a report |
 //! | places | [`registry`], [`transport`], [`cache`], [`trust`], [`known_logs`], [`demo`], [`dataset`] | where versions, what was fetched before, trusted keys, logs once seen, drawn images and images read in place come from |
 //! | things | [`manifest`], [`index`], [`pack`], [`shard`], [`tree`], [`lock_file`], [`release`], [`statement`], [`log`], [`recipe`], [`source`], [`ledger`], [`corrections`], [`plan`], [`split`], [`groups`], [`class`], [`imaging`], [`audit`], [`key`], [`object`], [`sheet`], [`table`], [`order`], [`augment`], [`export`] | one noun each, most of them a format: bytes in and out |
-//! | words | [`digest`], [`dataset_ref`], [`rel_path`], [`progress`], [`error`], [`files`], [`parallel`], [`json_lines`], [`draws`] | what everything else is said in |
+//! | words | [`digest`], [`dataset_ref`], [`rel_path`], [`progress`], [`error`], [`files`], [`parallel`], [`json_lines`], [`draws`], [`text`] | what everything else is said in |
 //!
 //! A version is described by a [`manifest::Manifest`] (what it is), an [`index::Index`] (one row an image) and
 //! `classes.csv`; [`tree::Sums`] of the two is the file `B3SUMS`, whose BLAKE3 is the dataset hash. A
@@ -63,6 +63,7 @@ pub mod source;
 pub mod split;
 pub mod statement;
 pub mod table;
+pub mod text;
 pub mod transport;
 pub mod tree;
 pub mod trust;

@@ -43,12 +43,17 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
     let run = Run {
         settings: Settings::from_environment()?,
         progress: Terminal::new(args.quiet),
-        output: Output { json: args.json },
+        output: Output::new(args.json),
         offline: args.offline,
         jobs: args.jobs.map_or_else(parallel::available, usize::from),
     };
+    let code = verb(&run, args.command)?;
+    Ok(run.output.ended(code))
+}
+
+fn verb(run: &Run, command: Command) -> Result<ExitCode> {
     let output = &run.output;
-    match args.command {
+    match command {
         Command::Pull { reference, registry, to, selection, source, hardlink, lock, allow_outside } => {
             let selection = selection.read()?;
             if let Some(to) = to.as_deref().filter(|_| lock && !allow_outside) {
@@ -308,7 +313,11 @@ impl Run {
             log: args.log,
         };
         let server = Server::bind(&options, std::sync::Arc::new(Output::line))?;
-        self.output.serving(&server)?;
+        self.output.serving(&server);
+        // Whoever started it waits for the address, and does not get it.
+        if self.output.is_broken() {
+            return Ok(ExitCode::SUCCESS);
+        }
         self.output.served(&server.run()?);
         Ok(ExitCode::SUCCESS)
     }
@@ -446,7 +455,7 @@ impl Run {
                         }
                         Err(e) => return Err(e),
                     }
-                    if once {
+                    if once || self.output.is_broken() {
                         return Ok(ExitCode::SUCCESS);
                     }
                     std::thread::sleep(Duration::from_secs(every));

@@ -2,8 +2,10 @@
 
 use serde_json::json;
 
+use super::console;
 use crate::dataset_ref::RefError;
 use crate::error::{Blame, Difference, Error};
+use crate::text;
 
 /// Something is wrong with the input.
 pub(super) const ERROR: u8 = 1;
@@ -42,9 +44,9 @@ impl From<ExitCode> for u8 {
 pub(super) fn report(error: &Error, json: bool) -> ExitCode {
     let message = with_causes(error);
     let help = help(error);
-    eprintln!("error: {message}");
+    console::message("error: ", &message);
     if let Some(help) = &help {
-        eprintln!("help: {help}");
+        console::message("help: ", help);
     }
     let code = code(error);
     if json {
@@ -52,9 +54,25 @@ pub(super) fn report(error: &Error, json: bool) -> ExitCode {
         if let Error::Rebuilt { differences, .. } = error {
             object["differences"] = json!(differences);
         }
-        println!("{object}");
+        // stderr has it as well, and the code: nothing is lost where stdout takes nothing.
+        let _ = console::stdout(&format!("{}\n", text::json(&object.to_string())));
     }
     ExitCode::from(code)
+}
+
+/// Says that stdout did not take what was to be printed, and what is nevertheless `done`; gives what the run ends with: its
+/// own code, unless that is 0. A closed pipe is no loss, since whoever reads has seen enough: nothing is said of it.
+pub(super) fn unwritten(why: &std::io::Error, done: Option<&str>, code: ExitCode) -> ExitCode {
+    if why.kind() == std::io::ErrorKind::BrokenPipe {
+        return code;
+    }
+    console::message("error: ", &format!("cannot write to stdout: {why}"));
+    let help = match done {
+        Some(done) => format!("the work is done, and only its report could not be written:\n  {done}"),
+        None => "make room where stdout goes to, and run the command again".into(),
+    };
+    console::message("help: ", &help);
+    if code == ExitCode::SUCCESS { ExitCode(ERROR) } else { code }
 }
 
 pub(super) fn with_causes(error: &Error) -> String {

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::args::{RegistryArg, SelectionArgs};
 use super::commands::Run;
+use super::console::Page;
 use super::exit::ExitCode;
 use super::render::{Output, first_line, size};
 use super::values::parse_shard_size;
@@ -62,20 +63,20 @@ impl Output {
     fn exported(&self, report: &ExportReport, format: Format) {
         self.warn(&report.warnings);
         let (manifest, (files, bytes)) = (&report.manifest, report.files);
-        let text = format!(
-            "{}: {} as {format}, {}, {}\n  licence  {}\n  pin      {}\n",
+        let mut text = Page::of(format_args!(
+            "{}: {} as {format}, {}, {}",
             report.path.display(),
             count(report.images as usize, "image"),
             count(files as usize, "file"),
-            size(bytes),
-            first_line(&manifest.licence),
-            manifest.pin()
-        );
+            size(bytes)
+        ));
+        let _ = writeln!(text, "  licence  {}", first_line(&manifest.licence));
+        let _ = writeln!(text, "  pin      {}", manifest.pin());
         let object = json!({
             "name": manifest.name, "version": manifest.version, "dataset": manifest.dataset.prefixed(),
             "pin": manifest.pin(), "as": format.as_str(), "path": report.path, "images": report.images,
             "files": files, "bytes": bytes,
         });
-        self.print(&text, object);
+        self.print_done(&text, object);
     }
 }

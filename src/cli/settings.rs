@@ -14,6 +14,7 @@ use crate::key::Keyring;
 use crate::known_logs::KnownLogs;
 use crate::lock_file::{PROJECT_FILE, Project};
 use crate::registry::BUNDLED;
+use crate::text::one_line;
 use crate::transport::Access;
 use crate::transport::access::{self, Token};
 use crate::trust::TrustStore;
@@ -182,7 +183,7 @@ impl Settings {
         if !std::io::stdin().is_terminal() {
             return Ok(None);
         }
-        rpassword::prompt_password(prompt).map(Some).map_err(Error::io("read", "the terminal"))
+        rpassword::prompt_password(&*one_line(prompt)).map(Some).map_err(Error::io("read", "the terminal"))
     }
 }
 

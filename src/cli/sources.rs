@@ -1,6 +1,5 @@
 //! `isn source` and `isn verify-source`: arguments, what they do, what they print.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args as ClapArgs, Subcommand};
@@ -8,11 +7,12 @@ use serde_json::json;
 
 use super::args::RegistryArg;
 use super::commands::Run;
+use super::console::Page;
 use super::exit;
 use super::render::Output;
 use crate::cli::exit::ExitCode;
 use crate::dataset_ref::DatasetRef;
-use crate::error::{Result, count, cut_list};
+use crate::error::{Result, count};
 use crate::files;
 use crate::ops::source::{CheckOptions, SourceReport, check};
 use crate::ops::verify_source::{VerifySourceReport, verify_source};
@@ -77,7 +77,7 @@ impl Run {
 impl Output {
     fn source_checked(&self, report: &SourceReport, dir: &Path) {
         self.warn(&report.warnings);
-        let mut text = format!("{}: {}\n", dir.display(), report.layout);
+        let mut text = Page::of(format_args!("{}: {}", dir.display(), report.layout));
         for archive in &report.archives {
             let how = match (&archive.md5, archive.is_right) {
                 (Some(md5), true) => format!("ok, MD5 {md5}"),
@@ -135,7 +135,8 @@ impl Output {
         }
         for (title, list) in [("problem", &report.problems), ("differing label", &report.differing_labels)] {
             if !list.is_empty() {
-                let _ = writeln!(text, "{}{}", count(list.len(), title), cut_list(list));
+                let _ = writeln!(text, "{}", count(list.len(), title));
+                text.list(list);
             }
         }
         let _ = writeln!(text, "{}", if report.is_whole() { "ok: all is there" } else { "NOT WHOLE" });
@@ -150,22 +151,21 @@ impl Output {
         let (differing, missing) = (&report.differing, &report.missing);
         let is_right = differing.is_empty() && missing.is_empty();
         let manifest = &report.snapshot.head.manifest;
-        let mut text = String::new();
+        let mut text = Page::default();
         let checked = count(report.checked as usize, "source file");
         let _ = if is_right {
             writeln!(text, "ok: {} ({}): {checked} as released", dir.display(), report.layout)
         } else {
             writeln!(
                 text,
-                "FAILED: {} ({}): {checked} compared, {} differ, {} missing{}{}",
+                "FAILED: {} ({}): {checked} compared, {} differ, {} missing",
                 dir.display(),
                 report.layout,
                 differing.len(),
-                missing.len(),
-                cut_list(differing),
-                cut_list(missing)
+                missing.len()
             )
         };
+        [differing, missing].iter().for_each(|list| text.list(list));
         let _ = writeln!(text, "  pin      {}", manifest.pin());
         let object = json!({
             "ok": is_right,

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::console;
 use crate::progress::{Progress, Unit};
+use crate::text::one_line;
 
 /// How long a log is silent between two lines.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -80,7 +82,7 @@ impl Progress for Terminal {
         if let Ok(style) = ProgressStyle::with_template(&template) {
             self.bar.set_style(style.progress_chars("=> "));
         }
-        self.bar.set_prefix(stage.to_string());
+        self.bar.set_prefix(one_line(stage).into_owned());
         self.bar.set_length(total);
         self.bar.set_position(0);
         self.bar.reset_elapsed();
@@ -100,7 +102,7 @@ impl Progress for Terminal {
             && state.last_line.elapsed() >= LINE_EVERY
         {
             state.last_line = Instant::now();
-            eprintln!("{}", self.line(&state));
+            console::message("", &one_line(&self.line(&state)));
         }
     }
 
@@ -118,6 +120,6 @@ impl Progress for Terminal {
     }
 
     fn note(&self, message: &str) {
-        self.bar.suspend(|| eprintln!("{message}"));
+        self.bar.suspend(|| console::message("", message));
     }
 }

@@ -8,6 +8,8 @@ use crate::error::{Error, Mistake, Result};
 use crate::files;
 use crate::rel_path::RelPath;
 use crate::statement::check_reason;
+#[cfg(feature = "serve")]
+use crate::text::is_formula;
 
 /// The paths of a list of images: one a line, or lines of `B3SUMS`; sorted.
 pub(super) fn read_images(file: &Path) -> Result<Vec<RelPath>> {
@@ -70,7 +72,11 @@ pub(super) fn parse_reason(text: &str) -> Result<String, String> {
 /// The name of a person, in whatever script.
 #[cfg(feature = "serve")]
 pub(super) fn parse_person(text: &str) -> Result<String, String> {
-    check_label(text).map(|()| text.into()).map_err(Into::into)
+    check_label(text)?;
+    match is_formula(text) {
+        true => Err("is a formula to a spreadsheet, in which ledgers are read: begin it with a word".into()),
+        false => Ok(text.into()),
+    }
 }
 
 /// Bytes that a shard has, from a million to two billion: MDS has no numbers for more than 4 GiB, and a million shards help

@@ -2,17 +2,16 @@
 
 use super::About;
 use crate::error::count;
+use crate::text::{one_line, yaml};
 
 /// The text.
 pub(super) fn card(about: &About<'_>) -> String {
     let manifest = about.manifest;
-    // A JSON string is a YAML string.
-    let quote = |text: &str| serde_json::Value::from(text).to_string();
     let names: String = about
         .class_ids()
         .iter()
         .enumerate()
-        .map(|(label, id)| format!("          '{label}': {}\n", quote(id)))
+        .map(|(label, id)| format!("          '{label}': {}\n", yaml(id)))
         .collect();
     let splits: String = about
         .splits
@@ -34,8 +33,8 @@ pub(super) fn card(about: &About<'_>) -> String {
             format!(
                 "| {label} | `{}` | {} | {} |\n",
                 class.id,
-                cell(&class.label),
-                cell(class.group.as_deref().unwrap_or(""))
+                line(&class.label),
+                line(class.group.as_deref().unwrap_or(""))
             )
         })
         .collect();
@@ -45,19 +44,42 @@ pub(super) fn card(about: &About<'_>) -> String {
          - name: path\n    dtype: string\n  splits:\n{splits}configs:\n- config_name: default\n  data_files:\n{files}---\n\n\
          # {heading}\n\n{description}\n\n- Pin: `{pin}`\n- Licence: {terms}\n- {images} in {classes} classes\n\n\
          | label | class | called | group |\n|---|---|---|---|\n{labels}\n## Citation\n\n```bibtex\n{citation}```\n",
-        licence = quote(manifest.licence.lines().next().unwrap_or_default()),
-        title = quote(&manifest.title),
-        heading = manifest.title,
-        description = manifest.description,
+        licence = yaml(manifest.licence.lines().next().unwrap_or_default()),
+        title = yaml(&manifest.title),
+        heading = line(&manifest.title),
+        description = lines(&manifest.description),
         pin = manifest.pin(),
-        terms = manifest.licence,
+        // Further right, so that they are of the same item.
+        terms = lines(&manifest.licence).replace('\n', "\n  "),
         images = count(about.splits.iter().map(|(_, images, _)| *images as usize).sum(), "image"),
         classes = about.classes.len(),
         citation = about.citation,
     )
 }
 
-/// A text in a cell of a table.
-fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace(['\n', '\r'], " ")
+/// A text as Markdown that shows it as it is: no HTML, links, headings or fences come of it.
+fn line(text: &str) -> String {
+    let mut out = String::new();
+    for c in one_line(text.trim()).chars() {
+        match c {
+            '&' => out += "&amp;",
+            '<' => out += "&lt;",
+            '>' => out += "&gt;",
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '$' | '#' => out.extend(['\\', c]),
+            _ => out.push(c),
+        }
+    }
+    // What begins a list, or makes a heading of the line before.
+    let digits = out.bytes().take_while(u8::is_ascii_digit).count();
+    if out.starts_with(['-', '+', '=']) {
+        out.insert(0, '\\');
+    } else if digits > 0 && out[digits..].starts_with(['.', ')']) {
+        out.insert(digits, '\\');
+    }
+    out
+}
+
+/// As [`line()`], of a text of several.
+fn lines(text: &str) -> String {
+    text.trim().lines().map(line).collect::<Vec<_>>().join("\n")
 }

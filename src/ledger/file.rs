@@ -70,9 +70,18 @@ impl Ledger {
     /// one of the older form into the present one.
     ///
     /// # Errors
-    /// What [`Ledger::parse`] refuses, before anything is changed. After an error of the disk the file has its former
+    /// What [`Ledger::parse`] refuses, and rows with a field that is a formula to a spreadsheet, before anything is
+    /// changed. After an error of the disk the file has its former
     /// length.
     pub fn append(path: &Path, rows: &[Row]) -> Result<()> {
+        let formulas = rows.iter().flat_map(Row::formulas);
+        let mistakes: Vec<Mistake> = formulas.map(|why| Mistake { line: None, why }).collect();
+        if !mistakes.is_empty() {
+            return Err(Error::Mistakes {
+                what: format!("what is to be added to {}", path.display()),
+                mistakes,
+            });
+        }
         let bytes = files::read_if_there(path)?.unwrap_or_default();
         let old = Self::parse_or_empty(&path.display().to_string(), &bytes)?;
         if !bytes.starts_with(HEADER.as_bytes()) {

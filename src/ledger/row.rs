@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::class::ClassId;
+use crate::text::is_formula;
 
 /// One row.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -125,6 +126,30 @@ impl Row {
             Row::Claim(claim) => &claim.source_id,
             Row::Decision(decision) => &decision.source_id,
         }
+    }
+
+    /// A line for each field in free words that a spreadsheet would take for a formula: people open ledgers in those.
+    pub fn formulas(&self) -> Vec<String> {
+        let fields = match self {
+            Row::Claim(Claim { source_id, source, evidence, .. }) => {
+                vec![("source_id", source_id), ("source", source), ("evidence", evidence)]
+            }
+            Row::Decision(Decision { source_id, source, reviewer, evidence, .. }) => {
+                vec![
+                    ("source_id", source_id),
+                    ("source", source),
+                    ("reviewer", reviewer),
+                    ("evidence", evidence),
+                ]
+            }
+        };
+        let id = self.source_id();
+        let formulas = fields.into_iter().filter(|(_, field)| is_formula(field));
+        formulas
+            .map(|(name, field)| {
+                format!("{id}: {name} '{field}' is a formula to a spreadsheet: begin it with a word")
+            })
+            .collect()
     }
 
     /// The claim, if it is one.

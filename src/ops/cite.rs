@@ -5,6 +5,7 @@ use super::info::info;
 use crate::dataset_ref::DatasetRef;
 use crate::error::Result;
 use crate::manifest::Manifest;
+use crate::text::{line_of_several, one_line, yaml};
 
 /// The forms of a citation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,10 +51,13 @@ fn bibtex(manifest: &Manifest) -> String {
             '\\' => "\\textbackslash{}".to_string(),
             '~' => "\\textasciitilde{}".to_string(),
             '^' => "\\textasciicircum{}".to_string(),
-            '{' | '}' | '$' | '&' | '#' | '%' | '_' => format!("\\{c}"),
+            // BibTeX counts braces whether or not there is a backslash before them.
+            '{' => "\\textbraceleft{}".to_string(),
+            '}' => "\\textbraceright{}".to_string(),
+            '$' | '&' | '#' | '%' | '_' => format!("\\{c}"),
             _ => c.to_string(),
         };
-        text.chars().map(special).collect()
+        one_line(text).chars().map(special).collect()
     };
     // Braces keep an author of several words ("the isn developers") from being read as first and last name.
     let authors: Vec<String> =
@@ -68,11 +72,13 @@ fn bibtex(manifest: &Manifest) -> String {
         pin = escape(&manifest.pin()),
         images = manifest.images,
         hash = manifest.dataset.prefixed(),
-    ) + &manifest
-        .citation
-        .as_deref()
-        .map(|citation| format!("% and: {}\n", citation.replace('\n', "\n% ")))
-        .unwrap_or_default()
+    ) + &manifest.citation.as_deref().map(aside).unwrap_or_default()
+}
+
+/// A text beside the entry. BibTeX passes over all but `@`, with which it would take another entry for one to cite.
+fn aside(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(|line| line_of_several(line).replace('@', "(at)")).collect();
+    format!("% and: {}\n", lines.join("\n% "))
 }
 
 fn plain(manifest: &Manifest) -> String {
@@ -89,8 +95,7 @@ fn plain(manifest: &Manifest) -> String {
 }
 
 fn cff(manifest: &Manifest) -> String {
-    // A JSON string is a YAML double-quoted string.
-    let quote = |text: &str| serde_json::Value::from(text).to_string();
+    let quote = yaml;
     let authors: String =
         manifest.authors.iter().map(|author| format!("  - name: {}\n", quote(author))).collect();
     format!(

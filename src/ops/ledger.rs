@@ -86,6 +86,8 @@ pub struct CheckReport {
     pub open: Vec<Open>,
     /// What stands in the way of a build.
     pub problems: Vec<String>,
+    /// What the user should hear: fields that are formulas to a spreadsheet.
+    pub warnings: Vec<String>,
 }
 
 /// Settles a recipe's ledger as a build does. The classes that images have come from `source`, or without one from the
@@ -125,6 +127,7 @@ pub fn check(recipe_path: &Path, source: Option<&Path>) -> Result<CheckReport> {
         corrections,
         open,
         problems,
+        warnings: ledger.rows().iter().flat_map(Row::formulas).collect(),
     })
 }
 

@@ -1,11 +1,10 @@
 //! What `isn audit labels` prints.
 
-use std::fmt::Write as _;
-
 use serde_json::json;
 
 use super::Output;
 use crate::audit::labels::Suspect;
+use crate::cli::console::Page;
 use crate::error::count;
 use crate::ops::audit::labels::LabelsReport;
 
@@ -16,22 +15,20 @@ impl Output {
     pub(in crate::cli) fn audited_labels(&self, report: &LabelsReport, top: Option<usize>) {
         self.warn(&report.warnings);
         let all = &report.suspects;
-        let mut text = format!(
-            "{} of {} flagged by {}, the most suspect first by {}\n",
+        let mut text = Page::of(format_args!(
+            "{} of {} flagged by {}, the most suspect first by {}",
             all.len(),
             count(report.rows, "label"),
             report.filter.as_str(),
             report.rank.as_str()
-        );
+        ));
         let shown = &all[..top.unwrap_or(SHOWN).min(all.len())];
         let named = report.subject.is_some();
         if !shown.is_empty() {
             let image = if named { "  image" } else { "" };
-            let _ = writeln!(
-                text,
-                "\n  {:>7}  {:>9}  {:<12}  {:<12}{image}",
-                "row", "score", "given", "suggested"
-            );
+            text.blank();
+            let _ =
+                writeln!(text, "  {:>7}  {:>9}  {:<12}  {:<12}{image}", "row", "score", "given", "suggested");
         }
         for suspect in shown {
             let image =
@@ -42,9 +39,10 @@ impl Output {
             let _ = writeln!(text, "{}", line.trim_end());
         }
         if shown.len() < all.len() {
+            text.blank();
             let _ = writeln!(
                 text,
-                "\n{} more: --top {} shows all, --json has them",
+                "{} more: --top {} shows all, --json has them",
                 all.len() - shown.len(),
                 all.len()
             );

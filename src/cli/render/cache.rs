@@ -1,16 +1,15 @@
 //! What `isn cache` prints.
 
-use std::fmt::Write;
-
 use serde_json::json;
 
 use super::{Output, size};
 use crate::cache::{Cache, Damaged, Inventory, Swept};
+use crate::cli::console::Page;
 use crate::error::count;
 
 impl Output {
     pub(in crate::cli) fn cache(&self, cache: &Cache, inventory: &Inventory) {
-        let mut text = format!("{}: {}\n", cache.root().display(), size(inventory.bytes()));
+        let mut text = Page::of(format_args!("{}: {}", cache.root().display(), size(inventory.bytes())));
         let parts = [
             ("shards", inventory.pieces, "piece"),
             ("objects", inventory.objects, "file"),
@@ -41,7 +40,7 @@ impl Output {
     }
 
     pub(in crate::cli) fn cache_verified(&self, checked: u64, damaged: &[Damaged]) {
-        let mut text = String::new();
+        let mut text = Page::default();
         for one in damaged {
             let _ = writeln!(text, "damaged: {}", one.path.display());
         }
@@ -59,14 +58,14 @@ impl Output {
 
     pub(in crate::cli) fn cache_swept(&self, swept: &Swept, dry_run: bool) {
         let verb = if dry_run { "would remove" } else { "removed" };
-        let text = format!(
-            "{verb} {}, {}; {} left\n",
+        let text = Page::of(format_args!(
+            "{verb} {}, {}; {} left",
             count(swept.files as usize, "file"),
             size(swept.bytes),
             size(swept.left)
-        );
+        ));
         let object =
             json!({ "files": swept.files, "bytes": swept.bytes, "left": swept.left, "dry_run": dry_run });
-        self.print(&text, object);
+        self.write(&text, &object, !dry_run);
     }
 }

@@ -1,11 +1,11 @@
 //! What `isn diff` prints.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::Output;
+use crate::cli::console::Page;
 use crate::error::count;
 use crate::ops::diff::{Change, DiffReport, Kind};
 
@@ -16,15 +16,10 @@ impl Output {
     pub(in crate::cli) fn compared(&self, report: &DiffReport, page: Option<&Path>) {
         self.warn(&report.warnings);
         let (before, after) = report.images;
-        let mut text = format!(
-            "- {}  {}\n+ {}  {}\n",
-            report.old,
-            count(before, "image"),
-            report.new,
-            count(after, "image")
-        );
+        let mut text = Page::of(format_args!("- {}  {}", report.old, count(before, "image")));
+        let _ = writeln!(text, "+ {}  {}", report.new, count(after, "image"));
         if report.is_same() {
-            text += "no image, label, split or class differs\n";
+            let _ = writeln!(text, "no image, label, split or class differs");
         }
         for (sign, ids) in [('+', &report.classes_added), ('-', &report.classes_removed)] {
             for id in ids {
@@ -39,7 +34,8 @@ impl Output {
             if changes.is_empty() {
                 continue;
             }
-            let _ = writeln!(text, "\n{}: {}", kind.as_str(), changes.len());
+            text.blank();
+            let _ = writeln!(text, "{}: {}", kind.as_str(), changes.len());
             for change in changes.iter().take(SHOWN) {
                 let _ = writeln!(text, "  {}", line(change, kind));
                 for reason in &change.reasons {
@@ -50,7 +46,10 @@ impl Output {
                 let _ = writeln!(text, "  {} more: --json has them", changes.len() - SHOWN);
             }
         }
-        let _ = page.map(|page| writeln!(text, "\npage: {}", page.display()));
+        if let Some(page) = page {
+            text.blank();
+            let _ = writeln!(text, "page: {}", page.display());
+        }
         let mut object = json!({
             "old": report.old,
             "new": report.new,

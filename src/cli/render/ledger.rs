@@ -1,11 +1,11 @@
 //! What `isn ledger` prints.
 
-use std::fmt::Write;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::Output;
+use crate::cli::console::Page;
 use crate::corrections::Action;
 use crate::error::count;
 use crate::ledger::{Claim, Decision, Ledger, Row};
@@ -16,14 +16,14 @@ impl Output {
         let ids = ledger.source_ids();
         let ids: Vec<&str> =
             ids.into_iter().filter(|id| images.is_empty() || images.iter().any(|one| one == id)).collect();
-        let mut text = String::new();
+        let mut text = Page::default();
         let mut objects = Vec::new();
         for id in &ids {
             let claims: Vec<&Claim> = ledger.claims(id).collect();
             let opinions = ledger.opinions(id);
             let _ = writeln!(text, "{id}");
-            claims.iter().for_each(|one| text += &format!("  {}\n", claimed(one)));
-            opinions.iter().for_each(|one| text += &format!("  {}\n", decided(one)));
+            claims.iter().for_each(|one| text.line(format_args!("  {}", claimed(one))));
+            opinions.iter().for_each(|one| text.line(format_args!("  {}", decided(one))));
             objects.push(json!({
                 "source_id": id,
                 "claims": claims.into_iter().map(claim).collect::<Vec<_>>(),
@@ -37,21 +37,16 @@ impl Output {
     }
 
     pub(in crate::cli) fn ledger_added(&self, path: &Path, added: &Row) {
-        let text = format!("{}: {}: {}\n", path.display(), added.source_id(), said(added));
-        self.print(&text, json!({ "ledger": path, "row": row(added) }));
+        let text = Page::of(format_args!("{}: {}: {}", path.display(), added.source_id(), said(added)));
+        self.print_done(&text, json!({ "ledger": path, "row": row(added) }));
     }
 
     pub(in crate::cli) fn ledger_imported(&self, path: &Path, file: &Path, report: &ImportReport) {
-        let mut text = format!(
-            "{}: {}, taken for {}\n{}: {} added, {} there already\n",
-            file.display(),
-            count(report.found, "row"),
-            report.format.as_str(),
-            path.display(),
-            report.added,
-            report.found - report.added,
-        );
-        report.conflicts.iter().for_each(|line| text += &format!("conflict: {line}\n"));
+        let (format, there) = (report.format.as_str(), report.found - report.added);
+        let mut text =
+            Page::of(format_args!("{}: {}, taken for {format}", file.display(), count(report.found, "row")));
+        let _ = writeln!(text, "{}: {} added, {there} there already", path.display(), report.added);
+        report.conflicts.iter().for_each(|line| text.line(format_args!("conflict: {line}")));
         let object = json!({
             "ledger": path,
             "format": report.format.as_str(),
@@ -59,11 +54,12 @@ impl Output {
             "added": report.added,
             "conflicts": report.conflicts,
         });
-        self.print(&text, object);
+        self.print_done(&text, object);
     }
 
     pub(in crate::cli) fn ledger_checked(&self, report: &CheckReport) {
-        let mut text = String::new();
+        self.warn(&report.warnings);
+        let mut text = Page::default();
         let mut tally = [("removed", 0), ("relabelled", 0), ("kept", 0)];
         let mut decided = Vec::new();
         for one in report.corrections.iter() {
@@ -98,7 +94,7 @@ impl Output {
                 "source_id": one.source_id, "given": one.given.as_str(), "why": one.why.as_str(), "votes": votes,
             }));
         }
-        report.problems.iter().for_each(|line| text += &format!("problem: {line}\n"));
+        report.problems.iter().for_each(|line| text.line(format_args!("problem: {line}")));
         let of = tally.map(|(name, n)| format!("{n} {name}")).join(", ");
         let _ = writeln!(
             text,
@@ -110,14 +106,16 @@ impl Output {
         );
         let object = json!({
             "ledger": report.ledger, "rows": report.rows, "decided": decided, "open": open, "problems": report.problems,
+            "warnings": report.warnings,
         });
         self.print(&text, object);
     }
 
     pub(in crate::cli) fn ledger_diff(&self, report: &DiffReport) {
-        let mut text = String::new();
+        let mut text = Page::default();
         for (sign, rows) in [("-", &report.removed), ("+", &report.added)] {
-            rows.iter().for_each(|row| text += &format!("{sign} {}: {}\n", row.source_id(), said(row)));
+            let line = |row: &Row| text.line(format_args!("{sign} {}: {}", row.source_id(), said(row)));
+            rows.iter().for_each(line);
         }
         let mut decided = Vec::new();
         for (id, was, is) in &report.decided {

@@ -1,11 +1,11 @@
 //! Reports about logs, statements and whom to trust.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use super::Output;
+use crate::cli::console::{self, Page};
 use crate::error::count;
 use crate::key::PublicKey;
 use crate::log::{Dataset, LogKey};
@@ -20,7 +20,7 @@ use crate::trust::{AnyKey, RegistryId, TrustStore};
 
 impl Output {
     pub(in crate::cli) fn submitted(&self, submitted: &[Submitted]) {
-        let mut text = String::new();
+        let mut text = Page::default();
         for one in submitted {
             let title = one.statement.title();
             let _ = match &one.fate {
@@ -36,7 +36,7 @@ impl Output {
                 object
             })
             .collect();
-        self.print(&text, json!({ "statements": list }));
+        self.print_done(&text, json!({ "statements": list }));
     }
 
     pub(in crate::cli) fn unclaimed(&self, removed: &[String]) {
@@ -48,24 +48,25 @@ impl Output {
     }
 
     pub(in crate::cli) fn signed(&self, report: &SignReport, file: &Path) {
-        let mut text = report.statement.to_string();
+        let mut text = Page::default();
+        text.block("", &report.statement.to_string());
         for signer in &report.signers {
             let _ = writeln!(text, "signed by {}", signer.fingerprint());
         }
         let mut object = statement_json(&report.statement);
         object["file"] = json!(file);
         object["signers"] = json!(fingerprints(&report.signers));
-        self.print(&text, object);
+        self.print_done(&text, object);
     }
 
     pub(in crate::cli) fn owners(&self, name: &str, dataset: &Dataset) {
         let owners = &dataset.owners;
-        let mut text = format!(
-            "{name}: {} of {} must sign; since entry {} of the log\n",
+        let mut text = Page::of(format_args!(
+            "{name}: {} of {} must sign; since entry {} of the log",
             owners.threshold,
             count(owners.keys.len(), "key"),
             owners.index
-        );
+        ));
         for (role, keys) in [("owner", &owners.keys), ("recovery", &owners.recovery)] {
             for key in keys {
                 let _ = writeln!(text, "  {role:<9} {}  {key}", key.fingerprint());
@@ -88,7 +89,8 @@ impl Output {
 
     pub(in crate::cli) fn log_entries(&self, report: &LogReport) {
         self.warn(report.behind.iter());
-        let text: String = report.entries.iter().map(entry_line).collect();
+        let mut text = Page::default();
+        report.entries.iter().for_each(|entry| text.line(format_args!("{}", entry_line(entry))));
         let entries: Vec<Value> = report.entries.iter().map(entry_json).collect();
         let mut object = log_json(report);
         object["entries"] = json!(entries);
@@ -99,17 +101,14 @@ impl Output {
     pub(in crate::cli) fn log_news(&self, report: &LogReport) {
         self.warn(report.behind.iter());
         for entry in &report.entries {
-            if self.json {
-                println!("{}", entry_json(entry));
-            } else {
-                print!("{}", entry_line(entry));
-            }
+            self.print(&Page::of(format_args!("{}", entry_line(entry))), entry_json(entry));
         }
     }
 
     pub(in crate::cli) fn log_verified(&self, report: &LogReport) {
         let rejected: Vec<&Entry> = report.entries.iter().filter(|entry| entry.is_err()).collect();
-        let mut text: String = rejected.iter().map(|entry| entry_line(entry)).collect();
+        let mut text = Page::default();
+        rejected.iter().for_each(|entry| text.line(format_args!("{}", entry_line(entry))));
         let entries = count(report.size as usize, "entry").replace("entrys", "entries");
         let checked = match &report.behind {
             None => "every entry and tile checked",
@@ -136,10 +135,11 @@ impl Output {
 
     pub(in crate::cli) fn evidence(&self, found: &[(LogKey, PathBuf)]) {
         if found.is_empty() && !self.json {
-            eprintln!("no evidence of a fork");
+            console::message("", "no evidence of a fork");
             return;
         }
-        let text: String = found.iter().map(|(log, path)| format!("{}  {}\n", path.display(), log)).collect();
+        let mut text = Page::default();
+        found.iter().for_each(|(log, path)| text.line(format_args!("{}  {log}", path.display())));
         let list: Vec<Value> =
             found.iter().map(|(log, path)| json!({ "log": log.to_string(), "path": path })).collect();
         self.print(&text, json!({ "evidence": list }));
@@ -149,32 +149,25 @@ impl Output {
         let release = &report.release;
         let title = format!("{}@{}", release.name(), release.version());
         let Standing::Logged(position) = release.standing() else { return };
-        let text = format!(
-            "{}: {title} is entry {} of log {}\n  `isn verify --proof {}` checks it, with no network\n",
-            file.display(),
-            position.index,
-            position.origin,
-            file.display()
-        );
+        let (file_shown, index, origin) = (file.display(), position.index, &position.origin);
+        let mut text = Page::of(format_args!("{file_shown}: {title} is entry {index} of log {origin}"));
+        let _ = writeln!(text, "  `isn verify --proof {file_shown}` checks it, with no network");
         let object = json!({ "file": file, "dataset": release.dataset().prefixed(), "log": position });
-        self.print(&text, object);
+        self.print_done(&text, object);
     }
 
     pub(in crate::cli) fn proof_verified(&self, report: &ProofReport) {
         let release = &report.release;
         let (title, position) = (format!("{}@{}", release.name, release.version), &report.position);
-        let mut text = format!(
-            "ok: the release of {title} is entry {} of log {}, which had {} entries\n",
+        let mut text = Page::of(format_args!(
+            "ok: the release of {title} is entry {} of log {}, which had {} entries",
             position.index, position.origin, position.size
-        );
+        ));
         for signer in &report.signers {
             let _ = writeln!(text, "  signed   by {}", signer.fingerprint());
         }
         let _ = writeln!(text, "  log      {}", report.log_key);
         let _ = writeln!(text, "  dataset  {}", release.dataset.prefixed());
-        if !self.json {
-            print!("{text}");
-        }
         let mut object = json!({
             "ok": report.tree.as_ref().is_none_or(|tree| tree.faults.is_empty()),
             "kind": "proof",
@@ -185,20 +178,19 @@ impl Output {
             "signers": fingerprints(&report.signers),
             "log": position,
         });
-        match &report.tree {
-            Some(tree) if !self.json => self.verified(tree),
-            Some(tree) => {
-                object["faults"] = json!(tree.faults);
-                println!("{object}");
-            }
-            None if self.json => println!("{object}"),
-            None => {}
+        if let Some(tree) = &report.tree {
+            object["faults"] = json!(tree.faults);
+        }
+        self.print(&text, object);
+        if let Some(tree) = report.tree.as_ref().filter(|_| !self.json) {
+            self.verified(tree);
         }
     }
 
     pub(in crate::cli) fn registry_made(&self, registry: &str, report: &RegistryReport) {
         let how = if report.made { "is a registry now" } else { "is a registry already" };
-        let mut text = format!("{registry} {how}\n  log      {}\n", report.log_key);
+        let mut text = Page::of(format_args!("{registry} {how}"));
+        let _ = writeln!(text, "  log      {}", report.log_key);
         if let Some(path) = &report.key_path {
             let _ = writeln!(
                 text,
@@ -212,36 +204,36 @@ impl Output {
             "log_key": report.log_key,
             "key_path": report.key_path,
         });
-        self.print(&text, object);
+        self.print_done(&text, object);
     }
 
     pub(in crate::cli) fn log_key_changed(&self, submitted: Submitted, key: &LogKey) {
         self.submitted(&[submitted]);
         if !self.json {
-            println!("  log      {key}");
+            self.print_done(&Page::of(format_args!("  log      {key}")), Value::Null);
         }
     }
 
     pub(in crate::cli) fn trust_added(&self, registry: &RegistryId, key: &AnyKey) {
         let text = match key {
             AnyKey::Publisher(line) => {
-                format!("registry {registry}: releases by {} are believed\n", line.key.fingerprint())
+                format!("registry {registry}: releases by {} are believed", line.key.fingerprint())
             }
-            AnyKey::Log(log) => format!("registry {registry}: known by its log's key, {log}\n"),
-            AnyKey::Witness(witness) => format!("registry {registry}: {witness} must have seen its log\n"),
+            AnyKey::Log(log) => format!("registry {registry}: known by its log's key, {log}"),
+            AnyKey::Witness(witness) => format!("registry {registry}: {witness} must have seen its log"),
         };
-        self.print(&text, key_json(registry, key));
+        self.print_done(&Page::of(format_args!("{text}")), key_json(registry, key));
     }
 
     pub(in crate::cli) fn trust_removed(&self, registry: &RegistryId, key: &AnyKey) {
         let text = match key {
             AnyKey::Publisher(line) => {
-                format!("registry {registry}: releases by {} are believed no more\n", line.key.fingerprint())
+                format!("registry {registry}: releases by {} are believed no more", line.key.fingerprint())
             }
-            AnyKey::Log(log) => format!("registry {registry}: not known by {log} any more\n"),
-            AnyKey::Witness(witness) => format!("registry {registry}: {witness} is no witness any more\n"),
+            AnyKey::Log(log) => format!("registry {registry}: not known by {log} any more"),
+            AnyKey::Witness(witness) => format!("registry {registry}: {witness} is no witness any more"),
         };
-        self.print(&text, key_json(registry, key));
+        self.print_done(&Page::of(format_args!("{text}")), key_json(registry, key));
     }
 
     pub(in crate::cli) fn trusted(&self, store: &TrustStore) {
@@ -255,15 +247,16 @@ impl Output {
             })
             .collect();
         if all.is_empty() && !self.json {
-            eprintln!("no keys are trusted: `isn trust add REGISTRY KEY` trusts one");
+            console::message("", "no keys are trusted: `isn trust add REGISTRY KEY` trusts one");
             return;
         }
         let line = |(registry, key): &(&RegistryId, AnyKey)| match key {
-            AnyKey::Publisher(line) => format!("{registry}  key      {}\n", line.key.fingerprint()),
-            AnyKey::Log(log) => format!("{registry}  log      {log}\n"),
-            AnyKey::Witness(witness) => format!("{registry}  witness  {witness}\n"),
+            AnyKey::Publisher(line) => format!("{registry}  key      {}", line.key.fingerprint()),
+            AnyKey::Log(log) => format!("{registry}  log      {log}"),
+            AnyKey::Witness(witness) => format!("{registry}  witness  {witness}"),
         };
-        let text: String = all.iter().map(line).collect();
+        let mut text = Page::default();
+        all.iter().for_each(|one| text.line(format_args!("{}", line(one))));
         let list: Vec<Value> = all.iter().map(|(registry, key)| key_json(registry, key)).collect();
         self.print(&text, json!({ "trusted": list }));
     }
@@ -309,9 +302,9 @@ fn entry_line(entry: &Entry) -> String {
     match entry {
         Ok(accepted) => {
             let signers = fingerprints(&accepted.attested.signers).join(" ");
-            format!("{:>6}  {}  {signers}\n", accepted.index, accepted.attested.statement.title())
+            format!("{:>6}  {}  {signers}", accepted.index, accepted.attested.statement.title())
         }
-        Err(rejected) => format!("{:>6}  NO EFFECT: {}\n", rejected.index, rejected.why),
+        Err(rejected) => format!("{:>6}  NO EFFECT: {}", rejected.index, rejected.why),
     }
 }
 

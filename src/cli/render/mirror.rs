@@ -1,10 +1,9 @@
 //! What `isn mirror` has done.
 
-use std::fmt::Write as _;
-
 use serde_json::json;
 
 use super::{Output, size};
+use crate::cli::console::Page;
 use crate::error::count;
 use crate::ops::mirror::MirrorReport;
 
@@ -14,11 +13,11 @@ impl Output {
             report.gone.iter().map(|version| format!("{version} is withdrawn, and objects of it are gone"));
         self.warn(gone);
         let copied = count(report.copied, "object");
-        let mut text = format!(
-            "{destination}: {copied} copied, {}; {} there\n",
+        let mut text = Page::of(format_args!(
+            "{destination}: {copied} copied, {}; {} there",
             size(report.copied_bytes),
             report.there
-        );
+        ));
         if report.repaired > 0 {
             let _ = writeln!(text, "  repaired {}", count(report.repaired, "object"));
         }
@@ -44,6 +43,6 @@ impl Output {
             "there": report.there,
             "repaired": report.repaired,
         });
-        self.print(&text, object);
+        self.print_done(&text, object);
     }
 }

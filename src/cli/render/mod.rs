@@ -7,17 +7,18 @@ pub(in crate::cli) mod diff_page;
 mod ledger;
 mod log;
 mod mirror;
+mod output;
 mod pixels;
 #[cfg(feature = "serve")]
 mod review;
 #[cfg(feature = "serve")]
 mod serve;
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::console::{self, Page};
 use crate::error::count;
 use crate::index::Row;
 use crate::key::{KeyName, NamedKey, PublicKey};
@@ -37,35 +38,14 @@ use crate::ops::verify::{Assurance, VerifyReport};
 use crate::registry::Snapshot;
 use crate::split::Split;
 
-/// How to print.
-pub(in crate::cli) struct Output {
-    pub(in crate::cli) json: bool,
-}
+pub(in crate::cli) use output::Output;
 
 impl Output {
-    pub(in crate::cli) fn print(&self, text: &str, json: Value) {
-        if self.json {
-            println!("{json}");
-        } else {
-            print!("{text}");
-            if !text.ends_with('\n') {
-                println!();
-            }
-        }
-    }
-
-    /// What the user should hear beside the report.
-    pub(in crate::cli) fn warn(&self, warnings: impl IntoIterator<Item = impl std::fmt::Display>) {
-        for warning in warnings {
-            eprintln!("warning: {warning}");
-        }
-    }
-
     pub(in crate::cli) fn pulled(&self, report: &PullReport, locked: bool) {
         self.warn(&report.snapshot.head.warnings);
         let manifest = &report.snapshot.head.manifest;
         let path = report.path.display();
-        let mut text = String::new();
+        let mut text = Page::default();
         let _ = if report.was_there {
             writeln!(text, "{path} is there already and whole: {}", images(report.images, report.bytes))
         } else {
@@ -76,7 +56,8 @@ impl Output {
             let _ = report.replaced.as_ref().map(|what| writeln!(text, "{path} was {what}"));
             writeln!(text, "{path}: {}{reused}, every one verified", images(report.images, report.bytes))
         };
-        let _ = writeln!(text, "  title    {}\n  licence  {}", manifest.title, first_line(&manifest.licence));
+        let _ = writeln!(text, "  title    {}", manifest.title);
+        let _ = writeln!(text, "  licence  {}", first_line(&manifest.licence));
         let _ = writeln!(text, "  signed   {}", signed(&report.snapshot));
         let _ = writeln!(text, "  pin      {}", manifest.pin());
         if locked {
@@ -88,46 +69,48 @@ impl Output {
         object["reused_images"] = json!(report.reused_images);
         object["replaced"] = json!(report.replaced);
         object["registry"] = json!(report.registry);
-        self.print(&text, object);
+        self.print_done(&text, object);
     }
 
     pub(in crate::cli) fn fetched(&self, report: &FetchReport) {
         self.warn(&report.snapshot.head.warnings);
         let manifest = &report.snapshot.head.manifest;
-        let text = format!(
-            "{}@{}: {} in the cache, every one verified, {} fetched\n  pin      {}\n",
+        let mut text = Page::of(format_args!(
+            "{}@{}: {} in the cache, every one verified, {} fetched",
             manifest.name,
             manifest.version,
             images(report.images, report.bytes),
-            size(report.fetched_bytes),
-            manifest.pin()
-        );
+            size(report.fetched_bytes)
+        ));
+        let _ = writeln!(text, "  pin      {}", manifest.pin());
         let mut object = version(&report.snapshot, report.images, report.bytes);
         object["fetched_bytes"] = json!(report.fetched_bytes);
         object["registry"] = json!(report.registry);
-        self.print(&text, object);
+        self.print_done(&text, object);
     }
 
     pub(in crate::cli) fn synced(&self, synced: &[Synced]) {
-        let mut text = String::new();
+        let mut text = Page::default();
         for one in synced {
             self.warn(&one.warnings);
             let how = match one.fetched_bytes {
                 Some(bytes) => format!("pulled, {} fetched", size(bytes)),
                 None => "there already and whole".into(),
             };
-            let _ = writeln!(text, "{}: {how}\n  pin      {}", one.entry.path.display(), one.entry.pin);
+            let _ = writeln!(text, "{}: {how}", one.entry.path.display());
+            let _ = writeln!(text, "  pin      {}", one.entry.pin);
         }
         let entries = synced.iter().map(|one| {
             let fetched_bytes = one.fetched_bytes.unwrap_or(0);
             json!({ "path": one.entry.path, "pin": one.entry.pin, "fetched_bytes": fetched_bytes, "warnings": one.warnings })
         });
-        self.print(&text, json!({ "synced": entries.collect::<Vec<_>>() }));
+        self.print_done(&text, json!({ "synced": entries.collect::<Vec<_>>() }));
     }
 
     pub(in crate::cli) fn images(&self, report: &ImagesReport) {
         self.warn(&report.snapshot.head.warnings);
-        let paths: String = report.images.iter().map(|(row, _)| format!("{}\n", row.path)).collect();
+        let mut paths = Page::default();
+        report.images.iter().for_each(|(row, _)| paths.line(format_args!("{}", row.path)));
         let mut object = json!({ "dataset": report.snapshot.head.manifest.dataset.prefixed() });
         let image = |(row, origin): &(Row, Split)| {
             json!({
@@ -136,26 +119,21 @@ impl Output {
             })
         };
         object["images"] = report.images.iter().map(image).collect();
-        if self.json {
-            println!("{object}");
-        } else {
-            print!("{paths}");
-        }
+        self.print(&paths, object);
     }
 
     pub(in crate::cli) fn info(&self, report: &InfoReport) {
         self.warn(&report.snapshot.head.warnings);
         let manifest = &report.snapshot.head.manifest;
-        let mut text = String::new();
+        let mut text = Page::default();
         let _ = writeln!(text, "{}@{}  {}", manifest.name, manifest.version, manifest.title);
-        for line in manifest.description.trim().lines() {
-            let _ = writeln!(text, "  {line}");
-        }
+        // The bar tells it from what isn says: whose signature is trusted, for one.
+        text.block("  | ", manifest.description.trim());
         let fields = [
             ("images", images(manifest.images, manifest.bytes)),
             ("pipeline", manifest.pipeline.clone()),
             ("source", manifest.source.clone()),
-            ("licence", manifest.licence.trim().replace('\n', "\n             ")),
+            ("licence", manifest.licence.trim().into()),
             ("authors", manifest.authors.join(", ")),
             ("registry", report.registry.clone()),
             ("signed", signed(&report.snapshot)),
@@ -164,7 +142,9 @@ impl Output {
             ("pin", manifest.pin()),
         ];
         for (name, value) in fields {
-            let _ = writeln!(text, "  {name:<9}  {value}");
+            let mut lines = value.lines();
+            let _ = writeln!(text, "  {name:<9}  {}", lines.next().unwrap_or_default());
+            lines.for_each(|line| text.block("             ", line));
         }
         if report.rebuild_only {
             let _ = writeln!(
@@ -175,7 +155,8 @@ impl Output {
         }
         let splits: Vec<_> = manifest.splits.keys().collect();
         let heads: String = splits.iter().map(|split| format!("{:>8}", split.as_str())).collect();
-        let _ = writeln!(text, "\n  {:<12}{heads}  class", "id");
+        text.blank();
+        let _ = writeln!(text, "  {:<12}{heads}  class", "id");
         for class in &report.snapshot.classes {
             let counts: String = splits
                 .iter()
@@ -199,13 +180,13 @@ impl Output {
     }
 
     pub(in crate::cli) fn listed(&self, listed: &[Listed]) {
-        let mut text = String::new();
+        let mut text = Page::default();
         for one in listed {
             let versions: Vec<String> = one.versions.iter().map(ToString::to_string).collect();
             let _ = writeln!(text, "{}  {}  ({})", one.name, versions.join(" "), one.registry);
         }
         if listed.is_empty() && !self.json {
-            eprintln!("no datasets");
+            console::message("", "no datasets");
             return;
         }
         let datasets = listed
@@ -216,11 +197,13 @@ impl Output {
 
     pub(in crate::cli) fn cited(&self, citation: &Citation) {
         self.warn(&citation.warnings);
-        self.print(&citation.text, json!({ "pin": citation.pin, "citation": citation.text }));
+        let mut text = Page::default();
+        text.block("", &citation.text);
+        self.print(&text, json!({ "pin": citation.pin, "citation": citation.text }));
     }
 
     pub(in crate::cli) fn built(&self, report: &BuildReport, out: &Path, is_new: bool) {
-        let mut text = String::new();
+        let mut text = Page::default();
         let verb = if is_new { "built" } else { "was built already" };
         let _ = writeln!(text, "{}: {verb}, {}", out.display(), images(report.images, report.bytes));
         let _ = writeln!(text, "  source   {}", report.source);
@@ -246,11 +229,11 @@ impl Output {
         let _ = writeln!(text, "  pin      {}", report.pin);
         let mut object = json!(report);
         object["path"] = json!(out);
-        self.print(&text, object);
+        self.print_done(&text, object);
     }
 
     pub(in crate::cli) fn published(&self, report: &PublishReport, registry: &str, dry_run: bool) {
-        let mut text = String::new();
+        let mut text = Page::default();
         let (name, version) = (&report.statement.name, report.statement.version);
         let new = format!(
             "{} of {} new, {}",
@@ -267,10 +250,8 @@ impl Output {
             (false, false) => match &report.fate {
                 Some(Fate::Collecting(file, missing)) => {
                     let how = log::collecting(file, *missing);
-                    writeln!(
-                        text,
-                        "{registry} has the objects of {name}@{version}: {new}\nthe release is {how}"
-                    )
+                    let _ = writeln!(text, "{registry} has the objects of {name}@{version}: {new}");
+                    writeln!(text, "the release is {how}")
                 }
                 _ => writeln!(text, "published {name}@{version} to {registry}: {new}"),
             },
@@ -312,12 +293,12 @@ impl Output {
         if let Some(fate) = &report.fate {
             log::fate_json(&mut object, fate);
         }
-        self.print(&text, object);
+        self.write(&text, &object, !dry_run);
     }
 
     pub(in crate::cli) fn verified(&self, report: &VerifyReport) {
         self.warn(&report.warnings);
-        let mut text = String::new();
+        let mut text = Page::default();
         for fault in &report.faults {
             let _ = writeln!(text, "{fault}");
         }
@@ -355,32 +336,33 @@ impl Output {
     }
 
     pub(in crate::cli) fn key_made(&self, name: &KeyName, key: &PublicKey) {
-        let text = format!("{key}\n");
-        eprintln!("key {name}: {}", key.fingerprint());
-        self.print(&text, key_json(name, key));
+        console::message("", &format!("key {name}: {}", key.fingerprint()));
+        self.print_done(&Page::of(format_args!("{key}")), key_json(name, key));
     }
 
     pub(in crate::cli) fn key(&self, name: &KeyName, key: &PublicKey) {
-        self.print(&format!("{key}\n"), key_json(name, key));
+        self.print(&Page::of(format_args!("{key}")), key_json(name, key));
     }
 
     pub(in crate::cli) fn keys(&self, keys: &[NamedKey]) {
         if keys.is_empty() && !self.json {
-            eprintln!("no keys: `isn key new NAME` makes one");
+            console::message("", "no keys: `isn key new NAME` makes one");
             return;
         }
-        let text: String =
-            keys.iter().map(|key| format!("{}  {}\n", key.name, key.public_key.fingerprint())).collect();
+        let mut text = Page::default();
+        for key in keys {
+            let _ = writeln!(text, "{}  {}", key.name, key.public_key.fingerprint());
+        }
         let list: Vec<Value> = keys.iter().map(|key| key_json(&key.name, &key.public_key)).collect();
         self.print(&text, json!({ "keys": list }));
     }
 
     pub(in crate::cli) fn diagnosed(&self, report: &DoctorReport) {
-        let mut text = String::new();
+        let mut text = Page::default();
         for (name, value) in &report.facts {
             let _ = writeln!(text, "{name:<14}  {value}");
         }
-        text.push('\n');
+        text.blank();
         for finding in &report.findings {
             let state = match finding.state {
                 State::Ok => "ok",
@@ -388,7 +370,7 @@ impl Output {
                 State::Wrong => "WRONG",
             };
             let _ = writeln!(text, "{state:<5}  {}: {}", finding.what, finding.found);
-            let _ = finding.cure.as_ref().map(|cure| writeln!(text, "       {cure}"));
+            text.block("       ", finding.cure.as_deref().unwrap_or_default());
         }
         let facts: serde_json::Map<String, Value> =
             report.facts.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
@@ -397,12 +379,12 @@ impl Output {
     }
 
     pub(in crate::cli) fn demo_made(&self, report: &DemoReport, dir: &Path) {
-        let text = format!(
-            "{}: {} drawn, laid out as ILSVRC2012\n",
+        let text = Page::of(format_args!(
+            "{}: {} drawn, laid out as ILSVRC2012",
             dir.display(),
             count(report.images as usize, "image")
-        );
-        self.print(&text, json!({ "path": dir, "images": report.images }));
+        ));
+        self.print_done(&text, json!({ "path": dir, "images": report.images }));
     }
 }
 

@@ -1,11 +1,10 @@
 //! What `isn audit duplicates`, `images`, `balance` and `all` print.
 
-use std::fmt::Write;
-
 use serde_json::{Map, Value, json};
 
 use super::Output;
 use crate::audit::health::Remark;
+use crate::cli::console::Page;
 use crate::error::count;
 use crate::ops::audit::Subject;
 use crate::ops::audit::balance::{ACCURACIES, BalanceReport};
@@ -40,12 +39,11 @@ impl Output {
         balance: &BalanceReport,
     ) {
         self.warn(&subject.warnings);
-        let text = format!(
-            "{}\n{}\n{}",
-            duplicates_text(duplicates),
-            images_text(subject, images),
-            balance_text(subject, balance)
-        );
+        let mut text = duplicates_text(duplicates);
+        for more in [images_text(subject, images), balance_text(subject, balance)] {
+            text.blank();
+            text.append(&more);
+        }
         let mut object = duplicates_json(subject, duplicates);
         object.extend(images_json(subject, images));
         object.extend(balance_json(balance));
@@ -66,15 +64,15 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-fn duplicates_text(report: &DuplicatesReport) -> String {
-    let mut text = format!(
-        "{}: {} exact, {} near, {} across splits, {} across classes\n",
+fn duplicates_text(report: &DuplicatesReport) -> Page {
+    let mut text = Page::of(format_args!(
+        "{}: {} exact, {} near, {} across splits, {} across classes",
         count(report.images, "image"),
         count(report.exact.len(), "group"),
         report.near.len(),
         report.cross_split().count(),
         report.cross_class().count()
-    );
+    ));
     let mut groups: Vec<&Group> = report.groups.iter().collect();
     groups.sort_by_key(|group| (!group.is_across_splits(), !group.is_across_classes()));
     for group in groups.iter().take(SHOWN) {
@@ -131,14 +129,11 @@ fn duplicates_json(subject: &Subject, report: &DuplicatesReport) -> Map<String, 
     }))
 }
 
-fn images_text(subject: &Subject, report: &ImagesReport) -> String {
-    let mut text = format!("{}:", count(report.images, "image"));
+fn images_text(subject: &Subject, report: &ImagesReport) -> Page {
     let counts = report.counts();
-    for (at, remark) in Remark::ALL.iter().enumerate() {
-        let comma = if at == 0 { "" } else { "," };
-        let _ = write!(text, "{comma} {} {}", counts[remark], remark.as_str());
-    }
-    text.push('\n');
+    let found: Vec<String> =
+        Remark::ALL.iter().map(|remark| format!("{} {}", counts[remark], remark.as_str())).collect();
+    let mut text = Page::of(format_args!("{}: {}", count(report.images, "image"), found.join(", ")));
     for remark in Remark::ALL {
         let found = || report.found.iter().filter(move |found| found.remark == remark);
         for one in found().take(SHOWN) {
@@ -173,24 +168,26 @@ fn percent(share: f64) -> String {
     format!("{:.2}", share * 100.0)
 }
 
-fn balance_text(subject: &Subject, report: &BalanceReport) -> String {
-    let mut text = format!("{} in {} classes", count(report.images as usize, "image"), report.classes.len());
-    if let Some(imbalance) = report.imbalance().filter(|_| report.classes.len() > 1) {
-        let _ = write!(text, ", the largest {imbalance:.2} times the smallest");
-    }
-    text.push('\n');
+fn balance_text(subject: &Subject, report: &BalanceReport) -> Page {
+    let imbalance = report.imbalance().filter(|_| report.classes.len() > 1);
+    let imbalance =
+        imbalance.map_or_else(String::new, |times| format!(", the largest {times:.2} times the smallest"));
+    let images = count(report.images as usize, "image");
+    let mut text = Page::of(format_args!("{images} in {} classes{imbalance}", report.classes.len()));
     if report.without_class > 0 {
         let _ = writeln!(text, "  {} of no class", count(report.without_class as usize, "image"));
     }
     let heads: String = report.splits.iter().map(|one| format!("{:>8}", split_name(one.split))).collect();
     let width = report.classes.keys().map(|class| class.as_str().len()).max().unwrap_or(2).max(5);
-    let _ = writeln!(text, "\n  {:<width$}{heads}", "class");
+    text.blank();
+    let _ = writeln!(text, "  {:<width$}{heads}", "class");
     for (class, counts) in &report.classes {
         let cells: String = report.splits.iter().map(|one| format!("{:>8}", counts[&one.split])).collect();
         let label = subject.labels.get(class).map(|label| format!("  {label}")).unwrap_or_default();
         let _ = writeln!(text, "  {:<width$}{cells}{label}", class.as_str());
     }
-    let _ = writeln!(text, "\n  what an accuracy can tell, in percent points (95%)");
+    text.blank();
+    let _ = writeln!(text, "  what an accuracy can tell, in percent points (95%)");
     let heads: String =
         ACCURACIES.iter().map(|p| format!("{:>9}", format!("at {:.0}%", p * 100.0))).collect();
     let _ = writeln!(text, "  {:<26}{heads}", "");

@@ -1,31 +1,25 @@
 //! What `isn review` prints.
 
-use std::io::Write as _;
-
 use serde_json::json;
 
 use super::Output;
-use crate::error::{Error, Result};
+use crate::cli::console::Page;
 use crate::review::{Review, ReviewReport};
 
 impl Output {
     /// The address comes at once, for whoever waits for it: a person, or a program that opens it.
-    pub(in crate::cli) fn reviewing(&self, review: &Review) -> Result<()> {
+    pub(in crate::cli) fn reviewing(&self, review: &Review) {
         let ReviewReport { suspects, decided } = review.report();
-        let line = match self.json {
-            true => json!({ "url": review.url(), "suspects": suspects, "decided": decided }).to_string(),
-            false => format!(
-                "{suspects} suspects, {decided} decided: open {} in a browser; Ctrl-C ends",
-                review.url()
-            ),
-        };
-        let mut out = std::io::stdout().lock();
-        writeln!(out, "{line}").and_then(|()| out.flush()).map_err(Error::io("write", "stdout"))
+        let url = review.url();
+        let text = Page::of(format_args!(
+            "{suspects} suspects, {decided} decided: open {url} in a browser; Ctrl-C ends"
+        ));
+        self.print(&text, json!({ "url": url, "suspects": suspects, "decided": decided }));
     }
 
     pub(in crate::cli) fn reviewed(&self, report: &ReviewReport) {
         let ReviewReport { suspects, decided } = *report;
-        let text = format!("{decided} of {suspects} suspects decided\n");
-        self.print(&text, json!({ "suspects": suspects, "decided": decided }));
+        let text = Page::of(format_args!("{decided} of {suspects} suspects decided"));
+        self.print_done(&text, json!({ "suspects": suspects, "decided": decided }));
     }
 }

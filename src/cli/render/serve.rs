@@ -1,24 +1,22 @@
 //! What `isn serve` says: where it listens, each request, and what it did.
 
-use std::io::Write as _;
-
 use serde_json::json;
 
 use super::{Output, size};
-use crate::error::{Error, Result, count};
+use crate::cli::console::{self, Page};
+use crate::error::count;
 use crate::serve::{ServeReport, Server};
+use crate::text::one_line;
 
 impl Output {
     /// Printed at once: whoever started the server waits for it.
-    pub(in crate::cli) fn serving(&self, server: &Server) -> Result<()> {
+    pub(in crate::cli) fn serving(&self, server: &Server) {
         let url = server.url();
-        self.print(&url, json!({ "url": url, "address": server.address() }));
-        std::io::stdout().flush().map_err(Error::io("write", "stdout"))
+        self.print(&Page::of(format_args!("{url}")), json!({ "url": url, "address": server.address() }));
     }
 
     pub(in crate::cli) fn line(line: &str) {
-        // Whoever reads the log may have gone; the server stays.
-        let _ = writeln!(std::io::stderr(), "{line}");
+        console::message("", &one_line(line));
     }
 
     /// On stderr: the data has been printed.

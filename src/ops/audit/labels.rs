@@ -18,6 +18,7 @@ use crate::files;
 use crate::ledger::{Claim, Row, Says};
 use crate::progress::Progress;
 use crate::sheet::{Figure, Sheet};
+use crate::text::is_formula;
 
 /// What is known about the images.
 pub enum Evidence<'a> {
@@ -235,13 +236,15 @@ pub fn claims(report: &LabelsReport, date: &str) -> Result<Vec<Row>> {
     Ok(report.suspects.iter().map(claim).collect())
 }
 
-/// All labels as a table, the most suspect first: `row,image,given,suggested,score,flagged`.
+/// All labels as a table, the most suspect first: `row,image,given,suggested,score,flagged`. A path that a spreadsheet
+/// would take for a formula starts with `./`, which makes it no other path.
 pub fn table(report: &LabelsReport) -> String {
     let flagged: HashSet<usize> = report.suspects.iter().map(|suspect| suspect.row).collect();
     let mut text = String::from("row,image,given,suggested,score,flagged\n");
     for Suspect { row, given, suggested, score } in &report.scored {
-        let image = report.images().get(*row).map_or("", |image| &image.path);
-        let (image, given, suggested) = (csv_field(image), report.class(*given), report.class(*suggested));
+        let image = report.images().get(*row).map_or("", |image| image.path.as_str());
+        let image = if is_formula(image) { format!("./{image}") } else { image.into() };
+        let (image, given, suggested) = (csv_field(&image), report.class(*given), report.class(*suggested));
         let flagged = u8::from(flagged.contains(row));
         text += &format!("{row},{image},{given},{suggested},{score},{flagged}\n");
     }

@@ -1,0 +1,73 @@
+//! [`Output`]: a report to stdout, as text or JSON, and what becomes of a run whose report stdout does not take.
+
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+use crate::cli::console::{self, Page};
+use crate::cli::exit::{self, ExitCode};
+use crate::text;
+
+/// How to print.
+pub(in crate::cli) struct Output {
+    pub(in crate::cli) json: bool,
+    unwritten: OnceLock<Unwritten>,
+}
+
+/// What stdout did not take.
+struct Unwritten {
+    error: std::io::Error,
+    /// The report's first line, where the report is of something that was done.
+    done: Option<String>,
+}
+
+impl Output {
+    pub(in crate::cli) fn new(json: bool) -> Self {
+        Output { json, unwritten: OnceLock::new() }
+    }
+
+    /// Prints what was asked for.
+    pub(in crate::cli) fn print(&self, text: &Page, json: Value) {
+        self.write(text, &json, false);
+    }
+
+    /// Prints a report of what was done.
+    pub(in crate::cli) fn print_done(&self, text: &Page, json: Value) {
+        self.write(text, &json, true);
+    }
+
+    /// The same, of what may have been done.
+    pub(super) fn write(&self, text: &Page, json: &Value, is_done: bool) {
+        if self.is_broken() {
+            return;
+        }
+        let written = match self.json {
+            true => console::stdout(&format!("{}\n", text::json(&json.to_string()))),
+            false => console::stdout(text.as_str()),
+        };
+        if let Err(error) = written {
+            let done = is_done.then(|| text.as_str().lines().next().unwrap_or_default().to_owned());
+            let _ = self.unwritten.set(Unwritten { error, done });
+        }
+    }
+
+    /// Whether stdout takes nothing more.
+    pub(in crate::cli) fn is_broken(&self) -> bool {
+        self.unwritten.get().is_some()
+    }
+
+    /// What the run ends with, now that it is over.
+    pub(in crate::cli) fn ended(&self, code: ExitCode) -> ExitCode {
+        match self.unwritten.get() {
+            Some(Unwritten { error, done }) => exit::unwritten(error, done.as_deref(), code),
+            None => code,
+        }
+    }
+
+    /// What the user should hear beside the report.
+    pub(in crate::cli) fn warn(&self, warnings: impl IntoIterator<Item = impl std::fmt::Display>) {
+        for warning in warnings {
+            console::message("warning: ", &warning.to_string());
+        }
+    }
+}

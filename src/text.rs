@@ -1,0 +1,116 @@
+//! Foreign text where it stands in another: in a line, in JSON, in YAML, in a spreadsheet. What is said there stays to be
+//! seen, and does nothing.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// Whether a character is not seen itself but acts on a terminal, on the order of what is seen, or on nothing: control
+/// characters (C0, DEL, C1), line and paragraph separators, marks of direction, and those of no width.
+pub fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{61c}'
+                | '\u{115f}'..='\u{1160}'
+                | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{3164}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
+}
+
+/// `text` as one line: what is not seen is written out, as `\n` or `\u{1b}`.
+pub fn one_line(text: &str) -> Cow<'_, str> {
+    written_out(text, is_unseen, |out, c| out.extend(c.escape_default()))
+}
+
+/// As [`one_line`], with tabs as they are: a line of a text of several.
+pub fn line_of_several(text: &str) -> Cow<'_, str> {
+    written_out(text, |c| c != '\t' && is_unseen(c), |out, c| out.extend(c.escape_default()))
+}
+
+/// The same JSON, in which nothing unseen stands as it is: in a string `\u001b` is that character as well.
+pub fn json(json: &str) -> Cow<'_, str> {
+    written_out(json, is_unseen, |out, c| {
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            let _ = write!(out, "\\u{unit:04x}");
+        }
+    })
+}
+
+/// `text` as a YAML string in double quotes, on one line.
+pub fn yaml(text: &str) -> String {
+    // A JSON string is a YAML string, but for surrogates and for line ends that JSON does not know.
+    let quoted = serde_json::Value::from(text).to_string();
+    let escape = |out: &mut String, c: char| {
+        let _ = write!(out, "\\U{:08x}", u32::from(c));
+    };
+    written_out(&quoted, is_unseen, escape).into_owned()
+}
+
+/// Whether a spreadsheet would take a field for a formula that can do something: it starts with `=`, `@`, a tab or CR, or
+/// with a sign that more than a plain word or number follows (`-abc_1` is a name of a file, and calls nothing).
+pub fn is_formula(field: &str) -> bool {
+    let is_plain = |rest: &str| rest.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'));
+    match field.strip_prefix(['+', '-']) {
+        Some(rest) => !is_plain(rest),
+        None => field.starts_with(['=', '@', '\t', '\r']),
+    }
+}
+
+fn written_out<'t>(
+    text: &'t str,
+    is_bad: impl Fn(char) -> bool,
+    escape: impl Fn(&mut String, char),
+) -> Cow<'t, str> {
+    if !text.contains(&is_bad) {
+        return text.into();
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    text.chars().for_each(|c| if is_bad(c) { escape(&mut out, c) } else { out.push(c) });
+    out.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_a_line_and_says_what_it_hides() {
+        let text = "a\u{1b}[31m\u{7}\u{9b}\u{202e}\u{2066}\u{200b}\u{61c}\u{2028}\n\r\t\u{feff}\u{7f}é漢🦉";
+        assert_eq!(
+            one_line(text),
+            "a\\u{1b}[31m\\u{7}\\u{9b}\\u{202e}\\u{2066}\\u{200b}\\u{61c}\\u{2028}\\n\\r\\t\\u{feff}\\u{7f}é漢🦉"
+        );
+        assert!(matches!(one_line("é漢🦉 it's \\ plain"), Cow::Borrowed(_)));
+        assert_eq!(line_of_several("a\tb\r"), "a\tb\\r");
+    }
+
+    #[test]
+    fn json_and_yaml_mean_the_same_text() {
+        let text = "\"\u{1b}\u{85}\u{2028}\u{202e}\u{e0001}\n\u{7f}é";
+        let escaped = json(&serde_json::Value::from(text).to_string()).into_owned();
+        assert!(!escaped.contains(is_unseen), "{escaped}");
+        assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), text);
+        let yaml = yaml(text);
+        assert_eq!(yaml, "\"\\\"\\u001b\\U00000085\\U00002028\\U0000202e\\U000e0001\\n\\U0000007fé\"");
+    }
+
+    #[test]
+    fn formulas_are_told_from_names() {
+        for field in ["=1+1", "@SUM(1)", "\tx", "\rx", "+1+cmd|' /C calc'!A0", "-2+3", "-(1)", "=", "@a"] {
+            assert!(is_formula(field), "{field}");
+        }
+        for field in ["", "a=b", "-1.5", "+3", "-_xY-7.jpg", "-é", "mail@x", "'=1"] {
+            assert!(!is_formula(field), "{field}");
+        }
+    }
+}
