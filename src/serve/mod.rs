@@ -16,7 +16,7 @@ mod metrics;
 mod publish;
 mod staging;
 mod tls;
-mod tokens;
+pub mod tokens;
 mod watched;
 
 use std::net::SocketAddr;
