@@ -38,6 +38,16 @@ seed recipe $golden/recipe.toml ../registry/recipes/*/recipe.toml
 seed shard $golden/registry/objects/**/*.tar.zst
 seed image $vectors/pixels/*.{jpg,png,JPEG}
 seed npy $vectors/labels/*.npy
+seed lock $golden/isn.lock
+mkdir -p corpus/{lock,project,trust,tokens}
+printf 'format = "isn-lock/1"\n[[dataset]]\npath = "../a"\npin = "a@1.0#b3:%064d"\nregistry = "/r"\n' 0 > corpus/lock/seed-outside
+printf 'registry = ["bundled", "https://example.org/data"]\ndatasets = ["demobirds", "demobirds@1.0"]\n' > corpus/project/seed
+{
+    printf 'format = "isn-trust/1"\n[registry."https://example.org/data"]\nlog = "%s"\n' "$(cat $log/vkey)"
+    printf 'keys = ["%s"]\nwitnesses = ["%s"]\nwitnesses_needed = 1\n' "$(cat $golden/alice.pub)" "$(cat $log/witness)"
+} > corpus/trust/seed
+printf '"example.org" = "a token"\n"example.org:8080" = "another"\n' > corpus/tokens/seed-shown
+printf '# who\nci %064d\n' 0 > corpus/tokens/seed-hashes
 mkdir -p corpus/table
 printf 'ant,bee\n0.25,0.75\n1,0\n' > corpus/table/seed-probabilities
 printf 'path,label\na,bee\nb,0\n' > corpus/table/seed-labels

@@ -116,13 +116,15 @@ impl Registries<'_> {
                 Err(e) => wrong.push((location, e)),
             }
         }
-        if let Some((_, e)) = wrong.into_iter().next() {
-            return Err(e);
-        }
         let absent = absent.unwrap_or_else(none_named);
-        let Some(registry) = unreached else { return Err(absent) };
-        let head = self.cached(&registry, reference, pin, absent).await?;
-        Ok((registry, head))
+        let absent = match unreached {
+            None => absent,
+            Some(registry) => match self.cached(&registry, reference, pin, absent).await {
+                Ok(head) => return Ok((registry, head)),
+                Err(e) => e,
+            },
+        };
+        Err(wrong.into_iter().next().map_or(absent, |(_, e)| e))
     }
 
     /// By a pin, from the cache, since the registry cannot be reached.

@@ -18,7 +18,7 @@ mod publish;
 mod staging;
 mod streams;
 mod tls;
-mod tokens;
+pub mod tokens;
 mod trial;
 mod watched;
 

@@ -14,14 +14,18 @@ const SHORTEST: usize = 16;
 
 /// Reads the file; an empty one lets nobody publish.
 pub(super) fn read(path: &Path) -> Result<Vec<(String, blake3::Hash)>> {
-    let text = crate::files::read_text(path)?;
+    parse(&path.display().to_string(), &crate::files::read_text(path)?)
+}
+
+/// What the text of a token file, called `what` in errors, says: names with the hashes of their tokens.
+pub fn parse(what: &str, text: &str) -> Result<Vec<(String, blake3::Hash)>> {
     let mut tokens: Vec<(String, blake3::Hash)> = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let refuse = |why: &str| Error::invalid(format!("{}, line {number}", path.display()), why);
+        let refuse = |why: &str| Error::invalid(format!("{what}, line {number}"), why);
         let mut words = line.split_whitespace();
         let (Some(name), Some(hash), None) = (words.next(), words.next(), words.next()) else {
             return Err(refuse("is not a name and the BLAKE3 of a token"));

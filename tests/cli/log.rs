@@ -130,9 +130,12 @@ fn mirrors_share_a_log_and_its_trust() {
     forger.reader(&["info", "grads@1.0", "--registry", "reg"]).ok();
     forger.copy("reg", "later");
     forger.reader(&["info", "grads@1.0", "--registry", "later"]).ok();
-    // A mirror that is away is no reason to fail, and one that lies is.
+    // A mirror that is away is no reason to fail, once it is known to be one.
     let both = format!("http://127.0.0.1:1,{},reg", server.url);
-    forger.reader(&["pull", "grads@1.0", "--registry", &both, "--to", "d"]).ok();
+    let pull = ["pull", "grads@1.0", "--registry", &both, "--to", "d"];
+    forger.reader(&pull).fails(5, "nothing is known of a log of it");
+    forger.reader(&["trust", "add", "http://127.0.0.1:1", &forger.anchor("mirror").to_string()]).ok();
+    forger.reader(&pull).ok();
 }
 
 #[test]

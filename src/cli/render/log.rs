@@ -40,11 +40,14 @@ impl Output {
     }
 
     pub(in crate::cli) fn unclaimed(&self, removed: &[String]) {
-        let text = match removed {
-            [] => "no claim stands in the way of the next entry\n".into(),
-            _ => removed.iter().map(|path| format!("removed {path}\n")).collect::<String>(),
-        };
-        self.print(&text, json!({ "removed": removed }));
+        let mut text = Page::default();
+        if removed.is_empty() {
+            let _ = writeln!(text, "no claim stands in the way of the next entry");
+        }
+        for path in removed {
+            let _ = writeln!(text, "removed {path}");
+        }
+        self.print_done(&text, json!({ "removed": removed }));
     }
 
     pub(in crate::cli) fn signed(&self, report: &SignReport, file: &Path) {

@@ -29,6 +29,9 @@ fn link(sandbox: &Sandbox, to: impl AsRef<Path>, from: &str) {
 
 #[test]
 fn paths_that_leave_the_project() {
+    let sandbox = project(&["../outside/a"]);
+    at(&sandbox, &["sync"]).fails(1, "../outside/a leads out of the project's folder");
+    assert_eq!(contents(&sandbox.path("outside")), []);
     let absolute = std::env::temp_dir().join("isn-never-there");
     let absolute = absolute.to_str().unwrap();
     let bad = [absolute, "../outside/a", "data/../../outside/b", "..", "data/..", ".", "", "c:/x", "..\\x"];

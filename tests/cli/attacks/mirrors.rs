@@ -254,6 +254,15 @@ fn registry_that_is_known_only_from_before() {
     lists.forger.forget();
     lists.run(&format!("{nearby},lab"), &["info", "third"]).fails(5, "nothing is known of a log of it");
     lists.run(&format!("{nearby},lab"), &["info", "third"]).fails(5, "or pull by a pin");
+    // A server that has nothing is no registry that lacks a name.
+    fs::create_dir(lists.forger.path("empty")).unwrap();
+    let nothing = Server::new(&lists.forger.path("empty"));
+    for first in [&nothing.url, "empty"] {
+        lists.run(&format!("{first},lab"), &["info", "third"]).fails(5, "registry.json is not in");
+    }
+    // A registry without a version is one.
+    lists.forger.as_user("nobodys", &["registry", "init", "new"]).ok();
+    lists.run("new,lab", &["info", "third"]).ok();
 }
 
 #[test]

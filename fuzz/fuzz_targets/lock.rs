@@ -1,0 +1,22 @@
+//! A lock file, as it comes with a project that anybody may have written: what is read is written back the same.
+#![no_main]
+
+use std::path::Path;
+
+use isn::lock_file::LockFile;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    if let Ok(lock) = LockFile::parse("fuzz", data.to_vec()) {
+        let text = lock.to_text().expect("what was read can be written");
+        assert_eq!(LockFile::parse("fuzz", text.into_bytes()).expect("what is written reads back"), lock);
+        if lock.check_inside("fuzz", Path::new(".")).is_ok() {
+            for entry in &lock.datasets {
+                assert!(
+                    entry.path.is_relative()
+                        && !entry.path.to_string_lossy().split('/').any(|part| part == "..")
+                );
+            }
+        }
+    }
+});
