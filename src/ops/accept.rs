@@ -210,7 +210,7 @@ fn length_at(path: &Path) -> Option<u64> {
 fn bring(registry: &Path, staged: &Path, kind: ObjectKind, object: &ObjectRef) -> Result<bool> {
     let path = layout::object(kind, &object.blake3);
     let (from, to) = (staged.join(&path), registry.join(&path));
-    files::create_dir_all_synced(files::parent(&to))?;
+    files::create_dir_all(files::parent(&to))?;
     if length_at(&to).is_none() && files::rename_new(&from, &to)? {
         return Ok(true);
     }

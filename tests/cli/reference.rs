@@ -43,6 +43,7 @@ const VERBS: [&[&str]; 67] = [
     &["log", "verify"],
     &["log", "watch"],
     &["log", "evidence"],
+    &["log", "unclaim"],
     &["prove"],
     &["mirror"],
     &["key"],
