@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::sandbox::Sandbox;
 
-const VERBS: [&[&str]; 67] = [
+const VERBS: [&[&str]; 68] = [
     &[],
     &["pull"],
     &["fetch"],
