@@ -24,6 +24,11 @@ shopt -s globstar nullglob
 
 seed statement $vectors/statement/*.txt $vectors/release/*.txt $vectors/release/refused/*.txt $vectors/release/*.pub
 seed checkpoint $log/checkpoint $log/cosigned $log/vkey* $log/witness
+seed claim $log/claim $log/checkpoint $log/tile/entries/000.p/*
+# Of another number and so badly signed, of another kind, and cut off.
+sed 's/^4$/5/' $log/claim > corpus/claim/seed-number
+sed '1s/v1/v2/' $log/claim > corpus/claim/seed-kind
+head -c 400 $log/claim > corpus/claim/seed-cut
 seed proof $log/proof
 seed bundle $log/tile/entries/000.p/*
 seed history $log/tile/entries/000.p/*

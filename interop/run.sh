@@ -32,6 +32,13 @@ else
     echo "NOT RUN: no Go with x/mod here"
 fi
 
+say "power cuts in a publish, replayed from its system calls"
+if need strace strace && strace -qq -o /dev/null true; then
+    python3 interop/crash.py "$isn" "$work"
+else
+    echo "NOT RUN: no strace here, or it may not trace"
+fi
+
 say "nginx: as documented, without ranges, with gzip"
 if need nginx nginx-light; then
     interop/nginx.sh "$isn" "$work"

@@ -292,7 +292,7 @@ fn length_at(path: &Path) -> Option<u64> {
 fn bring(to: &Destination<'_>, kind: ObjectKind, object: &ObjectRef, gone: &dyn Fn(&str)) -> Result<bool> {
     let path = layout::object(kind, &object.blake3);
     let (from, there) = (to.staged.join(&path), to.registry.join(&path));
-    files::create_dir_all_synced(files::parent(&there))?;
+    files::create_dir_all(files::parent(&there))?;
     let is_new = length_at(&there).is_none() && files::rename_new(&from, &there)?;
     if !is_new {
         files::remove_file(&from)?;

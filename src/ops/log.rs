@@ -146,3 +146,28 @@ fn no_log(registry: &Registry) -> Error {
     let why = "has no log that you trust: `isn trust add REGISTRY VKEY` trusts one";
     Error::trust(format!("registry {}", registry.name()), why)
 }
+
+#[cfg(test)]
+#[cfg(feature = "cloud")]
+mod tests {
+    use std::sync::Arc;
+
+    use object_store::memory::InMemory;
+
+    use super::*;
+    use crate::registry::store::BucketStore;
+    use crate::transport::bucket::Bucket;
+
+    #[test]
+    fn claims_in_a_bucket_are_removed_only_where_nobody_else_writes() {
+        let (dir, bucket) = (tempfile::tempdir().unwrap(), Arc::new(InMemory::new()));
+        let logs = KnownLogs::new(dir.path());
+        let store = || Box::new(BucketStore::new(Bucket::over("memory://bucket", bucket.clone())).unwrap());
+        RegistryWriter::init(store().as_ref(), "for tests", || logs.new_signer(None)).unwrap();
+        store().replace("log/.isn-claims/0", b"planted").unwrap();
+        let refused = unclaim(store(), false, &logs).unwrap_err().to_string();
+        assert!(refused.contains("--alone: is needed"), "{refused}");
+        assert!(store().length("log/.isn-claims/0").unwrap().is_some());
+        assert_eq!(unclaim(store(), true, &logs).unwrap().len(), 1);
+    }
+}

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::sandbox::Sandbox;
 
-const VERBS: [&[&str]; 67] = [
+const VERBS: [&[&str]; 68] = [
     &[],
     &["pull"],
     &["fetch"],
@@ -43,6 +43,7 @@ const VERBS: [&[&str]; 67] = [
     &["log", "verify"],
     &["log", "watch"],
     &["log", "evidence"],
+    &["log", "unclaim"],
     &["prove"],
     &["mirror"],
     &["key"],

@@ -16,10 +16,13 @@ use object_store::{
 
 use super::{BucketStore, FolderStore, Store};
 use crate::digest::Digest;
+use crate::error::Error;
 use crate::key::PrivateKey;
 use crate::known_logs::KnownLogs;
+use crate::log::{SignedClaim, bundle};
 use crate::object::ObjectRef;
 use crate::registry::append::OwnLog;
+use crate::registry::layout;
 use crate::registry::publish::RegistryWriter;
 use crate::statement::{Owner, SignedStatement, Statement};
 use crate::transport::bucket::Bucket;
@@ -235,4 +238,50 @@ fn writers_race_in_a_bucket_and_each_statement_is_in_the_log_once() {
     let view = OwnLog::open(&writer, &logs[0]).unwrap().view().unwrap();
     let history = view.replica.history();
     assert_eq!((history.datasets().count(), history.rejected().len()), (WRITERS * ROUNDS, 0));
+}
+
+#[test]
+fn a_planted_claim_stops_a_writer_until_the_keys_holder_removes_it() {
+    both_kinds(|open, logs| {
+        RegistryWriter::init(open().as_ref(), "for tests", || logs.new_signer(None)).unwrap();
+        let owner = PrivateKey::generate("").unwrap();
+        let signed = |name: &str| {
+            let owners = vec![owner.public_line().key];
+            let claim = Statement::Owner(Owner::new(name.parse().unwrap(), None, 1, owners, Vec::new()));
+            SignedStatement::sign(&claim, &owner).unwrap()
+        };
+        let writer = RegistryWriter::open(open()).unwrap();
+        let log = OwnLog::open(&writer, logs).unwrap();
+        log.append(&[signed("one")]).unwrap();
+        let mut planted = Vec::new();
+        bundle::push(&mut planted, signed("squatted").bytes()).unwrap();
+        for claim in [planted.as_slice(), b"", b"isn/v2 claim\n", b"isn/v1 claim\n"] {
+            let path = layout::log_claim(1);
+            writer.store().replace(&path, claim).unwrap();
+            let before = writer.store().list("").unwrap();
+            let stopped = log.append(&[signed("two")]).err();
+            assert!(matches!(stopped, Some(Error::Claim { .. })), "{stopped:?}");
+            assert_eq!(writer.store().list("").unwrap(), before);
+            assert_eq!(log.unclaim().unwrap(), [writer.store().locate(&path)]);
+            assert_eq!(log.view().unwrap().replica.size(), 1);
+        }
+        // What a killed writer has claimed is finished, and not removed.
+        let mut entries = Vec::new();
+        bundle::push(&mut entries, signed("two").bytes()).unwrap();
+        let base = log.view().unwrap().replica;
+        let claim = SignedClaim::sign(&log.signer(log.anchor()).unwrap(), &base, &entries).unwrap();
+        writer.store().create_new(&layout::log_claim(1), &claim).unwrap();
+        assert!(log.unclaim().unwrap_err().to_string().contains("can be finished"));
+        assert_eq!(log.append(&[signed("three")]).unwrap().first, 2);
+        assert_eq!(log.view().unwrap().replica.history().datasets().count(), 3);
+    });
+}
+
+/// The same check of a folder and of a bucket, each opened anew as often as wanted, and with a home of its own.
+fn both_kinds(check: impl Fn(&dyn Fn() -> Box<dyn Store>, &KnownLogs)) {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("registry");
+    check(&|| Box::new(FolderStore::new(&root)), &KnownLogs::new(dir.path().join("logs-folder")));
+    let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    check(&|| Box::new(bucket(&store)), &KnownLogs::new(dir.path().join("logs-bucket")));
 }

@@ -19,6 +19,21 @@ fn claim_file(number: u64) -> String {
 /// An `owner` statement for a name that nobody owns, by a stranger: valid wherever it stands.
 fn of_a_stranger(forger: &Forger) -> Vec<u8> {
     forger.new_key("stranger");
+    // What an `isn append` would bring in.
+    forger
+        .isn(&[
+            "yank",
+            "grads@1.0",
+            "--reason",
+            "why",
+            "--registry",
+            "reg",
+            "--key",
+            "me",
+            "--statement",
+            "collected",
+        ])
+        .ok();
     let mut owner = forger.owner(None, 1, &["stranger"]);
     if let isn::statement::Statement::Owner(owner) = &mut owner {
         owner.name = "squatted".parse().unwrap();
@@ -29,7 +44,7 @@ fn of_a_stranger(forger: &Forger) -> Vec<u8> {
 }
 
 /// Every verb that writes to a log, as its owner would use it next.
-const WRITERS: [&[&str]; 8] = [
+const WRITERS: [&[&str]; 10] = [
     &["publish", "out2", "--registry", "reg", "--key", "me"],
     &["publish", "out2", "--registry", "reg", "--key", "me", "--statement", "release.statement"],
     &["owner", "add", "grads", "stranger", "--registry", "reg", "--key", "me"],
@@ -37,7 +52,9 @@ const WRITERS: [&[&str]; 8] = [
     &["key", "rotate", "me", "stranger", "--registry", "reg", "--key", "me"],
     &["yank", "grads@1.0", "--reason", "why", "--registry", "reg", "--key", "me"],
     &["withdraw", "grads@1.0", "--reason", "why", "--registry", "reg", "--key", "me"],
+    &["append", "collected", "--registry", "reg"],
     &["registry", "rotate-key", "reg"],
+    &["registry", "init", "reg"],
 ];
 
 /// Writers stop with exit 4 in these words, and nothing in the registry changes.

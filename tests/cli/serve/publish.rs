@@ -123,6 +123,28 @@ fn a_version_is_published_and_pulled() {
     assert!(log.contains("ci: ") && log.contains("entry 1 of the log") && !log.contains(TOKEN), "{log}");
 }
 
+/// The server holds the log's key, and signs nothing into its log that it finds beside it; why is its keeper's to read.
+#[test]
+fn a_planted_claim_is_not_signed_by_a_server() {
+    let (sandbox, statements, packs) = prepared();
+    let served = serve(&sandbox, &[]);
+    stage_all(&served, &sandbox, "out", TOKEN, 201);
+    let mut planted = (statements[0].len() as u16).to_be_bytes().to_vec();
+    planted.extend_from_slice(statements[0].as_bytes());
+    sandbox.write("reg/log/.isn-claims/0", &planted);
+    let before = contents(&sandbox.path("reg"));
+    let body = json!({ "statements": statements, "packs": packs });
+    let refused = post(&served, TOKEN, &body);
+    assert_eq!(refused.status, 500, "{}", refused.text());
+    assert!(!refused.text().contains("claim"), "{}", refused.text());
+    assert!(contents(&sandbox.path("reg")) == before);
+    sandbox.isn(&["log", "unclaim", "--registry", "reg"]).ok();
+    assert_eq!(post(&served, TOKEN, &body).status, 200);
+    served.signal("-TERM");
+    let log = served.end().ok().stderr;
+    assert!(log.contains("log/.isn-claims/0: is not signed"), "{log}");
+}
+
 #[test]
 fn who_may_not_publish_changes_nothing() {
     let (sandbox, statements, packs) = prepared();
