@@ -224,18 +224,30 @@ fn publish_index(forger: &Forger, served: &Served, images: u64, index: &[u8]) ->
     (answer.status, answer.text())
 }
 
+/// A row of an index, with three hashes.
+fn row(n: u32, hash: impl Fn(u32) -> String) -> String {
+    let [image, pixels, source] = [0, 1, 2].map(hash);
+    let row = json!({
+        "path": format!("train/ant/{n:08}.png"),
+        "class": "ant",
+        "split": "train",
+        "blake3": image,
+        "length": 1,
+        "width": 1,
+        "height": 1,
+        "pixels": pixels,
+        "source": format!("ant/{n}.png"),
+        "source_blake3": source,
+    });
+    format!("{row}\n")
+}
+
 #[test]
 fn an_index_that_unfolds_to_much_is_refused_before_it_is_read() {
     let forger = Forger::new();
     with_tokens(&forger);
     let served = Served::start(&forger, &["--publish-tokens", "tokens", "--publish-images", "2000000"]);
-    let row = |n: u32| {
-        format!(
-            "{{\"path\":\"train/ant/{n:08}.png\",\"class\":\"ant\",\"split\":\"train\",\"blake3\":\"{0}\",\"length\":1,\
-             \"width\":1,\"height\":1,\"pixels\":\"{0}\",\"source\":\"ant/{n}.png\",\"source_blake3\":\"{0}\"}}\n",
-            "0".repeat(64)
-        )
-    };
+    let row = |n: u32| row(n, |_| "0".repeat(64));
     let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
     (0..1_000_000).for_each(|n| encoder.write_all(row(n).as_bytes()).unwrap());
     let index = encoder.finish().unwrap();
@@ -298,16 +310,7 @@ fn a_long_check_locks_nobody_out() {
     let forger = Forger::new();
     with_tokens(&forger);
     let served = Served::start(&forger, &["--publish-tokens", "tokens"]);
-    let row = |n: u32| {
-        let hash = |salt: u32| blake3::hash(&[n.to_le_bytes(), salt.to_le_bytes()].concat()).to_hex();
-        format!(
-            "{{\"path\":\"train/ant/{n:08}.png\",\"class\":\"ant\",\"split\":\"train\",\"blake3\":\"{}\",\"length\":1,\
-             \"width\":1,\"height\":1,\"pixels\":\"{}\",\"source\":\"ant/{n}.png\",\"source_blake3\":\"{}\"}}\n",
-            hash(0),
-            hash(1),
-            hash(2)
-        )
-    };
+    let row = |n: u32| row(n, |salt| blake3::hash(&[n, salt].map(u32::to_le_bytes).concat()).to_string());
     let rows = 60_000;
     let index = zstd::encode_all((0..rows).map(row).collect::<String>().as_bytes(), 1).unwrap();
     let done = AtomicBool::new(false);
