@@ -70,7 +70,7 @@ tried() { # WHAT SETTINGS: starts nginx with them, pulls, ends it
     "$isn" verify whole --expect "$pin" -q > /dev/null
     "$isn" pull noise@1.0 --registry "$url" --to part --class bee --split val -q --json > part.json
     "$isn" log verify --registry "$url" -q > /dev/null
-    for path in .isn-lock log/.isn-claims/0 objects/.isn-tmp-x objects/ keys/me %2e%2e/home/keys/me; do
+    for path in .isn-lock log/.isn-claims/0 objects/.isn-tmp-x objects/ keys/me recipes/noise/id_ed25519 %2e%2e/home/keys/me; do
         mkdir -p "registry/$(dirname "$path")" && [ -e "registry/$path" ] || echo secret > "registry/$path"
         status=$(curl -s -o reply -w '%{http_code}' --path-as-is "$url/$path")
         case $status in 400 | 403 | 404) ;; *) echo "SERVED with $1: $path ($status)"; exit 1 ;; esac

@@ -123,3 +123,27 @@ impl<'a> Lines<'a> {
         serde_json::from_slice(&self.line).map(Some).map_err(|e| refuse(self.number, &e))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_made_to_unfold_to_much_is_found_out_without_keeping_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("object");
+        let weigh = |text: &[u8], most: u64| {
+            std::fs::write(&file, zstd::encode_all(text, 1).unwrap()).unwrap();
+            weigh("object", &file, most).map_err(|e| e.to_string())
+        };
+        let rows: String =
+            (0..1000_u32).map(|n| format!("\"{}\"\n", blake3::hash(&n.to_le_bytes()))).collect();
+        assert_eq!(weigh(rows.as_bytes(), 1000), Ok(1000));
+        assert!(weigh(rows.as_bytes(), 999).unwrap_err().contains("more than the 999 lines"));
+        assert!(weigh(&[b' '; 4 << 20], 1000).unwrap_err().contains("unfolds to more than 65536"));
+        // A few rows may be as alike as they like.
+        assert_eq!(weigh("{\"a\":0}\n".repeat(5000).as_bytes(), 5000), Ok(5000));
+        std::fs::write(&file, "no zstd").unwrap();
+        assert!(super::weigh("object", &file, 1).is_err());
+    }
+}

@@ -84,7 +84,8 @@ async fn check(mut stream: TcpStream, sample: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use bytes::Bytes;
     use futures_util::StreamExt as _;

@@ -73,6 +73,15 @@ fn peak(served: &Served) -> u64 {
     peak.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
+/// Ends the clients with the test, however it ends.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn streams_that_take_nothing_are_ended_although_their_client_pings() {
     let sandbox = Sandbox::new();
@@ -80,6 +89,7 @@ fn streams_that_take_nothing_are_ended_although_their_client_pings() {
     let served = Served::start_with_files(&sandbox, 400, &["--idle-timeout", "3s"]);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _end = End(&done);
         for window in [0, 1, 20_000] {
             let (served, path, done) = (&served, &path, &done);
             scope.spawn(move || {
@@ -99,7 +109,6 @@ fn streams_that_take_nothing_are_ended_although_their_client_pings() {
         eventually("they are ended", || served.get(&path).status == 200);
         eventually("their connections too", || served.metric("isn_connections") == 1);
         assert!(served.metric("isn_streams_stalled_total") >= 32);
-        done.store(true, Ordering::Relaxed);
     });
 }
 
@@ -215,18 +224,30 @@ fn publish_index(forger: &Forger, served: &Served, images: u64, index: &[u8]) ->
     (answer.status, answer.text())
 }
 
+/// A row of an index, with three hashes.
+fn row(n: u32, hash: impl Fn(u32) -> String) -> String {
+    let [image, pixels, source] = [0, 1, 2].map(hash);
+    let row = json!({
+        "path": format!("train/ant/{n:08}.png"),
+        "class": "ant",
+        "split": "train",
+        "blake3": image,
+        "length": 1,
+        "width": 1,
+        "height": 1,
+        "pixels": pixels,
+        "source": format!("ant/{n}.png"),
+        "source_blake3": source,
+    });
+    format!("{row}\n")
+}
+
 #[test]
 fn an_index_that_unfolds_to_much_is_refused_before_it_is_read() {
     let forger = Forger::new();
     with_tokens(&forger);
     let served = Served::start(&forger, &["--publish-tokens", "tokens", "--publish-images", "2000000"]);
-    let row = |n: u32| {
-        format!(
-            "{{\"path\":\"train/ant/{n:08}.png\",\"class\":\"ant\",\"split\":\"train\",\"blake3\":\"{0}\",\"length\":1,\
-             \"width\":1,\"height\":1,\"pixels\":\"{0}\",\"source\":\"ant/{n}.png\",\"source_blake3\":\"{0}\"}}\n",
-            "0".repeat(64)
-        )
-    };
+    let row = |n: u32| row(n, |_| "0".repeat(64));
     let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
     (0..1_000_000).for_each(|n| encoder.write_all(row(n).as_bytes()).unwrap());
     let index = encoder.finish().unwrap();
@@ -282,4 +303,37 @@ fn a_mirror_does_not_follow_links_of_recipes() {
     forger.reader(&["mirror", "reg", "m"]).ok();
     assert_eq!(forger.bytes("m/recipes/grads/recipe.toml"), b"a recipe");
     assert!(!forger.path("m/recipes/birds").exists());
+}
+
+#[test]
+fn a_long_check_locks_nobody_out() {
+    let forger = Forger::new();
+    with_tokens(&forger);
+    let served = Served::start(&forger, &["--publish-tokens", "tokens"]);
+    let row = |n: u32| row(n, |salt| blake3::hash(&[n, salt].map(u32::to_le_bytes).concat()).to_string());
+    let rows = 60_000;
+    let index = zstd::encode_all((0..rows).map(row).collect::<String>().as_bytes(), 1).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (served, forger, done) = (&served, &forger, &done);
+        let looking = scope.spawn(move || {
+            let _end = End(done);
+            let (mut free, mut held) = (0, 0);
+            while !done.load(Ordering::Relaxed) {
+                let lock = std::fs::File::open(forger.path("reg/.isn-lock")).unwrap();
+                *(if lock.try_lock().is_ok() { &mut free } else { &mut held }) += 1;
+                drop(lock);
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            (free, held)
+        });
+        let _end = End(done);
+        // Its rows are well-formed, and not those that the manifest counts: that is known at the end.
+        let (status, why) = publish_index(forger, served, rows.into(), &index);
+        assert_eq!(status, 422, "{why}");
+        assert!(why.contains("counts of its manifest"), "{why}");
+        done.store(true, Ordering::Relaxed);
+        let (free, held) = looking.join().unwrap();
+        assert!(free > 20 && held < free, "free {free} times, held {held} times");
+    });
 }
