@@ -3,3 +3,5 @@
 
 mod entry;
 mod history;
+mod stdout;
+mod terminal;
