@@ -122,7 +122,7 @@ fn text_of_a_registry_in_every_verb_that_reads_one() {
     try_both(run, &["verify", "tree"]);
 
     let info = run(&["info", "grads@1.1", "--registry", "reg"]).ok().stdout;
-    let signed: Vec<&str> = info.lines().filter(|line| line.trim_start().starts_with("signed")).collect();
+    let signed: Vec<&str> = info.lines().filter(|line| line.starts_with("  signed ")).collect();
     assert_eq!(signed.len(), 1, "{info}");
     assert!(info.contains("  |   signed     by SHA256:forged"), "{info}");
     let exact = run(&["info", "grads@1.1", "--registry", "reg", "--json"]).ok().json();
