@@ -5,6 +5,7 @@ use crate::error::count;
 use crate::text::{one_line, yaml};
 
 /// The text.
+#[cfg_attr(not(feature = "parquet"), expect(dead_code))]
 pub(super) fn card(about: &About<'_>) -> String {
     let manifest = about.manifest;
     let names: String = about
@@ -82,4 +83,24 @@ fn line(text: &str) -> String {
 /// As [`line()`], of a text of several.
 fn lines(text: &str) -> String {
     text.trim().lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_makes_no_html_links_headings_or_fences() {
+        for (text, shown) in [
+            ("<script>a & b</script>", "&lt;script&gt;a &amp; b&lt;/script&gt;"),
+            ("[x](javascript:y) ![z](w)", "\\[x\\](javascript:y) !\\[z\\](w)"),
+            ("# x", "\\# x"),
+            ("---\nlicense: mit\n---", "\\---\nlicense: mit\n\\---"),
+            ("```\n    code", "\\`\\`\\`\ncode"),
+            ("===\n1. one", "\\===\n1\\. one"),
+            ("a|b\u{202e}", "a\\|b\\\\u{202e}"),
+        ] {
+            assert_eq!(lines(text), shown);
+        }
+    }
 }

@@ -3,7 +3,7 @@
 
 mod about;
 mod archive;
-#[cfg(feature = "parquet")]
+#[cfg(any(test, feature = "parquet"))]
 mod card;
 mod croissant;
 mod mds;

@@ -82,16 +82,17 @@ fn aside(text: &str) -> String {
 }
 
 fn plain(manifest: &Manifest) -> String {
-    let citation =
-        manifest.citation.as_deref().map(|citation| format!(" {}", citation.trim())).unwrap_or_default();
-    format!(
-        "{}. {}, version {}. {} images. {}.{citation}\n",
+    let citation = manifest.citation.as_deref().unwrap_or_default();
+    let text = format!(
+        "{}. {}, version {}. {} images. {}. {citation}",
         manifest.authors.join(", "),
         manifest.title,
         manifest.version,
         manifest.images,
         manifest.pin()
-    )
+    );
+    // A sentence, whatever lines its parts have.
+    text.split_whitespace().collect::<Vec<_>>().join(" ") + "\n"
 }
 
 fn cff(manifest: &Manifest) -> String {

@@ -12,3 +12,5 @@ mod lock_paths;
 mod mirrors;
 mod offline;
 mod own_files;
+mod stdout;
+mod terminal;
