@@ -163,7 +163,7 @@ impl Cache {
         let folder = self.root.join(TREES);
         for name in files::names_in(&folder)? {
             let note = folder.join(name);
-            let is_there = files::read_text(&note).is_ok_and(|tree| Path::new(&tree).is_dir());
+            let is_there = super::tree_of(&note).is_some_and(|tree| tree.is_dir());
             if !is_there {
                 files::remove_file(&note)?;
             }

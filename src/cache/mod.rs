@@ -35,6 +35,11 @@ const TREES: &str = "trees";
 const SOURCES: &str = "sources";
 const QUARANTINE: &str = "quarantine";
 
+/// Hints are short lists: more than this is no hint.
+const MAX_HINT: u64 = 4 << 20;
+/// A path of a tree is not longer, on any system.
+const MAX_NOTE: u64 = 64 << 10;
+
 /// A folder of things fetched.
 #[derive(Clone, Debug)]
 pub struct Cache {
@@ -82,7 +87,7 @@ impl Cache {
 
     /// A small file that was kept under a registry's path for it.
     pub fn hint(&self, path: &str) -> Option<Vec<u8>> {
-        files::read_if_there(&self.root.join(HINTS).join(path)).ok()?
+        files::read_capped(&self.root.join(HINTS).join(path), MAX_HINT).ok()
     }
 
     /// Keeps a small file that says where to look, and is not believed.
@@ -97,10 +102,10 @@ impl Cache {
         self.root.join(TABLES).join(index.to_string())
     }
 
-    /// The table of an index, if there is one: not checked.
-    pub fn table(&self, index: &Digest) -> Option<Vec<u8>> {
+    /// The table of an index, if there is one of at most `cap` bytes: not checked.
+    pub fn table(&self, index: &Digest, cap: u64) -> Option<Vec<u8>> {
         let path = self.table_path(index);
-        let bytes = std::fs::read(&path).ok()?;
+        let bytes = files::read_capped(&path, cap).ok()?;
         mark_used(&path);
         Some(bytes)
     }
@@ -122,7 +127,7 @@ impl Cache {
     pub fn trees(&self) -> Vec<PathBuf> {
         let folder = self.root.join(TREES);
         let names = files::names_in(&folder).unwrap_or_default();
-        names.iter().filter_map(|name| files::read_text(&folder.join(name)).ok()).map(PathBuf::from).collect()
+        names.iter().filter_map(|name| tree_of(&folder.join(name))).collect()
     }
 
     /// Moves what is damaged out of the way, so that it is fetched again and can still be looked at.
@@ -136,6 +141,11 @@ impl Cache {
             let _ = std::fs::remove_file(path);
         }
     }
+}
+
+/// Where a note says that a tree is.
+fn tree_of(note: &Path) -> Option<PathBuf> {
+    Some(PathBuf::from(String::from_utf8(files::read_capped(note, MAX_NOTE).ok()?).ok()?))
 }
 
 /// Writes a file whole or not at all. It does not wait for the disk: what is lost is fetched again.

@@ -174,7 +174,7 @@ impl Output {
         let splits: Vec<_> = manifest.splits.keys().collect();
         let heads: String = splits.iter().map(|split| format!("{:>8}", split.as_str())).collect();
         let _ = writeln!(text, "\n  {:<12}{heads}  class", "id");
-        for class in &report.snapshot.classes {
+        for class in report.snapshot.classes() {
             let counts: String = splits
                 .iter()
                 .map(|split| format!("{:>8}", manifest.splits[split].get(&class.id).unwrap_or(&0)))

@@ -1,5 +1,7 @@
 //! Attacks on a registry, each a test of its name. The forger has every key that the attack takes; the reader is refused
 //! with exit 4 in words that name the attack, or, where an entry of the log is invalid, loses nothing by it and is told.
 
+mod amplification;
 mod entry;
 mod history;
+mod swapped_objects;
