@@ -10,6 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::error::{Error, Result};
 use crate::rel_path::check_segment;
 
+/// The longest `classes.csv` that is read, in bytes.
+pub const MAX_CLASSES: u64 = 64 << 20;
 /// The longest class id, in bytes.
 pub const MAX_CLASS_ID_LEN: usize = 64;
 

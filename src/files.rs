@@ -72,11 +72,28 @@ pub fn read_capped(path: &Path, cap: u64) -> Result<Vec<u8>> {
 
 fn read_to_cap(file: File, path: &Path, cap: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    file.take(cap + 1).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    file.take(cap.saturating_add(1)).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
     if bytes.len() as u64 > cap {
         return Err(Error::integrity(path.display(), format!("is longer than {cap} bytes")));
     }
     Ok(bytes)
+}
+
+/// As [`read_capped`], `None` where there is no file.
+pub fn read_capped_if_there(path: &Path, cap: u64) -> Result<Option<Vec<u8>>> {
+    match read_capped(path, cap) {
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
+    }
+}
+
+/// Whether a file has these bytes; `None` where there is none. No more of it is read than they are.
+pub fn has_bytes(path: &Path, bytes: &[u8]) -> Result<Option<bool>> {
+    match read_capped_if_there(path, bytes.len() as u64) {
+        Ok(found) => Ok(found.map(|found| found == bytes)),
+        Err(Error::Integrity { .. }) => Ok(Some(false)),
+        Err(e) => Err(e),
+    }
 }
 
 /// Makes a folder and its parents. They are on disk only after [`sync_file_system`].

@@ -1,7 +1,7 @@
 //! [`Index`]: one row an image. Nothing about storage is in it, so a release without shards, with shards, and
 //! packed anew have one index.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,7 @@ use crate::manifest::Manifest;
 use crate::rel_path::RelPath;
 use crate::source::SourceKind;
 use crate::split::Split;
+use crate::tree::CLASSES;
 
 /// A row takes at most this many bytes: a path, a source id and three hashes.
 const MAX_ROW: u64 = 1024;
@@ -73,7 +74,7 @@ impl Index {
 
     /// The sum of the images' lengths, in bytes.
     pub fn bytes(&self) -> u64 {
-        self.rows.iter().map(|row| row.length).sum()
+        self.rows.iter().fold(0, |sum, row| sum.saturating_add(row.length))
     }
 
     /// How many images each class has in each split.
@@ -92,27 +93,30 @@ impl Index {
         writer.finish()
     }
 
-    /// Reads the index of `manifest`, whose hash was checked already, and checks it against the manifest's counts.
-    pub fn parse(what: &str, compressed: &[u8], manifest: &Manifest) -> Result<Self> {
+    /// Reads the index of `manifest`, whose hash was checked already. Twice: a manifest that only a pin leads to may claim
+    /// any number of images, so no row is kept before all of them, with a `classes.csv` of BLAKE3 `classes`, are known to
+    /// give the dataset hash. The rest of what the manifest says of them, [`crate::description`] checks.
+    pub fn parse(what: &str, compressed: &[u8], manifest: &Manifest, classes: &Digest) -> Result<Self> {
         let cap = manifest.images.saturating_mul(MAX_ROW);
+        check_sums(what, Lines::new(what, compressed, cap)?, manifest, classes)?;
         let mut lines = Lines::new(what, compressed, cap)?;
         let mut rows: Vec<Row> = Vec::new();
-        while let Some(row) = lines.next_row::<Row>()? {
+        while let Some(mut row) = lines.next_row::<Row>()? {
             if rows.last().is_some_and(|last| last.path >= row.path) {
                 return Err(Error::integrity(what, format!("is not sorted at {}", row.path)));
+            }
+            // One text for all images of a class.
+            if let Some(last) = rows.last().filter(|last| last.class == row.class) {
+                row.class = last.class.clone();
             }
             rows.push(row);
         }
         let index = Index { rows };
         index.check(what)?;
-        if index.counts() != manifest.splits || index.bytes() != manifest.bytes {
-            return Err(Error::integrity(what, "does not have the counts of its manifest"));
-        }
         Ok(index)
     }
 
     fn check(&self, what: &str) -> Result<()> {
-        let mut folded = BTreeSet::new();
         for row in &self.rows {
             let refuse = |why: &str| Error::integrity(what, format!("{} {why}", row.path));
             let mut segments = row.path.segments();
@@ -122,10 +126,56 @@ impl Index {
             if segments.count() != 1 {
                 return Err(refuse("is not split/class/image"));
             }
-            if !folded.insert(row.path.folded()) {
-                return Err(refuse("is there twice, or differs from another only in case"));
+        }
+        // By number, not as a set of texts, which would be as large as the rows are.
+        let folded = |&at: &u32| self.rows[at as usize].path.as_str().bytes().map(|b| b.to_ascii_lowercase());
+        let images = u32::try_from(self.rows.len())
+            .map_err(|_| Error::integrity(what, "has more images than isn can number"))?;
+        let mut order: Vec<u32> = (0..images).collect();
+        order.sort_unstable_by(|a, b| folded(a).cmp(folded(b)).then(a.cmp(b)));
+        match order.windows(2).find(|pair| folded(&pair[0]).eq(folded(&pair[1]))) {
+            None => Ok(()),
+            Some(pair) => {
+                let path = &self.rows[pair[1] as usize].path;
+                let why = format!("{path} is there twice, or differs from another only in case");
+                Err(Error::integrity(what, why))
             }
         }
-        Ok(())
     }
+}
+
+/// Holds the rows, one at a time, against the dataset hash: a line of `B3SUMS` each, and that of `classes.csv`.
+fn check_sums(what: &str, mut lines: Lines<'_>, manifest: &Manifest, classes: &Digest) -> Result<()> {
+    /// What `B3SUMS` has of a row.
+    #[derive(Deserialize)]
+    struct Summed {
+        path: RelPath,
+        blake3: Digest,
+    }
+    let (mut hasher, mut images) = (blake3::Hasher::new(), 0);
+    let mut add = |blake3: &Digest, path: &str| {
+        hasher.update(format!("{blake3}  {path}\n").as_bytes());
+    };
+    let mut last: Option<RelPath> = None;
+    let mut are_classes_left = true;
+    while let Some(Summed { path, blake3 }) = lines.next_row::<Summed>()? {
+        if last.as_ref().is_some_and(|last| *last >= path) {
+            return Err(Error::integrity(what, format!("is not sorted at {path}")));
+        }
+        if are_classes_left && path.as_str() > CLASSES {
+            add(classes, CLASSES);
+            are_classes_left = false;
+        }
+        add(&blake3, path.as_str());
+        images += 1;
+        last = Some(path);
+    }
+    if are_classes_left {
+        add(classes, CLASSES);
+    }
+    if images != manifest.images {
+        let why = format!("has {images} images, the manifest says {}", manifest.images);
+        return Err(Error::integrity(what, why));
+    }
+    manifest.check_dataset(what, &Digest::of_hasher(&hasher))
 }

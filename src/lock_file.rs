@@ -14,6 +14,8 @@ pub const LOCK_FILE: &str = "isn.lock";
 /// The project file's name.
 pub const PROJECT_FILE: &str = "isn.toml";
 const FORMAT: &str = "isn-lock/1";
+/// A longer `isn.lock` or `isn.toml` is none, in bytes.
+const MAX_LEN: u64 = 4 << 20;
 
 /// The contents of `isn.lock`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,7 +63,7 @@ impl Default for LockFile {
 impl LockFile {
     /// Reads `path`; an absent file locks nothing.
     pub fn read(path: &Path) -> Result<Self> {
-        let Some(bytes) = files::read_if_there(path)? else { return Ok(LockFile::default()) };
+        let Some(bytes) = files::read_capped_if_there(path, MAX_LEN)? else { return Ok(LockFile::default()) };
         LockFile::parse(&path.display().to_string(), bytes)
     }
 
@@ -119,7 +121,7 @@ impl LockFile {
 impl Project {
     /// Reads `path`; an absent file asks for nothing.
     pub fn read(path: &Path) -> Result<Self> {
-        let Some(bytes) = files::read_if_there(path)? else { return Ok(Project::default()) };
+        let Some(bytes) = files::read_capped_if_there(path, MAX_LEN)? else { return Ok(Project::default()) };
         Project::parse(&path.display().to_string(), bytes)
     }
 

@@ -135,6 +135,15 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// Holds the dataset hash that images and classes have against this one's; `what` names them in the error.
+    pub fn check_dataset(&self, what: &str, found: &Digest) -> Result<()> {
+        if *found == self.dataset {
+            return Ok(());
+        }
+        let (found, dataset) = (found.prefixed(), self.dataset.prefixed());
+        Err(Error::integrity(what, format!("gives dataset hash {found}, the manifest says {dataset}")))
+    }
+
     /// The pin that goes in a paper: `name@version#b3:…`.
     pub fn pin(&self) -> String {
         format!("{}@{}#{}", self.name, self.version, self.dataset.prefixed())

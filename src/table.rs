@@ -9,9 +9,9 @@
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::index::Index;
-use crate::manifest::Manifest;
 use crate::object::ObjectRef;
 use crate::pack::Pack;
+use crate::rel_path::MAX_PATH_LEN;
 use crate::shard::MAX_IMAGE_LEN;
 use crate::tree::{CLASSES, Sums};
 
@@ -25,6 +25,10 @@ const NOWHERE: u32 = u32::MAX;
 /// The images of a version, sorted by path bytes, as the index has them.
 pub struct Table {
     sums: String,
+    /// BLAKE3 of `sums`.
+    dataset: Digest,
+    /// Where the line of `classes.csv` begins in `sums`.
+    classes: Option<usize>,
     /// Where each image's line begins in `sums`.
     lines: Vec<usize>,
     shards: Vec<ObjectRef>,
@@ -84,11 +88,11 @@ impl Table {
 
     fn over(what: &str, sums: String, shards: Vec<ObjectRef>, rows: Vec<u8>) -> Result<Self> {
         let mut lines = Vec::with_capacity(rows.len() / ROW);
-        let mut begin = 0;
+        let (mut begin, mut classes) = (0, None);
         for end in memchr::memchr_iter(b'\n', sums.as_bytes()) {
             // 64 digits and two spaces stand before the path.
             match sums.get(begin + 66..end) {
-                Some(CLASSES) => {}
+                Some(CLASSES) => classes = Some(begin),
                 Some(_) => lines.push(begin),
                 None => return Err(Error::integrity(what, "is damaged: a line of B3SUMS is too short")),
             }
@@ -97,7 +101,8 @@ impl Table {
         if lines.len() * ROW != rows.len() {
             return Err(Error::integrity(what, "is damaged: B3SUMS has another number of images"));
         }
-        Ok(Table { sums, lines, shards, rows })
+        let dataset = Digest::of(sums.as_bytes());
+        Ok(Table { sums, dataset, classes, lines, shards, rows })
     }
 
     /// The bytes to store.
@@ -116,11 +121,11 @@ impl Table {
         bytes
     }
 
-    /// Reads the table of the version of `manifest`; `what` names it in errors.
+    /// Reads a table; `what` names it in errors. Of which version it is, [`crate::description`] holds against a manifest.
     ///
     /// # Errors
-    /// [`Error::Integrity`] if it is damaged, or of another version.
-    pub fn parse(what: &str, bytes: &[u8], manifest: &Manifest) -> Result<Self> {
+    /// [`Error::Integrity`] if it is damaged.
+    pub fn parse(what: &str, bytes: &[u8]) -> Result<Self> {
         let refuse = |why: &str| Error::integrity(what, format!("is damaged: {why}"));
         let short = || refuse("it is too short");
         let (header, rest) = bytes.split_at_checked(HEADER).ok_or_else(short)?;
@@ -134,16 +139,13 @@ impl Table {
         if digest_of(header, body).as_bytes() != digest {
             return Err(refuse("it has another BLAKE3 than it says"));
         }
-        if Digest::of(sums) != manifest.dataset {
-            return Err(refuse("its B3SUMS is of another dataset"));
-        }
         let shards_len = shards.checked_mul(SHARD).ok_or_else(short)?;
         let (shards, rows) = body.split_at_checked(shards_len).ok_or_else(short)?;
         let shard = |bytes: &[u8]| ObjectRef { blake3: digest_at(bytes, 0), length: u64_at(bytes, 32) };
         let shards: Vec<ObjectRef> = shards.chunks_exact(SHARD).map(shard).collect();
         let sums = String::from_utf8(sums.to_vec()).map_err(|_| refuse("B3SUMS is not UTF-8"))?;
         let table = Self::over(what, sums, shards, rows.to_vec())?;
-        if table.lines.len() != images || images as u64 != manifest.images {
+        if table.lines.len() != images {
             return Err(refuse("it has another number of images"));
         }
         Ok(table)
@@ -152,6 +154,22 @@ impl Table {
     /// How many images there are.
     pub fn images(&self) -> usize {
         self.lines.len()
+    }
+
+    /// BLAKE3 of `B3SUMS`.
+    pub fn dataset(&self) -> Digest {
+        self.dataset
+    }
+
+    /// BLAKE3 of `classes.csv`, as `B3SUMS` has it.
+    pub fn classes_blake3(&self) -> Option<Digest> {
+        self.sums.get(self.classes?..)?.get(..64)?.parse().ok()
+    }
+
+    /// The most bytes that the table of so many images in as many shards can have: a cap for reading it.
+    pub fn max_len(images: u64) -> u64 {
+        let line = 64 + 2 + MAX_PATH_LEN as u64 + 1;
+        images.saturating_add(1).saturating_mul(line + (ROW + SHARD) as u64).saturating_add(4096)
     }
 
     /// The shards that have them.

@@ -2,21 +2,31 @@
 //! came from.
 
 use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::class::ClassId;
+use crate::class::{Class, ClassId, MAX_CLASSES, parse_classes};
 use crate::dataset_ref::{Name, Version};
 use crate::digest::Digest;
 use crate::error::{Error, Result, count};
+use crate::files;
 use crate::index::Index;
-use crate::rel_path::RelPath;
+use crate::rel_path::{MAX_PATH_LEN, RelPath};
 use crate::split::Split;
 
 /// The list of all files with their BLAKE3; its own BLAKE3 is the dataset hash.
 pub const B3SUMS: &str = "B3SUMS";
 /// In a partial tree, the lines of `B3SUMS` that were selected.
 pub const B3SUMS_SELECTED: &str = "B3SUMS.selected";
+/// The longest list that is read, in bytes.
+const MAX_SUMS: u64 = 3 << 30;
+/// The longest line of one: a hash, two spaces, a path, a line feed.
+const MAX_LINE: u64 = 64 + 2 + MAX_PATH_LEN as u64 + 1;
+/// The longest `ISN.json` that is read, in bytes: a selection names each of its images.
+pub const MAX_ISN_JSON: u64 = 64 << 20;
 /// The classes, in the order of their index.
 pub const CLASSES: &str = "classes.csv";
 /// Where the tree came from; not covered by the dataset hash.
@@ -59,25 +69,30 @@ impl Sums {
 
     /// Reads the text of a `B3SUMS` strictly: the one form that [`Sums::to_text`] writes.
     pub fn parse(what: &str, bytes: &[u8]) -> Result<Self> {
-        let refuse =
-            |line: usize, why: &dyn std::fmt::Display| Error::integrity(what, format!("line {line}: {why}"));
-        let text = std::str::from_utf8(bytes).map_err(|_| Error::integrity(what, "is not UTF-8"))?;
-        if !text.ends_with('\n') {
-            return Err(Error::integrity(what, "does not end with a line feed"));
+        Ok(Sums { lines: Lines::new(what, bytes).collect::<Result<_>>()? })
+    }
+
+    /// Reads a file of this form as [`Sums::parse`] does, no further than it makes sense; and its BLAKE3, whatever is in it.
+    pub fn read(what: &str, path: &Path) -> Result<(Result<Self>, Digest)> {
+        let file = File::open(path).map_err(Error::io("open", path))?;
+        let mut reader = Hashing { reader: file.take(MAX_SUMS + 1), hasher: blake3::Hasher::new() };
+        let lines = Lines::new(what, BufReader::new(&mut reader)).collect::<Result<_>>();
+        io::copy(&mut reader, &mut io::sink()).map_err(Error::io("read", path))?;
+        if reader.reader.limit() == 0 {
+            return Err(Error::integrity(path.display(), format!("is longer than {MAX_SUMS} bytes")));
         }
-        let mut lines: Vec<Line> = Vec::new();
-        for (at, line) in text[..text.len() - 1].split('\n').enumerate() {
-            let (hash, path) = line
-                .split_once("  ")
-                .ok_or_else(|| refuse(at + 1, &"is not a BLAKE3 hash, two spaces and a path"))?;
-            let blake3 = hash.parse().map_err(|e| refuse(at + 1, &e))?;
-            let path: RelPath = path.parse().map_err(|e| refuse(at + 1, &e))?;
-            if lines.last().is_some_and(|last| last.path >= path) {
-                return Err(refuse(at + 1, &"is not sorted by path, or is there twice"));
-            }
-            lines.push(Line { blake3, path });
+        Ok((lines.map(|lines| Sums { lines }), Digest::of_hasher(&reader.hasher)))
+    }
+
+    /// The classes of the tree in `root`, whose list this is: its `classes.csv`, if that is what its line says.
+    pub fn classes(&self, root: &Path) -> Result<Vec<Class>> {
+        let path = root.join(CLASSES);
+        let (what, bytes) = (path.display().to_string(), files::read_capped(&path, MAX_CLASSES)?);
+        let line = self.lines.iter().find(|line| line.path.as_str() == CLASSES);
+        if line.map(|line| line.blake3) != Some(Digest::of(&bytes)) {
+            return Err(Error::integrity(what, format!("is not the one that {B3SUMS} lists")));
         }
-        Ok(Sums { lines })
+        parse_classes(&what, &bytes)
     }
 
     /// The lines, sorted by path bytes.
@@ -93,6 +108,79 @@ impl Sums {
     /// BLAKE3 of the text: of a full `B3SUMS`, the dataset hash.
     pub fn digest(&self) -> Digest {
         Digest::of(self.to_text().as_bytes())
+    }
+}
+
+/// The lines of a list as they are read: a file that somebody else wrote may be of any length, and is in memory no longer
+/// than what it says makes sense. The first error is the last item.
+pub struct Lines<'a, R> {
+    what: &'a str,
+    reader: R,
+    number: usize,
+    last: Option<RelPath>,
+    has_ended: bool,
+}
+
+impl<'a, R: BufRead> Lines<'a, R> {
+    /// Of `reader`, called `what` in errors.
+    pub fn new(what: &'a str, reader: R) -> Self {
+        Lines { what, reader, number: 0, last: None, has_ended: false }
+    }
+
+    fn read(&mut self) -> Result<Option<Line>> {
+        let refuse =
+            |why: &dyn std::fmt::Display| Error::integrity(self.what, format!("line {}: {why}", self.number));
+        let mut line = Vec::new();
+        let read = self.reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line);
+        read.map_err(|e| refuse(&e))?;
+        if line.is_empty() && self.number > 1 {
+            return Ok(None);
+        }
+        let Some(line) = line.strip_suffix(b"\n") else {
+            return Err(match line.len() as u64 {
+                MAX_LINE => refuse(&"is too long"),
+                _ => Error::integrity(self.what, "does not end with a line feed"),
+            });
+        };
+        let (hash, path) = std::str::from_utf8(line)
+            .map_err(|_| refuse(&"is not UTF-8"))?
+            .split_once("  ")
+            .ok_or_else(|| refuse(&"is not a BLAKE3 hash, two spaces and a path"))?;
+        let blake3 = hash.parse().map_err(|e| refuse(&e))?;
+        let path: RelPath = path.parse().map_err(|e| refuse(&e))?;
+        if self.last.as_ref().is_some_and(|last| *last >= path) {
+            return Err(refuse(&"is not sorted by path, or is there twice"));
+        }
+        self.last = Some(path.clone());
+        Ok(Some(Line { blake3, path }))
+    }
+}
+
+impl<R: BufRead> Iterator for Lines<'_, R> {
+    type Item = Result<Line>;
+
+    fn next(&mut self) -> Option<Result<Line>> {
+        if self.has_ended {
+            return None;
+        }
+        self.number += 1;
+        let line = self.read().transpose();
+        self.has_ended = !matches!(line, Some(Ok(_)));
+        line
+    }
+}
+
+/// A reader that keeps the BLAKE3 of what was read.
+struct Hashing<R> {
+    reader: R,
+    hasher: blake3::Hasher,
+}
+
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.reader.read(buffer)?;
+        self.hasher.update(&buffer[..read]);
+        Ok(read)
     }
 }
 

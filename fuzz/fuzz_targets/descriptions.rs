@@ -1,4 +1,4 @@
-//! Whatever a registry may serve as manifest, index, pack, classes.csv, split assignments or B3SUMS: an error or a
+//! Whatever a registry may serve as manifest, index, pack, classes.csv, split assignments or B3SUMS, or a cache as a table: an error or a
 //! value, never a panic; and what is read is written back as it was.
 #![no_main]
 
@@ -7,6 +7,7 @@ use isn::index::Index;
 use isn::manifest::Manifest;
 use isn::pack::Pack;
 use isn::split::Assignments;
+use isn::table::Table;
 use isn::tree::Sums;
 use libfuzzer_sys::fuzz_target;
 
@@ -14,12 +15,13 @@ const MANIFEST: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/man
 
 fuzz_target!(|data: &[u8]| {
     let Some((&kind, bytes)) = data.split_first() else { return };
-    match kind % 6 {
+    match kind % 7 {
         0 => drop(Manifest::parse("fuzz", bytes)),
         1 => {
             let manifest = Manifest::parse("fuzz", MANIFEST).expect("the seed is a manifest");
-            let _ = Index::parse("fuzz", bytes, &manifest);
-            let _ = Index::parse("fuzz", &isn_compressed(bytes), &manifest);
+            let classes = manifest.objects.classes.blake3;
+            let _ = Index::parse("fuzz", bytes, &manifest, &classes);
+            let _ = Index::parse("fuzz", &isn_compressed(bytes), &manifest, &classes);
         }
         2 => {
             let _ = Pack::parse("fuzz", bytes, 1000);
@@ -33,7 +35,8 @@ fuzz_target!(|data: &[u8]| {
                 assert_eq!(classes_csv(&classes), bytes);
             }
         }
-        4 => {
+        4 => drop(Table::parse("fuzz", bytes)),
+        5 => {
             if let Ok(assignments) = Assignments::parse("fuzz", bytes) {
                 assert_eq!(assignments.to_csv(), bytes);
             }

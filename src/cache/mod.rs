@@ -37,8 +37,10 @@ const TREES: &str = "trees";
 const SOURCES: &str = "sources";
 const QUARANTINE: &str = "quarantine";
 
-/// The longest hint and path of a tree that are read, in bytes.
-const MAX_HINT: u64 = 1 << 20;
+/// Hints are short lists: more than this is no hint.
+const MAX_HINT: u64 = 4 << 20;
+/// A path of a tree is not longer, on any system.
+const MAX_NOTE: u64 = 64 << 10;
 
 /// A folder of things fetched.
 #[derive(Clone, Debug)]
@@ -102,10 +104,10 @@ impl Cache {
         self.root.join(TABLES).join(index.to_string())
     }
 
-    /// The table of an index, if there is one: not checked.
-    pub fn table(&self, index: &Digest) -> Option<Vec<u8>> {
+    /// The table of an index, if there is one of at most `cap` bytes: not checked.
+    pub fn table(&self, index: &Digest, cap: u64) -> Option<Vec<u8>> {
         let path = self.table_path(index);
-        let bytes = self.read(&path, u64::MAX - 1)?;
+        let bytes = self.read(&path, cap)?;
         self.mark_used(&path);
         Some(bytes)
     }
@@ -130,7 +132,7 @@ impl Cache {
     }
 
     fn tree_of(&self, note: &Path) -> Option<PathBuf> {
-        self.read(note, MAX_HINT).and_then(|bytes| String::from_utf8(bytes).ok()).map(PathBuf::from)
+        self.read(note, MAX_NOTE).and_then(|bytes| String::from_utf8(bytes).ok()).map(PathBuf::from)
     }
 
     /// Moves what is damaged out of the way, so that it is fetched again and can still be looked at.
@@ -171,7 +173,7 @@ impl Cache {
     fn read(&self, path: &Path, cap: u64) -> Option<Vec<u8>> {
         let file = self.open(path).ok()??;
         let mut bytes = Vec::new();
-        file.take(cap + 1).read_to_end(&mut bytes).ok()?;
+        file.take(cap.saturating_add(1)).read_to_end(&mut bytes).ok()?;
         (bytes.len() as u64 <= cap).then_some(bytes)
     }
 

@@ -14,6 +14,7 @@ pub use places::Places;
 
 use self::places::Bytes;
 use crate::class::Class;
+use crate::description::Description;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::imaging::ImageReader;
@@ -53,9 +54,8 @@ impl std::str::FromStr for Verify {
 /// Images of a version, in the order of the index, with their labels.
 pub struct Dataset {
     manifest: Manifest,
-    classes: Vec<Class>,
+    description: Description<Table>,
     warnings: Vec<String>,
-    table: Table,
     /// For each image of the selection its row in the table.
     rows: Vec<u32>,
     labels: Vec<u32>,
@@ -79,12 +79,10 @@ struct Scratch {
 pub struct Parts {
     /// The manifest.
     pub manifest: Manifest,
-    /// The classes, sorted by id.
-    pub classes: Vec<Class>,
+    /// All classes and images of the version.
+    pub description: Description<Table>,
     /// What the user should hear.
     pub warnings: Vec<String>,
-    /// All images.
-    pub table: Table,
     /// Which of them.
     pub rows: Vec<u32>,
     /// Where they are, each at its place among `rows`.
@@ -99,9 +97,10 @@ impl Dataset {
     /// # Errors
     /// [`Error::Integrity`] if an image is of a class that there is not.
     pub fn new(parts: Parts) -> Result<Self> {
-        let Parts { manifest, classes, warnings, table, rows, places, verify } = parts;
+        let Parts { manifest, description, warnings, rows, places, verify } = parts;
+        let (table, classes) = (description.rows(), description.classes());
         let ranks: HashMap<&str, u32> =
-            (0u32..).zip(&classes).map(|(rank, class)| (class.id.as_str(), rank)).collect();
+            (0u32..).zip(classes).map(|(rank, class)| (class.id.as_str(), rank)).collect();
         let label = |&row: &u32| {
             let path = table.path(row as usize);
             let class = path.split('/').nth(1).unwrap_or_default();
@@ -113,9 +112,8 @@ impl Dataset {
         let (scratch, checks) = (Mutex::default(), AtomicU32::new(0));
         Ok(Dataset {
             manifest,
-            classes,
+            description,
             warnings,
-            table,
             rows,
             labels,
             places,
@@ -133,7 +131,7 @@ impl Dataset {
 
     /// All classes of the version, sorted by id; a label is a rank in this list.
     pub fn classes(&self) -> &[Class] {
-        &self.classes
+        self.description.classes()
     }
 
     /// What the user should hear: that the version is yanked, that the mirror is behind.
@@ -158,7 +156,7 @@ impl Dataset {
 
     /// Where an image stands in the tree: `split/class/stem.ext`.
     pub fn path(&self, image: usize) -> &str {
-        self.rows.get(image).map_or("", |&row| self.table.path(row as usize))
+        self.rows.get(image).map_or("", |&row| self.table().path(row as usize))
     }
 
     /// Width and height of an image, in pixels.
@@ -174,7 +172,7 @@ impl Dataset {
 
     /// BLAKE3 of an image's file, as the index has it.
     pub fn blake3(&self, image: usize) -> Result<Digest> {
-        let digest = self.rows.get(image).and_then(|&row| self.table.blake3(row as usize));
+        let digest = self.rows.get(image).and_then(|&row| self.table().blake3(row as usize));
         digest.ok_or_else(|| self.no_such(image))
     }
 
@@ -196,8 +194,12 @@ impl Dataset {
         })
     }
 
+    fn table(&self) -> &Table {
+        self.description.rows()
+    }
+
     fn record(&self, image: usize) -> Result<Record> {
-        let record = self.rows.get(image).and_then(|&row| self.table.record(row as usize));
+        let record = self.rows.get(image).and_then(|&row| self.table().record(row as usize));
         record.ok_or_else(|| self.no_such(image))
     }
 

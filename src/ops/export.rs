@@ -13,7 +13,7 @@ use crate::dataset_ref::DatasetRef;
 use crate::error::{Error, Result};
 use crate::export::{About, Format, Image, Shard, Writer, writer};
 use crate::files::{self, OwnFolder};
-use crate::imaging::Layout;
+use crate::imaging::{ExifOrientation, Layout, dimensions};
 use crate::manifest::Manifest;
 use crate::order::order;
 use crate::parallel::in_order;
@@ -254,7 +254,12 @@ impl<'a> Plan<'a> {
             read,
             |at, bytes| {
                 let (bytes, number) = (bytes?, images[at] as usize);
-                let (width, height) = self.dataset.size(number)?;
+                // What the file says itself: a table in the cache may say anything.
+                let (width, height) = match self.about.pixels {
+                    None => dimensions(&bytes, ExifOrientation::Ignore)
+                        .map_err(|e| Error::integrity(self.dataset.path(number), e))?,
+                    Some(_) => self.dataset.size(number)?,
+                };
                 let image = Image {
                     number,
                     path: self.dataset.path(number),

@@ -41,7 +41,7 @@ pub fn fetch(
     // A folder or the binary too, since it was asked for: the folder may be on a disk that goes away.
     let registry = registry.with_cache(Some(cache.clone()));
     let includes = selection.filter();
-    let rows = snapshot.index.rows().iter().filter(|row| includes(row.path.as_str()));
+    let rows = snapshot.index().rows().iter().filter(|row| includes(row.path.as_str()));
     let wanted: Wanted = rows.clone().map(|row| (row.blake3, row.length)).collect();
     let (images, bytes) = (rows.clone().count() as u64, rows.map(|row| row.length).sum());
     let packs = runtime.block_on(registry.packs(&snapshot))?;

@@ -123,7 +123,7 @@ fn replay(
         None => Settled::default(),
     };
     findings.extend(settled.problems.iter().map(|problem| format!("ledger: {problem}")));
-    for row in snapshot.index.rows() {
+    for row in snapshot.index().rows() {
         let Some(assigned) = assignments.get(&row.source) else {
             findings.push(format!("ledger: {}: {} has no split assigned", row.path, row.source));
             continue;
@@ -152,7 +152,7 @@ fn replay(
 /// No group of the recipe lies on two sides of a split.
 fn divided(snapshot: &Snapshot, groups: &Groups, findings: &mut Vec<String>) {
     let mut sides: BTreeMap<&str, BTreeMap<Split, &str>> = BTreeMap::new();
-    for row in snapshot.index.rows() {
+    for row in snapshot.index().rows() {
         if let Some(group) = groups.of(&row.source) {
             sides.entry(&group[0]).or_default().entry(row.split).or_insert(row.path.as_str());
         }

@@ -26,7 +26,7 @@ pub fn images(
     selection: &Selection,
     origin: Option<Split>,
 ) -> Result<ImagesReport> {
-    let (_, snapshot) = transport::runtime()?.block_on(registries.snapshot(reference))?;
+    let (_, mut snapshot) = transport::runtime()?.block_on(registries.snapshot(reference))?;
     check_selection(&snapshot, selection)?;
     let source: SourceKind = snapshot
         .head
@@ -34,8 +34,12 @@ pub fn images(
         .source
         .parse()
         .map_err(|why| Error::invalid(snapshot.head.manifest.pin(), why))?;
+    if origin.is_some() && snapshot.head.signed_by.is_empty() {
+        let why = "--origin goes by what the index says of the source, for which the pin does not vouch";
+        snapshot.head.warnings.push(why.into());
+    }
     let includes = selection.filter();
-    let images = snapshot.index.rows().iter().filter(|row| includes(row.path.as_str()));
+    let images = snapshot.index().rows().iter().filter(|row| includes(row.path.as_str()));
     let images = images.map(|row| (row.clone(), row.origin(source)));
     let images = images.filter(|(_, split)| origin.is_none_or(|wanted| wanted == *split)).collect();
     Ok(ImagesReport { snapshot, images })

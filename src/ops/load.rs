@@ -10,17 +10,21 @@ use super::pull::images::{self, Carrier, Wanted};
 use super::pull::seeds;
 use super::pull::{check_images, check_parts};
 use super::resolve::complete;
-use crate::class::parse_classes;
 use crate::dataset::{Dataset, Parts, Places, Verify};
 use crate::dataset_ref::DatasetRef;
+use crate::description::Description;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::manifest::Manifest;
 use crate::object::ObjectKind;
 use crate::progress::{Progress, Unit};
 use crate::registry::{Head, Registry};
 use crate::table::{FrameAt, Table};
 use crate::transport;
-use crate::tree::{Selection, Sums};
+use crate::tree::{CLASSES, Selection};
+
+/// What errors call a table.
+const TABLE: &str = "table";
 
 /// What to open.
 pub struct LoadOptions<'a> {
@@ -43,17 +47,9 @@ pub fn load(
     let runtime = transport::runtime()?;
     let (registry, head) = runtime.block_on(registries.head(options.reference))?;
     let (manifest, warnings) = (head.manifest.clone(), head.warnings.clone());
-    let what = registry.locate(ObjectKind::Classes, &manifest.objects.classes.blake3);
-    let classes = runtime.block_on(registry.object(ObjectKind::Classes, &manifest.objects.classes))?;
-    let classes = parse_classes(&what, &classes)?;
-    check_parts(&manifest, &classes, options.selection)?;
     let opening = Opening { runtime: &runtime, registries, registry, options, progress };
-    let (table, rows, places) = opening.images(head)?;
-    if !options.selection.images.is_empty() {
-        let known: HashSet<&str> = (0..table.images()).map(|row| table.path(row)).collect();
-        check_images(&manifest, options.selection, |image| known.contains(image.as_str()))?;
-    }
-    Dataset::new(Parts { manifest, classes, warnings, table, rows, places, verify: options.verify })
+    let (description, rows, places) = opening.images(head)?;
+    Dataset::new(Parts { manifest, description, warnings, rows, places, verify: options.verify })
 }
 
 /// The source ids of the images of a part of a version, in the order that [`load`] has them.
@@ -64,7 +60,7 @@ pub fn sources(
 ) -> Result<Vec<String>> {
     let (_, snapshot) = transport::runtime()?.block_on(registries.snapshot(reference))?;
     let includes = selection.filter();
-    let rows = snapshot.index.rows().iter().filter(|row| includes(row.path.as_str()));
+    let rows = snapshot.index().rows().iter().filter(|row| includes(row.path.as_str()));
     Ok(rows.map(|row| row.source.clone()).collect())
 }
 
@@ -77,18 +73,38 @@ struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    fn images(self, head: Head) -> Result<(Table, Vec<u32>, Places)> {
-        let manifest = &head.manifest;
-        let kept = self.registries.cache.and_then(|cache| cache.table(&manifest.objects.index.blake3));
-        // One that is damaged is made anew.
-        if let Some(table) = kept.and_then(|bytes| Table::parse("table", &bytes, manifest).ok()) {
-            let rows = selected(&table, self.options.selection);
-            let (places, missing) = self.places(&table, &rows);
+    fn images(self, head: Head) -> Result<(Description<Table>, Vec<u32>, Places)> {
+        if let Some(description) = self.kept(&head.manifest)? {
+            let rows = self.select(&head.manifest, &description)?;
+            let (places, missing) = self.places(description.rows(), &rows);
             if missing.is_empty() {
-                return Ok((table, rows, places));
+                return Ok((description, rows, places));
             }
         }
         self.fetched(head)
+    }
+
+    /// The version by its table in the cache. One that is damaged, or not of this version, is made anew.
+    fn kept(&self, manifest: &Manifest) -> Result<Option<Description<Table>>> {
+        let (index, cap) = (&manifest.objects.index.blake3, Table::max_len(manifest.images));
+        let table = self.registries.cache.and_then(|cache| cache.table(index, cap));
+        let Some(table) = table.and_then(|bytes| Table::parse(TABLE, &bytes).ok()) else { return Ok(None) };
+        let (kind, classes) = (ObjectKind::Classes, &manifest.objects.classes);
+        let classes_csv = self.runtime.block_on(self.registry.object(kind, classes))?;
+        let classes_what = self.registry.locate(kind, &classes.blake3);
+        Ok(Description::new((TABLE, table), (&classes_what, classes_csv), manifest).ok())
+    }
+
+    /// The rows of the images that were asked for.
+    fn select(&self, manifest: &Manifest, description: &Description<Table>) -> Result<Vec<u32>> {
+        let (table, selection) = (description.rows(), self.options.selection);
+        check_parts(manifest, description.classes(), selection)?;
+        if !selection.images.is_empty() {
+            let known: HashSet<&str> = (0..table.images()).map(|row| table.path(row)).collect();
+            check_images(manifest, selection, |image| known.contains(image.as_str()))?;
+        }
+        let includes = selection.filter();
+        Ok((0..table.images() as u32).filter(|&image| includes(table.path(image as usize))).collect())
     }
 
     fn places(&self, table: &Table, rows: &[u32]) -> (Places, Vec<usize>) {
@@ -120,7 +136,7 @@ impl Opening<'_> {
             if wanted.is_empty() {
                 break;
             }
-            for line in seeds::lines(&tree).iter().flat_map(Sums::lines) {
+            for line in seeds::lines(&tree) {
                 let Some(&(length, _)) = wanted.get(&line.blake3) else { continue };
                 let path = line.path.under(&tree);
                 // Its bytes are compared when it is read; one of another length is not even a candidate.
@@ -137,21 +153,23 @@ impl Opening<'_> {
     }
 
     /// The table made anew, and whatever is not on this machine fetched.
-    fn fetched(mut self, head: Head) -> Result<(Table, Vec<u32>, Places)> {
+    fn fetched(mut self, head: Head) -> Result<(Description<Table>, Vec<u32>, Places)> {
         let cache = self.registries.cache;
         let snapshot = self.runtime.block_on(complete(&self.registry, head))?;
         let packs = self.runtime.block_on(self.registry.packs(&snapshot))?;
-        let table = Table::new(&snapshot.index, &snapshot.sums, &packs)?;
+        let table = Table::new(snapshot.index(), snapshot.sums(), &packs)?;
         // A convenience to whoever opens it next.
         let _ = cache
             .map(|cache| cache.keep_table(&snapshot.head.manifest.objects.index.blake3, &table.to_bytes()));
-        let rows = selected(&table, self.options.selection);
-        let (places, missing) = self.places(&table, &rows);
+        let (manifest, classes_csv) = (&snapshot.head.manifest, snapshot.classes_csv().to_vec());
+        let description = Description::new((TABLE, table), (CLASSES, classes_csv), manifest)?;
+        let rows = self.select(manifest, &description)?;
+        let (places, missing) = self.places(description.rows(), &rows);
         self.registry.keep_pin(&snapshot);
         if missing.is_empty() {
-            return Ok((table, rows, places));
+            return Ok((description, rows, places));
         }
-        let index = snapshot.index.rows();
+        let index = snapshot.index().rows();
         let wanted: Wanted = missing
             .iter()
             .filter_map(|&image| index.get(rows[image] as usize))
@@ -177,21 +195,15 @@ impl Opening<'_> {
         });
         self.progress.end();
         outcome?;
-        let (places, missing) = self.places(&table, &rows);
+        let (places, missing) = self.places(description.rows(), &rows);
         match missing.first() {
-            None => Ok((table, rows, places)),
+            None => Ok((description, rows, places)),
             Some(_) => Err(Error::NotFound {
                 what: format!("{} of {} fetched images", missing.len(), wanted.len()),
                 place: format!("the cache {}: it cannot be written to", cache.root().display()),
             }),
         }
     }
-}
-
-/// The rows of a table that a selection has.
-fn selected(table: &Table, selection: &Selection) -> Vec<u32> {
-    let includes = selection.filter();
-    (0..table.images() as u32).filter(|&image| includes(table.path(image as usize))).collect()
 }
 
 #[cfg(test)]
@@ -242,7 +254,7 @@ pub(super) mod tests {
         for _ in 0..2 {
             let dataset = open(home.path(), &[], Verify::Once).unwrap();
             assert_eq!(dataset.len() as u64, snapshot.head.manifest.images);
-            for (image, row) in snapshot.index.rows().iter().enumerate() {
+            for (image, row) in snapshot.index().rows().iter().enumerate() {
                 let (width, height) = dataset.size(image).unwrap();
                 let mut pixels = vec![0; width as usize * height as usize * 3];
                 dataset.pixels(image, &mut pixels).unwrap();
@@ -262,7 +274,7 @@ pub(super) mod tests {
         let index = snapshot(home.path()).head.manifest.objects.index.blake3;
         open(home.path(), &[], Verify::Once).unwrap();
         let cache = Cache::new(home.path().join("cache"));
-        let good = cache.table(&index).unwrap();
+        let good = cache.table(&index, u64::MAX).unwrap();
         let flipped = |at: usize| {
             let mut bytes = good.clone();
             bytes[at] ^= 1;
@@ -271,7 +283,7 @@ pub(super) mod tests {
         for bad in [flipped(0), flipped(17), flipped(100), flipped(good.len() - 40), good[..90].to_vec()] {
             cache.keep_table(&index, &bad).unwrap();
             assert_eq!(open(home.path(), &[Split::Val], Verify::Once).unwrap().len(), 40);
-            assert_eq!(cache.table(&index).unwrap(), good);
+            assert_eq!(cache.table(&index, u64::MAX).unwrap(), good);
         }
     }
 
@@ -285,23 +297,24 @@ pub(super) mod tests {
         });
         let snapshot = snapshot(home.path());
         open(home.path(), &[], Verify::Once).unwrap();
-        let table = cache.table(&snapshot.head.manifest.objects.index.blake3).unwrap();
+        let table = cache.table(&snapshot.head.manifest.objects.index.blake3, u64::MAX).unwrap();
         let dataset = |verify| {
-            let table = Table::parse("table", &table, &snapshot.head.manifest).unwrap();
+            let table = Table::parse("table", &table).unwrap();
             let rows: Vec<u32> = (0..table.images() as u32).collect();
             let frames: Vec<_> = rows.iter().map(|&row| table.record(row as usize).unwrap().frame).collect();
             let (places, missing) = Places::find(table.shards(), &frames, |_| None, Some(&cache));
             assert!(missing.is_empty());
-            let (manifest, classes) = (snapshot.head.manifest.clone(), snapshot.classes.clone());
-            Dataset::new(Parts { manifest, classes, warnings: Vec::new(), table, rows, places, verify })
-                .unwrap()
+            let manifest = snapshot.head.manifest.clone();
+            let classes = (CLASSES, snapshot.classes_csv().to_vec());
+            let description = Description::new((TABLE, table), classes, &manifest).unwrap();
+            Dataset::new(Parts { manifest, description, warnings: Vec::new(), rows, places, verify }).unwrap()
         };
         let whole = dataset(Verify::Once);
         let files: Vec<Vec<u8>> = (0..whole.len()).map(|image| whole.file(image).unwrap()).collect();
         let decoded = decode_rgb(&files[9], ExifOrientation::Ignore).unwrap();
         assert_eq!((decoded.width, decoded.height), whole.size(9).unwrap());
 
-        let shard = Table::parse("table", &table, &snapshot.head.manifest).unwrap().shards()[0].blake3;
+        let shard = Table::parse("table", &table).unwrap().shards()[0].blake3;
         let pieces = cache.pieces(&shard);
         let mut bytes = std::fs::read(&pieces[0].path).unwrap();
         let middle = bytes.len() / 2;

@@ -15,7 +15,7 @@ use crate::files;
 use crate::key::{PublicKey, Signer};
 use crate::known_logs::KnownLogs;
 use crate::log::{History, LogKey};
-use crate::manifest::Manifest;
+use crate::manifest::{self, Manifest};
 use crate::object::{ObjectKind, ObjectRef};
 use crate::pack::Pack;
 use crate::progress::{Progress, Unit};
@@ -286,7 +286,7 @@ fn log_before(store: &dyn Store) -> Result<Option<History>> {
 /// Reads a build output and checks every object in it against its hash.
 pub(super) fn read_build(build: &Path, progress: &dyn Progress) -> Result<BuildOutput> {
     let manifest_path = build.join(MANIFEST_JSON);
-    let Some(bytes) = files::read_if_there(&manifest_path)? else {
+    let Some(bytes) = files::read_capped_if_there(&manifest_path, manifest::MAX_LEN)? else {
         return Err(Error::invalid(
             build.display(),
             format!("is not a build output: it has no {MANIFEST_JSON}"),
@@ -356,7 +356,7 @@ pub(super) fn objects_of(
         objects.push((ObjectKind::Pack, ObjectRef { blake3: *digest, length: bytes.len() as u64 }));
     }
     // The list of packs has no hash of its own: what it leads to must be all the images.
-    if let Some(row) = snapshot.index.rows().iter().find(|row| !packed.contains(&row.blake3)) {
+    if let Some(row) = snapshot.index().rows().iter().find(|row| !packed.contains(&row.blake3)) {
         let what = format!("{}/{}", store.name(), layout::packs(&snapshot.head.manifest_ref.blake3));
         return Err(Error::integrity(what, format!("leads to no pack that has {}", row.path)));
     }

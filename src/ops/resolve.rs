@@ -146,25 +146,19 @@ impl Registries<'_> {
         Ok(head)
     }
 
-    /// By a pin. The log is not needed; what it says of the version is passed on where it can be read.
+    /// By a pin. The log is not needed; what it says of the version is passed on where it can be read, and is one that the
+    /// user has a reason to believe. One that a registry merely shows is not read: it may be of any length.
     async fn pinned(&self, registry: &Registry, belief: &Belief, reference: &DatasetRef) -> Result<Head> {
         let mut warnings = Vec::new();
-        let known = belief.log.is_some();
-        let log = belief.log.as_ref().or(belief.claimed.as_ref());
-        let view = match log {
+        let view = match &belief.log {
             None => None,
-            Some(log) => match self.sync(registry, log, &belief.policy).await {
-                Ok(view) => view,
-                Err(e) if known => {
-                    warnings.push(format!("the log could not be read, and the pin counts without it: {e}"));
-                    None
-                }
-                // Nobody has asked for this log.
-                Err(_) => None,
-            },
+            Some(log) => self.sync(registry, log, &belief.policy).await.unwrap_or_else(|e| {
+                warnings.push(format!("the log could not be read, and the pin counts without it: {e}"));
+                None
+            }),
         };
         let history = view.as_ref().map(|view| view.replica.history());
-        let logged = history.and_then(|history| find(history, reference)).filter(|_| known);
+        let logged = history.and_then(|history| find(history, reference));
         let released = match logged {
             Some(release) => Ok(release),
             None => registry.release(reference, &belief.keys).await,
@@ -184,18 +178,13 @@ impl Registries<'_> {
             _ => e,
         })?;
         if let Some((what, withdrawn, yanked)) = advice {
-            let says = if known {
-                "its owners"
-            } else {
-                "by the registry's log, which you do not trust, its owners"
-            };
-            warnings
-                .extend(yanked.map(|reason| format!("{what} is yanked: {says} advise against it: {reason}")));
+            let yanked =
+                yanked.map(|reason| format!("{what} is yanked: its owners advise against it: {reason}"));
+            warnings.extend(yanked);
             head.withdrawn.clone_from(&withdrawn);
-            warnings.extend(withdrawn.map(|reason| format!("{what} is withdrawn: {says} say: {reason}")));
+            warnings.extend(withdrawn.map(|reason| format!("{what} is withdrawn: its owners say: {reason}")));
         }
-        if let (Some(history), DatasetRef::Version(name, version, Some(pin))) =
-            (history.filter(|_| known), reference)
+        if let (Some(history), DatasetRef::Version(name, version, Some(pin))) = (history, reference)
             && let Some((release, _)) = history.release(name, *version)
             && release.dataset() != *pin
         {

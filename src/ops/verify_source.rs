@@ -43,14 +43,14 @@ pub fn verify_source(
     let manifest = &snapshot.head.manifest;
     let kind: SourceKind = manifest.source.parse().map_err(|why| Error::invalid(manifest.pin(), why))?;
     let indexes = registries.cache.map(|cache| cache.sources());
-    let survey = Source::survey(kind, source, &snapshot.classes, indexes.as_deref())?;
+    let survey = Source::survey(kind, source, snapshot.classes(), indexes.as_deref())?;
     let source = &survey.source;
     progress.tell(&format!("source: {}", source.layout));
 
     let places: HashMap<&str, usize> =
         (0..source.images.len()).map(|at| (source.images[at].id.as_str(), at)).collect();
     let (mut there, mut missing) = (Vec::new(), Vec::new());
-    for row in snapshot.index.rows() {
+    for row in snapshot.index().rows() {
         match places.get(row.source.as_str()) {
             Some(at) => there.push((row, *at)),
             None => {

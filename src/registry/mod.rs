@@ -20,8 +20,9 @@ use places::{Complaints, Place};
 use serde::{Deserialize, Serialize};
 
 use crate::cache::Cache;
-use crate::class::{Class, ClassId, parse_classes};
+use crate::class::Class;
 use crate::dataset_ref::{DatasetRef, Name, Version};
+use crate::description::Description;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::index::Index;
@@ -44,6 +45,10 @@ pub const BUNDLED: &str = "bundled";
 const MAX_HINT: u64 = 4 << 20;
 /// No metadata object is larger, whatever a manifest claims: 2 GiB is an index of some ten million images.
 const MAX_METADATA: u64 = 2 << 30;
+/// The index of a version that only a pin vouches for: some two million images.
+const MAX_UNSIGNED_INDEX: u64 = 256 << 20;
+/// Any other metadata object of one.
+const MAX_UNSIGNED: u64 = 64 << 20;
 
 /// The format of `registry.json`.
 pub const FORMAT: &str = "isn-registry/1";
@@ -91,14 +96,29 @@ pub struct Registry {
 pub struct Snapshot {
     /// What it is, and who vouches for it.
     pub head: Head,
+    description: Description<Index>,
+}
+
+impl Snapshot {
     /// The images.
-    pub index: Index,
+    pub fn index(&self) -> &Index {
+        self.description.rows()
+    }
+
     /// The classes, sorted by id.
-    pub classes: Vec<Class>,
+    pub fn classes(&self) -> &[Class] {
+        self.description.classes()
+    }
+
     /// The exact bytes of `classes.csv`.
-    pub classes_csv: Vec<u8>,
+    pub fn classes_csv(&self) -> &[u8] {
+        self.description.classes_csv()
+    }
+
     /// `B3SUMS`.
-    pub sums: Sums,
+    pub fn sums(&self) -> &Sums {
+        self.description.sums()
+    }
 }
 
 /// A version's manifest and who vouches for it: a [`Snapshot`] without what it lists.
@@ -116,6 +136,23 @@ pub struct Head {
     pub manifest_ref: ObjectRef,
     /// The manifest.
     pub manifest: Manifest,
+}
+
+impl Head {
+    /// Refuses a manifest that only a pin leads to, if it asks for more than a stranger may: what is brought before the
+    /// dataset hash can speak is held in memory.
+    fn check_unsigned(&self, what: &str) -> Result<()> {
+        for (kind, object) in self.manifest.objects.all() {
+            let cap = if kind == ObjectKind::Index { MAX_UNSIGNED_INDEX } else { MAX_UNSIGNED };
+            if object.length > cap {
+                let (noun, length) = (kind.noun(), object.length);
+                let why =
+                    format!("asks for {length} bytes of {noun}: too many, where nobody you trust signed it");
+                return Err(Error::integrity(what, why));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Whether a location is a web server's.
@@ -292,6 +329,9 @@ impl Registry {
             let why = "names another dataset, version or hash than its release: two versions are mixed";
             return Err(Error::trust(what, why));
         }
+        if head.signed_by.is_empty() {
+            head.check_unsigned(&self.locate(ObjectKind::Manifest, &reference.blake3))?;
+        }
         Ok(head)
     }
 
@@ -322,11 +362,11 @@ impl Registry {
             self.object(ObjectKind::Classes, &objects.classes)
         )?;
         let index_what = self.locate(ObjectKind::Index, &objects.index.blake3);
-        let index = Index::parse(&index_what, &index_bytes, manifest)?;
-        let classes =
-            parse_classes(&self.locate(ObjectKind::Classes, &objects.classes.blake3), &classes_csv)?;
-        let sums = check_description(&index_what, manifest, &index, &classes, &classes_csv)?;
-        Ok(Snapshot { head, index, classes, classes_csv, sums })
+        let classes_what = self.locate(ObjectKind::Classes, &objects.classes.blake3);
+        let index = Index::parse(&index_what, &index_bytes, manifest, &Digest::of(&classes_csv))?;
+        drop(index_bytes);
+        let description = Description::new((&index_what, index), (&classes_what, classes_csv), manifest)?;
+        Ok(Snapshot { head, description })
     }
 
     fn count(&self, bytes: usize) {
@@ -374,34 +414,4 @@ impl Registry {
             Error::not_found(reference, format!("registry {}", self.name))
         })
     }
-}
-
-/// Whether sorted `classes` have one of this id.
-pub fn has_class(classes: &[Class], id: &ClassId) -> bool {
-    classes.binary_search_by(|class| class.id.cmp(id)).is_ok()
-}
-
-/// Checks that manifest, index and `classes.csv` belong together and hash to the manifest's dataset hash; gives
-/// `B3SUMS`.
-pub fn check_description(
-    what: &str,
-    manifest: &Manifest,
-    index: &Index,
-    classes: &[Class],
-    classes_csv: &[u8],
-) -> Result<Sums> {
-    if let Some(row) = index.rows().iter().find(|row| !has_class(classes, &row.class)) {
-        let why = format!("{} is of class {}, which classes.csv does not have", row.path, row.class);
-        return Err(Error::integrity(what, why));
-    }
-    let sums = Sums::new(index, classes_csv)?;
-    if sums.digest() != manifest.dataset {
-        let why = format!(
-            "gives dataset hash {}, the manifest says {}",
-            sums.digest().prefixed(),
-            manifest.dataset.prefixed()
-        );
-        return Err(Error::integrity(what, why));
-    }
-    Ok(sums)
 }

@@ -14,6 +14,8 @@ use crate::transport::{self, AtHand, Transport};
 
 /// So often a place may serve bad bytes: once can be the way, not the place.
 const STRIKES: u32 = 2;
+/// The packs of a version list each of its images so often at most.
+const MAX_PACKS: u64 = 16;
 
 /// One place that has objects.
 pub(super) struct Place {
@@ -188,10 +190,18 @@ impl Registry {
     pub async fn packs_of(&self, manifest: &Digest, images: u64) -> Result<Vec<Pack>> {
         let digests = self.pack_digests(manifest).await?;
         let mut packs = Vec::new();
+        // The list is a hint of anybody's: what it leads to is no more in all than a few packs of everything.
+        let mut left = images.saturating_add(1).saturating_mul(MAX_PACKS);
         for digest in digests {
             let bytes = self.find_object(ObjectKind::Pack, &digest, Pack::max_len(images)).await?;
             let bytes = bytes.ok_or_else(|| self.missing_object(ObjectKind::Pack, &digest))?;
-            packs.push(Pack::parse(&self.locate(ObjectKind::Pack, &digest), &bytes, images)?);
+            let pack = Pack::parse(&self.locate(ObjectKind::Pack, &digest), &bytes, images)?;
+            let size = 1 + pack.entries.len().max(pack.shards.len()) as u64;
+            left = left.checked_sub(size).ok_or_else(|| {
+                let why = format!("leads to packs of more than {MAX_PACKS} times the version's images");
+                Error::integrity(self.place(&layout::packs(manifest)), why)
+            })?;
+            packs.push(pack);
         }
         Ok(packs)
     }
@@ -252,6 +262,7 @@ impl Registry {
         let (manifest, length) = hint.trim_end().split_once(' ')?;
         let manifest = ObjectRef { blake3: manifest.parse().ok()?, length: length.parse().ok()? };
         let head = self.head(manifest, Vec::new()).await.ok()?;
+        head.check_unsigned("manifest").ok()?;
         (head.manifest.dataset == *pin).then_some(head)
     }
 

@@ -157,7 +157,7 @@ impl Output {
         let heads: String = splits.iter().map(|split| format!("{:>8}", split.as_str())).collect();
         text.blank();
         let _ = writeln!(text, "  {:<12}{heads}  class", "id");
-        for class in &report.snapshot.classes {
+        for class in report.snapshot.classes() {
             let counts: String = splits
                 .iter()
                 .map(|split| format!("{:>8}", manifest.splits[split].get(&class.id).unwrap_or(&0)))

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 
 use tokio::runtime::Runtime;
 
-use crate::class::{ClassId, parse_classes};
+use crate::class::ClassId;
 use crate::dataset_ref::DatasetRef;
 use crate::digest::Digest;
 use crate::error::{Error, Result, count};
 use crate::files;
+use crate::manifest;
 use crate::object::ObjectRef;
 use crate::ops::Registries;
 use crate::ops::pull::images::{self, Carrier, Wanted};
@@ -19,6 +20,7 @@ use crate::ops::verify::store::{MANIFEST_JSON, StoreKind};
 use crate::pack::{Entry, Pack};
 use crate::progress::{Progress, Unit};
 use crate::registry::{Registry, Snapshot};
+use crate::shard::MAX_IMAGE_LEN;
 use crate::source::ilsvrc2012;
 use crate::split::Split;
 use crate::transport;
@@ -118,7 +120,7 @@ impl Subject {
     /// [`Error::Io`]; of a version, [`Error::Integrity`] if they are not what the index says, [`Error::Network`].
     pub fn read(&self, at: usize) -> Result<Vec<u8>> {
         match &self.place {
-            Place::Folder { root, files } => files::read(&join(root, &files[at])),
+            Place::Folder { root, files } => files::read_capped(&join(root, &files[at]), MAX_IMAGE_LEN),
             Place::Version(version) => version.read(at),
         }
     }
@@ -131,7 +133,7 @@ impl Subject {
     /// A tree as `isn pull` writes it: what its list names. Files beside the list are `isn verify`'s to find.
     fn tree(root: &Path) -> Result<Subject> {
         let list = if root.join(B3SUMS_SELECTED).is_file() { B3SUMS_SELECTED } else { B3SUMS };
-        let sums = Sums::parse(list, &files::read(&root.join(list))?)?;
+        let sums = Sums::read(list, &root.join(list))?.0?;
         let paths = sums.lines().iter().map(|line| line.path.as_str()).filter(|path| *path != CLASSES);
         let mut subject = Subject::of_paths(root, paths.map(Into::into).collect());
         // The index is not here; paths in a tree are `split/class/stem`, and the stem is of the source.
@@ -141,7 +143,7 @@ impl Subject {
                     without_extension(item.path.split_once('/').map_or("", |(_, rest)| rest)).into();
             }
         }
-        let classes = parse_classes(CLASSES, &files::read(&root.join(CLASSES))?)?;
+        let classes = sums.classes(root)?;
         subject.labels = classes.into_iter().map(|class| (class.id, class.label)).collect();
         Ok(subject)
     }
@@ -204,7 +206,7 @@ impl Subject {
     pub(in crate::ops) fn build(root: &Path) -> Result<Subject> {
         let runtime = transport::runtime()?;
         let registry = Registry::over(root.display().to_string(), Box::new(Folder::new(root)));
-        let manifest = files::read(&root.join(MANIFEST_JSON))?;
+        let manifest = files::read_capped(&root.join(MANIFEST_JSON), manifest::MAX_LEN)?;
         let snapshot = runtime.block_on(registry.describe(ObjectRef::of(&manifest), Vec::new()))?;
         Subject::stored(root.display().to_string(), runtime, registry, snapshot)
     }
@@ -225,7 +227,7 @@ impl Subject {
     }
 
     fn stored(what: String, runtime: Runtime, registry: Registry, snapshot: Snapshot) -> Result<Subject> {
-        let rows = snapshot.index.rows();
+        let rows = snapshot.index().rows();
         let wanted: Wanted = rows.iter().map(|row| (row.blake3, row.length)).collect();
         let packs = runtime.block_on(registry.packs(&snapshot))?;
         // Says at once what is not to be had.
@@ -251,7 +253,7 @@ impl Subject {
         Ok(Subject {
             what,
             images: items.collect(),
-            labels: snapshot.classes.iter().map(|class| (class.id.clone(), class.label.clone())).collect(),
+            labels: snapshot.classes().iter().map(|class| (class.id.clone(), class.label.clone())).collect(),
             warnings: snapshot.head.warnings,
             place: Place::Version(Box::new(version)),
         })

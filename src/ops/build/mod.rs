@@ -14,9 +14,10 @@ use self::expected::Watch;
 pub use self::inputs::Inputs;
 use self::journal::Journal;
 use super::verify::store::MANIFEST_JSON;
-use crate::class::{ClassId, classes_csv, parse_classes};
+use crate::class::{ClassId, classes_csv};
 use crate::corrections::Action;
 use crate::dataset_ref::{Name, Version};
+use crate::description::Description;
 use crate::digest::Digest;
 use crate::error::{Error, Reject, Result, count};
 use crate::files;
@@ -30,10 +31,11 @@ use crate::parallel::in_order;
 use crate::plan::{Cause, Plan, Planned};
 use crate::progress::{Progress, Unit};
 use crate::recipe::Recipe;
-use crate::registry::{check_description, layout};
+use crate::registry::layout;
 use crate::shard::FrameWriter;
 use crate::source::Source;
 use crate::split::Split;
+use crate::tree::CLASSES;
 
 /// The report, beside the objects.
 pub const REPORT_JSON: &str = "report.json";
@@ -354,13 +356,7 @@ fn describe(
         objects,
         previous: recipe.split.previous.map(|assignments| Previous { assignments }),
     };
-    check_description(
-        "build",
-        &manifest,
-        &index,
-        &parse_classes("classes.csv", &classes_csv)?,
-        &classes_csv,
-    )?;
+    Description::new(("build", index), (CLASSES, classes_csv), &manifest)?;
     let manifest_bytes = manifest.to_bytes()?;
     let manifest_ref = put(ObjectKind::Manifest, &manifest_bytes)?;
     let pack_ref = put(ObjectKind::Pack, &pack.to_bytes()?)?;

@@ -13,6 +13,7 @@ use crate::files;
 use crate::imaging::{Encoding, ExifOrientation, Filter, Outcome, Pipeline, PixelSpec, Small};
 use crate::ops::pull::images::{self, Carrier, Wanted};
 use crate::progress::{Progress, Unit};
+use crate::shard::MAX_IMAGE_LEN;
 
 /// The shortest side of a picture, in pixels.
 const SIDE: u32 = 160;
@@ -70,7 +71,9 @@ fn thumbnails(
     progress.begin("pictures", Unit::Images, places.len() as u64);
     let outcome = match &side.from {
         From::Tree(root) => places.iter().try_for_each(|(image, path)| {
-            match files::read_if_there(&root.join(path))?.filter(|bytes| Digest::of(bytes) == *image) {
+            match files::read_capped_if_there(&root.join(path), MAX_IMAGE_LEN)?
+                .filter(|bytes| Digest::of(bytes) == *image)
+            {
                 Some(bytes) => make(image, &bytes),
                 None => Ok(()),
             }

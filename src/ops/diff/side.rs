@@ -6,20 +6,20 @@ use tokio::runtime::Runtime;
 
 use super::super::Registries;
 use super::Place;
-use crate::class::{Class, ClassId, parse_classes};
+use crate::class::{Class, ClassId};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::imaging::{ExifOrientation, decode_rgb, pixel_digest};
 use crate::ledger::Ledger;
+use crate::manifest;
 use crate::object::{ObjectKind, ObjectRef};
 use crate::ops::verify::store::MANIFEST_JSON;
 use crate::registry::{Registry, Snapshot};
+use crate::shard::MAX_IMAGE_LEN;
 use crate::split::Split;
 use crate::transport::folder::Folder;
-use crate::tree::{B3SUMS, B3SUMS_SELECTED, CLASSES, Sums};
-
-const MAX_SUMS: u64 = 3 << 30;
+use crate::tree::{B3SUMS, B3SUMS_SELECTED, Sums};
 
 /// A version.
 pub(super) struct Side {
@@ -68,7 +68,7 @@ impl Side {
         }
         if path.join(MANIFEST_JSON).is_file() {
             let registry = Registry::over(path.display().to_string(), Box::new(Folder::new(path)));
-            let manifest = ObjectRef::of(&files::read(&path.join(MANIFEST_JSON))?);
+            let manifest = ObjectRef::of(&files::read_capped(&path.join(MANIFEST_JSON), manifest::MAX_LEN)?);
             let snapshot = runtime.block_on(registry.describe(manifest, Vec::new()))?;
             return Ok(Self::version(registry, snapshot));
         }
@@ -95,19 +95,21 @@ impl Side {
         };
         Side {
             name: snapshot.head.manifest.pin(),
-            classes: snapshot.classes.clone(),
-            images: snapshot.index.rows().iter().map(image).collect(),
+            classes: snapshot.classes().to_vec(),
+            images: snapshot.index().rows().iter().map(image).collect(),
             from: From::Registry(Box::new(registry), Box::new(snapshot)),
         }
     }
 
     /// The images that are there: of a partial tree those of `B3SUMS.selected`.
     fn tree(root: &Path) -> Result<Self> {
-        let bytes = files::read_capped(&root.join(B3SUMS), MAX_SUMS)?;
-        let selected = files::read_if_there(&root.join(B3SUMS_SELECTED))?;
-        let sums = Sums::parse(B3SUMS, selected.as_ref().unwrap_or(&bytes))?;
-        let classes = root.join(CLASSES);
-        let classes = parse_classes(&classes.display().to_string(), &files::read(&classes)?)?;
+        let (full, dataset) = Sums::read(B3SUMS, &root.join(B3SUMS))?;
+        let selected = root.join(B3SUMS_SELECTED);
+        let sums = match selected.exists() {
+            true => Sums::read(B3SUMS_SELECTED, &selected)?.0?,
+            false => full?,
+        };
+        let classes = sums.classes(root)?;
         let mut images = Vec::new();
         for line in sums.lines() {
             let segments: Vec<&str> = line.path.segments().collect();
@@ -123,7 +125,7 @@ impl Side {
                 pixels: None,
             });
         }
-        let name = format!("{}#{}", root.display(), Digest::of(&bytes).prefixed());
+        let name = format!("{}#{}", root.display(), dataset.prefixed());
         Ok(Side { name, classes, images, from: From::Tree(root.into()) })
     }
 
@@ -151,7 +153,7 @@ impl Side {
     pub(super) fn pixels(&self, image: &Image) -> Option<Digest> {
         image.pixels.or_else(|| {
             let From::Tree(root) = &self.from else { return None };
-            let bytes = files::read(&root.join(&image.path)).ok()?;
+            let bytes = files::read_capped(&root.join(&image.path), MAX_IMAGE_LEN).ok()?;
             let rgb = decode_rgb(&bytes, ExifOrientation::Ignore).ok()?;
             (bytes.starts_with(b"\x89PNG") && Digest::of(&bytes) == image.blake3)
                 .then(|| pixel_digest(rgb.width, rgb.height, &rgb.pixels))

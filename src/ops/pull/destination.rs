@@ -8,7 +8,7 @@ use crate::files;
 use crate::ops::verify::tree::{self, Expected};
 use crate::progress::Progress;
 use crate::registry::Snapshot;
-use crate::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, Provenance, Sums};
+use crate::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, MAX_ISN_JSON, Provenance, Sums};
 
 /// What is there already.
 pub(super) enum Destination {
@@ -57,16 +57,16 @@ impl Destination {
         if !to.is_dir() {
             return Err(Error::Exists { what: to.display().to_string(), why: " and is not a folder".into() });
         }
-        let is_partial = *selected != snapshot.sums;
+        let is_partial = selected != snapshot.sums();
         let has = |name: &str, sums: &Sums| {
-            files::read_if_there(&to.join(name)).map(|found| found == Some(sums.to_text().into_bytes()))
+            files::has_bytes(&to.join(name), sums.to_text().as_bytes()).map(|has| has == Some(true))
         };
-        let is_this = has(B3SUMS, &snapshot.sums)?
+        let is_this = has(B3SUMS, snapshot.sums())?
             && if is_partial { has(B3SUMS_SELECTED, selected)? } else { !to.join(B3SUMS_SELECTED).exists() };
         if !is_this && let Some(what) = earlier(to, snapshot, jobs, progress)? {
             return Ok(Destination::Earlier { what, identity: identity(to) });
         }
-        let faults = tree::check(to, &Expected { full: &snapshot.sums, selected }, jobs, progress)?;
+        let faults = tree::check(to, &Expected { full: snapshot.sums(), selected }, jobs, progress)?;
         let Some(fault) = faults.first() else { return Ok(Destination::Same) };
         let why = format!(", and is not {} whole ({fault})", snapshot.head.manifest.pin());
         Err(Error::Exists { what: to.display().to_string(), why })
@@ -80,7 +80,7 @@ fn earlier(to: &Path, snapshot: &Snapshot, jobs: usize, progress: &dyn Progress)
     if fs::symlink_metadata(to).is_ok_and(|meta| meta.is_symlink()) || !to.join(B3SUMS).is_file() {
         return Ok(None);
     }
-    let Some(json) = files::read_if_there(&to.join(ISN_JSON))? else { return Ok(None) };
+    let Some(json) = files::read_capped_if_there(&to.join(ISN_JSON), MAX_ISN_JSON)? else { return Ok(None) };
     let Ok(provenance) = serde_json::from_slice::<Provenance>(&json) else { return Ok(None) };
     if provenance.name != snapshot.head.manifest.name {
         return Ok(None);

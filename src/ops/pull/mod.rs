@@ -19,13 +19,14 @@ use self::staging::Staging;
 use super::Registries;
 use crate::class::Class;
 use crate::dataset_ref::DatasetRef;
+use crate::description::has_class;
 use crate::error::{Error, Result, bytes as size, count};
 use crate::index::Row;
 use crate::key::PublicKey;
 use crate::manifest::Manifest;
 use crate::progress::{Progress, Unit};
 use crate::registry::segment::Segment;
-use crate::registry::{Registry, Snapshot, has_class};
+use crate::registry::{Registry, Snapshot};
 use crate::rel_path::RelPath;
 use crate::transport;
 use crate::tree::{B3SUMS, B3SUMS_SELECTED, CLASSES, FORMAT, ISN_JSON, Provenance, Selection, Sums};
@@ -91,10 +92,10 @@ pub fn pull(
 /// A split, class or image that the version does not have is a mistake, not an empty tree.
 pub(super) fn check_selection(snapshot: &Snapshot, selection: &Selection) -> Result<()> {
     let manifest = &snapshot.head.manifest;
-    check_parts(manifest, &snapshot.classes, selection)?;
+    check_parts(manifest, snapshot.classes(), selection)?;
     let known: BTreeSet<&RelPath> = match selection.images.is_empty() {
         true => BTreeSet::new(),
-        false => snapshot.index.rows().iter().map(|row| &row.path).collect(),
+        false => snapshot.index().rows().iter().map(|row| &row.path).collect(),
     };
     check_images(manifest, selection, |image| known.contains(image))
 }
@@ -154,10 +155,10 @@ struct Written {
 
 impl Pull<'_> {
     fn run(mut self) -> Result<PullReport> {
-        let selected = self.snapshot.sums.selected(&self.options.selection);
+        let selected = self.snapshot.sums().selected(&self.options.selection);
         let includes = self.options.selection.filter();
         let rows: Vec<Row> =
-            self.snapshot.index.rows().iter().filter(|row| includes(row.path.as_str())).cloned().collect();
+            self.snapshot.index().rows().iter().filter(|row| includes(row.path.as_str())).cloned().collect();
         let (images, bytes) = (rows.len() as u64, rows.iter().map(|row| row.length).sum());
         let mut written = None;
         let mut destination = self.look(&selected)?;
@@ -331,8 +332,8 @@ fn write_descriptions(
     let mut json = serde_json::to_vec_pretty(&provenance).map_err(|e| Error::Internal(e.to_string()))?;
     json.push(b'\n');
     let mut written = vec![
-        (CLASSES, snapshot.classes_csv.clone()),
-        (B3SUMS, snapshot.sums.to_text().into_bytes()),
+        (CLASSES, snapshot.classes_csv().to_vec()),
+        (B3SUMS, snapshot.sums().to_text().into_bytes()),
         (ISN_JSON, json),
     ];
     if !selection.is_all() {

@@ -8,6 +8,7 @@ use super::staging::Staging;
 use crate::error::{Blame, Difference, Error, Result, count};
 use crate::files;
 use crate::index::{Index, Row};
+use crate::manifest;
 use crate::object::ObjectRef;
 use crate::ops::build::{BuildOptions, Inputs, build};
 use crate::ops::verify::store::MANIFEST_JSON;
@@ -36,15 +37,15 @@ pub(super) fn rebuild(pull: &Pull<'_>, source: &Path, staging: &Staging) -> Resu
         out: &out,
         jobs: pull.options.jobs,
         indexes: indexes.as_deref(),
-        expected: Some(&snapshot.index),
+        expected: Some(snapshot.index()),
     };
     build(&options, pull.progress)?;
-    let manifest = ObjectRef::of(&files::read(&out.join(MANIFEST_JSON))?);
+    let manifest = ObjectRef::of(&files::read_capped(&out.join(MANIFEST_JSON), manifest::MAX_LEN)?);
     let build = Registry::over(out.display().to_string(), Box::new(Folder::new(&out)));
     let rebuilt = pull.runtime.block_on(build.describe(manifest, Vec::new()))?;
     if rebuilt.head.manifest.dataset != snapshot.head.manifest.dataset {
-        let mut differences = differences(&snapshot.index, &rebuilt.index);
-        if rebuilt.classes_csv != snapshot.classes_csv {
+        let mut differences = differences(snapshot.index(), rebuilt.index());
+        if rebuilt.classes_csv() != snapshot.classes_csv() {
             differences.push(of_file(CLASSES, "the classes are others"));
         } else if differences.is_empty() {
             differences.push(of_file(B3SUMS, "the list of images is another"));

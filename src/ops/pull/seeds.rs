@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -12,10 +12,12 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::index::Row;
-use crate::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, Sums};
+use crate::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, Line, Lines};
 
 /// So many neighbours of the destination are looked at.
 const MAX_NEIGHBOURS: usize = 1000;
+/// So many places of one image are tried.
+const MAX_SOURCES: usize = 8;
 
 /// How an image of another tree becomes one of this tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,18 +78,22 @@ fn sources(trees: &[PathBuf], missing: &[&Row]) -> HashMap<Digest, Vec<PathBuf>>
     let wanted: BTreeSet<&Digest> = missing.iter().map(|row| &row.blake3).collect();
     let mut sources: HashMap<Digest, Vec<PathBuf>> = HashMap::new();
     for tree in trees {
-        for line in lines(tree).iter().flat_map(Sums::lines).filter(|line| wanted.contains(&line.blake3)) {
-            sources.entry(line.blake3).or_default().push(line.path.under(tree));
+        for line in lines(tree).filter(|line| wanted.contains(&line.blake3)) {
+            let places = sources.entry(line.blake3).or_default();
+            if places.len() < MAX_SOURCES {
+                places.push(line.path.under(tree));
+            }
         }
     }
     sources
 }
 
-/// What a tree says that it has; nothing if it is gone or says nothing sensible.
-pub(in crate::ops) fn lines(tree: &Path) -> Option<Sums> {
-    let list =
-        [B3SUMS_SELECTED, B3SUMS].map(|name| tree.join(name)).into_iter().find(|list| list.is_file())?;
-    Sums::parse(B3SUMS, &files::read(&list).ok()?).ok()
+/// What a tree says that it has, a line at a time, since it may say anything; nothing if it is gone, and nothing from the
+/// first line on that makes no sense.
+pub(in crate::ops) fn lines(tree: &Path) -> impl Iterator<Item = Line> + use<> {
+    let list = [B3SUMS_SELECTED, B3SUMS].map(|name| tree.join(name)).into_iter().find(|list| list.is_file());
+    let lines = list.and_then(|list| Some(Lines::new(B3SUMS, BufReader::new(File::open(list).ok()?))));
+    lines.into_iter().flatten().map_while(Result::ok)
 }
 
 /// `false` if `from` is not the image.
@@ -103,13 +109,13 @@ fn copy(from: &Path, to: &Path, row: &Row, how: Reuse) -> Result<bool> {
     };
     if made {
         // What counts is what stands there now, whoever wrote to the other meanwhile.
-        if files::read(to).is_ok_and(|bytes| Digest::of(&bytes) == row.blake3) {
+        if files::read_capped(to, row.length).is_ok_and(|bytes| Digest::of(&bytes) == row.blake3) {
             return Ok(true);
         }
         files::remove_file(to)?;
         return Ok(false);
     }
-    let Ok(bytes) = files::read(from) else { return Ok(false) };
+    let Ok(bytes) = files::read_capped(from, row.length) else { return Ok(false) };
     if Digest::of(&bytes) != row.blake3 {
         return Ok(false);
     }

@@ -13,6 +13,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::files::{self, Kind};
 use crate::log::{SignedCheckpoint, leaf_hash};
+use crate::manifest;
 use crate::object::{ObjectKind, ObjectRef};
 use crate::pack::Entry;
 use crate::progress::{Progress, Unit};
@@ -71,7 +72,7 @@ pub(super) fn verify(
         }
         StoreKind::Build => {
             let registry = Registry::over(root.display().to_string(), Box::new(Folder::new(root)));
-            let manifest = files::read(&root.join(MANIFEST_JSON))?;
+            let manifest = files::read_capped(&root.join(MANIFEST_JSON), manifest::MAX_LEN)?;
             match runtime.block_on(registry.describe(ObjectRef::of(&manifest), Vec::new())) {
                 Ok(snapshot) => {
                     dataset = Some(snapshot.head.manifest.dataset);
@@ -347,7 +348,7 @@ pub(super) fn check_version(
     }
 
     let mut missing: HashMap<Digest, u64> =
-        snapshot.index.rows().iter().map(|row| (row.blake3, row.length)).collect();
+        snapshot.index().rows().iter().map(|row| (row.blake3, row.length)).collect();
     let lengths = missing.clone();
     let packs = match runtime.block_on(registry.packs(snapshot)) {
         Ok(packs) => packs,
@@ -416,7 +417,7 @@ pub(super) fn check_version(
         let why = "leads to no images; of a rebuild-only version it would be there and empty".into();
         faults.push(Fault { path: layout::packs(manifest_hash), kind: FaultKind::Missing, why });
     } else if !packs.is_empty() {
-        for row in snapshot.index.rows().iter().filter(|row| missing.contains_key(&row.blake3)) {
+        for row in snapshot.index().rows().iter().filter(|row| missing.contains_key(&row.blake3)) {
             let why = format!("image {} is in no readable shard", row.blake3);
             faults.push(Fault { path: format!("{what}/{}", row.path), kind: FaultKind::Missing, why });
         }

@@ -10,10 +10,9 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::files::{self, Kind};
 use crate::progress::{Progress, Unit};
-use crate::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, Provenance, Selection, Sums};
+use crate::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, MAX_ISN_JSON, Provenance, Selection, Sums};
 
 /// `B3SUMS` of ten million images; more is no `B3SUMS`.
-const MAX_SUMS: u64 = 3 << 30;
 /// Up to this many bytes a file is read whole into a buffer that a thread uses again and again.
 const SMALL: u64 = 4 << 20;
 
@@ -33,20 +32,19 @@ pub(in crate::ops) fn verify(
     progress: &dyn Progress,
 ) -> Result<VerifyReport> {
     let mut faults = Vec::new();
-    let bytes = files::read_capped(&root.join(B3SUMS), MAX_SUMS)?;
-    let dataset = Digest::of(&bytes);
-    let selected_bytes = files::read_if_there(&root.join(B3SUMS_SELECTED))?;
-    let selection = selected_bytes.as_ref().and_then(|_| selection_of(root));
-    let mut parse = |name: &str, bytes: &[u8]| {
-        Sums::parse(name, bytes).inspect_err(|e| {
+    let (full, dataset) = Sums::read(B3SUMS, &root.join(B3SUMS))?;
+    let is_partial = root.join(B3SUMS_SELECTED).try_exists().is_ok_and(|exists| exists);
+    let selection = is_partial.then(|| selection_of(root)).flatten();
+    let mut noted = |name: &str, sums: Result<Sums>| {
+        sums.inspect_err(|e| {
             let why = e.to_string().trim_start_matches(name).trim_start_matches(": ").to_string();
             faults.push(Fault { path: name.into(), kind: FaultKind::Invalid, why });
         })
     };
-    let full = parse(B3SUMS, &bytes);
-    let selected = match &selected_bytes {
-        Some(bytes) => parse(B3SUMS_SELECTED, bytes),
-        None => full.as_ref().map(Clone::clone).map_err(|_| Error::Internal("reported above".into())),
+    let full = noted(B3SUMS, full);
+    let selected = match is_partial {
+        true => noted(B3SUMS_SELECTED, Sums::read(B3SUMS_SELECTED, &root.join(B3SUMS_SELECTED))?.0),
+        false => full.as_ref().map(Clone::clone).map_err(|_| Error::Internal("reported above".into())),
     };
     let mut checked = 0;
     if let (Ok(full), Ok(selected)) = (&full, &selected) {
@@ -68,7 +66,7 @@ pub(in crate::ops) fn verify(
             }
         }
         checked = selected.lines().len() as u64;
-        faults.extend(check_files(root, selected, selected_bytes.is_some(), jobs, progress)?);
+        faults.extend(check_files(root, selected, is_partial, jobs, progress)?);
     }
     let mut assurance = Assurance::SelfConsistent;
     if let Some((hash, reach)) = expected {
@@ -81,7 +79,7 @@ pub(in crate::ops) fn verify(
         what: root.display().to_string(),
         dataset: Some(dataset),
         checked,
-        partial: selected_bytes.map(|_| selection.unwrap_or_default().describe()),
+        partial: is_partial.then(|| selection.unwrap_or_default().describe()),
         assurance,
         warnings: Vec::new(),
         rebuild_only: Vec::new(),
@@ -91,7 +89,7 @@ pub(in crate::ops) fn verify(
 
 /// What was selected when the tree was pulled, if its `ISN.json` can be read.
 fn selection_of(root: &Path) -> Option<Selection> {
-    let json = files::read_if_there(&root.join(ISN_JSON)).ok()??;
+    let json = files::read_capped_if_there(&root.join(ISN_JSON), MAX_ISN_JSON).ok()??;
     serde_json::from_slice::<Provenance>(&json).ok().map(|provenance| provenance.selection)
 }
 
@@ -107,12 +105,11 @@ pub fn check(
     let mut lists = vec![(B3SUMS, Some(expected.full))];
     lists.push((B3SUMS_SELECTED, partial.then_some(expected.selected)));
     for (name, sums) in lists {
-        let found = files::read_if_there(&root.join(name))?;
+        let text = sums.map(Sums::to_text).unwrap_or_default();
+        let found = files::has_bytes(&root.join(name), text.as_bytes())?;
         let fault = |kind| Fault { path: name.into(), kind, why: String::new() };
         match (found, sums) {
-            (Some(bytes), Some(sums)) if bytes != sums.to_text().as_bytes() => {
-                faults.push(fault(FaultKind::Changed))
-            }
+            (Some(false), Some(_)) => faults.push(fault(FaultKind::Changed)),
             (None, Some(_)) => faults.push(fault(FaultKind::Missing)),
             (Some(_), None) => faults.push(fault(FaultKind::Extra)),
             _ => {}

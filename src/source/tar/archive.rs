@@ -8,6 +8,9 @@ use crate::error::{Error, Result};
 use crate::files;
 use crate::source::container::{Container, Stamp};
 
+/// The longest index that is read, in bytes: some five million members.
+const MAX_INDEX: u64 = 1 << 30;
+
 /// An open tar file. What is in it is found once, and kept in the index.
 #[derive(Debug)]
 pub(in crate::source) struct Archive {
@@ -24,7 +27,7 @@ impl Archive {
     pub(in crate::source) fn open(path: &Path, shown: &str, indexes: Option<&Path>) -> Result<Self> {
         let container = Container::open(path)?;
         let index_path = indexes.map(|folder| folder.join(TarIndex::file_name(path)));
-        let kept = index_path.as_deref().and_then(|path| files::read_if_there(path).ok().flatten());
+        let kept = index_path.as_deref().and_then(|path| files::read_capped(path, MAX_INDEX).ok());
         let kept = kept.and_then(|bytes| TarIndex::parse(&bytes, path, container.stamp()));
         Ok(Archive {
             container,

@@ -1,16 +1,18 @@
 //! Attacks on a registry, each a test of its name. The forger has every key that the attack takes; the reader is refused
 //! with exit 4 in words that name the attack, or, where an entry of the log is invalid, loses nothing by it and is told.
 
+mod amplification;
 mod claims;
 mod entry;
 #[cfg(unix)]
 mod hidden_files;
 mod history;
-#[cfg(all(feature = "serve", target_os = "linux"))]
-mod serving;
 mod lock_paths;
 mod mirrors;
 mod offline;
 mod own_files;
+#[cfg(all(feature = "serve", target_os = "linux"))]
+mod serving;
 mod stdout;
+mod swapped_objects;
 mod terminal;

@@ -142,7 +142,7 @@ fn hints_of_a_registry_in_isn_list() {
         for hints in [
             format!("{HOSTILE}\n"),
             format!("grads{BIDI}\n1.0{BIDI}\n"),
-            format!("1.0\u{1b}[2J\ngrads\u{9b}2J\n"),
+            "1.0\u{1b}[2J\ngrads\u{9b}2J\n".to_string(),
         ] {
             sandbox.write(&path, hints.as_bytes());
             try_both(run, &["list", "--registry", "reg"]);

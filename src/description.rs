@@ -1,0 +1,161 @@
+//! [`Description`]: what a version is, as its dataset hash vouches for it. Whatever form its images are listed in, this is
+//! the one way from bytes that somebody sent, or that lay in the cache, to labels: [`Description::new`].
+
+use std::collections::BTreeMap;
+
+use crate::class::{Class, ClassId, parse_classes};
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::index::Index;
+use crate::manifest::Manifest;
+use crate::split::Split;
+use crate::table::Table;
+use crate::tree::Sums;
+
+/// How many images each class has in each split.
+pub type Counts = BTreeMap<Split, BTreeMap<ClassId, u64>>;
+
+/// A form that a version's images are listed in.
+pub trait Rows {
+    /// `B3SUMS`, where it is not a part of this form.
+    type Sums;
+
+    /// `B3SUMS` of these images and a `classes.csv` of these bytes, and its BLAKE3; `what` names the images in errors.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if the images' own `B3SUMS` has another `classes.csv`.
+    fn sums(&self, what: &str, classes_csv: &[u8]) -> Result<(Self::Sums, Digest)>;
+
+    /// How many images each class has in each split.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if an image does not stand in a split and a class.
+    fn counts(&self, what: &str) -> Result<Counts>;
+
+    /// The sum of the images' lengths, in bytes.
+    fn bytes(&self) -> u64;
+}
+
+/// Images and classes that hash to a manifest's dataset hash, and have the counts that the manifest says.
+pub struct Description<R: Rows> {
+    rows: R,
+    classes: Vec<Class>,
+    classes_csv: Vec<u8>,
+    sums: R::Sums,
+}
+
+impl<R: Rows> Description<R> {
+    /// Holds images and the bytes of `classes.csv` against a manifest. Nothing of `classes.csv` is read before its hash is
+    /// known to be right. `what` names the images in errors, `classes_what` the classes.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if they do not belong together.
+    pub fn new(
+        (what, rows): (&str, R),
+        (classes_what, classes_csv): (&str, Vec<u8>),
+        manifest: &Manifest,
+    ) -> Result<Self> {
+        let (sums, dataset) = rows.sums(what, &classes_csv)?;
+        manifest.check_dataset(what, &dataset)?;
+        let classes = parse_classes(classes_what, &classes_csv)?;
+        let counts = rows.counts(what)?;
+        if let Some(class) = counts.values().flat_map(BTreeMap::keys).find(|id| !has_class(&classes, id)) {
+            let why = format!("has images of class {class}, which classes.csv does not have");
+            return Err(Error::integrity(what, why));
+        }
+        if counts != manifest.splits || rows.bytes() != manifest.bytes {
+            return Err(Error::integrity(what, "does not have the counts of its manifest"));
+        }
+        Ok(Description { rows, classes, classes_csv, sums })
+    }
+
+    /// The images.
+    pub fn rows(&self) -> &R {
+        &self.rows
+    }
+
+    /// The classes, sorted by id; a label is a rank in this list.
+    pub fn classes(&self) -> &[Class] {
+        &self.classes
+    }
+
+    /// The exact bytes of `classes.csv`.
+    pub fn classes_csv(&self) -> &[u8] {
+        &self.classes_csv
+    }
+
+    /// `B3SUMS`.
+    pub fn sums(&self) -> &R::Sums {
+        &self.sums
+    }
+}
+
+/// Whether sorted `classes` have one of this id.
+pub fn has_class(classes: &[Class], id: &ClassId) -> bool {
+    classes.binary_search_by(|class| class.id.cmp(id)).is_ok()
+}
+
+impl Rows for Index {
+    type Sums = Sums;
+
+    fn sums(&self, _: &str, classes_csv: &[u8]) -> Result<(Sums, Digest)> {
+        let sums = Sums::new(self, classes_csv)?;
+        let digest = sums.digest();
+        Ok((sums, digest))
+    }
+
+    fn counts(&self, _: &str) -> Result<Counts> {
+        Ok(Index::counts(self))
+    }
+
+    fn bytes(&self) -> u64 {
+        Index::bytes(self)
+    }
+}
+
+impl Rows for Table {
+    type Sums = ();
+
+    fn sums(&self, what: &str, classes_csv: &[u8]) -> Result<((), Digest)> {
+        if self.classes_blake3() != Some(Digest::of(classes_csv)) {
+            return Err(Error::integrity(what, "lists another classes.csv than the manifest"));
+        }
+        Ok(((), self.dataset()))
+    }
+
+    fn counts(&self, what: &str) -> Result<Counts> {
+        let mut counts = Counts::new();
+        // Images of a class stand together: its folder is read once.
+        let (mut folder, mut run) = ("", 0);
+        let mut add = |folder: &str, run: u64| -> Result<()> {
+            if run == 0 {
+                return Ok(());
+            }
+            let refuse =
+                || Error::integrity(what, format!("has images in {folder}: not a split and a class"));
+            let (split, class) = folder.split_once('/').ok_or_else(refuse)?;
+            let (split, class) = (split.parse().map_err(|_| refuse())?, class.parse().map_err(|_| refuse())?);
+            *counts.entry(split).or_default().entry(class).or_default() += run;
+            Ok(())
+        };
+        for image in 0..self.images() {
+            let path = self.path(image);
+            let (its, name) = path.rsplit_once('/').unwrap_or_default();
+            if crate::rel_path::check_segment(name).is_err() {
+                return Err(Error::integrity(what, "has an image without a name"));
+            }
+            if its != folder {
+                add(folder, run)?;
+                (folder, run) = (its, 0);
+            }
+            run += 1;
+        }
+        add(folder, run)?;
+        Ok(counts)
+    }
+
+    fn bytes(&self) -> u64 {
+        let records = (0..self.images()).filter_map(|image| self.record(image));
+        records.fold(0, |sum, record| sum.saturating_add(record.length))
+    }
+}

@@ -1,0 +1,214 @@
+//! Little that becomes much: what strangers send, or leave beside a tree, is held in memory no longer than it makes sense.
+
+use std::fs::File;
+use std::io::Write;
+
+use isn::digest::Digest;
+use isn::key::KeyFile;
+use isn::log::{LogSigner, SignedCheckpoint, TILE_WIDTH, Tree, bundle, leaf_hash};
+use isn::manifest::Manifest;
+use isn::object::{ObjectKind, ObjectRef};
+use isn::registry::layout;
+use isn::statement::{ReleaseStatement, SignedStatement, Statement};
+
+use crate::sandbox::{Ran, Sandbox, contents, ran};
+
+/// A registry `bad`, which a pin leads to, and a user who trusts nobody.
+struct Stranger {
+    sandbox: Sandbox,
+    pin: String,
+}
+
+impl Stranger {
+    fn new() -> Self {
+        let (sandbox, pin) = Sandbox::published();
+        sandbox.copy("reg", "bad");
+        Stranger { sandbox, pin }
+    }
+
+    /// Runs isn with at most so many MiB.
+    fn with_memory(&self, mebibytes: u64, args: &[&str]) -> Ran {
+        let command = self.sandbox.command(args);
+        let mut limited = std::process::Command::new("sh");
+        let limit = format!("ulimit -v {}; exec \"$0\" \"$@\"", mebibytes << 10);
+        limited.args(["-c", &limit]).arg(command.get_program()).args(args);
+        limited.current_dir(self.sandbox.path("")).env("ISN_HOME", self.sandbox.path("stranger"));
+        ran(limited.env("MALLOC_ARENA_MAX", "2").output().unwrap())
+    }
+
+    fn put(&self, kind: ObjectKind, bytes: &[u8]) -> ObjectRef {
+        let reference = ObjectRef::of(bytes);
+        self.sandbox.write(&format!("bad/{}", layout::object(kind, &reference.blake3)), bytes);
+        reference
+    }
+
+    /// Releases what `change` makes of the manifest, with the pin's hash, signed by a key that nobody trusts.
+    fn release(&self, change: impl FnOnce(&mut Manifest)) -> ObjectRef {
+        let manifest = self.sandbox.objects("reg", ".json").remove(0);
+        let mut manifest = Manifest::parse("manifest", &self.sandbox.read(&manifest)).unwrap();
+        change(&mut manifest);
+        let reference = self.put(ObjectKind::Manifest, &manifest.to_bytes().unwrap());
+        let statement = ReleaseStatement {
+            name: manifest.name.clone(),
+            version: manifest.version,
+            dataset: manifest.dataset,
+            manifest: reference.blake3,
+            manifest_len: reference.length,
+        };
+        let key = KeyFile::read(&self.sandbox.path("home/keys/me")).unwrap().unlock(|| Ok(None)).unwrap();
+        let signed = SignedStatement::sign(&Statement::Release(statement), &key).unwrap();
+        self.sandbox.write("bad/releases/grads/1.0", signed.bytes());
+        let packs = contents(&self.sandbox.path("reg/packs")).remove(0).1;
+        self.sandbox.write(&format!("bad/{}", layout::packs(&reference.blake3)), &packs);
+        reference
+    }
+
+    fn pull(&self, mebibytes: u64) -> Ran {
+        self.with_memory(mebibytes, &["pull", &self.pin, "--registry", "bad", "--to", "tree", "-j", "2"])
+    }
+}
+
+/// Rows that are all alike but for their path: a few bytes each where they are stored, and some 600 in memory.
+#[test]
+fn a_small_index_of_many_rows() {
+    let stranger = Stranger::new();
+    let hash = Digest::of(b"");
+    let rows: u64 = 1_000_000;
+    let mut index = zstd::Encoder::new(Vec::new(), 3).unwrap();
+    for row in 0..rows {
+        writeln!(
+            index,
+            "{{\"path\":\"train/ant/{row:08}.png\",\"class\":\"ant\",\"split\":\"train\",\"blake3\":\"{hash}\",\
+             \"length\":1,\"width\":1,\"height\":1,\"pixels\":\"{hash}\",\"source\":\"{row:08}\",\
+             \"source_blake3\":\"{hash}\"}}"
+        )
+        .unwrap();
+    }
+    let index = stranger.put(ObjectKind::Index, &index.finish().unwrap());
+    assert!(index.length < 10 << 20, "{}", index.length);
+    stranger.release(|manifest| {
+        manifest.objects.index = index;
+        (manifest.images, manifest.bytes) = (rows, rows);
+        manifest.splits.clear();
+        manifest.splits.insert("train".parse().unwrap(), [("ant".parse().unwrap(), rows)].into());
+    });
+    stranger.pull(250).fails(3, "gives dataset hash");
+}
+
+#[test]
+fn a_manifest_that_nobody_signed_and_that_asks_for_much() {
+    let stranger = Stranger::new();
+    let asks = |noun: &str, change: fn(&mut Manifest)| {
+        stranger.release(change);
+        stranger.pull(250).fails(3, noun);
+    };
+    asks("bytes of index: too many", |manifest| manifest.objects.index.length = (256 << 20) + 1);
+    asks("bytes of classes.csv: too many", |manifest| manifest.objects.classes.length = (64 << 20) + 1);
+    asks("bytes of recipe: too many", |manifest| manifest.objects.recipe.length = (64 << 20) + 1);
+}
+
+/// A list of packs, each of which is good, over and over.
+#[test]
+fn a_list_of_many_packs() {
+    let stranger = Stranger::new();
+    let reference = stranger.release(|_| {});
+    let list = stranger.sandbox.read(&format!("bad/{}", layout::packs(&reference.blake3)));
+    let digest: Digest = String::from_utf8(list).unwrap().trim_end().parse().unwrap();
+    let pack = stranger.sandbox.read(&format!("bad/{}", layout::object(ObjectKind::Pack, &digest)));
+    let lines = zstd::decode_all(&pack[..]).unwrap();
+    let mut list = String::new();
+    for level in 1..20 {
+        // The same, compressed in another way, is another object.
+        let pack = stranger.put(ObjectKind::Pack, &zstd::bulk::compress(&lines, level).unwrap());
+        list += &format!("{}\n", pack.blake3);
+        let pack = stranger.put(ObjectKind::Pack, &zstd::bulk::compress(&lines, -level).unwrap());
+        list += &format!("{}\n", pack.blake3);
+    }
+    stranger.sandbox.write(&format!("bad/{}", layout::packs(&reference.blake3)), list.as_bytes());
+    stranger.pull(1000).fails(3, "leads to packs of more than 16 times the version's images");
+}
+
+/// A log that nobody has asked for is neither read nor kept.
+#[test]
+fn a_claimed_log_of_many_entries() {
+    let stranger = Stranger::new();
+    let key = KeyFile::read(&stranger.sandbox.path("home/keys/me")).unwrap().unlock(|| Ok(None)).unwrap();
+    let signer = LogSigner::new("example.org/log", key).unwrap();
+    let size = 20 * TILE_WIDTH;
+    let tree = Tree::of((0..size).map(|_| leaf_hash(b"x"))).unwrap();
+    for index in 0..size / TILE_WIDTH {
+        let mut bytes = Vec::new();
+        (0..TILE_WIDTH).for_each(|_| bundle::push(&mut bytes, b"x").unwrap());
+        stranger.sandbox.write(&format!("bad/{}", layout::log_entries(index, TILE_WIDTH)), &bytes);
+    }
+    let note = SignedCheckpoint::sign(&signer, size, tree.root().unwrap()).unwrap();
+    stranger.sandbox.write("bad/log/checkpoint", note.bytes());
+    let about = format!(
+        "{{\"format\":\"isn-registry/1\",\"description\":\"d\",\"log_key\":\"{}\"}}\n",
+        signer.log_key()
+    );
+    stranger.sandbox.write("bad/registry.json", about.as_bytes());
+    for verb in [&["pull", "--to", "tree"][..], &["info"], &["images"]] {
+        let args = [&[verb[0], &stranger.pin, "--registry", "bad"], &verb[1..]].concat();
+        let ran = stranger.with_memory(1000, &args).ok();
+        assert_eq!(ran.stderr, "", "{verb:?}");
+        assert!(!stranger.sandbox.path("stranger/logs").exists(), "{verb:?}");
+    }
+}
+
+/// Lists of neighbours, of the tree that is verified, and of one that is where the tree is to be.
+#[test]
+fn a_long_list_in_a_folder_that_looks_like_a_tree() {
+    let stranger = Stranger::new();
+    for tree in ["neighbour", "there"] {
+        stranger.sandbox.write(&format!("{tree}/ISN.json"), b"{}");
+        for list in ["B3SUMS", "B3SUMS.selected", "classes.csv"] {
+            let file = File::create(stranger.sandbox.path(&format!("{tree}/{list}"))).unwrap();
+            file.set_len(3 << 30).unwrap();
+        }
+    }
+    stranger.pull(300).ok();
+    let registry = ["--registry", "bad"];
+    let to = [&["pull", &stranger.pin, "--to", "there", "--no-cache"][..], &registry].concat();
+    stranger.with_memory(300, &to).fails(1, "there");
+    stranger.with_memory(300, &["audit", "balance", "there"]).fails(3, "B3SUMS");
+    stranger.with_memory(300, &["diff", "there", "out"]).fails(3, "B3SUMS");
+    let export = ["export", &stranger.pin, "--as", "webdataset", "--to", "made", "--registry", "bad"];
+    stranger.with_memory(300, &export).ok();
+}
+
+/// What is in a repository that somebody else has written.
+#[test]
+fn a_long_lock_file() {
+    let stranger = Stranger::new();
+    for (name, args) in [("isn.lock", &["sync", "--locked"][..]), ("isn.toml", &["sync"])] {
+        File::create(stranger.sandbox.path(name)).unwrap().set_len(3 << 30).unwrap();
+        stranger.with_memory(300, args).fails(3, &format!("{name}: is longer than 4194304 bytes"));
+        std::fs::remove_file(stranger.sandbox.path(name)).unwrap();
+    }
+}
+
+/// What is in a cache that somebody else has written to.
+#[test]
+fn long_files_in_a_cache() {
+    let stranger = Stranger::new();
+    let export = |to: &str, memory| {
+        let args = ["export", &stranger.pin, "--as", "webdataset", "--to", to, "--registry", "bad"];
+        stranger.with_memory(memory, &args).ok()
+    };
+    export("first", 1000);
+    let mut made = 0;
+    for (name, _) in contents(&stranger.sandbox.path("stranger/cache")) {
+        let file = File::options().write(true).open(stranger.sandbox.path(&format!("stranger/cache/{name}")));
+        file.unwrap().set_len(3 << 30).unwrap();
+        made += 1;
+    }
+    assert!(made > 0);
+    for name in ["trees/x", "hints/pins/x"] {
+        stranger.sandbox.write(&format!("stranger/cache/{name}"), b"");
+        let file = File::create(stranger.sandbox.path(&format!("stranger/cache/{name}"))).unwrap();
+        file.set_len(3 << 30).unwrap();
+    }
+    export("second", 300);
+    stranger.with_memory(300, &["cache", "gc", "--max-size", "1GB"]);
+}

@@ -1,0 +1,403 @@
+//! A version in which one object is another one, well-formed and with its own hash, to which the manifest leads; the manifest
+//! says the dataset hash of the pin all the same. Whoever asks by the pin, of a bad registry or offline with a cache that
+//! somebody else has filled, gets what the pin means or an error, from every verb.
+
+use std::fs;
+use std::path::Path;
+
+use isn::cache::Cache;
+use isn::class::{classes_csv, parse_classes};
+use isn::dataset::Verify;
+use isn::digest::Digest;
+use isn::index::Index;
+use isn::key::KeyFile;
+use isn::known_logs::KnownLogs;
+use isn::manifest::Manifest;
+use isn::object::{ObjectKind, ObjectRef};
+use isn::ops::Registries;
+use isn::ops::load::{LoadOptions, load};
+use isn::pack::Pack;
+use isn::progress::Silent;
+use isn::registry::layout;
+use isn::statement::{ReleaseStatement, SignedStatement, Statement};
+use isn::table::Table;
+use isn::transport::Access;
+use isn::tree::{Selection, Sums};
+use isn::trust::TrustStore;
+
+use crate::sandbox::{Ran, Sandbox, contents, ran};
+
+/// Where no server is.
+const NOWHERE: &str = "http://127.0.0.1:1/";
+
+struct Swapper {
+    sandbox: Sandbox,
+    pin: String,
+    manifest: Manifest,
+}
+
+/// A version as it is served by `bad`, and what is done to it.
+struct Bad<'a> {
+    swapper: &'a Swapper,
+    manifest: Manifest,
+    /// In place of the true table, in the cache.
+    table: Option<Vec<u8>>,
+}
+
+impl Swapper {
+    fn new() -> Self {
+        let (sandbox, pin) = Sandbox::published();
+        let manifest = sandbox.objects("reg", ".json").remove(0);
+        let manifest = Manifest::parse("manifest", &sandbox.read(&manifest)).unwrap();
+        let swapper = Swapper { sandbox, pin, manifest };
+        // The tables of the true version are in the cache, as whoever opened it once has them.
+        swapper
+            .stranger("home-primed", &["export", "--as", "webdataset", "--to", "primed", "--registry", "reg"])
+            .ok();
+        swapper
+    }
+
+    /// `isn VERB PIN …` of a user who trusts nobody.
+    fn stranger(&self, home: &str, args: &[&str]) -> Ran {
+        let (verb, rest) = args.split_first().unwrap();
+        let args = [&[*verb, &self.pin], rest].concat();
+        ran(self.sandbox.command(&args).env("ISN_HOME", self.sandbox.path(home)).output().unwrap())
+    }
+
+    fn object(&self, kind: ObjectKind, reference: &ObjectRef) -> Vec<u8> {
+        self.sandbox.read(&format!("reg/{}", layout::object(kind, &reference.blake3)))
+    }
+
+    fn index(&self) -> Index {
+        let (objects, classes) = (&self.manifest.objects, self.manifest.objects.classes.blake3);
+        let bytes = self.object(ObjectKind::Index, &objects.index);
+        Index::parse("index", &bytes, &self.manifest, &classes).unwrap()
+    }
+
+    fn pack(&self) -> Pack {
+        let list = contents(&self.sandbox.path("reg/packs")).remove(0).1;
+        let digest: Digest = String::from_utf8(list).unwrap().trim_end().parse().unwrap();
+        let bytes = self.sandbox.read(&format!("reg/{}", layout::object(ObjectKind::Pack, &digest)));
+        Pack::parse("pack", &bytes, self.manifest.images).unwrap()
+    }
+
+    /// What each verb says by the pin, at `location`, with the cache of `home`: its exit code, and what it gave.
+    fn told(&self, home: &str, location: &str) -> Vec<(&'static str, i32, String)> {
+        let more: &[&str] = if location == NOWHERE { &["--offline"] } else { &[] };
+        let at = |args: &[&str]| self.stranger(home, &[args, &["--registry", location], more].concat());
+        let made = |name: &str| {
+            let root = self.sandbox.path(name);
+            let mut text = String::new();
+            for (path, bytes) in if root.exists() { contents(&root) } else { Vec::new() } {
+                // What came with the manifest, and says that nobody signed it.
+                if !matches!(path.as_str(), "ISN.json" | "README.md" | "croissant.json") {
+                    text += &format!("{path} {}\n", Digest::of(&bytes));
+                }
+            }
+            let _ = fs::remove_dir_all(root);
+            text
+        };
+        let mut told = vec![("load", self.load(home, location))];
+        for verb in ["webdataset", "croissant", "npz", "imagefolder"] {
+            let size: &[&str] = if verb == "npz" { &["--size", "8"] } else { &[] };
+            let ran = at(&[&["export", "--as", verb, "--to", "made"], size].concat());
+            told.push((verb, (ran.code, made("made"))));
+        }
+        let mut verb = |name: &'static str, args: &[&str]| {
+            let ran = at(args);
+            let text = ran.stdout.lines().filter(|line| !is_unsigned(line)).collect::<Vec<_>>().join("\n");
+            told.push((name, (ran.code, text)));
+        };
+        verb("images", &["images"]);
+        verb("info", &["info"]);
+        verb("diff", &["diff", "out"]);
+        verb("cite", &["cite"]);
+        verb("verify", &["verify-source", "--source", "raw"]);
+        let pulled = at(&["pull", "--to", "made"]);
+        told.push(("pull", (pulled.code, made("made"))));
+        let pulled = at(&["pull", "--to", "made", "--source", "raw"]);
+        told.push(("pull --source", (pulled.code, made("made"))));
+        let target = &self.pin;
+        let audit = ["audit", "balance", target, "--registry", location];
+        let audit =
+            self.sandbox.command(&[&audit, more].concat()).env("ISN_HOME", self.sandbox.path(home)).output();
+        let audit = ran(audit.unwrap());
+        told.push(("audit", (audit.code, audit.stdout)));
+        if location != NOWHERE {
+            told.push(("fetch", (at(&["fetch"]).code, String::new())));
+        }
+        told.into_iter().map(|(verb, (code, text))| (verb, code, text)).collect()
+    }
+
+    /// As `isn.load` of the Python package: paths, labels and classes.
+    fn load(&self, home: &str, location: &str) -> (i32, String) {
+        let home = self.sandbox.path(home);
+        let place = if location == NOWHERE {
+            location.into()
+        } else {
+            self.sandbox.path(location).display().to_string()
+        };
+        let (locations, access) = ([place], Access { offline: location == NOWHERE, ..Access::default() });
+        let trust = TrustStore::open(home.join("trust.toml")).unwrap();
+        let (logs, cache) = (KnownLogs::new(home.join("logs")), Cache::new(home.join("cache")));
+        let (trust, logs, access) = (&trust, &logs, &access);
+        let registries =
+            Registries { locations: &locations, trust, logs, cache: Some(&cache), access, max_age: None };
+        let (reference, selection) = (self.pin.parse().unwrap(), Selection::default());
+        let options =
+            LoadOptions { reference: &reference, selection: &selection, verify: Verify::Always, jobs: 2 };
+        let dataset = match load(&registries, &options, &Silent) {
+            Err(isn::error::Error::Trust { .. }) => return (4, String::new()),
+            Err(isn::error::Error::Integrity { .. }) => return (3, String::new()),
+            Err(e) => return (1, e.to_string()),
+            Ok(dataset) => dataset,
+        };
+        let mut text = format!("{:?}\n", dataset.classes());
+        for image in 0..dataset.len() {
+            match dataset.file(image) {
+                Ok(file) => {
+                    let (path, label) = (dataset.path(image), dataset.labels()[image]);
+                    text += &format!("{path} {label} {}\n", Digest::of(&file));
+                }
+                Err(_) => return (3, String::new()),
+            }
+        }
+        (0, text)
+    }
+}
+
+/// Lines that say what the pin does not vouch for, and say so.
+fn is_unsigned(line: &str) -> bool {
+    ["grads@1.0", "  For tests.", "  registry ", "  manifest ", "  signed ", "  licence ", "  title "]
+        .iter()
+        .any(|start| line.starts_with(start) || line.contains("title  "))
+}
+
+impl<'a> Bad<'a> {
+    fn new(swapper: &'a Swapper) -> Self {
+        let _ = fs::remove_dir_all(swapper.sandbox.path("bad"));
+        swapper.sandbox.copy("reg", "bad");
+        Bad { swapper, manifest: swapper.manifest.clone(), table: None }
+    }
+
+    fn put(&self, kind: ObjectKind, bytes: &[u8]) -> ObjectRef {
+        let reference = ObjectRef::of(bytes);
+        self.swapper.sandbox.write(&format!("bad/{}", layout::object(kind, &reference.blake3)), bytes);
+        reference
+    }
+
+    fn packs(&self, digests: &[Digest]) {
+        let lines: String = digests.iter().map(|digest| format!("{digest}\n")).collect();
+        for (name, _) in contents(&self.swapper.sandbox.path("bad/packs")) {
+            self.swapper.sandbox.write(&format!("bad/packs/{name}"), lines.as_bytes());
+        }
+    }
+
+    /// Releases it: signed by a key that nobody trusts. And fills the cache of `home-offline` with it.
+    fn release(&self) {
+        let sandbox = &self.swapper.sandbox;
+        let manifest = self.put(ObjectKind::Manifest, &self.manifest.to_bytes().unwrap());
+        let packs = contents(&sandbox.path("bad/packs")).remove(0).1;
+        sandbox.write(&format!("bad/{}", layout::packs(&manifest.blake3)), &packs);
+        let statement = ReleaseStatement {
+            name: self.manifest.name.clone(),
+            version: self.manifest.version,
+            dataset: self.manifest.dataset,
+            manifest: manifest.blake3,
+            manifest_len: manifest.length,
+        };
+        let key = KeyFile::read(&sandbox.path("home/keys/me")).unwrap().unlock(|| Ok(None)).unwrap();
+        let signed = SignedStatement::sign(&Statement::Release(statement), &key).unwrap();
+        let release = format!("bad/{}", layout::release(&self.manifest.name, self.manifest.version));
+        sandbox.write(&release, signed.bytes());
+
+        for home in ["home-online", "home-offline"] {
+            let _ = fs::remove_dir_all(sandbox.path(home));
+            sandbox.copy("home-primed/cache/tables", &format!("{home}/cache/tables"));
+            if let Some(table) = &self.table {
+                let index = self.manifest.objects.index.blake3;
+                sandbox.write(&format!("{home}/cache/tables/{index}"), table);
+            }
+        }
+        let cache = Cache::new(sandbox.path("home-offline/cache"));
+        for (name, bytes) in contents(&sandbox.path("bad/objects")) {
+            if !name.ends_with(".tar.zst") {
+                sandbox.write(&format!("home-offline/cache/objects/{name}"), &bytes);
+                continue;
+            }
+            let hex = Path::new(&name).file_name().unwrap().to_str().unwrap().trim_end_matches(".tar.zst");
+            let mut piece = cache.new_piece(&hex.parse().unwrap(), 0).unwrap();
+            piece.write(&bytes).unwrap();
+        }
+        cache.keep_hint(&layout::packs(&manifest.blake3), &packs).unwrap();
+        let hint = format!("{} {}\n", manifest.blake3, manifest.length);
+        cache.keep_hint(&layout::pin(&self.manifest.dataset), hint.as_bytes()).unwrap();
+    }
+}
+
+/// One swap: what it is called, and how it is done.
+type Swap = (&'static str, fn(&mut Bad<'_>));
+
+const SWAPS: [Swap; 14] = [
+    ("nothing", |_| {}),
+    ("manifest: counts", |bad| {
+        for classes in bad.manifest.splits.values_mut() {
+            let counts: Vec<u64> = classes.values().copied().collect();
+            *classes.values_mut().next().unwrap() = counts[0] - 1;
+            *classes.values_mut().last().unwrap() = counts[2] + 1;
+        }
+    }),
+    ("manifest: bytes", |bad| bad.manifest.bytes += 1),
+    ("index", |bad| {
+        // The images of two classes change places.
+        let mut rows = bad.swapper.index().rows().to_vec();
+        let last = rows.len() - 1;
+        let (one, other) = (rows[0].blake3, rows[last].blake3);
+        (rows[0].blake3, rows[last].blake3) = (other, one);
+        let index = Index::new(rows).unwrap().to_bytes().unwrap();
+        bad.manifest.objects.index = bad.put(ObjectKind::Index, &index);
+    }),
+    ("classes.csv: labels", |bad| {
+        let bytes = bad.swapper.object(ObjectKind::Classes, &bad.manifest.objects.classes);
+        let mut classes = parse_classes("classes.csv", &bytes).unwrap();
+        let label = classes[0].label.clone();
+        classes[0].label = std::mem::replace(&mut classes[1].label, label);
+        bad.manifest.objects.classes = bad.put(ObjectKind::Classes, &classes_csv(&classes));
+    }),
+    ("classes.csv: one class more", |bad| {
+        let bytes = bad.swapper.object(ObjectKind::Classes, &bad.manifest.objects.classes);
+        let mut classes = parse_classes("classes.csv", &bytes).unwrap();
+        let mut first = classes[0].clone();
+        first.id = "aaa".parse().unwrap();
+        classes.insert(0, first);
+        bad.manifest.objects.classes = bad.put(ObjectKind::Classes, &classes_csv(&classes));
+    }),
+    ("recipe", |bad| {
+        let bytes = bad.swapper.object(ObjectKind::Recipe, &bad.manifest.objects.recipe);
+        let text = String::from_utf8(bytes).unwrap().replace("val = 0.25", "val = 0.5");
+        bad.manifest.objects.recipe = bad.put(ObjectKind::Recipe, text.as_bytes());
+    }),
+    ("corrections", |bad| {
+        let ledger =
+            "source_id,action,to,reason,source,reviewer,date\nant/ant_1,remove,,blurred,me,me,2026-01-01\n";
+        bad.manifest.objects.corrections = Some(bad.put(ObjectKind::Corrections, ledger.as_bytes()));
+    }),
+    ("groups", |bad| {
+        let groups = "source_id,group\nant/ant_1,g\nbee/bee_1,g\n";
+        bad.manifest.objects.groups = Some(bad.put(ObjectKind::Groups, groups.as_bytes()));
+    }),
+    ("assignments", |bad| {
+        let bytes = bad.swapper.object(ObjectKind::Splits, &bad.manifest.objects.assignments);
+        let text = String::from_utf8(bytes).unwrap();
+        let text = text.replace("train", "other").replace("val", "train").replace("other", "val");
+        bad.manifest.objects.assignments = bad.put(ObjectKind::Splits, text.as_bytes());
+    }),
+    ("pack", |bad| {
+        // Each image is where another one is.
+        let mut pack = bad.swapper.pack();
+        let first = pack.entries[0].blake3;
+        for at in 0..pack.entries.len() {
+            pack.entries[at].blake3 = pack.entries.get(at + 1).map_or(first, |entry| entry.blake3);
+        }
+        let pack = bad.put(ObjectKind::Pack, &pack.to_bytes().unwrap());
+        bad.packs(&[pack.blake3]);
+    }),
+    ("shard", |bad| {
+        let mut pack = bad.swapper.pack();
+        let mut shard = bad.swapper.object(ObjectKind::Shard, &pack.shards[0]);
+        // The frames of two images of one length change their bytes: the shard and the pack are right for each other.
+        let one = pack.entries[0].clone();
+        let range = one.offset as usize..(one.offset + one.length) as usize;
+        let mut raw = zstd::decode_all(&shard[range.clone()]).unwrap();
+        let middle = raw.len() / 2;
+        raw[middle] ^= 1;
+        let frame = zstd::bulk::compress(&raw, 1).unwrap();
+        let by = frame.len() as i64 - one.length as i64;
+        shard.splice(range, frame.iter().copied());
+        pack.entries[0].length = frame.len() as u64;
+        pack.entries[0].frame = Digest::of(&frame);
+        for entry in &mut pack.entries[1..] {
+            entry.offset = entry.offset.checked_add_signed(by).unwrap();
+        }
+        pack.shards[0] = bad.put(ObjectKind::Shard, &shard);
+        let pack = bad.put(ObjectKind::Pack, &pack.to_bytes().unwrap());
+        bad.packs(&[pack.blake3]);
+    }),
+    ("cached table: other images", |bad| {
+        let mut rows = bad.swapper.index().rows().to_vec();
+        let last = rows.len() - 1;
+        let (one, other) = (rows[0].blake3, rows[last].blake3);
+        (rows[0].blake3, rows[last].blake3) = (other, one);
+        let index = Index::new(rows).unwrap();
+        let classes = bad.swapper.object(ObjectKind::Classes, &bad.manifest.objects.classes);
+        let sums = Sums::new(&index, &classes).unwrap();
+        bad.table = Some(Table::new(&index, &sums, &[bad.swapper.pack()]).unwrap().to_bytes());
+    }),
+    ("cached table: other sizes", |bad| {
+        let mut rows = bad.swapper.index().rows().to_vec();
+        rows.iter_mut().for_each(|row| row.width += 1);
+        let index = Index::new(rows).unwrap();
+        let classes = bad.swapper.object(ObjectKind::Classes, &bad.manifest.objects.classes);
+        let sums = Sums::new(&index, &classes).unwrap();
+        bad.table = Some(Table::new(&index, &sums, &[bad.swapper.pack()]).unwrap().to_bytes());
+    }),
+];
+
+#[test]
+fn one_object_swapped_gives_what_the_pin_means_or_an_error() {
+    let swapper = Swapper::new();
+    Bad::new(&swapper).release();
+    let truth = swapper.told("home-online", "bad");
+    for (verb, code, text) in &truth {
+        assert!(*code == 0 || (*code == 8 && *verb == "audit"), "{verb}: {code} {text}");
+    }
+    let mut wrong = Vec::new();
+    for (swap, change) in SWAPS {
+        let mut bad = Bad::new(&swapper);
+        change(&mut bad);
+        bad.release();
+        for (home, location) in [("home-online", "bad"), ("home-offline", NOWHERE)] {
+            for (verb, code, text) in swapper.told(home, location) {
+                let (_, _, right) = truth.iter().find(|(known, ..)| *known == verb).unwrap();
+                let is_right = matches!(code, 0 | 8) && text == *right;
+                if !is_right && !matches!(code, 3 | 4) {
+                    wrong.push(format!("{swap}, {location}, {verb}: exit {code}\n{text}"));
+                }
+                if swap == "nothing" && !is_right {
+                    wrong.push(format!("{swap}, {location}, {verb}: exit {code}\n{text}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn a_pins_hint_that_names_another_version_leads_to_the_pin_or_nowhere() {
+    let swapper = Swapper::new();
+    let sandbox = &swapper.sandbox;
+    sandbox.build_second_version();
+    sandbox.publish("out2");
+    let dataset = swapper.manifest.dataset;
+    for hint in ["grads 1.1\n", "other 1.0\n", "grads 1.0 more\n", "../../x 1.0\n"] {
+        sandbox.write(&format!("reg/{}", layout::pin(&dataset)), hint.as_bytes());
+        let hash = dataset.prefixed();
+        for verb in ["info", "images", "pull"] {
+            let args = [verb, &hash, "--registry", "reg"];
+            let ran = ran(sandbox.command(&args).env("ISN_HOME", sandbox.path("stranger")).output().unwrap());
+            assert!(matches!(ran.code, 3 | 4 | 6), "{hint} {verb}: {} {}", ran.code, ran.stdout);
+        }
+    }
+}
+
+#[test]
+fn a_tree_with_another_classes_csv_has_no_classes() {
+    let swapper = Swapper::new();
+    let sandbox = &swapper.sandbox;
+    sandbox.pull(&swapper.pin, &["--to", "tree"]).ok();
+    sandbox.isn(&["audit", "balance", "tree"]).ok();
+    let text = String::from_utf8(sandbox.read("tree/classes.csv")).unwrap();
+    sandbox.write("tree/classes.csv", text.replace("the ant", "the wasp").as_bytes());
+    sandbox.isn(&["audit", "balance", "tree"]).fails(3, "is not the one that B3SUMS lists");
+    sandbox.isn(&["diff", "tree", "out"]).fails(3, "is not the one that B3SUMS lists");
+}
