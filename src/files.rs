@@ -47,7 +47,7 @@ pub fn read_text(path: &Path) -> Result<String> {
 pub fn read_capped(path: &Path, cap: u64) -> Result<Vec<u8>> {
     let file = File::open(path).map_err(Error::io("open", path))?;
     let mut bytes = Vec::new();
-    file.take(cap + 1).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    file.take(cap.saturating_add(1)).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
     if bytes.len() as u64 > cap {
         return Err(Error::integrity(path.display(), format!("is longer than {cap} bytes")));
     }

@@ -63,7 +63,8 @@ impl<'a> Lines<'a> {
         let mut decoder = zstd::Decoder::new(compressed).map_err(internal)?;
         decoder.window_log_max(WINDOW_LOG_MAX).map_err(internal)?;
         // One byte over the cap is let through, so that too much is told from enough.
-        Ok(Lines { what, reader: BufReader::new(decoder.take(cap + 1)), number: 0, line: Vec::new() })
+        let reader = BufReader::new(decoder.take(cap.saturating_add(1)));
+        Ok(Lines { what, reader, number: 0, line: Vec::new() })
     }
 
     /// The next row, `None` at the end.
