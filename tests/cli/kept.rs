@@ -135,3 +135,51 @@ fn exports_come_out_as_they_did() {
         assert_eq!(files(&sandbox, &now), files(&sandbox, &then), "{format}");
     }
 }
+
+#[test]
+fn claims_of_killed_publishers_are_not_signed_unread_and_their_keys_holder_may_remove_them() {
+    let sandbox = kept();
+    for name in ["claimed", "written"] {
+        let registry = format!("../registries/{name}");
+        let publish = ["publish", "../build-1.1", "--registry", &registry, "--key", "me"];
+        // 0.1.0 did not sign claims: anybody may have made it.
+        isn(&sandbox, &publish).fails(4, "isn log unclaim");
+        assert_eq!(
+            isn(&sandbox, &["log", "verify", "--registry", &registry, "--json"]).ok().json()["size"],
+            2
+        );
+        isn(&sandbox, &["log", "unclaim", "--registry", &registry]).ok();
+        isn(&sandbox, &publish).ok();
+        isn(&sandbox, &["verify", &registry]).ok();
+    }
+}
+
+#[test]
+fn what_killed_commands_left_stays_and_is_named() {
+    let sandbox = kept();
+    let one = ["--registry", "../registries/one"];
+    let commands: [(&str, Vec<&str>); 3] = [
+        (
+            ".killed.06d9955dd09e4a12.isn-partial",
+            [&["pull", "golden@1.0", "--to", "killed", "--no-cache"][..], &one[..]].concat(),
+        ),
+        (
+            ".killed-export.isn-partial",
+            [&["export", "golden@1.0", "--as", "webdataset", "--to", "killed-export"][..], &one[..]].concat(),
+        ),
+        (
+            ".killed-build.isn-partial",
+            vec!["build", "../recipe-1.0.toml", "--source", "../source", "--out", "killed-build"],
+        ),
+    ];
+    for (left, command) in commands {
+        let folder = format!("project/{left}");
+        let before = contents(&sandbox.path(&folder));
+        // Its maker set no mark in it, by which it could be told from somebody else's folder.
+        let refused = isn(&sandbox, &command).fails(1, left);
+        assert!(refused.stderr.contains("was not made by isn"), "{}", refused.stderr);
+        assert_eq!(contents(&sandbox.path(&folder)), before);
+        fs::remove_dir_all(sandbox.path(&folder)).unwrap();
+        isn(&sandbox, &command).ok();
+    }
+}

@@ -156,6 +156,8 @@ impl Store for FolderStore {
         let found = files::walk(&root)?.into_iter().filter(|(path, _)| !is_temporary(path));
         let found = found.map(|(path, kind)| match kind {
             Kind::File(length) => Ok((below(path), length)),
+            // Never read through its name, and to be removed by it.
+            Kind::Other if is_own(folder) => Ok((below(path), 0)),
             Kind::Other => Err(Error::invalid(
                 root.join(path).display(),
                 "is a link, or no file at all: what it leads to may not be the registry's",

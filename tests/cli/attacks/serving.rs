@@ -328,10 +328,10 @@ fn a_long_check_locks_nobody_out() {
             (free, held)
         });
         let _end = End(done);
-        // Its rows are well-formed, and not those that the manifest counts: that is known at the end.
+        // Its rows are well-formed, and not those of the dataset hash: that is known at the end.
         let (status, why) = publish_index(forger, served, rows.into(), &index);
         assert_eq!(status, 422, "{why}");
-        assert!(why.contains("counts of its manifest"), "{why}");
+        assert!(why.contains("gives dataset hash"), "{why}");
         done.store(true, Ordering::Relaxed);
         let (free, held) = looking.join().unwrap();
         assert!(free > 20 && held < free, "free {free} times, held {held} times");
