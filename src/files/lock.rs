@@ -20,7 +20,7 @@ impl Lock {
     /// no locks, the lock counts as taken: it saves work, correctness never rests on it alone.
     ///
     /// # Errors
-    /// [`Error::Foreign`] if something is there that is no lock of isn's, or somebody else's.
+    /// [`Error::Foreign`](crate::error::Error::Foreign) if something is there that is no lock of isn's, or somebody else's.
     pub fn try_take(path: &Path) -> Result<Option<Lock>> {
         loop {
             let lock = Lock { path: path.to_path_buf(), file: lock_file(path, true)? };
@@ -37,7 +37,7 @@ impl Lock {
     /// file system has no locks, it counts as taken.
     ///
     /// # Errors
-    /// [`Error::Foreign`] if something is there that is no lock of isn's.
+    /// [`Error::Foreign`](crate::error::Error::Foreign) if something is there that is no lock of isn's.
     pub fn take(path: &Path) -> Result<Lock> {
         let lock = Lock { path: path.to_path_buf(), file: lock_file(path, false)? };
         while lock.file.lock().is_err_and(|e| e.kind() == ErrorKind::Interrupted) {}

@@ -40,10 +40,8 @@ fn paths_that_leave_the_project() {
     for args in [&["sync"][..], &["sync", "--locked"]] {
         let ran = at(&sandbox, args).fails(1, "--allow-outside");
         for path in bad {
-            let is_named = ran
-                .stderr
-                .lines()
-                .any(|line| line.trim_start().starts_with(&format!("{path} ").trim_start()));
+            let is_named =
+                ran.stderr.lines().any(|line| line.trim_start().starts_with(format!("{path} ").trim_start()));
             assert!(is_named || path.is_empty(), "{path}: {}", ran.stderr);
         }
         assert_eq!(ran.stderr.matches("--allow-outside").count(), bad.len(), "{}", ran.stderr);

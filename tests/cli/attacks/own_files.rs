@@ -66,7 +66,7 @@ fn damage_is_not_the_keepers_of_a_registry() {
     let bad = [
         trust.replace("isn-trust/1", "isn-trust/9").into_bytes(),
         trust.replace("log =", "lock =").into_bytes(),
-        trust[..trust.len() - 9].as_bytes().to_vec(),
+        trust.as_bytes()[..trust.len() - 9].to_vec(),
         b"\xff\xfe".to_vec(),
     ];
     for bytes in bad {
