@@ -21,13 +21,31 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(Error::io("read", path))
 }
 
+/// Opens a file to read it, and waits for nobody: a pipe or a device in its place is an error.
+pub fn open(path: &Path) -> Result<File> {
+    let mut options = File::options();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
+    }
+    let file = options.open(path).map_err(Error::io("read", path))?;
+    let kind = file.metadata().map_err(Error::io("look at", path))?.file_type();
+    // That a folder is none is said when it is read.
+    if kind.is_file() || kind.is_dir() { Ok(file) } else { Err(Error::invalid(path.display(), "is no file")) }
+}
+
 /// Reads a whole file, `None` where there is none.
 pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(Error::io("read", path)(e)),
-    }
+    let mut file = match open(path) {
+        Ok(file) => file,
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    Ok(Some(bytes))
 }
 
 /// Refuses a file with secrets that others may read.
@@ -44,12 +62,19 @@ pub fn check_private(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a file that decides whom to believe, if others than its owner may write to it.
+/// Refuses a file that decides whom to believe, if others than who runs isn, or root, may write to it.
 pub fn check_own(path: &Path) -> Result<()> {
     #[cfg(unix)]
     {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = path.metadata().map_err(Error::io("look at", path))?.permissions().mode();
+        use std::os::unix::fs::MetadataExt as _;
+        let about = path.metadata().map_err(Error::io("look at", path))?;
+        let (mode, owner) = (about.mode(), about.uid());
+        if owner != 0 && owner != rustix::process::geteuid().as_raw() {
+            let why = "belongs to another user, and it decides whom to believe".into();
+            let cure =
+                format!("look whether it says what you want, then:\n  chown \"$(id -u)\" {}", path.display());
+            return Err(Error::Own { path: path.into(), why, cure });
+        }
         if mode & 0o022 != 0 {
             let why =
                 format!("may be changed by others (mode {:o}), and it decides whom to believe", mode & 0o777);
@@ -67,7 +92,7 @@ pub fn read_text(path: &Path) -> Result<String> {
 
 /// Reads a file of at most `cap` bytes; a longer one is an integrity error.
 pub fn read_capped(path: &Path, cap: u64) -> Result<Vec<u8>> {
-    read_to_cap(File::open(path).map_err(Error::io("open", path))?, path, cap)
+    read_to_cap(open(path)?, path, cap)
 }
 
 fn read_to_cap(file: File, path: &Path, cap: u64) -> Result<Vec<u8>> {

@@ -2,7 +2,6 @@
 //! came from.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
@@ -74,7 +73,7 @@ impl Sums {
 
     /// Reads a file of this form as [`Sums::parse`] does, no further than it makes sense; and its BLAKE3, whatever is in it.
     pub fn read(what: &str, path: &Path) -> Result<(Result<Self>, Digest)> {
-        let file = File::open(path).map_err(Error::io("open", path))?;
+        let file = files::open(path)?;
         let mut reader = Hashing { reader: file.take(MAX_SUMS + 1), hasher: blake3::Hasher::new() };
         let lines = Lines::new(what, BufReader::new(&mut reader)).collect::<Result<_>>();
         io::copy(&mut reader, &mut io::sink()).map_err(Error::io("read", path))?;

@@ -17,6 +17,7 @@ use crate::dataset_ref::{DatasetRef, Name, Version};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::key::{KeyName, PublicKey, Signer, Unlock};
+use crate::lock_file::{LOCK_FILE, LockFile};
 use crate::ops;
 use crate::ops::Registries;
 use crate::ops::owner::Change;
@@ -56,6 +57,10 @@ fn verb(run: &Run, command: Command) -> Result<ExitCode> {
     match command {
         Command::Pull { reference, registry, to, selection, source, hardlink, lock, allow_outside } => {
             let selection = selection.read()?;
+            if lock {
+                // What it cannot be recorded in is better known before.
+                LockFile::read(Path::new(LOCK_FILE))?;
+            }
             if let Some(to) = to.as_deref().filter(|_| lock && !allow_outside) {
                 ops::sync::check_destination(Path::new("."), to, &reference)?;
             }

@@ -283,8 +283,7 @@ fn read(path: &Path) -> Result<BTreeMap<RegistryId, Trusted>> {
     if length > MAX_LEN {
         return Err(refuse(path, format!("is longer than {MAX_LEN} bytes")));
     }
-    let bytes = fs::read(path).map_err(Error::io("read", path))?;
-    parse(path, bytes)
+    parse(path, files::read_capped(path, MAX_LEN)?)
 }
 
 /// What the bytes of a trust store at `path` say.

@@ -92,7 +92,7 @@ fn sources(trees: &[PathBuf], missing: &[&Row]) -> HashMap<Digest, Vec<PathBuf>>
 /// first line on that makes no sense.
 pub(in crate::ops) fn lines(tree: &Path) -> impl Iterator<Item = Line> + use<> {
     let list = [B3SUMS_SELECTED, B3SUMS].map(|name| tree.join(name)).into_iter().find(|list| list.is_file());
-    let lines = list.and_then(|list| Some(Lines::new(B3SUMS, BufReader::new(File::open(list).ok()?))));
+    let lines = list.and_then(|list| Some(Lines::new(B3SUMS, BufReader::new(files::open(&list).ok()?))));
     lines.into_iter().flatten().map_while(Result::ok)
 }
 

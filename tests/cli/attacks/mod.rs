@@ -11,6 +11,8 @@ mod lock_paths;
 mod mirrors;
 mod offline;
 mod own_files;
+#[cfg(unix)]
+mod pipes;
 #[cfg(all(feature = "serve", target_os = "linux"))]
 mod serving;
 mod stdout;
