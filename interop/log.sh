@@ -80,8 +80,8 @@ tampered "no checkpoint" "no such file" "rm checkpoint"
 
 # Two histories under one key: each is whole, and neither continues the other.
 mkdir fork && cp 257/registry.json fork/
-for log in home/logs/*; do
-    mkdir -p "other-home/${log#home/}" && cp "$log/key" "other-home/${log#home/}/"
+for log in home/logs/*/; do
+    mkdir -p "other-home/${log#home/}" && cp "${log}key" "other-home/${log#home/}"
 done
 "$write" fork other-home/logs 257 before-fork
 ./oracle log fork "$key"
