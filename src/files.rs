@@ -62,7 +62,7 @@ pub fn check_private(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a file that decides whom to believe, if others than who runs isn, or root, may write to it.
+/// Refuses a file that decides whom to believe, if others than who runs isn, or root, may write to it or replace it.
 pub fn check_own(path: &Path) -> Result<()> {
     #[cfg(unix)]
     {
@@ -79,6 +79,15 @@ pub fn check_own(path: &Path) -> Result<()> {
             let why =
                 format!("may be changed by others (mode {:o}), and it decides whom to believe", mode & 0o777);
             let cure = format!("look whether it says what you want, then:\n  chmod go-w {}", path.display());
+            return Err(Error::Own { path: path.into(), why, cure });
+        }
+        // A group may be the user's alone, as where new folders are for the group too; everybody is everybody. With the
+        // sticky bit nobody replaces another's file.
+        let folder = parent(path);
+        let mode = folder.metadata().map_err(Error::io("look at", folder))?.mode();
+        if mode & 0o1002 == 0o002 {
+            let why = format!("lies in a folder that everybody may change (mode {:o})", mode & 0o7777);
+            let cure = format!("look whether it says what you want, then:\n  chmod o-w {}", folder.display());
             return Err(Error::Own { path: path.into(), why, cure });
         }
     }

@@ -71,7 +71,7 @@ impl LockFile {
     pub fn parse(what: &str, bytes: Vec<u8>) -> Result<Self> {
         let refuse = |why: &dyn std::fmt::Display| Error::invalid(what, why);
         let text = String::from_utf8(bytes).map_err(|e| refuse(&e))?;
-        let lock: LockFile = toml::from_str(&text).map_err(|e| refuse(&e.to_string().trim_end()))?;
+        let lock: LockFile = toml::from_str(&text).map_err(|e| Error::toml(what, &text, &e))?;
         if lock.format != FORMAT {
             return Err(refuse(&format!("has format '{}', this isn reads {FORMAT}", lock.format)));
         }
@@ -129,7 +129,7 @@ impl Project {
     pub fn parse(what: &str, bytes: Vec<u8>) -> Result<Self> {
         let refuse = |why: &dyn std::fmt::Display| Error::invalid(what, why);
         let text = String::from_utf8(bytes).map_err(|e| refuse(&e))?;
-        toml::from_str(&text).map_err(|e| refuse(&e.to_string().trim_end()))
+        toml::from_str(&text).map_err(|e| Error::toml(what, &text, &e))
     }
 }
 
@@ -143,6 +143,8 @@ fn way_out(project: &Path, path: &Path) -> Result<Option<&'static str>> {
     let mut is_below = false;
     for component in path.components() {
         match component {
+            // What lies there, git runs.
+            Component::Normal(name) if name.eq_ignore_ascii_case(".git") => return Ok(Some("is git's own")),
             Component::Normal(_) => is_below = true,
             Component::CurDir => {}
             _ => return Ok(Some("leads out of the project's folder")),

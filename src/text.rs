@@ -56,13 +56,15 @@ pub fn yaml(text: &str) -> String {
     written_out(&quoted, is_unseen, escape).into_owned()
 }
 
-/// Whether a spreadsheet would take a field for a formula that can do something: it starts with `=`, `@`, a tab or CR, or
-/// with a sign that more than a plain word or number follows (`-abc_1` is a name of a file, and calls nothing).
+/// Whether a spreadsheet would take a field for a formula that can do something: behind blanks that it may trim, it starts
+/// with `=` or `@`, of full width too, or with a sign that more than a plain word or number follows (`-abc_1` is a name of
+/// a file, and calls nothing). A tab or CR in front is enough.
 pub fn is_formula(field: &str) -> bool {
     let is_plain = |rest: &str| rest.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'));
-    match field.strip_prefix(['+', '-']) {
+    let trimmed = field.trim_start_matches(|c: char| c.is_whitespace() || is_unseen(c));
+    match trimmed.strip_prefix(['+', '-', '＋', '－']) {
         Some(rest) => !is_plain(rest),
-        None => field.starts_with(['=', '@', '\t', '\r']),
+        None => field.starts_with(['\t', '\r']) || trimmed.starts_with(['=', '@', '＝', '＠']),
     }
 }
 
@@ -106,10 +108,13 @@ mod tests {
 
     #[test]
     fn formulas_are_told_from_names() {
-        for field in ["=1+1", "@SUM(1)", "\tx", "\rx", "+1+cmd|' /C calc'!A0", "-2+3", "-(1)", "=", "@a"] {
+        for field in ["=1+1", "@SUM(1)", "\tx", "\rx", "+1+cmd|' /C calc'!A0", "-2+3", "-(1)", "=", "@a"]
+            .into_iter()
+            .chain([" =1", "\u{a0}=1", "\u{feff}=1", "\u{200b}@a", "＝cmd", "－2+3", " \n=1"])
+        {
             assert!(is_formula(field), "{field}");
         }
-        for field in ["", "a=b", "-1.5", "+3", "-_xY-7.jpg", "-é", "mail@x", "'=1"] {
+        for field in ["", "a=b", "-1.5", "+3", "-_xY-7.jpg", "-é", "mail@x", "'=1", " a", "－a"] {
             assert!(!is_formula(field), "{field}");
         }
     }

@@ -166,7 +166,7 @@ impl Settings {
         files::check_own(&path)?;
         let refuse = |why: &dyn std::fmt::Display| Error::invalid(path.display(), why);
         let text = String::from_utf8(bytes).map_err(|e| refuse(&e))?;
-        toml::from_str(&text).map_err(|e| refuse(&e.to_string().trim_end()))
+        toml::from_str(&text).map_err(|e| Error::toml(path.display(), &text, &e))
     }
 
     /// The socket of the SSH agent.

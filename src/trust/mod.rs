@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, toml_reason};
 use crate::files;
 use crate::key::{KeyLine, PublicKey};
 use crate::log::{LogKey, WitnessKey};
@@ -290,12 +290,7 @@ fn read(path: &Path) -> Result<BTreeMap<RegistryId, Trusted>> {
 pub fn parse(path: &Path, bytes: Vec<u8>) -> Result<BTreeMap<RegistryId, Trusted>> {
     let refuse = |why: String| refuse(path, why);
     let text = String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8 text".into()))?;
-    let stored: Stored = toml::from_str(&text).map_err(|e| {
-        let line = e.span().map_or(String::new(), |span| {
-            format!("line {}: ", 1 + text.bytes().take(span.start).filter(|&b| b == b'\n').count())
-        });
-        refuse(format!("{line}{}", e.message()))
-    })?;
+    let stored: Stored = toml::from_str(&text).map_err(|e| refuse(toml_reason(&text, &e)))?;
     let Format::V1 = stored.format;
     for (registry, Trusted { keys, .. }) in &stored.registry {
         for (i, line) in keys.iter().enumerate() {

@@ -236,6 +236,16 @@ fn balance_counts_and_says_what_can_be_told() {
 }
 
 #[test]
+fn groups_are_no_formulas() {
+    let sandbox = Sandbox::new();
+    save(&sandbox, "data/=cmd/a.png", &picture(1));
+    save(&sandbox, "data/=cmd/b.png", &picture(1));
+    let audit = ["audit", "duplicates", "data", "--groups", "groups.csv"];
+    sandbox.isn(&audit).fails(1, "=cmd/a: would be a formula to a spreadsheet");
+    assert!(!sandbox.path("groups.csv").exists());
+}
+
+#[test]
 fn what_cannot_be_audited_says_why() {
     let sandbox = copies();
     sandbox.write("empty/readme.txt", b"x");

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::groups::Groups;
 use crate::parallel::in_order;
 use crate::progress::{Progress, Unit};
+use crate::text::is_formula;
 
 /// How many pairs are confirmed before those are left out that have become one group meanwhile.
 const BATCH: usize = 512;
@@ -108,8 +109,14 @@ impl DuplicatesReport {
     /// The groups as a recipe names them: what is of one group stays in one split.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if one source id stands for images of two groups.
+    /// [`Error::Invalid`] if one source id stands for images of two groups, or is a formula to a spreadsheet, in which
+    /// people look at the file: it has to have the very id.
     pub fn as_groups(&self) -> Result<Groups> {
+        let members = self.groups.iter().flat_map(|group| &group.members);
+        if let Some(item) = members.into_iter().find(|item| is_formula(&item.source_id)) {
+            let why = "would be a formula to a spreadsheet, and is not written for people: rename the image or its folder";
+            return Err(Error::invalid(&item.source_id, why));
+        }
         let ids = |group: &Group| {
             let mut ids: Vec<String> = group.members.iter().map(|item| item.source_id.clone()).collect();
             ids.sort_unstable();

@@ -34,7 +34,19 @@ fn paths_that_leave_the_project() {
     assert_eq!(contents(&sandbox.path("outside")), []);
     let absolute = std::env::temp_dir().join("isn-never-there");
     let absolute = absolute.to_str().unwrap();
-    let bad = [absolute, "../outside/a", "data/../../outside/b", "..", "data/..", ".", "", "c:/x", "..\\x"];
+    let bad = [
+        absolute,
+        "../outside/a",
+        "data/../../outside/b",
+        "..",
+        "data/..",
+        ".",
+        "",
+        "c:/x",
+        "..\\x",
+        ".git/x",
+        "data/.GIT",
+    ];
     let sandbox = project(&[&["good"][..], &bad].concat());
     let before = contents(&sandbox.path(""));
     for args in [&["sync"][..], &["sync", "--locked"]] {
@@ -113,4 +125,18 @@ fn pull_that_would_lock_a_path_outside() {
     at(&sandbox, &["sync", "--allow-outside"]).ok();
     // Without a lock nothing is asked.
     at(&sandbox, &["pull", "grads", "--registry", "../reg", "--to", "../y"]).ok();
+}
+
+/// A clone may have a link in its place, and what it leads to does not belong into the log of a build server.
+#[cfg(unix)]
+#[test]
+fn file_to_which_a_link_leads_is_not_shown() {
+    for name in ["isn.lock", "isn.toml"] {
+        let sandbox = Sandbox::new();
+        sandbox.write("secrets", b"password hunter2\n");
+        fs::create_dir(sandbox.path("project")).unwrap();
+        link(&sandbox, "../secrets", name);
+        let ran = at(&sandbox, &["sync"]).fails(1, &format!("{name}: line 1: "));
+        assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
+    }
 }

@@ -56,6 +56,16 @@ fn file_that_others_may_write_to() {
             forger.reader(verbs[0]).ok();
         }
     }
+    // Who may write to the folder gives it another file.
+    let home = forger.path("reader");
+    for (mode, is_safe) in [(0o777, false), (0o702, false), (0o1777, true), (0o775, true), (0o700, true)] {
+        set_permissions(&home, Permissions::from_mode(mode)).unwrap();
+        let ran = forger.reader(verbs[0]);
+        match is_safe {
+            true => drop(ran.ok()),
+            false => is_own(&ran.fails(4, "lies in a folder that everybody may change").stderr, "reader"),
+        }
+    }
 }
 
 #[test]

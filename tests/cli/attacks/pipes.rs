@@ -27,7 +27,9 @@ fn no_command_waits_for_a_pipe_in_the_place_of_a_file() {
     sandbox.isn(&["pull", "grads@1.0", "--registry", "reg", "--to", "tree", "--lock"]).ok();
     let pull = ["pull", "grads@1.0", "--registry", "reg", "--to", "tree"];
     let pull_other = ["pull", "grads@1.0", "--registry", "reg", "--to", "other", "--lock"];
-    let cases: [(&str, &[&[&str]]); 6] = [
+    let image = crate::sandbox::contents(&sandbox.path("tree/train"))[0].0.clone();
+    let image = format!("tree/train/{image}");
+    let cases: [(&str, &[&[&str]]); 8] = [
         (
             "tree/B3SUMS",
             &[
@@ -39,6 +41,8 @@ fn no_command_waits_for_a_pipe_in_the_place_of_a_file() {
         ),
         ("tree/B3SUMS.selected", &[&["verify", "tree"], &pull, &["diff", "tree", &pin, "--registry", "reg"]]),
         ("tree/classes.csv", &[&["audit", "all", "tree"], &["diff", "tree", &pin, "--registry", "reg"]]),
+        (&image, &[&["audit", "all", "tree"], &["verify", "tree"], &["sync", "--locked"], &pull]),
+        ("home/keys/me", &[&["yank", "grads@1.0", "--registry", "reg", "--key", "me", "--reason", "x"]]),
         ("isn.lock", &[&["sync"], &pull_other]),
         ("isn.toml", &[&["sync"]]),
         ("home/trust.toml", &[&["info", "grads@1.0", "--registry", "reg"], &["trust", "list"]]),
