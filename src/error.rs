@@ -105,7 +105,7 @@ pub enum Error {
     },
     /// A file of the user's own, by which isn decides whom to believe, that cannot be relied on. Exit code 4.
     #[error("{}: {why}", path.display())]
-    Own {
+    TrustFile {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.

@@ -5,7 +5,7 @@ mod lock;
 mod own;
 
 pub use lock::Lock;
-pub use own::{Below, OwnFolder, read_own};
+pub use own::{Below, OwnFolder, read_nofollow};
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -63,7 +63,7 @@ pub fn check_private(path: &Path) -> Result<()> {
 }
 
 /// Refuses a file that decides whom to believe, if others than who runs isn, or root, may write to it or replace it.
-pub fn check_own(path: &Path) -> Result<()> {
+pub fn check_trust_file(path: &Path) -> Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt as _;
@@ -73,13 +73,13 @@ pub fn check_own(path: &Path) -> Result<()> {
             let why = "belongs to another user, and it decides whom to believe".into();
             let cure =
                 format!("look whether it says what you want, then:\n  chown \"$(id -u)\" {}", path.display());
-            return Err(Error::Own { path: path.into(), why, cure });
+            return Err(Error::TrustFile { path: path.into(), why, cure });
         }
         if mode & 0o022 != 0 {
             let why =
                 format!("may be changed by others (mode {:o}), and it decides whom to believe", mode & 0o777);
             let cure = format!("look whether it says what you want, then:\n  chmod go-w {}", path.display());
-            return Err(Error::Own { path: path.into(), why, cure });
+            return Err(Error::TrustFile { path: path.into(), why, cure });
         }
         // A group may be the user's alone, as where new folders are for the group too; everybody is everybody. With the
         // sticky bit nobody replaces another's file.
@@ -88,7 +88,7 @@ pub fn check_own(path: &Path) -> Result<()> {
         if mode & 0o1002 == 0o002 {
             let why = format!("lies in a folder that everybody may change (mode {:o})", mode & 0o7777);
             let cure = format!("look whether it says what you want, then:\n  chmod o-w {}", folder.display());
-            return Err(Error::Own { path: path.into(), why, cure });
+            return Err(Error::TrustFile { path: path.into(), why, cure });
         }
     }
     Ok(())

@@ -208,11 +208,13 @@ impl KnownLog {
             Error::Integrity { why, .. } | Error::Trust { why, .. } | Error::Invalid { why, .. } => {
                 let cure = "this file is yours, not a registry's: it remembers what was seen of a log. Take it from a backup; \
                             without it, a log that was taken back goes unnoticed once";
-                Error::Own { path: path.clone(), why, cure: cure.into() }
+                Error::TrustFile { path: path.clone(), why, cure: cure.into() }
             }
             other => other,
         };
-        let Some(note) = files::read_own(&path, MAX_CHECKPOINT).map_err(damaged)? else { return Ok(None) };
+        let Some(note) = files::read_nofollow(&path, MAX_CHECKPOINT).map_err(damaged)? else {
+            return Ok(None);
+        };
         let signed = SignedCheckpoint::parse(&path.display().to_string(), note).map_err(damaged)?;
         Ok(Some(Seen {
             size: signed.claimed_size(),
@@ -223,7 +225,7 @@ impl KnownLog {
 
     /// The stored replay, if it is whole and leads to the checkpoint.
     fn replay(&self, seen: &Seen) -> Option<Replica> {
-        let bytes = files::read_own(&self.folder.join("replay"), MAX_REPLAY).ok()??;
+        let bytes = files::read_nofollow(&self.folder.join("replay"), MAX_REPLAY).ok()??;
         let (sum, rest) = bytes.split_at_checked(64)?;
         let rest = rest.strip_prefix(b"\n")?;
         if Digest::of(rest).to_string().as_bytes() != sum {

@@ -88,7 +88,9 @@ pub(super) fn with_causes(error: &Error) -> String {
 pub(super) fn code(error: &Error) -> u8 {
     match error {
         Error::Integrity { .. } | Error::Rebuilt { .. } => INTEGRITY,
-        Error::Trust { .. } | Error::Own { .. } | Error::Claim { .. } | Error::UnknownSigner { .. } => TRUST,
+        Error::Trust { .. } | Error::TrustFile { .. } | Error::Claim { .. } | Error::UnknownSigner { .. } => {
+            TRUST
+        }
         Error::Network { .. } | Error::Unanswered { .. } => NETWORK,
         Error::NotFound { .. } | Error::Unreleased { .. } | Error::Withdrawn { .. } => NOT_FOUND,
         Error::SourceNeeded { .. } => SOURCE_NEEDED,
@@ -132,7 +134,7 @@ pub(super) fn help(error: &Error) -> Option<String> {
              DIR|URL`, on the machine that has the log's key, removes the claim"
                 .into()
         }
-        Error::Own { cure, .. } => cure.clone(),
+        Error::TrustFile { cure, .. } => cure.clone(),
         Error::Network { why, .. } if why.contains("offline") => {
             "no network is to be used (--offline, ISN_OFFLINE). Run it once with one: `isn fetch REF` brings a version into the \
              cache, and then its name and its pin need none"

@@ -163,7 +163,7 @@ impl Settings {
         let path = self.home.join("config.toml");
         let Some(bytes) = files::read_if_there(&path)? else { return Ok(Config::default()) };
         // It names certificates and registries.
-        files::check_own(&path)?;
+        files::check_trust_file(&path)?;
         let refuse = |why: &dyn std::fmt::Display| Error::invalid(path.display(), why);
         let text = String::from_utf8(bytes).map_err(|e| refuse(&e))?;
         toml::from_str(&text).map_err(|e| Error::toml(path.display(), &text, &e))

@@ -262,7 +262,7 @@ pub(super) fn lock_file(path: &Path, is_callers_own: bool) -> Result<File> {
 ///
 /// # Errors
 /// [`Error::Foreign`] if there is something else than a file, a link above all; [`Error::Integrity`] if it is longer.
-pub fn read_own(path: &Path, cap: u64) -> Result<Option<Vec<u8>>> {
+pub fn read_nofollow(path: &Path, cap: u64) -> Result<Option<Vec<u8>>> {
     let folder = parent(path);
     let dir = match Dir::open_ambient_dir(folder, ambient_authority()) {
         Ok(dir) => dir,

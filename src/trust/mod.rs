@@ -279,7 +279,7 @@ fn read(path: &Path) -> Result<BTreeMap<RegistryId, Trusted>> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
         Err(e) => return Err(Error::io("read", path)(e)),
     };
-    files::check_own(path)?;
+    files::check_trust_file(path)?;
     if length > MAX_LEN {
         return Err(refuse(path, format!("is longer than {MAX_LEN} bytes")));
     }
@@ -307,7 +307,7 @@ pub fn parse(path: &Path, bytes: Vec<u8>) -> Result<BTreeMap<RegistryId, Trusted
 
 fn refuse(path: &Path, why: String) -> Error {
     let cure = "this file is yours, not a registry's: mend the line, or move the file away and trust anew with `isn trust add`";
-    Error::Own { path: path.into(), why, cure: cure.into() }
+    Error::TrustFile { path: path.into(), why, cure: cure.into() }
 }
 
 fn write(path: &Path, registries: &BTreeMap<RegistryId, Trusted>) -> Result<()> {

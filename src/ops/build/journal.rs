@@ -64,7 +64,7 @@ impl Journal {
         };
         let own = OwnFolder::open(&path).inspect_err(|_| drop(lock.remove()))?;
         let job = job.to_string();
-        if files::read_own(&own.join(JOB), MAX_JOB)?.is_none_or(|found| found != job.as_bytes()) {
+        if files::read_nofollow(&own.join(JOB), MAX_JOB)?.is_none_or(|found| found != job.as_bytes()) {
             own.clear()?;
         }
         own.folder(FINISHED)?;
@@ -100,7 +100,7 @@ impl Journal {
     /// Takes over the shards that are whole, and removes everything else.
     fn recover(&mut self) -> Result<()> {
         for at in 0.. {
-            let Some(bytes) = files::read_own(&self.finished_path(at), MAX_FINISHED)? else { break };
+            let Some(bytes) = files::read_nofollow(&self.finished_path(at), MAX_FINISHED)? else { break };
             let Ok(finished) = serde_json::from_slice::<Finished>(&bytes) else { break };
             let path = self.root.join(layout::object(ObjectKind::Shard, &finished.shard.blake3));
             if publish::check_file(&path, &finished.shard).is_err() {

@@ -15,10 +15,10 @@ use crate::transport::folder::Folder;
 
 /// Held while something is written; a reader never looks at it.
 const LOCK: &str = ".isn-lock";
-/// With this the names begin of what is isn's own.
-const OWN: &str = ".isn-";
-/// The longest file of isn's own that is read, in bytes.
-const MAX_OWN: u64 = 1 << 30;
+/// With this the names begin that readers never see.
+const HIDDEN: &str = ".isn-";
+/// The longest such file that is read, in bytes.
+const MAX_HIDDEN: u64 = 1 << 30;
 
 /// A folder, which need not exist yet.
 pub struct FolderStore {
@@ -47,7 +47,7 @@ impl FolderStore {
     /// The same of what is to be read, written or removed: what is isn's own is not reached through a link.
     fn at(&self, path: &str) -> Result<PathBuf> {
         let full = self.path(path);
-        if is_own(path) {
+        if is_hidden(path) {
             Below::find(&self.root, files::parent(&full))?;
         }
         Ok(full)
@@ -92,7 +92,7 @@ impl Store for FolderStore {
 
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
         let full = self.at(path)?;
-        if is_own(path) { files::read_own(&full, MAX_OWN) } else { files::read_if_there(&full) }
+        if is_hidden(path) { files::read_nofollow(&full, MAX_HIDDEN) } else { files::read_if_there(&full) }
     }
 
     fn length(&self, path: &str) -> Result<Option<u64>> {
@@ -146,7 +146,7 @@ impl Store for FolderStore {
 
     fn list(&self, folder: &str) -> Result<Vec<(String, u64)>> {
         let root = self.at(folder)?;
-        if is_own(folder) {
+        if is_hidden(folder) {
             Below::find(&self.root, &root)?;
         }
         if !root.is_dir() {
@@ -157,7 +157,7 @@ impl Store for FolderStore {
         let found = found.map(|(path, kind)| match kind {
             Kind::File(length) => Ok((below(path), length)),
             // Never read through its name, and to be removed by it.
-            Kind::Other if is_own(folder) => Ok((below(path), 0)),
+            Kind::Other if is_hidden(folder) => Ok((below(path), 0)),
             Kind::Other => Err(Error::invalid(
                 root.join(path).display(),
                 "is a link, or no file at all: what it leads to may not be the registry's",
@@ -175,9 +175,9 @@ impl Store for FolderStore {
     }
 }
 
-/// Whether a path is none of a registry's but of isn's own, which readers never see.
-fn is_own(path: &str) -> bool {
-    path.split('/').any(|name| name.starts_with(OWN))
+/// Whether a path is none of a registry's but one of those that isn keeps beside it, which readers never see.
+fn is_hidden(path: &str) -> bool {
+    path.split('/').any(|name| name.starts_with(HIDDEN))
 }
 
 fn is_temporary(path: &str) -> bool {
