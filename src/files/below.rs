@@ -10,7 +10,7 @@ use cap_fs_ext::{DirExt, FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncEx
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, Metadata, OpenOptions};
 
-use super::parent;
+use super::{parent, sync_dir};
 use crate::error::{Error, Result};
 
 /// Refuses what does not belong to who runs isn, where the system says whose it is.
@@ -66,12 +66,14 @@ pub(super) fn open_dir(dir: &Dir, name: &OsStr, path: &Path) -> Result<Option<Di
     }
 }
 
-pub(super) fn make_dir(dir: &Dir, name: &OsStr, path: &Path) -> Result<Dir> {
-    match dir.create_dir(Path::new(name)) {
-        Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(Error::io("create folder", path)(e)),
-        _ => {}
-    }
-    open_dir(dir, name, path)?.ok_or_else(|| gone(path))
+/// Opens a folder that is no link, made if need be; the second says whether it was.
+pub(super) fn make_dir(dir: &Dir, name: &OsStr, path: &Path) -> Result<(Dir, bool)> {
+    let is_new = match dir.create_dir(Path::new(name)) {
+        Ok(()) => true,
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => false,
+        Err(e) => return Err(Error::io("create folder", path)(e)),
+    };
+    Ok((open_dir(dir, name, path)?.ok_or_else(|| gone(path))?, is_new))
 }
 
 /// Opens a regular file that is no link, and never waits for the other end of a pipe; `None` where there is nothing.
@@ -151,13 +153,33 @@ impl Below {
         Below { path: root.to_path_buf(), dir }.descend(path, open_dir)
     }
 
-    /// The same, and makes what is not there.
+    /// The same, only to refuse what is no folder on the way; fine if there is nothing.
+    pub fn check(root: &Path, path: &Path) -> Result<()> {
+        Below::find(root, path).map(drop)
+    }
+
+    /// The same, and makes what is not there. That is on disk only some time later.
     pub fn make(root: &Path, path: &Path) -> Result<Self> {
         super::create_dir_all(root)?;
+        Below::make_in(root, path, |_| Ok(()))
+    }
+
+    /// The same, but what it makes is on disk when it returns.
+    pub fn make_synced(root: &Path, path: &Path) -> Result<Self> {
+        super::create_dir_all_synced(root)?;
+        Below::make_in(root, path, |made| sync_dir(parent(made)))
+    }
+
+    fn make_in(root: &Path, path: &Path, made: impl Fn(&Path) -> Result<()>) -> Result<Self> {
         let dir = Dir::open_ambient_dir(root, ambient_authority()).map_err(Error::io("open", root))?;
-        let made = Below { path: root.to_path_buf(), dir }
-            .descend(path, |dir, name, path| make_dir(dir, name, path).map(Some))?;
-        made.ok_or_else(|| gone(path))
+        let below = Below { path: root.to_path_buf(), dir }.descend(path, |dir, name, path| {
+            let (dir, is_new) = make_dir(dir, name, path)?;
+            if is_new {
+                made(path)?;
+            }
+            Ok(Some(dir))
+        })?;
+        below.ok_or_else(|| gone(path))
     }
 
     fn descend(

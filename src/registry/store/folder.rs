@@ -48,7 +48,7 @@ impl FolderStore {
     fn at(&self, path: &str) -> Result<PathBuf> {
         let full = self.path(path);
         if is_hidden(path) {
-            Below::find(&self.root, files::parent(&full))?;
+            Below::check(&self.root, files::parent(&full))?;
         }
         Ok(full)
     }
@@ -76,7 +76,7 @@ impl Store for FolderStore {
         files::create_dir_all_synced(&self.root)?;
         let lock = files::Lock::take(&self.lock)?;
         // What is temporary is rubbish only for who has the folder's own lock.
-        if self.lock.starts_with(&self.root) && self.root.exists() {
+        if self.lock.starts_with(&self.root) {
             for (path, kind) in files::walk(&self.root)? {
                 if is_temporary(&path)
                     && matches!(kind, Kind::File(_))
@@ -145,9 +145,9 @@ impl Store for FolderStore {
     }
 
     fn list(&self, folder: &str) -> Result<Vec<(String, u64)>> {
-        let root = self.at(folder)?;
+        let root = self.path(folder);
         if is_hidden(folder) {
-            Below::find(&self.root, &root)?;
+            Below::check(&self.root, &root)?;
         }
         if !root.is_dir() {
             return Ok(Vec::new());
