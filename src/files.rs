@@ -1,12 +1,18 @@
 //! Files and folders with errors that name the path, and the few ways by which something becomes visible: whole,
 //! under its final name, or not at all.
+//!
+//! What the user names to have it read may be a pipe, as a shell hands over what a command prints: [`read`], [`read_text`],
+//! [`read_named`]. What isn finds by itself, in a registry, a tree, the cache or its own folders, is a file or an error:
+//! [`open`] and what rests on it.
 
 mod below;
+mod guard;
 mod lock;
 mod own;
 mod workplace;
 
-pub use below::{Below, read_nofollow};
+pub use below::{Below, open_nofollow, read_nofollow};
+pub use guard::{Guard, check_private, read_guarded};
 pub use lock::Lock;
 pub use own::OwnFolder;
 pub use workplace::Workplace;
@@ -20,12 +26,12 @@ use crate::error::{Error, Result};
 /// Everything temporary starts with this, so that what a killed run left is known for what it is.
 pub const TEMP_PREFIX: &str = ".isn-tmp-";
 
-/// Reads a whole file.
-pub fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).map_err(Error::io("read", path))
+/// Opens a file that the user has named to have it read: it may be a pipe, and whoever writes to that is waited for.
+pub fn open_named(path: &Path) -> Result<File> {
+    File::open(path).map_err(Error::io("read", path))
 }
 
-/// Opens a file to read it, and waits for nobody: a pipe or a device in its place is an error.
+/// Opens a file that isn has found by itself, and waits for nobody: a pipe or a device in its place is an error.
 pub fn open(path: &Path) -> Result<File> {
     let mut options = File::options();
     options.read(true);
@@ -40,89 +46,52 @@ pub fn open(path: &Path) -> Result<File> {
     if kind.is_file() || kind.is_dir() { Ok(file) } else { Err(Error::invalid(path.display(), "is no file")) }
 }
 
-/// Reads a whole file, `None` where there is none.
-pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
-    let mut file = match open(path) {
-        Ok(file) => file,
-        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(e),
-    };
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(Error::io("read", path))?;
-    Ok(Some(bytes))
+/// Reads a whole file that the user has named.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    read_to_cap(open_named(path)?, path, u64::MAX)
 }
 
-/// Refuses a file with secrets that others may read.
-pub fn check_private(path: &Path) -> Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = path.metadata().map_err(Error::io("look at", path))?.permissions().mode();
-        if mode & 0o077 != 0 {
-            let why = format!("may be read by others: chmod 600 {}", path.display());
-            return Err(Error::invalid(path.display(), why));
-        }
-    }
-    Ok(())
+/// The same of at most `cap` bytes; a longer one is an integrity error.
+pub fn read_named(path: &Path, cap: u64) -> Result<Vec<u8>> {
+    read_to_cap(open_named(path)?, path, cap)
 }
 
-/// Refuses a file that decides whom to believe, if others than who runs isn, or root, may write to it or replace it.
-pub fn check_trust_file(path: &Path) -> Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt as _;
-        let about = path.metadata().map_err(Error::io("look at", path))?;
-        let (mode, owner) = (about.mode(), about.uid());
-        if owner != 0 && owner != rustix::process::geteuid().as_raw() {
-            let why = "belongs to another user, and it decides whom to believe".into();
-            let cure =
-                format!("look whether it says what you want, then:\n  chown \"$(id -u)\" {}", path.display());
-            return Err(Error::TrustFile { path: path.into(), why, cure });
-        }
-        if mode & 0o022 != 0 {
-            let why =
-                format!("may be changed by others (mode {:o}), and it decides whom to believe", mode & 0o777);
-            let cure = format!("look whether it says what you want, then:\n  chmod go-w {}", path.display());
-            return Err(Error::TrustFile { path: path.into(), why, cure });
-        }
-        // A group may be the user's alone, as where new folders are for the group too; everybody is everybody. With the
-        // sticky bit nobody replaces another's file.
-        let folder = parent(path);
-        let mode = folder.metadata().map_err(Error::io("look at", folder))?.mode();
-        if mode & 0o1002 == 0o002 {
-            let why = format!("lies in a folder that everybody may change (mode {:o})", mode & 0o7777);
-            let cure = format!("look whether it says what you want, then:\n  chmod o-w {}", folder.display());
-            return Err(Error::TrustFile { path: path.into(), why, cure });
-        }
-    }
-    Ok(())
-}
-
-/// Reads a text file in UTF-8.
+/// Reads a text file in UTF-8 that the user has named.
 pub fn read_text(path: &Path) -> Result<String> {
     String::from_utf8(read(path)?).map_err(|_| Error::invalid(path.display(), "is not UTF-8 text"))
 }
 
-/// Reads a file of at most `cap` bytes; a longer one is an integrity error.
+/// Reads a file that isn has found, of at most `cap` bytes; a longer one is an integrity error.
 pub fn read_capped(path: &Path, cap: u64) -> Result<Vec<u8>> {
     read_to_cap(open(path)?, path, cap)
 }
 
-fn read_to_cap(file: File, path: &Path, cap: u64) -> Result<Vec<u8>> {
+/// As [`read_capped`], `None` where there is no file.
+pub fn read_capped_if_there(path: &Path, cap: u64) -> Result<Option<Vec<u8>>> {
+    if_there(read_capped(path, cap))
+}
+
+/// As [`read_capped_if_there`], however long it is.
+pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
+    read_capped_if_there(path, u64::MAX)
+}
+
+/// Nothing, where what was wanted is not there.
+pub(crate) fn if_there<T>(found: Result<T>) -> Result<Option<T>> {
+    match found {
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        found => found.map(Some),
+    }
+}
+
+/// Reads an open file of at most `cap` bytes; a longer one is an integrity error.
+pub(crate) fn read_to_cap(file: File, path: &Path, cap: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(cap.saturating_add(1)).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
     if bytes.len() as u64 > cap {
         return Err(Error::integrity(path.display(), format!("is longer than {cap} bytes")));
     }
     Ok(bytes)
-}
-
-/// As [`read_capped`], `None` where there is no file.
-pub fn read_capped_if_there(path: &Path, cap: u64) -> Result<Option<Vec<u8>>> {
-    match read_capped(path, cap) {
-        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
-        read => read.map(Some),
-    }
 }
 
 /// Whether a file has these bytes; `None` where there is none. No more of it is read than they are.
@@ -274,6 +243,14 @@ pub fn replace_private(path: &Path, bytes: &[u8]) -> Result<()> {
     temp.as_file().sync_all().map_err(Error::io("write", path))?;
     temp.persist(path).map_err(|e| Error::io("write", path)(e.error))?;
     sync_dir(dir)
+}
+
+/// As [`replace`], of a file below `root`, which no link leads out of. It does not wait for the disk.
+pub fn keep(root: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
+    Below::make(root, parent(path))?;
+    let mut temp = temp_file_in(parent(path))?;
+    temp.write_all(bytes).map_err(Error::io("write", path))?;
+    temp.persist(path).map(drop).map_err(|e| Error::io("write", path)(e.error))
 }
 
 /// As [`replace`], but only if nothing is at `path`: `false` if something is.

@@ -30,10 +30,19 @@ pub struct PrivateKey {
 }
 
 impl KeyFile {
-    /// Reads a private key file.
+    /// Reads a private key file that the user has named.
     pub fn read(path: &Path) -> Result<Self> {
+        Self::of(files::open_named(path)?, path)
+    }
+
+    /// Reads one that isn keeps.
+    pub fn read_kept(path: &Path) -> Result<Self> {
+        Self::of(files::open(path)?, path)
+    }
+
+    fn of(file: fs::File, path: &Path) -> Result<Self> {
         let refuse = |why: String| Error::Key { key: path.display().to_string(), why };
-        let text = read_key_text(path)?;
+        let text = read_key_text(file, path)?;
         if !text.starts_with("-----BEGIN OPENSSH PRIVATE KEY-----") {
             return Err(refuse(not_openssh(&text)));
         }

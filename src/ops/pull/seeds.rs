@@ -127,7 +127,7 @@ fn copy(from: &Path, to: &Path, row: &Row, how: Reuse) -> Result<bool> {
 fn clone(from: &Path, to: &Path) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
-        let source = File::open(from)?;
+        let source = files::open(from).map_err(io::Error::other)?;
         let target = File::create_new(to)?;
         rustix::fs::ioctl_ficlone(&target, &source).map_err(|e| {
             let _ = fs::remove_file(to);
@@ -137,7 +137,7 @@ fn clone(from: &Path, to: &Path) -> io::Result<()> {
     #[cfg(not(target_os = "linux"))]
     {
         // Where std knows a way to share blocks (as on macOS), its copy takes it.
-        let _ = File::open(from)?;
+        let _ = files::open(from).map_err(io::Error::other)?;
         fs::copy(from, to).map(|_| ())
     }
 }

@@ -191,7 +191,7 @@ fn check_files(
 
 fn digest_file(path: &Path, kind: &Kind, buffer: &mut Vec<u8>) -> Result<Digest> {
     use std::io::Read;
-    let mut file = std::fs::File::open(path).map_err(Error::io("open", path))?;
+    let mut file = files::open(path)?;
     let mut hasher = blake3::Hasher::new();
     if let Kind::File(length) = kind
         && *length <= SMALL

@@ -1,7 +1,6 @@
 //! A registry in a local folder.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -123,7 +122,7 @@ impl Store for FolderStore {
     fn put(&self, path: &str, from: &Path, object: &ObjectRef) -> Result<()> {
         let to = self.path(path);
         files::create_dir_all(files::parent(&to))?;
-        let mut source = File::open(from).map_err(Error::io("open", from))?;
+        let mut source = files::open(from)?;
         let mut temp = files::temp_file_in(files::parent(&to))?;
         std::io::copy(&mut source, &mut temp).map_err(Error::io("write", &to))?;
         temp.flush().map_err(Error::io("write", &to))?;
