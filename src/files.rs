@@ -25,6 +25,10 @@ use crate::error::{Error, Result};
 
 /// Everything temporary starts with this, so that what a killed run left is known for what it is.
 pub const TEMP_PREFIX: &str = ".isn-tmp-";
+/// The mode of a new file that anybody may read.
+const FOR_ALL: u32 = 0o644;
+/// That of a file which is its owner's alone.
+const FOR_OWNER: u32 = 0o600;
 
 /// Opens a file that the user has named to have it read: it may be a pipe, and whoever writes to that is waited for.
 pub fn open_named(path: &Path) -> Result<File> {
@@ -226,9 +230,7 @@ pub fn empty_folders(root: &Path) -> Result<Vec<String>> {
 /// Writes `bytes` to `path` so that a reader sees the old file or the new one, never a part; on disk when it
 /// returns.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    let temp = write_temp(path, bytes)?;
-    temp.persist(path).map_err(|e| Error::io("write", path)(e.error))?;
-    sync_dir(parent(path))
+    put(write_temp(path, bytes, TEMP_PREFIX, FOR_ALL)?, path)
 }
 
 /// As [`replace`], of a file that only its owner may read. The caller holds the lock of all who write it, so what a
@@ -237,12 +239,12 @@ pub fn replace_private(path: &Path, bytes: &[u8]) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let (dir, prefix) = (parent(path), format!("{TEMP_PREFIX}{name}-"));
     Below::make(dir, dir)?.sweep(&prefix)?;
-    let mut temp =
-        tempfile::Builder::new().prefix(&prefix).tempfile_in(dir).map_err(Error::io("write in", dir))?;
-    temp.write_all(bytes).map_err(Error::io("write", path))?;
-    temp.as_file().sync_all().map_err(Error::io("write", path))?;
+    put(write_temp(path, bytes, &prefix, FOR_OWNER)?, path)
+}
+
+fn put(temp: tempfile::NamedTempFile, path: &Path) -> Result<()> {
     temp.persist(path).map_err(|e| Error::io("write", path)(e.error))?;
-    sync_dir(dir)
+    sync_dir(parent(path))
 }
 
 /// As [`replace`], of a file below `root`, which no link leads out of. It does not wait for the disk.
@@ -255,7 +257,15 @@ pub fn keep(root: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// As [`replace`], but only if nothing is at `path`: `false` if something is.
 pub fn create_new(path: &Path, bytes: &[u8]) -> Result<bool> {
-    let temp = write_temp(path, bytes)?;
+    put_new(write_temp(path, bytes, TEMP_PREFIX, FOR_ALL)?, path)
+}
+
+/// As [`create_new`], of a file that only its owner may read.
+pub fn create_new_private(path: &Path, bytes: &[u8]) -> Result<bool> {
+    put_new(write_temp(path, bytes, TEMP_PREFIX, FOR_OWNER)?, path)
+}
+
+fn put_new(temp: tempfile::NamedTempFile, path: &Path) -> Result<bool> {
     match temp.persist_noclobber(path) {
         Ok(_) => sync_dir(parent(path)).map(|()| true),
         Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
@@ -263,10 +273,10 @@ pub fn create_new(path: &Path, bytes: &[u8]) -> Result<bool> {
     }
 }
 
-fn write_temp(path: &Path, bytes: &[u8]) -> Result<tempfile::NamedTempFile> {
+fn write_temp(path: &Path, bytes: &[u8], prefix: &str, mode: u32) -> Result<tempfile::NamedTempFile> {
     let dir = parent(path);
     create_dir_all_synced(dir)?;
-    let mut temp = temp_file_in(dir)?;
+    let mut temp = temp_file(dir, prefix, mode)?;
     temp.write_all(bytes).map_err(Error::io("write", path))?;
     temp.as_file().sync_all().map_err(Error::io("write", path))?;
     Ok(temp)
@@ -274,10 +284,17 @@ fn write_temp(path: &Path, bytes: &[u8]) -> Result<tempfile::NamedTempFile> {
 
 /// A temporary file in `dir`, readable by all once it has its name, removed unless it is persisted.
 pub fn temp_file_in(dir: &Path) -> Result<tempfile::NamedTempFile> {
+    temp_file(dir, TEMP_PREFIX, FOR_ALL)
+}
+
+/// It has its mode from its first moment.
+fn temp_file(dir: &Path, prefix: &str, mode: u32) -> Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(TEMP_PREFIX);
+    builder.prefix(prefix);
     #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
+    #[cfg(not(unix))]
+    let _ = mode;
     builder.tempfile_in(dir).map_err(Error::io("write in", dir))
 }
 
