@@ -41,7 +41,15 @@ fn no_command_waits_for_a_pipe_in_the_place_of_a_file() {
                 &["sync", "--locked"],
             ],
         ),
-        ("tree/B3SUMS.selected", &[&["verify", "tree"], &pull, &["diff", "tree", &pin, "--registry", "reg"]]),
+        (
+            "tree/B3SUMS.selected",
+            &[
+                &["verify", "tree"],
+                &pull,
+                &["diff", "tree", &pin, "--registry", "reg"],
+                &["audit", "all", "tree"],
+            ],
+        ),
         ("tree/classes.csv", &[&["audit", "all", "tree"], &["diff", "tree", &pin, "--registry", "reg"]]),
         (&image, &[&["audit", "all", "tree"], &["verify", "tree"], &["sync", "--locked"], &pull]),
         ("home/keys/me", &[&["yank", "grads@1.0", "--registry", "reg", "--key", "me", "--reason", "x"]]),
@@ -185,4 +193,16 @@ fn a_pipe_that_the_user_names_is_read() {
     forger.isn(&withdraw("grads@1.0", &pipe)).ok();
     writer.join().unwrap();
     with_stdin(forger.command(&withdraw("other@1.0", "/dev/stdin")), &key).ok();
+}
+
+#[test]
+fn a_list_that_leads_nowhere_is_a_list_to_every_verb() {
+    let (sandbox, pin) = Sandbox::published();
+    let pull = ["pull", "grads@1.0", "--registry", "reg", "--to", "tree"];
+    sandbox.isn(&pull).ok();
+    std::os::unix::fs::symlink("nowhere", sandbox.path("tree/B3SUMS.selected")).unwrap();
+    let diff = ["diff", "tree", &pin, "--registry", "reg"];
+    for args in [&["verify", "tree"][..], &pull, &diff, &["audit", "all", "tree"]] {
+        sandbox.isn(args).fails(1, "B3SUMS.selected");
+    }
 }
