@@ -94,7 +94,7 @@ impl KnownLogs {
 
     /// Takes over the private key of a log from an OpenSSH key file.
     pub fn import_signer(&self, log: &LogKey, file: &Path) -> Result<LogSigner> {
-        let signer = read_signer(log, file)?;
+        let signer = signer_of(log, KeyFile::read(file)?, file)?;
         self.keep_signer(signer)
     }
 
@@ -124,7 +124,6 @@ impl KnownLogs {
         if registry.contains(['\r', '\n']) || self.log_at(registry).as_ref() == Some(anchor) {
             return Ok(());
         }
-        files::create_dir_all(&self.folder)?;
         let mut places = self.places();
         places.retain(|(_, place)| place != registry);
         places.push((anchor.clone(), registry.into()));
@@ -152,8 +151,8 @@ impl KnownLogs {
             let log = self.folder.join(log);
             let evidence = log.join("evidence");
             for name in files::names_in(&evidence)? {
-                let vkey = files::read_text(&log.join("vkey"))?;
-                found.push((vkey.trim_end().parse()?, evidence.join(name)));
+                let vkey = files::read_capped(&log.join("vkey"), MAX_CHECKPOINT)?;
+                found.push((String::from_utf8_lossy(&vkey).trim_end().parse()?, evidence.join(name)));
             }
         }
         Ok(found)
@@ -174,14 +173,15 @@ impl KnownLog {
     /// The private key, if the log is the user's own.
     pub fn signer(&self) -> Result<Option<LogSigner>> {
         let path = self.key_path();
-        if path.exists() { read_signer(&self.anchor, &path).map(Some) } else { Ok(None) }
+        match path.exists() {
+            true => signer_of(&self.anchor, KeyFile::read_kept(&path)?, &path).map(Some),
+            false => Ok(None),
+        }
     }
 
     /// Keeps other writers out, and removes what those left that were killed.
     fn lock(&self) -> Result<files::Lock> {
-        files::create_dir_all_synced(&self.folder)?;
-        let folder = files::parent(&self.folder);
-        let below = files::Below::make(folder, &self.folder)?;
+        let below = files::Below::make_synced(files::parent(&self.folder), &self.folder)?;
         let lock = files::Lock::take(&self.folder.join(".lock"))?;
         below.sweep(files::TEMP_PREFIX)?;
         Ok(lock)
@@ -203,16 +203,21 @@ impl KnownLog {
 
     fn seen(&self) -> Result<Option<Seen>> {
         let path = self.folder.join("checkpoint");
-        // Damaged, or a link to nothing, it must not pass for absent: the next checkpoint would be believed whatever it says.
+        // Damaged, or a link, it must not pass for absent: the next checkpoint would be believed whatever it says.
         let damaged = |e: Error| match e {
-            Error::Integrity { why, .. } | Error::Trust { why, .. } | Error::Invalid { why, .. } => {
+            Error::Integrity { why, .. }
+            | Error::Trust { why, .. }
+            | Error::Invalid { why, .. }
+            | Error::Foreign { why, .. } => {
                 let cure = "this file is yours, not a registry's: it remembers what was seen of a log. Take it from a backup; \
                             without it, a log that was taken back goes unnoticed once";
-                Error::Own { path: path.clone(), why, cure: cure.into() }
+                Error::TrustFile { path: path.clone(), why, cure: cure.into() }
             }
             other => other,
         };
-        let Some(note) = files::read_own(&path, MAX_CHECKPOINT).map_err(damaged)? else { return Ok(None) };
+        let Some(note) = files::read_nofollow(&path, MAX_CHECKPOINT).map_err(damaged)? else {
+            return Ok(None);
+        };
         let signed = SignedCheckpoint::parse(&path.display().to_string(), note).map_err(damaged)?;
         Ok(Some(Seen {
             size: signed.claimed_size(),
@@ -223,7 +228,7 @@ impl KnownLog {
 
     /// The stored replay, if it is whole and leads to the checkpoint.
     fn replay(&self, seen: &Seen) -> Option<Replica> {
-        let bytes = files::read_own(&self.folder.join("replay"), MAX_REPLAY).ok()??;
+        let bytes = files::read_nofollow(&self.folder.join("replay"), MAX_REPLAY).ok()??;
         let (sum, rest) = bytes.split_at_checked(64)?;
         let rest = rest.strip_prefix(b"\n")?;
         if Digest::of(rest).to_string().as_bytes() != sum {
@@ -290,8 +295,8 @@ fn origin_of(origin: Option<&str>, private: &PrivateKey) -> String {
     origin.map_or_else(|| format!("isn.local/{}", &id[..16]), str::to_string)
 }
 
-fn read_signer(log: &LogKey, file: &Path) -> Result<LogSigner> {
-    let signer = LogSigner::new(log.origin(), KeyFile::read(file)?.unlock(|| Ok(None))?)?;
+fn signer_of(log: &LogKey, key: KeyFile, file: &Path) -> Result<LogSigner> {
+    let signer = LogSigner::new(log.origin(), key.unlock(|| Ok(None))?)?;
     if signer.log_key() == log {
         return Ok(signer);
     }

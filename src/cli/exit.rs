@@ -88,7 +88,9 @@ pub(super) fn with_causes(error: &Error) -> String {
 pub(super) fn code(error: &Error) -> u8 {
     match error {
         Error::Integrity { .. } | Error::Rebuilt { .. } => INTEGRITY,
-        Error::Trust { .. } | Error::Own { .. } | Error::Claim { .. } | Error::UnknownSigner { .. } => TRUST,
+        Error::Trust { .. } | Error::TrustFile { .. } | Error::Claim { .. } | Error::UnknownSigner { .. } => {
+            TRUST
+        }
         Error::Network { .. } | Error::Unanswered { .. } => NETWORK,
         Error::NotFound { .. } | Error::Unreleased { .. } | Error::Withdrawn { .. } => NOT_FOUND,
         Error::SourceNeeded { .. } => SOURCE_NEEDED,
@@ -132,7 +134,7 @@ pub(super) fn help(error: &Error) -> Option<String> {
              DIR|URL`, on the machine that has the log's key, removes the claim"
                 .into()
         }
-        Error::Own { cure, .. } => cure.clone(),
+        Error::TrustFile { cure, .. } => cure.clone(),
         Error::Network { why, .. } if why.contains("offline") => {
             "no network is to be used (--offline, ISN_OFFLINE). Run it once with one: `isn fetch REF` brings a version into the \
              cache, and then its name and its pin need none"
@@ -192,11 +194,12 @@ pub(super) fn help(error: &Error) -> Option<String> {
              gates ask for stands in the recipe's [gates]"
                 .into()
         }
-        Error::Foreign { .. } => {
-            "nothing was changed there. Look what it is, and move it away. If it is a folder `….isn-partial` that an isn 0.1 \
-             left when it was killed, or the copy of one, it may be removed"
+        Error::Foreign { path, .. } if path.extension().is_some_and(|end| end == "isn-partial") => {
+            "nothing was changed there. Look at what it is, and move it away. If an isn 0.1 left it when it was killed, or if it \
+             is a copy of such a folder, it may be removed"
                 .into()
         }
+        Error::Foreign { .. } => "nothing was changed there. Look at what it is, and move it away".into(),
         Error::Exists { .. } => "choose another place, or remove what is there".into(),
         Error::Key { .. } => "`isn key list` shows your keys; `isn key new NAME` makes one".into(),
         Error::Token { .. } => {

@@ -1,7 +1,6 @@
 //! Writing to a registry. Objects come first, the release last, so that what a reader can find is whole; where there is a
 //! lock it keeps two writers apart, and the log's entry is created exclusively even without it.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -202,7 +201,7 @@ fn to_bytes(about: &About) -> Result<Vec<u8>> {
 
 /// Checks that a file holds the object, reading it in pieces.
 pub fn check_file(path: &Path, object: &ObjectRef) -> Result<()> {
-    let mut file = File::open(path).map_err(Error::io("open", path))?;
+    let mut file = files::open(path)?;
     let (mut hasher, mut length) = (blake3::Hasher::new(), 0);
     let mut buffer = vec![0; BUFFER];
     loop {

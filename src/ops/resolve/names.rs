@@ -235,9 +235,9 @@ impl Registries<'_> {
     /// Whether a registry of another log than `own` has the name too. It is only asked for a notice: one that takes long is
     /// not waited for.
     async fn has_it_too(&self, location: &str, own: Option<&LogKey>, name: &Name) -> bool {
-        let is_own = |log: &LogKey| own.is_some_and(|own| self.is_same_log(own, log));
+        let is_same = |log: &LogKey| own.is_some_and(|own| self.is_same_log(own, log));
         let expected = self.expected(location).map(|(log, _)| log);
-        if expected.as_ref().is_some_and(is_own) {
+        if expected.as_ref().is_some_and(is_same) {
             return false;
         }
         let access = Access { retries: 0, timeout: ASIDE.min(self.access.timeout), ..self.access.clone() };
@@ -247,7 +247,7 @@ impl Registries<'_> {
             return known.is_some_and(|(replica, _)| replica.history().dataset(name).is_some());
         };
         // Without a log on either side nobody can say that they are not one.
-        let is_one = about.log_key.as_ref().map_or(own.is_none(), is_own);
+        let is_one = about.log_key.as_ref().map_or(own.is_none(), is_same);
         if is_one {
             return false;
         }

@@ -1,7 +1,6 @@
 //! A registry in a local folder.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -15,10 +14,10 @@ use crate::transport::folder::Folder;
 
 /// Held while something is written; a reader never looks at it.
 const LOCK: &str = ".isn-lock";
-/// With this the names begin of what is isn's own.
-const OWN: &str = ".isn-";
-/// The longest file of isn's own that is read, in bytes.
-const MAX_OWN: u64 = 1 << 30;
+/// With this the names begin that readers never see.
+const HIDDEN: &str = ".isn-";
+/// The longest such file that is read, in bytes.
+const MAX_HIDDEN: u64 = 1 << 30;
 
 /// A folder, which need not exist yet.
 pub struct FolderStore {
@@ -47,8 +46,8 @@ impl FolderStore {
     /// The same of what is to be read, written or removed: what is isn's own is not reached through a link.
     fn at(&self, path: &str) -> Result<PathBuf> {
         let full = self.path(path);
-        if is_own(path) {
-            Below::find(&self.root, files::parent(&full))?;
+        if is_hidden(path) {
+            Below::check(&self.root, files::parent(&full))?;
         }
         Ok(full)
     }
@@ -76,7 +75,7 @@ impl Store for FolderStore {
         files::create_dir_all_synced(&self.root)?;
         let lock = files::Lock::take(&self.lock)?;
         // What is temporary is rubbish only for who has the folder's own lock.
-        if self.lock.starts_with(&self.root) && self.root.exists() {
+        if self.lock.starts_with(&self.root) {
             for (path, kind) in files::walk(&self.root)? {
                 if is_temporary(&path)
                     && matches!(kind, Kind::File(_))
@@ -92,7 +91,7 @@ impl Store for FolderStore {
 
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
         let full = self.at(path)?;
-        if is_own(path) { files::read_own(&full, MAX_OWN) } else { files::read_if_there(&full) }
+        if is_hidden(path) { files::read_nofollow(&full, MAX_HIDDEN) } else { files::read_if_there(&full) }
     }
 
     fn length(&self, path: &str) -> Result<Option<u64>> {
@@ -123,7 +122,7 @@ impl Store for FolderStore {
     fn put(&self, path: &str, from: &Path, object: &ObjectRef) -> Result<()> {
         let to = self.path(path);
         files::create_dir_all(files::parent(&to))?;
-        let mut source = File::open(from).map_err(Error::io("open", from))?;
+        let mut source = files::open(from)?;
         let mut temp = files::temp_file_in(files::parent(&to))?;
         std::io::copy(&mut source, &mut temp).map_err(Error::io("write", &to))?;
         temp.flush().map_err(Error::io("write", &to))?;
@@ -145,9 +144,9 @@ impl Store for FolderStore {
     }
 
     fn list(&self, folder: &str) -> Result<Vec<(String, u64)>> {
-        let root = self.at(folder)?;
-        if is_own(folder) {
-            Below::find(&self.root, &root)?;
+        let root = self.path(folder);
+        if is_hidden(folder) {
+            Below::check(&self.root, &root)?;
         }
         if !root.is_dir() {
             return Ok(Vec::new());
@@ -157,7 +156,7 @@ impl Store for FolderStore {
         let found = found.map(|(path, kind)| match kind {
             Kind::File(length) => Ok((below(path), length)),
             // Never read through its name, and to be removed by it.
-            Kind::Other if is_own(folder) => Ok((below(path), 0)),
+            Kind::Other if is_hidden(folder) => Ok((below(path), 0)),
             Kind::Other => Err(Error::invalid(
                 root.join(path).display(),
                 "is a link, or no file at all: what it leads to may not be the registry's",
@@ -175,9 +174,9 @@ impl Store for FolderStore {
     }
 }
 
-/// Whether a path is none of a registry's but of isn's own, which readers never see.
-fn is_own(path: &str) -> bool {
-    path.split('/').any(|name| name.starts_with(OWN))
+/// Whether a path is none of a registry's but one of those that isn keeps beside it, which readers never see.
+fn is_hidden(path: &str) -> bool {
+    path.split('/').any(|name| name.starts_with(HIDDEN))
 }
 
 fn is_temporary(path: &str) -> bool {
