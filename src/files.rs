@@ -3,6 +3,7 @@
 
 mod lock;
 mod own;
+mod whole;
 
 pub use lock::Lock;
 pub use own::{Below, OwnFolder, read_nofollow};

@@ -175,11 +175,11 @@ fn identity(about: &Metadata) -> Option<(u64, u64)> {
     }
 }
 
-fn foreign(path: &Path, why: impl Into<String>) -> Error {
+pub(super) fn foreign(path: &Path, why: impl Into<String>) -> Error {
     Error::Foreign { path: path.to_path_buf(), why: why.into() }
 }
 
-fn gone(path: &Path) -> Error {
+pub(super) fn gone(path: &Path) -> Error {
     Error::io("open", path)(ErrorKind::NotFound.into())
 }
 
@@ -193,7 +193,7 @@ fn parent_of(path: &Path) -> Result<(Dir, OsString)> {
 }
 
 /// What is in the way, if that is not what was to be opened.
-fn in_the_way(dir: &Dir, name: &OsStr, is_folder: bool) -> Option<&'static str> {
+pub(super) fn in_the_way(dir: &Dir, name: &OsStr, is_folder: bool) -> Option<&'static str> {
     let kind = dir.symlink_metadata(Path::new(name)).ok()?.file_type();
     match (kind.is_symlink(), kind.is_dir(), kind.is_file()) {
         (true, ..) => Some("is a link"),
@@ -204,7 +204,7 @@ fn in_the_way(dir: &Dir, name: &OsStr, is_folder: bool) -> Option<&'static str> 
 }
 
 /// Opens a folder that is no link; `None` where there is nothing. `path` names it in errors.
-fn open_dir(dir: &Dir, name: &OsStr, path: &Path) -> Result<Option<Dir>> {
+pub(super) fn open_dir(dir: &Dir, name: &OsStr, path: &Path) -> Result<Option<Dir>> {
     match dir.open_dir_nofollow(Path::new(name)) {
         Ok(dir) => Ok(Some(dir)),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
@@ -215,7 +215,7 @@ fn open_dir(dir: &Dir, name: &OsStr, path: &Path) -> Result<Option<Dir>> {
     }
 }
 
-fn make_dir(dir: &Dir, name: &OsStr, path: &Path) -> Result<Dir> {
+pub(super) fn make_dir(dir: &Dir, name: &OsStr, path: &Path) -> Result<Dir> {
     match dir.create_dir(Path::new(name)) {
         Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(Error::io("create folder", path)(e)),
         _ => {}
@@ -224,7 +224,12 @@ fn make_dir(dir: &Dir, name: &OsStr, path: &Path) -> Result<Dir> {
 }
 
 /// Opens a regular file that is no link, and never waits for the other end of a pipe; `None` where there is nothing.
-fn open_in(dir: &Dir, name: &OsStr, options: &mut OpenOptions, path: &Path) -> Result<Option<File>> {
+pub(super) fn open_in(
+    dir: &Dir,
+    name: &OsStr,
+    options: &mut OpenOptions,
+    path: &Path,
+) -> Result<Option<File>> {
     options.follow(FollowSymlinks::No).nonblock(true);
     match dir.open_with(Path::new(name), options) {
         Ok(file) => {
@@ -277,8 +282,8 @@ pub fn read_nofollow(path: &Path, cap: u64) -> Result<Option<Vec<u8>>> {
 /// A place below a folder that the user has named: `root` may be a link, and nothing below it.
 #[derive(Debug)]
 pub struct Below {
-    path: PathBuf,
-    dir: Dir,
+    pub(super) path: PathBuf,
+    pub(super) dir: Dir,
 }
 
 impl Below {
@@ -304,7 +309,7 @@ impl Below {
         made.ok_or_else(|| gone(path))
     }
 
-    fn descend(
+    pub(super) fn descend(
         mut self,
         path: &Path,
         step: impl Fn(&Dir, &OsStr, &Path) -> Result<Option<Dir>>,
@@ -381,7 +386,7 @@ impl Below {
 }
 
 /// Everything below a folder that is no folder itself, by its path. No link is followed.
-fn walk(dir: &Dir) -> io::Result<Vec<(PathBuf, Metadata)>> {
+pub(super) fn walk(dir: &Dir) -> io::Result<Vec<(PathBuf, Metadata)>> {
     fn visit(dir: &Dir, prefix: &Path, found: &mut Vec<(PathBuf, Metadata)>) -> io::Result<()> {
         for entry in dir.entries()? {
             let entry = entry?;
