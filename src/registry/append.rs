@@ -74,23 +74,8 @@ impl<'a> OwnLog<'a> {
         }
     }
 
-    /// The claim of the entry `first`, not verified; `None` where nothing is of that name.
     fn claim(&self, first: u64) -> Result<Option<SignedClaim>> {
-        let path = layout::log_claim(first);
-        let what = self.store.locate(&path);
-        let read = self.store.length(&path).and_then(|length| match length {
-            Some(length) if length > MAX_CLAIM => {
-                let why = format!("is longer than any claim: {length} bytes");
-                Err(Error::Claim { what: what.clone(), why })
-            }
-            Some(_) => self.store.read(&path),
-            None => Ok(None),
-        });
-        match read {
-            Ok(bytes) => bytes.map(|bytes| SignedClaim::parse(&what, &bytes)).transpose(),
-            Err(Error::Foreign { why, .. }) => Err(Error::Claim { what, why: in_the_way(&why) }),
-            Err(e) => Err(e),
-        }
+        claim_at(self.store, first)
     }
 
     /// Removes the claims that no writer may finish, and says where they were. One that can be finished is not removed:
@@ -375,6 +360,30 @@ impl<'a> OwnLog<'a> {
             level += 1;
         }
         Ok(())
+    }
+}
+
+/// The claim of the entry `first` of a registry's log, not verified; `None` where nothing is of that name.
+///
+/// # Errors
+/// [`Error::Claim`] if something is there that is no claim.
+pub fn claim_at(store: &dyn Store, first: u64) -> Result<Option<SignedClaim>> {
+    let path = layout::log_claim(first);
+    let what = store.locate(&path);
+    let read = store.length(&path).and_then(|length| match length {
+        Some(length) if length > MAX_CLAIM => {
+            let why = format!("is longer than any claim: {length} bytes");
+            Err(Error::Claim { what: what.clone(), why })
+        }
+        Some(_) => store.read(&path),
+        None => Ok(None),
+    });
+    match read {
+        Ok(bytes) => bytes.map(|bytes| SignedClaim::parse(&what, &bytes)).transpose(),
+        Err(Error::Foreign { path, why }) => {
+            Err(Error::Claim { what: path.display().to_string(), why: in_the_way(&why) })
+        }
+        Err(e) => Err(e),
     }
 }
 

@@ -7,12 +7,12 @@ use rayon::prelude::*;
 use tokio::runtime::Runtime;
 
 use super::super::resolve::{Belief, Registries};
-use super::{Assurance, Fault, FaultKind, VerifyReport};
+use super::{Assurance, Fault, FaultKind, VerifyReport, log};
 use crate::dataset_ref::{Name, Version};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::files::{self, Kind};
-use crate::log::{SignedCheckpoint, leaf_hash};
+use crate::log::leaf_hash;
 use crate::manifest;
 use crate::object::{ObjectKind, ObjectRef};
 use crate::pack::Entry;
@@ -67,7 +67,7 @@ pub(super) fn verify(
             let paths = release_paths(root)?;
             let seen;
             (assurance, seen) =
-                check_registry(&runtime, registries, &registry, paths, progress, &mut faults)?;
+                check_registry(&runtime, registries, &registry, Some(root), paths, progress, &mut faults)?;
             rebuild_only = seen.rebuild_only;
         }
         StoreKind::Build => {
@@ -128,7 +128,7 @@ pub fn check(
     }
     let (runtime, mut faults) = (crate::transport::runtime()?, Vec::new());
     let (assurance, seen) =
-        check_registry(&runtime, registries, &registry, BTreeSet::new(), progress, &mut faults)?;
+        check_registry(&runtime, registries, &registry, None, BTreeSet::new(), progress, &mut faults)?;
     faults.sort();
     faults.dedup();
     Ok(VerifyReport {
@@ -144,11 +144,13 @@ pub fn check(
     })
 }
 
-/// Checks the log, the releases at `paths` and those that the log or the lists name, and the lists.
+/// Checks the log, the releases at `paths` and those that the log or the lists name, and the lists. What a folder has beside
+/// what readers ask for is looked at in `root`.
 fn check_registry(
     runtime: &Runtime,
     registries: &Registries<'_>,
     registry: &Registry,
+    root: Option<&Path>,
     mut paths: BTreeSet<String>,
     progress: &dyn Progress,
     faults: &mut Vec<Fault>,
@@ -156,7 +158,7 @@ fn check_registry(
     runtime.block_on(registry.about())?;
     let belief = runtime.block_on(registries.belief(registry))?;
     let is_believed = belief.log.is_some() || !belief.keys.is_empty();
-    let view = match runtime.block_on(check_log(registry, registries, &belief)) {
+    let view = match runtime.block_on(log::check_log(registry, registries, &belief)) {
         Ok(view) => view,
         Err(e) => {
             faults.push(fault(layout::CHECKPOINT, &e));
@@ -166,6 +168,9 @@ fn check_registry(
     for (name, dataset) in view.iter().flat_map(|view| view.replica.history().datasets()) {
         let standing = dataset.releases.iter().filter(|(_, released)| released.withdrawn.is_none());
         paths.extend(standing.map(|(version, _)| layout::release(name, *version)));
+    }
+    if let (Some(root), Some(view)) = (root, view.as_ref().filter(|view| view.behind.is_none())) {
+        faults.extend(log::check_kept(root, view));
     }
     paths.extend(runtime.block_on(listed(registry, faults)));
     let seen = Seen::default();
@@ -230,23 +235,6 @@ async fn listed(registry: &Registry, faults: &mut Vec<Fault>) -> Vec<String> {
     paths
 }
 
-/// Replays the log from its first entry and checks every tile; `None` where the registry has none.
-async fn check_log(
-    registry: &Registry,
-    registries: &Registries<'_>,
-    belief: &Belief,
-) -> Result<Option<LogView>> {
-    if belief.log.is_none() && registry.about().await?.log_key.is_none() {
-        return Ok(None);
-    }
-    let (anchor, view) = registries.claimed_view(registry, belief).await?;
-    if view.behind.is_none() {
-        let signed = SignedCheckpoint::parse(layout::CHECKPOINT, view.note.clone())?;
-        registry.audit_log(&anchor, &signed).await?;
-    }
-    Ok(Some(view))
-}
-
 fn index_of(view: &LogView, name: &Name, version: Version) -> Option<u64> {
     view.replica.history().release(name, version).map(|(_, released)| released.index)
 }
@@ -274,9 +262,14 @@ impl ReleaseCheck<'_> {
         };
         match self.runtime.block_on(self.describe(path, &name, version)) {
             Ok(Some(snapshot)) => {
-                let version =
+                let checked =
                     check_version(self.runtime, self.registry, &snapshot, &mut self.seen, self.progress)?;
-                self.faults.extend(version.faults);
+                self.faults.extend(checked.faults);
+                if let Some(view) = &self.view {
+                    let dataset = snapshot.head.manifest.dataset;
+                    let hints = log::check_hints(self.registry, view, &name, version, dataset);
+                    self.faults.extend(self.runtime.block_on(hints));
+                }
             }
             Ok(None) => {}
             Err(e) => self.faults.push(fault(path, &e)),
@@ -436,7 +429,7 @@ pub(super) fn check_version(
     })
 }
 
-fn fault(path: &str, error: &Error) -> Fault {
+pub(super) fn fault(path: &str, error: &Error) -> Fault {
     let kind = match error {
         Error::Trust { .. } | Error::UnknownSigner { .. } => FaultKind::Untrusted,
         Error::NotFound { .. } => FaultKind::Missing,

@@ -474,6 +474,49 @@ fn a_damaged_bundle_is_not_handed_on_under_a_new_signature() {
     });
 }
 
+/// What a log outgrows is removed by the names that isn gave it, not through a link, and nothing else beside it.
+#[test]
+#[cfg(unix)]
+fn tidying_a_log_removes_what_isn_has_written_there_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, logs) = (dir.path().join("registry"), KnownLogs::new(dir.path().join("logs")));
+    let open = || RegistryWriter::open(Box::new(FolderStore::new(&root)));
+    RegistryWriter::init(&FolderStore::new(&root), "for tests", || logs.new_signer(None)).unwrap();
+    let append = |from: usize, to: usize| {
+        let statements: Vec<SignedStatement> = (from..to).map(|n| claim_of(&format!("n{n}"))).collect();
+        OwnLog::open(&open()?, &logs)?.append(&statements).map(drop)
+    };
+    append(0, 3).unwrap();
+    let strangers = ["thesis", "02", "+1", "x/1", "1.bak"];
+    for folder in ["log/tile/0/000.p", "log/tile/entries/000.p"] {
+        for name in strangers {
+            files::replace(&root.join(folder).join(name), b"x").unwrap();
+        }
+    }
+    append(3, 30).unwrap();
+    append(30, 276).unwrap();
+    append(276, 277).unwrap();
+    for folder in ["log/tile/0/000.p", "log/tile/entries/000.p"] {
+        let mut there = FolderStore::new(&root).list(folder).unwrap();
+        there.retain(|(path, _)| !strangers.iter().any(|name| *path == format!("{folder}/{name}")));
+        assert_eq!(there, [], "what was outgrown is gone");
+        assert!(strangers.iter().all(|name| root.join(folder).join(name).exists()));
+        // The same folder somewhere else, behind a link, with more in it that looks as if it were isn's.
+        let (link, precious) = (root.join(folder.replace("000.p", "001.p")), dir.path().join("precious"));
+        std::fs::rename(&link, &precious).unwrap();
+        for name in ["1", "2", "3", "photos/1"] {
+            files::replace(&precious.join(name), b"x").unwrap();
+        }
+        std::os::unix::fs::symlink(&precious, &link).unwrap();
+        let before = files::walk(&precious).unwrap();
+        let refused = append(277, 297).unwrap_err();
+        assert!(matches!(&refused, Error::Foreign { path, .. } if *path == link), "{refused}");
+        assert_eq!(files::walk(&precious).unwrap(), before);
+        std::fs::remove_file(&link).unwrap();
+        std::fs::rename(&precious, &link).unwrap();
+    }
+}
+
 /// Somebody's owner statement of a free name.
 fn claim_of(name: &str) -> SignedStatement {
     let owner = PrivateKey::generate("").unwrap();
