@@ -1,12 +1,16 @@
 //! Files and folders with errors that name the path, and the few ways by which something becomes visible: whole,
 //! under its final name, or not at all.
 
+mod below;
 mod lock;
 mod own;
 mod whole;
+mod workplace;
 
+pub use below::{Below, read_nofollow};
 pub use lock::Lock;
-pub use own::{Below, OwnFolder, read_nofollow};
+pub use own::OwnFolder;
+pub use workplace::Workplace;
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};

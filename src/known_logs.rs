@@ -124,7 +124,6 @@ impl KnownLogs {
         if registry.contains(['\r', '\n']) || self.log_at(registry).as_ref() == Some(anchor) {
             return Ok(());
         }
-        files::create_dir_all(&self.folder)?;
         let mut places = self.places();
         places.retain(|(_, place)| place != registry);
         places.push((anchor.clone(), registry.into()));
@@ -179,9 +178,7 @@ impl KnownLog {
 
     /// Keeps other writers out, and removes what those left that were killed.
     fn lock(&self) -> Result<files::Lock> {
-        files::create_dir_all_synced(&self.folder)?;
-        let folder = files::parent(&self.folder);
-        let below = files::Below::make(folder, &self.folder)?;
+        let below = files::Below::make_synced(files::parent(&self.folder), &self.folder)?;
         let lock = files::Lock::take(&self.folder.join(".lock"))?;
         below.sweep(files::TEMP_PREFIX)?;
         Ok(lock)

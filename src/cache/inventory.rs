@@ -176,7 +176,7 @@ impl Cache {
     /// Refuses a cache out of which a link leads.
     fn check_parts(&self) -> Result<()> {
         for part in [OBJECTS, PIECES, SOURCES, TABLES, TREES, HINTS, QUARANTINE] {
-            Below::find(&self.root, &self.root.join(part))?;
+            Below::check(&self.root, &self.root.join(part))?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::own::lock_file;
+use super::below::lock_file;
 use super::remove_file;
 use crate::error::Result;
 

@@ -1,16 +1,14 @@
-//! What isn keeps beside a user's things and takes away again: [`OwnFolder`], a folder that says that isn has made it; and
-//! folders and files that are opened one name at a time, so that no link leads to where isn has no business.
+//! What isn keeps beside a user's things and takes away again: [`OwnFolder`], a folder that says that isn has made it.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use cap_fs_ext::{DirExt, FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncExt};
-use cap_std::ambient_authority;
+use cap_fs_ext::DirExt;
 use cap_std::fs::{Dir, Metadata, OpenOptions};
 
-use super::parent;
+use super::below::{check_owner, foreign, gone, make_dir, open_dir, open_in, parent_of, walk};
+use super::sync_dir;
 use crate::error::{Error, Result};
 
 /// The file in an [`OwnFolder`] that says whose it is.
@@ -44,20 +42,26 @@ impl OwnFolder {
         }
         let dir = open_dir(&parent, &name, path)?.ok_or_else(|| gone(path))?;
         let folder = OwnFolder { path: path.to_path_buf(), parent, name, dir };
-        folder.check_marker()?;
+        if !folder.is_marked()? {
+            folder.mark()?;
+        }
         Ok(folder)
     }
 
-    /// Opens the folder at `path`; `None` if nothing is there.
+    /// Opens the folder at `path`; `None` if nothing is there. Nothing is changed.
     ///
     /// # Errors
     /// As [`OwnFolder::open`].
     pub fn find(path: &Path) -> Result<Option<Self>> {
         match path.symlink_metadata() {
-            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(Error::io("look at", path)(e)),
-            Ok(_) => OwnFolder::open(path).map(Some),
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(Error::io("look at", path)(e)),
+            Ok(_) => {}
         }
+        let (parent, name) = parent_of(path)?;
+        let Some(dir) = open_dir(&parent, &name, path)? else { return Ok(None) };
+        let folder = OwnFolder { path: path.to_path_buf(), parent, name, dir };
+        folder.is_marked().map(|_| Some(folder))
     }
 
     /// A thing in it.
@@ -116,30 +120,40 @@ impl OwnFolder {
         self.dir.entries()?.map(|entry| Ok(entry?.file_name())).collect()
     }
 
-    fn check_marker(&self) -> Result<()> {
+    /// Whether it says that it is isn's. It may not yet, or not any more, if there is nothing in it but a marker: so a kill
+    /// or a power cut leaves it, and there is nothing to lose.
+    fn is_marked(&self) -> Result<bool> {
         let about = self.dir.dir_metadata().map_err(Error::io("look at", &self.path))?;
         check_owner(&about, &self.path)?;
-        let expected = marker(&about);
-        match open_in(&self.dir, OsStr::new(MARKER), OpenOptions::new().read(true), &self.join(MARKER))? {
-            Some(file) => {
-                let mut found = Vec::new();
-                file.take(MAX_MARKER).read_to_end(&mut found).map_err(Error::io("read", &self.path))?;
-                if found == expected.as_bytes() {
-                    return Ok(());
-                }
-                // A kill between its creation and its first byte.
-                if !found.is_empty() || self.names().map_err(Error::io("list", &self.path))?.len() > 1 {
-                    return Err(foreign(&self.path, "is a copy of a folder that isn made, or was changed"));
-                }
-            }
-            None if self.names().map_err(Error::io("list", &self.path))?.is_empty() => {}
-            None => return Err(foreign(&self.path, "was not made by isn")),
+        let mut found = Vec::new();
+        let file = open_in(&self.dir, OsStr::new(MARKER), OpenOptions::new().read(true), &self.join(MARKER))?;
+        let has_file = file.is_some();
+        if let Some(file) = file {
+            file.take(MAX_MARKER).read_to_end(&mut found).map_err(Error::io("read", &self.path))?;
         }
+        if found == marker(&about).as_bytes() {
+            return Ok(true);
+        }
+        let names = self.names().map_err(Error::io("list", &self.path))?;
+        if names.len() <= usize::from(has_file) {
+            return Ok(false);
+        }
+        let of_a_copy = "is a copy of a folder that isn made, or was changed";
+        Err(foreign(&self.path, if has_file { of_a_copy } else { "was not made by isn" }))
+    }
+
+    /// Says that it is isn's: on disk before there is anything in it, or a power cut would leave what isn knows not for its
+    /// own.
+    fn mark(&self) -> Result<()> {
+        let path = self.join(MARKER);
+        let about = self.dir.dir_metadata().map_err(Error::io("look at", &self.path))?;
         let mut options = OpenOptions::new();
-        let options = options.write(true).create(true);
-        let file = open_in(&self.dir, OsStr::new(MARKER), options, &self.join(MARKER))?;
+        let file =
+            open_in(&self.dir, OsStr::new(MARKER), options.write(true).create(true).truncate(true), &path)?;
         let mut file = file.ok_or_else(|| gone(&self.path))?;
-        file.write_all(expected.as_bytes()).map_err(Error::io("write", self.join(MARKER)))
+        file.write_all(marker(&about).as_bytes()).map_err(Error::io("write", &path))?;
+        file.sync_all().map_err(Error::io("write", &path))?;
+        sync_dir(&self.path)
     }
 }
 
@@ -147,19 +161,6 @@ impl OwnFolder {
 fn marker(about: &Metadata) -> String {
     let number = identity(about).map_or(String::new(), |(_, number)| format!("{number}\n"));
     format!("isn made this folder, and removes it when it is done\n{number}")
-}
-
-/// Refuses what does not belong to who runs isn, where the system says whose it is.
-fn check_owner(about: &Metadata, path: &Path) -> Result<()> {
-    #[cfg(unix)]
-    {
-        use cap_std::fs::MetadataExt;
-        if about.uid() != rustix::process::geteuid().as_raw() {
-            return Err(foreign(path, "belongs to another user"));
-        }
-    }
-    let _ = (about, path);
-    Ok(())
 }
 
 fn identity(about: &Metadata) -> Option<(u64, u64)> {
@@ -173,241 +174,6 @@ fn identity(about: &Metadata) -> Option<(u64, u64)> {
         let _ = about;
         None
     }
-}
-
-pub(super) fn foreign(path: &Path, why: impl Into<String>) -> Error {
-    Error::Foreign { path: path.to_path_buf(), why: why.into() }
-}
-
-pub(super) fn gone(path: &Path) -> Error {
-    Error::io("open", path)(ErrorKind::NotFound.into())
-}
-
-/// The folder that holds `path`, made if need be: as the user has named it, through links too.
-fn parent_of(path: &Path) -> Result<(Dir, OsString)> {
-    let folder = parent(path);
-    super::create_dir_all(folder)?;
-    let dir = Dir::open_ambient_dir(folder, ambient_authority()).map_err(Error::io("open", folder))?;
-    let name = path.file_name().ok_or_else(|| Error::invalid(path.display(), "has no file name"))?;
-    Ok((dir, name.to_os_string()))
-}
-
-/// What is in the way, if that is not what was to be opened.
-pub(super) fn in_the_way(dir: &Dir, name: &OsStr, is_folder: bool) -> Option<&'static str> {
-    let kind = dir.symlink_metadata(Path::new(name)).ok()?.file_type();
-    match (kind.is_symlink(), kind.is_dir(), kind.is_file()) {
-        (true, ..) => Some("is a link"),
-        (_, true, _) => (!is_folder).then_some("is a folder"),
-        (.., true) => is_folder.then_some("is a file, and no folder"),
-        _ => Some("is neither a file nor a folder"),
-    }
-}
-
-/// Opens a folder that is no link; `None` where there is nothing. `path` names it in errors.
-pub(super) fn open_dir(dir: &Dir, name: &OsStr, path: &Path) -> Result<Option<Dir>> {
-    match dir.open_dir_nofollow(Path::new(name)) {
-        Ok(dir) => Ok(Some(dir)),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(match in_the_way(dir, name, true) {
-            Some(why) => foreign(path, why),
-            None => Error::io("open", path)(e),
-        }),
-    }
-}
-
-pub(super) fn make_dir(dir: &Dir, name: &OsStr, path: &Path) -> Result<Dir> {
-    match dir.create_dir(Path::new(name)) {
-        Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(Error::io("create folder", path)(e)),
-        _ => {}
-    }
-    open_dir(dir, name, path)?.ok_or_else(|| gone(path))
-}
-
-/// Opens a regular file that is no link, and never waits for the other end of a pipe; `None` where there is nothing.
-pub(super) fn open_in(
-    dir: &Dir,
-    name: &OsStr,
-    options: &mut OpenOptions,
-    path: &Path,
-) -> Result<Option<File>> {
-    options.follow(FollowSymlinks::No).nonblock(true);
-    match dir.open_with(Path::new(name), options) {
-        Ok(file) => {
-            let file = file.into_std();
-            if file.metadata().map_err(Error::io("look at", path))?.is_file() {
-                return Ok(Some(file));
-            }
-            Err(foreign(path, in_the_way(dir, name, false).unwrap_or("is not a file")))
-        }
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(match in_the_way(dir, name, false) {
-            Some(why) => foreign(path, why),
-            None => Error::io("open", path)(e),
-        }),
-    }
-}
-
-/// Opens or makes the file of a lock. With `is_callers_own` it has to belong to who runs isn. A lock is always empty: what
-/// has something in it is none.
-pub(super) fn lock_file(path: &Path, is_callers_own: bool) -> Result<File> {
-    let (dir, name) = parent_of(path)?;
-    let mut options = OpenOptions::new();
-    let file = open_in(&dir, &name, options.write(true).create(true), path)?.ok_or_else(|| gone(path))?;
-    let about = file.metadata().map_err(Error::io("look at", path))?;
-    if about.len() > 0 {
-        return Err(foreign(path, "has something in it, as no lock of isn's has"));
-    }
-    if is_callers_own {
-        check_owner(&Metadata::from_just_metadata(about), path)?;
-    }
-    Ok(file)
-}
-
-/// Reads a file of isn's own of at most `cap` bytes; `None` where there is nothing.
-///
-/// # Errors
-/// [`Error::Foreign`] if there is something else than a file, a link above all; [`Error::Integrity`] if it is longer.
-pub fn read_nofollow(path: &Path, cap: u64) -> Result<Option<Vec<u8>>> {
-    let folder = parent(path);
-    let dir = match Dir::open_ambient_dir(folder, ambient_authority()) {
-        Ok(dir) => dir,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(Error::io("open", folder)(e)),
-    };
-    let name = path.file_name().unwrap_or_default();
-    let file = open_in(&dir, name, OpenOptions::new().read(true), path)?;
-    file.map(|file| super::read_to_cap(file, path, cap)).transpose()
-}
-
-/// A place below a folder that the user has named: `root` may be a link, and nothing below it.
-#[derive(Debug)]
-pub struct Below {
-    pub(super) path: PathBuf,
-    pub(super) dir: Dir,
-}
-
-impl Below {
-    /// Opens the folder `path`, which is `root` or below it; `None` where there is none.
-    ///
-    /// # Errors
-    /// [`Error::Foreign`] names what is no folder on the way, a link above all.
-    pub fn find(root: &Path, path: &Path) -> Result<Option<Self>> {
-        let dir = match Dir::open_ambient_dir(root, ambient_authority()) {
-            Ok(dir) => dir,
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(Error::io("open", root)(e)),
-        };
-        Below { path: root.to_path_buf(), dir }.descend(path, open_dir)
-    }
-
-    /// The same, and makes what is not there.
-    pub fn make(root: &Path, path: &Path) -> Result<Self> {
-        super::create_dir_all(root)?;
-        let dir = Dir::open_ambient_dir(root, ambient_authority()).map_err(Error::io("open", root))?;
-        let made = Below { path: root.to_path_buf(), dir }
-            .descend(path, |dir, name, path| make_dir(dir, name, path).map(Some))?;
-        made.ok_or_else(|| gone(path))
-    }
-
-    pub(super) fn descend(
-        mut self,
-        path: &Path,
-        step: impl Fn(&Dir, &OsStr, &Path) -> Result<Option<Dir>>,
-    ) -> Result<Option<Self>> {
-        let outside = || Error::Internal(format!("{} is not in {}", path.display(), self.path.display()));
-        let rest = path.strip_prefix(&self.path).map_err(|_| outside())?.to_path_buf();
-        for part in rest.components() {
-            let Component::Normal(name) = part else { continue };
-            self.path.push(name);
-            let Some(dir) = step(&self.dir, name, &self.path)? else { return Ok(None) };
-            self.dir = dir;
-        }
-        Ok(Some(self))
-    }
-
-    /// Refuses a folder that belongs to another user.
-    pub fn check_owner(&self) -> Result<()> {
-        let about = self.dir.dir_metadata().map_err(Error::io("look at", &self.path))?;
-        check_owner(&about, &self.path)
-    }
-
-    /// Opens a regular file in it for reading; `None` where there is nothing.
-    pub fn open(&self, name: &OsStr) -> Result<Option<File>> {
-        open_in(&self.dir, name, OpenOptions::new().read(true), &self.path.join(name))
-    }
-
-    /// The same for appending.
-    pub fn open_to_append(&self, name: &OsStr) -> Result<Option<File>> {
-        open_in(&self.dir, name, OpenOptions::new().append(true), &self.path.join(name))
-    }
-
-    /// Removes a file or link in it; fine if there is none.
-    pub fn remove(&self, name: &OsStr) -> Result<()> {
-        match self.dir.remove_file_or_symlink(Path::new(name)) {
-            Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io("remove", self.path.join(name))(e)),
-            _ => Ok(()),
-        }
-    }
-
-    /// Moves a file in it to another folder.
-    pub fn rename(&self, name: &OsStr, to: &Below) -> Result<()> {
-        let name = Path::new(name);
-        self.dir.rename(name, &to.dir, name).map_err(Error::io("rename", self.path.join(name)))
-    }
-
-    /// Every file below it, by its path. What is neither a file nor a folder is an error that names it.
-    pub fn files(&self) -> Result<Vec<(PathBuf, Metadata)>> {
-        let found = walk(&self.dir).map_err(Error::io("list", &self.path))?;
-        let files = found.into_iter().map(|(path, about)| {
-            let path = self.path.join(path);
-            match about.file_type() {
-                kind if kind.is_file() => Ok((path, about)),
-                kind if kind.is_symlink() => Err(foreign(&path, "is a link")),
-                _ => Err(foreign(&path, "is neither a file nor a folder")),
-            }
-        });
-        files.collect()
-    }
-
-    /// Removes the regular files in it, not in its folders, whose name begins with `prefix`: what killed runs left.
-    pub fn sweep(&self, prefix: &str) -> Result<()> {
-        let list = || Error::io("list", &self.path);
-        for entry in self.dir.entries().map_err(list())? {
-            let entry = entry.map_err(list())?;
-            let name = entry.file_name();
-            if name.to_string_lossy().starts_with(prefix)
-                && entry.file_type().is_ok_and(|kind| kind.is_file())
-            {
-                self.remove(&name)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Everything below a folder that is no folder itself, by its path. No link is followed.
-pub(super) fn walk(dir: &Dir) -> io::Result<Vec<(PathBuf, Metadata)>> {
-    fn visit(dir: &Dir, prefix: &Path, found: &mut Vec<(PathBuf, Metadata)>) -> io::Result<()> {
-        for entry in dir.entries()? {
-            let entry = entry?;
-            let name = entry.file_name();
-            let path = prefix.join(&name);
-            let visited = match entry.file_type()?.is_dir() {
-                true => dir.open_dir_nofollow(Path::new(&name)).and_then(|dir| visit(&dir, &path, found)),
-                false => entry.metadata().map(|about| found.push((path, about))),
-            };
-            match visited {
-                // Another process may have removed it meanwhile.
-                Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-    let mut found = Vec::new();
-    visit(dir, Path::new(""), &mut found)?;
-    found.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(found)
 }
 
 #[cfg(test)]
@@ -437,11 +203,24 @@ mod tests {
         let path = dir.path().join("own");
         std::fs::create_dir(&path).unwrap();
         OwnFolder::open(&path).unwrap();
-        std::fs::write(path.join(MARKER), "").unwrap();
-        OwnFolder::open(&path).unwrap();
+        for half in ["", "isn made", "\0\0\0"] {
+            std::fs::write(path.join(MARKER), half).unwrap();
+            OwnFolder::open(&path).unwrap();
+        }
         std::fs::write(path.join(MARKER), "").unwrap();
         std::fs::write(path.join("thesis"), "").unwrap();
         assert!(matches!(OwnFolder::open(&path), Err(Error::Foreign { .. })));
+    }
+
+    #[test]
+    fn a_folder_that_is_looked_for_is_not_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep/own");
+        assert!(OwnFolder::find(&path).unwrap().is_none());
+        assert!(!dir.path().join("deep").exists());
+        std::fs::create_dir_all(&path).unwrap();
+        OwnFolder::find(&path).unwrap().unwrap();
+        assert!(!path.join(MARKER).exists());
     }
 
     #[cfg(unix)]

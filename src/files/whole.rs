@@ -6,10 +6,9 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
-use cap_std::ambient_authority;
-use cap_std::fs::{Dir, Metadata, OpenOptions};
+use cap_std::fs::{Metadata, OpenOptions};
 
-use super::own::{Below, foreign, gone, in_the_way, make_dir, open_dir, open_in, walk};
+use super::below::{Below, foreign, gone, in_the_way, open_in, walk};
 use super::{Kind, TEMP_PREFIX};
 use crate::error::{Error, Result};
 
@@ -21,22 +20,6 @@ pub struct Temp<'a> {
 }
 
 impl Below {
-    /// As [`Below::make`], and the names of the folders that it makes are on disk when it returns.
-    pub fn make_synced(root: &Path, path: &Path) -> Result<Self> {
-        super::create_dir_all_synced(root)?;
-        let dir = Dir::open_ambient_dir(root, ambient_authority()).map_err(Error::io("open", root))?;
-        let made = Below { path: root.to_path_buf(), dir }.descend(path, |dir, name, path| {
-            if let Some(there) = open_dir(dir, name, path)? {
-                return Ok(Some(there));
-            }
-            let made = make_dir(dir, name, path)?;
-            let above = dir.try_clone().map_err(Error::io("open", path))?;
-            Below { path: super::parent(path).to_path_buf(), dir: above }.sync()?;
-            Ok(Some(made))
-        })?;
-        made.ok_or_else(|| gone(path))
-    }
-
     /// Begins a file in it that all may read once it has its name.
     pub fn temp(&self) -> Result<Temp<'_>> {
         let name = OsString::from(format!("{TEMP_PREFIX}{:016x}", fastrand::u64(..)));

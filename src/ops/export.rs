@@ -12,7 +12,7 @@ use crate::dataset::{Batch, Dataset, Verify};
 use crate::dataset_ref::DatasetRef;
 use crate::error::{Error, Result};
 use crate::export::{About, Format, Image, Shard, Writer, writer};
-use crate::files::{self, OwnFolder};
+use crate::files::{self, Workplace};
 use crate::imaging::{ExifOrientation, Layout, dimensions};
 use crate::manifest::Manifest;
 use crate::order::order;
@@ -86,26 +86,23 @@ pub fn export(
     check_free(&to)?;
     let plan = Plan::new(&dataset, options)?;
     plan.check_room(&to)?;
-    let lock_path = files::hidden_sibling(&to, "isn-lock")?;
-    let Some(lock) = files::Lock::try_take(&lock_path)? else {
+    let Some(work) = Workplace::open(&to, "")? else {
         let why = ": another isn is writing to it".into();
         return Err(Error::Exists { what: to.display().to_string(), why });
     };
     // What a killed export left goes: nothing of it is known to be whole.
-    let own = OwnFolder::open(&files::hidden_sibling(&to, "isn-partial")?);
-    let own = own.inspect_err(|_| drop(lock.remove()))?;
-    own.clear()?;
-    let root = own.folder("export")?;
+    work.own.clear()?;
+    let root = work.own.folder("export")?;
     let written = plan.write(&root, progress).and_then(|()| {
         files::sync_file_system(&root)?;
         let files = lengths(&root)?;
-        own.check()?;
+        work.own.check()?;
         match files::rename_new(&root, &to)? {
             true => Ok((files.len() as u64, files.iter().map(|(_, length)| length).sum())),
             false => Err(taken(&to)),
         }
     });
-    let _ = own.remove().and_then(|()| lock.remove());
+    let _ = work.discard();
     let (warnings, images) = (dataset.warnings().to_vec(), dataset.len() as u64);
     Ok(ExportReport { manifest: manifest.clone(), warnings, path: to, images, files: written? })
 }

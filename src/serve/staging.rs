@@ -84,7 +84,7 @@ impl Staging {
     /// In the registry's folder. One server may stage there: what a killed one left half-written is removed.
     pub(super) fn open(registry: &Path, quota: Quota) -> Result<Self> {
         let root = registry.join(layout::STAGING);
-        files::Below::make(registry, &root)?.check_owner()?;
+        files::Below::make_synced(registry, &root)?.check_owner()?;
         let lock = files::Lock::try_take(&root.join(".lock"))?.ok_or_else(|| {
             Error::invalid(registry.display(), "has another `isn serve` that takes in what is published")
         })?;
@@ -203,9 +203,7 @@ pub(super) fn write(
     length: u64,
     mut bytes: mpsc::Receiver<Bytes>,
 ) -> std::result::Result<(), Ended> {
-    files::Below::make(files::parent(folder), folder)?;
-    files::create_dir_all_synced(files::parent(to))?;
-    files::Below::make(folder, files::parent(to))?;
+    files::Below::make_synced(files::parent(folder), files::parent(to))?;
     let mut builder = tempfile::Builder::new();
     builder.prefix(UPLOAD_PREFIX);
     #[cfg(unix)]

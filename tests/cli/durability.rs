@@ -129,8 +129,8 @@ impl Disk {
     }
 }
 
-/// Runs isn under strace and gives what became of a folder.
-fn traced(sandbox: &Sandbox, folder: &str, args: &[&str]) -> Disk {
+/// The system calls of a run of isn, in their order.
+fn calls(sandbox: &Sandbox, args: &[&str]) -> Vec<String> {
     let trace = sandbox.path("trace");
     let inner = sandbox.command(args);
     let mut command = Command::new("strace");
@@ -148,7 +148,7 @@ fn traced(sandbox: &Sandbox, folder: &str, args: &[&str]) -> Disk {
         };
     }
     ran(command.current_dir(inner.get_current_dir().unwrap()).output().unwrap()).ok();
-    let mut disk = Disk { root: sandbox.path(folder).canonicalize().unwrap(), ..Disk::default() };
+    let mut calls = Vec::new();
     let mut unfinished: BTreeMap<String, String> = BTreeMap::new();
     for line in String::from_utf8_lossy(&sandbox.read("trace")).lines() {
         let Some((thread, call)) = line.trim_start().split_once(' ') else { continue };
@@ -157,11 +157,19 @@ fn traced(sandbox: &Sandbox, folder: &str, args: &[&str]) -> Disk {
             unfinished.insert(thread.into(), begun.into());
         } else if let Some((_, end)) = call.split_once(" resumed>") {
             let begun = unfinished.remove(thread).unwrap_or_default();
-            disk.call(&format!("{begun}{end}"));
+            calls.push(format!("{begun}{end}"));
         } else {
-            disk.call(call);
+            calls.push(call.into());
         }
     }
+    calls
+}
+
+/// What became of a folder in a run of isn.
+fn traced(sandbox: &Sandbox, folder: &str, args: &[&str]) -> Disk {
+    let calls = calls(sandbox, args);
+    let mut disk = Disk { root: sandbox.path(folder).canonicalize().unwrap(), ..Disk::default() };
+    calls.iter().for_each(|call| disk.call(call));
     disk
 }
 
@@ -212,4 +220,23 @@ fn what_is_trusted_is_on_disk_when_it_is_said_to_be() {
     sandbox.isn(&["registry", "init", "reg"]).ok();
     let disk = traced(&sandbox, "home", &["trust", "add", "reg", key.trim()]);
     assert_eq!((disk.dirty.len(), disk.lost(), disk.faults), (0, Vec::new(), Vec::new()));
+}
+
+/// Without it, what lies in a folder of isn's after a power cut would not be known for isn's.
+#[test]
+fn a_folder_of_isn_is_marked_on_disk_before_anything_is_in_it() {
+    if !can_trace() {
+        return;
+    }
+    let (sandbox, _) = Sandbox::published();
+    let calls = calls(&sandbox, &["pull", "grads@1.0", "--registry", "reg", "--to", "tree"]);
+    let at = |call: &str, end: &str| {
+        let found = calls.iter().position(|line| line.contains(call) && line.contains(end));
+        found.unwrap_or_else(|| panic!("no {call} … {end} in\n{}", calls.join("\n")))
+    };
+    let made = at("mkdir", ".isn-partial\"");
+    let marked = at("fsync(", ".made-by-isn>");
+    let named = at("fsync(", ".isn-partial>");
+    let used = at("mkdir", "\"tree\"");
+    assert!(made < marked && marked < named && named < used, "{made} {marked} {named} {used}");
 }

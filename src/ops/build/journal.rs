@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::files::{self, OwnFolder};
+use crate::files::{self, Workplace};
 use crate::index::Row;
 use crate::object::{ObjectKind, ObjectRef};
 use crate::pack::{Entry, Pack};
@@ -34,9 +34,8 @@ struct Finished {
 
 /// The output of a build while it grows, in a hidden sibling of its final folder.
 pub(super) struct Journal {
-    own: OwnFolder,
+    work: Workplace,
     root: PathBuf,
-    lock: files::Lock,
     rows: Vec<Row>,
     pack: Pack,
     stored: HashSet<Digest>,
@@ -46,33 +45,25 @@ pub(super) struct Journal {
     frames: FrameWriter,
 }
 
-/// The folder of a build that is under way, and the lock of whoever builds.
-fn paths(out: &Path) -> Result<(PathBuf, PathBuf)> {
-    Ok((files::hidden_sibling(out, "isn-partial")?, files::hidden_sibling(out, "isn-lock")?))
-}
-
 impl Journal {
     /// Opens the journal of `job` for the output `out`: with what an earlier run finished, if that was the same
     /// job, else from the start.
     pub(super) fn open(out: &Path, job: &Digest) -> Result<Self> {
-        let (path, lock) = paths(out)?;
-        let Some(lock) = files::Lock::try_take(&lock)? else {
+        let Some(work) = Workplace::open(out, "")? else {
             return Err(Error::Exists {
                 what: format!("another build of {}", out.display()),
                 why: " and is still running".into(),
             });
         };
-        let own = OwnFolder::open(&path).inspect_err(|_| drop(lock.remove()))?;
         let job = job.to_string();
-        if files::read_nofollow(&own.join(JOB), MAX_JOB)?.is_none_or(|found| found != job.as_bytes()) {
-            own.clear()?;
+        if files::read_nofollow(&work.own.join(JOB), MAX_JOB)?.is_none_or(|found| found != job.as_bytes()) {
+            work.own.clear()?;
         }
-        own.folder(FINISHED)?;
+        work.own.folder(FINISHED)?;
         let frames = FrameWriter::new().map_err(|e| Error::Internal(format!("zstd: {e}")))?;
         let mut journal = Journal {
-            root: own.folder(BUILD)?,
-            own,
-            lock,
+            root: work.own.folder(BUILD)?,
+            work,
             rows: Vec::new(),
             pack: Pack::default(),
             stored: HashSet::new(),
@@ -80,21 +71,14 @@ impl Journal {
             current_rows: Vec::new(),
             frames,
         };
-        files::replace(&journal.own.join(JOB), job.as_bytes())?;
+        files::replace(&journal.work.own.join(JOB), job.as_bytes())?;
         journal.recover()?;
         Ok(journal)
     }
 
     /// Removes what a run left that was killed right after it had put its output in place.
     pub(super) fn tidy(out: &Path) -> Result<()> {
-        let (path, lock) = paths(out)?;
-        if let Some(own) = OwnFolder::find(&path)?
-            && let Some(lock) = files::Lock::try_take(&lock)?
-        {
-            own.remove()?;
-            lock.remove()?;
-        }
-        Ok(())
+        Workplace::discard_abandoned(out, "")
     }
 
     /// Takes over the shards that are whole, and removes everything else.
@@ -126,7 +110,7 @@ impl Journal {
     }
 
     fn finished_path(&self, at: usize) -> PathBuf {
-        self.own.join(FINISHED).join(format!("{at:06}.json"))
+        self.work.own.join(FINISHED).join(format!("{at:06}.json"))
     }
 
     fn take(&mut self, finished: Finished) {
@@ -180,36 +164,34 @@ impl Journal {
 
     /// Gets rid of what was built so far.
     pub(super) fn discard(self) -> Result<()> {
-        self.own.remove()?;
-        self.lock.remove()
+        self.work.discard()
     }
 
     /// Ends the last shard. Gives all rows, the pack, and the folder with the shards.
     pub(super) fn into_parts(mut self) -> Result<(Vec<Row>, Pack, Output)> {
         self.finish_shard()?;
-        Ok((self.rows, self.pack, Output { own: self.own, root: self.root, lock: self.lock }))
+        Ok((self.rows, self.pack, Output { work: self.work, root: self.root }))
     }
 }
 
 /// The folder of a build whose shards are all there.
 pub(super) struct Output {
-    own: OwnFolder,
+    work: Workplace,
     /// Where it is until it is finished.
     pub(super) root: PathBuf,
-    lock: files::Lock,
 }
 
 impl Output {
     /// Gives the folder its final name and gets rid of the journal.
     pub(super) fn finish(self, out: &Path) -> Result<()> {
         files::sync_file_system(&self.root)?;
-        self.own.check()?;
+        self.work.own.check()?;
         if !files::rename_new(&self.root, out)? {
             let why = " (it came into being during the build)".into();
             return Err(Error::Exists { what: out.display().to_string(), why });
         }
         // It is done, whatever becomes of what is left.
-        let _ = self.own.remove().and_then(|()| self.lock.remove());
+        let _ = self.work.discard();
         Ok(())
     }
 }

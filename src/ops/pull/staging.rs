@@ -10,7 +10,7 @@ use super::PullOptions;
 use super::destination::{Destination, identity};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::files::{self, OwnFolder};
+use crate::files::{self, Workplace};
 use crate::index::Row;
 use crate::progress::Progress;
 
@@ -24,9 +24,8 @@ const TREE: &str = "tree";
 
 /// A hidden sibling of the destination with the tree in it, found again by the next run if this one is killed.
 pub(super) struct Staging {
-    own: OwnFolder,
+    work: Workplace,
     root: PathBuf,
-    lock: Option<files::Lock>,
     was_waited_for: bool,
 }
 
@@ -39,14 +38,11 @@ pub(super) fn by_image<'a>(rows: &[&'a Row]) -> HashMap<Digest, Vec<&'a Row>> {
     by_image
 }
 
-/// Where the tree is written, and the lock of whoever writes it. The name says what is being written, so that two
-/// versions, or two parts of one, never mix.
-fn paths(to: &Path, dataset: &Digest, options: &PullOptions<'_>) -> Result<(PathBuf, PathBuf)> {
+/// What is being written, so that two versions, or two parts of one, never mix.
+fn key(dataset: &Digest, options: &PullOptions<'_>) -> Result<String> {
     let selection = serde_json::to_vec(&options.selection).map_err(|e| Error::Internal(e.to_string()))?;
     let key = Digest::of(&[dataset.as_bytes().as_slice(), &selection].concat()).to_string();
-    let root = files::hidden_sibling(to, &format!("{}.isn-partial", &key[..KEY_LEN]))?;
-    let lock = files::hidden_sibling(to, &format!("{}.isn-lock", &key[..KEY_LEN]))?;
-    Ok((root, lock))
+    Ok(key[..KEY_LEN].into())
 }
 
 impl Staging {
@@ -57,29 +53,28 @@ impl Staging {
         options: &PullOptions<'_>,
         progress: &dyn Progress,
     ) -> Result<Self> {
-        let (mut path, lock_path) = paths(to, dataset, options)?;
+        let key = key(dataset, options)?;
         let begun = Instant::now();
-        let mut lock = files::Lock::try_take(&lock_path)?;
-        let was_waited_for = lock.is_none();
+        let mut work = Workplace::open(to, &key)?;
+        let was_waited_for = work.is_none();
         if was_waited_for {
             progress.tell(&format!("waiting for another isn that writes {}", to.display()));
         }
-        while lock.is_none() && begun.elapsed() < PATIENCE {
+        while work.is_none() && begun.elapsed() < PATIENCE {
             std::thread::sleep(LOOK_EVERY);
-            lock = files::Lock::try_take(&lock_path)?;
+            work = Workplace::open(to, &key)?;
         }
-        if lock.is_none() {
+        let work = match work {
+            Some(work) => work,
             // It takes too long: work beside it, the first to finish wins.
-            path.set_extension(format!("{}.isn-partial", std::process::id()));
-        }
-        let own = OwnFolder::open(&path).inspect_err(|_| drop(lock.as_ref().map(files::Lock::remove)))?;
-        Ok(Staging { root: own.folder(TREE)?, own, lock, was_waited_for })
+            None => Workplace::open_aside(to, &key)?,
+        };
+        Ok(Staging { root: work.own.folder(TREE)?, work, was_waited_for })
     }
 
     /// Removes what a run left that was killed right after it had put its tree in place.
     pub(super) fn tidy(to: &Path, dataset: &Digest, options: &PullOptions<'_>) -> Result<()> {
-        let (path, lock_path) = paths(to, dataset, options)?;
-        discard_abandoned(&path, &lock_path)
+        Workplace::discard_abandoned(to, &key(dataset, options)?)
     }
 
     /// Removes what killed runs left that wrote something else to this place: it is taken now. What a run that is alive
@@ -88,18 +83,16 @@ impl Staging {
         let prefix = files::hidden_sibling(to, "").map(|path| path.file_name().map(|name| name.to_owned()));
         let Ok(Some(prefix)) = prefix else { return };
         let prefix = prefix.to_string_lossy().into_owned();
-        let folder = files::parent(to);
-        for name in files::names_in(folder).unwrap_or_default() {
+        for name in files::names_in(files::parent(to)).unwrap_or_default() {
             let Some(key) = name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(".isn-partial"))
             else {
                 continue;
             };
-            let lock_path = folder.join(format!("{prefix}{key}.isn-lock"));
             // A name with a process in it belongs to nobody but that process, which may be on another machine.
             let is_ours = key.len() == KEY_LEN && key.bytes().all(|b| b.is_ascii_hexdigit());
             if is_ours {
                 // What is not isn's stays, and is in nobody's way.
-                let _ = discard_abandoned(&folder.join(&name), &lock_path);
+                let _ = Workplace::discard_abandoned(to, key);
             }
         }
     }
@@ -145,7 +138,7 @@ impl Staging {
     /// Puts the tree where it is to be. `false` if somebody else has put something there meanwhile.
     pub(super) fn finish(self, to: &Path, destination: &Destination) -> Result<bool> {
         files::sync_file_system(&self.root)?;
-        self.own.check()?;
+        self.work.own.check()?;
         if let Destination::Earlier { identity: before, .. } = destination {
             if identity(to) != *before {
                 return self.discard().map(|()| false);
@@ -158,40 +151,30 @@ impl Staging {
         } else if !files::rename_new(&self.root, to)? {
             return self.discard().map(|()| false);
         }
-        self.discard().map(|()| true)
+        // It is done, whatever becomes of what is left.
+        let _ = self.discard();
+        Ok(true)
     }
 
     /// A folder in it that has another name than the tree, and goes with it.
     pub(super) fn beside(&self, name: &str) -> PathBuf {
-        self.own.join(name)
+        self.work.own.join(name)
     }
 
     /// Removes such a folder.
     pub(super) fn remove_beside(&self, name: &str) -> Result<()> {
-        self.own.remove_from(name)
+        self.work.own.remove_from(name)
     }
 
     /// Removes it with all that is in it.
     pub(super) fn discard(&self) -> Result<()> {
-        self.own.remove()?;
-        self.lock.as_ref().map_or(Ok(()), files::Lock::remove)
+        self.work.discard()
     }
 
     /// Removes it unless it has something that the next run can use.
     pub(super) fn discard_if_empty(&self) {
-        if self.own.is_empty().unwrap_or(false) {
+        if self.work.own.is_empty().unwrap_or(false) {
             let _ = self.discard();
         }
     }
-}
-
-/// Removes the staging folder of a run that was killed; fine if there is none.
-fn discard_abandoned(path: &Path, lock_path: &Path) -> Result<()> {
-    if let Some(own) = OwnFolder::find(path)?
-        && let Some(lock) = files::Lock::try_take(lock_path)?
-    {
-        own.remove()?;
-        lock.remove()?;
-    }
-    Ok(())
 }
