@@ -22,3 +22,4 @@ mod swapped_objects;
 mod terminal;
 #[cfg(target_os = "linux")]
 mod two_trees;
+mod verified_registry;
