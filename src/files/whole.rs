@@ -71,9 +71,25 @@ impl Below {
         Ok(temp)
     }
 
-    /// What [`Below::create_new`] answers where something is in the way, which must be a file.
-    fn is_taken(&self, name: &OsStr) -> Result<bool> {
-        self.length(name).map(|_| false)
+    /// Moves a file in it to where nothing is yet: `false` if something is, which must be a file.
+    pub fn move_new(&self, name: &OsStr, to: &Below, new: &OsStr) -> Result<bool> {
+        let path = to.path.join(new);
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::fs::{RenameFlags, renameat_with};
+            match renameat_with(&self.dir, name, &to.dir, new, RenameFlags::NOREPLACE) {
+                Ok(()) => return Ok(true),
+                Err(rustix::io::Errno::EXIST) => return to.length(new).map(|_| false),
+                // Some network file systems do not know the flag.
+                Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {}
+                Err(e) => return Err(Error::io("create", path)(e.into())),
+            }
+        }
+        match self.dir.hard_link(Path::new(name), &to.dir, Path::new(new)) {
+            Ok(()) => self.remove(name).map(|()| true),
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => to.length(new).map(|_| false),
+            Err(e) => Err(Error::io("create", path)(e)),
+        }
     }
 
     /// The length of a file in it; `None` where there is nothing.
@@ -134,28 +150,12 @@ impl Temp<'_> {
 
     /// The same where nothing is of that name; `false` if something is.
     pub fn persist_new(mut self, name: &OsStr) -> Result<bool> {
-        let path = self.folder.path.join(name);
-        self.file.sync_all().map_err(Error::io("write", &path))?;
-        let dir = &self.folder.dir;
-        #[cfg(target_os = "linux")]
-        {
-            use rustix::fs::{RenameFlags, renameat_with};
-            match renameat_with(dir, &self.name, dir, name, RenameFlags::NOREPLACE) {
-                Ok(()) => {
-                    self.name.clear();
-                    return Ok(true);
-                }
-                Err(rustix::io::Errno::EXIST) => return self.folder.is_taken(name),
-                // Some network file systems do not know the flag.
-                Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {}
-                Err(e) => return Err(Error::io("create", path)(e.into())),
-            }
+        self.file.sync_all().map_err(Error::io("write", self.folder.path.join(name)))?;
+        let is_new = self.folder.move_new(&self.name, self.folder, name)?;
+        if is_new {
+            self.name.clear();
         }
-        match dir.hard_link(Path::new(&self.name), dir, Path::new(name)) {
-            Ok(()) => Ok(true),
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => self.folder.is_taken(name),
-            Err(e) => Err(Error::io("create", path)(e)),
-        }
+        Ok(is_new)
     }
 }
 

@@ -40,27 +40,20 @@ pub(super) async fn check_log(
     Ok(Some(view))
 }
 
-/// Checks what of the log of a folder no reader of the newest state asks for: the narrow tiles and bundles that are kept for
-/// those who are behind, and a claim of the next entry.
-pub(super) fn check_kept(root: &Path, view: &LogView) -> Vec<Fault> {
-    let store = FolderStore::new(root);
-    let mut faults = match check_narrow(&store, view) {
-        Ok(faults) => faults,
-        Err(e) => vec![fault("log/tile", &e)],
-    };
-    let size = view.replica.size();
-    let claim = claim_at(&store, size).and_then(|claim| match claim {
-        Some(claim) => claim.verify(&view.replica).map(drop),
-        None => Ok(()),
-    });
-    if let Err(e) = claim {
-        let why = format!("{e}. It stops whoever publishes next");
-        faults.push(Fault { path: layout::log_claim(size), kind: FaultKind::Untrusted, why });
-    }
-    faults
+/// Checks the narrow tiles and bundles of a folder, which are kept for readers who are behind.
+pub(super) fn check_narrow(root: &Path, view: &LogView) -> Vec<Fault> {
+    narrow(&FolderStore::new(root), view).unwrap_or_else(|e| vec![fault("log/tile", &e)])
 }
 
-fn check_narrow(store: &dyn Store, view: &LogView) -> Result<Vec<Fault>> {
+/// That something in a folder stands in the way of the next entry. Readers lose nothing by it.
+pub(super) fn check_claim(root: &Path, view: &LogView) -> Option<String> {
+    let claim = claim_at(&FolderStore::new(root), view.replica.size());
+    let verified =
+        claim.and_then(|claim| claim.map_or(Ok(()), |claim| claim.verify(&view.replica).map(drop)));
+    verified.err().map(|e| format!("{e}. It stops whoever publishes next: see `isn log unclaim`"))
+}
+
+fn narrow(store: &dyn Store, view: &LogView) -> Result<Vec<Fault>> {
     let tree = view.replica.tree();
     let tiles: BTreeMap<String, Vec<u8>> = tree
         .tiles_since(0)?

@@ -60,7 +60,7 @@ pub(super) fn verify(
     let mut faults = Vec::new();
     let checked = check_objects(root, jobs, progress, &mut faults)?;
     let mut assurance = Assurance::SelfConsistent;
-    let (mut dataset, mut rebuild_only) = (None, Vec::new());
+    let (mut dataset, mut rebuild_only, mut warnings) = (None, Vec::new(), Vec::new());
     match kind {
         StoreKind::Registry => {
             let registry = Registry::open(&root.to_string_lossy(), registries.access)?;
@@ -68,7 +68,7 @@ pub(super) fn verify(
             let seen;
             (assurance, seen) =
                 check_registry(&runtime, registries, &registry, Some(root), paths, progress, &mut faults)?;
-            rebuild_only = seen.rebuild_only;
+            (rebuild_only, warnings) = (seen.rebuild_only, seen.warnings);
         }
         StoreKind::Build => {
             let registry = Registry::over(root.display().to_string(), Box::new(Folder::new(root)));
@@ -93,7 +93,7 @@ pub(super) fn verify(
         checked,
         partial: None,
         assurance,
-        warnings: Vec::new(),
+        warnings,
         rebuild_only,
         faults,
     })
@@ -107,6 +107,8 @@ pub(super) struct Seen {
     images: u64,
     /// Versions without images.
     rebuild_only: Vec<String>,
+    /// What the user should hear, and is no fault of what is released.
+    warnings: Vec<String>,
 }
 
 /// Verifies all of a registry wherever it is: its log, every release, every shard of each to the last frame. Of a folder,
@@ -138,7 +140,7 @@ pub fn check(
         checked: seen.images,
         partial: None,
         assurance,
-        warnings: Vec::new(),
+        warnings: seen.warnings,
         rebuild_only: seen.rebuild_only,
         faults,
     })
@@ -165,15 +167,16 @@ fn check_registry(
             None
         }
     };
+    let mut seen = Seen::default();
     for (name, dataset) in view.iter().flat_map(|view| view.replica.history().datasets()) {
         let standing = dataset.releases.iter().filter(|(_, released)| released.withdrawn.is_none());
         paths.extend(standing.map(|(version, _)| layout::release(name, *version)));
     }
     if let (Some(root), Some(view)) = (root, view.as_ref().filter(|view| view.behind.is_none())) {
-        faults.extend(log::check_kept(root, view));
+        faults.extend(log::check_narrow(root, view));
+        seen.warnings.extend(log::check_claim(root, view));
     }
     paths.extend(runtime.block_on(listed(registry, faults)));
-    let seen = Seen::default();
     let mut check = ReleaseCheck { runtime, registry, belief, view, progress, seen, faults };
     paths.iter().try_for_each(|path| check.release(path))?;
     Ok((if is_believed { Assurance::Signed } else { Assurance::SelfConsistent }, check.seen))

@@ -66,9 +66,23 @@ fn narrow_tiles_and_bundles_of_those_who_are_behind() {
 fn claim_that_stops_the_next_writer() {
     let forger = Forger::new();
     let next = layout::log_claim(forger.checkpoint().claimed_size());
-    is_a_fault(&forger, &next, |_| Some(b"planted".to_vec()), "stops whoever publishes next");
-    fs::create_dir(forger.path(&format!("reg/{next}"))).unwrap();
-    forger.isn(&["verify", "reg"]).fails(3, "stops whoever publishes next");
+    let file = format!("reg/{next}");
+    // No reader loses anything by it: a warning.
+    let is_said = || {
+        let ran = forger.as_user("nobody", &["verify", "reg", "--json"]).ok();
+        assert!(ran.stderr.contains("stops whoever publishes next"), "{}", ran.stderr);
+        assert!(ran.json()["warnings"].to_string().contains(&next), "{}", ran.stdout);
+    };
+    forger.write(&file, b"planted");
+    is_said();
+    fs::remove_file(forger.path(&file)).unwrap();
+    fs::create_dir(forger.path(&file)).unwrap();
+    is_said();
+    fs::remove_dir(forger.path(&file)).unwrap();
+    // One that the next writer finishes is none.
+    forger.isn(&["publish", "out2", "--registry", "reg", "--key", "me"]).ok();
+    let ran = forger.as_user("nobody", &["verify", "reg"]).ok();
+    assert_eq!(ran.stderr, "");
 }
 
 #[test]
