@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Power cuts in a publish, simulated: the file operations of `isn publish` are recorded with strace; then a folder is made
 of each prefix of them, as a disk may have it: with all that was done by then; with only what was synced; and with some of the
-rest. In each, isn must find the log as it was before or as it is after, all of it there. Needs strace; interop/run.sh
-installs it. usage: interop/crash.py ISN WORK"""
+rest. In each, isn must find the log as it was before or as it is after, all of it there; and once the publisher's home has
+remembered what it signed, that home must be able to finish it. Needs strace; interop/run.sh installs it.
+usage: interop/crash.py ISN WORK"""
 import concurrent.futures, hashlib, json, os, random, re, shutil, struct, subprocess, sys, time, zlib
 from pathlib import Path
 
@@ -12,7 +13,7 @@ os.chdir(work)
 environ = {**os.environ, "ISN_HOME": str(work / "home")}
 environ.pop("ISN_REGISTRY", None)
 registry = work / "reg"
-CALLS = ("openat,open,creat,write,pwrite64,lseek,ftruncate,copy_file_range,sendfile,rename,renameat,renameat2,link,linkat,"
+CALLS = ("openat,openat2,open,creat,write,pwrite64,lseek,ftruncate,copy_file_range,sendfile,rename,renameat,renameat2,link,linkat,"
          "symlink,symlinkat,unlink,unlinkat,rmdir,mkdir,mkdirat,fsync,fdatasync,syncfs")
 
 
@@ -128,6 +129,8 @@ class Disk:
             del names[name]
         elif call == "sync":
             self.sync(self.find(path))
+        elif call == "remembered":
+            pass
         elif call == "syncfs":
             for inode in self.now:
                 self.sync(inode)
@@ -152,12 +155,12 @@ class Disk:
 
 
 def record(args):
-    """Runs isn and gives its operations on the registry, in their order."""
+    """Runs isn and gives its operations on the registry, in their order, and when its home has remembered a checkpoint."""
     trace = work / "trace"
     command = ["strace", "-f", "-y", "-qq", "-xx", "-s", "100000000", "-e", "signal=none", "-e", f"trace={CALLS}", "-o", trace]
     ran = subprocess.run([*command, isn, *args], env=environ, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
-    operations, begun = [], {}
+    operations, begun, remembered = [], {}, None
     text = lambda quoted: bytes.fromhex(quoted.replace("\\x", ""))
     ours = lambda path: os.path.relpath(path, registry) if Path(path).is_relative_to(registry) else None
     for line in trace.read_text().splitlines():
@@ -173,11 +176,19 @@ def record(args):
         name, arguments = parsed[1], parsed[2]
         # With -xx, strace writes every path in hex: quoted arguments, and the paths of open files.
         path_of = lambda shown: text(shown).decode() if shown.startswith("\\x") else shown
-        quoted = [text(q) for q in re.findall(r'"((?:\\x[0-9a-f]{2})*)"', arguments)]
+        # A path that is not absolute starts from the open folder before it.
+        found = re.findall(r'(?:<([^<>]*)>, )?"((?:\\x[0-9a-f]{2})*)"', arguments)
+        quoted = [text(q) for _, q in found]
         opened = [path_of(path) for path in re.findall(r"\d+<(.*?)>", arguments)]
-        paths = [ours(work / os.fsdecode(q)) for q in quoted] if name not in ("write", "pwrite64") else []
+        absolute = [work / path_of(folder) / os.fsdecode(text(q)) for folder, q in found] if name not in ("write", "pwrite64") else []
+        paths = [ours(path) for path in absolute]
         at = ours(opened[0]) if opened else None
-        if name in ("openat", "open", "creat") and paths[0] and "O_CREAT" in arguments:
+        if name.startswith("rename") and absolute[-1].match("home/logs/*/checkpoint"):
+            remembered = str(absolute[-1].parent)
+        elif name in ("fsync", "fdatasync") and remembered in opened:
+            operations.append(("remembered", "."))
+            remembered = None
+        if name in ("openat", "openat2", "open", "creat") and paths[0] and "O_CREAT" in arguments:
             operations.append(("create", paths[0]))
             if "O_TRUNC" in arguments:
                 operations.append(("truncate", paths[0]))
@@ -213,10 +224,13 @@ def size_of(folder):
     whole = run("verify", str(folder), home=home)
     if whole.returncode == 0:
         return size
-    # The file of the release follows its entry in the log: readers go without it, and whoever publishes again puts it there.
+    # The file of the release and the hints follow its entry in the log: readers go without them, and whoever publishes again
+    # puts them there.
     faults = [line for line in whole.stdout.splitlines() if re.match(r"\w+: ", line) and not line.startswith("FAILED: ")]
-    late = [re.fullmatch(r"missing: releases/(\S+)/(\S+) \(.* is not in its place, and entry \d+ of the log .*", line) for line in faults]
-    if len(faults) != 1 or not late[0]:
+    file = r"missing: releases/(\S+)/(\S+) \(.* is not in its place, and entry \d+ of the log .*"
+    hint = r"missing: (?:pins|releases)/\S+ \(does not lead to (\S+)@(\S+), which is released\)"
+    late = [re.fullmatch(file, line) or re.fullmatch(hint, line) for line in faults]
+    if not faults or not all(late) or len({found.groups() for found in late}) > 1:
         return f"isn verify: {whole.stdout}{whole.stderr}"
     must("trust", "add", str(folder), json.loads((folder / "registry.json").read_bytes())["log_key"], home=home)
     tree = home / "tree"
@@ -226,7 +240,7 @@ def size_of(folder):
 
 def check(job):
     """Makes the folder, lets isn look at it, and publishes again on what the power cut left."""
-    number, tree, allowed, after, again = job
+    number, tree, allowed, after, again, before = job
     folder = work / "states" / str(number)
     for path, content in sorted(tree.items()):
         at = Path(str(folder) + path)
@@ -236,7 +250,7 @@ def check(job):
     if again and wrong is None:
         home = folder.with_suffix(".home")
         shutil.rmtree(home, ignore_errors=True)
-        shutil.copytree("home-before", home, dirs_exist_ok=True)
+        shutil.copytree(before, home, dirs_exist_ok=True)
         ran = run("publish", again, "--registry", str(folder), "--key", "me", home=home)
         if ran.returncode or size_of(folder) != after or run("verify", str(folder), home=home).returncode:
             wrong = f"published again: {ran.stderr}"
@@ -252,10 +266,18 @@ def simulate(out, sizes):
     operations = record(["publish", out, "--registry", str(registry), "--key", "me"])
     chance = random.Random(0)
     models = [lambda: True, lambda: False] + 4 * [lambda: chance.random() < 0.5]
-    seen, jobs, prefixes, checkpoint = set(), [], 0, False
-    for operation in [None, *operations]:
+    shutil.rmtree("home-after", ignore_errors=True)
+    shutil.copytree("home", "home-after")
+    # Of the new log; a new registry's empty one is remembered before.
+    remembers = max(at for at, operation in enumerate(operations) if operation[0] == "remembered")
+    shown = max(at for at, operation in enumerate(operations) if operation[0] == "rename" and operation[2] == "log/checkpoint")
+    assert remembers < shown, "a checkpoint was shown before it was remembered"
+    seen, jobs, prefixes, checkpoint, remembered = set(), [], 0, False, False
+    for at, operation in enumerate([None, *operations], -1):
         if operation:
             disk.do(*operation)
+            if at == remembers:
+                remembered, seen = True, set()
             checkpoint |= operation[0] == "rename" and operation[2] == "log/checkpoint"
         prefixes += 1
         for model in models:
@@ -265,8 +287,8 @@ def simulate(out, sizes):
                 seen.add(key)
                 # Before the checkpoint gets its name nobody may see the new log.
                 allowed = sizes if checkpoint else sizes[:1]
-                again = out if len(jobs) % 25 == 0 else None
-                jobs.append((len(jobs), tree, allowed, sizes[-1], again))
+                again = out if remembered or len(jobs) % 25 == 0 else None
+                jobs.append((len(jobs), tree, allowed, sizes[-1], again, "home-after" if remembered else "home-before"))
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         wrong = [(number, why) for number, why in pool.map(check, jobs) if why is not None]
     for number, why in wrong[:5]:

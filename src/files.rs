@@ -9,6 +9,7 @@ mod below;
 mod guard;
 mod lock;
 mod own;
+mod whole;
 mod workplace;
 
 pub use below::{Below, open_nofollow, read_nofollow};

@@ -257,6 +257,40 @@ impl KnownLog {
                 return Err(self.fork(&seen, note, "this machine")?);
             }
         }
+        self.remember(replica, note)
+    }
+
+    /// Signs a tree by the key that this folder is named after, and remembers that on disk before the note can go anywhere.
+    /// So of one size this home signs one tree, whatever a registry's storage makes of it.
+    pub fn sign(&self, signer: &LogSigner, replica: &Replica) -> Result<SignedCheckpoint> {
+        let _lock = self.lock()?;
+        self.describe()?;
+        let (size, root) = (replica.size(), replica.tree().root()?);
+        let seen = self.seen()?;
+        if let Some(seen) = &seen {
+            let agrees = match seen.size <= size {
+                true => replica.tree().root_at(seen.size)? == seen.root,
+                // Another process has gone on meanwhile: with the very tree that is to be signed, or nobody can tell.
+                false => self
+                    .replay(seen)
+                    .is_some_and(|known| known.tree().root_at(size).is_ok_and(|at| at == root)),
+            };
+            if !agrees {
+                let why = format!(
+                    "was to have {size} entries that do not go with the {} that were signed or seen here: nothing was signed",
+                    seen.size
+                );
+                return Err(Error::trust(format!("log {}", self.anchor.origin()), why));
+            }
+        }
+        let signed = SignedCheckpoint::sign(signer, size, root)?;
+        if seen.is_none_or(|seen| seen.size <= size) {
+            self.remember(replica, signed.bytes())?;
+        }
+        Ok(signed)
+    }
+
+    fn remember(&self, replica: &Replica, note: &[u8]) -> Result<()> {
         let state = serde_json::to_vec(&(replica.tail(), replica.history()));
         let mut rest = state.map_err(|e| Error::Internal(e.to_string()))?;
         rest.push(b'\n');

@@ -44,7 +44,7 @@ pub(super) fn parent_of(path: &Path) -> Result<(Dir, OsString)> {
 }
 
 /// What is in the way, if that is not what was to be opened.
-fn in_the_way(dir: &Dir, name: &OsStr, is_folder: bool) -> Option<&'static str> {
+pub(super) fn in_the_way(dir: &Dir, name: &OsStr, is_folder: bool) -> Option<&'static str> {
     let kind = dir.symlink_metadata(Path::new(name)).ok()?.file_type();
     match (kind.is_symlink(), kind.is_dir(), kind.is_file()) {
         (true, ..) => Some("is a link"),
@@ -142,8 +142,8 @@ pub fn read_nofollow(path: &Path, cap: u64) -> Result<Option<Vec<u8>>> {
 /// A place below a folder that the user has named: `root` may be a link, and nothing below it.
 #[derive(Debug)]
 pub struct Below {
-    path: PathBuf,
-    dir: Dir,
+    pub(super) path: PathBuf,
+    pub(super) dir: Dir,
 }
 
 impl Below {

@@ -13,7 +13,7 @@ use super::publish::objects_of;
 use super::submit::missing;
 use crate::digest::Digest;
 use crate::error::{Error, Result, count};
-use crate::files;
+use crate::files::{self, Below};
 use crate::json_lines;
 use crate::known_logs::KnownLogs;
 use crate::log::History;
@@ -291,12 +291,16 @@ fn length_at(path: &Path) -> Option<u64> {
 /// Moves an object into the registry; it was checked against its hash when it was staged. `false` if it was there.
 fn bring(to: &Destination<'_>, kind: ObjectKind, object: &ObjectRef, gone: &dyn Fn(&str)) -> Result<bool> {
     let path = layout::object(kind, &object.blake3);
-    let (from, there) = (to.staged.join(&path), to.registry.join(&path));
-    files::create_dir_all(files::parent(&there))?;
-    let is_new = length_at(&there).is_none() && files::rename_new(&from, &there)?;
-    if !is_new {
-        files::remove_file(&from)?;
-    }
+    let (folder, name) = (files::parent(Path::new(&path)), Path::new(&path).file_name().unwrap_or_default());
+    // Neither place is reached through a link.
+    let there = Below::make(to.registry, &to.registry.join(folder))?;
+    let is_there = there.length(name)?.is_some();
+    let is_new = match Below::find(to.staged, &to.staged.join(folder))? {
+        Some(staged) if !is_there && staged.move_new(name, &there, name)? => true,
+        Some(staged) => staged.remove(name).map(|()| false)?,
+        None if is_there => false,
+        None => return Err(Error::not_found(path, "the registry, nor staged")),
+    };
     gone(&path);
     Ok(is_new)
 }

@@ -74,17 +74,8 @@ impl<'a> OwnLog<'a> {
         }
     }
 
-    /// The claim of the entry `first`, not verified; `None` where there is no file of that name.
     fn claim(&self, first: u64) -> Result<Option<SignedClaim>> {
-        let path = layout::log_claim(first);
-        let what = self.store.locate(&path);
-        match self.store.length(&path)? {
-            None => Ok(None),
-            Some(length) if length > MAX_CLAIM => {
-                Err(Error::Claim { what, why: format!("is longer than any claim: {length} bytes") })
-            }
-            Some(_) => self.store.read(&path)?.map(|bytes| SignedClaim::parse(&what, &bytes)).transpose(),
-        }
+        claim_at(self.store, first)
     }
 
     /// Removes the claims that no writer may finish, and says where they were. One that can be finished is not removed:
@@ -113,38 +104,72 @@ impl<'a> OwnLog<'a> {
                 removed.push(self.store.locate(&path));
             }
         }
+        let next = layout::log_claim(base.size());
+        if matches!(self.claim(base.size()), Err(Error::Claim { .. })) {
+            // A folder: what somebody keeps in it is not isn's to remove.
+            let path = self.store.locate(&next);
+            if !self.store.remove_folder(&next)? {
+                return Err(Error::Foreign {
+                    path: path.into(),
+                    why: "is a folder with something in it".into(),
+                });
+            }
+            removed.push(path);
+        }
         Ok(removed)
     }
 
+    /// The log as the registry shows it, or as this machine has signed it.
     fn read(&self) -> Result<LogView> {
         let policy = WitnessPolicy::default();
-        let sync = self.registry.sync_log(self.anchor(), Some(&self.known), &policy);
-        let view = match self.runtime.block_on(sync)? {
-            Some(view) => view,
-            None => {
+        let mut attempt = 0;
+        loop {
+            let sync = self.registry.sync_log(self.anchor(), Some(&self.known), &policy);
+            let Some(view) = self.runtime.block_on(sync)? else {
                 // A registry that was made and then nothing more: its log is empty.
                 let empty = Replica::new(self.anchor().clone());
                 let signed = SignedCheckpoint::sign(&self.signer(self.anchor())?, 0, empty.tree().root()?)?;
                 self.store.create_new(layout::CHECKPOINT, signed.bytes())?;
-                return self.read();
+                continue;
+            };
+            if view.behind.is_none() || self.show(&view)? {
+                return Ok(LogView { behind: None, ..view });
             }
-        };
-        match view.behind {
-            None => Ok(view),
-            Some(_) if self.has_all(&view)? => {
-                // A slower writer has put an earlier checkpoint over the newest, which can only be where nothing locks.
-                self.put_checkpoint(view.replica.size(), &view.note)?;
-                Ok(LogView { behind: None, ..view })
+            attempt += 1;
+            // Faster writers may have gone on just now, and have tidied away what they went beyond.
+            if self.shown()? >= view.replica.size() && attempt < ATTEMPTS {
+                continue;
             }
-            Some(_) => Err(Error::trust(
+            return Err(Error::trust(
                 format!("registry {}", self.store.name()),
                 format!(
-                    "has fewer entries in its log than the {} that were seen: it was put back to an earlier state. \
-                     Adding to it would make another history; restore its newest copy",
+                    "shows fewer entries in its log than the {} that were signed or seen here, and does not have the rest: \
+                     it was put back to an earlier state, or its storage lost them. Adding to it would make another \
+                     history; restore its newest copy",
                     view.replica.size()
                 ),
-            )),
+            ));
         }
+    }
+
+    /// How many entries the registry's checkpoint claims to have.
+    fn shown(&self) -> Result<u64> {
+        let shown = self.runtime.block_on(self.registry.signed_checkpoint())?;
+        Ok(shown.map_or(0, |signed| signed.claimed_size()))
+    }
+
+    /// Lets the registry show the tree of `view`, which is remembered here and was not, or is no more, what it shows: a
+    /// writer was killed before, or a slower one has put an earlier checkpoint over it, which can only be where nothing
+    /// locks. `false` if entries are gone.
+    fn show(&self, view: &LogView) -> Result<bool> {
+        let from = self.shown()?.min(view.replica.size());
+        if !self.has_all(view)? {
+            return Ok(false);
+        }
+        // What follows from the entries is not asked for but made again.
+        self.write_tiles(&view.replica, from)?;
+        self.put_checkpoint(view.replica.size(), &view.note)?;
+        Ok(true)
     }
 
     /// Puts a checkpoint there, unless one of as many entries is there.
@@ -160,8 +185,11 @@ impl<'a> OwnLog<'a> {
     /// Whether every entry of `view` is there, whatever its checkpoint says.
     fn has_all(&self, view: &LogView) -> Result<bool> {
         let mut there = Replica::new(self.anchor().clone());
-        let read = self.runtime.block_on(self.registry.extend(&mut there, view.replica.size()));
-        Ok(read.is_ok() && there.tree().root()? == view.replica.tree().root()?)
+        match self.runtime.block_on(self.registry.extend(&mut there, view.replica.size())) {
+            Ok(_) => Ok(there.tree().root()? == view.replica.tree().root()?),
+            Err(Error::NotFound { .. } | Error::Trust { .. } | Error::Integrity { .. }) => Ok(false),
+            Err(e) => Err(e),
+        }
     }
 
     /// Appends statements, all of them or none: each must have an effect where it then stands.
@@ -170,15 +198,14 @@ impl<'a> OwnLog<'a> {
         for statement in statements {
             bundle::push(&mut entries, statement.bytes())?;
         }
-        let mut blocked = None;
+        let (mut blocked, mut behind) = (None, 0);
         loop {
             let view = self.view()?;
             let first = view.replica.size();
             let path = layout::log_claim(first);
             if blocked == Some(first) {
-                let why =
-                    "is in the way of the next entry, and is no file: look at what it is, and remove it";
-                return Err(Error::Claim { what: self.store.locate(&path), why: why.into() });
+                let why = in_the_way("is no file");
+                return Err(Error::Claim { what: self.store.locate(&path), why });
             }
             let mut history = view.replica.history().clone();
             for statement in statements {
@@ -189,6 +216,15 @@ impl<'a> OwnLog<'a> {
             }
             self.signer(&history.key())?;
             let signer = self.signer(&view.replica.history().key())?;
+            // Nothing is begun that could not be finished.
+            match self.last_bundle(&view.replica) {
+                // Faster writers have gone on.
+                Err(Error::NotFound { .. }) if behind < ATTEMPTS => {
+                    behind += 1;
+                    continue;
+                }
+                checked => checked.map_err(left_out)?,
+            };
             if !self.store.create_new(&path, &SignedClaim::sign(&signer, &view.replica, &entries)?)? {
                 blocked = Some(first);
                 continue;
@@ -227,33 +263,52 @@ impl<'a> OwnLog<'a> {
             let _ = replica.push(entry)?;
         }
         let signer = self.signer(&replica.history().key())?;
-        self.write_bundles(base.size(), entries)?;
-        for (tile, bytes) in replica.tree().tiles_since(base.size())? {
-            self.store.replace(&layout::log_tile(tile.level, tile.index, tile.width), &bytes)?;
+        self.write_bundles(base, entries)?;
+        self.write_tiles(&replica, base.size())?;
+        // Remembered before anybody can see it, by whichever key the log is looked up: a storage that keeps the checkpoint,
+        // says that it failed and takes the entries back gets no other tree of that size from this machine.
+        let signed = self.logs.log(signer.log_key()).sign(&signer, &replica)?;
+        if signer.log_key() != self.anchor() {
+            self.known.store(&replica, signed.bytes())?;
         }
-        let signed = SignedCheckpoint::sign(&signer, replica.size(), replica.tree().root()?)?;
         self.put_checkpoint(replica.size(), signed.bytes())?;
-        self.known.store(&replica, signed.bytes())?;
         self.tidy(&replica)
     }
 
-    fn write_bundles(&self, size: u64, entries: &[&[u8]]) -> Result<()> {
-        let width = size % TILE_WIDTH;
-        let mut index = size / TILE_WIDTH;
-        let mut count = width;
-        let mut bytes = match width {
-            0 => Vec::new(),
-            width => {
-                // Perhaps the full one, if others have gone on so far.
-                let there = self.runtime.block_on(self.registry.bundle(index, width, 0))?;
-                // A file that is longer than it should be was never read as far; it is not handed on either.
-                let known = bundle::read(&there, width).map_err(Error::Internal)?;
-                known.iter().try_fold(Vec::new(), |mut all, entry| {
-                    bundle::push(&mut all, entry)?;
-                    Ok::<_, Error>(all)
-                })?
+    fn write_tiles(&self, replica: &Replica, from: u64) -> Result<()> {
+        for (tile, bytes) in replica.tree().tiles_since(from)? {
+            self.store.replace(&layout::log_tile(tile.level, tile.index, tile.width), &bytes)?;
+        }
+        Ok(())
+    }
+
+    /// The entries of the bundle that is not full yet, as a bundle. They are handed on under a new signature, so each is held
+    /// against the tree: what was read long ago may be damaged now.
+    fn last_bundle(&self, base: &Replica) -> Result<Vec<u8>> {
+        let (index, width) = (base.size() / TILE_WIDTH, base.size() % TILE_WIDTH);
+        let mut checked = Vec::new();
+        if width == 0 {
+            return Ok(checked);
+        }
+        // Perhaps the full one, if others have gone on so far.
+        let there = self.runtime.block_on(self.registry.bundle(index, width, 0))?;
+        let what = || self.store.locate(&layout::log_entries(index, width));
+        // A file that is longer than it should be was never read as far; it is not handed on either.
+        let entries = bundle::read(&there, width);
+        let entries = entries.map_err(|why| Error::integrity(what(), format!("is damaged: it {why}")))?;
+        for (number, entry) in (index * TILE_WIDTH..).zip(entries) {
+            if base.tree().leaf(number) != Some(leaf_hash(entry)) {
+                let why = format!("is damaged: it has another entry {number} than the log");
+                return Err(Error::integrity(what(), why));
             }
-        };
+            bundle::push(&mut checked, entry)?;
+        }
+        Ok(checked)
+    }
+
+    fn write_bundles(&self, base: &Replica, entries: &[&[u8]]) -> Result<()> {
+        let (mut index, mut count) = (base.size() / TILE_WIDTH, base.size() % TILE_WIDTH);
+        let mut bytes = self.last_bundle(base)?;
         for entry in entries {
             bundle::push(&mut bytes, entry)?;
             count += 1;
@@ -272,10 +327,11 @@ impl<'a> OwnLog<'a> {
     /// Removes claims that the checkpoint has long covered, and the narrow forerunners of tiles.
     fn tidy(&self, replica: &Replica) -> Result<()> {
         let size = replica.size();
+        // Only what is named as isn names it: whatever else lies there is somebody's.
         let remove_below = |folder: &str, end: u64| -> Result<()> {
             for (path, _) in self.store.list(folder)? {
                 let number = path.rsplit('/').next().and_then(|name| name.parse::<u64>().ok());
-                if number.is_some_and(|number| number < end) {
+                if number.is_some_and(|number| number < end && path == format!("{folder}/{number}")) {
                     self.store.remove(&path)?;
                 }
             }
@@ -295,7 +351,9 @@ impl<'a> OwnLog<'a> {
             for folder in kinds {
                 remove_below(&folder(level, index), width.saturating_sub(KEPT))?;
                 if width >= KEPT && index > 0 {
-                    self.store.remove_all(&folder(level, index - 1))?;
+                    let folder = folder(level, index - 1);
+                    remove_below(&folder, TILE_WIDTH)?;
+                    self.store.remove_folder(&folder)?;
                 }
             }
             nodes /= TILE_WIDTH;
@@ -303,6 +361,34 @@ impl<'a> OwnLog<'a> {
         }
         Ok(())
     }
+}
+
+/// The claim of the entry `first` of a registry's log, not verified; `None` where nothing is of that name.
+///
+/// # Errors
+/// [`Error::Claim`] if something is there that is no claim.
+pub fn claim_at(store: &dyn Store, first: u64) -> Result<Option<SignedClaim>> {
+    let path = layout::log_claim(first);
+    let what = store.locate(&path);
+    let read = store.length(&path).and_then(|length| match length {
+        Some(length) if length > MAX_CLAIM => {
+            let why = format!("is longer than any claim: {length} bytes");
+            Err(Error::Claim { what: what.clone(), why })
+        }
+        Some(_) => store.read(&path),
+        None => Ok(None),
+    });
+    match read {
+        Ok(bytes) => bytes.map(|bytes| SignedClaim::parse(&what, &bytes)).transpose(),
+        Err(Error::Foreign { path, why }) => {
+            Err(Error::Claim { what: path.display().to_string(), why: in_the_way(&why) })
+        }
+        Err(e) => Err(e),
+    }
+}
+
+fn in_the_way(why: &str) -> String {
+    format!("is in the way of the next entry: it {why}")
 }
 
 #[cfg(test)]

@@ -201,7 +201,11 @@ fn to_bytes(about: &About) -> Result<Vec<u8>> {
 
 /// Checks that a file holds the object, reading it in pieces.
 pub fn check_file(path: &Path, object: &ObjectRef) -> Result<()> {
-    let mut file = files::open(path)?;
+    check_bytes(&mut files::open(path)?, path, object)
+}
+
+/// The same of an open file, which errors call `path`.
+pub fn check_bytes(file: &mut std::fs::File, path: &Path, object: &ObjectRef) -> Result<()> {
     let (mut hasher, mut length) = (blake3::Hasher::new(), 0);
     let mut buffer = vec![0; BUFFER];
     loop {

@@ -21,6 +21,11 @@ struct Disk {
     /// What was found wrong.
     faults: Vec<String>,
     checkpoints: usize,
+    /// The folder of a checkpoint that the home has not on disk yet, and how many it has.
+    to_remember: Option<PathBuf>,
+    remembered: usize,
+    /// How many the home had on disk before each checkpoint of the registry.
+    shown_after: Vec<usize>,
 }
 
 impl Disk {
@@ -61,9 +66,14 @@ impl Disk {
             return;
         }
         *self.calls.entry(name.into()).or_default() += 1;
-        // Paths are quoted, or stand in angle brackets behind the number of an open file.
-        let quoted: Vec<PathBuf> =
-            arguments.split('"').skip(1).step_by(2).map(|path| self.root.join(path)).collect();
+        // Paths are quoted, behind the folder that they start from, or stand in angle brackets behind the number of an open
+        // file.
+        let parts: Vec<&str> = arguments.split('"').collect();
+        let from = |before: &str| Some(before.strip_suffix(">, ")?.rsplit_once('<')?.1.to_string());
+        let quoted: Vec<PathBuf> = parts
+            .chunks_exact(2)
+            .map(|pair| Path::new(&from(pair[0]).unwrap_or_default()).join(pair[1]))
+            .collect();
         let opened = |text: &str| {
             let (_, path) = text.split_once('<')?;
             Some(PathBuf::from(path.split_once('>')?.0))
@@ -71,7 +81,9 @@ impl Disk {
         let root = self.root.clone();
         let is_ours = |path: &PathBuf| path.starts_with(&root);
         match (name, quoted.as_slice()) {
-            ("openat", [path]) if arguments.contains("O_CREAT") && is_ours(path) => self.named(path),
+            ("openat" | "openat2", [path]) if arguments.contains("O_CREAT") && is_ours(path) => {
+                self.named(path)
+            }
             ("mkdir" | "mkdirat", [path]) => self.named(path),
             ("write" | "pwrite64" | "copy_file_range" | "sendfile", _) => {
                 // Of a copy, the second file is the one that is written.
@@ -83,6 +95,8 @@ impl Disk {
                 if let Some(path) = opened(arguments) {
                     self.dirty.remove(&path);
                     self.names.remove(&path);
+                    self.remembered +=
+                        usize::from(self.to_remember.take_if(|folder| *folder == path).is_some());
                 }
             }
             ("syncfs", _) => {
@@ -90,8 +104,14 @@ impl Disk {
                 self.names.clear();
             }
             ("rename" | "renameat" | "renameat2" | "link" | "linkat", [from, to]) => {
-                if to.ends_with("log/checkpoint") {
+                if to.ends_with("checkpoint") && !is_ours(to) {
+                    // A checkpoint that the home remembers: from now on nothing else of that size is signed.
+                    self.check("what is remembered");
+                    self.to_remember = to.parent().map(Path::to_path_buf);
+                }
+                if to.ends_with("log/checkpoint") && is_ours(to) {
                     self.checkpoints += 1;
+                    self.shown_after.push(self.remembered);
                     self.check(&format!("checkpoint {}", self.checkpoints));
                 }
                 let is_dirty = self.dirty.contains(from);
@@ -117,7 +137,7 @@ fn calls(sandbox: &Sandbox, args: &[&str]) -> Vec<String> {
     command.args(["-f", "-y", "-qq", "-s", "0", "-e", "signal=none", "-o"]).arg(&trace);
     command.args([
         "-e",
-        "trace=openat,write,pwrite64,copy_file_range,sendfile,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,\
+        "trace=openat,openat2,write,pwrite64,copy_file_range,sendfile,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,\
          unlink,unlinkat,rmdir,fsync,fdatasync,syncfs",
     ]);
     command.arg(inner.get_program()).args(inner.get_args());
@@ -153,7 +173,7 @@ fn traced(sandbox: &Sandbox, folder: &str, args: &[&str]) -> Disk {
     disk
 }
 
-fn can_trace() -> bool {
+pub fn can_trace() -> bool {
     let works = || {
         Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).status().is_ok_and(|s| s.success())
     };
@@ -177,6 +197,8 @@ fn what_a_checkpoint_refers_to_is_on_disk_before_it() {
         assert_eq!(disk.faults, [""; 0], "{out}");
         // Of an empty log, and of the log with the release.
         assert_eq!(disk.checkpoints, if out == "out" { 2 } else { 1 });
+        // What is signed is remembered first; the empty log is the same for everybody.
+        assert_eq!(disk.shown_after, if out == "out" { vec![0, 2] } else { vec![1] }, "{out}");
         assert_eq!((disk.dirty.len(), disk.lost()), (0, Vec::new()), "{out}");
         let calls = |name: &str| disk.calls.get(name).copied().unwrap_or_default();
         println!(

@@ -1,6 +1,7 @@
 //! `isn verify`: a tree, a registry folder, a build output or a version in a registry. Reports every fault, not
 //! just the first.
 
+mod log;
 mod proof;
 pub mod store;
 pub mod tree;

@@ -7,12 +7,12 @@ use rayon::prelude::*;
 use tokio::runtime::Runtime;
 
 use super::super::resolve::{Belief, Registries};
-use super::{Assurance, Fault, FaultKind, VerifyReport};
+use super::{Assurance, Fault, FaultKind, VerifyReport, log};
 use crate::dataset_ref::{Name, Version};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::files::{self, Kind};
-use crate::log::{SignedCheckpoint, leaf_hash};
+use crate::log::leaf_hash;
 use crate::manifest;
 use crate::object::{ObjectKind, ObjectRef};
 use crate::pack::Entry;
@@ -60,15 +60,15 @@ pub(super) fn verify(
     let mut faults = Vec::new();
     let checked = check_objects(root, jobs, progress, &mut faults)?;
     let mut assurance = Assurance::SelfConsistent;
-    let (mut dataset, mut rebuild_only) = (None, Vec::new());
+    let (mut dataset, mut rebuild_only, mut warnings) = (None, Vec::new(), Vec::new());
     match kind {
         StoreKind::Registry => {
             let registry = Registry::open(&root.to_string_lossy(), registries.access)?;
             let paths = release_paths(root)?;
             let seen;
             (assurance, seen) =
-                check_registry(&runtime, registries, &registry, paths, progress, &mut faults)?;
-            rebuild_only = seen.rebuild_only;
+                check_registry(&runtime, registries, &registry, Some(root), paths, progress, &mut faults)?;
+            (rebuild_only, warnings) = (seen.rebuild_only, seen.warnings);
         }
         StoreKind::Build => {
             let registry = Registry::over(root.display().to_string(), Box::new(Folder::new(root)));
@@ -93,7 +93,7 @@ pub(super) fn verify(
         checked,
         partial: None,
         assurance,
-        warnings: Vec::new(),
+        warnings,
         rebuild_only,
         faults,
     })
@@ -107,6 +107,8 @@ pub(super) struct Seen {
     images: u64,
     /// Versions without images.
     rebuild_only: Vec<String>,
+    /// What the user should hear, and is no fault of what is released.
+    warnings: Vec<String>,
 }
 
 /// Verifies all of a registry wherever it is: its log, every release, every shard of each to the last frame. Of a folder,
@@ -128,7 +130,7 @@ pub fn check(
     }
     let (runtime, mut faults) = (crate::transport::runtime()?, Vec::new());
     let (assurance, seen) =
-        check_registry(&runtime, registries, &registry, BTreeSet::new(), progress, &mut faults)?;
+        check_registry(&runtime, registries, &registry, None, BTreeSet::new(), progress, &mut faults)?;
     faults.sort();
     faults.dedup();
     Ok(VerifyReport {
@@ -138,17 +140,19 @@ pub fn check(
         checked: seen.images,
         partial: None,
         assurance,
-        warnings: Vec::new(),
+        warnings: seen.warnings,
         rebuild_only: seen.rebuild_only,
         faults,
     })
 }
 
-/// Checks the log, the releases at `paths` and those that the log or the lists name, and the lists.
+/// Checks the log, the releases at `paths` and those that the log or the lists name, and the lists. What a folder has beside
+/// what readers ask for is looked at in `root`.
 fn check_registry(
     runtime: &Runtime,
     registries: &Registries<'_>,
     registry: &Registry,
+    root: Option<&Path>,
     mut paths: BTreeSet<String>,
     progress: &dyn Progress,
     faults: &mut Vec<Fault>,
@@ -156,19 +160,23 @@ fn check_registry(
     runtime.block_on(registry.about())?;
     let belief = runtime.block_on(registries.belief(registry))?;
     let is_believed = belief.log.is_some() || !belief.keys.is_empty();
-    let view = match runtime.block_on(check_log(registry, registries, &belief)) {
+    let view = match runtime.block_on(log::check_log(registry, registries, &belief)) {
         Ok(view) => view,
         Err(e) => {
             faults.push(fault(layout::CHECKPOINT, &e));
             None
         }
     };
+    let mut seen = Seen::default();
     for (name, dataset) in view.iter().flat_map(|view| view.replica.history().datasets()) {
         let standing = dataset.releases.iter().filter(|(_, released)| released.withdrawn.is_none());
         paths.extend(standing.map(|(version, _)| layout::release(name, *version)));
     }
+    if let (Some(root), Some(view)) = (root, view.as_ref().filter(|view| view.behind.is_none())) {
+        faults.extend(log::check_narrow(root, view));
+        seen.warnings.extend(log::check_claim(root, view));
+    }
     paths.extend(runtime.block_on(listed(registry, faults)));
-    let seen = Seen::default();
     let mut check = ReleaseCheck { runtime, registry, belief, view, progress, seen, faults };
     paths.iter().try_for_each(|path| check.release(path))?;
     Ok((if is_believed { Assurance::Signed } else { Assurance::SelfConsistent }, check.seen))
@@ -230,23 +238,6 @@ async fn listed(registry: &Registry, faults: &mut Vec<Fault>) -> Vec<String> {
     paths
 }
 
-/// Replays the log from its first entry and checks every tile; `None` where the registry has none.
-async fn check_log(
-    registry: &Registry,
-    registries: &Registries<'_>,
-    belief: &Belief,
-) -> Result<Option<LogView>> {
-    if belief.log.is_none() && registry.about().await?.log_key.is_none() {
-        return Ok(None);
-    }
-    let (anchor, view) = registries.claimed_view(registry, belief).await?;
-    if view.behind.is_none() {
-        let signed = SignedCheckpoint::parse(layout::CHECKPOINT, view.note.clone())?;
-        registry.audit_log(&anchor, &signed).await?;
-    }
-    Ok(Some(view))
-}
-
 fn index_of(view: &LogView, name: &Name, version: Version) -> Option<u64> {
     view.replica.history().release(name, version).map(|(_, released)| released.index)
 }
@@ -274,9 +265,14 @@ impl ReleaseCheck<'_> {
         };
         match self.runtime.block_on(self.describe(path, &name, version)) {
             Ok(Some(snapshot)) => {
-                let version =
+                let checked =
                     check_version(self.runtime, self.registry, &snapshot, &mut self.seen, self.progress)?;
-                self.faults.extend(version.faults);
+                self.faults.extend(checked.faults);
+                if let Some(view) = &self.view {
+                    let dataset = snapshot.head.manifest.dataset;
+                    let hints = log::check_hints(self.registry, view, &name, version, dataset);
+                    self.faults.extend(self.runtime.block_on(hints));
+                }
             }
             Ok(None) => {}
             Err(e) => self.faults.push(fault(path, &e)),
@@ -436,7 +432,7 @@ pub(super) fn check_version(
     })
 }
 
-fn fault(path: &str, error: &Error) -> Fault {
+pub(super) fn fault(path: &str, error: &Error) -> Fault {
     let kind = match error {
         Error::Trust { .. } | Error::UnknownSigner { .. } => FaultKind::Untrusted,
         Error::NotFound { .. } => FaultKind::Missing,

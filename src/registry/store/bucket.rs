@@ -285,8 +285,8 @@ impl Store for BucketStore {
         }
     }
 
-    fn remove_all(&self, folder: &str) -> Result<()> {
-        self.list(folder)?.iter().try_for_each(|(path, _)| self.remove(path))
+    fn remove_folder(&self, _: &str) -> Result<bool> {
+        Ok(true)
     }
 }
 

@@ -1,7 +1,8 @@
 //! A registry in a local folder.
 
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::ffi::OsStr;
+use std::io::Seek;
 use std::path::{Path, PathBuf};
 
 use super::{Change, Store};
@@ -9,15 +10,15 @@ use crate::error::{Error, Result};
 use crate::files::{self, Below, Kind};
 use crate::object::ObjectRef;
 use crate::registry::Registry;
-use crate::registry::publish::check_file;
+use crate::registry::publish::check_bytes;
 use crate::transport::folder::Folder;
 
 /// Held while something is written; a reader never looks at it.
 const LOCK: &str = ".isn-lock";
 /// With this the names begin that readers never see.
 const HIDDEN: &str = ".isn-";
-/// The longest such file that is read, in bytes.
-const MAX_HIDDEN: u64 = 1 << 30;
+/// The longest file that a writer reads as a whole, in bytes.
+const MAX_FILE: u64 = 1 << 30;
 
 /// A folder, which need not exist yet.
 pub struct FolderStore {
@@ -43,13 +44,17 @@ impl FolderStore {
         self.root.join(path)
     }
 
-    /// The same of what is to be read, written or removed: what is isn's own is not reached through a link.
-    fn at(&self, path: &str) -> Result<PathBuf> {
-        let full = self.path(path);
-        if is_hidden(path) {
-            Below::check(&self.root, files::parent(&full))?;
-        }
-        Ok(full)
+    /// The folder that a file is in, held open, and the file's name; `None` where there is no such folder. What is read,
+    /// written or removed is so found: the registry's folder may be a link, and nothing in it.
+    fn find<'p>(&self, path: &'p str) -> Result<Option<(Below, &'p OsStr)>> {
+        let (folder, name) = split(path);
+        Ok(Below::find(&self.root, &self.path(folder))?.map(|below| (below, name)))
+    }
+
+    /// The same of a file that is to be there; the folders above it are then on disk.
+    fn make<'p>(&self, path: &'p str) -> Result<(Below, &'p OsStr)> {
+        let (folder, name) = split(path);
+        Ok((Below::make_synced(&self.root, &self.path(folder))?, name))
     }
 }
 
@@ -75,7 +80,7 @@ impl Store for FolderStore {
         files::create_dir_all_synced(&self.root)?;
         let lock = files::Lock::take(&self.lock)?;
         // What is temporary is rubbish only for who has the folder's own lock.
-        if self.lock.starts_with(&self.root) {
+        if self.lock.starts_with(&self.root) && self.root.exists() {
             for (path, kind) in files::walk(&self.root)? {
                 if is_temporary(&path)
                     && matches!(kind, Kind::File(_))
@@ -90,69 +95,61 @@ impl Store for FolderStore {
     }
 
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
-        let full = self.at(path)?;
-        if is_hidden(path) { files::read_nofollow(&full, MAX_HIDDEN) } else { files::read_if_there(&full) }
+        self.find(path)?.map_or(Ok(None), |(folder, name)| folder.read(name, MAX_FILE))
     }
 
     fn length(&self, path: &str) -> Result<Option<u64>> {
-        let path = self.path(path);
-        match std::fs::metadata(&path) {
-            Ok(about) => Ok(about.is_file().then_some(about.len())),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(Error::io("look at", &path)(e)),
-        }
+        self.find(path)?.map_or(Ok(None), |(folder, name)| folder.length(name))
     }
 
     fn create_new(&self, path: &str, bytes: &[u8]) -> Result<bool> {
-        files::create_new(&self.at(path)?, bytes)
+        let (folder, name) = self.make(path)?;
+        folder.create_new(name, bytes)
     }
 
     fn replace(&self, path: &str, bytes: &[u8]) -> Result<()> {
-        files::replace(&self.at(path)?, bytes)
+        let (folder, name) = self.make(path)?;
+        folder.replace(name, bytes)
     }
 
     fn update(&self, path: &str, change: Change<'_>) -> Result<()> {
-        let path = self.at(path)?;
-        match change(files::read_if_there(&path)?.as_deref())? {
-            Some(bytes) => files::replace(&path, &bytes),
+        match change(self.read(path)?.as_deref())? {
+            Some(bytes) => self.replace(path, &bytes),
             None => Ok(()),
         }
     }
 
     fn put(&self, path: &str, from: &Path, object: &ObjectRef) -> Result<()> {
-        let to = self.path(path);
-        files::create_dir_all(files::parent(&to))?;
+        let (at, (folder, name)) = (self.path(path), split(path));
         let mut source = files::open(from)?;
-        let mut temp = files::temp_file_in(files::parent(&to))?;
-        std::io::copy(&mut source, &mut temp).map_err(Error::io("write", &to))?;
-        temp.flush().map_err(Error::io("write", &to))?;
-        temp.as_file().sync_all().map_err(Error::io("write", &to))?;
-        check_file(temp.path(), object)?;
-        temp.persist(&to).map_err(|e| Error::io("write", &to)(e.error))?;
-        Ok(())
+        let folder = Below::make(&self.root, &self.path(folder))?;
+        let mut temp = folder.temp()?;
+        std::io::copy(&mut source, &mut temp).map_err(Error::io("write", &at))?;
+        temp.file().rewind().map_err(Error::io("read", &at))?;
+        check_bytes(temp.file(), &at, object)?;
+        temp.persist(name)
     }
 
     fn settle(&self, paths: &[String]) -> Result<()> {
         // Each folder once, and those above: a writer that was killed may have made them.
         let folders: BTreeSet<&Path> =
             paths.iter().flat_map(|path| Path::new(path).ancestors().skip(1)).collect();
-        folders.into_iter().try_for_each(|folder| files::sync_dir(&self.root.join(folder)))
+        folders.into_iter().try_for_each(|folder| {
+            Below::find(&self.root, &self.root.join(folder))?.map_or(Ok(()), |folder| folder.sync())
+        })
     }
 
     fn check(&self, path: &str, object: &ObjectRef) -> Result<()> {
-        check_file(&self.path(path), object)
+        let file = self.find(path)?.map_or(Ok(None), |(folder, name)| folder.open(name))?;
+        let mut file = file.ok_or_else(|| Error::integrity(self.locate(path), "is missing"))?;
+        check_bytes(&mut file, &self.path(path), object)
     }
 
     fn list(&self, folder: &str) -> Result<Vec<(String, u64)>> {
         let root = self.path(folder);
-        if is_hidden(folder) {
-            Below::check(&self.root, &root)?;
-        }
-        if !root.is_dir() {
-            return Ok(Vec::new());
-        }
+        let Some(found) = Below::find(&self.root, &root)? else { return Ok(Vec::new()) };
         let below = |name: String| if folder.is_empty() { name } else { format!("{folder}/{name}") };
-        let found = files::walk(&root)?.into_iter().filter(|(path, _)| !is_temporary(path));
+        let found = found.list()?.into_iter().filter(|(path, _)| !is_temporary(path));
         let found = found.map(|(path, kind)| match kind {
             Kind::File(length) => Ok((below(path), length)),
             // Never read through its name, and to be removed by it.
@@ -166,12 +163,18 @@ impl Store for FolderStore {
     }
 
     fn remove(&self, path: &str) -> Result<()> {
-        files::remove_file(&self.at(path)?)
+        self.find(path)?.map_or(Ok(()), |(folder, name)| folder.remove(name))
     }
 
-    fn remove_all(&self, folder: &str) -> Result<()> {
-        files::remove_dir_all(&self.at(folder)?)
+    fn remove_folder(&self, path: &str) -> Result<bool> {
+        self.find(path)?.map_or(Ok(true), |(folder, name)| folder.remove_folder(name))
     }
+}
+
+/// The folder of a path, and the name in it.
+fn split(path: &str) -> (&str, &OsStr) {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    (folder, OsStr::new(name))
 }
 
 /// Whether a path is none of a registry's but one of those that isn keeps beside it, which readers never see.

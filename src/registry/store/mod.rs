@@ -22,7 +22,8 @@ use crate::files;
 use crate::object::ObjectRef;
 use crate::transport::{Access, is_bucket};
 
-/// Writes files by their `/`-separated path in a registry.
+/// Writes files by their `/`-separated path in a registry. In a folder no link on the way to a file, or in its place, is
+/// followed: it is an error that names it.
 pub trait Store: Send + Sync {
     /// The place, as the user would name it.
     fn name(&self) -> &str;
@@ -74,8 +75,8 @@ pub trait Store: Send + Sync {
     /// Removes a file; fine if there is none.
     fn remove(&self, path: &str) -> Result<()>;
 
-    /// Removes a folder with all that is in it; fine if there is none.
-    fn remove_all(&self, folder: &str) -> Result<()>;
+    /// Removes a folder, or says `false` if something is in it; fine if there is none.
+    fn remove_folder(&self, folder: &str) -> Result<bool>;
 }
 
 /// What [`Store::update`] makes of a file.

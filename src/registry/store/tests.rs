@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -14,17 +14,20 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult,
 };
 
-use super::{BucketStore, FolderStore, Store};
+use super::{BucketStore, Change, FolderStore, Store};
 use crate::digest::Digest;
-use crate::error::Error;
+use crate::error::{Error, Result};
+use crate::files;
 use crate::key::PrivateKey;
 use crate::known_logs::KnownLogs;
-use crate::log::{SignedClaim, bundle};
+use crate::log::{SignedCheckpoint, SignedClaim, bundle};
 use crate::object::ObjectRef;
+use crate::ops::registry::rotate_key;
 use crate::registry::append::OwnLog;
-use crate::registry::layout;
-use crate::registry::publish::RegistryWriter;
+use crate::registry::publish::{RegistryWriter, read_about};
+use crate::registry::{Registry, layout};
 use crate::statement::{Owner, SignedStatement, Statement};
+use crate::transport;
 use crate::transport::bucket::Bucket;
 
 fn bucket(store: &Arc<dyn ObjectStore>) -> BucketStore {
@@ -62,7 +65,12 @@ fn files_are_created_once_replaced_changed_listed_and_removed() {
         assert!(!store.is_free().unwrap());
         store.remove("a/b").unwrap();
         store.remove("a/b").unwrap();
-        store.remove_all("a").unwrap();
+        for path in ["a/c/d", "a/new"] {
+            store.remove(path).unwrap();
+        }
+        for folder in ["a/c", "a", "a"] {
+            assert!(store.remove_folder(folder).unwrap());
+        }
         let names: Vec<String> = store.list("").unwrap().into_iter().map(|(path, _)| path).collect();
         assert!(names.iter().all(|name| name == "ab" || name.starts_with(".isn-")), "{names:?}");
     });
@@ -275,6 +283,246 @@ fn a_planted_claim_stops_a_writer_until_the_keys_holder_removes_it() {
         assert_eq!(log.append(&[signed("three")]).unwrap().first, 2);
         assert_eq!(log.view().unwrap().replica.history().datasets().count(), 3);
     });
+}
+
+/// A place whose host keeps the next checkpoint that it is given, and says that it failed.
+struct Thief {
+    inner: Box<dyn Store>,
+    kept: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+impl Store for Thief {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn locate(&self, path: &str) -> String {
+        self.inner.locate(path)
+    }
+
+    fn registry(&self) -> Result<Registry> {
+        self.inner.registry()
+    }
+
+    fn is_free(&self) -> Result<bool> {
+        self.inner.is_free()
+    }
+
+    fn begin(&self) -> Result<Option<files::Lock>> {
+        self.inner.begin()
+    }
+
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        self.inner.read(path)
+    }
+
+    fn length(&self, path: &str) -> Result<Option<u64>> {
+        self.inner.length(path)
+    }
+
+    fn create_new(&self, path: &str, bytes: &[u8]) -> Result<bool> {
+        self.inner.create_new(path, bytes)
+    }
+
+    fn replace(&self, path: &str, bytes: &[u8]) -> Result<()> {
+        self.inner.replace(path, bytes)
+    }
+
+    fn update(&self, path: &str, change: Change<'_>) -> Result<()> {
+        if path != layout::CHECKPOINT {
+            return self.inner.update(path, change);
+        }
+        let note = change(self.inner.read(path)?.as_deref())?;
+        self.kept.lock().unwrap().extend(note);
+        Err(Error::Network { url: path.into(), why: "403 Forbidden".into() })
+    }
+
+    fn put(&self, path: &str, from: &Path, object: &ObjectRef) -> Result<()> {
+        self.inner.put(path, from, object)
+    }
+
+    fn settle(&self, paths: &[String]) -> Result<()> {
+        self.inner.settle(paths)
+    }
+
+    fn check(&self, path: &str, object: &ObjectRef) -> Result<()> {
+        self.inner.check(path, object)
+    }
+
+    fn list(&self, folder: &str) -> Result<Vec<(String, u64)>> {
+        self.inner.list(folder)
+    }
+
+    fn remove(&self, path: &str) -> Result<()> {
+        self.inner.remove(path)
+    }
+
+    fn remove_folder(&self, folder: &str) -> Result<bool> {
+        self.inner.remove_folder(folder)
+    }
+}
+
+#[test]
+fn of_one_size_one_tree_is_signed_although_the_host_keeps_the_checkpoint_and_takes_back_the_claim() {
+    for takes_bundle in [false, true] {
+        both_kinds(|open, logs| {
+            RegistryWriter::init(open().as_ref(), "for tests", || logs.new_signer(None)).unwrap();
+            let writer = RegistryWriter::open(open()).unwrap();
+            let log = OwnLog::open(&writer, logs).unwrap();
+            log.append(&[claim_of("one")]).unwrap();
+            drop(writer);
+            let before = open().list("").unwrap();
+            let kept = Arc::new(Mutex::default());
+            let writer = RegistryWriter::open(Box::new(Thief { inner: open(), kept: kept.clone() })).unwrap();
+            let failed = OwnLog::open(&writer, logs).unwrap().append(&[claim_of("two")]).err();
+            assert!(matches!(failed, Some(Error::Network { .. })), "{failed:?}");
+            drop(writer);
+            let kept: Vec<u8> = kept.lock().unwrap().pop().unwrap();
+            let kept = SignedCheckpoint::parse("the checkpoint", kept).unwrap();
+
+            let writer = RegistryWriter::open(open()).unwrap();
+            let store = writer.store();
+            let bundle = layout::log_entries(0, 2);
+            let taken = store.read(&bundle).unwrap().unwrap();
+            for (path, _) in store.list("").unwrap() {
+                let is_new = !before.iter().any(|(there, _)| *there == path);
+                if is_new && !path.ends_with("lock") && (takes_bundle || path != bundle) {
+                    store.remove(&path).unwrap();
+                }
+            }
+            let log = OwnLog::open(&writer, logs).unwrap();
+            if takes_bundle {
+                let there = store.list("").unwrap();
+                for refused in [log.append(&[claim_of("three")]).err(), log.view().err(), log.unclaim().err()]
+                {
+                    let why = "does not have the rest";
+                    assert!(
+                        matches!(&refused, Some(Error::Trust { why: said, .. }) if said.contains(why)),
+                        "{refused:?}"
+                    );
+                }
+                assert_eq!(store.list("").unwrap(), there);
+                store.replace(&bundle, &taken).unwrap();
+            }
+            // What was signed is finished, whatever comes next.
+            let appended = log.append(&[claim_of("three")]).unwrap();
+            assert_eq!(appended.first, 2);
+            assert_eq!(appended.view.replica.tree().root_at(2).unwrap(), kept.claimed_root());
+            let history = appended.view.replica.history();
+            assert_eq!(
+                history.datasets().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+                ["one", "three", "two"]
+            );
+            // All tiles are there, too.
+            let signed = SignedCheckpoint::parse("the checkpoint", appended.view.note.clone()).unwrap();
+            let audit = store.registry().unwrap();
+            transport::runtime().unwrap().block_on(audit.audit_log(log.anchor(), &signed)).unwrap();
+        });
+    }
+}
+
+/// The log's key is another, and the registry's storage says that it is the old one, and that what came after it is not there.
+#[test]
+fn of_one_size_one_tree_is_signed_after_the_storage_goes_back_to_an_older_key() {
+    both_kinds(|open, logs| {
+        RegistryWriter::init(open().as_ref(), "for tests", || logs.new_signer(None)).unwrap();
+        let old = read_about(open().as_ref()).unwrap().unwrap();
+        rotate_key(open(), logs).unwrap();
+        let (before, checkpoint) =
+            (open().list("").unwrap(), open().read(layout::CHECKPOINT).unwrap().unwrap());
+        let append = |name: &str| {
+            let writer = RegistryWriter::open(open()).unwrap();
+            OwnLog::open(&writer, logs)?.append(&[claim_of(name)]).map(|appended| appended.first)
+        };
+        assert_eq!(append("one").unwrap(), 1);
+        let store = open();
+        for (path, _) in store.list("").unwrap() {
+            if !before.iter().any(|(there, _)| *there == path) && !path.ends_with("lock") {
+                store.remove(&path).unwrap();
+            }
+        }
+        store.replace(layout::CHECKPOINT, &checkpoint).unwrap();
+        store.replace(layout::REGISTRY_JSON, &serde_json::to_vec(&old).unwrap()).unwrap();
+        let refused = append("other").unwrap_err();
+        assert!(matches!(refused, Error::Trust { .. }), "{refused}");
+        assert_eq!(store.read(layout::CHECKPOINT).unwrap().unwrap(), checkpoint);
+    });
+}
+
+#[test]
+fn a_damaged_bundle_is_not_handed_on_under_a_new_signature() {
+    both_kinds(|open, logs| {
+        RegistryWriter::init(open().as_ref(), "for tests", || logs.new_signer(None)).unwrap();
+        let writer = RegistryWriter::open(open()).unwrap();
+        let log = OwnLog::open(&writer, logs).unwrap();
+        log.append(&[claim_of("one"), claim_of("two")]).unwrap();
+        let (store, path) = (writer.store(), layout::log_entries(0, 2));
+        let whole = store.read(&path).unwrap().unwrap();
+        // In the first entry, in the length of the second, in the second.
+        let second = 2 + usize::from(u16::from_be_bytes([whole[0], whole[1]]));
+        for at in [40, second, second + 40] {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1;
+            store.replace(&path, &damaged).unwrap();
+            let before = store.list("").unwrap();
+            let refused = log.append(&[claim_of("three")]).err();
+            assert!(matches!(refused, Some(Error::Integrity { .. })), "{refused:?}");
+            assert_eq!(store.list("").unwrap(), before, "something was written");
+        }
+        store.replace(&path, &whole).unwrap();
+        assert_eq!(log.append(&[claim_of("three")]).unwrap().first, 2);
+    });
+}
+
+/// What a log outgrows is removed by the names that isn gave it, not through a link, and nothing else beside it.
+#[test]
+#[cfg(unix)]
+fn tidying_a_log_removes_what_isn_has_written_there_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, logs) = (dir.path().join("registry"), KnownLogs::new(dir.path().join("logs")));
+    let open = || RegistryWriter::open(Box::new(FolderStore::new(&root)));
+    RegistryWriter::init(&FolderStore::new(&root), "for tests", || logs.new_signer(None)).unwrap();
+    let append = |from: usize, to: usize| {
+        let statements: Vec<SignedStatement> = (from..to).map(|n| claim_of(&format!("n{n}"))).collect();
+        OwnLog::open(&open()?, &logs)?.append(&statements).map(drop)
+    };
+    append(0, 3).unwrap();
+    let strangers = ["thesis", "02", "+1", "x/1", "1.bak"];
+    for folder in ["log/tile/0/000.p", "log/tile/entries/000.p"] {
+        for name in strangers {
+            files::replace(&root.join(folder).join(name), b"x").unwrap();
+        }
+    }
+    append(3, 30).unwrap();
+    append(30, 276).unwrap();
+    append(276, 277).unwrap();
+    for folder in ["log/tile/0/000.p", "log/tile/entries/000.p"] {
+        let mut there = FolderStore::new(&root).list(folder).unwrap();
+        there.retain(|(path, _)| !strangers.iter().any(|name| *path == format!("{folder}/{name}")));
+        assert_eq!(there, [], "what was outgrown is gone");
+        assert!(strangers.iter().all(|name| root.join(folder).join(name).exists()));
+        // The same folder somewhere else, behind a link, with more in it that looks as if it were isn's.
+        let (link, precious) = (root.join(folder.replace("000.p", "001.p")), dir.path().join("precious"));
+        std::fs::rename(&link, &precious).unwrap();
+        for name in ["1", "2", "3", "photos/1"] {
+            files::replace(&precious.join(name), b"x").unwrap();
+        }
+        std::os::unix::fs::symlink(&precious, &link).unwrap();
+        let before = files::walk(&precious).unwrap();
+        let refused = append(277, 297).unwrap_err();
+        assert!(matches!(&refused, Error::Foreign { path, .. } if *path == link), "{refused}");
+        assert_eq!(files::walk(&precious).unwrap(), before);
+        std::fs::remove_file(&link).unwrap();
+        std::fs::rename(&precious, &link).unwrap();
+    }
+}
+
+/// Somebody's owner statement of a free name.
+fn claim_of(name: &str) -> SignedStatement {
+    let owner = PrivateKey::generate("").unwrap();
+    let owners = vec![owner.public_line().key];
+    let claim = Statement::Owner(Owner::new(name.parse().unwrap(), None, 1, owners, Vec::new()));
+    SignedStatement::sign(&claim, &owner).unwrap()
 }
 
 /// The same check of a folder and of a bucket, each opened anew as often as wanted, and with a home of its own.

@@ -209,16 +209,34 @@ fn what_is_no_file_in_the_place_of_a_claim_is_said_and_not_waited_for() {
     let publish = ["publish", "out2", "--registry", "reg", "--key", "me"];
     fs::create_dir_all(forger.path(&claim_file(NEXT))).unwrap();
     forger.isn(&publish).fails(4, "is in the way of the next entry");
-    fs::remove_dir(forger.path(&claim_file(NEXT))).unwrap();
+    // An empty folder goes as the claim that it stands for; what somebody keeps in one stays.
+    let unclaim = ["log", "unclaim", "--registry", "reg"];
+    let removed = forger.isn(&unclaim).ok().stdout;
+    assert!(removed.contains(&layout::log_claim(NEXT)), "{removed}");
+    for kept in ["thesis", "4", "4/4"] {
+        let kept = format!("{}/{kept}", claim_file(NEXT));
+        forger.write(&kept, b"x");
+        forger.isn(&unclaim).fails(1, "is a folder with something in it");
+        forger.isn(&publish).fails(4, "is in the way of the next entry");
+        assert_eq!(forger.bytes(&kept), b"x");
+        fs::remove_dir_all(forger.path(&claim_file(NEXT))).unwrap();
+    }
     #[cfg(unix)]
     {
         let made = std::process::Command::new("mkfifo").arg(forger.path(&claim_file(NEXT))).status().unwrap();
         assert!(made.success());
         forger.isn(&publish).fails(4, "is in the way of the next entry");
         forger.isn(&["log", "unclaim", "--registry", "reg"]).ok();
-        std::os::unix::fs::symlink("nowhere", forger.path(&claim_file(NEXT))).unwrap();
-        forger.isn(&publish).fails(4, "is in the way of the next entry");
-        forger.isn(&["log", "unclaim", "--registry", "reg"]).ok();
+        // Links to nothing, to a claim, to a folder: none is followed, and the link alone goes.
+        forger.write("elsewhere/claim", &forger.bytes(&claim_file(2)));
+        for target in ["nowhere", "elsewhere/claim", "elsewhere"] {
+            std::os::unix::fs::symlink(forger.path(target), forger.path(&claim_file(NEXT))).unwrap();
+            let ran = forger.isn(&publish).fails(4, "is in the way of the next entry: it is a link");
+            assert!(ran.stderr.contains("isn log unclaim"), "{}", ran.stderr);
+            let removed = forger.isn(&unclaim).ok().stdout;
+            assert!(removed.contains(&layout::log_claim(NEXT)), "{removed}");
+        }
+        assert_eq!(forger.bytes("elsewhere/claim"), forger.bytes(&claim_file(2)));
     }
     forger.isn(&publish).ok();
 }

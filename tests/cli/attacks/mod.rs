@@ -16,5 +16,10 @@ mod pipes;
 #[cfg(all(feature = "serve", target_os = "linux"))]
 mod serving;
 mod stdout;
+#[cfg(unix)]
+mod stored_links;
 mod swapped_objects;
 mod terminal;
+#[cfg(target_os = "linux")]
+mod two_trees;
+mod verified_registry;

@@ -1,0 +1,95 @@
+//! A writer is killed at every name that it gives, and the host of the registry takes back what it has by then, but for
+//! copies of what was signed: never has it two trees of one size by the log's key.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use isn::log::{Hash, SignedCheckpoint};
+
+use crate::durability::can_trace;
+use crate::forger::Forger;
+use crate::sandbox::contents;
+
+fn copy(forger: &Forger, from: &str, to: &str) {
+    let _ = fs::remove_dir_all(forger.path(to));
+    let copied = Command::new("cp").arg("-a").arg(forger.path(from)).arg(forger.path(to)).status().unwrap();
+    assert!(copied.success());
+}
+
+/// What the host finds signed by the log's key, under whatever name.
+fn keep(forger: &Forger, kept: &mut BTreeMap<u64, Hash>) {
+    let key = forger.anchor("reg");
+    let notes = contents(&forger.path("reg/log")).into_iter().filter_map(|(name, bytes)| {
+        SignedCheckpoint::parse("a note", bytes).ok()?.verify(&key).ok().map(|note| (name, note))
+    });
+    for (name, note) in notes {
+        let root = *kept.entry(note.size).or_insert(note.root);
+        assert_eq!(root, note.root, "{name} is the second tree of {} entries", note.size);
+    }
+}
+
+/// Runs isn, killed as it gives a name for the `at`th time. Whether it was.
+fn killed(forger: &Forger, at: usize, args: &[&str]) -> bool {
+    let inner = forger.command(args);
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=rename,renameat,renameat2,link,linkat", "-e"]);
+    command.arg(format!("inject=rename,renameat,renameat2,link,linkat:signal=KILL:when={at}"));
+    command.arg(inner.get_program()).args(inner.get_args()).current_dir(inner.get_current_dir().unwrap());
+    command.env("ISN_HOME", forger.path("home")).env_remove("ISN_REGISTRY");
+    let status = command.output().unwrap().status;
+    assert!(status.success() || status.signal() == Some(9) || status.code() == Some(137), "{status}");
+    !status.success()
+}
+
+#[test]
+fn writer_that_is_killed_anywhere_signs_no_second_tree_of_a_size() {
+    if !can_trace() {
+        return;
+    }
+    let forger = Forger::new();
+    let reg = forger.path("reg").display().to_string();
+    let yank = |reason| ["yank", "grads@1.0", "--reason", reason, "--registry", &reg, "--key", "me"];
+    for folder in ["reg", "home"] {
+        copy(&forger, folder, &format!("saved-{folder}"));
+    }
+    let (mut at, mut refused) = (1, 0);
+    loop {
+        for folder in ["reg", "home"] {
+            copy(&forger, &format!("saved-{folder}"), folder);
+        }
+        let mut kept = BTreeMap::new();
+        if !killed(&forger, at, &yank("labels")) {
+            break;
+        }
+        keep(&forger, &mut kept);
+        // A host that takes back nothing gets what was begun, finished.
+        copy(&forger, "reg", "left-reg");
+        copy(&forger, "home", "left-home");
+        forger.isn(&yank("labels"));
+        keep(&forger, &mut kept.clone());
+        forger.isn(&["log", "verify", "--registry", "reg"]).ok();
+        // One that takes back the claim only, and one that takes back all of it.
+        for takes_all in [false, true] {
+            for folder in ["reg", "home"] {
+                copy(&forger, &format!("left-{folder}"), folder);
+            }
+            let from = if takes_all { "saved-reg" } else { "left-reg" };
+            copy(&forger, from, "reg");
+            let _ = fs::remove_file(forger.path("reg/log/.isn-claims/4"));
+            let ran = forger.isn(&yank("another"));
+            keep(&forger, &mut kept.clone());
+            let is_refusal = ran.code == 4 && ran.stderr.contains("does not have the rest");
+            // Finished is the first yank, and another would have no effect.
+            let is_finished = ran.code == 4 && ran.stderr.contains("says again what entry 4 says");
+            assert!(ran.code == 0 || is_finished || is_refusal, "kill {at}: {}", ran.stderr);
+            assert!(!is_refusal || takes_all, "kill {at}: {}", ran.stderr);
+            refused += usize::from(is_refusal);
+        }
+        at += 1;
+    }
+    assert!(at > 5 && refused > 0, "{at} names, {refused} refusals");
+    assert!(Path::new(&reg).exists());
+}

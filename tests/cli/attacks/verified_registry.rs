@@ -1,0 +1,102 @@
+//! What `isn verify REGISTRY` would pass over, changed by whoever can write to the registry's storage: each is a fault.
+
+use std::fs;
+
+use isn::registry::layout;
+
+use crate::forger::Forger;
+use crate::sandbox::contents;
+
+/// `isn verify reg` says that `path` is at fault; then it is as it was.
+#[track_caller]
+fn is_a_fault(forger: &Forger, path: &str, change: impl FnOnce(Vec<u8>) -> Option<Vec<u8>>, why: &str) {
+    let file = forger.path(&format!("reg/{path}"));
+    let before = fs::read(&file).ok();
+    match change(before.clone().unwrap_or_default()) {
+        Some(bytes) => forger.write(&format!("reg/{path}"), &bytes),
+        None => fs::remove_file(&file).unwrap(),
+    }
+    for user in ["nobody", "home"] {
+        let ran = forger.as_user(user, &["verify", "reg", "--json"]).fails(3, why);
+        let faults = ran.json()["faults"].to_string();
+        assert!(faults.contains(path), "{path} is not named: {faults}");
+    }
+    match before {
+        Some(bytes) => forger.write(&format!("reg/{path}"), &bytes),
+        None => fs::remove_file(&file).unwrap(),
+    }
+    forger.as_user("nobody", &["verify", "reg"]).ok();
+}
+
+fn flipped(mut bytes: Vec<u8>) -> Option<Vec<u8>> {
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    Some(bytes)
+}
+
+#[test]
+fn log_that_the_registry_does_not_own_up_to() {
+    let forger = Forger::new();
+    let about = String::from_utf8(forger.bytes("reg/registry.json")).unwrap();
+    let line = about.lines().find(|line| line.contains("log_key")).unwrap();
+    let without = about.replace(line, "").replace(",\n\n", "\n");
+    forger.write("reg/registry.json", without.as_bytes());
+    let ran = forger.as_user("nobody", &["verify", "reg"]).fails(3, "log/checkpoint");
+    assert!(ran.stdout.contains("registry.json does not say by which key"), "{}", ran.stdout);
+}
+
+#[test]
+fn narrow_tiles_and_bundles_of_those_who_are_behind() {
+    let forger = Forger::with_two_versions();
+    let size = forger.checkpoint().claimed_size();
+    let kept: Vec<String> =
+        contents(&forger.path("reg/log/tile")).into_iter().map(|(name, _)| name).collect();
+    let older = kept.iter().filter(|name| !name.ends_with(&format!("/{size}")));
+    let mut tried = 0;
+    for name in older {
+        let path = format!("log/tile/{name}");
+        is_a_fault(&forger, &path, flipped, "is damaged");
+        is_a_fault(&forger, &path, |mut bytes| bytes.pop().map(|_| bytes), "is damaged");
+        tried += 1;
+    }
+    assert!(tried >= 4, "{kept:?}");
+}
+
+#[test]
+fn claim_that_stops_the_next_writer() {
+    let forger = Forger::new();
+    let next = layout::log_claim(forger.checkpoint().claimed_size());
+    let file = format!("reg/{next}");
+    // No reader loses anything by it: a warning.
+    let is_said = || {
+        let ran = forger.as_user("nobody", &["verify", "reg", "--json"]).ok();
+        assert!(ran.stderr.contains("stops whoever publishes next"), "{}", ran.stderr);
+        assert!(ran.json()["warnings"].to_string().contains(&next), "{}", ran.stdout);
+    };
+    forger.write(&file, b"planted");
+    is_said();
+    fs::remove_file(forger.path(&file)).unwrap();
+    fs::create_dir(forger.path(&file)).unwrap();
+    is_said();
+    fs::remove_dir(forger.path(&file)).unwrap();
+    // One that the next writer finishes is none.
+    forger.isn(&["publish", "out2", "--registry", "reg", "--key", "me"]).ok();
+    let ran = forger.as_user("nobody", &["verify", "reg"]).ok();
+    assert_eq!(ran.stderr, "");
+}
+
+#[test]
+fn hints_that_lead_elsewhere_or_nowhere() {
+    let forger = Forger::new();
+    let dataset = forger.release_of("out", "1.0").dataset;
+    let (pin, versions) = (layout::pin(&dataset), layout::versions(&"grads".parse().unwrap()));
+    for path in [pin.as_str(), &versions, layout::NAMES] {
+        is_a_fault(&forger, path, |_| None, "does not lead to grads@1.0");
+    }
+    is_a_fault(&forger, &versions, |_| Some(Vec::new()), "does not lead to grads@1.0");
+    is_a_fault(&forger, layout::NAMES, |_| Some(b"other\n".to_vec()), "does not lead to grads@1.0");
+    for other in ["other 1.0\n", "grads 1.1\n"] {
+        is_a_fault(&forger, &pin, |_| Some(other.into()), "does not lead to grads@1.0");
+    }
+    is_a_fault(&forger, &pin, |_| Some(b"grads\n".to_vec()), "is not a name and a version");
+}
