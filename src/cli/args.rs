@@ -309,7 +309,7 @@ pub(super) struct RegistryArg {
     /// Look neither in the cache nor in trees pulled before, and keep nothing in the cache
     #[arg(long)]
     pub(super) no_cache: bool,
-    /// Refuse a log that its witnesses have not seen for so long, for example 36h or 7d
+    /// Refuse a log that its witnesses have not seen for so long, for example 36h or 7d; a pin needs no log
     #[arg(long, value_name = "AGE", value_parser = parse_age)]
     pub(super) max_age: Option<u64>,
 }

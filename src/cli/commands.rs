@@ -160,8 +160,15 @@ fn verb(run: &Run, command: Command) -> Result<ExitCode> {
         }),
         Command::List { registry } => {
             let locations = run.settings.registries(registry.registry.as_deref())?;
-            output.listed(&ops::list::list(&locations, &run.access()?)?);
-            Ok(ExitCode::SUCCESS)
+            let (listed, failed) = ops::list::list(&locations, &run.access()?)?;
+            if failed.is_empty() || !listed.is_empty() {
+                output.listed(&listed);
+            }
+            // The first is the run's error, the others are said.
+            let mut failed = failed.into_iter();
+            let first = failed.next();
+            output.warn(failed);
+            first.map_or(Ok(ExitCode::SUCCESS), Err)
         }
         Command::Cite { reference, format, registry } => run.with_registries(&registry, |registries| {
             output.cited(&ops::cite::cite(registries, &reference, format.into())?);
@@ -420,7 +427,7 @@ impl Run {
     fn owner(&self, command: OwnerCommand) -> Result<ExitCode> {
         match command {
             OwnerCommand::Show { name, registry } => self.with_registries(&registry, |registries| {
-                self.output.owners(name.as_str(), &ops::owner::show(registries, &name)?);
+                self.output.owners(&name, &ops::owner::show(registries, &name)?);
                 Ok(ExitCode::SUCCESS)
             }),
             OwnerCommand::Add { name, added, recovery, to } => {

@@ -1,6 +1,6 @@
 //! `isn owner`, `isn revoke`, `isn yank`, `isn withdraw`, `isn key rotate`: what the owners of a name say beside releases.
 
-use super::resolve::Registries;
+use super::resolve::{Registries, unanswered};
 use super::submit::{Speaker, Submitted, submit};
 use crate::dataset_ref::{Name, Version};
 use crate::error::{Error, Result};
@@ -122,19 +122,39 @@ pub fn withdraw(
     })
 }
 
-/// The owners of a name in the first registry that has one, as the log says that the user trusts, or else the one that the
-/// registry claims to be.
-pub fn show(registries: &Registries<'_>, name: &Name) -> Result<Dataset> {
+/// Whose a name is.
+pub struct Shown {
+    /// Its owners.
+    pub dataset: Dataset,
+    /// The registry.
+    pub registry: String,
+    /// Whether only the registry says so: nobody whom the user believes vouches for its log.
+    pub is_claimed: bool,
+}
+
+/// The owners of a name in the first registry that has it, as the log says that the user trusts, or else the one that the
+/// registry claims to be. A registry without a log has no names; one that does not answer may have any.
+pub fn show(registries: &Registries<'_>, name: &Name) -> Result<Shown> {
     let runtime = transport::runtime()?;
     for location in registries.locations {
-        let registry = registries.open(location)?;
-        let view = runtime.block_on(async {
-            let belief = registries.belief(&registry).await?;
-            registries.claimed_view(&registry, &belief).await
-        });
-        let (_, view) = view?;
+        let silent = |e: Error| unanswered(location, name, &e.to_string());
+        let registry = registries.open(location).map_err(|e| match e {
+            e @ Error::NotFound { .. } => silent(e),
+            e => e,
+        })?;
+        let belief = runtime.block_on(registries.belief(&registry))?;
+        let is_claimed = belief.log.is_none();
+        let view = match runtime.block_on(registries.claimed_view(&registry, &belief)) {
+            Ok((_, view)) => view,
+            Err(Error::NotFound { .. }) => match belief.unlike {
+                Some(e) => return Err(silent(e)),
+                None => continue,
+            },
+            Err(e) => return Err(e),
+        };
         if let Some(dataset) = view.replica.history().dataset(name) {
-            return Ok(dataset.clone());
+            let (dataset, registry) = (dataset.clone(), registry.name().into());
+            return Ok(Shown { dataset, registry, is_claimed });
         }
     }
     Err(Error::not_found(name, format!("registry {}", registries.locations.join(", "))))

@@ -1,12 +1,15 @@
 //! From a reference to a version that somebody vouches for: a log that the user trusts, a publisher's key, or the pin.
 
 mod names;
+mod pins;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+pub(super) use names::unanswered;
+use pins::is_yanked;
+
 use crate::cache::Cache;
 use crate::dataset_ref::{DatasetRef, Name, Version};
-use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::key::PublicKey;
 use crate::known_logs::{KnownLog, KnownLogs};
@@ -14,8 +17,8 @@ use crate::log::{History, LogKey, Rejected, SignedCheckpoint, leaf_hash};
 use crate::registry::log::{LogView, WitnessPolicy};
 use crate::registry::{BUNDLED, Head, Registry, Snapshot};
 use crate::release::{Release, unknown_signer};
+use crate::transport::Access;
 use crate::transport::bundled::Bundled;
-use crate::transport::{self, Access};
 use crate::trust::{RegistryId, TrustStore, Trusted};
 
 /// Where the bundled registry keeps the public half of its demonstration key.
@@ -46,7 +49,7 @@ pub struct Belief {
     /// The key that the registry claims for its log.
     claimed: Option<LogKey>,
     /// Why the place does not look like a registry, if it does not.
-    unlike: Option<Error>,
+    pub(super) unlike: Option<Error>,
     /// The publishers whose releases count.
     pub keys: Vec<PublicKey>,
     /// Which witnesses must have seen the log.
@@ -79,122 +82,6 @@ impl Registries<'_> {
         }
     }
 
-    /// What a pin names is known by its hash: bytes may come from anywhere, and one that has others is passed over.
-    async fn by_pin(&self, reference: &DatasetRef, pin: &Digest) -> Result<(Registry, Head)> {
-        let (mut wrong, mut absent, mut unreached) = (Vec::new(), None, None);
-        for location in self.locations {
-            let registry = match self.open(location) {
-                Ok(registry) => registry,
-                Err(e @ Error::NotFound { .. }) => {
-                    absent.get_or_insert(e);
-                    continue;
-                }
-                Err(e) => {
-                    wrong.push((location, e));
-                    continue;
-                }
-            };
-            let found = match self.belief(&registry).await {
-                Ok(belief) => self.pinned(&registry, &belief, reference).await,
-                Err(e) => Err(e),
-            };
-            match found {
-                Ok(mut head) => {
-                    let passed_over = |(location, e): &(&String, Error)| {
-                        format!("registry {location} was passed over, which a pin allows: {e}")
-                    };
-                    head.warnings.extend(wrong.iter().map(passed_over));
-                    return Ok((registry, head));
-                }
-                Err(e @ (Error::NotFound { .. } | Error::Unreleased { .. })) => {
-                    absent.get_or_insert(e);
-                }
-                Err(e @ Error::Network { .. }) => {
-                    absent.get_or_insert(e);
-                    unreached.get_or_insert(registry);
-                }
-                Err(e) => wrong.push((location, e)),
-            }
-        }
-        let absent = absent.unwrap_or_else(none_named);
-        let absent = match unreached {
-            None => absent,
-            Some(registry) => match self.cached(&registry, reference, pin, absent).await {
-                Ok(head) => return Ok((registry, head)),
-                Err(e) => e,
-            },
-        };
-        Err(wrong.into_iter().next().map_or(absent, |(_, e)| e))
-    }
-
-    /// By a pin, from the cache, since the registry cannot be reached.
-    async fn cached(
-        &self,
-        registry: &Registry,
-        reference: &DatasetRef,
-        pin: &Digest,
-        unreached: Error,
-    ) -> Result<Head> {
-        let Some(mut head) = registry.cached_head(pin).await else { return Err(unreached) };
-        if let DatasetRef::Version(name, version, _) = reference
-            && (name, *version) != (&head.manifest.name, head.manifest.version)
-        {
-            return Err(unreached);
-        }
-        let why = format!("the log could not be read, and the pin counts without it: {unreached}");
-        head.warnings.push(why);
-        Ok(head)
-    }
-
-    /// By a pin. The log is not needed; what it says of the version is passed on where it can be read, and is one that the
-    /// user has a reason to believe. One that a registry merely shows is not read: it may be of any length.
-    async fn pinned(&self, registry: &Registry, belief: &Belief, reference: &DatasetRef) -> Result<Head> {
-        let mut warnings = Vec::new();
-        let view = match &belief.log {
-            None => None,
-            Some(log) => self.sync(registry, log, &belief.policy).await.unwrap_or_else(|e| {
-                warnings.push(format!("the log could not be read, and the pin counts without it: {e}"));
-                None
-            }),
-        };
-        let history = view.as_ref().map(|view| view.replica.history());
-        let logged = history.and_then(|history| find(history, reference));
-        let released = match logged {
-            Some(release) => Ok(release),
-            None => registry.release(reference, &belief.keys).await,
-        };
-        let released = match released {
-            Ok(release) => registry.head_of_release(&release).await,
-            Err(e) => Err(e),
-        };
-        let advice = history.and_then(|history| advice(history, reference));
-        let mut head = released.map_err(|e| match (&e, &advice) {
-            // Withdrawn objects may be gone: then that is why they are.
-            (Error::Integrity { .. } | Error::NotFound { .. }, Some((what, withdrawn, _))) => match withdrawn
-            {
-                Some(reason) => Error::Withdrawn { reference: what.clone(), reason: reason.clone() },
-                None => e,
-            },
-            _ => e,
-        })?;
-        if let Some((what, withdrawn, yanked)) = advice {
-            let yanked =
-                yanked.map(|reason| format!("{what} is yanked: its owners advise against it: {reason}"));
-            warnings.extend(yanked);
-            head.withdrawn.clone_from(&withdrawn);
-            warnings.extend(withdrawn.map(|reason| format!("{what} is withdrawn: its owners say: {reason}")));
-        }
-        if let (Some(history), DatasetRef::Version(name, version, Some(pin))) = (history, reference)
-            && let Some((release, _)) = history.release(name, *version)
-            && release.dataset() != *pin
-        {
-            let other = release.dataset().prefixed();
-            warnings.push(format!("{name}@{version} is {other} in the log: the pin is of another dataset"));
-        }
-        head.warnings = warnings;
-        Ok(head)
-    }
-
     /// What the user believes of a registry. The bundled one is believed as the program is: who runs this binary trusts
     /// its source tree.
     pub async fn belief(&self, registry: &Registry) -> Result<Belief> {
@@ -214,10 +101,12 @@ impl Registries<'_> {
             return Ok(Belief { log, is_new: false, claimed, unlike, keys, policy });
         };
         let none = Trusted::default();
-        // Offline a mirror cannot say whose it is; where its log was seen is remembered.
-        let seen_there = self.logs.log_at(id.as_str()).filter(|_| self.access.offline);
-        let mirrored = || self.known_by(claimed.as_ref().or(seen_there.as_ref())?);
-        let trusted = self.trust.get(id).or_else(mirrored).unwrap_or(&none);
+        // Of a place that nobody has named, what it showed before counts more than what it says now. One that has nothing of
+        // a registry any more, like a disk that is not there, shows neither.
+        let is_gone = !self.access.offline && matches!(unlike, Some(Error::NotFound { .. }));
+        let seen_there = || self.seen_at(id).filter(|_| !is_gone);
+        let claimed_to_be = || self.known_by(claimed.as_ref()?);
+        let trusted = self.trust.get(id).or_else(seen_there).or_else(claimed_to_be).unwrap_or(&none);
         Ok(Belief { unlike, ..self.believed(trusted, claimed) })
     }
 
@@ -244,6 +133,11 @@ impl Registries<'_> {
     fn known_by(&self, log: &LogKey) -> Option<&Trusted> {
         let mut trusted = self.trust.list().map(|(_, trusted)| trusted);
         trusted.find(|trusted| trusted.log.as_ref().is_some_and(|anchor| self.has_become(anchor, log)))
+    }
+
+    /// What is believed of the log that `registry` showed when it was last read, if the user believes that log.
+    fn seen_at(&self, registry: &RegistryId) -> Option<&Trusted> {
+        self.known_by(&self.logs.log_at(registry.as_str())?)
     }
 
     fn has_become(&self, anchor: &LogKey, log: &LogKey) -> bool {
@@ -300,29 +194,6 @@ impl Registries<'_> {
         Ok(view)
     }
 
-    /// That a version which is on this machine is yanked or withdrawn, by the logs that the user believes: that of the
-    /// registry at `location` as it is now, if it is a folder, and otherwise as they were last seen. No network is used.
-    pub fn advice_at_hand(&self, location: &str, pin: &DatasetRef) -> Result<Vec<String>> {
-        let is_here = location == BUNDLED || location.parse().is_ok_and(|id: RegistryId| !id.is_remote());
-        let here = is_here.then(|| self.open(location).ok()).flatten();
-        let now = here.and_then(|registry| {
-            transport::runtime().ok()?.block_on(async {
-                let belief = self.belief(&registry).await.ok()?;
-                self.view(&registry, &belief).await.ok()?
-            })
-        });
-        let mut said: Vec<String> =
-            now.iter().flat_map(|view| said_of(view.replica.history(), pin)).collect();
-        for (_, trusted) in self.trust.list() {
-            let Some(log) = trusted.believed_log() else { continue };
-            let Some((replica, _)) = self.logs.log(log).load()?.whole() else { continue };
-            said.extend(said_of(replica.history(), pin));
-        }
-        said.sort();
-        said.dedup();
-        Ok(said)
-    }
-
     /// Remembers who the registry is, and gives the notice of it.
     fn pin_log(&self, registry: &Registry, belief: &Belief) -> Result<String> {
         let (Some(id), Some(log)) = (registry.id(), &belief.log) else {
@@ -374,44 +245,12 @@ fn no_effect(rejected: &Rejected) -> String {
     format!("entry {} of the log has no effect: {}", rejected.index, rejected.why)
 }
 
-fn pin_of(reference: &DatasetRef) -> Option<&Digest> {
-    match reference {
-        DatasetRef::Pin(pin) | DatasetRef::Version(_, _, Some(pin)) => Some(pin),
-        _ => None,
-    }
-}
-
-/// The release of a pinned version in a log, if the log agrees with the pin.
-fn find(history: &History, reference: &DatasetRef) -> Option<Release> {
-    let pin = pin_of(reference)?;
-    let (name, version) = subject(history, reference)?;
-    history.release(&name, version).map(|(release, _)| release).filter(|release| release.dataset() == *pin)
-}
-
 fn subject(history: &History, reference: &DatasetRef) -> Option<(Name, Version)> {
     match reference {
         DatasetRef::Version(name, version, _) => Some((name.clone(), *version)),
         DatasetRef::Newest(name) => Some((name.clone(), history.newest(name)?)),
         DatasetRef::Pin(pin) => history.find(pin).map(|(name, version)| (name.clone(), version)),
     }
-}
-
-/// What its owners say of a pinned version in a log.
-fn said_of(history: &History, pin: &DatasetRef) -> Vec<String> {
-    let Some((what, withdrawn, yanked)) = advice(history, pin) else { return Vec::new() };
-    let yanked = yanked.map(|reason| format!("{what} is yanked: its owners advise against it: {reason}"));
-    let withdrawn = withdrawn.map(|reason| format!("{what} is withdrawn: its owners say: {reason}"));
-    yanked.into_iter().chain(withdrawn).collect()
-}
-
-/// `name@version`, and why it is withdrawn and yanked, if it is.
-fn advice(history: &History, reference: &DatasetRef) -> Option<(String, Option<String>, Option<String>)> {
-    let (name, version) = subject(history, reference)?;
-    let released = history.dataset(&name)?.releases.get(&version)?;
-    let pin = pin_of(reference)?;
-    let reason = |notice: &Option<crate::log::Notice>| notice.as_ref().map(|notice| notice.reason.clone());
-    (released.dataset == *pin)
-        .then(|| (format!("{name}@{version}"), reason(&released.withdrawn), reason(&released.yanked)))
 }
 
 /// The release that a name means in a verified log, and what the user should hear of it.
@@ -476,7 +315,7 @@ pub(super) async fn in_log(
     }
     let mut warnings: Vec<String> = view.behind.iter().cloned().collect();
     if let Some(notice) = &released.yanked {
-        warnings.push(format!("{what} is yanked: its owners advise against it: {}", notice.reason));
+        warnings.push(is_yanked(&what, &notice.reason));
     }
     warnings.extend(rejected.iter().map(|rejected| {
         format!("entry {} of the log is about {name} and has no effect: {}", rejected.index, rejected.why)

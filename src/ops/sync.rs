@@ -10,6 +10,7 @@ use super::verify::{Expectation, Target, verify};
 use crate::dataset_ref::DatasetRef;
 use crate::error::{Error, Result};
 use crate::lock_file::{LOCK_FILE, LockFile, Locked, PROJECT_FILE, Project};
+use crate::log::History;
 use crate::progress::Progress;
 use crate::tree::Selection;
 
@@ -74,7 +75,13 @@ pub fn sync(
     if lock != before {
         lock.write(&lock_path)?;
     }
-    lock.datasets.iter().map(|entry| restore(registries, options, entry, progress)).collect()
+    let (remembered, unread) = registries.remembered();
+    let restore = |entry| restore(registries, options, entry, &remembered, progress);
+    let mut synced = lock.datasets.iter().map(restore).collect::<Result<Vec<_>>>()?;
+    if let Some(first) = synced.first_mut() {
+        first.warnings.extend(unread);
+    }
+    Ok(synced)
 }
 
 /// Whether a locked version is one that `reference` may mean.
@@ -93,6 +100,7 @@ fn restore(
     registries: &Registries<'_>,
     options: &SyncOptions<'_>,
     entry: &Locked,
+    remembered: &[History],
     progress: &dyn Progress,
 ) -> Result<Synced> {
     let path = options.project.join(&entry.path);
@@ -102,7 +110,7 @@ fn restore(
         report.is_ok_and(|report| report.faults.is_empty() && report.partial.is_none())
     };
     if at_hand {
-        let warnings = registries.advice_at_hand(&entry.registry, &entry.pin)?;
+        let warnings = registries.advice_at_hand(&entry.registry, &entry.pin, remembered);
         return Ok(Synced { entry: entry.clone(), fetched_bytes: None, warnings });
     }
     // The one that it was locked from comes first: what it says of the version counts. The others may have its bytes, too.

@@ -6,10 +6,12 @@ use serde_json::{Value, json};
 
 use super::Output;
 use crate::cli::console::{self, Page};
+use crate::dataset_ref::Name;
 use crate::error::count;
 use crate::key::PublicKey;
-use crate::log::{Dataset, LogKey};
+use crate::log::LogKey;
 use crate::ops::log::{Entry, LogReport, ProveReport};
+use crate::ops::owner::Shown;
 use crate::ops::registry::RegistryReport;
 use crate::ops::sign::SignReport;
 use crate::ops::submit::{Fate, Submitted};
@@ -62,7 +64,9 @@ impl Output {
         self.print_done(&text, object);
     }
 
-    pub(in crate::cli) fn owners(&self, name: &str, dataset: &Dataset) {
+    pub(in crate::cli) fn owners(&self, name: &Name, shown: &Shown) {
+        self.warn(claimed(&shown.registry, shown.is_claimed));
+        let dataset = &shown.dataset;
         let owners = &dataset.owners;
         let mut text = Page::of(format_args!(
             "{name}: {} of {} must sign; since entry {} of the log",
@@ -86,11 +90,14 @@ impl Output {
             "keys": lines(&owners.keys),
             "recovery": lines(&owners.recovery),
             "revoked": dataset.revoked.keys().map(ToString::to_string).collect::<Vec<_>>(),
+            "registry": shown.registry,
+            "trusted": !shown.is_claimed,
         });
         self.print(&text, object);
     }
 
     pub(in crate::cli) fn log_entries(&self, report: &LogReport) {
+        self.warn(claimed(&report.registry, report.is_claimed));
         self.warn(report.behind.iter());
         let mut text = Page::default();
         report.entries.iter().for_each(|entry| text.line(format_args!("{}", entry_line(entry))));
@@ -263,6 +270,15 @@ impl Output {
         let list: Vec<Value> = all.iter().map(|(registry, key)| key_json(registry, key)).collect();
         self.print(&text, json!({ "trusted": list }));
     }
+}
+
+/// That nobody vouches for the log that is shown, if so.
+fn claimed(registry: &str, is_claimed: bool) -> Option<String> {
+    is_claimed.then(|| {
+        format!(
+            "this is a log as registry {registry} shows it: you trust no key of it, and nobody vouches for it"
+        )
+    })
 }
 
 /// What is to be done with a statement that waits.

@@ -36,8 +36,8 @@ impl Registries<'_> {
         for (at, location) in self.locations.iter().enumerate() {
             let rest = &self.locations[at + 1..];
             let mut answer = self.ask(location, reference, name).await?;
-            if let (Answer::Silent(_) | Answer::Otherwise(_), Some((log, trusted))) =
-                (&answer, self.expected(location))
+            if let Answer::Silent(_) | Answer::Otherwise(_) = &answer
+                && let Some((log, trusted)) = self.expected(location)
             {
                 let mirror = self.ask_mirrors(rest, (&log, trusted), reference, name).await?;
                 if let (Some(_), Answer::Silent(e)) = (&mirror, &answer) {
@@ -50,8 +50,10 @@ impl Registries<'_> {
             match answer {
                 Answer::Found(found) => {
                     let (registry, mut head) = *found;
-                    head.warnings.extend(notices);
-                    head.warnings.extend(self.elsewhere(rest, location, &registry, name).await);
+                    // In the order of the list.
+                    notices.append(&mut head.warnings);
+                    notices.extend(self.elsewhere(rest, location, &registry, name).await);
+                    head.warnings = notices;
                     return Ok((registry, head));
                 }
                 Answer::Otherwise(e) => return Err(e),
@@ -175,10 +177,7 @@ impl Registries<'_> {
     /// when it was last read.
     fn expected(&self, location: &str) -> Option<(LogKey, &Trusted)> {
         let id: RegistryId = location.parse().ok().filter(|_| location != BUNDLED)?;
-        let trusted = match self.trust.get(&id) {
-            Some(trusted) => trusted,
-            None => self.known_by(&self.logs.log_at(id.as_str())?)?,
-        };
+        let trusted = self.trust.get(&id).or_else(|| self.seen_at(&id))?;
         Some((trusted.believed_log()?.clone(), trusted))
     }
 
@@ -213,6 +212,9 @@ impl Registries<'_> {
         found_in: &Registry,
         name: &Name,
     ) -> Vec<String> {
+        if locations.is_empty() {
+            return Vec::new();
+        }
         let own = self.expected(asked).or_else(|| self.expected(found_in.name())).map(|(log, _)| log);
         let own = match own {
             Some(log) => Some(log),
@@ -260,6 +262,7 @@ impl Registries<'_> {
     }
 }
 
-fn unanswered(location: &str, name: &Name, why: &str) -> Error {
+/// That nobody knows whose `name` is, since the registry at `location` does not say.
+pub(in crate::ops) fn unanswered(location: &str, name: &Name, why: &str) -> Error {
     Error::Unanswered { registry: location.into(), name: name.to_string(), why: why.into() }
 }

@@ -4,8 +4,8 @@
 use std::fs;
 
 use crate::forger::Forger;
-use crate::sandbox::{Ran, ran};
-use crate::server::Server;
+use crate::sandbox::{Ran, contents, ran};
+use crate::server::{Fault, Server};
 
 /// Nothing answers there.
 const AWAY: &str = "http://127.0.0.1:1";
@@ -65,6 +65,27 @@ impl Lists {
 /// Who has a name, in the registries of [`Lists`].
 const NAMES: [(&str, bool, bool); 4] =
     [("grads", true, true), ("other", true, false), ("third", false, true), ("nobodys", false, false)];
+
+/// Every verb that takes a name. There is a tree `tree`.
+const BY_NAME: [&[&str]; 17] = [
+    &["pull", "grads", "--to", "new"],
+    &["pull", "grads@1.0", "--to", "new", "--lock"],
+    &["pull", "grads", "--to", "new", "--source", "raw-lab"],
+    &["fetch", "grads"],
+    &["info", "grads"],
+    &["images", "grads"],
+    &["cite", "grads"],
+    &["export", "grads", "--as", "webdataset", "--to", "new"],
+    &["verify", "grads"],
+    &["verify", "tree", "--expect", "grads"],
+    &["verify-source", "grads", "--source", "raw-lab"],
+    &["diff", "grads", "tree"],
+    &["diff", "tree", "grads"],
+    &["audit", "duplicates", "grads"],
+    &["audit", "balance", "grads"],
+    &["prove", "grads", "--out", "new"],
+    &["owner", "show", "grads"],
+];
 
 #[test]
 fn first_of_a_list_by_every_state_of_it() {
@@ -143,31 +164,12 @@ fn first_of_a_list_by_every_state_of_it() {
 fn no_verb_takes_a_name_from_behind_a_registry_that_is_away() {
     let lists = Lists::new();
     lists.run("lab", &["pull", "grads", "--to", "tree"]).ok();
-    let verbs: [&[&str]; 17] = [
-        &["pull", "grads", "--to", "new"],
-        &["pull", "grads@1.0", "--to", "new", "--lock"],
-        &["pull", "grads", "--to", "new", "--source", "raw-lab"],
-        &["fetch", "grads"],
-        &["info", "grads"],
-        &["images", "grads"],
-        &["cite", "grads"],
-        &["export", "grads", "--as", "webdataset", "--to", "new"],
-        &["verify", "grads"],
-        &["verify", "tree", "--expect", "grads"],
-        &["verify-source", "grads", "--source", "raw-lab"],
-        &["diff", "grads", "tree"],
-        &["diff", "tree", "grads"],
-        &["audit", "duplicates", "grads"],
-        &["audit", "balance", "grads"],
-        &["prove", "grads", "--out", "new"],
-        &["owner", "show", "grads"],
-    ];
     for was_seen in [false, true] {
         lists.forger.forget();
         if was_seen {
             lists.forger.reader(&["info", "other", "--registry", "reg"]).ok();
         }
-        for args in verbs {
+        for args in BY_NAME {
             let ran = lists.run(&format!("{AWAY},lab"), args);
             assert_eq!(ran.code, 5, "{args:?}: {}{}", ran.stdout, ran.stderr);
             assert!(ran.stderr.contains("127.0.0.1:1"), "{args:?}: {}", ran.stderr);
@@ -301,4 +303,201 @@ fn sync_of_a_yanked_version() {
     fs::rename(lists.forger.path("reg"), lists.forger.path("elsewhere")).unwrap();
     let ran = lists.run(AWAY, &["sync"]).ok();
     assert!(ran.stderr.contains("warning: grads@1.0 is yanked"), "{}", ran.stderr);
+}
+
+#[test]
+fn place_that_showed_a_trusted_log_before() {
+    let lists = Lists::new();
+    let forger = &lists.forger;
+    lists.run("lab", &["pull", "grads", "--to", "tree"]).ok();
+    forger.copy("reg", "host");
+    let server = Server::new(&forger.path("host"));
+    // Nobody has named it; as a mirror of `reg` it is believed.
+    lists.run(&server.url, &["info", "grads@1.0"]).ok();
+    let places = || forger.bytes("reader/logs/places");
+    let (before, list) = (places(), format!("{},lab", server.url));
+    let entries = forger.entries();
+    let forked = [&entries[..entries.len() - 1], &[forger.release("out2", "1.1", &["me"])]].concat();
+    let about = forger.bytes("reg/registry.json");
+    let mut without_key: serde_json::Value = serde_json::from_slice(&about).unwrap();
+    without_key.as_object_mut().unwrap().remove("log_key");
+    for state in ["shows no key and no log", "shows another log", "shows a forked log", "has nothing"] {
+        for part in fs::read_dir(forger.path("host")).unwrap().map(|entry| entry.unwrap().path()) {
+            if part.is_dir() { fs::remove_dir_all(part).unwrap() } else { fs::remove_file(part).unwrap() }
+        }
+        match state {
+            "shows no key and no log" => {
+                forger.write("host/registry.json", without_key.to_string().as_bytes());
+            }
+            "shows another log" => forger.copy("lab", "host"),
+            "shows a forked log" => {
+                let log = contents(&forger.path("reg/log"));
+                forger.write_log(&forked);
+                forger.copy("reg", "host");
+                fs::remove_dir_all(forger.path("reg/log")).unwrap();
+                log.into_iter().for_each(|(path, bytes)| forger.write(&format!("reg/log/{path}"), &bytes));
+            }
+            _ => {}
+        }
+        let is_gone = state == "has nothing";
+        for args in BY_NAME {
+            let ran = lists.run(&list, args);
+            let what = format!("{args:?} where it {state}: {}{}", ran.stdout, ran.stderr);
+            // `prove` asks one registry alone.
+            let code = if !is_gone {
+                4
+            } else if args[0] == "prove" {
+                6
+            } else {
+                5
+            };
+            assert_eq!(ran.code, code, "{what}");
+            assert!(ran.stderr.contains(&server.url), "{what}");
+            assert!(!forger.path("new").exists() && !forger.path("isn.lock").exists(), "{what}");
+        }
+        forger.write("isn.toml", b"datasets = [\"grads\"]\n");
+        let ran = lists.run(&list, &["sync"]);
+        assert_eq!(ran.code, if is_gone { 5 } else { 4 }, "sync where it {state}: {}", ran.stderr);
+        fs::remove_file(forger.path("isn.toml")).unwrap();
+        // A name that its log as last seen does not have, where it cannot be asked.
+        let ran = lists.run(&list, &["info", "third"]);
+        assert_eq!(ran.code, if is_gone { 0 } else { 4 }, "third where it {state}: {}", ran.stderr);
+        // The bytes that a pin names may come from anywhere.
+        let pin = format!("grads@1.0#{}", lists.hash("lab-grads"));
+        lists.run(&list, &["info", &pin, "--no-cache"]).ok();
+        assert_eq!(places(), before, "where it {state}");
+    }
+    // It may become another registry, if the user says so.
+    let log = forger.anchor("lab").to_string();
+    fs::remove_dir_all(forger.path("host")).unwrap();
+    forger.copy("lab", "host");
+    forger.reader(&["trust", "add", &server.url, &log]).ok();
+    let ran = lists.run(&list, &["info", "grads", "--json"]).ok();
+    assert_eq!(ran.json()["dataset"], lists.hash("lab-grads"));
+}
+
+#[test]
+fn yank_that_was_seen_by_every_verb_that_takes_a_pin() {
+    let lists = Lists::new();
+    let forger = &lists.forger;
+    let pin = format!("grads@1.0#{}", lists.hash("out"));
+    lists.run("reg", &["pull", "grads@1.0", "--lock"]).ok();
+    fs::remove_dir_all(forger.path("grads-1.0")).unwrap();
+    // Who has the bytes and says nothing of a log.
+    let about = forger.bytes("reg/registry.json");
+    let mut about: serde_json::Value = serde_json::from_slice(&about).unwrap();
+    about.as_object_mut().unwrap().remove("log_key");
+    forger.copy("reg", "bare");
+    fs::remove_dir_all(forger.path("bare/log")).unwrap();
+    forger.write("bare/registry.json", about.to_string().as_bytes());
+    let bare = Server::new(&forger.path("bare"));
+    forger.isn(&["yank", "grads@1.0", "--reason", "blurred", "--registry", "reg", "--key", "me"]).ok();
+    lists.run("reg", &["fetch", "grads@1.0"]).ok();
+    let broken = Server::faulty(&forger.path("reg"), "", usize::MAX, Fault::Status(500));
+    let without_log = Server::faulty(&forger.path("reg"), "log/", usize::MAX, Fault::Status(403));
+    for place in [&broken.url, &without_log.url] {
+        forger.reader(&["trust", "add", place, &forger.anchor("reg").to_string()]).ok();
+    }
+    let lock = String::from_utf8(forger.bytes("isn.lock")).unwrap();
+    for (state, list, silent) in [
+        ("is away", format!("{AWAY},{}", bare.url), Some(AWAY)),
+        ("answers nothing but errors", format!("{},{}", broken.url, bare.url), Some(&*broken.url)),
+        ("is a disk that is not there", format!("gone,{}", bare.url), Some("gone")),
+        ("does not show its log", without_log.url.clone(), Some("log/checkpoint")),
+        ("stands behind one that nobody knows", format!("{},reg", bare.url), None),
+        ("is not in the list", bare.url.clone(), None),
+        ("is not to be asked, nor one that nobody knows", "http://127.0.0.1:2".into(), Some(":2")),
+    ] {
+        let is_offline = state.contains("not to be asked");
+        let first = list.split(',').next().unwrap();
+        let locked = lock.lines().map(|line| match line.starts_with("registry = ") {
+            true => format!("registry = \"{first}\"\n"),
+            false => format!("{line}\n"),
+        });
+        forger.write("isn.lock", locked.collect::<String>().as_bytes());
+        let verbs: [&[&str]; 8] = [
+            &["pull", &pin, "--to", "new"],
+            &["sync"],
+            &["info", &pin],
+            &["fetch", &pin],
+            &["verify", &pin],
+            &["images", &pin],
+            &["cite", &pin],
+            &["export", &pin, "--as", "webdataset", "--to", "new"],
+        ];
+        for args in verbs {
+            // Which reads whole shards, of which the cache has parts.
+            if is_offline && args[0] == "verify" {
+                continue;
+            }
+            let offline: &[&str] = if is_offline { &["--offline"] } else { &[] };
+            let ran = lists.run(&list, &[args, offline].concat());
+            let what = format!("{args:?} where it {state}: {}{}", ran.stdout, ran.stderr);
+            assert_eq!(ran.code, 0, "{what}");
+            let told = ran.stderr.matches("warning: grads@1.0 is yanked").count();
+            assert_eq!((told, ran.stderr.contains("blurred")), (1, true), "{what}");
+            assert!(silent.is_none_or(|silent| ran.stderr.contains(silent)), "{what}");
+            let _ = fs::remove_dir_all(forger.path("new"));
+            let _ = fs::remove_dir_all(forger.path("grads-1.0"));
+        }
+    }
+}
+
+#[test]
+fn what_a_log_says_that_nobody_believes() {
+    let lists = Lists::new();
+    let forger = &lists.forger;
+    forger.copy("lab", "strange");
+    let stranger = |args: &[&str]| {
+        let mut command = forger.command(args);
+        ran(command.env("ISN_HOME", forger.path("nobodys")).output().unwrap())
+    };
+    for args in
+        [&["owner", "show", "grads", "--registry", "strange"][..], &["log", "show", "--registry", "strange"]]
+    {
+        let ran = stranger(args).ok();
+        assert!(ran.stderr.contains("nobody vouches for it"), "{args:?}: {}", ran.stderr);
+        assert_eq!(stranger(&[args, &["--json"]].concat()).ok().json()["trusted"], false);
+        let ran = forger.reader(&[&args[..args.len() - 1], &["lab"]].concat()).ok();
+        assert_eq!(ran.stderr, "", "{args:?}");
+    }
+    // A registry that has no log has no names; the next one is asked.
+    let about = forger.bytes("reg/registry.json");
+    let mut about: serde_json::Value = serde_json::from_slice(&about).unwrap();
+    about.as_object_mut().unwrap().remove("log_key");
+    forger.write("bare/registry.json", about.to_string().as_bytes());
+    let ran = lists.run("bare,lab", &["owner", "show", "grads", "--json"]).ok();
+    assert_eq!(ran.json()["trusted"], true);
+    // One that is not there may have it.
+    for first in ["gone", AWAY] {
+        lists.run(&format!("{first},lab"), &["owner", "show", "grads"]).fails(5, "");
+    }
+}
+
+#[test]
+fn list_of_registries_of_which_one_is_away() {
+    let lists = Lists::new();
+    for list in [format!("{AWAY},lab"), format!("lab,{AWAY}"), "gone,lab".into()] {
+        let ran = lists.run(&list, &["list"]);
+        let code = if list.starts_with("gone") { 6 } else { 5 };
+        assert!(ran.code == code && ran.stdout.contains("third  1.0"), "{list}: {}{}", ran.code, ran.stderr);
+        // The error is an object of its own, after what was listed.
+        let ran = lists.run(&list, &["list", "--json"]);
+        let listed: serde_json::Value = serde_json::from_str(ran.stdout.lines().next().unwrap()).unwrap();
+        assert_eq!(listed["datasets"].as_array().unwrap().len(), 2, "{list}");
+        assert_eq!(ran.json()["exit_code"], code, "{list}");
+    }
+    lists.run(&format!("{AWAY},http://127.0.0.1:2"), &["list"]).fails(5, "127.0.0.1:2");
+}
+
+#[test]
+fn notices_stand_in_the_order_of_the_list() {
+    let lists = Lists::new();
+    lists.run(&lists.served.url, &["info", "other"]).ok();
+    let lab = Server::new(&lists.forger.path("lab"));
+    lists.forger.reader(&["trust", "add", &lab.url, &lists.forger.anchor("lab").to_string()]).ok();
+    lists.run(&lab.url, &["fetch", "third"]).ok();
+    let ran = lists.run(&format!("{},{}", lists.served.url, lab.url), &["info", "third", "--offline"]).ok();
+    let [first, second] = [&lists.served.url, &lab.url].map(|url| ran.stderr.find(url.as_str()).unwrap());
+    assert!(first < second, "{}", ran.stderr);
 }

@@ -154,3 +154,27 @@ fn replay_that_was_lost_is_no_empty_log() {
     fs::remove_file(key.parent().unwrap().join("replay")).unwrap();
     info("grads").fails(5, "its log was never seen");
 }
+
+#[test]
+fn age_that_a_pin_passes_over() {
+    let seen = Seen::new();
+    let forger = &seen.forger;
+    let hash =
+        seen.online(&["info", "grads@1.0", "--json"]).ok().json()["dataset"].as_str().unwrap().to_string();
+    let pin = format!("grads@1.0#{hash}");
+    let within = ["info", &pin, "--max-age", "1h"];
+    // Whose log is trusted by nobody, or has no witness: it is said that nothing was held against the age.
+    let ran = forger.as_user("nobodys", &[&within[..], &["--registry", &seen.server.url]].concat()).ok();
+    assert!(ran.stderr.contains("--max-age is passed over, since a pin needs no log"), "{}", ran.stderr);
+    let ran = seen.online(&within).ok();
+    assert!(ran.stderr.contains("needs a witness"), "{}", ran.stderr);
+    // Offline the reason is said, and what was seen of the version.
+    seen.trust(0);
+    seen.cosign(0, 7200);
+    forger.isn(&["yank", "grads@1.0", "--reason", "blurred", "--registry", "reg", "--key", "me"]).ok();
+    seen.cosign(0, 7200);
+    seen.online(&["fetch", "grads@1.0"]).ok();
+    let ran = seen.offline(&within).ok();
+    assert!(ran.stderr.contains("more than the 3600 of --max-age"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("grads@1.0 is yanked"), "{}", ran.stderr);
+}
