@@ -103,7 +103,8 @@ pub fn export(
         }
     });
     let _ = work.discard();
-    let (warnings, images) = (dataset.warnings().to_vec(), dataset.len() as u64);
+    let warnings = dataset.warnings().iter().map(String::as_str).chain(dataset.unsigned());
+    let (warnings, images) = (warnings.map(String::from).collect(), dataset.len() as u64);
     Ok(ExportReport { manifest: manifest.clone(), warnings, path: to, images, files: written? })
 }
 

@@ -199,7 +199,10 @@ impl Output {
         self.warn(&citation.warnings);
         let mut text = Page::default();
         text.block("", &citation.text);
-        self.print(&text, json!({ "pin": citation.pin, "citation": citation.text }));
+        self.print(
+            &text,
+            json!({ "pin": citation.pin, "citation": citation.text, "warnings": citation.warnings }),
+        );
     }
 
     pub(in crate::cli) fn built(&self, report: &BuildReport, out: &Path, is_new: bool) {
@@ -418,7 +421,7 @@ pub(in crate::cli) fn size(bytes: u64) -> String {
 
 fn signed(snapshot: &Snapshot) -> String {
     if snapshot.head.signed_by.is_empty() {
-        return "not checked: the pin vouches for images, labels and splits, not for title and licence"
+        return "not checked: the pin vouches for images, labels and splits; title, licence and all else is unsigned"
             .into();
     }
     let keys: Vec<String> = snapshot.head.signed_by.iter().map(PublicKey::fingerprint).collect();
