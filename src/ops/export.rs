@@ -124,9 +124,11 @@ fn tree(
     };
     let report = pull(registries, options, progress)?;
     let files = lengths(&report.path)?;
+    let head = report.snapshot.head;
+    let unsigned = head.unsigned("title, authors and licence");
     Ok(ExportReport {
-        manifest: report.snapshot.head.manifest,
-        warnings: report.snapshot.head.warnings,
+        manifest: head.manifest,
+        warnings: head.warnings.into_iter().chain(unsigned).collect(),
         images: report.images,
         files: (files.len() as u64, files.iter().map(|(_, length)| length).sum()),
         path: report.path,
