@@ -111,7 +111,8 @@ impl Output {
         self.warn(&report.snapshot.head.warnings);
         let mut paths = Page::default();
         report.images.iter().for_each(|(row, _)| paths.line(format_args!("{}", row.path)));
-        let mut object = json!({ "dataset": report.snapshot.head.manifest.dataset.prefixed() });
+        let head = &report.snapshot.head;
+        let mut object = json!({ "dataset": head.manifest.dataset.prefixed(), "warnings": head.warnings });
         let image = |(row, origin): &(Row, Split)| {
             json!({
                 "path": row.path.as_str(), "class": row.class.as_str(), "split": row.split, "origin": origin,
