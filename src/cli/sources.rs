@@ -154,7 +154,11 @@ impl Output {
         let mut text = Page::default();
         let checked = count(report.checked as usize, "source file");
         let _ = if is_right {
-            writeln!(text, "ok: {} ({}): {checked} as released", dir.display(), report.layout)
+            let by_whom = match report.snapshot.head.signed_by.is_empty() {
+                true => "as an index says that nobody has signed",
+                false => "as released",
+            };
+            writeln!(text, "ok: {} ({}): {checked} {by_whom}", dir.display(), report.layout)
         } else {
             writeln!(
                 text,

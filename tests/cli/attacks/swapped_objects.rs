@@ -401,3 +401,43 @@ fn a_tree_with_another_classes_csv_has_no_classes() {
     sandbox.isn(&["audit", "balance", "tree"]).fails(3, "is not the one that B3SUMS lists");
     sandbox.isn(&["diff", "tree", "out"]).fails(3, "is not the one that B3SUMS lists");
 }
+
+/// What the manifest and the index say beside images, labels and splits is anybody's word, if only a pin led to them.
+#[test]
+fn what_a_pin_does_not_vouch_for_is_said() {
+    let swapper = Swapper::new();
+    let reg = ["--registry", "reg"];
+    let verbs: [(&str, &[&str]); 8] = [
+        ("cite", &[]),
+        ("export", &["--as", "webdataset", "--to", "w"]),
+        ("export", &["--as", "croissant", "--to", "c"]),
+        ("export", &["--as", "imagefolder", "--to", "i"]),
+        ("verify-source", &["--source", "raw"]),
+        ("images", &["--origin", "train"]),
+        ("info", &[]),
+        ("pull", &["--to", "p"]),
+    ];
+    for (verb, rest) in verbs {
+        let args = [&[verb][..], rest, &reg[..]].concat();
+        let ran = swapper.stranger("home-stranger", &args).ok();
+        let is_said =
+            |text: &str| text.contains("nobody vouches for") || text.contains("all else is unsigned");
+        assert!(is_said(&ran.stdout) || is_said(&ran.stderr), "{args:?}: {}{}", ran.stdout, ran.stderr);
+        assert!(!ran.stdout.contains("as released"), "{}", ran.stdout);
+        for name in ["w", "c", "i", "p"] {
+            let _ = fs::remove_dir_all(swapper.sandbox.path(name));
+        }
+        let json = swapper.stranger("home-stranger", &[&args[..], &["--json"]].concat()).ok().json();
+        let is_unsigned = json["signed_by"] == serde_json::json!([]);
+        assert!(is_unsigned || is_said(&json["warnings"].to_string()), "{args:?}: {json}");
+        for name in ["w", "c", "i", "p"] {
+            let _ = fs::remove_dir_all(swapper.sandbox.path(name));
+        }
+        // Somebody does, to whoever trusts the publisher.
+        let trusting = swapper.stranger("home", &args).ok();
+        assert!(!is_said(&trusting.stdout) && !is_said(&trusting.stderr), "{args:?}: {}", trusting.stderr);
+        for name in ["w", "c", "i", "p"] {
+            let _ = fs::remove_dir_all(swapper.sandbox.path(name));
+        }
+    }
+}
