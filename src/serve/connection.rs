@@ -35,8 +35,13 @@ use super::watched::{Activity, Watched};
 use super::{Say, ServeOptions, ServeReport, busy, check_health, publish, text};
 use crate::error::{Error, Result};
 
-/// The longest head of a request, in bytes; also how much of an answer waits for the socket beside its last piece.
+/// The longest head of a request, in bytes; also how much of an answer of HTTP/1 waits for the socket beside its last piece.
 const MAX_HEAD: usize = 16 << 10;
+/// How much of what is published over an HTTP/2 connection may come before it is read, in bytes: that much goes on its way
+/// at a time.
+const MAX_UNREAD: u32 = 256 << 10;
+/// How much of an answer of HTTP/2 waits for the socket, in bytes: all that a body has at a time.
+const MAX_WAITING: usize = 64 << 10;
 /// How many bytes the kernel keeps for a client beyond those that are on their way.
 #[cfg(target_os = "linux")]
 const MAX_UNSENT: u32 = 128 << 10;
@@ -127,8 +132,15 @@ pub(super) async fn accept(listener: TcpListener, service: Arc<Service>) -> Resu
         }
     }
     drop(listener);
+    let settled = async {
+        graceful.shutdown().await;
+        // A client that has gone leaves its publish behind.
+        if let Some(publishing) = &service.publishing {
+            publishing.settled().await;
+        }
+    };
     let finished = tokio::select! {
-        ended = timeout(service.options.grace, graceful.shutdown()) => ended.is_ok(),
+        ended = timeout(service.options.grace, settled) => ended.is_ok(),
         () = stop.told() => false,
     };
     let metrics = &service.metrics;
@@ -282,7 +294,9 @@ pub(super) fn builder(streams: Streams, header_timeout: Duration) -> Builder<Str
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(MAX_HEAD as u32)
-        .max_send_buf_size(MAX_HEAD);
+        .max_send_buf_size(MAX_WAITING)
+        .initial_stream_window_size(MAX_UNREAD)
+        .initial_connection_window_size(MAX_UNREAD);
     builder
 }
 

@@ -144,7 +144,11 @@ impl Server {
     /// Serves until SIGTERM or SIGINT, then finishes what is being sent.
     pub fn run(self) -> Result<ServeReport> {
         let Server { runtime, listener, service, .. } = self;
-        runtime.block_on(connection::accept(listener, service))
+        let report = runtime.block_on(connection::accept(listener, service));
+        // Nobody is waited for any more, least of all a thread that waits for a lock or a disk. What such a thread had begun
+        // is as after a kill: whole, or not there.
+        runtime.shutdown_background();
+        report
     }
 }
 

@@ -1,10 +1,10 @@
 //! The streams of HTTP/2, each under a watch of its own. A client says for each how much it takes, and may take nothing
 //! for ever while it keeps the connection busy with pings: what the socket moves says nothing of a stream.
 //!
-//! hyper hands bytes to `h2`, which keeps them until the client takes them. So an [`Answer`] gives the next piece only when
-//! the last one has left, and its end only after its last piece: as long as a client lacks anything, the stream is there,
-//! counts against the client's share, and holds one piece. [`Streams`] runs them, and drops one that has not moved for the
-//! idle timeout, by which `h2` resets it.
+//! hyper hands bytes to `h2`, which keeps them until the client takes them. So an [`Answer`] gives what its body has at a
+//! time in short pieces, reads on only when all of them have left, and gives its end only then: as long as a client lacks
+//! anything, the stream is there, counts against the client's share, and holds that much. [`Streams`] runs them, and drops
+//! one that has not moved for the idle timeout, by which `h2` resets it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -41,8 +41,8 @@ struct Flow {
 struct State {
     /// Since when the client has to take something; `None` where it has to wait.
     waits: Option<Instant>,
-    /// Whether a piece has not left.
-    has_piece: bool,
+    /// How many pieces have not left.
+    pieces: usize,
     waker: Option<Waker>,
 }
 
@@ -63,10 +63,10 @@ impl Flow {
         }
     }
 
-    /// Ready when no piece waits to leave.
+    /// Ready when no piece waits to leave. Whoever waits is woken by the last of them.
     fn poll_empty(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.with(|state| {
-            if !state.has_piece {
+            if state.pieces == 0 {
                 return Poll::Ready(());
             }
             state.waker = Some(cx.waker().clone());
@@ -90,8 +90,8 @@ impl AsRef<[u8]> for Piece {
 impl Drop for Piece {
     fn drop(&mut self) {
         let waker = self.flow.with(|state| {
-            (state.has_piece, state.waits) = (false, Some(Instant::now()));
-            state.waker.take()
+            (state.pieces, state.waits) = (state.pieces.saturating_sub(1), Some(Instant::now()));
+            if state.pieces == 0 { state.waker.take() } else { None }
         });
         self.flow.activity.progress();
         if let Some(waker) = waker {
@@ -151,8 +151,8 @@ impl hyper::body::Body for Answer {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let Some(flow) = self.flow.clone() else { return Pin::new(&mut self.body).poll_frame(cx) };
-        ready!(flow.poll_empty(cx));
         if self.rest.is_empty() {
+            ready!(flow.poll_empty(cx));
             // Reading is the server's affair.
             flow.with(|state| state.waits = None);
             match ready!(Pin::new(&mut self.body).poll_frame(cx)).map(|frame| frame.map(Frame::into_data)) {
@@ -164,13 +164,13 @@ impl hyper::body::Body for Answer {
         }
         let length = self.rest.len().min(PIECE);
         let bytes = self.rest.split_to(length);
-        flow.with(|state| (state.has_piece, state.waits) = (true, Some(Instant::now())));
+        flow.with(|state| (state.pieces, state.waits) = (state.pieces + 1, Some(Instant::now())));
         Poll::Ready(Some(Ok(Frame::data(Bytes::from_owner(Piece { bytes, flow })))))
     }
 
     fn is_end_stream(&self) -> bool {
-        let has_piece = self.flow.as_ref().is_some_and(|flow| flow.with(|state| state.has_piece));
-        self.rest.is_empty() && !has_piece && self.body.is_end_stream()
+        let is_on_its_way = |flow: &Arc<Flow>| flow.with(|state| state.pieces > 0);
+        self.rest.is_empty() && !self.flow.as_ref().is_some_and(is_on_its_way) && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
