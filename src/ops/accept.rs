@@ -60,6 +60,8 @@ impl Submission {
 pub struct AcceptReport {
     /// Each statement's title and entry, in their order.
     pub entries: Vec<(String, u64)>,
+    /// The entry that the first of the new ones is, or would be.
+    pub first_new: u64,
     /// How many of the statements were new to the log.
     pub new_entries: usize,
     /// How many objects came into the registry, and their bytes.
@@ -95,8 +97,13 @@ pub fn accept(to: &Destination<'_>, submission: &Submission, gone: &dyn Fn(&str)
     }
     let log = OwnLog::open(&writer, to.logs)?;
     let Plan { view, places, fresh, release } = Plan::new(&log, submission)?;
-    let mut report =
-        AcceptReport { entries: Vec::new(), new_entries: fresh.len(), new_objects: 0, new_bytes: 0 };
+    let mut report = AcceptReport {
+        entries: Vec::new(),
+        first_new: view.replica.size(),
+        new_entries: fresh.len(),
+        new_objects: 0,
+        new_bytes: 0,
+    };
     if let Some((statement, None)) = &release {
         check_there(to, &objects)?;
         for (kind, object) in &objects {

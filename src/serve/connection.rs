@@ -14,8 +14,9 @@ use axum::response::Response;
 use axum::routing::{get, post, put};
 use bytes::Bytes;
 use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::http::uri::Authority;
 use hyper::service::{Service as _, service_fn};
-use hyper::{Method, StatusCode, Version};
+use hyper::{Method, StatusCode, Uri, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -261,8 +262,8 @@ async fn http(
         }
         let (service, router) = (service.clone(), router.clone());
         async move {
-            let (method, path) = (request.method().clone(), request.uri().path().to_string());
-            let begun = Instant::now();
+            let method = request.method().clone();
+            let begun = service.options.log.then(|| (Instant::now(), in_a_line(request.uri())));
             let response = match permit {
                 None => busy(),
                 Some(permit) => {
@@ -273,9 +274,7 @@ async fn http(
             };
             let status = response.status();
             service.metrics.answered(&method, status);
-            if !service.options.log {
-                return Ok::<_, Infallible>(response);
-            }
+            let Some((begun, path)) = begun else { return Ok::<_, Infallible>(response) };
             let line = Line { say: service.say.clone(), address, method, path, begun, status };
             Ok(response.map(|body| Body::new(Logged { body, sent: 0, line })))
         }
@@ -326,6 +325,20 @@ async fn health(State(service): State<Arc<Service>>) -> Response {
 
 async fn metrics(State(service): State<Arc<Service>>) -> Response {
     text(StatusCode::OK, service.metrics.text(service.limits.open()).trim_end())
+}
+
+/// A path as one field of a line; of what has none, as of CONNECT, who was asked for.
+fn in_a_line(uri: &Uri) -> String {
+    let asked =
+        if uri.path().is_empty() { uri.authority().map_or("-", Authority::as_str) } else { uri.path() };
+    let mut field = String::new();
+    for byte in asked.bytes() {
+        match byte {
+            b'!'..=b'~' => field.push(char::from(byte)),
+            _ => field.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    field
 }
 
 /// A line of the access log in the making.

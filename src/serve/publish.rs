@@ -245,9 +245,9 @@ impl Publishing {
         let body = match body.whole(MAX_SUBMISSION).await {
             Ok(Some(body)) => body,
             Err(Stopped::Slow) => return Err(too_slow()),
-            Ok(None) | Err(Stopped::Broken) => {
-                let why = format!("more than {MAX_SUBMISSION} bytes, or not all came");
-                return refuse(StatusCode::PAYLOAD_TOO_LARGE, why);
+            Err(Stopped::Broken) => return refuse(StatusCode::BAD_REQUEST, "not all of the body came"),
+            Ok(None) => {
+                return refuse(StatusCode::PAYLOAD_TOO_LARGE, format!("more than {MAX_SUBMISSION} bytes"));
             }
         };
         let _working = activity.working();
@@ -332,7 +332,13 @@ pub(super) async fn statements(State(service): State<Arc<Service>>, request: Req
     match publishing.submit(request, activity).await {
         Ok((holder, report)) => {
             service.metrics.statements.add(report.new_entries as u64);
-            for (title, index) in &report.entries {
+            // Each once, however often it was sent.
+            let mut next = report.first_new;
+            for (title, index) in report.entries.iter().filter(|(_, index)| {
+                let is_new = *index == next;
+                next += u64::from(is_new);
+                is_new
+            }) {
                 service.say(&format!("{holder}: {title} is entry {index} of the log"));
             }
             let entries: Vec<_> = report

@@ -2,9 +2,9 @@
 //! for ever while it keeps the connection busy with pings: what the socket moves says nothing of a stream.
 //!
 //! hyper hands bytes to `h2`, which keeps them until the client takes them. So an [`Answer`] gives what its body has at a
-//! time in short pieces, reads on only when all of them have left, and gives its end only then: as long as a client lacks
-//! anything, the stream is there, counts against the client's share, and holds that much. [`Streams`] runs them, and drops
-//! one that has not moved for the idle timeout, by which `h2` resets it.
+//! time in short pieces, and reads on only when all but the last have left. As long as a client lacks anything, it counts
+//! against the client's share. [`Streams`] runs them, and drops one that has not moved for the idle timeout, by which `h2`
+//! resets it. What has been given to its end is `h2`'s alone: who does not take that in time loses the connection.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -24,6 +24,8 @@ use super::watched::Activity;
 
 /// The longest piece, in bytes: what a client has to take within the idle timeout.
 const PIECE: usize = 16 << 10;
+/// Of so many pieces on their way the next ones are read, so that a client that takes them need not wait.
+const FEW: usize = 1;
 
 tokio::task_local! {
     /// The stream that is being served by this task.
@@ -32,7 +34,7 @@ tokio::task_local! {
 
 /// What is known of a stream.
 #[derive(Debug, Default)]
-struct Flow {
+pub(super) struct Flow {
     activity: Arc<Activity>,
     state: Mutex<State>,
 }
@@ -43,6 +45,8 @@ struct State {
     waits: Option<Instant>,
     /// How many pieces have not left.
     pieces: usize,
+    /// Until all has left.
+    permit: Option<AnswerPermit>,
     waker: Option<Waker>,
 }
 
@@ -63,10 +67,15 @@ impl Flow {
         }
     }
 
-    /// Ready when no piece waits to leave. Whoever waits is woken by the last of them.
-    fn poll_empty(&self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Whether it is done but for what its client has not taken for so long.
+    pub(super) fn has_stalled(&self, idle: Duration) -> bool {
+        self.with(|state| state.pieces > 0 && state.waits.is_some_and(|since| since.elapsed() >= idle))
+    }
+
+    /// Ready when hardly a piece waits to leave.
+    fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.with(|state| {
-            if state.pieces == 0 {
+            if state.pieces <= FEW {
                 return Poll::Ready(());
             }
             state.waker = Some(cx.waker().clone());
@@ -91,7 +100,7 @@ impl Drop for Piece {
     fn drop(&mut self) {
         let waker = self.flow.with(|state| {
             (state.pieces, state.waits) = (state.pieces.saturating_sub(1), Some(Instant::now()));
-            if state.pieces == 0 { state.waker.take() } else { None }
+            if state.pieces <= FEW { state.waker.take() } else { None }
         });
         self.flow.activity.progress();
         if let Some(waker) = waker {
@@ -114,7 +123,8 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
         let flow = Arc::new(Flow { activity, ..Flow::default() });
         tokio::spawn(FLOW.scope(flow.clone(), async move {
             tokio::select! {
-                () = stream => {}
+                biased;
+                () = stream => flow.activity.has_ended(&flow),
                 () = flow.stalled(idle) => metrics.stalled.add(1),
             }
         }));
@@ -128,15 +138,16 @@ pub(super) struct Answer {
     rest: Bytes,
     /// In HTTP/2.
     flow: Option<Arc<Flow>>,
-    _permit: AnswerPermit,
+    /// Not in HTTP/2.
+    _permit: Option<AnswerPermit>,
 }
 
 impl Answer {
     /// Made where the request is served. From now on the client has to take something.
     pub(super) fn new(body: Body, permit: AnswerPermit) -> Self {
-        let flow = FLOW.try_with(Arc::clone).ok();
+        let (flow, mut permit) = (FLOW.try_with(Arc::clone).ok(), Some(permit));
         if let Some(flow) = &flow {
-            flow.with(|state| state.waits = Some(Instant::now()));
+            flow.with(|state| (state.waits, state.permit) = (Some(Instant::now()), permit.take()));
         }
         Answer { body, rest: Bytes::new(), flow, _permit: permit }
     }
@@ -152,7 +163,7 @@ impl hyper::body::Body for Answer {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let Some(flow) = self.flow.clone() else { return Pin::new(&mut self.body).poll_frame(cx) };
         if self.rest.is_empty() {
-            ready!(flow.poll_empty(cx));
+            ready!(flow.poll_room(cx));
             // Reading is the server's affair.
             flow.with(|state| state.waits = None);
             match ready!(Pin::new(&mut self.body).poll_frame(cx)).map(|frame| frame.map(Frame::into_data)) {
@@ -169,8 +180,7 @@ impl hyper::body::Body for Answer {
     }
 
     fn is_end_stream(&self) -> bool {
-        let is_on_its_way = |flow: &Arc<Flow>| flow.with(|state| state.pieces > 0);
-        self.rest.is_empty() && !self.flow.as_ref().is_some_and(is_on_its_way) && self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
