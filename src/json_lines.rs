@@ -1,14 +1,13 @@
 //! Zstd-compressed JSON lines: the form of [`crate::index`] and [`crate::pack`]. Read under a cap, strictly: every
 //! line is one object and ends with a line feed.
 
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
-use crate::files;
 
 /// A line longer than this is no line of ours: rows are under 1 kB, a pack's header under 1 MiB.
 const MAX_LINE: u64 = 1 << 20;
@@ -59,11 +58,10 @@ const MIN_EXPANDED: u64 = 64 << 10;
 /// Counts the lines of a stored object in a file, with no more memory than zstd's window. `what` names it in errors.
 ///
 /// # Errors
-/// [`Error::Integrity`], if it is no zstd, has more than `most` lines, or unfolds to far more than hashes can: then
-/// somebody has made it to be large when it is read.
-pub fn weigh(what: &str, file: &Path, most: u64) -> Result<u64> {
-    let source = files::open(file)?;
-    let length = source.metadata().map_err(Error::io("look at", file))?.len();
+/// [`Error::Integrity`], if it is no zstd, has more than `most` lines, unfolds to far more than hashes can, or has far more
+/// bytes than what it unfolds to: then somebody has made it to be large when it is read.
+pub fn weigh(what: &str, source: File, most: u64) -> Result<u64> {
+    let length = source.metadata().map_err(Error::io("look at", what))?.len();
     let cap = length.saturating_mul(MAX_EXPANSION).max(MIN_EXPANDED);
     let mut decoder = zstd::Decoder::new(source).map_err(internal)?;
     decoder.window_log_max(WINDOW_LOG_MAX).map_err(internal)?;
@@ -71,6 +69,10 @@ pub fn weigh(what: &str, file: &Path, most: u64) -> Result<u64> {
     loop {
         let read = decoder.read(&mut piece).map_err(|e| Error::integrity(what, e))?;
         if read == 0 {
+            if length > expanded + MIN_EXPANDED {
+                let why = format!("is {length} bytes long, of which only {expanded} unfold");
+                return Err(Error::integrity(what, why));
+            }
             return Ok(lines);
         }
         expanded += read as u64;
@@ -139,7 +141,7 @@ mod tests {
         let file = dir.path().join("object");
         let weigh = |text: &[u8], most: u64| {
             std::fs::write(&file, zstd::encode_all(text, 1).unwrap()).unwrap();
-            weigh("object", &file, most).map_err(|e| e.to_string())
+            weigh("object", File::open(&file).unwrap(), most).map_err(|e| e.to_string())
         };
         let rows: String =
             (0..1000_u32).map(|n| format!("\"{}\"\n", blake3::hash(&n.to_le_bytes()))).collect();
@@ -148,7 +150,14 @@ mod tests {
         assert!(weigh(&[b' '; 4 << 20], 1000).unwrap_err().contains("unfolds to more than 65536"));
         // A few rows may be as alike as they like.
         assert_eq!(weigh("{\"a\":0}\n".repeat(5000).as_bytes(), 5000), Ok(5000));
-        std::fs::write(&file, "no zstd").unwrap();
-        assert!(super::weigh("object", &file, 1).is_err());
+        let padded =
+            [&zstd::encode_all(&b"1\n"[..], 1).unwrap()[..], &[0x50, 0x2a, 0x4d, 0x18, 0, 0, 2, 0]].concat();
+        for (bytes, why) in
+            [(&b"no zstd"[..], "rame"), (&[&padded[..], &[0; 2 << 16]].concat(), "only 2 unfold")]
+        {
+            std::fs::write(&file, bytes).unwrap();
+            let error = super::weigh("object", File::open(&file).unwrap(), 1).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use crate::class::ClassId;
 use crate::dataset_ref::{Name, Version};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::object::{ObjectKind, ObjectRef};
+use crate::object::{MAX_BYTES, ObjectKind, ObjectRef};
 use crate::split::Split;
 
 /// The format this code reads and writes.
@@ -127,10 +127,19 @@ impl Manifest {
             return Err(Error::invalid(what, why));
         }
         let manifest: Manifest = serde_json::from_slice(bytes).map_err(refuse)?;
-        let counted: u64 = manifest.splits.values().flat_map(BTreeMap::values).sum();
+        let mut counts = manifest.splits.values().flat_map(BTreeMap::values);
+        let counted = counts.try_fold(0, |sum: u64, count| sum.checked_add(*count));
+        let Some(counted) = counted else {
+            return Err(Error::integrity(what, "counts more images than there are numbers for"));
+        };
         if counted != manifest.images {
             let why = format!("counts {counted} images by class and split, but {} in all", manifest.images);
             return Err(Error::integrity(what, why));
+        }
+        let objects = manifest.objects.all();
+        let stored = ObjectRef::total(objects.iter().map(|(_, object)| object));
+        if stored.is_none() || manifest.bytes > MAX_BYTES {
+            return Err(Error::integrity(what, "has more bytes than there are"));
         }
         Ok(manifest)
     }

@@ -6,7 +6,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 
 /// A stored object: its BLAKE3 and its length in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ObjectRef {
     /// BLAKE3 of the stored bytes.
@@ -15,7 +15,16 @@ pub struct ObjectRef {
     pub length: u64,
 }
 
+/// No disk has more bytes. Lengths that somebody claims are added up only if that is no more in all.
+pub const MAX_BYTES: u64 = i64::MAX as u64;
+
 impl ObjectRef {
+    /// The sum of the lengths, in bytes; `None` if that is more than [`MAX_BYTES`].
+    pub fn total<'a>(objects: impl IntoIterator<Item = &'a ObjectRef>) -> Option<u64> {
+        let mut lengths = objects.into_iter().map(|object| object.length);
+        lengths.try_fold(0, u64::checked_add).filter(|total| *total <= MAX_BYTES)
+    }
+
     /// The reference to an object of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         ObjectRef { blake3: Digest::of(bytes), length: bytes.len() as u64 }

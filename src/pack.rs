@@ -1,14 +1,14 @@
 //! [`Pack`]: where the bytes of a version's images are: in which shard, and from where to where. It is a hint:
 //! every image is checked against the signed index.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::json_lines::{Lines, Writer};
-use crate::object::ObjectRef;
+use crate::object::{MAX_BYTES, ObjectRef};
 
 /// The format this code reads and writes.
 pub const FORMAT: &str = "isn-pack/1";
@@ -16,6 +16,8 @@ pub const FORMAT: &str = "isn-pack/1";
 const MAX_ROW: u64 = 512;
 /// The header names each shard in at most this many bytes.
 const MAX_SHARD: u64 = 160;
+/// The packs of a version list each of its images so often at most.
+const MAX_PACKS: u64 = 16;
 
 /// The first line.
 #[derive(Debug, Serialize, Deserialize)]
@@ -41,6 +43,34 @@ pub struct Entry {
     pub frame: Digest,
 }
 
+/// What the packs of one version may still list: the list of them is a hint of anybody's, and what it leads to is no more
+/// in all than a few packs of everything.
+#[derive(Debug)]
+pub struct Allowance {
+    /// Images or shards, and the packs themselves.
+    places: u64,
+    bytes: u64,
+}
+
+impl Allowance {
+    /// For a version of so many images.
+    pub fn of(images: u64) -> Self {
+        Allowance { places: images.saturating_add(1).saturating_mul(MAX_PACKS), bytes: MAX_BYTES }
+    }
+
+    /// Counts a pack against it; an error that names `list`, which led to it, if it was one too many.
+    pub fn take(&mut self, pack: &Pack, list: impl Fn() -> String) -> Result<()> {
+        let places = self.places.checked_sub(1 + pack.entries.len().max(pack.shards.len()) as u64);
+        self.places = places.ok_or_else(|| {
+            let why = format!("leads to packs of more than {MAX_PACKS} times the version's images");
+            Error::integrity(list(), why)
+        })?;
+        let bytes = ObjectRef::total(&pack.shards).and_then(|bytes| self.bytes.checked_sub(bytes));
+        self.bytes = bytes.ok_or_else(|| Error::integrity(list(), "leads to more bytes than there are"))?;
+        Ok(())
+    }
+}
+
 /// Shards and the images in them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pack {
@@ -64,7 +94,8 @@ impl Pack {
         images.saturating_add(1).saturating_mul(MAX_ROW + MAX_SHARD).saturating_add(4096)
     }
 
-    /// Reads a pack that may have up to `images` entries, and checks that every frame lies inside its shard.
+    /// Reads a pack that may have up to `images` entries, and checks that every frame lies inside its shard, and that no
+    /// shard is named for nothing.
     pub fn parse(what: &str, compressed: &[u8], images: u64) -> Result<Self> {
         let mut lines = Lines::new(what, compressed, Self::max_len(images))?;
         let Some(header) = lines.next_row::<Header>()? else {
@@ -75,6 +106,10 @@ impl Pack {
             return Err(Error::invalid(what, why));
         }
         let shards = header.shards;
+        let mut named = HashSet::new();
+        if !shards.iter().all(|shard| named.insert(shard.blake3)) {
+            return Err(Error::integrity(what, "names a shard twice"));
+        }
         let mut entries: Vec<Entry> = Vec::new();
         while let Some(entry) = lines.next_row::<Entry>()? {
             let end = entry.offset.checked_add(entry.length);
@@ -86,6 +121,10 @@ impl Pack {
                 ));
             }
             entries.push(entry);
+        }
+        if shards.len() > entries.len() {
+            let why = format!("names {} shards, and {} images in them", shards.len(), entries.len());
+            return Err(Error::integrity(what, why));
         }
         let in_order = |pair: &[Entry]| {
             let (a, b) = (&pair[0], &pair[1]);

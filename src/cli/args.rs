@@ -14,9 +14,9 @@ use super::ledger::LedgerCommand;
 #[cfg(feature = "serve")]
 use super::review::ReviewArgs;
 use super::sources::{SourceCommand, VerifySourceArgs};
-#[cfg(feature = "serve")]
-use super::values::parse_size;
 use super::values::{parse_age, parse_reason, read_images};
+#[cfg(feature = "serve")]
+use super::values::{parse_size, parse_timeout};
 use crate::class::ClassId;
 use crate::dataset_ref::{DatasetRef, Name};
 use crate::error::{Error, Result};
@@ -337,10 +337,10 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "N", default_value = "256")]
     pub(super) max_per_address: u32,
     /// How long a client may take to ask
-    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = parse_age)]
+    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = parse_timeout)]
     pub(super) header_timeout: u64,
     /// How long a client may be silent, or take less than a kilobyte
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_age)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_timeout)]
     pub(super) idle_timeout: u64,
     /// How long answers may go on after SIGTERM or SIGINT
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_age)]

@@ -44,6 +44,15 @@ pub(super) fn parse_age(text: &str) -> Result<u64, String> {
     parsed.ok_or_else(|| "expected a number and a unit: 90s, 15m, 36h, 7d".into())
 }
 
+/// The same of a time within which something has to happen.
+#[cfg(feature = "serve")]
+pub(super) fn parse_timeout(text: &str) -> Result<u64, String> {
+    match parse_age(text)? {
+        0 => Err("nothing happens in no time: 1s is the least".into()),
+        seconds => Ok(seconds),
+    }
+}
+
 /// Bytes, from `1000`, `500MB` or `20GiB`.
 pub(super) fn parse_size(text: &str) -> Result<u64, String> {
     let at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());

@@ -6,8 +6,9 @@
 //! publish: the registry is locked to see what the log has, and again to append.
 
 use std::collections::HashSet;
+use std::fs::File;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::publish::objects_of;
 use super::submit::missing;
@@ -28,7 +29,10 @@ use crate::statement::{Attested, ReleaseStatement, SignedStatement, Statement};
 use crate::transport::folder::Folder;
 use crate::transport::{Body, BoxFuture, Transport, runtime};
 
-/// The longest list of classes that is read, in bytes: tens of thousands of them.
+/// What an index may have for each of its images, in bytes, and beside: a row unfolds to some more.
+const MAX_OF_IMAGE: u64 = 1 << 10;
+const MAX_BESIDE: u64 = 64 << 10;
+/// The same beside the images of all other objects that describe a version: tens of thousands of classes.
 const MAX_CLASSES: u64 = 16 << 20;
 
 /// Statements for a log, all of them or none; of releases one at most.
@@ -56,6 +60,8 @@ impl Submission {
 pub struct AcceptReport {
     /// Each statement's title and entry, in their order.
     pub entries: Vec<(String, u64)>,
+    /// The entry that the first of the new ones is, or would be.
+    pub first_new: u64,
     /// How many of the statements were new to the log.
     pub new_entries: usize,
     /// How many objects came into the registry, and their bytes.
@@ -69,7 +75,7 @@ pub struct AcceptReport {
 pub struct Destination<'a> {
     /// The registry's folder.
     pub registry: &'a Path,
-    /// The folder where the objects wait.
+    /// The folder below it where the objects wait.
     pub staged: &'a Path,
     /// Where the log's private key is.
     pub logs: &'a KnownLogs,
@@ -91,8 +97,13 @@ pub fn accept(to: &Destination<'_>, submission: &Submission, gone: &dyn Fn(&str)
     }
     let log = OwnLog::open(&writer, to.logs)?;
     let Plan { view, places, fresh, release } = Plan::new(&log, submission)?;
-    let mut report =
-        AcceptReport { entries: Vec::new(), new_entries: fresh.len(), new_objects: 0, new_bytes: 0 };
+    let mut report = AcceptReport {
+        entries: Vec::new(),
+        first_new: view.replica.size(),
+        new_entries: fresh.len(),
+        new_objects: 0,
+        new_bytes: 0,
+    };
     if let Some((statement, None)) = &release {
         check_there(to, &objects)?;
         for (kind, object) in &objects {
@@ -209,7 +220,7 @@ fn describe(
     release: &ReleaseStatement,
     packs: Option<&[Digest]>,
 ) -> Result<Vec<(ObjectKind, ObjectRef)>> {
-    let both = Both { registry: Folder::new(to.registry), staged: Folder::new(to.staged) };
+    let both = Both { registry: to.registry.to_path_buf(), staged: to.staged.to_path_buf() };
     let store = Registry::over(to.registry.display().to_string(), Box::new(both));
     let manifest = ObjectRef { blake3: release.manifest, length: release.manifest_len };
     let head = runtime()?.block_on(store.head(manifest, Vec::new()))?;
@@ -238,17 +249,27 @@ fn weigh(to: &Destination<'_>, manifest: &Manifest, packs: &[Digest]) -> Result<
             format!("has {images} images, and this server takes {most} at most"),
         ));
     }
+    for (kind, object) in manifest.objects.all() {
+        let beside = if kind == ObjectKind::Index { MAX_BESIDE } else { MAX_CLASSES };
+        let most = manifest.images.saturating_mul(MAX_OF_IMAGE).saturating_add(beside);
+        if object.length > most {
+            let (what, length) = (kind.noun(), object.length);
+            let why = format!(
+                "says of its {what} that it has {length} bytes: more than {most}, which its images may need"
+            );
+            return Err(Error::integrity(title, why));
+        }
+    }
     let rows = |kind: ObjectKind, digest: &Digest, most_rows: u64| {
         let path = layout::object(kind, digest);
-        let file =
-            [to.registry, to.staged].map(|folder| folder.join(&path)).into_iter().find(|it| it.is_file());
+        let file = match open(to.registry, &to.registry.join(&path))? {
+            None => open(to.registry, &to.staged.join(&path))?,
+            there => there,
+        };
         // What is absent is said when it is read.
-        file.map_or(Ok(0), |file| json_lines::weigh(&path, &file, most_rows))
+        file.map_or(Ok(0), |file| json_lines::weigh(&path, file, most_rows))
     };
     rows(ObjectKind::Index, &manifest.objects.index.blake3, manifest.images)?;
-    if manifest.objects.classes.length > MAX_CLASSES {
-        return Err(Error::invalid(title, format!("has a list of classes of more than {MAX_CLASSES} bytes")));
-    }
     if packs.iter().collect::<HashSet<_>>().len() < packs.len() {
         return Err(Error::invalid("the submission", "names a pack twice"));
     }
@@ -265,7 +286,11 @@ fn check_there(to: &Destination<'_>, objects: &[(ObjectKind, ObjectRef)]) -> Res
     let mut absent = Vec::new();
     for (kind, object) in objects {
         let path = layout::object(*kind, &object.blake3);
-        match length_at(&to.registry.join(&path)).or_else(|| length_at(&to.staged.join(&path))) {
+        let length = match length_at(to, to.registry, &path)? {
+            None => length_at(to, to.staged, &path)?,
+            there => there,
+        };
+        match length {
             Some(length) if length == object.length => {}
             Some(length) => {
                 let why = format!("is {length} bytes long, expected {}", object.length);
@@ -284,8 +309,21 @@ fn check_there(to: &Destination<'_>, objects: &[(ObjectKind, ObjectRef)]) -> Res
     }
 }
 
-fn length_at(path: &Path) -> Option<u64> {
-    path.metadata().ok().filter(|about| about.is_file()).map(|about| about.len())
+/// Opens an object, staged or not, below the folder of a registry; `None` if it is not there.
+///
+/// # Errors
+/// [`Error::Foreign`] names a link on the way, or what else is no file: objects are files, and whoever can write to the
+/// folder may not choose what the server reads elsewhere.
+pub fn open(registry: &Path, path: &Path) -> Result<Option<File>> {
+    let Some(folder) = files::Below::find(registry, files::parent(path))? else { return Ok(None) };
+    folder.open(path.file_name().unwrap_or_default())
+}
+
+fn length_at(to: &Destination<'_>, root: &Path, path: &str) -> Result<Option<u64>> {
+    let path = root.join(path);
+    let file = open(to.registry, &path)?;
+    let about = file.map(|file| file.metadata().map_err(Error::io("look at", &path))).transpose()?;
+    Ok(about.map(|about| about.len()))
 }
 
 /// Moves an object into the registry; it was checked against its hash when it was staged. `false` if it was there.
@@ -307,8 +345,8 @@ fn bring(to: &Destination<'_>, kind: ObjectKind, object: &ObjectRef, gone: &dyn 
 
 /// A registry and what is staged for it, as one.
 struct Both {
-    registry: Folder,
-    staged: Folder,
+    registry: PathBuf,
+    staged: PathBuf,
 }
 
 impl Transport for Both {
@@ -318,10 +356,12 @@ impl Transport for Both {
 
     fn open<'a>(&'a self, path: &'a str, range: Option<Range<u64>>) -> BoxFuture<'a, Result<Option<Body>>> {
         Box::pin(async move {
-            match self.registry.open(path, range.clone()).await? {
-                Some(body) => Ok(Some(body)),
-                None => self.staged.open(path, range).await,
+            for root in [&self.registry, &self.staged] {
+                if open(&self.registry, &root.join(path))?.is_some() {
+                    return Folder::new(root).open(path, range).await;
+                }
             }
+            Ok(None)
         })
     }
 }

@@ -17,7 +17,7 @@ use crate::known_logs::KnownLogs;
 use crate::log::{History, LogKey};
 use crate::manifest::{self, Manifest};
 use crate::object::{ObjectKind, ObjectRef};
-use crate::pack::Pack;
+use crate::pack::{Allowance, Pack};
 use crate::progress::{Progress, Unit};
 use crate::registry::append::OwnLog;
 use crate::registry::log::WitnessPolicy;
@@ -335,7 +335,7 @@ pub(super) fn object_path(kind: ObjectKind, object: &ObjectRef) -> String {
 }
 
 /// Every object of a version: what describes it, and the packs with their shards, which must have all its images; `None`
-/// of a version that is published without.
+/// of a version that is published without. Each object is there once, in however many packs a shard is.
 pub(super) fn objects_of(
     store: &Registry,
     snapshot: &Snapshot,
@@ -345,21 +345,24 @@ pub(super) fn objects_of(
     let mut objects = vec![(ObjectKind::Manifest, snapshot.head.manifest_ref)];
     objects.extend(snapshot.head.manifest.objects.all());
     let Some(packs) = packs else { return Ok(objects) };
-    let mut packed: HashSet<Digest> = HashSet::new();
+    let list = || format!("{}/{}", store.name(), layout::packs(&snapshot.head.manifest_ref.blake3));
+    let (mut packed, mut shards) = (HashSet::new(), HashSet::new());
+    let mut allowance = Allowance::of(images);
     let runtime = crate::transport::runtime()?;
     for digest in packs {
         let what = store.locate(ObjectKind::Pack, digest);
         let bytes = runtime.block_on(store.find_object(ObjectKind::Pack, digest, Pack::max_len(images)))?;
         let bytes = bytes.ok_or_else(|| Error::not_found(&what, store.name()))?;
         let pack = Pack::parse(&what, &bytes, images)?;
+        allowance.take(&pack, list)?;
         packed.extend(pack.entries.iter().map(|entry| entry.blake3));
-        objects.extend(pack.shards.iter().map(|shard| (ObjectKind::Shard, *shard)));
+        let new = pack.shards.iter().filter(|shard| shards.insert(**shard));
+        objects.extend(new.map(|shard| (ObjectKind::Shard, *shard)));
         objects.push((ObjectKind::Pack, ObjectRef { blake3: *digest, length: bytes.len() as u64 }));
     }
     // The list of packs has no hash of its own: what it leads to must be all the images.
     if let Some(row) = snapshot.index().rows().iter().find(|row| !packed.contains(&row.blake3)) {
-        let what = format!("{}/{}", store.name(), layout::packs(&snapshot.head.manifest_ref.blake3));
-        return Err(Error::integrity(what, format!("leads to no pack that has {}", row.path)));
+        return Err(Error::integrity(list(), format!("leads to no pack that has {}", row.path)));
     }
     Ok(objects)
 }

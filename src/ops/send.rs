@@ -11,10 +11,12 @@ use crate::digest::Digest;
 use crate::error::{Error, Result, count};
 use crate::key::Signer;
 use crate::known_logs::KnownLogs;
+use crate::log::LogKey;
 use crate::object::ObjectKind;
 use crate::progress::{Progress, Unit};
-use crate::registry::Registry;
 use crate::registry::log::WitnessPolicy;
+use crate::registry::{Registry, layout};
+use crate::statement::ReleaseStatement;
 use crate::transport::upload::Upload;
 use crate::transport::{Access, runtime};
 use crate::trust::RegistryId;
@@ -60,7 +62,14 @@ pub fn send(
     let log_key =
         log_key.ok_or_else(|| Error::invalid(url, "has no log, in which every release has to stand"))?;
     let (known, policy) = (logs.log(&log_key), WitnessPolicy::default());
-    let view = runtime.block_on(registry.sync_log(&log_key, Some(&known), &policy))?;
+    let read_log = |log_key: &LogKey| {
+        let view = runtime.block_on(registry.sync_log(log_key, Some(&known), &policy))?;
+        match view.as_ref().and_then(|view| view.behind.as_ref()) {
+            Some(behind) => Err(Error::trust(format!("registry {url}"), behind)),
+            None => Ok(view),
+        }
+    };
+    let view = read_log(&log_key)?;
     let history = view.as_ref().map(|view| view.replica.history());
     let log_key = Some(history.map_or(log_key, |history| history.key()));
     let mut report = PublishReport { log_key, ..output.report(signers) };
@@ -69,6 +78,14 @@ pub fn send(
         Prepared::There(index) => {
             report.was_there = true;
             report.fate = (!options.dry_run).then_some(Fate::Logged(index));
+            if let (Some(view), false) = (&view, options.dry_run) {
+                let entry = runtime.block_on(registry.log_entry(index, view))?;
+                // The last that a publish does: it may have been stopped before.
+                if !runtime.block_on(is_listed(&registry, &report.statement, &entry))? {
+                    let body = json!({ "statements": [String::from_utf8_lossy(&entry)] });
+                    runtime.block_on(upload.submit(body.to_string().into_bytes()))?;
+                }
+            }
             return Ok(report);
         }
         Prepared::New { missing: 0, statements } => statements,
@@ -111,7 +128,7 @@ pub fn send(
     let answer: Answer =
         serde_json::from_slice(&answer).map_err(|e| unclear(format!("answers what is no answer: {e}")))?;
     // Believed is the log alone.
-    let view = runtime.block_on(registry.sync_log(known.anchor(), Some(&known), &policy))?;
+    let view = read_log(known.anchor())?;
     let released = view.as_ref().and_then(|view| {
         let (_, released) =
             view.replica.history().release(&report.statement.name, report.statement.version)?;
@@ -125,4 +142,13 @@ pub fn send(
         }
         _ => Err(unclear("says that it took the release, but its log does not have it".into())),
     }
+}
+
+/// Whether a release that the log has as `entry` can be found without it.
+async fn is_listed(registry: &Registry, release: &ReleaseStatement, entry: &[u8]) -> Result<bool> {
+    let ReleaseStatement { name, version, dataset, .. } = release;
+    Ok(registry.release_file(name, *version).await?.as_deref() == Some(entry)
+        && registry.file(&layout::pin(dataset)).await?.is_some()
+        && registry.versions(name).await?.contains(version)
+        && registry.names().await?.contains(name))
 }

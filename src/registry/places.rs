@@ -9,13 +9,11 @@ use crate::cache::Cache;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::object::{ObjectKind, ObjectRef};
-use crate::pack::Pack;
+use crate::pack::{Allowance, Pack};
 use crate::transport::{self, AtHand, Transport};
 
 /// So often a place may serve bad bytes: once can be the way, not the place.
 const STRIKES: u32 = 2;
-/// The packs of a version list each of its images so often at most.
-const MAX_PACKS: u64 = 16;
 
 /// One place that has objects.
 pub(super) struct Place {
@@ -190,17 +188,12 @@ impl Registry {
     pub async fn packs_of(&self, manifest: &Digest, images: u64) -> Result<Vec<Pack>> {
         let digests = self.pack_digests(manifest).await?;
         let mut packs = Vec::new();
-        // The list is a hint of anybody's: what it leads to is no more in all than a few packs of everything.
-        let mut left = images.saturating_add(1).saturating_mul(MAX_PACKS);
+        let mut allowance = Allowance::of(images);
         for digest in digests {
             let bytes = self.find_object(ObjectKind::Pack, &digest, Pack::max_len(images)).await?;
             let bytes = bytes.ok_or_else(|| self.missing_object(ObjectKind::Pack, &digest))?;
             let pack = Pack::parse(&self.locate(ObjectKind::Pack, &digest), &bytes, images)?;
-            let size = 1 + pack.entries.len().max(pack.shards.len()) as u64;
-            left = left.checked_sub(size).ok_or_else(|| {
-                let why = format!("leads to packs of more than {MAX_PACKS} times the version's images");
-                Error::integrity(self.place(&layout::packs(manifest)), why)
-            })?;
+            allowance.take(&pack, || self.place(&layout::packs(manifest)))?;
             packs.push(pack);
         }
         Ok(packs)

@@ -129,12 +129,11 @@ fn plan<'a>(
 }
 
 fn fits(segment: &Segment<'_>, entry: &Entry, limits: Limits) -> bool {
-    if segment.piece.is_some() {
-        return true;
-    }
     let range = segment.range(0);
+    // Within a pack they are in order; another one may have the same shard.
+    let Some(gap) = entry.offset.checked_sub(range.end) else { return false };
     let length = entry.offset + entry.length - range.start;
-    entry.offset - range.end <= limits.gap && length <= limits.length
+    segment.piece.is_some() || (gap <= limits.gap && length <= limits.length)
 }
 
 /// zstd's worst case for a tar entry of an image of `length` bytes, with room to spare.
@@ -147,6 +146,15 @@ mod tests {
     use super::*;
 
     const GAP: u64 = MAX_GAP;
+
+    #[test]
+    fn packs_that_have_one_shard_in_another_order_are_planned_too() {
+        let packs = [pack(&[(1, 0, 5000, 10)]), pack(&[(2, 0, 100, 10), (3, 0, 5005, 10)])];
+        let wanted = (1..=3).map(|n| (Digest::of(&[n]), 10)).collect();
+        let (segments, absent) = plan(&packs, &wanted, false, |_, _| None);
+        assert_eq!(segments.iter().map(Segment::len).collect::<Vec<_>>(), [10, 4915]);
+        assert!(absent.is_empty());
+    }
 
     fn pack(entries: &[(u8, usize, u64, u64)]) -> Pack {
         let shard = |n: u8| ObjectRef { blake3: Digest::of(&[n]), length: 1 << 30 };

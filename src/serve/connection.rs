@@ -14,8 +14,9 @@ use axum::response::Response;
 use axum::routing::{get, post, put};
 use bytes::Bytes;
 use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::http::uri::Authority;
 use hyper::service::{Service as _, service_fn};
-use hyper::{Method, StatusCode, Version};
+use hyper::{Method, StatusCode, Uri, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -35,8 +36,13 @@ use super::watched::{Activity, Watched};
 use super::{Say, ServeOptions, ServeReport, busy, check_health, publish, text};
 use crate::error::{Error, Result};
 
-/// The longest head of a request, in bytes; also how much of an answer waits for the socket beside its last piece.
+/// The longest head of a request, in bytes; also how much of an answer of HTTP/1 waits for the socket beside its last piece.
 const MAX_HEAD: usize = 16 << 10;
+/// How much of what is published over an HTTP/2 connection may come before it is read, in bytes: that much goes on its way
+/// at a time.
+const MAX_UNREAD: u32 = 256 << 10;
+/// How much of an answer of HTTP/2 waits for the socket, in bytes: all that a body has at a time.
+const MAX_WAITING: usize = 64 << 10;
 /// How many bytes the kernel keeps for a client beyond those that are on their way.
 #[cfg(target_os = "linux")]
 const MAX_UNSENT: u32 = 128 << 10;
@@ -127,8 +133,15 @@ pub(super) async fn accept(listener: TcpListener, service: Arc<Service>) -> Resu
         }
     }
     drop(listener);
+    let settled = async {
+        graceful.shutdown().await;
+        // A client that has gone leaves its publish behind.
+        if let Some(publishing) = &service.publishing {
+            publishing.settled().await;
+        }
+    };
     let finished = tokio::select! {
-        ended = timeout(service.options.grace, graceful.shutdown()) => ended.is_ok(),
+        ended = timeout(service.options.grace, settled) => ended.is_ok(),
         () = stop.told() => false,
     };
     let metrics = &service.metrics;
@@ -249,8 +262,8 @@ async fn http(
         }
         let (service, router) = (service.clone(), router.clone());
         async move {
-            let (method, path) = (request.method().clone(), request.uri().path().to_string());
-            let begun = Instant::now();
+            let method = request.method().clone();
+            let begun = service.options.log.then(|| (Instant::now(), in_a_line(request.uri())));
             let response = match permit {
                 None => busy(),
                 Some(permit) => {
@@ -261,9 +274,7 @@ async fn http(
             };
             let status = response.status();
             service.metrics.answered(&method, status);
-            if !service.options.log {
-                return Ok::<_, Infallible>(response);
-            }
+            let Some((begun, path)) = begun else { return Ok::<_, Infallible>(response) };
             let line = Line { say: service.say.clone(), address, method, path, begun, status };
             Ok(response.map(|body| Body::new(Logged { body, sent: 0, line })))
         }
@@ -282,7 +293,9 @@ pub(super) fn builder(streams: Streams, header_timeout: Duration) -> Builder<Str
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(MAX_HEAD as u32)
-        .max_send_buf_size(MAX_HEAD);
+        .max_send_buf_size(MAX_WAITING)
+        .initial_stream_window_size(MAX_UNREAD)
+        .initial_connection_window_size(MAX_UNREAD);
     builder
 }
 
@@ -312,6 +325,20 @@ async fn health(State(service): State<Arc<Service>>) -> Response {
 
 async fn metrics(State(service): State<Arc<Service>>) -> Response {
     text(StatusCode::OK, service.metrics.text(service.limits.open()).trim_end())
+}
+
+/// A path as one field of a line; of what has none, as of CONNECT, who was asked for.
+fn in_a_line(uri: &Uri) -> String {
+    let asked =
+        if uri.path().is_empty() { uri.authority().map_or("-", Authority::as_str) } else { uri.path() };
+    let mut field = String::new();
+    for byte in asked.bytes() {
+        match byte {
+            b'!'..=b'~' => field.push(char::from(byte)),
+            _ => field.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    field
 }
 
 /// A line of the access log in the making.

@@ -130,9 +130,7 @@ fn find(root: &Path, path: &Path, public: Public) -> io::Result<Option<Found>> {
     let path = match path.canonicalize() {
         Ok(path) if path.strip_prefix(root).is_ok_and(is_public) => path,
         Ok(_) => return Ok(None),
-        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Ok(None);
-        }
+        Err(e) if leads_nowhere(&e) => return Ok(None),
         Err(e) => return Err(e),
     };
     // Before it is opened: to open a pipe would wait for somebody to write.
@@ -166,6 +164,16 @@ fn find(root: &Path, path: &Path, public: Public) -> io::Result<Option<Found>> {
         }
     };
     Ok(Some(Found { etag, length: about.len(), content: Content::Large(file) }))
+}
+
+/// Whether the error says that there is no such file, and none that cannot be read.
+fn leads_nowhere(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidFilename, NotADirectory, NotFound};
+    #[cfg(unix)]
+    let is_loop = rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::LOOP);
+    #[cfg(not(unix))]
+    let is_loop = false;
+    is_loop || matches!(error.kind(), NotFound | NotADirectory | InvalidFilename)
 }
 
 fn content_type(path: &str) -> &'static str {

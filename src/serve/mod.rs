@@ -112,7 +112,7 @@ impl Server {
         if !about.is_file() {
             return Err(Error::not_found(layout::REGISTRY_JSON, options.registry.display()));
         }
-        About::parse(&about.display().to_string(), &crate::files::read(&about)?)?;
+        let log_key = About::parse(&about.display().to_string(), &crate::files::read(&about)?)?.log_key;
         let tls = options.tls.as_ref().map(|(cert, key)| tls::acceptor(cert, key)).transpose()?;
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let builder = builder.worker_threads(options.threads).max_blocking_threads(MAX_WAITING);
@@ -123,6 +123,11 @@ impl Server {
             say(&format!(
                 "files are copied on their way to clients: sending them directly failed its test: {e}"
             ));
+        }
+        if let (Some(publish), Some(key)) = (&options.publish, &log_key)
+            && publish.logs.log(key).signer()?.is_none()
+        {
+            say("the log's private key is not on this machine: what is sent here cannot be published");
         }
         let service = Arc::new(connection::Service::new(options, tls, tried.is_ok(), say)?);
         let cannot = |e: std::io::Error| Error::invalid(format!("--listen {}", options.listen), e);
@@ -144,7 +149,11 @@ impl Server {
     /// Serves until SIGTERM or SIGINT, then finishes what is being sent.
     pub fn run(self) -> Result<ServeReport> {
         let Server { runtime, listener, service, .. } = self;
-        runtime.block_on(connection::accept(listener, service))
+        let report = runtime.block_on(connection::accept(listener, service));
+        // Nobody is waited for any more, least of all a thread that waits for a lock or a disk. What such a thread had begun
+        // is as after a kill: whole, or not there.
+        runtime.shutdown_background();
+        report
     }
 }
 

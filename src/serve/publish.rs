@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -14,7 +14,7 @@ use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_
 use hyper::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, mpsc};
 
 use super::connection::Service;
 use super::pace::{self, Paced, Stopped};
@@ -24,7 +24,7 @@ use super::{PublishOptions, text, tokens};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::known_logs::KnownLogs;
-use crate::ops::accept::{AcceptReport, Destination, Submission, accept};
+use crate::ops::accept::{self, AcceptReport, Destination, Submission};
 use crate::registry::layout::{self, Public};
 use crate::statement::SignedStatement;
 
@@ -35,6 +35,8 @@ const MAX_UPLOADS: usize = 16;
 const MAX_UPLOADS_OF_ONE: usize = 4;
 /// How many submissions are checked at a time, each with as much memory as its images take; one of a token at most.
 const MAX_CHECKS: usize = 2;
+/// How many submissions of a token wait for their turn: what has come of each is kept.
+const MAX_WAITING_OF_ONE: usize = 2;
 /// How often stale objects are looked for.
 const TIDY_EVERY: Duration = Duration::from_secs(3600);
 
@@ -48,19 +50,25 @@ pub(super) struct Publishing {
     /// How long an upload may take for what it has to send in that time.
     window: Duration,
     uploads: Semaphore,
-    checks: Semaphore,
+    checks: Arc<Semaphore>,
     places: Mutex<HashMap<String, Arc<Places>>>,
 }
 
 /// What one token may have under way.
 struct Places {
     uploads: Semaphore,
-    submissions: Semaphore,
+    submissions: Arc<Semaphore>,
+    /// For submissions, the one that is not waiting included.
+    waiting: Semaphore,
 }
 
 impl Default for Places {
     fn default() -> Self {
-        Places { uploads: Semaphore::new(MAX_UPLOADS_OF_ONE), submissions: Semaphore::new(1) }
+        Places {
+            uploads: Semaphore::new(MAX_UPLOADS_OF_ONE),
+            submissions: Arc::new(Semaphore::new(1)),
+            waiting: Semaphore::new(1 + MAX_WAITING_OF_ONE),
+        }
     }
 }
 
@@ -98,7 +106,7 @@ impl Publishing {
             most_images: options.most_images,
             window,
             uploads: Semaphore::new(MAX_UPLOADS),
-            checks: Semaphore::new(MAX_CHECKS),
+            checks: Arc::new(Semaphore::new(MAX_CHECKS)),
             places: Mutex::default(),
         })
     }
@@ -107,6 +115,11 @@ impl Publishing {
     fn places_of(&self, holder: &str) -> Arc<Places> {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         places.entry(holder.into()).or_default().clone()
+    }
+
+    /// Returns once no submission is being checked or appended; none is begun any more.
+    pub(super) async fn settled(&self) {
+        let _ = self.checks.acquire_many(MAX_CHECKS as u32).await.map(SemaphorePermit::forget);
     }
 
     fn holder(&self, headers: &HeaderMap) -> Result<String, Refusal> {
@@ -137,11 +150,11 @@ impl Publishing {
     /// Whether an object is in the registry or staged; then it is as if it had just been staged.
     fn has(&self, Place { holder, path, .. }: &Place) -> Result<bool> {
         let staged = self.staging.of(holder).join(path);
-        if staged.is_file() {
-            staging::touch(&staged)?;
+        if let Some(file) = accept::open(&self.registry, &staged)? {
+            file.set_modified(SystemTime::now()).map_err(Error::io("write", &staged))?;
             return Ok(true);
         }
-        Ok(self.registry.join(path).is_file())
+        Ok(accept::open(&self.registry, &self.registry.join(path))?.is_some())
     }
 
     /// Stages an object and gives its length; `None` if it was there.
@@ -221,17 +234,20 @@ impl Publishing {
         let (this, headers) = (self.clone(), request.headers().clone());
         let holder = waiting(move || this.holder(&headers)).await??;
         let places = self.places_of(&holder);
+        let Ok(_waiting) = places.waiting.try_acquire() else {
+            return refuse(StatusCode::SERVICE_UNAVAILABLE, "too many publishes at a time");
+        };
         let waits = activity.working();
-        // Before the body is read: who waits costs no memory.
-        let _of_token = places.submissions.acquire().await.map_err(|e| Error::Internal(e.to_string()))?;
+        // Before the body is read: who waits costs no more of the memory than a window.
+        let of_token = turn(&places.submissions).await?;
         drop(waits);
         let body = Paced::new(request.into_body(), activity.clone(), self.window);
         let body = match body.whole(MAX_SUBMISSION).await {
             Ok(Some(body)) => body,
             Err(Stopped::Slow) => return Err(too_slow()),
-            Ok(None) | Err(Stopped::Broken) => {
-                let why = format!("more than {MAX_SUBMISSION} bytes, or not all came");
-                return refuse(StatusCode::PAYLOAD_TOO_LARGE, why);
+            Err(Stopped::Broken) => return refuse(StatusCode::BAD_REQUEST, "not all of the body came"),
+            Ok(None) => {
+                return refuse(StatusCode::PAYLOAD_TOO_LARGE, format!("more than {MAX_SUBMISSION} bytes"));
             }
         };
         let _working = activity.working();
@@ -241,9 +257,14 @@ impl Publishing {
         if sent.statements.is_empty() {
             return refuse(StatusCode::BAD_REQUEST, "the body has no statement");
         }
-        let _check = self.checks.acquire().await.map_err(|e| Error::Internal(e.to_string()))?;
+        let check = turn(&self.checks).await?;
         let (this, of) = (self.clone(), holder.clone());
-        Ok((holder, waiting(move || this.accept(&of, sent)).await??))
+        // A check goes on where its client has gone, and so do its places.
+        let checked = waiting(move || {
+            let _places = (of_token, check);
+            this.accept(&of, sent)
+        });
+        Ok((holder, checked.await??))
     }
 
     /// Checks what was sent, and appends it.
@@ -260,8 +281,13 @@ impl Publishing {
             logs: &self.logs,
             most_images: self.most_images,
         };
-        accept(&to, &submission, &|path| self.staging.gone(holder, path))
+        accept::accept(&to, &submission, &|path| self.staging.gone(holder, path))
     }
+}
+
+/// Waits for a place, which may be taken along to another thread.
+async fn turn(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Refusal> {
+    Ok(places.clone().acquire_owned().await.map_err(|e| Error::Internal(e.to_string()))?)
 }
 
 /// Runs what may wait for the disk, or takes long.
@@ -306,7 +332,13 @@ pub(super) async fn statements(State(service): State<Arc<Service>>, request: Req
     match publishing.submit(request, activity).await {
         Ok((holder, report)) => {
             service.metrics.statements.add(report.new_entries as u64);
-            for (title, index) in &report.entries {
+            // Each once, however often it was sent.
+            let mut next = report.first_new;
+            for (title, index) in report.entries.iter().filter(|(_, index)| {
+                let is_new = *index == next;
+                next += u64::from(is_new);
+                is_new
+            }) {
                 service.say(&format!("{holder}: {title} is entry {index} of the log"));
             }
             let entries: Vec<_> = report

@@ -171,12 +171,6 @@ impl Drop for Room {
     }
 }
 
-/// Makes what is staged at `path` count as staged now.
-pub(super) fn touch(path: &Path) -> Result<()> {
-    let file = std::fs::File::options().write(true).open(path).map_err(Error::io("open", path))?;
-    file.set_modified(SystemTime::now()).map_err(Error::io("write", path))
-}
-
 /// How an upload ended, if not well.
 #[derive(Debug)]
 pub(super) enum Ended {

@@ -1,10 +1,10 @@
 //! The streams of HTTP/2, each under a watch of its own. A client says for each how much it takes, and may take nothing
 //! for ever while it keeps the connection busy with pings: what the socket moves says nothing of a stream.
 //!
-//! hyper hands bytes to `h2`, which keeps them until the client takes them. So an [`Answer`] gives the next piece only when
-//! the last one has left, and its end only after its last piece: as long as a client lacks anything, the stream is there,
-//! counts against the client's share, and holds one piece. [`Streams`] runs them, and drops one that has not moved for the
-//! idle timeout, by which `h2` resets it.
+//! hyper hands bytes to `h2`, which keeps them until the client takes them. So an [`Answer`] gives what its body has at a
+//! time in short pieces, and reads on only when all but the last have left. As long as a client lacks anything, it counts
+//! against the client's share. [`Streams`] runs them, and drops one that has not moved for the idle timeout, by which `h2`
+//! resets it. What has been given to its end is `h2`'s alone: who does not take that in time loses the connection.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -24,6 +24,8 @@ use super::watched::Activity;
 
 /// The longest piece, in bytes: what a client has to take within the idle timeout.
 const PIECE: usize = 16 << 10;
+/// Of so many pieces on their way the next ones are read, so that a client that takes them need not wait.
+const FEW: usize = 1;
 
 tokio::task_local! {
     /// The stream that is being served by this task.
@@ -32,7 +34,7 @@ tokio::task_local! {
 
 /// What is known of a stream.
 #[derive(Debug, Default)]
-struct Flow {
+pub(super) struct Flow {
     activity: Arc<Activity>,
     state: Mutex<State>,
 }
@@ -41,8 +43,10 @@ struct Flow {
 struct State {
     /// Since when the client has to take something; `None` where it has to wait.
     waits: Option<Instant>,
-    /// Whether a piece has not left.
-    has_piece: bool,
+    /// How many pieces have not left.
+    pieces: usize,
+    /// Until all has left.
+    permit: Option<AnswerPermit>,
     waker: Option<Waker>,
 }
 
@@ -63,10 +67,15 @@ impl Flow {
         }
     }
 
-    /// Ready when no piece waits to leave.
-    fn poll_empty(&self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Whether it is done but for what its client has not taken for so long.
+    pub(super) fn has_stalled(&self, idle: Duration) -> bool {
+        self.with(|state| state.pieces > 0 && state.waits.is_some_and(|since| since.elapsed() >= idle))
+    }
+
+    /// Ready when hardly a piece waits to leave.
+    fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.with(|state| {
-            if !state.has_piece {
+            if state.pieces <= FEW {
                 return Poll::Ready(());
             }
             state.waker = Some(cx.waker().clone());
@@ -90,8 +99,8 @@ impl AsRef<[u8]> for Piece {
 impl Drop for Piece {
     fn drop(&mut self) {
         let waker = self.flow.with(|state| {
-            (state.has_piece, state.waits) = (false, Some(Instant::now()));
-            state.waker.take()
+            (state.pieces, state.waits) = (state.pieces.saturating_sub(1), Some(Instant::now()));
+            if state.pieces <= FEW { state.waker.take() } else { None }
         });
         self.flow.activity.progress();
         if let Some(waker) = waker {
@@ -114,7 +123,8 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
         let flow = Arc::new(Flow { activity, ..Flow::default() });
         tokio::spawn(FLOW.scope(flow.clone(), async move {
             tokio::select! {
-                () = stream => {}
+                biased;
+                () = stream => flow.activity.has_ended(&flow),
                 () = flow.stalled(idle) => metrics.stalled.add(1),
             }
         }));
@@ -128,15 +138,16 @@ pub(super) struct Answer {
     rest: Bytes,
     /// In HTTP/2.
     flow: Option<Arc<Flow>>,
-    _permit: AnswerPermit,
+    /// Not in HTTP/2.
+    _permit: Option<AnswerPermit>,
 }
 
 impl Answer {
     /// Made where the request is served. From now on the client has to take something.
     pub(super) fn new(body: Body, permit: AnswerPermit) -> Self {
-        let flow = FLOW.try_with(Arc::clone).ok();
+        let (flow, mut permit) = (FLOW.try_with(Arc::clone).ok(), Some(permit));
         if let Some(flow) = &flow {
-            flow.with(|state| state.waits = Some(Instant::now()));
+            flow.with(|state| (state.waits, state.permit) = (Some(Instant::now()), permit.take()));
         }
         Answer { body, rest: Bytes::new(), flow, _permit: permit }
     }
@@ -151,8 +162,8 @@ impl hyper::body::Body for Answer {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let Some(flow) = self.flow.clone() else { return Pin::new(&mut self.body).poll_frame(cx) };
-        ready!(flow.poll_empty(cx));
         if self.rest.is_empty() {
+            ready!(flow.poll_room(cx));
             // Reading is the server's affair.
             flow.with(|state| state.waits = None);
             match ready!(Pin::new(&mut self.body).poll_frame(cx)).map(|frame| frame.map(Frame::into_data)) {
@@ -164,13 +175,12 @@ impl hyper::body::Body for Answer {
         }
         let length = self.rest.len().min(PIECE);
         let bytes = self.rest.split_to(length);
-        flow.with(|state| (state.has_piece, state.waits) = (true, Some(Instant::now())));
+        flow.with(|state| (state.pieces, state.waits) = (state.pieces + 1, Some(Instant::now())));
         Poll::Ready(Some(Ok(Frame::data(Bytes::from_owner(Piece { bytes, flow })))))
     }
 
     fn is_end_stream(&self) -> bool {
-        let has_piece = self.flow.as_ref().is_some_and(|flow| flow.with(|state| state.has_piece));
-        self.rest.is_empty() && !has_piece && self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,9 +14,12 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::direct::{Lane, is_stand_in};
 use super::metrics::Metrics;
+use super::streams::Flow;
 
 /// The least that has to move within the idle timeout, in bytes: who takes less holds a place for nothing.
 const LEAST: u64 = 1 << 10;
+/// So many ended streams are remembered before those are looked for that nobody lacks anything of.
+const MAX_ENDED: usize = 64;
 
 /// What a connection's requests and its socket know of each other.
 #[derive(Debug, Default)]
@@ -25,6 +28,8 @@ pub(super) struct Activity {
     progress: AtomicU64,
     working: AtomicUsize,
     is_http_2: AtomicBool,
+    /// Streams that are done but for what their client has to take.
+    ended: Mutex<Vec<Weak<Flow>>>,
 }
 
 /// While it is there, the server has to be waited for, not the client.
@@ -40,6 +45,21 @@ impl Activity {
     /// Something of a request or an answer has come or gone.
     pub(super) fn progress(&self) {
         self.progress.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// All of a stream has been given to HTTP.
+    pub(super) fn has_ended(&self, flow: &Arc<Flow>) {
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        if ended.len() >= MAX_ENDED {
+            ended.retain(|flow| flow.strong_count() > 0);
+        }
+        ended.push(Arc::downgrade(flow));
+    }
+
+    /// Whether of one of those something has waited for so long.
+    fn has_stalled(&self, idle: Duration) -> bool {
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.iter().filter_map(Weak::upgrade).any(|flow| flow.has_stalled(idle))
     }
 
     /// The server does something that takes long.
@@ -86,6 +106,10 @@ impl Watched {
         while self.period.as_mut().poll(cx).is_ready() {
             let progress = self.activity.progress.load(Ordering::Relaxed);
             let is_working = self.activity.working.load(Ordering::Relaxed) > 0;
+            if self.activity.has_stalled(self.idle) {
+                self.metrics.stalled.add(1);
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
             // Bytes alone are nothing where they may be pings.
             let may_ping = progress == 0 || self.activity.is_http_2.load(Ordering::Relaxed);
             if progress == self.progress && !is_working && (may_ping || self.moved < LEAST) {

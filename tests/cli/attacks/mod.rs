@@ -14,6 +14,8 @@ mod own_files;
 #[cfg(unix)]
 mod pipes;
 #[cfg(all(feature = "serve", target_os = "linux"))]
+mod publishing;
+#[cfg(all(feature = "serve", target_os = "linux"))]
 mod serving;
 mod stdout;
 #[cfg(unix)]
