@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::dataset_ref::DatasetRef;
 use crate::error::{Error, Mistake, Result};
 use crate::files;
+use crate::text::toml_text;
 use crate::tree::Selection;
 
 /// The lock file's name.
@@ -69,16 +70,16 @@ impl LockFile {
 
     /// Reads the bytes of a lock file, called `what` in errors.
     pub fn parse(what: &str, bytes: Vec<u8>) -> Result<Self> {
-        let refuse = |why: &dyn std::fmt::Display| Error::invalid(what, why);
-        let text = String::from_utf8(bytes).map_err(|e| refuse(&e))?;
-        let lock: LockFile = toml::from_str(&text).map_err(|e| Error::toml(what, &text, &e))?;
+        let lock: LockFile = toml_text(what, bytes)?;
         if lock.format != FORMAT {
-            return Err(refuse(&format!("has format '{}', this isn reads {FORMAT}", lock.format)));
+            let why = format!("has format '{}', this isn reads {FORMAT}", lock.format);
+            return Err(Error::invalid(what, why));
         }
         if let Some(entry) =
             lock.datasets.iter().find(|entry| !matches!(entry.pin, DatasetRef::Version(_, _, Some(_))))
         {
-            return Err(refuse(&format!("'{}' is no pin: expected NAME@VERSION#b3:…", entry.pin)));
+            let why = format!("'{}' is no pin: expected NAME@VERSION#b3:…", entry.pin);
+            return Err(Error::invalid(what, why));
         }
         Ok(lock)
     }
@@ -118,9 +119,7 @@ impl Project {
 
     /// Reads the bytes of a project file, called `what` in errors.
     pub fn parse(what: &str, bytes: Vec<u8>) -> Result<Self> {
-        let refuse = |why: &dyn std::fmt::Display| Error::invalid(what, why);
-        let text = String::from_utf8(bytes).map_err(|e| refuse(&e))?;
-        toml::from_str(&text).map_err(|e| Error::toml(what, &text, &e))
+        toml_text(what, bytes)
     }
 }
 

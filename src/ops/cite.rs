@@ -96,17 +96,16 @@ fn plain(manifest: &Manifest) -> String {
 }
 
 fn cff(manifest: &Manifest) -> String {
-    let quote = yaml;
     let authors: String =
-        manifest.authors.iter().map(|author| format!("  - name: {}\n", quote(author))).collect();
+        manifest.authors.iter().map(|author| format!("  - name: {}\n", yaml(author))).collect();
     format!(
         "cff-version: 1.2.0\nmessage: {message}\ntype: dataset\ntitle: {title}\nversion: {version}\nabstract: {description}\n\
          authors:\n{authors}identifiers:\n  - type: other\n    value: {pin}\n    description: {what}\n",
-        message = quote("If you use this dataset, cite it with its pin."),
-        title = quote(&manifest.title),
-        version = quote(&manifest.version.to_string()),
-        description = quote(&manifest.description),
-        pin = quote(&manifest.pin()),
-        what = quote("Dataset hash: BLAKE3 of the file B3SUMS, see docs/verify.md of isn"),
+        message = yaml("If you use this dataset, cite it with its pin."),
+        title = yaml(&manifest.title),
+        version = yaml(&manifest.version.to_string()),
+        description = yaml(&manifest.description),
+        pin = yaml(&manifest.pin()),
+        what = yaml("Dataset hash: BLAKE3 of the file B3SUMS, see docs/verify.md of isn"),
     )
 }
