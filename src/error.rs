@@ -287,12 +287,6 @@ impl Error {
         Error::Invalid { what: what.to_string(), why: why.to_string() }
     }
 
-    /// An [`Error::Invalid`] of a TOML file: the line and the reason, and nothing of the text, which may be another file's
-    /// to which a link leads.
-    pub fn toml(what: impl fmt::Display, text: &str, why: &toml::de::Error) -> Error {
-        Error::invalid(what, toml_reason(text, why))
-    }
-
     /// An [`Error::Integrity`].
     pub fn integrity(what: impl fmt::Display, why: impl fmt::Display) -> Error {
         Error::Integrity { what: what.to_string(), why: why.to_string() }
@@ -322,14 +316,6 @@ impl fmt::Display for Reject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.path, self.reason)
     }
-}
-
-/// What is wrong with a TOML text, and in which line.
-pub fn toml_reason(text: &str, why: &toml::de::Error) -> String {
-    let line = why.span().map_or(String::new(), |span| {
-        format!("line {}: ", 1 + text.bytes().take(span.start).filter(|&b| b == b'\n').count())
-    });
-    format!("{line}{}", why.message())
 }
 
 /// `512 B`, `1.50 GiB`: three figures and a binary unit.

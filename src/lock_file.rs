@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::dataset_ref::DatasetRef;
 use crate::error::{Error, Mistake, Result};
 use crate::files;
+use crate::text::toml_text;
 use crate::tree::Selection;
 
 /// The lock file's name.
@@ -69,16 +70,16 @@ impl LockFile {
 
     /// Reads the bytes of a lock file, called `what` in errors.
     pub fn parse(what: &str, bytes: Vec<u8>) -> Result<Self> {
-        let refuse = |why: &dyn std::fmt::Display| Error::invalid(what, why);
-        let text = String::from_utf8(bytes).map_err(|e| refuse(&e))?;
-        let lock: LockFile = toml::from_str(&text).map_err(|e| Error::toml(what, &text, &e))?;
+        let lock: LockFile = toml_text(what, bytes)?;
         if lock.format != FORMAT {
-            return Err(refuse(&format!("has format '{}', this isn reads {FORMAT}", lock.format)));
+            let why = format!("has format '{}', this isn reads {FORMAT}", lock.format);
+            return Err(Error::invalid(what, why));
         }
         if let Some(entry) =
             lock.datasets.iter().find(|entry| !matches!(entry.pin, DatasetRef::Version(_, _, Some(_))))
         {
-            return Err(refuse(&format!("'{}' is no pin: expected NAME@VERSION#b3:…", entry.pin)));
+            let why = format!("'{}' is no pin: expected NAME@VERSION#b3:…", entry.pin);
+            return Err(Error::invalid(what, why));
         }
         Ok(lock)
     }
@@ -103,17 +104,8 @@ impl LockFile {
 
     /// Refuses trees whose path leads out of `project`, the folder with the file called `what`: all of them at once.
     pub fn check_inside(&self, what: &str, project: &Path) -> Result<()> {
-        let mut mistakes = Vec::new();
-        for entry in &self.datasets {
-            if let Some(why) = way_out(project, &entry.path)? {
-                let why = format!(
-                    "{} {why}, and would be {}: --allow-outside allows it",
-                    entry.path.display(),
-                    entry.pin.to_string().split('#').next().unwrap_or_default()
-                );
-                mistakes.push(Mistake { line: None, why });
-            }
-        }
+        let outside = |entry: &Locked| outside(project, &entry.path, &entry.pin).transpose();
+        let mistakes: Vec<Mistake> = self.datasets.iter().filter_map(outside).collect::<Result<_>>()?;
         if mistakes.is_empty() { Ok(()) } else { Err(Error::Mistakes { what: what.into(), mistakes }) }
     }
 }
@@ -127,47 +119,61 @@ impl Project {
 
     /// Reads the bytes of a project file, called `what` in errors.
     pub fn parse(what: &str, bytes: Vec<u8>) -> Result<Self> {
-        let refuse = |why: &dyn std::fmt::Display| Error::invalid(what, why);
-        let text = String::from_utf8(bytes).map_err(|e| refuse(&e))?;
-        toml::from_str(&text).map_err(|e| Error::toml(what, &text, &e))
+        toml_text(what, bytes)
     }
 }
 
-/// How `path`, relative to `project`, leads out of it: by its words, or by a link on the way.
+/// What is wrong with `path`, relative to `project`, as the place of a tree of `reference`: nothing if it is below.
+pub fn outside(project: &Path, path: &Path, reference: &DatasetRef) -> Result<Option<Mistake>> {
+    let mistake = |why| {
+        let reference = reference.to_string();
+        let version = reference.split('#').next().unwrap_or_default();
+        let why = format!("{} {why}, and would be {version}: --allow-outside allows it", path.display());
+        Mistake { line: None, why }
+    };
+    Ok(way_out(project, path)?.map(mistake))
+}
+
+/// How `path`, relative to `project`, leads out of it: by its words, or by those of what its links lead to.
 fn way_out(project: &Path, path: &Path) -> Result<Option<&'static str>> {
     // What another system takes for a separator or a drive counts on each.
     let is_foreign = path.to_string_lossy().contains(['\\', ':']);
     if path.is_absolute() || is_foreign {
         return Ok(Some("is no path below the project's folder"));
     }
-    let mut is_below = false;
-    for component in path.components() {
-        match component {
-            // What lies there, git runs.
-            Component::Normal(name) if name.eq_ignore_ascii_case(".git") => return Ok(Some("is git's own")),
-            Component::Normal(_) => is_below = true,
-            Component::CurDir => {}
-            _ => return Ok(Some("leads out of the project's folder")),
-        }
-    }
-    if !is_below {
-        return Ok(Some("is the project's folder itself"));
+    if let Some(why) = words_out(path) {
+        return Ok(Some(why));
     }
     let project = project.canonicalize().map_err(Error::io("look at", project))?;
     let mut at = project.clone();
     for component in path.components() {
         at.push(component);
         match at.symlink_metadata() {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => break,
-            Err(e) => return Err(Error::io("look at", &at)(e)),
             // A link to nothing may lead anywhere tomorrow.
-            Ok(about)
-                if about.is_symlink() && at.canonicalize().map_or(true, |to| !to.starts_with(&project)) =>
-            {
-                return Ok(Some("leads out of the project's folder through a link"));
-            }
-            Ok(_) => {}
+            Ok(about) if about.is_symlink() => match at.canonicalize() {
+                Ok(to) => at = to,
+                Err(_) => return Ok(Some(THROUGH_A_LINK)),
+            },
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io("look at", &at)(e)),
+            _ => {}
         }
     }
-    Ok(None)
+    Ok(at.strip_prefix(&project).map_or(Some(THROUGH_A_LINK), words_out))
+}
+
+const THROUGH_A_LINK: &str = "leads out of the project's folder through a link";
+
+/// How the words of a path alone lead out of the folder that it is relative to.
+fn words_out(path: &Path) -> Option<&'static str> {
+    let mut is_below = false;
+    for component in path.components() {
+        match component {
+            // What lies there, git runs.
+            Component::Normal(name) if name.eq_ignore_ascii_case(".git") => return Some("is git's own"),
+            Component::Normal(_) => is_below = true,
+            Component::CurDir => {}
+            _ => return Some("leads out of the project's folder"),
+        }
+    }
+    if is_below { None } else { Some("is the project's folder itself") }
 }

@@ -1,8 +1,12 @@
 //! Foreign text where it stands in another: in a line, in JSON, in YAML, in a spreadsheet. What is said there stays to be
-//! seen, and does nothing.
+//! seen, and does nothing. And the text of a TOML file, of which an error repeats nothing.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
+
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Result};
 
 /// Whether a character is not seen itself but acts on a terminal, on the order of what is seen, or on nothing: control
 /// characters (C0, DEL, C1), line and paragraph separators, marks of direction, and those of no width.
@@ -79,6 +83,20 @@ fn written_out<'t>(
     let mut out = String::with_capacity(text.len() + 16);
     text.chars().for_each(|c| if is_bad(c) { escape(&mut out, c) } else { out.push(c) });
     out.into()
+}
+
+/// Reads the bytes of a TOML file, called `what` in errors.
+///
+/// # Errors
+/// [`Error::Invalid`] with the line and the reason, and nothing of the text, which may be another file's to which a link
+/// leads.
+pub fn toml_text<T: DeserializeOwned>(what: impl Display, bytes: Vec<u8>) -> Result<T> {
+    let text = String::from_utf8(bytes).map_err(|_| Error::invalid(&what, "is not UTF-8 text"))?;
+    toml::from_str(&text).map_err(|e| {
+        let line_at = |at: usize| 1 + text.bytes().take(at).filter(|&b| b == b'\n').count();
+        let line = e.span().map_or(String::new(), |span| format!("line {}: ", line_at(span.start)));
+        Error::invalid(&what, format!("{line}{}", e.message()))
+    })
 }
 
 #[cfg(test)]

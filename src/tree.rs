@@ -21,7 +21,7 @@ use crate::split::Split;
 pub const B3SUMS: &str = "B3SUMS";
 /// In a partial tree, the lines of `B3SUMS` that were selected.
 pub const B3SUMS_SELECTED: &str = "B3SUMS.selected";
-/// The longest list that is read, in bytes.
+/// The longest list that is read, in bytes: ten million images make no longer one.
 const MAX_SUMS: u64 = 3 << 30;
 /// The longest line of one: a hash, two spaces, a path, a line feed.
 const MAX_LINE: u64 = 64 + 2 + MAX_PATH_LEN as u64 + 1;

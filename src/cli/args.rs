@@ -13,10 +13,10 @@ use super::families::{
 use super::ledger::LedgerCommand;
 #[cfg(feature = "serve")]
 use super::review::ReviewArgs;
+#[cfg(feature = "serve")]
+use super::serve::ServeArgs;
 use super::sources::{SourceCommand, VerifySourceArgs};
 use super::values::{parse_age, parse_reason, read_images};
-#[cfg(feature = "serve")]
-use super::values::{parse_size, parse_timeout};
 use crate::class::ClassId;
 use crate::dataset_ref::{DatasetRef, Name};
 use crate::error::{Error, Result};
@@ -312,54 +312,6 @@ pub(super) struct RegistryArg {
     /// Refuse a log that its witnesses have not seen for so long, for example 36h or 7d; a pin needs no log
     #[arg(long, value_name = "AGE", value_parser = parse_age)]
     pub(super) max_age: Option<u64>,
-}
-
-/// What to serve, where, and within which limits.
-#[cfg(feature = "serve")]
-#[derive(Debug, ClapArgs)]
-pub(super) struct ServeArgs {
-    /// The registry's folder
-    #[arg(value_name = "DIR")]
-    pub(super) dir: PathBuf,
-    /// Address and port; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
-    pub(super) listen: std::net::SocketAddr,
-    /// Certificate chain for TLS, in PEM
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
-    pub(super) tls_cert: Option<PathBuf>,
-    /// Private key for TLS, in PEM
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
-    pub(super) tls_key: Option<PathBuf>,
-    /// The most connections at a time; fewer where fewer files may be open
-    #[arg(long, value_name = "N", default_value = "4096", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(super) max_connections: u32,
-    /// The most connections from one address; 0 is no limit, as behind a proxy
-    #[arg(long, value_name = "N", default_value = "256")]
-    pub(super) max_per_address: u32,
-    /// How long a client may take to ask
-    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = parse_timeout)]
-    pub(super) header_timeout: u64,
-    /// How long a client may be silent, or take less than a kilobyte
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_timeout)]
-    pub(super) idle_timeout: u64,
-    /// How long answers may go on after SIGTERM or SIGINT
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_age)]
-    pub(super) grace: u64,
-    /// Who may publish: a file with NAME and the BLAKE3 of a token in hex a line [default: nobody]
-    #[arg(long, value_name = "FILE")]
-    pub(super) publish_tokens: Option<PathBuf>,
-    /// How much may be staged with one token, for example 500M or 64G
-    #[arg(long, value_name = "SIZE", default_value = "64G", value_parser = parse_size, requires = "publish_tokens")]
-    pub(super) publish_quota: u64,
-    /// How many objects may be staged with one token
-    #[arg(long, value_name = "N", default_value = "10000", requires = "publish_tokens")]
-    pub(super) publish_objects: u32,
-    /// How many images a version may have that is published here
-    #[arg(long, value_name = "N", default_value = "1500000", requires = "publish_tokens")]
-    pub(super) publish_images: u32,
-    /// Write a line to stderr for each request
-    #[arg(long)]
-    pub(super) log: bool,
 }
 
 /// Which part of a version.

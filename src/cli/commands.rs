@@ -17,7 +17,6 @@ use crate::dataset_ref::{DatasetRef, Name, Version};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::key::{KeyName, PublicKey, Signer, Unlock};
-use crate::lock_file::{LOCK_FILE, LockFile};
 use crate::ops;
 use crate::ops::Registries;
 use crate::ops::owner::Change;
@@ -58,11 +57,7 @@ fn verb(run: &Run, command: Command) -> Result<ExitCode> {
         Command::Pull { reference, registry, to, selection, source, hardlink, lock, allow_outside } => {
             let selection = selection.read()?;
             if lock {
-                // What it cannot be recorded in is better known before.
-                LockFile::read(Path::new(LOCK_FILE))?;
-            }
-            if let Some(to) = to.as_deref().filter(|_| lock && !allow_outside) {
-                ops::sync::check_destination(Path::new("."), to, &reference)?;
+                ops::sync::check_lockable(Path::new("."), to.as_deref(), &reference, allow_outside)?;
             }
             run.with_registries(&registry, |registries| {
                 let options = ops::pull::PullOptions {
@@ -294,44 +289,6 @@ impl Run {
         let access = self.access()?;
         let options = ops::send::SendOptions { build, registry: &id, access: &access, dry_run, rebuild_only };
         ops::send::send(&options, signers, &self.settings.logs(), &self.progress)
-    }
-}
-
-#[cfg(feature = "serve")]
-impl Run {
-    fn serve(&self, args: super::args::ServeArgs) -> Result<ExitCode> {
-        use crate::serve::{PublishOptions, ServeOptions, Server};
-        if args.dir.to_string_lossy().contains("://") {
-            return Err(Error::invalid(args.dir.display(), "is a URL: a folder is what can be served"));
-        }
-        let publish = args.publish_tokens.map(|tokens| PublishOptions {
-            tokens,
-            quota: args.publish_quota,
-            most_objects: args.publish_objects as usize,
-            most_images: args.publish_images.into(),
-            logs: self.settings.logs(),
-        });
-        let options = ServeOptions {
-            registry: args.dir,
-            listen: args.listen,
-            tls: args.tls_cert.zip(args.tls_key),
-            max_connections: args.max_connections as usize,
-            max_per_address: args.max_per_address as usize,
-            header_timeout: Duration::from_secs(args.header_timeout),
-            idle_timeout: Duration::from_secs(args.idle_timeout),
-            grace: Duration::from_secs(args.grace),
-            threads: self.jobs,
-            publish,
-            log: args.log,
-        };
-        let server = Server::bind(&options, std::sync::Arc::new(Output::line))?;
-        self.output.serving(&server);
-        // Whoever started it waits for the address, and does not get it.
-        if self.output.is_broken() {
-            return Ok(ExitCode::SUCCESS);
-        }
-        self.output.served(&server.run()?);
-        Ok(ExitCode::SUCCESS)
     }
 }
 

@@ -14,6 +14,8 @@ mod ledger;
 mod render;
 #[cfg(feature = "serve")]
 mod review;
+#[cfg(feature = "serve")]
+mod serve;
 mod settings;
 mod sources;
 mod terminal;

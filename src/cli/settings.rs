@@ -14,7 +14,7 @@ use crate::key::Keyring;
 use crate::known_logs::KnownLogs;
 use crate::lock_file::{PROJECT_FILE, Project};
 use crate::registry::BUNDLED;
-use crate::text::one_line;
+use crate::text::{one_line, toml_text};
 use crate::transport::Access;
 use crate::transport::access::{self, Token};
 use crate::trust::TrustStore;
@@ -163,12 +163,8 @@ impl Settings {
     fn config(&self) -> Result<Config> {
         let path = self.home.join("config.toml");
         // It names certificates and registries.
-        let Some(bytes) = files::read_guarded(&path, MAX_LEN, Guard::Trust)? else {
-            return Ok(Config::default());
-        };
-        let refuse = |why: &dyn std::fmt::Display| Error::invalid(path.display(), why);
-        let text = String::from_utf8(bytes).map_err(|e| refuse(&e))?;
-        toml::from_str(&text).map_err(|e| Error::toml(path.display(), &text, &e))
+        let bytes = files::read_guarded(&path, MAX_LEN, Guard::Trust)?;
+        bytes.map_or(Ok(Config::default()), |bytes| toml_text(path.display(), bytes))
     }
 
     /// The socket of the SSH agent.

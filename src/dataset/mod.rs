@@ -96,24 +96,17 @@ pub struct Parts {
 
 impl Dataset {
     /// Of its parts.
-    ///
-    /// # Errors
-    /// [`Error::Integrity`] if an image is of a class that there is not.
-    pub fn new(parts: Parts) -> Result<Self> {
+    pub fn new(parts: Parts) -> Self {
         let Parts { manifest, description, warnings, unsigned, rows, places, verify } = parts;
         let (table, classes) = (description.rows(), description.classes());
         let ranks: HashMap<&str, u32> =
             (0u32..).zip(classes).map(|(rank, class)| (class.id.as_str(), rank)).collect();
-        let label = |&row: &u32| {
-            let path = table.path(row as usize);
-            let class = path.split('/').nth(1).unwrap_or_default();
-            let missing = || Error::integrity(path, "is of a class that classes.csv does not have");
-            ranks.get(class).copied().ok_or_else(missing)
-        };
-        let labels = rows.iter().map(label).collect::<Result<Vec<u32>>>()?;
+        // A description has no image of a class that it does not have.
+        let label = |&row: &u32| ranks[table.path(row as usize).split('/').nth(1).unwrap_or_default()];
+        let labels = rows.iter().map(label).collect();
         let verified = (0..rows.len().div_ceil(8)).map(|_| AtomicU8::new(0)).collect();
         let (scratch, checks) = (Mutex::default(), AtomicU32::new(0));
-        Ok(Dataset {
+        Dataset {
             manifest,
             description,
             warnings,
@@ -125,7 +118,7 @@ impl Dataset {
             verified,
             scratch,
             checks,
-        })
+        }
     }
 
     /// The version.

@@ -5,7 +5,6 @@ use crate::error::count;
 use crate::text::{one_line, yaml};
 
 /// The text.
-#[cfg_attr(not(feature = "parquet"), expect(dead_code))]
 pub(super) fn card(about: &About<'_>) -> String {
     let manifest = about.manifest;
     let names: String = about

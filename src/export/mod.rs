@@ -3,7 +3,7 @@
 
 mod about;
 mod archive;
-#[cfg(any(test, feature = "parquet"))]
+#[cfg(feature = "parquet")]
 mod card;
 mod croissant;
 mod mds;

@@ -71,8 +71,7 @@ impl Ledger {
     ///
     /// # Errors
     /// What [`Ledger::parse`] refuses, and rows with a field that is a formula to a spreadsheet, before anything is
-    /// changed. After an error of the disk the file has its former
-    /// length.
+    /// changed. After an error of the disk the file has its former length.
     pub fn append(path: &Path, rows: &[Row]) -> Result<()> {
         let formulas = rows.iter().flat_map(Row::formulas);
         let mistakes: Vec<Mistake> = formulas.map(|why| Mistake { line: None, why }).collect();

@@ -71,7 +71,7 @@ impl SignedClaim {
             return Err(refuse(if is_kind {
                 "is a claim of a kind that this isn does not know: a newer isn may finish it"
             } else {
-                "is not signed: somebody without the log's key has put it there, or an isn of before claims were signed \
+                "is not signed: somebody without the log's key has put it there, or an isn from before claims were signed \
                  was killed"
             }));
         }

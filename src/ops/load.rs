@@ -50,7 +50,15 @@ pub fn load(
     let unsigned = head.unsigned("title, authors and licence");
     let opening = Opening { runtime: &runtime, registries, registry, options, progress };
     let (description, rows, places) = opening.images(head)?;
-    Dataset::new(Parts { manifest, description, warnings, unsigned, rows, places, verify: options.verify })
+    Ok(Dataset::new(Parts {
+        manifest,
+        description,
+        warnings,
+        unsigned,
+        rows,
+        places,
+        verify: options.verify,
+    }))
 }
 
 /// The source ids of the images of a part of a version, in the order that [`load`] has them.
@@ -309,7 +317,7 @@ pub(super) mod tests {
             let classes = (CLASSES, snapshot.classes_csv().to_vec());
             let description = Description::new((TABLE, table), classes, &manifest).unwrap();
             let (warnings, unsigned) = (Vec::new(), None);
-            Dataset::new(Parts { manifest, description, warnings, unsigned, rows, places, verify }).unwrap()
+            Dataset::new(Parts { manifest, description, warnings, unsigned, rows, places, verify })
         };
         let whole = dataset(Verify::Once);
         let files: Vec<Vec<u8>> = (0..whole.len()).map(|image| whole.file(image).unwrap()).collect();

@@ -9,7 +9,7 @@ use super::pull::{PullOptions, PullReport, pull};
 use super::verify::{Expectation, Target, verify};
 use crate::dataset_ref::DatasetRef;
 use crate::error::{Error, Result};
-use crate::lock_file::{LOCK_FILE, LockFile, Locked, PROJECT_FILE, Project};
+use crate::lock_file::{LOCK_FILE, LockFile, Locked, PROJECT_FILE, Project, outside};
 use crate::log::History;
 use crate::progress::Progress;
 use crate::tree::Selection;
@@ -130,12 +130,18 @@ fn restore(
     Ok(Synced { entry: entry.clone(), fetched_bytes, warnings })
 }
 
-/// Refuses, before a pull, to lock a tree that would be outside of the project in `project`.
-pub fn check_destination(project: &Path, to: &Path, reference: &DatasetRef) -> Result<()> {
-    let mut lock = LockFile::default();
-    let (path, registry) = (to.to_path_buf(), String::new());
-    lock.set(Locked { path, pin: reference.clone(), registry, selection: Selection::default() });
-    lock.check_inside("--to", project)
+/// Refuses, before a pull, what could not be locked afterwards: a damaged lock file in `project`, or a tree outside of it.
+pub fn check_lockable(
+    project: &Path,
+    to: Option<&Path>,
+    reference: &DatasetRef,
+    allow_outside: bool,
+) -> Result<()> {
+    LockFile::read(&project.join(LOCK_FILE))?;
+    match to.filter(|_| !allow_outside).map(|to| outside(project, to, reference)).transpose()?.flatten() {
+        Some(mistake) => Err(Error::Mistakes { what: "--to".into(), mistakes: vec![mistake] }),
+        None => Ok(()),
+    }
 }
 
 /// Adds what was pulled to the lock file of the project in `project`.

@@ -23,10 +23,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result, toml_reason};
+use crate::error::{Error, Result};
 use crate::files::{self, Guard};
 use crate::key::{KeyLine, PublicKey};
 use crate::log::{LogKey, WitnessKey};
+use crate::text::toml_text;
 
 /// What the file begins with.
 const HEADER: &str =
@@ -280,18 +281,14 @@ impl TrustStore {
 }
 
 fn read(path: &Path) -> Result<BTreeMap<RegistryId, Trusted>> {
-    let read = files::read_guarded(path, MAX_LEN, Guard::Trust).map_err(|e| match e {
-        Error::Invalid { why, .. } => refuse(path, why),
-        other => other,
-    });
-    read?.map_or(Ok(BTreeMap::new()), |bytes| parse(path, bytes))
+    let read = files::read_guarded(path, MAX_LEN, Guard::Trust).map_err(|e| users_own(path, e))?;
+    read.map_or(Ok(BTreeMap::new()), |bytes| parse(path, bytes))
 }
 
 /// What the bytes of a trust store at `path` say.
 pub fn parse(path: &Path, bytes: Vec<u8>) -> Result<BTreeMap<RegistryId, Trusted>> {
     let refuse = |why: String| refuse(path, why);
-    let text = String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8 text".into()))?;
-    let stored: Stored = toml::from_str(&text).map_err(|e| refuse(toml_reason(&text, &e)))?;
+    let stored: Stored = toml_text(path.display(), bytes).map_err(|e| users_own(path, e))?;
     let Format::V1 = stored.format;
     for (registry, Trusted { keys, .. }) in &stored.registry {
         for (i, line) in keys.iter().enumerate() {
@@ -304,6 +301,14 @@ pub fn parse(path: &Path, bytes: Vec<u8>) -> Result<BTreeMap<RegistryId, Trusted
         }
     }
     Ok(stored.registry)
+}
+
+/// What is wrong with the file, as with one of the user's own.
+fn users_own(path: &Path, error: Error) -> Error {
+    match error {
+        Error::Invalid { why, .. } => refuse(path, why),
+        other => other,
+    }
 }
 
 fn refuse(path: &Path, why: String) -> Error {

@@ -12,7 +12,6 @@ use crate::files::{self, Kind};
 use crate::progress::{Progress, Unit};
 use crate::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, MAX_ISN_JSON, Provenance, Selection, Sums, list_of};
 
-/// `B3SUMS` of ten million images; more is no `B3SUMS`.
 /// Up to this many bytes a file is read whole into a buffer that a thread uses again and again.
 const SMALL: u64 = 4 << 20;
 

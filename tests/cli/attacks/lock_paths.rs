@@ -92,6 +92,29 @@ fn links_that_leave_the_project() {
     assert!(sandbox.path("project/inside/d/B3SUMS").exists());
 }
 
+/// A link is as good as the words of a path: what lies in `.git`, git runs.
+#[cfg(unix)]
+#[test]
+fn links_into_gits_own_folder() {
+    let bad = ["data/x", "hooks", "deep/er", "far/x", "all"];
+    let sandbox = project(&[&bad[..], &["good"]].concat());
+    fs::create_dir_all(sandbox.path("project/.git/hooks")).unwrap();
+    link(&sandbox, ".git", "data");
+    link(&sandbox, sandbox.path("project/.git/hooks"), "hooks");
+    fs::create_dir(sandbox.path("project/deep")).unwrap();
+    link(&sandbox, "../.git/hooks", "deep/er");
+    link(&sandbox, "data", "far");
+    link(&sandbox, ".", "all");
+    let ran = at(&sandbox, &["sync"]).fails(1, "--allow-outside");
+    for path in bad {
+        let why = if path == "all" { "is the project's folder itself" } else { "is git's own" };
+        assert!(ran.stderr.contains(&format!("  {path} {why}")), "{path}: {}", ran.stderr);
+    }
+    assert!(!ran.stderr.contains("good"), "{}", ran.stderr);
+    assert_eq!(contents(&sandbox.path("project/.git")), []);
+    assert!(!sandbox.path("project/good").exists());
+}
+
 #[cfg(unix)]
 #[test]
 fn link_where_the_project_file_wants_a_tree() {
