@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 use super::watched::Activity;
 
 /// The least rate, in bytes a second on average over the idle timeout.
-pub(super) const LEAST: u64 = 1 << 10;
+pub(super) const LEAST_RATE: u64 = 1 << 10;
 
 /// A body that is read piece by piece.
 pub(super) struct Paced {
@@ -67,7 +67,7 @@ impl Paced {
 }
 
 fn needed(window: Duration) -> u64 {
-    LEAST.saturating_mul(window.as_secs()).max(1)
+    LEAST_RATE.saturating_mul(window.as_secs()).max(1)
 }
 
 #[cfg(test)]

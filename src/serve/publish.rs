@@ -51,20 +51,20 @@ pub(super) struct Publishing {
     window: Duration,
     uploads: Semaphore,
     checks: Arc<Semaphore>,
-    places: Mutex<HashMap<String, Arc<Places>>>,
+    slots: Mutex<HashMap<String, Arc<Slots>>>,
 }
 
 /// What one token may have under way.
-struct Places {
+struct Slots {
     uploads: Semaphore,
     submissions: Arc<Semaphore>,
     /// For submissions, the one that is not waiting included.
     waiting: Semaphore,
 }
 
-impl Default for Places {
+impl Default for Slots {
     fn default() -> Self {
-        Places {
+        Slots {
             uploads: Semaphore::new(MAX_UPLOADS_OF_ONE),
             submissions: Arc::new(Semaphore::new(1)),
             waiting: Semaphore::new(1 + MAX_WAITING_OF_ONE),
@@ -107,14 +107,14 @@ impl Publishing {
             window,
             uploads: Semaphore::new(MAX_UPLOADS),
             checks: Arc::new(Semaphore::new(MAX_CHECKS)),
-            places: Mutex::default(),
+            slots: Mutex::default(),
         })
     }
 
     /// What the holder of a token may have under way.
-    fn places_of(&self, holder: &str) -> Arc<Places> {
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        places.entry(holder.into()).or_default().clone()
+    fn slots_of(&self, holder: &str) -> Arc<Slots> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.entry(holder.into()).or_default().clone()
     }
 
     /// Returns once no submission is being checked or appended; none is begun any more.
@@ -178,8 +178,8 @@ impl Publishing {
             let why = format!("the object is longer than the quota of {} bytes", quota.bytes);
             return refuse(StatusCode::PAYLOAD_TOO_LARGE, why);
         }
-        let places = self.places_of(&holder);
-        let (Ok(_of_token), Ok(_of_all)) = (places.uploads.try_acquire(), self.uploads.try_acquire()) else {
+        let slots = self.slots_of(&holder);
+        let (Ok(_of_token), Ok(_of_all)) = (slots.uploads.try_acquire(), self.uploads.try_acquire()) else {
             return refuse(StatusCode::SERVICE_UNAVAILABLE, "too many uploads at a time");
         };
         let Some(room) = self.staging.room(&holder, length) else {
@@ -233,13 +233,13 @@ impl Publishing {
     ) -> Result<(String, AcceptReport), Refusal> {
         let (this, headers) = (self.clone(), request.headers().clone());
         let holder = waiting(move || this.holder(&headers)).await??;
-        let places = self.places_of(&holder);
-        let Ok(_waiting) = places.waiting.try_acquire() else {
+        let slots = self.slots_of(&holder);
+        let Ok(_waiting) = slots.waiting.try_acquire() else {
             return refuse(StatusCode::SERVICE_UNAVAILABLE, "too many publishes at a time");
         };
         let waits = activity.working();
         // Before the body is read: who waits costs no more of the memory than a window.
-        let of_token = turn(&places.submissions).await?;
+        let of_token = turn(&slots.submissions).await?;
         drop(waits);
         let body = Paced::new(request.into_body(), activity.clone(), self.window);
         let body = match body.whole(MAX_SUBMISSION).await {
@@ -296,7 +296,7 @@ async fn waiting<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) ->
 }
 
 fn too_slow() -> Refusal {
-    let why = format!("what came was less than {} bytes a second", pace::LEAST);
+    let why = format!("what came was less than {} bytes a second", pace::LEAST_RATE);
     Refusal(StatusCode::REQUEST_TIMEOUT, why)
 }
 

@@ -59,18 +59,17 @@ impl Held {
 pub(super) struct Room {
     held: Arc<Mutex<HashMap<String, Held>>>,
     holder: String,
-    length: u64,
+    /// Nothing, once what came stays.
+    length: Option<u64>,
 }
 
 impl Room {
     /// The upload is at `path` now.
-    pub(super) fn keep(self, path: &str) {
+    pub(super) fn keep(mut self, path: &str) {
+        let Some(length) = self.length.take() else { return };
         let mut all = lock(&self.held);
         let held = all.entry(self.holder.clone()).or_default();
-        // Counted as coming once more, until this is dropped.
-        held.objects += 1;
-        held.bytes += self.length;
-        if let Some(before) = held.staged.insert(path.into(), self.length) {
+        if let Some(before) = held.staged.insert(path.into(), length) {
             held.take(before);
         }
     }
@@ -128,7 +127,7 @@ impl Staging {
         }
         holders.bytes = bytes;
         holders.objects += 1;
-        Some(Room { held: self.held.clone(), holder: holder.into(), length })
+        Some(Room { held: self.held.clone(), holder: holder.into(), length: Some(length) })
     }
 
     /// What a holder had staged at `path` is there no more.
@@ -165,8 +164,10 @@ impl Staging {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        if let Some(held) = lock(&self.held).get_mut(&self.holder) {
-            held.take(self.length);
+        if let Some(length) = self.length
+            && let Some(held) = lock(&self.held).get_mut(&self.holder)
+        {
+            held.take(length);
         }
     }
 }

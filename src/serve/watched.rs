@@ -17,7 +17,7 @@ use super::metrics::Metrics;
 use super::streams::Flow;
 
 /// The least that has to move within the idle timeout, in bytes: who takes less holds a place for nothing.
-const LEAST: u64 = 1 << 10;
+const LEAST_PER_PERIOD: u64 = 1 << 10;
 /// So many ended streams are remembered before those are looked for that nobody lacks anything of.
 const MAX_ENDED: usize = 64;
 
@@ -112,7 +112,7 @@ impl Watched {
             }
             // Bytes alone are nothing where they may be pings.
             let may_ping = progress == 0 || self.activity.is_http_2.load(Ordering::Relaxed);
-            if progress == self.progress && !is_working && (may_ping || self.moved < LEAST) {
+            if progress == self.progress && !is_working && (may_ping || self.moved < LEAST_PER_PERIOD) {
                 self.metrics.timed_out.add(1);
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
