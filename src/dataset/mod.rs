@@ -56,7 +56,6 @@ pub struct Dataset {
     manifest: Manifest,
     description: Description<Table>,
     warnings: Vec<String>,
-    unsigned: Option<String>,
     /// For each image of the selection its row in the table.
     rows: Vec<u32>,
     labels: Vec<u32>,
@@ -84,8 +83,6 @@ pub struct Parts {
     pub description: Description<Table>,
     /// What the user should hear.
     pub warnings: Vec<String>,
-    /// What nobody vouches for of the manifest, in words, if nobody does.
-    pub unsigned: Option<String>,
     /// Which of them.
     pub rows: Vec<u32>,
     /// Where they are, each at its place among `rows`.
@@ -97,7 +94,7 @@ pub struct Parts {
 impl Dataset {
     /// Of its parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { manifest, description, warnings, unsigned, rows, places, verify } = parts;
+        let Parts { manifest, description, warnings, rows, places, verify } = parts;
         let (table, classes) = (description.rows(), description.classes());
         let ranks: HashMap<&str, u32> =
             (0u32..).zip(classes).map(|(rank, class)| (class.id.as_str(), rank)).collect();
@@ -110,7 +107,6 @@ impl Dataset {
             manifest,
             description,
             warnings,
-            unsigned,
             rows,
             labels,
             places,
@@ -134,11 +130,6 @@ impl Dataset {
     /// What the user should hear: that the version is yanked, that the mirror is behind.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
-    }
-
-    /// What nobody vouches for of the manifest, if nobody does: for whoever shows it.
-    pub fn unsigned(&self) -> Option<&str> {
-        self.unsigned.as_deref()
     }
 
     /// How many images there are.

@@ -30,14 +30,10 @@ pub struct Citation {
 
 /// Cites the version that `reference` means.
 pub fn cite(registries: &Registries<'_>, reference: &DatasetRef, format: CitationFormat) -> Result<Citation> {
-    let head = info(registries, reference)?.snapshot.head;
-    let unsigned = head.unsigned("title, authors and citation");
-    let text = citation(&head.manifest, format);
-    Ok(Citation {
-        pin: head.manifest.pin(),
-        text,
-        warnings: head.warnings.into_iter().chain(unsigned).collect(),
-    })
+    let snapshot = info(registries, reference)?.snapshot;
+    let manifest = snapshot.head.manifest;
+    let text = citation(&manifest, format);
+    Ok(Citation { pin: manifest.pin(), text, warnings: snapshot.head.warnings })
 }
 
 /// The text that cites a version.
@@ -100,16 +96,17 @@ fn plain(manifest: &Manifest) -> String {
 }
 
 fn cff(manifest: &Manifest) -> String {
+    let quote = yaml;
     let authors: String =
-        manifest.authors.iter().map(|author| format!("  - name: {}\n", yaml(author))).collect();
+        manifest.authors.iter().map(|author| format!("  - name: {}\n", quote(author))).collect();
     format!(
         "cff-version: 1.2.0\nmessage: {message}\ntype: dataset\ntitle: {title}\nversion: {version}\nabstract: {description}\n\
          authors:\n{authors}identifiers:\n  - type: other\n    value: {pin}\n    description: {what}\n",
-        message = yaml("If you use this dataset, cite it with its pin."),
-        title = yaml(&manifest.title),
-        version = yaml(&manifest.version.to_string()),
-        description = yaml(&manifest.description),
-        pin = yaml(&manifest.pin()),
-        what = yaml("Dataset hash: BLAKE3 of the file B3SUMS, see docs/verify.md of isn"),
+        message = quote("If you use this dataset, cite it with its pin."),
+        title = quote(&manifest.title),
+        version = quote(&manifest.version.to_string()),
+        description = quote(&manifest.description),
+        pin = quote(&manifest.pin()),
+        what = quote("Dataset hash: BLAKE3 of the file B3SUMS, see docs/verify.md of isn"),
     )
 }

@@ -103,8 +103,7 @@ pub fn export(
         }
     });
     let _ = work.discard();
-    let warnings = dataset.warnings().iter().map(String::as_str).chain(dataset.unsigned());
-    let (warnings, images) = (warnings.map(String::from).collect(), dataset.len() as u64);
+    let (warnings, images) = (dataset.warnings().to_vec(), dataset.len() as u64);
     Ok(ExportReport { manifest: manifest.clone(), warnings, path: to, images, files: written? })
 }
 
@@ -124,11 +123,9 @@ fn tree(
     };
     let report = pull(registries, options, progress)?;
     let files = lengths(&report.path)?;
-    let head = report.snapshot.head;
-    let unsigned = head.unsigned("title, authors and licence");
     Ok(ExportReport {
-        manifest: head.manifest,
-        warnings: head.warnings.into_iter().chain(unsigned).collect(),
+        manifest: report.snapshot.head.manifest,
+        warnings: report.snapshot.head.warnings,
         images: report.images,
         files: (files.len() as u64, files.iter().map(|(_, length)| length).sum()),
         path: report.path,

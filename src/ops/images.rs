@@ -34,9 +34,9 @@ pub fn images(
         .source
         .parse()
         .map_err(|why| Error::invalid(snapshot.head.manifest.pin(), why))?;
-    if origin.is_some() {
-        let unsigned = snapshot.head.unsigned("what the index says of the source, by which --origin goes");
-        snapshot.head.warnings.extend(unsigned);
+    if origin.is_some() && snapshot.head.signed_by.is_empty() {
+        let why = "--origin goes by what the index says of the source, for which the pin does not vouch";
+        snapshot.head.warnings.push(why.into());
     }
     let includes = selection.filter();
     let images = snapshot.index().rows().iter().filter(|row| includes(row.path.as_str()));

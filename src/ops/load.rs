@@ -47,18 +47,9 @@ pub fn load(
     let runtime = transport::runtime()?;
     let (registry, head) = runtime.block_on(registries.head(options.reference))?;
     let (manifest, warnings) = (head.manifest.clone(), head.warnings.clone());
-    let unsigned = head.unsigned("title, authors and licence");
     let opening = Opening { runtime: &runtime, registries, registry, options, progress };
     let (description, rows, places) = opening.images(head)?;
-    Ok(Dataset::new(Parts {
-        manifest,
-        description,
-        warnings,
-        unsigned,
-        rows,
-        places,
-        verify: options.verify,
-    }))
+    Ok(Dataset::new(Parts { manifest, description, warnings, rows, places, verify: options.verify }))
 }
 
 /// The source ids of the images of a part of a version, in the order that [`load`] has them.
@@ -316,8 +307,7 @@ pub(super) mod tests {
             let manifest = snapshot.head.manifest.clone();
             let classes = (CLASSES, snapshot.classes_csv().to_vec());
             let description = Description::new((TABLE, table), classes, &manifest).unwrap();
-            let (warnings, unsigned) = (Vec::new(), None);
-            Dataset::new(Parts { manifest, description, warnings, unsigned, rows, places, verify })
+            Dataset::new(Parts { manifest, description, warnings: Vec::new(), rows, places, verify })
         };
         let whole = dataset(Verify::Once);
         let files: Vec<Vec<u8>> = (0..whole.len()).map(|image| whole.file(image).unwrap()).collect();

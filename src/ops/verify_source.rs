@@ -90,7 +90,6 @@ pub fn verify_source(
     let checked = there.len() as u64;
     let mut warnings: Vec<String> = survey.problems.into_iter().map(|problem| problem.why).collect();
     warnings.extend_from_slice(&source.warnings);
-    warnings.extend(snapshot.head.unsigned("which source files the version was made of"));
     let layout = source.layout.to_string();
     Ok(VerifySourceReport { snapshot, layout, checked, differing, missing, warnings })
 }

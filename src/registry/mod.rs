@@ -139,13 +139,6 @@ pub struct Head {
 }
 
 impl Head {
-    /// That nobody vouches for `what` of this version, if nobody does: it was reached by a pin.
-    pub fn unsigned(&self, what: &str) -> Option<String> {
-        self.signed_by.is_empty().then(|| {
-            format!("nobody vouches for {what}: a pin stands for images, labels and splits; `isn trust add` for more")
-        })
-    }
-
     /// Refuses a manifest that only a pin leads to, if it asks for more than a stranger may: what is brought before the
     /// dataset hash can speak is held in memory.
     fn check_unsigned(&self, what: &str) -> Result<()> {

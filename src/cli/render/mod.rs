@@ -111,8 +111,7 @@ impl Output {
         self.warn(&report.snapshot.head.warnings);
         let mut paths = Page::default();
         report.images.iter().for_each(|(row, _)| paths.line(format_args!("{}", row.path)));
-        let head = &report.snapshot.head;
-        let mut object = json!({ "dataset": head.manifest.dataset.prefixed(), "warnings": head.warnings });
+        let mut object = json!({ "dataset": report.snapshot.head.manifest.dataset.prefixed() });
         let image = |(row, origin): &(Row, Split)| {
             json!({
                 "path": row.path.as_str(), "class": row.class.as_str(), "split": row.split, "origin": origin,
@@ -200,10 +199,7 @@ impl Output {
         self.warn(&citation.warnings);
         let mut text = Page::default();
         text.block("", &citation.text);
-        self.print(
-            &text,
-            json!({ "pin": citation.pin, "citation": citation.text, "warnings": citation.warnings }),
-        );
+        self.print(&text, json!({ "pin": citation.pin, "citation": citation.text }));
     }
 
     pub(in crate::cli) fn built(&self, report: &BuildReport, out: &Path, is_new: bool) {
@@ -422,7 +418,7 @@ pub(in crate::cli) fn size(bytes: u64) -> String {
 
 fn signed(snapshot: &Snapshot) -> String {
     if snapshot.head.signed_by.is_empty() {
-        return "not checked: the pin vouches for images, labels and splits; title, licence and all else is unsigned"
+        return "not checked: the pin vouches for images, labels and splits, not for title and licence"
             .into();
     }
     let keys: Vec<String> = snapshot.head.signed_by.iter().map(PublicKey::fingerprint).collect();

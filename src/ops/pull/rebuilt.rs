@@ -53,10 +53,7 @@ pub(super) fn rebuild(pull: &Pull<'_>, source: &Path, staging: &Staging) -> Resu
         staging.remove_beside(BUILD)?;
         let what = format!("{} built from {}", snapshot.head.manifest.pin(), source.display());
         let images = count(differences.len(), "difference");
-        let unsigned = snapshot.head.unsigned("which source files it was made of");
-        let unsigned = unsigned.map_or(String::new(), |why| format!(" ({why})"));
-        let why =
-            format!("has dataset hash {}, {images}{unsigned}", rebuilt.head.manifest.dataset.prefixed());
+        let why = format!("has dataset hash {}, {images}", rebuilt.head.manifest.dataset.prefixed());
         return Err(Error::Rebuilt { what, why, differences });
     }
     Ok(Rebuilt { build, snapshot: rebuilt })
