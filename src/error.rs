@@ -86,6 +86,8 @@ pub enum Error {
         why: String,
         /// Every image that differs. The message names the first of them.
         differences: Vec<Difference>,
+        /// What of the release they hang on and nobody vouches for, as `--json` calls it.
+        unsigned: &'static [&'static str],
     },
     /// A signature or a key that cannot be relied on. Exit code 4.
     #[error("{what}: {why}")]

@@ -51,7 +51,8 @@ pub(super) fn report(error: &Error, json: bool) -> ExitCode {
     let code = code(error);
     if json {
         let mut object = json!({ "error": message, "help": help, "exit_code": code });
-        if let Error::Rebuilt { differences, .. } = error {
+        if let Error::Rebuilt { differences, unsigned, .. } = error {
+            object["unsigned"] = json!(unsigned);
             object["differences"] = json!(differences);
         }
         // stderr has it as well, and the code: nothing is lost where stdout takes nothing.

@@ -75,7 +75,7 @@ impl Output {
         let object = json!({
             "name": manifest.name, "version": manifest.version, "dataset": manifest.dataset.prefixed(),
             "pin": manifest.pin(), "as": format.as_str(), "path": report.path, "images": report.images,
-            "files": files, "bytes": bytes,
+            "files": files, "bytes": bytes, "unsigned": report.unsigned,
         });
         self.print_done(&text, object);
     }

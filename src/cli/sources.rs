@@ -153,8 +153,13 @@ impl Output {
         let manifest = &report.snapshot.head.manifest;
         let mut text = Page::default();
         let checked = count(report.checked as usize, "source file");
+        let unsigned = report.snapshot.head.unsigned();
+        let as_said = match unsigned {
+            [] => "as released",
+            _ => "as the index says, which nobody whom you trust signed",
+        };
         let _ = if is_right {
-            writeln!(text, "ok: {} ({}): {checked} as released", dir.display(), report.layout)
+            writeln!(text, "ok: {} ({}): {checked} {as_said}", dir.display(), report.layout)
         } else {
             writeln!(
                 text,
@@ -177,6 +182,7 @@ impl Output {
             "checked": report.checked,
             "differing": differing,
             "missing": missing,
+            "unsigned": unsigned,
             "warnings": report.warnings,
         });
         self.print(&text, object);

@@ -56,6 +56,7 @@ pub struct Dataset {
     manifest: Manifest,
     description: Description<Table>,
     warnings: Vec<String>,
+    unsigned: &'static [&'static str],
     /// For each image of the selection its row in the table.
     rows: Vec<u32>,
     labels: Vec<u32>,
@@ -83,6 +84,8 @@ pub struct Parts {
     pub description: Description<Table>,
     /// What the user should hear.
     pub warnings: Vec<String>,
+    /// What nobody vouches for.
+    pub unsigned: &'static [&'static str],
     /// Which of them.
     pub rows: Vec<u32>,
     /// Where they are, each at its place among `rows`.
@@ -94,7 +97,7 @@ pub struct Parts {
 impl Dataset {
     /// Of its parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { manifest, description, warnings, rows, places, verify } = parts;
+        let Parts { manifest, description, warnings, unsigned, rows, places, verify } = parts;
         let (table, classes) = (description.rows(), description.classes());
         let ranks: HashMap<&str, u32> =
             (0u32..).zip(classes).map(|(rank, class)| (class.id.as_str(), rank)).collect();
@@ -107,6 +110,7 @@ impl Dataset {
             manifest,
             description,
             warnings,
+            unsigned,
             rows,
             labels,
             places,
@@ -130,6 +134,11 @@ impl Dataset {
     /// What the user should hear: that the version is yanked, that the mirror is behind.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// What of the version nobody vouches for whom the user believes, as `--json` calls it.
+    pub fn unsigned(&self) -> &'static [&'static str] {
+        self.unsigned
     }
 
     /// How many images there are.

@@ -29,6 +29,10 @@ pub struct About<'a> {
     pub pixels: Option<(u32, u32)>,
     /// What shards are cut at, in bytes of images.
     pub shard_bytes: u64,
+    /// What of all that nobody vouches for, as `--json` calls it.
+    pub unsigned: &'a [&'a str],
+    /// The same as a sentence.
+    pub doubt: Option<String>,
 }
 
 impl About<'_> {
@@ -80,6 +84,9 @@ impl About<'_> {
             "splits": self.splits.iter().map(split).collect::<serde_json::Map<_, _>>(),
             "files": files,
         });
+        if !self.unsigned.is_empty() {
+            value["unsigned"] = json!(self.unsigned);
+        }
         if !self.selection.is_all() {
             value["selection"] = json!(self.selection);
         }

@@ -42,13 +42,14 @@ pub(super) fn card(about: &About<'_>) -> String {
         "---\nlicense: other\nlicense_name: {licence}\npretty_name: {title}\ntask_categories:\n- image-classification\n\
          dataset_info:\n  features:\n  - name: image\n    dtype: image\n  - name: label\n    dtype:\n      class_label:\n        names:\n{names}  \
          - name: path\n    dtype: string\n  splits:\n{splits}configs:\n- config_name: default\n  data_files:\n{files}---\n\n\
-         # {heading}\n\n{description}\n\n- Pin: `{pin}`\n- Licence: {terms}\n- {images} in {classes} classes\n\n\
+         # {heading}\n\n{description}\n\n- Pin: `{pin}`\n{doubt}- Licence: {terms}\n- {images} in {classes} classes\n\n\
          | label | class | called | group |\n|---|---|---|---|\n{labels}\n## Citation\n\n```bibtex\n{citation}```\n",
         licence = yaml(manifest.licence.lines().next().unwrap_or_default()),
         title = yaml(&manifest.title),
         heading = line(&manifest.title),
         description = lines(&manifest.description),
         pin = manifest.pin(),
+        doubt = about.doubt.as_ref().map(|doubt| format!("- Unsigned: {doubt}\n")).unwrap_or_default(),
         // Further right, so that they are of the same item.
         terms = lines(&manifest.licence).replace('\n', "\n  "),
         images = count(about.splits.iter().map(|(_, images, _)| *images as usize).sum(), "image"),

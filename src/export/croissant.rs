@@ -94,6 +94,7 @@ impl Writer for Croissant<'_> {
 impl Croissant<'_> {
     fn description(&self, classes: &[u8]) -> Value {
         let (about, manifest) = (self.about, self.about.manifest);
+        let doubt = about.doubt.as_ref().map(|doubt| format!("\n\nUnsigned: {doubt}")).unwrap_or_default();
         let creator = |name: &String| json!({ "@type": "sc:Organization", "name": name });
         json!({
             "@context": context(),
@@ -101,7 +102,7 @@ impl Croissant<'_> {
             "conformsTo": "http://mlcommons.org/croissant/1.0",
             "name": manifest.name,
             "alternateName": manifest.title,
-            "description": format!("{}\n\nPin: {}", manifest.description, manifest.pin()),
+            "description": format!("{}\n\nPin: {}{doubt}", manifest.description, manifest.pin()),
             "identifier": about.dataset(),
             "version": about.three_numbers(),
             "license": manifest.licence,

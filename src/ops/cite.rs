@@ -2,6 +2,7 @@
 
 use super::Registries;
 use super::info::info;
+use super::unsigned;
 use crate::dataset_ref::DatasetRef;
 use crate::error::Result;
 use crate::manifest::Manifest;
@@ -26,14 +27,17 @@ pub struct Citation {
     pub text: String,
     /// What the user should hear: that the version is yanked, for one.
     pub warnings: Vec<String>,
+    /// What of the version nobody vouches for.
+    pub unsigned: &'static [&'static str],
 }
 
 /// Cites the version that `reference` means.
 pub fn cite(registries: &Registries<'_>, reference: &DatasetRef, format: CitationFormat) -> Result<Citation> {
-    let snapshot = info(registries, reference)?.snapshot;
-    let manifest = snapshot.head.manifest;
-    let text = citation(&manifest, format);
-    Ok(Citation { pin: manifest.pin(), text, warnings: snapshot.head.warnings })
+    let head = info(registries, reference)?.snapshot.head;
+    let unsigned = head.unsigned();
+    let warnings = head.warnings.into_iter().chain(unsigned::notice(unsigned)).collect();
+    let text = citation(&head.manifest, format);
+    Ok(Citation { pin: head.manifest.pin(), text, warnings, unsigned })
 }
 
 /// The text that cites a version.

@@ -7,6 +7,7 @@ use super::cite::{CitationFormat, citation};
 use super::load::{LoadOptions, load};
 use super::pull::seeds::Reuse;
 use super::pull::{PullOptions, pull};
+use super::unsigned;
 use crate::augment::{Augment, Crop};
 use crate::dataset::{Batch, Dataset, Verify};
 use crate::dataset_ref::DatasetRef;
@@ -48,6 +49,8 @@ pub struct ExportReport {
     pub manifest: Manifest,
     /// What the user should hear.
     pub warnings: Vec<String>,
+    /// What of the version nobody vouches for.
+    pub unsigned: &'static [&'static str],
     /// The folder.
     pub path: PathBuf,
     /// How many images are in it.
@@ -103,8 +106,9 @@ pub fn export(
         }
     });
     let _ = work.discard();
-    let (warnings, images) = (dataset.warnings().to_vec(), dataset.len() as u64);
-    Ok(ExportReport { manifest: manifest.clone(), warnings, path: to, images, files: written? })
+    let (unsigned, images) = (dataset.unsigned(), dataset.len() as u64);
+    let warnings = dataset.warnings().iter().cloned().chain(unsigned::notice(unsigned)).collect();
+    Ok(ExportReport { manifest: manifest.clone(), warnings, unsigned, path: to, images, files: written? })
 }
 
 /// A tree is an image folder already.
@@ -123,9 +127,12 @@ fn tree(
     };
     let report = pull(registries, options, progress)?;
     let files = lengths(&report.path)?;
+    let head = report.snapshot.head;
+    let unsigned = head.unsigned();
     Ok(ExportReport {
-        manifest: report.snapshot.head.manifest,
-        warnings: report.snapshot.head.warnings,
+        manifest: head.manifest,
+        warnings: head.warnings.into_iter().chain(unsigned::notice(unsigned)).collect(),
+        unsigned,
         images: report.images,
         files: (files.len() as u64, files.iter().map(|(_, length)| length).sum()),
         path: report.path,
@@ -195,6 +202,8 @@ impl<'a> Plan<'a> {
             classes: dataset.classes(),
             citation: citation(manifest, CitationFormat::Bibtex),
             selection: options.selection,
+            unsigned: dataset.unsigned(),
+            doubt: unsigned::notice(dataset.unsigned()),
             splits,
             extension,
             pixels: options.format.has_pixels().then(|| size_of_all(dataset, options.size)).transpose()?,

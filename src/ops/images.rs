@@ -2,6 +2,7 @@
 
 use super::Registries;
 use super::pull::check_selection;
+use super::unsigned;
 use crate::dataset_ref::DatasetRef;
 use crate::error::{Error, Result};
 use crate::index::Row;
@@ -34,10 +35,8 @@ pub fn images(
         .source
         .parse()
         .map_err(|why| Error::invalid(snapshot.head.manifest.pin(), why))?;
-    if origin.is_some() && snapshot.head.signed_by.is_empty() {
-        let why = "--origin goes by what the index says of the source, for which the pin does not vouch";
-        snapshot.head.warnings.push(why.into());
-    }
+    let notice = unsigned::notice(snapshot.head.unsigned());
+    snapshot.head.warnings.extend(notice);
     let includes = selection.filter();
     let images = snapshot.index().rows().iter().filter(|row| includes(row.path.as_str()));
     let images = images.map(|row| (row.clone(), row.origin(source)));

@@ -46,10 +46,11 @@ pub fn load(
 ) -> Result<Dataset> {
     let runtime = transport::runtime()?;
     let (registry, head) = runtime.block_on(registries.head(options.reference))?;
-    let (manifest, warnings) = (head.manifest.clone(), head.warnings.clone());
+    let (manifest, warnings, unsigned) = (head.manifest.clone(), head.warnings.clone(), head.unsigned());
     let opening = Opening { runtime: &runtime, registries, registry, options, progress };
     let (description, rows, places) = opening.images(head)?;
-    Ok(Dataset::new(Parts { manifest, description, warnings, rows, places, verify: options.verify }))
+    let verify = options.verify;
+    Ok(Dataset::new(Parts { manifest, description, warnings, unsigned, rows, places, verify }))
 }
 
 /// The source ids of the images of a part of a version, in the order that [`load`] has them.
@@ -307,7 +308,8 @@ pub(super) mod tests {
             let manifest = snapshot.head.manifest.clone();
             let classes = (CLASSES, snapshot.classes_csv().to_vec());
             let description = Description::new((TABLE, table), classes, &manifest).unwrap();
-            Dataset::new(Parts { manifest, description, warnings: Vec::new(), rows, places, verify })
+            let (warnings, unsigned) = (Vec::new(), &[][..]);
+            Dataset::new(Parts { manifest, description, warnings, unsigned, rows, places, verify })
         };
         let whole = dataset(Verify::Once);
         let files: Vec<Vec<u8>> = (0..whole.len()).map(|image| whole.file(image).unwrap()).collect();

@@ -30,6 +30,7 @@ pub mod source;
 pub mod submit;
 pub mod sync;
 pub mod trust;
+pub mod unsigned;
 pub mod verify;
 pub mod verify_source;
 

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::Registries;
+use super::{Registries, unsigned};
 use crate::dataset_ref::DatasetRef;
 use crate::digest::Digest;
 use crate::error::{Blame, Difference, Error, Result};
@@ -90,6 +90,7 @@ pub fn verify_source(
     let checked = there.len() as u64;
     let mut warnings: Vec<String> = survey.problems.into_iter().map(|problem| problem.why).collect();
     warnings.extend_from_slice(&source.warnings);
+    warnings.extend(unsigned::notice(snapshot.head.unsigned()));
     let layout = source.layout.to_string();
     Ok(VerifySourceReport { snapshot, layout, checked, differing, missing, warnings })
 }

@@ -50,6 +50,26 @@ const MAX_UNSIGNED_INDEX: u64 = 256 << 20;
 /// Any other metadata object of one.
 const MAX_UNSIGNED: u64 = 64 << 20;
 
+/// What a dataset hash does not vouch for: of a version that only a pin leads to, nobody does. As `--json` calls it.
+pub const UNSIGNED: [&str; 16] = [
+    "name",
+    "version",
+    "title",
+    "description",
+    "licence",
+    "authors",
+    "citation",
+    "source",
+    "pipeline",
+    "recipe",
+    "corrections",
+    "width",
+    "height",
+    "pixels",
+    "source_id",
+    "source_blake3",
+];
+
 /// The format of `registry.json`.
 pub const FORMAT: &str = "isn-registry/1";
 
@@ -139,6 +159,11 @@ pub struct Head {
 }
 
 impl Head {
+    /// What of the version nobody vouches for whom the user believes: [`UNSIGNED`], or nothing.
+    pub fn unsigned(&self) -> &'static [&'static str] {
+        if self.signed_by.is_empty() { &UNSIGNED } else { &[] }
+    }
+
     /// Refuses a manifest that only a pin leads to, if it asks for more than a stranger may: what is brought before the
     /// dataset hash can speak is held in memory.
     fn check_unsigned(&self, what: &str) -> Result<()> {

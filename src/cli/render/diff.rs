@@ -62,6 +62,7 @@ impl Output {
                     .map(|(id, was, is)| json!({ "id": id.as_str(), "old": was, "new": is })).collect::<Vec<_>>(),
             },
             "page": page,
+            "unsigned": report.unsigned,
             "warnings": report.warnings,
         });
         for kind in Kind::ALL {

@@ -34,6 +34,7 @@ use crate::ops::publish::PublishReport;
 use crate::ops::pull::PullReport;
 use crate::ops::submit::Fate;
 use crate::ops::sync::Synced;
+use crate::ops::unsigned;
 use crate::ops::verify::{Assurance, VerifyReport};
 use crate::registry::Snapshot;
 use crate::split::Split;
@@ -111,7 +112,9 @@ impl Output {
         self.warn(&report.snapshot.head.warnings);
         let mut paths = Page::default();
         report.images.iter().for_each(|(row, _)| paths.line(format_args!("{}", row.path)));
-        let mut object = json!({ "dataset": report.snapshot.head.manifest.dataset.prefixed() });
+        let mut object = json!({
+            "dataset": report.snapshot.head.manifest.dataset.prefixed(), "unsigned": report.snapshot.head.unsigned(),
+        });
         let image = |(row, origin): &(Row, Split)| {
             json!({
                 "path": row.path.as_str(), "class": row.class.as_str(), "split": row.split, "origin": origin,
@@ -199,7 +202,10 @@ impl Output {
         self.warn(&citation.warnings);
         let mut text = Page::default();
         text.block("", &citation.text);
-        self.print(&text, json!({ "pin": citation.pin, "citation": citation.text }));
+        self.print(
+            &text,
+            json!({ "pin": citation.pin, "citation": citation.text, "unsigned": citation.unsigned }),
+        );
     }
 
     pub(in crate::cli) fn built(&self, report: &BuildReport, out: &Path, is_new: bool) {
@@ -328,6 +334,7 @@ impl Output {
             "partial": report.partial.is_some(),
             "selection": report.partial,
             "assurance": report.assurance,
+            "unsigned": report.unsigned(),
             "rebuild_only": report.rebuild_only,
             "warnings": report.warnings,
             "faults": report.faults,
@@ -399,6 +406,7 @@ fn version(snapshot: &Snapshot, images: u64, bytes: u64) -> Value {
         "images": images,
         "bytes": bytes,
         "signed_by": snapshot.head.signed_by.iter().map(PublicKey::fingerprint).collect::<Vec<_>>(),
+        "unsigned": snapshot.head.unsigned(),
         "log": snapshot.head.logged,
         "warnings": snapshot.head.warnings,
     })
@@ -418,8 +426,7 @@ pub(in crate::cli) fn size(bytes: u64) -> String {
 
 fn signed(snapshot: &Snapshot) -> String {
     if snapshot.head.signed_by.is_empty() {
-        return "not checked: the pin vouches for images, labels and splits, not for title and licence"
-            .into();
+        return format!("not checked: {}", unsigned::REACH);
     }
     let keys: Vec<String> = snapshot.head.signed_by.iter().map(PublicKey::fingerprint).collect();
     let keys = keys.join(" and ");

@@ -54,6 +54,7 @@ impl Output {
 fn with_what(subject: &Subject, mut object: Map<String, Value>) -> Value {
     object.insert("what".into(), json!(subject.what));
     object.insert("images".into(), json!(subject.images.len()));
+    object.insert("unsigned".into(), json!(subject.unsigned));
     Value::Object(object)
 }
 

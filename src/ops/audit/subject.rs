@@ -14,9 +14,9 @@ use crate::error::{Error, Result, count};
 use crate::files;
 use crate::manifest;
 use crate::object::ObjectRef;
-use crate::ops::Registries;
 use crate::ops::pull::images::{self, Carrier, Wanted};
 use crate::ops::verify::store::{MANIFEST_JSON, StoreKind};
+use crate::ops::{Registries, unsigned};
 use crate::pack::{Entry, Pack};
 use crate::progress::{Progress, Unit};
 use crate::registry::{Registry, Snapshot};
@@ -50,6 +50,8 @@ pub struct Subject {
     pub labels: BTreeMap<ClassId, String>,
     /// What was left out or could not be told, a line each.
     pub warnings: Vec<String>,
+    /// What of a version nobody vouches for.
+    pub unsigned: &'static [&'static str],
     place: Place,
 }
 
@@ -200,7 +202,8 @@ impl Subject {
         }
         let place = Place::Folder { root: root.to_path_buf(), files };
         let labels = BTreeMap::new();
-        Subject { what: root.display().to_string(), images, labels, warnings, place }
+        let unsigned = &[];
+        Subject { what: root.display().to_string(), images, labels, warnings, unsigned, place }
     }
 
     pub(in crate::ops) fn build(root: &Path) -> Result<Subject> {
@@ -250,11 +253,13 @@ impl Subject {
             packs,
             frames,
         };
+        let unsigned = snapshot.head.unsigned();
         Ok(Subject {
             what,
             images: items.collect(),
             labels: snapshot.classes().iter().map(|class| (class.id.clone(), class.label.clone())).collect(),
-            warnings: snapshot.head.warnings,
+            warnings: snapshot.head.warnings.into_iter().chain(unsigned::notice(unsigned)).collect(),
+            unsigned,
             place: Place::Version(Box::new(version)),
         })
     }

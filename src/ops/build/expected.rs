@@ -45,7 +45,7 @@ fn missing(index: &Index, survey: &Survey) -> Vec<Difference> {
 fn failed(options: &BuildOptions<'_>, why: String, differences: Vec<Difference>) -> Error {
     let recipe = &options.inputs.recipe;
     let what = format!("{}@{} from {}", recipe.name, recipe.version, options.source.display());
-    Error::Rebuilt { what, why, differences }
+    Error::Rebuilt { what, why, differences, unsigned: &[] }
 }
 
 /// Compares source files with those of the version that is expected, while they are read anyway. After the first that is

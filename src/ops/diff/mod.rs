@@ -6,7 +6,7 @@ mod side;
 
 use std::collections::BTreeMap;
 
-use super::Registries;
+use super::{Registries, unsigned};
 use crate::class::ClassId;
 use crate::error::Result;
 use crate::ledger::Ledger;
@@ -35,6 +35,8 @@ pub struct DiffReport {
     pub labels: BTreeMap<ClassId, String>,
     /// Why there are fewer pictures than asked for, and whatever else the user should hear.
     pub warnings: Vec<String>,
+    /// What of either version nobody vouches for, by which images were told apart.
+    pub unsigned: &'static [&'static str],
 }
 
 /// An image that differs.
@@ -147,6 +149,8 @@ pub fn diff(
     let by_stem = old.is_tree() || new.is_tree();
     let ledger = new.ledger(&runtime)?;
     let mut warnings: Vec<String> = old.warnings().iter().chain(new.warnings()).cloned().collect();
+    let unsigned = if old.unsigned().is_empty() { new.unsigned() } else { old.unsigned() };
+    warnings.extend(unsigned::notice(unsigned));
     let mut changes = Vec::new();
     for (id, before, after) in compare::pairs(&old.images, &new.images, by_stem) {
         let differs = match (before, after) {
@@ -208,6 +212,7 @@ pub fn diff(
         new: new.name,
         changes,
         warnings,
+        unsigned,
     })
 }
 

@@ -139,6 +139,14 @@ impl Side {
         }
     }
 
+    /// What nobody vouches for.
+    pub(super) fn unsigned(&self) -> &'static [&'static str] {
+        match &self.from {
+            From::Tree(_) => &[],
+            From::Registry(_, snapshot) => snapshot.head.unsigned(),
+        }
+    }
+
     /// The ledger that the version was made with.
     pub(super) fn ledger(&self, runtime: &Runtime) -> Result<Option<Ledger>> {
         let From::Registry(registry, snapshot) = &self.from else { return Ok(None) };

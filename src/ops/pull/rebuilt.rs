@@ -11,6 +11,7 @@ use crate::index::{Index, Row};
 use crate::manifest;
 use crate::object::ObjectRef;
 use crate::ops::build::{BuildOptions, Inputs, build};
+use crate::ops::unsigned;
 use crate::ops::verify::store::MANIFEST_JSON;
 use crate::registry::{Registry, Snapshot};
 use crate::transport::folder::Folder;
@@ -39,7 +40,7 @@ pub(super) fn rebuild(pull: &Pull<'_>, source: &Path, staging: &Staging) -> Resu
         indexes: indexes.as_deref(),
         expected: Some(snapshot.index()),
     };
-    build(&options, pull.progress)?;
+    build(&options, pull.progress).map_err(|e| doubted(e, snapshot))?;
     let manifest = ObjectRef::of(&files::read_capped(&out.join(MANIFEST_JSON), manifest::MAX_LEN)?);
     let build = Registry::over(out.display().to_string(), Box::new(Folder::new(&out)));
     let rebuilt = pull.runtime.block_on(build.describe(manifest, Vec::new()))?;
@@ -54,9 +55,20 @@ pub(super) fn rebuild(pull: &Pull<'_>, source: &Path, staging: &Staging) -> Resu
         let what = format!("{} built from {}", snapshot.head.manifest.pin(), source.display());
         let images = count(differences.len(), "difference");
         let why = format!("has dataset hash {}, {images}", rebuilt.head.manifest.dataset.prefixed());
-        return Err(Error::Rebuilt { what, why, differences });
+        return Err(doubted(Error::Rebuilt { what, why, differences, unsigned: &[] }, snapshot));
     }
     Ok(Rebuilt { build, snapshot: rebuilt })
+}
+
+/// What is to blame goes by the index: where nobody vouches for that, the error says so.
+fn doubted(error: Error, snapshot: &Snapshot) -> Error {
+    let unsigned = snapshot.head.unsigned();
+    match (error, unsigned::notice(unsigned)) {
+        (Error::Rebuilt { what, why, differences, .. }, Some(notice)) => {
+            Error::Rebuilt { what, why: format!("{why}, as its index says; {notice}"), differences, unsigned }
+        }
+        (other, _) => other,
+    }
 }
 
 fn of_file(path: &str, why: &str) -> Difference {

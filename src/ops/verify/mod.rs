@@ -13,11 +13,12 @@ use serde::Serialize;
 
 pub use proof::{ProofReport, verify_proof};
 
-use super::Registries;
+use super::{Registries, unsigned};
 use crate::dataset_ref::DatasetRef;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
+use crate::registry::UNSIGNED;
 use crate::transport;
 use crate::tree::B3SUMS;
 
@@ -120,6 +121,13 @@ pub struct VerifyReport {
     pub faults: Vec<Fault>,
 }
 
+impl VerifyReport {
+    /// What of the version nobody vouches for. A tree has none of it.
+    pub fn unsigned(&self) -> &'static [&'static str] {
+        if self.kind == "version" && self.assurance != Assurance::Signed { &UNSIGNED } else { &[] }
+    }
+}
+
 /// Verifies `subject`.
 pub fn verify(
     registries: &Registries<'_>,
@@ -135,6 +143,7 @@ pub fn verify(
             let mut report =
                 store::check_version(&runtime, &registry, &snapshot, &mut store::Seen::default(), progress)?;
             report.warnings.extend_from_slice(&snapshot.head.warnings);
+            report.warnings.extend(unsigned::notice(snapshot.head.unsigned()));
             if let Some(expect) = expect {
                 let Expected { hash, warnings, .. } = expected_hash(registries, expect)?;
                 report.warnings.extend(warnings);

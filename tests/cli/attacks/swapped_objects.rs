@@ -401,3 +401,83 @@ fn a_tree_with_another_classes_csv_has_no_classes() {
     sandbox.isn(&["audit", "balance", "tree"]).fails(3, "is not the one that B3SUMS lists");
     sandbox.isn(&["diff", "tree", "out"]).fails(3, "is not the one that B3SUMS lists");
 }
+
+#[test]
+fn what_nobody_signed_is_said_to_be_so_by_every_verb_that_shows_it() {
+    let swapper = Swapper::new();
+    let sandbox = &swapper.sandbox;
+    let mut bad = Bad::new(&swapper);
+    bad.manifest.title = "Evil title".into();
+    bad.manifest.authors = vec!["Mallory".into()];
+    bad.manifest.licence = "Evil-1.0".into();
+    let mut rows = swapper.index().rows().to_vec();
+    for row in &mut rows {
+        (row.width, row.pixels, row.source_blake3) = (9999, Digest::of(b"evil"), Digest::of(b"evil"));
+    }
+    bad.manifest.objects.index = bad.put(ObjectKind::Index, &Index::new(rows).unwrap().to_bytes().unwrap());
+    bad.release();
+    let vkey: serde_json::Value = serde_json::from_slice(&sandbox.read("reg/registry.json")).unwrap();
+    let vkey = vkey["log_key"].as_str().unwrap();
+    let args = ["trust", "add", "reg", vkey];
+    ran(sandbox.command(&args).env("ISN_HOME", sandbox.path("home-knows")).output().unwrap()).ok();
+    let mut verbs: Vec<(&[&str], i32)> = vec![
+        (&["info"], 0),
+        (&["images"], 0),
+        (&["images", "--origin", "train"], 0),
+        (&["cite"], 0),
+        (&["cite", "--format", "cff"], 0),
+        (&["verify"], 0),
+        (&["diff", "out"], 0),
+        (&["verify-source", "--source", "raw"], 3),
+        (&["pull", "--to", "made"], 0),
+        (&["pull", "--to", "made", "--source", "raw"], 3),
+        (&["export", "--as", "imagefolder", "--to", "made"], 0),
+        (&["export", "--as", "webdataset", "--to", "made"], 0),
+        (&["export", "--as", "croissant", "--to", "made"], 0),
+    ];
+    if cfg!(feature = "parquet") {
+        verbs.push((&["export", "--as", "hf", "--to", "made"], 0));
+    }
+    for (args, code) in verbs {
+        for (home, registry) in [("home-online", "bad"), ("home-knows", "reg")] {
+            let is_unsigned = registry == "bad";
+            let code = if is_unsigned { code } else { 0 };
+            for json in [false, true] {
+                let more: &[&str] = if json { &["--json"] } else { &[] };
+                let ran = swapper.stranger(home, &[args, &["--registry", registry], more].concat());
+                let all = format!("{}{}", ran.stdout, ran.stderr);
+                let what = format!("{args:?} of {registry}: {all}");
+                assert_eq!(ran.code, code, "{what}");
+                let is_said = all.contains("the pin vouches for images, labels, classes and splits, not for");
+                assert!(json || is_said == is_unsigned, "{what}");
+                if json && code == 0 {
+                    let unsigned = ran.json()["unsigned"].as_array().unwrap().len();
+                    assert_eq!(unsigned > 0, is_unsigned, "{what}");
+                } else if json {
+                    assert!(ran.json()["unsigned"].to_string().contains("source_blake3"), "{what}");
+                }
+                for (name, field) in [
+                    ("ISN.json", "\"unsigned\""),
+                    ("README.md", "- Unsigned:"),
+                    ("croissant.json", "Unsigned:"),
+                ] {
+                    // The tree of a pull says it by whose signature there is.
+                    let is_tree = args[0] == "pull" || args.contains(&"imagefolder");
+                    let path = sandbox.path("made").join(name);
+                    if !is_tree && path.exists() {
+                        let text = fs::read_to_string(path).unwrap();
+                        assert_eq!(text.contains(field), is_unsigned, "{name} of {what}");
+                    }
+                }
+                let _ = fs::remove_dir_all(sandbox.path("made"));
+            }
+        }
+    }
+    // Sources that are as the index says are no more than that.
+    let mut bad = Bad::new(&swapper);
+    bad.manifest.title = "Evil title".into();
+    bad.release();
+    let ran =
+        swapper.stranger("home-online", &["verify-source", "--source", "raw", "--registry", "bad"]).ok();
+    assert!(ran.stdout.contains("as the index says, which nobody whom you trust signed"), "{}", ran.stdout);
+}
