@@ -50,7 +50,7 @@ pub struct Subject {
     pub labels: BTreeMap<ClassId, String>,
     /// What was left out or could not be told, a line each.
     pub warnings: Vec<String>,
-    /// What of a version nobody vouches for.
+    /// What of a version nobody vouches for. A folder is the user's own.
     pub unsigned: &'static [&'static str],
     place: Place,
 }
@@ -222,7 +222,10 @@ impl Subject {
         let runtime = transport::runtime()?;
         let (registry, snapshot) = runtime.block_on(registries.snapshot(reference))?;
         let is_remote = registry.id().is_some_and(|id| id.is_remote());
-        let subject = Subject::stored(snapshot.head.manifest.pin(), runtime, registry, snapshot)?;
+        let unsigned = snapshot.head.unsigned();
+        let mut subject = Subject::stored(snapshot.head.manifest.pin(), runtime, registry, snapshot)?;
+        subject.warnings.extend(unsigned::notice(unsigned));
+        subject.unsigned = unsigned;
         if let (Place::Version(version), true) = (&subject.place, is_remote && registries.cache.is_some()) {
             version.fetch(progress)?;
         }
@@ -253,13 +256,12 @@ impl Subject {
             packs,
             frames,
         };
-        let unsigned = snapshot.head.unsigned();
         Ok(Subject {
             what,
             images: items.collect(),
             labels: snapshot.classes().iter().map(|class| (class.id.clone(), class.label.clone())).collect(),
-            warnings: snapshot.head.warnings.into_iter().chain(unsigned::notice(unsigned)).collect(),
-            unsigned,
+            warnings: snapshot.head.warnings,
+            unsigned: &[],
             place: Place::Version(Box::new(version)),
         })
     }

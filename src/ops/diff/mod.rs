@@ -149,7 +149,7 @@ pub fn diff(
     let by_stem = old.is_tree() || new.is_tree();
     let ledger = new.ledger(&runtime)?;
     let mut warnings: Vec<String> = old.warnings().iter().chain(new.warnings()).cloned().collect();
-    let unsigned = if old.unsigned().is_empty() { new.unsigned() } else { old.unsigned() };
+    let unsigned = if old.unsigned.is_empty() { new.unsigned } else { old.unsigned };
     warnings.extend(unsigned::notice(unsigned));
     let mut changes = Vec::new();
     for (id, before, after) in compare::pairs(&old.images, &new.images, by_stem) {

@@ -28,6 +28,8 @@ pub(super) struct Side {
     pub(super) classes: Vec<Class>,
     pub(super) images: Vec<Image>,
     pub(super) from: From,
+    /// What nobody vouches for. A folder is the user's own.
+    pub(super) unsigned: &'static [&'static str],
 }
 
 /// Where its bytes are.
@@ -80,7 +82,8 @@ impl Side {
             .parse()
             .map_err(|e| Error::invalid(what, format!("is neither a folder nor a version: {e}")))?;
         let (registry, snapshot) = runtime.block_on(registries.snapshot(&reference))?;
-        Ok(Self::version(registry, snapshot))
+        let unsigned = snapshot.head.unsigned();
+        Ok(Side { unsigned, ..Self::version(registry, snapshot) })
     }
 
     fn version(registry: Registry, snapshot: Snapshot) -> Self {
@@ -98,6 +101,7 @@ impl Side {
             classes: snapshot.classes().to_vec(),
             images: snapshot.index().rows().iter().map(image).collect(),
             from: From::Registry(Box::new(registry), Box::new(snapshot)),
+            unsigned: &[],
         }
     }
 
@@ -125,7 +129,7 @@ impl Side {
             });
         }
         let name = format!("{}#{}", root.display(), dataset.prefixed());
-        Ok(Side { name, classes, images, from: From::Tree(root.into()) })
+        Ok(Side { name, classes, images, from: From::Tree(root.into()), unsigned: &[] })
     }
 
     pub(super) fn is_tree(&self) -> bool {
@@ -136,14 +140,6 @@ impl Side {
         match &self.from {
             From::Tree(_) => &[],
             From::Registry(_, snapshot) => &snapshot.head.warnings,
-        }
-    }
-
-    /// What nobody vouches for.
-    pub(super) fn unsigned(&self) -> &'static [&'static str] {
-        match &self.from {
-            From::Tree(_) => &[],
-            From::Registry(_, snapshot) => snapshot.head.unsigned(),
         }
     }
 
