@@ -42,7 +42,7 @@ use crate::trust::RegistryId;
 /// What the registry in the binary is called.
 pub const BUNDLED: &str = "bundled";
 /// Hint files are short lists of names: more than this is no hint.
-const MAX_HINT: u64 = 4 << 20;
+pub(crate) const MAX_HINT: u64 = 4 << 20;
 /// No metadata object is larger, whatever a manifest claims: 2 GiB is an index of some ten million images.
 const MAX_METADATA: u64 = 2 << 30;
 /// The index of a version that only a pin vouches for: some two million images.

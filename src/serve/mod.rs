@@ -34,8 +34,9 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CON
 use tokio::net::TcpListener;
 
 use crate::error::{Error, Result};
+use crate::files::read_capped;
 use crate::known_logs::KnownLogs;
-use crate::registry::{About, layout};
+use crate::registry::{About, MAX_HINT, layout};
 
 /// The most threads that wait for disks: uploads have some of them for as long as they last.
 const MAX_WAITING: usize = 64;
@@ -112,7 +113,7 @@ impl Server {
         if !about.is_file() {
             return Err(Error::not_found(layout::REGISTRY_JSON, options.registry.display()));
         }
-        let log_key = About::parse(&about.display().to_string(), &crate::files::read(&about)?)?.log_key;
+        let log_key = About::parse(&about.display().to_string(), &read_capped(&about, MAX_HINT)?)?.log_key;
         let tls = options.tls.as_ref().map(|(cert, key)| tls::acceptor(cert, key)).transpose()?;
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let builder = builder.worker_threads(options.threads).max_blocking_threads(MAX_WAITING);
@@ -160,7 +161,7 @@ impl Server {
 /// Whether the registry can be read now.
 fn check_health(registry: &Path) -> Result<()> {
     let path = registry.join(layout::REGISTRY_JSON);
-    About::parse(layout::REGISTRY_JSON, &crate::files::read(&path)?).map(drop)
+    About::parse(layout::REGISTRY_JSON, &read_capped(&path, MAX_HINT)?).map(drop)
 }
 
 /// The answer to a client that has too much under way. Without words: HTTP/2 could not get rid of them where the client
