@@ -151,7 +151,9 @@ fn a_claimed_log_of_many_entries() {
     for verb in [&["pull", "--to", "tree"][..], &["info"], &["images"]] {
         let args = [&[verb[0], &stranger.pin, "--registry", "bad"], &verb[1..]].concat();
         let ran = stranger.with_memory(1000, &args).ok();
-        assert_eq!(ran.stderr, "", "{verb:?}");
+        // The only thing said is that nobody signed it: nothing of a log.
+        let unsigned = |line: &str| line.starts_with("warning: nobody whom you trust signed this version: ");
+        assert!(ran.stderr.lines().all(unsigned), "{verb:?}: {}", ran.stderr);
         assert!(!stranger.sandbox.path("stranger/logs").exists(), "{verb:?}");
     }
 }
