@@ -62,7 +62,7 @@ pub enum Error {
         why: String,
     },
     /// Something stands where isn keeps what is its own, and is not isn's. Exit code 1.
-    #[error("{} {why}: isn uses and removes there what it has made itself, and nothing else", path.display())]
+    #[error("{} {why}: isn uses and removes only what it made itself", path.display())]
     Foreign {
         /// What is there.
         path: PathBuf,

@@ -1,13 +1,19 @@
 //! Files and folders with errors that name the path, and the few ways by which something becomes visible: whole,
 //! under its final name, or not at all.
+//!
+//! What the user names to have it read may be a pipe, as a shell hands over what a command prints: [`read`], [`read_text`],
+//! [`read_named`]. What isn finds by itself, in a registry, a tree, the cache or its own folders, is a file or an error:
+//! [`open`] and what rests on it.
 
 mod below;
+mod guard;
 mod lock;
 mod own;
 mod whole;
 mod workplace;
 
-pub use below::{Below, read_nofollow};
+pub use below::{Below, open_nofollow, read_nofollow};
+pub use guard::{Guard, check_private, read_guarded};
 pub use lock::Lock;
 pub use own::OwnFolder;
 pub use workplace::Workplace;
@@ -20,13 +26,17 @@ use crate::error::{Error, Result};
 
 /// Everything temporary starts with this, so that what a killed run left is known for what it is.
 pub const TEMP_PREFIX: &str = ".isn-tmp-";
+/// The mode of a new file that anybody may read.
+const FOR_ALL: u32 = 0o644;
+/// That of a file which is its owner's alone.
+const FOR_OWNER: u32 = 0o600;
 
-/// Reads a whole file.
-pub fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).map_err(Error::io("read", path))
+/// Opens a file that the user has named to have it read: it may be a pipe, and whoever writes to that is waited for.
+pub fn open_named(path: &Path) -> Result<File> {
+    File::open(path).map_err(Error::io("read", path))
 }
 
-/// Opens a file to read it, and waits for nobody: a pipe or a device in its place is an error.
+/// Opens a file that isn has found by itself, and waits for nobody: a pipe or a device in its place is an error.
 pub fn open(path: &Path) -> Result<File> {
     let mut options = File::options();
     options.read(true);
@@ -41,89 +51,52 @@ pub fn open(path: &Path) -> Result<File> {
     if kind.is_file() || kind.is_dir() { Ok(file) } else { Err(Error::invalid(path.display(), "is no file")) }
 }
 
-/// Reads a whole file, `None` where there is none.
-pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
-    let mut file = match open(path) {
-        Ok(file) => file,
-        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(e),
-    };
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(Error::io("read", path))?;
-    Ok(Some(bytes))
+/// Reads a whole file that the user has named.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    read_to_cap(open_named(path)?, path, u64::MAX)
 }
 
-/// Refuses a file with secrets that others may read.
-pub fn check_private(path: &Path) -> Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = path.metadata().map_err(Error::io("look at", path))?.permissions().mode();
-        if mode & 0o077 != 0 {
-            let why = format!("may be read by others: chmod 600 {}", path.display());
-            return Err(Error::invalid(path.display(), why));
-        }
-    }
-    Ok(())
+/// The same of at most `cap` bytes; a longer one is an integrity error.
+pub fn read_named(path: &Path, cap: u64) -> Result<Vec<u8>> {
+    read_to_cap(open_named(path)?, path, cap)
 }
 
-/// Refuses a file that decides whom to believe, if others than who runs isn, or root, may write to it or replace it.
-pub fn check_trust_file(path: &Path) -> Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt as _;
-        let about = path.metadata().map_err(Error::io("look at", path))?;
-        let (mode, owner) = (about.mode(), about.uid());
-        if owner != 0 && owner != rustix::process::geteuid().as_raw() {
-            let why = "belongs to another user, and it decides whom to believe".into();
-            let cure =
-                format!("look whether it says what you want, then:\n  chown \"$(id -u)\" {}", path.display());
-            return Err(Error::TrustFile { path: path.into(), why, cure });
-        }
-        if mode & 0o022 != 0 {
-            let why =
-                format!("may be changed by others (mode {:o}), and it decides whom to believe", mode & 0o777);
-            let cure = format!("look whether it says what you want, then:\n  chmod go-w {}", path.display());
-            return Err(Error::TrustFile { path: path.into(), why, cure });
-        }
-        // A group may be the user's alone, as where new folders are for the group too; everybody is everybody. With the
-        // sticky bit nobody replaces another's file.
-        let folder = parent(path);
-        let mode = folder.metadata().map_err(Error::io("look at", folder))?.mode();
-        if mode & 0o1002 == 0o002 {
-            let why = format!("lies in a folder that everybody may change (mode {:o})", mode & 0o7777);
-            let cure = format!("look whether it says what you want, then:\n  chmod o-w {}", folder.display());
-            return Err(Error::TrustFile { path: path.into(), why, cure });
-        }
-    }
-    Ok(())
-}
-
-/// Reads a text file in UTF-8.
+/// Reads a text file in UTF-8 that the user has named.
 pub fn read_text(path: &Path) -> Result<String> {
     String::from_utf8(read(path)?).map_err(|_| Error::invalid(path.display(), "is not UTF-8 text"))
 }
 
-/// Reads a file of at most `cap` bytes; a longer one is an integrity error.
+/// Reads a file that isn has found, of at most `cap` bytes; a longer one is an integrity error.
 pub fn read_capped(path: &Path, cap: u64) -> Result<Vec<u8>> {
     read_to_cap(open(path)?, path, cap)
 }
 
-fn read_to_cap(file: File, path: &Path, cap: u64) -> Result<Vec<u8>> {
+/// As [`read_capped`], `None` where there is no file.
+pub fn read_capped_if_there(path: &Path, cap: u64) -> Result<Option<Vec<u8>>> {
+    if_there(read_capped(path, cap))
+}
+
+/// As [`read_capped_if_there`], however long it is.
+pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
+    read_capped_if_there(path, u64::MAX)
+}
+
+/// Nothing, where what was wanted is not there.
+pub(crate) fn if_there<T>(found: Result<T>) -> Result<Option<T>> {
+    match found {
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        found => found.map(Some),
+    }
+}
+
+/// Reads an open file of at most `cap` bytes; a longer one is an integrity error.
+pub(crate) fn read_to_cap(file: File, path: &Path, cap: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(cap.saturating_add(1)).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
     if bytes.len() as u64 > cap {
         return Err(Error::integrity(path.display(), format!("is longer than {cap} bytes")));
     }
     Ok(bytes)
-}
-
-/// As [`read_capped`], `None` where there is no file.
-pub fn read_capped_if_there(path: &Path, cap: u64) -> Result<Option<Vec<u8>>> {
-    match read_capped(path, cap) {
-        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
-        read => read.map(Some),
-    }
 }
 
 /// Whether a file has these bytes; `None` where there is none. No more of it is read than they are.
@@ -152,14 +125,6 @@ pub fn create_dir_all_synced(path: &Path) -> Result<()> {
 pub fn remove_file(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path)(e)),
-        _ => Ok(()),
-    }
-}
-
-/// Removes a folder with all that is in it; fine if there is none.
-pub fn remove_dir_all(path: &Path) -> Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("remove folder", path)(e)),
         _ => Ok(()),
     }
 }
@@ -258,9 +223,7 @@ pub fn empty_folders(root: &Path) -> Result<Vec<String>> {
 /// Writes `bytes` to `path` so that a reader sees the old file or the new one, never a part; on disk when it
 /// returns.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    let temp = write_temp(path, bytes)?;
-    temp.persist(path).map_err(|e| Error::io("write", path)(e.error))?;
-    sync_dir(parent(path))
+    put(write_temp(path, bytes, TEMP_PREFIX, FOR_ALL)?, path)
 }
 
 /// As [`replace`], of a file that only its owner may read. The caller holds the lock of all who write it, so what a
@@ -269,17 +232,33 @@ pub fn replace_private(path: &Path, bytes: &[u8]) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let (dir, prefix) = (parent(path), format!("{TEMP_PREFIX}{name}-"));
     Below::make(dir, dir)?.sweep(&prefix)?;
-    let mut temp =
-        tempfile::Builder::new().prefix(&prefix).tempfile_in(dir).map_err(Error::io("write in", dir))?;
-    temp.write_all(bytes).map_err(Error::io("write", path))?;
-    temp.as_file().sync_all().map_err(Error::io("write", path))?;
+    put(write_temp(path, bytes, &prefix, FOR_OWNER)?, path)
+}
+
+fn put(temp: tempfile::NamedTempFile, path: &Path) -> Result<()> {
     temp.persist(path).map_err(|e| Error::io("write", path)(e.error))?;
-    sync_dir(dir)
+    sync_dir(parent(path))
+}
+
+/// As [`replace`], of a file below `root`, which no link leads out of. It does not wait for the disk.
+pub fn keep(root: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
+    Below::make(root, parent(path))?;
+    let mut temp = temp_file_in(parent(path))?;
+    temp.write_all(bytes).map_err(Error::io("write", path))?;
+    temp.persist(path).map(drop).map_err(|e| Error::io("write", path)(e.error))
 }
 
 /// As [`replace`], but only if nothing is at `path`: `false` if something is.
 pub fn create_new(path: &Path, bytes: &[u8]) -> Result<bool> {
-    let temp = write_temp(path, bytes)?;
+    put_new(write_temp(path, bytes, TEMP_PREFIX, FOR_ALL)?, path)
+}
+
+/// As [`create_new`], of a file that only its owner may read.
+pub fn create_new_private(path: &Path, bytes: &[u8]) -> Result<bool> {
+    put_new(write_temp(path, bytes, TEMP_PREFIX, FOR_OWNER)?, path)
+}
+
+fn put_new(temp: tempfile::NamedTempFile, path: &Path) -> Result<bool> {
     match temp.persist_noclobber(path) {
         Ok(_) => sync_dir(parent(path)).map(|()| true),
         Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
@@ -287,10 +266,10 @@ pub fn create_new(path: &Path, bytes: &[u8]) -> Result<bool> {
     }
 }
 
-fn write_temp(path: &Path, bytes: &[u8]) -> Result<tempfile::NamedTempFile> {
+fn write_temp(path: &Path, bytes: &[u8], prefix: &str, mode: u32) -> Result<tempfile::NamedTempFile> {
     let dir = parent(path);
     create_dir_all_synced(dir)?;
-    let mut temp = temp_file_in(dir)?;
+    let mut temp = temp_file(dir, prefix, mode)?;
     temp.write_all(bytes).map_err(Error::io("write", path))?;
     temp.as_file().sync_all().map_err(Error::io("write", path))?;
     Ok(temp)
@@ -298,10 +277,17 @@ fn write_temp(path: &Path, bytes: &[u8]) -> Result<tempfile::NamedTempFile> {
 
 /// A temporary file in `dir`, readable by all once it has its name, removed unless it is persisted.
 pub fn temp_file_in(dir: &Path) -> Result<tempfile::NamedTempFile> {
+    temp_file(dir, TEMP_PREFIX, FOR_ALL)
+}
+
+/// It has its mode from its first moment.
+fn temp_file(dir: &Path, prefix: &str, mode: u32) -> Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(TEMP_PREFIX);
+    builder.prefix(prefix);
     #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
+    #[cfg(not(unix))]
+    let _ = mode;
     builder.tempfile_in(dir).map_err(Error::io("write in", dir))
 }
 

@@ -13,7 +13,7 @@ use crate::manifest::Manifest;
 use crate::rel_path::RelPath;
 use crate::source::SourceKind;
 use crate::split::Split;
-use crate::tree::CLASSES;
+use crate::tree::{CLASSES, Line};
 
 /// A row takes at most this many bytes: a path, a source id and three hashes.
 const MAX_ROW: u64 = 1024;
@@ -146,32 +146,26 @@ impl Index {
 
 /// Holds the rows, one at a time, against the dataset hash: a line of `B3SUMS` each, and that of `classes.csv`.
 fn check_sums(what: &str, mut lines: Lines<'_>, manifest: &Manifest, classes: &Digest) -> Result<()> {
-    /// What `B3SUMS` has of a row.
-    #[derive(Deserialize)]
-    struct Summed {
-        path: RelPath,
-        blake3: Digest,
-    }
+    let path = CLASSES.parse().map_err(|e| Error::Internal(format!("{CLASSES}: {e}")))?;
+    let mut classes = Some(Line { blake3: *classes, path });
     let (mut hasher, mut images) = (blake3::Hasher::new(), 0);
-    let mut add = |blake3: &Digest, path: &str| {
-        hasher.update(format!("{blake3}  {path}\n").as_bytes());
+    let mut add = |line: &Line| {
+        hasher.update(format!("{line}\n").as_bytes());
     };
-    let mut last: Option<RelPath> = None;
-    let mut are_classes_left = true;
-    while let Some(Summed { path, blake3 }) = lines.next_row::<Summed>()? {
-        if last.as_ref().is_some_and(|last| *last >= path) {
-            return Err(Error::integrity(what, format!("is not sorted at {path}")));
+    let mut last: Option<Line> = None;
+    while let Some(line) = lines.next_row::<Line>()? {
+        if last.as_ref().is_some_and(|last| last.path >= line.path) {
+            return Err(Error::integrity(what, format!("is not sorted at {}", line.path)));
         }
-        if are_classes_left && path.as_str() > CLASSES {
-            add(classes, CLASSES);
-            are_classes_left = false;
+        if let Some(classes) = classes.take_if(|classes| classes.path < line.path) {
+            add(&classes);
         }
-        add(&blake3, path.as_str());
+        add(&line);
         images += 1;
-        last = Some(path);
+        last = Some(line);
     }
-    if are_classes_left {
-        add(classes, CLASSES);
+    if let Some(classes) = &classes {
+        add(classes);
     }
     if images != manifest.images {
         let why = format!("has {images} images, the manifest says {}", manifest.images);

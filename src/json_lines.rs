@@ -1,7 +1,6 @@
 //! Zstd-compressed JSON lines: the form of [`crate::index`] and [`crate::pack`]. Read under a cap, strictly: every
 //! line is one object and ends with a line feed.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
 
@@ -9,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
+use crate::files;
 
 /// A line longer than this is no line of ours: rows are under 1 kB, a pack's header under 1 MiB.
 const MAX_LINE: u64 = 1 << 20;
@@ -62,7 +62,7 @@ const MIN_EXPANDED: u64 = 64 << 10;
 /// [`Error::Integrity`], if it is no zstd, has more than `most` lines, or unfolds to far more than hashes can: then
 /// somebody has made it to be large when it is read.
 pub fn weigh(what: &str, file: &Path, most: u64) -> Result<u64> {
-    let source = File::open(file).map_err(Error::io("open", file))?;
+    let source = files::open(file)?;
     let length = source.metadata().map_err(Error::io("look at", file))?.len();
     let cap = length.saturating_mul(MAX_EXPANSION).max(MIN_EXPANDED);
     let mut decoder = zstd::Decoder::new(source).map_err(internal)?;

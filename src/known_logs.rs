@@ -94,7 +94,7 @@ impl KnownLogs {
 
     /// Takes over the private key of a log from an OpenSSH key file.
     pub fn import_signer(&self, log: &LogKey, file: &Path) -> Result<LogSigner> {
-        let signer = read_signer(log, file)?;
+        let signer = signer_of(log, KeyFile::read(file)?, file)?;
         self.keep_signer(signer)
     }
 
@@ -151,8 +151,8 @@ impl KnownLogs {
             let log = self.folder.join(log);
             let evidence = log.join("evidence");
             for name in files::names_in(&evidence)? {
-                let vkey = files::read_text(&log.join("vkey"))?;
-                found.push((vkey.trim_end().parse()?, evidence.join(name)));
+                let vkey = files::read_capped(&log.join("vkey"), MAX_CHECKPOINT)?;
+                found.push((String::from_utf8_lossy(&vkey).trim_end().parse()?, evidence.join(name)));
             }
         }
         Ok(found)
@@ -173,7 +173,10 @@ impl KnownLog {
     /// The private key, if the log is the user's own.
     pub fn signer(&self) -> Result<Option<LogSigner>> {
         let path = self.key_path();
-        if path.exists() { read_signer(&self.anchor, &path).map(Some) } else { Ok(None) }
+        match path.exists() {
+            true => signer_of(&self.anchor, KeyFile::read_kept(&path)?, &path).map(Some),
+            false => Ok(None),
+        }
     }
 
     /// Keeps other writers out, and removes what those left that were killed.
@@ -200,9 +203,12 @@ impl KnownLog {
 
     fn seen(&self) -> Result<Option<Seen>> {
         let path = self.folder.join("checkpoint");
-        // Damaged, or a link to nothing, it must not pass for absent: the next checkpoint would be believed whatever it says.
+        // Damaged, or a link, it must not pass for absent: the next checkpoint would be believed whatever it says.
         let damaged = |e: Error| match e {
-            Error::Integrity { why, .. } | Error::Trust { why, .. } | Error::Invalid { why, .. } => {
+            Error::Integrity { why, .. }
+            | Error::Trust { why, .. }
+            | Error::Invalid { why, .. }
+            | Error::Foreign { why, .. } => {
                 let cure = "this file is yours, not a registry's: it remembers what was seen of a log. Take it from a backup; \
                             without it, a log that was taken back goes unnoticed once";
                 Error::TrustFile { path: path.clone(), why, cure: cure.into() }
@@ -323,8 +329,8 @@ fn origin_of(origin: Option<&str>, private: &PrivateKey) -> String {
     origin.map_or_else(|| format!("isn.local/{}", &id[..16]), str::to_string)
 }
 
-fn read_signer(log: &LogKey, file: &Path) -> Result<LogSigner> {
-    let signer = LogSigner::new(log.origin(), KeyFile::read(file)?.unlock(|| Ok(None))?)?;
+fn signer_of(log: &LogKey, key: KeyFile, file: &Path) -> Result<LogSigner> {
+    let signer = LogSigner::new(log.origin(), key.unlock(|| Ok(None))?)?;
     if signer.log_key() == log {
         return Ok(signer);
     }

@@ -2,6 +2,7 @@
 //! came from.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
@@ -33,13 +34,24 @@ pub const ISN_JSON: &str = "ISN.json";
 /// The format of `ISN.json`.
 pub const FORMAT: &str = "isn-tree/1";
 
-/// One line of `B3SUMS`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One line of `B3SUMS`; what it takes of a row of an index.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Line {
     /// BLAKE3 of the file.
     pub blake3: Digest,
     /// The file.
     pub path: RelPath,
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}  {}", self.blake3, self.path)
+    }
+}
+
+/// The list that says what is in the tree in `root`: if something is called `B3SUMS.selected`, whatever it is, that.
+pub fn list_of(root: &Path) -> &'static str {
+    if root.join(B3SUMS_SELECTED).symlink_metadata().is_ok() { B3SUMS_SELECTED } else { B3SUMS }
 }
 
 /// The lines of `B3SUMS`, as `b3sum` writes them: hash, two spaces, path, line feed; sorted by path bytes.
@@ -71,8 +83,13 @@ impl Sums {
         Ok(Sums { lines: Lines::new(what, bytes).collect::<Result<_>>()? })
     }
 
-    /// Reads a file of this form as [`Sums::parse`] does, no further than it makes sense; and its BLAKE3, whatever is in it.
-    pub fn read(what: &str, path: &Path) -> Result<(Result<Self>, Digest)> {
+    /// Reads a file of this form as [`Sums::parse`] does, no further than it makes sense.
+    pub fn read(what: &str, path: &Path) -> Result<Self> {
+        Sums::read_hashed(what, path)?.0
+    }
+
+    /// The same, and its BLAKE3, whatever is in it.
+    pub fn read_hashed(what: &str, path: &Path) -> Result<(Result<Self>, Digest)> {
         let file = files::open(path)?;
         let mut reader = Hashing { reader: file.take(MAX_SUMS + 1), hasher: blake3::Hasher::new() };
         let lines = Lines::new(what, BufReader::new(&mut reader)).collect::<Result<_>>();
@@ -101,7 +118,7 @@ impl Sums {
 
     /// The file's text.
     pub fn to_text(&self) -> String {
-        self.lines.iter().map(|line| format!("{}  {}\n", line.blake3, line.path)).collect()
+        self.lines.iter().map(|line| format!("{line}\n")).collect()
     }
 
     /// BLAKE3 of the text: of a full `B3SUMS`, the dataset hash.

@@ -17,7 +17,6 @@ mod piece;
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -163,32 +162,17 @@ impl Cache {
 
     /// Opens a file of the cache; `None` if it is not there.
     fn open(&self, path: &Path) -> Result<Option<File>> {
-        match self.folder_of(path)? {
-            Some((folder, name)) => folder.open(name),
-            None => Ok(None),
-        }
+        Below::open_file(&self.root, path)
     }
 
     /// A file of at most `cap` bytes, if it can be read.
     fn read(&self, path: &Path, cap: u64) -> Option<Vec<u8>> {
-        let file = self.open(path).ok()??;
-        let mut bytes = Vec::new();
-        file.take(cap.saturating_add(1)).read_to_end(&mut bytes).ok()?;
-        (bytes.len() as u64 <= cap).then_some(bytes)
+        files::read_to_cap(self.open(path).ok()??, path, cap).ok()
     }
 
-    /// Writes a file whole or not at all. It does not wait for the disk: what is lost is fetched again.
+    /// Writes a file: what is lost of it is fetched again.
     fn put(&self, path: &Path, bytes: &[u8]) -> Result<()> {
-        let mut temp = self.temp_file_in(files::parent(path))?;
-        temp.write_all(bytes).map_err(Error::io("write", path))?;
-        temp.persist(path).map_err(|e| Error::io("write", path)(e.error))?;
-        Ok(())
-    }
-
-    /// A temporary file in a folder of the cache, which is made if need be.
-    fn temp_file_in(&self, folder: &Path) -> Result<tempfile::NamedTempFile> {
-        Below::make(&self.root, folder)?;
-        files::temp_file_in(folder)
+        files::keep(&self.root, path, bytes)
     }
 
     /// What is used stays longest. Whether the file system lets us say so does not matter.

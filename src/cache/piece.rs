@@ -3,13 +3,13 @@
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Cache, PIECES};
 use crate::digest::Digest;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::files::{self, Below};
 
 /// A run of bytes of a shard.
@@ -34,10 +34,15 @@ impl Piece {
     }
 
     /// The bytes from `start` of the shard on, to be read in order.
-    pub fn open(&self, start: u64) -> io::Result<File> {
-        let mut file = File::open(&self.path)?;
-        file.seek(SeekFrom::Start(start - self.range.start))?;
+    pub fn open(&self, start: u64) -> Result<File> {
+        let mut file = Piece::open_file(&self.path)?;
+        file.seek(SeekFrom::Start(start - self.range.start)).map_err(Error::io("read", &self.path))?;
         Ok(file)
+    }
+
+    /// Opens the file of one.
+    pub fn open_file(path: &Path) -> Result<File> {
+        files::open_nofollow(path)?.ok_or_else(|| Error::not_found(path.display(), "the cache"))
     }
 
     /// Whether all bytes of `file` are what its name says.
@@ -73,7 +78,8 @@ impl Cache {
     /// A place for bytes of a shard from `start` on, which are about to come.
     pub fn new_piece(&self, shard: &Digest, start: u64) -> Result<NewPiece> {
         let folder = self.pieces_of(shard);
-        let temp = Some(self.temp_file_in(&folder)?);
+        Below::make(self.root(), &folder)?;
+        let temp = Some(files::temp_file_in(&folder)?);
         let (is_good, written) = (AtomicBool::new(true), Mutex::default());
         let fate = Arc::new(Fate { folder, start, is_good, written });
         Ok(NewPiece { temp, hasher: blake3::Hasher::new(), length: 0, fate })
@@ -141,8 +147,6 @@ impl Drop for Fate {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[test]
@@ -172,6 +176,17 @@ mod tests {
         drop(fate);
         drop(cache.new_piece(&shard, 300).unwrap());
         assert_eq!(files::names_in(&cache.pieces_of(&shard)).unwrap().len(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_no_piece() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("elsewhere"), b"abc").unwrap();
+        let path = dir.path().join(format!("0-3-{}", Digest::of(b"abc")));
+        std::os::unix::fs::symlink("elsewhere", &path).unwrap();
+        let piece = Piece::at(path).unwrap();
+        assert!(matches!(piece.open(0), Err(Error::Foreign { .. })));
     }
 
     #[test]

@@ -194,11 +194,12 @@ pub(super) fn help(error: &Error) -> Option<String> {
              gates ask for stands in the recipe's [gates]"
                 .into()
         }
-        Error::Foreign { .. } => {
-            "nothing was changed there. Look what it is, and move it away. If it is a folder `….isn-partial` that an isn 0.1 \
-             left when it was killed, or the copy of one, it may be removed"
+        Error::Foreign { path, .. } if path.extension().is_some_and(|end| end == "isn-partial") => {
+            "nothing was changed there. Look at what it is, and move it away. If an isn 0.1 left it when it was killed, or if it \
+             is a copy of such a folder, it may be removed"
                 .into()
         }
+        Error::Foreign { .. } => "nothing was changed there. Look at what it is, and move it away".into(),
         Error::Exists { .. } => "choose another place, or remove what is there".into(),
         Error::Key { .. } => "`isn key list` shows your keys; `isn key new NAME` makes one".into(),
         Error::Token { .. } => {

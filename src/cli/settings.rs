@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::cache::Cache;
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::{self, Guard};
 use crate::key::Keyring;
 use crate::known_logs::KnownLogs;
 use crate::lock_file::{PROJECT_FILE, Project};
@@ -36,6 +36,8 @@ struct Config {
     retries: Option<u32>,
 }
 
+/// The longest `config.toml` or `tokens.toml` that is read, in bytes.
+const MAX_LEN: u64 = 4 << 20;
 /// What makes an environment variable a setting of a cloud store.
 const CLOUD: [&str; 4] = ["AWS_", "GOOGLE_", "AZURE_", "OBJECT_STORE_"];
 
@@ -152,8 +154,7 @@ impl Settings {
             tokens.push(Token::new(host.trim(), secret.trim()));
         }
         let path = self.home.join("tokens.toml");
-        if let Some(bytes) = files::read_if_there(&path)? {
-            files::check_private(&path)?;
+        if let Some(bytes) = files::read_guarded(&path, MAX_LEN, Guard::Secret)? {
             tokens.extend(Token::parse_file(&path.display().to_string(), bytes)?);
         }
         Ok(tokens)
@@ -161,9 +162,10 @@ impl Settings {
 
     fn config(&self) -> Result<Config> {
         let path = self.home.join("config.toml");
-        let Some(bytes) = files::read_if_there(&path)? else { return Ok(Config::default()) };
         // It names certificates and registries.
-        files::check_trust_file(&path)?;
+        let Some(bytes) = files::read_guarded(&path, MAX_LEN, Guard::Trust)? else {
+            return Ok(Config::default());
+        };
         let refuse = |why: &dyn std::fmt::Display| Error::invalid(path.display(), why);
         let text = String::from_utf8(bytes).map_err(|e| refuse(&e))?;
         toml::from_str(&text).map_err(|e| Error::toml(path.display(), &text, &e))

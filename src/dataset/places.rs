@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::cache::Cache;
+use crate::cache::{Cache, Piece};
 use crate::error::{Error, Result};
+use crate::files;
 use crate::object::ObjectRef;
 use crate::table::FrameAt;
 use crate::transport::AtHand;
@@ -36,6 +37,7 @@ enum Kind {
     Memory(&'static [u8]),
     File {
         path: PathBuf,
+        how: fn(&Path) -> Result<File>,
         open: RwLock<Option<File>>,
     },
     /// An image of a tree, as it is.
@@ -100,20 +102,20 @@ impl Places {
         cache: Option<&Cache>,
     ) -> Vec<u32> {
         let first = self.sources.len() as u32;
-        let file = |path: PathBuf| Kind::File { path, open: RwLock::default() };
+        let file = |path, how| Kind::File { path, how, open: RwLock::default() };
         match at_hand(shard) {
             Some(AtHand::Memory(bytes)) => {
                 self.sources.push(Source { kind: Kind::Memory(bytes), start: 0, end: bytes.len() as u64 });
             }
             Some(AtHand::File(path)) => {
-                self.sources.push(Source { kind: file(path), start: 0, end: shard.length });
+                self.sources.push(Source { kind: file(path, files::open), start: 0, end: shard.length });
             }
             None => {
                 for piece in cache.map(|cache| cache.pieces(&shard.blake3)).unwrap_or_default() {
                     // What is used stays longest.
                     let _ = cache.map(|cache| cache.used(&piece));
                     let (start, end) = (piece.range.start, piece.range.end);
-                    self.sources.push(Source { kind: file(piece.path), start, end });
+                    self.sources.push(Source { kind: file(piece.path, Piece::open_file), start, end });
                 }
             }
         }
@@ -145,7 +147,7 @@ impl Places {
             let wrong = |has: u64| {
                 Error::integrity(in_tree(path), format!("has {has} bytes, the index says {length}"))
             };
-            let mut file = File::open(path).map_err(Error::io("read", path))?;
+            let mut file = files::open(path)?;
             buffer.clear();
             // One more than there should be, to see that there is none.
             let read = file.by_ref().take(length.saturating_add(1)).read_to_end(buffer);
@@ -160,12 +162,12 @@ impl Places {
                 let frame = bytes.get(at as usize..).and_then(|rest| rest.get(..length));
                 frame.map(Bytes::Frame).ok_or_else(|| Error::Internal("a frame outside of its shard".into()))
             }
-            Kind::File { path, open } => {
+            Kind::File { path, how, open } => {
                 if buffer.len() < length {
                     buffer.resize(length, 0);
                 }
                 let buffer = &mut buffer[..length];
-                self.read_file(path, open, at, buffer).map_err(Error::io("read", path))?;
+                self.read_file(path, *how, open, at, buffer)?;
                 Ok(Bytes::Frame(buffer))
             }
             Kind::Image(_) => Err(nowhere()),
@@ -175,18 +177,21 @@ impl Places {
     fn read_file(
         &self,
         path: &Path,
+        how: fn(&Path) -> Result<File>,
         open: &RwLock<Option<File>>,
         at: u64,
         buffer: &mut [u8],
-    ) -> io::Result<()> {
+    ) -> Result<()> {
+        let read =
+            |file: &File, buffer: &mut [u8]| read_at(file, at, buffer).map_err(Error::io("read", path));
         // After a fork somebody who is not there any more may hold the lock: it is not waited for, here and below.
         if let Ok(kept) = open.try_read()
             && let Some(file) = &*kept
         {
-            return read_at(file, at, buffer);
+            return read(file, buffer);
         }
-        let file = File::open(path)?;
-        read_at(&file, at, buffer)?;
+        let file = how(path)?;
+        read(&file, buffer)?;
         if self.open.load(Ordering::Relaxed) < MOST_OPEN
             && let Ok(mut kept) = open.try_write()
             && kept.replace(file).is_none()

@@ -116,11 +116,11 @@ pub(super) fn lock_file(path: &Path, is_callers_own: bool) -> Result<File> {
     Ok(file)
 }
 
-/// Reads a file of isn's own of at most `cap` bytes; `None` where there is nothing.
+/// Opens a file of isn's own, which is no link; `None` where there is nothing.
 ///
 /// # Errors
-/// [`Error::Foreign`] if there is something else than a file, a link above all; [`Error::Integrity`] if it is longer.
-pub fn read_nofollow(path: &Path, cap: u64) -> Result<Option<Vec<u8>>> {
+/// [`Error::Foreign`] if there is something else than a file.
+pub fn open_nofollow(path: &Path) -> Result<Option<File>> {
     let folder = parent(path);
     let dir = match Dir::open_ambient_dir(folder, ambient_authority()) {
         Ok(dir) => dir,
@@ -128,8 +128,15 @@ pub fn read_nofollow(path: &Path, cap: u64) -> Result<Option<Vec<u8>>> {
         Err(e) => return Err(Error::io("open", folder)(e)),
     };
     let name = path.file_name().unwrap_or_default();
-    let file = open_in(&dir, name, OpenOptions::new().read(true), path)?;
-    file.map(|file| super::read_to_cap(file, path, cap)).transpose()
+    open_in(&dir, name, OpenOptions::new().read(true), path)
+}
+
+/// Reads such a file of at most `cap` bytes.
+///
+/// # Errors
+/// As [`open_nofollow`]; [`Error::Integrity`] if it is longer.
+pub fn read_nofollow(path: &Path, cap: u64) -> Result<Option<Vec<u8>>> {
+    open_nofollow(path)?.map(|file| super::read_to_cap(file, path, cap)).transpose()
 }
 
 /// A place below a folder that the user has named: `root` may be a link, and nothing below it.
@@ -153,12 +160,18 @@ impl Below {
         Below { path: root.to_path_buf(), dir }.descend(path, open_dir)
     }
 
-    /// The same, only to refuse what is no folder on the way; fine if there is nothing.
+    /// Opens the file `path` below `root`; `None` where there is none.
+    pub fn open_file(root: &Path, path: &Path) -> Result<Option<File>> {
+        let folder = Below::find(root, parent(path))?;
+        folder.map_or(Ok(None), |folder| folder.open(path.file_name().unwrap_or_default()))
+    }
+
+    /// As [`Below::find`], only to refuse what is no folder on the way; fine if there is nothing.
     pub fn check(root: &Path, path: &Path) -> Result<()> {
         Below::find(root, path).map(drop)
     }
 
-    /// The same, and makes what is not there. That is on disk only some time later.
+    /// As [`Below::find`], and makes what is not there. That is on disk only some time later.
     pub fn make(root: &Path, path: &Path) -> Result<Self> {
         super::create_dir_all(root)?;
         Below::make_in(root, path, |_| Ok(()))

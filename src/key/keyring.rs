@@ -128,7 +128,7 @@ impl Keyring {
             if let Some(name) = name
                 && !entry.path().is_dir()
             {
-                let file = KeyFile::read(&entry.path())?;
+                let file = KeyFile::read_kept(&entry.path())?;
                 keys.push(NamedKey { name, public_key: *file.public_key(), encrypted: file.is_encrypted() });
             }
         }
@@ -142,7 +142,7 @@ impl Keyring {
         let path = self.private_path(name);
         match fs::symlink_metadata(&path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Err(self.no_such_key(name.as_str())),
-            _ => Ok(*KeyFile::read(&path)?.public_key()),
+            _ => Ok(*KeyFile::read_kept(&path)?.public_key()),
         }
     }
 
@@ -154,7 +154,8 @@ impl Keyring {
         if path.extension().is_some_and(|extension| extension == "pub") {
             return agent_signer(&path, unlock.agent);
         }
-        let file = KeyFile::read(&path)?;
+        let is_kept = path.starts_with(&self.folder);
+        let file = if is_kept { KeyFile::read_kept(&path)? } else { KeyFile::read(&path)? };
         if file.is_encrypted()
             && let Some(socket) = unlock.agent
             // An agent that cannot be reached is no reason to stop: there is still the passphrase.

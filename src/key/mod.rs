@@ -21,11 +21,11 @@ pub use private_key::{KeyFile, PrivateKey};
 pub use public_key::{KeyLine, PublicKey};
 pub use signature::Signature;
 
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::files;
 
 /// The longest key file that is read, in bytes. OpenSSH's Ed25519 files have about 500; this stops a wrong path.
 const MAX_FILE_LEN: u64 = 64 << 10;
@@ -39,10 +39,10 @@ pub trait Signer {
     fn sign_sshsig(&self, namespace: &str, message: &[u8]) -> Result<Signature>;
 }
 
-/// Reads the text of a key file of either half.
-fn read_key_text(path: &Path) -> Result<String> {
+/// Reads the text of a key file of either half, which is open.
+fn read_key_text(file: File, path: &Path) -> Result<String> {
     let mut bytes = Vec::new();
-    files::open(path)?.take(MAX_FILE_LEN + 1).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    file.take(MAX_FILE_LEN + 1).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
     if bytes.len() as u64 > MAX_FILE_LEN {
         return Err(Error::invalid(path.display(), "is too long for a key file"));
     }

@@ -30,10 +30,19 @@ pub struct PrivateKey {
 }
 
 impl KeyFile {
-    /// Reads a private key file.
+    /// Reads a private key file that the user has named.
     pub fn read(path: &Path) -> Result<Self> {
+        Self::of(files::open_named(path)?, path)
+    }
+
+    /// Reads one that isn keeps.
+    pub fn read_kept(path: &Path) -> Result<Self> {
+        Self::of(files::open(path)?, path)
+    }
+
+    fn of(file: fs::File, path: &Path) -> Result<Self> {
         let refuse = |why: String| Error::Key { key: path.display().to_string(), why };
-        let text = read_key_text(path)?;
+        let text = read_key_text(file, path)?;
         if !text.starts_with("-----BEGIN OPENSSH PRIVATE KEY-----") {
             return Err(refuse(not_openssh(&text)));
         }
@@ -129,21 +138,7 @@ impl PrivateKey {
             }
             None => self.key.to_openssh(LineEnding::LF),
         };
-        let text = text.map_err(internal)?;
-        let dir = files::parent(path);
-        // A temporary file is the owner's alone from its first moment, and linking it into place never overwrites.
-        let mut file = tempfile::Builder::new()
-            .prefix(files::TEMP_PREFIX)
-            .tempfile_in(dir)
-            .map_err(Error::io("write in", dir))?;
-        file.write_all(text.as_bytes())
-            .and_then(|()| file.as_file().sync_all())
-            .map_err(Error::io("write", path))?;
-        match file.persist_noclobber(path) {
-            Ok(_) => files::sync_dir(files::parent(path)).map(|()| true),
-            Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-            Err(e) => Err(Error::io("create", path)(e.error)),
-        }
+        files::create_new_private(path, text.map_err(internal)?.as_bytes())
     }
 
     /// Writes the public half as a new `.pub` file. `false`, and nothing is touched, if something is at `path`.

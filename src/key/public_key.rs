@@ -9,6 +9,7 @@ use ssh_key::HashAlg;
 use ssh_key::public::{Ed25519PublicKey, KeyData};
 
 use crate::error::{Error, Result};
+use crate::files;
 
 /// An Ed25519 public key. `Display` is OpenSSH's `ssh-ed25519 AAAA…`, without a comment; `FromStr` takes that line
 /// with a comment or without.
@@ -104,7 +105,17 @@ pub struct KeyLine {
 impl KeyLine {
     /// Reads the one line of a public key file.
     pub fn read(path: &Path) -> Result<Self> {
-        KeyLine::parse(&super::read_key_text(path)?).map_err(|why| Error::invalid(path.display(), why))
+        KeyLine::parse_file(path, &KeyLine::read_text(path)?)
+    }
+
+    /// The text of a key file that the user has named.
+    pub(crate) fn read_text(path: &Path) -> Result<String> {
+        super::read_key_text(files::open_named(path)?, path)
+    }
+
+    /// What such a text says.
+    pub(crate) fn parse_file(path: &Path, text: &str) -> Result<Self> {
+        KeyLine::parse(text).map_err(|why| Error::invalid(path.display(), why))
     }
 
     /// The reason never quotes the text: it could be a private key, named by mistake.

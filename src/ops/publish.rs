@@ -296,7 +296,8 @@ pub(super) fn read_build(build: &Path, progress: &dyn Progress) -> Result<BuildO
     let store = Registry::over(build.display().to_string(), Box::new(Folder::new(build)));
     let runtime = crate::transport::runtime()?;
     let snapshot = runtime.block_on(store.describe(manifest_ref, Vec::new()))?;
-    let mut packs: Vec<Digest> = files::read_text(&build.join(layout::packs(&manifest_ref.blake3)))?
+    let packs = files::read_capped(&build.join(layout::packs(&manifest_ref.blake3)), u64::MAX)?;
+    let mut packs: Vec<Digest> = String::from_utf8_lossy(&packs)
         .lines()
         .map(|line| line.parse().map_err(|e| Error::invalid(build.display(), e)))
         .collect::<Result<_>>()?;

@@ -110,7 +110,7 @@ fn repack(mut output: BuildOutput, known: &HashMap<Digest, Place>) -> Result<Bui
                 None => {
                     let path = output.path_of(ObjectKind::Shard, &pack.shards[entry.shard])?;
                     if file.as_ref().is_none_or(|(open, _)| *open != entry.shard) {
-                        file = Some((entry.shard, File::open(path).map_err(Error::io("open", path))?));
+                        file = Some((entry.shard, files::open(path)?));
                     }
                     let (_, file) =
                         file.as_mut().ok_or_else(|| Error::Internal("no shard is open".into()))?;

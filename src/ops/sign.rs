@@ -43,7 +43,7 @@ pub fn sign(file: &Path, signer: &dyn Signer) -> Result<SignReport> {
 /// publish` puts them.
 pub fn append(file: &Path, store: Box<dyn Store>, logs: &KnownLogs) -> Result<Submitted> {
     let signed =
-        SignedStatement::parse(&file.display().to_string(), files::read_capped(file, MAX_LEN as u64)?)?;
+        SignedStatement::parse(&file.display().to_string(), files::read_named(file, MAX_LEN as u64)?)?;
     let statement = signed.attested()?.statement;
     let writer = RegistryWriter::open_existing(store)?;
     let log = OwnLog::open(&writer, logs)?;

@@ -1,7 +1,6 @@
 //! `isn source`: what a folder of source images has of what a recipe needs.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -10,6 +9,7 @@ use serde::Serialize;
 
 use crate::class::ClassId;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::progress::{Progress, Unit};
 use crate::recipe::Recipe;
 use crate::source::{Source, SourceKind, Survey, ilsvrc2012};
@@ -177,7 +177,7 @@ fn archives(options: &CheckOptions<'_>, progress: &dyn Progress) -> Result<Vec<A
 }
 
 fn md5_of(path: &Path, length: u64, progress: &dyn Progress) -> Result<String> {
-    let mut file = File::open(path).map_err(Error::io("open", path))?;
+    let mut file = files::open(path)?;
     let (mut hasher, mut buffer) = (Md5::new(), vec![0; BUFFER]);
     progress.begin("checksum", Unit::Bytes, length);
     loop {

@@ -202,7 +202,7 @@ fn to_bytes(about: &About) -> Result<Vec<u8>> {
 
 /// Checks that a file holds the object, reading it in pieces.
 pub fn check_file(path: &Path, object: &ObjectRef) -> Result<()> {
-    check_bytes(&mut File::open(path).map_err(Error::io("open", path))?, path, object)
+    check_bytes(&mut files::open(path)?, path, object)
 }
 
 /// The same of an open file, which errors call `path`.

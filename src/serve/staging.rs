@@ -262,6 +262,22 @@ mod tests {
         assert!(staging.room("a", 100).is_some());
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn nothing_is_made_through_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let outside = dir.path().join("outside");
+        std::fs::create_dir(&outside).unwrap();
+        let staging = Staging::open(&dir.path().join("registry"), QUOTA).unwrap();
+        let folder = staging.of("a");
+        std::fs::create_dir(&folder).unwrap();
+        std::os::unix::fs::symlink(&outside, folder.join("objects")).unwrap();
+        let (_, bytes) = mpsc::channel(1);
+        let written = write(&folder, &folder.join("objects/ab/x"), Digest::of(b""), 0, bytes);
+        assert!(matches!(written, Err(Ended::Failed(Error::Foreign { .. }))), "{written:?}");
+        assert_eq!(files::names_in(&outside).unwrap(), [""; 0]);
+    }
+
     #[test]
     fn a_quota_counts_objects() {
         let dir = tempfile::tempdir().unwrap();

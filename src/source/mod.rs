@@ -19,6 +19,7 @@ use std::time::UNIX_EPOCH;
 
 use crate::class::{Class, ClassId};
 use crate::error::{Error, Mistake, Result, count};
+use crate::files;
 use crate::split::Split;
 
 /// What a source is, as a recipe says it.
@@ -280,7 +281,7 @@ impl Source {
             Place::Row { .. } => Err(gone()),
             Place::File => {
                 let path = self.path_of(image);
-                let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+                let bytes = files::read_capped(&path, u64::MAX)?;
                 if bytes.len() as u64 != image.len {
                     let why =
                         format!("changed during the build: {} bytes long, it was {}", bytes.len(), image.len);

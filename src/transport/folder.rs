@@ -1,7 +1,7 @@
 //! A registry in a local folder.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Take};
+use std::io::{Read, Seek, SeekFrom, Take};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::{AtHand, Body, BoxFuture, Chunks, Transport};
 use crate::error::{Error, Result};
+use crate::files;
 
 /// How much is read at a time, in bytes: some images at once, and small against the memory of a pull.
 const CHUNK: usize = 256 << 10;
@@ -54,11 +55,7 @@ impl Transport for Folder {
     fn open<'a>(&'a self, path: &'a str, range: Option<Range<u64>>) -> BoxFuture<'a, Result<Option<Body>>> {
         Box::pin(async move {
             let path = self.root.join(path);
-            let mut file = match File::open(&path) {
-                Ok(file) => file,
-                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-                Err(e) => return Err(Error::io("open", &path)(e)),
-            };
+            let Some(mut file) = files::if_there(files::open(&path))? else { return Ok(None) };
             let Range { start, end } = range.unwrap_or(0..u64::MAX);
             file.seek(SeekFrom::Start(start)).map_err(Error::io("read", &path))?;
             let file = file.take(end.saturating_sub(start));

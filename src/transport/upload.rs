@@ -1,6 +1,5 @@
 //! The other direction: sending to a server that takes in what is published, as docs/serve.md has it.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use reqwest::{Body, Client, RequestBuilder, Response, StatusCode};
 
 use super::{Access, http};
 use crate::error::{Error, Result};
+use crate::files;
 
 /// How much of a file is read at a time, in bytes.
 const PIECE: usize = 256 << 10;
@@ -56,7 +56,7 @@ impl Upload {
     /// Stages the object of `length` bytes in the file `from`.
     pub async fn put(&self, path: &str, from: &Path, length: u64) -> Result<()> {
         let url = self.url(path);
-        let file = File::open(from).map_err(Error::io("open", from))?;
+        let file = files::open(from)?;
         // Reading waits for the disk on this thread, which has nothing else to do.
         let pieces = stream::unfold(file, |mut file| async move {
             let mut piece = vec![0; PIECE];

@@ -19,14 +19,12 @@ mod registry_id;
 pub use registry_id::RegistryId;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, toml_reason};
-use crate::files;
+use crate::files::{self, Guard};
 use crate::key::{KeyLine, PublicKey};
 use crate::log::{LogKey, WitnessKey};
 
@@ -38,34 +36,42 @@ const MAX_LEN: u64 = 4 << 20;
 
 /// The key that a user names: what [`public_key_argument`] takes, a vkey, or the path of a file with one.
 pub fn any_key_argument(argument: &str) -> Result<AnyKey> {
-    let text = match fs::read_to_string(argument) {
-        Ok(text) if text.len() < 1000 && !text.starts_with('-') => text,
-        _ => argument.into(),
-    };
-    let text = text.trim();
-    // Neither a key line nor a path looks like it: NAME+8 hex+base64.
-    let is_vkey = !text.contains([' ', '\t'])
-        && text
-            .split('+')
-            .nth(1)
-            .is_some_and(|id| id.len() == 8 && id.bytes().all(|b| b.is_ascii_hexdigit()));
-    if !is_vkey {
-        return public_key_argument(argument).map(AnyKey::Publisher);
+    if is_key_line(argument) {
+        return argument.parse().map(AnyKey::Publisher);
     }
-    match text.parse() {
-        Ok(witness) => Ok(AnyKey::Witness(witness)),
-        Err(_) => text.parse().map(AnyKey::Log),
+    if is_vkey(argument) {
+        return parse_vkey(argument);
     }
+    // Read once: it may be a pipe.
+    let path = Path::new(argument);
+    let text = KeyLine::read_text(path)?;
+    if is_vkey(&text) { parse_vkey(&text) } else { KeyLine::parse_file(path, &text).map(AnyKey::Publisher) }
 }
 
 /// The public key that a user names: an `ssh-ed25519 …` line, or the path of a file with one.
 pub fn public_key_argument(argument: &str) -> Result<KeyLine> {
-    // Such a line has a blank after its first word, which begins as no path that a person would type.
-    let is_line = argument
-        .trim()
+    if is_key_line(argument) { argument.parse() } else { KeyLine::read(Path::new(argument)) }
+}
+
+/// Such a line has a blank after its first word, which begins as no path that a person would type.
+fn is_key_line(text: &str) -> bool {
+    text.trim()
         .split_once([' ', '\t'])
-        .is_some_and(|(word, _)| ["ssh-", "ecdsa-", "sk-"].iter().any(|start| word.starts_with(start)));
-    if is_line { argument.parse() } else { KeyLine::read(Path::new(argument)) }
+        .is_some_and(|(word, _)| ["ssh-", "ecdsa-", "sk-"].iter().any(|start| word.starts_with(start)))
+}
+
+/// Neither a key line nor a path looks like it: NAME+8 hex+base64.
+fn is_vkey(text: &str) -> bool {
+    let id = text.trim().split('+').nth(1);
+    !text.trim().contains([' ', '\t'])
+        && id.is_some_and(|id| id.len() == 8 && id.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+fn parse_vkey(text: &str) -> Result<AnyKey> {
+    match text.trim().parse() {
+        Ok(witness) => Ok(AnyKey::Witness(witness)),
+        Err(_) => text.trim().parse().map(AnyKey::Log),
+    }
 }
 
 /// The user's trust store. Reading is of the file as it was when it was opened; changes are made to the file as it
@@ -274,16 +280,11 @@ impl TrustStore {
 }
 
 fn read(path: &Path) -> Result<BTreeMap<RegistryId, Trusted>> {
-    let length = match fs::metadata(path) {
-        Ok(metadata) => metadata.len(),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-        Err(e) => return Err(Error::io("read", path)(e)),
-    };
-    files::check_trust_file(path)?;
-    if length > MAX_LEN {
-        return Err(refuse(path, format!("is longer than {MAX_LEN} bytes")));
-    }
-    parse(path, files::read_capped(path, MAX_LEN)?)
+    let read = files::read_guarded(path, MAX_LEN, Guard::Trust).map_err(|e| match e {
+        Error::Invalid { why, .. } => refuse(path, why),
+        other => other,
+    });
+    read?.map_or(Ok(BTreeMap::new()), |bytes| parse(path, bytes))
 }
 
 /// What the bytes of a trust store at `path` say.
@@ -318,6 +319,8 @@ fn write(path: &Path, registries: &BTreeMap<RegistryId, Trusted>) -> Result<()> 
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const ALICE: &str =

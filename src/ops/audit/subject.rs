@@ -25,7 +25,7 @@ use crate::source::ilsvrc2012;
 use crate::split::Split;
 use crate::transport;
 use crate::transport::folder::Folder;
-use crate::tree::{B3SUMS, B3SUMS_SELECTED, CLASSES, Sums};
+use crate::tree::{B3SUMS, CLASSES, Sums, list_of};
 
 /// One image of a [`Subject`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,8 +132,8 @@ impl Subject {
 
     /// A tree as `isn pull` writes it: what its list names. Files beside the list are `isn verify`'s to find.
     fn tree(root: &Path) -> Result<Subject> {
-        let list = if root.join(B3SUMS_SELECTED).is_file() { B3SUMS_SELECTED } else { B3SUMS };
-        let sums = Sums::read(list, &root.join(list))?.0?;
+        let list = list_of(root);
+        let sums = Sums::read(list, &root.join(list))?;
         let paths = sums.lines().iter().map(|line| line.path.as_str()).filter(|path| *path != CLASSES);
         let mut subject = Subject::of_paths(root, paths.map(Into::into).collect());
         // The index is not here; paths in a tree are `split/class/stem`, and the stem is of the source.

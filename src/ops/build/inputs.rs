@@ -41,7 +41,7 @@ impl Inputs {
         let recipe = Recipe::parse(&what, &text)?;
         let beside = |file: &str| -> Result<Named> {
             let path = files::parent(recipe_path).join(file);
-            Ok((path.display().to_string(), files::read(&path)?))
+            Ok((path.display().to_string(), files::read_capped(&path, u64::MAX)?))
         };
         let ledger = recipe.corrections.as_ref().map(|spec| beside(&spec.file)).transpose()?;
         let groups = recipe.split.groups.as_deref().map(beside).transpose()?;

@@ -19,7 +19,7 @@ use crate::registry::{Registry, Snapshot};
 use crate::shard::MAX_IMAGE_LEN;
 use crate::split::Split;
 use crate::transport::folder::Folder;
-use crate::tree::{B3SUMS, B3SUMS_SELECTED, Sums};
+use crate::tree::{B3SUMS, Sums, list_of};
 
 /// A version.
 pub(super) struct Side {
@@ -103,11 +103,10 @@ impl Side {
 
     /// The images that are there: of a partial tree those of `B3SUMS.selected`.
     fn tree(root: &Path) -> Result<Self> {
-        let (full, dataset) = Sums::read(B3SUMS, &root.join(B3SUMS))?;
-        let selected = root.join(B3SUMS_SELECTED);
-        let sums = match selected.exists() {
-            true => Sums::read(B3SUMS_SELECTED, &selected)?.0?,
-            false => full?,
+        let (full, dataset) = Sums::read_hashed(B3SUMS, &root.join(B3SUMS))?;
+        let sums = match list_of(root) {
+            B3SUMS => full?,
+            selected => Sums::read(selected, &root.join(selected))?,
         };
         let classes = sums.classes(root)?;
         let mut images = Vec::new();

@@ -8,7 +8,7 @@ use crate::files;
 use crate::ops::verify::tree::{self, Expected};
 use crate::progress::Progress;
 use crate::registry::Snapshot;
-use crate::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, MAX_ISN_JSON, Provenance, Sums};
+use crate::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, MAX_ISN_JSON, Provenance, Sums, list_of};
 
 /// What is there already.
 pub(super) enum Destination {
@@ -62,7 +62,7 @@ impl Destination {
             files::has_bytes(&to.join(name), sums.to_text().as_bytes()).map(|has| has == Some(true))
         };
         let is_this = has(B3SUMS, snapshot.sums())?
-            && if is_partial { has(B3SUMS_SELECTED, selected)? } else { !to.join(B3SUMS_SELECTED).exists() };
+            && if is_partial { has(B3SUMS_SELECTED, selected)? } else { list_of(to) == B3SUMS };
         if !is_this && let Some(what) = earlier(to, snapshot, jobs, progress)? {
             return Ok(Destination::Earlier { what, identity: identity(to) });
         }

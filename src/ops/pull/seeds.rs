@@ -12,7 +12,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::index::Row;
-use crate::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, Line, Lines};
+use crate::tree::{B3SUMS, ISN_JSON, Line, Lines, list_of};
 
 /// So many neighbours of the destination are looked at.
 const MAX_NEIGHBOURS: usize = 1000;
@@ -91,8 +91,8 @@ fn sources(trees: &[PathBuf], missing: &[&Row]) -> HashMap<Digest, Vec<PathBuf>>
 /// What a tree says that it has, a line at a time, since it may say anything; nothing if it is gone, and nothing from the
 /// first line on that makes no sense.
 pub(in crate::ops) fn lines(tree: &Path) -> impl Iterator<Item = Line> + use<> {
-    let list = [B3SUMS_SELECTED, B3SUMS].map(|name| tree.join(name)).into_iter().find(|list| list.is_file());
-    let lines = list.and_then(|list| Some(Lines::new(B3SUMS, BufReader::new(files::open(&list).ok()?))));
+    let list = files::open(&tree.join(list_of(tree))).ok();
+    let lines = list.map(|list| Lines::new(B3SUMS, BufReader::new(list)));
     lines.into_iter().flatten().map_while(Result::ok)
 }
 
@@ -127,7 +127,7 @@ fn copy(from: &Path, to: &Path, row: &Row, how: Reuse) -> Result<bool> {
 fn clone(from: &Path, to: &Path) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
-        let source = File::open(from)?;
+        let source = files::open(from).map_err(io::Error::other)?;
         let target = File::create_new(to)?;
         rustix::fs::ioctl_ficlone(&target, &source).map_err(|e| {
             let _ = fs::remove_file(to);
@@ -137,7 +137,7 @@ fn clone(from: &Path, to: &Path) -> io::Result<()> {
     #[cfg(not(target_os = "linux"))]
     {
         // Where std knows a way to share blocks (as on macOS), its copy takes it.
-        let _ = File::open(from)?;
+        let _ = files::open(from).map_err(io::Error::other)?;
         fs::copy(from, to).map(|_| ())
     }
 }

@@ -10,7 +10,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::files::{self, Kind};
 use crate::progress::{Progress, Unit};
-use crate::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, MAX_ISN_JSON, Provenance, Selection, Sums};
+use crate::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, MAX_ISN_JSON, Provenance, Selection, Sums, list_of};
 
 /// `B3SUMS` of ten million images; more is no `B3SUMS`.
 /// Up to this many bytes a file is read whole into a buffer that a thread uses again and again.
@@ -32,8 +32,8 @@ pub(in crate::ops) fn verify(
     progress: &dyn Progress,
 ) -> Result<VerifyReport> {
     let mut faults = Vec::new();
-    let (full, dataset) = Sums::read(B3SUMS, &root.join(B3SUMS))?;
-    let is_partial = root.join(B3SUMS_SELECTED).try_exists().is_ok_and(|exists| exists);
+    let (full, dataset) = Sums::read_hashed(B3SUMS, &root.join(B3SUMS))?;
+    let is_partial = list_of(root) == B3SUMS_SELECTED;
     let selection = is_partial.then(|| selection_of(root)).flatten();
     let mut noted = |name: &str, sums: Result<Sums>| {
         sums.inspect_err(|e| {
@@ -43,7 +43,7 @@ pub(in crate::ops) fn verify(
     };
     let full = noted(B3SUMS, full);
     let selected = match is_partial {
-        true => noted(B3SUMS_SELECTED, Sums::read(B3SUMS_SELECTED, &root.join(B3SUMS_SELECTED))?.0),
+        true => noted(B3SUMS_SELECTED, Sums::read_hashed(B3SUMS_SELECTED, &root.join(B3SUMS_SELECTED))?.0),
         false => full.as_ref().map(Clone::clone).map_err(|_| Error::Internal("reported above".into())),
     };
     let mut checked = 0;
@@ -191,7 +191,7 @@ fn check_files(
 
 fn digest_file(path: &Path, kind: &Kind, buffer: &mut Vec<u8>) -> Result<Digest> {
     use std::io::Read;
-    let mut file = std::fs::File::open(path).map_err(Error::io("open", path))?;
+    let mut file = files::open(path)?;
     let mut hasher = blake3::Hasher::new();
     if let Kind::File(length) = kind
         && *length <= SMALL

@@ -239,7 +239,7 @@ impl Store for BucketStore {
     }
 
     fn put(&self, path: &str, from: &Path, object: &ObjectRef) -> Result<()> {
-        let mut file = File::open(from).map_err(Error::io("open", from))?;
+        let mut file = files::open(from)?;
         if object.length > PART as u64 {
             self.runtime.block_on(self.put_parts(path, file, from, object))?;
         } else {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io::Seek;
 use std::path::{Path, PathBuf};
 
@@ -122,7 +121,7 @@ impl Store for FolderStore {
 
     fn put(&self, path: &str, from: &Path, object: &ObjectRef) -> Result<()> {
         let (at, (folder, name)) = (self.path(path), split(path));
-        let mut source = File::open(from).map_err(Error::io("open", from))?;
+        let mut source = files::open(from)?;
         let folder = Below::make(&self.root, &self.path(folder))?;
         let mut temp = folder.temp()?;
         std::io::copy(&mut source, &mut temp).map_err(Error::io("write", &at))?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::index::TarIndex;
 use super::walk::{Member, walk};
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::{self, Below};
 use crate::source::container::{Container, Stamp};
 
 /// The longest index that is read, in bytes: some five million members.
@@ -27,7 +27,7 @@ impl Archive {
     pub(in crate::source) fn open(path: &Path, shown: &str, indexes: Option<&Path>) -> Result<Self> {
         let container = Container::open(path)?;
         let index_path = indexes.map(|folder| folder.join(TarIndex::file_name(path)));
-        let kept = index_path.as_deref().and_then(|path| files::read_capped(path, MAX_INDEX).ok());
+        let kept = index_path.as_deref().and_then(read_kept);
         let kept = kept.and_then(|bytes| TarIndex::parse(&bytes, path, container.stamp()));
         Ok(Archive {
             container,
@@ -77,5 +77,41 @@ impl Archive {
     /// The bytes of a member.
     pub(in crate::source) fn read(&self, offset: u64, length: u64) -> Result<Vec<u8>> {
         self.container.read(offset, length)
+    }
+}
+
+/// What is kept at `path` in the cache, which no link leads out of.
+fn read_kept(path: &Path) -> Option<Vec<u8>> {
+    let cache = files::parent(files::parent(path));
+    files::read_to_cap(Below::open_file(cache, path).ok()??, path, MAX_INDEX).ok()
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn an_index_is_not_read_through_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let (tar, indexes) = (dir.path().join("a.tar"), dir.path().join("cache/sources"));
+        std::fs::write(&tar, [0; 1024]).unwrap();
+        let open = || Archive::open(&tar, "a.tar", Some(&indexes)).unwrap();
+        let mut archive = open();
+        archive.members().unwrap();
+        archive.keep_index().unwrap();
+        assert!(open().index.get("").is_some());
+        let moved = dir.path().join("moved");
+        let index = indexes.join(TarIndex::file_name(&tar));
+        for path in [&index, &indexes] {
+            std::fs::rename(path, &moved).unwrap();
+            symlink(&moved, path).unwrap();
+            assert!(open().index.get("").is_none());
+            std::fs::remove_file(path).unwrap();
+            std::fs::rename(&moved, path).unwrap();
+        }
+        assert!(open().index.get("").is_some());
     }
 }

@@ -4,14 +4,13 @@
 //! not exactly that, or is of another file, is as good as none.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::walk::Member;
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::files;
 use crate::source::container::Stamp;
 
@@ -109,16 +108,11 @@ impl TarIndex {
         Some(index)
     }
 
-    /// Writes the index whole or not at all. It does not wait for the disk: what is lost is found again.
+    /// Writes the index: what is lost of it is found again.
     pub(super) fn keep(&self, to: &Path, path: &Path, stamp: Stamp) -> Result<()> {
         let Some(bytes) = self.to_bytes(path, stamp) else { return Ok(()) };
         // The folder is the cache's: through a link it would not be.
-        let folder = files::parent(to);
-        files::Below::make(files::parent(folder), folder)?;
-        let mut temp = files::temp_file_in(folder)?;
-        temp.write_all(&bytes).map_err(Error::io("write", to))?;
-        temp.persist(to).map_err(|e| Error::io("write", to)(e.error))?;
-        Ok(())
+        files::keep(files::parent(files::parent(to)), to, &bytes)
     }
 }
 

@@ -88,9 +88,20 @@ fn damage_is_not_the_keepers_of_a_registry() {
     forger.write("reader/trust.toml", trust.as_bytes());
     let log = forger.logs("reader").log(&forger.anchor("reg")).key_path();
     let checkpoint = log.parent().unwrap().join("checkpoint");
+    let good = std::fs::read(&checkpoint).unwrap();
     for bytes in [b"".to_vec(), b"noise".to_vec(), vec![b'x'; 70_000]] {
         std::fs::write(&checkpoint, bytes).unwrap();
         let ran = forger.read("grads@1.0").fails(4, "this file is yours");
         is_own(&ran.stderr, "/checkpoint");
+    }
+    // Whoever removes it as something foreign has forgotten the log.
+    #[cfg(unix)]
+    for target in ["nowhere", "reader/elsewhere"] {
+        forger.write("reader/elsewhere", &good);
+        std::fs::remove_file(&checkpoint).unwrap();
+        std::os::unix::fs::symlink(forger.path(target), &checkpoint).unwrap();
+        let ran = forger.read("grads@1.0").fails(4, "this file is yours");
+        is_own(&ran.stderr, "/checkpoint");
+        assert!(ran.stderr.contains("is a link") && !ran.stderr.contains("may be removed"), "{}", ran.stderr);
     }
 }

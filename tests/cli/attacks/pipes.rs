@@ -4,7 +4,9 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::forger::Forger;
 use crate::sandbox::{Ran, Sandbox, ran};
+use crate::server::Server;
 
 /// What a command printed that ends by itself, with 30 seconds for it.
 #[track_caller]
@@ -39,7 +41,15 @@ fn no_command_waits_for_a_pipe_in_the_place_of_a_file() {
                 &["sync", "--locked"],
             ],
         ),
-        ("tree/B3SUMS.selected", &[&["verify", "tree"], &pull, &["diff", "tree", &pin, "--registry", "reg"]]),
+        (
+            "tree/B3SUMS.selected",
+            &[
+                &["verify", "tree"],
+                &pull,
+                &["diff", "tree", &pin, "--registry", "reg"],
+                &["audit", "all", "tree"],
+            ],
+        ),
         ("tree/classes.csv", &[&["audit", "all", "tree"], &["diff", "tree", &pin, "--registry", "reg"]]),
         (&image, &[&["audit", "all", "tree"], &["verify", "tree"], &["sync", "--locked"], &pull]),
         ("home/keys/me", &[&["yank", "grads@1.0", "--registry", "reg", "--key", "me", "--reason", "x"]]),
@@ -74,9 +84,125 @@ fn no_command_waits_for_a_pipe_in_the_place_of_a_file() {
 #[test]
 fn a_trust_store_of_another_user_is_not_believed() {
     let (sandbox, _) = Sandbox::published();
-    let given = std::os::unix::fs::chown(sandbox.path("home/trust.toml"), Some(4321), None);
-    if given.is_err() {
+    let path = sandbox.path("home/trust.toml");
+    if std::os::unix::fs::chown(&path, Some(4321), None).is_err() {
         return; // Only root gives files away.
     }
-    sandbox.isn(&["info", "grads@1.0", "--registry", "reg"]).fails(4, "belongs to another user");
+    let info = ["info", "grads@1.0", "--registry", "reg"];
+    let ran = sandbox.isn(&info).fails(4, "belongs to another user");
+    // Somebody else cannot have it given to them, but can copy it.
+    let cure = format!("cp {0} {0}.mine && mv -f {0}.mine {0}", path.display());
+    assert!(ran.stderr.contains(&cure), "{}", ran.stderr);
+    assert!(Command::new("sh").args(["-c", &cure]).status().unwrap().success());
+    sandbox.isn(&info).ok();
+}
+
+/// Puts a pipe in the place of each of the files below `folder`, one at a time, and runs the commands that `args` gives.
+fn with_pipes(sandbox: &Sandbox, folder: &str, commands: &[&[&str]], mut check: impl FnMut(&str, &Ran)) {
+    for (file, before) in crate::sandbox::contents(&sandbox.path(folder)) {
+        let path = sandbox.path(folder).join(&file);
+        fs::remove_file(&path).unwrap();
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        for args in commands {
+            let ran = ends(sandbox.command(args));
+            assert!(ran.code >= 0, "{file} {args:?}: {}", ran.stderr);
+            check(&file, &ran);
+            for made in ["tree", "shards"] {
+                let _ = fs::remove_dir_all(sandbox.path(made));
+            }
+        }
+        let _ = fs::remove_file(&path);
+        fs::write(&path, before).unwrap();
+    }
+}
+
+#[test]
+fn a_pipe_in_a_folder_registry_is_not_waited_for() {
+    let (sandbox, pin) = Sandbox::published();
+    let commands: [&[&str]; 5] = [
+        &["info", "grads@1.0", "--registry", "reg"],
+        &["pull", &pin, "--registry", "reg", "--to", "tree"],
+        &["export", &pin, "--registry", "reg", "--as", "webdataset", "--to", "shards"],
+        &["verify", "reg"],
+        &["yank", "grads@9.9", "--registry", "reg", "--key", "me", "--reason", "x"],
+    ];
+    let mut refused = 0;
+    with_pipes(&sandbox, "reg", &commands, |_, ran| {
+        refused += u32::from(ran.code != 0);
+        // What is kept from one run to the next would stand in for what the registry has.
+        let _ = fs::remove_dir_all(sandbox.path("home/cache"));
+    });
+    assert!(refused > 10, "{refused}");
+}
+
+#[test]
+fn a_pipe_in_the_cache_is_not_waited_for() {
+    let (sandbox, pin) = Sandbox::published();
+    let server = Server::new(&sandbox.path("reg"));
+    let url = server.url.clone();
+    sandbox.isn(&["fetch", &pin, "--registry", &url]).ok();
+    let commands: [&[&str]; 3] = [
+        &["pull", &pin, "--registry", &url, "--to", "tree"],
+        &["export", &pin, "--registry", &url, "--as", "webdataset", "--to", "shards"],
+        &["info", &pin, "--offline"],
+    ];
+    let mut pieces = 0;
+    with_pipes(&sandbox, "home/cache", &commands, |file, _| pieces += u32::from(file.starts_with("pieces/")));
+    assert!(pieces > 0);
+}
+
+/// Runs a command with something on its stdin.
+#[track_caller]
+fn with_stdin(mut command: Command, text: &[u8]) -> Ran {
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), text).unwrap();
+    ran(child.wait_with_output().unwrap())
+}
+
+#[test]
+fn a_pipe_that_the_user_names_is_read() {
+    let forger = Forger::new();
+    let line = forger.isn(&["key", "show", "me"]).ok().stdout;
+    let vkey = forger.anchor("reg").to_string();
+    for (registry, key) in [("one", &line), ("two", &vkey)] {
+        for verb in ["add", "remove"] {
+            with_stdin(forger.command(&["trust", verb, registry, "/dev/stdin"]), key.as_bytes()).ok();
+        }
+    }
+    // A proof and a statement.
+    forger.isn(&["prove", "grads@1.0", "--registry", "reg", "--out", "proof"]).ok();
+    let verify = ["verify", "--proof", "/dev/stdin", "--log-key", &vkey];
+    with_stdin(forger.command(&verify), &forger.bytes("proof")).ok();
+    let statement = forger.signed(&forger.yank("1.0"), &["me"]);
+    with_stdin(forger.command(&["append", "/dev/stdin", "--registry", "reg"]), &statement).ok();
+    // What is written to as well has to be a file.
+    let sign = ["sign", "/dev/stdin", "--key", "me"];
+    with_stdin(forger.command(&sign), &statement).fails(1, "is no file");
+    // As `--key <(…)` of a shell.
+    let key = forger.bytes("home/keys/me");
+    let pipe = forger.path("pipe").display().to_string();
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let withdraw = |version: &'static str, key| {
+        ["withdraw", version, "--registry", "reg", "--reason", "x", "--key", key]
+    };
+    let writer = std::thread::spawn({
+        let (pipe, key) = (pipe.clone(), key.clone());
+        move || fs::write(pipe, key).unwrap()
+    });
+    forger.isn(&withdraw("grads@1.0", &pipe)).ok();
+    writer.join().unwrap();
+    with_stdin(forger.command(&withdraw("other@1.0", "/dev/stdin")), &key).ok();
+}
+
+#[test]
+fn a_list_that_leads_nowhere_is_a_list_to_every_verb() {
+    let (sandbox, pin) = Sandbox::published();
+    let pull = ["pull", "grads@1.0", "--registry", "reg", "--to", "tree"];
+    sandbox.isn(&pull).ok();
+    std::os::unix::fs::symlink("nowhere", sandbox.path("tree/B3SUMS.selected")).unwrap();
+    let diff = ["diff", "tree", &pin, "--registry", "reg"];
+    for args in [&["verify", "tree"][..], &pull, &diff, &["audit", "all", "tree"]] {
+        sandbox.isn(args).fails(1, "B3SUMS.selected");
+    }
 }
