@@ -129,14 +129,6 @@ pub fn remove_file(path: &Path) -> Result<()> {
     }
 }
 
-/// Removes a folder with all that is in it; fine if there is none.
-pub fn remove_dir_all(path: &Path) -> Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("remove folder", path)(e)),
-        _ => Ok(()),
-    }
-}
-
 /// The names in a folder, sorted by bytes; an absent folder has none. A name that is not UTF-8 is an error.
 pub fn names_in(dir: &Path) -> Result<Vec<String>> {
     let entries = match fs::read_dir(dir) {
