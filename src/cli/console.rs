@@ -17,24 +17,20 @@ impl Page {
     /// A page of one line.
     pub(super) fn of(line: fmt::Arguments<'_>) -> Self {
         let mut page = Page::default();
-        page.line(line);
+        writeln!(page, "{line}");
         page
     }
 
-    /// Adds a line.
-    pub(super) fn line(&mut self, line: fmt::Arguments<'_>) {
-        self.0 += &one_line(&line.to_string());
-        self.0.push('\n');
-    }
-
     /// What `write!` and `writeln!` call. Without its line end a line is the beginning of one.
-    pub(super) fn write_fmt(&mut self, line: fmt::Arguments<'_>) -> fmt::Result {
+    pub(super) fn write_fmt(&mut self, line: fmt::Arguments<'_>) {
         let text = line.to_string();
         match text.strip_suffix('\n') {
-            Some(line) => self.line(format_args!("{line}")),
+            Some(line) => {
+                self.0 += &one_line(line);
+                self.0.push('\n');
+            }
             None => self.0 += &one_line(&text),
         }
-        Ok(())
     }
 
     /// Adds an empty line.

@@ -70,8 +70,8 @@ impl Output {
             count(files as usize, "file"),
             size(bytes)
         ));
-        let _ = writeln!(text, "  licence  {}", first_line(&manifest.licence));
-        let _ = writeln!(text, "  pin      {}", manifest.pin());
+        writeln!(text, "  licence  {}", first_line(&manifest.licence));
+        writeln!(text, "  pin      {}", manifest.pin());
         let object = json!({
             "name": manifest.name, "version": manifest.version, "dataset": manifest.dataset.prefixed(),
             "pin": manifest.pin(), "as": format.as_str(), "path": report.path, "images": report.images,

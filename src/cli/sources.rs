@@ -91,7 +91,7 @@ impl Output {
                     )
                 }
             };
-            let _ = writeln!(text, "  {}: {how}", archive.name);
+            writeln!(text, "  {}: {how}", archive.name);
         }
         for split in Split::ALL {
             let of_it = report.counts.iter().filter(|count| count.split == split);
@@ -111,7 +111,7 @@ impl Output {
                 1 => "1 class".to_string(),
                 n => format!("{n} classes"),
             };
-            let _ = writeln!(
+            writeln!(
                 text,
                 "  {:<5}  {found}{of} images of {classes}, {missing} missing, {extra} extra",
                 split.as_str()
@@ -122,7 +122,7 @@ impl Output {
                     ids if ids.len() <= 3 => format!(": {}", ids.join(", ")),
                     ids => format!(": {}, … (--json has all)", ids[..3].join(", ")),
                 };
-                let _ = writeln!(
+                writeln!(
                     text,
                     "    {}  {} of {}, {} missing, {} extra{ids}",
                     count.class.as_str(),
@@ -135,11 +135,11 @@ impl Output {
         }
         for (title, list) in [("problem", &report.problems), ("differing label", &report.differing_labels)] {
             if !list.is_empty() {
-                let _ = writeln!(text, "{}", count(list.len(), title));
+                writeln!(text, "{}", count(list.len(), title));
                 text.list(list);
             }
         }
-        let _ = writeln!(text, "{}", if report.is_whole() { "ok: all is there" } else { "NOT WHOLE" });
+        writeln!(text, "{}", if report.is_whole() { "ok: all is there" } else { "NOT WHOLE" });
         let mut object = json!(report);
         object["ok"] = json!(report.is_whole());
         object["path"] = json!(dir);
@@ -171,7 +171,7 @@ impl Output {
             )
         };
         [differing, missing].iter().for_each(|list| text.list(list));
-        let _ = writeln!(text, "  pin      {}", manifest.pin());
+        writeln!(text, "  pin      {}", manifest.pin());
         let object = json!({
             "ok": is_right,
             "name": manifest.name,

@@ -36,11 +36,11 @@ impl Output {
             let (given, suggested) = (report.class(suspect.given), report.class(suspect.suggested));
             let line =
                 format!("  {:>7}  {:>9.6}  {given:<12}  {suggested:<12}{image}", suspect.row, suspect.score);
-            let _ = writeln!(text, "{}", line.trim_end());
+            writeln!(text, "{}", line.trim_end());
         }
         if shown.len() < all.len() {
             text.blank();
-            let _ = writeln!(
+            writeln!(
                 text,
                 "{} more: --top {} shows all, --json has them",
                 all.len() - shown.len(),

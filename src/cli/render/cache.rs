@@ -20,10 +20,10 @@ impl Output {
         ];
         for (name, (files, bytes), noun) in parts {
             if files > 0 || matches!(name, "shards" | "objects") {
-                let _ = writeln!(text, "  {name:<10}  {}, {}", size(bytes), count(files as usize, noun));
+                writeln!(text, "  {name:<10}  {}, {}", size(bytes), count(files as usize, noun));
             }
         }
-        let _ = writeln!(text, "  {:<10}  {} known", "trees", inventory.trees);
+        writeln!(text, "  {:<10}  {} known", "trees", inventory.trees);
         let part = |(files, bytes): (u64, u64)| json!({ "files": files, "bytes": bytes });
         let object = json!({
             "path": cache.root(),
@@ -42,7 +42,7 @@ impl Output {
     pub(in crate::cli) fn cache_verified(&self, checked: u64, damaged: &[Damaged]) {
         let mut text = Page::default();
         for one in damaged {
-            let _ = writeln!(text, "damaged: {}", one.path.display());
+            writeln!(text, "damaged: {}", one.path.display());
         }
         let checked_text = count(checked as usize, "file");
         let _ = match damaged.len() {

@@ -17,17 +17,17 @@ impl Output {
         self.warn(&report.warnings);
         let (before, after) = report.images;
         let mut text = Page::of(format_args!("- {}  {}", report.old, count(before, "image")));
-        let _ = writeln!(text, "+ {}  {}", report.new, count(after, "image"));
+        writeln!(text, "+ {}  {}", report.new, count(after, "image"));
         if report.is_same() {
-            let _ = writeln!(text, "no image, label, split or class differs");
+            writeln!(text, "no image, label, split or class differs");
         }
         for (sign, ids) in [('+', &report.classes_added), ('-', &report.classes_removed)] {
             for id in ids {
-                let _ = writeln!(text, "{sign} class {id}");
+                writeln!(text, "{sign} class {id}");
             }
         }
         for (id, was, is) in &report.classes_renamed {
-            let _ = writeln!(text, "~ class {id}: {was} → {is}");
+            writeln!(text, "~ class {id}: {was} → {is}");
         }
         for kind in Kind::ALL {
             let changes: Vec<&Change> = report.of(kind).collect();
@@ -35,20 +35,20 @@ impl Output {
                 continue;
             }
             text.blank();
-            let _ = writeln!(text, "{}: {}", kind.as_str(), changes.len());
+            writeln!(text, "{}: {}", kind.as_str(), changes.len());
             for change in changes.iter().take(SHOWN) {
-                let _ = writeln!(text, "  {}", line(change, kind));
+                writeln!(text, "  {}", line(change, kind));
                 for reason in &change.reasons {
-                    let _ = writeln!(text, "      {reason}");
+                    writeln!(text, "      {reason}");
                 }
             }
             if changes.len() > SHOWN {
-                let _ = writeln!(text, "  {} more: --json has them", changes.len() - SHOWN);
+                writeln!(text, "  {} more: --json has them", changes.len() - SHOWN);
             }
         }
         if let Some(page) = page {
             text.blank();
-            let _ = writeln!(text, "page: {}", page.display());
+            writeln!(text, "page: {}", page.display());
         }
         let mut object = json!({
             "old": report.old,

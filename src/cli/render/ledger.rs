@@ -21,9 +21,9 @@ impl Output {
         for id in &ids {
             let claims: Vec<&Claim> = ledger.claims(id).collect();
             let opinions = ledger.opinions(id);
-            let _ = writeln!(text, "{id}");
-            claims.iter().for_each(|one| text.line(format_args!("  {}", claimed(one))));
-            opinions.iter().for_each(|one| text.line(format_args!("  {}", decided(one))));
+            writeln!(text, "{id}");
+            claims.iter().for_each(|one| writeln!(text, "  {}", claimed(one)));
+            opinions.iter().for_each(|one| writeln!(text, "  {}", decided(one)));
             objects.push(json!({
                 "source_id": id,
                 "claims": claims.into_iter().map(claim).collect::<Vec<_>>(),
@@ -32,7 +32,7 @@ impl Output {
         }
         let rows = ledger.rows().len();
         let shown = count(ids.len(), "image");
-        let _ = writeln!(text, "{}: {}; {shown} shown", path.display(), count(rows, "row"));
+        writeln!(text, "{}: {}; {shown} shown", path.display(), count(rows, "row"));
         self.print(&text, json!({ "ledger": path, "rows": rows, "images": objects }));
     }
 
@@ -45,8 +45,8 @@ impl Output {
         let (format, there) = (report.format.as_str(), report.found - report.added);
         let mut text =
             Page::of(format_args!("{}: {}, taken for {format}", file.display(), count(report.found, "row")));
-        let _ = writeln!(text, "{}: {} added, {there} there already", path.display(), report.added);
-        report.conflicts.iter().for_each(|line| text.line(format_args!("conflict: {line}")));
+        writeln!(text, "{}: {} added, {there} there already", path.display(), report.added);
+        report.conflicts.iter().for_each(|line| writeln!(text, "conflict: {line}"));
         let object = json!({
             "ledger": path,
             "format": report.format.as_str(),
@@ -69,7 +69,7 @@ impl Output {
                 Action::Keep => (2, None),
             };
             tally[at].1 += 1;
-            let _ = writeln!(text, "decided: {}: {}: {}", one.source_id, one.action, one.because);
+            writeln!(text, "decided: {}: {}: {}", one.source_id, one.action, one.because);
             let action = ["remove", "relabel", "keep"][at];
             decided.push(json!({
                 "source_id": one.source_id, "action": action, "to": to, "because": one.because.to_string(),
@@ -82,7 +82,7 @@ impl Output {
                 None => format!("{}: unclear", vote.source),
             });
             let votes: Vec<String> = votes.collect();
-            let _ = writeln!(
+            writeln!(
                 text,
                 "open: {} (now {}): {}: {}",
                 one.source_id,
@@ -94,9 +94,9 @@ impl Output {
                 "source_id": one.source_id, "given": one.given.as_str(), "why": one.why.as_str(), "votes": votes,
             }));
         }
-        report.problems.iter().for_each(|line| text.line(format_args!("problem: {line}")));
+        report.problems.iter().for_each(|line| writeln!(text, "problem: {line}"));
         let of = tally.map(|(name, n)| format!("{n} {name}")).join(", ");
-        let _ = writeln!(
+        writeln!(
             text,
             "{}: {}: {of}; {} left to a person; {}",
             report.ledger,
@@ -114,16 +114,16 @@ impl Output {
     pub(in crate::cli) fn ledger_diff(&self, report: &DiffReport) {
         let mut text = Page::default();
         for (sign, rows) in [("-", &report.removed), ("+", &report.added)] {
-            let line = |row: &Row| text.line(format_args!("{sign} {}: {}", row.source_id(), said(row)));
+            let line = |row: &Row| writeln!(text, "{sign} {}: {}", row.source_id(), said(row));
             rows.iter().for_each(line);
         }
         let mut decided = Vec::new();
         for (id, was, is) in &report.decided {
-            let _ = writeln!(text, "{id}: was {was}, is {is}");
+            writeln!(text, "{id}: was {was}, is {is}");
             decided.push(json!({ "source_id": id, "was": was, "is": is }));
         }
         let (added, removed) = (report.added.len(), report.removed.len());
-        let _ = writeln!(text, "{} added, {removed} removed", count(added, "row"));
+        writeln!(text, "{} added, {removed} removed", count(added, "row"));
         let rows = |rows: &[Row]| rows.iter().map(row).collect::<Vec<Value>>();
         let object =
             json!({ "added": rows(&report.added), "removed": rows(&report.removed), "decided": decided });

@@ -44,10 +44,10 @@ impl Output {
     pub(in crate::cli) fn unclaimed(&self, removed: &[String]) {
         let mut text = Page::default();
         if removed.is_empty() {
-            let _ = writeln!(text, "no claim stands in the way of the next entry");
+            writeln!(text, "no claim stands in the way of the next entry");
         }
         for path in removed {
-            let _ = writeln!(text, "removed {path}");
+            writeln!(text, "removed {path}");
         }
         self.print_done(&text, json!({ "removed": removed }));
     }
@@ -56,7 +56,7 @@ impl Output {
         let mut text = Page::default();
         text.block("", &report.statement.to_string());
         for signer in &report.signers {
-            let _ = writeln!(text, "signed by {}", signer.fingerprint());
+            writeln!(text, "signed by {}", signer.fingerprint());
         }
         let mut object = statement_json(&report.statement);
         object["file"] = json!(file);
@@ -76,11 +76,11 @@ impl Output {
         ));
         for (role, keys) in [("owner", &owners.keys), ("recovery", &owners.recovery)] {
             for key in keys {
-                let _ = writeln!(text, "  {role:<9} {}  {key}", key.fingerprint());
+                writeln!(text, "  {role:<9} {}  {key}", key.fingerprint());
             }
         }
         for (key, index) in &dataset.revoked {
-            let _ = writeln!(text, "  revoked   {}  by entry {index}", key.fingerprint());
+            writeln!(text, "  revoked   {}  by entry {index}", key.fingerprint());
         }
         let lines = |keys: &[PublicKey]| keys.iter().map(ToString::to_string).collect::<Vec<_>>();
         let object = json!({
@@ -100,7 +100,7 @@ impl Output {
         self.warn(claimed(&report.registry, report.is_claimed));
         self.warn(report.behind.iter());
         let mut text = Page::default();
-        report.entries.iter().for_each(|entry| text.line(format_args!("{}", entry_line(entry))));
+        report.entries.iter().for_each(|entry| writeln!(text, "{}", entry_line(entry)));
         let entries: Vec<Value> = report.entries.iter().map(entry_json).collect();
         let mut object = log_json(report);
         object["entries"] = json!(entries);
@@ -118,25 +118,20 @@ impl Output {
     pub(in crate::cli) fn log_verified(&self, report: &LogReport) {
         let rejected: Vec<&Entry> = report.entries.iter().filter(|entry| entry.is_err()).collect();
         let mut text = Page::default();
-        rejected.iter().for_each(|entry| text.line(format_args!("{}", entry_line(entry))));
+        rejected.iter().for_each(|entry| writeln!(text, "{}", entry_line(entry)));
         let entries = count(report.size as usize, "entry").replace("entrys", "entries");
         let checked = match &report.behind {
             None => "every entry and tile checked",
             Some(_) => "what was seen before counts, and was not read again",
         };
-        let _ = writeln!(
-            text,
-            "ok: {}: {entries}, {checked}, {} without effect",
-            report.registry,
-            rejected.len()
-        );
+        writeln!(text, "ok: {}: {entries}, {checked}, {} without effect", report.registry, rejected.len());
         let how =
             if report.is_claimed { "  (as the registry says itself: nobody vouches for it)" } else { "" };
-        let _ = writeln!(text, "  log      {}{how}", report.anchor);
+        writeln!(text, "  log      {}{how}", report.anchor);
         if report.key != report.anchor {
-            let _ = writeln!(text, "  key now  {}", report.key);
+            writeln!(text, "  key now  {}", report.key);
         }
-        let _ = writeln!(text, "  root     {}", report.root);
+        writeln!(text, "  root     {}", report.root);
         self.warn(report.behind.iter());
         let mut object = log_json(report);
         object["rejected"] = json!(rejected.iter().map(|entry| entry_json(entry)).collect::<Vec<_>>());
@@ -149,7 +144,7 @@ impl Output {
             return;
         }
         let mut text = Page::default();
-        found.iter().for_each(|(log, path)| text.line(format_args!("{}  {log}", path.display())));
+        found.iter().for_each(|(log, path)| writeln!(text, "{}  {log}", path.display()));
         let list: Vec<Value> =
             found.iter().map(|(log, path)| json!({ "log": log.to_string(), "path": path })).collect();
         self.print(&text, json!({ "evidence": list }));
@@ -161,7 +156,7 @@ impl Output {
         let Standing::Logged(position) = release.standing() else { return };
         let (file_shown, index, origin) = (file.display(), position.index, &position.origin);
         let mut text = Page::of(format_args!("{file_shown}: {title} is entry {index} of log {origin}"));
-        let _ = writeln!(text, "  `isn verify --proof {file_shown}` checks it, with no network");
+        writeln!(text, "  `isn verify --proof {file_shown}` checks it, with no network");
         let object = json!({ "file": file, "dataset": release.dataset().prefixed(), "log": position });
         self.print_done(&text, object);
     }
@@ -174,10 +169,10 @@ impl Output {
             position.index, position.origin, position.size
         ));
         for signer in &report.signers {
-            let _ = writeln!(text, "  signed   by {}", signer.fingerprint());
+            writeln!(text, "  signed   by {}", signer.fingerprint());
         }
-        let _ = writeln!(text, "  log      {}", report.log_key);
-        let _ = writeln!(text, "  dataset  {}", release.dataset.prefixed());
+        writeln!(text, "  log      {}", report.log_key);
+        writeln!(text, "  dataset  {}", release.dataset.prefixed());
         let mut object = json!({
             "ok": report.tree.as_ref().is_none_or(|tree| tree.faults.is_empty()),
             "kind": "proof",
@@ -200,13 +195,9 @@ impl Output {
     pub(in crate::cli) fn registry_made(&self, registry: &str, report: &RegistryReport) {
         let how = if report.made { "is a registry now" } else { "is a registry already" };
         let mut text = Page::of(format_args!("{registry} {how}"));
-        let _ = writeln!(text, "  log      {}", report.log_key);
+        writeln!(text, "  log      {}", report.log_key);
         if let Some(path) = &report.key_path {
-            let _ = writeln!(
-                text,
-                "  key      {} (keep a copy: without it nothing can be added)",
-                path.display()
-            );
+            writeln!(text, "  key      {} (keep a copy: without it nothing can be added)", path.display());
         }
         let object = json!({
             "path": registry,
@@ -266,7 +257,7 @@ impl Output {
             AnyKey::Witness(witness) => format!("{registry}  witness  {witness}"),
         };
         let mut text = Page::default();
-        all.iter().for_each(|one| text.line(format_args!("{}", line(one))));
+        all.iter().for_each(|one| writeln!(text, "{}", line(one)));
         let list: Vec<Value> = all.iter().map(|(registry, key)| key_json(registry, key)).collect();
         self.print(&text, json!({ "trusted": list }));
     }

@@ -19,17 +19,13 @@ impl Output {
             report.there
         ));
         if report.repaired > 0 {
-            let _ = writeln!(text, "  repaired {}", count(report.repaired, "object"));
+            writeln!(text, "  repaired {}", count(report.repaired, "object"));
         }
-        let _ = writeln!(text, "  versions {}", report.versions);
+        writeln!(text, "  versions {}", report.versions);
         if !report.rebuild_only.is_empty() {
-            let _ = writeln!(text, "  rebuild-only, without images: {}", report.rebuild_only.join(", "));
+            writeln!(text, "  rebuild-only, without images: {}", report.rebuild_only.join(", "));
         }
-        let _ = writeln!(
-            text,
-            "  entries  {} of log {}, {} new",
-            report.entries, report.log_key, report.new_entries
-        );
+        writeln!(text, "  entries  {} of log {}, {} new", report.entries, report.log_key, report.new_entries);
         let object = json!({
             "registry": destination,
             "log_key": report.log_key,

@@ -57,12 +57,12 @@ impl Output {
             let _ = report.replaced.as_ref().map(|what| writeln!(text, "{path} was {what}"));
             writeln!(text, "{path}: {}{reused}, every one verified", images(report.images, report.bytes))
         };
-        let _ = writeln!(text, "  title    {}", manifest.title);
-        let _ = writeln!(text, "  licence  {}", first_line(&manifest.licence));
-        let _ = writeln!(text, "  signed   {}", signed(&report.snapshot));
-        let _ = writeln!(text, "  pin      {}", manifest.pin());
+        writeln!(text, "  title    {}", manifest.title);
+        writeln!(text, "  licence  {}", first_line(&manifest.licence));
+        writeln!(text, "  signed   {}", signed(&report.snapshot));
+        writeln!(text, "  pin      {}", manifest.pin());
         if locked {
-            let _ = writeln!(text, "  locked in isn.lock");
+            writeln!(text, "  locked in isn.lock");
         }
         let mut object = version(&report.snapshot, report.images, report.bytes);
         object["path"] = json!(report.path);
@@ -83,7 +83,7 @@ impl Output {
             images(report.images, report.bytes),
             size(report.fetched_bytes)
         ));
-        let _ = writeln!(text, "  pin      {}", manifest.pin());
+        writeln!(text, "  pin      {}", manifest.pin());
         let mut object = version(&report.snapshot, report.images, report.bytes);
         object["fetched_bytes"] = json!(report.fetched_bytes);
         object["registry"] = json!(report.registry);
@@ -98,8 +98,8 @@ impl Output {
                 Some(bytes) => format!("pulled, {} fetched", size(bytes)),
                 None => "there already and whole".into(),
             };
-            let _ = writeln!(text, "{}: {how}", one.entry.path.display());
-            let _ = writeln!(text, "  pin      {}", one.entry.pin);
+            writeln!(text, "{}: {how}", one.entry.path.display());
+            writeln!(text, "  pin      {}", one.entry.pin);
         }
         let entries = synced.iter().map(|one| {
             let fetched_bytes = one.fetched_bytes.unwrap_or(0);
@@ -111,7 +111,7 @@ impl Output {
     pub(in crate::cli) fn images(&self, report: &ImagesReport) {
         self.warn(&report.snapshot.head.warnings);
         let mut paths = Page::default();
-        report.images.iter().for_each(|(row, _)| paths.line(format_args!("{}", row.path)));
+        report.images.iter().for_each(|(row, _)| writeln!(paths, "{}", row.path));
         let mut object = json!({
             "dataset": report.snapshot.head.manifest.dataset.prefixed(), "unsigned": report.snapshot.head.unsigned(),
         });
@@ -129,7 +129,7 @@ impl Output {
         self.warn(&report.snapshot.head.warnings);
         let manifest = &report.snapshot.head.manifest;
         let mut text = Page::default();
-        let _ = writeln!(text, "{}@{}  {}", manifest.name, manifest.version, manifest.title);
+        writeln!(text, "{}@{}  {}", manifest.name, manifest.version, manifest.title);
         // The bar tells it from what isn says: whose signature is trusted, for one.
         text.block("  | ", manifest.description.trim());
         let fields = [
@@ -146,11 +146,11 @@ impl Output {
         ];
         for (name, value) in fields {
             let mut lines = value.lines();
-            let _ = writeln!(text, "  {name:<9}  {}", lines.next().unwrap_or_default());
+            writeln!(text, "  {name:<9}  {}", lines.next().unwrap_or_default());
             lines.for_each(|line| text.block("             ", line));
         }
         if report.rebuild_only {
-            let _ = writeln!(
+            writeln!(
                 text,
                 "  rebuild-only: no images here, `isn pull {} --source DIR` builds them",
                 manifest.pin()
@@ -159,14 +159,14 @@ impl Output {
         let splits: Vec<_> = manifest.splits.keys().collect();
         let heads: String = splits.iter().map(|split| format!("{:>8}", split.as_str())).collect();
         text.blank();
-        let _ = writeln!(text, "  {:<12}{heads}  class", "id");
+        writeln!(text, "  {:<12}{heads}  class", "id");
         for class in report.snapshot.classes() {
             let counts: String = splits
                 .iter()
                 .map(|split| format!("{:>8}", manifest.splits[split].get(&class.id).unwrap_or(&0)))
                 .collect();
             let group = class.group.as_ref().map(|group| format!(" ({group})")).unwrap_or_default();
-            let _ = writeln!(text, "  {:<12}{counts}  {}{group}", class.id.as_str(), class.label);
+            writeln!(text, "  {:<12}{counts}  {}{group}", class.id.as_str(), class.label);
         }
         let mut object = version(&report.snapshot, manifest.images, manifest.bytes);
         object["title"] = json!(manifest.title);
@@ -186,7 +186,7 @@ impl Output {
         let mut text = Page::default();
         for one in listed {
             let versions: Vec<String> = one.versions.iter().map(ToString::to_string).collect();
-            let _ = writeln!(text, "{}  {}  ({})", one.name, versions.join(" "), one.registry);
+            writeln!(text, "{}  {}  ({})", one.name, versions.join(" "), one.registry);
         }
         if listed.is_empty() && !self.json {
             console::message("", "no datasets");
@@ -211,14 +211,14 @@ impl Output {
     pub(in crate::cli) fn built(&self, report: &BuildReport, out: &Path, is_new: bool) {
         let mut text = Page::default();
         let verb = if is_new { "built" } else { "was built already" };
-        let _ = writeln!(text, "{}: {verb}, {}", out.display(), images(report.images, report.bytes));
-        let _ = writeln!(text, "  source   {}", report.source);
-        let _ = writeln!(text, "  shards   {}, {}", report.shards, size(report.shard_bytes));
+        writeln!(text, "{}: {verb}, {}", out.display(), images(report.images, report.bytes));
+        writeln!(text, "  source   {}", report.source);
+        writeln!(text, "  shards   {}, {}", report.shards, size(report.shard_bytes));
         for (split, classes) in &report.balance {
             let (least, most) = (classes.values().min().unwrap_or(&0), classes.values().max().unwrap_or(&0));
             let range = if least == most { format!("{least}") } else { format!("{least} to {most}") };
             let total: u64 = classes.values().sum();
-            let _ = writeln!(
+            writeln!(
                 text,
                 "  {:<7}  {}, {range} a class, {} classes",
                 split.as_str(),
@@ -229,10 +229,10 @@ impl Output {
         let changed =
             [("removed", &report.removed), ("relabelled", &report.relabelled), ("dropped", &report.dropped)];
         for (what, ids) in changed.iter().filter(|(_, ids)| !ids.is_empty()) {
-            let _ = writeln!(text, "  {what:<7}  {}", count(ids.len(), "image"));
+            writeln!(text, "  {what:<7}  {}", count(ids.len(), "image"));
         }
         self.warn(&report.warnings);
-        let _ = writeln!(text, "  pin      {}", report.pin);
+        writeln!(text, "  pin      {}", report.pin);
         let mut object = json!(report);
         object["path"] = json!(out);
         self.print_done(&text, object);
@@ -256,7 +256,7 @@ impl Output {
             (false, false) => match &report.fate {
                 Some(Fate::Collecting(file, missing)) => {
                     let how = log::collecting(file, *missing);
-                    let _ = writeln!(text, "{registry} has the objects of {name}@{version}: {new}");
+                    writeln!(text, "{registry} has the objects of {name}@{version}: {new}");
                     writeln!(text, "the release is {how}")
                 }
                 _ => writeln!(text, "published {name}@{version} to {registry}: {new}"),
@@ -264,19 +264,19 @@ impl Output {
         };
         if !report.was_there {
             for signer in &report.signers {
-                let _ = writeln!(text, "  key      {signer}");
+                writeln!(text, "  key      {signer}");
             }
             if report.new_name {
-                let _ = writeln!(text, "  name     {name} is owned by this key from now on");
+                writeln!(text, "  name     {name} is owned by this key from now on");
             }
         }
         if report.rebuild_only {
-            let _ = writeln!(text, "  rebuild-only: no images");
+            writeln!(text, "  rebuild-only: no images");
         }
         if let (Some(Fate::Logged(index)), Some(log)) = (&report.fate, &report.log_key) {
-            let _ = writeln!(text, "  entry    {index} of log {log}");
+            writeln!(text, "  entry    {index} of log {log}");
         }
-        let _ = writeln!(text, "  pin      {}", report.pin);
+        writeln!(text, "  pin      {}", report.pin);
         let mut object = json!({
             "name": name,
             "version": version,
@@ -306,7 +306,7 @@ impl Output {
         self.warn(&report.warnings);
         let mut text = Page::default();
         for fault in &report.faults {
-            let _ = writeln!(text, "{fault}");
+            writeln!(text, "{fault}");
         }
         let things = match report.kind {
             "tree" => "file",
@@ -320,10 +320,10 @@ impl Output {
             faults => writeln!(text, "FAILED: {what}: {} in {checked}", count(faults, "fault")),
         };
         if !report.rebuild_only.is_empty() {
-            let _ = writeln!(text, "  rebuild-only, without images: {}", report.rebuild_only.join(", "));
+            writeln!(text, "  rebuild-only, without images: {}", report.rebuild_only.join(", "));
         }
         if let Some(dataset) = &report.dataset {
-            let _ = writeln!(text, "  dataset  {}", dataset.prefixed());
+            writeln!(text, "  dataset  {}", dataset.prefixed());
         }
         let object = json!({
             "ok": report.faults.is_empty(),
@@ -358,7 +358,7 @@ impl Output {
         }
         let mut text = Page::default();
         for key in keys {
-            let _ = writeln!(text, "{}  {}", key.name, key.public_key.fingerprint());
+            writeln!(text, "{}  {}", key.name, key.public_key.fingerprint());
         }
         let list: Vec<Value> = keys.iter().map(|key| key_json(&key.name, &key.public_key)).collect();
         self.print(&text, json!({ "keys": list }));
@@ -367,7 +367,7 @@ impl Output {
     pub(in crate::cli) fn diagnosed(&self, report: &DoctorReport) {
         let mut text = Page::default();
         for (name, value) in &report.facts {
-            let _ = writeln!(text, "{name:<14}  {value}");
+            writeln!(text, "{name:<14}  {value}");
         }
         text.blank();
         for finding in &report.findings {
@@ -376,7 +376,7 @@ impl Output {
                 State::Note => "note",
                 State::Wrong => "WRONG",
             };
-            let _ = writeln!(text, "{state:<5}  {}: {}", finding.what, finding.found);
+            writeln!(text, "{state:<5}  {}: {}", finding.what, finding.found);
             text.block("       ", finding.cure.as_deref().unwrap_or_default());
         }
         let facts: serde_json::Map<String, Value> =

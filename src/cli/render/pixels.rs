@@ -84,9 +84,9 @@ fn duplicates_text(report: &DuplicatesReport) -> Page {
             (false, true) => "  two classes",
             _ => "",
         };
-        let _ = writeln!(text, "  {kind}{mark}");
+        writeln!(text, "  {kind}{mark}");
         for item in &group.members {
-            let _ = writeln!(text, "    {}", item.path);
+            writeln!(text, "    {}", item.path);
         }
     }
     if groups.len() > SHOWN {
@@ -95,7 +95,7 @@ fn duplicates_text(report: &DuplicatesReport) -> Page {
     }
     if report.low_contrast > 0 {
         let what = count(report.low_contrast, "image");
-        let _ = writeln!(text, "  {what} with next to nothing to see: only exact copies of them are found");
+        writeln!(text, "  {what} with next to nothing to see: only exact copies of them are found");
     }
     if report.broken > 0 {
         let what = count(report.broken, "image");
@@ -139,11 +139,11 @@ fn images_text(subject: &Subject, report: &ImagesReport) -> Page {
         let found = || report.found.iter().filter(move |found| found.remark == remark);
         for one in found().take(SHOWN) {
             let why = if one.why.is_empty() { String::new() } else { format!("  {}", one.why) };
-            let _ = writeln!(text, "  {:<8}{}{why}", remark.as_str(), subject.images[one.at].path);
+            writeln!(text, "  {:<8}{}{why}", remark.as_str(), subject.images[one.at].path);
         }
         if counts[&remark] > SHOWN {
             let more = counts[&remark] - SHOWN;
-            let _ = writeln!(text, "  … and {more} more {} (--json and --html have all)", remark.as_str());
+            writeln!(text, "  … and {more} more {} (--json and --html have all)", remark.as_str());
         }
     }
     text
@@ -176,28 +176,28 @@ fn balance_text(subject: &Subject, report: &BalanceReport) -> Page {
     let images = count(report.images as usize, "image");
     let mut text = Page::of(format_args!("{images} in {} classes{imbalance}", report.classes.len()));
     if report.without_class > 0 {
-        let _ = writeln!(text, "  {} of no class", count(report.without_class as usize, "image"));
+        writeln!(text, "  {} of no class", count(report.without_class as usize, "image"));
     }
     let heads: String = report.splits.iter().map(|one| format!("{:>8}", split_name(one.split))).collect();
     let width = report.classes.keys().map(|class| class.as_str().len()).max().unwrap_or(2).max(5);
     text.blank();
-    let _ = writeln!(text, "  {:<width$}{heads}", "class");
+    writeln!(text, "  {:<width$}{heads}", "class");
     for (class, counts) in &report.classes {
         let cells: String = report.splits.iter().map(|one| format!("{:>8}", counts[&one.split])).collect();
         let label = subject.labels.get(class).map(|label| format!("  {label}")).unwrap_or_default();
-        let _ = writeln!(text, "  {:<width$}{cells}{label}", class.as_str());
+        writeln!(text, "  {:<width$}{cells}{label}", class.as_str());
     }
     text.blank();
-    let _ = writeln!(text, "  what an accuracy can tell, in percent points (95%)");
+    writeln!(text, "  what an accuracy can tell, in percent points (95%)");
     let heads: String =
         ACCURACIES.iter().map(|p| format!("{:>9}", format!("at {:.0}%", p * 100.0))).collect();
-    let _ = writeln!(text, "  {:<26}{heads}", "");
+    writeln!(text, "  {:<26}{heads}", "");
     for one in &report.splits {
         let rows = [("all of it", one.half_widths), ("its smallest class", one.class_half_widths)];
         for (what, widths) in rows.iter().take(if report.classes.is_empty() { 1 } else { 2 }) {
             let cells: String =
                 widths.iter().map(|width| format!("{:>9}", format!("±{}", percent(*width)))).collect();
-            let _ = writeln!(text, "  {:<26}{cells}", format!("{}, {what}", split_name(one.split)));
+            writeln!(text, "  {:<26}{cells}", format!("{}, {what}", split_name(one.split)));
         }
         let discordance = format!("{}%", report.discordance * 100.0);
         let _ = match one.smallest_difference {
