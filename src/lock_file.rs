@@ -128,7 +128,7 @@ pub fn outside(project: &Path, path: &Path, reference: &DatasetRef) -> Result<Op
     let mistake = |why| {
         let reference = reference.to_string();
         let version = reference.split('#').next().unwrap_or_default();
-        let why = format!("{} {why}, and would be {version}: --allow-outside allows it", path.display());
+        let why = format!("{}, for {version}, {why} (--allow-outside permits it)", path.display());
         Mistake { line: None, why }
     };
     Ok(way_out(project, path)?.map(mistake))
@@ -139,7 +139,7 @@ fn way_out(project: &Path, path: &Path) -> Result<Option<&'static str>> {
     // What another system takes for a separator or a drive counts on each.
     let is_foreign = path.to_string_lossy().contains(['\\', ':']);
     if path.is_absolute() || is_foreign {
-        return Ok(Some("is no path below the project's folder"));
+        return Ok(Some("is not below the project's folder"));
     }
     if let Some(why) = words_out(path) {
         return Ok(Some(why));

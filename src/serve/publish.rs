@@ -85,7 +85,7 @@ struct Sent {
 }
 
 /// An object that somebody wants to stage.
-struct Place {
+struct Upload {
     holder: String,
     path: String,
     digest: Digest,
@@ -129,26 +129,26 @@ impl Publishing {
         })
     }
 
-    /// Where the object at a path of this server is to be staged, and whether it is there already.
-    fn place(&self, path: &str, headers: &HeaderMap) -> Result<(Place, bool), Refusal> {
+    /// What is to be uploaded to a path of this server, and whether it is there already.
+    fn upload(&self, path: &str, headers: &HeaderMap) -> Result<(Upload, bool), Refusal> {
         let holder = self.holder(headers)?;
         let path = path.trim_start_matches("/-/publish/").to_string();
         let Some(Public::Object(digest)) = layout::public(&path) else {
             return refuse(StatusCode::NOT_FOUND, format!("{path} is no path of an object"));
         };
-        let place = Place { holder, path, digest };
-        let has = self.has(&place)?;
-        Ok((place, has))
+        let upload = Upload { holder, path, digest };
+        let has = self.has(&upload)?;
+        Ok((upload, has))
     }
 
     /// The same, on a thread that may wait for the disk.
-    async fn find(self: &Arc<Self>, path: String, headers: HeaderMap) -> Result<(Place, bool), Refusal> {
+    async fn find(self: &Arc<Self>, path: String, headers: HeaderMap) -> Result<(Upload, bool), Refusal> {
         let this = self.clone();
-        waiting(move || this.place(&path, &headers)).await?
+        waiting(move || this.upload(&path, &headers)).await?
     }
 
     /// Whether an object is in the registry or staged; then it is as if it had just been staged.
-    fn has(&self, Place { holder, path, .. }: &Place) -> Result<bool> {
+    fn has(&self, Upload { holder, path, .. }: &Upload) -> Result<bool> {
         let staged = self.staging.of(holder).join(path);
         if let Some(file) = accept::open(&self.registry, &staged)? {
             file.set_modified(SystemTime::now()).map_err(Error::io("write", &staged))?;
@@ -163,11 +163,11 @@ impl Publishing {
         request: Request,
         activity: Arc<Activity>,
     ) -> Result<Option<u64>, Refusal> {
-        let (place, has) = self.find(request.uri().path().into(), request.headers().clone()).await?;
+        let (upload, has) = self.find(request.uri().path().into(), request.headers().clone()).await?;
         if has {
             return Ok(None);
         }
-        let Place { holder, path, digest } = place;
+        let Upload { holder, path, digest } = upload;
         let length =
             request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let Some(length) = length else {

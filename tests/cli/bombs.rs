@@ -4,13 +4,12 @@
 use std::io::Write;
 
 use isn::digest::Digest;
-use isn::key::KeyFile;
-use isn::object::{ObjectKind, ObjectRef};
+use isn::object::ObjectKind;
 use isn::registry::layout;
-use isn::statement::{ReleaseStatement, SignedStatement, Statement};
+use isn::statement::ReleaseStatement;
 use serde_json::Value;
 
-use crate::sandbox::{Ran, Sandbox, ran};
+use crate::sandbox::{Ran, Sandbox};
 
 struct Saboteur {
     sandbox: Sandbox,
@@ -23,12 +22,6 @@ impl Saboteur {
         Saboteur { sandbox, pin }
     }
 
-    fn put(&self, kind: ObjectKind, bytes: &[u8]) -> ObjectRef {
-        let reference = ObjectRef::of(bytes);
-        self.sandbox.write(&format!("bad/{}", layout::object(kind, &reference.blake3)), bytes);
-        reference
-    }
-
     /// Begins a copy of the registry, and gives its manifest.
     fn manifest(&self) -> Value {
         let _ = std::fs::remove_dir_all(self.sandbox.path("bad"));
@@ -39,7 +32,7 @@ impl Saboteur {
 
     /// Releases these bytes as the manifest, with the packs of the first.
     fn release(&self, manifest: &[u8], length: u64) {
-        let reference = self.put(ObjectKind::Manifest, manifest);
+        let reference = self.sandbox.plant("bad", ObjectKind::Manifest, manifest);
         let packs: Vec<_> = std::fs::read_dir(self.sandbox.path("bad/packs")).unwrap().collect();
         let list = std::fs::read(packs[0].as_ref().unwrap().path()).unwrap();
         self.sandbox.write(&format!("bad/{}", layout::packs(&reference.blake3)), &list);
@@ -51,15 +44,13 @@ impl Saboteur {
             manifest: reference.blake3,
             manifest_len: length,
         };
-        let key = KeyFile::read(&self.sandbox.path("home/keys/me")).unwrap().unlock(|| Ok(None)).unwrap();
-        let signed = SignedStatement::sign(&Statement::Release(statement), &key).unwrap();
-        self.sandbox.write("bad/releases/grads/1.0", signed.bytes());
+        self.sandbox.plant_release("bad", statement);
     }
 
     /// The same with an index of these bytes.
     fn release_index(&self, index: &[u8]) {
         let mut manifest = self.manifest();
-        let reference = self.put(ObjectKind::Index, index);
+        let reference = self.sandbox.plant("bad", ObjectKind::Index, index);
         manifest["objects"]["index"] = serde_json::to_value(reference).unwrap();
         let bytes = serde_json::to_vec(&manifest).unwrap();
         self.release(&bytes, bytes.len() as u64);
@@ -68,11 +59,7 @@ impl Saboteur {
     /// A pull with little memory.
     fn pull(&self) -> Ran {
         let args = ["pull", &self.pin, "--registry", "bad", "--to", "tree", "--no-cache", "-j", "2"];
-        let command = self.sandbox.command(&args);
-        let mut limited = std::process::Command::new("sh");
-        limited.arg("-c").arg("ulimit -v 1000000; exec \"$0\" \"$@\"").arg(command.get_program()).args(args);
-        limited.current_dir(self.sandbox.path("")).env("ISN_HOME", self.sandbox.path("stranger"));
-        let ran = ran(limited.output().unwrap());
+        let ran = self.sandbox.with_memory(1000, &args);
         assert!(ran.code == 0 || !self.sandbox.path("tree").exists());
         ran
     }
@@ -137,10 +124,11 @@ fn packed(saboteur: &Saboteur) -> (Vec<Value>, Vec<u8>) {
 
 /// Puts a pack and its shard in the place of the first.
 fn repack(saboteur: &Saboteur, mut lines: Vec<Value>, shard: &[u8]) {
-    let shard = saboteur.put(ObjectKind::Shard, shard);
+    let shard = saboteur.sandbox.plant("bad", ObjectKind::Shard, shard);
     lines[0]["shards"][0] = serde_json::to_value(shard).unwrap();
     let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    let pack = saboteur.put(ObjectKind::Pack, &zstd::bulk::compress(text.as_bytes(), 1).unwrap());
+    let pack =
+        saboteur.sandbox.plant("bad", ObjectKind::Pack, &zstd::bulk::compress(text.as_bytes(), 1).unwrap());
     for list in std::fs::read_dir(saboteur.sandbox.path("bad/packs")).unwrap() {
         std::fs::write(list.unwrap().path(), format!("{}\n", pack.blake3)).unwrap();
     }

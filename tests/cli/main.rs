@@ -32,6 +32,7 @@ mod log;
 mod machine;
 mod mirror;
 mod owner;
+mod planted;
 mod publish;
 mod pull;
 mod race;

@@ -68,8 +68,8 @@ pub trait Store: Send + Sync {
     /// Checks that what is at `path` is the object: in a folder by its hash, in a bucket by its length.
     fn check(&self, path: &str, object: &ObjectRef) -> Result<()>;
 
-    /// All files below a folder, by path, with their lengths in bytes; sorted. Temporary ones are left out, and a link
-    /// is an error.
+    /// All files below a folder, by path, with their lengths in bytes; sorted. Hidden ones are left out; any
+    /// other link is an error.
     fn list(&self, folder: &str) -> Result<Vec<(String, u64)>>;
 
     /// Removes a file; fine if there is none.

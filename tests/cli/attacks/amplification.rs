@@ -9,9 +9,9 @@ use isn::log::{LogSigner, SignedCheckpoint, TILE_WIDTH, Tree, bundle, leaf_hash}
 use isn::manifest::Manifest;
 use isn::object::{ObjectKind, ObjectRef};
 use isn::registry::layout;
-use isn::statement::{ReleaseStatement, SignedStatement, Statement};
+use isn::statement::ReleaseStatement;
 
-use crate::sandbox::{Ran, Sandbox, contents, ran};
+use crate::sandbox::{Ran, Sandbox, contents};
 
 /// A registry `bad`, which a pin leads to, and a user who trusts nobody.
 struct Stranger {
@@ -26,28 +26,12 @@ impl Stranger {
         Stranger { sandbox, pin }
     }
 
-    /// Runs isn with at most so many MiB.
-    fn with_memory(&self, mebibytes: u64, args: &[&str]) -> Ran {
-        let command = self.sandbox.command(args);
-        let mut limited = std::process::Command::new("sh");
-        let limit = format!("ulimit -v {}; exec \"$0\" \"$@\"", mebibytes << 10);
-        limited.args(["-c", &limit]).arg(command.get_program()).args(args);
-        limited.current_dir(self.sandbox.path("")).env("ISN_HOME", self.sandbox.path("stranger"));
-        ran(limited.env("MALLOC_ARENA_MAX", "2").output().unwrap())
-    }
-
-    fn put(&self, kind: ObjectKind, bytes: &[u8]) -> ObjectRef {
-        let reference = ObjectRef::of(bytes);
-        self.sandbox.write(&format!("bad/{}", layout::object(kind, &reference.blake3)), bytes);
-        reference
-    }
-
     /// Releases what `change` makes of the manifest, with the pin's hash, signed by a key that nobody trusts.
     fn release(&self, change: impl FnOnce(&mut Manifest)) -> ObjectRef {
         let manifest = self.sandbox.objects("reg", ".json").remove(0);
         let mut manifest = Manifest::parse("manifest", &self.sandbox.read(&manifest)).unwrap();
         change(&mut manifest);
-        let reference = self.put(ObjectKind::Manifest, &manifest.to_bytes().unwrap());
+        let reference = self.sandbox.plant("bad", ObjectKind::Manifest, &manifest.to_bytes().unwrap());
         let statement = ReleaseStatement {
             name: manifest.name.clone(),
             version: manifest.version,
@@ -55,16 +39,15 @@ impl Stranger {
             manifest: reference.blake3,
             manifest_len: reference.length,
         };
-        let key = KeyFile::read(&self.sandbox.path("home/keys/me")).unwrap().unlock(|| Ok(None)).unwrap();
-        let signed = SignedStatement::sign(&Statement::Release(statement), &key).unwrap();
-        self.sandbox.write("bad/releases/grads/1.0", signed.bytes());
+        self.sandbox.plant_release("bad", statement);
         let packs = contents(&self.sandbox.path("reg/packs")).remove(0).1;
         self.sandbox.write(&format!("bad/{}", layout::packs(&reference.blake3)), &packs);
         reference
     }
 
     fn pull(&self, mebibytes: u64) -> Ran {
-        self.with_memory(mebibytes, &["pull", &self.pin, "--registry", "bad", "--to", "tree", "-j", "2"])
+        self.sandbox
+            .with_memory(mebibytes, &["pull", &self.pin, "--registry", "bad", "--to", "tree", "-j", "2"])
     }
 }
 
@@ -84,7 +67,7 @@ fn a_small_index_of_many_rows() {
         )
         .unwrap();
     }
-    let index = stranger.put(ObjectKind::Index, &index.finish().unwrap());
+    let index = stranger.sandbox.plant("bad", ObjectKind::Index, &index.finish().unwrap());
     assert!(index.length < 10 << 20, "{}", index.length);
     stranger.release(|manifest| {
         manifest.objects.index = index;
@@ -119,9 +102,11 @@ fn a_list_of_many_packs() {
     let mut list = String::new();
     for level in 1..20 {
         // The same, compressed in another way, is another object.
-        let pack = stranger.put(ObjectKind::Pack, &zstd::bulk::compress(&lines, level).unwrap());
+        let pack =
+            stranger.sandbox.plant("bad", ObjectKind::Pack, &zstd::bulk::compress(&lines, level).unwrap());
         list += &format!("{}\n", pack.blake3);
-        let pack = stranger.put(ObjectKind::Pack, &zstd::bulk::compress(&lines, -level).unwrap());
+        let pack =
+            stranger.sandbox.plant("bad", ObjectKind::Pack, &zstd::bulk::compress(&lines, -level).unwrap());
         list += &format!("{}\n", pack.blake3);
     }
     stranger.sandbox.write(&format!("bad/{}", layout::packs(&reference.blake3)), list.as_bytes());
@@ -150,7 +135,7 @@ fn a_claimed_log_of_many_entries() {
     stranger.sandbox.write("bad/registry.json", about.as_bytes());
     for verb in [&["pull", "--to", "tree"][..], &["info"], &["images"]] {
         let args = [&[verb[0], &stranger.pin, "--registry", "bad"], &verb[1..]].concat();
-        let ran = stranger.with_memory(1000, &args).ok();
+        let ran = stranger.sandbox.with_memory(1000, &args).ok();
         // The only thing said is that nobody signed it: nothing of a log.
         let unsigned = |line: &str| line.starts_with("warning: nobody whom you trust signed this version: ");
         assert!(ran.stderr.lines().all(unsigned), "{verb:?}: {}", ran.stderr);
@@ -172,11 +157,11 @@ fn a_long_list_in_a_folder_that_looks_like_a_tree() {
     stranger.pull(300).ok();
     let registry = ["--registry", "bad"];
     let to = [&["pull", &stranger.pin, "--to", "there", "--no-cache"][..], &registry].concat();
-    stranger.with_memory(300, &to).fails(1, "there");
-    stranger.with_memory(300, &["audit", "balance", "there"]).fails(3, "B3SUMS");
-    stranger.with_memory(300, &["diff", "there", "out"]).fails(3, "B3SUMS");
+    stranger.sandbox.with_memory(300, &to).fails(1, "there");
+    stranger.sandbox.with_memory(300, &["audit", "balance", "there"]).fails(3, "B3SUMS");
+    stranger.sandbox.with_memory(300, &["diff", "there", "out"]).fails(3, "B3SUMS");
     let export = ["export", &stranger.pin, "--as", "webdataset", "--to", "made", "--registry", "bad"];
-    stranger.with_memory(300, &export).ok();
+    stranger.sandbox.with_memory(300, &export).ok();
 }
 
 /// What is in a repository that somebody else has written.
@@ -185,7 +170,7 @@ fn a_long_lock_file() {
     let stranger = Stranger::new();
     for (name, args) in [("isn.lock", &["sync", "--locked"][..]), ("isn.toml", &["sync"])] {
         File::create(stranger.sandbox.path(name)).unwrap().set_len(3 << 30).unwrap();
-        stranger.with_memory(300, args).fails(3, &format!("{name}: is longer than 4194304 bytes"));
+        stranger.sandbox.with_memory(300, args).fails(3, &format!("{name}: is longer than 4194304 bytes"));
         std::fs::remove_file(stranger.sandbox.path(name)).unwrap();
     }
 }
@@ -196,7 +181,7 @@ fn long_files_in_a_cache() {
     let stranger = Stranger::new();
     let export = |to: &str, memory| {
         let args = ["export", &stranger.pin, "--as", "webdataset", "--to", to, "--registry", "bad"];
-        stranger.with_memory(memory, &args).ok()
+        stranger.sandbox.with_memory(memory, &args).ok()
     };
     export("first", 1000);
     let mut made = 0;
@@ -212,5 +197,5 @@ fn long_files_in_a_cache() {
         file.set_len(3 << 30).unwrap();
     }
     export("second", 300);
-    stranger.with_memory(300, &["cache", "gc", "--max-size", "1GB"]);
+    stranger.sandbox.with_memory(300, &["cache", "gc", "--max-size", "1GB"]);
 }

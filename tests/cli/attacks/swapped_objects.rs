@@ -10,7 +10,6 @@ use isn::class::{classes_csv, parse_classes};
 use isn::dataset::Verify;
 use isn::digest::Digest;
 use isn::index::Index;
-use isn::key::KeyFile;
 use isn::known_logs::KnownLogs;
 use isn::manifest::Manifest;
 use isn::object::{ObjectKind, ObjectRef};
@@ -19,7 +18,7 @@ use isn::ops::load::{LoadOptions, load};
 use isn::pack::Pack;
 use isn::progress::Silent;
 use isn::registry::layout;
-use isn::statement::{ReleaseStatement, SignedStatement, Statement};
+use isn::statement::ReleaseStatement;
 use isn::table::Table;
 use isn::transport::Access;
 use isn::tree::{Selection, Sums};
@@ -181,9 +180,7 @@ impl<'a> Bad<'a> {
     }
 
     fn put(&self, kind: ObjectKind, bytes: &[u8]) -> ObjectRef {
-        let reference = ObjectRef::of(bytes);
-        self.swapper.sandbox.write(&format!("bad/{}", layout::object(kind, &reference.blake3)), bytes);
-        reference
+        self.swapper.sandbox.plant("bad", kind, bytes)
     }
 
     fn packs(&self, digests: &[Digest]) {
@@ -206,10 +203,7 @@ impl<'a> Bad<'a> {
             manifest: manifest.blake3,
             manifest_len: manifest.length,
         };
-        let key = KeyFile::read(&sandbox.path("home/keys/me")).unwrap().unlock(|| Ok(None)).unwrap();
-        let signed = SignedStatement::sign(&Statement::Release(statement), &key).unwrap();
-        let release = format!("bad/{}", layout::release(&self.manifest.name, self.manifest.version));
-        sandbox.write(&release, signed.bytes());
+        sandbox.plant_release("bad", statement);
 
         for home in ["home-online", "home-offline"] {
             let _ = fs::remove_dir_all(sandbox.path(home));

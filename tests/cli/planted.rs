@@ -1,0 +1,35 @@
+//! What somebody puts into a registry's storage by hand, and a user who trusts nobody and reads it with little memory.
+
+use isn::key::KeyFile;
+use isn::object::{ObjectKind, ObjectRef};
+use isn::registry::layout;
+use isn::statement::{ReleaseStatement, SignedStatement, Statement};
+
+use crate::sandbox::{Ran, Sandbox, ran};
+
+impl Sandbox {
+    /// Puts an object where its hash belongs.
+    pub fn plant(&self, registry: &str, kind: ObjectKind, bytes: &[u8]) -> ObjectRef {
+        let reference = ObjectRef::of(bytes);
+        self.write(&format!("{registry}/{}", layout::object(kind, &reference.blake3)), bytes);
+        reference
+    }
+
+    /// Releases something, signed by the key `me`.
+    pub fn plant_release(&self, registry: &str, release: ReleaseStatement) {
+        let path = format!("{registry}/{}", layout::release(&release.name, release.version));
+        let key = KeyFile::read(&self.path("home/keys/me")).unwrap().unlock(|| Ok(None)).unwrap();
+        let signed = SignedStatement::sign(&Statement::Release(release), &key).unwrap();
+        self.write(&path, signed.bytes());
+    }
+
+    /// Runs isn as one who trusts nobody, with at most so many MiB.
+    pub fn with_memory(&self, mebibytes: u64, args: &[&str]) -> Ran {
+        let command = self.command(args);
+        let mut limited = std::process::Command::new("sh");
+        let limit = format!("ulimit -v {}; exec \"$0\" \"$@\"", mebibytes << 10);
+        limited.args(["-c", &limit]).arg(command.get_program()).args(args);
+        limited.current_dir(self.path("")).env("ISN_HOME", self.path("stranger"));
+        ran(limited.env("MALLOC_ARENA_MAX", "2").output().unwrap())
+    }
+}
