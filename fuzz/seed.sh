@@ -53,6 +53,16 @@ printf 'registry = ["bundled", "https://example.org/data"]\ndatasets = ["demobir
 } > corpus/trust/seed
 printf '"example.org" = "a token"\n"example.org:8080" = "another"\n' > corpus/tokens/seed-shown
 printf '# who\nci %064d\n' 0 > corpus/tokens/seed-hashes
+# To `isn serve`: for a file, for a part of it, with an object, with statements, and for a file in HTTP/2.
+mkdir -p corpus/request
+head=$'Host: a\r\nAuthorization: Bearer token\r\n'
+printf 'GET /registry.json HTTP/1.1\r\n%sRange: bytes=1-5\r\nIf-Range: "x"\r\n\r\n' "$head" > corpus/request/seed-part
+printf 'HEAD /objects/aa/%064d.csv HTTP/1.1\r\n%sIf-None-Match: "x", W/"y"\r\n\r\n' 0 "$head" > corpus/request/seed-head
+printf 'PUT /-/publish/objects/00/%064d.csv HTTP/1.1\r\n%sContent-Length: 1\r\n\r\nx' 0 "$head" > corpus/request/seed-object
+printf 'POST /-/publish/statements HTTP/1.1\r\n%sTransfer-Encoding: chunked\r\n\r\n12\r\n{"statements":[""]}\r\n0\r\n\r\n' "$head" \
+    > corpus/request/seed-statements
+printf 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0\0\0\25\1\5\0\0\0\1\202\206\4\16/registry.json\101\1a' \
+    > corpus/request/seed-http2
 mkdir -p corpus/table
 printf 'ant,bee\n0.25,0.75\n1,0\n' > corpus/table/seed-probabilities
 printf 'path,label\na,bee\nb,0\n' > corpus/table/seed-labels

@@ -1,0 +1,76 @@
+//! What a client sends to `isn serve`, from its first byte on: HTTP/1.1, HTTP/2 or neither, to a server that also takes
+//! uploads. It is a real one on loopback, so what is tried is what hyper makes of the bytes, and what isn makes of that.
+#![no_main]
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use isn::digest::Digest;
+use isn::known_logs::KnownLogs;
+use isn::serve::{PublishOptions, ServeOptions, Server};
+use libfuzzer_sys::fuzz_target;
+
+/// In files beside those that a registry shows.
+const SECRET: &[u8] = b"nobody may read this";
+/// A client that takes longer than this is no client's fault.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The address of the one server of this process.
+static SERVER: LazyLock<SocketAddr> = LazyLock::new(|| {
+    let root = std::env::temp_dir().join(format!("isn-fuzz-request-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&root);
+    let write = |path: &str, bytes: &[u8]| {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().expect("is below the root")).expect("can be made");
+        fs::write(path, bytes).expect("can be written");
+    };
+    write("registry/registry.json", include_bytes!("../../registry/registry.json"));
+    let object = Digest::of(b"x").to_string();
+    write(&format!("registry/objects/{}/{object}.csv", &object[..2]), b"x");
+    for secret in ["registry/secret", "registry/recipes/a/key", "registry/.isn-staging/b/secret", "secret"] {
+        write(secret, SECRET);
+    }
+    write("tokens", format!("a {}\n", Digest::of(b"token")).as_bytes());
+    let second = Duration::from_secs(1);
+    let options = ServeOptions {
+        registry: root.join("registry"),
+        listen: ([127, 0, 0, 1], 0).into(),
+        tls: None,
+        max_connections: 64,
+        max_per_address: 0,
+        header_timeout: second,
+        idle_timeout: second,
+        grace: second,
+        threads: 1,
+        publish: Some(PublishOptions {
+            tokens: root.join("tokens"),
+            quota: 1 << 20,
+            most_objects: 8,
+            most_images: 100,
+            logs: KnownLogs::new(Path::new(&root.join("logs"))),
+        }),
+        log: true,
+    };
+    let server = Server::bind(&options, Arc::new(|line: &str| assert!(!line.contains('\n')))).expect("binds");
+    let address = server.address();
+    std::thread::spawn(move || server.run());
+    address
+});
+
+fuzz_target!(|data: &[u8]| {
+    let mut client = TcpStream::connect(*SERVER).expect("the server listens");
+    client.set_read_timeout(Some(PATIENCE)).expect("is not zero");
+    // It may have said no and closed before all was sent.
+    let _ = client.write_all(data).and_then(|()| client.shutdown(Shutdown::Write));
+    let mut answer = Vec::new();
+    let late = |e: &std::io::Error| matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut);
+    if let Err(e) = client.read_to_end(&mut answer) {
+        assert!(!late(&e), "not done after {PATIENCE:?}");
+    }
+    assert!(!answer.windows(SECRET.len()).any(|bytes| bytes == SECRET));
+    assert!(!answer.starts_with(b"HTTP/1.1 500"), "{}", String::from_utf8_lossy(&answer));
+});
