@@ -267,7 +267,7 @@ def test_over_http_and_then_without(folder):
     server.server_close()
     expected = [image.tobytes() for image, _ in isn.load(PIN)]
     # From pieces in the cache, in other processes too.
-    with pytest.warns(isn.IsnWarning, match="the pin counts without it"):
+    with pytest.warns(isn.IsnWarning, match="was passed over, which a pin allows"):
         offline = isn.load(PIN, registry=url, offline=True)
     for dataset in (everything, pickle.loads(pickle.dumps(everything)), offline):
         assert [image.tobytes() for image, _ in dataset] == expected
