@@ -9,7 +9,7 @@
 //! | `tables/<64 hex>` | a [`crate::table::Table`] of the index of that hash, to open a version in a moment |
 //! | `hints/packs/<64 hex>`, `hints/pins/<64 hex>` | which packs a manifest has; which manifest a dataset hash has |
 //! | `trees/<64 hex>` | the path of a tree that was pulled, whose images may be of use to the next |
-//! | `sources/<64 hex>.jsonl` | what is where in a tar file of source images, see [`crate::source::tar::index`] |
+//! | `sources/<64 hex>.jsonl` | what is where in a tar file of source images, see [`crate::source::Indexes`] |
 //! | `quarantine/` | what was damaged |
 
 mod inventory;
@@ -20,13 +20,16 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use ssh_key::rand_core::{OsRng, RngCore as _};
+
 pub use inventory::{Damaged, Inventory, Swept};
 pub use piece::{Fate, NewPiece, Piece};
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::files::{self, Below};
+use crate::files::{self, Below, Guard};
 use crate::object::ObjectKind;
+use crate::source::Indexes;
 
 const OBJECTS: &str = "objects";
 const PIECES: &str = "pieces";
@@ -36,6 +39,8 @@ const TREES: &str = "trees";
 const SOURCES: &str = "sources";
 const QUARANTINE: &str = "quarantine";
 
+/// The length of the user's secret, in bytes.
+const SECRET: usize = 32;
 /// Hints are short lists: more than this is no hint.
 const MAX_HINT: u64 = 4 << 20;
 /// A path of a tree is not longer, on any system.
@@ -45,12 +50,13 @@ const MAX_NOTE: u64 = 64 << 10;
 #[derive(Clone, Debug)]
 pub struct Cache {
     root: PathBuf,
+    secret: Option<PathBuf>,
 }
 
 impl Cache {
     /// In `root`, which need not exist yet.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Cache { root: root.into() }
+        Cache { root: root.into(), secret: None }
     }
 
     /// The folder.
@@ -58,9 +64,29 @@ impl Cache {
         &self.root
     }
 
-    /// Where indexes of tar files of source images are kept.
-    pub fn sources(&self) -> PathBuf {
-        self.root.join(SOURCES)
+    /// With a file of the user's own, outside of the cache, for a secret that is made when it is wanted first.
+    #[must_use]
+    pub fn with_secret(mut self, path: PathBuf) -> Self {
+        self.secret = Some(path);
+        self
+    }
+
+    /// Where indexes of tar files of source images are kept; nowhere, if this user can have no secret.
+    pub fn indexes(&self) -> Option<Indexes> {
+        let path = self.secret.as_ref()?;
+        let read = || files::read_guarded(path, SECRET as u64, Guard::Secret).ok();
+        let known = match read()? {
+            Some(known) => known,
+            None => {
+                let mut new = [0; SECRET];
+                OsRng.fill_bytes(&mut new);
+                files::create_dir_all(files::parent(path)).ok()?;
+                // Another process may have been first.
+                files::create_new_private(path, &new).ok()?;
+                read()??
+            }
+        };
+        Some(Indexes::new(self.root.join(SOURCES), known.try_into().ok()?))
     }
 
     fn object_path(&self, kind: ObjectKind, digest: &Digest) -> PathBuf {

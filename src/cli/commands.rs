@@ -27,6 +27,7 @@ use crate::parallel;
 use crate::progress::Progress as _;
 use crate::registry::is_url;
 use crate::registry::store::{self, Store};
+use crate::source::Indexes;
 use crate::transport::Access;
 use crate::trust::{RegistryId, TrustStore, public_key_argument};
 
@@ -178,7 +179,7 @@ fn verb(run: &Run, command: Command) -> Result<ExitCode> {
                 source: &source,
                 out: &out,
                 jobs: run.jobs,
-                indexes: indexes.as_deref(),
+                indexes: indexes.as_ref(),
                 expected: None,
             };
             let (report, is_new) = ops::build::build(&options, &run.progress)?;
@@ -318,8 +319,8 @@ impl Run {
     }
 
     /// Where indexes of source archives are kept, if they may be.
-    fn indexes(&self, flag: &RegistryArg) -> Option<PathBuf> {
-        self.settings.cache().filter(|_| !flag.no_cache).map(|cache| cache.sources())
+    fn indexes(&self, flag: &RegistryArg) -> Option<Indexes> {
+        self.settings.cache().filter(|_| !flag.no_cache).and_then(|cache| cache.indexes())
     }
 
     /// A registry to write to.

@@ -122,7 +122,7 @@ impl Settings {
         let folder = set("ISN_CACHE")
             .or_else(|| set("ISN_HOME").map(|_| self.home.join("cache")))
             .or_else(|| xdg().or_else(home).map(|path| path.join("isn")))?;
-        Some(Cache::new(folder))
+        Some(Cache::new(folder).with_secret(self.home.join("cache.key")))
     }
 
     /// How the network may be used.

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::files;
 use crate::progress::{Progress, Unit};
 use crate::recipe::Recipe;
-use crate::source::{Source, SourceKind, Survey, ilsvrc2012};
+use crate::source::{Indexes, Source, SourceKind, Survey, ilsvrc2012};
 use crate::split::Split;
 
 /// Pieces in which archives are read for their checksum, in bytes.
@@ -26,8 +26,8 @@ pub struct CheckOptions<'a> {
     pub source: &'a Path,
     /// Hash archives whose checksum is known; without, their lengths are compared.
     pub checksums: bool,
-    /// A folder in which indexes of tar files may be kept.
-    pub indexes: Option<&'a Path>,
+    /// Where indexes of tar files may be kept.
+    pub indexes: Option<&'a Indexes>,
 }
 
 /// What was found.

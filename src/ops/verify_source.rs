@@ -42,8 +42,8 @@ pub fn verify_source(
     let (_, snapshot) = transport::runtime()?.block_on(registries.snapshot(reference))?;
     let manifest = &snapshot.head.manifest;
     let kind: SourceKind = manifest.source.parse().map_err(|why| Error::invalid(manifest.pin(), why))?;
-    let indexes = registries.cache.map(|cache| cache.sources());
-    let survey = Source::survey(kind, source, snapshot.classes(), indexes.as_deref())?;
+    let indexes = registries.cache.and_then(|cache| cache.indexes());
+    let survey = Source::survey(kind, source, snapshot.classes(), indexes.as_ref())?;
     let source = &survey.source;
     progress.tell(&format!("source: {}", source.layout));
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::tests::{classes, folder, problems};
 use super::*;
+use crate::digest::Digest;
 
 const EAGLE: &str = "n01614925";
 const OWL: &str = "n01622779";
@@ -54,7 +55,8 @@ fn open(root: &Path) -> Result<Source> {
 }
 
 fn open_with(root: &Path, indexes: &Path) -> Result<Source> {
-    Source::open_with(SourceKind::Ilsvrc2012, root, &classes(&[EAGLE, OWL]), Some(indexes))
+    let indexes = Indexes::new(indexes, [0; 32]);
+    Source::open_with(SourceKind::Ilsvrc2012, root, &classes(&[EAGLE, OWL]), Some(&indexes))
 }
 
 /// Id, class, split and bytes of each image.
@@ -200,13 +202,41 @@ fn a_kept_index_is_used_and_never_believed_against_the_file() {
         SourceKind::Ilsvrc2012,
         root.path(),
         &classes(&["n01440764", EAGLE, OWL]),
-        Some(indexes.path()),
+        Some(&Indexes::new(indexes.path(), [0; 32])),
     );
     assert_eq!(all.unwrap().images.len(), 7);
     // Where nothing can be kept, nothing is missed.
     let file = indexes.path().join("file");
     fs::write(&file, "").unwrap();
     assert_eq!(open_with(root.path(), &file).unwrap().images.len(), 6);
+}
+
+/// Whoever can write to a shared cache gives a class the images of another, in an index that is well-formed.
+#[test]
+fn an_index_by_somebody_without_the_key_is_none() {
+    let root = archives(&FILES);
+    let indexes = tempfile::tempdir().unwrap();
+    let first = contents(&open_with(root.path(), indexes.path()).unwrap());
+    for entry in fs::read_dir(indexes.path()).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let mut lines: Vec<String> = text.lines().map(|line| format!("{line}\n")).collect();
+        lines.pop();
+        // Of each line the name, of its neighbour the place.
+        let members: Vec<usize> = (0..lines.len()).filter(|at| lines[*at].contains(".JPEG")).collect();
+        for pair in members.chunks_exact(2) {
+            let cut = |line: &str| line.find(",\"offset\"").unwrap();
+            let (one, other) = (lines[pair[0]].clone(), lines[pair[1]].clone());
+            lines[pair[0]] = format!("{}{}", &one[..cut(&one)], &other[cut(&other)..]);
+            lines[pair[1]] = format!("{}{}", &other[..cut(&other)], &one[cut(&one)..]);
+        }
+        let lines = lines.concat();
+        let end = format!("{{\"blake3\":\"{}\"}}\n", Digest::of(lines.as_bytes()));
+        assert_eq!(end.len(), text.lines().last().unwrap().len() + 1);
+        assert_ne!(lines, text[..lines.len()]);
+        fs::write(&path, lines + &end).unwrap();
+    }
+    assert_eq!(first, contents(&open_with(root.path(), indexes.path()).unwrap()));
 }
 
 #[test]

@@ -17,6 +17,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
+pub use self::tar::Indexes;
+
 use crate::class::{Class, ClassId};
 use crate::error::{Error, Mistake, Result, count};
 use crate::files;
@@ -199,7 +201,7 @@ impl Source {
         Self::open_with(kind, root, classes, None)
     }
 
-    /// As [`Source::open`]; `indexes` is a folder in which indexes of tar files may be kept.
+    /// As [`Source::open`]; `indexes` is where indexes of tar files may be kept.
     ///
     /// # Errors
     /// As of [`Source::open`].
@@ -207,7 +209,7 @@ impl Source {
         kind: SourceKind,
         root: &Path,
         classes: &[Class],
-        indexes: Option<&Path>,
+        indexes: Option<&Indexes>,
     ) -> Result<Source> {
         let Survey { mut source, problems, differing_labels } = Self::survey(kind, root, classes, indexes)?;
         if !problems.is_empty() {
@@ -232,14 +234,14 @@ impl Source {
         kind: SourceKind,
         root: &Path,
         classes: &[Class],
-        indexes: Option<&Path>,
+        indexes: Option<&Indexes>,
     ) -> Result<Survey> {
         if !fs::metadata(root).map_err(Error::io("read", root))?.is_dir() {
             return Err(Error::invalid(root.display(), "is not a folder"));
         }
         let mut listing = Listing {
             root,
-            indexes: indexes.map(Path::to_path_buf),
+            indexes: indexes.cloned(),
             layout: Layout::default(),
             images: Vec::new(),
             tars: Vec::new(),
@@ -320,7 +322,7 @@ fn join(root: &Path, path: &str) -> PathBuf {
 struct Listing<'r> {
     root: &'r Path,
     /// Where indexes of tar files may be kept.
-    indexes: Option<PathBuf>,
+    indexes: Option<Indexes>,
     layout: Layout,
     images: Vec<SourceImage>,
     tars: Vec<tar::Archive>,

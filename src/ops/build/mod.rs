@@ -33,7 +33,7 @@ use crate::progress::{Progress, Unit};
 use crate::recipe::Recipe;
 use crate::registry::layout;
 use crate::shard::FrameWriter;
-use crate::source::Source;
+use crate::source::{Indexes, Source};
 use crate::split::Split;
 use crate::tree::CLASSES;
 
@@ -50,8 +50,8 @@ pub struct BuildOptions<'a> {
     pub out: &'a Path,
     /// How many threads decode.
     pub jobs: usize,
-    /// A folder in which indexes of tar files of the source may be kept.
-    pub indexes: Option<&'a Path>,
+    /// Where indexes of tar files of the source may be kept.
+    pub indexes: Option<&'a Indexes>,
     /// The index of the version that this is to be again: a source that cannot give it is refused as early as that is
     /// known.
     pub expected: Option<&'a Index>,

@@ -31,13 +31,13 @@ pub(super) fn rebuild(pull: &Pull<'_>, source: &Path, staging: &Staging) -> Resu
     let snapshot = &pull.snapshot;
     let out = staging.beside(BUILD);
     let inputs = Inputs::of_version(pull.runtime, &pull.registry, snapshot)?;
-    let indexes = pull.registries.cache.map(|cache| cache.sources());
+    let indexes = pull.registries.cache.and_then(|cache| cache.indexes());
     let options = BuildOptions {
         inputs: &inputs,
         source,
         out: &out,
         jobs: pull.options.jobs,
-        indexes: indexes.as_deref(),
+        indexes: indexes.as_ref(),
         expected: Some(snapshot.index()),
     };
     build(&options, pull.progress).map_err(|e| doubted(e, snapshot))?;

@@ -22,7 +22,7 @@ pub(super) fn of(split: Split) -> super::Archive {
 
 /// Lists the archive at `path`.
 pub(super) fn list(listing: &mut Listing<'_>, classes: &[Class], path: &str, split: Split) {
-    let opened = Archive::open(&join(listing.root, path), path, listing.indexes.as_deref());
+    let opened = Archive::open(&join(listing.root, path), path, listing.indexes.as_ref());
     let listed = opened.and_then(|mut archive| {
         let mut lister = Lister { listing, classes, path, archive: &mut archive };
         if split == Split::Train {

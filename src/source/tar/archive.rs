@@ -1,8 +1,8 @@
 //! [`Archive`]: a tar file with its index.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::index::TarIndex;
+use super::index::{Indexes, TarIndex};
 use super::walk::{Member, walk};
 use crate::error::{Error, Result};
 use crate::files::{self, Below};
@@ -18,22 +18,23 @@ pub(in crate::source) struct Archive {
     /// As the source shows it.
     shown: String,
     index: TarIndex,
-    index_path: Option<PathBuf>,
+    indexes: Option<Indexes>,
     is_new: bool,
 }
 
 impl Archive {
-    /// Opens the tar file at `path`; `indexes` is the folder of indexes, if any may be kept.
-    pub(in crate::source) fn open(path: &Path, shown: &str, indexes: Option<&Path>) -> Result<Self> {
+    /// Opens the tar file at `path`; `indexes` are where its own may be kept.
+    pub(in crate::source) fn open(path: &Path, shown: &str, indexes: Option<&Indexes>) -> Result<Self> {
         let container = Container::open(path)?;
-        let index_path = indexes.map(|folder| folder.join(TarIndex::file_name(path)));
-        let kept = index_path.as_deref().and_then(read_kept);
-        let kept = kept.and_then(|bytes| TarIndex::parse(&bytes, path, container.stamp()));
+        let kept = indexes.and_then(|indexes| {
+            let bytes = read_kept(&indexes.path_of(path))?;
+            TarIndex::parse(indexes, &bytes, path, container.stamp())
+        });
         Ok(Archive {
             container,
             shown: shown.into(),
             index: kept.unwrap_or_default(),
-            index_path,
+            indexes: indexes.cloned(),
             is_new: false,
         })
     }
@@ -67,8 +68,8 @@ impl Archive {
     /// Keeps what was found, if it is more than was known. A cache that cannot be written to costs time and nothing else.
     pub(in crate::source) fn keep_index(&mut self) -> Result<()> {
         self.container.check()?;
-        if let Some(path) = self.index_path.as_deref().filter(|_| self.is_new) {
-            let _ = self.index.keep(path, self.container.path(), self.container.stamp());
+        if let Some(indexes) = self.indexes.as_ref().filter(|_| self.is_new) {
+            let _ = self.index.keep(indexes, self.container.path(), self.container.stamp());
             self.is_new = false;
         }
         Ok(())
@@ -96,7 +97,8 @@ mod tests {
     #[test]
     fn an_index_is_not_read_through_a_link() {
         let dir = tempfile::tempdir().unwrap();
-        let (tar, indexes) = (dir.path().join("a.tar"), dir.path().join("cache/sources"));
+        let (tar, folder) = (dir.path().join("a.tar"), dir.path().join("cache/sources"));
+        let indexes = Indexes::new(&folder, [0; 32]);
         std::fs::write(&tar, [0; 1024]).unwrap();
         let open = || Archive::open(&tar, "a.tar", Some(&indexes)).unwrap();
         let mut archive = open();
@@ -104,8 +106,8 @@ mod tests {
         archive.keep_index().unwrap();
         assert!(open().index.get("").is_some());
         let moved = dir.path().join("moved");
-        let index = indexes.join(TarIndex::file_name(&tar));
-        for path in [&index, &indexes] {
+        let index = indexes.path_of(&tar);
+        for path in [&index, &folder] {
             std::fs::rename(path, &moved).unwrap();
             symlink(&moved, path).unwrap();
             assert!(open().index.get("").is_none());

@@ -1,9 +1,11 @@
 //! `TarIndex`: what is in a tar file and where, kept beside the cache, so that its headers are walked once. JSON lines: a
 //! header with the file's path, length and time; for each archive that was walked (the file itself, then archives in it)
-//! a line with its name and number of members, and the members; last, the BLAKE3 of all lines before. An index that is
-//! not exactly that, or is of another file, is as good as none.
+//! a line with its name and number of members, and the members; last, the keyed BLAKE3 of all lines before. The key is the
+//! user's own: the cache may be shared, and who says where an image begins says which image it is. An index that is not
+//! exactly that, or is of another file or user, is as good as none.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +16,7 @@ use crate::error::Result;
 use crate::files;
 use crate::source::container::Stamp;
 
-const FORMAT: &str = "isn-tar-index/1";
+const FORMAT: &str = "isn-tar-index/2";
 
 #[derive(PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -38,6 +40,35 @@ struct End {
     blake3: Digest,
 }
 
+/// Where indexes are kept, and what only those who may be believed know.
+#[derive(Clone)]
+pub struct Indexes {
+    folder: PathBuf,
+    key: [u8; 32],
+}
+
+impl fmt::Debug for Indexes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Indexes").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+impl Indexes {
+    /// In `folder`, written and believed by who has the key.
+    pub fn new(folder: impl Into<PathBuf>, key: [u8; 32]) -> Self {
+        Indexes { folder: folder.into(), key }
+    }
+
+    /// Where the index of the file at `path` is.
+    pub(super) fn path_of(&self, path: &Path) -> PathBuf {
+        self.folder.join(file_name(path))
+    }
+
+    fn sum(&self, lines: &[u8]) -> Digest {
+        Digest::of_hasher(blake3::Hasher::new_keyed(&self.key).update(lines))
+    }
+}
+
 /// The archives of a tar file that were walked: itself under the name `""`, archives in it under theirs.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct TarIndex {
@@ -45,12 +76,6 @@ pub(super) struct TarIndex {
 }
 
 impl TarIndex {
-    /// The name of the index of the file at `path`.
-    pub(super) fn file_name(path: &Path) -> String {
-        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-        format!("{}.jsonl", Digest::of(path.as_os_str().as_encoded_bytes()))
-    }
-
     pub(super) fn get(&self, archive: &str) -> Option<&[Member]> {
         self.sections.get(archive).map(Vec::as_slice)
     }
@@ -60,7 +85,7 @@ impl TarIndex {
     }
 
     /// The bytes to keep; `None` for a path or time that JSON cannot hold.
-    fn to_bytes(&self, path: &Path, stamp: Stamp) -> Option<Vec<u8>> {
+    fn to_bytes(&self, indexes: &Indexes, path: &Path, stamp: Stamp) -> Option<Vec<u8>> {
         let mut bytes = Vec::new();
         let mut push = |line: Vec<u8>| {
             bytes.extend(line);
@@ -75,18 +100,18 @@ impl TarIndex {
                 Some(())
             })?;
         }
-        let end = End { blake3: Digest::of(&bytes) };
+        let end = End { blake3: indexes.sum(&bytes) };
         bytes.extend(serde_json::to_vec(&end).ok()?);
         bytes.push(b'\n');
         Some(bytes)
     }
 
-    /// The index of the file at `path`, if `bytes` are one and the file has this stamp.
-    pub(super) fn parse(bytes: &[u8], path: &Path, stamp: Stamp) -> Option<Self> {
+    /// The index of the file at `path`, if `bytes` are one of these indexes and the file has this stamp.
+    pub(super) fn parse(indexes: &Indexes, bytes: &[u8], path: &Path, stamp: Stamp) -> Option<Self> {
         let body = bytes.strip_suffix(b"\n")?;
         let last = body.iter().rposition(|byte| *byte == b'\n')? + 1;
         let end: End = serde_json::from_slice(&body[last..]).ok()?;
-        if end.blake3 != Digest::of(&bytes[..last]) {
+        if end.blake3 != indexes.sum(&bytes[..last]) {
             return None;
         }
         let mut lines = bytes[..last - 1].split(|byte| *byte == b'\n');
@@ -109,11 +134,16 @@ impl TarIndex {
     }
 
     /// Writes the index: what is lost of it is found again.
-    pub(super) fn keep(&self, to: &Path, path: &Path, stamp: Stamp) -> Result<()> {
-        let Some(bytes) = self.to_bytes(path, stamp) else { return Ok(()) };
+    pub(super) fn keep(&self, indexes: &Indexes, path: &Path, stamp: Stamp) -> Result<()> {
+        let Some(bytes) = self.to_bytes(indexes, path, stamp) else { return Ok(()) };
         // The folder is the cache's: through a link it would not be.
-        files::keep(files::parent(files::parent(to)), to, &bytes)
+        files::keep(files::parent(&indexes.folder), &indexes.path_of(path), &bytes)
     }
+}
+
+fn file_name(path: &Path) -> String {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    format!("{}.jsonl", Digest::of(path.as_os_str().as_encoded_bytes()))
 }
 
 fn header(path: &Path, stamp: Stamp) -> Option<Header> {
@@ -129,6 +159,10 @@ fn header(path: &Path, stamp: Stamp) -> Option<Header> {
 mod tests {
     use super::*;
 
+    fn indexes() -> Indexes {
+        Indexes::new("sources", [7; 32])
+    }
+
     fn sample() -> (TarIndex, Stamp) {
         let mut index = TarIndex::default();
         let member = |name: &str, offset| Member { name: name.into(), offset, length: 100 };
@@ -141,29 +175,35 @@ mod tests {
     #[test]
     fn it_reads_back_for_the_very_file_alone() {
         let (index, stamp) = sample();
-        let bytes = index.to_bytes(Path::new("/data/a.tar"), stamp).unwrap();
-        assert_eq!(TarIndex::parse(&bytes, Path::new("/data/a.tar"), stamp), Some(index));
-        assert_eq!(TarIndex::parse(&bytes, Path::new("/data/b.tar"), stamp), None);
+        let bytes = index.to_bytes(&indexes(), Path::new("/data/a.tar"), stamp).unwrap();
+        assert_eq!(TarIndex::parse(&indexes(), &bytes, Path::new("/data/a.tar"), stamp), Some(index));
+        assert_eq!(TarIndex::parse(&indexes(), &bytes, Path::new("/data/b.tar"), stamp), None);
         for other in [Stamp { length: 10_001, ..stamp }, Stamp { modified_ns: 1, ..stamp }] {
-            assert_eq!(TarIndex::parse(&bytes, Path::new("/data/a.tar"), other), None);
+            assert_eq!(TarIndex::parse(&indexes(), &bytes, Path::new("/data/a.tar"), other), None);
         }
+        // Written by somebody who has not the key.
+        let others = Indexes::new("sources", [8; 32]);
+        assert_eq!(TarIndex::parse(&others, &bytes, Path::new("/data/a.tar"), stamp), None);
     }
 
     #[test]
     fn a_damaged_one_is_none() {
         let (index, stamp) = sample();
         let path = Path::new("/data/a.tar");
-        let bytes = index.to_bytes(path, stamp).unwrap();
+        let bytes = index.to_bytes(&indexes(), path, stamp).unwrap();
         for end in 0..bytes.len() {
-            assert_eq!(TarIndex::parse(&bytes[..end], path, stamp), None, "cut at {end}");
+            assert_eq!(TarIndex::parse(&indexes(), &bytes[..end], path, stamp), None, "cut at {end}");
         }
         for at in 0..bytes.len() {
             let mut flipped = bytes.clone();
             flipped[at] ^= 4;
-            assert_eq!(TarIndex::parse(&flipped, path, stamp), None, "flipped at {at}");
+            assert_eq!(TarIndex::parse(&indexes(), &flipped, path, stamp), None, "flipped at {at}");
         }
         let mut far = index;
         far.insert("x", vec![Member { name: "x".into(), offset: u64::MAX, length: 2 }]);
-        assert_eq!(TarIndex::parse(&far.to_bytes(path, stamp).unwrap(), path, stamp), None);
+        assert_eq!(
+            TarIndex::parse(&indexes(), &far.to_bytes(&indexes(), path, stamp).unwrap(), path, stamp),
+            None
+        );
     }
 }

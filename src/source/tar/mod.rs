@@ -1,10 +1,11 @@
 //! Tar archives read in place: what is in them and where, found by their headers alone.
 
 mod archive;
-pub mod index;
+mod index;
 pub mod walk;
 
 pub(super) use archive::Archive;
+pub use index::Indexes;
 
 #[cfg(test)]
 mod tests;
