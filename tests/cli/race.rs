@@ -60,7 +60,7 @@ fn publish(
         let statement = release(round, publisher);
         let signed = SignedStatement::sign(&statement, owner).unwrap();
         start.wait();
-        let writer = RegistryWriter::open_existing(Box::new(FolderStore::new(root))).unwrap();
+        let writer = RegistryWriter::open(Box::new(FolderStore::new(root))).unwrap();
         match (open(&writer, logs).append(&[signed]), statement) {
             (Ok(_), Statement::Release(release)) => accepted.push((release.version, release.dataset)),
             (Err(Error::Conflict { why, .. }), _) => assert!(why.contains("is a second release"), "{why}"),
