@@ -8,7 +8,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::digest::Digest;
 use crate::rel_path::check_segment;
 
-/// A dataset's name: lower-case ASCII letters, digits and inner hyphens, 1 to 64 bytes, not a Windows device name.
+/// The one well-formed word that is no name: in a registry, what is `releases/NAME/` of a dataset is there a file, the list
+/// of all names.
+const RESERVED: &str = "names";
+
+/// A dataset's name: lower-case ASCII letters, digits and inner hyphens, 1 to 64 bytes, neither a Windows device name nor
+/// `names`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(String);
 
@@ -70,6 +75,9 @@ impl FromStr for Name {
             ));
         }
         check_segment(text).map_err(|why| RefError::new(text, why))?;
+        if text == RESERVED {
+            return Err(RefError::new(text, "is no dataset name: a registry keeps its list of names there"));
+        }
         Ok(Name(text.into()))
     }
 }
@@ -197,6 +205,8 @@ mod tests {
             "../x",
             "b3:",
             "con",
+            "names",
+            "names@1.0",
             "birds@1.0#B3:00",
         ] {
             assert!(text.parse::<DatasetRef>().is_err(), "{text:?}");

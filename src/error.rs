@@ -105,6 +105,25 @@ pub enum Error {
         /// Why not.
         why: String,
     },
+    /// A place that is to be written to shows another log than the one that it must show, or none. Exit code 4.
+    #[error("registry {registry} is known by its log {known}, and {}",
+        shown.as_ref().map_or_else(|| "shows none".into(), |shown| format!("shows another, {shown}")))]
+    OtherLog {
+        /// The registry, as it is named in the trust store.
+        registry: String,
+        /// The key that its log is known by.
+        known: String,
+        /// The key that it claims for its log.
+        shown: Option<String>,
+    },
+    /// A statement that its log would not take: as an entry it would have no effect. Exit code 4.
+    #[error("{what}: it {why}")]
+    Refused {
+        /// The statement.
+        what: String,
+        /// Why, as what follows its title.
+        why: String,
+    },
     /// A file of the user's own, by which isn decides whom to believe, that cannot be relied on. Exit code 4.
     #[error("{}: {why}", path.display())]
     TrustFile {

@@ -11,7 +11,7 @@
 //! | `key` | the log's private key | nobody can add to the log any more |
 //!
 //! Beside those folders, `places` says which log each registry showed: one that does not answer can still be told from one
-//! that lacks a name. Lost, it is written again.
+//! that lacks a name, and nothing is written to one that shows another. Lost, each place is a stranger again.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,8 @@ use crate::log::{Hash, History, LogKey, LogSigner, MAX_CHECKPOINT, Replica, Sign
 
 /// The file that says where logs were seen: a vkey, a space and a registry a line.
 const PLACES: &str = "places";
+/// Held while it is changed.
+const PLACES_LOCK: &str = "places.lock";
 /// The longest such file that is read, in bytes.
 const MAX_PLACES: u64 = 4 << 20;
 /// The longest replay that is read, in bytes.
@@ -124,15 +126,31 @@ impl KnownLogs {
         if registry.contains(['\r', '\n']) || self.log_at(registry).as_ref() == Some(anchor) {
             return Ok(());
         }
+        self.change_places(|places| {
+            places.retain(|(_, place)| place != registry);
+            places.push((anchor.clone(), registry.into()));
+            places.sort_by(|a, b| a.1.cmp(&b.1));
+        })
+    }
+
+    /// Forgets that `registry` showed the log that is known by `anchor`. `false` if it was not known to.
+    pub fn forget_place(&self, registry: &str, anchor: &LogKey) -> Result<bool> {
+        if self.log_at(registry).as_ref() != Some(anchor) {
+            return Ok(false);
+        }
+        self.change_places(|places| places.retain(|(_, place)| place != registry)).map(|()| true)
+    }
+
+    fn change_places(&self, edit: impl FnOnce(&mut Vec<(LogKey, String)>)) -> Result<()> {
+        files::create_dir_all_synced(&self.folder)?;
+        let _lock = files::Lock::take(&self.folder.join(PLACES_LOCK))?;
         let mut places = self.places();
-        places.retain(|(_, place)| place != registry);
-        places.push((anchor.clone(), registry.into()));
-        places.sort_by(|a, b| a.1.cmp(&b.1));
+        edit(&mut places);
         let lines: String = places.iter().map(|(log, place)| format!("{log} {place}\n")).collect();
         files::replace(&self.folder.join(PLACES), lines.as_bytes())
     }
 
-    /// A line that cannot be read, or is lost as two write at once, costs an answer that could have been given: no more.
+    /// A line that cannot be read is of a place that nothing is known of.
     fn places(&self) -> Vec<(LogKey, String)> {
         let bytes = files::read_capped(&self.folder.join(PLACES), MAX_PLACES).unwrap_or_default();
         let text = String::from_utf8(bytes).unwrap_or_default();
@@ -146,7 +164,8 @@ impl KnownLogs {
     /// All evidence of forks: the log's key, and the folder with the two notes.
     pub fn evidence(&self) -> Result<Vec<(LogKey, PathBuf)>> {
         let mut found = Vec::new();
-        let logs = files::names_in(&self.folder)?.into_iter().filter(|name| name != PLACES);
+        let logs =
+            files::names_in(&self.folder)?.into_iter().filter(|name| name != PLACES && name != PLACES_LOCK);
         for log in logs {
             let log = self.folder.join(log);
             let evidence = log.join("evidence");
@@ -228,6 +247,13 @@ impl KnownLog {
 
     /// The stored replay, if it is whole and leads to the checkpoint.
     fn replay(&self, seen: &Seen) -> Option<Replica> {
+        let (tree, history, tail) = self.stored(seen)?;
+        let fits = *history.anchor() == self.anchor;
+        Replica::of_parts(tree, history, tail).filter(|_| fits)
+    }
+
+    /// The same, perhaps of the log by an earlier key.
+    fn stored(&self, seen: &Seen) -> Option<(Tree, History, u64)> {
         let bytes = files::read_nofollow(&self.folder.join("replay"), MAX_REPLAY).ok()??;
         let (sum, rest) = bytes.split_at_checked(64)?;
         let rest = rest.strip_prefix(b"\n")?;
@@ -238,10 +264,8 @@ impl KnownLog {
         let (tail, history): (u64, History) = serde_json::from_slice(&rest[..end]).ok()?;
         let leaves = rest[end + 1..].chunks_exact(32).map(|leaf| leaf.try_into().ok().map(Hash));
         let tree = Tree::of(leaves.collect::<Option<Vec<_>>>()?).ok()?;
-        let fits = *history.anchor() == self.anchor
-            && tree.size() == seen.size
-            && tree.root().ok().is_some_and(|root| root == seen.root);
-        Replica::of_parts(tree, history, tail).filter(|_| fits)
+        let fits = tree.size() == seen.size && tree.root().ok().is_some_and(|root| root == seen.root);
+        fits.then_some((tree, history, tail))
     }
 
     /// Remembers a newer state, verified by the caller. What another process has stored meanwhile is kept if it is newer,
@@ -271,9 +295,9 @@ impl KnownLog {
             let agrees = match seen.size <= size {
                 true => replica.tree().root_at(seen.size)? == seen.root,
                 // Another process has gone on meanwhile: with the very tree that is to be signed, or nobody can tell.
-                false => self
-                    .replay(seen)
-                    .is_some_and(|known| known.tree().root_at(size).is_ok_and(|at| at == root)),
+                false => {
+                    self.stored(seen).is_some_and(|(tree, ..)| tree.root_at(size).is_ok_and(|at| at == root))
+                }
             };
             if !agrees {
                 let why = format!(

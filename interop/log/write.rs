@@ -18,17 +18,19 @@ use isn::registry::append::OwnLog;
 use isn::registry::publish::RegistryWriter;
 use isn::registry::store::FolderStore;
 use isn::statement::{Owner, ReleaseStatement, SignedStatement, Statement};
+use isn::trust::{Known, TrustStore};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [registry, logs, entries, checkpoints] = arguments.as_slice() else {
         return Err("usage: write-log REGISTRY LOGS ENTRIES CHECKPOINTS".into());
     };
+    let nobody = TrustStore::open(Path::new(logs).join("trust.toml"))?;
     let (registry, logs) = (|| FolderStore::new(registry), KnownLogs::new(logs));
     let mut statements = statements("birds".parse()?, entries.parse()?)?;
     RegistryWriter::init(&registry(), "A log for the oracle", || logs.new_signer(None))?;
     let writer = RegistryWriter::open(Box::new(registry()))?;
-    let log = OwnLog::open(&writer, &logs)?;
+    let log = OwnLog::open(&writer, Known { trust: &nobody, logs: &logs })?;
     fs::create_dir_all(checkpoints)?;
 
     let (mut batch, mut next) = (1, 2);

@@ -6,6 +6,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use super::audit::AuditCommand;
 use super::diff::DiffArgs;
+use super::exit::Aim;
 use super::export::ExportArgs;
 use super::families::{
     CacheCommand, DemoCommand, KeyCommand, LogCommand, OwnerCommand, RegistryCommand, TrustCommand,
@@ -54,6 +55,27 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 integrity, 4 signature or trust, 5 network
 Environment: ISN_HOME (keys, trust, logs), ISN_REGISTRY (comma list), ISN_PASSPHRASE (of a key),
 SSH_AUTH_SOCK, NO_COLOR; of the network: ISN_OFFLINE, ISN_CA_BUNDLE, ISN_TOKENS (HOST=TOKEN,…),
 ISN_TIMEOUT (seconds), ISN_RETRIES, and the proxy variables.";
+
+impl Command {
+    /// Whether the verb changes a registry, or what is to go into its log.
+    pub(super) fn aim(&self) -> Aim {
+        let is_writer = match self {
+            Command::Publish { .. }
+            | Command::Sign { .. }
+            | Command::Append { .. }
+            | Command::Revoke { .. }
+            | Command::Yank(_)
+            | Command::Withdraw(_)
+            | Command::Mirror { .. }
+            | Command::Key(KeyCommand::Rotate { .. })
+            | Command::Log(LogCommand::Unclaim { .. }) => true,
+            Command::Owner(command) => !matches!(command, OwnerCommand::Show { .. }),
+            Command::Registry(command) => !matches!(command, RegistryCommand::Check { .. }),
+            _ => false,
+        };
+        if is_writer { Aim::Write } else { Aim::Read }
+    }
+}
 
 /// The verbs.
 #[derive(Debug, Subcommand)]

@@ -29,7 +29,7 @@ use crate::registry::is_url;
 use crate::registry::store::{self, Store};
 use crate::source::Indexes;
 use crate::transport::Access;
-use crate::trust::{RegistryId, TrustStore, public_key_argument};
+use crate::trust::{Known, RegistryId, TrustStore, public_key_argument};
 
 /// What every verb has at hand.
 pub(super) struct Run {
@@ -198,17 +198,20 @@ fn verb(run: &Run, command: Command) -> Result<ExitCode> {
                 return Ok(ExitCode::SUCCESS);
             }
             let options = ops::publish::PublishOptions { build: &build, dry_run, out, rebuild_only };
-            let (store, logs) = (run.store(&registry)?, run.settings.logs());
-            let report = ops::publish::publish(&options, store, &signers, &logs, &run.progress)?;
-            output.published(&report, &registry, dry_run);
-            Ok(ExitCode::SUCCESS)
+            let store = run.store(&registry)?;
+            run.with_known(|known| {
+                let report = ops::publish::publish(&options, store, &signers, known, &run.progress)?;
+                output.published(&report, &registry, dry_run);
+                Ok(ExitCode::SUCCESS)
+            })
         }
         Command::Sign { file, key } => {
             output.signed(&ops::sign::sign(&file, run.signer(&key)?.as_ref())?, &file);
             Ok(ExitCode::SUCCESS)
         }
         Command::Append { file, registry } => {
-            output.submitted(&[ops::sign::append(&file, run.store(&registry)?, &run.settings.logs())?]);
+            let store = run.store(&registry)?;
+            output.submitted(&[run.with_known(|known| ops::sign::append(&file, store, known))?]);
             Ok(ExitCode::SUCCESS)
         }
         Command::Owner(command) => run.owner(command),
@@ -246,8 +249,10 @@ fn verb(run: &Run, command: Command) -> Result<ExitCode> {
         Command::Key(command) => run.key(command),
         Command::Trust(command) => run.trust(command),
         Command::Registry(RegistryCommand::Init { registry, origin, log_key }) => {
-            let (store, logs) = (run.store(&registry)?, run.settings.logs());
-            let report = ops::registry::init(store, origin.as_deref(), log_key.as_deref(), &logs)?;
+            let store = run.store(&registry)?;
+            let report = run.with_known(|known| {
+                ops::registry::init(store, origin.as_deref(), log_key.as_deref(), known)
+            })?;
             output.registry_made(&registry, &report);
             Ok(ExitCode::SUCCESS)
         }
@@ -260,7 +265,8 @@ fn verb(run: &Run, command: Command) -> Result<ExitCode> {
             })
         }
         Command::Registry(RegistryCommand::RotateKey { registry }) => {
-            let (submitted, key) = ops::registry::rotate_key(run.store(&registry)?, &run.settings.logs())?;
+            let store = run.store(&registry)?;
+            let (submitted, key) = run.with_known(|known| ops::registry::rotate_key(store, known))?;
             output.log_key_changed(submitted, &key);
             Ok(ExitCode::SUCCESS)
         }
@@ -289,7 +295,7 @@ impl Run {
         let id: RegistryId = url.parse()?;
         let access = self.access()?;
         let options = ops::send::SendOptions { build, registry: &id, access: &access, dry_run, rebuild_only };
-        ops::send::send(&options, signers, &self.settings.logs(), &self.progress)
+        self.with_known(|known| ops::send::send(&options, signers, known, &self.progress))
     }
 }
 
@@ -326,6 +332,11 @@ impl Run {
     /// A registry to write to.
     fn store(&self, location: &str) -> Result<Box<dyn Store>> {
         store::open(location, &self.access()?)
+    }
+
+    /// With what the user knows of registries, as it is needed to write to one.
+    fn with_known<T>(&self, work: impl FnOnce(Known<'_>) -> Result<T>) -> Result<T> {
+        work(Known { trust: &self.settings.trust()?, logs: &self.settings.logs() })
     }
 
     pub(super) fn with_registries<T>(
@@ -374,10 +385,10 @@ impl Run {
         to: &SpeakArgs,
         say: impl FnOnce(&Speaker<'_>) -> Result<Vec<Submitted>>,
     ) -> Result<ExitCode> {
-        let (signers, logs) = (self.signers(&to.keys.keys)?, self.settings.logs());
-        let (access, out) = (self.access()?, to.keys.statement.as_deref());
-        let (registry, access, logs) = (&*to.registry, &access, &logs);
-        let submitted = say(&Speaker { registry, access, logs, signers: &signers, out })?;
+        let (signers, access) = (self.signers(&to.keys.keys)?, self.access()?);
+        let (registry, out) = (&*to.registry, to.keys.statement.as_deref());
+        let submitted = self
+            .with_known(|known| say(&Speaker { registry, access: &access, known, signers: &signers, out }))?;
         self.output.submitted(&submitted);
         Ok(ExitCode::SUCCESS)
     }
@@ -436,7 +447,8 @@ impl Run {
                 Ok(ExitCode::SUCCESS)
             }
             LogCommand::Unclaim { registry, alone } => {
-                let removed = ops::log::unclaim(self.store(&registry)?, alone, &self.settings.logs())?;
+                let store = self.store(&registry)?;
+                let removed = self.with_known(|known| ops::log::unclaim(store, alone, known))?;
                 self.output.unclaimed(&removed);
                 Ok(ExitCode::SUCCESS)
             }
@@ -492,7 +504,7 @@ impl Run {
             }
             TrustCommand::List => self.output.trusted(&store),
             TrustCommand::Remove { registry, key } => {
-                let (id, key) = ops::trust::remove(&mut store, &registry, &key)?;
+                let (id, key) = ops::trust::remove(&mut store, &self.settings.logs(), &registry, &key)?;
                 self.output.trust_removed(&id, &key);
             }
         }

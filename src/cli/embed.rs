@@ -34,7 +34,11 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Failure { message: exit::with_causes(&error), help: exit::help(&error), code: exit::code(&error) }
+        Failure {
+            message: exit::with_causes(&error),
+            help: exit::help(&error, exit::Aim::Read),
+            code: exit::code(&error),
+        }
     }
 }
 

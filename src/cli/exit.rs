@@ -41,9 +41,9 @@ impl From<ExitCode> for u8 {
 }
 
 /// Prints an error on stderr, and with `--json` as an object on stdout.
-pub(super) fn report(error: &Error, json: bool) -> ExitCode {
+pub(super) fn report(error: &Error, to: Aim, json: bool) -> ExitCode {
     let message = with_causes(error);
-    let help = help(error);
+    let help = help(error, to);
     console::message("error: ", &message);
     if let Some(help) = &help {
         console::message("help: ", help);
@@ -76,6 +76,15 @@ pub(super) fn unwritten(why: &std::io::Error, done: Option<&str>, code: ExitCode
     if code == ExitCode::SUCCESS { ExitCode(ERROR) } else { code }
 }
 
+/// What a command is for: what it has done when it fails, and what helps then, differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Aim {
+    /// To bring something here, or to look at it.
+    Read,
+    /// To change a registry, or a statement that is to go into its log.
+    Write,
+}
+
 pub(super) fn with_causes(error: &Error) -> String {
     let mut message = error.to_string();
     let mut cause = std::error::Error::source(error);
@@ -89,9 +98,12 @@ pub(super) fn with_causes(error: &Error) -> String {
 pub(super) fn code(error: &Error) -> u8 {
     match error {
         Error::Integrity { .. } | Error::Rebuilt { .. } => INTEGRITY,
-        Error::Trust { .. } | Error::TrustFile { .. } | Error::Claim { .. } | Error::UnknownSigner { .. } => {
-            TRUST
-        }
+        Error::Trust { .. }
+        | Error::TrustFile { .. }
+        | Error::Claim { .. }
+        | Error::OtherLog { .. }
+        | Error::Refused { .. }
+        | Error::UnknownSigner { .. } => TRUST,
         Error::Network { .. } | Error::Unanswered { .. } => NETWORK,
         Error::NotFound { .. } | Error::Unreleased { .. } | Error::Withdrawn { .. } => NOT_FOUND,
         Error::SourceNeeded { .. } => SOURCE_NEEDED,
@@ -100,7 +112,7 @@ pub(super) fn code(error: &Error) -> u8 {
     }
 }
 
-pub(super) fn help(error: &Error) -> Option<String> {
+pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
     Some(match error {
         Error::UnknownSigner { registry, public_key, log_key, .. } => {
             let log = log_key.as_ref().map(|log| {
@@ -111,6 +123,26 @@ pub(super) fn help(error: &Error) -> Option<String> {
                  or pull by a pin from a paper (NAME@VERSION#b3:…), which needs no key",
                 log.unwrap_or_default()
             )
+        }
+        Error::Integrity { .. } if to == Aim::Write => {
+            "the bytes at that place are damaged or were replaced. Put the right ones there, or tell who keeps them; then run \
+             the same command again: what it has written so far stays"
+                .into()
+        }
+        Error::Trust { .. } if to == Aim::Write => {
+            "what the log has stays in it, and so does what this run has written. Find out who changed that place (`isn verify \
+             REGISTRY` names what is wrong with a registry), put it right, and run the same command again"
+                .into()
+        }
+        Error::OtherLog { registry, known, .. } => format!(
+            "a place is written to only while it shows the log that it is known by. If a disk is not there or a folder was \
+             moved, put it back. If this place is to have another log from now on, let isn forget the old one:\n  \
+             isn trust remove {registry} {known}"
+        ),
+        Error::Refused { .. } => {
+            "nothing of it is in the log, where it would have no effect. `isn log show` lists what the log has, and `isn owner \
+             show NAME` says whose a name is"
+                .into()
         }
         Error::Integrity { what, .. } if what.starts_with("shard ") && what.contains("pieces") => {
             "the cache is damaged there: `isn cache verify` sets aside what is not as it was fetched, and then it is fetched \

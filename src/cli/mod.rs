@@ -43,10 +43,10 @@ pub fn main_with(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(args) => args,
         Err(error) => return not_run(&arguments, &error),
     };
-    let json = args.json;
+    let (json, aim) = (args.json, args.command.aim());
     match commands::run(args) {
         Ok(code) => code.into(),
-        Err(error) => exit::report(&error, json).into(),
+        Err(error) => exit::report(&error, aim, json).into(),
     }
 }
 

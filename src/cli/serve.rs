@@ -66,12 +66,14 @@ impl Run {
         if args.dir.to_string_lossy().contains("://") {
             return Err(Error::invalid(args.dir.display(), "is a URL: a folder is what can be served"));
         }
+        let trust = self.settings.trust()?;
         let publish = args.publish_tokens.map(|tokens| PublishOptions {
             tokens,
             quota: args.publish_quota,
             most_objects: args.publish_objects as usize,
             most_images: args.publish_images.into(),
             logs: self.settings.logs(),
+            trust,
         });
         let options = ServeOptions {
             registry: args.dir,

@@ -166,6 +166,12 @@ impl History {
         self.key_at(self.size)
     }
 
+    /// Whether the log has, or had since the anchor, this key.
+    pub fn has_key(&self, key: &LogKey) -> bool {
+        let mut keys = self.keys.iter().map(|change| self.anchor.with_key(change.key));
+        *key == self.anchor || keys.any(|one| one == *key)
+    }
+
     /// What the log says of `name`, if anybody owns it.
     pub fn dataset(&self, name: &Name) -> Option<&Dataset> {
         self.datasets.get(name)

@@ -16,7 +16,6 @@ use crate::digest::Digest;
 use crate::error::{Error, Result, count};
 use crate::files::{self, Below};
 use crate::json_lines;
-use crate::known_logs::KnownLogs;
 use crate::log::History;
 use crate::manifest::Manifest;
 use crate::object::{ObjectKind, ObjectRef};
@@ -28,6 +27,7 @@ use crate::registry::{Registry, layout};
 use crate::statement::{Attested, ReleaseStatement, SignedStatement, Statement};
 use crate::transport::folder::Folder;
 use crate::transport::{Body, BoxFuture, Transport, runtime};
+use crate::trust::Known;
 
 /// What an index may have for each of its images, in bytes, and beside: a row unfolds to some more.
 const MAX_OF_IMAGE: u64 = 1 << 10;
@@ -77,8 +77,8 @@ pub struct Destination<'a> {
     pub registry: &'a Path,
     /// The folder below it where the objects wait.
     pub staged: &'a Path,
-    /// Where the log's private key is.
-    pub logs: &'a KnownLogs,
+    /// Which log it must have, and where the log's private key is.
+    pub known: Known<'a>,
     /// The most images that a version may have.
     pub most_images: u64,
 }
@@ -86,16 +86,16 @@ pub struct Destination<'a> {
 /// Checks a submission against the log as it stands, moves its objects into the registry, and appends it. A statement that
 /// the log has already is not said again. `gone` is told the path of each object that is not staged any more.
 pub fn accept(to: &Destination<'_>, submission: &Submission, gone: &dyn Fn(&str)) -> Result<AcceptReport> {
-    let open = || RegistryWriter::open_existing(Box::new(FolderStore::new(to.registry)));
+    let open = || RegistryWriter::open_existing(Box::new(FolderStore::new(to.registry)), to.known);
     let mut writer = open()?;
     let mut objects = Vec::new();
-    if let Some((statement, None)) = Plan::new(&OwnLog::open(&writer, to.logs)?, submission)?.release {
+    if let Some((statement, None)) = Plan::new(&OwnLog::open(&writer, to.known)?, submission)?.release {
         // This may take long.
         drop(writer);
         objects = describe(to, &statement, submission.packs()?)?;
         writer = open()?;
     }
-    let log = OwnLog::open(&writer, to.logs)?;
+    let log = OwnLog::open(&writer, to.known)?;
     let Plan { view, places, fresh, release } = Plan::new(&log, submission)?;
     let mut report = AcceptReport {
         entries: Vec::new(),
@@ -106,6 +106,9 @@ pub fn accept(to: &Destination<'_>, submission: &Submission, gone: &dyn Fn(&str)
     };
     if let Some((statement, None)) = &release {
         check_there(to, &objects)?;
+        for signed in fresh.iter().filter(|signed| matches!(signed.claimed(), Statement::Release(_))) {
+            writer.check_unlisted(statement, signed.bytes())?;
+        }
         for (kind, object) in &objects {
             if bring(to, *kind, object, gone)? {
                 report.new_objects += 1;

@@ -14,6 +14,7 @@ use crate::registry::publish::RegistryWriter;
 use crate::registry::store::Store;
 use crate::release::{Release, Standing};
 use crate::transport;
+use crate::trust::Known;
 
 /// An entry, with its effect or the reason why it has none.
 pub type Entry = Result<Accepted, Rejected>;
@@ -58,14 +59,14 @@ pub fn audit(registries: &Registries<'_>) -> Result<LogReport> {
 
 /// Removes from the registry in `store` the claims that no writer may finish, and says where they were. Where there is no
 /// lock, the caller must know that nobody else writes: `is_alone`.
-pub fn unclaim(store: Box<dyn Store>, is_alone: bool, logs: &KnownLogs) -> Result<Vec<String>> {
-    let writer = RegistryWriter::open_existing(store)?;
+pub fn unclaim(store: Box<dyn Store>, is_alone: bool, known: Known<'_>) -> Result<Vec<String>> {
+    let writer = RegistryWriter::open_existing(store, known)?;
     if !writer.is_locked() && !is_alone {
         let why = "is needed: this registry has no lock, and an isn that is still at work on what is removed would sign \
                    another log than yours. Say so when nobody else writes to it";
         return Err(Error::invalid("--alone", why));
     }
-    OwnLog::open(&writer, logs)?.unclaim()
+    OwnLog::open(&writer, known)?.unclaim()
 }
 
 /// What is new in a log since this machine last looked.
@@ -165,9 +166,9 @@ mod tests {
         let store = || Box::new(BucketStore::new(Bucket::over("memory://bucket", bucket.clone())).unwrap());
         RegistryWriter::init(store().as_ref(), "for tests", || logs.new_signer(None)).unwrap();
         store().replace("log/.isn-claims/0", b"planted").unwrap();
-        let refused = unclaim(store(), false, &logs).unwrap_err().to_string();
+        let refused = unclaim(store(), false, Known::trusting_nobody(&logs)).unwrap_err().to_string();
         assert!(refused.contains("--alone: is needed"), "{refused}");
         assert!(store().length("log/.isn-claims/0").unwrap().is_some());
-        assert_eq!(unclaim(store(), true, &logs).unwrap().len(), 1);
+        assert_eq!(unclaim(store(), true, Known::trusting_nobody(&logs)).unwrap().len(), 1);
     }
 }

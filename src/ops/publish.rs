@@ -13,19 +13,19 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::key::{PublicKey, Signer};
-use crate::known_logs::KnownLogs;
 use crate::log::{History, LogKey};
 use crate::manifest::{self, Manifest};
 use crate::object::{ObjectKind, ObjectRef};
 use crate::pack::{Allowance, Pack};
 use crate::progress::{Progress, Unit};
-use crate::registry::append::OwnLog;
+use crate::registry::append::{OwnLog, log_to_write};
 use crate::registry::log::WitnessPolicy;
-use crate::registry::publish::{RegistryWriter, check_file, check_free, read_about};
+use crate::registry::publish::{RegistryWriter, check_file, check_free};
 use crate::registry::store::Store;
 use crate::registry::{Registry, Snapshot, layout};
 use crate::statement::{Owner, ReleaseStatement, SignedStatement, Statement};
 use crate::transport::folder::Folder;
+use crate::trust::Known;
 
 /// What to publish.
 pub struct PublishOptions<'a> {
@@ -143,15 +143,16 @@ pub fn publish(
     options: &PublishOptions<'_>,
     store: Box<dyn Store>,
     signers: &[Box<dyn Signer>],
-    logs: &KnownLogs,
+    known: Known<'_>,
     progress: &dyn Progress,
 ) -> Result<PublishReport> {
-    let output = read_build(options.build, progress)?.rebuild_only(options.rebuild_only);
-    let is_registry = read_about(store.as_ref())?.is_some();
+    let there = log_to_write(store.as_ref(), known)?;
+    let is_registry = there.is_some();
     if !is_registry {
         check_free(store.as_ref())?;
     }
-    let before = if is_registry { log_before(store.as_ref())? } else { None };
+    let output = read_build(options.build, progress)?.rebuild_only(options.rebuild_only);
+    let before = there.map_or(Ok(None), |log| log_before(store.as_ref(), &log))?;
     let log_key = before.as_ref().map(|history| history.key());
     let mut report = PublishReport { new_registry: !is_registry, log_key, ..output.report(signers) };
     // Decided and signed before anything is written: a wrong passphrase must not leave half a version behind.
@@ -170,9 +171,9 @@ pub fn publish(
         return Ok(report);
     }
 
-    RegistryWriter::init(store.as_ref(), DESCRIPTION, || logs.new_signer(None))?;
+    RegistryWriter::init(store.as_ref(), DESCRIPTION, || known.logs.new_signer(None))?;
     let writer = RegistryWriter::open(store)?;
-    let log = OwnLog::open(&writer, logs)?;
+    let log = OwnLog::open(&writer, known)?;
     let history = log.view()?.replica.history().clone();
     log.signer(&history.key())?;
     report.log_key = Some(history.key());
@@ -210,8 +211,9 @@ pub fn publish(
             collect(release, missing, options.out)?.fate
         }
         Prepared::New { statements, .. } => {
-            let first = log.append(&statements)?.first;
             let release = statements.last().ok_or_else(|| Error::Internal("no release".into()))?;
+            writer.check_unlisted(&report.statement, release.bytes())?;
+            let first = log.append(&statements)?.first;
             writer.list_release(&report.statement, release.bytes())?;
             Fate::Logged(first + statements.len() as u64 - 1)
         }
@@ -271,16 +273,11 @@ pub(super) fn prepare(
 }
 
 /// The log of a registry as it stands, remembering nothing; `None` where it is still empty.
-fn log_before(store: &dyn Store) -> Result<Option<History>> {
+fn log_before(store: &dyn Store, log: &LogKey) -> Result<Option<History>> {
     let registry = store.registry()?;
-    crate::transport::runtime()?.block_on(async {
-        let Some(log) = registry.about().await?.log_key else {
-            let why = "has no log, in which every release has to stand: `isn registry init` gives it one";
-            return Err(Error::invalid(format!("registry {}", store.name()), why));
-        };
-        let view = registry.sync_log(&log, None, &WitnessPolicy::default()).await?;
-        Ok(view.map(|view| view.replica.history().clone()))
-    })
+    let policy = WitnessPolicy::default();
+    let view = crate::transport::runtime()?.block_on(registry.sync_log(log, None, &policy))?;
+    Ok(view.map(|view| view.replica.history().clone()))
 }
 
 /// Reads a build output and checks every object in it against its hash.

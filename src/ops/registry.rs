@@ -5,12 +5,12 @@ use std::path::Path;
 use super::submit::{Fate, Submitted};
 use crate::error::{Error, Result};
 use crate::key::Signer;
-use crate::known_logs::KnownLogs;
 use crate::log::LogKey;
-use crate::registry::append::OwnLog;
+use crate::registry::append::{OwnLog, check_place};
 use crate::registry::publish::{RegistryWriter, read_about};
 use crate::registry::store::Store;
 use crate::statement::{LogKeyChange, SignedStatement, Statement};
+use crate::trust::Known;
 
 /// What a new registry says of itself.
 pub const DESCRIPTION: &str = "A registry of image-classification datasets, written by isn";
@@ -31,33 +31,35 @@ pub fn init(
     store: Box<dyn Store>,
     origin: Option<&str>,
     log_key: Option<&Path>,
-    logs: &KnownLogs,
+    known: Known<'_>,
 ) -> Result<RegistryReport> {
+    let logs = known.logs;
+    check_place(store.as_ref(), known)?;
     let made = RegistryWriter::init(store.as_ref(), DESCRIPTION, || match log_key {
         None => logs.new_signer(origin),
         Some(file) => logs.adopt_signer(origin, file),
     })?;
-    let known = read_about(store.as_ref())?.and_then(|about| about.log_key);
-    let known = known.ok_or_else(|| Error::Internal("a registry without a log".into()))?;
+    let claimed = read_about(store.as_ref())?.and_then(|about| about.log_key);
+    let claimed = claimed.ok_or_else(|| Error::Internal("a registry without a log".into()))?;
     if let Some(file) = log_key.filter(|_| !made) {
-        logs.import_signer(&known, file)?;
+        logs.import_signer(&claimed, file)?;
     }
-    let log = logs.log(&known);
+    let log = logs.log(&claimed);
     let key_path = log.signer()?.map(|_| log.key_path());
     if key_path.is_some() {
         // So that the registry is whole for who looks at it now.
-        OwnLog::open(&RegistryWriter::open(store)?, logs)?.view()?;
+        OwnLog::open(&RegistryWriter::open(store)?, known)?.view()?;
     }
-    Ok(RegistryReport { made, log_key: known, key_path })
+    Ok(RegistryReport { made, log_key: claimed, key_path })
 }
 
 /// Gives the log another key: a statement that the old and the new one sign. Returns the new one.
-pub fn rotate_key(store: Box<dyn Store>, logs: &KnownLogs) -> Result<(Submitted, LogKey)> {
-    let writer = RegistryWriter::open_existing(store)?;
-    let log = OwnLog::open(&writer, logs)?;
+pub fn rotate_key(store: Box<dyn Store>, known: Known<'_>) -> Result<(Submitted, LogKey)> {
+    let writer = RegistryWriter::open_existing(store, known)?;
+    let log = OwnLog::open(&writer, known)?;
     let view = log.view()?;
     let old = log.signer(&view.replica.history().key())?;
-    let new = logs.next_signer(old.log_key())?;
+    let new = known.logs.next_signer(old.log_key())?;
     let change = Statement::LogKey(LogKeyChange {
         origin: old.log_key().origin().into(),
         old: *old.log_key().key(),
@@ -68,7 +70,7 @@ pub fn rotate_key(store: Box<dyn Store>, logs: &KnownLogs) -> Result<(Submitted,
     let first = log.append(&[signed])?.first;
     writer.set_log_key(new.log_key())?;
     // Known by its new key too, with what was seen of it so far.
-    OwnLog::open(&writer, logs)?.view()?;
+    OwnLog::known_by(new.log_key(), &writer, known.logs)?.view()?;
     let submitted = Submitted { statement: change, fate: Fate::Logged(first) };
     Ok((submitted, new.log_key().clone()))
 }

@@ -19,7 +19,7 @@ use crate::registry::{BUNDLED, Head, Registry, Snapshot};
 use crate::release::{Release, unknown_signer};
 use crate::transport::Access;
 use crate::transport::bundled::Bundled;
-use crate::trust::{RegistryId, TrustStore, Trusted};
+use crate::trust::{Known, RegistryId, TrustStore, Trusted};
 
 /// Where the bundled registry keeps the public half of its demonstration key.
 const DEMO_KEY: &str = "keys/demo.pub";
@@ -104,9 +104,9 @@ impl Registries<'_> {
         // Of a place that nobody has named, what it showed before counts more than what it says now. One that has nothing of
         // a registry any more, like a disk that is not there, shows neither.
         let is_gone = !self.access.offline && matches!(unlike, Some(Error::NotFound { .. }));
-        let seen_there = || self.seen_at(id).filter(|_| !is_gone);
-        let claimed_to_be = || self.known_by(claimed.as_ref()?);
-        let trusted = self.trust.get(id).or_else(seen_there).or_else(claimed_to_be).unwrap_or(&none);
+        let at = if is_gone { self.trust.get(id) } else { self.believed_at(id) };
+        let claimed_to_be = || self.known().believed_of(claimed.as_ref()?);
+        let trusted = at.or_else(claimed_to_be).unwrap_or(&none);
         Ok(Belief { unlike, ..self.believed(trusted, claimed) })
     }
 
@@ -128,22 +128,14 @@ impl Registries<'_> {
         }
     }
 
-    /// What is believed of the registry with this log, wherever else it is: by this key, or by one that the log, as far
-    /// as it was seen, has exchanged for this one.
-    fn known_by(&self, log: &LogKey) -> Option<&Trusted> {
-        let mut trusted = self.trust.list().map(|(_, trusted)| trusted);
-        trusted.find(|trusted| trusted.log.as_ref().is_some_and(|anchor| self.has_become(anchor, log)))
+    /// What the user knows.
+    pub fn known(&self) -> Known<'_> {
+        Known { trust: self.trust, logs: self.logs }
     }
 
-    /// What is believed of the log that `registry` showed when it was last read, if the user believes that log.
-    fn seen_at(&self, registry: &RegistryId) -> Option<&Trusted> {
-        self.known_by(&self.logs.log_at(registry.as_str())?)
-    }
-
-    fn has_become(&self, anchor: &LogKey, log: &LogKey) -> bool {
-        anchor == log
-            || (anchor.origin() == log.origin()
-                && self.logs.log(anchor).load().is_ok_and(|known| known.replica.history().key() == *log))
+    /// What is believed of a place by the log that it must show: as it was said of the place, or of that log elsewhere.
+    fn believed_at(&self, place: &RegistryId) -> Option<&Trusted> {
+        self.trust.get(place).or_else(|| self.known().believed_of(&self.known().log_of(place)?))
     }
 
     /// The log of a registry, if it has one that the user believes.
@@ -154,7 +146,7 @@ impl Registries<'_> {
                 Some(_) => Err(Error::invalid("--max-age", "needs a log that you trust, with a witness")),
             };
         };
-        let view = self.sync(registry, log, &belief.policy).await?;
+        let view = self.sync(registry, log, belief).await?;
         view.map(Some).ok_or_else(|| {
             let what = format!("registry {}", registry.name());
             Error::trust(what, format!("shows no log, and it is known by {log}: a log does not go away"))
@@ -165,19 +157,15 @@ impl Registries<'_> {
     pub async fn claimed_view(&self, registry: &Registry, belief: &Belief) -> Result<(LogKey, LogView)> {
         let log = belief.log.as_ref().or(belief.claimed.as_ref());
         let log = log.ok_or_else(|| Error::not_found("log", format!("registry {}", registry.name())))?;
-        let view = self.sync(registry, log, &belief.policy).await?;
+        let view = self.sync(registry, log, belief).await?;
         let what = || format!("registry {}", registry.name());
         let view =
             view.ok_or_else(|| Error::trust(what(), format!("shows no log, and says that it is {log}")))?;
         Ok((log.clone(), view))
     }
 
-    async fn sync(
-        &self,
-        registry: &Registry,
-        log: &LogKey,
-        policy: &WitnessPolicy,
-    ) -> Result<Option<LogView>> {
+    async fn sync(&self, registry: &Registry, log: &LogKey, belief: &Belief) -> Result<Option<LogView>> {
+        let policy = &belief.policy;
         // The bundled one is as fixed as the program: there is nothing to remember.
         let known = (registry.name() != BUNDLED).then(|| self.logs.log(log));
         if self.access.offline
@@ -187,7 +175,11 @@ impl Registries<'_> {
             return as_last_seen(known, registry, policy).map(Some);
         }
         let view = registry.sync_log(log, known.as_ref(), policy).await?;
-        if let (Some(_), Some(_), Some(id)) = (&view, known, registry.id()) {
+        // A log that nobody has a reason to believe does not take the place of one that was seen there: looking at what a
+        // place shows instead is no reason to write to it.
+        if let (Some(_), Some(_), Some(id)) = (&view, known, registry.id())
+            && (belief.log.is_some() || self.logs.log_at(id.as_str()).is_none())
+        {
             // A convenience to later runs.
             let _ = self.logs.note_place(id.as_str(), log);
         }

@@ -10,7 +10,6 @@ use super::submit::Fate;
 use crate::digest::Digest;
 use crate::error::{Error, Result, count};
 use crate::key::Signer;
-use crate::known_logs::KnownLogs;
 use crate::log::LogKey;
 use crate::object::ObjectKind;
 use crate::progress::{Progress, Unit};
@@ -19,7 +18,7 @@ use crate::registry::{Registry, layout};
 use crate::statement::ReleaseStatement;
 use crate::transport::upload::Upload;
 use crate::transport::{Access, runtime};
-use crate::trust::RegistryId;
+use crate::trust::{Known, RegistryId};
 
 /// What to send, and where.
 pub struct SendOptions<'a> {
@@ -50,24 +49,40 @@ struct Entry {
 pub fn send(
     options: &SendOptions<'_>,
     signers: &[Box<dyn Signer>],
-    logs: &KnownLogs,
+    user: Known<'_>,
     progress: &dyn Progress,
 ) -> Result<PublishReport> {
     let url = options.registry.as_str();
     let upload = Upload::new(url, options.access)?;
-    let output = read_build(options.build, progress)?.rebuild_only(options.rebuild_only);
     let runtime = runtime()?;
     let registry = Registry::open(url, options.access)?;
-    let log_key = runtime.block_on(registry.about())?.log_key;
+    let claimed = match runtime.block_on(registry.about()) {
+        Err(Error::NotFound { .. }) if user.log_of(options.registry).is_some() => None,
+        about => about?.log_key,
+    };
+    // Before anything is signed: who has a statement can say it anywhere.
+    let log_key = user.log_to_write(options.registry, claimed.as_ref())?;
+    let output = read_build(options.build, progress)?.rebuild_only(options.rebuild_only);
     let log_key =
         log_key.ok_or_else(|| Error::invalid(url, "has no log, in which every release has to stand"))?;
-    let (known, policy) = (logs.log(&log_key), WitnessPolicy::default());
+    let (known, policy) = (user.logs.log(&log_key), WitnessPolicy::default());
     let read_log = |log_key: &LogKey| {
         let view = runtime.block_on(registry.sync_log(log_key, Some(&known), &policy))?;
-        match view.as_ref().and_then(|view| view.behind.as_ref()) {
-            Some(behind) => Err(Error::trust(format!("registry {url}"), behind)),
-            None => Ok(view),
+        let Some(view) = view else { return Ok(None) };
+        if let Some(behind) = &view.behind {
+            return Err(Error::trust(format!("registry {url}"), behind));
         }
+        if let Some(claimed) = claimed.as_ref()
+            && !runtime.block_on(registry.is_known_by(claimed, &view))?
+        {
+            return Err(Error::OtherLog {
+                registry: url.into(),
+                known: log_key.to_string(),
+                shown: Some(claimed.to_string()),
+            });
+        }
+        user.logs.note_place(url, log_key)?;
+        Ok(Some(view))
     };
     let view = read_log(&log_key)?;
     let history = view.as_ref().map(|view| view.replica.history());

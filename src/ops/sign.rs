@@ -7,11 +7,11 @@ use super::submit::{Fate, Submitted};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::key::{PublicKey, Signer};
-use crate::known_logs::KnownLogs;
 use crate::registry::append::OwnLog;
 use crate::registry::publish::RegistryWriter;
 use crate::registry::store::Store;
 use crate::statement::{MAX_LEN, SignedStatement, Statement};
+use crate::trust::Known;
 
 /// A statement file and who has signed it.
 pub struct SignReport {
@@ -41,12 +41,12 @@ pub fn sign(file: &Path, signer: &dyn Signer) -> Result<SignReport> {
 
 /// Appends the statement in `file` to the log of the registry in `store`. Of a release, the objects must be there: `isn
 /// publish` puts them.
-pub fn append(file: &Path, store: Box<dyn Store>, logs: &KnownLogs) -> Result<Submitted> {
+pub fn append(file: &Path, store: Box<dyn Store>, known: Known<'_>) -> Result<Submitted> {
     let signed =
         SignedStatement::parse(&file.display().to_string(), files::read_named(file, MAX_LEN as u64)?)?;
     let statement = signed.attested()?.statement;
-    let writer = RegistryWriter::open_existing(store)?;
-    let log = OwnLog::open(&writer, logs)?;
+    let writer = RegistryWriter::open_existing(store, known)?;
+    let log = OwnLog::open(&writer, known)?;
     let there = match &statement {
         Statement::Release(release) => {
             writer.check_objects(release)?;
@@ -58,6 +58,9 @@ pub fn append(file: &Path, store: Box<dyn Store>, logs: &KnownLogs) -> Result<Su
         }
         _ => None,
     };
+    if let (Statement::Release(release), None) = (&statement, there) {
+        writer.check_unlisted(release, signed.bytes())?;
+    }
     let index = match there {
         Some(index) => index,
         None => log.append(std::slice::from_ref(&signed))?.first,

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::key::Signer;
-use crate::known_logs::KnownLogs;
 use crate::log::History;
 use crate::registry::append::OwnLog;
 use crate::registry::publish::RegistryWriter;
 use crate::registry::store;
 use crate::statement::{SignedStatement, Statement};
 use crate::transport::Access;
+use crate::trust::Known;
 
 /// Who says something, and where.
 pub struct Speaker<'a> {
@@ -20,8 +20,8 @@ pub struct Speaker<'a> {
     pub registry: &'a str,
     /// How the network may be used.
     pub access: &'a Access,
-    /// Where the log's key is, and what was seen of it.
-    pub logs: &'a KnownLogs,
+    /// Which log it must have, where the log's key is, and what was seen of it.
+    pub known: Known<'a>,
     /// The keys at hand.
     pub signers: &'a [Box<dyn Signer>],
     /// Write the statement to this file, even if the signatures are enough.
@@ -49,8 +49,9 @@ pub fn submit(
     speaker: &Speaker<'_>,
     make: impl FnOnce(&History) -> Result<Vec<Statement>>,
 ) -> Result<Vec<Submitted>> {
-    let writer = RegistryWriter::open_existing(store::open(speaker.registry, speaker.access)?)?;
-    let log = OwnLog::open(&writer, speaker.logs)?;
+    let writer =
+        RegistryWriter::open_existing(store::open(speaker.registry, speaker.access)?, speaker.known)?;
+    let log = OwnLog::open(&writer, speaker.known)?;
     let view = log.view()?;
     let mut history = view.replica.history().clone();
     let (mut ready, mut waiting, mut submitted) = (Vec::new(), Vec::new(), Vec::new());
@@ -94,7 +95,7 @@ pub fn missing(history: &History, signed: &SignedStatement) -> Result<usize> {
     match history.check(&signed.attested()?) {
         Ok(()) => Ok(0),
         Err(refusal) if refusal.missing > 0 => Ok(refusal.missing),
-        Err(refusal) => Err(Error::trust(signed.claimed().title(), format!("it {}", refusal.why))),
+        Err(refusal) => Err(Error::Refused { what: signed.claimed().title(), why: refusal.why }),
     }
 }
 

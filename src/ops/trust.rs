@@ -1,6 +1,7 @@
 //! `isn trust`: which logs, publishers and witnesses a user believes, registry by registry.
 
 use crate::error::{Error, Result};
+use crate::known_logs::KnownLogs;
 use crate::registry::BUNDLED;
 use crate::trust::{AnyKey, RegistryId, TrustStore, any_key_argument};
 
@@ -19,15 +20,27 @@ pub fn add(
     Ok((id, key))
 }
 
-/// Trusts a key (a file, the line itself, its fingerprint, or a vkey) no more.
-pub fn remove(store: &mut TrustStore, registry: &str, key: &str) -> Result<(RegistryId, AnyKey)> {
+/// Trusts a key (a file, the line itself, its fingerprint, or a vkey) no more. Of a log it is also forgotten that the place
+/// has shown it, so that it may become another registry.
+pub fn remove(
+    store: &mut TrustStore,
+    logs: &KnownLogs,
+    registry: &str,
+    key: &str,
+) -> Result<(RegistryId, AnyKey)> {
     let id = identify(registry)?;
     let key = match store.key_by_fingerprint(&id, key) {
         Some(line) => AnyKey::Publisher(line),
         None => any_key_argument(key)?,
     };
-    store.remove(&id, &key)?;
-    Ok((id, key))
+    let is_forgotten = match &key {
+        AnyKey::Log(log) => logs.forget_place(id.as_str(), log)?,
+        _ => false,
+    };
+    match store.remove(&id, &key) {
+        Err(Error::NotFound { .. }) if is_forgotten => Ok((id, key)),
+        removed => removed.map(|()| (id, key)),
+    }
 }
 
 fn identify(registry: &str) -> Result<RegistryId> {

@@ -7,7 +7,7 @@
 //! saves work: without it, as in a bucket, two writers still get two numbers, and never sign two trees of one size.
 
 use super::log::{LogView, WitnessPolicy, left_out};
-use super::publish::RegistryWriter;
+use super::publish::{RegistryWriter, check_no_log, read_about};
 use super::store::Store;
 use super::{Registry, layout};
 use crate::error::{Error, Result};
@@ -17,6 +17,7 @@ use crate::log::{
 };
 use crate::statement::SignedStatement;
 use crate::transport;
+use crate::trust::{Known, RegistryId};
 
 /// How many claims (where there is a lock), and how many widths of a partial tile, are kept: readers that are so far behind
 /// read again.
@@ -30,6 +31,8 @@ pub struct OwnLog<'a> {
     is_locked: bool,
     logs: &'a KnownLogs,
     known: KnownLog,
+    /// By what the user knows the place, if it has a name that can be kept.
+    place: Option<RegistryId>,
     registry: Registry,
     runtime: tokio::runtime::Runtime,
 }
@@ -43,16 +46,18 @@ pub struct Appended {
 }
 
 impl<'a> OwnLog<'a> {
-    /// The log of the registry that `writer` writes to.
-    pub fn open(writer: &'a RegistryWriter, logs: &'a KnownLogs) -> Result<Self> {
-        let (store, runtime) = (writer.store(), transport::runtime()?);
-        let registry = store.registry()?;
-        let about = runtime.block_on(registry.about())?;
-        let anchor = about.log_key.ok_or_else(|| {
-            let why = "has no log, in which everything has to stand: `isn registry init` gives it one";
-            Error::invalid(format!("registry {}", store.name()), why)
-        })?;
-        Ok(OwnLog { store, is_locked: writer.is_locked(), logs, known: logs.log(&anchor), registry, runtime })
+    /// The log of the registry that `writer` writes to: the one that the place must show.
+    pub fn open(writer: &'a RegistryWriter, known: Known<'a>) -> Result<Self> {
+        let anchor = log_to_write(writer.store(), known)?
+            .ok_or_else(|| Error::not_found(layout::REGISTRY_JSON, writer.store().name()))?;
+        OwnLog::known_by(&anchor, writer, known.logs)
+    }
+
+    /// The log that is known by `anchor`.
+    pub fn known_by(anchor: &LogKey, writer: &'a RegistryWriter, logs: &'a KnownLogs) -> Result<Self> {
+        let (store, is_locked) = (writer.store(), writer.is_locked());
+        let (known, place, registry) = (logs.log(anchor), place_of(store), store.registry()?);
+        Ok(OwnLog { store, is_locked, logs, known, place, registry, runtime: transport::runtime()? })
     }
 
     /// What the log is known by.
@@ -133,7 +138,12 @@ impl<'a> OwnLog<'a> {
                 continue;
             };
             if view.behind.is_none() || self.show(&view)? {
-                return Ok(LogView { behind: None, ..view });
+                let view = LogView { behind: None, ..view };
+                self.check_about(&view)?;
+                if let Some(place) = &self.place {
+                    self.logs.note_place(place.as_str(), self.anchor())?;
+                }
+                return Ok(view);
             }
             attempt += 1;
             // Faster writers may have gone on just now, and have tidied away what they went beyond.
@@ -150,6 +160,20 @@ impl<'a> OwnLog<'a> {
                 ),
             ));
         }
+    }
+
+    /// Checks that `registry.json`, by which others begin with the log, names this one.
+    fn check_about(&self, view: &LogView) -> Result<()> {
+        let claimed = self.runtime.block_on(self.registry.about())?.log_key;
+        let is_it = |key: &LogKey| self.runtime.block_on(self.registry.is_known_by(key, view));
+        if claimed.as_ref().map_or(Ok(false), is_it)? {
+            return Ok(());
+        }
+        Err(Error::OtherLog {
+            registry: self.store.name().into(),
+            known: self.anchor().to_string(),
+            shown: claimed.map(|key| key.to_string()),
+        })
     }
 
     /// How many entries the registry's checkpoint claims to have.
@@ -363,6 +387,38 @@ impl<'a> OwnLog<'a> {
     }
 }
 
+/// By what the user knows the place of a registry.
+fn place_of(store: &dyn Store) -> Option<RegistryId> {
+    store.name().parse().ok()
+}
+
+/// The log that the registry in `store` claims to have, if the place may have it. Looked at before anything is signed or
+/// written.
+///
+/// # Errors
+/// [`Error::OtherLog`] if the place must show another log.
+pub fn check_place(store: &dyn Store, known: Known<'_>) -> Result<Option<LogKey>> {
+    let claimed = read_about(store)?.and_then(|about| about.log_key);
+    match place_of(store) {
+        Some(place) => known.log_to_write(&place, claimed.as_ref()),
+        None => Ok(claimed),
+    }
+}
+
+/// The log that who writes to `store` writes to; `None` where there is no registry, and none was.
+///
+/// # Errors
+/// The same, and where a registry has no log.
+pub fn log_to_write(store: &dyn Store, known: Known<'_>) -> Result<Option<LogKey>> {
+    let log = check_place(store, known)?;
+    if log.is_none() && store.length(layout::REGISTRY_JSON)?.is_some() {
+        check_no_log(store)?;
+        let why = "has no log, in which everything has to stand: `isn registry init` gives it one";
+        return Err(Error::invalid(format!("registry {}", store.name()), why));
+    }
+    Ok(log)
+}
+
 /// The claim of the entry `first` of a registry's log, not verified; `None` where nothing is of that name.
 ///
 /// # Errors
@@ -426,7 +482,7 @@ mod tests {
             let claim = Statement::Owner(Owner::new(name, None, 1, vec![key], Vec::new()));
             let signed = SignedStatement::sign(&claim, &owner).unwrap();
             let writer = RegistryWriter::open(Box::new(FolderStore::beside_others(root, lock))).unwrap();
-            let log = OwnLog::open(&writer, logs).unwrap();
+            let log = OwnLog::open(&writer, Known::trusting_nobody(logs)).unwrap();
             log.append(&[signed]).unwrap();
             appended += 1;
         }
@@ -440,12 +496,12 @@ mod tests {
         let logs: Vec<KnownLogs> =
             (0..WRITERS).map(|i| KnownLogs::new(dir.path().join(format!("logs{i}")))).collect();
         RegistryWriter::init(&FolderStore::new(&root), "for tests", || logs[0].new_signer(None)).unwrap();
-        let anchor = OwnLog::open(&open(&root), &logs[0]).unwrap().anchor().clone();
+        let anchor = OwnLog::open(&open(&root), Known::trusting_nobody(&logs[0])).unwrap().anchor().clone();
         let key = logs[0].log(&anchor).key_path();
         for logs in &logs[1..] {
             logs.import_signer(&anchor, &key).unwrap();
         }
-        OwnLog::open(&open(&root), &logs[0]).unwrap().view().unwrap();
+        OwnLog::open(&open(&root), Known::trusting_nobody(&logs[0])).unwrap().view().unwrap();
 
         let done = AtomicBool::new(false);
         let (appended, seen) = std::thread::scope(|scope| {
@@ -476,7 +532,7 @@ mod tests {
         assert!(!seen.is_empty());
         // Of the last two, the slower may have put the earlier checkpoint there: whoever writes next mends that.
         for logs in &logs {
-            OwnLog::open(&open(&root), logs).unwrap().view().unwrap();
+            OwnLog::open(&open(&root), Known::trusting_nobody(logs)).unwrap().view().unwrap();
         }
         // Everybody, and somebody new, finds the same log in the end, and every claim in it once.
         for logs in logs.iter().chain([&KnownLogs::new(dir.path().join("reader"))]) {

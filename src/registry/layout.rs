@@ -221,6 +221,28 @@ mod tests {
     }
 
     #[test]
+    fn no_name_or_version_leads_to_what_is_of_the_layout() {
+        let fixed = [REGISTRY_JSON, NAMES, CHECKPOINT, CLAIMS, STAGING, RECIPES, MIRRORING, "releases"];
+        let words = fixed.iter().flat_map(|path| path.split('/')).chain(RECIPE_FILES);
+        let words = words.chain(["versions", "log", "tile", "objects", "packs", "pins", "names", "birds"]);
+        let names: Vec<Name> = words.filter_map(|word| word.parse().ok()).collect();
+        assert!(names.len() > 5, "{names:?}");
+        let version: Version = "1.0".parse().unwrap();
+        for name in &names {
+            for path in [release(name, version), versions(name), recipe(name)] {
+                for fixed in fixed {
+                    // Neither a file where a folder has to be, nor a folder where a file is.
+                    let is_in_the_way = format!("{fixed}/").starts_with(&format!("{path}/"))
+                        || (public(fixed).is_some() && path.starts_with(&format!("{fixed}/")));
+                    assert!(!is_in_the_way, "{path} and {fixed}");
+                }
+            }
+            assert_ne!(release(name, version), versions(name));
+        }
+        assert!("versions".parse::<Version>().is_err());
+    }
+
+    #[test]
     fn tiles_are_where_c2sp_has_them() {
         assert_eq!(log_tile(0, 0, 256), "log/tile/0/000");
         assert_eq!(log_tile(1, 5, 17), "log/tile/1/005.p/17");

@@ -97,6 +97,18 @@ impl Registry {
         Ok(Some(view))
     }
 
+    /// Whether the log of `view` is the one that is known by `key`: by a key that it has had, or that leads to it.
+    pub async fn is_known_by(&self, key: &LogKey, view: &LogView) -> Result<bool> {
+        let history = view.replica.history();
+        if history.has_key(key) || key.origin() != history.anchor().origin() {
+            return Ok(history.has_key(key));
+        }
+        // A key that was given up before the one that the reader knows the log by: then its entries say so.
+        let mut by_key = Replica::new(key.clone());
+        self.extend(&mut by_key, view.replica.size()).await?;
+        Ok(by_key.tree().root()? == view.replica.tree().root()? && by_key.history().key() == history.key())
+    }
+
     /// The log up to `signed`, which must continue `base` and not contradict `seen`; and whether there is anything new.
     async fn follow(
         &self,

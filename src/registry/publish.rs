@@ -4,6 +4,7 @@
 use std::io::Read;
 use std::path::Path;
 
+use super::append::log_to_write;
 use super::store::Store;
 use super::{About, FORMAT, layout};
 use crate::dataset_ref::{Name, Version};
@@ -14,6 +15,7 @@ use crate::log::{LogKey, LogSigner};
 use crate::object::{ObjectKind, ObjectRef};
 use crate::statement::ReleaseStatement;
 use crate::transport;
+use crate::trust::Known;
 
 const BUFFER: usize = 1 << 20;
 
@@ -31,8 +33,10 @@ impl RegistryWriter {
         description: &str,
         new_signer: impl FnOnce() -> Result<LogSigner>,
     ) -> Result<bool> {
-        if store.length(layout::REGISTRY_JSON)?.is_none() {
-            check_free(store)?;
+        match read_about(store)? {
+            None => check_free(store)?,
+            Some(about) if about.log_key.is_none() => check_no_log(store)?,
+            Some(_) => return Ok(false),
         }
         let _lock = store.begin()?;
         let there = read_about(store)?;
@@ -60,12 +64,12 @@ impl RegistryWriter {
         Ok(RegistryWriter { store, lock })
     }
 
-    /// The same of a place that must be a registry already.
-    pub fn open_existing(store: Box<dyn Store>) -> Result<Self> {
-        if store.length(layout::REGISTRY_JSON)?.is_none() {
-            return Err(Error::not_found(layout::REGISTRY_JSON, store.name()));
+    /// The same of a place that must be a registry already, and show the log that it must.
+    pub fn open_existing(store: Box<dyn Store>, known: Known<'_>) -> Result<Self> {
+        match log_to_write(store.as_ref(), known)? {
+            Some(_) => RegistryWriter::open(store),
+            None => Err(Error::not_found(layout::REGISTRY_JSON, store.name())),
         }
-        RegistryWriter::open(store)
     }
 
     /// Where the registry is.
@@ -135,11 +139,25 @@ impl RegistryWriter {
         self.store.create_new(&layout::packs(manifest), b"").map(drop)
     }
 
+    /// Checks that nothing else is in the place of a release that is about to go into the log.
+    pub fn check_unlisted(&self, release: &ReleaseStatement, signed: &[u8]) -> Result<()> {
+        let path = layout::release(&release.name, release.version);
+        match self.store.read(&path)? {
+            Some(there) if there != signed => {
+                let why = "is there, and the log has no such release: nobody has published it here. Look at what it is, and \
+                           move it away";
+                Err(Error::trust(self.store.locate(&path), why))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Lets a release that is in the log be found without it: the statement's file, the pin, the lists.
     pub fn list_release(&self, release: &ReleaseStatement, signed: &[u8]) -> Result<()> {
         let path = layout::release(&release.name, release.version);
         if !self.store.create_new(&path, signed)? && self.store.read(&path)?.as_deref() != Some(signed) {
-            let why = "was replaced: it is not the release that the log has";
+            let why = "was replaced: it is not the release that the log has. Move it away, and run the command again: it is \
+                       then written as the log has it";
             return Err(Error::trust(self.store.locate(&path), why));
         }
         // The first version that has the dataset hash keeps it.
@@ -185,6 +203,18 @@ pub fn check_free(store: &dyn Store) -> Result<()> {
         what: format!("{kind} {}", store.name()),
         why: format!(" and is neither empty nor a registry (it has no {})", layout::REGISTRY_JSON),
     })
+}
+
+/// Checks that a place whose `registry.json` names no log has none: a second one would not be it.
+pub fn check_no_log(store: &dyn Store) -> Result<()> {
+    if store.length(layout::CHECKPOINT)?.is_none() {
+        return Ok(());
+    }
+    let why = format!(
+        "is there, and {} does not say by which key: it lost that line, or was replaced. Put back the one that it was",
+        layout::REGISTRY_JSON
+    );
+    Err(Error::trust(store.locate(layout::CHECKPOINT), why))
 }
 
 /// What the place says of itself; `None` where there is no registry.

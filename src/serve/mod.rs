@@ -37,6 +37,7 @@ use crate::error::{Error, Result};
 use crate::files::read_capped;
 use crate::known_logs::KnownLogs;
 use crate::registry::{About, MAX_HINT, layout};
+use crate::trust::TrustStore;
 
 /// The most threads that wait for disks: uploads have some of them for as long as they last.
 const MAX_WAITING: usize = 64;
@@ -81,6 +82,8 @@ pub struct PublishOptions {
     pub most_images: u64,
     /// Where the log's private key is.
     pub logs: KnownLogs,
+    /// Which log the folder must have, if its keeper says so.
+    pub trust: TrustStore,
 }
 
 /// Takes what the server's keeper should read, a line at a time: what was published, what failed, and with

@@ -27,6 +27,7 @@ use crate::known_logs::KnownLogs;
 use crate::ops::accept::{self, AcceptReport, Destination, Submission};
 use crate::registry::layout::{self, Public};
 use crate::statement::SignedStatement;
+use crate::trust::{Known, TrustStore};
 
 /// The longest request with statements, in bytes: some of the longest statements, or thousands of packs.
 const MAX_SUBMISSION: usize = 1 << 20;
@@ -45,6 +46,7 @@ pub(super) struct Publishing {
     registry: PathBuf,
     tokens: PathBuf,
     logs: KnownLogs,
+    trust: TrustStore,
     staging: Staging,
     most_images: u64,
     /// How long an upload may take for what it has to send in that time.
@@ -102,6 +104,7 @@ impl Publishing {
             registry: registry.to_path_buf(),
             tokens: options.tokens.clone(),
             logs: options.logs.clone(),
+            trust: options.trust.clone(),
             staging: Staging::open(registry, quota)?,
             most_images: options.most_images,
             window,
@@ -278,7 +281,7 @@ impl Publishing {
         let to = Destination {
             registry: &self.registry,
             staged: &self.staging.of(holder),
-            logs: &self.logs,
+            known: Known { trust: &self.trust, logs: &self.logs },
             most_images: self.most_images,
         };
         accept::accept(&to, &submission, &|path| self.staging.gone(holder, path))
@@ -383,7 +386,9 @@ fn refuse<T>(status: StatusCode, why: impl Into<String>) -> Result<T, Refusal> {
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         let status = match &error {
-            Error::Trust { .. } | Error::UnknownSigner { .. } => StatusCode::FORBIDDEN,
+            Error::Trust { .. } | Error::Refused { .. } | Error::UnknownSigner { .. } => {
+                StatusCode::FORBIDDEN
+            }
             Error::Conflict { .. } | Error::Exists { .. } => StatusCode::CONFLICT,
             Error::NotFound { .. }
             | Error::Integrity { .. }

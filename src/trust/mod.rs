@@ -14,8 +14,10 @@
 //! `first_contact = true`, and vouches for nothing beyond that publisher. `keys` narrow whose releases count. All but the
 //! location may be absent.
 
+mod known;
 mod registry_id;
 
+pub use known::Known;
 pub use registry_id::RegistryId;
 
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::Barrier;
+use std::sync::{Barrier, LazyLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,7 @@ use isn::registry::publish::RegistryWriter;
 use isn::registry::store::FolderStore;
 use isn::statement::{Owner, ReleaseStatement, SignedStatement, Statement};
 use isn::transport;
+use isn::trust::{Known, TrustStore};
 
 use crate::forger::Forger;
 use crate::sandbox::contents;
@@ -42,7 +43,8 @@ fn release(round: u32, publisher: u32) -> Statement {
 }
 
 fn open<'a>(writer: &'a RegistryWriter, logs: &'a KnownLogs) -> OwnLog<'a> {
-    OwnLog::open(writer, logs).unwrap()
+    static NOBODY: LazyLock<TrustStore> = LazyLock::new(|| TrustStore::open("/no/such/trust.toml").unwrap());
+    OwnLog::open(writer, Known { trust: &NOBODY, logs }).unwrap()
 }
 
 /// What one publisher was told is released.
@@ -58,7 +60,7 @@ fn publish(
         let statement = release(round, publisher);
         let signed = SignedStatement::sign(&statement, owner).unwrap();
         start.wait();
-        let writer = RegistryWriter::open_existing(Box::new(FolderStore::new(root))).unwrap();
+        let writer = RegistryWriter::open(Box::new(FolderStore::new(root))).unwrap();
         match (open(&writer, logs).append(&[signed]), statement) {
             (Ok(_), Statement::Release(release)) => accepted.push((release.version, release.dataset)),
             (Err(Error::Conflict { why, .. }), _) => assert!(why.contains("is a second release"), "{why}"),

@@ -177,7 +177,7 @@ impl Registries<'_> {
     /// when it was last read.
     fn expected(&self, location: &str) -> Option<(LogKey, &Trusted)> {
         let id: RegistryId = location.parse().ok().filter(|_| location != BUNDLED)?;
-        let trusted = self.trust.get(&id).or_else(|| self.seen_at(&id))?;
+        let trusted = self.believed_at(&id)?;
         Some((trusted.believed_log()?.clone(), trusted))
     }
 
@@ -258,7 +258,7 @@ impl Registries<'_> {
 
     /// Whether two keys are of one log, as far as it was seen.
     fn is_same_log(&self, one: &LogKey, other: &LogKey) -> bool {
-        self.has_become(one, other) || self.has_become(other, one)
+        self.known().has_become(one, other) || self.known().has_become(other, one)
     }
 }
 

@@ -92,7 +92,7 @@ impl Registries<'_> {
     ) -> Result<Head> {
         let view = match &belief.log {
             None => None,
-            Some(log) => self.sync(registry, log, &belief.policy).await.unwrap_or_else(|e| {
+            Some(log) => self.sync(registry, log, belief).await.unwrap_or_else(|e| {
                 notices.push(format!("the log could not be read, and the pin counts without it: {e}"));
                 None
             }),

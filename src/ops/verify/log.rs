@@ -12,17 +12,35 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::log::{SignedCheckpoint, TILE_WIDTH, bundle, leaf_hash};
 use crate::registry::append::claim_at;
-use crate::registry::log::LogView;
+use crate::registry::log::{LogView, WitnessPolicy};
 use crate::registry::store::{FolderStore, Store};
 use crate::registry::{Registry, layout};
 
-/// Replays the log from its first entry and checks every tile; `None` where the registry has none.
+/// A registry's log.
+pub(super) struct CheckedLog {
+    /// As it counts: with what was seen of it before.
+    pub(super) view: LogView,
+    /// As the registry shows it, if that is less.
+    shown: Option<LogView>,
+}
+
+impl CheckedLog {
+    /// As the registry shows it.
+    pub(super) fn shown(&self) -> &LogView {
+        self.shown.as_ref().unwrap_or(&self.view)
+    }
+}
+
+/// Replays the log from its first entry and checks every tile, and that `registry.json` names it; `None` where the registry
+/// has none.
 pub(super) async fn check_log(
     registry: &Registry,
     registries: &Registries<'_>,
     belief: &Belief,
-) -> Result<Option<LogView>> {
-    if belief.log.is_none() && registry.about().await?.log_key.is_none() {
+    faults: &mut Vec<Fault>,
+) -> Result<Option<CheckedLog>> {
+    let claimed = registry.about().await?.log_key;
+    if belief.log.is_none() && claimed.is_none() {
         return match registry.signed_checkpoint().await? {
             None => Ok(None),
             Some(_) => {
@@ -33,11 +51,26 @@ pub(super) async fn check_log(
         };
     }
     let (anchor, view) = registries.claimed_view(registry, belief).await?;
-    if view.behind.is_none() {
-        let signed = SignedCheckpoint::parse(layout::CHECKPOINT, view.note.clone())?;
-        registry.audit_log(&anchor, &signed).await?;
+    let shown = match &view.behind {
+        // What it has must be whole, however old it is.
+        Some(_) => registry.sync_log(&anchor, None, &WitnessPolicy::default()).await?,
+        None => None,
+    };
+    let log = CheckedLog { view, shown };
+    let signed = SignedCheckpoint::parse(layout::CHECKPOINT, log.shown().note.clone())?;
+    registry.audit_log(&anchor, &signed).await?;
+    let is_named = match &claimed {
+        Some(key) if log.view.replica.history().has_key(key) => true,
+        Some(key) => registry.is_known_by(key, log.shown()).await?,
+        None => false,
+    };
+    if !is_named {
+        let named = claimed.map_or_else(|| "no log".into(), |key| format!("another log, {key}"));
+        let why =
+            format!("names {named}, and the registry is known by {anchor}: nobody new would find its log");
+        faults.push(Fault { path: layout::REGISTRY_JSON.into(), kind: FaultKind::Untrusted, why });
     }
-    Ok(Some(view))
+    Ok(Some(log))
 }
 
 /// Checks the narrow tiles and bundles of a folder, which are kept for readers who are behind.

@@ -160,21 +160,23 @@ fn check_registry(
     runtime.block_on(registry.about())?;
     let belief = runtime.block_on(registries.belief(registry))?;
     let is_believed = belief.log.is_some() || !belief.keys.is_empty();
-    let view = match runtime.block_on(log::check_log(registry, registries, &belief)) {
-        Ok(view) => view,
+    let checked = match runtime.block_on(log::check_log(registry, registries, &belief, faults)) {
+        Ok(checked) => checked,
         Err(e) => {
             faults.push(fault(layout::CHECKPOINT, &e));
             None
         }
     };
     let mut seen = Seen::default();
+    if let (Some(root), Some(log)) = (root, &checked) {
+        faults.extend(log::check_narrow(root, log.shown()));
+        seen.warnings.extend(log::check_claim(root, log.shown()));
+    }
+    let view = checked.map(|log| log.view);
+    seen.warnings.extend(view.iter().filter_map(|view| view.behind.clone()));
     for (name, dataset) in view.iter().flat_map(|view| view.replica.history().datasets()) {
         let standing = dataset.releases.iter().filter(|(_, released)| released.withdrawn.is_none());
         paths.extend(standing.map(|(version, _)| layout::release(name, *version)));
-    }
-    if let (Some(root), Some(view)) = (root, view.as_ref().filter(|view| view.behind.is_none())) {
-        faults.extend(log::check_narrow(root, view));
-        seen.warnings.extend(log::check_claim(root, view));
     }
     paths.extend(runtime.block_on(listed(registry, faults)));
     let mut check = ReleaseCheck { runtime, registry, belief, view, progress, seen, faults };

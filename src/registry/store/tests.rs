@@ -29,6 +29,7 @@ use crate::registry::{Registry, layout};
 use crate::statement::{Owner, SignedStatement, Statement};
 use crate::transport;
 use crate::transport::bucket::Bucket;
+use crate::trust::Known;
 
 fn bucket(store: &Arc<dyn ObjectStore>) -> BucketStore {
     BucketStore::new(Bucket::over("memory://bucket", store.clone())).unwrap()
@@ -217,7 +218,7 @@ fn writers_race_in_a_bucket_and_each_statement_is_in_the_log_once() {
         (0..WRITERS).map(|i| KnownLogs::new(dir.path().join(format!("logs{i}")))).collect();
     RegistryWriter::init(&bucket(&store), "for tests", || logs[0].new_signer(None)).unwrap();
     let writer = RegistryWriter::open(Box::new(bucket(&store))).unwrap();
-    let anchor = OwnLog::open(&writer, &logs[0]).unwrap().anchor().clone();
+    let anchor = OwnLog::open(&writer, Known::trusting_nobody(&logs[0])).unwrap().anchor().clone();
     for others in &logs[1..] {
         others.import_signer(&anchor, &logs[0].log(&anchor).key_path()).unwrap();
     }
@@ -228,7 +229,11 @@ fn writers_race_in_a_bucket_and_each_statement_is_in_the_log_once() {
             let claim = Owner::new(name, None, 1, vec![owner.public_line().key], Vec::new());
             let signed = SignedStatement::sign(&Statement::Owner(claim), &owner).unwrap();
             let writer = RegistryWriter::open(Box::new(bucket(&store))).unwrap();
-            OwnLog::open(&writer, &logs[number]).unwrap().append(&[signed]).unwrap().first
+            OwnLog::open(&writer, Known::trusting_nobody(&logs[number]))
+                .unwrap()
+                .append(&[signed])
+                .unwrap()
+                .first
         };
         (0..ROUNDS).map(append).collect()
     };
@@ -243,7 +248,7 @@ fn writers_race_in_a_bucket_and_each_statement_is_in_the_log_once() {
     });
     entries.sort_unstable();
     assert_eq!(entries, (0..(WRITERS * ROUNDS) as u64).collect::<Vec<_>>());
-    let view = OwnLog::open(&writer, &logs[0]).unwrap().view().unwrap();
+    let view = OwnLog::open(&writer, Known::trusting_nobody(&logs[0])).unwrap().view().unwrap();
     let history = view.replica.history();
     assert_eq!((history.datasets().count(), history.rejected().len()), (WRITERS * ROUNDS, 0));
 }
@@ -259,7 +264,7 @@ fn a_planted_claim_stops_a_writer_until_the_keys_holder_removes_it() {
             SignedStatement::sign(&claim, &owner).unwrap()
         };
         let writer = RegistryWriter::open(open()).unwrap();
-        let log = OwnLog::open(&writer, logs).unwrap();
+        let log = OwnLog::open(&writer, Known::trusting_nobody(logs)).unwrap();
         log.append(&[signed("one")]).unwrap();
         let mut planted = Vec::new();
         bundle::push(&mut planted, signed("squatted").bytes()).unwrap();
@@ -368,13 +373,14 @@ fn of_one_size_one_tree_is_signed_although_the_host_keeps_the_checkpoint_and_tak
         both_kinds(|open, logs| {
             RegistryWriter::init(open().as_ref(), "for tests", || logs.new_signer(None)).unwrap();
             let writer = RegistryWriter::open(open()).unwrap();
-            let log = OwnLog::open(&writer, logs).unwrap();
+            let log = OwnLog::open(&writer, Known::trusting_nobody(logs)).unwrap();
             log.append(&[claim_of("one")]).unwrap();
             drop(writer);
             let before = open().list("").unwrap();
             let kept = Arc::new(Mutex::default());
             let writer = RegistryWriter::open(Box::new(Thief { inner: open(), kept: kept.clone() })).unwrap();
-            let failed = OwnLog::open(&writer, logs).unwrap().append(&[claim_of("two")]).err();
+            let failed =
+                OwnLog::open(&writer, Known::trusting_nobody(logs)).unwrap().append(&[claim_of("two")]).err();
             assert!(matches!(failed, Some(Error::Network { .. })), "{failed:?}");
             drop(writer);
             let kept: Vec<u8> = kept.lock().unwrap().pop().unwrap();
@@ -390,7 +396,7 @@ fn of_one_size_one_tree_is_signed_although_the_host_keeps_the_checkpoint_and_tak
                     store.remove(&path).unwrap();
                 }
             }
-            let log = OwnLog::open(&writer, logs).unwrap();
+            let log = OwnLog::open(&writer, Known::trusting_nobody(logs)).unwrap();
             if takes_bundle {
                 let there = store.list("").unwrap();
                 for refused in [log.append(&[claim_of("three")]).err(), log.view().err(), log.unclaim().err()]
@@ -432,7 +438,9 @@ fn of_one_size_one_tree_is_signed_after_the_storage_goes_back_to_an_older_key() 
             (open().list("").unwrap(), open().read(layout::CHECKPOINT).unwrap().unwrap());
         let append = |name: &str| {
             let writer = RegistryWriter::open(open()).unwrap();
-            OwnLog::open(&writer, logs)?.append(&[claim_of(name)]).map(|appended| appended.first)
+            OwnLog::open(&writer, Known::trusting_nobody(logs))?
+                .append(&[claim_of(name)])
+                .map(|appended| appended.first)
         };
         assert_eq!(append("one").unwrap(), 1);
         let store = open();
@@ -454,7 +462,7 @@ fn a_damaged_bundle_is_not_handed_on_under_a_new_signature() {
     both_kinds(|open, logs| {
         RegistryWriter::init(open().as_ref(), "for tests", || logs.new_signer(None)).unwrap();
         let writer = RegistryWriter::open(open()).unwrap();
-        let log = OwnLog::open(&writer, logs).unwrap();
+        let log = OwnLog::open(&writer, Known::trusting_nobody(logs)).unwrap();
         log.append(&[claim_of("one"), claim_of("two")]).unwrap();
         let (store, path) = (writer.store(), layout::log_entries(0, 2));
         let whole = store.read(&path).unwrap().unwrap();
@@ -484,7 +492,7 @@ fn tidying_a_log_removes_what_isn_has_written_there_and_nothing_else() {
     RegistryWriter::init(&FolderStore::new(&root), "for tests", || logs.new_signer(None)).unwrap();
     let append = |from: usize, to: usize| {
         let statements: Vec<SignedStatement> = (from..to).map(|n| claim_of(&format!("n{n}"))).collect();
-        OwnLog::open(&open()?, &logs)?.append(&statements).map(drop)
+        OwnLog::open(&open()?, Known::trusting_nobody(&logs))?.append(&statements).map(drop)
     };
     append(0, 3).unwrap();
     let strangers = ["thesis", "02", "+1", "x/1", "1.bak"];

@@ -10,11 +10,13 @@ mod history;
 mod lock_paths;
 mod mirrors;
 mod offline;
+mod other_logs;
 mod own_files;
 #[cfg(unix)]
 mod pipes;
 #[cfg(all(feature = "serve", target_os = "linux"))]
 mod publishing;
+mod reserved_names;
 #[cfg(all(feature = "serve", target_os = "linux"))]
 mod serving;
 mod stdout;
@@ -25,3 +27,4 @@ mod terminal;
 #[cfg(target_os = "linux")]
 mod two_trees;
 mod verified_registry;
+mod writers_help;

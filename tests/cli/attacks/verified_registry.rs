@@ -100,3 +100,56 @@ fn hints_that_lead_elsewhere_or_nowhere() {
     }
     is_a_fault(&forger, &pin, |_| Some(b"grads\n".to_vec()), "is not a name and a version");
 }
+
+#[test]
+fn registry_json_that_names_another_log() {
+    let forger = Forger::new();
+    forger.isn(&["publish", "out", "--registry", "other", "--key", "me"]).ok();
+    let (about, other) = (forger.bytes("reg/registry.json"), forger.bytes("other/registry.json"));
+    let without = String::from_utf8(about.clone()).unwrap();
+    let line = without.lines().find(|line| line.contains("log_key")).unwrap().to_string();
+    let without = without.replace(&line, "").replace(",\n\n", "\n").into_bytes();
+    for (changed, why) in [(other, "names another log"), (without, "names no log")] {
+        forger.write("reg/registry.json", &changed);
+        for args in [&["verify", "reg"][..], &["registry", "check", "reg"]] {
+            forger.reader(args).fails(3, why);
+        }
+    }
+    forger.write("reg/registry.json", &about);
+    forger.reader(&["verify", "reg"]).ok();
+}
+
+#[test]
+fn log_that_shows_less_than_was_seen() {
+    let forger = Forger::new();
+    forger.copy("reg", "old");
+    forger.isn(&["yank", "grads@1.0", "--reason", "why", "--registry", "reg", "--key", "me"]).ok();
+    forger.reader(&["verify", "reg"]).ok();
+    fs::remove_dir_all(forger.path("reg")).unwrap();
+    forger.copy("old", "reg");
+    let check = |args: &[&str], code, why: &str| {
+        let ran = forger.reader(&[args, &["--json"]].concat()).fails(code, why);
+        assert!(ran.json()["warnings"].to_string().contains("5 were seen before"), "{}", ran.stdout);
+    };
+    let verbs = [&["verify", "reg"][..], &["registry", "check", "reg"]];
+    for args in verbs {
+        check(args, 0, "stale mirror");
+    }
+    // What it has is checked none the less.
+    let (tile, bytes) = forger.hash_tile();
+    forger.write(&tile, &flipped(bytes.clone()).unwrap());
+    for args in verbs {
+        forger.reader(args).fails(3, "its hashes are not those of the entries");
+    }
+    forger.write(&tile, &bytes);
+    let bundle = forger.bytes(&forger.bundle());
+    forger.write(&forger.bundle(), &flipped(bundle.clone()).unwrap());
+    for args in verbs {
+        forger.reader(args).fails(3, "log/");
+    }
+    forger.write(&forger.bundle(), &bundle);
+    forger.write(&format!("reg/{}", layout::log_claim(4)), b"planted");
+    for args in verbs {
+        check(args, 0, "stops whoever publishes next");
+    }
+}
