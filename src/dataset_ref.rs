@@ -198,9 +198,11 @@ mod tests {
             "b3:",
             "con",
             "birds@1.0#B3:00",
+            &"b".repeat(65),
         ] {
             assert!(text.parse::<DatasetRef>().is_err(), "{text:?}");
         }
+        assert!("b".repeat(64).parse::<DatasetRef>().is_ok());
     }
 
     #[test]
