@@ -208,9 +208,11 @@ mod tests {
             "names",
             "names@1.0",
             "birds@1.0#B3:00",
+            &"b".repeat(65),
         ] {
             assert!(text.parse::<DatasetRef>().is_err(), "{text:?}");
         }
+        assert!("b".repeat(64).parse::<DatasetRef>().is_ok());
     }
 
     #[test]

@@ -11,7 +11,8 @@
 //! | `key` | the log's private key | nobody can add to the log any more |
 //!
 //! Beside those folders, `places` says which log each registry showed: one that does not answer can still be told from one
-//! that lacks a name, and nothing is written to one that shows another. Lost, each place is a stranger again.
+//! that lacks a name, a place that nobody has named is held to its log, and nothing is written to one that shows another.
+//! Lost, each place is a stranger until it is read again.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -150,7 +151,8 @@ impl KnownLogs {
         files::replace(&self.folder.join(PLACES), lines.as_bytes())
     }
 
-    /// A line that cannot be read is of a place that nothing is known of.
+    /// A line that cannot be read, or is lost as two write at once, makes its place a stranger: it answers for nothing while it
+    /// is away, and may show another log.
     fn places(&self) -> Vec<(LogKey, String)> {
         let bytes = files::read_capped(&self.folder.join(PLACES), MAX_PLACES).unwrap_or_default();
         let text = String::from_utf8(bytes).unwrap_or_default();

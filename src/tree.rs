@@ -275,3 +275,17 @@ pub struct Provenance {
     /// The program that wrote the tree.
     pub isn: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_no_longer_than_a_path_can_be() {
+        let line = |length: usize| format!("{}  train/{}\n", Digest::of(b""), "x".repeat(length - 6));
+        let read = |text: String| Lines::new("B3SUMS", text.as_bytes()).next().unwrap();
+        assert_eq!(line(MAX_PATH_LEN).len() as u64, MAX_LINE);
+        assert!(read(line(MAX_PATH_LEN)).is_ok());
+        assert!(read(line(MAX_PATH_LEN + 1)).unwrap_err().to_string().contains("line 1: is too long"));
+    }
+}

@@ -133,6 +133,7 @@ fn each_mistake_has_its_line_and_reason() {
         ("\"ilsvrc2012\"", "\"imagenet\"", 10, "[source] kind must be \"ilsvrc2012\" or \"imagefolder\""),
         ("kind = \"ilsvrc2012\"", "", 9, "[source] kind is missing"),
         ("160", "0", 13, "[image] size must be a whole number from 1 to 4096"),
+        ("160", "4097", 13, "[image] size must be a whole number from 1 to 4096"),
         ("160", "160.0", 13, "[image] size must be a whole number"),
         ("160", "-1", 13, "[image] size must be a whole number"),
         ("\"bilinear\"", "\"lanczos3\"", 14, "[image] filter must be \"catmullrom\" or \"bilinear\""),

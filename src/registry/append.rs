@@ -436,8 +436,9 @@ pub fn claim_at(store: &dyn Store, first: u64) -> Result<Option<SignedClaim>> {
     });
     match read {
         Ok(bytes) => bytes.map(|bytes| SignedClaim::parse(&what, &bytes)).transpose(),
-        Err(Error::Foreign { path, why }) => {
-            Err(Error::Claim { what: path.display().to_string(), why: in_the_way(&why) })
+        // What stands further up is in the place of no claim, and `unclaim` cannot remove it.
+        Err(Error::Foreign { path, why }) if path.display().to_string() == what => {
+            Err(Error::Claim { what, why: in_the_way(&why) })
         }
         Err(e) => Err(e),
     }

@@ -218,8 +218,11 @@ fn what_is_trusted_is_on_disk_when_it_is_said_to_be() {
     let sandbox = Sandbox::built();
     let key = sandbox.isn(&["key", "show", "me"]).ok().stdout;
     sandbox.isn(&["registry", "init", "reg"]).ok();
-    let disk = traced(&sandbox, "home", &["trust", "add", "reg", key.trim()]);
-    assert_eq!((disk.dirty.len(), disk.lost(), disk.faults), (0, Vec::new(), Vec::new()));
+    for verb in ["add", "remove"] {
+        let disk = traced(&sandbox, "home", &["trust", verb, "reg", key.trim()]);
+        assert!(disk.calls.keys().any(|call| call.starts_with("rename")), "{verb}: {:?}", disk.calls);
+        assert_eq!((disk.dirty.len(), disk.lost(), disk.faults), (0, Vec::new(), Vec::new()), "{verb}");
+    }
 }
 
 /// Without it, what lies in a folder of isn's after a power cut would not be known for isn's.

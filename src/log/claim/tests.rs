@@ -112,6 +112,30 @@ fn what_is_unsigned_of_another_kind_or_malformed_is_said_to_be_so() {
 }
 
 #[test]
+fn what_is_longer_than_a_claim_or_its_note_is_none() {
+    let alice = signer("alice", ORIGIN);
+    let room = (64 << 20) - SignedClaim::sign(&alice, &log(4), &[]).unwrap().len();
+    let mut entries = vec![0; room];
+    let claim = SignedClaim::sign(&alice, &log(4), &entries).unwrap();
+    assert!(SignedClaim::parse("claim", &claim).is_ok());
+    entries.push(0);
+    assert!(SignedClaim::sign(&alice, &log(4), &entries).is_err());
+    refused(&[&claim[..], &[0]].concat(), &log(4), "is too long for a claim");
+    // A note that is right but for its length: another signature, which nobody knows, makes it longer.
+    let (note, bundle) = split(CLAIM).unwrap();
+    for (name, is_read) in [(100, true), (1 << 10, false)] {
+        let unknown = format!("— {} AAAAAAAA\n", "x".repeat(name));
+        let text = std::str::from_utf8(note).unwrap().replacen("\n\n", &format!("\n\n{unknown}"), 1);
+        assert_eq!(split(text.as_bytes()).is_some(), is_read, "{name}");
+        refused(
+            &[text.as_bytes(), bundle].concat(),
+            &log(4),
+            if is_read { "holds other" } else { "is malformed" },
+        );
+    }
+}
+
+#[test]
 fn no_claim_is_a_checkpoint_and_no_checkpoint_a_claim() {
     // Not even where the log is called so that it looks most like one.
     let alice = signer("alice", "4");

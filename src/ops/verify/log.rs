@@ -83,7 +83,10 @@ pub(super) fn check_claim(root: &Path, view: &LogView) -> Option<String> {
     let claim = claim_at(&FolderStore::new(root), view.replica.size());
     let verified =
         claim.and_then(|claim| claim.map_or(Ok(()), |claim| claim.verify(&view.replica).map(drop)));
-    verified.err().map(|e| format!("{e}. It stops whoever publishes next: see `isn log unclaim`"))
+    verified.err().map(|e| {
+        let cure = if matches!(e, Error::Claim { .. }) { ": see `isn log unclaim`" } else { "" };
+        format!("{e}. It stops whoever publishes next{cure}")
+    })
 }
 
 fn narrow(store: &dyn Store, view: &LogView) -> Result<Vec<Fault>> {

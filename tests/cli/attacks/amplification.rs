@@ -164,6 +164,60 @@ fn a_long_list_in_a_folder_that_looks_like_a_tree() {
     stranger.sandbox.with_memory(300, &export).ok();
 }
 
+/// What stands where a tree is to be, and says whose tree it is.
+#[test]
+fn a_long_note_of_a_tree() {
+    let stranger = Stranger::new();
+    stranger.pull(300).ok();
+    // The tree is another version's, as far as its list says.
+    let list = stranger.sandbox.read("tree/B3SUMS");
+    stranger.sandbox.write("tree/B3SUMS", list.split_inclusive(|&byte| byte == b'\n').next().unwrap());
+    File::create(stranger.sandbox.path("tree/ISN.json")).unwrap().set_len(3 << 30).unwrap();
+    stranger.pull(300).fails(3, "ISN.json: is longer than 67108864 bytes");
+}
+
+/// What a registry says of itself before anything is believed.
+#[test]
+fn long_lists_of_a_registry() {
+    let stranger = Stranger::new();
+    let pins = contents(&stranger.sandbox.path("bad/pins")).remove(0).0;
+    let packs = contents(&stranger.sandbox.path("bad/packs")).remove(0).0;
+    let hash = stranger.pin.rsplit('#').next().unwrap();
+    for (file, args) in [
+        ("registry.json".into(), &["verify", "bad"][..]),
+        ("releases/names".into(), &["list", "--registry", "bad"]),
+        ("releases/grads/versions".into(), &["list", "--registry", "bad"]),
+        (format!("pins/{pins}"), &["info", hash, "--registry", "bad"]),
+        (format!("packs/{packs}"), &["fetch", &stranger.pin, "--registry", "bad"]),
+    ] {
+        let path = stranger.sandbox.path(&format!("bad/{file}"));
+        let before = std::fs::read(&path).unwrap();
+        File::create(&path).unwrap().set_len(3 << 30).unwrap();
+        let ran = stranger.sandbox.with_memory(300, args);
+        let is_said = ran.stderr.contains(&format!("{file}: is longer than 4194304 bytes"));
+        assert!(ran.code != 0 && is_said, "{file}: exit {}\n{}", ran.code, ran.stderr);
+        std::fs::write(&path, before).unwrap();
+    }
+}
+
+/// A user's own files are short, too.
+#[test]
+fn long_files_of_a_user() {
+    let stranger = Stranger::new();
+    for name in ["trust.toml", "config.toml", "tokens.toml"] {
+        stranger.sandbox.write(&format!("stranger/{name}"), b"");
+        let path = stranger.sandbox.path(&format!("stranger/{name}"));
+        File::create(&path).unwrap().set_len(3 << 30).unwrap();
+        #[cfg(unix)]
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let args = ["pull", &stranger.pin, "--registry", "http://127.0.0.1:1/", "--to", "tree"];
+        let ran = stranger.sandbox.with_memory(300, &args);
+        let is_said = ran.stderr.contains(&format!("{name}: is longer than 4194304 bytes"));
+        assert!(ran.code != 0 && is_said, "{name}: exit {}\n{}", ran.code, ran.stderr);
+        std::fs::remove_file(&path).unwrap();
+    }
+}
+
 /// What is in a repository that somebody else has written.
 #[test]
 fn a_long_lock_file() {

@@ -44,12 +44,13 @@ fn of_a_stranger(forger: &Forger) -> Vec<u8> {
 }
 
 /// Every verb that writes to a log, as its owner would use it next.
-const WRITERS: [&[&str]; 10] = [
+const WRITERS: [&[&str]; 11] = [
     &["publish", "out2", "--registry", "reg", "--key", "me"],
     &["publish", "out2", "--registry", "reg", "--key", "me", "--statement", "release.statement"],
     &["owner", "add", "grads", "stranger", "--registry", "reg", "--key", "me"],
     &["owner", "threshold", "grads", "1", "--registry", "reg", "--key", "me"],
     &["key", "rotate", "me", "stranger", "--registry", "reg", "--key", "me"],
+    &["revoke", "me", "--reason", "why", "--registry", "reg", "--key", "me"],
     &["yank", "grads@1.0", "--reason", "why", "--registry", "reg", "--key", "me"],
     &["withdraw", "grads@1.0", "--reason", "why", "--registry", "reg", "--key", "me"],
     &["append", "collected", "--registry", "reg"],
@@ -201,6 +202,26 @@ fn claims_are_signed_by_the_key_in_force_before_and_after_a_rotation() {
     forger.isn(&["log", "unclaim", "--registry", "reg"]).ok();
     forger.isn(&publish).ok();
     forger.isn(&["log", "verify", "--registry", "reg"]).ok();
+}
+
+/// What `isn log unclaim` cannot mend either does not lead to it.
+#[cfg(unix)]
+#[test]
+fn a_link_on_the_way_to_a_claim_is_no_claim() {
+    let forger = Forger::new();
+    of_a_stranger(&forger);
+    for folder in ["reg/log/.isn-claims", "reg/log"] {
+        fs::rename(forger.path(folder), forger.path("elsewhere")).unwrap();
+        std::os::unix::fs::symlink(forger.path("elsewhere"), forger.path(folder)).unwrap();
+        for args in WRITERS.into_iter().chain([&["log", "unclaim", "--registry", "reg"][..]]) {
+            let ran = forger.isn(args).fails(1, folder);
+            assert!(!ran.stderr.contains("unclaim") && ran.stderr.contains("move it away"), "{}", ran.stderr);
+        }
+        let said = forger.isn(&["verify", "reg"]).stderr;
+        assert!(said.contains("stops whoever publishes next") && !said.contains("unclaim"), "{said}");
+        fs::remove_file(forger.path(folder)).unwrap();
+        fs::rename(forger.path("elsewhere"), forger.path(folder)).unwrap();
+    }
 }
 
 #[test]

@@ -268,12 +268,21 @@ fn mirror_follows_nothing() {
     let forger = Forger::new();
     with_precious(&forger);
     let mirror = ["mirror", "reg", "new"];
+    // A file is what another mirror has there: the registry is named.
+    let is_another = || {
+        forger.write("new/.isn-mirror", b"all of it");
+        forger.isn(&mirror).fails(1, "registry new: is the unfinished mirror of another registry");
+        assert_eq!(forger.bytes("new/.isn-mirror"), b"all of it");
+        fs::remove_file(forger.path("new/.isn-mirror")).unwrap();
+    };
     check(&[
         faults_of(&forger, &mirror, "new/.isn-lock", &ALL, true),
-        faults_of(&forger, &mirror, "new/.isn-mirror", &ALL, false),
+        faults_of(&forger, &mirror, "new/.isn-mirror", &ALL[..6], true),
     ]);
+    is_another();
     forger.isn(&mirror).ok();
-    check(&[faults_of(&forger, &mirror, "new/.isn-mirror", &ALL, false)]);
+    check(&[faults_of(&forger, &mirror, "new/.isn-mirror", &ALL[..6], true)]);
+    is_another();
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn link(sandbox: &Sandbox, to: impl AsRef<Path>, from: &str) {
 #[test]
 fn paths_that_leave_the_project() {
     let sandbox = project(&["../outside/a"]);
-    at(&sandbox, &["sync"]).fails(1, "../outside/a leads out of the project's folder");
+    at(&sandbox, &["sync"]).fails(1, "../outside/a, for grads@1.0, leads out of the project's folder");
     assert_eq!(contents(&sandbox.path("outside")), []);
     let absolute = std::env::temp_dir().join("isn-never-there");
     let absolute = absolute.to_str().unwrap();
@@ -52,12 +52,14 @@ fn paths_that_leave_the_project() {
     for args in [&["sync"][..], &["sync", "--locked"]] {
         let ran = at(&sandbox, args).fails(1, "--allow-outside");
         for path in bad {
-            let is_named =
-                ran.stderr.lines().any(|line| line.trim_start().starts_with(format!("{path} ").trim_start()));
+            let is_named = ran
+                .stderr
+                .lines()
+                .any(|line| line.trim_start().starts_with(format!("{path}, for grads@1.0, ").trim_start()));
             assert!(is_named || path.is_empty(), "{path}: {}", ran.stderr);
         }
         assert_eq!(ran.stderr.matches("--allow-outside").count(), bad.len(), "{}", ran.stderr);
-        assert!(!ran.stderr.contains("good "), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("good"), "{}", ran.stderr);
     }
     // Nothing at all: not what is good either.
     assert!(before == contents(&sandbox.path("")));
@@ -80,7 +82,11 @@ fn links_that_leave_the_project() {
     link(&sandbox, "inside", "near");
     let ran = at(&sandbox, &["sync"]).fails(1, "through a link");
     for path in ["data/a", "b", "far/deep/c", "dangling"] {
-        assert!(ran.stderr.contains(&format!("  {path} leads out")), "{path}: {}", ran.stderr);
+        assert!(
+            ran.stderr.contains(&format!("  {path}, for grads@1.0, leads out")),
+            "{path}: {}",
+            ran.stderr
+        );
     }
     assert!(!ran.stderr.contains("near/d") && !ran.stderr.contains("good"), "{}", ran.stderr);
     assert_eq!(contents(&sandbox.path("outside")), []);
@@ -108,7 +114,7 @@ fn links_into_gits_own_folder() {
     let ran = at(&sandbox, &["sync"]).fails(1, "--allow-outside");
     for path in bad {
         let why = if path == "all" { "is the project's folder itself" } else { "is git's own" };
-        assert!(ran.stderr.contains(&format!("  {path} {why}")), "{path}: {}", ran.stderr);
+        assert!(ran.stderr.contains(&format!("  {path}, for grads@1.0, {why}")), "{path}: {}", ran.stderr);
     }
     assert!(!ran.stderr.contains("good"), "{}", ran.stderr);
     assert_eq!(contents(&sandbox.path("project/.git")), []);
@@ -124,7 +130,8 @@ fn link_where_the_project_file_wants_a_tree() {
     let asked = format!("registry = [\"{reg}\"]\ndatasets = [\"grads\"]\n");
     sandbox.write("project/isn.toml", asked.as_bytes());
     link(&sandbox, "../outside", "grads-1.0");
-    at(&sandbox, &["sync"]).fails(1, "grads-1.0 leads out of the project's folder through a link");
+    at(&sandbox, &["sync"])
+        .fails(1, "grads-1.0, for grads@1.0, leads out of the project's folder through a link");
     assert!(!sandbox.path("project/isn.lock").exists());
     assert_eq!(contents(&sandbox.path("outside")), []);
 }
@@ -144,7 +151,7 @@ fn pull_that_would_lock_a_path_outside() {
     }
     pull("../x", &["--allow-outside"]).ok();
     assert!(sandbox.path("x/B3SUMS").exists());
-    at(&sandbox, &["sync"]).fails(1, "../x leads out of the project's folder");
+    at(&sandbox, &["sync"]).fails(1, "../x, for grads@1.0, leads out of the project's folder");
     at(&sandbox, &["sync", "--allow-outside"]).ok();
     // Without a lock nothing is asked.
     at(&sandbox, &["pull", "grads", "--registry", "../reg", "--to", "../y"]).ok();
