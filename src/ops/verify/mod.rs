@@ -3,6 +3,7 @@
 
 mod log;
 mod proof;
+mod shard;
 pub mod store;
 pub mod tree;
 
