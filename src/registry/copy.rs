@@ -79,7 +79,7 @@ impl Registry {
             return Ok(true);
         }
         let why = format!(
-            "is damaged: {} bytes of BLAKE3 {}, expected {} of {}",
+            "is damaged: {} bytes long and of BLAKE3 {}, expected {} of {}",
             found.length, found.blake3, object.length, object.blake3
         );
         Err(Error::integrity(what(), why))
