@@ -29,6 +29,8 @@ const PLACES: &str = "places";
 const PLACES_LOCK: &str = "places.lock";
 /// The longest such file that is read, in bytes.
 const MAX_PLACES: u64 = 4 << 20;
+/// A replay begins with the BLAKE3 of what follows, and an LF.
+const SUM_LEN: usize = 65;
 /// The longest replay that is read, in bytes.
 const MAX_REPLAY: u64 = 4 << 30;
 
@@ -318,13 +320,18 @@ impl KnownLog {
 
     fn remember(&self, replica: &Replica, note: &[u8]) -> Result<()> {
         let state = serde_json::to_vec(&(replica.tail(), replica.history()));
-        let mut rest = state.map_err(|e| Error::Internal(e.to_string()))?;
-        rest.push(b'\n');
+        let state = state.map_err(|e| Error::Internal(e.to_string()))?;
+        // In one piece: the leaves of a long log are many.
+        let mut bytes = Vec::with_capacity(SUM_LEN + state.len() + 1 + 32 * replica.size() as usize);
+        bytes.resize(SUM_LEN, b'\n');
+        bytes.extend_from_slice(&state);
+        bytes.push(b'\n');
         for index in 0..replica.size() {
-            rest.extend_from_slice(&replica.tree().leaf(index).unwrap_or(Hash([0; 32])).0);
+            bytes.extend_from_slice(&replica.tree().leaf(index).unwrap_or(Hash([0; 32])).0);
         }
-        let sum = format!("{}\n", Digest::of(&rest));
-        files::replace(&self.folder.join("replay"), &[sum.as_bytes(), &rest].concat())?;
+        let sum = format!("{}\n", Digest::of(&bytes[SUM_LEN..]));
+        bytes[..SUM_LEN].copy_from_slice(sum.as_bytes());
+        files::replace(&self.folder.join("replay"), &bytes)?;
         // Last: until it is there, the state before is what counts.
         files::replace(&self.folder.join("checkpoint"), note)
     }

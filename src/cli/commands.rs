@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::args::{AdviceArgs, Args, Command, RegistryArg, SpeakArgs};
+use super::console;
 use super::exit;
 use super::exit::ExitCode;
 use super::families::{
@@ -48,6 +49,10 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
         offline: args.offline,
         jobs: args.jobs.map_or_else(parallel::available, usize::from),
     };
+    files::tell_of_waiting(|lock| {
+        let text = format!("waiting for the lock {}, which another process holds", lock.display());
+        console::message("", &text);
+    });
     let code = verb(&run, args.command)?;
     Ok(run.output.ended(code))
 }

@@ -2,9 +2,15 @@
 
 use std::fs::Metadata;
 use std::path::Path;
+#[cfg(unix)]
+use std::path::PathBuf;
 
 use super::{if_there, open, parent, read_to_cap};
 use crate::error::{Error, Result};
+
+/// A system follows so many links to a file that it opens.
+#[cfg(unix)]
+const MAX_LINKS: usize = 40;
 
 /// What a file must be guarded from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,15 +75,30 @@ fn check_trust(path: &Path, about: &Metadata) -> Result<()> {
         }
         // A group may be the user's alone, as where new folders are for the group too; everybody is everybody. With the
         // sticky bit nobody replaces another's file.
-        let folder = parent(path);
-        let mode = folder.metadata().map_err(Error::io("look at", folder))?.mode();
-        if mode & 0o1002 == 0o002 {
-            let why = format!("lies in a folder that everybody may change (mode {:o})", mode & 0o7777);
-            return refuse(why, format!("chmod o-w {}", quoted(folder)));
+        for folder in folders_of(path) {
+            let mode = folder.metadata().map_err(Error::io("look at", &folder))?.mode();
+            if mode & 0o1002 == 0o002 {
+                let why = format!("lies in a folder that everybody may change (mode {:o})", mode & 0o7777);
+                return refuse(why, format!("chmod o-w {}", quoted(&folder)));
+            }
         }
     }
     let _ = (path, about);
     Ok(())
+}
+
+/// The folder of a file, and, if it is a link, of each thing that it leads to.
+#[cfg(unix)]
+fn folders_of(path: &Path) -> Vec<PathBuf> {
+    let (mut path, mut folders) = (path.to_path_buf(), Vec::new());
+    for _ in 0..=MAX_LINKS {
+        let folder = parent(&path).to_path_buf();
+        let to = path.read_link().map(|to| folder.join(to));
+        folders.push(folder);
+        let Ok(to) = to else { break };
+        path = to;
+    }
+    folders
 }
 
 /// A path as a shell takes it.

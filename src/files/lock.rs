@@ -3,10 +3,27 @@
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::below::lock_file;
 use super::remove_file;
 use crate::error::Result;
+
+/// How long a lock is waited for before anything is said.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Between two looks at a lock that another has.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Who is told of a lock that another has had for a while.
+static WAITING: OnceLock<fn(&Path)> = OnceLock::new();
+
+/// Lets `tell` hear of each lock that this process has waited for in vain for a second, and goes on waiting for. The first
+/// who asks is told: a lock is taken in places that know nobody to tell.
+pub fn tell_of_waiting(tell: fn(&Path)) {
+    let _ = WAITING.set(tell);
+}
 
 /// Holds a lock file; let go when dropped or when the process dies.
 #[derive(Debug)]
@@ -40,6 +57,18 @@ impl Lock {
     /// [`Error::Foreign`](crate::error::Error::Foreign) if something is there that is no lock of isn's.
     pub fn take(path: &Path) -> Result<Lock> {
         let lock = Lock { path: path.to_path_buf(), file: lock_file(path, false)? };
+        let begun = Instant::now();
+        while let Err(fs::TryLockError::WouldBlock) = lock.file.try_lock() {
+            if begun.elapsed() < PATIENCE {
+                thread::sleep(PAUSE);
+                continue;
+            }
+            // Who may only read the folder can hold the lock too, for as long as they like.
+            if let Some(tell) = WAITING.get() {
+                tell(path);
+            }
+            break;
+        }
         while lock.file.lock().is_err_and(|e| e.kind() == ErrorKind::Interrupted) {}
         Ok(lock)
     }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use cap_fs_ext::DirExt;
 use cap_std::fs::{Dir, Metadata, OpenOptions};
 
-use super::below::{check_owner, foreign, gone, make_dir, open_dir, open_in, parent_of, walk};
-use super::sync_dir;
+use super::below::{Below, check_owner, foreign, gone, make_dir, open_dir, open_in, parent_of, walk};
+use super::{Kind, sync_dir};
 use crate::error::{Error, Result};
 
 /// The file in an [`OwnFolder`] that says whose it is.
@@ -33,6 +33,42 @@ impl OwnFolder {
     /// # Errors
     /// [`Error::Foreign`] if something is there that isn has not made; nothing is changed then.
     pub fn open(path: &Path) -> Result<Self> {
+        let folder = OwnFolder::make(path)?;
+        if !folder.is_marked()? {
+            folder.mark()?;
+        }
+        Ok(folder)
+    }
+
+    /// The same, and takes over a folder that lacks its marker, or has that of a folder of which it is a copy, if `is_own`
+    /// knows everything in it by path and kind: then isn made it before there were markers, or it was moved here.
+    ///
+    /// # Errors
+    /// As [`OwnFolder::open`]; the error names what is not isn's.
+    pub fn adopt(path: &Path, is_own: impl Fn(&str, Kind) -> bool) -> Result<Self> {
+        let folder = OwnFolder::make(path)?;
+        check_owner(&folder.dir.dir_metadata().map_err(Error::io("look at", path))?, path)?;
+        let is_others = |(name, kind): &&(String, Kind)| {
+            let is_marker = name == MARKER && matches!(kind, Kind::File(_));
+            !is_marker && !is_own(name, *kind)
+        };
+        match folder.is_marked() {
+            Ok(true) => return Ok(folder),
+            Err(Error::Foreign { .. }) => {
+                let dir = folder.dir.try_clone().map_err(Error::io("open", path))?;
+                let there = Below { path: path.to_path_buf(), dir }.list()?;
+                if let Some((name, _)) = there.iter().find(is_others) {
+                    return Err(foreign(&path.join(name), "was not made by isn"));
+                }
+            }
+            is_marked => drop(is_marked?),
+        }
+        folder.mark()?;
+        Ok(folder)
+    }
+
+    /// Opens the folder at `path`, or makes it, whosever it is.
+    fn make(path: &Path) -> Result<Self> {
         let (parent, name) = parent_of(path)?;
         match parent.create_dir(&name) {
             Err(e) if e.kind() != ErrorKind::AlreadyExists => {
@@ -41,11 +77,7 @@ impl OwnFolder {
             _ => {}
         }
         let dir = open_dir(&parent, &name, path)?.ok_or_else(|| gone(path))?;
-        let folder = OwnFolder { path: path.to_path_buf(), parent, name, dir };
-        if !folder.is_marked()? {
-            folder.mark()?;
-        }
-        Ok(folder)
+        Ok(OwnFolder { path: path.to_path_buf(), parent, name, dir })
     }
 
     /// Opens the folder at `path`; `None` if nothing is there. Nothing is changed.

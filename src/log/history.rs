@@ -1,8 +1,9 @@
 //! [`History`]: what the entries of a log mean, replayed from the first on. Position is the only clock: an entry is judged
 //! by the state that the entries before it left, never by a later one and never by a date.
 //!
-//! An entry that is not valid in that state *has no effect*. It is kept in a list ([`History::rejected`]) and ends
-//! nothing: the log goes on, and so does every name. The rules (docs/format.md has the norm):
+//! An entry that is not valid in that state *has no effect*. The newest of them are kept in a list
+//! ([`History::rejected`]). It ends nothing: the log goes on, and so does every name. The rules (docs/format.md has the
+//! norm):
 //!
 //! - `owner`: the first one of a name claims it, signed by its own quorum. A later one names the hash of the one in force
 //!   and is signed by the quorum of that one, or by as many of its recovery keys (by all, if there are fewer). It names
@@ -17,6 +18,7 @@
 //! A quorum is as many different keys as the threshold says, none of them revoked; a signature by any other key makes the
 //! entry invalid.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -29,6 +31,12 @@ use crate::release::{LogPosition, Release};
 use crate::statement::{
     self, Advice, Attested, LogKeyChange, Owner, ReleaseStatement, Revocation, SignedStatement, Statement,
 };
+
+/// So many entries without effect are remembered, the newest, and never more than twice as many: a log may have millions
+/// of them, of two bytes each.
+const MAX_REJECTED: usize = 1000;
+/// So much of the reason why an entry is no statement is kept, in characters.
+const MAX_WHY: usize = 300;
 
 /// The state after a number of entries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -182,7 +190,7 @@ impl History {
         self.datasets.iter()
     }
 
-    /// The entries that have no effect, oldest first.
+    /// The newest of the entries that have no effect, oldest first.
     pub fn rejected(&self) -> &[Rejected] {
         &self.rejected
     }
@@ -229,6 +237,9 @@ impl History {
             }
             Err((name, version, why)) => {
                 let rejected = Rejected { index, name, version, why };
+                if self.rejected.len() >= 2 * MAX_REJECTED {
+                    self.rejected.drain(..MAX_REJECTED);
+                }
                 self.rejected.push(rejected.clone());
                 Err(rejected)
             }
@@ -239,7 +250,7 @@ impl History {
     fn judge(&self, entry: &[u8]) -> Result<Attested, (Option<Name>, Option<Version>, String)> {
         let signed = SignedStatement::parse("it", entry.to_vec()).map_err(|e| {
             let why = e.to_string();
-            let why = format!("is no statement: it {}", why.strip_prefix("it: ").unwrap_or(&why));
+            let why = format!("is no statement: it {}", shortened(why.strip_prefix("it: ").unwrap_or(&why)));
             let (name, version) = statement::guess_subject(entry);
             (name, version, why)
         })?;
@@ -439,6 +450,14 @@ impl Dataset {
         }
         let needed = (*threshold).min(recovery.len());
         quorum(signers, recovery, needed, &self.revoked, "a recovery key")
+    }
+}
+
+/// The beginning of a reason, which may quote all of an entry.
+fn shortened(why: &str) -> Cow<'_, str> {
+    match why.char_indices().nth(MAX_WHY) {
+        Some((end, _)) => format!("{}…", &why[..end]).into(),
+        None => why.into(),
     }
 }
 

@@ -88,7 +88,8 @@ pub fn verify_source(
     compared?;
     differing.sort_by(|a, b| a.image.cmp(&b.image));
     let checked = there.len() as u64;
-    let mut warnings: Vec<String> = survey.problems.into_iter().map(|problem| problem.why).collect();
+    let mut warnings = snapshot.head.warnings.clone();
+    warnings.extend(survey.problems.into_iter().map(|problem| problem.why));
     warnings.extend_from_slice(&source.warnings);
     warnings.extend(unsigned::notice(snapshot.head.unsigned()));
     let layout = source.layout.to_string();

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use bytes::Buf;
 
+use super::places::Place;
 use super::{Registry, layout};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -23,13 +24,27 @@ impl Registry {
         object: &ObjectRef,
         to: &mut (dyn Write + Send),
     ) -> Result<()> {
+        match self.copy_from(&self.own, kind, object, to).await? {
+            true => Ok(()),
+            false => Err(self.missing_object(kind, &object.blake3)),
+        }
+    }
+
+    /// The same from one place; `false` if it is not there.
+    pub(super) async fn copy_from(
+        &self,
+        place: &Place,
+        kind: ObjectKind,
+        object: &ObjectRef,
+        to: &mut (dyn Write + Send),
+    ) -> Result<bool> {
         let path = layout::object(kind, &object.blake3);
-        let what = || self.locate(kind, &object.blake3);
+        let what = || format!("{} {}", kind.noun(), place.transport.locate(&path));
         let (mut hasher, mut length, mut failures) = (blake3::Hasher::new(), 0, 0);
         'open: while length < object.length || length == 0 {
             let range = (length > 0).then_some(length..object.length);
-            let Some(body) = self.own.transport.open(&path, range).await? else {
-                return Err(self.missing_object(kind, &object.blake3));
+            let Some(body) = place.transport.open(&path, range).await? else {
+                return Ok(false);
             };
             let (mut chunks, before) = (body.chunks, length);
             // A transport may ignore the range, and what stands before is passed over.
@@ -61,10 +76,10 @@ impl Registry {
         self.count(length as usize);
         let found = ObjectRef { blake3: Digest::of_hasher(&hasher), length };
         if found == *object {
-            return Ok(());
+            return Ok(true);
         }
         let why = format!(
-            "is damaged: {} bytes of BLAKE3 {}, expected {} of {}",
+            "is damaged: {} bytes long and of BLAKE3 {}, expected {} of {}",
             found.length, found.blake3, object.length, object.blake3
         );
         Err(Error::integrity(what(), why))

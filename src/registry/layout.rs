@@ -1,10 +1,12 @@
 //! Where things are in a registry: every path is formed here and nowhere else. docs/format.md has the table.
 
+use super::{MAX_HINT, MAX_UNSIGNED};
 use crate::dataset_ref::{Name, Version};
 use crate::digest::Digest;
-use crate::log::TILE_WIDTH;
+use crate::log::{MAX_CHECKPOINT, MAX_CLAIM, TILE_WIDTH, bundle};
 use crate::object::ObjectKind;
 use crate::rel_path::check_segment;
+use crate::statement;
 
 /// What makes a folder a registry.
 pub const REGISTRY_JSON: &str = "registry.json";
@@ -92,6 +94,19 @@ pub fn object(kind: ObjectKind, digest: &Digest) -> String {
 /// The recipe of a dataset that awaits its publisher.
 pub fn recipe(name: &Name) -> String {
     format!("{RECIPES}/{name}/recipe.toml")
+}
+
+/// The most bytes that a writer reads of the file at `path`, which somebody else may have put there.
+pub fn max_len(path: &str) -> u64 {
+    let top = path.split_once('/').map_or("", |(top, _)| top);
+    match top {
+        _ if path == CHECKPOINT => MAX_CHECKPOINT,
+        _ if path.starts_with(CLAIMS) => MAX_CLAIM,
+        "log" => bundle::MAX_LEN,
+        "releases" if path != NAMES && !path.ends_with("/versions") => statement::MAX_LEN as u64,
+        "recipes" => MAX_UNSIGNED,
+        _ => MAX_HINT,
+    }
 }
 
 /// A file that readers may ask for.

@@ -1,6 +1,7 @@
 //! Where the objects of a registry are: in the cache, in the registry itself, in its mirrors. An object is its hash, so
 //! any place will do; one that served other bytes is set aside, and named.
 
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -115,18 +116,23 @@ impl Registry {
         cap: u64,
         check: impl Fn(&str, &[u8]) -> Result<()>,
     ) -> Result<Option<Vec<u8>>> {
+        self.anywhere(async |place| {
+            let found = transport::read(place.transport.as_ref(), path, cap).await?;
+            self.count(found.as_ref().map_or(0, Vec::len));
+            found.as_ref().map_or(Ok(()), |bytes| check(&place.transport.locate(path), bytes))?;
+            Ok(found)
+        })
+        .await
+    }
+
+    /// What `bring` brings from the first place where it is as it must be; `None` where no place has it.
+    async fn anywhere<T>(&self, bring: impl AsyncFn(&Place) -> Result<Option<T>>) -> Result<Option<T>> {
         let (mut bad, mut unreached) = (None, None);
         for round in 0..STRIKES {
             bad = None;
             for place in self.places() {
-                let read = transport::read(place.transport.as_ref(), path, cap).await;
-                let checked = read.and_then(|found| {
-                    self.count(found.as_ref().map_or(0, Vec::len));
-                    found.as_ref().map_or(Ok(()), |bytes| check(&place.transport.locate(path), bytes))?;
-                    Ok(found)
-                });
-                match checked {
-                    Ok(Some(bytes)) => return Ok(Some(bytes)),
+                match bring(place).await {
+                    Ok(Some(brought)) => return Ok(Some(brought)),
                     Ok(None) => {}
                     Err(e @ Error::Integrity { .. }) => {
                         self.strike(place, round, &e);
@@ -145,10 +151,7 @@ impl Registry {
 
     /// An object, checked against its reference.
     pub async fn object(&self, kind: ObjectKind, reference: &ObjectRef) -> Result<Vec<u8>> {
-        if reference.length > MAX_METADATA {
-            let why = format!("is said to have {} bytes: too many", reference.length);
-            return Err(Error::integrity(self.locate(kind, &reference.blake3), why));
-        }
+        self.check_length(kind, reference)?;
         if let Some(bytes) = self.cached(kind, &reference.blake3, reference.length) {
             return Ok(bytes);
         }
@@ -158,6 +161,29 @@ impl Registry {
         let bytes = bytes.ok_or_else(|| self.missing_object(kind, &reference.blake3))?;
         self.keep(kind, &reference.blake3, &bytes);
         Ok(bytes)
+    }
+
+    /// Writes a shard to what `begin` gives, and gives that back, from the first place that has it whole: none of it is
+    /// held in memory. What was written before an error is for nothing; then `begin` is asked again.
+    pub async fn stream_shard<W: Write + Send>(
+        &self,
+        shard: &ObjectRef,
+        begin: impl Fn() -> Result<W>,
+    ) -> Result<W> {
+        self.check_length(ObjectKind::Shard, shard)?;
+        let streamed = self.anywhere(async |place| {
+            let mut to = begin()?;
+            Ok(self.copy_from(place, ObjectKind::Shard, shard, &mut to).await?.then_some(to))
+        });
+        streamed.await?.ok_or_else(|| self.missing_object(ObjectKind::Shard, &shard.blake3))
+    }
+
+    fn check_length(&self, kind: ObjectKind, reference: &ObjectRef) -> Result<()> {
+        if reference.length <= MAX_METADATA {
+            return Ok(());
+        }
+        let why = format!("is said to have {} bytes: too many", reference.length);
+        Err(Error::integrity(self.locate(kind, &reference.blake3), why))
     }
 
     /// An object by its hash alone, of at most `cap` bytes; `None` where no place has it.

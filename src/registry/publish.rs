@@ -182,7 +182,7 @@ impl RegistryWriter {
     ) -> Result<()> {
         self.store.update(path, &mut |there| {
             let there = String::from_utf8_lossy(there.unwrap_or_default());
-            let mut lines: Vec<&str> = there.lines().collect();
+            let mut lines: Vec<&str> = there.lines().filter(|line| !line.is_empty()).collect();
             if lines.contains(&line) {
                 return Ok(None);
             }

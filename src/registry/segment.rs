@@ -137,7 +137,7 @@ fn fits(segment: &Segment<'_>, entry: &Entry, limits: Limits) -> bool {
 }
 
 /// zstd's worst case for a tar entry of an image of `length` bytes, with room to spare.
-fn max_frame_len(length: u64) -> u64 {
+pub fn max_frame_len(length: u64) -> u64 {
     length.saturating_add(length / 128).saturating_add(4096)
 }
 

@@ -15,9 +15,14 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::files::{self, Kind};
 use crate::registry::layout;
+use crate::rel_path::check_segment;
 
 /// An upload has this name until it is whole. Not as other temporary files: a publish removes those.
 const UPLOAD_PREFIX: &str = ".isn-upload-";
+/// So many letters and digits follow it.
+const UPLOAD_LEN: usize = 6;
+/// Held by the server that stages here.
+const LOCK: &str = ".lock";
 /// How long an object waits for its release.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
 
@@ -83,8 +88,9 @@ impl Staging {
     /// In the registry's folder. One server may stage there: what a killed one left half-written is removed.
     pub(super) fn open(registry: &Path, quota: Quota) -> Result<Self> {
         let root = registry.join(layout::STAGING);
-        files::Below::make_synced(registry, &root)?.check_owner()?;
-        let lock = files::Lock::try_take(&root.join(".lock"))?.ok_or_else(|| {
+        files::Below::make_synced(registry, &root)?;
+        files::OwnFolder::adopt(&root, |path, kind| path == LOCK || is_staged(path, kind))?;
+        let lock = files::Lock::try_take(&root.join(LOCK))?.ok_or_else(|| {
             Error::invalid(registry.display(), "has another `isn serve` that takes in what is published")
         })?;
         let staging = Staging { root, quota, held: Arc::default(), _lock: lock };
@@ -146,7 +152,10 @@ impl Staging {
     }
 
     fn remove(&self, is_stale: impl Fn(&str, SystemTime) -> bool) -> Result<()> {
-        for (path, _) in files::walk(&self.root)? {
+        for (path, kind) in files::walk(&self.root)? {
+            if !is_staged(&path, kind) {
+                continue;
+            }
             let name = path.rsplit('/').next().unwrap_or(&path);
             let full = self.root.join(&path);
             // It may just have been published.
@@ -160,6 +169,19 @@ impl Staging {
         }
         Ok(())
     }
+}
+
+/// Whether a file below the folder of all that is staged is one that is staged, or half of one: nothing else is removed.
+fn is_staged(path: &str, kind: Kind) -> bool {
+    let Some((holder, path)) = path.split_once('/').filter(|_| matches!(kind, Kind::File(_))) else {
+        return false;
+    };
+    if check_segment(holder).is_err() {
+        return false;
+    }
+    let upload = path.strip_prefix(UPLOAD_PREFIX);
+    upload.is_some_and(|rest| rest.len() == UPLOAD_LEN && rest.bytes().all(|b| b.is_ascii_alphanumeric()))
+        || matches!(layout::public(path), Some(layout::Public::Object(_)))
 }
 
 impl Drop for Room {
@@ -200,7 +222,7 @@ pub(super) fn write(
 ) -> std::result::Result<(), Ended> {
     files::Below::make_synced(files::parent(folder), files::parent(to))?;
     let mut builder = tempfile::Builder::new();
-    builder.prefix(UPLOAD_PREFIX);
+    builder.prefix(UPLOAD_PREFIX).rand_bytes(UPLOAD_LEN);
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
     let mut temp = builder.tempfile_in(folder).map_err(Error::io("write in", folder))?;
@@ -228,6 +250,7 @@ pub(super) fn write(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object::ObjectKind;
 
     const QUOTA: Quota = Quota { bytes: 100, objects: 3 };
 
@@ -309,19 +332,51 @@ mod tests {
     fn what_is_old_or_half_written_goes() {
         let dir = tempfile::tempdir().unwrap();
         let staging = Staging::open(dir.path(), QUOTA).unwrap();
-        let [old, new, upload] = ["a/objects/old", "a/objects/new", "a/.isn-upload-x"].map(|name| {
+        let then = SystemTime::now() - KEPT - Duration::from_secs(60);
+        let age = |path: &Path| {
+            std::fs::File::options().write(true).open(path).unwrap().set_modified(then).unwrap();
+        };
+        let put = |name: &str| {
             let path = dir.path().join(layout::STAGING).join(name);
             files::replace(&path, b"x").unwrap();
             path
+        };
+        let [old, new] = ["old", "new"].map(|name| {
+            put(&format!("a/{}", layout::object(ObjectKind::Shard, &Digest::of(name.as_bytes()))))
         });
-        let then = SystemTime::now() - KEPT - Duration::from_secs(60);
-        std::fs::File::options().write(true).open(&old).unwrap().set_modified(then).unwrap();
+        let upload = put("a/.isn-upload-x1Y2z3");
+        // What has other names was put there by somebody else.
+        let others = ["a/thesis", "a/objects/thesis", "a/.isn-upload-mine", "thesis"].map(put);
+        [&old].into_iter().chain(&others).for_each(|path| age(path));
         staging.count().unwrap();
         staging.tidy().unwrap();
-        assert_eq!(lock(&staging.held)["a"].staged.len(), 2);
+        assert_eq!(lock(&staging.held)["a"].staged.len(), 5);
         assert_eq!([&old, &new, &upload].map(|path| path.exists()), [false, true, true]);
         drop(staging);
         Staging::open(dir.path(), QUOTA).unwrap();
         assert_eq!([&new, &upload].map(|path| path.exists()), [true, false]);
+        assert!(others.iter().all(|path| path.exists()));
+    }
+
+    #[test]
+    fn a_folder_without_marker_is_taken_over_if_all_in_it_is_staged() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join(layout::STAGING);
+        let object = root.join("a").join(layout::object(ObjectKind::Shard, &Digest::of(b"x")));
+        for path in [&object, &root.join("a/.isn-upload-x1Y2z3"), &root.join(LOCK)] {
+            files::replace(path, b"").unwrap();
+        }
+        for other in ["photos/thesis", "thesis", "a/objects/thesis", "a/.isn-upload-mine"] {
+            files::replace(&root.join(other), b"x").unwrap();
+            let refused = Staging::open(dir.path(), QUOTA).unwrap_err();
+            assert!(refused.to_string().contains(other), "{refused}");
+            std::fs::remove_file(root.join(other)).unwrap();
+        }
+        Staging::open(dir.path(), QUOTA).unwrap();
+        assert!(object.exists() && !root.join("a/.isn-upload-x1Y2z3").exists());
+        // From now on it is known by its marker.
+        files::replace(&root.join("photos/thesis"), b"x").unwrap();
+        Staging::open(dir.path(), QUOTA).unwrap();
+        assert!(root.join("photos/thesis").exists());
     }
 }

@@ -81,8 +81,14 @@ fn hex(digest: &Digest, out: &mut [u8; 64]) {
 }
 
 /// Reads a whole shard as stock `tar` would and checks that it has nothing but regular files with their own
-/// BLAKE3 as their name. Calls `image` with the digest and length of each. `what` names the shard in errors.
-pub fn check_shard(what: &str, shard: impl Read, mut image: impl FnMut(Digest, u64)) -> Result<()> {
+/// BLAKE3 as their name, `most` of them at most. Calls `image` with the digest and length of each. `what` names the shard in
+/// errors.
+pub fn check_shard(
+    what: &str,
+    shard: impl Read,
+    most: usize,
+    mut image: impl FnMut(Digest, u64),
+) -> Result<()> {
     let refuse = |why: &dyn std::fmt::Display| Error::integrity(what, why);
     let mut decoder = zstd::Decoder::new(shard).map_err(|e| refuse(&e))?;
     decoder.window_log_max(27).map_err(|e| refuse(&e))?;
@@ -103,6 +109,9 @@ pub fn check_shard(what: &str, shard: impl Read, mut image: impl FnMut(Digest, u
         }
         if !seen.insert(digest) {
             return Err(refuse(&format!("has entry {name} twice")));
+        }
+        if seen.len() > most {
+            return Err(refuse(&format!("has more than {most} entries, which no pack of it names")));
         }
         image(digest, length);
     }
@@ -145,7 +154,7 @@ mod tests {
             assert_eq!(read.unwrap(), image);
         }
         let mut seen = Vec::new();
-        check_shard("s", &shard[..], |digest, length| seen.push((digest, length))).unwrap();
+        check_shard("s", &shard[..], 100, |digest, length| seen.push((digest, length))).unwrap();
         let expected: Vec<_> = images.iter().map(|i| (Digest::of(i), i.len() as u64)).collect();
         assert_eq!(seen, expected);
     }
@@ -169,8 +178,16 @@ mod tests {
     fn an_entry_that_is_there_twice_is_refused() {
         let (_, shard, entries) = sample();
         let twice = [frame(&shard, &entries[3]), &shard[..]].concat();
-        let refused = check_shard("s", &twice[..], |_, _| ()).unwrap_err().to_string();
+        let refused = check_shard("s", &twice[..], 100, |_, _| ()).unwrap_err().to_string();
         assert!(refused.contains("twice"), "{refused}");
+    }
+
+    #[test]
+    fn more_entries_than_a_pack_leads_to_are_refused() {
+        let (_, shard, entries) = sample();
+        check_shard("s", &shard[..], entries.len(), |_, _| ()).unwrap();
+        let refused = check_shard("s", &shard[..], entries.len() - 1, |_, _| ()).unwrap_err().to_string();
+        assert!(refused.contains("has more than 5 entries"), "{refused}");
     }
 
     #[test]
@@ -188,7 +205,7 @@ mod tests {
                 .sum();
             changed[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
             let shard = zstd::bulk::compress(&changed, 1).unwrap();
-            assert!(check_shard("s", &shard[..], |_, _| ()).is_err(), "{what}");
+            assert!(check_shard("s", &shard[..], 100, |_, _| ()).is_err(), "{what}");
         }
     }
 }

@@ -25,11 +25,16 @@ impl Sandbox {
 
     /// Runs isn as one who trusts nobody, with at most so many MiB.
     pub fn with_memory(&self, mebibytes: u64, args: &[&str]) -> Ran {
+        self.at_home_with_memory("stranger", mebibytes, args)
+    }
+
+    /// The same as somebody else.
+    pub fn at_home_with_memory(&self, home: &str, mebibytes: u64, args: &[&str]) -> Ran {
         let command = self.command(args);
         let mut limited = std::process::Command::new("sh");
         let limit = format!("ulimit -v {}; exec \"$0\" \"$@\"", mebibytes << 10);
         limited.args(["-c", &limit]).arg(command.get_program()).args(args);
-        limited.current_dir(self.path("")).env("ISN_HOME", self.path("stranger"));
+        limited.current_dir(self.path("")).env("ISN_HOME", self.path(home));
         ran(limited.env("MALLOC_ARENA_MAX", "2").output().unwrap())
     }
 }

@@ -182,6 +182,20 @@ fn only_owners_release_and_as_many_as_the_threshold_says() {
 }
 
 #[test]
+fn the_newest_entries_without_effect_are_remembered() {
+    let mut history = owned(1, &[ANNA], &[]);
+    for _ in 0..3 * MAX_REJECTED {
+        history.apply(&[b'x'; 60_000]).unwrap_err();
+    }
+    let rejected = history.rejected();
+    assert!((MAX_REJECTED..=2 * MAX_REJECTED).contains(&rejected.len()), "{}", rejected.len());
+    assert_eq!(rejected.last().unwrap().index, history.size() - 1);
+    // What quotes an entry does not do so at any length.
+    let quoted = history.apply(format!("isn/v1 {}\n\nx", "y".repeat(30_000)).as_bytes()).unwrap_err();
+    assert!(quoted.why.len() < 400, "{}", quoted.why);
+}
+
+#[test]
 fn one_owner_who_signs_twice_is_one() {
     let mut history = owned(2, &[ANNA, BEN], &[]);
     let once = String::from_utf8(signed(&release("1.0"), &[ANNA]).bytes().to_vec()).unwrap();

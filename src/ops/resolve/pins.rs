@@ -156,6 +156,14 @@ impl Registries<'_> {
         (histories, unread)
     }
 
+    /// That a version is yanked or withdrawn, by the logs that the user believes as they were last seen; and what could not
+    /// be read of them.
+    pub fn remembered_advice(&self, pin: &DatasetRef) -> Vec<String> {
+        let (remembered, unread) = self.remembered();
+        let advice = remembered.iter().filter_map(|history| Advice::of(history, pin));
+        once(advice.flat_map(|advice| advice.sentences()).chain(unread).collect())
+    }
+
     /// That a version which is on this machine is yanked or withdrawn, by logs that the user believes: by those `remembered`,
     /// and by that of the registry at `location` as it is now, if it is a folder. No network is used.
     pub fn advice_at_hand(&self, location: &str, pin: &DatasetRef, remembered: &[History]) -> Vec<String> {

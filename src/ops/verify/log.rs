@@ -103,7 +103,15 @@ fn narrow(store: &dyn Store, view: &LogView) -> Result<Vec<Fault>> {
     for (path, _) in store.list("log/tile")?.into_iter().filter(|(path, _)| layout::public(path).is_some()) {
         let Some((folder, width)) = path.rsplit_once('/') else { continue };
         let Some(width) = width.parse::<u64>().ok().filter(|_| folder.ends_with(".p")) else { continue };
-        let Some(bytes) = store.read(&path)? else { continue };
+        let bytes = match store.read(&path) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => continue,
+            Err(e @ Error::Integrity { .. }) => {
+                faults.push(Fault { kind: FaultKind::Changed, ..fault(&path, &e) });
+                continue;
+            }
+            Err(e) => return Err(e),
+        };
         let is_whole = match (tiles.get(folder), bundles.get(folder)) {
             // What is wider than the tree was written by somebody who is about to go on.
             (Some(tile), _) => tile.get(..width as usize * 32).is_none_or(|expected| expected == bytes),

@@ -3,6 +3,7 @@
 
 mod log;
 mod proof;
+mod shard;
 pub mod store;
 pub mod tree;
 
@@ -195,12 +196,16 @@ struct Expected {
 }
 
 fn expected_hash(registries: &Registries<'_>, expect: &Expectation) -> Result<Expected> {
-    let by_hash = |hash: &Digest| Expected { hash: *hash, assurance: Assurance::Hash, warnings: Vec::new() };
+    let by_hash = |hash: &Digest, pin: &DatasetRef| Expected {
+        hash: *hash,
+        assurance: Assurance::Hash,
+        warnings: registries.remembered_advice(pin),
+    };
     match expect {
-        Expectation::Hash(hash) => Ok(by_hash(hash)),
+        Expectation::Hash(hash) => Ok(by_hash(hash, &DatasetRef::Pin(*hash))),
         // A pin says it all: no registry is needed, and none is asked.
-        Expectation::Reference(DatasetRef::Pin(pin) | DatasetRef::Version(_, _, Some(pin))) => {
-            Ok(by_hash(pin))
+        Expectation::Reference(pin @ (DatasetRef::Pin(hash) | DatasetRef::Version(_, _, Some(hash)))) => {
+            Ok(by_hash(hash, pin))
         }
         Expectation::Reference(reference) => {
             let (_, snapshot) = transport::runtime()?.block_on(registries.snapshot(reference))?;

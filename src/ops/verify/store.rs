@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use tokio::runtime::Runtime;
 
 use super::super::resolve::{Belief, Registries};
+use super::shard::ShardCheck;
 use super::{Assurance, Fault, FaultKind, VerifyReport, log};
 use crate::dataset_ref::{Name, Version};
 use crate::digest::Digest;
@@ -20,7 +21,6 @@ use crate::progress::{Progress, Unit};
 use crate::recipe::Recipe;
 use crate::registry::log::LogView;
 use crate::registry::{Registry, Snapshot, layout, publish};
-use crate::shard::{FrameReader, check_shard};
 use crate::transport::folder::Folder;
 
 /// The file that makes a folder a build output.
@@ -362,43 +362,40 @@ pub(super) fn check_version(
         seen.rebuild_only.push(what.clone());
     }
     progress.begin(&format!("verify {what}"), Unit::Images, missing.len() as u64);
-    let mut reader = FrameReader::new().map_err(|e| Error::Internal(format!("zstd: {e}")))?;
     for pack in &packs {
         let used: BTreeSet<usize> = pack.entries.iter().map(|entry| entry.shard).collect();
         for at in used {
             let shard = &pack.shards[at];
             let path = layout::object(ObjectKind::Shard, &shard.blake3);
             let key = |entry: &Entry| (shard.blake3, entry.offset, entry.blake3);
-            let mut here = pack.entries.iter().filter(|entry| entry.shard == at);
+            let here: Vec<&Entry> = pack.entries.iter().filter(|entry| entry.shard == at).collect();
             if seen.shards.contains(&shard.blake3)
-                && here.clone().all(|entry| seen.frames.contains(&key(entry)))
+                && here.iter().all(|entry| seen.frames.contains(&key(entry)))
             {
-                here.by_ref().for_each(|entry| {
+                for entry in &here {
                     missing.remove(&entry.blake3);
-                });
+                }
                 continue;
             }
-            let bytes = match runtime.block_on(registry.object(ObjectKind::Shard, shard)) {
-                Ok(bytes) => bytes,
+            let begin = || ShardCheck::new(&path, &here, &lengths);
+            let (whole, images) = match runtime.block_on(registry.stream_shard(shard, begin)) {
+                Ok(check) => check.end(),
                 Err(e) => {
                     // One fault for the shard, not one more for each image in it.
-                    for entry in pack.entries.iter().filter(|entry| entry.shard == at) {
+                    for entry in &here {
                         missing.remove(&entry.blake3);
                     }
                     faults.push(fault(&path, &e));
                     continue;
                 }
             };
-            match check_shard(&path, &bytes[..], |_, _| ()) {
+            match whole {
                 Ok(()) => drop(seen.shards.insert(shard.blake3)),
                 Err(e) => faults.push(fault(&path, &e)),
             }
-            for entry in pack.entries.iter().filter(|entry| entry.shard == at) {
-                // A pack may serve several versions: images of others are not this one's to judge.
-                let Some(&length) = lengths.get(&entry.blake3) else { continue };
-                let frame = &bytes[entry.offset as usize..][..entry.length as usize];
-                match reader.image(&path, frame, &entry.frame, &entry.blake3, length) {
-                    Ok(_) => {
+            for (entry, checked) in images {
+                match checked {
+                    Ok(()) => {
                         missing.remove(&entry.blake3);
                         seen.frames.insert(key(entry));
                         seen.images += 1;

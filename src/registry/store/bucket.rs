@@ -19,7 +19,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::object::ObjectRef;
-use crate::registry::Registry;
+use crate::registry::{Registry, layout};
 use crate::transport::bucket::{Bucket, location};
 use crate::transport::{self, Transport};
 
@@ -63,6 +63,11 @@ impl BucketStore {
                 Err(Failure::NotFound { .. }) => return Ok(None),
                 Err(e) => return Err(self.bucket.failed(path, &e)),
             };
+            let most = layout::max_len(path);
+            if found.meta.size > most {
+                let why = format!("is longer than {most} bytes");
+                return Err(Error::integrity(self.bucket.locate(path), why));
+            }
             let version =
                 UpdateVersion { e_tag: found.meta.e_tag.clone(), version: found.meta.version.clone() };
             let bytes = found.bytes().await.map_err(|e| self.bucket.failed(path, &e))?;

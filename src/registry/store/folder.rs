@@ -9,16 +9,14 @@ use super::{Change, Store};
 use crate::error::{Error, Result};
 use crate::files::{self, Below, Kind};
 use crate::object::ObjectRef;
-use crate::registry::Registry;
 use crate::registry::publish::check_bytes;
+use crate::registry::{Registry, layout};
 use crate::transport::folder::Folder;
 
 /// Held while something is written; a reader never looks at it.
 const LOCK: &str = ".isn-lock";
 /// With this the names begin that readers never see.
 const HIDDEN: &str = ".isn-";
-/// The longest file that a writer reads as a whole, in bytes.
-const MAX_FILE: u64 = 1 << 30;
 
 /// A folder, which need not exist yet.
 pub struct FolderStore {
@@ -95,7 +93,7 @@ impl Store for FolderStore {
     }
 
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
-        self.find(path)?.map_or(Ok(None), |(folder, name)| folder.read(name, MAX_FILE))
+        self.find(path)?.map_or(Ok(None), |(folder, name)| folder.read(name, layout::max_len(path)))
     }
 
     fn length(&self, path: &str) -> Result<Option<u64>> {

@@ -41,7 +41,8 @@ pub trait Store: Send + Sync {
     /// folder is locked until the result is dropped.
     fn begin(&self) -> Result<Option<files::Lock>>;
 
-    /// Reads a whole file; `None` if there is none.
+    /// Reads a whole file; `None` if there is none. One that is longer than
+    /// [any at `path`](super::layout::max_len) is an error.
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>>;
 
     /// The length of a file in bytes; `None` if there is none.

@@ -1,13 +1,14 @@
 //! Little that becomes much: what strangers send, or leave beside a tree, is held in memory no longer than it makes sense.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 
 use isn::digest::Digest;
 use isn::key::KeyFile;
 use isn::log::{LogSigner, SignedCheckpoint, TILE_WIDTH, Tree, bundle, leaf_hash};
 use isn::manifest::Manifest;
 use isn::object::{ObjectKind, ObjectRef};
+use isn::pack::Pack;
 use isn::registry::layout;
 use isn::statement::ReleaseStatement;
 
@@ -43,6 +44,32 @@ impl Stranger {
         let packs = contents(&self.sandbox.path("reg/packs")).remove(0).1;
         self.sandbox.write(&format!("bad/{}", layout::packs(&reference.blake3)), &packs);
         reference
+    }
+
+    /// A log of so many times the same entry, by a key of nobody's.
+    fn plant_log(&self, size: u64, entry: &[u8]) {
+        let key = KeyFile::read(&self.sandbox.path("home/keys/me")).unwrap().unlock(|| Ok(None)).unwrap();
+        let signer = LogSigner::new("example.org/log", key).unwrap();
+        let tree = Tree::of((0..size).map(|_| leaf_hash(entry))).unwrap();
+        let mut bytes = Vec::new();
+        (0..TILE_WIDTH).for_each(|_| bundle::push(&mut bytes, entry).unwrap());
+        for index in 0..size / TILE_WIDTH {
+            self.sandbox.write(&format!("bad/{}", layout::log_entries(index, TILE_WIDTH)), &bytes);
+        }
+        let note = SignedCheckpoint::sign(&signer, size, tree.root().unwrap()).unwrap();
+        self.sandbox.write("bad/log/checkpoint", note.bytes());
+        let about = format!(
+            "{{\"format\":\"isn-registry/1\",\"description\":\"d\",\"log_key\":\"{}\"}}\n",
+            signer.log_key()
+        );
+        self.sandbox.write("bad/registry.json", about.as_bytes());
+    }
+
+    /// Makes a file of the registry longer than any, of zeros.
+    fn lengthen(&self, path: &str, length: u64) {
+        let path = self.sandbox.path(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        File::options().write(true).create(true).truncate(false).open(path).unwrap().set_len(length).unwrap();
     }
 
     fn pull(&self, mebibytes: u64) -> Ran {
@@ -117,22 +144,7 @@ fn a_list_of_many_packs() {
 #[test]
 fn a_claimed_log_of_many_entries() {
     let stranger = Stranger::new();
-    let key = KeyFile::read(&stranger.sandbox.path("home/keys/me")).unwrap().unlock(|| Ok(None)).unwrap();
-    let signer = LogSigner::new("example.org/log", key).unwrap();
-    let size = 20 * TILE_WIDTH;
-    let tree = Tree::of((0..size).map(|_| leaf_hash(b"x"))).unwrap();
-    for index in 0..size / TILE_WIDTH {
-        let mut bytes = Vec::new();
-        (0..TILE_WIDTH).for_each(|_| bundle::push(&mut bytes, b"x").unwrap());
-        stranger.sandbox.write(&format!("bad/{}", layout::log_entries(index, TILE_WIDTH)), &bytes);
-    }
-    let note = SignedCheckpoint::sign(&signer, size, tree.root().unwrap()).unwrap();
-    stranger.sandbox.write("bad/log/checkpoint", note.bytes());
-    let about = format!(
-        "{{\"format\":\"isn-registry/1\",\"description\":\"d\",\"log_key\":\"{}\"}}\n",
-        signer.log_key()
-    );
-    stranger.sandbox.write("bad/registry.json", about.as_bytes());
+    stranger.plant_log(20 * TILE_WIDTH, b"x");
     for verb in [&["pull", "--to", "tree"][..], &["info"], &["images"]] {
         let args = [&[verb[0], &stranger.pin, "--registry", "bad"], &verb[1..]].concat();
         let ran = stranger.sandbox.with_memory(1000, &args).ok();
@@ -252,4 +264,81 @@ fn long_files_in_a_cache() {
     }
     export("second", 300);
     stranger.sandbox.with_memory(300, &["cache", "gc", "--max-size", "1GB"]);
+}
+
+/// What a folder keeps for readers who are behind. Zeros are entries too, of two bytes each.
+#[test]
+fn long_narrow_tiles_and_bundles() {
+    let stranger = Stranger::new();
+    for (path, length) in [
+        ("log/tile/entries/000.p/1", 3 << 30),
+        ("log/tile/entries/000.p/1", 16 << 20),
+        ("log/tile/0/000.p/1", 3 << 30),
+    ] {
+        stranger.lengthen(&format!("bad/{path}"), length);
+        let verify = ["verify", "bad", "-j", "2"];
+        stranger.sandbox.with_memory(200, &verify).fails(3, &format!("changed: {path}"));
+        std::fs::remove_file(stranger.sandbox.path(&format!("bad/{path}"))).unwrap();
+    }
+}
+
+/// What is in a folder that somebody else may write to, too.
+#[test]
+fn long_files_where_a_writer_reads() {
+    let stranger = Stranger::new();
+    let release = stranger.sandbox.objects("reg", ".json").remove(0);
+    let manifest = Manifest::parse("manifest", &stranger.sandbox.read(&release)).unwrap();
+    let packs = layout::packs(&ObjectRef::of(&stranger.sandbox.read(&release)).blake3);
+    for (path, cap) in [
+        ("registry.json".into(), 4 << 20),
+        ("releases/names".into(), 4 << 20),
+        (layout::versions(&manifest.name), 4 << 20),
+        (packs, 4 << 20),
+        (layout::release(&manifest.name, manifest.version), 32 << 10),
+        ("log/checkpoint".into(), 64 << 10),
+    ] {
+        stranger.lengthen(&format!("reg/{path}"), 3 << 30);
+        let publish = ["publish", "out", "--registry", "reg", "--key", "me"];
+        let ran = stranger.sandbox.at_home_with_memory("home", 300, &publish);
+        assert!([3, 4].contains(&ran.code), "{path}: {} {}", ran.code, ran.stderr);
+        assert!(ran.stderr.contains(&format!("{path}: is longer than {cap} bytes")), "{}", ran.stderr);
+        stranger.sandbox.write(&format!("reg/{path}"), &stranger.sandbox.read(&format!("bad/{path}")));
+    }
+}
+
+/// A pack is a hint of anybody's: here of a few bytes that put every image into a gigabyte.
+#[test]
+fn a_pack_that_puts_the_images_into_a_long_shard() {
+    let stranger = Stranger::new();
+    let length = 1 << 30;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(std::io::repeat(0).take(length)).unwrap();
+    let shard = ObjectRef { blake3: Digest::of_hasher(&hasher), length };
+    stranger.lengthen(&format!("bad/{}", layout::object(ObjectKind::Shard, &shard.blake3)), length);
+    let list = contents(&stranger.sandbox.path("bad/packs")).remove(0);
+    let digest: Digest = String::from_utf8(list.1).unwrap().trim_end().parse().unwrap();
+    let pack = stranger.sandbox.read(&format!("bad/{}", layout::object(ObjectKind::Pack, &digest)));
+    let mut pack = Pack::parse("pack", &pack, 100).unwrap();
+    pack.shards[0] = shard;
+    // One image that fills it, of those that the version has.
+    let last = pack.entries.last_mut().unwrap();
+    last.length = length - last.offset;
+    let pack = stranger.sandbox.plant("bad", ObjectKind::Pack, &pack.to_bytes().unwrap());
+    stranger.sandbox.write(&format!("bad/packs/{}", list.0), format!("{}\n", pack.blake3).as_bytes());
+    let verify = ["verify", &stranger.pin, "--registry", "bad", "-j", "2"];
+    stranger.sandbox.with_memory(300, &verify).fails(3, "its frame");
+}
+
+/// A log that is read since a publisher is trusted: of two bytes an entry, none of which says anything.
+#[test]
+fn a_log_of_many_empty_entries() {
+    let stranger = Stranger::new();
+    let key = stranger.sandbox.isn(&["key", "show", "me"]).ok().stdout;
+    stranger.sandbox.with_memory(300, &["trust", "add", "bad", key.trim()]).ok();
+    stranger.plant_log(1 << 19, b"");
+    let info = ["info", &stranger.pin, "--registry", "bad"];
+    stranger.sandbox.with_memory(300, &info).ok();
+    let kept = contents(&stranger.sandbox.path("stranger/logs"));
+    let replay = kept.iter().find(|(name, _)| name.ends_with("/replay")).unwrap();
+    assert!(replay.1.len() < (32 << 19) + (1 << 20), "{}", replay.1.len());
 }

@@ -292,9 +292,28 @@ fn serve_stages_nowhere_else() {
     sandbox.write("tokens", format!("ci {}\n", blake3::hash(b"2f6b0c3e9a7d4851b6c0d2e4f6a8091b")).as_bytes());
     let serve = ["serve", "reg", "--listen", "127.0.0.1:0", "--publish-tokens", "tokens"];
     check(&[
-        faults_of(&sandbox, &serve, "reg/.isn-staging", &NO_FOLDER, true),
+        faults_of(&sandbox, &serve, "reg/.isn-staging", &ALL, true),
         faults_of(&sandbox, &serve, "reg/.isn-staging/.lock", &ALL, true),
     ]);
+}
+
+/// A folder of somebody's that happens to have the name, with things in it that a sweep would take for old or half-written.
+#[test]
+fn serve_takes_over_no_folder_that_it_has_not_made() {
+    let (sandbox, _) = Sandbox::published();
+    sandbox.write("tokens", format!("ci {}\n", blake3::hash(b"2f6b0c3e9a7d4851b6c0d2e4f6a8091b")).as_bytes());
+    let files = ["photos/thesis", "photos/.isn-upload-mine", "photos/objects/ab/thesis"];
+    let serve = ["serve", "reg", "--listen", "127.0.0.1:0", "--publish-tokens", "tokens"];
+    for file in files {
+        let path = format!("reg/.isn-staging/{file}");
+        sandbox.write(&path, b"all of it");
+        let long_ago = std::time::SystemTime::now() - Duration::from_secs(3 * 24 * 3600);
+        fs::File::options().write(true).open(sandbox.path(&path)).unwrap().set_modified(long_ago).unwrap();
+        let ran = run(&sandbox, &serve).fails(1, &format!("{path} was not made by isn"));
+        assert!(!ran.stderr.contains("it hangs"));
+        assert_eq!(sandbox.read(&path), b"all of it");
+        fs::remove_dir_all(sandbox.path("reg/.isn-staging")).unwrap();
+    }
 }
 
 #[test]

@@ -66,6 +66,26 @@ fn file_that_others_may_write_to() {
             false => is_own(&ran.fails(4, "lies in a folder that everybody may change").stderr, "reader"),
         }
     }
+    // The same of the folder of what it leads to, and of each link on the way.
+    std::fs::create_dir_all(forger.path("open")).unwrap();
+    std::fs::create_dir_all(forger.path("shut")).unwrap();
+    std::fs::rename(forger.path("reader/trust.toml"), forger.path("shut/trust.toml")).unwrap();
+    std::os::unix::fs::symlink(forger.path("shut/trust.toml"), forger.path("open/link.toml")).unwrap();
+    std::os::unix::fs::symlink("../open/link.toml", forger.path("reader/trust.toml")).unwrap();
+    for (folder, mode, is_safe) in
+        [("open", 0o777, false), ("open", 0o755, true), ("shut", 0o777, false), ("shut", 0o1777, true)]
+    {
+        set_permissions(forger.path(folder), Permissions::from_mode(mode)).unwrap();
+        let ran = forger.reader(verbs[0]);
+        match is_safe {
+            true => drop(ran.ok()),
+            false => {
+                let ran = ran.fails(4, "lies in a folder that everybody may change");
+                let command = ran.stderr.lines().find(|line| line.contains("chmod o-w")).unwrap();
+                assert!(command.contains(folder), "{}", ran.stderr);
+            }
+        }
+    }
 }
 
 #[test]
@@ -104,4 +124,22 @@ fn damage_is_not_the_keepers_of_a_registry() {
         is_own(&ran.stderr, "/checkpoint");
         assert!(ran.stderr.contains("is a link") && !ran.stderr.contains("may be removed"), "{}", ran.stderr);
     }
+}
+
+/// Who may read a registry's folder can hold its lock, for as long as they like.
+#[test]
+fn a_lock_that_another_holds_is_said() {
+    let sandbox = crate::sandbox::Sandbox::built();
+    sandbox.isn(&["registry", "init", "reg"]).ok();
+    let publish = ["publish", "out", "--registry", "reg", "--key", "me"];
+    let held = std::fs::File::open(sandbox.path("reg/.isn-lock")).unwrap();
+    held.lock().unwrap();
+    let waiting = sandbox.command(&publish).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    held.unlock().unwrap();
+    let ran = crate::sandbox::ran(waiting.wait_with_output().unwrap()).ok();
+    assert_eq!(ran.stderr.matches("waiting for the lock reg/.isn-lock").count(), 1, "{}", ran.stderr);
+    // Nothing of one that is free.
+    let ran = sandbox.isn(&publish).ok();
+    assert!(!ran.stderr.contains("waiting"), "{}", ran.stderr);
 }
