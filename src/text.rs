@@ -60,6 +60,14 @@ pub fn yaml(text: &str) -> String {
     written_out(&quoted, is_unseen, escape).into_owned()
 }
 
+/// A text as one word of a shell, for commands that people copy: nothing in it is a command of its own.
+pub fn shell_word(text: impl Display) -> String {
+    let text = text.to_string();
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+=,@%:".contains(&byte);
+    let is_word = !text.is_empty() && text.bytes().all(is_plain);
+    if is_word { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
 /// Whether a spreadsheet would take a field for a formula that can do something: behind blanks that it may trim, it starts
 /// with `=` or `@`, of full width too, or with a sign that more than a plain word or number follows (`-abc_1` is a name of
 /// a file, and calls nothing). A tab or CR in front is enough.
@@ -122,6 +130,14 @@ mod tests {
         assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), text);
         let yaml = yaml(text);
         assert_eq!(yaml, "\"\\\"\\u001b\\U00000085\\U00002028\\U0000202e\\U000e0001\\n\\U0000007fé\"");
+    }
+
+    #[test]
+    fn a_word_of_a_shell_is_one_word() {
+        assert_eq!(shell_word("https://example.org:8080/a_b"), "https://example.org:8080/a_b");
+        assert_eq!(shell_word("x;touch ${IFS}`y`$(z)"), "'x;touch ${IFS}`y`$(z)'");
+        assert_eq!(shell_word("it's"), r"'it'\''s'");
+        assert_eq!(shell_word(""), "''");
     }
 
     #[test]

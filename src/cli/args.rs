@@ -57,9 +57,12 @@ SSH_AUTH_SOCK, NO_COLOR; of the network: ISN_OFFLINE, ISN_CA_BUNDLE, ISN_TOKENS 
 ISN_TIMEOUT (seconds), ISN_RETRIES, and the proxy variables.";
 
 impl Command {
-    /// Whether the verb changes a registry, or what is to go into its log.
+    /// What the verb is for.
     pub(super) fn aim(&self) -> Aim {
         let is_writer = match self {
+            Command::Pull { .. } | Command::Fetch { .. } | Command::Export(_) | Command::Sync { .. } => {
+                return Aim::Bring;
+            }
             Command::Publish { .. }
             | Command::Sign { .. }
             | Command::Append { .. }
@@ -73,7 +76,7 @@ impl Command {
             Command::Registry(command) => !matches!(command, RegistryCommand::Check { .. }),
             _ => false,
         };
-        if is_writer { Aim::Write } else { Aim::Read }
+        if is_writer { Aim::Write } else { Aim::Look }
     }
 }
 

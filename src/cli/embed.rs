@@ -36,7 +36,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Failure {
             message: exit::with_causes(&error),
-            help: exit::help(&error, exit::Aim::Read),
+            help: exit::help(&error, exit::Aim::Look),
             code: exit::code(&error),
         }
     }

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::console;
 use crate::dataset_ref::RefError;
 use crate::error::{Blame, Difference, Error};
-use crate::text;
+use crate::text::{self, shell_word};
 
 /// Something is wrong with the input.
 pub(super) const ERROR: u8 = 1;
@@ -79,8 +79,10 @@ pub(super) fn unwritten(why: &std::io::Error, done: Option<&str>, code: ExitCode
 /// What a command is for: what it has done when it fails, and what helps then, differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Aim {
-    /// To bring something here, or to look at it.
-    Read,
+    /// To bring something here.
+    Bring,
+    /// To look at what is here or elsewhere.
+    Look,
     /// To change a registry, or a statement that is to go into its log.
     Write,
 }
@@ -116,11 +118,17 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
     Some(match error {
         Error::UnknownSigner { registry, public_key, log_key, .. } => {
             let log = log_key.as_ref().map(|log| {
-                format!("\nor, if you know this to be the registry's log, all that its owners release:\n  isn trust add {registry} {log}")
+                format!(
+                    "\nor, if you know this to be the registry's log, all that its owners release:\n  isn trust add {} {}",
+                    shell_word(registry),
+                    shell_word(log)
+                )
             });
             format!(
-                "if you know this key to be the publisher's, trust it:\n  isn trust add {registry} '{public_key}'{}\n\
+                "if you know this key to be the publisher's, trust it:\n  isn trust add {} {}{}\n\
                  or pull by a pin from a paper (NAME@VERSION#b3:…), which needs no key",
+                shell_word(registry),
+                shell_word(public_key),
                 log.unwrap_or_default()
             )
         }
@@ -137,7 +145,9 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
         Error::OtherLog { registry, known, .. } => format!(
             "a place is written to only while it shows the log that it is known by. If a disk is not there or a folder was \
              moved, put it back. If this place is to have another log from now on, let isn forget the old one:\n  \
-             isn trust remove {registry} {known}"
+             isn trust remove {} {}",
+            shell_word(registry),
+            shell_word(known)
         ),
         Error::Refused { .. } => {
             "nothing of it is in the log, where it would have no effect. `isn log show` lists what the log has, and `isn owner \
@@ -154,10 +164,18 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
              the image is fetched, or pull the tree again"
                 .into()
         }
+        Error::Integrity { .. } if to == Aim::Look => {
+            "the bytes at that place are damaged or were replaced. What is yours is pulled again; what is a registry's, another \
+             copy of it may have whole (--registry): tell its keeper"
+                .into()
+        }
         Error::Integrity { .. } => {
             "the destination was not touched. The bytes at that place are damaged or were replaced: pull from another copy \
              of the registry (--registry), and tell its keeper"
                 .into()
+        }
+        Error::Trust { .. } if to == Aim::Look => {
+            "do not use what it says: tell the keeper of the registry, or go by a pin".into()
         }
         Error::Trust { .. } => {
             "the destination was not touched. Do not use this release: tell the keeper of the registry, or pull by a pin".into()
@@ -184,10 +202,12 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
         Error::Unanswered { registry, .. } => format!(
             "a name belongs to the first registry of the list that has it, and one that does not answer may have it. Run the \
              command again when it answers, leave it out (--registry), or pull by a pin; if it is a mirror of a log that you \
-             trust, say so once: `isn trust add {registry} VKEY`"
+             trust, say so once: `isn trust add {} VKEY`",
+            shell_word(registry)
         ),
         Error::Unreleased { reference, recipe } => format!(
-            "build it from your own copy of the source images:\n  isn build {recipe} --source DIR --out {}-build",
+            "build it from your own copy of the source images:\n  isn build {} --source DIR --out {}-build",
+            shell_word(recipe),
             reference.to_string().split('@').next().unwrap_or("dataset")
         ),
         Error::NotFound { what, .. } if what.starts_with("registry.json") => {

@@ -158,7 +158,7 @@ impl Output {
             [] => "as released",
             _ => "as the index says, which nobody whom you trust signed",
         };
-        let _ = if is_right {
+        if is_right {
             writeln!(text, "ok: {} ({}): {checked} {as_said}", dir.display(), report.layout)
         } else {
             writeln!(

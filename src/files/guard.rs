@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use super::{if_there, open, parent, read_to_cap};
 use crate::error::{Error, Result};
+#[cfg(unix)]
+use crate::text::shell_word;
 
 /// A system follows so many links to a file that it opens.
 #[cfg(unix)]
@@ -46,7 +48,7 @@ pub fn check_private(path: &Path) -> Result<()> {
 fn check_secret(path: &Path, about: &Metadata) -> Result<()> {
     #[cfg(unix)]
     if std::os::unix::fs::MetadataExt::mode(about) & 0o077 != 0 {
-        let why = format!("may be read by others: chmod 600 {}", quoted(path));
+        let why = format!("may be read by others: chmod 600 {}", shell_word(path.display()));
         return Err(Error::invalid(path.display(), why));
     }
     let _ = (path, about);
@@ -61,11 +63,11 @@ fn check_trust(path: &Path, about: &Metadata) -> Result<()> {
             let cure = format!("look whether it says what you want, then:\n  {command}");
             Err(Error::TrustFile { path: path.into(), why, cure })
         };
-        let (mode, file) = (about.mode(), quoted(path));
+        let (mode, file) = (about.mode(), shell_word(path.display()));
         if about.uid() != 0 && about.uid() != rustix::process::geteuid().as_raw() {
             let why = "belongs to another user, and it decides whom to believe".into();
             // Only root gives files away; a copy is one's own.
-            let mine = quoted(&path.with_added_extension("mine"));
+            let mine = shell_word(path.with_added_extension("mine").display());
             return refuse(why, format!("cp {file} {mine} && mv -f {mine} {file}"));
         }
         if mode & 0o022 != 0 {
@@ -79,7 +81,7 @@ fn check_trust(path: &Path, about: &Metadata) -> Result<()> {
             let mode = folder.metadata().map_err(Error::io("look at", &folder))?.mode();
             if mode & 0o1002 == 0o002 {
                 let why = format!("lies in a folder that everybody may change (mode {:o})", mode & 0o7777);
-                return refuse(why, format!("chmod o-w {}", quoted(&folder)));
+                return refuse(why, format!("chmod o-w {}", shell_word(folder.display())));
             }
         }
     }
@@ -99,14 +101,6 @@ fn folders_of(path: &Path) -> Vec<PathBuf> {
         path = to;
     }
     folders
-}
-
-/// A path as a shell takes it.
-#[cfg(unix)]
-fn quoted(path: &Path) -> String {
-    let path = path.display().to_string();
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+=,@%:".contains(&byte);
-    if path.bytes().all(is_plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
 
 #[cfg(test)]
@@ -135,11 +129,5 @@ mod tests {
             assert_eq!(read_guarded(&path, 4, guard).unwrap().as_deref(), Some(&b"1234"[..]));
             assert!(matches!(read_guarded(&path, 3, guard), Err(Error::Invalid { .. })));
         }
-    }
-
-    #[test]
-    fn a_shell_takes_a_quoted_path_for_one_word() {
-        assert_eq!(quoted(Path::new("/a/b-1.toml")), "/a/b-1.toml");
-        assert_eq!(quoted(Path::new("/it's $HOME/x")), r"'/it'\''s $HOME/x'");
     }
 }

@@ -29,7 +29,7 @@ use crate::error::{Error, Result};
 use crate::files::{self, Guard};
 use crate::key::{KeyLine, PublicKey};
 use crate::log::{LogKey, WitnessKey};
-use crate::text::toml_text;
+use crate::text::{shell_word, toml_text};
 
 /// What the file begins with.
 const HEADER: &str =
@@ -187,7 +187,9 @@ impl TrustStore {
                             what: format!("a log key for registry {registry}"),
                             why: format!(
                                 ", {other}: a registry is one log. If it has really become another registry, first \
-                                 `isn trust remove {registry} {other}`"
+                                 `isn trust remove {} {}`",
+                                shell_word(registry),
+                                shell_word(other)
                             ),
                         });
                     }

@@ -27,8 +27,7 @@ impl Output {
         if !shown.is_empty() {
             let image = if named { "  image" } else { "" };
             text.blank();
-            let _ =
-                writeln!(text, "  {:>7}  {:>9}  {:<12}  {:<12}{image}", "row", "score", "given", "suggested");
+            writeln!(text, "  {:>7}  {:>9}  {:<12}  {:<12}{image}", "row", "score", "given", "suggested");
         }
         for suspect in shown {
             let image =

@@ -45,7 +45,7 @@ impl Output {
             writeln!(text, "damaged: {}", one.path.display());
         }
         let checked_text = count(checked as usize, "file");
-        let _ = match damaged.len() {
+        match damaged.len() {
             0 => writeln!(text, "ok: {checked_text} checked"),
             n => writeln!(
                 text,

@@ -25,7 +25,7 @@ impl Output {
         let mut text = Page::default();
         for one in submitted {
             let title = one.statement.title();
-            let _ = match &one.fate {
+            match &one.fate {
                 Fate::Logged(index) => writeln!(text, "{title} is entry {index} of the log"),
                 Fate::Collecting(file, missing) => writeln!(text, "{title}: {}", collecting(file, *missing)),
             };

@@ -47,7 +47,7 @@ impl Output {
         let manifest = &report.snapshot.head.manifest;
         let path = report.path.display();
         let mut text = Page::default();
-        let _ = if report.was_there {
+        if report.was_there {
             writeln!(text, "{path} is there already and whole: {}", images(report.images, report.bytes))
         } else {
             let reused = match report.reused_images {
@@ -247,7 +247,7 @@ impl Output {
             count(report.objects, "object"),
             size(report.new_bytes)
         );
-        let _ = match (dry_run, report.was_there) {
+        match (dry_run, report.was_there) {
             (true, true) => {
                 writeln!(text, "{name}@{version} is in {registry} already: nothing would change")
             }
@@ -315,7 +315,7 @@ impl Output {
         };
         let checked = count(report.checked as usize, things);
         let what = &report.what;
-        let _ = match report.faults.len() {
+        match report.faults.len() {
             0 => writeln!(text, "ok: {what}: {checked} checked{}", assurance(report)),
             faults => writeln!(text, "FAILED: {what}: {} in {checked}", count(faults, "fault")),
         };

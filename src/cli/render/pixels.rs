@@ -90,8 +90,7 @@ fn duplicates_text(report: &DuplicatesReport) -> Page {
         }
     }
     if groups.len() > SHOWN {
-        let _ =
-            writeln!(text, "  … and {} more (--json, --html and --groups have all)", groups.len() - SHOWN);
+        writeln!(text, "  … and {} more (--json, --html and --groups have all)", groups.len() - SHOWN);
     }
     if report.low_contrast > 0 {
         let what = count(report.low_contrast, "image");
@@ -99,8 +98,7 @@ fn duplicates_text(report: &DuplicatesReport) -> Page {
     }
     if report.broken > 0 {
         let what = count(report.broken, "image");
-        let _ =
-            writeln!(text, "  {what} cannot be decoded: only the same bytes are found (`isn audit images`)");
+        writeln!(text, "  {what} cannot be decoded: only the same bytes are found (`isn audit images`)");
     }
     text
 }
@@ -200,7 +198,7 @@ fn balance_text(subject: &Subject, report: &BalanceReport) -> Page {
             writeln!(text, "  {:<26}{cells}", format!("{}, {what}", split_name(one.split)));
         }
         let discordance = format!("{}%", report.discordance * 100.0);
-        let _ = match one.smallest_difference {
+        match one.smallest_difference {
             Some(least) => writeln!(
                 text,
                 "    two models that disagree on {discordance} are told apart from {} points on (McNemar, power 80%)",
