@@ -102,6 +102,7 @@ fn first_contact_is_said_and_kept() {
     user(&["pull", "grads@1.1", "--to", "c"]).fails(4, "not trusted");
     forger.read("grads@1.1").ok();
     // Another log in that place is another registry.
+    forger.isn(&["trust", "remove", "reg", &forger.anchor("reg").to_string()]).ok();
     fs::rename(forger.path("reg"), forger.path("first")).unwrap();
     forger.isn(&["registry", "init", "reg"]).ok();
     forger.isn(&["publish", "out", "--registry", "reg", "--key", "me"]).ok();
