@@ -9,6 +9,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::log::{TILE_WIDTH, bundle};
 use crate::object::{ObjectKind, ObjectRef};
+use crate::transport::pace::Patience;
 
 /// How often an object is read on from where its bytes stopped coming, without getting on in between.
 const ATTEMPTS: u32 = 4;
@@ -25,7 +26,8 @@ impl Registry {
     ) -> Result<()> {
         let path = layout::object(kind, &object.blake3);
         let what = || self.locate(kind, &object.blake3);
-        let (mut hasher, mut length, mut failures) = (blake3::Hasher::new(), 0, 0);
+        let (mut hasher, mut length) = (blake3::Hasher::new(), 0);
+        let mut patience = Patience::new(ATTEMPTS);
         'open: while length < object.length || length == 0 {
             let range = (length > 0).then_some(length..object.length);
             let Some(body) = self.own.transport.open(&path, range).await? else {
@@ -38,10 +40,7 @@ impl Registry {
                 let mut chunk = match chunks.next().await {
                     Ok(Some(chunk)) => chunk,
                     Ok(None) => break,
-                    Err(Error::Network { .. }) if length > before || failures + 1 < ATTEMPTS => {
-                        failures = if length > before { 0 } else { failures + 1 };
-                        continue 'open;
-                    }
+                    Err(Error::Network { .. }) if patience.after(length - before) => continue 'open,
                     Err(e) => return Err(e),
                 };
                 let passed = skip.min(chunk.len() as u64);

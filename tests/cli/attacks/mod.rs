@@ -17,6 +17,7 @@ mod pipes;
 mod publishing;
 #[cfg(all(feature = "serve", target_os = "linux"))]
 mod serving;
+mod stalls;
 mod stdout;
 #[cfg(unix)]
 mod stored_links;
