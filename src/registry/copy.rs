@@ -4,7 +4,7 @@ use std::io::Write;
 
 use bytes::Buf;
 
-use super::{Registry, layout};
+use super::{MAX_HINT, Registry, layout};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::log::{TILE_WIDTH, bundle};
@@ -13,8 +13,6 @@ use crate::transport::pace::Patience;
 
 /// How often an object is read on from where its bytes stopped coming, without getting on in between.
 const ATTEMPTS: u32 = 4;
-/// What a small file that is copied as it is may have, in bytes.
-const MAX_FILE: u64 = 16 << 20;
 
 impl Registry {
     /// Writes an object to `to`, and checks its hash when it has ended; what was written is for nothing if it is an error.
@@ -71,7 +69,7 @@ impl Registry {
 
     /// A small file, byte for byte.
     pub async fn file(&self, path: &str) -> Result<Option<Vec<u8>>> {
-        self.read(path, MAX_FILE).await
+        self.read(path, MAX_HINT).await
     }
 
     /// The bundle of exactly `width` entries, although the registry may have a longer one by now.

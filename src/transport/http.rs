@@ -195,9 +195,7 @@ struct HttpChunks {
 
 impl Chunks for HttpChunks {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Bytes>>> {
-        Box::pin(async move {
-            self.response.chunk().await.map_err(|e| network(&self.url, &e))
-        })
+        Box::pin(async move { self.response.chunk().await.map_err(|e| network(&self.url, &e)) })
     }
 }
 

@@ -8,6 +8,7 @@ mod entry;
 mod hidden_files;
 mod history;
 mod lock_paths;
+mod mirroring;
 mod mirrors;
 mod offline;
 mod own_files;

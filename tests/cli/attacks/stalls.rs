@@ -89,3 +89,14 @@ fn a_source_that_drips_is_not_mirrored() {
     let good = Server::new(&sandbox.path("reg"));
     hasty(&sandbox, &["mirror", &good.url, "m"]).ok();
 }
+
+#[test]
+fn a_server_that_takes_a_request_and_never_answers() {
+    let (sandbox, _) = Sandbox::published();
+    sandbox.build_second_version();
+    let server = Server::faulty(&sandbox.path("reg"), "-/publish", ALWAYS, Fault::Silence);
+    let host = server.url.strip_prefix("http://").unwrap();
+    let mut command = sandbox.command(&["publish", "out2", "--registry", &server.url, "--key", "me"]);
+    command.env("ISN_TIMEOUT", "1").env("ISN_TOKENS", format!("{host}=2f6b0c3e9a7d4851b6c0d2e4f6a8091b"));
+    ran(command.output().unwrap()).fails(5, "no answer in 1 seconds");
+}
