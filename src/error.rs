@@ -156,6 +156,14 @@ pub enum Error {
         /// What came.
         why: String,
     },
+    /// A mirror that ended early, after it had begun to write. The exit code is that of the reason.
+    #[error("{destination} is a mirror that is not finished")]
+    Unfinished {
+        /// Where it was to be.
+        destination: String,
+        /// Why it ended.
+        source: Box<Error>,
+    },
     /// A registry of a list does not answer, so that nobody can say whose a name is. Exit code 5.
     #[error("registry {registry} cannot be asked for {name}: {why}")]
     Unanswered {

@@ -247,7 +247,7 @@ fn verb(run: &Run, command: Command) -> Result<ExitCode> {
                 let options = ops::mirror::MirrorOptions { source: &source, only: &only, verify };
                 let store = run.store(&destination)?;
                 let report = ops::mirror::mirror(registries, &options, store, &run.progress)?;
-                output.mirrored(&report, &destination);
+                output.mirrored(&report, &source, &destination);
                 Ok(ExitCode::SUCCESS)
             })
         }

@@ -110,12 +110,19 @@ pub(super) fn code(error: &Error) -> u8 {
         Error::NotFound { .. } | Error::Unreleased { .. } | Error::Withdrawn { .. } => NOT_FOUND,
         Error::SourceNeeded { .. } => SOURCE_NEEDED,
         Error::Gates { .. } => FINDINGS,
+        Error::Unfinished { source, .. } => code(source),
         _ => ERROR,
     }
 }
 
 pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
     Some(match error {
+        Error::Unfinished { .. } => {
+            "what was copied so far stays there, and is what it must be; the checkpoint there is as it was, so readers see no \
+             less than before. Mend what is wrong, or mirror from another copy, and run the same command again: it goes on \
+             where it stopped"
+                .into()
+        }
         Error::UnknownSigner { registry, public_key, log_key, .. } => {
             let log = log_key.as_ref().map(|log| {
                 format!(

@@ -276,7 +276,7 @@ fn weigh(to: &Destination<'_>, manifest: &Manifest, packs: &[Digest]) -> Result<
     if packs.iter().collect::<HashSet<_>>().len() < packs.len() {
         return Err(Error::invalid("the submission", "names a pack twice"));
     }
-    // A pack may have images of other versions too, but is no place for any number of them.
+    // What is in them is looked at later: this is how much that may be.
     let mut left = to.most_images.saturating_mul(2).saturating_add(packs.len() as u64);
     for pack in packs {
         left = left.saturating_sub(rows(ObjectKind::Pack, pack, left.min(manifest.images + 1))?);

@@ -2,9 +2,13 @@
 //! log, its key, its bytes. Objects come first and the checkpoint last, so that what a reader can find is whole; a run that
 //! was broken off goes on where it stopped.
 
+mod images;
+
 use std::collections::HashSet;
 
-use super::publish::objects_of;
+use images::Accounts;
+
+use super::publish::packs_of;
 use super::resolve::Registries;
 use crate::dataset_ref::{DatasetRef, Name, Version};
 use crate::digest::Digest;
@@ -12,11 +16,12 @@ use crate::error::{Error, Result};
 use crate::files;
 use crate::log::{Hash, LogKey, Released, SignedCheckpoint, TILE_WIDTH, bundle, leaf_hash};
 use crate::object::{ObjectKind, ObjectRef};
+use crate::pack::Pack;
 use crate::progress::{Progress, Unit};
 use crate::registry::log::LogView;
 use crate::registry::publish::{RegistryWriter, check_free, read_about};
 use crate::registry::store::Store;
-use crate::registry::{Registry, layout};
+use crate::registry::{About, Registry, Snapshot, layout};
 use crate::statement::ReleaseStatement;
 use crate::transport::runtime;
 
@@ -35,6 +40,8 @@ pub struct MirrorOptions<'a> {
 pub struct MirrorReport {
     /// The log's key, the same in both.
     pub log_key: LogKey,
+    /// Whether the registry says so itself, and nobody vouches for it.
+    pub is_claimed: bool,
     /// How many entries the mirror's log has.
     pub entries: u64,
     /// How many of them are new to it.
@@ -43,8 +50,10 @@ pub struct MirrorReport {
     pub versions: usize,
     /// Withdrawn versions of which objects are gone, as `name@version`.
     pub gone: Vec<String>,
-    /// Versions that are published without images, as `name@version`.
+    /// Versions that are published without images, or look so, as `name@version`.
     pub rebuild_only: Vec<String>,
+    /// Versions that look so, and of which the mirror has images, and keeps them.
+    pub kept: Vec<String>,
     /// How many objects were copied, and their bytes.
     pub copied: usize,
     /// The sum of their lengths.
@@ -55,8 +64,32 @@ pub struct MirrorReport {
     pub repaired: usize,
 }
 
-/// The packs of a version, if it has images, and all its objects.
-type Contents = (Option<Vec<Digest>>, Vec<(ObjectKind, ObjectRef)>);
+/// What a version consists of.
+struct Contents {
+    snapshot: Snapshot,
+    /// `None` without images.
+    packs: Option<Vec<(ObjectRef, Pack)>>,
+}
+
+impl Contents {
+    /// The objects that describe it.
+    fn described(&self) -> Vec<(ObjectKind, ObjectRef)> {
+        let head = &self.snapshot.head;
+        let manifest = (ObjectKind::Manifest, head.manifest_ref);
+        std::iter::once(manifest).chain(head.manifest.objects.all()).collect()
+    }
+
+    /// Packs and shards, in however many packs a shard is.
+    fn stored(&self) -> Vec<(ObjectKind, ObjectRef)> {
+        let (mut shards, mut stored) = (HashSet::new(), Vec::new());
+        for (object, pack) in self.packs.iter().flatten() {
+            stored.push((ObjectKind::Pack, *object));
+            let new = pack.shards.iter().filter(|shard| shards.insert(**shard));
+            stored.extend(new.map(|shard| (ObjectKind::Shard, *shard)));
+        }
+        stored
+    }
+}
 
 struct Mirror<'a> {
     source: Registry,
@@ -65,6 +98,9 @@ struct Mirror<'a> {
     verify: bool,
     progress: &'a dyn Progress,
     seen: HashSet<Digest>,
+    accounts: Accounts,
+    /// `registry.json`, as it was checked.
+    about: Vec<u8>,
     report: MirrorReport,
 }
 
@@ -76,7 +112,7 @@ pub fn mirror(
     progress: &dyn Progress,
 ) -> Result<MirrorReport> {
     let source = registries.open(options.source)?;
-    let (log_key, view) = runtime()?.block_on(async {
+    let (log_key, view, is_claimed, about) = runtime()?.block_on(async {
         let belief = registries.belief(&source).await?;
         let (anchor, view) = registries.claimed_view(&source, &belief).await?;
         if let Some(behind) = &view.behind {
@@ -84,39 +120,52 @@ pub fn mirror(
         }
         // Every tile, too: what is copied is what was checked.
         source.audit_log(&anchor, &signed(&view)?).await?;
-        Ok((anchor, view))
+        let (about, bytes) = source.about_file().await?;
+        if !is_of(&about, &view) {
+            let why = format!("does not say that its log is {anchor}, which it shows");
+            return Err(Error::trust(source.place(layout::REGISTRY_JSON), why));
+        }
+        Ok((anchor, view, belief.log.is_none(), bytes))
     })?;
     let versions = chosen(&view, options.only)?;
     let marker = format!("{log_key}\n");
     let before = check_destination(store.as_ref(), &view, &marker)?;
     let writer = RegistryWriter::open(store)?;
+    let destination = writer.store().name().to_string();
     let is_new = writer.store().create_new(layout::MIRRORING, marker.as_bytes())?;
     if !is_new && writer.store().read(layout::MIRRORING)?.as_deref() != Some(marker.as_bytes()) {
         return Err(other_mirror(writer.store()));
     }
     let report = MirrorReport {
         log_key,
+        is_claimed,
         entries: view.replica.size(),
         new_entries: view.replica.size() - before,
         versions: versions.len(),
         gone: Vec::new(),
         rebuild_only: Vec::new(),
+        kept: Vec::new(),
         copied: 0,
         copied_bytes: 0,
         there: 0,
         repaired: 0,
     };
     let verify = options.verify;
-    let mut mirror = Mirror { source, view, writer, verify, progress, seen: HashSet::new(), report };
-    for version in &versions {
-        mirror.copy_version(version)?;
+    let (seen, accounts) = (HashSet::new(), Accounts::default());
+    let mut mirror = Mirror { source, view, writer, verify, progress, seen, accounts, about, report };
+    let recipes = options.only.is_empty().then_some(registries);
+    match mirror.copy(&versions, recipes, if verify { 0 } else { before }) {
+        Ok(()) => Ok(mirror.report),
+        Err(e) => Err(Error::Unfinished { destination, source: Box::new(e) }),
     }
-    if options.only.is_empty() {
-        mirror.copy_recipes(registries)?;
-    }
-    mirror.copy_log(if verify { 0 } else { before })?;
-    mirror.writer.store().remove(layout::MIRRORING)?;
-    Ok(mirror.report)
+}
+
+/// Whether a registry that says this of itself says that it has the log of `view`.
+fn is_of(about: &About, view: &LogView) -> bool {
+    let history = view.replica.history();
+    about.log_key.as_ref().is_some_and(|key| {
+        key == history.anchor() || (0..=view.replica.size()).any(|size| history.key_at(size) == *key)
+    })
 }
 
 fn signed(view: &LogView) -> Result<SignedCheckpoint> {
@@ -178,6 +227,10 @@ fn chosen(view: &LogView, only: &[DatasetRef]) -> Result<Vec<Chosen>> {
     Ok(found)
 }
 
+fn manifest_of(statement: &ReleaseStatement) -> ObjectRef {
+    ObjectRef { blake3: statement.manifest, length: statement.manifest_len }
+}
+
 fn other_mirror(store: &dyn Store) -> Error {
     let why = "is the unfinished mirror of another registry: choose another place, or empty it";
     Error::invalid(format!("registry {}", store.name()), why)
@@ -195,7 +248,6 @@ fn check_destination(store: &dyn Store, view: &LogView, marker: &str) -> Result<
         }
         return Ok(0);
     };
-    let replica = &view.replica;
     let size = match store.read(layout::CHECKPOINT)? {
         Some(bytes) => {
             let there = SignedCheckpoint::parse(&store.locate(layout::CHECKPOINT), bytes)?;
@@ -204,11 +256,7 @@ fn check_destination(store: &dyn Store, view: &LogView, marker: &str) -> Result<
         }
         None => 0,
     };
-    let is_same = about.log_key.as_ref().is_some_and(|key| {
-        (0..=replica.size()).any(|size| replica.history().key_at(size) == *key)
-            || key == replica.history().anchor()
-    });
-    if !is_same {
+    if !is_of(&about, view) {
         return Err(Error::trust(what(), "is another registry: its log has another key"));
     }
     if store.length(&layout::log_claim(size))?.is_some() {
@@ -243,52 +291,83 @@ impl Mirror<'_> {
         self.writer.store()
     }
 
+    /// Copies everything: the log from entry `from` on, and recipes if they are to be looked for.
+    fn copy(&mut self, versions: &[Chosen], recipes: Option<&Registries<'_>>, from: u64) -> Result<()> {
+        for version in versions {
+            self.copy_version(version)?;
+        }
+        if let Some(registries) = recipes {
+            self.copy_recipes(registries)?;
+        }
+        self.copy_log(from)?;
+        self.store().remove(layout::MIRRORING)
+    }
+
     /// Copies what a version consists of, then lets it be found.
     fn copy_version(&mut self, version: &Chosen) -> Result<()> {
         let statement = &version.statement;
-        let described = self.objects(statement);
-        let (packs, objects) = match described {
+        let title = format!("{}@{}", statement.name, statement.version);
+        let contents = match self.contents(manifest_of(statement)) {
             Err(Error::Integrity { .. } | Error::NotFound { .. }) if version.is_withdrawn => {
-                self.report.gone.push(format!("{}@{}", statement.name, statement.version));
+                self.report.gone.push(title);
                 return self.list(version);
             }
             described => described?,
         };
-        let title = format!("mirror {}@{}", statement.name, statement.version);
-        self.progress.begin(&title, Unit::Bytes, objects.iter().map(|(_, object)| object.length).sum());
-        for (kind, object) in &objects {
-            if self.seen.insert(object.blake3) {
-                self.copy_object(*kind, object)?;
-            }
-            self.progress.advance(object.length);
+        self.check_lengths(version, &contents)?;
+        let (described, stored) = (contents.described(), contents.stored());
+        let objects = [described.clone(), stored].concat();
+        let total = objects.iter().map(|(_, object)| object.length).sum();
+        self.progress.begin(&format!("mirror {title}"), Unit::Bytes, total);
+        for (kind, object) in &described {
+            self.copy_object(*kind, object)?;
         }
+        self.copy_images(&contents)?;
         self.writer.settle(&objects)?;
         self.progress.end();
-        for pack in packs.iter().flatten() {
-            self.writer.add_pack(&statement.manifest, pack)?;
-        }
-        if packs.is_none() {
-            self.writer.mark_rebuild_only(&statement.manifest)?;
-            self.report.rebuild_only.push(format!("{}@{}", statement.name, statement.version));
-        }
+        self.list_packs(statement, title, contents.packs.as_deref())?;
         self.list(version)
     }
 
-    fn objects(&self, statement: &ReleaseStatement) -> Result<Contents> {
-        let manifest = ObjectRef { blake3: statement.manifest, length: statement.manifest_len };
+    /// Says where the images of a version are. What the source has no longer, the mirror keeps.
+    fn list_packs(
+        &mut self,
+        statement: &ReleaseStatement,
+        title: String,
+        packs: Option<&[(ObjectRef, Pack)]>,
+    ) -> Result<()> {
+        let path = layout::packs(&statement.manifest);
+        if let Some(packs) = packs {
+            // And no other: one that was listed before may lead anywhere.
+            let lines: String = packs.iter().map(|(pack, _)| format!("{}\n", pack.blake3)).collect();
+            return self.put_file(&path, lines.as_bytes());
+        }
+        if self.store().length(&path)?.is_some_and(|length| length > 0) {
+            self.report.kept.push(title);
+            return Ok(());
+        }
+        self.report.rebuild_only.push(title);
+        self.writer.mark_rebuild_only(&statement.manifest)
+    }
+
+    fn contents(&self, manifest: ObjectRef) -> Result<Contents> {
         let (snapshot, packs) = runtime()?.block_on(async {
             let snapshot = self.source.describe(manifest, Vec::new()).await?;
-            let packs = match self.source.is_rebuild_only(&statement.manifest).await? {
+            let packs = match self.source.is_rebuild_only(&manifest.blake3).await? {
                 true => None,
-                false => Some(self.source.pack_digests(&statement.manifest).await?),
+                false => Some(self.source.pack_digests(&manifest.blake3).await?),
             };
             Ok::<_, Error>((snapshot, packs))
         })?;
-        let objects = objects_of(&self.source, &snapshot, packs.as_deref())?;
-        Ok((packs, objects))
+        let packs = packs.map(|packs| packs_of(&self.source, &snapshot, &packs)).transpose()?;
+        Ok(Contents { snapshot, packs })
     }
 
     fn copy_object(&mut self, kind: ObjectKind, object: &ObjectRef) -> Result<()> {
+        self.progress.advance(object.length);
+        if !self.seen.insert(object.blake3) {
+            return Ok(());
+        }
         let path = layout::object(kind, &object.blake3);
         let runtime = runtime()?;
         if let Some(length) = self.store().length(&path)? {
@@ -369,9 +448,7 @@ impl Mirror<'_> {
         for (tile, bytes) in replica.tree().tiles_since(from)? {
             self.put_file(&layout::log_tile(tile.level, tile.index, tile.width), &bytes)?;
         }
-        let about = runtime.block_on(self.source.file(layout::REGISTRY_JSON))?;
-        let about = about.ok_or_else(|| Error::not_found(layout::REGISTRY_JSON, self.source.name()))?;
-        self.put_file(layout::REGISTRY_JSON, &about)?;
+        self.put_file(layout::REGISTRY_JSON, &self.about)?;
         self.store().update(layout::CHECKPOINT, &mut |there| {
             if let Some(bytes) = there {
                 let what = self.store().locate(layout::CHECKPOINT);

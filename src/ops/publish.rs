@@ -1,7 +1,7 @@
 //! `isn publish`: a build output becomes a signed release in a registry. Objects come first and the log's entry
 //! last; everything written is read back.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::gates;
@@ -23,6 +23,7 @@ use crate::registry::log::WitnessPolicy;
 use crate::registry::publish::{RegistryWriter, check_file, check_free};
 use crate::registry::store::Store;
 use crate::registry::{Registry, Snapshot, layout};
+use crate::shard::max_frame_len;
 use crate::statement::{Owner, ReleaseStatement, SignedStatement, Statement};
 use crate::transport::folder::Folder;
 use crate::trust::Known;
@@ -338,12 +339,31 @@ pub(super) fn objects_of(
     snapshot: &Snapshot,
     packs: Option<&[Digest]>,
 ) -> Result<Vec<(ObjectKind, ObjectRef)>> {
-    let images = snapshot.head.manifest.images;
     let mut objects = vec![(ObjectKind::Manifest, snapshot.head.manifest_ref)];
     objects.extend(snapshot.head.manifest.objects.all());
     let Some(packs) = packs else { return Ok(objects) };
+    let mut shards = HashSet::new();
+    for (object, pack) in packs_of(store, snapshot, packs)? {
+        let new = pack.shards.iter().filter(|shard| shards.insert(**shard));
+        objects.extend(new.map(|shard| (ObjectKind::Shard, *shard)));
+        objects.push((ObjectKind::Pack, object));
+    }
+    Ok(objects)
+}
+
+/// The packs of a version by their hashes: together they must have its images, all of them and no others, each in a frame
+/// that is no longer than its image may need.
+pub(super) fn packs_of(
+    store: &Registry,
+    snapshot: &Snapshot,
+    packs: &[Digest],
+) -> Result<Vec<(ObjectRef, Pack)>> {
+    let images = snapshot.head.manifest.images;
     let list = || format!("{}/{}", store.name(), layout::packs(&snapshot.head.manifest_ref.blake3));
-    let (mut packed, mut shards) = (HashSet::new(), HashSet::new());
+    let rows = snapshot.index().rows();
+    let mut lacking: HashMap<Digest, (u64, bool)> =
+        rows.iter().map(|row| (row.blake3, (row.length, true))).collect();
+    let mut found = Vec::new();
     let mut allowance = Allowance::of(images);
     let runtime = crate::transport::runtime()?;
     for digest in packs {
@@ -352,14 +372,21 @@ pub(super) fn objects_of(
         let bytes = bytes.ok_or_else(|| Error::not_found(&what, store.name()))?;
         let pack = Pack::parse(&what, &bytes, images)?;
         allowance.take(&pack, list)?;
-        packed.extend(pack.entries.iter().map(|entry| entry.blake3));
-        let new = pack.shards.iter().filter(|shard| shards.insert(**shard));
-        objects.extend(new.map(|shard| (ObjectKind::Shard, *shard)));
-        objects.push((ObjectKind::Pack, ObjectRef { blake3: *digest, length: bytes.len() as u64 }));
+        for entry in &pack.entries {
+            let refuse = |why| Err(Error::integrity(&what, format!("image {}: {why}", entry.blake3)));
+            match lacking.get_mut(&entry.blake3) {
+                None => return refuse("is none of the version's"),
+                Some((length, _)) if entry.length > max_frame_len(*length) => {
+                    return refuse("has a longer frame than it may need");
+                }
+                Some((_, is_lacking)) => *is_lacking = false,
+            }
+        }
+        found.push((ObjectRef { blake3: *digest, length: bytes.len() as u64 }, pack));
     }
     // The list of packs has no hash of its own: what it leads to must be all the images.
-    if let Some(row) = snapshot.index().rows().iter().find(|row| !packed.contains(&row.blake3)) {
+    if let Some(row) = rows.iter().find(|row| lacking.get(&row.blake3).is_some_and(|(_, lacking)| *lacking)) {
         return Err(Error::integrity(list(), format!("leads to no pack that has {}", row.path)));
     }
-    Ok(objects)
+    Ok(found)
 }

@@ -5,16 +5,15 @@ use std::io::Write;
 use bytes::Buf;
 
 use super::places::Place;
-use super::{Registry, layout};
+use super::{MAX_HINT, Registry, layout};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::log::{TILE_WIDTH, bundle};
 use crate::object::{ObjectKind, ObjectRef};
+use crate::transport::pace::Patience;
 
 /// How often an object is read on from where its bytes stopped coming, without getting on in between.
 const ATTEMPTS: u32 = 4;
-/// What a small file that is copied as it is may have, in bytes.
-const MAX_FILE: u64 = 16 << 20;
 
 impl Registry {
     /// Writes an object to `to`, and checks its hash when it has ended; what was written is for nothing if it is an error.
@@ -40,7 +39,8 @@ impl Registry {
     ) -> Result<bool> {
         let path = layout::object(kind, &object.blake3);
         let what = || format!("{} {}", kind.noun(), place.transport.locate(&path));
-        let (mut hasher, mut length, mut failures) = (blake3::Hasher::new(), 0, 0);
+        let (mut hasher, mut length) = (blake3::Hasher::new(), 0);
+        let mut patience = Patience::new(ATTEMPTS);
         'open: while length < object.length || length == 0 {
             let range = (length > 0).then_some(length..object.length);
             let Some(body) = place.transport.open(&path, range).await? else {
@@ -53,10 +53,7 @@ impl Registry {
                 let mut chunk = match chunks.next().await {
                     Ok(Some(chunk)) => chunk,
                     Ok(None) => break,
-                    Err(Error::Network { .. }) if length > before || failures + 1 < ATTEMPTS => {
-                        failures = if length > before { 0 } else { failures + 1 };
-                        continue 'open;
-                    }
+                    Err(Error::Network { .. }) if patience.after(length - before) => continue 'open,
                     Err(e) => return Err(e),
                 };
                 let passed = skip.min(chunk.len() as u64);
@@ -87,7 +84,7 @@ impl Registry {
 
     /// A small file, byte for byte.
     pub async fn file(&self, path: &str) -> Result<Option<Vec<u8>>> {
-        self.read(path, MAX_FILE).await
+        self.read(path, MAX_HINT).await
     }
 
     /// The bundle of exactly `width` entries, although the registry may have a longer one by now.

@@ -17,10 +17,11 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::object::ObjectKind;
 use crate::pack::Entry;
+use crate::transport::pace::Patience;
 
 /// Requests under way at once.
 pub const REQUESTS: usize = 16;
-/// How often a segment is tried again at one place without a single new frame in between.
+/// How often a segment is tried again at one place without getting on in between.
 const ATTEMPTS: u32 = 4;
 
 /// A frame as it came, not checked.
@@ -138,7 +139,12 @@ impl<'a> Round<'a> {
         for place in self.registry.places() {
             match self.fetch_at(place, segment, &mut sent, sink).await {
                 Ok(()) => return Ok(()),
-                Err(e @ (Error::Network { .. } | Error::Integrity { .. })) => drop(failure.get_or_insert(e)),
+                Err(e @ (Error::Network { .. } | Error::Integrity { .. })) => {
+                    if matches!(e, Error::Network { .. }) {
+                        place.give_up();
+                    }
+                    failure.get_or_insert(e);
+                }
                 Err(e) => return Err(e),
             }
         }
@@ -185,7 +191,7 @@ impl<'a> Round<'a> {
         sent: &mut usize,
         sink: &Sink<'_, 'a>,
     ) -> Result<()> {
-        let mut attempt = 0;
+        let mut patience = Patience::new(ATTEMPTS);
         loop {
             let before = *sent;
             let failure = match self.fetch_from(place, segment, sent, sink).await {
@@ -200,11 +206,11 @@ impl<'a> Round<'a> {
                 Err(e @ Error::Network { .. }) => e,
                 Err(e) => return Err(e),
             };
-            attempt = if *sent > before { 1 } else { attempt + 1 };
-            if attempt >= ATTEMPTS {
+            let brought = segment.frames[before..*sent].iter().map(|entry| entry.length).sum();
+            if !patience.after(brought) {
                 return Err(failure);
             }
-            tokio::time::sleep(Duration::from_millis(50 << attempt)).await;
+            tokio::time::sleep(Duration::from_millis(50 << patience.failures())).await;
         }
     }
 

@@ -253,9 +253,14 @@ impl Registry {
 
     /// What it says of itself, unsigned.
     pub async fn about(&self) -> Result<About> {
+        self.about_file().await.map(|(about, _)| about)
+    }
+
+    /// The same, with the bytes that say it.
+    pub async fn about_file(&self) -> Result<(About, Vec<u8>)> {
         let bytes = self.read(layout::REGISTRY_JSON, MAX_HINT).await?;
         let bytes = bytes.ok_or_else(|| Error::not_found(layout::REGISTRY_JSON, &self.name))?;
-        About::parse(&self.place(layout::REGISTRY_JSON), &bytes)
+        Ok((About::parse(&self.place(layout::REGISTRY_JSON), &bytes)?, bytes))
     }
 
     /// The names of all datasets, sorted: a hint.

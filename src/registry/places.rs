@@ -23,6 +23,8 @@ pub(super) struct Place {
     /// In how many rounds of requests it has served bad bytes, and the last of them, from 1.
     strikes: AtomicU32,
     last_strike: AtomicU32,
+    /// How often it was given up, since it did not answer or was too slow.
+    given_up: AtomicU32,
     /// It was asked for a part and sent the whole.
     ignores_ranges: AtomicBool,
 }
@@ -34,6 +36,7 @@ impl Place {
             transport,
             strikes: AtomicU32::new(0),
             last_strike: AtomicU32::new(0),
+            given_up: AtomicU32::new(0),
             ignores_ranges: AtomicBool::new(false),
         }
     }
@@ -45,6 +48,11 @@ impl Place {
 
     pub(super) fn note_that_it_ignores_ranges(&self) {
         self.ignores_ranges.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that it did not answer, or was too slow: others are asked first from now on.
+    pub(super) fn give_up(&self) {
+        self.given_up.fetch_add(1, Ordering::Relaxed);
     }
 
     fn strikes(&self) -> u32 {
@@ -85,11 +93,11 @@ impl Registry {
         self.cache.as_ref().filter(|_| !self.keeps_nothing.load(Ordering::Relaxed))
     }
 
-    /// The places to ask, those first that have served nothing bad.
+    /// The places to ask, those first that have served nothing bad, and of those the ones that answer.
     pub(super) fn places(&self) -> Vec<&Place> {
         let mut places: Vec<&Place> = std::iter::once(&self.own).chain(&self.mirrors).collect();
         places.retain(|place| place.strikes() < STRIKES);
-        places.sort_by_key(|place| place.strikes());
+        places.sort_by_key(|place| (place.strikes(), place.given_up.load(Ordering::Relaxed)));
         places
     }
 
@@ -138,7 +146,10 @@ impl Registry {
                         self.strike(place, round, &e);
                         bad.get_or_insert(e);
                     }
-                    Err(e @ Error::Network { .. }) => drop(unreached.get_or_insert(e)),
+                    Err(e @ Error::Network { .. }) => {
+                        place.give_up();
+                        unreached.get_or_insert(e);
+                    }
                     Err(e) => return Err(e),
                 }
             }

@@ -9,6 +9,7 @@ use crate::cache::Piece;
 use crate::digest::Digest;
 use crate::object::ObjectRef;
 use crate::pack::{Entry, Pack};
+use crate::shard::max_frame_len;
 
 /// Two ranges nearer than this are one request: a request costs about as much as so many bytes.
 pub(super) const MAX_GAP: u64 = 64 << 10;
@@ -134,11 +135,6 @@ fn fits(segment: &Segment<'_>, entry: &Entry, limits: Limits) -> bool {
     let Some(gap) = entry.offset.checked_sub(range.end) else { return false };
     let length = entry.offset + entry.length - range.start;
     segment.piece.is_some() || (gap <= limits.gap && length <= limits.length)
-}
-
-/// zstd's worst case for a tar entry of an image of `length` bytes, with room to spare.
-pub fn max_frame_len(length: u64) -> u64 {
-    length.saturating_add(length / 128).saturating_add(4096)
 }
 
 #[cfg(test)]

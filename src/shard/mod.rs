@@ -23,6 +23,11 @@ fn entry_name(image: &Digest, extension: &str) -> String {
     format!("{image}.{extension}")
 }
 
+/// zstd's worst case for a tar entry of an image of `length` bytes, with room to spare.
+pub fn max_frame_len(length: u64) -> u64 {
+    length.saturating_add(length / 128).saturating_add(4096)
+}
+
 fn padded(length: usize) -> usize {
     length.next_multiple_of(BLOCK)
 }

@@ -24,7 +24,8 @@ use reqwest::header::HeaderValue;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::{Access, Body, BoxFuture, Chunks, Transport, Whole, http};
+use super::pace::Paced;
+use super::{Access, Body, BoxFuture, Chunks, Transport, Whole, access, http};
 use crate::error::{Error, Result};
 use crate::files;
 
@@ -37,6 +38,8 @@ pub struct Bucket {
     url: String,
     store: Arc<dyn ObjectStore>,
     offline: bool,
+    /// How long a body may stay below the least rate.
+    window: Duration,
     _io: Option<Arc<Io>>,
 }
 
@@ -113,12 +116,12 @@ impl Bucket {
         };
         let store =
             if prefix.is_root() { whole } else { Arc::new(PrefixStore::new(whole, prefix)) as Arc<_> };
-        Ok(Bucket { url, store, offline: access.offline, _io: Some(Arc::new(io)) })
+        Ok(Bucket { url, store, offline: access.offline, window: access.timeout, _io: Some(Arc::new(io)) })
     }
 
     /// What `store` has, called `url`.
     pub fn over(url: &str, store: Arc<dyn ObjectStore>) -> Self {
-        Bucket { url: url.into(), store, offline: false, _io: None }
+        Bucket { url: url.into(), store, offline: false, window: access::DEFAULT_TIMEOUT, _io: None }
     }
 
     /// The bucket as the user would name it.
@@ -178,6 +181,7 @@ impl Bucket {
         };
         let offset = found.range.start;
         let chunks = BucketChunks { stream: found.into_stream(), bucket: self.clone(), path: path.into() };
+        let chunks = Paced::new(chunks, self.locate(path), self.window);
         Ok(Some(Body { offset, chunks: Box::new(chunks) }))
     }
 }

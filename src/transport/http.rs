@@ -10,8 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, HeaderValue, IF_RANGE, RANGE};
 use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Response, StatusCode, Url};
-use tokio::time::Instant;
 
+use super::pace::Paced;
 use super::response::{self, Part};
 use super::{Access, Body, BoxFuture, Chunks, Transport, Whole};
 use crate::error::{Error, Result};
@@ -25,8 +25,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// A server that asks for a longer pause is not waited for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(120);
-/// A body that brings less than this, in bytes a second, counts as dead.
-const LEAST_RATE: u64 = 256;
 /// How much one HTTP/2 stream and connection may have under way, in bytes: a long way's worth at some 100 MB/s.
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
@@ -184,44 +182,20 @@ impl Transport for Http {
             if response.status() == StatusCode::PARTIAL_CONTENT {
                 self.remember(path, response::strong_etag(response.headers()));
             }
-            let (timeout, patience) = (self.timeout, Patience::default());
-            Ok(Some(Body { offset, chunks: Box::new(HttpChunks { response, url, timeout, patience }) }))
+            let chunks = HttpChunks { response, url: url.clone() };
+            Ok(Some(Body { offset, chunks: Box::new(Paced::new(chunks, url, self.timeout)) }))
         })
     }
-}
-
-/// How long a body was waited for, and what came of it.
-#[derive(Default)]
-struct Patience {
-    waited: Duration,
-    received: u64,
 }
 
 struct HttpChunks {
     response: Response,
     url: String,
-    timeout: Duration,
-    patience: Patience,
 }
 
 impl Chunks for HttpChunks {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Bytes>>> {
-        Box::pin(async move {
-            let begun = Instant::now();
-            let chunk = self.response.chunk().await.map_err(|e| network(&self.url, &e))?;
-            // Only the time spent waiting counts: whoever takes the bytes may be slow, too.
-            self.patience.waited += begun.elapsed();
-            self.patience.received += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
-            let Patience { waited, received } = self.patience;
-            if waited >= self.timeout {
-                if received < LEAST_RATE * waited.as_secs() {
-                    let why = format!("sent {received} bytes in {} seconds: too slow", waited.as_secs());
-                    return Err(Error::Network { url: self.url.clone(), why });
-                }
-                self.patience = Patience::default();
-            }
-            Ok(chunk)
-        })
+        Box::pin(async move { self.response.chunk().await.map_err(|e| network(&self.url, &e)) })
     }
 }
 

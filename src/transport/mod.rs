@@ -7,6 +7,7 @@ pub mod bucket;
 pub mod bundled;
 pub mod folder;
 pub mod http;
+pub(crate) mod pace;
 pub mod probe;
 mod response;
 pub mod upload;
@@ -21,6 +22,7 @@ use bytes::{Buf, Bytes};
 use crate::error::{Error, Result};
 
 pub use access::Access;
+use pace::Patience;
 
 /// What an async trait method returns.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -82,8 +84,6 @@ impl Chunks for Whole {
 
 /// How often a file is read on from where its bytes stopped coming, without getting on in between.
 const ATTEMPTS: u32 = 4;
-/// Fewer new bytes than this are not getting on.
-const PROGRESS: usize = 256;
 
 /// Reads a whole file of at most `cap` bytes; `None` if there is none.
 pub async fn read(transport: &dyn Transport, path: &str, cap: u64) -> Result<Option<Vec<u8>>> {
@@ -98,7 +98,7 @@ pub async fn read_from(
     offset: u64,
     cap: u64,
 ) -> Result<Option<Vec<u8>>> {
-    let (mut bytes, mut failures) = (Vec::new(), 0);
+    let (mut bytes, mut patience) = (Vec::new(), Patience::new(ATTEMPTS));
     loop {
         let before = bytes.len();
         let from = offset + before as u64;
@@ -106,9 +106,7 @@ pub async fn read_from(
         let range = (from > 0).then(|| from..cap.saturating_add(1).max(from + 1));
         let Some(body) = transport.open(path, range).await? else { return Ok(None) };
         match read_body(transport, path, body, from, cap, &mut bytes).await {
-            Err(Error::Network { .. }) if bytes.len() >= before + PROGRESS => failures = 0,
-            Err(e @ Error::Network { .. }) if failures + 1 == ATTEMPTS => return Err(e),
-            Err(Error::Network { .. }) => failures += 1,
+            Err(Error::Network { .. }) if patience.after((bytes.len() - before) as u64) => {}
             ended => return ended.map(|()| Some(bytes)),
         }
     }

@@ -2,6 +2,9 @@
 
 use std::io::Read;
 use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,14 +12,15 @@ use futures_util::stream;
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderValue};
 use reqwest::{Body, Client, RequestBuilder, Response, StatusCode};
 
-use super::{Access, http};
+use super::{Access, http, pace};
 use crate::error::{Error, Result};
 use crate::files;
 
 /// How much of a file is read at a time, in bytes.
-const PIECE: usize = 256 << 10;
-/// How long the server may take for one request: it may have to receive gigabytes, or to wait for others who publish.
-const TIMEOUT: Duration = Duration::from_secs(3600);
+const PIECE: usize = 64 << 10;
+/// How long the server may at least take to answer when it has received all: it may have to wait for its disk, or for
+/// others who publish.
+const ANSWER: Duration = Duration::from_secs(600);
 /// How much of an answer is read, in bytes.
 const MAX_ANSWER: usize = 64 << 10;
 /// Where publishing is, below a registry's URL.
@@ -27,6 +31,7 @@ pub struct Upload {
     base: String,
     client: Client,
     token: HeaderValue,
+    timeout: Duration,
 }
 
 impl Upload {
@@ -35,21 +40,19 @@ impl Upload {
         let base = base.trim_end_matches('/').to_string();
         let token = http::bearer(&base, access)?
             .ok_or_else(|| Error::Token { server: base.clone(), why: "is not here".into() })?;
-        let client = http::builder(access)?
-            .read_timeout(TIMEOUT.max(access.timeout))
-            .redirect(reqwest::redirect::Policy::none());
+        let client = http::builder(access)?.redirect(reqwest::redirect::Policy::none());
         let client = client.build().map_err(|e| http::network(&base, &e))?;
-        Ok(Upload { base, client, token })
+        Ok(Upload { base, client, token, timeout: access.timeout })
     }
 
     /// Whether the server has or has staged the object at `path`.
     pub async fn has(&self, path: &str) -> Result<bool> {
         let url = self.url(path);
-        let answer = self.send(&url, self.client.head(&url)).await?;
+        let answer = self.within(self.timeout, &url, self.send(&url, self.client.head(&url))).await?;
         match answer.status() {
             StatusCode::OK => Ok(true),
             StatusCode::NOT_FOUND => Ok(false),
-            _ => Err(refused(&url, answer).await),
+            _ => Err(self.refused(&url, answer).await),
         }
     }
 
@@ -57,35 +60,63 @@ impl Upload {
     pub async fn put(&self, path: &str, from: &Path, length: u64) -> Result<()> {
         let url = self.url(path);
         let file = files::open(from)?;
+        let taken = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&taken);
         // Reading waits for the disk on this thread, which has nothing else to do.
-        let pieces = stream::unfold(file, |mut file| async move {
+        let pieces = stream::unfold((file, counter), |(mut file, counter)| async move {
             let mut piece = vec![0; PIECE];
             let piece = match file.read(&mut piece) {
                 Ok(0) => return None,
                 Ok(read) => {
+                    counter.fetch_add(read as u64, Ordering::Relaxed);
                     piece.truncate(read);
                     Ok(Bytes::from(piece))
                 }
                 Err(e) => Err(e),
             };
-            Some((piece, file))
+            Some((piece, (file, counter)))
         });
         let request = self.client.put(&url).header(CONTENT_LENGTH, length).body(Body::wrap_stream(pieces));
-        let answer = self.send(&url, request).await?;
+        let answer = self.taking(&url, self.send(&url, request), &taken, length).await?;
         match answer.status() {
             StatusCode::OK | StatusCode::CREATED => Ok(()),
-            _ => Err(refused(&url, answer).await),
+            _ => Err(self.refused(&url, answer).await),
         }
+    }
+
+    /// The answer to a request whose body of `length` bytes the server must take at the least rate.
+    async fn taking(
+        &self,
+        url: &str,
+        request: impl Future<Output = Result<Response>>,
+        taken: &AtomicU64,
+        length: u64,
+    ) -> Result<Response> {
+        let (mut request, mut before) = (pin!(request), 0);
+        while before < length {
+            if let Ok(answer) = tokio::time::timeout(self.timeout, &mut request).await {
+                return answer;
+            }
+            let now = taken.load(Ordering::Relaxed);
+            if now < length && now - before < pace::least(self.timeout) {
+                let (took, seconds) = (now - before, self.timeout.as_secs());
+                let why = format!("took {took} bytes in {seconds} seconds: too slow");
+                return Err(Error::Network { url: url.into(), why });
+            }
+            before = now;
+        }
+        self.within(ANSWER.max(self.timeout), url, request).await
     }
 
     /// Sends the body with the statements; gives the answer's.
     pub async fn submit(&self, body: Vec<u8>) -> Result<Vec<u8>> {
         let url = self.url("statements");
-        let answer = self.send(&url, self.client.post(&url).body(body)).await?;
+        let request = self.send(&url, self.client.post(&url).body(body));
+        let answer = self.within(ANSWER.max(self.timeout), &url, request).await?;
         if answer.status() != StatusCode::OK {
-            return Err(refused(&url, answer).await);
+            return Err(self.refused(&url, answer).await);
         }
-        read_answer(&url, answer).await
+        self.read_answer(&url, answer).await
     }
 
     fn url(&self, path: &str) -> String {
@@ -95,13 +126,29 @@ impl Upload {
     async fn send(&self, url: &str, request: RequestBuilder) -> Result<Response> {
         request.header(AUTHORIZATION, self.token.clone()).send().await.map_err(|e| http::network(url, &e))
     }
+
+    /// What the server does in so much time.
+    async fn within<T>(&self, time: Duration, url: &str, done: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::time::timeout(time, done).await.unwrap_or_else(|_| {
+            let why = format!("no answer in {} seconds", time.as_secs());
+            Err(Error::Network { url: url.into(), why })
+        })
+    }
+
+    async fn read_answer(&self, url: &str, answer: Response) -> Result<Vec<u8>> {
+        self.within(self.timeout, url, read_answer(url, answer)).await
+    }
+
+    /// What a refusal means here: the reason is the server's own words.
+    async fn refused(&self, url: &str, answer: Response) -> Error {
+        let status = answer.status();
+        let words = self.read_answer(url, answer).await.unwrap_or_default();
+        refused(url, status, &words)
+    }
 }
 
-/// What a server's refusal means here: the reason is its own words.
-async fn refused(url: &str, answer: Response) -> Error {
-    let status = answer.status();
-    let words = read_answer(url, answer).await.unwrap_or_default();
-    let words: String = String::from_utf8_lossy(&words).trim().chars().filter(|c| !c.is_control()).collect();
+fn refused(url: &str, status: StatusCode, words: &[u8]) -> Error {
+    let words: String = String::from_utf8_lossy(words).trim().chars().filter(|c| !c.is_control()).collect();
     let why = if words.is_empty() { format!("the server answered {status}") } else { words };
     match status {
         StatusCode::UNAUTHORIZED => {

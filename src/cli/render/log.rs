@@ -264,7 +264,7 @@ impl Output {
 }
 
 /// That nobody vouches for the log that is shown, if so.
-fn claimed(registry: &str, is_claimed: bool) -> Option<String> {
+pub(super) fn claimed(registry: &str, is_claimed: bool) -> Option<String> {
     is_claimed.then(|| {
         format!(
             "this is a log as registry {registry} shows it: you trust no key of it, and nobody vouches for it"

@@ -2,16 +2,23 @@
 
 use serde_json::json;
 
+use super::log::claimed;
 use super::{Output, size};
 use crate::cli::console::Page;
 use crate::error::count;
 use crate::ops::mirror::MirrorReport;
+use crate::ops::verify::store::unsigned_lack;
 
 impl Output {
-    pub(in crate::cli) fn mirrored(&self, report: &MirrorReport, destination: &str) {
+    pub(in crate::cli) fn mirrored(&self, report: &MirrorReport, source: &str, destination: &str) {
+        self.warn(claimed(source, report.is_claimed));
         let gone =
             report.gone.iter().map(|version| format!("{version} is withdrawn, and objects of it are gone"));
         self.warn(gone);
+        self.warn(report.rebuild_only.iter().map(|version| unsigned_lack(version)));
+        self.warn(report.kept.iter().map(|version| {
+            format!("{source} shows no images of {version}: the mirror keeps those that it has")
+        }));
         let copied = count(report.copied, "object");
         let mut text = Page::of(format_args!(
             "{destination}: {copied} copied, {}; {} there",
@@ -29,11 +36,13 @@ impl Output {
         let object = json!({
             "registry": destination,
             "log_key": report.log_key,
+            "trusted": !report.is_claimed,
             "entries": report.entries,
             "new_entries": report.new_entries,
             "versions": report.versions,
             "gone": report.gone,
             "rebuild_only": report.rebuild_only,
+            "kept": report.kept,
             "copied": report.copied,
             "copied_bytes": report.copied_bytes,
             "there": report.there,

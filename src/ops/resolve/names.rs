@@ -14,7 +14,7 @@ use crate::registry::{BUNDLED, Head, Registry};
 use crate::transport::Access;
 use crate::trust::{RegistryId, Trusted};
 
-/// How long a registry that is only asked whether it has the name too may take.
+/// How long a registry that is only asked whether it has the name too may take for all that it is asked.
 const ASIDE: Duration = Duration::from_secs(3);
 
 /// What a registry answers to a name.
@@ -218,7 +218,7 @@ impl Registries<'_> {
         let own = self.expected(asked).or_else(|| self.expected(found_in.name())).map(|(log, _)| log);
         let own = match own {
             Some(log) => Some(log),
-            None => found_in.about().await.ok().and_then(|about| about.log_key),
+            None => aside(found_in.about()).await.and_then(Result::ok).and_then(|about| about.log_key),
         };
         let have_it = locations.iter().map(|location| self.has_it_too(location, own.as_ref(), name));
         let have_it = join_all(have_it).await;
@@ -234,8 +234,7 @@ impl Registries<'_> {
         )]
     }
 
-    /// Whether a registry of another log than `own` has the name too. It is only asked for a notice: one that takes long is
-    /// not waited for.
+    /// Whether a registry of another log than `own` has the name too: one that takes long is not waited for.
     async fn has_it_too(&self, location: &str, own: Option<&LogKey>, name: &Name) -> bool {
         let is_same = |log: &LogKey| own.is_some_and(|own| self.is_same_log(own, log));
         let expected = self.expected(location).map(|(log, _)| log);
@@ -244,22 +243,27 @@ impl Registries<'_> {
         }
         let access = Access { retries: 0, timeout: ASIDE.min(self.access.timeout), ..self.access.clone() };
         let Ok(registry) = Registry::open(location, &access) else { return false };
-        let Ok(about) = registry.about().await else {
+        let says = aside(async {
+            let about = registry.about().await.ok()?;
+            // Without a log on either side nobody can say that they are not one.
+            let is_one = about.log_key.as_ref().map_or(own.is_none(), is_same);
+            Some(!is_one && registry.versions(name).await.is_ok_and(|versions| !versions.is_empty()))
+        });
+        says.await.flatten().unwrap_or_else(|| {
             let known = expected.and_then(|log| self.logs.log(&log).load().ok()?.whole());
-            return known.is_some_and(|(replica, _)| replica.history().dataset(name).is_some());
-        };
-        // Without a log on either side nobody can say that they are not one.
-        let is_one = about.log_key.as_ref().map_or(own.is_none(), is_same);
-        if is_one {
-            return false;
-        }
-        registry.versions(name).await.is_ok_and(|versions| !versions.is_empty())
+            known.is_some_and(|(replica, _)| replica.history().dataset(name).is_some())
+        })
     }
 
     /// Whether two keys are of one log, as far as it was seen.
     fn is_same_log(&self, one: &LogKey, other: &LogKey) -> bool {
         self.known().has_become(one, other) || self.known().has_become(other, one)
     }
+}
+
+/// What is asked only for a notice; `None` if it takes long, however it does so.
+async fn aside<T>(asked: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(ASIDE, asked).await.ok()
 }
 
 /// That nobody knows whose `name` is, since the registry at `location` does not say.

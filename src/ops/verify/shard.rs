@@ -9,8 +9,7 @@ use std::thread::{self, JoinHandle};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::pack::Entry;
-use crate::registry::segment::max_frame_len;
-use crate::shard::{FrameReader, check_shard};
+use crate::shard::{FrameReader, check_shard, max_frame_len};
 
 /// Chunks on their way to who checks the whole.
 const WAITING: usize = 4;

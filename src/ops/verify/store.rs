@@ -328,7 +328,7 @@ pub(super) fn check_version(
 ) -> Result<VerifyReport> {
     let manifest = &snapshot.head.manifest;
     let what = format!("{}@{}", manifest.name, manifest.version);
-    let mut faults = Vec::new();
+    let (mut faults, mut warnings) = (Vec::new(), Vec::new());
     // Index and classes were read with the manifest.
     let read = [ObjectKind::Index, ObjectKind::Classes];
     for (kind, reference) in manifest.objects.all().into_iter().filter(|(kind, _)| !read.contains(kind)) {
@@ -360,6 +360,8 @@ pub(super) fn check_version(
     if rebuild_only {
         missing.clear();
         seen.rebuild_only.push(what.clone());
+        warnings.push(unsigned_lack(&what));
+        seen.warnings.push(unsigned_lack(&what));
     }
     progress.begin(&format!("verify {what}"), Unit::Images, missing.len() as u64);
     for pack in &packs {
@@ -425,10 +427,17 @@ pub(super) fn check_version(
         checked: if rebuild_only { 0 } else { manifest.images },
         partial: None,
         assurance: if snapshot.head.signed_by.is_empty() { Assurance::Hash } else { Assurance::Signed },
-        warnings: Vec::new(),
+        warnings,
         rebuild_only: if rebuild_only { vec![what] } else { Vec::new() },
         faults,
     })
+}
+
+/// That a version may lack its images by its publisher's will, or by that of whoever can write to the place.
+pub fn unsigned_lack(version: &str) -> String {
+    format!(
+        "{version} has no images here, and only an empty list of packs says that it is meant so: nobody signs that list"
+    )
 }
 
 pub(super) fn fault(path: &str, error: &Error) -> Fault {

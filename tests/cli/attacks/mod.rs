@@ -8,6 +8,7 @@ mod entry;
 mod hidden_files;
 mod history;
 mod lock_paths;
+mod mirroring;
 mod mirrors;
 mod offline;
 mod other_logs;
@@ -19,6 +20,7 @@ mod publishing;
 mod reserved_names;
 #[cfg(all(feature = "serve", target_os = "linux"))]
 mod serving;
+mod stalls;
 mod stdout;
 #[cfg(unix)]
 mod stored_links;
