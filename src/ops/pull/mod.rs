@@ -48,6 +48,8 @@ pub struct PullOptions<'a> {
     pub reuse: Reuse,
     /// How many threads decompress, check and write.
     pub jobs: usize,
+    /// Asked before anything is written, once it is known where the tree is to be.
+    pub may_be_at: &'a dyn Fn(&Path) -> Result<()>,
 }
 
 /// What a pull did.
@@ -85,6 +87,7 @@ pub fn pull(
         Some(path) => path.to_path_buf(),
         None => PathBuf::from(format!("{}-{}", snapshot.head.manifest.name, snapshot.head.manifest.version)),
     };
+    (options.may_be_at)(&to)?;
     let pull = Pull { runtime: &runtime, registries, registry, snapshot, to, options: &options, progress };
     pull.run()
 }
