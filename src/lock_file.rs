@@ -1,12 +1,17 @@
 //! `isn.lock`: the exact versions that a project uses, and where their trees are; and `isn.toml`, what it asks for.
 
+mod place;
+
+pub use place::outside;
+
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::dataset_ref::DatasetRef;
 use crate::error::{Error, Mistake, Result};
-use crate::files;
+use crate::files::{self, Lock};
 use crate::text::toml_text;
 use crate::tree::Selection;
 
@@ -17,6 +22,8 @@ pub const PROJECT_FILE: &str = "isn.toml";
 const FORMAT: &str = "isn-lock/1";
 /// A longer `isn.lock` or `isn.toml` is none, in bytes.
 const MAX_LEN: u64 = 4 << 20;
+/// So often is looked whether another process has written the lock file.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The contents of `isn.lock`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,16 +91,36 @@ impl LockFile {
         Ok(lock)
     }
 
-    /// Adds an entry, in place of an older one of the same path.
-    pub fn set(&mut self, entry: Locked) {
-        self.datasets.retain(|old| old.path != entry.path);
+    /// Adds an entry for the project in `project`, in place of an older one of the same path. Mistakes are those of `what`.
+    ///
+    /// # Errors
+    /// [`Error::Mistakes`] if its tree would be in that of another entry, or the other way round.
+    pub fn add(&mut self, what: &str, project: &Path, mut entry: Locked) -> Result<()> {
+        entry.path = plain(&entry.path);
+        let path = entry.path.clone();
+        self.datasets.retain(|old| plain(&old.path) != path);
         self.datasets.push(entry);
         self.datasets.sort_by(|a, b| a.path.cmp(&b.path));
+        let entries: Vec<&Locked> = self.datasets.iter().collect();
+        let overlaps = place::overlaps(project, &entries)?;
+        let mistakes = overlaps.into_iter().filter(|overlap| overlap.is_of(&path));
+        refuse(what, mistakes.map(|overlap| overlap.mistake).collect())
     }
 
-    /// Writes `path`, whole or not at all.
-    pub fn write(&self, path: &Path) -> Result<()> {
-        files::replace(path, self.to_text()?.as_bytes())
+    /// Changes the lock file at `path`, as one step among all processes that do; gives what it is then.
+    pub fn change(path: &Path, change: impl FnOnce(&mut LockFile) -> Result<()>) -> Result<Self> {
+        let lock_path = files::hidden_sibling(path, "isn-lock")?;
+        let held = loop {
+            match Lock::try_take(&lock_path)? {
+                Some(held) => break held,
+                None => std::thread::sleep(LOOK_EVERY),
+            }
+        };
+        let changed = LockFile::read(path).and_then(|mut lock| {
+            change(&mut lock)?;
+            files::replace(path, lock.to_text()?.as_bytes()).map(|()| lock)
+        });
+        held.remove().and(changed)
     }
 
     /// The contents of the file.
@@ -102,12 +129,28 @@ impl LockFile {
         Ok(format!("# Written by isn: exact dataset versions. Restore with `isn sync --locked`.\n{text}"))
     }
 
-    /// Refuses trees whose path leads out of `project`, the folder with the file called `what`: all of them at once.
-    pub fn check_inside(&self, what: &str, project: &Path) -> Result<()> {
-        let outside = |entry: &Locked| outside(project, &entry.path, &entry.pin).transpose();
-        let mistakes: Vec<Mistake> = self.datasets.iter().filter_map(outside).collect::<Result<_>>()?;
-        if mistakes.is_empty() { Ok(()) } else { Err(Error::Mistakes { what: what.into(), mistakes }) }
+    /// Refuses trees that are in each other, and, unless `allow_outside`, those whose path leads out of `project`, the
+    /// folder with the file called `what`: all of them at once.
+    pub fn check_places(&self, what: &str, project: &Path, allow_outside: bool) -> Result<()> {
+        let (mut mistakes, mut inside) = (Vec::new(), Vec::new());
+        for entry in &self.datasets {
+            match if allow_outside { None } else { outside(project, &entry.path, &entry.pin)? } {
+                Some(mistake) => mistakes.push(mistake),
+                None => inside.push(entry),
+            }
+        }
+        mistakes.extend(place::overlaps(project, &inside)?.into_iter().map(|overlap| overlap.mistake));
+        refuse(what, mistakes)
     }
+}
+
+fn refuse(what: &str, mistakes: Vec<Mistake>) -> Result<()> {
+    if mistakes.is_empty() { Ok(()) } else { Err(Error::Mistakes { what: what.into(), mistakes }) }
+}
+
+/// A path without what changes nothing in it.
+fn plain(path: &Path) -> PathBuf {
+    path.components().filter(|component| *component != Component::CurDir).collect()
 }
 
 impl Project {
@@ -123,57 +166,32 @@ impl Project {
     }
 }
 
-/// What is wrong with `path`, relative to `project`, as the place of a tree of `reference`: nothing if it is below.
-pub fn outside(project: &Path, path: &Path, reference: &DatasetRef) -> Result<Option<Mistake>> {
-    let mistake = |why| {
-        let reference = reference.to_string();
-        let version = reference.split('#').next().unwrap_or_default();
-        let why = format!("{}, for {version}, {why} (--allow-outside permits it)", path.display());
-        Mistake { line: None, why }
-    };
-    Ok(way_out(project, path)?.map(mistake))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// How `path`, relative to `project`, leads out of it: by its words, or by those of what its links lead to.
-fn way_out(project: &Path, path: &Path) -> Result<Option<&'static str>> {
-    // What another system takes for a separator or a drive counts on each.
-    let is_foreign = path.to_string_lossy().contains(['\\', ':']);
-    if path.is_absolute() || is_foreign {
-        return Ok(Some("is not below the project's folder"));
+    #[test]
+    fn changes_at_once_are_all_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(LOCK_FILE);
+        let pin: DatasetRef = format!("birds@1.0#b3:{}", "0".repeat(64)).parse().unwrap();
+        std::thread::scope(|scope| {
+            for writer in 0..4 {
+                let (path, pin, project) = (&path, &pin, dir.path());
+                scope.spawn(move || {
+                    for number in 0..10 {
+                        let entry = Locked {
+                            path: format!("{writer}-{number}").into(),
+                            pin: pin.clone(),
+                            registry: "reg".into(),
+                            selection: Selection::default(),
+                        };
+                        LockFile::change(path, |lock| lock.add("isn.lock", project, entry)).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(LockFile::read(&path).unwrap().datasets.len(), 40);
+        assert_eq!(files::names_in(dir.path()).unwrap(), [LOCK_FILE]);
     }
-    if let Some(why) = words_out(path) {
-        return Ok(Some(why));
-    }
-    let project = project.canonicalize().map_err(Error::io("look at", project))?;
-    let mut at = project.clone();
-    for component in path.components() {
-        at.push(component);
-        match at.symlink_metadata() {
-            // A link to nothing may lead anywhere tomorrow.
-            Ok(about) if about.is_symlink() => match at.canonicalize() {
-                Ok(to) => at = to,
-                Err(_) => return Ok(Some(THROUGH_A_LINK)),
-            },
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io("look at", &at)(e)),
-            _ => {}
-        }
-    }
-    Ok(at.strip_prefix(&project).map_or(Some(THROUGH_A_LINK), words_out))
-}
-
-const THROUGH_A_LINK: &str = "leads out of the project's folder through a link";
-
-/// How the words of a path alone lead out of the folder that it is relative to.
-fn words_out(path: &Path) -> Option<&'static str> {
-    let mut is_below = false;
-    for component in path.components() {
-        match component {
-            // What lies there, git runs.
-            Component::Normal(name) if name.eq_ignore_ascii_case(".git") => return Some("is git's own"),
-            Component::Normal(_) => is_below = true,
-            Component::CurDir => {}
-            _ => return Some("leads out of the project's folder"),
-        }
-    }
-    if is_below { None } else { Some("is the project's folder itself") }
 }

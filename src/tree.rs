@@ -213,6 +213,10 @@ pub struct Selection {
     /// Only these images, by their path in the tree.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<RelPath>,
+    /// What the user's list says that these images are: lines of a `B3SUMS`, which may be another version's. Once they were
+    /// held against the version, they say nothing that a pin does not.
+    #[serde(skip)]
+    pub lines: Vec<Line>,
 }
 
 impl Selection {
@@ -274,6 +278,15 @@ pub struct Provenance {
     pub selection: Selection,
     /// The program that wrote the tree.
     pub isn: String,
+}
+
+impl Provenance {
+    /// The bytes of the file.
+    pub fn to_json(&self) -> Result<Vec<u8>> {
+        let mut json = serde_json::to_vec_pretty(self).map_err(|e| Error::Internal(e.to_string()))?;
+        json.push(b'\n');
+        Ok(json)
+    }
 }
 
 #[cfg(test)]

@@ -356,14 +356,14 @@ pub(super) struct SelectionArgs {
 impl SelectionArgs {
     /// The selection, with the list of images read.
     pub(super) fn read(self) -> Result<Selection> {
-        let images = self.images.map_or(Ok(Vec::new()), |file| {
-            let images = read_images(&file)?;
-            if images.is_empty() {
+        let (images, lines) = self.images.map_or(Ok(Default::default()), |file| {
+            let read = read_images(&file)?;
+            if read.0.is_empty() {
                 return Err(Error::invalid(file.display(), "names no image"));
             }
-            Ok(images)
+            Ok(read)
         })?;
-        Ok(Selection { splits: self.splits, classes: self.classes, images })
+        Ok(Selection { splits: self.splits, classes: self.classes, images, lines })
     }
 }
 

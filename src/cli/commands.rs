@@ -62,9 +62,11 @@ fn verb(run: &Run, command: Command) -> Result<ExitCode> {
     match command {
         Command::Pull { reference, registry, to, selection, source, hardlink, lock, allow_outside } => {
             let selection = selection.read()?;
-            if lock {
-                ops::sync::check_lockable(Path::new("."), to.as_deref(), &reference, allow_outside)?;
-            }
+            let may_be_at = |to: Option<&Path>| match lock {
+                true => ops::sync::check_lockable(Path::new("."), to, &reference, allow_outside),
+                false => Ok(()),
+            };
+            may_be_at(to.as_deref())?;
             run.with_registries(&registry, |registries| {
                 let options = ops::pull::PullOptions {
                     reference: &reference,
@@ -73,6 +75,7 @@ fn verb(run: &Run, command: Command) -> Result<ExitCode> {
                     source: source.as_deref(),
                     reuse: if hardlink { Reuse::HardLink } else { Reuse::Copy },
                     jobs: run.jobs,
+                    may_be_at: &|to| may_be_at(Some(to)),
                 };
                 let report = ops::pull::pull(registries, options, &run.progress)?;
                 if lock {

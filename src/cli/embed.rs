@@ -86,7 +86,7 @@ impl Opening {
         let selection = Selection {
             splits: splits.collect::<Result<_, _>>()?,
             classes: classes.collect::<Result<_, _>>()?,
-            images: Vec::new(),
+            ..Selection::default()
         };
         let settings = Settings::from_environment()?;
         let locations = settings.registries(self.registry.as_deref())?;

@@ -4,34 +4,48 @@ use std::path::Path;
 
 #[cfg(feature = "serve")]
 use crate::class::check_label;
+use crate::digest::DigestError;
 use crate::error::{Error, Mistake, Result};
 use crate::files;
 use crate::rel_path::RelPath;
 use crate::statement::check_reason;
 #[cfg(feature = "serve")]
 use crate::text::is_formula;
+use crate::tree::Line;
 
-/// The paths of a list of images: one a line, or lines of `B3SUMS`; sorted.
-pub(super) fn read_images(file: &Path) -> Result<Vec<RelPath>> {
-    let (mut images, mut mistakes) = (Vec::new(), Vec::new());
+/// The paths of a list of images: one a line, or lines of `B3SUMS`, which are given as well; sorted.
+pub(super) fn read_images(file: &Path) -> Result<(Vec<RelPath>, Vec<Line>)> {
+    let (mut images, mut lines, mut mistakes) = (Vec::<RelPath>::new(), Vec::new(), Vec::new());
     for (at, line) in files::read_text(file)?.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
+        let mut mistake = |why| mistakes.push(Mistake { line: Some(at + 1), why });
         // A line of B3SUMS has the hash before the path.
-        let path = line.split_once("  ").filter(|(hash, _)| hash.len() == 64).map_or(line, |(_, path)| path);
-        match path.parse() {
-            Ok(path) => images.push(path),
-            Err(e) => mistakes.push(Mistake { line: Some(at + 1), why: format!("'{path}' {e}") }),
+        let (hash, path) = match line.split_once("  ").filter(|(hash, _)| hash.len() == 64) {
+            Some((hash, path)) => (Some(hash.parse()), path),
+            None => (None, line),
+        };
+        let image: RelPath = match path.parse() {
+            Ok(image) => image,
+            Err(e) => {
+                mistake(format!("'{path}' {e}"));
+                continue;
+            }
+        };
+        match hash.transpose() {
+            Ok(hash) => lines.extend(hash.map(|blake3| Line { blake3, path: image.clone() })),
+            Err(e) => mistake(DigestError::to_string(&e)),
         }
+        images.push(image);
     }
     if !mistakes.is_empty() {
         return Err(Error::Mistakes { what: file.display().to_string(), mistakes });
     }
     images.sort();
     images.dedup();
-    Ok(images)
+    Ok((images, lines))
 }
 
 /// Seconds, from `90s`, `15m`, `36h` or `7d`.
@@ -125,10 +139,14 @@ mod tests {
         let file = dir.path().join("list");
         let sums = format!("{}  val/ant/a.png", "0".repeat(64));
         std::fs::write(&file, format!("# mine\nval/ant/b.png\n\n{sums}\r\nval/ant/b.png\n")).unwrap();
-        let paths: Vec<String> = read_images(&file).unwrap().iter().map(ToString::to_string).collect();
+        let (images, lines) = read_images(&file).unwrap();
+        let paths: Vec<String> = images.iter().map(ToString::to_string).collect();
         assert_eq!(paths, ["val/ant/a.png", "val/ant/b.png"]);
+        assert_eq!(lines.iter().map(ToString::to_string).collect::<Vec<_>>(), [sums]);
         std::fs::write(&file, "../a\nval/ant/b.png\n/etc/passwd\n").unwrap();
         let Err(Error::Mistakes { mistakes, .. }) = read_images(&file) else { panic!() };
         assert_eq!(mistakes.iter().map(|m| m.line).collect::<Vec<_>>(), [Some(1), Some(3)]);
+        std::fs::write(&file, format!("{}  val/ant/b.png\n", "X".repeat(64))).unwrap();
+        assert!(matches!(read_images(&file), Err(Error::Mistakes { .. })));
     }
 }

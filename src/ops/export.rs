@@ -124,6 +124,7 @@ fn tree(
         source: None,
         reuse: Reuse::Copy,
         jobs: options.jobs,
+        may_be_at: &|_| Ok(()),
     };
     let report = pull(registries, options, progress)?;
     let files = lengths(&report.path)?;

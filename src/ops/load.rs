@@ -1,7 +1,7 @@
 //! `isn.load` of the Python package: a version, or a part of it, to be read in place: where its registry is a folder, there;
 //! else in the cache, or in trees that were pulled before. What is in none of them is fetched into the cache first.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use tokio::runtime::Runtime;
 
@@ -101,8 +101,9 @@ impl Opening<'_> {
         let (table, selection) = (description.rows(), self.options.selection);
         check_parts(manifest, description.classes(), selection)?;
         if !selection.images.is_empty() {
-            let known: HashSet<&str> = (0..table.images()).map(|row| table.path(row)).collect();
-            check_images(manifest, selection, |image| known.contains(image.as_str()))?;
+            let known: HashMap<&str, Option<Digest>> =
+                (0..table.images()).map(|row| (table.path(row), table.blake3(row))).collect();
+            check_images(manifest, selection, |image| known.get(image.as_str()).copied().flatten())?;
         }
         let includes = selection.filter();
         Ok((0..table.images() as u32).filter(|&image| includes(table.path(image as usize))).collect())

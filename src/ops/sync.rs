@@ -48,14 +48,12 @@ pub fn sync(
     if lock.datasets.is_empty() && wanted.is_empty() {
         return Err(Error::not_found(LOCK_FILE, options.project.display()));
     }
-    let check = |lock: &LockFile| match options.allow_outside {
-        true => Ok(()),
-        false => lock.check_inside(&lock_path.display().to_string(), options.project),
-    };
+    let what = lock_path.display().to_string();
+    let check = |lock: &LockFile| lock.check_places(&what, options.project, options.allow_outside);
     check(&lock)?;
-    let before = lock.clone();
+    let mut added: Vec<Locked> = Vec::new();
     for reference in wanted {
-        if lock.datasets.iter().any(|entry| satisfies(&entry.pin, &reference)) {
+        if lock.datasets.iter().chain(&added).any(|entry| satisfies(&entry.pin, &reference)) {
             continue;
         }
         if options.locked {
@@ -64,16 +62,19 @@ pub fn sync(
         }
         let found = info(registries, &reference)?;
         let manifest = &found.snapshot.head.manifest;
-        lock.set(Locked {
+        added.push(Locked {
             path: PathBuf::from(format!("{}-{}", manifest.name, manifest.version)),
             pin: manifest.pin().parse()?,
             registry: found.registry,
             selection: Selection::default(),
         });
     }
-    check(&lock)?;
-    if lock != before {
-        lock.write(&lock_path)?;
+    if !added.is_empty() {
+        // Another process may have added some meanwhile.
+        lock = LockFile::change(&lock_path, |lock| {
+            added.into_iter().try_for_each(|entry| lock.add(&what, options.project, entry))?;
+            check(lock)
+        })?;
     }
     let (remembered, unread) = registries.remembered();
     let restore = |entry| restore(registries, options, entry, &remembered, progress);
@@ -124,35 +125,39 @@ fn restore(
         source: None,
         reuse: Reuse::Copy,
         jobs: options.jobs,
+        may_be_at: &|_| Ok(()),
     };
     let report = pull(&registries, pull_options, progress)?;
     let (fetched_bytes, warnings) = (Some(report.fetched_bytes), report.snapshot.head.warnings);
     Ok(Synced { entry: entry.clone(), fetched_bytes, warnings })
 }
 
-/// Refuses, before a pull, what could not be locked afterwards: a damaged lock file in `project`, or a tree outside of it.
+/// Refuses, before a pull, what could not be locked afterwards: a damaged lock file in `project`, or a tree outside of it or
+/// in another one.
 pub fn check_lockable(
     project: &Path,
     to: Option<&Path>,
     reference: &DatasetRef,
     allow_outside: bool,
 ) -> Result<()> {
-    LockFile::read(&project.join(LOCK_FILE))?;
-    match to.filter(|_| !allow_outside).map(|to| outside(project, to, reference)).transpose()?.flatten() {
-        Some(mistake) => Err(Error::Mistakes { what: "--to".into(), mistakes: vec![mistake] }),
-        None => Ok(()),
+    let mut lock = LockFile::read(&project.join(LOCK_FILE))?;
+    let Some(to) = to else { return Ok(()) };
+    let what = "--to";
+    if let Some(mistake) = if allow_outside { None } else { outside(project, to, reference)? } {
+        return Err(Error::Mistakes { what: what.into(), mistakes: vec![mistake] });
     }
+    let (pin, selection) = (reference.clone(), Selection::default());
+    lock.add(what, project, Locked { path: to.into(), pin, registry: String::new(), selection })
 }
 
 /// Adds what was pulled to the lock file of the project in `project`.
 pub fn lock(project: &Path, report: &PullReport, selection: &Selection) -> Result<()> {
     let lock_path = project.join(LOCK_FILE);
-    let mut lock = LockFile::read(&lock_path)?;
-    lock.set(Locked {
+    let entry = Locked {
         path: report.path.clone(),
         pin: report.snapshot.head.manifest.pin().parse()?,
         registry: report.registry.clone(),
         selection: selection.clone(),
-    });
-    lock.write(&lock_path)
+    };
+    LockFile::change(&lock_path, |lock| lock.add(&lock_path.display().to_string(), project, entry)).map(drop)
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use super::seen::Seen;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::ops::verify::tree::{self, Expected};
@@ -20,26 +21,9 @@ pub(super) enum Destination {
     Earlier {
         /// `name@version`.
         what: String,
-        /// Which folder it was that was looked at.
-        identity: Option<Identity>,
+        /// What was looked at.
+        seen: Seen,
     },
-}
-
-/// What makes a folder that folder, whatever it is called.
-pub(super) type Identity = (u64, u64);
-
-/// The identity of a folder; `None` for anything else, and where the system has no such thing.
-pub(super) fn identity(path: &Path) -> Option<Identity> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        fs::symlink_metadata(path).ok().filter(fs::Metadata::is_dir).map(|meta| (meta.dev(), meta.ino()))
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = path;
-        None
-    }
 }
 
 impl Destination {
@@ -63,8 +47,8 @@ impl Destination {
         };
         let is_this = has(B3SUMS, snapshot.sums())?
             && if is_partial { has(B3SUMS_SELECTED, selected)? } else { list_of(to) == B3SUMS };
-        if !is_this && let Some(what) = earlier(to, snapshot, jobs, progress)? {
-            return Ok(Destination::Earlier { what, identity: identity(to) });
+        if !is_this && let Some((what, seen)) = earlier(to, snapshot, jobs, progress)? {
+            return Ok(Destination::Earlier { what, seen });
         }
         let faults = tree::check(to, &Expected { full: snapshot.sums(), selected }, jobs, progress)?;
         let Some(fault) = faults.first() else { return Ok(Destination::Same) };
@@ -73,9 +57,14 @@ impl Destination {
     }
 }
 
-/// `name@version` of the tree in `to`, if it is one of the same dataset, and has every file as its own `B3SUMS` says and
-/// no other: then nothing is lost that could not be pulled again.
-fn earlier(to: &Path, snapshot: &Snapshot, jobs: usize, progress: &dyn Progress) -> Result<Option<String>> {
+/// `name@version` of the tree in `to`, and what it is like, if it is one of the same dataset, and has every file as its own
+/// `B3SUMS` says and no other: then nothing is lost that could not be pulled again.
+fn earlier(
+    to: &Path,
+    snapshot: &Snapshot,
+    jobs: usize,
+    progress: &dyn Progress,
+) -> Result<Option<(String, Seen)>> {
     // A link leads to a folder whose place is somewhere else: it is not for us to replace.
     if fs::symlink_metadata(to).is_ok_and(|meta| meta.is_symlink()) || !to.join(B3SUMS).is_file() {
         return Ok(None);
@@ -85,8 +74,10 @@ fn earlier(to: &Path, snapshot: &Snapshot, jobs: usize, progress: &dyn Progress)
     if provenance.name != snapshot.head.manifest.name {
         return Ok(None);
     }
+    // Before it is read: what is written to it from now on is not what was verified.
+    let seen = Seen::of(to)?;
     let report = tree::verify(to, None, jobs, progress)?;
     let is_whole = report.faults.is_empty()
         && report.dataset.is_some_and(|dataset| dataset.prefixed() == provenance.dataset);
-    Ok(is_whole.then(|| format!("{}@{}", provenance.name, provenance.version)))
+    Ok(is_whole.then(|| (format!("{}@{}", provenance.name, provenance.version), seen)))
 }

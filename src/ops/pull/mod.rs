@@ -2,12 +2,14 @@
 
 mod destination;
 pub(super) mod images;
+mod provenance;
 mod rebuilt;
 mod room;
 pub mod seeds;
+mod seen;
 mod staging;
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use tokio::runtime::Runtime;
@@ -15,21 +17,21 @@ use tokio::runtime::Runtime;
 use self::destination::Destination;
 use self::images::{Carrier, Wanted};
 use self::seeds::Reuse;
-use self::staging::Staging;
+use self::staging::{Finished, Staging};
 use super::Registries;
 use crate::class::Class;
 use crate::dataset_ref::DatasetRef;
 use crate::description::has_class;
-use crate::error::{Error, Result, bytes as size, count};
+use crate::digest::Digest;
+use crate::error::{Error, Mistake, Result, bytes as size, count};
 use crate::index::Row;
-use crate::key::PublicKey;
 use crate::manifest::Manifest;
 use crate::progress::{Progress, Unit};
 use crate::registry::segment::Segment;
 use crate::registry::{Registry, Snapshot};
 use crate::rel_path::RelPath;
 use crate::transport;
-use crate::tree::{B3SUMS, B3SUMS_SELECTED, CLASSES, FORMAT, ISN_JSON, Provenance, Selection, Sums};
+use crate::tree::{B3SUMS, B3SUMS_SELECTED, CLASSES, ISN_JSON, Line, Selection, Sums};
 
 /// A pull that puts more bytes on the disk than this says so before it begins.
 const WORTH_SAYING: u64 = 32 << 20;
@@ -48,6 +50,8 @@ pub struct PullOptions<'a> {
     pub reuse: Reuse,
     /// How many threads decompress, check and write.
     pub jobs: usize,
+    /// Asked before anything is written, once it is known where the tree is to be.
+    pub may_be_at: &'a dyn Fn(&Path) -> Result<()>,
 }
 
 /// What a pull did.
@@ -85,6 +89,7 @@ pub fn pull(
         Some(path) => path.to_path_buf(),
         None => PathBuf::from(format!("{}-{}", snapshot.head.manifest.name, snapshot.head.manifest.version)),
     };
+    (options.may_be_at)(&to)?;
     let pull = Pull { runtime: &runtime, registries, registry, snapshot, to, options: &options, progress };
     pull.run()
 }
@@ -93,20 +98,20 @@ pub fn pull(
 pub(super) fn check_selection(snapshot: &Snapshot, selection: &Selection) -> Result<()> {
     let manifest = &snapshot.head.manifest;
     check_parts(manifest, snapshot.classes(), selection)?;
-    let known: BTreeSet<&RelPath> = match selection.images.is_empty() {
-        true => BTreeSet::new(),
-        false => snapshot.index().rows().iter().map(|row| &row.path).collect(),
+    let known: HashMap<&RelPath, Digest> = match selection.images.is_empty() {
+        true => HashMap::new(),
+        false => snapshot.index().rows().iter().map(|row| (&row.path, row.blake3)).collect(),
     };
-    check_images(manifest, selection, |image| known.contains(image))
+    check_images(manifest, selection, |image| known.get(image).copied())
 }
 
-/// The same of images alone.
+/// The same of images alone; nor does it have an image of which the user's list says that it is another.
 pub(super) fn check_images(
     manifest: &Manifest,
     selection: &Selection,
-    is_known: impl Fn(&RelPath) -> bool,
+    hash: impl Fn(&RelPath) -> Option<Digest>,
 ) -> Result<()> {
-    let mut unknown = selection.images.iter().filter(|image| !is_known(image));
+    let mut unknown = selection.images.iter().filter(|image| hash(image).is_none());
     if let Some(image) = unknown.next() {
         let more = match unknown.count() {
             0 => String::new(),
@@ -114,7 +119,14 @@ pub(super) fn check_images(
         };
         return Err(Error::not_found(format!("image {image}{more}"), manifest.pin()));
     }
-    Ok(())
+    let mistake = |line: &Line| {
+        let here = hash(&line.path).filter(|here| *here != line.blake3)?;
+        let (path, listed) = (&line.path, line.blake3);
+        let why = format!("{path} is listed with BLAKE3 {listed}, and is {here} in {}", manifest.pin());
+        Some(Mistake { line: None, why })
+    };
+    let mistakes: Vec<Mistake> = selection.lines.iter().filter_map(mistake).collect();
+    if mistakes.is_empty() { Ok(()) } else { Err(Error::Mistakes { what: "--images".into(), mistakes }) }
 }
 
 /// The same of splits and classes alone.
@@ -151,6 +163,7 @@ struct Pull<'a> {
 struct Written {
     reused_images: u64,
     replaced: Option<String>,
+    kept: Option<PathBuf>,
 }
 
 impl Pull<'_> {
@@ -182,11 +195,20 @@ impl Pull<'_> {
             // A convenience to later pulls.
             let _ = cache.keep_tree(&self.to);
         }
+        if let Some(kept) = written.as_ref().and_then(|written| written.kept.as_ref()) {
+            let (to, kept) = (self.to.display(), kept.display());
+            let said = format!("{to} was written to as it was replaced: what was there is in {kept}");
+            self.snapshot.head.warnings.push(said);
+        }
+        if written.is_none() {
+            let said = self.renew_provenance()?;
+            self.snapshot.head.warnings.extend(said);
+        }
         self.registry.keep_pin(&self.snapshot);
         self.snapshot.head.warnings.extend(self.registry.complaints());
         let was_there = written.is_none();
-        let Written { reused_images, replaced } =
-            written.unwrap_or(Written { reused_images: images, replaced: None });
+        let Written { reused_images, replaced, .. } =
+            written.unwrap_or(Written { reused_images: images, replaced: None, kept: None });
         Ok(PullReport {
             registry: self.registry.name().into(),
             path: self.to,
@@ -217,11 +239,17 @@ impl Pull<'_> {
         let missing = staging.missing(&all, options.jobs)?;
         staging.create_folders(&missing)?;
         let trees = self.registries.cache.map(|cache| seeds::trees(&self.to, cache)).unwrap_or_default();
-        let missing = seeds::reuse(&trees, missing, staging.root(), options.reuse, options.jobs)?;
+        // What shares its blocks with another tree takes no room; all else does, wherever it comes from.
+        let has_room = |missing: &[&Row]| {
+            room::check(&self.to, room::of_images(missing), None, 0)
+                .inspect_err(|_| staging.discard_if_empty())
+        };
+        let missing = seeds::reuse(&trees, missing, staging.root(), options.reuse, options.jobs, &has_room)?;
         let reused_images = (rows.len() - missing.len()) as u64;
         if !missing.is_empty() {
             let rebuilt = match options.source {
                 Some(source) => {
+                    has_room(&missing)?;
                     let rebuilt = rebuilt::rebuild(self, source, &staging);
                     Some(rebuilt.inspect_err(|_| staging.discard_if_empty())?)
                 }
@@ -235,20 +263,27 @@ impl Pull<'_> {
                 }
             }
         }
-        write_descriptions(staging.root(), &self.registry, &self.snapshot, &options.selection, selected)?;
+        self.write_descriptions(staging.root(), selected)?;
         let replaced = match destination {
             Destination::Earlier { what, .. } => Some(what.clone()),
             _ => None,
         };
-        if staging.finish(&self.to, destination)? {
-            return Ok(Some(Written { reused_images, replaced }));
-        }
-        match self.look(selected)? {
-            Destination::Same => Ok(None),
-            _ => Err(Error::Exists {
-                what: self.to.display().to_string(),
-                why: ", and is not what it was when the pull began".into(),
-            }),
+        let changed = match staging.finish(&self.to, destination)? {
+            Finished::InPlace { kept } => return Ok(Some(Written { reused_images, replaced, kept })),
+            Finished::InTheWay(changed) => changed.filter(|changed| !changed.as_os_str().is_empty()),
+        };
+        let what = self.to.display().to_string();
+        match (self.look(selected), changed) {
+            (Ok(Destination::Same), _) => Ok(None),
+            (_, Some(changed)) => {
+                let changed = self.to.join(changed);
+                let why = format!(", and was not replaced: {} changed during the pull", changed.display());
+                Err(Error::Exists { what, why })
+            }
+            (looked, None) => {
+                looked?;
+                Err(Error::Exists { what, why: ", and is not what it was when the pull began".into() })
+            }
         }
     }
 
@@ -295,6 +330,22 @@ impl Pull<'_> {
         self.progress.end();
         outcome
     }
+
+    fn write_descriptions(&self, root: &Path, selected: &Sums) -> Result<()> {
+        let mut written = vec![
+            (CLASSES, self.snapshot.classes_csv().to_vec()),
+            (B3SUMS, self.snapshot.sums().to_text().into_bytes()),
+            (ISN_JSON, self.provenance().to_json()?),
+        ];
+        if !self.options.selection.is_all() {
+            written.push((B3SUMS_SELECTED, selected.to_text().into_bytes()));
+        }
+        for (name, bytes) in written {
+            let path = root.join(name);
+            std::fs::write(&path, bytes).map_err(Error::io("write", &path))?;
+        }
+        Ok(())
+    }
 }
 
 /// The images of a withdrawn version may be gone: then that is why they are.
@@ -305,43 +356,4 @@ fn explained(error: Error, snapshot: &Snapshot) -> Error {
         }
         (other, _) => other,
     }
-}
-
-fn write_descriptions(
-    root: &Path,
-    registry: &Registry,
-    snapshot: &Snapshot,
-    selection: &Selection,
-    selected: &Sums,
-) -> Result<()> {
-    let manifest = &snapshot.head.manifest;
-    let provenance = Provenance {
-        format: FORMAT.into(),
-        name: manifest.name.clone(),
-        version: manifest.version,
-        dataset: manifest.dataset.prefixed(),
-        manifest: snapshot.head.manifest_ref.blake3.prefixed(),
-        pin: manifest.pin(),
-        title: manifest.title.clone(),
-        licence: manifest.licence.clone(),
-        registry: registry.name().into(),
-        signed_by: snapshot.head.signed_by.iter().map(PublicKey::fingerprint).collect(),
-        selection: selection.clone(),
-        isn: concat!("isn ", env!("CARGO_PKG_VERSION")).into(),
-    };
-    let mut json = serde_json::to_vec_pretty(&provenance).map_err(|e| Error::Internal(e.to_string()))?;
-    json.push(b'\n');
-    let mut written = vec![
-        (CLASSES, snapshot.classes_csv().to_vec()),
-        (B3SUMS, snapshot.sums().to_text().into_bytes()),
-        (ISN_JSON, json),
-    ];
-    if !selection.is_all() {
-        written.push((B3SUMS_SELECTED, selected.to_text().into_bytes()));
-    }
-    for (name, bytes) in written {
-        let path = root.join(name);
-        std::fs::write(&path, bytes).map_err(Error::io("write", &path))?;
-    }
-    Ok(())
 }

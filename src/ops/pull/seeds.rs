@@ -46,32 +46,51 @@ pub(super) fn trees(to: &Path, cache: &Cache) -> Vec<PathBuf> {
     found
 }
 
-/// Puts those of the images `missing` below `root` that one of `trees` has, checked; gives the others.
+/// Puts those of the images `missing` below `root` that one of `trees` has, checked; gives the others. Before the first one
+/// is copied that shares no blocks with its source, `has_room` is asked for all that are not there by then.
 pub(super) fn reuse<'a>(
     trees: &[PathBuf],
     missing: Vec<&'a Row>,
     root: &Path,
     how: Reuse,
     jobs: usize,
+    has_room: &dyn Fn(&[&Row]) -> Result<bool>,
 ) -> Result<Vec<&'a Row>> {
     let sources = sources(trees, &missing);
     if sources.is_empty() {
         return Ok(missing);
     }
-    let bring = |row: &&'a Row| -> Result<Option<&'a Row>> {
-        let to = row.path.under(root);
-        for from in sources.get(&row.blake3).into_iter().flatten() {
-            // A source that is gone, unreadable or changed is no source; a place that cannot be written to is an error.
-            if copy(from, &to, row, how)? {
-                return Ok(None);
+    let pool = crate::parallel::pool(jobs)?;
+    let bring = |missing: Vec<&'a Row>, bring: Bring| -> Result<Vec<&'a Row>> {
+        let one = |row: &&'a Row| -> Result<Option<&'a Row>> {
+            let to = row.path.under(root);
+            for from in sources.get(&row.blake3).into_iter().flatten() {
+                // A source that is gone, unreadable or changed is no source; a place that cannot be written to is an error.
+                if bring(from, &to, row)? {
+                    return Ok(None);
+                }
             }
-        }
-        Ok(Some(*row))
+            Ok(Some(*row))
+        };
+        let left = pool.install(|| missing.par_iter().map(one).collect::<Result<Vec<Option<&Row>>>>())?;
+        Ok(left.into_iter().flatten().collect())
     };
-    let left = crate::parallel::pool(jobs)?
-        .install(|| missing.par_iter().map(bring).collect::<Result<Vec<Option<&Row>>>>())?;
-    Ok(left.into_iter().flatten().collect())
+    let left = bring(
+        missing,
+        match how {
+            Reuse::HardLink => link,
+            Reuse::Copy => share,
+        },
+    )?;
+    if left.iter().any(|row| sources.contains_key(&row.blake3)) {
+        has_room(&left)?;
+        return bring(left, copy);
+    }
+    Ok(left)
 }
+
+/// A way to bring an image from a file to another; `false` if the first is not the image, or this way is none here.
+type Bring = fn(&Path, &Path, &Row) -> Result<bool>;
 
 /// Where the trees say that they have images of these.
 fn sources(trees: &[PathBuf], missing: &[&Row]) -> HashMap<Digest, Vec<PathBuf>> {
@@ -96,29 +115,34 @@ pub(in crate::ops) fn lines(tree: &Path) -> impl Iterator<Item = Line> + use<> {
     lines.into_iter().flatten().map_while(Result::ok)
 }
 
-/// `false` if `from` is not the image.
-fn copy(from: &Path, to: &Path, row: &Row, how: Reuse) -> Result<bool> {
-    let is_candidate =
-        fs::symlink_metadata(from).is_ok_and(|meta| meta.is_file() && meta.len() == row.length);
-    if !is_candidate {
-        return Ok(false);
-    }
-    let made = match how {
-        Reuse::HardLink => fs::hard_link(from, to).is_ok(),
-        Reuse::Copy => clone(from, to).is_ok(),
-    };
-    if made {
-        // What counts is what stands there now, whoever wrote to the other meanwhile.
-        if files::read_capped(to, row.length).is_ok_and(|bytes| Digest::of(&bytes) == row.blake3) {
-            return Ok(true);
-        }
+/// Whether a file may be the image, by what costs nothing.
+fn is_candidate(from: &Path, row: &Row) -> bool {
+    fs::symlink_metadata(from).is_ok_and(|meta| meta.is_file() && meta.len() == row.length)
+}
+
+fn link(from: &Path, to: &Path, row: &Row) -> Result<bool> {
+    if is_candidate(from, row) && fs::hard_link(from, to).is_ok() { checked(to, row) } else { Ok(false) }
+}
+
+fn share(from: &Path, to: &Path, row: &Row) -> Result<bool> {
+    if is_candidate(from, row) && clone(from, to).is_ok() { checked(to, row) } else { Ok(false) }
+}
+
+/// What counts is what stands there now, whoever wrote to the other meanwhile.
+fn checked(to: &Path, row: &Row) -> Result<bool> {
+    let is_image = files::read_capped(to, row.length).is_ok_and(|bytes| Digest::of(&bytes) == row.blake3);
+    if !is_image {
         files::remove_file(to)?;
-        return Ok(false);
     }
-    let Ok(bytes) = files::read_capped(from, row.length) else { return Ok(false) };
-    if Digest::of(&bytes) != row.blake3 {
-        return Ok(false);
-    }
+    Ok(is_image)
+}
+
+fn copy(from: &Path, to: &Path, row: &Row) -> Result<bool> {
+    let bytes = match is_candidate(from, row) {
+        true => files::read_capped(from, row.length).ok(),
+        false => None,
+    };
+    let Some(bytes) = bytes.filter(|bytes| Digest::of(bytes) == row.blake3) else { return Ok(false) };
     fs::write(to, bytes).map_err(Error::io("write", to))?;
     Ok(true)
 }
@@ -139,5 +163,58 @@ fn clone(from: &Path, to: &Path) -> io::Result<()> {
         // Where std knows a way to share blocks (as on macOS), its copy takes it.
         let _ = files::open(from).map_err(io::Error::other)?;
         fs::copy(from, to).map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_room_before_a_copy_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let (tree, root) = (dir.path().join("tree"), dir.path().join("new"));
+        for folder in [&tree, &root] {
+            fs::create_dir_all(folder.join("val/ant")).unwrap();
+        }
+        let rows: Vec<Row> = (0..3u8)
+            .map(|i| Row {
+                path: format!("val/ant/{i}.png").parse().unwrap(),
+                class: "ant".parse().unwrap(),
+                split: "val".parse().unwrap(),
+                blake3: Digest::of(&[i]),
+                length: 1,
+                width: 1,
+                height: 1,
+                pixels: Digest::of(b"pixels"),
+                source: format!("{i}.png"),
+                source_blake3: Digest::of(b"source"),
+            })
+            .collect();
+        let mut list = String::new();
+        for (row, i) in rows.iter().zip(0u8..).take(2) {
+            fs::write(row.path.under(&tree), [i]).unwrap();
+            list += &format!("{}  {}\n", row.blake3, row.path);
+        }
+        fs::write(tree.join(B3SUMS), list).unwrap();
+        if clone(&tree.join(B3SUMS), &dir.path().join("clone")).is_ok() {
+            return;
+        }
+        let trees = [tree];
+        let reuse = |how, has_room: &dyn Fn(&[&Row]) -> Result<bool>| {
+            reuse(&trees, rows.iter().collect(), &root, how, 2, has_room)
+        };
+        let full = |missing: &[&Row]| {
+            assert_eq!(missing.len(), 3);
+            Err(Error::NoRoom { place: root.clone(), needed: 3, free: 0 })
+        };
+        assert!(matches!(reuse(Reuse::Copy, &full), Err(Error::NoRoom { .. })));
+        assert_eq!(files::walk(&root).unwrap(), []);
+        assert_eq!(reuse(Reuse::Copy, &|_| Ok(true)).unwrap().len(), 1);
+        assert_eq!(files::walk(&root).unwrap().len(), 2);
+        // A link takes none.
+        fs::remove_dir_all(&root).unwrap();
+        fs::create_dir_all(root.join("val/ant")).unwrap();
+        assert_eq!(reuse(Reuse::HardLink, &full).unwrap().len(), 1);
     }
 }

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 
 use super::PullOptions;
-use super::destination::{Destination, identity};
+use super::destination::Destination;
+use super::seen::Seen;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::files::{self, Workplace};
@@ -27,6 +28,17 @@ pub(super) struct Staging {
     work: Workplace,
     root: PathBuf,
     was_waited_for: bool,
+}
+
+/// What became of a tree that was to be put in place.
+pub(super) enum Finished {
+    /// It is there.
+    InPlace {
+        /// Where the tree is that was there before, if somebody wrote to it at the last moment.
+        kept: Option<PathBuf>,
+    },
+    /// It is not: somebody has put something there meanwhile, or written to this in the tree that was there.
+    InTheWay(Option<PathBuf>),
 }
 
 /// Images by their bytes: several rows may have the same.
@@ -135,25 +147,51 @@ impl Staging {
         Ok(rows.iter().filter(|row| !kept.contains(row.path.as_str())).copied().collect())
     }
 
-    /// Puts the tree where it is to be. `false` if somebody else has put something there meanwhile.
-    pub(super) fn finish(self, to: &Path, destination: &Destination) -> Result<bool> {
+    /// Puts the tree where it is to be.
+    pub(super) fn finish(self, to: &Path, destination: &Destination) -> Result<Finished> {
         files::sync_file_system(&self.root)?;
         self.work.own.check()?;
-        if let Destination::Earlier { identity: before, .. } = destination {
-            if identity(to) != *before {
-                return self.discard().map(|()| false);
+        let kept = match destination {
+            Destination::Earlier { seen, .. } => {
+                if let Some(changed) = seen.change(to) {
+                    return self.discard().map(|()| Finished::InTheWay(Some(changed)));
+                }
+                self.exchange(to, seen)?
             }
-            files::exchange(&self.root, to)?;
-            if identity(&self.root) != *before {
-                files::exchange(&self.root, to)?;
-                return self.discard().map(|()| false);
-            }
-        } else if !files::rename_new(&self.root, to)? {
-            return self.discard().map(|()| false);
-        }
+            _ if files::rename_new(&self.root, to)? => None,
+            _ => return self.discard().map(|()| Finished::InTheWay(None)),
+        };
         // It is done, whatever becomes of what is left.
         let _ = self.discard();
-        Ok(true)
+        Ok(Finished::InPlace { kept })
+    }
+
+    /// Lets the tree take the place of the one at `to`. If somebody has written to that since it was `seen`, it is kept, and
+    /// where is given.
+    fn exchange(&self, to: &Path, seen: &Seen) -> Result<Option<PathBuf>> {
+        files::exchange(&self.root, to)?;
+        // From here on nobody finds the old tree by its name: who was faster is in it by now.
+        if seen.change(&self.root).is_none() {
+            return Ok(None);
+        }
+        let kept = self.keep(to);
+        if kept.is_err() {
+            files::exchange(&self.root, to)?;
+        }
+        kept.map(Some)
+    }
+
+    /// Gives the tree that was at `to` a name of its own beside it.
+    fn keep(&self, to: &Path) -> Result<PathBuf> {
+        let name = to.file_name().unwrap_or_default().to_string_lossy();
+        let mut number = 1;
+        loop {
+            let kept = files::parent(to).join(format!("{name}.before-{number}"));
+            if files::rename_new(&self.root, &kept)? {
+                return Ok(kept);
+            }
+            number += 1;
+        }
     }
 
     /// A folder in it that has another name than the tree, and goes with it.
@@ -176,5 +214,35 @@ impl Staging {
         if self.work.own.is_empty().unwrap_or(false) {
             let _ = self.discard();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_at_the_last_moment_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let to = dir.path().join("tree");
+        std::fs::create_dir(&to).unwrap();
+        std::fs::write(to.join("a"), "old").unwrap();
+        for (number, write) in [false, true, true].into_iter().enumerate() {
+            let work = Workplace::open(&to, "key").unwrap().unwrap();
+            let staging = Staging { root: work.own.folder(TREE).unwrap(), work, was_waited_for: false };
+            std::fs::write(staging.root.join("a"), number.to_string()).unwrap();
+            let seen = Seen::of(&to).unwrap();
+            if write {
+                std::fs::write(to.join("notes"), number.to_string()).unwrap();
+            }
+            let kept = staging.exchange(&to, &seen).unwrap();
+            staging.discard().unwrap();
+            assert_eq!(std::fs::read_to_string(to.join("a")).unwrap(), number.to_string());
+            assert_eq!(kept, write.then(|| dir.path().join(format!("tree.before-{number}"))));
+            if let Some(kept) = kept {
+                assert_eq!(std::fs::read_to_string(kept.join("notes")).unwrap(), number.to_string());
+            }
+        }
+        assert_eq!(files::names_in(dir.path()).unwrap(), ["tree", "tree.before-1", "tree.before-2"]);
     }
 }

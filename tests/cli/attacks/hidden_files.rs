@@ -215,6 +215,16 @@ fn pull_and_sync_follow_and_remove_nothing_that_is_not_isns() {
 }
 
 #[test]
+fn the_lock_of_a_lock_file_is_no_link() {
+    let (sandbox, _) = Sandbox::published();
+    with_precious(&sandbox);
+    let reg = sandbox.path("reg").display().to_string();
+    sandbox.write("isn.toml", format!("registry = [\"{reg}\"]\ndatasets = [\"grads\"]\n").as_bytes());
+    check(&[faults_of(&sandbox, &["sync"], ".isn.lock.isn-lock", &ALL, true)]);
+    assert!(!sandbox.path("isn.lock").exists() && !sandbox.path("grads-1.0").exists());
+}
+
+#[test]
 fn pull_of_what_is_there_follows_and_removes_nothing_that_is_not_isns() {
     let (sandbox, pin) = Sandbox::published();
     with_precious(&sandbox);

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 
 use crate::sandbox::{Ran, Sandbox, contents, ran};
 
@@ -169,4 +170,101 @@ fn file_to_which_a_link_leads_is_not_shown() {
         let ran = at(&sandbox, &["sync"]).fails(1, &format!("{name}: line 1: "));
         assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
     }
+}
+
+/// A tree in another one would add classes and images to it, or replace it.
+#[test]
+fn trees_that_are_in_each_other() {
+    let cases: [(&[&str], &str); 6] = [
+        (&["data", "data/train/aaaa"], "data/train/aaaa, for grads@1.0, is in data, which is for grads@1.0"),
+        (&["data/x/y", "z", "./data"], "data/x/y, for grads@1.0, is in ./data, which"),
+        (&["data", "./data"], "is the same place as"),
+        (&["data", "data"], "data, for grads@1.0, is the same place as data"),
+        (&["a/./b/", "a/b"], "is the same place as"),
+        // On some systems it is.
+        (&["data", "Data/train/x"], "Data/train/x, for grads@1.0, is in data"),
+    ];
+    for (paths, why) in cases {
+        let sandbox = project(&[paths, &["good"]].concat());
+        let before = contents(&sandbox.path("project"));
+        for args in [&["sync"][..], &["sync", "--locked"], &["sync", "--locked", "--allow-outside"]] {
+            let ran = at(&sandbox, args).fails(1, why);
+            assert!(ran.stderr.contains("has 1 mistake"), "{paths:?}: {}", ran.stderr);
+        }
+        assert!(before == contents(&sandbox.path("project")), "{paths:?}");
+    }
+    let sandbox = project(&["../outside/a", "../outside/a/b", "data"]);
+    at(&sandbox, &["sync", "--allow-outside"]).fails(1, "../outside/a/b, for grads@1.0, is in ../outside/a");
+    assert_eq!(contents(&sandbox.path("outside")), []);
+    // Names that only begin alike are two.
+    let sandbox = project(&["data", "data-2", "data.x/y", "datas/data"]);
+    at(&sandbox, &["sync", "--locked"]).ok();
+}
+
+#[cfg(unix)]
+#[test]
+fn trees_that_are_in_each_other_through_links() {
+    let sandbox = project(&["data", "near/train/aaaa", "same", "later/x"]);
+    fs::create_dir(sandbox.path("project/data")).unwrap();
+    link(&sandbox, "data", "near");
+    link(&sandbox, "./near/../data", "same");
+    let ran = at(&sandbox, &["sync"]).fails(1, "near/train/aaaa, for grads@1.0, is in");
+    assert!(ran.stderr.contains("is the same place as"), "{}", ran.stderr);
+    assert_eq!(contents(&sandbox.path("project/data")), []);
+    // A link to what the lock is about to bring.
+    let sandbox = project(&["data", "later/train/aaaa"]);
+    link(&sandbox, "data", "later");
+    at(&sandbox, &["sync", "--allow-outside"]).fails(1, "later/train/aaaa, for grads@1.0, is in data");
+    assert!(!sandbox.path("project/data").exists());
+}
+
+#[test]
+fn tree_in_one_that_no_lock_names() {
+    let sandbox = project(&["data/train/aaaa"]);
+    at(&sandbox, &["pull", "grads", "--registry", "../reg", "--to", "data"]).ok();
+    let before = contents(&sandbox.path("project"));
+    at(&sandbox, &["sync"]).fails(1, "data/train/aaaa, for grads@1.0, is in data, which is a tree");
+    assert!(before == contents(&sandbox.path("project")));
+}
+
+#[test]
+fn pull_that_would_lock_a_tree_in_another() {
+    let (sandbox, _) = Sandbox::published();
+    fs::create_dir(sandbox.path("project")).unwrap();
+    let pull =
+        |more: &[&str]| at(&sandbox, &[&["pull", "grads", "--registry", "../reg", "--lock"], more].concat());
+    pull(&["--to", "data"]).ok();
+    let before = contents(&sandbox.path("project"));
+    for more in [&["--to", "data/train/aaaa"][..], &["--to", "./data/x", "--allow-outside"]] {
+        pull(more).fails(1, "is in data, which is for grads@1.0");
+        assert!(before == contents(&sandbox.path("project")));
+    }
+    // One place in other words is that place.
+    pull(&["--to", "./data"]).ok();
+    assert!(before == contents(&sandbox.path("project")));
+    fs::remove_dir_all(sandbox.path("project/data")).unwrap();
+    pull(&["--to", "grads-1.0/train/aaaa"]).ok();
+    fs::remove_dir_all(sandbox.path("project/grads-1.0")).unwrap();
+    // Nor where the version names the place.
+    pull(&[]).fails(1, "grads-1.0/train/aaaa, for grads@1.0, is in grads-1.0, which is for grads");
+    assert!(!sandbox.path("project/grads-1.0").exists());
+}
+
+#[test]
+fn pulls_that_lock_at_once_are_all_locked() {
+    let (sandbox, _) = Sandbox::published();
+    let places: Vec<String> = (0..8).map(|i| format!("d{i}")).collect();
+    let pull = |to: &String| {
+        let args = ["pull", "grads@1.0", "--registry", "reg", "--no-cache", "--lock", "--to", to];
+        sandbox.command(&args).stdout(Stdio::null()).spawn().unwrap()
+    };
+    for _ in 0..3 {
+        let pulls: Vec<_> = places.iter().map(pull).collect();
+        pulls.into_iter().for_each(|mut pull| assert!(pull.wait().unwrap().success()));
+        let lock = String::from_utf8(sandbox.read("isn.lock")).unwrap();
+        let locked = places.iter().filter(|to| lock.contains(&format!("path = \"{to}\""))).count();
+        assert_eq!(locked, places.len(), "{lock}");
+        fs::remove_file(sandbox.path("isn.lock")).unwrap();
+    }
+    assert!(sandbox.leftovers().is_empty(), "{:?}", sandbox.leftovers());
 }

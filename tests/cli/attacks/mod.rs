@@ -7,6 +7,7 @@ mod entry;
 #[cfg(unix)]
 mod hidden_files;
 mod history;
+mod kept_work;
 mod lock_paths;
 mod mirroring;
 mod mirrors;
