@@ -7,6 +7,7 @@ mod entry;
 #[cfg(unix)]
 mod hidden_files;
 mod history;
+mod ledgers;
 mod lock_paths;
 mod mirrors;
 mod offline;
