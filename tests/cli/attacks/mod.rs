@@ -14,6 +14,7 @@ mod offline;
 mod own_files;
 #[cfg(unix)]
 mod pipes;
+mod poisoned_cache;
 #[cfg(all(feature = "serve", target_os = "linux"))]
 mod publishing;
 #[cfg(all(feature = "serve", target_os = "linux"))]
