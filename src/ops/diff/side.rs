@@ -163,7 +163,8 @@ impl Side {
 
 /// That a tree lacks files of which it says that it has them.
 fn absent(root: &Path, images: &[Image]) -> Option<String> {
-    let is_there = |image: &&Image| root.join(&image.path).symlink_metadata().is_ok_and(|about| about.is_file());
+    let is_there =
+        |image: &&Image| root.join(&image.path).symlink_metadata().is_ok_and(|about| about.is_file());
     let absent: Vec<&Image> = images.iter().filter(|image| !is_there(image)).collect();
     let first = absent.first()?;
     Some(format!(
