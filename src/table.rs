@@ -6,6 +6,8 @@
 //! for each image its shard, width, height and a zero (32 bits each), its length, its frame's offset and length (64 bits)
 //! and its frame's BLAKE3; BLAKE3 of all of this but `B3SUMS`.
 
+use std::collections::HashMap;
+
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::index::Index;
@@ -65,7 +67,7 @@ impl Table {
     /// Of a version that was checked, and its packs.
     pub fn new(index: &Index, sums: &Sums, packs: &[Pack]) -> Result<Self> {
         let mut shards: Vec<ObjectRef> = Vec::new();
-        let mut frames = std::collections::HashMap::new();
+        let mut frames = HashMap::new();
         for pack in packs {
             let base = shards.len();
             shards.extend_from_slice(&pack.shards);
@@ -149,6 +151,32 @@ impl Table {
             return Err(refuse("it has another number of images"));
         }
         Ok(table)
+    }
+
+    /// Whether it says of each image what the index says, and of each frame of these packs' shards what they say. It may
+    /// know others: those that a registry had before.
+    pub fn is_of(&self, index: &Index, packs: &[Pack]) -> bool {
+        let mut frames: HashMap<(Digest, Digest), FrameAt> = HashMap::new();
+        for pack in packs {
+            for entry in &pack.entries {
+                let Some(shard) = pack.shards.get(entry.shard) else { continue };
+                let (offset, length, blake3) = (entry.offset, entry.length, entry.frame);
+                frames.insert((entry.blake3, shard.blake3), FrameAt { shard: 0, offset, length, blake3 });
+            }
+        }
+        let is_known = |shard: &ObjectRef| packs.iter().any(|pack| pack.shards.contains(shard));
+        let known: Vec<bool> = self.shards.iter().map(is_known).collect();
+        let is_right = |(image, row): (usize, &crate::index::Row)| {
+            let Some(record) = self.record(image) else { return false };
+            let is_frame_right = record.frame.is_none_or(|at| {
+                let shard = at.shard as usize;
+                let of_pack = frames.get(&(row.blake3, self.shards[shard].blake3));
+                !known[shard] || of_pack == Some(&FrameAt { shard: 0, ..at })
+            });
+            let says = (self.path(image), self.blake3(image), record.width, record.height, record.length);
+            says == (row.path.as_str(), Some(row.blake3), row.width, row.height, row.length) && is_frame_right
+        };
+        self.images() == index.rows().len() && index.rows().iter().enumerate().all(is_right)
     }
 
     /// How many images there are.

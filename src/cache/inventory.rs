@@ -99,8 +99,8 @@ impl Cache {
         Ok(inventory)
     }
 
-    /// Hashes every file, and sets aside those that are not what their name says. Gives how many there were, and the
-    /// damaged ones.
+    /// Hashes every object and piece, and sets aside those that are not what their name says. Gives how many there were, and
+    /// the damaged ones.
     pub fn verify(&self, jobs: usize, progress: &dyn Progress) -> Result<(u64, Vec<Damaged>)> {
         self.check_parts()?;
         let mut files = self.entries(OBJECTS)?;
@@ -124,6 +124,12 @@ impl Cache {
         progress.end();
         damaged.iter().for_each(|damaged| self.set_aside(&damaged.path));
         Ok((files.len() as u64, damaged))
+    }
+
+    /// The indexes of which there are tables, and the files of these.
+    pub fn tables(&self) -> Result<Vec<(Digest, PathBuf)>> {
+        let files = self.files_of(TABLES)?.into_iter();
+        Ok(files.filter_map(|(path, _)| Some((hash_of(&path)?, path))).collect())
     }
 
     /// Removes what was not used for `older_than`, then what was used longest ago until at most `max_size` bytes are

@@ -131,15 +131,27 @@ impl Cache {
 
     /// The table of an index, if there is one of at most `cap` bytes: not checked.
     pub fn table(&self, index: &Digest, cap: u64) -> Option<Vec<u8>> {
-        let path = self.table_path(index);
-        let bytes = self.read(&path, cap)?;
-        self.mark_used(&path);
+        let bytes = self.look_at_table(index, cap)?;
+        self.mark_used(&self.table_path(index));
         Some(bytes)
+    }
+
+    /// The same of a table that is of no use to anybody by that.
+    pub fn look_at_table(&self, index: &Digest, cap: u64) -> Option<Vec<u8>> {
+        self.read(&self.table_path(index), cap)
     }
 
     /// Keeps the table of an index, in place of any that was there.
     pub fn keep_table(&self, index: &Digest, bytes: &[u8]) -> Result<()> {
         self.put(&self.table_path(index), bytes)
+    }
+
+    /// Sets aside the table of an index, which led to wrong bytes. Whether there was one, and is none now.
+    pub fn set_aside_table(&self, index: &Digest) -> bool {
+        let path = self.table_path(index);
+        let was_there = path.exists();
+        self.set_aside(&path);
+        was_there && !path.exists()
     }
 
     /// Remembers that there is a tree at `path`.

@@ -45,6 +45,12 @@ impl Piece {
         files::open_nofollow(path)?.ok_or_else(|| Error::not_found(path.display(), "the cache"))
     }
 
+    /// Whether it is a file, and of another length than its name says.
+    fn is_cut(&self) -> bool {
+        let about = self.path.symlink_metadata();
+        about.is_ok_and(|about| about.is_file() && about.len() != self.range.end - self.range.start)
+    }
+
     /// Whether all bytes of `file` are what its name says.
     pub(super) fn is_whole(&self, file: File) -> io::Result<bool> {
         let mut hasher = blake3::Hasher::new();
@@ -59,15 +65,32 @@ impl Cache {
         self.root().join(PIECES).join(&hex[..2]).join(hex)
     }
 
-    /// The pieces of a shard, by where they begin.
+    /// The pieces of a shard, by where they begin. One that is shorter or longer than its name says is set aside.
     pub fn pieces(&self, shard: &Digest) -> Vec<Piece> {
         let folder = self.pieces_of(shard);
         let is_there = Below::find(self.root(), &folder).is_ok_and(|found| found.is_some());
         let names = if is_there { files::names_in(&folder).unwrap_or_default() } else { Vec::new() };
         let mut pieces: Vec<Piece> =
             names.into_iter().filter_map(|name| Piece::at(folder.join(name))).collect();
+        pieces.retain(|piece| {
+            let is_cut = piece.is_cut();
+            if is_cut {
+                self.set_aside(&piece.path);
+            }
+            !is_cut
+        });
         pieces.sort_by_key(|piece| (piece.range.start, piece.range.end));
         pieces
+    }
+
+    /// Sets aside a piece at `path` that gave wrong bytes. Whether it is to blame: its bytes are not what its name says.
+    /// Else somebody gave it that name, or said that something is in it that is not.
+    pub fn set_aside_piece(&self, path: &Path) -> bool {
+        let is_whole =
+            |piece: Piece| Piece::open_file(path).is_ok_and(|file| piece.is_whole(file).unwrap_or(false));
+        let is_damaged = !Piece::at(path.to_path_buf()).is_some_and(is_whole);
+        self.set_aside(path);
+        is_damaged
     }
 
     /// Says that a piece was of use.

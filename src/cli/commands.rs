@@ -470,7 +470,7 @@ impl Run {
         match command {
             CacheCommand::Info => self.output.cache(&cache, &cache.inventory()?),
             CacheCommand::Verify => {
-                let (checked, damaged) = cache.verify(self.jobs, &self.progress)?;
+                let (checked, damaged) = ops::cache::verify(&cache, self.jobs, &self.progress)?;
                 self.output.cache_verified(checked, &damaged);
                 if !damaged.is_empty() {
                     return Ok(ExitCode::from(exit::INTEGRITY));

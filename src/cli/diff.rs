@@ -16,7 +16,8 @@ use crate::ops;
 /// Which versions, and what to make of it.
 #[derive(Debug, Args)]
 pub(super) struct DiffArgs {
-    /// The older version: a reference, or the folder of a tree or build
+    /// The older version: a reference, or the folder of a tree or build. A tree is taken at its B3SUMS; whether its files
+    /// are those, `isn verify TREE` says
     #[arg(value_name = "OLD")]
     old: String,
     /// The newer one

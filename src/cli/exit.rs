@@ -161,9 +161,9 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
              show NAME` says whose a name is"
                 .into()
         }
-        Error::Integrity { what, .. } if what.starts_with("shard ") && what.contains("pieces") => {
-            "the cache is damaged there: `isn cache verify` sets aside what is not as it was fetched, and then it is fetched \
-             again"
+        Error::Integrity { what, .. } if is_in_cache(what) => {
+            "the cache was damaged there, and that file is set aside: run the same command again, with a network (without \
+             --offline), and it is fetched again"
                 .into()
         }
         Error::Integrity { what, .. } if what.starts_with("in a tree, ") => {
@@ -270,6 +270,12 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
         Error::Internal(_) => "this is a defect in isn: please report it with the command you ran".into(),
         _ => return None,
     })
+}
+
+/// Whether wrong bytes are from the cache, as [`crate::dataset::Dataset`] names it.
+fn is_in_cache(what: &str) -> bool {
+    let is_piece = what.starts_with("shard ") && !what.starts_with("shard piece ") && what.contains("pieces");
+    is_piece || what.starts_with("the cache's table, ")
 }
 
 /// What helps depends on what is to blame first.

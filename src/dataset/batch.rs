@@ -44,7 +44,7 @@ impl Dataset {
                 let size = self.size(image)?;
                 let view = self.view_of(image, size, batch)?;
                 self.read(image, &mut scratch, |file, images| {
-                    images.view(file, size, &view, out).map_err(|e| Error::integrity(self.path(image), e))
+                    images.view(file, size, &view, out).map_err(|e| self.other_pixels(image, e))
                 })?;
             }
             if let Ok(mut kept) = self.scratch.try_lock() {

@@ -13,6 +13,7 @@ pub use batch::Batch;
 pub use places::Places;
 
 use self::places::Bytes;
+use crate::cache::Cache;
 use crate::class::Class;
 use crate::description::Description;
 use crate::digest::Digest;
@@ -67,6 +68,10 @@ pub struct Dataset {
     scratch: Mutex<Vec<Scratch>>,
     /// Images whose bytes were compared with the index, for tests and the curious.
     checks: AtomicU32,
+    /// The cache that the table is from, if it was not made anew.
+    table_from: Option<Cache>,
+    /// Files of the cache that were set aside.
+    set_aside: AtomicU32,
 }
 
 /// What a thread needs to read images.
@@ -92,12 +97,14 @@ pub struct Parts {
     pub places: Places,
     /// How often they are checked.
     pub verify: Verify,
+    /// The cache that the table is from, if it was not made anew.
+    pub table_from: Option<Cache>,
 }
 
 impl Dataset {
     /// Of its parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { manifest, description, warnings, unsigned, rows, places, verify } = parts;
+        let Parts { manifest, description, warnings, unsigned, rows, places, verify, table_from } = parts;
         let (table, classes) = (description.rows(), description.classes());
         let ranks: HashMap<&str, u32> =
             (0u32..).zip(classes).map(|(rank, class)| (class.id.as_str(), rank)).collect();
@@ -118,6 +125,8 @@ impl Dataset {
             verified,
             scratch,
             checks,
+            table_from,
+            set_aside: AtomicU32::new(0),
         }
     }
 
@@ -183,6 +192,11 @@ impl Dataset {
         self.checks.load(Ordering::Relaxed)
     }
 
+    /// How many files of the cache gave wrong bytes and were set aside: opened again, the version has them from elsewhere.
+    pub fn set_aside(&self) -> u32 {
+        self.set_aside.load(Ordering::Relaxed)
+    }
+
     /// The bytes of an image's file.
     pub fn file(&self, image: usize) -> Result<Vec<u8>> {
         self.with_file(image, |file, _| Ok(file.to_vec()))
@@ -192,7 +206,7 @@ impl Dataset {
     pub fn pixels(&self, image: usize, out: &mut [u8]) -> Result<()> {
         let (width, height) = self.size(image)?;
         self.with_file(image, |file, images| {
-            images.pixels(file, width, height, out).map_err(|e| Error::integrity(self.path(image), e))
+            images.pixels(file, width, height, out).map_err(|e| self.other_pixels(image, e))
         })
     }
 
@@ -203,6 +217,31 @@ impl Dataset {
     fn record(&self, image: usize) -> Result<Record> {
         let record = self.rows.get(image).and_then(|&row| self.table().record(row as usize));
         record.ok_or_else(|| self.no_such(image))
+    }
+
+    /// After wrong bytes: sets aside what of the cache they are from, so that nobody meets it again; the table as well, if the
+    /// piece is what its name says, for then it may have led to the wrong place.
+    fn doubt(&self, image: usize, error: &Error) {
+        if !matches!(error, Error::Integrity { .. }) {
+            return;
+        }
+        let (is_to_blame, is_gone) = self.places.set_aside(image);
+        let is_table_gone = !is_to_blame && self.set_aside_table();
+        self.set_aside.fetch_add(u32::from(is_gone) + u32::from(is_table_gone), Ordering::Relaxed);
+    }
+
+    fn set_aside_table(&self) -> bool {
+        let index = &self.manifest.objects.index.blake3;
+        self.table_from.as_ref().is_some_and(|cache| cache.set_aside_table(index))
+    }
+
+    /// The error of an image that is the right one, and has not the pixels that the table says.
+    fn other_pixels(&self, image: usize, why: impl std::fmt::Display) -> Error {
+        if !self.set_aside_table() {
+            return Error::integrity(self.path(image), why);
+        }
+        self.set_aside.fetch_add(1, Ordering::Relaxed);
+        Error::integrity(format!("the cache's table, {}", self.path(image)), why)
     }
 
     fn no_such(&self, image: usize) -> Error {
@@ -239,7 +278,9 @@ impl Dataset {
     ) -> Result<T> {
         let (record, blake3) = (self.record(image)?, self.blake3(image)?);
         let Scratch { frame, frames, images } = scratch;
-        let read = self.places.read(image, record.frame.map(|at| at.length), record.length, frame)?;
+        let frame_length = record.frame.map(|at| at.length);
+        let read = self.places.read(image, frame_length, record.length, frame);
+        let read = read.inspect_err(|e| self.doubt(image, e))?;
         let (bits, bit) = (&self.verified[image / 8], 1 << (image % 8));
         let is_known = match self.verify {
             Verify::Never => true,
@@ -259,10 +300,11 @@ impl Dataset {
             }
             (Bytes::Frame(_), None) => Err(Error::Internal(format!("{} has no place", self.path(image)))),
         };
-        let file = checked.map_err(|e| match e {
+        let checked = checked.map_err(|e| match e {
             Error::Integrity { why, .. } => Error::integrity(self.places.name(image), why),
             e => e,
-        })?;
+        });
+        let file = checked.inspect_err(|e| self.doubt(image, e))?;
         if !is_known {
             bits.fetch_or(bit, Ordering::Relaxed);
         }

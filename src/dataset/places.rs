@@ -23,6 +23,8 @@ pub struct Places {
     /// For each image its source, and where in it.
     at: Vec<(u32, u64)>,
     open: AtomicUsize,
+    /// Where its pieces are.
+    cache: Option<Cache>,
 }
 
 /// Some bytes of a shard.
@@ -37,7 +39,8 @@ enum Kind {
     Memory(&'static [u8]),
     File {
         path: PathBuf,
-        how: fn(&Path) -> Result<File>,
+        /// Of the cache; else it is a whole shard.
+        is_piece: bool,
         open: RwLock<Option<File>>,
     },
     /// An image of a tree, as it is.
@@ -61,7 +64,7 @@ impl Places {
         at_hand: impl Fn(&ObjectRef) -> Option<AtHand>,
         cache: Option<&Cache>,
     ) -> (Places, Vec<usize>) {
-        let mut places = Places::default();
+        let mut places = Places { cache: cache.cloned(), ..Places::default() };
         // For each shard its sources, by where they begin.
         let mut known: Vec<Option<Vec<u32>>> = vec![None; shards.len()];
         let (mut missing, mut last) = (Vec::new(), 0u32);
@@ -102,20 +105,20 @@ impl Places {
         cache: Option<&Cache>,
     ) -> Vec<u32> {
         let first = self.sources.len() as u32;
-        let file = |path, how| Kind::File { path, how, open: RwLock::default() };
+        let file = |path, is_piece| Kind::File { path, is_piece, open: RwLock::default() };
         match at_hand(shard) {
             Some(AtHand::Memory(bytes)) => {
                 self.sources.push(Source { kind: Kind::Memory(bytes), start: 0, end: bytes.len() as u64 });
             }
             Some(AtHand::File(path)) => {
-                self.sources.push(Source { kind: file(path, files::open), start: 0, end: shard.length });
+                self.sources.push(Source { kind: file(path, false), start: 0, end: shard.length });
             }
             None => {
                 for piece in cache.map(|cache| cache.pieces(&shard.blake3)).unwrap_or_default() {
                     // What is used stays longest.
                     let _ = cache.map(|cache| cache.used(&piece));
                     let (start, end) = (piece.range.start, piece.range.end);
-                    self.sources.push(Source { kind: file(piece.path, Piece::open_file), start, end });
+                    self.sources.push(Source { kind: file(piece.path, true), start, end });
                 }
             }
         }
@@ -162,12 +165,12 @@ impl Places {
                 let frame = bytes.get(at as usize..).and_then(|rest| rest.get(..length));
                 frame.map(Bytes::Frame).ok_or_else(|| Error::Internal("a frame outside of its shard".into()))
             }
-            Kind::File { path, how, open } => {
+            Kind::File { path, is_piece, open } => {
                 if buffer.len() < length {
                     buffer.resize(length, 0);
                 }
                 let buffer = &mut buffer[..length];
-                self.read_file(path, *how, open, at, buffer)?;
+                self.read_file(path, *is_piece, open, at, buffer)?;
                 Ok(Bytes::Frame(buffer))
             }
             Kind::Image(_) => Err(nowhere()),
@@ -177,20 +180,24 @@ impl Places {
     fn read_file(
         &self,
         path: &Path,
-        how: fn(&Path) -> Result<File>,
+        is_piece: bool,
         open: &RwLock<Option<File>>,
         at: u64,
         buffer: &mut [u8],
     ) -> Result<()> {
-        let read =
-            |file: &File, buffer: &mut [u8]| read_at(file, at, buffer).map_err(Error::io("read", path));
+        let read = |file: &File, buffer: &mut [u8]| {
+            read_at(file, at, buffer).map_err(|e| match e.kind() {
+                io::ErrorKind::UnexpectedEof => Error::integrity(in_shard(path), "ends too early"),
+                _ => Error::io("read", path)(e),
+            })
+        };
         // After a fork somebody who is not there any more may hold the lock: it is not waited for, here and below.
         if let Ok(kept) = open.try_read()
             && let Some(file) = &*kept
         {
             return read(file, buffer);
         }
-        let file = how(path)?;
+        let file = if is_piece { Piece::open_file(path)? } else { files::open(path)? };
         read(&file, buffer)?;
         if self.open.load(Ordering::Relaxed) < MOST_OPEN
             && let Ok(mut kept) = open.try_write()
@@ -201,15 +208,32 @@ impl Places {
         Ok(())
     }
 
+    /// Sets aside the piece of the cache that an image was read from, if it was one. Gives whether it is to blame for wrong
+    /// bytes, and whether it is gone.
+    pub(super) fn set_aside(&self, image: usize) -> (bool, bool) {
+        let source = self.at.get(image).and_then(|&(source, _)| self.sources.get(source as usize));
+        match (source.map(|source| &source.kind), &self.cache) {
+            (Some(Kind::File { path, is_piece: true, .. }), Some(cache)) => {
+                (cache.set_aside_piece(path), !path.exists())
+            }
+            _ => (false, false),
+        }
+    }
+
     /// Where an image is read from, for messages.
     pub(super) fn name(&self, image: usize) -> String {
         let source = self.at.get(image).and_then(|&(source, _)| self.sources.get(source as usize));
         match source.map(|source| &source.kind) {
-            Some(Kind::File { path, .. }) => format!("shard {}", path.display()),
+            Some(Kind::File { path, .. }) => in_shard(path),
             Some(Kind::Image(path)) => in_tree(path),
             _ => "shard of the bundled registry".into(),
         }
     }
+}
+
+/// A shard or a piece of one, for messages.
+fn in_shard(path: &Path) -> String {
+    format!("shard {}", path.display())
 }
 
 /// An image of a tree, for messages.

@@ -1,8 +1,6 @@
 //! The ledger's file: CSV that people may edit, and to which rows are only added.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::path::Path;
+use std::io::Read as _;
 use std::str::FromStr;
 
 use super::date::{is_date_or_time, is_iso_date};
@@ -10,7 +8,6 @@ use super::row::spaced;
 use super::{Claim, Decision, Ledger, Reason, Row, Says, Verdict};
 use crate::class::{ClassId, csv_field};
 use crate::error::{Error, Mistake, Result};
-use crate::files;
 
 /// The first line of the file.
 pub const HEADER: &str = "kind,source_id,says,labels,reason,source,reviewer,date,evidence";
@@ -28,6 +25,9 @@ impl Ledger {
     /// [`Error::Mistakes`], naming `what`, with every mistake and its line.
     pub fn parse(what: &str, bytes: &[u8]) -> Result<Self> {
         let mut reading = Reading { ledger: Ledger::default(), lines: Vec::new(), mistakes: Vec::new() };
+        // With a line feed after the last line, a quote that is open there holds a line break, which no field may have;
+        // else the next row that is added would be taken into that field.
+        let bytes = bytes.chain(&b"\n"[..]);
         let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
         let mut record = csv::ByteRecord::new();
         let mut header = None;
@@ -66,43 +66,8 @@ impl Ledger {
         out.into_bytes()
     }
 
-    /// Adds rows at the end of a file, and returns when they are on the disk; makes the file if there is none, and turns
-    /// one of the older form into the present one.
-    ///
-    /// # Errors
-    /// What [`Ledger::parse`] refuses, and rows with a field that is a formula to a spreadsheet, before anything is
-    /// changed. After an error of the disk the file has its former length.
-    pub fn append(path: &Path, rows: &[Row]) -> Result<()> {
-        let formulas = rows.iter().flat_map(Row::formulas);
-        let mistakes: Vec<Mistake> = formulas.map(|why| Mistake { line: None, why }).collect();
-        if !mistakes.is_empty() {
-            return Err(Error::Mistakes {
-                what: format!("what is to be added to {}", path.display()),
-                mistakes,
-            });
-        }
-        let bytes = files::read_if_there(path)?.unwrap_or_default();
-        let old = Self::parse_or_empty(&path.display().to_string(), &bytes)?;
-        if !bytes.starts_with(HEADER.as_bytes()) {
-            let all = Ledger::new(old.rows.iter().chain(rows).cloned().collect());
-            return files::replace(path, &all.to_csv());
-        }
-        let mut added = String::new();
-        if !bytes.ends_with(b"\n") {
-            added.push('\n');
-        }
-        rows.iter().for_each(|row| added += &line(row));
-        let mut file = OpenOptions::new().append(true).open(path).map_err(Error::io("write", path))?;
-        let written = file.write_all(added.as_bytes()).and_then(|()| file.sync_data());
-        written.map_err(|error| {
-            // Half a row must not stay; if this fails too, the next parse names the line.
-            let _ = file.set_len(bytes.len() as u64);
-            Error::io("write", path)(error)
-        })
-    }
-
     /// As [`Ledger::parse`], and a file without a byte is an empty ledger.
-    fn parse_or_empty(what: &str, bytes: &[u8]) -> Result<Self> {
+    pub(super) fn parse_or_empty(what: &str, bytes: &[u8]) -> Result<Self> {
         if bytes.is_empty() { Ok(Ledger::default()) } else { Self::parse(what, bytes) }
     }
 }
@@ -111,7 +76,7 @@ fn columns(header: &str) -> Vec<&str> {
     header.split(',').collect()
 }
 
-fn line(row: &Row) -> String {
+pub(super) fn line(row: &Row) -> String {
     let fields = match row {
         Row::Claim(Claim { source_id, says, source, date, evidence }) => {
             let labels = spaced(says.classes());
@@ -151,7 +116,9 @@ impl Reading {
             );
         }
         for (name, field) in names.iter().zip(fields) {
-            if field.chars().any(char::is_control) {
+            if field.ends_with('\n') {
+                self.wrong(line, format!("{name} ends in a line break, or its quote is never closed"));
+            } else if field.chars().any(char::is_control) {
                 self.wrong(line, format!("{name} has a line break or another control character"));
             }
         }

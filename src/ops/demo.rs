@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::demo::{Photo, roll};
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::{self, Workplace};
 use crate::progress::{Progress, Unit};
 
 /// What was written.
@@ -35,17 +35,20 @@ pub fn write_source(dir: &Path, progress: &dyn Progress) -> Result<DemoReport> {
 
 fn write(dir: &Path, photos: &[Photo], progress: &dyn Progress) -> Result<DemoReport> {
     refuse_unless_free(dir)?;
-    let parent = match dir.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
-    let temporary = tempfile::Builder::new()
-        .prefix(files::TEMP_PREFIX)
-        .tempdir_in(parent)
-        .map_err(Error::io("create a folder in", parent))?;
-    // Below the temporary folder, which only its owner may enter, one with everyday permissions.
-    let source = temporary.path().join("source");
+    files::create_dir_all(files::parent(dir))?;
+    let work = Workplace::open(dir, "")?.ok_or_else(|| taken(dir, ": another isn is writing to it"))?;
+    // What a killed run left goes.
+    let written = work.own.clear().and_then(|()| draw(&work.own.folder("source")?, photos, progress));
+    let placed = written.and_then(|bytes| match files::rename_new(&work.own.join("source"), dir)? {
+        true => Ok(DemoReport { path: dir.to_path_buf(), images: photos.len() as u64, bytes }),
+        false => Err(taken(dir, NOT_EMPTY)),
+    });
+    let _ = work.discard();
+    placed
+}
+
+/// Draws the photos below `source`; gives the sum of their lengths in bytes.
+fn draw(source: &Path, photos: &[Photo], progress: &dyn Progress) -> Result<u64> {
     for photo in photos {
         let folder = source.join(photo.path()).with_file_name("");
         fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
@@ -57,26 +60,26 @@ fn write(dir: &Path, photos: &[Photo], progress: &dyn Progress) -> Result<DemoRe
         progress.advance(1);
         Ok(bytes.len() as u64)
     });
-    let bytes = lengths.collect::<Result<Vec<u64>>>()?.iter().sum();
+    let bytes = lengths.collect::<Result<Vec<u64>>>().map(|lengths| lengths.iter().sum());
     progress.end();
-    // An empty folder that is in the way: not every system renames over it.
-    match fs::remove_dir(dir) {
-        Err(e) if e.kind() != ErrorKind::NotFound => return Err(Error::io("replace", dir)(e)),
-        _ => fs::rename(&source, dir).map_err(Error::io("create", dir))?,
-    }
-    Ok(DemoReport { path: dir.to_path_buf(), images: photos.len() as u64, bytes })
+    bytes
+}
+
+const NOT_EMPTY: &str = ", and it is not empty: name a folder that is not there yet";
+
+fn taken(dir: &Path, why: &str) -> Error {
+    Error::Exists { what: dir.display().to_string(), why: why.into() }
 }
 
 fn refuse_unless_free(dir: &Path) -> Result<()> {
-    let taken = |why: &str| Error::Exists { what: dir.display().to_string(), why: why.to_string() };
     match fs::read_dir(dir) {
         Ok(mut entries) => match entries.next() {
             None => Ok(()),
-            Some(_) => Err(taken(", and it is not empty: name a folder that is not there yet")),
+            Some(_) => Err(taken(dir, NOT_EMPTY)),
         },
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
         Err(e) if e.kind() == ErrorKind::NotADirectory => {
-            Err(taken(", and it is not a folder: name another"))
+            Err(taken(dir, ", and it is not a folder: name another"))
         }
         Err(e) => Err(Error::io("list", dir)(e)),
     }
@@ -131,6 +134,20 @@ mod tests {
         let left: Vec<_> =
             fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left.len(), 2, "nothing temporary is left: {left:?}");
+    }
+
+    #[test]
+    fn what_a_killed_run_left_goes_with_the_next() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = place.path().join("raw");
+        let killed = Workplace::open(&dir, "").unwrap().unwrap();
+        fs::write(killed.own.folder("source").unwrap().join("half"), "x").unwrap();
+        let error = write(&dir, &few(), &Silent).unwrap_err().to_string();
+        assert!(error.contains("another isn is writing to it"), "{error}");
+        drop(killed);
+        write(&dir, &few(), &Silent).unwrap();
+        assert!(!dir.join("half").exists());
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
     }
 
     #[test]

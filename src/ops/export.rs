@@ -81,13 +81,29 @@ pub fn export(
     options.to.map_or(Ok(()), check_free)?;
     let (reference, selection) = (options.reference, options.selection);
     let opening = LoadOptions { reference, selection, verify: Verify::Once, jobs: options.jobs };
-    let dataset = load(registries, &opening, progress)?;
+    let mut damage = None;
+    loop {
+        let dataset = match (load(registries, &opening, progress), damage.take()) {
+            (Ok(dataset), _) => dataset,
+            // What is wrong here says more than that it cannot be had from elsewhere.
+            (Err(Error::Network { .. }), Some(damage)) => return Err(damage),
+            (Err(e), _) => return Err(e),
+        };
+        match write(&dataset, options, progress) {
+            // What the cache had wrong it has no more: another load brings it.
+            Err(e @ Error::Integrity { .. }) if dataset.set_aside() > 0 => damage = Some(e),
+            written => return written,
+        }
+    }
+}
+
+fn write(dataset: &Dataset, options: &ExportOptions<'_>, progress: &dyn Progress) -> Result<ExportReport> {
     let manifest = dataset.manifest();
     let to = options.to.map(Path::to_path_buf).unwrap_or_else(|| {
         PathBuf::from(format!("{}-{}-{}", manifest.name, manifest.version, options.format))
     });
     check_free(&to)?;
-    let plan = Plan::new(&dataset, options)?;
+    let plan = Plan::new(dataset, options)?;
     plan.check_room(&to)?;
     let Some(work) = Workplace::open(&to, "")? else {
         let why = ": another isn is writing to it".into();

@@ -23,7 +23,7 @@ pub fn add(path: &Path, row: &Row) -> Result<()> {
     // A row that would not read back must not be written: a line break, an empty name.
     let text = Ledger::new(vec![row.clone()]).to_csv();
     Ledger::parse("the row", &text)?;
-    Ledger::append(path, std::slice::from_ref(row))
+    Ledger::append(path, std::slice::from_ref(row)).map(drop)
 }
 
 /// What an import found, and what was new.
@@ -48,17 +48,14 @@ pub fn import(path: &Path, file: &Path, recipe: Option<&Path>, unsaid: Unsaid<'_
             given(row.source_id()).is_none_or(|class| recipe.classes.iter().any(|one| one.id == class))
         });
     }
-    let ledger = match files::read_if_there(path)? {
-        Some(bytes) if !bytes.is_empty() => Ledger::parse(&path.display().to_string(), &bytes)?,
-        _ => Ledger::default(),
-    };
-    let found = rows.len();
-    let merged = ledger.merge(&Ledger::new(rows));
-    let new = &merged.rows()[ledger.rows().len()..];
-    if !new.is_empty() {
-        Ledger::append(path, new)?;
-    }
-    Ok(ImportReport { format, found, added: new.len(), conflicts: conflicts(&merged) })
+    let (found, taken) = (rows.len(), Ledger::new(rows));
+    let mut before = 0;
+    let merged = Ledger::extend(path, |ledger| {
+        before = ledger.rows().len();
+        ledger.merge(&taken).rows()[before..].to_vec()
+    })?;
+    let added = merged.rows().len() - before;
+    Ok(ImportReport { format, found, added, conflicts: conflicts(&merged) })
 }
 
 /// A line for each image on which reviewers differ.

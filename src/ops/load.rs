@@ -10,6 +10,7 @@ use super::pull::images::{self, Carrier, Wanted};
 use super::pull::seeds;
 use super::pull::{check_images, check_parts};
 use super::resolve::complete;
+use crate::cache::Cache;
 use crate::dataset::{Dataset, Parts, Places, Verify};
 use crate::dataset_ref::DatasetRef;
 use crate::description::Description;
@@ -48,9 +49,9 @@ pub fn load(
     let (registry, head) = runtime.block_on(registries.head(options.reference))?;
     let (manifest, warnings, unsigned) = (head.manifest.clone(), head.warnings.clone(), head.unsigned());
     let opening = Opening { runtime: &runtime, registries, registry, options, progress };
-    let (description, rows, places) = opening.images(head)?;
+    let (description, rows, places, table_from) = opening.images(head)?;
     let verify = options.verify;
-    Ok(Dataset::new(Parts { manifest, description, warnings, unsigned, rows, places, verify }))
+    Ok(Dataset::new(Parts { manifest, description, warnings, unsigned, rows, places, verify, table_from }))
 }
 
 /// The source ids of the images of a part of a version, in the order that [`load`] has them.
@@ -73,16 +74,20 @@ struct Opening<'a> {
     progress: &'a dyn Progress,
 }
 
+/// What is known of the images, which rows were asked for, where they are, and the cache that the table is from.
+type Opened = (Description<Table>, Vec<u32>, Places, Option<Cache>);
+
 impl Opening<'_> {
-    fn images(self, head: Head) -> Result<(Description<Table>, Vec<u32>, Places)> {
+    /// With the cache that the table is from, if it was not made anew.
+    fn images(self, head: Head) -> Result<Opened> {
         if let Some(description) = self.kept(&head.manifest)? {
             let rows = self.select(&head.manifest, &description)?;
             let (places, missing) = self.places(description.rows(), &rows);
             if missing.is_empty() {
-                return Ok((description, rows, places));
+                return Ok((description, rows, places, self.registries.cache.cloned()));
             }
         }
-        self.fetched(head)
+        self.fetched(head).map(|(description, rows, places)| (description, rows, places, None))
     }
 
     /// The version by its table in the cache. One that is damaged, or not of this version, is made anew.
@@ -214,7 +219,6 @@ pub(super) mod tests {
 
     use super::*;
     use crate::augment::{Augment, Crop};
-    use crate::cache::Cache;
     use crate::dataset::Batch;
     use crate::imaging::{ExifOrientation, Layout, decode_rgb, pixel_digest};
     use crate::known_logs::KnownLogs;
@@ -309,8 +313,17 @@ pub(super) mod tests {
             let manifest = snapshot.head.manifest.clone();
             let classes = (CLASSES, snapshot.classes_csv().to_vec());
             let description = Description::new((TABLE, table), classes, &manifest).unwrap();
-            let (warnings, unsigned) = (Vec::new(), &[][..]);
-            Dataset::new(Parts { manifest, description, warnings, unsigned, rows, places, verify })
+            let (warnings, unsigned, table_from) = (Vec::new(), &[][..], None);
+            Dataset::new(Parts {
+                manifest,
+                description,
+                warnings,
+                unsigned,
+                rows,
+                places,
+                verify,
+                table_from,
+            })
         };
         let whole = dataset(Verify::Once);
         let files: Vec<Vec<u8>> = (0..whole.len()).map(|image| whole.file(image).unwrap()).collect();
@@ -322,9 +335,10 @@ pub(super) mod tests {
         let mut bytes = std::fs::read(&pieces[0].path).unwrap();
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
-        std::fs::write(&pieces[0].path, &bytes).unwrap();
-        // What was right once is not looked at again; a reader that has not looked yet, or always does, finds it.
+        // What was right once is not looked at again; a reader that has not looked yet, or always does, finds it, and
+        // sets it aside.
         for verify in [Verify::Once, Verify::Always] {
+            std::fs::write(&pieces[0].path, &bytes).unwrap();
             let damaged = dataset(verify);
             let wrong: Vec<Error> =
                 (0..damaged.len()).filter_map(|image| damaged.file(image).err()).collect();
@@ -338,6 +352,7 @@ pub(super) mod tests {
             assert!(matches!(made, Err(Error::Integrity { .. })));
         }
         // Never is never, but for what does not decompress to an entry of that name and length.
+        std::fs::write(&pieces[0].path, &bytes).unwrap();
         let careless = dataset(Verify::Never);
         let same =
             (0..careless.len()).filter(|&image| careless.file(image).ok().as_ref() == Some(&files[image]));

@@ -4,6 +4,7 @@
 pub mod accept;
 pub mod audit;
 pub mod build;
+pub mod cache;
 pub mod cite;
 pub mod demo;
 pub mod diff;

@@ -205,8 +205,8 @@ impl Desk {
             evidence,
         });
         let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        Ledger::append(&self.path, std::slice::from_ref(&row))?;
-        *ledger = Ledger::new([ledger.rows(), &[row]].concat());
+        // Others may have added to the file meanwhile.
+        *ledger = Ledger::append(&self.path, &[row])?;
         Ok(())
     }
 }

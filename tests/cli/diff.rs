@@ -144,3 +144,17 @@ fn what_stands_in_a_ledger_is_text_on_the_page() {
         page.contains("&lt;script&gt;alert(&#39;&amp;&#39;)&lt;/script&gt;") && !page.contains("<script")
     );
 }
+
+#[test]
+fn tree_that_lacks_what_it_lists() {
+    let (sandbox, _) = Sandbox::published();
+    sandbox.pull("grads@1.0", &["--to", "tree"]).ok();
+    let args = ["diff", "tree", "grads@1.0", "--registry", "reg"];
+    let whole = sandbox.isn(&args).ok();
+    assert!(!whole.stderr.contains("lacks"), "{}", whole.stderr);
+    std::fs::remove_dir_all(sandbox.path("tree/train/bee")).unwrap();
+    let ran = sandbox.isn(&args).ok();
+    assert!(ran.stderr.contains("tree lacks 6 of the images that it lists, train/bee/"), "{}", ran.stderr);
+    let warnings = sandbox.isn(&[&args[..], &["--json"]].concat()).ok().json()["warnings"].to_string();
+    assert!(warnings.contains("tree lacks 6"), "{warnings}");
+}

@@ -148,7 +148,7 @@ pub fn diff(
     // A tree knows no source ids: then stems have to do, on both sides.
     let by_stem = old.is_tree() || new.is_tree();
     let ledger = new.ledger(&runtime)?;
-    let mut warnings: Vec<String> = old.warnings().iter().chain(new.warnings()).cloned().collect();
+    let mut warnings: Vec<String> = old.warnings.iter().chain(&new.warnings).cloned().collect();
     let unsigned = if old.unsigned.is_empty() { new.unsigned } else { old.unsigned };
     warnings.extend(unsigned::notice(unsigned));
     let mut changes = Vec::new();

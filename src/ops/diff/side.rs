@@ -30,6 +30,8 @@ pub(super) struct Side {
     pub(super) from: From,
     /// What nobody vouches for. A folder is the user's own.
     pub(super) unsigned: &'static [&'static str],
+    /// What the user should hear.
+    pub(super) warnings: Vec<String>,
 }
 
 /// Where its bytes are.
@@ -97,6 +99,7 @@ impl Side {
             pixels: Some(row.pixels),
         };
         Side {
+            warnings: snapshot.head.warnings.clone(),
             name: snapshot.head.manifest.pin(),
             classes: snapshot.classes().to_vec(),
             images: snapshot.index().rows().iter().map(image).collect(),
@@ -105,7 +108,7 @@ impl Side {
         }
     }
 
-    /// The images that are there: of a partial tree those of `B3SUMS.selected`.
+    /// The images that are listed: of a partial tree in `B3SUMS.selected`. Their files are not read.
     fn tree(root: &Path) -> Result<Self> {
         let (full, dataset) = Sums::read_hashed(B3SUMS, &root.join(B3SUMS))?;
         let sums = match list_of(root) {
@@ -129,18 +132,12 @@ impl Side {
             });
         }
         let name = format!("{}#{}", root.display(), dataset.prefixed());
-        Ok(Side { name, classes, images, from: From::Tree(root.into()), unsigned: &[] })
+        let warnings = absent(root, &images).into_iter().collect();
+        Ok(Side { name, classes, images, from: From::Tree(root.into()), unsigned: &[], warnings })
     }
 
     pub(super) fn is_tree(&self) -> bool {
         matches!(self.from, From::Tree(_))
-    }
-
-    pub(super) fn warnings(&self) -> &[String] {
-        match &self.from {
-            From::Tree(_) => &[],
-            From::Registry(_, snapshot) => &snapshot.head.warnings,
-        }
     }
 
     /// The ledger that the version was made with.
@@ -162,4 +159,18 @@ impl Side {
                 .then(|| pixel_digest(rgb.width, rgb.height, &rgb.pixels))
         })
     }
+}
+
+/// That a tree lacks files of which it says that it has them.
+fn absent(root: &Path, images: &[Image]) -> Option<String> {
+    let is_there =
+        |image: &&Image| root.join(&image.path).symlink_metadata().is_ok_and(|about| about.is_file());
+    let absent: Vec<&Image> = images.iter().filter(|image| !is_there(image)).collect();
+    let first = absent.first()?;
+    Some(format!(
+        "{} lacks {} of the images that it lists, {} the first: compared is what it lists (`isn verify` names them all)",
+        root.display(),
+        absent.len(),
+        first.path
+    ))
 }

@@ -8,6 +8,7 @@ mod entry;
 mod hidden_files;
 mod history;
 mod kept_work;
+mod ledgers;
 mod lock_paths;
 mod mirroring;
 mod mirrors;
@@ -16,6 +17,7 @@ mod other_logs;
 mod own_files;
 #[cfg(unix)]
 mod pipes;
+mod poisoned_cache;
 #[cfg(all(feature = "serve", target_os = "linux"))]
 mod publishing;
 mod reserved_names;

@@ -1,0 +1,117 @@
+//! Adding rows to a ledger's file: one writer at a time, and every row that was acknowledged stays.
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::path::Path;
+
+use super::file::{HEADER, line};
+use super::{Ledger, Row};
+use crate::error::{Error, Mistake, Result};
+use crate::files;
+
+impl Ledger {
+    /// Adds rows at the end of a file, and returns when they are on the disk; makes the file if there is none, and turns
+    /// one of the older form into the present one. Gives the ledger that the file is then.
+    ///
+    /// # Errors
+    /// What [`Ledger::parse`] refuses, and rows with a field that is a formula to a spreadsheet, before anything is
+    /// changed. After an error of the disk the file has its former length.
+    pub fn append(path: &Path, rows: &[Row]) -> Result<Ledger> {
+        Self::extend(path, |_| rows.to_vec())
+    }
+
+    /// As [`Ledger::append`], of the rows that `rows` makes of the ledger as it is: nobody adds others meanwhile.
+    pub fn extend(path: &Path, mut rows: impl FnMut(&Ledger) -> Vec<Row>) -> Result<Ledger> {
+        let what = path.display().to_string();
+        loop {
+            let Some((mut file, bytes)) = open_alone(path)? else {
+                let all = rows(&Ledger::default());
+                check(path, &all)?;
+                let ledger = Ledger::new(all);
+                match ledger.is_empty() || files::create_new(path, &ledger.to_csv())? {
+                    true => return Ok(ledger),
+                    // Somebody else has just made it.
+                    false => continue,
+                }
+            };
+            let old = Self::parse_or_empty(&what, &bytes)?;
+            let new = rows(&old);
+            check(path, &new)?;
+            let ledger = Ledger::new([old.rows(), &new].concat());
+            if new.is_empty() {
+                return Ok(ledger);
+            }
+            if !bytes.starts_with(HEADER.as_bytes()) {
+                // Through a link: it is its file that a recipe names.
+                let path = path.canonicalize().map_err(Error::io("find", path))?;
+                files::replace(&path, &ledger.to_csv())?;
+                return Ok(ledger);
+            }
+            let mut added = String::new();
+            if !bytes.ends_with(b"\n") {
+                added.push('\n');
+            }
+            new.iter().for_each(|row| added += &line(row));
+            let written = file.write_all(added.as_bytes()).and_then(|()| file.sync_data());
+            written.map_err(|error| {
+                // Half a row must not stay; if this fails too, the next parse names the line.
+                let _ = file.set_len(bytes.len() as u64);
+                Error::io("write", path)(error)
+            })?;
+            return Ok(ledger);
+        }
+    }
+}
+
+fn check(path: &Path, rows: &[Row]) -> Result<()> {
+    let formulas = rows.iter().flat_map(Row::formulas);
+    let mistakes: Vec<Mistake> = formulas.map(|why| Mistake { line: None, why }).collect();
+    if mistakes.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Mistakes { what: format!("what is to be added to {}", path.display()), mistakes })
+}
+
+/// Opens a file to add to it when no other isn does, with what is in it; `None` where there is none. Where the file system
+/// has no locks, whoever else adds at the same moment is not waited for.
+fn open_alone(path: &Path) -> Result<Option<(File, Vec<u8>)>> {
+    loop {
+        let mut file = match OpenOptions::new().read(true).append(true).open(path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                return match path.is_symlink() {
+                    true => Err(Error::invalid(path.display(), "is a link that leads nowhere")),
+                    false => Ok(None),
+                };
+            }
+            Err(e) => return Err(Error::io("write", path)(e)),
+        };
+        if !file.metadata().map_err(Error::io("look at", path))?.is_file() {
+            return Err(Error::invalid(path.display(), "is no file"));
+        }
+        while file.lock().is_err_and(|e| e.kind() == ErrorKind::Interrupted) {}
+        // Whoever held it may have put another file in its place.
+        if !is_in_place(&file, path) {
+            continue;
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+        return Ok(Some((file, bytes)));
+    }
+}
+
+/// Whether a file is still the one at its path; taken to be so where the system does not say.
+fn is_in_place(file: &File, path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let identity = |about: std::fs::Metadata| (about.dev(), about.ino());
+        let there = path.metadata().ok().map(identity);
+        there.is_some() && file.metadata().ok().map(identity) == there
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (file, path);
+        true
+    }
+}

@@ -1,0 +1,127 @@
+//! What is wrong in the cache costs a request: it is set aside and asked for again; without a network that is said.
+
+use std::fs;
+
+use crate::sandbox::{Ran, Sandbox, contents};
+use crate::server::Server;
+
+/// The files of a part of the cache, as paths below the sandbox.
+fn kept(sandbox: &Sandbox, part: &str) -> Vec<String> {
+    let part = format!("home/cache/{part}");
+    let found = if sandbox.path(&part).exists() { contents(&sandbox.path(&part)) } else { Vec::new() };
+    found.into_iter().map(|(name, _)| format!("{part}/{name}")).collect()
+}
+
+/// Changes one byte in the middle of a piece; with `is_renamed`, gives it the name of what it is then.
+fn flip_piece(sandbox: &Sandbox, is_renamed: bool) {
+    let name = kept(sandbox, "pieces").pop().unwrap();
+    let mut bytes = sandbox.read(&name);
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    sandbox.write(&name, &bytes);
+    if is_renamed {
+        let named = format!("{}{}", &name[..name.len() - 64], blake3::hash(&bytes).to_hex());
+        fs::rename(sandbox.path(&name), sandbox.path(&named)).unwrap();
+    }
+}
+
+/// Changes every row of the table, and makes its own BLAKE3 right again.
+fn poison_table(sandbox: &Sandbox, change: impl Fn(&mut [u8])) {
+    let [name] = &kept(sandbox, "tables")[..] else { panic!() };
+    let mut bytes = sandbox.read(name);
+    let count = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap()) as usize;
+    let (sums, shards, images) = (count(16), count(24), count(32));
+    let (body, end) = (40 + sums, bytes.len() - 32);
+    let rows = body + shards * 40;
+    assert_eq!(rows + images * 72, end);
+    bytes[rows..end].chunks_exact_mut(72).for_each(change);
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&bytes[..40]).update(&bytes[body..end]);
+    bytes[end..].copy_from_slice(hasher.finalize().as_bytes());
+    sandbox.write(name, &bytes);
+}
+
+#[test]
+fn exports_set_aside_what_is_wrong_in_the_cache_and_ask_again() {
+    let (sandbox, pin) = Sandbox::published_large();
+    let server = Server::new(&sandbox.path("reg"));
+    sandbox.trust_me(&server.url);
+    let export = |format: &str, more: &[&str]| -> Ran {
+        let args = ["export", &pin, "--registry", &server.url, "--as", format, "--to", "made"];
+        sandbox.isn(&[&args[..], more].concat())
+    };
+    let made = || {
+        let files = contents(&sandbox.path("made"));
+        fs::remove_dir_all(sandbox.path("made")).unwrap();
+        files
+    };
+    let mut right = Vec::new();
+    for format in ["mds", "npz"] {
+        export(format, &[]).ok();
+        right.push((format, made()));
+    }
+    let harms: [(&str, &dyn Fn()); 6] = [
+        ("cut piece", &|| {
+            let name = kept(&sandbox, "pieces").pop().unwrap();
+            let bytes = sandbox.read(&name);
+            sandbox.write(&name, &bytes[..bytes.len() / 2]);
+        }),
+        ("flipped piece", &|| flip_piece(&sandbox, false)),
+        ("flipped piece of another name", &|| flip_piece(&sandbox, true)),
+        ("flipped table", &|| {
+            let [name] = &kept(&sandbox, "tables")[..] else { panic!() };
+            let mut bytes = sandbox.read(name);
+            let last = bytes.len() - 50;
+            bytes[last] ^= 1;
+            sandbox.write(name, &bytes);
+        }),
+        ("frames elsewhere", &|| poison_table(&sandbox, |row| row[24] ^= 1)),
+        ("other lengths", &|| poison_table(&sandbox, |row| row[4] ^= 1)),
+    ];
+    for (what, harm) in harms {
+        for (format, right) in &right {
+            harm();
+            let ran = export(format, &[]);
+            assert_eq!(ran.code, 0, "{what}, {format}: {}", ran.stderr);
+            assert!(made() == *right, "{what}, {format}");
+        }
+        sandbox.isn(&["cache", "verify"]).ok();
+        // Without a network it is said what to do, and that is true.
+        harm();
+        let format = "npz";
+        let ran = export(format, &["--offline"]);
+        if ran.code == 0 {
+            assert!(what.contains("table") || what.contains("frames") || what.contains("lengths"), "{what}");
+            made();
+        } else {
+            let is_said = ran.stderr.contains("with a network") || ran.stderr.contains("isn fetch REF");
+            assert!(is_said && [3, 5].contains(&ran.code), "{what}: {}", ran.stderr);
+            export(format, &[]).ok();
+            made();
+        }
+    }
+    let set_aside = kept(&sandbox, "quarantine");
+    assert!(set_aside.iter().any(|name| name.contains('-')), "pieces: {set_aside:?}");
+    assert!(set_aside.iter().any(|name| !name.contains('-')), "tables: {set_aside:?}");
+}
+
+#[test]
+fn table_that_leads_elsewhere_is_found_by_cache_verify() {
+    let (sandbox, pin) = Sandbox::published();
+    let server = Server::new(&sandbox.path("reg"));
+    let export = |to: &str| {
+        sandbox.isn(&["export", &pin, "--registry", &server.url, "--as", "mds", "--to", to]).ok();
+    };
+    let changes: [fn(&mut [u8]); 4] =
+        [|row| row[4] ^= 1, |row| row[24] ^= 1, |row| row[32] ^= 1, |row| row[40] ^= 1];
+    for (change, to) in changes.into_iter().zip(["a", "b", "c", "d"]) {
+        export(to);
+        sandbox.isn(&["cache", "verify"]).ok();
+        poison_table(&sandbox, change);
+        let report = sandbox.isn(&["cache", "verify", "--json"]).fails(3, "").json();
+        let damaged = report["damaged"].as_array().unwrap();
+        assert!(damaged.len() == 1 && damaged[0].as_str().unwrap().contains("tables"), "{report}");
+        assert!(kept(&sandbox, "tables").is_empty());
+        sandbox.isn(&["cache", "verify"]).ok();
+    }
+}
