@@ -5,13 +5,13 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use isn::digest::Digest;
 use isn::known_logs::KnownLogs;
 use isn::serve::{PublishOptions, ServeOptions, Server};
+use isn::trust::TrustStore;
 use libfuzzer_sys::fuzz_target;
 
 /// In files beside those that a registry shows.
@@ -51,7 +51,8 @@ static SERVER: LazyLock<SocketAddr> = LazyLock::new(|| {
             quota: 1 << 20,
             most_objects: 8,
             most_images: 100,
-            logs: KnownLogs::new(Path::new(&root.join("logs"))),
+            logs: KnownLogs::new(root.join("logs")),
+            trust: TrustStore::open(root.join("trust.toml")).expect("there is none"),
         }),
         log: true,
     };

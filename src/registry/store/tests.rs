@@ -433,7 +433,7 @@ fn of_one_size_one_tree_is_signed_after_the_storage_goes_back_to_an_older_key() 
     both_kinds(|open, logs| {
         RegistryWriter::init(open().as_ref(), "for tests", || logs.new_signer(None)).unwrap();
         let old = read_about(open().as_ref()).unwrap().unwrap();
-        rotate_key(open(), logs).unwrap();
+        rotate_key(open(), Known::trusting_nobody(logs)).unwrap();
         let (before, checkpoint) =
             (open().list("").unwrap(), open().read(layout::CHECKPOINT).unwrap().unwrap());
         let append = |name: &str| {
