@@ -94,7 +94,6 @@ fn a_killed_publish_leaves_no_release_or_a_whole_one() {
     sandbox.isn(&["registry", "init", "whole", "--log-key", "log-key"]).ok();
     sandbox.isn(&["publish", "out", "--registry", "whole", "--key", "me"]).ok();
     let whole = files(&sandbox, "whole");
-    sandbox.trust_me("reg");
     let publish = ["publish", "out", "--registry", "reg", "--key", "me"];
     let hit = kill_at_many_points(
         &sandbox,
@@ -102,6 +101,8 @@ fn a_killed_publish_leaves_no_release_or_a_whole_one() {
         || {
             // What was seen of the log goes, too: with it, a registry that begins again is a rollback.
             remove(&sandbox, &["reg", "tree", "home/logs"]);
+            let _ = std::fs::remove_file(sandbox.path("home/trust.toml"));
+            sandbox.trust_me("reg");
             sandbox.isn(&["registry", "init", "reg", "--log-key", "log-key"]).ok();
         },
         |finished| {
