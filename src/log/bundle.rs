@@ -31,12 +31,21 @@ pub fn read(mut bytes: &[u8], count: u64) -> Result<Vec<&[u8]>, String> {
     Ok(entries)
 }
 
-/// All entries to the last byte: no more than fit into a bundle, however many bytes there are. The error is a reason.
-pub fn read_all(mut bytes: &[u8]) -> Result<Vec<&[u8]>, String> {
+/// All entries of a bundle, to its last byte: no more than fit into one, however many bytes there are. The error is a reason.
+pub fn read_whole(bytes: &[u8]) -> Result<Vec<&[u8]>, String> {
+    read_most(bytes, TILE_WIDTH)
+}
+
+/// All entries to the last byte, as many as there are: for what is signed. The error is a reason.
+pub fn read_all(bytes: &[u8]) -> Result<Vec<&[u8]>, String> {
+    read_most(bytes, u64::MAX)
+}
+
+fn read_most(mut bytes: &[u8], most: u64) -> Result<Vec<&[u8]>, String> {
     let mut entries = Vec::new();
     while !bytes.is_empty() {
-        if entries.len() as u64 == TILE_WIDTH {
-            return Err(format!("has more than {TILE_WIDTH} entries"));
+        if entries.len() as u64 == most {
+            return Err(format!("has more than {most} entries"));
         }
         let entry = read(bytes, 1)?[0];
         bytes = &bytes[2 + entry.len()..];
@@ -63,8 +72,9 @@ mod tests {
         for end in [0, 1, 4, 6, 8, bundle.len() - 1] {
             assert!(read(&bundle[..end], 4).is_err(), "{end}");
         }
-        assert!(read_all(&[0; 2 * 256]).is_ok());
-        assert!(read_all(&[0; 2 * 257]).unwrap_err().contains("more than 256"));
+        assert_eq!(read_all(&[0; 2 * 257]).unwrap().len(), 257);
+        assert!(read_whole(&[0; 2 * 256]).is_ok());
+        assert!(read_whole(&[0; 2 * 257]).unwrap_err().contains("more than 256"));
         assert!(read(&bundle, 5).unwrap_err().contains("ends in entry 4 of 5"));
         assert!(push(&mut bundle, &[0; 65_536]).is_err());
     }

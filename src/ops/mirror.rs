@@ -429,7 +429,7 @@ impl Mirror<'_> {
         for index in (from / TILE_WIDTH)..size.div_ceil(TILE_WIDTH) {
             let width = TILE_WIDTH.min(size - index * TILE_WIDTH);
             let bytes = runtime.block_on(self.source.exact_bundle(index, width))?;
-            let leaves: Vec<Hash> = bundle::read_all(&bytes)
+            let leaves: Vec<Hash> = bundle::read_whole(&bytes)
                 .map_err(Error::Internal)?
                 .iter()
                 .map(|entry| leaf_hash(entry))

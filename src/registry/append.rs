@@ -491,6 +491,25 @@ mod tests {
     }
 
     #[test]
+    fn one_claim_may_have_more_entries_than_a_bundle() {
+        let dir = folder();
+        let (root, logs) = (dir.path().join("registry"), KnownLogs::new(dir.path().join("logs")));
+        RegistryWriter::init(&FolderStore::new(&root), "for tests", || logs.new_signer(None)).unwrap();
+        let owner = PrivateKey::generate("").unwrap();
+        let claims: Vec<SignedStatement> = (0..300)
+            .map(|number| {
+                let name = format!("n{number}").parse().unwrap();
+                let claim = Owner::new(name, None, 1, vec![owner.public_line().key], Vec::new());
+                SignedStatement::sign(&Statement::Owner(claim), &owner).unwrap()
+            })
+            .collect();
+        let writer = open(&root);
+        let log = OwnLog::open(&writer, Known::trusting_nobody(&logs)).unwrap();
+        log.append(&claims).unwrap();
+        assert_eq!(log.view().unwrap().replica.size(), 300);
+    }
+
+    #[test]
     fn claims_alone_keep_writers_from_signing_two_trees_of_one_size() {
         let dir = folder();
         let root = dir.path().join("registry");

@@ -21,7 +21,7 @@ impl Registry {
             let refuse = |why: String| Error::trust(self.place(&path), why);
             let bytes = self.read(&path, bundle::MAX_LEN).await?;
             let bytes = bytes.ok_or_else(|| refuse("is missing".into()))?;
-            let found = bundle::read_all(&bytes).map_err(|why| refuse(format!("is damaged: it {why}")))?;
+            let found = bundle::read_whole(&bytes).map_err(|why| refuse(format!("is damaged: it {why}")))?;
             if found.len() as u64 != width {
                 return Err(refuse(format!("has {} entries, expected {width}", found.len())));
             }

@@ -116,7 +116,7 @@ fn narrow(store: &dyn Store, view: &LogView) -> Result<Vec<Fault>> {
             // What is wider than the tree was written by somebody who is about to go on.
             (Some(tile), _) => tile.get(..width as usize * 32).is_none_or(|expected| expected == bytes),
             (_, Some(&first)) if first + width <= tree.size() => {
-                bundle::read_all(&bytes).is_ok_and(|entries| {
+                bundle::read_whole(&bytes).is_ok_and(|entries| {
                     let leaves = (first..).map(|index| tree.leaf(index));
                     entries.len() as u64 == width
                         && entries.iter().zip(leaves).all(|(entry, leaf)| leaf == Some(leaf_hash(entry)))
