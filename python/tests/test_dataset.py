@@ -323,7 +323,7 @@ def test_errors_are_those_of_the_command(tmp_path):
         with pytest.raises(kind) as raised:
             isn.load(reference, **options)
         flags = ["--registry", options["registry"]] if options else []
-        said = run("pull", reference, "--to", tmp_path / "to", *flags, check=False)
+        said = run("images", reference, *flags, check=False)
         assert said.returncode == raised.value.exit_code
         assert said.stderr.strip().endswith("error: " + str(raised.value)), said.stderr
         assert isinstance(raised.value, isn.IsnError)
