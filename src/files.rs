@@ -14,7 +14,7 @@ mod workplace;
 
 pub use below::{Below, open_nofollow, read_nofollow};
 pub use guard::{Guard, check_private, read_guarded};
-pub use lock::{Lock, tell_of_waiting};
+pub use lock::{Lock, identity, is_same, tell_of_waiting, wait_for_lock};
 pub use own::OwnFolder;
 pub use workplace::Workplace;
 

@@ -5,7 +5,6 @@ mod place;
 pub use place::outside;
 
 use std::path::{Component, Path, PathBuf};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,8 +21,6 @@ pub const PROJECT_FILE: &str = "isn.toml";
 const FORMAT: &str = "isn-lock/1";
 /// A longer `isn.lock` or `isn.toml` is none, in bytes.
 const MAX_LEN: u64 = 4 << 20;
-/// So often is looked whether another process has written the lock file.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The contents of `isn.lock`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,12 +107,7 @@ impl LockFile {
     /// Changes the lock file at `path`, as one step among all processes that do; gives what it is then.
     pub fn change(path: &Path, change: impl FnOnce(&mut LockFile) -> Result<()>) -> Result<Self> {
         let lock_path = files::hidden_sibling(path, "isn-lock")?;
-        let held = loop {
-            match Lock::try_take(&lock_path)? {
-                Some(held) => break held,
-                None => std::thread::sleep(LOOK_EVERY),
-            }
-        };
+        let held = Lock::take_own(&lock_path)?;
         let changed = LockFile::read(path).and_then(|mut lock| {
             change(&mut lock)?;
             files::replace(path, lock.to_text()?.as_bytes()).map(|()| lock)

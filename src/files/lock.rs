@@ -1,7 +1,7 @@
 //! [`Lock`]: one process at a time.
 
-use std::fs::{self, File};
-use std::io::ErrorKind;
+use std::fs::{self, File, Metadata};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::thread;
@@ -57,20 +57,22 @@ impl Lock {
     /// [`Error::Foreign`](crate::error::Error::Foreign) if something is there that is no lock of isn's.
     pub fn take(path: &Path) -> Result<Lock> {
         let lock = Lock { path: path.to_path_buf(), file: lock_file(path, false)? };
-        let begun = Instant::now();
-        while let Err(fs::TryLockError::WouldBlock) = lock.file.try_lock() {
-            if begun.elapsed() < PATIENCE {
-                thread::sleep(PAUSE);
-                continue;
-            }
-            // Who may only read the folder can hold the lock too, for as long as they like.
-            if let Some(tell) = WAITING.get() {
-                tell(path);
-            }
-            break;
-        }
-        while lock.file.lock().is_err_and(|e| e.kind() == ErrorKind::Interrupted) {}
+        wait_for_lock(&lock.file, path);
         Ok(lock)
+    }
+
+    /// Waits for the lock at `path`, which is the caller's own and goes when it is [removed](Lock::remove).
+    ///
+    /// # Errors
+    /// As of [`Lock::try_take`].
+    pub fn take_own(path: &Path) -> Result<Lock> {
+        loop {
+            let lock = Lock { path: path.to_path_buf(), file: lock_file(path, true)? };
+            wait_for_lock(&lock.file, path);
+            if lock.is_in_place() {
+                return Ok(lock);
+            }
+        }
     }
 
     /// Removes the file, so that nobody else finds it.
@@ -80,17 +82,44 @@ impl Lock {
 
     /// Whether the file is still the one at its path; taken to be so where the system does not say.
     fn is_in_place(&self) -> bool {
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::MetadataExt;
-            let identity = |about: fs::Metadata| (about.dev(), about.ino());
-            let there = fs::symlink_metadata(&self.path).ok().map(identity);
-            there.is_some() && self.file.metadata().ok().map(identity) == there
+        is_same(self.file.metadata(), fs::symlink_metadata(&self.path))
+    }
+}
+
+/// Waits until nobody else has the lock of an open file, which is called `path` where it is said that another has it.
+/// Where the file system has no locks, it counts as taken.
+pub fn wait_for_lock(file: &File, path: &Path) {
+    let begun = Instant::now();
+    while let Err(fs::TryLockError::WouldBlock) = file.try_lock() {
+        if begun.elapsed() < PATIENCE {
+            thread::sleep(PAUSE);
+            continue;
         }
-        #[cfg(not(unix))]
-        {
-            true
+        // Who may only read the file can hold the lock too, for as long as they like.
+        if let Some(tell) = WAITING.get() {
+            tell(path);
         }
+        break;
+    }
+    while file.lock().is_err_and(|e| e.kind() == ErrorKind::Interrupted) {}
+}
+
+/// Whether both are there and one file; taken to be one where the system does not say.
+pub fn is_same(one: io::Result<Metadata>, other: io::Result<Metadata>) -> bool {
+    one.is_ok_and(|one| other.is_ok_and(|other| identity(&one) == identity(&other)))
+}
+
+/// What a file keeps for as long as it is there, and no other has meanwhile; `None` where the system does not say.
+pub fn identity(about: &Metadata) -> Option<(u64, u64)> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        Some((about.dev(), about.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = about;
+        None
     }
 }
 

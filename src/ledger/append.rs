@@ -89,29 +89,13 @@ fn open_alone(path: &Path) -> Result<Option<(File, Vec<u8>)>> {
         if !file.metadata().map_err(Error::io("look at", path))?.is_file() {
             return Err(Error::invalid(path.display(), "is no file"));
         }
-        while file.lock().is_err_and(|e| e.kind() == ErrorKind::Interrupted) {}
+        files::wait_for_lock(&file, path);
         // Whoever held it may have put another file in its place.
-        if !is_in_place(&file, path) {
+        if !files::is_same(file.metadata(), path.metadata()) {
             continue;
         }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(Error::io("read", path))?;
         return Ok(Some((file, bytes)));
-    }
-}
-
-/// Whether a file is still the one at its path; taken to be so where the system does not say.
-fn is_in_place(file: &File, path: &Path) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt as _;
-        let identity = |about: std::fs::Metadata| (about.dev(), about.ino());
-        let there = path.metadata().ok().map(identity);
-        there.is_some() && file.metadata().ok().map(identity) == there
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = (file, path);
-        true
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::error::{Error, Result};
+use crate::files;
 
 /// What tells a folder or file from one that was changed or put in its place. What links to a file does not count: another
 /// tree may share it.
@@ -53,14 +54,8 @@ impl Seen {
 
 impl Mark {
     fn of(about: &Metadata) -> Self {
-        #[cfg(unix)]
-        let identity = {
-            use std::os::unix::fs::MetadataExt;
-            Some((about.dev(), about.ino()))
-        };
-        #[cfg(not(unix))]
-        let identity = None;
-        Mark { written: (!about.is_dir()).then(|| (about.len(), about.modified().ok())), identity }
+        let written = (!about.is_dir()).then(|| (about.len(), about.modified().ok()));
+        Mark { written, identity: files::identity(about) }
     }
 }
 

@@ -126,19 +126,46 @@ fn damage_is_not_the_keepers_of_a_registry() {
     }
 }
 
-/// Who may read a registry's folder can hold its lock, for as long as they like.
+/// Who may read a file can hold its lock, for as long as they like: every lock that is waited for.
 #[test]
 fn a_lock_that_another_holds_is_said() {
     let sandbox = crate::sandbox::Sandbox::built();
     sandbox.isn(&["registry", "init", "reg"]).ok();
+    let add = ["ledger", "add", "l.csv", "a", "keep", "--reason", "correct", "--reviewer", "me"];
+    sandbox.isn(&add).ok();
+    sandbox.trust_me("reg");
     let publish = ["publish", "out", "--registry", "reg", "--key", "me"];
-    let held = std::fs::File::open(sandbox.path("reg/.isn-lock")).unwrap();
-    held.lock().unwrap();
-    let waiting = sandbox.command(&publish).stderr(std::process::Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(std::time::Duration::from_secs(4));
-    held.unlock().unwrap();
-    let ran = crate::sandbox::ran(waiting.wait_with_output().unwrap()).ok();
-    assert_eq!(ran.stderr.matches("waiting for the lock reg/.isn-lock").count(), 1, "{}", ran.stderr);
+    let pull = ["pull", "grads@1.0", "--registry", "reg", "--to", "tree", "--lock"];
+    let key = sandbox.isn(&["key", "show", "me"]).ok().stdout;
+    let trust = ["trust", "add", "elsewhere", key.trim()];
+    for (lock, args) in [
+        ("reg/.isn-lock", &publish[..]),
+        (".isn.lock.isn-lock", &pull),
+        ("l.csv", &add),
+        ("home/trust.lock", &trust),
+    ] {
+        let mut open = std::fs::File::options();
+        let held = open.write(true).create(true).truncate(false).open(sandbox.path(lock)).unwrap();
+        held.lock().unwrap();
+        let mut waiting = sandbox.command(args).stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let (said, heard) = std::sync::mpsc::channel();
+        let stderr = std::io::BufReader::new(waiting.stderr.take().unwrap());
+        let reader = std::thread::spawn(move || {
+            std::io::BufRead::lines(stderr).for_each(|line| said.send(line.unwrap()).unwrap());
+        });
+        let mut lines = Vec::new();
+        let patience = std::time::Duration::from_secs(20);
+        let is_waiting = |line: &String| line.contains("waiting for the lock") && line.contains(lock);
+        while !lines.iter().any(is_waiting) {
+            let Ok(line) = heard.recv_timeout(patience) else { break };
+            lines.push(line);
+        }
+        held.unlock().unwrap();
+        assert!(waiting.wait().unwrap().success(), "{lock}");
+        reader.join().unwrap();
+        lines.extend(heard);
+        assert_eq!(lines.iter().filter(|line| is_waiting(line)).count(), 1, "{lock}: {lines:?}");
+    }
     // Nothing of one that is free.
     let ran = sandbox.isn(&publish).ok();
     assert!(!ran.stderr.contains("waiting"), "{}", ran.stderr);
