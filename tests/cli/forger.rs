@@ -14,6 +14,21 @@ use isn::statement::{Advice, Owner, ReleaseStatement, Revocation, SignedStatemen
 
 use crate::sandbox::{Ran, Sandbox, ran};
 
+/// Every verb that writes to a log, as the owner of `reg`, who has a key `stranger` too, would use it next.
+pub const WRITERS: [&[&str]; 11] = [
+    &["publish", "out2", "--registry", "reg", "--key", "me"],
+    &["publish", "out2", "--registry", "reg", "--key", "me", "--statement", "release.statement"],
+    &["owner", "add", "grads", "stranger", "--registry", "reg", "--key", "me"],
+    &["owner", "threshold", "grads", "1", "--registry", "reg", "--key", "me"],
+    &["key", "rotate", "me", "stranger", "--registry", "reg", "--key", "me"],
+    &["revoke", "me", "--reason", "why", "--registry", "reg", "--key", "me"],
+    &["yank", "grads@1.0", "--reason", "why", "--registry", "reg", "--key", "me"],
+    &["withdraw", "grads@1.0", "--reason", "why", "--registry", "reg", "--key", "me"],
+    &["append", "collected", "--registry", "reg"],
+    &["registry", "rotate-key", "reg"],
+    &["registry", "init", "reg"],
+];
+
 /// A sandbox with `reg`: `grads@1.0` and `grads@1.1` built as `out` and `out2`, `other@1.0`, all by the key `me`; and a
 /// home `reader`, whose user knows the registry by its log's key.
 pub struct Forger {

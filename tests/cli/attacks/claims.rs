@@ -6,7 +6,7 @@ use isn::key::PrivateKey;
 use isn::log::{LogSigner, Replica, SignedClaim, bundle};
 use isn::registry::layout;
 
-use crate::forger::Forger;
+use crate::forger::{Forger, WRITERS};
 use crate::sandbox::contents;
 
 /// The next entry of the forger's registry.
@@ -42,21 +42,6 @@ fn of_a_stranger(forger: &Forger) -> Vec<u8> {
     bundle::push(&mut entries, &forger.signed(&owner, &["stranger"])).unwrap();
     entries
 }
-
-/// Every verb that writes to a log, as its owner would use it next.
-const WRITERS: [&[&str]; 11] = [
-    &["publish", "out2", "--registry", "reg", "--key", "me"],
-    &["publish", "out2", "--registry", "reg", "--key", "me", "--statement", "release.statement"],
-    &["owner", "add", "grads", "stranger", "--registry", "reg", "--key", "me"],
-    &["owner", "threshold", "grads", "1", "--registry", "reg", "--key", "me"],
-    &["key", "rotate", "me", "stranger", "--registry", "reg", "--key", "me"],
-    &["revoke", "me", "--reason", "why", "--registry", "reg", "--key", "me"],
-    &["yank", "grads@1.0", "--reason", "why", "--registry", "reg", "--key", "me"],
-    &["withdraw", "grads@1.0", "--reason", "why", "--registry", "reg", "--key", "me"],
-    &["append", "collected", "--registry", "reg"],
-    &["registry", "rotate-key", "reg"],
-    &["registry", "init", "reg"],
-];
 
 /// Writers stop with exit 4 in these words, and nothing in the registry changes.
 #[track_caller]
