@@ -31,7 +31,9 @@ static SERVER: LazyLock<SocketAddr> = LazyLock::new(|| {
     write("registry/registry.json", include_bytes!("../../registry/registry.json"));
     let object = Digest::of(b"x").to_string();
     write(&format!("registry/objects/{}/{object}.csv", &object[..2]), b"x");
-    for secret in ["registry/secret", "registry/recipes/a/key", "registry/.isn-staging/b/secret", "secret"] {
+    // What a token has staged, of a name that a server takes over from one before it.
+    let staged = format!("registry/.isn-staging/a/objects/{}/{object}.csv", &object[..2]);
+    for secret in ["registry/secret", "registry/recipes/a/key", &staged, "secret"] {
         write(secret, SECRET);
     }
     write("tokens", format!("a {}\n", Digest::of(b"token")).as_bytes());
