@@ -105,16 +105,16 @@ pub enum Error {
         /// Why not.
         why: String,
     },
-    /// A place that is to be written to shows another log than the one that it must show, or none. Exit code 4.
+    /// A place was to be written to as the registry of another log than the one that it must have, or of none. Exit code 4.
     #[error("registry {registry} is known by its log {known}, and {}",
-        shown.as_ref().map_or_else(|| "shows none".into(), |shown| format!("shows another, {shown}")))]
+        other.as_ref().map_or_else(|| "shows none".into(), |other| format!("this is another: {other}")))]
     OtherLog {
         /// The registry, as it is named in the trust store.
         registry: String,
         /// The key that its log is known by.
         known: String,
-        /// The key that it claims for its log.
-        shown: Option<String>,
+        /// The key of the log that it shows, or that it was to have.
+        other: Option<String>,
     },
     /// A statement that its log would not take: as an entry it would have no effect. Exit code 4.
     #[error("{what}: it {why}")]

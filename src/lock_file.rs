@@ -2,7 +2,7 @@
 
 mod place;
 
-pub use place::outside;
+pub use place::misplaced;
 
 use std::path::{Component, Path, PathBuf};
 
@@ -121,12 +121,12 @@ impl LockFile {
         Ok(format!("# Written by isn: exact dataset versions. Restore with `isn sync --locked`.\n{text}"))
     }
 
-    /// Refuses trees that are in each other, and, unless `allow_outside`, those whose path leads out of `project`, the
-    /// folder with the file called `what`: all of them at once.
+    /// Refuses trees that are in each other or in a `.git`, and, unless `allow_outside`, those whose path leads out of
+    /// `project`, the folder with the file called `what`: all of them at once.
     pub fn check_places(&self, what: &str, project: &Path, allow_outside: bool) -> Result<()> {
         let (mut mistakes, mut inside) = (Vec::new(), Vec::new());
         for entry in &self.datasets {
-            match if allow_outside { None } else { outside(project, &entry.path, &entry.pin)? } {
+            match misplaced(project, &entry.path, &entry.pin, allow_outside)? {
                 Some(mistake) => mistakes.push(mistake),
                 None => inside.push(entry),
             }

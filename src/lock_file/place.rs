@@ -12,10 +12,28 @@ use crate::tree::{B3SUMS, ISN_JSON};
 /// So many links are followed on the way to a place; a system follows no more.
 const MAX_LINKS: usize = 40;
 
-/// What is wrong with `path`, relative to `project`, as the place of a tree of `reference`: nothing if it is below.
-pub fn outside(project: &Path, path: &Path, reference: &DatasetRef) -> Result<Option<Mistake>> {
-    let why = way_out(project, path)?;
-    Ok(why.map(|why| mistake(path, reference, &format!("{why} (--allow-outside permits it)"))))
+/// What is wrong with `path`, relative to `project`, as the place of a tree of `reference`: nothing if it is below, or may be
+/// outside, and is not in a `.git`.
+pub fn misplaced(
+    project: &Path,
+    path: &Path,
+    reference: &DatasetRef,
+    allow_outside: bool,
+) -> Result<Option<Mistake>> {
+    let why = match way_out(project, path)? {
+        None => return Ok(None),
+        Some(why) if why == GIT => why.into(),
+        Some(_) if allow_outside && !leads_into_git(project, path)? => return Ok(None),
+        Some(_) if allow_outside => GIT.into(),
+        Some(why) => format!("{why} (--allow-outside permits it)"),
+    };
+    Ok(Some(mistake(path, reference, &why)))
+}
+
+/// Whether a place outside of `project` is in a `.git`.
+fn leads_into_git(project: &Path, path: &Path) -> Result<bool> {
+    let is_git = |path: &Path| path.iter().any(|name| name.eq_ignore_ascii_case(".git"));
+    Ok(is_git(path) || is_git(&resolved(&project.join(path))?))
 }
 
 fn mistake(path: &Path, reference: &DatasetRef, why: &str) -> Mistake {
@@ -54,6 +72,8 @@ fn way_out(project: &Path, path: &Path) -> Result<Option<&'static str>> {
     Ok(at.strip_prefix(&project).map_or(Some(THROUGH_A_LINK), words_out))
 }
 
+/// What lies in a `.git`, git runs.
+const GIT: &str = "is git's own";
 const THROUGH_A_LINK: &str = "leads out of the project's folder through a link";
 
 /// How the words of a path alone lead out of the folder that it is relative to.
@@ -61,8 +81,7 @@ fn words_out(path: &Path) -> Option<&'static str> {
     let mut is_below = false;
     for component in path.components() {
         match component {
-            // What lies there, git runs.
-            Component::Normal(name) if name.eq_ignore_ascii_case(".git") => return Some("is git's own"),
+            Component::Normal(name) if name.eq_ignore_ascii_case(".git") => return Some(GIT),
             Component::Normal(_) => is_below = true,
             Component::CurDir => {}
             _ => return Some("leads out of the project's folder"),

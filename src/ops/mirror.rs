@@ -18,12 +18,14 @@ use crate::log::{Hash, LogKey, Released, SignedCheckpoint, TILE_WIDTH, bundle, l
 use crate::object::{ObjectKind, ObjectRef};
 use crate::pack::Pack;
 use crate::progress::{Progress, Unit};
+use crate::registry::append::place_of;
 use crate::registry::log::LogView;
 use crate::registry::publish::{RegistryWriter, check_free, read_about};
 use crate::registry::store::Store;
 use crate::registry::{About, Registry, Snapshot, layout};
 use crate::statement::ReleaseStatement;
 use crate::transport::runtime;
+use crate::trust::Known;
 
 /// What to copy.
 pub struct MirrorOptions<'a> {
@@ -129,6 +131,7 @@ pub fn mirror(
     })?;
     let versions = chosen(&view, options.only)?;
     let marker = format!("{log_key}\n");
+    check_is_known_by(store.as_ref(), registries.known(), &log_key)?;
     let before = check_destination(store.as_ref(), &view, &marker)?;
     let writer = RegistryWriter::open(store)?;
     let destination = writer.store().name().to_string();
@@ -234,6 +237,15 @@ fn manifest_of(statement: &ReleaseStatement) -> ObjectRef {
 fn other_mirror(store: &dyn Store) -> Error {
     let why = "is the unfinished mirror of another registry: choose another place, or empty it";
     Error::invalid(format!("registry {}", store.name()), why)
+}
+
+/// Refuses a destination that is known by another log than `log`. What it shows now is for [`check_destination`] to say: it
+/// may be empty.
+fn check_is_known_by(store: &dyn Store, known: Known<'_>, log: &LogKey) -> Result<()> {
+    match place_of(store) {
+        Some(place) => known.log_to_write(&place, Some(log)).map(drop),
+        None => Ok(()),
+    }
 }
 
 /// How many entries of the same log the destination has; an error where it is something else, or is ahead.

@@ -180,8 +180,10 @@ impl Registries<'_> {
         if let (Some(_), Some(_), Some(id)) = (&view, known, registry.id())
             && (belief.log.is_some() || self.logs.log_at(id.as_str()).is_none())
         {
-            // A convenience to later runs.
-            let _ = self.logs.note_place(id.as_str(), log);
+            // Where a home cannot be written to, looking must still be possible. What somebody has put there is another thing.
+            if let Err(foreign @ Error::Foreign { .. }) = self.logs.note_place(id.as_str(), log) {
+                return Err(foreign);
+            }
         }
         Ok(view)
     }

@@ -78,7 +78,7 @@ pub fn send(
             return Err(Error::OtherLog {
                 registry: url.into(),
                 known: log_key.to_string(),
-                shown: Some(claimed.to_string()),
+                other: Some(claimed.to_string()),
             });
         }
         user.logs.note_place(url, log_key)?;

@@ -9,7 +9,7 @@ use super::pull::{PullOptions, PullReport, pull};
 use super::verify::{Expectation, Target, verify};
 use crate::dataset_ref::DatasetRef;
 use crate::error::{Error, Result};
-use crate::lock_file::{LOCK_FILE, LockFile, Locked, PROJECT_FILE, Project, outside};
+use crate::lock_file::{LOCK_FILE, LockFile, Locked, PROJECT_FILE, Project, misplaced};
 use crate::log::History;
 use crate::progress::Progress;
 use crate::tree::Selection;
@@ -143,7 +143,7 @@ pub fn check_lockable(
     let mut lock = LockFile::read(&project.join(LOCK_FILE))?;
     let Some(to) = to else { return Ok(()) };
     let what = "--to";
-    if let Some(mistake) = if allow_outside { None } else { outside(project, to, reference)? } {
+    if let Some(mistake) = misplaced(project, to, reference, allow_outside)? {
         return Err(Error::Mistakes { what: what.into(), mistakes: vec![mistake] });
     }
     let (pin, selection) = (reference.clone(), Selection::default());

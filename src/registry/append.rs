@@ -172,7 +172,7 @@ impl<'a> OwnLog<'a> {
         Err(Error::OtherLog {
             registry: self.store.name().into(),
             known: self.anchor().to_string(),
-            shown: claimed.map(|key| key.to_string()),
+            other: claimed.map(|key| key.to_string()),
         })
     }
 
@@ -388,7 +388,7 @@ impl<'a> OwnLog<'a> {
 }
 
 /// By what the user knows the place of a registry.
-fn place_of(store: &dyn Store) -> Option<RegistryId> {
+pub fn place_of(store: &dyn Store) -> Option<RegistryId> {
     store.name().parse().ok()
 }
 

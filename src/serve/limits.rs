@@ -71,15 +71,15 @@ pub(super) struct Admission {
 }
 
 impl Limits {
-    /// At most `connections`, of them `per_address` from one address (0: as many as there are), and no more than the
-    /// operating system lets the process open: a connection may need a file beside its socket.
+    /// At most `connections`, of them `per_address` from one address and no more than half (0: all that there are), and no
+    /// more than the operating system lets the process open: a connection may need a file beside its socket.
     pub(super) fn new(connections: usize, per_address: usize) -> Self {
         let may_open = raise_file_limit().saturating_sub(RESERVED_FILES).max(2);
         let connections = connections.min(may_open / 2);
         let files = may_open - connections;
         Limits {
             connections,
-            per_address: if per_address == 0 { usize::MAX } else { per_address },
+            per_address: if per_address == 0 { usize::MAX } else { per_address.min(connections.div_ceil(2)) },
             open: AtomicUsize::new(0),
             by_address: Mutex::default(),
             files: Arc::new(Semaphore::new(files)),
@@ -188,6 +188,10 @@ mod tests {
         assert!(limits.admit(address("2001:db8::3")).is_none(), "one network");
         drop((three, four));
         assert_eq!((limits.open(), limits.by_address.lock().unwrap().len()), (0, 0));
+        let limits = Arc::new(Limits::new(5, 9));
+        let one: Vec<_> = std::iter::from_fn(|| limits.admit(address("10.0.0.1"))).collect();
+        assert_eq!(one.len(), 3, "no address has them all");
+        assert!(limits.admit(address("10.0.0.2")).is_some());
         let limits = Arc::new(Limits::new(3, 0));
         let all: Vec<_> = (0..3).map(|_| limits.admit(address("::1")).unwrap()).collect();
         assert!(limits.admit(address("::1")).is_none());

@@ -25,7 +25,9 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::known_logs::KnownLogs;
 use crate::ops::accept::{self, AcceptReport, Destination, Submission};
+use crate::registry::append::check_place;
 use crate::registry::layout::{self, Public};
+use crate::registry::store::FolderStore;
 use crate::statement::SignedStatement;
 use crate::trust::{Known, TrustStore};
 
@@ -99,6 +101,7 @@ struct Refusal(StatusCode, String);
 impl Publishing {
     pub(super) fn open(registry: &Path, options: &PublishOptions, window: Duration) -> Result<Self> {
         tokens::read(&options.tokens)?;
+        check_place(&FolderStore::new(registry), Known { trust: &options.trust, logs: &options.logs })?;
         let quota = Quota { bytes: options.quota, objects: options.most_objects };
         Ok(Publishing {
             registry: registry.to_path_buf(),

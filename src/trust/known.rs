@@ -43,7 +43,7 @@ impl<'a> Known<'a> {
             _ => Err(Error::OtherLog {
                 registry: place.to_string(),
                 known: known.to_string(),
-                shown: claimed.map(ToString::to_string),
+                other: claimed.map(ToString::to_string),
             }),
         }
     }

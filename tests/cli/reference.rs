@@ -110,6 +110,35 @@ fn help_is_as_in_help_txt() {
     );
 }
 
+/// The table of the threat model names tests that are there.
+#[test]
+fn the_tests_of_the_threat_model_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/threat-model.md")).unwrap();
+    let (_, table) = text.split_once("## Claims and their tests").unwrap();
+    let mut named = 0;
+    for row in table.lines().filter(|line| line.starts_with("| ") && line.contains('`')) {
+        let tests = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        for path in tests.split('`').skip(1).step_by(2).filter(|path| path.contains("::")) {
+            let modules: Vec<&str> =
+                path.trim_end_matches("::*").split("::").filter(|name| *name != "tests").collect();
+            // Of a module, or of a function in one.
+            let is_there = (modules.len() - 1..=modules.len()).any(|length| {
+                let (file, function) = (modules[..length].join("/"), modules.get(length));
+                let files = ["src", "tests/cli"].into_iter().flat_map(|folder| {
+                    ["", "/mod", "/tests"].map(|end| root.join(format!("{folder}/{file}{end}.rs")))
+                });
+                files
+                    .filter_map(|file| std::fs::read_to_string(file).ok())
+                    .any(|code| function.is_none_or(|function| code.contains(&format!("fn {function}("))))
+            });
+            assert!(is_there, "{path} is not there");
+            named += 1;
+        }
+    }
+    assert!(named > 150, "{named}");
+}
+
 #[test]
 fn wrong_usage_is_exit_2_and_says_what_would_be_right() {
     let sandbox = Sandbox::new();

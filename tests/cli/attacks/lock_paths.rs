@@ -59,7 +59,8 @@ fn paths_that_leave_the_project() {
                 .any(|line| line.trim_start().starts_with(format!("{path}, for grads@1.0, ").trim_start()));
             assert!(is_named || path.is_empty(), "{path}: {}", ran.stderr);
         }
-        assert_eq!(ran.stderr.matches("--allow-outside").count(), bad.len(), "{}", ran.stderr);
+        assert_eq!(ran.stderr.matches("--allow-outside").count(), bad.len() - 2, "{}", ran.stderr);
+        assert_eq!(ran.stderr.matches("is git's own\n").count(), 2, "{}", ran.stderr);
         assert!(!ran.stderr.contains("good"), "{}", ran.stderr);
     }
     // Nothing at all: not what is good either.
@@ -118,8 +119,30 @@ fn links_into_gits_own_folder() {
         assert!(ran.stderr.contains(&format!("  {path}, for grads@1.0, {why}")), "{path}: {}", ran.stderr);
     }
     assert!(!ran.stderr.contains("good"), "{}", ran.stderr);
+    // That the user lets trees be outside makes nothing of this a place for them.
+    let ran = at(&sandbox, &["sync", "--allow-outside"]).fails(1, "data/x, for grads@1.0, is git's own");
+    assert_eq!(ran.stderr.matches("is git's own\n").count(), 4, "{}", ran.stderr);
     assert_eq!(contents(&sandbox.path("project/.git")), []);
     assert!(!sandbox.path("project/good").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn gits_own_folder_elsewhere() {
+    let absolute = std::env::temp_dir().join("isn-never-there/.git/x");
+    let paths = ["../other/.git/x", "../.GIT", "a/../.git/y", absolute.to_str().unwrap(), "linked/x"];
+    let sandbox = project(&paths);
+    fs::create_dir_all(sandbox.path("other/.git")).unwrap();
+    link(&sandbox, "../other/.git", "linked");
+    let ran = at(&sandbox, &["sync", "--allow-outside"]).fails(1, "is git's own");
+    for path in paths {
+        assert!(ran.stderr.contains(&format!("  {path}, for grads@1.0, is git's own\n")), "{}", ran.stderr);
+    }
+    assert_eq!(contents(&sandbox.path("other/.git")), []);
+    let pull =
+        ["pull", "grads", "--registry", "../reg", "--to", "../other/.git/x", "--lock", "--allow-outside"];
+    at(&sandbox, &pull).fails(1, "is git's own");
+    assert_eq!(contents(&sandbox.path("other/.git")), []);
 }
 
 #[cfg(unix)]

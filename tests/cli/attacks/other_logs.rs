@@ -2,6 +2,8 @@
 
 use std::fs;
 
+#[cfg(feature = "serve")]
+use isn::digest::Digest;
 use isn::log::LogKey;
 
 use crate::forger::{Forger, WRITERS};
@@ -81,6 +83,44 @@ fn no_verb_writes_to_another_log_than_the_place_must_show() {
                 assert_eq!(keys().count(), keys_before, "{args:?} made a key");
             }
         }
+    }
+}
+
+#[test]
+fn no_mirror_of_another_log_is_made_of_a_place() {
+    for is_trusted in [false, true] {
+        for change in [swap, empty] {
+            let (forger, log) = two_logs();
+            if is_trusted {
+                trust(&forger, "reg", &log);
+            }
+            forger.copy("reg", "kept");
+            change(&forger);
+            let before = contents(&forger.path("reg"));
+            let mirror = ["mirror", "other", "reg"];
+            refused(&forger, &mirror, forger.isn(&mirror));
+            assert!(contents(&forger.path("reg")) == before);
+            // Its own log is the way to have it back.
+            empty(&forger);
+            forger.isn(&["mirror", "kept", "reg"]).ok();
+        }
+    }
+}
+
+#[cfg(feature = "serve")]
+#[test]
+fn nobody_may_publish_to_another_log_than_the_folder_must_show() {
+    for change in [swap, empty] {
+        let (forger, _) = two_logs();
+        change(&forger);
+        if !forger.path("reg/registry.json").exists() {
+            forger.isn(&["registry", "init", "elsewhere"]).ok();
+            forger.copy("elsewhere", "reg");
+        }
+        forger
+            .write("tokens", format!("me {}\n", Digest::of(b"2f6b0c3e9a7d4851b6c0d2e4f6a8091b")).as_bytes());
+        let serve = ["serve", "reg", "--listen", "127.0.0.1:0", "--publish-tokens", "tokens"];
+        refused(&forger, &serve, forger.isn(&serve));
     }
 }
 

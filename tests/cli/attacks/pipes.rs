@@ -82,6 +82,47 @@ fn no_command_waits_for_a_pipe_in_the_place_of_a_file() {
 }
 
 #[test]
+fn no_command_waits_for_a_pipe_in_isns_own_home() {
+    let forger = Forger::new();
+    forger.isn(&["trust", "add", "reg", &forger.anchor("reg").to_string()]).ok();
+    forger.isn(&["info", "grads@1.0", "--registry", "reg"]).ok();
+    let mut files: Vec<String> = crate::sandbox::contents(&forger.path("home"))
+        .into_iter()
+        .map(|(name, _)| name)
+        .filter(|name| !name.starts_with("cache/"))
+        .collect();
+    for name in ["config.toml", "tokens.toml", "cache.key", "logs/places.lock"] {
+        files.extend((!files.iter().any(|file| file == name)).then(|| name.to_string()));
+    }
+    let named = |name: &str| files.iter().any(|file| file.ends_with(name));
+    assert!(
+        ["trust.toml", "places", "checkpoint", "replay", "vkey", "/key"].into_iter().all(named),
+        "{files:?}"
+    );
+    let yank = ["yank", "grads@1.0", "--reason", "why", "--registry", "reg", "--key", "me"];
+    for file in &files {
+        let path = forger.path("home").join(file);
+        let before = fs::read(&path).ok();
+        let _ = fs::remove_file(&path);
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        for args in [
+            &["info", "grads@1.0", "--registry", "reg"][..],
+            &["log", "show", "--registry", "reg"],
+            &["key", "list"],
+            &["trust", "list"],
+            &yank,
+        ] {
+            ends(forger.command(args));
+        }
+        fs::remove_file(&path).unwrap();
+        if let Some(before) = before {
+            fs::write(&path, before).unwrap();
+            fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        }
+    }
+}
+
+#[test]
 fn a_trust_store_of_another_user_is_not_believed() {
     let (sandbox, _) = Sandbox::published();
     let path = sandbox.path("home/trust.toml");

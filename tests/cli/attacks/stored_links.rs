@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
-use crate::forger::Forger;
+use crate::forger::{Forger, WRITERS};
 #[cfg(all(feature = "serve", target_os = "linux"))]
 use crate::sandbox::ran;
 use crate::sandbox::{Ran, contents};
@@ -129,6 +129,32 @@ fn what_owners_say_is_written_through_no_link() {
     follows_nothing(&forger, "reg", isn(&["owner", "add", "grads", "you"]));
     follows_nothing(&forger, "reg", isn(&["key", "rotate", "me", "you"]));
     follows_nothing(&forger, "reg", |forger| forger.isn(&["registry", "rotate-key", "reg"]));
+}
+
+/// They go the same way as those above: here each of them, where a link does most.
+#[test]
+fn no_writer_writes_through_a_link_in_the_place_of_the_log() {
+    let forger = Forger::new();
+    forger.new_key("stranger");
+    let yank = ["yank", "grads@1.0", "--reason", "why", "--registry", "reg", "--key", "me"];
+    forger.isn(&[&yank[..], &["--statement", "collected"]].concat()).ok();
+    for folder in ["log", "log/.isn-claims", "log/tile"] {
+        copy(&forger, "reg", "outside");
+        let link = forger.path("reg").join(folder);
+        let _ = fs::remove_dir_all(&link);
+        fs::create_dir_all(forger.path("outside").join(folder)).unwrap();
+        symlink(forger.path("outside").join(folder), &link).unwrap();
+        let (before, in_home) = (all(&forger.path("outside")), all(&forger.path("home/logs")).len());
+        for args in WRITERS.into_iter().filter(|args| **args != ["registry", "init", "reg"]) {
+            let ran = forger.isn(args);
+            assert!(ran.code != 0 && ran.stderr.contains(folder), "{folder}, {args:?}: {}", ran.stderr);
+            assert!(all(&forger.path("outside")) == before, "{folder}, {args:?} wrote through it");
+            assert!(link.is_symlink(), "{folder}, {args:?}");
+        }
+        assert!(all(&forger.path("home/logs")).len() >= in_home);
+        fs::remove_file(&link).unwrap();
+        copy(&forger, "outside", "reg");
+    }
 }
 
 #[test]

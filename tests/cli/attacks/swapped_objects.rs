@@ -436,6 +436,8 @@ fn what_nobody_signed_is_said_to_be_so_by_every_verb_that_shows_it() {
         (&["export", "--as", "imagefolder", "--to", "made"], 0),
         (&["export", "--as", "webdataset", "--to", "made"], 0),
         (&["export", "--as", "croissant", "--to", "made"], 0),
+        (&["export", "--as", "tfrecord", "--to", "made"], 0),
+        (&["export", "--as", "mds", "--to", "made"], 0),
     ];
     if cfg!(feature = "parquet") {
         verbs.push((&["export", "--as", "hf", "--to", "made"], 0));
@@ -471,7 +473,9 @@ fn what_nobody_signed_is_said_to_be_so_by_every_verb_that_shows_it() {
                     // The tree of a pull says it by whose signature there is.
                     let is_tree = args[0] == "pull" || args.contains(&"imagefolder");
                     let path = sandbox.path("made").join(name);
-                    if !is_tree && path.exists() {
+                    let is_there = path.exists();
+                    check(is_there || is_tree || args[0] != "export" || name != "ISN.json", "no ISN.json");
+                    if !is_tree && is_there {
                         let text = fs::read_to_string(path).unwrap();
                         check(text.contains(field) == is_unsigned, name);
                     }

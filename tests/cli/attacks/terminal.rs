@@ -9,7 +9,7 @@ use isn::registry::layout;
 use serde_json::{Value, json};
 
 use crate::forger::Forger;
-use crate::sandbox::{Ran, Sandbox};
+use crate::sandbox::{Ran, Sandbox, ran};
 
 /// What terminals obey, or do not show: escape sequences, a title, a bell, C1, directions, no width, line ends; and a line
 /// that looks like isn's own.
@@ -78,6 +78,27 @@ fn hostile_version() -> Forger {
     forger.write("forged/manifest.json", &bytes);
     forger.append(&forger.release("forged", "1.1", &["me"]));
     forger
+}
+
+/// What help offers to copy is the words that it was made of, whatever a registry is called.
+#[cfg(unix)]
+#[test]
+fn a_command_that_help_offers_has_the_name_of_a_registry_as_one_word() {
+    let (sandbox, _) = Sandbox::published();
+    for name in ["a b", "x;touch owned", "$(touch owned)", "it's `touch owned`", "-rf", "a&b|c>d", "~", "*"] {
+        sandbox.copy("reg", &format!("away/{name}"));
+        let place = sandbox.path("away").join(name);
+        let mut command = sandbox.command(&["info", "grads@1.0", "--registry"]);
+        command.arg(&place).env("ISN_HOME", sandbox.path("home-of-a-stranger"));
+        let ran = ran(command.output().unwrap()).fails(4, "isn trust add");
+        let line = ran.stderr.lines().find(|line| line.trim_start().starts_with("isn trust add")).unwrap();
+        let script = format!("isn() {{ printf '%s\\n' \"$3\"; }}\n{line}");
+        let said =
+            std::process::Command::new("sh").args(["-c", &script]).current_dir(sandbox.path("away")).output();
+        let said = String::from_utf8(said.unwrap().stdout).unwrap();
+        assert_eq!(said.trim_end_matches('\n'), place.to_str().unwrap(), "{line}");
+        assert!(!sandbox.path("away/owned").exists(), "{line}");
+    }
 }
 
 #[test]
