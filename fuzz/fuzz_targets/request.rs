@@ -53,6 +53,7 @@ static SERVER: LazyLock<SocketAddr> = LazyLock::new(|| {
             quota: 1 << 20,
             most_objects: 8,
             most_images: 100,
+            most_entries: 100,
             logs: KnownLogs::new(root.join("logs")),
             trust: TrustStore::open(root.join("trust.toml")).expect("there is none"),
         }),

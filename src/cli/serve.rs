@@ -56,6 +56,9 @@ pub(super) struct ServeArgs {
     /// How many images a version may have that is published here
     #[arg(long, value_name = "N", default_value = "1500000", requires = "publish_tokens")]
     publish_images: u32,
+    /// How many entries may be added to the log in a day with one token
+    #[arg(long, value_name = "N", default_value = "1000", requires = "publish_tokens")]
+    publish_entries: u32,
     /// Write a line to stderr for each request
     #[arg(long)]
     log: bool,
@@ -72,6 +75,7 @@ impl Run {
             quota: args.publish_quota,
             most_objects: args.publish_objects as usize,
             most_images: args.publish_images.into(),
+            most_entries: args.publish_entries as usize,
             logs: self.settings.logs(),
             trust,
         });

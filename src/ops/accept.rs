@@ -68,6 +68,29 @@ pub struct AcceptReport {
     pub new_objects: usize,
     /// The sum of their lengths.
     pub new_bytes: u64,
+    /// Why the release, which is in the log, is not in the lists: sent again, it comes into them.
+    pub unlisted: Option<Error>,
+}
+
+/// Why a submission came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum Rejected {
+    /// It is not what it must be.
+    #[error(transparent)]
+    Submission(#[from] Error),
+    /// The registry is not: who has sent it can do nothing about that.
+    #[error(transparent)]
+    Registry(Error),
+    /// It has more new statements than are taken.
+    #[error(
+        "has {fresh} statements that are new to the log, and {most} more are taken with this token today"
+    )]
+    Entries {
+        /// So many.
+        fresh: usize,
+        /// So many are taken.
+        most: usize,
+    },
 }
 
 /// Where a submission goes.
@@ -81,33 +104,52 @@ pub struct Destination<'a> {
     pub known: Known<'a>,
     /// The most images that a version may have.
     pub most_images: u64,
+    /// The most statements that may be new to the log.
+    pub most_entries: usize,
 }
 
 /// Checks a submission against the log as it stands, moves its objects into the registry, and appends it. A statement that
 /// the log has already is not said again. `gone` is told the path of each object that is not staged any more.
-pub fn accept(to: &Destination<'_>, submission: &Submission, gone: &dyn Fn(&str)) -> Result<AcceptReport> {
-    let open = || RegistryWriter::open_existing(Box::new(FolderStore::new(to.registry)), to.known);
+pub fn accept(
+    to: &Destination<'_>,
+    submission: &Submission,
+    gone: &dyn Fn(&str),
+) -> Result<AcceptReport, Rejected> {
+    let open = || {
+        let store = Box::new(FolderStore::new(to.registry));
+        RegistryWriter::open_existing(store, to.known).map_err(Rejected::Registry)
+    };
+    let plan = |log: &OwnLog<'_>| {
+        let plan = Plan::new(log, submission)?;
+        match plan.fresh.len() {
+            fresh if fresh > to.most_entries => Err(Rejected::Entries { fresh, most: to.most_entries }),
+            _ => Ok(plan),
+        }
+    };
     let mut writer = open()?;
     let mut objects = Vec::new();
-    if let Some((statement, None)) = Plan::new(&OwnLog::open(&writer, to.known)?, submission)?.release {
+    let log = OwnLog::open(&writer, to.known).map_err(Rejected::Registry)?;
+    if let Some((statement, None)) = plan(&log)?.release {
         // This may take long.
+        drop(log);
         drop(writer);
         objects = describe(to, &statement, submission.packs()?)?;
         writer = open()?;
     }
-    let log = OwnLog::open(&writer, to.known)?;
-    let Plan { view, places, fresh, release } = Plan::new(&log, submission)?;
+    let log = OwnLog::open(&writer, to.known).map_err(Rejected::Registry)?;
+    let Plan { view, places, fresh, release } = plan(&log)?;
     let mut report = AcceptReport {
         entries: Vec::new(),
         first_new: view.replica.size(),
         new_entries: fresh.len(),
         new_objects: 0,
         new_bytes: 0,
+        unlisted: None,
     };
     if let Some((statement, None)) = &release {
         check_there(to, &objects)?;
         for signed in fresh.iter().filter(|signed| matches!(signed.claimed(), Statement::Release(_))) {
-            writer.check_unlisted(statement, signed.bytes())?;
+            writer.check_unlisted(statement, signed.bytes()).map_err(Rejected::Registry)?;
         }
         for (kind, object) in &objects {
             if bring(to, *kind, object, gone)? {
@@ -115,15 +157,13 @@ pub fn accept(to: &Destination<'_>, submission: &Submission, gone: &dyn Fn(&str)
                 report.new_bytes += object.length;
             }
         }
-        writer.settle(&objects)?;
-        for pack in &submission.packs {
-            writer.add_pack(&statement.manifest, pack)?;
-        }
-        if submission.rebuild_only {
-            writer.mark_rebuild_only(&statement.manifest)?;
-        }
+        let placed = writer.settle(&objects).and_then(|()| {
+            submission.packs.iter().try_for_each(|pack| writer.add_pack(&statement.manifest, pack))?;
+            if submission.rebuild_only { writer.mark_rebuild_only(&statement.manifest) } else { Ok(()) }
+        });
+        placed.map_err(Rejected::Registry)?;
     }
-    let view = if fresh.is_empty() { view } else { log.append(&fresh)?.view };
+    let view = if fresh.is_empty() { view } else { log.append(&fresh).map_err(Rejected::Registry)?.view };
     let mut next = view.replica.size() - fresh.len() as u64;
     for (title, place) in places {
         let index = place.unwrap_or_else(|| {
@@ -136,7 +176,8 @@ pub fn accept(to: &Destination<'_>, submission: &Submission, gone: &dyn Fn(&str)
         && let Some((_, released)) = view.replica.history().release(&statement.name, statement.version)
     {
         // What the log has: the same may have been signed by others too.
-        writer.list_release(statement, &log.entry(released.index, &view)?)?;
+        let entry = log.entry(released.index, &view);
+        report.unlisted = entry.and_then(|entry| writer.list_release(statement, &entry)).err();
     }
     Ok(report)
 }
@@ -153,9 +194,9 @@ struct Plan {
 
 impl Plan {
     /// An error if a statement has no place in the log, or not enough signatures.
-    fn new(log: &OwnLog<'_>, submission: &Submission) -> Result<Self> {
-        let view = log.view()?;
-        log.signer(&view.replica.history().key())?;
+    fn new(log: &OwnLog<'_>, submission: &Submission) -> Result<Self, Rejected> {
+        let view = log.view().map_err(Rejected::Registry)?;
+        log.signer(&view.replica.history().key()).map_err(Rejected::Registry)?;
         let mut history = view.replica.history().clone();
         let mut plan = Plan { view, places: Vec::new(), fresh: Vec::new(), release: None };
         for signed in &submission.statements {
@@ -164,14 +205,14 @@ impl Plan {
             if let Statement::Release(statement) = &attested.statement
                 && plan.release.replace((statement.clone(), place)).is_some()
             {
-                return Err(Error::invalid("the submission", "has two releases: send them one by one"));
+                return Err(Error::invalid("the submission", "has two releases: send them one by one").into());
             }
             if place.is_none() {
                 match missing(&history, signed)? {
                     0 => {}
                     n => {
                         let why = format!("lacks {}", count(n, "signature"));
-                        return Err(Error::trust(signed.claimed().title(), why));
+                        return Err(Error::trust(signed.claimed().title(), why).into());
                     }
                 }
                 let _ = history.apply(signed.bytes());

@@ -223,7 +223,11 @@ impl Registry {
 
     /// The same of the manifest of this hash, which has so many images.
     pub async fn packs_of(&self, manifest: &Digest, images: u64) -> Result<Vec<Pack>> {
-        let digests = self.pack_digests(manifest).await?;
+        let list = async |digests| self.packs_in(digests, manifest, images).await;
+        Ok(self.first_list(manifest, list).await?.unwrap_or_default())
+    }
+
+    async fn packs_in(&self, digests: Vec<Digest>, manifest: &Digest, images: u64) -> Result<Vec<Pack>> {
         let mut packs = Vec::new();
         let mut allowance = Allowance::of(images);
         for digest in digests {
@@ -238,44 +242,63 @@ impl Registry {
 
     /// The list of packs, of the first place that has one; where none can be reached, as it was when it was last read.
     pub async fn pack_digests(&self, manifest: &Digest) -> Result<Vec<Digest>> {
-        let list = layout::packs(manifest);
-        let mut digests: Vec<Digest> = Vec::new();
-        let mut unreached = None;
+        Ok(self.first_list(manifest, async |digests| Ok(digests)).await?.unwrap_or_default())
+    }
+
+    /// What `take` makes of the list of packs of the first place that has one of which it can make something: a list is signed
+    /// by nobody. Where no place can be reached, of the list as it was when it was last read.
+    async fn first_list<T>(
+        &self,
+        manifest: &Digest,
+        take: impl AsyncFn(Vec<Digest>) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let (path, cache) = (layout::packs(manifest), self.cache.as_ref());
+        let (mut wrong, mut unreached) = (None, None);
         for place in self.places() {
-            match self.hint_of(place, &list).await {
-                Ok(found) => digests = found,
-                Err(e @ Error::Network { .. }) => drop(unreached.get_or_insert(e)),
-                Err(e) => return Err(e),
-            }
-            if !digests.is_empty() {
-                break;
-            }
-        }
-        let cache = self.cache.as_ref();
-        if !digests.is_empty() {
+            let digests: Vec<Digest> = match self.hint_of(place, &path).await {
+                Ok(digests) if digests.is_empty() => continue,
+                Ok(digests) => digests,
+                Err(e @ Error::Network { .. }) => {
+                    unreached.get_or_insert(e);
+                    continue;
+                }
+                Err(e) => {
+                    wrong.get_or_insert(e);
+                    continue;
+                }
+            };
             let lines: String = digests.iter().map(|digest| format!("{digest}\n")).collect();
-            let _ = cache.map(|cache| cache.keep_hint(&list, lines.as_bytes()));
-            return Ok(digests);
+            match take(digests).await {
+                Ok(taken) => {
+                    let _ = cache.map(|cache| cache.keep_hint(&path, lines.as_bytes()));
+                    return Ok(Some(taken));
+                }
+                Err(e @ Error::Network { .. }) => drop(unreached.get_or_insert(e)),
+                Err(e) => drop(wrong.get_or_insert(e)),
+            }
         }
-        let Some(e) = unreached else { return Ok(digests) };
-        let known = cache.and_then(|cache| String::from_utf8(cache.hint(&list)?).ok()).unwrap_or_default();
+        if let Some(e) = wrong {
+            return Err(e);
+        }
+        let Some(e) = unreached else { return Ok(None) };
+        let known = cache.and_then(|cache| String::from_utf8(cache.hint(&path)?).ok()).unwrap_or_default();
         let known: Vec<Digest> = known.lines().filter_map(|line| line.parse().ok()).collect();
-        if known.is_empty() { Err(e) } else { Ok(known) }
+        if known.is_empty() { Err(e) } else { take(known).await.map(Some) }
     }
 
     /// Whether a version was published without images: a list of packs is there, and it is empty. `false` too where no
     /// place can be reached.
     pub async fn is_rebuild_only(&self, manifest: &Digest) -> Result<bool> {
-        let (list, mut is_marked) = (layout::packs(manifest), false);
+        let (list, mut is_marked, mut wrong) = (layout::packs(manifest), false, None);
         for place in self.places() {
             match self.read_at(place, &list, MAX_HINT).await {
                 Ok(Some(lines)) if lines.is_empty() => is_marked = true,
                 Ok(Some(_)) => return Ok(false),
                 Ok(None) | Err(Error::Network { .. }) => {}
-                Err(e) => return Err(e),
+                Err(e) => drop(wrong.get_or_insert(e)),
             }
         }
-        Ok(is_marked)
+        wrong.filter(|_| !is_marked).map_or(Ok(is_marked), Err)
     }
 
     /// Keeps which manifest a dataset hash has, so that its pin needs no network; what describes the version was kept when

@@ -1,12 +1,13 @@
 //! Writing to a registry. Objects come first, the release last, so that what a reader can find is whole; where there is a
 //! lock it keeps two writers apart, and the log's entry is created exclusively even without it.
 
+use std::cmp::Ordering;
 use std::io::Read;
 use std::path::Path;
 
 use super::append::log_to_write;
 use super::store::Store;
-use super::{About, FORMAT, layout};
+use super::{About, FORMAT, MAX_HINT, layout};
 use crate::dataset_ref::{Name, Version};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -139,8 +140,17 @@ impl RegistryWriter {
         self.store.create_new(&layout::packs(manifest), b"").map(drop)
     }
 
-    /// Checks that nothing else is in the place of a release that is about to go into the log.
+    /// Checks that nothing else is in the place of a release that is about to go into the log, and that the lists have room
+    /// for it.
     pub fn check_unlisted(&self, release: &ReleaseStatement, signed: &[u8]) -> Result<()> {
+        let version = release.version.to_string();
+        for (path, line) in [
+            (layout::versions(&release.name), version.as_str()),
+            (layout::NAMES.into(), release.name.as_str()),
+        ] {
+            let there = self.store.read(&path)?.unwrap_or_default();
+            with_line(&self.store.locate(&path), &there, line, |_, _| Ordering::Equal)?;
+        }
         let path = layout::release(&release.name, release.version);
         match self.store.read(&path)? {
             Some(there) if there != signed => {
@@ -174,23 +184,34 @@ impl RegistryWriter {
     }
 
     /// Adds a line to a sorted list, if it is not in it.
-    fn add_line(
-        &self,
-        path: &str,
-        line: &str,
-        order: impl Fn(&str, &str) -> std::cmp::Ordering,
-    ) -> Result<()> {
-        self.store.update(path, &mut |there| {
-            let there = String::from_utf8_lossy(there.unwrap_or_default());
-            let mut lines: Vec<&str> = there.lines().filter(|line| !line.is_empty()).collect();
-            if lines.contains(&line) {
-                return Ok(None);
-            }
-            lines.push(line);
-            lines.sort_by(|a, b| order(a, b));
-            Ok(Some((lines.join("\n") + "\n").into_bytes()))
-        })
+    fn add_line(&self, path: &str, line: &str, order: impl Fn(&str, &str) -> Ordering) -> Result<()> {
+        let what = self.store.locate(path);
+        self.store.update(path, &mut |there| with_line(&what, there.unwrap_or_default(), line, &order))
     }
+}
+
+/// A list with one more line, sorted; `None` if it has that line. No longer than anybody reads.
+fn with_line(
+    what: &str,
+    list: &[u8],
+    line: &str,
+    order: impl Fn(&str, &str) -> Ordering,
+) -> Result<Option<Vec<u8>>> {
+    let list = String::from_utf8_lossy(list);
+    let mut lines: Vec<&str> = list.lines().filter(|line| !line.is_empty()).collect();
+    if lines.contains(&line) {
+        return Ok(None);
+    }
+    lines.push(line);
+    lines.sort_by(|a, b| order(a, b));
+    let list = lines.join("\n") + "\n";
+    if list.len() as u64 > MAX_HINT {
+        return Err(Error::invalid(
+            what,
+            format!("has no room for {line}: a list has {MAX_HINT} bytes at most"),
+        ));
+    }
+    Ok(Some(list.into_bytes()))
 }
 
 /// Whether [`RegistryWriter::init`] could make a registry here.

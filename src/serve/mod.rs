@@ -15,6 +15,7 @@ mod limits;
 mod metrics;
 mod pace;
 mod publish;
+mod quota;
 mod staging;
 mod streams;
 mod tls;
@@ -80,6 +81,8 @@ pub struct PublishOptions {
     pub most_objects: usize,
     /// The most images that a version may have: what its check takes of memory grows with them.
     pub most_images: u64,
+    /// How many entries each of them may add to the log in a day.
+    pub most_entries: usize,
     /// Where the log's private key is.
     pub logs: KnownLogs,
     /// Which log the folder must have, if its keeper says so.

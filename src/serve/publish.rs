@@ -18,13 +18,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, mpsc};
 
 use super::connection::Service;
 use super::pace::{self, Paced, Stopped};
+use super::quota::Entries;
 use super::staging::{self, Ended, Quota, Staging};
 use super::watched::Activity;
 use super::{PublishOptions, text, tokens};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::known_logs::KnownLogs;
-use crate::ops::accept::{self, AcceptReport, Destination, Submission};
+use crate::ops::accept::{self, AcceptReport, Destination, Rejected, Submission};
 use crate::registry::append::check_place;
 use crate::registry::layout::{self, Public};
 use crate::registry::store::FolderStore;
@@ -51,6 +52,7 @@ pub(super) struct Publishing {
     trust: TrustStore,
     staging: Staging,
     most_images: u64,
+    entries: Entries,
     /// How long an upload may take for what it has to send in that time.
     window: Duration,
     uploads: Semaphore,
@@ -110,6 +112,7 @@ impl Publishing {
             trust: options.trust.clone(),
             staging: Staging::open(registry, quota)?,
             most_images: options.most_images,
+            entries: Entries::new(options.most_entries),
             window,
             uploads: Semaphore::new(MAX_UPLOADS),
             checks: Arc::new(Semaphore::new(MAX_CHECKS)),
@@ -274,7 +277,7 @@ impl Publishing {
     }
 
     /// Checks what was sent, and appends it.
-    fn accept(&self, holder: &str, sent: Sent) -> Result<AcceptReport> {
+    fn accept(&self, holder: &str, sent: Sent) -> Result<AcceptReport, Rejected> {
         let statements =
             sent.statements.into_iter().zip(1..).map(|(text, number)| {
                 SignedStatement::parse(&format!("statement {number}"), text.into_bytes())
@@ -286,8 +289,11 @@ impl Publishing {
             staged: &self.staging.of(holder),
             known: Known { trust: &self.trust, logs: &self.logs },
             most_images: self.most_images,
+            most_entries: self.entries.left(holder),
         };
-        accept::accept(&to, &submission, &|path| self.staging.gone(holder, path))
+        let report = accept::accept(&to, &submission, &|path| self.staging.gone(holder, path))?;
+        self.entries.take(holder, report.new_entries);
+        Ok(report)
     }
 }
 
@@ -347,6 +353,9 @@ pub(super) async fn statements(State(service): State<Arc<Service>>, request: Req
             }) {
                 service.say(&format!("{holder}: {title} is entry {index} of the log"));
             }
+            if let Some(error) = report.unlisted {
+                return refused(&service, Rejected::Registry(error).into());
+            }
             let entries: Vec<_> = report
                 .entries
                 .iter()
@@ -386,6 +395,24 @@ fn refuse<T>(status: StatusCode, why: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal(status, why.into()))
 }
 
+impl From<Rejected> for Refusal {
+    fn from(rejected: Rejected) -> Self {
+        match rejected {
+            Rejected::Submission(error) => error.into(),
+            Rejected::Registry(error) => Refusal(StatusCode::INTERNAL_SERVER_ERROR, chain(&error)),
+            Rejected::Entries { .. } => {
+                Refusal(StatusCode::INSUFFICIENT_STORAGE, format!("the submission {rejected}"))
+            }
+        }
+    }
+}
+
+/// An error and what has caused it.
+fn chain(error: &Error) -> String {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    format!("{error}{cause}")
+}
+
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         let status = match &error {
@@ -399,8 +426,7 @@ impl From<Error> for Refusal {
             | Error::Mistakes { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-        Refusal(status, format!("{error}{cause}"))
+        Refusal(status, chain(&error))
     }
 }
 

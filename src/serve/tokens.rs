@@ -7,14 +7,20 @@ use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
 
 use crate::error::{Error, Result};
+use crate::files::{Guard, read_guarded};
 use crate::rel_path::check_segment;
 
 /// The shortest token that is taken, in bytes: `openssl rand -hex 16` has twice as many.
 const SHORTEST: usize = 16;
+/// The longest file that is read, in bytes.
+const MAX_LEN: u64 = 4 << 20;
 
 /// Reads the file; an empty one lets nobody publish.
 pub(super) fn read(path: &Path) -> Result<Vec<(String, blake3::Hash)>> {
-    parse(&path.display().to_string(), &crate::files::read_text(path)?)
+    let what = path.display().to_string();
+    let absent = || Error::io("read", path)(std::io::ErrorKind::NotFound.into());
+    let bytes = read_guarded(path, MAX_LEN, Guard::Trust)?.ok_or_else(absent)?;
+    parse(&what, &String::from_utf8(bytes).map_err(|_| Error::invalid(&what, "is not text"))?)
 }
 
 /// What the text of a token file, called `what` in errors, says: names with the hashes of their tokens.

@@ -23,8 +23,8 @@ const FIRST_RETRIES: u32 = 2;
 /// The first pause before a request is made again; it doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-/// A server that asks for a longer pause is not waited for.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(120);
+/// A server that asks for pauses of more than so many timeouts, together, before it answers a request is not waited for.
+const PAUSES: u32 = 4;
 /// How much one HTTP/2 stream and connection may have under way, in bytes: a long way's worth at some 100 MB/s.
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
@@ -83,7 +83,7 @@ impl Http {
         if self.offline {
             return Err(Error::Network { url: url.into(), why: "is not asked: offline".into() });
         }
-        let mut failures = 0;
+        let (mut failures, mut paused) = (0, Duration::ZERO);
         loop {
             let (failure, pause) = match self.build(url, range, validator).send().await {
                 Ok(response) => {
@@ -97,9 +97,12 @@ impl Http {
                 Err(e) if is_final(&e) => return Err(network(url, &e)),
                 Err(e) => (network(url, &e), None),
             };
-            if let Some(pause) = pause.filter(|pause| *pause > LONGEST_RETRY_AFTER) {
-                let why = format!("is busy and asks to come back in {} seconds", pause.as_secs());
-                return Err(Error::Network { url: url.into(), why });
+            if let Some(pause) = pause {
+                paused = paused.saturating_add(pause);
+                if paused > self.timeout.saturating_mul(PAUSES) {
+                    let why = format!("is busy and asks to come back in {} seconds", pause.as_secs());
+                    return Err(Error::Network { url: url.into(), why });
+                }
             }
             failures += 1;
             let is_reached = self.is_reached.load(Ordering::Relaxed);

@@ -18,9 +18,11 @@ use crate::files;
 
 /// How much of a file is read at a time, in bytes.
 const PIECE: usize = 64 << 10;
-/// How long the server may at least take to answer when it has received all: it may have to wait for its disk, or for
-/// others who publish.
+/// How long the server may at least take to answer when it has received statements: it checks the version, and may have to
+/// wait for others who publish.
 const ANSWER: Duration = Duration::from_secs(600);
+/// The same of an object: it may have to wait for its disk.
+const STAGED: Duration = Duration::from_secs(60);
 /// How much of an answer is read, in bytes.
 const MAX_ANSWER: usize = 64 << 10;
 /// Where publishing is, below a registry's URL.
@@ -105,7 +107,7 @@ impl Upload {
             }
             before = now;
         }
-        self.within(ANSWER.max(self.timeout), url, request).await
+        self.within(STAGED.max(self.timeout), url, request).await
     }
 
     /// Sends the body with the statements; gives the answer's.

@@ -510,3 +510,25 @@ fn notices_stand_in_the_order_of_the_list() {
     let [first, second] = [&lists.served.url, &lab.url].map(|url| ran.stderr.find(url.as_str()).unwrap());
     assert!(first < second, "{}", ran.stderr);
 }
+
+/// Who has the packs of a version is said by a list that nobody signs.
+#[test]
+fn list_of_packs_that_lies_keeps_no_pin_from_the_next_registry() {
+    let lists = Lists::new();
+    let pin = format!("grads@1.0#{}", lists.hash("out"));
+    let manifest = lists.forger.bytes("out/manifest.json");
+    let list = format!("packs/{}", isn::digest::Digest::of(&manifest));
+    assert!(lists.forger.path("mirror").join(&list).is_file());
+    let unknown = format!("{}\n", isn::digest::Digest::of(b"no such pack"));
+    for lie in [unknown.as_bytes(), b"hello\n", &[b'a'; 5 << 20]] {
+        lists.forger.write(&format!("mirror/{list}"), lie);
+        let pull = ["pull", &pin, "--no-cache", "--to", "tree"];
+        lists.run("mirror", &pull).fails(3, "");
+        lists.run("mirror,reg", &pull).ok();
+        lists.forger.reader(&["verify", "tree", "--expect", &pin]).ok();
+        fs::remove_dir_all(lists.forger.path("tree")).unwrap();
+    }
+    // Nor does it keep anybody from hearing that it has no images.
+    lists.forger.write(&format!("reg/{list}"), b"");
+    lists.run("mirror,reg", &["info", &pin, "--no-cache"]).ok();
+}

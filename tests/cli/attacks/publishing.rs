@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use isn::object::{ObjectKind, ObjectRef};
 use isn::pack::{Entry, Pack};
 use isn::registry::layout;
+use isn::statement::{Owner, Statement};
 use serde_json::{Value, json};
 
 use crate::forger::Forger;
@@ -330,4 +331,100 @@ fn a_log_that_was_set_back_is_not_published_to() {
     for build in ["out", "out2"] {
         publish(&sandbox, build, &served).fails(4, "its log has 2 entries, 3 were seen before");
     }
+}
+
+#[test]
+fn a_token_adds_so_many_entries_in_a_day_and_no_more() {
+    let forger = Forger::new();
+    let served = serve(&forger, &["--publish-entries", "3"]);
+    let claim = |name: &str| {
+        let owner = Owner::new(name.parse().unwrap(), None, 1, vec![forger.public("me")], Vec::new());
+        String::from_utf8(forger.signed(&Statement::Owner(owner), &["me"])).unwrap()
+    };
+    let send = |names: &[&str]| {
+        let statements: Vec<String> = names.iter().map(|name| claim(name)).collect();
+        post(&served, &json!({ "statements": statements }))
+    };
+    let before = contents(&forger.path("reg/log"));
+    let answer = send(&["a", "b", "c", "d"]);
+    assert_eq!(answer.status, 507, "{}", answer.text());
+    assert!(contents(&forger.path("reg/log")) == before);
+    assert_eq!(send(&["a", "b"]).status, 200);
+    let answer = send(&["c", "d"]);
+    assert!(answer.status == 507 && answer.text().contains("1 more"), "{}", answer.text());
+    // What is there already is not counted.
+    assert_eq!(send(&["a", "b", "c"]).status, 200);
+    assert_eq!(send(&["a", "b", "c"]).status, 200);
+    assert_eq!(send(&["d"]).status, 507);
+}
+
+/// The list of names is as long as anybody reads.
+fn with_full_list(forger: &Forger) -> Vec<u8> {
+    let mut names = forger.bytes("reg/releases/names");
+    for number in 0.. {
+        let name = format!("zz{number:062}\n");
+        let left = (4 << 20) - 5 - names.len();
+        names.extend_from_slice(&name.as_bytes()[name.len().saturating_sub(left)..]);
+        if left <= name.len() {
+            break;
+        }
+    }
+    forger.write("reg/releases/names", &names);
+    names
+}
+
+#[test]
+fn a_list_that_is_full_stops_nobody_and_nothing_goes_into_the_log_that_it_has_no_room_for() {
+    let forger = Forger::new();
+    let classes = ["ant", "bee", "cat"];
+    forger.recipe("a-new-name", "1.0", &classes, "");
+    forger.isn(&["build", "a-new-name-1.0.toml", "--source", "raw", "--out", "new"]).ok();
+    let names = with_full_list(&forger);
+    let log = contents(&forger.path("reg/log"));
+    let publish = |out: &str| forger.isn(&["publish", out, "--registry", "reg", "--key", "me"]);
+    publish("new").fails(1, "releases/names: has no room for a-new-name");
+    assert!(contents(&forger.path("reg/log")) == log && forger.bytes("reg/releases/names") == names);
+    publish("out2").ok();
+    forger.reader(&["list", "--registry", "reg"]).ok();
+}
+
+#[test]
+fn what_is_wrong_with_its_own_log_a_server_tells_its_keeper_and_not_the_publisher() {
+    let forger = Forger::new();
+    let bundle = forger.bundle();
+    let bytes = forger.bytes(&bundle);
+    let bundle = bundle.strip_prefix("reg/").unwrap();
+    let faults: [(&str, Option<Vec<u8>>); 3] = [
+        (bundle, None),
+        (bundle, Some(bytes.iter().map(|byte| byte ^ 1).collect())),
+        ("registry.json", Some(b"{".to_vec())),
+    ];
+    forger.copy("reg", "saved");
+    for (file, fault) in faults {
+        std::fs::remove_dir_all(forger.path("reg")).unwrap();
+        forger.copy("saved", "reg");
+        let served = serve(&forger, &[]);
+        let path = forger.path("reg").join(file);
+        match fault {
+            None => std::fs::remove_file(path).unwrap(),
+            Some(bytes) => std::fs::write(path, bytes).unwrap(),
+        }
+        let yank = String::from_utf8(forger.signed(&forger.yank("1.0"), &["me"])).unwrap();
+        let answer = post(&served, &json!({ "statements": [yank] }));
+        assert_eq!(answer.status, 500, "{file}: {}", answer.text());
+        assert!(!answer.text().contains("reg/"), "{file}: {}", answer.text());
+        served.signal("-TERM");
+        let said = served.end().stderr;
+        assert!(said.contains("a publish failed: ") && said.contains(file), "{file}: {said}");
+    }
+}
+
+#[test]
+fn a_file_of_tokens_that_others_may_write_to_lets_nobody_publish() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let forger = Forger::new();
+    forger.write("tokens", format!("ci {}\n", blake3::hash(TOKEN.as_bytes())).as_bytes());
+    std::fs::set_permissions(forger.path("tokens"), std::fs::Permissions::from_mode(0o666)).unwrap();
+    let serve = ["serve", "reg", "--listen", "127.0.0.1:0", "--publish-tokens", "tokens"];
+    forger.isn(&serve).fails(4, "may be changed by others (mode 666)");
 }

@@ -100,3 +100,14 @@ fn a_server_that_takes_a_request_and_never_answers() {
     command.env("ISN_TIMEOUT", "1").env("ISN_TOKENS", format!("{host}=2f6b0c3e9a7d4851b6c0d2e4f6a8091b"));
     ran(command.output().unwrap()).fails(5, "no answer in 1 seconds");
 }
+
+#[test]
+fn a_server_that_asks_for_one_pause_after_another_is_given_up() {
+    let (sandbox, pin) = Sandbox::published();
+    let busy = Server::faulty(&sandbox.path("reg"), "", ALWAYS, Fault::Later(503, "3"));
+    let begun = std::time::Instant::now();
+    let mut command = sandbox.command(&["info", &pin, "--no-cache", "--registry", &busy.url]);
+    let ran = ran(command.env("ISN_TIMEOUT", "1").env("ISN_RETRIES", "50").output().unwrap());
+    ran.fails(5, "is busy and asks to come back in 3 seconds");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{:?}", begun.elapsed());
+}
