@@ -180,6 +180,10 @@ impl Cache {
 
     fn try_set_aside(&self, path: &Path) -> Result<()> {
         let Some((folder, name)) = self.folder_of(path)? else { return Ok(()) };
+        // A link or a pipe is nothing to look at later, and would stop `isn cache` there.
+        if path.symlink_metadata().is_ok_and(|about| !about.is_file() && !about.is_dir()) {
+            return folder.remove(name);
+        }
         match Below::make(&self.root, &self.root.join(QUARANTINE)) {
             Ok(quarantine) => folder.rename(name, &quarantine).or_else(|_| folder.remove(name)),
             Err(foreign @ Error::Foreign { .. }) => Err(foreign),

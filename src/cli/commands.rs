@@ -237,10 +237,11 @@ fn verb(run: &Run, command: Command) -> Result<ExitCode> {
         }
         Command::Log(command) => run.log(command),
         Command::Prove { reference, out, registry } => run.with_registries(&registry, |registries| {
+            out.as_deref().map_or(Ok(()), files::check_output)?;
             let report = ops::log::prove(registries, &reference)?;
             let (name, version) = (report.release.name(), report.release.version());
             let file = out.unwrap_or_else(|| PathBuf::from(format!("{name}-{version}.tlog-proof")));
-            files::replace(&file, &report.proof)?;
+            files::write_output(&file, &report.proof)?;
             output.proved(&report, &file);
             Ok(ExitCode::SUCCESS)
         }),

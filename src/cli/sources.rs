@@ -9,7 +9,7 @@ use super::args::RegistryArg;
 use super::commands::Run;
 use super::console::Page;
 use super::exit;
-use super::render::Output;
+use super::render::{Output, path_json};
 use crate::cli::exit::ExitCode;
 use crate::dataset_ref::DatasetRef;
 use crate::error::{Result, count};
@@ -142,7 +142,7 @@ impl Output {
         writeln!(text, "{}", if report.is_whole() { "ok: all is there" } else { "NOT WHOLE" });
         let mut object = json!(report);
         object["ok"] = json!(report.is_whole());
-        object["path"] = json!(dir);
+        object["path"] = path_json(dir);
         self.print(&text, object);
     }
 
@@ -177,7 +177,7 @@ impl Output {
             "name": manifest.name,
             "version": manifest.version,
             "pin": manifest.pin(),
-            "path": dir,
+            "path": path_json(dir),
             "source": report.layout,
             "checked": report.checked,
             "differing": differing,

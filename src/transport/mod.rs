@@ -153,5 +153,5 @@ pub fn no_buckets(location: &str) -> Error {
 /// What drives transports: one thread, since the work beside the network is done by threads of its own.
 pub fn runtime() -> Result<tokio::runtime::Runtime> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.enable_all().build().map_err(|e| Error::Internal(format!("tokio: {e}")))
+    builder.enable_all().build().map_err(Error::io("prepare", "the network"))
 }
