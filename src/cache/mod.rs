@@ -41,6 +41,8 @@ const QUARANTINE: &str = "quarantine";
 
 /// The length of the user's secret, in bytes.
 const SECRET: usize = 32;
+/// So many folders of one name are set aside.
+const MAX_FOLDERS: u32 = 1000;
 /// Hints are short lists: more than this is no hint.
 const MAX_HINT: u64 = 4 << 20;
 /// A path of a tree is not longer, on any system.
@@ -185,6 +187,11 @@ impl Cache {
             return folder.remove(name);
         }
         match Below::make(&self.root, &self.root.join(QUARANTINE)) {
+            // A folder is not ours to remove: where another of its name was put before, it goes beside that.
+            Ok(_) if path.is_dir() => (0..MAX_FOLDERS)
+                .map(|number| self.root.join(QUARANTINE).join(number.to_string()))
+                .find_map(|place| folder.rename(name, &Below::make(&self.root, &place).ok()?).ok())
+                .ok_or_else(|| Error::invalid(path.display(), "is a folder in the place of a file")),
             Ok(quarantine) => folder.rename(name, &quarantine).or_else(|_| folder.remove(name)),
             Err(foreign @ Error::Foreign { .. }) => Err(foreign),
             Err(_) => folder.remove(name),

@@ -20,12 +20,11 @@ pub fn misplaced(
     reference: &DatasetRef,
     allow_outside: bool,
 ) -> Result<Option<Mistake>> {
-    let why = match (never(project, path)?, way_out(project, path)?) {
-        (Some(why), _) => why.into(),
-        (None, Some(why)) if !allow_outside => format!("{why} (--allow-outside permits it)"),
-        _ => return Ok(None),
-    };
-    Ok(Some(mistake(path, reference, &why)))
+    if let Some(why) = never(project, path)? {
+        return Ok(Some(mistake(path, reference, why)));
+    }
+    let out = way_out(project, path)?.filter(|_| !allow_outside);
+    Ok(out.map(|why| mistake(path, reference, &format!("{why} (--allow-outside permits it)"))))
 }
 
 /// Why a path is no place for a tree, whatever the user permits.

@@ -106,6 +106,7 @@ const VERBS: [&str; 44] = [
 #[test]
 fn no_verb_panics_at_a_path_that_is_not_utf8() {
     let forger = Forger::new();
+    forger.isn(&["trust", "add", "reg", &forger.anchor("reg").to_string()]).ok();
     fs::write(forger.path("corrections.csv"), "").unwrap();
     let path = OsStr::from_bytes(NAME);
     let clear = || {

@@ -9,13 +9,37 @@ use crate::forger::Forger;
 use crate::sandbox::Sandbox;
 
 /// Every option that names a file to be written. The last argument is that file.
-const OPTIONS: [&[&str]; 6] = [
+const OPTIONS: [&[&str]; 8] = [
     &["prove", "grads@1.0", "--registry", "reg", "--out", "FILE"],
     &["diff", "grads@1.0", "grads@1.0", "--registry", "reg", "--html", "FILE"],
     &["audit", "duplicates", "tree", "--html", "FILE"],
     &["audit", "duplicates", "tree", "--groups", "FILE"],
     &["audit", "images", "tree", "--html", "FILE"],
     &["audit", "all", "tree", "--html", "FILE"],
+    &[
+        "audit",
+        "labels",
+        "--probs",
+        "p.csv",
+        "--labels",
+        "l.csv",
+        "--classes",
+        "classes.csv",
+        "--scores",
+        "FILE",
+    ],
+    &[
+        "audit",
+        "labels",
+        "--probs",
+        "p.csv",
+        "--labels",
+        "l.csv",
+        "--classes",
+        "classes.csv",
+        "--html",
+        "FILE",
+    ],
 ];
 
 fn with_file<'a>(args: &[&'a str], file: &'a str) -> Vec<&'a str> {
@@ -33,7 +57,16 @@ fn is_done(code: i32) -> bool {
 #[test]
 fn an_output_goes_to_where_its_option_leads() {
     let forger = Forger::new();
+    forger.isn(&["trust", "add", "reg", &forger.anchor("reg").to_string()]).ok();
     forger.isn(&["pull", "grads@1.0", "--registry", "reg", "--to", "tree"]).ok();
+    let tables = [
+        ("p.csv", "ant,bee\n0.9,0.1\n0.2,0.8\n0.95,0.05\n0.1,0.9\n0.85,0.15\n"),
+        ("l.csv", "path,label\na,ant\nb,bee\nc,bee\nd,bee\ne,ant\n"),
+        ("classes.csv", "index,id,label,group\n0,ant,the ant,\n1,bee,the bee,\n"),
+    ];
+    for (name, text) in tables {
+        fs::write(forger.path(name), text).unwrap();
+    }
     for option in OPTIONS {
         let run = |file: &str| forger.isn(&with_file(option, file));
         // A file is replaced and keeps its mode.
@@ -111,7 +144,7 @@ fn a_statement_is_written_to_a_new_file_alone() {
 #[test]
 fn a_ledger_of_the_older_form_keeps_its_mode_and_its_names() {
     let sandbox = Sandbox::new();
-    let old = b"source_id,action,to,reason,evidence\na.png,remove,,broken,truncated\n";
+    let old = b"source_id,action,to,reason,source,reviewer,date\na.png,remove,,broken,x,Ann,2024-01-01\n";
     sandbox.write("old.csv", old);
     let path = sandbox.path("old.csv");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
@@ -145,6 +178,7 @@ fn a_ledger_of_the_older_form_keeps_its_mode_and_its_names() {
 #[test]
 fn a_link_to_a_file_of_the_users_own_stays_one() {
     let forger = Forger::new();
+    forger.isn(&["trust", "add", "reg", &forger.anchor("reg").to_string()]).ok();
     fs::create_dir(forger.path("dotfiles")).unwrap();
     let moved = |name: &str, to: &str| {
         let mode = fs::Permissions::from_mode(0o640);
