@@ -75,20 +75,30 @@ impl Cache {
 
     /// Where indexes of tar files of source images are kept; nowhere, if this user can have no secret.
     pub fn indexes(&self) -> Option<Indexes> {
-        let path = self.secret.as_ref()?;
-        let read = || files::read_guarded(path, SECRET as u64, Guard::Secret).ok();
+        Some(Indexes::new(self.root.join(SOURCES), self.secret().ok()??))
+    }
+
+    /// Why there are no indexes, where there could be: what is wrong with the user's secret.
+    pub fn check_secret(&self) -> Result<()> {
+        self.secret().map(drop)
+    }
+
+    fn secret(&self) -> Result<Option<[u8; SECRET]>> {
+        let Some(path) = &self.secret else { return Ok(None) };
+        let read = || files::read_guarded(path, SECRET as u64, Guard::Secret);
         let known = match read()? {
             Some(known) => known,
             None => {
                 let mut new = [0; SECRET];
                 OsRng.fill_bytes(&mut new);
-                files::create_dir_all(files::parent(path)).ok()?;
+                files::create_dir_all(files::parent(path))?;
                 // Another process may have been first.
-                files::create_new_private(path, &new).ok()?;
-                read()??
+                files::create_new_private(path, &new)?;
+                read()?.unwrap_or_default()
             }
         };
-        Some(Indexes::new(self.root.join(SOURCES), known.try_into().ok()?))
+        let wrong = |_| Error::invalid(path.display(), format!("is not {SECRET} bytes long: remove it"));
+        known.try_into().map(Some).map_err(wrong)
     }
 
     fn object_path(&self, kind: ObjectKind, digest: &Digest) -> PathBuf {

@@ -56,7 +56,7 @@ impl Run {
     pub(super) fn source(&self, command: SourceCommand) -> Result<ExitCode> {
         let SourceCommand::Check { dir, recipe, checksums, no_cache } = command;
         let recipe = Recipe::parse(&recipe.display().to_string(), &files::read_text(&recipe)?)?;
-        let indexes = self.settings.cache().filter(|_| !no_cache).and_then(|cache| cache.indexes());
+        let indexes = self.indexes_unless(no_cache);
         let options = CheckOptions { recipe: &recipe, source: &dir, checksums, indexes: indexes.as_ref() };
         let report = check(&options, &self.progress)?;
         self.output.source_checked(&report, &dir);

@@ -28,18 +28,7 @@ const OPTIONS: [&[&str]; 8] = [
         "--scores",
         "FILE",
     ],
-    &[
-        "audit",
-        "labels",
-        "--probs",
-        "p.csv",
-        "--labels",
-        "l.csv",
-        "--classes",
-        "classes.csv",
-        "--html",
-        "FILE",
-    ],
+    &["audit", "labels", "tree", "--pixels", "--html", "FILE"],
 ];
 
 fn with_file<'a>(args: &[&'a str], file: &'a str) -> Vec<&'a str> {
@@ -255,4 +244,23 @@ fn too_few_open_files_are_no_defect_in_isn() {
         }
         let _ = fs::remove_dir_all(sandbox.path("tree"));
     }
+}
+
+#[test]
+fn a_secret_of_no_use_is_said_by_a_build() {
+    let sandbox = Sandbox::built();
+    let build = ["build", "grads-1.0.toml", "--source", "raw", "--out", "new"];
+    for (bytes, mode, why) in
+        [(32, 0o644, "may be read by others"), (0, 0o600, "not 32"), (31, 0o600, "not 32")]
+    {
+        sandbox.write("home/cache.key", &vec![7; bytes]);
+        fs::set_permissions(sandbox.path("home/cache.key"), fs::Permissions::from_mode(mode)).unwrap();
+        let ran = sandbox.isn(&build).ok();
+        let warnings: Vec<&str> =
+            ran.stderr.lines().filter(|line| line.contains("without an index")).collect();
+        assert!(warnings.len() == 1 && warnings[0].contains(why), "{}", ran.stderr);
+        fs::remove_dir_all(sandbox.path("new")).unwrap();
+    }
+    fs::remove_file(sandbox.path("home/cache.key")).unwrap();
+    assert!(!sandbox.isn(&build).ok().stderr.contains("without an index"));
 }
