@@ -9,6 +9,7 @@ mod below;
 mod guard;
 mod lock;
 mod own;
+mod users;
 mod whole;
 mod workplace;
 
@@ -16,6 +17,7 @@ pub use below::{Below, open_nofollow, read_nofollow};
 pub use guard::{Guard, check_private, read_guarded};
 pub use lock::{Lock, identity, is_same, tell_of_waiting, wait_for_lock};
 pub use own::OwnFolder;
+pub use users::{behind_links, check_output, overwrite, overwrite_private, write_output};
 pub use workplace::Workplace;
 
 use std::fs::{self, File};
@@ -224,15 +226,6 @@ pub fn empty_folders(root: &Path) -> Result<Vec<String>> {
 /// returns.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     put(write_temp(path, bytes, TEMP_PREFIX, FOR_ALL)?, path)
-}
-
-/// As [`replace`], of a file that only its owner may read. The caller holds the lock of all who write it, so what a
-/// killed one left goes.
-pub fn replace_private(path: &Path, bytes: &[u8]) -> Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let (dir, prefix) = (parent(path), format!("{TEMP_PREFIX}{name}-"));
-    Below::make(dir, dir)?.sweep(&prefix)?;
-    put(write_temp(path, bytes, &prefix, FOR_OWNER)?, path)
 }
 
 fn put(temp: tempfile::NamedTempFile, path: &Path) -> Result<()> {

@@ -18,6 +18,8 @@ use crate::tree::Selection;
 pub const LOCK_FILE: &str = "isn.lock";
 /// The project file's name.
 pub const PROJECT_FILE: &str = "isn.toml";
+/// What is locked while the lock file is changed.
+const CHANGING: &str = ".isn.lock.isn-lock";
 const FORMAT: &str = "isn-lock/1";
 /// A longer `isn.lock` or `isn.toml` is none, in bytes.
 const MAX_LEN: u64 = 4 << 20;
@@ -106,11 +108,12 @@ impl LockFile {
 
     /// Changes the lock file at `path`, as one step among all processes that do; gives what it is then.
     pub fn change(path: &Path, change: impl FnOnce(&mut LockFile) -> Result<()>) -> Result<Self> {
+        let path = &*files::behind_links(path)?;
         let lock_path = files::hidden_sibling(path, "isn-lock")?;
         let held = Lock::take_own(&lock_path)?;
         let changed = LockFile::read(path).and_then(|mut lock| {
             change(&mut lock)?;
-            files::replace(path, lock.to_text()?.as_bytes()).map(|()| lock)
+            files::overwrite(path, lock.to_text()?.as_bytes()).map(|()| lock)
         });
         held.remove().and(changed)
     }

@@ -114,7 +114,7 @@ where
 /// A pool of `threads` threads for work whose results need no order.
 pub fn pool(threads: usize) -> crate::error::Result<rayon::ThreadPool> {
     let builder = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1));
-    builder.build().map_err(|e| crate::error::Error::Internal(format!("threads: {e}")))
+    builder.build().map_err(|e| crate::error::Error::io("start", "threads")(std::io::Error::other(e)))
 }
 
 /// The number of threads to use where the user named none.

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::imaging::MAX_PIXELS;
 use crate::index::Index;
 use crate::object::ObjectRef;
 use crate::pack::Pack;
@@ -145,6 +146,10 @@ impl Table {
         let (shards, rows) = body.split_at_checked(shards_len).ok_or_else(short)?;
         let shard = |bytes: &[u8]| ObjectRef { blake3: digest_at(bytes, 0), length: u64_at(bytes, 32) };
         let shards: Vec<ObjectRef> = shards.chunks_exact(SHARD).map(shard).collect();
+        let pixels = |row: &[u8]| u64::from(u32_at(row, 4)) * u64::from(u32_at(row, 8));
+        if rows.chunks_exact(ROW).any(|row| !(1..=MAX_PIXELS).contains(&pixels(row))) {
+            return Err(refuse("it has an image of a size that none has"));
+        }
         let sums = String::from_utf8(sums.to_vec()).map_err(|_| refuse("B3SUMS is not UTF-8"))?;
         let table = Self::over(what, sums, shards, rows.to_vec())?;
         if table.lines.len() != images {

@@ -106,6 +106,9 @@ impl Cache {
         let mut files = self.entries(OBJECTS)?;
         files.extend(self.entries(PIECES)?);
         files.retain(|entry| !is_temporary(&entry.path));
+        let mut in_the_way = self.folders_named_as_files(OBJECTS, |path| hash_of(path).is_some())?;
+        let is_piece = |path: &Path| Piece::at(path.to_path_buf()).is_some();
+        in_the_way.extend(self.folders_named_as_files(PIECES, is_piece)?);
         progress.begin("verify the cache", Unit::Files, files.len() as u64);
         let check = |entry: &Entry| -> Result<Option<Damaged>> {
             progress.advance(1);
@@ -120,10 +123,12 @@ impl Cache {
         let pool = crate::parallel::pool(jobs)?;
         let damaged: Vec<Option<Damaged>> =
             pool.install(|| files.par_iter().map(check).collect::<Result<_>>())?;
-        let damaged: Vec<Damaged> = damaged.into_iter().flatten().collect();
+        let mut damaged: Vec<Damaged> = damaged.into_iter().flatten().collect();
         progress.end();
+        let checked = (files.len() + in_the_way.len()) as u64;
+        damaged.extend(in_the_way.into_iter().map(|path| Damaged { path }));
         damaged.iter().for_each(|damaged| self.set_aside(&damaged.path));
-        Ok((files.len() as u64, damaged))
+        Ok((checked, damaged))
     }
 
     /// The indexes of which there are tables, and the files of these.
@@ -193,6 +198,14 @@ impl Cache {
         let mut files = folder.map_or(Ok(Vec::new()), |folder| folder.files())?;
         files.retain(|(path, _)| is_named_by_isn(path));
         Ok(files)
+    }
+
+    /// The folders of a part that have the name of a file.
+    fn folders_named_as_files(&self, part: &str, is_named: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>> {
+        let folder = Below::find(&self.root, &self.root.join(part))?;
+        let mut folders = folder.map_or(Ok(Vec::new()), |folder| folder.folders())?;
+        folders.retain(|path| is_named(path));
+        Ok(folders)
     }
 
     fn entries(&self, part: &str) -> Result<Vec<Entry>> {

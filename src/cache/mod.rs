@@ -41,6 +41,8 @@ const QUARANTINE: &str = "quarantine";
 
 /// The length of the user's secret, in bytes.
 const SECRET: usize = 32;
+/// So many folders of one name are set aside.
+const MAX_FOLDERS: u32 = 1000;
 /// Hints are short lists: more than this is no hint.
 const MAX_HINT: u64 = 4 << 20;
 /// A path of a tree is not longer, on any system.
@@ -73,20 +75,30 @@ impl Cache {
 
     /// Where indexes of tar files of source images are kept; nowhere, if this user can have no secret.
     pub fn indexes(&self) -> Option<Indexes> {
-        let path = self.secret.as_ref()?;
-        let read = || files::read_guarded(path, SECRET as u64, Guard::Secret).ok();
+        Some(Indexes::new(self.root.join(SOURCES), self.secret().ok()??))
+    }
+
+    /// Why there are no indexes, where there could be: what is wrong with the user's secret.
+    pub fn check_secret(&self) -> Result<()> {
+        self.secret().map(drop)
+    }
+
+    fn secret(&self) -> Result<Option<[u8; SECRET]>> {
+        let Some(path) = &self.secret else { return Ok(None) };
+        let read = || files::read_guarded(path, SECRET as u64, Guard::Secret);
         let known = match read()? {
             Some(known) => known,
             None => {
                 let mut new = [0; SECRET];
                 OsRng.fill_bytes(&mut new);
-                files::create_dir_all(files::parent(path)).ok()?;
+                files::create_dir_all(files::parent(path))?;
                 // Another process may have been first.
-                files::create_new_private(path, &new).ok()?;
-                read()??
+                files::create_new_private(path, &new)?;
+                read()?.unwrap_or_default()
             }
         };
-        Some(Indexes::new(self.root.join(SOURCES), known.try_into().ok()?))
+        let wrong = |_| Error::invalid(path.display(), format!("is not {SECRET} bytes long: remove it"));
+        known.try_into().map(Some).map_err(wrong)
     }
 
     fn object_path(&self, kind: ObjectKind, digest: &Digest) -> PathBuf {
@@ -180,7 +192,16 @@ impl Cache {
 
     fn try_set_aside(&self, path: &Path) -> Result<()> {
         let Some((folder, name)) = self.folder_of(path)? else { return Ok(()) };
+        // A link or a pipe is nothing to look at later, and would stop `isn cache` there.
+        if path.symlink_metadata().is_ok_and(|about| !about.is_file() && !about.is_dir()) {
+            return folder.remove(name);
+        }
         match Below::make(&self.root, &self.root.join(QUARANTINE)) {
+            // A folder is not ours to remove: where another of its name was put before, it goes beside that.
+            Ok(_) if path.is_dir() => (0..MAX_FOLDERS)
+                .map(|number| self.root.join(QUARANTINE).join(number.to_string()))
+                .find_map(|place| folder.rename(name, &Below::make(&self.root, &place).ok()?).ok())
+                .ok_or_else(|| Error::invalid(path.display(), "is a folder in the place of a file")),
             Ok(quarantine) => folder.rename(name, &quarantine).or_else(|_| folder.remove(name)),
             Err(foreign @ Error::Foreign { .. }) => Err(foreign),
             Err(_) => folder.remove(name),

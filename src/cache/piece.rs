@@ -45,10 +45,10 @@ impl Piece {
         files::open_nofollow(path)?.ok_or_else(|| Error::not_found(path.display(), "the cache"))
     }
 
-    /// Whether it is a file, and of another length than its name says.
-    fn is_cut(&self) -> bool {
+    /// Whether it is a file of the length that its name says.
+    fn is_file(&self) -> bool {
         let about = self.path.symlink_metadata();
-        about.is_ok_and(|about| about.is_file() && about.len() != self.range.end - self.range.start)
+        about.is_ok_and(|about| about.is_file() && about.len() == self.range.end - self.range.start)
     }
 
     /// Whether all bytes of `file` are what its name says.
@@ -65,7 +65,8 @@ impl Cache {
         self.root().join(PIECES).join(&hex[..2]).join(hex)
     }
 
-    /// The pieces of a shard, by where they begin. One that is shorter or longer than its name says is set aside.
+    /// The pieces of a shard, by where they begin. What is no file, or one that is shorter or
+    /// longer than its name says, is set aside.
     pub fn pieces(&self, shard: &Digest) -> Vec<Piece> {
         let folder = self.pieces_of(shard);
         let is_there = Below::find(self.root(), &folder).is_ok_and(|found| found.is_some());
@@ -73,11 +74,11 @@ impl Cache {
         let mut pieces: Vec<Piece> =
             names.into_iter().filter_map(|name| Piece::at(folder.join(name))).collect();
         pieces.retain(|piece| {
-            let is_cut = piece.is_cut();
-            if is_cut {
+            let is_file = piece.is_file();
+            if !is_file {
                 self.set_aside(&piece.path);
             }
-            !is_cut
+            is_file
         });
         pieces.sort_by_key(|piece| (piece.range.start, piece.range.end));
         pieces

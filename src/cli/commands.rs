@@ -237,10 +237,11 @@ fn verb(run: &Run, command: Command) -> Result<ExitCode> {
         }
         Command::Log(command) => run.log(command),
         Command::Prove { reference, out, registry } => run.with_registries(&registry, |registries| {
+            out.as_deref().map_or(Ok(()), files::check_output)?;
             let report = ops::log::prove(registries, &reference)?;
             let (name, version) = (report.release.name(), report.release.version());
             let file = out.unwrap_or_else(|| PathBuf::from(format!("{name}-{version}.tlog-proof")));
-            files::replace(&file, &report.proof)?;
+            files::write_output(&file, &report.proof)?;
             output.proved(&report, &file);
             Ok(ExitCode::SUCCESS)
         }),
@@ -334,7 +335,16 @@ impl Run {
 
     /// Where indexes of source archives are kept, if they may be.
     fn indexes(&self, flag: &RegistryArg) -> Option<Indexes> {
-        self.settings.cache().filter(|_| !flag.no_cache).and_then(|cache| cache.indexes())
+        self.indexes_unless(flag.no_cache)
+    }
+
+    /// The same; where the user's secret for them is of no use, that is said.
+    pub(super) fn indexes_unless(&self, no_cache: bool) -> Option<Indexes> {
+        let cache = self.settings.cache().filter(|_| !no_cache)?;
+        if let Err(why) = cache.check_secret() {
+            self.output.warn([format!("archives are read without an index: {}", exit::with_causes(&why))]);
+        }
+        cache.indexes()
     }
 
     /// A registry to write to.

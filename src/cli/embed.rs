@@ -66,7 +66,8 @@ impl Opening {
     pub fn open(&self) -> Result<Dataset, Failure> {
         let verify = self.verify.parse().map_err(Failure::usage)?;
         self.with(|registries, reference, selection| {
-            let options = LoadOptions { reference, selection, verify, jobs: parallel::available() };
+            let options =
+                LoadOptions { reference, selection, verify, jobs: parallel::available(), anew: false };
             load(registries, &options, &Terminal::new(self.quiet))
         })
     }

@@ -260,6 +260,10 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
                 .into()
         }
         Error::Foreign { .. } => "nothing was changed there. Look at what it is, and move it away".into(),
+        #[cfg(unix)]
+        Error::Io { source, .. } if is_out_of_files(source) => {
+            "this shell lets a program have too few files open: `ulimit -n 1024` allows more".into()
+        }
         Error::Exists { .. } => "choose another place, or remove what is there".into(),
         Error::Key { .. } => "`isn key list` shows your keys; `isn key new NAME` makes one".into(),
         Error::Token { .. } => {
@@ -270,6 +274,11 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
         Error::Internal(_) => "this is a defect in isn: please report it with the command you ran".into(),
         _ => return None,
     })
+}
+
+#[cfg(unix)]
+fn is_out_of_files(why: &std::io::Error) -> bool {
+    why.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error())
 }
 
 /// Whether wrong bytes are from the cache, as [`crate::dataset::Dataset`] names it.

@@ -9,7 +9,7 @@ use super::args::{RegistryArg, SelectionArgs};
 use super::commands::Run;
 use super::console::Page;
 use super::exit::ExitCode;
-use super::render::{Output, first_line, size};
+use super::render::{Output, first_line, path_json, size};
 use super::values::parse_shard_size;
 use crate::dataset_ref::DatasetRef;
 use crate::error::{Result, count};
@@ -74,7 +74,7 @@ impl Output {
         writeln!(text, "  pin      {}", manifest.pin());
         let object = json!({
             "name": manifest.name, "version": manifest.version, "dataset": manifest.dataset.prefixed(),
-            "pin": manifest.pin(), "as": format.as_str(), "path": report.path, "images": report.images,
+            "pin": manifest.pin(), "as": format.as_str(), "path": path_json(&report.path), "images": report.images,
             "files": files, "bytes": bytes, "unsigned": report.unsigned,
         });
         self.print_done(&text, object);

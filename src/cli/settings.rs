@@ -2,6 +2,7 @@
 //! configuration.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -78,7 +79,10 @@ impl Settings {
             "SSL_CERT_FILE",
             "SSH_AUTH_SOCK",
         ];
-        let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+        let set = |name: &str| {
+            let value = env::var_os(name).filter(|value| !value.is_empty())?;
+            Some(value.to_string_lossy().into_owned())
+        };
         let mut variables: Vec<(String, String)> =
             SHOWN.iter().filter_map(|name| Some((name.to_string(), without_password(&set(name)?)))).collect();
         let secret = ["ISN_TOKENS", "ISN_PASSPHRASE"].iter().filter(|name| set(name).is_some());
@@ -102,10 +106,10 @@ impl Settings {
     pub(super) fn registries(&self, flag: Option<&str>) -> Result<Vec<String>> {
         let list =
             |text: &str| text.split(',').map(str::trim).filter(|s| !s.is_empty()).map(String::from).collect();
-        let config: Vec<String> = match (flag, env::var("ISN_REGISTRY")) {
-            (Some(flag), _) => list(flag),
-            (None, Ok(variable)) if !variable.trim().is_empty() => list(&variable),
-            _ => {
+        let set = || variable("ISN_REGISTRY").map(|set| set.filter(|value| !value.trim().is_empty()));
+        let config: Vec<String> = match flag.map_or_else(set, |flag| Ok(Some(flag.into())))? {
+            Some(text) => list(&text),
+            None => {
                 let project = Project::read(Path::new(PROJECT_FILE))?.registry;
                 if project.is_empty() { self.config()?.registry } else { project }
             }
@@ -128,17 +132,22 @@ impl Settings {
     /// How the network may be used.
     pub(super) fn access(&self, offline: bool) -> Result<Access> {
         let config = self.config()?;
-        let set = |name: &str| env::var(name).ok().filter(|value| !value.trim().is_empty());
-        let offline = offline || set("ISN_OFFLINE").is_some_and(|value| value != "0");
-        let timeout = number("ISN_TIMEOUT", set("ISN_TIMEOUT"))?.or(config.timeout);
-        let retries = number("ISN_RETRIES", set("ISN_RETRIES"))?.or(config.retries);
+        let set = |name: &str| variable(name).map(|set| set.filter(|value| !value.trim().is_empty()));
+        let offline = offline || set("ISN_OFFLINE")?.is_some_and(|value| value != "0");
+        let timeout = number("ISN_TIMEOUT", set("ISN_TIMEOUT")?)?.or(config.timeout);
+        let retries = number("ISN_RETRIES", set("ISN_RETRIES")?)?.or(config.retries);
+        let ca_bundle = env::var_os("ISN_CA_BUNDLE").filter(|path| !path.is_empty()).map(PathBuf::from);
+        // Of all variables: one that is not text is nobody's setting.
+        let text =
+            |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
         Ok(Access {
             offline,
-            ca_bundle: set("ISN_CA_BUNDLE").map(PathBuf::from).or(config.ca_bundle),
-            tokens: self.tokens(set("ISN_TOKENS").as_deref())?,
+            ca_bundle: ca_bundle.or(config.ca_bundle),
+            tokens: self.tokens(set("ISN_TOKENS")?.as_deref())?,
             timeout: timeout.map_or(access::DEFAULT_TIMEOUT, |seconds| Duration::from_secs(seconds.max(1))),
             retries: retries.unwrap_or(access::DEFAULT_RETRIES),
-            cloud: env::vars()
+            cloud: env::vars_os()
+                .filter_map(text)
                 .filter(|(name, _)| CLOUD.iter().any(|cloud| name.starts_with(cloud)))
                 .collect(),
         })
@@ -175,7 +184,7 @@ impl Settings {
     /// The passphrase of a key, from `ISN_PASSPHRASE` or from the terminal; `None` where neither is there.
     pub(super) fn passphrase(prompt: &str) -> Result<Option<String>> {
         use std::io::IsTerminal;
-        if let Ok(passphrase) = env::var("ISN_PASSPHRASE") {
+        if let Some(passphrase) = variable("ISN_PASSPHRASE")? {
             return Ok(Some(passphrase));
         }
         if !std::io::stdin().is_terminal() {
@@ -183,6 +192,12 @@ impl Settings {
         }
         rpassword::prompt_password(&*one_line(prompt)).map(Some).map_err(Error::io("read", "the terminal"))
     }
+}
+
+/// A variable of isn's own that is text.
+fn variable(name: &str) -> Result<Option<String>> {
+    let text = |value: OsString| value.into_string().map_err(|_| Error::invalid(name, "is not UTF-8 text"));
+    env::var_os(name).map(text).transpose()
 }
 
 /// A URL, or a list of them, with what stands between `://` and `@` hidden.

@@ -9,7 +9,7 @@ use super::args::RegistryArg;
 use super::commands::Run;
 use super::console::Page;
 use super::exit;
-use super::render::Output;
+use super::render::{Output, path_json};
 use crate::cli::exit::ExitCode;
 use crate::dataset_ref::DatasetRef;
 use crate::error::{Result, count};
@@ -56,7 +56,7 @@ impl Run {
     pub(super) fn source(&self, command: SourceCommand) -> Result<ExitCode> {
         let SourceCommand::Check { dir, recipe, checksums, no_cache } = command;
         let recipe = Recipe::parse(&recipe.display().to_string(), &files::read_text(&recipe)?)?;
-        let indexes = self.settings.cache().filter(|_| !no_cache).and_then(|cache| cache.indexes());
+        let indexes = self.indexes_unless(no_cache);
         let options = CheckOptions { recipe: &recipe, source: &dir, checksums, indexes: indexes.as_ref() };
         let report = check(&options, &self.progress)?;
         self.output.source_checked(&report, &dir);
@@ -142,7 +142,7 @@ impl Output {
         writeln!(text, "{}", if report.is_whole() { "ok: all is there" } else { "NOT WHOLE" });
         let mut object = json!(report);
         object["ok"] = json!(report.is_whole());
-        object["path"] = json!(dir);
+        object["path"] = path_json(dir);
         self.print(&text, object);
     }
 
@@ -177,7 +177,7 @@ impl Output {
             "name": manifest.name,
             "version": manifest.version,
             "pin": manifest.pin(),
-            "path": dir,
+            "path": path_json(dir),
             "source": report.layout,
             "checked": report.checked,
             "differing": differing,

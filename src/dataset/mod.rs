@@ -197,6 +197,11 @@ impl Dataset {
         self.set_aside.load(Ordering::Relaxed)
     }
 
+    /// Whether lengths and sizes are as a table in the cache says, which nobody has held against the index.
+    pub fn is_by_kept_table(&self) -> bool {
+        self.table_from.is_some()
+    }
+
     /// The bytes of an image's file.
     pub fn file(&self, image: usize) -> Result<Vec<u8>> {
         self.with_file(image, |file, _| Ok(file.to_vec()))

@@ -255,6 +255,24 @@ impl Below {
         files.collect()
     }
 
+    /// Every folder below it, by its path.
+    pub fn folders(&self) -> Result<Vec<PathBuf>> {
+        fn visit(dir: &Dir, path: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
+            for entry in dir.entries()? {
+                let entry = entry?;
+                if entry.file_type()?.is_dir() {
+                    let (name, path) = (entry.file_name(), path.join(entry.file_name()));
+                    visit(&dir.open_dir_nofollow(Path::new(&name))?, &path, found)?;
+                    found.push(path);
+                }
+            }
+            Ok(())
+        }
+        let mut found = Vec::new();
+        visit(&self.dir, &self.path, &mut found).map_err(Error::io("list", &self.path))?;
+        Ok(found)
+    }
+
     /// Removes the regular files in it, not in its folders, whose name begins with `prefix`: what killed runs left.
     pub fn sweep(&self, prefix: &str) -> Result<()> {
         let list = || Error::io("list", &self.path);

@@ -42,9 +42,8 @@ impl Ledger {
                 return Ok(ledger);
             }
             if !bytes.starts_with(HEADER.as_bytes()) {
-                // Through a link: it is its file that a recipe names.
-                let path = path.canonicalize().map_err(Error::io("find", path))?;
-                files::replace(&path, &ledger.to_csv())?;
+                check_alone(&file, path)?;
+                files::overwrite(path, &ledger.to_csv())?;
                 return Ok(ledger);
             }
             let mut added = String::new();
@@ -63,6 +62,18 @@ impl Ledger {
     }
 }
 
+/// Refuses to put a new file in the place of one that has other names: they would keep the old one.
+fn check_alone(file: &File, path: &Path) -> Result<()> {
+    #[cfg(unix)]
+    if std::os::unix::fs::MetadataExt::nlink(&file.metadata().map_err(Error::io("look at", path))?) > 1 {
+        let why = "has the older form, which is written anew as a whole, and other names (hard links) that would keep what it \
+                   was: give it a file of its own (`cp LEDGER NEW && mv NEW LEDGER`)";
+        return Err(Error::invalid(path.display(), why));
+    }
+    let _ = (file, path);
+    Ok(())
+}
+
 fn check(path: &Path, rows: &[Row]) -> Result<()> {
     let formulas = rows.iter().flat_map(Row::formulas);
     let mistakes: Vec<Mistake> = formulas.map(|why| Mistake { line: None, why }).collect();
@@ -79,10 +90,7 @@ fn open_alone(path: &Path) -> Result<Option<(File, Vec<u8>)>> {
         let mut file = match OpenOptions::new().read(true).append(true).open(path) {
             Ok(file) => file,
             Err(e) if e.kind() == ErrorKind::NotFound => {
-                return match path.is_symlink() {
-                    true => Err(Error::invalid(path.display(), "is a link that leads nowhere")),
-                    false => Ok(None),
-                };
+                return files::behind_links(path).map(|_| None);
             }
             Err(e) => return Err(Error::io("write", path)(e)),
         };

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
-use super::Locked;
+use super::{CHANGING, LOCK_FILE, Locked, PROJECT_FILE};
 use crate::dataset_ref::DatasetRef;
 use crate::error::{Error, Mistake, Result};
 use crate::tree::{B3SUMS, ISN_JSON};
@@ -13,27 +13,36 @@ use crate::tree::{B3SUMS, ISN_JSON};
 const MAX_LINKS: usize = 40;
 
 /// What is wrong with `path`, relative to `project`, as the place of a tree of `reference`: nothing if it is below, or may be
-/// outside, and is not in a `.git`.
+/// outside; and is not in a `.git`, nor a file of isn's own.
 pub fn misplaced(
     project: &Path,
     path: &Path,
     reference: &DatasetRef,
     allow_outside: bool,
 ) -> Result<Option<Mistake>> {
-    let why = match way_out(project, path)? {
-        None => return Ok(None),
-        Some(why) if why == GIT => why.into(),
-        Some(_) if allow_outside && !leads_into_git(project, path)? => return Ok(None),
-        Some(_) if allow_outside => GIT.into(),
-        Some(why) => format!("{why} (--allow-outside permits it)"),
-    };
-    Ok(Some(mistake(path, reference, &why)))
+    if let Some(why) = never(project, path)? {
+        return Ok(Some(mistake(path, reference, why)));
+    }
+    let out = way_out(project, path)?.filter(|_| !allow_outside);
+    Ok(out.map(|why| mistake(path, reference, &format!("{why} (--allow-outside permits it)"))))
 }
 
-/// Whether a place outside of `project` is in a `.git`.
-fn leads_into_git(project: &Path, path: &Path) -> Result<bool> {
+/// Why a path is no place for a tree, whatever the user permits.
+fn never(project: &Path, path: &Path) -> Result<Option<&'static str>> {
+    if path.to_str().is_none() {
+        return Ok(Some("is not UTF-8, as a path in isn.lock has to be"));
+    }
+    let (project, place) = (resolved(project)?, resolved(&project.join(path))?);
+    // Where the project itself is does not count.
+    let below = place.strip_prefix(&project).ok();
+    // What lies in a `.git`, git runs.
     let is_git = |path: &Path| path.iter().any(|name| name.eq_ignore_ascii_case(".git"));
-    Ok(is_git(path) || is_git(&resolved(&project.join(path))?))
+    if is_git(path) || is_git(below.unwrap_or(&place)) {
+        return Ok(Some("is git's own"));
+    }
+    let first = below.and_then(|below| below.iter().next()).unwrap_or_default();
+    let is_own = [LOCK_FILE, PROJECT_FILE, CHANGING].iter().any(|own| first.eq_ignore_ascii_case(own));
+    Ok(is_own.then_some("is isn's own: choose another name"))
 }
 
 fn mistake(path: &Path, reference: &DatasetRef, why: &str) -> Mistake {
@@ -72,8 +81,6 @@ fn way_out(project: &Path, path: &Path) -> Result<Option<&'static str>> {
     Ok(at.strip_prefix(&project).map_or(Some(THROUGH_A_LINK), words_out))
 }
 
-/// What lies in a `.git`, git runs.
-const GIT: &str = "is git's own";
 const THROUGH_A_LINK: &str = "leads out of the project's folder through a link";
 
 /// How the words of a path alone lead out of the folder that it is relative to.
@@ -81,7 +88,6 @@ fn words_out(path: &Path) -> Option<&'static str> {
     let mut is_below = false;
     for component in path.components() {
         match component {
-            Component::Normal(name) if name.eq_ignore_ascii_case(".git") => return Some(GIT),
             Component::Normal(_) => is_below = true,
             Component::CurDir => {}
             _ => return Some("leads out of the project's folder"),

@@ -77,6 +77,9 @@ fn refuse_unless_free(dir: &Path) -> Result<()> {
             None => Ok(()),
             Some(_) => Err(taken(dir, NOT_EMPTY)),
         },
+        Err(e) if e.kind() == ErrorKind::NotFound && dir.is_symlink() => {
+            Err(taken(dir, ", and it is a link that leads nowhere: name another"))
+        }
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
         Err(e) if e.kind() == ErrorKind::NotADirectory => {
             Err(taken(dir, ", and it is not a folder: name another"))

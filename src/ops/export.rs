@@ -80,7 +80,8 @@ pub fn export(
     // Before anything is fetched, if it is known by then.
     options.to.map_or(Ok(()), check_free)?;
     let (reference, selection) = (options.reference, options.selection);
-    let opening = LoadOptions { reference, selection, verify: Verify::Once, jobs: options.jobs };
+    let mut opening =
+        LoadOptions { reference, selection, verify: Verify::Once, jobs: options.jobs, anew: false };
     let mut damage = None;
     loop {
         let dataset = match (load(registries, &opening, progress), damage.take()) {
@@ -92,6 +93,10 @@ pub fn export(
         match write(&dataset, options, progress) {
             // What the cache had wrong it has no more: another load brings it.
             Err(e @ Error::Integrity { .. }) if dataset.set_aside() > 0 => damage = Some(e),
+            // Lengths and sizes were a hint of the cache's: they may be wrong, where the images are not.
+            Err(e @ (Error::NoRoom { .. } | Error::Invalid { .. })) if dataset.is_by_kept_table() => {
+                (opening.anew, damage) = (true, Some(e));
+            }
             written => return written,
         }
     }
@@ -233,9 +238,10 @@ impl<'a> Plan<'a> {
         let images = self.about.splits.iter();
         let needed = match self.about.pixels {
             Some((width, height)) => {
-                images.map(|(_, images, _)| images * u64::from(width) * u64::from(height) * 3).sum()
+                let each = u64::from(width) * u64::from(height) * 3;
+                images.map(|(_, images, _)| images.saturating_mul(each)).fold(0, u64::saturating_add)
             }
-            None => images.map(|(.., bytes)| *bytes).sum(),
+            None => images.map(|(.., bytes)| *bytes).fold(0, u64::saturating_add),
         };
         match files::free_space(to) {
             // zstd makes less of them in parquet, but how much is not known before.

@@ -37,6 +37,8 @@ pub struct LoadOptions<'a> {
     pub verify: Verify,
     /// How many threads check what is fetched.
     pub jobs: usize,
+    /// Make the table anew even if the cache has one: what that says is a hint.
+    pub anew: bool,
 }
 
 /// Opens a version for reading.
@@ -80,7 +82,8 @@ type Opened = (Description<Table>, Vec<u32>, Places, Option<Cache>);
 impl Opening<'_> {
     /// With the cache that the table is from, if it was not made anew.
     fn images(self, head: Head) -> Result<Opened> {
-        if let Some(description) = self.kept(&head.manifest)? {
+        let kept = if self.options.anew { None } else { self.kept(&head.manifest)? };
+        if let Some(description) = kept {
             let rows = self.select(&head.manifest, &description)?;
             let (places, missing) = self.places(description.rows(), &rows);
             if missing.is_empty() {
@@ -240,7 +243,8 @@ pub(super) mod tests {
     fn open(home: &Path, splits: &[Split], verify: Verify) -> Result<Dataset> {
         let reference = "demobirds@1.0".parse().unwrap();
         let selection = Selection { splits: splits.to_vec(), ..Selection::default() };
-        let options = LoadOptions { reference: &reference, selection: &selection, verify, jobs: 2 };
+        let options =
+            LoadOptions { reference: &reference, selection: &selection, verify, jobs: 2, anew: false };
         with_registries(home, |registries| load(registries, &options, &Silent))
     }
 

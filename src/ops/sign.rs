@@ -34,7 +34,7 @@ pub fn sign(file: &Path, signer: &dyn Signer) -> Result<SignReport> {
         let text = String::from_utf8(bytes).map_err(|_| Error::integrity(&what, "is not ASCII text"))?;
         SignedStatement::sign(&Statement::parse(&what, &text)?, signer)?
     };
-    files::replace(file, signed.bytes())?;
+    files::overwrite(file, signed.bytes())?;
     let attested = signed.attested()?;
     Ok(SignReport { statement: attested.statement, signers: attested.signers })
 }

@@ -9,6 +9,7 @@ use super::pull::{PullOptions, PullReport, pull};
 use super::verify::{Expectation, Target, verify};
 use crate::dataset_ref::DatasetRef;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::lock_file::{LOCK_FILE, LockFile, Locked, PROJECT_FILE, Project, misplaced};
 use crate::log::History;
 use crate::progress::Progress;
@@ -140,7 +141,9 @@ pub fn check_lockable(
     reference: &DatasetRef,
     allow_outside: bool,
 ) -> Result<()> {
-    let mut lock = LockFile::read(&project.join(LOCK_FILE))?;
+    let lock_path = project.join(LOCK_FILE);
+    files::check_output(&lock_path)?;
+    let mut lock = LockFile::read(&lock_path)?;
     let Some(to) = to else { return Ok(()) };
     let what = "--to";
     if let Some(mistake) = misplaced(project, to, reference, allow_outside)? {

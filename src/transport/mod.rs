@@ -152,6 +152,11 @@ pub fn no_buckets(location: &str) -> Error {
 
 /// What drives transports: one thread, since the work beside the network is done by threads of its own.
 pub fn runtime() -> Result<tokio::runtime::Runtime> {
+    // It panics where it cannot open all that it needs.
+    #[cfg(unix)]
+    let spare = (0..4).map(|_| std::os::unix::net::UnixStream::pair()).collect::<std::io::Result<Vec<_>>>();
+    #[cfg(unix)]
+    drop(spare.map_err(Error::io("prepare", "the network"))?);
     let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.enable_all().build().map_err(|e| Error::Internal(format!("tokio: {e}")))
+    builder.enable_all().build().map_err(Error::io("prepare", "the network"))
 }

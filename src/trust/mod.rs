@@ -323,7 +323,7 @@ fn refuse(path: &Path, why: String) -> Error {
 fn write(path: &Path, registries: &BTreeMap<RegistryId, Trusted>) -> Result<()> {
     let text = toml::to_string_pretty(&Stored { format: Format::V1, registry: registries.clone() })
         .map_err(|e| Error::Internal(format!("the trust store cannot be written as TOML: {e}")))?;
-    files::replace_private(path, format!("{HEADER}{text}").as_bytes())
+    files::overwrite_private(path, format!("{HEADER}{text}").as_bytes())
 }
 
 #[cfg(test)]

@@ -211,10 +211,10 @@ impl Run {
         if let Some(file) = &args.html {
             let mut sheet = Sheet::new("Labels to look at");
             add_to_sheet(&mut sheet, &report);
-            files::replace(file, &sheet.finish())?;
+            files::write_output(file, &sheet.finish())?;
         }
         if let Some(file) = &args.scores {
-            files::replace(file, table(&report).as_bytes())?;
+            files::write_output(file, table(&report).as_bytes())?;
         }
         if let Some(ledger) = &args.claims {
             let claims = claims(&report, &timestamp(SystemTime::now()))?;

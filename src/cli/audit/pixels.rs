@@ -11,7 +11,7 @@ use crate::cli::args::RegistryArg;
 use crate::cli::commands::Run;
 use crate::cli::exit;
 use crate::cli::exit::ExitCode;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::files;
 use crate::ops::audit::duplicates::{DuplicatesReport, NearOptions};
 use crate::ops::audit::images::ImagesReport;
@@ -139,19 +139,13 @@ fn code(is_clean: bool) -> ExitCode {
     if is_clean { ExitCode::SUCCESS } else { ExitCode::from(exit::FINDINGS) }
 }
 
-/// Refuses files whose folder is not there before anything is looked at, which may take long.
+/// Refuses files that cannot be written before anything is looked at, which may take long.
 pub(super) fn check_outputs<'f>(outputs: impl IntoIterator<Item = &'f Option<PathBuf>>) -> Result<()> {
-    for file in outputs.into_iter().flatten() {
-        let folder = files::parent(file);
-        if !folder.is_dir() {
-            return Err(Error::not_found(folder.display(), "this file system"));
-        }
-    }
-    Ok(())
+    outputs.into_iter().flatten().try_for_each(|file| files::check_output(file))
 }
 
 fn write_groups(file: &Option<PathBuf>, report: &DuplicatesReport) -> Result<()> {
-    file.as_ref().map_or(Ok(()), |file| files::replace(file, &report.as_groups()?.to_csv()))
+    file.as_ref().map_or(Ok(()), |file| files::write_output(file, &report.as_groups()?.to_csv()))
 }
 
 fn write_sheet(
@@ -168,7 +162,7 @@ fn write_sheet(
     if let Some(report) = images {
         sheet::add_images(&mut page, subject, report);
     }
-    files::replace(file, &page.finish())
+    files::write_output(file, &page.finish())
 }
 
 impl Run {

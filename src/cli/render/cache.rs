@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Output, size};
+use super::{Output, path_json, size};
 use crate::cache::{Cache, Damaged, Inventory, Swept};
 use crate::cli::console::Page;
 use crate::error::count;
@@ -26,7 +26,7 @@ impl Output {
         writeln!(text, "  {:<10}  {} known", "trees", inventory.trees);
         let part = |(files, bytes): (u64, u64)| json!({ "files": files, "bytes": bytes });
         let object = json!({
-            "path": cache.root(),
+            "path": path_json(cache.root()),
             "bytes": inventory.bytes(),
             "pieces": part(inventory.pieces),
             "objects": part(inventory.objects),
@@ -52,7 +52,7 @@ impl Output {
                 "FAILED: {n} of {checked_text} damaged and set aside: they are fetched again when they are needed"
             ),
         };
-        let paths: Vec<_> = damaged.iter().map(|one| &one.path).collect();
+        let paths: Vec<_> = damaged.iter().map(|one| path_json(&one.path)).collect();
         self.print(&text, json!({ "ok": damaged.is_empty(), "checked": checked, "damaged": paths }));
     }
 

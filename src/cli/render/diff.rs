@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::Output;
+use super::{Output, path_json};
 use crate::cli::console::Page;
 use crate::error::count;
 use crate::ops::diff::{Change, DiffReport, Kind};
@@ -61,7 +61,7 @@ impl Output {
                 "renamed": report.classes_renamed.iter()
                     .map(|(id, was, is)| json!({ "id": id.as_str(), "old": was, "new": is })).collect::<Vec<_>>(),
             },
-            "page": page,
+            "page": page.map(path_json),
             "unsigned": report.unsigned,
             "warnings": report.warnings,
         });

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::Output;
+use super::{Output, path_json};
 use crate::cli::console::Page;
 use crate::corrections::Action;
 use crate::error::count;
@@ -33,12 +33,12 @@ impl Output {
         let rows = ledger.rows().len();
         let shown = count(ids.len(), "image");
         writeln!(text, "{}: {}; {shown} shown", path.display(), count(rows, "row"));
-        self.print(&text, json!({ "ledger": path, "rows": rows, "images": objects }));
+        self.print(&text, json!({ "ledger": path_json(path), "rows": rows, "images": objects }));
     }
 
     pub(in crate::cli) fn ledger_added(&self, path: &Path, added: &Row) {
         let text = Page::of(format_args!("{}: {}: {}", path.display(), added.source_id(), said(added)));
-        self.print_done(&text, json!({ "ledger": path, "row": row(added) }));
+        self.print_done(&text, json!({ "ledger": path_json(path), "row": row(added) }));
     }
 
     pub(in crate::cli) fn ledger_imported(&self, path: &Path, file: &Path, report: &ImportReport) {
@@ -48,7 +48,7 @@ impl Output {
         writeln!(text, "{}: {} added, {there} there already", path.display(), report.added);
         report.conflicts.iter().for_each(|line| writeln!(text, "conflict: {line}"));
         let object = json!({
-            "ledger": path,
+            "ledger": path_json(path),
             "format": report.format.as_str(),
             "found": report.found,
             "added": report.added,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::Output;
+use super::{Output, path_json};
 use crate::cli::console::{self, Page};
 use crate::dataset_ref::Name;
 use crate::error::count;
@@ -59,7 +59,7 @@ impl Output {
             writeln!(text, "signed by {}", signer.fingerprint());
         }
         let mut object = statement_json(&report.statement);
-        object["file"] = json!(file);
+        object["file"] = path_json(file);
         object["signers"] = json!(fingerprints(&report.signers));
         self.print_done(&text, object);
     }
@@ -145,8 +145,10 @@ impl Output {
         }
         let mut text = Page::default();
         found.iter().for_each(|(log, path)| writeln!(text, "{}  {log}", path.display()));
-        let list: Vec<Value> =
-            found.iter().map(|(log, path)| json!({ "log": log.to_string(), "path": path })).collect();
+        let list: Vec<Value> = found
+            .iter()
+            .map(|(log, path)| json!({ "log": log.to_string(), "path": path_json(path) }))
+            .collect();
         self.print(&text, json!({ "evidence": list }));
     }
 
@@ -157,7 +159,8 @@ impl Output {
         let (file_shown, index, origin) = (file.display(), position.index, &position.origin);
         let mut text = Page::of(format_args!("{file_shown}: {title} is entry {index} of log {origin}"));
         writeln!(text, "  `isn verify --proof {file_shown}` checks it, with no network");
-        let object = json!({ "file": file, "dataset": release.dataset().prefixed(), "log": position });
+        let object =
+            json!({ "file": path_json(file), "dataset": release.dataset().prefixed(), "log": position });
         self.print_done(&text, object);
     }
 
@@ -203,7 +206,7 @@ impl Output {
             "path": registry,
             "made": report.made,
             "log_key": report.log_key,
-            "key_path": report.key_path,
+            "key_path": report.key_path.as_deref().map(path_json),
         });
         self.print_done(&text, object);
     }
@@ -289,7 +292,7 @@ pub(super) fn fate_json(object: &mut Value, fate: &Fate) {
     match fate {
         Fate::Logged(index) => object["entry"] = json!(index),
         Fate::Collecting(file, missing) => {
-            object["file"] = json!(file);
+            object["file"] = path_json(file);
             object["missing_signatures"] = json!(missing);
         }
     }

@@ -65,7 +65,7 @@ impl Output {
             writeln!(text, "  locked in isn.lock");
         }
         let mut object = version(&report.snapshot, report.images, report.bytes);
-        object["path"] = json!(report.path);
+        object["path"] = path_json(&report.path);
         object["fetched_bytes"] = json!(report.fetched_bytes);
         object["reused_images"] = json!(report.reused_images);
         object["replaced"] = json!(report.replaced);
@@ -103,7 +103,7 @@ impl Output {
         }
         let entries = synced.iter().map(|one| {
             let fetched_bytes = one.fetched_bytes.unwrap_or(0);
-            json!({ "path": one.entry.path, "pin": one.entry.pin, "fetched_bytes": fetched_bytes, "warnings": one.warnings })
+            json!({ "path": path_json(&one.entry.path), "pin": one.entry.pin, "fetched_bytes": fetched_bytes, "warnings": one.warnings })
         });
         self.print_done(&text, json!({ "synced": entries.collect::<Vec<_>>() }));
     }
@@ -234,7 +234,7 @@ impl Output {
         self.warn(&report.warnings);
         writeln!(text, "  pin      {}", report.pin);
         let mut object = json!(report);
-        object["path"] = json!(out);
+        object["path"] = path_json(out);
         self.print_done(&text, object);
     }
 
@@ -391,7 +391,7 @@ impl Output {
             dir.display(),
             count(report.images as usize, "image")
         ));
-        self.print_done(&text, json!({ "path": dir, "images": report.images }));
+        self.print_done(&text, json!({ "path": path_json(dir), "images": report.images }));
     }
 }
 
@@ -418,6 +418,11 @@ fn key_json(name: &KeyName, key: &PublicKey) -> Value {
 
 fn images(images: u64, bytes: u64) -> String {
     format!("{}, {}", count(images as usize, "image"), size(bytes))
+}
+
+/// A path in JSON: its text, with replacement characters where it has none.
+pub(in crate::cli) fn path_json(path: &Path) -> Value {
+    json!(path.to_string_lossy())
 }
 
 pub(in crate::cli) fn size(bytes: u64) -> String {

@@ -291,3 +291,40 @@ fn pulls_that_lock_at_once_are_all_locked() {
     }
     assert!(sandbox.leftovers().is_empty(), "{:?}", sandbox.leftovers());
 }
+
+#[test]
+fn files_of_isns_own_are_no_places_for_trees() {
+    let bad = [
+        ".isn.lock.isn-lock",
+        "isn.toml",
+        "isn.lock",
+        "ISN.lock",
+        "./isn.toml",
+        "isn.lock/x",
+        ".isn.lock.isn-lock/x",
+        "a/../isn.toml",
+    ];
+    let sandbox = project(&[&["good", "data/isn.lock"][..], &bad].concat());
+    let before = contents(&sandbox.path("project"));
+    for args in [&["sync"][..], &["sync", "--locked"], &["sync", "--allow-outside"]] {
+        let ran = at(&sandbox, args).fails(1, "is isn's own");
+        assert_eq!(
+            ran.stderr.matches("is isn's own: choose another name").count(),
+            bad.len(),
+            "{}",
+            ran.stderr
+        );
+        assert!(!ran.stderr.contains("good") && !ran.stderr.contains("data/isn.lock"), "{}", ran.stderr);
+    }
+    assert!(contents(&sandbox.path("project")) == before);
+    let sandbox = project(&["good"]);
+    let reg = sandbox.path("reg").display().to_string();
+    let absolute = fs::canonicalize(sandbox.path("project")).unwrap().join("isn.toml").display().to_string();
+    for to in ["isn.toml", "isn.lock/x", &absolute] {
+        for more in [&["--lock"][..], &["--lock", "--allow-outside"]] {
+            let pull = ["pull", "grads@1.0", "--registry", &reg, "--to", to];
+            at(&sandbox, &[&pull[..], more].concat()).fails(1, "");
+            assert!(!sandbox.path("project/isn.toml").exists(), "{to}");
+        }
+    }
+}

@@ -12,8 +12,12 @@ mod ledgers;
 mod lock_paths;
 mod mirroring;
 mod mirrors;
+#[cfg(target_os = "linux")]
+mod not_utf8;
 mod offline;
 mod other_logs;
+#[cfg(target_os = "linux")]
+mod outputs;
 mod own_files;
 #[cfg(unix)]
 mod pipes;

@@ -125,3 +125,123 @@ fn table_that_leads_elsewhere_is_found_by_cache_verify() {
         sandbox.isn(&["cache", "verify"]).ok();
     }
 }
+
+#[test]
+fn sizes_that_no_image_has_are_those_of_a_damaged_table() {
+    let (sandbox, pin) = Sandbox::published_large();
+    let server = Server::new(&sandbox.path("reg"));
+    let export = |format: &str| -> Ran {
+        let _ = fs::remove_dir_all(sandbox.path("made"));
+        sandbox.isn(&["export", &pin, "--registry", &server.url, "--as", format, "--to", "made"])
+    };
+    let made = || contents(&sandbox.path("made"));
+    let set = |row: &mut [u8], width: u32, height: u32| {
+        row[4..8].copy_from_slice(&width.to_le_bytes());
+        row[8..12].copy_from_slice(&height.to_le_bytes());
+    };
+    for format in ["npz", "mds"] {
+        export(format).ok();
+        let right = made();
+        let sizes =
+            [(0, 0), (0, 24), (u32::MAX, u32::MAX), (1 << 16, 1 << 16), (1 << 13, 1 << 13), (48, 12), (1, 1)];
+        for (width, height) in sizes {
+            poison_table(&sandbox, |row| set(row, width, height));
+            let ran = export(format);
+            assert_eq!(ran.code, 0, "{width} x {height}: {}", ran.stderr);
+            assert!(made() == right, "{width} x {height}");
+        }
+        // Of one image alone.
+        let mut number = std::cell::Cell::new(0);
+        poison_table(&sandbox, |row| {
+            number.set(number.get() + 1);
+            if number.get() == 7 {
+                set(row, 48, 12);
+            }
+        });
+        assert_eq!(*number.get_mut(), 72);
+        export(format).ok();
+        assert!(made() == right);
+        let changes: [fn(&mut [u8]); 3] =
+            [|row| row[16..24].fill(0xff), |row| row[24..40].fill(0xff), |row| row[16..40].fill(0xff)];
+        for change in changes {
+            poison_table(&sandbox, change);
+            export(format).ok();
+            assert!(made() == right);
+        }
+    }
+}
+
+#[test]
+fn lengths_of_a_poisoned_table_fill_no_disk() {
+    let (sandbox, pin) = Sandbox::published_large();
+    let server = Server::new(&sandbox.path("reg"));
+    let args = ["export", &pin, "--registry", &server.url, "--as", "npz", "--to"];
+    sandbox.isn(&[&args[..], &["one"]].concat()).ok();
+    poison_table(&sandbox, |row| {
+        row[4..8].copy_from_slice(&(1u32 << 26).to_le_bytes());
+        row[8..12].copy_from_slice(&2u32.to_le_bytes());
+    });
+    sandbox.isn(&[&args[..], &["two"]].concat()).ok();
+    assert!(contents(&sandbox.path("one")) == contents(&sandbox.path("two")));
+}
+
+#[test]
+fn images_of_two_sizes_are_no_array_whatever_the_table_says() {
+    let sandbox = Sandbox::built();
+    let text = String::from_utf8(sandbox.read("grads-1.0.toml")).unwrap();
+    // As they are: some 40 to 47 pixels wide.
+    sandbox.write("grads-1.0.toml", text.replace("size = 24", "size = 400").as_bytes());
+    fs::remove_dir_all(sandbox.path("out")).unwrap();
+    sandbox.isn(&["build", "grads-1.0.toml", "--source", "raw", "--out", "out"]).ok();
+    let pin = sandbox.publish("out");
+    let export = || sandbox.isn(&["export", &pin, "--registry", "reg", "--as", "npz", "--to", "made"]);
+    let said = export().fails(1, "needs images of one size").stderr;
+    poison_table(&sandbox, |row| {
+        row[4..8].copy_from_slice(&99u32.to_le_bytes());
+        row[8..12].copy_from_slice(&7u32.to_le_bytes());
+    });
+    assert_eq!(export().fails(1, "needs images of one size").stderr, said);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_in_the_place_of_a_piece_costs_a_request() {
+    let (sandbox, pin) = Sandbox::published();
+    let server = Server::new(&sandbox.path("reg"));
+    let export = || -> Ran {
+        let _ = fs::remove_dir_all(sandbox.path("made"));
+        sandbox.isn(&["export", &pin, "--registry", &server.url, "--as", "mds", "--to", "made"])
+    };
+    export().ok();
+    for kind in ["link", "link to nothing", "pipe", "folder", "full folder"] {
+        for is_verified in [false, true] {
+            let name = kept(&sandbox, "pieces").pop().unwrap();
+            let path = sandbox.path(&name);
+            let bytes = sandbox.read(&name);
+            sandbox.write("elsewhere", &bytes);
+            fs::remove_file(&path).unwrap();
+            match kind {
+                "link" => std::os::unix::fs::symlink(sandbox.path("elsewhere"), &path).unwrap(),
+                "link to nothing" => std::os::unix::fs::symlink("nowhere", &path).unwrap(),
+                "pipe" => {
+                    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+                }
+                "folder" => fs::create_dir(&path).unwrap(),
+                _ => sandbox.write(&format!("{name}/thesis"), b"x"),
+            }
+            if is_verified {
+                let ran = sandbox.isn(&["cache", "verify"]);
+                assert!([1, 3].contains(&ran.code), "{kind}: {}", ran.stdout);
+                assert!(format!("{}{}", ran.stdout, ran.stderr).contains(&name), "{kind}");
+            }
+            let ran = export();
+            assert_eq!(ran.code, 0, "{kind}: {}", ran.stderr);
+            assert_eq!(sandbox.read("elsewhere"), bytes, "{kind}");
+            sandbox.isn(&["cache", "verify"]).ok();
+            sandbox.isn(&["cache", "info"]).ok();
+        }
+    }
+    if let Some(thesis) = kept(&sandbox, "quarantine").iter().find(|name| name.ends_with("thesis")) {
+        assert_eq!(sandbox.read(thesis), b"x", "nothing of anybody's is lost");
+    }
+}

@@ -148,8 +148,13 @@ impl Swapper {
         let registries =
             Registries { locations: &locations, trust, logs, cache: Some(&cache), access, max_age: None };
         let (reference, selection) = (self.pin.parse().unwrap(), Selection::default());
-        let options =
-            LoadOptions { reference: &reference, selection: &selection, verify: Verify::Always, jobs: 2 };
+        let options = LoadOptions {
+            reference: &reference,
+            selection: &selection,
+            verify: Verify::Always,
+            jobs: 2,
+            anew: false,
+        };
         let dataset = match load(&registries, &options, &Silent) {
             Err(isn::error::Error::Trust { .. }) => return (4, String::new()),
             Err(isn::error::Error::Integrity { .. }) => return (3, String::new()),
