@@ -110,7 +110,7 @@ impl LockFile {
         let held = Lock::take_own(&lock_path)?;
         let changed = LockFile::read(path).and_then(|mut lock| {
             change(&mut lock)?;
-            files::replace(path, lock.to_text()?.as_bytes()).map(|()| lock)
+            files::replace_locked(path, lock.to_text()?.as_bytes(), &held).map(|()| lock)
         });
         held.remove().and(changed)
     }

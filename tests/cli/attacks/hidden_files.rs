@@ -224,6 +224,31 @@ fn pull_and_sync_follow_and_remove_nothing_that_is_not_isns() {
     check(&faults);
 }
 
+/// As of every other lock, whatever is not to be shown.
+#[test]
+fn a_pull_that_waits_for_another_says_so_however_quiet() {
+    let (sandbox, pin) = Sandbox::published();
+    let [_, lock] = names_of_pull("tree", &pin);
+    sandbox.write(&lock, b"");
+    let held = fs::File::options().write(true).open(sandbox.path(&lock)).unwrap();
+    held.lock().unwrap();
+    let pull = ["-q", "pull", "grads@1.0", "--registry", "reg", "--to", "tree"];
+    let mut waiting = sandbox.command(&pull).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = std::io::BufReader::new(waiting.stderr.take().unwrap());
+    let (line, heard) = std::sync::mpsc::channel();
+    let reader = thread::spawn(move || {
+        let mut first = String::new();
+        std::io::BufRead::read_line(&mut said, &mut first).unwrap();
+        line.send(first).unwrap();
+    });
+    let first = heard.recv_timeout(PATIENCE);
+    held.unlock().unwrap();
+    assert!(waiting.wait().unwrap().success());
+    reader.join().unwrap();
+    let first = first.unwrap_or_default();
+    assert!(first.contains("waiting for the lock") && first.contains(&lock), "{first}");
+}
+
 #[test]
 fn the_lock_of_a_lock_file_is_no_link() {
     let (sandbox, _) = Sandbox::published();

@@ -12,6 +12,8 @@ mod ledgers;
 mod lock_paths;
 mod mirroring;
 mod mirrors;
+#[cfg(target_os = "linux")]
+mod no_locks;
 mod offline;
 mod other_logs;
 mod own_files;
@@ -20,6 +22,8 @@ mod pipes;
 mod poisoned_cache;
 #[cfg(all(feature = "serve", target_os = "linux"))]
 mod publishing;
+#[cfg(target_os = "linux")]
+mod replaced_trees;
 mod reserved_names;
 #[cfg(all(feature = "serve", target_os = "linux"))]
 mod serving;
