@@ -9,6 +9,7 @@ mod below;
 mod guard;
 mod lock;
 mod own;
+mod place;
 mod users;
 mod whole;
 mod workplace;
@@ -17,7 +18,8 @@ pub use below::{Below, open_nofollow, read_nofollow};
 pub use guard::{Guard, check_private, read_guarded};
 pub use lock::{Lock, identity, is_same, tell_of_waiting, wait_for_lock};
 pub use own::OwnFolder;
-pub use users::{behind_links, check_output, overwrite, overwrite_private, write_output};
+pub use place::{check_replaceable, exchange, exchange_at_once, is_free, place, rename_new, write_new};
+pub use users::{behind_links, check_output, overwrite, overwrite_locked, overwrite_private, write_output};
 pub use workplace::Workplace;
 
 use std::fs::{self, File};
@@ -150,16 +152,6 @@ pub fn names_in(dir: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Whether a folder is absent or has nothing in it.
-pub fn is_absent_or_empty(dir: &Path) -> Result<bool> {
-    match fs::symlink_metadata(dir) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(true),
-        Err(e) => Err(Error::io("look at", dir)(e)),
-        Ok(meta) if meta.is_dir() => Ok(names_in(dir)?.is_empty()),
-        Ok(_) => Ok(false),
-    }
-}
-
 /// What a file in a tree is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -282,54 +274,6 @@ fn temp_file(dir: &Path, prefix: &str, mode: u32) -> Result<tempfile::NamedTempF
     #[cfg(not(unix))]
     let _ = mode;
     builder.tempfile_in(dir).map_err(Error::io("write in", dir))
-}
-
-/// Gives the folder or file `from` the name `to`, which must not exist; an empty folder there is replaced.
-/// `false` if something is in the way.
-pub fn rename_new(from: &Path, to: &Path) -> Result<bool> {
-    if to.is_dir() && !to.is_symlink() && names_in(to)?.is_empty() {
-        // Fails if somebody has filled it in between: then the rename below finds it in the way.
-        let _ = fs::remove_dir(to);
-    }
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::fs::{CWD, RenameFlags, renameat_with};
-        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-            Ok(()) => return sync_dir(parent(to)).map(|()| true),
-            Err(rustix::io::Errno::EXIST) => return Ok(false),
-            // Some network file systems do not know the flag.
-            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {}
-            Err(e) => return Err(Error::io("create", to)(e.into())),
-        }
-    }
-    if fs::symlink_metadata(to).is_ok() {
-        return Ok(false);
-    }
-    fs::rename(from, to).map_err(Error::io("create", to))?;
-    sync_dir(parent(to)).map(|()| true)
-}
-
-/// Lets the folder `new` have the name of the folder `old` and the other way round, in one step where the file system
-/// can; else `old` is gone for a moment between two steps.
-pub fn exchange(new: &Path, old: &Path) -> Result<()> {
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::fs::{CWD, RenameFlags, renameat_with};
-        match renameat_with(CWD, new, CWD, old, RenameFlags::EXCHANGE) {
-            Ok(()) => return sync_dir(parent(old)),
-            // Some network file systems do not know the flag.
-            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {}
-            Err(e) => return Err(Error::io("replace", old)(e.into())),
-        }
-    }
-    let aside = hidden_sibling(old, &format!("isn-old-{}", std::process::id()))?;
-    fs::rename(old, &aside).map_err(Error::io("replace", old))?;
-    if let Err(e) = fs::rename(new, old) {
-        let _ = fs::rename(&aside, old);
-        return Err(Error::io("replace", old)(e));
-    }
-    fs::rename(&aside, new).map_err(Error::io("replace", old))?;
-    sync_dir(parent(old))
 }
 
 /// Which disk `path` is or would be on, and how many bytes are free there for us; `None` where the system does not say.
@@ -459,19 +403,5 @@ mod tests {
         sync_dir(dir.path()).unwrap();
         let error = sync_dir(&dir.path().join("none")).unwrap_err().to_string();
         assert!(error.starts_with("cannot sync folder"), "{error}");
-    }
-
-    #[test]
-    fn rename_new_takes_an_empty_folder_and_nothing_else() {
-        let dir = tempfile::tempdir().unwrap();
-        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
-        fs::create_dir(&from).unwrap();
-        fs::create_dir(&to).unwrap();
-        fs::write(from.join("x"), "").unwrap();
-        fs::write(to.join("y"), "").unwrap();
-        assert!(!rename_new(&from, &to).unwrap());
-        fs::remove_file(to.join("y")).unwrap();
-        assert!(rename_new(&from, &to).unwrap());
-        assert_eq!(names_in(&to).unwrap(), ["x"]);
     }
 }

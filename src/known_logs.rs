@@ -206,7 +206,7 @@ impl KnownLog {
     fn lock(&self) -> Result<files::Lock> {
         let below = files::Below::make_synced(files::parent(&self.folder), &self.folder)?;
         let lock = files::Lock::take(&self.folder.join(".lock"))?;
-        below.sweep(files::TEMP_PREFIX)?;
+        below.sweep(files::TEMP_PREFIX, &lock)?;
         Ok(lock)
     }
 

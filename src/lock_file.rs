@@ -113,7 +113,7 @@ impl LockFile {
         let held = Lock::take_own(&lock_path)?;
         let changed = LockFile::read(path).and_then(|mut lock| {
             change(&mut lock)?;
-            files::overwrite(path, lock.to_text()?.as_bytes()).map(|()| lock)
+            files::overwrite_locked(path, lock.to_text()?.as_bytes(), &held).map(|()| lock)
         });
         held.remove().and(changed)
     }

@@ -98,7 +98,8 @@ pub(super) enum Command {
         /// Build it from your own copy of the source images instead of fetching them
         #[arg(long, value_name = "DIR", conflicts_with_all = ["splits", "classes", "images"])]
         source: Option<PathBuf>,
-        /// Link to images of trees that are on this disk already, instead of copying: an edit shows in both
+        /// Link to images of trees that are on this disk already, instead of copying: an edit shows in both. Files that
+        /// others may write to are copied
         #[arg(long)]
         hardlink: bool,
         /// Record the version in ./isn.lock

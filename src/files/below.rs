@@ -10,7 +10,7 @@ use cap_fs_ext::{DirExt, FollowSymlinks, OpenOptionsFollowExt, OpenOptionsSyncEx
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, Metadata, OpenOptions};
 
-use super::{parent, sync_dir};
+use super::{Lock, parent, sync_dir};
 use crate::error::{Error, Result};
 
 /// Refuses what does not belong to who runs isn, where the system says whose it is.
@@ -273,8 +273,12 @@ impl Below {
         Ok(found)
     }
 
-    /// Removes the regular files in it, not in its folders, whose name begins with `prefix`: what killed runs left.
-    pub fn sweep(&self, prefix: &str) -> Result<()> {
+    /// Removes the regular files in it, not in its folders, whose name begins with `prefix`: what killed runs left. `lock` is
+    /// that of all who write such files; where it is not held they may be somebody's who is at work, and stay.
+    pub fn sweep(&self, prefix: &str, lock: &Lock) -> Result<()> {
+        if !lock.is_held() {
+            return Ok(());
+        }
         let list = || Error::io("list", &self.path);
         for entry in self.dir.entries().map_err(list())? {
             let entry = entry.map_err(list())?;

@@ -12,9 +12,9 @@ use super::remove_file;
 use crate::error::Result;
 
 /// How long a lock is waited for before anything is said.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 /// Between two looks at a lock that another has.
-const PAUSE: Duration = Duration::from_millis(20);
+pub(super) const PAUSE: Duration = Duration::from_millis(20);
 
 /// Who is told of a lock that another has had for a while.
 static WAITING: OnceLock<fn(&Path)> = OnceLock::new();
@@ -30,18 +30,21 @@ pub fn tell_of_waiting(tell: fn(&Path)) {
 pub struct Lock {
     path: PathBuf,
     file: File,
+    is_held: bool,
 }
 
 impl Lock {
     /// Takes the lock at `path`, which is the caller's own, or `None` if another process has it. Where the file system has
-    /// no locks, the lock counts as taken: it saves work, correctness never rests on it alone.
+    /// no locks, this is one that is not [held](Lock::is_held).
     ///
     /// # Errors
     /// [`Error::Foreign`](crate::error::Error::Foreign) if something is there that is no lock of isn's, or somebody else's.
     pub fn try_take(path: &Path) -> Result<Option<Lock>> {
         loop {
-            let lock = Lock { path: path.to_path_buf(), file: lock_file(path, true)? };
-            match lock.file.try_lock() {
+            let file = lock_file(path, true)?;
+            let tried = file.try_lock();
+            let lock = Lock { path: path.to_path_buf(), file, is_held: tried.is_ok() };
+            match tried {
                 // Its last holder may have removed it meanwhile: then this is a lock on nothing.
                 Ok(()) if !lock.is_in_place() => {}
                 Err(fs::TryLockError::WouldBlock) => return Ok(None),
@@ -51,14 +54,13 @@ impl Lock {
     }
 
     /// Waits for the lock at `path`, which stays there and may be anybody's: a registry is written to by several. Where the
-    /// file system has no locks, it counts as taken.
+    /// file system has no locks, this is one that is not [held](Lock::is_held).
     ///
     /// # Errors
     /// [`Error::Foreign`](crate::error::Error::Foreign) if something is there that is no lock of isn's.
     pub fn take(path: &Path) -> Result<Lock> {
-        let lock = Lock { path: path.to_path_buf(), file: lock_file(path, false)? };
-        wait_for_lock(&lock.file, path);
-        Ok(lock)
+        let file = lock_file(path, false)?;
+        Ok(Lock { path: path.to_path_buf(), is_held: wait_for_lock(&file, path), file })
     }
 
     /// Waits for the lock at `path`, which is the caller's own and goes when it is [removed](Lock::remove).
@@ -67,12 +69,18 @@ impl Lock {
     /// As of [`Lock::try_take`].
     pub fn take_own(path: &Path) -> Result<Lock> {
         loop {
-            let lock = Lock { path: path.to_path_buf(), file: lock_file(path, true)? };
-            wait_for_lock(&lock.file, path);
+            let file = lock_file(path, true)?;
+            let lock = Lock { path: path.to_path_buf(), is_held: wait_for_lock(&file, path), file };
             if lock.is_in_place() {
                 return Ok(lock);
             }
         }
+    }
+
+    /// Whether nobody else has it. Some file systems have no locks: there, others may be at work, and what they have under
+    /// way is to be left alone.
+    pub fn is_held(&self) -> bool {
+        self.is_held
     }
 
     /// Removes the file, so that nobody else finds it.
@@ -86,9 +94,9 @@ impl Lock {
     }
 }
 
-/// Waits until nobody else has the lock of an open file, which is called `path` where it is said that another has it.
-/// Where the file system has no locks, it counts as taken.
-pub fn wait_for_lock(file: &File, path: &Path) {
+/// Waits until nobody else has the lock of an open file, which is called `path` where it is said that another has it. Whether
+/// it is held then: some file systems have no locks.
+pub fn wait_for_lock(file: &File, path: &Path) -> bool {
     let begun = Instant::now();
     while let Err(fs::TryLockError::WouldBlock) = file.try_lock() {
         if begun.elapsed() < PATIENCE {
@@ -96,12 +104,22 @@ pub fn wait_for_lock(file: &File, path: &Path) {
             continue;
         }
         // Who may only read the file can hold the lock too, for as long as they like.
-        if let Some(tell) = WAITING.get() {
-            tell(path);
-        }
+        say_waiting(path);
         break;
     }
-    while file.lock().is_err_and(|e| e.kind() == ErrorKind::Interrupted) {}
+    loop {
+        match file.lock() {
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            locked => return locked.is_ok(),
+        }
+    }
+}
+
+/// Says that another has a lock that is waited for.
+pub(super) fn say_waiting(path: &Path) {
+    if let Some(tell) = WAITING.get() {
+        tell(path);
+    }
 }
 
 /// Whether both are there and one file; taken to be one where the system does not say.

@@ -1,18 +1,20 @@
 //! What isn keeps beside a user's things and takes away again: [`OwnFolder`], a folder that says that isn has made it.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use cap_fs_ext::DirExt;
 use cap_std::fs::{Dir, Metadata, OpenOptions};
 
 use super::below::{Below, check_owner, foreign, gone, make_dir, open_dir, open_in, parent_of, walk};
-use super::{Kind, sync_dir};
+use super::{Kind, TEMP_PREFIX};
 use crate::error::{Error, Result};
 
 /// The file in an [`OwnFolder`] that says whose it is.
 const MARKER: &str = ".made-by-isn";
+/// What it says, before the number of the folder.
+const SAYS: &str = "isn made this folder, and removes it when it is done\n";
 /// The longest marker that is read, in bytes.
 const MAX_MARKER: u64 = 200;
 
@@ -55,8 +57,8 @@ impl OwnFolder {
         match folder.is_marked() {
             Ok(true) => return Ok(folder),
             Err(Error::Foreign { .. }) => {
-                let dir = folder.dir.try_clone().map_err(Error::io("open", path))?;
-                let there = Below { path: path.to_path_buf(), dir }.list()?;
+                folder.marker_in(OsStr::new(MARKER))?;
+                let there = folder.below()?.list()?;
                 if let Some((name, _)) = there.iter().find(is_others) {
                     return Err(foreign(&path.join(name), "was not made by isn"));
                 }
@@ -152,47 +154,91 @@ impl OwnFolder {
         self.dir.entries()?.map(|entry| Ok(entry?.file_name())).collect()
     }
 
-    /// Whether it says that it is isn's. It may not yet, or not any more, if there is nothing in it but a marker: so a kill
-    /// or a power cut leaves it, and there is nothing to lose.
+    /// Whether it says that it is isn's. It may not yet, or not any more, if there is nothing in it but what a kill or a
+    /// power cut leaves of a marker: then there is nothing to lose.
     fn is_marked(&self) -> Result<bool> {
         let about = self.dir.dir_metadata().map_err(Error::io("look at", &self.path))?;
         check_owner(&about, &self.path)?;
-        let mut found = Vec::new();
-        let file = open_in(&self.dir, OsStr::new(MARKER), OpenOptions::new().read(true), &self.join(MARKER))?;
-        let has_file = file.is_some();
-        if let Some(file) = file {
-            file.take(MAX_MARKER).read_to_end(&mut found).map_err(Error::io("read", &self.path))?;
-        }
-        if found == marker(&about).as_bytes() {
+        let found = self.marker_in(OsStr::new(MARKER))?;
+        if found.as_ref().is_some_and(|found| found == marker(&about).as_bytes()) {
             return Ok(true);
         }
         let names = self.names().map_err(Error::io("list", &self.path))?;
-        if names.len() <= usize::from(has_file) {
+        let is_left = |name: &&OsString| *name == MARKER || self.is_half_written(name);
+        if names.iter().all(|name| is_left(&name)) {
             return Ok(false);
         }
         let of_a_copy = "is a copy of a folder that isn made, or was changed";
-        Err(foreign(&self.path, if has_file { of_a_copy } else { "was not made by isn" }))
+        Err(foreign(&self.path, if found.is_some() { of_a_copy } else { "was not made by isn" }))
+    }
+
+    /// What the marker `name` says, all of it or as much as was written of it; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] if it is nothing that isn has written, or has another name as well: it may be anybody's file.
+    fn marker_in(&self, name: &OsStr) -> Result<Option<Vec<u8>>> {
+        let path = self.join(name);
+        let Some(file) = open_in(&self.dir, name, OpenOptions::new().read(true), &path)? else {
+            return Ok(None);
+        };
+        if names_of(&file.metadata().map_err(Error::io("look at", &path))?) > 1 {
+            return Err(foreign(&path, "has another name too"));
+        }
+        let mut found = Vec::new();
+        file.take(MAX_MARKER).read_to_end(&mut found).map_err(Error::io("read", &path))?;
+        match is_of_a_marker(&found) {
+            true => Ok(Some(found)),
+            false => Err(foreign(&path, "is no marker of isn's")),
+        }
+    }
+
+    /// Whether a thing in it is a marker that has no name yet.
+    fn is_half_written(&self, name: &OsStr) -> bool {
+        name.to_string_lossy().starts_with(TEMP_PREFIX)
+            && self.marker_in(name).is_ok_and(|found| found.is_some())
     }
 
     /// Says that it is isn's: on disk before there is anything in it, or a power cut would leave what isn knows not for its
-    /// own.
+    /// own. A marker that is there is replaced, not written to.
     fn mark(&self) -> Result<()> {
-        let path = self.join(MARKER);
+        let names = self.names().map_err(Error::io("list", &self.path))?;
+        names.iter().filter(|name| self.is_half_written(name)).try_for_each(|name| self.remove_from(name))?;
         let about = self.dir.dir_metadata().map_err(Error::io("look at", &self.path))?;
-        let mut options = OpenOptions::new();
-        let file =
-            open_in(&self.dir, OsStr::new(MARKER), options.write(true).create(true).truncate(true), &path)?;
-        let mut file = file.ok_or_else(|| gone(&self.path))?;
-        file.write_all(marker(&about).as_bytes()).map_err(Error::io("write", &path))?;
-        file.sync_all().map_err(Error::io("write", &path))?;
-        sync_dir(&self.path)
+        self.below()?.replace(OsStr::new(MARKER), marker(&about).as_bytes())
+    }
+
+    fn below(&self) -> Result<Below> {
+        let dir = self.dir.try_clone().map_err(Error::io("open", &self.path))?;
+        Ok(Below { path: self.path.clone(), dir })
     }
 }
 
 /// What the marker of a folder says. The number is the folder's alone, so no copy or checkout of it passes for it.
 fn marker(about: &Metadata) -> String {
     let number = identity(about).map_or(String::new(), |(_, number)| format!("{number}\n"));
-    format!("isn made this folder, and removes it when it is done\n{number}")
+    format!("{SAYS}{number}")
+}
+
+/// Whether these bytes are a marker, of whatever folder, or what a kill leaves of one, or a power cut: its beginning, or
+/// zeros.
+fn is_of_a_marker(bytes: &[u8]) -> bool {
+    let is_number = |rest: &[u8]| rest.strip_suffix(b"\n").unwrap_or(rest).iter().all(u8::is_ascii_digit);
+    bytes.strip_prefix(SAYS.as_bytes()).is_some_and(is_number)
+        || SAYS.as_bytes().starts_with(bytes)
+        || bytes.iter().all(|byte| *byte == 0)
+}
+
+/// How many names a file has; one where the system does not say.
+fn names_of(about: &std::fs::Metadata) -> u64 {
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::MetadataExt::nlink(about)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = about;
+        1
+    }
 }
 
 fn identity(about: &Metadata) -> Option<(u64, u64)> {
@@ -298,5 +344,57 @@ mod tests {
         std::fs::write(path.join("thesis"), "x").unwrap();
         assert!(own.remove().is_err());
         assert!(path.join("thesis").exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_marker_is_never_written_to_and_what_is_none_of_isns_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, thesis) = (dir.path().join("own"), dir.path().join("thesis"));
+        let refused = |say: &str| {
+            for refused in [
+                OwnFolder::open(&path).unwrap_err(),
+                OwnFolder::find(&path).unwrap_err(),
+                OwnFolder::adopt(&path, |_, _| true).unwrap_err(),
+            ] {
+                assert!(
+                    matches!(refused, Error::Foreign { .. }) && refused.to_string().contains(say),
+                    "{refused}"
+                );
+            }
+        };
+        // Whatever it says: a longer one, half a marker, nothing, that of another folder.
+        std::fs::create_dir(&path).unwrap();
+        for text in
+            ["all of it", "isn made this", "", "isn made this folder, and removes it when it is done\n1\n"]
+        {
+            std::fs::write(&thesis, text).unwrap();
+            std::fs::hard_link(&thesis, path.join(MARKER)).unwrap();
+            refused("has another name");
+            assert_eq!(std::fs::read_to_string(&thesis).unwrap(), text);
+            std::fs::remove_file(path.join(MARKER)).unwrap();
+        }
+        std::fs::write(path.join(MARKER), "all of it").unwrap();
+        refused("is no marker of isn's");
+        // What may be replaced is, by another file.
+        std::fs::write(path.join(MARKER), "isn made this").unwrap();
+        let open = std::fs::File::open(path.join(MARKER)).unwrap();
+        OwnFolder::open(&path).unwrap();
+        assert_eq!(std::io::read_to_string(open).unwrap(), "isn made this");
+    }
+
+    #[test]
+    fn what_a_kill_left_of_a_marker_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("own");
+        std::fs::create_dir(&path).unwrap();
+        std::fs::write(path.join(".isn-tmp-0123456789abcdef"), "isn made").unwrap();
+        let own = OwnFolder::open(&path).unwrap();
+        assert!(own.is_empty().unwrap());
+        own.remove().unwrap();
+        // Unless it is something else.
+        std::fs::create_dir(&path).unwrap();
+        std::fs::write(path.join(".isn-tmp-0123456789abcdef"), "all of it").unwrap();
+        assert!(matches!(OwnFolder::open(&path), Err(Error::Foreign { .. })));
     }
 }

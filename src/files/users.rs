@@ -5,7 +5,7 @@ use std::fs::{self, File, FileType};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use super::{Below, FOR_ALL, FOR_OWNER, TEMP_PREFIX, parent, put, write_temp};
+use super::{Below, FOR_ALL, FOR_OWNER, Lock, TEMP_PREFIX, parent, put, write_temp};
 use crate::error::{Error, Result};
 
 /// Writes what the user has asked for to the file of that option: into a pipe or a device of characters as a shell would,
@@ -44,14 +44,22 @@ pub fn overwrite(path: &Path, bytes: &[u8]) -> Result<()> {
     give(write_temp(&path, bytes, TEMP_PREFIX, FOR_ALL)?, &path, there)
 }
 
-/// The same of a file that, where it is new, only its owner may read. The caller holds the lock of all who write it, so what
-/// a killed one left goes.
-pub fn overwrite_private(path: &Path, bytes: &[u8]) -> Result<()> {
+/// As [`overwrite`], with the lock of all who write the file: what a killed one left goes.
+pub fn overwrite_locked(path: &Path, bytes: &[u8], lock: &Lock) -> Result<()> {
+    overwrite_and_sweep(path, bytes, FOR_ALL, lock)
+}
+
+/// As [`overwrite_locked`], of a file that only its owner may read where it is new.
+pub fn overwrite_private(path: &Path, bytes: &[u8], lock: &Lock) -> Result<()> {
+    overwrite_and_sweep(path, bytes, FOR_OWNER, lock)
+}
+
+fn overwrite_and_sweep(path: &Path, bytes: &[u8], mode: u32, lock: &Lock) -> Result<()> {
     let (path, there) = find(path)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let (dir, prefix) = (parent(&path), format!("{TEMP_PREFIX}{name}-"));
-    Below::make(dir, dir)?.sweep(&prefix)?;
-    give(write_temp(&path, bytes, &prefix, FOR_OWNER)?, &path, there)
+    Below::make(dir, dir)?.sweep(&prefix, lock)?;
+    give(write_temp(&path, bytes, &prefix, mode)?, &path, there)
 }
 
 /// The path itself, or that of what it leads to if it is a link.

@@ -2,7 +2,6 @@
 //! chain.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -34,7 +33,13 @@ pub fn write_source(dir: &Path, progress: &dyn Progress) -> Result<DemoReport> {
 }
 
 fn write(dir: &Path, photos: &[Photo], progress: &dyn Progress) -> Result<DemoReport> {
-    refuse_unless_free(dir)?;
+    let dir = &files::place(dir);
+    if !files::is_free(dir)? {
+        return Err(taken(
+            dir,
+            if dir.is_dir() { NOT_EMPTY } else { ", and it is not a folder: name another" },
+        ));
+    }
     files::create_dir_all(files::parent(dir))?;
     let work = Workplace::open(dir, "")?.ok_or_else(|| taken(dir, ": another isn is writing to it"))?;
     // What a killed run left goes.
@@ -69,23 +74,6 @@ const NOT_EMPTY: &str = ", and it is not empty: name a folder that is not there 
 
 fn taken(dir: &Path, why: &str) -> Error {
     Error::Exists { what: dir.display().to_string(), why: why.into() }
-}
-
-fn refuse_unless_free(dir: &Path) -> Result<()> {
-    match fs::read_dir(dir) {
-        Ok(mut entries) => match entries.next() {
-            None => Ok(()),
-            Some(_) => Err(taken(dir, NOT_EMPTY)),
-        },
-        Err(e) if e.kind() == ErrorKind::NotFound && dir.is_symlink() => {
-            Err(taken(dir, ", and it is a link that leads nowhere: name another"))
-        }
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
-        Err(e) if e.kind() == ErrorKind::NotADirectory => {
-            Err(taken(dir, ", and it is not a folder: name another"))
-        }
-        Err(e) => Err(Error::io("list", dir)(e)),
-    }
 }
 
 #[cfg(test)]

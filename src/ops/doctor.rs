@@ -172,25 +172,44 @@ fn folder(what: &str, path: &Path, cure: &str) -> Finding {
     let mut found = vec![path.display().to_string()];
     found.extend(free.map(|free| format!("{} free", size(free))));
     found.extend(distant.map(|name| format!("on {name}, not on this machine's disk")));
-    found.extend(tried.lacking.iter().map(|lack| (*lack).to_string()));
+    found.extend(tried.iter().map(|lack| lack.what.to_string()));
     let found = found.join(", ");
     if free.is_some_and(|free| free < LITTLE_SPACE) {
         let cure = Some("there is little room: `isn cache gc --max-size` frees some");
         return finding(what, State::Note, found, cure);
     }
-    if distant.is_some() || !tried.lacking.is_empty() {
-        let cure = "it works, slower: with ISN_CACHE on a local disk less goes over the network";
-        return finding(what, State::Note, found, Some(cure));
+    let mut cures: Vec<&str> = tried.iter().map(|lack| lack.cure).collect();
+    cures.extend(
+        distant.map(|_| "it works, slower: with ISN_CACHE on a local disk less goes over the network"),
+    );
+    if !cures.is_empty() {
+        return finding(what, State::Note, found, Some(&cures.join("; ")));
     }
     finding(what, State::Ok, found, None)
 }
 
-struct Tried {
-    lacking: Vec<&'static str>,
+/// What a disk does not do, and what follows from that.
+struct Lack {
+    what: &'static str,
+    cure: &'static str,
 }
 
+const ONE_CASE: Lack = Lack {
+    what: "upper and lower case are one",
+    cure: "no two names that differ in nothing else can be there",
+};
+const NO_LOCKS: Lack = Lack {
+    what: "has no locks",
+    cure: "run one isn at a time there that changes trust, logs, isn.lock or a ledger, or one change may undo another; \
+           a pull or build that is killed starts again, and what it left stays",
+};
+const NO_EXCHANGE: Lack = Lack {
+    what: "cannot exchange folders in one step",
+    cure: "a tree that is replaced there is gone for a moment: let nobody read it meanwhile",
+};
+
 /// Does with temporary files what isn does with trees.
-fn try_out(dir: &Path) -> Result<Tried, Error> {
+fn try_out(dir: &Path) -> Result<Vec<Lack>, Error> {
     let scratch = tempfile::Builder::new().prefix(files::TEMP_PREFIX).tempdir_in(dir);
     let scratch = scratch.map_err(Error::io("write in", dir))?;
     let at = |name: &str| scratch.path().join(name);
@@ -198,19 +217,19 @@ fn try_out(dir: &Path) -> Result<Tried, Error> {
     fs::write(at("a"), "a").map_err(Error::io("write in", dir))?;
     fs::write(at("B"), "b").map_err(Error::io("write in", dir))?;
     if at("b").exists() {
-        lacking.push("upper and lower case are one");
+        lacking.push(ONE_CASE);
     }
-    for (name, other) in [("c", "d"), ("e", "f")] {
-        fs::create_dir(at(name)).map_err(Error::io("create folder", &at(name)))?;
-        fs::create_dir(at(other)).map_err(Error::io("create folder", &at(other)))?;
+    if !files::Lock::try_take(&at("lock"))?.is_some_and(|lock| lock.is_held()) {
+        lacking.push(NO_LOCKS);
     }
-    if files::Lock::try_take(&at("lock"))?.is_none() {
-        lacking.push("locks do not work");
+    let folders = [at("c"), at("d")];
+    for folder in &folders {
+        fs::create_dir(folder).map_err(Error::io("create folder", folder))?;
     }
-    if files::exchange(&at("c"), &at("d")).is_err() {
-        lacking.push("folders cannot be exchanged");
+    if !files::exchange_at_once(&folders[0], &folders[1])? {
+        lacking.push(NO_EXCHANGE);
     }
-    Ok(Tried { lacking })
+    Ok(lacking)
 }
 
 #[cfg(target_os = "linux")]

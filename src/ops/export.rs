@@ -78,7 +78,7 @@ pub fn export(
         return tree(registries, options, progress);
     }
     // Before anything is fetched, if it is known by then.
-    options.to.map_or(Ok(()), check_free)?;
+    options.to.map_or(Ok(()), |to| check_free(&files::place(to)))?;
     let (reference, selection) = (options.reference, options.selection);
     let mut opening =
         LoadOptions { reference, selection, verify: Verify::Once, jobs: options.jobs, anew: false };
@@ -104,7 +104,7 @@ pub fn export(
 
 fn write(dataset: &Dataset, options: &ExportOptions<'_>, progress: &dyn Progress) -> Result<ExportReport> {
     let manifest = dataset.manifest();
-    let to = options.to.map(Path::to_path_buf).unwrap_or_else(|| {
+    let to = options.to.map(files::place).unwrap_or_else(|| {
         PathBuf::from(format!("{}-{}-{}", manifest.name, manifest.version, options.format))
     });
     check_free(&to)?;
@@ -162,7 +162,7 @@ fn tree(
 }
 
 fn check_free(to: &Path) -> Result<()> {
-    if files::is_absent_or_empty(to)? { Ok(()) } else { Err(taken(to)) }
+    if files::is_free(to)? { Ok(()) } else { Err(taken(to)) }
 }
 
 fn taken(to: &Path) -> Error {

@@ -78,7 +78,7 @@ pub(super) struct BuildOutput {
     /// Whether the images stay here.
     pub(super) rebuild_only: bool,
     /// Holds files of `objects` that were made for this registry.
-    pub(super) scratch: Option<tempfile::TempDir>,
+    pub(super) scratch: Option<repack::scratch::Scratch>,
 }
 
 /// An object and the file that has it.

@@ -2,6 +2,8 @@
 //! their shards, and only what is new goes into shards of its own. Frames are copied as they are, so nothing is compressed
 //! again; and manifest and dataset hash know nothing of it.
 
+pub(super) mod scratch;
+
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -9,6 +11,7 @@ use std::path::Path;
 
 use tokio::runtime::Runtime;
 
+use self::scratch::Scratch;
 use super::publish::{BuildOutput, StoredObject};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -35,6 +38,7 @@ pub(super) fn reuse(
     history: Option<&History>,
     mut has: impl FnMut(&ObjectRef) -> Result<bool>,
 ) -> Result<BuildOutput> {
+    scratch::tidy(&output.build);
     let wanted: BTreeSet<Digest> =
         output.packs.iter().flat_map(|(_, pack)| pack.entries.iter().map(|entry| entry.blake3)).collect();
     let mut known: HashMap<Digest, Place> = HashMap::new();
@@ -91,7 +95,7 @@ fn earlier_packs(
 
 /// Writes the shards of what is not `known`, and the pack of all.
 fn repack(mut output: BuildOutput, known: &HashMap<Digest, Place>) -> Result<BuildOutput> {
-    let scratch = scratch_folder(&output)?;
+    let scratch = Scratch::new(&output.build)?;
     let mut shards: Vec<ObjectRef> = Vec::new();
     let mut entries: Vec<Entry> = Vec::new();
     let mut seen: BTreeSet<Digest> = BTreeSet::new();
@@ -138,14 +142,6 @@ fn repack(mut output: BuildOutput, known: &HashMap<Digest, Place>) -> Result<Bui
     output.packs = vec![(object.blake3, pack)];
     output.scratch = Some(scratch);
     Ok(output)
-}
-
-/// A folder that goes away with the publish; beside the build, where there is room for what a build has, if it may be.
-fn scratch_folder(output: &BuildOutput) -> Result<tempfile::TempDir> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(files::TEMP_PREFIX);
-    let beside = builder.tempdir_in(files::parent(&output.build));
-    beside.or_else(|_| builder.tempdir()).map_err(Error::io("create folder", &output.build))
 }
 
 fn read_frame(file: &mut File, path: &Path, entry: &Entry) -> Result<Vec<u8>> {

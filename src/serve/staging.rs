@@ -93,8 +93,11 @@ impl Staging {
         let lock = files::Lock::try_take(&root.join(LOCK))?.ok_or_else(|| {
             Error::invalid(registry.display(), "has another `isn serve` that takes in what is published")
         })?;
+        let is_alone = lock.is_held();
         let staging = Staging { root, quota, held: Arc::default(), _lock: lock };
-        staging.remove(|name, _| name.starts_with(UPLOAD_PREFIX))?;
+        if is_alone {
+            staging.remove(|name, _| name.starts_with(UPLOAD_PREFIX))?;
+        }
         staging.count()?;
         Ok(staging)
     }

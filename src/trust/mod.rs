@@ -272,12 +272,12 @@ impl TrustStore {
         edit: impl FnOnce(&mut BTreeMap<RegistryId, Trusted>) -> Result<bool>,
     ) -> Result<bool> {
         files::create_dir_all_synced(files::parent(&self.path))?;
-        let _lock = files::Lock::take(&self.path.with_extension("lock"))?;
+        let lock = files::Lock::take(&self.path.with_extension("lock"))?;
         self.registries = read(&self.path)?;
         let mut registries = self.registries.clone();
         let changed = edit(&mut registries)?;
         if changed {
-            write(&self.path, &registries)?;
+            write(&self.path, &registries, &lock)?;
             self.registries = registries;
         }
         Ok(changed)
@@ -320,10 +320,10 @@ fn refuse(path: &Path, why: String) -> Error {
     Error::TrustFile { path: path.into(), why, cure: cure.into() }
 }
 
-fn write(path: &Path, registries: &BTreeMap<RegistryId, Trusted>) -> Result<()> {
+fn write(path: &Path, registries: &BTreeMap<RegistryId, Trusted>, lock: &files::Lock) -> Result<()> {
     let text = toml::to_string_pretty(&Stored { format: Format::V1, registry: registries.clone() })
         .map_err(|e| Error::Internal(format!("the trust store cannot be written as TOML: {e}")))?;
-    files::overwrite_private(path, format!("{HEADER}{text}").as_bytes())
+    files::overwrite_private(path, format!("{HEADER}{text}").as_bytes(), lock)
 }
 
 #[cfg(test)]

@@ -125,13 +125,13 @@ pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(Bui
     let settled = inputs.settle(&source)?;
     let previous = inputs.previous.as_ref();
     let plan = Plan::new(recipe, &settled.corrections, &source, &inputs.groups, previous, &dropped)?;
-    let job = job_digest(inputs, &source);
-    if let Some(report) = finished(options.out, &job)? {
-        Journal::tidy(options.out)?;
+    let (job, out) = (job_digest(inputs, &source), files::place(options.out));
+    if let Some(report) = finished(&out, &job)? {
+        Journal::tidy(&out)?;
         return Ok((report, false));
     }
 
-    let mut journal = Journal::open(options.out, &job)?;
+    let mut journal = Journal::open(&out, &job)?;
     let rejects = match make_images(options, recipe, &source, &plan, &mut journal, progress) {
         // Of another source nothing can be used later.
         Err(error @ Error::Rebuilt { .. }) => return journal.discard().and(Err(error)),
@@ -142,7 +142,7 @@ pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(Bui
     }
     let (rows, pack, output) = journal.into_parts()?;
     let report = describe(&output.root, inputs, &settled, &source, &plan, rows, &pack, dropped, job)?;
-    output.finish(options.out)?;
+    output.finish(&out)?;
     Ok((report, true))
 }
 
@@ -204,7 +204,7 @@ fn job_digest(inputs: &Inputs, source: &Source) -> Digest {
 
 /// The report of this very build, if `out` has it; an error if something else is there.
 fn finished(out: &Path, job: &Digest) -> Result<Option<BuildReport>> {
-    if files::is_absent_or_empty(out)? {
+    if files::is_free(out)? {
         return Ok(None);
     }
     let report = files::read_if_there(&out.join(REPORT_JSON))?;

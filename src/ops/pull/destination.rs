@@ -35,7 +35,7 @@ impl Destination {
         jobs: usize,
         progress: &dyn Progress,
     ) -> Result<Self> {
-        if files::is_absent_or_empty(to)? {
+        if files::is_free(to)? {
             return Ok(Destination::Free);
         }
         if !to.is_dir() {
@@ -48,7 +48,7 @@ impl Destination {
         let is_this = has(B3SUMS, snapshot.sums())?
             && if is_partial { has(B3SUMS_SELECTED, selected)? } else { list_of(to) == B3SUMS };
         if !is_this && let Some((what, seen)) = earlier(to, snapshot, jobs, progress)? {
-            return Ok(Destination::Earlier { what, seen });
+            return files::check_replaceable(to).map(|()| Destination::Earlier { what, seen });
         }
         let faults = tree::check(to, &Expected { full: snapshot.sums(), selected }, jobs, progress)?;
         let Some(fault) = faults.first() else { return Ok(Destination::Same) };
@@ -76,8 +76,19 @@ fn earlier(
     }
     // Before it is read: what is written to it from now on is not what was verified.
     let seen = Seen::of(to)?;
-    let report = tree::verify(to, None, jobs, progress)?;
-    let is_whole = report.faults.is_empty()
-        && report.dataset.is_some_and(|dataset| dataset.prefixed() == provenance.dataset);
+    let is_whole = is_whole(to, &provenance, jobs, progress)?;
     Ok(is_whole.then(|| (format!("{}@{}", provenance.name, provenance.version), seen)))
+}
+
+fn is_whole(root: &Path, provenance: &Provenance, jobs: usize, progress: &dyn Progress) -> Result<bool> {
+    let report = tree::verify(root, None, jobs, progress)?;
+    Ok(report.faults.is_empty()
+        && report.dataset.is_some_and(|dataset| dataset.prefixed() == provenance.dataset))
+}
+
+/// Whether a folder is a tree, whole and with nothing beside it, of whatever version. What cannot be read is none.
+pub(super) fn is_whole_tree(root: &Path, jobs: usize, progress: &dyn Progress) -> bool {
+    let json = files::read_capped_if_there(&root.join(ISN_JSON), MAX_ISN_JSON).ok().flatten();
+    let provenance = json.and_then(|json| serde_json::from_slice::<Provenance>(&json).ok());
+    provenance.is_some_and(|provenance| is_whole(root, &provenance, jobs, progress).unwrap_or(false))
 }

@@ -24,6 +24,7 @@ use crate::dataset_ref::DatasetRef;
 use crate::description::has_class;
 use crate::digest::Digest;
 use crate::error::{Error, Mistake, Result, bytes as size, count};
+use crate::files;
 use crate::index::Row;
 use crate::manifest::Manifest;
 use crate::progress::{Progress, Unit};
@@ -86,7 +87,7 @@ pub fn pull(
     let (registry, snapshot) = runtime.block_on(registries.snapshot(options.reference))?;
     check_selection(&snapshot, &options.selection)?;
     let to = match options.to {
-        Some(path) => path.to_path_buf(),
+        Some(path) => files::place(path),
         None => PathBuf::from(format!("{}-{}", snapshot.head.manifest.name, snapshot.head.manifest.version)),
     };
     (options.may_be_at)(&to)?;
@@ -178,7 +179,7 @@ impl Pull<'_> {
         if !matches!(destination, Destination::Same) {
             let staging =
                 Staging::open(&self.to, &self.snapshot.head.manifest.dataset, self.options, self.progress)?;
-            if staging.was_waited_for() {
+            if staging.is_changed() {
                 // Whoever held the lock may have done the work.
                 destination = self.look(&selected)?;
             }
@@ -188,17 +189,15 @@ impl Pull<'_> {
                 written = self.write(staging, &destination, &rows, &selected)?;
             }
         } else {
-            Staging::tidy(&self.to, &self.snapshot.head.manifest.dataset, self.options)?;
+            Staging::tidy(&self.to, &self.snapshot.head.manifest.dataset, self.options, self.progress)?;
         }
-        Staging::tidy_others(&self.to);
+        Staging::tidy_others(&self.to, self.options.jobs, self.progress);
         if let Some(cache) = self.registries.cache.filter(|_| self.registry.id().is_some()) {
             // A convenience to later pulls.
             let _ = cache.keep_tree(&self.to);
         }
         if let Some(kept) = written.as_ref().and_then(|written| written.kept.as_ref()) {
-            let (to, kept) = (self.to.display(), kept.display());
-            let said = format!("{to} was written to as it was replaced: what was there is in {kept}");
-            self.snapshot.head.warnings.push(said);
+            self.snapshot.head.warnings.push(staging::told(&self.to, kept));
         }
         if written.is_none() {
             let said = self.renew_provenance()?;
@@ -322,7 +321,7 @@ impl Pull<'_> {
             let rows = &by_image[image];
             for row in rows {
                 let path = row.path.under(staging.root());
-                std::fs::write(&path, bytes).map_err(Error::io("write", &path))?;
+                files::write_new(&path, bytes)?;
             }
             self.progress.advance(rows.len() as u64);
             Ok(())
@@ -342,7 +341,7 @@ impl Pull<'_> {
         }
         for (name, bytes) in written {
             let path = root.join(name);
-            std::fs::write(&path, bytes).map_err(Error::io("write", &path))?;
+            files::write_new(&path, &bytes)?;
         }
         Ok(())
     }

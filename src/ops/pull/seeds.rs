@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use crate::cache::Cache;
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::files;
 use crate::index::Row;
 use crate::tree::{B3SUMS, ISN_JSON, Line, Lines, list_of};
@@ -121,7 +121,30 @@ fn is_candidate(from: &Path, row: &Row) -> bool {
 }
 
 fn link(from: &Path, to: &Path, row: &Row) -> Result<bool> {
-    if is_candidate(from, row) && fs::hard_link(from, to).is_ok() { checked(to, row) } else { Ok(false) }
+    if !is_candidate(from, row) || !is_ours_alone(from) || fs::hard_link(from, to).is_err() {
+        return Ok(false);
+    }
+    // Another may have put something else there in between.
+    if !is_ours_alone(to) {
+        return files::remove_file(to).map(|()| false);
+    }
+    checked(to, row)
+}
+
+/// Whether nobody but the caller may write to a file: what is linked to stays as others leave it.
+fn is_ours_alone(path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let me = rustix::process::geteuid().as_raw();
+        // What an access list grants to others shows in the bits of the group.
+        fs::symlink_metadata(path).is_ok_and(|about| about.uid() == me && about.mode() & 0o022 == 0)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        true
+    }
 }
 
 fn share(from: &Path, to: &Path, row: &Row) -> Result<bool> {
@@ -143,8 +166,7 @@ fn copy(from: &Path, to: &Path, row: &Row) -> Result<bool> {
         false => None,
     };
     let Some(bytes) = bytes.filter(|bytes| Digest::of(bytes) == row.blake3) else { return Ok(false) };
-    fs::write(to, bytes).map_err(Error::io("write", to))?;
-    Ok(true)
+    files::write_new(to, &bytes).map(|()| true)
 }
 
 /// A file that shares its blocks with another until one of them is written to. Fails where the file system cannot.
@@ -169,6 +191,7 @@ fn clone(from: &Path, to: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
 
     #[test]
     fn there_is_room_before_a_copy_is_written() {

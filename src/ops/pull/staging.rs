@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rayon::prelude::*;
 
 use super::PullOptions;
-use super::destination::Destination;
+use super::destination::{Destination, is_whole_tree};
 use super::seen::Seen;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -17,17 +17,21 @@ use crate::progress::Progress;
 
 /// So long another process is waited for that writes the same tree.
 const PATIENCE: Duration = Duration::from_secs(600);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How many hex digits tell what is being written.
 const KEY_LEN: usize = 16;
 /// The tree, in the folder of isn's own.
 const TREE: &str = "tree";
+/// What it is called once it is whole and is to be exchanged for the one at its place, and that one after it. What has this
+/// name may be the user's.
+const WHOLE: &str = "whole";
+/// The one that was at its place, between two steps, where folders cannot be exchanged in one.
+const REPLACED: &str = "replaced";
 
 /// A hidden sibling of the destination with the tree in it, found again by the next run if this one is killed.
 pub(super) struct Staging {
     work: Workplace,
     root: PathBuf,
-    was_waited_for: bool,
+    is_changed: bool,
 }
 
 /// What became of a tree that was to be put in place.
@@ -66,32 +70,30 @@ impl Staging {
         progress: &dyn Progress,
     ) -> Result<Self> {
         let key = key(dataset, options)?;
-        let begun = Instant::now();
-        let mut work = Workplace::open(to, &key)?;
-        let was_waited_for = work.is_none();
-        if was_waited_for {
-            progress.tell(&format!("waiting for another isn that writes {}", to.display()));
-        }
-        while work.is_none() && begun.elapsed() < PATIENCE {
-            std::thread::sleep(LOOK_EVERY);
-            work = Workplace::open(to, &key)?;
-        }
+        let (work, was_waited_for) = Workplace::wait(to, &key, PATIENCE)?;
         let work = match work {
             Some(work) => work,
             // It takes too long: work beside it, the first to finish wins.
             None => Workplace::open_aside(to, &key)?,
         };
-        Ok(Staging { root: work.own.folder(TREE)?, work, was_waited_for })
+        let is_put_back = rescue(&work, to, options.jobs, progress)?;
+        let is_changed = was_waited_for || is_put_back;
+        Ok(Staging { root: work.own.folder(TREE)?, work, is_changed })
     }
 
     /// Removes what a run left that was killed right after it had put its tree in place.
-    pub(super) fn tidy(to: &Path, dataset: &Digest, options: &PullOptions<'_>) -> Result<()> {
-        Workplace::discard_abandoned(to, &key(dataset, options)?)
+    pub(super) fn tidy(
+        to: &Path,
+        dataset: &Digest,
+        options: &PullOptions<'_>,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        clear_up(to, &key(dataset, options)?, options.jobs, progress)
     }
 
     /// Removes what killed runs left that wrote something else to this place: it is taken now. What a run that is alive
     /// writes stays.
-    pub(super) fn tidy_others(to: &Path) {
+    pub(super) fn tidy_others(to: &Path, jobs: usize, progress: &dyn Progress) {
         let prefix = files::hidden_sibling(to, "").map(|path| path.file_name().map(|name| name.to_owned()));
         let Ok(Some(prefix)) = prefix else { return };
         let prefix = prefix.to_string_lossy().into_owned();
@@ -100,18 +102,19 @@ impl Staging {
             else {
                 continue;
             };
-            // A name with a process in it belongs to nobody but that process, which may be on another machine.
+            // What is aside belongs to nobody but the run that made it, which may be on another machine.
             let is_ours = key.len() == KEY_LEN && key.bytes().all(|b| b.is_ascii_hexdigit());
             if is_ours {
                 // What is not isn's stays, and is in nobody's way.
-                let _ = Workplace::discard_abandoned(to, key);
+                let _ = clear_up(to, key, jobs, progress);
             }
         }
     }
 
-    /// Whether somebody else was writing this very tree until now.
-    pub(super) fn was_waited_for(&self) -> bool {
-        self.was_waited_for
+    /// Whether the tree's place may be another than it was before: somebody else was writing this very tree until now, or a
+    /// killed run had taken away what was there.
+    pub(super) fn is_changed(&self) -> bool {
+        self.is_changed
     }
 
     /// The folder.
@@ -169,29 +172,23 @@ impl Staging {
     /// Lets the tree take the place of the one at `to`. If somebody has written to that since it was `seen`, it is kept, and
     /// where is given.
     fn exchange(&self, to: &Path, seen: &Seen) -> Result<Option<PathBuf>> {
-        files::exchange(&self.root, to)?;
+        let (whole, replaced) = (self.work.own.join(WHOLE), self.work.own.join(REPLACED));
+        std::fs::rename(&self.root, &whole).map_err(Error::io("rename", &self.root))?;
+        self.work.take_in();
+        if let Err(e) = files::exchange(&whole, to, &replaced) {
+            // The next run finds it.
+            let _ = std::fs::rename(&whole, &self.root);
+            return Err(e);
+        }
         // From here on nobody finds the old tree by its name: who was faster is in it by now.
-        if seen.change(&self.root).is_none() {
+        if seen.change(&whole).is_none() {
             return Ok(None);
         }
-        let kept = self.keep(to);
+        let kept = keep(&whole, to);
         if kept.is_err() {
-            files::exchange(&self.root, to)?;
+            files::exchange(&whole, to, &replaced)?;
         }
         kept.map(Some)
-    }
-
-    /// Gives the tree that was at `to` a name of its own beside it.
-    fn keep(&self, to: &Path) -> Result<PathBuf> {
-        let name = to.file_name().unwrap_or_default().to_string_lossy();
-        let mut number = 1;
-        loop {
-            let kept = files::parent(to).join(format!("{name}.before-{number}"));
-            if files::rename_new(&self.root, &kept)? {
-                return Ok(kept);
-            }
-            number += 1;
-        }
     }
 
     /// A folder in it that has another name than the tree, and goes with it.
@@ -217,6 +214,48 @@ impl Staging {
     }
 }
 
+/// Sees to the trees that a run left which was killed as it exchanged them: one that lacks nothing and has nothing beside it
+/// can be pulled again; to another somebody has written, and it is kept beside `to`. Whether one was put back to `to`, where
+/// nothing was.
+fn rescue(work: &Workplace, to: &Path, jobs: usize, progress: &dyn Progress) -> Result<bool> {
+    let replaced = work.own.join(REPLACED);
+    let is_put_back = replaced.is_dir() && files::rename_new(&replaced, to)?;
+    for name in [WHOLE, REPLACED] {
+        let tree = work.own.join(name);
+        if tree.is_dir() && !is_whole_tree(&tree, jobs, progress) {
+            let kept = keep(&tree, to)?;
+            progress.note(&format!("warning: {}", told(to, &kept)));
+        }
+        work.own.remove_from(name)?;
+    }
+    Ok(is_put_back)
+}
+
+/// Removes what a killed run left, but for what is the user's.
+fn clear_up(to: &Path, key: &str, jobs: usize, progress: &dyn Progress) -> Result<()> {
+    let Some(work) = Workplace::abandoned(to, key)? else { return Ok(()) };
+    rescue(&work, to, jobs, progress)?;
+    work.discard()
+}
+
+/// Gives the tree that was at `to` a name of its own beside it.
+fn keep(tree: &Path, to: &Path) -> Result<PathBuf> {
+    let name = to.file_name().unwrap_or_default().to_string_lossy();
+    let mut number = 1;
+    loop {
+        let kept = to.with_file_name(format!("{name}.before-{number}"));
+        if files::rename_new(tree, &kept)? {
+            return Ok(kept);
+        }
+        number += 1;
+    }
+}
+
+/// Says where a tree is that was at `to`.
+pub(super) fn told(to: &Path, kept: &Path) -> String {
+    format!("{} was written to as it was replaced: what was there is in {}", to.display(), kept.display())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,7 +268,7 @@ mod tests {
         std::fs::write(to.join("a"), "old").unwrap();
         for (number, write) in [false, true, true].into_iter().enumerate() {
             let work = Workplace::open(&to, "key").unwrap().unwrap();
-            let staging = Staging { root: work.own.folder(TREE).unwrap(), work, was_waited_for: false };
+            let staging = Staging { root: work.own.folder(TREE).unwrap(), work, is_changed: false };
             std::fs::write(staging.root.join("a"), number.to_string()).unwrap();
             let seen = Seen::of(&to).unwrap();
             if write {

@@ -77,8 +77,8 @@ impl Store for FolderStore {
     fn begin(&self) -> Result<Option<files::Lock>> {
         files::create_dir_all_synced(&self.root)?;
         let lock = files::Lock::take(&self.lock)?;
-        // What is temporary is rubbish only for who has the folder's own lock.
-        if self.lock.starts_with(&self.root) && self.root.exists() {
+        // What is temporary is rubbish only for who has the folder's own lock, and keeps others out with it.
+        if lock.is_held() && self.lock.starts_with(&self.root) && self.root.exists() {
             for (path, kind) in files::walk(&self.root)? {
                 if is_temporary(&path)
                     && matches!(kind, Kind::File(_))

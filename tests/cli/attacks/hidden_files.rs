@@ -27,16 +27,19 @@ enum Plant {
     Folder,
     /// With a marker in it that was copied from a folder of isn's.
     FolderWithMarker,
+    /// With nothing in it but a marker that is another name of a file outside.
+    FolderWithLinkedMarker,
     File,
 }
 
-const ALL: [Plant; 7] = [
+const ALL: [Plant; 8] = [
     Plant::LinkToFolder,
     Plant::LinkToFile,
     Plant::DanglingLink,
     Plant::Pipe,
     Plant::Folder,
     Plant::FolderWithMarker,
+    Plant::FolderWithLinkedMarker,
     Plant::File,
 ];
 /// Of a folder that isn does not mark, since it is in a place that is isn's altogether, no folder is in the way.
@@ -64,6 +67,10 @@ impl Plant {
                     );
                 }
             }
+            Plant::FolderWithLinkedMarker => {
+                fs::create_dir(&path).unwrap();
+                fs::hard_link(sandbox.path("precious/thesis"), path.join(".made-by-isn")).unwrap();
+            }
             Plant::File => sandbox.write(name, b"all of it"),
         }
     }
@@ -76,6 +83,9 @@ impl Plant {
             Plant::Pipe => about.file_type().is_fifo(),
             Plant::Folder => contents(path).len() == 4,
             Plant::FolderWithMarker => contents(path).len() == 5,
+            Plant::FolderWithLinkedMarker => {
+                contents(path) == [(".made-by-isn".to_string(), b"all of it".to_vec())]
+            }
             Plant::File => fs::read(path).is_ok_and(|bytes| bytes == b"all of it"),
         }
     }
@@ -214,6 +224,31 @@ fn pull_and_sync_follow_and_remove_nothing_that_is_not_isns() {
     check(&faults);
 }
 
+/// As of every other lock, whatever is not to be shown.
+#[test]
+fn a_pull_that_waits_for_another_says_so_however_quiet() {
+    let (sandbox, pin) = Sandbox::published();
+    let [_, lock] = names_of_pull("tree", &pin);
+    sandbox.write(&lock, b"");
+    let held = fs::File::options().write(true).open(sandbox.path(&lock)).unwrap();
+    held.lock().unwrap();
+    let pull = ["-q", "pull", "grads@1.0", "--registry", "reg", "--to", "tree"];
+    let mut waiting = sandbox.command(&pull).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = std::io::BufReader::new(waiting.stderr.take().unwrap());
+    let (line, heard) = std::sync::mpsc::channel();
+    let reader = thread::spawn(move || {
+        let mut first = String::new();
+        std::io::BufRead::read_line(&mut said, &mut first).unwrap();
+        line.send(first).unwrap();
+    });
+    let first = heard.recv_timeout(PATIENCE);
+    held.unlock().unwrap();
+    assert!(waiting.wait().unwrap().success());
+    reader.join().unwrap();
+    let first = first.unwrap_or_default();
+    assert!(first.contains("waiting for the lock") && first.contains(&lock), "{first}");
+}
+
 #[test]
 fn the_lock_of_a_lock_file_is_no_link() {
     let (sandbox, _) = Sandbox::published();
@@ -287,11 +322,11 @@ fn mirror_follows_nothing() {
     };
     check(&[
         faults_of(&forger, &mirror, "new/.isn-lock", &ALL, true),
-        faults_of(&forger, &mirror, "new/.isn-mirror", &ALL[..6], true),
+        faults_of(&forger, &mirror, "new/.isn-mirror", &ALL[..7], true),
     ]);
     is_another();
     forger.isn(&mirror).ok();
-    check(&[faults_of(&forger, &mirror, "new/.isn-mirror", &ALL[..6], true)]);
+    check(&[faults_of(&forger, &mirror, "new/.isn-mirror", &ALL[..7], true)]);
     is_another();
 }
 

@@ -12,6 +12,7 @@ mod ledgers;
 mod lock_paths;
 mod mirroring;
 mod mirrors;
+mod no_locks;
 #[cfg(target_os = "linux")]
 mod not_utf8;
 mod offline;
@@ -24,6 +25,8 @@ mod pipes;
 mod poisoned_cache;
 #[cfg(all(feature = "serve", target_os = "linux"))]
 mod publishing;
+#[cfg(target_os = "linux")]
+mod replaced_trees;
 mod reserved_names;
 #[cfg(all(feature = "serve", target_os = "linux"))]
 mod serving;

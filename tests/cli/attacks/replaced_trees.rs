@@ -1,0 +1,268 @@
+//! Where trees come to be: what others have there, write to or mount there, and what a kill leaves between two steps.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::sandbox::{Sandbox, contents, has_tool};
+
+/// Versions 1.0 and 1.1, both published, and 1.0 pulled to `tree`.
+fn with_tree() -> Sandbox {
+    let (sandbox, _) = Sandbox::published();
+    sandbox.build_second_version();
+    sandbox.publish("out2");
+    sandbox.pull("grads@1.0", &["--to", "tree"]).ok();
+    sandbox
+}
+
+const TO_SECOND: [&str; 7] = ["pull", "grads@1.1", "--registry", "reg", "--no-cache", "--to", "tree"];
+
+/// `isn` under strace, which does to system calls what `inject` says; its log, of `calls` alone.
+fn traced(sandbox: &Sandbox, args: &[&str], calls: &str, inject: &[String]) -> String {
+    let isn = sandbox.command(args);
+    let log = sandbox.path("strace.log");
+    let mut command = Command::new("strace");
+    command.args(["-f", "-o"]).arg(&log).args(["-e", &format!("trace={calls}")]);
+    for inject in inject {
+        command.args(["-e", &format!("inject={inject}")]);
+    }
+    command.arg(isn.get_program()).args(isn.get_args()).current_dir(sandbox.path(""));
+    for (name, value) in isn.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.output().unwrap();
+    fs::read_to_string(log).unwrap()
+}
+
+/// Whether calls can be counted and changed here: their names are those of this kind of machine.
+fn can_trace() -> bool {
+    cfg!(target_arch = "x86_64") && has_tool("strace")
+}
+
+/// Kills `isn` just before a call of those that it makes: the one that `which` says of the lines of a run before, in a sandbox
+/// of the same kind.
+fn killed_at(
+    make: impl Fn() -> Sandbox,
+    args: &[&str],
+    inject: &[String],
+    which: impl Fn(&[&str]) -> Option<usize>,
+) -> Sandbox {
+    const CALLS: &str = "fsync,rename,renameat,renameat2";
+    let log = traced(&make(), args, CALLS, inject);
+    let lines: Vec<&str> = log.lines().collect();
+    let at = which(&lines).unwrap_or_else(|| panic!("no such call in {log}"));
+    let (thread, call) = lines[at].split_once(' ').unwrap();
+    let name = call.trim_start().split('(').next().unwrap();
+    let is_call = |line: &&&str| line.starts_with(thread) && line.contains(&format!(" {name}("));
+    let when = lines[..=at].iter().filter(is_call).count();
+    let sandbox = make();
+    // An injection of its own would replace one into the same call.
+    assert!(inject.iter().all(|inject| !inject.starts_with(&format!("{name}:"))));
+    let log = traced(&sandbox, args, CALLS, &[inject, &[format!("{name}:signal=KILL:when={when}")]].concat());
+    assert!(log.contains("killed by SIGKILL"), "{log}");
+    sandbox
+}
+
+/// The place of the first line with `mark` in it, or of the `number`th with `after` behind that.
+fn line_of(lines: &[&str], mark: &str, after: &str, number: usize) -> Option<usize> {
+    let at = lines.iter().position(|line| line.contains(mark))?;
+    let mut behind = (at..lines.len()).filter(|at| lines[*at].contains(after));
+    behind.nth(number)
+}
+
+/// Kills a pull of the second version right after the trees were exchanged.
+fn killed_after_the_exchange() -> Sandbox {
+    killed_at(with_tree, &TO_SECOND, &[], |lines| line_of(lines, "RENAME_EXCHANGE", " fsync(", 0))
+}
+
+/// Where a tree of the first version lies that is not at `tree`.
+fn replaced(sandbox: &Sandbox) -> PathBuf {
+    let folders = sandbox.leftovers().into_iter().map(|name| sandbox.path(&name));
+    let below =
+        |folder: PathBuf| fs::read_dir(&folder).into_iter().flatten().map(|entry| entry.unwrap().path());
+    let is_first = |path: &PathBuf| {
+        fs::read_to_string(path.join("ISN.json")).is_ok_and(|json| json.contains("grads@1.0#"))
+    };
+    let found = folders.flat_map(|folder| [folder.clone()].into_iter().chain(below(folder)));
+    found.into_iter().find(is_first).unwrap_or_else(|| panic!("{:?}", sandbox.leftovers()))
+}
+
+fn kept(sandbox: &Sandbox) -> String {
+    String::from_utf8(sandbox.read("tree.before-1/notes")).unwrap()
+}
+
+#[test]
+fn what_was_written_to_a_replaced_tree_outlives_a_kill() {
+    if !can_trace() {
+        return;
+    }
+    for next in ["grads@1.1", "grads@1.0"] {
+        let sandbox = killed_after_the_exchange();
+        let old = replaced(&sandbox);
+        fs::write(old.join("notes"), "all of it").unwrap();
+        let ran = sandbox.pull(next, &["--to", "tree"]).ok();
+        assert_eq!(kept(&sandbox), "all of it", "{next}");
+        assert!(ran.stderr.contains("what was there is in tree.before-1"), "{}", ran.stderr);
+        sandbox.isn(&["verify", "tree", "--expect", next, "--registry", "reg"]).ok();
+        // Nothing of what nobody has written to is kept.
+        let sandbox = killed_after_the_exchange();
+        replaced(&sandbox);
+        sandbox.pull(next, &["--to", "tree"]).ok();
+        assert!(!sandbox.path("tree.before-1").exists());
+        assert!(sandbox.leftovers().is_empty(), "{:?}", sandbox.leftovers());
+    }
+}
+
+#[test]
+fn where_folders_cannot_be_exchanged_a_kill_loses_nothing_and_leaves_nothing() {
+    if !can_trace() {
+        return;
+    }
+    let cannot = ["renameat2:error=EINVAL".to_string()];
+    // Before the old tree is taken away, before the new one comes, and before the old one goes to where the new one was.
+    for step in 0..3 {
+        for write in [false, true] {
+            let which = |lines: &[&str]| line_of(lines, "RENAME_EXCHANGE", " rename(", step);
+            let sandbox = killed_at(with_tree, &TO_SECOND, &cannot, which);
+            let is_there = fs::read_to_string(sandbox.path("tree/ISN.json"));
+            if write && !is_there.is_ok_and(|json| json.contains("grads@1.0#")) {
+                fs::write(replaced(&sandbox).join("notes"), "all of it").unwrap();
+            }
+            let wrote = contents(&sandbox.path("")).iter().any(|(name, _)| name.ends_with("/notes"));
+            let ran = sandbox.pull("grads@1.1", &["--to", "tree"]);
+            // What was put back and is not as it was is in the way, as any other such tree.
+            if ran.code != 0 {
+                assert_eq!(sandbox.read("tree/notes"), b"all of it", "{step}: {}", ran.stderr);
+                continue;
+            }
+            sandbox.isn(&["verify", "tree", "--expect", "grads@1.1", "--registry", "reg"]).ok();
+            assert_eq!(wrote, sandbox.path("tree.before-1").exists(), "{step}");
+            let mut left = sandbox.leftovers();
+            left.retain(|name| !name.ends_with("-lock"));
+            assert!(left.is_empty(), "{step}: {left:?}");
+        }
+    }
+}
+
+#[test]
+fn doctor_says_that_folders_cannot_be_exchanged() {
+    if !can_trace() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    sandbox.write("run", b"#!/bin/sh\nexec strace -f -o log -e inject=renameat2:error=EINVAL \"$@\"\n");
+    let isn = sandbox.command(&["doctor"]);
+    let mut command = Command::new("sh");
+    command.arg("run").arg(isn.get_program()).arg("doctor").current_dir(sandbox.path(""));
+    let ran = crate::sandbox::ran(command.env("ISN_HOME", sandbox.path("home")).output().unwrap());
+    assert!(ran.stdout.contains("cannot exchange folders in one step"), "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("gone for a moment"), "{}", ran.stdout);
+    assert!(!sandbox.isn(&["doctor"]).ok().stdout.contains("exchange"));
+}
+
+/// Who may write to a file changes every tree that it is linked to.
+#[test]
+fn what_others_may_write_to_is_copied_and_not_linked() {
+    let (sandbox, _) = Sandbox::published();
+    let pull = ["pull", "grads@1.0", "--registry", "reg", "--hardlink", "--to"];
+    sandbox.isn(&[&pull[..], &["first"]].concat()).ok();
+    let images: Vec<String> = contents(&sandbox.path("first")).into_iter().map(|(name, _)| name).collect();
+    let images: Vec<&String> = images.iter().filter(|name| name.ends_with(".png")).collect();
+    let (all, group, others) = (images[0], images[1], images[2]);
+    for (image, mode) in [(all, 0o646), (group, 0o664)] {
+        let path = sandbox.path("first").join(image);
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    // Only root can give a file away.
+    let is_given = std::os::unix::fs::chown(sandbox.path("first").join(others), Some(1), None).is_ok();
+    let ran = sandbox.isn(&[&pull[..], &["second", "--json"]].concat()).ok();
+    assert_eq!(ran.json()["reused_images"], 24);
+    let number = |tree: &str, image: &str| fs::metadata(sandbox.path(tree).join(image)).unwrap().ino();
+    for image in &images {
+        let is_alone = *image == all || *image == group || (*image == others && is_given);
+        assert_eq!(number("first", image) != number("second", image), is_alone, "{image}");
+    }
+    sandbox.isn(&["verify", "second", "--expect", "grads@1.0", "--registry", "reg"]).ok();
+}
+
+#[test]
+fn a_place_that_cannot_be_had_is_said_before_anything_is_fetched() {
+    let (sandbox, pin) = Sandbox::published();
+    fs::create_dir(sandbox.path("empty")).unwrap();
+    symlink("empty", sandbox.path("link")).unwrap();
+    let server = crate::server::Server::new(&sandbox.path("reg"));
+    for to in ["link", "link/", "link/."] {
+        for args in [
+            &["pull", &pin, "--registry", &server.url, "--to", to][..],
+            &["export", &pin, "--registry", &server.url, "--as", "webdataset", "--to", to],
+            &["build", "grads-1.0.toml", "--source", "raw", "--out", to],
+            &["demo", "source", to],
+        ] {
+            let said = sandbox.isn(args).fails(1, "link exists already, and is a link").stderr;
+            assert!(said.contains("help: choose another place"), "{said}");
+        }
+    }
+    assert_eq!(server.sent(".tar.zst"), 0);
+    assert!(fs::read_dir(sandbox.path("empty")).unwrap().next().is_none());
+    // As a mount point is.
+    let script = format!(
+        "mkdir data && mount -t tmpfs none data && for args in 'pull {pin} --registry {} --to data' \
+         'export {pin} --registry {} --as webdataset --to data/' \
+         'build grads-1.0.toml --source raw --out data' 'demo source data'; do {} $args; echo $?; done",
+        server.url,
+        server.url,
+        env!("CARGO_BIN_EXE_isn"),
+    );
+    let mut command = Command::new("unshare");
+    command.args(["-rm", "sh", "-c", &script]).current_dir(sandbox.path(""));
+    let Ok(output) = command.env("ISN_HOME", sandbox.path("home")).env("NO_PROXY", "127.0.0.1").output()
+    else {
+        return;
+    };
+    let (said, codes) = (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
+    if codes.is_empty() {
+        eprintln!("nothing can be mounted here: not tried");
+        return;
+    }
+    assert_eq!(codes.split_whitespace().collect::<Vec<_>>(), ["1"; 4], "{said}");
+    assert_eq!(said.matches("data exists already, and is a mount point").count(), 4, "{said}");
+    assert_eq!(server.sent(".tar.zst"), 0);
+}
+
+#[test]
+fn what_a_killed_publish_or_lock_left_goes_with_the_next() {
+    if !can_trace() {
+        return;
+    }
+    let built = || {
+        let (sandbox, _) = Sandbox::published();
+        sandbox.build_second_version();
+        sandbox
+    };
+    let publish = ["publish", "out2", "--registry", "reg", "--key", "me"];
+    let lock = ["pull", "grads@1.0", "--registry", "reg", "--lock", "--to", "tree"];
+    for (args, mark) in [(&publish[..], ".tar.zst\""), (&lock, "isn.lock\"")] {
+        let sandbox = killed_at(built, args, &[], |lines| line_of(lines, mark, "", 0));
+        let left = sandbox.leftovers();
+        assert!(!left.is_empty());
+        sandbox.isn(args).ok();
+        assert!(sandbox.leftovers().is_empty(), "{left:?}, then {:?}", sandbox.leftovers());
+    }
+}
+
+/// A folder of somebody's that has the name.
+#[test]
+fn what_is_beside_a_build_and_not_isns_stays() {
+    let (sandbox, _) = Sandbox::published();
+    sandbox.build_second_version();
+    sandbox.write(".out2.publish.isn-partial/thesis", b"all of it");
+    let publish = ["publish", "out2", "--registry", "reg", "--key", "me"];
+    sandbox.isn(&publish).fails(1, ".out2.publish.isn-partial was not made by isn");
+    assert_eq!(contents(&sandbox.path(".out2.publish.isn-partial")).len(), 1);
+    fs::remove_dir_all(sandbox.path(".out2.publish.isn-partial")).unwrap();
+    sandbox.isn(&publish).ok();
+}
