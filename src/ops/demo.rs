@@ -35,10 +35,12 @@ pub fn write_source(dir: &Path, progress: &dyn Progress) -> Result<DemoReport> {
 fn write(dir: &Path, photos: &[Photo], progress: &dyn Progress) -> Result<DemoReport> {
     let dir = &files::place(dir);
     if !files::is_free(dir)? {
-        return Err(taken(
-            dir,
-            if dir.is_dir() { NOT_EMPTY } else { ", and it is not a folder: name another" },
-        ));
+        let why = match (dir.is_dir(), dir.exists()) {
+            (true, _) => NOT_EMPTY,
+            (false, true) => ", and it is not a folder: name another",
+            (false, false) => ", and it is a link that leads nowhere: name another",
+        };
+        return Err(taken(dir, why));
     }
     files::create_dir_all(files::parent(dir))?;
     let work = Workplace::open(dir, "")?.ok_or_else(|| taken(dir, ": another isn is writing to it"))?;

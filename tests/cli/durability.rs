@@ -238,8 +238,10 @@ fn a_folder_of_isn_is_marked_on_disk_before_anything_is_in_it() {
         found.unwrap_or_else(|| panic!("no {call} … {end} in\n{}", calls.join("\n")))
     };
     let made = at("mkdir", ".isn-partial\"");
-    let marked = at("fsync(", ".made-by-isn>");
+    let marked = at("fsync(", ".isn-partial/.isn-tmp-");
+    let placed = at("rename", "\".made-by-isn\"");
     let named = at("fsync(", ".isn-partial>");
     let used = at("mkdir", "\"tree\"");
-    assert!(made < marked && marked < named && named < used, "{made} {marked} {named} {used}");
+    let steps = [made, marked, placed, named, used];
+    assert!(steps.is_sorted(), "{steps:?}");
 }
