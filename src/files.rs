@@ -18,7 +18,7 @@ pub use below::{Below, open_nofollow, read_nofollow};
 pub use guard::{Guard, check_private, read_guarded};
 pub use lock::{Lock, identity, is_same, tell_of_waiting, wait_for_lock};
 pub use own::OwnFolder;
-pub use place::{check_replaceable, exchange, exchange_at_once, is_free, place, rename_new, write_new};
+pub use place::{check_movable, exchange, exchange_at_once, is_free, place, rename_new, write_new};
 pub use users::{behind_links, check_output, overwrite, overwrite_locked, overwrite_private, write_output};
 pub use workplace::Workplace;
 

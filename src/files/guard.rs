@@ -28,7 +28,10 @@ pub enum Guard {
 /// # Errors
 /// [`Error::Invalid`] of a secret, and of what is too long; [`Error::TrustFile`] of what decides whom to believe.
 pub fn read_guarded(path: &Path, cap: u64, guard: Guard) -> Result<Option<Vec<u8>>> {
-    let Some(file) = if_there(open(path))? else { return Ok(None) };
+    let Some(file) = if_there(open(path))? else {
+        // What it decides would be decided otherwise, and nobody told.
+        return if path.is_symlink() { Err(leads_nowhere(path, guard)) } else { Ok(None) };
+    };
     let about = file.metadata().map_err(Error::io("look at", path))?;
     match guard {
         Guard::Secret => check_secret(path, &about)?,
@@ -37,6 +40,18 @@ pub fn read_guarded(path: &Path, cap: u64, guard: Guard) -> Result<Option<Vec<u8
     match read_to_cap(file, path, cap) {
         Err(Error::Integrity { what, why }) => Err(Error::Invalid { what, why }),
         read => read.map(Some),
+    }
+}
+
+fn leads_nowhere(path: &Path, guard: Guard) -> Error {
+    let why = "is a link that leads nowhere";
+    match guard {
+        Guard::Secret => Error::invalid(path.display(), why),
+        Guard::Trust => Error::TrustFile {
+            path: path.into(),
+            why: why.into(),
+            cure: "put back the file that it leads to, or remove the link".into(),
+        },
     }
 }
 

@@ -185,8 +185,8 @@ impl OwnFolder {
             return Err(foreign(&path, "has another name too"));
         }
         let mut found = Vec::new();
-        file.take(MAX_MARKER).read_to_end(&mut found).map_err(Error::io("read", &path))?;
-        match is_of_a_marker(&found) {
+        file.take(MAX_MARKER + 1).read_to_end(&mut found).map_err(Error::io("read", &path))?;
+        match is_of_a_marker(&found) && found.len() as u64 <= MAX_MARKER {
             true => Ok(Some(found)),
             false => Err(foreign(&path, "is no marker of isn's")),
         }
@@ -374,8 +374,11 @@ mod tests {
             assert_eq!(std::fs::read_to_string(&thesis).unwrap(), text);
             std::fs::remove_file(path.join(MARKER)).unwrap();
         }
-        std::fs::write(path.join(MARKER), "all of it").unwrap();
-        refused("is no marker of isn's");
+        // One that goes on after zeros is nothing that a power cut leaves.
+        for text in ["all of it", &format!("{}thesis", "\0".repeat(MAX_MARKER as usize))] {
+            std::fs::write(path.join(MARKER), text).unwrap();
+            refused("is no marker of isn's");
+        }
         // What may be replaced is, by another file.
         std::fs::write(path.join(MARKER), "isn made this").unwrap();
         let open = std::fs::File::open(path.join(MARKER)).unwrap();

@@ -4,23 +4,30 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::{names_in, parent, sync_dir};
+use super::{is_same, names_in, parent, sync_dir};
 use crate::error::{Error, Result};
 
 /// The path of a thing itself: with a slash at its end, or `/.`, it would be what a link leads to.
 pub fn place(path: &Path) -> PathBuf {
-    path.components().collect()
+    let plain: PathBuf = path.components().collect();
+    // The folder that one is in has a name, too.
+    if plain.file_name().is_none() { std::path::absolute(&plain).unwrap_or(plain) } else { plain }
 }
 
 /// Whether a folder can get this place: nothing is there, or an empty folder. To be asked before the work is done.
 ///
 /// # Errors
-/// As of [`check_replaceable`].
+/// [`Error::Exists`] says why an empty folder cannot be replaced.
 pub fn is_free(path: &Path) -> Result<bool> {
     match fs::symlink_metadata(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(true),
         Err(e) => Err(Error::io("look at", path)(e)),
         Ok(_) if !path.is_dir() || !names_in(path)?.is_empty() => Ok(false),
+        Ok(_) if is_same(fs::metadata(path), fs::metadata(".")) => {
+            let why =
+                ", and is the folder that you are in, which nothing can take the place of: name one in it";
+            Err(Error::Exists { what: path.display().to_string(), why: why.into() })
+        }
         Ok(_) => check_replaceable(path).map(|()| true),
     }
 }
@@ -29,7 +36,7 @@ pub fn is_free(path: &Path) -> Result<bool> {
 ///
 /// # Errors
 /// [`Error::Exists`] says why.
-pub fn check_replaceable(path: &Path) -> Result<()> {
+fn check_replaceable(path: &Path) -> Result<()> {
     let about = fs::symlink_metadata(path).map_err(Error::io("look at", path))?;
     let why = if about.is_symlink() {
         ", and is a link, which nothing is put in the place of: name what it leads to"
@@ -41,6 +48,20 @@ pub fn check_replaceable(path: &Path) -> Result<()> {
         return Ok(());
     };
     Err(Error::Exists { what: path.display().to_string(), why: why.into() })
+}
+
+/// Refuses a folder that cannot be moved elsewhere, as one is whose place a new one takes.
+///
+/// # Errors
+/// [`Error::Exists`] says why; also where this user may not write to the folder itself: its `..` changes.
+pub fn check_movable(path: &Path) -> Result<()> {
+    check_replaceable(path)?;
+    #[cfg(unix)]
+    if rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_err() {
+        let why = ", and is write-protected, so that nothing can take its place: chmod u+w it, or name another folder";
+        return Err(Error::Exists { what: path.display().to_string(), why: why.into() });
+    }
+    Ok(())
 }
 
 /// Whether another file system begins at a folder.

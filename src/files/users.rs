@@ -25,6 +25,9 @@ pub fn check_output(path: &Path) -> Result<()> {
     match fs::metadata(path) {
         Ok(about) if is_stream(about.file_type()) => Ok(()),
         _ => {
+            if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+                return Err(Error::invalid(path.display(), "is a folder: name a file"));
+            }
             let folder = parent(path);
             if !folder.is_dir() {
                 return Err(Error::not_found(folder.display(), "this file system"));

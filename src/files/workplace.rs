@@ -101,6 +101,11 @@ impl Workplace {
         self.is_users.store(true, Ordering::Relaxed);
     }
 
+    /// Says that nothing of the user's is in it any more.
+    pub fn put_back(&self) {
+        self.is_users.store(false, Ordering::Relaxed);
+    }
+
     /// Removes the folder with all that is in it, and the lock.
     pub fn discard(&self) -> Result<()> {
         let removed = self.own.remove();

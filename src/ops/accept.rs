@@ -82,9 +82,7 @@ pub enum Rejected {
     #[error(transparent)]
     Registry(Error),
     /// It has more new statements than are taken.
-    #[error(
-        "has {fresh} statements that are new to the log, and {most} more are taken with this token today"
-    )]
+    #[error("adds {fresh} to the entries of the log, and this token may add {most} more today")]
     Entries {
         /// So many.
         fresh: usize,

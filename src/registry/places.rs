@@ -1,6 +1,7 @@
 //! Where the objects of a registry are: in the cache, in the registry itself, in its mirrors. An object is its hash, so
 //! any place will do; one that served other bytes is set aside, and named.
 
+use std::collections::HashSet;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -218,7 +219,30 @@ impl Registry {
 
     /// The packs of a version; none where nobody has shards of it.
     pub async fn packs(&self, snapshot: &Snapshot) -> Result<Vec<Pack>> {
-        self.packs_of(&snapshot.head.manifest_ref.blake3, snapshot.head.manifest.images).await
+        let (manifest, images) = (&snapshot.head.manifest_ref.blake3, snapshot.head.manifest.images);
+        if self.mirrors.is_empty() {
+            return self.packs_of(manifest, images).await;
+        }
+        // Packs of another version are packs, too: those of a place that has all images are what is looked for, and only
+        // where there are none do those of the first place that has any have to do.
+        let partial = Mutex::new(None);
+        let list = async |digests| {
+            let packs = self.packs_in(digests, manifest, images).await?;
+            let placed: HashSet<&Digest> = packs.iter().flat_map(|p| &p.entries).map(|e| &e.blake3).collect();
+            if snapshot.index().rows().iter().all(|row| placed.contains(&row.blake3)) {
+                return Ok(packs);
+            }
+            drop(placed);
+            let mut partial = partial.lock().unwrap_or_else(PoisonError::into_inner);
+            partial.get_or_insert(packs);
+            let place = self.place(&layout::packs(manifest));
+            Err(Error::integrity(place, "names packs that do not have all images of the version"))
+        };
+        let whole = self.first_list(manifest, list).await;
+        match partial.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(partial) if !matches!(whole, Ok(Some(_))) => Ok(partial),
+            _ => Ok(whole?.unwrap_or_default()),
+        }
     }
 
     /// The same of the manifest of this hash, which has so many images.

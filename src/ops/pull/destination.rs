@@ -48,7 +48,7 @@ impl Destination {
         let is_this = has(B3SUMS, snapshot.sums())?
             && if is_partial { has(B3SUMS_SELECTED, selected)? } else { list_of(to) == B3SUMS };
         if !is_this && let Some((what, seen)) = earlier(to, snapshot, jobs, progress)? {
-            return files::check_replaceable(to).map(|()| Destination::Earlier { what, seen });
+            return files::check_movable(to).map(|()| Destination::Earlier { what, seen });
         }
         let faults = tree::check(to, &Expected { full: snapshot.sums(), selected }, jobs, progress)?;
         let Some(fault) = faults.first() else { return Ok(Destination::Same) };

@@ -27,6 +27,9 @@ const WHOLE: &str = "whole";
 /// The one that was at its place, between two steps, where folders cannot be exchanged in one.
 const REPLACED: &str = "replaced";
 
+/// What it is called when nobody has changed it, with a number: it only has to be removed.
+const OLD: &str = "old";
+
 /// A hidden sibling of the destination with the tree in it, found again by the next run if this one is killed.
 pub(super) struct Staging {
     work: Workplace,
@@ -177,11 +180,16 @@ impl Staging {
         self.work.take_in();
         if let Err(e) = files::exchange(&whole, to, &replaced) {
             // The next run finds it.
-            let _ = std::fs::rename(&whole, &self.root);
+            if std::fs::rename(&whole, &self.root).is_ok() && !replaced.exists() {
+                self.work.put_back();
+            }
             return Err(e);
         }
         // From here on nobody finds the old tree by its name: who was faster is in it by now.
         if seen.change(&whole).is_none() {
+            // What is left of it if its removal ends early is not to be taken for a tree that somebody has changed.
+            self.let_go(&whole)?;
+            self.work.put_back();
             return Ok(None);
         }
         let kept = keep(&whole, to);
@@ -189,6 +197,16 @@ impl Staging {
             files::exchange(&whole, to, &replaced)?;
         }
         kept.map(Some)
+    }
+
+    /// Takes from the old tree the name by which it would be looked at again.
+    fn let_go(&self, tree: &Path) -> Result<()> {
+        let mut number = 0;
+        // What an earlier run could not remove has such a name already.
+        while !files::rename_new(tree, &self.work.own.join(format!("{OLD}-{number}")))? {
+            number += 1;
+        }
+        Ok(())
     }
 
     /// A folder in it that has another name than the tree, and goes with it.

@@ -127,6 +127,25 @@ fn damage_is_not_the_keepers_of_a_registry() {
 }
 
 /// Who may read a file can hold its lock, for as long as they like: every lock that is waited for.
+#[cfg(unix)]
+#[test]
+fn a_link_that_leads_nowhere_is_no_absent_file() {
+    let (sandbox, pin) = crate::sandbox::Sandbox::published();
+    for name in ["trust.toml", "config.toml", "tokens.toml"] {
+        let path = sandbox.path("home").join(name);
+        let _ = std::fs::rename(&path, sandbox.path("kept"));
+        std::os::unix::fs::symlink("nowhere", &path).unwrap();
+        let ran = sandbox.isn(&["info", &pin, "--registry", "reg"]);
+        assert!(
+            ran.code != 0 && ran.stderr.contains("is a link that leads nowhere"),
+            "{name}: {}",
+            ran.stderr
+        );
+        std::fs::remove_file(&path).unwrap();
+        let _ = std::fs::rename(sandbox.path("kept"), &path);
+    }
+}
+
 #[test]
 fn a_lock_that_another_holds_is_said() {
     let sandbox = crate::sandbox::Sandbox::built();

@@ -351,7 +351,7 @@ fn a_token_adds_so_many_entries_in_a_day_and_no_more() {
     assert!(contents(&forger.path("reg/log")) == before);
     assert_eq!(send(&["a", "b"]).status, 200);
     let answer = send(&["c", "d"]);
-    assert!(answer.status == 507 && answer.text().contains("1 more"), "{}", answer.text());
+    assert!(answer.status == 507 && answer.text().contains("may add 1 more"), "{}", answer.text());
     // What is there already is not counted.
     assert_eq!(send(&["a", "b", "c"]).status, 200);
     assert_eq!(send(&["a", "b", "c"]).status, 200);

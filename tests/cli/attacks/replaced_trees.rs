@@ -266,3 +266,41 @@ fn what_is_beside_a_build_and_not_isns_stays() {
     fs::remove_dir_all(sandbox.path(".out2.publish.isn-partial")).unwrap();
     sandbox.isn(&publish).ok();
 }
+
+/// Nobody has written to what is left of a tree that was being removed.
+#[test]
+fn what_is_left_of_a_tree_whose_removal_ended_early_is_not_kept_for_somebodys() {
+    if !can_trace() {
+        return;
+    }
+    for when in [2, 5, 11] {
+        let sandbox = with_tree();
+        let log = traced(&sandbox, &TO_SECOND, "unlinkat", &[format!("unlinkat:signal=KILL:when={when}")]);
+        assert!(log.contains("killed by SIGKILL"), "{log}");
+        for next in ["grads@1.1", "grads@1.0"] {
+            sandbox.pull(next, &["--to", "tree"]).ok();
+            sandbox.isn(&["verify", "tree", "--expect", next, "--registry", "reg"]).ok();
+        }
+        let kept = fs::read_dir(sandbox.path("")).unwrap().find_map(|entry| {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            name.contains(".before-").then_some(name)
+        });
+        assert_eq!(kept, None, "killed at removal {when}");
+        assert!(sandbox.leftovers().is_empty(), "{:?}", sandbox.leftovers());
+    }
+}
+
+#[test]
+fn the_folder_that_one_is_in_has_a_name_and_is_not_replaced() {
+    let sandbox = with_tree();
+    let at = |folder: &str, args: &[&str]| {
+        let mut command = sandbox.command(args);
+        crate::sandbox::ran(command.current_dir(sandbox.path(folder)).output().unwrap())
+    };
+    let build = ["build", "../grads-1.0.toml", "--source", "../raw", "--out", "."];
+    at("out", &build).ok();
+    fs::create_dir(sandbox.path("empty")).unwrap();
+    let pull = ["pull", "grads@1.0", "--registry", "../reg", "--to", "."];
+    at("empty", &pull).fails(1, "is the folder that you are in");
+    at("tree", &pull).ok();
+}
