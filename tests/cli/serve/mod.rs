@@ -89,9 +89,7 @@ impl Served {
     }
 
     pub fn metric(&self, name: &str) -> u64 {
-        let text = self.get("-/metrics").text();
-        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
-        value.unwrap_or_else(|| panic!("no {name} in\n{text}"))
+        metric(&self.get("-/metrics"), name)
     }
 
     pub fn pid(&self) -> u32 {
@@ -116,6 +114,13 @@ impl Drop for Served {
             let _ = child.wait();
         }
     }
+}
+
+/// The value that an answer of `/-/metrics` has for a name.
+pub fn metric(answer: &Answer, name: &str) -> u64 {
+    let text = answer.text();
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+    value.unwrap_or_else(|| panic!("no {name} in\n{text}"))
 }
 
 /// Reads an answer and everything after its head.
