@@ -220,35 +220,22 @@ impl Registry {
     /// The packs of a version; none where nobody has shards of it.
     pub async fn packs(&self, snapshot: &Snapshot) -> Result<Vec<Pack>> {
         let (manifest, images) = (&snapshot.head.manifest_ref.blake3, snapshot.head.manifest.images);
-        if self.mirrors.is_empty() {
-            return self.packs_of(manifest, images).await;
-        }
-        // Packs of another version are packs, too: those of a place that has all images are what is looked for, and only
-        // where there are none do those of the first place that has any have to do.
-        let partial = Mutex::new(None);
-        let list = async |digests| {
-            let packs = self.packs_in(digests, manifest, images).await?;
-            let placed: HashSet<&Digest> = packs.iter().flat_map(|p| &p.entries).map(|e| &e.blake3).collect();
-            if snapshot.index().rows().iter().all(|row| placed.contains(&row.blake3)) {
-                return Ok(packs);
+        // Packs of another version are packs, too: those of a place that has all images are looked for.
+        let have_all = |packs: &Vec<Pack>| {
+            if self.mirrors.is_empty() {
+                return true;
             }
-            drop(placed);
-            let mut partial = partial.lock().unwrap_or_else(PoisonError::into_inner);
-            partial.get_or_insert(packs);
-            let place = self.place(&layout::packs(manifest));
-            Err(Error::integrity(place, "names packs that do not have all images of the version"))
+            let placed: HashSet<&Digest> = packs.iter().flat_map(|p| &p.entries).map(|e| &e.blake3).collect();
+            snapshot.index().rows().iter().all(|row| placed.contains(&row.blake3))
         };
-        let whole = self.first_list(manifest, list).await;
-        match partial.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Some(partial) if !matches!(whole, Ok(Some(_))) => Ok(partial),
-            _ => Ok(whole?.unwrap_or_default()),
-        }
+        let list = async |digests| self.packs_in(digests, manifest, images).await;
+        Ok(self.first_list(manifest, list, have_all).await?.unwrap_or_default())
     }
 
-    /// The same of the manifest of this hash, which has so many images.
+    /// The same of the manifest of this hash, which has so many images; which images they are is not looked at.
     pub async fn packs_of(&self, manifest: &Digest, images: u64) -> Result<Vec<Pack>> {
         let list = async |digests| self.packs_in(digests, manifest, images).await;
-        Ok(self.first_list(manifest, list).await?.unwrap_or_default())
+        Ok(self.first_list(manifest, list, |_| true).await?.unwrap_or_default())
     }
 
     async fn packs_in(&self, digests: Vec<Digest>, manifest: &Digest, images: u64) -> Result<Vec<Pack>> {
@@ -266,18 +253,20 @@ impl Registry {
 
     /// The list of packs, of the first place that has one; where none can be reached, as it was when it was last read.
     pub async fn pack_digests(&self, manifest: &Digest) -> Result<Vec<Digest>> {
-        Ok(self.first_list(manifest, async |digests| Ok(digests)).await?.unwrap_or_default())
+        Ok(self.first_list(manifest, async |digests| Ok(digests), |_| true).await?.unwrap_or_default())
     }
 
-    /// What `take` makes of the list of packs of the first place that has one of which it can make something: a list is signed
-    /// by nobody. Where no place can be reached, of the list as it was when it was last read.
+    /// What `take` makes of the list of packs of the first place whose list leads to something that is `enough`, or else of the
+    /// first that leads to anything: a list is signed by nobody. Where no place can be reached, of the list as it was when it was
+    /// last read.
     async fn first_list<T>(
         &self,
         manifest: &Digest,
         take: impl AsyncFn(Vec<Digest>) -> Result<T>,
+        enough: impl Fn(&T) -> bool,
     ) -> Result<Option<T>> {
         let (path, cache) = (layout::packs(manifest), self.cache.as_ref());
-        let (mut wrong, mut unreached) = (None, None);
+        let (mut some, mut wrong, mut unreached) = (None, None, None);
         for place in self.places() {
             let digests: Vec<Digest> = match self.hint_of(place, &path).await {
                 Ok(digests) if digests.is_empty() => continue,
@@ -293,13 +282,17 @@ impl Registry {
             };
             let lines: String = digests.iter().map(|digest| format!("{digest}\n")).collect();
             match take(digests).await {
-                Ok(taken) => {
+                Ok(taken) if enough(&taken) => {
                     let _ = cache.map(|cache| cache.keep_hint(&path, lines.as_bytes()));
                     return Ok(Some(taken));
                 }
+                Ok(taken) => drop(some.get_or_insert(taken)),
                 Err(e @ Error::Network { .. }) => drop(unreached.get_or_insert(e)),
                 Err(e) => drop(wrong.get_or_insert(e)),
             }
+        }
+        if some.is_some() {
+            return Ok(some);
         }
         if let Some(e) = wrong {
             return Err(e);
