@@ -8,8 +8,10 @@
 mod below;
 mod guard;
 mod lock;
+mod mount;
 mod own;
 mod place;
+mod removal;
 mod users;
 mod whole;
 mod workplace;
@@ -111,6 +113,9 @@ pub fn has_bytes(path: &Path, bytes: &[u8]) -> Result<Option<bool>> {
         Err(e) => Err(e),
     }
 }
+
+/// What has to be said of a path that ends in nothing's name.
+const NO_NAME: &str = "is no name that something can have: name a file or folder in it";
 
 /// Makes a folder and its parents. They are on disk only after [`sync_file_system`].
 pub fn create_dir_all(path: &Path) -> Result<()> {
@@ -340,7 +345,7 @@ pub fn parent(path: &Path) -> &Path {
 
 /// A sibling of `path` with a hidden name: `.NAME.SUFFIX`.
 pub fn hidden_sibling(path: &Path, suffix: &str) -> Result<PathBuf> {
-    let name = path.file_name().ok_or_else(|| Error::invalid(path.display(), "has no file name"))?;
+    let name = path.file_name().ok_or_else(|| Error::invalid(path.display(), NO_NAME))?;
     let mut hidden = std::ffi::OsString::from(".");
     hidden.push(name);
     hidden.push(".");

@@ -264,6 +264,12 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
         Error::Io { source, .. } if is_out_of_files(source) => {
             "this shell lets a program have too few files open: `ulimit -n 1024` allows more".into()
         }
+        Error::Exists { why, .. } if why.contains("the folder that you are in") => {
+            "run it from outside that folder, or choose another place".into()
+        }
+        Error::Exists { why, .. } if why.contains("mount point") => {
+            "unmount what is there, or choose another place".into()
+        }
         Error::Exists { .. } => "choose another place, or remove what is there".into(),
         Error::Key { .. } => "`isn key list` shows your keys; `isn key new NAME` makes one".into(),
         Error::Token { .. } => {

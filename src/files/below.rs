@@ -39,7 +39,7 @@ pub(super) fn parent_of(path: &Path) -> Result<(Dir, OsString)> {
     let folder = parent(path);
     super::create_dir_all(folder)?;
     let dir = Dir::open_ambient_dir(folder, ambient_authority()).map_err(Error::io("open", folder))?;
-    let name = path.file_name().ok_or_else(|| Error::invalid(path.display(), "has no file name"))?;
+    let name = path.file_name().ok_or_else(|| Error::invalid(path.display(), super::NO_NAME))?;
     Ok((dir, name.to_os_string()))
 }
 
@@ -100,12 +100,21 @@ pub(super) fn open_in(
     }
 }
 
-/// Opens or makes the file of a lock. With `is_callers_own` it has to belong to who runs isn. A lock is always empty: what
-/// has something in it is none.
-pub(super) fn lock_file(path: &Path, is_callers_own: bool) -> Result<File> {
+/// Opens or makes the file of a lock; the second says whether it was made. With `is_callers_own` it has to belong to who runs
+/// isn. A lock is always empty: what has something in it is none.
+pub(super) fn lock_file(path: &Path, is_callers_own: bool) -> Result<(File, bool)> {
     let (dir, name) = parent_of(path)?;
-    let mut options = OpenOptions::new();
-    let file = open_in(&dir, &name, options.write(true).create(true), path)?.ok_or_else(|| gone(path))?;
+    let open = |options: &mut OpenOptions| open_in(&dir, &name, options.write(true), path);
+    let (file, is_new) = loop {
+        match open(OpenOptions::new().create_new(true)) {
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::AlreadyExists => {}
+            made => break (made?.ok_or_else(|| gone(path))?, true),
+        }
+        // Who has it may remove it meanwhile.
+        if let Some(file) = open(&mut OpenOptions::new())? {
+            break (file, false);
+        }
+    };
     let about = file.metadata().map_err(Error::io("look at", path))?;
     if about.len() > 0 {
         return Err(foreign(path, "has something in it, as no lock of isn's has"));
@@ -113,7 +122,7 @@ pub(super) fn lock_file(path: &Path, is_callers_own: bool) -> Result<File> {
     if is_callers_own {
         check_owner(&Metadata::from_just_metadata(about), path)?;
     }
-    Ok(file)
+    Ok((file, is_new))
 }
 
 /// Opens a file of isn's own, which is no link; `None` where there is nothing.

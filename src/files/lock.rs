@@ -31,6 +31,8 @@ pub struct Lock {
     path: PathBuf,
     file: File,
     is_held: bool,
+    /// Whether it was made by taking it.
+    is_new: bool,
 }
 
 impl Lock {
@@ -41,9 +43,9 @@ impl Lock {
     /// [`Error::Foreign`](crate::error::Error::Foreign) if something is there that is no lock of isn's, or somebody else's.
     pub fn try_take(path: &Path) -> Result<Option<Lock>> {
         loop {
-            let file = lock_file(path, true)?;
+            let (file, is_new) = lock_file(path, true)?;
             let tried = file.try_lock();
-            let lock = Lock { path: path.to_path_buf(), file, is_held: tried.is_ok() };
+            let lock = Lock { path: path.to_path_buf(), file, is_held: tried.is_ok(), is_new };
             match tried {
                 // Its last holder may have removed it meanwhile: then this is a lock on nothing.
                 Ok(()) if !lock.is_in_place() => {}
@@ -59,8 +61,8 @@ impl Lock {
     /// # Errors
     /// [`Error::Foreign`](crate::error::Error::Foreign) if something is there that is no lock of isn's.
     pub fn take(path: &Path) -> Result<Lock> {
-        let file = lock_file(path, false)?;
-        Ok(Lock { path: path.to_path_buf(), is_held: wait_for_lock(&file, path), file })
+        let (file, is_new) = lock_file(path, false)?;
+        Ok(Lock { path: path.to_path_buf(), is_held: wait_for_lock(&file, path), file, is_new })
     }
 
     /// Waits for the lock at `path`, which is the caller's own and goes when it is [removed](Lock::remove).
@@ -69,8 +71,8 @@ impl Lock {
     /// As of [`Lock::try_take`].
     pub fn take_own(path: &Path) -> Result<Lock> {
         loop {
-            let file = lock_file(path, true)?;
-            let lock = Lock { path: path.to_path_buf(), is_held: wait_for_lock(&file, path), file };
+            let (file, is_new) = lock_file(path, true)?;
+            let lock = Lock { path: path.to_path_buf(), is_held: wait_for_lock(&file, path), file, is_new };
             if lock.is_in_place() {
                 return Ok(lock);
             }
@@ -83,9 +85,9 @@ impl Lock {
         self.is_held
     }
 
-    /// Removes the file, so that nobody else finds it.
+    /// Removes the file, so that nobody else finds it. One that is not held, and was there before, stays: another may hold it.
     pub fn remove(&self) -> Result<()> {
-        if self.is_in_place() { remove_file(&self.path) } else { Ok(()) }
+        if (self.is_held || self.is_new) && self.is_in_place() { remove_file(&self.path) } else { Ok(()) }
     }
 
     /// Whether the file is still the one at its path; taken to be so where the system does not say.

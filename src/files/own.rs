@@ -4,10 +4,10 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use cap_fs_ext::DirExt;
 use cap_std::fs::{Dir, Metadata, OpenOptions};
 
 use super::below::{Below, check_owner, foreign, gone, make_dir, open_dir, open_in, parent_of, walk};
+use super::removal::{remove, remove_all};
 use super::{Kind, TEMP_PREFIX};
 use crate::error::{Error, Result};
 
@@ -126,20 +126,17 @@ impl OwnFolder {
 
     /// Removes the thing `name` from it, with all that is in it; fine if there is none.
     pub fn remove_from(&self, name: impl AsRef<OsStr>) -> Result<()> {
-        let name = Path::new(name.as_ref());
-        match self.dir.symlink_metadata(name) {
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
-            Err(e) => Err(e),
-            Ok(about) if about.is_dir() => self.dir.remove_dir_all(name),
-            Ok(_) => self.dir.remove_file_or_symlink(name),
-        }
-        .map_err(Error::io("remove", self.join(name)))
+        remove(&self.dir, name.as_ref(), &self.join(name.as_ref()))
     }
 
-    /// Removes all that is in it.
+    /// Removes all that is in it, or as much as can be removed.
+    ///
+    /// # Errors
+    /// The first thing that cannot: what is mounted there above all, and what another user has.
     pub fn clear(&self) -> Result<()> {
-        let names = self.names().map_err(Error::io("list", &self.path))?;
-        names.iter().filter(|name| *name != MARKER).try_for_each(|name| self.remove_from(name))
+        let mut names = self.names().map_err(Error::io("list", &self.path))?;
+        names.retain(|name| *name != MARKER);
+        remove_all(&names, |name| self.remove_from(name))
     }
 
     /// Removes it with all that is in it: the marker last, so that what is left after a kill is still known for isn's.
@@ -175,17 +172,21 @@ impl OwnFolder {
     /// What the marker `name` says, all of it or as much as was written of it; `None` where there is none.
     ///
     /// # Errors
-    /// [`Error::Foreign`] if it is nothing that isn has written, or has another name as well: it may be anybody's file.
+    /// [`Error::Foreign`] if it is nothing that isn has written, or has another name as well and is not this folder's: it may be
+    /// anybody's file.
     fn marker_in(&self, name: &OsStr) -> Result<Option<Vec<u8>>> {
         let path = self.join(name);
         let Some(file) = open_in(&self.dir, name, OpenOptions::new().read(true), &path)? else {
             return Ok(None);
         };
-        if names_of(&file.metadata().map_err(Error::io("look at", &path))?) > 1 {
-            return Err(foreign(&path, "has another name too"));
-        }
+        let names = names_of(&file.metadata().map_err(Error::io("look at", &path))?);
         let mut found = Vec::new();
         file.take(MAX_MARKER + 1).read_to_end(&mut found).map_err(Error::io("read", &path))?;
+        // What says this folder's number is its marker, also where a backup of hard links shares it.
+        let about = self.dir.dir_metadata().map_err(Error::io("look at", &self.path))?;
+        if names > 1 && found != marker(&about).as_bytes() {
+            return Err(foreign(&path, "has another name too"));
+        }
         match is_of_a_marker(&found) && found.len() as u64 <= MAX_MARKER {
             true => Ok(Some(found)),
             false => Err(foreign(&path, "is no marker of isn's")),

@@ -1,17 +1,36 @@
 //! How what is whole gets its place: never over something of anybody's.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use super::{is_same, names_in, parent, sync_dir};
+use super::mount::mounted_below;
+use super::{is_same, parent, sync_dir};
 use crate::error::{Error, Result};
 
-/// The path of a thing itself: with a slash at its end, or `/.`, it would be what a link leads to.
+/// The path of a thing itself: with a slash at its end, or `/.`, it would be what a link leads to. A way up from what is not
+/// there is none: nothing comes to be on it.
 pub fn place(path: &Path) -> PathBuf {
-    let plain: PathBuf = path.components().collect();
-    // The folder that one is in has a name, too.
-    if plain.file_name().is_none() { std::path::absolute(&plain).unwrap_or(plain) } else { plain }
+    let mut plain = PathBuf::new();
+    for step in path.components() {
+        if step == Component::ParentDir && plain.file_name().is_some() && plain.symlink_metadata().is_err() {
+            plain.pop();
+        } else {
+            plain.push(step);
+        }
+    }
+    if plain.file_name().is_some() {
+        return plain;
+    }
+    // The folder that one is in has a name, too, and so has the one above it.
+    let found =
+        if plain.ends_with("..") { plain.canonicalize() } else { std::path::absolute(or_here(&plain)) };
+    found.unwrap_or(plain)
+}
+
+/// The path, or that of the folder that one is in.
+fn or_here(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() { Path::new(".") } else { path }
 }
 
 /// Whether a folder can get this place: nothing is there, or an empty folder. To be asked before the work is done.
@@ -22,14 +41,14 @@ pub fn is_free(path: &Path) -> Result<bool> {
     match fs::symlink_metadata(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(true),
         Err(e) => Err(Error::io("look at", path)(e)),
-        Ok(_) if !path.is_dir() || !names_in(path)?.is_empty() => Ok(false),
-        Ok(_) if is_same(fs::metadata(path), fs::metadata(".")) => {
-            let why =
-                ", and is the folder that you are in, which nothing can take the place of: name one in it";
-            Err(Error::Exists { what: path.display().to_string(), why: why.into() })
-        }
+        Ok(_) if !path.is_dir() || !is_empty(path)? => Ok(false),
         Ok(_) => check_replaceable(path).map(|()| true),
     }
+}
+
+/// Whether nothing is in a folder, of whatever name.
+fn is_empty(path: &Path) -> Result<bool> {
+    fs::read_dir(path).map(|mut entries| entries.next().is_none()).map_err(Error::io("list", path))
 }
 
 /// Refuses a folder that nothing can take the place of, whatever is in it.
@@ -40,6 +59,8 @@ fn check_replaceable(path: &Path) -> Result<()> {
     let about = fs::symlink_metadata(path).map_err(Error::io("look at", path))?;
     let why = if about.is_symlink() {
         ", and is a link, which nothing is put in the place of: name what it leads to"
+    } else if is_around_us(path) {
+        ", and is the folder that you are in, or above it: you would be in one that is no more"
     } else if is_mount_point(path, &about) {
         ", and is a mount point, which nothing can take the place of: name a folder in it"
     } else if is_others_for_good(path, &about) {
@@ -53,15 +74,39 @@ fn check_replaceable(path: &Path) -> Result<()> {
 /// Refuses a folder that cannot be moved elsewhere, as one is whose place a new one takes.
 ///
 /// # Errors
-/// [`Error::Exists`] says why; also where this user may not write to the folder itself: its `..` changes.
+/// [`Error::Exists`] says why; also where this user may not write to the folder itself, as its `..` changes, and where
+/// something is mounted in it.
 pub fn check_movable(path: &Path) -> Result<()> {
     check_replaceable(path)?;
+    if let Some(mounted) = mounted_below(path)? {
+        let why = format!(
+            ", and is not replaced: {} is a mount point, and what is mounted there would go with it",
+            mounted.display()
+        );
+        return Err(Error::Exists { what: path.display().to_string(), why });
+    }
     #[cfg(unix)]
     if rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_err() {
         let why = ", and is write-protected, so that nothing can take its place: chmod u+w it, or name another folder";
         return Err(Error::Exists { what: path.display().to_string(), why: why.into() });
     }
     Ok(())
+}
+
+/// Whether it is the folder that this process is in, or one above it.
+fn is_around_us(path: &Path) -> bool {
+    let mut here = PathBuf::from(".");
+    loop {
+        if is_same(fs::metadata(path), fs::metadata(&here)) {
+            return true;
+        }
+        let above = here.join("..");
+        // The root is above itself.
+        if fs::metadata(&above).is_err() || is_same(fs::metadata(&above), fs::metadata(&here)) {
+            return false;
+        }
+        here = above;
+    }
 }
 
 /// Whether another file system begins at a folder.
@@ -111,10 +156,12 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
     File::create_new(path).and_then(|mut file| file.write_all(bytes)).map_err(Error::io("write", path))
 }
 
-/// Gives the folder or file `from` the name `to`, which must not exist; an empty folder there is replaced.
-/// `false` if something is in the way.
+/// Gives the folder or file `from` the name `to`, which must not exist; an empty folder there is replaced, and `from` has
+/// its mode then. `false` if something is in the way.
 pub fn rename_new(from: &Path, to: &Path) -> Result<bool> {
-    if to.is_dir() && !to.is_symlink() && names_in(to)?.is_empty() {
+    if to.is_dir() && !to.is_symlink() && is_empty(to)? {
+        let about = fs::symlink_metadata(to).map_err(Error::io("look at", to))?;
+        let mode = take_after(from, &about)?;
         match fs::remove_dir(to) {
             // Somebody has filled it in between, or taken it away: the rename below finds out.
             Err(e) if !matches!(e.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound) => {
@@ -122,7 +169,13 @@ pub fn rename_new(from: &Path, to: &Path) -> Result<bool> {
             }
             _ => {}
         }
+        let is_there = rename_to_nothing(from, to)?;
+        return if is_there { restore(to, mode).map(|()| true) } else { Ok(false) };
     }
+    rename_to_nothing(from, to)
+}
+
+fn rename_to_nothing(from: &Path, to: &Path) -> Result<bool> {
     #[cfg(target_os = "linux")]
     {
         use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -142,8 +195,41 @@ pub fn rename_new(from: &Path, to: &Path) -> Result<bool> {
 }
 
 /// Lets the folder `new` have the name of the folder `old` and the other way round, in one step where the file system
-/// can; else `old` is at `aside` for a moment between two steps, where a killed run leaves it.
+/// can; else `old` is at `aside` for a moment between two steps, where a killed run leaves it. What gets the name of `old`
+/// has its mode from then on.
 pub fn exchange(new: &Path, old: &Path, aside: &Path) -> Result<()> {
+    let about = fs::symlink_metadata(old).map_err(Error::io("look at", old))?;
+    let mode = take_after(new, &about)?;
+    swap(new, old, aside)?;
+    restore(old, mode)
+}
+
+/// Gives the folder `new` the mode of another, and, where this user may, its owner and its group, without which its mode
+/// would be for others. A folder is moved by who may write to it: the mode that is left to [`restore`] after that is given.
+fn take_after(new: &Path, about: &Metadata) -> Result<Option<Permissions>> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, lchown};
+        let _ = lchown(new, Some(about.uid()), None);
+        let _ = lchown(new, None, Some(about.gid()));
+        let mode = about.mode() & 0o7777;
+        let movable = Permissions::from_mode(mode | 0o700);
+        fs::set_permissions(new, movable).map_err(Error::io("change the mode of", new))?;
+        Ok((mode & 0o700 != 0o700).then(|| Permissions::from_mode(mode)))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (new, about);
+        Ok(None)
+    }
+}
+
+fn restore(path: &Path, mode: Option<Permissions>) -> Result<()> {
+    let set = |mode| fs::set_permissions(path, mode).map_err(Error::io("change the mode of", path));
+    mode.map_or(Ok(()), set)
+}
+
+fn swap(new: &Path, old: &Path, aside: &Path) -> Result<()> {
     if exchange_at_once(new, old)? {
         return Ok(());
     }
@@ -176,6 +262,7 @@ pub fn exchange_at_once(new: &Path, old: &Path) -> Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::names_in;
     use super::*;
 
     #[test]
@@ -233,5 +320,21 @@ mod tests {
             assert_eq!(place(Path::new(path)).as_os_str(), "link", "{path}");
         }
         assert_eq!(place(Path::new("/a/b/")).as_os_str(), "/a/b");
+        for path in ["nope/../x", "nope/deep/../../x", "x/nope/..", "./x/nope/../"] {
+            assert_eq!(place(Path::new(path)), Path::new("x"), "{path}");
+        }
+        let here = std::env::current_dir().unwrap().canonicalize().unwrap();
+        for (path, is_at) in
+            [("", "."), (".", "."), ("..", ".."), ("src/..", "."), ("nope/..", "."), ("nope/../..", "..")]
+        {
+            assert_eq!(
+                place(Path::new(path)).canonicalize().unwrap(),
+                here.join(is_at).canonicalize().unwrap(),
+                "{path}"
+            );
+            assert!(place(Path::new(path)).file_name().is_some(), "{path}");
+        }
+        // A link may lead anywhere: a way up from it is gone by the system alone.
+        assert_eq!(place(Path::new("src/../x")), Path::new("src/../x"));
     }
 }

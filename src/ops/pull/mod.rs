@@ -164,7 +164,7 @@ struct Pull<'a> {
 struct Written {
     reused_images: u64,
     replaced: Option<String>,
-    kept: Option<PathBuf>,
+    said: Vec<String>,
 }
 
 impl Pull<'_> {
@@ -174,7 +174,7 @@ impl Pull<'_> {
         let rows: Vec<Row> =
             self.snapshot.index().rows().iter().filter(|row| includes(row.path.as_str())).cloned().collect();
         let (images, bytes) = (rows.len() as u64, rows.iter().map(|row| row.length).sum());
-        let mut written = None;
+        let (mut written, mut said) = (None, Vec::new());
         let mut destination = self.look(&selected)?;
         if !matches!(destination, Destination::Same) {
             let staging =
@@ -184,21 +184,22 @@ impl Pull<'_> {
                 destination = self.look(&selected)?;
             }
             if matches!(destination, Destination::Same) {
-                staging.discard()?;
+                said.extend(staging.discard());
             } else {
                 written = self.write(staging, &destination, &rows, &selected)?;
             }
         } else {
-            Staging::tidy(&self.to, &self.snapshot.head.manifest.dataset, self.options, self.progress)?;
+            let dataset = &self.snapshot.head.manifest.dataset;
+            said.extend(Staging::tidy(&self.to, dataset, self.options, self.progress)?);
         }
-        Staging::tidy_others(&self.to, self.options.jobs, self.progress);
+        let dataset = &self.snapshot.head.manifest.dataset;
+        said.extend(Staging::tidy_others(&self.to, dataset, self.options, self.progress)?);
         if let Some(cache) = self.registries.cache.filter(|_| self.registry.id().is_some()) {
             // A convenience to later pulls.
             let _ = cache.keep_tree(&self.to);
         }
-        if let Some(kept) = written.as_ref().and_then(|written| written.kept.as_ref()) {
-            self.snapshot.head.warnings.push(staging::told(&self.to, kept));
-        }
+        said.extend(written.iter_mut().flat_map(|written: &mut Written| written.said.drain(..)));
+        self.snapshot.head.warnings.extend(said);
         if written.is_none() {
             let said = self.renew_provenance()?;
             self.snapshot.head.warnings.extend(said);
@@ -207,7 +208,7 @@ impl Pull<'_> {
         self.snapshot.head.warnings.extend(self.registry.complaints());
         let was_there = written.is_none();
         let Written { reused_images, replaced, .. } =
-            written.unwrap_or(Written { reused_images: images, replaced: None, kept: None });
+            written.unwrap_or(Written { reused_images: images, replaced: None, said: Vec::new() });
         Ok(PullReport {
             registry: self.registry.name().into(),
             path: self.to,
@@ -243,7 +244,8 @@ impl Pull<'_> {
             room::check(&self.to, room::of_images(missing), None, 0)
                 .inspect_err(|_| staging.discard_if_empty())
         };
-        let missing = seeds::reuse(&trees, missing, staging.root(), options.reuse, options.jobs, &has_room)?;
+        let seeds::Reused { missing, said: copied } =
+            seeds::reuse(&trees, missing, staging.root(), options.reuse, options.jobs, &has_room)?;
         let reused_images = (rows.len() - missing.len()) as u64;
         if !missing.is_empty() {
             let rebuilt = match options.source {
@@ -268,7 +270,10 @@ impl Pull<'_> {
             _ => None,
         };
         let changed = match staging.finish(&self.to, destination)? {
-            Finished::InPlace { kept } => return Ok(Some(Written { reused_images, replaced, kept })),
+            Finished::InPlace { said } => {
+                let said = copied.into_iter().chain(said).collect();
+                return Ok(Some(Written { reused_images, replaced, said }));
+            }
             Finished::InTheWay(changed) => changed.filter(|changed| !changed.as_os_str().is_empty()),
         };
         let what = self.to.display().to_string();

@@ -67,7 +67,8 @@ impl Pull<'_> {
         let replaced = files::replace(&from, &known.to_json()?)
             .and_then(|()| std::fs::rename(&from, &path).map_err(Error::io("write", &path)))
             .and_then(|()| files::sync_dir(&to));
-        staging.discard().and(replaced)
+        staging.discard();
+        replaced
     }
 }
 

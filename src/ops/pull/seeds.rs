@@ -46,6 +46,14 @@ pub(super) fn trees(to: &Path, cache: &Cache) -> Vec<PathBuf> {
     found
 }
 
+/// What came of looking for images in other trees.
+pub(super) struct Reused<'a> {
+    /// The images that none of them has.
+    pub(super) missing: Vec<&'a Row>,
+    /// Why images were copied that were to be linked.
+    pub(super) said: Vec<String>,
+}
+
 /// Puts those of the images `missing` below `root` that one of `trees` has, checked; gives the others. Before the first one
 /// is copied that shares no blocks with its source, `has_room` is asked for all that are not there by then.
 pub(super) fn reuse<'a>(
@@ -55,10 +63,10 @@ pub(super) fn reuse<'a>(
     how: Reuse,
     jobs: usize,
     has_room: &dyn Fn(&[&Row]) -> Result<bool>,
-) -> Result<Vec<&'a Row>> {
+) -> Result<Reused<'a>> {
     let sources = sources(trees, &missing);
     if sources.is_empty() {
-        return Ok(missing);
+        return Ok(Reused { missing, said: Vec::new() });
     }
     let pool = crate::parallel::pool(jobs)?;
     let bring = |missing: Vec<&'a Row>, bring: Bring| -> Result<Vec<&'a Row>> {
@@ -82,11 +90,37 @@ pub(super) fn reuse<'a>(
             Reuse::Copy => share,
         },
     )?;
-    if left.iter().any(|row| sources.contains_key(&row.blake3)) {
-        has_room(&left)?;
-        return bring(left, copy);
+    if !left.iter().any(|row| sources.contains_key(&row.blake3)) {
+        return Ok(Reused { missing: left, said: Vec::new() });
     }
-    Ok(left)
+    has_room(&left)?;
+    let is_open = |row: &&&Row| {
+        let places = sources.get(&row.blake3).into_iter().flatten();
+        places.into_iter().any(|from| is_candidate(from, row) && !is_ours_alone(from))
+    };
+    let (to_copy, open) = (left.len(), left.iter().filter(is_open).count());
+    let missing = bring(left, copy)?;
+    let said = match how {
+        Reuse::HardLink => why_copied(to_copy - missing.len(), open),
+        Reuse::Copy => Vec::new(),
+    };
+    Ok(Reused { missing, said })
+}
+
+/// Why so many images were copied that were to be linked, `open` of them for whoever may write to them.
+fn why_copied(copied: usize, open: usize) -> Vec<String> {
+    let (open, others) = (open.min(copied), copied.saturating_sub(open));
+    let say = |number: usize, why: &str| {
+        let were = if number == 1 { "image was" } else { "images were" };
+        (number > 0).then(|| format!("{number} {were} copied, not linked: {why}"))
+    };
+    let open = say(
+        open,
+        "another user has them, or others may write to them, and could change both trees. `chmod -R go-w TREE`, of the tree \
+         that they are from, lets the next pull link to what is yours",
+    );
+    let others = say(others, "no link can be made to where they are, as on another file system");
+    open.into_iter().chain(others).collect()
 }
 
 /// A way to bring an image from a file to another; `false` if the first is not the image, or this way is none here.
@@ -233,11 +267,11 @@ mod tests {
         };
         assert!(matches!(reuse(Reuse::Copy, &full), Err(Error::NoRoom { .. })));
         assert_eq!(files::walk(&root).unwrap(), []);
-        assert_eq!(reuse(Reuse::Copy, &|_| Ok(true)).unwrap().len(), 1);
+        assert_eq!(reuse(Reuse::Copy, &|_| Ok(true)).unwrap().missing.len(), 1);
         assert_eq!(files::walk(&root).unwrap().len(), 2);
         // A link takes none.
         fs::remove_dir_all(&root).unwrap();
         fs::create_dir_all(root.join("val/ant")).unwrap();
-        assert_eq!(reuse(Reuse::HardLink, &full).unwrap().len(), 1);
+        assert_eq!(reuse(Reuse::HardLink, &full).unwrap().missing.len(), 1);
     }
 }

@@ -41,8 +41,8 @@ pub(super) struct Staging {
 pub(super) enum Finished {
     /// It is there.
     InPlace {
-        /// Where the tree is that was there before, if somebody wrote to it at the last moment.
-        kept: Option<PathBuf>,
+        /// Where the tree is that was there before, if somebody wrote to it at the last moment, and what of it cannot be removed.
+        said: Vec<String>,
     },
     /// It is not: somebody has put something there meanwhile, or written to this in the tree that was there.
     InTheWay(Option<PathBuf>),
@@ -84,34 +84,40 @@ impl Staging {
         Ok(Staging { root: work.own.folder(TREE)?, work, is_changed })
     }
 
-    /// Removes what a run left that was killed right after it had put its tree in place.
+    /// Removes what a run left that was killed right after it had put its tree in place. Gives what cannot be removed.
     pub(super) fn tidy(
         to: &Path,
         dataset: &Digest,
         options: &PullOptions<'_>,
         progress: &dyn Progress,
-    ) -> Result<()> {
+    ) -> Result<Option<String>> {
         clear_up(to, &key(dataset, options)?, options.jobs, progress)
     }
 
     /// Removes what killed runs left that wrote something else to this place: it is taken now. What a run that is alive
-    /// writes stays.
-    pub(super) fn tidy_others(to: &Path, jobs: usize, progress: &dyn Progress) {
-        let prefix = files::hidden_sibling(to, "").map(|path| path.file_name().map(|name| name.to_owned()));
-        let Ok(Some(prefix)) = prefix else { return };
-        let prefix = prefix.to_string_lossy().into_owned();
-        for name in files::names_in(files::parent(to)).unwrap_or_default() {
-            let Some(key) = name.strip_prefix(&prefix).and_then(|rest| rest.strip_suffix(".isn-partial"))
-            else {
-                continue;
-            };
+    /// writes stays. Gives what cannot be removed.
+    pub(super) fn tidy_others(
+        to: &Path,
+        dataset: &Digest,
+        options: &PullOptions<'_>,
+        progress: &dyn Progress,
+    ) -> Result<Vec<String>> {
+        let (own, prefix) = (key(dataset, options)?, files::hidden_sibling(to, "")?);
+        let prefix = prefix.file_name().unwrap_or_default().as_encoded_bytes();
+        let mut said = Vec::new();
+        for entry in std::fs::read_dir(files::parent(to)).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let rest = name.as_encoded_bytes().strip_prefix(prefix);
+            let key = rest.and_then(|rest| rest.strip_suffix(b".isn-partial"));
+            let Some(key) = key.and_then(|key| std::str::from_utf8(key).ok()) else { continue };
             // What is aside belongs to nobody but the run that made it, which may be on another machine.
             let is_ours = key.len() == KEY_LEN && key.bytes().all(|b| b.is_ascii_hexdigit());
-            if is_ours {
+            if is_ours && key != own {
                 // What is not isn's stays, and is in nobody's way.
-                let _ = clear_up(to, key, jobs, progress);
+                said.extend(clear_up(to, key, options.jobs, progress).ok().flatten());
             }
         }
+        Ok(said)
     }
 
     /// Whether the tree's place may be another than it was before: somebody else was writing this very tree until now, or a
@@ -160,16 +166,20 @@ impl Staging {
         let kept = match destination {
             Destination::Earlier { seen, .. } => {
                 if let Some(changed) = seen.change(to) {
-                    return self.discard().map(|()| Finished::InTheWay(Some(changed)));
+                    self.discard();
+                    return Ok(Finished::InTheWay(Some(changed)));
                 }
                 self.exchange(to, seen)?
             }
             _ if files::rename_new(&self.root, to)? => None,
-            _ => return self.discard().map(|()| Finished::InTheWay(None)),
+            _ => {
+                self.discard();
+                return Ok(Finished::InTheWay(None));
+            }
         };
         // It is done, whatever becomes of what is left.
-        let _ = self.discard();
-        Ok(Finished::InPlace { kept })
+        let stays = self.discard();
+        Ok(Finished::InPlace { said: kept.map(|kept| told(to, &kept)).into_iter().chain(stays).collect() })
     }
 
     /// Lets the tree take the place of the one at `to`. If somebody has written to that since it was `seen`, it is kept, and
@@ -188,7 +198,7 @@ impl Staging {
         // From here on nobody finds the old tree by its name: who was faster is in it by now.
         if seen.change(&whole).is_none() {
             // What is left of it if its removal ends early is not to be taken for a tree that somebody has changed.
-            self.let_go(&whole)?;
+            let_go(&self.work, &whole)?;
             self.work.put_back();
             return Ok(None);
         }
@@ -197,16 +207,6 @@ impl Staging {
             files::exchange(&whole, to, &replaced)?;
         }
         kept.map(Some)
-    }
-
-    /// Takes from the old tree the name by which it would be looked at again.
-    fn let_go(&self, tree: &Path) -> Result<()> {
-        let mut number = 0;
-        // What an earlier run could not remove has such a name already.
-        while !files::rename_new(tree, &self.work.own.join(format!("{OLD}-{number}")))? {
-            number += 1;
-        }
-        Ok(())
     }
 
     /// A folder in it that has another name than the tree, and goes with it.
@@ -219,17 +219,34 @@ impl Staging {
         self.work.own.remove_from(name)
     }
 
-    /// Removes it with all that is in it.
-    pub(super) fn discard(&self) -> Result<()> {
-        self.work.discard()
+    /// Removes it with all that is in it. Gives what cannot be removed: it is in nobody's way.
+    pub(super) fn discard(&self) -> Option<String> {
+        discard(&self.work)
     }
 
     /// Removes it unless it has something that the next run can use.
     pub(super) fn discard_if_empty(&self) {
         if self.work.own.is_empty().unwrap_or(false) {
-            let _ = self.discard();
+            self.discard();
         }
     }
+}
+
+fn discard(work: &Workplace) -> Option<String> {
+    let error = work.discard().err()?;
+    let cause = std::error::Error::source(&error).map_or(String::new(), |cause| format!(": {cause}"));
+    let folder = work.own.join("");
+    Some(format!("{} cannot be removed, and may be by hand: {error}{cause}", folder.display()))
+}
+
+/// Takes from an old tree the name by which it would be looked at again.
+fn let_go(work: &Workplace, tree: &Path) -> Result<()> {
+    let mut number = 0;
+    // What an earlier run could not remove has such a name already.
+    while !files::rename_new(tree, &work.own.join(format!("{OLD}-{number}")))? {
+        number += 1;
+    }
+    Ok(())
 }
 
 /// Sees to the trees that a run left which was killed as it exchanged them: one that lacks nothing and has nothing beside it
@@ -243,17 +260,18 @@ fn rescue(work: &Workplace, to: &Path, jobs: usize, progress: &dyn Progress) -> 
         if tree.is_dir() && !is_whole_tree(&tree, jobs, progress) {
             let kept = keep(&tree, to)?;
             progress.note(&format!("warning: {}", told(to, &kept)));
+        } else if tree.is_dir() {
+            let_go(work, &tree)?;
         }
-        work.own.remove_from(name)?;
     }
     Ok(is_put_back)
 }
 
-/// Removes what a killed run left, but for what is the user's.
-fn clear_up(to: &Path, key: &str, jobs: usize, progress: &dyn Progress) -> Result<()> {
-    let Some(work) = Workplace::abandoned(to, key)? else { return Ok(()) };
+/// Removes what a killed run left, but for what is the user's. Gives what cannot be removed.
+fn clear_up(to: &Path, key: &str, jobs: usize, progress: &dyn Progress) -> Result<Option<String>> {
+    let Some(work) = Workplace::abandoned(to, key)? else { return Ok(None) };
     rescue(&work, to, jobs, progress)?;
-    work.discard()
+    Ok(discard(&work))
 }
 
 /// Gives the tree that was at `to` a name of its own beside it.
@@ -270,7 +288,7 @@ fn keep(tree: &Path, to: &Path) -> Result<PathBuf> {
 }
 
 /// Says where a tree is that was at `to`.
-pub(super) fn told(to: &Path, kept: &Path) -> String {
+fn told(to: &Path, kept: &Path) -> String {
     format!("{} was written to as it was replaced: what was there is in {}", to.display(), kept.display())
 }
 
@@ -293,7 +311,7 @@ mod tests {
                 std::fs::write(to.join("notes"), number.to_string()).unwrap();
             }
             let kept = staging.exchange(&to, &seen).unwrap();
-            staging.discard().unwrap();
+            assert_eq!(staging.discard(), None);
             assert_eq!(std::fs::read_to_string(to.join("a")).unwrap(), number.to_string());
             assert_eq!(kept, write.then(|| dir.path().join(format!("tree.before-{number}"))));
             if let Some(kept) = kept {

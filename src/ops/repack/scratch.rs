@@ -36,7 +36,7 @@ impl Scratch {
 }
 
 fn beside(build: &Path) -> Result<Scratch> {
-    let build = absolute(build);
+    let build = named(build);
     let work = match Workplace::open(&build, KEY)? {
         Some(work) => work,
         // Another publishes the same build.
@@ -46,15 +46,16 @@ fn beside(build: &Path) -> Result<Scratch> {
     Ok(Scratch::Beside { folder: work.own.folder(KEY)?, work })
 }
 
-/// With a name, which `.` has not.
-fn absolute(build: &Path) -> PathBuf {
-    std::path::absolute(build).unwrap_or_else(|_| build.to_path_buf())
+/// With a name, which `.` has not, and the same wherever it is published from.
+fn named(build: &Path) -> PathBuf {
+    let place = files::place(build);
+    std::path::absolute(&place).unwrap_or(place)
 }
 
 /// Removes what a publish of `build` left that was killed.
 pub(super) fn tidy(build: &Path) {
     // What is not isn's stays, and is said where its place is needed.
-    let _ = Workplace::discard_abandoned(&absolute(build), KEY);
+    let _ = Workplace::discard_abandoned(&named(build), KEY);
 }
 
 impl Drop for Scratch {

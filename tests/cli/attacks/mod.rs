@@ -3,6 +3,8 @@
 
 mod amplification;
 mod claims;
+#[cfg(target_os = "linux")]
+mod destinations;
 mod entry;
 #[cfg(unix)]
 mod hidden_files;
@@ -25,6 +27,8 @@ mod pipes;
 mod poisoned_cache;
 #[cfg(all(feature = "serve", target_os = "linux"))]
 mod publishing;
+#[cfg(target_os = "linux")]
+mod removals;
 #[cfg(target_os = "linux")]
 mod replaced_trees;
 mod reserved_names;

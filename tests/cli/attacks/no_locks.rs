@@ -93,6 +93,34 @@ fn two_pulls_to_one_place_share_nothing() {
 }
 
 #[test]
+fn a_lock_that_another_holds_is_not_removed() {
+    let (sandbox, pin) = Sandbox::published();
+    let Some(shim) = shim(&sandbox) else { return };
+    let server = Server::faulty(&sandbox.path("reg"), ".tar.zst", usize::MAX, Fault::Stall(0));
+    let slow = ["pull", &pin, "--registry", &server.url, "--to", "tree", "--no-cache"];
+    let mut with_locks = begun(sandbox.command(&slow));
+    new_folder(&sandbox, &[]);
+    let locks = || {
+        let mut names = sandbox.leftovers();
+        names.retain(|name| name.ends_with(".isn-lock"));
+        names
+    };
+    let held = locks();
+    assert_eq!(held.len(), 1);
+    let quick = ["pull", &pin, "--registry", "reg", "--to", "tree", "--no-cache"];
+    for _ in 0..2 {
+        ran(without_locks(&sandbox, &shim, &quick).output().unwrap()).ok();
+        assert_eq!(locks(), held);
+    }
+    with_locks.kill().unwrap();
+    with_locks.wait().unwrap();
+    // Its own goes.
+    let other = ["pull", &pin, "--registry", "reg", "--to", "other", "--no-cache"];
+    ran(without_locks(&sandbox, &shim, &other).output().unwrap()).ok();
+    assert_eq!(locks(), held);
+}
+
+#[test]
 fn what_another_writes_is_not_swept_away() {
     let (sandbox, _) = Sandbox::published();
     let Some(shim) = shim(&sandbox) else { return };

@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::sandbox::{Sandbox, contents, has_tool};
 
 /// Versions 1.0 and 1.1, both published, and 1.0 pulled to `tree`.
-fn with_tree() -> Sandbox {
+pub(super) fn with_tree() -> Sandbox {
     let (sandbox, _) = Sandbox::published();
     sandbox.build_second_version();
     sandbox.publish("out2");
@@ -186,6 +186,10 @@ fn what_others_may_write_to_is_copied_and_not_linked() {
         let is_alone = *image == all || *image == group || (*image == others && is_given);
         assert_eq!(number("first", image) != number("second", image), is_alone, "{image}");
     }
+    let warnings = ran.json()["warnings"].to_string();
+    let copied = 2 + u32::from(is_given);
+    assert!(warnings.contains(&format!("{copied} images were copied, not linked")), "{warnings}");
+    assert!(warnings.contains("others may write to") && warnings.contains("chmod -R go-w"), "{warnings}");
     sandbox.isn(&["verify", "second", "--expect", "grads@1.0", "--registry", "reg"]).ok();
 }
 

@@ -1,0 +1,80 @@
+//! Names of a destination that are not what they seem: the folder that one is in by another name, a way up, a way through
+//! nothing.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use super::replaced_trees::with_tree;
+use crate::sandbox::{Ran, Sandbox, ran};
+
+fn at(sandbox: &Sandbox, folder: &str, args: &[&str]) -> Ran {
+    let mut command = sandbox.command(args);
+    ran(command.current_dir(sandbox.path(folder)).output().unwrap())
+}
+
+#[test]
+fn the_folder_that_one_is_in_or_above_it_is_not_replaced_by_any_name() {
+    let sandbox = with_tree();
+    symlink(".", sandbox.path("here")).unwrap();
+    let registry = sandbox.path("reg").display().to_string();
+    let [absolute, by_link] = ["tree", "here/tree"].map(|name| sandbox.path(name).display().to_string());
+    let number = |path: &Path| std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).unwrap());
+    let before = number(&sandbox.path("tree"));
+    for (folder, to) in [
+        ("tree", "."),
+        ("tree", "./"),
+        ("tree", "../tree"),
+        ("tree", "train/.."),
+        ("tree", &absolute),
+        ("tree", &by_link),
+        ("tree/train", ".."),
+        ("tree/train/ant", "../.."),
+        ("tree/train", &by_link),
+    ] {
+        let pull = ["pull", "grads@1.1", "--registry", &registry, "--to", to];
+        let ran = at(&sandbox, folder, &pull).fails(1, "is the folder that you are in");
+        assert!(ran.stderr.contains("run it from outside"), "{}", ran.stderr);
+        assert_eq!(number(&sandbox.path("tree")), before, "{folder} {to}");
+        // What is there already takes no place.
+        at(&sandbox, folder, &["pull", "grads@1.0", "--registry", &registry, "--to", to]).ok();
+    }
+    fs::create_dir(sandbox.path("empty")).unwrap();
+    let empty = sandbox.path("here/empty").display().to_string();
+    for to in [".", "../empty", &empty] {
+        for args in [
+            &["pull", "grads@1.1", "--registry", &registry, "--to", to][..],
+            &["export", "grads@1.1", "--registry", &registry, "--as", "webdataset", "--to", to],
+            &["build", "../grads-1.0.toml", "--source", "../raw", "--out", to],
+            &["demo", "source", to],
+        ] {
+            at(&sandbox, "empty", args).fails(1, "is the folder that you are in");
+        }
+    }
+    assert!(sandbox.leftovers().is_empty(), "{:?}", sandbox.leftovers());
+}
+
+#[test]
+fn a_way_up_has_a_name() {
+    let sandbox = with_tree();
+    fs::create_dir(sandbox.path("out2/deep")).unwrap();
+    let registry = sandbox.path("reg").display().to_string();
+    for (folder, build) in [("out2/objects", ".."), ("", "out2/deep/.."), ("out2", ".")] {
+        at(&sandbox, folder, &["publish", build, "--registry", &registry, "--key", "me"]).ok();
+    }
+    // As the root has none.
+    let pull = ["pull", "grads@1.0", "--registry", &registry, "--to", "/"];
+    let said = at(&sandbox, "", &pull).fails(1, "/").stderr;
+    assert!(!said.contains("has no file name"), "{said}");
+}
+
+#[test]
+fn a_way_up_from_nothing_leaves_nothing() {
+    let (sandbox, _) = Sandbox::published();
+    for to in ["nope/../x", "nope/deep/../../x", "x/nope/.."] {
+        sandbox.isn(&["pull", "grads@1.0", "--registry", "reg", "--to", to]).ok();
+        assert!(sandbox.path("x/B3SUMS").exists() && !sandbox.path("nope").exists(), "{to}");
+        assert!(!sandbox.path("x/nope").exists());
+        fs::remove_dir_all(sandbox.path("x")).unwrap();
+    }
+}
