@@ -114,6 +114,8 @@ pub fn has_bytes(path: &Path, bytes: &[u8]) -> Result<Option<bool>> {
     }
 }
 
+/// What is said of a link to nothing, and what to do about it.
+const LEADS_NOWHERE: &str = "is a link that leads nowhere: put back what it leads to, or remove the link";
 /// What has to be said of a path that ends in nothing's name.
 const NO_NAME: &str = "is no name that something can have: name a file or folder in it";
 

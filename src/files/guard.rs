@@ -5,7 +5,7 @@ use std::path::Path;
 #[cfg(unix)]
 use std::path::PathBuf;
 
-use super::{if_there, open, parent, read_to_cap};
+use super::{LEADS_NOWHERE, if_there, open, parent, read_to_cap};
 use crate::error::{Error, Result};
 #[cfg(unix)]
 use crate::text::shell_word;
@@ -44,12 +44,11 @@ pub fn read_guarded(path: &Path, cap: u64, guard: Guard) -> Result<Option<Vec<u8
 }
 
 fn leads_nowhere(path: &Path, guard: Guard) -> Error {
-    let why = "is a link that leads nowhere";
     match guard {
-        Guard::Secret => Error::invalid(path.display(), why),
+        Guard::Secret => Error::invalid(path.display(), LEADS_NOWHERE),
         Guard::Trust => Error::TrustFile {
             path: path.into(),
-            why: why.into(),
+            why: "is a link that leads nowhere".into(),
             cure: "put back the file that it leads to, or remove the link".into(),
         },
     }

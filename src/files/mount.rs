@@ -5,7 +5,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use cap_fs_ext::DirExt as _;
-use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 
 use crate::error::{Error, Result};
@@ -63,8 +62,8 @@ fn number_by_proc(dir: &Dir, name: &OsStr) -> Option<u64> {
     about.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok())
 }
 
-/// The first thing below the folder `root` that is mounted there.
-pub(super) fn mounted_below(root: &Path) -> Result<Option<PathBuf>> {
+/// The first thing below a folder that is mounted there. `path` names the folder in errors.
+pub(super) fn mounted_below(dir: &Dir, path: &Path) -> Result<Option<PathBuf>> {
     fn visit(dir: &Dir, path: &Path, mount: Mount) -> Result<Option<PathBuf>> {
         for entry in dir.entries().map_err(Error::io("list", path))? {
             let entry = entry.map_err(Error::io("list", path))?;
@@ -82,14 +81,15 @@ pub(super) fn mounted_below(root: &Path) -> Result<Option<PathBuf>> {
         }
         Ok(None)
     }
-    let dir = Dir::open_ambient_dir(root, ambient_authority()).map_err(Error::io("open", root))?;
-    let mount = Mount::of(&dir, OsStr::new(".")).map_err(Error::io("look at", root))?;
-    visit(&dir, root, mount)
+    let mount = Mount::of(dir, OsStr::new(".")).map_err(Error::io("look at", path))?;
+    visit(dir, path, mount)
 }
 
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests {
+    use cap_std::ambient_authority;
+
     use super::*;
 
     #[test]
@@ -98,8 +98,9 @@ mod tests {
         std::fs::create_dir_all(dir.path().join("a/b")).unwrap();
         std::fs::write(dir.path().join("a/file"), "").unwrap();
         std::os::unix::fs::symlink("/proc", dir.path().join("a/link")).unwrap();
-        assert_eq!(mounted_below(dir.path()).unwrap(), None);
-        let root = Dir::open_ambient_dir("/", ambient_authority()).unwrap();
+        let open = |path: &Path| Dir::open_ambient_dir(path, ambient_authority()).unwrap();
+        assert_eq!(mounted_below(&open(dir.path()), dir.path()).unwrap(), None);
+        let root = open(Path::new("/"));
         let of = |name: &str| Mount::of(&root, OsStr::new(name)).unwrap();
         assert!(!of(".").has(of("proc")) && of("proc").has(of("proc/self/")));
         // By either way.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use cap_std::fs::{Dir, Metadata, OpenOptions};
 
 use super::below::{Below, check_owner, foreign, gone, make_dir, open_dir, open_in, parent_of, walk};
+use super::mount::{Mount, mounted_below};
 use super::removal::{remove, remove_all};
 use super::{Kind, TEMP_PREFIX};
 use crate::error::{Error, Result};
@@ -104,10 +105,20 @@ impl OwnFolder {
     }
 
     /// Makes the folder `name` in it, which nothing but a folder may stand in the way of. Gives its path.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] also of what is mounted in one that a killed run left: who works in it removes what it has no use for.
     pub fn folder(&self, name: &str) -> Result<PathBuf> {
         let path = self.join(name);
-        make_dir(&self.dir, OsStr::new(name), &path)?;
-        Ok(path)
+        let (dir, is_new) = make_dir(&self.dir, OsStr::new(name), &path)?;
+        let look = || Error::io("look at", &path);
+        let of = |name: &str| Mount::of(&self.dir, OsStr::new(name)).map_err(look());
+        let mounted = match of(".")?.has(of(name)?) {
+            true if is_new => None,
+            true => mounted_below(&dir, &path)?,
+            false => Some(path.clone()),
+        };
+        mounted.map_or(Ok(path), |mounted| Err(foreign(&mounted, "is a mount point")))
     }
 
     /// Whether nothing is in it but the marker and folders without a file.
@@ -315,6 +326,24 @@ mod tests {
         assert!(copy.join("thesis").exists());
         std::fs::rename(&path, dir.path().join("moved")).unwrap();
         assert!(OwnFolder::find(&dir.path().join("moved")).unwrap().is_some());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_marker_that_a_backup_shares_is_one_in_its_own_folder_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, backup) = (dir.path().join("own"), dir.path().join("backup"));
+        OwnFolder::open(&path).unwrap();
+        std::fs::create_dir(&backup).unwrap();
+        std::fs::hard_link(path.join(MARKER), backup.join(MARKER)).unwrap();
+        for opened in [OwnFolder::open(&path), OwnFolder::adopt(&path, |_, _| false)] {
+            opened.unwrap();
+        }
+        for refused in [OwnFolder::open(&backup), OwnFolder::adopt(&backup, |_, _| false)] {
+            assert!(matches!(refused, Err(Error::Foreign { .. })));
+        }
+        OwnFolder::find(&path).unwrap().unwrap().remove().unwrap();
+        assert!(backup.join(MARKER).exists());
     }
 
     #[cfg(unix)]

@@ -4,6 +4,9 @@ use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
 
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+
 use super::mount::mounted_below;
 use super::{is_same, parent, sync_dir};
 use crate::error::{Error, Result};
@@ -13,7 +16,8 @@ use crate::error::{Error, Result};
 pub fn place(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for step in path.components() {
-        if step == Component::ParentDir && plain.file_name().is_some() && plain.symlink_metadata().is_err() {
+        let is_nothing = || plain.symlink_metadata().is_err_and(|e| e.kind() == io::ErrorKind::NotFound);
+        if step == Component::ParentDir && plain.file_name().is_some() && is_nothing() {
             plain.pop();
         } else {
             plain.push(step);
@@ -78,7 +82,8 @@ fn check_replaceable(path: &Path) -> Result<()> {
 /// something is mounted in it.
 pub fn check_movable(path: &Path) -> Result<()> {
     check_replaceable(path)?;
-    if let Some(mounted) = mounted_below(path)? {
+    let dir = Dir::open_ambient_dir(path, ambient_authority()).map_err(Error::io("open", path))?;
+    if let Some(mounted) = mounted_below(&dir, path)? {
         let why = format!(
             ", and is not replaced: {} is a mount point, and what is mounted there would go with it",
             mounted.display()
@@ -204,15 +209,16 @@ pub fn exchange(new: &Path, old: &Path, aside: &Path) -> Result<()> {
     restore(old, mode)
 }
 
-/// Gives the folder `new` the mode of another, and, where this user may, its owner and its group, without which its mode
-/// would be for others. A folder is moved by who may write to it: the mode that is left to [`restore`] after that is given.
+/// Gives the folder `new` the mode of another, and, where this user may, its owner and its group; what the one group may is
+/// not for another. A folder is moved by who may write to it: the mode that is left to [`restore`] after that is given.
 fn take_after(new: &Path, about: &Metadata) -> Result<Option<Permissions>> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, lchown};
         let _ = lchown(new, Some(about.uid()), None);
         let _ = lchown(new, None, Some(about.gid()));
-        let mode = about.mode() & 0o7777;
+        let has_group = fs::symlink_metadata(new).is_ok_and(|new| new.gid() == about.gid());
+        let mode = about.mode() & if has_group { 0o7777 } else { 0o5707 };
         let movable = Permissions::from_mode(mode | 0o700);
         fs::set_permissions(new, movable).map_err(Error::io("change the mode of", new))?;
         Ok((mode & 0o700 != 0o700).then(|| Permissions::from_mode(mode)))
@@ -320,7 +326,7 @@ mod tests {
             assert_eq!(place(Path::new(path)).as_os_str(), "link", "{path}");
         }
         assert_eq!(place(Path::new("/a/b/")).as_os_str(), "/a/b");
-        for path in ["nope/../x", "nope/deep/../../x", "x/nope/..", "./x/nope/../"] {
+        for path in ["nope/../x", "nope/deep/../../x", "x/nope/..", "x/nope/../"] {
             assert_eq!(place(Path::new(path)), Path::new("x"), "{path}");
         }
         let here = std::env::current_dir().unwrap().canonicalize().unwrap();

@@ -5,7 +5,7 @@ use std::fs::{self, File, FileType};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use super::{Below, FOR_ALL, FOR_OWNER, Lock, TEMP_PREFIX, parent, put, write_temp};
+use super::{Below, FOR_ALL, FOR_OWNER, LEADS_NOWHERE, Lock, TEMP_PREFIX, parent, put, write_temp};
 use crate::error::{Error, Result};
 
 /// Writes what the user has asked for to the file of that option: into a pipe or a device of characters as a shell would,
@@ -26,7 +26,9 @@ pub fn check_output(path: &Path) -> Result<()> {
         Ok(about) if is_stream(about.file_type()) => Ok(()),
         _ => {
             if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
-                return Err(Error::invalid(path.display(), "is a folder: name a file"));
+                let why =
+                    if path.is_dir() { "is a folder" } else { "ends in a slash, as a folder's name does" };
+                return Err(Error::invalid(path.display(), format!("{why}: name a file")));
             }
             let folder = parent(path);
             if !folder.is_dir() {
@@ -72,9 +74,7 @@ pub fn behind_links(path: &Path) -> Result<Cow<'_, Path>> {
     }
     match path.canonicalize() {
         Ok(to) => Ok(to.into()),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            Err(Error::invalid(path.display(), "is a link that leads nowhere"))
-        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Err(Error::invalid(path.display(), LEADS_NOWHERE)),
         Err(e) => Err(Error::io("find", path)(e)),
     }
 }

@@ -78,3 +78,17 @@ fn a_way_up_from_nothing_leaves_nothing() {
         fs::remove_dir_all(sandbox.path("x")).unwrap();
     }
 }
+
+#[test]
+fn an_output_with_a_slash_at_its_end_or_a_link_to_nothing_is_said_with_what_to_do() {
+    let sandbox = with_tree();
+    symlink("nowhere", sandbox.path("link")).unwrap();
+    fs::create_dir(sandbox.path("folder")).unwrap();
+    for (out, why) in [
+        ("none/", "none/: ends in a slash, as a folder's name does: name a file"),
+        ("folder/", "folder/: is a folder: name a file"),
+        ("link", "link: is a link that leads nowhere: put back what it leads to, or remove the link"),
+    ] {
+        sandbox.isn(&["prove", "grads@1.0", "--registry", "reg", "--out", out]).fails(1, why);
+    }
+}

@@ -185,7 +185,7 @@ fn check(faults: &[Vec<String>]) {
 }
 
 /// The names beside `to` that a pull has for its work.
-fn names_of_pull(to: &str, pin: &str) -> [String; 2] {
+pub(super) fn names_of_pull(to: &str, pin: &str) -> [String; 2] {
     let dataset: Digest = pin.rsplit(':').next().unwrap().parse().unwrap();
     let selection = serde_json::to_vec(&Selection::default()).unwrap();
     let key = Digest::of(&[dataset.as_bytes().as_slice(), &selection].concat()).to_string();

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::Command;
 
+use super::hidden_files::names_of_pull;
 use super::replaced_trees::with_tree;
 use crate::sandbox::{Ran, Sandbox, has_tool, ran};
 
@@ -80,6 +81,27 @@ fn what_is_mounted_in_a_folder_of_isns_is_not_removed_with_it() {
     assert_eq!(sandbox.read("precious/thesis"), b"all of it");
     assert!(ran.stdout.contains("isn: 0"), "{}{}", ran.stdout, ran.stderr);
     assert!(ran.stderr.contains("warning: ") && ran.stderr.contains("cannot be removed"), "{}", ran.stderr);
+}
+
+/// Nor by the pull that goes on with it.
+#[test]
+fn what_is_mounted_in_what_a_pull_goes_on_with_is_not_removed() {
+    let (sandbox, pin) = Sandbox::published();
+    sandbox.write("precious/thesis", b"all of it");
+    let [partial, _] = names_of_pull("tree", &pin);
+    for at in ["tree", "tree/train/ant"] {
+        let script = format!(
+            "mkdir -p {partial}/{at} && cd {partial} || exit\n\
+             printf 'isn made this folder, and removes it when it is done\\n%s\\n' $(stat -c %i .) > .made-by-isn\n\
+             mount --bind ../precious {at} || echo no mount; cd ..\n\
+             $ISN pull grads@1.0 --registry reg --to tree; echo isn: $?"
+        );
+        let Some(ran) = with_mounts(&sandbox, &script) else { return };
+        assert_eq!(sandbox.read("precious/thesis"), b"all of it");
+        assert!(ran.stdout.contains("isn: 1"), "{}{}", ran.stdout, ran.stderr);
+        assert!(ran.stderr.contains(&format!("{at} is a mount point")), "{}", ran.stderr);
+    }
+    sandbox.pull("grads@1.0", &["--to", "tree"]).ok();
 }
 
 #[test]
