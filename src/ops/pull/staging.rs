@@ -235,18 +235,22 @@ impl Staging {
 fn discard(work: &Workplace) -> Option<String> {
     let error = work.discard().err()?;
     let cause = std::error::Error::source(&error).map_or(String::new(), |cause| format!(": {cause}"));
-    let folder = work.own.join("");
-    Some(format!("{} cannot be removed, and may be by hand: {error}{cause}", folder.display()))
+    let folder = files::place(&work.own.join(""));
+    let folder = folder.display();
+    Some(format!("{folder} cannot be removed, and nothing needs it: {error}{cause}. Remove it by hand"))
 }
 
-/// Takes from an old tree the name by which it would be looked at again.
-fn let_go(work: &Workplace, tree: &Path) -> Result<()> {
+/// Takes from an old tree the name by which it would be looked at again. Gives its new one.
+fn let_go(work: &Workplace, tree: &Path) -> Result<String> {
     let mut number = 0;
-    // What an earlier run could not remove has such a name already.
-    while !files::rename_new(tree, &work.own.join(format!("{OLD}-{number}")))? {
+    loop {
+        let name = format!("{OLD}-{number}");
+        if files::rename_new(tree, &work.own.join(&name))? {
+            return Ok(name);
+        }
+        // What an earlier run could not remove has such a name already.
         number += 1;
     }
-    Ok(())
 }
 
 /// Sees to the trees that a run left which was killed as it exchanged them: one that lacks nothing and has nothing beside it
@@ -261,7 +265,8 @@ fn rescue(work: &Workplace, to: &Path, jobs: usize, progress: &dyn Progress) -> 
             let kept = keep(&tree, to)?;
             progress.note(&format!("warning: {}", told(to, &kept)));
         } else if tree.is_dir() {
-            let_go(work, &tree)?;
+            // What of it cannot be removed is said when the folder goes.
+            let _ = work.own.remove_from(let_go(work, &tree)?);
         }
     }
     Ok(is_put_back)
