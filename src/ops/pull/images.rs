@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::pack::Pack;
 use crate::registry::fetch::{Frame, Outcome, REQUESTS, Round, Sink};
 use crate::registry::segment::Segment;
-use crate::registry::{Registry, Snapshot};
+use crate::registry::{Packs, Registry, Snapshot};
 use crate::shard::FrameReader;
 
 /// Frames that wait for a thread; with some 100 kB each, a few MB.
@@ -51,6 +51,34 @@ pub(in crate::ops) fn plan<'a>(
             ),
         },
     })
+}
+
+/// Does `work` by these packs or, if they are no good, by those of other lists: nobody signs either. What was wrong first is what
+/// is reported. With what it did come the packs by which it did it, if they are others.
+pub(in crate::ops) fn by_any_list<T>(
+    runtime: &Runtime,
+    registry: &Registry,
+    packs: &Packs,
+    mut work: impl FnMut(&Packs) -> Result<T>,
+) -> Result<(T, Option<Packs>)> {
+    let (mut tried, mut first, mut others): (_, Option<Error>, Option<Packs>) = (Vec::new(), None, None);
+    loop {
+        let packs = others.as_ref().unwrap_or(packs);
+        let failure = match work(packs) {
+            Ok(done) => {
+                registry.keep_packs(packs);
+                return Ok((done, others));
+            }
+            Err(e @ (Error::Integrity { .. } | Error::Network { .. } | Error::SourceNeeded { .. })) => e,
+            Err(e) => return Err(e),
+        };
+        let next = runtime.block_on(registry.packs_instead(packs, &failure, &mut tried));
+        let failure = first.take().unwrap_or(failure);
+        if next.is_none() {
+            return Err(failure);
+        }
+        (first, others) = (Some(failure), next);
+    }
 }
 
 /// What brings images.
