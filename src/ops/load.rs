@@ -38,7 +38,8 @@ pub struct LoadOptions<'a> {
     pub verify: Verify,
     /// How many threads check what is fetched.
     pub jobs: usize,
-    /// Make the table anew even if the cache has one: what that says is a hint.
+    /// Make the table anew even if the cache has one: what that says is a hint. Of a list of registries no shard is read in
+    /// place then, but brought into the cache and checked: where images are in it is a hint, too.
     pub anew: bool,
 }
 
@@ -121,7 +122,8 @@ impl Opening<'_> {
     fn places(&self, table: &Table, rows: &[u32]) -> (Places, Vec<usize>) {
         let frame = |&row: &u32| table.record(row as usize).and_then(|record| record.frame);
         let frames: Vec<Option<FrameAt>> = rows.iter().map(frame).collect();
-        let at_hand = |shard: &_| self.registry.shard_at_hand(shard);
+        let is_checked = self.options.anew && self.registries.cache.is_some() && self.registry.has_mirrors();
+        let at_hand = |shard: &_| self.registry.shard_at_hand(shard).filter(|_| !is_checked);
         let (mut places, missing) = Places::find(table.shards(), &frames, at_hand, self.registries.cache);
         let missing = self.look_in_trees(&mut places, table, rows, missing);
         (places, missing)

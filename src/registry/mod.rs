@@ -406,7 +406,8 @@ impl Registry {
         self.fetched.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    fn has_mirrors(&self) -> bool {
+    /// Whether other places are asked for objects, too.
+    pub fn has_mirrors(&self) -> bool {
         !self.mirrors.is_empty()
     }
 

@@ -226,7 +226,8 @@ impl Subject {
         let mut subject = Subject::stored(snapshot.head.manifest.pin(), runtime, registry, snapshot)?;
         subject.warnings.extend(unsigned::notice(unsigned));
         subject.unsigned = unsigned;
-        if let (Place::Version(version), true) = (&mut subject.place, is_remote && registries.cache.is_some()) {
+        if let (Place::Version(version), true) = (&mut subject.place, is_remote && registries.cache.is_some())
+        {
             version.fetch(progress)?;
         }
         Ok(subject)

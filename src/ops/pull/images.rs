@@ -1,7 +1,7 @@
 //! Bringing images through threads that check them, in as many rounds as it takes.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use futures_util::StreamExt;
@@ -99,12 +99,17 @@ impl<'a> Carrier<'a> {
         wanted: &Wanted,
         take: &Take<'_>,
     ) -> Result<()> {
-        let (mut number, mut fault) = (0, None);
+        let (mut number, mut fault, mut doubtful) = (0, None, BTreeSet::new());
         loop {
             let round = Round::new(self.registry, number, fault.take());
             self.run(&round, &segments, wanted, take)?;
-            let Outcome { again, fault: found } = round.outcome();
+            let Outcome { again, fault: found, mut suspects } = round.outcome();
+            doubtful.append(&mut suspects);
             if again.is_empty() {
+                // The packs were right. Of packs that are not, what is in the cache is no concern.
+                if let Some(cache) = self.registry.cache() {
+                    doubtful.iter().for_each(|piece| cache.set_aside(piece));
+                }
                 return Ok(());
             }
             let again: Wanted = again.into_iter().filter_map(|i| Some((i, *wanted.get(&i)?))).collect();

@@ -125,28 +125,36 @@ fn an_output_that_is_open_already_loses_nothing() {
     let forger = Forger::new();
     forger.isn(&["trust", "add", "reg", &forger.anchor("reg").to_string()]).ok();
     symlink("/dev/stdout", forger.path("link")).unwrap();
-    let verbs = [
-        "prove grads@1.0 --registry reg --out",
-        "diff grads@1.0 grads@1.0 --registry reg --html",
-    ];
+    let verbs = ["prove grads@1.0 --registry reg --out", "diff grads@1.0 grads@1.0 --registry reg --html"];
     for (verb, there) in verbs.iter().flat_map(|verb| ["before\n", ""].map(|there| (verb, there))) {
         forger.isn(&[&verb.split(' ').collect::<Vec<_>>()[..], &["right"]].concat());
         let right = forger.bytes("right");
         fs::remove_file(forger.path("right")).unwrap();
-        let lines = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "link", "/proc/$$/fd/1", "/proc/thread-self/fd/1"]
-            .map(|to| format!("{{ printf %s '{there}'; $ISN {verb} {to}; }} >> file"))
-            .into_iter()
-            .chain([
-                format!("{{ printf %s '{there}'; $ISN {verb} /dev/stdout; }} > file"),
-                format!("{{ printf %s '{there}'; $ISN {verb} /dev/stdout; }} | cat > file"),
-                format!("printf %s '{there}' > file; $ISN {verb} /dev/stderr 2>> file"),
-                format!("printf %s '{there}' > file; $ISN {verb} /dev/fd/7 7>> file"),
-                format!("{{ printf %s '{there}' >&7; $ISN {verb} /dev/fd/7; }} 7> file"),
-            ]);
+        let lines = [
+            "/dev/stdout",
+            "/dev/fd/1",
+            "/proc/self/fd/1",
+            "link",
+            "/proc/$$/fd/1",
+            "/proc/thread-self/fd/1",
+        ]
+        .map(|to| format!("{{ printf %s '{there}'; $ISN {verb} {to}; }} >> file"))
+        .into_iter()
+        .chain([
+            format!("{{ printf %s '{there}'; $ISN {verb} /dev/stdout; }} > file"),
+            format!("{{ printf %s '{there}'; $ISN {verb} /dev/stdout; }} | cat > file"),
+            format!("printf %s '{there}' > file; $ISN {verb} /dev/stderr 2>> file"),
+            format!("printf %s '{there}' > file; $ISN {verb} /dev/fd/7 7>> file"),
+            format!("{{ printf %s '{there}' >&7; $ISN {verb} /dev/fd/7; }} 7> file"),
+        ]);
         for line in lines {
             let _ = fs::remove_file(forger.path("file"));
             let ran = shell(&forger, &line);
-            assert!(ran.status.code().is_some_and(is_done), "{line}: {}", String::from_utf8_lossy(&ran.stderr));
+            assert!(
+                ran.status.code().is_some_and(is_done),
+                "{line}: {}",
+                String::from_utf8_lossy(&ran.stderr)
+            );
             let file = forger.bytes("file");
             assert!(file.starts_with(there.as_bytes()), "{line}: what was there is gone");
             let has = file[there.len()..].windows(right.len()).any(|part| part == right);

@@ -75,7 +75,10 @@ fn a_project_file_that_leads_nowhere_is_an_error() {
     let (sandbox, _) = Sandbox::published();
     for (name, verbs) in [
         ("isn.toml", &[&["info", "grads@1.0"][..], &["sync"]][..]),
-        ("isn.lock", &[&["sync"], &["sync", "--locked"], &["pull", "grads@1.0", "--registry", "reg", "--lock"]]),
+        (
+            "isn.lock",
+            &[&["sync"], &["sync", "--locked"], &["pull", "grads@1.0", "--registry", "reg", "--lock"]],
+        ),
     ] {
         symlink("nowhere", sandbox.path(name)).unwrap();
         for verb in verbs {

@@ -18,7 +18,8 @@ fn lie(forger: &Forger, what: &str) {
     let _ = fs::remove_dir_all(forger.path("lies"));
     forger.copy("reg", "lies");
     let list = format!("packs/{}", Digest::of(&forger.bytes("out/manifest.json")));
-    let right: Digest = String::from_utf8(forger.bytes(&format!("reg/{list}"))).unwrap().trim().parse().unwrap();
+    let right: Digest =
+        String::from_utf8(forger.bytes(&format!("reg/{list}"))).unwrap().trim().parse().unwrap();
     let bytes = forger.bytes(&format!("reg/{}", layout::object(ObjectKind::Pack, &right)));
     let mut pack = Pack::parse("pack", &bytes, 1000).unwrap();
     match what {
