@@ -21,7 +21,9 @@ pub use guard::{Guard, check_private, read_guarded};
 pub use lock::{Lock, identity, is_same, tell_of_waiting, wait_for_lock};
 pub use own::OwnFolder;
 pub use place::{check_movable, exchange, exchange_at_once, is_free, place, rename_new, write_new};
-pub use users::{behind_links, check_output, overwrite, overwrite_locked, overwrite_private, write_output};
+pub use users::{
+    behind_links, check_output, overwrite, overwrite_locked, overwrite_private, read_users_own, write_output,
+};
 pub use workplace::Workplace;
 
 use std::fs::{self, File};
@@ -32,6 +34,8 @@ use crate::error::{Error, Result};
 
 /// Everything temporary starts with this, so that what a killed run left is known for what it is.
 pub const TEMP_PREFIX: &str = ".isn-tmp-";
+/// And ends with so many hex digits, which no other has.
+const TEMP_DIGITS: usize = 16;
 /// The mode of a new file that anybody may read.
 const FOR_ALL: u32 = 0o644;
 /// That of a file which is its owner's alone.
@@ -272,15 +276,25 @@ pub fn temp_file_in(dir: &Path) -> Result<tempfile::NamedTempFile> {
     temp_file(dir, TEMP_PREFIX, FOR_ALL)
 }
 
-/// It has its mode from its first moment.
+/// It has its mode from its first moment, and a name that [`is_temp`] knows.
 fn temp_file(dir: &Path, prefix: &str, mode: u32) -> Result<tempfile::NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(prefix);
+    let mut options = File::options();
+    options.read(true).write(true).create_new(true);
     #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
     #[cfg(not(unix))]
     let _ = mode;
-    builder.tempfile_in(dir).map_err(Error::io("write in", dir))
+    let name = format!("{prefix}{:0width$x}", fastrand::u64(..), width = TEMP_DIGITS);
+    let mut builder = tempfile::Builder::new();
+    let made = builder.prefix(&name).rand_bytes(0).make_in(dir, |path| options.open(path));
+    made.map_err(Error::io("write in", dir))
+}
+
+/// Whether a temporary file with this prefix may have this name: the user may have files that begin with it.
+fn is_temp(name: &str, prefix: &str) -> bool {
+    name.strip_prefix(prefix).is_some_and(|digits| {
+        digits.len() == TEMP_DIGITS && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    })
 }
 
 /// Which disk `path` is or would be on, and how many bytes are free there for us; `None` where the system does not say.

@@ -70,7 +70,7 @@ impl Default for LockFile {
 impl LockFile {
     /// Reads `path`; an absent file locks nothing.
     pub fn read(path: &Path) -> Result<Self> {
-        let Some(bytes) = files::read_capped_if_there(path, MAX_LEN)? else { return Ok(LockFile::default()) };
+        let Some(bytes) = files::read_users_own(path, MAX_LEN)? else { return Ok(LockFile::default()) };
         LockFile::parse(&path.display().to_string(), bytes)
     }
 
@@ -151,7 +151,7 @@ fn plain(path: &Path) -> PathBuf {
 impl Project {
     /// Reads `path`; an absent file asks for nothing.
     pub fn read(path: &Path) -> Result<Self> {
-        let Some(bytes) = files::read_capped_if_there(path, MAX_LEN)? else { return Ok(Project::default()) };
+        let Some(bytes) = files::read_users_own(path, MAX_LEN)? else { return Ok(Project::default()) };
         Project::parse(&path.display().to_string(), bytes)
     }
 

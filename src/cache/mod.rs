@@ -8,6 +8,7 @@
 //! | `pieces/<2 hex>/<64 hex>/<start>-<end>-<64 hex>` | bytes `start..end` of the shard of that hash, and their own BLAKE3 |
 //! | `tables/<64 hex>` | a [`crate::table::Table`] of the index of that hash, to open a version in a moment |
 //! | `hints/packs/<64 hex>`, `hints/pins/<64 hex>` | which packs a manifest has; which manifest a dataset hash has |
+//! | `hints/packs-of/<64 hex>/<64 hex>` | which packs a place says that a manifest has |
 //! | `trees/<64 hex>` | the path of a tree that was pulled, whose images may be of use to the next |
 //! | `sources/<64 hex>.jsonl` | what is where in a tar file of source images, see [`crate::source::Indexes`] |
 //! | `quarantine/` | what was damaged |

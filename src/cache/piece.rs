@@ -51,6 +51,11 @@ impl Piece {
         about.is_ok_and(|about| about.is_file() && about.len() == self.range.end - self.range.start)
     }
 
+    /// Whether its bytes are not what its name says.
+    pub fn is_damaged(&self) -> bool {
+        !Piece::open_file(&self.path).is_ok_and(|file| self.is_whole(file).unwrap_or(false))
+    }
+
     /// Whether all bytes of `file` are what its name says.
     pub(super) fn is_whole(&self, file: File) -> io::Result<bool> {
         let mut hasher = blake3::Hasher::new();
@@ -87,9 +92,7 @@ impl Cache {
     /// Sets aside a piece at `path` that gave wrong bytes. Whether it is to blame: its bytes are not what its name says.
     /// Else somebody gave it that name, or said that something is in it that is not.
     pub fn set_aside_piece(&self, path: &Path) -> bool {
-        let is_whole =
-            |piece: Piece| Piece::open_file(path).is_ok_and(|file| piece.is_whole(file).unwrap_or(false));
-        let is_damaged = !Piece::at(path.to_path_buf()).is_some_and(is_whole);
+        let is_damaged = Piece::at(path.to_path_buf()).is_none_or(|piece| piece.is_damaged());
         self.set_aside(path);
         is_damaged
     }

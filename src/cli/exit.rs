@@ -270,6 +270,9 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
         Error::Exists { why, .. } if why.contains("mount point") => {
             "unmount what is there, or choose another place".into()
         }
+        Error::Io { path, source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            format!("`ls -ld {}` says who may: give yourself the right, or choose another place", shell_word(path.display()))
+        }
         Error::Exists { .. } => "choose another place, or remove what is there".into(),
         Error::Key { .. } => "`isn key list` shows your keys; `isn key new NAME` makes one".into(),
         Error::Token { .. } => {

@@ -282,8 +282,8 @@ impl Below {
         Ok(found)
     }
 
-    /// Removes the regular files in it, not in its folders, whose name begins with `prefix`: what killed runs left. `lock` is
-    /// that of all who write such files; where it is not held they may be somebody's who is at work, and stay.
+    /// Removes the caller's temporary files with this prefix in it, not in its folders: what killed runs left. `lock` is that of
+    /// all who write such files; where it is not held they may be somebody's who is at work, and stay.
     pub fn sweep(&self, prefix: &str, lock: &Lock) -> Result<()> {
         if !lock.is_held() {
             return Ok(());
@@ -292,9 +292,8 @@ impl Below {
         for entry in self.dir.entries().map_err(list())? {
             let entry = entry.map_err(list())?;
             let name = entry.file_name();
-            if name.to_string_lossy().starts_with(prefix)
-                && entry.file_type().is_ok_and(|kind| kind.is_file())
-            {
+            let is_own = |about: Metadata| about.is_file() && check_owner(&about, &self.path).is_ok();
+            if super::is_temp(&name.to_string_lossy(), prefix) && entry.metadata().is_ok_and(is_own) {
                 self.remove(&name)?;
             }
         }

@@ -93,6 +93,10 @@ pub fn export(
         match write(&dataset, options, progress) {
             // What the cache had wrong it has no more: another load brings it.
             Err(e @ Error::Integrity { .. }) if dataset.set_aside() > 0 => damage = Some(e),
+            // Where images are in a shard that was read in place was a hint of that place's: another may have a better one.
+            Err(e @ Error::Integrity { .. }) if registries.locations.len() > 1 && !opening.anew => {
+                (opening.anew, damage) = (true, Some(e));
+            }
             // Lengths and sizes were a hint of the cache's: they may be wrong, where the images are not.
             Err(e @ (Error::NoRoom { .. } | Error::Invalid { .. })) if dataset.is_by_kept_table() => {
                 (opening.anew, damage) = (true, Some(e));

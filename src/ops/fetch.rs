@@ -45,18 +45,21 @@ pub fn fetch(
     let wanted: Wanted = rows.clone().map(|row| (row.blake3, row.length)).collect();
     let (images, bytes) = (rows.clone().count() as u64, rows.map(|row| row.length).sum());
     let packs = runtime.block_on(registry.packs(&snapshot))?;
-    let segments = images::plan(&runtime, &registry, &snapshot, &packs, &wanted)?;
     // Once more, now that there is a cache: what was read before is kept.
     runtime.block_on(registry.describe(snapshot.head.manifest_ref, Vec::new()))?;
     registry.keep_pin(&snapshot);
-    progress.begin("fetch", Unit::Images, wanted.len() as u64);
-    let carrier = Carrier { runtime: &runtime, registry: &registry, packs: &packs, jobs };
-    let outcome = carrier.bring(segments, &wanted, &|_, _| {
-        progress.advance(1);
-        Ok(())
-    });
-    progress.end();
-    outcome?;
+    // All by one list: what is found later is found by one.
+    images::by_any_list(&runtime, &registry, &packs, |packs| {
+        let segments = images::plan(&runtime, &registry, &snapshot, packs, &wanted)?;
+        progress.begin("fetch", Unit::Images, wanted.len() as u64);
+        let carrier = Carrier { runtime: &runtime, registry: &registry, packs, jobs };
+        let outcome = carrier.bring(segments, &wanted, &|_, _| {
+            progress.advance(1);
+            Ok(())
+        });
+        progress.end();
+        outcome
+    })?;
     snapshot.head.warnings.extend(registry.complaints());
     let fetched_bytes = registry.fetched_bytes();
     Ok(FetchReport { registry: registry.name().into(), snapshot, images, bytes, fetched_bytes })

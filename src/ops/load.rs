@@ -18,8 +18,9 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
 use crate::object::ObjectKind;
+use crate::pack::Pack;
 use crate::progress::{Progress, Unit};
-use crate::registry::{Head, Registry};
+use crate::registry::{Head, Registry, Snapshot};
 use crate::table::{FrameAt, Table};
 use crate::transport;
 use crate::tree::{CLASSES, Selection};
@@ -37,7 +38,8 @@ pub struct LoadOptions<'a> {
     pub verify: Verify,
     /// How many threads check what is fetched.
     pub jobs: usize,
-    /// Make the table anew even if the cache has one: what that says is a hint.
+    /// Make the table anew even if the cache has one: what that says is a hint. Of a list of registries no shard is read in
+    /// place then, but brought into the cache and checked: where images are in it is a hint, too.
     pub anew: bool,
 }
 
@@ -120,7 +122,8 @@ impl Opening<'_> {
     fn places(&self, table: &Table, rows: &[u32]) -> (Places, Vec<usize>) {
         let frame = |&row: &u32| table.record(row as usize).and_then(|record| record.frame);
         let frames: Vec<Option<FrameAt>> = rows.iter().map(frame).collect();
-        let at_hand = |shard: &_| self.registry.shard_at_hand(shard);
+        let is_checked = self.options.anew && self.registries.cache.is_some() && self.registry.has_mirrors();
+        let at_hand = |shard: &_| self.registry.shard_at_hand(shard).filter(|_| !is_checked);
         let (mut places, missing) = Places::find(table.shards(), &frames, at_hand, self.registries.cache);
         let missing = self.look_in_trees(&mut places, table, rows, missing);
         (places, missing)
@@ -164,10 +167,21 @@ impl Opening<'_> {
 
     /// The table made anew, and whatever is not on this machine fetched.
     fn fetched(mut self, head: Head) -> Result<(Description<Table>, Vec<u32>, Places)> {
-        let cache = self.registries.cache;
         let snapshot = self.runtime.block_on(complete(&self.registry, head))?;
         let packs = self.runtime.block_on(self.registry.packs(&snapshot))?;
-        let table = Table::new(snapshot.index(), snapshot.sums(), &packs)?;
+        self.registry.keep_pin(&snapshot);
+        if let Some(cache) = self.registries.cache {
+            self.registry = self.registry.with_cache(Some(cache.clone()));
+        }
+        // All by one list: so is the table.
+        let fetched =
+            images::by_any_list(self.runtime, &self.registry, &packs, |packs| self.by(packs, &snapshot));
+        fetched.map(|(opened, _)| opened)
+    }
+
+    fn by(&self, packs: &[Pack], snapshot: &Snapshot) -> Result<(Description<Table>, Vec<u32>, Places)> {
+        let cache = self.registries.cache;
+        let table = Table::new(snapshot.index(), snapshot.sums(), packs)?;
         // A convenience to whoever opens it next.
         let _ = cache
             .map(|cache| cache.keep_table(&snapshot.head.manifest.objects.index.blake3, &table.to_bytes()));
@@ -175,7 +189,6 @@ impl Opening<'_> {
         let description = Description::new((TABLE, table), (CLASSES, classes_csv), manifest)?;
         let rows = self.select(manifest, &description)?;
         let (places, missing) = self.places(description.rows(), &rows);
-        self.registry.keep_pin(&snapshot);
         if missing.is_empty() {
             return Ok((description, rows, places));
         }
@@ -185,20 +198,13 @@ impl Opening<'_> {
             .filter_map(|&image| index.get(rows[image] as usize))
             .map(|row| (row.blake3, row.length))
             .collect();
-        if let Some(cache) = cache {
-            self.registry = self.registry.with_cache(Some(cache.clone()));
-        }
-        let segments = images::plan(self.runtime, &self.registry, &snapshot, &packs, &wanted)?;
+        let segments = images::plan(self.runtime, &self.registry, snapshot, packs, &wanted)?;
         let cache = cache.ok_or_else(|| {
             Error::invalid("the cache", "is not to be used: there is nowhere to put what has to be fetched")
         })?;
         self.progress.begin("fetch", Unit::Images, wanted.len() as u64);
-        let carrier = Carrier {
-            runtime: self.runtime,
-            registry: &self.registry,
-            packs: &packs,
-            jobs: self.options.jobs,
-        };
+        let carrier =
+            Carrier { runtime: self.runtime, registry: &self.registry, packs, jobs: self.options.jobs };
         let outcome = carrier.bring(segments, &wanted, &|_, _| {
             self.progress.advance(1);
             Ok(())

@@ -307,7 +307,7 @@ pub(super) fn read_build(build: &Path, progress: &dyn Progress) -> Result<BuildO
         StoredObject { kind, object, file }
     });
     let parsed = runtime.block_on(store.packs(&snapshot))?;
-    let packs = packs.into_iter().zip(parsed).collect();
+    let packs = packs.into_iter().zip(parsed.into_packs()).collect();
     let output = BuildOutput {
         build: build.to_path_buf(),
         manifest: snapshot.head.manifest.clone(),

@@ -1,8 +1,9 @@
 //! Bringing images: reading segments of shards frame by frame, from the cache or from whichever place has them.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -78,6 +79,7 @@ pub struct Round<'a> {
     number: u32,
     again: Mutex<BTreeMap<Digest, &'a Entry>>,
     first_fault: Mutex<Option<Error>>,
+    suspects: Mutex<BTreeSet<PathBuf>>,
 }
 
 /// What came of a round.
@@ -86,19 +88,23 @@ pub struct Outcome {
     pub again: Vec<Digest>,
     /// What was wrong with the first of them.
     pub fault: Option<Error>,
+    /// The pieces of the cache that are as their names say, and not as the packs do: wrong only if those are right.
+    pub suspects: BTreeSet<PathBuf>,
 }
 
 impl<'a> Round<'a> {
     /// The round of this number, from 0; with the fault of the one before, if there was one.
     pub fn new(registry: &'a Registry, number: u32, fault: Option<Error>) -> Self {
-        Round { registry, number, again: Mutex::default(), first_fault: Mutex::new(fault) }
+        let (again, suspects) = (Mutex::default(), Mutex::default());
+        Round { registry, number, again, first_fault: Mutex::new(fault), suspects }
     }
 
     /// What is to be done in the next round.
     pub fn outcome(self) -> Outcome {
         let again = self.again.into_inner().unwrap_or_else(PoisonError::into_inner);
         let fault = self.first_fault.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Outcome { again: again.into_keys().collect(), fault }
+        let suspects = self.suspects.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Outcome { again: again.into_keys().collect(), fault, suspects }
     }
 
     /// Takes back a frame that is not what it must be. If it is what the pack says, the pack is to blame, and asking
@@ -108,11 +114,13 @@ impl<'a> Round<'a> {
             return Err(error);
         }
         match &frame.origin {
-            Origin::Cache(piece) => {
-                if let Some(cache) = self.registry.cache() {
-                    cache.set_aside(&piece.path);
+            Origin::Cache(piece) => match self.registry.cache() {
+                Some(cache) if piece.is_damaged() => cache.set_aside(&piece.path),
+                _ => {
+                    let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
+                    suspects.insert(piece.path.clone());
                 }
-            }
+            },
             Origin::Place(place, piece) => {
                 if let Some(piece) = piece {
                     piece.spoil();

@@ -7,11 +7,14 @@ mod audit;
 mod copy;
 pub mod fetch;
 pub mod layout;
+mod lists;
 pub mod log;
 mod places;
 pub mod publish;
 pub mod segment;
 pub mod store;
+
+pub use lists::Packs;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -401,6 +404,11 @@ impl Registry {
 
     fn count(&self, bytes: usize) {
         self.fetched.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Whether other places are asked for objects, too.
+    pub fn has_mirrors(&self) -> bool {
+        !self.mirrors.is_empty()
     }
 
     /// Reads a small file whole.

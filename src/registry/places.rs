@@ -1,17 +1,15 @@
 //! Where the objects of a registry are: in the cache, in the registry itself, in its mirrors. An object is its hash, so
 //! any place will do; one that served other bytes is set aside, and named.
 
-use std::collections::HashSet;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::{Head, MAX_HINT, MAX_METADATA, Registry, Snapshot, layout};
+use super::{Head, MAX_METADATA, Registry, Snapshot, layout};
 use crate::cache::Cache;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::object::{ObjectKind, ObjectRef};
-use crate::pack::{Allowance, Pack};
 use crate::transport::{self, AtHand, Transport};
 
 /// So often a place may serve bad bytes: once can be the way, not the place.
@@ -108,9 +106,21 @@ impl Registry {
             return;
         }
         if place.strikes.fetch_add(1, Ordering::Relaxed) == 0 {
-            let complaint = format!("{} served bad bytes and was set aside: {error}", place.name);
-            self.complaints.0.lock().unwrap_or_else(PoisonError::into_inner).push(complaint);
+            self.complain(format!("{} served bad bytes and was set aside: {error}", place.name));
         }
+    }
+
+    pub(super) fn complain(&self, complaint: String) {
+        self.complaints.0.lock().unwrap_or_else(PoisonError::into_inner).push(complaint);
+    }
+
+    /// Takes back what places are blamed for: what they should have served was said by nobody who can be believed.
+    pub(super) fn forgive(&self) {
+        for place in std::iter::once(&self.own).chain(&self.mirrors) {
+            place.strikes.store(0, Ordering::Relaxed);
+            place.last_strike.store(0, Ordering::Relaxed);
+        }
+        self.complaints.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// The places that have served bad bytes, with what was wrong: for whoever has the right ones in the end.
@@ -215,107 +225,6 @@ impl Registry {
             self.keep(kind, digest, bytes);
         }
         Ok(found)
-    }
-
-    /// The packs of a version; none where nobody has shards of it.
-    pub async fn packs(&self, snapshot: &Snapshot) -> Result<Vec<Pack>> {
-        let (manifest, images) = (&snapshot.head.manifest_ref.blake3, snapshot.head.manifest.images);
-        // Packs of another version are packs, too: those of a place that has all images are looked for.
-        let have_all = |packs: &Vec<Pack>| {
-            if self.mirrors.is_empty() {
-                return true;
-            }
-            let placed: HashSet<&Digest> = packs.iter().flat_map(|p| &p.entries).map(|e| &e.blake3).collect();
-            snapshot.index().rows().iter().all(|row| placed.contains(&row.blake3))
-        };
-        let list = async |digests| self.packs_in(digests, manifest, images).await;
-        Ok(self.first_list(manifest, list, have_all).await?.unwrap_or_default())
-    }
-
-    /// The same of the manifest of this hash, which has so many images; which images they are is not looked at.
-    pub async fn packs_of(&self, manifest: &Digest, images: u64) -> Result<Vec<Pack>> {
-        let list = async |digests| self.packs_in(digests, manifest, images).await;
-        Ok(self.first_list(manifest, list, |_| true).await?.unwrap_or_default())
-    }
-
-    async fn packs_in(&self, digests: Vec<Digest>, manifest: &Digest, images: u64) -> Result<Vec<Pack>> {
-        let mut packs = Vec::new();
-        let mut allowance = Allowance::of(images);
-        for digest in digests {
-            let bytes = self.find_object(ObjectKind::Pack, &digest, Pack::max_len(images)).await?;
-            let bytes = bytes.ok_or_else(|| self.missing_object(ObjectKind::Pack, &digest))?;
-            let pack = Pack::parse(&self.locate(ObjectKind::Pack, &digest), &bytes, images)?;
-            allowance.take(&pack, || self.place(&layout::packs(manifest)))?;
-            packs.push(pack);
-        }
-        Ok(packs)
-    }
-
-    /// The list of packs, of the first place that has one; where none can be reached, as it was when it was last read.
-    pub async fn pack_digests(&self, manifest: &Digest) -> Result<Vec<Digest>> {
-        Ok(self.first_list(manifest, async |digests| Ok(digests), |_| true).await?.unwrap_or_default())
-    }
-
-    /// What `take` makes of the list of packs of the first place whose list leads to something that is `enough`, or else of the
-    /// first that leads to anything: a list is signed by nobody. Where no place can be reached, of the list as it was when it was
-    /// last read.
-    async fn first_list<T>(
-        &self,
-        manifest: &Digest,
-        take: impl AsyncFn(Vec<Digest>) -> Result<T>,
-        enough: impl Fn(&T) -> bool,
-    ) -> Result<Option<T>> {
-        let (path, cache) = (layout::packs(manifest), self.cache.as_ref());
-        let (mut some, mut wrong, mut unreached) = (None, None, None);
-        for place in self.places() {
-            let digests: Vec<Digest> = match self.hint_of(place, &path).await {
-                Ok(digests) if digests.is_empty() => continue,
-                Ok(digests) => digests,
-                Err(e @ Error::Network { .. }) => {
-                    unreached.get_or_insert(e);
-                    continue;
-                }
-                Err(e) => {
-                    wrong.get_or_insert(e);
-                    continue;
-                }
-            };
-            let lines: String = digests.iter().map(|digest| format!("{digest}\n")).collect();
-            match take(digests).await {
-                Ok(taken) if enough(&taken) => {
-                    let _ = cache.map(|cache| cache.keep_hint(&path, lines.as_bytes()));
-                    return Ok(Some(taken));
-                }
-                Ok(taken) => drop(some.get_or_insert(taken)),
-                Err(e @ Error::Network { .. }) => drop(unreached.get_or_insert(e)),
-                Err(e) => drop(wrong.get_or_insert(e)),
-            }
-        }
-        if some.is_some() {
-            return Ok(some);
-        }
-        if let Some(e) = wrong {
-            return Err(e);
-        }
-        let Some(e) = unreached else { return Ok(None) };
-        let known = cache.and_then(|cache| String::from_utf8(cache.hint(&path)?).ok()).unwrap_or_default();
-        let known: Vec<Digest> = known.lines().filter_map(|line| line.parse().ok()).collect();
-        if known.is_empty() { Err(e) } else { take(known).await.map(Some) }
-    }
-
-    /// Whether a version was published without images: a list of packs is there, and it is empty. `false` too where no
-    /// place can be reached.
-    pub async fn is_rebuild_only(&self, manifest: &Digest) -> Result<bool> {
-        let (list, mut is_marked, mut wrong) = (layout::packs(manifest), false, None);
-        for place in self.places() {
-            match self.read_at(place, &list, MAX_HINT).await {
-                Ok(Some(lines)) if lines.is_empty() => is_marked = true,
-                Ok(Some(_)) => return Ok(false),
-                Ok(None) | Err(Error::Network { .. }) => {}
-                Err(e) => drop(wrong.get_or_insert(e)),
-            }
-        }
-        wrong.filter(|_| !is_marked).map_or(Ok(is_marked), Err)
     }
 
     /// Keeps which manifest a dataset hash has, so that its pin needs no network; what describes the version was kept when

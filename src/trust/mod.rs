@@ -271,8 +271,10 @@ impl TrustStore {
         &mut self,
         edit: impl FnOnce(&mut BTreeMap<RegistryId, Trusted>) -> Result<bool>,
     ) -> Result<bool> {
-        files::create_dir_all_synced(files::parent(&self.path))?;
-        let lock = files::Lock::take(&self.path.with_extension("lock"))?;
+        // Where the file truly is: other homes may have links to it.
+        let path = files::behind_links(&self.path).map_err(|e| users_own(&self.path, e))?;
+        files::create_dir_all_synced(files::parent(&path))?;
+        let lock = files::Lock::take(&path.with_extension("lock"))?;
         self.registries = read(&self.path)?;
         let mut registries = self.registries.clone();
         let changed = edit(&mut registries)?;

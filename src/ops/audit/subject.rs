@@ -19,7 +19,7 @@ use crate::ops::verify::store::{MANIFEST_JSON, StoreKind};
 use crate::ops::{Registries, unsigned};
 use crate::pack::{Entry, Pack};
 use crate::progress::{Progress, Unit};
-use crate::registry::{Registry, Snapshot};
+use crate::registry::{Packs, Registry, Snapshot};
 use crate::shard::MAX_IMAGE_LEN;
 use crate::source::ilsvrc2012;
 use crate::split::Split;
@@ -68,7 +68,7 @@ enum Place {
 struct Version {
     runtime: Runtime,
     registry: Registry,
-    packs: Vec<Pack>,
+    packs: Packs,
     /// In which pack, and which of its entries.
     frames: HashMap<Digest, (usize, usize)>,
     /// Each image's BLAKE3 and length in bytes.
@@ -226,7 +226,8 @@ impl Subject {
         let mut subject = Subject::stored(snapshot.head.manifest.pin(), runtime, registry, snapshot)?;
         subject.warnings.extend(unsigned::notice(unsigned));
         subject.unsigned = unsigned;
-        if let (Place::Version(version), true) = (&subject.place, is_remote && registries.cache.is_some()) {
+        if let (Place::Version(version), true) = (&mut subject.place, is_remote && registries.cache.is_some())
+        {
             version.fetch(progress)?;
         }
         Ok(subject)
@@ -238,11 +239,7 @@ impl Subject {
         let packs = runtime.block_on(registry.packs(&snapshot))?;
         // Says at once what is not to be had.
         images::plan(&runtime, &registry, &snapshot, &packs, &wanted)?;
-        let entries = |(number, pack): (usize, &Pack)| {
-            let numbered = pack.entries.iter().enumerate();
-            numbered.map(|(at, entry)| (entry.blake3, (number, at))).collect::<Vec<_>>()
-        };
-        let frames = packs.iter().enumerate().flat_map(entries).collect();
+        let frames = frames_of(&packs);
         let items = rows.iter().map(|row| Item {
             path: row.path.to_string(),
             class: Some(row.class.clone()),
@@ -268,12 +265,23 @@ impl Subject {
 }
 
 impl Version {
-    /// One image by itself: a pack of one is what keeps the plan of its request short.
+    /// One image by itself.
     fn read(&self, at: usize) -> Result<Vec<u8>> {
         let (image, length) = self.images[at];
-        let absent = || Error::Internal(format!("image {image} has no frame"));
-        let &(number, place) = self.frames.get(&image).ok_or_else(absent)?;
-        let pack = &self.packs[number];
+        let read = images::by_any_list(&self.runtime, &self.registry, &self.packs, |packs| {
+            let frame = match std::ptr::eq(packs, &self.packs) {
+                true => self.frames.get(&image).copied(),
+                false => frames_of(packs).get(&image).copied(),
+            };
+            let absent = || Error::integrity(format!("image {image}"), "is in none of the packs");
+            let (number, place) = frame.ok_or_else(absent)?;
+            self.read_from(&packs[number], place, (image, length))
+        });
+        read.map(|(bytes, _)| bytes)
+    }
+
+    /// A pack of one is what keeps the plan of its request short.
+    fn read_from(&self, pack: &Pack, place: usize, (image, length): (Digest, u64)) -> Result<Vec<u8>> {
         let entry = &pack.entries[place];
         let single = [Pack {
             shards: vec![pack.shards[entry.shard]],
@@ -291,27 +299,47 @@ impl Version {
         Ok(found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
-    /// Brings all images into the cache.
-    fn fetch(&self, progress: &dyn Progress) -> Result<()> {
+    /// Brings all images into the cache, by the packs by which they are read then.
+    fn fetch(&mut self, progress: &dyn Progress) -> Result<()> {
         let wanted: Wanted = self.images.iter().copied().collect();
-        let (segments, _) = self.registry.plan(&self.packs, &wanted);
-        if segments.iter().all(|segment| !segment.is_remote()) {
-            return Ok(());
-        }
-        let carrier = Carrier {
-            runtime: &self.runtime,
-            registry: &self.registry,
-            packs: &self.packs,
-            jobs: crate::parallel::available(),
+        let fetch = |packs: &Packs| {
+            let (segments, absent) = self.registry.plan(packs, &wanted);
+            if let Some(image) = absent.first() {
+                return Err(Error::integrity(format!("image {image}"), "is in none of the packs"));
+            }
+            if segments.iter().all(|segment| !segment.is_remote()) {
+                return Ok(());
+            }
+            let carrier = Carrier {
+                runtime: &self.runtime,
+                registry: &self.registry,
+                packs,
+                jobs: crate::parallel::available(),
+            };
+            progress.begin("fetch", Unit::Images, wanted.len() as u64);
+            let fetched = carrier.bring(segments, &wanted, &|_, _| {
+                progress.advance(1);
+                Ok(())
+            });
+            progress.end();
+            fetched
         };
-        progress.begin("fetch", Unit::Images, wanted.len() as u64);
-        let fetched = carrier.bring(segments, &wanted, &|_, _| {
-            progress.advance(1);
-            Ok(())
-        });
-        progress.end();
-        fetched
+        let ((), others) = images::by_any_list(&self.runtime, &self.registry, &self.packs, fetch)?;
+        if let Some(others) = others {
+            self.frames = frames_of(&others);
+            self.packs = others;
+        }
+        Ok(())
     }
+}
+
+/// Where each image is: in which pack, and where there.
+fn frames_of(packs: &[Pack]) -> HashMap<Digest, (usize, usize)> {
+    let entries = |(number, pack): (usize, &Pack)| {
+        let numbered = pack.entries.iter().enumerate();
+        numbered.map(|(at, entry)| (entry.blake3, (number, at))).collect::<Vec<_>>()
+    };
+    packs.iter().enumerate().flat_map(entries).collect()
 }
 
 fn join(root: &Path, path: &str) -> PathBuf {

@@ -84,10 +84,11 @@ fn thumbnails(
             let wanted: Wanted =
                 places.iter().filter_map(|(image, _)| Some((*image, *lengths.get(image)?))).collect();
             let packs = runtime.block_on(registry.packs(snapshot))?;
-            images::plan(runtime, registry, snapshot, &packs, &wanted).and_then(|segments| {
-                let carrier = Carrier { runtime, registry, packs: &packs, jobs };
-                carrier.bring(segments, &wanted, &make)
-            })
+            let fetched = images::by_any_list(runtime, registry, &packs, |packs| {
+                let segments = images::plan(runtime, registry, snapshot, packs, &wanted)?;
+                Carrier { runtime, registry, packs, jobs }.bring(segments, &wanted, &make)
+            });
+            fetched.map(drop)
         }
     };
     progress.end();

@@ -1,7 +1,7 @@
 //! Bringing images through threads that check them, in as many rounds as it takes.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use futures_util::StreamExt;
@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::pack::Pack;
 use crate::registry::fetch::{Frame, Outcome, REQUESTS, Round, Sink};
 use crate::registry::segment::Segment;
-use crate::registry::{Registry, Snapshot};
+use crate::registry::{Packs, Registry, Snapshot};
 use crate::shard::FrameReader;
 
 /// Frames that wait for a thread; with some 100 kB each, a few MB.
@@ -53,6 +53,34 @@ pub(in crate::ops) fn plan<'a>(
     })
 }
 
+/// Does `work` by these packs or, if they are no good, by those of other lists: nobody signs either. What was wrong first is what
+/// is reported. With what it did come the packs by which it did it, if they are others.
+pub(in crate::ops) fn by_any_list<T>(
+    runtime: &Runtime,
+    registry: &Registry,
+    packs: &Packs,
+    mut work: impl FnMut(&Packs) -> Result<T>,
+) -> Result<(T, Option<Packs>)> {
+    let (mut tried, mut first, mut others): (_, Option<Error>, Option<Packs>) = (Vec::new(), None, None);
+    loop {
+        let packs = others.as_ref().unwrap_or(packs);
+        let failure = match work(packs) {
+            Ok(done) => {
+                registry.keep_packs(packs);
+                return Ok((done, others));
+            }
+            Err(e @ (Error::Integrity { .. } | Error::Network { .. } | Error::SourceNeeded { .. })) => e,
+            Err(e) => return Err(e),
+        };
+        let next = runtime.block_on(registry.packs_instead(packs, &failure, &mut tried));
+        let failure = first.take().unwrap_or(failure);
+        if next.is_none() {
+            return Err(failure);
+        }
+        (first, others) = (Some(failure), next);
+    }
+}
+
 /// What brings images.
 pub(in crate::ops) struct Carrier<'a> {
     pub(in crate::ops) runtime: &'a Runtime,
@@ -71,12 +99,17 @@ impl<'a> Carrier<'a> {
         wanted: &Wanted,
         take: &Take<'_>,
     ) -> Result<()> {
-        let (mut number, mut fault) = (0, None);
+        let (mut number, mut fault, mut doubtful) = (0, None, BTreeSet::new());
         loop {
             let round = Round::new(self.registry, number, fault.take());
             self.run(&round, &segments, wanted, take)?;
-            let Outcome { again, fault: found } = round.outcome();
+            let Outcome { again, fault: found, mut suspects } = round.outcome();
+            doubtful.append(&mut suspects);
             if again.is_empty() {
+                // The packs were right. Of packs that are not, what is in the cache is no concern.
+                if let Some(cache) = self.registry.cache() {
+                    doubtful.iter().for_each(|piece| cache.set_aside(piece));
+                }
                 return Ok(());
             }
             let again: Wanted = again.into_iter().filter_map(|i| Some((i, *wanted.get(&i)?))).collect();

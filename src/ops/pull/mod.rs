@@ -11,11 +11,12 @@ mod staging;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use tokio::runtime::Runtime;
 
 use self::destination::Destination;
-use self::images::{Carrier, Wanted};
+use self::images::{Carrier, Take, Wanted};
 use self::seeds::Reuse;
 use self::staging::{Finished, Staging};
 use super::Registries;
@@ -27,6 +28,7 @@ use crate::error::{Error, Mistake, Result, bytes as size, count};
 use crate::files;
 use crate::index::Row;
 use crate::manifest::Manifest;
+use crate::pack::Pack;
 use crate::progress::{Progress, Unit};
 use crate::registry::segment::Segment;
 use crate::registry::{Registry, Snapshot};
@@ -301,8 +303,40 @@ impl Pull<'_> {
     ) -> Result<()> {
         let by_image = staging::by_image(missing);
         let wanted: Wanted = by_image.iter().map(|(image, rows)| (*image, rows[0].length)).collect();
+        let lacking = Mutex::new(wanted);
+        let take = |image: &Digest, bytes: &[u8]| {
+            let rows = &by_image[image];
+            for row in rows {
+                let path = row.path.under(staging.root());
+                files::write_new(&path, bytes)?;
+            }
+            lacking.lock().unwrap_or_else(PoisonError::into_inner).remove(image);
+            self.progress.advance(rows.len() as u64);
+            Ok(())
+        };
         let packs = self.runtime.block_on(registry.packs(snapshot))?;
-        let segments = images::plan(self.runtime, registry, snapshot, &packs, &wanted)?;
+        let fetched = images::by_any_list(self.runtime, registry, &packs, |packs| {
+            let wanted = lacking.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let missing: Vec<&Row> = by_image
+                .iter()
+                .filter(|(image, _)| wanted.contains_key(image))
+                .flat_map(|(_, rows)| rows.iter().copied())
+                .collect();
+            self.fetch_by(packs, registry, snapshot, staging, (&missing, &wanted), &take)
+        });
+        fetched.map(drop)
+    }
+
+    fn fetch_by(
+        &self,
+        packs: &[Pack],
+        registry: &Registry,
+        snapshot: &Snapshot,
+        staging: &Staging,
+        (missing, wanted): (&[&Row], &Wanted),
+        take: &Take<'_>,
+    ) -> Result<()> {
+        let segments = images::plan(self.runtime, registry, snapshot, packs, wanted)?;
         let remote: u64 = segments.iter().filter(|s| s.is_remote()).map(Segment::len).sum();
         let needed = room::of_images(missing);
         let cache_fits = room::check(&self.to, needed, registry.cache(), remote)
@@ -321,16 +355,8 @@ impl Pull<'_> {
             registry.keep_nothing_more();
         }
         self.progress.begin("pull", Unit::Images, missing.len() as u64);
-        let carrier = Carrier { runtime: self.runtime, registry, packs: &packs, jobs: self.options.jobs };
-        let outcome = carrier.bring(segments, &wanted, &|image, bytes| {
-            let rows = &by_image[image];
-            for row in rows {
-                let path = row.path.under(staging.root());
-                files::write_new(&path, bytes)?;
-            }
-            self.progress.advance(rows.len() as u64);
-            Ok(())
-        });
+        let carrier = Carrier { runtime: self.runtime, registry, packs, jobs: self.options.jobs };
+        let outcome = carrier.bring(segments, wanted, take);
         self.progress.end();
         outcome
     }

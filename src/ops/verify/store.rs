@@ -349,7 +349,7 @@ pub(super) fn check_version(
         snapshot.index().rows().iter().map(|row| (row.blake3, row.length)).collect();
     let lengths = missing.clone();
     let packs = match runtime.block_on(registry.packs(snapshot)) {
-        Ok(packs) => packs,
+        Ok(packs) => packs.into_packs(),
         Err(e) => {
             faults.push(fault(&layout::packs(&snapshot.head.manifest_ref.blake3), &e));
             Vec::new()

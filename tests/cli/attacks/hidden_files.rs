@@ -455,7 +455,7 @@ fn what_a_killed_trust_add_left_goes_with_the_next() {
         child.wait().unwrap();
         assert!(names().iter().all(|name| name.starts_with(".isn-tmp-")), "{:?}", names());
     }
-    sandbox.write("home/.isn-tmp-trust.toml-left", b"");
+    sandbox.write("home/.isn-tmp-trust.toml-0123456789abcdef", b"");
     sandbox.write("home/.isn-tmp-another", b"");
     sandbox.isn(&["trust", "add", "last", key.trim()]).ok();
     assert_eq!(names(), [".isn-tmp-another"]);

@@ -22,6 +22,9 @@ mod other_logs;
 #[cfg(target_os = "linux")]
 mod outputs;
 mod own_files;
+#[cfg(target_os = "linux")]
+mod own_links;
+mod packs;
 #[cfg(unix)]
 mod pipes;
 mod poisoned_cache;

@@ -127,9 +127,9 @@ fn what_another_writes_is_not_swept_away() {
     let logs = fs::read_dir(sandbox.path("home/logs")).unwrap().map(|entry| entry.unwrap().path());
     let log = logs.into_iter().find(|path| path.is_dir()).unwrap();
     let young = [
-        sandbox.path("home/.isn-tmp-trust.toml-a1B2c3"),
+        sandbox.path("home/.isn-tmp-trust.toml-0123456789abcdef"),
         sandbox.path("reg/objects/.isn-tmp-0123456789abcdef"),
-        log.join(".isn-tmp-a1B2c3"),
+        log.join(".isn-tmp-0123456789abcdef"),
     ];
     for path in &young {
         fs::write(path, "half").unwrap();

@@ -112,6 +112,97 @@ fn an_output_goes_to_where_its_option_leads() {
     }
 }
 
+/// Runs a line of a shell, with isn as `$ISN`.
+fn shell(sandbox: &Sandbox, line: &str) -> std::process::Output {
+    let isn = sandbox.command(&[]);
+    let mut command = Command::new("sh");
+    command.args(["-c", line]).current_dir(sandbox.path("")).env("ISN", isn.get_program());
+    command.env("ISN_HOME", sandbox.path("home")).output().unwrap()
+}
+
+#[test]
+fn an_output_that_is_open_already_loses_nothing() {
+    let forger = Forger::new();
+    forger.isn(&["trust", "add", "reg", &forger.anchor("reg").to_string()]).ok();
+    symlink("/dev/stdout", forger.path("link")).unwrap();
+    let verbs = ["prove grads@1.0 --registry reg --out", "diff grads@1.0 grads@1.0 --registry reg --html"];
+    for (verb, there) in verbs.iter().flat_map(|verb| ["before\n", ""].map(|there| (verb, there))) {
+        forger.isn(&[&verb.split(' ').collect::<Vec<_>>()[..], &["right"]].concat());
+        let right = forger.bytes("right");
+        fs::remove_file(forger.path("right")).unwrap();
+        let lines = [
+            "/dev/stdout",
+            "/dev/fd/1",
+            "/proc/self/fd/1",
+            "link",
+            "/proc/$$/fd/1",
+            "/proc/thread-self/fd/1",
+        ]
+        .map(|to| format!("{{ printf %s '{there}'; $ISN {verb} {to}; }} >> file"))
+        .into_iter()
+        .chain([
+            format!("{{ printf %s '{there}'; $ISN {verb} /dev/stdout; }} > file"),
+            format!("{{ printf %s '{there}'; $ISN {verb} /dev/stdout; }} | cat > file"),
+            format!("printf %s '{there}' > file; $ISN {verb} /dev/stderr 2>> file"),
+            format!("printf %s '{there}' > file; $ISN {verb} /dev/fd/7 7>> file"),
+            format!("{{ printf %s '{there}' >&7; $ISN {verb} /dev/fd/7; }} 7> file"),
+        ]);
+        for line in lines {
+            let _ = fs::remove_file(forger.path("file"));
+            let ran = shell(&forger, &line);
+            assert!(
+                ran.status.code().is_some_and(is_done),
+                "{line}: {}",
+                String::from_utf8_lossy(&ran.stderr)
+            );
+            let file = forger.bytes("file");
+            assert!(file.starts_with(there.as_bytes()), "{line}: what was there is gone");
+            let has = file[there.len()..].windows(right.len()).any(|part| part == right);
+            assert!(has, "{line}: {}", String::from_utf8_lossy(&file));
+        }
+    }
+    let ran = shell(&forger, &format!("$ISN {} /dev/fd/77", verbs[0]));
+    assert_eq!(ran.status.code(), Some(1), "what is not open");
+}
+
+/// As another user, if this one may have others: nothing keeps root from writing.
+fn as_other(sandbox: &Sandbox, args: &[&str]) -> Option<crate::sandbox::Ran> {
+    use std::os::unix::process::CommandExt as _;
+    let home = sandbox.path("");
+    let is_given = Command::new("chown").args(["-R", "4321:4321"]).arg(&home).status().unwrap().success();
+    let mut command = sandbox.command(args);
+    command.uid(4321).gid(4321);
+    let output = is_given.then(|| command.output().ok()).flatten()?;
+    Some(crate::sandbox::ran(output))
+}
+
+#[test]
+fn an_output_that_its_user_may_not_write_to_is_refused() {
+    let forger = Forger::new();
+    forger.isn(&["trust", "add", "reg", &forger.anchor("reg").to_string()]).ok();
+    let prove = ["prove", "grads@1.0", "--registry", "reg", "--out", "file"];
+    fs::write(forger.path("file"), "before").unwrap();
+    fs::set_permissions(forger.path("file"), fs::Permissions::from_mode(0o444)).unwrap();
+    let Some(ran) = as_other(&forger, &prove) else { return };
+    ran.fails(1, "cannot write").fails(1, "ermission denied").fails(1, "help: ");
+    assert_eq!(forger.bytes("file"), b"before");
+    // Nor a folder in which nothing may be made.
+    fs::create_dir(forger.path("shut")).unwrap();
+    fs::set_permissions(forger.path("shut"), fs::Permissions::from_mode(0o555)).unwrap();
+    let prove = ["prove", "grads@1.0", "--registry", "nowhere", "--out", "shut/file"];
+    as_other(&forger, &prove).unwrap().fails(1, "cannot write");
+}
+
+#[test]
+fn an_output_runs_as_nobody() {
+    let forger = Forger::new();
+    forger.isn(&["trust", "add", "reg", &forger.anchor("reg").to_string()]).ok();
+    fs::write(forger.path("file"), "before").unwrap();
+    fs::set_permissions(forger.path("file"), fs::Permissions::from_mode(0o6755)).unwrap();
+    forger.isn(&["prove", "grads@1.0", "--registry", "reg", "--out", "file"]).ok();
+    assert_eq!(mode(&forger.path("file")), 0o755);
+}
+
 #[test]
 fn a_statement_is_written_to_a_new_file_alone() {
     let forger = Forger::new();

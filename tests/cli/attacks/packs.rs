@@ -1,0 +1,105 @@
+//! Lists of packs, and packs, that lie: nobody signs either.
+
+use std::fs;
+
+use isn::digest::Digest;
+use isn::object::{ObjectKind, ObjectRef};
+use isn::pack::Pack;
+use isn::registry::layout;
+
+use crate::forger::Forger;
+use crate::sandbox::{Ran, ran};
+
+/// What a pack may say that is not so.
+const LIES: [&str; 4] = ["a shard that nobody has", "one wrong frame", "every frame", "a wrong place"];
+
+/// `lies`, a mirror of `reg` whose list leads to another pack.
+fn lie(forger: &Forger, what: &str) {
+    let _ = fs::remove_dir_all(forger.path("lies"));
+    forger.copy("reg", "lies");
+    let list = format!("packs/{}", Digest::of(&forger.bytes("out/manifest.json")));
+    let right: Digest =
+        String::from_utf8(forger.bytes(&format!("reg/{list}"))).unwrap().trim().parse().unwrap();
+    let bytes = forger.bytes(&format!("reg/{}", layout::object(ObjectKind::Pack, &right)));
+    let mut pack = Pack::parse("pack", &bytes, 1000).unwrap();
+    match what {
+        "a shard that nobody has" => pack.shards[0].blake3 = Digest::of(b"none"),
+        "one wrong frame" => pack.entries[3].frame = Digest::of(b"none"),
+        "every frame" => pack.entries.iter_mut().for_each(|entry| entry.frame = Digest::of(b"none")),
+        _ => pack.entries[3].length -= 1,
+    }
+    let bytes = pack.to_bytes().unwrap();
+    let digest = ObjectRef::of(&bytes).blake3;
+    forger.write(&format!("lies/{}", layout::object(ObjectKind::Pack, &digest)), &bytes);
+    forger.write(&format!("lies/{list}"), format!("{digest}\n").as_bytes());
+}
+
+fn run(forger: &Forger, list: &str, args: &[&str]) -> Ran {
+    let mut command = forger.command(args);
+    command.env("ISN_HOME", forger.path("reader")).env("ISN_REGISTRY", list).env("ISN_RETRIES", "0");
+    ran(command.output().unwrap())
+}
+
+#[test]
+fn a_pack_that_lies_keeps_no_verb_from_the_next_list() {
+    let forger = Forger::new();
+    forger.reader(&["trust", "add", "lies", &forger.anchor("reg").to_string()]).ok();
+    let manifest: serde_json::Value = serde_json::from_slice(&forger.bytes("out/manifest.json")).unwrap();
+    let pin = format!("grads@1.0#{}", manifest["dataset"].as_str().unwrap());
+    for what in LIES {
+        lie(&forger, what);
+        for reference in [&pin, "grads@1.0"] {
+            let verbs: [&[&str]; 5] = [
+                &["pull", reference, "--no-cache", "--to", "new"],
+                &["pull", reference, "--to", "new"],
+                &["fetch", reference],
+                &["export", reference, "--as", "webdataset", "--to", "new"],
+                &["audit", "duplicates", reference],
+            ];
+            for verb in verbs {
+                let _ = fs::remove_dir_all(forger.path("reader/cache"));
+                let ran = run(&forger, "lies,reg", verb);
+                assert!([0, 8].contains(&ran.code), "{what}: {verb:?}: {}{}", ran.stdout, ran.stderr);
+                // The honest one is blamed for nothing.
+                assert!(!ran.stderr.contains("served bad bytes"), "{what}: {verb:?}: {}", ran.stderr);
+                if verb[0] == "pull" {
+                    forger.reader(&["verify", "new", "--expect", &pin]).ok();
+                }
+                let _ = fs::remove_dir_all(forger.path("new"));
+            }
+        }
+        // Alone it can make a pull fail, and nothing else.
+        assert_ne!(run(&forger, "lies", &["pull", &pin, "--no-cache", "--to", "new"]).code, 0);
+        assert!(!forger.path("new").exists());
+    }
+}
+
+#[test]
+fn a_list_that_lies_is_kept_for_nobody_else() {
+    let forger = Forger::new();
+    let manifest: serde_json::Value = serde_json::from_slice(&forger.bytes("out/manifest.json")).unwrap();
+    let pin = format!("grads@1.0#{}", manifest["dataset"].as_str().unwrap());
+    for what in LIES {
+        lie(&forger, what);
+        let honest = crate::server::Server::new(&forger.path("reg"));
+        let lying = crate::server::Server::new(&forger.path("lies"));
+        forger.reader(&["trust", "add", &honest.url, &forger.anchor("reg").to_string()]).ok();
+        let _ = fs::remove_dir_all(forger.path("reader/cache"));
+        run(&forger, &honest.url, &["fetch", "grads@1.0"]).ok();
+        // Whoever reads the lie, what is cached is there for the others.
+        for verb in [&["fetch", &pin][..], &["pull", &pin, "--to", "tree"], &["info", &pin]] {
+            run(&forger, &lying.url, verb);
+            let _ = fs::remove_dir_all(forger.path("tree"));
+            run(&forger, &honest.url, &["pull", "grads@1.0", "--offline", "--to", "tree"]).ok();
+            fs::remove_dir_all(forger.path("tree")).unwrap();
+        }
+        // And where the lie came first.
+        let _ = fs::remove_dir_all(forger.path("reader/cache"));
+        let both = format!("{},{}", lying.url, honest.url);
+        run(&forger, &both, &["fetch", &pin]).ok();
+        for list in [&both, &honest.url] {
+            run(&forger, list, &["pull", &pin, "--offline", "--to", "tree"]).ok();
+            fs::remove_dir_all(forger.path("tree")).unwrap();
+        }
+    }
+}
