@@ -9,5 +9,6 @@ pub mod labels;
 pub mod looks;
 pub mod sheet;
 pub mod subject;
+mod version;
 
 pub use subject::{Item, Subject};

@@ -1,25 +1,24 @@
 //! [`Subject`]: what is audited: a folder of images, a tree, a build or a version in a registry; and its images, to be
 //! read one at a time, from any number of threads.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use tokio::runtime::Runtime;
 
+use super::version::Version;
 use crate::class::ClassId;
 use crate::dataset_ref::DatasetRef;
-use crate::digest::Digest;
 use crate::error::{Error, Result, count};
 use crate::files;
 use crate::manifest;
 use crate::object::ObjectRef;
-use crate::ops::pull::images::{self, Carrier, Wanted};
+use crate::ops::pull::images::{self, Wanted};
 use crate::ops::verify::store::{MANIFEST_JSON, StoreKind};
 use crate::ops::{Registries, unsigned};
-use crate::pack::{Entry, Pack};
-use crate::progress::{Progress, Unit};
-use crate::registry::{Packs, Registry, Snapshot};
+use crate::progress::Progress;
+use crate::registry::{Registry, Snapshot};
 use crate::shard::MAX_IMAGE_LEN;
 use crate::source::ilsvrc2012;
 use crate::split::Split;
@@ -62,17 +61,6 @@ enum Place {
         files: Vec<String>,
     },
     Version(Box<Version>),
-}
-
-/// A version's images where they are stored.
-struct Version {
-    runtime: Runtime,
-    registry: Registry,
-    packs: Packs,
-    /// In which pack, and which of its entries.
-    frames: HashMap<Digest, (usize, usize)>,
-    /// Each image's BLAKE3 and length in bytes.
-    images: Vec<(Digest, u64)>,
 }
 
 impl Subject {
@@ -239,20 +227,14 @@ impl Subject {
         let packs = runtime.block_on(registry.packs(&snapshot))?;
         // Says at once what is not to be had.
         images::plan(&runtime, &registry, &snapshot, &packs, &wanted)?;
-        let frames = frames_of(&packs);
         let items = rows.iter().map(|row| Item {
             path: row.path.to_string(),
             class: Some(row.class.clone()),
             split: Some(row.split),
             source_id: row.source.clone(),
         });
-        let version = Version {
-            images: rows.iter().map(|row| (row.blake3, row.length)).collect(),
-            runtime,
-            registry,
-            packs,
-            frames,
-        };
+        let images = rows.iter().map(|row| (row.blake3, row.length)).collect();
+        let version = Version::new(runtime, registry, packs, images);
         Ok(Subject {
             what,
             images: items.collect(),
@@ -262,84 +244,6 @@ impl Subject {
             place: Place::Version(Box::new(version)),
         })
     }
-}
-
-impl Version {
-    /// One image by itself.
-    fn read(&self, at: usize) -> Result<Vec<u8>> {
-        let (image, length) = self.images[at];
-        let read = images::by_any_list(&self.runtime, &self.registry, &self.packs, |packs| {
-            let frame = match std::ptr::eq(packs, &self.packs) {
-                true => self.frames.get(&image).copied(),
-                false => frames_of(packs).get(&image).copied(),
-            };
-            let absent = || Error::integrity(format!("image {image}"), "is in none of the packs");
-            let (number, place) = frame.ok_or_else(absent)?;
-            self.read_from(&packs[number], place, (image, length))
-        });
-        read.map(|(bytes, _)| bytes)
-    }
-
-    /// A pack of one is what keeps the plan of its request short.
-    fn read_from(&self, pack: &Pack, place: usize, (image, length): (Digest, u64)) -> Result<Vec<u8>> {
-        let entry = &pack.entries[place];
-        let single = [Pack {
-            shards: vec![pack.shards[entry.shard]],
-            entries: vec![Entry { shard: 0, ..entry.clone() }],
-        }];
-        let wanted: Wanted = [(image, length)].into();
-        let (segments, _) = self.registry.plan(&single, &wanted);
-        let found = std::sync::Mutex::new(Vec::new());
-        let take = |_: &Digest, bytes: &[u8]| {
-            *found.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = bytes.to_vec();
-            Ok(())
-        };
-        let carrier = Carrier { runtime: &self.runtime, registry: &self.registry, packs: &single, jobs: 1 };
-        carrier.bring(segments, &wanted, &take)?;
-        Ok(found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
-    }
-
-    /// Brings all images into the cache, by the packs by which they are read then.
-    fn fetch(&mut self, progress: &dyn Progress) -> Result<()> {
-        let wanted: Wanted = self.images.iter().copied().collect();
-        let fetch = |packs: &Packs| {
-            let (segments, absent) = self.registry.plan(packs, &wanted);
-            if let Some(image) = absent.first() {
-                return Err(Error::integrity(format!("image {image}"), "is in none of the packs"));
-            }
-            if segments.iter().all(|segment| !segment.is_remote()) {
-                return Ok(());
-            }
-            let carrier = Carrier {
-                runtime: &self.runtime,
-                registry: &self.registry,
-                packs,
-                jobs: crate::parallel::available(),
-            };
-            progress.begin("fetch", Unit::Images, wanted.len() as u64);
-            let fetched = carrier.bring(segments, &wanted, &|_, _| {
-                progress.advance(1);
-                Ok(())
-            });
-            progress.end();
-            fetched
-        };
-        let ((), others) = images::by_any_list(&self.runtime, &self.registry, &self.packs, fetch)?;
-        if let Some(others) = others {
-            self.frames = frames_of(&others);
-            self.packs = others;
-        }
-        Ok(())
-    }
-}
-
-/// Where each image is: in which pack, and where there.
-fn frames_of(packs: &[Pack]) -> HashMap<Digest, (usize, usize)> {
-    let entries = |(number, pack): (usize, &Pack)| {
-        let numbered = pack.entries.iter().enumerate();
-        numbered.map(|(at, entry)| (entry.blake3, (number, at))).collect::<Vec<_>>()
-    };
-    packs.iter().enumerate().flat_map(entries).collect()
 }
 
 fn join(root: &Path, path: &str) -> PathBuf {
