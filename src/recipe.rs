@@ -16,7 +16,7 @@ use self::table::{Field, Mistakes, Table};
 use crate::class::{Class, ClassId, check_label};
 use crate::dataset_ref::{Name, Version};
 use crate::error::Result;
-use crate::imaging::{Encoding, ExifOrientation, Filter, PixelSpec, Small};
+use crate::pixel_spec::{Encoding, ExifOrientation, Filter, PixelSpec, Small};
 use crate::rel_path::check_segment;
 use crate::source::{SourceKind, ilsvrc2012};
 use crate::split::Split;

@@ -1,7 +1,8 @@
 //! A source image: built or rejected, never a panic.
 #![no_main]
 
-use isn::imaging::{Encoding, ExifOrientation, Filter, Pipeline, PixelSpec, Small, dimensions};
+use isn::imaging::{Pipeline, dimensions};
+use isn::pixel_spec::{Encoding, ExifOrientation, Filter, PixelSpec, Small};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

@@ -3,7 +3,8 @@
 use super::grid::Grid;
 use super::phash::Hashes;
 use crate::digest::Digest;
-use crate::imaging::{ExifOrientation, decode_rgb, pixel_digest};
+use crate::imaging::{decode_rgb, pixel_digest};
+use crate::pixel_spec::ExifOrientation;
 
 /// A picture with less contrast than this, in grey levels of standard deviation, has no hash that can be relied on: the
 /// hashes of blank pictures are noise, and near each other.

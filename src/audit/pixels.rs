@@ -1,6 +1,7 @@
 //! Features of a picture without a model: where which colours are, and which way the edges run.
 
-use crate::imaging::{Filter, PixelError, Rgb, scale};
+use crate::imaging::{PixelError, Rgb, scale};
+use crate::pixel_spec::Filter;
 
 /// The side of the thumbnail whose colours count, in pixels.
 const THUMBNAIL: u32 = 8;

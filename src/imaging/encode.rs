@@ -7,7 +7,8 @@
 
 use jpeg_encoder::{ColorType, SamplingFactor};
 
-use super::{Encoding, PixelError, Rgb};
+use super::{PixelError, Rgb};
+use crate::pixel_spec::Encoding;
 
 /// The most that a stored deflate block holds (RFC 1951, 3.2.4).
 const STORED_BLOCK: usize = 65_535;

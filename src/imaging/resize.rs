@@ -4,7 +4,8 @@ use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions};
 
 use super::source::check_size;
-use super::{Filter, PixelError, Rgb, Small};
+use super::{PixelError, Rgb};
+use crate::pixel_spec::{Filter, Small};
 
 /// The size of the result, or `None` where the pixels stay as they are. The shortest side becomes `size`; the
 /// other is `long × size / short`, rounded half up, in exact integers.

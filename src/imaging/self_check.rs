@@ -1,7 +1,8 @@
 //! The self-check of a build: whether this binary on this machine gives the bits of [`PIPELINE`].
 
-use super::{Encoding, ExifOrientation, Filter, Outcome, PIPELINE, Pipeline, PixelSpec, Small};
+use super::{Outcome, Pipeline};
 use crate::digest::Digest;
+use crate::pixel_spec::{Encoding, ExifOrientation, Filter, PIPELINE, PixelSpec, Small};
 
 /// This binary computes other pixels than `isn-px/1`: what it builds would have a hash that nobody can
 /// reproduce.

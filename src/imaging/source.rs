@@ -2,7 +2,8 @@
 
 use image::metadata::Orientation;
 
-use super::{ExifOrientation, MAX_PIXELS, PixelError, jpeg, png};
+use super::{MAX_PIXELS, PixelError, jpeg, png};
+use crate::pixel_spec::ExifOrientation;
 
 /// An RGB8 picture.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

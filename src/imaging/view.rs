@@ -2,7 +2,8 @@
 
 use super::source::{Decoder, Rgb, check_size};
 use super::stored::Stored;
-use super::{ExifOrientation, Filter, PixelError, resize};
+use super::{PixelError, resize};
+use crate::pixel_spec::{ExifOrientation, Filter};
 
 /// How the samples of a view lie in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,8 +196,9 @@ fn riffle(from: &[u8; GROUPS], to: &mut [u8; GROUPS]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Encoding, decode_rgb, encode};
+    use super::super::{decode_rgb, encode};
     use super::*;
+    use crate::pixel_spec::Encoding;
 
     fn picture(width: u32, height: u32) -> Rgb {
         let pixels = (0..width * height * 3).map(|i| (i * 37 + i / 7) as u8).collect();

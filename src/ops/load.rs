@@ -229,8 +229,9 @@ pub(super) mod tests {
     use super::*;
     use crate::augment::{Augment, Crop};
     use crate::dataset::Batch;
-    use crate::imaging::{ExifOrientation, Layout, decode_rgb, pixel_digest};
+    use crate::imaging::{Layout, decode_rgb, pixel_digest};
     use crate::known_logs::KnownLogs;
+    use crate::pixel_spec::ExifOrientation;
     use crate::progress::Silent;
     use crate::registry::BUNDLED;
     use crate::split::Split;

@@ -3,6 +3,7 @@ mod sources;
 mod truncation;
 
 use super::*;
+use crate::pixel_spec::{Encoding, ExifOrientation, Filter};
 
 /// The default recipe at a small size.
 fn spec(size: u32) -> PixelSpec {

@@ -8,8 +8,9 @@ use crate::audit::pixels;
 use crate::error::{Error, Mistake, Result};
 #[cfg(feature = "onnx")]
 use crate::imaging::Rgb;
-use crate::imaging::{ExifOrientation, decode_rgb};
+use crate::imaging::decode_rgb;
 use crate::parallel;
+use crate::pixel_spec::ExifOrientation;
 use crate::progress::{Progress, Unit};
 
 /// How a model wants its pictures.

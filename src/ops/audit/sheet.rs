@@ -5,7 +5,8 @@ use super::images::ImagesReport;
 use super::subject::Subject;
 use crate::audit::health::Remark;
 use crate::error::count;
-use crate::imaging::{Encoding, ExifOrientation, Filter, Outcome, Pipeline, PixelSpec, Small};
+use crate::imaging::{Outcome, Pipeline};
+use crate::pixel_spec::{Encoding, ExifOrientation, Filter, PixelSpec, Small};
 use crate::sheet::{Figure, Sheet};
 
 /// A sheet shows so many groups or images of a kind; a browser has to hold it.

@@ -10,8 +10,9 @@ use super::side::{From, Side};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::imaging::{Encoding, ExifOrientation, Filter, Outcome, Pipeline, PixelSpec, Small};
+use crate::imaging::{Outcome, Pipeline};
 use crate::ops::pull::images::{self, Carrier, Wanted};
+use crate::pixel_spec::{Encoding, ExifOrientation, Filter, PixelSpec, Small};
 use crate::progress::{Progress, Unit};
 use crate::shard::MAX_IMAGE_LEN;
 
