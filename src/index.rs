@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::json_lines::{Lines, Writer};
 use crate::manifest::Manifest;
 use crate::rel_path::RelPath;
-use crate::source::SourceKind;
+use crate::source_kind::SourceKind;
 use crate::split::Split;
 use crate::tree::{CLASSES, Line};
 

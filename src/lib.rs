@@ -9,7 +9,7 @@
 //! | servers | [`serve`], [`review`] | `isn serve`: a folder's registry over HTTP, and what others publish to it; `isn review`: a page to decide suspects on (feature `serve`) |
 //! | verbs | [`ops`] | one file a verb: build, publish, pull, verify, … each returns a report |
 //! | places | [`registry`], [`transport`], [`cache`], [`trust`], [`known_logs`], [`demo`], [`dataset`] | where versions, what was fetched before, trusted keys, logs once seen, drawn images and images read in place come from |
-//! | things | [`description`], [`manifest`], [`index`], [`pack`], [`shard`], [`tree`], [`lock_file`], [`release`], [`statement`], [`log`], [`recipe`], [`source`], [`ledger`], [`corrections`], [`pixel_spec`], [`plan`], [`split`], [`groups`], [`class`], [`imaging`], [`audit`], [`key`], [`object`], [`sheet`], [`table`], [`order`], [`augment`], [`export`] | one noun each, most of them a format: bytes in and out |
+//! | things | [`description`], [`manifest`], [`index`], [`pack`], [`shard`], [`tree`], [`lock_file`], [`release`], [`statement`], [`log`], [`recipe`], [`source`], [`ledger`], [`corrections`], [`ilsvrc2012`], [`source_kind`], [`pixel_spec`], [`plan`], [`split`], [`groups`], [`class`], [`imaging`], [`audit`], [`key`], [`object`], [`sheet`], [`table`], [`order`], [`augment`], [`export`] | one noun each, most of them a format: bytes in and out |
 //! | words | [`digest`], [`dataset_ref`], [`rel_path`], [`progress`], [`error`], [`files`], [`parallel`], [`json_lines`], [`draws`], [`text`] | what everything else is said in |
 //!
 //! A version is described by a [`manifest::Manifest`] (what it is), an [`index::Index`] (one row an image) and
@@ -34,6 +34,7 @@ pub mod error;
 pub mod export;
 pub mod files;
 pub mod groups;
+pub mod ilsvrc2012;
 pub mod imaging;
 pub mod index;
 pub mod json_lines;
@@ -62,6 +63,7 @@ pub mod serve;
 pub mod shard;
 pub mod sheet;
 pub mod source;
+pub mod source_kind;
 pub mod split;
 pub mod statement;
 pub mod table;

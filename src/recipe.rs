@@ -16,9 +16,10 @@ use self::table::{Field, Mistakes, Table};
 use crate::class::{Class, ClassId, check_label};
 use crate::dataset_ref::{Name, Version};
 use crate::error::Result;
+use crate::ilsvrc2012;
 use crate::pixel_spec::{Encoding, ExifOrientation, Filter, PixelSpec, Small};
 use crate::rel_path::check_segment;
-use crate::source::{SourceKind, ilsvrc2012};
+use crate::source_kind::SourceKind;
 use crate::split::Split;
 
 /// The format that this version of isn reads.

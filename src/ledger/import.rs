@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::{Claim, HEADER, Ledger, OLD_HEADER, Row, Says};
 use crate::class::ClassId;
 use crate::error::{Error, Mistake, Result};
-use crate::source::ilsvrc2012;
+use crate::ilsvrc2012;
 
 /// A file of claims, as it was recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use crate::dataset_ref::DatasetRef;
 use crate::error::{Error, Result};
 use crate::index::Row;
 use crate::registry::Snapshot;
-use crate::source::SourceKind;
+use crate::source_kind::SourceKind;
 use crate::split::Split;
 use crate::transport;
 use crate::tree::Selection;

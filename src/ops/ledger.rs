@@ -7,11 +7,13 @@ use crate::class::ClassId;
 use crate::corrections::Corrections;
 use crate::error::{Error, Result};
 use crate::files;
+use crate::ilsvrc2012;
 use crate::ledger::import::{Format, Unsaid, read};
 use crate::ledger::policy::{Open, Settled};
 use crate::ledger::{Ledger, Row};
 use crate::recipe::Recipe;
-use crate::source::{Source, SourceKind, ilsvrc2012};
+use crate::source::Source;
+use crate::source_kind::SourceKind;
 
 /// Reads a ledger's file.
 pub fn open(path: &Path) -> Result<Ledger> {

@@ -10,9 +10,11 @@ use serde::Serialize;
 use crate::class::ClassId;
 use crate::error::{Error, Result};
 use crate::files;
+use crate::ilsvrc2012;
 use crate::progress::{Progress, Unit};
 use crate::recipe::Recipe;
-use crate::source::{Indexes, Source, SourceKind, Survey, ilsvrc2012};
+use crate::source::{Indexes, Source, Survey};
+use crate::source_kind::SourceKind;
 use crate::split::Split;
 
 /// Pieces in which archives are read for their checksum, in bytes.

@@ -12,7 +12,8 @@ use crate::index::Row;
 use crate::parallel::in_order;
 use crate::progress::{Progress, Unit};
 use crate::registry::Snapshot;
-use crate::source::{Source, SourceKind};
+use crate::source::Source;
+use crate::source_kind::SourceKind;
 use crate::transport;
 
 /// What was compared.

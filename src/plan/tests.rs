@@ -4,7 +4,8 @@ mod division;
 
 use crate::ledger::policy::Policy;
 use crate::ledger::{Ledger, OLD_HEADER};
-use crate::source::{Place, SourceKind};
+use crate::source::Place;
+use crate::source_kind::SourceKind;
 
 /// A recipe of the classes `ids`, with `[split]` and `version` as given.
 fn recipe(ids: &[&str], version: &str, split: &str) -> Recipe {

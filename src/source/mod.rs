@@ -4,7 +4,7 @@
 //! It goes on after a problem, so that all of them are told at once.
 
 mod container;
-pub mod ilsvrc2012;
+mod ilsvrc2012;
 mod image_folder;
 #[cfg(feature = "parquet")]
 mod parquet;
@@ -13,7 +13,6 @@ pub mod tar;
 use std::fmt;
 use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
@@ -22,52 +21,8 @@ pub use self::tar::Indexes;
 use crate::class::{Class, ClassId};
 use crate::error::{Error, Mistake, Result, count};
 use crate::files;
+use crate::source_kind::SourceKind;
 use crate::split::Split;
-
-/// What a source is, as a recipe says it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SourceKind {
-    /// ImageNet 2012, in any of its layouts: [`ilsvrc2012`].
-    Ilsvrc2012,
-    /// A folder a class, below `train/`, `val/` and `test/` or without splits, as torchvision's ImageFolder
-    /// reads.
-    ImageFolder,
-}
-
-impl SourceKind {
-    /// All of them.
-    pub const ALL: [SourceKind; 2] = [SourceKind::Ilsvrc2012, SourceKind::ImageFolder];
-
-    /// As in a recipe: `ilsvrc2012` or `imagefolder`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            SourceKind::Ilsvrc2012 => "ilsvrc2012",
-            SourceKind::ImageFolder => "imagefolder",
-        }
-    }
-
-    /// The split that the source has an image in, as its id tells.
-    pub fn origin(self, source_id: &str) -> Split {
-        match self {
-            SourceKind::Ilsvrc2012 if source_id.starts_with("ILSVRC2012_val_") => Split::Val,
-            SourceKind::Ilsvrc2012 => Split::Train,
-            // No class has the name of a split, so a first folder of that name is one.
-            SourceKind::ImageFolder => {
-                let first = source_id.split('/').next().unwrap_or_default();
-                first.parse().unwrap_or(Split::Train)
-            }
-        }
-    }
-}
-
-impl FromStr for SourceKind {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let known = SourceKind::ALL.into_iter().find(|kind| kind.as_str() == text);
-        known.ok_or_else(|| format!("'{text}' is no kind of source that this isn knows"))
-    }
-}
 
 /// How a source folder is laid out: found by looking at it, and without influence on what is built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

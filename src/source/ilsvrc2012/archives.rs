@@ -4,9 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{TRAIN_TAR, VAL_TAR, add, add_val, is_class, left_out};
+use super::{add, add_val, left_out};
 use crate::class::Class;
 use crate::error::Result;
+use crate::ilsvrc2012::{OfficialArchive, TRAIN_TAR, VAL_TAR, is_class};
 use crate::source::tar::Archive;
 use crate::source::tar::walk::Member;
 use crate::source::{Found, Listing, Place, image_stem, is_litter, join};
@@ -16,7 +17,7 @@ use crate::split::Split;
 const MAX_IMAGE: u64 = 1 << 28;
 
 /// The archive of a split.
-pub(super) fn of(split: Split) -> super::Archive {
+pub(super) fn of(split: Split) -> OfficialArchive {
     if split == Split::Train { TRAIN_TAR } else { VAL_TAR }
 }
 

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{add, add_val, is_class, left_out};
+use super::{add, add_val, left_out};
 use crate::class::{Class, ClassId};
+use crate::ilsvrc2012::is_class;
 use crate::source::{Entry, Listing, below};
 use crate::split::Split;
 

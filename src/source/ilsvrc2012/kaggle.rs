@@ -3,8 +3,8 @@
 
 use std::path::PathBuf;
 
-use super::{VAL_PREFIX, val_class};
 use crate::files;
+use crate::ilsvrc2012::{VAL_PREFIX, val_class};
 use crate::source::{Listing, join};
 
 const LEVELS: [&str; 3] = ["ILSVRC", "Data", "CLS-LOC"];

@@ -1,7 +1,7 @@
 //! The rows of a parquet file as images.
 
-use super::super::{VAL_PREFIX, is_class, told_class, wnid_at};
 use crate::class::Class;
+use crate::ilsvrc2012::{VAL_PREFIX, is_class, told_class, wnid_at};
 use crate::source::parquet::{Row, Shard};
 use crate::source::{Found, Listing, Place, image_stem, join};
 use crate::split::Split;
