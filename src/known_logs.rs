@@ -21,6 +21,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::key::{KeyFile, PrivateKey};
+use crate::keyring;
 use crate::log::{Hash, History, LogKey, LogSigner, MAX_CHECKPOINT, Replica, SignedCheckpoint, Tree};
 
 /// The file that says where logs were seen: a vkey, a space and a registry a line.
@@ -99,13 +100,13 @@ impl KnownLogs {
 
     /// Takes over the private key of a log from an OpenSSH key file.
     pub fn import_signer(&self, log: &LogKey, file: &Path) -> Result<LogSigner> {
-        let signer = signer_of(log, KeyFile::read(file)?, file)?;
+        let signer = signer_of(log, keyring::read_private(file)?, file)?;
         self.keep_signer(signer)
     }
 
     /// Makes a private key that exists the key of a new log.
     pub fn adopt_signer(&self, origin: Option<&str>, file: &Path) -> Result<LogSigner> {
-        let private = KeyFile::read(file)?.unlock(|| Ok(None))?;
+        let private = keyring::read_private(file)?.unlock(|| Ok(None))?;
         self.keep_signer(LogSigner::new(&origin_of(origin, &private), private)?)
     }
 
@@ -114,7 +115,7 @@ impl KnownLogs {
         let _lock = known.lock()?;
         known.describe()?;
         // If it is there, it is the same: the folder is named after the public half.
-        signer.private_key().write_new(&known.key_path(), None)?;
+        keyring::write_private(&known.key_path(), signer.private_key(), None)?;
         Ok(signer)
     }
 
@@ -197,7 +198,7 @@ impl KnownLog {
     pub fn signer(&self) -> Result<Option<LogSigner>> {
         let path = self.key_path();
         match path.exists() {
-            true => signer_of(&self.anchor, KeyFile::read_kept(&path)?, &path).map(Some),
+            true => signer_of(&self.anchor, keyring::read_kept(&path)?, &path).map(Some),
             false => Ok(None),
         }
     }

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use super::args::{RegistryArg, SpeakArgs};
 use super::values::{parse_age, parse_size};
 use crate::dataset_ref::Name;
-use crate::key::KeyName;
+use crate::keyring::KeyName;
 
 /// `isn owner …`
 #[derive(Debug, Subcommand)]

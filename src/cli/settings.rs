@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::cache::Cache;
 use crate::error::{Error, Result};
 use crate::files::{self, Guard};
-use crate::key::Keyring;
+use crate::keyring::Keyring;
 use crate::known_logs::KnownLogs;
 use crate::lock_file::{PROJECT_FILE, Project};
 use crate::registry::BUNDLED;

@@ -5,30 +5,19 @@
 //! |---|---|
 //! | `public_key.rs` | [`PublicKey`], and the [`KeyLine`] that a `.pub` file holds |
 //! | `signature.rs` | [`Signature`]: one armoured SSHSIG block |
-//! | `private_key.rs` | [`KeyFile`] on disk, perhaps encrypted; [`PrivateKey`], ready to sign |
-//! | `agent.rs` | [`Agent`]: a running ssh-agent, and the [`AgentKey`] that signs through it |
-//! | `keyring.rs` | [`Keyring`]: the user's folder of named keys, and how `--key` finds a signer |
+//! | `private_key.rs` | [`KeyFile`], perhaps encrypted; [`PrivateKey`], ready to sign |
+//!
+//! Where keys are kept, and agents that hold them, are [`crate::keyring`]'s.
 
-mod agent;
-mod keyring;
 mod private_key;
 mod public_key;
 mod signature;
 
-pub use agent::{Agent, AgentKey};
-pub use keyring::{KeyName, Keyring, NamedKey, Unlock};
 pub use private_key::{KeyFile, PrivateKey};
 pub use public_key::{KeyLine, PublicKey};
 pub use signature::Signature;
 
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
-
-use crate::error::{Error, Result};
-
-/// The longest key file that is read, in bytes. OpenSSH's Ed25519 files have about 500; this stops a wrong path.
-const MAX_FILE_LEN: u64 = 64 << 10;
+use crate::error::Result;
 
 /// Something that can sign: a private key at hand, or one that an agent holds.
 pub trait Signer {
@@ -37,16 +26,6 @@ pub trait Signer {
 
     /// Signs `message` for one purpose, the `namespace`: a signature for one is none for another.
     fn sign_sshsig(&self, namespace: &str, message: &[u8]) -> Result<Signature>;
-}
-
-/// Reads the text of a key file of either half, which is open.
-fn read_key_text(file: File, path: &Path) -> Result<String> {
-    let mut bytes = Vec::new();
-    file.take(MAX_FILE_LEN + 1).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
-    if bytes.len() as u64 > MAX_FILE_LEN {
-        return Err(Error::invalid(path.display(), "is too long for a key file"));
-    }
-    String::from_utf8(bytes).map_err(|_| Error::invalid(path.display(), "is not a key file: it is not text"))
 }
 
 /// Why a key of this algorithm (OpenSSH's name for it) is not accepted, `None` for Ed25519.
@@ -62,7 +41,3 @@ fn refusal(algorithm: &str) -> Option<String> {
     };
     Some(format!("is {kind}: only plain Ed25519 keys are accepted (`ssh-keygen -t ed25519` makes one)"))
 }
-
-#[cfg(test)]
-#[cfg(unix)]
-mod oracle;

@@ -1,21 +1,18 @@
-//! [`KeyFile`] and [`PrivateKey`]: OpenSSH private key files, made and read.
+//! [`KeyFile`] and [`PrivateKey`]: the text of OpenSSH private key files, made and read.
 
 use std::fmt;
-use std::fs;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::ops::Deref;
 
 use ssh_key::rand_core::OsRng;
 use ssh_key::{Algorithm, HashAlg, LineEnding};
 
 use crate::error::{Error, Result};
-use crate::files;
-use crate::key::{KeyLine, PublicKey, Signature, Signer, read_key_text, refusal};
+use crate::key::{KeyLine, PublicKey, Signature, Signer, refusal};
 
 /// An OpenSSH private key file, as read: perhaps encrypted, its public half in the clear.
 #[derive(Clone)]
 pub struct KeyFile {
-    path: PathBuf,
+    what: String,
     public: PublicKey,
     key: ssh_key::PrivateKey,
 }
@@ -30,23 +27,13 @@ pub struct PrivateKey {
 }
 
 impl KeyFile {
-    /// Reads a private key file that the user has named.
-    pub fn read(path: &Path) -> Result<Self> {
-        Self::of(files::open_named(path)?, path)
-    }
-
-    /// Reads one that isn keeps.
-    pub fn read_kept(path: &Path) -> Result<Self> {
-        Self::of(files::open(path)?, path)
-    }
-
-    fn of(file: fs::File, path: &Path) -> Result<Self> {
-        let refuse = |why: String| Error::Key { key: path.display().to_string(), why };
-        let text = read_key_text(file, path)?;
+    /// Reads the text of a private key file. `what` names it in errors.
+    pub fn parse(what: &str, text: &str) -> Result<Self> {
+        let refuse = |why: String| Error::Key { key: what.into(), why };
         if !text.starts_with("-----BEGIN OPENSSH PRIVATE KEY-----") {
-            return Err(refuse(not_openssh(&text)));
+            return Err(refuse(not_openssh(text)));
         }
-        let key = ssh_key::PrivateKey::from_openssh(&text).map_err(|e| {
+        let key = ssh_key::PrivateKey::from_openssh(text).map_err(|e| {
             refuse(match e {
                 // Kinds of key that this build has no code for.
                 ssh_key::Error::AlgorithmUnknown | ssh_key::Error::AlgorithmUnsupported { .. } => {
@@ -56,7 +43,7 @@ impl KeyFile {
             })
         })?;
         let public = PublicKey::from_key_data(key.public_key().key_data()).map_err(refuse)?;
-        Ok(KeyFile { path: path.into(), public, key })
+        Ok(KeyFile { what: what.into(), public, key })
     }
 
     /// The public half: readable without the passphrase.
@@ -72,7 +59,7 @@ impl KeyFile {
     /// The key itself. `passphrase` is called only if there has to be one; `None` from it means that there is
     /// nobody to ask.
     pub fn unlock(self, passphrase: impl FnOnce() -> Result<Option<String>>) -> Result<PrivateKey> {
-        let refuse = |why: &str| Error::Key { key: self.path.display().to_string(), why: why.into() };
+        let refuse = |why: &str| Error::Key { key: self.what.clone(), why: why.into() };
         if !self.key.is_encrypted() {
             return PrivateKey::from(self.public, self.key);
         }
@@ -129,28 +116,16 @@ impl PrivateKey {
         self.secret.sign(message).to_bytes()
     }
 
-    /// Writes a new private key file that only its owner may read, encrypted if there is a passphrase (AES-256-CTR
-    /// under bcrypt-pbkdf, `ssh-keygen`'s defaults). `false`, and nothing is touched, if something is at `path`.
-    pub fn write_new(&self, path: &Path, passphrase: Option<&str>) -> Result<bool> {
+    /// The text of a private key file, encrypted if there is a passphrase (AES-256-CTR under bcrypt-pbkdf,
+    /// `ssh-keygen`'s defaults). It is wiped from memory when it is dropped.
+    pub fn to_openssh(&self, passphrase: Option<&str>) -> Result<impl Deref<Target = String> + use<>> {
         let text = match passphrase {
             Some(passphrase) => {
                 self.key.encrypt(&mut OsRng, passphrase).and_then(|key| key.to_openssh(LineEnding::LF))
             }
             None => self.key.to_openssh(LineEnding::LF),
         };
-        files::create_new_private(path, text.map_err(internal)?.as_bytes())
-    }
-
-    /// Writes the public half as a new `.pub` file. `false`, and nothing is touched, if something is at `path`.
-    pub fn write_new_public(&self, path: &Path) -> Result<bool> {
-        match fs::File::options().write(true).create_new(true).open(path) {
-            Ok(mut file) => {
-                file.write_all(format!("{}\n", self.line).as_bytes()).map_err(Error::io("write", path))?;
-                Ok(true)
-            }
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-            Err(e) => Err(Error::io("create", path)(e)),
-        }
+        text.map_err(internal)
     }
 }
 
@@ -159,8 +134,11 @@ impl PrivateKey {
 impl PrivateKey {
     /// `alice` or `bob` of `tests/vectors/release`.
     pub(crate) fn of_vectors(name: &str) -> Self {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/release");
-        KeyFile::read(&folder.join(name)).and_then(|key| key.unlock(|| Ok(None))).unwrap()
+        let text = match name {
+            "alice" => include_str!("../../tests/vectors/release/alice"),
+            _ => include_str!("../../tests/vectors/release/bob"),
+        };
+        KeyFile::parse(name, text).and_then(|key| key.unlock(|| Ok(None))).unwrap()
     }
 
     /// The key with this number.
@@ -186,7 +164,7 @@ impl Signer for PrivateKey {
 // By hand: a secret must not get into a log through a derived implementation.
 impl fmt::Debug for KeyFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyFile({}, {})", self.path.display(), self.public.fingerprint())
+        write!(f, "KeyFile({}, {})", self.what, self.public.fingerprint())
     }
 }
 

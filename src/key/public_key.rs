@@ -1,7 +1,6 @@
 //! [`PublicKey`] and [`KeyLine`]: who signs, as OpenSSH writes it.
 
 use std::fmt;
-use std::path::Path;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -9,7 +8,6 @@ use ssh_key::HashAlg;
 use ssh_key::public::{Ed25519PublicKey, KeyData};
 
 use crate::error::{Error, Result};
-use crate::files;
 
 /// An Ed25519 public key. `Display` is OpenSSH's `ssh-ed25519 AAAA…`, without a comment; `FromStr` takes that line
 /// with a comment or without.
@@ -37,7 +35,7 @@ impl PublicKey {
     }
 
     /// The key in SSH's wire encoding: what the base64 of its line holds, and what an agent knows it by.
-    pub(super) fn to_wire(self) -> Vec<u8> {
+    pub fn to_wire(self) -> Vec<u8> {
         let mut wire = Vec::with_capacity(51);
         for part in [b"ssh-ed25519".as_slice(), &self.0.0] {
             // Both parts are a few bytes long.
@@ -103,23 +101,13 @@ pub struct KeyLine {
 }
 
 impl KeyLine {
-    /// Reads the one line of a public key file.
-    pub fn read(path: &Path) -> Result<Self> {
-        KeyLine::parse_file(path, &KeyLine::read_text(path)?)
-    }
-
-    /// The text of a key file that the user has named.
-    pub(crate) fn read_text(path: &Path) -> Result<String> {
-        super::read_key_text(files::open_named(path)?, path)
-    }
-
-    /// What such a text says.
-    pub(crate) fn parse_file(path: &Path, text: &str) -> Result<Self> {
-        KeyLine::parse(text).map_err(|why| Error::invalid(path.display(), why))
+    /// Reads the one line of a public key file. `what` names it in errors.
+    pub fn parse(what: impl fmt::Display, text: &str) -> Result<Self> {
+        KeyLine::read(text).map_err(|why| Error::invalid(what, why))
     }
 
     /// The reason never quotes the text: it could be a private key, named by mistake.
-    fn parse(text: &str) -> Result<Self, String> {
+    fn read(text: &str) -> Result<Self, String> {
         let line = text.trim();
         if line.contains("PRIVATE KEY-----") {
             return Err("is a private key: name the public key, the file that ends in .pub".into());
@@ -155,7 +143,7 @@ impl FromStr for KeyLine {
     type Err = Error;
 
     fn from_str(line: &str) -> Result<Self> {
-        KeyLine::parse(line).map_err(|why| Error::invalid("the public key", why))
+        KeyLine::parse("the public key", line)
     }
 }
 

@@ -32,7 +32,19 @@ impl Signature {
         Ok(signature)
     }
 
-    /// Takes what a key or an agent has made, under the same rules as [`Signature::parse`].
+    /// What is signed for a message: an agent is asked to sign this. The error is a reason.
+    pub fn signed_data(namespace: &str, message: &[u8]) -> Result<Vec<u8>, String> {
+        SshSig::signed_data(namespace, HashAlg::Sha512, message).map_err(|e| e.to_string())
+    }
+
+    /// Takes the 64 bytes that an agent has made of [`Signature::signed_data`]. The error is a reason.
+    pub fn from_raw(signer: &PublicKey, namespace: &str, raw: &[u8]) -> Result<Self, String> {
+        let sshsig = ssh_key::Signature::new(Algorithm::Ed25519, raw)
+            .and_then(|raw| SshSig::new(signer.key_data(), namespace, HashAlg::Sha512, raw));
+        Signature::new(sshsig.map_err(|e| e.to_string())?, namespace)
+    }
+
+    /// Takes what a key has made, under the same rules as [`Signature::parse`].
     pub(super) fn new(sshsig: SshSig, namespace: &str) -> Result<Self, String> {
         let signer = PublicKey::from_key_data(sshsig.public_key()).map_err(|why| format!("its key {why}"))?;
         if sshsig.algorithm() != Algorithm::Ed25519 {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::key::{KeyFile, PrivateKey};
+use crate::key::PrivateKey;
 
 const STATEMENT: &str = include_str!("../../tests/vectors/release/statement.txt");
 const SIGNED: &str = include_str!("../../tests/vectors/release/signed.txt");
@@ -14,8 +14,7 @@ fn bob() -> PublicKey {
 }
 
 fn private(name: &str) -> PrivateKey {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/release").join(name);
-    KeyFile::read(&path).unwrap().unlock(|| unreachable!()).unwrap()
+    PrivateKey::of_vectors(name)
 }
 
 fn statement() -> ReleaseStatement {

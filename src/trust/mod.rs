@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::files::{self, Guard};
 use crate::key::{KeyLine, PublicKey};
+use crate::keyring;
 use crate::log::{LogKey, WitnessKey};
 use crate::text::{shell_word, toml_text};
 
@@ -47,13 +48,17 @@ pub fn any_key_argument(argument: &str) -> Result<AnyKey> {
     }
     // Read once: it may be a pipe.
     let path = Path::new(argument);
-    let text = KeyLine::read_text(path)?;
-    if is_vkey(&text) { parse_vkey(&text) } else { KeyLine::parse_file(path, &text).map(AnyKey::Publisher) }
+    let text = keyring::read_text(path)?;
+    if is_vkey(&text) {
+        parse_vkey(&text)
+    } else {
+        KeyLine::parse(path.display(), &text).map(AnyKey::Publisher)
+    }
 }
 
 /// The public key that a user names: an `ssh-ed25519 …` line, or the path of a file with one.
 pub fn public_key_argument(argument: &str) -> Result<KeyLine> {
-    if is_key_line(argument) { argument.parse() } else { KeyLine::read(Path::new(argument)) }
+    if is_key_line(argument) { argument.parse() } else { keyring::read_public(Path::new(argument)) }
 }
 
 /// Such a line has a blank after its first word, which begins as no path that a person would type.

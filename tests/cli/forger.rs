@@ -5,7 +5,8 @@ use std::ops::Deref;
 use std::path::PathBuf;
 
 use isn::digest::Digest;
-use isn::key::{KeyFile, PrivateKey, PublicKey, Signer};
+use isn::key::{PrivateKey, PublicKey, Signer};
+use isn::keyring::read_private;
 use isn::known_logs::KnownLogs;
 use isn::log::{LogKey, LogSigner, SignedCheckpoint, TILE_WIDTH, Tree, bundle, leaf_hash};
 use isn::object::ObjectRef;
@@ -107,7 +108,7 @@ impl Forger {
 
     /// The private half of a key of the publisher's.
     pub fn private(&self, name: &str) -> PrivateKey {
-        KeyFile::read(&self.path("home/keys").join(name)).unwrap().unlock(|| Ok(None)).unwrap()
+        read_private(&self.path("home/keys").join(name)).unwrap().unlock(|| Ok(None)).unwrap()
     }
 
     pub fn public(&self, name: &str) -> PublicKey {
@@ -140,7 +141,7 @@ impl Forger {
     /// The log's private key, to be misused.
     pub fn log_private(&self) -> PrivateKey {
         let path = self.logs("home").log(&self.anchor("reg")).key_path();
-        KeyFile::read(&path).unwrap().unlock(|| Ok(None)).unwrap()
+        read_private(&path).unwrap().unlock(|| Ok(None)).unwrap()
     }
 
     pub fn checkpoint(&self) -> SignedCheckpoint {

@@ -1,6 +1,6 @@
 //! What somebody puts into a registry's storage by hand, and a user who trusts nobody and reads it with little memory.
 
-use isn::key::KeyFile;
+use isn::keyring::read_private;
 use isn::object::{ObjectKind, ObjectRef};
 use isn::registry::layout;
 use isn::statement::{ReleaseStatement, SignedStatement, Statement};
@@ -18,7 +18,7 @@ impl Sandbox {
     /// Releases something, signed by the key `me`.
     pub fn plant_release(&self, registry: &str, release: ReleaseStatement) {
         let path = format!("{registry}/{}", layout::release(&release.name, release.version));
-        let key = KeyFile::read(&self.path("home/keys/me")).unwrap().unlock(|| Ok(None)).unwrap();
+        let key = read_private(&self.path("home/keys/me")).unwrap().unlock(|| Ok(None)).unwrap();
         let signed = SignedStatement::sign(&Statement::Release(release), &key).unwrap();
         self.write(&path, signed.bytes());
     }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 
 use isn::digest::Digest;
-use isn::key::KeyFile;
+use isn::keyring::read_private;
 use isn::log::{LogSigner, SignedCheckpoint, TILE_WIDTH, Tree, bundle, leaf_hash};
 use isn::manifest::Manifest;
 use isn::object::{ObjectKind, ObjectRef};
@@ -48,7 +48,7 @@ impl Stranger {
 
     /// A log of so many times the same entry, by a key of nobody's.
     fn plant_log(&self, size: u64, entry: &[u8]) {
-        let key = KeyFile::read(&self.sandbox.path("home/keys/me")).unwrap().unlock(|| Ok(None)).unwrap();
+        let key = read_private(&self.sandbox.path("home/keys/me")).unwrap().unlock(|| Ok(None)).unwrap();
         let signer = LogSigner::new("example.org/log", key).unwrap();
         let tree = Tree::of((0..size).map(|_| leaf_hash(entry))).unwrap();
         let mut bytes = Vec::new();

@@ -7,8 +7,6 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ssh_key::{Algorithm, HashAlg, SshSig};
-
 use crate::error::{Error, Result};
 use crate::key::{PublicKey, Signature, Signer};
 
@@ -79,8 +77,7 @@ impl Signer for AgentKey {
 
     fn sign_sshsig(&self, namespace: &str, message: &[u8]) -> Result<Signature> {
         let refuse = |why: String| self.agent.refuse(why);
-        let internal = |e: ssh_key::Error| Error::Internal(format!("ssh-key: {e}"));
-        let data = SshSig::signed_data(namespace, HashAlg::Sha512, message).map_err(internal)?;
+        let data = Signature::signed_data(namespace, message).map_err(Error::Internal)?;
         let mut request = vec![SIGN_REQUEST];
         put_string(&mut request, &self.key.to_wire());
         put_string(&mut request, &data);
@@ -90,9 +87,7 @@ impl Signer for AgentKey {
             return Err(refuse(format!("it declines to sign with {}", self.key.fingerprint())));
         }
         let raw = signature(&answer).ok_or_else(|| refuse("its signature is not well-formed".into()))?;
-        let raw = ssh_key::Signature::new(Algorithm::Ed25519, raw).map_err(internal)?;
-        let sshsig = SshSig::new(self.key.key_data(), namespace, HashAlg::Sha512, raw).map_err(internal)?;
-        let signature = Signature::new(sshsig, namespace).map_err(Error::Internal)?;
+        let signature = Signature::from_raw(&self.key, namespace, raw).map_err(Error::Internal)?;
         if !signature.is_valid(message) {
             return Err(refuse("it gives a signature that is not valid".into()));
         }

@@ -212,7 +212,7 @@ fn an_agent_signs_for_us() {
     // An encrypted key whose public half the agent holds: the agent is given the same key without its passphrase.
     fs::copy(file("alice"), file("locked")).unwrap();
     keygen(dir.path(), &["-q", "-p", "-P", "", "-N", "secret", "-f", file("locked").to_str().unwrap()], b"");
-    assert!(KeyFile::read(&file("locked")).unwrap().is_encrypted());
+    assert!(read_private(&file("locked")).unwrap().is_encrypted());
     let signed = sign(&statement(), &*keyring.signer("locked", unlock).unwrap()).unwrap();
     assert_eq!(signed.bytes(), by_file.bytes());
 

@@ -1,4 +1,15 @@
 //! [`Keyring`]: the user's folder of named keys, and how the argument of `--key` becomes a [`Signer`].
+//!
+//! | file | noun |
+//! |---|---|
+//! | `file.rs` | key files of either half, read and made |
+//! | `agent.rs` | [`Agent`]: a running ssh-agent, and the [`AgentKey`] that signs through it |
+
+mod agent;
+mod file;
+
+pub use agent::{Agent, AgentKey};
+pub use file::{read_kept, read_private, read_public, read_text, write_private};
 
 use std::fmt;
 use std::fs;
@@ -7,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
-use crate::key::{Agent, KeyFile, KeyLine, PrivateKey, PublicKey, Signer};
+use crate::key::{PrivateKey, PublicKey, Signer};
 use crate::rel_path::check_segment;
 
 /// What a user calls a key: lower-case ASCII letters, digits and inner `-`, `_` and `.`, 1 to 64 bytes, not a
@@ -105,11 +116,11 @@ impl Keyring {
         if fs::symlink_metadata(&public).is_ok() {
             return Err(taken(if private.exists() { &private } else { &public }));
         }
-        if !key.write_new(&private, passphrase)? {
+        if !file::write_private(&private, &key, passphrase)? {
             return Err(taken(&private));
         }
         // If another has put a public key here just now, the private one is enough: the public half is in it.
-        key.write_new_public(&public)?;
+        file::write_public(&public, &key)?;
         Ok(*key.public_key())
     }
 
@@ -128,7 +139,7 @@ impl Keyring {
             if let Some(name) = name
                 && !entry.path().is_dir()
             {
-                let file = KeyFile::read_kept(&entry.path())?;
+                let file = file::read_kept(&entry.path())?;
                 keys.push(NamedKey { name, public_key: *file.public_key(), encrypted: file.is_encrypted() });
             }
         }
@@ -142,7 +153,7 @@ impl Keyring {
         let path = self.private_path(name);
         match fs::symlink_metadata(&path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Err(self.no_such_key(name.as_str())),
-            _ => Ok(*KeyFile::read_kept(&path)?.public_key()),
+            _ => Ok(*file::read_kept(&path)?.public_key()),
         }
     }
 
@@ -155,7 +166,7 @@ impl Keyring {
             return agent_signer(&path, unlock.agent);
         }
         let is_kept = path.starts_with(&self.folder);
-        let file = if is_kept { KeyFile::read_kept(&path)? } else { KeyFile::read(&path)? };
+        let file = if is_kept { file::read_kept(&path)? } else { read_private(&path)? };
         if file.is_encrypted()
             && let Some(socket) = unlock.agent
             // An agent that cannot be reached is no reason to stop: there is still the passphrase.
@@ -190,7 +201,7 @@ impl Keyring {
 }
 
 fn agent_signer(path: &Path, agent: Option<&Path>) -> Result<Box<dyn Signer>> {
-    let key = KeyLine::read(path)?.key;
+    let key = read_public(path)?.key;
     let refuse = |why: &str| Error::Key { key: path.display().to_string(), why: why.into() };
     let socket = agent.ok_or_else(|| {
         refuse("is a public key, and no ssh agent runs that could sign: name the private key file")
@@ -351,3 +362,7 @@ mod tests {
         assert!(error.to_string().contains("no ssh agent runs"), "{error}");
     }
 }
+
+#[cfg(test)]
+#[cfg(unix)]
+mod oracle;
