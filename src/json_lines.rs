@@ -1,7 +1,6 @@
 //! Zstd-compressed JSON lines: the form of [`crate::index`] and [`crate::pack`]. Read under a cap, strictly: every
 //! line is one object and ends with a line feed.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 
 use serde::Serialize;
@@ -55,13 +54,13 @@ const MAX_EXPANSION: u64 = 32;
 /// So many may come of any, for objects of a few rows.
 const MIN_EXPANDED: u64 = 64 << 10;
 
-/// Counts the lines of a stored object in a file, with no more memory than zstd's window. `what` names it in errors.
+/// Counts the lines of a stored object of `length` bytes as it is read, with no more memory than zstd's window. `what` names
+/// it in errors.
 ///
 /// # Errors
 /// [`Error::Integrity`], if it is no zstd, has more than `most` lines, unfolds to far more than hashes can, or has far more
 /// bytes than what it unfolds to: then somebody has made it to be large when it is read.
-pub fn weigh(what: &str, source: File, most: u64) -> Result<u64> {
-    let length = source.metadata().map_err(Error::io("look at", what))?.len();
+pub fn weigh(what: &str, source: impl Read, length: u64, most: u64) -> Result<u64> {
     let cap = length.saturating_mul(MAX_EXPANSION).max(MIN_EXPANDED);
     let mut decoder = zstd::Decoder::new(source).map_err(internal)?;
     decoder.window_log_max(WINDOW_LOG_MAX).map_err(internal)?;
@@ -137,12 +136,10 @@ mod tests {
 
     #[test]
     fn what_was_made_to_unfold_to_much_is_found_out_without_keeping_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("object");
-        let weigh = |text: &[u8], most: u64| {
-            std::fs::write(&file, zstd::encode_all(text, 1).unwrap()).unwrap();
-            weigh("object", File::open(&file).unwrap(), most).map_err(|e| e.to_string())
+        let weigh_object = |object: &[u8], most: u64| {
+            weigh("object", object, object.len() as u64, most).map_err(|e| e.to_string())
         };
+        let weigh = |text: &[u8], most: u64| weigh_object(&zstd::encode_all(text, 1).unwrap(), most);
         let rows: String =
             (0..1000_u32).map(|n| format!("\"{}\"\n", blake3::hash(&n.to_le_bytes()))).collect();
         assert_eq!(weigh(rows.as_bytes(), 1000), Ok(1000));
@@ -155,8 +152,7 @@ mod tests {
         for (bytes, why) in
             [(&b"no zstd"[..], "rame"), (&[&padded[..], &[0; 2 << 16]].concat(), "only 2 unfold")]
         {
-            std::fs::write(&file, bytes).unwrap();
-            let error = super::weigh("object", File::open(&file).unwrap(), 1).unwrap_err().to_string();
+            let error = weigh_object(bytes, 1).unwrap_err();
             assert!(error.contains(why), "{error}");
         }
     }

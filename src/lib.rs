@@ -8,7 +8,7 @@
 //! | command line | [`cli`] | arguments, output, exit codes: the only place that prints or reads the environment |
 //! | servers | [`serve`], [`review`] | `isn serve`: a folder's registry over HTTP, and what others publish to it; `isn review`: a page to decide suspects on (feature `serve`) |
 //! | verbs | [`ops`] | one file a verb: build, publish, pull, verify, … each returns a report |
-//! | places | [`registry`], [`transport`], [`cache`], [`trust`], [`known_logs`], [`keyring`], [`demo`], [`dataset`] | where versions, what was fetched before, trusted keys, logs once seen, own keys, drawn images and images read in place come from |
+//! | places | [`registry`], [`transport`], [`cache`], [`trust`], [`known_logs`], [`keyring`], [`ledger_file`], [`tree_file`], [`demo`], [`dataset`] | where versions, what was fetched before, trusted keys, logs once seen, own keys, ledgers and trees on disk, drawn images and images read in place come from |
 //! | things | [`description`], [`manifest`], [`index`], [`pack`], [`shard`], [`tree`], [`lock_file`], [`release`], [`statement`], [`log`], [`recipe`], [`source`], [`ledger`], [`corrections`], [`ilsvrc2012`], [`source_kind`], [`pixel_spec`], [`plan`], [`split`], [`groups`], [`class`], [`imaging`], [`audit`], [`key`], [`object`], [`sheet`], [`table`], [`order`], [`augment`], [`export`] | one noun each, most of them a format: bytes in and out |
 //! | words | [`digest`], [`dataset_ref`], [`rel_path`], [`progress`], [`error`], [`files`], [`parallel`], [`json_lines`], [`draws`], [`text`] | what everything else is said in |
 //!
@@ -42,6 +42,7 @@ pub mod key;
 pub mod keyring;
 pub mod known_logs;
 pub mod ledger;
+pub mod ledger_file;
 pub mod lock_file;
 pub mod log;
 pub mod manifest;
@@ -71,4 +72,5 @@ pub mod table;
 pub mod text;
 pub mod transport;
 pub mod tree;
+pub mod tree_file;
 pub mod trust;

@@ -8,11 +8,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::class::{Class, ClassId, MAX_CLASSES, parse_classes};
+use crate::class::{Class, ClassId, parse_classes};
 use crate::dataset_ref::{Name, Version};
 use crate::digest::Digest;
 use crate::error::{Error, Result, count};
-use crate::files;
 use crate::index::Index;
 use crate::rel_path::{MAX_PATH_LEN, RelPath};
 use crate::split::Split;
@@ -49,11 +48,6 @@ impl fmt::Display for Line {
     }
 }
 
-/// The list that says what is in the tree in `root`: if something is called `B3SUMS.selected`, whatever it is, that.
-pub fn list_of(root: &Path) -> &'static str {
-    if root.join(B3SUMS_SELECTED).symlink_metadata().is_ok() { B3SUMS_SELECTED } else { B3SUMS }
-}
-
 /// The lines of `B3SUMS`, as `b3sum` writes them: hash, two spaces, path, line feed; sorted by path bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sums {
@@ -83,15 +77,10 @@ impl Sums {
         Ok(Sums { lines: Lines::new(what, bytes).collect::<Result<_>>()? })
     }
 
-    /// Reads a file of this form as [`Sums::parse`] does, no further than it makes sense.
-    pub fn read(what: &str, path: &Path) -> Result<Self> {
-        Sums::read_hashed(what, path)?.0
-    }
-
-    /// The same, and its BLAKE3, whatever is in it.
-    pub fn read_hashed(what: &str, path: &Path) -> Result<(Result<Self>, Digest)> {
-        let file = files::open(path)?;
-        let mut reader = Hashing { reader: file.take(MAX_SUMS + 1), hasher: blake3::Hasher::new() };
+    /// Reads a file of this form as [`Sums::parse`] does, no further than it makes sense; and its BLAKE3, whatever is in it.
+    /// `path` is where it is read from, for errors.
+    pub fn read(what: &str, path: &Path, reader: impl Read) -> Result<(Result<Self>, Digest)> {
+        let mut reader = Hashing { reader: reader.take(MAX_SUMS + 1), hasher: blake3::Hasher::new() };
         let lines = Lines::new(what, BufReader::new(&mut reader)).collect::<Result<_>>();
         io::copy(&mut reader, &mut io::sink()).map_err(Error::io("read", path))?;
         if reader.reader.limit() == 0 {
@@ -100,15 +89,13 @@ impl Sums {
         Ok((lines.map(|lines| Sums { lines }), Digest::of_hasher(&reader.hasher)))
     }
 
-    /// The classes of the tree in `root`, whose list this is: its `classes.csv`, if that is what its line says.
-    pub fn classes(&self, root: &Path) -> Result<Vec<Class>> {
-        let path = root.join(CLASSES);
-        let (what, bytes) = (path.display().to_string(), files::read_capped(&path, MAX_CLASSES)?);
+    /// The classes of the tree whose list this is, of the bytes of its `classes.csv`, if they are what its line says.
+    pub fn classes(&self, what: &str, bytes: &[u8]) -> Result<Vec<Class>> {
         let line = self.lines.iter().find(|line| line.path.as_str() == CLASSES);
-        if line.map(|line| line.blake3) != Some(Digest::of(&bytes)) {
+        if line.map(|line| line.blake3) != Some(Digest::of(bytes)) {
             return Err(Error::integrity(what, format!("is not the one that {B3SUMS} lists")));
         }
-        parse_classes(&what, &bytes)
+        parse_classes(what, bytes)
     }
 
     /// The lines, sorted by path bytes.

@@ -62,12 +62,12 @@ impl Ledger {
     /// The file: header, rows, LF line ends, minimal quoting.
     pub fn to_csv(&self) -> Vec<u8> {
         let mut out = format!("{HEADER}\n");
-        self.rows.iter().for_each(|row| out += &line(row));
+        self.rows.iter().for_each(|row| out += &row.to_csv());
         out.into_bytes()
     }
 
     /// As [`Ledger::parse`], and a file without a byte is an empty ledger.
-    pub(super) fn parse_or_empty(what: &str, bytes: &[u8]) -> Result<Self> {
+    pub fn parse_or_empty(what: &str, bytes: &[u8]) -> Result<Self> {
         if bytes.is_empty() { Ok(Ledger::default()) } else { Self::parse(what, bytes) }
     }
 }
@@ -76,19 +76,23 @@ fn columns(header: &str) -> Vec<&str> {
     header.split(',').collect()
 }
 
-pub(super) fn line(row: &Row) -> String {
-    let fields = match row {
-        Row::Claim(Claim { source_id, says, source, date, evidence }) => {
-            let labels = spaced(says.classes());
-            ["claim", source_id, says.as_str(), &labels, "", source, "", date, evidence].map(str::to_owned)
-        }
-        Row::Decision(Decision { source_id, verdict, reason, source, reviewer, date, evidence }) => {
-            let (labels, reason) = (spaced(verdict.classes()), reason.as_str());
-            ["decision", source_id, verdict.as_str(), &labels, reason, source, reviewer, date, evidence]
-                .map(str::to_owned)
-        }
-    };
-    fields.map(|field| csv_field(&field).into_owned()).join(",") + "\n"
+impl Row {
+    /// Its line in a file, line feed and all.
+    pub fn to_csv(&self) -> String {
+        let fields = match self {
+            Row::Claim(Claim { source_id, says, source, date, evidence }) => {
+                let labels = spaced(says.classes());
+                ["claim", source_id, says.as_str(), &labels, "", source, "", date, evidence]
+                    .map(str::to_owned)
+            }
+            Row::Decision(Decision { source_id, verdict, reason, source, reviewer, date, evidence }) => {
+                let (labels, reason) = (spaced(verdict.classes()), reason.as_str());
+                ["decision", source_id, verdict.as_str(), &labels, reason, source, reviewer, date, evidence]
+                    .map(str::to_owned)
+            }
+        };
+        fields.map(|field| csv_field(&field).into_owned()).join(",") + "\n"
+    }
 }
 
 /// A file being read.

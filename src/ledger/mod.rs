@@ -1,7 +1,6 @@
 //! [`Ledger`]: what is claimed of single images, by whom, and what people decided. Rows are only ever added; a
 //! [`policy::Policy`] makes [`crate::corrections::Corrections`] of them.
 
-mod append;
 pub mod date;
 mod file;
 pub mod import;

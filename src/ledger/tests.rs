@@ -176,33 +176,6 @@ fn the_header_is_exact_and_windows_line_ends_are_read() {
 }
 
 #[test]
-fn rows_are_added_to_the_file_and_an_older_one_becomes_a_new_one() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("ledger.csv");
-    let ledger = Ledger::parse("ledger.csv", GOLDEN).unwrap();
-    for row in ledger.rows() {
-        Ledger::append(&path, std::slice::from_ref(row)).unwrap();
-    }
-    assert_eq!(std::fs::read(&path).unwrap(), GOLDEN);
-    // A hand-edited file may lack the last line feed.
-    std::fs::write(&path, GOLDEN.trim_ascii_end()).unwrap();
-    Ledger::append(&path, &ledger.rows()[..1]).unwrap();
-    assert_eq!(
-        Ledger::parse("l", &std::fs::read(&path).unwrap()).unwrap().rows().len(),
-        ledger.rows().len() + 1
-    );
-
-    std::fs::write(&path, format!("{OLD_HEADER}\na,remove,,r,s,Ann,2024-01-01\n")).unwrap();
-    Ledger::append(&path, &ledger.rows()[..1]).unwrap();
-    let grown = Ledger::parse("l", &std::fs::read(&path).unwrap()).unwrap();
-    assert_eq!((grown.rows().len(), grown.rows()[0].source_id()), (2, "a"));
-
-    std::fs::write(&path, "nonsense\n").unwrap();
-    assert!(Ledger::append(&path, ledger.rows()).is_err());
-    assert_eq!(std::fs::read(&path).unwrap(), b"nonsense\n");
-}
-
-#[test]
 fn two_reviewers_copies_merge_without_loss() {
     let base = "claim,a,none,,,real,,2024-01-01,\n";
     let (ann, bo) =

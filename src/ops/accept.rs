@@ -309,7 +309,9 @@ fn weigh(to: &Destination<'_>, manifest: &Manifest, packs: &[Digest]) -> Result<
             there => there,
         };
         // What is absent is said when it is read.
-        file.map_or(Ok(0), |file| json_lines::weigh(&path, file, most_rows))
+        let Some(file) = file else { return Ok(0) };
+        let length = file.metadata().map_err(Error::io("look at", &path))?.len();
+        json_lines::weigh(&path, file, length, most_rows)
     };
     rows(ObjectKind::Index, &manifest.objects.index.blake3, manifest.images)?;
     if packs.iter().collect::<HashSet<_>>().len() < packs.len() {

@@ -11,6 +11,7 @@ use crate::ilsvrc2012;
 use crate::ledger::import::{Format, Unsaid, read};
 use crate::ledger::policy::{Open, Settled};
 use crate::ledger::{Ledger, Row};
+use crate::ledger_file;
 use crate::recipe::Recipe;
 use crate::source::Source;
 use crate::source_kind::SourceKind;
@@ -25,7 +26,7 @@ pub fn add(path: &Path, row: &Row) -> Result<()> {
     // A row that would not read back must not be written: a line break, an empty name.
     let text = Ledger::new(vec![row.clone()]).to_csv();
     Ledger::parse("the row", &text)?;
-    Ledger::append(path, std::slice::from_ref(row)).map(drop)
+    ledger_file::append(path, std::slice::from_ref(row)).map(drop)
 }
 
 /// What an import found, and what was new.
@@ -52,7 +53,7 @@ pub fn import(path: &Path, file: &Path, recipe: Option<&Path>, unsaid: Unsaid<'_
     }
     let (found, taken) = (rows.len(), Ledger::new(rows));
     let mut before = 0;
-    let merged = Ledger::extend(path, |ledger| {
+    let merged = ledger_file::extend(path, |ledger| {
         before = ledger.rows().len();
         ledger.merge(&taken).rows()[before..].to_vec()
     })?;

@@ -26,6 +26,7 @@ use crate::class::{Class, ClassId};
 use crate::error::{Error, Result};
 use crate::ledger::date::timestamp;
 use crate::ledger::{Decision, Ledger, Reason, Row, Verdict};
+use crate::ledger_file;
 use crate::ops::audit::Subject;
 
 /// A decision is a few short fields.
@@ -206,7 +207,7 @@ impl Desk {
         });
         let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         // Others may have added to the file meanwhile.
-        *ledger = Ledger::append(&self.path, &[row])?;
+        *ledger = ledger_file::append(&self.path, &[row])?;
         Ok(())
     }
 }

@@ -14,8 +14,8 @@ use crate::audit::learn::Learner;
 use crate::cli::exit::ExitCode;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::ledger::Ledger;
 use crate::ledger::date::timestamp;
+use crate::ledger_file;
 use crate::ops::audit::features::ModelOptions;
 use crate::ops::audit::labels::{Evidence, LabelsOptions, add_to_sheet, audit, claims, table};
 use crate::sheet::Sheet;
@@ -219,7 +219,7 @@ impl Run {
         if let Some(ledger) = &args.claims {
             let claims = claims(&report, &timestamp(SystemTime::now()))?;
             if !claims.is_empty() {
-                Ledger::append(ledger, &claims)?;
+                ledger_file::append(ledger, &claims)?;
             }
         }
         self.output.audited_labels(&report, args.top);

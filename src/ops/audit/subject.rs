@@ -24,7 +24,8 @@ use crate::shard::MAX_IMAGE_LEN;
 use crate::split::Split;
 use crate::transport;
 use crate::transport::folder::Folder;
-use crate::tree::{B3SUMS, CLASSES, Sums, list_of};
+use crate::tree::{B3SUMS, CLASSES};
+use crate::tree_file::{list_of, read_classes, read_sums};
 
 /// One image of a [`Subject`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,7 +124,7 @@ impl Subject {
     /// A tree as `isn pull` writes it: what its list names. Files beside the list are `isn verify`'s to find.
     fn tree(root: &Path) -> Result<Subject> {
         let list = list_of(root);
-        let sums = Sums::read(list, &root.join(list))?;
+        let sums = read_sums(root, list)?;
         let paths = sums.lines().iter().map(|line| line.path.as_str()).filter(|path| *path != CLASSES);
         let mut subject = Subject::of_paths(root, paths.map(Into::into).collect());
         // The index is not here; paths in a tree are `split/class/stem`, and the stem is of the source.
@@ -133,7 +134,7 @@ impl Subject {
                     without_extension(item.path.split_once('/').map_or("", |(_, rest)| rest)).into();
             }
         }
-        let classes = sums.classes(root)?;
+        let classes = read_classes(root, &sums)?;
         subject.labels = classes.into_iter().map(|class| (class.id, class.label)).collect();
         Ok(subject)
     }

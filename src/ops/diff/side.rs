@@ -20,7 +20,8 @@ use crate::registry::{Registry, Snapshot};
 use crate::shard::MAX_IMAGE_LEN;
 use crate::split::Split;
 use crate::transport::folder::Folder;
-use crate::tree::{B3SUMS, Sums, list_of};
+use crate::tree::B3SUMS;
+use crate::tree_file::{list_of, read_classes, read_sums, read_sums_hashed};
 
 /// A version.
 pub(super) struct Side {
@@ -111,12 +112,12 @@ impl Side {
 
     /// The images that are listed: of a partial tree in `B3SUMS.selected`. Their files are not read.
     fn tree(root: &Path) -> Result<Self> {
-        let (full, dataset) = Sums::read_hashed(B3SUMS, &root.join(B3SUMS))?;
+        let (full, dataset) = read_sums_hashed(root, B3SUMS)?;
         let sums = match list_of(root) {
             B3SUMS => full?,
-            selected => Sums::read(selected, &root.join(selected))?,
+            selected => read_sums(root, selected)?,
         };
-        let classes = sums.classes(root)?;
+        let classes = read_classes(root, &sums)?;
         let mut images = Vec::new();
         for line in sums.lines() {
             let segments: Vec<&str> = line.path.segments().collect();

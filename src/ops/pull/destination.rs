@@ -9,7 +9,8 @@ use crate::files;
 use crate::ops::verify::tree::{self, Expected};
 use crate::progress::Progress;
 use crate::registry::Snapshot;
-use crate::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, MAX_ISN_JSON, Provenance, Sums, list_of};
+use crate::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, MAX_ISN_JSON, Provenance, Sums};
+use crate::tree_file::list_of;
 
 /// What is there already.
 pub(super) enum Destination {

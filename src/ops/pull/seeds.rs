@@ -12,7 +12,8 @@ use crate::digest::Digest;
 use crate::error::Result;
 use crate::files;
 use crate::index::Row;
-use crate::tree::{B3SUMS, ISN_JSON, Line, Lines, list_of};
+use crate::tree::{B3SUMS, ISN_JSON, Line, Lines};
+use crate::tree_file::list_of;
 
 /// So many neighbours of the destination are looked at.
 const MAX_NEIGHBOURS: usize = 1000;

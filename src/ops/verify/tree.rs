@@ -10,7 +10,8 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::files::{self, Kind};
 use crate::progress::{Progress, Unit};
-use crate::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, MAX_ISN_JSON, Provenance, Selection, Sums, list_of};
+use crate::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, MAX_ISN_JSON, Provenance, Selection, Sums};
+use crate::tree_file::{list_of, read_sums_hashed};
 
 /// Up to this many bytes a file is read whole into a buffer that a thread uses again and again.
 const SMALL: u64 = 4 << 20;
@@ -31,7 +32,7 @@ pub(in crate::ops) fn verify(
     progress: &dyn Progress,
 ) -> Result<VerifyReport> {
     let mut faults = Vec::new();
-    let (full, dataset) = Sums::read_hashed(B3SUMS, &root.join(B3SUMS))?;
+    let (full, dataset) = read_sums_hashed(root, B3SUMS)?;
     let is_partial = list_of(root) == B3SUMS_SELECTED;
     let selection = is_partial.then(|| selection_of(root)).flatten();
     let mut noted = |name: &str, sums: Result<Sums>| {
@@ -43,7 +44,7 @@ pub(in crate::ops) fn verify(
     let full = noted(B3SUMS, full);
     let selected = match is_partial {
         true => {
-            let read = Sums::read_hashed(B3SUMS_SELECTED, &root.join(B3SUMS_SELECTED));
+            let read = read_sums_hashed(root, B3SUMS_SELECTED);
             noted(B3SUMS_SELECTED, read.and_then(|(sums, _)| sums))
         }
         false => full.as_ref().map(Clone::clone).map_err(|_| Error::Internal("reported above".into())),
