@@ -1,4 +1,4 @@
-//! Lists the files of `registry/` for [`isn::transport::bundled`], which compiles them in.
+//! Lists the files of `registry/` for `cli/bundled.rs`, which compiles them in.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ fn main() -> io::Result<()> {
     let mut files = Vec::new();
     visit(&registry, "", &mut files)?;
     files.sort();
-    let mut source = String::from("pub(super) static FILES: &[(&str, &[u8])] = &[\n");
+    let mut source = String::from("static FILES: &[(&str, &[u8])] = &[\n");
     for name in &files {
         // Told when isn is compiled, not now: the folder may be moved, target and all.
         let path = format!("/registry/{name}");

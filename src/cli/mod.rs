@@ -3,6 +3,7 @@
 
 mod args;
 mod audit;
+mod bundled;
 mod commands;
 mod console;
 mod diff;

@@ -146,6 +146,7 @@ impl Settings {
             tokens: self.tokens(set("ISN_TOKENS")?.as_deref())?,
             timeout: timeout.map_or(access::DEFAULT_TIMEOUT, |seconds| Duration::from_secs(seconds.max(1))),
             retries: retries.unwrap_or(access::DEFAULT_RETRIES),
+            bundled: super::bundled::BUNDLED,
             cloud: env::vars_os()
                 .filter_map(text)
                 .filter(|(name, _)| CLOUD.iter().any(|cloud| name.starts_with(cloud)))

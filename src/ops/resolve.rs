@@ -18,7 +18,6 @@ use crate::registry::log::{LogView, WitnessPolicy};
 use crate::registry::{BUNDLED, Head, Registry, Snapshot};
 use crate::release::{Release, unknown_signer};
 use crate::transport::Access;
-use crate::transport::bundled::Bundled;
 use crate::trust::{Known, RegistryId, TrustStore, Trusted};
 
 /// Where the bundled registry keeps the public half of its demonstration key.
@@ -92,7 +91,7 @@ impl Registries<'_> {
             Err(e) => (None, Some(e)),
         };
         let Some(id) = registry.id() else {
-            let keys = match Bundled::file(DEMO_KEY) {
+            let keys = match self.access.bundled.file(DEMO_KEY) {
                 Some(key) if registry.name() == BUNDLED => vec![String::from_utf8_lossy(key).parse()?],
                 _ => Vec::new(),
             };

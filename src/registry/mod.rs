@@ -35,7 +35,6 @@ use crate::manifest::{self, Manifest};
 use crate::object::{ObjectKind, ObjectRef};
 use crate::release::{LogPosition, Release, SignedRelease, Standing};
 use crate::statement;
-use crate::transport::bundled::Bundled;
 use crate::transport::folder::Folder;
 use crate::transport::http::Http;
 use crate::transport::{self, Access, Transport};
@@ -202,7 +201,7 @@ impl Registry {
     /// Opens the registry at `location`: `bundled`, an `http(s)://` URL, a bucket or a folder.
     pub fn open(location: &str, access: &Access) -> Result<Self> {
         if location == BUNDLED {
-            return Ok(Self::over(BUNDLED.into(), Box::new(Bundled)));
+            return Ok(Self::over(BUNDLED.into(), Box::new(access.bundled)));
         }
         let id: RegistryId = location.parse()?;
         let transport: Box<dyn Transport> = if is_url(id.as_str()) {

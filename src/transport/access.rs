@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::bundled::Bundled;
 use crate::error::{Error, Result};
 
 /// How long a server may stay silent where the user says nothing.
@@ -26,6 +27,8 @@ pub struct Access {
     pub timeout: Duration,
     /// How often a request that failed is made again.
     pub retries: u32,
+    /// The registry in the program.
+    pub bundled: Bundled,
     /// Settings of cloud stores by the names that their users know (`AWS_REGION`, …), as the environment has them.
     pub cloud: Vec<(String, String)>,
 }
@@ -38,6 +41,7 @@ impl Default for Access {
             tokens: Vec::new(),
             timeout: DEFAULT_TIMEOUT,
             retries: DEFAULT_RETRIES,
+            bundled: Bundled::default(),
             cloud: Vec::new(),
         }
     }

@@ -1,5 +1,6 @@
 //! The registry that is compiled into the binary, so that a fresh machine can pull `demobirds` offline.
 
+use std::fmt;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -7,20 +8,29 @@ use bytes::Bytes;
 use super::{AtHand, Body, BoxFuture, Transport, Whole};
 use crate::error::Result;
 
-mod files {
-    // `FILES: &[(&str, &[u8])]`, every file of `registry/` sorted by path: written by build.rs.
-    include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
+/// The files of a registry that is compiled into the program. This library has none of its own: by default there are no files.
+#[derive(Clone, Copy, Default)]
+pub struct Bundled {
+    /// Path and bytes of each, sorted by path.
+    files: &'static [(&'static str, &'static [u8])],
 }
 
-/// The compiled-in files.
-#[derive(Debug, Default)]
-pub struct Bundled;
-
 impl Bundled {
+    /// Of path and bytes of each file, sorted by path.
+    pub const fn new(files: &'static [(&'static str, &'static [u8])]) -> Self {
+        Bundled { files }
+    }
+
     /// The bytes of a file.
-    pub fn file(path: &str) -> Option<&'static [u8]> {
-        let at = files::FILES.binary_search_by(|(name, _)| (*name).cmp(path)).ok()?;
-        Some(files::FILES[at].1)
+    pub fn file(&self, path: &str) -> Option<&'static [u8]> {
+        let at = self.files.binary_search_by(|(name, _)| (*name).cmp(path)).ok()?;
+        Some(self.files[at].1)
+    }
+}
+
+impl fmt::Debug for Bundled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Bundled({} files)", self.files.len())
     }
 }
 
@@ -30,12 +40,12 @@ impl Transport for Bundled {
     }
 
     fn at_hand(&self, path: &str) -> Option<AtHand> {
-        Self::file(path).map(AtHand::Memory)
+        self.file(path).map(AtHand::Memory)
     }
 
     fn open<'a>(&'a self, path: &'a str, range: Option<Range<u64>>) -> BoxFuture<'a, Result<Option<Body>>> {
         Box::pin(async move {
-            let Some(bytes) = Self::file(path) else { return Ok(None) };
+            let Some(bytes) = self.file(path) else { return Ok(None) };
             let length = bytes.len() as u64;
             let range = range.map_or(0..length, |range| range.start.min(length)..range.end.min(length));
             let part = &bytes[range.start as usize..range.end.max(range.start) as usize];
