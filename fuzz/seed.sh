@@ -41,7 +41,8 @@ numbers 0 0 1 1 2 2 4 4 5 5 6 6 8 8 > corpus/history/seed-twice
 seed ledger $vectors/ledger.csv $golden/corrections.csv ../registry/recipes/*/corrections.csv
 seed recipe $golden/recipe.toml ../registry/recipes/*/recipe.toml
 seed shard $golden/registry/objects/**/*.tar.zst
-seed image $vectors/pixels/*.{jpg,png,JPEG}
+mkdir -p corpus/image
+for file in ../crates/isn-pixels/vectors/*.{jpg,png,JPEG}; do cp "$file" "corpus/image/seed-pixels-${file##*/}"; done
 seed npy $vectors/labels/*.npy
 seed lock $golden/isn.lock
 mkdir -p corpus/{lock,project,trust,tokens}

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The golden vectors of isn-px/1 on other CPUs: the imaging part alone, built for each of them and run under qemu-user.
+# The golden vectors of isn-px/1 on other CPUs: the crate isn-pixels alone, built for each of them and run under qemu-user.
 # With real images at hand, what a sample of them becomes is compared too. Says loudly which CPU it could not run;
 # fails if one gives other bits.
 #
@@ -47,11 +47,11 @@ wrapper() {
 build() {
     local target=$1 out
     shift
-    local cargo=(--manifest-path interop/pixels/Cargo.toml --target-dir "$place/build" --release --locked --target "$target" "$@")
-    cargo build --quiet "${cargo[@]}" || return 1
-    out=$(cargo test --no-run "${cargo[@]}" 2>&1) || { echo "$out"; return 1; }
+    local cargo=(--package isn-pixels --target-dir "$place/build" --release --locked --target "$target" "$@")
+    cargo build --quiet --example pixels "${cargo[@]}" || return 1
+    out=$(cargo test --lib --no-run "${cargo[@]}" 2>&1) || { echo "$out"; return 1; }
     tests=$(sed -n 's/^ *Executable .*(\(.*\))$/\1/p' <<< "$out")
-    program=$place/build/$target/release/pixels
+    program=$place/build/$target/release/examples/pixels
 }
 
 # cross GNU_NAME DEBIAN_NAME [CARGO ARGUMENT...]
@@ -105,7 +105,7 @@ check() {
 }
 
 # Every image of the vectors, and about fifty real ones where there are any.
-mapfile -t sample < <(find tests/vectors/pixels -type f ! -name '*.py' ! -name '*.txt' | LC_ALL=C sort)
+mapfile -t sample < <(find crates/isn-pixels/vectors -type f ! -name '*.py' ! -name '*.txt' | LC_ALL=C sort)
 if [ -d "$data/ilsvrc-slice" ]; then
     mapfile -t real < <(find "$data/ilsvrc-slice" -name '*.JPEG' | LC_ALL=C sort)
     step=$(((${#real[@]} + 49) / 50))

@@ -1,7 +1,7 @@
 //! A bundle of a log's entries, as a server or a claim has it: what is read is what would be written.
 #![no_main]
 
-use isn::log::bundle;
+use isn_format::log::bundle;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

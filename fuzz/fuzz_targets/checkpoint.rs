@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use isn::log::{LogKey, MAX_SIZE, SignedCheckpoint, WitnessKey};
+use isn_format::log::{LogKey, MAX_SIZE, SignedCheckpoint, WitnessKey};
 use libfuzzer_sys::fuzz_target;
 
 static KEY: LazyLock<LogKey> =

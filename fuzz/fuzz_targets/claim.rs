@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use isn::log::{LogKey, Replica, SignedClaim, bundle};
+use isn_format::log::{LogKey, Replica, SignedClaim, bundle};
 use libfuzzer_sys::fuzz_target;
 
 /// The claim of the vectors, and the log in which it stands.

@@ -2,13 +2,13 @@
 //! value, never a panic; and what is read is written back as it was.
 #![no_main]
 
-use isn::class::{classes_csv, parse_classes};
-use isn::index::Index;
-use isn::manifest::Manifest;
-use isn::pack::Pack;
-use isn::split::Assignments;
-use isn::table::Table;
-use isn::tree::Sums;
+use isn_format::class::{classes_csv, parse_classes};
+use isn_format::index::Index;
+use isn_format::manifest::Manifest;
+use isn_format::pack::Pack;
+use isn_format::split::Assignments;
+use isn_format::table::Table;
+use isn_format::tree::Sums;
 use libfuzzer_sys::fuzz_target;
 
 const MANIFEST: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/manifest.json"));

@@ -4,8 +4,8 @@
 
 use std::sync::LazyLock;
 
-use isn::log::{History, LogKey, bundle};
-use isn::statement::SignedStatement;
+use isn_format::log::{History, LogKey, bundle};
+use isn_format::statement::SignedStatement;
 use libfuzzer_sys::fuzz_target;
 
 static ANCHOR: LazyLock<LogKey> =

@@ -1,9 +1,9 @@
 //! Ledgers, groups and published claims, as anybody may have written them: rows or errors, and rows read back.
 #![no_main]
 
-use isn::groups::Groups;
-use isn::ledger::Ledger;
-use isn::ledger::import::{Unsaid, read};
+use isn_format::groups::Groups;
+use isn_format::ledger::Ledger;
+use isn_format::ledger::import::{Unsaid, read};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use isn::lock_file::LockFile;
+use isn_registry::lock_file::LockFile;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

@@ -1,8 +1,8 @@
 //! A `.npy` file of probabilities or labels: an array or an error, and never more memory than the file has bytes for.
 #![no_main]
 
-use isn::audit::labels::{Filter, Rank, check, find};
-use isn::audit::npy;
+use isn_registry::audit::labels::{Filter, Rank, check, find};
+use isn_registry::audit::npy;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

@@ -1,7 +1,7 @@
 //! A project's `isn.toml`.
 #![no_main]
 
-use isn::lock_file::Project;
+use isn_registry::lock_file::Project;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

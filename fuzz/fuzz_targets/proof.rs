@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use isn::log::{LogKey, Proof};
+use isn_format::log::{LogKey, Proof};
 use libfuzzer_sys::fuzz_target;
 
 static KEY: LazyLock<LogKey> =
@@ -14,7 +14,7 @@ fuzz_target!(|data: &[u8]| {
     let Ok(proof) = Proof::parse("fuzz", data) else { return };
     assert_eq!(proof.to_bytes(), data);
     if let Ok((attested, index, checkpoint)) = proof.verify(&KEY) {
-        let entries = isn::log::bundle::read_all(ENTRIES).expect("a bundle");
+        let entries = isn_format::log::bundle::read_all(ENTRIES).expect("a bundle");
         assert_eq!(checkpoint.size, entries.len() as u64);
         assert!(entries[index as usize].starts_with(attested.statement.to_string().as_bytes()));
     }

@@ -1,7 +1,7 @@
 //! A curator's recipe.
 #![no_main]
 
-use isn::recipe::Recipe;
+use isn_format::recipe::Recipe;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

@@ -8,10 +8,10 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use isn::digest::Digest;
-use isn::known_logs::KnownLogs;
+use isn_format::digest::Digest;
+use isn_registry::known_logs::KnownLogs;
 use isn::serve::{PublishOptions, ServeOptions, Server};
-use isn::trust::TrustStore;
+use isn_registry::trust::TrustStore;
 use libfuzzer_sys::fuzz_target;
 
 /// In files beside those that a registry shows.

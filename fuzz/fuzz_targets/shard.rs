@@ -1,8 +1,8 @@
 //! A shard and a frame under their right hashes, with anything in them.
 #![no_main]
 
-use isn::digest::Digest;
-use isn::shard::{FrameReader, check_shard};
+use isn_format::digest::Digest;
+use isn_format::shard::{FrameReader, check_shard};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

@@ -1,9 +1,9 @@
 //! A signed statement or a public key line that anybody could have written: one spelling or an error.
 #![no_main]
 
-use isn::key::PublicKey;
-use isn::release::SignedRelease;
-use isn::statement::{SignedStatement, Statement};
+use isn_format::key::PublicKey;
+use isn_format::release::SignedRelease;
+use isn_format::statement::{SignedStatement, Statement};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -27,7 +27,7 @@ fuzz_target!(|data: &[u8]| {
         if let Ok(key) = text.parse::<PublicKey>() {
             assert_eq!(key.to_string().parse::<PublicKey>().ok(), Some(key));
         }
-        let _ = text.parse::<isn::dataset_ref::DatasetRef>();
-        let _ = text.parse::<isn::rel_path::RelPath>();
+        let _ = text.parse::<isn_format::dataset_ref::DatasetRef>();
+        let _ = text.parse::<isn_format::rel_path::RelPath>();
     }
 });

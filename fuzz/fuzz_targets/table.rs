@@ -1,7 +1,7 @@
 //! A CSV file of probabilities or labels: numbers or an error.
 #![no_main]
 
-use isn::audit::table;
+use isn_registry::audit::table;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

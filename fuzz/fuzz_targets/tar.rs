@@ -1,7 +1,7 @@
 //! An archive of source images: what is found lies inside it, under a name that leads nowhere else.
 #![no_main]
 
-use isn::source::tar::walk::walk;
+use isn_registry::source::tar::walk::walk;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

@@ -2,7 +2,7 @@
 #![no_main]
 
 use isn::serve::tokens;
-use isn::transport::access::Token;
+use isn_registry::transport::access::Token;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

@@ -6,7 +6,7 @@ use std::path::Path;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    let Ok(registries) = isn::trust::parse(Path::new("fuzz"), data.to_vec()) else { return };
+    let Ok(registries) = isn_registry::trust::parse(Path::new("fuzz"), data.to_vec()) else { return };
     for trusted in registries.values() {
         let mut keys = trusted.public_keys();
         keys.sort();

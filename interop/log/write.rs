@@ -10,15 +10,15 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use isn::dataset_ref::{Name, Version};
-use isn::digest::Digest;
-use isn::key::PrivateKey;
-use isn::known_logs::KnownLogs;
-use isn::registry::append::OwnLog;
-use isn::registry::publish::RegistryWriter;
-use isn::registry::store::FolderStore;
-use isn::statement::{Owner, ReleaseStatement, SignedStatement, Statement};
-use isn::trust::{Known, TrustStore};
+use isn_format::dataset_ref::{Name, Version};
+use isn_format::digest::Digest;
+use isn_format::key::PrivateKey;
+use isn_format::statement::{Owner, ReleaseStatement, SignedStatement, Statement};
+use isn_registry::known_logs::KnownLogs;
+use isn_registry::registry::append::OwnLog;
+use isn_registry::registry::publish::RegistryWriter;
+use isn_registry::registry::store::FolderStore;
+use isn_registry::trust::{Known, TrustStore};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

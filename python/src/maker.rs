@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 
 use isn::cli::Failure;
-use isn::dataset::{Batch, Dataset};
+use isn_registry::dataset::{Batch, Dataset};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use isn::augment::{Augment, Crop};
+use isn_format::augment::{Augment, Crop};
 use isn::cli::{Failure, Opening};
-use isn::dataset::{Batch, Dataset};
-use isn::imaging::Layout;
-use isn::ops::cite::{CitationFormat, citation};
-use isn::order;
+use isn_registry::dataset::{Batch, Dataset};
+use isn_pixels::Layout;
+use isn_registry::ops::cite::{CitationFormat, citation};
+use isn_format::order;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes};
 
@@ -113,7 +113,7 @@ impl Reader {
 
     fn classes(&self) -> Vec<Class> {
         let class =
-            |class: &isn::class::Class| (class.id.to_string(), class.label.clone(), class.group.clone());
+            |class: &isn_format::class::Class| (class.id.to_string(), class.label.clone(), class.group.clone());
         self.dataset.classes().iter().map(class).collect()
     }
 

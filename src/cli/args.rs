@@ -18,13 +18,13 @@ use super::review::ReviewArgs;
 use super::serve::ServeArgs;
 use super::sources::{SourceCommand, VerifySourceArgs};
 use super::values::{parse_age, parse_reason, read_images};
-use crate::class::ClassId;
-use crate::dataset_ref::{DatasetRef, Name};
-use crate::error::{Error, Result};
-use crate::log::LogKey;
-use crate::ops::cite::CitationFormat;
-use crate::split::Split;
-use crate::tree::Selection;
+use isn_format::class::ClassId;
+use isn_format::dataset_ref::{DatasetRef, Name};
+use isn_format::error::{Error, Result};
+use isn_format::log::LogKey;
+use isn_format::split::Split;
+use isn_format::tree::Selection;
+use isn_registry::ops::cite::CitationFormat;
 
 /// Exact versions of image-classification datasets: one hash pins every image, label and split.
 #[derive(Debug, Parser)]

@@ -7,7 +7,7 @@ use clap::Subcommand;
 
 use super::commands::Run;
 use crate::cli::exit::ExitCode;
-use crate::error::Result;
+use isn_format::error::Result;
 use labels::LabelsArgs;
 use pixels::{AllArgs, BalanceArgs, DuplicatesArgs, ImagesArgs};
 

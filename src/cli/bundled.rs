@@ -1,6 +1,6 @@
 //! The registry in the binary, so that a fresh machine can pull `demobirds` offline.
 
-use crate::transport::bundled::Bundled;
+use isn_registry::transport::bundled::Bundled;
 
 // `FILES: &[(&str, &[u8])]`, every file of `registry/` sorted by path: written by build.rs.
 include!(concat!(env!("OUT_DIR"), "/bundled.rs"));

@@ -13,25 +13,25 @@ use super::families::{
 use super::render::Output;
 use super::settings::Settings;
 use super::terminal::Terminal;
-use crate::cache::Cache;
-use crate::dataset_ref::{DatasetRef, Name, Version};
-use crate::error::{Error, Result};
-use crate::files;
-use crate::key::{PublicKey, Signer};
-use crate::keyring::{KeyName, Unlock};
-use crate::ops;
-use crate::ops::Registries;
-use crate::ops::owner::Change;
-use crate::ops::pull::seeds::Reuse;
-use crate::ops::submit::{Speaker, Submitted};
-use crate::ops::verify::{Expectation, Target};
-use crate::parallel;
-use crate::progress::Progress as _;
-use crate::registry::is_url;
-use crate::registry::store::{self, Store};
-use crate::source::Indexes;
-use crate::transport::Access;
-use crate::trust::{Known, RegistryId, TrustStore, public_key_argument};
+use isn_format::dataset_ref::{DatasetRef, Name, Version};
+use isn_format::error::{Error, Result};
+use isn_format::key::{PublicKey, Signer};
+use isn_registry::cache::Cache;
+use isn_registry::files;
+use isn_registry::keyring::{KeyName, Unlock};
+use isn_registry::ops;
+use isn_registry::ops::Registries;
+use isn_registry::ops::owner::Change;
+use isn_registry::ops::pull::seeds::Reuse;
+use isn_registry::ops::submit::{Speaker, Submitted};
+use isn_registry::ops::verify::{Expectation, Target};
+use isn_registry::parallel;
+use isn_registry::progress::Progress as _;
+use isn_registry::registry::is_url;
+use isn_registry::registry::store::{self, Store};
+use isn_registry::source::Indexes;
+use isn_registry::transport::Access;
+use isn_registry::trust::{Known, RegistryId, TrustStore, public_key_argument};
 
 /// What every verb has at hand.
 pub(super) struct Run {
@@ -115,6 +115,7 @@ fn verb(run: &Run, command: Command) -> Result<ExitCode> {
                 here: Path::new("."),
                 variables: Settings::variables(),
                 agent: agent.as_deref(),
+                serves: cfg!(feature = "serve"),
             };
             let report = ops::doctor::doctor(registries, &around);
             output.diagnosed(&report);

@@ -5,8 +5,8 @@
 use std::fmt;
 use std::io::{self, Write as _};
 
-use crate::error::cut_list;
-use crate::text::{line_of_several, one_line};
+use isn_format::error::cut_list;
+use isn_format::text::{line_of_several, one_line};
 
 /// Lines of a report. `writeln!` adds one line and no more, whatever the texts in it have: a line feed among them is
 /// written out.

@@ -9,9 +9,9 @@ use super::commands::Run;
 use super::exit;
 use super::render::diff_page;
 use crate::cli::exit::ExitCode;
-use crate::error::Result;
-use crate::files;
-use crate::ops;
+use isn_format::error::Result;
+use isn_registry::files;
+use isn_registry::ops;
 
 /// Which versions, and what to make of it.
 #[derive(Debug, Args)]

@@ -6,13 +6,13 @@ use std::fmt::Display;
 use super::exit;
 use super::settings::Settings;
 use super::terminal::Terminal;
-use crate::dataset::Dataset;
-use crate::dataset_ref::DatasetRef;
-use crate::error::Error;
-use crate::ops::Registries;
-use crate::ops::load::{LoadOptions, load, sources};
-use crate::parallel;
-use crate::tree::Selection;
+use isn_format::dataset_ref::DatasetRef;
+use isn_format::error::Error;
+use isn_format::tree::Selection;
+use isn_registry::dataset::Dataset;
+use isn_registry::ops::Registries;
+use isn_registry::ops::load::{LoadOptions, load, sources};
+use isn_registry::parallel;
 
 /// What went wrong, as the command says it.
 #[derive(Clone, Debug, PartialEq, Eq)]

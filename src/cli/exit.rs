@@ -3,9 +3,8 @@
 use serde_json::json;
 
 use super::console;
-use crate::dataset_ref::RefError;
-use crate::error::{Blame, Difference, Error};
-use crate::text::{self, shell_word};
+use isn_format::error::{Blame, Difference, Error};
+use isn_format::text::{self, shell_word};
 
 /// Something is wrong with the input.
 pub(super) const ERROR: u8 = 1;
@@ -290,7 +289,7 @@ fn is_out_of_files(why: &std::io::Error) -> bool {
     why.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error())
 }
 
-/// Whether wrong bytes are from the cache, as [`crate::dataset::Dataset`] names it.
+/// Whether wrong bytes are from the cache, as [`isn_registry::dataset::Dataset`] names it.
 fn is_in_cache(what: &str) -> bool {
     let is_piece = what.starts_with("shard ") && !what.starts_with("shard piece ") && what.contains("pieces");
     is_piece || what.starts_with("the cache's table, ")
@@ -314,11 +313,5 @@ fn rebuilt(differences: &[Difference]) -> String {
              `isn doctor`"
                 .into()
         }
-    }
-}
-
-impl From<RefError> for Error {
-    fn from(error: RefError) -> Self {
-        Error::invalid("reference", error)
     }
 }

@@ -11,10 +11,10 @@ use super::console::Page;
 use super::exit::ExitCode;
 use super::render::{Output, first_line, path_json, size};
 use super::values::parse_shard_size;
-use crate::dataset_ref::DatasetRef;
-use crate::error::{Result, count};
-use crate::export::Format;
-use crate::ops::export::{ExportOptions, ExportReport, export};
+use isn_format::dataset_ref::DatasetRef;
+use isn_format::error::{Result, count};
+use isn_registry::export::Format;
+use isn_registry::ops::export::{ExportOptions, ExportReport, export};
 
 /// What to export, as what, and where to.
 #[derive(Debug, ClapArgs)]

@@ -6,8 +6,8 @@ use clap::Subcommand;
 
 use super::args::{RegistryArg, SpeakArgs};
 use super::values::{parse_age, parse_size};
-use crate::dataset_ref::Name;
-use crate::keyring::KeyName;
+use isn_format::dataset_ref::Name;
+use isn_registry::keyring::KeyName;
 
 /// `isn owner …`
 #[derive(Debug, Subcommand)]

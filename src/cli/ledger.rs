@@ -9,12 +9,12 @@ use clap::{Args, Subcommand};
 use super::exit;
 use super::exit::ExitCode;
 use super::render::Output;
-use crate::class::ClassId;
-use crate::error::{Error, Result};
-use crate::ledger::date::timestamp;
-use crate::ledger::import::Unsaid;
-use crate::ledger::{Claim, Decision, Reason, Row, Says, Verdict};
-use crate::ops;
+use isn_format::class::ClassId;
+use isn_format::error::{Error, Result};
+use isn_format::ledger::date::timestamp;
+use isn_format::ledger::import::Unsaid;
+use isn_format::ledger::{Claim, Decision, Reason, Row, Says, Verdict};
+use isn_registry::ops;
 
 /// `isn ledger …`
 #[derive(Debug, Subcommand)]

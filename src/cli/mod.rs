@@ -28,7 +28,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::text;
+use isn_format::text;
 
 pub use embed::{Failure, Opening};
 

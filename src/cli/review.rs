@@ -9,11 +9,11 @@ use super::args::RegistryArg;
 use super::commands::Run;
 use super::values::parse_person;
 use crate::cli::exit::ExitCode;
-use crate::error::Result;
-use crate::files;
-use crate::ops::audit::Subject;
-use crate::recipe::Recipe;
 use crate::review::{Review, ReviewOptions};
+use isn_format::error::Result;
+use isn_format::recipe::Recipe;
+use isn_registry::files;
+use isn_registry::ops::audit::Subject;
 
 /// What to review.
 #[derive(Debug, Args)]

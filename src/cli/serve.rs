@@ -11,8 +11,8 @@ use super::commands::Run;
 use super::render::Output;
 use super::values::{parse_age, parse_size, parse_timeout};
 use crate::cli::exit::ExitCode;
-use crate::error::{Error, Result};
 use crate::serve::{PublishOptions, ServeOptions, Server};
+use isn_format::error::{Error, Result};
 
 /// What to serve, where, and within which limits.
 #[derive(Debug, Args)]

@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::cache::Cache;
-use crate::error::{Error, Result};
-use crate::files::{self, Guard};
-use crate::keyring::Keyring;
-use crate::known_logs::KnownLogs;
-use crate::lock_file::{PROJECT_FILE, Project};
-use crate::registry::BUNDLED;
-use crate::text::{one_line, toml_text};
-use crate::transport::Access;
-use crate::transport::access::{self, Token};
-use crate::trust::TrustStore;
+use isn_format::error::{Error, Result};
+use isn_format::text::{one_line, toml_text};
+use isn_registry::cache::Cache;
+use isn_registry::files::{self, Guard};
+use isn_registry::keyring::Keyring;
+use isn_registry::known_logs::KnownLogs;
+use isn_registry::lock_file::{PROJECT_FILE, Project};
+use isn_registry::registry::BUNDLED;
+use isn_registry::transport::Access;
+use isn_registry::transport::access::{self, Token};
+use isn_registry::trust::TrustStore;
 
 /// Where a user's things are.
 pub(super) struct Settings {

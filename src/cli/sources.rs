@@ -11,13 +11,13 @@ use super::console::Page;
 use super::exit;
 use super::render::{Output, path_json};
 use crate::cli::exit::ExitCode;
-use crate::dataset_ref::DatasetRef;
-use crate::error::{Result, count};
-use crate::files;
-use crate::ops::source::{CheckOptions, SourceReport, check};
-use crate::ops::verify_source::{VerifySourceReport, verify_source};
-use crate::recipe::Recipe;
-use crate::split::Split;
+use isn_format::dataset_ref::DatasetRef;
+use isn_format::error::{Result, count};
+use isn_format::recipe::Recipe;
+use isn_format::split::Split;
+use isn_registry::files;
+use isn_registry::ops::source::{CheckOptions, SourceReport, check};
+use isn_registry::ops::verify_source::{VerifySourceReport, verify_source};
 
 /// `isn source …`
 #[derive(Debug, Subcommand)]

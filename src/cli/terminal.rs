@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::console;
-use crate::progress::{Progress, Unit};
-use crate::text::one_line;
+use isn_format::text::one_line;
+use isn_registry::progress::{Progress, Unit};
 
 /// How long a log is silent between two lines.
 const LINE_EVERY: Duration = Duration::from_secs(10);

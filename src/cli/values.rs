@@ -3,15 +3,15 @@
 use std::path::Path;
 
 #[cfg(feature = "serve")]
-use crate::class::check_label;
-use crate::digest::DigestError;
-use crate::error::{Error, Mistake, Result};
-use crate::files;
-use crate::rel_path::RelPath;
-use crate::statement::check_reason;
+use isn_format::class::check_label;
+use isn_format::digest::DigestError;
+use isn_format::error::{Error, Mistake, Result};
+use isn_format::rel_path::RelPath;
+use isn_format::statement::check_reason;
 #[cfg(feature = "serve")]
-use crate::text::is_formula;
-use crate::tree::Line;
+use isn_format::text::is_formula;
+use isn_format::tree::Line;
+use isn_registry::files;
 
 /// The paths of a list of images: one a line, or lines of `B3SUMS`, which are given as well; sorted.
 pub(super) fn read_images(file: &Path) -> Result<(Vec<RelPath>, Vec<Line>)> {

@@ -22,12 +22,12 @@ use tokio::net::TcpListener;
 
 use self::guard::Guard;
 pub use self::suspects::Suspect;
-use crate::class::{Class, ClassId};
-use crate::error::{Error, Result};
-use crate::ledger::date::timestamp;
-use crate::ledger::{Decision, Ledger, Reason, Row, Verdict};
-use crate::ledger_file;
-use crate::ops::audit::Subject;
+use isn_format::class::{Class, ClassId};
+use isn_format::error::{Error, Result};
+use isn_format::ledger::date::timestamp;
+use isn_format::ledger::{Decision, Ledger, Reason, Row, Verdict};
+use isn_registry::ledger_file;
+use isn_registry::ops::audit::Subject;
 
 /// A decision is a few short fields.
 const MAX_FORM: usize = 16 << 10;

@@ -8,10 +8,10 @@ use axum::response::{Html, IntoResponse, Response};
 
 use super::guard::Nonce;
 use super::{Desk, Suspect};
-use crate::class::ClassId;
-use crate::error::Error;
-use crate::ledger::{Reason, Verdict};
-use crate::sheet::escape;
+use isn_format::class::ClassId;
+use isn_format::error::Error;
+use isn_format::ledger::{Reason, Verdict};
+use isn_registry::sheet::escape;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::class::ClassId;
-use crate::error::{Error, Result};
-use crate::files;
-use crate::ledger::date::timestamp;
-use crate::ledger::import::{Unsaid, read};
-use crate::ledger::{Claim, Ledger};
-use crate::ops::audit::Subject;
+use isn_format::class::ClassId;
+use isn_format::error::{Error, Result};
+use isn_format::ledger::date::timestamp;
+use isn_format::ledger::import::{Unsaid, read};
+use isn_format::ledger::{Claim, Ledger};
+use isn_registry::files;
+use isn_registry::ops::audit::Subject;
 
 /// How many other images of a class are shown beside a suspect.
 const NEIGHBOURS: usize = 6;

@@ -34,7 +34,7 @@ use super::publish::Publishing;
 use super::streams::{Answer, Streams};
 use super::watched::{Activity, Watched};
 use super::{Say, ServeOptions, ServeReport, busy, check_health, publish, text};
-use crate::error::{Error, Result};
+use isn_format::error::{Error, Result};
 
 /// The longest head of a request, in bytes; also how much of an answer of HTTP/1 waits for the socket beside its last piece.
 const MAX_HEAD: usize = 16 << 10;

@@ -20,9 +20,9 @@ use super::conditions::{Part, is_known, part};
 use super::direct::Lane;
 use super::limits::Share;
 use super::{busy, text};
-use crate::digest::Digest;
-use crate::error::{Error, Result};
-use crate::registry::layout::{self, Public};
+use isn_format::digest::Digest;
+use isn_format::error::{Error, Result};
+use isn_registry::registry::layout::{self, Public};
 
 /// A file up to this length, in bytes, is read at once, and its tag is its hash.
 const SMALL: u64 = 64 << 10;

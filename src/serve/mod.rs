@@ -34,11 +34,11 @@ use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use tokio::net::TcpListener;
 
-use crate::error::{Error, Result};
-use crate::files::read_capped;
-use crate::known_logs::KnownLogs;
-use crate::registry::{About, MAX_HINT, layout};
-use crate::trust::TrustStore;
+use isn_format::error::{Error, Result};
+use isn_registry::files::read_capped;
+use isn_registry::known_logs::KnownLogs;
+use isn_registry::registry::{About, MAX_HINT, layout};
+use isn_registry::trust::TrustStore;
 
 /// The most threads that wait for disks: uploads have some of them for as long as they last.
 const MAX_WAITING: usize = 64;

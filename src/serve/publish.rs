@@ -22,15 +22,15 @@ use super::quota::Entries;
 use super::staging::{self, Ended, Quota, Staging};
 use super::watched::Activity;
 use super::{PublishOptions, text, tokens};
-use crate::digest::Digest;
-use crate::error::{Error, Result};
-use crate::known_logs::KnownLogs;
-use crate::ops::accept::{self, AcceptReport, Destination, Rejected, Submission};
-use crate::registry::append::check_place;
-use crate::registry::layout::{self, Public};
-use crate::registry::store::FolderStore;
-use crate::statement::SignedStatement;
-use crate::trust::{Known, TrustStore};
+use isn_format::digest::Digest;
+use isn_format::error::{Error, Result};
+use isn_format::statement::SignedStatement;
+use isn_registry::known_logs::KnownLogs;
+use isn_registry::ops::accept::{self, AcceptReport, Destination, Rejected, Submission};
+use isn_registry::registry::append::check_place;
+use isn_registry::registry::layout::{self, Public};
+use isn_registry::registry::store::FolderStore;
+use isn_registry::trust::{Known, TrustStore};
 
 /// The longest request with statements, in bytes: some of the longest statements, or thousands of packs.
 const MAX_SUBMISSION: usize = 1 << 20;

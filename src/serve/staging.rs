@@ -11,11 +11,11 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use crate::digest::Digest;
-use crate::error::{Error, Result};
-use crate::files::{self, Kind};
-use crate::registry::layout;
-use crate::rel_path::check_segment;
+use isn_format::digest::Digest;
+use isn_format::error::{Error, Result};
+use isn_format::rel_path::check_segment;
+use isn_registry::files::{self, Kind};
+use isn_registry::registry::layout;
 
 /// An upload has this name until it is whole. Not as other temporary files: a publish removes those.
 const UPLOAD_PREFIX: &str = ".isn-upload-";
@@ -253,7 +253,7 @@ pub(super) fn write(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::ObjectKind;
+    use isn_format::object::ObjectKind;
 
     const QUOTA: Quota = Quota { bytes: 100, objects: 3 };
 

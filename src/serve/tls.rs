@@ -8,7 +8,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
-use crate::error::{Error, Result};
+use isn_format::error::{Error, Result};
 
 /// Takes the certificate chain and the private key from PEM files.
 pub(super) fn acceptor(cert: &Path, key: &Path) -> Result<TlsAcceptor> {

@@ -6,9 +6,9 @@ use std::path::Path;
 use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
 
-use crate::error::{Error, Result};
-use crate::files::{Guard, read_guarded};
-use crate::rel_path::check_segment;
+use isn_format::error::{Error, Result};
+use isn_format::rel_path::check_segment;
+use isn_registry::files::{Guard, read_guarded};
 
 /// The shortest token that is taken, in bytes: `openssl rand -hex 16` has twice as many.
 const SHORTEST: usize = 16;

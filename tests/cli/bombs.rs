@@ -3,10 +3,10 @@
 
 use std::io::Write;
 
-use isn::digest::Digest;
-use isn::object::ObjectKind;
-use isn::registry::layout;
-use isn::statement::ReleaseStatement;
+use isn_format::digest::Digest;
+use isn_format::object::ObjectKind;
+use isn_format::statement::ReleaseStatement;
+use isn_registry::registry::layout;
 use serde_json::Value;
 
 use crate::sandbox::{Ran, Sandbox};

@@ -57,7 +57,7 @@ fn a_title_with_special_characters_stays_one_field() {
 fn the_hash_is_the_one_that_info_and_the_tree_have() {
     let sandbox = Sandbox::new();
     sandbox.isn(&["pull", "demobirds@1.0"]).ok();
-    let hash = format!("b3:{}", isn::digest::Digest::of(&sandbox.read("demobirds-1.0/B3SUMS")));
+    let hash = format!("b3:{}", isn_format::digest::Digest::of(&sandbox.read("demobirds-1.0/B3SUMS")));
     assert_eq!(sandbox.isn(&["info", "demobirds", "--json"]).ok().json()["dataset"], hash.as_str());
     assert!(sandbox.isn(&["info", "demobirds"]).ok().stdout.contains(&hash));
     assert!(sandbox.isn(&["cite", "demobirds"]).ok().stdout.contains(&hash));

@@ -64,7 +64,7 @@ fn the_recipes_that_await_a_publisher_are_whole() {
     for (name, classes) in [("imagebirds", 5), ("imagebirds-320", 5), ("imagesubnet50", 50)] {
         let recipe = format!("{REPOSITORY}/registry/recipes/{name}/recipe.toml");
         let text = std::fs::read_to_string(&recipe).unwrap();
-        let parsed = isn::recipe::Recipe::parse(&recipe, &text).unwrap();
+        let parsed = isn_format::recipe::Recipe::parse(&recipe, &text).unwrap();
         assert_eq!(parsed.classes.len(), classes);
         // What is known of the birds' labels is known of them in every set.
         assert!(std::fs::read(format!("{}/corrections.csv", folder(name))).unwrap().starts_with(&ledger));

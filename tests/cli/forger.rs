@@ -4,14 +4,14 @@ use std::fs;
 use std::ops::Deref;
 use std::path::PathBuf;
 
-use isn::digest::Digest;
-use isn::key::{PrivateKey, PublicKey, Signer};
-use isn::keyring::read_private;
-use isn::known_logs::KnownLogs;
-use isn::log::{LogKey, LogSigner, SignedCheckpoint, TILE_WIDTH, Tree, bundle, leaf_hash};
-use isn::object::ObjectRef;
-use isn::registry::{About, layout};
-use isn::statement::{Advice, Owner, ReleaseStatement, Revocation, SignedStatement, Statement};
+use isn_format::digest::Digest;
+use isn_format::key::{PrivateKey, PublicKey, Signer};
+use isn_format::log::{LogKey, LogSigner, SignedCheckpoint, TILE_WIDTH, Tree, bundle, leaf_hash};
+use isn_format::object::ObjectRef;
+use isn_format::statement::{Advice, Owner, ReleaseStatement, Revocation, SignedStatement, Statement};
+use isn_registry::keyring::read_private;
+use isn_registry::known_logs::KnownLogs;
+use isn_registry::registry::{About, layout};
 
 use crate::sandbox::{Ran, Sandbox, ran};
 

@@ -1,6 +1,6 @@
 //! What stops a version from being published.
 
-use isn::digest::Digest;
+use isn_format::digest::Digest;
 
 use crate::sandbox::Sandbox;
 

@@ -4,8 +4,8 @@ use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::prelude::*;
-use isn::key::PrivateKey;
-use isn::log::WitnessKey;
+use isn_format::key::PrivateKey;
+use isn_format::log::WitnessKey;
 
 use crate::forger::Forger;
 use crate::server::Server;
@@ -156,7 +156,7 @@ fn a_proof_holds_offline() {
     let json = verify("nobody", &[proof, "--log-key", &vkey, "--json"]).ok().json();
     assert_eq!(json["dataset"], forger.release_of("out", "1.0").dataset.prefixed());
     assert_eq!(json["log"]["index"], 1);
-    let wrong = isn::log::LogKey::new(&origin, forger.public("me")).unwrap().to_string();
+    let wrong = isn_format::log::LogKey::new(&origin, forger.public("me")).unwrap().to_string();
     verify("nobody", &[proof, "--log-key", &wrong]).fails(4, "is not signed by the log's key");
     // With a tree: this one, and no other.
     verify("reader", &[proof, "grads-1.0"]).ok();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use isn::registry::layout;
+use isn_registry::registry::layout;
 
 use crate::forger::Forger;
 use crate::sandbox::contents;

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use isn::log::{LogKey, LogSigner};
+use isn_format::log::{LogKey, LogSigner};
 
 use crate::forger::Forger;
 use crate::sandbox::{Ran, contents};

@@ -1,9 +1,9 @@
 //! What somebody puts into a registry's storage by hand, and a user who trusts nobody and reads it with little memory.
 
-use isn::keyring::read_private;
-use isn::object::{ObjectKind, ObjectRef};
-use isn::registry::layout;
-use isn::statement::{ReleaseStatement, SignedStatement, Statement};
+use isn_format::object::{ObjectKind, ObjectRef};
+use isn_format::statement::{ReleaseStatement, SignedStatement, Statement};
+use isn_registry::keyring::read_private;
+use isn_registry::registry::layout;
 
 use crate::sandbox::{Ran, Sandbox, ran};
 

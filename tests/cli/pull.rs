@@ -26,14 +26,14 @@ fn by_name_newest_pin_and_hash_from_a_folder() {
         assert!(report["fetched_bytes"].as_u64().unwrap() > 1000);
         let manifest = report["manifest"].as_str().unwrap().strip_prefix("b3:").unwrap();
         let object = format!("reg/objects/{}/{manifest}.json", &manifest[..2]);
-        assert_eq!(isn::digest::Digest::of(&sandbox.read(&object)).to_string(), manifest);
+        assert_eq!(isn_format::digest::Digest::of(&sandbox.read(&object)).to_string(), manifest);
         assert_eq!(files(&sandbox, "a"), files(&sandbox, to));
     }
     let sums = sandbox.read("a/B3SUMS");
-    assert_eq!(format!("b3:{}", isn::digest::Digest::of(&sums)), hash);
+    assert_eq!(format!("b3:{}", isn_format::digest::Digest::of(&sums)), hash);
     let mut lines = String::new();
     for (name, bytes) in files(&sandbox, "a").iter().filter(|(name, _)| name != "B3SUMS") {
-        lines += &format!("{}  {name}\n", isn::digest::Digest::of(bytes));
+        lines += &format!("{}  {name}\n", isn_format::digest::Digest::of(bytes));
     }
     assert_eq!(lines.as_bytes(), sums);
     let classes = "index,id,label,group\n0,ant,the ant,\n1,bee,the bee,\n2,cat,the cat,\n";

@@ -8,20 +8,20 @@ use std::sync::{Barrier, LazyLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use isn::dataset_ref::{Name, Version};
-use isn::digest::Digest;
-use isn::error::Error;
-use isn::key::PrivateKey;
-use isn::known_logs::KnownLogs;
-use isn::log::{LogKey, SignedCheckpoint};
-use isn::registry::Registry;
-use isn::registry::append::OwnLog;
-use isn::registry::log::WitnessPolicy;
-use isn::registry::publish::RegistryWriter;
-use isn::registry::store::FolderStore;
-use isn::statement::{Owner, ReleaseStatement, SignedStatement, Statement};
-use isn::transport;
-use isn::trust::{Known, TrustStore};
+use isn_format::dataset_ref::{Name, Version};
+use isn_format::digest::Digest;
+use isn_format::error::Error;
+use isn_format::key::PrivateKey;
+use isn_format::log::{LogKey, SignedCheckpoint};
+use isn_format::statement::{Owner, ReleaseStatement, SignedStatement, Statement};
+use isn_registry::known_logs::KnownLogs;
+use isn_registry::registry::Registry;
+use isn_registry::registry::append::OwnLog;
+use isn_registry::registry::log::WitnessPolicy;
+use isn_registry::registry::publish::RegistryWriter;
+use isn_registry::registry::store::FolderStore;
+use isn_registry::transport;
+use isn_registry::trust::{Known, TrustStore};
 
 use crate::forger::Forger;
 use crate::sandbox::contents;
@@ -103,7 +103,8 @@ fn eight_publishers_race_and_every_accepted_release_is_in_the_log_once() {
     // Of two who wanted a version one got it, and it is his.
     let expected: BTreeMap<Version, Digest> = accepted.iter().copied().collect();
     assert_eq!((accepted.len(), expected.len()), (800, 800));
-    let registry = Registry::open(root.to_str().unwrap(), &isn::transport::Access::default()).unwrap();
+    let registry =
+        Registry::open(root.to_str().unwrap(), &isn_registry::transport::Access::default()).unwrap();
     let runtime = transport::runtime().unwrap();
     let view =
         runtime.block_on(registry.sync_log(&anchor, None, &WitnessPolicy::default())).unwrap().unwrap();

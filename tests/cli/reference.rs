@@ -110,6 +110,10 @@ fn help_is_as_in_help_txt() {
     );
 }
 
+/// Where modules and tests are.
+const SOURCES: [&str; 5] =
+    ["src", "tests/cli", "crates/isn-format/src", "crates/isn-pixels/src", "crates/isn-registry/src"];
+
 /// The table of the threat model names tests that are there.
 #[test]
 fn the_tests_of_the_threat_model_are_there() {
@@ -125,7 +129,7 @@ fn the_tests_of_the_threat_model_are_there() {
             // Of a module, or of a function in one.
             let is_there = (modules.len() - 1..=modules.len()).any(|length| {
                 let (file, function) = (modules[..length].join("/"), modules.get(length));
-                let files = ["src", "tests/cli"].into_iter().flat_map(|folder| {
+                let files = SOURCES.into_iter().flat_map(|folder| {
                     ["", "/mod", "/tests"].map(|end| root.join(format!("{folder}/{file}{end}.rs")))
                 });
                 files

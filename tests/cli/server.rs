@@ -228,7 +228,7 @@ fn reset(stream: &TcpStream) -> std::io::Result<()> {
 }
 
 fn etag(file: &[u8]) -> String {
-    format!("\"{}\"", &isn::digest::Digest::of(file).to_string()[..16])
+    format!("\"{}\"", &isn_format::digest::Digest::of(file).to_string()[..16])
 }
 
 fn answer(file: Option<Vec<u8>>, request: &Request, fault: Option<&Fault>, before: usize) -> Answer {

@@ -3,9 +3,9 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use isn::digest::Digest;
-use isn::imaging::pixel_digest;
-use isn::index::Row;
+use isn_format::digest::Digest;
+use isn_format::index::Row;
+use isn_pixels::pixel_digest;
 
 use crate::sandbox::{Ran, Sandbox, contents, has_tool, ran};
 

@@ -145,7 +145,7 @@ fn a_b3sums_that_another_tool_would_read_otherwise_is_refused() {
     // A tree that was changed together with its list is whole, and another one.
     sandbox.write("grads-1.0/classes.csv", b"other");
     let line = good.lines().find(|line| line.ends_with("classes.csv")).unwrap();
-    let forged = good.replace(line, &format!("{}  classes.csv", isn::digest::Digest::of(b"other")));
+    let forged = good.replace(line, &format!("{}  classes.csv", isn_format::digest::Digest::of(b"other")));
     sandbox.write("grads-1.0/B3SUMS", forged.as_bytes());
     sandbox.isn(&["verify", "grads-1.0"]).ok();
     verify(&sandbox, "grads-1.0", &["--expect", &pin]).fails(3, "the dataset hash is");

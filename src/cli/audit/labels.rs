@@ -9,16 +9,16 @@ use super::super::args::RegistryArg;
 use super::super::commands::Run;
 use super::super::exit;
 use super::pixels::check_outputs;
-use crate::audit::labels::{Filter, Rank};
-use crate::audit::learn::Learner;
 use crate::cli::exit::ExitCode;
-use crate::error::{Error, Result};
-use crate::files;
-use crate::ledger::date::timestamp;
-use crate::ledger_file;
-use crate::ops::audit::features::ModelOptions;
-use crate::ops::audit::labels::{Evidence, LabelsOptions, add_to_sheet, audit, claims, table};
-use crate::sheet::Sheet;
+use isn_format::error::{Error, Result};
+use isn_format::ledger::date::timestamp;
+use isn_registry::audit::labels::{Filter, Rank};
+use isn_registry::audit::learn::Learner;
+use isn_registry::files;
+use isn_registry::ledger_file;
+use isn_registry::ops::audit::features::ModelOptions;
+use isn_registry::ops::audit::labels::{Evidence, LabelsOptions, add_to_sheet, audit, claims, table};
+use isn_registry::sheet::Sheet;
 
 /// What is known about the images, and what to make of it.
 #[derive(Debug, Args)]

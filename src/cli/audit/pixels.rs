@@ -4,20 +4,20 @@ use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 
-use crate::audit::duplicates::MAX_DISTANCE;
-use crate::audit::health::Limits;
-use crate::audit::similar::SIMILAR;
 use crate::cli::args::RegistryArg;
 use crate::cli::commands::Run;
 use crate::cli::exit;
 use crate::cli::exit::ExitCode;
-use crate::error::Result;
-use crate::files;
-use crate::ops::audit::duplicates::{DuplicatesReport, NearOptions};
-use crate::ops::audit::images::ImagesReport;
-use crate::ops::audit::looks::look;
-use crate::ops::audit::{Subject, balance, duplicates, images, sheet};
-use crate::sheet::Sheet;
+use isn_format::error::Result;
+use isn_registry::audit::duplicates::MAX_DISTANCE;
+use isn_registry::audit::health::Limits;
+use isn_registry::audit::similar::SIMILAR;
+use isn_registry::files;
+use isn_registry::ops::audit::duplicates::{DuplicatesReport, NearOptions};
+use isn_registry::ops::audit::images::ImagesReport;
+use isn_registry::ops::audit::looks::look;
+use isn_registry::ops::audit::{Subject, balance, duplicates, images, sheet};
+use isn_registry::sheet::Sheet;
 
 /// What is audited, and what becomes of it.
 #[derive(Debug, ClapArgs)]

@@ -3,10 +3,10 @@
 use serde_json::json;
 
 use super::Output;
-use crate::audit::labels::Suspect;
 use crate::cli::console::Page;
-use crate::error::count;
-use crate::ops::audit::labels::LabelsReport;
+use isn_format::error::count;
+use isn_registry::audit::labels::Suspect;
+use isn_registry::ops::audit::labels::LabelsReport;
 
 /// How many suspects the text shows if nobody says.
 const SHOWN: usize = 20;

@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::{Output, path_json, size};
-use crate::cache::{Cache, Damaged, Inventory, Swept};
 use crate::cli::console::Page;
-use crate::error::count;
+use isn_format::error::count;
+use isn_registry::cache::{Cache, Damaged, Inventory, Swept};
 
 impl Output {
     pub(in crate::cli) fn cache(&self, cache: &Cache, inventory: &Inventory) {

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::{Output, path_json};
 use crate::cli::console::Page;
-use crate::error::count;
-use crate::ops::diff::{Change, DiffReport, Kind};
+use isn_format::error::count;
+use isn_registry::ops::diff::{Change, DiffReport, Kind};
 
 /// How many changes of each kind the text shows.
 const SHOWN: usize = 50;

@@ -6,8 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::diff::line;
-use crate::error::count;
-use crate::ops::diff::{Change, DiffReport, Kind, Place};
+use isn_format::error::count;
+use isn_registry::ops::diff::{Change, DiffReport, Kind, Place};
 
 const STYLE: &str = "\
 :root{color-scheme:light dark;--line:#8884;--soft:#8882;--old:#b3261e;--new:#1a7f37}

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::{Output, path_json};
 use crate::cli::console::Page;
-use crate::corrections::Action;
-use crate::error::count;
-use crate::ledger::{Claim, Decision, Ledger, Row};
-use crate::ops::ledger::{CheckReport, DiffReport, ImportReport};
+use isn_format::corrections::Action;
+use isn_format::error::count;
+use isn_format::ledger::{Claim, Decision, Ledger, Row};
+use isn_registry::ops::ledger::{CheckReport, DiffReport, ImportReport};
 
 impl Output {
     pub(in crate::cli) fn ledger(&self, path: &Path, ledger: &Ledger, images: &[String]) {

@@ -6,19 +6,19 @@ use serde_json::{Value, json};
 
 use super::{Output, path_json};
 use crate::cli::console::{self, Page};
-use crate::dataset_ref::Name;
-use crate::error::count;
-use crate::key::PublicKey;
-use crate::log::LogKey;
-use crate::ops::log::{Entry, LogReport, ProveReport};
-use crate::ops::owner::Shown;
-use crate::ops::registry::RegistryReport;
-use crate::ops::sign::SignReport;
-use crate::ops::submit::{Fate, Submitted};
-use crate::ops::verify::ProofReport;
-use crate::release::Standing;
-use crate::statement::Statement;
-use crate::trust::{AnyKey, RegistryId, TrustStore};
+use isn_format::dataset_ref::Name;
+use isn_format::error::count;
+use isn_format::key::PublicKey;
+use isn_format::log::LogKey;
+use isn_format::release::Standing;
+use isn_format::statement::Statement;
+use isn_registry::ops::log::{Entry, LogReport, ProveReport};
+use isn_registry::ops::owner::Shown;
+use isn_registry::ops::registry::RegistryReport;
+use isn_registry::ops::sign::SignReport;
+use isn_registry::ops::submit::{Fate, Submitted};
+use isn_registry::ops::verify::ProofReport;
+use isn_registry::trust::{AnyKey, RegistryId, TrustStore};
 
 impl Output {
     pub(in crate::cli) fn submitted(&self, submitted: &[Submitted]) {

@@ -5,9 +5,9 @@ use serde_json::json;
 use super::log::claimed;
 use super::{Output, size};
 use crate::cli::console::Page;
-use crate::error::count;
-use crate::ops::mirror::MirrorReport;
-use crate::ops::verify::store::unsigned_lack;
+use isn_format::error::count;
+use isn_registry::ops::mirror::MirrorReport;
+use isn_registry::ops::verify::store::unsigned_lack;
 
 impl Output {
     pub(in crate::cli) fn mirrored(&self, report: &MirrorReport, source: &str, destination: &str) {

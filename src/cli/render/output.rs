@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::cli::console::{self, Page};
 use crate::cli::exit::{self, ExitCode};
-use crate::text;
+use isn_format::text;
 
 /// How to print.
 pub(in crate::cli) struct Output {

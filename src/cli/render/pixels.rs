@@ -3,14 +3,14 @@
 use serde_json::{Map, Value, json};
 
 use super::Output;
-use crate::audit::health::Remark;
 use crate::cli::console::Page;
-use crate::error::count;
-use crate::ops::audit::Subject;
-use crate::ops::audit::balance::{ACCURACIES, BalanceReport};
-use crate::ops::audit::duplicates::{DuplicatesReport, Group};
-use crate::ops::audit::images::ImagesReport;
-use crate::split::Split;
+use isn_format::error::count;
+use isn_format::split::Split;
+use isn_registry::audit::health::Remark;
+use isn_registry::ops::audit::Subject;
+use isn_registry::ops::audit::balance::{ACCURACIES, BalanceReport};
+use isn_registry::ops::audit::duplicates::{DuplicatesReport, Group};
+use isn_registry::ops::audit::images::ImagesReport;
 
 /// The text shows so many groups, and so many images of a kind; JSON has all.
 const SHOWN: usize = 20;

@@ -4,9 +4,9 @@ use serde_json::json;
 
 use super::{Output, size};
 use crate::cli::console::{self, Page};
-use crate::error::count;
 use crate::serve::{ServeReport, Server};
-use crate::text::one_line;
+use isn_format::error::count;
+use isn_format::text::one_line;
 
 impl Output {
     /// Printed at once: whoever started the server waits for it.

@@ -3,14 +3,14 @@
 use std::fs::File;
 use std::io::{Read, Write};
 
-use isn::digest::Digest;
-use isn::keyring::read_private;
-use isn::log::{LogSigner, SignedCheckpoint, TILE_WIDTH, Tree, bundle, leaf_hash};
-use isn::manifest::Manifest;
-use isn::object::{ObjectKind, ObjectRef};
-use isn::pack::Pack;
-use isn::registry::layout;
-use isn::statement::ReleaseStatement;
+use isn_format::digest::Digest;
+use isn_format::log::{LogSigner, SignedCheckpoint, TILE_WIDTH, Tree, bundle, leaf_hash};
+use isn_format::manifest::Manifest;
+use isn_format::object::{ObjectKind, ObjectRef};
+use isn_format::pack::Pack;
+use isn_format::statement::ReleaseStatement;
+use isn_registry::keyring::read_private;
+use isn_registry::registry::layout;
 
 use crate::sandbox::{Ran, Sandbox, contents};
 

@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use isn::key::PrivateKey;
-use isn::log::{LogSigner, Replica, SignedClaim, bundle};
-use isn::registry::layout;
+use isn_format::key::PrivateKey;
+use isn_format::log::{LogSigner, Replica, SignedClaim, bundle};
+use isn_registry::registry::layout;
 
 use crate::forger::{Forger, WRITERS};
 use crate::sandbox::contents;
@@ -35,7 +35,7 @@ fn of_a_stranger(forger: &Forger) -> Vec<u8> {
         ])
         .ok();
     let mut owner = forger.owner(None, 1, &["stranger"]);
-    if let isn::statement::Statement::Owner(owner) = &mut owner {
+    if let isn_format::statement::Statement::Owner(owner) = &mut owner {
         owner.name = "squatted".parse().unwrap();
     }
     let mut entries = Vec::new();

@@ -1,8 +1,8 @@
 //! What gets into the log is not valid where it stands: it has no effect, and whom it concerns is told.
 
-use isn::key::Signer as _;
-use isn::log::bundle;
-use isn::statement::{NAMESPACE, Statement};
+use isn_format::key::Signer as _;
+use isn_format::log::bundle;
+use isn_format::statement::{NAMESPACE, Statement};
 
 use crate::forger::Forger;
 
@@ -57,7 +57,7 @@ fn owner_statement_replayed() {
 #[test]
 fn owner_statement_that_follows_nothing_of_this_log() {
     let forger = Forger::new();
-    let elsewhere = forger.owner(Some(isn::digest::Digest::of(b"elsewhere")), 1, &["me"]);
+    let elsewhere = forger.owner(Some(isn_format::digest::Digest::of(b"elsewhere")), 1, &["me"]);
     forger.has_no_effect(&forger.signed(&elsewhere, &["me"]), "but entry 0 is in force");
 }
 

@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use isn::digest::Digest;
-use isn::tree::Selection;
+use isn_format::digest::Digest;
+use isn_format::tree::Selection;
 
 use crate::forger::Forger;
 use crate::sandbox::{Ran, Sandbox, contents, ran};

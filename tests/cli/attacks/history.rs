@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use isn::key::PrivateKey;
-use isn::log::{LogSigner, SignedCheckpoint};
+use isn_format::key::PrivateKey;
+use isn_format::log::{LogSigner, SignedCheckpoint};
 
 use crate::forger::Forger;
 use crate::sandbox::contents;
@@ -184,7 +184,7 @@ fn same_size_with_another_root() {
     // The checkpoint alone is enough, whatever the entries are.
     let good = Forger::new();
     good.read("grads@1.0").ok();
-    let note = SignedCheckpoint::sign(&good.log_signer(), 4, isn::log::Hash([7; 32])).unwrap();
+    let note = SignedCheckpoint::sign(&good.log_signer(), 4, isn_format::log::Hash([7; 32])).unwrap();
     good.write("reg/log/checkpoint", note.bytes());
     good.refused("grads@1.0", "shows another history than was seen before");
 }
@@ -214,7 +214,7 @@ fn checkpoint_with_a_foreign_key() {
         );
         forger.refused("grads@1.0", foreign);
         forger.write("reg/registry.json", &about);
-        let note = SignedCheckpoint::sign(&other, 1000, isn::log::Hash([7; 32])).unwrap();
+        let note = SignedCheckpoint::sign(&other, 1000, isn_format::log::Hash([7; 32])).unwrap();
         forger.write("reg/log/checkpoint", note.bytes());
         forger.refused("grads@1.0", foreign);
     }

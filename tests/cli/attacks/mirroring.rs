@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use isn::digest::Digest;
-use isn::object::{ObjectKind, ObjectRef};
-use isn::pack::{Entry, Pack};
+use isn_format::digest::Digest;
+use isn_format::object::{ObjectKind, ObjectRef};
+use isn_format::pack::{Entry, Pack};
 
 use crate::forger::Forger;
 use crate::sandbox::{Sandbox, contents};
@@ -88,7 +88,7 @@ fn shards_that_versions_share_are_no_attack() {
     forger.reader(&["pull", "grads@1.1", "--registry", "later", "--to", "tree"]).ok();
     let withdraw = ["withdraw", "grads@1.0", "--reason", "no", "--registry", "reg", "--key", "me"];
     forger.isn(&withdraw).ok();
-    let manifest = isn::object::ObjectRef::of(&forger.bytes("out/manifest.json")).blake3.to_string();
+    let manifest = isn_format::object::ObjectRef::of(&forger.bytes("out/manifest.json")).blake3.to_string();
     fs::remove_file(forger.path(&format!("reg/objects/{}/{manifest}.json", &manifest[..2]))).unwrap();
     fs::remove_file(forger.path(&format!("reg/packs/{manifest}"))).unwrap();
     for only in [&[][..], &["grads@1.1"]] {

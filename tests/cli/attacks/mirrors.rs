@@ -517,9 +517,9 @@ fn list_of_packs_that_lies_keeps_no_pin_from_the_next_registry() {
     let lists = Lists::new();
     let pin = format!("grads@1.0#{}", lists.hash("out"));
     let manifest = lists.forger.bytes("out/manifest.json");
-    let list = format!("packs/{}", isn::digest::Digest::of(&manifest));
+    let list = format!("packs/{}", isn_format::digest::Digest::of(&manifest));
     assert!(lists.forger.path("mirror").join(&list).is_file());
-    let unknown = format!("{}\n", isn::digest::Digest::of(b"no such pack"));
+    let unknown = format!("{}\n", isn_format::digest::Digest::of(b"no such pack"));
     let packs = contents(&lists.forger.path("lab/packs"));
     // Packs of another version, which are there.
     lists.forger.copy("lab/objects", "mirror/objects");

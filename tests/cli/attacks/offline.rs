@@ -3,8 +3,8 @@
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use isn::key::PrivateKey;
-use isn::log::WitnessKey;
+use isn_format::key::PrivateKey;
+use isn_format::log::WitnessKey;
 
 use crate::forger::Forger;
 use crate::log::cosign;

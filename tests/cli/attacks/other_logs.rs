@@ -3,8 +3,8 @@
 use std::fs;
 
 #[cfg(feature = "serve")]
-use isn::digest::Digest;
-use isn::log::LogKey;
+use isn_format::digest::Digest;
+use isn_format::log::LogKey;
 
 use crate::forger::{Forger, WRITERS};
 use crate::sandbox::{Ran, contents, ran};

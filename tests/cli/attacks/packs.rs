@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use isn::digest::Digest;
-use isn::object::{ObjectKind, ObjectRef};
-use isn::pack::Pack;
-use isn::registry::layout;
+use isn_format::digest::Digest;
+use isn_format::object::{ObjectKind, ObjectRef};
+use isn_format::pack::Pack;
+use isn_registry::registry::layout;
 
 use crate::forger::Forger;
 use crate::sandbox::{Ran, ran};

@@ -7,10 +7,10 @@ use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 
-use isn::object::{ObjectKind, ObjectRef};
-use isn::pack::{Entry, Pack};
-use isn::registry::layout;
-use isn::statement::{Owner, Statement};
+use isn_format::object::{ObjectKind, ObjectRef};
+use isn_format::pack::{Entry, Pack};
+use isn_format::statement::{Owner, Statement};
+use isn_registry::registry::layout;
 use serde_json::{Value, json};
 
 use crate::forger::Forger;
@@ -121,7 +121,7 @@ fn with_manifest(forger: &Forger, served: &Served, change: impl FnOnce(&mut Valu
     let object = stage(served, ObjectKind::Manifest, &serde_json::to_vec(&manifest).unwrap());
     let mut release = forger.release_of("out2", "1.1");
     (release.manifest, release.manifest_len) = (object.blake3, object.length);
-    let signed = forger.signed(&isn::statement::Statement::Release(release), &["me"]);
+    let signed = forger.signed(&isn_format::statement::Statement::Release(release), &["me"]);
     let statements = [String::from_utf8(signed).unwrap()];
     let answer = post(served, &json!({ "statements": statements, "rebuild_only": true }));
     (answer.status, answer.text())

@@ -1,7 +1,7 @@
 //! A dataset whose name would make a folder of the file in which a registry lists its names.
 
-use isn::key::Signer as _;
-use isn::statement::NAMESPACE;
+use isn_format::key::Signer as _;
+use isn_format::statement::NAMESPACE;
 
 use crate::forger::Forger;
 

@@ -6,9 +6,9 @@ use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use isn::object::{ObjectKind, ObjectRef};
-use isn::registry::layout;
-use isn::statement::Statement;
+use isn_format::object::{ObjectKind, ObjectRef};
+use isn_format::statement::Statement;
+use isn_registry::registry::layout;
 use serde_json::json;
 
 use crate::forger::Forger;

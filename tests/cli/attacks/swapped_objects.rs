@@ -5,24 +5,24 @@
 use std::fs;
 use std::path::Path;
 
-use isn::cache::Cache;
-use isn::class::{classes_csv, parse_classes};
-use isn::dataset::Verify;
-use isn::digest::Digest;
-use isn::index::Index;
-use isn::known_logs::KnownLogs;
-use isn::manifest::Manifest;
-use isn::object::{ObjectKind, ObjectRef};
-use isn::ops::Registries;
-use isn::ops::load::{LoadOptions, load};
-use isn::pack::Pack;
-use isn::progress::Silent;
-use isn::registry::layout;
-use isn::statement::ReleaseStatement;
-use isn::table::Table;
-use isn::transport::Access;
-use isn::tree::{Selection, Sums};
-use isn::trust::TrustStore;
+use isn_format::class::{classes_csv, parse_classes};
+use isn_format::digest::Digest;
+use isn_format::index::Index;
+use isn_format::manifest::Manifest;
+use isn_format::object::{ObjectKind, ObjectRef};
+use isn_format::pack::Pack;
+use isn_format::statement::ReleaseStatement;
+use isn_format::table::Table;
+use isn_format::tree::{Selection, Sums};
+use isn_registry::cache::Cache;
+use isn_registry::dataset::Verify;
+use isn_registry::known_logs::KnownLogs;
+use isn_registry::ops::Registries;
+use isn_registry::ops::load::{LoadOptions, load};
+use isn_registry::progress::Silent;
+use isn_registry::registry::layout;
+use isn_registry::transport::Access;
+use isn_registry::trust::TrustStore;
 
 use crate::sandbox::{Ran, Sandbox, contents, ran};
 
@@ -156,8 +156,8 @@ impl Swapper {
             anew: false,
         };
         let dataset = match load(&registries, &options, &Silent) {
-            Err(isn::error::Error::Trust { .. }) => return (4, String::new()),
-            Err(isn::error::Error::Integrity { .. }) => return (3, String::new()),
+            Err(isn_format::error::Error::Trust { .. }) => return (4, String::new()),
+            Err(isn_format::error::Error::Integrity { .. }) => return (3, String::new()),
             Err(e) => return (1, e.to_string()),
             Ok(dataset) => dataset,
         };

@@ -3,9 +3,9 @@
 
 use std::fs;
 
-use isn::digest::Digest;
-use isn::object::{ObjectKind, ObjectRef};
-use isn::registry::layout;
+use isn_format::digest::Digest;
+use isn_format::object::{ObjectKind, ObjectRef};
+use isn_registry::registry::layout;
 use serde_json::{Value, json};
 
 use crate::forger::Forger;

@@ -7,7 +7,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use isn::log::{Hash, SignedCheckpoint};
+use isn_format::log::{Hash, SignedCheckpoint};
 
 use crate::durability::can_trace;
 use crate::forger::Forger;

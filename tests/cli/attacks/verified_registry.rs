@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use isn::registry::layout;
+use isn_registry::registry::layout;
 
 use crate::forger::Forger;
 use crate::sandbox::contents;

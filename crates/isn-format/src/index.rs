@@ -1,0 +1,172 @@
+//! [`Index`]: one row an image. Nothing about storage is in it, so a release without shards, with shards, and
+//! packed anew have one index.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::class::ClassId;
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::json_lines::{Lines, Writer};
+use crate::manifest::Manifest;
+use crate::rel_path::RelPath;
+use crate::source_kind::SourceKind;
+use crate::split::Split;
+use crate::tree::{CLASSES, Line};
+
+/// A row takes at most this many bytes: a path, a source id and three hashes.
+const MAX_ROW: u64 = 1024;
+
+/// One image of a version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    /// Where it stands in the tree: `split/class/stem.ext`.
+    pub path: RelPath,
+    /// Its class.
+    pub class: ClassId,
+    /// Its split.
+    pub split: Split,
+    /// BLAKE3 of the file.
+    pub blake3: Digest,
+    /// The file's length, in bytes.
+    pub length: u64,
+    /// In pixels.
+    pub width: u32,
+    /// In pixels.
+    pub height: u32,
+    /// BLAKE3 of width, height and RGB8 bytes, see `isn_pixels::pixel_digest`.
+    pub pixels: Digest,
+    /// The source image's id.
+    pub source: String,
+    /// BLAKE3 of the source image's file.
+    pub source_blake3: Digest,
+}
+
+impl Row {
+    /// The split that the source has the image in, as its source id tells: with it, a result can be given on a source's
+    /// own val images alone.
+    pub fn origin(&self, source: SourceKind) -> Split {
+        source.origin(&self.source)
+    }
+}
+
+/// The images of a version, sorted by path bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Index {
+    rows: Vec<Row>,
+}
+
+impl Index {
+    /// From rows in any order; two of one path, or of paths that differ only in case, are an error.
+    pub fn new(mut rows: Vec<Row>) -> Result<Self> {
+        rows.sort_by(|a, b| a.path.cmp(&b.path));
+        let index = Index { rows };
+        index.check("index")?;
+        Ok(index)
+    }
+
+    /// The rows, sorted by path bytes.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// The sum of the images' lengths, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.rows.iter().fold(0, |sum, row| sum.saturating_add(row.length))
+    }
+
+    /// How many images each class has in each split.
+    pub fn counts(&self) -> BTreeMap<Split, BTreeMap<ClassId, u64>> {
+        let mut counts: BTreeMap<Split, BTreeMap<ClassId, u64>> = BTreeMap::new();
+        for row in &self.rows {
+            *counts.entry(row.split).or_default().entry(row.class.clone()).or_default() += 1;
+        }
+        counts
+    }
+
+    /// The bytes to store.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let mut writer = Writer::new()?;
+        self.rows.iter().try_for_each(|row| writer.push(row))?;
+        writer.finish()
+    }
+
+    /// Reads the index of `manifest`, whose hash was checked already. Twice: a manifest that only a pin leads to may claim
+    /// any number of images, so no row is kept before all of them, with a `classes.csv` of BLAKE3 `classes`, are known to
+    /// give the dataset hash. The rest of what the manifest says of them, [`crate::description`] checks.
+    pub fn parse(what: &str, compressed: &[u8], manifest: &Manifest, classes: &Digest) -> Result<Self> {
+        let cap = manifest.images.saturating_mul(MAX_ROW);
+        check_sums(what, Lines::new(what, compressed, cap)?, manifest, classes)?;
+        let mut lines = Lines::new(what, compressed, cap)?;
+        let mut rows: Vec<Row> = Vec::new();
+        while let Some(mut row) = lines.next_row::<Row>()? {
+            // One text for all images of a class.
+            if let Some(last) = rows.last().filter(|last| last.class == row.class) {
+                row.class = last.class.clone();
+            }
+            rows.push(row);
+        }
+        let index = Index { rows };
+        index.check(what)?;
+        Ok(index)
+    }
+
+    fn check(&self, what: &str) -> Result<()> {
+        for row in &self.rows {
+            let refuse = |why: &str| Error::integrity(what, format!("{} {why}", row.path));
+            let mut segments = row.path.segments();
+            if segments.next() != Some(row.split.as_str()) || segments.next() != Some(row.class.as_str()) {
+                return Err(refuse("does not stand under its split and class"));
+            }
+            if segments.count() != 1 {
+                return Err(refuse("is not split/class/image"));
+            }
+        }
+        // By number, not as a set of texts, which would be as large as the rows are.
+        let folded = |&at: &u32| self.rows[at as usize].path.as_str().bytes().map(|b| b.to_ascii_lowercase());
+        let images = u32::try_from(self.rows.len())
+            .map_err(|_| Error::integrity(what, "has more images than isn can number"))?;
+        let mut order: Vec<u32> = (0..images).collect();
+        order.sort_unstable_by(|a, b| folded(a).cmp(folded(b)).then(a.cmp(b)));
+        match order.windows(2).find(|pair| folded(&pair[0]).eq(folded(&pair[1]))) {
+            None => Ok(()),
+            Some(pair) => {
+                let path = &self.rows[pair[1] as usize].path;
+                let why = format!("{path} is there twice, or differs from another only in case");
+                Err(Error::integrity(what, why))
+            }
+        }
+    }
+}
+
+/// Holds the rows, one at a time, against the dataset hash: a line of `B3SUMS` each, and that of `classes.csv`.
+fn check_sums(what: &str, mut lines: Lines<'_>, manifest: &Manifest, classes: &Digest) -> Result<()> {
+    let path = CLASSES.parse().map_err(|e| Error::Internal(format!("{CLASSES}: {e}")))?;
+    let mut classes = Some(Line { blake3: *classes, path });
+    let (mut hasher, mut images) = (blake3::Hasher::new(), 0);
+    let mut add = |line: &Line| {
+        hasher.update(format!("{line}\n").as_bytes());
+    };
+    let mut last: Option<Line> = None;
+    while let Some(line) = lines.next_row::<Line>()? {
+        if last.as_ref().is_some_and(|last| last.path >= line.path) {
+            return Err(Error::integrity(what, format!("is not sorted at {}", line.path)));
+        }
+        if let Some(classes) = classes.take_if(|classes| classes.path < line.path) {
+            add(&classes);
+        }
+        add(&line);
+        images += 1;
+        last = Some(line);
+    }
+    if let Some(classes) = &classes {
+        add(classes);
+    }
+    if images != manifest.images {
+        let why = format!("has {images} images, the manifest says {}", manifest.images);
+        return Err(Error::integrity(what, why));
+    }
+    manifest.check_dataset(what, &Digest::of_hasher(&hasher))
+}

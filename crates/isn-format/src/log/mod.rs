@@ -1,0 +1,44 @@
+//! A registry's transparency log: an append-only list of statements that everybody sees alike.
+//!
+//! It is a C2SP [tlog-tiles](https://c2sp.org/tlog-tiles) log. Its entries are signed statements, byte for byte; their
+//! hashes are the leaves of a Merkle tree (SHA-256, RFC 6962); the root is signed with every new size as a *checkpoint*
+//! (a [signed note](https://c2sp.org/signed-note)). Who holds one checkpoint can tell whether a later one only adds to it.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `key.rs` | [`LogKey`] and [`WitnessKey`], written as vkeys, and the [`LogSigner`] |
+//! | `checkpoint.rs` | [`SignedCheckpoint`] as received, [`Checkpoint`] once verified |
+//! | `tree.rs` | [`Tree`]: leaves, roots, proofs and tiles |
+//! | `claim.rs` | [`SignedClaim`]: entries that are about to be appended |
+//! | `bundle.rs` | entry bundles: up to 256 entries a file |
+//! | `history.rs` | [`History`]: what the entries mean, replayed one after the other |
+//! | `replica.rs` | [`Replica`]: a log as far as it was read |
+//! | `proof.rs` | [`Proof`]: one entry, provable offline |
+//!
+//! Here are bytes, hashes and rules only. `isn_registry::registry` reads and writes logs, `isn_registry::known_logs` remembers
+//! what was seen.
+
+pub mod bundle;
+mod checkpoint;
+mod claim;
+mod history;
+mod key;
+pub mod proof;
+mod replica;
+mod tree;
+
+pub use checkpoint::{Checkpoint, SignedCheckpoint};
+pub use claim::{MAX_CLAIM, SignedClaim};
+pub use history::{Accepted, Dataset, History, Notice, Owners, Refusal, Rejected, Released};
+pub use key::{LogKey, LogSigner, WitnessKey};
+pub use proof::Proof;
+pub use replica::Replica;
+pub use tree::{Hash, TILE_WIDTH, Tile, Tree, leaf_hash};
+
+/// The longest checkpoint that is read, in bytes: a note and some hundred cosignatures.
+pub const MAX_CHECKPOINT: u64 = 64 << 10;
+/// The most entries that a log may claim: 10 million, five gigabytes of statements.
+pub const MAX_SIZE: u64 = 10_000_000;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+//! Reading a TOML document strictly, and going on after a mistake: [`Table`] hands out the fields that are
+//! known and tells [`Mistakes`] of the rest, with their lines.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::error::{Error, Mistake, Result};
+
+/// The mistakes found so far in one text. Shared by the tables of the document, hence the cell.
+pub(super) struct Mistakes<'t> {
+    text: &'t str,
+    found: RefCell<Vec<Mistake>>,
+}
+
+impl<'t> Mistakes<'t> {
+    pub(super) fn new(text: &'t str) -> Self {
+        Mistakes { text, found: RefCell::default() }
+    }
+
+    /// The line, from 1, of a byte position.
+    pub(super) fn line(&self, at: usize) -> usize {
+        1 + self.text.as_bytes()[..at.min(self.text.len())].iter().filter(|&&b| b == b'\n').count()
+    }
+
+    pub(super) fn at(&self, span: &Range<usize>, why: impl fmt::Display) {
+        let line = Some(self.line(span.start));
+        self.found.borrow_mut().push(Mistake { line, why: why.to_string() });
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.found.borrow().is_empty()
+    }
+
+    /// All of them, in the order of the file.
+    pub(super) fn into_error(self, what: &str) -> Error {
+        let mut mistakes = self.found.into_inner();
+        mistakes.sort_by_key(|mistake| mistake.line);
+        Error::Mistakes { what: what.into(), mistakes }
+    }
+}
+
+/// One table of the document.
+pub(super) struct Table<'a, 't> {
+    /// For messages: `[image]`, or nothing for the top of the document.
+    name: &'a str,
+    span: Range<usize>,
+    fields: &'a DeTable<'t>,
+    mistakes: &'a Mistakes<'t>,
+}
+
+/// A value of a table and where it stands.
+pub(super) struct Field<'a, 't> {
+    /// The key, with its table: `[image] size`.
+    pub(super) key: String,
+    pub(super) span: Range<usize>,
+    pub(super) value: &'a DeValue<'t>,
+    pub(super) mistakes: &'a Mistakes<'t>,
+}
+
+impl<'a, 't> Table<'a, 't> {
+    /// Takes a table that may have the keys `known` and no other.
+    pub(super) fn new(
+        name: &'a str,
+        span: Range<usize>,
+        fields: &'a DeTable<'t>,
+        known: &[&str],
+        mistakes: &'a Mistakes<'t>,
+    ) -> Self {
+        let table = Table { name, span, fields, mistakes };
+        for key in fields.keys().filter(|key| !known.contains(&key.get_ref().as_ref())) {
+            let expected = known.join(", ");
+            mistakes.at(
+                &key.span(),
+                format_args!("unknown key '{}' (known: {expected})", table.key(key.get_ref())),
+            );
+        }
+        table
+    }
+
+    fn key(&self, key: &str) -> String {
+        if self.name.is_empty() { key.into() } else { format!("{} {key}", self.name) }
+    }
+
+    /// A field that may be absent.
+    pub(super) fn get(&self, key: &str) -> Option<Field<'a, 't>> {
+        let value = self.fields.get(key)?;
+        Some(Field {
+            key: self.key(key),
+            span: value.span(),
+            value: value.get_ref(),
+            mistakes: self.mistakes,
+        })
+    }
+
+    /// A field that must be there.
+    pub(super) fn need(&self, key: &str) -> Option<Field<'a, 't>> {
+        let field = self.get(key);
+        if field.is_none() {
+            self.mistakes.at(&self.span, format_args!("{} is missing", self.key(key)));
+        }
+        field
+    }
+}
+
+impl<'a, 't> Field<'a, 't> {
+    pub(super) fn wrong(&self, why: impl fmt::Display) {
+        self.mistakes.at(&self.span, format_args!("{} {why}", self.key));
+    }
+
+    /// A text that `check` finds nothing wrong with.
+    pub(super) fn text(&self, check: fn(&str) -> Result<(), &'static str>) -> Option<&'a str> {
+        let Some(text) = self.value.as_str() else {
+            self.wrong("must be a text in quotes");
+            return None;
+        };
+        check(text).map_err(|why| self.wrong(why)).ok()?;
+        Some(text)
+    }
+
+    /// A text that reads as a `T`.
+    pub(super) fn parse<T: FromStr<Err: fmt::Display>>(&self) -> Option<T> {
+        let text = self.text(|_| Ok(()))?;
+        text.parse().map_err(|error: T::Err| self.wrong(format_args!("is wrong: {error}"))).ok()
+    }
+
+    /// A text that is one of `choices`.
+    pub(super) fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
+        let names: Vec<_> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+        let found = self.value.as_str().and_then(|text| choices.iter().find(|(name, _)| *name == text));
+        if found.is_none() {
+            self.wrong(format_args!("must be {}", names.join(" or ")));
+        }
+        found.map(|(_, choice)| *choice)
+    }
+
+    /// A whole number of `range`.
+    pub(super) fn number(&self, range: std::ops::RangeInclusive<u32>) -> Option<u32> {
+        let number = self.value.as_integer().and_then(|n| u32::from_str_radix(n.as_str(), n.radix()).ok());
+        let number = number.filter(|n| range.contains(n));
+        if number.is_none() {
+            self.wrong(format_args!("must be a whole number from {} to {}", range.start(), range.end()));
+        }
+        number
+    }
+
+    /// A table with the keys `known` and no other.
+    pub(super) fn table<'b>(&self, name: &'b str, known: &[&str]) -> Option<Table<'b, 't>>
+    where
+        'a: 'b,
+    {
+        let Some(fields) = self.value.as_table() else {
+            self.wrong("must be a table");
+            return None;
+        };
+        Some(Table::new(name, self.span.clone(), fields, known, self.mistakes))
+    }
+
+    /// `true` or `false`.
+    pub(super) fn flag(&self) -> Option<bool> {
+        let flag = self.value.as_bool();
+        if flag.is_none() {
+            self.wrong("must be true or false");
+        }
+        flag
+    }
+
+    /// An element of this array, as a field.
+    pub(super) fn element(&self, value: &'a Spanned<DeValue<'t>>) -> Field<'a, 't> {
+        Field { key: self.key.clone(), span: value.span(), value: value.get_ref(), mistakes: self.mistakes }
+    }
+
+    /// The elements of an array.
+    pub(super) fn elements(&self) -> Option<&'a [Spanned<DeValue<'t>>]> {
+        let array = self.value.as_array();
+        if array.is_none() {
+            self.wrong("must be a list");
+        }
+        array.map(|array| array.as_ref())
+    }
+}

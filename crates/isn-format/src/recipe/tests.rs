@@ -1,0 +1,337 @@
+use super::*;
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::ledger::policy::{Policy, Several};
+use crate::split::Fraction;
+
+const GOOD: &str = r#"format = "isn-recipe/1"
+name = "imagebirds"
+version = "1.0"
+title = "ImageBirds"
+description = "Birds."
+licence = "See ImageNet."
+authors = ["A. Curator"]
+
+[source]
+kind = "ilsvrc2012"
+
+[image]
+size = 160
+filter = "bilinear"
+encode = { jpeg = 95 }
+small = "upscale"
+exif_orientation = "apply"
+
+[split]
+policy = "pool"
+val = 0.20
+salt = "imagebirds"
+
+[corrections]
+file = "corrections.csv"
+
+[[class]]
+id = "n01616318"
+label = "vulture"
+group = "birds"
+
+[[class]]
+id = "n01614925"
+label = "bald eagle"
+"#;
+
+fn parse(text: &str) -> Result<Recipe> {
+    Recipe::parse("recipe.toml", text)
+}
+
+/// The mistakes of [`GOOD`] with `from` replaced.
+fn mistakes(from: &str, to: &str) -> Vec<(usize, String)> {
+    assert!(GOOD.contains(from), "{from}");
+    told(&GOOD.replacen(from, to, 1))
+}
+
+fn told(text: &str) -> Vec<(usize, String)> {
+    match parse(text) {
+        Err(Error::Mistakes { what, mistakes }) if what == "recipe.toml" => {
+            mistakes.into_iter().map(|m| (m.line.unwrap(), m.why)).collect()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn reads_every_field() {
+    let recipe = parse(GOOD).unwrap();
+    assert_eq!(recipe.name.as_str(), "imagebirds");
+    assert_eq!(recipe.version.to_string(), "1.0");
+    assert_eq!(recipe.source, SourceKind::Ilsvrc2012);
+    let image = PixelSpec {
+        size: 160,
+        filter: Filter::Bilinear,
+        encode: Encoding::Jpeg { quality: 95 },
+        small: Small::Upscale,
+        exif_orientation: ExifOrientation::Apply,
+    };
+    assert_eq!(recipe.image, image);
+    let SplitPolicy::Pool(Draw { val, salt }) = &recipe.split.policy else { panic!() };
+    assert_eq!((val.to_string().as_str(), salt.as_str()), ("0.2", "imagebirds"));
+    assert_eq!((recipe.split.previous, &recipe.split.groups), (None, &None));
+    let ledger = CorrectionsSpec { file: "corrections.csv".into(), policy: Policy::default() };
+    assert_eq!(recipe.corrections, Some(ledger));
+    assert_eq!((recipe.balance, recipe.gates), (Balance::default(), Gates::default()));
+    assert_eq!(recipe.classes.iter().map(|c| c.id.as_str()).collect::<Vec<_>>(), ["n01614925", "n01616318"]);
+    assert_eq!(
+        (recipe.classes[0].group.as_deref(), recipe.classes[1].group.as_deref()),
+        (None, Some("birds"))
+    );
+}
+
+#[test]
+fn what_may_be_left_out_has_the_defaults_of_the_format() {
+    let image =
+        "filter = \"bilinear\"\nencode = { jpeg = 95 }\nsmall = \"upscale\"\nexif_orientation = \"apply\"\n";
+    let pool = "policy = \"pool\"\nval = 0.20\nsalt = \"imagebirds\"";
+    let text = GOOD
+        .replace(image, "")
+        .replace(pool, "policy = \"keep\"")
+        .replace("[corrections]\nfile = \"corrections.csv\"\n", "");
+    let recipe = parse(&text).unwrap();
+    let image = PixelSpec {
+        size: 160,
+        filter: Filter::CatmullRom,
+        encode: Encoding::Png,
+        small: Small::Keep,
+        exif_orientation: ExifOrientation::Ignore,
+    };
+    assert_eq!((recipe.image, recipe.split.policy, recipe.corrections), (image, SplitPolicy::Keep, None));
+}
+
+#[test]
+fn previous_assignments_are_named_by_their_hash() {
+    let hash = Digest::of(b"");
+    let text = GOOD.replace("salt =", &format!("previous = \"b3:{hash}\"\nsalt ="));
+    assert_eq!(parse(&text).unwrap().split.previous, Some(hash));
+    let found = mistakes("salt =", "previous = \"abc\"\nsalt =");
+    assert_eq!(found.len(), 1);
+    assert!(found[0].0 == 22 && found[0].1.starts_with("[split] previous is wrong: "), "{found:?}");
+}
+
+#[test]
+fn each_mistake_has_its_line_and_reason() {
+    for (from, to, line, why) in [
+        ("isn-recipe/1", "isn-recipe/2", 1, "format must be \"isn-recipe/1\""),
+        ("format = \"isn-recipe/1\"", "", 1, "format is missing"),
+        ("\"imagebirds\"", "\"Image Birds\"", 2, "name is wrong: 'Image Birds' is not a dataset name"),
+        ("\"1.0\"", "1.0", 3, "version must be a text in quotes"),
+        ("\"1.0\"", "\"1\"", 3, "version is wrong: '1' is not a version"),
+        ("\"ImageBirds\"", "\"\"", 4, "title is empty"),
+        ("\"ImageBirds\"", "\"a\\nb\"", 4, "title has a line break"),
+        ("\"Birds.\"", "\"\\u0007\"", 5, "description has a control character"),
+        ("[\"A. Curator\"]", "[]", 7, "authors is empty"),
+        ("[\"A. Curator\"]", "[\"x\", 3]", 7, "authors must be a text"),
+        ("[\"A. Curator\"]", "\"A. Curator\"", 7, "authors must be a list"),
+        ("\"ilsvrc2012\"", "\"imagenet\"", 10, "[source] kind must be \"ilsvrc2012\" or \"imagefolder\""),
+        ("kind = \"ilsvrc2012\"", "", 9, "[source] kind is missing"),
+        ("160", "0", 13, "[image] size must be a whole number from 1 to 4096"),
+        ("160", "4097", 13, "[image] size must be a whole number from 1 to 4096"),
+        ("160", "160.0", 13, "[image] size must be a whole number"),
+        ("160", "-1", 13, "[image] size must be a whole number"),
+        ("\"bilinear\"", "\"lanczos3\"", 14, "[image] filter must be \"catmullrom\" or \"bilinear\""),
+        ("{ jpeg = 95 }", "\"jpeg\"", 15, "[image] encode must be \"png\" or { jpeg = QUALITY }"),
+        ("{ jpeg = 95 }", "{ jpeg = 101 }", 15, "[image] encode jpeg must be a whole number from 1 to 100"),
+        (
+            "{ jpeg = 95 }",
+            "{ jpeg = 95, fast = true }",
+            15,
+            "unknown key '[image] encode fast' (known: jpeg)",
+        ),
+        ("\"upscale\"", "true", 16, "[image] small must be \"keep\" or \"upscale\" or \"drop\""),
+        (
+            "\"pool\"",
+            "\"random\"",
+            20,
+            "[split] policy must be \"keep\" or \"pool\" or \"threshold\" or \"top-up\"",
+        ),
+        ("val = 0.20", "", 19, "[split] val is missing"),
+        ("0.20", "1", 21, "[split] val is wrong: 1 is not a fraction"),
+        ("0.20", "2e-1", 21, "[split] val is wrong: 2e-1 is not a fraction"),
+        ("0.20", "\"0.2\"", 21, "[split] val must be a number"),
+        ("salt = \"imagebirds\"", "salt = \"\"", 22, "[split] salt is empty"),
+        (
+            "\"corrections.csv\"",
+            "\"../corrections.csv\"",
+            25,
+            "[corrections] file must be the name of a file beside",
+        ),
+        ("id = \"n01616318\"", "", 27, "[[class]] id is missing"),
+        (
+            "id = \"n01616318\"",
+            "id = \"n00000000\"",
+            28,
+            "[[class]] id 'n00000000' is none of the 1,000 classes",
+        ),
+        ("id = \"n01616318\"", "id = \"a/b\"", 28, "[[class]] id is wrong: class id 'a/b'"),
+        (
+            "id = \"n01616318\"",
+            "id = \"n01614925\"",
+            33,
+            "[[class]] id 'n01614925' is the class of line 28 again",
+        ),
+        ("\"vulture\"", "\" vulture\"", 29, "[[class]] label starts or ends with white space"),
+        ("\"birds\"", "\"\"", 30, "[[class]] group is empty"),
+        (
+            "group = \"birds\"",
+            "gruop = \"birds\"",
+            30,
+            "unknown key '[[class]] gruop' (known: id, label, group)",
+        ),
+        ("[corrections]\nfile", "[correction]\nfile", 24, "unknown key 'correction'"),
+    ] {
+        let found = mistakes(from, to);
+        assert_eq!(found.len(), 1, "{to}: {found:?}");
+        assert!(found[0].0 == line && found[0].1.starts_with(why), "{to}: {found:?}");
+    }
+}
+
+#[test]
+fn a_policy_takes_its_own_keys_only() {
+    let found = mistakes("\"pool\"", "\"keep\"");
+    let whys: Vec<_> = found.iter().map(|(line, why)| (*line, why.as_str())).collect();
+    let why = |key: &str| format!("[split] {key} does not go with policy = \"keep\"");
+    assert_eq!(whys, [(21, why("val").as_str()), (22, why("salt").as_str())]);
+}
+
+#[test]
+fn a_class_of_an_image_folder_is_no_split_and_one_folder() {
+    let text = GOOD.replace("ilsvrc2012", "imagefolder").replace("n01616318", "cat");
+    assert!(parse(&text).is_ok());
+    let found = told(&text.replace("\"cat\"", "\"Train\""));
+    assert!(found[0].1.contains("'Train' is the name of a split"), "{found:?}");
+    let found = told(&text.replace("n01614925", "CAT"));
+    assert!(found[0].1.contains("'CAT' is the class of line 28 again"), "{found:?}");
+}
+
+#[test]
+fn what_a_curator_asks_for_is_read() {
+    let care =
+        "[corrections]\nagree = 2\nseveral = \"remove\"\ntogether = [[\"mturk\", \"cleanlab\"], [\"a\"]]\n";
+    let more = "[balance]\ntrain = 100\nval = 20\nequal = true\n[gates]\nleakage = \"allow\"\nval_min = 50\n\
+                val_range = [0.1, 0.3]\n";
+    let text = GOOD
+        .replace("[corrections]\n", &format!("{more}{care}"))
+        .replace("salt =", "groups = \"groups.csv\"\nsalt =")
+        .replace("\"pool\"", "\"top-up\"");
+    let recipe = parse(&text).unwrap();
+    let together = vec![vec!["mturk".into(), "cleanlab".into()], vec!["a".into()]];
+    let policy = Policy { agree: Some(2), several: Several::Remove, together };
+    assert_eq!(recipe.corrections.unwrap().policy, policy);
+    assert_eq!(recipe.balance, Balance { caps: vec![(Split::Train, 100), (Split::Val, 20)], equal: true });
+    let fraction = |text: &str| text.parse::<Fraction>().unwrap();
+    let val_range = Some((fraction("0.1"), fraction("0.3")));
+    assert_eq!(recipe.gates, Gates { leakage: false, val_min: 50, val_range });
+    assert_eq!(recipe.split.groups.as_deref(), Some("groups.csv"));
+    assert!(matches!(recipe.split.policy, SplitPolicy::TopUp(_)));
+
+    for (from, to, why) in [
+        ("agree = 2", "agree = 0", "[corrections] agree must be a whole number from 1 to 100"),
+        ("several = \"remove\"", "several = true", "[corrections] several must be \"keep\" or \"remove\""),
+        ("[\"a\"]", "\"a\"", "[corrections] together must be a list"),
+        ("train = 100", "train = 0", "[balance] train must be a whole number from 1 to"),
+        ("equal = true", "equal = 1", "[balance] equal must be true or false"),
+        ("\"allow\"", "\"warn\"", "[gates] leakage must be \"refuse\" or \"allow\""),
+        ("[0.1, 0.3]", "[0.1]", "[gates] val_range must be two fractions"),
+        ("[0.1, 0.3]", "[0.1, 3]", "[gates] val_range is wrong: 3 is not a fraction"),
+        (
+            "\"groups.csv\"",
+            "\"../groups.csv\"",
+            "[split] groups must be the name of a file beside the recipe",
+        ),
+    ] {
+        assert!(text.contains(from), "{from}");
+        let found = told(&text.replacen(from, to, 1));
+        assert!(found.len() == 1 && found[0].1.starts_with(why), "{to}: {found:?}");
+    }
+}
+
+#[test]
+fn all_mistakes_come_at_once_in_the_order_of_the_file() {
+    let text = GOOD.replace("160", "\"big\"").replace("0.20", "2").replace("name =", "nmae =");
+    let lines: Vec<_> = told(&text).into_iter().map(|(line, _)| line).collect();
+    assert_eq!(lines, [1, 2, 13, 21]);
+}
+
+#[test]
+fn syntax_errors_and_repeated_keys_are_told_with_their_lines() {
+    let found = told(&GOOD.replace("version =", "name = \"x\"\nversion =").replace("160", "0"));
+    assert!(found[0] == (3, "duplicate key".into()) && found[1].0 == 14 && found.len() == 2, "{found:?}");
+    let found = told("format = \nname = [1\n\ntitle");
+    assert!(found.len() >= 2 && found[0].0 == 1, "{found:?}");
+    assert!(!told("").is_empty());
+}
+
+#[test]
+fn a_recipe_in_the_registry_is_read() {
+    for (text, name, size, classes, groups) in [
+        (include_str!("../../../../registry/recipes/imagebirds/recipe.toml"), "imagebirds", 160, 5, 1),
+        (
+            include_str!("../../../../registry/recipes/imagebirds-320/recipe.toml"),
+            "imagebirds-320",
+            320,
+            5,
+            1,
+        ),
+        (
+            include_str!("../../../../registry/recipes/imagesubnet50/recipe.toml"),
+            "imagesubnet50",
+            160,
+            50,
+            10,
+        ),
+    ] {
+        let recipe = parse(text).unwrap();
+        assert_eq!((recipe.name.as_str(), recipe.version.to_string().as_str()), (name, "1.0"));
+        assert_eq!(
+            (recipe.image.size, recipe.image.encode, recipe.classes.len()),
+            (size, Encoding::Png, classes)
+        );
+        let SplitPolicy::Pool(Draw { val, salt }) = &recipe.split.policy else {
+            panic!("{:?}", recipe.split)
+        };
+        assert_eq!((val.to_string().as_str(), salt.as_str()), ("0.2", name.trim_end_matches("-320")));
+        let of_group: std::collections::BTreeMap<_, usize> =
+            recipe.classes.iter().fold(Default::default(), |mut counts, class| {
+                *counts.entry(class.group.as_deref().unwrap()).or_default() += 1;
+                counts
+            });
+        assert_eq!(of_group.len(), groups);
+        assert!(of_group.values().all(|&n| n == 5), "{of_group:?}");
+        let labels: std::collections::HashSet<_> = recipe.classes.iter().map(|class| &class.label).collect();
+        assert_eq!(labels.len(), classes);
+    }
+}
+
+#[test]
+fn no_text_makes_it_panic() {
+    let mut dice = blake3::Hasher::new().finalize_xof();
+    let mut roll = |n: usize| {
+        let mut bytes = [0; 4];
+        dice.fill(&mut bytes);
+        u32::from_le_bytes(bytes) as usize % n
+    };
+    for _ in 0..3000 {
+        let mut text = GOOD.as_bytes().to_vec();
+        for _ in 0..=roll(4) {
+            let (at, len) = (roll(text.len()), roll(12));
+            let end = (at + len).min(text.len());
+            match roll(3) {
+                0 => drop(text.drain(at..end)),
+                1 => text[at] = b"\"[]{}=#.\n\\0\xc3"[roll(12)],
+                _ => text.extend_from_within(at..end),
+            }
+        }
+        let text = String::from_utf8_lossy(&text);
+        if let Err(error) = parse(&text) {
+            assert!(matches!(&error, Error::Mistakes { mistakes, .. } if !mistakes.is_empty()), "{error}");
+        }
+    }
+}

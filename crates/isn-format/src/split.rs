@@ -1,0 +1,361 @@
+//! [`Split`]: which part of a dataset an image belongs to; how a pool of images is divided, and
+//! [`Assignments`], the record of it (`splits.csv`).
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::class::{ClassId, csv_field};
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+
+/// A part of a dataset and its folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    /// To learn from.
+    Train,
+    /// To choose by.
+    Val,
+    /// To report on.
+    Test,
+}
+
+impl Split {
+    /// All of them, in their order.
+    pub const ALL: [Split; 3] = [Split::Train, Split::Val, Split::Test];
+
+    /// `train`, `val` or `test`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Split::Train => "train",
+            Split::Val => "val",
+            Split::Test => "test",
+        }
+    }
+}
+
+/// Why a text is not a [`Split`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not a split: expected train, val or test")]
+pub struct SplitError(String);
+
+impl FromStr for Split {
+    type Err = SplitError;
+
+    fn from_str(text: &str) -> Result<Self, SplitError> {
+        Split::ALL.into_iter().find(|split| split.as_str() == text).ok_or_else(|| SplitError(text.into()))
+    }
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An exact decimal between 0 and 1, both excluded, with at most 9 places: `0.2`.
+///
+/// Never a binary float: 0.285 of 100 images is 28.5, which rounds to 29; an `f64` makes 28.499999999999996 of
+/// it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fraction {
+    /// In billionths.
+    billionths: u32,
+}
+
+const BILLION: u32 = 1_000_000_000;
+
+/// Why a text is not a [`Fraction`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0} is not a fraction: expected a plain decimal above 0 and below 1, at most 9 places, for example 0.2"
+)]
+pub struct FractionError(String);
+
+impl Fraction {
+    /// `n` times the fraction, rounded half up: floor(n × val + 1/2), exactly.
+    pub fn quota(self, n: u64) -> u64 {
+        let doubled = 2 * u128::from(n) * u128::from(self.billionths) + u128::from(BILLION);
+        // At most n, because the fraction is below 1: it fits.
+        (doubled / (2 * u128::from(BILLION))) as u64
+    }
+}
+
+impl FromStr for Fraction {
+    type Err = FractionError;
+
+    fn from_str(text: &str) -> Result<Self, FractionError> {
+        let places = text.strip_prefix("0.").filter(|p| (1..=9).contains(&p.len()));
+        let digits = places.filter(|p| p.bytes().all(|b| b.is_ascii_digit()));
+        match digits.and_then(|digits| format!("{digits:0<9}").parse().ok()) {
+            Some(billionths) if billionths > 0 => Ok(Fraction { billionths }),
+            _ => Err(FractionError(text.into())),
+        }
+    }
+}
+
+impl fmt::Display for Fraction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = format!("{:09}", self.billionths);
+        write!(f, "0.{}", digits.trim_end_matches('0'))
+    }
+}
+
+impl fmt::Debug for Fraction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fraction({self})")
+    }
+}
+
+/// Where an image stands in the order of its class: BLAKE3 over `salt`, the original class and the source id,
+/// each preceded by its length in bytes as 64 bits, little endian.
+pub fn pool_key(salt: &str, class: &ClassId, source_id: &str) -> Digest {
+    key([salt, class.as_str(), source_id])
+}
+
+/// Whether an image, or a group named after its first one, is val under the policy `threshold`: whether the first eight
+/// bytes of BLAKE3 over "threshold", `salt` and `unit`, parts as in [`pool_key`], read as a big-endian number, are less
+/// than `val` × 2^64, exactly.
+pub fn falls_below(val: Fraction, salt: &str, unit: &str) -> bool {
+    let key = key(["threshold", salt, unit]);
+    let first = key.as_bytes().iter().take(8).fold(0u64, |number, &byte| number << 8 | u64::from(byte));
+    u128::from(first) * u128::from(BILLION) < u128::from(val.billionths) << 64
+}
+
+/// Where an image stands when its class has too many: BLAKE3 over "balance", the dataset's name and the source id, parts
+/// as in [`pool_key`]. Those with the lowest keys stay.
+pub fn balance_key(name: &str, source_id: &str) -> Digest {
+    key(["balance", name, source_id])
+}
+
+fn key(parts: [&str; 3]) -> Digest {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    Digest::of_hasher(&hasher)
+}
+
+/// The validation images of one class: of the `kept` images (by source id) the `quota` with the lowest
+/// [`pool_key`]s, as positions in `kept`, in no particular order.
+///
+/// An image's key depends on nothing but itself, and the quota on the class's images in the source, kept or
+/// not. So leaving out a train image moves no other, and leaving out a val image moves one train image to
+/// val.
+pub fn draw_val(salt: &str, class: &ClassId, quota: u64, kept: &[&str]) -> Vec<usize> {
+    let mut order: Vec<(Digest, usize)> =
+        kept.iter().enumerate().map(|(at, id)| (pool_key(salt, class, id), at)).collect();
+    let quota = usize::try_from(quota).unwrap_or(usize::MAX).min(order.len());
+    if quota > 0 && quota < order.len() {
+        order.select_nth_unstable(quota - 1);
+    }
+    order.truncate(quota);
+    order.into_iter().map(|(_, at)| at).collect()
+}
+
+/// Which split an image is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// The image.
+    pub source_id: String,
+    /// Its class in the source, whatever the corrections make of it.
+    pub class: ClassId,
+    /// Its split.
+    pub split: Split,
+}
+
+/// The split of every image of a version, by source id: what a later version inherits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Assignments {
+    /// Sorted by the bytes of the source id, each id once.
+    rows: Vec<Assignment>,
+}
+
+const HEADER: &str = "source_id,class,split";
+
+impl Assignments {
+    /// From rows in any order.
+    ///
+    /// # Errors
+    /// The source id that occurs twice.
+    pub fn new(mut rows: Vec<Assignment>) -> Result<Self, String> {
+        rows.sort_unstable_by(|a, b| a.source_id.cmp(&b.source_id));
+        match rows.windows(2).find(|pair| pair[0].source_id == pair[1].source_id) {
+            Some(pair) => Err(pair[0].source_id.clone()),
+            None => Ok(Assignments { rows }),
+        }
+    }
+
+    /// The assignment of an image.
+    pub fn get(&self, source_id: &str) -> Option<&Assignment> {
+        let at = self.rows.binary_search_by(|row| row.source_id.as_str().cmp(source_id)).ok()?;
+        Some(&self.rows[at])
+    }
+
+    /// All, by the bytes of the source id.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Assignment> {
+        self.rows.iter()
+    }
+
+    /// `splits.csv`: header `source_id,class,split`, sorted by the bytes of the source id, RFC 4180 with
+    /// minimal quoting, LF, final newline.
+    pub fn to_csv(&self) -> Vec<u8> {
+        let mut out = String::with_capacity(64 * (self.rows.len() + 1));
+        out += HEADER;
+        out.push('\n');
+        for row in &self.rows {
+            out += &csv_field(&row.source_id);
+            for field in [row.class.as_str(), row.split.as_str()] {
+                out.push(',');
+                out += field;
+            }
+            out.push('\n');
+        }
+        out.into_bytes()
+    }
+
+    /// The inverse of [`Assignments::to_csv`]; any other spelling is refused.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`], naming `what`, at the first fault.
+    pub fn parse(what: &str, bytes: &[u8]) -> Result<Self> {
+        let refuse =
+            |line: usize, why: &dyn fmt::Display| Error::integrity(what, format!("line {line}: {why}"));
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(bytes);
+        let mut rows: Vec<Assignment> = Vec::new();
+        for (row, record) in reader.records().enumerate() {
+            let line = row + 1;
+            let record = record.map_err(|e| refuse(line, &e))?;
+            if row == 0 {
+                if record != HEADER.split(',').collect::<Vec<_>>() {
+                    return Err(refuse(line, &format!("the header is not {HEADER}")));
+                }
+                continue;
+            }
+            let source_id = record[0].to_owned();
+            if rows.last().is_some_and(|last| last.source_id >= source_id) {
+                return Err(refuse(line, &format!("source id '{source_id}' is out of order")));
+            }
+            let class = record[1].parse().map_err(|e| refuse(line, &e))?;
+            let split = record[2].parse().map_err(|e| refuse(line, &e))?;
+            rows.push(Assignment { source_id, class, split });
+        }
+        let assignments = Assignments { rows };
+        if assignments.to_csv() != bytes {
+            return Err(Error::integrity(what, "is not in the canonical form of splits.csv"));
+        }
+        Ok(assignments)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rows of a vector without its header.
+    fn rows(text: &str) -> Vec<Vec<String>> {
+        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        reader.records().map(|row| row.unwrap().iter().map(Into::into).collect()).collect()
+    }
+
+    #[test]
+    fn keys_are_the_golden_vector() {
+        let rows = rows(include_str!("../../../tests/vectors/split_keys.csv"));
+        assert_eq!(rows.len(), 7);
+        for row in rows {
+            let [salt, class, id, key] = &row[..] else { panic!("{row:?}") };
+            assert_eq!(&pool_key(salt, &class.parse().unwrap(), id).to_string(), key, "{row:?}");
+        }
+    }
+
+    #[test]
+    fn thresholds_and_balance_keys_are_the_golden_vectors() {
+        let thresholds = rows(include_str!("../../../tests/vectors/thresholds.csv"));
+        assert_eq!(thresholds.len(), 64);
+        for row in thresholds {
+            let [val, salt, unit, split] = &row[..] else { panic!("{row:?}") };
+            assert_eq!(falls_below(val.parse().unwrap(), salt, unit), split == "val", "{row:?}");
+        }
+        let keys = rows(include_str!("../../../tests/vectors/balance_keys.csv"));
+        assert_eq!(keys.len(), 4);
+        for row in keys {
+            assert_eq!(balance_key(&row[0], &row[1]).to_string(), row[2], "{row:?}");
+        }
+    }
+
+    #[test]
+    fn quotas_are_the_golden_vector() {
+        let rows = rows(include_str!("../../../tests/vectors/quota.csv"));
+        assert_eq!(rows.len(), 99);
+        for row in rows {
+            let val: Fraction = row[0].parse().unwrap();
+            assert_eq!(val.quota(row[1].parse().unwrap()), row[2].parse::<u64>().unwrap(), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn a_fraction_is_a_plain_decimal_between_0_and_1() {
+        for (text, shown) in [("0.2", "0.2"), ("0.20", "0.2"), ("0.000000001", "0.000000001"), ("0.5", "0.5")]
+        {
+            assert_eq!(text.parse::<Fraction>().unwrap().to_string(), shown);
+        }
+        for bad in [
+            "0",
+            "1",
+            "0.0",
+            "1.0",
+            "0.",
+            ".2",
+            "-0.2",
+            "+0.2",
+            "2e-1",
+            "0.2e0",
+            "nan",
+            "0.0000000001",
+            "0.2 ",
+            "00.2",
+        ] {
+            assert!(bad.parse::<Fraction>().is_err(), "{bad}");
+        }
+        assert_eq!("0.999999999".parse::<Fraction>().unwrap().quota(u64::MAX), 18_446_744_055_262_807_541);
+    }
+
+    #[test]
+    fn splits_csv_reads_back_and_has_one_spelling() {
+        let golden = include_bytes!("../../../tests/vectors/splits.csv");
+        let assignments = Assignments::parse("splits.csv", golden).unwrap();
+        assert_eq!(assignments.iter().len(), 19);
+        assert_eq!(assignments.to_csv(), golden);
+        assert_eq!(assignments.get("n01616318_3").unwrap().class.as_str(), "n01616318");
+        assert!(assignments.get("n01616318_33").is_none());
+
+        for (bad, why) in [
+            ("", "canonical"),
+            ("source_id,class\n", "header"),
+            ("source_id,class,split\nb,x,val\na,x,val\n", "line 3: source id 'a' is out of order"),
+            ("source_id,class,split\na,x,val\na,x,val\n", "out of order"),
+            ("source_id,class,split\na,x,dev\n", "'dev' is not a split"),
+            ("source_id,class,split\na,../x,val\n", "class id"),
+            ("source_id,class,split\na,x,val", "canonical"),
+            ("source_id,class,split\r\na,x,val\r\n", "canonical"),
+            ("source_id,class,split\n\"a\",x,val\n", "canonical"),
+            ("source_id,class,split\na,x\n", "line 2"),
+        ] {
+            let error = Assignments::parse("s", bad.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(why), "{bad:?}: {error}");
+        }
+        let comma =
+            Assignment { source_id: "a, \"b\"".into(), class: "x".parse().unwrap(), split: Split::Test };
+        let odd = Assignments::new(vec![comma]).unwrap();
+        assert_eq!(Assignments::parse("s", &odd.to_csv()).unwrap(), odd);
+    }
+
+    #[test]
+    fn an_id_has_one_assignment() {
+        let row = Assignment { source_id: "a".into(), class: "x".parse().unwrap(), split: Split::Val };
+        assert_eq!(Assignments::new(vec![row.clone(), row]).unwrap_err(), "a");
+    }
+}

@@ -1,0 +1,125 @@
+//! The pixel pipeline [`PIPELINE`](isn_format::pixel_spec::PIPELINE): source bytes in, the bytes of a dataset image out, the same on every
+//! machine.
+//!
+//! ```text
+//! sniff → decode to RGB8 → orientation (if asked) → resize to a shortest side → encode
+//! ```
+//!
+//! What `isn-px/1` fixes:
+//! - **format** by magic bytes: JPEG (8-bit Huffman, sequential or progressive) or PNG.
+//! - **JPEG** as `image` 0.25.10 has zune-jpeg 0.5.15 decode it. Grey becomes R=G=B; CMYK and YCCK become RGB
+//!   as zune converts them, with Adobe's inversion. Three components that Adobe's segment calls untransformed
+//!   are RGB. Rejected: truncated and undecodable data, arithmetic and lossless coding, 12 bits, and layouts
+//!   of components and scans that zune would misplace.
+//! - **PNG** the default image, of an APNG too. Palette and grey are expanded, alpha and tRNS dropped (not
+//!   blended), 16 bits become `(v + 128) / 257`. Rejected: cut files, and CRC errors in what pixels come
+//!   from.
+//! - **colour** gamma, chromaticities and ICC profiles are ignored.
+//! - **orientation** EXIF is ignored, or applied before the resize; one that cannot be read is none.
+//! - **size** shortest side to N, the other to `long × N / short`, rounded half up in integers.
+//! - **resize** fast_image_resize 6.1.0, 8-bit convolution, Catmull-Rom or bilinear.
+//! - **encode** PNG (see `encode.rs`), or baseline 4:4:4 JPEG by jpeg-encoder 0.7.1 without SIMD; no
+//!   metadata.
+//!
+//! A change of any output bit is a new pipeline name. `vectors` holds the golden vectors; a few
+//! of them are compiled in for [`self_check()`].
+
+mod encode;
+mod error;
+mod jpeg;
+mod png;
+mod resize;
+mod self_check;
+mod source;
+mod stored;
+mod view;
+
+pub use error::PixelError;
+pub use resize::scale;
+pub use self_check::{SelfCheckError, self_check};
+pub use source::{Rgb, decode_rgb, dimensions};
+pub use view::{ImageReader, Layout, View};
+
+use isn_format::digest::Digest;
+use isn_format::pixel_spec::{PixelSpec, Small};
+
+/// A dataset image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Built {
+    /// The encoded file.
+    pub bytes: Vec<u8>,
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// The [`pixel_digest`] of the pixels that were handed to the encoder.
+    pub pixels: Digest,
+}
+
+/// What [`Pipeline::build`] made of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A dataset image.
+    Built(Built),
+    /// Nothing: it is smaller than the recipe wants ([`Small::Drop`]).
+    Dropped,
+}
+
+/// A recipe's pixel steps and the buffers they reuse. One per thread; results do not depend on what went
+/// before.
+pub struct Pipeline {
+    spec: PixelSpec,
+    decoder: source::Decoder,
+    source: Rgb,
+    resizer: resize::Resizer,
+    resized: Rgb,
+    idat: Vec<u8>,
+}
+
+impl Pipeline {
+    /// A pipeline with empty buffers.
+    pub fn new(spec: PixelSpec) -> Self {
+        Pipeline {
+            spec,
+            decoder: source::Decoder::default(),
+            source: Rgb::default(),
+            resizer: resize::Resizer::default(),
+            resized: Rgb::default(),
+            idat: Vec::new(),
+        }
+    }
+
+    /// Builds one image from the bytes of its source file.
+    ///
+    /// # Errors
+    /// Why the image is to be rejected. The pipeline can go on with the next one.
+    pub fn build(&mut self, source: &[u8]) -> Result<Outcome, PixelError> {
+        let spec = &self.spec;
+        self.decoder.decode(source, spec.exif_orientation, &mut self.source)?;
+        if spec.small == Small::Drop && self.source.width.min(self.source.height) < spec.size {
+            return Ok(Outcome::Dropped);
+        }
+        let target = resize::target(self.source.width, self.source.height, spec.size.max(1), spec.small)?;
+        let image = match target {
+            None => &self.source,
+            Some((width, height)) => {
+                self.resizer.resize(&self.source, spec.filter, width, height, &mut self.resized)?;
+                &self.resized
+            }
+        };
+        let bytes = encode::encode(image, spec.encode, &mut self.idat)?;
+        let pixels = pixel_digest(image.width, image.height, &image.pixels);
+        Ok(Outcome::Built(Built { bytes, width: image.width, height: image.height, pixels }))
+    }
+}
+
+/// BLAKE3 over width and height (u32, little-endian) and the pixels (`height × width × 3` bytes, row by row):
+/// equal for two encodings of one picture.
+pub fn pixel_digest(width: u32, height: u32, rgb: &[u8]) -> Digest {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&width.to_le_bytes()).update(&height.to_le_bytes()).update(rgb);
+    Digest::of_hasher(&hasher)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+//! From the bytes of a source file to RGB8 pixels.
+
+use image::metadata::Orientation;
+
+use super::{PixelError, jpeg, png};
+use isn_format::pixel_spec::{ExifOrientation, MAX_PIXELS};
+
+/// An RGB8 picture.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rgb {
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// `height × width × 3` bytes, row by row.
+    pub pixels: Vec<u8>,
+}
+
+impl Rgb {
+    /// A black picture of that size, in the memory there is. Nothing of what it held can show through.
+    pub(super) fn reset(&mut self, width: u32, height: u32) {
+        (self.width, self.height) = (width, height);
+        self.pixels.clear();
+        self.pixels.resize(width as usize * height as usize * 3, 0);
+    }
+
+    /// Turns and flips the picture as an EXIF orientation says.
+    fn orient(&mut self, orientation: Orientation) {
+        if orientation == Orientation::NoTransforms {
+            return;
+        }
+        let pixels = std::mem::take(&mut self.pixels);
+        // `from_raw` refuses only a buffer that is too short for its size, and this one is the decoder's.
+        if let Some(image) = image::RgbImage::from_raw(self.width, self.height, pixels) {
+            let mut image = image::DynamicImage::ImageRgb8(image);
+            image.apply_orientation(orientation);
+            (self.width, self.height) = (image.width(), image.height());
+            self.pixels = image.into_bytes();
+        }
+    }
+}
+
+/// What a source file is, by its first bytes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Jpeg,
+    Png,
+}
+
+impl Format {
+    fn sniff(source: &[u8]) -> Result<Self, PixelError> {
+        if source.starts_with(&[0xff, 0xd8, 0xff]) {
+            Ok(Format::Jpeg)
+        } else if source.starts_with(b"\x89PNG\r\n\x1a\n") {
+            Ok(Format::Png)
+        } else if source.is_empty() {
+            Err(PixelError::Empty)
+        } else {
+            let start: Vec<String> = source.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+            Err(PixelError::UnknownFormat { start: start.join(" ") })
+        }
+    }
+}
+
+/// Decodes one file after another into memory that it keeps.
+#[derive(Default)]
+pub(super) struct Decoder {
+    jpeg: jpeg::Decoder,
+}
+
+impl Decoder {
+    /// Decodes `source` into `out`, whatever `out` held before.
+    pub(super) fn decode(
+        &mut self,
+        source: &[u8],
+        exif: ExifOrientation,
+        out: &mut Rgb,
+    ) -> Result<(), PixelError> {
+        let orientation = match Format::sniff(source)? {
+            Format::Jpeg => self.jpeg.decode(source, out)?,
+            Format::Png => png::decode(source, out)?,
+        };
+        if exif == ExifOrientation::Apply {
+            out.orient(orientation);
+        }
+        Ok(())
+    }
+}
+
+/// The pixels of a JPEG or PNG file, at their own size.
+///
+/// # Errors
+/// As [`Pipeline::build`](super::Pipeline::build): a truncated file has no pixels.
+pub fn decode_rgb(source: &[u8], exif: ExifOrientation) -> Result<Rgb, PixelError> {
+    let mut out = Rgb::default();
+    Decoder::default().decode(source, exif, &mut out)?;
+    Ok(out)
+}
+
+/// Width and height in pixels, from the header alone: the rest of the file is not looked at.
+///
+/// # Errors
+/// If the header says nothing, or a size that no image may have.
+pub fn dimensions(source: &[u8], exif: ExifOrientation) -> Result<(u32, u32), PixelError> {
+    let (width, height, orientation) = match Format::sniff(source)? {
+        Format::Jpeg => jpeg::header(source)?,
+        Format::Png => png::header(source)?,
+    };
+    let turned = matches!(
+        orientation,
+        Orientation::Rotate90
+            | Orientation::Rotate270
+            | Orientation::Rotate90FlipH
+            | Orientation::Rotate270FlipH
+    );
+    if exif == ExifOrientation::Apply && turned { Ok((height, width)) } else { Ok((width, height)) }
+}
+
+/// What an EXIF block (from its TIFF header on) says about orientation; nothing if it cannot be read.
+pub(super) fn orientation(exif: Option<&[u8]>) -> Orientation {
+    exif.and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms)
+}
+
+/// Refuses sizes that nothing may be allocated for.
+pub(super) fn check_size(what: &'static str, width: u32, height: u32) -> Result<(), PixelError> {
+    if width == 0 || height == 0 {
+        return Err(PixelError::NoPixels { width, height });
+    }
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err(PixelError::TooLarge { what, width, height });
+    }
+    Ok(())
+}

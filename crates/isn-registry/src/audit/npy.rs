@@ -1,0 +1,330 @@
+//! NumPy's file format, versions 1.0 to 3.0: arrays of integers and of 32- and 64-bit floats, in either byte order and
+//! either order of elements. Nothing in it is executed, and nothing is allocated that the file has no bytes for.
+
+use std::io::Read;
+
+use super::matrix::{Matrix, Values};
+use isn_format::error::{Error, Result};
+
+const MAGIC: &[u8] = b"\x93NUMPY";
+/// NumPy itself refuses longer headers, unless told otherwise, at 10,000.
+const MAX_HEADER: usize = 64 << 10;
+/// How many dimensions are of any use here.
+const MAX_DIMENSIONS: usize = 2;
+
+/// An array of one or two dimensions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Array {
+    /// The length of each dimension.
+    pub shape: Vec<usize>,
+    /// The elements, row by row whatever the file's order.
+    pub elements: Elements,
+}
+
+/// What an array is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Elements {
+    /// Floats.
+    Floats(Values),
+    /// Signed and unsigned integers of 8 to 64 bits.
+    Integers(Vec<i64>),
+}
+
+impl Array {
+    /// The array as a matrix of floats.
+    ///
+    /// # Errors
+    /// If it has not two dimensions, or other elements.
+    pub fn into_matrix(self, what: &str) -> Result<Matrix> {
+        let [rows, columns] = self.shape[..] else {
+            let why = format!("has shape {}: expected two dimensions, rows and columns", shown(&self.shape));
+            return Err(Error::invalid(what, why));
+        };
+        let Elements::Floats(values) = self.elements else {
+            return Err(Error::invalid(what, "holds integers: expected float32 or float64"));
+        };
+        Matrix::new(rows, columns, values)
+            .ok_or_else(|| Error::invalid(what, "has not as many elements as its shape"))
+    }
+
+    /// The array as a list of integers.
+    ///
+    /// # Errors
+    /// If it has not one dimension, or other elements.
+    pub fn into_integers(self, what: &str) -> Result<Vec<i64>> {
+        let Elements::Integers(integers) = self.elements else {
+            return Err(Error::invalid(what, "holds floats: expected integers; save labels.astype('int64')"));
+        };
+        match self.shape[..] {
+            [_] => Ok(integers),
+            _ => {
+                Err(Error::invalid(what, format!("has shape {}: expected one dimension", shown(&self.shape))))
+            }
+        }
+    }
+}
+
+/// As Python writes a tuple.
+fn shown(shape: &[usize]) -> String {
+    match shape {
+        [one] => format!("({one},)"),
+        _ => format!("({})", shape.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// Reads a file of `length` bytes, called `what` in errors.
+///
+/// # Errors
+/// [`Error::Invalid`] with what is wrong; a file that is longer or shorter than its header says is wrong, too.
+pub fn read(what: &str, mut file: impl Read, length: u64) -> Result<Array> {
+    let refuse = |why: String| Error::invalid(what, why);
+    let cut = |_| refuse("ends within its header: it was cut short".into());
+    let mut start = [0; 8];
+    file.read_exact(&mut start).map_err(|_| refuse("is no .npy file: too short".into()))?;
+    if !start.starts_with(MAGIC) {
+        return Err(refuse("is no .npy file: it does not begin with \\x93NUMPY".into()));
+    }
+    let (header_len, before) = match start[6] {
+        1 => {
+            let mut len = [0; 2];
+            file.read_exact(&mut len).map_err(cut)?;
+            (usize::from(u16::from_le_bytes(len)), 10)
+        }
+        2 | 3 => {
+            let mut len = [0; 4];
+            file.read_exact(&mut len).map_err(cut)?;
+            (u32::from_le_bytes(len) as usize, 12)
+        }
+        other => return Err(refuse(format!("has .npy version {other}: 1, 2 and 3 are known"))),
+    };
+    if header_len > MAX_HEADER {
+        return Err(refuse(format!("has a header of {header_len} bytes: no array needs that")));
+    }
+    let mut header = vec![0; header_len];
+    file.read_exact(&mut header).map_err(cut)?;
+    let header = String::from_utf8(header).map_err(|_| refuse("has a header that is not text".into()))?;
+    let Header { kind, big_endian, fortran, shape } = Header::parse(&header).map_err(refuse)?;
+    let elements = shape.iter().try_fold(1usize, |n, side| n.checked_mul(*side));
+    let expected = elements.and_then(|n| n.checked_mul(kind.size())).map(|n| n as u64);
+    let there = length.saturating_sub((before + header_len) as u64);
+    let (Some(elements), true) = (elements, expected == Some(there)) else {
+        let needed = expected.map_or_else(|| "more bytes than there can be".into(), |n| format!("{n} bytes"));
+        let why = format!("has {there} bytes of elements, but shape {} needs {needed}", shown(&shape));
+        return Err(refuse(why));
+    };
+    let mut bytes = Elementwise { file, size: kind.size(), big_endian, elements };
+    let order = Order::new(&shape, fortran);
+    let elements = match kind {
+        Kind::Single => Elements::Floats(Values::Single(
+            bytes.read(&order, 0.0, |word| Some(f32::from_bits(word as u32))).map_err(refuse)?,
+        )),
+        Kind::Double => Elements::Floats(Values::Double(
+            bytes.read(&order, 0.0, |word| Some(f64::from_bits(word))).map_err(refuse)?,
+        )),
+        Kind::Signed(size) => {
+            let unused = 64 - 8 * size as u32;
+            let signed = move |word: u64| Some(((word << unused) as i64) >> unused);
+            Elements::Integers(bytes.read(&order, 0, signed).map_err(refuse)?)
+        }
+        Kind::Unsigned(_) => {
+            Elements::Integers(bytes.read(&order, 0, |word| i64::try_from(word).ok()).map_err(refuse)?)
+        }
+    };
+    Ok(Array { shape, elements })
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Single,
+    Double,
+    Signed(usize),
+    Unsigned(usize),
+}
+
+impl Kind {
+    fn size(self) -> usize {
+        match self {
+            Kind::Single => 4,
+            Kind::Double => 8,
+            Kind::Signed(size) | Kind::Unsigned(size) => size,
+        }
+    }
+}
+
+/// Where the elements of a file go.
+struct Order {
+    fortran: bool,
+    rows: usize,
+    columns: usize,
+}
+
+impl Order {
+    fn new(shape: &[usize], fortran: bool) -> Self {
+        match *shape {
+            [rows, columns] => Order { fortran, rows, columns },
+            _ => Order { fortran: false, rows: 0, columns: 0 },
+        }
+    }
+
+    /// The place of the file's element number `at`.
+    fn place(&self, at: usize) -> usize {
+        if self.fortran { (at % self.rows) * self.columns + at / self.rows } else { at }
+    }
+}
+
+struct Elementwise<R> {
+    file: R,
+    size: usize,
+    big_endian: bool,
+    elements: usize,
+}
+
+impl<R: Read> Elementwise<R> {
+    fn read<T: Copy>(
+        &mut self,
+        order: &Order,
+        zero: T,
+        of: impl Fn(u64) -> Option<T>,
+    ) -> Result<Vec<T>, String> {
+        let mut out = vec![zero; self.elements];
+        let mut chunk = vec![0; self.size << 13];
+        let mut at = 0;
+        while at < self.elements {
+            let count = (self.elements - at).min(1 << 13);
+            let bytes = &mut chunk[..count * self.size];
+            self.file.read_exact(bytes).map_err(|e| format!("cannot be read: {e}"))?;
+            for element in bytes.chunks_exact(self.size) {
+                let byte = |word: u64, byte: &u8| word << 8 | u64::from(*byte);
+                let word = if self.big_endian {
+                    element.iter().fold(0, byte)
+                } else {
+                    element.iter().rev().fold(0, byte)
+                };
+                out[order.place(at)] = of(word).ok_or_else(|| format!("row {at} is {word}: too large"))?;
+                at += 1;
+            }
+        }
+        Ok(out)
+    }
+}
+
+struct Header {
+    kind: Kind,
+    big_endian: bool,
+    fortran: bool,
+    shape: Vec<usize>,
+}
+
+impl Header {
+    /// `{'descr': '<f8', 'fortran_order': False, 'shape': (10000, 10), }`, keys in any order, padded with spaces.
+    fn parse(text: &str) -> Result<Self, String> {
+        let mut literal = Literal(text);
+        let (mut descr, mut fortran, mut shape) = (None, None, None);
+        literal.expect('{')?;
+        while !literal.take('}') {
+            let key = literal.string()?;
+            literal.expect(':')?;
+            match key {
+                "descr" if literal.0.trim_start().starts_with('[') => {
+                    return Err("has a structured dtype: expected plain numbers".into());
+                }
+                "descr" => descr = Some(literal.string()?),
+                "fortran_order" => fortran = Some(literal.boolean()?),
+                "shape" => shape = Some(literal.tuple()?),
+                other => return Err(format!("has a header with an unknown key '{other}'")),
+            }
+            if !literal.take(',') {
+                literal.expect('}')?;
+                break;
+            }
+        }
+        if !literal.0.trim().is_empty() {
+            return Err("has a header with something after its end".into());
+        }
+        let (Some(descr), Some(fortran), Some(shape)) = (descr, fortran, shape) else {
+            return Err("has a header without descr, fortran_order or shape".into());
+        };
+        if shape.is_empty() || shape.len() > MAX_DIMENSIONS {
+            return Err(format!("has shape {}: expected one or two dimensions", shown(&shape)));
+        }
+        let kind = match descr.get(1..) {
+            Some("f4") => Kind::Single,
+            Some("f8") => Kind::Double,
+            Some("i1") => Kind::Signed(1),
+            Some("i2") => Kind::Signed(2),
+            Some("i4") => Kind::Signed(4),
+            Some("i8") => Kind::Signed(8),
+            Some("u1") => Kind::Unsigned(1),
+            Some("u2") => Kind::Unsigned(2),
+            Some("u4") => Kind::Unsigned(4),
+            Some("u8") => Kind::Unsigned(8),
+            _ => return Err(format!("has dtype '{descr}': expected float32, float64 or integers")),
+        };
+        let big_endian = match &descr[..1] {
+            ">" => true,
+            "<" => false,
+            "|" if kind.size() == 1 => false,
+            _ => return Err(format!("has dtype '{descr}', of no known byte order")),
+        };
+        Ok(Header { kind, big_endian, fortran, shape })
+    }
+}
+
+/// The little of Python's literals that a header is written in.
+struct Literal<'a>(&'a str);
+
+impl<'a> Literal<'a> {
+    fn take(&mut self, c: char) -> bool {
+        let rest = self.0.trim_start().strip_prefix(c);
+        self.0 = rest.unwrap_or(self.0);
+        rest.is_some()
+    }
+
+    fn expect(&mut self, c: char) -> Result<(), String> {
+        if self.take(c) {
+            Ok(())
+        } else {
+            Err(format!("has a header without a '{c}' where there must be one"))
+        }
+    }
+
+    fn string(&mut self) -> Result<&'a str, String> {
+        let quote = if self.take('\'') { '\'' } else { self.expect('"').map(|()| '"')? };
+        let (string, rest) =
+            self.0.split_once(quote).ok_or("has a header with a string that does not end")?;
+        self.0 = rest;
+        Ok(string)
+    }
+
+    fn boolean(&mut self) -> Result<bool, String> {
+        let text = self.0.trim_start();
+        for (word, value) in [("True", true), ("False", false)] {
+            if let Some(rest) = text.strip_prefix(word) {
+                self.0 = rest;
+                return Ok(value);
+            }
+        }
+        Err("has a fortran_order that is neither True nor False".into())
+    }
+
+    fn tuple(&mut self) -> Result<Vec<usize>, String> {
+        let mut sides = Vec::new();
+        self.expect('(')?;
+        while !self.take(')') {
+            let text = self.0.trim_start();
+            let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+            let side = text[..end].parse().map_err(|_| "has a shape that is no tuple of whole numbers")?;
+            sides.push(side);
+            // Python 2 wrote 3L.
+            self.0 = text[end..].strip_prefix('L').unwrap_or(&text[end..]);
+            if !self.take(',') {
+                self.expect(')')?;
+                break;
+            }
+        }
+        Ok(sides)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+//! [`Network`]: an ONNX model of the user's, run by `tract` (feature `onnx`), for one of its tensors.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tract_onnx::prelude::*;
+use tract_onnx::tract_hir::infer::Factoid as _;
+use tract_onnx::tract_hir::internal::DimLike as _;
+
+use isn_format::error::{Error, Result};
+
+/// How a model takes its pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layout {
+    /// Channels, height, width.
+    PlanesFirst,
+    /// Height, width, channels.
+    PlanesLast,
+}
+
+/// A model that is ready to run on pictures of one size.
+pub struct Network {
+    model: Arc<TypedRunnableModel>,
+    layout: Layout,
+    size: usize,
+    what: String,
+}
+
+/// What a model's side is taken for if it does not say and nobody else does.
+const USUAL_SIDE: usize = 224;
+
+impl Network {
+    /// Reads a model. `layer` names the tensor that is wanted, or the node that makes it; without it, the model's first
+    /// output. `side` is of the square pictures, in pixels; without it, what the model says, else 224.
+    ///
+    /// # Errors
+    /// [`Error::Io`], or [`Error::Invalid`] with what `tract` cannot do, or the last layers if there is none of that name.
+    pub fn open(path: &Path, layer: Option<&str>, side: Option<usize>) -> Result<Self> {
+        let what = path.display().to_string();
+        let refuse = |why: String| Error::invalid(&what, why);
+        std::fs::File::open(path).map_err(Error::io("read", path))?;
+        let cannot = |doing: &'static str| {
+            let what = what.clone();
+            move |e: TractError| Error::invalid(what, format!("tract cannot {doing} it: {e:#}"))
+        };
+        let mut model = tract_onnx::onnx().model_for_path(path).map_err(cannot("read"))?;
+        let inputs = model.input_outlets().map_err(cannot("read"))?.len();
+        if inputs != 1 {
+            return Err(refuse(format!("has {inputs} inputs: expected one, of pictures")));
+        }
+        let said: Vec<Option<usize>> = {
+            let fact = model.input_fact(0).map_err(cannot("read"))?;
+            let dims = fact.shape.dims();
+            dims.map(|dim| dim.concretize().and_then(|dim| dim.to_usize().ok())).collect()
+        };
+        let (layout, own) = match said[..] {
+            [_, Some(3), height, width] => (Layout::PlanesFirst, (height, width)),
+            [_, height, width, Some(3)] => (Layout::PlanesLast, (height, width)),
+            _ => {
+                return Err(refuse(format!("has an input of shape {said:?}: expected 3 planes of pictures")));
+            }
+        };
+        let size = side.or(own.0).unwrap_or(USUAL_SIDE);
+        if own.0.or(own.1).is_some_and(|own| own != size) || own.0 != own.1 {
+            return Err(refuse(format!("takes pictures of {:?} × {:?}, not {size} × {size}", own.1, own.0)));
+        }
+        let shape = match layout {
+            Layout::PlanesFirst => [1, 3, size, size],
+            Layout::PlanesLast => [1, size, size, 3],
+        };
+        model.set_input_fact(0, f32::fact(shape).into()).map_err(cannot("use"))?;
+        match layer {
+            Some(layer) => {
+                let named = model.select_outputs_by_name([layer]);
+                named.map_err(|_| {
+                    refuse(format!("has no layer '{layer}': the last ones are {}", last_layers(&model)))
+                })?;
+            }
+            None => {
+                let first = model.output_outlets().map_err(cannot("read"))?.first().copied();
+                let first = first.ok_or_else(|| refuse("has no output".into()))?;
+                model.select_output_outlets(&[first]).map_err(cannot("use"))?;
+            }
+        }
+        let model = model.into_optimized().map_err(cannot("run"))?.into_runnable().map_err(cannot("run"))?;
+        Ok(Network { model, layout, size, what })
+    }
+
+    /// The side of its pictures, in pixels.
+    pub fn side(&self) -> usize {
+        self.size
+    }
+
+    /// The numbers of the layer for one picture of `side × side × 3` values, row by row, three planes to a pixel.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with what `tract` could not do.
+    pub fn embed(&self, pixels: &[f32]) -> Result<Vec<f32>> {
+        let run = || -> TractResult<Vec<f32>> {
+            let side = self.size;
+            let picture = tract_ndarray::ArrayView4::from_shape((1, side, side, 3), pixels)?;
+            let tensor: Tensor = match self.layout {
+                Layout::PlanesLast => picture.to_owned().into(),
+                Layout::PlanesFirst => {
+                    picture.permuted_axes([0, 3, 1, 2]).as_standard_layout().to_owned().into()
+                }
+            };
+            let outputs = self.model.run(tvec!(tensor.into()))?;
+            let output = outputs[0].cast_to::<f32>()?;
+            Ok(output.view().as_slice::<f32>()?.to_vec())
+        };
+        run().map_err(|e| Error::invalid(&self.what, format!("tract cannot run it: {e:#}")))
+    }
+}
+
+fn last_layers(model: &InferenceModel) -> String {
+    let named = model.nodes().iter().rev().filter(|node| !node.inputs.is_empty());
+    let names: Vec<String> = named.take(8).map(|node| format!("'{}'", node.name)).collect();
+    names.join(", ")
+}

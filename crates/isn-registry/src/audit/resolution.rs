@@ -1,0 +1,96 @@
+//! What an accuracy on `n` images can tell: how far off it may be, and how large a difference of two models must be to be
+//! more than chance.
+
+/// The 97.5% point of the standard normal distribution: two-sided 95%.
+pub const Z_95: f64 = 1.959_963_984_540_054;
+/// Its 80% point: the power that is asked for.
+pub const Z_POWER_80: f64 = 0.841_621_233_572_914_2;
+
+/// Half the width of the Wilson score interval (95%) of a share `p` seen among `n` (E. B. Wilson, JASA 22, 1927; the
+/// interval that Brown, Cai, DasGupta, Statistical Science 16, 2001, recommend for small `n`):
+/// `z / (1 + z²/n) × √(p (1 − p) / n + z² / 4n²)`. 1 where `n` is 0: nothing is known.
+pub fn wilson_half_width(p: f64, n: u64) -> f64 {
+    if n == 0 {
+        return 1.0;
+    }
+    let (n, z) = (n as f64, Z_95);
+    z / (1.0 + z * z / n) * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt()
+}
+
+/// How many images it takes to tell two models apart whose accuracies differ by `difference` and that disagree in being
+/// right on the share `discordance` of the images: McNemar's test, two-sided 5%, power 80% (R. J. Connor, Biometrics 43,
+/// 1987): `(z₁ √ψ + z₂ √(ψ − δ²))² / δ²`, rounded up. `None` where there is no such pair of models: the difference is not
+/// between 0 and the discordance.
+pub fn mcnemar_needed(difference: f64, discordance: f64) -> Option<u64> {
+    let possible = difference > 0.0 && difference <= discordance && discordance <= 1.0;
+    possible.then(|| mcnemar_exact(difference, discordance).ceil() as u64)
+}
+
+fn mcnemar_exact(difference: f64, discordance: f64) -> f64 {
+    let sum =
+        Z_95 * discordance.sqrt() + Z_POWER_80 * (discordance - difference * difference).max(0.0).sqrt();
+    sum * sum / (difference * difference)
+}
+
+/// The smallest difference of accuracies that `n` images tell, the inverse of [`mcnemar_needed`]; `None` if `n` is too few
+/// even where every disagreement is in favour of one model.
+pub fn mcnemar_smallest(n: u64, discordance: f64) -> Option<f64> {
+    let n = n as f64;
+    if discordance <= 0.0 || discordance > 1.0 || mcnemar_exact(discordance, discordance) > n {
+        return None;
+    }
+    // The number needed falls as the difference grows.
+    let (mut low, mut high) = (0.0, discordance);
+    for _ in 0..60 {
+        let middle = (low + high) / 2.0;
+        if mcnemar_exact(middle, discordance) > n { low = middle } else { high = middle }
+    }
+    Some(high)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn near(a: f64, b: f64) -> bool {
+        (a - b).abs() < 1e-9
+    }
+
+    /// `interop/resolution.py` computes these with statsmodels and scipy, and compares.
+    #[test]
+    fn figures_are_those_of_statsmodels_and_scipy() {
+        let text = include_str!("../../../../tests/vectors/resolution.csv");
+        let mut kinds = std::collections::BTreeMap::new();
+        for line in text.lines().skip(1) {
+            let fields: Vec<&str> = line.split(',').collect();
+            let number = |at: usize| fields[at].parse::<f64>().unwrap();
+            let (x, y, expected) = (number(1), number(2), number(3));
+            let found = match fields[0] {
+                "wilson" => wilson_half_width(x, y as u64),
+                "mcnemar-needed" => mcnemar_needed(x, y).unwrap() as f64,
+                "mcnemar-smallest" => mcnemar_smallest(x as u64, y).unwrap(),
+                other => panic!("{other}"),
+            };
+            assert!(near(found, expected), "{line}: {found}");
+            *kinds.entry(fields[0]).or_insert(0) += 1;
+        }
+        assert_eq!(kinds.len(), 3, "{kinds:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_told() {
+        assert_eq!(wilson_half_width(0.5, 0), 1.0);
+        assert_eq!(mcnemar_needed(0.0, 0.1), None);
+        assert_eq!(mcnemar_needed(0.2, 0.1), None);
+        assert_eq!(mcnemar_smallest(10, 0.1), None);
+        assert_eq!(mcnemar_smallest(100, 0.0), None);
+    }
+
+    #[test]
+    fn the_smallest_difference_needs_just_so_many() {
+        for (n, discordance) in [(50, 0.3), (500, 0.1), (2500, 0.1), (50_000, 0.2)] {
+            let smallest = mcnemar_smallest(n, discordance).unwrap();
+            assert!(mcnemar_needed(smallest, discordance).unwrap().abs_diff(n) <= 1, "{n}");
+        }
+    }
+}

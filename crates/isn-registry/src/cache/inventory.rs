@@ -1,0 +1,295 @@
+//! What is in a cache, whether it is whole, and what of it may go.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use cap_std::fs::Metadata;
+use rayon::prelude::*;
+
+use super::{Cache, HINTS, OBJECTS, PIECES, Piece, QUARANTINE, SOURCES, TABLES, TREES};
+use crate::files::{self, Below};
+use crate::progress::{Progress, Unit};
+use isn_format::digest::Digest;
+use isn_format::error::{Error, Result};
+
+/// A temporary file that is older belongs to nobody who is still alive.
+const ABANDONED: Duration = Duration::from_secs(24 * 3600);
+
+/// What a cache has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inventory {
+    /// How many objects, and the sum of their lengths in bytes.
+    pub objects: (u64, u64),
+    /// The same of pieces of shards.
+    pub pieces: (u64, u64),
+    /// The same of indexes of source archives.
+    pub sources: (u64, u64),
+    /// The same of what was damaged.
+    pub quarantine: (u64, u64),
+    /// The same of what is being fetched, or was by a process that was killed.
+    pub temporary: (u64, u64),
+    /// The same of tables, which can be made anew.
+    pub tables: (u64, u64),
+    /// How many trees are remembered.
+    pub trees: u64,
+}
+
+impl Inventory {
+    /// All bytes.
+    pub fn bytes(&self) -> u64 {
+        [self.objects, self.pieces, self.sources, self.tables, self.quarantine, self.temporary]
+            .iter()
+            .map(|(_, bytes)| bytes)
+            .sum()
+    }
+}
+
+/// A file that is not what its name says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damaged {
+    /// The file, before it was set aside.
+    pub path: PathBuf,
+}
+
+/// What was removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// How many files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// What is left, in bytes.
+    pub left: u64,
+}
+
+/// A file of the cache.
+struct Entry {
+    path: PathBuf,
+    bytes: u64,
+    used: SystemTime,
+}
+
+impl Cache {
+    /// Counts what is there.
+    pub fn inventory(&self) -> Result<Inventory> {
+        self.check_parts()?;
+        let mut inventory = Inventory::default();
+        let add = |count: &mut (u64, u64), entry: &Entry| *count = (count.0 + 1, count.1 + entry.bytes);
+        for entry in self.entries(OBJECTS)? {
+            let is_temp = is_temporary(&entry.path);
+            add(if is_temp { &mut inventory.temporary } else { &mut inventory.objects }, &entry);
+        }
+        for entry in self.entries(PIECES)? {
+            let is_temp = is_temporary(&entry.path);
+            add(if is_temp { &mut inventory.temporary } else { &mut inventory.pieces }, &entry);
+        }
+        for entry in self.entries(SOURCES)? {
+            let is_temp = is_temporary(&entry.path);
+            add(if is_temp { &mut inventory.temporary } else { &mut inventory.sources }, &entry);
+        }
+        for entry in self.entries(TABLES)? {
+            let is_temp = is_temporary(&entry.path);
+            add(if is_temp { &mut inventory.temporary } else { &mut inventory.tables }, &entry);
+        }
+        for entry in self.entries(QUARANTINE)? {
+            add(&mut inventory.quarantine, &entry);
+        }
+        inventory.trees = self.trees().len() as u64;
+        Ok(inventory)
+    }
+
+    /// Hashes every object and piece, and sets aside those that are not what their name says. Gives how many there were, and
+    /// the damaged ones.
+    pub fn verify(&self, jobs: usize, progress: &dyn Progress) -> Result<(u64, Vec<Damaged>)> {
+        self.check_parts()?;
+        let mut files = self.entries(OBJECTS)?;
+        files.extend(self.entries(PIECES)?);
+        files.retain(|entry| !is_temporary(&entry.path));
+        let mut in_the_way = self.folders_named_as_files(OBJECTS, |path| hash_of(path).is_some())?;
+        let is_piece = |path: &Path| Piece::at(path.to_path_buf()).is_some();
+        in_the_way.extend(self.folders_named_as_files(PIECES, is_piece)?);
+        progress.begin("verify the cache", Unit::Files, files.len() as u64);
+        let check = |entry: &Entry| -> Result<Option<Damaged>> {
+            progress.advance(1);
+            // Another process may have swept it meanwhile.
+            let Some(file) = self.open(&entry.path)? else { return Ok(None) };
+            let is_whole = match Piece::at(entry.path.clone()) {
+                Some(piece) => piece.is_whole(file).unwrap_or(false),
+                None => object_is_whole(&entry.path, file),
+            };
+            Ok((!is_whole).then(|| Damaged { path: entry.path.clone() }))
+        };
+        let pool = crate::parallel::pool(jobs)?;
+        let damaged: Vec<Option<Damaged>> =
+            pool.install(|| files.par_iter().map(check).collect::<Result<_>>())?;
+        let mut damaged: Vec<Damaged> = damaged.into_iter().flatten().collect();
+        progress.end();
+        let checked = (files.len() + in_the_way.len()) as u64;
+        damaged.extend(in_the_way.into_iter().map(|path| Damaged { path }));
+        damaged.iter().for_each(|damaged| self.set_aside(&damaged.path));
+        Ok((checked, damaged))
+    }
+
+    /// The indexes of which there are tables, and the files of these.
+    pub fn tables(&self) -> Result<Vec<(Digest, PathBuf)>> {
+        let files = self.files_of(TABLES)?.into_iter();
+        Ok(files.filter_map(|(path, _)| Some((hash_of(&path)?, path))).collect())
+    }
+
+    /// Removes what was not used for `older_than`, then what was used longest ago until at most `max_size` bytes are
+    /// left; and always what is damaged, abandoned, or a note of a tree that is gone. With `dry_run` only counts.
+    pub fn sweep(
+        &self,
+        max_size: Option<u64>,
+        older_than: Option<Duration>,
+        now: SystemTime,
+        dry_run: bool,
+    ) -> Result<Swept> {
+        self.check_parts()?;
+        let mut kept = self.entries(OBJECTS)?;
+        kept.extend(self.entries(PIECES)?);
+        kept.extend(self.entries(SOURCES)?);
+        kept.extend(self.entries(TABLES)?);
+        let mut gone = self.entries(QUARANTINE)?;
+        let notes = self.files_of(TREES)?;
+        let age = |entry: &Entry| now.duration_since(entry.used).unwrap_or_default();
+        let mut part = |is_gone: &dyn Fn(&Entry) -> bool| {
+            let (out, stay) = std::mem::take(&mut kept).into_iter().partition(|entry| is_gone(entry));
+            kept = stay;
+            gone.extend::<Vec<Entry>>(out);
+        };
+        part(&|entry| is_temporary(&entry.path) && age(entry) > ABANDONED);
+        if let Some(limit) = older_than {
+            part(&|entry| age(entry) > limit && !is_temporary(&entry.path));
+        }
+        let mut left: u64 = kept.iter().map(|entry| entry.bytes).sum();
+        kept.sort_by_key(|entry| entry.used);
+        for entry in kept {
+            if left > max_size.unwrap_or(u64::MAX) && !is_temporary(&entry.path) {
+                left -= entry.bytes;
+                gone.push(entry);
+            }
+        }
+        let swept = Swept { files: gone.len() as u64, bytes: gone.iter().map(|e| e.bytes).sum(), left };
+        if !dry_run {
+            gone.iter().try_for_each(|entry| self.remove(&entry.path))?;
+            notes.iter().try_for_each(|(note, _)| self.forget_gone_tree(note))?;
+        }
+        Ok(swept)
+    }
+
+    fn forget_gone_tree(&self, note: &Path) -> Result<()> {
+        let is_there = self.tree_of(note).is_some_and(|tree| tree.is_dir());
+        if is_there { Ok(()) } else { self.remove(note) }
+    }
+
+    /// Refuses a cache out of which a link leads.
+    fn check_parts(&self) -> Result<()> {
+        for part in [OBJECTS, PIECES, SOURCES, TABLES, TREES, HINTS, QUARANTINE] {
+            Below::check(&self.root, &self.root.join(part))?;
+        }
+        Ok(())
+    }
+
+    /// The files of a part that have a name as isn gives them; what else is there is somebody else's.
+    pub(super) fn files_of(&self, part: &str) -> Result<Vec<(PathBuf, Metadata)>> {
+        let folder = Below::find(&self.root, &self.root.join(part))?;
+        let mut files = folder.map_or(Ok(Vec::new()), |folder| folder.files())?;
+        files.retain(|(path, _)| is_named_by_isn(path));
+        Ok(files)
+    }
+
+    /// The folders of a part that have the name of a file.
+    fn folders_named_as_files(&self, part: &str, is_named: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>> {
+        let folder = Below::find(&self.root, &self.root.join(part))?;
+        let mut folders = folder.map_or(Ok(Vec::new()), |folder| folder.folders())?;
+        folders.retain(|path| is_named(path));
+        Ok(folders)
+    }
+
+    fn entries(&self, part: &str) -> Result<Vec<Entry>> {
+        let entries = self.files_of(part)?.into_iter().map(|(path, about)| {
+            let used = about.modified().map_err(Error::io("look at", &path))?.into_std();
+            Ok(Entry { used, bytes: about.len(), path })
+        });
+        entries.collect()
+    }
+}
+
+fn is_temporary(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(files::TEMP_PREFIX))
+}
+
+fn is_named_by_isn(path: &Path) -> bool {
+    is_temporary(path) || hash_of(path).is_some() || Piece::at(path.to_path_buf()).is_some()
+}
+
+/// All but pieces have a hash before the first dot of their name.
+fn hash_of(path: &Path) -> Option<Digest> {
+    path.file_name()?.to_str()?.split('.').next()?.parse().ok()
+}
+
+fn object_is_whole(path: &Path, file: File) -> bool {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(file).is_ok() && hash_of(path) == Some(Digest::of_hasher(&hasher))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Silent;
+    use isn_format::object::ObjectKind;
+
+    /// A cache with three objects of 10 bytes, used 3, 2 and 1 days ago, and a piece used now.
+    fn sample(dir: &Path) -> (Cache, SystemTime) {
+        let cache = Cache::new(dir);
+        let now = SystemTime::now();
+        for days in 1..=3u64 {
+            let bytes = [days as u8; 10];
+            cache.keep_object(ObjectKind::Index, &Digest::of(&bytes), &bytes).unwrap();
+            let path = cache.object_path(ObjectKind::Index, &Digest::of(&bytes));
+            let file = std::fs::File::options().append(true).open(path).unwrap();
+            file.set_modified(now - Duration::from_secs(days * 86_400)).unwrap();
+        }
+        let mut piece = cache.new_piece(&Digest::of(b"shard"), 0).unwrap();
+        piece.write(&[7; 100]).unwrap();
+        drop(piece);
+        (cache, now)
+    }
+
+    #[test]
+    fn what_was_used_longest_ago_goes_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let (cache, now) = sample(dir.path());
+        let before = cache.inventory().unwrap();
+        assert_eq!((before.objects, before.pieces, before.bytes()), ((3, 30), (1, 100), 130));
+        let dry = cache.sweep(Some(115), None, now, true).unwrap();
+        assert_eq!(dry, Swept { files: 2, bytes: 20, left: 110 });
+        assert_eq!(cache.inventory().unwrap(), before);
+        assert_eq!(cache.sweep(Some(115), None, now, false).unwrap(), dry);
+        assert!(cache.object(ObjectKind::Index, &Digest::of(&[1; 10]), 10).is_some());
+        assert!(cache.object(ObjectKind::Index, &Digest::of(&[2; 10]), 10).is_none());
+        let none = cache.sweep(None, Some(Duration::from_secs(36 * 3600)), now, false).unwrap();
+        assert_eq!((none.files, none.left), (0, 110));
+        let all = cache.sweep(Some(0), None, now, false).unwrap();
+        assert_eq!((all.files, all.left), (2, 0));
+    }
+
+    #[test]
+    fn what_is_damaged_is_found_and_set_aside() {
+        let dir = tempfile::tempdir().unwrap();
+        let (cache, now) = sample(dir.path());
+        assert_eq!(cache.verify(2, &Silent).unwrap(), (4, Vec::new()));
+        let piece = cache.pieces(&Digest::of(b"shard")).remove(0);
+        std::fs::write(&piece.path, [8; 100]).unwrap();
+        let object = cache.object_path(ObjectKind::Index, &Digest::of(&[1; 10]));
+        std::fs::write(&object, b"short").unwrap();
+        let (checked, damaged) = cache.verify(2, &Silent).unwrap();
+        assert_eq!((checked, damaged.len()), (4, 2));
+        assert_eq!(cache.inventory().unwrap().quarantine.0, 2);
+        assert!(!piece.path.exists() && !object.exists());
+        cache.sweep(None, None, now, false).unwrap();
+        assert_eq!(cache.inventory().unwrap().quarantine, (0, 0));
+    }
+}

@@ -1,0 +1,87 @@
+//! Many images at once, of one size, into one piece of memory, by several threads.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::Dataset;
+use isn_format::augment::{Augment, Crop};
+use isn_format::error::{Error, Result};
+use isn_pixels::{Layout, View};
+
+/// What a batch shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch {
+    /// Width and height of every image of it, in pixels.
+    pub size: (u32, u32),
+    /// Which part of an image.
+    pub augment: Augment,
+    /// What random parts depend on, besides the image.
+    pub seed: u64,
+    /// The same.
+    pub epoch: u64,
+    /// How pixels lie in memory.
+    pub layout: Layout,
+    /// How many threads work on it.
+    pub threads: usize,
+}
+
+impl Dataset {
+    /// The images, one behind the other, into `out`, which has `images × width × height × 3` bytes.
+    ///
+    /// # Errors
+    /// The first fault of an image; what is in `out` then is of no use.
+    pub fn batch(&self, images: &[u32], batch: &Batch, out: &mut [u8]) -> Result<()> {
+        let each = batch.size.0 as usize * batch.size.1 as usize * 3;
+        if each == 0 || out.len() != images.len() * each {
+            return Err(Error::Internal("a batch of another size than its memory".into()));
+        }
+        let work = Mutex::new(images.iter().zip(out.chunks_exact_mut(each)));
+        let run = || -> Result<()> {
+            let mut scratch = self.take_scratch()?;
+            loop {
+                let next = work.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let Some((&image, out)) = next else { break };
+                let image = image as usize;
+                let size = self.size(image)?;
+                let view = self.view_of(image, size, batch)?;
+                self.read(image, &mut scratch, |file, images| {
+                    images.view(file, size, &view, out).map_err(|e| self.other_pixels(image, e))
+                })?;
+            }
+            if let Ok(mut kept) = self.scratch.try_lock() {
+                kept.push(scratch);
+            }
+            Ok(())
+        };
+        // After an error nobody begins another image.
+        let run = || {
+            run().inspect_err(|_| work.lock().unwrap_or_else(PoisonError::into_inner).by_ref().for_each(drop))
+        };
+        std::thread::scope(|scope| {
+            let others: Vec<_> = (1..batch.threads.min(images.len())).map(|_| scope.spawn(run)).collect();
+            let mut ended = run();
+            for other in others {
+                let other = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                ended = ended.and(other);
+            }
+            ended
+        })
+    }
+
+    fn view_of(&self, image: usize, size: (u32, u32), batch: &Batch) -> Result<View> {
+        let path = self.path(image);
+        let (window, mirrored) = batch.augment.choose(batch.seed, batch.epoch, path, size.0, size.1);
+        if batch.augment.crop == Crop::None && size != batch.size {
+            let (has, first) =
+                (format!("{}x{}", size.0, size.1), format!("{}x{}", batch.size.0, batch.size.1));
+            let why = format!("has {has} pixels and the first image {first}: a batch of both needs a crop");
+            return Err(Error::invalid(path, why));
+        }
+        Ok(View {
+            corner: (window.x, window.y),
+            part: (window.width, window.height),
+            size: batch.size,
+            mirrored,
+            layout: batch.layout,
+        })
+    }
+}

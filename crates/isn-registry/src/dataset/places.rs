@@ -1,0 +1,258 @@
+//! Where images are: in shards, of files and of memory, read at an offset; or files of trees.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::RwLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::cache::{Cache, Piece};
+use crate::files;
+use crate::transport::AtHand;
+use isn_format::error::{Error, Result};
+use isn_format::object::ObjectRef;
+use isn_format::table::FrameAt;
+
+/// So many files stay open: of the 1,024 that a process may have, most are for others.
+const MOST_OPEN: usize = 256;
+
+/// Files and memory with shards, and trees; and where in them each image of a selection is.
+#[derive(Default)]
+pub struct Places {
+    sources: Vec<Source>,
+    /// For each image its source, and where in it.
+    at: Vec<(u32, u64)>,
+    open: AtomicUsize,
+    /// Where its pieces are.
+    cache: Option<Cache>,
+}
+
+/// Some bytes of a shard.
+struct Source {
+    kind: Kind,
+    /// Which bytes.
+    start: u64,
+    end: u64,
+}
+
+enum Kind {
+    Memory(&'static [u8]),
+    File {
+        path: PathBuf,
+        /// Of the cache; else it is a whole shard.
+        is_piece: bool,
+        open: RwLock<Option<File>>,
+    },
+    /// An image of a tree, as it is.
+    Image(PathBuf),
+}
+
+/// What was read of an image.
+pub(super) enum Bytes<'b> {
+    /// Its frame.
+    Frame(&'b [u8]),
+    /// Its file.
+    Image(&'b [u8]),
+}
+
+impl Places {
+    /// The places of `frames`, of which `None` is one that no pack has, and the numbers of those frames that have no place.
+    /// `at_hand` says where a shard is as a whole; what is not is looked for in the cache.
+    pub fn find(
+        shards: &[ObjectRef],
+        frames: &[Option<FrameAt>],
+        at_hand: impl Fn(&ObjectRef) -> Option<AtHand>,
+        cache: Option<&Cache>,
+    ) -> (Places, Vec<usize>) {
+        let mut places = Places { cache: cache.cloned(), ..Places::default() };
+        // For each shard its sources, by where they begin.
+        let mut known: Vec<Option<Vec<u32>>> = vec![None; shards.len()];
+        let (mut missing, mut last) = (Vec::new(), 0u32);
+        for (number, frame) in frames.iter().enumerate() {
+            let shard = frame.and_then(|frame| shards.get(frame.shard as usize));
+            let (Some(frame), Some(shard)) = (frame, shard) else {
+                places.at.push((0, 0));
+                missing.push(number);
+                continue;
+            };
+            let sources = &mut known[frame.shard as usize];
+            let sources = sources.get_or_insert_with(|| places.add(shard, &at_hand, cache));
+            let end = frame.offset.saturating_add(frame.length);
+            let has = |&source: &u32| {
+                let source = &places.sources[source as usize];
+                source.start <= frame.offset && end <= source.end
+            };
+            // Neighbours are mostly in one file.
+            let found = Some(last).filter(|last| sources.contains(last) && has(last));
+            match found.or_else(|| sources.iter().copied().find(has)) {
+                Some(source) => {
+                    last = source;
+                    places.at.push((source, frame.offset - places.sources[source as usize].start));
+                }
+                None => {
+                    places.at.push((0, 0));
+                    missing.push(number);
+                }
+            }
+        }
+        (places, missing)
+    }
+
+    fn add(
+        &mut self,
+        shard: &ObjectRef,
+        at_hand: &impl Fn(&ObjectRef) -> Option<AtHand>,
+        cache: Option<&Cache>,
+    ) -> Vec<u32> {
+        let first = self.sources.len() as u32;
+        let file = |path, is_piece| Kind::File { path, is_piece, open: RwLock::default() };
+        match at_hand(shard) {
+            Some(AtHand::Memory(bytes)) => {
+                self.sources.push(Source { kind: Kind::Memory(bytes), start: 0, end: bytes.len() as u64 });
+            }
+            Some(AtHand::File(path)) => {
+                self.sources.push(Source { kind: file(path, false), start: 0, end: shard.length });
+            }
+            None => {
+                for piece in cache.map(|cache| cache.pieces(&shard.blake3)).unwrap_or_default() {
+                    // What is used stays longest.
+                    let _ = cache.map(|cache| cache.used(&piece));
+                    let (start, end) = (piece.range.start, piece.range.end);
+                    self.sources.push(Source { kind: file(piece.path, true), start, end });
+                }
+            }
+        }
+        (first..self.sources.len() as u32).collect()
+    }
+
+    /// Lets an image be the file of a tree.
+    pub fn set_file(&mut self, image: usize, path: PathBuf) {
+        let source = self.sources.len() as u32;
+        if let Some(at) = self.at.get_mut(image) {
+            *at = (source, 0);
+            self.sources.push(Source { kind: Kind::Image(path), start: 0, end: u64::MAX });
+        }
+    }
+
+    /// An image's frame, which a pack says is `frame` bytes long, or its file of `length`; `buffer` is memory for them.
+    pub(super) fn read<'b>(
+        &self,
+        image: usize,
+        frame: Option<u64>,
+        length: u64,
+        buffer: &'b mut Vec<u8>,
+    ) -> Result<Bytes<'b>> {
+        let place =
+            self.at.get(image).and_then(|&(source, at)| Some((self.sources.get(source as usize)?, at)));
+        let nowhere = || Error::Internal(format!("image {image} has no place"));
+        let (source, at) = place.ok_or_else(nowhere)?;
+        if let Kind::Image(path) = &source.kind {
+            let wrong = |has: u64| {
+                Error::integrity(in_tree(path), format!("has {has} bytes, the index says {length}"))
+            };
+            let mut file = files::open(path)?;
+            buffer.clear();
+            // One more than there should be, to see that there is none.
+            let read = file.by_ref().take(length.saturating_add(1)).read_to_end(buffer);
+            return match read.map_err(Error::io("read", path))? as u64 {
+                has if has == length => Ok(Bytes::Image(buffer)),
+                has => Err(wrong(has)),
+            };
+        }
+        let length = frame.ok_or_else(nowhere)? as usize;
+        match &source.kind {
+            Kind::Memory(bytes) => {
+                let frame = bytes.get(at as usize..).and_then(|rest| rest.get(..length));
+                frame.map(Bytes::Frame).ok_or_else(|| Error::Internal("a frame outside of its shard".into()))
+            }
+            Kind::File { path, is_piece, open } => {
+                if buffer.len() < length {
+                    buffer.resize(length, 0);
+                }
+                let buffer = &mut buffer[..length];
+                self.read_file(path, *is_piece, open, at, buffer)?;
+                Ok(Bytes::Frame(buffer))
+            }
+            Kind::Image(_) => Err(nowhere()),
+        }
+    }
+
+    fn read_file(
+        &self,
+        path: &Path,
+        is_piece: bool,
+        open: &RwLock<Option<File>>,
+        at: u64,
+        buffer: &mut [u8],
+    ) -> Result<()> {
+        let read = |file: &File, buffer: &mut [u8]| {
+            read_at(file, at, buffer).map_err(|e| match e.kind() {
+                io::ErrorKind::UnexpectedEof => Error::integrity(in_shard(path), "ends too early"),
+                _ => Error::io("read", path)(e),
+            })
+        };
+        // After a fork somebody who is not there any more may hold the lock: it is not waited for, here and below.
+        if let Ok(kept) = open.try_read()
+            && let Some(file) = &*kept
+        {
+            return read(file, buffer);
+        }
+        let file = if is_piece { Piece::open_file(path)? } else { files::open(path)? };
+        read(&file, buffer)?;
+        if self.open.load(Ordering::Relaxed) < MOST_OPEN
+            && let Ok(mut kept) = open.try_write()
+            && kept.replace(file).is_none()
+        {
+            self.open.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Sets aside the piece of the cache that an image was read from, if it was one. Gives whether it is to blame for wrong
+    /// bytes, and whether it is gone.
+    pub(super) fn set_aside(&self, image: usize) -> (bool, bool) {
+        let source = self.at.get(image).and_then(|&(source, _)| self.sources.get(source as usize));
+        match (source.map(|source| &source.kind), &self.cache) {
+            (Some(Kind::File { path, is_piece: true, .. }), Some(cache)) => {
+                (cache.set_aside_piece(path), !path.exists())
+            }
+            _ => (false, false),
+        }
+    }
+
+    /// Where an image is read from, for messages.
+    pub(super) fn name(&self, image: usize) -> String {
+        let source = self.at.get(image).and_then(|&(source, _)| self.sources.get(source as usize));
+        match source.map(|source| &source.kind) {
+            Some(Kind::File { path, .. }) => in_shard(path),
+            Some(Kind::Image(path)) => in_tree(path),
+            _ => "shard of the bundled registry".into(),
+        }
+    }
+}
+
+/// A shard or a piece of one, for messages.
+fn in_shard(path: &Path) -> String {
+    format!("shard {}", path.display())
+}
+
+/// An image of a tree, for messages.
+fn in_tree(path: &Path) -> String {
+    format!("in a tree, {}", path.display())
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, at: u64, buffer: &mut [u8]) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, buffer, at)
+}
+
+#[cfg(windows)]
+fn read_at(file: &File, mut at: u64, mut buffer: &mut [u8]) -> io::Result<()> {
+    while !buffer.is_empty() {
+        match std::os::windows::fs::FileExt::seek_read(file, buffer, at)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => (at, buffer) = (at + read as u64, &mut buffer[read..]),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,95 @@
+//! [`About`]: what the metadata of every format says of a version.
+
+use serde_json::{Value, json};
+
+use super::Format;
+use isn_format::class::Class;
+use isn_format::manifest::Manifest;
+use isn_format::split::Split;
+use isn_format::tree::Selection;
+
+/// The format of `ISN.json` in an export.
+const FORMAT: &str = "isn-export/1";
+
+/// A version, and which part of it is exported.
+pub struct About<'a> {
+    /// The version.
+    pub manifest: &'a Manifest,
+    /// All of its classes; a label is a rank in this list.
+    pub classes: &'a [Class],
+    /// How to cite it, as BibTeX.
+    pub citation: String,
+    /// What is exported of it.
+    pub selection: &'a Selection,
+    /// The splits with images, with how many there are and the sum of their files' lengths in bytes.
+    pub splits: Vec<(Split, u64, u64)>,
+    /// The extension of its images, `png` or `jpg`: all have one.
+    pub extension: &'static str,
+    /// Width and height of every image of an array, in pixels.
+    pub pixels: Option<(u32, u32)>,
+    /// What shards are cut at, in bytes of images.
+    pub shard_bytes: u64,
+    /// What of all that nobody vouches for, as `--json` calls it.
+    pub unsigned: &'a [&'a str],
+    /// The same as a sentence.
+    pub doubt: Option<String>,
+}
+
+impl About<'_> {
+    /// `b3:…`.
+    pub(super) fn dataset(&self) -> String {
+        self.manifest.dataset.prefixed()
+    }
+
+    /// The ids of the classes, by label.
+    pub(super) fn class_ids(&self) -> Vec<&str> {
+        self.classes.iter().map(|class| class.id.as_str()).collect()
+    }
+
+    /// What people call the classes, by label.
+    pub(super) fn class_names(&self) -> Vec<&str> {
+        self.classes.iter().map(|class| class.label.as_str()).collect()
+    }
+
+    /// The format of the images, as most libraries call it.
+    pub(super) fn encoding(&self) -> &'static str {
+        if self.extension == "jpg" { "jpeg" } else { "png" }
+    }
+
+    /// MAJOR.MINOR.0, for formats that want three numbers.
+    pub(super) fn three_numbers(&self) -> String {
+        format!("{}.0", self.manifest.version)
+    }
+
+    /// The contents of `ISN.json`: what an export is of, and which files it has.
+    pub fn isn_json(&self, format: Format, files: &[String]) -> Value {
+        let manifest = self.manifest;
+        let class = |class: &Class| json!({ "id": class.id, "label": class.label, "group": class.group });
+        let split = |&(split, images, bytes): &(Split, u64, u64)| {
+            (split.to_string(), json!({ "images": images, "bytes": bytes }))
+        };
+        let mut value = json!({
+            "format": FORMAT,
+            "as": format.as_str(),
+            "name": manifest.name,
+            "version": manifest.version,
+            "dataset": self.dataset(),
+            "pin": manifest.pin(),
+            "title": manifest.title,
+            "description": manifest.description,
+            "licence": manifest.licence,
+            "authors": manifest.authors,
+            "citation": self.citation,
+            "classes": self.classes.iter().map(class).collect::<Vec<_>>(),
+            "splits": self.splits.iter().map(split).collect::<serde_json::Map<_, _>>(),
+            "files": files,
+        });
+        if !self.unsigned.is_empty() {
+            value["unsigned"] = json!(self.unsigned);
+        }
+        if !self.selection.is_all() {
+            value["selection"] = json!(self.selection);
+        }
+        value
+    }
+}

@@ -1,0 +1,106 @@
+//! The dataset card of Hugging Face: `README.md`, whose YAML head says what files and columns there are.
+
+use super::About;
+use isn_format::error::count;
+use isn_format::text::{one_line, yaml};
+
+/// The text.
+pub(super) fn card(about: &About<'_>) -> String {
+    let manifest = about.manifest;
+    let names: String = about
+        .class_ids()
+        .iter()
+        .enumerate()
+        .map(|(label, id)| format!("          '{label}': {}\n", yaml(id)))
+        .collect();
+    let splits: String = about
+        .splits
+        .iter()
+        .map(|(split, images, bytes)| {
+            format!("  - name: {split}\n    num_bytes: {bytes}\n    num_examples: {images}\n")
+        })
+        .collect();
+    let files: String = about
+        .splits
+        .iter()
+        .map(|(split, ..)| format!("  - split: {split}\n    path: data/{split}-*\n"))
+        .collect();
+    let labels: String = about
+        .classes
+        .iter()
+        .enumerate()
+        .map(|(label, class)| {
+            format!(
+                "| {label} | `{}` | {} | {} |\n",
+                class.id,
+                line(&class.label),
+                line(class.group.as_deref().unwrap_or(""))
+            )
+        })
+        .collect();
+    format!(
+        "---\nlicense: other\nlicense_name: {licence}\npretty_name: {title}\ntask_categories:\n- image-classification\n\
+         dataset_info:\n  features:\n  - name: image\n    dtype: image\n  - name: label\n    dtype:\n      class_label:\n        names:\n{names}  \
+         - name: path\n    dtype: string\n  splits:\n{splits}configs:\n- config_name: default\n  data_files:\n{files}---\n\n\
+         # {heading}\n\n{description}\n\n- Pin: `{pin}`\n{doubt}- Licence: {terms}\n- {images} in {classes} classes\n\n\
+         | label | class | called | group |\n|---|---|---|---|\n{labels}\n## Citation\n\n```bibtex\n{citation}```\n",
+        licence = yaml(manifest.licence.lines().next().unwrap_or_default()),
+        title = yaml(&manifest.title),
+        heading = line(&manifest.title),
+        description = lines(&manifest.description),
+        pin = manifest.pin(),
+        doubt = about.doubt.as_ref().map(|doubt| format!("- Unsigned: {doubt}\n")).unwrap_or_default(),
+        // Further right, so that they are of the same item.
+        terms = lines(&manifest.licence).replace('\n', "\n  "),
+        images = count(about.splits.iter().map(|(_, images, _)| *images as usize).sum(), "image"),
+        classes = about.classes.len(),
+        citation = about.citation,
+    )
+}
+
+/// A text as Markdown that shows it as it is: no HTML, links, headings or fences come of it.
+fn line(text: &str) -> String {
+    let mut out = String::new();
+    for c in one_line(text.trim()).chars() {
+        match c {
+            '&' => out += "&amp;",
+            '<' => out += "&lt;",
+            '>' => out += "&gt;",
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '$' | '#' => out.extend(['\\', c]),
+            _ => out.push(c),
+        }
+    }
+    // What begins a list, or makes a heading of the line before.
+    let digits = out.bytes().take_while(u8::is_ascii_digit).count();
+    if out.starts_with(['-', '+', '=']) {
+        out.insert(0, '\\');
+    } else if digits > 0 && out[digits..].starts_with(['.', ')']) {
+        out.insert(digits, '\\');
+    }
+    out
+}
+
+/// As [`line()`], of a text of several.
+fn lines(text: &str) -> String {
+    text.trim().lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_makes_no_html_links_headings_or_fences() {
+        for (text, shown) in [
+            ("<script>a & b</script>", "&lt;script&gt;a &amp; b&lt;/script&gt;"),
+            ("[x](javascript:y) ![z](w)", "\\[x\\](javascript:y) !\\[z\\](w)"),
+            ("# x", "\\# x"),
+            ("---\nlicense: mit\n---", "\\---\nlicense: mit\n\\---"),
+            ("```\n    code", "\\`\\`\\`\ncode"),
+            ("===\n1. one", "\\===\n1\\. one"),
+            ("a|b\u{202e}", "a\\|b\\\\u{202e}"),
+        ] {
+            assert_eq!(lines(text), shown);
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! [`Workplace`]: where a verb makes what it then puts in place as a whole.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::{Lock, OwnFolder, hidden_sibling, lock};
+use isn_format::error::Result;
+
+/// A hidden folder of isn's own beside a destination, and the lock of whoever works in it. A run that was killed leaves
+/// both, and the next one goes on there. Where there are no locks, nobody can tell whether a folder is somebody's: each run
+/// has one of its own then, which no later run finds.
+#[derive(Debug)]
+pub struct Workplace {
+    /// The folder.
+    pub own: OwnFolder,
+    lock: Option<Lock>,
+    /// Whether something of the user's may be in it.
+    is_users: AtomicBool,
+}
+
+/// So many hex digits tell the folder of one run from that of any other.
+const ASIDE: usize = 12;
+
+/// The folder beside `to` and its lock. Where several things may be made for one destination, `key` tells them apart.
+fn paths(to: &Path, key: &str) -> Result<(PathBuf, PathBuf)> {
+    let key = if key.is_empty() { String::new() } else { format!("{key}.") };
+    Ok((hidden_sibling(to, &format!("{key}isn-partial"))?, hidden_sibling(to, &format!("{key}isn-lock"))?))
+}
+
+impl Workplace {
+    /// Takes the place beside `to`; `None` if another process has it.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`](isn_format::error::Error::Foreign) if something is there that isn has not made.
+    pub fn open(to: &Path, key: &str) -> Result<Option<Self>> {
+        let (path, lock) = paths(to, key)?;
+        let Some(lock) = Lock::try_take(&lock)? else { return Ok(None) };
+        if !lock.is_held() {
+            lock.remove()?;
+            return Workplace::open_aside(to, key).map(Some);
+        }
+        let own = OwnFolder::open(&path).inspect_err(|_| drop(lock.remove()))?;
+        Ok(Some(Workplace::of(own, Some(lock))))
+    }
+
+    fn of(own: OwnFolder, lock: Option<Lock>) -> Self {
+        Workplace { own, lock, is_users: AtomicBool::new(false) }
+    }
+
+    /// As [`Workplace::open`], but waits for another process, for as long as `patience`; the second says whether it did.
+    ///
+    /// # Errors
+    /// As of [`Workplace::open`].
+    pub fn wait(to: &Path, key: &str, patience: Duration) -> Result<(Option<Self>, bool)> {
+        let begun = Instant::now();
+        let (mut work, mut is_said) = (Workplace::open(to, key)?, false);
+        let is_waited_for = work.is_none();
+        while work.is_none() && begun.elapsed() < patience {
+            if !is_said && begun.elapsed() > lock::PATIENCE {
+                lock::say_waiting(&paths(to, key)?.1);
+                is_said = true;
+            }
+            std::thread::sleep(lock::PAUSE);
+            work = Workplace::open(to, key)?;
+        }
+        Ok((work, is_waited_for))
+    }
+
+    /// A place that nobody else has and that no later run finds again: for who cannot wait for the other, or cannot know
+    /// whether there is one. Its name is no process's, since those of other machines have the same numbers.
+    pub fn open_aside(to: &Path, key: &str) -> Result<Self> {
+        let number = fastrand::u64(..) >> (64 - 4 * ASIDE);
+        let dot = if key.is_empty() { "" } else { "." };
+        let (path, _) = paths(to, &format!("{key}{dot}{number:0width$x}", width = ASIDE))?;
+        Ok(Workplace::of(OwnFolder::open(&path)?, None))
+    }
+
+    /// Takes over what a run left that was killed; `None` if there is nothing, or if it may be that of a run that is alive.
+    pub fn abandoned(to: &Path, key: &str) -> Result<Option<Self>> {
+        let (path, lock) = paths(to, key)?;
+        // Looked at first, so that no lock comes and goes where there is nothing to do.
+        if path.symlink_metadata().is_err() {
+            return Ok(None);
+        }
+        // What another is about to remove is his, to the last step.
+        let Some(lock) = Lock::try_take(&lock)? else { return Ok(None) };
+        match OwnFolder::find(&path) {
+            Ok(Some(own)) if lock.is_held() => Ok(Some(Workplace::of(own, Some(lock)))),
+            found => lock.remove().and(found.map(|_| None)),
+        }
+    }
+
+    /// Removes what a run left that was killed; fine if there is nothing. What a run that is alive works in stays.
+    pub fn discard_abandoned(to: &Path, key: &str) -> Result<()> {
+        Workplace::abandoned(to, key)?.map_or(Ok(()), |work| work.discard())
+    }
+
+    /// Says that something of the user's may be in it from now on: it goes only when it is discarded.
+    pub fn take_in(&self) {
+        self.is_users.store(true, Ordering::Relaxed);
+    }
+
+    /// Says that nothing of the user's is in it any more.
+    pub fn put_back(&self) {
+        self.is_users.store(false, Ordering::Relaxed);
+    }
+
+    /// Removes the folder with all that is in it, and the lock.
+    pub fn discard(&self) -> Result<()> {
+        let removed = self.own.remove();
+        self.lock.as_ref().map_or(Ok(()), Lock::remove).and(removed)
+    }
+}
+
+/// What no later run finds goes with the run that made it, however that ends.
+impl Drop for Workplace {
+    fn drop(&mut self) {
+        if self.lock.is_none() && !self.is_users.load(Ordering::Relaxed) {
+            let _ = self.own.remove();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_tidies_leaves_alone_what_another_is_removing() {
+        let dir = tempfile::tempdir().unwrap();
+        let to = dir.path().join("tree");
+        let work = Workplace::open(&to, "key").unwrap().unwrap();
+        // Its marker is gone already, and the folder itself is next.
+        work.own.remove_from(".made-by-isn").unwrap();
+        Workplace::discard_abandoned(&to, "key").unwrap();
+        let folder = paths(&to, "key").unwrap().0;
+        assert_eq!(crate::files::names_in(&folder).unwrap(), [""; 0]);
+        work.discard().unwrap();
+        Workplace::discard_abandoned(&to, "key").unwrap();
+        assert_eq!(crate::files::names_in(dir.path()).unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn who_works_and_who_tidies_are_in_no_ones_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let to = dir.path().join("tree");
+        std::thread::scope(|scope| {
+            for worker in 0..4 {
+                let to = &to;
+                scope.spawn(move || {
+                    for _ in 0..500 {
+                        if worker % 2 == 0 {
+                            Workplace::discard_abandoned(to, "").unwrap();
+                        } else if let Some(work) = Workplace::open(to, "").unwrap() {
+                            std::fs::write(work.own.folder("tree").unwrap().join("file"), "x").unwrap();
+                            work.discard().unwrap();
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(crate::files::names_in(dir.path()).unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn what_a_killed_run_left_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let to = dir.path().join("tree");
+        let work = Workplace::open(&to, "").unwrap().unwrap();
+        assert!(Workplace::open(&to, "").unwrap().is_none());
+        work.own.folder("tree").unwrap();
+        Workplace::discard_abandoned(&to, "").unwrap();
+        assert!(work.own.join("tree").exists(), "it is alive");
+        drop(work);
+        Workplace::discard_abandoned(&to, "").unwrap();
+        assert_eq!(crate::files::names_in(dir.path()).unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn what_no_later_run_finds_goes_with_its_run_unless_it_has_something_of_the_users() {
+        let dir = tempfile::tempdir().unwrap();
+        let to = dir.path().join("tree");
+        let [first, second] = [(); 2].map(|()| Workplace::open_aside(&to, "key").unwrap());
+        assert_eq!(crate::files::names_in(dir.path()).unwrap().len(), 2);
+        Workplace::discard_abandoned(&to, "key").unwrap();
+        second.take_in();
+        drop((first, second));
+        assert_eq!(crate::files::names_in(dir.path()).unwrap().len(), 1);
+    }
+}

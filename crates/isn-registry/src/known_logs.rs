@@ -1,0 +1,462 @@
+//! [`KnownLogs`]: what a user has of registries' logs, a folder a log: the last checkpoint that was seen, by which a
+//! rollback or a fork is noticed; the replay so far, which saves work; evidence, if two checkpoints contradict each other;
+//! and the private key of a log that is the user's own.
+//!
+//! | file | what | lost |
+//! |---|---|---|
+//! | `vkey` | the log's key, for people | nothing |
+//! | `checkpoint` | the newest one seen, the whole note | a rollback or fork before it goes unnoticed |
+//! | `replay` | leaves and replayed state | it is made again |
+//! | `evidence/<id>/` | `before.note` and `now.note` of a fork | |
+//! | `key` | the log's private key | nobody can add to the log any more |
+//!
+//! Beside those folders, `places` says which log each registry showed: one that does not answer can still be told from one
+//! that lacks a name, a place that nobody has named is held to its log, and nothing is written to one that shows another.
+//! Lost, each place is a stranger until it is read again.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::files;
+use crate::keyring;
+use isn_format::digest::Digest;
+use isn_format::error::{Error, Result};
+use isn_format::key::{KeyFile, PrivateKey};
+use isn_format::log::{Hash, History, LogKey, LogSigner, MAX_CHECKPOINT, Replica, SignedCheckpoint, Tree};
+
+/// The file that says where logs were seen: a vkey, a space and a registry a line.
+const PLACES: &str = "places";
+/// Held while it is changed.
+const PLACES_LOCK: &str = "places.lock";
+/// The longest such file that is read, in bytes.
+const MAX_PLACES: u64 = 4 << 20;
+/// A replay begins with the BLAKE3 of what follows, and an LF.
+const SUM_LEN: usize = 65;
+/// The longest replay that is read, in bytes.
+const MAX_REPLAY: u64 = 4 << 30;
+
+/// The folder with a folder for each log.
+#[derive(Clone, Debug)]
+pub struct KnownLogs {
+    folder: PathBuf,
+}
+
+/// One log's folder.
+#[derive(Clone, Debug)]
+pub struct KnownLog {
+    anchor: LogKey,
+    folder: PathBuf,
+}
+
+/// What is remembered of a log.
+pub struct Remembered {
+    /// The replay so far; from the start if there is none, or if it does not fit the checkpoint.
+    pub replica: Replica,
+    /// The newest checkpoint that was seen.
+    pub seen: Option<Seen>,
+}
+
+impl Remembered {
+    /// The newest checkpoint with the replay that leads to it; `None` if the log was never seen, or the replay was lost.
+    pub fn whole(self) -> Option<(Replica, Seen)> {
+        let Remembered { replica, seen } = self;
+        seen.filter(|seen| seen.size == replica.size()).map(|seen| (replica, seen))
+    }
+}
+
+/// A checkpoint that was verified when it was stored.
+#[derive(Clone, PartialEq)]
+pub struct Seen {
+    /// How many entries.
+    pub size: u64,
+    /// The root.
+    pub root: Hash,
+    /// The note.
+    pub note: Vec<u8>,
+}
+
+impl KnownLogs {
+    /// In `folder`, which need not exist yet.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        KnownLogs { folder: folder.into() }
+    }
+
+    /// The log that is known by `anchor`.
+    pub fn log(&self, anchor: &LogKey) -> KnownLog {
+        let id = Digest::of(anchor.to_string().as_bytes()).to_string();
+        KnownLog { anchor: anchor.clone(), folder: self.folder.join(&id[..16]) }
+    }
+
+    /// Makes a log key of the user's own, and its folder. Without a name the log is called after its key.
+    pub fn new_signer(&self, origin: Option<&str>) -> Result<LogSigner> {
+        let private = PrivateKey::generate("")?;
+        self.keep_signer(LogSigner::new(&origin_of(origin, &private), private)?)
+    }
+
+    /// Makes the next key of a log that is the user's own.
+    pub fn next_signer(&self, log: &LogKey) -> Result<LogSigner> {
+        self.keep_signer(LogSigner::new(log.origin(), PrivateKey::generate("")?)?)
+    }
+
+    /// Takes over the private key of a log from an OpenSSH key file.
+    pub fn import_signer(&self, log: &LogKey, file: &Path) -> Result<LogSigner> {
+        let signer = signer_of(log, keyring::read_private(file)?, file)?;
+        self.keep_signer(signer)
+    }
+
+    /// Makes a private key that exists the key of a new log.
+    pub fn adopt_signer(&self, origin: Option<&str>, file: &Path) -> Result<LogSigner> {
+        let private = keyring::read_private(file)?.unlock(|| Ok(None))?;
+        self.keep_signer(LogSigner::new(&origin_of(origin, &private), private)?)
+    }
+
+    fn keep_signer(&self, signer: LogSigner) -> Result<LogSigner> {
+        let known = self.log(signer.log_key());
+        let _lock = known.lock()?;
+        known.describe()?;
+        // If it is there, it is the same: the folder is named after the public half.
+        keyring::write_private(&known.key_path(), signer.private_key(), None)?;
+        Ok(signer)
+    }
+
+    /// The log that `registry` showed when it was last read.
+    pub fn log_at(&self, registry: &str) -> Option<LogKey> {
+        let found = self.places().into_iter().find(|(_, place)| place == registry)?;
+        Some(found.0)
+    }
+
+    /// Remembers that `registry` shows the log that is known by `anchor`.
+    pub fn note_place(&self, registry: &str, anchor: &LogKey) -> Result<()> {
+        if registry.contains(['\r', '\n']) || self.log_at(registry).as_ref() == Some(anchor) {
+            return Ok(());
+        }
+        self.change_places(|places| {
+            places.retain(|(_, place)| place != registry);
+            places.push((anchor.clone(), registry.into()));
+            places.sort_by(|a, b| a.1.cmp(&b.1));
+        })
+    }
+
+    /// Forgets that `registry` showed the log that is known by `anchor`. `false` if it was not known to.
+    pub fn forget_place(&self, registry: &str, anchor: &LogKey) -> Result<bool> {
+        if self.log_at(registry).as_ref() != Some(anchor) {
+            return Ok(false);
+        }
+        self.change_places(|places| places.retain(|(_, place)| place != registry)).map(|()| true)
+    }
+
+    fn change_places(&self, edit: impl FnOnce(&mut Vec<(LogKey, String)>)) -> Result<()> {
+        files::create_dir_all_synced(&self.folder)?;
+        let _lock = files::Lock::take(&self.folder.join(PLACES_LOCK))?;
+        let mut places = self.places();
+        edit(&mut places);
+        let lines: String = places.iter().map(|(log, place)| format!("{log} {place}\n")).collect();
+        files::replace(&self.folder.join(PLACES), lines.as_bytes())
+    }
+
+    /// A line that cannot be read, or is lost as two write at once, makes its place a stranger: it answers for nothing while it
+    /// is away, and may show another log.
+    fn places(&self) -> Vec<(LogKey, String)> {
+        let bytes = files::read_capped(&self.folder.join(PLACES), MAX_PLACES).unwrap_or_default();
+        let text = String::from_utf8(bytes).unwrap_or_default();
+        let place = |line: &str| {
+            let (log, place) = line.split_once(' ')?;
+            Some((log.parse().ok()?, place.to_string()))
+        };
+        text.lines().filter_map(place).collect()
+    }
+
+    /// All evidence of forks: the log's key, and the folder with the two notes.
+    pub fn evidence(&self) -> Result<Vec<(LogKey, PathBuf)>> {
+        let mut found = Vec::new();
+        let logs =
+            files::names_in(&self.folder)?.into_iter().filter(|name| name != PLACES && name != PLACES_LOCK);
+        for log in logs {
+            let log = self.folder.join(log);
+            let evidence = log.join("evidence");
+            for name in files::names_in(&evidence)? {
+                let vkey = files::read_capped(&log.join("vkey"), MAX_CHECKPOINT)?;
+                found.push((String::from_utf8_lossy(&vkey).trim_end().parse()?, evidence.join(name)));
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl KnownLog {
+    /// What the log is known by.
+    pub fn anchor(&self) -> &LogKey {
+        &self.anchor
+    }
+
+    /// Where the private key is, if the log is the user's own.
+    pub fn key_path(&self) -> PathBuf {
+        self.folder.join("key")
+    }
+
+    /// The private key, if the log is the user's own.
+    pub fn signer(&self) -> Result<Option<LogSigner>> {
+        let path = self.key_path();
+        match path.exists() {
+            true => signer_of(&self.anchor, keyring::read_kept(&path)?, &path).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// Keeps other writers out, and removes what those left that were killed.
+    fn lock(&self) -> Result<files::Lock> {
+        let below = files::Below::make_synced(files::parent(&self.folder), &self.folder)?;
+        let lock = files::Lock::take(&self.folder.join(".lock"))?;
+        below.sweep(files::TEMP_PREFIX, &lock)?;
+        Ok(lock)
+    }
+
+    fn describe(&self) -> Result<()> {
+        files::create_new(&self.folder.join("vkey"), format!("{}\n", self.anchor).as_bytes()).map(drop)
+    }
+
+    /// What is remembered.
+    pub fn load(&self) -> Result<Remembered> {
+        let seen = self.seen()?;
+        let replica = match &seen {
+            Some(seen) => self.replay(seen).unwrap_or_else(|| Replica::new(self.anchor.clone())),
+            None => Replica::new(self.anchor.clone()),
+        };
+        Ok(Remembered { replica, seen })
+    }
+
+    fn seen(&self) -> Result<Option<Seen>> {
+        let path = self.folder.join("checkpoint");
+        // Damaged, or a link, it must not pass for absent: the next checkpoint would be believed whatever it says.
+        let damaged = |e: Error| match e {
+            Error::Integrity { why, .. }
+            | Error::Trust { why, .. }
+            | Error::Invalid { why, .. }
+            | Error::Foreign { why, .. } => {
+                let cure = "this file is yours, not a registry's: it remembers what was seen of a log. Take it from a backup; \
+                            without it, a log that was taken back goes unnoticed once";
+                Error::TrustFile { path: path.clone(), why, cure: cure.into() }
+            }
+            other => other,
+        };
+        let Some(note) = files::read_nofollow(&path, MAX_CHECKPOINT).map_err(damaged)? else {
+            return Ok(None);
+        };
+        let signed = SignedCheckpoint::parse(&path.display().to_string(), note).map_err(damaged)?;
+        Ok(Some(Seen {
+            size: signed.claimed_size(),
+            root: signed.claimed_root(),
+            note: signed.bytes().to_vec(),
+        }))
+    }
+
+    /// The stored replay, if it is whole and leads to the checkpoint.
+    fn replay(&self, seen: &Seen) -> Option<Replica> {
+        let (tree, history, tail) = self.stored(seen)?;
+        let fits = *history.anchor() == self.anchor;
+        Replica::of_parts(tree, history, tail).filter(|_| fits)
+    }
+
+    /// The same, perhaps of the log by an earlier key.
+    fn stored(&self, seen: &Seen) -> Option<(Tree, History, u64)> {
+        let bytes = files::read_nofollow(&self.folder.join("replay"), MAX_REPLAY).ok()??;
+        let (sum, rest) = bytes.split_at_checked(64)?;
+        let rest = rest.strip_prefix(b"\n")?;
+        if Digest::of(rest).to_string().as_bytes() != sum {
+            return None;
+        }
+        let end = rest.iter().position(|&b| b == b'\n')?;
+        let (tail, history): (u64, History) = serde_json::from_slice(&rest[..end]).ok()?;
+        let leaves = rest[end + 1..].chunks_exact(32).map(|leaf| leaf.try_into().ok().map(Hash));
+        let tree = Tree::of(leaves.collect::<Option<Vec<_>>>()?).ok()?;
+        let fits = tree.size() == seen.size && tree.root().ok().is_some_and(|root| root == seen.root);
+        fits.then_some((tree, history, tail))
+    }
+
+    /// Remembers a newer state, verified by the caller. What another process has stored meanwhile is kept if it is newer,
+    /// and must not contradict: a contradiction is kept as evidence, and is the error.
+    pub fn store(&self, replica: &Replica, note: &[u8]) -> Result<()> {
+        let _lock = self.lock()?;
+        self.describe()?;
+        if let Some(seen) = self.seen()? {
+            if seen.size > replica.size() {
+                return Ok(());
+            }
+            if replica.tree().root_at(seen.size)? != seen.root {
+                return Err(self.fork(&seen, note, "this machine")?);
+            }
+        }
+        self.remember(replica, note)
+    }
+
+    /// Signs a tree by the key that this folder is named after, and remembers that on disk before the note can go anywhere.
+    /// So of one size this home signs one tree, whatever a registry's storage makes of it.
+    pub fn sign(&self, signer: &LogSigner, replica: &Replica) -> Result<SignedCheckpoint> {
+        let _lock = self.lock()?;
+        self.describe()?;
+        let (size, root) = (replica.size(), replica.tree().root()?);
+        let seen = self.seen()?;
+        if let Some(seen) = &seen {
+            let agrees = match seen.size <= size {
+                true => replica.tree().root_at(seen.size)? == seen.root,
+                // Another process has gone on meanwhile: with the very tree that is to be signed, or nobody can tell.
+                false => {
+                    self.stored(seen).is_some_and(|(tree, ..)| tree.root_at(size).is_ok_and(|at| at == root))
+                }
+            };
+            if !agrees {
+                let why = format!(
+                    "was to have {size} entries that do not go with the {} that were signed or seen here: nothing was signed",
+                    seen.size
+                );
+                return Err(Error::trust(format!("log {}", self.anchor.origin()), why));
+            }
+        }
+        let signed = SignedCheckpoint::sign(signer, size, root)?;
+        if seen.is_none_or(|seen| seen.size <= size) {
+            self.remember(replica, signed.bytes())?;
+        }
+        Ok(signed)
+    }
+
+    fn remember(&self, replica: &Replica, note: &[u8]) -> Result<()> {
+        let state = serde_json::to_vec(&(replica.tail(), replica.history()));
+        let state = state.map_err(|e| Error::Internal(e.to_string()))?;
+        // In one piece: the leaves of a long log are many.
+        let mut bytes = Vec::with_capacity(SUM_LEN + state.len() + 1 + 32 * replica.size() as usize);
+        bytes.resize(SUM_LEN, b'\n');
+        bytes.extend_from_slice(&state);
+        bytes.push(b'\n');
+        for index in 0..replica.size() {
+            bytes.extend_from_slice(&replica.tree().leaf(index).unwrap_or(Hash([0; 32])).0);
+        }
+        let sum = format!("{}\n", Digest::of(&bytes[SUM_LEN..]));
+        bytes[..SUM_LEN].copy_from_slice(sum.as_bytes());
+        files::replace(&self.folder.join("replay"), &bytes)?;
+        // Last: until it is there, the state before is what counts.
+        files::replace(&self.folder.join("checkpoint"), note)
+    }
+
+    /// Keeps two checkpoints that contradict each other; gives the error that says so.
+    pub fn fork(&self, seen: &Seen, now: &[u8], registry: &str) -> Result<Error> {
+        let id = Digest::of(&[seen.note.as_slice(), now].concat()).to_string();
+        let folder = self.folder.join("evidence").join(&id[..16]);
+        self.describe()?;
+        files::create_new(&folder.join("before.note"), &seen.note)?;
+        files::create_new(&folder.join("now.note"), now)?;
+        Ok(Error::trust(
+            format!("log {}", self.anchor.origin()),
+            format!(
+                "registry {registry} shows another history than was seen before (a fork, or a rollback): its signed \
+                 checkpoint contradicts the one of {} entries that this machine remembers. Both are kept as evidence \
+                 in {}",
+                seen.size,
+                folder.display()
+            ),
+        ))
+    }
+}
+
+/// The name of a log: after its key, unless it is given.
+fn origin_of(origin: Option<&str>, private: &PrivateKey) -> String {
+    let id = Digest::of(&private.public_line().key.to_bytes()).to_string();
+    origin.map_or_else(|| format!("isn.local/{}", &id[..16]), str::to_string)
+}
+
+fn signer_of(log: &LogKey, key: KeyFile, file: &Path) -> Result<LogSigner> {
+    let signer = LogSigner::new(log.origin(), key.unlock(|| Ok(None))?)?;
+    if signer.log_key() == log {
+        return Ok(signer);
+    }
+    let why = format!("is not the private key of log {log}");
+    Err(Error::Key { key: file.display().to_string(), why })
+}
+
+impl fmt::Debug for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Seen({}, {})", self.size, self.root)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(entries: &[&str], signer: &LogSigner) -> (Replica, Vec<u8>) {
+        let mut replica = Replica::new(signer.log_key().clone());
+        for entry in entries {
+            let _ = replica.push(entry.as_bytes()).unwrap();
+        }
+        let root = replica.tree().root().unwrap();
+        let note = SignedCheckpoint::sign(signer, replica.size(), root).unwrap();
+        (replica, note.bytes().to_vec())
+    }
+
+    #[test]
+    fn what_was_stored_comes_back_and_never_goes_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = KnownLogs::new(dir.path());
+        let signer = logs.new_signer(None).unwrap();
+        let known = logs.log(signer.log_key());
+        assert!(known.load().unwrap().seen.is_none());
+        assert_eq!(known.signer().unwrap().unwrap().log_key(), signer.log_key());
+        let (two, note_two) = state(&["a", "b"], &signer);
+        let (three, note_three) = state(&["a", "b", "c"], &signer);
+        known.store(&three, &note_three).unwrap();
+        known.store(&two, &note_two).unwrap();
+        let loaded = known.load().unwrap();
+        assert_eq!(loaded.seen.unwrap().note, note_three);
+        assert_eq!((loaded.replica.size(), loaded.replica.tail()), (3, 9));
+        assert_eq!(loaded.replica.history(), three.history());
+
+        // Another history is refused, whether longer, as long or shorter.
+        for entries in [&["a", "x", "c", "d"][..], &["a", "b", "x"]] {
+            let (other, note) = state(entries, &signer);
+            let error = known.store(&other, &note).unwrap_err();
+            assert!(matches!(error, Error::Trust { .. }), "{error}");
+        }
+        assert_eq!(logs.evidence().unwrap().len(), 2);
+        assert_eq!(known.load().unwrap().seen.unwrap().note, note_three);
+    }
+
+    #[test]
+    fn the_log_of_a_place_is_the_one_that_was_last_seen_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = KnownLogs::new(dir.path());
+        let (one, other) = (logs.new_signer(None).unwrap(), logs.new_signer(None).unwrap());
+        assert_eq!(logs.log_at("/a place"), None);
+        for (place, log) in [("/a place", &one), ("https://b.example", &one), ("/a place", &other)] {
+            logs.note_place(place, log.log_key()).unwrap();
+            assert_eq!(logs.log_at(place).as_ref(), Some(log.log_key()));
+        }
+        assert_eq!(logs.log_at("https://b.example").as_ref(), Some(one.log_key()));
+        logs.note_place("/two\nlines", one.log_key()).unwrap();
+        assert_eq!(logs.log_at("/two\nlines"), None);
+        assert_eq!(logs.evidence().unwrap(), []);
+        files::replace(&dir.path().join(PLACES), b"noise\n\xff").unwrap();
+        assert_eq!(logs.log_at("/a place"), None);
+    }
+
+    #[test]
+    fn a_damaged_replay_is_made_again_and_a_damaged_checkpoint_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = KnownLogs::new(dir.path());
+        let signer = logs.new_signer(Some("example.org/log")).unwrap();
+        let known = logs.log(signer.log_key());
+        let (two, note) = state(&["a", "b"], &signer);
+        known.store(&two, &note).unwrap();
+        let path = known.folder.join("replay");
+        let good = files::read(&path).unwrap();
+        for at in [0, 64, 70, good.len() - 1] {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            files::replace(&path, &bad).unwrap();
+            let loaded = known.load().unwrap();
+            assert_eq!((loaded.replica.size(), loaded.seen.unwrap().size), (0, 2), "{at}");
+        }
+        files::replace(&path, &good[..good.len() - 32]).unwrap();
+        assert_eq!(known.load().unwrap().replica.size(), 0);
+        files::replace(&known.folder.join("checkpoint"), b"").unwrap();
+        assert!(known.load().is_err());
+    }
+}

@@ -1,0 +1,411 @@
+//! What somebody else has signed and sent goes into the log of a registry that this machine keeps: the other half of a
+//! publish over the network. The objects wait in a *staged* store, laid out as a registry is; they are moved into the
+//! registry before the statements are appended, so that what a reader can find is whole.
+//!
+//! Who sends is known, but not trusted. What describes a version is weighed before it is read, and read while others may
+//! publish: the registry is locked to see what the log has, and again to append.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::publish::objects_of;
+use super::submit::missing;
+use crate::files::{self, Below};
+use crate::registry::append::OwnLog;
+use crate::registry::log::LogView;
+use crate::registry::publish::RegistryWriter;
+use crate::registry::store::FolderStore;
+use crate::registry::{Registry, layout};
+use crate::transport::folder::Folder;
+use crate::transport::{Body, BoxFuture, Transport, runtime};
+use crate::trust::Known;
+use isn_format::digest::Digest;
+use isn_format::error::{Error, Result, count};
+use isn_format::json_lines;
+use isn_format::log::History;
+use isn_format::manifest::Manifest;
+use isn_format::object::{ObjectKind, ObjectRef};
+use isn_format::statement::{Attested, ReleaseStatement, SignedStatement, Statement};
+
+/// What an index may have for each of its images, in bytes, and beside: a row unfolds to some more.
+const MAX_OF_IMAGE: u64 = 1 << 10;
+const MAX_BESIDE: u64 = 64 << 10;
+/// The same beside the images of all other objects that describe a version: tens of thousands of classes.
+const MAX_CLASSES: u64 = 16 << 20;
+
+/// Statements for a log, all of them or none; of releases one at most.
+#[derive(Debug)]
+pub struct Submission {
+    /// In the order in which they are to stand.
+    pub statements: Vec<SignedStatement>,
+    /// The packs of the release.
+    pub packs: Vec<Digest>,
+    /// Whether the release is without images, and so without packs.
+    pub rebuild_only: bool,
+}
+
+impl Submission {
+    fn packs(&self) -> Result<Option<&[Digest]>> {
+        match (self.rebuild_only, self.packs.is_empty()) {
+            (true, false) => Err(Error::invalid("the submission", "is rebuild-only, and has packs")),
+            (rebuild_only, _) => Ok((!rebuild_only).then_some(&self.packs)),
+        }
+    }
+}
+
+/// What became of a submission.
+#[derive(Debug)]
+pub struct AcceptReport {
+    /// Each statement's title and entry, in their order.
+    pub entries: Vec<(String, u64)>,
+    /// The entry that the first of the new ones is, or would be.
+    pub first_new: u64,
+    /// How many of the statements were new to the log.
+    pub new_entries: usize,
+    /// How many objects came into the registry, and their bytes.
+    pub new_objects: usize,
+    /// The sum of their lengths.
+    pub new_bytes: u64,
+    /// Why the release, which is in the log, is not in the lists: sent again, it comes into them.
+    pub unlisted: Option<Error>,
+}
+
+/// Why a submission came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum Rejected {
+    /// It is not what it must be.
+    #[error(transparent)]
+    Submission(#[from] Error),
+    /// The registry is not: who has sent it can do nothing about that.
+    #[error(transparent)]
+    Registry(Error),
+    /// It has more new statements than are taken.
+    #[error("adds {fresh} to the entries of the log, and this token may add {most} more today")]
+    Entries {
+        /// So many.
+        fresh: usize,
+        /// So many are taken.
+        most: usize,
+    },
+}
+
+/// Where a submission goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Destination<'a> {
+    /// The registry's folder.
+    pub registry: &'a Path,
+    /// The folder below it where the objects wait.
+    pub staged: &'a Path,
+    /// Which log it must have, and where the log's private key is.
+    pub known: Known<'a>,
+    /// The most images that a version may have.
+    pub most_images: u64,
+    /// The most statements that may be new to the log.
+    pub most_entries: usize,
+}
+
+/// Checks a submission against the log as it stands, moves its objects into the registry, and appends it. A statement that
+/// the log has already is not said again. `gone` is told the path of each object that is not staged any more.
+pub fn accept(
+    to: &Destination<'_>,
+    submission: &Submission,
+    gone: &dyn Fn(&str),
+) -> Result<AcceptReport, Rejected> {
+    let open = || {
+        let store = Box::new(FolderStore::new(to.registry));
+        RegistryWriter::open_existing(store, to.known).map_err(Rejected::Registry)
+    };
+    let plan = |log: &OwnLog<'_>| {
+        let plan = Plan::new(log, submission)?;
+        match plan.fresh.len() {
+            fresh if fresh > to.most_entries => Err(Rejected::Entries { fresh, most: to.most_entries }),
+            _ => Ok(plan),
+        }
+    };
+    let mut writer = open()?;
+    let mut objects = Vec::new();
+    let log = OwnLog::open(&writer, to.known).map_err(Rejected::Registry)?;
+    if let Some((statement, None)) = plan(&log)?.release {
+        // This may take long.
+        drop(log);
+        drop(writer);
+        objects = describe(to, &statement, submission.packs()?)?;
+        writer = open()?;
+    }
+    let log = OwnLog::open(&writer, to.known).map_err(Rejected::Registry)?;
+    let Plan { view, places, fresh, release } = plan(&log)?;
+    let mut report = AcceptReport {
+        entries: Vec::new(),
+        first_new: view.replica.size(),
+        new_entries: fresh.len(),
+        new_objects: 0,
+        new_bytes: 0,
+        unlisted: None,
+    };
+    if let Some((statement, None)) = &release {
+        check_there(to, &objects)?;
+        for signed in fresh.iter().filter(|signed| matches!(signed.claimed(), Statement::Release(_))) {
+            writer.check_unlisted(statement, signed.bytes()).map_err(Rejected::Registry)?;
+        }
+        for (kind, object) in &objects {
+            if bring(to, *kind, object, gone)? {
+                report.new_objects += 1;
+                report.new_bytes += object.length;
+            }
+        }
+        let placed = writer.settle(&objects).and_then(|()| {
+            submission.packs.iter().try_for_each(|pack| writer.add_pack(&statement.manifest, pack))?;
+            if submission.rebuild_only { writer.mark_rebuild_only(&statement.manifest) } else { Ok(()) }
+        });
+        placed.map_err(Rejected::Registry)?;
+    }
+    let view = if fresh.is_empty() { view } else { log.append(&fresh).map_err(Rejected::Registry)?.view };
+    let mut next = view.replica.size() - fresh.len() as u64;
+    for (title, place) in places {
+        let index = place.unwrap_or_else(|| {
+            next += 1;
+            next - 1
+        });
+        report.entries.push((title, index));
+    }
+    if let Some((statement, _)) = &release
+        && let Some((_, released)) = view.replica.history().release(&statement.name, statement.version)
+    {
+        // What the log has: the same may have been signed by others too.
+        let entry = log.entry(released.index, &view);
+        report.unlisted = entry.and_then(|entry| writer.list_release(statement, &entry)).err();
+    }
+    Ok(report)
+}
+
+/// What a submission comes to in the log as it stands.
+struct Plan {
+    view: LogView,
+    /// Each statement's title, and its entry if it is there already.
+    places: Vec<(String, Option<u64>)>,
+    /// The others.
+    fresh: Vec<SignedStatement>,
+    release: Option<(ReleaseStatement, Option<u64>)>,
+}
+
+impl Plan {
+    /// An error if a statement has no place in the log, or not enough signatures.
+    fn new(log: &OwnLog<'_>, submission: &Submission) -> Result<Self, Rejected> {
+        let view = log.view().map_err(Rejected::Registry)?;
+        log.signer(&view.replica.history().key()).map_err(Rejected::Registry)?;
+        let mut history = view.replica.history().clone();
+        let mut plan = Plan { view, places: Vec::new(), fresh: Vec::new(), release: None };
+        for signed in &submission.statements {
+            let attested = signed.attested()?;
+            let place = place_of(&history, &attested)?;
+            if let Statement::Release(statement) = &attested.statement
+                && plan.release.replace((statement.clone(), place)).is_some()
+            {
+                return Err(Error::invalid("the submission", "has two releases: send them one by one").into());
+            }
+            if place.is_none() {
+                match missing(&history, signed)? {
+                    0 => {}
+                    n => {
+                        let why = format!("lacks {}", count(n, "signature"));
+                        return Err(Error::trust(signed.claimed().title(), why).into());
+                    }
+                }
+                let _ = history.apply(signed.bytes());
+                plan.fresh.push(signed.clone());
+            }
+            plan.places.push((attested.statement.title(), place));
+        }
+        Ok(plan)
+    }
+}
+
+/// The entry that says what a statement says, if there is one; an error if the log says something else in its place.
+fn place_of(history: &History, attested: &Attested) -> Result<Option<u64>> {
+    match &attested.statement {
+        Statement::Release(release) => match history.release(&release.name, release.version) {
+            Some((there, at))
+                if (there.dataset(), there.manifest()) == (release.dataset, release.manifest) =>
+            {
+                Ok(Some(at.index))
+            }
+            Some((there, at)) => Err(Error::Exists {
+                what: format!("release {}@{}", release.name, release.version),
+                why: format!(": entry {} has dataset hash b3:{}", at.index, there.dataset()),
+            }),
+            None => Ok(None),
+        },
+        Statement::Owner(owner) => match history.dataset(&owner.name) {
+            Some(dataset) if dataset.owners.id == attested.id => Ok(Some(dataset.owners.index)),
+            Some(dataset) if owner.previous != Some(dataset.owners.id) => Err(Error::Conflict {
+                what: attested.statement.title(),
+                why: format!(
+                    "follows another owner statement than entry {}, the one in force",
+                    dataset.owners.index
+                ),
+            }),
+            _ => Ok(None),
+        },
+        Statement::LogKey(_) => Err(Error::invalid(
+            attested.statement.title(),
+            "is made on the machine that has the log's key: `isn registry rotate-key`",
+        )),
+        statement => Ok(history.said(statement)),
+    }
+}
+
+/// The objects of a release, all of them there or staged, and what describes the version checked from end to end.
+fn describe(
+    to: &Destination<'_>,
+    release: &ReleaseStatement,
+    packs: Option<&[Digest]>,
+) -> Result<Vec<(ObjectKind, ObjectRef)>> {
+    let both = Both { registry: to.registry.to_path_buf(), staged: to.staged.to_path_buf() };
+    let store = Registry::over(to.registry.display().to_string(), Box::new(both));
+    let manifest = ObjectRef { blake3: release.manifest, length: release.manifest_len };
+    let head = runtime()?.block_on(store.head(manifest, Vec::new()))?;
+    weigh(to, &head.manifest, packs.unwrap_or_default())?;
+    let snapshot = runtime()?.block_on(store.complete(head))?;
+    let described = &snapshot.head.manifest;
+    if (&described.name, described.version, described.dataset)
+        != (&release.name, release.version, release.dataset)
+    {
+        let what = format!("the release of {}@{}", release.name, release.version);
+        let why = "states another dataset, version or hash than its manifest: two versions are mixed";
+        return Err(Error::trust(what, why));
+    }
+    let objects = objects_of(&store, &snapshot, packs)?;
+    check_there(to, &objects)?;
+    Ok(objects)
+}
+
+/// Checks that what describes a version cannot unfold to more than its images need, and that those are not too many.
+fn weigh(to: &Destination<'_>, manifest: &Manifest, packs: &[Digest]) -> Result<()> {
+    let title = format!("{}@{}", manifest.name, manifest.version);
+    if manifest.images > to.most_images {
+        let (images, most) = (manifest.images, to.most_images);
+        return Err(Error::invalid(
+            title,
+            format!("has {images} images, and this server takes {most} at most"),
+        ));
+    }
+    for (kind, object) in manifest.objects.all() {
+        let beside = if kind == ObjectKind::Index { MAX_BESIDE } else { MAX_CLASSES };
+        let most = manifest.images.saturating_mul(MAX_OF_IMAGE).saturating_add(beside);
+        if object.length > most {
+            let (what, length) = (kind.noun(), object.length);
+            let why = format!(
+                "says of its {what} that it has {length} bytes: more than {most}, which its images may need"
+            );
+            return Err(Error::integrity(title, why));
+        }
+    }
+    let rows = |kind: ObjectKind, digest: &Digest, most_rows: u64| {
+        let path = layout::object(kind, digest);
+        let file = match open(to.registry, &to.registry.join(&path))? {
+            None => open(to.registry, &to.staged.join(&path))?,
+            there => there,
+        };
+        // What is absent is said when it is read.
+        let Some(file) = file else { return Ok(0) };
+        let length = file.metadata().map_err(Error::io("look at", &path))?.len();
+        json_lines::weigh(&path, file, length, most_rows)
+    };
+    rows(ObjectKind::Index, &manifest.objects.index.blake3, manifest.images)?;
+    if packs.iter().collect::<HashSet<_>>().len() < packs.len() {
+        return Err(Error::invalid("the submission", "names a pack twice"));
+    }
+    // What is in them is looked at later: this is how much that may be.
+    let mut left = to.most_images.saturating_mul(2).saturating_add(packs.len() as u64);
+    for pack in packs {
+        left = left.saturating_sub(rows(ObjectKind::Pack, pack, left.min(manifest.images + 1))?);
+    }
+    Ok(())
+}
+
+/// Checks that objects are there or staged.
+fn check_there(to: &Destination<'_>, objects: &[(ObjectKind, ObjectRef)]) -> Result<()> {
+    let mut absent = Vec::new();
+    for (kind, object) in objects {
+        let path = layout::object(*kind, &object.blake3);
+        let length = match length_at(to, to.registry, &path)? {
+            None => length_at(to, to.staged, &path)?,
+            there => there,
+        };
+        match length {
+            Some(length) if length == object.length => {}
+            Some(length) => {
+                let why = format!("is {length} bytes long, expected {}", object.length);
+                return Err(Error::integrity(path, why));
+            }
+            None => absent.push(path),
+        }
+    }
+    match absent.first() {
+        None => Ok(()),
+        Some(first) => {
+            let what =
+                format!("{} of the release, the first of them {first},", count(absent.len(), "object"));
+            Err(Error::not_found(what, "the registry, nor staged"))
+        }
+    }
+}
+
+/// Opens an object, staged or not, below the folder of a registry; `None` if it is not there.
+///
+/// # Errors
+/// [`Error::Foreign`] names a link on the way, or what else is no file: objects are files, and whoever can write to the
+/// folder may not choose what the server reads elsewhere.
+pub fn open(registry: &Path, path: &Path) -> Result<Option<File>> {
+    let Some(folder) = files::Below::find(registry, files::parent(path))? else { return Ok(None) };
+    folder.open(path.file_name().unwrap_or_default())
+}
+
+fn length_at(to: &Destination<'_>, root: &Path, path: &str) -> Result<Option<u64>> {
+    let path = root.join(path);
+    let file = open(to.registry, &path)?;
+    let about = file.map(|file| file.metadata().map_err(Error::io("look at", &path))).transpose()?;
+    Ok(about.map(|about| about.len()))
+}
+
+/// Moves an object into the registry; it was checked against its hash when it was staged. `false` if it was there.
+fn bring(to: &Destination<'_>, kind: ObjectKind, object: &ObjectRef, gone: &dyn Fn(&str)) -> Result<bool> {
+    let path = layout::object(kind, &object.blake3);
+    let (folder, name) = (files::parent(Path::new(&path)), Path::new(&path).file_name().unwrap_or_default());
+    // Neither place is reached through a link.
+    let there = Below::make(to.registry, &to.registry.join(folder))?;
+    let is_there = there.length(name)?.is_some();
+    let is_new = match Below::find(to.staged, &to.staged.join(folder))? {
+        Some(staged) if !is_there && staged.move_new(name, &there, name)? => true,
+        Some(staged) => staged.remove(name).map(|()| false)?,
+        None if is_there => false,
+        None => return Err(Error::not_found(path, "the registry, nor staged")),
+    };
+    gone(&path);
+    Ok(is_new)
+}
+
+/// A registry and what is staged for it, as one.
+struct Both {
+    registry: PathBuf,
+    staged: PathBuf,
+}
+
+impl Transport for Both {
+    fn locate(&self, path: &str) -> String {
+        path.into()
+    }
+
+    fn open<'a>(&'a self, path: &'a str, range: Option<Range<u64>>) -> BoxFuture<'a, Result<Option<Body>>> {
+        Box::pin(async move {
+            for root in [&self.registry, &self.staged] {
+                if open(&self.registry, &root.join(path))?.is_some() {
+                    return Folder::new(root).open(path, range).await;
+                }
+            }
+            Ok(None)
+        })
+    }
+}

@@ -1,0 +1,130 @@
+//! Numbers that stand for pictures: of a model's layer, or of the pixels themselves.
+
+use super::subject::Subject;
+use crate::audit::matrix::{Matrix, Values};
+#[cfg(feature = "onnx")]
+use crate::audit::onnx::Network;
+use crate::audit::pixels;
+use crate::parallel;
+use crate::progress::{Progress, Unit};
+use isn_format::error::{Error, Mistake, Result};
+use isn_format::pixel_spec::ExifOrientation;
+#[cfg(feature = "onnx")]
+use isn_pixels::Rgb;
+use isn_pixels::decode_rgb;
+
+/// How a model wants its pictures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelOptions {
+    /// The tensor that is wanted; the model's first output if `None`.
+    pub layer: Option<String>,
+    /// The side of its square pictures in pixels; what the model says if `None`.
+    pub side: Option<usize>,
+    /// Whether blue comes first.
+    pub bgr: bool,
+    /// What is taken from the channels, in the model's order, of values from 0 to 255.
+    pub mean: [f32; 3],
+    /// By what they are divided then.
+    pub deviation: [f32; 3],
+}
+
+/// Features of the pixels alone, a row an image.
+///
+/// # Errors
+/// [`Error::Mistakes`] with every image that cannot be read.
+pub fn of_pixels(subject: &Subject, jobs: usize, progress: &dyn Progress) -> Result<Matrix> {
+    each(subject, jobs, progress, |bytes| {
+        let rgb = decode_rgb(bytes, ExifOrientation::Ignore).map_err(|e| e.to_string())?;
+        pixels::features(&rgb).map_err(|e| e.to_string())
+    })
+}
+
+/// A layer of an ONNX model, a row an image.
+///
+/// # Errors
+/// As [`Network::open`]; [`Error::Mistakes`] with every image that cannot be read.
+#[cfg(feature = "onnx")]
+pub fn of_model(
+    subject: &Subject,
+    model: &std::path::Path,
+    options: &ModelOptions,
+    jobs: usize,
+    progress: &dyn Progress,
+) -> Result<Matrix> {
+    let network = Network::open(model, options.layer.as_deref(), options.side)?;
+    let side = network.side() as u32;
+    each(subject, jobs, progress, |bytes| {
+        let rgb = decode_rgb(bytes, ExifOrientation::Ignore).map_err(|e| e.to_string())?;
+        // As models are commonly tested: the middle 7/8 of the shortest side.
+        let picture = pixels::middle(&rgb, side * 8 / 7, side).map_err(|e| e.to_string())?;
+        network.embed(&normalised(&picture, options)).map_err(|e| e.to_string())
+    })
+}
+
+/// As [`of_model`] with the feature `onnx`.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "onnx"))]
+pub fn of_model(
+    _: &Subject,
+    model: &std::path::Path,
+    _: &ModelOptions,
+    _: usize,
+    _: &dyn Progress,
+) -> Result<Matrix> {
+    let why = "is a model, and this isn was built without onnx: build it with `cargo build --release --features onnx`";
+    Err(Error::invalid(model.display(), why))
+}
+
+#[cfg(feature = "onnx")]
+fn normalised(picture: &Rgb, options: &ModelOptions) -> Vec<f32> {
+    let mut out = Vec::with_capacity(picture.pixels.len());
+    for pixel in picture.pixels.chunks_exact(3) {
+        for channel in 0..3 {
+            let value = f32::from(pixel[if options.bgr { 2 - channel } else { channel }]);
+            out.push((value - options.mean[channel]) / options.deviation[channel]);
+        }
+    }
+    out
+}
+
+fn each(
+    subject: &Subject,
+    jobs: usize,
+    progress: &dyn Progress,
+    features: impl Fn(&[u8]) -> Result<Vec<f32>, String> + Sync,
+) -> Result<Matrix> {
+    let (mut values, mut mistakes) = (Vec::new(), Vec::new());
+    let count = subject.images.len();
+    let places: Vec<usize> = (0..count).collect();
+    progress.begin("look", Unit::Images, count as u64);
+    let work = |(): &mut (), at: &usize| -> Result<Vec<f32>, String> {
+        features(&subject.read(*at).map_err(|e| e.to_string())?)
+    };
+    let done = parallel::in_order(
+        jobs,
+        2 * jobs,
+        &places,
+        || (),
+        work,
+        |at, row| {
+            match row {
+                Ok(row) => values.extend(row),
+                Err(why) => {
+                    mistakes.push(Mistake { line: None, why: format!("{}: {why}", subject.images[at].path) })
+                }
+            }
+            progress.advance(1);
+            Ok::<(), Error>(())
+        },
+    );
+    progress.end();
+    done?;
+    if !mistakes.is_empty() {
+        return Err(Error::Mistakes { what: subject.what.clone(), mistakes });
+    }
+    let columns = values.len() / count.max(1);
+    Matrix::new(count, columns, Values::Single(values))
+        .ok_or_else(|| Error::Internal("features of different lengths".into()))
+}

@@ -1,0 +1,368 @@
+//! `isn audit labels`: labels that are probably wrong, the most suspect first.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::path::Path;
+
+use super::super::Registries;
+use super::features::{self, ModelOptions};
+use super::sheet::{SHOWN, Thumbnails};
+use super::subject::{Item, Subject};
+use crate::audit::labels::{self, Filter, Rank, Suspect};
+use crate::audit::learn::{self, Learner};
+use crate::audit::matrix::Matrix;
+use crate::audit::{npy, table};
+use crate::files;
+use crate::progress::Progress;
+use crate::sheet::{Figure, Sheet};
+use isn_format::class::{ClassId, csv_field, parse_classes};
+use isn_format::error::{Error, Result};
+use isn_format::ledger::{Claim, Row, Says};
+use isn_format::text::is_formula;
+
+/// What is known about the images.
+pub enum Evidence<'a> {
+    /// A file of out-of-sample predicted probabilities.
+    Probabilities(&'a Path),
+    /// A file of embeddings, a row an image.
+    Embeddings(&'a Path),
+    /// A model that makes embeddings of the images.
+    Model(&'a Path, ModelOptions),
+    /// The images' pixels alone.
+    Pixels,
+}
+
+impl Evidence<'_> {
+    /// Which filter to use if nobody says: cleanlab's own, or of embeddings the one that does best in `benches/labels.py`.
+    pub fn filter(&self) -> Filter {
+        match self {
+            Evidence::Probabilities(_) => Filter::PruneByNoiseRate,
+            _ => Filter::PruneByClass,
+        }
+    }
+}
+
+/// What to audit, and how.
+pub struct LabelsOptions<'a> {
+    /// What is known about the images.
+    pub evidence: Evidence<'a>,
+    /// The images: a folder or a version. Rows are in the order of their paths.
+    pub target: Option<&'a str>,
+    /// A file of labels, a row an image; the classes of the images if `None`.
+    pub labels: Option<&'a Path>,
+    /// A `classes.csv` that says whose column is which.
+    pub classes: Option<&'a Path>,
+    /// Which labels are flagged.
+    pub filter: Filter,
+    /// How they are ranked.
+    pub rank: Rank,
+    /// Who makes probabilities of embeddings.
+    pub learner: Learner,
+    /// How many threads.
+    pub jobs: usize,
+}
+
+/// What an audit of labels found.
+pub struct LabelsReport {
+    /// Which labels are flagged.
+    pub filter: Filter,
+    /// How they are ranked.
+    pub rank: Rank,
+    /// Who made probabilities of embeddings, if there were embeddings.
+    pub learner: Option<Learner>,
+    /// How many images.
+    pub rows: usize,
+    /// How many classes.
+    pub classes: usize,
+    /// Their ids by column, if they are known.
+    pub class_ids: Option<Vec<ClassId>>,
+    /// The most suspect first.
+    pub suspects: Vec<Suspect>,
+    /// All labels, flagged or not, the most suspect first.
+    pub scored: Vec<Suspect>,
+    /// The images by row, if they are known.
+    pub subject: Option<Subject>,
+    /// What the user should hear.
+    pub warnings: Vec<String>,
+}
+
+impl LabelsReport {
+    /// The images by row; none if they are not known.
+    pub fn images(&self) -> &[Item] {
+        self.subject.as_ref().map_or(&[], |subject| &subject.images)
+    }
+
+    /// What a class is called, by its column: its id, or where that is not known the column's number.
+    pub fn class(&self, column: usize) -> String {
+        self.class_ids.as_ref().map_or_else(|| column.to_string(), |ids| ids[column].to_string())
+    }
+}
+
+/// Adds the suspects to a contact sheet, the most suspect first; nothing if the images are not known.
+pub fn add_to_sheet(sheet: &mut Sheet, report: &LabelsReport) {
+    let Some(subject) = &report.subject else { return };
+    let mut thumbnails = Thumbnails::default();
+    let named = |column: usize| {
+        let id = report.class(column);
+        let label = id.parse().ok().and_then(|id: ClassId| subject.labels.get(&id));
+        label.map_or_else(|| id.clone(), |label| format!("{id} {label}"))
+    };
+    let figure = |suspect: &Suspect| {
+        let mut figure = thumbnails.figure(subject, suspect.row);
+        figure.facts.retain(|(fact, _)| fact != "class");
+        figure.facts.push(("given".into(), named(suspect.given)));
+        figure.facts.push(("suggested".into(), named(suspect.suggested)));
+        figure.facts.push((report.rank.as_str().into(), format!("{:.4}", suspect.score)));
+        figure
+    };
+    let all = report.suspects.len();
+    sheet.heading(&format!("Labels flagged by {}: {all}", report.filter.as_str()));
+    let figures: Vec<Figure> = report.suspects.iter().take(SHOWN).map(figure).collect();
+    sheet.group("", &figures);
+    if all > SHOWN {
+        sheet.paragraph(&format!("The first {SHOWN} of {all} are shown; --json has all."));
+    }
+}
+
+/// Finds labels that are probably wrong.
+///
+/// # Errors
+/// [`Error::Invalid`] naming row and column of what is wrong with the files; as [`Subject::open`].
+pub fn audit(
+    registries: &Registries<'_>,
+    options: &LabelsOptions<'_>,
+    progress: &dyn Progress,
+) -> Result<LabelsReport> {
+    let subject = options.target.map(|target| Subject::open(registries, target, progress)).transpose()?;
+    let mut class_ids = options.classes.map(read_classes).transpose()?;
+    if class_ids.is_none() && options.labels.is_none() {
+        class_ids = subject.as_ref().map(classes_of);
+    }
+    let (labels_what, given) = match (options.labels, &subject) {
+        (Some(file), _) => (file.display().to_string(), read_labels(file, class_ids.as_deref())?),
+        (None, Some(subject)) => {
+            (subject.what.clone(), given_by(subject, class_ids.as_deref().unwrap_or_default())?)
+        }
+        (None, None) => return Err(Error::invalid("--labels", "is needed where no images are named")),
+    };
+    let need_images = || Error::invalid("images", "are needed: name their folder or version");
+    let subject_or = || subject.as_ref().ok_or_else(need_images);
+    let (what, probabilities, learner) = match &options.evidence {
+        Evidence::Probabilities(file) => {
+            (file.display().to_string(), read_probabilities(file, class_ids.as_deref())?, None)
+        }
+        other => {
+            let (what, embeddings) = match other {
+                Evidence::Probabilities(file) | Evidence::Embeddings(file) => {
+                    (file.display().to_string(), read_npy(file)?.into_matrix(&file.display().to_string())?)
+                }
+                Evidence::Model(model, how) => {
+                    let subject = subject_or()?;
+                    (
+                        model.display().to_string(),
+                        features::of_model(subject, model, how, options.jobs, progress)?,
+                    )
+                }
+                Evidence::Pixels => {
+                    let subject = subject_or()?;
+                    (subject.what.clone(), features::of_pixels(subject, options.jobs, progress)?)
+                }
+            };
+            let known = class_ids.as_ref().map(Vec::len);
+            let labels = check_embeddings(&what, &embeddings, &labels_what, &given, known)?;
+            let classes = known.unwrap_or_else(|| labels.iter().max().map_or(0, |most| most + 1));
+            let pool = crate::parallel::pool(options.jobs)?;
+            let predicted = pool.install(|| learn::predict(&embeddings, &labels, classes, options.learner));
+            (what, predicted, Some(options.learner))
+        }
+    };
+    if let Some(ids) = class_ids.as_ref().filter(|ids| ids.len() != probabilities.columns()) {
+        let why = format!("has {} columns, but there are {} classes", probabilities.columns(), ids.len());
+        return Err(Error::invalid(what, why));
+    }
+    let labels = labels::check(&what, &probabilities, &labels_what, &given)?;
+    if let Some(images) = subject.as_ref().filter(|subject| subject.images.len() != labels.len()) {
+        let why = format!("has {} images, but there are {} labels", images.images.len(), labels.len());
+        return Err(Error::invalid(&images.what, why));
+    }
+    let suspects = labels::find(&probabilities, &labels, options.filter, options.rank);
+    let scored = labels::scored(&probabilities, &labels, options.rank);
+    let mut warnings = subject.as_ref().map_or_else(Vec::new, |subject| subject.warnings.clone());
+    let unused: Vec<String> = (0..probabilities.columns())
+        .filter(|class| !labels.contains(class))
+        .map(|class| class.to_string())
+        .collect();
+    if !unused.is_empty() {
+        warnings.push(format!("no label is of class {}: nothing can be suggested there", unused.join(", ")));
+    }
+    Ok(LabelsReport {
+        filter: options.filter,
+        rank: options.rank,
+        learner,
+        rows: labels.len(),
+        classes: probabilities.columns(),
+        class_ids,
+        suspects,
+        scored,
+        subject,
+        warnings,
+    })
+}
+
+/// The suspects as claims of a ledger: each says the suggested class.
+///
+/// # Errors
+/// [`Error::Invalid`] if the images or the classes' ids are not known.
+pub fn claims(report: &LabelsReport, date: &str) -> Result<Vec<Row>> {
+    let Some(ids) = report.class_ids.as_ref().filter(|_| report.subject.is_some()) else {
+        let why = "need the images, so that rows have names: give their folder or version";
+        return Err(Error::invalid("claims", why));
+    };
+    let claim = |suspect: &Suspect| {
+        let (given, suggested) = (&ids[suspect.given], &ids[suspect.suggested]);
+        Row::Claim(Claim {
+            source_id: report.images()[suspect.row].source_id.clone(),
+            says: Says::Label(suggested.clone()),
+            source: "audit-labels".into(),
+            date: date.into(),
+            evidence: format!(
+                "{}, {} {:.6}: given {given}, suggested {suggested}",
+                report.filter.as_str(),
+                report.rank.as_str(),
+                suspect.score
+            ),
+        })
+    };
+    Ok(report.suspects.iter().map(claim).collect())
+}
+
+/// All labels as a table, the most suspect first: `row,image,given,suggested,score,flagged`. A path that a spreadsheet
+/// would take for a formula starts with `./`, which makes it no other path.
+pub fn table(report: &LabelsReport) -> String {
+    let flagged: HashSet<usize> = report.suspects.iter().map(|suspect| suspect.row).collect();
+    let mut text = String::from("row,image,given,suggested,score,flagged\n");
+    for Suspect { row, given, suggested, score } in &report.scored {
+        let image = report.images().get(*row).map_or("", |image| image.path.as_str());
+        let image = if is_formula(image) { format!("./{image}") } else { image.into() };
+        let (image, given, suggested) = (csv_field(&image), report.class(*given), report.class(*suggested));
+        let flagged = u8::from(flagged.contains(row));
+        text += &format!("{row},{image},{given},{suggested},{score},{flagged}\n");
+    }
+    text
+}
+
+fn read_classes(file: &Path) -> Result<Vec<ClassId>> {
+    let classes = parse_classes(&file.display().to_string(), &files::read(file)?)?;
+    Ok(classes.into_iter().map(|class| class.id).collect())
+}
+
+/// The classes of the images, sorted: the order of `classes.csv` and of ImageFolder.
+fn classes_of(subject: &Subject) -> Vec<ClassId> {
+    let mut classes: Vec<ClassId> = subject.images.iter().filter_map(|image| image.class.clone()).collect();
+    classes.sort();
+    classes.dedup();
+    classes
+}
+
+fn given_by(subject: &Subject, classes: &[ClassId]) -> Result<Vec<i64>> {
+    let label = |image: &Item| {
+        let class = image.class.as_ref().ok_or("is in the folder of no class")?;
+        let at = classes.binary_search(class).map_err(|_| "is of a class that classes.csv does not have")?;
+        Ok(at as i64)
+    };
+    let of = |image| label(image).map_err(|why: &str| Error::invalid(&image.path, why));
+    subject.images.iter().map(of).collect()
+}
+
+fn has_ending(file: &Path, ending: &str) -> bool {
+    file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(ending))
+}
+
+fn read_npy(file: &Path) -> Result<npy::Array> {
+    let opened = File::open(file).map_err(Error::io("read", file))?;
+    let length = opened.metadata().map_err(Error::io("look at", file))?.len();
+    npy::read(&file.display().to_string(), std::io::BufReader::with_capacity(1 << 16, opened), length)
+}
+
+fn read_labels(file: &Path, classes: Option<&[ClassId]>) -> Result<Vec<i64>> {
+    let what = file.display().to_string();
+    if has_ending(file, "csv") {
+        return table::labels(&what, &files::read(file)?, classes);
+    }
+    if has_ending(file, "npy") {
+        return read_npy(file)?.into_integers(&what);
+    }
+    Err(Error::invalid(what, "is neither a .npy nor a .csv file by its name"))
+}
+
+fn read_probabilities(file: &Path, classes: Option<&[ClassId]>) -> Result<Matrix> {
+    let what = file.display().to_string();
+    if has_ending(file, "csv") {
+        return table::probabilities(&what, &files::read(file)?, classes);
+    }
+    if has_ending(file, "parquet") {
+        return read_parquet(file);
+    }
+    if has_ending(file, "npy") {
+        return read_npy(file)?.into_matrix(&what);
+    }
+    Err(Error::invalid(what, "is neither a .npy, a .csv nor a .parquet file by its name"))
+}
+
+#[cfg(feature = "parquet")]
+fn read_parquet(file: &Path) -> Result<Matrix> {
+    crate::audit::parquet::probabilities(file)
+}
+
+#[cfg(not(feature = "parquet"))]
+fn read_parquet(file: &Path) -> Result<Matrix> {
+    let why = "is parquet, which this isn was built without: build it with `cargo build --release --features parquet`";
+    Err(Error::invalid(file.display(), why))
+}
+
+/// Checks what a learner needs; `known` is how many classes there are, if somebody said.
+fn check_embeddings(
+    what: &str,
+    embeddings: &Matrix,
+    labels_what: &str,
+    given: &[i64],
+    known: Option<usize>,
+) -> Result<Vec<usize>> {
+    let (rows, columns) = (embeddings.rows(), embeddings.columns());
+    if rows == 0 || columns == 0 {
+        return Err(Error::invalid(
+            what,
+            format!("has {rows} rows and {columns} columns: there is nothing to audit"),
+        ));
+    }
+    if given.len() != rows {
+        return Err(Error::invalid(
+            labels_what,
+            format!("has {} labels, but {what} has {rows} rows", given.len()),
+        ));
+    }
+    for row in 0..rows {
+        if let Some((column, x)) = embeddings.row(row).enumerate().find(|(_, x)| !x.is_finite()) {
+            return Err(Error::invalid(
+                what,
+                format!("row {row}, column {column} is {x}: expected a number"),
+            ));
+        }
+    }
+    // As many classes as rows is no classification, and a label like that a mistake.
+    let most = known.unwrap_or(rows);
+    let labels = given.iter().enumerate().map(|(row, label)| {
+        usize::try_from(*label).ok().filter(|label| *label < most).ok_or_else(|| {
+            Error::invalid(
+                labels_what,
+                format!("row {row} is {label}: expected a class from 0 to {}", most - 1),
+            )
+        })
+    });
+    let labels = labels.collect::<Result<Vec<usize>>>()?;
+    if labels.iter().all(|label| *label == labels[0]) {
+        let why = format!("rows 0 to {} are all {}: at least two classes need labels", rows - 1, labels[0]);
+        return Err(Error::invalid(labels_what, why));
+    }
+    Ok(labels)
+}

@@ -1,0 +1,359 @@
+//! [`Subject`]: what is audited: a folder of images, a tree, a build or a version in a registry; and its images, to be
+//! read one at a time, from any number of threads.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tokio::runtime::Runtime;
+
+use super::version::Version;
+use crate::files;
+use crate::ops::pull::images::{self, Wanted};
+use crate::ops::verify::store::{MANIFEST_JSON, StoreKind};
+use crate::ops::{Registries, unsigned};
+use crate::progress::Progress;
+use crate::registry::{Registry, Snapshot};
+use crate::transport;
+use crate::transport::folder::Folder;
+use crate::tree_file::{list_of, read_classes, read_sums};
+use isn_format::class::ClassId;
+use isn_format::dataset_ref::DatasetRef;
+use isn_format::error::{Error, Result, count};
+use isn_format::ilsvrc2012;
+use isn_format::manifest;
+use isn_format::object::ObjectRef;
+use isn_format::shard::MAX_IMAGE_LEN;
+use isn_format::split::Split;
+use isn_format::tree::{B3SUMS, CLASSES};
+
+/// One image of a [`Subject`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// Its file, relative to what is audited, with `/` between segments.
+    pub path: String,
+    /// Its class, where its place or its name says one.
+    pub class: Option<ClassId>,
+    /// Its split, where its place says one.
+    pub split: Option<Split>,
+    /// Its name for ever: of a version, the index's; of a folder, what a build from it would give.
+    pub source_id: String,
+}
+
+/// What is audited.
+pub struct Subject {
+    /// The folder or the pin, for people.
+    pub what: String,
+    /// The images, sorted by the bytes of their paths.
+    pub images: Vec<Item>,
+    /// What people call the classes, where that is known.
+    pub labels: BTreeMap<ClassId, String>,
+    /// What was left out or could not be told, a line each.
+    pub warnings: Vec<String>,
+    /// What of a version nobody vouches for. A folder is the user's own.
+    pub unsigned: &'static [&'static str],
+    place: Place,
+}
+
+enum Place {
+    /// A file each.
+    Folder {
+        root: PathBuf,
+        files: Vec<String>,
+    },
+    Version(Box<Version>),
+}
+
+impl Subject {
+    /// What `target` is: a tree (it has a `B3SUMS`), the output of `isn build`, any other folder of images, or, if there is
+    /// no such folder, a version in the registries. In a folder, images are what is named `.jpeg`, `.jpg` or `.png`;
+    /// `train/`, `val/` and `test/` are splits, the folder below (or the first, where there are no splits) is the class,
+    /// and the flat `val/` of ILSVRC2012 has the classes of its list. Symbolic links are followed. A version that comes over
+    /// a network is brought into the cache first, where there is one.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Invalid`] if there is no image or the target is a registry; whatever can go wrong
+    /// with a version.
+    pub fn open(registries: &Registries<'_>, target: &str, progress: &dyn Progress) -> Result<Subject> {
+        let path = Path::new(target);
+        let subject = if path.is_dir() {
+            match StoreKind::of(path) {
+                _ if path.join(B3SUMS).is_file() => Subject::tree(path)?,
+                Some(StoreKind::Build) => Subject::build(path)?,
+                Some(StoreKind::Registry) => {
+                    let why = "is a registry: name one of its versions, with --registry";
+                    return Err(Error::invalid(target, why));
+                }
+                None => Subject::folder(path)?,
+            }
+        } else if path.exists() {
+            return Err(Error::invalid(
+                target,
+                "is a file: an audit is of a folder of images or of a version",
+            ));
+        } else if target.contains(['/', '\\']) || target.starts_with('.') {
+            return Err(Error::not_found(target, "this file system"));
+        } else {
+            let reference: DatasetRef = target
+                .parse()
+                .map_err(|e| Error::invalid(target, format!("is neither a folder nor a version: {e}")))?;
+            Subject::version(registries, &reference, progress)?
+        };
+        if subject.images.is_empty() {
+            return Err(Error::invalid(target, "has no image (.jpeg, .jpg or .png) at any depth"));
+        }
+        Ok(subject)
+    }
+
+    /// The bytes of image `at`.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; of a version, [`Error::Integrity`] if they are not what the index says, [`Error::Network`].
+    pub fn read(&self, at: usize) -> Result<Vec<u8>> {
+        match &self.place {
+            Place::Folder { root, files } => files::read_capped(&join(root, &files[at]), MAX_IMAGE_LEN),
+            Place::Version(version) => version.read(at),
+        }
+    }
+
+    /// The splits that there are.
+    pub fn splits(&self) -> Vec<Split> {
+        Split::ALL.into_iter().filter(|&split| self.images.iter().any(|i| i.split == Some(split))).collect()
+    }
+
+    /// A tree as `isn pull` writes it: what its list names. Files beside the list are `isn verify`'s to find.
+    fn tree(root: &Path) -> Result<Subject> {
+        let list = list_of(root);
+        let sums = read_sums(root, list)?;
+        let paths = sums.lines().iter().map(|line| line.path.as_str()).filter(|path| *path != CLASSES);
+        let mut subject = Subject::of_paths(root, paths.map(Into::into).collect());
+        // The index is not here; paths in a tree are `split/class/stem`, and the stem is of the source.
+        for item in &mut subject.images {
+            if !is_ilsvrc_stem(stem(&item.path)) {
+                item.source_id =
+                    without_extension(item.path.split_once('/').map_or("", |(_, rest)| rest)).into();
+            }
+        }
+        let classes = read_classes(root, &sums)?;
+        subject.labels = classes.into_iter().map(|class| (class.id, class.label)).collect();
+        Ok(subject)
+    }
+
+    fn folder(root: &Path) -> Result<Subject> {
+        let (mut paths, mut others) = (Vec::new(), Vec::new());
+        walk(root, "", &mut Vec::new(), &mut paths, &mut others)?;
+        paths.sort_unstable();
+        let mut subject = Subject::of_paths(root, paths);
+        if let Some(first) = others.iter().min() {
+            let what = count(others.len(), "file");
+            subject.warnings.push(format!("left out {what}, not a JPEG or PNG by name: {first} the first"));
+        }
+        Ok(subject)
+    }
+
+    /// Images by their sorted paths: splits, classes and source ids as [`Subject::open`] says.
+    fn of_paths(root: &Path, files: Vec<String>) -> Subject {
+        let split_of = |path: &str| path.split_once('/').and_then(|(first, _)| first.parse::<Split>().ok());
+        let has_splits = files.iter().any(|path| split_of(path).is_some());
+        let mut unnamed: Vec<&str> = Vec::new();
+        let mut images: Vec<Item> = Vec::with_capacity(files.len());
+        for path in &files {
+            let split = split_of(path);
+            let rest = match split {
+                Some(_) => path.split_once('/').map_or("", |(_, rest)| rest),
+                None => path,
+            };
+            let folder =
+                rest.split_once('/').map(|(folder, _)| folder).filter(|_| split.is_some() || !has_splits);
+            let class = match folder {
+                Some(folder) => folder.parse().ok(),
+                None => told_class(stem(path)),
+            };
+            if let (None, Some(folder)) = (&class, folder) {
+                unnamed.push(folder);
+            }
+            images.push(Item { path: path.clone(), class, split, source_id: String::new() });
+        }
+        // ILSVRC2012 is known by its classes: then ids are stems, as in every other copy of it.
+        let is_ilsvrc =
+            images.iter().all(|i| i.class.as_ref().is_some_and(|c| ilsvrc2012::is_class(c.as_str())));
+        for item in &mut images {
+            let id = if is_ilsvrc { stem(&item.path) } else { without_extension(&item.path) };
+            item.source_id = id.into();
+        }
+        let mut warnings = Vec::new();
+        unnamed.sort_unstable();
+        unnamed.dedup();
+        if let Some(first) = unnamed.first() {
+            let what = count(unnamed.len(), "folder");
+            warnings
+                .push(format!("{what} cannot be the name of a class (A-Z a-z 0-9 . _ -): {first} the first"));
+        }
+        let place = Place::Folder { root: root.to_path_buf(), files };
+        let labels = BTreeMap::new();
+        let unsigned = &[];
+        Subject { what: root.display().to_string(), images, labels, warnings, unsigned, place }
+    }
+
+    pub(in crate::ops) fn build(root: &Path) -> Result<Subject> {
+        let runtime = transport::runtime()?;
+        let registry = Registry::over(root.display().to_string(), Box::new(Folder::new(root)));
+        let manifest = files::read_capped(&root.join(MANIFEST_JSON), manifest::MAX_LEN)?;
+        let snapshot = runtime.block_on(registry.describe(ObjectRef::of(&manifest), Vec::new()))?;
+        Subject::stored(root.display().to_string(), runtime, registry, snapshot)
+    }
+
+    fn version(
+        registries: &Registries<'_>,
+        reference: &DatasetRef,
+        progress: &dyn Progress,
+    ) -> Result<Subject> {
+        let runtime = transport::runtime()?;
+        let (registry, snapshot) = runtime.block_on(registries.snapshot(reference))?;
+        let is_remote = registry.id().is_some_and(|id| id.is_remote());
+        let unsigned = snapshot.head.unsigned();
+        let mut subject = Subject::stored(snapshot.head.manifest.pin(), runtime, registry, snapshot)?;
+        subject.warnings.extend(unsigned::notice(unsigned));
+        subject.unsigned = unsigned;
+        if let (Place::Version(version), true) = (&mut subject.place, is_remote && registries.cache.is_some())
+        {
+            version.fetch(progress)?;
+        }
+        Ok(subject)
+    }
+
+    fn stored(what: String, runtime: Runtime, registry: Registry, snapshot: Snapshot) -> Result<Subject> {
+        let rows = snapshot.index().rows();
+        let wanted: Wanted = rows.iter().map(|row| (row.blake3, row.length)).collect();
+        let packs = runtime.block_on(registry.packs(&snapshot))?;
+        // Says at once what is not to be had.
+        images::plan(&runtime, &registry, &snapshot, &packs, &wanted)?;
+        let items = rows.iter().map(|row| Item {
+            path: row.path.to_string(),
+            class: Some(row.class.clone()),
+            split: Some(row.split),
+            source_id: row.source.clone(),
+        });
+        let images = rows.iter().map(|row| (row.blake3, row.length)).collect();
+        let version = Version::new(runtime, registry, packs, images);
+        Ok(Subject {
+            what,
+            images: items.collect(),
+            labels: snapshot.classes().iter().map(|class| (class.id.clone(), class.label.clone())).collect(),
+            warnings: snapshot.head.warnings,
+            unsigned: &[],
+            place: Place::Version(Box::new(version)),
+        })
+    }
+}
+
+fn join(root: &Path, path: &str) -> PathBuf {
+    path.split('/').fold(root.to_path_buf(), |at, segment| at.join(segment))
+}
+
+fn without_extension(path: &str) -> &str {
+    match path.rsplit_once('.') {
+        Some((stem, extension)) if !extension.contains('/') && !stem.ends_with('/') => stem,
+        _ => path,
+    }
+}
+
+fn stem(path: &str) -> &str {
+    without_extension(path.rsplit('/').next().unwrap_or(path))
+}
+
+/// The class that a name of ILSVRC2012 tells.
+fn told_class(stem: &str) -> Option<ClassId> {
+    if let Some(number) = stem.strip_prefix("ILSVRC2012_val_") {
+        let number = number.parse().ok().filter(|_| number.len() == 8)?;
+        return ilsvrc2012::val_class(number)?.parse().ok();
+    }
+    let (wnid, _) = stem.split_once('_')?;
+    ilsvrc2012::is_class(wnid).then(|| wnid.parse().ok())?
+}
+
+/// Whether a stem is one of ILSVRC2012's, which are unique by themselves.
+fn is_ilsvrc_stem(stem: &str) -> bool {
+    told_class(stem).is_some()
+}
+
+/// Every image below `folder`, by its path; `above` is the chain of folders that lead here, links resolved. What begins
+/// with a dot, and what file managers leave, is passed over.
+fn walk(
+    root: &Path,
+    folder: &str,
+    above: &mut Vec<PathBuf>,
+    images: &mut Vec<String>,
+    others: &mut Vec<String>,
+) -> Result<()> {
+    let here = if folder.is_empty() { root.to_path_buf() } else { join(root, folder) };
+    let real = fs::canonicalize(&here).map_err(Error::io("read", &here))?;
+    if above.contains(&real) {
+        return Err(Error::invalid(here.display(), "is a link to a folder above it: it has no end"));
+    }
+    above.push(real);
+    for name in files::names_in(&here)? {
+        let is_litter =
+            name.starts_with('.') || matches!(&*name.to_ascii_lowercase(), "thumbs.db" | "desktop.ini");
+        if is_litter {
+            continue;
+        }
+        let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
+        let file = here.join(&name);
+        let is_dir = fs::metadata(&file).map_err(Error::io("look at", &file))?.is_dir();
+        let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+        if is_dir {
+            walk(root, &path, above, images, others)?;
+        } else if ["jpeg", "jpg", "png"].iter().any(|known| extension.eq_ignore_ascii_case(known)) {
+            images.push(path);
+        } else {
+            others.push(path);
+        }
+    }
+    above.pop();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn items(paths: &[&str]) -> Vec<(String, String, String)> {
+        let subject = Subject::of_paths(Path::new("x"), paths.iter().map(|path| (*path).into()).collect());
+        let text = |item: &Item| {
+            let class = item.class.as_ref().map_or("-".into(), ToString::to_string);
+            (item.split.map_or("-".into(), |split| split.to_string()), class, item.source_id.clone())
+        };
+        subject.images.iter().map(text).collect()
+    }
+
+    fn row(split: &str, class: &str, id: &str) -> (String, String, String) {
+        (split.into(), class.into(), id.into())
+    }
+
+    #[test]
+    fn splits_classes_and_ids_come_from_places_and_names() {
+        assert_eq!(
+            items(&["train/n01440764/n01440764_10026.JPEG", "val/ILSVRC2012_val_00000293.JPEG"]),
+            [
+                row("train", "n01440764", "n01440764_10026"),
+                row("val", ilsvrc2012::val_class(293).unwrap(), "ILSVRC2012_val_00000293"),
+            ]
+        );
+        assert_eq!(
+            items(&["ant/a.png", "ant/deep/b.x.jpg", "c.png"]),
+            [row("-", "ant", "ant/a"), row("-", "ant", "ant/deep/b.x"), row("-", "-", "c")]
+        );
+        assert_eq!(
+            items(&["other/a.png", "test/bee/a.png", "train/a.png"]),
+            [row("-", "-", "other/a"), row("test", "bee", "test/bee/a"), row("train", "-", "train/a")]
+        );
+    }
+
+    #[test]
+    fn a_folder_that_is_no_class_is_said() {
+        let subject = Subject::of_paths(Path::new("x"), vec!["bald eagle/a.png".into()]);
+        assert_eq!(subject.images[0].class, None);
+        assert!(subject.warnings[0].contains("bald eagle"), "{:?}", subject.warnings);
+    }
+}

@@ -1,0 +1,137 @@
+//! A version's images where they are stored, read one by one on all threads.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError, RwLock};
+
+use tokio::runtime::Runtime;
+
+use crate::ops::pull::images::{self, Carrier, Wanted};
+use crate::parallel;
+use crate::progress::{Progress, Unit};
+use crate::registry::{Packs, Registry};
+use isn_format::digest::Digest;
+use isn_format::error::{Error, Result};
+use isn_format::pack::{Entry, Pack};
+
+/// The images of a version.
+pub(super) struct Version {
+    runtime: Runtime,
+    registry: Registry,
+    /// Each image's BLAKE3 and length in bytes.
+    images: Vec<(Digest, u64)>,
+    /// Whoever replaces the packs is alone with the registry: what a read by bad packs has against a place is forgiven once.
+    by: RwLock<By>,
+}
+
+/// The packs by which images are read.
+struct By {
+    packs: Packs,
+    /// In which pack each image is, and which of its entries that is.
+    frames: HashMap<Digest, (usize, usize)>,
+    /// Those that were no good.
+    tried: Vec<Vec<Digest>>,
+    /// What was wrong first.
+    failure: Option<Error>,
+}
+
+impl By {
+    fn new(packs: Packs) -> Self {
+        let entries = |(number, pack): (usize, &Pack)| {
+            let numbered = pack.entries.iter().enumerate();
+            numbered.map(|(at, entry)| (entry.blake3, (number, at))).collect::<Vec<_>>()
+        };
+        let frames = packs.iter().enumerate().flat_map(entries).collect();
+        By { packs, frames, tried: Vec::new(), failure: None }
+    }
+}
+
+impl Version {
+    pub(super) fn new(
+        runtime: Runtime,
+        registry: Registry,
+        packs: Packs,
+        images: Vec<(Digest, u64)>,
+    ) -> Self {
+        Version { runtime, registry, images, by: RwLock::new(By::new(packs)) }
+    }
+
+    /// One image by itself.
+    pub(super) fn read(&self, at: usize) -> Result<Vec<u8>> {
+        let (image, length) = self.images[at];
+        loop {
+            let (failure, lists) = {
+                let by = self.by.read().unwrap_or_else(PoisonError::into_inner);
+                match self.read_by(&by, image, length) {
+                    Err(e @ (Error::Integrity { .. } | Error::Network { .. })) => (e, by.tried.len()),
+                    read => return read,
+                }
+            };
+            let mut by = self.by.write().unwrap_or_else(PoisonError::into_inner);
+            // Another thread may have been here first.
+            if by.tried.len() > lists {
+                continue;
+            }
+            let mut tried = std::mem::take(&mut by.tried);
+            let next = self.runtime.block_on(self.registry.packs_instead(&by.packs, &failure, &mut tried));
+            let failure = by.failure.take().unwrap_or(failure);
+            match next {
+                None => {
+                    by.tried = tried;
+                    return Err(failure);
+                }
+                Some(packs) => *by = By { tried, failure: Some(failure), ..By::new(packs) },
+            }
+        }
+    }
+
+    /// A pack of one is what keeps the plan of its request short.
+    fn read_by(&self, by: &By, image: Digest, length: u64) -> Result<Vec<u8>> {
+        let absent = || Error::integrity(format!("image {image}"), "is in none of the packs");
+        let &(number, place) = by.frames.get(&image).ok_or_else(absent)?;
+        let pack = &by.packs[number];
+        let entry = &pack.entries[place];
+        let single = [Pack {
+            shards: vec![pack.shards[entry.shard]],
+            entries: vec![Entry { shard: 0, ..entry.clone() }],
+        }];
+        let wanted: Wanted = [(image, length)].into();
+        let (segments, _) = self.registry.plan(&single, &wanted);
+        let found = Mutex::new(Vec::new());
+        let take = |_: &Digest, bytes: &[u8]| {
+            *found.lock().unwrap_or_else(PoisonError::into_inner) = bytes.to_vec();
+            Ok(())
+        };
+        let carrier = Carrier { runtime: &self.runtime, registry: &self.registry, packs: &single, jobs: 1 };
+        carrier.bring(segments, &wanted, &take)?;
+        Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Brings all images into the cache, by the packs by which they are read then.
+    pub(super) fn fetch(&mut self, progress: &dyn Progress) -> Result<()> {
+        let wanted: Wanted = self.images.iter().copied().collect();
+        let (runtime, registry) = (&self.runtime, &self.registry);
+        let fetch = |packs: &Packs| {
+            let (segments, absent) = registry.plan(packs, &wanted);
+            if let Some(image) = absent.first() {
+                return Err(Error::integrity(format!("image {image}"), "is in none of the packs"));
+            }
+            if segments.iter().all(|segment| !segment.is_remote()) {
+                return Ok(());
+            }
+            let carrier = Carrier { runtime, registry, packs, jobs: parallel::available() };
+            progress.begin("fetch", Unit::Images, wanted.len() as u64);
+            let fetched = carrier.bring(segments, &wanted, &|_, _| {
+                progress.advance(1);
+                Ok(())
+            });
+            progress.end();
+            fetched
+        };
+        let by = self.by.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let ((), others) = images::by_any_list(runtime, registry, &by.packs, fetch)?;
+        if let Some(others) = others {
+            *by = By::new(others);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,97 @@
+//! A build that is to become a version that is released already: a source that lacks files of it is refused before anything
+//! is decoded, and one with other files as soon as the last of them is read.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::BuildOptions;
+use crate::plan::Planned;
+use crate::source::{Source, SourceImage, Survey};
+use isn_format::digest::Digest;
+use isn_format::error::{Blame, Difference, Error, Result, count};
+use isn_format::index::Index;
+
+/// Opens the source, which must have every image of the version that is expected.
+pub(super) fn open_source(options: &BuildOptions<'_>) -> Result<Source> {
+    let recipe = &options.inputs.recipe;
+    if let Some(index) = options.expected {
+        let survey = Source::survey(recipe.source, options.source, &recipe.classes, options.indexes)?;
+        let missing = missing(index, &survey);
+        if !missing.is_empty() {
+            let why =
+                format!("the source ({}) lacks {}", survey.source.layout, count(missing.len(), "image"));
+            return Err(failed(options, why, missing));
+        }
+    }
+    Source::open_with(recipe.source, options.source, &recipe.classes, options.indexes)
+}
+
+/// The images of a version that a source does not have.
+fn missing(index: &Index, survey: &Survey) -> Vec<Difference> {
+    let there: HashSet<&str> = survey.source.images.iter().map(|image| image.id.as_str()).collect();
+    let lacking = index.rows().iter().filter(|row| !there.contains(row.source.as_str()));
+    lacking
+        .map(|row| Difference {
+            image: row.path.to_string(),
+            source_id: row.source.clone(),
+            source_path: None,
+            cause: Blame::SourceMissing,
+            why: format!("the source has no image {}", row.source),
+        })
+        .collect()
+}
+
+fn failed(options: &BuildOptions<'_>, why: String, differences: Vec<Difference>) -> Error {
+    let recipe = &options.inputs.recipe;
+    let what = format!("{}@{} from {}", recipe.name, recipe.version, options.source.display());
+    Error::Rebuilt { what, why, differences, unsigned: &[] }
+}
+
+/// Compares source files with those of the version that is expected, while they are read anyway. After the first that is
+/// another the others are only compared: what would be built is of no use.
+pub(super) struct Watch<'a> {
+    expected: HashMap<&'a str, Digest>,
+    is_wrong: AtomicBool,
+    differences: Mutex<Vec<Difference>>,
+}
+
+impl<'a> Watch<'a> {
+    /// Without an index everything is right.
+    pub(super) fn new(expected: Option<&'a Index>) -> Self {
+        let rows = expected.iter().flat_map(|index| index.rows());
+        Watch {
+            expected: rows.map(|row| (row.source.as_str(), row.source_blake3)).collect(),
+            is_wrong: AtomicBool::new(false),
+            differences: Mutex::default(),
+        }
+    }
+
+    /// Whether an image is to be built.
+    pub(super) fn is_right(&self, planned: &Planned, image: &SourceImage, found: &Digest) -> bool {
+        if let Some(expected) = self.expected.get(image.id.as_str()).filter(|expected| *expected != found) {
+            self.is_wrong.store(true, Ordering::Relaxed);
+            let difference = Difference {
+                image: planned.path.to_string(),
+                source_id: image.id.clone(),
+                source_path: Some(image.path.clone()),
+                cause: Blame::SourceFile,
+                why: format!("its source file is another: BLAKE3 {found}, released {expected}"),
+            };
+            self.differences.lock().unwrap_or_else(PoisonError::into_inner).push(difference);
+        }
+        !self.is_wrong.load(Ordering::Relaxed)
+    }
+
+    /// An error if a source file is another than that of the release.
+    pub(super) fn finish(self, options: &BuildOptions<'_>) -> Result<()> {
+        let mut differences = self.differences.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if differences.is_empty() {
+            return Ok(());
+        }
+        differences.sort_by(|a, b| a.image.cmp(&b.image));
+        let differ = if differences.len() == 1 { "differs" } else { "differ" };
+        let why = format!("{} {differ} from those of the release", count(differences.len(), "source file"));
+        Err(failed(options, why, differences))
+    }
+}

@@ -1,0 +1,129 @@
+//! [`Inputs`]: what a build reads besides images.
+
+use std::path::Path;
+
+use tokio::runtime::Runtime;
+
+use crate::files;
+use crate::ops::Registries;
+use crate::registry::{Registry, Snapshot};
+use crate::source::Source;
+use crate::transport;
+use isn_format::digest::Digest;
+use isn_format::error::{Error, Mistake, Result};
+use isn_format::groups::Groups;
+use isn_format::ledger::Ledger;
+use isn_format::ledger::policy::Settled;
+use isn_format::object::{ObjectKind, ObjectRef};
+use isn_format::recipe::Recipe;
+use isn_format::split::Assignments;
+
+/// Split assignments of ten million images; more is no such file.
+const MAX_ASSIGNMENTS: u64 = 1 << 30;
+
+/// A recipe and what it names, each with the exact bytes that become objects of the version.
+pub struct Inputs {
+    pub(super) recipe_bytes: Vec<u8>,
+    pub(super) recipe: Recipe,
+    pub(super) ledger_bytes: Option<Vec<u8>>,
+    pub(super) ledger: Ledger,
+    pub(super) groups_bytes: Option<Vec<u8>>,
+    pub(super) groups: Groups,
+    pub(super) previous: Option<Assignments>,
+}
+
+impl Inputs {
+    /// From a recipe's file and the ledger and groups beside it; the assignments of an earlier version come from the first
+    /// of the registries that has them.
+    pub fn read(recipe_path: &Path, registries: &Registries<'_>) -> Result<Self> {
+        let what = recipe_path.display().to_string();
+        let text = files::read_text(recipe_path)?;
+        let recipe = Recipe::parse(&what, &text)?;
+        let beside = |file: &str| -> Result<Named> {
+            let path = files::parent(recipe_path).join(file);
+            Ok((path.display().to_string(), files::read_capped(&path, u64::MAX)?))
+        };
+        let ledger = recipe.corrections.as_ref().map(|spec| beside(&spec.file)).transpose()?;
+        let groups = recipe.split.groups.as_deref().map(beside).transpose()?;
+        let previous = match &recipe.split.previous {
+            Some(digest) => Some(find_assignments(&transport::runtime()?, digest, registries)?),
+            None => None,
+        };
+        Self::new(text, recipe, ledger, groups, previous)
+    }
+
+    /// From the objects of a version, to build it again.
+    pub fn of_version(runtime: &Runtime, registry: &Registry, snapshot: &Snapshot) -> Result<Self> {
+        let objects = &snapshot.head.manifest.objects;
+        let what = registry.locate(ObjectKind::Recipe, &objects.recipe.blake3);
+        let text = runtime.block_on(registry.object(ObjectKind::Recipe, &objects.recipe))?;
+        let text = String::from_utf8(text).map_err(|_| Error::integrity(&what, "is not UTF-8 text"))?;
+        let recipe = Recipe::parse(&what, &text)?;
+        let named = |kind: ObjectKind, object: Option<ObjectRef>| -> Result<Option<Named>> {
+            let Some(object) = object else { return Ok(None) };
+            let bytes = runtime.block_on(registry.object(kind, &object))?;
+            Ok(Some((registry.locate(kind, &object.blake3), bytes)))
+        };
+        let ledger = named(ObjectKind::Corrections, objects.corrections)?;
+        let groups = named(ObjectKind::Groups, objects.groups)?;
+        let previous = match &recipe.split.previous {
+            Some(digest) => Some(assignments_in(runtime, registry, digest)?.ok_or_else(|| {
+                Error::not_found(
+                    format!("split assignments b3:{digest}"),
+                    format!("registry {}", registry.name()),
+                )
+            })?),
+            None => None,
+        };
+        Self::new(text, recipe, ledger, groups, previous)
+    }
+
+    fn new(
+        text: String,
+        recipe: Recipe,
+        ledger: Option<Named>,
+        groups: Option<Named>,
+        previous: Option<Assignments>,
+    ) -> Result<Self> {
+        let (ledger, ledger_bytes) = match ledger {
+            Some((what, bytes)) => (Ledger::parse(&what, &bytes)?, Some(bytes)),
+            None => (Ledger::default(), None),
+        };
+        let (groups, groups_bytes) = match groups {
+            Some((what, bytes)) => (Groups::parse(&what, &bytes)?, Some(bytes)),
+            None => (Groups::default(), None),
+        };
+        let recipe_bytes = text.into_bytes();
+        Ok(Inputs { recipe_bytes, recipe, ledger_bytes, ledger, groups_bytes, groups, previous })
+    }
+
+    /// What the ledger comes to for the images of `source`.
+    pub(super) fn settle(&self, source: &Source) -> Result<Settled> {
+        let Some(spec) = &self.recipe.corrections else { return Ok(Settled::default()) };
+        let given = source.images.iter().map(|image| (image.id.as_str(), &image.class));
+        let settled = spec.policy.settle(&self.ledger, &self.recipe.classes, given);
+        if settled.problems.is_empty() {
+            return Ok(settled);
+        }
+        let mistakes = settled.problems.into_iter().map(|why| Mistake { line: None, why }).collect();
+        Err(Error::Mistakes { what: format!("ledger {}", spec.file), mistakes })
+    }
+}
+
+/// The bytes of an input, and what messages call it.
+type Named = (String, Vec<u8>);
+
+fn find_assignments(runtime: &Runtime, digest: &Digest, registries: &Registries<'_>) -> Result<Assignments> {
+    for location in registries.locations {
+        if let Some(found) = assignments_in(runtime, &registries.open(location)?, digest)? {
+            return Ok(found);
+        }
+    }
+    let place = format!("registry {}", registries.locations.join(", "));
+    Err(Error::not_found(format!("split assignments b3:{digest}"), place))
+}
+
+fn assignments_in(runtime: &Runtime, registry: &Registry, digest: &Digest) -> Result<Option<Assignments>> {
+    let found = runtime.block_on(registry.find_object(ObjectKind::Splits, digest, MAX_ASSIGNMENTS))?;
+    found.map(|bytes| Assignments::parse(&registry.locate(ObjectKind::Splits, digest), &bytes)).transpose()
+}

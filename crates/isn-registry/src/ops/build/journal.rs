@@ -1,0 +1,197 @@
+//! [`Journal`]: the shards that a build has finished, so that a killed build goes on from the last of them.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::files::{self, Workplace};
+use crate::registry::{layout, publish};
+use isn_format::digest::Digest;
+use isn_format::error::{Error, Result};
+use isn_format::index::Row;
+use isn_format::object::{ObjectKind, ObjectRef};
+use isn_format::pack::{Entry, Pack};
+use isn_format::shard::{FrameWriter, ShardWriter};
+
+/// Which build this is: another job starts over.
+const JOB: &str = "job";
+/// What is built so far; the rest tells how far it is.
+const BUILD: &str = "build";
+/// One file a finished shard.
+const FINISHED: &str = "finished";
+/// The longest of these files that are read, in bytes.
+const MAX_JOB: u64 = 1 << 10;
+const MAX_FINISHED: u64 = 1 << 30;
+
+/// A finished shard and the rows whose images end in it or before it.
+#[derive(Serialize, Deserialize)]
+struct Finished {
+    shard: ObjectRef,
+    entries: Vec<Entry>,
+    rows: Vec<Row>,
+}
+
+/// The output of a build while it grows, in a hidden sibling of its final folder.
+pub(super) struct Journal {
+    work: Workplace,
+    root: PathBuf,
+    rows: Vec<Row>,
+    pack: Pack,
+    stored: HashSet<Digest>,
+    /// The shard that is being written, and its rows.
+    current: Option<ShardWriter<tempfile::NamedTempFile>>,
+    current_rows: Vec<Row>,
+    frames: FrameWriter,
+}
+
+impl Journal {
+    /// Opens the journal of `job` for the output `out`: with what an earlier run finished, if that was the same
+    /// job, else from the start.
+    pub(super) fn open(out: &Path, job: &Digest) -> Result<Self> {
+        let Some(work) = Workplace::open(out, "")? else {
+            return Err(Error::Exists {
+                what: format!("another build of {}", out.display()),
+                why: " and is still running".into(),
+            });
+        };
+        let job = job.to_string();
+        if files::read_nofollow(&work.own.join(JOB), MAX_JOB)?.is_none_or(|found| found != job.as_bytes()) {
+            work.own.clear()?;
+        }
+        work.own.folder(FINISHED)?;
+        let frames = FrameWriter::new().map_err(|e| Error::Internal(format!("zstd: {e}")))?;
+        let mut journal = Journal {
+            root: work.own.folder(BUILD)?,
+            work,
+            rows: Vec::new(),
+            pack: Pack::default(),
+            stored: HashSet::new(),
+            current: None,
+            current_rows: Vec::new(),
+            frames,
+        };
+        files::replace(&journal.work.own.join(JOB), job.as_bytes())?;
+        journal.recover()?;
+        Ok(journal)
+    }
+
+    /// Removes what a run left that was killed right after it had put its output in place.
+    pub(super) fn tidy(out: &Path) -> Result<()> {
+        Workplace::discard_abandoned(out, "")
+    }
+
+    /// Takes over the shards that are whole, and removes everything else.
+    fn recover(&mut self) -> Result<()> {
+        for at in 0.. {
+            let Some(bytes) = files::read_nofollow(&self.finished_path(at), MAX_FINISHED)? else { break };
+            let Ok(finished) = serde_json::from_slice::<Finished>(&bytes) else { break };
+            let path = self.root.join(layout::object(ObjectKind::Shard, &finished.shard.blake3));
+            if publish::check_file(&path, &finished.shard).is_err() {
+                break;
+            }
+            self.take(finished);
+        }
+        let kept: HashSet<String> =
+            self.pack.shards.iter().map(|shard| layout::object(ObjectKind::Shard, &shard.blake3)).collect();
+        for (path, _) in files::walk(&self.root)? {
+            if !kept.contains(&path) {
+                let path = self.root.join(path);
+                std::fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+            }
+        }
+        for at in self.pack.shards.len().. {
+            let path = self.finished_path(at);
+            if std::fs::remove_file(&path).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn finished_path(&self, at: usize) -> PathBuf {
+        self.work.own.join(FINISHED).join(format!("{at:06}.json"))
+    }
+
+    fn take(&mut self, finished: Finished) {
+        let at = self.pack.shards.len();
+        self.pack.shards.push(finished.shard);
+        self.pack.entries.extend(finished.entries.into_iter().map(|entry| Entry { shard: at, ..entry }));
+        self.stored.extend(finished.rows.iter().map(|row| row.blake3));
+        self.rows.extend(finished.rows);
+    }
+
+    /// How many images are in finished shards.
+    pub(super) fn done(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Appends the next image of the plan; equal images share one frame.
+    pub(super) fn push(&mut self, row: Row, frame: &[u8]) -> Result<()> {
+        if self.stored.insert(row.blake3) {
+            let shards = self.root.join("objects");
+            if self.current.is_none() {
+                files::create_dir_all(&shards)?;
+                self.current = Some(ShardWriter::new(files::temp_file_in(&shards)?));
+            }
+            if let Some(shard) = &mut self.current {
+                shard.push(row.blake3, frame).map_err(Error::io("write in", &shards))?;
+            }
+        }
+        self.current_rows.push(row);
+        if self.current.as_ref().is_some_and(ShardWriter::is_full) { self.finish_shard() } else { Ok(()) }
+    }
+
+    fn finish_shard(&mut self) -> Result<()> {
+        let Some(writer) = self.current.take() else {
+            // Only repetitions of images that earlier shards have: they need no shard.
+            self.rows.append(&mut self.current_rows);
+            return Ok(());
+        };
+        let objects = self.root.join("objects");
+        let (file, shard, entries) =
+            writer.finish(&mut self.frames).map_err(Error::io("write in", &objects))?;
+        file.as_file().sync_all().map_err(Error::io("write in", &objects))?;
+        let path = self.root.join(layout::object(ObjectKind::Shard, &shard.blake3));
+        files::create_dir_all(files::parent(&path))?;
+        file.persist(&path).map_err(|e| Error::io("write", &path)(e.error))?;
+        let finished = Finished { shard, entries, rows: std::mem::take(&mut self.current_rows) };
+        let bytes = serde_json::to_vec(&finished).map_err(|e| Error::Internal(e.to_string()))?;
+        files::replace(&self.finished_path(self.pack.shards.len()), &bytes)?;
+        self.take(finished);
+        Ok(())
+    }
+
+    /// Gets rid of what was built so far.
+    pub(super) fn discard(self) -> Result<()> {
+        self.work.discard()
+    }
+
+    /// Ends the last shard. Gives all rows, the pack, and the folder with the shards.
+    pub(super) fn into_parts(mut self) -> Result<(Vec<Row>, Pack, Output)> {
+        self.finish_shard()?;
+        Ok((self.rows, self.pack, Output { work: self.work, root: self.root }))
+    }
+}
+
+/// The folder of a build whose shards are all there.
+pub(super) struct Output {
+    work: Workplace,
+    /// Where it is until it is finished.
+    pub(super) root: PathBuf,
+}
+
+impl Output {
+    /// Gives the folder its final name and gets rid of the journal.
+    pub(super) fn finish(self, out: &Path) -> Result<()> {
+        files::sync_file_system(&self.root)?;
+        self.work.own.check()?;
+        if !files::rename_new(&self.root, out)? {
+            let why = " (it came into being during the build)".into();
+            return Err(Error::Exists { what: out.display().to_string(), why });
+        }
+        // It is done, whatever becomes of what is left.
+        let _ = self.work.discard();
+        Ok(())
+    }
+}

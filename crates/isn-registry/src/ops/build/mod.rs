@@ -1,0 +1,417 @@
+//! `isn build`: from a recipe and raw images to a version: shards, index, manifest and a report, the same bytes on
+//! every machine and with any number of threads.
+
+mod expected;
+mod inputs;
+mod journal;
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use self::expected::Watch;
+pub use self::inputs::Inputs;
+use self::journal::Journal;
+use super::verify::store::MANIFEST_JSON;
+use crate::files;
+use crate::parallel::in_order;
+use crate::plan::{Cause, Plan, Planned};
+use crate::progress::{Progress, Unit};
+use crate::registry::layout;
+use crate::source::{Indexes, Source};
+use isn_format::class::{ClassId, classes_csv};
+use isn_format::corrections::Action;
+use isn_format::dataset_ref::{Name, Version};
+use isn_format::description::Description;
+use isn_format::digest::Digest;
+use isn_format::error::{Error, Reject, Result, count};
+use isn_format::index::{Index, Row};
+use isn_format::ledger::policy::Settled;
+use isn_format::manifest::{self, Manifest, Objects, Previous};
+use isn_format::object::{ObjectKind, ObjectRef};
+use isn_format::pack::Pack;
+use isn_format::pixel_spec::{ExifOrientation, PIPELINE, Small};
+use isn_format::recipe::Recipe;
+use isn_format::shard::FrameWriter;
+use isn_format::split::Split;
+use isn_format::tree::CLASSES;
+use isn_pixels::{Outcome, Pipeline};
+
+/// The report, beside the objects.
+pub const REPORT_JSON: &str = "report.json";
+
+/// What to build.
+pub struct BuildOptions<'a> {
+    /// Recipe, corrections and earlier assignments.
+    pub inputs: &'a Inputs,
+    /// The raw images.
+    pub source: &'a Path,
+    /// The folder to make.
+    pub out: &'a Path,
+    /// How many threads decode.
+    pub jobs: usize,
+    /// Where indexes of tar files of the source may be kept.
+    pub indexes: Option<&'a Indexes>,
+    /// The index of the version that this is to be again: a source that cannot give it is refused as early as that is
+    /// known.
+    pub expected: Option<&'a Index>,
+}
+
+/// What a build made: the contents of `report.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildReport {
+    /// The dataset.
+    pub name: Name,
+    /// The version.
+    pub version: Version,
+    /// `b3:…`, the dataset hash.
+    pub dataset: String,
+    /// `b3:…`, the manifest.
+    pub manifest: String,
+    /// `name@version#b3:…`.
+    pub pin: String,
+    /// How many images there are.
+    pub images: u64,
+    /// The sum of their lengths, in bytes.
+    pub bytes: u64,
+    /// How many shards hold them.
+    pub shards: usize,
+    /// The sum of the shards' lengths, in bytes.
+    pub shard_bytes: u64,
+    /// How many images each class has in each split.
+    pub balance: BTreeMap<Split, BTreeMap<ClassId, u64>>,
+    /// How the source is laid out.
+    #[serde(default)]
+    pub source: String,
+    /// How many images the source has of the recipe's classes.
+    pub source_images: u64,
+    /// Source ids that the corrections removed.
+    pub removed: Vec<String>,
+    /// Source ids that the corrections gave another class.
+    pub relabelled: Vec<String>,
+    /// Source ids that were too small, under `small = "drop"`.
+    pub dropped: Vec<String>,
+    /// Source ids of which the classes had enough.
+    #[serde(default)]
+    pub surplus: Vec<String>,
+    /// Source ids of which the ledger claims something that its policy leaves to a person; they stay as they are.
+    #[serde(default)]
+    pub open: Vec<String>,
+    /// What the curator should look at.
+    pub warnings: Vec<String>,
+    /// BLAKE3 over all that went in, by which a rerun knows that there is nothing to do.
+    pub job: Digest,
+}
+
+/// An image as a worker leaves it.
+struct Done {
+    blake3: Digest,
+    length: u64,
+    width: u32,
+    height: u32,
+    pixels: Digest,
+    source_blake3: Digest,
+    frame: Vec<u8>,
+}
+
+/// Builds a version; `false` if that very build was there already.
+pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(BuildReport, bool)> {
+    isn_pixels::self_check().map_err(|e| Error::Internal(e.to_string()))?;
+    let inputs = options.inputs;
+    let recipe = &inputs.recipe;
+    let source = expected::open_source(options)?;
+    progress.tell(&format!("source: {}", source.layout));
+    let dropped = too_small(recipe, &source, options.jobs, progress)?;
+    let settled = inputs.settle(&source)?;
+    let previous = inputs.previous.as_ref();
+    let plan = Plan::new(recipe, &settled.corrections, &source, &inputs.groups, previous, &dropped)?;
+    let (job, out) = (job_digest(inputs, &source), files::place(options.out));
+    if let Some(report) = finished(&out, &job)? {
+        Journal::tidy(&out)?;
+        return Ok((report, false));
+    }
+
+    let mut journal = Journal::open(&out, &job)?;
+    let rejects = match make_images(options, recipe, &source, &plan, &mut journal, progress) {
+        // Of another source nothing can be used later.
+        Err(error @ Error::Rebuilt { .. }) => return journal.discard().and(Err(error)),
+        made => made?,
+    };
+    if !rejects.is_empty() {
+        return Err(Error::Rejects { rejects });
+    }
+    let (rows, pack, output) = journal.into_parts()?;
+    let report = describe(&output.root, inputs, &settled, &source, &plan, rows, &pack, dropped, job)?;
+    output.finish(&out)?;
+    Ok((report, true))
+}
+
+/// The ids of images that `small = "drop"` leaves out. A header that cannot be read is reported with the pixels.
+fn too_small(
+    recipe: &Recipe,
+    source: &Source,
+    jobs: usize,
+    progress: &dyn Progress,
+) -> Result<HashSet<String>> {
+    let mut dropped = HashSet::new();
+    if recipe.image.small != Small::Drop {
+        return Ok(dropped);
+    }
+    progress.begin("sizes", Unit::Images, source.images.len() as u64);
+    let shortest = |(): &mut (), at: &usize| -> Result<Option<u32>> {
+        let bytes = source.read(&source.images[*at])?;
+        Ok(isn_pixels::dimensions(&bytes, ExifOrientation::Ignore)
+            .ok()
+            .map(|(width, height)| width.min(height)))
+    };
+    let mut all: Vec<usize> = (0..source.images.len()).collect();
+    source.sort_for_reading(&mut all, |at| *at);
+    in_order(
+        jobs,
+        jobs * 8,
+        &all,
+        || (),
+        shortest,
+        |at, shortest| {
+            if shortest?.is_some_and(|shortest| shortest < recipe.image.size) {
+                dropped.insert(source.images[all[at]].id.clone());
+            }
+            progress.advance(1);
+            Ok::<(), Error>(())
+        },
+    )?;
+    progress.end();
+    Ok(dropped)
+}
+
+/// BLAKE3 over all that decides the output: inputs, source listing, pipeline.
+fn job_digest(inputs: &Inputs, source: &Source) -> Digest {
+    let mut hasher = blake3::Hasher::new();
+    let mut add = |bytes: &[u8]| {
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    add(PIPELINE.as_bytes());
+    add(env!("CARGO_PKG_VERSION").as_bytes());
+    add(&inputs.recipe_bytes);
+    add(inputs.ledger_bytes.as_deref().unwrap_or_default());
+    add(inputs.groups_bytes.as_deref().unwrap_or_default());
+    for image in &source.images {
+        add(image.path.as_bytes());
+        add(&image.len.to_le_bytes());
+        add(&image.modified_ns.to_le_bytes());
+    }
+    Digest::of_hasher(&hasher)
+}
+
+/// The report of this very build, if `out` has it; an error if something else is there.
+fn finished(out: &Path, job: &Digest) -> Result<Option<BuildReport>> {
+    if files::is_free(out)? {
+        return Ok(None);
+    }
+    let report = files::read_if_there(&out.join(REPORT_JSON))?;
+    let report = report.and_then(|bytes| serde_json::from_slice::<BuildReport>(&bytes).ok());
+    match report {
+        Some(report) if report.job == *job => Ok(Some(report)),
+        _ => Err(Error::Exists {
+            what: out.display().to_string(),
+            why: ", and is not the output of this recipe over this source".into(),
+        }),
+    }
+}
+
+/// Builds what the journal does not have yet. Returns every image that cannot be built.
+fn make_images(
+    options: &BuildOptions<'_>,
+    recipe: &Recipe,
+    source: &Source,
+    plan: &Plan,
+    journal: &mut Journal,
+    progress: &dyn Progress,
+) -> Result<Vec<Reject>> {
+    let extension = recipe.image.encode.extension();
+    let mut images: Vec<&Planned> = plan.images.iter().collect();
+    source.sort_for_reading(&mut images, |planned| planned.source);
+    let remaining = &images[journal.done()..];
+    progress.begin("build", Unit::Images, plan.images.len() as u64);
+    progress.advance(journal.done() as u64);
+    let mut rejects = Vec::new();
+    let init = || (Pipeline::new(recipe.image.clone()), FrameWriter::new());
+    let watch = Watch::new(options.expected);
+    let work = |(pipeline, frames): &mut (Pipeline, std::io::Result<FrameWriter>), planned: &&Planned| {
+        make_image(source, planned, pipeline, frames, extension, &watch)
+    };
+    in_order(options.jobs, options.jobs * 8, remaining, init, work, |at, made| {
+        let image = &source.images[remaining[at].source];
+        match made? {
+            Some(Ok(done)) if rejects.is_empty() => {
+                journal.push(row(remaining[at], &image.id, &done), &done.frame)?
+            }
+            Some(Ok(_)) | None => {}
+            Some(Err(reason)) => rejects.push(Reject { path: image.path.clone(), reason }),
+        }
+        progress.advance(1);
+        Ok::<(), Error>(())
+    })?;
+    progress.end();
+    watch.finish(options)?;
+    Ok(rejects)
+}
+
+/// One image; the inner error is the reason why it is rejected. `None` if it is of no use, since the source is another one.
+fn make_image(
+    source: &Source,
+    planned: &Planned,
+    pipeline: &mut Pipeline,
+    frames: &mut std::io::Result<FrameWriter>,
+    extension: &str,
+    watch: &Watch<'_>,
+) -> Result<Option<Result<Done, String>>> {
+    let internal = |e: &std::io::Error| Error::Internal(format!("zstd: {e}"));
+    let frames = frames.as_mut().map_err(|e| internal(e))?;
+    let image = &source.images[planned.source];
+    let bytes = source.read(image)?;
+    let source_blake3 = Digest::of(&bytes);
+    if !watch.is_right(planned, image, &source_blake3) {
+        return Ok(None);
+    }
+    let built = match pipeline.build(&bytes) {
+        Ok(Outcome::Built(built)) => built,
+        Ok(Outcome::Dropped) => return Err(Error::Internal("an image was dropped after the plan".into())),
+        Err(e) => return Ok(Some(Err(e.to_string()))),
+    };
+    let blake3 = Digest::of(&built.bytes);
+    let frame = frames.frame(&blake3, extension, &built.bytes).map_err(|e| internal(&e))?;
+    Ok(Some(Ok(Done {
+        blake3,
+        length: built.bytes.len() as u64,
+        width: built.width,
+        height: built.height,
+        pixels: built.pixels,
+        source_blake3,
+        frame,
+    })))
+}
+
+fn row(planned: &Planned, source_id: &str, done: &Done) -> Row {
+    Row {
+        path: planned.path.clone(),
+        class: planned.class.clone(),
+        split: planned.split,
+        blake3: done.blake3,
+        length: done.length,
+        width: done.width,
+        height: done.height,
+        pixels: done.pixels,
+        source: source_id.into(),
+        source_blake3: done.source_blake3,
+    }
+}
+
+/// Writes everything but the shards: index, `classes.csv`, recipe, ledger, groups, assignments, pack, manifest, report.
+#[expect(clippy::too_many_arguments, reason = "the parts of a build meet here, once")]
+fn describe(
+    root: &Path,
+    inputs: &Inputs,
+    settled: &Settled,
+    source: &Source,
+    plan: &Plan,
+    rows: Vec<Row>,
+    pack: &Pack,
+    dropped: HashSet<String>,
+    job: Digest,
+) -> Result<BuildReport> {
+    let recipe = &inputs.recipe;
+    let put = |kind: ObjectKind, bytes: &[u8]| -> Result<ObjectRef> {
+        let object = ObjectRef::of(bytes);
+        files::replace(&root.join(layout::object(kind, &object.blake3)), bytes)?;
+        Ok(object)
+    };
+    let put_some = |kind: ObjectKind, bytes: &Option<Vec<u8>>| -> Result<Option<ObjectRef>> {
+        bytes.as_ref().map(|bytes| put(kind, bytes)).transpose()
+    };
+    let index = Index::new(rows)?;
+    let classes_csv = classes_csv(&recipe.classes);
+    let objects = Objects {
+        index: put(ObjectKind::Index, &index.to_bytes()?)?,
+        classes: put(ObjectKind::Classes, &classes_csv)?,
+        recipe: put(ObjectKind::Recipe, &inputs.recipe_bytes)?,
+        corrections: put_some(ObjectKind::Corrections, &inputs.ledger_bytes)?,
+        assignments: put(ObjectKind::Splits, &plan.assignments.to_csv())?,
+        groups: put_some(ObjectKind::Groups, &inputs.groups_bytes)?,
+    };
+    let manifest = Manifest {
+        format: manifest::FORMAT.into(),
+        name: recipe.name.clone(),
+        version: recipe.version,
+        title: recipe.title.clone(),
+        description: recipe.description.clone(),
+        licence: recipe.licence.clone(),
+        citation: recipe.citation.clone(),
+        authors: recipe.authors.clone(),
+        dataset: isn_format::tree::Sums::new(&index, &classes_csv)?.digest(),
+        pipeline: PIPELINE.into(),
+        source: recipe.source.as_str().into(),
+        images: index.rows().len() as u64,
+        bytes: index.bytes(),
+        splits: index.counts(),
+        objects,
+        previous: recipe.split.previous.map(|assignments| Previous { assignments }),
+    };
+    Description::new(("build", index), (CLASSES, classes_csv), &manifest)?;
+    let manifest_bytes = manifest.to_bytes()?;
+    let manifest_ref = put(ObjectKind::Manifest, &manifest_bytes)?;
+    let pack_ref = put(ObjectKind::Pack, &pack.to_bytes()?)?;
+    let packs = root.join(layout::packs(&manifest_ref.blake3));
+    files::replace(&packs, format!("{}\n", pack_ref.blake3).as_bytes())?;
+
+    let mut dropped: Vec<String> = dropped.into_iter().collect();
+    dropped.sort();
+    let ids = |wanted: fn(&Action) -> bool| {
+        let ids = settled.corrections.iter().filter(|c| wanted(&c.action)).map(|c| c.source_id.clone());
+        ids.collect::<Vec<String>>()
+    };
+    let report = BuildReport {
+        name: manifest.name.clone(),
+        version: manifest.version,
+        dataset: manifest.dataset.prefixed(),
+        manifest: manifest_ref.blake3.prefixed(),
+        pin: manifest.pin(),
+        images: manifest.images,
+        bytes: manifest.bytes,
+        shards: pack.shards.len(),
+        shard_bytes: pack.shards.iter().map(|shard| shard.length).sum(),
+        balance: manifest.splits.clone(),
+        source: source.layout.to_string(),
+        source_images: source.images.len() as u64,
+        removed: ids(|action| matches!(action, Action::Remove)),
+        relabelled: ids(|action| matches!(action, Action::Relabel(_))),
+        dropped,
+        surplus: plan
+            .removed
+            .iter()
+            .filter(|r| r.cause == Cause::Surplus)
+            .map(|r| source.images[r.source].id.clone())
+            .collect(),
+        open: settled.open.iter().map(|open| open.source_id.clone()).collect(),
+        warnings: [source.warnings.as_slice(), &plan.warnings, &left_open(settled)].concat(),
+        job,
+    };
+    let mut json = serde_json::to_vec_pretty(&report).map_err(|e| Error::Internal(e.to_string()))?;
+    json.push(b'\n');
+    files::replace(&root.join(REPORT_JSON), &json)?;
+    files::replace(&root.join(MANIFEST_JSON), &manifest_bytes)?;
+    Ok(report)
+}
+
+/// What the ledger's policy leaves to a person, in a line.
+fn left_open(settled: &Settled) -> Vec<String> {
+    match settled.open.len() {
+        0 => Vec::new(),
+        n => vec![format!(
+            "the ledger leaves {} to a person, as they are until then: `isn ledger check` lists them",
+            count(n, "image")
+        )],
+    }
+}

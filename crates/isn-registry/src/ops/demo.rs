@@ -1,0 +1,158 @@
+//! `isn demo source`: writes the drawn birds as a raw ILSVRC2012 source, so that anyone can try the whole
+//! chain.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::demo::{Photo, roll};
+use crate::files::{self, Workplace};
+use crate::progress::{Progress, Unit};
+use isn_format::error::{Error, Result};
+
+/// What was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DemoReport {
+    /// The source folder.
+    pub path: PathBuf,
+    /// Files in it.
+    pub images: u64,
+    /// Their bytes in all.
+    pub bytes: u64,
+}
+
+/// Writes the source of `demobirds` to `dir`: `train/<wnid>/<wnid>_N.JPEG` and a flat `val/`, the same bytes
+/// on every machine. The folder appears under its name when it is complete.
+///
+/// # Errors
+/// [`Error::Exists`] if `dir` is there and is not an empty folder; [`Error::Io`] as the system says.
+pub fn write_source(dir: &Path, progress: &dyn Progress) -> Result<DemoReport> {
+    write(dir, &roll(), progress)
+}
+
+fn write(dir: &Path, photos: &[Photo], progress: &dyn Progress) -> Result<DemoReport> {
+    let dir = &files::place(dir);
+    if !files::is_free(dir)? {
+        let why = match (dir.is_dir(), dir.exists()) {
+            (true, _) => NOT_EMPTY,
+            (false, true) => ", and it is not a folder: name another",
+            (false, false) => ", and it is a link that leads nowhere: name another",
+        };
+        return Err(taken(dir, why));
+    }
+    files::create_dir_all(files::parent(dir))?;
+    let work = Workplace::open(dir, "")?.ok_or_else(|| taken(dir, ": another isn is writing to it"))?;
+    // What a killed run left goes.
+    let written = work.own.clear().and_then(|()| draw(&work.own.folder("source")?, photos, progress));
+    let placed = written.and_then(|bytes| match files::rename_new(&work.own.join("source"), dir)? {
+        true => Ok(DemoReport { path: dir.to_path_buf(), images: photos.len() as u64, bytes }),
+        false => Err(taken(dir, NOT_EMPTY)),
+    });
+    let _ = work.discard();
+    placed
+}
+
+/// Draws the photos below `source`; gives the sum of their lengths in bytes.
+fn draw(source: &Path, photos: &[Photo], progress: &dyn Progress) -> Result<u64> {
+    for photo in photos {
+        let folder = source.join(photo.path()).with_file_name("");
+        fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+    }
+    progress.begin("drawing", Unit::Images, photos.len() as u64);
+    let lengths = photos.par_iter().map(|photo| {
+        let (bytes, path) = (photo.develop()?, source.join(photo.path()));
+        fs::write(&path, &bytes).map_err(Error::io("write", &path))?;
+        progress.advance(1);
+        Ok(bytes.len() as u64)
+    });
+    let bytes = lengths.collect::<Result<Vec<u64>>>().map(|lengths| lengths.iter().sum());
+    progress.end();
+    bytes
+}
+
+const NOT_EMPTY: &str = ", and it is not empty: name a folder that is not there yet";
+
+fn taken(dir: &Path, why: &str) -> Error {
+    Error::Exists { what: dir.display().to_string(), why: why.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+    use crate::progress::Silent;
+
+    fn few() -> Vec<Photo> {
+        roll().into_iter().step_by(60).collect()
+    }
+
+    #[derive(Default)]
+    struct Counting {
+        expected: AtomicU64,
+        done: AtomicU64,
+    }
+
+    impl Progress for Counting {
+        fn begin(&self, _: &str, _: Unit, total: u64) {
+            self.expected.store(total, Ordering::Relaxed);
+        }
+        fn advance(&self, count: u64) {
+            self.done.fetch_add(count, Ordering::Relaxed);
+        }
+        fn end(&self) {}
+        fn note(&self, _: &str) {}
+    }
+
+    #[test]
+    fn two_runs_write_the_same_files() {
+        let place = tempfile::tempdir().unwrap();
+        let (first, second) = (place.path().join("new/first"), place.path().join("second"));
+        fs::create_dir(&second).unwrap();
+        let progress = Counting::default();
+        let report = write(&first, &few(), &progress).unwrap();
+        assert_eq!(report.images, few().len() as u64);
+        assert_eq!(progress.expected.into_inner(), report.images);
+        assert_eq!(progress.done.into_inner(), report.images);
+        write(&second, &few(), &Silent).unwrap();
+        let mut bytes = 0;
+        for photo in few() {
+            let file = fs::read(first.join(photo.path())).unwrap();
+            assert_eq!(file, fs::read(second.join(photo.path())).unwrap(), "{}", photo.path());
+            bytes += file.len() as u64;
+        }
+        assert_eq!(bytes, report.bytes);
+        let left: Vec<_> =
+            fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left.len(), 2, "nothing temporary is left: {left:?}");
+    }
+
+    #[test]
+    fn what_a_killed_run_left_goes_with_the_next() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = place.path().join("raw");
+        let killed = Workplace::open(&dir, "").unwrap().unwrap();
+        fs::write(killed.own.folder("source").unwrap().join("half"), "x").unwrap();
+        let error = write(&dir, &few(), &Silent).unwrap_err().to_string();
+        assert!(error.contains("another isn is writing to it"), "{error}");
+        drop(killed);
+        write(&dir, &few(), &Silent).unwrap();
+        assert!(!dir.join("half").exists());
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_there_is_not_touched() {
+        let place = tempfile::tempdir().unwrap();
+        let full = place.path().join("full");
+        fs::create_dir(&full).unwrap();
+        fs::write(full.join("mine.txt"), "x").unwrap();
+        let error = write(&full, &few(), &Silent).unwrap_err().to_string();
+        assert!(error.contains("full exists already, and it is not empty"), "{error}");
+        let error = write(&full.join("mine.txt"), &few(), &Silent).unwrap_err().to_string();
+        assert!(error.contains("it is not a folder"), "{error}");
+        assert_eq!(fs::read(full.join("mine.txt")).unwrap(), b"x");
+    }
+}

@@ -1,0 +1,245 @@
+//! `isn diff`: what becomes of each image from one version to another, and why.
+
+mod compare;
+mod pictures;
+mod side;
+
+use std::collections::BTreeMap;
+
+use super::{Registries, unsigned};
+use crate::progress::Progress;
+use crate::transport;
+use isn_format::class::ClassId;
+use isn_format::error::Result;
+use isn_format::ledger::Ledger;
+use isn_format::split::Split;
+use side::{Image, Side};
+
+/// What two versions differ in.
+pub struct DiffReport {
+    /// The older one, as it is called: a pin, or a folder and its hash.
+    pub old: String,
+    /// The newer one.
+    pub new: String,
+    /// How many images each has.
+    pub images: (usize, usize),
+    /// Images that differ, sorted by id.
+    pub changes: Vec<Change>,
+    /// Classes that only the newer one has.
+    pub classes_added: Vec<ClassId>,
+    /// Classes that only the older one has.
+    pub classes_removed: Vec<ClassId>,
+    /// Classes that both have, with another label or group: id, before, after.
+    pub classes_renamed: Vec<(ClassId, String, String)>,
+    /// What people call the classes: as the newer one says, else as the older one does.
+    pub labels: BTreeMap<ClassId, String>,
+    /// Why there are fewer pictures than asked for, and whatever else the user should hear.
+    pub warnings: Vec<String>,
+    /// What of either version nobody vouches for, by which images were told apart.
+    pub unsigned: &'static [&'static str],
+}
+
+/// An image that differs.
+pub struct Change {
+    /// Its source id; of trees, which do not know it, the stem of its file.
+    pub id: String,
+    /// Where it was.
+    pub old: Option<Place>,
+    /// Where it is.
+    pub new: Option<Place>,
+    /// Of another encoding of the same source: whether it was encoded from the same pixels, if that can be told.
+    pub same_pixels: Option<bool>,
+    /// What the newer version's ledger says of it, a line each.
+    pub reasons: Vec<String>,
+    /// The picture before and after, as JPEG no larger than a thumbnail, where pictures were asked for and are to be had.
+    pub pictures: (Option<Vec<u8>>, Option<Vec<u8>>),
+}
+
+/// Where an image stands in a version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// In the tree.
+    pub path: String,
+    /// Its class.
+    pub class: ClassId,
+    /// Its split.
+    pub split: Split,
+    /// BLAKE3 of the file.
+    pub blake3: isn_format::digest::Digest,
+}
+
+/// A way in which an image differs. It may differ in several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// It is new.
+    Added,
+    /// It is gone.
+    Removed,
+    /// It has another class.
+    Relabelled,
+    /// It is in another split.
+    Moved,
+    /// It has other bytes.
+    Reencoded,
+}
+
+impl Kind {
+    /// All of them, as they are listed.
+    pub const ALL: [Kind; 5] = [Kind::Added, Kind::Removed, Kind::Relabelled, Kind::Moved, Kind::Reencoded];
+
+    /// As it is written: `added`, `re-encoded`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Added => "added",
+            Kind::Removed => "removed",
+            Kind::Relabelled => "relabelled",
+            Kind::Moved => "moved",
+            Kind::Reencoded => "re-encoded",
+        }
+    }
+}
+
+impl Change {
+    /// Whether it differs in this way.
+    pub fn is(&self, kind: Kind) -> bool {
+        match (&self.old, &self.new) {
+            (None, _) => kind == Kind::Added,
+            (_, None) => kind == Kind::Removed,
+            (Some(old), Some(new)) => match kind {
+                Kind::Added | Kind::Removed => false,
+                Kind::Relabelled => old.class != new.class,
+                Kind::Moved => old.split != new.split,
+                Kind::Reencoded => old.blake3 != new.blake3,
+            },
+        }
+    }
+}
+
+impl DiffReport {
+    /// Whether there is none.
+    pub fn is_same(&self) -> bool {
+        self.changes.is_empty()
+            && self.classes_added.is_empty()
+            && self.classes_removed.is_empty()
+            && self.classes_renamed.is_empty()
+    }
+
+    /// The changes of one kind.
+    pub fn of(&self, kind: Kind) -> impl Iterator<Item = &Change> {
+        self.changes.iter().filter(move |change| change.is(kind))
+    }
+}
+
+/// Compares two versions, each a reference or the folder of a tree or build. At most `pictures` changes get their pictures.
+///
+/// # Errors
+/// If one of them cannot be read.
+pub fn diff(
+    registries: &Registries<'_>,
+    old: &str,
+    new: &str,
+    pictures: usize,
+    jobs: usize,
+    progress: &dyn Progress,
+) -> Result<DiffReport> {
+    let runtime = transport::runtime()?;
+    let old = Side::open(&runtime, registries, old)?;
+    let new = Side::open(&runtime, registries, new)?;
+    // A tree knows no source ids: then stems have to do, on both sides.
+    let by_stem = old.is_tree() || new.is_tree();
+    let ledger = new.ledger(&runtime)?;
+    let mut warnings: Vec<String> = old.warnings.iter().chain(&new.warnings).cloned().collect();
+    let unsigned = if old.unsigned.is_empty() { new.unsigned } else { old.unsigned };
+    warnings.extend(unsigned::notice(unsigned));
+    let mut changes = Vec::new();
+    for (id, before, after) in compare::pairs(&old.images, &new.images, by_stem) {
+        let differs = match (before, after) {
+            (Some(a), Some(b)) => (&a.class, a.split, a.blake3) != (&b.class, b.split, b.blake3),
+            _ => true,
+        };
+        if !differs {
+            continue;
+        }
+        let same_pixels = match (before, after) {
+            (Some(a), Some(b)) if a.blake3 != b.blake3 => {
+                old.pixels(a).zip(new.pixels(b)).map(|(before, after)| before == after)
+            }
+            _ => None,
+        };
+        let source = after.or(before).map_or(id, |image| image.source.as_str());
+        let reasons = ledger.as_ref().map_or_else(Vec::new, |ledger| reasons(ledger, source));
+        changes.push(Change {
+            id: id.to_string(),
+            old: before.map(Image::place),
+            new: after.map(Image::place),
+            same_pixels,
+            reasons,
+            pictures: (None, None),
+        });
+    }
+    if pictures > 0 {
+        let shown = changes.len().min(pictures);
+        if shown < changes.len() {
+            warnings.push(format!("{} of {} changes have their pictures (--pictures)", shown, changes.len()));
+        }
+        warnings.extend(pictures::add(&runtime, &old, &new, &mut changes[..shown], jobs, progress)?);
+    }
+    let labels = |side: &Side| -> BTreeMap<ClassId, String> {
+        let label = |class: &isn_format::class::Class| match &class.group {
+            Some(group) => format!("{} ({group})", class.label),
+            None => class.label.clone(),
+        };
+        side.classes.iter().map(|class| (class.id.clone(), label(class))).collect()
+    };
+    let (before, after) = (labels(&old), labels(&new));
+    let only = |a: &BTreeMap<ClassId, String>, b: &BTreeMap<ClassId, String>| -> Vec<ClassId> {
+        a.keys().filter(|id| !b.contains_key(*id)).cloned().collect()
+    };
+    let renamed = before.iter().filter_map(|(id, was)| {
+        let is = after.get(id).filter(|is| *is != was)?;
+        Some((id.clone(), was.clone(), is.clone()))
+    });
+    let names = |side: &Side| -> Vec<(ClassId, String)> {
+        side.classes.iter().map(|class| (class.id.clone(), class.label.clone())).collect()
+    };
+    Ok(DiffReport {
+        labels: names(&old).into_iter().chain(names(&new)).collect(),
+        images: (old.images.len(), new.images.len()),
+        classes_added: only(&after, &before),
+        classes_removed: only(&before, &after),
+        classes_renamed: renamed.collect(),
+        old: old.name,
+        new: new.name,
+        changes,
+        warnings,
+        unsigned,
+    })
+}
+
+/// What reviewers decided of an image, or, where nobody did, what is claimed of it.
+fn reasons(ledger: &Ledger, source: &str) -> Vec<String> {
+    let with = |mut text: String, more: &str| {
+        if !more.is_empty() {
+            text += ": ";
+            text += more;
+        }
+        text
+    };
+    let decided: Vec<String> = ledger
+        .opinions(source)
+        .into_iter()
+        .map(|one| {
+            let from = if one.source.is_empty() { String::new() } else { format!(", from {}", one.source) };
+            with(format!("{} ({}, {}{from})", one.reason.as_str(), one.reviewer, one.date), &one.evidence)
+        })
+        .collect();
+    if !decided.is_empty() {
+        return decided;
+    }
+    let claimed = ledger.claims(source).map(|claim| {
+        let classes: Vec<&str> = claim.says.classes().iter().map(ClassId::as_str).collect();
+        let says = format!("{} claims {} {}", claim.source, claim.says.as_str(), classes.join(" "));
+        with(says.trim_end().to_string(), &claim.evidence)
+    });
+    claimed.collect()
+}

@@ -1,0 +1,108 @@
+//! Pictures of what changed, small enough for a page.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use tokio::runtime::Runtime;
+
+use super::Change;
+use super::side::{From, Side};
+use crate::files;
+use crate::ops::pull::images::{self, Carrier, Wanted};
+use crate::progress::{Progress, Unit};
+use isn_format::digest::Digest;
+use isn_format::error::{Error, Result};
+use isn_format::pixel_spec::{Encoding, ExifOrientation, Filter, PixelSpec, Small};
+use isn_format::shard::MAX_IMAGE_LEN;
+use isn_pixels::{Outcome, Pipeline};
+
+/// The shortest side of a picture, in pixels.
+const SIDE: u32 = 160;
+
+/// Gives each change its pictures, as far as they are to be had; says why some are not.
+pub(super) fn add(
+    runtime: &Runtime,
+    old: &Side,
+    new: &Side,
+    changes: &mut [Change],
+    jobs: usize,
+    progress: &dyn Progress,
+) -> Result<Vec<String>> {
+    let mut warnings = Vec::new();
+    let mut of = |side: &Side, places: Vec<(Digest, String)>| -> Result<BTreeMap<Digest, Vec<u8>>> {
+        match thumbnails(runtime, side, &places, jobs, progress) {
+            // A release without images has none to show.
+            Err(e @ Error::SourceNeeded { .. }) => {
+                warnings.push(format!("no pictures: {e}"));
+                Ok(BTreeMap::new())
+            }
+            other => other,
+        }
+    };
+    let places = |place: fn(&Change) -> Option<&super::Place>, changes: &[Change]| -> Vec<(Digest, String)> {
+        changes.iter().filter_map(place).map(|place| (place.blake3, place.path.clone())).collect()
+    };
+    let before = of(old, places(|change| change.old.as_ref(), changes))?;
+    let after = of(new, places(|change| change.new.as_ref(), changes))?;
+    for change in changes {
+        let picture = |from: &BTreeMap<Digest, Vec<u8>>, place: &Option<super::Place>| {
+            place.as_ref().and_then(|place| from.get(&place.blake3).cloned())
+        };
+        change.pictures = (picture(&before, &change.old), picture(&after, &change.new));
+    }
+    Ok(warnings)
+}
+
+fn thumbnails(
+    runtime: &Runtime,
+    side: &Side,
+    places: &[(Digest, String)],
+    jobs: usize,
+    progress: &dyn Progress,
+) -> Result<BTreeMap<Digest, Vec<u8>>> {
+    let made = Mutex::new(BTreeMap::new());
+    let make = |image: &Digest, bytes: &[u8]| -> Result<()> {
+        // What cannot be decoded has no picture.
+        if let Ok(Outcome::Built(built)) = pipeline().build(bytes) {
+            made.lock().unwrap_or_else(PoisonError::into_inner).insert(*image, built.bytes);
+        }
+        progress.advance(1);
+        Ok(())
+    };
+    progress.begin("pictures", Unit::Images, places.len() as u64);
+    let outcome = match &side.from {
+        From::Tree(root) => places.iter().try_for_each(|(image, path)| {
+            match files::read_capped_if_there(&root.join(path), MAX_IMAGE_LEN)?
+                .filter(|bytes| Digest::of(bytes) == *image)
+            {
+                Some(bytes) => make(image, &bytes),
+                None => Ok(()),
+            }
+        }),
+        From::Registry(registry, snapshot) => {
+            let lengths: HashMap<Digest, u64> =
+                side.images.iter().map(|image| (image.blake3, image.length)).collect();
+            let wanted: Wanted =
+                places.iter().filter_map(|(image, _)| Some((*image, *lengths.get(image)?))).collect();
+            let packs = runtime.block_on(registry.packs(snapshot))?;
+            let fetched = images::by_any_list(runtime, registry, &packs, |packs| {
+                let segments = images::plan(runtime, registry, snapshot, packs, &wanted)?;
+                Carrier { runtime, registry, packs, jobs }.bring(segments, &wanted, &make)
+            });
+            fetched.map(drop)
+        }
+    };
+    progress.end();
+    outcome?;
+    Ok(made.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn pipeline() -> Pipeline {
+    Pipeline::new(PixelSpec {
+        size: SIDE,
+        filter: Filter::Bilinear,
+        encode: Encoding::Jpeg { quality: 85 },
+        small: Small::Keep,
+        exif_orientation: ExifOrientation::Ignore,
+    })
+}

@@ -1,0 +1,178 @@
+//! [`Side`]: one of two versions that are compared: a reference, a build or a tree.
+
+use std::path::{Path, PathBuf};
+
+use tokio::runtime::Runtime;
+
+use super::super::Registries;
+use super::Place;
+use crate::files;
+use crate::ops::verify::store::MANIFEST_JSON;
+use crate::registry::{Registry, Snapshot};
+use crate::transport::folder::Folder;
+use crate::tree_file::{list_of, read_classes, read_sums, read_sums_hashed};
+use isn_format::class::{Class, ClassId};
+use isn_format::digest::Digest;
+use isn_format::error::{Error, Result};
+use isn_format::ledger::Ledger;
+use isn_format::manifest;
+use isn_format::object::{ObjectKind, ObjectRef};
+use isn_format::pixel_spec::ExifOrientation;
+use isn_format::shard::MAX_IMAGE_LEN;
+use isn_format::split::Split;
+use isn_format::tree::B3SUMS;
+use isn_pixels::{decode_rgb, pixel_digest};
+
+/// A version.
+pub(super) struct Side {
+    /// What it is called.
+    pub(super) name: String,
+    pub(super) classes: Vec<Class>,
+    pub(super) images: Vec<Image>,
+    pub(super) from: From,
+    /// What nobody vouches for. A folder is the user's own.
+    pub(super) unsigned: &'static [&'static str],
+    /// What the user should hear.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Where its bytes are.
+pub(super) enum From {
+    Tree(PathBuf),
+    Registry(Box<Registry>, Box<Snapshot>),
+}
+
+/// One image.
+pub(super) struct Image {
+    pub(super) source: String,
+    pub(super) path: String,
+    pub(super) class: ClassId,
+    pub(super) split: Split,
+    pub(super) blake3: Digest,
+    pub(super) length: u64,
+    /// Trees do not know it.
+    pixels: Option<Digest>,
+}
+
+impl Image {
+    /// The name of its file, without the ending.
+    pub(super) fn stem(&self) -> &str {
+        let name = self.path.rsplit('/').next().unwrap_or(&self.path);
+        name.rsplit_once('.').map_or(name, |(stem, _)| stem)
+    }
+
+    pub(super) fn place(&self) -> Place {
+        Place { path: self.path.clone(), class: self.class.clone(), split: self.split, blake3: self.blake3 }
+    }
+}
+
+impl Side {
+    pub(super) fn open(runtime: &Runtime, registries: &Registries<'_>, what: &str) -> Result<Self> {
+        let path = Path::new(what);
+        if path.join(B3SUMS).is_file() {
+            return Self::tree(path);
+        }
+        if path.join(MANIFEST_JSON).is_file() {
+            let registry = Registry::over(path.display().to_string(), Box::new(Folder::new(path)));
+            let manifest = ObjectRef::of(&files::read_capped(&path.join(MANIFEST_JSON), manifest::MAX_LEN)?);
+            let snapshot = runtime.block_on(registry.describe(manifest, Vec::new()))?;
+            return Ok(Self::version(registry, snapshot));
+        }
+        if path.exists() {
+            let why = "is neither a tree (no B3SUMS) nor a build (no manifest.json)";
+            return Err(Error::invalid(path.display(), why));
+        }
+        let reference = what
+            .parse()
+            .map_err(|e| Error::invalid(what, format!("is neither a folder nor a version: {e}")))?;
+        let (registry, snapshot) = runtime.block_on(registries.snapshot(&reference))?;
+        let unsigned = snapshot.head.unsigned();
+        Ok(Side { unsigned, ..Self::version(registry, snapshot) })
+    }
+
+    fn version(registry: Registry, snapshot: Snapshot) -> Self {
+        let image = |row: &isn_format::index::Row| Image {
+            source: row.source.clone(),
+            path: row.path.to_string(),
+            class: row.class.clone(),
+            split: row.split,
+            blake3: row.blake3,
+            length: row.length,
+            pixels: Some(row.pixels),
+        };
+        Side {
+            warnings: snapshot.head.warnings.clone(),
+            name: snapshot.head.manifest.pin(),
+            classes: snapshot.classes().to_vec(),
+            images: snapshot.index().rows().iter().map(image).collect(),
+            from: From::Registry(Box::new(registry), Box::new(snapshot)),
+            unsigned: &[],
+        }
+    }
+
+    /// The images that are listed: of a partial tree in `B3SUMS.selected`. Their files are not read.
+    fn tree(root: &Path) -> Result<Self> {
+        let (full, dataset) = read_sums_hashed(root, B3SUMS)?;
+        let sums = match list_of(root) {
+            B3SUMS => full?,
+            selected => read_sums(root, selected)?,
+        };
+        let classes = read_classes(root, &sums)?;
+        let mut images = Vec::new();
+        for line in sums.lines() {
+            let segments: Vec<&str> = line.path.segments().collect();
+            let [split, class, name] = segments[..] else { continue };
+            let refuse = |e: &dyn std::fmt::Display| Error::integrity(root.join(B3SUMS).display(), e);
+            images.push(Image {
+                source: name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_string(),
+                path: line.path.to_string(),
+                class: class.parse().map_err(|e| refuse(&e))?,
+                split: split.parse().map_err(|e| refuse(&e))?,
+                blake3: line.blake3,
+                length: 0,
+                pixels: None,
+            });
+        }
+        let name = format!("{}#{}", root.display(), dataset.prefixed());
+        let warnings = absent(root, &images).into_iter().collect();
+        Ok(Side { name, classes, images, from: From::Tree(root.into()), unsigned: &[], warnings })
+    }
+
+    pub(super) fn is_tree(&self) -> bool {
+        matches!(self.from, From::Tree(_))
+    }
+
+    /// The ledger that the version was made with.
+    pub(super) fn ledger(&self, runtime: &Runtime) -> Result<Option<Ledger>> {
+        let From::Registry(registry, snapshot) = &self.from else { return Ok(None) };
+        let Some(object) = snapshot.head.manifest.objects.corrections else { return Ok(None) };
+        let bytes = runtime.block_on(registry.object(ObjectKind::Corrections, &object))?;
+        Ledger::parse(&registry.locate(ObjectKind::Corrections, &object.blake3), &bytes).map(Some)
+    }
+
+    /// The digest of the pixels that an image was encoded from. A tree's PNG still has them, if it is what `B3SUMS` says;
+    /// a JPEG does not.
+    pub(super) fn pixels(&self, image: &Image) -> Option<Digest> {
+        image.pixels.or_else(|| {
+            let From::Tree(root) = &self.from else { return None };
+            let bytes = files::read_capped(&root.join(&image.path), MAX_IMAGE_LEN).ok()?;
+            let rgb = decode_rgb(&bytes, ExifOrientation::Ignore).ok()?;
+            (bytes.starts_with(b"\x89PNG") && Digest::of(&bytes) == image.blake3)
+                .then(|| pixel_digest(rgb.width, rgb.height, &rgb.pixels))
+        })
+    }
+}
+
+/// That a tree lacks files of which it says that it has them.
+fn absent(root: &Path, images: &[Image]) -> Option<String> {
+    let is_there =
+        |image: &&Image| root.join(&image.path).symlink_metadata().is_ok_and(|about| about.is_file());
+    let absent: Vec<&Image> = images.iter().filter(|image| !is_there(image)).collect();
+    let first = absent.first()?;
+    Some(format!(
+        "{} lacks {} of the images that it lists, {} the first: compared is what it lists (`isn verify` names them all)",
+        root.display(),
+        absent.len(),
+        first.path
+    ))
+}

@@ -1,0 +1,413 @@
+//! `isn export`: a version in the format of another tool; whole under its name, or not there.
+
+use std::path::{Path, PathBuf};
+
+use super::Registries;
+use super::cite::{CitationFormat, citation};
+use super::load::{LoadOptions, load};
+use super::pull::seeds::Reuse;
+use super::pull::{PullOptions, pull};
+use super::unsigned;
+use crate::dataset::{Batch, Dataset, Verify};
+use crate::export::{About, Format, Image, Shard, Writer, writer};
+use crate::files::{self, Workplace};
+use crate::parallel::in_order;
+use crate::progress::{Progress, Unit};
+use isn_format::augment::{Augment, Crop};
+use isn_format::dataset_ref::DatasetRef;
+use isn_format::error::{Error, Result};
+use isn_format::manifest::Manifest;
+use isn_format::order::order;
+use isn_format::pixel_spec::ExifOrientation;
+use isn_format::split::Split;
+use isn_format::tree::{ISN_JSON, Selection};
+use isn_pixels::{Layout, dimensions};
+
+/// Images that are read ahead of what is written, a thread.
+const AHEAD: usize = 4;
+
+/// What to export, and how.
+pub struct ExportOptions<'a> {
+    /// Which version.
+    pub reference: &'a DatasetRef,
+    /// Which part of it.
+    pub selection: &'a Selection,
+    /// As what.
+    pub format: Format,
+    /// The folder; `./NAME-VERSION-FORMAT` if none is given, and for a tree `./NAME-VERSION`, as a pull has it.
+    pub to: Option<&'a Path>,
+    /// Where shards are cut, in bytes of images.
+    pub shard_bytes: u64,
+    /// Of arrays: width and height of the largest square in an image's middle, resampled. `None`: as images are.
+    pub size: Option<u32>,
+    /// How many threads read, check and decode.
+    pub jobs: usize,
+}
+
+/// What an export wrote.
+pub struct ExportReport {
+    /// The version.
+    pub manifest: Manifest,
+    /// What the user should hear.
+    pub warnings: Vec<String>,
+    /// What of the version nobody vouches for.
+    pub unsigned: &'static [&'static str],
+    /// The folder.
+    pub path: PathBuf,
+    /// How many images are in it.
+    pub images: u64,
+    /// How many files, and the sum of their lengths in bytes.
+    pub files: (u64, u64),
+}
+
+/// Exports a version.
+///
+/// # Errors
+/// Whatever opening and reading it gives; [`Error::Exists`] if something is at the place already; [`Error::Invalid`] if the
+/// format cannot hold the images.
+pub fn export(
+    registries: &Registries<'_>,
+    options: &ExportOptions<'_>,
+    progress: &dyn Progress,
+) -> Result<ExportReport> {
+    options.format.check()?;
+    if options.size.is_some() && !options.format.has_pixels() {
+        let why = format!("is for npz: {} has the images as they are", options.format);
+        return Err(Error::invalid("--size", why));
+    }
+    if options.format == Format::ImageFolder {
+        return tree(registries, options, progress);
+    }
+    // Before anything is fetched, if it is known by then.
+    options.to.map_or(Ok(()), |to| check_free(&files::place(to)))?;
+    let (reference, selection) = (options.reference, options.selection);
+    let mut opening =
+        LoadOptions { reference, selection, verify: Verify::Once, jobs: options.jobs, anew: false };
+    let mut damage = None;
+    loop {
+        let dataset = match (load(registries, &opening, progress), damage.take()) {
+            (Ok(dataset), _) => dataset,
+            // What is wrong here says more than that it cannot be had from elsewhere.
+            (Err(Error::Network { .. }), Some(damage)) => return Err(damage),
+            (Err(e), _) => return Err(e),
+        };
+        match write(&dataset, options, progress) {
+            // What the cache had wrong it has no more: another load brings it.
+            Err(e @ Error::Integrity { .. }) if dataset.set_aside() > 0 => damage = Some(e),
+            // Where images are in a shard that was read in place was a hint of that place's: another may have a better one.
+            Err(e @ Error::Integrity { .. }) if registries.locations.len() > 1 && !opening.anew => {
+                (opening.anew, damage) = (true, Some(e));
+            }
+            // Lengths and sizes were a hint of the cache's: they may be wrong, where the images are not.
+            Err(e @ (Error::NoRoom { .. } | Error::Invalid { .. })) if dataset.is_by_kept_table() => {
+                (opening.anew, damage) = (true, Some(e));
+            }
+            written => return written,
+        }
+    }
+}
+
+fn write(dataset: &Dataset, options: &ExportOptions<'_>, progress: &dyn Progress) -> Result<ExportReport> {
+    let manifest = dataset.manifest();
+    let to = options.to.map(files::place).unwrap_or_else(|| {
+        PathBuf::from(format!("{}-{}-{}", manifest.name, manifest.version, options.format))
+    });
+    check_free(&to)?;
+    let plan = Plan::new(dataset, options)?;
+    plan.check_room(&to)?;
+    let Some(work) = Workplace::open(&to, "")? else {
+        let why = ": another isn is writing to it".into();
+        return Err(Error::Exists { what: to.display().to_string(), why });
+    };
+    // What a killed export left goes: nothing of it is known to be whole.
+    work.own.clear()?;
+    let root = work.own.folder("export")?;
+    let written = plan.write(&root, progress).and_then(|()| {
+        files::sync_file_system(&root)?;
+        let files = lengths(&root)?;
+        work.own.check()?;
+        match files::rename_new(&root, &to)? {
+            true => Ok((files.len() as u64, files.iter().map(|(_, length)| length).sum())),
+            false => Err(taken(&to)),
+        }
+    });
+    let _ = work.discard();
+    let (unsigned, images) = (dataset.unsigned(), dataset.len() as u64);
+    let warnings = dataset.warnings().iter().cloned().chain(unsigned::notice(unsigned)).collect();
+    Ok(ExportReport { manifest: manifest.clone(), warnings, unsigned, path: to, images, files: written? })
+}
+
+/// A tree is an image folder already.
+fn tree(
+    registries: &Registries<'_>,
+    options: &ExportOptions<'_>,
+    progress: &dyn Progress,
+) -> Result<ExportReport> {
+    let options = PullOptions {
+        reference: options.reference,
+        to: options.to,
+        selection: options.selection.clone(),
+        source: None,
+        reuse: Reuse::Copy,
+        jobs: options.jobs,
+        may_be_at: &|_| Ok(()),
+    };
+    let report = pull(registries, options, progress)?;
+    let files = lengths(&report.path)?;
+    let head = report.snapshot.head;
+    let unsigned = head.unsigned();
+    Ok(ExportReport {
+        manifest: head.manifest,
+        warnings: head.warnings.into_iter().chain(unsigned::notice(unsigned)).collect(),
+        unsigned,
+        images: report.images,
+        files: (files.len() as u64, files.iter().map(|(_, length)| length).sum()),
+        path: report.path,
+    })
+}
+
+fn check_free(to: &Path) -> Result<()> {
+    if files::is_free(to)? { Ok(()) } else { Err(taken(to)) }
+}
+
+fn taken(to: &Path) -> Error {
+    Error::Exists { what: to.display().to_string(), why: ": an export is written to a new folder".into() }
+}
+
+/// The files of a folder with their lengths, by path.
+fn lengths(root: &Path) -> Result<Vec<(String, u64)>> {
+    let found = files::walk(root)?.into_iter();
+    Ok(found
+        .filter_map(
+            |(path, kind)| if let files::Kind::File(length) = kind { Some((path, length)) } else { None },
+        )
+        .collect())
+}
+
+/// What is written where.
+struct Plan<'a> {
+    dataset: &'a Dataset,
+    options: &'a ExportOptions<'a>,
+    about: About<'a>,
+    /// The images of each shard, split by split.
+    shards: Vec<(Shard, Vec<u32>)>,
+}
+
+impl<'a> Plan<'a> {
+    fn new(dataset: &'a Dataset, options: &'a ExportOptions<'a>) -> Result<Self> {
+        let manifest = dataset.manifest();
+        let (mut splits, mut shards) = (Vec::new(), Vec::new());
+        for split in Split::ALL {
+            let is_its =
+                |&image: &u32| dataset.path(image as usize).split('/').next() == Some(split.as_str());
+            let images: Vec<u32> = (0..dataset.len() as u32).filter(is_its).collect();
+            if images.is_empty() {
+                continue;
+            }
+            // The order that a dataset of this split alone has in its first epoch.
+            let order = order(&manifest.dataset, 0, 0, images.len() as u32, options.format.shuffle());
+            let images: Vec<u32> = order.into_iter().map(|image| images[image as usize]).collect();
+            let lengths =
+                images.iter().map(|&image| dataset.length(image as usize)).collect::<Result<Vec<u64>>>()?;
+            splits.push((split, images.len() as u64, lengths.iter().sum()));
+            let limit = if options.format.has_shards() { options.shard_bytes } else { u64::MAX };
+            let parts = cut(&lengths, limit);
+            let of = parts.len();
+            let mut rest = &images[..];
+            for (number, images) in parts.into_iter().enumerate() {
+                let (some, others) = rest.split_at(images);
+                rest = others;
+                shards.push((Shard { split, number, of, images }, some.to_vec()));
+            }
+        }
+        if dataset.is_empty() {
+            return Err(Error::not_found("an image of that selection", manifest.pin()));
+        }
+        let extension = if dataset.path(0).ends_with(".jpg") { "jpg" } else { "png" };
+        let about = About {
+            manifest,
+            classes: dataset.classes(),
+            citation: citation(manifest, CitationFormat::Bibtex),
+            selection: options.selection,
+            unsigned: dataset.unsigned(),
+            doubt: unsigned::notice(dataset.unsigned()),
+            splits,
+            extension,
+            pixels: options.format.has_pixels().then(|| size_of_all(dataset, options.size)).transpose()?,
+            shard_bytes: options.shard_bytes,
+        };
+        Ok(Plan { dataset, options, about, shards })
+    }
+
+    fn check_room(&self, to: &Path) -> Result<()> {
+        let images = self.about.splits.iter();
+        let needed = match self.about.pixels {
+            Some((width, height)) => {
+                let each = u64::from(width) * u64::from(height) * 3;
+                images.map(|(_, images, _)| images.saturating_mul(each)).fold(0, u64::saturating_add)
+            }
+            None => images.map(|(.., bytes)| *bytes).fold(0, u64::saturating_add),
+        };
+        match files::free_space(to) {
+            // zstd makes less of them in parquet, but how much is not known before.
+            Some((_, free)) if free < needed => {
+                Err(Error::NoRoom { place: files::parent(to).to_path_buf(), needed, free })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn write(&self, root: &Path, progress: &dyn Progress) -> Result<()> {
+        let format = self.options.format;
+        let mut writer = writer(format, root, &self.about)?;
+        progress.begin("export", Unit::Images, self.dataset.len() as u64);
+        let outcome =
+            self.shards.iter().try_for_each(|shard| self.write_shard(&mut *writer, shard, progress));
+        progress.end();
+        outcome?;
+        writer.finish()?;
+        let files: Vec<String> = lengths(root)?.into_iter().map(|(path, _)| path).collect();
+        let about = format!("{:#}\n", self.about.isn_json(format, &files));
+        files::create_new(&root.join(ISN_JSON), about.as_bytes()).map(drop)
+    }
+
+    fn write_shard(
+        &self,
+        writer: &mut dyn Writer,
+        (shard, images): &(Shard, Vec<u32>),
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        writer.begin(shard)?;
+        let jobs = self.options.jobs;
+        let read = |(): &mut (), &image: &u32| self.read(image);
+        in_order(
+            jobs,
+            jobs * AHEAD,
+            images,
+            || (),
+            read,
+            |at, bytes| {
+                let (bytes, number) = (bytes?, images[at] as usize);
+                // What the file says itself: a table in the cache may say anything.
+                let (width, height) = match self.about.pixels {
+                    None => dimensions(&bytes, ExifOrientation::Ignore)
+                        .map_err(|e| Error::integrity(self.dataset.path(number), e))?,
+                    Some(_) => self.dataset.size(number)?,
+                };
+                let image = Image {
+                    number,
+                    path: self.dataset.path(number),
+                    label: self.dataset.labels()[number],
+                    blake3: self.dataset.blake3(number)?,
+                    width,
+                    height,
+                    bytes: &bytes,
+                };
+                progress.advance(1);
+                writer.image(&image)
+            },
+        )
+    }
+
+    /// An image's file, or its pixels.
+    fn read(&self, image: u32) -> Result<Vec<u8>> {
+        let Some(size) = self.about.pixels else { return self.dataset.file(image as usize) };
+        let crop = if self.options.size.is_some() { Crop::Centre } else { Crop::None };
+        let (augment, layout) = (Augment { crop, flip: false }, Layout::Interleaved);
+        let batch = Batch { size, augment, seed: 0, epoch: 0, layout, threads: 1 };
+        let mut pixels = vec![0; size.0 as usize * size.1 as usize * 3];
+        self.dataset.batch(&[image], &batch, &mut pixels)?;
+        Ok(pixels)
+    }
+}
+
+/// Width and height of every image of an array, in pixels.
+fn size_of_all(dataset: &Dataset, size: Option<u32>) -> Result<(u32, u32)> {
+    if let Some(size) = size {
+        return Ok((size, size));
+    }
+    let first = dataset.size(0)?;
+    for image in 1..dataset.len() {
+        let (width, height) = dataset.size(image)?;
+        if (width, height) != first {
+            let (one, other) = (dataset.path(0), dataset.path(image));
+            let why = format!(
+                "an array needs images of one size, and {one} has {} × {} pixels, {other} has {width} × {height}: --size N \
+                 takes the largest square in the middle of each, N pixels wide",
+                first.0, first.1
+            );
+            return Err(Error::invalid("--as npz", why));
+        }
+    }
+    Ok(first)
+}
+
+/// How many images each shard has: it ends with the image that fills it.
+fn cut(lengths: &[u64], limit: u64) -> Vec<usize> {
+    let (mut parts, mut images, mut bytes) = (Vec::new(), 0, 0u64);
+    for length in lengths {
+        (images, bytes) = (images + 1, bytes + length);
+        if bytes >= limit {
+            parts.push(images);
+            (images, bytes) = (0, 0);
+        }
+    }
+    if images > 0 {
+        parts.push(images);
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::load::tests::with_registries;
+    use crate::progress::Silent;
+    use isn_format::digest::Digest;
+
+    #[test]
+    fn shards_end_with_the_image_that_fills_them() {
+        assert_eq!(cut(&[5, 5, 5, 1, 20, 1], 10), [2, 3, 1]);
+        assert_eq!(cut(&[5, 5], 10), [2]);
+        assert_eq!(cut(&[5, 5], u64::MAX), [2]);
+        assert_eq!(cut(&[], 10), [0; 0]);
+    }
+
+    /// Of `demobirds@1.0` in every format that this program has, with shards of 1 MB; arrays of 48 pixels.
+    #[test]
+    fn bytes_are_those_of_the_golden_vector_for_every_number_of_threads() {
+        let golden = include_str!("../../../../tests/vectors/exports.txt");
+        let work = tempfile::tempdir().unwrap();
+        let reference = "demobirds@1.0".parse().unwrap();
+        let mut differ = Vec::new();
+        for format in Format::ALL.into_iter().filter(|format| format.check().is_ok()) {
+            for jobs in [1, 3] {
+                let to = work.path().join(format!("{format}-{jobs}"));
+                let options = ExportOptions {
+                    reference: &reference,
+                    selection: &Selection::default(),
+                    format,
+                    to: Some(&to),
+                    shard_bytes: 1_000_000,
+                    size: format.has_pixels().then_some(48),
+                    jobs,
+                };
+                let report =
+                    with_registries(work.path(), |registries| export(registries, &options, &Silent)).unwrap();
+                assert_eq!((report.images, report.path), (203, to.clone()));
+                let listed = files::walk(&to).unwrap().into_iter().map(|(path, _)| {
+                    format!("{}  {format}/{path}\n", Digest::of(&files::read(&to.join(&path)).unwrap()))
+                });
+                // What a pull writes about a tree has the program's version in it, and is not the dataset's.
+                let listed: String = listed
+                    .filter(|line| format != Format::ImageFolder || !line.contains("ISN.json"))
+                    .collect();
+                let digest = Digest::of(listed.as_bytes());
+                if !golden.lines().any(|line| line == format!("{digest}  {format}")) {
+                    differ.push(format!("{digest}  {format}, {jobs} threads:\n{listed}"));
+                }
+            }
+        }
+        assert!(differ.is_empty(), "not in tests/vectors/exports.txt:\n{}", differ.join("\n"));
+    }
+}

@@ -1,0 +1,211 @@
+//! What a version must be before it may be published: the recipe's `[gates]`, on by default.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use tokio::runtime::Runtime;
+
+use super::audit::Subject;
+use super::audit::duplicates::leakage;
+use crate::parallel;
+use crate::progress::Progress;
+use crate::registry::{Registry, Snapshot};
+use isn_format::class::ClassId;
+use isn_format::corrections::Action;
+use isn_format::error::{Error, Result, count};
+use isn_format::groups::Groups;
+use isn_format::ledger::Ledger;
+use isn_format::ledger::policy::Settled;
+use isn_format::object::{ObjectKind, ObjectRef};
+use isn_format::recipe::{Gates, Recipe};
+use isn_format::split::{Assignments, Split};
+
+/// Checks what the objects of a build say, and looks at its images.
+///
+/// # Errors
+/// [`Error::Gates`] with all that stands in the way.
+pub fn check(
+    build: &Path,
+    runtime: &Runtime,
+    store: &Registry,
+    snapshot: &Snapshot,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let (recipe, mut findings) = objects(runtime, store, snapshot)?;
+    if recipe.gates.leakage && snapshot.head.manifest.splits.len() > 1 {
+        for group in leakage(&Subject::build(build)?, parallel::available(), progress)? {
+            let paths: Vec<&str> = group.members.iter().map(|item| item.path.as_str()).collect();
+            findings.push(format!("leakage: {} show one picture", paths.join(" and ")));
+        }
+    }
+    match findings.is_empty() {
+        true => Ok(()),
+        false => Err(Error::Gates { what: snapshot.head.manifest.pin(), findings }),
+    }
+}
+
+/// What the objects say, beside the recipe.
+fn objects(runtime: &Runtime, store: &Registry, snapshot: &Snapshot) -> Result<(Recipe, Vec<String>)> {
+    let objects = &snapshot.head.manifest.objects;
+    let read = |kind: ObjectKind, object: &ObjectRef| {
+        Ok::<_, Error>((store.locate(kind, &object.blake3), runtime.block_on(store.object(kind, object))?))
+    };
+    let (what, recipe) = read(ObjectKind::Recipe, &objects.recipe)?;
+    let recipe = String::from_utf8(recipe).map_err(|_| Error::integrity(&what, "is not UTF-8 text"))?;
+    let recipe = Recipe::parse(&what, &recipe)?;
+    let (what, assignments) = read(ObjectKind::Splits, &objects.assignments)?;
+    let assignments = Assignments::parse(&what, &assignments)?;
+    let ledger = match &objects.corrections {
+        Some(object) => {
+            let (what, bytes) = read(ObjectKind::Corrections, object)?;
+            Ledger::parse(&what, &bytes)?
+        }
+        None => Ledger::default(),
+    };
+    let groups = match &objects.groups {
+        Some(object) => {
+            let (what, bytes) = read(ObjectKind::Groups, object)?;
+            Groups::parse(&what, &bytes)?
+        }
+        None => Groups::default(),
+    };
+    let mut findings = Vec::new();
+    licence(&snapshot.head.manifest.licence, &mut findings);
+    val(&snapshot.head.manifest.splits, &recipe.gates, &mut findings);
+    replay(snapshot, &recipe, &ledger, &assignments, &mut findings);
+    divided(snapshot, &groups, &mut findings);
+    Ok((recipe, findings))
+}
+
+/// A licence is stated, not put off.
+fn licence(licence: &str, findings: &mut Vec<String>) {
+    const NONE: [&str; 8] = ["todo", "tbd", "unknown", "none", "n/a", "fixme", "xxx", "licence"];
+    let said: String = licence.trim().trim_end_matches(['.', ':', '?', '!']).to_ascii_lowercase();
+    if said.chars().all(|c| !c.is_alphanumeric()) || NONE.contains(&said.as_str()) {
+        findings.push(format!("licence: '{}' says under which terms nothing", licence.trim()));
+    }
+}
+
+/// Each class has val images enough, where the version has any.
+fn val(splits: &BTreeMap<Split, BTreeMap<ClassId, u64>>, gates: &Gates, findings: &mut Vec<String>) {
+    let Some(val) = splits.get(&Split::Val) else { return };
+    let classes: BTreeSet<&ClassId> = splits.values().flat_map(BTreeMap::keys).collect();
+    for class in classes {
+        let n = val.get(class).copied().unwrap_or(0);
+        let train = splits.get(&Split::Train).and_then(|train| train.get(class)).copied().unwrap_or(0);
+        if n < u64::from(gates.val_min) {
+            let images = count(n as usize, "val image");
+            findings.push(format!("val_min: class {class} has {images}, and must have {}", gates.val_min));
+        }
+        let Some((low, high)) = gates.val_range else { continue };
+        let all = n + train;
+        if n < low.quota(all) || n > high.quota(all) {
+            findings.push(format!(
+                "val_range: class {class} has {n} of {all} images in val, not {low} to {high}"
+            ));
+        }
+    }
+}
+
+/// What the ledger comes to is what the version has.
+fn replay(
+    snapshot: &Snapshot,
+    recipe: &Recipe,
+    ledger: &Ledger,
+    assignments: &Assignments,
+    findings: &mut Vec<String>,
+) {
+    let settled = match &recipe.corrections {
+        Some(spec) => {
+            let given = assignments.iter().map(|row| (row.source_id.as_str(), &row.class));
+            spec.policy.settle(ledger, &recipe.classes, given)
+        }
+        None => Settled::default(),
+    };
+    findings.extend(settled.problems.iter().map(|problem| format!("ledger: {problem}")));
+    for row in snapshot.index().rows() {
+        let Some(assigned) = assignments.get(&row.source) else {
+            findings.push(format!("ledger: {}: {} has no split assigned", row.path, row.source));
+            continue;
+        };
+        let class = match settled.corrections.get(&row.source).map(|correction| &correction.action) {
+            Some(Action::Remove) => {
+                findings
+                    .push(format!("ledger: {} is there, and the ledger removes {}", row.path, row.source));
+                continue;
+            }
+            Some(Action::Relabel(to)) => to,
+            _ => &assigned.class,
+        };
+        if *class != row.class {
+            findings.push(format!("ledger: {} is of class {}, and comes to {class}", row.path, row.class));
+        }
+        if assigned.split != row.split {
+            findings.push(format!(
+                "ledger: {} is in {}, and assigned to {}",
+                row.path, row.split, assigned.split
+            ));
+        }
+    }
+}
+
+/// No group of the recipe lies on two sides of a split.
+fn divided(snapshot: &Snapshot, groups: &Groups, findings: &mut Vec<String>) {
+    let mut sides: BTreeMap<&str, BTreeMap<Split, &str>> = BTreeMap::new();
+    for row in snapshot.index().rows() {
+        if let Some(group) = groups.of(&row.source) {
+            sides.entry(&group[0]).or_default().entry(row.split).or_insert(row.path.as_str());
+        }
+    }
+    for paths in sides.into_values().filter(|paths| paths.len() > 1) {
+        let paths: Vec<&str> = paths.into_values().collect();
+        findings.push(format!("leakage: {} are of one group", paths.join(" and ")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_licence_is_more_than_a_word_for_none() {
+        let told = |text: &str| {
+            let mut findings = Vec::new();
+            licence(text, &mut findings);
+            findings.len()
+        };
+        for bad in ["TODO", "unknown.", "…", " ? ", "N/A"] {
+            assert_eq!(told(bad), 1, "{bad}");
+        }
+        for good in ["CC0-1.0", "MIT", "ImageNet's terms", "unknown to us, ask the photographers"] {
+            assert_eq!(told(good), 0, "{good}");
+        }
+    }
+
+    #[test]
+    fn val_is_counted_class_by_class() {
+        let class = |id: &str| id.parse::<ClassId>().unwrap();
+        let counts = |a: u64, b: u64| BTreeMap::from([(class("a"), a), (class("b"), b)]);
+        let splits = BTreeMap::from([(Split::Train, counts(80, 95)), (Split::Val, counts(20, 5))]);
+        let told = |gates: &Gates, splits| {
+            let mut findings = Vec::new();
+            val(splits, gates, &mut findings);
+            findings
+        };
+        assert_eq!(told(&Gates::default(), &splits), [""; 0]);
+        let strict = Gates {
+            val_min: 10,
+            val_range: Some(("0.1".parse().unwrap(), "0.3".parse().unwrap())),
+            ..Gates::default()
+        };
+        assert_eq!(
+            told(&strict, &splits),
+            [
+                "val_min: class b has 5 val images, and must have 10",
+                "val_range: class b has 5 of 100 images in val, not 0.1 to 0.3"
+            ]
+        );
+        let no_val = BTreeMap::from([(Split::Train, counts(80, 95))]);
+        assert_eq!(told(&strict, &no_val), [""; 0]);
+    }
+}

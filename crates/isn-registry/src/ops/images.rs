@@ -1,0 +1,45 @@
+//! `isn images`: the images of a version, without their pixels.
+
+use super::Registries;
+use super::pull::check_selection;
+use super::unsigned;
+use crate::registry::Snapshot;
+use crate::transport;
+use isn_format::dataset_ref::DatasetRef;
+use isn_format::error::{Error, Result};
+use isn_format::index::Row;
+use isn_format::source_kind::SourceKind;
+use isn_format::split::Split;
+use isn_format::tree::Selection;
+
+/// Images of a version.
+pub struct ImagesReport {
+    /// The version.
+    pub snapshot: Snapshot,
+    /// Those that were asked for, sorted by path, each with its split in the source.
+    pub images: Vec<(Row, Split)>,
+}
+
+/// Lists the images of `selection`; with `origin`, only those that the source has in that split.
+pub fn images(
+    registries: &Registries<'_>,
+    reference: &DatasetRef,
+    selection: &Selection,
+    origin: Option<Split>,
+) -> Result<ImagesReport> {
+    let (_, mut snapshot) = transport::runtime()?.block_on(registries.snapshot(reference))?;
+    check_selection(&snapshot, selection)?;
+    let source: SourceKind = snapshot
+        .head
+        .manifest
+        .source
+        .parse()
+        .map_err(|why| Error::invalid(snapshot.head.manifest.pin(), why))?;
+    let notice = unsigned::notice(snapshot.head.unsigned());
+    snapshot.head.warnings.extend(notice);
+    let includes = selection.filter();
+    let images = snapshot.index().rows().iter().filter(|row| includes(row.path.as_str()));
+    let images = images.map(|row| (row.clone(), row.origin(source)));
+    let images = images.filter(|(_, split)| origin.is_none_or(|wanted| wanted == *split)).collect();
+    Ok(ImagesReport { snapshot, images })
+}

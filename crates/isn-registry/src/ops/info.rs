@@ -1,0 +1,25 @@
+//! `isn info`: what a version is, without its images.
+
+use super::Registries;
+use crate::registry::Snapshot;
+use crate::transport;
+use isn_format::dataset_ref::DatasetRef;
+use isn_format::error::Result;
+
+/// A version and where it was found.
+pub struct InfoReport {
+    /// The version.
+    pub snapshot: Snapshot,
+    /// The identity of the registry.
+    pub registry: String,
+    /// Whether it was published without images.
+    pub rebuild_only: bool,
+}
+
+/// Describes the version that `reference` means.
+pub fn info(registries: &Registries<'_>, reference: &DatasetRef) -> Result<InfoReport> {
+    let runtime = transport::runtime()?;
+    let (registry, snapshot) = runtime.block_on(registries.snapshot(reference))?;
+    let rebuild_only = runtime.block_on(registry.is_rebuild_only(&snapshot.head.manifest_ref.blake3))?;
+    Ok(InfoReport { snapshot, registry: registry.name().into(), rebuild_only })
+}

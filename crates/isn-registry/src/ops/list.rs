@@ -1,0 +1,41 @@
+//! `isn list`: the datasets and versions of a registry, as it says itself: nothing in the answer is verified.
+
+use crate::registry::Registry;
+use crate::transport::{self, Access};
+use isn_format::dataset_ref::{Name, Version};
+use isn_format::error::{Error, Result};
+
+/// One dataset.
+pub struct Listed {
+    /// The identity of the registry.
+    pub registry: String,
+    /// Its name.
+    pub name: Name,
+    /// Its versions, oldest first.
+    pub versions: Vec<Version>,
+}
+
+/// Lists what the registries at `locations` have; with what could not be listed.
+pub fn list(locations: &[String], access: &Access) -> Result<(Vec<Listed>, Vec<Error>)> {
+    let runtime = transport::runtime()?;
+    let (mut listed, mut failed) = (Vec::new(), Vec::new());
+    for location in locations {
+        let of_it =
+            Registry::open(location, access).and_then(|registry| runtime.block_on(list_one(&registry)));
+        match of_it {
+            Ok(of_it) => listed.extend(of_it),
+            Err(e) => failed.push(e),
+        }
+    }
+    Ok((listed, failed))
+}
+
+async fn list_one(registry: &Registry) -> Result<Vec<Listed>> {
+    registry.about().await?;
+    let mut listed = Vec::new();
+    for name in registry.names().await? {
+        let versions = registry.versions(&name).await?;
+        listed.push(Listed { registry: registry.name().into(), name, versions });
+    }
+    Ok(listed)
+}

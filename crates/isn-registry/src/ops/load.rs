@@ -1,0 +1,374 @@
+//! `isn.load` of the Python package: a version, or a part of it, to be read in place: where its registry is a folder, there;
+//! else in the cache, or in trees that were pulled before. What is in none of them is fetched into the cache first.
+
+use std::collections::HashMap;
+
+use tokio::runtime::Runtime;
+
+use super::Registries;
+use super::pull::images::{self, Carrier, Wanted};
+use super::pull::seeds;
+use super::pull::{check_images, check_parts};
+use super::resolve::complete;
+use crate::cache::Cache;
+use crate::dataset::{Dataset, Parts, Places, Verify};
+use crate::progress::{Progress, Unit};
+use crate::registry::{Head, Registry, Snapshot};
+use crate::transport;
+use isn_format::dataset_ref::DatasetRef;
+use isn_format::description::Description;
+use isn_format::digest::Digest;
+use isn_format::error::{Error, Result};
+use isn_format::manifest::Manifest;
+use isn_format::object::ObjectKind;
+use isn_format::pack::Pack;
+use isn_format::table::{FrameAt, Table};
+use isn_format::tree::{CLASSES, Selection};
+
+/// What errors call a table.
+const TABLE: &str = "table";
+
+/// What to open.
+pub struct LoadOptions<'a> {
+    /// Which version.
+    pub reference: &'a DatasetRef,
+    /// Which part of it: splits and classes.
+    pub selection: &'a Selection,
+    /// How often images are checked.
+    pub verify: Verify,
+    /// How many threads check what is fetched.
+    pub jobs: usize,
+    /// Make the table anew even if the cache has one: what that says is a hint. Of a list of registries no shard is read in
+    /// place then, but brought into the cache and checked: where images are in it is a hint, too.
+    pub anew: bool,
+}
+
+/// Opens a version for reading.
+pub fn load(
+    registries: &Registries<'_>,
+    options: &LoadOptions<'_>,
+    progress: &dyn Progress,
+) -> Result<Dataset> {
+    let runtime = transport::runtime()?;
+    let (registry, head) = runtime.block_on(registries.head(options.reference))?;
+    let (manifest, warnings, unsigned) = (head.manifest.clone(), head.warnings.clone(), head.unsigned());
+    let opening = Opening { runtime: &runtime, registries, registry, options, progress };
+    let (description, rows, places, table_from) = opening.images(head)?;
+    let verify = options.verify;
+    Ok(Dataset::new(Parts { manifest, description, warnings, unsigned, rows, places, verify, table_from }))
+}
+
+/// The source ids of the images of a part of a version, in the order that [`load`] has them.
+pub fn sources(
+    registries: &Registries<'_>,
+    reference: &DatasetRef,
+    selection: &Selection,
+) -> Result<Vec<String>> {
+    let (_, snapshot) = transport::runtime()?.block_on(registries.snapshot(reference))?;
+    let includes = selection.filter();
+    let rows = snapshot.index().rows().iter().filter(|row| includes(row.path.as_str()));
+    Ok(rows.map(|row| row.source.clone()).collect())
+}
+
+struct Opening<'a> {
+    runtime: &'a Runtime,
+    registries: &'a Registries<'a>,
+    registry: Registry,
+    options: &'a LoadOptions<'a>,
+    progress: &'a dyn Progress,
+}
+
+/// What is known of the images, which rows were asked for, where they are, and the cache that the table is from.
+type Opened = (Description<Table>, Vec<u32>, Places, Option<Cache>);
+
+impl Opening<'_> {
+    /// With the cache that the table is from, if it was not made anew.
+    fn images(self, head: Head) -> Result<Opened> {
+        let kept = if self.options.anew { None } else { self.kept(&head.manifest)? };
+        if let Some(description) = kept {
+            let rows = self.select(&head.manifest, &description)?;
+            let (places, missing) = self.places(description.rows(), &rows);
+            if missing.is_empty() {
+                return Ok((description, rows, places, self.registries.cache.cloned()));
+            }
+        }
+        self.fetched(head).map(|(description, rows, places)| (description, rows, places, None))
+    }
+
+    /// The version by its table in the cache. One that is damaged, or not of this version, is made anew.
+    fn kept(&self, manifest: &Manifest) -> Result<Option<Description<Table>>> {
+        let (index, cap) = (&manifest.objects.index.blake3, Table::max_len(manifest.images));
+        let table = self.registries.cache.and_then(|cache| cache.table(index, cap));
+        let Some(table) = table.and_then(|bytes| Table::parse(TABLE, &bytes).ok()) else { return Ok(None) };
+        let (kind, classes) = (ObjectKind::Classes, &manifest.objects.classes);
+        let classes_csv = self.runtime.block_on(self.registry.object(kind, classes))?;
+        let classes_what = self.registry.locate(kind, &classes.blake3);
+        Ok(Description::new((TABLE, table), (&classes_what, classes_csv), manifest).ok())
+    }
+
+    /// The rows of the images that were asked for.
+    fn select(&self, manifest: &Manifest, description: &Description<Table>) -> Result<Vec<u32>> {
+        let (table, selection) = (description.rows(), self.options.selection);
+        check_parts(manifest, description.classes(), selection)?;
+        if !selection.images.is_empty() {
+            let known: HashMap<&str, Option<Digest>> =
+                (0..table.images()).map(|row| (table.path(row), table.blake3(row))).collect();
+            check_images(manifest, selection, |image| known.get(image.as_str()).copied().flatten())?;
+        }
+        let includes = selection.filter();
+        Ok((0..table.images() as u32).filter(|&image| includes(table.path(image as usize))).collect())
+    }
+
+    fn places(&self, table: &Table, rows: &[u32]) -> (Places, Vec<usize>) {
+        let frame = |&row: &u32| table.record(row as usize).and_then(|record| record.frame);
+        let frames: Vec<Option<FrameAt>> = rows.iter().map(frame).collect();
+        let is_checked = self.options.anew && self.registries.cache.is_some() && self.registry.has_mirrors();
+        let at_hand = |shard: &_| self.registry.shard_at_hand(shard).filter(|_| !is_checked);
+        let (mut places, missing) = Places::find(table.shards(), &frames, at_hand, self.registries.cache);
+        let missing = self.look_in_trees(&mut places, table, rows, missing);
+        (places, missing)
+    }
+
+    /// Lets those of the images `missing` that a tree has be its files; gives the others.
+    fn look_in_trees(
+        &self,
+        places: &mut Places,
+        table: &Table,
+        rows: &[u32],
+        missing: Vec<usize>,
+    ) -> Vec<usize> {
+        let Some(cache) = self.registries.cache.filter(|_| !missing.is_empty()) else { return missing };
+        let mut wanted: HashMap<Digest, (u64, Vec<usize>)> = HashMap::new();
+        for image in missing {
+            let row = rows[image] as usize;
+            if let (Some(blake3), Some(record)) = (table.blake3(row), table.record(row)) {
+                wanted.entry(blake3).or_insert((record.length, Vec::new())).1.push(image);
+            }
+        }
+        for tree in cache.trees() {
+            if wanted.is_empty() {
+                break;
+            }
+            for line in seeds::lines(&tree) {
+                let Some(&(length, _)) = wanted.get(&line.blake3) else { continue };
+                let path = line.path.under(&tree);
+                // Its bytes are compared when it is read; one of another length is not even a candidate.
+                let is_candidate =
+                    path.symlink_metadata().is_ok_and(|meta| meta.is_file() && meta.len() == length);
+                if let Some((_, images)) = is_candidate.then(|| wanted.remove(&line.blake3)).flatten() {
+                    images.into_iter().for_each(|image| places.set_file(image, path.clone()));
+                }
+            }
+        }
+        let mut missing: Vec<usize> = wanted.into_values().flat_map(|(_, images)| images).collect();
+        missing.sort_unstable();
+        missing
+    }
+
+    /// The table made anew, and whatever is not on this machine fetched.
+    fn fetched(mut self, head: Head) -> Result<(Description<Table>, Vec<u32>, Places)> {
+        let snapshot = self.runtime.block_on(complete(&self.registry, head))?;
+        let packs = self.runtime.block_on(self.registry.packs(&snapshot))?;
+        self.registry.keep_pin(&snapshot);
+        if let Some(cache) = self.registries.cache {
+            self.registry = self.registry.with_cache(Some(cache.clone()));
+        }
+        // All by one list: so is the table.
+        let fetched =
+            images::by_any_list(self.runtime, &self.registry, &packs, |packs| self.by(packs, &snapshot));
+        fetched.map(|(opened, _)| opened)
+    }
+
+    fn by(&self, packs: &[Pack], snapshot: &Snapshot) -> Result<(Description<Table>, Vec<u32>, Places)> {
+        let cache = self.registries.cache;
+        let table = Table::new(snapshot.index(), snapshot.sums(), packs)?;
+        // A convenience to whoever opens it next.
+        let _ = cache
+            .map(|cache| cache.keep_table(&snapshot.head.manifest.objects.index.blake3, &table.to_bytes()));
+        let (manifest, classes_csv) = (&snapshot.head.manifest, snapshot.classes_csv().to_vec());
+        let description = Description::new((TABLE, table), (CLASSES, classes_csv), manifest)?;
+        let rows = self.select(manifest, &description)?;
+        let (places, missing) = self.places(description.rows(), &rows);
+        if missing.is_empty() {
+            return Ok((description, rows, places));
+        }
+        let index = snapshot.index().rows();
+        let wanted: Wanted = missing
+            .iter()
+            .filter_map(|&image| index.get(rows[image] as usize))
+            .map(|row| (row.blake3, row.length))
+            .collect();
+        let segments = images::plan(self.runtime, &self.registry, snapshot, packs, &wanted)?;
+        let cache = cache.ok_or_else(|| {
+            Error::invalid("the cache", "is not to be used: there is nowhere to put what has to be fetched")
+        })?;
+        self.progress.begin("fetch", Unit::Images, wanted.len() as u64);
+        let carrier =
+            Carrier { runtime: self.runtime, registry: &self.registry, packs, jobs: self.options.jobs };
+        let outcome = carrier.bring(segments, &wanted, &|_, _| {
+            self.progress.advance(1);
+            Ok(())
+        });
+        self.progress.end();
+        outcome?;
+        let (places, missing) = self.places(description.rows(), &rows);
+        match missing.first() {
+            None => Ok((description, rows, places)),
+            Some(_) => Err(Error::NotFound {
+                what: format!("{} of {} fetched images", missing.len(), wanted.len()),
+                place: format!("the cache {}: it cannot be written to", cache.root().display()),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::dataset::Batch;
+    use crate::known_logs::KnownLogs;
+    use crate::progress::Silent;
+    use crate::registry::BUNDLED;
+    use crate::transport::Access;
+    use crate::transport::bundled::Bundled;
+    use crate::trust::TrustStore;
+    use isn_format::augment::{Augment, Crop};
+    use isn_format::pixel_spec::ExifOrientation;
+    use isn_format::split::Split;
+    use isn_pixels::{Layout, decode_rgb, pixel_digest};
+
+    pub(in crate::ops) fn with_registries<T>(home: &Path, work: impl FnOnce(&Registries<'_>) -> T) -> T {
+        let locations = [BUNDLED.to_string()];
+        let trust = TrustStore::open(home.join("trust.toml")).unwrap();
+        let (logs, cache) = (KnownLogs::new(home.join("logs")), Cache::new(home.join("cache")));
+        let access = Access { bundled: Bundled::of_the_repository(), ..Access::default() };
+        let (trust, logs, access) = (&trust, &logs, &access);
+        work(&Registries { locations: &locations, trust, logs, cache: Some(&cache), access, max_age: None })
+    }
+
+    fn open(home: &Path, splits: &[Split], verify: Verify) -> Result<Dataset> {
+        let reference = "demobirds@1.0".parse().unwrap();
+        let selection = Selection { splits: splits.to_vec(), ..Selection::default() };
+        let options =
+            LoadOptions { reference: &reference, selection: &selection, verify, jobs: 2, anew: false };
+        with_registries(home, |registries| load(registries, &options, &Silent))
+    }
+
+    /// The version's rows, as the registry has them.
+    fn snapshot(home: &Path) -> crate::registry::Snapshot {
+        let reference = "demobirds@1.0".parse().unwrap();
+        with_registries(home, |registries| {
+            transport::runtime().unwrap().block_on(registries.snapshot(&reference)).unwrap().1
+        })
+    }
+
+    #[test]
+    fn every_image_has_the_pixels_label_and_path_of_the_index() {
+        let home = tempfile::tempdir().unwrap();
+        let snapshot = snapshot(home.path());
+        // The second time from the table in the cache.
+        for _ in 0..2 {
+            let dataset = open(home.path(), &[], Verify::Once).unwrap();
+            assert_eq!(dataset.len() as u64, snapshot.head.manifest.images);
+            for (image, row) in snapshot.index().rows().iter().enumerate() {
+                let (width, height) = dataset.size(image).unwrap();
+                let mut pixels = vec![0; width as usize * height as usize * 3];
+                dataset.pixels(image, &mut pixels).unwrap();
+                assert_eq!(pixel_digest(width, height, &pixels), row.pixels);
+                assert_eq!(dataset.path(image), row.path.as_str());
+                assert_eq!(dataset.classes()[dataset.labels()[image] as usize].id, row.class);
+            }
+            assert_eq!(dataset.checks() as usize, dataset.len());
+            assert!(dataset.pixels(dataset.len(), &mut []).is_err());
+        }
+        assert_eq!(open(home.path(), &[Split::Val], Verify::Once).unwrap().len(), 40);
+    }
+
+    #[test]
+    fn a_table_that_is_damaged_or_of_another_version_is_made_anew() {
+        let home = tempfile::tempdir().unwrap();
+        let index = snapshot(home.path()).head.manifest.objects.index.blake3;
+        open(home.path(), &[], Verify::Once).unwrap();
+        let cache = Cache::new(home.path().join("cache"));
+        let good = cache.table(&index, u64::MAX).unwrap();
+        let flipped = |at: usize| {
+            let mut bytes = good.clone();
+            bytes[at] ^= 1;
+            bytes
+        };
+        for bad in [flipped(0), flipped(17), flipped(100), flipped(good.len() - 40), good[..90].to_vec()] {
+            cache.keep_table(&index, &bad).unwrap();
+            assert_eq!(open(home.path(), &[Split::Val], Verify::Once).unwrap().len(), 40);
+            assert_eq!(cache.table(&index, u64::MAX).unwrap(), good);
+        }
+    }
+
+    #[test]
+    fn pieces_of_the_cache_are_read_in_place_and_their_damage_is_found() {
+        let home = tempfile::tempdir().unwrap();
+        let reference = "demobirds@1.0".parse().unwrap();
+        let cache = Cache::new(home.path().join("cache"));
+        with_registries(home.path(), |registries| {
+            crate::ops::fetch::fetch(registries, &reference, &Selection::default(), 2, &Silent).unwrap();
+        });
+        let snapshot = snapshot(home.path());
+        open(home.path(), &[], Verify::Once).unwrap();
+        let table = cache.table(&snapshot.head.manifest.objects.index.blake3, u64::MAX).unwrap();
+        let dataset = |verify| {
+            let table = Table::parse("table", &table).unwrap();
+            let rows: Vec<u32> = (0..table.images() as u32).collect();
+            let frames: Vec<_> = rows.iter().map(|&row| table.record(row as usize).unwrap().frame).collect();
+            let (places, missing) = Places::find(table.shards(), &frames, |_| None, Some(&cache));
+            assert!(missing.is_empty());
+            let manifest = snapshot.head.manifest.clone();
+            let classes = (CLASSES, snapshot.classes_csv().to_vec());
+            let description = Description::new((TABLE, table), classes, &manifest).unwrap();
+            let (warnings, unsigned, table_from) = (Vec::new(), &[][..], None);
+            Dataset::new(Parts {
+                manifest,
+                description,
+                warnings,
+                unsigned,
+                rows,
+                places,
+                verify,
+                table_from,
+            })
+        };
+        let whole = dataset(Verify::Once);
+        let files: Vec<Vec<u8>> = (0..whole.len()).map(|image| whole.file(image).unwrap()).collect();
+        let decoded = decode_rgb(&files[9], ExifOrientation::Ignore).unwrap();
+        assert_eq!((decoded.width, decoded.height), whole.size(9).unwrap());
+
+        let shard = Table::parse("table", &table).unwrap().shards()[0].blake3;
+        let pieces = cache.pieces(&shard);
+        let mut bytes = std::fs::read(&pieces[0].path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        // What was right once is not looked at again; a reader that has not looked yet, or always does, finds it, and
+        // sets it aside.
+        for verify in [Verify::Once, Verify::Always] {
+            std::fs::write(&pieces[0].path, &bytes).unwrap();
+            let damaged = dataset(verify);
+            let wrong: Vec<Error> =
+                (0..damaged.len()).filter_map(|image| damaged.file(image).err()).collect();
+            let [Error::Integrity { what, .. }] = &wrong[..] else { panic!("{wrong:?}") };
+            assert!(what.contains(&pieces[0].path.display().to_string()));
+            let crop = Augment { crop: Crop::Centre, flip: false };
+            let batch =
+                Batch { size: (8, 8), augment: crop, seed: 0, epoch: 0, layout: Layout::Planar, threads: 3 };
+            let all: Vec<u32> = (0..damaged.len() as u32).collect();
+            let made = damaged.batch(&all, &batch, &mut vec![0; all.len() * 192]);
+            assert!(matches!(made, Err(Error::Integrity { .. })));
+        }
+        // Never is never, but for what does not decompress to an entry of that name and length.
+        std::fs::write(&pieces[0].path, &bytes).unwrap();
+        let careless = dataset(Verify::Never);
+        let same =
+            (0..careless.len()).filter(|&image| careless.file(image).ok().as_ref() == Some(&files[image]));
+        assert_eq!(same.count(), files.len() - 1);
+        assert_eq!(careless.checks(), 0);
+    }
+}

@@ -1,0 +1,481 @@
+//! `isn mirror`: a registry, or some of its datasets, copied to a folder or bucket. What is copied is the same registry: its
+//! log, its key, its bytes. Objects come first and the checkpoint last, so that what a reader can find is whole; a run that
+//! was broken off goes on where it stopped.
+
+mod images;
+
+use std::collections::HashSet;
+
+use images::Accounts;
+
+use super::publish::packs_of;
+use super::resolve::Registries;
+use crate::files;
+use crate::progress::{Progress, Unit};
+use crate::registry::append::place_of;
+use crate::registry::log::LogView;
+use crate::registry::publish::{RegistryWriter, check_free, read_about};
+use crate::registry::store::Store;
+use crate::registry::{About, Registry, Snapshot, layout};
+use crate::transport::runtime;
+use crate::trust::Known;
+use isn_format::dataset_ref::{DatasetRef, Name, Version};
+use isn_format::digest::Digest;
+use isn_format::error::{Error, Result};
+use isn_format::log::{Hash, LogKey, Released, SignedCheckpoint, TILE_WIDTH, bundle, leaf_hash};
+use isn_format::object::{ObjectKind, ObjectRef};
+use isn_format::pack::Pack;
+use isn_format::statement::ReleaseStatement;
+
+/// What to copy.
+pub struct MirrorOptions<'a> {
+    /// The registry to copy from.
+    pub source: &'a str,
+    /// These datasets and versions only; all if there are none.
+    pub only: &'a [DatasetRef],
+    /// Hash anew what is there already, and copy again what is damaged.
+    pub verify: bool,
+}
+
+/// What was copied.
+#[derive(Debug)]
+pub struct MirrorReport {
+    /// The log's key, the same in both.
+    pub log_key: LogKey,
+    /// Whether the registry says so itself, and nobody vouches for it.
+    pub is_claimed: bool,
+    /// How many entries the mirror's log has.
+    pub entries: u64,
+    /// How many of them are new to it.
+    pub new_entries: u64,
+    /// How many versions were looked at.
+    pub versions: usize,
+    /// Withdrawn versions of which objects are gone, as `name@version`.
+    pub gone: Vec<String>,
+    /// Versions that are published without images, or look so, as `name@version`.
+    pub rebuild_only: Vec<String>,
+    /// Versions that look so, and of which the mirror has images, and keeps them.
+    pub kept: Vec<String>,
+    /// How many objects were copied, and their bytes.
+    pub copied: usize,
+    /// The sum of their lengths.
+    pub copied_bytes: u64,
+    /// How many were there.
+    pub there: usize,
+    /// How many of those were damaged, and copied again.
+    pub repaired: usize,
+}
+
+/// What a version consists of.
+struct Contents {
+    snapshot: Snapshot,
+    /// `None` without images.
+    packs: Option<Vec<(ObjectRef, Pack)>>,
+}
+
+impl Contents {
+    /// The objects that describe it.
+    fn described(&self) -> Vec<(ObjectKind, ObjectRef)> {
+        let head = &self.snapshot.head;
+        let manifest = (ObjectKind::Manifest, head.manifest_ref);
+        std::iter::once(manifest).chain(head.manifest.objects.all()).collect()
+    }
+
+    /// Packs and shards, in however many packs a shard is.
+    fn stored(&self) -> Vec<(ObjectKind, ObjectRef)> {
+        let (mut shards, mut stored) = (HashSet::new(), Vec::new());
+        for (object, pack) in self.packs.iter().flatten() {
+            stored.push((ObjectKind::Pack, *object));
+            let new = pack.shards.iter().filter(|shard| shards.insert(**shard));
+            stored.extend(new.map(|shard| (ObjectKind::Shard, *shard)));
+        }
+        stored
+    }
+}
+
+struct Mirror<'a> {
+    source: Registry,
+    view: LogView,
+    writer: RegistryWriter,
+    verify: bool,
+    progress: &'a dyn Progress,
+    seen: HashSet<Digest>,
+    accounts: Accounts,
+    /// `registry.json`, as it was checked.
+    about: Vec<u8>,
+    report: MirrorReport,
+}
+
+/// Copies from the registry at `options.source` to `store`, an empty place or an earlier state of the same registry.
+pub fn mirror(
+    registries: &Registries<'_>,
+    options: &MirrorOptions<'_>,
+    store: Box<dyn Store>,
+    progress: &dyn Progress,
+) -> Result<MirrorReport> {
+    let source = registries.open(options.source)?;
+    let (log_key, view, is_claimed, about) = runtime()?.block_on(async {
+        let belief = registries.belief(&source).await?;
+        let (anchor, view) = registries.claimed_view(&source, &belief).await?;
+        if let Some(behind) = &view.behind {
+            return Err(Error::trust(format!("registry {}", source.name()), behind));
+        }
+        // Every tile, too: what is copied is what was checked.
+        source.audit_log(&anchor, &signed(&view)?).await?;
+        let (about, bytes) = source.about_file().await?;
+        if !is_of(&about, &view) {
+            let why = format!("does not say that its log is {anchor}, which it shows");
+            return Err(Error::trust(source.place(layout::REGISTRY_JSON), why));
+        }
+        Ok((anchor, view, belief.log.is_none(), bytes))
+    })?;
+    let versions = chosen(&view, options.only)?;
+    let marker = format!("{log_key}\n");
+    check_is_known_by(store.as_ref(), registries.known(), &log_key)?;
+    let before = check_destination(store.as_ref(), &view, &marker)?;
+    let writer = RegistryWriter::open(store)?;
+    let destination = writer.store().name().to_string();
+    let is_new = writer.store().create_new(layout::MIRRORING, marker.as_bytes())?;
+    if !is_new && writer.store().read(layout::MIRRORING)?.as_deref() != Some(marker.as_bytes()) {
+        return Err(other_mirror(writer.store()));
+    }
+    let report = MirrorReport {
+        log_key,
+        is_claimed,
+        entries: view.replica.size(),
+        new_entries: view.replica.size() - before,
+        versions: versions.len(),
+        gone: Vec::new(),
+        rebuild_only: Vec::new(),
+        kept: Vec::new(),
+        copied: 0,
+        copied_bytes: 0,
+        there: 0,
+        repaired: 0,
+    };
+    let verify = options.verify;
+    let (seen, accounts) = (HashSet::new(), Accounts::default());
+    let mut mirror = Mirror { source, view, writer, verify, progress, seen, accounts, about, report };
+    let recipes = options.only.is_empty().then_some(registries);
+    match mirror.copy(&versions, recipes, if verify { 0 } else { before }) {
+        Ok(()) => Ok(mirror.report),
+        Err(e) => Err(Error::Unfinished { destination, source: Box::new(e) }),
+    }
+}
+
+/// Whether a registry that says this of itself says that it has the log of `view`.
+fn is_of(about: &About, view: &LogView) -> bool {
+    let history = view.replica.history();
+    about.log_key.as_ref().is_some_and(|key| {
+        key == history.anchor() || (0..=view.replica.size()).any(|size| history.key_at(size) == *key)
+    })
+}
+
+fn signed(view: &LogView) -> Result<SignedCheckpoint> {
+    SignedCheckpoint::parse("the checkpoint", view.note.clone())
+}
+
+/// A released version.
+struct Chosen {
+    statement: ReleaseStatement,
+    index: u64,
+    is_withdrawn: bool,
+}
+
+/// The versions to copy, in the order of their entries: so the first that has a dataset hash keeps its pin.
+fn chosen(view: &LogView, only: &[DatasetRef]) -> Result<Vec<Chosen>> {
+    let history = view.replica.history();
+    let mut wanted: Vec<(&Name, Option<Version>)> = Vec::new();
+    for reference in only {
+        let (name, version) = match reference {
+            DatasetRef::Newest(name) => (name, None),
+            DatasetRef::Version(name, version, None) => (name, Some(*version)),
+            other => {
+                return Err(Error::invalid(
+                    format!("'{other}'"),
+                    "expected NAME or NAME@VERSION, without a hash",
+                ));
+            }
+        };
+        let there = history.dataset(name).is_some_and(|dataset| match version {
+            Some(version) => dataset.releases.contains_key(&version),
+            None => !dataset.releases.is_empty(),
+        });
+        if !there {
+            return Err(Error::not_found(reference, format!("the log {}", history.anchor().origin())));
+        }
+        wanted.push((name, version));
+    }
+    let is_wanted = |name: &Name, version: Version| {
+        wanted.is_empty() || wanted.iter().any(|(n, v)| *n == name && v.is_none_or(|v| v == version))
+    };
+    let statement = |name: &Name, version: Version, released: &Released| ReleaseStatement {
+        name: name.clone(),
+        version,
+        dataset: released.dataset,
+        manifest: released.manifest,
+        manifest_len: released.manifest_len,
+    };
+    let mut found = Vec::new();
+    for (name, dataset) in history.datasets() {
+        for (version, released) in dataset.releases.iter().filter(|(version, _)| is_wanted(name, **version)) {
+            found.push(Chosen {
+                statement: statement(name, *version, released),
+                index: released.index,
+                is_withdrawn: released.withdrawn.is_some(),
+            });
+        }
+    }
+    found.sort_by_key(|version| version.index);
+    Ok(found)
+}
+
+fn manifest_of(statement: &ReleaseStatement) -> ObjectRef {
+    ObjectRef { blake3: statement.manifest, length: statement.manifest_len }
+}
+
+fn other_mirror(store: &dyn Store) -> Error {
+    let why = "is the unfinished mirror of another registry: choose another place, or empty it";
+    Error::invalid(format!("registry {}", store.name()), why)
+}
+
+/// Refuses a destination that is known by another log than `log`. What it shows now is for [`check_destination`] to say: it
+/// may be empty.
+fn check_is_known_by(store: &dyn Store, known: Known<'_>, log: &LogKey) -> Result<()> {
+    match place_of(store) {
+        Some(place) => known.log_to_write(&place, Some(log)).map(drop),
+        None => Ok(()),
+    }
+}
+
+/// How many entries of the same log the destination has; an error where it is something else, or is ahead.
+fn check_destination(store: &dyn Store, view: &LogView, marker: &str) -> Result<u64> {
+    let what = || format!("registry {}", store.name());
+    let Some(about) = read_about(store)? else {
+        match store.read(layout::MIRRORING)? {
+            // A mirror that was broken off.
+            Some(there) if there == marker.as_bytes() => {}
+            Some(_) => return Err(other_mirror(store)),
+            None => check_free(store)?,
+        }
+        return Ok(0);
+    };
+    let size = match store.read(layout::CHECKPOINT)? {
+        Some(bytes) => {
+            let there = SignedCheckpoint::parse(&store.locate(layout::CHECKPOINT), bytes)?;
+            check_older(store, view, &there)?;
+            there.claimed_size()
+        }
+        None => 0,
+    };
+    if !is_of(&about, view) {
+        return Err(Error::trust(what(), "is another registry: its log has another key"));
+    }
+    if store.length(&layout::log_claim(size))?.is_some() {
+        let why =
+            "has entries of its own under way: it is written to by others, and can be no mirror meanwhile";
+        return Err(Error::Conflict { what: what(), why: why.into() });
+    }
+    Ok(size)
+}
+
+/// Checks that the log of `view` goes on where the checkpoint `there` ends.
+fn check_older(store: &dyn Store, view: &LogView, there: &SignedCheckpoint) -> Result<()> {
+    let (replica, size) = (&view.replica, there.claimed_size());
+    let refuse = |why: String| Err(Error::trust(format!("registry {}", store.name()), why));
+    if size > replica.size() {
+        return refuse(format!(
+            "has {size} entries in its log, more than the {} that are to be mirrored: nothing newer is replaced by what is older",
+            replica.size()
+        ));
+    }
+    let verified = there.verify(&replica.history().key_at(size));
+    if verified.is_err() || replica.tree().root_at(size)? != there.claimed_root() {
+        return refuse(format!(
+            "has other entries in its log, of {size}, than the one that is to be mirrored"
+        ));
+    }
+    Ok(())
+}
+
+impl Mirror<'_> {
+    fn store(&self) -> &dyn Store {
+        self.writer.store()
+    }
+
+    /// Copies everything: the log from entry `from` on, and recipes if they are to be looked for.
+    fn copy(&mut self, versions: &[Chosen], recipes: Option<&Registries<'_>>, from: u64) -> Result<()> {
+        for version in versions {
+            self.copy_version(version)?;
+        }
+        if let Some(registries) = recipes {
+            self.copy_recipes(registries)?;
+        }
+        self.copy_log(from)?;
+        self.store().remove(layout::MIRRORING)
+    }
+
+    /// Copies what a version consists of, then lets it be found.
+    fn copy_version(&mut self, version: &Chosen) -> Result<()> {
+        let statement = &version.statement;
+        let title = format!("{}@{}", statement.name, statement.version);
+        let contents = match self.contents(manifest_of(statement)) {
+            Err(Error::Integrity { .. } | Error::NotFound { .. }) if version.is_withdrawn => {
+                self.report.gone.push(title);
+                return self.list(version);
+            }
+            described => described?,
+        };
+        self.check_lengths(version, &contents)?;
+        let (described, stored) = (contents.described(), contents.stored());
+        let objects = [described.clone(), stored].concat();
+        let total = objects.iter().map(|(_, object)| object.length).sum();
+        self.progress.begin(&format!("mirror {title}"), Unit::Bytes, total);
+        for (kind, object) in &described {
+            self.copy_object(*kind, object)?;
+        }
+        self.copy_images(&contents)?;
+        self.writer.settle(&objects)?;
+        self.progress.end();
+        self.list_packs(statement, title, contents.packs.as_deref())?;
+        self.list(version)
+    }
+
+    /// Says where the images of a version are. What the source has no longer, the mirror keeps.
+    fn list_packs(
+        &mut self,
+        statement: &ReleaseStatement,
+        title: String,
+        packs: Option<&[(ObjectRef, Pack)]>,
+    ) -> Result<()> {
+        let path = layout::packs(&statement.manifest);
+        if let Some(packs) = packs {
+            // And no other: one that was listed before may lead anywhere.
+            let lines: String = packs.iter().map(|(pack, _)| format!("{}\n", pack.blake3)).collect();
+            return self.put_file(&path, lines.as_bytes());
+        }
+        if self.store().length(&path)?.is_some_and(|length| length > 0) {
+            self.report.kept.push(title);
+            return Ok(());
+        }
+        self.report.rebuild_only.push(title);
+        self.writer.mark_rebuild_only(&statement.manifest)
+    }
+
+    fn contents(&self, manifest: ObjectRef) -> Result<Contents> {
+        let (snapshot, packs) = runtime()?.block_on(async {
+            let snapshot = self.source.describe(manifest, Vec::new()).await?;
+            let packs = match self.source.is_rebuild_only(&manifest.blake3).await? {
+                true => None,
+                false => Some(self.source.pack_digests(&manifest.blake3).await?),
+            };
+            Ok::<_, Error>((snapshot, packs))
+        })?;
+        let packs = packs.map(|packs| packs_of(&self.source, &snapshot, &packs)).transpose()?;
+        Ok(Contents { snapshot, packs })
+    }
+
+    fn copy_object(&mut self, kind: ObjectKind, object: &ObjectRef) -> Result<()> {
+        self.progress.advance(object.length);
+        if !self.seen.insert(object.blake3) {
+            return Ok(());
+        }
+        let path = layout::object(kind, &object.blake3);
+        let runtime = runtime()?;
+        if let Some(length) = self.store().length(&path)? {
+            let is_whole = length == object.length
+                && (!self.verify || {
+                    let there = self.store().registry()?;
+                    match runtime.block_on(there.copy_object(kind, object, &mut std::io::sink())) {
+                        Err(Error::Integrity { .. }) => false,
+                        checked => checked.map(|()| true)?,
+                    }
+                });
+            if is_whole {
+                self.report.there += 1;
+                return Ok(());
+            }
+            self.report.repaired += 1;
+        }
+        let mut temp = files::temp_file_in(&std::env::temp_dir())?;
+        runtime.block_on(self.source.copy_object(kind, object, temp.as_file_mut()))?;
+        self.store().put(&path, temp.path(), object)?;
+        self.report.copied += 1;
+        self.report.copied_bytes += object.length;
+        Ok(())
+    }
+
+    /// Lets a version be found, by the very bytes that the log has.
+    fn list(&self, version: &Chosen) -> Result<()> {
+        let (statement, tree) = (&version.statement, self.view.replica.tree());
+        let bytes = runtime()?.block_on(async {
+            let file = self.source.release_file(&statement.name, statement.version).await?;
+            match file.filter(|bytes| Some(leaf_hash(bytes)) == tree.leaf(version.index)) {
+                Some(bytes) => Ok(bytes),
+                None => self.source.log_entry(version.index, &self.view).await,
+            }
+        })?;
+        self.writer.list_release(statement, &bytes)
+    }
+
+    /// Copies recipes that await their publisher, where the source can be listed.
+    fn copy_recipes(&self, registries: &Registries<'_>) -> Result<()> {
+        let Ok(source) = crate::registry::store::open(self.source.name(), registries.access) else {
+            return Ok(());
+        };
+        for (path, _) in source.list(layout::RECIPES)? {
+            if layout::public(&path).is_some()
+                && let Some(bytes) = source.read(&path)?
+                && self.store().read(&path)?.as_ref() != Some(&bytes)
+            {
+                self.store().replace(&path, &bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies the log from entry `from` on, says whose it is, and ends with the checkpoint.
+    fn copy_log(&self, from: u64) -> Result<()> {
+        let (replica, size) = (&self.view.replica, self.view.replica.size());
+        let runtime = runtime()?;
+        for index in (from / TILE_WIDTH)..size.div_ceil(TILE_WIDTH) {
+            let width = TILE_WIDTH.min(size - index * TILE_WIDTH);
+            let bytes = runtime.block_on(self.source.exact_bundle(index, width))?;
+            let leaves: Vec<Hash> = bundle::read_whole(&bytes)
+                .map_err(Error::Internal)?
+                .iter()
+                .map(|entry| leaf_hash(entry))
+                .collect();
+            // Audited before; but it may have been changed since.
+            if leaves
+                .iter()
+                .zip(index * TILE_WIDTH..)
+                .any(|(leaf, at)| replica.tree().leaf(at) != Some(*leaf))
+            {
+                let what = self.source.place(&layout::log_entries(index, width));
+                return Err(Error::trust(what, "was changed while it was copied"));
+            }
+            self.put_file(&layout::log_entries(index, width), &bytes)?;
+        }
+        for (tile, bytes) in replica.tree().tiles_since(from)? {
+            self.put_file(&layout::log_tile(tile.level, tile.index, tile.width), &bytes)?;
+        }
+        self.put_file(layout::REGISTRY_JSON, &self.about)?;
+        self.store().update(layout::CHECKPOINT, &mut |there| {
+            if let Some(bytes) = there {
+                let what = self.store().locate(layout::CHECKPOINT);
+                let there = SignedCheckpoint::parse(&what, bytes.to_vec())?;
+                // Once more: somebody may have written meanwhile.
+                check_older(self.store(), &self.view, &there)?;
+            }
+            Ok((there != Some(self.view.note.as_slice())).then(|| self.view.note.clone()))
+        })
+    }
+
+    fn put_file(&self, path: &str, bytes: &[u8]) -> Result<()> {
+        if self.store().read(path)?.as_deref() == Some(bytes) {
+            return Ok(());
+        }
+        self.store().replace(path, bytes)
+    }
+}

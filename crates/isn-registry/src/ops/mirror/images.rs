@@ -1,0 +1,202 @@
+//! The images of what is mirrored. Packs and shards are signed by nobody: of a shard no more is taken than images of the log's
+//! versions account for, and each image is looked at where its pack places it, before it can be found in the mirror.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use super::{Chosen, Contents, Mirror, ObjectKind, ObjectRef, layout, runtime};
+use crate::files;
+use isn_format::digest::Digest;
+use isn_format::error::{Error, Result};
+use isn_format::pack::{Entry, Pack};
+use isn_format::shard::{FrameReader, TARGET_LEN};
+
+/// What a shard may have beside its images, in bytes: the end of the archive.
+const BESIDE: u64 = 4096;
+
+/// What is known of shards, from the packs of the versions so far.
+#[derive(Default)]
+pub(super) struct Accounts {
+    /// The bytes of a shard that images account for.
+    bytes: HashMap<Digest, u64>,
+    /// The places that were counted.
+    counted: HashSet<Digest>,
+    /// The places that were looked at.
+    checked: HashSet<Digest>,
+    /// The manifests whose packs were counted, or could not be.
+    versions: HashMap<Digest, bool>,
+}
+
+impl Accounts {
+    fn count(&mut self, pack: &Pack) {
+        for entry in &pack.entries {
+            let shard = &pack.shards[entry.shard].blake3;
+            if self.counted.insert(place(shard, entry)) {
+                *self.bytes.entry(*shard).or_default() += entry.length;
+            }
+        }
+    }
+
+    fn account_for(&self, shard: &ObjectRef) -> bool {
+        let bytes = self.bytes.get(&shard.blake3).copied().unwrap_or_default();
+        shard.length <= bytes.saturating_add(BESIDE)
+    }
+}
+
+/// What a pack says of an image, in short.
+fn place(shard: &Digest, entry: &Entry) -> Digest {
+    let mut hasher = blake3::Hasher::new();
+    for part in [shard, &entry.blake3, &entry.frame] {
+        hasher.update(part.as_bytes());
+    }
+    hasher.update(&entry.offset.to_le_bytes()).update(&entry.length.to_le_bytes());
+    Digest::of_hasher(&hasher)
+}
+
+impl Mirror<'_> {
+    /// Checks that the shards of a version are no longer than the images in them account for: its own, and those of earlier
+    /// versions of the name, whose shards it may share.
+    pub(super) fn check_lengths(&mut self, version: &Chosen, contents: &Contents) -> Result<()> {
+        let packs = contents.packs.as_deref().unwrap_or_default();
+        packs.iter().for_each(|(_, pack)| self.accounts.count(pack));
+        self.accounts.versions.insert(version.statement.manifest, true);
+        let shards = packs.iter().flat_map(|(_, pack)| &pack.shards);
+        let mut unaccounted: Vec<&ObjectRef> =
+            shards.filter(|shard| !self.accounts.account_for(shard)).collect();
+        if unaccounted.is_empty() {
+            return Ok(());
+        }
+        let is_lost = self.count_earlier(version)?;
+        unaccounted.retain(|shard| !self.accounts.account_for(shard));
+        // What is withdrawn may be gone, and its images be in a shard that is still needed, of the length that shards have.
+        match unaccounted.iter().find(|shard| !is_lost || shard.length > 2 * TARGET_LEN) {
+            None => Ok(()),
+            Some(shard) => {
+                let why = format!("has {} bytes, more than the images in it account for", shard.length);
+                Err(Error::integrity(self.source.locate(ObjectKind::Shard, &shard.blake3), why))
+            }
+        }
+    }
+
+    /// Counts the packs of the versions before this one; whether those of a withdrawn one are lost.
+    fn count_earlier(&mut self, version: &Chosen) -> Result<bool> {
+        let dataset = self.view.replica.history().dataset(&version.statement.name);
+        let releases = dataset.iter().flat_map(|dataset| dataset.releases.values());
+        let earlier: Vec<_> = releases
+            .filter(|released| released.index < version.index)
+            .map(|released| {
+                let manifest = ObjectRef { blake3: released.manifest, length: released.manifest_len };
+                (manifest, released.withdrawn.is_some())
+            })
+            .collect();
+        let mut is_lost = false;
+        for (manifest, is_withdrawn) in earlier {
+            let is_counted = match self.accounts.versions.get(&manifest.blake3) {
+                Some(is_counted) => *is_counted,
+                None => match self.contents(manifest) {
+                    Ok(contents) => {
+                        contents.packs.iter().flatten().for_each(|(_, pack)| self.accounts.count(pack));
+                        true
+                    }
+                    Err(Error::Integrity { .. } | Error::NotFound { .. }) if is_withdrawn => false,
+                    Err(e) => return Err(e),
+                },
+            };
+            self.accounts.versions.insert(manifest.blake3, is_counted);
+            is_lost |= !is_counted;
+        }
+        Ok(is_lost)
+    }
+
+    /// Copies packs and shards. A pack that is there is one whose images were looked at, or will be when their shard comes:
+    /// so those in shards that are there already are looked at before it.
+    pub(super) fn copy_images(&mut self, contents: &Contents) -> Result<()> {
+        let rows = contents.snapshot.index().rows();
+        let lengths: HashMap<Digest, u64> = rows.iter().map(|row| (row.blake3, row.length)).collect();
+        for (object, pack) in contents.packs.iter().flatten() {
+            let path = layout::object(ObjectKind::Pack, &object.blake3);
+            let is_known = !self.verify && self.store().length(&path)? == Some(object.length);
+            let mut entries: Vec<Vec<&Entry>> = vec![Vec::new(); pack.shards.len()];
+            pack.entries.iter().for_each(|entry| entries[entry.shard].push(entry));
+            let (mut there, mut absent) = (Vec::new(), Vec::new());
+            for (shard, entries) in pack.shards.iter().zip(&entries) {
+                let length = self.store().length(&layout::object(ObjectKind::Shard, &shard.blake3))?;
+                if length == Some(shard.length) { &mut there } else { &mut absent }.push((shard, entries));
+            }
+            for (shard, entries) in there {
+                self.copy_shard(shard, entries, is_known, &lengths)?;
+            }
+            self.copy_object(ObjectKind::Pack, object)?;
+            for (shard, entries) in absent {
+                self.copy_shard(shard, entries, false, &lengths)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies a shard with images at these places, unless it is there and they are known to be in it.
+    fn copy_shard(
+        &mut self,
+        shard: &ObjectRef,
+        entries: &[&Entry],
+        is_known: bool,
+        lengths: &HashMap<Digest, u64>,
+    ) -> Result<()> {
+        let is_first = self.seen.insert(shard.blake3);
+        if is_first {
+            self.progress.advance(shard.length);
+        }
+        let places: Vec<Digest> = entries.iter().map(|entry| place(&shard.blake3, entry)).collect();
+        let is_checked = places.iter().all(|place| self.accounts.checked.contains(place));
+        let path = layout::object(ObjectKind::Shard, &shard.blake3);
+        let there = self.store().length(&path)?;
+        let is_there = there == Some(shard.length);
+        let mut temp = files::temp_file_in(&std::env::temp_dir())?;
+        let is_trusted = is_there && (is_known || is_checked) && !(self.verify && is_first);
+        let is_whole = is_trusted
+            || (is_there && {
+                let own = self.store().registry()?;
+                match runtime()?.block_on(own.copy_object(ObjectKind::Shard, shard, temp.as_file_mut())) {
+                    Err(Error::Integrity { .. }) => false,
+                    copied => copied.map(|()| true)?,
+                }
+            });
+        if !is_whole {
+            temp = files::temp_file_in(&std::env::temp_dir())?;
+            runtime()?.block_on(self.source.copy_object(ObjectKind::Shard, shard, temp.as_file_mut()))?;
+        }
+        if !is_trusted {
+            let what = self.source.locate(ObjectKind::Shard, &shard.blake3);
+            check_images(temp.path(), &what, entries, lengths)?;
+        }
+        self.accounts.checked.extend(places);
+        if !is_whole {
+            self.report.repaired += usize::from(there.is_some());
+            self.store().put(&path, temp.path(), shard)?;
+            self.report.copied += 1;
+            self.report.copied_bytes += shard.length;
+        } else if is_first {
+            self.report.there += 1;
+        }
+        Ok(())
+    }
+}
+
+/// Checks that each image is in a shard where its pack places it.
+fn check_images(path: &Path, what: &str, entries: &[&Entry], lengths: &HashMap<Digest, u64>) -> Result<()> {
+    let mut reader = FrameReader::new().map_err(|e| Error::Internal(format!("zstd: {e}")))?;
+    let mut file: File = files::open(path)?;
+    let mut frame = Vec::new();
+    for entry in entries {
+        let length = lengths.get(&entry.blake3).copied();
+        let length = length.ok_or_else(|| Error::Internal("an image of no version".into()))?;
+        // No longer than its image may need.
+        frame.resize(entry.length as usize, 0);
+        file.seek(SeekFrom::Start(entry.offset)).map_err(Error::io("read", path))?;
+        file.read_exact(&mut frame).map_err(Error::io("read", path))?;
+        reader.image(what, &frame, &entry.frame, &entry.blake3, length)?;
+    }
+    Ok(())
+}

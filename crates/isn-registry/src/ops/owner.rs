@@ -1,0 +1,191 @@
+//! `isn owner`, `isn revoke`, `isn yank`, `isn withdraw`, `isn key rotate`: what the owners of a name say beside releases.
+
+use super::resolve::{Registries, unanswered};
+use super::submit::{Speaker, Submitted, submit};
+use crate::transport;
+use isn_format::dataset_ref::{Name, Version};
+use isn_format::error::{Error, Result};
+use isn_format::key::PublicKey;
+use isn_format::log::{Dataset, History, Owners};
+use isn_format::statement::{Advice, Owner, Revocation, Statement};
+
+/// A change of a name's owners.
+pub enum Change {
+    /// One more key.
+    Add(PublicKey),
+    /// One more recovery key.
+    AddRecovery(PublicKey),
+    /// One key less, of either sort.
+    Remove(PublicKey),
+    /// How many keys must sign.
+    Threshold(usize),
+}
+
+/// Changes the owners of a name.
+pub fn change(speaker: &Speaker<'_>, name: &Name, change: &Change) -> Result<Vec<Submitted>> {
+    submit(speaker, |history| {
+        let owners = &owned(history, name)?.owners;
+        let (mut keys, mut recovery) = (owners.keys.clone(), owners.recovery.clone());
+        let mut threshold = owners.threshold;
+        let is_there = |key: &PublicKey| owners.keys.contains(key) || owners.recovery.contains(key);
+        match change {
+            Change::Add(key) | Change::AddRecovery(key) if is_there(key) => {
+                let what = format!("key {} of {name}", key.fingerprint());
+                return Err(Error::Exists { what, why: String::new() });
+            }
+            Change::Add(key) => keys.push(*key),
+            Change::AddRecovery(key) => recovery.push(*key),
+            Change::Remove(key) if !is_there(key) => {
+                return Err(Error::not_found(
+                    format!("key {}", key.fingerprint()),
+                    format!("the owners of {name}"),
+                ));
+            }
+            Change::Remove(key) => {
+                keys.retain(|other| other != key);
+                recovery.retain(|other| other != key);
+            }
+            Change::Threshold(new) => threshold = *new,
+        }
+        if !(1..=keys.len()).contains(&threshold) {
+            let why = format!(
+                "would need {threshold} signatures of {} keys: change the threshold first",
+                keys.len()
+            );
+            return Err(Error::invalid(format!("the owners of {name}"), why));
+        }
+        let owner = Owner::new(name.clone(), Some(owners.id), threshold, keys, recovery);
+        Ok(vec![Statement::Owner(owner)])
+    })
+}
+
+/// Puts `new` in the place of `old` in every name that has `old`, or in `names` if there are any.
+pub fn rotate(
+    speaker: &Speaker<'_>,
+    names: &[Name],
+    old: &PublicKey,
+    new: &PublicKey,
+) -> Result<Vec<Submitted>> {
+    submit(speaker, |history| {
+        for (name, owners) in with_key(history, names, old)? {
+            if owners.keys.contains(new) || owners.recovery.contains(new) {
+                let what = format!("key {} of {name}", new.fingerprint());
+                return Err(Error::Exists { what, why: ": it cannot take another's place".into() });
+            }
+        }
+        let replaced = |keys: &[PublicKey]| -> Vec<PublicKey> {
+            keys.iter().map(|key| if key == old { *new } else { *key }).collect()
+        };
+        let statements: Vec<Statement> = with_key(history, names, old)?
+            .map(|(name, owners)| {
+                let (keys, recovery) = (replaced(&owners.keys), replaced(&owners.recovery));
+                Statement::Owner(Owner::new(name.clone(), Some(owners.id), owners.threshold, keys, recovery))
+            })
+            .collect();
+        some_of(statements, old)
+    })
+}
+
+/// Revokes a key in every name that has it, or in `names` if there are any.
+pub fn revoke(
+    speaker: &Speaker<'_>,
+    names: &[Name],
+    key: &PublicKey,
+    reason: &str,
+) -> Result<Vec<Submitted>> {
+    submit(speaker, |history| {
+        let statements = with_key(history, names, key)?
+            .map(|(name, _)| {
+                Statement::Revoke(Revocation { name: name.clone(), key: *key, reason: reason.into() })
+            })
+            .collect();
+        some_of(statements, key)
+    })
+}
+
+/// Advises against a version.
+pub fn yank(speaker: &Speaker<'_>, name: &Name, version: Version, reason: &str) -> Result<Vec<Submitted>> {
+    submit(speaker, |_| {
+        Ok(vec![Statement::Yank(Advice { name: name.clone(), version, reason: reason.into() })])
+    })
+}
+
+/// Says that a version's objects may go.
+pub fn withdraw(
+    speaker: &Speaker<'_>,
+    name: &Name,
+    version: Version,
+    reason: &str,
+) -> Result<Vec<Submitted>> {
+    submit(speaker, |_| {
+        Ok(vec![Statement::Withdraw(Advice { name: name.clone(), version, reason: reason.into() })])
+    })
+}
+
+/// Whose a name is.
+pub struct Shown {
+    /// Its owners.
+    pub dataset: Dataset,
+    /// The registry.
+    pub registry: String,
+    /// Whether only the registry says so: nobody whom the user believes vouches for its log.
+    pub is_claimed: bool,
+}
+
+/// The owners of a name in the first registry that has it, as the log says that the user trusts, or else the one that the
+/// registry claims to be. A registry without a log has no names; one that does not answer may have any.
+pub fn show(registries: &Registries<'_>, name: &Name) -> Result<Shown> {
+    let runtime = transport::runtime()?;
+    for location in registries.locations {
+        let silent = |e: Error| unanswered(location, name, &e.to_string());
+        let registry = registries.open(location).map_err(|e| match e {
+            e @ Error::NotFound { .. } => silent(e),
+            e => e,
+        })?;
+        let belief = runtime.block_on(registries.belief(&registry))?;
+        let is_claimed = belief.log.is_none();
+        let view = match runtime.block_on(registries.claimed_view(&registry, &belief)) {
+            Ok((_, view)) => view,
+            Err(Error::NotFound { .. }) => match belief.unlike {
+                Some(e) => return Err(silent(e)),
+                None => continue,
+            },
+            Err(e) => return Err(e),
+        };
+        if let Some(dataset) = view.replica.history().dataset(name) {
+            let (dataset, registry) = (dataset.clone(), registry.name().into());
+            return Ok(Shown { dataset, registry, is_claimed });
+        }
+    }
+    Err(Error::not_found(name, format!("registry {}", registries.locations.join(", "))))
+}
+
+fn owned<'a>(history: &'a History, name: &Name) -> Result<&'a Dataset> {
+    history
+        .dataset(name)
+        .ok_or_else(|| Error::not_found(name, format!("the log {}", history.anchor().origin())))
+}
+
+fn with_key<'a>(
+    history: &'a History,
+    names: &'a [Name],
+    key: &'a PublicKey,
+) -> Result<impl Iterator<Item = (&'a Name, &'a Owners)>> {
+    for name in names {
+        owned(history, name)?;
+    }
+    Ok(history.datasets().filter_map(move |(name, dataset)| {
+        let owners = &dataset.owners;
+        let has = owners.keys.contains(key) || owners.recovery.contains(key);
+        let wanted = names.is_empty() || names.contains(name);
+        (has && wanted && !dataset.revoked.contains_key(key)).then_some((name, owners))
+    }))
+}
+
+fn some_of(statements: Vec<Statement>, key: &PublicKey) -> Result<Vec<Statement>> {
+    if statements.is_empty() {
+        let why = "is no key of these names, or is revoked already";
+        return Err(Error::invalid(format!("key {}", key.fingerprint()), why));
+    }
+    Ok(statements)
+}

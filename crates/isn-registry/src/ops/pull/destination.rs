@@ -1,0 +1,95 @@
+//! What stands where a tree is to be.
+
+use std::fs;
+use std::path::Path;
+
+use super::seen::Seen;
+use crate::files;
+use crate::ops::verify::tree::{self, Expected};
+use crate::progress::Progress;
+use crate::registry::Snapshot;
+use crate::tree_file::list_of;
+use isn_format::error::{Error, Result};
+use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, MAX_ISN_JSON, Provenance, Sums};
+
+/// What is there already.
+pub(super) enum Destination {
+    /// Nothing, or an empty folder.
+    Free,
+    /// The very tree that is wanted, whole.
+    Same,
+    /// Another version or part of the same dataset, whole and with nothing beside it: it may be replaced.
+    Earlier {
+        /// `name@version`.
+        what: String,
+        /// What was looked at.
+        seen: Seen,
+    },
+}
+
+impl Destination {
+    /// Looks at `to`. Anything that is neither wanted nor known to be replaceable is an error.
+    pub(super) fn look(
+        to: &Path,
+        snapshot: &Snapshot,
+        selected: &Sums,
+        jobs: usize,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        if files::is_free(to)? {
+            return Ok(Destination::Free);
+        }
+        if !to.is_dir() {
+            return Err(Error::Exists { what: to.display().to_string(), why: " and is not a folder".into() });
+        }
+        let is_partial = selected != snapshot.sums();
+        let has = |name: &str, sums: &Sums| {
+            files::has_bytes(&to.join(name), sums.to_text().as_bytes()).map(|has| has == Some(true))
+        };
+        let is_this = has(B3SUMS, snapshot.sums())?
+            && if is_partial { has(B3SUMS_SELECTED, selected)? } else { list_of(to) == B3SUMS };
+        if !is_this && let Some((what, seen)) = earlier(to, snapshot, jobs, progress)? {
+            return files::check_movable(to).map(|()| Destination::Earlier { what, seen });
+        }
+        let faults = tree::check(to, &Expected { full: snapshot.sums(), selected }, jobs, progress)?;
+        let Some(fault) = faults.first() else { return Ok(Destination::Same) };
+        let why = format!(", and is not {} whole ({fault})", snapshot.head.manifest.pin());
+        Err(Error::Exists { what: to.display().to_string(), why })
+    }
+}
+
+/// `name@version` of the tree in `to`, and what it is like, if it is one of the same dataset, and has every file as its own
+/// `B3SUMS` says and no other: then nothing is lost that could not be pulled again.
+fn earlier(
+    to: &Path,
+    snapshot: &Snapshot,
+    jobs: usize,
+    progress: &dyn Progress,
+) -> Result<Option<(String, Seen)>> {
+    // A link leads to a folder whose place is somewhere else: it is not for us to replace.
+    if fs::symlink_metadata(to).is_ok_and(|meta| meta.is_symlink()) || !to.join(B3SUMS).is_file() {
+        return Ok(None);
+    }
+    let Some(json) = files::read_capped_if_there(&to.join(ISN_JSON), MAX_ISN_JSON)? else { return Ok(None) };
+    let Ok(provenance) = serde_json::from_slice::<Provenance>(&json) else { return Ok(None) };
+    if provenance.name != snapshot.head.manifest.name {
+        return Ok(None);
+    }
+    // Before it is read: what is written to it from now on is not what was verified.
+    let seen = Seen::of(to)?;
+    let is_whole = is_whole(to, &provenance, jobs, progress)?;
+    Ok(is_whole.then(|| (format!("{}@{}", provenance.name, provenance.version), seen)))
+}
+
+fn is_whole(root: &Path, provenance: &Provenance, jobs: usize, progress: &dyn Progress) -> Result<bool> {
+    let report = tree::verify(root, None, jobs, progress)?;
+    Ok(report.faults.is_empty()
+        && report.dataset.is_some_and(|dataset| dataset.prefixed() == provenance.dataset))
+}
+
+/// Whether a folder is a tree, whole and with nothing beside it, of whatever version. What cannot be read is none.
+pub(super) fn is_whole_tree(root: &Path, jobs: usize, progress: &dyn Progress) -> bool {
+    let json = files::read_capped_if_there(&root.join(ISN_JSON), MAX_ISN_JSON).ok().flatten();
+    let provenance = json.and_then(|json| serde_json::from_slice::<Provenance>(&json).ok());
+    provenance.is_some_and(|provenance| is_whole(root, &provenance, jobs, progress).unwrap_or(false))
+}

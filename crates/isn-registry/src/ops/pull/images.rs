@@ -1,0 +1,176 @@
+//! Bringing images through threads that check them, in as many rounds as it takes.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use futures_util::StreamExt;
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+
+use crate::registry::fetch::{Frame, Outcome, REQUESTS, Round, Sink};
+use crate::registry::segment::Segment;
+use crate::registry::{Packs, Registry, Snapshot};
+use isn_format::digest::Digest;
+use isn_format::error::{Error, Result};
+use isn_format::pack::Pack;
+use isn_format::shard::FrameReader;
+
+/// Frames that wait for a thread; with some 100 kB each, a few MB.
+const WAITING_FRAMES: usize = 32;
+
+/// Images by their BLAKE3, each with its length in bytes.
+pub(in crate::ops) type Wanted = HashMap<Digest, u64>;
+
+/// Takes a checked image. Called from many threads, once an image.
+pub(in crate::ops) type Take<'t> = dyn Fn(&Digest, &[u8]) -> Result<()> + Sync + 't;
+
+/// The requests that bring `wanted`; an error if the registry does not have all of it.
+pub(in crate::ops) fn plan<'a>(
+    runtime: &Runtime,
+    registry: &Registry,
+    snapshot: &Snapshot,
+    packs: &'a [Pack],
+    wanted: &Wanted,
+) -> Result<Vec<Segment<'a>>> {
+    let (segments, absent) = registry.plan(packs, wanted);
+    let Some(image) = absent.first() else { return Ok(segments) };
+    let rebuild_only = packs.is_empty()
+        && runtime.block_on(registry.is_rebuild_only(&snapshot.head.manifest_ref.blake3)).unwrap_or(false);
+    Err(Error::SourceNeeded {
+        reference: snapshot.head.manifest.pin(),
+        why: match packs.len() {
+            0 if rebuild_only => {
+                format!("it is rebuild-only: registry {} has no images of it", registry.name())
+            }
+            0 => format!("registry {} has no images of it", registry.name()),
+            _ => format!(
+                "registry {} lacks {} of its images, {image} the first",
+                registry.name(),
+                absent.len()
+            ),
+        },
+    })
+}
+
+/// Does `work` by these packs or, if they are no good, by those of other lists: nobody signs either. What was wrong first is what
+/// is reported. With what it did come the packs by which it did it, if they are others.
+pub(in crate::ops) fn by_any_list<T>(
+    runtime: &Runtime,
+    registry: &Registry,
+    packs: &Packs,
+    mut work: impl FnMut(&Packs) -> Result<T>,
+) -> Result<(T, Option<Packs>)> {
+    let (mut tried, mut first, mut others): (_, Option<Error>, Option<Packs>) = (Vec::new(), None, None);
+    loop {
+        let packs = others.as_ref().unwrap_or(packs);
+        let failure = match work(packs) {
+            Ok(done) => {
+                registry.keep_packs(packs);
+                return Ok((done, others));
+            }
+            Err(e @ (Error::Integrity { .. } | Error::Network { .. } | Error::SourceNeeded { .. })) => e,
+            Err(e) => return Err(e),
+        };
+        let next = runtime.block_on(registry.packs_instead(packs, &failure, &mut tried));
+        let failure = first.take().unwrap_or(failure);
+        if next.is_none() {
+            return Err(failure);
+        }
+        (first, others) = (Some(failure), next);
+    }
+}
+
+/// What brings images.
+pub(in crate::ops) struct Carrier<'a> {
+    pub(in crate::ops) runtime: &'a Runtime,
+    pub(in crate::ops) registry: &'a Registry,
+    pub(in crate::ops) packs: &'a [Pack],
+    /// Threads that decompress and check; with one, the fetching thread does it itself.
+    pub(in crate::ops) jobs: usize,
+}
+
+impl<'a> Carrier<'a> {
+    /// Brings `wanted` by the requests of [`plan`]; each image goes to `take` once, checked. What one place has wrong or
+    /// does not have is asked for again, of another.
+    pub(in crate::ops) fn bring(
+        &self,
+        mut segments: Vec<Segment<'a>>,
+        wanted: &Wanted,
+        take: &Take<'_>,
+    ) -> Result<()> {
+        let (mut number, mut fault, mut doubtful) = (0, None, BTreeSet::new());
+        loop {
+            let round = Round::new(self.registry, number, fault.take());
+            self.run(&round, &segments, wanted, take)?;
+            let Outcome { again, fault: found, mut suspects } = round.outcome();
+            doubtful.append(&mut suspects);
+            if again.is_empty() {
+                // The packs were right. Of packs that are not, what is in the cache is no concern.
+                if let Some(cache) = self.registry.cache() {
+                    doubtful.iter().for_each(|piece| cache.set_aside(piece));
+                }
+                return Ok(());
+            }
+            let again: Wanted = again.into_iter().filter_map(|i| Some((i, *wanted.get(&i)?))).collect();
+            (number, fault) = (number + 1, found);
+            (segments, _) = self.registry.plan_again(self.packs, &again, number);
+        }
+    }
+
+    fn run(
+        &self,
+        round: &Round<'a>,
+        segments: &[Segment<'a>],
+        wanted: &Wanted,
+        take: &Take<'_>,
+    ) -> Result<()> {
+        let check = |reader: &mut FrameReader, frame: Frame<'a>| -> Result<()> {
+            let image = frame.entry.blake3;
+            let length = wanted.get(&image).copied().unwrap_or_default();
+            match reader.image(&frame.place(), &frame.bytes, &frame.entry.frame, &image, length) {
+                Ok(bytes) => take(&image, bytes),
+                Err(e) => round.refuse(&frame, e),
+            }
+        };
+        let new_reader = || FrameReader::new().map_err(|e| Error::Internal(format!("zstd: {e}")));
+        if self.jobs <= 1 {
+            let mut reader = new_reader()?;
+            let sink = Sink::Here(RefCell::new(Box::new(|frame| check(&mut reader, frame))));
+            return self.runtime.block_on(fetch_all(round, segments, &sink));
+        }
+        let (sender, receiver) = mpsc::channel::<Frame<'a>>(WAITING_FRAMES);
+        let receiver = Mutex::new(receiver);
+        let work = || -> Result<()> {
+            let mut reader = new_reader()?;
+            loop {
+                let next = receiver.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
+                let Some(frame) = next else { return Ok(()) };
+                check(&mut reader, frame)?;
+            }
+        };
+        // The first failure of a thread closes the channel, which ends the fetching.
+        let guarded =
+            || work().inspect_err(|_| receiver.lock().unwrap_or_else(PoisonError::into_inner).close());
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..self.jobs).map(|_| scope.spawn(guarded)).collect();
+            let sink = Sink::Threads(sender);
+            let fetched = self.runtime.block_on(fetch_all(round, segments, &sink));
+            drop(sink);
+            let worked = threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            worked.collect::<Result<()>>().and(fetched)
+        })
+    }
+}
+
+async fn fetch_all<'a>(round: &Round<'a>, segments: &[Segment<'a>], sink: &Sink<'_, 'a>) -> Result<()> {
+    let mut requests = futures_util::stream::iter(segments)
+        .map(|segment| round.fetch(segment, sink))
+        .buffer_unordered(REQUESTS);
+    while let Some(ended) = requests.next().await {
+        ended?;
+    }
+    Ok(())
+}

@@ -1,0 +1,389 @@
+//! `isn pull`: an exact version as a folder: verified before it is visible, whole or not there.
+
+mod destination;
+pub(super) mod images;
+mod provenance;
+mod rebuilt;
+mod room;
+pub mod seeds;
+mod seen;
+mod staging;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use tokio::runtime::Runtime;
+
+use self::destination::Destination;
+use self::images::{Carrier, Take, Wanted};
+use self::seeds::Reuse;
+use self::staging::{Finished, Staging};
+use super::Registries;
+use crate::files;
+use crate::progress::{Progress, Unit};
+use crate::registry::segment::Segment;
+use crate::registry::{Registry, Snapshot};
+use crate::transport;
+use isn_format::class::Class;
+use isn_format::dataset_ref::DatasetRef;
+use isn_format::description::has_class;
+use isn_format::digest::Digest;
+use isn_format::error::{Error, Mistake, Result, bytes as size, count};
+use isn_format::index::Row;
+use isn_format::manifest::Manifest;
+use isn_format::pack::Pack;
+use isn_format::rel_path::RelPath;
+use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, CLASSES, ISN_JSON, Line, Selection, Sums};
+
+/// A pull that puts more bytes on the disk than this says so before it begins.
+const WORTH_SAYING: u64 = 32 << 20;
+
+/// What to pull, and where to.
+pub struct PullOptions<'a> {
+    /// Which version.
+    pub reference: &'a DatasetRef,
+    /// The tree; `./NAME-VERSION` if none is given.
+    pub to: Option<&'a Path>,
+    /// Which part of the version.
+    pub selection: Selection,
+    /// The user's own source images, to build from instead of fetching.
+    pub source: Option<&'a Path>,
+    /// How images of other trees become images of this one.
+    pub reuse: Reuse,
+    /// How many threads decompress, check and write.
+    pub jobs: usize,
+    /// Asked before anything is written, once it is known where the tree is to be.
+    pub may_be_at: &'a dyn Fn(&Path) -> Result<()>,
+}
+
+/// What a pull did.
+pub struct PullReport {
+    /// The version.
+    pub snapshot: Snapshot,
+    /// The identity of the registry.
+    pub registry: String,
+    /// The tree.
+    pub path: PathBuf,
+    /// How many images the tree has.
+    pub images: u64,
+    /// The sum of their lengths, in bytes.
+    pub bytes: u64,
+    /// What came over the wire, descriptions included.
+    pub fetched_bytes: u64,
+    /// Images that were on this machine already, in this tree or another, and were checked.
+    pub reused_images: u64,
+    /// Whether the whole tree was there already.
+    pub was_there: bool,
+    /// What the tree was before: `name@version`.
+    pub replaced: Option<String>,
+}
+
+/// Pulls a version.
+pub fn pull(
+    registries: &Registries<'_>,
+    options: PullOptions<'_>,
+    progress: &dyn Progress,
+) -> Result<PullReport> {
+    let runtime = transport::runtime()?;
+    let (registry, snapshot) = runtime.block_on(registries.snapshot(options.reference))?;
+    check_selection(&snapshot, &options.selection)?;
+    let to = match options.to {
+        Some(path) => files::place(path),
+        None => PathBuf::from(format!("{}-{}", snapshot.head.manifest.name, snapshot.head.manifest.version)),
+    };
+    (options.may_be_at)(&to)?;
+    let pull = Pull { runtime: &runtime, registries, registry, snapshot, to, options: &options, progress };
+    pull.run()
+}
+
+/// A split, class or image that the version does not have is a mistake, not an empty tree.
+pub(super) fn check_selection(snapshot: &Snapshot, selection: &Selection) -> Result<()> {
+    let manifest = &snapshot.head.manifest;
+    check_parts(manifest, snapshot.classes(), selection)?;
+    let known: HashMap<&RelPath, Digest> = match selection.images.is_empty() {
+        true => HashMap::new(),
+        false => snapshot.index().rows().iter().map(|row| (&row.path, row.blake3)).collect(),
+    };
+    check_images(manifest, selection, |image| known.get(image).copied())
+}
+
+/// The same of images alone; nor does it have an image of which the user's list says that it is another.
+pub(super) fn check_images(
+    manifest: &Manifest,
+    selection: &Selection,
+    hash: impl Fn(&RelPath) -> Option<Digest>,
+) -> Result<()> {
+    let mut unknown = selection.images.iter().filter(|image| hash(image).is_none());
+    if let Some(image) = unknown.next() {
+        let more = match unknown.count() {
+            0 => String::new(),
+            n => format!(" and {} more", count(n, "image")),
+        };
+        return Err(Error::not_found(format!("image {image}{more}"), manifest.pin()));
+    }
+    let mistake = |line: &Line| {
+        let here = hash(&line.path).filter(|here| *here != line.blake3)?;
+        let (path, listed) = (&line.path, line.blake3);
+        let why = format!("{path} is listed with BLAKE3 {listed}, and is {here} in {}", manifest.pin());
+        Some(Mistake { line: None, why })
+    };
+    let mistakes: Vec<Mistake> = selection.lines.iter().filter_map(mistake).collect();
+    if mistakes.is_empty() { Ok(()) } else { Err(Error::Mistakes { what: "--images".into(), mistakes }) }
+}
+
+/// The same of splits and classes alone.
+pub(super) fn check_parts(manifest: &Manifest, classes: &[Class], selection: &Selection) -> Result<()> {
+    for split in &selection.splits {
+        if !manifest.splits.contains_key(split) {
+            let has: Vec<&str> = manifest.splits.keys().map(|split| split.as_str()).collect();
+            return Err(Error::not_found(
+                format!("split {split}"),
+                format!("{} (it has {})", manifest.pin(), has.join(", ")),
+            ));
+        }
+    }
+    for class in &selection.classes {
+        if !has_class(classes, class) {
+            return Err(Error::not_found(format!("class {class}"), manifest.pin()));
+        }
+    }
+    Ok(())
+}
+
+/// A pull under way.
+struct Pull<'a> {
+    runtime: &'a Runtime,
+    registries: &'a Registries<'a>,
+    registry: Registry,
+    snapshot: Snapshot,
+    to: PathBuf,
+    options: &'a PullOptions<'a>,
+    progress: &'a dyn Progress,
+}
+
+/// What stands in a tree after a pull, and how it came there.
+struct Written {
+    reused_images: u64,
+    replaced: Option<String>,
+    said: Vec<String>,
+}
+
+impl Pull<'_> {
+    fn run(mut self) -> Result<PullReport> {
+        let selected = self.snapshot.sums().selected(&self.options.selection);
+        let includes = self.options.selection.filter();
+        let rows: Vec<Row> =
+            self.snapshot.index().rows().iter().filter(|row| includes(row.path.as_str())).cloned().collect();
+        let (images, bytes) = (rows.len() as u64, rows.iter().map(|row| row.length).sum());
+        let (mut written, mut said) = (None, Vec::new());
+        let mut destination = self.look(&selected)?;
+        if !matches!(destination, Destination::Same) {
+            let staging =
+                Staging::open(&self.to, &self.snapshot.head.manifest.dataset, self.options, self.progress)?;
+            if staging.is_changed() {
+                // Whoever held the lock may have done the work.
+                destination = self.look(&selected)?;
+            }
+            if matches!(destination, Destination::Same) {
+                said.extend(staging.discard());
+            } else {
+                written = self.write(staging, &destination, &rows, &selected)?;
+            }
+        } else {
+            let dataset = &self.snapshot.head.manifest.dataset;
+            said.extend(Staging::tidy(&self.to, dataset, self.options, self.progress)?);
+        }
+        let dataset = &self.snapshot.head.manifest.dataset;
+        said.extend(Staging::tidy_others(&self.to, dataset, self.options, self.progress)?);
+        if let Some(cache) = self.registries.cache.filter(|_| self.registry.id().is_some()) {
+            // A convenience to later pulls.
+            let _ = cache.keep_tree(&self.to);
+        }
+        said.extend(written.iter_mut().flat_map(|written: &mut Written| written.said.drain(..)));
+        self.snapshot.head.warnings.extend(said);
+        if written.is_none() {
+            let said = self.renew_provenance()?;
+            self.snapshot.head.warnings.extend(said);
+        }
+        self.registry.keep_pin(&self.snapshot);
+        self.snapshot.head.warnings.extend(self.registry.complaints());
+        let was_there = written.is_none();
+        let Written { reused_images, replaced, .. } =
+            written.unwrap_or(Written { reused_images: images, replaced: None, said: Vec::new() });
+        Ok(PullReport {
+            registry: self.registry.name().into(),
+            path: self.to,
+            images,
+            bytes,
+            fetched_bytes: self.registry.fetched_bytes(),
+            reused_images,
+            was_there,
+            replaced,
+            snapshot: self.snapshot,
+        })
+    }
+
+    fn look(&self, selected: &Sums) -> Result<Destination> {
+        Destination::look(&self.to, &self.snapshot, selected, self.options.jobs, self.progress)
+    }
+
+    /// Writes the tree beside its destination and puts it there; `None` if somebody else was faster with the same.
+    fn write(
+        &self,
+        staging: Staging,
+        destination: &Destination,
+        rows: &[Row],
+        selected: &Sums,
+    ) -> Result<Option<Written>> {
+        let options = self.options;
+        let all: Vec<&Row> = rows.iter().collect();
+        let missing = staging.missing(&all, options.jobs)?;
+        staging.create_folders(&missing)?;
+        let trees = self.registries.cache.map(|cache| seeds::trees(&self.to, cache)).unwrap_or_default();
+        // What shares its blocks with another tree takes no room; all else does, wherever it comes from.
+        let has_room = |missing: &[&Row]| {
+            room::check(&self.to, room::of_images(missing), None, 0)
+                .inspect_err(|_| staging.discard_if_empty())
+        };
+        let seeds::Reused { missing, said: copied } =
+            seeds::reuse(&trees, missing, staging.root(), options.reuse, options.jobs, &has_room)?;
+        let reused_images = (rows.len() - missing.len()) as u64;
+        if !missing.is_empty() {
+            let rebuilt = match options.source {
+                Some(source) => {
+                    has_room(&missing)?;
+                    let rebuilt = rebuilt::rebuild(self, source, &staging);
+                    Some(rebuilt.inspect_err(|_| staging.discard_if_empty())?)
+                }
+                None => None,
+            };
+            match &rebuilt {
+                Some(rebuilt) => self.fetch(&rebuilt.build, &rebuilt.snapshot, &staging, &missing)?,
+                None => {
+                    let fetched = self.fetch(&self.registry, &self.snapshot, &staging, &missing);
+                    fetched.map_err(|e| explained(e, &self.snapshot))?;
+                }
+            }
+        }
+        self.write_descriptions(staging.root(), selected)?;
+        let replaced = match destination {
+            Destination::Earlier { what, .. } => Some(what.clone()),
+            _ => None,
+        };
+        let changed = match staging.finish(&self.to, destination)? {
+            Finished::InPlace { said } => {
+                let said = copied.into_iter().chain(said).collect();
+                return Ok(Some(Written { reused_images, replaced, said }));
+            }
+            Finished::InTheWay(changed) => changed.filter(|changed| !changed.as_os_str().is_empty()),
+        };
+        let what = self.to.display().to_string();
+        match (self.look(selected), changed) {
+            (Ok(Destination::Same), _) => Ok(None),
+            (_, Some(changed)) => {
+                let changed = self.to.join(changed);
+                let why = format!(", and was not replaced: {} changed during the pull", changed.display());
+                Err(Error::Exists { what, why })
+            }
+            (looked, None) => {
+                looked?;
+                Err(Error::Exists { what, why: ", and is not what it was when the pull began".into() })
+            }
+        }
+    }
+
+    /// Fetches the images `missing` into the staging folder.
+    fn fetch(
+        &self,
+        registry: &Registry,
+        snapshot: &Snapshot,
+        staging: &Staging,
+        missing: &[&Row],
+    ) -> Result<()> {
+        let by_image = staging::by_image(missing);
+        let wanted: Wanted = by_image.iter().map(|(image, rows)| (*image, rows[0].length)).collect();
+        let lacking = Mutex::new(wanted);
+        let take = |image: &Digest, bytes: &[u8]| {
+            let rows = &by_image[image];
+            for row in rows {
+                let path = row.path.under(staging.root());
+                files::write_new(&path, bytes)?;
+            }
+            lacking.lock().unwrap_or_else(PoisonError::into_inner).remove(image);
+            self.progress.advance(rows.len() as u64);
+            Ok(())
+        };
+        let packs = self.runtime.block_on(registry.packs(snapshot))?;
+        let fetched = images::by_any_list(self.runtime, registry, &packs, |packs| {
+            let wanted = lacking.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let missing: Vec<&Row> = by_image
+                .iter()
+                .filter(|(image, _)| wanted.contains_key(image))
+                .flat_map(|(_, rows)| rows.iter().copied())
+                .collect();
+            self.fetch_by(packs, registry, snapshot, staging, (&missing, &wanted), &take)
+        });
+        fetched.map(drop)
+    }
+
+    fn fetch_by(
+        &self,
+        packs: &[Pack],
+        registry: &Registry,
+        snapshot: &Snapshot,
+        staging: &Staging,
+        (missing, wanted): (&[&Row], &Wanted),
+        take: &Take<'_>,
+    ) -> Result<()> {
+        let segments = images::plan(self.runtime, registry, snapshot, packs, wanted)?;
+        let remote: u64 = segments.iter().filter(|s| s.is_remote()).map(Segment::len).sum();
+        let needed = room::of_images(missing);
+        let cache_fits = room::check(&self.to, needed, registry.cache(), remote)
+            .inspect_err(|_| staging.discard_if_empty())?;
+        if needed >= WORTH_SAYING {
+            self.progress.tell(&format!(
+                "{}: {}, {} to fetch, {} on disk",
+                snapshot.head.manifest.pin().split('#').next().unwrap_or_default(),
+                count(missing.len(), "image"),
+                size(remote),
+                size(needed),
+            ));
+        }
+        if !cache_fits {
+            self.progress.note("warning: the cache's disk is too full: what is fetched is not kept there");
+            registry.keep_nothing_more();
+        }
+        self.progress.begin("pull", Unit::Images, missing.len() as u64);
+        let carrier = Carrier { runtime: self.runtime, registry, packs, jobs: self.options.jobs };
+        let outcome = carrier.bring(segments, wanted, take);
+        self.progress.end();
+        outcome
+    }
+
+    fn write_descriptions(&self, root: &Path, selected: &Sums) -> Result<()> {
+        let mut written = vec![
+            (CLASSES, self.snapshot.classes_csv().to_vec()),
+            (B3SUMS, self.snapshot.sums().to_text().into_bytes()),
+            (ISN_JSON, self.provenance().to_json()?),
+        ];
+        if !self.options.selection.is_all() {
+            written.push((B3SUMS_SELECTED, selected.to_text().into_bytes()));
+        }
+        for (name, bytes) in written {
+            let path = root.join(name);
+            files::write_new(&path, &bytes)?;
+        }
+        Ok(())
+    }
+}
+
+/// The images of a withdrawn version may be gone: then that is why they are.
+fn explained(error: Error, snapshot: &Snapshot) -> Error {
+    match (error, &snapshot.head.withdrawn) {
+        (Error::Integrity { .. } | Error::SourceNeeded { .. }, Some(reason)) => {
+            Error::Withdrawn { reference: snapshot.head.manifest.pin(), reason: reason.clone() }
+        }
+        (other, _) => other,
+    }
+}

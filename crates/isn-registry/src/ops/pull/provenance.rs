@@ -1,0 +1,91 @@
+//! `ISN.json`, which no hash covers: it says what the pull knows that was last here.
+
+use super::Pull;
+use super::staging::Staging;
+use crate::files;
+use isn_format::error::{Error, Result};
+use isn_format::key::PublicKey;
+use isn_format::tree::{FORMAT, ISN_JSON, MAX_ISN_JSON, Provenance, Selection};
+
+impl Pull<'_> {
+    /// What this pull knows of its tree.
+    pub(super) fn provenance(&self) -> Provenance {
+        let head = &self.snapshot.head;
+        let manifest = &head.manifest;
+        Provenance {
+            format: FORMAT.into(),
+            name: manifest.name.clone(),
+            version: manifest.version,
+            dataset: manifest.dataset.prefixed(),
+            manifest: head.manifest_ref.blake3.prefixed(),
+            pin: manifest.pin(),
+            title: manifest.title.clone(),
+            licence: manifest.licence.clone(),
+            registry: self.registry.name().into(),
+            signed_by: head.signed_by.iter().map(PublicKey::fingerprint).collect(),
+            selection: Selection { lines: Vec::new(), ..self.options.selection.clone() },
+            isn: concat!("isn ", env!("CARGO_PKG_VERSION")).into(),
+        }
+    }
+
+    /// Lets the `ISN.json` of a tree that was there say what this pull knows, and gives what the user should hear: an earlier
+    /// pull may have believed somebody whom nobody vouches for. What somebody signed is not replaced by what nobody did.
+    pub(super) fn renew_provenance(&self) -> Result<Option<String>> {
+        let path = self.to.join(ISN_JSON);
+        let known = self.provenance();
+        let found = files::read_capped_if_there(&path, MAX_ISN_JSON).ok().flatten();
+        let found = found.and_then(|json| serde_json::from_slice::<Provenance>(&json).ok());
+        let differs = match &found {
+            Some(found) => differences(found, &known),
+            None => "all".into(),
+        };
+        if differs.is_empty() {
+            return Ok(None);
+        }
+        let path = path.display();
+        if known.signed_by.is_empty() && found.is_some_and(|found| !found.signed_by.is_empty()) {
+            return Ok(Some(format!(
+                "{path} names who signed this, and differs from what is said here, where nobody signed it \
+                 ({differs}): it was left as it is"
+            )));
+        }
+        Ok(Some(match self.replace_provenance(&known) {
+            Ok(()) => {
+                format!("{path} was written anew, since it did not say what this pull knows ({differs})")
+            }
+            Err(e) => {
+                format!("{path} does not say what this pull knows ({differs}), and could not be written: {e}")
+            }
+        }))
+    }
+
+    /// By way of the staging folder: in the tree a killed run would leave a file too many.
+    fn replace_provenance(&self, known: &Provenance) -> Result<()> {
+        let to = self.to.canonicalize().map_err(Error::io("look at", &self.to))?;
+        let staging = Staging::open(&to, &self.snapshot.head.manifest.dataset, self.options, self.progress)?;
+        let (from, path) = (staging.root().join(ISN_JSON), to.join(ISN_JSON));
+        let replaced = files::replace(&from, &known.to_json()?)
+            .and_then(|()| std::fs::rename(&from, &path).map_err(Error::io("write", &path)))
+            .and_then(|()| files::sync_dir(&to));
+        staging.discard();
+        replaced
+    }
+}
+
+/// The fields in which two say different things, but for the program that wrote them.
+fn differences(found: &Provenance, known: &Provenance) -> String {
+    let fields = [
+        ("format", found.format == known.format),
+        ("name", found.name == known.name),
+        ("version", found.version == known.version),
+        ("dataset", found.dataset == known.dataset),
+        ("manifest", found.manifest == known.manifest),
+        ("pin", found.pin == known.pin),
+        ("title", found.title == known.title),
+        ("licence", found.licence == known.licence),
+        ("registry", found.registry == known.registry),
+        ("signed_by", found.signed_by == known.signed_by),
+        ("selection", found.selection == known.selection),
+    ];
+    fields.iter().filter(|(_, same)| !same).map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+}

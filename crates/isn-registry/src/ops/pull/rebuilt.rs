@@ -1,0 +1,167 @@
+//! A version built again from the user's own source, in place of fetching its images.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::Pull;
+use super::staging::Staging;
+use crate::files;
+use crate::ops::build::{BuildOptions, Inputs, build};
+use crate::ops::unsigned;
+use crate::ops::verify::store::MANIFEST_JSON;
+use crate::registry::{Registry, Snapshot};
+use crate::transport::folder::Folder;
+use isn_format::error::{Blame, Difference, Error, Result, count};
+use isn_format::index::{Index, Row};
+use isn_format::manifest;
+use isn_format::object::ObjectRef;
+use isn_format::tree::{B3SUMS, CLASSES};
+
+/// Where the build is, beside the tree that is written: a killed one goes on there.
+const BUILD: &str = "rebuilt";
+
+/// What was built.
+pub(super) struct Rebuilt {
+    pub(super) build: Registry,
+    pub(super) snapshot: Snapshot,
+}
+
+/// Builds the version that is pulled from `source`; it must arrive at the same dataset hash. The build goes with `staging`.
+pub(super) fn rebuild(pull: &Pull<'_>, source: &Path, staging: &Staging) -> Result<Rebuilt> {
+    let snapshot = &pull.snapshot;
+    let out = staging.beside(BUILD);
+    let inputs = Inputs::of_version(pull.runtime, &pull.registry, snapshot)?;
+    let indexes = pull.registries.cache.and_then(|cache| cache.indexes());
+    let options = BuildOptions {
+        inputs: &inputs,
+        source,
+        out: &out,
+        jobs: pull.options.jobs,
+        indexes: indexes.as_ref(),
+        expected: Some(snapshot.index()),
+    };
+    build(&options, pull.progress).map_err(|e| doubted(e, snapshot))?;
+    let manifest = ObjectRef::of(&files::read_capped(&out.join(MANIFEST_JSON), manifest::MAX_LEN)?);
+    let build = Registry::over(out.display().to_string(), Box::new(Folder::new(&out)));
+    let rebuilt = pull.runtime.block_on(build.describe(manifest, Vec::new()))?;
+    if rebuilt.head.manifest.dataset != snapshot.head.manifest.dataset {
+        let mut differences = differences(snapshot.index(), rebuilt.index());
+        if rebuilt.classes_csv() != snapshot.classes_csv() {
+            differences.push(of_file(CLASSES, "the classes are others"));
+        } else if differences.is_empty() {
+            differences.push(of_file(B3SUMS, "the list of images is another"));
+        }
+        staging.remove_beside(BUILD)?;
+        let what = format!("{} built from {}", snapshot.head.manifest.pin(), source.display());
+        let images = count(differences.len(), "difference");
+        let why = format!("has dataset hash {}, {images}", rebuilt.head.manifest.dataset.prefixed());
+        return Err(doubted(Error::Rebuilt { what, why, differences, unsigned: &[] }, snapshot));
+    }
+    Ok(Rebuilt { build, snapshot: rebuilt })
+}
+
+/// What is to blame goes by the index: where nobody vouches for that, the error says so.
+fn doubted(error: Error, snapshot: &Snapshot) -> Error {
+    let unsigned = snapshot.head.unsigned();
+    match (error, unsigned::notice(unsigned)) {
+        (Error::Rebuilt { what, why, differences, .. }, Some(notice)) => {
+            Error::Rebuilt { what, why: format!("{why}, as its index says; {notice}"), differences, unsigned }
+        }
+        (other, _) => other,
+    }
+}
+
+fn of_file(path: &str, why: &str) -> Difference {
+    let (image, source_id, why) = (path.into(), String::new(), why.into());
+    Difference { image, source_id, source_path: None, cause: Blame::Recipe, why }
+}
+
+/// Which images of a rebuilt version are not those of the release, and what is to blame: going the way of an image, the
+/// first thing that is not the same.
+fn differences(released: &Index, rebuilt: &Index) -> Vec<Difference> {
+    let by_source = |index: &'_ Index| -> HashMap<String, Row> {
+        index.rows().iter().map(|row| (row.source.clone(), row.clone())).collect()
+    };
+    let (ours, theirs) = (by_source(rebuilt), by_source(released));
+    let difference = |row: &Row, cause, why: String| Difference {
+        image: row.path.to_string(),
+        source_id: row.source.clone(),
+        source_path: None,
+        cause,
+        why,
+    };
+    let mut differences = Vec::new();
+    for row in released.rows() {
+        let (cause, why) = match ours.get(&row.source) {
+            None => (Blame::Recipe, "is left out here".into()),
+            Some(found) if found.source_blake3 != row.source_blake3 => {
+                (Blame::SourceFile, "its source file is another".into())
+            }
+            Some(found) if found.pixels != row.pixels => (
+                Blame::Decoder,
+                "its source file is the same and its pixels are others: the decoder differs".into(),
+            ),
+            Some(found) if found.blake3 != row.blake3 => (
+                Blame::Encoder,
+                "its pixels are the same and its file is another: the encoder differs".into(),
+            ),
+            Some(found) if found.path != row.path => (Blame::Recipe, format!("is {} here", found.path)),
+            Some(_) => continue,
+        };
+        differences.push(difference(row, cause, why));
+    }
+    let extra = rebuilt.rows().iter().filter(|row| !theirs.contains_key(&row.source));
+    differences.extend(extra.map(|row| difference(row, Blame::Recipe, "is not in the release".into())));
+    differences
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use isn_format::digest::Digest;
+
+    fn row(path: &str, source: &str) -> Row {
+        let mut parts = path.split('/');
+        let (split, class) = (parts.next().unwrap(), parts.next().unwrap());
+        Row {
+            path: path.parse().unwrap(),
+            class: class.parse().unwrap(),
+            split: split.parse().unwrap(),
+            blake3: Digest::of(source.as_bytes()),
+            length: 1,
+            width: 1,
+            height: 1,
+            pixels: Digest::of(b"pixels"),
+            source: source.into(),
+            source_blake3: Digest::of(b"source"),
+        }
+    }
+
+    #[test]
+    fn the_first_thing_that_differs_is_to_blame() {
+        let other = Digest::of(b"other");
+        let released: Vec<Row> =
+            ["a", "b", "c", "d", "e", "f"].map(|id| row(&format!("train/x/{id}.png"), id)).into();
+        let mut rebuilt = released.clone();
+        rebuilt[0] = Row { source_blake3: other, pixels: other, blake3: other, ..rebuilt[0].clone() };
+        rebuilt[1] = Row { pixels: other, blake3: other, ..rebuilt[1].clone() };
+        rebuilt[2] = Row { blake3: other, ..rebuilt[2].clone() };
+        rebuilt[3] = row("val/x/d.png", "d");
+        rebuilt[4] = row("train/x/new.png", "new");
+        let index = |rows: Vec<Row>| Index::new(rows).unwrap();
+        let found = differences(&index(released.clone()), &index(rebuilt));
+        let found: Vec<(&str, Blame)> = found.iter().map(|d| (d.image.as_str(), d.cause)).collect();
+        assert_eq!(
+            found,
+            [
+                ("train/x/a.png", Blame::SourceFile),
+                ("train/x/b.png", Blame::Decoder),
+                ("train/x/c.png", Blame::Encoder),
+                ("train/x/d.png", Blame::Recipe),
+                ("train/x/e.png", Blame::Recipe),
+                ("train/x/new.png", Blame::Recipe),
+            ]
+        );
+        assert_eq!(differences(&index(released.clone()), &index(released)), []);
+    }
+}

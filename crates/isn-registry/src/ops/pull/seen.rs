@@ -1,0 +1,99 @@
+//! A tree as it was when it was looked at: whether somebody has written to it since.
+
+use std::collections::BTreeMap;
+use std::fs::{self, Metadata};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::files;
+use isn_format::error::{Error, Result};
+
+/// What tells a folder or file from one that was changed or put in its place. What links to a file does not count: another
+/// tree may share it.
+#[derive(Debug, PartialEq, Eq)]
+struct Mark {
+    /// Of a file: its length in bytes, and when it was written to.
+    written: Option<(u64, Option<SystemTime>)>,
+    identity: Option<(u64, u64)>,
+}
+
+/// All that is in a folder, by its path in it; the folder itself is the empty path.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Seen(BTreeMap<PathBuf, Mark>);
+
+impl Seen {
+    /// Looks at the folder `root`.
+    pub(super) fn of(root: &Path) -> Result<Self> {
+        let about = fs::symlink_metadata(root).map_err(Error::io("look at", root))?;
+        let mut found = BTreeMap::from([(PathBuf::new(), Mark::of(&about))]);
+        let mut open = vec![PathBuf::new()];
+        while let Some(folder) = open.pop() {
+            let path = root.join(&folder);
+            for entry in fs::read_dir(&path).map_err(Error::io("list", &path))? {
+                let entry = entry.map_err(Error::io("list", &path))?;
+                let about = entry.metadata().map_err(Error::io("look at", entry.path()))?;
+                let name = folder.join(entry.file_name());
+                found.insert(name.clone(), Mark::of(&about));
+                if about.is_dir() {
+                    open.push(name);
+                }
+            }
+        }
+        Ok(Seen(found))
+    }
+
+    /// The first thing in which the folder `root` is another than this: what was added, removed or written to. What cannot
+    /// be looked at is another.
+    pub(super) fn change(&self, root: &Path) -> Option<PathBuf> {
+        let Ok(now) = Seen::of(root) else { return Some(PathBuf::new()) };
+        let changed = now.0.iter().find(|(path, mark)| self.0.get(*path) != Some(mark));
+        let gone = || self.0.keys().find(|path| !now.0.contains_key(*path));
+        changed.map(|(path, _)| path).or_else(gone).cloned()
+    }
+}
+
+impl Mark {
+    fn of(about: &Metadata) -> Self {
+        let written = (!about.is_dir()).then(|| (about.len(), about.modified().ok()));
+        Mark { written, identity: files::identity(about) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_added_removed_or_written_to_is_a_change() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("tree");
+        fs::create_dir_all(root.join("train/ant")).unwrap();
+        fs::write(root.join("train/ant/a"), "1").unwrap();
+        let change = |make: &dyn Fn()| {
+            let seen = Seen::of(&root).unwrap();
+            assert_eq!(seen.change(&root), None);
+            make();
+            seen.change(&root).map(|path| path.to_str().unwrap().to_string())
+        };
+        let path = |name: &str| root.join(name);
+        assert_eq!(change(&|| fs::write(path("notes"), "x").unwrap()).as_deref(), Some("notes"));
+        assert_eq!(change(&|| fs::write(path("train/ant/a"), "12").unwrap()).as_deref(), Some("train/ant/a"));
+        let later = || {
+            let file = fs::File::options().write(true).open(path("notes")).unwrap();
+            file.set_modified(SystemTime::now() + std::time::Duration::from_secs(9)).unwrap();
+        };
+        assert_eq!(change(&later).as_deref(), Some("notes"));
+        assert_eq!(change(&|| fs::remove_file(path("notes")).unwrap()).as_deref(), Some("notes"));
+        assert_eq!(change(&|| fs::create_dir(path("mine")).unwrap()).as_deref(), Some("mine"));
+        // The same file in another tree as well is none.
+        assert_eq!(change(&|| fs::hard_link(path("train/ant/a"), dir.path().join("b")).unwrap()), None);
+        #[cfg(unix)]
+        {
+            let replace = || {
+                fs::rename(&root, dir.path().join("old")).unwrap();
+                fs::create_dir(&root).unwrap();
+            };
+            assert_eq!(change(&replace).as_deref(), Some(""));
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! A version whose images the registry has in part already, from earlier versions of the same name: its pack refers to
+//! their shards, and only what is new goes into shards of its own. Frames are copied as they are, so nothing is compressed
+//! again; and manifest and dataset hash know nothing of it.
+
+pub(super) mod scratch;
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use tokio::runtime::Runtime;
+
+use self::scratch::Scratch;
+use super::publish::{BuildOutput, StoredObject};
+use crate::files;
+use crate::registry::Registry;
+use isn_format::digest::Digest;
+use isn_format::error::{Error, Result};
+use isn_format::log::History;
+use isn_format::manifest::Manifest;
+use isn_format::object::{ObjectKind, ObjectRef};
+use isn_format::pack::{Entry, Pack};
+use isn_format::shard::{FrameWriter, ShardWriter};
+
+/// Where an image is.
+struct Place {
+    shard: ObjectRef,
+    entry: Entry,
+}
+
+/// The build with its shards and packs replaced by those that the registry needs; as it is where nothing can be saved.
+/// `has` says whether the registry still has a shard.
+pub(super) fn reuse(
+    runtime: &Runtime,
+    output: BuildOutput,
+    registry: &Registry,
+    history: Option<&History>,
+    mut has: impl FnMut(&ObjectRef) -> Result<bool>,
+) -> Result<BuildOutput> {
+    scratch::tidy(&output.build);
+    let wanted: BTreeSet<Digest> =
+        output.packs.iter().flat_map(|(_, pack)| pack.entries.iter().map(|entry| entry.blake3)).collect();
+    let mut known: HashMap<Digest, Place> = HashMap::new();
+    for pack in earlier_packs(runtime, registry, &output.manifest, history)? {
+        for (number, shard) in pack.shards.iter().enumerate() {
+            let mut entries = pack
+                .entries
+                .iter()
+                .filter(|entry| entry.shard == number && wanted.contains(&entry.blake3))
+                .filter(|entry| !known.contains_key(&entry.blake3))
+                .peekable();
+            if entries.peek().is_some() && has(shard)? {
+                let places: Vec<_> = entries
+                    .map(|entry| (entry.blake3, Place { shard: *shard, entry: entry.clone() }))
+                    .collect();
+                known.extend(places);
+            }
+        }
+    }
+    if known.is_empty() { Ok(output) } else { repack(output, &known) }
+}
+
+/// The packs of the versions that were released before this one, oldest first, so that publishing it again gives the same.
+fn earlier_packs(
+    runtime: &Runtime,
+    registry: &Registry,
+    manifest: &Manifest,
+    history: Option<&History>,
+) -> Result<Vec<Pack>> {
+    let Some(dataset) = history.and_then(|history| history.dataset(&manifest.name)) else {
+        return Ok(Vec::new());
+    };
+    let own = dataset.releases.get(&manifest.version).map_or(u64::MAX, |released| released.index);
+    let mut earlier: Vec<_> = dataset
+        .releases
+        .values()
+        .filter(|released| released.index < own && released.withdrawn.is_none())
+        .collect();
+    earlier.sort_by_key(|released| released.index);
+    let mut packs = Vec::new();
+    for released in earlier {
+        let reference = ObjectRef { blake3: released.manifest, length: released.manifest_len };
+        // A version that is damaged here has nothing to give, and is not this one's concern.
+        let found = runtime.block_on(async {
+            let bytes = registry.object(ObjectKind::Manifest, &reference).await?;
+            let what = registry.locate(ObjectKind::Manifest, &reference.blake3);
+            let images = Manifest::parse(&what, &bytes)?.images;
+            registry.packs_of(&reference.blake3, images).await
+        });
+        packs.extend(found.unwrap_or_default());
+    }
+    Ok(packs)
+}
+
+/// Writes the shards of what is not `known`, and the pack of all.
+fn repack(mut output: BuildOutput, known: &HashMap<Digest, Place>) -> Result<BuildOutput> {
+    let scratch = Scratch::new(&output.build)?;
+    let mut shards: Vec<ObjectRef> = Vec::new();
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut seen: BTreeSet<Digest> = BTreeSet::new();
+    let mut writer = NewShards { folder: scratch.path(), current: None, made: Vec::new() };
+    for (_, pack) in &output.packs {
+        let mut file: Option<(usize, File)> = None;
+        for entry in pack.entries.iter().filter(|entry| seen.insert(entry.blake3)) {
+            match known.get(&entry.blake3) {
+                Some(place) => {
+                    let at = shards.iter().position(|shard| *shard == place.shard).unwrap_or_else(|| {
+                        shards.push(place.shard);
+                        shards.len() - 1
+                    });
+                    entries.push(Entry { shard: at, ..place.entry.clone() });
+                }
+                None => {
+                    let path = output.path_of(ObjectKind::Shard, &pack.shards[entry.shard])?;
+                    if file.as_ref().is_none_or(|(open, _)| *open != entry.shard) {
+                        file = Some((entry.shard, files::open(path)?));
+                    }
+                    let (_, file) =
+                        file.as_mut().ok_or_else(|| Error::Internal("no shard is open".into()))?;
+                    writer.push(entry, &read_frame(file, path, entry)?)?;
+                }
+            }
+        }
+    }
+    let made = writer.finish()?;
+    output.objects.retain(|stored| !matches!(stored.kind, ObjectKind::Shard | ObjectKind::Pack));
+    for (shard, new) in made {
+        let at = shards.len();
+        entries.extend(new.into_iter().map(|entry| Entry { shard: at, ..entry }));
+        shards.push(shard);
+        let file = scratch.path().join(shard.blake3.to_string());
+        output.objects.push(StoredObject { kind: ObjectKind::Shard, object: shard, file });
+    }
+    entries.sort_by_key(|entry| (entry.shard, entry.offset));
+    let pack = Pack { shards, entries };
+    let bytes = pack.to_bytes()?;
+    let object = ObjectRef::of(&bytes);
+    let file = scratch.path().join(object.blake3.to_string());
+    std::fs::write(&file, &bytes).map_err(Error::io("write", &file))?;
+    output.objects.push(StoredObject { kind: ObjectKind::Pack, object, file });
+    output.packs = vec![(object.blake3, pack)];
+    output.scratch = Some(scratch);
+    Ok(output)
+}
+
+fn read_frame(file: &mut File, path: &Path, entry: &Entry) -> Result<Vec<u8>> {
+    let mut frame = vec![0; entry.length as usize];
+    file.seek(SeekFrom::Start(entry.offset)).map_err(Error::io("read", path))?;
+    file.read_exact(&mut frame).map_err(Error::io("read", path))?;
+    if Digest::of(&frame) != entry.frame {
+        let why = format!("does not have the frame of image {} that its pack promises", entry.blake3);
+        return Err(Error::integrity(path.display(), why));
+    }
+    Ok(frame)
+}
+
+/// Shards under way, each named by its hash when it is done.
+struct NewShards<'a> {
+    folder: &'a Path,
+    current: Option<ShardWriter<tempfile::NamedTempFile>>,
+    made: Vec<(ObjectRef, Vec<Entry>)>,
+}
+
+impl NewShards<'_> {
+    fn push(&mut self, entry: &Entry, frame: &[u8]) -> Result<()> {
+        let shard = match &mut self.current {
+            Some(shard) => shard,
+            none => none.insert(ShardWriter::new(files::temp_file_in(self.folder)?)),
+        };
+        shard.push(entry.blake3, frame).map_err(Error::io("write in", self.folder))?;
+        if shard.is_full() { self.close() } else { Ok(()) }
+    }
+
+    fn close(&mut self) -> Result<()> {
+        let Some(shard) = self.current.take() else { return Ok(()) };
+        let mut frames = FrameWriter::new().map_err(|e| Error::Internal(format!("zstd: {e}")))?;
+        let (mut temp, reference, entries) =
+            shard.finish(&mut frames).map_err(Error::io("write in", self.folder))?;
+        temp.flush().map_err(Error::io("write in", self.folder))?;
+        let path = self.folder.join(reference.blake3.to_string());
+        temp.persist(&path).map_err(|e| Error::io("write", &path)(e.error))?;
+        self.made.push((reference, entries));
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Vec<(ObjectRef, Vec<Entry>)>> {
+        self.close()?;
+        Ok(self.made)
+    }
+}

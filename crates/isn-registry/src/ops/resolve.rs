@@ -1,0 +1,317 @@
+//! From a reference to a version that somebody vouches for: a log that the user trusts, a publisher's key, or the pin.
+
+mod names;
+mod pins;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+pub(super) use names::unanswered;
+use pins::is_yanked;
+
+use crate::cache::Cache;
+use crate::known_logs::{KnownLog, KnownLogs};
+use crate::registry::log::{LogView, WitnessPolicy};
+use crate::registry::{BUNDLED, Head, Registry, Snapshot};
+use crate::transport::Access;
+use crate::trust::{Known, RegistryId, TrustStore, Trusted};
+use isn_format::dataset_ref::{DatasetRef, Name, Version};
+use isn_format::error::{Error, Result};
+use isn_format::key::PublicKey;
+use isn_format::log::{History, LogKey, Rejected, SignedCheckpoint, leaf_hash};
+use isn_format::release::{Release, unknown_signer};
+
+/// Where the bundled registry keeps the public half of its demonstration key.
+const DEMO_KEY: &str = "keys/demo.pub";
+
+/// The registries to look in, in order, and whom to believe.
+pub struct Registries<'a> {
+    /// `bundled`, URLs or folders.
+    pub locations: &'a [String],
+    /// The logs and keys that the user trusts.
+    pub trust: &'a TrustStore,
+    /// What is remembered of logs.
+    pub logs: &'a KnownLogs,
+    /// Where what was fetched is kept, if it is to be kept.
+    pub cache: Option<&'a Cache>,
+    /// How the network may be used.
+    pub access: &'a Access,
+    /// How old, in seconds, the witnesses' view of a log may be.
+    pub max_age: Option<u64>,
+}
+
+/// What the user believes of a registry.
+pub struct Belief {
+    /// The log's key, if the registry has a log that the user has a reason to believe.
+    pub log: Option<LogKey>,
+    /// Whether that key is believed for the first time, since the registry says so.
+    is_new: bool,
+    /// The key that the registry claims for its log.
+    claimed: Option<LogKey>,
+    /// Why the place does not look like a registry, if it does not.
+    pub(super) unlike: Option<Error>,
+    /// The publishers whose releases count.
+    pub keys: Vec<PublicKey>,
+    /// Which witnesses must have seen the log.
+    pub policy: WitnessPolicy,
+}
+
+impl Registries<'_> {
+    /// One of them; the others are asked for objects that it lacks. What comes from another machine is kept in the cache.
+    pub fn open(&self, location: &str) -> Result<Registry> {
+        let registry = Registry::open(location, self.access)?;
+        let is_remote = registry.id().is_some_and(RegistryId::is_remote);
+        let others = self.locations.iter().filter(|other| *other != location);
+        // A mirror that is not there is no reason to fail before it is needed.
+        let mirrors = others.filter_map(|other| Registry::open(other, self.access).ok());
+        Ok(registry.with_cache(self.cache.filter(|_| is_remote).cloned()).with_mirrors(mirrors))
+    }
+
+    /// The version that `reference` means, from the first registry that has it.
+    pub async fn snapshot(&self, reference: &DatasetRef) -> Result<(Registry, Snapshot)> {
+        let (registry, head) = self.head(reference).await?;
+        let snapshot = complete(&registry, head).await?;
+        Ok((registry, snapshot))
+    }
+
+    /// The same, without what the manifest lists.
+    pub async fn head(&self, reference: &DatasetRef) -> Result<(Registry, Head)> {
+        match reference {
+            DatasetRef::Pin(pin) | DatasetRef::Version(_, _, Some(pin)) => self.by_pin(reference, pin).await,
+            DatasetRef::Newest(name) | DatasetRef::Version(name, ..) => self.by_name(reference, name).await,
+        }
+    }
+
+    /// What the user believes of a registry. The bundled one is believed as the program is: who runs this binary trusts
+    /// its source tree.
+    pub async fn belief(&self, registry: &Registry) -> Result<Belief> {
+        let (claimed, unlike) = match registry.about().await {
+            Ok(about) => (about.log_key, None),
+            Err(e @ Error::Network { .. }) if !self.access.offline => return Err(e),
+            // Whatever is wrong with it shows again where it is needed; a log that is known counts without it.
+            Err(e) => (None, Some(e)),
+        };
+        let Some(id) = registry.id() else {
+            let keys = match self.access.bundled.file(DEMO_KEY) {
+                Some(key) if registry.name() == BUNDLED => vec![String::from_utf8_lossy(key).parse()?],
+                _ => Vec::new(),
+            };
+            let log = claimed.clone().filter(|_| !keys.is_empty());
+            let policy = WitnessPolicy::default();
+            return Ok(Belief { log, is_new: false, claimed, unlike, keys, policy });
+        };
+        let none = Trusted::default();
+        // Of a place that nobody has named, what it showed before counts more than what it says now. One that has nothing of
+        // a registry any more, like a disk that is not there, shows neither.
+        let is_gone = !self.access.offline && matches!(unlike, Some(Error::NotFound { .. }));
+        let at = if is_gone { self.trust.get(id) } else { self.believed_at(id) };
+        let claimed_to_be = || self.known().believed_of(claimed.as_ref()?);
+        let trusted = at.or_else(claimed_to_be).unwrap_or(&none);
+        Ok(Belief { unlike, ..self.believed(trusted, claimed) })
+    }
+
+    /// What is believed of a registry that claims to have the log `claimed`, if the user believes `trusted` of it.
+    fn believed(&self, trusted: &Trusted, claimed: Option<LogKey>) -> Belief {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let keys = trusted.public_keys();
+        // A publisher's key is reason enough to begin with the log that the registry shows.
+        let first = claimed.clone().filter(|_| trusted.log.is_none() && !keys.is_empty());
+        let witnesses = trusted.witnesses.clone();
+        let needed = trusted.witnesses_needed.unwrap_or(witnesses.len());
+        Belief {
+            is_new: first.is_some(),
+            log: trusted.believed_log().cloned().or(first),
+            claimed,
+            unlike: None,
+            keys,
+            policy: WitnessPolicy { witnesses, needed, max_age: self.max_age, now },
+        }
+    }
+
+    /// What the user knows.
+    pub fn known(&self) -> Known<'_> {
+        Known { trust: self.trust, logs: self.logs }
+    }
+
+    /// What is believed of a place by the log that it must show: as it was said of the place, or of that log elsewhere.
+    fn believed_at(&self, place: &RegistryId) -> Option<&Trusted> {
+        self.trust.get(place).or_else(|| self.known().believed_of(&self.known().log_of(place)?))
+    }
+
+    /// The log of a registry, if it has one that the user believes.
+    pub async fn view(&self, registry: &Registry, belief: &Belief) -> Result<Option<LogView>> {
+        let Some(log) = &belief.log else {
+            return match self.max_age {
+                None => Ok(None),
+                Some(_) => Err(Error::invalid("--max-age", "needs a log that you trust, with a witness")),
+            };
+        };
+        let view = self.sync(registry, log, belief).await?;
+        view.map(Some).ok_or_else(|| {
+            let what = format!("registry {}", registry.name());
+            Error::trust(what, format!("shows no log, and it is known by {log}: a log does not go away"))
+        })
+    }
+
+    /// The same, or else the log that the registry claims to be; with the key that it is known by.
+    pub async fn claimed_view(&self, registry: &Registry, belief: &Belief) -> Result<(LogKey, LogView)> {
+        let log = belief.log.as_ref().or(belief.claimed.as_ref());
+        let log = log.ok_or_else(|| Error::not_found("log", format!("registry {}", registry.name())))?;
+        let view = self.sync(registry, log, belief).await?;
+        let what = || format!("registry {}", registry.name());
+        let view =
+            view.ok_or_else(|| Error::trust(what(), format!("shows no log, and says that it is {log}")))?;
+        Ok((log.clone(), view))
+    }
+
+    async fn sync(&self, registry: &Registry, log: &LogKey, belief: &Belief) -> Result<Option<LogView>> {
+        let policy = &belief.policy;
+        // The bundled one is as fixed as the program: there is nothing to remember.
+        let known = (registry.name() != BUNDLED).then(|| self.logs.log(log));
+        if self.access.offline
+            && registry.id().is_some_and(RegistryId::is_remote)
+            && let Some(known) = &known
+        {
+            return as_last_seen(known, registry, policy).map(Some);
+        }
+        let view = registry.sync_log(log, known.as_ref(), policy).await?;
+        // A log that nobody has a reason to believe does not take the place of one that was seen there: looking at what a
+        // place shows instead is no reason to write to it.
+        if let (Some(_), Some(_), Some(id)) = (&view, known, registry.id())
+            && (belief.log.is_some() || self.logs.log_at(id.as_str()).is_none())
+        {
+            // Where a home cannot be written to, looking must still be possible. What somebody has put there is another thing.
+            if let Err(foreign @ Error::Foreign { .. }) = self.logs.note_place(id.as_str(), log) {
+                return Err(foreign);
+            }
+        }
+        Ok(view)
+    }
+
+    /// Remembers who the registry is, and gives the notice of it.
+    fn pin_log(&self, registry: &Registry, belief: &Belief) -> Result<String> {
+        let (Some(id), Some(log)) = (registry.id(), &belief.log) else {
+            return Err(Error::Internal("a first contact without a log".into()));
+        };
+        self.trust.clone().meet(id, log)?;
+        Ok(format!("first contact: registry {id} is known by its log's key from now on, {log}"))
+    }
+}
+
+/// What a manifest lists. Objects of a withdrawn version may be gone: then that is why they are.
+pub(super) async fn complete(registry: &Registry, head: Head) -> Result<Snapshot> {
+    let what = format!("{}@{}", head.manifest.name, head.manifest.version);
+    let withdrawn = head.withdrawn.clone();
+    registry.complete(head).await.map_err(|e| match (e, withdrawn) {
+        (Error::Integrity { .. } | Error::NotFound { .. }, Some(reason)) => {
+            Error::Withdrawn { reference: what, reason }
+        }
+        (e, _) => e,
+    })
+}
+
+/// The log of a registry that is not to be asked, as far as the user is content with that.
+fn as_last_seen(known: &KnownLog, registry: &Registry, policy: &WitnessPolicy) -> Result<LogView> {
+    let Some((replica, seen)) = known.load()?.whole() else {
+        if policy.max_age.is_some() {
+            let why = "is not asked (offline), and its log was never seen: how old it is, as --max-age asks, nobody can say";
+            return Err(Error::trust(format!("registry {}", registry.name()), why));
+        }
+        let why = "is not asked (offline), and its log was never seen: pull once with a network, or by a pin"
+            .into();
+        return Err(Error::Network { url: registry.name().into(), why });
+    };
+    let what = format!("the checkpoint of registry {} as it was last seen (offline)", registry.name());
+    policy.check(&what, &SignedCheckpoint::parse(&what, seen.note.clone())?)?;
+    let behind = format!(
+        "offline: what counts is the log of registry {} as it was last seen, with {} entries",
+        registry.name(),
+        replica.size()
+    );
+    Ok(LogView { replica, note: seen.note, behind: Some(behind) })
+}
+
+fn none_named() -> Error {
+    Error::invalid("registry", "none was named")
+}
+
+fn no_effect(rejected: &Rejected) -> String {
+    format!("entry {} of the log has no effect: {}", rejected.index, rejected.why)
+}
+
+fn subject(history: &History, reference: &DatasetRef) -> Option<(Name, Version)> {
+    match reference {
+        DatasetRef::Version(name, version, _) => Some((name.clone(), *version)),
+        DatasetRef::Newest(name) => Some((name.clone(), history.newest(name)?)),
+        DatasetRef::Pin(pin) => history.find(pin).map(|(name, version)| (name.clone(), version)),
+    }
+}
+
+/// The release that a name means in a verified log, and what the user should hear of it.
+pub(super) async fn in_log(
+    registry: &Registry,
+    view: &LogView,
+    reference: &DatasetRef,
+    keys: &[PublicKey],
+) -> Result<(Release, Vec<String>)> {
+    let history = view.replica.history();
+    let name = match reference {
+        DatasetRef::Version(name, ..) | DatasetRef::Newest(name) => name,
+        DatasetRef::Pin(_) => return Err(Error::Internal("a pin is not looked up in a log".into())),
+    };
+    let about = |rejected: &&Rejected| rejected.name.as_ref() == Some(name);
+    let rejected: Vec<&Rejected> = history.rejected().iter().filter(about).collect();
+    let found = subject(history, reference).and_then(|(_, version)| history.release(name, version));
+    let Some((release, released)) = found else {
+        if let (DatasetRef::Newest(_), Some(dataset)) = (reference, history.dataset(name))
+            && !dataset.releases.is_empty()
+        {
+            let why = "has no version that is neither yanked nor withdrawn: name one by its number";
+            return Err(Error::invalid(name, why));
+        }
+        let hangs_on = |rejected: &&&Rejected| match reference {
+            DatasetRef::Version(_, version, _) => rejected.version == Some(*version),
+            _ => rejected.version.is_some(),
+        };
+        let reasons: Vec<String> =
+            rejected.iter().filter(hangs_on).map(|rejected| no_effect(rejected)).collect();
+        if !reasons.is_empty() {
+            return Err(Error::trust(reference, reasons.join("; ")));
+        }
+        return Err(registry.missing(reference, name).await?);
+    };
+    let what = format!("{name}@{}", release.version());
+    if !keys.is_empty() && !release.signers().iter().any(|signer| keys.contains(signer)) {
+        return Err(unknown_signer(
+            &format!("the release of {what}"),
+            registry.name(),
+            release.signers(),
+            None,
+        ));
+    }
+    if let Some(notice) = &released.withdrawn {
+        return Err(Error::Withdrawn { reference: what, reason: notice.reason.clone() });
+    }
+    // The file beside the log is a convenience, but one that says something else is somebody's doing.
+    let is_same = match registry.release_file(name, release.version()).await {
+        Ok(None) => true,
+        Ok(Some(bytes)) => view.replica.tree().leaf(released.index) == Some(leaf_hash(&bytes)),
+        // Longer than any statement.
+        Err(Error::Integrity { .. }) => false,
+        // Offline: the log says it all.
+        Err(Error::Network { .. }) if view.behind.is_some() => true,
+        Err(e) => return Err(e),
+    };
+    if !is_same {
+        let why =
+            format!("was replaced: it is not entry {} of the log, which is the release", released.index);
+        return Err(Error::trust(registry.place_of_release(name, release.version()), why));
+    }
+    let mut warnings: Vec<String> = view.behind.iter().cloned().collect();
+    if let Some(notice) = &released.yanked {
+        warnings.push(is_yanked(&what, &notice.reason));
+    }
+    warnings.extend(rejected.iter().map(|rejected| {
+        format!("entry {} of the log is about {name} and has no effect: {}", rejected.index, rejected.why)
+    }));
+    Ok((release, warnings))
+}

@@ -1,0 +1,169 @@
+//! `isn publish` to a server: what [`super::publish`] does to a folder, through `isn serve`, which checks it all again and
+//! has the log's key.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::publish::{Prepared, PublishReport, StoredObject, object_path, prepare, read_build};
+use super::repack;
+use super::submit::Fate;
+use crate::progress::{Progress, Unit};
+use crate::registry::log::WitnessPolicy;
+use crate::registry::{Registry, layout};
+use crate::transport::upload::Upload;
+use crate::transport::{Access, runtime};
+use crate::trust::{Known, RegistryId};
+use isn_format::digest::Digest;
+use isn_format::error::{Error, Result, count};
+use isn_format::key::Signer;
+use isn_format::log::LogKey;
+use isn_format::object::ObjectKind;
+use isn_format::statement::ReleaseStatement;
+
+/// What to send, and where.
+pub struct SendOptions<'a> {
+    /// The output of a build.
+    pub build: &'a std::path::Path,
+    /// The registry's URL.
+    pub registry: &'a RegistryId,
+    /// How the network may be used; with the token by which the server lets its user publish.
+    pub access: &'a Access,
+    /// Say what would be done, and send nothing.
+    pub dry_run: bool,
+    /// Send what describes the version, and no images.
+    pub rebuild_only: bool,
+}
+
+/// What the server says of the statements.
+#[derive(Deserialize)]
+struct Answer {
+    entries: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    entry: u64,
+}
+
+/// Publishes a build output at a server, signed by `signers`, which must be as many as the name needs.
+pub fn send(
+    options: &SendOptions<'_>,
+    signers: &[Box<dyn Signer>],
+    user: Known<'_>,
+    progress: &dyn Progress,
+) -> Result<PublishReport> {
+    let url = options.registry.as_str();
+    let upload = Upload::new(url, options.access)?;
+    let runtime = runtime()?;
+    let registry = Registry::open(url, options.access)?;
+    let claimed = match runtime.block_on(registry.about()) {
+        Err(Error::NotFound { .. }) if user.log_of(options.registry).is_some() => None,
+        about => about?.log_key,
+    };
+    // Before anything is signed: who has a statement can say it anywhere.
+    let log_key = user.log_to_write(options.registry, claimed.as_ref())?;
+    let output = read_build(options.build, progress)?.rebuild_only(options.rebuild_only);
+    let log_key =
+        log_key.ok_or_else(|| Error::invalid(url, "has no log, in which every release has to stand"))?;
+    let (known, policy) = (user.logs.log(&log_key), WitnessPolicy::default());
+    let read_log = |log_key: &LogKey| {
+        let view = runtime.block_on(registry.sync_log(log_key, Some(&known), &policy))?;
+        let Some(view) = view else { return Ok(None) };
+        if let Some(behind) = &view.behind {
+            return Err(Error::trust(format!("registry {url}"), behind));
+        }
+        if let Some(claimed) = claimed.as_ref()
+            && !runtime.block_on(registry.is_known_by(claimed, &view))?
+        {
+            return Err(Error::OtherLog {
+                registry: url.into(),
+                known: log_key.to_string(),
+                other: Some(claimed.to_string()),
+            });
+        }
+        user.logs.note_place(url, log_key)?;
+        Ok(Some(view))
+    };
+    let view = read_log(&log_key)?;
+    let history = view.as_ref().map(|view| view.replica.history());
+    let log_key = Some(history.map_or(log_key, |history| history.key()));
+    let mut report = PublishReport { log_key, ..output.report(signers) };
+    let prepared = prepare(history, &report.statement, signers)?;
+    let statements = match prepared {
+        Prepared::There(index) => {
+            report.was_there = true;
+            report.fate = (!options.dry_run).then_some(Fate::Logged(index));
+            if let (Some(view), false) = (&view, options.dry_run) {
+                let entry = runtime.block_on(registry.log_entry(index, view))?;
+                // The last that a publish does: it may have been stopped before.
+                if !runtime.block_on(is_listed(&registry, &report.statement, &entry))? {
+                    let body = json!({ "statements": [String::from_utf8_lossy(&entry)] });
+                    runtime.block_on(upload.submit(body.to_string().into_bytes()))?;
+                }
+            }
+            return Ok(report);
+        }
+        Prepared::New { missing: 0, statements } => statements,
+        Prepared::New { missing, .. } => {
+            let why =
+                format!("needs {} more: publish where the registry's folder is", count(missing, "signature"));
+            return Err(Error::invalid(format!("the release of {}", report.pin), why));
+        }
+    };
+    report.new_name = statements.len() > 1;
+    // On the one runtime: a connection that another one made would wait for it for ever.
+    let output = repack::reuse(&runtime, output, &registry, history, |shard| {
+        runtime.block_on(upload.has(&object_path(ObjectKind::Shard, shard)))
+    })?;
+    report.objects = output.objects.len();
+    progress.begin("send", Unit::Bytes, output.bytes());
+    for StoredObject { kind, object, file } in &output.objects {
+        let path = object_path(*kind, object);
+        if !runtime.block_on(upload.has(&path))? {
+            if !options.dry_run {
+                runtime.block_on(upload.put(&path, file, object.length))?;
+            }
+            report.new_objects += 1;
+            report.new_bytes += object.length;
+        }
+        progress.advance(object.length);
+    }
+    progress.end();
+    if options.dry_run {
+        return Ok(report);
+    }
+    let texts = statements.iter().map(|statement| String::from_utf8_lossy(statement.bytes()));
+    let packs: Vec<&Digest> = output.packs.iter().map(|(digest, _)| digest).collect();
+    let mut body = json!({ "statements": texts.collect::<Vec<_>>(), "packs": packs });
+    if output.rebuild_only {
+        body["rebuild_only"] = json!(true);
+    }
+    let answer = runtime.block_on(upload.submit(body.to_string().into_bytes()))?;
+    let unclear = |why: String| Error::Network { url: url.into(), why };
+    let answer: Answer =
+        serde_json::from_slice(&answer).map_err(|e| unclear(format!("answers what is no answer: {e}")))?;
+    // Believed is the log alone.
+    let view = read_log(known.anchor())?;
+    let released = view.as_ref().and_then(|view| {
+        let (_, released) =
+            view.replica.history().release(&report.statement.name, report.statement.version)?;
+        (released.manifest == report.statement.manifest).then_some(released.index)
+    });
+    let last = answer.entries.last().map(|entry| entry.entry);
+    match released {
+        Some(index) if last == Some(index) => {
+            report.fate = Some(Fate::Logged(index));
+            Ok(report)
+        }
+        _ => Err(unclear("says that it took the release, but its log does not have it".into())),
+    }
+}
+
+/// Whether a release that the log has as `entry` can be found without it.
+async fn is_listed(registry: &Registry, release: &ReleaseStatement, entry: &[u8]) -> Result<bool> {
+    let ReleaseStatement { name, version, dataset, .. } = release;
+    Ok(registry.release_file(name, *version).await?.as_deref() == Some(entry)
+        && registry.file(&layout::pin(dataset)).await?.is_some()
+        && registry.versions(name).await?.contains(version)
+        && registry.names().await?.contains(name))
+}

@@ -1,0 +1,73 @@
+//! `isn sign` and `isn append`: signatures of people on different machines are collected in one statement file, which then
+//! goes into the log.
+
+use std::path::Path;
+
+use super::submit::{Fate, Submitted};
+use crate::files;
+use crate::registry::append::OwnLog;
+use crate::registry::publish::RegistryWriter;
+use crate::registry::store::Store;
+use crate::trust::Known;
+use isn_format::error::{Error, Result};
+use isn_format::key::{PublicKey, Signer};
+use isn_format::statement::{MAX_LEN, SignedStatement, Statement};
+
+/// A statement file and who has signed it.
+pub struct SignReport {
+    /// What is stated.
+    pub statement: Statement,
+    /// Everybody who has signed, the new one last.
+    pub signers: Vec<PublicKey>,
+}
+
+/// Adds a signature to the statement in `file`, which may have none yet.
+pub fn sign(file: &Path, signer: &dyn Signer) -> Result<SignReport> {
+    let what = file.display().to_string();
+    let bytes = files::read_capped(file, MAX_LEN as u64)?;
+    let has_signatures = bytes.windows(2).any(|pair| pair == b"\n\n");
+    let signed = if has_signatures {
+        let there = SignedStatement::parse(&what, bytes)?;
+        there.attested()?;
+        there.sign_also(signer)?
+    } else {
+        let text = String::from_utf8(bytes).map_err(|_| Error::integrity(&what, "is not ASCII text"))?;
+        SignedStatement::sign(&Statement::parse(&what, &text)?, signer)?
+    };
+    files::overwrite(file, signed.bytes())?;
+    let attested = signed.attested()?;
+    Ok(SignReport { statement: attested.statement, signers: attested.signers })
+}
+
+/// Appends the statement in `file` to the log of the registry in `store`. Of a release, the objects must be there: `isn
+/// publish` puts them.
+pub fn append(file: &Path, store: Box<dyn Store>, known: Known<'_>) -> Result<Submitted> {
+    let signed =
+        SignedStatement::parse(&file.display().to_string(), files::read_named(file, MAX_LEN as u64)?)?;
+    let statement = signed.attested()?.statement;
+    let writer = RegistryWriter::open_existing(store, known)?;
+    let log = OwnLog::open(&writer, known)?;
+    let there = match &statement {
+        Statement::Release(release) => {
+            writer.check_objects(release)?;
+            let view = log.view()?;
+            view.replica.history().release(&release.name, release.version).and_then(|(there, at)| {
+                let same = (there.dataset(), there.manifest()) == (release.dataset, release.manifest);
+                same.then_some(at.index)
+            })
+        }
+        _ => None,
+    };
+    if let (Statement::Release(release), None) = (&statement, there) {
+        writer.check_unlisted(release, signed.bytes())?;
+    }
+    let index = match there {
+        Some(index) => index,
+        None => log.append(std::slice::from_ref(&signed))?.first,
+    };
+    if let Statement::Release(release) = &statement {
+        // What the log has: the same may have been signed by others too.
+        writer.list_release(release, &log.entry(index, &log.view()?)?)?;
+    }
+    Ok(Submitted { statement, fate: Fate::Logged(index) })
+}

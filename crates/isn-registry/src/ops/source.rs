@@ -1,0 +1,195 @@
+//! `isn source`: what a folder of source images has of what a recipe needs.
+
+use std::collections::HashSet;
+use std::io::Read;
+use std::path::Path;
+
+use md5::{Digest as _, Md5};
+use serde::Serialize;
+
+use crate::files;
+use crate::progress::{Progress, Unit};
+use crate::source::{Indexes, Source, Survey};
+use isn_format::class::ClassId;
+use isn_format::error::{Error, Result};
+use isn_format::ilsvrc2012;
+use isn_format::recipe::Recipe;
+use isn_format::source_kind::SourceKind;
+use isn_format::split::Split;
+
+/// Pieces in which archives are read for their checksum, in bytes.
+const BUFFER: usize = 1 << 20;
+
+/// What to look at.
+pub struct CheckOptions<'a> {
+    /// The recipe, whose classes count.
+    pub recipe: &'a Recipe,
+    /// The folder.
+    pub source: &'a Path,
+    /// Hash archives whose checksum is known; without, their lengths are compared.
+    pub checksums: bool,
+    /// Where indexes of tar files may be kept.
+    pub indexes: Option<&'a Indexes>,
+}
+
+/// What was found.
+#[derive(Debug, Serialize)]
+pub struct SourceReport {
+    /// The kind of source, as in the recipe.
+    pub kind: &'static str,
+    /// How the folder is laid out.
+    pub layout: String,
+    /// How many images it has of the recipe's classes.
+    pub images: u64,
+    /// Each class in each split.
+    pub counts: Vec<Count>,
+    /// Archives that ImageNet's download page lists.
+    pub archives: Vec<ArchiveCheck>,
+    /// What is missing, damaged or misplaced.
+    pub problems: Vec<String>,
+    /// Rows of a list of labels that differ from the devkit's labels.
+    pub differing_labels: Vec<String>,
+    /// What was left out.
+    pub warnings: Vec<String>,
+}
+
+/// The images of a class in a split.
+#[derive(Debug, Serialize)]
+pub struct Count {
+    /// The class.
+    pub class: ClassId,
+    /// The split in the source.
+    pub split: Split,
+    /// How many there are.
+    pub found: u64,
+    /// How many ImageNet has; `None` in a source of which that is not known.
+    pub expected: Option<u64>,
+    /// How many lack.
+    pub missing: u64,
+    /// How many are too many.
+    pub extra: u64,
+    /// Source ids of those that lack, where they are known: of train images only the number is.
+    pub missing_ids: Vec<String>,
+}
+
+/// An archive beside what is known of it.
+#[derive(Debug, Serialize)]
+pub struct ArchiveCheck {
+    /// The file's name.
+    pub name: String,
+    /// Its length in bytes.
+    pub length: u64,
+    /// The length that it should have, where that is known.
+    pub expected_length: Option<u64>,
+    /// Its MD5, if it was computed.
+    pub md5: Option<String>,
+    /// The MD5 that it should have.
+    pub expected_md5: &'static str,
+    /// Whether what was compared is equal.
+    pub is_right: bool,
+}
+
+impl SourceReport {
+    /// Whether all is there and as it should be.
+    pub fn is_whole(&self) -> bool {
+        self.problems.is_empty()
+            && self.differing_labels.is_empty()
+            && self.archives.iter().all(|archive| archive.is_right)
+            && self.counts.iter().all(|count| count.missing == 0 && count.extra == 0)
+    }
+}
+
+/// Looks at a source folder; nothing of an image is read.
+pub fn check(options: &CheckOptions<'_>, progress: &dyn Progress) -> Result<SourceReport> {
+    let recipe = options.recipe;
+    let survey = Source::survey(recipe.source, options.source, &recipe.classes, options.indexes)?;
+    let Survey { source, problems, differing_labels } = survey;
+    let archives = match recipe.source {
+        SourceKind::Ilsvrc2012 => archives(options, progress)?,
+        SourceKind::ImageFolder => Vec::new(),
+    };
+    Ok(SourceReport {
+        kind: recipe.source.as_str(),
+        layout: source.layout.to_string(),
+        images: source.images.len() as u64,
+        counts: counts(recipe, &source),
+        archives,
+        problems: problems.into_iter().map(|problem| problem.why).collect(),
+        differing_labels,
+        warnings: source.warnings,
+    })
+}
+
+fn counts(recipe: &Recipe, source: &Source) -> Vec<Count> {
+    let splits: &[Split] = match recipe.source {
+        SourceKind::Ilsvrc2012 => &[Split::Train, Split::Val],
+        SourceKind::ImageFolder => &Split::ALL,
+    };
+    let there: HashSet<&str> = source.images.iter().map(|image| image.id.as_str()).collect();
+    let mut counts = Vec::new();
+    for class in &recipe.classes {
+        for &split in splits {
+            let of_it = |image: &&crate::source::SourceImage| image.class == class.id && image.split == split;
+            let found = source.images.iter().filter(of_it).count() as u64;
+            let id = class.id.as_str();
+            let (expected, missing_ids) = match (recipe.source, split) {
+                (SourceKind::ImageFolder, _) if found == 0 => continue,
+                (SourceKind::ImageFolder, _) => (None, Vec::new()),
+                (_, Split::Train) => (ilsvrc2012::train_count(id), Vec::new()),
+                (_, _) => {
+                    let lacking = ilsvrc2012::val_ids(id).filter(|id| !there.contains(id.as_str()));
+                    (Some(ilsvrc2012::VAL_PER_CLASS), lacking.collect())
+                }
+            };
+            let expected = expected.map(u64::from);
+            counts.push(Count {
+                class: class.id.clone(),
+                split,
+                found,
+                expected,
+                missing: expected.unwrap_or(found).saturating_sub(found),
+                extra: found.saturating_sub(expected.unwrap_or(found)),
+                missing_ids,
+            });
+        }
+    }
+    counts
+}
+
+/// Compares the archives that are there with what ImageNet's download page says of them.
+fn archives(options: &CheckOptions<'_>, progress: &dyn Progress) -> Result<Vec<ArchiveCheck>> {
+    let known = ilsvrc2012::ARCHIVES.iter().map(|archive| (archive.name, Some(archive.length), archive.md5));
+    let devkit = (ilsvrc2012::DEVKIT.0, None, ilsvrc2012::DEVKIT.1);
+    let mut checks = Vec::new();
+    for (name, expected_length, expected_md5) in known.chain([devkit]) {
+        let path = options.source.join(name);
+        let Some(length) = path.metadata().ok().filter(|about| about.is_file()).map(|about| about.len())
+        else {
+            continue;
+        };
+        if !options.checksums && expected_length.is_none() {
+            continue;
+        }
+        let md5 = if options.checksums { Some(md5_of(&path, length, progress)?) } else { None };
+        let is_right = expected_length.is_none_or(|expected| expected == length)
+            && md5.as_ref().is_none_or(|md5| md5 == expected_md5);
+        checks.push(ArchiveCheck { name: name.into(), length, expected_length, md5, expected_md5, is_right });
+    }
+    Ok(checks)
+}
+
+fn md5_of(path: &Path, length: u64, progress: &dyn Progress) -> Result<String> {
+    let mut file = files::open(path)?;
+    let (mut hasher, mut buffer) = (Md5::new(), vec![0; BUFFER]);
+    progress.begin("checksum", Unit::Bytes, length);
+    loop {
+        let read = file.read(&mut buffer).map_err(Error::io("read", path))?;
+        if read == 0 {
+            break;
+        }
+        hasher.update(&buffer[..read]);
+        progress.advance(read as u64);
+    }
+    progress.end();
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}

@@ -1,0 +1,165 @@
+//! Verifying what a registry has beside its releases: the log, what its writers keep there, and the hints that lead to
+//! what is released.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::super::resolve::{Belief, Registries};
+use super::store::fault;
+use super::{Fault, FaultKind};
+use crate::registry::append::claim_at;
+use crate::registry::log::{LogView, WitnessPolicy};
+use crate::registry::store::{FolderStore, Store};
+use crate::registry::{Registry, layout};
+use isn_format::dataset_ref::{DatasetRef, Name, Version};
+use isn_format::digest::Digest;
+use isn_format::error::{Error, Result};
+use isn_format::log::{SignedCheckpoint, TILE_WIDTH, bundle, leaf_hash};
+
+/// A registry's log.
+pub(super) struct CheckedLog {
+    /// As it counts: with what was seen of it before.
+    pub(super) view: LogView,
+    /// As the registry shows it, if that is less.
+    shown: Option<LogView>,
+}
+
+impl CheckedLog {
+    /// As the registry shows it.
+    pub(super) fn shown(&self) -> &LogView {
+        self.shown.as_ref().unwrap_or(&self.view)
+    }
+}
+
+/// Replays the log from its first entry and checks every tile, and that `registry.json` names it; `None` where the registry
+/// has none.
+pub(super) async fn check_log(
+    registry: &Registry,
+    registries: &Registries<'_>,
+    belief: &Belief,
+    faults: &mut Vec<Fault>,
+) -> Result<Option<CheckedLog>> {
+    let claimed = registry.about().await?.log_key;
+    if belief.log.is_none() && claimed.is_none() {
+        return match registry.signed_checkpoint().await? {
+            None => Ok(None),
+            Some(_) => {
+                let why =
+                    "is there, and registry.json does not say by which key: nobody knows whose log it is";
+                Err(Error::trust(registry.place(layout::CHECKPOINT), why))
+            }
+        };
+    }
+    let (anchor, view) = registries.claimed_view(registry, belief).await?;
+    let shown = match &view.behind {
+        // What it has must be whole, however old it is.
+        Some(_) => registry.sync_log(&anchor, None, &WitnessPolicy::default()).await?,
+        None => None,
+    };
+    let log = CheckedLog { view, shown };
+    let signed = SignedCheckpoint::parse(layout::CHECKPOINT, log.shown().note.clone())?;
+    registry.audit_log(&anchor, &signed).await?;
+    let is_named = match &claimed {
+        Some(key) if log.view.replica.history().has_key(key) => true,
+        Some(key) => registry.is_known_by(key, log.shown()).await?,
+        None => false,
+    };
+    if !is_named {
+        let named = claimed.map_or_else(|| "no log".into(), |key| format!("another log, {key}"));
+        let why =
+            format!("names {named}, and the registry is known by {anchor}: nobody new would find its log");
+        faults.push(Fault { path: layout::REGISTRY_JSON.into(), kind: FaultKind::Untrusted, why });
+    }
+    Ok(Some(log))
+}
+
+/// Checks the narrow tiles and bundles of a folder, which are kept for readers who are behind.
+pub(super) fn check_narrow(root: &Path, view: &LogView) -> Vec<Fault> {
+    narrow(&FolderStore::new(root), view).unwrap_or_else(|e| vec![fault("log/tile", &e)])
+}
+
+/// That something in a folder stands in the way of the next entry. Readers lose nothing by it.
+pub(super) fn check_claim(root: &Path, view: &LogView) -> Option<String> {
+    let claim = claim_at(&FolderStore::new(root), view.replica.size());
+    let verified =
+        claim.and_then(|claim| claim.map_or(Ok(()), |claim| claim.verify(&view.replica).map(drop)));
+    verified.err().map(|e| {
+        let cure = if matches!(e, Error::Claim { .. }) { ": see `isn log unclaim`" } else { "" };
+        format!("{e}. It stops whoever publishes next{cure}")
+    })
+}
+
+fn narrow(store: &dyn Store, view: &LogView) -> Result<Vec<Fault>> {
+    let tree = view.replica.tree();
+    let tiles: BTreeMap<String, Vec<u8>> = tree
+        .tiles_since(0)?
+        .into_iter()
+        .map(|(tile, bytes)| (layout::log_partial_tiles(tile.level, tile.index), bytes))
+        .collect();
+    let bundles: BTreeMap<String, u64> = (0..tree.size().div_ceil(TILE_WIDTH))
+        .map(|index| (layout::log_partial_entries(index), index * TILE_WIDTH))
+        .collect();
+    let mut faults = Vec::new();
+    for (path, _) in store.list("log/tile")?.into_iter().filter(|(path, _)| layout::public(path).is_some()) {
+        let Some((folder, width)) = path.rsplit_once('/') else { continue };
+        let Some(width) = width.parse::<u64>().ok().filter(|_| folder.ends_with(".p")) else { continue };
+        let bytes = match store.read(&path) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => continue,
+            Err(e @ Error::Integrity { .. }) => {
+                faults.push(Fault { kind: FaultKind::Changed, ..fault(&path, &e) });
+                continue;
+            }
+            Err(e) => return Err(e),
+        };
+        let is_whole = match (tiles.get(folder), bundles.get(folder)) {
+            // What is wider than the tree was written by somebody who is about to go on.
+            (Some(tile), _) => tile.get(..width as usize * 32).is_none_or(|expected| expected == bytes),
+            (_, Some(&first)) if first + width <= tree.size() => {
+                bundle::read_whole(&bytes).is_ok_and(|entries| {
+                    let leaves = (first..).map(|index| tree.leaf(index));
+                    entries.len() as u64 == width
+                        && entries.iter().zip(leaves).all(|(entry, leaf)| leaf == Some(leaf_hash(entry)))
+                })
+            }
+            _ => true,
+        };
+        if !is_whole {
+            let why = "is damaged: it is not the beginning of what the log has there".into();
+            faults.push(Fault { path, kind: FaultKind::Changed, why });
+        }
+    }
+    Ok(faults)
+}
+
+/// Checks that a released version is found by its name, in the list of its versions, and by its hash.
+pub(super) async fn check_hints(
+    registry: &Registry,
+    view: &LogView,
+    name: &Name,
+    version: Version,
+    dataset: Digest,
+) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut lacks = |path: &str, is_there: Result<bool>| match is_there {
+        Ok(true) => {}
+        Ok(false) => {
+            let why = format!("does not lead to {name}@{version}, which is released");
+            faults.push(Fault { path: path.into(), kind: FaultKind::Missing, why });
+        }
+        Err(e) => faults.push(fault(path, &e)),
+    };
+    lacks(layout::NAMES, registry.names().await.map(|names| names.contains(name)));
+    let versions = registry.versions(name).await;
+    lacks(&layout::versions(name), versions.map(|versions| versions.contains(&version)));
+    // The first version of a hash has its pin, so it may lead to another of the same hash.
+    let found = match registry.resolve(&DatasetRef::Pin(dataset)).await {
+        Err(Error::NotFound { .. }) => Ok(false),
+        found => found.map(|(name, version, _)| {
+            let released = view.replica.history().release(&name, version);
+            released.is_some_and(|(_, released)| released.dataset == dataset)
+        }),
+    };
+    lacks(&layout::pin(&dataset), found);
+    faults
+}

@@ -1,0 +1,70 @@
+//! `isn verify --proof`: a release, its place in a log and the log's signature, from one file and a key, offline.
+
+use std::path::Path;
+
+use super::{Assurance, VerifyReport, tree};
+use crate::files;
+use crate::ops::resolve::Registries;
+use crate::progress::Progress;
+use crate::registry::BUNDLED;
+use crate::transport;
+use isn_format::error::{Error, Result};
+use isn_format::key::PublicKey;
+use isn_format::log::{LogKey, Proof, proof};
+use isn_format::release::LogPosition;
+use isn_format::statement::{ReleaseStatement, Statement};
+
+/// What a proof shows.
+pub struct ProofReport {
+    /// What was released.
+    pub release: ReleaseStatement,
+    /// Who signed it. Whether they owned the name, the whole log says.
+    pub signers: Vec<PublicKey>,
+    /// Where it stands.
+    pub position: LogPosition,
+    /// The key that vouches for that.
+    pub log_key: LogKey,
+    /// The tree that was held against it, if one was.
+    pub tree: Option<VerifyReport>,
+}
+
+/// Verifies the proof in `file` with `log_key`, or with a key that the user trusts for that log; and the tree at `path`
+/// against it, if one is given.
+pub fn verify_proof(
+    registries: &Registries<'_>,
+    file: &Path,
+    log_key: Option<&LogKey>,
+    path: Option<&Path>,
+    jobs: usize,
+    progress: &dyn Progress,
+) -> Result<ProofReport> {
+    let read = Proof::parse(&file.display().to_string(), &files::read_named(file, proof::MAX_LEN)?)?;
+    let log_key = match log_key {
+        Some(key) => key.clone(),
+        None => known_key(registries, &read)?,
+    };
+    let (attested, index, checkpoint) = read.verify(&log_key)?;
+    let Statement::Release(release) = attested.statement else {
+        let why = format!("proves {}, not a release", attested.statement.title());
+        return Err(Error::invalid(file.display(), why));
+    };
+    let expected = (release.dataset, Assurance::Signed);
+    let tree = path.map(|path| tree::verify(path, Some(expected), jobs, progress)).transpose()?;
+    let position = LogPosition { origin: checkpoint.origin, index, size: checkpoint.size };
+    Ok(ProofReport { release, signers: attested.signers, position, log_key, tree })
+}
+
+/// The key that the user knows the proof's log by, after all changes of it that were seen.
+fn known_key(registries: &Registries<'_>, proof: &Proof) -> Result<LogKey> {
+    let origin = proof.claimed_origin();
+    let mut trusted = registries.trust.list().filter_map(|(_, trusted)| trusted.believed_log().cloned());
+    if let Some(anchor) = trusted.find(|log| log.origin() == origin) {
+        let replica = registries.logs.log(&anchor).load()?.replica;
+        return Ok(replica.history().key_at(proof.claimed_size()));
+    }
+    let bundled = transport::runtime()?.block_on(registries.open(BUNDLED)?.about())?.log_key;
+    bundled.filter(|log| log.origin() == origin).ok_or_else(|| {
+        let why = "no key is trusted for it: give it with --log-key VKEY, or trust its registry";
+        Error::trust(format!("log {origin}"), why)
+    })
+}

@@ -1,0 +1,225 @@
+//! Verifying a tree: its files against `B3SUMS`, and that against the dataset hash.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::{Assurance, Fault, FaultKind, VerifyReport, hash_fault};
+use crate::files::{self, Kind};
+use crate::progress::{Progress, Unit};
+use crate::tree_file::{list_of, read_sums_hashed};
+use isn_format::digest::Digest;
+use isn_format::error::{Error, Result};
+use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, MAX_ISN_JSON, Provenance, Selection, Sums};
+
+/// Up to this many bytes a file is read whole into a buffer that a thread uses again and again.
+const SMALL: u64 = 4 << 20;
+
+/// What a tree must have.
+pub struct Expected<'a> {
+    /// The contents of `B3SUMS`.
+    pub full: &'a Sums,
+    /// The files that are to be there: all of them, or those of `B3SUMS.selected`.
+    pub selected: &'a Sums,
+}
+
+/// Verifies the tree in `root`, and its hash if one is expected.
+pub(in crate::ops) fn verify(
+    root: &Path,
+    expected: Option<(Digest, Assurance)>,
+    jobs: usize,
+    progress: &dyn Progress,
+) -> Result<VerifyReport> {
+    let mut faults = Vec::new();
+    let (full, dataset) = read_sums_hashed(root, B3SUMS)?;
+    let is_partial = list_of(root) == B3SUMS_SELECTED;
+    let selection = is_partial.then(|| selection_of(root)).flatten();
+    let mut noted = |name: &str, sums: Result<Sums>| {
+        sums.inspect_err(|e| {
+            let why = e.to_string().trim_start_matches(name).trim_start_matches(": ").to_string();
+            faults.push(Fault { path: name.into(), kind: FaultKind::Invalid, why });
+        })
+    };
+    let full = noted(B3SUMS, full);
+    let selected = match is_partial {
+        true => {
+            let read = read_sums_hashed(root, B3SUMS_SELECTED);
+            noted(B3SUMS_SELECTED, read.and_then(|(sums, _)| sums))
+        }
+        false => full.as_ref().map(Clone::clone).map_err(|_| Error::Internal("reported above".into())),
+    };
+    let mut checked = 0;
+    if let (Ok(full), Ok(selected)) = (&full, &selected) {
+        let known: HashMap<&str, &Digest> =
+            full.lines().iter().map(|l| (l.path.as_str(), &l.blake3)).collect();
+        for line in selected.lines() {
+            if known.get(line.path.as_str()) != Some(&&line.blake3) {
+                let why = format!("line of {} is not in {B3SUMS}", line.path);
+                faults.push(Fault { path: B3SUMS_SELECTED.into(), kind: FaultKind::Invalid, why });
+            }
+        }
+        if let Some(promised) = &selection {
+            // A line that is gone from the list, with its image, would not be missed.
+            let listed: HashSet<&str> = selected.lines().iter().map(|line| line.path.as_str()).collect();
+            let promised = full.selected(promised);
+            for line in promised.lines().iter().filter(|line| !listed.contains(line.path.as_str())) {
+                let why = format!("is selected by {ISN_JSON}, and not in {B3SUMS_SELECTED}");
+                faults.push(Fault { path: line.path.to_string(), kind: FaultKind::Missing, why });
+            }
+        }
+        checked = selected.lines().len() as u64;
+        faults.extend(check_files(root, selected, is_partial, jobs, progress)?);
+    }
+    let mut assurance = Assurance::SelfConsistent;
+    if let Some((hash, reach)) = expected {
+        assurance = reach;
+        faults.extend(hash_fault(B3SUMS, &dataset, &hash));
+    }
+    faults.sort();
+    Ok(VerifyReport {
+        kind: "tree",
+        what: root.display().to_string(),
+        dataset: Some(dataset),
+        checked,
+        partial: is_partial.then(|| selection.unwrap_or_default().describe()),
+        assurance,
+        warnings: Vec::new(),
+        rebuild_only: Vec::new(),
+        faults,
+    })
+}
+
+/// What was selected when the tree was pulled, if its `ISN.json` can be read.
+fn selection_of(root: &Path) -> Option<Selection> {
+    let json = files::read_capped_if_there(&root.join(ISN_JSON), MAX_ISN_JSON).ok()??;
+    serde_json::from_slice::<Provenance>(&json).ok().map(|provenance| provenance.selection)
+}
+
+/// What is wrong with the tree in `root`, if it should be exactly `expected`.
+pub fn check(
+    root: &Path,
+    expected: &Expected<'_>,
+    jobs: usize,
+    progress: &dyn Progress,
+) -> Result<Vec<Fault>> {
+    let partial = expected.full != expected.selected;
+    let mut faults = check_files(root, expected.selected, partial, jobs, progress)?;
+    let mut lists = vec![(B3SUMS, Some(expected.full))];
+    lists.push((B3SUMS_SELECTED, partial.then_some(expected.selected)));
+    for (name, sums) in lists {
+        let text = sums.map(Sums::to_text).unwrap_or_default();
+        let found = files::has_bytes(&root.join(name), text.as_bytes())?;
+        let fault = |kind| Fault { path: name.into(), kind, why: String::new() };
+        match (found, sums) {
+            (Some(false), Some(_)) => faults.push(fault(FaultKind::Changed)),
+            (None, Some(_)) => faults.push(fault(FaultKind::Missing)),
+            (Some(_), None) => faults.push(fault(FaultKind::Extra)),
+            _ => {}
+        }
+    }
+    faults.sort();
+    Ok(faults)
+}
+
+/// Compares the files below `root` with `sums`; `B3SUMS`, `B3SUMS.selected` and `ISN.json` are not in it.
+fn check_files(
+    root: &Path,
+    sums: &Sums,
+    partial: bool,
+    jobs: usize,
+    progress: &dyn Progress,
+) -> Result<Vec<Fault>> {
+    let own = |path: &str| matches!(path, B3SUMS | ISN_JSON) || (partial && path == B3SUMS_SELECTED);
+    let expected: BTreeMap<&str, &Digest> =
+        sums.lines().iter().map(|l| (l.path.as_str(), &l.blake3)).collect();
+    let mut found = files::walk(root)?;
+    found.retain(|(path, kind)| !(own(path) && *kind != Kind::Other));
+    let mut faults = Vec::new();
+    found.retain(|(path, kind)| {
+        let is_file = *kind != Kind::Other;
+        if !is_file {
+            let why = "is not a regular file".into();
+            faults.push(Fault { path: path.clone(), kind: FaultKind::Invalid, why });
+        }
+        is_file
+    });
+
+    // To torchvision's ImageFolder a folder is a class, be it empty.
+    faults.extend(files::empty_folders(root)?.into_iter().map(|path| {
+        let why = "is an empty folder: loaders would number the classes after it".into();
+        Fault { path, kind: FaultKind::Extra, why }
+    }));
+    progress.begin("verify", Unit::Files, found.len() as u64);
+    let digest = |buffer: &mut Vec<u8>, (path, kind): &(String, Kind)| -> Result<Digest> {
+        let digest = digest_file(&root.join(path), kind, buffer);
+        progress.advance(1);
+        digest
+    };
+    let digests = crate::parallel::pool(jobs)?
+        .install(|| found.par_iter().map_init(Vec::new, digest).collect::<Vec<Result<Digest>>>());
+    progress.end();
+
+    // Where the expected bytes belong, so that a file in the wrong place can be called that.
+    let mut homes: HashMap<&Digest, &str> = HashMap::new();
+    expected.iter().for_each(|(path, digest)| {
+        homes.entry(digest).or_insert(path);
+    });
+    let mut present: HashMap<&str, ()> = HashMap::new();
+    for ((path, _), digest) in found.iter().zip(digests) {
+        present.insert(path, ());
+        let digest = match digest {
+            Ok(digest) => digest,
+            Err(e) => {
+                let why = with_causes(&e);
+                faults.push(Fault { path: path.clone(), kind: FaultKind::Invalid, why });
+                continue;
+            }
+        };
+        let home = homes.get(&digest).filter(|home| **home != path.as_str());
+        let (kind, why) = match (expected.get(path.as_str()), home) {
+            (Some(wanted), _) if **wanted == digest => continue,
+            (_, Some(home)) => (FaultKind::Misplaced, format!("has the bytes of {home}")),
+            (Some(wanted), None) => (FaultKind::Changed, format!("has BLAKE3 {digest}, expected {wanted}")),
+            (None, None) => (FaultKind::Extra, String::new()),
+        };
+        faults.push(Fault { path: path.clone(), kind, why });
+    }
+    for path in expected.keys().filter(|path| !present.contains_key(**path)) {
+        faults.push(Fault { path: (*path).into(), kind: FaultKind::Missing, why: String::new() });
+    }
+    faults.sort();
+    Ok(faults)
+}
+
+fn digest_file(path: &Path, kind: &Kind, buffer: &mut Vec<u8>) -> Result<Digest> {
+    use std::io::Read;
+    let mut file = files::open(path)?;
+    let mut hasher = blake3::Hasher::new();
+    if let Kind::File(length) = kind
+        && *length <= SMALL
+    {
+        // One byte more than it should have, so that its end is seen; `read_to_end` would ask the file system for
+        // the length, which is known.
+        let end = *length as usize + 1;
+        buffer.resize(end.max(buffer.len()), 0);
+        let mut filled = 0;
+        while filled < end {
+            match file.read(&mut buffer[filled..end]).map_err(Error::io("read", path))? {
+                0 => return Ok(Digest::of(&buffer[..filled])),
+                count => filled += count,
+            }
+        }
+        // It has grown since it was listed: the rest counts too.
+        hasher.update(&buffer[..filled]);
+    }
+    hasher.update_reader(file).map_err(Error::io("read", path))?;
+    Ok(Digest::of_hasher(&hasher))
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", with_causes(source)),
+        None => error.to_string(),
+    }
+}

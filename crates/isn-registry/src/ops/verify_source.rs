@@ -1,0 +1,102 @@
+//! `isn verify-source`: whether a folder has the very source files that a version was built from. No pixel is needed, and
+//! none is made.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::{Registries, unsigned};
+use crate::parallel::in_order;
+use crate::progress::{Progress, Unit};
+use crate::registry::Snapshot;
+use crate::source::Source;
+use crate::transport;
+use isn_format::dataset_ref::DatasetRef;
+use isn_format::digest::Digest;
+use isn_format::error::{Blame, Difference, Error, Result};
+use isn_format::index::Row;
+use isn_format::source_kind::SourceKind;
+
+/// What was compared.
+pub struct VerifySourceReport {
+    /// The version.
+    pub snapshot: Snapshot,
+    /// How the source is laid out.
+    pub layout: String,
+    /// How many source files were hashed.
+    pub checked: u64,
+    /// Images whose source file has other bytes, sorted by path.
+    pub differing: Vec<Difference>,
+    /// Images whose source file is not there, sorted by path.
+    pub missing: Vec<Difference>,
+    /// What else is wrong with the folder.
+    pub warnings: Vec<String>,
+}
+
+/// Compares the files of `source` with those that the version's index names.
+pub fn verify_source(
+    registries: &Registries<'_>,
+    reference: &DatasetRef,
+    source: &Path,
+    jobs: usize,
+    progress: &dyn Progress,
+) -> Result<VerifySourceReport> {
+    let (_, snapshot) = transport::runtime()?.block_on(registries.snapshot(reference))?;
+    let manifest = &snapshot.head.manifest;
+    let kind: SourceKind = manifest.source.parse().map_err(|why| Error::invalid(manifest.pin(), why))?;
+    let indexes = registries.cache.and_then(|cache| cache.indexes());
+    let survey = Source::survey(kind, source, snapshot.classes(), indexes.as_ref())?;
+    let source = &survey.source;
+    progress.tell(&format!("source: {}", source.layout));
+
+    let places: HashMap<&str, usize> =
+        (0..source.images.len()).map(|at| (source.images[at].id.as_str(), at)).collect();
+    let (mut there, mut missing) = (Vec::new(), Vec::new());
+    for row in snapshot.index().rows() {
+        match places.get(row.source.as_str()) {
+            Some(at) => there.push((row, *at)),
+            None => {
+                let why = format!("the source has no image {}", row.source);
+                missing.push(difference(row, None, Blame::SourceMissing, why));
+            }
+        }
+    }
+    source.sort_for_reading(&mut there, |(_, at)| *at);
+    let mut differing = Vec::new();
+    progress.begin("verify source", Unit::Images, there.len() as u64);
+    let hash = |(): &mut (), (_, at): &(&Row, usize)| -> Result<Digest> {
+        source.read(&source.images[*at]).map(|bytes| Digest::of(&bytes))
+    };
+    let compared = in_order(
+        jobs,
+        jobs * 8,
+        &there,
+        || (),
+        hash,
+        |number, found| {
+            let (row, at) = there[number];
+            let found: Digest = found?;
+            if found != row.source_blake3 {
+                let why =
+                    format!("its source file is another: BLAKE3 {found}, released {}", row.source_blake3);
+                let path = source.images[at].path.clone();
+                differing.push(difference(row, Some(path), Blame::SourceFile, why));
+            }
+            progress.advance(1);
+            Ok::<(), Error>(())
+        },
+    );
+    progress.end();
+    compared?;
+    differing.sort_by(|a, b| a.image.cmp(&b.image));
+    let checked = there.len() as u64;
+    let mut warnings = snapshot.head.warnings.clone();
+    warnings.extend(survey.problems.into_iter().map(|problem| problem.why));
+    warnings.extend_from_slice(&source.warnings);
+    warnings.extend(unsigned::notice(snapshot.head.unsigned()));
+    let layout = source.layout.to_string();
+    Ok(VerifySourceReport { snapshot, layout, checked, differing, missing, warnings })
+}
+
+fn difference(row: &Row, source_path: Option<String>, cause: Blame, why: String) -> Difference {
+    Difference { image: row.path.to_string(), source_id: row.source.clone(), source_path, cause, why }
+}

@@ -1,0 +1,174 @@
+//! [`in_order`]: work on many threads, results taken in the order of the items, so that what is written does not
+//! depend on how many threads there are.
+
+use std::collections::BTreeMap;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+struct Shared<R> {
+    /// The next item that a worker takes.
+    next: usize,
+    /// How many results the sink has been given.
+    delivered: usize,
+    /// Results that wait for their turn.
+    waiting: BTreeMap<usize, R>,
+    /// No more items are to be taken.
+    stopped: bool,
+}
+
+struct Queue<R> {
+    shared: Mutex<Shared<R>>,
+    changed: Condvar,
+}
+
+impl<R> Queue<R> {
+    fn lock(&self) -> MutexGuard<'_, Shared<R>> {
+        // A panic of a worker is carried to the caller by the scope; the counters are valid at every step.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, guard: MutexGuard<'a, Shared<R>>) -> MutexGuard<'a, Shared<R>> {
+        self.changed.wait(guard).unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Stops everybody when a thread leaves early, by error or by panic.
+struct StopOnDrop<'a, R>(&'a Queue<R>);
+
+impl<R> Drop for StopOnDrop<'_, R> {
+    fn drop(&mut self) {
+        self.0.lock().stopped = true;
+        self.0.changed.notify_all();
+    }
+}
+
+/// Runs `work` on every item with `threads` threads, each with a state of its own from `init`, and gives the
+/// results to `sink` on the calling thread, in the items' order. At most `window` items are begun and not yet
+/// taken by the sink: this bounds the memory. The first error of the sink ends it all.
+pub fn in_order<T, S, R, E>(
+    threads: usize,
+    window: usize,
+    items: &[T],
+    init: impl Fn() -> S + Sync,
+    work: impl Fn(&mut S, &T) -> R + Sync,
+    mut sink: impl FnMut(usize, R) -> Result<(), E>,
+) -> Result<(), E>
+where
+    T: Sync,
+    R: Send,
+{
+    if threads <= 1 {
+        let mut state = init();
+        return items.iter().enumerate().try_for_each(|(at, item)| sink(at, work(&mut state, item)));
+    }
+    let window = window.max(threads);
+    let queue = Queue {
+        shared: Mutex::new(Shared { next: 0, delivered: 0, waiting: BTreeMap::new(), stopped: false }),
+        changed: Condvar::new(),
+    };
+    let worker = || {
+        let stop = StopOnDrop(&queue);
+        let mut state = init();
+        loop {
+            let mut shared = queue.lock();
+            while !shared.stopped && shared.next < items.len() && shared.next >= shared.delivered + window {
+                shared = queue.wait(shared);
+            }
+            if shared.stopped || shared.next >= items.len() {
+                break;
+            }
+            let at = shared.next;
+            shared.next += 1;
+            drop(shared);
+            let result = work(&mut state, &items[at]);
+            queue.lock().waiting.insert(at, result);
+            queue.changed.notify_all();
+        }
+        std::mem::forget(stop);
+    };
+    std::thread::scope(|scope| {
+        let _stop = StopOnDrop(&queue);
+        for _ in 0..threads.min(items.len()) {
+            scope.spawn(worker);
+        }
+        for at in 0..items.len() {
+            let mut shared = queue.lock();
+            let result = loop {
+                if let Some(result) = shared.waiting.remove(&at) {
+                    break result;
+                }
+                if shared.stopped {
+                    // A worker panicked: the scope raises it again when all have ended.
+                    return Ok(());
+                }
+                shared = queue.wait(shared);
+            };
+            drop(shared);
+            sink(at, result)?;
+            queue.lock().delivered = at + 1;
+            queue.changed.notify_all();
+        }
+        Ok(())
+    })
+}
+
+/// A pool of `threads` threads for work whose results need no order.
+pub fn pool(threads: usize) -> isn_format::error::Result<rayon::ThreadPool> {
+    let builder = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1));
+    builder.build().map_err(|e| isn_format::error::Error::io("start", "threads")(std::io::Error::other(e)))
+}
+
+/// The number of threads to use where the user named none.
+pub fn available() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn order_and_window_hold_for_every_number_of_threads() {
+        let items: Vec<usize> = (0..500).collect();
+        for threads in [1, 2, 7] {
+            let (begun, mut taken) = (AtomicUsize::new(0), Vec::new());
+            in_order(
+                threads,
+                10,
+                &items,
+                || (),
+                |(), &item| {
+                    begun.fetch_add(1, Ordering::SeqCst);
+                    if item % 7 == 0 {
+                        std::thread::yield_now();
+                    }
+                    item * 2
+                },
+                |at, result| {
+                    assert!(begun.load(Ordering::SeqCst) <= at + 10 + 1);
+                    taken.push(result);
+                    Ok::<(), ()>(())
+                },
+            )
+            .unwrap();
+            assert_eq!(taken, items.iter().map(|i| i * 2).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn the_sinks_error_ends_it() {
+        let begun = AtomicUsize::new(0);
+        let work = |(): &mut (), _: &usize| begun.fetch_add(1, Ordering::SeqCst);
+        let ended =
+            in_order(3, 4, &vec![0; 10_000], || (), work, |at, _| if at == 5 { Err(at) } else { Ok(()) });
+        assert_eq!(ended, Err(5));
+        assert!(begun.load(Ordering::SeqCst) < 20);
+    }
+
+    #[test]
+    #[should_panic(expected = "a scoped thread panicked")]
+    fn a_panic_of_a_worker_reaches_the_caller() {
+        let work = |(): &mut (), item: &usize| assert_ne!(*item, 50);
+        let _ = in_order(3, 4, &(0..100).collect::<Vec<_>>(), || (), work, |_, ()| Ok::<(), ()>(()));
+    }
+}

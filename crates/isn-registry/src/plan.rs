@@ -1,0 +1,240 @@
+//! [`Plan`]: what a build will make of a source, decided before a pixel is touched.
+
+mod division;
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::source::{Source, SourceImage};
+use isn_format::class::ClassId;
+use isn_format::corrections::{Action, Corrections};
+use isn_format::error::{Error, Mistake, Result};
+use isn_format::groups::Groups;
+use isn_format::recipe::{Recipe, SplitPolicy};
+use isn_format::rel_path::RelPath;
+use isn_format::split::{Assignment, Assignments, Split};
+
+use self::division::{Division, surplus};
+
+/// Every image of a version, with its place in the tree.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Sorted by the bytes of `path`, the order of `B3SUMS`.
+    pub images: Vec<Planned>,
+    /// What is left out, in the order of the source.
+    pub removed: Vec<Removed>,
+    /// The split of every image of the version, and of those of the earlier versions that it inherits from.
+    pub assignments: Assignments,
+    /// What the curator should know, a line each.
+    pub warnings: Vec<String>,
+}
+
+/// An image of the version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned {
+    /// Which image of the source: an index of [`Source::images`].
+    pub source: usize,
+    /// Its class, corrections applied.
+    pub class: ClassId,
+    /// Its split.
+    pub split: Split,
+    /// `split/class/stem.extension`.
+    pub path: RelPath,
+}
+
+/// An image that is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Removed {
+    /// Which image of the source: an index of [`Source::images`].
+    pub source: usize,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// Why an image is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// A correction says so.
+    Correction,
+    /// It is smaller than the recipe asks for, with `small = "drop"`.
+    Small,
+    /// Its class has enough without it.
+    Surplus,
+}
+
+impl Plan {
+    /// Plans the version that `recipe` and `corrections` make of `source`.
+    ///
+    /// `groups` are never divided, and `previous` are the assignments of an earlier version, both as the recipe names them. `dropped` are the source ids of the
+    /// images that `small = "drop"` leaves out; they count like removed ones.
+    ///
+    /// # Errors
+    /// [`Error::Mistakes`] with everything that cannot be: corrections of images that are not there, relabels
+    /// to the class that an image has, names that no path may have, images that would land on one path (with
+    /// or without regard to case), classes that are left without an image. [`Error::Invalid`] if `previous`
+    /// is there and should not be, or the reverse.
+    pub fn new(
+        recipe: &Recipe,
+        corrections: &Corrections,
+        source: &Source,
+        groups: &Groups,
+        previous: Option<&Assignments>,
+        dropped: &HashSet<String>,
+    ) -> Result<Plan> {
+        if recipe.split.previous.is_some() != previous.is_some() {
+            let why = if previous.is_none() { "they are not given" } else { "the recipe names none" };
+            return Err(Error::invalid("assignments of an earlier version", why));
+        }
+        let mut problems = Vec::new();
+        check_corrections(corrections, source, &mut problems);
+
+        let (kept, removed): (Vec<_>, Vec<_>) = (0..source.images.len()).partition(|&at| {
+            let id = &source.images[at].id;
+            !is_removed(corrections, id) && !dropped.contains(id)
+        });
+        let mut removed: Vec<Removed> = removed
+            .into_iter()
+            .map(|at| {
+                let by_ledger = is_removed(corrections, &source.images[at].id);
+                Removed { source: at, cause: if by_ledger { Cause::Correction } else { Cause::Small } }
+            })
+            .collect();
+
+        let division = Division { recipe, source, kept: &kept, groups, previous };
+        let splits = division.splits(&mut problems);
+        let mut images = Vec::with_capacity(kept.len());
+        for (&at, &split) in kept.iter().zip(&splits) {
+            let image = &source.images[at];
+            let class = match corrections.get(&image.id).map(|correction| &correction.action) {
+                Some(Action::Relabel(to)) => to.clone(),
+                _ => image.class.clone(),
+            };
+            match path(split, &class, &image.id, recipe.image.encode.extension()) {
+                Ok(path) => images.push(Planned { source: at, class, split, path }),
+                Err(why) => problems.push(format!("{}: {why}: rename or remove it", image.path)),
+            }
+        }
+        let surplus = surplus(recipe, source, &images, &recipe.balance);
+        removed
+            .extend(surplus.iter().map(|&at| Removed { source: images[at].source, cause: Cause::Surplus }));
+        removed.sort_unstable_by_key(|removed| removed.source);
+        let mut at = 0..;
+        images.retain(|_| at.next().is_some_and(|at| !surplus.contains(&at)));
+        images.sort_unstable_by(|a, b| a.path.cmp(&b.path).then(a.source.cmp(&b.source)));
+        check_collisions(&images, source, &mut problems);
+        let mut warnings = check_classes(recipe, &images, &mut problems);
+        let draws = matches!(recipe.split.policy, SplitPolicy::Pool(_) | SplitPolicy::TopUp(_));
+        if recipe.version.minor > 0 && draws && previous.is_none() {
+            warnings.push(format!(
+                "version {} names no earlier assignments ([split] previous = \"b3:…\"): images may move from \
+                 train to val",
+                recipe.version
+            ));
+        }
+        if !problems.is_empty() {
+            let what = format!("the plan of {}@{}", recipe.name, recipe.version);
+            let mistakes = problems.into_iter().map(|why| Mistake { line: None, why }).collect();
+            return Err(Error::Mistakes { what, mistakes });
+        }
+        let assignments = assignments(source, &kept, &splits, previous)?;
+        Ok(Plan { images, removed, assignments, warnings })
+    }
+}
+
+fn is_removed(corrections: &Corrections, id: &str) -> bool {
+    corrections.get(id).is_some_and(|correction| correction.action == Action::Remove)
+}
+
+fn check_corrections(corrections: &Corrections, source: &Source, problems: &mut Vec<String>) {
+    if corrections.is_empty() {
+        return;
+    }
+    let classes: BTreeMap<&str, &ClassId> = source
+        .images
+        .iter()
+        .filter(|image| corrections.get(&image.id).is_some())
+        .map(|image| (image.id.as_str(), &image.class))
+        .collect();
+    for correction in corrections.iter() {
+        let id = &correction.source_id;
+        match (classes.get(id.as_str()), &correction.action) {
+            (None, _) => problems.push(format!("corrections: no image of the source has the id {id}")),
+            (Some(class), Action::Relabel(to)) if *class == to => {
+                problems.push(format!("corrections: {id} is of class {to} already: keep says that"));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The place of an image in the tree: it keeps its stem.
+fn path(split: Split, class: &ClassId, id: &str, extension: &str) -> Result<RelPath, String> {
+    let stem = id.rsplit('/').next().unwrap_or(id);
+    let path = format!("{split}/{class}/{stem}.{extension}");
+    path.parse().map_err(|error| format!("{error}"))
+}
+
+/// `images` are sorted by path.
+fn check_collisions(images: &[Planned], source: &Source, problems: &mut Vec<String>) {
+    let mut folded: Vec<(String, &Planned)> =
+        images.iter().map(|image| (image.path.folded(), image)).collect();
+    folded.sort_by(|a, b| a.0.cmp(&b.0));
+    for pair in folded.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
+        let (a, b) = (pair[0].1, pair[1].1);
+        let case = if a.path == b.path { "" } else { " but for upper and lower case" };
+        let (first, second) = (&source.images[a.source].path, &source.images[b.source].path);
+        problems.push(format!("{first} and {second} would both be {}{case}", b.path));
+    }
+}
+
+/// A class without any image is a problem; one without an image of a split that others have is worth a
+/// warning.
+fn check_classes(recipe: &Recipe, images: &[Planned], problems: &mut Vec<String>) -> Vec<String> {
+    let present: HashSet<(Split, &ClassId)> =
+        images.iter().map(|image| (image.split, &image.class)).collect();
+    let splits: Vec<Split> =
+        Split::ALL.into_iter().filter(|split| present.iter().any(|(other, _)| other == split)).collect();
+    let mut warnings = Vec::new();
+    for class in &recipe.classes {
+        let lacks: Vec<Split> =
+            splits.iter().copied().filter(|&split| !present.contains(&(split, &class.id))).collect();
+        if lacks.len() == splits.len() {
+            problems.push(format!("class {} ({}) has no image", class.id, class.label));
+            continue;
+        }
+        for split in lacks {
+            warnings.push(format!(
+                "class {} ({}) has no {split} image: torchvision would number the classes of {split}/ otherwise \
+                 than classes.csv does",
+                class.id, class.label
+            ));
+        }
+    }
+    warnings
+}
+
+/// What a later version inherits: the split of each image now, and what `previous` says of images that are
+/// gone (one that comes back must not change sides).
+fn assignments(
+    source: &Source,
+    kept: &[usize],
+    splits: &[Split],
+    previous: Option<&Assignments>,
+) -> Result<Assignments> {
+    let mut rows: Vec<Assignment> = kept
+        .iter()
+        .zip(splits)
+        .map(|(&at, &split)| {
+            let SourceImage { id, class, .. } = &source.images[at];
+            Assignment { source_id: id.clone(), class: class.clone(), split }
+        })
+        .collect();
+    if let Some(previous) = previous {
+        let here: HashSet<&str> = kept.iter().map(|&at| source.images[at].id.as_str()).collect();
+        rows.extend(previous.iter().filter(|row| !here.contains(row.source_id.as_str())).cloned());
+    }
+    // A source lists every id once, and the rows of `previous` are other ids.
+    Assignments::new(rows).map_err(|id| Error::Internal(format!("two images have the source id {id}")))
+}
+
+#[cfg(test)]
+mod tests;

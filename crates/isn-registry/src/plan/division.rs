@@ -1,0 +1,218 @@
+//! Which split each image gets, and which images a class has too many of.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use super::Planned;
+use crate::source::{Source, SourceImage};
+use isn_format::class::ClassId;
+use isn_format::groups::Groups;
+use isn_format::recipe::{Balance, Draw, Recipe, SplitPolicy};
+use isn_format::split::{Assignments, Split, balance_key, draw_val, falls_below};
+
+/// What a division goes by.
+pub(super) struct Division<'a> {
+    pub(super) recipe: &'a Recipe,
+    pub(super) source: &'a Source,
+    /// The images that are not left out: indexes of [`Source::images`].
+    pub(super) kept: &'a [usize],
+    pub(super) groups: &'a Groups,
+    pub(super) previous: Option<&'a Assignments>,
+}
+
+/// A class's images that the source does not set aside as test.
+#[derive(Default)]
+struct Pool {
+    /// How many there are, those that are left out among them.
+    n: u64,
+    /// Those that are kept, as positions in `kept`.
+    positions: Vec<usize>,
+}
+
+impl<'a> Division<'a> {
+    /// The split of each image of `kept`.
+    pub(super) fn splits(&self, problems: &mut Vec<String>) -> Vec<Split> {
+        let mut splits = match (&self.recipe.split.policy, self.previous) {
+            (_, Some(previous)) => self.inherited(previous, problems),
+            (SplitPolicy::Keep, None) => self.images().map(|image| image.split).collect(),
+            (SplitPolicy::Threshold(draw), None) => self.threshold(draw),
+            (SplitPolicy::Pool(draw), None) => {
+                self.quota(draw, |image| self.groups.of(&image.id).map(|_| Split::Train), problems)
+            }
+            (SplitPolicy::TopUp(draw), None) => {
+                let val: HashSet<&str> = self
+                    .source
+                    .images
+                    .iter()
+                    .filter(|i| i.split == Split::Val)
+                    .map(|i| i.id.as_str())
+                    .collect();
+                let fixed = |image: &SourceImage| match self.groups.of(&image.id) {
+                    Some(group) if group.iter().any(|id| val.contains(id.as_str())) => Some(Split::Val),
+                    Some(_) => Some(Split::Train),
+                    None => (image.split == Split::Val).then_some(Split::Val),
+                };
+                self.quota(draw, fixed, problems)
+            }
+        };
+        self.unite(&mut splits, problems);
+        splits
+    }
+
+    fn images(&self) -> impl Iterator<Item = &'a SourceImage> {
+        let source = self.source;
+        self.kept.iter().map(move |&at| &source.images[at])
+    }
+
+    fn image(&self, position: usize) -> &'a SourceImage {
+        &self.source.images[self.kept[position]]
+    }
+
+    /// Each image's split in an earlier version. A new image goes to train, where it costs no comparison.
+    fn inherited(&self, previous: &Assignments, problems: &mut Vec<String>) -> Vec<Split> {
+        let mut inherited = |image: &SourceImage| match previous.get(&image.id) {
+            Some(row) if row.class == image.class => row.split,
+            Some(row) => {
+                problems.push(format!(
+                    "{}: is of class {} in the source, and of {} in the earlier assignments",
+                    image.path, image.class, row.class
+                ));
+                row.split
+            }
+            None if pooled(image) => Split::Train,
+            None => image.split,
+        };
+        self.images().map(&mut inherited).collect()
+    }
+
+    /// Each image by the key of its group, or its own.
+    fn threshold(&self, draw: &Draw) -> Vec<Split> {
+        let split = |image: &SourceImage| {
+            let unit = self.groups.of(&image.id).map_or(image.id.as_str(), |group| group[0].as_str());
+            match (pooled(image), falls_below(draw.val, &draw.salt, unit)) {
+                (false, _) => image.split,
+                (true, true) => Split::Val,
+                (true, false) => Split::Train,
+            }
+        };
+        self.images().map(split).collect()
+    }
+
+    /// Of each class exactly as many val images as its quota says: those that `fixed` puts there, and for the rest those
+    /// with the lowest keys among the images of which `fixed` says nothing.
+    fn quota(
+        &self,
+        draw: &Draw,
+        fixed: impl Fn(&SourceImage) -> Option<Split>,
+        problems: &mut Vec<String>,
+    ) -> Vec<Split> {
+        let mut splits: Vec<Split> =
+            self.images().map(|image| if pooled(image) { Split::Train } else { image.split }).collect();
+        for (class, pool) in self.pools() {
+            let mut quota = draw.val.quota(pool.n);
+            let mut free = Vec::new();
+            let grouped = pool.positions.iter().any(|&at| self.groups.of(&self.image(at).id).is_some());
+            for position in pool.positions {
+                match fixed(self.image(position)) {
+                    Some(split) => {
+                        splits[position] = split;
+                        quota = quota.saturating_sub(u64::from(split == Split::Val));
+                    }
+                    None => free.push(position),
+                }
+            }
+            if quota > free.len() as u64 && grouped {
+                problems.push(format!(
+                    "class {class}: its val quota lacks {quota} images, and {} are in no group of near-duplicates: \
+                     lower val, or use policy = \"threshold\"",
+                    free.len()
+                ));
+            }
+            let ids: Vec<&str> = free.iter().map(|&position| self.image(position).id.as_str()).collect();
+            for drawn in draw_val(&draw.salt, class, quota, &ids) {
+                splits[free[drawn]] = Split::Val;
+            }
+        }
+        splits
+    }
+
+    fn pools(&self) -> BTreeMap<&'a ClassId, Pool> {
+        let mut pools: BTreeMap<&ClassId, Pool> = BTreeMap::new();
+        for image in self.source.images.iter().filter(|image| pooled(image)) {
+            pools.entry(&image.class).or_default().n += 1;
+        }
+        for (position, image) in self.images().enumerate().filter(|(_, image)| pooled(image)) {
+            pools.entry(&image.class).or_default().positions.push(position);
+        }
+        pools
+    }
+
+    /// Puts groups that lie on both sides of a split on one: on train, since later versions may take images out of val
+    /// and put none in. What the source itself divides, or sets aside as test, is a person's to remove.
+    fn unite(&self, splits: &mut [Split], problems: &mut Vec<String>) {
+        let mut by_group: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (position, image) in self.images().enumerate() {
+            if let Some(group) = self.groups.of(&image.id) {
+                by_group.entry(&group[0]).or_default().push(position);
+            }
+        }
+        for positions in by_group.into_values() {
+            let sides: BTreeSet<Split> = positions.iter().map(|&position| splits[position]).collect();
+            let keeps = matches!(self.recipe.split.policy, SplitPolicy::Keep) || sides.contains(&Split::Test);
+            match sides.len() {
+                0 | 1 => {}
+                _ if keeps => {
+                    let of =
+                        |position: usize| format!("{} ({})", self.image(position).path, splits[position]);
+                    let members: Vec<String> = positions.iter().map(|&position| of(position)).collect();
+                    problems.push(format!(
+                        "{} show one picture, and stay on both sides of a split: remove all but one side's in the ledger",
+                        members.join(" and ")
+                    ));
+                }
+                _ => positions.iter().for_each(|&position| splits[position] = Split::Train),
+            }
+        }
+    }
+}
+
+/// Whether a draw divides an image anew; what the source sets aside as test stays so.
+fn pooled(image: &SourceImage) -> bool {
+    image.split != Split::Test
+}
+
+/// Which of the images a class has too many of: of each class and split those with the highest keys, as positions in
+/// `images`.
+pub(super) fn surplus(
+    recipe: &Recipe,
+    source: &Source,
+    images: &[Planned],
+    balance: &Balance,
+) -> HashSet<usize> {
+    let mut by_cell: BTreeMap<(Split, &ClassId), Vec<usize>> = BTreeMap::new();
+    for (at, image) in images.iter().enumerate() {
+        by_cell.entry((image.split, &image.class)).or_default().push(at);
+    }
+    let mut caps: HashMap<Split, usize> =
+        balance.caps.iter().map(|(split, cap)| (*split, *cap as usize)).collect();
+    if balance.equal {
+        let splits: BTreeSet<Split> = by_cell.keys().map(|(split, _)| *split).collect();
+        for split in splits {
+            let count = |class: &ClassId| by_cell.get(&(split, class)).map_or(0, Vec::len);
+            let smallest = recipe.classes.iter().map(|class| count(&class.id)).min().unwrap_or(0);
+            let cap = caps.entry(split).or_insert(usize::MAX);
+            *cap = smallest.min(*cap);
+        }
+    }
+    let mut surplus = HashSet::new();
+    for ((split, _), mut cell) in by_cell {
+        let cap = caps.get(&split).copied().unwrap_or(usize::MAX);
+        if cell.len() > cap {
+            cell.sort_by_cached_key(|&at| {
+                let id = &source.images[images[at].source].id;
+                balance_key(recipe.name.as_str(), id)
+            });
+            surplus.extend(cell.into_iter().skip(cap));
+        }
+    }
+    surplus
+}

@@ -1,0 +1,452 @@
+//! Appending to the log of a registry.
+//!
+//! What decides is the *claim*: a file named after the number of the next entry, created exclusively, with the statements
+//! in it, signed by the log's key. Who has made the claim goes on to write bundles, tiles and, last, the checkpoint; and
+//! whoever finds a claim beyond the checkpoint does the same first, byte for byte, so that a writer may die anywhere. A
+//! claim that its signature does not cover, or that could not have been made here, stops every writer. A folder's lock only
+//! saves work: without it, as in a bucket, two writers still get two numbers, and never sign two trees of one size.
+
+use super::log::{LogView, WitnessPolicy, left_out};
+use super::publish::{RegistryWriter, check_no_log, read_about};
+use super::store::Store;
+use super::{Registry, layout};
+use crate::known_logs::{KnownLog, KnownLogs};
+use crate::transport;
+use crate::trust::{Known, RegistryId};
+use isn_format::error::{Error, Result};
+use isn_format::log::{
+    LogKey, LogSigner, MAX_CLAIM, Replica, SignedCheckpoint, SignedClaim, TILE_WIDTH, bundle, leaf_hash,
+};
+use isn_format::statement::SignedStatement;
+
+/// How many claims (where there is a lock), and how many widths of a partial tile, are kept: readers that are so far behind
+/// read again.
+const KEPT: u64 = 16;
+/// How often a commit begins again because others have gone on meanwhile.
+const ATTEMPTS: u32 = 5;
+
+/// A log, for who may hold its key.
+pub struct OwnLog<'a> {
+    store: &'a dyn Store,
+    is_locked: bool,
+    logs: &'a KnownLogs,
+    known: KnownLog,
+    /// By what the user knows the place, if it has a name that can be kept.
+    place: Option<RegistryId>,
+    registry: Registry,
+    runtime: tokio::runtime::Runtime,
+}
+
+/// A log that statements were appended to.
+pub struct Appended {
+    /// The log with them, and perhaps with what others have appended since.
+    pub view: LogView,
+    /// The number of the first of them; they stand together.
+    pub first: u64,
+}
+
+impl<'a> OwnLog<'a> {
+    /// The log of the registry that `writer` writes to: the one that the place must show.
+    pub fn open(writer: &'a RegistryWriter, known: Known<'a>) -> Result<Self> {
+        let anchor = log_to_write(writer.store(), known)?
+            .ok_or_else(|| Error::not_found(layout::REGISTRY_JSON, writer.store().name()))?;
+        OwnLog::known_by(&anchor, writer, known.logs)
+    }
+
+    /// The log that is known by `anchor`.
+    pub fn known_by(anchor: &LogKey, writer: &'a RegistryWriter, logs: &'a KnownLogs) -> Result<Self> {
+        let (store, is_locked) = (writer.store(), writer.is_locked());
+        let (known, place, registry) = (logs.log(anchor), place_of(store), store.registry()?);
+        Ok(OwnLog { store, is_locked, logs, known, place, registry, runtime: transport::runtime()? })
+    }
+
+    /// What the log is known by.
+    pub fn anchor(&self) -> &LogKey {
+        self.known.anchor()
+    }
+
+    /// The log as it stands, after finishing what a killed writer has begun.
+    pub fn view(&self) -> Result<LogView> {
+        let mut behind = 0;
+        loop {
+            let view = self.read()?;
+            let Some(claim) = self.claim(view.replica.size())? else { return Ok(view) };
+            match self.commit(&view.replica, &claim.verify(&view.replica)?) {
+                // Faster writers have gone on, and have removed what it began with.
+                Err(Error::NotFound { .. }) if behind < ATTEMPTS => behind += 1,
+                committed => committed.map_err(left_out)?,
+            }
+        }
+    }
+
+    fn claim(&self, first: u64) -> Result<Option<SignedClaim>> {
+        claim_at(self.store, first)
+    }
+
+    /// Removes the claims that no writer may finish, and says where they were. One that can be finished is not removed:
+    /// somebody may be about to sign the tree with its entries. Where nothing locks, nobody else may write meanwhile.
+    pub fn unclaim(&self) -> Result<Vec<String>> {
+        let view = self.read()?;
+        let (base, key) = (&view.replica, view.replica.history().key());
+        self.signer(&key)?;
+        let is_good = |first: u64| match self.claim(first) {
+            // What follows a claim that is still to be finished can be judged by its signature only.
+            Ok(Some(claim)) if first > base.size() => Ok(claim.is_of(first, &key)),
+            Ok(Some(claim)) => Ok(claim.verify(base).is_ok()),
+            Ok(None) | Err(Error::Claim { .. }) => Ok(false),
+            Err(e) => Err(e),
+        };
+        if is_good(base.size())? {
+            let why = "can be finished, and is not removed: whoever publishes next finishes it";
+            return Err(Error::invalid(self.store.locate(&layout::log_claim(base.size())), why));
+        }
+        let mut removed = Vec::new();
+        for (path, _) in self.store.list(layout::CLAIMS)? {
+            let number = path.rsplit('/').next().and_then(|name| name.parse().ok());
+            let Some(first) = number.filter(|&first| layout::log_claim(first) == path) else { continue };
+            if first >= base.size() && !is_good(first)? {
+                self.store.remove(&path)?;
+                removed.push(self.store.locate(&path));
+            }
+        }
+        let next = layout::log_claim(base.size());
+        if matches!(self.claim(base.size()), Err(Error::Claim { .. })) {
+            // A folder: what somebody keeps in it is not isn's to remove.
+            let path = self.store.locate(&next);
+            if !self.store.remove_folder(&next)? {
+                return Err(Error::Foreign {
+                    path: path.into(),
+                    why: "is a folder with something in it".into(),
+                });
+            }
+            removed.push(path);
+        }
+        Ok(removed)
+    }
+
+    /// The log as the registry shows it, or as this machine has signed it.
+    fn read(&self) -> Result<LogView> {
+        let policy = WitnessPolicy::default();
+        let mut attempt = 0;
+        loop {
+            let sync = self.registry.sync_log(self.anchor(), Some(&self.known), &policy);
+            let Some(view) = self.runtime.block_on(sync)? else {
+                // A registry that was made and then nothing more: its log is empty.
+                let empty = Replica::new(self.anchor().clone());
+                let signed = SignedCheckpoint::sign(&self.signer(self.anchor())?, 0, empty.tree().root()?)?;
+                self.store.create_new(layout::CHECKPOINT, signed.bytes())?;
+                continue;
+            };
+            if view.behind.is_none() || self.show(&view)? {
+                let view = LogView { behind: None, ..view };
+                self.check_about(&view)?;
+                if let Some(place) = &self.place {
+                    self.logs.note_place(place.as_str(), self.anchor())?;
+                }
+                return Ok(view);
+            }
+            attempt += 1;
+            // Faster writers may have gone on just now, and have tidied away what they went beyond.
+            if self.shown()? >= view.replica.size() && attempt < ATTEMPTS {
+                continue;
+            }
+            return Err(Error::trust(
+                format!("registry {}", self.store.name()),
+                format!(
+                    "shows fewer entries in its log than the {} that were signed or seen here, and does not have the rest: \
+                     it was put back to an earlier state, or its storage lost them. Adding to it would make another \
+                     history; restore its newest copy",
+                    view.replica.size()
+                ),
+            ));
+        }
+    }
+
+    /// Checks that `registry.json`, by which others begin with the log, names this one.
+    fn check_about(&self, view: &LogView) -> Result<()> {
+        let claimed = self.runtime.block_on(self.registry.about())?.log_key;
+        let is_it = |key: &LogKey| self.runtime.block_on(self.registry.is_known_by(key, view));
+        if claimed.as_ref().map_or(Ok(false), is_it)? {
+            return Ok(());
+        }
+        Err(Error::OtherLog {
+            registry: self.store.name().into(),
+            known: self.anchor().to_string(),
+            other: claimed.map(|key| key.to_string()),
+        })
+    }
+
+    /// How many entries the registry's checkpoint claims to have.
+    fn shown(&self) -> Result<u64> {
+        let shown = self.runtime.block_on(self.registry.signed_checkpoint())?;
+        Ok(shown.map_or(0, |signed| signed.claimed_size()))
+    }
+
+    /// Lets the registry show the tree of `view`, which is remembered here and was not, or is no more, what it shows: a
+    /// writer was killed before, or a slower one has put an earlier checkpoint over it, which can only be where nothing
+    /// locks. `false` if entries are gone.
+    fn show(&self, view: &LogView) -> Result<bool> {
+        let from = self.shown()?.min(view.replica.size());
+        if !self.has_all(view)? {
+            return Ok(false);
+        }
+        // What follows from the entries is not asked for but made again.
+        self.write_tiles(&view.replica, from)?;
+        self.put_checkpoint(view.replica.size(), &view.note)?;
+        Ok(true)
+    }
+
+    /// Puts a checkpoint there, unless one of as many entries is there.
+    fn put_checkpoint(&self, size: u64, note: &[u8]) -> Result<()> {
+        let what = self.store.locate(layout::CHECKPOINT);
+        self.store.update(layout::CHECKPOINT, &mut |there| {
+            let there = there.map(|there| SignedCheckpoint::parse(&what, there.to_vec())).transpose()?;
+            let is_older = there.is_none_or(|there| there.claimed_size() < size);
+            Ok(is_older.then(|| note.to_vec()))
+        })
+    }
+
+    /// Whether every entry of `view` is there, whatever its checkpoint says.
+    fn has_all(&self, view: &LogView) -> Result<bool> {
+        let mut there = Replica::new(self.anchor().clone());
+        match self.runtime.block_on(self.registry.extend(&mut there, view.replica.size())) {
+            Ok(_) => Ok(there.tree().root()? == view.replica.tree().root()?),
+            Err(Error::NotFound { .. } | Error::Trust { .. } | Error::Integrity { .. }) => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Appends statements, all of them or none: each must have an effect where it then stands.
+    pub fn append(&self, statements: &[SignedStatement]) -> Result<Appended> {
+        let mut entries = Vec::new();
+        for statement in statements {
+            bundle::push(&mut entries, statement.bytes())?;
+        }
+        let (mut blocked, mut behind) = (None, 0);
+        loop {
+            let view = self.view()?;
+            let first = view.replica.size();
+            let path = layout::log_claim(first);
+            if blocked == Some(first) {
+                let why = in_the_way("is no file");
+                return Err(Error::Claim { what: self.store.locate(&path), why });
+            }
+            let mut history = view.replica.history().clone();
+            for statement in statements {
+                history.apply(statement.bytes()).map_err(|rejected| Error::Conflict {
+                    what: statement.claimed().title(),
+                    why: rejected.why.trim_start_matches(&statement.claimed().title()).trim_start().into(),
+                })?;
+            }
+            self.signer(&history.key())?;
+            let signer = self.signer(&view.replica.history().key())?;
+            // Nothing is begun that could not be finished.
+            match self.last_bundle(&view.replica) {
+                // Faster writers have gone on.
+                Err(Error::NotFound { .. }) if behind < ATTEMPTS => {
+                    behind += 1;
+                    continue;
+                }
+                checked => checked.map_err(left_out)?,
+            };
+            if !self.store.create_new(&path, &SignedClaim::sign(&signer, &view.replica, &entries)?)? {
+                blocked = Some(first);
+                continue;
+            }
+            let view = self.view()?;
+            let leaves = (first..).map(|index| view.replica.tree().leaf(index));
+            if statements.iter().zip(leaves).all(|(said, leaf)| leaf == Some(leaf_hash(said.bytes()))) {
+                return Ok(Appended { view, first });
+            }
+            // So slow that the number had long been taken, and its claim tidied away: this one claims nothing.
+            self.store.remove(&path)?;
+        }
+    }
+
+    /// The bytes of an entry.
+    pub fn entry(&self, index: u64, view: &LogView) -> Result<Vec<u8>> {
+        self.runtime.block_on(self.registry.log_entry(index, view))
+    }
+
+    /// The private key of the log, which has to be on this machine.
+    pub fn signer(&self, key: &LogKey) -> Result<LogSigner> {
+        self.logs.log(key).signer()?.ok_or_else(|| Error::Key {
+            key: format!("of log {}", key.origin()),
+            why: format!(
+                "is not on this machine; whoever made the registry has it, and can hand on {} (expected at {})",
+                "the file `key` of its folder in ISN_HOME/logs",
+                self.logs.log(key).key_path().display()
+            ),
+        })
+    }
+
+    /// Writes bundles, tiles and the checkpoint of the log with `entries` behind `base`.
+    fn commit(&self, base: &Replica, entries: &[&[u8]]) -> Result<()> {
+        let mut replica = base.clone();
+        for entry in entries {
+            let _ = replica.push(entry)?;
+        }
+        let signer = self.signer(&replica.history().key())?;
+        self.write_bundles(base, entries)?;
+        self.write_tiles(&replica, base.size())?;
+        // Remembered before anybody can see it, by whichever key the log is looked up: a storage that keeps the checkpoint,
+        // says that it failed and takes the entries back gets no other tree of that size from this machine.
+        let signed = self.logs.log(signer.log_key()).sign(&signer, &replica)?;
+        if signer.log_key() != self.anchor() {
+            self.known.store(&replica, signed.bytes())?;
+        }
+        self.put_checkpoint(replica.size(), signed.bytes())?;
+        self.tidy(&replica)
+    }
+
+    fn write_tiles(&self, replica: &Replica, from: u64) -> Result<()> {
+        for (tile, bytes) in replica.tree().tiles_since(from)? {
+            self.store.replace(&layout::log_tile(tile.level, tile.index, tile.width), &bytes)?;
+        }
+        Ok(())
+    }
+
+    /// The entries of the bundle that is not full yet, as a bundle. They are handed on under a new signature, so each is held
+    /// against the tree: what was read long ago may be damaged now.
+    fn last_bundle(&self, base: &Replica) -> Result<Vec<u8>> {
+        let (index, width) = (base.size() / TILE_WIDTH, base.size() % TILE_WIDTH);
+        let mut checked = Vec::new();
+        if width == 0 {
+            return Ok(checked);
+        }
+        // Perhaps the full one, if others have gone on so far.
+        let there = self.runtime.block_on(self.registry.bundle(index, width, 0))?;
+        let what = || self.store.locate(&layout::log_entries(index, width));
+        // A file that is longer than it should be was never read as far; it is not handed on either.
+        let entries = bundle::read(&there, width);
+        let entries = entries.map_err(|why| Error::integrity(what(), format!("is damaged: it {why}")))?;
+        for (number, entry) in (index * TILE_WIDTH..).zip(entries) {
+            if base.tree().leaf(number) != Some(leaf_hash(entry)) {
+                let why = format!("is damaged: it has another entry {number} than the log");
+                return Err(Error::integrity(what(), why));
+            }
+            bundle::push(&mut checked, entry)?;
+        }
+        Ok(checked)
+    }
+
+    fn write_bundles(&self, base: &Replica, entries: &[&[u8]]) -> Result<()> {
+        let (mut index, mut count) = (base.size() / TILE_WIDTH, base.size() % TILE_WIDTH);
+        let mut bytes = self.last_bundle(base)?;
+        for entry in entries {
+            bundle::push(&mut bytes, entry)?;
+            count += 1;
+            if count == TILE_WIDTH {
+                self.store.replace(&layout::log_entries(index, count), &bytes)?;
+                (index, count) = (index + 1, 0);
+                bytes.clear();
+            }
+        }
+        if count > 0 {
+            self.store.replace(&layout::log_entries(index, count), &bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Removes claims that the checkpoint has long covered, and the narrow forerunners of tiles.
+    fn tidy(&self, replica: &Replica) -> Result<()> {
+        let size = replica.size();
+        // Only what is named as isn names it: whatever else lies there is somebody's.
+        let remove_below = |folder: &str, end: u64| -> Result<()> {
+            for (path, _) in self.store.list(folder)? {
+                let number = path.rsplit('/').next().and_then(|name| name.parse::<u64>().ok());
+                if number.is_some_and(|number| number < end && path == format!("{folder}/{number}")) {
+                    self.store.remove(&path)?;
+                }
+            }
+            Ok(())
+        };
+        // Without a lock a claim that is gone could be made again, by somebody who began long ago.
+        if self.is_locked {
+            remove_below(layout::CLAIMS, size.saturating_sub(KEPT))?;
+        }
+        let (mut level, mut nodes) = (0, size);
+        while nodes > 0 {
+            let (index, width) = (nodes / TILE_WIDTH, nodes % TILE_WIDTH);
+            let mut kinds: Vec<fn(u8, u64) -> String> = vec![layout::log_partial_tiles];
+            if level == 0 {
+                kinds.push(|_, index| layout::log_partial_entries(index));
+            }
+            for folder in kinds {
+                remove_below(&folder(level, index), width.saturating_sub(KEPT))?;
+                if width >= KEPT && index > 0 {
+                    let folder = folder(level, index - 1);
+                    remove_below(&folder, TILE_WIDTH)?;
+                    self.store.remove_folder(&folder)?;
+                }
+            }
+            nodes /= TILE_WIDTH;
+            level += 1;
+        }
+        Ok(())
+    }
+}
+
+/// By what the user knows the place of a registry.
+pub fn place_of(store: &dyn Store) -> Option<RegistryId> {
+    store.name().parse().ok()
+}
+
+/// The log that the registry in `store` claims to have, if the place may have it. Looked at before anything is signed or
+/// written.
+///
+/// # Errors
+/// [`Error::OtherLog`] if the place must show another log.
+pub fn check_place(store: &dyn Store, known: Known<'_>) -> Result<Option<LogKey>> {
+    let claimed = read_about(store)?.and_then(|about| about.log_key);
+    match place_of(store) {
+        Some(place) => known.log_to_write(&place, claimed.as_ref()),
+        None => Ok(claimed),
+    }
+}
+
+/// The log that who writes to `store` writes to; `None` where there is no registry, and none was.
+///
+/// # Errors
+/// The same, and where a registry has no log.
+pub fn log_to_write(store: &dyn Store, known: Known<'_>) -> Result<Option<LogKey>> {
+    let log = check_place(store, known)?;
+    if log.is_none() && store.length(layout::REGISTRY_JSON)?.is_some() {
+        check_no_log(store)?;
+        let why = "has no log, in which everything has to stand: `isn registry init` gives it one";
+        return Err(Error::invalid(format!("registry {}", store.name()), why));
+    }
+    Ok(log)
+}
+
+/// The claim of the entry `first` of a registry's log, not verified; `None` where nothing is of that name.
+///
+/// # Errors
+/// [`Error::Claim`] if something is there that is no claim.
+pub fn claim_at(store: &dyn Store, first: u64) -> Result<Option<SignedClaim>> {
+    let path = layout::log_claim(first);
+    let what = store.locate(&path);
+    let read = store.length(&path).and_then(|length| match length {
+        Some(length) if length > MAX_CLAIM => {
+            let why = format!("is longer than any claim: {length} bytes");
+            Err(Error::Claim { what: what.clone(), why })
+        }
+        Some(_) => store.read(&path),
+        None => Ok(None),
+    });
+    match read {
+        Ok(bytes) => bytes.map(|bytes| SignedClaim::parse(&what, &bytes)).transpose(),
+        // What stands further up is in the place of no claim, and `unclaim` cannot remove it.
+        Err(Error::Foreign { path, why }) if path.display().to_string() == what => {
+            Err(Error::Claim { what, why: in_the_way(&why) })
+        }
+        Err(e) => Err(e),
+    }
+}
+
+fn in_the_way(why: &str) -> String {
+    format!("is in the way of the next entry: it {why}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! Reading a log as an auditor does: from the first entry, and every tile.
+
+use super::{Registry, layout};
+use crate::registry::log::{LogView, left_out};
+use isn_format::error::{Error, Result};
+use isn_format::log::{Accepted, LogKey, Rejected, Replica, SignedCheckpoint, TILE_WIDTH, bundle, leaf_hash};
+
+impl Registry {
+    /// Replays the log up to `signed` from its first entry, remembering nothing, and checks that every bundle and tile is
+    /// there and what it must be, those included that clients of isn never read.
+    pub async fn audit_log(
+        &self,
+        anchor: &LogKey,
+        signed: &SignedCheckpoint,
+    ) -> Result<Vec<Result<Accepted, Rejected>>> {
+        let (mut replica, size) = (Replica::new(anchor.clone()), signed.claimed_size());
+        let mut entries = Vec::new();
+        for index in 0..size.div_ceil(TILE_WIDTH) {
+            let width = TILE_WIDTH.min(size - index * TILE_WIDTH);
+            let path = layout::log_entries(index, width);
+            let refuse = |why: String| Error::trust(self.place(&path), why);
+            let bytes = self.read(&path, bundle::MAX_LEN).await?;
+            let bytes = bytes.ok_or_else(|| refuse("is missing".into()))?;
+            let found = bundle::read_whole(&bytes).map_err(|why| refuse(format!("is damaged: it {why}")))?;
+            if found.len() as u64 != width {
+                return Err(refuse(format!("has {} entries, expected {width}", found.len())));
+            }
+            for entry in found {
+                entries.push(replica.push(entry)?);
+            }
+        }
+        if replica.tree().root()? != signed.claimed_root() {
+            return Err(self.damage(signed).await);
+        }
+        signed.verify(&replica.history().key())?;
+        for (tile, expected) in replica.tree().tiles_since(0)? {
+            let path = layout::log_tile(tile.level, tile.index, tile.width);
+            let found = self.read(&path, TILE_WIDTH * 32).await?;
+            if found.as_ref() != Some(&expected) {
+                let why = match found {
+                    None => "is missing",
+                    Some(_) => "was changed: its hashes are not those of the entries",
+                };
+                return Err(Error::trust(self.place(&path), why));
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Where entries and checkpoint part: the first bundle whose tile has other hashes.
+    pub(super) async fn damage(&self, signed: &SignedCheckpoint) -> Error {
+        let size = signed.claimed_size();
+        let found = async {
+            for index in 0..size.div_ceil(TILE_WIDTH) {
+                let width = TILE_WIDTH.min(size - index * TILE_WIDTH);
+                let path = layout::log_tile(0, index, width);
+                let tile = self.read(&path, TILE_WIDTH * 32).await?.unwrap_or_default();
+                let bytes = self.bundle(index, width, 0).await?;
+                let entries = bundle::read(&bytes, width).unwrap_or_default();
+                let leaves: Vec<u8> = entries.iter().flat_map(|entry| leaf_hash(entry).0).collect();
+                if leaves != tile {
+                    let why = format!(
+                        "does not have the entries whose hashes are in {path}: one of the two was changed, or entries \
+                         were moved"
+                    );
+                    return Ok(Error::trust(self.place(&layout::log_entries(index, width)), why));
+                }
+            }
+            let why =
+                "do not lead to the root that the checkpoint signs: entries were changed, moved or left out";
+            Ok::<_, Error>(Error::trust(format!("the tiles and entries of registry {}", self.name()), why))
+        };
+        found.await.unwrap_or_else(left_out)
+    }
+
+    /// The bytes of an entry, checked against the tree of `view`.
+    pub async fn log_entry(&self, index: u64, view: &LogView) -> Result<Vec<u8>> {
+        let size = view.replica.size();
+        let (bundle_index, at) = (index / TILE_WIDTH, index % TILE_WIDTH);
+        let width = TILE_WIDTH.min(size - bundle_index * TILE_WIDTH);
+        let bytes = self.bundle(bundle_index, width, 0).await.map_err(left_out)?;
+        let what = || self.place(&layout::log_entries(bundle_index, width));
+        let entries =
+            bundle::read(&bytes, at + 1).map_err(|why| Error::trust(what(), format!("it {why}")))?;
+        let entry = entries.last().copied().unwrap_or_default();
+        if view.replica.tree().leaf(index) != Some(leaf_hash(entry)) {
+            return Err(Error::trust(what(), format!("has another entry {index} than the log")));
+        }
+        Ok(entry.to_vec())
+    }
+}

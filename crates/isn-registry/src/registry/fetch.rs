@@ -1,0 +1,323 @@
+//! Bringing images: reading segments of shards frame by frame, from the cache or from whichever place has them.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::mpsc;
+
+use super::Registry;
+use super::places::Place;
+use super::segment::{MAX_GAP, Segment};
+use crate::cache::{Fate, NewPiece, Piece};
+use crate::transport::pace::Patience;
+use isn_format::digest::Digest;
+use isn_format::error::{Error, Result};
+use isn_format::object::ObjectKind;
+use isn_format::pack::Entry;
+
+/// Requests under way at once.
+pub const REQUESTS: usize = 16;
+/// How often a segment is tried again at one place without getting on in between.
+const ATTEMPTS: u32 = 4;
+
+/// A frame as it came, not checked.
+pub struct Frame<'a> {
+    /// What it should be.
+    pub entry: &'a Entry,
+    /// Its bytes.
+    pub bytes: Bytes,
+    shard: Digest,
+    origin: Origin<'a>,
+}
+
+impl Frame<'_> {
+    /// Where it came from, for messages.
+    pub fn place(&self) -> String {
+        match &self.origin {
+            Origin::Cache(piece) => format!("shard piece {}", piece.path.display()),
+            Origin::Place(place, _) => {
+                let path = super::layout::object(ObjectKind::Shard, &self.shard);
+                format!("shard {}", place.transport.locate(&path))
+            }
+        }
+    }
+}
+
+/// Where a frame came from.
+enum Origin<'a> {
+    Cache(Piece),
+    /// What is kept of it, once all its frames are known to be good.
+    Place(&'a Place, Option<Arc<Fate>>),
+}
+
+/// Who takes the frames.
+pub enum Sink<'s, 'a> {
+    /// Threads.
+    Threads(mpsc::Sender<Frame<'a>>),
+    /// The fetching thread itself.
+    Here(RefCell<Box<dyn FnMut(Frame<'a>) -> Result<()> + 's>>),
+}
+
+impl<'a> Sink<'_, 'a> {
+    /// `false` if nobody takes frames any more, and somebody will say why.
+    async fn send(&self, frame: Frame<'a>) -> Result<bool> {
+        match self {
+            Sink::Threads(sender) => Ok(sender.send(frame).await.is_ok()),
+            Sink::Here(take) => (take.borrow_mut())(frame).map(|()| true),
+        }
+    }
+}
+
+/// One round of requests, and what has to be asked for again in another.
+pub struct Round<'a> {
+    registry: &'a Registry,
+    number: u32,
+    again: Mutex<BTreeMap<Digest, &'a Entry>>,
+    first_fault: Mutex<Option<Error>>,
+    suspects: Mutex<BTreeSet<PathBuf>>,
+}
+
+/// What came of a round.
+pub struct Outcome {
+    /// The images to be asked for again.
+    pub again: Vec<Digest>,
+    /// What was wrong with the first of them.
+    pub fault: Option<Error>,
+    /// The pieces of the cache that are as their names say, and not as the packs do: wrong only if those are right.
+    pub suspects: BTreeSet<PathBuf>,
+}
+
+impl<'a> Round<'a> {
+    /// The round of this number, from 0; with the fault of the one before, if there was one.
+    pub fn new(registry: &'a Registry, number: u32, fault: Option<Error>) -> Self {
+        let (again, suspects) = (Mutex::default(), Mutex::default());
+        Round { registry, number, again, first_fault: Mutex::new(fault), suspects }
+    }
+
+    /// What is to be done in the next round.
+    pub fn outcome(self) -> Outcome {
+        let again = self.again.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let fault = self.first_fault.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let suspects = self.suspects.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Outcome { again: again.into_keys().collect(), fault, suspects }
+    }
+
+    /// Takes back a frame that is not what it must be. If it is what the pack says, the pack is to blame, and asking
+    /// again would not help: then the error comes back.
+    pub fn refuse(&self, frame: &Frame<'a>, error: Error) -> Result<()> {
+        if Digest::of(&frame.bytes) == frame.entry.frame {
+            return Err(error);
+        }
+        match &frame.origin {
+            Origin::Cache(piece) => match self.registry.cache() {
+                Some(cache) if piece.is_damaged() => cache.set_aside(&piece.path),
+                _ => {
+                    let mut suspects = self.suspects.lock().unwrap_or_else(PoisonError::into_inner);
+                    suspects.insert(piece.path.clone());
+                }
+            },
+            Origin::Place(place, piece) => {
+                if let Some(piece) = piece {
+                    piece.spoil();
+                }
+                self.registry.strike(place, self.number, &error);
+                self.first_fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            }
+        }
+        self.ask_again([frame.entry]);
+        Ok(())
+    }
+
+    fn ask_again(&self, entries: impl IntoIterator<Item = &'a Entry>) {
+        let mut again = self.again.lock().unwrap_or_else(PoisonError::into_inner);
+        again.extend(entries.into_iter().map(|entry| (entry.blake3, entry)));
+    }
+
+    /// Brings a segment and sends its frames on, in order.
+    pub async fn fetch(&self, segment: &Segment<'a>, sink: &Sink<'_, 'a>) -> Result<()> {
+        if let Some(piece) = &segment.piece {
+            return self.fetch_cached(segment, piece, sink).await;
+        }
+        let (mut sent, mut failure) = (0, None);
+        for place in self.registry.places() {
+            match self.fetch_at(place, segment, &mut sent, sink).await {
+                Ok(()) => return Ok(()),
+                Err(e @ (Error::Network { .. } | Error::Integrity { .. })) => {
+                    if matches!(e, Error::Network { .. }) {
+                        place.give_up();
+                    }
+                    failure.get_or_insert(e);
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        let fault = self.first_fault.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Err(failure.or(fault).unwrap_or_else(|| {
+            let what = self.registry.locate(ObjectKind::Shard, &segment.shard.blake3);
+            Error::integrity(what, "every place that has it served bad bytes")
+        }))
+    }
+
+    /// From the cache; what is not there after all, comes over the wire in the next round.
+    async fn fetch_cached(&self, segment: &Segment<'a>, piece: &Piece, sink: &Sink<'_, 'a>) -> Result<()> {
+        let (mut at, mut frames) = (segment.range(0).start, segment.frames.iter());
+        if let Ok(mut file) = piece.open(at) {
+            while let Some(&entry) = frames.as_slice().first() {
+                let mut bytes = vec![0; (entry.offset + entry.length - at) as usize];
+                if file.read_exact(&mut bytes).is_err() {
+                    break;
+                }
+                let bytes = Bytes::from(bytes).split_off((entry.offset - at) as usize);
+                at = entry.offset + entry.length;
+                frames.next();
+                let origin = Origin::Cache(piece.clone());
+                if !sink.send(Frame { entry, shard: segment.shard.blake3, bytes, origin }).await? {
+                    return Ok(());
+                }
+            }
+        }
+        if let Some(cache) = self.registry.cache() {
+            match frames.len() {
+                0 => cache.used(piece),
+                _ => cache.set_aside(&piece.path),
+            }
+        }
+        self.ask_again(frames.copied());
+        Ok(())
+    }
+
+    /// From one place. After a failure it goes on from the first frame that has not been sent.
+    async fn fetch_at(
+        &self,
+        place: &'a Place,
+        segment: &Segment<'a>,
+        sent: &mut usize,
+        sink: &Sink<'_, 'a>,
+    ) -> Result<()> {
+        let mut patience = Patience::new(ATTEMPTS);
+        loop {
+            let before = *sent;
+            let failure = match self.fetch_from(place, segment, sent, sink).await {
+                Ok(Ended::Well) => return Ok(()),
+                Ok(Ended::Short) => {
+                    let what = format!("shard {}", place.transport.locate(&path_of(segment)));
+                    let why = format!("ends before byte {}", segment.range(*sent).end);
+                    let fault = Error::integrity(what, why);
+                    self.registry.strike(place, self.number, &fault);
+                    return Err(fault);
+                }
+                Err(e @ Error::Network { .. }) => e,
+                Err(e) => return Err(e),
+            };
+            let brought = segment.frames[before..*sent].iter().map(|entry| entry.length).sum();
+            if !patience.after(brought) {
+                return Err(failure);
+            }
+            tokio::time::sleep(Duration::from_millis(50 << patience.failures())).await;
+        }
+    }
+
+    /// Sends frames from the first that has not been sent, until all are, the receiver has stopped, or the bytes end.
+    async fn fetch_from(
+        &self,
+        place: &'a Place,
+        segment: &Segment<'a>,
+        sent: &mut usize,
+        sink: &Sink<'_, 'a>,
+    ) -> Result<Ended> {
+        let (range, path, shard) = (segment.range(*sent), path_of(segment), segment.shard.blake3);
+        let body = place.transport.open(&path, Some(range.clone())).await?;
+        let mut body = body.ok_or_else(|| {
+            Error::integrity(format!("shard {}", place.transport.locate(&path)), "is missing")
+        })?;
+        let mut at = body.offset;
+        if at > range.start {
+            let why = format!("sent bytes from {at}, asked from {}", range.start);
+            return Err(Error::Network { url: place.transport.locate(&path), why });
+        }
+        if range.start - at > MAX_GAP && !place.ignores_ranges() {
+            // More of such answers may be under way: better to end them, and ask once for all of the shard.
+            place.note_that_it_ignores_ranges();
+            self.ask_again(segment.frames[*sent..].iter().copied());
+            return Ok(Ended::Well);
+        }
+        let mut keeper = Keeper::new(self.registry, &shard, range.start);
+        let mut partial = BytesMut::new();
+        while *sent < segment.frames.len() {
+            let Some(mut chunk) = body.chunks.next().await? else { return Ok(Ended::Short) };
+            self.registry.count(chunk.len());
+            if at < range.start {
+                let _ = skip(&mut chunk, &mut at, range.start);
+            }
+            while !chunk.is_empty() && *sent < segment.frames.len() {
+                let entry = segment.frames[*sent];
+                // Bytes between frames belong to nobody who was asked for.
+                let gap = skip(&mut chunk, &mut at, entry.offset);
+                keeper.write(&gap);
+                let missing = (entry.length as usize) - partial.len();
+                let taken = chunk.split_to(missing.min(chunk.len()));
+                at += taken.len() as u64;
+                let bytes = if taken.len() == entry.length as usize {
+                    taken
+                } else {
+                    partial.reserve(missing);
+                    partial.extend_from_slice(&taken);
+                    if partial.len() < entry.length as usize {
+                        continue;
+                    }
+                    partial.split().freeze()
+                };
+                // Whole frames only: what is kept of a connection that breaks is of use, too.
+                keeper.write(&bytes);
+                let origin = Origin::Place(place, keeper.fate());
+                if !sink.send(Frame { entry, shard, bytes, origin }).await? {
+                    return Ok(Ended::Well);
+                }
+                *sent += 1;
+            }
+        }
+        Ok(Ended::Well)
+    }
+}
+
+/// What keeps the bytes of a request, where there is a cache to keep them in. One that cannot be written to, or is full,
+/// costs time later and nothing else.
+struct Keeper(Option<NewPiece>);
+
+impl Keeper {
+    fn new(registry: &Registry, shard: &Digest, start: u64) -> Self {
+        Keeper(registry.keeping().and_then(|cache| cache.new_piece(shard, start).ok()))
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if self.0.as_mut().is_some_and(|piece| piece.write(bytes).is_err()) {
+            self.0 = None;
+        }
+    }
+
+    fn fate(&self) -> Option<Arc<Fate>> {
+        self.0.as_ref().map(NewPiece::fate)
+    }
+}
+
+enum Ended {
+    Well,
+    /// The file ended, and nobody said that the connection broke.
+    Short,
+}
+
+fn path_of(segment: &Segment<'_>) -> String {
+    super::layout::object(ObjectKind::Shard, &segment.shard.blake3)
+}
+
+/// Takes what stands before byte `to` from the front of `chunk`.
+fn skip(chunk: &mut Bytes, at: &mut u64, to: u64) -> Bytes {
+    let length = to.saturating_sub(*at).min(chunk.len() as u64);
+    *at += length;
+    chunk.split_to(length as usize)
+}

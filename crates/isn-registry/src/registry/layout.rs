@@ -1,0 +1,269 @@
+//! Where things are in a registry: every path is formed here and nowhere else. docs/format.md has the table.
+
+use super::{MAX_HINT, MAX_UNSIGNED};
+use isn_format::dataset_ref::{Name, Version};
+use isn_format::digest::Digest;
+use isn_format::log::{MAX_CHECKPOINT, MAX_CLAIM, TILE_WIDTH, bundle};
+use isn_format::object::ObjectKind;
+use isn_format::rel_path::check_segment;
+use isn_format::statement;
+
+/// What makes a folder a registry.
+pub const REGISTRY_JSON: &str = "registry.json";
+/// All dataset names, one a line: a hint, since static hosts cannot list.
+pub const NAMES: &str = "releases/names";
+
+/// The log's newest checkpoint: the one file that is never the same for long.
+pub const CHECKPOINT: &str = "log/checkpoint";
+/// Entries that somebody is about to append, by their number; readers never look at it.
+pub const CLAIMS: &str = "log/.isn-claims";
+
+/// What was sent to a server to be published, until its statement is in the log; readers never look at it.
+pub const STAGING: &str = ".isn-staging";
+
+/// Recipes of datasets that await their publisher.
+pub const RECIPES: &str = "recipes";
+/// What is shown of a recipe's folder beside its tables: people keep more in such folders, and some of it is nobody's.
+const RECIPE_FILES: [&str; 3] = ["recipe.toml", "README.md", "DATASHEET.md"];
+
+/// The key of the log of which this is to be a mirror, until it is one; readers never look at it.
+pub const MIRRORING: &str = ".isn-mirror";
+
+/// A tile of the log's tree, of 1 to 256 hashes (C2SP tlog-tiles).
+pub fn log_tile(level: u8, index: u64, width: u64) -> String {
+    format!("log/tile/{level}/{}", tile_path(index, width))
+}
+
+/// A bundle of 1 to 256 of the log's entries.
+pub fn log_entries(index: u64, width: u64) -> String {
+    format!("log/tile/entries/{}", tile_path(index, width))
+}
+
+/// The folder of the narrow forerunners of a tile.
+pub fn log_partial_tiles(level: u8, index: u64) -> String {
+    format!("log/tile/{level}/{}.p", tile_path(index, TILE_WIDTH))
+}
+
+/// The folder of the narrow forerunners of a bundle.
+pub fn log_partial_entries(index: u64) -> String {
+    format!("log/tile/entries/{}.p", tile_path(index, TILE_WIDTH))
+}
+
+/// `x001/x234/067` for 1234067, and `.p/<width>` for a tile that is not full.
+fn tile_path(index: u64, width: u64) -> String {
+    let mut path = format!("{:03}", index % 1000);
+    let mut rest = index / 1000;
+    while rest > 0 {
+        path = format!("x{:03}/{path}", rest % 1000);
+        rest /= 1000;
+    }
+    if width < TILE_WIDTH { format!("{path}.p/{width}") } else { path }
+}
+
+/// The claim of the entry `index`.
+pub fn log_claim(index: u64) -> String {
+    format!("{CLAIMS}/{index}")
+}
+
+/// The signed release of a version.
+pub fn release(name: &Name, version: Version) -> String {
+    format!("releases/{name}/{version}")
+}
+
+/// The versions of a dataset, one a line: a hint.
+pub fn versions(name: &Name) -> String {
+    format!("releases/{name}/versions")
+}
+
+/// The packs of a manifest, one 64-hex digest a line: a hint.
+pub fn packs(manifest: &Digest) -> String {
+    format!("packs/{manifest}")
+}
+
+/// `name version` of a dataset hash: a hint.
+pub fn pin(dataset: &Digest) -> String {
+    format!("pins/{dataset}")
+}
+
+/// An object.
+pub fn object(kind: ObjectKind, digest: &Digest) -> String {
+    let hex = digest.to_string();
+    format!("objects/{}/{hex}.{}", &hex[..2], kind.extension())
+}
+
+/// The recipe of a dataset that awaits its publisher.
+pub fn recipe(name: &Name) -> String {
+    format!("{RECIPES}/{name}/recipe.toml")
+}
+
+/// The most bytes that a writer reads of the file at `path`, which somebody else may have put there.
+pub fn max_len(path: &str) -> u64 {
+    let top = path.split_once('/').map_or("", |(top, _)| top);
+    match top {
+        _ if path == CHECKPOINT => MAX_CHECKPOINT,
+        _ if path.starts_with(CLAIMS) => MAX_CLAIM,
+        "log" => bundle::MAX_LEN,
+        "releases" if path != NAMES && !path.ends_with("/versions") => statement::MAX_LEN as u64,
+        "recipes" => MAX_UNSIGNED,
+        // No writer reads one: it is checked as it is put, by its length and hash.
+        "objects" => u64::MAX,
+        _ => MAX_HINT,
+    }
+}
+
+/// A file that readers may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Public {
+    /// An object: the bytes with this hash, for ever.
+    Object(Digest),
+    /// A full tile or bundle of the log, which never changes.
+    FullTile,
+    /// Anything that may change or go.
+    Other,
+}
+
+/// Whether the file at `path` is for readers; `None` for whatever else may lie in a registry's folder. Every path has one
+/// spelling: what reads like a path of the registry but is not the one that is formed here, is none.
+pub fn public(path: &str) -> Option<Public> {
+    if [REGISTRY_JSON, NAMES, CHECKPOINT].contains(&path) {
+        return Some(Public::Other);
+    }
+    let (top, rest) = path.split_once('/')?;
+    let is = |formed: String| (formed == path).then_some(Public::Other);
+    match top {
+        "objects" => {
+            let (hex, extension) = rest.split_once('/')?.1.split_once('.')?;
+            let digest: Digest = hex.parse().ok()?;
+            let kind = ObjectKind::ALL.into_iter().find(|kind| kind.extension() == extension)?;
+            (object(kind, &digest) == path).then_some(Public::Object(digest))
+        }
+        "packs" => is(packs(&rest.parse().ok()?)),
+        "pins" => is(pin(&rest.parse().ok()?)),
+        "log" => public_tile(rest.strip_prefix("tile/")?),
+        "releases" => {
+            let (name, file) = rest.split_once('/')?;
+            let name: Name = name.parse().ok()?;
+            is(if file == "versions" { versions(&name) } else { release(&name, file.parse().ok()?) })
+        }
+        "recipes" => {
+            let (name, file) = rest.split_once('/')?;
+            let is_table = file.ends_with(".csv") && check_segment(file).is_ok();
+            let is_file = RECIPE_FILES.contains(&file) || is_table;
+            (is_file && name.parse::<Name>().is_ok()).then_some(Public::Other)
+        }
+        _ => None,
+    }
+}
+
+/// The same of what comes after `log/tile/`.
+fn public_tile(rest: &str) -> Option<Public> {
+    let (level, rest) = rest.split_once('/')?;
+    let (path, width) = match rest.split_once(".p/") {
+        Some((path, width)) => (path, width.parse().ok().filter(|width| (1..TILE_WIDTH).contains(width))?),
+        None => (rest, TILE_WIDTH),
+    };
+    let digits: String = path.split('/').map(|part| part.trim_start_matches('x')).collect();
+    let is_level = level == "entries" || level.parse::<u8>().is_ok_and(|n| n < 64 && n.to_string() == level);
+    let is_tile = is_level && tile_path(digits.parse().ok()?, width) == rest;
+    is_tile.then_some(if width == TILE_WIDTH { Public::FullTile } else { Public::Other })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_formed_here_is_public_and_nothing_else() {
+        let (name, version): (Name, Version) = ("birds".parse().unwrap(), "1.0".parse().unwrap());
+        let digest = Digest::of(b"");
+        for path in [REGISTRY_JSON.into(), NAMES.into(), CHECKPOINT.into(), release(&name, version)]
+            .into_iter()
+            .chain([versions(&name), packs(&digest), pin(&digest), recipe(&name)])
+            .chain([log_tile(0, 7, 3), log_entries(1_234_067, 255)])
+            .chain(
+                ["README.md", "DATASHEET.md", "corrections.csv"].map(|file| format!("recipes/birds/{file}")),
+            )
+        {
+            assert_eq!(public(&path), Some(Public::Other), "{path}");
+        }
+        for path in [log_tile(0, 0, 256), log_tile(63, 1_234_067, 256), log_entries(1000, 256)] {
+            assert_eq!(public(&path), Some(Public::FullTile), "{path}");
+        }
+        for kind in ObjectKind::ALL {
+            assert_eq!(public(&object(kind, &digest)), Some(Public::Object(digest)));
+        }
+        let hex = digest.to_string();
+        for path in [
+            String::new(),
+            ".".into(),
+            "objects".into(),
+            "objects/".into(),
+            format!("objects/00/{hex}.json"),
+            format!("objects/{}/{}.json", &hex[..2], hex.to_uppercase()),
+            format!("objects/{}/{hex}", &hex[..2]),
+            format!("objects/{}/{hex}.json/", &hex[..2]),
+            format!("objects/{}/{hex}.exe", &hex[..2]),
+            format!("objects/{}/../{}/{hex}.json", &hex[..2], &hex[..2]),
+            format!("objects/{}/.isn-tmp-x", &hex[..2]),
+            format!("/objects/{}/{hex}.json", &hex[..2]),
+            "log/.isn-claims/0".into(),
+            ".isn-lock".into(),
+            ".isn-staging/me/objects".into(),
+            "keys/me".into(),
+            "releases".into(),
+            "releases/names/".into(),
+            "releases/birds/01.0".into(),
+            "releases/birds/.isn-tmp-x".into(),
+            "releases/../registry.json".into(),
+            "releases/birds/1.0%00".into(),
+            "recipes/birds/.hidden".into(),
+            "recipes/birds/.csv".into(),
+            "recipes/birds/id_ed25519".into(),
+            "recipes/birds/tokens.toml".into(),
+            "recipes/birds/recipe.toml.bak".into(),
+            "recipes/birds/corrections.csv~".into(),
+            "recipes/birds/../x".into(),
+            "recipes/birds/a/b".into(),
+            "log/tile/0/0".into(),
+            "log/tile/00/000".into(),
+            "log/tile/64/000".into(),
+            "log/tile/0/x000/001".into(),
+            "log/tile/0/000.p/256".into(),
+            "log/tile/0/000.p/0".into(),
+            "log/tile/0/000.p/01".into(),
+            "log/tile/0/x999/x999/x999/x999/x999/x999/x999/999".into(),
+        ] {
+            assert_eq!(public(&path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn no_name_or_version_leads_to_what_is_of_the_layout() {
+        let fixed = [REGISTRY_JSON, NAMES, CHECKPOINT, CLAIMS, STAGING, RECIPES, MIRRORING, "releases"];
+        let words = fixed.iter().flat_map(|path| path.split('/')).chain(RECIPE_FILES);
+        let words = words.chain(["versions", "log", "tile", "objects", "packs", "pins", "names", "birds"]);
+        let names: Vec<Name> = words.filter_map(|word| word.parse().ok()).collect();
+        assert!(names.len() > 5, "{names:?}");
+        let version: Version = "1.0".parse().unwrap();
+        for name in &names {
+            for path in [release(name, version), versions(name), recipe(name)] {
+                for fixed in fixed {
+                    // Neither a file where a folder has to be, nor a folder where a file is.
+                    let is_in_the_way = format!("{fixed}/").starts_with(&format!("{path}/"))
+                        || (public(fixed).is_some() && path.starts_with(&format!("{fixed}/")));
+                    assert!(!is_in_the_way, "{path} and {fixed}");
+                }
+            }
+            assert_ne!(release(name, version), versions(name));
+        }
+        assert!("versions".parse::<Version>().is_err());
+    }
+
+    #[test]
+    fn tiles_are_where_c2sp_has_them() {
+        assert_eq!(log_tile(0, 0, 256), "log/tile/0/000");
+        assert_eq!(log_tile(1, 5, 17), "log/tile/1/005.p/17");
+        assert_eq!(log_entries(1_234_067, 256), "log/tile/entries/x001/x234/067");
+        assert_eq!(log_entries(1000, 1), "log/tile/entries/x001/000.p/1");
+    }
+}

@@ -1,0 +1,203 @@
+//! Which packs a version has, as lists of packs say. Nobody signs those, nor packs: one that leads to nothing good gives way to
+//! the list of another place.
+
+use std::collections::HashSet;
+use std::ops::Deref;
+
+use super::places::Place;
+use super::{MAX_HINT, Registry, Snapshot, layout};
+use isn_format::digest::Digest;
+use isn_format::error::{Error, Result};
+use isn_format::object::ObjectKind;
+use isn_format::pack::{Allowance, Pack};
+
+/// The packs of a version by one list of them.
+pub struct Packs {
+    packs: Vec<Pack>,
+    list: List,
+    manifest: Digest,
+    images: u64,
+}
+
+impl Packs {
+    /// The packs alone.
+    pub fn into_packs(self) -> Vec<Pack> {
+        self.packs
+    }
+}
+
+impl Deref for Packs {
+    type Target = [Pack];
+
+    fn deref(&self) -> &[Pack] {
+        &self.packs
+    }
+}
+
+/// A list of packs.
+#[derive(Default)]
+struct List {
+    digests: Vec<Digest>,
+    /// Where it is, for messages.
+    from: String,
+}
+
+impl List {
+    fn lines(&self) -> String {
+        self.digests.iter().map(|digest| format!("{digest}\n")).collect()
+    }
+}
+
+/// Where the cache has the list of packs that a place had when it was last asked: another's is not to be taken for it.
+fn kept(place: &Place, manifest: &Digest) -> String {
+    format!("packs-of/{}/{manifest}", Digest::of(place.name.as_bytes()))
+}
+
+impl Registry {
+    /// The packs of a version; none where nobody has shards of it.
+    pub async fn packs(&self, snapshot: &Snapshot) -> Result<Packs> {
+        let (manifest, images) = (snapshot.head.manifest_ref.blake3, snapshot.head.manifest.images);
+        // Packs of another version are packs, too: those of a place that has all images are looked for.
+        let have_all = |packs: &Vec<Pack>| {
+            if !self.has_mirrors() {
+                return true;
+            }
+            let placed: HashSet<&Digest> = packs.iter().flat_map(|p| &p.entries).map(|e| &e.blake3).collect();
+            snapshot.index().rows().iter().all(|row| placed.contains(&row.blake3))
+        };
+        let take = async |digests| self.packs_in(digests, &manifest, images).await;
+        let (packs, list) = self.first_list(&manifest, &[], take, have_all).await?.unwrap_or_default();
+        Ok(Packs { packs, list, manifest, images })
+    }
+
+    /// The packs by another list than those that `failed` and others before were by, which go to `tried`; `None` where there is
+    /// none. That such a list says so does not make it better: it may fail as well.
+    pub async fn packs_instead(
+        &self,
+        failed: &Packs,
+        why: &Error,
+        tried: &mut Vec<Vec<Digest>>,
+    ) -> Option<Packs> {
+        if !self.has_mirrors() {
+            return None;
+        }
+        tried.push(failed.list.digests.clone());
+        self.forgive();
+        let (manifest, images) = (failed.manifest, failed.images);
+        let take = async |digests| self.packs_in(digests, &manifest, images).await;
+        let (packs, list) = self.first_list(&manifest, tried, take, |_| true).await.ok()??;
+        if !failed.list.from.is_empty() {
+            self.complain(format!("{} leads to what nobody has, and was set aside: {why}", failed.list.from));
+        }
+        Some(Packs { packs, list, manifest, images })
+    }
+
+    /// Keeps the list of packs that have brought what they were to bring.
+    pub fn keep_packs(&self, packs: &Packs) {
+        if let Some(cache) = self.cache.as_ref().filter(|_| !packs.list.digests.is_empty()) {
+            let _ = cache.keep_hint(&layout::packs(&packs.manifest), packs.list.lines().as_bytes());
+        }
+    }
+
+    /// The packs of the manifest of this hash, which has so many images; which images they are is not looked at.
+    pub async fn packs_of(&self, manifest: &Digest, images: u64) -> Result<Vec<Pack>> {
+        let take = async |digests| self.packs_in(digests, manifest, images).await;
+        Ok(self.first_list(manifest, &[], take, |_| true).await?.unwrap_or_default().0)
+    }
+
+    async fn packs_in(&self, digests: Vec<Digest>, manifest: &Digest, images: u64) -> Result<Vec<Pack>> {
+        let mut packs = Vec::new();
+        let mut allowance = Allowance::of(images);
+        for digest in digests {
+            let bytes = self.find_object(ObjectKind::Pack, &digest, Pack::max_len(images)).await?;
+            let bytes = bytes.ok_or_else(|| self.missing_object(ObjectKind::Pack, &digest))?;
+            let pack = Pack::parse(&self.locate(ObjectKind::Pack, &digest), &bytes, images)?;
+            allowance.take(&pack, || self.place(&layout::packs(manifest)))?;
+            packs.push(pack);
+        }
+        Ok(packs)
+    }
+
+    /// The list of packs, of the first place that has one; where none can be reached, as it was when it was last read.
+    pub async fn pack_digests(&self, manifest: &Digest) -> Result<Vec<Digest>> {
+        let taken = self.first_list(manifest, &[], async |digests| Ok(digests), |_| true).await?;
+        Ok(taken.unwrap_or_default().0)
+    }
+
+    /// What `take` makes of the first list of packs that leads to something that is `enough`, or else of the first that leads to
+    /// anything. Those `tried` are no good. Where a place cannot be reached, lists count as they were when they were last read:
+    /// that of each place, and that by which images came.
+    async fn first_list<T>(
+        &self,
+        manifest: &Digest,
+        tried: &[Vec<Digest>],
+        take: impl AsyncFn(Vec<Digest>) -> Result<T>,
+        enough: impl Fn(&T) -> bool,
+    ) -> Result<Option<(T, List)>> {
+        let (path, places) = (layout::packs(manifest), self.places());
+        let asked = places.iter().map(|&place| (Some(place), path.clone()));
+        let hints = places.iter().map(|place| (None, kept(place, manifest))).chain([(None, path.clone())]);
+        let (mut some, mut wrong, mut unreached) = (None, None, None);
+        for (place, path) in asked.chain(hints) {
+            let read = match place {
+                Some(place) => self.list_of(place, manifest).await,
+                None if unreached.is_some() => Ok(self.hinted(&path)),
+                None => break,
+            };
+            let list = match read {
+                Ok(list) if list.digests.is_empty() || tried.contains(&list.digests) => continue,
+                Ok(list) => list,
+                Err(e @ Error::Network { .. }) => {
+                    unreached.get_or_insert(e);
+                    continue;
+                }
+                Err(e) => {
+                    wrong.get_or_insert(e);
+                    continue;
+                }
+            };
+            match take(list.digests.clone()).await {
+                Ok(taken) if enough(&taken) => return Ok(Some((taken, list))),
+                Ok(taken) => drop(some.get_or_insert((taken, list))),
+                Err(e @ Error::Network { .. }) => drop(unreached.get_or_insert(e)),
+                Err(e) => drop(wrong.get_or_insert(e)),
+            }
+        }
+        match some {
+            Some(some) => Ok(Some(some)),
+            None => wrong.or(unreached).map_or(Ok(None), Err),
+        }
+    }
+
+    /// The list of a place, which the cache keeps as that place's.
+    async fn list_of(&self, place: &Place, manifest: &Digest) -> Result<List> {
+        let path = layout::packs(manifest);
+        let list = List { digests: self.hint_of(place, &path).await?, from: place.transport.locate(&path) };
+        if let Some(cache) = self.cache.as_ref().filter(|_| !list.digests.is_empty()) {
+            let _ = cache.keep_hint(&kept(place, manifest), list.lines().as_bytes());
+        }
+        Ok(list)
+    }
+
+    /// The list that the cache has at `path`.
+    fn hinted(&self, path: &str) -> List {
+        let hint = self.cache.as_ref().and_then(|cache| String::from_utf8(cache.hint(path)?).ok());
+        let digests = hint.unwrap_or_default().lines().filter_map(|line| line.parse().ok()).collect();
+        List { digests, from: String::new() }
+    }
+
+    /// Whether a version was published without images: a list of packs is there, and it is empty. `false` too where no
+    /// place can be reached.
+    pub async fn is_rebuild_only(&self, manifest: &Digest) -> Result<bool> {
+        let (list, mut is_marked, mut wrong) = (layout::packs(manifest), false, None);
+        for place in self.places() {
+            match self.read_at(place, &list, MAX_HINT).await {
+                Ok(Some(lines)) if lines.is_empty() => is_marked = true,
+                Ok(Some(_)) => return Ok(false),
+                Ok(None) | Err(Error::Network { .. }) => {}
+                Err(e) => drop(wrong.get_or_insert(e)),
+            }
+        }
+        wrong.filter(|_| !is_marked).map_or(Ok(is_marked), Err)
+    }
+}

@@ -1,0 +1,279 @@
+//! Where the objects of a registry are: in the cache, in the registry itself, in its mirrors. An object is its hash, so
+//! any place will do; one that served other bytes is set aside, and named.
+
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::{Head, MAX_METADATA, Registry, Snapshot, layout};
+use crate::cache::Cache;
+use crate::transport::{self, AtHand, Transport};
+use isn_format::digest::Digest;
+use isn_format::error::{Error, Result};
+use isn_format::object::{ObjectKind, ObjectRef};
+
+/// So often a place may serve bad bytes: once can be the way, not the place.
+const STRIKES: u32 = 2;
+
+/// One place that has objects.
+pub(super) struct Place {
+    pub(super) name: String,
+    pub(super) transport: Box<dyn Transport>,
+    /// In how many rounds of requests it has served bad bytes, and the last of them, from 1.
+    strikes: AtomicU32,
+    last_strike: AtomicU32,
+    /// How often it was given up, since it did not answer or was too slow.
+    given_up: AtomicU32,
+    /// It was asked for a part and sent the whole.
+    ignores_ranges: AtomicBool,
+}
+
+impl Place {
+    pub(super) fn new(name: String, transport: Box<dyn Transport>) -> Self {
+        Place {
+            name,
+            transport,
+            strikes: AtomicU32::new(0),
+            last_strike: AtomicU32::new(0),
+            given_up: AtomicU32::new(0),
+            ignores_ranges: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether it is no use to ask it for a part.
+    pub(super) fn ignores_ranges(&self) -> bool {
+        self.ignores_ranges.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_that_it_ignores_ranges(&self) {
+        self.ignores_ranges.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that it did not answer, or was too slow: others are asked first from now on.
+    pub(super) fn give_up(&self) {
+        self.given_up.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn strikes(&self) -> u32 {
+        self.strikes.load(Ordering::Relaxed)
+    }
+}
+
+/// What is to be said of places when all is done.
+#[derive(Default)]
+pub(super) struct Complaints(Mutex<Vec<String>>);
+
+impl Registry {
+    /// Looks for objects in `cache` first, and keeps there what it fetches.
+    #[must_use]
+    pub fn with_cache(self, cache: Option<Cache>) -> Self {
+        Registry { cache, ..self }
+    }
+
+    /// Asks `others` for objects that this one lacks, does not hand out, or has in another form.
+    #[must_use]
+    pub fn with_mirrors(mut self, others: impl IntoIterator<Item = Registry>) -> Self {
+        self.mirrors.extend(others.into_iter().map(|other| other.own));
+        self
+    }
+
+    /// Where fetched things are kept.
+    pub fn cache(&self) -> Option<&Cache> {
+        self.cache.as_ref()
+    }
+
+    /// Takes from the cache, and keeps no shard there from now on.
+    pub fn keep_nothing_more(&self) {
+        self.keeps_nothing.store(true, Ordering::Relaxed);
+    }
+
+    /// Where bytes of shards are to be kept.
+    pub(super) fn keeping(&self) -> Option<&Cache> {
+        self.cache.as_ref().filter(|_| !self.keeps_nothing.load(Ordering::Relaxed))
+    }
+
+    /// The places to ask, those first that have served nothing bad, and of those the ones that answer.
+    pub(super) fn places(&self) -> Vec<&Place> {
+        let mut places: Vec<&Place> = std::iter::once(&self.own).chain(&self.mirrors).collect();
+        places.retain(|place| place.strikes() < STRIKES);
+        places.sort_by_key(|place| (place.strikes(), place.given_up.load(Ordering::Relaxed)));
+        places
+    }
+
+    /// Notes that a place has served bad bytes in this round.
+    pub(super) fn strike(&self, place: &Place, round: u32, error: &Error) {
+        if place.last_strike.swap(round + 1, Ordering::Relaxed) == round + 1 {
+            return;
+        }
+        if place.strikes.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.complain(format!("{} served bad bytes and was set aside: {error}", place.name));
+        }
+    }
+
+    pub(super) fn complain(&self, complaint: String) {
+        self.complaints.0.lock().unwrap_or_else(PoisonError::into_inner).push(complaint);
+    }
+
+    /// Takes back what places are blamed for: what they should have served was said by nobody who can be believed.
+    pub(super) fn forgive(&self) {
+        for place in std::iter::once(&self.own).chain(&self.mirrors) {
+            place.strikes.store(0, Ordering::Relaxed);
+            place.last_strike.store(0, Ordering::Relaxed);
+        }
+        self.complaints.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// The places that have served bad bytes, with what was wrong: for whoever has the right ones in the end.
+    pub fn complaints(&self) -> Vec<String> {
+        self.complaints.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads a file from the first place that has it as `check` wants it; `None` where no place has it.
+    async fn read_anywhere(
+        &self,
+        path: &str,
+        cap: u64,
+        check: impl Fn(&str, &[u8]) -> Result<()>,
+    ) -> Result<Option<Vec<u8>>> {
+        self.anywhere(async |place| {
+            let found = transport::read(place.transport.as_ref(), path, cap).await?;
+            self.count(found.as_ref().map_or(0, Vec::len));
+            found.as_ref().map_or(Ok(()), |bytes| check(&place.transport.locate(path), bytes))?;
+            Ok(found)
+        })
+        .await
+    }
+
+    /// What `bring` brings from the first place where it is as it must be; `None` where no place has it.
+    async fn anywhere<T>(&self, bring: impl AsyncFn(&Place) -> Result<Option<T>>) -> Result<Option<T>> {
+        let (mut bad, mut unreached) = (None, None);
+        for round in 0..STRIKES {
+            bad = None;
+            for place in self.places() {
+                match bring(place).await {
+                    Ok(Some(brought)) => return Ok(Some(brought)),
+                    Ok(None) => {}
+                    Err(e @ Error::Integrity { .. }) => {
+                        self.strike(place, round, &e);
+                        bad.get_or_insert(e);
+                    }
+                    Err(e @ Error::Network { .. }) => {
+                        place.give_up();
+                        unreached.get_or_insert(e);
+                    }
+                    Err(e) => return Err(e),
+                }
+            }
+            if bad.is_none() || self.places().is_empty() {
+                break;
+            }
+        }
+        bad.or(unreached).map_or(Ok(None), Err)
+    }
+
+    /// An object, checked against its reference.
+    pub async fn object(&self, kind: ObjectKind, reference: &ObjectRef) -> Result<Vec<u8>> {
+        self.check_length(kind, reference)?;
+        if let Some(bytes) = self.cached(kind, &reference.blake3, reference.length) {
+            return Ok(bytes);
+        }
+        let path = layout::object(kind, &reference.blake3);
+        let check = |place: &str, bytes: &[u8]| reference.check(&format!("{} {place}", kind.noun()), bytes);
+        let bytes = self.read_anywhere(&path, reference.length, check).await?;
+        let bytes = bytes.ok_or_else(|| self.missing_object(kind, &reference.blake3))?;
+        self.keep(kind, &reference.blake3, &bytes);
+        Ok(bytes)
+    }
+
+    /// Writes a shard to what `begin` gives, and gives that back, from the first place that has it whole: none of it is
+    /// held in memory. What was written before an error is for nothing; then `begin` is asked again.
+    pub async fn stream_shard<W: Write + Send>(
+        &self,
+        shard: &ObjectRef,
+        begin: impl Fn() -> Result<W>,
+    ) -> Result<W> {
+        self.check_length(ObjectKind::Shard, shard)?;
+        let streamed = self.anywhere(async |place| {
+            let mut to = begin()?;
+            Ok(self.copy_from(place, ObjectKind::Shard, shard, &mut to).await?.then_some(to))
+        });
+        streamed.await?.ok_or_else(|| self.missing_object(ObjectKind::Shard, &shard.blake3))
+    }
+
+    fn check_length(&self, kind: ObjectKind, reference: &ObjectRef) -> Result<()> {
+        if reference.length <= MAX_METADATA {
+            return Ok(());
+        }
+        let why = format!("is said to have {} bytes: too many", reference.length);
+        Err(Error::integrity(self.locate(kind, &reference.blake3), why))
+    }
+
+    /// An object by its hash alone, of at most `cap` bytes; `None` where no place has it.
+    pub async fn find_object(&self, kind: ObjectKind, digest: &Digest, cap: u64) -> Result<Option<Vec<u8>>> {
+        if let Some(bytes) = self.cached(kind, digest, cap) {
+            return Ok(Some(bytes));
+        }
+        let check = |place: &str, bytes: &[u8]| match Digest::of(bytes) == *digest {
+            true => Ok(()),
+            false => {
+                let why = "its bytes have another BLAKE3 than its name";
+                Err(Error::integrity(format!("{} {place}", kind.noun()), why))
+            }
+        };
+        let found = self.read_anywhere(&layout::object(kind, digest), cap, check).await?;
+        if let Some(bytes) = &found {
+            self.keep(kind, digest, bytes);
+        }
+        Ok(found)
+    }
+
+    /// Keeps which manifest a dataset hash has, so that its pin needs no network; what describes the version was kept when
+    /// it was read.
+    pub fn keep_pin(&self, snapshot: &Snapshot) {
+        let (manifest, pin) = (&snapshot.head.manifest_ref, layout::pin(&snapshot.head.manifest.dataset));
+        let hint = format!("{} {}\n", manifest.blake3, manifest.length);
+        let _ = self.cache.as_ref().map(|cache| cache.keep_hint(&pin, hint.as_bytes()));
+    }
+
+    /// The version of a dataset hash from the cache alone: whatever led there, it has that hash.
+    pub async fn cached_head(&self, pin: &Digest) -> Option<Head> {
+        let hint = String::from_utf8(self.cache.as_ref()?.hint(&layout::pin(pin))?).ok()?;
+        let (manifest, length) = hint.trim_end().split_once(' ')?;
+        let manifest = ObjectRef { blake3: manifest.parse().ok()?, length: length.parse().ok()? };
+        let head = self.head(manifest, Vec::new()).await.ok()?;
+        head.check_unsigned("manifest").ok()?;
+        (head.manifest.dataset == *pin).then_some(head)
+    }
+
+    /// Where a shard can be read in place, if it is on this machine and as long as it must be.
+    pub fn shard_at_hand(&self, shard: &ObjectRef) -> Option<AtHand> {
+        let path = layout::object(ObjectKind::Shard, &shard.blake3);
+        let is_whole = |found: &AtHand| match found {
+            AtHand::File(path) => path.metadata().is_ok_and(|meta| meta.len() == shard.length),
+            AtHand::Memory(bytes) => bytes.len() as u64 == shard.length,
+        };
+        self.places().iter().find_map(|place| place.transport.at_hand(&path).filter(is_whole))
+    }
+
+    /// Where an object is, for messages.
+    pub fn locate(&self, kind: ObjectKind, digest: &Digest) -> String {
+        format!("{} {}", kind.noun(), self.own.transport.locate(&layout::object(kind, digest)))
+    }
+
+    pub(super) fn missing_object(&self, kind: ObjectKind, digest: &Digest) -> Error {
+        // A release leads here, so its absence is damage, not a wrong name.
+        Error::integrity(self.locate(kind, digest), "is missing")
+    }
+
+    /// Shards are kept in pieces, not as objects.
+    fn cached(&self, kind: ObjectKind, digest: &Digest, cap: u64) -> Option<Vec<u8>> {
+        self.cache.as_ref().filter(|_| kind != ObjectKind::Shard)?.object(kind, digest, cap)
+    }
+
+    /// A cache that cannot be written to, or is full, costs time and nothing else.
+    fn keep(&self, kind: ObjectKind, digest: &Digest, bytes: &[u8]) {
+        if let Some(cache) = self.cache.as_ref().filter(|_| kind != ObjectKind::Shard) {
+            let _ = cache.keep_object(kind, digest, bytes);
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Writing to a registry. Objects come first, the release last, so that what a reader can find is whole; where there is a
+//! lock it keeps two writers apart, and the log's entry is created exclusively even without it.
+
+use std::cmp::Ordering;
+use std::io::Read;
+use std::path::Path;
+
+use super::append::log_to_write;
+use super::store::Store;
+use super::{About, FORMAT, MAX_HINT, layout};
+use crate::files;
+use crate::transport;
+use crate::trust::Known;
+use isn_format::dataset_ref::{Name, Version};
+use isn_format::digest::Digest;
+use isn_format::error::{Error, Result};
+use isn_format::log::{LogKey, LogSigner};
+use isn_format::object::{ObjectKind, ObjectRef};
+use isn_format::statement::ReleaseStatement;
+
+const BUFFER: usize = 1 << 20;
+
+/// A registry that is being written to; a folder is locked.
+pub struct RegistryWriter {
+    store: Box<dyn Store>,
+    lock: Option<files::Lock>,
+}
+
+impl RegistryWriter {
+    /// Makes an empty place a registry with an empty log, which `new_signer` makes the key of; a registry that has no log
+    /// gets one. `false` if there was nothing to do.
+    pub fn init(
+        store: &dyn Store,
+        description: &str,
+        new_signer: impl FnOnce() -> Result<LogSigner>,
+    ) -> Result<bool> {
+        match read_about(store)? {
+            None => check_free(store)?,
+            Some(about) if about.log_key.is_none() => check_no_log(store)?,
+            Some(_) => return Ok(false),
+        }
+        let _lock = store.begin()?;
+        let there = read_about(store)?;
+        if there.as_ref().is_some_and(|about| about.log_key.is_some()) {
+            return Ok(false);
+        }
+        let log_key = Some(new_signer()?.log_key().clone());
+        // An empty log is made by whoever opens it first, so this one file is all.
+        match there {
+            Some(about) => store.replace(layout::REGISTRY_JSON, &to_bytes(&About { log_key, ..about })?)?,
+            None => {
+                let about = About { format: FORMAT.into(), description: description.into(), log_key };
+                if !store.create_new(layout::REGISTRY_JSON, &to_bytes(&about)?)? {
+                    let what = format!("making a registry of {}", store.name());
+                    return Err(Error::Conflict { what, why: "has become one meanwhile".into() });
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Opens the registry in `store` for writing, waiting for another writer where there is a lock.
+    pub fn open(store: Box<dyn Store>) -> Result<Self> {
+        let lock = store.begin()?;
+        Ok(RegistryWriter { store, lock })
+    }
+
+    /// The same of a place that must be a registry already, and show the log that it must.
+    pub fn open_existing(store: Box<dyn Store>, known: Known<'_>) -> Result<Self> {
+        match log_to_write(store.as_ref(), known)? {
+            Some(_) => RegistryWriter::open(store),
+            None => Err(Error::not_found(layout::REGISTRY_JSON, store.name())),
+        }
+    }
+
+    /// Where the registry is.
+    pub fn store(&self) -> &dyn Store {
+        self.store.as_ref()
+    }
+
+    /// Whether no other writer is at work meanwhile.
+    pub fn is_locked(&self) -> bool {
+        self.lock.is_some()
+    }
+
+    /// Says in `registry.json` that the log has another key.
+    pub fn set_log_key(&self, key: &LogKey) -> Result<()> {
+        let path = layout::REGISTRY_JSON;
+        self.store.update(path, &mut |there| {
+            let there = there.ok_or_else(|| Error::not_found(path, self.store.name()))?;
+            let about = About::parse(&self.store.locate(path), there)?;
+            let changed = About { log_key: Some(key.clone()), ..about.clone() };
+            if changed == about { Ok(None) } else { to_bytes(&changed).map(Some) }
+        })
+    }
+
+    /// Checks that what describes a version is here, before its release goes into the log.
+    pub fn check_objects(&self, release: &ReleaseStatement) -> Result<()> {
+        let registry = self.store.registry()?;
+        let manifest = ObjectRef { blake3: release.manifest, length: release.manifest_len };
+        let described =
+            transport::runtime()?.block_on(registry.describe(manifest, Vec::new()))?.head.manifest;
+        if (&described.name, described.version, described.dataset)
+            == (&release.name, release.version, release.dataset)
+        {
+            return Ok(());
+        }
+        let what = format!("the release of {}@{}", release.name, release.version);
+        Err(Error::trust(
+            what,
+            "states another dataset, version or hash than its manifest: two versions are mixed",
+        ))
+    }
+
+    /// Copies an object from the file `from`, unless it is there. `true` if it wrote.
+    pub fn put_object(&self, kind: ObjectKind, object: &ObjectRef, from: &Path) -> Result<bool> {
+        let path = layout::object(kind, &object.blake3);
+        if self.store.length(&path)?.is_some() {
+            self.store.check(&path, object)?;
+            return Ok(false);
+        }
+        self.store.put(&path, from, object)?;
+        Ok(true)
+    }
+
+    /// Returns once the objects of a version are there for good: before anything in the log refers to them.
+    pub fn settle(&self, objects: &[(ObjectKind, ObjectRef)]) -> Result<()> {
+        let paths = objects.iter().map(|(kind, object)| layout::object(*kind, &object.blake3));
+        self.store.settle(&paths.collect::<Vec<_>>())
+    }
+
+    /// Adds a pack to the packs of a manifest.
+    pub fn add_pack(&self, manifest: &Digest, pack: &Digest) -> Result<()> {
+        self.add_line(&layout::packs(manifest), &pack.to_string(), |a, b| a.cmp(b))
+    }
+
+    /// Says that a version is published without images: its list of packs is there and is empty. Where there are packs,
+    /// nothing changes.
+    pub fn mark_rebuild_only(&self, manifest: &Digest) -> Result<()> {
+        self.store.create_new(&layout::packs(manifest), b"").map(drop)
+    }
+
+    /// Checks that nothing else is in the place of a release that is about to go into the log, and that the lists have room
+    /// for it.
+    pub fn check_unlisted(&self, release: &ReleaseStatement, signed: &[u8]) -> Result<()> {
+        let version = release.version.to_string();
+        for (path, line) in [
+            (layout::versions(&release.name), version.as_str()),
+            (layout::NAMES.into(), release.name.as_str()),
+        ] {
+            let there = self.store.read(&path)?.unwrap_or_default();
+            with_line(&self.store.locate(&path), &there, line, |_, _| Ordering::Equal)?;
+        }
+        let path = layout::release(&release.name, release.version);
+        match self.store.read(&path)? {
+            Some(there) if there != signed => {
+                let why = "is there, and the log has no such release: nobody has published it here. Look at what it is, and \
+                           move it away";
+                Err(Error::trust(self.store.locate(&path), why))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets a release that is in the log be found without it: the statement's file, the pin, the lists.
+    pub fn list_release(&self, release: &ReleaseStatement, signed: &[u8]) -> Result<()> {
+        let path = layout::release(&release.name, release.version);
+        if !self.store.create_new(&path, signed)? && self.store.read(&path)?.as_deref() != Some(signed) {
+            let why = "was replaced: it is not the release that the log has. Move it away, and run the command again: it is \
+                       then written as the log has it";
+            return Err(Error::trust(self.store.locate(&path), why));
+        }
+        // The first version that has the dataset hash keeps it.
+        let pin = format!("{} {}\n", release.name, release.version);
+        self.store.create_new(&layout::pin(&release.dataset), pin.as_bytes())?;
+        self.add_version(&release.name, release.version)
+    }
+
+    /// Lets the version be found by its name.
+    fn add_version(&self, name: &Name, version: Version) -> Result<()> {
+        let numerically = |a: &str, b: &str| a.parse::<Version>().ok().cmp(&b.parse::<Version>().ok());
+        self.add_line(&layout::versions(name), &version.to_string(), numerically)?;
+        self.add_line(layout::NAMES, name.as_str(), |a, b| a.cmp(b))
+    }
+
+    /// Adds a line to a sorted list, if it is not in it.
+    fn add_line(&self, path: &str, line: &str, order: impl Fn(&str, &str) -> Ordering) -> Result<()> {
+        let what = self.store.locate(path);
+        self.store.update(path, &mut |there| with_line(&what, there.unwrap_or_default(), line, &order))
+    }
+}
+
+/// A list with one more line, sorted; `None` if it has that line. No longer than anybody reads.
+fn with_line(
+    what: &str,
+    list: &[u8],
+    line: &str,
+    order: impl Fn(&str, &str) -> Ordering,
+) -> Result<Option<Vec<u8>>> {
+    let list = String::from_utf8_lossy(list);
+    let mut lines: Vec<&str> = list.lines().filter(|line| !line.is_empty()).collect();
+    if lines.contains(&line) {
+        return Ok(None);
+    }
+    lines.push(line);
+    lines.sort_by(|a, b| order(a, b));
+    let list = lines.join("\n") + "\n";
+    if list.len() as u64 > MAX_HINT {
+        return Err(Error::invalid(
+            what,
+            format!("has no room for {line}: a list has {MAX_HINT} bytes at most"),
+        ));
+    }
+    Ok(Some(list.into_bytes()))
+}
+
+/// Whether [`RegistryWriter::init`] could make a registry here.
+pub fn check_free(store: &dyn Store) -> Result<()> {
+    if store.is_free()? {
+        return Ok(());
+    }
+    let kind = if transport::is_bucket(store.name()) { "bucket" } else { "folder" };
+    Err(Error::Exists {
+        what: format!("{kind} {}", store.name()),
+        why: format!(" and is neither empty nor a registry (it has no {})", layout::REGISTRY_JSON),
+    })
+}
+
+/// Checks that a place whose `registry.json` names no log has none: a second one would not be it.
+pub fn check_no_log(store: &dyn Store) -> Result<()> {
+    if store.length(layout::CHECKPOINT)?.is_none() {
+        return Ok(());
+    }
+    let why = format!(
+        "is there, and {} does not say by which key: it lost that line, or was replaced. Put back the one that it was",
+        layout::REGISTRY_JSON
+    );
+    Err(Error::trust(store.locate(layout::CHECKPOINT), why))
+}
+
+/// What the place says of itself; `None` where there is no registry.
+pub fn read_about(store: &dyn Store) -> Result<Option<About>> {
+    let there = store.read(layout::REGISTRY_JSON)?;
+    there.map(|bytes| About::parse(&store.locate(layout::REGISTRY_JSON), &bytes)).transpose()
+}
+
+fn to_bytes(about: &About) -> Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec_pretty(about).map_err(|e| Error::Internal(e.to_string()))?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// Checks that a file holds the object, reading it in pieces.
+pub fn check_file(path: &Path, object: &ObjectRef) -> Result<()> {
+    check_bytes(&mut files::open(path)?, path, object)
+}
+
+/// The same of an open file, which errors call `path`.
+pub fn check_bytes(file: &mut std::fs::File, path: &Path, object: &ObjectRef) -> Result<()> {
+    let (mut hasher, mut length) = (blake3::Hasher::new(), 0);
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let read = file.read(&mut buffer).map_err(Error::io("read", path))?;
+        if read == 0 {
+            break;
+        }
+        hasher.update(&buffer[..read]);
+        length += read as u64;
+    }
+    let found = ObjectRef { blake3: Digest::of_hasher(&hasher), length };
+    if found != *object {
+        let why = format!(
+            "is damaged: {} bytes of BLAKE3 {}, expected {} of {}",
+            found.length, found.blake3, object.length, object.blake3
+        );
+        return Err(Error::integrity(path.display(), why));
+    }
+    Ok(())
+}

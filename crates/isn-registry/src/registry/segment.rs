@@ -1,0 +1,212 @@
+//! [`Segment`]: one request for images, and the plan of all: which byte ranges of which shards hold what is wanted.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
+
+use super::Registry;
+use super::fetch::REQUESTS;
+use crate::cache::Piece;
+use isn_format::digest::Digest;
+use isn_format::object::ObjectRef;
+use isn_format::pack::{Entry, Pack};
+use isn_format::shard::max_frame_len;
+
+/// Two ranges nearer than this are one request: a request costs about as much as so many bytes.
+pub(super) const MAX_GAP: u64 = 64 << 10;
+/// A request asks for no more than this, so that there are enough for all connections, and for no less than that if
+/// there is as much, so that its round trip is small beside it.
+const MAX_REQUEST: u64 = 8 << 20;
+const MIN_REQUEST: u64 = 1 << 20;
+
+/// One request: a range of a shard and the wanted frames in it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Segment<'a> {
+    pub(super) shard: &'a ObjectRef,
+    /// By offset.
+    pub(super) frames: Vec<&'a Entry>,
+    /// Where in the cache they are, if they are.
+    pub(super) piece: Option<Piece>,
+}
+
+impl Segment<'_> {
+    pub(super) fn range(&self, from: usize) -> Range<u64> {
+        let end = self.frames.last().map_or(0, |entry| entry.offset + entry.length);
+        self.frames.get(from).map_or(end, |entry| entry.offset)..end
+    }
+
+    /// How many bytes it asks for.
+    pub fn len(&self) -> u64 {
+        let range = self.range(0);
+        range.end - range.start
+    }
+
+    /// Whether it asks for nothing.
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// Whether it comes over the wire.
+    pub fn is_remote(&self) -> bool {
+        self.piece.is_none()
+    }
+}
+
+/// What one request may be.
+#[derive(Clone, Copy)]
+struct Limits {
+    gap: u64,
+    length: u64,
+}
+
+impl Registry {
+    /// The segments that bring every image in `wanted` (each with its length in bytes by the index), and the images that
+    /// no pack has.
+    pub fn plan<'a>(
+        &self,
+        packs: &'a [Pack],
+        wanted: &HashMap<Digest, u64>,
+    ) -> (Vec<Segment<'a>>, Vec<Digest>) {
+        self.plan_again(packs, wanted, 0)
+    }
+
+    /// The same for the round of this number. After the first two, the cache is not asked any more: one that nothing
+    /// can be moved out of would give the same damage for ever.
+    pub fn plan_again<'a>(
+        &self,
+        packs: &'a [Pack],
+        wanted: &HashMap<Digest, u64>,
+        number: u32,
+    ) -> (Vec<Segment<'a>>, Vec<Digest>) {
+        // Asked for a part such a place sends the whole: then one request a shard is the least.
+        let by_shard = self.places().first().is_some_and(|place| place.ignores_ranges());
+        let mut pieces: HashMap<Digest, Vec<Piece>> = HashMap::new();
+        let piece_of = |shard: &ObjectRef, entry: &Entry| {
+            let cache = self.cache().filter(|_| number < 2)?;
+            let pieces = pieces.entry(shard.blake3).or_insert_with(|| cache.pieces(&shard.blake3));
+            let end = entry.offset + entry.length;
+            pieces.iter().find(|piece| piece.range.start <= entry.offset && end <= piece.range.end).cloned()
+        };
+        plan(packs, wanted, by_shard, piece_of)
+    }
+}
+
+fn plan<'a>(
+    packs: &'a [Pack],
+    wanted: &HashMap<Digest, u64>,
+    by_shard: bool,
+    mut piece_of: impl FnMut(&ObjectRef, &Entry) -> Option<Piece>,
+) -> (Vec<Segment<'a>>, Vec<Digest>) {
+    let mut absent: BTreeSet<Digest> = wanted.keys().copied().collect();
+    let mut chosen: Vec<(&ObjectRef, &Entry)> = Vec::new();
+    for pack in packs {
+        for entry in &pack.entries {
+            // A pack is not signed: a frame longer than its image can need would only fill the memory.
+            let is_sane =
+                wanted.get(&entry.blake3).is_some_and(|&image| entry.length <= max_frame_len(image));
+            if is_sane && absent.remove(&entry.blake3) {
+                chosen.push((&pack.shards[entry.shard], entry));
+            }
+        }
+    }
+    let total: u64 = chosen.iter().map(|(_, entry)| entry.length).sum();
+    let limits = match by_shard {
+        true => Limits { gap: u64::MAX, length: u64::MAX },
+        false => {
+            let length = (total / (2 * REQUESTS as u64)).clamp(MIN_REQUEST, MAX_REQUEST);
+            Limits { gap: MAX_GAP, length }
+        }
+    };
+    let mut segments: Vec<Segment<'a>> = Vec::new();
+    for (shard, entry) in chosen {
+        let piece = piece_of(shard, entry);
+        match segments.last_mut() {
+            Some(last) if last.shard == shard && last.piece == piece && fits(last, entry, limits) => {
+                last.frames.push(entry);
+            }
+            _ => segments.push(Segment { shard, frames: vec![entry], piece }),
+        }
+    }
+    (segments, absent.into_iter().collect())
+}
+
+fn fits(segment: &Segment<'_>, entry: &Entry, limits: Limits) -> bool {
+    let range = segment.range(0);
+    // Within a pack they are in order; another one may have the same shard.
+    let Some(gap) = entry.offset.checked_sub(range.end) else { return false };
+    let length = entry.offset + entry.length - range.start;
+    segment.piece.is_some() || (gap <= limits.gap && length <= limits.length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GAP: u64 = MAX_GAP;
+
+    #[test]
+    fn packs_that_have_one_shard_in_another_order_are_planned_too() {
+        let packs = [pack(&[(1, 0, 5000, 10)]), pack(&[(2, 0, 100, 10), (3, 0, 5005, 10)])];
+        let wanted = (1..=3).map(|n| (Digest::of(&[n]), 10)).collect();
+        let (segments, absent) = plan(&packs, &wanted, false, |_, _| None);
+        assert_eq!(segments.iter().map(Segment::len).collect::<Vec<_>>(), [10, 4915]);
+        assert!(absent.is_empty());
+    }
+
+    fn pack(entries: &[(u8, usize, u64, u64)]) -> Pack {
+        let shard = |n: u8| ObjectRef { blake3: Digest::of(&[n]), length: 1 << 30 };
+        let entry = |&(image, shard, offset, length): &(u8, usize, u64, u64)| Entry {
+            blake3: Digest::of(&[image]),
+            shard,
+            offset,
+            length,
+            frame: Digest::of(b""),
+        };
+        Pack { shards: vec![shard(100), shard(101)], entries: entries.iter().map(entry).collect() }
+    }
+
+    fn wanted(images: &[u8], length: u64) -> HashMap<Digest, u64> {
+        images.iter().map(|&image| (Digest::of(&[image]), length)).collect()
+    }
+
+    fn ranges(segments: &[Segment<'_>]) -> Vec<Range<u64>> {
+        segments.iter().map(|segment| segment.range(0)).collect()
+    }
+
+    #[test]
+    fn near_frames_are_one_request_and_far_ones_are_not() {
+        let entries =
+            [(1, 0, 0, 10), (2, 0, 10, 10), (3, 0, 20 + GAP, 10), (4, 0, 40 + 3 * GAP, 9), (5, 1, 0, 7)];
+        let packs = [pack(&entries)];
+        let (segments, absent) = plan(&packs, &wanted(&[1, 3, 4, 5, 9], 20), false, |_, _| None);
+        let expected = [0..10, 20 + GAP..30 + GAP, 40 + 3 * GAP..49 + 3 * GAP, 0..7];
+        assert_eq!(ranges(&segments), expected);
+        assert_eq!(absent, [Digest::of(&[9])]);
+        let (segments, _) = plan(&packs, &wanted(&[1, 2, 3, 4, 5], 20), false, |_, _| None);
+        assert_eq!(segments.iter().map(Segment::len).collect::<Vec<_>>(), [30 + GAP, 9, 7]);
+        // Of a place that knows no ranges, a shard is one request.
+        let (segments, _) = plan(&packs, &wanted(&[1, 3, 4, 5], 20), true, |_, _| None);
+        assert_eq!(ranges(&segments), [0..49 + 3 * GAP, 0..7]);
+    }
+
+    #[test]
+    fn an_image_in_two_packs_is_fetched_once() {
+        let packs = [pack(&[(1, 0, 0, 10)]), pack(&[(1, 1, 0, 10), (2, 1, 10, 10)])];
+        let (segments, absent) = plan(&packs, &wanted(&[1, 2], 20), false, |_, _| None);
+        assert_eq!(segments.iter().map(Segment::len).sum::<u64>(), 20);
+        assert!(absent.is_empty());
+    }
+
+    #[test]
+    fn there_are_enough_requests_for_all_connections_and_none_is_tiny() {
+        let image = 200 << 10;
+        for (images, least, most) in [(3u8, 1, 1), (100, 20, 22), (255, 32, 40)] {
+            let entries: Vec<_> = (0..images).map(|i| (i, 0, u64::from(i) * image, image)).collect();
+            let all: Vec<u8> = (0..images).collect();
+            let packs = [pack(&entries)];
+            let (segments, _) = plan(&packs, &wanted(&all, image), false, |_, _| None);
+            assert!((least..=most).contains(&segments.len()), "{images}: {}", segments.len());
+            assert!(segments.iter().all(|segment| segment.len() <= MAX_REQUEST));
+            assert_eq!(segments.iter().map(Segment::len).sum::<u64>(), u64::from(images) * image);
+        }
+    }
+}

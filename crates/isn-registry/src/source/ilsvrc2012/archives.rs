@@ -1,0 +1,133 @@
+//! The official archives, read in place: `ILSVRC2012_img_train.tar`, a tar of a tar a class, and
+//! `ILSVRC2012_img_val.tar`, the validation images side by side. Of the tars in a tar only those of the recipe's classes are
+//! looked into.
+
+use std::collections::BTreeMap;
+
+use super::{add, add_val, left_out};
+use crate::source::tar::Archive;
+use crate::source::tar::walk::Member;
+use crate::source::{Found, Listing, Place, image_stem, is_litter, join};
+use isn_format::class::Class;
+use isn_format::error::Result;
+use isn_format::ilsvrc2012::{OfficialArchive, TRAIN_TAR, VAL_TAR, is_class};
+use isn_format::split::Split;
+
+/// No image is longer, in bytes: a member that is said to be is damaged or hostile.
+const MAX_IMAGE: u64 = 1 << 28;
+
+/// The archive of a split.
+pub(super) fn of(split: Split) -> OfficialArchive {
+    if split == Split::Train { TRAIN_TAR } else { VAL_TAR }
+}
+
+/// Lists the archive at `path`.
+pub(super) fn list(listing: &mut Listing<'_>, classes: &[Class], path: &str, split: Split) {
+    let opened = Archive::open(&join(listing.root, path), path, listing.indexes.as_ref());
+    let listed = opened.and_then(|mut archive| {
+        let mut lister = Lister { listing, classes, path, archive: &mut archive };
+        if split == Split::Train {
+            lister.train()?
+        } else {
+            lister.val()?
+        }
+        archive.keep_index()?;
+        Ok(archive)
+    });
+    match listed {
+        Ok(archive) => listing.tars.push(archive),
+        Err(error) => listing.problem_of(&error),
+    }
+}
+
+struct Lister<'a, 'l, 'r> {
+    listing: &'l mut Listing<'r>,
+    classes: &'a [Class],
+    path: &'a str,
+    archive: &'a mut Archive,
+}
+
+impl Lister<'_, '_, '_> {
+    fn train(&mut self) -> Result<()> {
+        let outer = self.archive.members()?;
+        let mut tars: BTreeMap<&str, &Member> = BTreeMap::new();
+        let mut others = Vec::new();
+        for member in outer.iter().filter(|member| !is_litter(name(member))) {
+            match name(member).strip_suffix(".tar").filter(|class| is_class(class)) {
+                Some(class) => {
+                    if tars.insert(class, member).is_some() {
+                        self.listing.problem(format!("{}: has {class}.tar twice", self.path));
+                    }
+                }
+                None => others.push(member.name.as_str()),
+            }
+        }
+        left_out(self.listing, self.path, others);
+        for Class { id, .. } in self.classes {
+            let Some(tar) = tars.get(id.as_str()) else {
+                self.listing.problem(format!("there is no {id}.tar in {}", self.path));
+                continue;
+            };
+            // One that is damaged is told, and the others are looked at.
+            let images = match self.archive.members_of(tar) {
+                Ok(images) => images,
+                Err(error) => {
+                    self.listing.problem_of(&error);
+                    continue;
+                }
+            };
+            let folder = format!("{}/{}", self.path, tar.name);
+            let (images, others) = images_of(&images);
+            left_out(self.listing, &folder, others);
+            for (stem, member) in images {
+                let path = format!("{folder}/{}", member.name);
+                if let Some(found) = self.found(path, member) {
+                    add(self.listing, found, stem, id, Split::Train);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn val(&mut self) -> Result<()> {
+        let members = self.archive.members()?;
+        let (images, others) = images_of(&members);
+        left_out(self.listing, self.path, others);
+        for (stem, member) in images {
+            let found = self.found(format!("{}/{}", self.path, member.name), member);
+            if let Some(found) = found {
+                let path = found.path.clone();
+                add_val(self.listing, path, stem, self.classes, |_, _| Some(found));
+            }
+        }
+        Ok(())
+    }
+
+    fn found(&mut self, path: String, member: &Member) -> Option<Found> {
+        if member.length > MAX_IMAGE {
+            self.listing
+                .problem(format!("{path}: is said to have {} bytes: that is no image", member.length));
+            return None;
+        }
+        let place = Place::Tar { archive: self.listing.tars.len(), offset: member.offset };
+        let modified_ns = self.archive.stamp().modified_ns;
+        Some(Found { path, len: member.length, modified_ns, place })
+    }
+}
+
+/// The last part of a member's name: the folders before it say nothing.
+fn name(member: &Member) -> &str {
+    member.name.rsplit('/').next().unwrap_or(&member.name)
+}
+
+/// The images with their stems, and the names of all else but litter.
+fn images_of(members: &[Member]) -> (Vec<(&str, &Member)>, Vec<&str>) {
+    let (mut images, mut others) = (Vec::new(), Vec::new());
+    for member in members.iter().filter(|member| !is_litter(name(member))) {
+        match image_stem(name(member)) {
+            Some(stem) => images.push((stem, member)),
+            None => others.push(member.name.as_str()),
+        }
+    }
+    (images, others)
+}

@@ -1,0 +1,456 @@
+//! [`Source`]: the raw images that a build reads, found in a folder.
+//!
+//! A listing is the same whatever the order in which the file system names things, and whatever the locale.
+//! It goes on after a problem, so that all of them are told at once.
+
+mod container;
+mod ilsvrc2012;
+mod image_folder;
+#[cfg(feature = "parquet")]
+mod parquet;
+pub mod tar;
+
+use std::fmt;
+use std::fs::{self, Metadata};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+pub use self::tar::Indexes;
+
+use crate::files;
+use isn_format::class::{Class, ClassId};
+use isn_format::error::{Error, Mistake, Result, count};
+use isn_format::source_kind::SourceKind;
+use isn_format::split::Split;
+
+/// How a source folder is laid out: found by looking at it, and without influence on what is built.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// A folder a class, as torchvision's ImageFolder reads.
+    ImageFolder,
+    /// ImageNet as its archives unpack.
+    #[default]
+    Folders,
+    /// ImageNet's official archives.
+    Archives {
+        /// How many of the two.
+        tars: usize,
+        /// Whether the other is a folder.
+        has_folders: bool,
+    },
+    /// ImageNet as Kaggle has it.
+    Kaggle,
+    /// ImageNet as Hugging Face has it.
+    Parquet {
+        /// How many files.
+        shards: usize,
+    },
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Layout::ImageFolder => f.write_str("a folder a class"),
+            Layout::Folders => f.write_str("unpacked folders"),
+            Layout::Archives { tars, has_folders } => {
+                let more = if *has_folders { " and an unpacked folder" } else { "" };
+                write!(f, "official archives ({}){more}", count(*tars, "tar"))
+            }
+            Layout::Kaggle => f.write_str("Kaggle CLS-LOC"),
+            Layout::Parquet { shards } => write!(f, "Hugging Face parquet ({})", count(*shards, "file")),
+        }
+    }
+}
+
+/// Where the bytes of an image are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// In a file of its own, at the image's path.
+    #[default]
+    File,
+    /// In a tar file.
+    Tar {
+        /// Which of the source.
+        archive: usize,
+        /// Where they begin in it.
+        offset: u64,
+    },
+    /// In a row of a parquet file.
+    Row {
+        /// Which file of the source.
+        shard: usize,
+        /// Which row, from 0.
+        row: u64,
+    },
+}
+
+/// One image of a source; nothing of it has been read yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceImage {
+    /// Its name for ever: the file stem in ILSVRC2012, else `path` without its extension.
+    pub id: String,
+    /// Its class in the source.
+    pub class: ClassId,
+    /// Its split in the source.
+    pub split: Split,
+    /// Where it is, for people: its file relative to the root, with `/` between segments; in an archive, the archive's
+    /// path and its own in it.
+    pub path: String,
+    /// Its length in bytes; 0 in a parquet file, where it is not known before it is read.
+    pub len: u64,
+    /// When its file (the archive, if it is in one) was last written, in nanoseconds since 1970; with `len`, a cheap sign
+    /// that it is the same.
+    pub modified_ns: i128,
+    /// Where its bytes are, for [`Source::read`].
+    pub place: Place,
+}
+
+/// The images of a recipe's classes in a folder.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// What it is.
+    pub kind: SourceKind,
+    /// How the folder is laid out.
+    pub layout: Layout,
+    /// The folder.
+    pub root: PathBuf,
+    /// Every `id` once. Sorted by split and `id` in ILSVRC2012, so the same in all layouts; else by the bytes of `path`.
+    pub images: Vec<SourceImage>,
+    /// What was left out although nobody asked for that, a line each.
+    pub warnings: Vec<String>,
+    holders: Arc<Holders>,
+}
+
+/// The open files that hold many images.
+#[derive(Debug, Default)]
+struct Holders {
+    tars: Vec<tar::Archive>,
+    #[cfg(feature = "parquet")]
+    shards: Vec<parquet::Shard>,
+}
+
+/// What was found in a folder, although it may be no whole source.
+#[derive(Debug)]
+pub struct Survey {
+    /// What can be read.
+    pub source: Source,
+    /// What is missing, damaged or misplaced.
+    pub problems: Vec<Mistake>,
+    /// Rows of a list of labels in the folder that differ from the labels that are known.
+    pub differing_labels: Vec<String>,
+}
+
+/// So many differing labels are named among the warnings of a build.
+const LABELS_NAMED: usize = 20;
+
+impl Source {
+    /// Lists the images of `classes` below `root`. Symbolic links are followed. Names that start with a dot
+    /// and what file managers leave behind (`Thumbs.db`, …) are passed over; other files that are not
+    /// `.jpeg`, `.jpg` or `.png` by name (in any case) are left out with a warning.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::Invalid`] if `root` is not a folder; [`Error::Mistakes`] with every missing
+    /// folder, unreadable file, name that is not UTF-8, misplaced image and pair of files with one source id.
+    pub fn open(kind: SourceKind, root: &Path, classes: &[Class]) -> Result<Source> {
+        Self::open_with(kind, root, classes, None)
+    }
+
+    /// As [`Source::open`]; `indexes` is where indexes of tar files may be kept.
+    ///
+    /// # Errors
+    /// As of [`Source::open`].
+    pub fn open_with(
+        kind: SourceKind,
+        root: &Path,
+        classes: &[Class],
+        indexes: Option<&Indexes>,
+    ) -> Result<Source> {
+        let Survey { mut source, problems, differing_labels } = Self::survey(kind, root, classes, indexes)?;
+        if !problems.is_empty() {
+            let what = format!("source {}", root.display());
+            return Err(Error::Mistakes { what, mistakes: problems });
+        }
+        let more = differing_labels.len().saturating_sub(LABELS_NAMED);
+        source.warnings.extend(differing_labels.into_iter().take(LABELS_NAMED));
+        if more > 0 {
+            source
+                .warnings
+                .push(format!("{} more like this: `isn source check` names all", count(more, "label")));
+        }
+        Ok(source)
+    }
+
+    /// Lists what there is, whatever is wrong with it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::Invalid`] if `root` is not a folder.
+    pub fn survey(
+        kind: SourceKind,
+        root: &Path,
+        classes: &[Class],
+        indexes: Option<&Indexes>,
+    ) -> Result<Survey> {
+        if !fs::metadata(root).map_err(Error::io("read", root))?.is_dir() {
+            return Err(Error::invalid(root.display(), "is not a folder"));
+        }
+        let mut listing = Listing {
+            root,
+            indexes: indexes.cloned(),
+            layout: Layout::default(),
+            images: Vec::new(),
+            tars: Vec::new(),
+            #[cfg(feature = "parquet")]
+            shards: Vec::new(),
+            problems: Vec::new(),
+            differing_labels: Vec::new(),
+            warnings: Vec::new(),
+        };
+        match kind {
+            SourceKind::Ilsvrc2012 => ilsvrc2012::list(&mut listing, classes),
+            SourceKind::ImageFolder => image_folder::list(&mut listing, classes),
+        }
+        Ok(listing.finish(kind))
+    }
+
+    /// Where the file of `image` is: of the archive, if it is in one.
+    pub fn path_of(&self, image: &SourceImage) -> PathBuf {
+        match image.place {
+            Place::File => join(&self.root, &image.path),
+            _ => self.root.clone(),
+        }
+    }
+
+    /// The bytes of `image`. From many threads at once; quickest in the order of [`Source::sort_for_reading`].
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Invalid`] if the file, or the archive that holds it, is not what it was when it was
+    /// listed.
+    pub fn read(&self, image: &SourceImage) -> Result<Vec<u8>> {
+        let gone = || Error::Internal(format!("{} is in no open archive", image.path));
+        match image.place {
+            Place::Tar { archive, offset } => {
+                self.holders.tars.get(archive).ok_or_else(gone)?.read(offset, image.len)
+            }
+            #[cfg(feature = "parquet")]
+            Place::Row { shard, row } => self.holders.shards.get(shard).ok_or_else(gone)?.read(row),
+            #[cfg(not(feature = "parquet"))]
+            Place::Row { .. } => Err(gone()),
+            Place::File => {
+                let path = self.path_of(image);
+                let bytes = files::read_capped(&path, u64::MAX)?;
+                if bytes.len() as u64 != image.len {
+                    let why =
+                        format!("changed during the build: {} bytes long, it was {}", bytes.len(), image.len);
+                    return Err(Error::invalid(path.display(), why));
+                }
+                Ok(bytes)
+            }
+        }
+    }
+
+    /// Sorts things of which `at` gives the image (an index of [`Source::images`]) so that no part of a parquet file is
+    /// read twice. Other layouts can be read in any order, and nothing is moved.
+    pub fn sort_for_reading<T>(&self, things: &mut [T], at: impl Fn(&T) -> usize) {
+        if matches!(self.layout, Layout::Parquet { .. }) {
+            things.sort_by_key(|thing| self.images[at(thing)].place);
+        }
+    }
+}
+
+#[cfg(test)]
+impl Source {
+    /// A source for tests that read nothing.
+    pub(crate) fn of_images(kind: SourceKind, images: Vec<SourceImage>) -> Self {
+        let layout = Layout::ImageFolder;
+        Source { kind, layout, root: "root".into(), images, warnings: Vec::new(), holders: Arc::default() }
+    }
+}
+
+fn join(root: &Path, path: &str) -> PathBuf {
+    path.split('/')
+        .filter(|segment| !segment.is_empty())
+        .fold(root.to_path_buf(), |at, segment| at.join(segment))
+}
+
+/// What is found while a source is listed.
+struct Listing<'r> {
+    root: &'r Path,
+    /// Where indexes of tar files may be kept.
+    indexes: Option<Indexes>,
+    layout: Layout,
+    images: Vec<SourceImage>,
+    tars: Vec<tar::Archive>,
+    #[cfg(feature = "parquet")]
+    shards: Vec<parquet::Shard>,
+    problems: Vec<Mistake>,
+    differing_labels: Vec<String>,
+    warnings: Vec<String>,
+}
+
+/// Where an image was found.
+struct Found {
+    path: String,
+    len: u64,
+    modified_ns: i128,
+    place: Place,
+}
+
+/// A file or folder, links followed.
+struct Entry {
+    name: String,
+    is_dir: bool,
+}
+
+impl Entry {
+    /// The name without its extension, if that says JPEG or PNG.
+    fn image_stem(&self) -> Option<&str> {
+        image_stem(&self.name).filter(|_| !self.is_dir)
+    }
+}
+
+/// A file's name without its extension, if that says JPEG or PNG.
+fn image_stem(name: &str) -> Option<&str> {
+    let (stem, extension) = name.rsplit_once('.')?;
+    let known = ["jpeg", "jpg", "png"].iter().any(|known| extension.eq_ignore_ascii_case(known));
+    (known && !stem.is_empty()).then_some(stem)
+}
+
+impl Listing<'_> {
+    fn problem(&mut self, why: String) {
+        self.problems.push(Mistake { line: None, why });
+    }
+
+    /// An error about one file, as one of many problems: with its cause.
+    fn problem_of(&mut self, error: &Error) {
+        let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        self.problem(format!("{error}{cause}"));
+    }
+
+    /// The files and folders in the folder `path`, sorted by the bytes of their names.
+    fn entries(&mut self, path: &str) -> Vec<Entry> {
+        let folder = join(self.root, path);
+        let mut entries = Vec::new();
+        let found: Vec<_> = match fs::read_dir(&folder).and_then(Iterator::collect) {
+            Ok(found) => found,
+            Err(error) => {
+                self.problem(format!("{}: cannot be listed: {error}", shown(path)));
+                return entries;
+            }
+        };
+        for entry in found {
+            let name = match entry.file_name().into_string() {
+                Ok(name) => name,
+                Err(name) => {
+                    let name = below(path, &name.to_string_lossy());
+                    self.problem(format!("{name}: the name is not UTF-8: rename it"));
+                    continue;
+                }
+            };
+            if is_litter(&name) {
+                continue;
+            }
+            let kind = entry.file_type().and_then(|kind| match kind.is_symlink() {
+                true => fs::metadata(entry.path()).map(|target| target.file_type()),
+                false => Ok(kind),
+            });
+            match kind {
+                Ok(kind) if kind.is_dir() || kind.is_file() => {
+                    entries.push(Entry { name, is_dir: kind.is_dir() })
+                }
+                Ok(_) => self.problem(format!("{}: is neither a file nor a folder", below(path, &name))),
+                Err(error) => self.problem(format!("{}: cannot be read: {error}", below(path, &name))),
+            }
+        }
+        entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        entries
+    }
+
+    /// The image file `path`; a problem if it cannot be looked at.
+    fn find(&mut self, path: String) -> Option<Found> {
+        match fs::metadata(join(self.root, &path)) {
+            Ok(file) => {
+                Some(Found { path, len: file.len(), modified_ns: modified_ns(&file), place: Place::File })
+            }
+            Err(error) => {
+                self.problem(format!("{path}: cannot be read: {error}"));
+                None
+            }
+        }
+    }
+
+    /// Adds an image.
+    fn add_found(&mut self, found: Found, id: String, class: &ClassId, split: Split) {
+        let Found { path, len, modified_ns, place } = found;
+        self.images.push(SourceImage { id, class: class.clone(), split, path, len, modified_ns, place });
+    }
+
+    /// Warns of things in the folder `path` that no rule takes, in one line.
+    fn left_out(&mut self, path: &str, names: &[&str], why: &str) {
+        const SHOWN: usize = 3;
+        if names.is_empty() {
+            return;
+        }
+        let more = if names.len() > SHOWN { ", …" } else { "" };
+        let what = count(names.len(), "name");
+        let names = names[..names.len().min(SHOWN)].join(", ");
+        self.warnings.push(format!("{}: left out {what}, {why}: {names}{more}", shown(path)));
+    }
+
+    fn finish(mut self, kind: SourceKind) -> Survey {
+        self.images.sort_unstable_by(|a, b| a.id.cmp(&b.id).then_with(|| a.path.cmp(&b.path)));
+        let twins: Vec<String> = self
+            .images
+            .windows(2)
+            .filter(|pair| pair[0].id == pair[1].id)
+            .map(|pair| format!("{} and {} have one source id, {}", pair[0].path, pair[1].path, pair[0].id))
+            .collect();
+        twins.into_iter().for_each(|why| self.problem(why));
+        match kind {
+            SourceKind::Ilsvrc2012 => self.images.sort_by_key(|image| image.split),
+            SourceKind::ImageFolder => self.images.sort_unstable_by(|a, b| a.path.cmp(&b.path)),
+        }
+        let holders = Arc::new(Holders {
+            tars: self.tars,
+            #[cfg(feature = "parquet")]
+            shards: self.shards,
+        });
+        let source = Source {
+            kind,
+            layout: self.layout,
+            root: self.root.to_path_buf(),
+            images: self.images,
+            warnings: self.warnings,
+            holders,
+        };
+        Survey { source, problems: self.problems, differing_labels: self.differing_labels }
+    }
+}
+
+fn below(path: &str, name: &str) -> String {
+    if path.is_empty() { name.into() } else { format!("{path}/{name}") }
+}
+
+fn shown(path: &str) -> &str {
+    if path.is_empty() { "the source folder" } else { path }
+}
+
+/// Hidden files, and what Windows, macOS and network drives put into folders by themselves.
+fn is_litter(name: &str) -> bool {
+    const LITTER: [&str; 4] = ["thumbs.db", "desktop.ini", "__macosx", "@eadir"];
+    name.starts_with('.') || LITTER.iter().any(|litter| name.eq_ignore_ascii_case(litter))
+}
+
+/// 0 where the file system keeps no time.
+fn modified_ns(file: &Metadata) -> i128 {
+    match file.modified().map(|time| time.duration_since(UNIX_EPOCH)) {
+        Ok(Ok(after)) => after.as_nanos() as i128,
+        Ok(Err(before)) => -(before.duration().as_nanos() as i128),
+        Err(_) => 0,
+    }
+}
+
+#[cfg(test)]
+mod layout_tests;
+#[cfg(test)]
+mod tests;

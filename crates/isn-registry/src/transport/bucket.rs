@@ -1,0 +1,295 @@
+//! A registry in a bucket: `s3://`, `gs://` or `az://`, through `object_store`.
+//!
+//! Its settings are those that the environment has by the names that the cloud's own tools use (`AWS_ENDPOINT_URL`, …).
+//! Connections live on a thread of their own, so that it does not matter which runtime asks.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+use object_store::client::SpawnedReqwestConnector;
+use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use object_store::{
+    Certificate, ClientOptions, GetOptions, GetRange, ObjectStore, ObjectStoreExt, RetryConfig,
+};
+use reqwest::header::HeaderValue;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use super::pace::Paced;
+use super::{Access, Body, BoxFuture, Chunks, Transport, Whole, access, http};
+use crate::files;
+use isn_format::error::{Error, Result};
+
+/// A request that carries bytes may take as long as they need on a slow line.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// A bucket, or what is below a prefix in one.
+#[derive(Clone)]
+pub struct Bucket {
+    url: String,
+    store: Arc<dyn ObjectStore>,
+    offline: bool,
+    /// How long a body may stay below the least rate.
+    window: Duration,
+    _io: Option<Arc<Io>>,
+}
+
+/// Where connections live, until it is dropped.
+struct Io {
+    handle: Handle,
+    _stop: oneshot::Sender<()>,
+}
+
+impl Io {
+    fn start() -> Result<Self> {
+        let (stop, stopped) = oneshot::channel();
+        let runtime = super::runtime()?;
+        let handle = runtime.handle().clone();
+        let run = move || drop(runtime.block_on(stopped));
+        let started = thread::Builder::new().name("isn-bucket".into()).spawn(run);
+        started.map_err(|e| Error::Internal(format!("thread: {e}")))?;
+        Ok(Io { handle, _stop: stop })
+    }
+}
+
+impl Bucket {
+    /// The bucket at `url`, for reading.
+    pub fn new(url: &str, access: &Access) -> Result<Self> {
+        Bucket::with_timeout(url, access, access.timeout)
+    }
+
+    /// The same for writing, which is more patient.
+    pub fn to_write(url: &str, access: &Access) -> Result<Self> {
+        Bucket::with_timeout(url, access, access.timeout.max(UPLOAD_TIMEOUT))
+    }
+
+    fn with_timeout(url: &str, access: &Access, timeout: Duration) -> Result<Self> {
+        let url = url.trim_end_matches('/').to_string();
+        let (scheme, rest) = url.split_once("://").unwrap_or_default();
+        let (_, prefix) = rest.split_once('/').unwrap_or_default();
+        let refuse = |why: &dyn std::fmt::Display| Error::invalid(format!("registry {url}"), why);
+        let prefix = Path::parse(prefix).map_err(|e| refuse(&e))?;
+        let io = Io::start()?;
+        let mut options = client(access, timeout)?;
+        let retry = RetryConfig { max_retries: access.retries as usize, ..RetryConfig::default() };
+        let settings = access.cloud.iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
+        /// Builds one of the three stores, whose builders have no trait in common.
+        macro_rules! build {
+            ($builder:expr, $key:ty) => {{
+                let builder = $builder
+                    .with_url(&url)
+                    .with_retry(retry)
+                    .with_client_options(options)
+                    .with_http_connector(SpawnedReqwestConnector::new(io.handle.clone()));
+                let builder = settings.fold(builder, |builder, (name, value)| match name.parse::<$key>() {
+                    Ok(key) => builder.with_config(key, value),
+                    Err(_) => builder,
+                });
+                Arc::new(builder.build().map_err(|e| refuse(&with_causes(&e)))?)
+            }};
+        }
+        let whole: Arc<dyn ObjectStore> = match scheme {
+            "s3" => {
+                check_profile(access).map_err(|why| refuse(&why))?;
+                let is_plain = |(name, value): &(String, String)| {
+                    name.starts_with("AWS_ENDPOINT") && value.starts_with("http://")
+                };
+                // Whoever names such an endpoint means it, as with the cloud's own tools.
+                options = options.with_allow_http(access.cloud.iter().any(is_plain));
+                // One by one: not every store knows the request for many.
+                let builder =
+                    AmazonS3Builder::new().with_config(AmazonS3ConfigKey::DisableBulkDelete, "true");
+                build!(builder, AmazonS3ConfigKey)
+            }
+            "gs" => build!(GoogleCloudStorageBuilder::new(), GoogleConfigKey),
+            "az" => build!(MicrosoftAzureBuilder::new(), AzureConfigKey),
+            _ => return Err(refuse(&"is no bucket: those begin with s3://, gs:// or az://")),
+        };
+        let store =
+            if prefix.is_root() { whole } else { Arc::new(PrefixStore::new(whole, prefix)) as Arc<_> };
+        Ok(Bucket { url, store, offline: access.offline, window: access.timeout, _io: Some(Arc::new(io)) })
+    }
+
+    /// What `store` has, called `url`.
+    pub fn over(url: &str, store: Arc<dyn ObjectStore>) -> Self {
+        Bucket { url: url.into(), store, offline: false, window: access::DEFAULT_TIMEOUT, _io: None }
+    }
+
+    /// The bucket as the user would name it.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What can be asked; an error where the network is not to be used.
+    pub fn store(&self) -> Result<&dyn ObjectStore> {
+        if self.offline {
+            return Err(Error::Network { url: self.url.clone(), why: "is not asked: offline".into() });
+        }
+        Ok(self.store.as_ref())
+    }
+
+    /// What went wrong with `path`.
+    pub fn failed(&self, path: &str, error: &object_store::Error) -> Error {
+        use object_store::Error as Failure;
+        let url = self.locate(path);
+        let text = error.to_string();
+        match error {
+            // A list of a bucket that is not there fails in general.
+            error
+                if matches!(error, Failure::NotFound { .. })
+                    || ["NoSuchBucket", "ContainerNotFound"].iter().any(|code| text.contains(code)) =>
+            {
+                Error::Network { url, why: "is not there: is the bucket's name right?".into() }
+            }
+            Failure::PermissionDenied { .. } | Failure::Unauthenticated { .. } => {
+                let why = format!("is not for these credentials: {}", with_causes(error));
+                Error::Network { url, why }
+            }
+            other => Error::Network { url, why: with_causes(other) },
+        }
+    }
+
+    async fn get(&self, path: &str, range: Option<Range<u64>>) -> Result<Option<Body>> {
+        let store = self.store()?;
+        let at = location(path)?;
+        let part = range.as_ref().map(|range| match range.end {
+            u64::MAX => GetRange::Offset(range.start),
+            _ => GetRange::Bounded(range.clone()),
+        });
+        let found = match store.get_opts(&at, GetOptions::new().with_range(part)).await {
+            Ok(found) => found,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(e) => {
+                // A range that begins at the end or behind it has nothing to send, which is said in many ways.
+                if let Some(Range { start, .. }) = range.filter(|range| range.start > 0)
+                    && let Ok(about) = store.head(&at).await
+                    && about.size <= start
+                {
+                    return Ok(Some(Whole::body(start, Bytes::new())));
+                }
+                return Err(self.failed(path, &e));
+            }
+        };
+        let offset = found.range.start;
+        let chunks = BucketChunks { stream: found.into_stream(), bucket: self.clone(), path: path.into() };
+        let chunks = Paced::new(chunks, self.locate(path), self.window);
+        Ok(Some(Body { offset, chunks: Box::new(chunks) }))
+    }
+}
+
+struct BucketChunks {
+    stream: BoxStream<'static, object_store::Result<Bytes>>,
+    bucket: Bucket,
+    path: String,
+}
+
+impl Chunks for BucketChunks {
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<Bytes>>> {
+        Box::pin(async move {
+            let chunk = self.stream.next().await.transpose();
+            chunk.map_err(|e| self.bucket.failed(&self.path, &e))
+        })
+    }
+}
+
+impl Transport for Bucket {
+    fn locate(&self, path: &str) -> String {
+        format!("{}/{path}", self.url)
+    }
+
+    fn open<'a>(&'a self, path: &'a str, range: Option<Range<u64>>) -> BoxFuture<'a, Result<Option<Body>>> {
+        Box::pin(self.get(path, range))
+    }
+}
+
+/// A path of a registry as `object_store` has it.
+pub fn location(path: &str) -> Result<Path> {
+    Path::parse(path).map_err(|e| Error::invalid(path, e))
+}
+
+fn client(access: &Access, timeout: Duration) -> Result<ClientOptions> {
+    http::provide_crypto();
+    let mut options = ClientOptions::new()
+        .with_user_agent(HeaderValue::from_static(concat!("isn/", env!("CARGO_PKG_VERSION"))))
+        .with_connect_timeout(access.timeout)
+        .with_timeout_disabled()
+        .with_read_timeout(timeout);
+    if let Some(path) = &access.ca_bundle {
+        let refuse =
+            |why: &dyn std::fmt::Display| Error::invalid(format!("certificates {}", path.display()), why);
+        let certificates = Certificate::from_pem_bundle(&files::read(path)?).map_err(|e| refuse(&e))?;
+        if certificates.is_empty() {
+            return Err(refuse(&"has no certificate in PEM"));
+        }
+        options = certificates.into_iter().fold(options, ClientOptions::with_root_certificate);
+        options = options.with_no_system_certificates(true);
+    }
+    Ok(options)
+}
+
+/// Profiles are the one usual way that is not understood: better said than followed by a search for other credentials.
+fn check_profile(access: &Access) -> Result<(), &'static str> {
+    let has = |name: &str| access.cloud.iter().any(|(known, value)| known == name && !value.is_empty());
+    if has("AWS_PROFILE") && !has("AWS_ACCESS_KEY_ID") {
+        return Err("needs credentials in the environment, profiles are not read: \
+                    eval \"$(aws configure export-credentials --format env)\"");
+    }
+    Ok(())
+}
+
+/// An error with what it has not said itself.
+fn with_causes(error: &object_store::Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        let text = inner.to_string();
+        if !message.contains(&text) {
+            message = format!("{message}: {text}");
+        }
+        cause = inner.source();
+    }
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+
+    use super::*;
+    use crate::transport::{read, read_from, runtime};
+
+    #[test]
+    fn a_bucket_is_read_whole_in_part_and_behind_its_end() {
+        let store = InMemory::new();
+        runtime().unwrap().block_on(async {
+            store.put(&Path::from("a/b"), "0123456789".into()).await.unwrap();
+            let bucket = Bucket::over("memory://x", Arc::new(store));
+            assert_eq!(read(&bucket, "a/b", 99).await.unwrap().unwrap(), b"0123456789");
+            assert_eq!(read_from(&bucket, "a/b", 7, 99).await.unwrap().unwrap(), b"789");
+            assert_eq!(read_from(&bucket, "a/b", 10, 99).await.unwrap().unwrap(), b"");
+            assert!(read(&bucket, "a/b", 9).await.unwrap_err().to_string().contains("longer than 9"));
+            assert!(read(&bucket, "a/c", 9).await.unwrap().is_none());
+        });
+    }
+
+    #[test]
+    fn what_cannot_be_a_bucket_or_has_no_credentials_is_said_at_once() {
+        let profile = Access { cloud: vec![("AWS_PROFILE".into(), "me".into())], ..Access::default() };
+        let refused = |url: &str, access: &Access| Bucket::new(url, access).err().unwrap().to_string();
+        assert!(refused("s3://b", &profile).contains("profiles are not read"));
+        assert!(refused("ftp://b", &Access::default()).contains("s3://, gs:// or az://"));
+        let offline = Access { offline: true, ..Access::default() };
+        let bucket = Bucket::new("s3://b/c", &offline).unwrap();
+        let asked = runtime().unwrap().block_on(read(&bucket, "x", 9));
+        assert!(asked.unwrap_err().to_string().contains("offline"));
+    }
+}

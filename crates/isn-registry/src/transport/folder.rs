@@ -1,0 +1,65 @@
+//! A registry in a local folder.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Take};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use bytes::{Bytes, BytesMut};
+
+use super::{AtHand, Body, BoxFuture, Chunks, Transport};
+use crate::files;
+use isn_format::error::{Error, Result};
+
+/// How much is read at a time, in bytes: some images at once, and small against the memory of a pull.
+const CHUNK: usize = 256 << 10;
+
+/// A folder.
+#[derive(Debug)]
+pub struct Folder {
+    root: PathBuf,
+}
+
+impl Folder {
+    /// The registry in `root`.
+    pub fn new(root: &Path) -> Self {
+        Folder { root: root.to_path_buf() }
+    }
+}
+
+struct FileChunks {
+    file: Take<File>,
+    path: PathBuf,
+}
+
+impl Chunks for FileChunks {
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<Bytes>>> {
+        Box::pin(async move {
+            let mut chunk = BytesMut::zeroed(CHUNK);
+            let read = self.file.read(&mut chunk).map_err(Error::io("read", &self.path))?;
+            chunk.truncate(read);
+            Ok((read > 0).then(|| chunk.freeze()))
+        })
+    }
+}
+
+impl Transport for Folder {
+    fn locate(&self, path: &str) -> String {
+        self.root.join(path).display().to_string()
+    }
+
+    fn at_hand(&self, path: &str) -> Option<AtHand> {
+        Some(self.root.join(path)).filter(|path| path.is_file()).map(AtHand::File)
+    }
+
+    fn open<'a>(&'a self, path: &'a str, range: Option<Range<u64>>) -> BoxFuture<'a, Result<Option<Body>>> {
+        Box::pin(async move {
+            let path = self.root.join(path);
+            let Some(mut file) = files::if_there(files::open(&path))? else { return Ok(None) };
+            let Range { start, end } = range.unwrap_or(0..u64::MAX);
+            file.seek(SeekFrom::Start(start)).map_err(Error::io("read", &path))?;
+            let file = file.take(end.saturating_sub(start));
+            Ok(Some(Body { offset: start, chunks: Box::new(FileChunks { file, path }) }))
+        })
+    }
+}

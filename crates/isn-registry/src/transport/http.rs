@@ -1,0 +1,325 @@
+//! A registry behind `http(s)://`: any static file server. What a connection can do wrong is tried again, with growing
+//! pauses; what a server says wrong is an error that names it. Proxies come from the usual variables.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, HeaderValue, IF_RANGE, RANGE};
+use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Response, StatusCode, Url};
+
+use super::pace::Paced;
+use super::response::{self, Part};
+use super::{Access, Body, BoxFuture, Chunks, Transport, Whole};
+use crate::files;
+use isn_format::error::{Error, Result};
+
+const MAX_REDIRECTS: usize = 5;
+/// How often a host that never answered is asked again: a wrong name should not cost a minute.
+const FIRST_RETRIES: u32 = 2;
+/// The first pause before a request is made again; it doubles each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// A server that asks for pauses of more than so many timeouts, together, before it answers a request is not waited for.
+const PAUSES: u32 = 4;
+/// How much one HTTP/2 stream and connection may have under way, in bytes: a long way's worth at some 100 MB/s.
+const STREAM_WINDOW: u32 = 4 << 20;
+const CONNECTION_WINDOW: u32 = 16 << 20;
+
+/// A base URL and the client that fetches below it.
+pub struct Http {
+    base: String,
+    client: Client,
+    token: Option<HeaderValue>,
+    offline: bool,
+    timeout: Duration,
+    retries: u32,
+    /// The strong ETags that files had, so that a part that is asked for later is of the same file.
+    validators: Mutex<HashMap<String, HeaderValue>>,
+    /// Whether it has ever answered.
+    is_reached: AtomicBool,
+}
+
+impl Http {
+    /// The registry below `base`, an `http://` or `https://` URL.
+    pub fn new(base: &str, access: &Access) -> Result<Self> {
+        let redirects = reqwest::redirect::Policy::custom(|attempt| {
+            let from_https = attempt.previous().iter().any(|url| url.scheme() == "https");
+            if attempt.previous().len() > MAX_REDIRECTS {
+                attempt.error(format!("redirected more than {MAX_REDIRECTS} times"))
+            } else if from_https && attempt.url().scheme() != "https" {
+                attempt.error("redirected from https to http")
+            } else {
+                attempt.follow()
+            }
+        });
+        let builder = builder(access)?
+            .read_timeout(access.timeout)
+            .redirect(redirects)
+            .http2_initial_stream_window_size(STREAM_WINDOW)
+            .http2_initial_connection_window_size(CONNECTION_WINDOW);
+        Ok(Http {
+            base: base.trim_end_matches('/').into(),
+            client: builder.build().map_err(|e| network(base, &e))?,
+            token: bearer(base, access)?,
+            offline: access.offline,
+            timeout: access.timeout,
+            retries: access.retries,
+            validators: Mutex::default(),
+            is_reached: AtomicBool::new(false),
+        })
+    }
+
+    /// Makes a request until there is an answer that is worth reading.
+    async fn request(
+        &self,
+        url: &str,
+        range: Option<&Range<u64>>,
+        validator: Option<&HeaderValue>,
+    ) -> Result<Response> {
+        if self.offline {
+            return Err(Error::Network { url: url.into(), why: "is not asked: offline".into() });
+        }
+        let (mut failures, mut paused) = (0, Duration::ZERO);
+        loop {
+            let (failure, pause) = match self.build(url, range, validator).send().await {
+                Ok(response) => {
+                    self.is_reached.store(true, Ordering::Relaxed);
+                    if !response::is_passing(response.status()) {
+                        return Ok(response);
+                    }
+                    let pause = response::retry_after(response.headers());
+                    (answered(url, response.status()), pause)
+                }
+                Err(e) if is_final(&e) => return Err(network(url, &e)),
+                Err(e) => (network(url, &e), None),
+            };
+            if let Some(pause) = pause {
+                paused = paused.saturating_add(pause);
+                if paused > self.timeout.saturating_mul(PAUSES) {
+                    let why = format!("is busy and asks to come back in {} seconds", pause.as_secs());
+                    return Err(Error::Network { url: url.into(), why });
+                }
+            }
+            failures += 1;
+            let is_reached = self.is_reached.load(Ordering::Relaxed);
+            if failures > if is_reached { self.retries } else { self.retries.min(FIRST_RETRIES) } {
+                return Err(failure);
+            }
+            tokio::time::sleep(pause.unwrap_or_else(|| backoff(failures))).await;
+        }
+    }
+
+    fn build(
+        &self,
+        url: &str,
+        range: Option<&Range<u64>>,
+        validator: Option<&HeaderValue>,
+    ) -> RequestBuilder {
+        let mut request = self.client.get(url).header(ACCEPT_ENCODING, "identity");
+        if let Some(range) = range {
+            request = request.header(RANGE, format!("bytes={}-{}", range.start, range.end - 1));
+            if let Some(validator) = validator {
+                request = request.header(IF_RANGE, validator.clone());
+            }
+        }
+        // reqwest drops it where a redirect leads to another host.
+        match &self.token {
+            Some(token) => request.header(AUTHORIZATION, token.clone()),
+            None => request,
+        }
+    }
+
+    fn validator(&self, path: &str) -> Option<HeaderValue> {
+        self.validators.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
+    }
+
+    fn remember(&self, path: &str, validator: Option<HeaderValue>) {
+        let mut validators = self.validators.lock().unwrap_or_else(PoisonError::into_inner);
+        match validator {
+            Some(validator) => validators.insert(path.into(), validator),
+            None => validators.remove(path),
+        };
+    }
+}
+
+impl Transport for Http {
+    fn locate(&self, path: &str) -> String {
+        format!("{}/{path}", self.base)
+    }
+
+    fn open<'a>(&'a self, path: &'a str, range: Option<Range<u64>>) -> BoxFuture<'a, Result<Option<Body>>> {
+        Box::pin(async move {
+            let url = self.locate(path);
+            let refuse = |why: &str| Error::Network { url: url.clone(), why: why.into() };
+            let mut validator = range.as_ref().and_then(|_| self.validator(path));
+            let mut response = self.request(&url, range.as_ref(), validator.as_ref()).await?;
+            if validator.take().is_some() && response.status() == StatusCode::OK {
+                // It has changed meanwhile, or comes from another machine of theirs. Every piece is checked by its
+                // hash, so the part will do, and the whole would cost more.
+                response = self.request(&url, range.as_ref(), None).await?;
+            }
+            let offset = match response.status() {
+                StatusCode::OK => 0,
+                StatusCode::PARTIAL_CONTENT => {
+                    let part = Part::of(response.headers())
+                        .ok_or_else(|| refuse("sent a part without saying which"))?;
+                    let asked = range.as_ref().map_or(0..u64::MAX, Range::clone);
+                    part.check(&asked, response.content_length()).map_err(|why| refuse(&why))?;
+                    part.range.start
+                }
+                StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(None),
+                // The file ends before the range begins: nothing to send.
+                StatusCode::RANGE_NOT_SATISFIABLE => {
+                    return Ok(Some(Whole::body(range.map_or(0, |range| range.start), Bytes::new())));
+                }
+                status => return Err(answered(&url, status)),
+            };
+            if response.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+                return Err(refuse("compressed the file in transit, though asked not to"));
+            }
+            // A server that sends the whole, whatever it is asked for, would do so for If-Range, too.
+            if response.status() == StatusCode::PARTIAL_CONTENT {
+                self.remember(path, response::strong_etag(response.headers()));
+            }
+            let chunks = HttpChunks { response, url: url.clone() };
+            Ok(Some(Body { offset, chunks: Box::new(Paced::new(chunks, url, self.timeout)) }))
+        })
+    }
+}
+
+struct HttpChunks {
+    response: Response,
+    url: String,
+}
+
+impl Chunks for HttpChunks {
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<Bytes>>> {
+        Box::pin(async move { self.response.chunk().await.map_err(|e| network(&self.url, &e)) })
+    }
+}
+
+/// Whoever speaks TLS does so with ring, not aws-lc: the latter needs a C++ tool chain and triples the build time.
+pub(super) fn provide_crypto() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// What all clients have in common.
+pub(super) fn builder(access: &Access) -> Result<ClientBuilder> {
+    provide_crypto();
+    let builder = Client::builder()
+        .user_agent(concat!("isn/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(access.timeout);
+    let Some(path) = &access.ca_bundle else { return Ok(builder) };
+    let refuse =
+        |why: &dyn std::fmt::Display| Error::invalid(format!("certificates {}", path.display()), why);
+    let certificates = Certificate::from_pem_bundle(&files::read(path)?).map_err(|e| refuse(&e))?;
+    if certificates.is_empty() {
+        return Err(refuse(&"has no certificate in PEM"));
+    }
+    Ok(builder.tls_certs_only(certificates))
+}
+
+/// What shows the host who asks, if the user has a token for it. It goes over https only, or stays on this machine.
+pub(super) fn bearer(base: &str, access: &Access) -> Result<Option<HeaderValue>> {
+    let url = Url::parse(base).map_err(|e| Error::invalid(format!("registry {base}"), e))?;
+    let name = url.host_str().unwrap_or_default();
+    let host = url.port().map_or_else(|| name.to_string(), |port| format!("{name}:{port}"));
+    let Some(secret) = access.token(&host) else { return Ok(None) };
+    let is_local = ["localhost", "127.0.0.1", "[::1]"].contains(&name);
+    if url.scheme() != "https" && !is_local {
+        let why =
+            "has a token, which http would show to everybody on the way: use https, or remove the token";
+        return Err(Error::invalid(format!("registry {base}"), why));
+    }
+    let refuse = || {
+        let why = "is no token: it has other characters than ASCII letters, digits and signs";
+        Error::invalid(format!("what is given for {host}"), why)
+    };
+    if !secret.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(refuse());
+    }
+    let mut value = HeaderValue::from_str(&format!("Bearer {secret}")).map_err(|_| refuse())?;
+    value.set_sensitive(true);
+    Ok(Some(value))
+}
+
+/// The pause before the request is made again, after so many failures: up to twice as long each time, and never twice
+/// the same, so that many clients do not come back at once.
+fn backoff(failures: u32) -> Duration {
+    let full = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(LONGEST_PAUSE);
+    full.mul_f64(0.5 + fastrand::f64() / 2.0)
+}
+
+fn answered(url: &str, status: StatusCode) -> Error {
+    let why = match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+            format!("the server answered {status}: it wants to know who asks, or refuses")
+        }
+        status => format!("the server answered {status}"),
+    };
+    Error::Network { url: url.into(), why }
+}
+
+/// Whether the same request would fail again, however often.
+fn is_final(error: &reqwest::Error) -> bool {
+    error.is_redirect() || error.is_builder() || causes(error).any(is_certificate)
+}
+
+fn causes<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(std::error::Error::source(error), |cause| cause.source())
+}
+
+/// A certificate that is not believed; `io::Error` hides it from the chain of causes.
+fn is_certificate(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let hidden = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    let tls = cause.downcast_ref().or_else(|| hidden?.downcast_ref());
+    matches!(tls, Some(rustls::Error::InvalidCertificate(_)))
+}
+
+/// reqwest's message names the URL again and hides the reason in its sources: the reasons are what helps.
+pub(super) fn network(url: &str, error: &reqwest::Error) -> Error {
+    let reason = causes(error).last().map(ToString::to_string);
+    let why = match reason {
+        Some(reason) if error.is_connect() => format!("cannot connect: {reason}"),
+        _ if error.is_timeout() => "no answer in time".into(),
+        Some(reason) => reason,
+        None => error.to_string(),
+    };
+    Error::Network { url: url.into(), why }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::access::Token;
+
+    #[test]
+    fn a_token_is_for_its_host_and_never_goes_in_the_clear() {
+        let token = |host: &str| Token { host: host.into(), secret: "s3cret".into() };
+        let access = Access {
+            tokens: vec![token("data.example.org"), token("example.org:8443"), token("127.0.0.1:80")],
+            ..Access::default()
+        };
+        let shown = |base: &str| bearer(base, &access).map(|value| value.is_some());
+        assert!(shown("https://data.example.org/birds").unwrap());
+        assert!(shown("https://example.org:8443").unwrap());
+        assert!(!shown("https://example.org").unwrap());
+        assert!(!shown("https://evil.data.example.org").unwrap());
+        let refused = shown("http://data.example.org").unwrap_err().to_string();
+        assert!(refused.contains("use https") && !refused.contains("s3cret"), "{refused}");
+        assert!(!format!("{access:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn pauses_grow_and_have_an_end() {
+        for failures in 1..40 {
+            let full = 0.2 * f64::from(1u32 << (failures - 1).min(10));
+            let pause = backoff(failures).as_secs_f64();
+            assert!(pause >= full.min(15.0) / 2.0 && pause <= full.min(15.0), "{failures}: {pause}");
+        }
+    }
+}

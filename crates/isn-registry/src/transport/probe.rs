@@ -1,0 +1,49 @@
+//! Asking a server one small thing, to see how it and the way to it behave.
+
+use std::time::{Duration, SystemTime};
+
+use reqwest::StatusCode;
+use reqwest::header::{ACCEPT_ENCODING, DATE, RANGE};
+use tokio::time::Instant;
+
+use super::{Access, http};
+use isn_format::error::{Error, Result};
+
+/// What a server's answer shows.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// `HTTP/1.1`, `HTTP/2.0`.
+    pub protocol: String,
+    /// How long until the answer began, the connection included.
+    pub first_byte: Duration,
+    /// The server's clock, if it tells.
+    pub clock: Option<SystemTime>,
+    /// Whether it sends the part that was asked for.
+    pub sends_parts: bool,
+}
+
+/// Asks for the first byte of the file at `url`.
+pub async fn probe(url: &str, access: &Access) -> Result<Probe> {
+    if access.offline {
+        return Err(Error::Network { url: url.into(), why: "is not asked: offline".into() });
+    }
+    let client = http::builder(access)?.read_timeout(access.timeout).build();
+    let client = client.map_err(|e| http::network(url, &e))?;
+    let begun = Instant::now();
+    let mut request = client.get(url).header(ACCEPT_ENCODING, "identity").header(RANGE, "bytes=0-0");
+    if let Some(token) = http::bearer(url, access)? {
+        request = request.header(reqwest::header::AUTHORIZATION, token);
+    }
+    let response = request.send().await.map_err(|e| http::network(url, &e))?;
+    let status = response.status();
+    if !status.is_success() {
+        return Err(Error::Network { url: url.into(), why: format!("the server answered {status}") });
+    }
+    let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
+    Ok(Probe {
+        protocol: format!("{:?}", response.version()),
+        first_byte: begun.elapsed(),
+        clock: date.and_then(|date| httpdate::parse_http_date(date).ok()),
+        sends_parts: status == StatusCode::PARTIAL_CONTENT,
+    })
+}

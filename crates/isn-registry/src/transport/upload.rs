@@ -1,0 +1,180 @@
+//! The other direction: sending to a server that takes in what is published, as docs/serve.md has it.
+
+use std::io::Read;
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderValue};
+use reqwest::{Body, Client, RequestBuilder, Response, StatusCode};
+
+use super::{Access, http, pace};
+use crate::files;
+use isn_format::error::{Error, Result};
+
+/// How much of a file is read at a time, in bytes.
+const PIECE: usize = 64 << 10;
+/// How long the server may at least take to answer when it has received statements: it checks the version, and may have to
+/// wait for others who publish.
+const ANSWER: Duration = Duration::from_secs(600);
+/// The same of an object: it may have to wait for its disk.
+const STAGED: Duration = Duration::from_secs(60);
+/// How much of an answer is read, in bytes.
+const MAX_ANSWER: usize = 64 << 10;
+/// Where publishing is, below a registry's URL.
+const PUBLISH: &str = "-/publish";
+
+/// A server and the token that it gave its user.
+pub struct Upload {
+    base: String,
+    client: Client,
+    token: HeaderValue,
+    timeout: Duration,
+}
+
+impl Upload {
+    /// To the registry at `base`, with the token for its host.
+    pub fn new(base: &str, access: &Access) -> Result<Self> {
+        let base = base.trim_end_matches('/').to_string();
+        let token = http::bearer(&base, access)?
+            .ok_or_else(|| Error::Token { server: base.clone(), why: "is not here".into() })?;
+        let client = http::builder(access)?.redirect(reqwest::redirect::Policy::none());
+        let client = client.build().map_err(|e| http::network(&base, &e))?;
+        Ok(Upload { base, client, token, timeout: access.timeout })
+    }
+
+    /// Whether the server has or has staged the object at `path`.
+    pub async fn has(&self, path: &str) -> Result<bool> {
+        let url = self.url(path);
+        let answer = self.within(self.timeout, &url, self.send(&url, self.client.head(&url))).await?;
+        match answer.status() {
+            StatusCode::OK => Ok(true),
+            StatusCode::NOT_FOUND => Ok(false),
+            _ => Err(self.refused(&url, answer).await),
+        }
+    }
+
+    /// Stages the object of `length` bytes in the file `from`.
+    pub async fn put(&self, path: &str, from: &Path, length: u64) -> Result<()> {
+        let url = self.url(path);
+        let file = files::open(from)?;
+        let taken = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&taken);
+        // Reading waits for the disk on this thread, which has nothing else to do.
+        let pieces = stream::unfold((file, counter), |(mut file, counter)| async move {
+            let mut piece = vec![0; PIECE];
+            let piece = match file.read(&mut piece) {
+                Ok(0) => return None,
+                Ok(read) => {
+                    counter.fetch_add(read as u64, Ordering::Relaxed);
+                    piece.truncate(read);
+                    Ok(Bytes::from(piece))
+                }
+                Err(e) => Err(e),
+            };
+            Some((piece, (file, counter)))
+        });
+        let request = self.client.put(&url).header(CONTENT_LENGTH, length).body(Body::wrap_stream(pieces));
+        let answer = self.taking(&url, self.send(&url, request), &taken, length).await?;
+        match answer.status() {
+            StatusCode::OK | StatusCode::CREATED => Ok(()),
+            _ => Err(self.refused(&url, answer).await),
+        }
+    }
+
+    /// The answer to a request whose body of `length` bytes the server must take at the least rate.
+    async fn taking(
+        &self,
+        url: &str,
+        request: impl Future<Output = Result<Response>>,
+        taken: &AtomicU64,
+        length: u64,
+    ) -> Result<Response> {
+        let (mut request, mut before) = (pin!(request), 0);
+        while before < length {
+            if let Ok(answer) = tokio::time::timeout(self.timeout, &mut request).await {
+                return answer;
+            }
+            let now = taken.load(Ordering::Relaxed);
+            if now < length && now - before < pace::least(self.timeout) {
+                let (took, seconds) = (now - before, self.timeout.as_secs());
+                let why = format!("took {took} bytes in {seconds} seconds: too slow");
+                return Err(Error::Network { url: url.into(), why });
+            }
+            before = now;
+        }
+        self.within(STAGED.max(self.timeout), url, request).await
+    }
+
+    /// Sends the body with the statements; gives the answer's.
+    pub async fn submit(&self, body: Vec<u8>) -> Result<Vec<u8>> {
+        let url = self.url("statements");
+        let request = self.send(&url, self.client.post(&url).body(body));
+        let answer = self.within(ANSWER.max(self.timeout), &url, request).await?;
+        if answer.status() != StatusCode::OK {
+            return Err(self.refused(&url, answer).await);
+        }
+        self.read_answer(&url, answer).await
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}/{PUBLISH}/{path}", self.base)
+    }
+
+    async fn send(&self, url: &str, request: RequestBuilder) -> Result<Response> {
+        request.header(AUTHORIZATION, self.token.clone()).send().await.map_err(|e| http::network(url, &e))
+    }
+
+    /// What the server does in so much time.
+    async fn within<T>(&self, time: Duration, url: &str, done: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::time::timeout(time, done).await.unwrap_or_else(|_| {
+            let why = format!("no answer in {} seconds", time.as_secs());
+            Err(Error::Network { url: url.into(), why })
+        })
+    }
+
+    async fn read_answer(&self, url: &str, answer: Response) -> Result<Vec<u8>> {
+        self.within(self.timeout, url, read_answer(url, answer)).await
+    }
+
+    /// What a refusal means here: the reason is the server's own words.
+    async fn refused(&self, url: &str, answer: Response) -> Error {
+        let status = answer.status();
+        let words = self.read_answer(url, answer).await.unwrap_or_default();
+        refused(url, status, &words)
+    }
+}
+
+fn refused(url: &str, status: StatusCode, words: &[u8]) -> Error {
+    let words: String = String::from_utf8_lossy(words).trim().chars().filter(|c| !c.is_control()).collect();
+    let why = if words.is_empty() { format!("the server answered {status}") } else { words };
+    match status {
+        StatusCode::UNAUTHORIZED => {
+            Error::Token { server: url.into(), why: "is not one that it knows".into() }
+        }
+        StatusCode::FORBIDDEN => Error::trust(url, why),
+        StatusCode::CONFLICT => Error::invalid(url, why),
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+            Error::invalid(url, "takes nothing in: this server is for reading only")
+        }
+        status if status.is_server_error() && status != StatusCode::INSUFFICIENT_STORAGE => {
+            Error::Network { url: url.into(), why }
+        }
+        _ => Error::invalid(url, why),
+    }
+}
+
+async fn read_answer(url: &str, mut answer: Response) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    while let Some(piece) = answer.chunk().await.map_err(|e| http::network(url, &e))? {
+        bytes.extend_from_slice(&piece);
+        if bytes.len() > MAX_ANSWER {
+            return Err(Error::Network { url: url.into(), why: "the answer is too long".into() });
+        }
+    }
+    Ok(bytes)
+}

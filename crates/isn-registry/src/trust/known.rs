@@ -1,0 +1,95 @@
+//! [`Known`]: which log a place must show, said in one way for who reads and for who writes.
+
+use super::{RegistryId, TrustStore, Trusted};
+use crate::known_logs::KnownLogs;
+use isn_format::error::{Error, Result};
+use isn_format::log::LogKey;
+
+/// What a user knows of registries: whom to believe, and what was seen of their logs.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// The logs and keys that the user trusts.
+    pub trust: &'a TrustStore,
+    /// What is remembered of logs, and the private keys of the user's own.
+    pub logs: &'a KnownLogs,
+}
+
+impl<'a> Known<'a> {
+    /// Of a user who trusts nobody.
+    #[cfg(test)]
+    pub(crate) fn trusting_nobody(logs: &'a KnownLogs) -> Self {
+        static NOBODY: std::sync::LazyLock<TrustStore> =
+            std::sync::LazyLock::new(|| TrustStore::open("/no/such/trust.toml").unwrap());
+        Known { trust: &NOBODY, logs }
+    }
+
+    /// The log that a place must show: the one that the user trusts for it, or else the one that was last seen there.
+    /// `None` of a place that is new.
+    pub fn log_of(&self, place: &RegistryId) -> Option<LogKey> {
+        let trusted = self.trust.get(place).and_then(|trusted| trusted.log.clone());
+        trusted.or_else(|| self.logs.log_at(place.as_str()))
+    }
+
+    /// The log by which a place is written to that claims to have the log `claimed`, if it claims to have one. `None` where
+    /// there is none, and none has to be.
+    ///
+    /// # Errors
+    /// [`Error::OtherLog`] if it must show another.
+    pub fn log_to_write(&self, place: &RegistryId, claimed: Option<&LogKey>) -> Result<Option<LogKey>> {
+        let Some(known) = self.log_of(place) else { return Ok(claimed.cloned()) };
+        // One log's keys have one origin: whether it is by that key its log, its entries say when they are read.
+        match claimed {
+            Some(claimed) if claimed.origin() == known.origin() => Ok(Some(known)),
+            _ => Err(Error::OtherLog {
+                registry: place.to_string(),
+                known: known.to_string(),
+                other: claimed.map(ToString::to_string),
+            }),
+        }
+    }
+
+    /// What is believed of the registry with this log, wherever else it is: by this key, or by one that the log, as far
+    /// as it was seen, has exchanged for this one.
+    pub fn believed_of(&self, log: &LogKey) -> Option<&'a Trusted> {
+        let mut trusted = self.trust.list().map(|(_, trusted)| trusted);
+        trusted.find(|trusted| trusted.log.as_ref().is_some_and(|anchor| self.has_become(anchor, log)))
+    }
+
+    /// Whether the log that is known by `anchor` has now the key `log`, as far as it was seen.
+    pub fn has_become(&self, anchor: &LogKey, log: &LogKey) -> bool {
+        anchor == log
+            || (anchor.origin() == log.origin()
+                && self.logs.log(anchor).load().is_ok_and(|known| known.replica.history().key() == *log))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trust::AnyKey;
+
+    #[test]
+    fn a_place_must_show_the_log_that_is_trusted_for_it_or_else_the_one_that_was_seen_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let logs = KnownLogs::new(dir.path().join("logs"));
+        let mut trust = TrustStore::open(dir.path().join("trust.toml")).unwrap();
+        let place: RegistryId = "https://example.org/data".parse().unwrap();
+        let [seen, trusted, other] = [(); 3].map(|()| logs.new_signer(None).unwrap().log_key().clone());
+        let to_write = |trust: &TrustStore, claimed: Option<&LogKey>| {
+            Known { trust, logs: &logs }.log_to_write(&place, claimed)
+        };
+        assert_eq!(to_write(&trust, None).unwrap(), None, "a new place");
+        assert_eq!(to_write(&trust, Some(&other)).unwrap(), Some(other.clone()));
+        logs.note_place(place.as_str(), &seen).unwrap();
+        for must in [&seen, &trusted] {
+            if must == &trusted {
+                trust.add(&place, &AnyKey::Log(trusted.clone())).unwrap();
+            }
+            assert_eq!(to_write(&trust, Some(must)).unwrap().as_ref(), Some(must));
+            for claimed in [None, Some(&other)] {
+                let error = to_write(&trust, claimed).unwrap_err();
+                assert!(matches!(error, Error::OtherLog { .. }), "{error}");
+            }
+        }
+    }
+}

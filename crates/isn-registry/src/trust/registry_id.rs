@@ -1,0 +1,181 @@
+//! [`RegistryId`]: where a registry is, in one spelling.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use isn_format::error::{Error, Result};
+
+/// Where a registry is, written in one way only: a URL with scheme and host in lower case, without its default port
+/// and without a slash at the end; or the absolute path of a folder, links resolved as far as it exists. Trust is kept
+/// by it; who a registry is, its log's key says.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RegistryId(String);
+
+impl RegistryId {
+    /// The location as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is behind a URL, and not a folder here.
+    pub fn is_remote(&self) -> bool {
+        self.0.contains("://")
+    }
+}
+
+impl fmt::Display for RegistryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for RegistryId {
+    type Err = Error;
+
+    fn from_str(location: &str) -> Result<Self> {
+        let refuse = |why: &str| Error::invalid(format!("registry '{}'", location.escape_debug()), why);
+        if location.is_empty() {
+            return Err(refuse("expected a folder or a URL"));
+        }
+        if location.chars().any(char::is_control) {
+            return Err(refuse("has a control character"));
+        }
+        let id = match location.split_once("://") {
+            Some((scheme, rest)) => url_id(scheme, rest).map_err(refuse)?,
+            None => folder_id(Path::new(location))?
+                .into_os_string()
+                .into_string()
+                .map_err(|_| refuse("is in a folder whose name is not UTF-8"))?,
+        };
+        Ok(RegistryId(id))
+    }
+}
+
+/// Scheme and authority in the form of RFC 3986, section 6.2; the path is the server's and stays as it is, but for
+/// the slashes at its end.
+fn url_id(scheme: &str, rest: &str) -> Result<String, &'static str> {
+    let scheme = scheme.to_ascii_lowercase();
+    let named = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
+    if scheme.is_empty() || !scheme.bytes().all(named) {
+        return Err("has no proper scheme before '://'");
+    }
+    if rest.contains(['?', '#']) {
+        return Err("has a query or a fragment: a registry is the folder above all its files");
+    }
+    let rest = rest.trim_end_matches('/');
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    if host.contains('@') {
+        return Err("has a user name or password in it, which would be stored");
+    }
+    let host = host.to_ascii_lowercase();
+    let default_port = match scheme.as_str() {
+        "https" => ":443",
+        "http" => ":80",
+        _ => "",
+    };
+    let host = host.strip_suffix(default_port).unwrap_or(&host);
+    let host = host.strip_suffix(':').unwrap_or(host); // an empty port is the default one
+    if host.is_empty() {
+        return Err("names no host");
+    }
+    Ok(format!("{scheme}://{host}{path}"))
+}
+
+/// Resolves links in the longest part that exists, so that one folder has one id before and after it is made.
+fn folder_id(path: &Path) -> Result<PathBuf> {
+    let absolute = std::path::absolute(path).map_err(Error::io("find", path))?;
+    for ancestor in absolute.ancestors() {
+        match fs::canonicalize(ancestor) {
+            Ok(real) => {
+                // Cannot fail: an ancestor of a path is a prefix of it.
+                let below = absolute.strip_prefix(ancestor).unwrap_or(Path::new(""));
+                return Ok(below.components().fold(real, |mut path, part| {
+                    match part {
+                        Component::ParentDir => drop(path.pop()),
+                        Component::Normal(name) => path.push(name),
+                        _ => {}
+                    }
+                    path
+                }));
+            }
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+            Err(e) => return Err(Error::io("find", ancestor)(e)),
+        }
+    }
+    Ok(absolute)
+}
+
+impl Serialize for RegistryId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for RegistryId {
+    /// Takes only what could have been written; a folder's links are not looked at again.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let normal = match text.split_once("://") {
+            Some((scheme, rest)) => url_id(scheme, rest).is_ok_and(|id| id == text),
+            None => Path::new(&text).is_absolute(),
+        };
+        if normal && !text.chars().any(char::is_control) {
+            Ok(RegistryId(text))
+        } else {
+            Err(serde::de::Error::custom(format!(
+                "'{}' is not a registry's location as `isn trust add` writes it",
+                text.escape_debug()
+            )))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(location: &str) -> RegistryId {
+        location.parse().unwrap()
+    }
+
+    #[test]
+    fn a_registry_has_one_id_however_it_is_written() {
+        for (location, expected) in [
+            ("https://example.org/data", "https://example.org/data"),
+            ("HTTPS://Example.ORG:443/data//", "https://example.org/data"),
+            ("http://localhost:80/", "http://localhost"),
+            ("http://localhost:/", "http://localhost"),
+            ("http://[::1]:8080", "http://[::1]:8080"),
+            ("http://localhost:8080/Data", "http://localhost:8080/Data"),
+            ("https://example.org:80", "https://example.org:80"),
+            ("/no/such/folder/", "/no/such/folder"),
+            ("/no/./such/x/../folder", "/no/such/folder"),
+        ] {
+            assert_eq!(id(location).as_str(), expected);
+        }
+        for bad in
+            ["", "https://", "https:///data", "://x", "https://me:pw@example.org", "https://x/?a", "a\nb"]
+        {
+            assert!(bad.parse::<RegistryId>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_is_the_same_by_every_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let real = dir.path().join("real");
+        fs::create_dir(&real).unwrap();
+        std::os::unix::fs::symlink(&real, dir.path().join("link")).unwrap();
+        let before = id(dir.path().join("link/registry").to_str().unwrap());
+        fs::create_dir(real.join("registry")).unwrap();
+        for path in ["real/registry", "link/registry/", "real/../real/registry", "link/registry/."] {
+            assert_eq!(id(dir.path().join(path).to_str().unwrap()), before, "{path}");
+        }
+    }
+}
