@@ -4,12 +4,18 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
+use isn::cli::{Failure, Terminal};
 use isn_format::augment::{Augment, Crop};
-use isn::cli::{Failure, Opening};
-use isn_registry::dataset::{Batch, Dataset};
-use isn_pixels::Layout;
-use isn_registry::ops::cite::{CitationFormat, citation};
+use isn_format::dataset_ref::DatasetRef;
+use isn_format::error::Error;
 use isn_format::order;
+use isn_format::tree::Selection;
+use isn_pixels::Layout;
+use isn_registry::client::Client;
+use isn_registry::dataset::{Batch, Dataset};
+use isn_registry::ops::cite::{CitationFormat, citation};
+use isn_registry::ops::load::{LoadOptions, load, sources};
+use isn_registry::parallel;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes};
 
@@ -41,8 +47,15 @@ impl Reader {
         verify: String,
         quiet: bool,
     ) -> PyResult<Self> {
-        let opening = Opening { reference, registry, offline, splits, classes, verify, quiet };
-        let dataset = interruptible(py, move || opening.open())?;
+        let part = Part { reference, registry, offline, splits, classes };
+        let dataset = interruptible(py, move || {
+            let verify = verify.parse().map_err(Failure::usage)?;
+            part.with(|client, reference, selection| {
+                let options =
+                    LoadOptions { reference, selection, verify, jobs: parallel::available(), anew: false };
+                load(client, &options, &Terminal::new(quiet))
+            })
+        })?;
         Ok(Reader { dataset: Arc::new(dataset) })
     }
 
@@ -56,9 +69,8 @@ impl Reader {
         splits: Vec<String>,
         classes: Vec<String>,
     ) -> PyResult<Vec<String>> {
-        let opening =
-            Opening { reference, registry, offline, splits, classes, verify: "once".into(), quiet: true };
-        interruptible(py, move || opening.sources())
+        let part = Part { reference, registry, offline, splits, classes };
+        interruptible(py, move || part.with(sources))
     }
 
     fn __len__(&self) -> usize {
@@ -195,6 +207,33 @@ impl Reader {
         let share =
             py.detach(|| order::share(&order::order(dataset, seed, epoch, images, shuffle), rank, world));
         Ok(integers(py, &share))
+    }
+}
+
+/// A part of a version, in texts as a user gives them.
+struct Part {
+    reference: String,
+    registry: Option<String>,
+    offline: bool,
+    splits: Vec<String>,
+    classes: Vec<String>,
+}
+
+impl Part {
+    fn with<T>(
+        &self,
+        work: impl FnOnce(&Client, &DatasetRef, &Selection) -> Result<T, Error>,
+    ) -> Result<T, Failure> {
+        let reference = self.reference.parse().map_err(Failure::usage)?;
+        let splits = self.splits.iter().map(|text| text.parse().map_err(Failure::usage));
+        let classes = self.classes.iter().map(|text| text.parse().map_err(Failure::usage));
+        let selection = Selection {
+            splits: splits.collect::<Result<_, _>>()?,
+            classes: classes.collect::<Result<_, _>>()?,
+            ..Selection::default()
+        };
+        let client = isn::cli::settings()?.client(self.registry.as_deref(), self.offline)?;
+        Ok(work(&client, &reference, &selection)?)
     }
 }
 

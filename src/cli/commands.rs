@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::args::{AdviceArgs, Args, Command, RegistryArg, SpeakArgs};
+use std::io::IsTerminal as _;
+
+use super::bundled::BUNDLED;
 use super::console;
 use super::exit;
 use super::exit::ExitCode;
@@ -11,16 +14,16 @@ use super::families::{
     CacheCommand, DemoCommand, KeyCommand, LogCommand, OwnerCommand, RegistryCommand, TrustCommand,
 };
 use super::render::Output;
-use super::settings::Settings;
 use super::terminal::Terminal;
 use isn_format::dataset_ref::{DatasetRef, Name, Version};
 use isn_format::error::{Error, Result};
 use isn_format::key::{PublicKey, Signer};
+use isn_format::text::one_line;
 use isn_registry::cache::Cache;
+use isn_registry::client::Client;
 use isn_registry::files;
 use isn_registry::keyring::{KeyName, Unlock};
 use isn_registry::ops;
-use isn_registry::ops::Registries;
 use isn_registry::ops::owner::Change;
 use isn_registry::ops::pull::seeds::Reuse;
 use isn_registry::ops::submit::{Speaker, Submitted};
@@ -29,6 +32,7 @@ use isn_registry::parallel;
 use isn_registry::progress::Progress as _;
 use isn_registry::registry::is_url;
 use isn_registry::registry::store::{self, Store};
+use isn_registry::settings::{self, Settings};
 use isn_registry::source::Indexes;
 use isn_registry::transport::Access;
 use isn_registry::trust::{Known, RegistryId, TrustStore, public_key_argument};
@@ -44,7 +48,7 @@ pub(super) struct Run {
 
 pub(super) fn run(args: Args) -> Result<ExitCode> {
     let run = Run {
-        settings: Settings::from_environment()?,
+        settings: Settings::from_environment(BUNDLED)?,
         progress: Terminal::new(args.quiet),
         output: Output::new(args.json),
         offline: args.offline,
@@ -68,7 +72,7 @@ fn verb(run: &Run, command: Command) -> Result<ExitCode> {
                 false => Ok(()),
             };
             may_be_at(to.as_deref())?;
-            run.with_registries(&registry, |registries| {
+            run.with_client(&registry, |client| {
                 let options = ops::pull::PullOptions {
                     reference: &reference,
                     to: to.as_deref(),
@@ -78,7 +82,7 @@ fn verb(run: &Run, command: Command) -> Result<ExitCode> {
                     jobs: run.jobs,
                     may_be_at: &|to| may_be_at(Some(to)),
                 };
-                let report = ops::pull::pull(registries, options, &run.progress)?;
+                let report = ops::pull::pull(client, options, &run.progress)?;
                 if lock {
                     ops::sync::lock(Path::new("."), &report, &selection)?;
                 }
@@ -88,14 +92,8 @@ fn verb(run: &Run, command: Command) -> Result<ExitCode> {
         }
         Command::Fetch { reference, registry, selection } => {
             let selection = selection.read()?;
-            run.with_registries(&registry, |registries| {
-                output.fetched(&ops::fetch::fetch(
-                    registries,
-                    &reference,
-                    &selection,
-                    run.jobs,
-                    &run.progress,
-                )?);
+            run.with_client(&registry, |client| {
+                output.fetched(&ops::fetch::fetch(client, &reference, &selection, run.jobs, &run.progress)?);
                 Ok(ExitCode::SUCCESS)
             })
         }
@@ -106,7 +104,7 @@ fn verb(run: &Run, command: Command) -> Result<ExitCode> {
         Command::Diff(args) => run.diff(&args),
         Command::Cache(command) => run.cache(command),
         Command::Ledger(command) => command.run(output),
-        Command::Doctor { registry } => run.with_registries(&registry, |registries| {
+        Command::Doctor { registry } => run.with_client(&registry, |client| {
             let cache = run.settings.cache();
             let agent = Settings::ssh_agent();
             let around = ops::doctor::Surroundings {
@@ -117,21 +115,21 @@ fn verb(run: &Run, command: Command) -> Result<ExitCode> {
                 agent: agent.as_deref(),
                 serves: cfg!(feature = "serve"),
             };
-            let report = ops::doctor::doctor(registries, &around);
+            let report = ops::doctor::doctor(client, &around);
             output.diagnosed(&report);
             Ok(if report.is_ill() { ExitCode::from(exit::FINDINGS) } else { ExitCode::SUCCESS })
         }),
-        Command::Sync { registry, locked, allow_outside } => run.with_registries(&registry, |registries| {
+        Command::Sync { registry, locked, allow_outside } => run.with_client(&registry, |client| {
             let (project, jobs) = (Path::new("."), run.jobs);
             let options = ops::sync::SyncOptions { project, locked, allow_outside, jobs };
-            output.synced(&ops::sync::sync(registries, &options, &run.progress)?);
+            output.synced(&ops::sync::sync(client, &options, &run.progress)?);
             Ok(ExitCode::SUCCESS)
         }),
         Command::Verify { subject, proof: Some(proof), log_key, registry, .. } => {
-            run.with_registries(&registry, |registries| {
+            run.with_client(&registry, |client| {
                 let tree = subject.as_deref().map(Path::new);
                 let report = ops::verify::verify_proof(
-                    registries,
+                    client,
                     &proof,
                     log_key.as_ref(),
                     tree,
@@ -143,25 +141,25 @@ fn verb(run: &Run, command: Command) -> Result<ExitCode> {
                 Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(exit::INTEGRITY) })
             })
         }
-        Command::Verify { subject, expect, registry, .. } => run.with_registries(&registry, |registries| {
+        Command::Verify { subject, expect, registry, .. } => run.with_client(&registry, |client| {
             let subject = target_of(&subject.unwrap_or_default())?;
             let expect = expect.map(|reference| match reference {
                 DatasetRef::Pin(hash) => Expectation::Hash(hash),
                 reference => Expectation::Reference(reference),
             });
-            let report = ops::verify::verify(registries, &subject, expect.as_ref(), run.jobs, &run.progress)?;
+            let report = ops::verify::verify(client, &subject, expect.as_ref(), run.jobs, &run.progress)?;
             output.verified(&report);
             Ok(if report.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(exit::INTEGRITY) })
         }),
         Command::Images { reference, selection, origin, registry } => {
             let selection = selection.read()?;
-            run.with_registries(&registry, |registries| {
-                output.images(&ops::images::images(registries, &reference, &selection, origin)?);
+            run.with_client(&registry, |client| {
+                output.images(&ops::images::images(client, &reference, &selection, origin)?);
                 Ok(ExitCode::SUCCESS)
             })
         }
-        Command::Info { reference, registry } => run.with_registries(&registry, |registries| {
-            output.info(&ops::info::info(registries, &reference)?);
+        Command::Info { reference, registry } => run.with_client(&registry, |client| {
+            output.info(&ops::info::info(client, &reference)?);
             Ok(ExitCode::SUCCESS)
         }),
         Command::List { registry } => {
@@ -176,13 +174,12 @@ fn verb(run: &Run, command: Command) -> Result<ExitCode> {
             output.warn(failed);
             first.map_or(Ok(ExitCode::SUCCESS), Err)
         }
-        Command::Cite { reference, format, registry } => run.with_registries(&registry, |registries| {
-            output.cited(&ops::cite::cite(registries, &reference, format.into())?);
+        Command::Cite { reference, format, registry } => run.with_client(&registry, |client| {
+            output.cited(&ops::cite::cite(client, &reference, format.into())?);
             Ok(ExitCode::SUCCESS)
         }),
         Command::Build { recipe, source, out, registry } => {
-            let inputs =
-                run.with_registries(&registry, |registries| ops::build::Inputs::read(&recipe, registries))?;
+            let inputs = run.with_client(&registry, |client| ops::build::Inputs::read(&recipe, client))?;
             let indexes = run.indexes(&registry);
             let options = ops::build::BuildOptions {
                 inputs: &inputs,
@@ -238,9 +235,9 @@ fn verb(run: &Run, command: Command) -> Result<ExitCode> {
             run.speak(&to, |speaker| ops::owner::withdraw(speaker, &name, version, &reason))
         }
         Command::Log(command) => run.log(command),
-        Command::Prove { reference, out, registry } => run.with_registries(&registry, |registries| {
+        Command::Prove { reference, out, registry } => run.with_client(&registry, |client| {
             out.as_deref().map_or(Ok(()), files::check_output)?;
-            let report = ops::log::prove(registries, &reference)?;
+            let report = ops::log::prove(client, &reference)?;
             let (name, version) = (report.release.name(), report.release.version());
             let file = out.unwrap_or_else(|| PathBuf::from(format!("{name}-{version}.tlog-proof")));
             files::write_output(&file, &report.proof)?;
@@ -249,10 +246,10 @@ fn verb(run: &Run, command: Command) -> Result<ExitCode> {
         }),
         Command::Mirror { source, destination, only, verify } => {
             let at = RegistryArg { registry: Some(source.clone()), no_cache: true, max_age: None };
-            run.with_registries(&at, |registries| {
+            run.with_client(&at, |client| {
                 let options = ops::mirror::MirrorOptions { source: &source, only: &only, verify };
                 let store = run.store(&destination)?;
-                let report = ops::mirror::mirror(registries, &options, store, &run.progress)?;
+                let report = ops::mirror::mirror(client, &options, store, &run.progress)?;
                 output.mirrored(&report, &source, &destination);
                 Ok(ExitCode::SUCCESS)
             })
@@ -269,8 +266,8 @@ fn verb(run: &Run, command: Command) -> Result<ExitCode> {
         }
         Command::Registry(RegistryCommand::Check { location }) => {
             let at = RegistryArg { registry: Some(location.clone()), no_cache: true, max_age: None };
-            run.with_registries(&at, |registries| {
-                let report = ops::verify::store::check(registries, &location, run.jobs, &run.progress)?;
+            run.with_client(&at, |client| {
+                let report = ops::verify::store::check(client, &location, run.jobs, &run.progress)?;
                 output.verified(&report);
                 Ok(if report.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(exit::INTEGRITY) })
             })
@@ -359,29 +356,22 @@ impl Run {
         work(Known { trust: &self.settings.trust()?, logs: &self.settings.logs() })
     }
 
-    pub(super) fn with_registries<T>(
+    pub(super) fn with_client<T>(
         &self,
         flag: &RegistryArg,
-        work: impl FnOnce(&Registries<'_>) -> Result<T>,
+        work: impl FnOnce(&Client) -> Result<T>,
     ) -> Result<T> {
-        let locations = self.settings.registries(flag.registry.as_deref())?;
-        let trust = self.settings.trust()?;
-        let logs = self.settings.logs();
-        let access = self.access()?;
-        let cache = self.settings.cache().filter(|_| !flag.no_cache);
-        work(&Registries {
-            locations: &locations,
-            trust: &trust,
-            logs: &logs,
-            cache: cache.as_ref(),
-            access: &access,
-            max_age: flag.max_age,
-        })
+        work(&self.client(flag)?)
+    }
+
+    fn client(&self, flag: &RegistryArg) -> Result<Client> {
+        let client = self.settings.client(flag.registry.as_deref(), self.offline)?;
+        Ok(Client { cache: client.cache.filter(|_| !flag.no_cache), max_age: flag.max_age, ..client })
     }
 
     fn signer(&self, key: &str) -> Result<Box<dyn Signer>> {
         let agent = Settings::ssh_agent();
-        let passphrase = |file: &str| Settings::passphrase(&format!("Passphrase for {file}: "));
+        let passphrase = |file: &str| ask_passphrase(&format!("Passphrase for {file}: "));
         let unlock = Unlock { agent: agent.as_deref(), passphrase: &passphrase };
         self.settings.keyring().signer(key, unlock)
     }
@@ -415,8 +405,8 @@ impl Run {
 
     fn owner(&self, command: OwnerCommand) -> Result<ExitCode> {
         match command {
-            OwnerCommand::Show { name, registry } => self.with_registries(&registry, |registries| {
-                self.output.owners(&name, &ops::owner::show(registries, &name)?);
+            OwnerCommand::Show { name, registry } => self.with_client(&registry, |client| {
+                self.output.owners(&name, &ops::owner::show(client, &name)?);
                 Ok(ExitCode::SUCCESS)
             }),
             OwnerCommand::Add { name, added, recovery, to } => {
@@ -436,19 +426,19 @@ impl Run {
 
     fn log(&self, command: LogCommand) -> Result<ExitCode> {
         match command {
-            LogCommand::Show { registry } => self.with_registries(&registry, |registries| {
-                self.output.log_entries(&ops::log::audit(registries)?);
+            LogCommand::Show { registry } => self.with_client(&registry, |client| {
+                self.output.log_entries(&ops::log::audit(client)?);
                 Ok(ExitCode::SUCCESS)
             }),
-            LogCommand::Verify { registry } => self.with_registries(&registry, |registries| {
-                let report = ops::log::audit(registries)?;
+            LogCommand::Verify { registry } => self.with_client(&registry, |client| {
+                let report = ops::log::audit(client)?;
                 self.output.log_verified(&report);
                 let all_count = report.entries.iter().all(Result::is_ok);
                 Ok(if all_count { ExitCode::SUCCESS } else { ExitCode::from(exit::FINDINGS) })
             }),
-            LogCommand::Watch { every, once, registry } => self.with_registries(&registry, |registries| {
+            LogCommand::Watch { every, once, registry } => self.with_client(&registry, |client| {
                 loop {
-                    match ops::log::news(registries) {
+                    match ops::log::news(client) {
                         Ok(report) => self.output.log_news(&report),
                         // A watcher outlives the network; anything else it stops at.
                         Err(e @ Error::Network { .. }) if !once => {
@@ -532,16 +522,27 @@ impl Run {
     }
 }
 
+/// The passphrase of a key, from `ISN_PASSPHRASE` or from the terminal; `None` where neither is there.
+fn ask_passphrase(prompt: &str) -> Result<Option<String>> {
+    if let Some(passphrase) = settings::variable("ISN_PASSPHRASE")? {
+        return Ok(Some(passphrase));
+    }
+    if !std::io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    rpassword::prompt_password(&*one_line(prompt)).map(Some).map_err(Error::io("read", "the terminal"))
+}
+
 fn new_passphrase(name: &KeyName) -> Result<String> {
     let refuse = |why: &str| Error::Key { key: name.to_string(), why: why.into() };
-    let asked = Settings::passphrase(&format!("New passphrase for key {name}: "))?;
+    let asked = ask_passphrase(&format!("New passphrase for key {name}: "))?;
     let passphrase = asked.ok_or_else(|| {
         refuse("there is no terminal to ask for a passphrase: set ISN_PASSPHRASE or give --no-passphrase")
     })?;
     if passphrase.is_empty() {
         return Err(refuse("an empty passphrase protects nothing: give one, or --no-passphrase"));
     }
-    if Settings::passphrase("Once more: ")?.as_ref() != Some(&passphrase) {
+    if ask_passphrase("Once more: ")?.as_ref() != Some(&passphrase) {
         return Err(refuse("the two passphrases differ"));
     }
     Ok(passphrase)

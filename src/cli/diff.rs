@@ -40,8 +40,8 @@ impl Run {
     pub(super) fn diff(&self, args: &DiffArgs) -> Result<ExitCode> {
         args.html.as_deref().map_or(Ok(()), files::check_output)?;
         let pictures = args.html.as_ref().map_or(0, |_| args.pictures);
-        let report = self.with_registries(&args.registry, |registries| {
-            ops::diff::diff(registries, &args.old, &args.new, pictures, self.jobs, &self.progress)
+        let report = self.with_client(&args.registry, |client| {
+            ops::diff::diff(client, &args.old, &args.new, pictures, self.jobs, &self.progress)
         })?;
         if let Some(file) = &args.html {
             files::write_output(file, diff_page::page(&report).as_bytes())?;

@@ -1,18 +1,12 @@
-//! For programs that have isn inside of them, as the Python package has: a version opened with the settings that the
-//! command line has, and errors in its words.
+//! For programs that have isn inside of them, as the Python package has: the settings that the command line has, and errors in
+//! its words.
 
 use std::fmt::Display;
 
+use super::bundled::BUNDLED;
 use super::exit;
-use super::settings::Settings;
-use super::terminal::Terminal;
-use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::Error;
-use isn_format::tree::Selection;
-use isn_registry::dataset::Dataset;
-use isn_registry::ops::Registries;
-use isn_registry::ops::load::{LoadOptions, load, sources};
-use isn_registry::parallel;
+use isn_registry::settings::Settings;
 
 /// What went wrong, as the command says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,65 +36,10 @@ impl From<Error> for Failure {
     }
 }
 
-/// A version to be opened for reading: texts as a user gives them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Opening {
-    /// `NAME@VERSION`, with or without `#b3:…`; `NAME`; or `b3:…`.
-    pub reference: String,
-    /// As `--registry`.
-    pub registry: Option<String>,
-    /// As `--offline`.
-    pub offline: bool,
-    /// As `--split`.
-    pub splits: Vec<String>,
-    /// As `--class`.
-    pub classes: Vec<String>,
-    /// `once`, `always` or `never`.
-    pub verify: String,
-    /// As `--quiet`.
-    pub quiet: bool,
-}
-
-impl Opening {
-    /// Opens it. What is not on this machine is fetched, with progress on stderr.
-    pub fn open(&self) -> Result<Dataset, Failure> {
-        let verify = self.verify.parse().map_err(Failure::usage)?;
-        self.with(|registries, reference, selection| {
-            let options =
-                LoadOptions { reference, selection, verify, jobs: parallel::available(), anew: false };
-            load(registries, &options, &Terminal::new(self.quiet))
-        })
-    }
-
-    /// The source ids of its images, in their order.
-    pub fn sources(&self) -> Result<Vec<String>, Failure> {
-        self.with(sources)
-    }
-
-    fn with<T>(
-        &self,
-        work: impl FnOnce(&Registries<'_>, &DatasetRef, &Selection) -> Result<T, Error>,
-    ) -> Result<T, Failure> {
-        let reference = self.reference.parse().map_err(Failure::usage)?;
-        let splits = self.splits.iter().map(|text| text.parse().map_err(Failure::usage));
-        let classes = self.classes.iter().map(|text| text.parse().map_err(Failure::usage));
-        let selection = Selection {
-            splits: splits.collect::<Result<_, _>>()?,
-            classes: classes.collect::<Result<_, _>>()?,
-            ..Selection::default()
-        };
-        let settings = Settings::from_environment()?;
-        let locations = settings.registries(self.registry.as_deref())?;
-        let trust = settings.trust()?;
-        let (logs, cache, access) = (settings.logs(), settings.cache(), settings.access(self.offline)?);
-        let registries = Registries {
-            locations: &locations,
-            trust: &trust,
-            logs: &logs,
-            cache: cache.as_ref(),
-            access: &access,
-            max_age: None,
-        };
-        Ok(work(&registries, &reference, &selection)?)
-    }
+/// The user's settings, of a program that has isn's own registry in it.
+///
+/// # Errors
+/// Where the environment does not say whose home it is.
+pub fn settings() -> Result<Settings, Error> {
+    Settings::from_environment(BUNDLED)
 }

@@ -43,7 +43,7 @@ pub(super) struct ExportArgs {
 impl Run {
     pub(super) fn export(&self, args: ExportArgs) -> Result<ExitCode> {
         let selection = args.selection.read()?;
-        self.with_registries(&args.registry, |registries| {
+        self.with_client(&args.registry, |client| {
             let options = ExportOptions {
                 reference: &args.reference,
                 selection: &selection,
@@ -53,7 +53,7 @@ impl Run {
                 size: args.size,
                 jobs: self.jobs,
             };
-            self.output.exported(&export(registries, &options, &self.progress)?, args.format);
+            self.output.exported(&export(client, &options, &self.progress)?, args.format);
             Ok(ExitCode::SUCCESS)
         })
     }

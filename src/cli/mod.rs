@@ -17,7 +17,6 @@ mod render;
 mod review;
 #[cfg(feature = "serve")]
 mod serve;
-mod settings;
 mod sources;
 mod terminal;
 mod values;
@@ -30,7 +29,8 @@ use clap::Parser;
 
 use isn_format::text;
 
-pub use embed::{Failure, Opening};
+pub use embed::{Failure, settings};
+pub use terminal::Terminal;
 
 /// Runs the command with the arguments of the process, and gives its exit code.
 pub fn main() -> ExitCode {

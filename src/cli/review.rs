@@ -42,9 +42,8 @@ pub(super) struct ReviewArgs {
 
 impl Run {
     pub(super) fn review(&self, args: ReviewArgs) -> Result<ExitCode> {
-        let subject = self.with_registries(&args.registry, |registries| {
-            Subject::open(registries, &args.target, &self.progress)
-        })?;
+        let subject =
+            self.with_client(&args.registry, |client| Subject::open(client, &args.target, &self.progress))?;
         let recipe = |path: PathBuf| Recipe::parse(&path.display().to_string(), &files::read_text(&path)?);
         let recipe = args.recipe.map(recipe).transpose()?;
         let review = Review::bind(ReviewOptions {

@@ -65,8 +65,8 @@ impl Run {
 
     pub(super) fn verify_source(&self, args: &VerifySourceArgs) -> Result<ExitCode> {
         let VerifySourceArgs { reference, source, registry } = args;
-        self.with_registries(registry, |registries| {
-            let report = verify_source(registries, reference, source, self.jobs, &self.progress)?;
+        self.with_client(registry, |client| {
+            let report = verify_source(client, reference, source, self.jobs, &self.progress)?;
             self.output.source_verified(&report, source);
             let is_right = report.differing.is_empty() && report.missing.is_empty();
             Ok(if is_right { ExitCode::SUCCESS } else { ExitCode::from(exit::INTEGRITY) })

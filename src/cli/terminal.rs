@@ -14,7 +14,7 @@ use isn_registry::progress::{Progress, Unit};
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// Shows progress to a person, or to a log.
-pub(super) struct Terminal {
+pub struct Terminal {
     bar: ProgressBar,
     is_terminal: bool,
     quiet: bool,
@@ -29,7 +29,8 @@ struct State {
 }
 
 impl Terminal {
-    pub(super) fn new(quiet: bool) -> Self {
+    /// Shows nothing if it is to be `quiet`.
+    pub fn new(quiet: bool) -> Self {
         let is_terminal = std::io::stderr().is_terminal();
         let target = if is_terminal && !quiet {
             ProgressDrawTarget::stderr_with_hz(10)

@@ -9,6 +9,7 @@
 
 pub mod audit;
 pub mod cache;
+pub mod client;
 pub mod dataset;
 pub mod demo;
 pub mod export;
@@ -22,6 +23,7 @@ pub mod parallel;
 pub mod plan;
 pub mod progress;
 pub mod registry;
+pub mod settings;
 pub mod sheet;
 pub mod source;
 pub mod transport;

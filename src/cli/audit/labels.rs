@@ -206,8 +206,7 @@ impl Run {
             jobs: self.jobs,
             evidence,
         };
-        let report =
-            self.with_registries(&args.registry, |registries| audit(registries, &options, &self.progress))?;
+        let report = self.with_client(&args.registry, |client| audit(client, &options, &self.progress))?;
         if let Some(file) = &args.html {
             let mut sheet = Sheet::new("Labels to look at");
             add_to_sheet(&mut sheet, &report);

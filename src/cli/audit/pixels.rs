@@ -167,7 +167,7 @@ fn write_sheet(
 
 impl Run {
     fn subject(&self, target: &str, registry: &RegistryArg) -> Result<Subject> {
-        self.with_registries(registry, |registries| Subject::open(registries, target, &self.progress))
+        self.with_client(registry, |client| Subject::open(client, target, &self.progress))
     }
 
     pub(super) fn audit_duplicates(&self, args: &DuplicatesArgs) -> Result<ExitCode> {

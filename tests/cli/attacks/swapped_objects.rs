@@ -15,9 +15,9 @@ use isn_format::statement::ReleaseStatement;
 use isn_format::table::Table;
 use isn_format::tree::{Selection, Sums};
 use isn_registry::cache::Cache;
+use isn_registry::client::Client;
 use isn_registry::dataset::Verify;
 use isn_registry::known_logs::KnownLogs;
-use isn_registry::ops::Registries;
 use isn_registry::ops::load::{LoadOptions, load};
 use isn_registry::progress::Silent;
 use isn_registry::registry::layout;
@@ -141,12 +141,10 @@ impl Swapper {
         } else {
             self.sandbox.path(location).display().to_string()
         };
-        let (locations, access) = ([place], Access { offline: location == NOWHERE, ..Access::default() });
+        let (locations, access) = (vec![place], Access { offline: location == NOWHERE, ..Access::default() });
         let trust = TrustStore::open(home.join("trust.toml")).unwrap();
         let (logs, cache) = (KnownLogs::new(home.join("logs")), Cache::new(home.join("cache")));
-        let (trust, logs, access) = (&trust, &logs, &access);
-        let registries =
-            Registries { locations: &locations, trust, logs, cache: Some(&cache), access, max_age: None };
+        let client = Client { locations, trust, logs, cache: Some(cache), access, max_age: None };
         let (reference, selection) = (self.pin.parse().unwrap(), Selection::default());
         let options = LoadOptions {
             reference: &reference,
@@ -155,7 +153,7 @@ impl Swapper {
             jobs: 2,
             anew: false,
         };
-        let dataset = match load(&registries, &options, &Silent) {
+        let dataset = match load(&client, &options, &Silent) {
             Err(isn_format::error::Error::Trust { .. }) => return (4, String::new()),
             Err(isn_format::error::Error::Integrity { .. }) => return (3, String::new()),
             Err(e) => return (1, e.to_string()),

@@ -2,8 +2,8 @@
 
 use tokio::runtime::Runtime;
 
-use super::resolve::complete;
 use crate::cache::{Cache, Damaged};
+use crate::client::complete;
 use crate::progress::Progress;
 use crate::registry::Registry;
 use crate::transport;

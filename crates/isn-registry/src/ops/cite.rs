@@ -1,8 +1,8 @@
 //! `isn cite`: how to name a version in a paper, so that a reader gets the same bytes.
 
-use super::Registries;
 use super::info::info;
 use super::unsigned;
+use crate::client::Client;
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::Result;
 use isn_format::manifest::Manifest;
@@ -32,8 +32,8 @@ pub struct Citation {
 }
 
 /// Cites the version that `reference` means.
-pub fn cite(registries: &Registries<'_>, reference: &DatasetRef, format: CitationFormat) -> Result<Citation> {
-    let head = info(registries, reference)?.snapshot.head;
+pub fn cite(client: &Client, reference: &DatasetRef, format: CitationFormat) -> Result<Citation> {
+    let head = info(client, reference)?.snapshot.head;
     let unsigned = head.unsigned();
     let warnings = head.warnings.into_iter().chain(unsigned::notice(unsigned)).collect();
     let text = citation(&head.manifest, format);

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use super::Registries;
+use crate::client::Client;
 use crate::files;
 use crate::registry::{BUNDLED, Registry, layout};
 use crate::transport::{self, probe::probe};
@@ -89,7 +89,7 @@ impl DoctorReport {
 }
 
 /// Looks at the machine and at the way to the registries. Nothing is changed; what is tried is tried with temporary files.
-pub fn doctor(registries: &Registries<'_>, around: &Surroundings<'_>) -> DoctorReport {
+pub fn doctor(client: &Client, around: &Surroundings<'_>) -> DoctorReport {
     let mut findings = vec![files_open()];
     findings.push(folder("home", around.home, "set ISN_HOME to a folder that you may write to"));
     findings.extend(private_files(around.home));
@@ -101,10 +101,10 @@ pub fn doctor(registries: &Registries<'_>, around: &Surroundings<'_>) -> DoctorR
         ));
     }
     findings.push(folder("this folder", around.here, "work in a folder that you may write to, or give --to"));
-    findings.extend(certificates(registries));
+    findings.extend(certificates(client));
     findings.extend(around.agent.map(agent));
-    for location in registries.locations {
-        findings.extend(registry(registries, location));
+    for location in &client.locations {
+        findings.extend(registry(client, location));
     }
     DoctorReport { facts: facts(around), findings }
 }
@@ -256,9 +256,9 @@ fn private_files(home: &Path) -> Vec<Finding> {
     refused.collect()
 }
 
-fn certificates(registries: &Registries<'_>) -> Option<Finding> {
-    let path = registries.access.ca_bundle.as_ref()?;
-    Some(match transport::http::Http::new("https://localhost", registries.access) {
+fn certificates(client: &Client) -> Option<Finding> {
+    let path = client.access.ca_bundle.as_ref()?;
+    Some(match transport::http::Http::new("https://localhost", &client.access) {
         Ok(_) => finding("certificates", State::Ok, path.display().to_string(), None),
         Err(e) => {
             let cure = "ISN_CA_BUNDLE must name a file with certificates in PEM, or not be set";
@@ -279,10 +279,10 @@ fn agent(socket: &Path) -> Finding {
 }
 
 /// Whether a registry can be reached, what it is, and whether the clocks agree.
-fn registry(registries: &Registries<'_>, location: &str) -> Vec<Finding> {
+fn registry(client: &Client, location: &str) -> Vec<Finding> {
     let what = format!("registry {location}");
     let wrong = |error: &Error, cure: &str| finding(&what, State::Wrong, error.to_string(), Some(cure));
-    let opened = Registry::open(location, registries.access).and_then(|registry| {
+    let opened = Registry::open(location, &client.access).and_then(|registry| {
         let runtime = transport::runtime()?;
         Ok((registry, runtime))
     });
@@ -296,7 +296,7 @@ fn registry(registries: &Registries<'_>, location: &str) -> Vec<Finding> {
     let is_web = ["http://", "https://"].iter().any(|scheme| registry.name().starts_with(scheme));
     if is_web {
         let url = format!("{}/{}", registry.name(), layout::REGISTRY_JSON);
-        match runtime.block_on(probe(&url, registries.access)) {
+        match runtime.block_on(probe(&url, &client.access)) {
             Ok(probe) => {
                 let took = probe.first_byte.as_millis();
                 if !probe.sends_parts {
@@ -322,7 +322,7 @@ fn registry(registries: &Registries<'_>, location: &str) -> Vec<Finding> {
         Err(e) => findings.push(wrong(&e, "the address is of something else than a registry")),
     }
     if location != BUNDLED
-        && let Ok(belief) = runtime.block_on(registries.belief(&registry))
+        && let Ok(belief) = runtime.block_on(client.belief(&registry))
         && belief.log.is_none()
         && belief.keys.is_empty()
     {

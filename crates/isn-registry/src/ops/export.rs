@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Registries;
 use super::cite::{CitationFormat, citation};
 use super::load::{LoadOptions, load};
 use super::pull::seeds::Reuse;
 use super::pull::{PullOptions, pull};
 use super::unsigned;
+use crate::client::Client;
 use crate::dataset::{Batch, Dataset, Verify};
 use crate::export::{About, Format, Image, Shard, Writer, writer};
 use crate::files::{self, Workplace};
@@ -65,18 +65,14 @@ pub struct ExportReport {
 /// # Errors
 /// Whatever opening and reading it gives; [`Error::Exists`] if something is at the place already; [`Error::Invalid`] if the
 /// format cannot hold the images.
-pub fn export(
-    registries: &Registries<'_>,
-    options: &ExportOptions<'_>,
-    progress: &dyn Progress,
-) -> Result<ExportReport> {
+pub fn export(client: &Client, options: &ExportOptions<'_>, progress: &dyn Progress) -> Result<ExportReport> {
     options.format.check()?;
     if options.size.is_some() && !options.format.has_pixels() {
         let why = format!("is for npz: {} has the images as they are", options.format);
         return Err(Error::invalid("--size", why));
     }
     if options.format == Format::ImageFolder {
-        return tree(registries, options, progress);
+        return tree(client, options, progress);
     }
     // Before anything is fetched, if it is known by then.
     options.to.map_or(Ok(()), |to| check_free(&files::place(to)))?;
@@ -85,7 +81,7 @@ pub fn export(
         LoadOptions { reference, selection, verify: Verify::Once, jobs: options.jobs, anew: false };
     let mut damage = None;
     loop {
-        let dataset = match (load(registries, &opening, progress), damage.take()) {
+        let dataset = match (load(client, &opening, progress), damage.take()) {
             (Ok(dataset), _) => dataset,
             // What is wrong here says more than that it cannot be had from elsewhere.
             (Err(Error::Network { .. }), Some(damage)) => return Err(damage),
@@ -95,7 +91,7 @@ pub fn export(
             // What the cache had wrong it has no more: another load brings it.
             Err(e @ Error::Integrity { .. }) if dataset.set_aside() > 0 => damage = Some(e),
             // Where images are in a shard that was read in place was a hint of that place's: another may have a better one.
-            Err(e @ Error::Integrity { .. }) if registries.locations.len() > 1 && !opening.anew => {
+            Err(e @ Error::Integrity { .. }) if client.locations.len() > 1 && !opening.anew => {
                 (opening.anew, damage) = (true, Some(e));
             }
             // Lengths and sizes were a hint of the cache's: they may be wrong, where the images are not.
@@ -138,11 +134,7 @@ fn write(dataset: &Dataset, options: &ExportOptions<'_>, progress: &dyn Progress
 }
 
 /// A tree is an image folder already.
-fn tree(
-    registries: &Registries<'_>,
-    options: &ExportOptions<'_>,
-    progress: &dyn Progress,
-) -> Result<ExportReport> {
+fn tree(client: &Client, options: &ExportOptions<'_>, progress: &dyn Progress) -> Result<ExportReport> {
     let options = PullOptions {
         reference: options.reference,
         to: options.to,
@@ -152,7 +144,7 @@ fn tree(
         jobs: options.jobs,
         may_be_at: &|_| Ok(()),
     };
-    let report = pull(registries, options, progress)?;
+    let report = pull(client, options, progress)?;
     let files = lengths(&report.path)?;
     let head = report.snapshot.head;
     let unsigned = head.unsigned();
@@ -361,7 +353,7 @@ fn cut(lengths: &[u64], limit: u64) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::load::tests::with_registries;
+    use crate::ops::load::tests::with_client;
     use crate::progress::Silent;
     use isn_format::digest::Digest;
 
@@ -392,8 +384,7 @@ mod tests {
                     size: format.has_pixels().then_some(48),
                     jobs,
                 };
-                let report =
-                    with_registries(work.path(), |registries| export(registries, &options, &Silent)).unwrap();
+                let report = with_client(work.path(), |client| export(client, &options, &Silent)).unwrap();
                 assert_eq!((report.images, report.path), (203, to.clone()));
                 let listed = files::walk(&to).unwrap().into_iter().map(|(path, _)| {
                     format!("{}  {format}/{path}\n", Digest::of(&files::read(&to.join(&path)).unwrap()))

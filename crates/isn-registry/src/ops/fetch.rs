@@ -1,8 +1,8 @@
 //! `isn fetch`: a version into the cache and nowhere else, so that a later pull needs no network.
 
-use super::Registries;
 use super::pull::check_selection;
 use super::pull::images::{self, Carrier, Wanted};
+use crate::client::Client;
 use crate::progress::{Progress, Unit};
 use crate::registry::Snapshot;
 use crate::transport;
@@ -26,17 +26,17 @@ pub struct FetchReport {
 
 /// Brings a version, or a part of it, into the cache; what is there already is checked.
 pub fn fetch(
-    registries: &Registries<'_>,
+    client: &Client,
     reference: &DatasetRef,
     selection: &Selection,
     jobs: usize,
     progress: &dyn Progress,
 ) -> Result<FetchReport> {
-    let cache = registries.cache.ok_or_else(|| {
+    let cache = client.cache.as_ref().ok_or_else(|| {
         Error::invalid("the cache", "is not to be used: a fetch has nowhere to put what it brings")
     })?;
     let runtime = transport::runtime()?;
-    let (registry, mut snapshot) = runtime.block_on(registries.snapshot(reference))?;
+    let (registry, mut snapshot) = runtime.block_on(client.snapshot(reference))?;
     check_selection(&snapshot, selection)?;
     // A folder or the binary too, since it was asked for: the folder may be on a disk that goes away.
     let registry = registry.with_cache(Some(cache.clone()));

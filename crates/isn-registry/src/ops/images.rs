@@ -1,8 +1,8 @@
 //! `isn images`: the images of a version, without their pixels.
 
-use super::Registries;
 use super::pull::check_selection;
 use super::unsigned;
+use crate::client::Client;
 use crate::registry::Snapshot;
 use crate::transport;
 use isn_format::dataset_ref::DatasetRef;
@@ -22,12 +22,12 @@ pub struct ImagesReport {
 
 /// Lists the images of `selection`; with `origin`, only those that the source has in that split.
 pub fn images(
-    registries: &Registries<'_>,
+    client: &Client,
     reference: &DatasetRef,
     selection: &Selection,
     origin: Option<Split>,
 ) -> Result<ImagesReport> {
-    let (_, mut snapshot) = transport::runtime()?.block_on(registries.snapshot(reference))?;
+    let (_, mut snapshot) = transport::runtime()?.block_on(client.snapshot(reference))?;
     check_selection(&snapshot, selection)?;
     let source: SourceKind = snapshot
         .head

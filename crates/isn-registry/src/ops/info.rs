@@ -1,6 +1,6 @@
 //! `isn info`: what a version is, without its images.
 
-use super::Registries;
+use crate::client::Client;
 use crate::registry::Snapshot;
 use crate::transport;
 use isn_format::dataset_ref::DatasetRef;
@@ -17,9 +17,9 @@ pub struct InfoReport {
 }
 
 /// Describes the version that `reference` means.
-pub fn info(registries: &Registries<'_>, reference: &DatasetRef) -> Result<InfoReport> {
+pub fn info(client: &Client, reference: &DatasetRef) -> Result<InfoReport> {
     let runtime = transport::runtime()?;
-    let (registry, snapshot) = runtime.block_on(registries.snapshot(reference))?;
+    let (registry, snapshot) = runtime.block_on(client.snapshot(reference))?;
     let rebuild_only = runtime.block_on(registry.is_rebuild_only(&snapshot.head.manifest_ref.blake3))?;
     Ok(InfoReport { snapshot, registry: registry.name().into(), rebuild_only })
 }

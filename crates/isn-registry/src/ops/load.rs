@@ -5,12 +5,12 @@ use std::collections::HashMap;
 
 use tokio::runtime::Runtime;
 
-use super::Registries;
 use super::pull::images::{self, Carrier, Wanted};
 use super::pull::seeds;
 use super::pull::{check_images, check_parts};
-use super::resolve::complete;
 use crate::cache::Cache;
+use crate::client::Client;
+use crate::client::complete;
 use crate::dataset::{Dataset, Parts, Places, Verify};
 use crate::progress::{Progress, Unit};
 use crate::registry::{Head, Registry, Snapshot};
@@ -44,27 +44,19 @@ pub struct LoadOptions<'a> {
 }
 
 /// Opens a version for reading.
-pub fn load(
-    registries: &Registries<'_>,
-    options: &LoadOptions<'_>,
-    progress: &dyn Progress,
-) -> Result<Dataset> {
+pub fn load(client: &Client, options: &LoadOptions<'_>, progress: &dyn Progress) -> Result<Dataset> {
     let runtime = transport::runtime()?;
-    let (registry, head) = runtime.block_on(registries.head(options.reference))?;
+    let (registry, head) = runtime.block_on(client.head(options.reference))?;
     let (manifest, warnings, unsigned) = (head.manifest.clone(), head.warnings.clone(), head.unsigned());
-    let opening = Opening { runtime: &runtime, registries, registry, options, progress };
+    let opening = Opening { runtime: &runtime, client, registry, options, progress };
     let (description, rows, places, table_from) = opening.images(head)?;
     let verify = options.verify;
     Ok(Dataset::new(Parts { manifest, description, warnings, unsigned, rows, places, verify, table_from }))
 }
 
 /// The source ids of the images of a part of a version, in the order that [`load`] has them.
-pub fn sources(
-    registries: &Registries<'_>,
-    reference: &DatasetRef,
-    selection: &Selection,
-) -> Result<Vec<String>> {
-    let (_, snapshot) = transport::runtime()?.block_on(registries.snapshot(reference))?;
+pub fn sources(client: &Client, reference: &DatasetRef, selection: &Selection) -> Result<Vec<String>> {
+    let (_, snapshot) = transport::runtime()?.block_on(client.snapshot(reference))?;
     let includes = selection.filter();
     let rows = snapshot.index().rows().iter().filter(|row| includes(row.path.as_str()));
     Ok(rows.map(|row| row.source.clone()).collect())
@@ -72,7 +64,7 @@ pub fn sources(
 
 struct Opening<'a> {
     runtime: &'a Runtime,
-    registries: &'a Registries<'a>,
+    client: &'a Client,
     registry: Registry,
     options: &'a LoadOptions<'a>,
     progress: &'a dyn Progress,
@@ -89,7 +81,7 @@ impl Opening<'_> {
             let rows = self.select(&head.manifest, &description)?;
             let (places, missing) = self.places(description.rows(), &rows);
             if missing.is_empty() {
-                return Ok((description, rows, places, self.registries.cache.cloned()));
+                return Ok((description, rows, places, self.client.cache.clone()));
             }
         }
         self.fetched(head).map(|(description, rows, places)| (description, rows, places, None))
@@ -98,7 +90,7 @@ impl Opening<'_> {
     /// The version by its table in the cache. One that is damaged, or not of this version, is made anew.
     fn kept(&self, manifest: &Manifest) -> Result<Option<Description<Table>>> {
         let (index, cap) = (&manifest.objects.index.blake3, Table::max_len(manifest.images));
-        let table = self.registries.cache.and_then(|cache| cache.table(index, cap));
+        let table = self.client.cache.as_ref().and_then(|cache| cache.table(index, cap));
         let Some(table) = table.and_then(|bytes| Table::parse(TABLE, &bytes).ok()) else { return Ok(None) };
         let (kind, classes) = (ObjectKind::Classes, &manifest.objects.classes);
         let classes_csv = self.runtime.block_on(self.registry.object(kind, classes))?;
@@ -122,9 +114,10 @@ impl Opening<'_> {
     fn places(&self, table: &Table, rows: &[u32]) -> (Places, Vec<usize>) {
         let frame = |&row: &u32| table.record(row as usize).and_then(|record| record.frame);
         let frames: Vec<Option<FrameAt>> = rows.iter().map(frame).collect();
-        let is_checked = self.options.anew && self.registries.cache.is_some() && self.registry.has_mirrors();
+        let is_checked = self.options.anew && self.client.cache.is_some() && self.registry.has_mirrors();
         let at_hand = |shard: &_| self.registry.shard_at_hand(shard).filter(|_| !is_checked);
-        let (mut places, missing) = Places::find(table.shards(), &frames, at_hand, self.registries.cache);
+        let (mut places, missing) =
+            Places::find(table.shards(), &frames, at_hand, self.client.cache.as_ref());
         let missing = self.look_in_trees(&mut places, table, rows, missing);
         (places, missing)
     }
@@ -137,7 +130,7 @@ impl Opening<'_> {
         rows: &[u32],
         missing: Vec<usize>,
     ) -> Vec<usize> {
-        let Some(cache) = self.registries.cache.filter(|_| !missing.is_empty()) else { return missing };
+        let Some(cache) = self.client.cache.as_ref().filter(|_| !missing.is_empty()) else { return missing };
         let mut wanted: HashMap<Digest, (u64, Vec<usize>)> = HashMap::new();
         for image in missing {
             let row = rows[image] as usize;
@@ -170,7 +163,7 @@ impl Opening<'_> {
         let snapshot = self.runtime.block_on(complete(&self.registry, head))?;
         let packs = self.runtime.block_on(self.registry.packs(&snapshot))?;
         self.registry.keep_pin(&snapshot);
-        if let Some(cache) = self.registries.cache {
+        if let Some(cache) = &self.client.cache {
             self.registry = self.registry.with_cache(Some(cache.clone()));
         }
         // All by one list: so is the table.
@@ -180,7 +173,7 @@ impl Opening<'_> {
     }
 
     fn by(&self, packs: &[Pack], snapshot: &Snapshot) -> Result<(Description<Table>, Vec<u32>, Places)> {
-        let cache = self.registries.cache;
+        let cache = self.client.cache.as_ref();
         let table = Table::new(snapshot.index(), snapshot.sums(), packs)?;
         // A convenience to whoever opens it next.
         let _ = cache
@@ -239,13 +232,12 @@ pub(super) mod tests {
     use isn_format::split::Split;
     use isn_pixels::{Layout, decode_rgb, pixel_digest};
 
-    pub(in crate::ops) fn with_registries<T>(home: &Path, work: impl FnOnce(&Registries<'_>) -> T) -> T {
-        let locations = [BUNDLED.to_string()];
+    pub(in crate::ops) fn with_client<T>(home: &Path, work: impl FnOnce(&Client) -> T) -> T {
         let trust = TrustStore::open(home.join("trust.toml")).unwrap();
         let (logs, cache) = (KnownLogs::new(home.join("logs")), Cache::new(home.join("cache")));
         let access = Access { bundled: Bundled::of_the_repository(), ..Access::default() };
-        let (trust, logs, access) = (&trust, &logs, &access);
-        work(&Registries { locations: &locations, trust, logs, cache: Some(&cache), access, max_age: None })
+        let locations = vec![BUNDLED.to_string()];
+        work(&Client { locations, trust, logs, cache: Some(cache), access, max_age: None })
     }
 
     fn open(home: &Path, splits: &[Split], verify: Verify) -> Result<Dataset> {
@@ -253,14 +245,14 @@ pub(super) mod tests {
         let selection = Selection { splits: splits.to_vec(), ..Selection::default() };
         let options =
             LoadOptions { reference: &reference, selection: &selection, verify, jobs: 2, anew: false };
-        with_registries(home, |registries| load(registries, &options, &Silent))
+        with_client(home, |client| load(client, &options, &Silent))
     }
 
     /// The version's rows, as the registry has them.
     fn snapshot(home: &Path) -> crate::registry::Snapshot {
         let reference = "demobirds@1.0".parse().unwrap();
-        with_registries(home, |registries| {
-            transport::runtime().unwrap().block_on(registries.snapshot(&reference)).unwrap().1
+        with_client(home, |client| {
+            transport::runtime().unwrap().block_on(client.snapshot(&reference)).unwrap().1
         })
     }
 
@@ -310,8 +302,8 @@ pub(super) mod tests {
         let home = tempfile::tempdir().unwrap();
         let reference = "demobirds@1.0".parse().unwrap();
         let cache = Cache::new(home.path().join("cache"));
-        with_registries(home.path(), |registries| {
-            crate::ops::fetch::fetch(registries, &reference, &Selection::default(), 2, &Silent).unwrap();
+        with_client(home.path(), |client| {
+            crate::ops::fetch::fetch(client, &reference, &Selection::default(), 2, &Silent).unwrap();
         });
         let snapshot = snapshot(home.path());
         open(home.path(), &[], Verify::Once).unwrap();

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::resolve::Registries;
+use crate::client::{self, Client};
 use crate::known_logs::KnownLogs;
 use crate::registry::Registry;
 use crate::registry::append::OwnLog;
@@ -41,12 +41,12 @@ pub struct LogReport {
 
 /// Reads a whole log from the first of the registries, replays it from its first entry, and checks every tile. What was
 /// seen of the log before counts too. Without a trusted log key, the key that the registry claims is taken, and said.
-pub fn audit(registries: &Registries<'_>) -> Result<LogReport> {
-    let registry = registries.open(first(registries)?)?;
+pub fn audit(client: &Client) -> Result<LogReport> {
+    let registry = client.open(first(client)?)?;
     transport::runtime()?.block_on(async {
-        let belief = registries.belief(&registry).await?;
+        let belief = client.belief(&registry).await?;
         let is_claimed = belief.log.is_none();
-        let (anchor, view) = registries.claimed_view(&registry, &belief).await?;
+        let (anchor, view) = client.claimed_view(&registry, &belief).await?;
         let signed = SignedCheckpoint::parse("the checkpoint", view.note.clone())?;
         let entries = match &view.behind {
             None => registry.audit_log(&anchor, &signed).await?,
@@ -70,12 +70,12 @@ pub fn unclaim(store: Box<dyn Store>, is_alone: bool, known: Known<'_>) -> Resul
 }
 
 /// What is new in a log since this machine last looked.
-pub fn news(registries: &Registries<'_>) -> Result<LogReport> {
-    let registry = registries.open(first(registries)?)?;
+pub fn news(client: &Client) -> Result<LogReport> {
+    let registry = client.open(first(client)?)?;
     transport::runtime()?.block_on(async {
-        let belief = registries.belief(&registry).await?;
+        let belief = client.belief(&registry).await?;
         let log = belief.log.clone().ok_or_else(|| no_log(&registry))?;
-        let known = registries.logs.log(&log);
+        let known = client.logs.log(&log);
         let (view, entries) =
             registry.log_news(&log, &known, &belief.policy).await?.ok_or_else(|| no_log(&registry))?;
         report(&registry, log, false, &view, entries)
@@ -117,12 +117,12 @@ pub struct ProveReport {
 
 /// Proves that the release of a version is in the log: the one that the user trusts, or else the one that the registry
 /// claims to be, since a proof is checked by who has the log's key.
-pub fn prove(registries: &Registries<'_>, reference: &DatasetRef) -> Result<ProveReport> {
-    let registry = registries.open(first(registries)?)?;
+pub fn prove(client: &Client, reference: &DatasetRef) -> Result<ProveReport> {
+    let registry = client.open(first(client)?)?;
     transport::runtime()?.block_on(async {
-        let belief = registries.belief(&registry).await?;
-        let (_, view) = registries.claimed_view(&registry, &belief).await?;
-        let (release, _) = super::resolve::in_log(&registry, &view, reference, &belief.keys).await?;
+        let belief = client.belief(&registry).await?;
+        let (_, view) = client.claimed_view(&registry, &belief).await?;
+        let (release, _) = client::in_log(&registry, &view, reference, &belief.keys).await?;
         let Standing::Logged(position) = release.standing() else {
             return Err(Error::Internal("a release in a log that is not logged".into()));
         };
@@ -135,12 +135,8 @@ pub fn prove(registries: &Registries<'_>, reference: &DatasetRef) -> Result<Prov
     })
 }
 
-fn first<'a>(registries: &'a Registries<'_>) -> Result<&'a str> {
-    registries
-        .locations
-        .first()
-        .map(String::as_str)
-        .ok_or_else(|| Error::invalid("registry", "none was named"))
+fn first<'a>(client: &'a Client) -> Result<&'a str> {
+    client.locations.first().map(String::as_str).ok_or_else(|| Error::invalid("registry", "none was named"))
 }
 
 fn no_log(registry: &Registry) -> Error {

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use images::Accounts;
 
 use super::publish::packs_of;
-use super::resolve::Registries;
+use crate::client::Client;
 use crate::files;
 use crate::progress::{Progress, Unit};
 use crate::registry::append::place_of;
@@ -108,15 +108,15 @@ struct Mirror<'a> {
 
 /// Copies from the registry at `options.source` to `store`, an empty place or an earlier state of the same registry.
 pub fn mirror(
-    registries: &Registries<'_>,
+    client: &Client,
     options: &MirrorOptions<'_>,
     store: Box<dyn Store>,
     progress: &dyn Progress,
 ) -> Result<MirrorReport> {
-    let source = registries.open(options.source)?;
+    let source = client.open(options.source)?;
     let (log_key, view, is_claimed, about) = runtime()?.block_on(async {
-        let belief = registries.belief(&source).await?;
-        let (anchor, view) = registries.claimed_view(&source, &belief).await?;
+        let belief = client.belief(&source).await?;
+        let (anchor, view) = client.claimed_view(&source, &belief).await?;
         if let Some(behind) = &view.behind {
             return Err(Error::trust(format!("registry {}", source.name()), behind));
         }
@@ -131,7 +131,7 @@ pub fn mirror(
     })?;
     let versions = chosen(&view, options.only)?;
     let marker = format!("{log_key}\n");
-    check_is_known_by(store.as_ref(), registries.known(), &log_key)?;
+    check_is_known_by(store.as_ref(), client.known(), &log_key)?;
     let before = check_destination(store.as_ref(), &view, &marker)?;
     let writer = RegistryWriter::open(store)?;
     let destination = writer.store().name().to_string();
@@ -156,7 +156,7 @@ pub fn mirror(
     let verify = options.verify;
     let (seen, accounts) = (HashSet::new(), Accounts::default());
     let mut mirror = Mirror { source, view, writer, verify, progress, seen, accounts, about, report };
-    let recipes = options.only.is_empty().then_some(registries);
+    let recipes = options.only.is_empty().then_some(client);
     match mirror.copy(&versions, recipes, if verify { 0 } else { before }) {
         Ok(()) => Ok(mirror.report),
         Err(e) => Err(Error::Unfinished { destination, source: Box::new(e) }),
@@ -304,12 +304,12 @@ impl Mirror<'_> {
     }
 
     /// Copies everything: the log from entry `from` on, and recipes if they are to be looked for.
-    fn copy(&mut self, versions: &[Chosen], recipes: Option<&Registries<'_>>, from: u64) -> Result<()> {
+    fn copy(&mut self, versions: &[Chosen], recipes: Option<&Client>, from: u64) -> Result<()> {
         for version in versions {
             self.copy_version(version)?;
         }
-        if let Some(registries) = recipes {
-            self.copy_recipes(registries)?;
+        if let Some(client) = recipes {
+            self.copy_recipes(client)?;
         }
         self.copy_log(from)?;
         self.store().remove(layout::MIRRORING)
@@ -419,8 +419,8 @@ impl Mirror<'_> {
     }
 
     /// Copies recipes that await their publisher, where the source can be listed.
-    fn copy_recipes(&self, registries: &Registries<'_>) -> Result<()> {
-        let Ok(source) = crate::registry::store::open(self.source.name(), registries.access) else {
+    fn copy_recipes(&self, client: &Client) -> Result<()> {
+        let Ok(source) = crate::registry::store::open(self.source.name(), &client.access) else {
             return Ok(());
         };
         for (path, _) in source.list(layout::RECIPES)? {

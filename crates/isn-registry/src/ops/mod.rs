@@ -24,7 +24,6 @@ pub mod publish;
 pub mod pull;
 pub mod registry;
 mod repack;
-pub mod resolve;
 pub mod send;
 pub mod sign;
 pub mod source;
@@ -34,5 +33,3 @@ pub mod trust;
 pub mod unsigned;
 pub mod verify;
 pub mod verify_source;
-
-pub use resolve::Registries;

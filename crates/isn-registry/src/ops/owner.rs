@@ -1,7 +1,7 @@
 //! `isn owner`, `isn revoke`, `isn yank`, `isn withdraw`, `isn key rotate`: what the owners of a name say beside releases.
 
-use super::resolve::{Registries, unanswered};
 use super::submit::{Speaker, Submitted, submit};
+use crate::client::{Client, unanswered};
 use crate::transport;
 use isn_format::dataset_ref::{Name, Version};
 use isn_format::error::{Error, Result};
@@ -134,17 +134,17 @@ pub struct Shown {
 
 /// The owners of a name in the first registry that has it, as the log says that the user trusts, or else the one that the
 /// registry claims to be. A registry without a log has no names; one that does not answer may have any.
-pub fn show(registries: &Registries<'_>, name: &Name) -> Result<Shown> {
+pub fn show(client: &Client, name: &Name) -> Result<Shown> {
     let runtime = transport::runtime()?;
-    for location in registries.locations {
+    for location in &client.locations {
         let silent = |e: Error| unanswered(location, name, &e.to_string());
-        let registry = registries.open(location).map_err(|e| match e {
+        let registry = client.open(location).map_err(|e| match e {
             e @ Error::NotFound { .. } => silent(e),
             e => e,
         })?;
-        let belief = runtime.block_on(registries.belief(&registry))?;
+        let belief = runtime.block_on(client.belief(&registry))?;
         let is_claimed = belief.log.is_none();
-        let view = match runtime.block_on(registries.claimed_view(&registry, &belief)) {
+        let view = match runtime.block_on(client.claimed_view(&registry, &belief)) {
             Ok((_, view)) => view,
             Err(Error::NotFound { .. }) => match belief.unlike {
                 Some(e) => return Err(silent(e)),
@@ -157,7 +157,7 @@ pub fn show(registries: &Registries<'_>, name: &Name) -> Result<Shown> {
             return Ok(Shown { dataset, registry, is_claimed });
         }
     }
-    Err(Error::not_found(name, format!("registry {}", registries.locations.join(", "))))
+    Err(Error::not_found(name, format!("registry {}", client.locations.join(", "))))
 }
 
 fn owned<'a>(history: &'a History, name: &Name) -> Result<&'a Dataset> {

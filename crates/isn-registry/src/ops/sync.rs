@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Registries;
 use super::info::info;
 use super::pull::seeds::Reuse;
 use super::pull::{PullOptions, PullReport, pull};
 use super::verify::{Expectation, Target, verify};
+use crate::client::Client;
 use crate::files;
 use crate::lock_file::{LOCK_FILE, LockFile, Locked, PROJECT_FILE, Project, misplaced};
 use crate::progress::Progress;
@@ -38,11 +38,7 @@ pub struct Synced {
 }
 
 /// Restores every tree of the lock file, and unless `locked`, locks what only the project file names.
-pub fn sync(
-    registries: &Registries<'_>,
-    options: &SyncOptions<'_>,
-    progress: &dyn Progress,
-) -> Result<Vec<Synced>> {
+pub fn sync(client: &Client, options: &SyncOptions<'_>, progress: &dyn Progress) -> Result<Vec<Synced>> {
     let lock_path = options.project.join(LOCK_FILE);
     let mut lock = LockFile::read(&lock_path)?;
     let wanted = Project::read(&options.project.join(PROJECT_FILE))?.datasets;
@@ -61,7 +57,7 @@ pub fn sync(
             let why = format!("does not lock {reference}, which {PROJECT_FILE} asks for");
             return Err(Error::invalid(lock_path.display(), why));
         }
-        let found = info(registries, &reference)?;
+        let found = info(client, &reference)?;
         let manifest = &found.snapshot.head.manifest;
         added.push(Locked {
             path: PathBuf::from(format!("{}-{}", manifest.name, manifest.version)),
@@ -77,8 +73,8 @@ pub fn sync(
             check(lock)
         })?;
     }
-    let (remembered, unread) = registries.remembered();
-    let restore = |entry| restore(registries, options, entry, &remembered, progress);
+    let (remembered, unread) = client.remembered();
+    let restore = |entry| restore(client, options, entry, &remembered, progress);
     let mut synced = lock.datasets.iter().map(restore).collect::<Result<Vec<_>>>()?;
     if let Some(first) = synced.first_mut() {
         first.warnings.extend(unread);
@@ -99,7 +95,7 @@ fn satisfies(pin: &DatasetRef, reference: &DatasetRef) -> bool {
 }
 
 fn restore(
-    registries: &Registries<'_>,
+    client: &Client,
     options: &SyncOptions<'_>,
     entry: &Locked,
     remembered: &[History],
@@ -108,17 +104,17 @@ fn restore(
     let path = options.project.join(&entry.path);
     let at_hand = entry.selection.is_all() && path.exists() && {
         let expect = Expectation::Reference(entry.pin.clone());
-        let report = verify(registries, &Target::Path(path.clone()), Some(&expect), options.jobs, progress);
+        let report = verify(client, &Target::Path(path.clone()), Some(&expect), options.jobs, progress);
         report.is_ok_and(|report| report.faults.is_empty() && report.partial.is_none())
     };
     if at_hand {
-        let warnings = registries.advice_at_hand(&entry.registry, &entry.pin, remembered);
+        let warnings = client.advice_at_hand(&entry.registry, &entry.pin, remembered);
         return Ok(Synced { entry: entry.clone(), fetched_bytes: None, warnings });
     }
     // The one that it was locked from comes first: what it says of the version counts. The others may have its bytes, too.
-    let others = registries.locations.iter().filter(|location| **location != entry.registry);
+    let others = client.locations.iter().filter(|location| **location != entry.registry);
     let locations: Vec<String> = std::iter::once(&entry.registry).chain(others).cloned().collect();
-    let registries = Registries { locations: &locations, ..*registries };
+    let client = Client { locations, ..client.clone() };
     let pull_options = PullOptions {
         reference: &entry.pin,
         to: Some(&path),
@@ -128,7 +124,7 @@ fn restore(
         jobs: options.jobs,
         may_be_at: &|_| Ok(()),
     };
-    let report = pull(&registries, pull_options, progress)?;
+    let report = pull(&client, pull_options, progress)?;
     let (fetched_bytes, warnings) = (Some(report.fetched_bytes), report.snapshot.head.warnings);
     Ok(Synced { entry: entry.clone(), fetched_bytes, warnings })
 }

@@ -4,7 +4,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::{Registries, unsigned};
+use super::unsigned;
+use crate::client::Client;
 use crate::parallel::in_order;
 use crate::progress::{Progress, Unit};
 use crate::registry::Snapshot;
@@ -34,16 +35,16 @@ pub struct VerifySourceReport {
 
 /// Compares the files of `source` with those that the version's index names.
 pub fn verify_source(
-    registries: &Registries<'_>,
+    client: &Client,
     reference: &DatasetRef,
     source: &Path,
     jobs: usize,
     progress: &dyn Progress,
 ) -> Result<VerifySourceReport> {
-    let (_, snapshot) = transport::runtime()?.block_on(registries.snapshot(reference))?;
+    let (_, snapshot) = transport::runtime()?.block_on(client.snapshot(reference))?;
     let manifest = &snapshot.head.manifest;
     let kind: SourceKind = manifest.source.parse().map_err(|why| Error::invalid(manifest.pin(), why))?;
-    let indexes = registries.cache.and_then(|cache| cache.indexes());
+    let indexes = client.cache.as_ref().and_then(|cache| cache.indexes());
     let survey = Source::survey(kind, source, snapshot.classes(), indexes.as_ref())?;
     let source = &survey.source;
     progress.tell(&format!("source: {}", source.layout));

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::path::Path;
 
-use super::super::Registries;
 use super::features::{self, ModelOptions};
 use super::sheet::{SHOWN, Thumbnails};
 use super::subject::{Item, Subject};
@@ -12,6 +11,7 @@ use crate::audit::labels::{self, Filter, Rank, Suspect};
 use crate::audit::learn::{self, Learner};
 use crate::audit::matrix::Matrix;
 use crate::audit::{npy, table};
+use crate::client::Client;
 use crate::files;
 use crate::progress::Progress;
 use crate::sheet::{Figure, Sheet};
@@ -128,12 +128,8 @@ pub fn add_to_sheet(sheet: &mut Sheet, report: &LabelsReport) {
 ///
 /// # Errors
 /// [`Error::Invalid`] naming row and column of what is wrong with the files; as [`Subject::open`].
-pub fn audit(
-    registries: &Registries<'_>,
-    options: &LabelsOptions<'_>,
-    progress: &dyn Progress,
-) -> Result<LabelsReport> {
-    let subject = options.target.map(|target| Subject::open(registries, target, progress)).transpose()?;
+pub fn audit(client: &Client, options: &LabelsOptions<'_>, progress: &dyn Progress) -> Result<LabelsReport> {
+    let subject = options.target.map(|target| Subject::open(client, target, progress)).transpose()?;
     let mut class_ids = options.classes.map(read_classes).transpose()?;
     if class_ids.is_none() && options.labels.is_none() {
         class_ids = subject.as_ref().map(classes_of);

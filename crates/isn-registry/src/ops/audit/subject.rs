@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use tokio::runtime::Runtime;
 
 use super::version::Version;
+use crate::client::Client;
 use crate::files;
 use crate::ops::pull::images::{self, Wanted};
+use crate::ops::unsigned;
 use crate::ops::verify::store::{MANIFEST_JSON, StoreKind};
-use crate::ops::{Registries, unsigned};
 use crate::progress::Progress;
 use crate::registry::{Registry, Snapshot};
 use crate::transport;
@@ -66,7 +67,7 @@ enum Place {
 
 impl Subject {
     /// What `target` is: a tree (it has a `B3SUMS`), the output of `isn build`, any other folder of images, or, if there is
-    /// no such folder, a version in the registries. In a folder, images are what is named `.jpeg`, `.jpg` or `.png`;
+    /// no such folder, a version in the client. In a folder, images are what is named `.jpeg`, `.jpg` or `.png`;
     /// `train/`, `val/` and `test/` are splits, the folder below (or the first, where there are no splits) is the class,
     /// and the flat `val/` of ILSVRC2012 has the classes of its list. Symbolic links are followed. A version that comes over
     /// a network is brought into the cache first, where there is one.
@@ -74,7 +75,7 @@ impl Subject {
     /// # Errors
     /// [`Error::NotFound`], [`Error::Invalid`] if there is no image or the target is a registry; whatever can go wrong
     /// with a version.
-    pub fn open(registries: &Registries<'_>, target: &str, progress: &dyn Progress) -> Result<Subject> {
+    pub fn open(client: &Client, target: &str, progress: &dyn Progress) -> Result<Subject> {
         let path = Path::new(target);
         let subject = if path.is_dir() {
             match StoreKind::of(path) {
@@ -97,7 +98,7 @@ impl Subject {
             let reference: DatasetRef = target
                 .parse()
                 .map_err(|e| Error::invalid(target, format!("is neither a folder nor a version: {e}")))?;
-            Subject::version(registries, &reference, progress)?
+            Subject::version(client, &reference, progress)?
         };
         if subject.images.is_empty() {
             return Err(Error::invalid(target, "has no image (.jpeg, .jpg or .png) at any depth"));
@@ -203,20 +204,15 @@ impl Subject {
         Subject::stored(root.display().to_string(), runtime, registry, snapshot)
     }
 
-    fn version(
-        registries: &Registries<'_>,
-        reference: &DatasetRef,
-        progress: &dyn Progress,
-    ) -> Result<Subject> {
+    fn version(client: &Client, reference: &DatasetRef, progress: &dyn Progress) -> Result<Subject> {
         let runtime = transport::runtime()?;
-        let (registry, snapshot) = runtime.block_on(registries.snapshot(reference))?;
+        let (registry, snapshot) = runtime.block_on(client.snapshot(reference))?;
         let is_remote = registry.id().is_some_and(|id| id.is_remote());
         let unsigned = snapshot.head.unsigned();
         let mut subject = Subject::stored(snapshot.head.manifest.pin(), runtime, registry, snapshot)?;
         subject.warnings.extend(unsigned::notice(unsigned));
         subject.unsigned = unsigned;
-        if let (Place::Version(version), true) = (&mut subject.place, is_remote && registries.cache.is_some())
-        {
+        if let (Place::Version(version), true) = (&mut subject.place, is_remote && client.cache.is_some()) {
             version.fetch(progress)?;
         }
         Ok(subject)

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use tokio::runtime::Runtime;
 
+use crate::client::Client;
 use crate::files;
-use crate::ops::Registries;
 use crate::registry::{Registry, Snapshot};
 use crate::source::Source;
 use crate::transport;
@@ -35,7 +35,7 @@ pub struct Inputs {
 impl Inputs {
     /// From a recipe's file and the ledger and groups beside it; the assignments of an earlier version come from the first
     /// of the registries that has them.
-    pub fn read(recipe_path: &Path, registries: &Registries<'_>) -> Result<Self> {
+    pub fn read(recipe_path: &Path, client: &Client) -> Result<Self> {
         let what = recipe_path.display().to_string();
         let text = files::read_text(recipe_path)?;
         let recipe = Recipe::parse(&what, &text)?;
@@ -46,7 +46,7 @@ impl Inputs {
         let ledger = recipe.corrections.as_ref().map(|spec| beside(&spec.file)).transpose()?;
         let groups = recipe.split.groups.as_deref().map(beside).transpose()?;
         let previous = match &recipe.split.previous {
-            Some(digest) => Some(find_assignments(&transport::runtime()?, digest, registries)?),
+            Some(digest) => Some(find_assignments(&transport::runtime()?, digest, client)?),
             None => None,
         };
         Self::new(text, recipe, ledger, groups, previous)
@@ -113,13 +113,13 @@ impl Inputs {
 /// The bytes of an input, and what messages call it.
 type Named = (String, Vec<u8>);
 
-fn find_assignments(runtime: &Runtime, digest: &Digest, registries: &Registries<'_>) -> Result<Assignments> {
-    for location in registries.locations {
-        if let Some(found) = assignments_in(runtime, &registries.open(location)?, digest)? {
+fn find_assignments(runtime: &Runtime, digest: &Digest, client: &Client) -> Result<Assignments> {
+    for location in &client.locations {
+        if let Some(found) = assignments_in(runtime, &client.open(location)?, digest)? {
             return Ok(found);
         }
     }
-    let place = format!("registry {}", registries.locations.join(", "));
+    let place = format!("registry {}", client.locations.join(", "));
     Err(Error::not_found(format!("split assignments b3:{digest}"), place))
 }
 

@@ -6,7 +6,8 @@ mod side;
 
 use std::collections::BTreeMap;
 
-use super::{Registries, unsigned};
+use super::unsigned;
+use crate::client::Client;
 use crate::progress::Progress;
 use crate::transport;
 use isn_format::class::ClassId;
@@ -135,7 +136,7 @@ impl DiffReport {
 /// # Errors
 /// If one of them cannot be read.
 pub fn diff(
-    registries: &Registries<'_>,
+    client: &Client,
     old: &str,
     new: &str,
     pictures: usize,
@@ -143,8 +144,8 @@ pub fn diff(
     progress: &dyn Progress,
 ) -> Result<DiffReport> {
     let runtime = transport::runtime()?;
-    let old = Side::open(&runtime, registries, old)?;
-    let new = Side::open(&runtime, registries, new)?;
+    let old = Side::open(&runtime, client, old)?;
+    let new = Side::open(&runtime, client, new)?;
     // A tree knows no source ids: then stems have to do, on both sides.
     let by_stem = old.is_tree() || new.is_tree();
     let ledger = new.ledger(&runtime)?;

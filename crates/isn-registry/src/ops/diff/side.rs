@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use tokio::runtime::Runtime;
 
-use super::super::Registries;
 use super::Place;
+use crate::client::Client;
 use crate::files;
 use crate::ops::verify::store::MANIFEST_JSON;
 use crate::registry::{Registry, Snapshot};
@@ -67,7 +67,7 @@ impl Image {
 }
 
 impl Side {
-    pub(super) fn open(runtime: &Runtime, registries: &Registries<'_>, what: &str) -> Result<Self> {
+    pub(super) fn open(runtime: &Runtime, client: &Client, what: &str) -> Result<Self> {
         let path = Path::new(what);
         if path.join(B3SUMS).is_file() {
             return Self::tree(path);
@@ -85,7 +85,7 @@ impl Side {
         let reference = what
             .parse()
             .map_err(|e| Error::invalid(what, format!("is neither a folder nor a version: {e}")))?;
-        let (registry, snapshot) = runtime.block_on(registries.snapshot(&reference))?;
+        let (registry, snapshot) = runtime.block_on(client.snapshot(&reference))?;
         let unsigned = snapshot.head.unsigned();
         Ok(Side { unsigned, ..Self::version(registry, snapshot) })
     }

@@ -19,7 +19,7 @@ use self::destination::Destination;
 use self::images::{Carrier, Take, Wanted};
 use self::seeds::Reuse;
 use self::staging::{Finished, Staging};
-use super::Registries;
+use crate::client::Client;
 use crate::files;
 use crate::progress::{Progress, Unit};
 use crate::registry::segment::Segment;
@@ -80,20 +80,16 @@ pub struct PullReport {
 }
 
 /// Pulls a version.
-pub fn pull(
-    registries: &Registries<'_>,
-    options: PullOptions<'_>,
-    progress: &dyn Progress,
-) -> Result<PullReport> {
+pub fn pull(client: &Client, options: PullOptions<'_>, progress: &dyn Progress) -> Result<PullReport> {
     let runtime = transport::runtime()?;
-    let (registry, snapshot) = runtime.block_on(registries.snapshot(options.reference))?;
+    let (registry, snapshot) = runtime.block_on(client.snapshot(options.reference))?;
     check_selection(&snapshot, &options.selection)?;
     let to = match options.to {
         Some(path) => files::place(path),
         None => PathBuf::from(format!("{}-{}", snapshot.head.manifest.name, snapshot.head.manifest.version)),
     };
     (options.may_be_at)(&to)?;
-    let pull = Pull { runtime: &runtime, registries, registry, snapshot, to, options: &options, progress };
+    let pull = Pull { runtime: &runtime, client, registry, snapshot, to, options: &options, progress };
     pull.run()
 }
 
@@ -154,7 +150,7 @@ pub(super) fn check_parts(manifest: &Manifest, classes: &[Class], selection: &Se
 /// A pull under way.
 struct Pull<'a> {
     runtime: &'a Runtime,
-    registries: &'a Registries<'a>,
+    client: &'a Client,
     registry: Registry,
     snapshot: Snapshot,
     to: PathBuf,
@@ -196,7 +192,7 @@ impl Pull<'_> {
         }
         let dataset = &self.snapshot.head.manifest.dataset;
         said.extend(Staging::tidy_others(&self.to, dataset, self.options, self.progress)?);
-        if let Some(cache) = self.registries.cache.filter(|_| self.registry.id().is_some()) {
+        if let Some(cache) = self.client.cache.as_ref().filter(|_| self.registry.id().is_some()) {
             // A convenience to later pulls.
             let _ = cache.keep_tree(&self.to);
         }
@@ -240,7 +236,7 @@ impl Pull<'_> {
         let all: Vec<&Row> = rows.iter().collect();
         let missing = staging.missing(&all, options.jobs)?;
         staging.create_folders(&missing)?;
-        let trees = self.registries.cache.map(|cache| seeds::trees(&self.to, cache)).unwrap_or_default();
+        let trees = self.client.cache.as_ref().map(|cache| seeds::trees(&self.to, cache)).unwrap_or_default();
         // What shares its blocks with another tree takes no room; all else does, wherever it comes from.
         let has_room = |missing: &[&Row]| {
             room::check(&self.to, room::of_images(missing), None, 0)

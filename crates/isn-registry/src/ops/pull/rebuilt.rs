@@ -31,7 +31,7 @@ pub(super) fn rebuild(pull: &Pull<'_>, source: &Path, staging: &Staging) -> Resu
     let snapshot = &pull.snapshot;
     let out = staging.beside(BUILD);
     let inputs = Inputs::of_version(pull.runtime, &pull.registry, snapshot)?;
-    let indexes = pull.registries.cache.and_then(|cache| cache.indexes());
+    let indexes = pull.client.cache.as_ref().and_then(|cache| cache.indexes());
     let options = BuildOptions {
         inputs: &inputs,
         source,

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::super::resolve::{Belief, Registries};
 use super::store::fault;
 use super::{Fault, FaultKind};
+use crate::client::{Belief, Client};
 use crate::registry::append::claim_at;
 use crate::registry::log::{LogView, WitnessPolicy};
 use crate::registry::store::{FolderStore, Store};
@@ -35,7 +35,7 @@ impl CheckedLog {
 /// has none.
 pub(super) async fn check_log(
     registry: &Registry,
-    registries: &Registries<'_>,
+    client: &Client,
     belief: &Belief,
     faults: &mut Vec<Fault>,
 ) -> Result<Option<CheckedLog>> {
@@ -50,7 +50,7 @@ pub(super) async fn check_log(
             }
         };
     }
-    let (anchor, view) = registries.claimed_view(registry, belief).await?;
+    let (anchor, view) = client.claimed_view(registry, belief).await?;
     let shown = match &view.behind {
         // What it has must be whole, however old it is.
         Some(_) => registry.sync_log(&anchor, None, &WitnessPolicy::default()).await?,

@@ -14,7 +14,8 @@ use serde::Serialize;
 
 pub use proof::{ProofReport, verify_proof};
 
-use super::{Registries, unsigned};
+use super::unsigned;
+use crate::client::Client;
 use crate::progress::Progress;
 use crate::registry::UNSIGNED;
 use crate::transport;
@@ -131,7 +132,7 @@ impl VerifyReport {
 
 /// Verifies `subject`.
 pub fn verify(
-    registries: &Registries<'_>,
+    client: &Client,
     subject: &Target,
     expect: Option<&Expectation>,
     jobs: usize,
@@ -140,24 +141,24 @@ pub fn verify(
     match subject {
         Target::Reference(reference) => {
             let runtime = transport::runtime()?;
-            let (registry, snapshot) = runtime.block_on(registries.snapshot(reference))?;
+            let (registry, snapshot) = runtime.block_on(client.snapshot(reference))?;
             let mut report =
                 store::check_version(&runtime, &registry, &snapshot, &mut store::Seen::default(), progress)?;
             report.warnings.extend_from_slice(&snapshot.head.warnings);
             report.warnings.extend(unsigned::notice(snapshot.head.unsigned()));
             if let Some(expect) = expect {
-                let Expected { hash, warnings, .. } = expected_hash(registries, expect)?;
+                let Expected { hash, warnings, .. } = expected_hash(client, expect)?;
                 report.warnings.extend(warnings);
                 report.faults.extend(hash_fault(B3SUMS, &snapshot.head.manifest.dataset, &hash));
             }
             Ok(report)
         }
-        Target::Path(path) => verify_path(registries, path, expect, jobs, progress),
+        Target::Path(path) => verify_path(client, path, expect, jobs, progress),
     }
 }
 
 fn verify_path(
-    registries: &Registries<'_>,
+    client: &Client,
     path: &Path,
     expect: Option<&Expectation>,
     jobs: usize,
@@ -167,7 +168,7 @@ fn verify_path(
         return Err(Error::not_found(path.display(), "this file system"));
     }
     if path.join(B3SUMS).exists() {
-        let expected = expect.map(|expect| expected_hash(registries, expect)).transpose()?;
+        let expected = expect.map(|expect| expected_hash(client, expect)).transpose()?;
         let hash = expected.as_ref().map(|expected| (expected.hash, expected.assurance));
         let report = tree::verify(path, hash, jobs, progress)?;
         let warnings = expected.map_or_else(Vec::new, |expected| expected.warnings);
@@ -180,7 +181,7 @@ fn verify_path(
         ));
     }
     match store::StoreKind::of(path) {
-        Some(kind) => store::verify(path, kind, registries, jobs, progress),
+        Some(kind) => store::verify(path, kind, client, jobs, progress),
         None => Err(Error::invalid(
             path.display(),
             "is neither a tree (no B3SUMS), nor a registry (no registry.json), nor a build (no manifest.json)",
@@ -195,11 +196,11 @@ struct Expected {
     warnings: Vec<String>,
 }
 
-fn expected_hash(registries: &Registries<'_>, expect: &Expectation) -> Result<Expected> {
+fn expected_hash(client: &Client, expect: &Expectation) -> Result<Expected> {
     let by_hash = |hash: &Digest, pin: &DatasetRef| Expected {
         hash: *hash,
         assurance: Assurance::Hash,
-        warnings: registries.remembered_advice(pin),
+        warnings: client.remembered_advice(pin),
     };
     match expect {
         Expectation::Hash(hash) => Ok(by_hash(hash, &DatasetRef::Pin(*hash))),
@@ -208,7 +209,7 @@ fn expected_hash(registries: &Registries<'_>, expect: &Expectation) -> Result<Ex
             Ok(by_hash(hash, pin))
         }
         Expectation::Reference(reference) => {
-            let (_, snapshot) = transport::runtime()?.block_on(registries.snapshot(reference))?;
+            let (_, snapshot) = transport::runtime()?.block_on(client.snapshot(reference))?;
             let (hash, warnings) = (snapshot.head.manifest.dataset, snapshot.head.warnings);
             Ok(Expected { hash, assurance: Assurance::Signed, warnings })
         }

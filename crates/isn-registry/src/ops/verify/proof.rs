@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{Assurance, VerifyReport, tree};
+use crate::client::Client;
 use crate::files;
-use crate::ops::resolve::Registries;
 use crate::progress::Progress;
 use crate::registry::BUNDLED;
 use crate::transport;
@@ -31,7 +31,7 @@ pub struct ProofReport {
 /// Verifies the proof in `file` with `log_key`, or with a key that the user trusts for that log; and the tree at `path`
 /// against it, if one is given.
 pub fn verify_proof(
-    registries: &Registries<'_>,
+    client: &Client,
     file: &Path,
     log_key: Option<&LogKey>,
     path: Option<&Path>,
@@ -41,7 +41,7 @@ pub fn verify_proof(
     let read = Proof::parse(&file.display().to_string(), &files::read_named(file, proof::MAX_LEN)?)?;
     let log_key = match log_key {
         Some(key) => key.clone(),
-        None => known_key(registries, &read)?,
+        None => known_key(client, &read)?,
     };
     let (attested, index, checkpoint) = read.verify(&log_key)?;
     let Statement::Release(release) = attested.statement else {
@@ -55,14 +55,14 @@ pub fn verify_proof(
 }
 
 /// The key that the user knows the proof's log by, after all changes of it that were seen.
-fn known_key(registries: &Registries<'_>, proof: &Proof) -> Result<LogKey> {
+fn known_key(client: &Client, proof: &Proof) -> Result<LogKey> {
     let origin = proof.claimed_origin();
-    let mut trusted = registries.trust.list().filter_map(|(_, trusted)| trusted.believed_log().cloned());
+    let mut trusted = client.trust.list().filter_map(|(_, trusted)| trusted.believed_log().cloned());
     if let Some(anchor) = trusted.find(|log| log.origin() == origin) {
-        let replica = registries.logs.log(&anchor).load()?.replica;
+        let replica = client.logs.log(&anchor).load()?.replica;
         return Ok(replica.history().key_at(proof.claimed_size()));
     }
-    let bundled = transport::runtime()?.block_on(registries.open(BUNDLED)?.about())?.log_key;
+    let bundled = transport::runtime()?.block_on(client.open(BUNDLED)?.about())?.log_key;
     bundled.filter(|log| log.origin() == origin).ok_or_else(|| {
         let why = "no key is trusted for it: give it with --log-key VKEY, or trust its registry";
         Error::trust(format!("log {origin}"), why)

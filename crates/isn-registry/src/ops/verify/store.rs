@@ -6,9 +6,9 @@ use std::path::Path;
 use rayon::prelude::*;
 use tokio::runtime::Runtime;
 
-use super::super::resolve::{Belief, Registries};
 use super::shard::ShardCheck;
 use super::{Assurance, Fault, FaultKind, VerifyReport, log};
+use crate::client::{Belief, Client};
 use crate::files::{self, Kind};
 use crate::progress::{Progress, Unit};
 use crate::registry::log::LogView;
@@ -52,7 +52,7 @@ impl StoreKind {
 pub(super) fn verify(
     root: &Path,
     kind: StoreKind,
-    registries: &Registries<'_>,
+    client: &Client,
     jobs: usize,
     progress: &dyn Progress,
 ) -> Result<VerifyReport> {
@@ -63,11 +63,11 @@ pub(super) fn verify(
     let (mut dataset, mut rebuild_only, mut warnings) = (None, Vec::new(), Vec::new());
     match kind {
         StoreKind::Registry => {
-            let registry = Registry::open(&root.to_string_lossy(), registries.access)?;
+            let registry = Registry::open(&root.to_string_lossy(), &client.access)?;
             let paths = release_paths(root)?;
             let seen;
             (assurance, seen) =
-                check_registry(&runtime, registries, &registry, Some(root), paths, progress, &mut faults)?;
+                check_registry(&runtime, client, &registry, Some(root), paths, progress, &mut faults)?;
             (rebuild_only, warnings) = (seen.rebuild_only, seen.warnings);
         }
         StoreKind::Build => {
@@ -113,24 +113,19 @@ pub(super) struct Seen {
 
 /// Verifies all of a registry wherever it is: its log, every release, every shard of each to the last frame. Of a folder,
 /// every file too.
-pub fn check(
-    registries: &Registries<'_>,
-    location: &str,
-    jobs: usize,
-    progress: &dyn Progress,
-) -> Result<VerifyReport> {
+pub fn check(client: &Client, location: &str, jobs: usize, progress: &dyn Progress) -> Result<VerifyReport> {
     // This place itself, and nothing that a cache or a mirror has.
-    let registry = Registry::open(location, registries.access)?;
+    let registry = Registry::open(location, &client.access)?;
     if registry.id().is_some_and(|id| !id.is_remote()) {
         let root = Path::new(location);
         return match StoreKind::of(root) {
-            Some(kind) => verify(root, kind, registries, jobs, progress),
+            Some(kind) => verify(root, kind, client, jobs, progress),
             None => Err(Error::not_found(layout::REGISTRY_JSON, location)),
         };
     }
     let (runtime, mut faults) = (crate::transport::runtime()?, Vec::new());
     let (assurance, seen) =
-        check_registry(&runtime, registries, &registry, None, BTreeSet::new(), progress, &mut faults)?;
+        check_registry(&runtime, client, &registry, None, BTreeSet::new(), progress, &mut faults)?;
     faults.sort();
     faults.dedup();
     Ok(VerifyReport {
@@ -150,7 +145,7 @@ pub fn check(
 /// what readers ask for is looked at in `root`.
 fn check_registry(
     runtime: &Runtime,
-    registries: &Registries<'_>,
+    client: &Client,
     registry: &Registry,
     root: Option<&Path>,
     mut paths: BTreeSet<String>,
@@ -158,9 +153,9 @@ fn check_registry(
     faults: &mut Vec<Fault>,
 ) -> Result<(Assurance, Seen)> {
     runtime.block_on(registry.about())?;
-    let belief = runtime.block_on(registries.belief(registry))?;
+    let belief = runtime.block_on(client.belief(registry))?;
     let is_believed = belief.log.is_some() || !belief.keys.is_empty();
-    let checked = match runtime.block_on(log::check_log(registry, registries, &belief, faults)) {
+    let checked = match runtime.block_on(log::check_log(registry, client, &belief, faults)) {
         Ok(checked) => checked,
         Err(e) => {
             faults.push(fault(layout::CHECKPOINT, &e));

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Belief, Registries, none_named, subject};
+use super::{Belief, Client, none_named, subject};
 use crate::registry::{BUNDLED, Head, Registry};
 use crate::transport;
 use crate::trust::RegistryId;
@@ -12,13 +12,13 @@ use isn_format::error::{Error, Result};
 use isn_format::log::{History, LogKey, Notice};
 use isn_format::release::Release;
 
-impl Registries<'_> {
+impl Client {
     /// What a pin names is known by its hash: bytes may come from anywhere, and one that has others is passed over. So is one
     /// that does not answer, which is said; and whoever gives the bytes does not silence the logs that the user believes.
     pub(super) async fn by_pin(&self, reference: &DatasetRef, pin: &Digest) -> Result<(Registry, Head)> {
         let (mut notices, mut wrong, mut absent, mut unreached) = (Vec::new(), None, None, None);
         let mut found = None;
-        for location in self.locations {
+        for location in &self.locations {
             let passed_over =
                 |e: &Error| format!("registry {location} was passed over, which a pin allows: {e}");
             let registry = match self.open(location) {

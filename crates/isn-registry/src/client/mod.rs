@@ -1,11 +1,12 @@
-//! From a reference to a version that somebody vouches for: a log that the user trusts, a publisher's key, or the pin.
+//! [`Client`]: which registries a user looks in and whom they believe; and from a reference to a version that somebody vouches
+//! for: a log that the user trusts, a publisher's key, or the pin.
 
 mod names;
 mod pins;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-pub(super) use names::unanswered;
+pub(crate) use names::unanswered;
 use pins::is_yanked;
 
 use crate::cache::Cache;
@@ -23,18 +24,19 @@ use isn_format::release::{Release, unknown_signer};
 /// Where the bundled registry keeps the public half of its demonstration key.
 const DEMO_KEY: &str = "keys/demo.pub";
 
-/// The registries to look in, in order, and whom to believe.
-pub struct Registries<'a> {
+/// A user's side of it all: the registries to look in, in order, and whom to believe.
+#[derive(Clone, Debug)]
+pub struct Client {
     /// `bundled`, URLs or folders.
-    pub locations: &'a [String],
+    pub locations: Vec<String>,
     /// The logs and keys that the user trusts.
-    pub trust: &'a TrustStore,
+    pub trust: TrustStore,
     /// What is remembered of logs.
-    pub logs: &'a KnownLogs,
+    pub logs: KnownLogs,
     /// Where what was fetched is kept, if it is to be kept.
-    pub cache: Option<&'a Cache>,
+    pub cache: Option<Cache>,
     /// How the network may be used.
-    pub access: &'a Access,
+    pub access: Access,
     /// How old, in seconds, the witnesses' view of a log may be.
     pub max_age: Option<u64>,
 }
@@ -48,22 +50,22 @@ pub struct Belief {
     /// The key that the registry claims for its log.
     claimed: Option<LogKey>,
     /// Why the place does not look like a registry, if it does not.
-    pub(super) unlike: Option<Error>,
+    pub(crate) unlike: Option<Error>,
     /// The publishers whose releases count.
     pub keys: Vec<PublicKey>,
     /// Which witnesses must have seen the log.
     pub policy: WitnessPolicy,
 }
 
-impl Registries<'_> {
+impl Client {
     /// One of them; the others are asked for objects that it lacks. What comes from another machine is kept in the cache.
     pub fn open(&self, location: &str) -> Result<Registry> {
-        let registry = Registry::open(location, self.access)?;
+        let registry = Registry::open(location, &self.access)?;
         let is_remote = registry.id().is_some_and(RegistryId::is_remote);
         let others = self.locations.iter().filter(|other| *other != location);
         // A mirror that is not there is no reason to fail before it is needed.
-        let mirrors = others.filter_map(|other| Registry::open(other, self.access).ok());
-        Ok(registry.with_cache(self.cache.filter(|_| is_remote).cloned()).with_mirrors(mirrors))
+        let mirrors = others.filter_map(|other| Registry::open(other, &self.access).ok());
+        Ok(registry.with_cache(self.cache.clone().filter(|_| is_remote)).with_mirrors(mirrors))
     }
 
     /// The version that `reference` means, from the first registry that has it.
@@ -129,7 +131,7 @@ impl Registries<'_> {
 
     /// What the user knows.
     pub fn known(&self) -> Known<'_> {
-        Known { trust: self.trust, logs: self.logs }
+        Known { trust: &self.trust, logs: &self.logs }
     }
 
     /// What is believed of a place by the log that it must show: as it was said of the place, or of that log elsewhere.
@@ -198,7 +200,7 @@ impl Registries<'_> {
 }
 
 /// What a manifest lists. Objects of a withdrawn version may be gone: then that is why they are.
-pub(super) async fn complete(registry: &Registry, head: Head) -> Result<Snapshot> {
+pub(crate) async fn complete(registry: &Registry, head: Head) -> Result<Snapshot> {
     let what = format!("{}@{}", head.manifest.name, head.manifest.version);
     let withdrawn = head.withdrawn.clone();
     registry.complete(head).await.map_err(|e| match (e, withdrawn) {
@@ -247,7 +249,7 @@ fn subject(history: &History, reference: &DatasetRef) -> Option<(Name, Version)>
 }
 
 /// The release that a name means in a verified log, and what the user should hear of it.
-pub(super) async fn in_log(
+pub(crate) async fn in_log(
     registry: &Registry,
     view: &LogView,
     reference: &DatasetRef,

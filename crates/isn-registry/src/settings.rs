@@ -8,22 +8,26 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::cache::Cache;
+use crate::client::Client;
+use crate::files::{self, Guard};
+use crate::keyring::Keyring;
+use crate::known_logs::KnownLogs;
+use crate::lock_file::{PROJECT_FILE, Project};
+use crate::registry::BUNDLED;
+use crate::transport::Access;
+use crate::transport::access::{self, Token};
+use crate::transport::bundled::Bundled;
+use crate::trust::TrustStore;
 use isn_format::error::{Error, Result};
-use isn_format::text::{one_line, toml_text};
-use isn_registry::cache::Cache;
-use isn_registry::files::{self, Guard};
-use isn_registry::keyring::Keyring;
-use isn_registry::known_logs::KnownLogs;
-use isn_registry::lock_file::{PROJECT_FILE, Project};
-use isn_registry::registry::BUNDLED;
-use isn_registry::transport::Access;
-use isn_registry::transport::access::{self, Token};
-use isn_registry::trust::TrustStore;
+use isn_format::text::toml_text;
 
-/// Where a user's things are.
-pub(super) struct Settings {
+/// Where a user's things are, and what they say.
+pub struct Settings {
     /// `ISN_HOME`, or `isn` in the XDG configuration folder.
     home: PathBuf,
+    /// The registry in the program.
+    bundled: Bundled,
 }
 
 /// The contents of the user's `config.toml`.
@@ -43,23 +47,27 @@ const MAX_LEN: u64 = 4 << 20;
 const CLOUD: [&str; 4] = ["AWS_", "GOOGLE_", "AZURE_", "OBJECT_STORE_"];
 
 impl Settings {
-    pub(super) fn from_environment() -> Result<Self> {
+    /// Of a program that has the registry `bundled` in it.
+    ///
+    /// # Errors
+    /// Where the environment does not say whose home it is.
+    pub fn from_environment(bundled: Bundled) -> Result<Self> {
         let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let home = set("ISN_HOME")
             .or_else(|| set("XDG_CONFIG_HOME").filter(|path| path.is_absolute()).map(|path| path.join("isn")))
             .or_else(|| set("HOME").or_else(|| set("USERPROFILE")).map(|path| path.join(".config/isn")));
-        home.map(|home| Settings { home }).ok_or_else(|| {
+        home.map(|home| Settings { home, bundled }).ok_or_else(|| {
             Error::invalid("environment", "has no HOME: set ISN_HOME to a folder for keys and trust")
         })
     }
 
     /// Where keys, trust and logs are.
-    pub(super) fn home(&self) -> &Path {
+    pub fn home(&self) -> &Path {
         &self.home
     }
 
     /// The variables that change what isn does, without secrets.
-    pub(super) fn variables() -> Vec<(String, String)> {
+    pub fn variables() -> Vec<(String, String)> {
         const SHOWN: [&str; 17] = [
             "ISN_HOME",
             "ISN_CACHE",
@@ -90,20 +98,26 @@ impl Settings {
         variables
     }
 
-    pub(super) fn keyring(&self) -> Keyring {
+    /// The user's keys.
+    pub fn keyring(&self) -> Keyring {
         Keyring::new(self.home.join("keys"))
     }
 
-    pub(super) fn trust(&self) -> Result<TrustStore> {
+    /// What the user trusts.
+    ///
+    /// # Errors
+    /// Where `trust.toml` cannot be read.
+    pub fn trust(&self) -> Result<TrustStore> {
         TrustStore::open(self.home.join("trust.toml"))
     }
 
-    pub(super) fn logs(&self) -> KnownLogs {
+    /// What is remembered of logs.
+    pub fn logs(&self) -> KnownLogs {
         KnownLogs::new(self.home.join("logs"))
     }
 
     /// The registries to look in.
-    pub(super) fn registries(&self, flag: Option<&str>) -> Result<Vec<String>> {
+    pub fn registries(&self, flag: Option<&str>) -> Result<Vec<String>> {
         let list =
             |text: &str| text.split(',').map(str::trim).filter(|s| !s.is_empty()).map(String::from).collect();
         let set = || variable("ISN_REGISTRY").map(|set| set.filter(|value| !value.trim().is_empty()));
@@ -119,7 +133,7 @@ impl Settings {
 
     /// Where fetched things are kept: `ISN_CACHE`, else beside the user's other things if `ISN_HOME` says where those
     /// are, else `isn` in the XDG cache folder.
-    pub(super) fn cache(&self) -> Option<Cache> {
+    pub fn cache(&self) -> Option<Cache> {
         let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let xdg = || set("XDG_CACHE_HOME").filter(|path| path.is_absolute());
         let home = || set("HOME").or_else(|| set("USERPROFILE")).map(|path| path.join(".cache"));
@@ -130,7 +144,7 @@ impl Settings {
     }
 
     /// How the network may be used.
-    pub(super) fn access(&self, offline: bool) -> Result<Access> {
+    pub fn access(&self, offline: bool) -> Result<Access> {
         let config = self.config()?;
         let set = |name: &str| variable(name).map(|set| set.filter(|value| !value.trim().is_empty()));
         let offline = offline || set("ISN_OFFLINE")?.is_some_and(|value| value != "0");
@@ -146,7 +160,7 @@ impl Settings {
             tokens: self.tokens(set("ISN_TOKENS")?.as_deref())?,
             timeout: timeout.map_or(access::DEFAULT_TIMEOUT, |seconds| Duration::from_secs(seconds.max(1))),
             retries: retries.unwrap_or(access::DEFAULT_RETRIES),
-            bundled: super::bundled::BUNDLED,
+            bundled: self.bundled,
             cloud: env::vars_os()
                 .filter_map(text)
                 .filter(|(name, _)| CLOUD.iter().any(|cloud| name.starts_with(cloud)))
@@ -178,25 +192,31 @@ impl Settings {
     }
 
     /// The socket of the SSH agent.
-    pub(super) fn ssh_agent() -> Option<PathBuf> {
+    pub fn ssh_agent() -> Option<PathBuf> {
         env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from)
     }
 
-    /// The passphrase of a key, from `ISN_PASSPHRASE` or from the terminal; `None` where neither is there.
-    pub(super) fn passphrase(prompt: &str) -> Result<Option<String>> {
-        use std::io::IsTerminal;
-        if let Some(passphrase) = variable("ISN_PASSPHRASE")? {
-            return Ok(Some(passphrase));
-        }
-        if !std::io::stdin().is_terminal() {
-            return Ok(None);
-        }
-        rpassword::prompt_password(&*one_line(prompt)).map(Some).map_err(Error::io("read", "the terminal"))
+    /// A user's side, with the registries of `--registry`, if that was given.
+    ///
+    /// # Errors
+    /// Where a setting or a file of the user's is not what it must be.
+    pub fn client(&self, registry: Option<&str>, offline: bool) -> Result<Client> {
+        Ok(Client {
+            locations: self.registries(registry)?,
+            trust: self.trust()?,
+            logs: self.logs(),
+            cache: self.cache(),
+            access: self.access(offline)?,
+            max_age: None,
+        })
     }
 }
 
 /// A variable of isn's own that is text.
-fn variable(name: &str) -> Result<Option<String>> {
+///
+/// # Errors
+/// Where it is not UTF-8.
+pub fn variable(name: &str) -> Result<Option<String>> {
     let text = |value: OsString| value.into_string().map_err(|_| Error::invalid(name, "is not UTF-8 text"));
     env::var_os(name).map(text).transpose()
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::{Belief, Registries, in_log, none_named};
+use super::{Belief, Client, in_log, none_named};
 use crate::registry::{BUNDLED, Head, Registry};
 use crate::transport::Access;
 use crate::trust::{RegistryId, Trusted};
@@ -29,7 +29,7 @@ enum Answer {
     Silent(Error),
 }
 
-impl Registries<'_> {
+impl Client {
     /// The version that a name means, from the first registry that has the name.
     pub(super) async fn by_name(&self, reference: &DatasetRef, name: &Name) -> Result<(Registry, Head)> {
         let (mut notices, mut absent, mut silent) = (Vec::new(), None, None);
@@ -267,6 +267,6 @@ async fn aside<T>(asked: impl Future<Output = T>) -> Option<T> {
 }
 
 /// That nobody knows whose `name` is, since the registry at `location` does not say.
-pub(in crate::ops) fn unanswered(location: &str, name: &Name, why: &str) -> Error {
+pub(crate) fn unanswered(location: &str, name: &Name, why: &str) -> Error {
     Error::Unanswered { registry: location.into(), name: name.to_string(), why: why.into() }
 }
