@@ -26,7 +26,6 @@ use isn_registry::keyring::{KeyName, Unlock};
 use isn_registry::ops;
 use isn_registry::ops::owner::Change;
 use isn_registry::ops::pull::seeds::Reuse;
-use isn_registry::ops::submit::{Speaker, Submitted};
 use isn_registry::ops::verify::{Expectation, Target};
 use isn_registry::parallel;
 use isn_registry::progress::Progress as _;
@@ -34,6 +33,7 @@ use isn_registry::registry::is_url;
 use isn_registry::registry::store::{self, Store};
 use isn_registry::settings::{self, Settings};
 use isn_registry::source::Indexes;
+use isn_registry::steps::submit::{Speaker, Submitted};
 use isn_registry::transport::Access;
 use isn_registry::trust::{Known, RegistryId, TrustStore, public_key_argument};
 
@@ -302,8 +302,9 @@ impl Run {
         }
         let id: RegistryId = url.parse()?;
         let access = self.access()?;
-        let options = ops::send::SendOptions { build, registry: &id, access: &access, dry_run, rebuild_only };
-        self.with_known(|known| ops::send::send(&options, signers, known, &self.progress))
+        let options =
+            ops::publish::SendOptions { build, registry: &id, access: &access, dry_run, rebuild_only };
+        self.with_known(|known| ops::publish::send(&options, signers, known, &self.progress))
     }
 }
 

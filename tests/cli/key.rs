@@ -1,4 +1,10 @@
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::sandbox::{Sandbox, has_tool, ran};
 
@@ -68,6 +74,29 @@ fn a_key_that_ssh_keygen_made_signs() {
     assert!(!sandbox.path("reg2").exists());
 }
 
+/// Stands between isn and an agent, and counts how often that is asked for a signature.
+fn count_signatures(listener: UnixListener, agent: PathBuf, asked: Arc<AtomicUsize>) {
+    const SIGN_REQUEST: u8 = 13;
+    fn message(from: &mut UnixStream) -> std::io::Result<Vec<u8>> {
+        let mut message = vec![0; 4];
+        from.read_exact(&mut message)?;
+        let length = u32::from_be_bytes(message[..4].try_into().unwrap()) as usize;
+        message.resize(4 + length, 0);
+        from.read_exact(&mut message[4..])?;
+        Ok(message)
+    }
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let (mut client, Ok(mut agent)) = (client.unwrap(), UnixStream::connect(&agent)) else { return };
+            while let Ok(request) = message(&mut client) {
+                asked.fetch_add(usize::from(request[4] == SIGN_REQUEST), Relaxed);
+                agent.write_all(&request).unwrap();
+                client.write_all(&message(&mut agent).unwrap()).unwrap();
+            }
+        }
+    });
+}
+
 #[test]
 fn a_key_in_the_agent_signs() {
     if !has_tool("ssh-agent") || !has_tool("ssh-add") {
@@ -85,18 +114,27 @@ fn a_key_in_the_agent_signs() {
     let public = sandbox.isn(&["key", "show", "me"]).ok().stdout;
     sandbox.write("agent.pub", public.as_bytes());
     std::fs::remove_file(&key).unwrap();
-    let publish = |socket: &std::path::Path| {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = sandbox.path("counted");
+    count_signatures(UnixListener::bind(&counted).unwrap(), socket, asked.clone());
+    let publish = |socket: &Path, more: &[&str]| {
         let args = ["publish", "out", "--registry", "reg", "--key", "agent.pub"];
-        ran(sandbox.command(&args).env("SSH_AUTH_SOCK", socket).output().unwrap())
+        ran(sandbox.command(&[&args[..], more].concat()).env("SSH_AUTH_SOCK", socket).output().unwrap())
     };
-    let published = publish(&socket);
+    let tried = (publish(&counted, &["--dry-run"]), asked.swap(0, Relaxed));
+    let published = (publish(&counted, &[]), asked.swap(0, Relaxed));
+    let again = (publish(&counted, &[]), asked.swap(0, Relaxed));
     agent.kill().unwrap();
     agent.wait().unwrap();
     assert!(added.success());
-    published.ok();
+    // The claim of the name, and the release.
+    for ((ran, signatures), expected) in [(tried, 0), (published, 2), (again, 0)] {
+        ran.ok();
+        assert_eq!(signatures, expected);
+    }
     sandbox.isn(&["trust", "add", "reg", "agent.pub"]).ok();
     sandbox.pull("grads@1.0", &[]).ok();
     // An agent that is gone is said, with its socket.
-    let ran = publish(&socket);
+    let ran = publish(&counted, &[]);
     assert!(ran.code == 1 && ran.stderr.contains("agent"), "{} {}", ran.code, ran.stderr);
 }

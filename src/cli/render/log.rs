@@ -16,8 +16,8 @@ use isn_registry::ops::log::{Entry, LogReport, ProveReport};
 use isn_registry::ops::owner::Shown;
 use isn_registry::ops::registry::RegistryReport;
 use isn_registry::ops::sign::SignReport;
-use isn_registry::ops::submit::{Fate, Submitted};
 use isn_registry::ops::verify::ProofReport;
+use isn_registry::steps::submit::{Fate, Submitted};
 use isn_registry::trust::{AnyKey, RegistryId, TrustStore};
 
 impl Output {

@@ -34,11 +34,11 @@ use isn_registry::ops::info::InfoReport;
 use isn_registry::ops::list::Listed;
 use isn_registry::ops::publish::PublishReport;
 use isn_registry::ops::pull::PullReport;
-use isn_registry::ops::submit::Fate;
 use isn_registry::ops::sync::Synced;
-use isn_registry::ops::unsigned;
 use isn_registry::ops::verify::{Assurance, VerifyReport};
 use isn_registry::registry::Snapshot;
+use isn_registry::steps::submit::Fate;
+use isn_registry::steps::unsigned;
 
 pub(in crate::cli) use output::Output;
 

@@ -259,7 +259,7 @@ impl History {
             (claimed.name().cloned(), claimed.version(), format!("{} {why}", claimed.title()))
         };
         let attested = signed.attested().map_err(|_| about("has a signature that is not valid"))?;
-        self.check(&attested).map_err(|refusal| about(&refusal.why))?;
+        self.check(&attested.statement, &attested.signers).map_err(|refusal| about(&refusal.why))?;
         Ok(attested)
     }
 
@@ -275,9 +275,8 @@ impl History {
     }
 
     /// Whether a statement would have an effect as the next entry.
-    pub fn check(&self, attested: &Attested) -> Result<(), Refusal> {
-        let signers = &attested.signers;
-        match &attested.statement {
+    pub fn check(&self, statement: &Statement, signers: &[PublicKey]) -> Result<(), Refusal> {
+        match statement {
             Statement::Owner(owner) => self.check_owner(owner, signers),
             Statement::LogKey(change) => self.check_log_key(change, signers),
             Statement::Release(release) => {
@@ -299,7 +298,7 @@ impl History {
                 if !keys.contains(key) && !recovery.contains(key) {
                     return Err(format!("is of {}, which is no key of {name}", key.fingerprint()).into());
                 }
-                if signers.as_slice() == [*key] { Ok(()) } else { dataset.check_owner_quorum(signers) }
+                if signers == [*key] { Ok(()) } else { dataset.check_owner_quorum(signers) }
             }
             Statement::Yank(advice) => self.check_advice(advice, signers, |released| &released.yanked),
             Statement::Withdraw(advice) => self.check_advice(advice, signers, |released| &released.withdrawn),

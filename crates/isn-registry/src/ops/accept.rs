@@ -10,14 +10,14 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::publish::objects_of;
-use super::submit::missing;
 use crate::files::{self, Below};
 use crate::registry::append::OwnLog;
 use crate::registry::log::LogView;
 use crate::registry::publish::RegistryWriter;
 use crate::registry::store::FolderStore;
 use crate::registry::{Registry, layout};
+use crate::steps::objects::objects_of;
+use crate::steps::submit::missing;
 use crate::transport::folder::Folder;
 use crate::transport::{Body, BoxFuture, Transport, runtime};
 use crate::trust::Known;
@@ -206,7 +206,8 @@ impl Plan {
                 return Err(Error::invalid("the submission", "has two releases: send them one by one").into());
             }
             if place.is_none() {
-                match missing(&history, signed)? {
+                let attested = signed.attested()?;
+                match missing(&history, &attested.statement, &attested.signers)? {
                     0 => {}
                     n => {
                         let why = format!("lacks {}", count(n, "signature"));

@@ -1,8 +1,8 @@
 //! `isn cite`: how to name a version in a paper, so that a reader gets the same bytes.
 
 use super::info::info;
-use super::unsigned;
 use crate::client::Client;
+use crate::steps::unsigned;
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::Result;
 use isn_format::manifest::Manifest;

@@ -1,10 +1,10 @@
 //! `isn fetch`: a version into the cache and nowhere else, so that a later pull needs no network.
 
-use super::pull::check_selection;
-use super::pull::images::{self, Carrier, Wanted};
 use crate::client::Client;
 use crate::progress::{Progress, Unit};
 use crate::registry::Snapshot;
+use crate::steps::images::{self, Carrier, Wanted};
+use crate::steps::selection::check_selection;
 use crate::transport;
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::{Error, Result};

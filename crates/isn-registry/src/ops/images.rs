@@ -1,9 +1,9 @@
 //! `isn images`: the images of a version, without their pixels.
 
-use super::pull::check_selection;
-use super::unsigned;
 use crate::client::Client;
 use crate::registry::Snapshot;
+use crate::steps::selection::check_selection;
+use crate::steps::unsigned;
 use crate::transport;
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::{Error, Result};

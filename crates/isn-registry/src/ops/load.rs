@@ -5,15 +5,15 @@ use std::collections::HashMap;
 
 use tokio::runtime::Runtime;
 
-use super::pull::images::{self, Carrier, Wanted};
 use super::pull::seeds;
-use super::pull::{check_images, check_parts};
 use crate::cache::Cache;
 use crate::client::Client;
 use crate::client::complete;
 use crate::dataset::{Dataset, Parts, Places, Verify};
 use crate::progress::{Progress, Unit};
 use crate::registry::{Head, Registry, Snapshot};
+use crate::steps::images::{self, Carrier, Wanted};
+use crate::steps::selection::{check_images, check_parts};
 use crate::transport;
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::description::Description;

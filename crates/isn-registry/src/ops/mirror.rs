@@ -8,7 +8,6 @@ use std::collections::HashSet;
 
 use images::Accounts;
 
-use super::publish::packs_of;
 use crate::client::Client;
 use crate::files;
 use crate::progress::{Progress, Unit};
@@ -17,6 +16,7 @@ use crate::registry::log::LogView;
 use crate::registry::publish::{RegistryWriter, check_free, read_about};
 use crate::registry::store::Store;
 use crate::registry::{About, Registry, Snapshot, layout};
+use crate::steps::objects::packs_of;
 use crate::transport::runtime;
 use crate::trust::Known;
 use isn_format::dataset_ref::{DatasetRef, Name, Version};

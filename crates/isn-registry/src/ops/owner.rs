@@ -1,7 +1,7 @@
 //! `isn owner`, `isn revoke`, `isn yank`, `isn withdraw`, `isn key rotate`: what the owners of a name say beside releases.
 
-use super::submit::{Speaker, Submitted, submit};
 use crate::client::{Client, unanswered};
+use crate::steps::submit::{Speaker, Submitted, submit};
 use crate::transport;
 use isn_format::dataset_ref::{Name, Version};
 use isn_format::error::{Error, Result};

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::submit::{Fate, Submitted};
 use crate::registry::append::{OwnLog, check_place};
 use crate::registry::publish::{RegistryWriter, read_about};
 use crate::registry::store::Store;
+use crate::steps::submit::{Fate, Submitted};
 use crate::trust::Known;
 use isn_format::error::{Error, Result};
 use isn_format::key::Signer;

@@ -3,11 +3,11 @@
 
 use std::path::Path;
 
-use super::submit::{Fate, Submitted};
 use crate::files;
 use crate::registry::append::OwnLog;
 use crate::registry::publish::RegistryWriter;
 use crate::registry::store::Store;
+use crate::steps::submit::{Fate, Submitted};
 use crate::trust::Known;
 use isn_format::error::{Error, Result};
 use isn_format::key::{PublicKey, Signer};

@@ -4,12 +4,12 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::unsigned;
 use crate::client::Client;
 use crate::parallel::in_order;
 use crate::progress::{Progress, Unit};
 use crate::registry::Snapshot;
 use crate::source::Source;
+use crate::steps::unsigned;
 use crate::transport;
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::digest::Digest;

@@ -10,6 +10,8 @@ use isn_format::statement;
 
 /// What makes a folder a registry.
 pub const REGISTRY_JSON: &str = "registry.json";
+/// What makes a folder a build: its manifest, beside objects as a registry has them.
+pub const MANIFEST_JSON: &str = "manifest.json";
 /// All dataset names, one a line: a hint, since static hosts cannot list.
 pub const NAMES: &str = "releases/names";
 

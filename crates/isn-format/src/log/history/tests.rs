@@ -79,7 +79,8 @@ fn owned(threshold: usize, owners: &[u8], recovery: &[u8]) -> History {
 impl History {
     fn accepts(&mut self, statement: &Statement, signers: &[u8]) {
         let signed = signed(statement, signers);
-        self.check(&signed.attested().unwrap()).unwrap();
+        let attested = signed.attested().unwrap();
+        self.check(&attested.statement, &attested.signers).unwrap();
         self.apply(signed.bytes()).unwrap();
     }
 
@@ -87,7 +88,8 @@ impl History {
     fn rejects(&mut self, statement: &Statement, signers: &[u8]) -> String {
         let signed = signed(statement, signers);
         let before = self.clone();
-        let refusal = self.check(&signed.attested().unwrap()).unwrap_err();
+        let attested = signed.attested().unwrap();
+        let refusal = self.check(&attested.statement, &attested.signers).unwrap_err();
         let rejected = self.apply(signed.bytes()).unwrap_err();
         assert_eq!(rejected.why, format!("{} {}", statement.title(), refusal.why));
         assert_eq!((rejected.name.as_ref(), rejected.version), (statement.name(), statement.version()));
@@ -173,7 +175,7 @@ fn only_owners_release_and_as_many_as_the_threshold_says() {
     assert_eq!(history.rejects(&release("1.0"), &[ANNA]), "has 1 of the 2 signatures that it needs");
     let missing = |signers| {
         let attested = signed(&release("1.0"), signers).attested().unwrap();
-        history.check(&attested).unwrap_err().missing
+        history.check(&attested.statement, &attested.signers).unwrap_err().missing
     };
     assert_eq!((missing(&[ANNA]), missing(&[MALLORY])), (1, 0));
     history.accepts(&release("1.0"), &[CARL, ANNA]);

@@ -5,10 +5,10 @@ use std::sync::{Mutex, PoisonError, RwLock};
 
 use tokio::runtime::Runtime;
 
-use crate::ops::pull::images::{self, Carrier, Wanted};
 use crate::parallel;
 use crate::progress::{Progress, Unit};
 use crate::registry::{Packs, Registry};
+use crate::steps::images::{self, Carrier, Wanted};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result};
 use isn_format::pack::{Entry, Pack};

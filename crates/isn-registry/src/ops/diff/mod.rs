@@ -6,9 +6,9 @@ mod side;
 
 use std::collections::BTreeMap;
 
-use super::unsigned;
 use crate::client::Client;
 use crate::progress::Progress;
+use crate::steps::unsigned;
 use crate::transport;
 use isn_format::class::ClassId;
 use isn_format::error::Result;

@@ -7,7 +7,7 @@ use tokio::runtime::Runtime;
 use super::Place;
 use crate::client::Client;
 use crate::files;
-use crate::ops::verify::store::MANIFEST_JSON;
+use crate::registry::layout::MANIFEST_JSON;
 use crate::registry::{Registry, Snapshot};
 use crate::transport::folder::Folder;
 use crate::tree_file::{list_of, read_classes, read_sums, read_sums_hashed};

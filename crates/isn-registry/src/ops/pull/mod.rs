@@ -1,7 +1,6 @@
 //! `isn pull`: an exact version as a folder: verified before it is visible, whole or not there.
 
 mod destination;
-pub(super) mod images;
 mod provenance;
 mod rebuilt;
 mod room;
@@ -9,14 +8,12 @@ pub mod seeds;
 mod seen;
 mod staging;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use tokio::runtime::Runtime;
 
 use self::destination::Destination;
-use self::images::{Carrier, Take, Wanted};
 use self::seeds::Reuse;
 use self::staging::{Finished, Staging};
 use crate::client::Client;
@@ -24,17 +21,15 @@ use crate::files;
 use crate::progress::{Progress, Unit};
 use crate::registry::segment::Segment;
 use crate::registry::{Registry, Snapshot};
+use crate::steps::images::{self, Carrier, Take, Wanted};
+use crate::steps::selection::check_selection;
 use crate::transport;
-use isn_format::class::Class;
 use isn_format::dataset_ref::DatasetRef;
-use isn_format::description::has_class;
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Mistake, Result, bytes as size, count};
+use isn_format::error::{Error, Result, bytes as size, count};
 use isn_format::index::Row;
-use isn_format::manifest::Manifest;
 use isn_format::pack::Pack;
-use isn_format::rel_path::RelPath;
-use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, CLASSES, ISN_JSON, Line, Selection, Sums};
+use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, CLASSES, ISN_JSON, Selection, Sums};
 
 /// A pull that puts more bytes on the disk than this says so before it begins.
 const WORTH_SAYING: u64 = 32 << 20;
@@ -91,60 +86,6 @@ pub fn pull(client: &Client, options: PullOptions<'_>, progress: &dyn Progress) 
     (options.may_be_at)(&to)?;
     let pull = Pull { runtime: &runtime, client, registry, snapshot, to, options: &options, progress };
     pull.run()
-}
-
-/// A split, class or image that the version does not have is a mistake, not an empty tree.
-pub(super) fn check_selection(snapshot: &Snapshot, selection: &Selection) -> Result<()> {
-    let manifest = &snapshot.head.manifest;
-    check_parts(manifest, snapshot.classes(), selection)?;
-    let known: HashMap<&RelPath, Digest> = match selection.images.is_empty() {
-        true => HashMap::new(),
-        false => snapshot.index().rows().iter().map(|row| (&row.path, row.blake3)).collect(),
-    };
-    check_images(manifest, selection, |image| known.get(image).copied())
-}
-
-/// The same of images alone; nor does it have an image of which the user's list says that it is another.
-pub(super) fn check_images(
-    manifest: &Manifest,
-    selection: &Selection,
-    hash: impl Fn(&RelPath) -> Option<Digest>,
-) -> Result<()> {
-    let mut unknown = selection.images.iter().filter(|image| hash(image).is_none());
-    if let Some(image) = unknown.next() {
-        let more = match unknown.count() {
-            0 => String::new(),
-            n => format!(" and {} more", count(n, "image")),
-        };
-        return Err(Error::not_found(format!("image {image}{more}"), manifest.pin()));
-    }
-    let mistake = |line: &Line| {
-        let here = hash(&line.path).filter(|here| *here != line.blake3)?;
-        let (path, listed) = (&line.path, line.blake3);
-        let why = format!("{path} is listed with BLAKE3 {listed}, and is {here} in {}", manifest.pin());
-        Some(Mistake { line: None, why })
-    };
-    let mistakes: Vec<Mistake> = selection.lines.iter().filter_map(mistake).collect();
-    if mistakes.is_empty() { Ok(()) } else { Err(Error::Mistakes { what: "--images".into(), mistakes }) }
-}
-
-/// The same of splits and classes alone.
-pub(super) fn check_parts(manifest: &Manifest, classes: &[Class], selection: &Selection) -> Result<()> {
-    for split in &selection.splits {
-        if !manifest.splits.contains_key(split) {
-            let has: Vec<&str> = manifest.splits.keys().map(|split| split.as_str()).collect();
-            return Err(Error::not_found(
-                format!("split {split}"),
-                format!("{} (it has {})", manifest.pin(), has.join(", ")),
-            ));
-        }
-    }
-    for class in &selection.classes {
-        if !has_class(classes, class) {
-            return Err(Error::not_found(format!("class {class}"), manifest.pin()));
-        }
-    }
-    Ok(())
 }
 
 /// A pull under way.

@@ -14,10 +14,10 @@ use serde::Serialize;
 
 pub use proof::{ProofReport, verify_proof};
 
-use super::unsigned;
 use crate::client::Client;
 use crate::progress::Progress;
 use crate::registry::UNSIGNED;
+use crate::steps::unsigned;
 use crate::transport;
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::digest::Digest;

@@ -11,6 +11,7 @@ use super::{Assurance, Fault, FaultKind, VerifyReport, log};
 use crate::client::{Belief, Client};
 use crate::files::{self, Kind};
 use crate::progress::{Progress, Unit};
+use crate::registry::layout::MANIFEST_JSON;
 use crate::registry::log::LogView;
 use crate::registry::{Registry, Snapshot, layout, publish};
 use crate::transport::folder::Folder;
@@ -22,9 +23,6 @@ use isn_format::manifest;
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::Entry;
 use isn_format::recipe::Recipe;
-
-/// The file that makes a folder a build output.
-pub const MANIFEST_JSON: &str = "manifest.json";
 
 /// A folder with objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -424,7 +424,7 @@ proptest! {
             let before = history.clone();
             let attested = SignedStatement::parse("it", bytes.clone()).and_then(|signed| signed.attested());
             prop_assert_eq!(attested.is_ok(), said.is_some());
-            let checked = attested.is_ok_and(|attested| history.check(&attested).is_ok());
+            let checked = attested.is_ok_and(|attested| history.check(&attested.statement, &attested.signers).is_ok());
             let applied = history.apply(bytes);
             prop_assert_eq!(applied.is_ok(), checked);
             let mut expected = before.clone();

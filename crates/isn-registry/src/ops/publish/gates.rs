@@ -1,15 +1,14 @@
 //! What a version must be before it may be published: the recipe's `[gates]`, on by default.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
-use tokio::runtime::Runtime;
-
-use super::audit::Subject;
-use super::audit::duplicates::leakage;
+use super::build_output::BuildOutput;
+use crate::ops::audit::Subject;
+use crate::ops::audit::duplicates::leakage;
 use crate::parallel;
 use crate::progress::Progress;
-use crate::registry::{Registry, Snapshot};
+use crate::registry::Snapshot;
+use crate::transport;
 use isn_format::class::ClassId;
 use isn_format::corrections::Action;
 use isn_format::error::{Error, Result, count};
@@ -24,28 +23,24 @@ use isn_format::split::{Assignments, Split};
 ///
 /// # Errors
 /// [`Error::Gates`] with all that stands in the way.
-pub fn check(
-    build: &Path,
-    runtime: &Runtime,
-    store: &Registry,
-    snapshot: &Snapshot,
-    progress: &dyn Progress,
-) -> Result<()> {
-    let (recipe, mut findings) = objects(runtime, store, snapshot)?;
-    if recipe.gates.leakage && snapshot.head.manifest.splits.len() > 1 {
-        for group in leakage(&Subject::build(build)?, parallel::available(), progress)? {
+pub(super) fn check(output: &BuildOutput, progress: &dyn Progress) -> Result<()> {
+    let (recipe, mut findings) = objects(output)?;
+    let manifest = output.manifest();
+    if recipe.gates.leakage && manifest.splits.len() > 1 {
+        for group in leakage(&Subject::build(&output.build)?, parallel::available(), progress)? {
             let paths: Vec<&str> = group.members.iter().map(|item| item.path.as_str()).collect();
             findings.push(format!("leakage: {} show one picture", paths.join(" and ")));
         }
     }
     match findings.is_empty() {
         true => Ok(()),
-        false => Err(Error::Gates { what: snapshot.head.manifest.pin(), findings }),
+        false => Err(Error::Gates { what: manifest.pin(), findings }),
     }
 }
 
 /// What the objects say, beside the recipe.
-fn objects(runtime: &Runtime, store: &Registry, snapshot: &Snapshot) -> Result<(Recipe, Vec<String>)> {
+fn objects(output: &BuildOutput) -> Result<(Recipe, Vec<String>)> {
+    let (runtime, store, snapshot) = (transport::runtime()?, &output.store, &output.snapshot);
     let objects = &snapshot.head.manifest.objects;
     let read = |kind: ObjectKind, object: &ObjectRef| {
         Ok::<_, Error>((store.locate(kind, &object.blake3), runtime.block_on(store.object(kind, object))?))

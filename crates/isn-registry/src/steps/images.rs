@@ -20,13 +20,13 @@ use isn_format::shard::FrameReader;
 const WAITING_FRAMES: usize = 32;
 
 /// Images by their BLAKE3, each with its length in bytes.
-pub(in crate::ops) type Wanted = HashMap<Digest, u64>;
+pub(crate) type Wanted = HashMap<Digest, u64>;
 
 /// Takes a checked image. Called from many threads, once an image.
-pub(in crate::ops) type Take<'t> = dyn Fn(&Digest, &[u8]) -> Result<()> + Sync + 't;
+pub(crate) type Take<'t> = dyn Fn(&Digest, &[u8]) -> Result<()> + Sync + 't;
 
 /// The requests that bring `wanted`; an error if the registry does not have all of it.
-pub(in crate::ops) fn plan<'a>(
+pub(crate) fn plan<'a>(
     runtime: &Runtime,
     registry: &Registry,
     snapshot: &Snapshot,
@@ -55,7 +55,7 @@ pub(in crate::ops) fn plan<'a>(
 
 /// Does `work` by these packs or, if they are no good, by those of other lists: nobody signs either. What was wrong first is what
 /// is reported. With what it did come the packs by which it did it, if they are others.
-pub(in crate::ops) fn by_any_list<T>(
+pub(crate) fn by_any_list<T>(
     runtime: &Runtime,
     registry: &Registry,
     packs: &Packs,
@@ -82,18 +82,18 @@ pub(in crate::ops) fn by_any_list<T>(
 }
 
 /// What brings images.
-pub(in crate::ops) struct Carrier<'a> {
-    pub(in crate::ops) runtime: &'a Runtime,
-    pub(in crate::ops) registry: &'a Registry,
-    pub(in crate::ops) packs: &'a [Pack],
+pub(crate) struct Carrier<'a> {
+    pub(crate) runtime: &'a Runtime,
+    pub(crate) registry: &'a Registry,
+    pub(crate) packs: &'a [Pack],
     /// Threads that decompress and check; with one, the fetching thread does it itself.
-    pub(in crate::ops) jobs: usize,
+    pub(crate) jobs: usize,
 }
 
 impl<'a> Carrier<'a> {
     /// Brings `wanted` by the requests of [`plan`]; each image goes to `take` once, checked. What one place has wrong or
     /// does not have is asked for again, of another.
-    pub(in crate::ops) fn bring(
+    pub(crate) fn bring(
         &self,
         mut segments: Vec<Segment<'a>>,
         wanted: &Wanted,

@@ -4,18 +4,19 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::publish::{Prepared, PublishReport, StoredObject, object_path, prepare, read_build};
-use super::repack;
-use super::submit::Fate;
+use super::build_output::{BuildOutput, StoredObject};
+use super::release::{Lack, Signed};
+use super::{PublishReport, gates, repack};
 use crate::progress::{Progress, Unit};
 use crate::registry::log::WitnessPolicy;
 use crate::registry::{Registry, layout};
+use crate::steps::submit::Fate;
 use crate::transport::upload::Upload;
 use crate::transport::{Access, runtime};
 use crate::trust::{Known, RegistryId};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, count};
-use isn_format::key::Signer;
+use isn_format::key::{PublicKey, Signer};
 use isn_format::log::LogKey;
 use isn_format::object::ObjectKind;
 use isn_format::statement::ReleaseStatement;
@@ -62,7 +63,9 @@ pub fn send(
     };
     // Before anything is signed: who has a statement can say it anywhere.
     let log_key = user.log_to_write(options.registry, claimed.as_ref())?;
-    let output = read_build(options.build, progress)?.rebuild_only(options.rebuild_only);
+    let output = BuildOutput::read(options.build, progress)?;
+    gates::check(&output, progress)?;
+    let output = output.rebuild_only(options.rebuild_only);
     let log_key =
         log_key.ok_or_else(|| Error::invalid(url, "has no log, in which every release has to stand"))?;
     let (known, policy) = (user.logs.log(&log_key), WitnessPolicy::default());
@@ -87,10 +90,11 @@ pub fn send(
     let view = read_log(&log_key)?;
     let history = view.as_ref().map(|view| view.replica.history());
     let log_key = Some(history.map_or(log_key, |history| history.key()));
-    let mut report = PublishReport { log_key, ..output.report(signers) };
-    let prepared = prepare(history, &report.statement, signers)?;
-    let statements = match prepared {
-        Prepared::There(index) => {
+    let keys: Vec<PublicKey> = signers.iter().map(|signer| *signer.public_key()).collect();
+    let mut report = PublishReport { log_key, ..PublishReport::new(&output, &keys) };
+    let lack = Lack::of(history, &report.statement, &keys)?;
+    match &lack {
+        &Lack::Nothing(index) => {
             report.was_there = true;
             report.fate = (!options.dry_run).then_some(Fate::Logged(index));
             if let (Some(view), false) = (&view, options.dry_run) {
@@ -103,24 +107,28 @@ pub fn send(
             }
             return Ok(report);
         }
-        Prepared::New { missing: 0, statements } => statements,
-        Prepared::New { missing, .. } => {
-            let why =
-                format!("needs {} more: publish where the registry's folder is", count(missing, "signature"));
+        Lack::Release { missing: 0, .. } => report.new_name = lack.claims(),
+        Lack::Release { missing, .. } => {
+            let needed = count(*missing, "signature");
+            let why = format!("needs {needed} more: publish where the registry's folder is");
             return Err(Error::invalid(format!("the release of {}", report.pin), why));
         }
+    }
+    // Before anything is sent: a wrong passphrase leaves nothing behind.
+    let signed = match options.dry_run {
+        true => None,
+        false => Some(Signed::new(&lack, &report.statement, signers)?),
     };
-    report.new_name = statements.len() > 1;
     // On the one runtime: a connection that another one made would wait for it for ever.
     let output = repack::reuse(&runtime, output, &registry, history, |shard| {
-        runtime.block_on(upload.has(&object_path(ObjectKind::Shard, shard)))
+        runtime.block_on(upload.has(&layout::object(ObjectKind::Shard, &shard.blake3)))
     })?;
     report.objects = output.objects.len();
     progress.begin("send", Unit::Bytes, output.bytes());
     for StoredObject { kind, object, file } in &output.objects {
-        let path = object_path(*kind, object);
+        let path = layout::object(*kind, &object.blake3);
         if !runtime.block_on(upload.has(&path))? {
-            if !options.dry_run {
+            if signed.is_some() {
                 runtime.block_on(upload.put(&path, file, object.length))?;
             }
             report.new_objects += 1;
@@ -129,9 +137,9 @@ pub fn send(
         progress.advance(object.length);
     }
     progress.end();
-    if options.dry_run {
-        return Ok(report);
-    }
+    let Some(signed) = signed else { return Ok(report) };
+    let (claim, release) = signed.needed(&lack)?;
+    let statements: Vec<_> = claim.into_iter().chain([release]).collect();
     let texts = statements.iter().map(|statement| String::from_utf8_lossy(statement.bytes()));
     let packs: Vec<&Digest> = output.packs.iter().map(|(digest, _)| digest).collect();
     let mut body = json!({ "statements": texts.collect::<Vec<_>>(), "packs": packs });

@@ -9,7 +9,7 @@ use isn_format::error::{Error, Result};
 const KEY: &str = "publish";
 
 /// A folder that goes away with the publish: beside the build, where there is room for what a build has, if it may be.
-pub(in crate::ops) enum Scratch {
+pub(super) enum Scratch {
     Beside { work: Workplace, folder: PathBuf },
     Elsewhere(tempfile::TempDir),
 }

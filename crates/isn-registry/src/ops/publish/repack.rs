@@ -2,8 +2,6 @@
 //! their shards, and only what is new goes into shards of its own. Frames are copied as they are, so nothing is compressed
 //! again; and manifest and dataset hash know nothing of it.
 
-pub(super) mod scratch;
-
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -11,8 +9,8 @@ use std::path::Path;
 
 use tokio::runtime::Runtime;
 
-use self::scratch::Scratch;
-use super::publish::{BuildOutput, StoredObject};
+use super::build_output::{BuildOutput, StoredObject};
+use super::scratch::{self, Scratch};
 use crate::files;
 use crate::registry::Registry;
 use isn_format::digest::Digest;
@@ -42,7 +40,7 @@ pub(super) fn reuse(
     let wanted: BTreeSet<Digest> =
         output.packs.iter().flat_map(|(_, pack)| pack.entries.iter().map(|entry| entry.blake3)).collect();
     let mut known: HashMap<Digest, Place> = HashMap::new();
-    for pack in earlier_packs(runtime, registry, &output.manifest, history)? {
+    for pack in earlier_packs(runtime, registry, output.manifest(), history)? {
         for (number, shard) in pack.shards.iter().enumerate() {
             let mut entries = pack
                 .entries

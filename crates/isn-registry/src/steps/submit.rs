@@ -10,7 +10,7 @@ use crate::registry::store;
 use crate::transport::Access;
 use crate::trust::Known;
 use isn_format::error::{Error, Result};
-use isn_format::key::Signer;
+use isn_format::key::{PublicKey, Signer};
 use isn_format::log::History;
 use isn_format::statement::{SignedStatement, Statement};
 
@@ -61,7 +61,8 @@ pub fn submit(
             continue;
         }
         let signed = sign_with(&statement, speaker.signers)?;
-        match missing(&history, &signed)? {
+        let attested = signed.attested()?;
+        match missing(&history, &attested.statement, &attested.signers)? {
             0 if speaker.out.is_none() => {
                 let _ = history.apply(signed.bytes());
                 ready.push(signed);
@@ -90,12 +91,12 @@ pub fn sign_with(statement: &Statement, signers: &[Box<dyn Signer>]) -> Result<S
     more.iter().try_fold(signed, |signed, signer| signed.sign_also(signer.as_ref()))
 }
 
-/// How many signatures a statement lacks as the next entry; an error if no number of them would do.
-pub fn missing(history: &History, signed: &SignedStatement) -> Result<usize> {
-    match history.check(&signed.attested()?) {
+/// How many signatures a statement lacks as the next entry, beside those by `keys`; an error if no number of them would do.
+pub fn missing(history: &History, statement: &Statement, keys: &[PublicKey]) -> Result<usize> {
+    match history.check(statement, keys) {
         Ok(()) => Ok(0),
         Err(refusal) if refusal.missing > 0 => Ok(refusal.missing),
-        Err(refusal) => Err(Error::Refused { what: signed.claimed().title(), why: refusal.why }),
+        Err(refusal) => Err(Error::Refused { what: statement.title(), why: refusal.why }),
     }
 }
 

@@ -1,0 +1,201 @@
+//! `isn publish`: a build output becomes a signed release in a registry. Objects come first and the log's entry
+//! last; everything written is read back.
+
+mod build_output;
+mod gates;
+mod release;
+mod repack;
+mod scratch;
+mod send;
+
+use std::path::Path;
+
+pub use send::{SendOptions, send};
+
+use self::build_output::{BuildOutput, StoredObject};
+use self::release::{Lack, Signed};
+use super::registry::DESCRIPTION;
+use crate::progress::{Progress, Unit};
+use crate::registry::append::{OwnLog, log_to_write};
+use crate::registry::layout;
+use crate::registry::log::WitnessPolicy;
+use crate::registry::publish::{RegistryWriter, check_free};
+use crate::registry::store::Store;
+use crate::steps::submit::{Fate, collect};
+use crate::trust::Known;
+use isn_format::error::Result;
+use isn_format::key::{PublicKey, Signer};
+use isn_format::log::{History, LogKey};
+use isn_format::object::ObjectKind;
+use isn_format::statement::{ReleaseStatement, SignedStatement};
+
+/// What to publish.
+pub struct PublishOptions<'a> {
+    /// The output of a build.
+    pub build: &'a Path,
+    /// Check and say what would be done, and write nothing.
+    pub dry_run: bool,
+    /// Write the release to this file, to be signed by others too, even if the keys at hand are enough.
+    pub out: Option<&'a Path>,
+    /// Publish what describes the version, and no images.
+    pub rebuild_only: bool,
+}
+
+/// What was published.
+pub struct PublishReport {
+    /// What the release says.
+    pub statement: ReleaseStatement,
+    /// `name@version#b3:…`.
+    pub pin: String,
+    /// `SHA256:…` of the keys that signed.
+    pub signers: Vec<String>,
+    /// How many objects the version has.
+    pub objects: usize,
+    /// How many of them were not in the registry.
+    pub new_objects: usize,
+    /// The sum of their lengths, in bytes.
+    pub new_bytes: u64,
+    /// Whether the very same release was there already.
+    pub was_there: bool,
+    /// Whether no images were to be published.
+    pub rebuild_only: bool,
+    /// Whether the place became a registry.
+    pub new_registry: bool,
+    /// Whether the keys have claimed the name.
+    pub new_name: bool,
+    /// The log's key; `None` where a dry run would make one.
+    pub log_key: Option<LogKey>,
+    /// Where the release is; `None` after a dry run.
+    pub fate: Option<Fate>,
+}
+
+impl PublishReport {
+    /// Of a publish that has done nothing yet.
+    fn new(output: &BuildOutput, keys: &[PublicKey]) -> Self {
+        let (manifest, manifest_ref) = (output.manifest(), output.snapshot.head.manifest_ref);
+        PublishReport {
+            statement: ReleaseStatement {
+                name: manifest.name.clone(),
+                version: manifest.version,
+                dataset: manifest.dataset,
+                manifest: manifest_ref.blake3,
+                manifest_len: manifest_ref.length,
+            },
+            pin: manifest.pin(),
+            signers: keys.iter().map(PublicKey::fingerprint).collect(),
+            objects: output.objects.len(),
+            new_objects: 0,
+            new_bytes: 0,
+            was_there: false,
+            rebuild_only: output.rebuild_only,
+            new_registry: false,
+            new_name: false,
+            log_key: None,
+            fate: None,
+        }
+    }
+}
+
+/// Publishes a build output to the registry in `store`, which an empty place becomes, signed by `signers`. A name that
+/// nobody owns is claimed for them first.
+pub fn publish(
+    options: &PublishOptions<'_>,
+    store: Box<dyn Store>,
+    signers: &[Box<dyn Signer>],
+    known: Known<'_>,
+    progress: &dyn Progress,
+) -> Result<PublishReport> {
+    let there = log_to_write(store.as_ref(), known)?;
+    let is_registry = there.is_some();
+    if !is_registry {
+        check_free(store.as_ref())?;
+    }
+    let output = BuildOutput::read(options.build, progress)?;
+    gates::check(&output, progress)?;
+    let output = output.rebuild_only(options.rebuild_only);
+    let before = there.map_or(Ok(None), |log| log_before(store.as_ref(), &log))?;
+    let keys: Vec<PublicKey> = signers.iter().map(|signer| *signer.public_key()).collect();
+    let log_key = before.as_ref().map(|history| history.key());
+    let mut report =
+        PublishReport { new_registry: !is_registry, log_key, ..PublishReport::new(&output, &keys) };
+    let lack = Lack::of(before.as_ref(), &report.statement, &keys)?;
+    report.was_there = matches!(lack, Lack::Nothing(_));
+    report.new_name = lack.claims();
+    let output = reuse_shards(output, store.as_ref(), before.as_ref())?;
+    report.objects = output.objects.len();
+    if options.dry_run {
+        for stored in &output.objects {
+            if store.length(&layout::object(stored.kind, &stored.object.blake3))?.is_none() {
+                report.new_objects += 1;
+                report.new_bytes += stored.object.length;
+            }
+        }
+        return Ok(report);
+    }
+    let signed = Signed::new(&lack, &report.statement, signers)?;
+
+    RegistryWriter::init(store.as_ref(), DESCRIPTION, || known.logs.new_signer(None))?;
+    let writer = RegistryWriter::open(store)?;
+    let log = OwnLog::open(&writer, known)?;
+    let history = log.view()?.replica.history().clone();
+    log.signer(&history.key())?;
+    report.log_key = Some(history.key());
+    progress.begin("publish", Unit::Bytes, output.bytes());
+    for StoredObject { kind, object, file } in &output.objects {
+        if writer.put_object(*kind, object, file)? {
+            report.new_objects += 1;
+            report.new_bytes += object.length;
+        }
+        progress.advance(object.length);
+    }
+    writer.settle(&output.objects.iter().map(|stored| (stored.kind, stored.object)).collect::<Vec<_>>())?;
+    progress.end();
+    for (pack, _) in &output.packs {
+        writer.add_pack(output.manifest_digest(), pack)?;
+    }
+    if output.rebuild_only {
+        writer.mark_rebuild_only(output.manifest_digest())?;
+    }
+    // Somebody may have come between.
+    report.fate = Some(match Lack::of(Some(&history), &report.statement, &keys)? {
+        Lack::Nothing(index) => {
+            report.was_there = true;
+            let entry = log.entry(index, &log.view()?)?;
+            writer.list_release(&report.statement, &entry)?;
+            Fate::Logged(index)
+        }
+        lack @ Lack::Release { missing, .. } => {
+            let (claim, release) = signed.needed(&lack)?;
+            if missing > 0 || options.out.is_some() {
+                if let Some(claim) = claim {
+                    log.append(&[claim])?;
+                }
+                collect(&release, missing, options.out)?.fate
+            } else {
+                writer.check_unlisted(&report.statement, release.bytes())?;
+                let bytes = release.bytes().to_vec();
+                let statements: Vec<SignedStatement> = claim.into_iter().chain([release]).collect();
+                let first = log.append(&statements)?.first;
+                writer.list_release(&report.statement, &bytes)?;
+                Fate::Logged(first + statements.len() as u64 - 1)
+            }
+        }
+    });
+    Ok(report)
+}
+
+/// The build as this registry needs it, beside what it has.
+fn reuse_shards(output: BuildOutput, store: &dyn Store, history: Option<&History>) -> Result<BuildOutput> {
+    let runtime = crate::transport::runtime()?;
+    repack::reuse(&runtime, output, &store.registry()?, history, |shard| {
+        Ok(store.length(&layout::object(ObjectKind::Shard, &shard.blake3))? == Some(shard.length))
+    })
+}
+
+/// The log of a registry as it stands, remembering nothing; `None` where it is still empty.
+fn log_before(store: &dyn Store, log: &LogKey) -> Result<Option<History>> {
+    let registry = store.registry()?;
+    let policy = WitnessPolicy::default();
+    let view = crate::transport::runtime()?.block_on(registry.sync_log(log, None, &policy))?;
+    Ok(view.map(|view| view.replica.history().clone()))
+}

@@ -1,0 +1,78 @@
+//! How a version comes to be released: what has to be said in the log for it, and that, signed.
+
+use crate::steps::submit::{missing, sign_with};
+use isn_format::error::{Error, Result};
+use isn_format::key::{PublicKey, Signer};
+use isn_format::log::History;
+use isn_format::statement::{Owner, ReleaseStatement, SignedStatement, Statement};
+
+/// What a log lacks for a version to be released.
+pub(super) enum Lack {
+    /// Nothing: this entry says it.
+    Nothing(u64),
+    /// The release, and so many signatures of it beside those of the keys at hand; if nobody owns the name, a claim of it, too.
+    Release { claim: Option<Statement>, missing: usize },
+}
+
+impl Lack {
+    /// What `history` lacks if `keys` sign; without a history nobody owns anything yet.
+    ///
+    /// # Errors
+    /// Where the version was released as another, or those keys have no say.
+    pub(super) fn of(
+        history: Option<&History>,
+        release: &ReleaseStatement,
+        keys: &[PublicKey],
+    ) -> Result<Self> {
+        let there = history.and_then(|history| history.release(&release.name, release.version));
+        if let Some((there, released)) = there {
+            if (there.dataset(), there.manifest()) == (release.dataset, release.manifest) {
+                return Ok(Lack::Nothing(released.index));
+            }
+            let why = if there.dataset() == release.dataset {
+                ", of the same dataset hash but another manifest".into()
+            } else {
+                format!(" with dataset hash b3:{}, this build has b3:{}", there.dataset(), release.dataset)
+            };
+            return Err(Error::Exists { what: format!("release {}@{}", release.name, release.version), why });
+        }
+        match history.filter(|history| history.dataset(&release.name).is_some()) {
+            Some(history) => {
+                let missing = missing(history, &Statement::Release(release.clone()), keys)?;
+                Ok(Lack::Release { claim: None, missing })
+            }
+            None => {
+                let owner = Owner::new(release.name.clone(), None, 1, keys.to_vec(), Vec::new());
+                Ok(Lack::Release { claim: Some(Statement::Owner(owner)), missing: 0 })
+            }
+        }
+    }
+
+    /// Whether the name is to be claimed.
+    pub(super) fn claims(&self) -> bool {
+        matches!(self, Lack::Release { claim: Some(_), .. })
+    }
+}
+
+/// The statements of a publish. Each is signed once, and before anything is written: a wrong passphrase leaves nothing behind.
+pub(super) struct Signed {
+    claim: Option<SignedStatement>,
+    /// `None` where the log had it.
+    release: Option<SignedStatement>,
+}
+
+impl Signed {
+    /// Signs what a log lacks.
+    pub(super) fn new(lack: &Lack, release: &ReleaseStatement, signers: &[Box<dyn Signer>]) -> Result<Self> {
+        let Lack::Release { claim, .. } = lack else { return Ok(Signed { claim: None, release: None }) };
+        let claim = claim.as_ref().map(|claim| sign_with(claim, signers)).transpose()?;
+        let release = sign_with(&Statement::Release(release.clone()), signers)?;
+        Ok(Signed { claim, release: Some(release) })
+    }
+
+    /// The claim of the name, if `lack` asks for one, and the release.
+    pub(super) fn needed(self, lack: &Lack) -> Result<(Option<SignedStatement>, SignedStatement)> {
+        let release = self.release.ok_or_else(|| Error::Internal("the log lost a release".into()))?;
+        Ok((self.claim.filter(|_| lack.claims()), release))
+    }
+}

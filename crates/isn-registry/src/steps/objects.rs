@@ -1,0 +1,70 @@
+//! Which objects a version has: what describes it, its packs, their shards.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::registry::{Registry, Snapshot, layout};
+use crate::transport;
+use isn_format::digest::Digest;
+use isn_format::error::{Error, Result};
+use isn_format::object::{ObjectKind, ObjectRef};
+use isn_format::pack::{Allowance, Pack};
+use isn_format::shard::max_frame_len;
+
+/// Every object of a version: what describes it, and the packs with their shards, which must have all its images; `None`
+/// of a version that is published without. Each object is there once, in however many packs a shard is.
+pub(crate) fn objects_of(
+    store: &Registry,
+    snapshot: &Snapshot,
+    packs: Option<&[Digest]>,
+) -> Result<Vec<(ObjectKind, ObjectRef)>> {
+    let mut objects = vec![(ObjectKind::Manifest, snapshot.head.manifest_ref)];
+    objects.extend(snapshot.head.manifest.objects.all());
+    let Some(packs) = packs else { return Ok(objects) };
+    let mut shards = HashSet::new();
+    for (object, pack) in packs_of(store, snapshot, packs)? {
+        let new = pack.shards.iter().filter(|shard| shards.insert(**shard));
+        objects.extend(new.map(|shard| (ObjectKind::Shard, *shard)));
+        objects.push((ObjectKind::Pack, object));
+    }
+    Ok(objects)
+}
+
+/// The packs of a version by their hashes: together they must have its images, all of them and no others, each in a frame
+/// that is no longer than its image may need.
+pub(crate) fn packs_of(
+    store: &Registry,
+    snapshot: &Snapshot,
+    packs: &[Digest],
+) -> Result<Vec<(ObjectRef, Pack)>> {
+    let images = snapshot.head.manifest.images;
+    let list = || format!("{}/{}", store.name(), layout::packs(&snapshot.head.manifest_ref.blake3));
+    let rows = snapshot.index().rows();
+    let mut lacking: HashMap<Digest, (u64, bool)> =
+        rows.iter().map(|row| (row.blake3, (row.length, true))).collect();
+    let mut found = Vec::new();
+    let mut allowance = Allowance::of(images);
+    let runtime = transport::runtime()?;
+    for digest in packs {
+        let what = store.locate(ObjectKind::Pack, digest);
+        let bytes = runtime.block_on(store.find_object(ObjectKind::Pack, digest, Pack::max_len(images)))?;
+        let bytes = bytes.ok_or_else(|| Error::not_found(&what, store.name()))?;
+        let pack = Pack::parse(&what, &bytes, images)?;
+        allowance.take(&pack, list)?;
+        for entry in &pack.entries {
+            let refuse = |why| Err(Error::integrity(&what, format!("image {}: {why}", entry.blake3)));
+            match lacking.get_mut(&entry.blake3) {
+                None => return refuse("is none of the version's"),
+                Some((length, _)) if entry.length > max_frame_len(*length) => {
+                    return refuse("has a longer frame than it may need");
+                }
+                Some((_, is_lacking)) => *is_lacking = false,
+            }
+        }
+        found.push((ObjectRef { blake3: *digest, length: bytes.len() as u64 }, pack));
+    }
+    // The list of packs has no hash of its own: what it leads to must be all the images.
+    if let Some(row) = rows.iter().find(|row| lacking.get(&row.blake3).is_some_and(|(_, lacking)| *lacking)) {
+        return Err(Error::integrity(list(), format!("leads to no pack that has {}", row.path)));
+    }
+    Ok(found)
+}

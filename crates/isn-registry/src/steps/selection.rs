@@ -1,0 +1,66 @@
+//! Whether a version has what a user has selected of it.
+
+use std::collections::HashMap;
+
+use crate::registry::Snapshot;
+use isn_format::class::Class;
+use isn_format::description::has_class;
+use isn_format::digest::Digest;
+use isn_format::error::{Error, Mistake, Result, count};
+use isn_format::manifest::Manifest;
+use isn_format::rel_path::RelPath;
+use isn_format::tree::{Line, Selection};
+
+/// A split, class or image that the version does not have is a mistake, not an empty tree.
+pub(crate) fn check_selection(snapshot: &Snapshot, selection: &Selection) -> Result<()> {
+    let manifest = &snapshot.head.manifest;
+    check_parts(manifest, snapshot.classes(), selection)?;
+    let known: HashMap<&RelPath, Digest> = match selection.images.is_empty() {
+        true => HashMap::new(),
+        false => snapshot.index().rows().iter().map(|row| (&row.path, row.blake3)).collect(),
+    };
+    check_images(manifest, selection, |image| known.get(image).copied())
+}
+
+/// The same of images alone; nor does it have an image of which the user's list says that it is another.
+pub(crate) fn check_images(
+    manifest: &Manifest,
+    selection: &Selection,
+    hash: impl Fn(&RelPath) -> Option<Digest>,
+) -> Result<()> {
+    let mut unknown = selection.images.iter().filter(|image| hash(image).is_none());
+    if let Some(image) = unknown.next() {
+        let more = match unknown.count() {
+            0 => String::new(),
+            n => format!(" and {} more", count(n, "image")),
+        };
+        return Err(Error::not_found(format!("image {image}{more}"), manifest.pin()));
+    }
+    let mistake = |line: &Line| {
+        let here = hash(&line.path).filter(|here| *here != line.blake3)?;
+        let (path, listed) = (&line.path, line.blake3);
+        let why = format!("{path} is listed with BLAKE3 {listed}, and is {here} in {}", manifest.pin());
+        Some(Mistake { line: None, why })
+    };
+    let mistakes: Vec<Mistake> = selection.lines.iter().filter_map(mistake).collect();
+    if mistakes.is_empty() { Ok(()) } else { Err(Error::Mistakes { what: "--images".into(), mistakes }) }
+}
+
+/// The same of splits and classes alone.
+pub(crate) fn check_parts(manifest: &Manifest, classes: &[Class], selection: &Selection) -> Result<()> {
+    for split in &selection.splits {
+        if !manifest.splits.contains_key(split) {
+            let has: Vec<&str> = manifest.splits.keys().map(|split| split.as_str()).collect();
+            return Err(Error::not_found(
+                format!("split {split}"),
+                format!("{} (it has {})", manifest.pin(), has.join(", ")),
+            ));
+        }
+    }
+    for class in &selection.classes {
+        if !has_class(classes, class) {
+            return Err(Error::not_found(format!("class {class}"), manifest.pin()));
+        }
+    }
+    Ok(())
+}
