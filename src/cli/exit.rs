@@ -27,6 +27,11 @@ impl ExitCode {
     pub const SUCCESS: ExitCode = ExitCode(0);
 }
 
+/// 0 if all is as it should be, else this code.
+pub(super) fn success_if(is_well: bool, otherwise: u8) -> ExitCode {
+    ExitCode(if is_well { 0 } else { otherwise })
+}
+
 impl From<u8> for ExitCode {
     fn from(code: u8) -> Self {
         ExitCode(code)

@@ -1,4 +1,5 @@
-//! The map of `isn-registry` is true: a module imports only from rows below its own. No test file is forgotten.
+//! The maps of `isn-registry` and of the command line are true: a module imports only from rows below its own, and no verb from
+//! another. No test file is forgotten.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -29,42 +30,75 @@ fn rows(lib: &str) -> BTreeMap<String, usize> {
     rows
 }
 
-#[test]
-fn imports_point_down_only() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/isn-registry/src");
-    let lib = fs::read_to_string(src.join("lib.rs")).unwrap();
-    let rows = rows(&lib);
-    let modules: Vec<&str> =
-        lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
-    assert!(modules.len() > 10, "lib.rs has no modules");
+/// The code of a file: without comments, and without its tests, which may look anywhere.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    let text = text.split("#[cfg(test)]").next().unwrap();
+    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect()
+}
+
+/// The imports of a folder that do not go by the map in its `root`, a file. Other files name its modules after `prefix`.
+fn imports_that_point_up(src: &Path, root: &str, prefix: &str) -> Vec<String> {
+    let map = fs::read_to_string(src.join(root)).unwrap();
+    let rows = rows(&map);
+    let modules: Vec<&str> = map
+        .lines()
+        .filter_map(|line| line.trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';'))
+        .collect();
+    assert!(modules.len() > 10, "{root} has no modules");
     for module in &modules {
-        assert!(rows.contains_key(*module), "{module} is not in the map of lib.rs");
+        assert!(rows.contains_key(*module), "{module} is not in the map of {root}");
     }
-    assert_eq!(rows.len(), modules.len(), "the map of lib.rs names a module that is not there");
+    assert_eq!(rows.len(), modules.len(), "the map of {root} names a module that is not there");
 
     let mut wrong = Vec::new();
-    for path in files(&src) {
-        let relative = path.strip_prefix(&src).unwrap();
+    for path in files(src) {
+        let relative = path.strip_prefix(src).unwrap();
         let module = relative.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs");
         let Some(&row) = rows.get(module) else { continue };
-        let text = fs::read_to_string(&path).unwrap();
-        // Tests may look anywhere.
-        let text = text.split("#[cfg(test)]").next().unwrap();
         if relative.ends_with("tests.rs") {
             continue;
         }
-        let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
-        for used in code.split("crate::").skip(1) {
+        let mut code = code(&path);
+        // The file of a module, whose `super` is the root.
+        if relative.components().count() == 1 || relative == Path::new(module).join("mod.rs") {
+            code = code.replace("super::", prefix);
+        }
+        for used in code.split(prefix).skip(1) {
             let used: String = used.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
             match rows.get(&used) {
-                Some(&below) if below < row => {
-                    wrong.push(format!("{} uses crate::{used}", relative.display()))
-                }
+                Some(&below) if below < row => wrong.push(format!("{} uses {used}", relative.display())),
                 _ => {}
             }
         }
     }
+    wrong
+}
+
+#[test]
+fn imports_point_down_only() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut wrong = imports_that_point_up(&root.join("crates/isn-registry/src"), "lib.rs", "crate::");
+    wrong.extend(imports_that_point_up(&root.join("src/cli"), "mod.rs", "crate::cli::"));
     assert!(wrong.is_empty(), "imports that point up:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_verb_imports_another() {
+    let verbs = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli/verbs");
+    for path in files(&verbs) {
+        let relative = path.strip_prefix(&verbs).unwrap();
+        if relative == Path::new("mod.rs") {
+            continue;
+        }
+        // What is above a verb's file is the list of verbs; above a part of a family, the family.
+        let is_part = relative.components().count() > 1 && !relative.ends_with("mod.rs");
+        let up = if is_part { "super::super" } else { "super::" };
+        let code = code(&path);
+        for way in [up, "verbs::"] {
+            assert!(!code.contains(way), "{} imports by {way}", relative.display());
+        }
+    }
 }
 
 #[test]

@@ -1,0 +1,35 @@
+//! Passphrases of keys.
+
+use std::io::IsTerminal as _;
+
+use isn_format::error::{Error, Result};
+use isn_format::text::one_line;
+use isn_registry::keyring::KeyName;
+use isn_registry::settings;
+
+/// The passphrase of a key, from `ISN_PASSPHRASE` or from the terminal; `None` where neither is there.
+pub(super) fn ask(prompt: &str) -> Result<Option<String>> {
+    if let Some(passphrase) = settings::variable("ISN_PASSPHRASE")? {
+        return Ok(Some(passphrase));
+    }
+    if !std::io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    rpassword::prompt_password(&*one_line(prompt)).map(Some).map_err(Error::io("read", "the terminal"))
+}
+
+/// A passphrase for a key that is to be made.
+pub(super) fn ask_new(name: &KeyName) -> Result<String> {
+    let refuse = |why: &str| Error::Key { key: name.to_string(), why: why.into() };
+    let asked = ask(&format!("New passphrase for key {name}: "))?;
+    let passphrase = asked.ok_or_else(|| {
+        refuse("there is no terminal to ask for a passphrase: set ISN_PASSPHRASE or give --no-passphrase")
+    })?;
+    if passphrase.is_empty() {
+        return Err(refuse("an empty passphrase protects nothing: give one, or --no-passphrase"));
+    }
+    if ask("Once more: ")?.as_ref() != Some(&passphrase) {
+        return Err(refuse("the two passphrases differ"));
+    }
+    Ok(passphrase)
+}

@@ -1,0 +1,66 @@
+//! What was checked, and every fault of it.
+
+use serde_json::json;
+
+use crate::cli::console::Page;
+use crate::cli::output::Output;
+use isn_format::error::count;
+use isn_registry::ops::verify::{Assurance, VerifyReport};
+
+/// Prints what a check found.
+pub(in crate::cli) fn print(output: &Output, report: &VerifyReport) {
+    output.warn(&report.warnings);
+    let mut text = Page::default();
+    for fault in &report.faults {
+        writeln!(text, "{fault}");
+    }
+    let things = match report.kind {
+        "tree" => "file",
+        "version" => "image",
+        _ => "object",
+    };
+    let checked = count(report.checked as usize, things);
+    let what = &report.what;
+    match report.faults.len() {
+        0 => writeln!(text, "ok: {what}: {checked} checked{}", assurance(report)),
+        faults => writeln!(text, "FAILED: {what}: {} in {checked}", count(faults, "fault")),
+    };
+    if !report.rebuild_only.is_empty() {
+        writeln!(text, "  rebuild-only, without images: {}", report.rebuild_only.join(", "));
+    }
+    if let Some(dataset) = &report.dataset {
+        writeln!(text, "  dataset  {}", dataset.prefixed());
+    }
+    let object = json!({
+        "ok": report.faults.is_empty(),
+        "kind": report.kind,
+        "path": report.what,
+        "dataset": report.dataset.map(|dataset| dataset.prefixed()),
+        "checked": report.checked,
+        "partial": report.partial.is_some(),
+        "selection": report.partial,
+        "assurance": report.assurance,
+        "unsigned": report.unsigned(),
+        "rebuild_only": report.rebuild_only,
+        "warnings": report.warnings,
+        "faults": report.faults,
+    });
+    output.print(&text, object);
+}
+
+fn assurance(report: &VerifyReport) -> String {
+    let whole = match report.partial.as_deref() {
+        None => String::new(),
+        Some("") => " (a part of the dataset)".into(),
+        Some(selection) => format!(" (a part of the dataset: {selection})"),
+    };
+    let reach = match (report.kind, report.assurance) {
+        ("tree", Assurance::SelfConsistent) => {
+            "; consistent with itself only: compare the hash below, or give --expect"
+        }
+        (_, Assurance::SelfConsistent) => "; consistent with itself, no trusted key at hand",
+        (_, Assurance::Hash) => "; has the expected dataset hash",
+        (_, Assurance::Signed) => "; signed by a key you trust",
+    };
+    format!("{whole}{reach}")
+}

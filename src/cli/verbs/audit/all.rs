@@ -1,0 +1,56 @@
+//! `isn audit all`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::balance::{self, DiscordanceArg};
+use super::duplicates::{self, NearArgs};
+use super::images::{self, LimitArgs};
+use super::target::{self, TargetArgs, check_outputs, write_sheet};
+use crate::cli::exit::{self, ExitCode};
+use crate::cli::run::{Run, Verb};
+use isn_format::error::Result;
+use isn_registry::ops::audit;
+use isn_registry::ops::audit::looks::look;
+
+/// What is looked at, and what is said of it.
+#[derive(Debug, Args)]
+pub(super) struct AllArgs {
+    #[command(flatten)]
+    target: TargetArgs,
+    #[command(flatten)]
+    near: NearArgs,
+    #[command(flatten)]
+    limits: LimitArgs,
+    #[command(flatten)]
+    discordance: DiscordanceArg,
+    /// Write a contact sheet: one HTML file with all pictures in it
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+impl Verb for AllArgs {
+    fn run(&self, run: &Run) -> Result<ExitCode> {
+        check_outputs([&self.near.groups, &self.html])?;
+        let subject = self.target.open(run)?;
+        let looks = look(&subject, run.jobs, &run.progress)?;
+        let copies =
+            audit::duplicates::among(&subject, &looks, self.near.options(), run.jobs, &run.progress)?;
+        let remarks = audit::images::among(&looks, &self.limits.limits());
+        let counts = audit::balance::balance(&subject, self.discordance.discordance);
+        self.near.write_groups(&copies)?;
+        write_sheet(self.html.as_deref(), &subject, Some(&copies), Some(&remarks))?;
+
+        let mut text = duplicates::text(&copies);
+        for more in [images::text(&subject, &remarks), balance::text(&subject, &counts)] {
+            text.blank();
+            text.append(&more);
+        }
+        let mut object = duplicates::json(&subject, &copies);
+        object.extend(images::json(&subject, &remarks));
+        object.extend(balance::json(&counts));
+        target::print(&run.output, &subject, &text, object);
+        Ok(exit::success_if(copies.groups.is_empty() && remarks.found.is_empty(), exit::FINDINGS))
+    }
+}

@@ -1,0 +1,133 @@
+//! `isn audit duplicates`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::target::{self, TargetArgs, check_outputs, object, parse_share, write_sheet};
+use crate::cli::console::Page;
+use crate::cli::exit::{self, ExitCode};
+use crate::cli::run::{Run, Verb};
+use isn_format::error::{Result, count};
+use isn_registry::audit::duplicates::MAX_DISTANCE;
+use isn_registry::audit::similar::SIMILAR;
+use isn_registry::files;
+use isn_registry::ops::audit::Subject;
+use isn_registry::ops::audit::duplicates::{DuplicatesReport, Group, NearOptions, duplicates};
+
+/// The text shows so many groups; JSON has all.
+const SHOWN: usize = 20;
+
+/// What is looked at, and what counts as a copy.
+#[derive(Debug, Args)]
+pub(super) struct DuplicatesArgs {
+    #[command(flatten)]
+    target: TargetArgs,
+    #[command(flatten)]
+    near: NearArgs,
+    /// Write a contact sheet: one HTML file with all pictures in it
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+/// What counts as a copy.
+#[derive(Debug, Args)]
+pub(super) struct NearArgs {
+    /// In how many of 64 bits the perceptual hashes of near copies may differ
+    #[arg(long, value_name = "BITS", default_value = "8", value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_DISTANCE)))]
+    distance: u32,
+    /// How well near copies must fit on each other, from 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = SIMILAR, value_parser = parse_share)]
+    similarity: f64,
+    /// Write `source_id,group` of every image with a copy: what a recipe keeps together in one split
+    #[arg(long, value_name = "FILE")]
+    pub(super) groups: Option<PathBuf>,
+}
+
+impl NearArgs {
+    pub(super) fn options(&self) -> NearOptions {
+        NearOptions { distance: self.distance, similarity: self.similarity }
+    }
+
+    /// Writes the groups, if they are to be written.
+    pub(super) fn write_groups(&self, report: &DuplicatesReport) -> Result<()> {
+        let Some(file) = &self.groups else { return Ok(()) };
+        files::write_output(file, &report.as_groups()?.to_csv())
+    }
+}
+
+impl Verb for DuplicatesArgs {
+    fn run(&self, run: &Run) -> Result<ExitCode> {
+        check_outputs([&self.near.groups, &self.html])?;
+        let subject = self.target.open(run)?;
+        let report = duplicates(&subject, self.near.options(), run.jobs, &run.progress)?;
+        self.near.write_groups(&report)?;
+        write_sheet(self.html.as_deref(), &subject, Some(&report), None)?;
+        target::print(&run.output, &subject, &text(&report), json(&subject, &report));
+        Ok(exit::success_if(report.groups.is_empty(), exit::FINDINGS))
+    }
+}
+
+pub(super) fn text(report: &DuplicatesReport) -> Page {
+    let mut text = Page::of(format_args!(
+        "{}: {} exact, {} near, {} across splits, {} across classes",
+        count(report.images, "image"),
+        count(report.exact.len(), "group"),
+        report.near.len(),
+        report.cross_split().count(),
+        report.cross_class().count()
+    ));
+    let mut groups: Vec<&Group> = report.groups.iter().collect();
+    groups.sort_by_key(|group| (!group.is_across_splits(), !group.is_across_classes()));
+    for group in groups.iter().take(SHOWN) {
+        let is_near = report.near.iter().any(|near| near.places == group.places);
+        let kind = if is_near { "near " } else { "exact" };
+        let mark = match (group.is_across_splits(), group.is_across_classes()) {
+            (true, _) => "  LEAK",
+            (false, true) => "  two classes",
+            _ => "",
+        };
+        writeln!(text, "  {kind}{mark}");
+        for item in &group.members {
+            writeln!(text, "    {}", item.path);
+        }
+    }
+    if groups.len() > SHOWN {
+        writeln!(text, "  … and {} more (--json, --html and --groups have all)", groups.len() - SHOWN);
+    }
+    if report.low_contrast > 0 {
+        let what = count(report.low_contrast, "image");
+        writeln!(text, "  {what} with next to nothing to see: only exact copies of them are found");
+    }
+    if report.broken > 0 {
+        let what = count(report.broken, "image");
+        writeln!(text, "  {what} cannot be decoded: only the same bytes are found (`isn audit images`)");
+    }
+    text
+}
+
+pub(super) fn json(subject: &Subject, report: &DuplicatesReport) -> Map<String, Value> {
+    let path = |at: usize| &subject.images[at].path;
+    let paths = |groups: &[Group]| -> Vec<Value> {
+        groups.iter().map(|group| group.members.iter().map(|item| json!(item.path)).collect()).collect()
+    };
+    let pairs = report.pairs.iter().map(|near| {
+        let pair = &near.pair;
+        json!({
+            "a": path(pair.a), "b": path(pair.b), "distance": pair.distance, "mirrored": pair.mirrored,
+            "similarity": (near.similarity * 1e4).round() / 1e4,
+        })
+    });
+    let leaks: Vec<&Group> = report.cross_split().collect();
+    object(json!({
+        "exact": paths(&report.exact),
+        "near": paths(&report.near),
+        "cross_split": leaks.len(),
+        "cross_class": report.cross_class().count(),
+        "leakage": leaks.iter().map(|group| group.members.iter().map(|item| &item.path).collect()).collect::<Vec<Vec<_>>>(),
+        "pairs": pairs.collect::<Vec<_>>(),
+        "low_contrast": report.low_contrast,
+        "undecodable": report.broken,
+    }))
+}

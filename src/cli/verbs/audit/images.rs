@@ -1,0 +1,92 @@
+//! `isn audit images`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::target::{self, TargetArgs, check_outputs, write_sheet};
+use crate::cli::console::Page;
+use crate::cli::exit::{self, ExitCode};
+use crate::cli::run::{Run, Verb};
+use isn_format::error::{Result, count};
+use isn_registry::audit::health::{Limits, Remark};
+use isn_registry::ops::audit::Subject;
+use isn_registry::ops::audit::images::{ImagesReport, images};
+
+/// The text shows so many images of a kind; JSON has all.
+const SHOWN: usize = 20;
+
+/// What is looked at, and from where on something is said.
+#[derive(Debug, Args)]
+pub(super) struct ImagesArgs {
+    #[command(flatten)]
+    target: TargetArgs,
+    #[command(flatten)]
+    limits: LimitArgs,
+    /// Write a contact sheet: one HTML file with all pictures in it
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+/// From where on something is said of an image.
+#[derive(Debug, Args)]
+pub(super) struct LimitArgs {
+    /// An image whose shortest side has fewer pixels is tiny
+    #[arg(long, value_name = "PIXELS", default_value = "32")]
+    tiny: u32,
+    /// An image whose luminance deviates by fewer grey levels is blank
+    #[arg(long, value_name = "LEVELS", default_value = "5")]
+    blank: f64,
+    /// An image that is more than so many times as long as wide is extreme
+    #[arg(long, value_name = "RATIO", default_value = "4")]
+    aspect: f64,
+}
+
+impl LimitArgs {
+    pub(super) fn limits(&self) -> Limits {
+        Limits { tiny: self.tiny, blank: self.blank, aspect: self.aspect }
+    }
+}
+
+impl Verb for ImagesArgs {
+    fn run(&self, run: &Run) -> Result<ExitCode> {
+        check_outputs([&self.html])?;
+        let subject = self.target.open(run)?;
+        let report = images(&subject, &self.limits.limits(), run.jobs, &run.progress)?;
+        write_sheet(self.html.as_deref(), &subject, None, Some(&report))?;
+        target::print(&run.output, &subject, &text(&subject, &report), json(&subject, &report));
+        Ok(exit::success_if(report.found.is_empty(), exit::FINDINGS))
+    }
+}
+
+pub(super) fn text(subject: &Subject, report: &ImagesReport) -> Page {
+    let counts = report.counts();
+    let found: Vec<String> =
+        Remark::ALL.iter().map(|remark| format!("{} {}", counts[remark], remark.as_str())).collect();
+    let mut text = Page::of(format_args!("{}: {}", count(report.images, "image"), found.join(", ")));
+    for remark in Remark::ALL {
+        let found = || report.found.iter().filter(move |found| found.remark == remark);
+        for one in found().take(SHOWN) {
+            let why = if one.why.is_empty() { String::new() } else { format!("  {}", one.why) };
+            writeln!(text, "  {:<8}{}{why}", remark.as_str(), subject.images[one.at].path);
+        }
+        if counts[&remark] > SHOWN {
+            let more = counts[&remark] - SHOWN;
+            writeln!(text, "  … and {more} more {} (--json and --html have all)", remark.as_str());
+        }
+    }
+    text
+}
+
+pub(super) fn json(subject: &Subject, report: &ImagesReport) -> Map<String, Value> {
+    let mut map = Map::new();
+    for remark in Remark::ALL {
+        let found = report.found.iter().filter(|found| found.remark == remark).map(|found| {
+            let item = &subject.images[found.at];
+            json!({ "path": item.path, "source_id": item.source_id, "why": found.why })
+        });
+        map.insert(remark.as_str().into(), found.collect());
+    }
+    map
+}

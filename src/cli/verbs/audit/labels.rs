@@ -1,0 +1,286 @@
+//! `isn audit labels`.
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use super::target::check_outputs;
+use crate::cli::args::RegistryArg;
+use crate::cli::console::Page;
+use crate::cli::exit::{self, ExitCode};
+use crate::cli::output::Output;
+use crate::cli::run::{Run, Verb};
+use isn_format::error::{Error, Result, count};
+use isn_format::ledger::date::timestamp;
+use isn_registry::audit::labels::{Filter, Rank, Suspect};
+use isn_registry::audit::learn::Learner;
+use isn_registry::files;
+use isn_registry::ledger_file;
+use isn_registry::ops::audit::features::ModelOptions;
+use isn_registry::ops::audit::labels::{
+    Evidence, LabelsOptions, LabelsReport, add_to_sheet, audit, claims, table,
+};
+use isn_registry::sheet::Sheet;
+
+/// How many suspects the text shows if nobody says.
+const SHOWN: usize = 20;
+
+/// What is known about the images, and what to make of it.
+#[derive(Debug, Args)]
+#[group(id = "evidence", required = true, args = ["probs", "embeddings", "onnx", "pixels"])]
+pub(super) struct LabelsArgs {
+    /// The images: a folder of classes, a tree, a build, or a version. Rows of files are in the order of their paths
+    #[arg(value_name = "PATH|REF")]
+    target: Option<String>,
+    /// Out-of-sample predicted probabilities, a row an image and a column a class: .npy, .csv or .parquet
+    #[arg(long, value_name = "FILE")]
+    probs: Option<PathBuf>,
+    /// Embeddings, a row an image: .npy
+    #[arg(long, value_name = "FILE")]
+    embeddings: Option<PathBuf>,
+    /// A model that makes embeddings of the images
+    #[arg(long, value_name = "MODEL", requires = "target")]
+    onnx: Option<PathBuf>,
+    /// Take the images' pixels for embeddings: colours and edges, no model
+    #[arg(long, requires = "target")]
+    pixels: bool,
+    /// The labels, a row an image: integers in .npy or .csv, or class ids in .csv [default: the images' classes]
+    #[arg(long, value_name = "FILE", required_unless_present = "target")]
+    labels: Option<PathBuf>,
+    /// Whose column is which
+    #[arg(long, value_name = "classes.csv")]
+    classes: Option<PathBuf>,
+    /// Which labels to flag [default: prune_by_noise_rate, of embeddings prune_by_class]
+    #[arg(long, value_enum, value_name = "NAME")]
+    filter: Option<FilterName>,
+    /// How to rank them
+    #[arg(long, value_enum, value_name = "NAME", default_value = "self_confidence")]
+    rank: RankName,
+    /// What makes probabilities of embeddings
+    #[arg(long, value_enum, value_name = "NAME", default_value = "both")]
+    learner: LearnerName,
+    /// The model's tensor or node that is the embedding [default: its first output]
+    #[arg(long, value_name = "NAME", requires = "onnx")]
+    layer: Option<String>,
+    /// The side of the model's square pictures in pixels [default: what the model says, or 224]
+    #[arg(long, value_name = "N", requires = "onnx", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    input_size: Option<u16>,
+    /// The order of the model's channels
+    #[arg(long, value_enum, value_name = "ORDER", requires = "onnx", default_value = "rgb")]
+    channels: Channels,
+    /// What the model wants to be taken from each channel of 0 to 255, in its order
+    #[arg(long, value_name = "A,B,C", requires = "onnx", value_parser = three, default_value = "123.675,116.28,103.53")]
+    mean: [f32; 3],
+    /// By what each channel is to be divided then
+    #[arg(long, value_name = "A,B,C", requires = "onnx", value_parser = three, default_value = "58.395,57.12,57.375")]
+    std: [f32; 3],
+    /// Show or print only so many [default: 20 as text, all as JSON]
+    #[arg(long, value_name = "N")]
+    top: Option<usize>,
+    /// Write all labels with their scores to this CSV, the most suspect first
+    #[arg(long, value_name = "FILE")]
+    scores: Option<PathBuf>,
+    /// Write a contact sheet of the suspects: one HTML file with all pictures in it
+    #[arg(long, value_name = "FILE", requires = "target")]
+    html: Option<PathBuf>,
+    /// Write the suspects as claims to this ledger; it is made if there is none, else added to
+    #[arg(long, value_name = "LEDGER", requires = "target")]
+    claims: Option<PathBuf>,
+    #[command(flatten)]
+    registry: RegistryArg,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum FilterName {
+    PruneByNoiseRate,
+    PruneByClass,
+    Both,
+    ConfidentLearning,
+    PredictedNeqGiven,
+    LowNormalizedMargin,
+    LowSelfConfidence,
+}
+
+impl From<FilterName> for Filter {
+    fn from(name: FilterName) -> Self {
+        match name {
+            FilterName::PruneByNoiseRate => Filter::PruneByNoiseRate,
+            FilterName::PruneByClass => Filter::PruneByClass,
+            FilterName::Both => Filter::Both,
+            FilterName::ConfidentLearning => Filter::ConfidentLearning,
+            FilterName::PredictedNeqGiven => Filter::PredictedNeqGiven,
+            FilterName::LowNormalizedMargin => Filter::LowNormalizedMargin,
+            FilterName::LowSelfConfidence => Filter::LowSelfConfidence,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum RankName {
+    SelfConfidence,
+    NormalizedMargin,
+    ConfidenceWeightedEntropy,
+}
+
+impl From<RankName> for Rank {
+    fn from(name: RankName) -> Self {
+        match name {
+            RankName::SelfConfidence => Rank::SelfConfidence,
+            RankName::NormalizedMargin => Rank::NormalizedMargin,
+            RankName::ConfidenceWeightedEntropy => Rank::ConfidenceWeightedEntropy,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LearnerName {
+    /// Cross-validated logistic regression
+    Logistic,
+    /// Votes of the nearest neighbours
+    Neighbours,
+    /// The mean of the two
+    Both,
+}
+
+impl From<LearnerName> for Learner {
+    fn from(name: LearnerName) -> Self {
+        match name {
+            LearnerName::Logistic => Learner::Logistic,
+            LearnerName::Neighbours => Learner::Neighbours,
+            LearnerName::Both => Learner::Both,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+enum Channels {
+    Rgb,
+    Bgr,
+}
+
+/// Three numbers with commas between them.
+fn three(text: &str) -> Result<[f32; 3], String> {
+    let numbers: Vec<f32> = text
+        .split(',')
+        .map(|number| number.trim().parse::<f32>())
+        .collect::<Result<_, _>>()
+        .map_err(|_| "expected three numbers: A,B,C")?;
+    numbers
+        .try_into()
+        .ok()
+        .filter(|numbers: &[f32; 3]| numbers.iter().all(|n| n.is_finite()))
+        .ok_or_else(|| "expected three numbers: A,B,C".into())
+}
+
+impl LabelsArgs {
+    fn evidence(&self) -> Result<Evidence<'_>> {
+        Ok(match (&self.probs, &self.embeddings, &self.onnx) {
+            (Some(file), _, _) => Evidence::Probabilities(file),
+            (_, Some(file), _) => Evidence::Embeddings(file),
+            (_, _, Some(model)) => {
+                if self.std.contains(&0.0) {
+                    return Err(Error::invalid("--std", "divides by it: 0 will not do"));
+                }
+                let options = ModelOptions {
+                    layer: self.layer.clone(),
+                    side: self.input_size.map(usize::from),
+                    bgr: self.channels == Channels::Bgr,
+                    mean: self.mean,
+                    deviation: self.std,
+                };
+                Evidence::Model(model, options)
+            }
+            (None, None, None) => Evidence::Pixels,
+        })
+    }
+}
+
+impl Verb for LabelsArgs {
+    fn run(&self, run: &Run) -> Result<ExitCode> {
+        check_outputs([&self.html, &self.scores, &self.claims])?;
+        let evidence = self.evidence()?;
+        let options = LabelsOptions {
+            target: self.target.as_deref(),
+            labels: self.labels.as_deref(),
+            classes: self.classes.as_deref(),
+            filter: self.filter.map_or_else(|| evidence.filter(), Filter::from),
+            rank: self.rank.into(),
+            learner: self.learner.into(),
+            jobs: run.jobs,
+            evidence,
+        };
+        let report = audit(&run.client(&self.registry)?, &options, &run.progress)?;
+        if let Some(file) = &self.html {
+            let mut sheet = Sheet::new("Labels to look at");
+            add_to_sheet(&mut sheet, &report);
+            files::write_output(file, &sheet.finish())?;
+        }
+        if let Some(file) = &self.scores {
+            files::write_output(file, table(&report).as_bytes())?;
+        }
+        if let Some(ledger) = &self.claims {
+            let claims = claims(&report, &timestamp(SystemTime::now()))?;
+            if !claims.is_empty() {
+                ledger_file::append(ledger, &claims)?;
+            }
+        }
+        print(&run.output, &report, self.top);
+        Ok(exit::success_if(report.suspects.is_empty(), exit::FINDINGS))
+    }
+}
+
+fn print(output: &Output, report: &LabelsReport, top: Option<usize>) {
+    output.warn(&report.warnings);
+    let all = &report.suspects;
+    let mut text = Page::of(format_args!(
+        "{} of {} flagged by {}, the most suspect first by {}",
+        all.len(),
+        count(report.rows, "label"),
+        report.filter.as_str(),
+        report.rank.as_str()
+    ));
+    let shown = &all[..top.unwrap_or(SHOWN).min(all.len())];
+    let named = report.subject.is_some();
+    if !shown.is_empty() {
+        let image = if named { "  image" } else { "" };
+        text.blank();
+        writeln!(text, "  {:>7}  {:>9}  {:<12}  {:<12}{image}", "row", "score", "given", "suggested");
+    }
+    for suspect in shown {
+        let image = if named { format!("  {}", report.images()[suspect.row].path) } else { String::new() };
+        let (given, suggested) = (report.class(suspect.given), report.class(suspect.suggested));
+        let line =
+            format!("  {:>7}  {:>9.6}  {given:<12}  {suggested:<12}{image}", suspect.row, suspect.score);
+        writeln!(text, "{}", line.trim_end());
+    }
+    if shown.len() < all.len() {
+        text.blank();
+        writeln!(text, "{} more: --top {} shows all, --json has them", all.len() - shown.len(), all.len());
+    }
+    let listed = &all[..top.unwrap_or(all.len()).min(all.len())];
+    let mut by_class = vec![0; report.classes];
+    all.iter().for_each(|suspect| by_class[suspect.given] += 1);
+    let column = |of: &dyn Fn(&Suspect) -> serde_json::Value| listed.iter().map(of).collect::<Vec<_>>();
+    let mut object = json!({
+        "flagged": column(&|suspect| json!(suspect.row)),
+        "scores": column(&|suspect| json!(suspect.score)),
+        "given": column(&|suspect| json!(suspect.given)),
+        "suggested": column(&|suspect| json!(suspect.suggested)),
+        "counts": { "rows": report.rows, "flagged": all.len(), "by_class": by_class },
+        "filter": report.filter.as_str(),
+        "rank": report.rank.as_str(),
+        "classes": report.classes,
+        "class_ids": report.class_ids.as_ref().map(|ids| ids.iter().map(|id| id.as_str()).collect::<Vec<_>>()),
+        "learner": report.learner.map(|learner| learner.as_str()),
+        "warnings": report.warnings,
+    });
+    if named {
+        object["images"] = json!(column(&|suspect| json!(report.images()[suspect.row].path)));
+        object["source_ids"] = json!(column(&|suspect| json!(report.images()[suspect.row].source_id)));
+    }
+    output.print(&text, object);
+}

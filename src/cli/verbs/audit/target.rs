@@ -1,0 +1,84 @@
+//! What is audited, and what every look at images leaves behind.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use crate::cli::args::RegistryArg;
+use crate::cli::console::Page;
+use crate::cli::output::Output;
+use crate::cli::run::Run;
+use isn_format::error::Result;
+use isn_registry::files;
+use isn_registry::ops::audit::duplicates::DuplicatesReport;
+use isn_registry::ops::audit::images::ImagesReport;
+use isn_registry::ops::audit::{Subject, sheet};
+use isn_registry::sheet::Sheet;
+
+/// What is audited.
+#[derive(Debug, Args)]
+pub(super) struct TargetArgs {
+    /// A folder of images, a tree, the output of `isn build`, or a version
+    #[arg(value_name = "DIR|REF")]
+    target: String,
+    #[command(flatten)]
+    registry: RegistryArg,
+}
+
+impl TargetArgs {
+    /// Its images.
+    pub(super) fn open(&self, run: &Run) -> Result<Subject> {
+        Subject::open(&run.client(&self.registry)?, &self.target, &run.progress)
+    }
+}
+
+/// A share of the images.
+pub(super) fn parse_share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "expected a number from 0 to 1".into())
+}
+
+/// Refuses files that cannot be written before anything is looked at, which may take long.
+pub(super) fn check_outputs<'f>(outputs: impl IntoIterator<Item = &'f Option<PathBuf>>) -> Result<()> {
+    outputs.into_iter().flatten().try_for_each(|file| files::check_output(file))
+}
+
+/// Writes a contact sheet, if there is to be one.
+pub(super) fn write_sheet(
+    file: Option<&Path>,
+    subject: &Subject,
+    duplicates: Option<&DuplicatesReport>,
+    images: Option<&ImagesReport>,
+) -> Result<()> {
+    let Some(file) = file else { return Ok(()) };
+    let mut page = Sheet::new(&format!("isn audit: {}", subject.what));
+    if let Some(report) = duplicates {
+        sheet::add_duplicates(&mut page, subject, report);
+    }
+    if let Some(report) = images {
+        sheet::add_images(&mut page, subject, report);
+    }
+    files::write_output(file, &page.finish())
+}
+
+/// Prints a report, which `object` is in JSON.
+pub(super) fn print(output: &Output, subject: &Subject, text: &Page, object: Map<String, Value>) {
+    output.warn(&subject.warnings);
+    output.print(text, with_what(subject, object));
+}
+
+fn with_what(subject: &Subject, mut object: Map<String, Value>) -> Value {
+    object.insert("what".into(), json!(subject.what));
+    object.insert("images".into(), json!(subject.images.len()));
+    object.insert("unsigned".into(), json!(subject.unsigned));
+    Value::Object(object)
+}
+
+/// The members of an object.
+pub(super) fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}

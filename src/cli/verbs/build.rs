@@ -1,0 +1,79 @@
+//! `isn build`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::args::RegistryArg;
+use crate::cli::console::Page;
+use crate::cli::exit::ExitCode;
+use crate::cli::output::Output;
+use crate::cli::render::{images, path_json, size};
+use crate::cli::run::{Run, Verb};
+use isn_format::error::{Result, count};
+use isn_registry::ops::build::{BuildOptions, BuildReport, Inputs, build};
+
+/// What to build, of what, and where to.
+#[derive(Debug, Args)]
+pub(super) struct BuildArgs {
+    /// The recipe
+    #[arg(value_name = "RECIPE.toml")]
+    recipe: PathBuf,
+    /// The raw images
+    #[arg(long, value_name = "DIR")]
+    source: PathBuf,
+    /// The folder to make
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    registry: RegistryArg,
+}
+
+impl Verb for BuildArgs {
+    fn run(&self, run: &Run) -> Result<ExitCode> {
+        let inputs = Inputs::read(&self.recipe, &run.client(&self.registry)?)?;
+        let indexes = run.indexes(self.registry.no_cache);
+        let options = BuildOptions {
+            inputs: &inputs,
+            source: &self.source,
+            out: &self.out,
+            jobs: run.jobs,
+            indexes: indexes.as_ref(),
+            expected: None,
+        };
+        let (report, is_new) = build(&options, &run.progress)?;
+        print(&run.output, &report, &self.out, is_new);
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn print(output: &Output, report: &BuildReport, out: &Path, is_new: bool) {
+    let mut text = Page::default();
+    let verb = if is_new { "built" } else { "was built already" };
+    writeln!(text, "{}: {verb}, {}", out.display(), images(report.images, report.bytes));
+    writeln!(text, "  source   {}", report.source);
+    writeln!(text, "  shards   {}, {}", report.shards, size(report.shard_bytes));
+    for (split, classes) in &report.balance {
+        let (least, most) = (classes.values().min().unwrap_or(&0), classes.values().max().unwrap_or(&0));
+        let range = if least == most { format!("{least}") } else { format!("{least} to {most}") };
+        let total: u64 = classes.values().sum();
+        writeln!(
+            text,
+            "  {:<7}  {}, {range} a class, {} classes",
+            split.as_str(),
+            count(total as usize, "image"),
+            classes.len()
+        );
+    }
+    let changed =
+        [("removed", &report.removed), ("relabelled", &report.relabelled), ("dropped", &report.dropped)];
+    for (what, ids) in changed.iter().filter(|(_, ids)| !ids.is_empty()) {
+        writeln!(text, "  {what:<7}  {}", count(ids.len(), "image"));
+    }
+    output.warn(&report.warnings);
+    writeln!(text, "  pin      {}", report.pin);
+    let mut object = json!(report);
+    object["path"] = path_json(out);
+    output.print_done(&text, object);
+}

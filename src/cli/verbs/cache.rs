@@ -1,0 +1,120 @@
+//! `isn cache …`
+
+use std::time::{Duration, SystemTime};
+
+use clap::Subcommand;
+use serde_json::json;
+
+use crate::cli::console::Page;
+use crate::cli::exit::{self, ExitCode};
+use crate::cli::output::Output;
+use crate::cli::render::{path_json, size};
+use crate::cli::run::{Run, Verb};
+use crate::cli::values::{parse_age, parse_size};
+use isn_format::error::{Error, Result, count};
+use isn_registry::cache::{Cache, Damaged, Inventory, Swept};
+use isn_registry::ops::cache::verify;
+
+/// `isn cache …`
+#[derive(Debug, Subcommand)]
+pub(super) enum CacheCommand {
+    /// Show where the cache is and what is in it
+    Info,
+    /// Hash everything in it; what is damaged is set aside and fetched again when it is needed
+    Verify,
+    /// Remove what was not used for long, what is damaged, and what killed runs left
+    Gc {
+        /// Remove what was used longest ago until no more than this is left, for example 500MB or 20GiB
+        #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+        max_size: Option<u64>,
+        /// Remove what was not used for so long, for example 30d
+        #[arg(long, value_name = "AGE", value_parser = parse_age)]
+        older_than: Option<u64>,
+        /// Say what would be removed, and remove nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+impl Verb for CacheCommand {
+    fn run(&self, run: &Run) -> Result<ExitCode> {
+        let cache = run.settings.cache().ok_or_else(|| {
+            Error::invalid("environment", "has no HOME: set ISN_CACHE to a folder for the cache")
+        })?;
+        match self {
+            CacheCommand::Info => print_info(&run.output, &cache, &cache.inventory()?),
+            CacheCommand::Verify => {
+                let (checked, damaged) = verify(&cache, run.jobs, &run.progress)?;
+                print_verify(&run.output, checked, &damaged);
+                return Ok(exit::success_if(damaged.is_empty(), exit::INTEGRITY));
+            }
+            CacheCommand::Gc { max_size, older_than, dry_run } => {
+                let older_than = older_than.map(Duration::from_secs);
+                let swept = cache.sweep(*max_size, older_than, SystemTime::now(), *dry_run)?;
+                print_gc(&run.output, &swept, *dry_run);
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn print_info(output: &Output, cache: &Cache, inventory: &Inventory) {
+    let mut text = Page::of(format_args!("{}: {}", cache.root().display(), size(inventory.bytes())));
+    let parts = [
+        ("shards", inventory.pieces, "piece"),
+        ("objects", inventory.objects, "file"),
+        ("sources", inventory.sources, "file"),
+        ("tables", inventory.tables, "file"),
+        ("damaged", inventory.quarantine, "file"),
+        ("unfinished", inventory.temporary, "file"),
+    ];
+    for (name, (files, bytes), noun) in parts {
+        if files > 0 || matches!(name, "shards" | "objects") {
+            writeln!(text, "  {name:<10}  {}, {}", size(bytes), count(files as usize, noun));
+        }
+    }
+    writeln!(text, "  {:<10}  {} known", "trees", inventory.trees);
+    let part = |(files, bytes): (u64, u64)| json!({ "files": files, "bytes": bytes });
+    let object = json!({
+        "path": path_json(cache.root()),
+        "bytes": inventory.bytes(),
+        "pieces": part(inventory.pieces),
+        "objects": part(inventory.objects),
+        "sources": part(inventory.sources),
+        "tables": part(inventory.tables),
+        "quarantine": part(inventory.quarantine),
+        "temporary": part(inventory.temporary),
+        "trees": inventory.trees,
+    });
+    output.print(&text, object);
+}
+
+fn print_verify(output: &Output, checked: u64, damaged: &[Damaged]) {
+    let mut text = Page::default();
+    for one in damaged {
+        writeln!(text, "damaged: {}", one.path.display());
+    }
+    let checked_text = count(checked as usize, "file");
+    match damaged.len() {
+        0 => writeln!(text, "ok: {checked_text} checked"),
+        n => writeln!(
+            text,
+            "FAILED: {n} of {checked_text} damaged and set aside: they are fetched again when they are needed"
+        ),
+    };
+    let paths: Vec<_> = damaged.iter().map(|one| path_json(&one.path)).collect();
+    output.print(&text, json!({ "ok": damaged.is_empty(), "checked": checked, "damaged": paths }));
+}
+
+fn print_gc(output: &Output, swept: &Swept, dry_run: bool) {
+    let verb = if dry_run { "would remove" } else { "removed" };
+    let text = Page::of(format_args!(
+        "{verb} {}, {}; {} left",
+        count(swept.files as usize, "file"),
+        size(swept.bytes),
+        size(swept.left)
+    ));
+    let object =
+        json!({ "files": swept.files, "bytes": swept.bytes, "left": swept.left, "dry_run": dry_run });
+    output.write(&text, &object, !dry_run);
+}

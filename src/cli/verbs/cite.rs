@@ -1,0 +1,65 @@
+//! `isn cite`.
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use crate::cli::args::RegistryArg;
+use crate::cli::console::Page;
+use crate::cli::exit::ExitCode;
+use crate::cli::output::Output;
+use crate::cli::run::{Run, Verb};
+use isn_format::dataset_ref::DatasetRef;
+use isn_format::error::Result;
+use isn_registry::ops::cite::{Citation, CitationFormat, cite};
+
+/// What to cite, and how.
+#[derive(Debug, Args)]
+pub(super) struct CiteArgs {
+    /// Which version
+    #[arg(value_name = "REF")]
+    reference: DatasetRef,
+    /// The form of the citation
+    #[arg(long, value_enum, default_value = "bibtex")]
+    format: CiteFormat,
+    #[command(flatten)]
+    registry: RegistryArg,
+}
+
+/// The forms of a citation.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum CiteFormat {
+    /// A BibTeX entry
+    Bibtex,
+    /// A sentence
+    Plain,
+    /// A CITATION.cff
+    Cff,
+}
+
+impl From<CiteFormat> for CitationFormat {
+    fn from(format: CiteFormat) -> Self {
+        match format {
+            CiteFormat::Bibtex => CitationFormat::Bibtex,
+            CiteFormat::Plain => CitationFormat::Plain,
+            CiteFormat::Cff => CitationFormat::Cff,
+        }
+    }
+}
+
+impl Verb for CiteArgs {
+    fn run(&self, run: &Run) -> Result<ExitCode> {
+        let client = run.client(&self.registry)?;
+        print(&run.output, &cite(&client, &self.reference, self.format.into())?);
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn print(output: &Output, citation: &Citation) {
+    output.warn(&citation.warnings);
+    let mut text = Page::default();
+    text.block("", &citation.text);
+    output.print(
+        &text,
+        json!({ "pin": citation.pin, "citation": citation.text, "unsigned": citation.unsigned }),
+    );
+}

@@ -1,0 +1,47 @@
+//! One change, in words and in JSON.
+
+use serde_json::{Value, json};
+
+use isn_registry::ops::diff::{Change, Kind};
+
+/// A change in a line.
+pub(super) fn line(change: &Change, kind: Kind) -> String {
+    match (&change.old, &change.new, kind) {
+        (Some(old), Some(new), Kind::Relabelled) => format!("{}: {} → {}", change.id, old.class, new.class),
+        (Some(old), Some(new), Kind::Moved) => format!("{}: {} → {}", change.id, old.split, new.split),
+        (Some(_), Some(new), _) => {
+            let pixels = match change.same_pixels {
+                Some(true) => "of the same pixels",
+                Some(false) => "of other pixels",
+                None => "of pixels that were not compared",
+            };
+            format!("{}: {pixels}", new.path)
+        }
+        (Some(place), None, _) | (None, Some(place), _) => place.path.clone(),
+        (None, None, _) => change.id.clone(),
+    }
+}
+
+/// A change as an object.
+pub(super) fn described(change: &Change, kind: Kind) -> Value {
+    let mut object = json!({
+        "id": change.id,
+        "old": change.old.as_ref().map(|place| &place.path),
+        "new": change.new.as_ref().map(|place| &place.path),
+        "reasons": change.reasons,
+    });
+    if let (Some(old), Some(new)) = (&change.old, &change.new) {
+        match kind {
+            Kind::Relabelled => {
+                object["from"] = json!(old.class.as_str());
+                object["to"] = json!(new.class.as_str());
+            }
+            Kind::Moved => {
+                object["from"] = json!(old.split.as_str());
+                object["to"] = json!(new.split.as_str());
+            }
+            _ => object["same_pixels"] = json!(change.same_pixels),
+        }
+    }
+    object
+}

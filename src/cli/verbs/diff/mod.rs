@@ -1,0 +1,119 @@
+//! `isn diff`.
+
+mod change;
+mod page;
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::args::RegistryArg;
+use crate::cli::console::Page;
+use crate::cli::exit::{self, ExitCode};
+use crate::cli::output::Output;
+use crate::cli::render::path_json;
+use crate::cli::run::{Run, Verb};
+use change::{described, line};
+use isn_format::error::{Result, count};
+use isn_registry::files;
+use isn_registry::ops::diff::{Change, DiffReport, Kind, diff};
+
+/// How many changes of each kind the text shows.
+const SHOWN: usize = 50;
+
+/// Which versions, and what to make of it.
+#[derive(Debug, Args)]
+pub(super) struct DiffArgs {
+    /// The older version: a reference, or the folder of a tree or build. A tree is taken at its B3SUMS; whether its files
+    /// are those, `isn verify TREE` says
+    #[arg(value_name = "OLD")]
+    old: String,
+    /// The newer one
+    #[arg(value_name = "NEW")]
+    new: String,
+    /// Write a page with the pictures before and after
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// How many changes of the page have their pictures
+    #[arg(long, value_name = "N", default_value = "500", requires = "html")]
+    pictures: usize,
+    /// Exit 8 if there is a difference
+    #[arg(long)]
+    exit_code: bool,
+    #[command(flatten)]
+    registry: RegistryArg,
+}
+
+impl Verb for DiffArgs {
+    fn run(&self, run: &Run) -> Result<ExitCode> {
+        self.html.as_deref().map_or(Ok(()), files::check_output)?;
+        let pictures = self.html.as_ref().map_or(0, |_| self.pictures);
+        let client = run.client(&self.registry)?;
+        let report = diff(&client, &self.old, &self.new, pictures, run.jobs, &run.progress)?;
+        if let Some(file) = &self.html {
+            files::write_output(file, page::page(&report).as_bytes())?;
+        }
+        print(&run.output, &report, self.html.as_deref());
+        Ok(exit::success_if(!self.exit_code || report.is_same(), exit::FINDINGS))
+    }
+}
+
+fn print(output: &Output, report: &DiffReport, page: Option<&Path>) {
+    output.warn(&report.warnings);
+    let (before, after) = report.images;
+    let mut text = Page::of(format_args!("- {}  {}", report.old, count(before, "image")));
+    writeln!(text, "+ {}  {}", report.new, count(after, "image"));
+    if report.is_same() {
+        writeln!(text, "no image, label, split or class differs");
+    }
+    for (sign, ids) in [('+', &report.classes_added), ('-', &report.classes_removed)] {
+        for id in ids {
+            writeln!(text, "{sign} class {id}");
+        }
+    }
+    for (id, was, is) in &report.classes_renamed {
+        writeln!(text, "~ class {id}: {was} → {is}");
+    }
+    for kind in Kind::ALL {
+        let changes: Vec<&Change> = report.of(kind).collect();
+        if changes.is_empty() {
+            continue;
+        }
+        text.blank();
+        writeln!(text, "{}: {}", kind.as_str(), changes.len());
+        for change in changes.iter().take(SHOWN) {
+            writeln!(text, "  {}", line(change, kind));
+            for reason in &change.reasons {
+                writeln!(text, "      {reason}");
+            }
+        }
+        if changes.len() > SHOWN {
+            writeln!(text, "  {} more: --json has them", changes.len() - SHOWN);
+        }
+    }
+    if let Some(page) = page {
+        text.blank();
+        writeln!(text, "page: {}", page.display());
+    }
+    let mut object = json!({
+        "old": report.old,
+        "new": report.new,
+        "images": { "old": before, "new": after },
+        "same": report.is_same(),
+        "classes": {
+            "added": report.classes_added.iter().map(|id| id.as_str()).collect::<Vec<_>>(),
+            "removed": report.classes_removed.iter().map(|id| id.as_str()).collect::<Vec<_>>(),
+            "renamed": report.classes_renamed.iter()
+                .map(|(id, was, is)| json!({ "id": id.as_str(), "old": was, "new": is })).collect::<Vec<_>>(),
+        },
+        "page": page.map(path_json),
+        "unsigned": report.unsigned,
+        "warnings": report.warnings,
+    });
+    for kind in Kind::ALL {
+        let name = kind.as_str().replace('-', "");
+        object[name] = report.of(kind).map(|change| described(change, kind)).collect();
+    }
+    output.print(&text, object);
+}

@@ -1,0 +1,84 @@
+//! `isn export`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::args::{RegistryArg, SelectionArgs};
+use crate::cli::console::Page;
+use crate::cli::exit::{Aim, ExitCode};
+use crate::cli::output::Output;
+use crate::cli::render::{first_line, path_json, size};
+use crate::cli::run::{Run, Verb};
+use crate::cli::values::parse_shard_size;
+use isn_format::dataset_ref::DatasetRef;
+use isn_format::error::{Result, count};
+use isn_registry::export::Format;
+use isn_registry::ops::export::{ExportOptions, ExportReport, export};
+
+/// What to export, as what, and where to.
+#[derive(Debug, Args)]
+pub(super) struct ExportArgs {
+    /// Which version
+    #[arg(value_name = "REF")]
+    reference: DatasetRef,
+    /// The format: imagefolder, webdataset, parquet, hf (Hugging Face), npz, tfrecord, mds (MosaicML) or croissant
+    #[arg(long = "as", value_name = "FORMAT")]
+    format: Format,
+    /// The folder to write [default: ./NAME-VERSION-FORMAT]
+    #[arg(long, value_name = "DIR")]
+    to: Option<PathBuf>,
+    #[command(flatten)]
+    selection: SelectionArgs,
+    /// Of npz: the largest square in the middle of each image, so many pixels wide [default: images as they are]
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..65536))]
+    size: Option<u32>,
+    /// Where shards are cut, where the format has shards
+    #[arg(long, value_name = "BYTES", default_value = "128MiB", value_parser = parse_shard_size)]
+    shard_size: u64,
+    #[command(flatten)]
+    registry: RegistryArg,
+}
+
+impl Verb for ExportArgs {
+    fn aim(&self) -> Aim {
+        Aim::Bring
+    }
+
+    fn run(&self, run: &Run) -> Result<ExitCode> {
+        let selection = self.selection.read()?;
+        let client = run.client(&self.registry)?;
+        let options = ExportOptions {
+            reference: &self.reference,
+            selection: &selection,
+            format: self.format,
+            to: self.to.as_deref(),
+            shard_bytes: self.shard_size,
+            size: self.size,
+            jobs: run.jobs,
+        };
+        print(&run.output, &export(&client, &options, &run.progress)?, self.format);
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn print(output: &Output, report: &ExportReport, format: Format) {
+    output.warn(&report.warnings);
+    let (manifest, (files, bytes)) = (&report.manifest, report.files);
+    let mut text = Page::of(format_args!(
+        "{}: {} as {format}, {}, {}",
+        report.path.display(),
+        count(report.images as usize, "image"),
+        count(files as usize, "file"),
+        size(bytes)
+    ));
+    writeln!(text, "  licence  {}", first_line(&manifest.licence));
+    writeln!(text, "  pin      {}", manifest.pin());
+    let object = json!({
+        "name": manifest.name, "version": manifest.version, "dataset": manifest.dataset.prefixed(),
+        "pin": manifest.pin(), "as": format.as_str(), "path": path_json(&report.path), "images": report.images,
+        "files": files, "bytes": bytes, "unsigned": report.unsigned,
+    });
+    output.print_done(&text, object);
+}

@@ -1,0 +1,56 @@
+//! `isn images`.
+
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::args::{RegistryArg, SelectionArgs};
+use crate::cli::console::Page;
+use crate::cli::exit::ExitCode;
+use crate::cli::output::Output;
+use crate::cli::run::{Run, Verb};
+use isn_format::dataset_ref::DatasetRef;
+use isn_format::error::Result;
+use isn_format::index::Row;
+use isn_format::split::Split;
+use isn_registry::ops::images::{ImagesReport, images};
+
+/// Which images to list.
+#[derive(Debug, Args)]
+pub(super) struct ImagesArgs {
+    /// Which version
+    #[arg(value_name = "REF")]
+    reference: DatasetRef,
+    #[command(flatten)]
+    selection: SelectionArgs,
+    /// Only those that the source has in this split, for example ImageNet's own val images
+    #[arg(long, value_name = "SPLIT")]
+    origin: Option<Split>,
+    #[command(flatten)]
+    registry: RegistryArg,
+}
+
+impl Verb for ImagesArgs {
+    fn run(&self, run: &Run) -> Result<ExitCode> {
+        let selection = self.selection.read()?;
+        let client = run.client(&self.registry)?;
+        print(&run.output, &images(&client, &self.reference, &selection, self.origin)?);
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn print(output: &Output, report: &ImagesReport) {
+    output.warn(&report.snapshot.head.warnings);
+    let mut paths = Page::default();
+    report.images.iter().for_each(|(row, _)| writeln!(paths, "{}", row.path));
+    let mut object = json!({
+        "dataset": report.snapshot.head.manifest.dataset.prefixed(), "unsigned": report.snapshot.head.unsigned(),
+    });
+    let image = |(row, origin): &(Row, Split)| {
+        json!({
+            "path": row.path.as_str(), "class": row.class.as_str(), "split": row.split, "origin": origin,
+            "source_id": row.source, "width": row.width, "height": row.height,
+        })
+    };
+    object["images"] = report.images.iter().map(image).collect();
+    output.print(&paths, object);
+}

@@ -1,0 +1,108 @@
+//! `isn ledger add`.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use serde_json::json;
+
+use super::rows::{row, said};
+use crate::cli::console::Page;
+use crate::cli::exit::ExitCode;
+use crate::cli::output::Output;
+use crate::cli::render::path_json;
+use crate::cli::run::{Run, Verb};
+use isn_format::class::ClassId;
+use isn_format::error::{Error, Result};
+use isn_format::ledger::date::timestamp;
+use isn_format::ledger::{Claim, Decision, Reason, Row, Says, Verdict};
+use isn_registry::ops::ledger::add;
+
+/// A row.
+#[derive(Debug, Args)]
+pub(super) struct AddArgs {
+    /// The ledger's file; it is made if there is none
+    #[arg(value_name = "LEDGER")]
+    ledger: PathBuf,
+    /// The image: its source id, for example ILSVRC2012_val_00000318
+    #[arg(value_name = "ID")]
+    source_id: String,
+    /// keep, remove, relabel, unsure or withdraw; with --claim label, several, none or unclear
+    #[arg(value_name = "WHAT")]
+    what: String,
+    /// The class of a relabel, or the classes that a claim names
+    #[arg(value_name = "CLASS")]
+    labels: Vec<ClassId>,
+    /// A claim, not a decision
+    #[arg(long, requires = "source", conflicts_with_all = ["reason", "reviewer"])]
+    claim: bool,
+    /// Why
+    #[arg(long, value_name = "CODE", required_unless_present = "claim",
+          value_parser = PossibleValuesParser::new(Reason::ALL.iter().map(|code| code.as_str())))]
+    reason: Option<String>,
+    /// Who decides
+    #[arg(long, value_name = "NAME", required_unless_present = "claim")]
+    reviewer: Option<String>,
+    /// Where it comes from; of a claim, who claims it
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// In words, one line
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    evidence: String,
+    /// YYYY-MM-DD [default: now]
+    #[arg(long, value_name = "DATE")]
+    date: Option<String>,
+}
+
+impl Verb for AddArgs {
+    fn run(&self, run: &Run) -> Result<ExitCode> {
+        let row = self.row()?;
+        add(&self.ledger, &row)?;
+        print(&run.output, &self.ledger, &row);
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl AddArgs {
+    fn row(&self) -> Result<Row> {
+        let now = timestamp(SystemTime::now());
+        let AddArgs { source_id, what, labels, evidence, .. } = self;
+        let (source_id, evidence) = (source_id.clone(), evidence.clone());
+        let date = self.date.clone().unwrap_or(now);
+        let source = self.source.clone().unwrap_or_default();
+        let wrong = |why: &str| Error::invalid(format!("'{what}'"), why);
+        if self.claim {
+            let says = match (what.as_str(), &labels[..]) {
+                ("label", [class]) => Says::Label(class.clone()),
+                ("several", _) => Says::Several(labels.clone()),
+                ("none", []) => Says::None,
+                ("unclear", []) => Says::Unclear,
+                ("label", _) => return Err(wrong("takes one class")),
+                ("none" | "unclear", _) => return Err(wrong("takes no class")),
+                _ => return Err(wrong("is no claim: label CLASS, several CLASS…, none or unclear")),
+            };
+            return Ok(Row::Claim(Claim { source_id, says, source, date, evidence }));
+        }
+        let verdict = match (what.as_str(), &labels[..]) {
+            ("relabel", [class]) => Verdict::Relabel(class.clone()),
+            ("keep", []) => Verdict::Keep,
+            ("remove", []) => Verdict::Remove,
+            ("unsure", []) => Verdict::Unsure,
+            ("withdraw", []) => Verdict::Withdraw,
+            ("relabel", _) => return Err(wrong("takes one class")),
+            ("keep" | "remove" | "unsure" | "withdraw", _) => return Err(wrong("takes no class")),
+            _ => return Err(wrong("is no decision: keep, remove, relabel CLASS, unsure or withdraw")),
+        };
+        let reason = Reason::ALL.iter().copied().find(|code| Some(code.as_str()) == self.reason.as_deref());
+        let (Some(reason), Some(reviewer)) = (reason, self.reviewer.clone()) else {
+            return Err(wrong("needs --reason and --reviewer"));
+        };
+        Ok(Row::Decision(Decision { source_id, verdict, reason, source, reviewer, date, evidence }))
+    }
+}
+
+fn print(output: &Output, path: &Path, added: &Row) {
+    let text = Page::of(format_args!("{}: {}: {}", path.display(), added.source_id(), said(added)));
+    output.print_done(&text, json!({ "ledger": path_json(path), "row": row(added) }));
+}

@@ -1,0 +1,87 @@
+//! `isn ledger check`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::console::Page;
+use crate::cli::exit::{self, ExitCode};
+use crate::cli::output::Output;
+use crate::cli::run::{Run, Verb};
+use isn_format::corrections::Action;
+use isn_format::error::{Result, count};
+use isn_registry::ops::ledger::{CheckReport, check};
+
+/// Whose ledger to settle.
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// The recipe
+    #[arg(value_name = "RECIPE.toml")]
+    recipe: PathBuf,
+    /// The raw images, where their names do not tell their classes
+    #[arg(long, value_name = "DIR")]
+    source: Option<PathBuf>,
+}
+
+impl Verb for CheckArgs {
+    fn run(&self, run: &Run) -> Result<ExitCode> {
+        let report = check(&self.recipe, self.source.as_deref())?;
+        print(&run.output, &report);
+        Ok(exit::success_if(report.problems.is_empty(), exit::FINDINGS))
+    }
+}
+
+fn print(output: &Output, report: &CheckReport) {
+    output.warn(&report.warnings);
+    let mut text = Page::default();
+    let mut tally = [("removed", 0), ("relabelled", 0), ("kept", 0)];
+    let mut decided = Vec::new();
+    for one in report.corrections.iter() {
+        let (at, to) = match &one.action {
+            Action::Remove => (0, None),
+            Action::Relabel(to) => (1, Some(to.as_str())),
+            Action::Keep => (2, None),
+        };
+        tally[at].1 += 1;
+        writeln!(text, "decided: {}: {}: {}", one.source_id, one.action, one.because);
+        let action = ["remove", "relabel", "keep"][at];
+        decided.push(json!({
+            "source_id": one.source_id, "action": action, "to": to, "because": one.because.to_string(),
+        }));
+    }
+    let mut open = Vec::new();
+    for one in &report.open {
+        let votes = one.votes.iter().map(|vote| match &vote.action {
+            Some(action) => format!("{}: {action}", vote.source),
+            None => format!("{}: unclear", vote.source),
+        });
+        let votes: Vec<String> = votes.collect();
+        writeln!(
+            text,
+            "open: {} (now {}): {}: {}",
+            one.source_id,
+            one.given,
+            one.why.as_str(),
+            votes.join(", ")
+        );
+        open.push(json!({
+            "source_id": one.source_id, "given": one.given.as_str(), "why": one.why.as_str(), "votes": votes,
+        }));
+    }
+    report.problems.iter().for_each(|line| writeln!(text, "problem: {line}"));
+    let of = tally.map(|(name, n)| format!("{n} {name}")).join(", ");
+    writeln!(
+        text,
+        "{}: {}: {of}; {} left to a person; {}",
+        report.ledger,
+        count(report.rows, "row"),
+        report.open.len(),
+        count(report.problems.len(), "problem"),
+    );
+    let object = json!({
+        "ledger": report.ledger, "rows": report.rows, "decided": decided, "open": open, "problems": report.problems,
+        "warnings": report.warnings,
+    });
+    output.print(&text, object);
+}

@@ -1,0 +1,64 @@
+//! `isn ledger import`.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::console::Page;
+use crate::cli::exit::ExitCode;
+use crate::cli::output::Output;
+use crate::cli::render::path_json;
+use crate::cli::run::{Run, Verb};
+use isn_format::error::{Result, count};
+use isn_format::ledger::date::timestamp;
+use isn_format::ledger::import::Unsaid;
+use isn_registry::ops::ledger::{ImportReport, import};
+
+/// What to take in, and what it does not say.
+#[derive(Debug, Args)]
+pub(super) struct ImportArgs {
+    /// The ledger's file; it is made if there is none
+    #[arg(value_name = "LEDGER")]
+    ledger: PathBuf,
+    /// What to read
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Only images of this recipe's classes
+    #[arg(long, value_name = "RECIPE.toml")]
+    recipe: Option<PathBuf>,
+    /// Whose claims these are, where the file does not say
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// When they were made, YYYY-MM-DD, where the file does not say [default: today]
+    #[arg(long, value_name = "DATE")]
+    date: Option<String>,
+}
+
+impl Verb for ImportArgs {
+    fn run(&self, run: &Run) -> Result<ExitCode> {
+        let today = timestamp(SystemTime::now());
+        let date = self.date.as_deref().unwrap_or(&today[..10]);
+        let unsaid = Unsaid { source: self.source.as_deref(), date };
+        let report = import(&self.ledger, &self.file, self.recipe.as_deref(), unsaid)?;
+        print(&run.output, &self.ledger, &self.file, &report);
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn print(output: &Output, path: &Path, file: &Path, report: &ImportReport) {
+    let (format, there) = (report.format.as_str(), report.found - report.added);
+    let mut text =
+        Page::of(format_args!("{}: {}, taken for {format}", file.display(), count(report.found, "row")));
+    writeln!(text, "{}: {} added, {there} there already", path.display(), report.added);
+    report.conflicts.iter().for_each(|line| writeln!(text, "conflict: {line}"));
+    let object = json!({
+        "ledger": path_json(path),
+        "format": report.format.as_str(),
+        "found": report.found,
+        "added": report.added,
+        "conflicts": report.conflicts,
+    });
+    output.print_done(&text, object);
+}

@@ -1,0 +1,209 @@
+//! `isn log …`
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::cli::args::RegistryArg;
+use crate::cli::console::{self, Page};
+use crate::cli::exit::{self, Aim, ExitCode};
+use crate::cli::output::Output;
+use crate::cli::render::{claimed, fingerprints, path_json, statements};
+use crate::cli::run::{Run, Verb};
+use crate::cli::values::parse_age;
+use isn_format::error::{Error, Result, count};
+use isn_format::log::LogKey;
+use isn_registry::client::Client;
+use isn_registry::ops::log::{Entry, LogReport, audit, evidence, news, unclaim};
+use isn_registry::progress::Progress as _;
+
+/// `isn log …`
+#[derive(Debug, Subcommand)]
+pub(super) enum LogCommand {
+    /// List the entries
+    Show {
+        #[command(flatten)]
+        registry: RegistryArg,
+    },
+    /// Replay the log from its first entry and check every tile; exit 8 if entries have no effect
+    Verify {
+        #[command(flatten)]
+        registry: RegistryArg,
+    },
+    /// Print entries as they come, and stop at a fork
+    Watch {
+        /// How long to wait between two looks, for example 60s or 1h
+        #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_age)]
+        every: u64,
+        /// Look once: print what is new since this machine last looked
+        #[arg(long)]
+        once: bool,
+        #[command(flatten)]
+        registry: RegistryArg,
+    },
+    /// List the evidence of forks that this machine has seen
+    Evidence,
+    /// Remove claims that no writer may finish: entries that somebody without the log's key wants in the log
+    Unclaim {
+        /// The registry's folder or bucket
+        #[arg(long, value_name = "DIR|URL")]
+        registry: String,
+        /// Nobody else writes to the registry now; needed of a bucket, which has no lock
+        #[arg(long)]
+        alone: bool,
+    },
+}
+
+impl Verb for LogCommand {
+    fn aim(&self) -> Aim {
+        match self {
+            LogCommand::Unclaim { .. } => Aim::Write,
+            _ => Aim::Look,
+        }
+    }
+
+    fn run(&self, run: &Run) -> Result<ExitCode> {
+        match self {
+            LogCommand::Show { registry } => print_show(&run.output, &audit(&run.client(registry)?)?),
+            LogCommand::Verify { registry } => {
+                let report = audit(&run.client(registry)?)?;
+                print_verify(&run.output, &report);
+                let all_count = report.entries.iter().all(Result::is_ok);
+                return Ok(exit::success_if(all_count, exit::FINDINGS));
+            }
+            LogCommand::Watch { every, once, registry } => {
+                watch(run, &run.client(registry)?, Duration::from_secs(*every), *once)?;
+            }
+            LogCommand::Evidence => print_evidence(&run.output, &evidence(&run.settings.logs())?),
+            LogCommand::Unclaim { registry, alone } => {
+                let store = run.store(registry)?;
+                let removed = run.with_known(|known| unclaim(store, *alone, known))?;
+                print_unclaim(&run.output, &removed);
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Prints what is new, again and again.
+fn watch(run: &Run, client: &Client, every: Duration, once: bool) -> Result<()> {
+    loop {
+        match news(client) {
+            Ok(report) => print_news(&run.output, &report),
+            // A watcher outlives the network; anything else it stops at.
+            Err(e @ Error::Network { .. }) if !once => run.progress.note(&format!("warning: {e}")),
+            Err(e) => return Err(e),
+        }
+        if once || run.output.is_broken() {
+            return Ok(());
+        }
+        std::thread::sleep(every);
+    }
+}
+
+fn print_show(output: &Output, report: &LogReport) {
+    output.warn(claimed(&report.registry, report.is_claimed));
+    output.warn(report.behind.iter());
+    let mut text = Page::default();
+    report.entries.iter().for_each(|entry| writeln!(text, "{}", entry_line(entry)));
+    let entries: Vec<Value> = report.entries.iter().map(entry_json).collect();
+    let mut object = log_json(report);
+    object["entries"] = json!(entries);
+    output.print(&text, object);
+}
+
+fn print_verify(output: &Output, report: &LogReport) {
+    let rejected: Vec<&Entry> = report.entries.iter().filter(|entry| entry.is_err()).collect();
+    let mut text = Page::default();
+    rejected.iter().for_each(|entry| writeln!(text, "{}", entry_line(entry)));
+    let entries = count(report.size as usize, "entry").replace("entrys", "entries");
+    let checked = match &report.behind {
+        None => "every entry and tile checked",
+        Some(_) => "what was seen before counts, and was not read again",
+    };
+    writeln!(text, "ok: {}: {entries}, {checked}, {} without effect", report.registry, rejected.len());
+    let how = if report.is_claimed { "  (as the registry says itself: nobody vouches for it)" } else { "" };
+    writeln!(text, "  log      {}{how}", report.anchor);
+    if report.key != report.anchor {
+        writeln!(text, "  key now  {}", report.key);
+    }
+    writeln!(text, "  root     {}", report.root);
+    output.warn(report.behind.iter());
+    let mut object = log_json(report);
+    object["rejected"] = json!(rejected.iter().map(|entry| entry_json(entry)).collect::<Vec<_>>());
+    output.print(&text, object);
+}
+
+/// News of a log, as they come: a line an entry, in JSON an object a line.
+fn print_news(output: &Output, report: &LogReport) {
+    output.warn(report.behind.iter());
+    for entry in &report.entries {
+        output.print(&Page::of(format_args!("{}", entry_line(entry))), entry_json(entry));
+    }
+}
+
+fn print_evidence(output: &Output, found: &[(LogKey, PathBuf)]) {
+    if found.is_empty() && !output.json {
+        console::message("", "no evidence of a fork");
+        return;
+    }
+    let mut text = Page::default();
+    found.iter().for_each(|(log, path)| writeln!(text, "{}  {log}", path.display()));
+    let list: Vec<Value> =
+        found.iter().map(|(log, path)| json!({ "log": log.to_string(), "path": path_json(path) })).collect();
+    output.print(&text, json!({ "evidence": list }));
+}
+
+fn print_unclaim(output: &Output, removed: &[String]) {
+    let mut text = Page::default();
+    if removed.is_empty() {
+        writeln!(text, "no claim stands in the way of the next entry");
+    }
+    for path in removed {
+        writeln!(text, "removed {path}");
+    }
+    output.print_done(&text, json!({ "removed": removed }));
+}
+
+fn entry_line(entry: &Entry) -> String {
+    match entry {
+        Ok(accepted) => {
+            let signers = fingerprints(&accepted.attested.signers).join(" ");
+            format!("{:>6}  {}  {signers}", accepted.index, accepted.attested.statement.title())
+        }
+        Err(rejected) => format!("{:>6}  NO EFFECT: {}", rejected.index, rejected.why),
+    }
+}
+
+fn entry_json(entry: &Entry) -> Value {
+    match entry {
+        Ok(accepted) => {
+            let mut object = statements::statement_json(&accepted.attested.statement);
+            object["entry"] = json!(accepted.index);
+            object["effect"] = json!(true);
+            object["signers"] = json!(fingerprints(&accepted.attested.signers));
+            object
+        }
+        Err(rejected) => json!({
+            "entry": rejected.index,
+            "effect": false,
+            "name": rejected.name,
+            "version": rejected.version,
+            "why": rejected.why,
+        }),
+    }
+}
+
+fn log_json(report: &LogReport) -> Value {
+    json!({
+        "registry": report.registry,
+        "log": report.anchor,
+        "key": report.key,
+        "trusted": !report.is_claimed,
+        "size": report.size,
+        "root": report.root,
+        "behind": report.behind.is_some(),
+    })
+}

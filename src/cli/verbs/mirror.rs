@@ -1,0 +1,90 @@
+//! `isn mirror`.
+
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::args::RegistryArg;
+use crate::cli::console::Page;
+use crate::cli::exit::{Aim, ExitCode};
+use crate::cli::output::Output;
+use crate::cli::render::{claimed, size};
+use crate::cli::run::{Run, Verb};
+use isn_format::dataset_ref::DatasetRef;
+use isn_format::error::{Result, count};
+use isn_registry::ops::mirror::{MirrorOptions, MirrorReport, mirror};
+use isn_registry::ops::verify::store::unsigned_lack;
+
+/// What to copy, and where to.
+#[derive(Debug, Args)]
+pub(super) struct MirrorArgs {
+    /// The registry to copy: a folder, a URL or `bundled`
+    #[arg(value_name = "SRC")]
+    source: String,
+    /// A folder or bucket, empty or an earlier mirror
+    #[arg(value_name = "DST")]
+    destination: String,
+    /// Only these, NAME or NAME@VERSION [default: all]
+    #[arg(value_name = "REF")]
+    only: Vec<DatasetRef>,
+    /// Hash anew what is there already, and copy again what is damaged
+    #[arg(long)]
+    verify: bool,
+}
+
+impl Verb for MirrorArgs {
+    fn aim(&self) -> Aim {
+        Aim::Write
+    }
+
+    fn run(&self, run: &Run) -> Result<ExitCode> {
+        let client = run.client(&RegistryArg::itself(&self.source))?;
+        let options = MirrorOptions { source: &self.source, only: &self.only, verify: self.verify };
+        let store = run.store(&self.destination)?;
+        let report = mirror(&client, &options, store, &run.progress)?;
+        print(&run.output, &report, &self.source, &self.destination);
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn print(output: &Output, report: &MirrorReport, source: &str, destination: &str) {
+    output.warn(claimed(source, report.is_claimed));
+    let gone =
+        report.gone.iter().map(|version| format!("{version} is withdrawn, and objects of it are gone"));
+    output.warn(gone);
+    output.warn(report.rebuild_only.iter().map(|version| unsigned_lack(version)));
+    output.warn(
+        report.kept.iter().map(|version| {
+            format!("{source} shows no images of {version}: the mirror keeps those that it has")
+        }),
+    );
+    let copied = count(report.copied, "object");
+    let mut text = Page::of(format_args!(
+        "{destination}: {copied} copied, {}; {} there",
+        size(report.copied_bytes),
+        report.there
+    ));
+    if report.repaired > 0 {
+        writeln!(text, "  repaired {}", count(report.repaired, "object"));
+    }
+    writeln!(text, "  versions {}", report.versions);
+    if !report.rebuild_only.is_empty() {
+        writeln!(text, "  rebuild-only, without images: {}", report.rebuild_only.join(", "));
+    }
+    writeln!(text, "  entries  {} of log {}, {} new", report.entries, report.log_key, report.new_entries);
+    let object = json!({
+        "registry": destination,
+        "log_key": report.log_key,
+        "trusted": !report.is_claimed,
+        "entries": report.entries,
+        "new_entries": report.new_entries,
+        "versions": report.versions,
+        "gone": report.gone,
+        "rebuild_only": report.rebuild_only,
+        "kept": report.kept,
+        "copied": report.copied,
+        "copied_bytes": report.copied_bytes,
+        "there": report.there,
+        "repaired": report.repaired,
+    });
+    output.print_done(&text, object);
+}

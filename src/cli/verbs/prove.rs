@@ -1,0 +1,55 @@
+//! `isn prove`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::args::RegistryArg;
+use crate::cli::console::Page;
+use crate::cli::exit::ExitCode;
+use crate::cli::output::Output;
+use crate::cli::render::path_json;
+use crate::cli::run::{Run, Verb};
+use isn_format::dataset_ref::DatasetRef;
+use isn_format::error::Result;
+use isn_format::release::Standing;
+use isn_registry::files;
+use isn_registry::ops::log::{ProveReport, prove};
+
+/// What to prove, and where to write it.
+#[derive(Debug, Args)]
+pub(super) struct ProveArgs {
+    /// Which version
+    #[arg(value_name = "REF")]
+    reference: DatasetRef,
+    /// The file to write [default: NAME-VERSION.tlog-proof]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    registry: RegistryArg,
+}
+
+impl Verb for ProveArgs {
+    fn run(&self, run: &Run) -> Result<ExitCode> {
+        let client = run.client(&self.registry)?;
+        self.out.as_deref().map_or(Ok(()), files::check_output)?;
+        let report = prove(&client, &self.reference)?;
+        let (name, version) = (report.release.name(), report.release.version());
+        let file = self.out.clone().unwrap_or_else(|| format!("{name}-{version}.tlog-proof").into());
+        files::write_output(&file, &report.proof)?;
+        print(&run.output, &report, &file);
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn print(output: &Output, report: &ProveReport, file: &Path) {
+    let release = &report.release;
+    let title = format!("{}@{}", release.name(), release.version());
+    let Standing::Logged(position) = release.standing() else { return };
+    let (file_shown, index, origin) = (file.display(), position.index, &position.origin);
+    let mut text = Page::of(format_args!("{file_shown}: {title} is entry {index} of log {origin}"));
+    writeln!(text, "  `isn verify --proof {file_shown}` checks it, with no network");
+    let object = json!({ "file": path_json(file), "dataset": release.dataset().prefixed(), "log": position });
+    output.print_done(&text, object);
+}

@@ -1,0 +1,149 @@
+//! `isn publish`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::args::KeyArgs;
+use crate::cli::console::Page;
+use crate::cli::exit::{Aim, ExitCode};
+use crate::cli::output::Output;
+use crate::cli::render::{size, statements};
+use crate::cli::run::{Run, Verb};
+use isn_format::error::{Error, Result, count};
+use isn_format::key::Signer;
+use isn_registry::ops::publish::{PublishOptions, PublishReport, publish};
+use isn_registry::ops::publish::{SendOptions, send};
+use isn_registry::registry::is_url;
+use isn_registry::steps::submit::Fate;
+use isn_registry::trust::RegistryId;
+
+/// What to publish, where to, and who signs.
+#[derive(Debug, Args)]
+pub(super) struct PublishArgs {
+    /// The output of `isn build`
+    #[arg(value_name = "OUT")]
+    build: PathBuf,
+    /// The registry's folder or bucket, of which an empty one becomes a registry; or the URL of an `isn serve`
+    #[arg(long, value_name = "DIR|URL")]
+    registry: String,
+    #[command(flatten)]
+    keys: KeyArgs,
+    /// Check everything and say what would be done, but write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Publish no images: whoever pulls builds them from an own copy of the source (`isn pull REF --source DIR`)
+    #[arg(long)]
+    rebuild_only: bool,
+}
+
+impl Verb for PublishArgs {
+    fn aim(&self) -> Aim {
+        Aim::Write
+    }
+
+    fn run(&self, run: &Run) -> Result<ExitCode> {
+        let signers = run.signers(&self.keys.keys)?;
+        let report =
+            if is_url(&self.registry) { self.send(run, &signers) } else { self.write(run, &signers) };
+        print(&run.output, &report?, &self.registry, self.dry_run);
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl PublishArgs {
+    /// Publishes to a server.
+    fn send(&self, run: &Run, signers: &[Box<dyn Signer>]) -> Result<PublishReport> {
+        if self.keys.statement.is_some() {
+            let why =
+                "is for a folder or bucket: where several have to sign, publish to what the server serves";
+            return Err(Error::invalid("--statement", why));
+        }
+        let id: RegistryId = self.registry.parse()?;
+        let options = SendOptions {
+            build: &self.build,
+            registry: &id,
+            access: &run.access()?,
+            dry_run: self.dry_run,
+            rebuild_only: self.rebuild_only,
+        };
+        run.with_known(|known| send(&options, signers, known, &run.progress))
+    }
+
+    /// Publishes to a folder or bucket.
+    fn write(&self, run: &Run, signers: &[Box<dyn Signer>]) -> Result<PublishReport> {
+        let options = PublishOptions {
+            build: &self.build,
+            dry_run: self.dry_run,
+            out: self.keys.statement.as_deref(),
+            rebuild_only: self.rebuild_only,
+        };
+        let store = run.store(&self.registry)?;
+        run.with_known(|known| publish(&options, store, signers, known, &run.progress))
+    }
+}
+
+fn print(output: &Output, report: &PublishReport, registry: &str, dry_run: bool) {
+    let mut text = Page::default();
+    let (name, version) = (&report.statement.name, report.statement.version);
+    let new = format!(
+        "{} of {} new, {}",
+        report.new_objects,
+        count(report.objects, "object"),
+        size(report.new_bytes)
+    );
+    match (dry_run, report.was_there) {
+        (true, true) => {
+            writeln!(text, "{name}@{version} is in {registry} already: nothing would change")
+        }
+        (true, false) => writeln!(text, "would publish {name}@{version} to {registry}: {new}"),
+        (false, true) => writeln!(text, "{name}@{version} is in {registry} already, the very same"),
+        (false, false) => match &report.fate {
+            Some(Fate::Collecting(file, missing)) => {
+                let how = statements::collecting(file, *missing);
+                writeln!(text, "{registry} has the objects of {name}@{version}: {new}");
+                writeln!(text, "the release is {how}")
+            }
+            _ => writeln!(text, "published {name}@{version} to {registry}: {new}"),
+        },
+    };
+    if !report.was_there {
+        for signer in &report.signers {
+            writeln!(text, "  key      {signer}");
+        }
+        if report.new_name {
+            writeln!(text, "  name     {name} is owned by this key from now on");
+        }
+    }
+    if report.rebuild_only {
+        writeln!(text, "  rebuild-only: no images");
+    }
+    if let (Some(Fate::Logged(index)), Some(log)) = (&report.fate, &report.log_key) {
+        writeln!(text, "  entry    {index} of log {log}");
+    }
+    writeln!(text, "  pin      {}", report.pin);
+    let mut object = json!({
+        "name": name,
+        "version": version,
+        "dataset": report.statement.dataset.prefixed(),
+        "manifest": report.statement.manifest.prefixed(),
+        "pin": report.pin,
+        "registry": registry,
+        "signer": report.signers.first(),
+        "signers": report.signers,
+        "log_key": report.log_key,
+        "new_name": report.new_name,
+        "objects": report.objects,
+        "new_objects": report.new_objects,
+        "new_bytes": report.new_bytes,
+        "already_published": report.was_there,
+        "new_registry": report.new_registry,
+        "rebuild_only": report.rebuild_only,
+        "dry_run": dry_run,
+    });
+    if let Some(fate) = &report.fate {
+        statements::fate_json(&mut object, fate);
+    }
+    output.write(&text, &object, !dry_run);
+}

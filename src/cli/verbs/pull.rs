@@ -1,0 +1,108 @@
+//! `isn pull`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::args::{RegistryArg, SelectionArgs};
+use crate::cli::console::Page;
+use crate::cli::exit::{Aim, ExitCode};
+use crate::cli::output::Output;
+use crate::cli::render::{first_line, images, path_json, signed, version};
+use crate::cli::run::{Run, Verb};
+use isn_format::dataset_ref::DatasetRef;
+use isn_format::error::Result;
+use isn_registry::ops::pull::seeds::Reuse;
+use isn_registry::ops::pull::{PullOptions, PullReport, pull};
+use isn_registry::ops::sync;
+
+/// Which version, where to, and from what.
+#[derive(Debug, Args)]
+pub(super) struct PullArgs {
+    /// Which version
+    #[arg(value_name = "REF")]
+    reference: DatasetRef,
+    #[command(flatten)]
+    registry: RegistryArg,
+    /// The folder to write [default: ./NAME-VERSION]
+    #[arg(long, value_name = "DIR")]
+    to: Option<PathBuf>,
+    #[command(flatten)]
+    selection: SelectionArgs,
+    /// Build it from your own copy of the source images instead of fetching them
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["splits", "classes", "images"])]
+    source: Option<PathBuf>,
+    /// Link to images of trees that are on this disk already, instead of copying: an edit shows in both. Files that
+    /// others may write to are copied
+    #[arg(long)]
+    hardlink: bool,
+    /// Record the version in ./isn.lock
+    #[arg(long)]
+    lock: bool,
+    /// Record a tree that is outside this folder, too
+    #[arg(long, requires = "lock")]
+    allow_outside: bool,
+}
+
+impl Verb for PullArgs {
+    fn aim(&self) -> Aim {
+        Aim::Bring
+    }
+
+    fn run(&self, run: &Run) -> Result<ExitCode> {
+        let (selection, here) = (self.selection.read()?, Path::new("."));
+        let may_be_at = |to: Option<&Path>| match self.lock {
+            true => sync::check_lockable(here, to, &self.reference, self.allow_outside),
+            false => Ok(()),
+        };
+        may_be_at(self.to.as_deref())?;
+        let client = run.client(&self.registry)?;
+        let options = PullOptions {
+            reference: &self.reference,
+            to: self.to.as_deref(),
+            selection: selection.clone(),
+            source: self.source.as_deref(),
+            reuse: if self.hardlink { Reuse::HardLink } else { Reuse::Copy },
+            jobs: run.jobs,
+            may_be_at: &|to| may_be_at(Some(to)),
+        };
+        let report = pull(&client, options, &run.progress)?;
+        if self.lock {
+            sync::lock(here, &report, &selection)?;
+        }
+        print(&run.output, &report, self.lock);
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn print(output: &Output, report: &PullReport, locked: bool) {
+    output.warn(&report.snapshot.head.warnings);
+    let manifest = &report.snapshot.head.manifest;
+    let path = report.path.display();
+    let mut text = Page::default();
+    if report.was_there {
+        writeln!(text, "{path} is there already and whole: {}", images(report.images, report.bytes))
+    } else {
+        let reused = match report.reused_images {
+            0 => String::new(),
+            n => format!(", {n} of them from this machine"),
+        };
+        let _ = report.replaced.as_ref().map(|what| writeln!(text, "{path} was {what}"));
+        writeln!(text, "{path}: {}{reused}, every one verified", images(report.images, report.bytes))
+    };
+    writeln!(text, "  title    {}", manifest.title);
+    writeln!(text, "  licence  {}", first_line(&manifest.licence));
+    writeln!(text, "  signed   {}", signed(&report.snapshot));
+    writeln!(text, "  pin      {}", manifest.pin());
+    if locked {
+        writeln!(text, "  locked in isn.lock");
+    }
+    let mut object = version(&report.snapshot, report.images, report.bytes);
+    object["path"] = path_json(&report.path);
+    object["fetched_bytes"] = json!(report.fetched_bytes);
+    object["reused_images"] = json!(report.reused_images);
+    object["replaced"] = json!(report.replaced);
+    object["registry"] = json!(report.registry);
+    output.print_done(&text, object);
+}

@@ -1,0 +1,102 @@
+//! `isn registry …`
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::cli::args::RegistryArg;
+use crate::cli::console::Page;
+use crate::cli::exit::{self, Aim, ExitCode};
+use crate::cli::output::Output;
+use crate::cli::render::{faults, path_json, statements};
+use crate::cli::run::{Run, Verb};
+use isn_format::error::Result;
+use isn_format::log::LogKey;
+use isn_registry::ops::registry::{RegistryReport, init, rotate_key};
+use isn_registry::ops::verify::store::check;
+use isn_registry::steps::submit::Submitted;
+
+/// `isn registry …`
+#[derive(Debug, Subcommand)]
+pub(super) enum RegistryCommand {
+    /// Make an empty folder or bucket a registry with a log of its own
+    Init {
+        /// The folder or bucket
+        #[arg(value_name = "DIR|URL")]
+        registry: String,
+        /// The log's name, for example example.org/birds [default: isn.local/ and 16 hex digits of its key]
+        #[arg(long)]
+        origin: Option<String>,
+        /// A private key file for the log; of a registry that exists, its own key, to append from this machine too
+        #[arg(long, value_name = "FILE")]
+        log_key: Option<PathBuf>,
+    },
+    /// Verify all of a registry, wherever it is: its log, every release, every image
+    Check {
+        /// A folder or URL
+        #[arg(value_name = "DIR|URL")]
+        location: String,
+    },
+    /// Give the log a new key, signed by the old one
+    RotateKey {
+        /// The folder or bucket
+        #[arg(value_name = "DIR|URL")]
+        registry: String,
+    },
+}
+
+impl Verb for RegistryCommand {
+    fn aim(&self) -> Aim {
+        match self {
+            RegistryCommand::Check { .. } => Aim::Look,
+            _ => Aim::Write,
+        }
+    }
+
+    fn run(&self, run: &Run) -> Result<ExitCode> {
+        match self {
+            RegistryCommand::Init { registry, origin, log_key } => {
+                let store = run.store(registry)?;
+                let report =
+                    run.with_known(|known| init(store, origin.as_deref(), log_key.as_deref(), known))?;
+                print_init(&run.output, registry, &report);
+            }
+            RegistryCommand::Check { location } => {
+                let client = run.client(&RegistryArg::itself(location))?;
+                let report = check(&client, location, run.jobs, &run.progress)?;
+                faults::print(&run.output, &report);
+                return Ok(exit::success_if(report.faults.is_empty(), exit::INTEGRITY));
+            }
+            RegistryCommand::RotateKey { registry } => {
+                let store = run.store(registry)?;
+                let (submitted, key) = run.with_known(|known| rotate_key(store, known))?;
+                print_rotate_key(&run.output, submitted, &key);
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn print_init(output: &Output, registry: &str, report: &RegistryReport) {
+    let how = if report.made { "is a registry now" } else { "is a registry already" };
+    let mut text = Page::of(format_args!("{registry} {how}"));
+    writeln!(text, "  log      {}", report.log_key);
+    if let Some(path) = &report.key_path {
+        writeln!(text, "  key      {} (keep a copy: without it nothing can be added)", path.display());
+    }
+    let object = json!({
+        "path": registry,
+        "made": report.made,
+        "log_key": report.log_key,
+        "key_path": report.key_path.as_deref().map(path_json),
+    });
+    output.print_done(&text, object);
+}
+
+fn print_rotate_key(output: &Output, submitted: Submitted, key: &LogKey) {
+    statements::print(output, &[submitted]);
+    if !output.json {
+        output.print_done(&Page::of(format_args!("  log      {key}")), Value::Null);
+    }
+}

@@ -1,0 +1,64 @@
+//! `isn sync`.
+
+use std::path::Path;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::args::RegistryArg;
+use crate::cli::console::Page;
+use crate::cli::exit::{Aim, ExitCode};
+use crate::cli::output::Output;
+use crate::cli::render::{path_json, size};
+use crate::cli::run::{Run, Verb};
+use isn_format::error::Result;
+use isn_registry::ops::sync::{SyncOptions, Synced, sync};
+
+/// What may change.
+#[derive(Debug, Args)]
+pub(super) struct SyncArgs {
+    #[command(flatten)]
+    registry: RegistryArg,
+    /// Never change isn.lock: fail if it lacks something
+    #[arg(long)]
+    locked: bool,
+    /// Write trees outside this folder too, where isn.lock says so (an absolute path, `..`, a link)
+    #[arg(long)]
+    allow_outside: bool,
+}
+
+impl Verb for SyncArgs {
+    fn aim(&self) -> Aim {
+        Aim::Bring
+    }
+
+    fn run(&self, run: &Run) -> Result<ExitCode> {
+        let client = run.client(&self.registry)?;
+        let options = SyncOptions {
+            project: Path::new("."),
+            locked: self.locked,
+            allow_outside: self.allow_outside,
+            jobs: run.jobs,
+        };
+        print(&run.output, &sync(&client, &options, &run.progress)?);
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn print(output: &Output, synced: &[Synced]) {
+    let mut text = Page::default();
+    for one in synced {
+        output.warn(&one.warnings);
+        let how = match one.fetched_bytes {
+            Some(bytes) => format!("pulled, {} fetched", size(bytes)),
+            None => "there already and whole".into(),
+        };
+        writeln!(text, "{}: {how}", one.entry.path.display());
+        writeln!(text, "  pin      {}", one.entry.pin);
+    }
+    let entries = synced.iter().map(|one| {
+        let fetched_bytes = one.fetched_bytes.unwrap_or(0);
+        json!({ "path": path_json(&one.entry.path), "pin": one.entry.pin, "fetched_bytes": fetched_bytes, "warnings": one.warnings })
+    });
+    output.print_done(&text, json!({ "synced": entries.collect::<Vec<_>>() }));
+}

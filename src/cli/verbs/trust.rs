@@ -1,0 +1,113 @@
+//! `isn trust …`
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::cli::console::{self, Page};
+use crate::cli::exit::ExitCode;
+use crate::cli::output::Output;
+use crate::cli::run::{Run, Verb};
+use isn_format::error::Result;
+use isn_registry::ops::trust::{add, remove};
+use isn_registry::trust::{AnyKey, RegistryId, TrustStore};
+
+/// `isn trust …`
+#[derive(Debug, Subcommand)]
+pub(super) enum TrustCommand {
+    /// Believe a registry's log (a vkey), or its releases by one publisher (an SSH key)
+    Add {
+        /// A folder or URL
+        registry: String,
+        /// A log's or witness's vkey, a public key file, or the line itself ('ssh-ed25519 …')
+        key: String,
+        /// How many of the registry's witnesses must have signed [default: all]
+        #[arg(long, value_name = "N")]
+        need: Option<usize>,
+    },
+    /// List the keys you trust
+    List,
+    /// Believe a key no more
+    Remove {
+        /// A folder or URL
+        registry: String,
+        /// A vkey, a public key file, the line itself, or its fingerprint (SHA256:…)
+        key: String,
+    },
+}
+
+impl Verb for TrustCommand {
+    fn run(&self, run: &Run) -> Result<ExitCode> {
+        let mut store = run.settings.trust()?;
+        match self {
+            TrustCommand::Add { registry, key, need } => {
+                let (id, key) = add(&mut store, registry, key, *need)?;
+                print_add(&run.output, &id, &key);
+            }
+            TrustCommand::List => print_list(&run.output, &store),
+            TrustCommand::Remove { registry, key } => {
+                let (id, key) = remove(&mut store, &run.settings.logs(), registry, key)?;
+                print_remove(&run.output, &id, &key);
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn print_add(output: &Output, registry: &RegistryId, key: &AnyKey) {
+    let text = match key {
+        AnyKey::Publisher(line) => {
+            format!("registry {registry}: releases by {} are believed", line.key.fingerprint())
+        }
+        AnyKey::Log(log) => format!("registry {registry}: known by its log's key, {log}"),
+        AnyKey::Witness(witness) => format!("registry {registry}: {witness} must have seen its log"),
+    };
+    output.print_done(&Page::of(format_args!("{text}")), key_json(registry, key));
+}
+
+fn print_list(output: &Output, store: &TrustStore) {
+    let all: Vec<(&RegistryId, AnyKey)> = store
+        .list()
+        .flat_map(|(id, trusted)| {
+            let log = trusted.believed_log().cloned().into_iter().map(AnyKey::Log);
+            let keys = trusted.keys.iter().cloned().map(AnyKey::Publisher);
+            let witnesses = trusted.witnesses.iter().cloned().map(AnyKey::Witness);
+            log.chain(keys).chain(witnesses).map(move |key| (id, key))
+        })
+        .collect();
+    if all.is_empty() && !output.json {
+        console::message("", "no keys are trusted: `isn trust add REGISTRY KEY` trusts one");
+        return;
+    }
+    let line = |(registry, key): &(&RegistryId, AnyKey)| match key {
+        AnyKey::Publisher(line) => format!("{registry}  key      {}", line.key.fingerprint()),
+        AnyKey::Log(log) => format!("{registry}  log      {log}"),
+        AnyKey::Witness(witness) => format!("{registry}  witness  {witness}"),
+    };
+    let mut text = Page::default();
+    all.iter().for_each(|one| writeln!(text, "{}", line(one)));
+    let list: Vec<Value> = all.iter().map(|(registry, key)| key_json(registry, key)).collect();
+    output.print(&text, json!({ "trusted": list }));
+}
+
+fn print_remove(output: &Output, registry: &RegistryId, key: &AnyKey) {
+    let text = match key {
+        AnyKey::Publisher(line) => {
+            format!("registry {registry}: releases by {} are believed no more", line.key.fingerprint())
+        }
+        AnyKey::Log(log) => format!("registry {registry}: not known by {log} any more"),
+        AnyKey::Witness(witness) => format!("registry {registry}: {witness} is no witness any more"),
+    };
+    output.print_done(&Page::of(format_args!("{text}")), key_json(registry, key));
+}
+
+fn key_json(registry: &RegistryId, key: &AnyKey) -> Value {
+    match key {
+        AnyKey::Publisher(line) => json!({
+            "registry": registry.as_str(),
+            "public_key": line.key.to_string(),
+            "fingerprint": line.key.fingerprint(),
+        }),
+        AnyKey::Log(log) => json!({ "registry": registry.as_str(), "log_key": log }),
+        AnyKey::Witness(witness) => json!({ "registry": registry.as_str(), "witness": witness }),
+    }
+}

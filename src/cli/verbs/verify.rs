@@ -1,0 +1,105 @@
+//! `isn verify`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::args::RegistryArg;
+use crate::cli::console::Page;
+use crate::cli::exit::{self, ExitCode};
+use crate::cli::output::Output;
+use crate::cli::render::{faults, fingerprints};
+use crate::cli::run::{Run, Verb};
+use isn_format::dataset_ref::DatasetRef;
+use isn_format::error::{Error, Result};
+use isn_format::log::LogKey;
+use isn_registry::ops::verify::{Expectation, ProofReport, Target, verify, verify_proof};
+
+/// What to check, and against what.
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// A folder, or a version
+    #[arg(value_name = "PATH|REF", required_unless_present = "proof")]
+    subject: Option<String>,
+    /// Check the release that this file of `isn prove` proves, offline; and the tree, if one is named
+    #[arg(long, value_name = "FILE", conflicts_with = "expect")]
+    proof: Option<PathBuf>,
+    /// The key of the log that the proof is from [default: the one that you trust]
+    #[arg(long, value_name = "VKEY", requires = "proof")]
+    log_key: Option<LogKey>,
+    /// The version or dataset hash that the tree must have
+    #[arg(long, value_name = "REF|b3:HASH")]
+    expect: Option<DatasetRef>,
+    #[command(flatten)]
+    registry: RegistryArg,
+}
+
+impl Verb for VerifyArgs {
+    fn run(&self, run: &Run) -> Result<ExitCode> {
+        let client = run.client(&self.registry)?;
+        let (subject, jobs) = (self.subject.as_deref(), run.jobs);
+        let is_whole = match &self.proof {
+            Some(proof) => {
+                let (log_key, tree) = (self.log_key.as_ref(), subject.map(Path::new));
+                let report = verify_proof(&client, proof, log_key, tree, jobs, &run.progress)?;
+                print_proof(&run.output, &report);
+                report.tree.is_none_or(|tree| tree.faults.is_empty())
+            }
+            None => {
+                let target = target(subject.unwrap_or_default())?;
+                let expect = self.expect.clone().map(|reference| match reference {
+                    DatasetRef::Pin(hash) => Expectation::Hash(hash),
+                    reference => Expectation::Reference(reference),
+                });
+                let report = verify(&client, &target, expect.as_ref(), jobs, &run.progress)?;
+                faults::print(&run.output, &report);
+                report.faults.is_empty()
+            }
+        };
+        Ok(exit::success_if(is_whole, exit::INTEGRITY))
+    }
+}
+
+/// A path that exists or looks like one, else a reference.
+fn target(text: &str) -> Result<Target> {
+    let path = PathBuf::from(text);
+    let looks_like_path = text.contains(['/', '\\']) || text.starts_with('.');
+    if path.exists() || looks_like_path {
+        return Ok(Target::Path(path));
+    }
+    text.parse()
+        .map(Target::Reference)
+        .map_err(|e| Error::invalid(text, format!("is neither a folder nor a version: {e}")))
+}
+
+fn print_proof(output: &Output, report: &ProofReport) {
+    let release = &report.release;
+    let (title, position) = (format!("{}@{}", release.name, release.version), &report.position);
+    let mut text = Page::of(format_args!(
+        "ok: the release of {title} is entry {} of log {}, which had {} entries",
+        position.index, position.origin, position.size
+    ));
+    for signer in &report.signers {
+        writeln!(text, "  signed   by {}", signer.fingerprint());
+    }
+    writeln!(text, "  log      {}", report.log_key);
+    writeln!(text, "  dataset  {}", release.dataset.prefixed());
+    let mut object = json!({
+        "ok": report.tree.as_ref().is_none_or(|tree| tree.faults.is_empty()),
+        "kind": "proof",
+        "name": release.name,
+        "version": release.version,
+        "dataset": release.dataset.prefixed(),
+        "manifest": release.manifest.prefixed(),
+        "signers": fingerprints(&report.signers),
+        "log": position,
+    });
+    if let Some(tree) = &report.tree {
+        object["faults"] = json!(tree.faults);
+    }
+    output.print(&text, object);
+    if let Some(tree) = report.tree.as_ref().filter(|_| !output.json) {
+        faults::print(output, tree);
+    }
+}

@@ -1,0 +1,27 @@
+//! `isn yank`.
+
+use clap::Args;
+
+use crate::cli::args::AdviceArgs;
+use crate::cli::exit::{Aim, ExitCode};
+use crate::cli::run::{Run, Verb};
+use isn_format::error::Result;
+use isn_registry::ops::owner::yank;
+
+/// Which version, and why.
+#[derive(Debug, Args)]
+pub(super) struct YankArgs {
+    #[command(flatten)]
+    advice: AdviceArgs,
+}
+
+impl Verb for YankArgs {
+    fn aim(&self) -> Aim {
+        Aim::Write
+    }
+
+    fn run(&self, run: &Run) -> Result<ExitCode> {
+        let (name, version) = self.advice.version()?;
+        run.speak(&self.advice.to, |speaker| yank(speaker, name, version, &self.advice.reason))
+    }
+}
