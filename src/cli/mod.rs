@@ -1,13 +1,13 @@
 //! The command line. Only here is anything printed or read from the environment. A module imports only from rows below its own:
 //!
-//! | Row | Modules |
-//! |---|---|
-//! | what there is | [`verbs`] |
-//! | what several verbs have | [`run`] |
-//! | what it is made of | [`args`], [`passphrase`], [`render`], [`embed`] |
-//! | values and reports | [`values`], [`output`], [`bundled`] |
-//! | ends | [`exit`], [`terminal`] |
-//! | all that is printed | [`console`] |
+//! | row | modules | what they have |
+//! |---|---|---|
+//! | verbs | [`verbs`] | a file a verb: its arguments, what is done with them, how its report is printed |
+//! | what they share | [`run`] | what every verb has at hand |
+//! | its parts | [`args`], [`passphrase`], [`render`], [`embed`] | what several verbs take, ask and say; what other programs take |
+//! | printing | [`output`], [`values`], [`bundled`] | reports to stdout; arguments as they are written; the registry in the binary |
+//! | ends | [`exit`], [`terminal`] | errors with their codes and next steps; progress |
+//! | words | [`console`] | all that is printed goes through it |
 
 mod args;
 mod bundled;

@@ -69,6 +69,7 @@ impl Run {
         cache.indexes()
     }
 
+    /// A key that signs: one of the keyring, of a file, or of the SSH agent.
     pub(super) fn signer(&self, key: &str) -> Result<Box<dyn Signer>> {
         let agent = Settings::ssh_agent();
         let passphrase = |file: &str| passphrase::ask(&format!("Passphrase for {file}: "));

@@ -12,7 +12,7 @@ use isn_registry::ops::sign::append;
 
 /// What to append, and where.
 #[derive(Debug, Args)]
-pub(super) struct AppendArgs {
+pub(in crate::cli) struct AppendArgs {
     /// The statement
     #[arg(value_name = "FILE")]
     file: PathBuf,

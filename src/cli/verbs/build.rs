@@ -16,7 +16,7 @@ use isn_registry::ops::build::{BuildOptions, BuildReport, Inputs, build};
 
 /// What to build, of what, and where to.
 #[derive(Debug, Args)]
-pub(super) struct BuildArgs {
+pub(in crate::cli) struct BuildArgs {
     /// The recipe
     #[arg(value_name = "RECIPE.toml")]
     recipe: PathBuf,

@@ -17,7 +17,7 @@ use isn_registry::ops::cache::verify;
 
 /// `isn cache …`
 #[derive(Debug, Subcommand)]
-pub(super) enum CacheCommand {
+pub(in crate::cli) enum CacheCommand {
     /// Show where the cache is and what is in it
     Info,
     /// Hash everything in it; what is damaged is set aside and fetched again when it is needed

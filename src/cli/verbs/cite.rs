@@ -14,7 +14,7 @@ use isn_registry::ops::cite::{Citation, CitationFormat, cite};
 
 /// What to cite, and how.
 #[derive(Debug, Args)]
-pub(super) struct CiteArgs {
+pub(in crate::cli) struct CiteArgs {
     /// Which version
     #[arg(value_name = "REF")]
     reference: DatasetRef,

@@ -15,7 +15,7 @@ use isn_registry::ops::demo::{DemoReport, write_source};
 
 /// `isn demo …`
 #[derive(Debug, Subcommand)]
-pub(super) enum DemoCommand {
+pub(in crate::cli) enum DemoCommand {
     /// Draw the raw images of demobirds, laid out as ImageNet is
     Source {
         /// The folder to make

@@ -17,7 +17,7 @@ use isn_registry::settings::Settings;
 
 /// Which registries to try.
 #[derive(Debug, Args)]
-pub(super) struct DoctorArgs {
+pub(in crate::cli) struct DoctorArgs {
     #[command(flatten)]
     registry: RegistryArg,
 }

@@ -19,7 +19,7 @@ use isn_registry::ops::export::{ExportOptions, ExportReport, export};
 
 /// What to export, as what, and where to.
 #[derive(Debug, Args)]
-pub(super) struct ExportArgs {
+pub(in crate::cli) struct ExportArgs {
     /// Which version
     #[arg(value_name = "REF")]
     reference: DatasetRef,

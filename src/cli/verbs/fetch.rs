@@ -15,7 +15,7 @@ use isn_registry::ops::fetch::{FetchReport, fetch};
 
 /// Which version, and which part of it.
 #[derive(Debug, Args)]
-pub(super) struct FetchArgs {
+pub(in crate::cli) struct FetchArgs {
     /// Which version
     #[arg(value_name = "REF")]
     reference: DatasetRef,

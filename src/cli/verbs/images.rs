@@ -16,7 +16,7 @@ use isn_registry::ops::images::{ImagesReport, images};
 
 /// Which images to list.
 #[derive(Debug, Args)]
-pub(super) struct ImagesArgs {
+pub(in crate::cli) struct ImagesArgs {
     /// Which version
     #[arg(value_name = "REF")]
     reference: DatasetRef,

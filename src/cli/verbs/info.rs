@@ -15,7 +15,7 @@ use isn_registry::ops::info::{InfoReport, info};
 
 /// What to show.
 #[derive(Debug, Args)]
-pub(super) struct InfoArgs {
+pub(in crate::cli) struct InfoArgs {
     /// Which version
     #[arg(value_name = "REF")]
     reference: DatasetRef,

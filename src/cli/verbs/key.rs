@@ -17,7 +17,7 @@ use isn_registry::ops::owner::rotate;
 
 /// `isn key …`
 #[derive(Debug, Subcommand)]
-pub(super) enum KeyCommand {
+pub(in crate::cli) enum KeyCommand {
     /// Make a key pair
     New {
         /// Its name

@@ -13,7 +13,7 @@ use isn_registry::ops::list::{Listed, list};
 
 /// Where to look.
 #[derive(Debug, Args)]
-pub(super) struct ListArgs {
+pub(in crate::cli) struct ListArgs {
     #[command(flatten)]
     registry: RegistryArg,
 }

@@ -21,7 +21,7 @@ use isn_registry::progress::Progress as _;
 
 /// `isn log …`
 #[derive(Debug, Subcommand)]
-pub(super) enum LogCommand {
+pub(in crate::cli) enum LogCommand {
     /// List the entries
     Show {
         #[command(flatten)]

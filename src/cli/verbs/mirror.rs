@@ -16,7 +16,7 @@ use isn_registry::ops::verify::store::unsigned_lack;
 
 /// What to copy, and where to.
 #[derive(Debug, Args)]
-pub(super) struct MirrorArgs {
+pub(in crate::cli) struct MirrorArgs {
     /// The registry to copy: a folder, a URL or `bundled`
     #[arg(value_name = "SRC")]
     source: String,

@@ -1,5 +1,5 @@
-//! The verbs: a file each, or a folder for a family. A file has the verb's arguments, what is done with them ([`Verb`]), and how
-//! its report is printed. None uses another's.
+//! The verbs: a file each, or a folder for a large family. A file has the verb's arguments, what is done with them ([`Verb`]),
+//! and how its report is printed. None uses another.
 
 mod append;
 mod audit;

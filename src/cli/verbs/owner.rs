@@ -16,7 +16,7 @@ use isn_registry::ops::owner::{Change, Shown, change, show};
 
 /// `isn owner …`
 #[derive(Debug, Subcommand)]
-pub(super) enum OwnerCommand {
+pub(in crate::cli) enum OwnerCommand {
     /// Show whose a name is
     Show {
         /// The dataset

@@ -19,7 +19,7 @@ use isn_registry::ops::log::{ProveReport, prove};
 
 /// What to prove, and where to write it.
 #[derive(Debug, Args)]
-pub(super) struct ProveArgs {
+pub(in crate::cli) struct ProveArgs {
     /// Which version
     #[arg(value_name = "REF")]
     reference: DatasetRef,

@@ -21,7 +21,7 @@ use isn_registry::trust::RegistryId;
 
 /// What to publish, where to, and who signs.
 #[derive(Debug, Args)]
-pub(super) struct PublishArgs {
+pub(in crate::cli) struct PublishArgs {
     /// The output of `isn build`
     #[arg(value_name = "OUT")]
     build: PathBuf,

@@ -19,7 +19,7 @@ use isn_registry::ops::sync;
 
 /// Which version, where to, and from what.
 #[derive(Debug, Args)]
-pub(super) struct PullArgs {
+pub(in crate::cli) struct PullArgs {
     /// Which version
     #[arg(value_name = "REF")]
     reference: DatasetRef,

@@ -19,7 +19,7 @@ use isn_registry::steps::submit::Submitted;
 
 /// `isn registry …`
 #[derive(Debug, Subcommand)]
-pub(super) enum RegistryCommand {
+pub(in crate::cli) enum RegistryCommand {
     /// Make an empty folder or bucket a registry with a log of its own
     Init {
         /// The folder or bucket

@@ -20,7 +20,7 @@ use isn_registry::ops::audit::Subject;
 
 /// What to review.
 #[derive(Debug, Args)]
-pub(super) struct ReviewArgs {
+pub(in crate::cli) struct ReviewArgs {
     /// A folder of images, a tree, the output of `isn build`, or a version
     #[arg(value_name = "DIR|REF")]
     target: String,

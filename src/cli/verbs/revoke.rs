@@ -12,7 +12,7 @@ use isn_registry::ops::owner::revoke;
 
 /// Which key, where, and why.
 #[derive(Debug, Args)]
-pub(super) struct RevokeArgs {
+pub(in crate::cli) struct RevokeArgs {
     /// The key: a name of `isn key list`, a public key file, or the line itself ('ssh-ed25519 …')
     #[arg(value_name = "KEY")]
     revoked: String,

@@ -20,7 +20,7 @@ use isn_format::text::one_line;
 
 /// What to serve, where, and within which limits.
 #[derive(Debug, Args)]
-pub(super) struct ServeArgs {
+pub(in crate::cli) struct ServeArgs {
     /// The registry's folder
     #[arg(value_name = "DIR")]
     dir: PathBuf,

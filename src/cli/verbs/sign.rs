@@ -15,7 +15,7 @@ use isn_registry::ops::sign::{SignReport, sign};
 
 /// What to sign, and with what.
 #[derive(Debug, Args)]
-pub(super) struct SignArgs {
+pub(in crate::cli) struct SignArgs {
     /// The statement, as `isn publish` and others write it where one signature is not enough
     #[arg(value_name = "FILE")]
     file: PathBuf,

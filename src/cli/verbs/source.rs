@@ -18,7 +18,7 @@ use isn_registry::ops::source::{CheckOptions, SourceReport, check};
 
 /// `isn source …`
 #[derive(Debug, Subcommand)]
-pub(super) enum SourceCommand {
+pub(in crate::cli) enum SourceCommand {
     /// Say how a folder of source images is laid out, and what it lacks of what a recipe needs; exit 8 if it does
     Check {
         /// The raw images: folders, the official archives, Kaggle's layout or parquet files

@@ -16,7 +16,7 @@ use isn_registry::ops::sync::{SyncOptions, Synced, sync};
 
 /// What may change.
 #[derive(Debug, Args)]
-pub(super) struct SyncArgs {
+pub(in crate::cli) struct SyncArgs {
     #[command(flatten)]
     registry: RegistryArg,
     /// Never change isn.lock: fail if it lacks something

@@ -13,7 +13,7 @@ use isn_registry::trust::{AnyKey, RegistryId, TrustStore};
 
 /// `isn trust …`
 #[derive(Debug, Subcommand)]
-pub(super) enum TrustCommand {
+pub(in crate::cli) enum TrustCommand {
     /// Believe a registry's log (a vkey), or its releases by one publisher (an SSH key)
     Add {
         /// A folder or URL

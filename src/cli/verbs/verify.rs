@@ -18,7 +18,7 @@ use isn_registry::ops::verify::{Expectation, ProofReport, Target, verify, verify
 
 /// What to check, and against what.
 #[derive(Debug, Args)]
-pub(super) struct VerifyArgs {
+pub(in crate::cli) struct VerifyArgs {
     /// A folder, or a version
     #[arg(value_name = "PATH|REF", required_unless_present = "proof")]
     subject: Option<String>,

@@ -17,7 +17,7 @@ use isn_registry::ops::verify_source::{VerifySourceReport, verify_source};
 
 /// What to compare with what.
 #[derive(Debug, Args)]
-pub(super) struct VerifySourceArgs {
+pub(in crate::cli) struct VerifySourceArgs {
     /// Which version
     #[arg(value_name = "REF")]
     reference: DatasetRef,

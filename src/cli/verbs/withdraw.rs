@@ -10,7 +10,7 @@ use isn_registry::ops::owner::withdraw;
 
 /// Which version, and why.
 #[derive(Debug, Args)]
-pub(super) struct WithdrawArgs {
+pub(in crate::cli) struct WithdrawArgs {
     #[command(flatten)]
     advice: AdviceArgs,
 }

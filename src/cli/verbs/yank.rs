@@ -10,7 +10,7 @@ use isn_registry::ops::owner::yank;
 
 /// Which version, and why.
 #[derive(Debug, Args)]
-pub(super) struct YankArgs {
+pub(in crate::cli) struct YankArgs {
     #[command(flatten)]
     advice: AdviceArgs,
 }

@@ -16,7 +16,7 @@ use isn_registry::ops::audit::looks::look;
 
 /// What is looked at, and what is said of it.
 #[derive(Debug, Args)]
-pub(super) struct AllArgs {
+pub(in crate::cli) struct AllArgs {
     #[command(flatten)]
     target: TargetArgs,
     #[command(flatten)]

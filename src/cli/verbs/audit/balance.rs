@@ -14,7 +14,7 @@ use isn_registry::ops::audit::balance::{ACCURACIES, BalanceReport, balance};
 
 /// What is counted.
 #[derive(Debug, Args)]
-pub(super) struct BalanceArgs {
+pub(in crate::cli) struct BalanceArgs {
     #[command(flatten)]
     target: TargetArgs,
     #[command(flatten)]

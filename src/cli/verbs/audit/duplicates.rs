@@ -21,7 +21,7 @@ const SHOWN: usize = 20;
 
 /// What is looked at, and what counts as a copy.
 #[derive(Debug, Args)]
-pub(super) struct DuplicatesArgs {
+pub(in crate::cli) struct DuplicatesArgs {
     #[command(flatten)]
     target: TargetArgs,
     #[command(flatten)]

@@ -19,7 +19,7 @@ const SHOWN: usize = 20;
 
 /// What is looked at, and from where on something is said.
 #[derive(Debug, Args)]
-pub(super) struct ImagesArgs {
+pub(in crate::cli) struct ImagesArgs {
     #[command(flatten)]
     target: TargetArgs,
     #[command(flatten)]

@@ -30,7 +30,7 @@ const SHOWN: usize = 20;
 /// What is known about the images, and what to make of it.
 #[derive(Debug, Args)]
 #[group(id = "evidence", required = true, args = ["probs", "embeddings", "onnx", "pixels"])]
-pub(super) struct LabelsArgs {
+pub(in crate::cli) struct LabelsArgs {
     /// The images: a folder of classes, a tree, a build, or a version. Rows of files are in the order of their paths
     #[arg(value_name = "PATH|REF")]
     target: Option<String>,

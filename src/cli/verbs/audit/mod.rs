@@ -15,7 +15,7 @@ use isn_format::error::Result;
 
 /// `isn audit …`
 #[derive(Debug, Subcommand)]
-pub(super) enum AuditCommand {
+pub(in crate::cli) enum AuditCommand {
     /// Rank labels that are probably wrong, by predicted probabilities or embeddings; exit 8 if there are any
     Labels(labels::LabelsArgs),
     /// Find images that are there more than once, and those on both sides of a split; exit 8 if there are any

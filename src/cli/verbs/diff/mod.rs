@@ -24,7 +24,7 @@ const SHOWN: usize = 50;
 
 /// Which versions, and what to make of it.
 #[derive(Debug, Args)]
-pub(super) struct DiffArgs {
+pub(in crate::cli) struct DiffArgs {
     /// The older version: a reference, or the folder of a tree or build. A tree is taken at its B3SUMS; whether its files
     /// are those, `isn verify TREE` says
     #[arg(value_name = "OLD")]

@@ -21,7 +21,7 @@ use isn_registry::ops::ledger::add;
 
 /// A row.
 #[derive(Debug, Args)]
-pub(super) struct AddArgs {
+pub(in crate::cli) struct AddArgs {
     /// The ledger's file; it is made if there is none
     #[arg(value_name = "LEDGER")]
     ledger: PathBuf,

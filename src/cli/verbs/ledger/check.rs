@@ -15,7 +15,7 @@ use isn_registry::ops::ledger::{CheckReport, check};
 
 /// Whose ledger to settle.
 #[derive(Debug, Args)]
-pub(super) struct CheckArgs {
+pub(in crate::cli) struct CheckArgs {
     /// The recipe
     #[arg(value_name = "RECIPE.toml")]
     recipe: PathBuf,

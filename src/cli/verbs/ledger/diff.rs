@@ -16,7 +16,7 @@ use isn_registry::ops::ledger::{DiffReport, diff};
 
 /// Which ledgers.
 #[derive(Debug, Args)]
-pub(super) struct DiffArgs {
+pub(in crate::cli) struct DiffArgs {
     /// The older one
     #[arg(value_name = "OLD")]
     old: PathBuf,

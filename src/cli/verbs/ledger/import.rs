@@ -18,7 +18,7 @@ use isn_registry::ops::ledger::{ImportReport, import};
 
 /// What to take in, and what it does not say.
 #[derive(Debug, Args)]
-pub(super) struct ImportArgs {
+pub(in crate::cli) struct ImportArgs {
     /// The ledger's file; it is made if there is none
     #[arg(value_name = "LEDGER")]
     ledger: PathBuf,

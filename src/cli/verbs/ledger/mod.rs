@@ -15,7 +15,7 @@ use isn_format::error::Result;
 
 /// `isn ledger …`
 #[derive(Debug, Subcommand)]
-pub(super) enum LedgerCommand {
+pub(in crate::cli) enum LedgerCommand {
     /// Print what is claimed and decided, image by image
     Show(show::ShowArgs),
     /// Add a decision, or with --claim a claim; an earlier decision of the same reviewer counts no more

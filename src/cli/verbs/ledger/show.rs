@@ -17,7 +17,7 @@ use isn_registry::ops::ledger::open;
 
 /// What to show.
 #[derive(Debug, Args)]
-pub(super) struct ShowArgs {
+pub(in crate::cli) struct ShowArgs {
     /// The ledger's file
     #[arg(value_name = "LEDGER")]
     ledger: PathBuf,
