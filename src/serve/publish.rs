@@ -354,7 +354,7 @@ pub(super) async fn statements(State(service): State<Arc<Service>>, request: Req
                 service.say(&format!("{holder}: {title} is entry {index} of the log"));
             }
             if let Some(error) = report.unlisted {
-                return refused(&service, Rejected::Registry(error).into());
+                return refused(&service, Rejected::registry(error).into());
             }
             let entries: Vec<_> = report
                 .entries

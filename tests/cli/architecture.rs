@@ -112,7 +112,7 @@ fn tokio_stops_at_transport_registry_the_operations_that_drive_them_and_the_serv
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for path in files(&root.join("src")).into_iter().chain(files(&root.join("crates"))) {
         let relative = path.strip_prefix(root).unwrap().to_str().unwrap().to_string();
-        let may = ["transport/", "registry/", "ops/", "steps/", "serve/", "review/"]
+        let may = ["transport/", "registry/", "client/", "ops/", "steps/", "serve/", "review/"]
             .iter()
             .any(|dir| relative.contains(&format!("src/{dir}")));
         let text = fs::read_to_string(&path).unwrap();

@@ -80,7 +80,7 @@ pub enum Rejected {
     Submission(#[from] Error),
     /// The registry is not: who has sent it can do nothing about that.
     #[error(transparent)]
-    Registry(Error),
+    Registry(Box<Error>),
     /// It has more new statements than are taken.
     #[error("adds {fresh} to the entries of the log, and this token may add {most} more today")]
     Entries {
@@ -89,6 +89,13 @@ pub enum Rejected {
         /// So many are taken.
         most: usize,
     },
+}
+
+impl Rejected {
+    /// By a fault of the registry.
+    pub fn registry(error: Error) -> Self {
+        Rejected::Registry(Box::new(error))
+    }
 }
 
 /// Where a submission goes.
@@ -115,7 +122,7 @@ pub fn accept(
 ) -> Result<AcceptReport, Rejected> {
     let open = || {
         let store = Box::new(FolderStore::new(to.registry));
-        RegistryWriter::open_existing(store, to.known).map_err(Rejected::Registry)
+        RegistryWriter::open_existing(store, to.known).map_err(Rejected::registry)
     };
     let plan = |log: &OwnLog<'_>| {
         let plan = Plan::new(log, submission)?;
@@ -126,7 +133,7 @@ pub fn accept(
     };
     let mut writer = open()?;
     let mut objects = Vec::new();
-    let log = OwnLog::open(&writer, to.known).map_err(Rejected::Registry)?;
+    let log = OwnLog::open(&writer, to.known).map_err(Rejected::registry)?;
     if let Some((statement, None)) = plan(&log)?.release {
         // This may take long.
         drop(log);
@@ -134,7 +141,7 @@ pub fn accept(
         objects = describe(to, &statement, submission.packs()?)?;
         writer = open()?;
     }
-    let log = OwnLog::open(&writer, to.known).map_err(Rejected::Registry)?;
+    let log = OwnLog::open(&writer, to.known).map_err(Rejected::registry)?;
     let Plan { view, places, fresh, release } = plan(&log)?;
     let mut report = AcceptReport {
         entries: Vec::new(),
@@ -147,7 +154,7 @@ pub fn accept(
     if let Some((statement, None)) = &release {
         check_there(to, &objects)?;
         for signed in fresh.iter().filter(|signed| matches!(signed.claimed(), Statement::Release(_))) {
-            writer.check_unlisted(statement, signed.bytes()).map_err(Rejected::Registry)?;
+            writer.check_unlisted(statement, signed.bytes()).map_err(Rejected::registry)?;
         }
         for (kind, object) in &objects {
             if bring(to, *kind, object, gone)? {
@@ -159,9 +166,9 @@ pub fn accept(
             submission.packs.iter().try_for_each(|pack| writer.add_pack(&statement.manifest, pack))?;
             if submission.rebuild_only { writer.mark_rebuild_only(&statement.manifest) } else { Ok(()) }
         });
-        placed.map_err(Rejected::Registry)?;
+        placed.map_err(Rejected::registry)?;
     }
-    let view = if fresh.is_empty() { view } else { log.append(&fresh).map_err(Rejected::Registry)?.view };
+    let view = if fresh.is_empty() { view } else { log.append(&fresh).map_err(Rejected::registry)?.view };
     let mut next = view.replica.size() - fresh.len() as u64;
     for (title, place) in places {
         let index = place.unwrap_or_else(|| {
@@ -193,8 +200,8 @@ struct Plan {
 impl Plan {
     /// An error if a statement has no place in the log, or not enough signatures.
     fn new(log: &OwnLog<'_>, submission: &Submission) -> Result<Self, Rejected> {
-        let view = log.view().map_err(Rejected::Registry)?;
-        log.signer(&view.replica.history().key()).map_err(Rejected::Registry)?;
+        let view = log.view().map_err(Rejected::registry)?;
+        log.signer(&view.replica.history().key()).map_err(Rejected::registry)?;
         let mut history = view.replica.history().clone();
         let mut plan = Plan { view, places: Vec::new(), fresh: Vec::new(), release: None };
         for signed in &submission.statements {

@@ -135,7 +135,7 @@ pub fn prove(client: &Client, reference: &DatasetRef) -> Result<ProveReport> {
     })
 }
 
-fn first<'a>(client: &'a Client) -> Result<&'a str> {
+fn first(client: &Client) -> Result<&str> {
     client.locations.first().map(String::as_str).ok_or_else(|| Error::invalid("registry", "none was named"))
 }
 

@@ -26,7 +26,10 @@ impl Bundled {
     pub(crate) fn of_the_repository() -> Self {
         static FILES: std::sync::LazyLock<Vec<(String, Vec<u8>)>> = std::sync::LazyLock::new(|| {
             let folder = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../registry"));
-            let read = |(path, _)| (format!("{path}"), crate::files::read(&folder.join(&path)).unwrap());
+            let read = |(path, _)| {
+                let bytes = crate::files::read(&folder.join(&path)).unwrap();
+                (path, bytes)
+            };
             let mut files: Vec<_> = crate::files::walk(folder).unwrap().into_iter().map(read).collect();
             files.sort();
             files
