@@ -25,3 +25,6 @@ pub mod pixels;
 pub mod resolution;
 pub mod similar;
 pub mod table;
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! Features of a picture without a model: where which colours are, and which way the edges run.
 
+use std::f32::consts::PI;
+
 use isn_format::pixel_spec::Filter;
 use isn_pixels::{PixelError, Rgb, scale};
 
@@ -35,8 +37,9 @@ pub fn features(rgb: &Rgb) -> Result<Vec<f32>, PixelError> {
         for x in 1..side - 1 {
             let across = grey[y * side + x + 1] - grey[y * side + x - 1];
             let down = grey[(y + 1) * side + x] - grey[(y - 1) * side + x];
-            let strength = across.hypot(down);
-            let half_turn = down.atan2(across).rem_euclid(std::f32::consts::PI) / std::f32::consts::PI;
+            let (a, d) = (f64::from(across), f64::from(down));
+            let strength = (a * a + d * d).sqrt() as f32;
+            let half_turn = libm::atan2f(down, across).rem_euclid(PI) / PI;
             let direction = ((half_turn * DIRECTIONS as f32) as usize).min(DIRECTIONS - 1);
             let cell = (y * CELLS / side) * CELLS + x * CELLS / side;
             cells[cell * DIRECTIONS + direction] += strength;

@@ -43,11 +43,11 @@ impl Rank {
                 // A little outside of 0 to 1 may pass as rounding; the logarithm must not see it.
                 let term = |class: usize| match probabilities.at(row, class).clamp(0.0, 1.0) {
                     0.0 => 0.0,
-                    p => round(p * round(p.ln())),
+                    p => round(p * round(libm::log(p))),
                 };
-                let entropy = -pairwise(classes, &term, &round) / (classes as f64).ln();
+                let entropy = -pairwise(classes, &term, &round) / libm::log(classes as f64);
                 let weighed = entropy / own.max(round(CLIPPING));
-                (weighed + 1.0).ln() / weighed.max(CLIPPING)
+                libm::log(weighed + 1.0) / weighed.max(CLIPPING)
             }
         }
     }

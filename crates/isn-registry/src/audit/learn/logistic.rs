@@ -22,7 +22,7 @@ pub fn cross_validated(space: &Space, labels: &[usize], classes: usize) -> Vec<f
     let folds = stratified(labels, classes);
     let tried = PENALTIES.map(|penalty| {
         let rows = with_penalty(space, labels, classes, &folds, penalty);
-        let likely = |(row, label): (usize, &usize)| rows[row * classes + label].max(1e-300).ln();
+        let likely = |(row, label): (usize, &usize)| libm::log(rows[row * classes + label].max(1e-300));
         let likelihood: f64 = labels.iter().enumerate().map(likely).sum();
         (likelihood, rows)
     });
@@ -68,11 +68,11 @@ fn softmax(scores: &mut [f64]) -> f64 {
     let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let mut total = 0.0;
     for score in scores.iter_mut() {
-        *score = (*score - top).exp();
+        *score = libm::exp(*score - top);
         total += *score;
     }
     scores.iter_mut().for_each(|score| *score /= total);
-    top + total.ln()
+    top + libm::log(total)
 }
 
 struct Problem<'a> {

@@ -6,8 +6,6 @@ use super::space::{Space, dot};
 
 /// How many neighbours vote.
 pub const NEIGHBOURS: usize = 40;
-/// The power of the cosine by which a vote counts: near ones much more than far ones.
-const SHARPNESS: i32 = 4;
 /// What every class has before the votes, shared between them, as a part of all votes: no probability is zero.
 const PRIOR: f64 = 0.05;
 
@@ -32,7 +30,9 @@ fn votes_of(space: &Space, labels: &[usize], classes: usize, row: usize) -> Vec<
     others.sort_unstable_by(nearer);
     let mut votes = vec![0.0; classes];
     for (cosine, other) in others {
-        votes[labels[other]] += cosine.max(0.0).powi(SHARPNESS);
+        // The fourth power: near ones count much more than far ones.
+        let square = cosine.max(0.0) * cosine.max(0.0);
+        votes[labels[other]] += square * square;
     }
     let all: f64 = votes.iter().sum();
     let prior = if all > 0.0 { all * PRIOR / classes as f64 } else { 1.0 };
