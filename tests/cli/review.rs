@@ -32,8 +32,12 @@ struct Answer {
 
 impl Page {
     fn open(sandbox: &Sandbox, more: &[&str]) -> Page {
-        let args =
-            [&["review", "raw", "--ledger", "ledger.csv", "--reviewer", "Zoë 安", "--json"], more].concat();
+        let usual = ["raw", "--ledger", "ledger.csv", "--reviewer", "Zoë 安"];
+        Page::of(sandbox, &[&usual[..], more].concat())
+    }
+
+    fn of(sandbox: &Sandbox, args: &[&str]) -> Page {
+        let args = [&["review", "--json"], args].concat();
         let mut child = sandbox.command(&args).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -207,6 +211,53 @@ fn nothing_is_decided_by_another_page_or_a_wrong_form() {
         assert!(head.contains(header), "{head}");
     }
     assert_eq!(page.get("image/12").status, 404);
+}
+
+/// What stands in a page for text of others, each with a word that says whose it is.
+fn hostile(whose: &str) -> String {
+    format!("<script>{whose}\"&'")
+}
+
+#[track_caller]
+fn is_text(answer: &Answer, whose: &[&str]) {
+    for field in whose {
+        let text = format!("&lt;script&gt;{field}&quot;&amp;'");
+        assert!(answer.body.contains(&text), "{field} is not in {}", answer.body);
+    }
+    // All but the page's own style and script.
+    let body = answer.body.split("</style>").last().and_then(|body| body.split("<script nonce=").next());
+    for raw in ["<script", "\"&", "&'"] {
+        assert!(!body.unwrap().contains(raw), "{raw} is in {}", answer.body);
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn nothing_of_others_becomes_markup_on_any_page() {
+    let sandbox = Sandbox::new();
+    let (raw, ledger, reviewer) = (hostile("raw"), format!("{}.csv", hostile("ledger")), hostile("reviewer"));
+    sandbox.image_folder(&raw, &CLASSES, 2);
+    let id = format!("ant/{}", hostile("image"));
+    let image = sandbox.path(&format!("{raw}/ant/ant_0.png"));
+    std::fs::rename(image, sandbox.path(&format!("{raw}/{id}.png"))).unwrap();
+    let (source, evidence) = (hostile("source"), hostile("evidence"));
+    let claim = ["ledger", "add", &ledger, &id, "label", "bee", "--claim", "--source", &source];
+    sandbox.isn(&[&claim[..], &["--evidence", &evidence]].concat()).ok();
+    sandbox.recipe("grads", "1.0", &CLASSES, "");
+    let recipe = String::from_utf8(sandbox.read("grads-1.0.toml")).unwrap();
+    let named = |recipe: String, class: &&str| {
+        recipe.replace(&format!("\"the {class}\""), &format!("{:?}", hostile(class)))
+    };
+    sandbox.write("grads-1.0.toml", CLASSES.iter().fold(recipe, named).as_bytes());
+    let args = [&raw, "--ledger", &ledger, "--reviewer", &reviewer, "--recipe", "grads-1.0.toml"];
+    let page = Page::of(&sandbox, &args);
+    let shown = ["image", "ant", "bee", "cat", "source", "evidence", "reviewer", "raw"];
+    is_text(&page.get("1"), &shown);
+    assert_eq!(page.post(1, "what=remove&reason=blank&note=%3Cscript%3Enote%22%26%27").status, 303);
+    is_text(&page.get("1"), &[&shown[..], &["note"]].concat());
+    is_text(&page.get("2"), &["ledger"]);
+    sandbox.write(&ledger, b"spoilt\n");
+    is_text(&page.post(1, "what=keep"), &["ledger"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@
 //! | a user's side | [`client`], [`settings`] | which registries are looked in and who is believed; what the environment and the user's files say |
 //! | places | [`registry`], [`transport`], [`cache`], [`trust`], [`known_logs`], [`keyring`], [`ledger_file`], [`tree_file`], [`lock_file`], [`demo`], [`dataset`] | where versions, what was fetched before, trusted keys, logs once seen, own keys, ledgers, trees and locks on disk, drawn images and images read in place come from |
 //! | things | [`source`], [`plan`], [`audit`], [`export`], [`sheet`] | one noun each |
-//! | words | [`files`], [`parallel`], [`progress`] | what everything else is said in |
+//! | words | [`files`], [`html`], [`parallel`], [`progress`] | what everything else is said in |
 
 pub mod audit;
 pub mod cache;
@@ -16,6 +16,7 @@ pub mod dataset;
 pub mod demo;
 pub mod export;
 pub mod files;
+pub mod html;
 pub mod keyring;
 pub mod known_logs;
 pub mod ledger_file;

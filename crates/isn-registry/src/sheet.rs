@@ -1,32 +1,9 @@
 //! [`Sheet`]: a contact sheet, one HTML file that needs nothing else: pictures are in it, there is no script, and no text
 //! of others can become markup. For an audit to be looked at, passed on and kept.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-/// `text` so that HTML shows it as it is, in an element or in a quoted attribute.
-pub fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            // No control character is of use in a page, and HTML forbids most.
-            c if c.is_control() && c != '\n' => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-/// A picture as the address of an `<img>`, with all of it inside.
-pub fn data_uri(picture: &[u8]) -> String {
-    let kind = if picture.starts_with(b"\x89PNG") { "image/png" } else { "image/jpeg" };
-    format!("data:{kind};base64,{}", STANDARD.encode(picture))
-}
+use crate::html::{data_uri, written};
 
 /// A picture of a sheet with what is said of it.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +18,8 @@ pub struct Figure {
 
 /// A sheet in the making. Everything that is added is text, never markup.
 pub struct Sheet {
-    html: String,
+    title: String,
+    parts: Vec<Markup>,
 }
 
 const STYLE: &str = "\
@@ -60,58 +38,73 @@ figcaption{font-size:.8rem;overflow-wrap:anywhere;margin-top:.3rem}\
 dl{display:grid;grid-template-columns:max-content 1fr;gap:0 .6rem;margin:.15rem 0}\
 dt{color:var(--dim)}dd{margin:0}";
 
+// A page that has a script after all, or asks for anything, is held back by this.
+const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
+
 impl Sheet {
     /// An empty sheet.
     pub fn new(title: &str) -> Self {
-        let title = escape(title);
-        // A page that has a script after all, or asks for anything, is held back by this.
-        let policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
-        Sheet {
-            html: format!(
-                "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n\
-                 <meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\n\
-                 <meta name=\"viewport\" content=\"width=device-width\">\n\
-                 <title>{title}</title><style>{STYLE}</style></head><body>\n<h1>{title}</h1>\n"
-            ),
-        }
+        Sheet { title: title.into(), parts: Vec::new() }
     }
 
     /// A heading of the second order.
     pub fn heading(&mut self, text: &str) {
-        self.html += &format!("<h2>{}</h2>\n", escape(text));
+        self.parts.push(html! { h2 { (text) } });
     }
 
     /// A paragraph.
     pub fn paragraph(&mut self, text: &str) {
-        self.html += &format!("<p>{}</p>\n", escape(text));
+        self.parts.push(html! { p { (text) } });
     }
 
     /// Pictures that belong together, under a title of their own if it is not empty.
     pub fn group(&mut self, title: &str, figures: &[Figure]) {
-        self.html += "<section>";
-        if !title.is_empty() {
-            self.html += &format!("<h3>{}</h3>", escape(title));
-        }
-        self.html += "<div class=\"row\">";
-        for figure in figures {
-            let name = escape(&figure.name);
-            let picture = match &figure.picture {
-                Some(picture) => format!("<img src=\"{}\" alt=\"{name}\">", data_uri(picture)),
-                None => "<div class=\"none\">no picture</div>".into(),
-            };
-            self.html += &format!("<figure>{picture}<figcaption>{name}<dl>");
-            for (fact, value) in &figure.facts {
-                self.html += &format!("<dt>{}</dt><dd>{}</dd>", escape(fact), escape(value));
+        self.parts.push(html! {
+            section {
+                @if !title.is_empty() { h3 { (title) } }
+                div.row {
+                    @for figure in figures {
+                        figure {
+                            @if let Some(picture) = &figure.picture {
+                                img src=(data_uri(picture)) alt=(figure.name);
+                            } @else {
+                                div.none { "no picture" }
+                            }
+                            figcaption {
+                                (figure.name)
+                                dl {
+                                    @for (fact, value) in &figure.facts { dt { (fact) } dd { (value) } }
+                                }
+                            }
+                        }
+                    }
+                }
             }
-            self.html += "</dl></figcaption></figure>";
-        }
-        self.html += "</div></section>\n";
+        });
     }
 
     /// The file.
-    pub fn finish(mut self) -> Vec<u8> {
-        self.html += "</body></html>\n";
-        self.html.into_bytes()
+    pub fn finish(self) -> Vec<u8> {
+        let page = html! {
+            (DOCTYPE) "\n"
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta http-equiv="Content-Security-Policy" content=(POLICY);
+                    meta name="viewport" content="width=device-width";
+                    title { (self.title) }
+                    // A constant of ours.
+                    style { (PreEscaped(STYLE)) }
+                }
+                "\n"
+                body {
+                    h1 { (self.title) } "\n"
+                    @for part in &self.parts { (part) "\n" }
+                }
+            }
+            "\n"
+        };
+        written(&page).into_bytes()
     }
 }
 

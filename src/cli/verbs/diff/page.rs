@@ -1,12 +1,10 @@
 //! The page of `isn diff --html`: one file, no scripts, nothing fetched.
 
-use std::fmt::Write as _;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::change::line;
 use isn_format::error::count;
+use isn_registry::html::{data_uri, written};
 use isn_registry::ops::diff::{Change, DiffReport, Kind, Place};
 
 const STYLE: &str = "\
@@ -28,80 +26,85 @@ figcaption{font-size:13px;overflow-wrap:anywhere}
 /// The page.
 pub(in crate::cli) fn page(report: &DiffReport) -> String {
     let title = format!("{} → {}", named(&report.old), named(&report.new));
-    let mut html = format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n\
-         <title>{0}</title>\n<style>\n{STYLE}\n</style></head><body>\n<h1>{0}</h1>\n",
-        escaped(&title)
-    );
     let (before, after) = report.images;
-    let _ = writeln!(
-        html,
-        "<p><span class=\"old\">−</span> <code>{}</code>, {}<br><span class=\"new\">+</span> <code>{}</code>, {}</p>",
-        escaped(&report.old),
-        count(before, "image"),
-        escaped(&report.new),
-        count(after, "image")
-    );
-    if report.is_same() {
-        html += "<p>No image, label, split or class differs.</p>\n";
-    }
-    let mut classes = String::new();
-    for (sign, style, ids) in [("+", "new", &report.classes_added), ("−", "old", &report.classes_removed)] {
-        for id in ids {
-            let _ =
-                writeln!(classes, "<li class=\"{style}\">{sign} <code>{}</code></li>", escaped(id.as_str()));
+    written(&html! {
+        (DOCTYPE) "\n"
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width,initial-scale=1";
+                title { (title) }
+                // A constant of ours.
+                style { (PreEscaped(STYLE)) }
+            }
+            "\n"
+            body {
+                h1 { (title) } "\n"
+                p {
+                    span.old { "−" } " " code { (report.old) } ", " (count(before, "image")) br;
+                    span.new { "+" } " " code { (report.new) } ", " (count(after, "image"))
+                }
+                "\n"
+                @if report.is_same() { p { "No image, label, split or class differs." } "\n" }
+                (classes(report))
+                @for kind in Kind::ALL {
+                    @let changes = report.of(kind).collect::<Vec<_>>();
+                    @if !changes.is_empty() {
+                        h2 { (capital(kind.as_str())) ": " (changes.len()) } "\n"
+                        ul.cards { @for change in changes { (card(report, change, kind)) "\n" } } "\n"
+                    }
+                }
+            }
         }
-    }
-    for (id, was, is) in &report.classes_renamed {
-        let (id, was, is) = (escaped(id.as_str()), escaped(was), escaped(is));
-        let _ = writeln!(classes, "<li><code>{id}</code> {was} → {is}</li>");
-    }
-    if !classes.is_empty() {
-        let _ = write!(html, "<h2>Classes</h2>\n<ul>\n{classes}</ul>\n");
-    }
-    for kind in Kind::ALL {
-        let changes: Vec<&Change> = report.of(kind).collect();
-        if changes.is_empty() {
-            continue;
-        }
-        let _ =
-            write!(html, "<h2>{}: {}</h2>\n<ul class=\"cards\">\n", capital(kind.as_str()), changes.len());
-        changes.into_iter().for_each(|change| html += &card(report, change, kind));
-        html += "</ul>\n";
-    }
-    html + "</body></html>\n"
+        "\n"
+    })
 }
 
-fn card(report: &DiffReport, change: &Change, kind: Kind) -> String {
-    let mut html = format!("<li><code>{}</code>", escaped(&line(change, kind)));
-    let figure = |style: &str, place: &Place, picture: &Option<Vec<u8>>| {
-        let picture = match picture {
-            Some(bytes) => format!(
-                "<img src=\"data:image/jpeg;base64,{}\" alt=\"{}\">",
-                STANDARD.encode(bytes),
-                escaped(&place.path)
-            ),
-            None => "no picture".into(),
-        };
-        let label = report.labels.get(&place.class).map_or("", String::as_str);
-        let caption = format!("{} · {} {label}", place.split, place.class);
-        let caption = escaped(caption.trim_end());
-        format!("<figure><div>{picture}</div><figcaption class=\"{style}\">{caption}</figcaption></figure>")
-    };
-    html += "<div class=\"pair\">";
-    for (style, place, picture) in
-        [("old", &change.old, &change.pictures.0), ("new", &change.new, &change.pictures.1)]
-    {
-        html += &place.as_ref().map(|place| figure(style, place, picture)).unwrap_or_default();
+fn classes(report: &DiffReport) -> Markup {
+    let (added, removed, renamed) = (&report.classes_added, &report.classes_removed, &report.classes_renamed);
+    html! {
+        @if !(added.is_empty() && removed.is_empty() && renamed.is_empty()) {
+            h2 { "Classes" } "\n"
+            ul {
+                @for id in added { li.new { "+ " code { (id) } } "\n" }
+                @for id in removed { li.old { "− " code { (id) } } "\n" }
+                @for (id, was, is) in renamed { li { code { (id) } " " (was) " → " (is) } "\n" }
+            }
+            "\n"
+        }
     }
-    html += "</div>";
-    if !change.reasons.is_empty() {
-        let reasons: String =
-            change.reasons.iter().map(|reason| format!("<li>{}</li>", escaped(reason))).collect();
-        let _ = write!(html, "<ul class=\"why\">{reasons}</ul>");
+}
+
+fn card(report: &DiffReport, change: &Change, kind: Kind) -> Markup {
+    html! {
+        li {
+            code { (line(change, kind)) }
+            div.pair {
+                @if let Some(place) = &change.old { (figure(report, "old", place, &change.pictures.0)) }
+                @if let Some(place) = &change.new { (figure(report, "new", place, &change.pictures.1)) }
+            }
+            @if !change.reasons.is_empty() {
+                ul.why { @for reason in &change.reasons { li { (reason) } } }
+            }
+        }
     }
-    html + "</li>\n"
+}
+
+fn figure(report: &DiffReport, style: &str, place: &Place, picture: &Option<Vec<u8>>) -> Markup {
+    let label = report.labels.get(&place.class).map_or("", String::as_str);
+    let caption = format!("{} · {} {label}", place.split, place.class);
+    html! {
+        figure {
+            div {
+                @if let Some(picture) = picture {
+                    img src=(data_uri(picture)) alt=(place.path);
+                } @else {
+                    "no picture"
+                }
+            }
+            figcaption class=(style) { (caption.trim_end()) }
+        }
+    }
 }
 
 /// A pin or folder without its hash.
@@ -114,17 +117,50 @@ fn capital(word: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out += "&amp;",
-            '<' => out += "&lt;",
-            '>' => out += "&gt;",
-            '"' => out += "&quot;",
-            '\'' => out += "&#39;",
-            c => out.push(c),
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use isn_format::digest::Digest;
+    use isn_format::split::Split;
+
+    #[test]
+    fn nothing_of_a_report_becomes_markup() {
+        let hostile = |field: &str| format!("<script>{field}\"&'\u{1b}");
+        let class = || "ant".parse().unwrap();
+        let place = |field| Place {
+            path: hostile(field),
+            class: class(),
+            split: Split::Train,
+            blake3: Digest::of(b""),
+        };
+        let change = |old, new| Change {
+            id: hostile("id"),
+            old,
+            new,
+            same_pixels: Some(true),
+            reasons: vec![hostile("reason")],
+            pictures: (Some(b"\x89PNG".to_vec()), Some(Vec::new())),
+        };
+        let mut moved = change(Some(place("was")), Some(place("is")));
+        moved.new.iter_mut().for_each(|place| place.split = Split::Val);
+        let report = DiffReport {
+            old: hostile("old"),
+            new: hostile("new"),
+            images: (1, 2),
+            changes: vec![change(Some(place("gone")), None), change(None, Some(place("come"))), moved],
+            classes_added: vec![class()],
+            classes_removed: vec![class()],
+            classes_renamed: vec![(class(), hostile("before"), hostile("after"))],
+            labels: [(class(), hostile("label"))].into(),
+            warnings: Vec::new(),
+            unsigned: &[],
+        };
+        let page = page(&report);
+        for field in ["id", "was", "gone", "come", "reason", "old", "new", "before", "after", "label"] {
+            assert!(page.contains(&format!("&lt;script&gt;{field}&quot;&amp;'\u{fffd}")), "{field}: {page}");
+        }
+        for raw in ["<script", "\"&", "&'", "\u{1b}"] {
+            assert!(!page.contains(raw), "{raw}: {page}");
         }
     }
-    out
 }
