@@ -16,7 +16,8 @@ fn picture(seed: u64) -> image::RgbImage {
         for blob in bytes.chunks_exact(6) {
             let (cx, cy) = (f32::from(blob[0]) * 160.0 / 255.0, f32::from(blob[1]) * 120.0 / 255.0);
             let size = 4.0 + f32::from(blob[2]) / 8.0;
-            let distance = ((x as f32 - cx).powi(2) + (y as f32 - cy).powi(2)) / (size * size);
+            let (across, down) = (x as f32 - cx, y as f32 - cy);
+            let distance = (across * across + down * down) / (size * size);
             for c in 0..3 {
                 level[c] += (f32::from(blob[3 + c]) - 128.0) / (1.0 + distance * distance);
             }
