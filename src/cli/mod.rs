@@ -1,4 +1,4 @@
-//! The command line. Only here is anything printed or read from the environment. A module imports only from rows below its own:
+//! The command line: all that is printed is printed here. A module imports only from rows below its own:
 //!
 //! | row | modules | what they have |
 //! |---|---|---|
