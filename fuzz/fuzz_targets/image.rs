@@ -1,8 +1,8 @@
 //! A source image: built or rejected, never a panic.
 #![no_main]
 
-use isn_pixels::{Pipeline, dimensions};
 use isn_format::pixel_spec::{Encoding, ExifOrientation, Filter, PixelSpec, Small};
+use isn_pixels::{Pipeline, dimensions};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

@@ -8,9 +8,9 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use isn::serve::{PublishOptions, ServeOptions, Server};
 use isn_format::digest::Digest;
 use isn_registry::known_logs::KnownLogs;
-use isn::serve::{PublishOptions, ServeOptions, Server};
 use isn_registry::trust::TrustStore;
 use libfuzzer_sys::fuzz_target;
 
@@ -71,7 +71,9 @@ fuzz_target!(|data: &[u8]| {
     // It may have said no and closed before all was sent.
     let _ = client.write_all(data).and_then(|()| client.shutdown(Shutdown::Write));
     let mut answer = Vec::new();
-    let late = |e: &std::io::Error| matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut);
+    let late = |e: &std::io::Error| {
+        matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut)
+    };
     if let Err(e) = client.read_to_end(&mut answer) {
         assert!(!late(&e), "not done after {PATIENCE:?}");
     }

@@ -10,7 +10,10 @@ fuzz_target!(|data: &[u8]| {
         let range = start..data.len() as u64;
         for member in walk(data, range.clone()).unwrap_or_default() {
             assert!(member.offset >= range.start && member.offset + member.length <= range.end);
-            assert!(!member.name.starts_with('/') && member.name.split('/').all(|part| part != ".." && !part.is_empty()));
+            assert!(
+                !member.name.starts_with('/')
+                    && member.name.split('/').all(|part| part != ".." && !part.is_empty())
+            );
         }
     }
 });

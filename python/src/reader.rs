@@ -124,8 +124,9 @@ impl Reader {
     }
 
     fn classes(&self) -> Vec<Class> {
-        let class =
-            |class: &isn_format::class::Class| (class.id.to_string(), class.label.clone(), class.group.clone());
+        let class = |class: &isn_format::class::Class| {
+            (class.id.to_string(), class.label.clone(), class.group.clone())
+        };
         self.dataset.classes().iter().map(class).collect()
     }
 

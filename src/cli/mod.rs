@@ -9,6 +9,9 @@
 //! | ends | [`exit`], [`terminal`] | errors with their codes and next steps; progress |
 //! | words | [`console`] | all that is printed goes through it |
 
+// The map is for who reads the source.
+#![allow(rustdoc::private_intra_doc_links)]
+
 mod args;
 mod bundled;
 mod console;
@@ -79,13 +82,13 @@ pub fn main_with(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         Err(error) => return not_run(&arguments, &error),
     };
     let verb = args.command.verb();
-    match run(&args, verb) {
+    match execute(&args, verb) {
         Ok(code) => code.into(),
         Err(error) => exit::report(&error, verb.aim(), args.json).into(),
     }
 }
 
-fn run(args: &Args, verb: &dyn Verb) -> Result<exit::ExitCode> {
+fn execute(args: &Args, verb: &dyn Verb) -> Result<exit::ExitCode> {
     let run = Run {
         settings: Settings::from_environment(bundled::BUNDLED)?,
         progress: Terminal::new(args.quiet),

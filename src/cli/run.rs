@@ -6,7 +6,7 @@ use super::output::Output;
 use super::passphrase;
 use super::render::statements;
 use super::terminal::Terminal;
-use isn_format::error::Result;
+use isn_format::error::{Error, Result};
 use isn_format::key::{PublicKey, Signer};
 use isn_registry::client::Client;
 use isn_registry::keyring::{KeyName, Unlock};
@@ -78,7 +78,15 @@ impl Run {
     }
 
     pub(super) fn signers(&self, keys: &[String]) -> Result<Vec<Box<dyn Signer>>> {
-        keys.iter().map(|key| self.signer(key)).collect()
+        let mut signers: Vec<Box<dyn Signer>> = Vec::new();
+        for key in keys {
+            let signer = self.signer(key)?;
+            if signers.iter().any(|other| other.public_key() == signer.public_key()) {
+                return Err(Error::invalid(format!("--key {key}"), "is given twice: each key signs once"));
+            }
+            signers.push(signer);
+        }
+        Ok(signers)
     }
 
     /// A key of the keyring by its name, else what a public key argument is elsewhere.

@@ -203,3 +203,16 @@ fn a_later_version_adds_a_shard_of_what_is_new_and_a_relabelled_one_none() {
     let leftovers = fs::read_dir(sandbox.path("")).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(leftovers.into_iter().all(|name| !name.to_string_lossy().starts_with(".isn-tmp")));
 }
+
+#[test]
+fn where_a_statement_goes_is_looked_at_before_anything_is_said_in_the_log() {
+    let sandbox = Sandbox::built();
+    sandbox.write("taken", b"notes");
+    for (file, why) in [("taken", "exists already"), ("nowhere/x", "no folder")] {
+        let args = ["publish", "out", "--registry", "reg", "--key", "me", "--statement", file];
+        sandbox.isn(&args).fails(1, why);
+        assert!(!sandbox.path("reg").exists() && !sandbox.path("nowhere").exists());
+    }
+    let twice = ["publish", "out", "--registry", "reg", "--key", "me", "--key", "me", "--dry-run"];
+    sandbox.isn(&twice).fails(1, "given twice");
+}

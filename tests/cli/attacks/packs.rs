@@ -1,6 +1,9 @@
 //! Lists of packs, and packs, that lie: nobody signs either.
 
 use std::fs;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use isn_format::digest::Digest;
 use isn_format::object::{ObjectKind, ObjectRef};
@@ -17,21 +20,31 @@ const LIES: [&str; 4] = ["a shard that nobody has", "one wrong frame", "every fr
 fn lie(forger: &Forger, what: &str) {
     let _ = fs::remove_dir_all(forger.path("lies"));
     forger.copy("reg", "lies");
-    let list = format!("packs/{}", Digest::of(&forger.bytes("out/manifest.json")));
-    let right: Digest =
-        String::from_utf8(forger.bytes(&format!("reg/{list}"))).unwrap().trim().parse().unwrap();
-    let bytes = forger.bytes(&format!("reg/{}", layout::object(ObjectKind::Pack, &right)));
-    let mut pack = Pack::parse("pack", &bytes, 1000).unwrap();
+    let (list, mut pack) = honest(forger);
     match what {
         "a shard that nobody has" => pack.shards[0].blake3 = Digest::of(b"none"),
         "one wrong frame" => pack.entries[3].frame = Digest::of(b"none"),
         "every frame" => pack.entries.iter_mut().for_each(|entry| entry.frame = Digest::of(b"none")),
         _ => pack.entries[3].length -= 1,
     }
+    show(forger, &list, &pack);
+}
+
+/// Lets the list of `lies` lead to this pack.
+fn show(forger: &Forger, list: &str, pack: &Pack) {
     let bytes = pack.to_bytes().unwrap();
     let digest = ObjectRef::of(&bytes).blake3;
     forger.write(&format!("lies/{}", layout::object(ObjectKind::Pack, &digest)), &bytes);
     forger.write(&format!("lies/{list}"), format!("{digest}\n").as_bytes());
+}
+
+/// The list of packs of `reg`, and the pack to which it leads.
+fn honest(forger: &Forger) -> (String, Pack) {
+    let list = format!("packs/{}", Digest::of(&forger.bytes("out/manifest.json")));
+    let right: Digest =
+        String::from_utf8(forger.bytes(&format!("reg/{list}"))).unwrap().trim().parse().unwrap();
+    let bytes = forger.bytes(&format!("reg/{}", layout::object(ObjectKind::Pack, &right)));
+    (list, Pack::parse("pack", &bytes, 1000).unwrap())
 }
 
 fn run(forger: &Forger, list: &str, args: &[&str]) -> Ran {
@@ -102,4 +115,45 @@ fn a_list_that_lies_is_kept_for_nobody_else() {
             fs::remove_dir_all(forger.path("tree")).unwrap();
         }
     }
+}
+
+#[test]
+fn a_list_that_is_another_whenever_it_is_asked_for_is_asked_for_once() {
+    let forger = Forger::new();
+    let manifest: serde_json::Value = serde_json::from_slice(&forger.bytes("out/manifest.json")).unwrap();
+    let pin = format!("grads@1.0#{}", manifest["dataset"].as_str().unwrap());
+    lie(&forger, "one wrong frame");
+    let lying = crate::server::Server::new(&forger.path("lies"));
+    let lists = || lying.log().iter().filter(|request| request.path.contains("packs/")).count();
+    let (list, mut pack) = honest(&forger);
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let begun = Instant::now();
+            let mut number = 0u64;
+            while !is_over.load(Relaxed) && begun.elapsed() < Duration::from_secs(60) {
+                number += 1;
+                pack.entries[3].frame = Digest::of(&number.to_le_bytes());
+                show(&forger, &list, &pack);
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let verbs: [&[&str]; 4] = [
+            &["pull", &pin, "--to", "new"],
+            &["fetch", &pin],
+            &["export", &pin, "--as", "webdataset", "--to", "exported"],
+            &["audit", "duplicates", &pin],
+        ];
+        for verb in verbs {
+            let _ = fs::remove_dir_all(forger.path("reader/cache"));
+            let before = lists();
+            let ran = run(&forger, &format!("{},reg", lying.url), verb);
+            let asked = lists() - before;
+            if ![0, 8].contains(&ran.code) || asked > 4 {
+                is_over.store(true, Relaxed);
+                panic!("{verb:?}: {asked} lists, {}: {}", ran.code, ran.stderr);
+            }
+        }
+        is_over.store(true, Relaxed);
+    });
 }

@@ -35,11 +35,31 @@ impl Deref for Packs {
 }
 
 /// A list of packs.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct List {
     digests: Vec<Digest>,
-    /// Where it is, for messages.
+    /// Where it is; empty for one that the cache has.
     from: String,
+}
+
+/// The lists of packs that were no good.
+#[derive(Default)]
+pub struct Tried(Vec<List>);
+
+impl Tried {
+    /// How many lists.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether this place has given its list: it is not asked for another, of which there might be no end.
+    fn has_asked(&self, from: &str) -> bool {
+        self.0.iter().any(|list| list.from == from)
+    }
+
+    fn has(&self, list: &List) -> bool {
+        self.0.iter().any(|tried| tried.digests == list.digests)
+    }
 }
 
 impl List {
@@ -66,22 +86,18 @@ impl Registry {
             snapshot.index().rows().iter().all(|row| placed.contains(&row.blake3))
         };
         let take = async |digests| self.packs_in(digests, &manifest, images).await;
-        let (packs, list) = self.first_list(&manifest, &[], take, have_all).await?.unwrap_or_default();
+        let (packs, list) =
+            self.first_list(&manifest, &Tried::default(), take, have_all).await?.unwrap_or_default();
         Ok(Packs { packs, list, manifest, images })
     }
 
     /// The packs by another list than those that `failed` and others before were by, which go to `tried`; `None` where there is
     /// none. That such a list says so does not make it better: it may fail as well.
-    pub async fn packs_instead(
-        &self,
-        failed: &Packs,
-        why: &Error,
-        tried: &mut Vec<Vec<Digest>>,
-    ) -> Option<Packs> {
+    pub async fn packs_instead(&self, failed: &Packs, why: &Error, tried: &mut Tried) -> Option<Packs> {
         if !self.has_mirrors() {
             return None;
         }
-        tried.push(failed.list.digests.clone());
+        tried.0.push(failed.list.clone());
         self.forgive();
         let (manifest, images) = (failed.manifest, failed.images);
         let take = async |digests| self.packs_in(digests, &manifest, images).await;
@@ -102,7 +118,7 @@ impl Registry {
     /// The packs of the manifest of this hash, which has so many images; which images they are is not looked at.
     pub async fn packs_of(&self, manifest: &Digest, images: u64) -> Result<Vec<Pack>> {
         let take = async |digests| self.packs_in(digests, manifest, images).await;
-        Ok(self.first_list(manifest, &[], take, |_| true).await?.unwrap_or_default().0)
+        Ok(self.first_list(manifest, &Tried::default(), take, |_| true).await?.unwrap_or_default().0)
     }
 
     async fn packs_in(&self, digests: Vec<Digest>, manifest: &Digest, images: u64) -> Result<Vec<Pack>> {
@@ -120,32 +136,34 @@ impl Registry {
 
     /// The list of packs, of the first place that has one; where none can be reached, as it was when it was last read.
     pub async fn pack_digests(&self, manifest: &Digest) -> Result<Vec<Digest>> {
-        let taken = self.first_list(manifest, &[], async |digests| Ok(digests), |_| true).await?;
+        let taken =
+            self.first_list(manifest, &Tried::default(), async |digests| Ok(digests), |_| true).await?;
         Ok(taken.unwrap_or_default().0)
     }
 
     /// What `take` makes of the first list of packs that leads to something that is `enough`, or else of the first that leads to
     /// anything. Those `tried` are no good. Where a place cannot be reached, lists count as they were when they were last read:
-    /// that of each place, and that by which images came.
+    /// that by which images came, then that of each place.
     async fn first_list<T>(
         &self,
         manifest: &Digest,
-        tried: &[Vec<Digest>],
+        tried: &Tried,
         take: impl AsyncFn(Vec<Digest>) -> Result<T>,
         enough: impl Fn(&T) -> bool,
     ) -> Result<Option<(T, List)>> {
         let (path, places) = (layout::packs(manifest), self.places());
         let asked = places.iter().map(|&place| (Some(place), path.clone()));
-        let hints = places.iter().map(|place| (None, kept(place, manifest))).chain([(None, path.clone())]);
+        let hints = [path.clone()].into_iter().chain(places.iter().map(|place| kept(place, manifest)));
         let (mut some, mut wrong, mut unreached) = (None, None, None);
-        for (place, path) in asked.chain(hints) {
+        for (place, path) in asked.chain(hints.map(|path| (None, path))) {
             let read = match place {
+                Some(place) if tried.has_asked(&place.transport.locate(&path)) => continue,
                 Some(place) => self.list_of(place, manifest).await,
                 None if unreached.is_some() => Ok(self.hinted(&path)),
                 None => break,
             };
             let list = match read {
-                Ok(list) if list.digests.is_empty() || tried.contains(&list.digests) => continue,
+                Ok(list) if list.digests.is_empty() || tried.has(&list) => continue,
                 Ok(list) => list,
                 Err(e @ Error::Network { .. }) => {
                     unreached.get_or_insert(e);

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::registry::fetch::{Frame, Outcome, REQUESTS, Round, Sink};
 use crate::registry::segment::Segment;
-use crate::registry::{Packs, Registry, Snapshot};
+use crate::registry::{Packs, Registry, Snapshot, Tried};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result};
 use isn_format::pack::Pack;
@@ -61,7 +61,8 @@ pub(crate) fn by_any_list<T>(
     packs: &Packs,
     mut work: impl FnMut(&Packs) -> Result<T>,
 ) -> Result<(T, Option<Packs>)> {
-    let (mut tried, mut first, mut others): (_, Option<Error>, Option<Packs>) = (Vec::new(), None, None);
+    let (mut tried, mut first, mut others): (_, Option<Error>, Option<Packs>) =
+        (Tried::default(), None, None);
     loop {
         let packs = others.as_ref().unwrap_or(packs);
         let failure = match work(packs) {

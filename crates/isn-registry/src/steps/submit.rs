@@ -67,7 +67,11 @@ pub fn submit(
                 let _ = history.apply(signed.bytes());
                 ready.push(signed);
             }
-            missing => waiting.push((signed, missing)),
+            missing => {
+                // Before the log has any of them.
+                collected_in(signed.claimed(), speaker.out)?;
+                waiting.push((signed, missing));
+            }
         }
     }
     if !ready.is_empty() {
@@ -100,15 +104,35 @@ pub fn missing(history: &History, statement: &Statement, keys: &[PublicKey]) -> 
     }
 }
 
+/// Where a statement goes to be signed by others too.
+///
+/// # Errors
+/// Where something is there, or there is no such folder.
+pub fn collected_in(statement: &Statement, out: Option<&Path>) -> Result<PathBuf> {
+    let file = out.map_or_else(|| PathBuf::from(file_name(statement)), Path::to_path_buf);
+    if file.symlink_metadata().is_ok() {
+        return Err(taken(&file));
+    }
+    let folder = files::parent(&file);
+    if !folder.is_dir() {
+        let why = format!("is not written: there is no folder {}", folder.display());
+        return Err(Error::invalid(file.display(), why));
+    }
+    Ok(file)
+}
+
 /// Writes a statement to a file, to be signed by others too.
 pub fn collect(signed: &SignedStatement, missing: usize, out: Option<&Path>) -> Result<Submitted> {
     let statement = signed.claimed().clone();
-    let file = out.map_or_else(|| PathBuf::from(file_name(&statement)), Path::to_path_buf);
+    let file = collected_in(&statement, out)?;
     if !files::create_new(&file, signed.bytes())? {
-        let why = ": it may hold signatures already".into();
-        return Err(Error::Exists { what: file.display().to_string(), why });
+        return Err(taken(&file));
     }
     Ok(Submitted { statement, fate: Fate::Collecting(file, missing) })
+}
+
+fn taken(file: &Path) -> Error {
+    Error::Exists { what: file.display().to_string(), why: ": it may hold signatures already".into() }
 }
 
 /// `birds-1.0.release.statement`.

@@ -7,7 +7,7 @@ use tokio::runtime::Runtime;
 
 use crate::parallel;
 use crate::progress::{Progress, Unit};
-use crate::registry::{Packs, Registry};
+use crate::registry::{Packs, Registry, Tried};
 use crate::steps::images::{self, Carrier, Wanted};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result};
@@ -29,7 +29,7 @@ struct By {
     /// In which pack each image is, and which of its entries that is.
     frames: HashMap<Digest, (usize, usize)>,
     /// Those that were no good.
-    tried: Vec<Vec<Digest>>,
+    tried: Tried,
     /// What was wrong first.
     failure: Option<Error>,
 }
@@ -41,7 +41,7 @@ impl By {
             numbered.map(|(at, entry)| (entry.blake3, (number, at))).collect::<Vec<_>>()
         };
         let frames = packs.iter().enumerate().flat_map(entries).collect();
-        By { packs, frames, tried: Vec::new(), failure: None }
+        By { packs, frames, tried: Tried::default(), failure: None }
     }
 }
 
@@ -62,13 +62,13 @@ impl Version {
             let (failure, lists) = {
                 let by = self.by.read().unwrap_or_else(PoisonError::into_inner);
                 match self.read_by(&by, image, length) {
-                    Err(e @ (Error::Integrity { .. } | Error::Network { .. })) => (e, by.tried.len()),
+                    Err(e @ (Error::Integrity { .. } | Error::Network { .. })) => (e, by.tried.count()),
                     read => return read,
                 }
             };
             let mut by = self.by.write().unwrap_or_else(PoisonError::into_inner);
             // Another thread may have been here first.
-            if by.tried.len() > lists {
+            if by.tried.count() > lists {
                 continue;
             }
             let mut tried = std::mem::take(&mut by.tried);

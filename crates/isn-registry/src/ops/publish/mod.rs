@@ -21,13 +21,13 @@ use crate::registry::layout;
 use crate::registry::log::WitnessPolicy;
 use crate::registry::publish::{RegistryWriter, check_free};
 use crate::registry::store::Store;
-use crate::steps::submit::{Fate, collect};
+use crate::steps::submit::{Fate, collect, collected_in};
 use crate::trust::Known;
 use isn_format::error::Result;
 use isn_format::key::{PublicKey, Signer};
 use isn_format::log::{History, LogKey};
 use isn_format::object::ObjectKind;
-use isn_format::statement::{ReleaseStatement, SignedStatement};
+use isn_format::statement::{ReleaseStatement, SignedStatement, Statement};
 
 /// What to publish.
 pub struct PublishOptions<'a> {
@@ -120,6 +120,9 @@ pub fn publish(
         PublishReport { new_registry: !is_registry, log_key, ..PublishReport::new(&output, &keys) };
     let lack = Lack::of(before.as_ref(), &report.statement, &keys)?;
     report.was_there = matches!(lack, Lack::Nothing(_));
+    if matches!(lack, Lack::Release { missing, .. } if missing > 0 || options.out.is_some()) {
+        collected_in(&Statement::Release(report.statement.clone()), options.out)?;
+    }
     report.new_name = lack.claims();
     let output = reuse_shards(output, store.as_ref(), before.as_ref())?;
     report.objects = output.objects.len();
@@ -159,12 +162,13 @@ pub fn publish(
     // Somebody may have come between.
     report.fate = Some(match Lack::of(Some(&history), &report.statement, &keys)? {
         Lack::Nothing(index) => {
-            report.was_there = true;
+            (report.was_there, report.new_name) = (true, false);
             let entry = log.entry(index, &log.view()?)?;
             writer.list_release(&report.statement, &entry)?;
             Fate::Logged(index)
         }
         lack @ Lack::Release { missing, .. } => {
+            report.new_name = lack.claims();
             let (claim, release) = signed.needed(&lack)?;
             if missing > 0 || options.out.is_some() {
                 if let Some(claim) = claim {

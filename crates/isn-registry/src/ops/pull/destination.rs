@@ -1,7 +1,7 @@
 //! What stands where a tree is to be.
 
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
 
 use super::seen::Seen;
 use crate::files;
@@ -42,6 +42,12 @@ impl Destination {
         if !to.is_dir() {
             return Err(Error::Exists { what: to.display().to_string(), why: " and is not a folder".into() });
         }
+        let pin = snapshot.head.manifest.pin();
+        // A folder of something else may be a large one: it is not walked to say so.
+        if fs::symlink_metadata(to.join(B3SUMS)).is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
+            let why = format!(", and is not {pin} whole ({B3SUMS}: missing)");
+            return Err(Error::Exists { what: to.display().to_string(), why });
+        }
         let is_partial = selected != snapshot.sums();
         let has = |name: &str, sums: &Sums| {
             files::has_bytes(&to.join(name), sums.to_text().as_bytes()).map(|has| has == Some(true))
@@ -53,7 +59,7 @@ impl Destination {
         }
         let faults = tree::check(to, &Expected { full: snapshot.sums(), selected }, jobs, progress)?;
         let Some(fault) = faults.first() else { return Ok(Destination::Same) };
-        let why = format!(", and is not {} whole ({fault})", snapshot.head.manifest.pin());
+        let why = format!(", and is not {pin} whole ({fault})");
         Err(Error::Exists { what: to.display().to_string(), why })
     }
 }
