@@ -81,6 +81,8 @@ fn check_replaceable(path: &Path) -> Result<()> {
 /// something is mounted in it.
 pub fn check_movable(path: &Path) -> Result<()> {
     check_replaceable(path)?;
+    // What cannot be synced now could not be when all is done.
+    sync_dir(parent(path))?;
     let dir = Dir::open_ambient_dir(path, ambient_authority()).map_err(Error::io("open", path))?;
     if let Some(mounted) = mounted_below(&dir, path)? {
         let why = format!(
