@@ -186,8 +186,10 @@ fn fifty_kills_at_random_points_of_a_pull_over_the_network() {
     let begun = Instant::now();
     sandbox.isn(&args).ok();
     let full = begun.elapsed();
-    let mut hit = 0;
-    for kill in 0..50 {
+    let (mut hit, mut kill) = (0, 0);
+    // More where the machine is faster now than when `full` was measured, so that many come too late.
+    while kill < 50 || (hit <= 10 && kill < 300) {
+        kill += 1;
         let _ = fs::remove_dir_all(sandbox.path("tree"));
         // Every other time with what the last one left in the cache.
         if kill % 2 == 0 {
@@ -205,7 +207,7 @@ fn fifty_kills_at_random_points_of_a_pull_over_the_network() {
         let left = sandbox.leftovers();
         assert!(left.iter().all(|name| name.ends_with("-lock")), "{left:?}");
     }
-    assert!(hit > 10, "{hit} of 50 kills hit");
+    assert!(hit > 10, "{hit} of {kill} kills hit");
     sandbox.isn(&["cache", "verify"]).ok();
     assert_eq!(sandbox.isn(&["cache", "info", "--json"]).ok().json()["quarantine"]["files"], 0);
 }

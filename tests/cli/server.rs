@@ -142,14 +142,15 @@ impl Shared {
             Some(Fault::Reset) if request.path.contains(&self.on) => return reset(&stream),
             _ => {}
         }
-        let before = self.log.lock().unwrap().iter().filter(|other| other.path == request.path).count();
+        // At once: of two requests one is the first.
+        let (before, number) = {
+            let mut log = self.log.lock().unwrap();
+            let before = log.iter().filter(|other| other.path == request.path).count();
+            log.push(request.clone());
+            (before, log.len() - 1)
+        };
         let file = std::fs::read(self.root.join(&request.path)).ok();
         let Answer { head, body } = answer(file, &request, fault.as_ref(), before);
-        let number = {
-            let mut log = self.log.lock().unwrap();
-            log.push(request);
-            log.len() - 1
-        };
         let is_chunked = matches!(fault, Some(Fault::Chunked | Fault::CutChunked(_)));
         let said = match fault {
             Some(Fault::Length(by)) => body.len() as i64 + by,
