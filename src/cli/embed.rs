@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use super::bundled::BUNDLED;
 use super::exit;
-use isn_format::error::Error;
+use isn_format::error::{Error, chain};
 use isn_registry::settings::Settings;
 
 /// What went wrong, as the command says it.
@@ -29,7 +29,7 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Failure {
-            message: exit::with_causes(&error),
+            message: chain(&error),
             help: exit::help(&error, exit::Aim::Look),
             code: exit::code(&error),
         }

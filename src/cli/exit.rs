@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::console;
-use isn_format::error::{Blame, Difference, Error};
+use isn_format::error::{At, Blame, Difference, Error, Missing, NetworkKind, There, chain};
 use isn_format::text::{self, shell_word};
 
 /// Something is wrong with the input.
@@ -46,7 +46,7 @@ impl From<ExitCode> for u8 {
 
 /// Prints an error on stderr, and with `--json` as an object on stdout.
 pub(super) fn report(error: &Error, to: Aim, json: bool) -> ExitCode {
-    let message = with_causes(error);
+    let message = chain(error);
     let help = help(error, to);
     console::message("error: ", &message);
     if let Some(help) = &help {
@@ -91,16 +91,6 @@ pub(super) enum Aim {
     Write,
 }
 
-pub(super) fn with_causes(error: &Error) -> String {
-    let mut message = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        message.push_str(&format!(": {inner}"));
-        cause = inner.source();
-    }
-    message
-}
-
 pub(super) fn code(error: &Error) -> u8 {
     match error {
         Error::Integrity { .. } | Error::Rebuilt { .. } => INTEGRITY,
@@ -143,11 +133,7 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
                 log.unwrap_or_default()
             )
         }
-        Error::Integrity { .. } if to == Aim::Write => {
-            "the bytes at that place are damaged or were replaced. Put the right ones there, or tell who keeps them; then run \
-             the same command again: what it has written so far stays"
-                .into()
-        }
+        Error::Integrity { at, .. } => integrity(*at, to).into(),
         Error::Trust { .. } if to == Aim::Write => {
             "what the log has stays in it, and so does what this run has written. Find out who changed that place (`isn verify \
              REGISTRY` names what is wrong with a registry), put it right, and run the same command again"
@@ -160,29 +146,14 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
             shell_word(registry),
             shell_word(known)
         ),
+        Error::Refused { is_strangers: true, .. } => {
+            "nothing of it is in the log, where it would have no effect. `isn owner show NAME` says whose the name is: sign with \
+             an owner's key (--key), or let an owner add yours (`isn owner add`)"
+                .into()
+        }
         Error::Refused { .. } => {
             "nothing of it is in the log, where it would have no effect. `isn log show` lists what the log has, and `isn owner \
              show NAME` says whose a name is"
-                .into()
-        }
-        Error::Integrity { what, .. } if is_in_cache(what) => {
-            "the cache was damaged there, and that file is set aside: run the same command again, with a network (without \
-             --offline), and it is fetched again"
-                .into()
-        }
-        Error::Integrity { what, .. } if what.starts_with("in a tree, ") => {
-            "a tree that was pulled before was changed: `isn verify TREE` names all that is wrong with it. Remove that file, and \
-             the image is fetched, or pull the tree again"
-                .into()
-        }
-        Error::Integrity { .. } if to == Aim::Look => {
-            "the bytes at that place are damaged or were replaced. What is yours is pulled again; what is a registry's, another \
-             copy of it may have whole (--registry): tell its keeper"
-                .into()
-        }
-        Error::Integrity { .. } => {
-            "the destination was not touched. The bytes at that place are damaged or were replaced: pull from another copy \
-             of the registry (--registry), and tell its keeper"
                 .into()
         }
         Error::Trust { .. } if to == Aim::Look => {
@@ -197,19 +168,7 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
                 .into()
         }
         Error::TrustFile { cure, .. } => cure.clone(),
-        Error::Network { why, .. } if why.contains("offline") => {
-            "no network is to be used (--offline, ISN_OFFLINE). Run it once with one: `isn fetch REF` brings a version into the \
-             cache, and then its name and its pin need none"
-                .into()
-        }
-        Error::Network { why, .. } if why.contains("ertificate") => {
-            "ISN_CA_BUNDLE names a file of certificates to believe instead of the system's; `isn doctor` looks for what is \
-             wrong (a clock that is off makes certificates invalid, too)"
-                .into()
-        }
-        Error::Network { .. } => {
-            "check the address and the connection (`isn doctor` helps), then run the same command again: it goes on where it stopped".into()
-        }
+        Error::Network { kind, .. } => network(*kind).into(),
         Error::Unanswered { registry, .. } => format!(
             "a name belongs to the first registry of the list that has it, and one that does not answer may have it. Run the \
              command again when it answers, leave it out (--registry), or pull by a pin; if it is a mirror of a log that you \
@@ -221,21 +180,7 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
             shell_word(recipe),
             reference.to_string().split('@').next().unwrap_or("dataset")
         ),
-        Error::NotFound { what, .. } if what.starts_with("registry.json") => {
-            "this place is no registry; `isn publish` or `isn registry init` makes one of an empty folder or bucket".into()
-        }
-        Error::NotFound { what, .. } if what.ends_with("isn.lock") => {
-            "lock a version with `isn pull REF --lock`, or list datasets in isn.toml".into()
-        }
-        Error::NotFound { what, .. } if what.starts_with("key ") => {
-            "`isn key list` shows your keys; `isn key new NAME` makes one; a key file is named by its path".into()
-        }
-        Error::NotFound { place, .. } if place.starts_with("registry ") => {
-            "`isn list` shows what a registry has; --registry names another one".into()
-        }
-        Error::NotFound { what, place } if what.starts_with("split ") || what.starts_with("class ") => {
-            format!("`isn info {}` shows what it has", place.split(' ').next().unwrap_or_default())
-        }
+        Error::NotFound { kind, place, .. } => return not_found(*kind, place),
         Error::Withdrawn { .. } => {
             "a copy elsewhere can still be pulled by its pin (NAME@VERSION#b3:…); `isn list` shows other versions".into()
         }
@@ -248,6 +193,12 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
              or use a registry that has its images (--registry)"
         ),
         Error::Rebuilt { differences, .. } => rebuilt(differences),
+        Error::Rejects { ledger: None, .. } => {
+            "the recipe names no ledger that could say what becomes of them. Add these lines to it:\n  [corrections]\n  \
+             file = \"corrections.csv\"\nand say it of each there, for example\n  \
+             isn ledger add corrections.csv SOURCE_ID remove --reason broken --evidence truncated --reviewer 'YOUR NAME'"
+                .into()
+        }
         Error::Rejects { .. } => {
             "say what to do with each in the recipe's ledger, for example\n  \
              isn ledger add corrections.csv SOURCE_ID remove --reason broken --evidence truncated --reviewer 'YOUR NAME'"
@@ -268,16 +219,10 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
         Error::Io { source, .. } if is_out_of_files(source) => {
             "this shell lets a program have too few files open: `ulimit -n 1024` allows more".into()
         }
-        Error::Exists { why, .. } if why.contains("the folder that you are in") => {
-            "run it from outside that folder, or choose another place".into()
-        }
-        Error::Exists { why, .. } if why.contains("mount point") => {
-            "unmount what is there, or choose another place".into()
-        }
         Error::Io { path, source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
             format!("`ls -ld {}` says who may: give yourself the right, or choose another place", shell_word(path.display()))
         }
-        Error::Exists { .. } => "choose another place, or remove what is there".into(),
+        Error::Exists { there, .. } => exists(*there).into(),
         Error::Key { .. } => "`isn key list` shows your keys; `isn key new NAME` makes one".into(),
         Error::Token { .. } => {
             "the server's keeper hands out tokens; yours goes into ISN_TOKENS as HOST=TOKEN, or into the file `tokens.toml` \
@@ -294,10 +239,99 @@ fn is_out_of_files(why: &std::io::Error) -> bool {
     why.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error())
 }
 
-/// Whether wrong bytes are from the cache, as [`isn_registry::dataset::Dataset`] names it.
-fn is_in_cache(what: &str) -> bool {
-    let is_piece = what.starts_with("shard ") && !what.starts_with("shard piece ") && what.contains("pieces");
-    is_piece || what.starts_with("the cache's table, ")
+/// What helps where bytes are not what they must be depends on whose they are.
+fn integrity(at: At, to: Aim) -> &'static str {
+    match (at, to) {
+        (At::Build, _) => {
+            "nothing was published of it. The build is damaged: remove that folder, and build it again (`isn build`)"
+        }
+        (At::Cache, _) => {
+            "the cache was damaged there, and that file is set aside: run the same command again, with a network (without \
+             --offline), and it is fetched again"
+        }
+        (At::Tree, _) => {
+            "a tree that was pulled before was changed: `isn verify TREE` names all that is wrong with it. Remove that file, and \
+             the image is fetched, or pull the tree again"
+        }
+        (At::Registry | At::Unknown, Aim::Write) => {
+            "the bytes at that place are damaged or were replaced. Put the right ones there, or tell who keeps them; then run \
+             the same command again: what it has written so far stays"
+        }
+        (At::Registry, Aim::Look) => {
+            "the bytes at that place are damaged or were replaced. Another copy of the registry may have them whole \
+             (--registry): tell its keeper"
+        }
+        (At::Unknown, Aim::Look) => {
+            "the bytes at that place are damaged or were replaced. What is yours is pulled again; what is a registry's, another \
+             copy of it may have whole (--registry): tell its keeper"
+        }
+        (At::Registry | At::Unknown, Aim::Bring) => {
+            "the destination was not touched. The bytes at that place are damaged or were replaced: pull from another copy \
+             of the registry (--registry), and tell its keeper"
+        }
+    }
+}
+
+fn network(kind: NetworkKind) -> &'static str {
+    match kind {
+        NetworkKind::Offline => {
+            "no network is to be used (--offline, ISN_OFFLINE). Run it once with one: `isn fetch REF` brings a version into the \
+             cache, and then its name and its pin need none"
+        }
+        NetworkKind::Certificate => {
+            "ISN_CA_BUNDLE names a file of certificates to believe instead of the system's; `isn doctor` looks for what is \
+             wrong (a clock that is off makes certificates invalid, too)"
+        }
+        NetworkKind::Dns => {
+            "nobody knows that host here: check its name, and whether a proxy is needed (https_proxy); `isn doctor` helps"
+        }
+        NetworkKind::Proxy | NetworkKind::Status(407) => {
+            "the proxy wants a name and a password: https_proxy=http://NAME:PASSWORD@HOST:PORT"
+        }
+        NetworkKind::Status(401 | 403) => {
+            "the server refuses you: for a token, ask its keeper (ISN_TOKENS); for a bucket, check the credentials and what they \
+             allow"
+        }
+        NetworkKind::Refused | NetworkKind::Timeout | NetworkKind::Status(_) | NetworkKind::Broken => {
+            "check the address and the connection (`isn doctor` helps), then run the same command again: it goes on where it stopped"
+        }
+    }
+}
+
+fn not_found(kind: Missing, place: &str) -> Option<String> {
+    Some(match kind {
+        Missing::Registry => {
+            "this place is no registry; `isn publish` or `isn registry init` makes one of an empty folder or bucket".into()
+        }
+        Missing::Lock => "lock a version with `isn pull REF --lock`, or list datasets in isn.toml".into(),
+        Missing::Key => {
+            "`isn key list` shows your keys; `isn key new NAME` makes one; a key file is named by its path".into()
+        }
+        Missing::Version => "`isn list` shows what a registry has; --registry names another one".into(),
+        // The place is the version's pin.
+        Missing::Split | Missing::Class => format!("`isn info {}` shows what it has", shell_word(place)),
+        Missing::File => "check the path".into(),
+        Missing::Object => {
+            "what refers to it is there, so it was lost: tell the registry's keeper, or name another copy (--registry)".into()
+        }
+        Missing::Image | Missing::Other => return None,
+    })
+}
+
+fn exists(there: There) -> &'static str {
+    match there {
+        There::Place => "choose another place, or remove what is there",
+        There::WorkingFolder => "run it from outside that folder, or choose another place",
+        There::MountPoint => "unmount what is there, or choose another place",
+        There::Protected => "give yourself the right to write there, or choose another place",
+        There::KeyFile => "`isn key list` shows your keys: give the new one another name",
+        There::LogKey => "ask the registry's keeper which key is its log's before you believe another",
+        There::Release => {
+            "a version that was released stays what it is: raise the version in the recipe, build again, and publish that"
+        }
+        There::Said => "it is as you want it: there is nothing to do",
+        There::Running => "wait until it has ended, or choose another place",
+    }
 }
 
 /// What helps depends on what is to blame first.

@@ -1,12 +1,12 @@
 //! What a verb is, and what each has at hand.
 
 use super::args::{RegistryArg, SpeakArgs};
-use super::exit::{self, Aim, ExitCode};
+use super::exit::{Aim, ExitCode};
 use super::output::Output;
 use super::passphrase;
 use super::render::statements;
 use super::terminal::Terminal;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Result, chain};
 use isn_format::key::{PublicKey, Signer};
 use isn_registry::client::Client;
 use isn_registry::keyring::{KeyName, Unlock};
@@ -64,7 +64,7 @@ impl Run {
     pub(super) fn indexes(&self, no_cache: bool) -> Option<Indexes> {
         let cache = self.settings.cache().filter(|_| !no_cache)?;
         if let Err(why) = cache.check_secret() {
-            self.output.warn([format!("archives are read without an index: {}", exit::with_causes(&why))]);
+            self.output.warn([format!("archives are read without an index: {}", chain(&why))]);
         }
         cache.indexes()
     }

@@ -34,7 +34,7 @@ use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use tokio::net::TcpListener;
 
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Missing, Result};
 use isn_registry::files::read_capped;
 use isn_registry::known_logs::KnownLogs;
 use isn_registry::registry::{About, MAX_HINT, layout};
@@ -117,7 +117,11 @@ impl Server {
     pub fn bind(options: &ServeOptions, say: Say) -> Result<Self> {
         let about = options.registry.join(layout::REGISTRY_JSON);
         if !about.is_file() {
-            return Err(Error::not_found(layout::REGISTRY_JSON, options.registry.display()));
+            return Err(Error::not_found(
+                Missing::Registry,
+                layout::REGISTRY_JSON,
+                options.registry.display(),
+            ));
         }
         let log_key = About::parse(&about.display().to_string(), &read_capped(&about, MAX_HINT)?)?.log_key;
         let tls = options.tls.as_ref().map(|(cert, key)| tls::acceptor(cert, key)).transpose()?;

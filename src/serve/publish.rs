@@ -23,7 +23,7 @@ use super::staging::{self, Ended, Quota, Staging};
 use super::watched::Activity;
 use super::{PublishOptions, text, tokens};
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Result, chain};
 use isn_format::statement::SignedStatement;
 use isn_registry::known_logs::KnownLogs;
 use isn_registry::ops::accept::{self, AcceptReport, Destination, Rejected, Submission};
@@ -405,12 +405,6 @@ impl From<Rejected> for Refusal {
             }
         }
     }
-}
-
-/// An error and what has caused it.
-fn chain(error: &Error) -> String {
-    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
-    format!("{error}{cause}")
 }
 
 impl From<Error> for Refusal {

@@ -1,13 +1,21 @@
 //! [`Error`]: all that can go wrong, by what a user can do about it. The command line folds it to an exit code
-//! and a `help:` line in one place (`cli/exit.rs`); a cause is a `source`, never part of the message.
+//! and a `help:` line in one place (`cli/exit.rs`), by variants and kinds, never by words; [`chain`] prints a cause, which is
+//! a `source`.
+
+mod kinds;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::dataset_ref::{DatasetRef, RefError};
 
+pub use kinds::{At, Missing, NetworkKind, There};
+
 /// The result of everything fallible in the library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What failed below.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// What went wrong. Paths, names and reasons are in the message; the remedy is the command line's to say.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +52,8 @@ pub enum Error {
     Rejects {
         /// Each image with its reason.
         rejects: Vec<Reject>,
+        /// The ledger that the recipe names, if it names one.
+        ledger: Option<String>,
     },
     /// A version that must not be published as it is. Exit code 8.
     #[error("{what} must not be published as it is{}", list(findings))]
@@ -60,6 +70,8 @@ pub enum Error {
         what: String,
         /// How it differs (starts with a separator), or nothing.
         why: String,
+        /// What kind of thing is there.
+        there: There,
     },
     /// Something stands where isn keeps what is its own, and is not isn's. Exit code 1.
     #[error("{} {why}: isn uses and removes only what it made itself", path.display())]
@@ -76,6 +88,8 @@ pub enum Error {
         what: String,
         /// What was found.
         why: String,
+        /// Whose it is.
+        at: At,
     },
     /// A version that was to be built again from a source, and did not become what was released. Exit code 3.
     #[error("{what}: {why}{}", cut_list(differences))]
@@ -123,6 +137,8 @@ pub enum Error {
         what: String,
         /// Why, as what follows its title.
         why: String,
+        /// Whether it is by a key that has no say.
+        is_strangers: bool,
     },
     /// A file of the user's own, by which isn decides whom to believe, that cannot be relied on. Exit code 4.
     #[error("{}: {why}", path.display())]
@@ -155,6 +171,10 @@ pub enum Error {
         url: String,
         /// What came.
         why: String,
+        /// What kind of failure it is.
+        kind: NetworkKind,
+        /// What failed below, if something did.
+        source: Option<Cause>,
     },
     /// A mirror that ended early, after it had begun to write. The exit code is that of the reason.
     #[error("{destination} is a mirror that is not finished")]
@@ -175,12 +195,16 @@ pub enum Error {
         why: String,
     },
     /// There is no such thing. Exit code 6.
-    #[error("{what} is not in {place}")]
+    #[error("{what} is not in {place}{}", it_has(near))]
     NotFound {
         /// The reference, object or file.
         what: String,
         /// Where it was looked for.
         place: String,
+        /// What kind of thing it is.
+        kind: Missing,
+        /// What may have been meant: such things as are there.
+        near: Vec<String>,
     },
     /// The version exists as a recipe only: it has to be built from the user's own source images. Exit code 6.
     #[error("{reference} has not been released: there is only its recipe")]
@@ -316,9 +340,32 @@ impl Error {
         Error::Invalid { what: what.to_string(), why: why.to_string() }
     }
 
-    /// An [`Error::Integrity`].
+    /// An [`Error::Integrity`] of bytes that may be anybody's; [`Error::at`] says whose.
     pub fn integrity(what: impl fmt::Display, why: impl fmt::Display) -> Error {
-        Error::Integrity { what: what.to_string(), why: why.to_string() }
+        Error::Integrity { what: what.to_string(), why: why.to_string(), at: At::Unknown }
+    }
+
+    /// The same, of bytes that are `whose`, if it is an [`Error::Integrity`] of which nobody has said so yet.
+    pub fn at(mut self, whose: At) -> Error {
+        if let Error::Integrity { at: at @ At::Unknown, .. } = &mut self {
+            *at = whose;
+        }
+        self
+    }
+
+    /// An [`Error::Network`] without a cause.
+    pub fn network(kind: NetworkKind, url: impl fmt::Display, why: impl fmt::Display) -> Error {
+        Error::Network { url: url.to_string(), why: why.to_string(), kind, source: None }
+    }
+
+    /// An [`Error::Network`] of what is not asked, since no network is to be used.
+    pub fn offline(url: impl fmt::Display) -> Error {
+        Error::network(NetworkKind::Offline, url, "is not asked: offline")
+    }
+
+    /// An [`Error::Exists`].
+    pub fn exists(there: There, what: impl fmt::Display, why: impl fmt::Display) -> Error {
+        Error::Exists { what: what.to_string(), why: why.to_string(), there }
     }
 
     /// An [`Error::Trust`].
@@ -327,9 +374,29 @@ impl Error {
     }
 
     /// An [`Error::NotFound`].
-    pub fn not_found(what: impl fmt::Display, place: impl fmt::Display) -> Error {
-        Error::NotFound { what: what.to_string(), place: place.to_string() }
+    pub fn not_found(kind: Missing, what: impl fmt::Display, place: impl fmt::Display) -> Error {
+        Error::NotFound { what: what.to_string(), place: place.to_string(), kind, near: Vec::new() }
     }
+
+    /// The same, with what may have been meant, if it is an [`Error::NotFound`].
+    pub fn near(mut self, there: impl IntoIterator<Item = impl fmt::Display>) -> Error {
+        if let Error::NotFound { near, .. } = &mut self {
+            *near = there.into_iter().map(|item| item.to_string()).collect();
+        }
+        self
+    }
+}
+
+/// An error with its causes, each after a colon, but for what has been said by then.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut message = error.to_string();
+    for cause in std::iter::successors(error.source(), |cause| cause.source()) {
+        let cause = cause.to_string();
+        if !message.contains(&cause) {
+            message = format!("{message}: {cause}");
+        }
+    }
+    message
 }
 
 impl From<RefError> for Error {
@@ -373,6 +440,17 @@ pub fn count(n: usize, noun: &str) -> String {
 
 fn list<T: fmt::Display>(items: &[T]) -> String {
     items.iter().map(|item| format!("\n  {item}")).collect()
+}
+
+/// ` (it has a, b)`, cut where it gets long; nothing where there is nothing.
+fn it_has(near: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let shown = near[..near.len().min(SHOWN)].join(", ");
+    match near.len() {
+        0 => String::new(),
+        n if n > SHOWN => format!(" (it has {shown} and {} more)", n - SHOWN),
+        _ => format!(" (it has {shown})"),
+    }
 }
 
 /// The first 20, and how many there are beside them.

@@ -139,11 +139,13 @@ pub struct Refusal {
     pub why: String,
     /// How many more signatures would mend it, if that is all.
     pub missing: usize,
+    /// Whether it is by a key that has no say.
+    pub is_strangers: bool,
 }
 
 impl<T: Into<String>> From<T> for Refusal {
     fn from(why: T) -> Self {
-        Refusal { why: why.into(), missing: 0 }
+        Refusal { why: why.into(), missing: 0, is_strangers: false }
     }
 }
 
@@ -472,14 +474,13 @@ fn quorum(
             return Err(format!("is signed by {}, which entry {index} revoked", signer.fingerprint()).into());
         }
         if !keys.contains(signer) {
-            return Err(
-                format!("is signed by {}, which is not {role} of the name", signer.fingerprint()).into()
-            );
+            let why = format!("is signed by {}, which is not {role} of the name", signer.fingerprint());
+            return Err(Refusal { why, missing: 0, is_strangers: true });
         }
     }
     if signers.len() < needed {
         let why = format!("has {} of the {needed} signatures that it needs", signers.len());
-        return Err(Refusal { why, missing: needed - signers.len() });
+        return Err(Refusal { why, missing: needed - signers.len(), is_strangers: false });
     }
     Ok(())
 }

@@ -29,7 +29,7 @@ pub use grammar::{
 use std::fmt;
 
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, There};
 use crate::key::{PublicKey, Signature, Signer};
 
 /// The SSHSIG namespace of every statement: a signature made for anything else is none of a statement.
@@ -78,10 +78,11 @@ impl SignedStatement {
     pub fn sign_also(&self, signer: &dyn Signer) -> Result<Self> {
         let key = signer.public_key();
         if self.signatures.iter().any(|signature| signature.signer() == key) {
-            return Err(Error::Exists {
-                what: format!("a signature of {} by {}", self.what, key.fingerprint()),
-                why: String::new(),
-            });
+            return Err(Error::exists(
+                There::Said,
+                format!("a signature of {} by {}", self.what, key.fingerprint()),
+                "",
+            ));
         }
         SignedStatement::unsigned_with(self.statement.to_string(), &self.bytes[self.signed_len + 1..], signer)
     }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::{Cache, PIECES};
 use crate::files::{self, Below};
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Missing, Result};
 
 /// A run of bytes of a shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,8 @@ impl Piece {
 
     /// Opens the file of one.
     pub fn open_file(path: &Path) -> Result<File> {
-        files::open_nofollow(path)?.ok_or_else(|| Error::not_found(path.display(), "the cache"))
+        files::open_nofollow(path)?
+            .ok_or_else(|| Error::not_found(Missing::File, path.display(), "the cache"))
     }
 
     /// Whether it is a file of the length that its name says.

@@ -16,9 +16,9 @@ use crate::registry::{BUNDLED, Head, Registry, Snapshot};
 use crate::transport::Access;
 use crate::trust::{Known, RegistryId, TrustStore, Trusted};
 use isn_format::dataset_ref::{DatasetRef, Name, Version};
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Missing, NetworkKind, Result};
 use isn_format::key::PublicKey;
-use isn_format::log::{History, LogKey, Rejected, SignedCheckpoint, leaf_hash};
+use isn_format::log::{History, LogKey, Rejected, Released, SignedCheckpoint, leaf_hash};
 use isn_format::release::{Release, unknown_signer};
 
 /// Where the bundled registry keeps the public half of its demonstration key.
@@ -157,7 +157,9 @@ impl Client {
     /// The same, or else the log that the registry claims to be; with the key that it is known by.
     pub async fn claimed_view(&self, registry: &Registry, belief: &Belief) -> Result<(LogKey, LogView)> {
         let log = belief.log.as_ref().or(belief.claimed.as_ref());
-        let log = log.ok_or_else(|| Error::not_found("log", format!("registry {}", registry.name())))?;
+        let log = log.ok_or_else(|| {
+            Error::not_found(Missing::Other, "log", format!("registry {}", registry.name()))
+        })?;
         let view = self.sync(registry, log, belief).await?;
         let what = || format!("registry {}", registry.name());
         let view =
@@ -218,9 +220,8 @@ fn as_last_seen(known: &KnownLog, registry: &Registry, policy: &WitnessPolicy) -
             let why = "is not asked (offline), and its log was never seen: how old it is, as --max-age asks, nobody can say";
             return Err(Error::trust(format!("registry {}", registry.name()), why));
         }
-        let why = "is not asked (offline), and its log was never seen: pull once with a network, or by a pin"
-            .into();
-        return Err(Error::Network { url: registry.name().into(), why });
+        let why = "is not asked (offline), and its log was never seen: pull once with a network, or by a pin";
+        return Err(Error::network(NetworkKind::Offline, registry.name(), why));
     };
     let what = format!("the checkpoint of registry {} as it was last seen (offline)", registry.name());
     policy.check(&what, &SignedCheckpoint::parse(&what, seen.note.clone())?)?;
@@ -279,7 +280,10 @@ pub(crate) async fn in_log(
         if !reasons.is_empty() {
             return Err(Error::trust(reference, reasons.join("; ")));
         }
-        return Err(registry.missing(reference, name).await?);
+        let standing =
+            |(version, released): (&Version, &Released)| released.withdrawn.is_none().then_some(*version);
+        let there = history.dataset(name).map(|dataset| dataset.releases.iter().filter_map(standing));
+        return Err(registry.missing(reference, name).await?.near(there.into_iter().flatten()));
     };
     let what = format!("{name}@{}", release.version());
     if !keys.is_empty() && !release.signers().iter().any(|signer| keys.contains(signer)) {

@@ -17,7 +17,7 @@ use crate::cache::Cache;
 use isn_format::class::Class;
 use isn_format::description::Description;
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Result};
+use isn_format::error::{At, Error, Result};
 use isn_format::manifest::Manifest;
 use isn_format::shard::FrameReader;
 use isn_format::table::{Record, Table};
@@ -246,7 +246,7 @@ impl Dataset {
             return Error::integrity(self.path(image), why);
         }
         self.set_aside.fetch_add(1, Ordering::Relaxed);
-        Error::integrity(format!("the cache's table, {}", self.path(image)), why)
+        Error::integrity(format!("the cache's table, {}", self.path(image)), why).at(At::Cache)
     }
 
     fn no_such(&self, image: usize) -> Error {
@@ -306,7 +306,7 @@ impl Dataset {
             (Bytes::Frame(_), None) => Err(Error::Internal(format!("{} has no place", self.path(image)))),
         };
         let checked = checked.map_err(|e| match e {
-            Error::Integrity { why, .. } => Error::integrity(self.places.name(image), why),
+            Error::Integrity { why, .. } => self.places.fault(image, &why),
             e => e,
         });
         let file = checked.inspect_err(|e| self.doubt(image, e))?;

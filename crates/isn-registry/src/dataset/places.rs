@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::cache::{Cache, Piece};
 use crate::files;
 use crate::transport::AtHand;
-use isn_format::error::{Error, Result};
+use isn_format::error::{At, Error, Result};
 use isn_format::object::ObjectRef;
 use isn_format::table::FrameAt;
 
@@ -149,6 +149,7 @@ impl Places {
         if let Kind::Image(path) = &source.kind {
             let wrong = |has: u64| {
                 Error::integrity(in_tree(path), format!("has {has} bytes, the index says {length}"))
+                    .at(At::Tree)
             };
             let mut file = files::open(path)?;
             buffer.clear();
@@ -187,7 +188,9 @@ impl Places {
     ) -> Result<()> {
         let read = |file: &File, buffer: &mut [u8]| {
             read_at(file, at, buffer).map_err(|e| match e.kind() {
-                io::ErrorKind::UnexpectedEof => Error::integrity(in_shard(path), "ends too early"),
+                io::ErrorKind::UnexpectedEof => {
+                    Error::integrity(in_shard(path), "ends too early").at(whose(is_piece))
+                }
                 _ => Error::io("read", path)(e),
             })
         };
@@ -220,15 +223,22 @@ impl Places {
         }
     }
 
-    /// Where an image is read from, for messages.
-    pub(super) fn name(&self, image: usize) -> String {
+    /// What is wrong with the bytes that an image was read from.
+    pub(super) fn fault(&self, image: usize, why: &str) -> Error {
         let source = self.at.get(image).and_then(|&(source, _)| self.sources.get(source as usize));
         match source.map(|source| &source.kind) {
-            Some(Kind::File { path, .. }) => in_shard(path),
-            Some(Kind::Image(path)) => in_tree(path),
-            _ => "shard of the bundled registry".into(),
+            Some(Kind::File { path, is_piece, .. }) => {
+                Error::integrity(in_shard(path), why).at(whose(*is_piece))
+            }
+            Some(Kind::Image(path)) => Error::integrity(in_tree(path), why).at(At::Tree),
+            _ => Error::integrity("shard of the bundled registry", why).at(At::Registry),
         }
     }
+}
+
+/// Whose a shard's bytes are.
+fn whose(is_piece: bool) -> At {
+    if is_piece { At::Cache } else { At::Registry }
 }
 
 /// A shard or a piece of one, for messages.

@@ -38,7 +38,7 @@ pub fn read_guarded(path: &Path, cap: u64, guard: Guard) -> Result<Option<Vec<u8
         Guard::Trust => check_trust(path, &about)?,
     }
     match read_to_cap(file, path, cap) {
-        Err(Error::Integrity { what, why }) => Err(Error::Invalid { what, why }),
+        Err(Error::Integrity { what, why, .. }) => Err(Error::Invalid { what, why }),
         read => read.map(Some),
     }
 }

@@ -8,7 +8,7 @@ use super::mount::mounted_below;
 use super::{is_same, parent, sync_dir};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Result, There};
 
 /// The path of a thing itself: with a slash at its end, or `/.`, it would be what a link leads to. A way up from what is not
 /// there is none: nothing comes to be on it.
@@ -60,18 +60,24 @@ fn is_empty(path: &Path) -> Result<bool> {
 /// [`Error::Exists`] says why.
 fn check_replaceable(path: &Path) -> Result<()> {
     let about = fs::symlink_metadata(path).map_err(Error::io("look at", path))?;
-    let why = if about.is_symlink() {
-        ", and is a link, which nothing is put in the place of: name what it leads to"
+    let (there, why) = if about.is_symlink() {
+        (There::Place, ", and is a link, which nothing is put in the place of: name what it leads to")
     } else if is_around_us(path) {
-        ", and is the folder that you are in, or above it: you would be in one that is no more"
+        (
+            There::WorkingFolder,
+            ", and is the folder that you are in, or above it: you would be in one that is no more",
+        )
     } else if is_mount_point(path, &about) {
-        ", and is a mount point, which nothing can take the place of: name a folder in it"
+        (
+            There::MountPoint,
+            ", and is a mount point, which nothing can take the place of: name a folder in it",
+        )
     } else if is_others_for_good(path, &about) {
-        ", and is another user's, in a folder from which only they may take it away"
+        (There::Place, ", and is another user's, in a folder from which only they may take it away")
     } else {
         return Ok(());
     };
-    Err(Error::Exists { what: path.display().to_string(), why: why.into() })
+    Err(Error::exists(there, path.display(), why))
 }
 
 /// Refuses a folder that cannot be moved elsewhere, as one is whose place a new one takes.
@@ -89,12 +95,12 @@ pub fn check_movable(path: &Path) -> Result<()> {
             ", and is not replaced: {} is a mount point, and what is mounted there would go with it",
             mounted.display()
         );
-        return Err(Error::Exists { what: path.display().to_string(), why });
+        return Err(Error::exists(There::MountPoint, path.display(), why));
     }
     #[cfg(unix)]
     if rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_err() {
         let why = ", and is write-protected, so that nothing can take its place: chmod u+w it, or name another folder";
-        return Err(Error::Exists { what: path.display().to_string(), why: why.into() });
+        return Err(Error::exists(There::Protected, path.display(), why));
     }
     Ok(())
 }

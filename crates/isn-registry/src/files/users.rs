@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use super::{Below, FOR_ALL, FOR_OWNER, LEADS_NOWHERE, Lock, TEMP_PREFIX, parent, put, write_temp};
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Missing, Result};
 
 /// A system follows so many links to a file that it opens.
 const MAX_LINKS: usize = 40;
@@ -37,7 +37,7 @@ pub fn check_output(path: &Path) -> Result<()> {
             }
             let folder = parent(path);
             if !folder.is_dir() {
-                return Err(Error::not_found(folder.display(), "this file system"));
+                return Err(Error::not_found(Missing::File, folder.display(), "this file system"));
             }
             let (place, _) = find(path)?;
             check_writable(parent(&place))

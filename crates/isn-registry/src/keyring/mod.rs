@@ -17,7 +17,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Missing, Result, There};
 use isn_format::key::{PrivateKey, PublicKey, Signer};
 use isn_format::rel_path::check_segment;
 
@@ -107,9 +107,12 @@ impl Keyring {
         }
         create_private_dir(&self.folder)?;
         let (private, public) = (self.private_path(name), self.public_path(name));
-        let taken = |path: &Path| Error::Exists {
-            what: format!("key {name}"),
-            why: format!(": {} is never overwritten; choose another name", path.display()),
+        let taken = |path: &Path| {
+            Error::exists(
+                There::KeyFile,
+                format!("key {name}"),
+                format!(": {} is never overwritten; choose another name", path.display()),
+            )
         };
         let key = PrivateKey::generate(name.as_str())?;
         // Looked at first, so that a stray public key costs nothing; what decides is the exclusive create.
@@ -188,7 +191,7 @@ impl Keyring {
     }
 
     fn no_such_key(&self, key: &str) -> Error {
-        Error::not_found(format!("key {}", key.escape_debug()), self.folder.display())
+        Error::not_found(Missing::Key, format!("key {}", key.escape_debug()), self.folder.display())
     }
 
     fn private_path(&self, name: &KeyName) -> PathBuf {

@@ -22,7 +22,7 @@ use crate::transport::folder::Folder;
 use crate::transport::{Body, BoxFuture, Transport, runtime};
 use crate::trust::Known;
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Result, count};
+use isn_format::error::{Error, Missing, Result, There, count};
 use isn_format::json_lines;
 use isn_format::log::History;
 use isn_format::manifest::Manifest;
@@ -239,10 +239,11 @@ fn place_of(history: &History, attested: &Attested) -> Result<Option<u64>> {
             {
                 Ok(Some(at.index))
             }
-            Some((there, at)) => Err(Error::Exists {
-                what: format!("release {}@{}", release.name, release.version),
-                why: format!(": entry {} has dataset hash b3:{}", at.index, there.dataset()),
-            }),
+            Some((there, at)) => Err(Error::exists(
+                There::Release,
+                format!("release {}@{}", release.name, release.version),
+                format!(": entry {} has dataset hash b3:{}", at.index, there.dataset()),
+            )),
             None => Ok(None),
         },
         Statement::Owner(owner) => match history.dataset(&owner.name) {
@@ -356,7 +357,7 @@ fn check_there(to: &Destination<'_>, objects: &[(ObjectKind, ObjectRef)]) -> Res
         Some(first) => {
             let what =
                 format!("{} of the release, the first of them {first},", count(absent.len(), "object"));
-            Err(Error::not_found(what, "the registry, nor staged"))
+            Err(Error::not_found(Missing::Object, what, "the registry, nor staged"))
         }
     }
 }
@@ -389,7 +390,7 @@ fn bring(to: &Destination<'_>, kind: ObjectKind, object: &ObjectRef, gone: &dyn 
         Some(staged) if !is_there && staged.move_new(name, &there, name)? => true,
         Some(staged) => staged.remove(name).map(|()| false)?,
         None if is_there => false,
-        None => return Err(Error::not_found(path, "the registry, nor staged")),
+        None => return Err(Error::not_found(Missing::Object, path, "the registry, nor staged")),
     };
     gone(&path);
     Ok(is_new)

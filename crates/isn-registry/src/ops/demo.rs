@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::demo::{Photo, roll};
 use crate::files::{self, Workplace};
 use crate::progress::{Progress, Unit};
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Result, There};
 
 /// What was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -75,7 +75,7 @@ fn draw(source: &Path, photos: &[Photo], progress: &dyn Progress) -> Result<u64>
 const NOT_EMPTY: &str = ", and it is not empty: name a folder that is not there yet";
 
 fn taken(dir: &Path, why: &str) -> Error {
-    Error::Exists { what: dir.display().to_string(), why: why.into() }
+    Error::exists(There::Place, dir.display(), why)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::client::Client;
 use crate::files;
 use crate::registry::{BUNDLED, Registry, layout};
 use crate::transport::{self, probe::probe};
-use isn_format::error::{Error, bytes as size};
+use isn_format::error::{Error, NetworkKind, bytes as size};
 
 /// Less than this is soon used up by a pull, in bytes.
 const LITTLE_SPACE: u64 = 2 << 30;
@@ -333,17 +333,23 @@ fn registry(client: &Client, location: &str) -> Vec<Finding> {
 }
 
 fn cure_of(error: &Error) -> &'static str {
-    let text = error.to_string();
-    if text.contains("offline") {
-        "ISN_OFFLINE or --offline keeps isn off the network"
-    } else if text.contains("ertificate") {
-        "set ISN_CA_BUNDLE to your institution's certificates, or set this machine's clock"
-    } else if text.contains("407") {
-        "the proxy wants a name and a password: https_proxy=http://NAME:PASSWORD@HOST:PORT"
-    } else if text.contains("lookup") || text.contains("resolve") {
-        "the name is not known here: check the address, the DNS, and whether a proxy is needed (https_proxy)"
-    } else {
-        "check the address, the connection, and the proxy variables (https_proxy, NO_PROXY)"
+    let Error::Network { kind, .. } = error else {
+        return "check the address, the connection, and the proxy variables (https_proxy, NO_PROXY)";
+    };
+    match kind {
+        NetworkKind::Offline => "ISN_OFFLINE or --offline keeps isn off the network",
+        NetworkKind::Certificate => {
+            "set ISN_CA_BUNDLE to your institution's certificates, or set this machine's clock"
+        }
+        NetworkKind::Proxy => {
+            "the proxy wants a name and a password: https_proxy=http://NAME:PASSWORD@HOST:PORT"
+        }
+        NetworkKind::Dns => {
+            "the name is not known here: check the address, the DNS, and whether a proxy is needed (https_proxy)"
+        }
+        NetworkKind::Refused | NetworkKind::Timeout | NetworkKind::Status(_) | NetworkKind::Broken => {
+            "check the address, the connection, and the proxy variables (https_proxy, NO_PROXY)"
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::progress::{Progress, Unit};
 use crate::steps::unsigned;
 use isn_format::augment::{Augment, Crop};
 use isn_format::dataset_ref::DatasetRef;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Missing, Result, There};
 use isn_format::manifest::Manifest;
 use isn_format::order::order;
 use isn_format::pixel_spec::ExifOrientation;
@@ -112,8 +112,8 @@ fn write(dataset: &Dataset, options: &ExportOptions<'_>, progress: &dyn Progress
     let plan = Plan::new(dataset, options)?;
     plan.check_room(&to)?;
     let Some(work) = Workplace::open(&to, "")? else {
-        let why = ": another isn is writing to it".into();
-        return Err(Error::Exists { what: to.display().to_string(), why });
+        let why = ": another isn is writing to it";
+        return Err(Error::exists(There::Place, to.display(), why));
     };
     // What a killed export left goes: nothing of it is known to be whole.
     work.own.clear()?;
@@ -163,7 +163,7 @@ fn check_free(to: &Path) -> Result<()> {
 }
 
 fn taken(to: &Path) -> Error {
-    Error::Exists { what: to.display().to_string(), why: ": an export is written to a new folder".into() }
+    Error::exists(There::Place, to.display(), ": an export is written to a new folder")
 }
 
 /// The files of a folder with their lengths, by path.
@@ -213,7 +213,7 @@ impl<'a> Plan<'a> {
             }
         }
         if dataset.is_empty() {
-            return Err(Error::not_found("an image of that selection", manifest.pin()));
+            return Err(Error::not_found(Missing::Image, "an image of that selection", manifest.pin()));
         }
         let extension = if dataset.path(0).ends_with(".jpg") { "jpg" } else { "png" };
         let about = About {

@@ -18,7 +18,7 @@ use crate::transport;
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::description::Description;
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Missing, Result};
 use isn_format::manifest::Manifest;
 use isn_format::object::ObjectKind;
 use isn_format::pack::Pack;
@@ -207,10 +207,11 @@ impl Opening<'_> {
         let (places, missing) = self.places(description.rows(), &rows);
         match missing.first() {
             None => Ok((description, rows, places)),
-            Some(_) => Err(Error::NotFound {
-                what: format!("{} of {} fetched images", missing.len(), wanted.len()),
-                place: format!("the cache {}: it cannot be written to", cache.root().display()),
-            }),
+            Some(_) => Err(Error::not_found(
+                Missing::Other,
+                format!("{} of {} fetched images", missing.len(), wanted.len()),
+                format!("the cache {}: it cannot be written to", cache.root().display()),
+            )),
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::transport::runtime;
 use crate::trust::Known;
 use isn_format::dataset_ref::{DatasetRef, Name, Version};
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Missing, Result};
 use isn_format::log::{Hash, LogKey, Released, SignedCheckpoint, TILE_WIDTH, bundle, leaf_hash};
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::Pack;
@@ -202,7 +202,11 @@ fn chosen(view: &LogView, only: &[DatasetRef]) -> Result<Vec<Chosen>> {
             None => !dataset.releases.is_empty(),
         });
         if !there {
-            return Err(Error::not_found(reference, format!("the log {}", history.anchor().origin())));
+            return Err(Error::not_found(
+                Missing::Version,
+                reference,
+                format!("the log {}", history.anchor().origin()),
+            ));
         }
         wanted.push((name, version));
     }

@@ -4,7 +4,7 @@ use crate::client::{Client, unanswered};
 use crate::steps::submit::{Speaker, Submitted, submit};
 use crate::transport;
 use isn_format::dataset_ref::{Name, Version};
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Missing, Result, There};
 use isn_format::key::PublicKey;
 use isn_format::log::{Dataset, History, Owners};
 use isn_format::statement::{Advice, Owner, Revocation, Statement};
@@ -31,12 +31,13 @@ pub fn change(speaker: &Speaker<'_>, name: &Name, change: &Change) -> Result<Vec
         match change {
             Change::Add(key) | Change::AddRecovery(key) if is_there(key) => {
                 let what = format!("key {} of {name}", key.fingerprint());
-                return Err(Error::Exists { what, why: String::new() });
+                return Err(Error::exists(There::Said, what, ""));
             }
             Change::Add(key) => keys.push(*key),
             Change::AddRecovery(key) => recovery.push(*key),
             Change::Remove(key) if !is_there(key) => {
                 return Err(Error::not_found(
+                    Missing::Other,
                     format!("key {}", key.fingerprint()),
                     format!("the owners of {name}"),
                 ));
@@ -70,7 +71,7 @@ pub fn rotate(
         for (name, owners) in with_key(history, names, old)? {
             if owners.keys.contains(new) || owners.recovery.contains(new) {
                 let what = format!("key {} of {name}", new.fingerprint());
-                return Err(Error::Exists { what, why: ": it cannot take another's place".into() });
+                return Err(Error::exists(There::Said, what, ": it cannot take another's place"));
             }
         }
         let replaced = |keys: &[PublicKey]| -> Vec<PublicKey> {
@@ -157,13 +158,13 @@ pub fn show(client: &Client, name: &Name) -> Result<Shown> {
             return Ok(Shown { dataset, registry, is_claimed });
         }
     }
-    Err(Error::not_found(name, format!("registry {}", client.locations.join(", "))))
+    Err(Error::not_found(Missing::Version, name, format!("registry {}", client.locations.join(", "))))
 }
 
 fn owned<'a>(history: &'a History, name: &Name) -> Result<&'a Dataset> {
-    history
-        .dataset(name)
-        .ok_or_else(|| Error::not_found(name, format!("the log {}", history.anchor().origin())))
+    history.dataset(name).ok_or_else(|| {
+        Error::not_found(Missing::Version, name, format!("the log {}", history.anchor().origin()))
+    })
 }
 
 fn with_key<'a>(

@@ -11,7 +11,7 @@ use crate::files;
 use crate::lock_file::{LOCK_FILE, LockFile, Locked, PROJECT_FILE, Project, misplaced};
 use crate::progress::Progress;
 use isn_format::dataset_ref::DatasetRef;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Missing, Result};
 use isn_format::log::History;
 use isn_format::tree::Selection;
 
@@ -43,7 +43,7 @@ pub fn sync(client: &Client, options: &SyncOptions<'_>, progress: &dyn Progress)
     let mut lock = LockFile::read(&lock_path)?;
     let wanted = Project::read(&options.project.join(PROJECT_FILE))?.datasets;
     if lock.datasets.is_empty() && wanted.is_empty() {
-        return Err(Error::not_found(LOCK_FILE, options.project.display()));
+        return Err(Error::not_found(Missing::Lock, LOCK_FILE, options.project.display()));
     }
     let what = lock_path.display().to_string();
     let check = |lock: &LockFile| lock.check_places(&what, options.project, options.allow_outside);

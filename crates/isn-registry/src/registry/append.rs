@@ -13,7 +13,7 @@ use super::{Registry, layout};
 use crate::known_logs::{KnownLog, KnownLogs};
 use crate::transport;
 use crate::trust::{Known, RegistryId};
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Missing, Result};
 use isn_format::log::{
     LogKey, LogSigner, MAX_CLAIM, Replica, SignedCheckpoint, SignedClaim, TILE_WIDTH, bundle, leaf_hash,
 };
@@ -48,8 +48,9 @@ pub struct Appended {
 impl<'a> OwnLog<'a> {
     /// The log of the registry that `writer` writes to: the one that the place must show.
     pub fn open(writer: &'a RegistryWriter, known: Known<'a>) -> Result<Self> {
-        let anchor = log_to_write(writer.store(), known)?
-            .ok_or_else(|| Error::not_found(layout::REGISTRY_JSON, writer.store().name()))?;
+        let anchor = log_to_write(writer.store(), known)?.ok_or_else(|| {
+            Error::not_found(Missing::Registry, layout::REGISTRY_JSON, writer.store().name())
+        })?;
         OwnLog::known_by(&anchor, writer, known.logs)
     }
 

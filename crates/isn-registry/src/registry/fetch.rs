@@ -16,7 +16,7 @@ use super::segment::{MAX_GAP, Segment};
 use crate::cache::{Fate, NewPiece, Piece};
 use crate::transport::pace::Patience;
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, NetworkKind, Result};
 use isn_format::object::ObjectKind;
 use isn_format::pack::Entry;
 
@@ -238,7 +238,7 @@ impl<'a> Round<'a> {
         let mut at = body.offset;
         if at > range.start {
             let why = format!("sent bytes from {at}, asked from {}", range.start);
-            return Err(Error::Network { url: place.transport.locate(&path), why });
+            return Err(Error::network(NetworkKind::Broken, place.transport.locate(&path), why));
         }
         if range.start - at > MAX_GAP && !place.ignores_ranges() {
             // More of such answers may be under way: better to end them, and ask once for all of the shard.

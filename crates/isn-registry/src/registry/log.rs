@@ -5,7 +5,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use super::{Registry, layout};
 use crate::known_logs::{KnownLog, Seen};
 use crate::transport;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Missing, Result};
 use isn_format::log::{
     Accepted, LogKey, MAX_CHECKPOINT, Rejected, Replica, SignedCheckpoint, TILE_WIDTH, WitnessKey, bundle,
 };
@@ -44,7 +44,7 @@ impl Registry {
         let read = self.read(layout::CHECKPOINT, MAX_CHECKPOINT).await;
         let Some(bytes) = read.map_err(|e| match e {
             // Longer than any: nobody damages a file so.
-            Error::Integrity { what, why } => Error::Trust { what, why },
+            Error::Integrity { what, why, .. } => Error::Trust { what, why },
             other => other,
         })?
         else {
@@ -225,6 +225,7 @@ impl Registry {
             }
         }
         Err(Error::not_found(
+            Missing::Object,
             self.place(&layout::log_entries(index, width)),
             format!("registry {}", self.name()),
         ))

@@ -31,7 +31,7 @@ use isn_format::class::Class;
 use isn_format::dataset_ref::{DatasetRef, Name, Version};
 use isn_format::description::Description;
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Missing, Result};
 use isn_format::index::Index;
 use isn_format::key::PublicKey;
 use isn_format::log::LogKey;
@@ -217,7 +217,7 @@ impl Registry {
         } else {
             let root = PathBuf::from(location);
             if !root.join(layout::REGISTRY_JSON).is_file() {
-                return Err(Error::not_found(layout::REGISTRY_JSON, root.display()));
+                return Err(Error::not_found(Missing::Registry, layout::REGISTRY_JSON, root.display()));
             }
             Box::new(Folder::new(&root))
         };
@@ -261,7 +261,8 @@ impl Registry {
     /// The same, with the bytes that say it.
     pub async fn about_file(&self) -> Result<(About, Vec<u8>)> {
         let bytes = self.read(layout::REGISTRY_JSON, MAX_HINT).await?;
-        let bytes = bytes.ok_or_else(|| Error::not_found(layout::REGISTRY_JSON, &self.name))?;
+        let bytes =
+            bytes.ok_or_else(|| Error::not_found(Missing::Registry, layout::REGISTRY_JSON, &self.name))?;
         Ok((About::parse(&self.place(layout::REGISTRY_JSON), &bytes)?, bytes))
     }
 
@@ -286,7 +287,7 @@ impl Registry {
             DatasetRef::Pin(pin) => {
                 let path = layout::pin(pin);
                 let hint = self.read(&path, MAX_HINT).await?;
-                let hint = hint.ok_or_else(|| Error::not_found(reference, &self.name))?;
+                let hint = hint.ok_or_else(|| Error::not_found(Missing::Version, reference, &self.name))?;
                 let text = String::from_utf8_lossy(&hint);
                 let named = text.trim_end().split_once(' ');
                 let named =
@@ -444,11 +445,12 @@ impl Registry {
     /// Why there is no release: nobody knows the name, or only its recipe is here.
     pub async fn missing(&self, reference: &DatasetRef, name: &Name) -> Result<Error> {
         let path = layout::recipe(name);
-        let is_awaited = self.versions(name).await?.is_empty() && self.read(&path, MAX_HINT).await?.is_some();
+        let versions = self.versions(name).await?;
+        let is_awaited = versions.is_empty() && self.read(&path, MAX_HINT).await?.is_some();
         Ok(if is_awaited {
             Error::Unreleased { reference: reference.clone(), recipe: format!("registry/{path}") }
         } else {
-            Error::not_found(reference, format!("registry {}", self.name))
+            Error::not_found(Missing::Version, reference, format!("registry {}", self.name)).near(versions)
         })
     }
 }

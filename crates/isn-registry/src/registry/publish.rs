@@ -13,7 +13,7 @@ use crate::transport;
 use crate::trust::Known;
 use isn_format::dataset_ref::{Name, Version};
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Missing, Result, There};
 use isn_format::log::{LogKey, LogSigner};
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::statement::ReleaseStatement;
@@ -69,7 +69,7 @@ impl RegistryWriter {
     pub fn open_existing(store: Box<dyn Store>, known: Known<'_>) -> Result<Self> {
         match log_to_write(store.as_ref(), known)? {
             Some(_) => RegistryWriter::open(store),
-            None => Err(Error::not_found(layout::REGISTRY_JSON, store.name())),
+            None => Err(Error::not_found(Missing::Registry, layout::REGISTRY_JSON, store.name())),
         }
     }
 
@@ -87,7 +87,7 @@ impl RegistryWriter {
     pub fn set_log_key(&self, key: &LogKey) -> Result<()> {
         let path = layout::REGISTRY_JSON;
         self.store.update(path, &mut |there| {
-            let there = there.ok_or_else(|| Error::not_found(path, self.store.name()))?;
+            let there = there.ok_or_else(|| Error::not_found(Missing::Object, path, self.store.name()))?;
             let about = About::parse(&self.store.locate(path), there)?;
             let changed = About { log_key: Some(key.clone()), ..about.clone() };
             if changed == about { Ok(None) } else { to_bytes(&changed).map(Some) }
@@ -220,10 +220,11 @@ pub fn check_free(store: &dyn Store) -> Result<()> {
         return Ok(());
     }
     let kind = if transport::is_bucket(store.name()) { "bucket" } else { "folder" };
-    Err(Error::Exists {
-        what: format!("{kind} {}", store.name()),
-        why: format!(" and is neither empty nor a registry (it has no {})", layout::REGISTRY_JSON),
-    })
+    Err(Error::exists(
+        There::Place,
+        format!("{kind} {}", store.name()),
+        format!(" and is neither empty nor a registry (it has no {})", layout::REGISTRY_JSON),
+    ))
 }
 
 /// Checks that a place whose `registry.json` names no log has none: a second one would not be it.

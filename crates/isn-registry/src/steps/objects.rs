@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use crate::registry::{Registry, Snapshot, layout};
 use crate::transport;
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Missing, Result};
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::{Allowance, Pack};
 use isn_format::shard::max_frame_len;
@@ -47,7 +47,7 @@ pub(crate) fn packs_of(
     for digest in packs {
         let what = store.locate(ObjectKind::Pack, digest);
         let bytes = runtime.block_on(store.find_object(ObjectKind::Pack, digest, Pack::max_len(images)))?;
-        let bytes = bytes.ok_or_else(|| Error::not_found(&what, store.name()))?;
+        let bytes = bytes.ok_or_else(|| Error::not_found(Missing::Object, &what, store.name()))?;
         let pack = Pack::parse(&what, &bytes, images)?;
         allowance.take(&pack, list)?;
         for entry in &pack.entries {

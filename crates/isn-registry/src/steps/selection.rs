@@ -6,7 +6,7 @@ use crate::registry::Snapshot;
 use isn_format::class::Class;
 use isn_format::description::has_class;
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Mistake, Result, count};
+use isn_format::error::{Error, Missing, Mistake, Result, count};
 use isn_format::manifest::Manifest;
 use isn_format::rel_path::RelPath;
 use isn_format::tree::{Line, Selection};
@@ -34,7 +34,7 @@ pub(crate) fn check_images(
             0 => String::new(),
             n => format!(" and {} more", count(n, "image")),
         };
-        return Err(Error::not_found(format!("image {image}{more}"), manifest.pin()));
+        return Err(Error::not_found(Missing::Image, format!("image {image}{more}"), manifest.pin()));
     }
     let mistake = |line: &Line| {
         let here = hash(&line.path).filter(|here| *here != line.blake3)?;
@@ -50,16 +50,14 @@ pub(crate) fn check_images(
 pub(crate) fn check_parts(manifest: &Manifest, classes: &[Class], selection: &Selection) -> Result<()> {
     for split in &selection.splits {
         if !manifest.splits.contains_key(split) {
-            let has: Vec<&str> = manifest.splits.keys().map(|split| split.as_str()).collect();
-            return Err(Error::not_found(
-                format!("split {split}"),
-                format!("{} (it has {})", manifest.pin(), has.join(", ")),
-            ));
+            let missing = Error::not_found(Missing::Split, format!("split {split}"), manifest.pin());
+            return Err(missing.near(manifest.splits.keys()));
         }
     }
     for class in &selection.classes {
         if !has_class(classes, class) {
-            return Err(Error::not_found(format!("class {class}"), manifest.pin()));
+            let missing = Error::not_found(Missing::Class, format!("class {class}"), manifest.pin());
+            return Err(missing.near(classes.iter().map(|class| &class.id)));
         }
     }
     Ok(())

@@ -9,9 +9,9 @@ use crate::registry::publish::RegistryWriter;
 use crate::registry::store;
 use crate::transport::Access;
 use crate::trust::Known;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Result, There};
 use isn_format::key::{PublicKey, Signer};
-use isn_format::log::History;
+use isn_format::log::{History, Refusal};
 use isn_format::statement::{SignedStatement, Statement};
 
 /// Who says something, and where.
@@ -100,7 +100,9 @@ pub fn missing(history: &History, statement: &Statement, keys: &[PublicKey]) -> 
     match history.check(statement, keys) {
         Ok(()) => Ok(0),
         Err(refusal) if refusal.missing > 0 => Ok(refusal.missing),
-        Err(refusal) => Err(Error::Refused { what: statement.title(), why: refusal.why }),
+        Err(Refusal { why, is_strangers, .. }) => {
+            Err(Error::Refused { what: statement.title(), why, is_strangers })
+        }
     }
 }
 
@@ -132,7 +134,7 @@ pub fn collect(signed: &SignedStatement, missing: usize, out: Option<&Path>) -> 
 }
 
 fn taken(file: &Path) -> Error {
-    Error::Exists { what: file.display().to_string(), why: ": it may hold signatures already".into() }
+    Error::exists(There::Place, file.display(), ": it may hold signatures already")
 }
 
 /// `birds-1.0.release.statement`.

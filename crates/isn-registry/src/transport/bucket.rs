@@ -24,10 +24,11 @@ use reqwest::header::HeaderValue;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::failure;
 use super::pace::Paced;
 use super::{Access, Body, BoxFuture, Chunks, Transport, Whole, access, http};
 use crate::files;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, NetworkKind, Result};
 
 /// A request that carries bytes may take as long as they need on a slow line.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(600);
@@ -132,7 +133,7 @@ impl Bucket {
     /// What can be asked; an error where the network is not to be used.
     pub fn store(&self) -> Result<&dyn ObjectStore> {
         if self.offline {
-            return Err(Error::Network { url: self.url.clone(), why: "is not asked: offline".into() });
+            return Err(Error::offline(&self.url));
         }
         Ok(self.store.as_ref())
     }
@@ -140,22 +141,22 @@ impl Bucket {
     /// What went wrong with `path`.
     pub fn failed(&self, path: &str, error: &object_store::Error) -> Error {
         use object_store::Error as Failure;
-        let url = self.locate(path);
-        let text = error.to_string();
-        match error {
-            // A list of a bucket that is not there fails in general.
-            error
-                if matches!(error, Failure::NotFound { .. })
-                    || ["NoSuchBucket", "ContainerNotFound"].iter().any(|code| text.contains(code)) =>
-            {
-                Error::Network { url, why: "is not there: is the bucket's name right?".into() }
+        let said = with_causes(error);
+        // A list of a bucket that is not there fails in general: only the server's words have the code.
+        let is_gone = || ["NoSuchBucket", "ContainerNotFound"].iter().any(|code| said.contains(code));
+        let (kind, why) = match error {
+            error if matches!(error, Failure::NotFound { .. }) || is_gone() => {
+                (NetworkKind::Status(404), "is not there: is the bucket's name right?".into())
             }
-            Failure::PermissionDenied { .. } | Failure::Unauthenticated { .. } => {
-                let why = format!("is not for these credentials: {}", with_causes(error));
-                Error::Network { url, why }
+            Failure::PermissionDenied { .. } => {
+                (NetworkKind::Status(403), format!("is not for these credentials: {said}"))
             }
-            other => Error::Network { url, why: with_causes(other) },
-        }
+            Failure::Unauthenticated { .. } => {
+                (NetworkKind::Status(401), format!("is not for these credentials: {said}"))
+            }
+            error => (failure::kind(error), said),
+        };
+        Error::network(kind, self.locate(path), why)
     }
 
     async fn get(&self, path: &str, range: Option<Range<u64>>) -> Result<Option<Body>> {

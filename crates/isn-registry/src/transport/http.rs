@@ -11,11 +11,12 @@ use bytes::Bytes;
 use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, HeaderValue, IF_RANGE, RANGE};
 use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Response, StatusCode, Url};
 
+use super::failure::{self, Resolver, network};
 use super::pace::Paced;
 use super::response::{self, Part};
 use super::{Access, Body, BoxFuture, Chunks, Transport, Whole};
 use crate::files;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, NetworkKind, Result};
 
 const MAX_REDIRECTS: usize = 5;
 /// How often a host that never answered is asked again: a wrong name should not cost a minute.
@@ -63,7 +64,7 @@ impl Http {
             .http2_initial_connection_window_size(CONNECTION_WINDOW);
         Ok(Http {
             base: base.trim_end_matches('/').into(),
-            client: builder.build().map_err(|e| network(base, &e))?,
+            client: builder.build().map_err(|e| network(base, e))?,
             token: bearer(base, access)?,
             offline: access.offline,
             timeout: access.timeout,
@@ -81,7 +82,7 @@ impl Http {
         validator: Option<&HeaderValue>,
     ) -> Result<Response> {
         if self.offline {
-            return Err(Error::Network { url: url.into(), why: "is not asked: offline".into() });
+            return Err(Error::offline(url));
         }
         let (mut failures, mut paused) = (0, Duration::ZERO);
         loop {
@@ -94,14 +95,14 @@ impl Http {
                     let pause = response::retry_after(response.headers());
                     (answered(url, response.status()), pause)
                 }
-                Err(e) if is_final(&e) => return Err(network(url, &e)),
-                Err(e) => (network(url, &e), None),
+                Err(e) if is_final(&e) => return Err(network(url, e)),
+                Err(e) => (network(url, e), None),
             };
             if let Some(pause) = pause {
                 paused = paused.saturating_add(pause);
                 if paused > self.timeout.saturating_mul(PAUSES) {
                     let why = format!("is busy and asks to come back in {} seconds", pause.as_secs());
-                    return Err(Error::Network { url: url.into(), why });
+                    return Err(Error::network(NetworkKind::Timeout, url, why));
                 }
             }
             failures += 1;
@@ -154,7 +155,7 @@ impl Transport for Http {
     fn open<'a>(&'a self, path: &'a str, range: Option<Range<u64>>) -> BoxFuture<'a, Result<Option<Body>>> {
         Box::pin(async move {
             let url = self.locate(path);
-            let refuse = |why: &str| Error::Network { url: url.clone(), why: why.into() };
+            let refuse = |why: &str| Error::network(NetworkKind::Broken, url.clone(), why);
             let mut validator = range.as_ref().and_then(|_| self.validator(path));
             let mut response = self.request(&url, range.as_ref(), validator.as_ref()).await?;
             if validator.take().is_some() && response.status() == StatusCode::OK {
@@ -198,7 +199,7 @@ struct HttpChunks {
 
 impl Chunks for HttpChunks {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Bytes>>> {
-        Box::pin(async move { self.response.chunk().await.map_err(|e| network(&self.url, &e)) })
+        Box::pin(async move { self.response.chunk().await.map_err(|e| network(&self.url, e)) })
     }
 }
 
@@ -212,7 +213,8 @@ pub(super) fn builder(access: &Access) -> Result<ClientBuilder> {
     provide_crypto();
     let builder = Client::builder()
         .user_agent(concat!("isn/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(access.timeout);
+        .connect_timeout(access.timeout)
+        .dns_resolver(Resolver);
     let Some(path) = &access.ca_bundle else { return Ok(builder) };
     let refuse =
         |why: &dyn std::fmt::Display| Error::invalid(format!("certificates {}", path.display()), why);
@@ -254,42 +256,19 @@ fn backoff(failures: u32) -> Duration {
     full.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
-fn answered(url: &str, status: StatusCode) -> Error {
+pub(super) fn answered(url: &str, status: StatusCode) -> Error {
     let why = match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
             format!("the server answered {status}: it wants to know who asks, or refuses")
         }
         status => format!("the server answered {status}"),
     };
-    Error::Network { url: url.into(), why }
+    Error::network(failure::of_status(status), url, why)
 }
 
 /// Whether the same request would fail again, however often.
 fn is_final(error: &reqwest::Error) -> bool {
-    error.is_redirect() || error.is_builder() || causes(error).any(is_certificate)
-}
-
-fn causes<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
-    std::iter::successors(std::error::Error::source(error), |cause| cause.source())
-}
-
-/// A certificate that is not believed; `io::Error` hides it from the chain of causes.
-fn is_certificate(cause: &(dyn std::error::Error + 'static)) -> bool {
-    let hidden = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    let tls = cause.downcast_ref().or_else(|| hidden?.downcast_ref());
-    matches!(tls, Some(rustls::Error::InvalidCertificate(_)))
-}
-
-/// reqwest's message names the URL again and hides the reason in its sources: the reasons are what helps.
-pub(super) fn network(url: &str, error: &reqwest::Error) -> Error {
-    let reason = causes(error).last().map(ToString::to_string);
-    let why = match reason {
-        Some(reason) if error.is_connect() => format!("cannot connect: {reason}"),
-        _ if error.is_timeout() => "no answer in time".into(),
-        Some(reason) => reason,
-        None => error.to_string(),
-    };
-    Error::Network { url: url.into(), why }
+    error.is_redirect() || error.is_builder() || failure::kind(error) == NetworkKind::Certificate
 }
 
 #[cfg(test)]

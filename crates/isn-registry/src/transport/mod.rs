@@ -5,6 +5,7 @@ pub mod access;
 #[cfg(feature = "cloud")]
 pub mod bucket;
 pub mod bundled;
+mod failure;
 pub mod folder;
 pub mod http;
 pub(crate) mod pace;
@@ -19,7 +20,7 @@ use std::pin::Pin;
 
 use bytes::{Buf, Bytes};
 
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, NetworkKind, Result};
 
 pub use access::Access;
 use pace::Patience;
@@ -121,9 +122,12 @@ async fn read_body(
     cap: u64,
     bytes: &mut Vec<u8>,
 ) -> Result<()> {
-    let mut skip = from.checked_sub(body.offset).ok_or_else(|| Error::Network {
-        url: transport.locate(path),
-        why: format!("sent bytes from {}, asked from {from}", body.offset),
+    let mut skip = from.checked_sub(body.offset).ok_or_else(|| {
+        Error::network(
+            NetworkKind::Broken,
+            transport.locate(path),
+            format!("sent bytes from {}, asked from {from}", body.offset),
+        )
     })?;
     let most = cap.saturating_sub(from).saturating_add(bytes.len() as u64);
     while let Some(mut chunk) = body.chunks.next().await? {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{BoxFuture, Chunks};
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, NetworkKind, Result};
 
 /// The least rate, in bytes a second: of a body over as long as a server may stay silent, and of what came of a file before
 /// its connection broke.
@@ -77,7 +77,7 @@ impl<C: Chunks> Chunks for Paced<C> {
                 if self.received < least(self.waited) {
                     let (received, seconds) = (self.received, self.waited.as_secs());
                     let why = format!("sent {received} bytes in {seconds} seconds: too slow");
-                    return Err(Error::Network { url: self.url.clone(), why });
+                    return Err(Error::network(NetworkKind::Timeout, self.url.clone(), why));
                 }
                 (self.waited, self.received) = (Duration::ZERO, 0);
             }

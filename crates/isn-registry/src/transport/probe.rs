@@ -6,6 +6,7 @@ use reqwest::StatusCode;
 use reqwest::header::{ACCEPT_ENCODING, DATE, RANGE};
 use tokio::time::Instant;
 
+use super::failure::{self, network};
 use super::{Access, http};
 use isn_format::error::{Error, Result};
 
@@ -25,19 +26,19 @@ pub struct Probe {
 /// Asks for the first byte of the file at `url`.
 pub async fn probe(url: &str, access: &Access) -> Result<Probe> {
     if access.offline {
-        return Err(Error::Network { url: url.into(), why: "is not asked: offline".into() });
+        return Err(Error::offline(url));
     }
     let client = http::builder(access)?.read_timeout(access.timeout).build();
-    let client = client.map_err(|e| http::network(url, &e))?;
+    let client = client.map_err(|e| network(url, e))?;
     let begun = Instant::now();
     let mut request = client.get(url).header(ACCEPT_ENCODING, "identity").header(RANGE, "bytes=0-0");
     if let Some(token) = http::bearer(url, access)? {
         request = request.header(reqwest::header::AUTHORIZATION, token);
     }
-    let response = request.send().await.map_err(|e| http::network(url, &e))?;
+    let response = request.send().await.map_err(|e| network(url, e))?;
     let status = response.status();
     if !status.is_success() {
-        return Err(Error::Network { url: url.into(), why: format!("the server answered {status}") });
+        return Err(Error::network(failure::of_status(status), url, format!("the server answered {status}")));
     }
     let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
     Ok(Probe {

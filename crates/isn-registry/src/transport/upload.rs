@@ -12,9 +12,9 @@ use futures_util::stream;
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderValue};
 use reqwest::{Body, Client, RequestBuilder, Response, StatusCode};
 
-use super::{Access, http, pace};
+use super::{Access, failure, http, pace};
 use crate::files;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, NetworkKind, Result};
 
 /// How much of a file is read at a time, in bytes.
 const PIECE: usize = 64 << 10;
@@ -43,7 +43,7 @@ impl Upload {
         let token = http::bearer(&base, access)?
             .ok_or_else(|| Error::Token { server: base.clone(), why: "is not here".into() })?;
         let client = http::builder(access)?.redirect(reqwest::redirect::Policy::none());
-        let client = client.build().map_err(|e| http::network(&base, &e))?;
+        let client = client.build().map_err(|e| failure::network(&base, e))?;
         Ok(Upload { base, client, token, timeout: access.timeout })
     }
 
@@ -103,7 +103,7 @@ impl Upload {
             if now < length && now - before < pace::least(self.timeout) {
                 let (took, seconds) = (now - before, self.timeout.as_secs());
                 let why = format!("took {took} bytes in {seconds} seconds: too slow");
-                return Err(Error::Network { url: url.into(), why });
+                return Err(Error::network(NetworkKind::Timeout, url, why));
             }
             before = now;
         }
@@ -126,14 +126,14 @@ impl Upload {
     }
 
     async fn send(&self, url: &str, request: RequestBuilder) -> Result<Response> {
-        request.header(AUTHORIZATION, self.token.clone()).send().await.map_err(|e| http::network(url, &e))
+        request.header(AUTHORIZATION, self.token.clone()).send().await.map_err(|e| failure::network(url, e))
     }
 
     /// What the server does in so much time.
     async fn within<T>(&self, time: Duration, url: &str, done: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::time::timeout(time, done).await.unwrap_or_else(|_| {
             let why = format!("no answer in {} seconds", time.as_secs());
-            Err(Error::Network { url: url.into(), why })
+            Err(Error::network(NetworkKind::Timeout, url, why))
         })
     }
 
@@ -162,7 +162,7 @@ fn refused(url: &str, status: StatusCode, words: &[u8]) -> Error {
             Error::invalid(url, "takes nothing in: this server is for reading only")
         }
         status if status.is_server_error() && status != StatusCode::INSUFFICIENT_STORAGE => {
-            Error::Network { url: url.into(), why }
+            Error::network(failure::of_status(status), url, why)
         }
         _ => Error::invalid(url, why),
     }
@@ -170,10 +170,10 @@ fn refused(url: &str, status: StatusCode, words: &[u8]) -> Error {
 
 async fn read_answer(url: &str, mut answer: Response) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    while let Some(piece) = answer.chunk().await.map_err(|e| http::network(url, &e))? {
+    while let Some(piece) = answer.chunk().await.map_err(|e| failure::network(url, e))? {
         bytes.extend_from_slice(&piece);
         if bytes.len() > MAX_ANSWER {
-            return Err(Error::Network { url: url.into(), why: "the answer is too long".into() });
+            return Err(Error::network(NetworkKind::Broken, url, "the answer is too long"));
         }
     }
     Ok(bytes)

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::files::{self, Guard};
 use crate::keyring;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Missing, Result, There};
 use isn_format::key::{KeyLine, PublicKey};
 use isn_format::log::{LogKey, WitnessKey};
 use isn_format::text::{shell_word, toml_text};
@@ -45,6 +45,10 @@ pub fn any_key_argument(argument: &str) -> Result<AnyKey> {
     }
     if is_vkey(argument) {
         return parse_vkey(argument);
+    }
+    if argument.starts_with("SHA256:") {
+        let why = "is a fingerprint, from which no key can be made: give the key's line ('ssh-ed25519 …'), its file, or a vkey";
+        return Err(Error::invalid(argument, why));
     }
     // Read once: it may be a pipe.
     let path = Path::new(argument);
@@ -188,15 +192,12 @@ impl TrustStore {
                 AnyKey::Log(log) => match &trusted.log {
                     None => trusted.log = Some(log.clone()),
                     Some(other) => {
-                        return Err(Error::Exists {
-                            what: format!("a log key for registry {registry}"),
-                            why: format!(
+                        return Err(Error::exists(There::LogKey, format!("a log key for registry {registry}"), format!(
                                 ", {other}: a registry is one log. If it has really become another registry, first \
                                  `isn trust remove {} {}`",
                                 shell_word(registry),
                                 shell_word(other)
-                            ),
-                        });
+                            )));
                     }
                 },
             }
@@ -254,7 +255,11 @@ impl TrustStore {
                 }
             };
             if *trusted == before {
-                return Err(Error::not_found(what, format!("the trusted keys of registry {registry}")));
+                return Err(Error::not_found(
+                    Missing::Other,
+                    what,
+                    format!("the trusted keys of registry {registry}"),
+                ));
             }
             if trusted.is_empty() {
                 registries.remove(registry);

@@ -11,7 +11,7 @@ use crate::cli::exit::ExitCode;
 use crate::cli::output::Output;
 use crate::cli::render::path_json;
 use crate::cli::run::{Run, Verb};
-use isn_format::error::{Error, Result, count};
+use isn_format::error::{Error, Missing, Result, count};
 use isn_format::ledger::{Claim, Ledger};
 use isn_registry::ops::ledger::open;
 
@@ -32,7 +32,7 @@ impl Verb for ShowArgs {
         let known = ledger.source_ids();
         if let Some(id) = self.images.iter().find(|id| !known.contains(&id.as_str())) {
             let place = format!("ledger {}", self.ledger.display());
-            return Err(Error::not_found(format!("image {id}"), place));
+            return Err(Error::not_found(Missing::Image, format!("image {id}"), place));
         }
         print(&run.output, &self.ledger, &ledger, &self.images);
         Ok(ExitCode::SUCCESS)

@@ -21,7 +21,7 @@ use crate::transport::folder::Folder;
 use crate::tree_file::{list_of, read_classes, read_sums};
 use isn_format::class::ClassId;
 use isn_format::dataset_ref::DatasetRef;
-use isn_format::error::{Error, Result, count};
+use isn_format::error::{Error, Missing, Result, count};
 use isn_format::ilsvrc2012;
 use isn_format::manifest;
 use isn_format::object::ObjectRef;
@@ -94,7 +94,7 @@ impl Subject {
                 "is a file: an audit is of a folder of images or of a version",
             ));
         } else if target.contains(['/', '\\']) || target.starts_with('.') {
-            return Err(Error::not_found(target, "this file system"));
+            return Err(Error::not_found(Missing::File, target, "this file system"));
         } else {
             let reference: DatasetRef = target
                 .parse()

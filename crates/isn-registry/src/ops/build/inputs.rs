@@ -10,7 +10,7 @@ use crate::registry::{Registry, Snapshot};
 use crate::source::Source;
 use crate::transport;
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Mistake, Result};
+use isn_format::error::{Error, Missing, Mistake, Result};
 use isn_format::groups::Groups;
 use isn_format::ledger::Ledger;
 use isn_format::ledger::policy::Settled;
@@ -69,6 +69,7 @@ impl Inputs {
         let previous = match &recipe.split.previous {
             Some(digest) => Some(assignments_in(runtime, registry, digest)?.ok_or_else(|| {
                 Error::not_found(
+                    Missing::Other,
                     format!("split assignments b3:{digest}"),
                     format!("registry {}", registry.name()),
                 )
@@ -120,7 +121,7 @@ fn find_assignments(runtime: &Runtime, digest: &Digest, client: &Client) -> Resu
         }
     }
     let place = format!("registry {}", client.locations.join(", "));
-    Err(Error::not_found(format!("split assignments b3:{digest}"), place))
+    Err(Error::not_found(Missing::Other, format!("split assignments b3:{digest}"), place))
 }
 
 fn assignments_in(runtime: &Runtime, registry: &Registry, digest: &Digest) -> Result<Option<Assignments>> {

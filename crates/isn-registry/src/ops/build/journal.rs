@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::files::{self, Workplace};
 use crate::registry::{layout, publish};
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Result, There};
 use isn_format::index::Row;
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::{Entry, Pack};
@@ -50,10 +50,11 @@ impl Journal {
     /// job, else from the start.
     pub(super) fn open(out: &Path, job: &Digest) -> Result<Self> {
         let Some(work) = Workplace::open(out, "")? else {
-            return Err(Error::Exists {
-                what: format!("another build of {}", out.display()),
-                why: " and is still running".into(),
-            });
+            return Err(Error::exists(
+                There::Running,
+                format!("another build of {}", out.display()),
+                " and is still running",
+            ));
         };
         let job = job.to_string();
         if files::read_nofollow(&work.own.join(JOB), MAX_JOB)?.is_none_or(|found| found != job.as_bytes()) {
@@ -187,8 +188,8 @@ impl Output {
         files::sync_file_system(&self.root)?;
         self.work.own.check()?;
         if !files::rename_new(&self.root, out)? {
-            let why = " (it came into being during the build)".into();
-            return Err(Error::Exists { what: out.display().to_string(), why });
+            let why = " (it came into being during the build)";
+            return Err(Error::exists(There::Place, out.display(), why));
         }
         // It is done, whatever becomes of what is left.
         let _ = self.work.discard();

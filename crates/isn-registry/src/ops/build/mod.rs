@@ -25,7 +25,7 @@ use isn_format::corrections::Action;
 use isn_format::dataset_ref::{Name, Version};
 use isn_format::description::Description;
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Reject, Result, count};
+use isn_format::error::{Error, Reject, Result, There, count};
 use isn_format::index::{Index, Row};
 use isn_format::ledger::policy::Settled;
 use isn_format::manifest::{self, Manifest, Objects, Previous};
@@ -139,7 +139,8 @@ pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(Bui
         made => made?,
     };
     if !rejects.is_empty() {
-        return Err(Error::Rejects { rejects });
+        let ledger = recipe.corrections.as_ref().map(|spec| spec.file.to_string());
+        return Err(Error::Rejects { rejects, ledger });
     }
     let (rows, pack, output) = journal.into_parts()?;
     let report = describe(&output.root, inputs, &settled, &source, &plan, rows, &pack, dropped, job)?;
@@ -214,10 +215,11 @@ fn finished(out: &Path, job: &Digest) -> Result<Option<BuildReport>> {
     let report = report.and_then(|bytes| serde_json::from_slice::<BuildReport>(&bytes).ok());
     match report {
         Some(report) if report.job == *job => Ok(Some(report)),
-        _ => Err(Error::Exists {
-            what: out.display().to_string(),
-            why: ", and is not the output of this recipe over this source".into(),
-        }),
+        _ => Err(Error::exists(
+            There::Place,
+            out.display(),
+            ", and is not the output of this recipe over this source",
+        )),
     }
 }
 

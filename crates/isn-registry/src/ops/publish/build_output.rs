@@ -11,7 +11,7 @@ use crate::registry::{Registry, Snapshot, layout};
 use crate::steps::objects::objects_of;
 use crate::transport::{self, folder::Folder};
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Result};
+use isn_format::error::{At, Error, Result};
 use isn_format::manifest::{self, Manifest};
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::Pack;
@@ -44,6 +44,10 @@ impl BuildOutput {
     /// # Errors
     /// Where `build` is not the output of a build, or an object is damaged.
     pub(super) fn read(build: &Path, progress: &dyn Progress) -> Result<Self> {
+        Self::read_checked(build, progress).map_err(|e| e.at(At::Build))
+    }
+
+    fn read_checked(build: &Path, progress: &dyn Progress) -> Result<Self> {
         let manifest_path = build.join(MANIFEST_JSON);
         let Some(bytes) = files::read_capped_if_there(&manifest_path, manifest::MAX_LEN)? else {
             return Err(Error::invalid(
@@ -97,6 +101,7 @@ impl BuildOutput {
         let found = self.objects.iter().find(|stored| stored.kind == kind && stored.object == *object);
         found.map(|stored| stored.file.as_path()).ok_or_else(|| {
             Error::integrity(self.build.display(), format!("has no {} {}", kind.noun(), object.blake3))
+                .at(At::Build)
         })
     }
 

@@ -11,7 +11,7 @@ use crate::registry::Snapshot;
 use crate::transport;
 use isn_format::class::ClassId;
 use isn_format::corrections::Action;
-use isn_format::error::{Error, Result, count};
+use isn_format::error::{At, Error, Result, count};
 use isn_format::groups::Groups;
 use isn_format::ledger::Ledger;
 use isn_format::ledger::policy::Settled;
@@ -24,7 +24,7 @@ use isn_format::split::{Assignments, Split};
 /// # Errors
 /// [`Error::Gates`] with all that stands in the way.
 pub(super) fn check(output: &BuildOutput, progress: &dyn Progress) -> Result<()> {
-    let (recipe, mut findings) = objects(output)?;
+    let (recipe, mut findings) = objects(output).map_err(|e| e.at(At::Build))?;
     let manifest = output.manifest();
     if recipe.gates.leakage && manifest.splits.len() > 1 {
         for group in leakage(&Subject::build(&output.build)?, parallel::available(), progress)? {

@@ -1,7 +1,7 @@
 //! How a version comes to be released: what has to be said in the log for it, and that, signed.
 
 use crate::steps::submit::{missing, sign_with};
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Result, There};
 use isn_format::key::{PublicKey, Signer};
 use isn_format::log::History;
 use isn_format::statement::{Owner, ReleaseStatement, SignedStatement, Statement};
@@ -34,7 +34,11 @@ impl Lack {
             } else {
                 format!(" with dataset hash b3:{}, this build has b3:{}", there.dataset(), release.dataset)
             };
-            return Err(Error::Exists { what: format!("release {}@{}", release.name, release.version), why });
+            return Err(Error::exists(
+                There::Release,
+                format!("release {}@{}", release.name, release.version),
+                why,
+            ));
         }
         match history.filter(|history| history.dataset(&release.name).is_some()) {
             Some(history) => {

@@ -14,7 +14,7 @@ use super::scratch::{self, Scratch};
 use crate::files;
 use crate::registry::Registry;
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Result};
+use isn_format::error::{At, Error, Result};
 use isn_format::log::History;
 use isn_format::manifest::Manifest;
 use isn_format::object::{ObjectKind, ObjectRef};
@@ -148,7 +148,7 @@ fn read_frame(file: &mut File, path: &Path, entry: &Entry) -> Result<Vec<u8>> {
     file.read_exact(&mut frame).map_err(Error::io("read", path))?;
     if Digest::of(&frame) != entry.frame {
         let why = format!("does not have the frame of image {} that its pack promises", entry.blake3);
-        return Err(Error::integrity(path.display(), why));
+        return Err(Error::integrity(path.display(), why).at(At::Build));
     }
     Ok(frame)
 }

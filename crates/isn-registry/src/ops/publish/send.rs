@@ -15,7 +15,7 @@ use crate::transport::upload::Upload;
 use crate::transport::{Access, runtime};
 use crate::trust::{Known, RegistryId};
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Result, count};
+use isn_format::error::{Error, NetworkKind, Result, count};
 use isn_format::key::{PublicKey, Signer};
 use isn_format::log::LogKey;
 use isn_format::object::ObjectKind;
@@ -147,7 +147,7 @@ pub fn send(
         body["rebuild_only"] = json!(true);
     }
     let answer = runtime.block_on(upload.submit(body.to_string().into_bytes()))?;
-    let unclear = |why: String| Error::Network { url: url.into(), why };
+    let unclear = |why: String| Error::network(NetworkKind::Broken, url, why);
     let answer: Answer =
         serde_json::from_slice(&answer).map_err(|e| unclear(format!("answers what is no answer: {e}")))?;
     // Believed is the log alone.

@@ -9,7 +9,7 @@ use crate::ops::verify::tree::{self, Expected};
 use crate::progress::Progress;
 use crate::registry::Snapshot;
 use crate::tree_file::list_of;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Result, There};
 use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, MAX_ISN_JSON, Provenance, Sums};
 
 /// What is there already.
@@ -40,13 +40,13 @@ impl Destination {
             return Ok(Destination::Free);
         }
         if !to.is_dir() {
-            return Err(Error::Exists { what: to.display().to_string(), why: " and is not a folder".into() });
+            return Err(Error::exists(There::Place, to.display(), " and is not a folder"));
         }
         let pin = snapshot.head.manifest.pin();
         // A folder of something else may be a large one: it is not walked to say so.
         if fs::symlink_metadata(to.join(B3SUMS)).is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
             let why = format!(", and is not {pin} whole ({B3SUMS}: missing)");
-            return Err(Error::Exists { what: to.display().to_string(), why });
+            return Err(Error::exists(There::Place, to.display(), why));
         }
         let is_partial = selected != snapshot.sums();
         let has = |name: &str, sums: &Sums| {
@@ -60,7 +60,7 @@ impl Destination {
         let faults = tree::check(to, &Expected { full: snapshot.sums(), selected }, jobs, progress)?;
         let Some(fault) = faults.first() else { return Ok(Destination::Same) };
         let why = format!(", and is not {pin} whole ({fault})");
-        Err(Error::Exists { what: to.display().to_string(), why })
+        Err(Error::exists(There::Place, to.display(), why))
     }
 }
 

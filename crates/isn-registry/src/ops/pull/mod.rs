@@ -26,7 +26,7 @@ use crate::steps::selection::check_selection;
 use crate::transport;
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Result, bytes as size, count};
+use isn_format::error::{Error, Result, There, bytes as size, count};
 use isn_format::index::Row;
 use isn_format::pack::Pack;
 use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, CLASSES, ISN_JSON, Selection, Sums};
@@ -221,11 +221,11 @@ impl Pull<'_> {
             (_, Some(changed)) => {
                 let changed = self.to.join(changed);
                 let why = format!(", and was not replaced: {} changed during the pull", changed.display());
-                Err(Error::Exists { what, why })
+                Err(Error::exists(There::Place, what, why))
             }
             (looked, None) => {
                 looked?;
-                Err(Error::Exists { what, why: ", and is not what it was when the pull began".into() })
+                Err(Error::exists(There::Place, what, ", and is not what it was when the pull began"))
             }
         }
     }

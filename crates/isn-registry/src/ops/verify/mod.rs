@@ -21,7 +21,7 @@ use crate::steps::unsigned;
 use crate::transport;
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Missing, Result};
 use isn_format::tree::B3SUMS;
 
 /// One thing that is not as it must be.
@@ -165,7 +165,7 @@ fn verify_path(
     progress: &dyn Progress,
 ) -> Result<VerifyReport> {
     if !path.exists() {
-        return Err(Error::not_found(path.display(), "this file system"));
+        return Err(Error::not_found(Missing::File, path.display(), "this file system"));
     }
     if path.join(B3SUMS).exists() {
         let expected = expect.map(|expect| expected_hash(client, expect)).transpose()?;

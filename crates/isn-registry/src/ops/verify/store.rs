@@ -17,7 +17,7 @@ use crate::registry::{Registry, Snapshot, layout, publish};
 use crate::transport::folder::Folder;
 use isn_format::dataset_ref::{Name, Version};
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Missing, Result};
 use isn_format::log::leaf_hash;
 use isn_format::manifest;
 use isn_format::object::{ObjectKind, ObjectRef};
@@ -118,7 +118,7 @@ pub fn check(client: &Client, location: &str, jobs: usize, progress: &dyn Progre
         let root = Path::new(location);
         return match StoreKind::of(root) {
             Some(kind) => verify(root, kind, client, jobs, progress),
-            None => Err(Error::not_found(layout::REGISTRY_JSON, location)),
+            None => Err(Error::not_found(Missing::Registry, layout::REGISTRY_JSON, location)),
         };
     }
     let (runtime, mut faults) = (crate::transport::runtime()?, Vec::new());
@@ -285,7 +285,7 @@ impl ReleaseCheck<'_> {
                 Some(index) => format!("entry {index} of the log is this release"),
                 None => format!("{} lists it", layout::versions(name)),
             };
-            Error::not_found(path, format!("its place, and {who}"))
+            Error::not_found(Missing::Object, path, format!("its place, and {who}"))
         })?;
         if let Some(view) = &self.view {
             let history = view.replica.history();

@@ -10,7 +10,7 @@ use crate::files::{self, Kind};
 use crate::progress::{Progress, Unit};
 use crate::tree_file::{list_of, read_sums_hashed};
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Result, chain};
 use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, MAX_ISN_JSON, Provenance, Selection, Sums};
 
 /// Up to this many bytes a file is read whole into a buffer that a thread uses again and again.
@@ -171,7 +171,7 @@ fn check_files(
         let digest = match digest {
             Ok(digest) => digest,
             Err(e) => {
-                let why = with_causes(&e);
+                let why = chain(&e);
                 faults.push(Fault { path: path.clone(), kind: FaultKind::Invalid, why });
                 continue;
             }
@@ -215,11 +215,4 @@ fn digest_file(path: &Path, kind: &Kind, buffer: &mut Vec<u8>) -> Result<Digest>
     }
     hasher.update_reader(file).map_err(Error::io("read", path))?;
     Ok(Digest::of_hasher(&hasher))
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {}", with_causes(source)),
-        None => error.to_string(),
-    }
 }

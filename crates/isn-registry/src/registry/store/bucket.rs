@@ -20,7 +20,7 @@ use crate::registry::{Registry, layout};
 use crate::transport::bucket::{Bucket, location};
 use crate::transport::{self, Transport};
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, NetworkKind, Result};
 use isn_format::object::ObjectRef;
 
 /// The beginning of the name of what is written to see what the store does.
@@ -298,7 +298,7 @@ impl Store for BucketStore {
 impl BucketStore {
     fn is_busy(&self, path: &str) -> Error {
         let why = format!("was changed by others each of the {ATTEMPTS} times that it was to be changed");
-        Error::Network { url: self.locate(path), why }
+        Error::network(NetworkKind::Broken, self.locate(path), why)
     }
 }
 

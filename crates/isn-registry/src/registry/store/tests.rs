@@ -25,7 +25,7 @@ use crate::transport;
 use crate::transport::bucket::Bucket;
 use crate::trust::Known;
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, NetworkKind, Result};
 use isn_format::key::PrivateKey;
 use isn_format::log::{SignedCheckpoint, SignedClaim, bundle};
 use isn_format::object::ObjectRef;
@@ -339,7 +339,7 @@ impl Store for Thief {
         }
         let note = change(self.inner.read(path)?.as_deref())?;
         self.kept.lock().unwrap().extend(note);
-        Err(Error::Network { url: path.into(), why: "403 Forbidden".into() })
+        Err(Error::network(NetworkKind::Broken, path, "403 Forbidden"))
     }
 
     fn put(&self, path: &str, from: &Path, object: &ObjectRef) -> Result<()> {
