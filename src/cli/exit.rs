@@ -105,7 +105,18 @@ pub(super) fn code(error: &Error) -> u8 {
         Error::SourceNeeded { .. } => SOURCE_NEEDED,
         Error::Gates { .. } => FINDINGS,
         Error::Unfinished { source, .. } => code(source),
-        _ => ERROR,
+        Error::Io { .. }
+        | Error::Invalid { .. }
+        | Error::Mistakes { .. }
+        | Error::Rejects { .. }
+        | Error::Source { .. }
+        | Error::Exists { .. }
+        | Error::Foreign { .. }
+        | Error::Conflict { .. }
+        | Error::NoRoom { .. }
+        | Error::Key { .. }
+        | Error::Token { .. }
+        | Error::Internal(_) => ERROR,
     }
 }
 
@@ -193,6 +204,11 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
              or use a registry that has its images (--registry)"
         ),
         Error::Rebuilt { differences, .. } => rebuilt(differences),
+        Error::Source { .. } => {
+            "--source names a folder: with train/ and val/, the official tar files or parquet files, or a folder of images for \
+             each class (`isn source check` says what it finds in one)"
+                .into()
+        }
         Error::Rejects { ledger: None, .. } => {
             "the recipe names no ledger that could say what becomes of them. Add these lines to it:\n  [corrections]\n  \
              file = \"corrections.csv\"\nand say it of each there, for example\n  \
@@ -230,7 +246,10 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
                 .into()
         }
         Error::Internal(_) => "this is a defect in isn: please report it with the command you ran".into(),
-        _ => return None,
+        Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+            "check the path: one that begins with no slash begins in the folder that you are in".into()
+        }
+        Error::Io { .. } | Error::Invalid { .. } | Error::Mistakes { .. } => return None,
     })
 }
 
@@ -354,3 +373,6 @@ fn rebuilt(differences: &[Difference]) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

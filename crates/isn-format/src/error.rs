@@ -19,7 +19,6 @@ pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// What went wrong. Paths, names and reasons are in the message; the remedy is the command line's to say.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum Error {
     /// The operating system refused.
     #[error("cannot {action} {}", path.display())]
@@ -54,6 +53,14 @@ pub enum Error {
         rejects: Vec<Reject>,
         /// The ledger that the recipe names, if it names one.
         ledger: Option<String>,
+    },
+    /// A folder of source images that is none.
+    #[error("{}: {why}", root.display())]
+    Source {
+        /// What was named as one.
+        root: PathBuf,
+        /// What it is instead.
+        why: String,
     },
     /// A version that must not be published as it is. Exit code 8.
     #[error("{what} must not be published as it is{}", list(findings))]

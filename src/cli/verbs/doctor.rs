@@ -24,7 +24,8 @@ pub(in crate::cli) struct DoctorArgs {
 
 impl Verb for DoctorArgs {
     fn run(&self, run: &Run) -> Result<ExitCode> {
-        let client = run.client(&self.registry)?;
+        // What cannot be read is for the doctor to say.
+        let client = run.client(&self.registry);
         let cache = run.settings.cache();
         let agent = Settings::ssh_agent();
         let around = Surroundings {
@@ -35,7 +36,7 @@ impl Verb for DoctorArgs {
             agent: agent.as_deref(),
             serves: cfg!(feature = "serve"),
         };
-        let report = doctor(&client, &around);
+        let report = doctor(client.as_ref(), &around);
         print(&run.output, &report);
         Ok(exit::success_if(!report.is_ill(), exit::FINDINGS))
     }

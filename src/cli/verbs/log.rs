@@ -13,7 +13,7 @@ use crate::cli::output::Output;
 use crate::cli::render::{claimed, fingerprints, path_json, statements};
 use crate::cli::run::{Run, Verb};
 use crate::cli::values::parse_age;
-use isn_format::error::{Error, Result, count};
+use isn_format::error::{Error, Result, chain, count};
 use isn_format::log::LogKey;
 use isn_registry::client::Client;
 use isn_registry::ops::log::{Entry, LogReport, audit, evidence, news, unclaim};
@@ -93,7 +93,7 @@ fn watch(run: &Run, client: &Client, every: Duration, once: bool) -> Result<()> 
         match news(client) {
             Ok(report) => print_news(&run.output, &report),
             // A watcher outlives the network; anything else it stops at.
-            Err(e @ Error::Network { .. }) if !once => run.progress.note(&format!("warning: {e}")),
+            Err(e @ Error::Network { .. }) if !once => run.progress.note(&format!("warning: {}", chain(&e))),
             Err(e) => return Err(e),
         }
         if once || run.output.is_broken() {

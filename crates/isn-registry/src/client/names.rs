@@ -11,7 +11,7 @@ use crate::registry::{BUNDLED, Head, Registry};
 use crate::transport::Access;
 use crate::trust::{RegistryId, Trusted};
 use isn_format::dataset_ref::{DatasetRef, Name};
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Result, chain};
 use isn_format::log::{LogKey, SignedCheckpoint};
 
 /// How long a registry that is only asked whether it has the name too may take for all that it is asked.
@@ -67,7 +67,7 @@ impl Client {
                     if !rest.is_empty() {
                         notices.push(self.as_it_was(location, name, &e)?);
                     }
-                    silent.get_or_insert_with(|| unanswered(location, name, &e.to_string()));
+                    silent.get_or_insert_with(|| unanswered(location, name, &chain(&e)));
                 }
             }
         }
@@ -183,7 +183,7 @@ impl Client {
 
     /// That a registry lacks the name, by its log as it was last seen. The error says whose a name is not known of.
     fn as_it_was(&self, location: &str, name: &Name, error: &Error) -> Result<String> {
-        let refuse = |why: &str| unanswered(location, name, &format!("{error}; {why}"));
+        let refuse = |why: &str| unanswered(location, name, &format!("{}; {why}", chain(error)));
         let expected = self.expected(location).ok_or_else(|| refuse("nothing is known of a log of it"))?;
         let (log, trusted) = expected;
         let known = self.logs.log(&log).load()?.whole();
@@ -191,7 +191,7 @@ impl Client {
         let what = "its log as last seen";
         let checked = SignedCheckpoint::parse(what, seen.note)
             .and_then(|note| self.believed(trusted, None).policy.check(what, &note));
-        checked.map_err(|e| refuse(&e.to_string()))?;
+        checked.map_err(|e| refuse(&chain(&e)))?;
         if replica.history().dataset(name).is_some() {
             return Err(refuse(
                 "its log as last seen has that name, and no mirror of that log in the list answers",

@@ -8,7 +8,7 @@ use crate::transport;
 use crate::trust::RegistryId;
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Result, chain};
 use isn_format::log::{History, LogKey, Notice};
 use isn_format::release::Release;
 
@@ -20,7 +20,7 @@ impl Client {
         let mut found = None;
         for location in &self.locations {
             let passed_over =
-                |e: &Error| format!("registry {location} was passed over, which a pin allows: {e}");
+                |e: &Error| format!("registry {location} was passed over, which a pin allows: {}", chain(e));
             let registry = match self.open(location) {
                 Ok(registry) => registry,
                 Err(e) => {

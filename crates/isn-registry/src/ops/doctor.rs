@@ -10,7 +10,7 @@ use crate::client::Client;
 use crate::files;
 use crate::registry::{BUNDLED, Registry, layout};
 use crate::transport::{self, probe::probe};
-use isn_format::error::{Error, NetworkKind, bytes as size};
+use isn_format::error::{Error, NetworkKind, bytes as size, chain};
 
 /// Less than this is soon used up by a pull, in bytes.
 const LITTLE_SPACE: u64 = 2 << 30;
@@ -89,7 +89,8 @@ impl DoctorReport {
 }
 
 /// Looks at the machine and at the way to the registries. Nothing is changed; what is tried is tried with temporary files.
-pub fn doctor(client: &Client, around: &Surroundings<'_>) -> DoctorReport {
+/// Without a `client`, for the reason why there is none, registries are not tried.
+pub fn doctor(client: Result<&Client, &Error>, around: &Surroundings<'_>) -> DoctorReport {
     let mut findings = vec![files_open()];
     findings.push(folder("home", around.home, "set ISN_HOME to a folder that you may write to"));
     findings.extend(private_files(around.home));
@@ -101,10 +102,16 @@ pub fn doctor(client: &Client, around: &Surroundings<'_>) -> DoctorReport {
         ));
     }
     findings.push(folder("this folder", around.here, "work in a folder that you may write to, or give --to"));
-    findings.extend(certificates(client));
     findings.extend(around.agent.map(agent));
-    for location in &client.locations {
-        findings.extend(registry(client, location));
+    match client {
+        Ok(client) => {
+            findings.extend(certificates(client));
+            findings.extend(client.locations.iter().flat_map(|location| registry(client, location)));
+        }
+        Err(e) => {
+            let cure = "mend it, or move it away; then ask again: no registry was tried";
+            findings.push(finding("settings", State::Wrong, chain(e), Some(cure)));
+        }
     }
     DoctorReport { facts: facts(around), findings }
 }
@@ -159,11 +166,7 @@ fn folder(what: &str, path: &Path, cure: &str) -> Finding {
     }
     let tried = match try_out(there) {
         Ok(tried) => tried,
-        Err(e) => {
-            let why =
-                std::error::Error::source(&e).map_or_else(|| e.to_string(), |why| format!("{e}: {why}"));
-            return finding(what, State::Wrong, why, Some(cure));
-        }
+        Err(e) => return finding(what, State::Wrong, chain(&e), Some(cure)),
     };
     let free = files::free_space(there).map(|(_, free)| free);
     let distant = distant(there);
@@ -251,7 +254,7 @@ fn private_files(home: &Path) -> Vec<Finding> {
     let refused = secret.iter().filter(|path| path.is_file()).filter_map(|path| {
         let error = files::check_private(path).err()?;
         let cure = format!("chmod 600 {}", path.display());
-        Some(finding("secrets", State::Wrong, error.to_string(), Some(&cure)))
+        Some(finding("secrets", State::Wrong, chain(&error), Some(&cure)))
     });
     refused.collect()
 }
@@ -262,7 +265,7 @@ fn certificates(client: &Client) -> Option<Finding> {
         Ok(_) => finding("certificates", State::Ok, path.display().to_string(), None),
         Err(e) => {
             let cure = "ISN_CA_BUNDLE must name a file with certificates in PEM, or not be set";
-            finding("certificates", State::Wrong, e.to_string(), Some(cure))
+            finding("certificates", State::Wrong, chain(&e), Some(cure))
         }
     })
 }
@@ -281,7 +284,7 @@ fn agent(socket: &Path) -> Finding {
 /// Whether a registry can be reached, what it is, and whether the clocks agree.
 fn registry(client: &Client, location: &str) -> Vec<Finding> {
     let what = format!("registry {location}");
-    let wrong = |error: &Error, cure: &str| finding(&what, State::Wrong, error.to_string(), Some(cure));
+    let wrong = |error: &Error, cure: &str| finding(&what, State::Wrong, chain(error), Some(cure));
     let opened = Registry::open(location, &client.access).and_then(|registry| {
         let runtime = transport::runtime()?;
         Ok((registry, runtime))

@@ -113,7 +113,7 @@ fn write(dataset: &Dataset, options: &ExportOptions<'_>, progress: &dyn Progress
     plan.check_room(&to)?;
     let Some(work) = Workplace::open(&to, "")? else {
         let why = ": another isn is writing to it";
-        return Err(Error::exists(There::Place, to.display(), why));
+        return Err(Error::exists(There::Running, to.display(), why));
     };
     // What a killed export left goes: nothing of it is known to be whole.
     work.own.clear()?;

@@ -4,7 +4,7 @@ use crate::client::{Client, unanswered};
 use crate::steps::submit::{Speaker, Submitted, submit};
 use crate::transport;
 use isn_format::dataset_ref::{Name, Version};
-use isn_format::error::{Error, Missing, Result, There};
+use isn_format::error::{Error, Missing, Result, There, chain};
 use isn_format::key::PublicKey;
 use isn_format::log::{Dataset, History, Owners};
 use isn_format::statement::{Advice, Owner, Revocation, Statement};
@@ -138,7 +138,7 @@ pub struct Shown {
 pub fn show(client: &Client, name: &Name) -> Result<Shown> {
     let runtime = transport::runtime()?;
     for location in &client.locations {
-        let silent = |e: Error| unanswered(location, name, &e.to_string());
+        let silent = |e: Error| unanswered(location, name, &chain(&e));
         let registry = client.open(location).map_err(|e| match e {
             e @ Error::NotFound { .. } => silent(e),
             e => e,

@@ -9,7 +9,7 @@ use super::{Head, MAX_METADATA, Registry, Snapshot, layout};
 use crate::cache::Cache;
 use crate::transport::{self, AtHand, Transport};
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Result, chain};
 use isn_format::object::{ObjectKind, ObjectRef};
 
 /// So often a place may serve bad bytes: once can be the way, not the place.
@@ -106,7 +106,7 @@ impl Registry {
             return;
         }
         if place.strikes.fetch_add(1, Ordering::Relaxed) == 0 {
-            self.complain(format!("{} served bad bytes and was set aside: {error}", place.name));
+            self.complain(format!("{} served bad bytes and was set aside: {}", place.name, chain(error)));
         }
     }
 

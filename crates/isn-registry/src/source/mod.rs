@@ -20,7 +20,7 @@ pub use self::tar::Indexes;
 
 use crate::files;
 use isn_format::class::{Class, ClassId};
-use isn_format::error::{Error, Mistake, Result, count};
+use isn_format::error::{Error, Mistake, Result, chain, count};
 use isn_format::source_kind::SourceKind;
 use isn_format::split::Split;
 
@@ -150,7 +150,7 @@ impl Source {
     /// `.jpeg`, `.jpg` or `.png` by name (in any case) are left out with a warning.
     ///
     /// # Errors
-    /// [`Error::Io`] or [`Error::Invalid`] if `root` is not a folder; [`Error::Mistakes`] with every missing
+    /// [`Error::Io`] or [`Error::Source`] if `root` is not a folder; [`Error::Mistakes`] with every missing
     /// folder, unreadable file, name that is not UTF-8, misplaced image and pair of files with one source id.
     pub fn open(kind: SourceKind, root: &Path, classes: &[Class]) -> Result<Source> {
         Self::open_with(kind, root, classes, None)
@@ -168,6 +168,9 @@ impl Source {
     ) -> Result<Source> {
         let Survey { mut source, problems, differing_labels } = Self::survey(kind, root, classes, indexes)?;
         if !problems.is_empty() {
+            if fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_none()) {
+                return Err(Error::Source { root: root.into(), why: "is empty".into() });
+            }
             let what = format!("source {}", root.display());
             return Err(Error::Mistakes { what, mistakes: problems });
         }
@@ -184,7 +187,7 @@ impl Source {
     /// Lists what there is, whatever is wrong with it.
     ///
     /// # Errors
-    /// [`Error::Io`] or [`Error::Invalid`] if `root` is not a folder.
+    /// [`Error::Io`] or [`Error::Source`] if `root` is not a folder.
     pub fn survey(
         kind: SourceKind,
         root: &Path,
@@ -192,7 +195,7 @@ impl Source {
         indexes: Option<&Indexes>,
     ) -> Result<Survey> {
         if !fs::metadata(root).map_err(Error::io("read", root))?.is_dir() {
-            return Err(Error::invalid(root.display(), "is not a folder"));
+            return Err(Error::Source { root: root.into(), why: "is not a folder".into() });
         }
         let mut listing = Listing {
             root,
@@ -323,8 +326,7 @@ impl Listing<'_> {
 
     /// An error about one file, as one of many problems: with its cause.
     fn problem_of(&mut self, error: &Error) {
-        let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
-        self.problem(format!("{error}{cause}"));
+        self.problem(chain(error));
     }
 
     /// The files and folders in the folder `path`, sorted by the bytes of their names.

@@ -28,7 +28,7 @@ use super::failure;
 use super::pace::Paced;
 use super::{Access, Body, BoxFuture, Chunks, Transport, Whole, access, http};
 use crate::files;
-use isn_format::error::{Error, NetworkKind, Result};
+use isn_format::error::{Error, NetworkKind, Result, chain};
 
 /// A request that carries bytes may take as long as they need on a slow line.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(600);
@@ -95,7 +95,7 @@ impl Bucket {
                     Ok(key) => builder.with_config(key, value),
                     Err(_) => builder,
                 });
-                Arc::new(builder.build().map_err(|e| refuse(&with_causes(&e)))?)
+                Arc::new(builder.build().map_err(|e| refuse(&in_one_line(&e)))?)
             }};
         }
         let whole: Arc<dyn ObjectStore> = match scheme {
@@ -141,7 +141,7 @@ impl Bucket {
     /// What went wrong with `path`.
     pub fn failed(&self, path: &str, error: &object_store::Error) -> Error {
         use object_store::Error as Failure;
-        let said = with_causes(error);
+        let said = in_one_line(error);
         // A list of a bucket that is not there fails in general: only the server's words have the code.
         let is_gone = || ["NoSuchBucket", "ContainerNotFound"].iter().any(|code| said.contains(code));
         let (kind, why) = match error {
@@ -247,18 +247,9 @@ fn check_profile(access: &Access) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// An error with what it has not said itself.
-fn with_causes(error: &object_store::Error) -> String {
-    let mut message = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        let text = inner.to_string();
-        if !message.contains(&text) {
-            message = format!("{message}: {text}");
-        }
-        cause = inner.source();
-    }
-    message.split_whitespace().collect::<Vec<_>>().join(" ")
+/// An error and its causes, in one line.
+fn in_one_line(error: &object_store::Error) -> String {
+    chain(error).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::audit::onnx::Network;
 use crate::audit::pixels;
 use crate::parallel;
 use crate::progress::{Progress, Unit};
-use isn_format::error::{Error, Mistake, Result};
+use isn_format::error::{Error, Mistake, Result, chain};
 use isn_format::pixel_spec::ExifOrientation;
 #[cfg(feature = "onnx")]
 use isn_pixels::Rgb;
@@ -100,7 +100,7 @@ fn each(
     let places: Vec<usize> = (0..count).collect();
     progress.begin("look", Unit::Images, count as u64);
     let work = |(): &mut (), at: &usize| -> Result<Vec<f32>, String> {
-        features(&subject.read(*at).map_err(|e| e.to_string())?)
+        features(&subject.read(*at).map_err(|e| chain(&e))?)
     };
     let done = parallel::in_order(
         jobs,

@@ -3,7 +3,7 @@
 use super::Pull;
 use super::staging::Staging;
 use crate::files;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Result, chain};
 use isn_format::key::PublicKey;
 use isn_format::tree::{FORMAT, ISN_JSON, MAX_ISN_JSON, Provenance, Selection};
 
@@ -54,7 +54,10 @@ impl Pull<'_> {
                 format!("{path} was written anew, since it did not say what this pull knows ({differs})")
             }
             Err(e) => {
-                format!("{path} does not say what this pull knows ({differs}), and could not be written: {e}")
+                format!(
+                    "{path} does not say what this pull knows ({differs}), and could not be written: {}",
+                    chain(&e)
+                )
             }
         }))
     }

@@ -12,7 +12,7 @@ use super::seen::Seen;
 use crate::files::{self, Workplace};
 use crate::progress::Progress;
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Result, chain};
 use isn_format::index::Row;
 
 /// So long another process is waited for that writes the same tree.
@@ -234,10 +234,9 @@ impl Staging {
 
 fn discard(work: &Workplace) -> Option<String> {
     let error = work.discard().err()?;
-    let cause = std::error::Error::source(&error).map_or(String::new(), |cause| format!(": {cause}"));
     let folder = files::place(&work.own.join(""));
     let folder = folder.display();
-    Some(format!("{folder} cannot be removed, and nothing needs it: {error}{cause}. Remove it by hand"))
+    Some(format!("{folder} cannot be removed, and nothing needs it: {}. Remove it by hand", chain(&error)))
 }
 
 /// Takes from an old tree the name by which it would be looked at again. Gives its new one.

@@ -13,7 +13,7 @@ use crate::registry::store::{FolderStore, Store};
 use crate::registry::{Registry, layout};
 use isn_format::dataset_ref::{DatasetRef, Name, Version};
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Result, chain};
 use isn_format::log::{SignedCheckpoint, TILE_WIDTH, bundle, leaf_hash};
 
 /// A registry's log.
@@ -85,7 +85,7 @@ pub(super) fn check_claim(root: &Path, view: &LogView) -> Option<String> {
         claim.and_then(|claim| claim.map_or(Ok(()), |claim| claim.verify(&view.replica).map(drop)));
     verified.err().map(|e| {
         let cure = if matches!(e, Error::Claim { .. }) { ": see `isn log unclaim`" } else { "" };
-        format!("{e}. It stops whoever publishes next{cure}")
+        format!("{}. It stops whoever publishes next{cure}", chain(&e))
     })
 }
 

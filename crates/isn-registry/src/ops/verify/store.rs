@@ -17,7 +17,7 @@ use crate::registry::{Registry, Snapshot, layout, publish};
 use crate::transport::folder::Folder;
 use isn_format::dataset_ref::{Name, Version};
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Missing, Result};
+use isn_format::error::{Error, Missing, Result, chain};
 use isn_format::log::leaf_hash;
 use isn_format::manifest;
 use isn_format::object::{ObjectKind, ObjectRef};
@@ -439,5 +439,5 @@ pub(super) fn fault(path: &str, error: &Error) -> Fault {
         Error::NotFound { .. } => FaultKind::Missing,
         _ => FaultKind::Invalid,
     };
-    Fault { path: path.into(), kind, why: error.to_string() }
+    Fault { path: path.into(), kind, why: chain(error) }
 }

@@ -1,0 +1,229 @@
+//! What every error says, and what it ends with: as `tests/cli/errors.txt` has it.
+
+use std::fmt::Write as _;
+use std::io::{self, ErrorKind};
+
+use isn_format::error::{At, Missing, Mistake, NetworkKind, Reject, There, chain};
+
+use super::*;
+
+/// The examples, after the pattern that they are of. The patterns are those of a `match` without a wildcard: the
+/// compiler asks for an example of what is new.
+macro_rules! examples {
+    ($($pattern:pat => $($example:expr);+),* $(,)?) => {{
+        fn has_an_example(error: &Error) {
+            match error { $($pattern => {})* }
+        }
+        let mut examples = Vec::new();
+        $($({
+            let example: Error = $example;
+            has_an_example(&example);
+            assert!(matches!(example, $pattern), "{example:?} is no {}", stringify!($pattern));
+            examples.push(example);
+        })+)*
+        examples
+    }};
+}
+
+fn io(kind: ErrorKind) -> Error {
+    Error::io("read", "birds/B3SUMS")(io::Error::new(kind, "the system's reason"))
+}
+
+fn damaged(at: At) -> Error {
+    Error::integrity("shard reg/objects/ab", "has other bytes").at(at)
+}
+
+fn unreached(kind: NetworkKind) -> Error {
+    Error::network(kind, "https://data.example.org/birds/registry.json", "cannot connect: the reason")
+}
+
+fn missing(kind: Missing, what: &str) -> Error {
+    Error::not_found(kind, what, "birds@1.0#b3:00")
+}
+
+fn taken(there: There) -> Error {
+    Error::exists(there, "birds", ", and is another")
+}
+
+fn rebuilt(cause: Blame) -> Error {
+    let difference = Difference {
+        image: "train/n01/1.png".into(),
+        source_id: "1".into(),
+        source_path: Some("1.jpg".into()),
+        cause,
+        why: "is another".into(),
+    };
+    let (what, why) = ("birds@1.0 from src".into(), "is not what was released".into());
+    Error::Rebuilt { what, why, differences: vec![difference], unsigned: &[] }
+}
+
+fn rejected(ledger: Option<&str>) -> Error {
+    let rejects = vec![Reject { path: "1.jpg".into(), reason: "is truncated".into() }];
+    Error::Rejects { rejects, ledger: ledger.map(Into::into) }
+}
+
+fn refused(is_strangers: bool) -> Error {
+    Error::Refused { what: "release birds@1.0".into(), why: "has no effect".into(), is_strangers }
+}
+
+fn foreign(path: &str) -> Error {
+    Error::Foreign { path: path.into(), why: "has no marker".into() }
+}
+
+fn examples() -> Vec<Error> {
+    let reference = || "birds@1.0".parse().unwrap();
+    examples! {
+        Error::Io { .. } => io(ErrorKind::Other); io(ErrorKind::NotFound); io(ErrorKind::PermissionDenied),
+        Error::Invalid { .. } => Error::invalid("recipe.toml", "is empty"),
+        Error::Mistakes { .. } => Error::Mistakes {
+            what: "recipe.toml".into(),
+            mistakes: vec![Mistake { line: Some(3), why: "is twice there".into() }],
+        },
+        Error::Source { .. } => Error::Source { root: "photos.tar".into(), why: "is not a folder".into() },
+        Error::Rejects { ledger: None, .. } => rejected(None),
+        Error::Rejects { ledger: Some(_), .. } => rejected(Some("corrections.csv")),
+        Error::Gates { .. } => Error::Gates {
+            what: "birds@1.0#b3:00".into(),
+            findings: vec!["leakage: a.png and b.png show one picture".into()],
+        },
+        Error::Exists { there: There::Place, .. } => taken(There::Place),
+        Error::Exists { there: There::WorkingFolder, .. } => taken(There::WorkingFolder),
+        Error::Exists { there: There::MountPoint, .. } => taken(There::MountPoint),
+        Error::Exists { there: There::Protected, .. } => taken(There::Protected),
+        Error::Exists { there: There::KeyFile, .. } => taken(There::KeyFile),
+        Error::Exists { there: There::LogKey, .. } => taken(There::LogKey),
+        Error::Exists { there: There::Release, .. } => taken(There::Release),
+        Error::Exists { there: There::Said, .. } => taken(There::Said),
+        Error::Exists { there: There::Running, .. } => taken(There::Running),
+        Error::Foreign { .. } => foreign("birds"); foreign(".birds.isn-partial"),
+        Error::Integrity { at: At::Unknown, .. } => damaged(At::Unknown),
+        Error::Integrity { at: At::Registry, .. } => damaged(At::Registry),
+        Error::Integrity { at: At::Cache, .. } => damaged(At::Cache),
+        Error::Integrity { at: At::Tree, .. } => damaged(At::Tree),
+        Error::Integrity { at: At::Build, .. } => damaged(At::Build),
+        Error::Rebuilt { .. } =>
+            rebuilt(Blame::SourceMissing);
+            rebuilt(Blame::SourceFile);
+            rebuilt(Blame::Decoder);
+            rebuilt(Blame::Encoder);
+            rebuilt(Blame::Recipe),
+        Error::Trust { .. } => Error::trust("the release of birds@1.0", "has a signature that is wrong"),
+        Error::Claim { .. } => Error::Claim { what: "log/claims/7".into(), why: "is by another key".into() },
+        Error::OtherLog { .. } => Error::OtherLog {
+            registry: "reg".into(),
+            known: "reg+00+A".into(),
+            other: Some("reg+11+B".into()),
+        },
+        Error::Refused { is_strangers: false, .. } => refused(false),
+        Error::Refused { is_strangers: true, .. } => refused(true),
+        Error::TrustFile { .. } => Error::TrustFile {
+            path: "home/trust.toml".into(),
+            why: "is not TOML".into(),
+            cure: "mend it".into(),
+        },
+        Error::UnknownSigner { .. } => Error::UnknownSigner {
+            what: "the release of birds@1.0".into(),
+            registry: "reg".into(),
+            fingerprint: "SHA256:abc".into(),
+            public_key: "ssh-ed25519 AAAA".into(),
+            log_key: Some("reg+00+A".into()),
+        },
+        Error::Network { kind: NetworkKind::Offline, .. } => Error::offline("https://data.example.org/birds"),
+        Error::Network { kind: NetworkKind::Certificate, .. } => unreached(NetworkKind::Certificate),
+        Error::Network { kind: NetworkKind::Dns, .. } => unreached(NetworkKind::Dns),
+        Error::Network { kind: NetworkKind::Proxy, .. } => unreached(NetworkKind::Proxy),
+        Error::Network { kind: NetworkKind::Refused, .. } => unreached(NetworkKind::Refused),
+        Error::Network { kind: NetworkKind::Timeout, .. } => unreached(NetworkKind::Timeout),
+        Error::Network { kind: NetworkKind::Status(_), .. } =>
+            unreached(NetworkKind::Status(403));
+            unreached(NetworkKind::Status(500)),
+        Error::Network { kind: NetworkKind::Broken, .. } => unreached(NetworkKind::Broken),
+        Error::Unfinished { .. } => Error::Unfinished {
+            destination: "copy".into(),
+            source: Box::new(damaged(At::Unknown)),
+        },
+        Error::Unanswered { .. } => Error::Unanswered {
+            registry: "reg".into(),
+            name: "birds".into(),
+            why: "no answer in time".into(),
+        },
+        Error::NotFound { kind: Missing::Other, .. } => missing(Missing::Other, "log"),
+        Error::NotFound { kind: Missing::Registry, .. } => missing(Missing::Registry, "registry.json"),
+        Error::NotFound { kind: Missing::Lock, .. } => missing(Missing::Lock, "isn.lock"),
+        Error::NotFound { kind: Missing::Key, .. } => missing(Missing::Key, "key alice"),
+        Error::NotFound { kind: Missing::Version, .. } => {
+            missing(Missing::Version, "birds@1.7").near(["1.0", "1.1"])
+        },
+        Error::NotFound { kind: Missing::Split, .. } => missing(Missing::Split, "split trian").near(["train", "val"]),
+        Error::NotFound { kind: Missing::Class, .. } => missing(Missing::Class, "class n9").near(0..10),
+        Error::NotFound { kind: Missing::Image, .. } => missing(Missing::Image, "image train/n01/2.png"),
+        Error::NotFound { kind: Missing::File, .. } => missing(Missing::File, "B3SUMS"),
+        Error::NotFound { kind: Missing::Object, .. } => missing(Missing::Object, "index 00"),
+        Error::Unreleased { .. } => {
+            Error::Unreleased { reference: reference(), recipe: "registry/recipes/birds/recipe.toml".into() }
+        },
+        Error::Withdrawn { .. } => Error::Withdrawn { reference: "birds@1.0".into(), reason: "consent".into() },
+        Error::Conflict { .. } => Error::Conflict { what: "owners of birds".into(), why: "follows another".into() },
+        Error::SourceNeeded { .. } => {
+            Error::SourceNeeded { reference: "birds@1.0#b3:00".into(), why: "reg has no images".into() }
+        },
+        Error::NoRoom { .. } => Error::NoRoom { place: "birds".into(), needed: 2 << 30, free: 5 },
+        Error::Key { .. } => Error::Key { key: "alice".into(), why: "the passphrase is wrong".into() },
+        Error::Token { .. } => {
+            Error::Token { server: "https://data.example.org".into(), why: "is not one that it knows".into() }
+        },
+        Error::Internal(_) => Error::Internal("a frame without a place".into()),
+    }
+}
+
+/// What is printed of an error: the message, the exit code, and what helps, for each aim where it differs.
+fn shown(error: &Error) -> String {
+    let debug = format!("{error:?}");
+    let variant = debug.split([' ', '(']).next().unwrap_or_default();
+    let mut text = format!("[{variant}, exit code {}]\nerror: {}\n", code(error), chain(error));
+    let aims = [Aim::Bring, Aim::Look, Aim::Write].map(|aim| (aim, help(error, aim)));
+    let same = aims.iter().all(|(_, help)| *help == aims[0].1);
+    for (aim, help) in aims.iter().take(if same { 1 } else { 3 }) {
+        let to = if same { String::new() } else { format!(" to {}", format!("{aim:?}").to_lowercase()) };
+        let _ = writeln!(text, "help{to}: {}", help.as_deref().unwrap_or("none"));
+    }
+    text
+}
+
+#[test]
+fn what_every_error_says_is_as_it_is_written_down() {
+    let now = examples().iter().map(shown).collect::<Vec<_>>().join("\n");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/errors.txt");
+    if std::env::var_os("ISN_BLESS").is_some() {
+        std::fs::write(path, &now).unwrap();
+    }
+    let written = std::fs::read_to_string(path).unwrap_or_default();
+    let differs = now.lines().zip(written.lines()).find(|(now, written)| now != written);
+    assert!(
+        now == written,
+        "errors say otherwise at {differs:?}: if that is right, run ISN_BLESS=1 cargo test --lib exit"
+    );
+}
+
+#[test]
+fn words_in_a_message_change_nothing() {
+    let odd = "shard piece pieces, offline certificate registry key split in a tree, mount point isn.lock";
+    for (error, same) in [
+        (Error::integrity(odd, odd), damaged(At::Unknown)),
+        (Error::network(NetworkKind::Refused, odd, odd), unreached(NetworkKind::Refused)),
+        (Error::not_found(Missing::Image, odd, odd), missing(Missing::Image, "image")),
+        (Error::exists(There::Place, odd, odd), taken(There::Place)),
+    ] {
+        for aim in [Aim::Bring, Aim::Look, Aim::Write] {
+            assert_eq!(help(&error, aim), help(&same, aim), "{error}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn too_few_open_files_are_known_by_their_number() {
+    let few = io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error());
+    let help = help(&Error::io("open", "birds")(few), Aim::Bring);
+    assert!(help.unwrap().contains("ulimit -n"));
+}
