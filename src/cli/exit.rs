@@ -348,7 +348,7 @@ fn exists(there: There) -> &'static str {
         There::Release => {
             "a version that was released stays what it is: raise the version in the recipe, build again, and publish that"
         }
-        There::Said => "it is as you want it: there is nothing to do",
+        There::Said => "it is there already: nothing has to be added",
         There::Running => "wait until it has ended, or choose another place",
     }
 }

@@ -8,7 +8,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
 use super::guard::Nonce;
 use super::{Desk, Suspect};
 use isn_format::class::ClassId;
-use isn_format::error::Error;
+use isn_format::error::{Error, chain};
 use isn_format::ledger::{Reason, Verdict};
 use isn_registry::html::written;
 
@@ -202,12 +202,11 @@ pub(super) fn end(desk: &Desk, nonce: &Nonce) -> Html<String> {
 
 /// The decision is not on the disk, and the page says so.
 pub(super) fn failed(desk: &Desk, number: usize, error: &Error) -> Response {
-    let cause = std::error::Error::source(error);
     let page = html! {
         (DOCTYPE)
         title { "not written" }
         h1 { "The decision was not written" }
-        p { (error) @if let Some(cause) = cause { ": " (cause) } }
+        p { (chain(error)) }
         p { a href=(desk.address(number)) { "back" } }
     };
     (StatusCode::INTERNAL_SERVER_ERROR, Html(written(&page))).into_response()

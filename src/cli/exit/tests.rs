@@ -154,7 +154,9 @@ fn examples() -> Vec<Error> {
         Error::NotFound { kind: Missing::Version, .. } => {
             missing(Missing::Version, "birds@1.7").near(["1.0", "1.1"])
         },
-        Error::NotFound { kind: Missing::Split, .. } => missing(Missing::Split, "split trian").near(["train", "val"]),
+        Error::NotFound { kind: Missing::Split, .. } => {
+            missing(Missing::Split, "split trian").near(["train", "val"])
+        },
         Error::NotFound { kind: Missing::Class, .. } => missing(Missing::Class, "class n9").near(0..10),
         Error::NotFound { kind: Missing::Image, .. } => missing(Missing::Image, "image train/n01/2.png"),
         Error::NotFound { kind: Missing::File, .. } => missing(Missing::File, "B3SUMS"),
@@ -162,8 +164,12 @@ fn examples() -> Vec<Error> {
         Error::Unreleased { .. } => {
             Error::Unreleased { reference: reference(), recipe: "registry/recipes/birds/recipe.toml".into() }
         },
-        Error::Withdrawn { .. } => Error::Withdrawn { reference: "birds@1.0".into(), reason: "consent".into() },
-        Error::Conflict { .. } => Error::Conflict { what: "owners of birds".into(), why: "follows another".into() },
+        Error::Withdrawn { .. } => {
+            Error::Withdrawn { reference: "birds@1.0".into(), reason: "consent".into() }
+        },
+        Error::Conflict { .. } => {
+            Error::Conflict { what: "owners of birds".into(), why: "follows another".into() }
+        },
         Error::SourceNeeded { .. } => {
             Error::SourceNeeded { reference: "birds@1.0#b3:00".into(), why: "reg has no images".into() }
         },

@@ -47,3 +47,4 @@ mod terminal;
 mod two_trees;
 mod verified_registry;
 mod writers_help;
+mod wrong_help;

@@ -109,8 +109,12 @@ pub fn doctor(client: Result<&Client, &Error>, around: &Surroundings<'_>) -> Doc
             findings.extend(client.locations.iter().flat_map(|location| registry(client, location)));
         }
         Err(e) => {
-            let cure = "mend it, or move it away; then ask again: no registry was tried";
-            findings.push(finding("settings", State::Wrong, chain(e), Some(cure)));
+            let cure = match e {
+                Error::TrustFile { cure, .. } => cure,
+                _ => "mend it, or move it away",
+            };
+            let found = format!("{}; no registry was tried", chain(e));
+            findings.push(finding("settings", State::Wrong, found, Some(cure)));
         }
     }
     DoctorReport { facts: facts(around), findings }

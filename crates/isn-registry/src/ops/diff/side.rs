@@ -13,7 +13,7 @@ use crate::transport::folder::Folder;
 use crate::tree_file::{list_of, read_classes, read_sums, read_sums_hashed};
 use isn_format::class::{Class, ClassId};
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Result};
+use isn_format::error::{At, Error, Result};
 use isn_format::ledger::Ledger;
 use isn_format::manifest;
 use isn_format::object::{ObjectKind, ObjectRef};
@@ -122,7 +122,8 @@ impl Side {
         for line in sums.lines() {
             let segments: Vec<&str> = line.path.segments().collect();
             let [split, class, name] = segments[..] else { continue };
-            let refuse = |e: &dyn std::fmt::Display| Error::integrity(root.join(B3SUMS).display(), e);
+            let refuse =
+                |e: &dyn std::fmt::Display| Error::integrity(root.join(B3SUMS).display(), e).at(At::Tree);
             images.push(Image {
                 source: name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_string(),
                 path: line.path.to_string(),
