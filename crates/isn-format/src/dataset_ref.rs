@@ -56,6 +56,19 @@ impl Name {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether one character more, less or other, or two neighbours the other way round, make one of the other.
+    pub fn is_like(&self, other: &Name) -> bool {
+        let (a, b) = (self.0.as_bytes(), other.0.as_bytes());
+        let same = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+        let (a, b) = (&a[same..], &b[same..]);
+        let same = a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count();
+        match (&a[..a.len() - same], &b[..b.len() - same]) {
+            ([] | [_], [] | [_]) => true,
+            ([a, b], [c, d]) => (a, b) == (d, c),
+            _ => false,
+        }
+    }
 }
 
 impl FromStr for Name {
@@ -175,6 +188,17 @@ serde_as_text!(Name, Version, DatasetRef);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slip_of_the_finger_makes_a_like_name() {
+        let is_like = |a: &str, b: &str| a.parse::<Name>().unwrap().is_like(&b.parse().unwrap());
+        for like in ["birds", "birdss", "brds", "bards", "brids", "bird", "xbirds"] {
+            assert!(is_like("birds", like) && is_like(like, "birds"), "{like}");
+        }
+        for other in ["words", "bi", "birdhouse", "sdrib", "bdirs"] {
+            assert!(!is_like("birds", other) && !is_like(other, "birds"), "{other}");
+        }
+    }
 
     #[test]
     fn every_form_reads_back_as_it_was_written() {

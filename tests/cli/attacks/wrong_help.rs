@@ -78,6 +78,7 @@ fn a_version_that_is_not_there_is_told_with_those_that_are() {
     sandbox.build_second_version();
     sandbox.publish("out2");
     sandbox.pull("grads@1.7", &[]).fails(6, "grads@1.7 is not in registry reg (it has 1.0, 1.1)");
+    sandbox.pull("gards", &[]).fails(6, "gards is not in registry reg (it has grads)");
     sandbox.pull("grads@1.0", &["--split", "test"]).fails(6, "(it has train");
     sandbox.pull("grads@1.0", &["--class", "dog"]).fails(6, "(it has ant, bee, cat)");
 }

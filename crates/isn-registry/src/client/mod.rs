@@ -249,6 +249,20 @@ fn subject(history: &History, reference: &DatasetRef) -> Option<(Name, Version)>
     }
 }
 
+/// What may have been meant: the versions that a name has, or else the names that are like it.
+fn near(history: &History, name: &Name) -> Vec<String> {
+    let standing = |(version, released): (&Version, &Released)| {
+        released.withdrawn.is_none().then(|| version.to_string())
+    };
+    match history.dataset(name) {
+        Some(dataset) => dataset.releases.iter().filter_map(standing).collect(),
+        None => {
+            let names = history.datasets().map(|(other, _)| other);
+            names.filter(|other| other.is_like(name)).map(Name::to_string).collect()
+        }
+    }
+}
+
 /// The release that a name means in a verified log, and what the user should hear of it.
 pub(crate) async fn in_log(
     registry: &Registry,
@@ -280,10 +294,7 @@ pub(crate) async fn in_log(
         if !reasons.is_empty() {
             return Err(Error::trust(reference, reasons.join("; ")));
         }
-        let standing =
-            |(version, released): (&Version, &Released)| released.withdrawn.is_none().then_some(*version);
-        let there = history.dataset(name).map(|dataset| dataset.releases.iter().filter_map(standing));
-        return Err(registry.missing(reference, name).await?.near(there.into_iter().flatten()));
+        return Err(registry.missing(reference, name).await?.near(near(history, name)));
     };
     let what = format!("{name}@{}", release.version());
     if !keys.is_empty() && !release.signers().iter().any(|signer| keys.contains(signer)) {
