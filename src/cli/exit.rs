@@ -99,6 +99,7 @@ pub(super) fn code(error: &Error) -> u8 {
         | Error::Claim { .. }
         | Error::OtherLog { .. }
         | Error::Refused { .. }
+        | Error::Denied { .. }
         | Error::UnknownSigner { .. } => TRUST,
         Error::Network { .. } | Error::Unanswered { .. } => NETWORK,
         Error::NotFound { .. } | Error::Unreleased { .. } | Error::Withdrawn { .. } => NOT_FOUND,
@@ -160,6 +161,11 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
         Error::Refused { is_strangers: true, .. } => {
             "nothing of it is in the log, where it would have no effect. `isn owner show NAME` says whose the name is: sign with \
              an owner's key (--key), or let an owner add yours (`isn owner add`)"
+                .into()
+        }
+        Error::Denied { .. } => {
+            "the server's log has nothing of it. What it says is for its keeper, or an owner of the name, to change: `isn owner \
+             show NAME` says who they are, and `isn owner add` is how one of them adds your key"
                 .into()
         }
         Error::Refused { .. } => {

@@ -147,6 +147,14 @@ pub enum Error {
         /// Whether it is by a key that has no say.
         is_strangers: bool,
     },
+    /// What was sent to a server, and it does not take. Exit code 4.
+    #[error("{server}: {why}")]
+    Denied {
+        /// Its URL.
+        server: String,
+        /// Why, in its words.
+        why: String,
+    },
     /// A file of the user's own, by which isn decides whom to believe, that cannot be relied on. Exit code 4.
     #[error("{}: {why}", path.display())]
     TrustFile {

@@ -116,6 +116,10 @@ fn examples() -> Vec<Error> {
         },
         Error::Refused { is_strangers: false, .. } => refused(false),
         Error::Refused { is_strangers: true, .. } => refused(true),
+        Error::Denied { .. } => Error::Denied {
+            server: "https://data.example.org".into(),
+            why: "release birds@1.0: it is signed by SHA256:abc, which is not an owner of the name".into(),
+        },
         Error::TrustFile { .. } => Error::TrustFile {
             path: "home/trust.toml".into(),
             why: "is not TOML".into(),

@@ -227,7 +227,8 @@ fn client(access: &Access, timeout: Duration) -> Result<ClientOptions> {
     if let Some(path) = &access.ca_bundle {
         let refuse =
             |why: &dyn std::fmt::Display| Error::invalid(format!("certificates {}", path.display()), why);
-        let certificates = Certificate::from_pem_bundle(&files::read(path)?).map_err(|e| refuse(&e))?;
+        let certificates =
+            Certificate::from_pem_bundle(&files::read(path)?).map_err(|e| refuse(&chain(&e)))?;
         if certificates.is_empty() {
             return Err(refuse(&"has no certificate in PEM"));
         }

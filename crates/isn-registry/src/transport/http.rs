@@ -16,7 +16,7 @@ use super::pace::Paced;
 use super::response::{self, Part};
 use super::{Access, Body, BoxFuture, Chunks, Transport, Whole};
 use crate::files;
-use isn_format::error::{Error, NetworkKind, Result};
+use isn_format::error::{Error, NetworkKind, Result, chain};
 
 const MAX_REDIRECTS: usize = 5;
 /// How often a host that never answered is asked again: a wrong name should not cost a minute.
@@ -218,7 +218,7 @@ pub(super) fn builder(access: &Access) -> Result<ClientBuilder> {
     let Some(path) = &access.ca_bundle else { return Ok(builder) };
     let refuse =
         |why: &dyn std::fmt::Display| Error::invalid(format!("certificates {}", path.display()), why);
-    let certificates = Certificate::from_pem_bundle(&files::read(path)?).map_err(|e| refuse(&e))?;
+    let certificates = Certificate::from_pem_bundle(&files::read(path)?).map_err(|e| refuse(&chain(&e)))?;
     if certificates.is_empty() {
         return Err(refuse(&"has no certificate in PEM"));
     }

@@ -156,7 +156,7 @@ fn refused(url: &str, status: StatusCode, words: &[u8]) -> Error {
         StatusCode::UNAUTHORIZED => {
             Error::Token { server: url.into(), why: "is not one that it knows".into() }
         }
-        StatusCode::FORBIDDEN => Error::trust(url, why),
+        StatusCode::FORBIDDEN => Error::Denied { server: url.into(), why },
         StatusCode::CONFLICT => Error::invalid(url, why),
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
             Error::invalid(url, "takes nothing in: this server is for reading only")
