@@ -58,7 +58,7 @@ pub(super) fn of_status(status: StatusCode) -> NetworkKind {
 pub(super) fn network(url: &str, error: reqwest::Error) -> Error {
     let reason = reason(&error);
     let why = match reason {
-        Some(reason) if error.is_connect() => format!("cannot connect: {reason}"),
+        Some(_) if error.is_connect() => "cannot connect".into(),
         _ if error.is_timeout() => "no answer in time".into(),
         Some(reason) => reason,
         None => error.to_string(),
