@@ -221,11 +221,11 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
              isn ledger add corrections.csv SOURCE_ID remove --reason broken --evidence truncated --reviewer 'YOUR NAME'"
                 .into()
         }
-        Error::Rejects { .. } => {
+        Error::Rejects { ledger: Some(ledger), .. } => format!(
             "say what to do with each in the recipe's ledger, for example\n  \
-             isn ledger add corrections.csv SOURCE_ID remove --reason broken --evidence truncated --reviewer 'YOUR NAME'"
-                .into()
-        }
+             isn ledger add {} SOURCE_ID remove --reason broken --evidence truncated --reviewer 'YOUR NAME'",
+            shell_word(ledger)
+        ),
         Error::Gates { .. } => {
             "nothing was published. Correct the ledger (`isn ledger add`), the groups or the recipe, and build again; what the \
              gates ask for stands in the recipe's [gates]"

@@ -8,7 +8,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use reqwest::StatusCode;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-use isn_format::error::{Error, NetworkKind};
+use isn_format::error::{Cause, Error, NetworkKind};
 
 /// An error and its causes, those that an `io::Error` hides included.
 fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
@@ -56,15 +56,15 @@ pub(super) fn of_status(status: StatusCode) -> NetworkKind {
 
 /// reqwest's message names the URL again and hides the reason in its sources: the reasons are what helps.
 pub(super) fn network(url: &str, error: reqwest::Error) -> Error {
-    let reason = reason(&error);
-    let why = match reason {
-        Some(_) if error.is_connect() => "cannot connect".into(),
-        _ if error.is_timeout() => "no answer in time".into(),
-        Some(reason) => reason,
-        None => error.to_string(),
-    };
     let kind = kind(&error);
-    Error::Network { url: url.into(), why, kind, source: Some(Box::new(Reason(error))) }
+    let (why, is_said) = match reason(&error) {
+        Some(_) if error.is_connect() => ("cannot connect".into(), false),
+        _ if error.is_timeout() => ("no answer in time".into(), true),
+        Some(reason) => (reason, true),
+        None => (error.to_string(), true),
+    };
+    let source = (!is_said).then(|| Box::new(Reason(error)) as Cause);
+    Error::Network { url: url.into(), why, kind, source }
 }
 
 /// The last of an error's causes, in words.
