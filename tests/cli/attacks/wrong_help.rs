@@ -36,7 +36,8 @@ fn a_shard_of_a_registry_is_none_of_the_cache_wherever_it_is() {
     sandbox.isn(&["publish", "out", "--registry", "pieces/offline", "--key", "me"]).ok();
     sandbox.trust_me("pieces/offline");
     damage(&sandbox, &shards(&sandbox, "pieces/offline"));
-    let args = ["export", "grads@1.0", "--as", "npz", "--to", "x", "--registry", "pieces/offline"];
+    let args =
+        ["export", "grads@1.0", "--as", "npz", "--size", "20", "--to", "x", "--registry", "pieces/offline"];
     let ran = sandbox.isn(&args).fails(3, "pieces/offline");
     helps(&ran, "tell its keeper", "the cache was damaged");
 }
@@ -77,8 +78,8 @@ fn a_version_that_is_not_there_is_told_with_those_that_are() {
     let (sandbox, _) = Sandbox::published();
     sandbox.build_second_version();
     sandbox.publish("out2");
-    sandbox.pull("grads@1.7", &[]).fails(6, "grads@1.7 is not in registry reg (it has 1.0, 1.1)");
-    sandbox.pull("gards", &[]).fails(6, "gards is not in registry reg (it has grads)");
+    sandbox.pull("grads@1.7", &[]).fails(6, "reg (it has 1.0, 1.1)");
+    sandbox.pull("gards", &[]).fails(6, "reg (it has grads)");
     sandbox.pull("grads@1.0", &["--split", "test"]).fails(6, "(it has train");
     sandbox.pull("grads@1.0", &["--class", "dog"]).fails(6, "(it has ant, bee, cat)");
 }
