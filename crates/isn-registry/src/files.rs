@@ -20,7 +20,7 @@ pub use below::{Below, open_nofollow, read_nofollow};
 pub use guard::{Guard, check_private, read_guarded};
 pub use lock::{Lock, identity, is_same, tell_of_waiting, wait_for_lock};
 pub use own::OwnFolder;
-pub use place::{check_movable, exchange, exchange_at_once, is_free, place, rename_new, write_new};
+pub use place::{check_movable, exchange, exchange_at_once, is_free, move_new, place, rename_new, write_new};
 pub use users::{
     behind_links, check_output, overwrite, overwrite_locked, overwrite_private, read_users_own, write_output,
 };
@@ -348,6 +348,17 @@ fn tolerate(synced: io::Result<()>) -> io::Result<()> {
     match synced {
         Err(e) if matches!(e.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
         other => other,
+    }
+}
+
+/// Whether this process has as many files open as it may.
+pub fn is_out_of_files(why: &io::Error) -> bool {
+    #[cfg(unix)]
+    return why.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error());
+    #[cfg(not(unix))]
+    {
+        let _ = why;
+        false
     }
 }
 

@@ -51,6 +51,19 @@ fn killed_at(
     inject: &[String],
     which: impl Fn(&[&str]) -> Option<usize>,
 ) -> Sandbox {
+    let (sandbox, log) = failing_at(make, args, inject, "signal=KILL", which);
+    assert!(log.contains("killed by SIGKILL"), "{log}");
+    sandbox
+}
+
+/// Lets a call of `isn` fail so; with the log.
+fn failing_at(
+    make: impl Fn() -> Sandbox,
+    args: &[&str],
+    inject: &[String],
+    fault: &str,
+    which: impl Fn(&[&str]) -> Option<usize>,
+) -> (Sandbox, String) {
     const CALLS: &str = "fsync,rename,renameat,renameat2";
     let log = traced(&make(), args, CALLS, inject);
     let lines: Vec<&str> = log.lines().collect();
@@ -62,9 +75,8 @@ fn killed_at(
     let sandbox = make();
     // An injection of its own would replace one into the same call.
     assert!(inject.iter().all(|inject| !inject.starts_with(&format!("{name}:"))));
-    let log = traced(&sandbox, args, CALLS, &[inject, &[format!("{name}:signal=KILL:when={when}")]].concat());
-    assert!(log.contains("killed by SIGKILL"), "{log}");
-    sandbox
+    let log = traced(&sandbox, args, CALLS, &[inject, &[format!("{name}:{fault}:when={when}")]].concat());
+    (sandbox, log)
 }
 
 /// The place of the first line with `mark` in it, or of the `number`th with `after` behind that.
@@ -146,6 +158,24 @@ fn where_folders_cannot_be_exchanged_a_kill_loses_nothing_and_leaves_nothing() {
             assert!(left.is_empty(), "{step}: {left:?}");
         }
     }
+}
+
+#[test]
+fn what_fails_after_the_exchange_does_not_undo_it_and_loses_nothing() {
+    if !can_trace() {
+        return;
+    }
+    let (sandbox, log) = failing_at(with_tree, &TO_SECOND, &[], "error=EIO", |lines| {
+        line_of(lines, "RENAME_EXCHANGE", " fsync(", 0)
+    });
+    assert!(log.contains("EIO"), "{log}");
+    let is = |tree: &str, version: &str| {
+        sandbox.isn(&["verify", tree, "--expect", version, "--registry", "reg"]).ok()
+    };
+    is("tree", "grads@1.1");
+    // Should the disk forget the new names, the old tree is the only one.
+    is("tree.before-1", "grads@1.0");
+    assert!(sandbox.leftovers().is_empty(), "{:?}", sandbox.leftovers());
 }
 
 #[test]

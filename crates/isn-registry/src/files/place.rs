@@ -146,7 +146,7 @@ fn is_mount_point(path: &Path, about: &Metadata) -> bool {
 }
 
 /// Whether a folder is another user's, in one like `/tmp`.
-fn is_others_for_good(path: &Path, about: &Metadata) -> bool {
+pub(super) fn is_others_for_good(path: &Path, about: &Metadata) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt as _;
@@ -181,18 +181,22 @@ pub fn rename_new(from: &Path, to: &Path) -> Result<bool> {
             }
             _ => {}
         }
-        let is_there = rename_to_nothing(from, to)?;
-        return if is_there { restore(to, mode).map(|()| true) } else { Ok(false) };
+        return if move_new(from, to)? {
+            restore(to, mode).and(sync_dir(parent(to))).map(|()| true)
+        } else {
+            Ok(false)
+        };
     }
-    rename_to_nothing(from, to)
+    Ok(move_new(from, to)? && sync_dir(parent(to)).map(|()| true)?)
 }
 
-fn rename_to_nothing(from: &Path, to: &Path) -> Result<bool> {
+/// Gives the folder or file `from` the name `to`, where nothing is, and does not wait for the disk. `false` if something is.
+pub fn move_new(from: &Path, to: &Path) -> Result<bool> {
     #[cfg(target_os = "linux")]
     {
         use rustix::fs::{CWD, RenameFlags, renameat_with};
         match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-            Ok(()) => return sync_dir(parent(to)).map(|()| true),
+            Ok(()) => return Ok(true),
             Err(rustix::io::Errno::EXIST) => return Ok(false),
             // Some network file systems do not know the flag.
             Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {}
@@ -202,18 +206,20 @@ fn rename_to_nothing(from: &Path, to: &Path) -> Result<bool> {
     if fs::symlink_metadata(to).is_ok() {
         return Ok(false);
     }
-    fs::rename(from, to).map_err(Error::io("create", to))?;
-    sync_dir(parent(to)).map(|()| true)
+    fs::rename(from, to).map(|()| true).map_err(Error::io("create", to))
 }
 
 /// Lets the folder `new` have the name of the folder `old` and the other way round, in one step where the file system
 /// can; else `old` is at `aside` for a moment between two steps, where a killed run leaves it. What gets the name of `old`
 /// has its mode from then on.
-pub fn exchange(new: &Path, old: &Path, aside: &Path) -> Result<()> {
+///
+/// With an error nothing is exchanged. Where it is, and the disk then fails to say that it will last, or the mode cannot be
+/// given, that is what comes back.
+pub fn exchange(new: &Path, old: &Path, aside: &Path) -> Result<Option<Error>> {
     let about = fs::symlink_metadata(old).map_err(Error::io("look at", old))?;
     let mode = take_after(new, &about)?;
     swap(new, old, aside)?;
-    restore(old, mode)
+    Ok(restore(old, mode).and(sync_dir(parent(old))).err())
 }
 
 /// Gives the folder `new` the mode of another, and, where this user may, its owner and its group; what the one group may is
@@ -247,21 +253,21 @@ fn swap(new: &Path, old: &Path, aside: &Path) -> Result<()> {
         return Ok(());
     }
     fs::rename(old, aside).map_err(Error::io("replace", old))?;
-    if let Err(e) = fs::rename(new, old) {
+    let exchanged = fs::rename(new, old)
+        .and_then(|()| fs::rename(aside, new).inspect_err(|_| drop(fs::rename(old, new))));
+    exchanged.map_err(|e| {
         let _ = fs::rename(aside, old);
-        return Err(Error::io("replace", old)(e));
-    }
-    fs::rename(aside, new).map_err(Error::io("replace", old))?;
-    sync_dir(parent(old))
+        Error::io("replace", old)(e)
+    })
 }
 
-/// The same in one step; `false` if the file system cannot, and nothing has happened.
+/// The same in one step, and nothing more; `false` if the file system cannot, and nothing has happened.
 pub fn exchange_at_once(new: &Path, old: &Path) -> Result<bool> {
     #[cfg(target_os = "linux")]
     {
         use rustix::fs::{CWD, RenameFlags, renameat_with};
         match renameat_with(CWD, new, CWD, old, RenameFlags::EXCHANGE) {
-            Ok(()) => sync_dir(parent(old)).map(|()| true),
+            Ok(()) => Ok(true),
             Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => Ok(false),
             Err(e) => Err(Error::io("replace", old)(e.into())),
         }

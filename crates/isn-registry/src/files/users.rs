@@ -5,6 +5,7 @@ use std::fs::{self, File, FileType};
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use super::place::is_others_for_good;
 use super::{Below, FOR_ALL, FOR_OWNER, LEADS_NOWHERE, Lock, TEMP_PREFIX, parent, put, write_temp};
 use isn_format::error::{Error, Missing, Result};
 
@@ -101,6 +102,11 @@ pub fn behind_links(path: &Path) -> Result<Cow<'_, Path>> {
 fn find(path: &Path) -> Result<(Cow<'_, Path>, Option<fs::Metadata>)> {
     let place = behind_links(path)?;
     match fs::metadata(&place) {
+        Ok(about) if about.is_file() && is_others_for_good(&place, &about) => {
+            let why =
+                "is another user's, in a folder from which only they may take it away: name another file";
+            Err(Error::invalid(path.display(), why))
+        }
         Ok(about) if about.is_file() => check_writable(&place).map(|()| (place, Some(about))),
         Ok(about) => {
             let why = if about.is_dir() { "is a folder: name a file" } else { "is no file" };

@@ -163,7 +163,7 @@ impl Staging {
     pub(super) fn finish(self, to: &Path, destination: &Destination) -> Result<Finished> {
         files::sync_file_system(&self.root)?;
         self.work.own.check()?;
-        let kept = match destination {
+        let said = match destination {
             Destination::Earlier { seen, .. } => {
                 if let Some(changed) = seen.change(to) {
                     self.discard();
@@ -171,7 +171,7 @@ impl Staging {
                 }
                 self.exchange(to, seen)?
             }
-            _ if files::rename_new(&self.root, to)? => None,
+            _ if files::rename_new(&self.root, to)? => Vec::new(),
             _ => {
                 self.discard();
                 return Ok(Finished::InTheWay(None));
@@ -179,34 +179,46 @@ impl Staging {
         };
         // It is done, whatever becomes of what is left.
         let stays = self.discard();
-        Ok(Finished::InPlace { said: kept.map(|kept| told(to, &kept)).into_iter().chain(stays).collect() })
+        Ok(Finished::InPlace { said: said.into_iter().chain(stays).collect() })
     }
 
-    /// Lets the tree take the place of the one at `to`. If somebody has written to that since it was `seen`, it is kept, and
-    /// where is given.
-    fn exchange(&self, to: &Path, seen: &Seen) -> Result<Option<PathBuf>> {
+    /// Lets the tree take the place of the one at `to`. If somebody has written to that since it was `seen`, or the disk does
+    /// not say that the new one will last, it is kept, and what is to be said of that is given.
+    fn exchange(&self, to: &Path, seen: &Seen) -> Result<Vec<String>> {
         let (whole, replaced) = (self.work.own.join(WHOLE), self.work.own.join(REPLACED));
         std::fs::rename(&self.root, &whole).map_err(Error::io("rename", &self.root))?;
         self.work.take_in();
-        if let Err(e) = files::exchange(&whole, to, &replaced) {
+        let exchanged = files::exchange(&whole, to, &replaced).inspect_err(|_| {
             // The next run finds it.
             if std::fs::rename(&whole, &self.root).is_ok() && !replaced.exists() {
                 self.work.put_back();
             }
-            return Err(e);
-        }
+        });
+        let mut unsettled = exchanged?;
         // From here on nobody finds the old tree by its name: who was faster is in it by now.
-        if seen.change(&whole).is_none() {
+        let is_changed = seen.change(&whole).is_some();
+        if !is_changed && unsettled.is_none() {
             // What is left of it if its removal ends early is not to be taken for a tree that somebody has changed.
-            let_go(&self.work, &whole)?;
-            self.work.put_back();
-            return Ok(None);
+            match let_go(&self.work, &whole) {
+                Ok(_) => {
+                    self.work.put_back();
+                    return Ok(Vec::new());
+                }
+                Err(e) => unsettled = Some(e),
+            }
         }
         let kept = keep(&whole, to);
         if kept.is_err() {
             files::exchange(&whole, to, &replaced)?;
         }
-        kept.map(Some)
+        let kept = kept?;
+        let said = unsettled.map(|why| {
+            let (to, kept, why) = (to.display(), kept.display(), chain(&why));
+            format!(
+                "{to} is in place, but not all could be done after that: {why}. What was there is in {kept}"
+            )
+        });
+        Ok(said.into_iter().chain(is_changed.then(|| told(to, &kept))).collect())
     }
 
     /// A folder in it that has another name than the tree, and goes with it.
@@ -244,7 +256,7 @@ fn let_go(work: &Workplace, tree: &Path) -> Result<String> {
     let mut number = 0;
     loop {
         let name = format!("{OLD}-{number}");
-        if files::rename_new(tree, &work.own.join(&name))? {
+        if files::move_new(tree, &work.own.join(&name))? {
             return Ok(name);
         }
         // What an earlier run could not remove has such a name already.
@@ -284,7 +296,8 @@ fn keep(tree: &Path, to: &Path) -> Result<PathBuf> {
     let mut number = 1;
     loop {
         let kept = to.with_file_name(format!("{name}.before-{number}"));
-        if files::rename_new(tree, &kept)? {
+        if files::move_new(tree, &kept)? {
+            let _ = files::sync_dir(files::parent(&kept));
             return Ok(kept);
         }
         number += 1;
@@ -314,11 +327,12 @@ mod tests {
             if write {
                 std::fs::write(to.join("notes"), number.to_string()).unwrap();
             }
-            let kept = staging.exchange(&to, &seen).unwrap();
+            let said = staging.exchange(&to, &seen).unwrap();
             assert_eq!(staging.discard(), None);
             assert_eq!(std::fs::read_to_string(to.join("a")).unwrap(), number.to_string());
-            assert_eq!(kept, write.then(|| dir.path().join(format!("tree.before-{number}"))));
-            if let Some(kept) = kept {
+            let kept = dir.path().join(format!("tree.before-{number}"));
+            assert_eq!(said, write.then(|| told(&to, &kept)).as_slice());
+            if write {
                 assert_eq!(std::fs::read_to_string(kept.join("notes")).unwrap(), number.to_string());
             }
         }
