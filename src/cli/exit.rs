@@ -5,6 +5,7 @@ use serde_json::json;
 use super::console;
 use isn_format::error::{At, Blame, Difference, Error, Missing, NetworkKind, There, chain};
 use isn_format::text::{self, shell_word};
+use isn_registry::files;
 
 /// Something is wrong with the input.
 pub(super) const ERROR: u8 = 1;
@@ -237,8 +238,7 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
                 .into()
         }
         Error::Foreign { .. } => "nothing was changed there. Look at what it is, and move it away".into(),
-        #[cfg(unix)]
-        Error::Io { source, .. } if is_out_of_files(source) => {
+        Error::Io { source, .. } if files::is_out_of_files(source) => {
             "this shell lets a program have too few files open: `ulimit -n 1024` allows more".into()
         }
         Error::Io { path, source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
@@ -257,11 +257,6 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
         }
         Error::Io { .. } | Error::Invalid { .. } | Error::Mistakes { .. } => return None,
     })
-}
-
-#[cfg(unix)]
-fn is_out_of_files(why: &std::io::Error) -> bool {
-    why.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error())
 }
 
 /// What helps where bytes are not what they must be depends on whose they are.
@@ -316,6 +311,10 @@ fn network(kind: NetworkKind) -> &'static str {
         NetworkKind::Status(401 | 403) => {
             "the server refuses you: for a token, ask its keeper (ISN_TOKENS); for a bucket, check the credentials and what they \
              allow"
+        }
+        NetworkKind::Unreadable => {
+            "`ls -l` says who may read it, and `isn verify` of the registry what else is wrong there. Another copy of the \
+             registry may have it (--registry)"
         }
         NetworkKind::Refused | NetworkKind::Timeout | NetworkKind::Status(_) | NetworkKind::Broken => {
             "check the address and the connection (`isn doctor` helps), then run the same command again: it goes on where it stopped"

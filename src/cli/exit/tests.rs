@@ -142,6 +142,7 @@ fn examples() -> Vec<Error> {
             unreached(NetworkKind::Status(403));
             unreached(NetworkKind::Status(500)),
         Error::Network { kind: NetworkKind::Broken, .. } => unreached(NetworkKind::Broken),
+        Error::Network { kind: NetworkKind::Unreadable, .. } => unreached(NetworkKind::Unreadable),
         Error::Unfinished { .. } => Error::Unfinished {
             destination: "copy".into(),
             source: Box::new(damaged(At::Unknown)),

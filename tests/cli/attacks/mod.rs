@@ -45,6 +45,8 @@ mod swapped_objects;
 mod terminal;
 #[cfg(target_os = "linux")]
 mod two_trees;
+#[cfg(unix)]
+mod unreadable;
 mod verified_registry;
 mod writers_help;
 mod wrong_help;

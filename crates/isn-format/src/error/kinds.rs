@@ -35,6 +35,8 @@ pub enum NetworkKind {
     Status(u16),
     /// The connection broke, or what came makes no sense.
     Broken,
+    /// The registry is a folder, and this file of it cannot be read.
+    Unreadable,
 }
 
 /// What there is none of.

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::{AtHand, Body, BoxFuture, Chunks, Transport};
 use crate::files;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, NetworkKind, Result};
 
 /// How much is read at a time, in bytes: some images at once, and small against the memory of a pull.
 const CHUNK: usize = 256 << 10;
@@ -36,7 +36,8 @@ impl Chunks for FileChunks {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Bytes>>> {
         Box::pin(async move {
             let mut chunk = BytesMut::zeroed(CHUNK);
-            let read = self.file.read(&mut chunk).map_err(Error::io("read", &self.path))?;
+            let read = self.file.read(&mut chunk).map_err(Error::io("read", &self.path));
+            let read = read.map_err(|e| unreadable(&self.path, e))?;
             chunk.truncate(read);
             Ok((read > 0).then(|| chunk.freeze()))
         })
@@ -49,17 +50,35 @@ impl Transport for Folder {
     }
 
     fn at_hand(&self, path: &str) -> Option<AtHand> {
-        Some(self.root.join(path)).filter(|path| path.is_file()).map(AtHand::File)
+        Some(self.root.join(path)).filter(|path| files::open(path).is_ok()).map(AtHand::File)
     }
 
     fn open<'a>(&'a self, path: &'a str, range: Option<Range<u64>>) -> BoxFuture<'a, Result<Option<Body>>> {
         Box::pin(async move {
             let path = self.root.join(path);
-            let Some(mut file) = files::if_there(files::open(&path))? else { return Ok(None) };
+            let refuse = |e| unreadable(&path, e);
+            let Some(mut file) = files::if_there(files::open(&path)).map_err(refuse)? else {
+                return Ok(None);
+            };
             let Range { start, end } = range.unwrap_or(0..u64::MAX);
-            file.seek(SeekFrom::Start(start)).map_err(Error::io("read", &path))?;
+            file.seek(SeekFrom::Start(start)).map_err(Error::io("read", &path)).map_err(refuse)?;
             let file = file.take(end.saturating_sub(start));
             Ok(Some(Body { offset: start, chunks: Box::new(FileChunks { file, path }) }))
         })
+    }
+}
+
+/// A file that is there and cannot be read is no answer, as of a server that has a fault: another place may have it.
+fn unreadable(path: &Path, error: Error) -> Error {
+    let (url, kind) = (path.display().to_string(), NetworkKind::Unreadable);
+    match error {
+        // Of that no other place is free.
+        Error::Io { ref source, .. } if files::is_out_of_files(source) => error,
+        Error::Io { source, .. } => {
+            let source = Some(Box::from(source));
+            Error::Network { url, why: "cannot be read".into(), kind, source }
+        }
+        Error::Invalid { why, .. } => Error::Network { url, why, kind, source: None },
+        error => error,
     }
 }

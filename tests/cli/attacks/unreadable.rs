@@ -1,0 +1,75 @@
+//! Objects of a registry in a folder that are there and cannot be read: another place may have them.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use isn_format::digest::Digest;
+
+use crate::forger::Forger;
+use crate::sandbox::{Ran, contents, ran};
+
+/// What may lie in the place of a file.
+const KINDS: [&str; 4] = ["a folder", "a pipe", "a link to itself", "a link to a folder"];
+
+/// Puts it there.
+fn put(forger: &Forger, kind: &str, name: &str) {
+    let path = forger.path(name);
+    fs::remove_file(&path).unwrap();
+    match kind {
+        "a folder" => fs::create_dir(&path).unwrap(),
+        "a pipe" => assert!(Command::new("mkfifo").arg(&path).status().unwrap().success()),
+        "a link to itself" => symlink(path.file_name().unwrap(), &path).unwrap(),
+        _ => symlink(".", &path).unwrap(),
+    }
+}
+
+fn run(forger: &Forger, list: &str, args: &[&str]) -> Ran {
+    let _ = fs::remove_dir_all(forger.path("reader/cache"));
+    let _ = fs::remove_dir_all(forger.path("new"));
+    let mut command = forger.command(args);
+    command.env("ISN_HOME", forger.path("reader")).env("ISN_REGISTRY", list).env("ISN_RETRIES", "0");
+    ran(command.output().unwrap())
+}
+
+#[test]
+fn an_object_that_cannot_be_read_is_asked_for_elsewhere() {
+    let forger = Forger::new();
+    forger.reader(&["trust", "add", "broken", &forger.anchor("reg").to_string()]).ok();
+    let manifest: serde_json::Value = serde_json::from_slice(&forger.bytes("out/manifest.json")).unwrap();
+    let pin = format!("grads@1.0#{}", manifest["dataset"].as_str().unwrap());
+    let list = format!("packs/{}", Digest::of(&forger.bytes("out/manifest.json")));
+    forger.copy("reg", "broken");
+    let mut objects: Vec<String> = contents(&forger.path("out/objects"))
+        .into_iter()
+        .map(|(name, _)| format!("objects/{name}"))
+        .filter(|name| forger.path(&format!("reg/{name}")).exists())
+        .collect();
+    objects.push(list);
+    assert!(objects.len() >= 6, "{objects:?}");
+    for (number, object) in objects.iter().enumerate() {
+        // Each kind at each verb is too much: the way from a file to an error is the same for all objects.
+        for kind in KINDS.iter().cycle().skip(number).take(2) {
+            forger.copy("reg", "broken");
+            put(&forger, kind, &format!("broken/{object}"));
+            let verbs: [&[&str]; 5] = [
+                &["pull", &pin, "--to", "new"],
+                &["pull", "grads@1.0", "--no-cache", "--to", "new"],
+                &["fetch", &pin],
+                &["export", &pin, "--as", "webdataset", "--to", "new"],
+                &["audit", "duplicates", "grads@1.0"],
+            ];
+            for verb in verbs {
+                let ran = run(&forger, "broken,reg", verb);
+                assert!([0, 8].contains(&ran.code), "{object}, {kind}: {verb:?}: {}", ran.stderr);
+            }
+            // Alone it is said what cannot be read, as of a server that does not answer.
+            let ran = run(&forger, "broken", verbs[0]);
+            assert!([0, 5].contains(&ran.code), "{object}, {kind}: {}", ran.stderr);
+            assert!(ran.code == 0 || ran.stderr.contains(&format!("broken/{object}")), "{}", ran.stderr);
+            fs::remove_file(forger.path(&format!("broken/{object}")))
+                .or_else(|_| fs::remove_dir(forger.path(&format!("broken/{object}"))))
+                .unwrap();
+        }
+    }
+}
