@@ -11,7 +11,7 @@ use isn_format::pack::Pack;
 use isn_registry::registry::layout;
 
 use crate::forger::Forger;
-use crate::sandbox::{Ran, ran};
+use crate::sandbox::{Ran, contents, ran};
 
 /// What a pack may say that is not so.
 const LIES: [&str; 4] = ["a shard that nobody has", "one wrong frame", "every frame", "a wrong place"];
@@ -114,6 +114,45 @@ fn a_list_that_lies_is_kept_for_nobody_else() {
             run(&forger, list, &["pull", &pin, "--offline", "--to", "tree"]).ok();
             fs::remove_dir_all(forger.path("tree")).unwrap();
         }
+    }
+}
+
+#[test]
+fn a_list_that_lies_costs_no_good_piece() {
+    let forger = Forger::new();
+    let manifest: serde_json::Value = serde_json::from_slice(&forger.bytes("out/manifest.json")).unwrap();
+    let pin = format!("grads@1.0#{}", manifest["dataset"].as_str().unwrap());
+    let export = |list: &str, more: &[&str]| {
+        let _ = fs::remove_dir_all(forger.path("new"));
+        run(&forger, list, &[&["export", &pin, "--as", "webdataset", "--to", "new"], more].concat())
+    };
+    let kept = |part: &str| -> Vec<String> {
+        let part = forger.path(&format!("reader/cache/{part}"));
+        if !part.exists() {
+            return Vec::new();
+        }
+        contents(&part).into_iter().map(|(name, _)| name).filter(|name| name.contains('-')).collect()
+    };
+    for what in LIES {
+        lie(&forger, what);
+        let honest = crate::server::Server::new(&forger.path("reg"));
+        let lying = crate::server::Server::new(&forger.path("lies"));
+        let _ = fs::remove_dir_all(forger.path("reader/cache"));
+        export(&honest.url, &[]).ok();
+        let (tables, pieces) = (forger.path("reader/cache/tables"), kept("pieces"));
+        fs::remove_dir_all(&tables).unwrap();
+        let ran = export(&lying.url, &[]);
+        // With every image in the cache, a shard that nobody has is not needed.
+        assert!(ran.code != 0 || forger.path("new").exists(), "{what}: {}", ran.stderr);
+        assert_eq!(kept("quarantine"), Vec::<String>::new(), "{what}: {}", ran.stderr);
+        assert!(!pieces.is_empty() && pieces.iter().all(|piece| kept("pieces").contains(piece)), "{what}");
+        let (honest, before) = (&honest, honest.log().len());
+        export(&honest.url, &[]).ok();
+        let asked = &honest.log()[before..];
+        assert!(
+            !asked.iter().any(|request| request.path.ends_with(".tar.zst")),
+            "{what}: nothing is fetched twice"
+        );
     }
 }
 

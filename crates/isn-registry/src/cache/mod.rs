@@ -167,6 +167,21 @@ impl Cache {
         was_there && !path.exists()
     }
 
+    /// Notes that the version of an index gave wrong bytes, and nobody knows why: it is to be checked before it is read again.
+    pub fn doubt(&self, index: &Digest) {
+        let _ = self.keep_hint(&doubted(index), b"");
+    }
+
+    /// Whether a version is to be checked.
+    pub fn is_doubted(&self, index: &Digest) -> bool {
+        self.hint(&doubted(index)).is_some()
+    }
+
+    /// Notes that a version was checked.
+    pub fn trust_again(&self, index: &Digest) {
+        let _ = self.remove(&self.root.join(HINTS).join(doubted(index)));
+    }
+
     /// Remembers that there is a tree at `path`.
     pub fn keep_tree(&self, path: &Path) -> Result<()> {
         let path = std::path::absolute(path).map_err(Error::io("find", path))?;
@@ -243,6 +258,11 @@ impl Cache {
             let _ = file.set_modified(SystemTime::now());
         }
     }
+}
+
+/// Where it is noted that a version is to be checked.
+fn doubted(index: &Digest) -> String {
+    format!("doubted/{index}")
 }
 
 #[cfg(test)]

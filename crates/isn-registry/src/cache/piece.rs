@@ -90,12 +90,15 @@ impl Cache {
         pieces
     }
 
-    /// Sets aside a piece at `path` that gave wrong bytes. Whether it is to blame: its bytes are not what its name says.
-    /// Else somebody gave it that name, or said that something is in it that is not.
-    pub fn set_aside_piece(&self, path: &Path) -> bool {
-        let is_damaged = Piece::at(path.to_path_buf()).is_none_or(|piece| piece.is_damaged());
-        self.set_aside(path);
-        is_damaged
+    /// Sets aside a piece at `path` that gave wrong bytes, if its bytes are not what its name says, or if it is known to be
+    /// wrong nevertheless: somebody gave it that name. Whether it was set aside; else it may be right, and whoever said that
+    /// something is in it is wrong.
+    pub fn set_aside_piece(&self, path: &Path, is_wrong: bool) -> bool {
+        let is_wrong = is_wrong || Piece::at(path.to_path_buf()).is_none_or(|piece| piece.is_damaged());
+        if is_wrong {
+            self.set_aside(path);
+        }
+        is_wrong
     }
 
     /// Says that a piece was of use.

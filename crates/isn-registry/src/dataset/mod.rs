@@ -13,7 +13,6 @@ pub use batch::Batch;
 pub use places::Places;
 
 use self::places::Bytes;
-use crate::cache::Cache;
 use isn_format::class::Class;
 use isn_format::description::Description;
 use isn_format::digest::Digest;
@@ -32,6 +31,17 @@ pub enum Verify {
     Always,
     /// Not at all. Its place in the shard still has to hold an entry of its name and length.
     Never,
+}
+
+/// By what it is known where in a shard an image is. Nobody signs that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// By a table that the cache kept, which may be damaged.
+    KeptTable,
+    /// By the packs of a registry, which may lie.
+    Packs,
+    /// By packs that every image was just brought and checked by. What disagrees with them is wrong.
+    CheckedPacks,
 }
 
 /// Why a text is not a [`Verify`].
@@ -68,8 +78,7 @@ pub struct Dataset {
     scratch: Mutex<Vec<Scratch>>,
     /// Images whose bytes were compared with the index, for tests and the curious.
     checks: AtomicU32,
-    /// The cache that the table is from, if it was not made anew.
-    table_from: Option<Cache>,
+    basis: Basis,
     /// Files of the cache that were set aside.
     set_aside: AtomicU32,
 }
@@ -95,16 +104,16 @@ pub struct Parts {
     pub rows: Vec<u32>,
     /// Where they are, each at its place among `rows`.
     pub places: Places,
+    /// By what that is known.
+    pub basis: Basis,
     /// How often they are checked.
     pub verify: Verify,
-    /// The cache that the table is from, if it was not made anew.
-    pub table_from: Option<Cache>,
 }
 
 impl Dataset {
     /// Of its parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { manifest, description, warnings, unsigned, rows, places, verify, table_from } = parts;
+        let Parts { manifest, description, warnings, unsigned, rows, places, basis, verify } = parts;
         let (table, classes) = (description.rows(), description.classes());
         let ranks: HashMap<&str, u32> =
             (0u32..).zip(classes).map(|(rank, class)| (class.id.as_str(), rank)).collect();
@@ -125,7 +134,7 @@ impl Dataset {
             verified,
             scratch,
             checks,
-            table_from,
+            basis,
             set_aside: AtomicU32::new(0),
         }
     }
@@ -199,7 +208,7 @@ impl Dataset {
 
     /// Whether lengths and sizes are as a table in the cache says, which nobody has held against the index.
     pub fn is_by_kept_table(&self) -> bool {
-        self.table_from.is_some()
+        self.basis == Basis::KeptTable
     }
 
     /// The bytes of an image's file.
@@ -224,20 +233,27 @@ impl Dataset {
         record.ok_or_else(|| self.no_such(image))
     }
 
-    /// After wrong bytes: sets aside what of the cache they are from, so that nobody meets it again; the table as well, if the
-    /// piece is what its name says, for then it may have led to the wrong place.
+    /// After wrong bytes: sets aside the piece of the cache that they are from, if it is damaged, or if it disagrees with packs
+    /// that are right. Else the piece, the table or the packs are wrong, and nobody can tell which: the table goes, and the
+    /// cache notes that the version is to be checked when it is opened next. Packs that lie cost no good piece so.
     fn doubt(&self, image: usize, error: &Error) {
         if !matches!(error, Error::Integrity { .. }) {
             return;
         }
-        let (is_to_blame, is_gone) = self.places.set_aside(image);
-        let is_table_gone = !is_to_blame && self.set_aside_table();
-        self.set_aside.fetch_add(u32::from(is_gone) + u32::from(is_table_gone), Ordering::Relaxed);
+        if let (Some(piece), Some(cache)) = (self.places.piece(image), self.places.cache()) {
+            if cache.set_aside_piece(piece, self.basis == Basis::CheckedPacks) {
+                self.set_aside.fetch_add(u32::from(!piece.exists()), Ordering::Relaxed);
+                return;
+            }
+            cache.doubt(&self.manifest.objects.index.blake3);
+        }
+        self.set_aside.fetch_add(u32::from(self.set_aside_table()), Ordering::Relaxed);
     }
 
     fn set_aside_table(&self) -> bool {
         let index = &self.manifest.objects.index.blake3;
-        self.table_from.as_ref().is_some_and(|cache| cache.set_aside_table(index))
+        let cache = self.places.cache().filter(|_| self.basis == Basis::KeptTable);
+        cache.is_some_and(|cache| cache.set_aside_table(index))
     }
 
     /// The error of an image that is the right one, and has not the pixels that the table says.

@@ -211,15 +211,17 @@ impl Places {
         Ok(())
     }
 
-    /// Sets aside the piece of the cache that an image was read from, if it was one. Gives whether it is to blame for wrong
-    /// bytes, and whether it is gone.
-    pub(super) fn set_aside(&self, image: usize) -> (bool, bool) {
+    /// The cache that its pieces are in.
+    pub(super) fn cache(&self) -> Option<&Cache> {
+        self.cache.as_ref()
+    }
+
+    /// The piece of the cache that an image is read from, if it is one.
+    pub(super) fn piece(&self, image: usize) -> Option<&Path> {
         let source = self.at.get(image).and_then(|&(source, _)| self.sources.get(source as usize));
-        match (source.map(|source| &source.kind), &self.cache) {
-            (Some(Kind::File { path, is_piece: true, .. }), Some(cache)) => {
-                (cache.set_aside_piece(path), !path.exists())
-            }
-            _ => (false, false),
+        match &source?.kind {
+            Kind::File { path, is_piece: true, .. } => Some(path),
+            _ => None,
         }
     }
 

@@ -84,16 +84,14 @@ pub fn export(client: &Client, options: &ExportOptions<'_>, progress: &dyn Progr
         let dataset = match (load(client, &opening, progress), damage.take()) {
             (Ok(dataset), _) => dataset,
             // What is wrong here says more than that it cannot be had from elsewhere.
-            (Err(Error::Network { .. }), Some(damage)) => return Err(damage),
+            (Err(Error::Network { .. } | Error::SourceNeeded { .. }), Some(damage)) => return Err(damage),
             (Err(e), _) => return Err(e),
         };
         match write(&dataset, options, progress) {
             // What the cache had wrong it has no more: another load brings it.
             Err(e @ Error::Integrity { .. }) if dataset.set_aside() > 0 => damage = Some(e),
-            // Where images are in a shard that was read in place was a hint of that place's: another may have a better one.
-            Err(e @ Error::Integrity { .. }) if client.locations.len() > 1 && !opening.anew => {
-                (opening.anew, damage) = (true, Some(e));
-            }
+            // Where images are was a hint, of the cache or of one place: every image is checked first now.
+            Err(e @ Error::Integrity { .. }) if !opening.anew => (opening.anew, damage) = (true, Some(e)),
             // Lengths and sizes were a hint of the cache's: they may be wrong, where the images are not.
             Err(e @ (Error::NoRoom { .. } | Error::Invalid { .. })) if dataset.is_by_kept_table() => {
                 (opening.anew, damage) = (true, Some(e));

@@ -2,6 +2,7 @@
 //! else in the cache, or in trees that were pulled before. What is in none of them is fetched into the cache first.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use tokio::runtime::Runtime;
 
@@ -9,7 +10,8 @@ use super::pull::seeds;
 use crate::cache::Cache;
 use crate::client::Client;
 use crate::client::complete;
-use crate::dataset::{Dataset, Parts, Places, Verify};
+use crate::dataset::{Basis, Dataset, Parts, Places, Verify};
+use crate::files;
 use crate::progress::{Progress, Unit};
 use crate::registry::{Head, Registry, Snapshot};
 use crate::steps::images::{self, Carrier, Wanted};
@@ -38,8 +40,9 @@ pub struct LoadOptions<'a> {
     pub verify: Verify,
     /// How many threads check what is fetched.
     pub jobs: usize,
-    /// Make the table anew even if the cache has one: what that says is a hint. Of a list of registries no shard is read in
-    /// place then, but brought into the cache and checked: where images are in it is a hint, too.
+    /// Believe nothing that the cache has: the table is made anew, and every image is brought and checked first, from pieces
+    /// in the cache where they are right. Of a list of registries no shard is read in place then: where images are in it is a
+    /// hint of one of them.
     pub anew: bool,
 }
 
@@ -48,10 +51,12 @@ pub fn load(client: &Client, options: &LoadOptions<'_>, progress: &dyn Progress)
     let runtime = transport::runtime()?;
     let (registry, head) = runtime.block_on(client.head(options.reference))?;
     let (manifest, warnings, unsigned) = (head.manifest.clone(), head.warnings.clone(), head.unsigned());
-    let opening = Opening { runtime: &runtime, client, registry, options, progress };
-    let (description, rows, places, table_from) = opening.images(head)?;
+    let is_doubted = |cache: &Cache| options.anew || cache.is_doubted(&manifest.objects.index.blake3);
+    let is_anew = client.cache.as_ref().map_or(options.anew, is_doubted);
+    let opening = Opening { runtime: &runtime, client, registry, options, is_anew, progress };
+    let (description, rows, places, basis) = opening.images(head)?;
     let verify = options.verify;
-    Ok(Dataset::new(Parts { manifest, description, warnings, unsigned, rows, places, verify, table_from }))
+    Ok(Dataset::new(Parts { manifest, description, warnings, unsigned, rows, places, basis, verify }))
 }
 
 /// The source ids of the images of a part of a version, in the order that [`load`] has them.
@@ -67,24 +72,25 @@ struct Opening<'a> {
     client: &'a Client,
     registry: Registry,
     options: &'a LoadOptions<'a>,
+    /// Whether what the cache has is believed before it is checked.
+    is_anew: bool,
     progress: &'a dyn Progress,
 }
 
-/// What is known of the images, which rows were asked for, where they are, and the cache that the table is from.
-type Opened = (Description<Table>, Vec<u32>, Places, Option<Cache>);
+/// What is known of the images, which rows were asked for, where they are, and by what that is known.
+type Opened = (Description<Table>, Vec<u32>, Places, Basis);
 
 impl Opening<'_> {
-    /// With the cache that the table is from, if it was not made anew.
     fn images(self, head: Head) -> Result<Opened> {
-        let kept = if self.options.anew { None } else { self.kept(&head.manifest)? };
+        let kept = if self.is_anew { None } else { self.kept(&head.manifest)? };
         if let Some(description) = kept {
             let rows = self.select(&head.manifest, &description)?;
-            let (places, missing) = self.places(description.rows(), &rows);
+            let (places, missing) = self.places(description.rows(), &rows, true);
             if missing.is_empty() {
-                return Ok((description, rows, places, self.client.cache.clone()));
+                return Ok((description, rows, places, Basis::KeptTable));
             }
         }
-        self.fetched(head).map(|(description, rows, places)| (description, rows, places, None))
+        self.fetched(head)
     }
 
     /// The version by its table in the cache. One that is damaged, or not of this version, is made anew.
@@ -111,13 +117,16 @@ impl Opening<'_> {
         Ok((0..table.images() as u32).filter(|&image| includes(table.path(image as usize))).collect())
     }
 
-    fn places(&self, table: &Table, rows: &[u32]) -> (Places, Vec<usize>) {
+    /// Where the images of `rows` are in shards at hand, if they may be in pieces in the cache, and in trees that it knows;
+    /// and those that are nowhere, as places in `rows`.
+    fn places(&self, table: &Table, rows: &[u32], in_pieces: bool) -> (Places, Vec<usize>) {
         let frame = |&row: &u32| table.record(row as usize).and_then(|record| record.frame);
         let frames: Vec<Option<FrameAt>> = rows.iter().map(frame).collect();
-        let is_checked = self.options.anew && self.client.cache.is_some() && self.registry.has_mirrors();
+        let cache = self.client.cache.as_ref();
+        let is_checked = self.is_anew && cache.is_some() && self.registry.has_mirrors();
         let at_hand = |shard: &_| self.registry.shard_at_hand(shard).filter(|_| !is_checked);
         let (mut places, missing) =
-            Places::find(table.shards(), &frames, at_hand, self.client.cache.as_ref());
+            Places::find(table.shards(), &frames, at_hand, cache.filter(|_| in_pieces));
         let missing = self.look_in_trees(&mut places, table, rows, missing);
         (places, missing)
     }
@@ -145,9 +154,11 @@ impl Opening<'_> {
             for line in seeds::lines(&tree) {
                 let Some(&(length, _)) = wanted.get(&line.blake3) else { continue };
                 let path = line.path.under(&tree);
-                // Its bytes are compared when it is read; one of another length is not even a candidate.
+                // Its bytes are compared when it is read, and before if nothing is believed; one of another length is not even a
+                // candidate.
                 let is_candidate =
-                    path.symlink_metadata().is_ok_and(|meta| meta.is_file() && meta.len() == length);
+                    path.symlink_metadata().is_ok_and(|meta| meta.is_file() && meta.len() == length)
+                        && (!self.is_anew || has_blake3(&path, &line.blake3));
                 if let Some((_, images)) = is_candidate.then(|| wanted.remove(&line.blake3)).flatten() {
                     images.into_iter().for_each(|image| places.set_file(image, path.clone()));
                 }
@@ -159,7 +170,7 @@ impl Opening<'_> {
     }
 
     /// The table made anew, and whatever is not on this machine fetched.
-    fn fetched(mut self, head: Head) -> Result<(Description<Table>, Vec<u32>, Places)> {
+    fn fetched(mut self, head: Head) -> Result<Opened> {
         let snapshot = self.runtime.block_on(complete(&self.registry, head))?;
         let packs = self.runtime.block_on(self.registry.packs(&snapshot))?;
         self.registry.keep_pin(&snapshot);
@@ -169,10 +180,14 @@ impl Opening<'_> {
         // All by one list: so is the table.
         let fetched =
             images::by_any_list(self.runtime, &self.registry, &packs, |packs| self.by(packs, &snapshot));
-        fetched.map(|(opened, _)| opened)
+        let (opened, _) = fetched?;
+        if let Some(cache) = self.client.cache.as_ref().filter(|_| opened.3 == Basis::CheckedPacks) {
+            cache.trust_again(&snapshot.head.manifest.objects.index.blake3);
+        }
+        Ok(opened)
     }
 
-    fn by(&self, packs: &[Pack], snapshot: &Snapshot) -> Result<(Description<Table>, Vec<u32>, Places)> {
+    fn by(&self, packs: &[Pack], snapshot: &Snapshot) -> Result<Opened> {
         let cache = self.client.cache.as_ref();
         let table = Table::new(snapshot.index(), snapshot.sums(), packs)?;
         // A convenience to whoever opens it next.
@@ -181,39 +196,54 @@ impl Opening<'_> {
         let (manifest, classes_csv) = (&snapshot.head.manifest, snapshot.classes_csv().to_vec());
         let description = Description::new((TABLE, table), (CLASSES, classes_csv), manifest)?;
         let rows = self.select(manifest, &description)?;
-        let (places, missing) = self.places(description.rows(), &rows);
+        let basis = if self.is_anew { Basis::CheckedPacks } else { Basis::Packs };
+        let (places, missing) = self.places(description.rows(), &rows, !self.is_anew);
         if missing.is_empty() {
-            return Ok((description, rows, places));
+            return Ok((description, rows, places, basis));
         }
-        let index = snapshot.index().rows();
-        let wanted: Wanted = missing
-            .iter()
-            .filter_map(|&image| index.get(rows[image] as usize))
-            .map(|row| (row.blake3, row.length))
-            .collect();
-        let segments = images::plan(self.runtime, &self.registry, snapshot, packs, &wanted)?;
-        let cache = cache.ok_or_else(|| {
+        let (index, mut wanted) = (snapshot.index().rows(), missing);
+        // Pieces that are found to be wrong are set aside with the right images that are in them: those are for the second time.
+        for _ in 0..2 {
+            let rows_of = wanted.iter().filter_map(|&image| index.get(rows[image] as usize));
+            self.bring(packs, snapshot, &rows_of.map(|row| (row.blake3, row.length)).collect())?;
+            let (places, missing) = self.places(description.rows(), &rows, true);
+            if missing.is_empty() {
+                return Ok((description, rows, places, basis));
+            }
+            wanted = missing;
+        }
+        let (count, cache) = (wanted.len(), self.cache()?.root().display());
+        let place = format!("the cache {cache}: it cannot be written to");
+        Err(Error::not_found(Missing::Other, format!("{count} of the fetched images"), place))
+    }
+
+    fn cache(&self) -> Result<&Cache> {
+        self.client.cache.as_ref().ok_or_else(|| {
             Error::invalid("the cache", "is not to be used: there is nowhere to put what has to be fetched")
-        })?;
+        })
+    }
+
+    /// Brings images into the cache.
+    fn bring(&self, packs: &[Pack], snapshot: &Snapshot, wanted: &Wanted) -> Result<()> {
+        let segments = images::plan(self.runtime, &self.registry, snapshot, packs, wanted)?;
+        self.cache()?;
         self.progress.begin("fetch", Unit::Images, wanted.len() as u64);
         let carrier =
             Carrier { runtime: self.runtime, registry: &self.registry, packs, jobs: self.options.jobs };
-        let outcome = carrier.bring(segments, &wanted, &|_, _| {
+        let outcome = carrier.bring(segments, wanted, &|_, _| {
             self.progress.advance(1);
             Ok(())
         });
         self.progress.end();
-        outcome?;
-        let (places, missing) = self.places(description.rows(), &rows);
-        match missing.first() {
-            None => Ok((description, rows, places)),
-            Some(_) => Err(Error::not_found(
-                Missing::Other,
-                format!("{} of {} fetched images", missing.len(), wanted.len()),
-                format!("the cache {}: it cannot be written to", cache.root().display()),
-            )),
-        }
+        outcome
     }
+}
+
+/// Whether a file has these bytes.
+fn has_blake3(path: &Path, blake3: &Digest) -> bool {
+    let mut hasher = blake3::Hasher::new();
+    let file = files::open_nofollow(path).ok().flatten();
+    file.is_some_and(|file| hasher.update_reader(file).is_ok() && Digest::of_hasher(&hasher) == *blake3)
 }
 
 #[cfg(test)]
@@ -318,17 +348,8 @@ pub(super) mod tests {
             let manifest = snapshot.head.manifest.clone();
             let classes = (CLASSES, snapshot.classes_csv().to_vec());
             let description = Description::new((TABLE, table), classes, &manifest).unwrap();
-            let (warnings, unsigned, table_from) = (Vec::new(), &[][..], None);
-            Dataset::new(Parts {
-                manifest,
-                description,
-                warnings,
-                unsigned,
-                rows,
-                places,
-                verify,
-                table_from,
-            })
+            let (warnings, unsigned, basis) = (Vec::new(), &[][..], Basis::Packs);
+            Dataset::new(Parts { manifest, description, warnings, unsigned, rows, places, verify, basis })
         };
         let whole = dataset(Verify::Once);
         let files: Vec<Vec<u8>> = (0..whole.len()).map(|image| whole.file(image).unwrap()).collect();
