@@ -176,6 +176,18 @@ fn what_fails_after_the_exchange_does_not_undo_it_and_loses_nothing() {
     // Should the disk forget the new names, the old tree is the only one.
     is("tree.before-1", "grads@1.0");
     assert!(sandbox.leftovers().is_empty(), "{:?}", sandbox.leftovers());
+
+    // Where the old one cannot even be given a name of its own, it is said where it is, and the next pull sees to it.
+    let (sandbox, log) = failing_at(with_tree, &TO_SECOND, &[], "error=EIO", |lines| {
+        line_of(lines, "RENAME_EXCHANGE", "renameat2(", 1)
+    });
+    assert!(log.contains("EIO"), "{log}");
+    let is = |tree: &str, version: &str| {
+        sandbox.isn(&["verify", tree, "--expect", version, "--registry", "reg"]).ok()
+    };
+    is("tree", "grads@1.1");
+    sandbox.pull("grads@1.1", &["--to", "tree"]).ok();
+    assert!(sandbox.leftovers().is_empty(), "{:?}", sandbox.leftovers());
 }
 
 #[test]

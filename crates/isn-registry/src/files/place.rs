@@ -213,8 +213,8 @@ pub fn move_new(from: &Path, to: &Path) -> Result<bool> {
 /// can; else `old` is at `aside` for a moment between two steps, where a killed run leaves it. What gets the name of `old`
 /// has its mode from then on.
 ///
-/// With an error nothing is exchanged. Where it is, and the disk then fails to say that it will last, or the mode cannot be
-/// given, that is what comes back.
+/// With an error nothing is exchanged, unless a file system that needs several steps fails twice: then `old` is at `aside`. Where
+/// it is, and the disk then fails to say that it will last, or the mode cannot be given, that is what comes back.
 pub fn exchange(new: &Path, old: &Path, aside: &Path) -> Result<Option<Error>> {
     let about = fs::symlink_metadata(old).map_err(Error::io("look at", old))?;
     let mode = take_after(new, &about)?;

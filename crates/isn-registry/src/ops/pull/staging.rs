@@ -163,7 +163,7 @@ impl Staging {
     pub(super) fn finish(self, to: &Path, destination: &Destination) -> Result<Finished> {
         files::sync_file_system(&self.root)?;
         self.work.own.check()?;
-        let said = match destination {
+        let replaced = match destination {
             Destination::Earlier { seen, .. } => {
                 if let Some(changed) = seen.change(to) {
                     self.discard();
@@ -171,20 +171,20 @@ impl Staging {
                 }
                 self.exchange(to, seen)?
             }
-            _ if files::rename_new(&self.root, to)? => Vec::new(),
+            _ if files::rename_new(&self.root, to)? => Replaced::default(),
             _ => {
                 self.discard();
                 return Ok(Finished::InTheWay(None));
             }
         };
         // It is done, whatever becomes of what is left.
-        let stays = self.discard();
-        Ok(Finished::InPlace { said: said.into_iter().chain(stays).collect() })
+        let stays = if replaced.is_staged { None } else { self.discard() };
+        Ok(Finished::InPlace { said: replaced.said.into_iter().chain(stays).collect() })
     }
 
     /// Lets the tree take the place of the one at `to`. If somebody has written to that since it was `seen`, or the disk does
-    /// not say that the new one will last, it is kept, and what is to be said of that is given.
-    fn exchange(&self, to: &Path, seen: &Seen) -> Result<Vec<String>> {
+    /// not say that the new one will last, it is kept. What fails after the trees have changed places is no error any more.
+    fn exchange(&self, to: &Path, seen: &Seen) -> Result<Replaced> {
         let (whole, replaced) = (self.work.own.join(WHOLE), self.work.own.join(REPLACED));
         std::fs::rename(&self.root, &whole).map_err(Error::io("rename", &self.root))?;
         self.work.take_in();
@@ -202,23 +202,27 @@ impl Staging {
             match let_go(&self.work, &whole) {
                 Ok(_) => {
                     self.work.put_back();
-                    return Ok(Vec::new());
+                    return Ok(Replaced::default());
                 }
                 Err(e) => unsettled = Some(e),
             }
         }
-        let kept = keep(&whole, to);
-        if kept.is_err() {
-            files::exchange(&whole, to, &replaced)?;
-        }
-        let kept = kept?;
+        let (kept, is_staged) = match keep(&whole, to) {
+            Ok(kept) => (kept, false),
+            // There the next pull to this place finds it, and keeps it if somebody has written to it.
+            Err(e) => {
+                unsettled.get_or_insert(e);
+                (whole, true)
+            }
+        };
         let said = unsettled.map(|why| {
             let (to, kept, why) = (to.display(), kept.display(), chain(&why));
             format!(
                 "{to} is in place, but not all could be done after that: {why}. What was there is in {kept}"
             )
         });
-        Ok(said.into_iter().chain(is_changed.then(|| told(to, &kept))).collect())
+        let said = said.into_iter().chain(is_changed.then(|| told(to, &kept))).collect();
+        Ok(Replaced { said, is_staged })
     }
 
     /// A folder in it that has another name than the tree, and goes with it.
@@ -242,6 +246,15 @@ impl Staging {
             self.discard();
         }
     }
+}
+
+/// How a tree was replaced.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Replaced {
+    /// What the user should hear.
+    said: Vec<String>,
+    /// Whether the old tree is still in the staging folder, which must not go then.
+    is_staged: bool,
 }
 
 fn discard(work: &Workplace) -> Option<String> {
@@ -327,11 +340,12 @@ mod tests {
             if write {
                 std::fs::write(to.join("notes"), number.to_string()).unwrap();
             }
-            let said = staging.exchange(&to, &seen).unwrap();
+            let replaced = staging.exchange(&to, &seen).unwrap();
             assert_eq!(staging.discard(), None);
             assert_eq!(std::fs::read_to_string(to.join("a")).unwrap(), number.to_string());
             let kept = dir.path().join(format!("tree.before-{number}"));
-            assert_eq!(said, write.then(|| told(&to, &kept)).as_slice());
+            let said = write.then(|| told(&to, &kept)).into_iter().collect();
+            assert_eq!(replaced, Replaced { said, is_staged: false });
             if write {
                 assert_eq!(std::fs::read_to_string(kept.join("notes")).unwrap(), number.to_string());
             }
