@@ -351,6 +351,12 @@ fn tolerate(synced: io::Result<()>) -> io::Result<()> {
     }
 }
 
+/// Whether nothing is at `path`, links followed: not that it cannot be looked at.
+pub fn is_absent(path: &Path) -> bool {
+    let absent = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+    fs::metadata(path).is_err_and(|e| absent.contains(&e.kind()))
+}
+
 /// Whether this process has as many files open as it may.
 pub fn is_out_of_files(why: &io::Error) -> bool {
     #[cfg(unix)]

@@ -7,7 +7,7 @@ use std::process::Command;
 use isn_format::digest::Digest;
 
 use crate::forger::Forger;
-use crate::sandbox::{Ran, contents, ran};
+use crate::sandbox::{Ran, contents, has_tool, ran};
 
 /// What may lie in the place of a file.
 const KINDS: [&str; 4] = ["a folder", "a pipe", "a link to itself", "a link to a folder"];
@@ -71,5 +71,88 @@ fn an_object_that_cannot_be_read_is_asked_for_elsewhere() {
                 .or_else(|_| fs::remove_dir(forger.path(&format!("broken/{object}"))))
                 .unwrap();
         }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_shard_that_a_disk_cannot_read_is_read_elsewhere() {
+    if !has_tool("strace") {
+        return;
+    }
+    let forger = Forger::new();
+    forger.reader(&["trust", "add", "broken", &forger.anchor("reg").to_string()]).ok();
+    forger.copy("reg", "broken");
+    let objects = contents(&forger.path("broken/objects"));
+    let shards: Vec<String> =
+        objects.into_iter().map(|(name, _)| name).filter(|name| name.ends_with(".tar.zst")).collect();
+    let export = |list: &str| {
+        let isn = forger.command(&["export", "grads@1.0", "--as", "webdataset", "--to", "new"]);
+        let mut command = Command::new("strace");
+        command.args(["-f", "-o", "/dev/null", "-e", "inject=read,pread64:error=EIO"]);
+        for shard in &shards {
+            command.arg("-P").arg(forger.path(&format!("broken/objects/{shard}")));
+        }
+        command.arg(isn.get_program()).args(isn.get_args()).current_dir(forger.path(""));
+        command.envs(isn.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.env("ISN_HOME", forger.path("reader")).env("ISN_REGISTRY", list);
+        ran(command.output().unwrap())
+    };
+    let said = export("broken,reg").ok().stderr;
+    assert!(said.contains("broken was passed over"), "{said}");
+    fs::remove_dir_all(forger.path("new")).unwrap();
+    let _ = fs::remove_dir_all(forger.path("reader/cache"));
+    export("broken").fails(5, "cannot be read");
+}
+
+#[test]
+fn a_log_that_cannot_be_read_is_read_at_its_next_registry() {
+    let forger = Forger::new();
+    let manifest: serde_json::Value = serde_json::from_slice(&forger.bytes("out/manifest.json")).unwrap();
+    let pin = format!("grads@1.0#{}", manifest["dataset"].as_str().unwrap());
+    forger.reader(&["trust", "add", "broken", &forger.anchor("reg").to_string()]).ok();
+    forger.copy("reg", "broken");
+    forger.isn(&["yank", "grads@1.0", "--reason", "badimages", "--key", "me", "--registry", "reg"]).ok();
+    for kind in KINDS {
+        forger.copy("reg/log", "broken/log");
+        put(&forger, kind, "broken/log/checkpoint");
+        for verb in [&["pull", &pin, "--to", "new"][..], &["info", &pin]] {
+            let said = run(&forger, "broken,reg", verb).ok();
+            assert!(
+                format!("{}{}", said.stdout, said.stderr).contains("badimages"),
+                "{kind}: {verb:?}: {}",
+                said.stderr
+            );
+        }
+        let checkpoint = forger.path("broken/log/checkpoint");
+        fs::remove_file(&checkpoint).or_else(|_| fs::remove_dir(&checkpoint)).unwrap();
+    }
+}
+
+#[test]
+fn a_registry_that_cannot_be_read_is_not_one_to_be_made() {
+    let forger = Forger::new();
+    forger.copy("reg", "broken");
+    for kind in KINDS {
+        forger.copy("reg", "broken");
+        put(&forger, kind, "broken/registry.json");
+        let verbs: [&[&str]; 5] = [
+            &["list"],
+            &["pull", "grads@1.0", "--to", "new"],
+            &["log", "show"],
+            &["owner", "show", "grads"],
+            &["mirror", "broken", "copy"],
+        ];
+        for verb in verbs {
+            let said = run(&forger, "broken", verb);
+            assert!([1, 5].contains(&said.code), "{kind}: {verb:?}: {}: {}", said.code, said.stderr);
+            assert!(
+                said.stderr.contains("registry.json") && !said.stderr.contains("makes one"),
+                "{}",
+                said.stderr
+            );
+        }
+        let about = forger.path("broken/registry.json");
+        fs::remove_file(&about).or_else(|_| fs::remove_dir(&about)).unwrap();
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::{Belief, Client, none_named, subject};
+use crate::registry::log::LogView;
 use crate::registry::{BUNDLED, Head, Registry};
 use crate::transport;
 use crate::trust::RegistryId;
@@ -17,7 +18,7 @@ impl Client {
     /// that does not answer, which is said; and whoever gives the bytes does not silence the logs that the user believes.
     pub(super) async fn by_pin(&self, reference: &DatasetRef, pin: &Digest) -> Result<(Registry, Head)> {
         let (mut notices, mut wrong, mut absent, mut unreached) = (Vec::new(), None, None, None);
-        let mut found = None;
+        let (mut found, mut unread) = (None, Vec::new());
         for location in &self.locations {
             let passed_over =
                 |e: &Error| format!("registry {location} was passed over, which a pin allows: {}", chain(e));
@@ -31,7 +32,16 @@ impl Client {
                 }
             };
             let head = match self.belief(&registry).await {
-                Ok(belief) => self.pinned(&registry, &belief, reference, &mut notices).await,
+                Ok(belief) => {
+                    let view = match &belief.log {
+                        None => None,
+                        Some(log) => self.sync(&registry, log, &belief).await.unwrap_or_else(|e| {
+                            unread.push((location, log.clone(), e));
+                            None
+                        }),
+                    };
+                    self.pinned(&registry, &belief, view.as_ref(), reference, &mut notices).await
+                }
                 Err(e) => Err(e),
             };
             match head {
@@ -58,6 +68,14 @@ impl Client {
         let Some((registry, mut head)) = found else {
             return Err(wrong.or(absent).unwrap_or_else(none_named));
         };
+        for (location, log, why) in unread {
+            if !self.is_read_elsewhere(&log, location).await {
+                notices.push(format!(
+                    "the log could not be read, and the pin counts without it: {}",
+                    chain(&why)
+                ));
+            }
+        }
         notices.append(&mut head.warnings);
         let (remembered, unread) = self.remembered();
         for advice in remembered.iter().filter_map(|history| Advice::of(history, reference)) {
@@ -67,6 +85,21 @@ impl Client {
         notices.extend(unread);
         head.warnings = once(notices);
         Ok((registry, head))
+    }
+
+    /// Reads a log that the registry at `location` could not show at another one of the list that shows it, too. What it says
+    /// is remembered. Whether there is one.
+    async fn is_read_elsewhere(&self, log: &LogKey, location: &str) -> bool {
+        for other in self.locations.iter().filter(|other| *other != location) {
+            let Ok(registry) = self.open(other) else { continue };
+            let Ok(belief) = self.belief(&registry).await else { continue };
+            if belief.log.as_ref() == Some(log)
+                && matches!(self.sync(&registry, log, &belief).await, Ok(Some(_)))
+            {
+                return true;
+            }
+        }
+        false
     }
 
     /// By a pin, from the cache, since the registry cannot be reached.
@@ -87,23 +120,17 @@ impl Client {
         &self,
         registry: &Registry,
         belief: &Belief,
+        view: Option<&LogView>,
         reference: &DatasetRef,
         notices: &mut Vec<String>,
     ) -> Result<Head> {
-        let view = match &belief.log {
-            None => None,
-            Some(log) => self.sync(registry, log, belief).await.unwrap_or_else(|e| {
-                notices.push(format!("the log could not be read, and the pin counts without it: {e}"));
-                None
-            }),
-        };
         if belief.log.is_none() && self.max_age.is_some() {
             let name = registry.name();
             notices.push(format!(
                 "--max-age is passed over, since a pin needs no log: none of registry {name} is trusted"
             ));
         }
-        let history = view.as_ref().map(|view| view.replica.history());
+        let history = view.map(|view| view.replica.history());
         let logged = history.and_then(|history| find(history, reference));
         let released = match logged {
             Some(release) => Ok(release),

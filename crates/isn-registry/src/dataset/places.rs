@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::cache::{Cache, Piece};
 use crate::files;
 use crate::transport::AtHand;
+use crate::transport::folder::unreadable;
 use isn_format::error::{At, Error, Result};
 use isn_format::object::ObjectRef;
 use isn_format::table::FrameAt;
@@ -191,7 +192,11 @@ impl Places {
                 io::ErrorKind::UnexpectedEof => {
                     Error::integrity(in_shard(path), "ends too early").at(whose(is_piece))
                 }
-                _ => Error::io("read", path)(e),
+                _ if is_piece && !files::is_out_of_files(&e) => {
+                    Error::integrity(in_shard(path), format!("cannot be read: {e}")).at(At::Cache)
+                }
+                _ if is_piece => Error::io("read", path)(e),
+                _ => unreadable(path, Error::io("read", path)(e)),
             })
         };
         // After a fork somebody who is not there any more may hold the lock: it is not waited for, here and below.
@@ -200,7 +205,10 @@ impl Places {
         {
             return read(file, buffer);
         }
-        let file = if is_piece { Piece::open_file(path)? } else { files::open(path)? };
+        let file = match is_piece {
+            true => Piece::open_file(path)?,
+            false => files::open(path).map_err(|e| unreadable(path, e))?,
+        };
         read(&file, buffer)?;
         if self.open.load(Ordering::Relaxed) < MOST_OPEN
             && let Ok(mut kept) = open.try_write()

@@ -104,7 +104,7 @@ fn find(path: &Path) -> Result<(Cow<'_, Path>, Option<fs::Metadata>)> {
     match fs::metadata(&place) {
         Ok(about) if about.is_file() && is_others_for_good(&place, &about) => {
             let why =
-                "is another user's, in a folder from which only they may take it away: name another file";
+                "is another user's, in a folder from which only they may take it away: it cannot be replaced";
             Err(Error::invalid(path.display(), why))
         }
         Ok(about) if about.is_file() => check_writable(&place).map(|()| (place, Some(about))),

@@ -149,7 +149,7 @@ impl<'a> Round<'a> {
                 Ok(()) => return Ok(()),
                 Err(e @ (Error::Network { .. } | Error::Integrity { .. })) => {
                     if matches!(e, Error::Network { .. }) {
-                        place.give_up();
+                        self.registry.give_up(place, &e);
                     }
                     failure.get_or_insert(e);
                 }

@@ -23,6 +23,7 @@ use places::{Complaints, Place};
 use serde::{Deserialize, Serialize};
 
 use crate::cache::Cache;
+use crate::files;
 use crate::transport::folder::Folder;
 use crate::transport::http::Http;
 use crate::transport::{self, Access, Transport};
@@ -216,7 +217,8 @@ impl Registry {
             ));
         } else {
             let root = PathBuf::from(location);
-            if !root.join(layout::REGISTRY_JSON).is_file() {
+            // What is there and cannot be read is not missing.
+            if files::is_absent(&root.join(layout::REGISTRY_JSON)) {
                 return Err(Error::not_found(Missing::Registry, layout::REGISTRY_JSON, root.display()));
             }
             Box::new(Folder::new(&root))

@@ -9,7 +9,7 @@ use super::{Head, MAX_METADATA, Registry, Snapshot, layout};
 use crate::cache::Cache;
 use crate::transport::{self, AtHand, Transport};
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Result, chain};
+use isn_format::error::{Error, NetworkKind, Result, chain};
 use isn_format::object::{ObjectKind, ObjectRef};
 
 /// So often a place may serve bad bytes: once can be the way, not the place.
@@ -49,9 +49,9 @@ impl Place {
         self.ignores_ranges.store(true, Ordering::Relaxed);
     }
 
-    /// Notes that it did not answer, or was too slow: others are asked first from now on.
-    pub(super) fn give_up(&self) {
-        self.given_up.fetch_add(1, Ordering::Relaxed);
+    /// Notes that it did not answer, or was too slow: others are asked first from now on. Whether that is news.
+    fn give_up(&self) -> bool {
+        self.given_up.fetch_add(1, Ordering::Relaxed) == 0
     }
 
     fn strikes(&self) -> u32 {
@@ -98,6 +98,14 @@ impl Registry {
         places.retain(|place| place.strikes() < STRIKES);
         places.sort_by_key(|place| (place.strikes(), place.given_up.load(Ordering::Relaxed)));
         places
+    }
+
+    /// Notes that a place gave no answer. That a folder cannot be read is said: waiting mends no disk.
+    pub(super) fn give_up(&self, place: &Place, error: &Error) {
+        let is_broken = matches!(error, Error::Network { kind: NetworkKind::Unreadable, .. });
+        if place.give_up() && is_broken {
+            self.complain(format!("{} was passed over: {}", place.name, chain(error)));
+        }
     }
 
     /// Notes that a place has served bad bytes in this round.
@@ -158,7 +166,7 @@ impl Registry {
                         bad.get_or_insert(e);
                     }
                     Err(e @ Error::Network { .. }) => {
-                        place.give_up();
+                        self.give_up(place, &e);
                         unreached.get_or_insert(e);
                     }
                     Err(e) => return Err(e),

@@ -120,6 +120,7 @@ pub fn collected_in(statement: &Statement, out: Option<&Path>) -> Result<PathBuf
         let why = format!("is not written: there is no folder {}", folder.display());
         return Err(Error::invalid(file.display(), why));
     }
+    files::check_output(&file)?;
     Ok(file)
 }
 

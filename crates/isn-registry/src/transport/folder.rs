@@ -69,7 +69,7 @@ impl Transport for Folder {
 }
 
 /// A file that is there and cannot be read is no answer, as of a server that has a fault: another place may have it.
-fn unreadable(path: &Path, error: Error) -> Error {
+pub(crate) fn unreadable(path: &Path, error: Error) -> Error {
     let (url, kind) = (path.display().to_string(), NetworkKind::Unreadable);
     match error {
         // Of that no other place is free.

@@ -36,9 +36,9 @@ pub enum StoreKind {
 impl StoreKind {
     /// What `path` is.
     pub fn of(path: &Path) -> Option<Self> {
-        if path.join(layout::REGISTRY_JSON).is_file() {
+        if !files::is_absent(&path.join(layout::REGISTRY_JSON)) {
             Some(StoreKind::Registry)
-        } else if path.join(MANIFEST_JSON).is_file() {
+        } else if !files::is_absent(&path.join(MANIFEST_JSON)) {
             Some(StoreKind::Build)
         } else {
             None
