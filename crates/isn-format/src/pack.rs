@@ -9,6 +9,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::json_lines::{Lines, Writer};
 use crate::object::{MAX_BYTES, ObjectRef};
+use crate::shard::max_frame_len;
 
 /// The format this code reads and writes.
 pub const FORMAT: &str = "isn-pack/1";
@@ -140,4 +141,20 @@ impl Pack {
     pub fn by_image(&self) -> HashMap<Digest, &Entry> {
         self.entries.iter().map(|entry| (entry.blake3, entry)).collect()
     }
+}
+
+/// Where each wanted image is read: the first of its entries that is no longer than the image can need, as the number of a pack
+/// and that of an entry in it, in this order. Packs are not signed: a longer frame would only fill the memory. `length_of` gives
+/// the length of an image's file in bytes, and `None` for an image that is not wanted.
+pub fn placed(packs: &[Pack], length_of: impl Fn(&Digest) -> Option<u64>) -> Vec<(usize, usize)> {
+    let (mut placed, mut seen) = (Vec::new(), HashSet::new());
+    for (number, pack) in packs.iter().enumerate() {
+        for (at, entry) in pack.entries.iter().enumerate() {
+            let fits = length_of(&entry.blake3).is_some_and(|image| entry.length <= max_frame_len(image));
+            if fits && seen.insert(entry.blake3) {
+                placed.push((number, at));
+            }
+        }
+    }
+    placed
 }

@@ -12,10 +12,10 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::index::Index;
 use crate::object::ObjectRef;
-use crate::pack::Pack;
+use crate::pack::{Pack, placed};
 use crate::pixel_spec::MAX_PIXELS;
 use crate::rel_path::MAX_PATH_LEN;
-use crate::shard::MAX_IMAGE_LEN;
+use crate::shard::{MAX_IMAGE_LEN, max_frame_len};
 use crate::tree::{CLASSES, Sums};
 
 const MAGIC: &[u8; 16] = b"isn-table/1\n\0\0\0\0";
@@ -67,16 +67,18 @@ pub struct FrameAt {
 impl Table {
     /// Of a version that was checked, and its packs.
     pub fn new(index: &Index, sums: &Sums, packs: &[Pack]) -> Result<Self> {
-        let mut shards: Vec<ObjectRef> = Vec::new();
+        let shards: Vec<ObjectRef> = packs.iter().flat_map(|pack| &pack.shards).copied().collect();
+        let bases: Vec<usize> = packs
+            .iter()
+            .scan(0, |next, pack| Some(std::mem::replace(next, *next + pack.shards.len())))
+            .collect();
+        let lengths: HashMap<Digest, u64> = index.rows().iter().map(|row| (row.blake3, row.length)).collect();
         let mut frames = HashMap::new();
-        for pack in packs {
-            let base = shards.len();
-            shards.extend_from_slice(&pack.shards);
-            for entry in &pack.entries {
-                let shard = u32::try_from(base + entry.shard).unwrap_or(NOWHERE);
-                let (offset, length, blake3) = (entry.offset, entry.length, entry.frame);
-                frames.entry(entry.blake3).or_insert(FrameAt { shard, offset, length, blake3 });
-            }
+        for (pack, entry) in placed(packs, |image| lengths.get(image).copied()) {
+            let (base, entry) = (bases[pack], &packs[pack].entries[entry]);
+            let shard = u32::try_from(base + entry.shard).unwrap_or(NOWHERE);
+            let (offset, length, blake3) = (entry.offset, entry.length, entry.frame);
+            frames.insert(entry.blake3, FrameAt { shard, offset, length, blake3 });
         }
         let mut rows = Vec::with_capacity(index.rows().len() * ROW);
         for row in index.rows() {
@@ -227,13 +229,12 @@ impl Table {
     pub fn record(&self, image: usize) -> Option<Record> {
         let row = self.rows.get(image * ROW..(image + 1) * ROW)?;
         let shard = u32_at(row, 0);
-        let frame = ((shard as usize) < self.shards.len()).then(|| FrameAt {
-            shard,
-            offset: u64_at(row, 24),
-            length: u64_at(row, 32),
-            blake3: digest_at(row, 40),
-        });
         let length = u64_at(row, 16).min(MAX_IMAGE_LEN);
+        let frame =
+            FrameAt { shard, offset: u64_at(row, 24), length: u64_at(row, 32), blake3: digest_at(row, 40) };
+        // A table that is damaged asks for no more memory than an image can need.
+        let is_sane = (shard as usize) < self.shards.len() && frame.length <= max_frame_len(length);
+        let frame = is_sane.then_some(frame);
         Some(Record { width: u32_at(row, 4), height: u32_at(row, 8), length, frame })
     }
 }

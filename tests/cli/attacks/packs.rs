@@ -14,7 +14,14 @@ use crate::forger::Forger;
 use crate::sandbox::{Ran, contents, ran};
 
 /// What a pack may say that is not so.
-const LIES: [&str; 4] = ["a shard that nobody has", "one wrong frame", "every frame", "a wrong place"];
+const LIES: [&str; 6] = [
+    "a shard that nobody has",
+    "one wrong frame",
+    "every frame",
+    "a wrong place",
+    "a frame that is too long",
+    "a frame that is too long, and the right one",
+];
 
 /// `lies`, a mirror of `reg` whose list leads to another pack.
 fn lie(forger: &Forger, what: &str) {
@@ -25,17 +32,36 @@ fn lie(forger: &Forger, what: &str) {
         "a shard that nobody has" => pack.shards[0].blake3 = Digest::of(b"none"),
         "one wrong frame" => pack.entries[3].frame = Digest::of(b"none"),
         "every frame" => pack.entries.iter_mut().for_each(|entry| entry.frame = Digest::of(b"none")),
+        "a frame that is too long" => lengthen(&mut pack),
+        "a frame that is too long, and the right one" => {
+            let mut first = Pack { shards: vec![pack.shards[0]], entries: vec![pack.entries[3].clone()] };
+            first.entries[0].shard = 0;
+            lengthen(&mut first);
+            return show(forger, &list, &[&first, &pack]);
+        }
         _ => pack.entries[3].length -= 1,
     }
-    show(forger, &list, &pack);
+    show(forger, &list, &[&pack]);
 }
 
-/// Lets the list of `lies` lead to this pack.
-fn show(forger: &Forger, list: &str, pack: &Pack) {
+/// Lets the last frame be one that no image needs, of a shard that is long enough.
+fn lengthen(pack: &mut Pack) {
+    let entry = pack.entries.last_mut().unwrap();
+    entry.length = 1 << 33;
+    pack.shards[entry.shard].length = 1 << 34;
+}
+
+/// Lets the list of `lies` lead to these packs.
+fn show(forger: &Forger, list: &str, packs: &[&Pack]) {
+    let lines = packs.iter().map(|pack| format!("{}\n", put(forger, pack)));
+    forger.write(&format!("lies/{list}"), lines.collect::<String>().as_bytes());
+}
+
+fn put(forger: &Forger, pack: &Pack) -> Digest {
     let bytes = pack.to_bytes().unwrap();
     let digest = ObjectRef::of(&bytes).blake3;
     forger.write(&format!("lies/{}", layout::object(ObjectKind::Pack, &digest)), &bytes);
-    forger.write(&format!("lies/{list}"), format!("{digest}\n").as_bytes());
+    digest
 }
 
 /// The list of packs of `reg`, and the pack to which it leads.
@@ -82,8 +108,10 @@ fn a_pack_that_lies_keeps_no_verb_from_the_next_list() {
             }
         }
         // Alone it can make a pull fail, and nothing else.
-        assert_ne!(run(&forger, "lies", &["pull", &pin, "--no-cache", "--to", "new"]).code, 0);
-        assert!(!forger.path("new").exists());
+        let alone = run(&forger, "lies", &["pull", &pin, "--no-cache", "--to", "new"]).code;
+        assert_eq!(alone == 0, what.ends_with("and the right one"), "{what}");
+        assert_eq!(forger.path("new").exists(), alone == 0);
+        let _ = fs::remove_dir_all(forger.path("new"));
     }
 }
 
@@ -100,7 +128,14 @@ fn a_list_that_lies_is_kept_for_nobody_else() {
         let _ = fs::remove_dir_all(forger.path("reader/cache"));
         run(&forger, &honest.url, &["fetch", "grads@1.0"]).ok();
         // Whoever reads the lie, what is cached is there for the others.
-        for verb in [&["fetch", &pin][..], &["pull", &pin, "--to", "tree"], &["info", &pin]] {
+        let verbs: [&[&str]; 5] = [
+            &["fetch", &pin],
+            &["pull", &pin, "--to", "tree"],
+            &["info", &pin],
+            &["export", &pin, "--as", "webdataset", "--to", "tree"],
+            &["audit", "duplicates", &pin],
+        ];
+        for verb in verbs {
             run(&forger, &lying.url, verb);
             let _ = fs::remove_dir_all(forger.path("tree"));
             run(&forger, &honest.url, &["pull", "grads@1.0", "--offline", "--to", "tree"]).ok();
@@ -147,12 +182,37 @@ fn a_list_that_lies_costs_no_good_piece() {
         assert_eq!(kept("quarantine"), Vec::<String>::new(), "{what}: {}", ran.stderr);
         assert!(!pieces.is_empty() && pieces.iter().all(|piece| kept("pieces").contains(piece)), "{what}");
         let (honest, before) = (&honest, honest.log().len());
+        // What that list said is by then no reason to look elsewhere, with a network or without.
+        run(&forger, &honest.url, &["pull", &pin, "--offline", "--to", "tree"]).ok();
+        fs::remove_dir_all(forger.path("tree")).unwrap();
         export(&honest.url, &[]).ok();
         let asked = &honest.log()[before..];
         assert!(
             !asked.iter().any(|request| request.path.ends_with(".tar.zst")),
             "{what}: nothing is fetched twice"
         );
+    }
+}
+
+#[test]
+fn a_list_that_brought_a_part_does_not_replace_that_which_brought_all() {
+    let forger = Forger::new();
+    let manifest: serde_json::Value = serde_json::from_slice(&forger.bytes("out/manifest.json")).unwrap();
+    let pin = format!("grads@1.0#{}", manifest["dataset"].as_str().unwrap());
+    // Honest, and packed otherwise: of one image alone, in a shard of its own.
+    let _ = fs::remove_dir_all(forger.path("lies"));
+    forger.copy("reg", "lies");
+    let (list, mut pack) = honest(&forger);
+    pack.shards.push(ObjectRef { blake3: Digest::of(b"none"), length: pack.shards[0].length });
+    let mut first = pack.entries.remove(0);
+    (first.shard, first.offset) = (pack.shards.len() - 1, 0);
+    pack.entries.push(first);
+    show(&forger, &list, &[&pack]);
+    let [honest, other] = ["reg", "lies"].map(|registry| crate::server::Server::new(&forger.path(registry)));
+    run(&forger, &honest.url, &["fetch", &pin]).ok();
+    run(&forger, &other.url, &["fetch", &pin, "--split", "val"]).ok();
+    for verb in [&["fetch", &pin][..], &["export", &pin, "--as", "webdataset", "--to", "new"]] {
+        run(&forger, &honest.url, &[verb, &["--offline"]].concat()).ok();
     }
 }
 
@@ -173,7 +233,7 @@ fn a_list_that_is_another_whenever_it_is_asked_for_is_asked_for_once() {
             while !is_over.load(Relaxed) && begun.elapsed() < Duration::from_secs(60) {
                 number += 1;
                 pack.entries[3].frame = Digest::of(&number.to_le_bytes());
-                show(&forger, &list, &pack);
+                show(&forger, &list, &[&pack]);
                 std::thread::sleep(Duration::from_millis(5));
             }
         });

@@ -234,14 +234,17 @@ impl Dataset {
     }
 
     /// After wrong bytes: sets aside the piece of the cache that they are from, if it is damaged, or if it disagrees with packs
-    /// that are right. Else the piece, the table or the packs are wrong, and nobody can tell which: the table goes, and the
-    /// cache notes that the version is to be checked when it is opened next. Packs that lie cost no good piece so.
+    /// that are right. Else the piece, the table, the packs or a tree are wrong, and nobody can tell which: the table goes, and
+    /// the cache notes that the version is to be checked when it is opened next. Packs that lie cost no good piece so.
     fn doubt(&self, image: usize, error: &Error) {
         if !matches!(error, Error::Integrity { .. }) {
             return;
         }
-        if let (Some(piece), Some(cache)) = (self.places.piece(image), self.places.cache()) {
-            if cache.set_aside_piece(piece, self.basis == Basis::CheckedPacks) {
+        if let Some(cache) = self.places.cache() {
+            let is_checked = self.basis == Basis::CheckedPacks;
+            if let Some(piece) = self.places.piece(image)
+                && cache.set_aside_piece(piece, is_checked)
+            {
                 self.set_aside.fetch_add(u32::from(!piece.exists()), Ordering::Relaxed);
                 return;
             }

@@ -25,6 +25,8 @@ use isn_pixels::{Layout, dimensions};
 
 /// Images that are read ahead of what is written, a thread.
 const AHEAD: usize = 4;
+/// An export is begun so often at most: as it comes, with every image checked first, and once more where that found damage.
+const TRIES: usize = 3;
 
 /// What to export, and how.
 pub struct ExportOptions<'a> {
@@ -80,25 +82,31 @@ pub fn export(client: &Client, options: &ExportOptions<'_>, progress: &dyn Progr
     let mut opening =
         LoadOptions { reference, selection, verify: Verify::Once, jobs: options.jobs, anew: false };
     let mut damage = None;
-    loop {
+    for _ in 1..TRIES {
         let dataset = match (load(client, &opening, progress), damage.take()) {
             (Ok(dataset), _) => dataset,
             // What is wrong here says more than that it cannot be had from elsewhere.
             (Err(Error::Network { .. } | Error::SourceNeeded { .. }), Some(damage)) => return Err(damage),
             (Err(e), _) => return Err(e),
         };
-        match write(&dataset, options, progress) {
-            // What the cache had wrong it has no more: another load brings it.
-            Err(e @ Error::Integrity { .. }) if dataset.set_aside() > 0 => damage = Some(e),
-            // Where images are was a hint, of the cache or of one place: every image is checked first now.
-            Err(e @ Error::Integrity { .. }) if !opening.anew => (opening.anew, damage) = (true, Some(e)),
-            // Lengths and sizes were a hint of the cache's: they may be wrong, where the images are not.
-            Err(e @ (Error::NoRoom { .. } | Error::Invalid { .. })) if dataset.is_by_kept_table() => {
-                (opening.anew, damage) = (true, Some(e));
-            }
+        let failure = match write(&dataset, options, progress) {
+            Err(e) => e,
             written => return written,
+        };
+        let helps = match failure {
+            // Where images are was a hint, of the cache or of one place: now every image is checked first. What the cache had
+            // wrong it has no more.
+            Error::Integrity { .. } | Error::Network { .. } => !opening.anew || dataset.set_aside() > 0,
+            // Lengths and sizes were a hint of the cache's: they may be wrong, where the images are not.
+            Error::NoRoom { .. } | Error::Invalid { .. } => dataset.is_by_kept_table(),
+            _ => false,
+        };
+        if !helps {
+            return Err(failure);
         }
+        (opening.anew, damage) = (true, Some(failure));
     }
+    write(&load(client, &opening, progress)?, options, progress)
 }
 
 fn write(dataset: &Dataset, options: &ExportOptions<'_>, progress: &dyn Progress) -> Result<ExportReport> {

@@ -43,6 +43,7 @@ pub fn fetch(
     let includes = selection.filter();
     let rows = snapshot.index().rows().iter().filter(|row| includes(row.path.as_str()));
     let wanted: Wanted = rows.clone().map(|row| (row.blake3, row.length)).collect();
+    let is_whole = selection.is_all();
     let (images, bytes) = (rows.clone().count() as u64, rows.map(|row| row.length).sum());
     let packs = runtime.block_on(registry.packs(&snapshot))?;
     // Once more, now that there is a cache: what was read before is kept.
@@ -58,7 +59,7 @@ pub fn fetch(
             Ok(())
         });
         progress.end();
-        outcome
+        outcome.map(|()| registry.keep_packs(packs, is_whole))
     })?;
     snapshot.head.warnings.extend(registry.complaints());
     let fetched_bytes = registry.fetched_bytes();

@@ -13,7 +13,7 @@ use crate::client::complete;
 use crate::dataset::{Basis, Dataset, Parts, Places, Verify};
 use crate::files;
 use crate::progress::{Progress, Unit};
-use crate::registry::{Head, Registry, Snapshot};
+use crate::registry::{Head, Packs, Registry, Snapshot};
 use crate::steps::images::{self, Carrier, Wanted};
 use crate::steps::selection::{check_images, check_parts};
 use crate::transport;
@@ -50,11 +50,12 @@ pub struct LoadOptions<'a> {
 pub fn load(client: &Client, options: &LoadOptions<'_>, progress: &dyn Progress) -> Result<Dataset> {
     let runtime = transport::runtime()?;
     let (registry, head) = runtime.block_on(client.head(options.reference))?;
-    let (manifest, warnings, unsigned) = (head.manifest.clone(), head.warnings.clone(), head.unsigned());
+    let (manifest, mut warnings, unsigned) = (head.manifest.clone(), head.warnings.clone(), head.unsigned());
     let is_doubted = |cache: &Cache| options.anew || cache.is_doubted(&manifest.objects.index.blake3);
     let is_anew = client.cache.as_ref().map_or(options.anew, is_doubted);
     let opening = Opening { runtime: &runtime, client, registry, options, is_anew, progress };
-    let (description, rows, places, basis) = opening.images(head)?;
+    let ((description, rows, places, basis), complaints) = opening.images(head)?;
+    warnings.extend(complaints);
     let verify = options.verify;
     Ok(Dataset::new(Parts { manifest, description, warnings, unsigned, rows, places, basis, verify }))
 }
@@ -81,13 +82,14 @@ struct Opening<'a> {
 type Opened = (Description<Table>, Vec<u32>, Places, Basis);
 
 impl Opening<'_> {
-    fn images(self, head: Head) -> Result<Opened> {
+    /// With what is to be said of the places that they are from.
+    fn images(self, head: Head) -> Result<(Opened, Vec<String>)> {
         let kept = if self.is_anew { None } else { self.kept(&head.manifest)? };
         if let Some(description) = kept {
             let rows = self.select(&head.manifest, &description)?;
-            let (places, missing) = self.places(description.rows(), &rows, true);
+            let (places, missing, _) = self.places(description.rows(), &rows, true);
             if missing.is_empty() {
-                return Ok((description, rows, places, Basis::KeptTable));
+                return Ok(((description, rows, places, Basis::KeptTable), Vec::new()));
             }
         }
         self.fetched(head)
@@ -118,8 +120,8 @@ impl Opening<'_> {
     }
 
     /// Where the images of `rows` are in shards at hand, if they may be in pieces in the cache, and in trees that it knows;
-    /// and those that are nowhere, as places in `rows`.
-    fn places(&self, table: &Table, rows: &[u32], in_pieces: bool) -> (Places, Vec<usize>) {
+    /// those that are nowhere, as places in `rows`; and how many are in shards or pieces.
+    fn places(&self, table: &Table, rows: &[u32], in_pieces: bool) -> (Places, Vec<usize>, usize) {
         let frame = |&row: &u32| table.record(row as usize).and_then(|record| record.frame);
         let frames: Vec<Option<FrameAt>> = rows.iter().map(frame).collect();
         let cache = self.client.cache.as_ref();
@@ -127,8 +129,9 @@ impl Opening<'_> {
         let at_hand = |shard: &_| self.registry.shard_at_hand(shard).filter(|_| !is_checked);
         let (mut places, missing) =
             Places::find(table.shards(), &frames, at_hand, cache.filter(|_| in_pieces));
+        let in_shards = rows.len() - missing.len();
         let missing = self.look_in_trees(&mut places, table, rows, missing);
-        (places, missing)
+        (places, missing, in_shards)
     }
 
     /// Lets those of the images `missing` that a tree has be its files; gives the others.
@@ -170,7 +173,7 @@ impl Opening<'_> {
     }
 
     /// The table made anew, and whatever is not on this machine fetched.
-    fn fetched(mut self, head: Head) -> Result<Opened> {
+    fn fetched(mut self, head: Head) -> Result<(Opened, Vec<String>)> {
         let snapshot = self.runtime.block_on(complete(&self.registry, head))?;
         let packs = self.runtime.block_on(self.registry.packs(&snapshot))?;
         self.registry.keep_pin(&snapshot);
@@ -180,14 +183,10 @@ impl Opening<'_> {
         // All by one list: so is the table.
         let fetched =
             images::by_any_list(self.runtime, &self.registry, &packs, |packs| self.by(packs, &snapshot));
-        let (opened, _) = fetched?;
-        if let Some(cache) = self.client.cache.as_ref().filter(|_| opened.3 == Basis::CheckedPacks) {
-            cache.trust_again(&snapshot.head.manifest.objects.index.blake3);
-        }
-        Ok(opened)
+        fetched.map(|(opened, _)| (opened, self.registry.complaints()))
     }
 
-    fn by(&self, packs: &[Pack], snapshot: &Snapshot) -> Result<Opened> {
+    fn by(&self, packs: &Packs, snapshot: &Snapshot) -> Result<Opened> {
         let cache = self.client.cache.as_ref();
         let table = Table::new(snapshot.index(), snapshot.sums(), packs)?;
         // A convenience to whoever opens it next.
@@ -197,18 +196,28 @@ impl Opening<'_> {
         let description = Description::new((TABLE, table), (CLASSES, classes_csv), manifest)?;
         let rows = self.select(manifest, &description)?;
         let basis = if self.is_anew { Basis::CheckedPacks } else { Basis::Packs };
-        let (places, missing) = self.places(description.rows(), &rows, !self.is_anew);
+        let (places, missing, in_shards) = self.places(description.rows(), &rows, !self.is_anew);
+        // Whether no image is taken from where it was not checked by these packs.
+        let is_all_checked = rows.len() == snapshot.index().rows().len() && in_shards == 0;
+        let checked = |opened| {
+            self.registry.keep_packs(packs, is_all_checked);
+            if let Some(cache) = cache.filter(|_| self.is_anew && is_all_checked) {
+                cache.trust_again(&snapshot.head.manifest.objects.index.blake3);
+            }
+            Ok(opened)
+        };
         if missing.is_empty() {
-            return Ok((description, rows, places, basis));
+            let opened = (description, rows, places, basis);
+            return if self.is_anew { checked(opened) } else { Ok(opened) };
         }
         let (index, mut wanted) = (snapshot.index().rows(), missing);
         // Pieces that are found to be wrong are set aside with the right images that are in them: those are for the second time.
         for _ in 0..2 {
             let rows_of = wanted.iter().filter_map(|&image| index.get(rows[image] as usize));
             self.bring(packs, snapshot, &rows_of.map(|row| (row.blake3, row.length)).collect())?;
-            let (places, missing) = self.places(description.rows(), &rows, true);
+            let (places, missing, _) = self.places(description.rows(), &rows, true);
             if missing.is_empty() {
-                return Ok((description, rows, places, basis));
+                return checked((description, rows, places, basis));
             }
             wanted = missing;
         }

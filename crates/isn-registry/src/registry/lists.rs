@@ -1,15 +1,16 @@
 //! Which packs a version has, as lists of packs say. Nobody signs those, nor packs: one that leads to nothing good gives way to
 //! the list of another place.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::ops::Deref;
 
 use super::places::Place;
 use super::{MAX_HINT, Registry, Snapshot, layout};
+use crate::cache::Cache;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result};
 use isn_format::object::ObjectKind;
-use isn_format::pack::{Allowance, Pack};
+use isn_format::pack::{Allowance, Pack, placed};
 
 /// The packs of a version by one list of them.
 pub struct Packs {
@@ -82,8 +83,9 @@ impl Registry {
             if !self.has_mirrors() {
                 return true;
             }
-            let placed: HashSet<&Digest> = packs.iter().flat_map(|p| &p.entries).map(|e| &e.blake3).collect();
-            snapshot.index().rows().iter().all(|row| placed.contains(&row.blake3))
+            let rows = snapshot.index().rows().iter();
+            let lengths: HashMap<Digest, u64> = rows.map(|row| (row.blake3, row.length)).collect();
+            placed(packs, |image| lengths.get(image).copied()).len() == lengths.len()
         };
         let take = async |digests| self.packs_in(digests, &manifest, images).await;
         let (packs, list) =
@@ -94,9 +96,6 @@ impl Registry {
     /// The packs by another list than those that `failed` and others before were by, which go to `tried`; `None` where there is
     /// none. That such a list says so does not make it better: it may fail as well.
     pub async fn packs_instead(&self, failed: &Packs, why: &Error, tried: &mut Tried) -> Option<Packs> {
-        if !self.has_mirrors() {
-            return None;
-        }
         tried.0.push(failed.list.clone());
         self.forgive();
         let (manifest, images) = (failed.manifest, failed.images);
@@ -108,10 +107,14 @@ impl Registry {
         Some(Packs { packs, list, manifest, images })
     }
 
-    /// Keeps the list of packs that have brought what they were to bring.
-    pub fn keep_packs(&self, packs: &Packs) {
-        if let Some(cache) = self.cache.as_ref().filter(|_| !packs.list.digests.is_empty()) {
-            let _ = cache.keep_hint(&layout::packs(&packs.manifest), packs.list.lines().as_bytes());
+    /// Keeps the list of packs that have brought what they were to bring: all images of the version, or a part of them, which
+    /// is no reason to let go a list that has brought more.
+    pub fn keep_packs(&self, packs: &Packs, is_whole: bool) {
+        let path = layout::packs(&packs.manifest);
+        let is_needed = |cache: &&Cache| is_whole || cache.hint(&path).is_none();
+        if let Some(cache) = self.cache.as_ref().filter(is_needed).filter(|_| !packs.list.digests.is_empty())
+        {
+            let _ = cache.keep_hint(&path, packs.list.lines().as_bytes());
         }
     }
 

@@ -8,8 +8,7 @@ use super::fetch::REQUESTS;
 use crate::cache::Piece;
 use isn_format::digest::Digest;
 use isn_format::object::ObjectRef;
-use isn_format::pack::{Entry, Pack};
-use isn_format::shard::max_frame_len;
+use isn_format::pack::{Entry, Pack, placed};
 
 /// Two ranges nearer than this are one request: a request costs about as much as so many bytes.
 pub(super) const MAX_GAP: u64 = 64 << 10;
@@ -97,16 +96,14 @@ fn plan<'a>(
     mut piece_of: impl FnMut(&ObjectRef, &Entry) -> Option<Piece>,
 ) -> (Vec<Segment<'a>>, Vec<Digest>) {
     let mut absent: BTreeSet<Digest> = wanted.keys().copied().collect();
-    let mut chosen: Vec<(&ObjectRef, &Entry)> = Vec::new();
-    for pack in packs {
-        for entry in &pack.entries {
-            // A pack is not signed: a frame longer than its image can need would only fill the memory.
-            let is_sane =
-                wanted.get(&entry.blake3).is_some_and(|&image| entry.length <= max_frame_len(image));
-            if is_sane && absent.remove(&entry.blake3) {
-                chosen.push((&pack.shards[entry.shard], entry));
-            }
-        }
+    let placed = placed(packs, |image| wanted.get(image).copied());
+    let chosen: Vec<(&ObjectRef, &Entry)> = placed
+        .into_iter()
+        .map(|(pack, entry)| (&packs[pack], &packs[pack].entries[entry]))
+        .map(|(pack, entry)| (&pack.shards[entry.shard], entry))
+        .collect();
+    for (_, entry) in &chosen {
+        absent.remove(&entry.blake3);
     }
     let total: u64 = chosen.iter().map(|(_, entry)| entry.length).sum();
     let limits = match by_shard {

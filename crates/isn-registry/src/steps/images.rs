@@ -66,10 +66,7 @@ pub(crate) fn by_any_list<T>(
     loop {
         let packs = others.as_ref().unwrap_or(packs);
         let failure = match work(packs) {
-            Ok(done) => {
-                registry.keep_packs(packs);
-                return Ok((done, others));
-            }
+            Ok(done) => return Ok((done, others)),
             Err(e @ (Error::Integrity { .. } | Error::Network { .. } | Error::SourceNeeded { .. })) => e,
             Err(e) => return Err(e),
         };

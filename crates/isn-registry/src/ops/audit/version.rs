@@ -11,7 +11,7 @@ use crate::registry::{Packs, Registry, Tried};
 use crate::steps::images::{self, Carrier, Wanted};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result};
-use isn_format::pack::{Entry, Pack};
+use isn_format::pack::{Entry, Pack, placed};
 
 /// The images of a version.
 pub(super) struct Version {
@@ -35,12 +35,10 @@ struct By {
 }
 
 impl By {
-    fn new(packs: Packs) -> Self {
-        let entries = |(number, pack): (usize, &Pack)| {
-            let numbered = pack.entries.iter().enumerate();
-            numbered.map(|(at, entry)| (entry.blake3, (number, at))).collect::<Vec<_>>()
-        };
-        let frames = packs.iter().enumerate().flat_map(entries).collect();
+    fn new(packs: Packs, images: &[(Digest, u64)]) -> Self {
+        let lengths: Wanted = images.iter().copied().collect();
+        let placed = placed(&packs, |image| lengths.get(image).copied()).into_iter();
+        let frames = placed.map(|(pack, entry)| (packs[pack].entries[entry].blake3, (pack, entry))).collect();
         By { packs, frames, tried: Tried::default(), failure: None }
     }
 }
@@ -52,7 +50,8 @@ impl Version {
         packs: Packs,
         images: Vec<(Digest, u64)>,
     ) -> Self {
-        Version { runtime, registry, images, by: RwLock::new(By::new(packs)) }
+        let by = RwLock::new(By::new(packs, &images));
+        Version { runtime, registry, images, by }
     }
 
     /// One image by itself.
@@ -79,7 +78,7 @@ impl Version {
                     by.tried = tried;
                     return Err(failure);
                 }
-                Some(packs) => *by = By { tried, failure: Some(failure), ..By::new(packs) },
+                Some(packs) => *by = By { tried, failure: Some(failure), ..By::new(packs, &self.images) },
             }
         }
     }
@@ -125,12 +124,12 @@ impl Version {
                 Ok(())
             });
             progress.end();
-            fetched
+            fetched.map(|()| registry.keep_packs(packs, true))
         };
         let by = self.by.get_mut().unwrap_or_else(PoisonError::into_inner);
         let ((), others) = images::by_any_list(runtime, registry, &by.packs, fetch)?;
         if let Some(others) = others {
-            *by = By::new(others);
+            *by = By::new(others, &self.images);
         }
         Ok(())
     }

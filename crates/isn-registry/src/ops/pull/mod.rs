@@ -8,6 +8,7 @@ pub mod seeds;
 mod seen;
 mod staging;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -259,7 +260,9 @@ impl Pull<'_> {
                 .filter(|(image, _)| wanted.contains_key(image))
                 .flat_map(|(_, rows)| rows.iter().copied())
                 .collect();
-            self.fetch_by(packs, registry, snapshot, staging, (&missing, &wanted), &take)
+            self.fetch_by(packs, registry, snapshot, staging, (&missing, &wanted), &take)?;
+            registry.keep_packs(packs, wanted.len() == images_of(snapshot));
+            Ok(())
         });
         fetched.map(drop)
     }
@@ -313,6 +316,11 @@ impl Pull<'_> {
         }
         Ok(())
     }
+}
+
+/// How many images a version has that differ.
+fn images_of(snapshot: &Snapshot) -> usize {
+    snapshot.index().rows().iter().map(|row| row.blake3).collect::<HashSet<_>>().len()
 }
 
 /// The images of a withdrawn version may be gone: then that is why they are.
