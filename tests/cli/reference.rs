@@ -143,6 +143,29 @@ fn the_tests_of_the_threat_model_are_there() {
     assert!(named > 150, "{named}");
 }
 
+/// Markdown is wrapped at 110 characters; tables and code blocks may be wider.
+#[test]
+fn docs_are_wrapped() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pages = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = pages.filter(|path| path.extension().is_some_and(|end| end == "md")).collect();
+    let others = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "registry/README.md", "python/README.md"];
+    files.extend(others.map(|path| root.join(path)));
+    let mut long = Vec::new();
+    for file in files {
+        let mut in_code = false;
+        for (number, line) in (1..).zip(std::fs::read_to_string(&file).unwrap().lines()) {
+            let fence = line.trim_start().starts_with("```");
+            in_code ^= fence;
+            if !fence && !in_code && !line.starts_with('|') && line.chars().count() > 110 {
+                long.push(format!("{}:{number}", file.strip_prefix(root).unwrap().display()));
+            }
+        }
+        assert!(!in_code, "{}: a code block is not closed", file.display());
+    }
+    assert!(long.is_empty(), "lines of more than 110 characters: {long:?}");
+}
+
 #[test]
 fn wrong_usage_is_exit_2_and_says_what_would_be_right() {
     let sandbox = Sandbox::new();
