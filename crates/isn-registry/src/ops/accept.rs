@@ -1,9 +1,10 @@
-//! What somebody else has signed and sent goes into the log of a registry that this machine keeps: the other half of a
-//! publish over the network. The objects wait in a *staged* store, laid out as a registry is; they are moved into the
-//! registry before the statements are appended, so that what a reader can find is whole.
+//! Accepts statements and objects that a publisher has signed and sent over the network into a registry on
+//! this machine. The objects wait in a *staged* store that is laid out as a registry. They are moved into the
+//! registry before the statements are appended, so a reader never finds a version that is not whole.
 //!
-//! Who sends is known, but not trusted. What describes a version is weighed before it is read, and read while others may
-//! publish: the registry is locked to see what the log has, and again to append.
+//! The sender is authenticated but not trusted: the files that describe a version are bounded in size before
+//! they are parsed. They are parsed without the lock, so that others can publish meanwhile; the registry is
+//! locked once to read the log, and again to append.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -29,20 +30,22 @@ use isn_format::manifest::Manifest;
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::statement::{Attested, ReleaseStatement, SignedStatement, Statement};
 
-/// What an index may have for each of its images, in bytes, and beside: a row unfolds to some more.
+/// The maximum length of an index, in bytes: this for each image, and `MAX_BESIDE` on top. A row takes more
+/// memory than it has bytes.
 const MAX_OF_IMAGE: u64 = 1 << 10;
 const MAX_BESIDE: u64 = 64 << 10;
-/// The same beside the images of all other objects that describe a version: tens of thousands of classes.
+/// What each other object that describes a version may have instead of `MAX_BESIDE`: room for tens of
+/// thousands of classes.
 const MAX_CLASSES: u64 = 16 << 20;
 
-/// Statements for a log, all of them or none; of releases one at most.
+/// Statements to append to a log, all or none. At most one of them is a release.
 #[derive(Debug)]
 pub struct Submission {
-    /// In the order in which they are to stand.
+    /// The statements, in the order in which they are to be appended.
     pub statements: Vec<SignedStatement>,
     /// The packs of the release.
     pub packs: Vec<Digest>,
-    /// Whether the release is without images, and so without packs.
+    /// Whether the release is published without images, and so has no packs.
     pub rebuild_only: bool,
 }
 
@@ -55,66 +58,72 @@ impl Submission {
     }
 }
 
-/// What became of a submission.
+/// The outcome of a submission.
 #[derive(Debug)]
 pub struct AcceptReport {
-    /// Each statement's title and entry, in their order.
+    /// The title of each statement and the number of its entry, in the order of the submission.
     pub entries: Vec<(String, u64)>,
-    /// The entry that the first of the new ones is, or would be.
+    /// The number of the first new entry, or of the next one if none is new.
     pub first_new: u64,
     /// How many of the statements were new to the log.
     pub new_entries: usize,
-    /// How many objects came into the registry, and their bytes.
+    /// The number of objects that were new to the registry.
     pub new_objects: usize,
-    /// The sum of their lengths.
+    /// The sum of their lengths, in bytes.
     pub new_bytes: u64,
-    /// Why the release, which is in the log, is not in the lists: sent again, it comes into them.
+    /// Why the release could not be listed although it is in the log. Sending it again lists it.
     pub unlisted: Option<Error>,
 }
 
-/// Why a submission came to nothing.
+/// Why a submission was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Rejected {
-    /// It is not what it must be.
+    /// The submission is at fault.
     #[error(transparent)]
     Submission(#[from] Error),
-    /// The registry is not: who has sent it can do nothing about that.
+    /// The registry is at fault; the sender can do nothing about it.
     #[error(transparent)]
     Registry(Box<Error>),
-    /// It has more new statements than are taken.
+    /// The submission has more new statements than this token may append.
     #[error("adds {fresh} to the entries of the log, and this token may add {most} more today")]
     Entries {
-        /// So many.
+        /// The number of new statements.
         fresh: usize,
-        /// So many are taken.
+        /// The number that may be appended.
         most: usize,
     },
 }
 
 impl Rejected {
-    /// By a fault of the registry.
+    /// Wraps an error that is the registry's fault.
     pub fn registry(error: Error) -> Self {
         Rejected::Registry(Box::new(error))
     }
 }
 
-/// Where a submission goes.
+/// Where a submission goes, and the limits on it.
 #[derive(Clone, Copy, Debug)]
 pub struct Destination<'a> {
     /// The registry's folder.
     pub registry: &'a Path,
-    /// The folder below it where the objects wait.
+    /// The folder below it that holds the staged objects.
     pub staged: &'a Path,
-    /// Which log it must have, and where the log's private key is.
+    /// The log that the registry must have, and where the log's private key is.
     pub known: Known<'a>,
-    /// The most images that a version may have.
+    /// The maximum number of images in a version.
     pub most_images: u64,
-    /// The most statements that may be new to the log.
+    /// The maximum number of new statements.
     pub most_entries: usize,
 }
 
-/// Checks a submission against the log as it stands, moves its objects into the registry, and appends it. A statement that
-/// the log has already is not said again. `gone` is told the path of each object that is not staged any more.
+/// Checks a submission against the current log, moves its objects into the registry, and appends its
+/// statements. A statement that is in the log already is not appended again. Calls `gone` with the path of
+/// each object that is no longer staged.
+///
+/// # Errors
+/// [`Rejected::Submission`] if a statement, a signature or an object is missing or wrong,
+/// [`Rejected::Entries`] if there are too many new statements, [`Rejected::Registry`] if the registry cannot
+/// be read or written.
 pub fn accept(
     to: &Destination<'_>,
     submission: &Submission,
@@ -135,7 +144,7 @@ pub fn accept(
     let mut objects = Vec::new();
     let log = OwnLog::open(&writer, to.known).map_err(Rejected::registry)?;
     if let Some((statement, None)) = plan(&log)?.release {
-        // This may take long.
+        // Describing the version can take long, so the registry is not locked meanwhile.
         drop(log);
         drop(writer);
         objects = describe(to, &statement, submission.packs()?)?;
@@ -180,25 +189,25 @@ pub fn accept(
     if let Some((statement, _)) = &release
         && let Some((_, released)) = view.replica.history().release(&statement.name, statement.version)
     {
-        // What the log has: the same may have been signed by others too.
+        // The entry is read from the log because it may have other signatures than the one that was sent.
         let entry = log.entry(released.index, &view);
         report.unlisted = entry.and_then(|entry| writer.list_release(statement, &entry)).err();
     }
     Ok(report)
 }
 
-/// What a submission comes to in the log as it stands.
+/// How a submission fits the log as it stands.
 struct Plan {
     view: LogView,
-    /// Each statement's title, and its entry if it is there already.
+    /// The title of each statement, and the number of its entry if the log has it already.
     places: Vec<(String, Option<u64>)>,
-    /// The others.
+    /// The statements that are not in the log yet.
     fresh: Vec<SignedStatement>,
     release: Option<(ReleaseStatement, Option<u64>)>,
 }
 
 impl Plan {
-    /// An error if a statement has no place in the log, or not enough signatures.
+    /// Fails if a statement does not fit the log or lacks signatures.
     fn new(log: &OwnLog<'_>, submission: &Submission) -> Result<Self, Rejected> {
         let view = log.view().map_err(Rejected::registry)?;
         log.signer(&view.replica.history().key()).map_err(Rejected::registry)?;
@@ -230,7 +239,8 @@ impl Plan {
     }
 }
 
-/// The entry that says what a statement says, if there is one; an error if the log says something else in its place.
+/// Returns the number of the entry that makes this statement, if there is one. Fails if the log has a
+/// different statement in its place.
 fn place_of(history: &History, attested: &Attested) -> Result<Option<u64>> {
     match &attested.statement {
         Statement::Release(release) => match history.release(&release.name, release.version) {
@@ -265,7 +275,8 @@ fn place_of(history: &History, attested: &Attested) -> Result<Option<u64>> {
     }
 }
 
-/// The objects of a release, all of them there or staged, and what describes the version checked from end to end.
+/// Checks that every object of a release is in the registry or staged, and checks the files that describe the
+/// version from end to end. Returns the objects.
 fn describe(
     to: &Destination<'_>,
     release: &ReleaseStatement,
@@ -290,7 +301,8 @@ fn describe(
     Ok(objects)
 }
 
-/// Checks that what describes a version cannot unfold to more than its images need, and that those are not too many.
+/// Checks that the version does not have too many images, and that the files that describe it are no larger
+/// than that many images need.
 fn weigh(to: &Destination<'_>, manifest: &Manifest, packs: &[Digest]) -> Result<()> {
     let title = format!("{}@{}", manifest.name, manifest.version);
     if manifest.images > to.most_images {
@@ -317,7 +329,7 @@ fn weigh(to: &Destination<'_>, manifest: &Manifest, packs: &[Digest]) -> Result<
             None => open(to.registry, &to.staged.join(&path))?,
             there => there,
         };
-        // What is absent is said when it is read.
+        // A missing object is reported when it is read.
         let Some(file) = file else { return Ok(0) };
         let length = file.metadata().map_err(Error::io("look at", &path))?.len();
         json_lines::weigh(&path, file, length, most_rows)
@@ -326,7 +338,7 @@ fn weigh(to: &Destination<'_>, manifest: &Manifest, packs: &[Digest]) -> Result<
     if packs.iter().collect::<HashSet<_>>().len() < packs.len() {
         return Err(Error::invalid("the submission", "names a pack twice"));
     }
-    // What is in them is looked at later: this is how much that may be.
+    // The contents of packs are checked later; this bounds the number of their rows.
     let mut left = to.most_images.saturating_mul(2).saturating_add(packs.len() as u64);
     for pack in packs {
         left = left.saturating_sub(rows(ObjectKind::Pack, pack, left.min(manifest.images + 1))?);
@@ -334,7 +346,7 @@ fn weigh(to: &Destination<'_>, manifest: &Manifest, packs: &[Digest]) -> Result<
     Ok(())
 }
 
-/// Checks that objects are there or staged.
+/// Checks that every object is in the registry or staged, with the right length.
 fn check_there(to: &Destination<'_>, objects: &[(ObjectKind, ObjectRef)]) -> Result<()> {
     let mut absent = Vec::new();
     for (kind, object) in objects {
@@ -362,11 +374,11 @@ fn check_there(to: &Destination<'_>, objects: &[(ObjectKind, ObjectRef)]) -> Res
     }
 }
 
-/// Opens an object, staged or not, below the folder of a registry; `None` if it is not there.
+/// Opens an object, staged or not, below the folder of a registry. Returns `None` if there is none.
 ///
 /// # Errors
-/// [`Error::Foreign`] names a link on the way, or what else is no file: objects are files, and whoever can write to the
-/// folder may not choose what the server reads elsewhere.
+/// [`Error::Foreign`] if the path leads through a symlink, or to something that is not a regular file:
+/// whoever can write to the folder must not choose which other files the server reads.
 pub fn open(registry: &Path, path: &Path) -> Result<Option<File>> {
     let Some(folder) = files::Below::find(registry, files::parent(path))? else { return Ok(None) };
     folder.open(path.file_name().unwrap_or_default())
@@ -379,11 +391,12 @@ fn length_at(to: &Destination<'_>, root: &Path, path: &str) -> Result<Option<u64
     Ok(about.map(|about| about.len()))
 }
 
-/// Moves an object into the registry; it was checked against its hash when it was staged. `false` if it was there.
+/// Moves a staged object, whose hash was checked when it was staged, into the registry. Returns `false` if
+/// the registry has it already.
 fn bring(to: &Destination<'_>, kind: ObjectKind, object: &ObjectRef, gone: &dyn Fn(&str)) -> Result<bool> {
     let path = layout::object(kind, &object.blake3);
     let (folder, name) = (files::parent(Path::new(&path)), Path::new(&path).file_name().unwrap_or_default());
-    // Neither place is reached through a link.
+    // Neither folder may be reached through a symlink.
     let there = Below::make(to.registry, &to.registry.join(folder))?;
     let is_there = there.length(name)?.is_some();
     let is_new = match Below::find(to.staged, &to.staged.join(folder))? {
@@ -396,7 +409,7 @@ fn bring(to: &Destination<'_>, kind: ObjectKind, object: &ObjectRef, gone: &dyn 
     Ok(is_new)
 }
 
-/// A registry and what is staged for it, as one.
+/// A registry and the objects staged for it, read as one store.
 struct Both {
     registry: PathBuf,
     staged: PathBuf,

@@ -1,4 +1,5 @@
-//! `isn cache verify`: what is in the cache against its names, and tables against what they were made of.
+//! `isn cache verify`: checks the files of the cache against their names, and tables against the index and
+//! packs that they were made from.
 
 use tokio::runtime::Runtime;
 
@@ -12,10 +13,14 @@ use isn_format::digest::Digest;
 use isn_format::error::Result;
 use isn_format::table::Table;
 
-/// No index has more.
+/// No index has more rows than this.
 const MAX_IMAGES: u64 = 10_000_000;
 
-/// Checks every file that isn can check, and sets aside those that are wrong. Gives how many there were, and these.
+/// Checks every file of the cache that can be checked, and sets aside the damaged ones. Returns the number of
+/// files checked, and the damaged ones.
+///
+/// # Errors
+/// `Error::Io` if the cache cannot be read.
 pub fn verify(cache: &Cache, jobs: usize, progress: &dyn Progress) -> Result<(u64, Vec<Damaged>)> {
     let (mut checked, mut damaged) = cache.verify(jobs, progress)?;
     let runtime = transport::runtime()?;
@@ -29,11 +34,12 @@ pub fn verify(cache: &Cache, jobs: usize, progress: &dyn Progress) -> Result<(u6
     Ok((checked, damaged))
 }
 
-/// Whether a table is as its index and packs say. Where the cache has not all of these, it has to agree with itself alone.
+/// Whether a table agrees with its index and packs. If the cache does not hold all of these, whether the
+/// table is consistent in itself.
 fn is_right(runtime: &Runtime, cache: &Cache, index: &Digest) -> bool {
     let table = cache.look_at_table(index, Table::max_len(MAX_IMAGES));
     let Some(table) = table.and_then(|bytes| Table::parse("table", &bytes).ok()) else { return false };
-    // Objects are in the cache as a registry has them; lists of packs are hints there.
+    // The cache stores objects as a registry does; its lists of packs are in `hints`.
     let hints = Box::new(Folder::new(&cache.root().join("hints")));
     let registry = Registry::over("the cache".into(), hints).with_cache(Some(cache.clone()));
     let version = runtime.block_on(async {

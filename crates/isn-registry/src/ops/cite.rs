@@ -1,4 +1,4 @@
-//! `isn cite`: how to name a version in a paper, so that a reader gets the same bytes.
+//! `isn cite`: cites a version so that a reader gets the same bytes.
 
 use super::info::info;
 use crate::client::Client;
@@ -25,13 +25,16 @@ pub struct Citation {
     pub pin: String,
     /// The text, with a final line feed.
     pub text: String,
-    /// What the user should hear: that the version is yanked, for one.
+    /// Warnings for the user, for example that the version is yanked.
     pub warnings: Vec<String>,
-    /// What of the version nobody vouches for.
+    /// The parts of the version that no signature covers.
     pub unsigned: &'static [&'static str],
 }
 
-/// Cites the version that `reference` means.
+/// Cites the version that `reference` names.
+///
+/// # Errors
+/// Those of [`info`].
 pub fn cite(client: &Client, reference: &DatasetRef, format: CitationFormat) -> Result<Citation> {
     let head = info(client, reference)?.snapshot.head;
     let unsigned = head.unsigned();
@@ -40,7 +43,7 @@ pub fn cite(client: &Client, reference: &DatasetRef, format: CitationFormat) -> 
     Ok(Citation { pin: head.manifest.pin(), text, warnings, unsigned })
 }
 
-/// The text that cites a version.
+/// Returns the text that cites a version.
 pub fn citation(manifest: &Manifest, format: CitationFormat) -> String {
     match format {
         CitationFormat::Bibtex => bibtex(manifest),
@@ -79,7 +82,8 @@ fn bibtex(manifest: &Manifest) -> String {
     ) + &manifest.citation.as_deref().map(aside).unwrap_or_default()
 }
 
-/// A text beside the entry. BibTeX passes over all but `@`, with which it would take another entry for one to cite.
+/// Turns a citation into comment lines beside the entry. BibTeX ignores text outside entries except for `@`,
+/// which would start another entry.
 fn aside(text: &str) -> String {
     let lines: Vec<String> = text.lines().map(|line| line_of_several(line).replace('@', "(at)")).collect();
     format!("% and: {}\n", lines.join("\n% "))
@@ -95,7 +99,7 @@ fn plain(manifest: &Manifest) -> String {
         manifest.images,
         manifest.pin()
     );
-    // A sentence, whatever lines its parts have.
+    // A part may contain line breaks; a sentence has none.
     text.split_whitespace().collect::<Vec<_>>().join(" ") + "\n"
 }
 

@@ -1,5 +1,4 @@
-//! `isn demo source`: writes the drawn birds as a raw ILSVRC2012 source, so that anyone can try the whole
-//! chain.
+//! `isn demo source`: writes the drawn birds as a raw ILSVRC2012 source, to try the whole chain with.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,17 +16,18 @@ use isn_format::error::{Error, Result, There};
 pub struct DemoReport {
     /// The source folder.
     pub path: PathBuf,
-    /// Files in it.
+    /// The number of files in it.
     pub images: u64,
-    /// Their bytes in all.
+    /// The sum of their lengths, in bytes.
     pub bytes: u64,
 }
 
-/// Writes the source of `demobirds` to `dir`: `train/<wnid>/<wnid>_N.JPEG` and a flat `val/`, the same bytes
-/// on every machine. The folder appears under its name when it is complete.
+/// Writes the source of `demobirds` to `dir`: `train/<wnid>/<wnid>_N.JPEG` and a flat `val/`, with the same
+/// bytes on every machine. The folder gets its name only when it is complete.
 ///
 /// # Errors
-/// [`Error::Exists`] if `dir` is there and is not an empty folder; [`Error::Io`] as the system says.
+/// [`Error::Exists`] if `dir` exists and is not an empty folder, or another isn is writing to it;
+/// [`Error::Io`] if the system refuses.
 pub fn write_source(dir: &Path, progress: &dyn Progress) -> Result<DemoReport> {
     write(dir, &roll(), progress)
 }
@@ -44,7 +44,7 @@ fn write(dir: &Path, photos: &[Photo], progress: &dyn Progress) -> Result<DemoRe
     }
     files::create_dir_all(files::parent(dir))?;
     let work = Workplace::open(dir, "")?.ok_or_else(|| taken(dir, ": another isn is writing to it"))?;
-    // What a killed run left goes.
+    // Removes what a killed run left.
     let written = work.own.clear().and_then(|()| draw(&work.own.folder("source")?, photos, progress));
     let placed = written.and_then(|bytes| match files::rename_new(&work.own.join("source"), dir)? {
         true => Ok(DemoReport { path: dir.to_path_buf(), images: photos.len() as u64, bytes }),
@@ -54,7 +54,7 @@ fn write(dir: &Path, photos: &[Photo], progress: &dyn Progress) -> Result<DemoRe
     placed
 }
 
-/// Draws the photos below `source`; gives the sum of their lengths in bytes.
+/// Draws the photos below `source`. Returns the sum of their lengths, in bytes.
 fn draw(source: &Path, photos: &[Photo], progress: &dyn Progress) -> Result<u64> {
     for photo in photos {
         let folder = source.join(photo.path()).with_file_name("");

@@ -1,4 +1,5 @@
-//! `isn doctor`: what a bug report needs, and what is wrong with this machine's set-up, each with the cure.
+//! `isn doctor`: collects the facts for a bug report, and finds what is wrong with this machine's set-up and
+//! how to fix it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,13 +13,14 @@ use crate::registry::{BUNDLED, Registry, layout};
 use crate::transport::{self, probe::probe};
 use isn_format::error::{Error, NetworkKind, bytes as size, chain};
 
-/// Less than this is soon used up by a pull, in bytes.
+/// A pull soon uses up less free space than this, in bytes.
 const LITTLE_SPACE: u64 = 2 << 30;
-/// Fewer files than this are too few for a pull with many threads.
+/// A pull with many threads needs to have more files open than this.
 const FEW_FILES: u64 = 128;
-/// A clock that is off by more makes certificates invalid sooner or later.
+/// A larger clock error than this sooner or later makes certificates invalid.
 const CLOCK_OFF: Duration = Duration::from_secs(300);
-/// File systems that are on another machine or in a program, by the number that Linux has for them (`statfs(2)`).
+/// File systems that are on another machine or served by a program, by their magic numbers on Linux
+/// (`statfs(2)`).
 const DISTANT: [(u64, &str); 9] = [
     (0x6969, "NFS"),
     (0xFF53_4D42, "CIFS"),
@@ -31,15 +33,15 @@ const DISTANT: [(u64, &str); 9] = [
     (0x0102_1997, "9P"),
 ];
 
-/// What only the command line knows.
+/// What only the command line knows about its environment.
 pub struct Surroundings<'a> {
-    /// Where keys, trust and logs are.
+    /// The folder of keys, trust and known logs.
     pub home: &'a Path,
-    /// Where fetched things are kept.
+    /// The folder of the cache.
     pub cache: Option<&'a Path>,
-    /// The folder in which the user works.
+    /// The working folder.
     pub here: &'a Path,
-    /// Variables that matter, with what is secret in them left out.
+    /// The environment variables that matter, without the secrets in them.
     pub variables: Vec<(String, String)>,
     /// The socket of the SSH agent.
     pub agent: Option<&'a Path>,
@@ -47,24 +49,24 @@ pub struct Surroundings<'a> {
     pub serves: bool,
 }
 
-/// How a thing is.
+/// The state of what was checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// As it should be.
     Ok,
-    /// It works, and could be better.
+    /// It works, but could be better.
     Note,
     /// Something will not work.
     Wrong,
 }
 
-/// One thing that was looked at.
+/// One check and its result.
 #[derive(Clone, Debug, Serialize)]
 pub struct Finding {
-    /// What.
+    /// What was checked.
     pub what: String,
-    /// How it is.
+    /// Its state.
     pub state: State,
     /// What was found.
     pub found: String,
@@ -72,12 +74,12 @@ pub struct Finding {
     pub cure: Option<String>,
 }
 
-/// What was looked at.
+/// The result of all checks.
 #[derive(Debug)]
 pub struct DoctorReport {
     /// Facts for a bug report.
     pub facts: Vec<(String, String)>,
-    /// What was looked at, in order.
+    /// The results, in the order of the checks.
     pub findings: Vec<Finding>,
 }
 
@@ -88,8 +90,8 @@ impl DoctorReport {
     }
 }
 
-/// Looks at the machine and at the way to the registries. Nothing is changed; what is tried is tried with temporary files.
-/// Without a `client`, for the reason why there is none, registries are not tried.
+/// Checks the machine, and the connection to each registry. It changes nothing: what it tries out, it tries
+/// out with temporary files. If there is no `client`, it reports the reason and checks no registry.
 pub fn doctor(client: Result<&Client, &Error>, around: &Surroundings<'_>) -> DoctorReport {
     let mut findings = vec![files_open()];
     findings.push(folder("home", around.home, "set ISN_HOME to a folder that you may write to"));
@@ -159,9 +161,9 @@ fn files_open() -> Finding {
     finding("open files", State::Ok, "not looked at on this system", None)
 }
 
-/// Whether a folder can be written to, has room, and is on a disk that does what isn needs of it.
+/// Checks whether a folder can be written to, has free space, and is on a disk that supports what isn needs.
 fn folder(what: &str, path: &Path, cure: &str) -> Finding {
-    // What is not there yet will be made below the first folder that is.
+    // A folder that does not exist yet will be made below its first ancestor that does.
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     let there = absolute.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(Path::new("/"));
     if !there.is_dir() {
@@ -193,7 +195,7 @@ fn folder(what: &str, path: &Path, cure: &str) -> Finding {
     finding(what, State::Ok, found, None)
 }
 
-/// What a disk does not do, and what follows from that.
+/// Something that a disk does not support, and its consequence.
 struct Lack {
     what: &'static str,
     cure: &'static str,
@@ -249,7 +251,7 @@ fn distant(_: &Path) -> Option<&'static str> {
     None
 }
 
-/// Files with secrets that others may read.
+/// Finds files of secrets that other users can read.
 fn private_files(home: &Path) -> Vec<Finding> {
     let keys = home.join("keys");
     let mut secret: Vec<PathBuf> = vec![home.join("tokens.toml")];
@@ -285,7 +287,7 @@ fn agent(socket: &Path) -> Finding {
     }
 }
 
-/// Whether a registry can be reached, what it is, and whether the clocks agree.
+/// Checks whether a registry can be reached, what it is, and whether its clock agrees with this machine's.
 fn registry(client: &Client, location: &str) -> Vec<Finding> {
     let what = format!("registry {location}");
     let wrong = |error: &Error, cure: &str| finding(&what, State::Wrong, chain(error), Some(cure));

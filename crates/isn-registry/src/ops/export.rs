@@ -1,4 +1,4 @@
-//! `isn export`: a version in the format of another tool; whole under its name, or not there.
+//! `isn export`: writes a version in the format of another tool. The output folder is whole or absent.
 
 use std::path::{Path, PathBuf};
 
@@ -23,50 +23,51 @@ use isn_format::split::Split;
 use isn_format::tree::{ISN_JSON, Selection};
 use isn_pixels::{Layout, dimensions};
 
-/// Images that are read ahead of what is written, a thread.
+/// The number of images that each thread may read ahead of the writer.
 const AHEAD: usize = 4;
 /// An export is begun so often at most: as it comes, with every image checked first, and once more where that found damage.
 const TRIES: usize = 3;
 
 /// What to export, and how.
 pub struct ExportOptions<'a> {
-    /// Which version.
+    /// The version.
     pub reference: &'a DatasetRef,
-    /// Which part of it.
+    /// The part of it to export.
     pub selection: &'a Selection,
-    /// As what.
+    /// The output format.
     pub format: Format,
-    /// The folder; `./NAME-VERSION-FORMAT` if none is given, and for a tree `./NAME-VERSION`, as a pull has it.
+    /// The output folder. By default `./NAME-VERSION-FORMAT`, or for a tree `./NAME-VERSION`, as for a pull.
     pub to: Option<&'a Path>,
-    /// Where shards are cut, in bytes of images.
+    /// The size of a shard, in bytes of images.
     pub shard_bytes: u64,
-    /// Of arrays: width and height of the largest square in an image's middle, resampled. `None`: as images are.
+    /// For arrays: the width and height in pixels to which the largest central square of each image is
+    /// resampled. `None` keeps images as they are.
     pub size: Option<u32>,
-    /// How many threads read, check and decode.
+    /// The number of threads that read, check and decode.
     pub jobs: usize,
 }
 
-/// What an export wrote.
+/// The outcome of an export.
 pub struct ExportReport {
     /// The version.
     pub manifest: Manifest,
-    /// What the user should hear.
+    /// Warnings for the user.
     pub warnings: Vec<String>,
-    /// What of the version nobody vouches for.
+    /// The parts of the version that no signature covers.
     pub unsigned: &'static [&'static str],
-    /// The folder.
+    /// The output folder.
     pub path: PathBuf,
-    /// How many images are in it.
+    /// The number of images in it.
     pub images: u64,
-    /// How many files, and the sum of their lengths in bytes.
+    /// The number of files, and the sum of their lengths in bytes.
     pub files: (u64, u64),
 }
 
 /// Exports a version.
 ///
 /// # Errors
-/// Whatever opening and reading it gives; [`Error::Exists`] if something is at the place already; [`Error::Invalid`] if the
-/// format cannot hold the images.
+/// Those of opening and reading the version; [`Error::Exists`] if the output folder exists already;
+/// [`Error::Invalid`] if the format cannot hold the images; [`Error::NoRoom`] if the disk is too full.
 pub fn export(client: &Client, options: &ExportOptions<'_>, progress: &dyn Progress) -> Result<ExportReport> {
     options.format.check()?;
     if options.size.is_some() && !options.format.has_pixels() {
@@ -76,7 +77,7 @@ pub fn export(client: &Client, options: &ExportOptions<'_>, progress: &dyn Progr
     if options.format == Format::ImageFolder {
         return tree(client, options, progress);
     }
-    // Before anything is fetched, if it is known by then.
+    // An output folder that the user named can be checked before anything is fetched.
     options.to.map_or(Ok(()), |to| check_free(&files::place(to)))?;
     let (reference, selection) = (options.reference, options.selection);
     let mut opening =
@@ -85,7 +86,7 @@ pub fn export(client: &Client, options: &ExportOptions<'_>, progress: &dyn Progr
     for _ in 1..TRIES {
         let dataset = match (load(client, &opening, progress), damage.take()) {
             (Ok(dataset), _) => dataset,
-            // What is wrong here says more than that it cannot be had from elsewhere.
+            // The damage found here explains more than the failure to fetch the image from elsewhere.
             (Err(Error::Network { .. } | Error::SourceNeeded { .. }), Some(damage)) => return Err(damage),
             (Err(e), _) => return Err(e),
         };
@@ -121,7 +122,7 @@ fn write(dataset: &Dataset, options: &ExportOptions<'_>, progress: &dyn Progress
         let why = ": another isn is writing to it";
         return Err(Error::exists(There::Running, to.display(), why));
     };
-    // What a killed export left goes: nothing of it is known to be whole.
+    // What a killed export left cannot be known to be whole, so it is removed.
     work.own.clear()?;
     let root = work.own.folder("export")?;
     let written = plan.write(&root, progress).and_then(|()| {
@@ -139,7 +140,7 @@ fn write(dataset: &Dataset, options: &ExportOptions<'_>, progress: &dyn Progress
     Ok(ExportReport { manifest: manifest.clone(), warnings, unsigned, path: to, images, files: written? })
 }
 
-/// A tree is an image folder already.
+/// A tree already is an image folder, so this is a pull.
 fn tree(client: &Client, options: &ExportOptions<'_>, progress: &dyn Progress) -> Result<ExportReport> {
     let options = PullOptions {
         reference: options.reference,
@@ -172,7 +173,7 @@ fn taken(to: &Path) -> Error {
     Error::exists(There::Place, to.display(), ": an export is written to a new folder")
 }
 
-/// The files of a folder with their lengths, by path.
+/// Returns the files of a folder by path, with their lengths.
 fn lengths(root: &Path) -> Result<Vec<(String, u64)>> {
     let found = files::walk(root)?.into_iter();
     Ok(found
@@ -182,7 +183,7 @@ fn lengths(root: &Path) -> Result<Vec<(String, u64)>> {
         .collect())
 }
 
-/// What is written where.
+/// The images to write, and their shards.
 struct Plan<'a> {
     dataset: &'a Dataset,
     options: &'a ExportOptions<'a>,
@@ -202,7 +203,7 @@ impl<'a> Plan<'a> {
             if images.is_empty() {
                 continue;
             }
-            // The order that a dataset of this split alone has in its first epoch.
+            // The same order as the first epoch of a dataset that consists of this split alone.
             let order = order(&manifest.dataset, 0, 0, images.len() as u32, options.format.shuffle());
             let images: Vec<u32> = order.into_iter().map(|image| images[image as usize]).collect();
             let lengths =
@@ -247,7 +248,7 @@ impl<'a> Plan<'a> {
             None => images.map(|(.., bytes)| *bytes).fold(0, u64::saturating_add),
         };
         match files::free_space(to) {
-            // zstd makes less of them in parquet, but how much is not known before.
+            // Parquet compresses with zstd, but by how much is not known in advance.
             Some((_, free)) if free < needed => {
                 Err(Error::NoRoom { place: files::parent(to).to_path_buf(), needed, free })
             }
@@ -286,7 +287,7 @@ impl<'a> Plan<'a> {
             read,
             |at, bytes| {
                 let (bytes, number) = (bytes?, images[at] as usize);
-                // What the file says itself: a table in the cache may say anything.
+                // The dimensions are read from the file itself, because a table in the cache is not trusted.
                 let (width, height) = match self.about.pixels {
                     None => dimensions(&bytes, ExifOrientation::Ignore)
                         .map_err(|e| Error::integrity(self.dataset.path(number), e))?,
@@ -307,7 +308,7 @@ impl<'a> Plan<'a> {
         )
     }
 
-    /// An image's file, or its pixels.
+    /// Reads an image's file, or its pixels.
     fn read(&self, image: u32) -> Result<Vec<u8>> {
         let Some(size) = self.about.pixels else { return self.dataset.file(image as usize) };
         let crop = if self.options.size.is_some() { Crop::Centre } else { Crop::None };
@@ -319,7 +320,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Width and height of every image of an array, in pixels.
+/// Returns the width and height, in pixels, that every image of an array has.
 fn size_of_all(dataset: &Dataset, size: Option<u32>) -> Result<(u32, u32)> {
     if let Some(size) = size {
         return Ok((size, size));
@@ -340,7 +341,7 @@ fn size_of_all(dataset: &Dataset, size: Option<u32>) -> Result<(u32, u32)> {
     Ok(first)
 }
 
-/// How many images each shard has: it ends with the image that fills it.
+/// Returns the number of images of each shard. A shard ends with the image that fills it.
 fn cut(lengths: &[u64], limit: u64) -> Vec<usize> {
     let (mut parts, mut images, mut bytes) = (Vec::new(), 0, 0u64);
     for length in lengths {
@@ -371,7 +372,8 @@ mod tests {
         assert_eq!(cut(&[], 10), [0; 0]);
     }
 
-    /// Of `demobirds@1.0` in every format that this program has, with shards of 1 MB; arrays of 48 pixels.
+    /// The vectors are `demobirds@1.0` in every format that this binary supports, with shards of 1 MB and
+    /// arrays of 48 pixels.
     #[test]
     fn bytes_are_those_of_the_golden_vector_for_every_number_of_threads() {
         let golden = include_str!("../../../../tests/vectors/exports.txt");
@@ -395,7 +397,7 @@ mod tests {
                 let listed = files::walk(&to).unwrap().into_iter().map(|(path, _)| {
                     format!("{}  {format}/{path}\n", Digest::of(&files::read(&to.join(&path)).unwrap()))
                 });
-                // What a pull writes about a tree has the program's version in it, and is not the dataset's.
+                // The `ISN.json` that a pull writes contains the program's version.
                 let listed: String = listed
                     .filter(|line| format != Format::ImageFolder || !line.contains("ISN.json"))
                     .collect();

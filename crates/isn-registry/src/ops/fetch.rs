@@ -1,4 +1,4 @@
-//! `isn fetch`: a version into the cache and nowhere else, so that a later pull needs no network.
+//! `isn fetch`: brings a version into the cache, so that a later pull needs no network.
 
 use crate::client::Client;
 use crate::progress::{Progress, Unit};
@@ -10,21 +10,26 @@ use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::{Error, Result};
 use isn_format::tree::Selection;
 
-/// What a fetch did.
+/// The outcome of a fetch.
 pub struct FetchReport {
     /// The version.
     pub snapshot: Snapshot,
     /// The identity of the registry.
     pub registry: String,
-    /// How many images of it are in the cache now.
+    /// The number of its images that are in the cache now.
     pub images: u64,
-    /// The sum of their lengths when they are files, in bytes.
+    /// The sum of their file lengths, in bytes.
     pub bytes: u64,
-    /// What came over the wire, descriptions included.
+    /// The bytes received over the network, including the files that describe the version.
     pub fetched_bytes: u64,
 }
 
-/// Brings a version, or a part of it, into the cache; what is there already is checked.
+/// Brings a version, or a part of it, into the cache. Files that the cache has already are checked.
+///
+/// # Errors
+/// [`Error::Invalid`] if there is no cache; [`Error::NotFound`] if the version does not exist or the
+/// selection is empty; [`Error::Network`], [`Error::Trust`] or [`Error::Integrity`] if the registry does not
+/// answer, is not trusted or serves wrong bytes.
 pub fn fetch(
     client: &Client,
     reference: &DatasetRef,
@@ -38,7 +43,8 @@ pub fn fetch(
     let runtime = transport::runtime()?;
     let (registry, mut snapshot) = runtime.block_on(client.snapshot(reference))?;
     check_selection(&snapshot, selection)?;
-    // A folder or the binary too, since it was asked for: the folder may be on a disk that goes away.
+    // Images from a folder or from the binary are cached too, since the user asked for it: the folder may be
+    // on a removable disk.
     let registry = registry.with_cache(Some(cache.clone()));
     let includes = selection.filter();
     let rows = snapshot.index().rows().iter().filter(|row| includes(row.path.as_str()));
@@ -46,10 +52,10 @@ pub fn fetch(
     let is_whole = selection.is_all();
     let (images, bytes) = (rows.clone().count() as u64, rows.map(|row| row.length).sum());
     let packs = runtime.block_on(registry.packs(&snapshot))?;
-    // Once more, now that there is a cache: what was read before is kept.
+    // Describes the version again now that there is a cache, so that the objects read before are kept in it.
     runtime.block_on(registry.describe(snapshot.head.manifest_ref, Vec::new()))?;
     registry.keep_pin(&snapshot);
-    // All by one list: what is found later is found by one.
+    // All images come by one list of packs, because a later pull finds them by one list.
     images::by_any_list(&runtime, &registry, &packs, |packs| {
         let segments = images::plan(&runtime, &registry, &snapshot, packs, &wanted)?;
         progress.begin("fetch", Unit::Images, wanted.len() as u64);

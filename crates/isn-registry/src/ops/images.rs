@@ -1,4 +1,4 @@
-//! `isn images`: the images of a version, without their pixels.
+//! `isn images`: lists the images of a version, without their pixels.
 
 use crate::client::Client;
 use crate::registry::Snapshot;
@@ -12,15 +12,19 @@ use isn_format::source_kind::SourceKind;
 use isn_format::split::Split;
 use isn_format::tree::Selection;
 
-/// Images of a version.
+/// The images of a version.
 pub struct ImagesReport {
     /// The version.
     pub snapshot: Snapshot,
-    /// Those that were asked for, sorted by path, each with its split in the source.
+    /// The selected images, sorted by path, each with its split in the source.
     pub images: Vec<(Row, Split)>,
 }
 
-/// Lists the images of `selection`; with `origin`, only those that the source has in that split.
+/// Lists the images of `selection`. With `origin`, lists only those that are in that split of the source.
+///
+/// # Errors
+/// [`Error::NotFound`] if the version does not exist or the selection is empty; otherwise those of describing
+/// a version.
 pub fn images(
     client: &Client,
     reference: &DatasetRef,

@@ -1,4 +1,4 @@
-//! `isn info`: what a version is, without its images.
+//! `isn info`: describes a version without its images.
 
 use crate::client::Client;
 use crate::registry::Snapshot;
@@ -16,7 +16,11 @@ pub struct InfoReport {
     pub rebuild_only: bool,
 }
 
-/// Describes the version that `reference` means.
+/// Describes the version that `reference` names.
+///
+/// # Errors
+/// `Error::NotFound` if no registry has the version; `Error::Network`, `Error::Trust` or
+/// `Error::Integrity` if a registry does not answer, is not trusted or serves wrong bytes.
 pub fn info(client: &Client, reference: &DatasetRef) -> Result<InfoReport> {
     let runtime = transport::runtime()?;
     let (registry, snapshot) = runtime.block_on(client.snapshot(reference))?;

@@ -1,4 +1,4 @@
-//! `isn ledger`: look at a ledger, add to it, take in what others published, settle it.
+//! `isn ledger`: shows a ledger, adds to it, imports published label claims, and settles it.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,32 +17,42 @@ use isn_format::recipe::Recipe;
 use isn_format::source_kind::SourceKind;
 
 /// Reads a ledger's file.
+///
+/// # Errors
+/// [`Error::Io`] if the file cannot be read; [`Error::Mistakes`] if it is not a ledger.
 pub fn open(path: &Path) -> Result<Ledger> {
     Ledger::parse(&path.display().to_string(), &files::read(path)?)
 }
 
-/// Adds one row to a ledger's file, and makes it if there is none.
+/// Appends one row to a ledger's file, which is created if there is none.
+///
+/// # Errors
+/// [`Error::Mistakes`] if the row could not be read back; [`Error::Io`] if the file cannot be written.
 pub fn add(path: &Path, row: &Row) -> Result<()> {
-    // A row that would not read back must not be written: a line break, an empty name.
+    // A row that cannot be read back must not be written, such as one with a line break or an empty name.
     let text = Ledger::new(vec![row.clone()]).to_csv();
     Ledger::parse("the row", &text)?;
     ledger_file::append(path, std::slice::from_ref(row)).map(drop)
 }
 
-/// What an import found, and what was new.
+/// The outcome of an import.
 pub struct ImportReport {
-    /// What the file was taken for.
+    /// The format that was detected.
     pub format: Format,
-    /// How many rows it has, of the classes that were asked for.
+    /// The number of rows in the file, of the recipe's classes if a recipe is given.
     pub found: usize,
-    /// How many of them the ledger did not have, and has now.
+    /// The number of rows that were new to the ledger.
     pub added: usize,
-    /// The images on which reviewers differ, now; a line each.
+    /// The images on which reviewers now disagree, one line each.
     pub conflicts: Vec<String>,
 }
 
-/// Takes the rows of a file into a ledger: of another ledger, or of what others have published. With `recipe`, only
-/// images whose class is the recipe's, where their names tell it (ILSVRC2012's do).
+/// Imports the rows of another ledger, or of published corrections, into a ledger. With `recipe`, imports
+/// only images of the recipe's classes, as far as image names tell the class (those of ILSVRC2012 do).
+///
+/// # Errors
+/// [`Error::Invalid`] or [`Error::Mistakes`] if a file is not what it should be; [`Error::Io`] if one cannot
+/// be read or written.
 pub fn import(path: &Path, file: &Path, recipe: Option<&Path>, unsaid: Unsaid<'_>) -> Result<ImportReport> {
     let (format, mut rows) = read(&file.display().to_string(), &files::read(file)?, unsaid)?;
     if let Some(recipe) = recipe {
@@ -61,7 +71,7 @@ pub fn import(path: &Path, file: &Path, recipe: Option<&Path>, unsaid: Unsaid<'_
     Ok(ImportReport { format, found, added, conflicts: conflicts(&merged) })
 }
 
-/// A line for each image on which reviewers differ.
+/// Returns a line for each image on which reviewers disagree.
 pub fn conflicts(ledger: &Ledger) -> Vec<String> {
     let line = |conflict: isn_format::ledger::Conflict<'_>| {
         let said: Vec<String> = conflict
@@ -74,24 +84,28 @@ pub fn conflicts(ledger: &Ledger) -> Vec<String> {
     ledger.conflicts().into_iter().map(line).collect()
 }
 
-/// What a recipe's ledger comes to.
+/// What a recipe's ledger settles to.
 pub struct CheckReport {
     /// The ledger's file.
     pub ledger: String,
-    /// How many rows it has.
+    /// The number of its rows.
     pub rows: usize,
-    /// What is decided.
+    /// The corrections.
     pub corrections: Corrections,
-    /// What is left to a person.
+    /// The images that still need a person's decision.
     pub open: Vec<Open>,
-    /// What stands in the way of a build.
+    /// The problems that would stop a build.
     pub problems: Vec<String>,
-    /// What the user should hear: fields that are formulas to a spreadsheet.
+    /// Warnings for the user about fields that a spreadsheet would run as formulas.
     pub warnings: Vec<String>,
 }
 
-/// Settles a recipe's ledger as a build does. The classes that images have come from `source`, or without one from the
-/// names of ILSVRC2012's images.
+/// Settles a recipe's ledger as a build does. The classes of images come from `source`, or without one from
+/// the image names of ILSVRC2012.
+///
+/// # Errors
+/// [`Error::Invalid`] if the recipe names no ledger, or needs a source to tell the classes;
+/// [`Error::Mistakes`] if the recipe or the ledger has mistakes; otherwise those of [`Source::open`].
 pub fn check(recipe_path: &Path, source: Option<&Path>) -> Result<CheckReport> {
     let recipe = read_recipe(recipe_path)?;
     let Some(spec) = &recipe.corrections else {
@@ -131,7 +145,7 @@ pub fn check(recipe_path: &Path, source: Option<&Path>) -> Result<CheckReport> {
     })
 }
 
-/// The class that the name of an image of ILSVRC2012 tells.
+/// Returns the class that an image name of ILSVRC2012 tells.
 fn given(source_id: &str) -> Option<ClassId> {
     ilsvrc2012::class_of(source_id).and_then(|class| class.parse().ok())
 }
@@ -140,17 +154,20 @@ fn read_recipe(path: &Path) -> Result<Recipe> {
     Recipe::parse(&path.display().to_string(), &files::read_text(path)?)
 }
 
-/// How one ledger differs from another.
+/// The differences between two ledgers.
 pub struct DiffReport {
-    /// Rows that the second has and the first has not, in its order.
+    /// Rows that only the second ledger has, in its order.
     pub added: Vec<Row>,
-    /// Rows that the first has and the second has not, in its order.
+    /// Rows that only the first ledger has, in its order.
     pub removed: Vec<Row>,
-    /// Images of which reviewers decide otherwise now: the id, what it was, what it is.
+    /// Images whose decisions differ: the source id, the old decision, the new one.
     pub decided: Vec<(String, String, String)>,
 }
 
 /// Compares two ledgers.
+///
+/// # Errors
+/// Those of [`open`].
 pub fn diff(old: &Path, new: &Path) -> Result<DiffReport> {
     let (old, new) = (open(old)?, open(new)?);
     let added = old.merge(&new).rows()[old.rows().len()..].to_vec();

@@ -1,4 +1,5 @@
-//! `isn list`: the datasets and versions of a registry, as it says itself: nothing in the answer is verified.
+//! `isn list`: lists the datasets and versions that a registry claims to have. Nothing in the answer is
+//! verified.
 
 use crate::registry::Registry;
 use crate::transport::{self, Access};
@@ -9,13 +10,16 @@ use isn_format::error::{Error, Result};
 pub struct Listed {
     /// The identity of the registry.
     pub registry: String,
-    /// Its name.
+    /// The name of the dataset.
     pub name: Name,
     /// Its versions, oldest first.
     pub versions: Vec<Version>,
 }
 
-/// Lists what the registries at `locations` have; with what could not be listed.
+/// Lists the datasets of the registries at `locations`, and the errors of those that could not be listed.
+///
+/// # Errors
+/// [`Error::Io`] if the network cannot be prepared. The errors of registries are in the second list.
 pub fn list(locations: &[String], access: &Access) -> Result<(Vec<Listed>, Vec<Error>)> {
     let runtime = transport::runtime()?;
     let (mut listed, mut failed) = (Vec::new(), Vec::new());

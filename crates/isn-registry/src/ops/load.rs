@@ -1,5 +1,6 @@
-//! `isn.load` of the Python package: a version, or a part of it, to be read in place: where its registry is a folder, there;
-//! else in the cache, or in trees that were pulled before. What is in none of them is fetched into the cache first.
+//! `isn.load` of the Python package: opens a version, or a part of it, to be read in place. Images are read
+//! from the registry if it is a folder, else from the cache or from trees that were pulled before. Images
+//! that are in none of them are first fetched into the cache.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -27,26 +28,31 @@ use isn_format::pack::Pack;
 use isn_format::table::{FrameAt, Table};
 use isn_format::tree::{CLASSES, Selection};
 
-/// What errors call a table.
+/// What error messages call a table.
 const TABLE: &str = "table";
 
 /// What to open.
 pub struct LoadOptions<'a> {
-    /// Which version.
+    /// The version.
     pub reference: &'a DatasetRef,
-    /// Which part of it: splits and classes.
+    /// The part of it to open: splits and classes.
     pub selection: &'a Selection,
     /// How often images are checked.
     pub verify: Verify,
-    /// How many threads check what is fetched.
+    /// The number of threads that check what is fetched.
     pub jobs: usize,
-    /// Believe nothing that the cache has: the table is made anew, and every image is brought and checked first, from pieces
-    /// in the cache where they are right. Of a list of registries no shard is read in place then: where images are in it is a
-    /// hint of one of them.
+    /// Trust nothing in the cache: make the table anew, and fetch and check every image first, from pieces in
+    /// the cache where they are right. With a list of registries, no shard is then read in place, because the
+    /// places of its images are a hint from one of them.
     pub anew: bool,
 }
 
 /// Opens a version for reading.
+///
+/// # Errors
+/// [`Error::NotFound`] if the version does not exist or has no part that is selected; [`Error::Network`],
+/// [`Error::Trust`] or [`Error::Integrity`] if a registry does not answer, is not trusted or serves wrong
+/// bytes; [`Error::Invalid`] if images must be fetched and there is no cache.
 pub fn load(client: &Client, options: &LoadOptions<'_>, progress: &dyn Progress) -> Result<Dataset> {
     let runtime = transport::runtime()?;
     let (registry, head) = runtime.block_on(client.head(options.reference))?;
@@ -60,7 +66,10 @@ pub fn load(client: &Client, options: &LoadOptions<'_>, progress: &dyn Progress)
     Ok(Dataset::new(Parts { manifest, description, warnings, unsigned, rows, places, basis, verify }))
 }
 
-/// The source ids of the images of a part of a version, in the order that [`load`] has them.
+/// Returns the source ids of the images of a part of a version, in the same order as [`load`].
+///
+/// # Errors
+/// Those of describing a version.
 pub fn sources(client: &Client, reference: &DatasetRef, selection: &Selection) -> Result<Vec<String>> {
     let (_, snapshot) = transport::runtime()?.block_on(client.snapshot(reference))?;
     let includes = selection.filter();
@@ -73,12 +82,12 @@ struct Opening<'a> {
     client: &'a Client,
     registry: Registry,
     options: &'a LoadOptions<'a>,
-    /// Whether what the cache has is believed before it is checked.
+    /// Whether the contents of the cache are checked before they are used.
     is_anew: bool,
     progress: &'a dyn Progress,
 }
 
-/// What is known of the images, which rows were asked for, where they are, and by what that is known.
+/// The description of the images, the selected rows, their places, and what the places are based on.
 type Opened = (Description<Table>, Vec<u32>, Places, Basis);
 
 impl Opening<'_> {
@@ -95,7 +104,8 @@ impl Opening<'_> {
         self.fetched(head)
     }
 
-    /// The version by its table in the cache. One that is damaged, or not of this version, is made anew.
+    /// Describes the version by its table in the cache. Returns `None` if the table is missing, damaged or of
+    /// another version.
     fn kept(&self, manifest: &Manifest) -> Result<Option<Description<Table>>> {
         let (index, cap) = (&manifest.objects.index.blake3, Table::max_len(manifest.images));
         let table = self.client.cache.as_ref().and_then(|cache| cache.table(index, cap));
@@ -106,7 +116,7 @@ impl Opening<'_> {
         Ok(Description::new((TABLE, table), (&classes_what, classes_csv), manifest).ok())
     }
 
-    /// The rows of the images that were asked for.
+    /// Returns the rows of the selected images.
     fn select(&self, manifest: &Manifest, description: &Description<Table>) -> Result<Vec<u32>> {
         let (table, selection) = (description.rows(), self.options.selection);
         check_parts(manifest, description.classes(), selection)?;
@@ -134,7 +144,8 @@ impl Opening<'_> {
         (places, missing, in_shards)
     }
 
-    /// Lets those of the images `missing` that a tree has be its files; gives the others.
+    /// Looks for the images `missing` in trees, and makes the files there their places. Returns the images
+    /// that no tree has.
     fn look_in_trees(
         &self,
         places: &mut Places,
@@ -157,8 +168,8 @@ impl Opening<'_> {
             for line in seeds::lines(&tree) {
                 let Some(&(length, _)) = wanted.get(&line.blake3) else { continue };
                 let path = line.path.under(&tree);
-                // Its bytes are compared when it is read, and before if nothing is believed; one of another length is not even a
-                // candidate.
+                // The bytes are compared when the image is read, and here already if nothing is trusted. A
+                // file of another length cannot be the image.
                 let is_candidate =
                     path.symlink_metadata().is_ok_and(|meta| meta.is_file() && meta.len() == length)
                         && (!self.is_anew || has_blake3(&path, &line.blake3));
@@ -180,7 +191,7 @@ impl Opening<'_> {
         if let Some(cache) = &self.client.cache {
             self.registry = self.registry.with_cache(Some(cache.clone()));
         }
-        // All by one list: so is the table.
+        // The images come by one list of packs, as the table does.
         let fetched =
             images::by_any_list(self.runtime, &self.registry, &packs, |packs| self.by(packs, &snapshot));
         fetched.map(|(opened, _)| (opened, self.registry.complaints()))
@@ -189,7 +200,7 @@ impl Opening<'_> {
     fn by(&self, packs: &Packs, snapshot: &Snapshot) -> Result<Opened> {
         let cache = self.client.cache.as_ref();
         let table = Table::new(snapshot.index(), snapshot.sums(), packs)?;
-        // A convenience to whoever opens it next.
+        // Keeping the table only saves work for the next run.
         let _ = cache
             .map(|cache| cache.keep_table(&snapshot.head.manifest.objects.index.blake3, &table.to_bytes()));
         let (manifest, classes_csv) = (&snapshot.head.manifest, snapshot.classes_csv().to_vec());
@@ -211,7 +222,8 @@ impl Opening<'_> {
             return if self.is_anew { checked(opened) } else { Ok(opened) };
         }
         let (index, mut wanted) = (snapshot.index().rows(), missing);
-        // Pieces that are found to be wrong are set aside with the right images that are in them: those are for the second time.
+        // Pieces that turn out to be damaged are set aside together with the good images in them; the second
+        // round fetches those.
         for _ in 0..2 {
             let rows_of = wanted.iter().filter_map(|&image| index.get(rows[image] as usize));
             self.bring(packs, snapshot, &rows_of.map(|row| (row.blake3, row.length)).collect())?;
@@ -232,7 +244,7 @@ impl Opening<'_> {
         })
     }
 
-    /// Brings images into the cache.
+    /// Fetches images into the cache.
     fn bring(&self, packs: &[Pack], snapshot: &Snapshot, wanted: &Wanted) -> Result<()> {
         let segments = images::plan(self.runtime, &self.registry, snapshot, packs, wanted)?;
         self.cache()?;
@@ -248,7 +260,7 @@ impl Opening<'_> {
     }
 }
 
-/// Whether a file has these bytes.
+/// Whether a file has this hash.
 fn has_blake3(path: &Path, blake3: &Digest) -> bool {
     let mut hasher = blake3::Hasher::new();
     let file = files::open_nofollow(path).ok().flatten();
@@ -288,7 +300,7 @@ pub(super) mod tests {
         with_client(home, |client| load(client, &options, &Silent))
     }
 
-    /// The version's rows, as the registry has them.
+    /// Describes the version as the registry has it.
     fn snapshot(home: &Path) -> crate::registry::Snapshot {
         let reference = "demobirds@1.0".parse().unwrap();
         with_client(home, |client| {
@@ -300,7 +312,7 @@ pub(super) mod tests {
     fn every_image_has_the_pixels_label_and_path_of_the_index() {
         let home = tempfile::tempdir().unwrap();
         let snapshot = snapshot(home.path());
-        // The second time from the table in the cache.
+        // The second round reads the table from the cache.
         for _ in 0..2 {
             let dataset = open(home.path(), &[], Verify::Once).unwrap();
             assert_eq!(dataset.len() as u64, snapshot.head.manifest.images);
@@ -370,8 +382,8 @@ pub(super) mod tests {
         let mut bytes = std::fs::read(&pieces[0].path).unwrap();
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
-        // What was right once is not looked at again; a reader that has not looked yet, or always does, finds it, and
-        // sets it aside.
+        // A reader that has checked an image once does not check it again. A reader that has not checked it
+        // yet, or always checks, finds the damage and sets the piece aside.
         for verify in [Verify::Once, Verify::Always] {
             std::fs::write(&pieces[0].path, &bytes).unwrap();
             let damaged = dataset(verify);
@@ -386,7 +398,8 @@ pub(super) mod tests {
             let made = damaged.batch(&all, &batch, &mut vec![0; all.len() * 192]);
             assert!(matches!(made, Err(Error::Integrity { .. })));
         }
-        // Never is never, but for what does not decompress to an entry of that name and length.
+        // Without checks, damage is found only in a frame that does not decompress to an entry of that name
+        // and length.
         std::fs::write(&pieces[0].path, &bytes).unwrap();
         let careless = dataset(Verify::Never);
         let same =

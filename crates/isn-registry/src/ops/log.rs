@@ -1,4 +1,4 @@
-//! `isn log` and `isn prove`: a registry's log to look at, to audit, to watch, and one entry of it to take along.
+//! `isn log` and `isn prove`: shows, audits and watches a registry's log, and writes a proof of one entry.
 
 use std::path::PathBuf;
 
@@ -16,31 +16,36 @@ use isn_format::error::{Error, Result};
 use isn_format::log::{Accepted, LogKey, Proof, Rejected, SignedCheckpoint};
 use isn_format::release::{Release, Standing};
 
-/// An entry, with its effect or the reason why it has none.
+/// An entry, or the reason why it has no effect.
 pub type Entry = Result<Accepted, Rejected>;
 
 /// A log, replayed from its first entry.
 pub struct LogReport {
     /// The registry.
     pub registry: String,
-    /// The key that the user knows it by.
+    /// The key by which the user knows the log.
     pub anchor: LogKey,
-    /// Whether that is only what the registry says itself.
+    /// Whether that key is only what the registry claims.
     pub is_claimed: bool,
     /// The key that signs checkpoints now.
     pub key: LogKey,
-    /// How many entries.
+    /// The number of entries.
     pub size: u64,
-    /// The root, as a checkpoint writes it.
+    /// The root hash, as a checkpoint writes it.
     pub root: String,
     /// Every entry.
     pub entries: Vec<Entry>,
-    /// That the registry is a mirror that is behind.
+    /// A message that the registry is a mirror and behind its log.
     pub behind: Option<String>,
 }
 
-/// Reads a whole log from the first of the registries, replays it from its first entry, and checks every tile. What was
-/// seen of the log before counts too. Without a trusted log key, the key that the registry claims is taken, and said.
+/// Reads the whole log of the first registry, replays it from its first entry, checks every tile, and checks
+/// it against what this machine remembers of the log. Without a trusted log key it takes the key that the
+/// registry claims, and the report says so.
+///
+/// # Errors
+/// [`Error::Trust`] if the log is inconsistent or not the one remembered; [`Error::NotFound`] if the registry
+/// has no log; [`Error::Network`] if it does not answer; [`Error::Invalid`] if no registry is named.
 pub fn audit(client: &Client) -> Result<LogReport> {
     let registry = client.open(first(client)?)?;
     transport::runtime()?.block_on(async {
@@ -50,15 +55,19 @@ pub fn audit(client: &Client) -> Result<LogReport> {
         let signed = SignedCheckpoint::parse("the checkpoint", view.note.clone())?;
         let entries = match &view.behind {
             None => registry.audit_log(&anchor, &signed).await?,
-            // The mirror cannot show what it does not have.
+            // A mirror that is behind cannot show the entries that it lacks.
             Some(_) => Vec::new(),
         };
         report(&registry, anchor, is_claimed, &view, entries)
     })
 }
 
-/// Removes from the registry in `store` the claims that no writer may finish, and says where they were. Where there is no
-/// lock, the caller must know that nobody else writes: `is_alone`.
+/// Removes the log claims that no writer may finish from the registry in `store`, and returns where they
+/// were. Without a file lock, the caller must know that nobody else is writing, and set `is_alone`.
+///
+/// # Errors
+/// [`Error::Invalid`] if there is no file lock and `is_alone` is not set; [`Error::Io`], [`Error::Network`]
+/// or [`Error::Trust`] if the registry or its log cannot be read.
 pub fn unclaim(store: Box<dyn Store>, is_alone: bool, known: Known<'_>) -> Result<Vec<String>> {
     let writer = RegistryWriter::open_existing(store, known)?;
     if !writer.is_locked() && !is_alone {
@@ -69,7 +78,11 @@ pub fn unclaim(store: Box<dyn Store>, is_alone: bool, known: Known<'_>) -> Resul
     OwnLog::open(&writer, known)?.unclaim()
 }
 
-/// What is new in a log since this machine last looked.
+/// Returns what is new in a log since this machine last looked.
+///
+/// # Errors
+/// [`Error::Trust`] if no log of the registry is trusted, or it is not a continuation of the one remembered;
+/// [`Error::Network`] if the registry does not answer.
 pub fn news(client: &Client) -> Result<LogReport> {
     let registry = client.open(first(client)?)?;
     transport::runtime()?.block_on(async {
@@ -102,12 +115,15 @@ fn report(
     })
 }
 
-/// Evidence of forks that this machine has seen.
+/// Returns the evidence of forks that this machine has seen.
+///
+/// # Errors
+/// [`Error::Io`] if the folder of known logs cannot be read.
 pub fn evidence(logs: &KnownLogs) -> Result<Vec<(LogKey, PathBuf)>> {
     logs.evidence()
 }
 
-/// A release with the proof that it stands in the log.
+/// A release, and the proof that it is in the log.
 pub struct ProveReport {
     /// The release.
     pub release: Release,
@@ -115,8 +131,11 @@ pub struct ProveReport {
     pub proof: Vec<u8>,
 }
 
-/// Proves that the release of a version is in the log: the one that the user trusts, or else the one that the registry
-/// claims to be, since a proof is checked by who has the log's key.
+/// Proves that the release of a version is in the log that the user trusts, or else in the one that the
+/// registry claims. An untrusted log will do, because whoever checks the proof has the log's key.
+///
+/// # Errors
+/// [`Error::NotFound`] if the log has no such release; otherwise those of [`audit`].
 pub fn prove(client: &Client, reference: &DatasetRef) -> Result<ProveReport> {
     let registry = client.open(first(client)?)?;
     transport::runtime()?.block_on(async {

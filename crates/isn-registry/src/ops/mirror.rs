@@ -1,6 +1,6 @@
-//! `isn mirror`: a registry, or some of its datasets, copied to a folder or bucket. What is copied is the same registry: its
-//! log, its key, its bytes. Objects come first and the checkpoint last, so that what a reader can find is whole; a run that
-//! was broken off goes on where it stopped.
+//! `isn mirror`: copies a registry, or some of its datasets, to a folder or bucket. The copy is the same
+//! registry, with the same log, key and bytes. Objects are copied first and the checkpoint last, so a reader
+//! never finds a version that is not whole. A run that was interrupted resumes.
 
 mod images;
 
@@ -31,57 +31,57 @@ use isn_format::statement::ReleaseStatement;
 pub struct MirrorOptions<'a> {
     /// The registry to copy from.
     pub source: &'a str,
-    /// These datasets and versions only; all if there are none.
+    /// The datasets and versions to copy; empty for all.
     pub only: &'a [DatasetRef],
-    /// Hash anew what is there already, and copy again what is damaged.
+    /// Hash objects that the mirror has already, and copy the damaged ones again.
     pub verify: bool,
 }
 
-/// What was copied.
+/// The outcome of a mirror run.
 #[derive(Debug)]
 pub struct MirrorReport {
-    /// The log's key, the same in both.
+    /// The log's key, which both registries have.
     pub log_key: LogKey,
-    /// Whether the registry says so itself, and nobody vouches for it.
+    /// Whether that key is only what the registry claims, and not trusted.
     pub is_claimed: bool,
-    /// How many entries the mirror's log has.
+    /// The number of entries in the mirror's log.
     pub entries: u64,
-    /// How many of them are new to it.
+    /// The number of entries that are new to it.
     pub new_entries: u64,
-    /// How many versions were looked at.
+    /// The number of versions that were compared.
     pub versions: usize,
-    /// Withdrawn versions of which objects are gone, as `name@version`.
+    /// Withdrawn versions that lack objects, as `name@version`.
     pub gone: Vec<String>,
-    /// Versions that are published without images, or look so, as `name@version`.
+    /// Versions that are rebuild-only, or look so, as `name@version`.
     pub rebuild_only: Vec<String>,
-    /// Versions that look so, and of which the mirror has images, and keeps them.
+    /// Versions that now look rebuild-only at the source, but whose images the mirror has and keeps.
     pub kept: Vec<String>,
-    /// How many objects were copied, and their bytes.
+    /// The number of objects that were copied.
     pub copied: usize,
-    /// The sum of their lengths.
+    /// The sum of their lengths, in bytes.
     pub copied_bytes: u64,
-    /// How many were there.
+    /// The number of objects that the mirror had already.
     pub there: usize,
-    /// How many of those were damaged, and copied again.
+    /// The number of objects that were damaged and were copied again.
     pub repaired: usize,
 }
 
-/// What a version consists of.
+/// The objects of a version.
 struct Contents {
     snapshot: Snapshot,
-    /// `None` without images.
+    /// `None` if it is published without images.
     packs: Option<Vec<(ObjectRef, Pack)>>,
 }
 
 impl Contents {
-    /// The objects that describe it.
+    /// Returns the objects that describe the version.
     fn described(&self) -> Vec<(ObjectKind, ObjectRef)> {
         let head = &self.snapshot.head;
         let manifest = (ObjectKind::Manifest, head.manifest_ref);
         std::iter::once(manifest).chain(head.manifest.objects.all()).collect()
     }
 
-    /// Packs and shards, in however many packs a shard is.
+    /// Returns the packs and shards. A shard that is in several packs is listed once.
     fn stored(&self) -> Vec<(ObjectKind, ObjectRef)> {
         let (mut shards, mut stored) = (HashSet::new(), Vec::new());
         for (object, pack) in self.packs.iter().flatten() {
@@ -106,7 +106,13 @@ struct Mirror<'a> {
     report: MirrorReport,
 }
 
-/// Copies from the registry at `options.source` to `store`, an empty place or an earlier state of the same registry.
+/// Copies from the registry at `options.source` to `store`, which is empty or an earlier state of the same
+/// registry.
+///
+/// # Errors
+/// [`Error::Trust`] if the source's log is not as trusted or remembered, or `store` has another one;
+/// [`Error::Invalid`] or [`Error::NotFound`] if a dataset of `options.only` cannot be copied;
+/// [`Error::Unfinished`] with the reason if copying was interrupted.
 pub fn mirror(
     client: &Client,
     options: &MirrorOptions<'_>,
@@ -120,7 +126,7 @@ pub fn mirror(
         if let Some(behind) = &view.behind {
             return Err(Error::trust(format!("registry {}", source.name()), behind));
         }
-        // Every tile, too: what is copied is what was checked.
+        // Every tile is checked, so that what is copied has been checked.
         source.audit_log(&anchor, &signed(&view)?).await?;
         let (about, bytes) = source.about_file().await?;
         if !is_of(&about, &view) {
@@ -163,7 +169,7 @@ pub fn mirror(
     }
 }
 
-/// Whether a registry that says this of itself says that it has the log of `view`.
+/// Whether what a registry says of itself names the log of `view`.
 fn is_of(about: &About, view: &LogView) -> bool {
     let history = view.replica.history();
     about.log_key.as_ref().is_some_and(|key| {
@@ -182,7 +188,8 @@ struct Chosen {
     is_withdrawn: bool,
 }
 
-/// The versions to copy, in the order of their entries: so the first that has a dataset hash keeps its pin.
+/// Returns the versions to copy, in the order of their entries, so that the first version with a dataset hash
+/// keeps its pin.
 fn chosen(view: &LogView, only: &[DatasetRef]) -> Result<Vec<Chosen>> {
     let history = view.replica.history();
     let mut wanted: Vec<(&Name, Option<Version>)> = Vec::new();
@@ -243,8 +250,8 @@ fn other_mirror(store: &dyn Store) -> Error {
     Error::invalid(format!("registry {}", store.name()), why)
 }
 
-/// Refuses a destination that is known by another log than `log`. What it shows now is for [`check_destination`] to say: it
-/// may be empty.
+/// Refuses a destination that is known by another log than `log`. [`check_destination`] compares the log that
+/// it shows now, which may be empty.
 fn check_is_known_by(store: &dyn Store, known: Known<'_>, log: &LogKey) -> Result<()> {
     match place_of(store) {
         Some(place) => known.log_to_write(&place, Some(log)).map(drop),
@@ -252,12 +259,13 @@ fn check_is_known_by(store: &dyn Store, known: Known<'_>, log: &LogKey) -> Resul
     }
 }
 
-/// How many entries of the same log the destination has; an error where it is something else, or is ahead.
+/// Returns the number of entries that the destination has of the same log. Fails if the destination is
+/// something else, or is ahead.
 fn check_destination(store: &dyn Store, view: &LogView, marker: &str) -> Result<u64> {
     let what = || format!("registry {}", store.name());
     let Some(about) = read_about(store)? else {
         match store.read(layout::MIRRORING)? {
-            // A mirror that was broken off.
+            // An interrupted mirror run of the same registry.
             Some(there) if there == marker.as_bytes() => {}
             Some(_) => return Err(other_mirror(store)),
             None => check_free(store)?,
@@ -283,7 +291,7 @@ fn check_destination(store: &dyn Store, view: &LogView, marker: &str) -> Result<
     Ok(size)
 }
 
-/// Checks that the log of `view` goes on where the checkpoint `there` ends.
+/// Checks that the log of `view` continues the one of the checkpoint `there`.
 fn check_older(store: &dyn Store, view: &LogView, there: &SignedCheckpoint) -> Result<()> {
     let (replica, size) = (&view.replica, there.claimed_size());
     let refuse = |why: String| Err(Error::trust(format!("registry {}", store.name()), why));
@@ -307,7 +315,7 @@ impl Mirror<'_> {
         self.writer.store()
     }
 
-    /// Copies everything: the log from entry `from` on, and recipes if they are to be looked for.
+    /// Copies everything: the versions, the recipes if a client is given, and the log from entry `from` on.
     fn copy(&mut self, versions: &[Chosen], recipes: Option<&Client>, from: u64) -> Result<()> {
         for version in versions {
             self.copy_version(version)?;
@@ -319,7 +327,7 @@ impl Mirror<'_> {
         self.store().remove(layout::MIRRORING)
     }
 
-    /// Copies what a version consists of, then lets it be found.
+    /// Copies the objects of a version, then lists it.
     fn copy_version(&mut self, version: &Chosen) -> Result<()> {
         let statement = &version.statement;
         let title = format!("{}@{}", statement.name, statement.version);
@@ -345,7 +353,7 @@ impl Mirror<'_> {
         self.list(version)
     }
 
-    /// Says where the images of a version are. What the source has no longer, the mirror keeps.
+    /// Writes where the images of a version are. The mirror keeps images that the source no longer has.
     fn list_packs(
         &mut self,
         statement: &ReleaseStatement,
@@ -354,7 +362,7 @@ impl Mirror<'_> {
     ) -> Result<()> {
         let path = layout::packs(&statement.manifest);
         if let Some(packs) = packs {
-            // And no other: one that was listed before may lead anywhere.
+            // Replaces the list instead of adding to it, because nobody has checked the packs in the old one.
             let lines: String = packs.iter().map(|(pack, _)| format!("{}\n", pack.blake3)).collect();
             return self.put_file(&path, lines.as_bytes());
         }
@@ -409,7 +417,7 @@ impl Mirror<'_> {
         Ok(())
     }
 
-    /// Lets a version be found, by the very bytes that the log has.
+    /// Lists a version, with the same bytes as its entry in the log.
     fn list(&self, version: &Chosen) -> Result<()> {
         let (statement, tree) = (&version.statement, self.view.replica.tree());
         let bytes = runtime()?.block_on(async {
@@ -422,7 +430,7 @@ impl Mirror<'_> {
         self.writer.list_release(statement, &bytes)
     }
 
-    /// Copies recipes that await their publisher, where the source can be listed.
+    /// Copies the recipes of versions that are not published yet, if the source can be listed.
     fn copy_recipes(&self, client: &Client) -> Result<()> {
         let Ok(source) = crate::registry::store::open(self.source.name(), &client.access) else {
             return Ok(());
@@ -438,7 +446,7 @@ impl Mirror<'_> {
         Ok(())
     }
 
-    /// Copies the log from entry `from` on, says whose it is, and ends with the checkpoint.
+    /// Copies the log from entry `from` on, then `registry.json`, and the checkpoint last.
     fn copy_log(&self, from: u64) -> Result<()> {
         let (replica, size) = (&self.view.replica, self.view.replica.size());
         let runtime = runtime()?;
@@ -450,7 +458,7 @@ impl Mirror<'_> {
                 .iter()
                 .map(|entry| leaf_hash(entry))
                 .collect();
-            // Audited before; but it may have been changed since.
+            // The log was audited before, but may have changed since.
             if leaves
                 .iter()
                 .zip(index * TILE_WIDTH..)
@@ -469,7 +477,7 @@ impl Mirror<'_> {
             if let Some(bytes) = there {
                 let what = self.store().locate(layout::CHECKPOINT);
                 let there = SignedCheckpoint::parse(&what, bytes.to_vec())?;
-                // Once more: somebody may have written meanwhile.
+                // Another writer may have changed the mirror meanwhile.
                 check_older(self.store(), &self.view, &there)?;
             }
             Ok((there != Some(self.view.note.as_slice())).then(|| self.view.note.clone()))

@@ -1,5 +1,5 @@
-//! The verbs, one file each. An operation takes what it needs as arguments, tells a [`crate::progress::Progress`]
-//! how far it is, and returns a report; it prints nothing and reads no environment.
+//! The verbs, one file each. An operation takes what it needs as arguments, reports its progress to a
+//! [`crate::progress::Progress`], and returns a report. It prints nothing and does not read the environment.
 
 pub mod accept;
 pub mod audit;

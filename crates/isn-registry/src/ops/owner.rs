@@ -1,4 +1,5 @@
-//! `isn owner`, `isn revoke`, `isn yank`, `isn withdraw`, `isn key rotate`: what the owners of a name say beside releases.
+//! `isn owner`, `isn revoke`, `isn yank`, `isn withdraw`, `isn key rotate`: the statements of a name's owners
+//! other than releases.
 
 use crate::client::{Client, unanswered};
 use crate::steps::submit::{Speaker, Submitted, submit};
@@ -11,17 +12,22 @@ use isn_format::statement::{Advice, Owner, Revocation, Statement};
 
 /// A change of a name's owners.
 pub enum Change {
-    /// One more key.
+    /// Add an owner key.
     Add(PublicKey),
-    /// One more recovery key.
+    /// Add a recovery key.
     AddRecovery(PublicKey),
-    /// One key less, of either sort.
+    /// Remove a key of either kind.
     Remove(PublicKey),
-    /// How many keys must sign.
+    /// Set the number of keys that must sign.
     Threshold(usize),
 }
 
 /// Changes the owners of a name.
+///
+/// # Errors
+/// [`Error::Exists`] if a key to add is there already; [`Error::NotFound`] if the name or a key to remove is
+/// not; [`Error::Invalid`] if there would be fewer keys than the threshold; otherwise those of submitting a
+/// statement.
 pub fn change(speaker: &Speaker<'_>, name: &Name, change: &Change) -> Result<Vec<Submitted>> {
     submit(speaker, |history| {
         let owners = &owned(history, name)?.owners;
@@ -60,7 +66,11 @@ pub fn change(speaker: &Speaker<'_>, name: &Name, change: &Change) -> Result<Vec
     })
 }
 
-/// Puts `new` in the place of `old` in every name that has `old`, or in `names` if there are any.
+/// Replaces the key `old` by `new` in the owners of `names`, or of every name if `names` is empty.
+///
+/// # Errors
+/// [`Error::Exists`] if `new` is an owner already; [`Error::NotFound`] if the log has no such name;
+/// [`Error::Invalid`] if no name has `old`; otherwise those of submitting a statement.
 pub fn rotate(
     speaker: &Speaker<'_>,
     names: &[Name],
@@ -87,7 +97,11 @@ pub fn rotate(
     })
 }
 
-/// Revokes a key in every name that has it, or in `names` if there are any.
+/// Revokes a key for `names`, or for every name that has it if `names` is empty.
+///
+/// # Errors
+/// [`Error::NotFound`] if the log has no such name; [`Error::Invalid`] if no name has the key; otherwise
+/// those of submitting a statement.
 pub fn revoke(
     speaker: &Speaker<'_>,
     names: &[Name],
@@ -104,14 +118,20 @@ pub fn revoke(
     })
 }
 
-/// Advises against a version.
+/// Advises against using a version.
+///
+/// # Errors
+/// Those of submitting a statement.
 pub fn yank(speaker: &Speaker<'_>, name: &Name, version: Version, reason: &str) -> Result<Vec<Submitted>> {
     submit(speaker, |_| {
         Ok(vec![Statement::Yank(Advice { name: name.clone(), version, reason: reason.into() })])
     })
 }
 
-/// Says that a version's objects may go.
+/// States that the objects of a version may be deleted.
+///
+/// # Errors
+/// Those of submitting a statement.
 pub fn withdraw(
     speaker: &Speaker<'_>,
     name: &Name,
@@ -123,18 +143,23 @@ pub fn withdraw(
     })
 }
 
-/// Whose a name is.
+/// The owners of a name.
 pub struct Shown {
-    /// Its owners.
+    /// What the log says of the name.
     pub dataset: Dataset,
     /// The registry.
     pub registry: String,
-    /// Whether only the registry says so: nobody whom the user believes vouches for its log.
+    /// Whether the log is only the one that the registry claims, and not trusted.
     pub is_claimed: bool,
 }
 
-/// The owners of a name in the first registry that has it, as the log says that the user trusts, or else the one that the
-/// registry claims to be. A registry without a log has no names; one that does not answer may have any.
+/// Returns the owners of a name in the first registry that has it, by the log that the user trusts, or else
+/// by the one that the registry claims. A registry without a log has no names, but one that does not answer
+/// may have any, so its failure is an error.
+///
+/// # Errors
+/// [`Error::NotFound`] if no registry has the name; [`Error::Unanswered`] or [`Error::Network`] if one does
+/// not answer; [`Error::Trust`] if its log is not as trusted or remembered.
 pub fn show(client: &Client, name: &Name) -> Result<Shown> {
     let runtime = transport::runtime()?;
     for location in &client.locations {

@@ -1,4 +1,4 @@
-//! `isn registry`: a place becomes a registry, and its log gets another key.
+//! `isn registry`: creates a registry, and changes the key of its log.
 
 use std::path::Path;
 
@@ -12,21 +12,27 @@ use isn_format::key::Signer;
 use isn_format::log::LogKey;
 use isn_format::statement::{LogKeyChange, SignedStatement, Statement};
 
-/// What a new registry says of itself.
+/// The description in a new registry's `registry.json`.
 pub const DESCRIPTION: &str = "A registry of image-classification datasets, written by isn";
 
 /// A registry and its log.
 pub struct RegistryReport {
-    /// Whether the place became a registry, or got a log.
+    /// Whether the registry or its log was created.
     pub made: bool,
-    /// Who it is.
+    /// The log's key, which identifies the registry.
     pub log_key: LogKey,
     /// Where the log's private key is, if it is on this machine.
     pub key_path: Option<std::path::PathBuf>,
 }
 
-/// Makes an empty place a registry with an empty log. `origin` is the log's name; `log_key` the file of a
-/// private key that is to be the log's, or that is the log's already and is to be used on this machine too.
+/// Makes a registry with an empty log of an empty location. `origin` is the log's name. `log_key` is the file
+/// of a private key: either the new log's, or that of a log which exists and is to be used from this machine
+/// too.
+///
+/// # Errors
+/// [`Error::OtherLog`] if the location is known by another log; [`Error::Exists`] or [`Error::Invalid`] if
+/// something else is there; [`Error::Key`] if the key cannot be used; [`Error::Io`] or [`Error::Network`] if
+/// the location cannot be written to.
 pub fn init(
     store: Box<dyn Store>,
     origin: Option<&str>,
@@ -47,13 +53,18 @@ pub fn init(
     let log = logs.log(&claimed);
     let key_path = log.signer()?.map(|_| log.key_path());
     if key_path.is_some() {
-        // So that the registry is whole for who looks at it now.
+        // Writes the log's files now, so that the registry is whole for its first reader.
         OwnLog::open(&RegistryWriter::open(store)?, known)?.view()?;
     }
     Ok(RegistryReport { made, log_key: claimed, key_path })
 }
 
-/// Gives the log another key: a statement that the old and the new one sign. Returns the new one.
+/// Gives the log another key, by a statement that the old and the new key sign. Returns the statement and the
+/// new key.
+///
+/// # Errors
+/// [`Error::Key`] if the log's private key is not on this machine; [`Error::Trust`] or [`Error::OtherLog`] if
+/// the log is not as remembered; [`Error::Io`] or [`Error::Network`] if the registry cannot be written to.
 pub fn rotate_key(store: Box<dyn Store>, known: Known<'_>) -> Result<(Submitted, LogKey)> {
     let writer = RegistryWriter::open_existing(store, known)?;
     let log = OwnLog::open(&writer, known)?;
@@ -69,7 +80,7 @@ pub fn rotate_key(store: Box<dyn Store>, known: Known<'_>) -> Result<(Submitted,
         SignedStatement::sign(&change, old.private_key() as &dyn Signer)?.sign_also(new.private_key())?;
     let first = log.append(&[signed])?.first;
     writer.set_log_key(new.log_key())?;
-    // Known by its new key too, with what was seen of it so far.
+    // Remembers what is known of the log under its new key too.
     OwnLog::known_by(new.log_key(), &writer, known.logs)?.view()?;
     let submitted = Submitted { statement: change, fate: Fate::Logged(first) };
     Ok((submitted, new.log_key().clone()))

@@ -1,5 +1,5 @@
-//! `isn sign` and `isn append`: signatures of people on different machines are collected in one statement file, which then
-//! goes into the log.
+//! `isn sign` and `isn append`: collect signatures from people on different machines in one statement file,
+//! and append the statement to the log.
 
 use std::path::Path;
 
@@ -13,15 +13,19 @@ use isn_format::error::{Error, Result};
 use isn_format::key::{PublicKey, Signer};
 use isn_format::statement::{MAX_LEN, SignedStatement, Statement};
 
-/// A statement file and who has signed it.
+/// A statement file and its signers.
 pub struct SignReport {
-    /// What is stated.
+    /// The statement.
     pub statement: Statement,
-    /// Everybody who has signed, the new one last.
+    /// The signers, the new one last.
     pub signers: Vec<PublicKey>,
 }
 
 /// Adds a signature to the statement in `file`, which may have none yet.
+///
+/// # Errors
+/// [`Error::Integrity`] or [`Error::Trust`] if the file is not a statement or has a wrong signature;
+/// [`Error::Key`] if the key cannot sign; [`Error::Io`] if the file cannot be read or written.
 pub fn sign(file: &Path, signer: &dyn Signer) -> Result<SignReport> {
     let what = file.display().to_string();
     let bytes = files::read_capped(file, MAX_LEN as u64)?;
@@ -39,8 +43,13 @@ pub fn sign(file: &Path, signer: &dyn Signer) -> Result<SignReport> {
     Ok(SignReport { statement: attested.statement, signers: attested.signers })
 }
 
-/// Appends the statement in `file` to the log of the registry in `store`. Of a release, the objects must be there: `isn
-/// publish` puts them.
+/// Appends the statement in `file` to the log of the registry in `store`. The objects of a release must be in
+/// the registry already: `isn publish` puts them there.
+///
+/// # Errors
+/// [`Error::Refused`] if the statement would have no effect; [`Error::Trust`] if its signatures are wrong or
+/// the log is not as remembered; [`Error::NotFound`] if an object of a release is missing; [`Error::Io`] or
+/// [`Error::Network`] if the registry cannot be written to.
 pub fn append(file: &Path, store: Box<dyn Store>, known: Known<'_>) -> Result<Submitted> {
     let signed =
         SignedStatement::parse(&file.display().to_string(), files::read_named(file, MAX_LEN as u64)?)?;
@@ -66,7 +75,7 @@ pub fn append(file: &Path, store: Box<dyn Store>, known: Known<'_>) -> Result<Su
         None => log.append(std::slice::from_ref(&signed))?.first,
     };
     if let Statement::Release(release) = &statement {
-        // What the log has: the same may have been signed by others too.
+        // The entry is read from the log because it may have other signatures than this file.
         writer.list_release(release, &log.entry(index, &log.view()?)?)?;
     }
     Ok(Submitted { statement, fate: Fate::Logged(index) })

@@ -1,4 +1,4 @@
-//! `isn source`: what a folder of source images has of what a recipe needs.
+//! `isn source`: checks whether a folder of source images has what a recipe needs.
 
 use std::collections::HashSet;
 use std::io::Read;
@@ -17,37 +17,38 @@ use isn_format::recipe::Recipe;
 use isn_format::source_kind::SourceKind;
 use isn_format::split::Split;
 
-/// Pieces in which archives are read for their checksum, in bytes.
+/// The number of bytes of an archive that are read at a time.
 const BUFFER: usize = 1 << 20;
 
-/// What to look at.
+/// What to check.
 pub struct CheckOptions<'a> {
-    /// The recipe, whose classes count.
+    /// The recipe, whose classes are checked.
     pub recipe: &'a Recipe,
     /// The folder.
     pub source: &'a Path,
-    /// Hash archives whose checksum is known; without, their lengths are compared.
+    /// Also compute the checksums of archives whose checksums are known. Without this, only lengths are
+    /// compared.
     pub checksums: bool,
     /// Where indexes of tar files may be kept.
     pub indexes: Option<&'a Indexes>,
 }
 
-/// What was found.
+/// The outcome of a check.
 #[derive(Debug, Serialize)]
 pub struct SourceReport {
     /// The kind of source, as in the recipe.
     pub kind: &'static str,
-    /// How the folder is laid out.
+    /// The layout of the folder.
     pub layout: String,
-    /// How many images it has of the recipe's classes.
+    /// The number of images of the recipe's classes.
     pub images: u64,
-    /// Each class in each split.
+    /// The number of images of each class in each split.
     pub counts: Vec<Count>,
-    /// Archives that ImageNet's download page lists.
+    /// The archives that ImageNet's download page lists.
     pub archives: Vec<ArchiveCheck>,
     /// What is missing, damaged or misplaced.
     pub problems: Vec<String>,
-    /// Rows of a list of labels that differ from the devkit's labels.
+    /// Rows of a list of labels that disagree with the devkit.
     pub differing_labels: Vec<String>,
     /// What was left out.
     pub warnings: Vec<String>,
@@ -60,37 +61,37 @@ pub struct Count {
     pub class: ClassId,
     /// The split in the source.
     pub split: Split,
-    /// How many there are.
+    /// The number of images found.
     pub found: u64,
-    /// How many ImageNet has; `None` in a source of which that is not known.
+    /// The number that ImageNet has; `None` for a source whose numbers are not known.
     pub expected: Option<u64>,
-    /// How many lack.
+    /// The number of images that are missing.
     pub missing: u64,
-    /// How many are too many.
+    /// The number of images too many.
     pub extra: u64,
-    /// Source ids of those that lack, where they are known: of train images only the number is.
+    /// The source ids of the missing images, if they are known. Of train images, only the number is known.
     pub missing_ids: Vec<String>,
 }
 
-/// An archive beside what is known of it.
+/// An archive, compared with what is known of it.
 #[derive(Debug, Serialize)]
 pub struct ArchiveCheck {
-    /// The file's name.
+    /// Its file name.
     pub name: String,
-    /// Its length in bytes.
+    /// Its length, in bytes.
     pub length: u64,
-    /// The length that it should have, where that is known.
+    /// The expected length, if it is known.
     pub expected_length: Option<u64>,
     /// Its MD5, if it was computed.
     pub md5: Option<String>,
-    /// The MD5 that it should have.
+    /// The expected MD5.
     pub expected_md5: &'static str,
-    /// Whether what was compared is equal.
+    /// Whether everything that was compared is equal.
     pub is_right: bool,
 }
 
 impl SourceReport {
-    /// Whether all is there and as it should be.
+    /// Whether nothing is missing, damaged or in excess.
     pub fn is_whole(&self) -> bool {
         self.problems.is_empty()
             && self.differing_labels.is_empty()
@@ -99,7 +100,10 @@ impl SourceReport {
     }
 }
 
-/// Looks at a source folder; nothing of an image is read.
+/// Checks a source folder, without reading any images.
+///
+/// # Errors
+/// [`Error::Source`] if the folder is not a source of the recipe's kind; [`Error::Io`] if it cannot be read.
 pub fn check(options: &CheckOptions<'_>, progress: &dyn Progress) -> Result<SourceReport> {
     let recipe = options.recipe;
     let survey = Source::survey(recipe.source, options.source, &recipe.classes, options.indexes)?;
@@ -156,7 +160,7 @@ fn counts(recipe: &Recipe, source: &Source) -> Vec<Count> {
     counts
 }
 
-/// Compares the archives that are there with what ImageNet's download page says of them.
+/// Compares the archives in the folder with what ImageNet's download page says of them.
 fn archives(options: &CheckOptions<'_>, progress: &dyn Progress) -> Result<Vec<ArchiveCheck>> {
     let known = ilsvrc2012::ARCHIVES.iter().map(|archive| (archive.name, Some(archive.length), archive.md5));
     let devkit = (ilsvrc2012::DEVKIT.0, None, ilsvrc2012::DEVKIT.1);

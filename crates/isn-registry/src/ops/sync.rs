@@ -1,4 +1,4 @@
-//! `isn sync`: brings the trees that a project's `isn.lock` and `isn.toml` name.
+//! `isn sync`: restores the trees that a project's `isn.lock` and `isn.toml` name.
 
 use std::path::{Path, PathBuf};
 
@@ -15,29 +15,35 @@ use isn_format::error::{Error, Missing, Result};
 use isn_format::log::History;
 use isn_format::tree::Selection;
 
-/// What to do with the lock file.
+/// How to restore the trees.
 pub struct SyncOptions<'a> {
     /// The folder of the project.
     pub project: &'a Path,
-    /// Change nothing in the lock file: what it lacks is an error.
+    /// Do not change the lock file: fail if it lacks a dataset.
     pub locked: bool,
-    /// Trees may be outside the project's folder.
+    /// Allow trees outside the project's folder.
     pub allow_outside: bool,
-    /// How many threads.
+    /// The number of threads.
     pub jobs: usize,
 }
 
-/// What happened to one tree.
+/// The outcome for one tree.
 pub struct Synced {
-    /// Its entry.
+    /// Its entry in the lock file.
     pub entry: Locked,
-    /// Bytes fetched; `None` if the tree was there and whole, and no registry was asked.
+    /// The number of bytes fetched, or `None` if the tree was whole already and no registry was asked.
     pub fetched_bytes: Option<u64>,
-    /// What the user should hear: that the version is yanked, for one.
+    /// Warnings for the user, for example that the version is yanked.
     pub warnings: Vec<String>,
 }
 
-/// Restores every tree of the lock file, and unless `locked`, locks what only the project file names.
+/// Restores every tree of the lock file. Unless `locked`, first locks the datasets that only the project file
+/// names.
+///
+/// # Errors
+/// [`Error::NotFound`] if nothing is locked or named; [`Error::Invalid`] if `locked` and a dataset is missing
+/// from the lock file; [`Error::Mistakes`] if a file has mistakes or a tree is misplaced; otherwise those of
+/// [`pull`].
 pub fn sync(client: &Client, options: &SyncOptions<'_>, progress: &dyn Progress) -> Result<Vec<Synced>> {
     let lock_path = options.project.join(LOCK_FILE);
     let mut lock = LockFile::read(&lock_path)?;
@@ -67,7 +73,7 @@ pub fn sync(client: &Client, options: &SyncOptions<'_>, progress: &dyn Progress)
         });
     }
     if !added.is_empty() {
-        // Another process may have added some meanwhile.
+        // Another process may have added entries meanwhile.
         lock = LockFile::change(&lock_path, |lock| {
             added.into_iter().try_for_each(|entry| lock.add(&what, options.project, entry))?;
             check(lock)
@@ -82,7 +88,7 @@ pub fn sync(client: &Client, options: &SyncOptions<'_>, progress: &dyn Progress)
     Ok(synced)
 }
 
-/// Whether a locked version is one that `reference` may mean.
+/// Whether a locked version is one that `reference` can mean.
 fn satisfies(pin: &DatasetRef, reference: &DatasetRef) -> bool {
     match (pin, reference) {
         (DatasetRef::Version(name, _, _), DatasetRef::Newest(wanted)) => name == wanted,
@@ -111,7 +117,8 @@ fn restore(
         let warnings = client.advice_at_hand(&entry.registry, &entry.pin, remembered);
         return Ok(Synced { entry: entry.clone(), fetched_bytes: None, warnings });
     }
-    // The one that it was locked from comes first: what it says of the version counts. The others may have its bytes, too.
+    // The registry that the version was locked from comes first, because its statements about the version
+    // count. The others may have its bytes too.
     let others = client.locations.iter().filter(|location| **location != entry.registry);
     let locations: Vec<String> = std::iter::once(&entry.registry).chain(others).cloned().collect();
     let client = Client { locations, ..client.clone() };
@@ -129,8 +136,12 @@ fn restore(
     Ok(Synced { entry: entry.clone(), fetched_bytes, warnings })
 }
 
-/// Refuses, before a pull, what could not be locked afterwards: a damaged lock file in `project`, or a tree outside of it or
-/// in another one.
+/// Refuses, before a pull, what could not be locked after it: a damaged lock file in `project`, or a tree
+/// that is outside the project or inside another tree.
+///
+/// # Errors
+/// [`Error::Mistakes`] if the lock file or the place of the tree is wrong; [`Error::Io`] if the lock file
+/// cannot be read or written.
 pub fn check_lockable(
     project: &Path,
     to: Option<&Path>,
@@ -149,7 +160,11 @@ pub fn check_lockable(
     lock.add(what, project, Locked { path: to.into(), pin, registry: String::new(), selection })
 }
 
-/// Adds what was pulled to the lock file of the project in `project`.
+/// Adds a pulled tree to the lock file of `project`.
+///
+/// # Errors
+/// [`Error::Mistakes`] if the lock file has mistakes or the tree cannot be added; [`Error::Io`] if it cannot
+/// be read or written.
 pub fn lock(project: &Path, report: &PullReport, selection: &Selection) -> Result<()> {
     let lock_path = project.join(LOCK_FILE);
     let entry = Locked {

@@ -1,11 +1,16 @@
-//! `isn trust`: which logs, publishers and witnesses a user believes, registry by registry.
+//! `isn trust`: changes which logs, publishers and witnesses the user trusts for each registry.
 
 use crate::known_logs::KnownLogs;
 use crate::registry::BUNDLED;
 use crate::trust::{AnyKey, RegistryId, TrustStore, any_key_argument};
 use isn_format::error::{Error, Result};
 
-/// Trusts a key (a file, the line itself, or a vkey) for a registry; `need` says how many witnesses must sign.
+/// Trusts a key (a file, a public key line, or a vkey) for a registry. `need` is the number of witnesses that
+/// must sign.
+///
+/// # Errors
+/// [`Error::Invalid`] if the registry or the key is not one; [`Error::TrustFile`] or [`Error::Io`] if the
+/// trust store cannot be read or written.
 pub fn add(
     store: &mut TrustStore,
     registry: &str,
@@ -20,8 +25,11 @@ pub fn add(
     Ok((id, key))
 }
 
-/// Trusts a key (a file, the line itself, its fingerprint, or a vkey) no more. Of a log it is also forgotten that the place
-/// has shown it, so that it may become another registry.
+/// Stops trusting a key (a file, a public key line, its fingerprint, or a vkey). For a log key, also forgets
+/// that the location has shown that log, so that it may become another registry.
+///
+/// # Errors
+/// [`Error::NotFound`] if the key is not trusted for the registry; otherwise those of [`add`].
 pub fn remove(
     store: &mut TrustStore,
     logs: &KnownLogs,

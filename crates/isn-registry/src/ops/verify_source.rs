@@ -1,5 +1,5 @@
-//! `isn verify-source`: whether a folder has the very source files that a version was built from. No pixel is needed, and
-//! none is made.
+//! `isn verify-source`: checks whether a folder has the exact source files that a version was built from,
+//! without decoding any.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -17,23 +17,27 @@ use isn_format::error::{Blame, Difference, Error, Result};
 use isn_format::index::Row;
 use isn_format::source_kind::SourceKind;
 
-/// What was compared.
+/// The outcome of a comparison.
 pub struct VerifySourceReport {
     /// The version.
     pub snapshot: Snapshot,
-    /// How the source is laid out.
+    /// The layout of the source.
     pub layout: String,
-    /// How many source files were hashed.
+    /// The number of source files that were hashed.
     pub checked: u64,
     /// Images whose source file has other bytes, sorted by path.
     pub differing: Vec<Difference>,
-    /// Images whose source file is not there, sorted by path.
+    /// Images whose source file is missing, sorted by path.
     pub missing: Vec<Difference>,
-    /// What else is wrong with the folder.
+    /// Warnings for the user, such as other faults of the folder.
     pub warnings: Vec<String>,
 }
 
 /// Compares the files of `source` with those that the version's index names.
+///
+/// # Errors
+/// [`Error::Source`] if the folder is not a source of the version's kind; [`Error::Io`] if a file cannot be
+/// read; otherwise those of describing a version.
 pub fn verify_source(
     client: &Client,
     reference: &DatasetRef,

@@ -1,5 +1,6 @@
-//! A build that is to become a version that is released already: a source that lacks files of it is refused before anything
-//! is decoded, and one with other files as soon as the last of them is read.
+//! Checks a build that must become a version that is already released. A source that lacks files of the
+//! version is refused before anything is decoded, and one with other files as soon as the last of them has
+//! been read.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +13,7 @@ use isn_format::digest::Digest;
 use isn_format::error::{Blame, Difference, Error, Result, count};
 use isn_format::index::Index;
 
-/// Opens the source, which must have every image of the version that is expected.
+/// Opens the source, which must have every image of the expected version.
 pub(super) fn open_source(options: &BuildOptions<'_>) -> Result<Source> {
     let recipe = &options.inputs.recipe;
     if let Some(index) = options.expected {
@@ -27,7 +28,7 @@ pub(super) fn open_source(options: &BuildOptions<'_>) -> Result<Source> {
     Source::open_with(recipe.source, options.source, &recipe.classes, options.indexes)
 }
 
-/// The images of a version that a source does not have.
+/// Returns the images of a version that the source lacks.
 fn missing(index: &Index, survey: &Survey) -> Vec<Difference> {
     let there: HashSet<&str> = survey.source.images.iter().map(|image| image.id.as_str()).collect();
     let lacking = index.rows().iter().filter(|row| !there.contains(row.source.as_str()));
@@ -48,8 +49,8 @@ fn failed(options: &BuildOptions<'_>, why: String, differences: Vec<Difference>)
     Error::Rebuilt { what, why, differences, unsigned: &[] }
 }
 
-/// Compares source files with those of the version that is expected, while they are read anyway. After the first that is
-/// another the others are only compared: what would be built is of no use.
+/// Compares source files with those of the expected version as they are read. After the first difference, the
+/// remaining files are only compared, since the build is of no use.
 pub(super) struct Watch<'a> {
     expected: HashMap<&'a str, Digest>,
     is_wrong: AtomicBool,
@@ -57,7 +58,7 @@ pub(super) struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    /// Without an index everything is right.
+    /// Without an index, every file is right.
     pub(super) fn new(expected: Option<&'a Index>) -> Self {
         let rows = expected.iter().flat_map(|index| index.rows());
         Watch {
@@ -67,7 +68,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Whether an image is to be built.
+    /// Compares an image's source file with the expected one. Returns whether the image is still to be built.
     pub(super) fn is_right(&self, planned: &Planned, image: &SourceImage, found: &Digest) -> bool {
         if let Some(expected) = self.expected.get(image.id.as_str()).filter(|expected| *expected != found) {
             self.is_wrong.store(true, Ordering::Relaxed);
@@ -83,7 +84,7 @@ impl<'a> Watch<'a> {
         !self.is_wrong.load(Ordering::Relaxed)
     }
 
-    /// An error if a source file is another than that of the release.
+    /// Fails if a source file differs from that of the release.
     pub(super) fn finish(self, options: &BuildOptions<'_>) -> Result<()> {
         let mut differences = self.differences.into_inner().unwrap_or_else(PoisonError::into_inner);
         if differences.is_empty() {

@@ -18,10 +18,10 @@ use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::recipe::Recipe;
 use isn_format::split::Assignments;
 
-/// Split assignments of ten million images; more is no such file.
+/// The maximum length of a file of split assignments, in bytes: enough for ten million images.
 const MAX_ASSIGNMENTS: u64 = 1 << 30;
 
-/// A recipe and what it names, each with the exact bytes that become objects of the version.
+/// A recipe and the files that it names, with the exact bytes that become objects of the version.
 pub struct Inputs {
     pub(super) recipe_bytes: Vec<u8>,
     pub(super) recipe: Recipe,
@@ -33,8 +33,12 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// From a recipe's file and the ledger and groups beside it; the assignments of an earlier version come from the first
-    /// of the registries that has them.
+    /// Reads a recipe's file, and the ledger and groups beside it. The assignments of an earlier version come
+    /// from the first registry that has them.
+    ///
+    /// # Errors
+    /// [`Error::Mistakes`] or [`Error::Invalid`] if a file has mistakes; [`Error::Io`] if one cannot be read;
+    /// [`Error::NotFound`] if no registry has the assignments; those of opening a registry.
     pub fn read(recipe_path: &Path, client: &Client) -> Result<Self> {
         let what = recipe_path.display().to_string();
         let text = files::read_text(recipe_path)?;
@@ -52,7 +56,11 @@ impl Inputs {
         Self::new(text, recipe, ledger, groups, previous)
     }
 
-    /// From the objects of a version, to build it again.
+    /// Reads the inputs from the objects of a version, to build it again.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if an object is not what its hash says; [`Error::NotFound`] if one is missing;
+    /// [`Error::Network`] if the registry does not answer.
     pub fn of_version(runtime: &Runtime, registry: &Registry, snapshot: &Snapshot) -> Result<Self> {
         let objects = &snapshot.head.manifest.objects;
         let what = registry.locate(ObjectKind::Recipe, &objects.recipe.blake3);
@@ -98,7 +106,7 @@ impl Inputs {
         Ok(Inputs { recipe_bytes, recipe, ledger_bytes, ledger, groups_bytes, groups, previous })
     }
 
-    /// What the ledger comes to for the images of `source`.
+    /// Settles the ledger for the images of `source`.
     pub(super) fn settle(&self, source: &Source) -> Result<Settled> {
         let Some(spec) = &self.recipe.corrections else { return Ok(Settled::default()) };
         let given = source.images.iter().map(|image| (image.id.as_str(), &image.class));
@@ -111,7 +119,7 @@ impl Inputs {
     }
 }
 
-/// The bytes of an input, and what messages call it.
+/// What messages call an input, and its bytes.
 type Named = (String, Vec<u8>);
 
 fn find_assignments(runtime: &Runtime, digest: &Digest, client: &Client) -> Result<Assignments> {

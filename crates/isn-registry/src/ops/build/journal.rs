@@ -1,4 +1,5 @@
-//! [`Journal`]: the shards that a build has finished, so that a killed build goes on from the last of them.
+//! [`Journal`]: records the shards that a build has finished, so that a killed build resumes after the last
+//! of them.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -14,17 +15,17 @@ use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::{Entry, Pack};
 use isn_format::shard::{FrameWriter, ShardWriter};
 
-/// Which build this is: another job starts over.
+/// The file with the digest of the job. Another job starts over.
 const JOB: &str = "job";
-/// What is built so far; the rest tells how far it is.
+/// The folder of what is built so far.
 const BUILD: &str = "build";
-/// One file a finished shard.
+/// The folder with one file for each finished shard.
 const FINISHED: &str = "finished";
-/// The longest of these files that are read, in bytes.
+/// The maximum lengths of these files, in bytes.
 const MAX_JOB: u64 = 1 << 10;
 const MAX_FINISHED: u64 = 1 << 30;
 
-/// A finished shard and the rows whose images end in it or before it.
+/// A finished shard, and the rows whose images end in it or before it.
 #[derive(Serialize, Deserialize)]
 struct Finished {
     shard: ObjectRef,
@@ -32,22 +33,22 @@ struct Finished {
     rows: Vec<Row>,
 }
 
-/// The output of a build while it grows, in a hidden sibling of its final folder.
+/// The output of a build in progress, in a hidden sibling of its final folder.
 pub(super) struct Journal {
     work: Workplace,
     root: PathBuf,
     rows: Vec<Row>,
     pack: Pack,
     stored: HashSet<Digest>,
-    /// The shard that is being written, and its rows.
+    /// The shard that is being written.
     current: Option<ShardWriter<tempfile::NamedTempFile>>,
     current_rows: Vec<Row>,
     frames: FrameWriter,
 }
 
 impl Journal {
-    /// Opens the journal of `job` for the output `out`: with what an earlier run finished, if that was the same
-    /// job, else from the start.
+    /// Opens the journal of `job` for the output `out`. It resumes what an earlier run of the same job
+    /// finished, and otherwise starts over.
     pub(super) fn open(out: &Path, job: &Digest) -> Result<Self> {
         let Some(work) = Workplace::open(out, "")? else {
             return Err(Error::exists(
@@ -77,12 +78,12 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Removes what a run left that was killed right after it had put its output in place.
+    /// Removes what a run left that was killed just after it had put its output in place.
     pub(super) fn tidy(out: &Path) -> Result<()> {
         Workplace::discard_abandoned(out, "")
     }
 
-    /// Takes over the shards that are whole, and removes everything else.
+    /// Keeps the shards that are whole, and removes everything else.
     fn recover(&mut self) -> Result<()> {
         for at in 0.. {
             let Some(bytes) = files::read_nofollow(&self.finished_path(at), MAX_FINISHED)? else { break };
@@ -122,12 +123,12 @@ impl Journal {
         self.rows.extend(finished.rows);
     }
 
-    /// How many images are in finished shards.
+    /// Returns the number of images in finished shards.
     pub(super) fn done(&self) -> usize {
         self.rows.len()
     }
 
-    /// Appends the next image of the plan; equal images share one frame.
+    /// Appends the next image of the plan. Equal images share one frame.
     pub(super) fn push(&mut self, row: Row, frame: &[u8]) -> Result<()> {
         if self.stored.insert(row.blake3) {
             let shards = self.root.join("objects");
@@ -145,7 +146,7 @@ impl Journal {
 
     fn finish_shard(&mut self) -> Result<()> {
         let Some(writer) = self.current.take() else {
-            // Only repetitions of images that earlier shards have: they need no shard.
+            // The remaining rows repeat images of earlier shards, and need no shard.
             self.rows.append(&mut self.current_rows);
             return Ok(());
         };
@@ -163,27 +164,27 @@ impl Journal {
         Ok(())
     }
 
-    /// Gets rid of what was built so far.
+    /// Removes what was built so far.
     pub(super) fn discard(self) -> Result<()> {
         self.work.discard()
     }
 
-    /// Ends the last shard. Gives all rows, the pack, and the folder with the shards.
+    /// Finishes the last shard. Returns all rows, the pack, and the folder of the shards.
     pub(super) fn into_parts(mut self) -> Result<(Vec<Row>, Pack, Output)> {
         self.finish_shard()?;
         Ok((self.rows, self.pack, Output { work: self.work, root: self.root }))
     }
 }
 
-/// The folder of a build whose shards are all there.
+/// The folder of a build whose shards are all finished.
 pub(super) struct Output {
     work: Workplace,
-    /// Where it is until it is finished.
+    /// Where the folder is until it gets its final name.
     pub(super) root: PathBuf,
 }
 
 impl Output {
-    /// Gives the folder its final name and gets rid of the journal.
+    /// Gives the folder its final name and removes the journal.
     pub(super) fn finish(self, out: &Path) -> Result<()> {
         files::sync_file_system(&self.root)?;
         self.work.own.check()?;
@@ -191,7 +192,7 @@ impl Output {
             let why = " (it came into being during the build)";
             return Err(Error::exists(There::Place, out.display(), why));
         }
-        // It is done, whatever becomes of what is left.
+        // The build is done even if the journal cannot be removed.
         let _ = self.work.discard();
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! `isn build`: from a recipe and raw images to a version: shards, index, manifest and a report, the same bytes on
-//! every machine and with any number of threads.
+//! `isn build`: makes a version from a recipe and raw images: shards, index, manifest and a report. The bytes
+//! are the same on every machine and with any number of threads.
 
 mod expected;
 mod inputs;
@@ -43,68 +43,69 @@ pub const REPORT_JSON: &str = "report.json";
 
 /// What to build.
 pub struct BuildOptions<'a> {
-    /// Recipe, corrections and earlier assignments.
+    /// The recipe, the ledger, the groups and earlier assignments.
     pub inputs: &'a Inputs,
     /// The raw images.
     pub source: &'a Path,
-    /// The folder to make.
+    /// The output folder.
     pub out: &'a Path,
-    /// How many threads decode.
+    /// The number of threads that decode.
     pub jobs: usize,
-    /// Where indexes of tar files of the source may be kept.
+    /// Where indexes of the source's tar files may be kept.
     pub indexes: Option<&'a Indexes>,
-    /// The index of the version that this is to be again: a source that cannot give it is refused as early as that is
-    /// known.
+    /// The index of the version that the build must become. A source that cannot give it is refused as early
+    /// as possible.
     pub expected: Option<&'a Index>,
 }
 
-/// What a build made: the contents of `report.json`.
+/// The outcome of a build, which is the contents of `report.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildReport {
     /// The dataset.
     pub name: Name,
     /// The version.
     pub version: Version,
-    /// `b3:…`, the dataset hash.
+    /// The dataset hash, as `b3:…`.
     pub dataset: String,
-    /// `b3:…`, the manifest.
+    /// The hash of the manifest, as `b3:…`.
     pub manifest: String,
     /// `name@version#b3:…`.
     pub pin: String,
-    /// How many images there are.
+    /// The number of images.
     pub images: u64,
     /// The sum of their lengths, in bytes.
     pub bytes: u64,
-    /// How many shards hold them.
+    /// The number of shards.
     pub shards: usize,
     /// The sum of the shards' lengths, in bytes.
     pub shard_bytes: u64,
-    /// How many images each class has in each split.
+    /// The number of images of each class in each split.
     pub balance: BTreeMap<Split, BTreeMap<ClassId, u64>>,
-    /// How the source is laid out.
+    /// The layout of the source.
     #[serde(default)]
     pub source: String,
-    /// How many images the source has of the recipe's classes.
+    /// The number of images of the recipe's classes in the source.
     pub source_images: u64,
-    /// Source ids that the corrections removed.
+    /// The source ids of images that the corrections removed.
     pub removed: Vec<String>,
-    /// Source ids that the corrections gave another class.
+    /// The source ids of images that the corrections gave another class.
     pub relabelled: Vec<String>,
-    /// Source ids that were too small, under `small = "drop"`.
+    /// The source ids of images that were too small, with `small = "drop"`.
     pub dropped: Vec<String>,
-    /// Source ids of which the classes had enough.
+    /// The source ids of images left out because their classes had enough.
     #[serde(default)]
     pub surplus: Vec<String>,
-    /// Source ids of which the ledger claims something that its policy leaves to a person; they stay as they are.
+    /// The source ids of images with label claims that the ledger's policy leaves to a person. They keep
+    /// their class until then.
     #[serde(default)]
     pub open: Vec<String>,
     /// What the curator should look at.
     pub warnings: Vec<String>,
-    /// BLAKE3 over all that went in, by which a rerun knows that there is nothing to do.
+    /// The BLAKE3 hash of everything that went in, by which a rerun knows that there is nothing to do.
     pub job: Digest,
 }
 
-/// An image as a worker leaves it.
+/// A finished image.
 struct Done {
     blake3: Digest,
     length: u64,
@@ -115,7 +116,13 @@ struct Done {
     frame: Vec<u8>,
 }
 
-/// Builds a version; `false` if that very build was there already.
+/// Builds a version. Returns `false` if `options.out` is the output of the very same build already.
+///
+/// # Errors
+/// [`Error::Mistakes`] if the recipe and the source do not fit each other; [`Error::Rejects`] with every
+/// image that cannot be built; [`Error::Rebuilt`] if the source cannot give `options.expected`;
+/// [`Error::Exists`] if something else is at `options.out`, or another build is running; [`Error::Source`] or
+/// [`Error::Io`] if the source cannot be read.
 pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(BuildReport, bool)> {
     isn_pixels::self_check().map_err(|e| Error::Internal(e.to_string()))?;
     let inputs = options.inputs;
@@ -134,7 +141,7 @@ pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(Bui
 
     let mut journal = Journal::open(&out, &job)?;
     let rejects = match make_images(options, recipe, &source, &plan, &mut journal, progress) {
-        // Of another source nothing can be used later.
+        // Nothing made from another source can be used later.
         Err(error @ Error::Rebuilt { .. }) => return journal.discard().and(Err(error)),
         made => made?,
     };
@@ -148,7 +155,8 @@ pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(Bui
     Ok((report, true))
 }
 
-/// The ids of images that `small = "drop"` leaves out. A header that cannot be read is reported with the pixels.
+/// Returns the ids of the images that `small = "drop"` leaves out. A header that cannot be read is reported
+/// when the image is decoded.
 fn too_small(
     recipe: &Recipe,
     source: &Source,
@@ -186,7 +194,8 @@ fn too_small(
     Ok(dropped)
 }
 
-/// BLAKE3 over all that decides the output: inputs, source listing, pipeline.
+/// Returns the BLAKE3 hash of everything that decides the output: the inputs, the list of source files and
+/// the pipeline.
 fn job_digest(inputs: &Inputs, source: &Source) -> Digest {
     let mut hasher = blake3::Hasher::new();
     let mut add = |bytes: &[u8]| {
@@ -206,7 +215,7 @@ fn job_digest(inputs: &Inputs, source: &Source) -> Digest {
     Digest::of_hasher(&hasher)
 }
 
-/// The report of this very build, if `out` has it; an error if something else is there.
+/// Returns the report if `out` is the output of this very build. Fails if something else is there.
 fn finished(out: &Path, job: &Digest) -> Result<Option<BuildReport>> {
     if files::is_free(out)? {
         return Ok(None);
@@ -223,7 +232,7 @@ fn finished(out: &Path, job: &Digest) -> Result<Option<BuildReport>> {
     }
 }
 
-/// Builds what the journal does not have yet. Returns every image that cannot be built.
+/// Builds the images that the journal does not have yet. Returns every image that cannot be built.
 fn make_images(
     options: &BuildOptions<'_>,
     recipe: &Recipe,
@@ -261,7 +270,8 @@ fn make_images(
     Ok(rejects)
 }
 
-/// One image; the inner error is the reason why it is rejected. `None` if it is of no use, since the source is another one.
+/// Builds one image. The inner error is the reason why it is rejected. Returns `None` if the source turned
+/// out to be another one, so that the image is of no use.
 fn make_image(
     source: &Source,
     planned: &Planned,
@@ -311,7 +321,8 @@ fn row(planned: &Planned, source_id: &str, done: &Done) -> Row {
     }
 }
 
-/// Writes everything but the shards: index, `classes.csv`, recipe, ledger, groups, assignments, pack, manifest, report.
+/// Writes everything except the shards: index, `classes.csv`, recipe, ledger, groups, assignments, pack,
+/// manifest and report.
 #[expect(clippy::too_many_arguments, reason = "the parts of a build meet here, once")]
 fn describe(
     root: &Path,
@@ -407,7 +418,7 @@ fn describe(
     Ok(report)
 }
 
-/// What the ledger's policy leaves to a person, in a line.
+/// Returns a warning that counts the images that the ledger's policy leaves to a person.
 fn left_open(settled: &Settled) -> Vec<String> {
     match settled.open.len() {
         0 => Vec::new(),

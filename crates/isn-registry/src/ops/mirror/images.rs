@@ -1,5 +1,6 @@
-//! The images of what is mirrored. Packs and shards are signed by nobody: of a shard no more is taken than images of the log's
-//! versions account for, and each image is looked at where its pack places it, before it can be found in the mirror.
+//! Copies packs and shards. No signature covers them, so a shard may not be longer than the images of the
+//! log's versions account for, and each image is checked at the place that its pack gives before the mirror
+//! lists it.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -13,19 +14,19 @@ use isn_format::error::{Error, Result};
 use isn_format::pack::{Entry, Pack};
 use isn_format::shard::{FrameReader, TARGET_LEN};
 
-/// What a shard may have beside its images, in bytes: the end of the archive.
+/// The maximum length of a shard beyond its images, in bytes: the end of the tar archive.
 const BESIDE: u64 = 4096;
 
-/// What is known of shards, from the packs of the versions so far.
+/// What the packs of the versions so far say about shards.
 #[derive(Default)]
 pub(super) struct Accounts {
-    /// The bytes of a shard that images account for.
+    /// The number of bytes of each shard that images account for.
     bytes: HashMap<Digest, u64>,
-    /// The places that were counted.
+    /// The places that have been counted.
     counted: HashSet<Digest>,
-    /// The places that were looked at.
+    /// The places whose images have been checked.
     checked: HashSet<Digest>,
-    /// The manifests whose packs were counted, or could not be.
+    /// Manifests, each with whether its packs could be counted.
     versions: HashMap<Digest, bool>,
 }
 
@@ -45,7 +46,7 @@ impl Accounts {
     }
 }
 
-/// What a pack says of an image, in short.
+/// A digest of what a pack says about an image.
 fn place(shard: &Digest, entry: &Entry) -> Digest {
     let mut hasher = blake3::Hasher::new();
     for part in [shard, &entry.blake3, &entry.frame] {
@@ -56,8 +57,8 @@ fn place(shard: &Digest, entry: &Entry) -> Digest {
 }
 
 impl Mirror<'_> {
-    /// Checks that the shards of a version are no longer than the images in them account for: its own, and those of earlier
-    /// versions of the name, whose shards it may share.
+    /// Checks that the shards of a version are no longer than their images account for: those of this
+    /// version, and those of earlier versions of the name, which may share shards.
     pub(super) fn check_lengths(&mut self, version: &Chosen, contents: &Contents) -> Result<()> {
         let packs = contents.packs.as_deref().unwrap_or_default();
         packs.iter().for_each(|(_, pack)| self.accounts.count(pack));
@@ -70,7 +71,8 @@ impl Mirror<'_> {
         }
         let is_lost = self.count_earlier(version)?;
         unaccounted.retain(|shard| !self.accounts.account_for(shard));
-        // What is withdrawn may be gone, and its images be in a shard that is still needed, of the length that shards have.
+        // The objects of a withdrawn version may be gone while its images are still in a shard that is
+        // needed. Such a shard may have the length of any other shard.
         match unaccounted.iter().find(|shard| !is_lost || shard.length > 2 * TARGET_LEN) {
             None => Ok(()),
             Some(shard) => {
@@ -80,7 +82,7 @@ impl Mirror<'_> {
         }
     }
 
-    /// Counts the packs of the versions before this one; whether those of a withdrawn one are lost.
+    /// Counts the packs of the earlier versions. Returns whether those of a withdrawn version are gone.
     fn count_earlier(&mut self, version: &Chosen) -> Result<bool> {
         let dataset = self.view.replica.history().dataset(&version.statement.name);
         let releases = dataset.iter().flat_map(|dataset| dataset.releases.values());
@@ -110,8 +112,8 @@ impl Mirror<'_> {
         Ok(is_lost)
     }
 
-    /// Copies packs and shards. A pack that is there is one whose images were looked at, or will be when their shard comes:
-    /// so those in shards that are there already are looked at before it.
+    /// Copies packs and shards. If the mirror has a pack, its images have been checked or will be when their
+    /// shard arrives; so images in shards that the mirror already has are checked before the pack is copied.
     pub(super) fn copy_images(&mut self, contents: &Contents) -> Result<()> {
         let rows = contents.snapshot.index().rows();
         let lengths: HashMap<Digest, u64> = rows.iter().map(|row| (row.blake3, row.length)).collect();
@@ -136,7 +138,8 @@ impl Mirror<'_> {
         Ok(())
     }
 
-    /// Copies a shard with images at these places, unless it is there and they are known to be in it.
+    /// Copies a shard that must have images at these places, unless the mirror has the shard and they are
+    /// known to be in it.
     fn copy_shard(
         &mut self,
         shard: &ObjectRef,
@@ -184,7 +187,7 @@ impl Mirror<'_> {
     }
 }
 
-/// Checks that each image is in a shard where its pack places it.
+/// Checks that each image is in the shard at the place that its pack gives.
 fn check_images(path: &Path, what: &str, entries: &[&Entry], lengths: &HashMap<Digest, u64>) -> Result<()> {
     let mut reader = FrameReader::new().map_err(|e| Error::Internal(format!("zstd: {e}")))?;
     let mut file: File = files::open(path)?;
@@ -192,7 +195,7 @@ fn check_images(path: &Path, what: &str, entries: &[&Entry], lengths: &HashMap<D
     for entry in entries {
         let length = lengths.get(&entry.blake3).copied();
         let length = length.ok_or_else(|| Error::Internal("an image of no version".into()))?;
-        // No longer than its image may need.
+        // [`Mirror::check_lengths`] has bounded the sum of these lengths.
         frame.resize(entry.length as usize, 0);
         file.seek(SeekFrom::Start(entry.offset)).map_err(Error::io("read", path))?;
         file.read_exact(&mut frame).map_err(Error::io("read", path))?;
