@@ -1,4 +1,5 @@
-//! `isn audit balance`: how many images each class has in each split, and what an accuracy on a split can tell.
+//! `isn audit balance`: counts the images of each class in each split, and estimates how much an accuracy
+//! measured on a split can tell.
 
 use std::collections::BTreeMap;
 
@@ -7,55 +8,57 @@ use crate::audit::resolution::{mcnemar_smallest, wilson_half_width};
 use isn_format::class::ClassId;
 use isn_format::split::Split;
 
-/// The accuracies that half-widths are given at.
+/// The accuracies for which half-widths are given.
 pub const ACCURACIES: [f64; 3] = [0.5, 0.9, 0.95];
 
-/// The images of one split, or of what has no splits.
+/// The images of one split, or all images if there are no splits.
 #[derive(Clone, Debug)]
 pub struct SplitBalance {
-    /// Which.
+    /// The split.
     pub split: Option<Split>,
-    /// How many images it has.
+    /// The number of its images.
     pub images: u64,
-    /// Fewest images of a class, and most. A class that it has none of, and another split has, counts.
+    /// The smallest and the largest number of images of a class. A class that only other splits have counts
+    /// as 0.
     pub range: (u64, u64),
-    /// Half the width of the 95% interval of an accuracy over all of it, at each of [`ACCURACIES`].
+    /// Half the width of the 95% confidence interval of an accuracy on the whole split, for each of
+    /// [`ACCURACIES`].
     pub half_widths: [f64; 3],
-    /// The same of the accuracy on its smallest class that has images.
+    /// The same for the accuracy on its smallest class that has images.
     pub class_half_widths: [f64; 3],
-    /// The smallest difference of accuracies by which two models can be told apart on it.
+    /// The smallest difference in accuracy between two models that the split can detect.
     pub smallest_difference: Option<f64>,
 }
 
-/// What there is of each class.
+/// The number of images of each class.
 #[derive(Clone, Debug)]
 pub struct BalanceReport {
-    /// How many images there are.
+    /// The number of images.
     pub images: u64,
-    /// Of them, how many whose class is not known.
+    /// The number of images whose class is not known.
     pub without_class: u64,
-    /// Images by class and split; 0 where there are none.
+    /// The number of images by class and split, including zeros.
     pub classes: BTreeMap<ClassId, BTreeMap<Option<Split>, u64>>,
-    /// In the order of splits.
+    /// The splits, in their usual order.
     pub splits: Vec<SplitBalance>,
-    /// On which share of the images two models are taken to disagree in being right.
+    /// The assumed share of images on which exactly one of two models is right.
     pub discordance: f64,
 }
 
 impl BalanceReport {
-    /// Images of a class in all splits.
+    /// Returns the number of images of a class in all splits.
     pub fn of_class(&self, class: &ClassId) -> u64 {
         self.classes.get(class).map_or(0, |splits| splits.values().sum())
     }
 
-    /// How often more images the largest class has than the smallest; `None` without classes.
+    /// Returns how many times as many images the largest class has as the smallest. `None` without classes.
     pub fn imbalance(&self) -> Option<f64> {
         let totals = || self.classes.keys().map(|class| self.of_class(class));
         Some(totals().max()? as f64 / totals().min()? as f64)
     }
 }
 
-/// Counts the images of a subject. No image is read.
+/// Counts the images of a subject without reading them.
 pub fn balance(subject: &Subject, discordance: f64) -> BalanceReport {
     of_items(&subject.images, discordance)
 }

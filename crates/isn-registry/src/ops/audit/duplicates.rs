@@ -1,5 +1,6 @@
-//! `isn audit duplicates`: images that are there more than once: the same file, the same pixels, or a copy that was saved
-//! again, resized, lightened, trimmed or mirrored; and which of them stand on both sides of a split.
+//! `isn audit duplicates`: finds images that are there more than once: the same file, the same pixels, or a
+//! copy that was saved again, resized, lightened, trimmed or mirrored. It also tells which of them are in
+//! more than one split.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -18,15 +19,16 @@ use isn_format::error::{Error, Result};
 use isn_format::groups::Groups;
 use isn_format::text::is_formula;
 
-/// How many pairs are confirmed before those are left out that have become one group meanwhile.
+/// The number of pairs that are compared at a time. Pairs that earlier batches have put into one group are
+/// skipped.
 const BATCH: usize = 512;
 
 /// What counts as a copy.
 #[derive(Clone, Copy, Debug)]
 pub struct NearOptions {
-    /// In how many bits of 64 two hashes may differ.
+    /// The maximum number of bits, of 64, in which two hashes may differ.
     pub distance: u32,
-    /// How similar the details must be, up to 1.
+    /// The minimum similarity of the details, up to 1.
     pub similarity: f64,
 }
 
@@ -36,19 +38,19 @@ impl Default for NearOptions {
     }
 }
 
-/// A pair that was confirmed on pixels.
+/// A pair whose similarity was confirmed on pixels.
 #[derive(Clone, Copy, Debug)]
 pub struct NearPair {
-    /// The two, and how near their hashes are.
+    /// The two images, and the distance of their hashes.
     pub pair: Pair,
-    /// How similar their details are.
+    /// The similarity of their details.
     pub similarity: f64,
 }
 
-/// Images that are one picture: of two and more.
+/// Two or more images that show one picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// Their places in [`Subject::images`], in order.
+    /// Their positions in [`Subject::images`], in order.
     pub places: Vec<usize>,
     /// The images.
     pub members: Vec<Item>,
@@ -60,57 +62,57 @@ impl Group {
         Group { places, members }
     }
 
-    /// Whether it has members in two splits: then what is learnt from one is no surprise in the other.
+    /// Whether it has members in two splits, so that what is learnt from one leaks into the other.
     pub fn is_across_splits(&self) -> bool {
         self.members.iter().filter_map(|item| item.split).collect::<BTreeSet<_>>().len() > 1
     }
 
-    /// Whether it has members of two classes: then one of the labels is wrong, or the picture shows both.
+    /// Whether it has members of two classes, so that one of the labels is wrong or the picture shows both.
     pub fn is_across_classes(&self) -> bool {
         self.members.iter().filter_map(|item| item.class.as_ref()).collect::<BTreeSet<_>>().len() > 1
     }
 
-    /// The smallest source id of its members, which is the group's name.
+    /// Returns the group's name: the smallest source id of its members.
     pub fn name(&self) -> &str {
         self.members.iter().map(|item| &*item.source_id).min().unwrap_or_default()
     }
 }
 
-/// What was found.
+/// The outcome of the search.
 #[derive(Debug)]
 pub struct DuplicatesReport {
-    /// How many images there are.
+    /// The number of images.
     pub images: usize,
-    /// Groups of the same bytes or the same pixels.
+    /// Groups with the same bytes or the same pixels.
     pub exact: Vec<Group>,
-    /// Groups that near copies belong to, with the exact copies of their members.
+    /// Groups that contain near copies, together with exact copies of their members.
     pub near: Vec<Group>,
-    /// The pairs that make the groups of `near`: enough of them, not all that there are.
+    /// The pairs that connect the groups of `near`. There may be more such pairs.
     pub pairs: Vec<NearPair>,
-    /// Exact and near together: every image is in one group at most.
+    /// All groups, exact and near. Every image is in at most one.
     pub groups: Vec<Group>,
-    /// How many images have too little contrast to be compared with others but exactly.
+    /// The number of images with too little contrast for near copies to be found.
     pub low_contrast: usize,
-    /// How many cannot be decoded, and were compared by their bytes alone.
+    /// The number of images that cannot be decoded, and were compared by their bytes alone.
     pub broken: usize,
 }
 
 impl DuplicatesReport {
-    /// The groups with members in two splits.
+    /// Returns the groups with members in two splits.
     pub fn cross_split(&self) -> impl Iterator<Item = &Group> {
         self.groups.iter().filter(|group| group.is_across_splits())
     }
 
-    /// The groups with members of two classes.
+    /// Returns the groups with members of two classes.
     pub fn cross_class(&self) -> impl Iterator<Item = &Group> {
         self.groups.iter().filter(|group| group.is_across_classes())
     }
 
-    /// The groups as a recipe names them: what is of one group stays in one split.
+    /// Returns the groups in the form that a recipe names: images of one group stay in one split.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if one source id stands for images of two groups, or is a formula to a spreadsheet, in which
-    /// people look at the file: it has to have the very id.
+    /// [`Error::Invalid`] if images of two groups have the same source id, or if a spreadsheet would run a
+    /// source id as a formula: the file must hold the exact id, and people open it in spreadsheets.
     pub fn as_groups(&self) -> Result<Groups> {
         let members = self.groups.iter().flat_map(|group| &group.members);
         if let Some(item) = members.into_iter().find(|item| is_formula(&item.source_id)) {
@@ -129,6 +131,10 @@ impl DuplicatesReport {
 }
 
 /// Finds the duplicates of a subject.
+///
+/// # Errors
+/// [`Error::Integrity`] or [`Error::Network`] if an image of a version cannot be fetched; [`Error::Io`] if
+/// threads cannot be started.
 pub fn duplicates(
     subject: &Subject,
     options: NearOptions,
@@ -139,14 +145,20 @@ pub fn duplicates(
     among(subject, &looks, options, jobs, progress)
 }
 
-/// The groups of duplicates that stand in two splits and more: what no release may have.
+/// Finds the groups of duplicates that are in more than one split, which no release may have.
+///
+/// # Errors
+/// Those of [`duplicates`].
 pub fn leakage(subject: &Subject, jobs: usize, progress: &dyn Progress) -> Result<Vec<Group>> {
     let report = duplicates(subject, NearOptions::default(), jobs, progress)?;
     Ok(report.groups.into_iter().filter(Group::is_across_splits).collect())
 }
 
-/// Finds duplicates among images that were looked at. Images with near hashes, few as a rule, are read again: to keep the
-/// levels of all would take 4 kB an image.
+/// Finds duplicates among images that have been decoded. The few images with near hashes are read again,
+/// because keeping the levels of all images would take 4 kB each.
+///
+/// # Errors
+/// Those of [`duplicates`].
 pub fn among(
     subject: &Subject,
     looks: &[Look],
@@ -158,7 +170,7 @@ pub fn among(
     let mut by_digest: HashMap<(bool, Digest), usize> = HashMap::new();
     for (at, look) in looks.iter().enumerate() {
         let pixels = look.seen.as_ref().ok().map(|seen| (true, seen.pixels));
-        // Files that could not be read have no bytes to be the same.
+        // A file that could not be read has no bytes to compare.
         let bytes = (look.blake3 != Digest::of(b"")).then_some((false, look.blake3));
         for key in [bytes, pixels].into_iter().flatten() {
             groups.join(at, *by_digest.entry(key).or_insert(at));
@@ -166,7 +178,7 @@ pub fn among(
     }
     let exact = groups.groups();
 
-    // One of each exact group is enough.
+    // One image of each exact group is enough.
     let hashes: Vec<Option<Hashes>> = (0..looks.len())
         .map(|at| seen(looks, at).filter(|_| groups.first(at) == at).and_then(|seen| seen.hashes))
         .collect();
@@ -176,7 +188,7 @@ pub fn among(
     let levels = levels_of(subject, &candidates, jobs, progress)?;
     let mut pairs = Vec::new();
     for batch in candidates.chunks(BATCH) {
-        // What is one group already needs no more evidence. Which groups there are does not depend on the order.
+        // Pairs within one group need no more evidence. The resulting groups do not depend on the order.
         let open: Vec<Pair> =
             batch.iter().copied().filter(|pair| groups.first(pair.a) != groups.first(pair.b)).collect();
         let confirm = |pair: &Pair| confirm(&levels, pair, options.similarity);
@@ -208,7 +220,7 @@ fn seen(looks: &[Look], at: usize) -> Option<&Seen> {
     looks[at].seen.as_ref().ok()
 }
 
-/// The levels of every image in a pair.
+/// Returns the levels of every image in a pair.
 fn levels_of(
     subject: &Subject,
     pairs: &[Pair],
@@ -237,7 +249,8 @@ fn levels_of(
     Ok(found)
 }
 
-/// Lays the details of a pair on each other as their hashes say, and the other way round if that does not fit.
+/// Compares the details of a pair in the orientation that their hashes suggest, and in the other one if that
+/// does not match.
 fn confirm(levels: &BTreeMap<usize, Vec<u8>>, pair: &Pair, enough: f64) -> Option<NearPair> {
     let (a, b) = (Detail::of(levels.get(&pair.a)?), Detail::of(levels.get(&pair.b)?));
     let lay = |mirrored: bool| {

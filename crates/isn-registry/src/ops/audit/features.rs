@@ -1,4 +1,4 @@
-//! Numbers that stand for pictures: of a model's layer, or of the pixels themselves.
+//! Feature vectors of images, from a layer of a model or from the pixels themselves.
 
 use super::subject::Subject;
 use crate::audit::matrix::{Matrix, Values};
@@ -13,22 +13,22 @@ use isn_format::pixel_spec::ExifOrientation;
 use isn_pixels::Rgb;
 use isn_pixels::decode_rgb;
 
-/// How a model wants its pictures.
+/// The input that a model expects.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelOptions {
-    /// The tensor that is wanted; the model's first output if `None`.
+    /// The name of the output tensor; the model's first output if `None`.
     pub layer: Option<String>,
-    /// The side of its square pictures in pixels; what the model says if `None`.
+    /// The side of its square input in pixels; what the model says if `None`.
     pub side: Option<usize>,
-    /// Whether blue comes first.
+    /// Whether channels are in the order blue, green, red.
     pub bgr: bool,
-    /// What is taken from the channels, in the model's order, of values from 0 to 255.
+    /// The mean subtracted from each channel, in the model's order, for values from 0 to 255.
     pub mean: [f32; 3],
-    /// By what they are divided then.
+    /// The deviation by which the result is divided.
     pub deviation: [f32; 3],
 }
 
-/// Features of the pixels alone, a row an image.
+/// Computes features from the pixels alone, one row for each image.
 ///
 /// # Errors
 /// [`Error::Mistakes`] with every image that cannot be read.
@@ -39,10 +39,10 @@ pub fn of_pixels(subject: &Subject, jobs: usize, progress: &dyn Progress) -> Res
     })
 }
 
-/// A layer of an ONNX model, a row an image.
+/// Computes a layer of an ONNX model, one row for each image.
 ///
 /// # Errors
-/// As [`Network::open`]; [`Error::Mistakes`] with every image that cannot be read.
+/// Those of [`Network::open`]; [`Error::Mistakes`] with every image that cannot be read.
 #[cfg(feature = "onnx")]
 pub fn of_model(
     subject: &Subject,
@@ -55,16 +55,16 @@ pub fn of_model(
     let side = network.side() as u32;
     each(subject, jobs, progress, |bytes| {
         let rgb = decode_rgb(bytes, ExifOrientation::Ignore).map_err(|e| e.to_string())?;
-        // As models are commonly tested: the middle 7/8 of the shortest side.
+        // The usual crop when models are tested: the central 7/8 of the shortest side.
         let picture = pixels::middle(&rgb, side * 8 / 7, side).map_err(|e| e.to_string())?;
         network.embed(&normalised(&picture, options)).map_err(|e| e.to_string())
     })
 }
 
-/// As [`of_model`] with the feature `onnx`.
+/// Computes a layer of an ONNX model, which needs the feature `onnx`.
 ///
 /// # Errors
-/// Always.
+/// Always [`Error::Invalid`].
 #[cfg(not(feature = "onnx"))]
 pub fn of_model(
     _: &Subject,

@@ -1,4 +1,4 @@
-//! `isn audit images`: images that are broken, tiny, blank, without colour, or much longer than wide.
+//! `isn audit images`: finds images that are broken, tiny, blank, without colour, or much longer than wide.
 
 use std::collections::BTreeMap;
 
@@ -9,28 +9,28 @@ use crate::audit::look::Look;
 use crate::progress::Progress;
 use isn_format::error::Result;
 
-/// One remarkable thing about one image.
+/// A remark about one image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remarked {
-    /// Its place in [`Subject::images`].
+    /// The position of the image in [`Subject::images`].
     pub at: usize,
-    /// What it is.
+    /// The remark.
     pub remark: Remark,
-    /// By which figures, or why there are no pixels.
+    /// The figures behind the remark, or why the image cannot be decoded.
     pub why: String,
 }
 
-/// What was found.
+/// The outcome of the audit.
 #[derive(Debug)]
 pub struct ImagesReport {
-    /// How many images there are.
+    /// The number of images.
     pub images: usize,
-    /// What is remarkable, the gravest first, then in the order of the images.
+    /// The remarks, the gravest first, then in the order of the images.
     pub found: Vec<Remarked>,
 }
 
 impl ImagesReport {
-    /// How often each remark is made; all of them are there.
+    /// Counts each kind of remark, including zeros.
     pub fn counts(&self) -> BTreeMap<Remark, usize> {
         let mut counts: BTreeMap<Remark, usize> = Remark::ALL.iter().map(|&remark| (remark, 0)).collect();
         self.found.iter().for_each(|found| *counts.entry(found.remark).or_default() += 1);
@@ -38,7 +38,10 @@ impl ImagesReport {
     }
 }
 
-/// Looks for what is wrong with single images.
+/// Finds single images that are not as they should be.
+///
+/// # Errors
+/// `Error::Integrity` or `Error::Network` if an image of a version cannot be fetched.
 pub fn images(
     subject: &Subject,
     limits: &Limits,
@@ -48,7 +51,7 @@ pub fn images(
     Ok(among(&look(subject, jobs, progress)?, limits))
 }
 
-/// The same of images that were looked at.
+/// Makes the report for images that have been decoded.
 pub fn among(looks: &[Look], limits: &Limits) -> ImagesReport {
     let of_one = |(at, look): (usize, &Look)| {
         let remarks = match &look.seen {

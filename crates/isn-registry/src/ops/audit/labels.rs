@@ -1,4 +1,4 @@
-//! `isn audit labels`: labels that are probably wrong, the most suspect first.
+//! `isn audit labels`: finds labels that are probably wrong, the most suspect first.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -20,20 +20,21 @@ use isn_format::error::{Error, Result};
 use isn_format::ledger::{Claim, Row, Says};
 use isn_format::text::is_formula;
 
-/// What is known about the images.
+/// What the audit relies on.
 pub enum Evidence<'a> {
     /// A file of out-of-sample predicted probabilities.
     Probabilities(&'a Path),
-    /// A file of embeddings, a row an image.
+    /// A file of embeddings, one row for each image.
     Embeddings(&'a Path),
-    /// A model that makes embeddings of the images.
+    /// A model that computes embeddings of the images.
     Model(&'a Path, ModelOptions),
     /// The images' pixels alone.
     Pixels,
 }
 
 impl Evidence<'_> {
-    /// Which filter to use if nobody says: cleanlab's own, or of embeddings the one that does best in `benches/labels.py`.
+    /// Returns the default filter: cleanlab's own for probabilities, and for embeddings the one that does
+    /// best in `benches/labels.py`.
     pub fn filter(&self) -> Filter {
         match self {
             Evidence::Probabilities(_) => Filter::PruneByNoiseRate,
@@ -44,61 +45,61 @@ impl Evidence<'_> {
 
 /// What to audit, and how.
 pub struct LabelsOptions<'a> {
-    /// What is known about the images.
+    /// What the audit relies on.
     pub evidence: Evidence<'a>,
     /// The images: a folder or a version. Rows are in the order of their paths.
     pub target: Option<&'a str>,
-    /// A file of labels, a row an image; the classes of the images if `None`.
+    /// A file of labels, one row for each image; the classes of the images if `None`.
     pub labels: Option<&'a Path>,
-    /// A `classes.csv` that says whose column is which.
+    /// A `classes.csv` that gives the class of each column.
     pub classes: Option<&'a Path>,
-    /// Which labels are flagged.
+    /// The filter that flags labels.
     pub filter: Filter,
-    /// How they are ranked.
+    /// The score that ranks them.
     pub rank: Rank,
-    /// Who makes probabilities of embeddings.
+    /// The learner that computes probabilities from embeddings.
     pub learner: Learner,
-    /// How many threads.
+    /// The number of threads.
     pub jobs: usize,
 }
 
-/// What an audit of labels found.
+/// The outcome of an audit of labels.
 pub struct LabelsReport {
-    /// Which labels are flagged.
+    /// The filter that flagged labels.
     pub filter: Filter,
-    /// How they are ranked.
+    /// The score that ranked them.
     pub rank: Rank,
-    /// Who made probabilities of embeddings, if there were embeddings.
+    /// The learner that computed probabilities, if there were embeddings.
     pub learner: Option<Learner>,
-    /// How many images.
+    /// The number of images.
     pub rows: usize,
-    /// How many classes.
+    /// The number of classes.
     pub classes: usize,
-    /// Their ids by column, if they are known.
+    /// The ids of the classes by column, if they are known.
     pub class_ids: Option<Vec<ClassId>>,
-    /// The most suspect first.
+    /// The flagged labels, the most suspect first.
     pub suspects: Vec<Suspect>,
     /// All labels, flagged or not, the most suspect first.
     pub scored: Vec<Suspect>,
     /// The images by row, if they are known.
     pub subject: Option<Subject>,
-    /// What the user should hear.
+    /// Warnings for the user.
     pub warnings: Vec<String>,
 }
 
 impl LabelsReport {
-    /// The images by row; none if they are not known.
+    /// Returns the images by row; empty if they are not known.
     pub fn images(&self) -> &[Item] {
         self.subject.as_ref().map_or(&[], |subject| &subject.images)
     }
 
-    /// What a class is called, by its column: its id, or where that is not known the column's number.
+    /// Returns the name of a class by its column: its id, or the column's number if the id is not known.
     pub fn class(&self, column: usize) -> String {
         self.class_ids.as_ref().map_or_else(|| column.to_string(), |ids| ids[column].to_string())
     }
 }
 
-/// Adds the suspects to a contact sheet, the most suspect first; nothing if the images are not known.
+/// Adds the suspects to a contact sheet, the most suspect first. Adds nothing if the images are not known.
 pub fn add_to_sheet(sheet: &mut Sheet, report: &LabelsReport) {
     let Some(subject) = &report.subject else { return };
     let mut thumbnails = Thumbnails::default();
@@ -127,7 +128,8 @@ pub fn add_to_sheet(sheet: &mut Sheet, report: &LabelsReport) {
 /// Finds labels that are probably wrong.
 ///
 /// # Errors
-/// [`Error::Invalid`] naming row and column of what is wrong with the files; as [`Subject::open`].
+/// [`Error::Invalid`] with the row and column of what is wrong in a file, or if something is missing; those
+/// of [`Subject::open`].
 pub fn audit(client: &Client, options: &LabelsOptions<'_>, progress: &dyn Progress) -> Result<LabelsReport> {
     let subject = options.target.map(|target| Subject::open(client, target, progress)).transpose()?;
     let mut class_ids = options.classes.map(read_classes).transpose()?;
@@ -205,10 +207,10 @@ pub fn audit(client: &Client, options: &LabelsOptions<'_>, progress: &dyn Progre
     })
 }
 
-/// The suspects as claims of a ledger: each says the suggested class.
+/// Returns the suspects as label claims for a ledger, each for the suggested class.
 ///
 /// # Errors
-/// [`Error::Invalid`] if the images or the classes' ids are not known.
+/// [`Error::Invalid`] if the images or the ids of the classes are not known.
 pub fn claims(report: &LabelsReport, date: &str) -> Result<Vec<Row>> {
     let Some(ids) = report.class_ids.as_ref().filter(|_| report.subject.is_some()) else {
         let why = "need the images, so that rows have names: give their folder or version";
@@ -232,8 +234,8 @@ pub fn claims(report: &LabelsReport, date: &str) -> Result<Vec<Row>> {
     Ok(report.suspects.iter().map(claim).collect())
 }
 
-/// All labels as a table, the most suspect first: `row,image,given,suggested,score,flagged`. A path that a spreadsheet
-/// would take for a formula starts with `./`, which makes it no other path.
+/// Returns all labels as a table, the most suspect first: `row,image,given,suggested,score,flagged`. A path
+/// that a spreadsheet would run as a formula gets the prefix `./`, with which it is still the same path.
 pub fn table(report: &LabelsReport) -> String {
     let flagged: HashSet<usize> = report.suspects.iter().map(|suspect| suspect.row).collect();
     let mut text = String::from("row,image,given,suggested,score,flagged\n");
@@ -252,7 +254,7 @@ fn read_classes(file: &Path) -> Result<Vec<ClassId>> {
     Ok(classes.into_iter().map(|class| class.id).collect())
 }
 
-/// The classes of the images, sorted: the order of `classes.csv` and of ImageFolder.
+/// Returns the classes of the images, sorted as in `classes.csv` and by ImageFolder.
 fn classes_of(subject: &Subject) -> Vec<ClassId> {
     let mut classes: Vec<ClassId> = subject.images.iter().filter_map(|image| image.class.clone()).collect();
     classes.sort();
@@ -316,7 +318,7 @@ fn read_parquet(file: &Path) -> Result<Matrix> {
     Err(Error::invalid(file.display(), why))
 }
 
-/// Checks what a learner needs; `known` is how many classes there are, if somebody said.
+/// Checks what a learner needs. `known` is the number of classes, if it is given.
 fn check_embeddings(
     what: &str,
     embeddings: &Matrix,
@@ -345,7 +347,8 @@ fn check_embeddings(
             ));
         }
     }
-    // As many classes as rows is no classification, and a label like that a mistake.
+    // Without a known number of classes, labels must be smaller than the number of rows; a larger one is a
+    // mistake.
     let most = known.unwrap_or(rows);
     let labels = given.iter().enumerate().map(|(row, label)| {
         usize::try_from(*label).ok().filter(|label| *label < most).ok_or_else(|| {

@@ -1,4 +1,4 @@
-//! Looking at every image of a [`Subject`] once, on all threads: what the audits of pixels are made of.
+//! Decodes every image of a [`Subject`] once, on all threads, for the audits of pixels.
 
 use super::subject::Subject;
 use crate::audit::look::Look;
@@ -6,8 +6,10 @@ use crate::parallel::in_order;
 use crate::progress::{Progress, Unit};
 use isn_format::error::{Error, Result};
 
-/// A look at each image, in their order. An image that cannot be read is one that has no pixels; a registry that cannot be
-/// reached, or that has other bytes, ends it.
+/// Decodes each image, in order. An image that cannot be read counts as one without pixels.
+///
+/// # Errors
+/// [`Error::Network`] or [`Error::Integrity`] if a registry does not answer or serves wrong bytes.
 pub fn look(subject: &Subject, jobs: usize, progress: &dyn Progress) -> Result<Vec<Look>> {
     let all: Vec<usize> = (0..subject.images.len()).collect();
     let mut looks = Vec::with_capacity(all.len());

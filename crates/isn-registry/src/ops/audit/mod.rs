@@ -1,5 +1,5 @@
-//! `isn audit …`: what a curator should look at in a folder of images, a build or a version. It ranks for review, and never
-//! changes anything.
+//! `isn audit …`: finds what a curator should look at in a folder of images, a build or a version. It ranks
+//! for review, and never changes anything.
 
 pub mod balance;
 pub mod duplicates;

@@ -9,12 +9,12 @@ use isn_format::error::count;
 use isn_format::pixel_spec::{Encoding, ExifOrientation, Filter, PixelSpec, Small};
 use isn_pixels::{Outcome, Pipeline};
 
-/// A sheet shows so many groups or images of a kind; a browser has to hold it.
+/// The maximum number of groups or images of a kind on a sheet, which a browser has to hold.
 pub(super) const SHOWN: usize = 500;
-/// A group shows so many of its members.
+/// The maximum number of images shown of a group.
 const MEMBERS: usize = 24;
 
-/// Makes thumbnails: JPEG, the shortest side 160 pixels at most.
+/// Makes thumbnails: JPEG, with the shortest side at most 160 pixels.
 pub struct Thumbnails(Pipeline);
 
 impl Default for Thumbnails {
@@ -30,7 +30,7 @@ impl Default for Thumbnails {
 }
 
 impl Thumbnails {
-    /// Of the bytes of an image; `None` if they are none.
+    /// Returns the thumbnail of an image; `None` if it cannot be decoded.
     pub fn of(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
         match self.0.build(bytes) {
             Ok(Outcome::Built(built)) => Some(built.bytes),
@@ -38,7 +38,7 @@ impl Thumbnails {
         }
     }
 
-    /// An image of a subject with what is known of it.
+    /// Returns an image of a subject with what is known about it.
     pub fn figure(&mut self, subject: &Subject, at: usize) -> Figure {
         let item = &subject.images[at];
         let mut facts = Vec::new();
@@ -52,7 +52,7 @@ impl Thumbnails {
     }
 }
 
-/// Adds duplicates: leakage first, then groups of two classes, then the others.
+/// Adds duplicates: first groups in more than one split, then groups of more than one class, then the others.
 pub fn add_duplicates(sheet: &mut Sheet, subject: &Subject, report: &DuplicatesReport) {
     let mut thumbnails = Thumbnails::default();
     let (leaks, rest): (Vec<&Group>, Vec<&Group>) =
@@ -80,7 +80,7 @@ pub fn add_duplicates(sheet: &mut Sheet, subject: &Subject, report: &DuplicatesR
     }
 }
 
-/// Adds what is remarkable about single images.
+/// Adds the remarks about single images.
 pub fn add_images(sheet: &mut Sheet, subject: &Subject, report: &ImagesReport) {
     let mut thumbnails = Thumbnails::default();
     for remark in Remark::ALL {

@@ -1,5 +1,5 @@
-//! [`Subject`]: what is audited: a folder of images, a tree, a build or a version in a registry; and its images, to be
-//! read one at a time, from any number of threads.
+//! [`Subject`]: what an audit examines: a folder of images, a tree, a build or a version in a registry. Its
+//! images can be read one at a time, from any number of threads.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -32,33 +32,34 @@ use isn_format::tree::{B3SUMS, CLASSES};
 /// One image of a [`Subject`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// Its file, relative to what is audited, with `/` between segments.
+    /// Its path, relative to what is audited, with `/` between segments.
     pub path: String,
-    /// Its class, where its place or its name says one.
+    /// Its class, if its folder or its name tells one.
     pub class: Option<ClassId>,
-    /// Its split, where its place says one.
+    /// Its split, if its folder tells one.
     pub split: Option<Split>,
-    /// Its name for ever: of a version, the index's; of a folder, what a build from it would give.
+    /// Its permanent name: for a version, the one in the index; for a folder, the one that a build from it
+    /// would give.
     pub source_id: String,
 }
 
 /// What is audited.
 pub struct Subject {
-    /// The folder or the pin, for people.
+    /// The folder or the pin, as shown to the user.
     pub what: String,
     /// The images, sorted by the bytes of their paths.
     pub images: Vec<Item>,
-    /// What people call the classes, where that is known.
+    /// The labels of the classes, if they are known.
     pub labels: BTreeMap<ClassId, String>,
-    /// What was left out or could not be told, a line each.
+    /// What was left out or could not be determined, one line each.
     pub warnings: Vec<String>,
-    /// What of a version nobody vouches for. A folder is the user's own.
+    /// The parts of a version that no signature covers. Empty for a folder, which is the user's own.
     pub unsigned: &'static [&'static str],
     place: Place,
 }
 
 enum Place {
-    /// A file each.
+    /// Each image is a file of its own.
     Folder {
         root: PathBuf,
         files: Vec<String>,
@@ -67,15 +68,16 @@ enum Place {
 }
 
 impl Subject {
-    /// What `target` is: a tree (it has a `B3SUMS`), the output of `isn build`, any other folder of images, or, if there is
-    /// no such folder, a version in the client. In a folder, images are what is named `.jpeg`, `.jpg` or `.png`;
-    /// `train/`, `val/` and `test/` are splits, the folder below (or the first, where there are no splits) is the class,
-    /// and the flat `val/` of ILSVRC2012 has the classes of its list. Symbolic links are followed. A version that comes over
-    /// a network is brought into the cache first, where there is one.
+    /// Opens `target`: a tree (it has a `B3SUMS`), the output of `isn build`, any other folder of images, or,
+    /// if there is no such folder, a version from the client's registries. In a folder, images are the files
+    /// named `.jpeg`, `.jpg` or `.png`; `train/`, `val/` and `test/` are splits; the folder below (or the
+    /// first, without splits) is the class; and the flat `val/` of ILSVRC2012 has the classes of its list.
+    /// Symlinks are followed. A version that comes over a network is first fetched into the cache, if there
+    /// is one.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Invalid`] if there is no image or the target is a registry; whatever can go wrong
-    /// with a version.
+    /// [`Error::NotFound`] if there is no such folder; [`Error::Invalid`] if it has no image or the target is
+    /// a registry; for a version, those of describing and fetching it.
     pub fn open(client: &Client, target: &str, progress: &dyn Progress) -> Result<Subject> {
         let path = Path::new(target);
         let subject = if path.is_dir() {
@@ -107,10 +109,11 @@ impl Subject {
         Ok(subject)
     }
 
-    /// The bytes of image `at`.
+    /// Returns the bytes of image `at`.
     ///
     /// # Errors
-    /// [`Error::Io`]; of a version, [`Error::Integrity`] if they are not what the index says, [`Error::Network`].
+    /// [`Error::Io`] if the file cannot be read; for a version, [`Error::Integrity`] if the bytes are not
+    /// what the index says, or [`Error::Network`].
     pub fn read(&self, at: usize) -> Result<Vec<u8>> {
         match &self.place {
             Place::Folder { root, files } => files::read_capped(&join(root, &files[at]), MAX_IMAGE_LEN),
@@ -118,18 +121,20 @@ impl Subject {
         }
     }
 
-    /// The splits that there are.
+    /// Returns the splits that have images.
     pub fn splits(&self) -> Vec<Split> {
         Split::ALL.into_iter().filter(|&split| self.images.iter().any(|i| i.split == Some(split))).collect()
     }
 
-    /// A tree as `isn pull` writes it: what its list names. Files beside the list are `isn verify`'s to find.
+    /// Opens a tree as `isn pull` writes it, with the images that its list names. Finding other files is up
+    /// to `isn verify`.
     fn tree(root: &Path) -> Result<Subject> {
         let list = list_of(root);
         let sums = read_sums(root, list)?;
         let paths = sums.lines().iter().map(|line| line.path.as_str()).filter(|path| *path != CLASSES);
         let mut subject = Subject::of_paths(root, paths.map(Into::into).collect());
-        // The index is not here; paths in a tree are `split/class/stem`, and the stem is of the source.
+        // There is no index here, but paths in a tree are `split/class/stem`, and the stem comes from the
+        // source.
         for item in &mut subject.images {
             if !is_ilsvrc_stem(stem(&item.path)) {
                 item.source_id =
@@ -153,7 +158,8 @@ impl Subject {
         Ok(subject)
     }
 
-    /// Images by their sorted paths: splits, classes and source ids as [`Subject::open`] says.
+    /// Makes a subject of images by their sorted paths, with splits, classes and source ids as
+    /// [`Subject::open`] describes.
     fn of_paths(root: &Path, files: Vec<String>) -> Subject {
         let split_of = |path: &str| path.split_once('/').and_then(|(first, _)| first.parse::<Split>().ok());
         let has_splits = files.iter().any(|path| split_of(path).is_some());
@@ -176,7 +182,7 @@ impl Subject {
             }
             images.push(Item { path: path.clone(), class, split, source_id: String::new() });
         }
-        // ILSVRC2012 is known by its classes: then ids are stems, as in every other copy of it.
+        // ILSVRC2012 is recognised by its classes. Its source ids are stems, as in every other copy of it.
         let is_ilsvrc =
             images.iter().all(|i| i.class.as_ref().is_some_and(|c| ilsvrc2012::is_class(c.as_str())));
         for item in &mut images {
@@ -262,7 +268,7 @@ fn stem(path: &str) -> &str {
     without_extension(path.rsplit('/').next().unwrap_or(path))
 }
 
-/// The class that a name of ILSVRC2012 tells.
+/// Returns the class that a file name of ILSVRC2012 tells.
 fn told_class(stem: &str) -> Option<ClassId> {
     if let Some(number) = stem.strip_prefix("ILSVRC2012_val_") {
         let number = number.parse().ok().filter(|_| number.len() == 8)?;
@@ -272,13 +278,13 @@ fn told_class(stem: &str) -> Option<ClassId> {
     ilsvrc2012::is_class(wnid).then(|| wnid.parse().ok())?
 }
 
-/// Whether a stem is one of ILSVRC2012's, which are unique by themselves.
+/// Whether a stem is one of ILSVRC2012's, which are unique in themselves.
 fn is_ilsvrc_stem(stem: &str) -> bool {
     told_class(stem).is_some()
 }
 
-/// Every image below `folder`, by its path; `above` is the chain of folders that lead here, links resolved. What begins
-/// with a dot, and what file managers leave, is passed over.
+/// Collects every image below `folder` by its path. `above` is the chain of folders that lead here, with
+/// links resolved. Dot files and the litter of file managers are skipped.
 fn walk(
     root: &Path,
     folder: &str,

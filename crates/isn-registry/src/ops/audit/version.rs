@@ -1,4 +1,4 @@
-//! A version's images where they are stored, read one by one on all threads.
+//! Reads the images of a version where they are stored, one by one, on any number of threads.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError, RwLock};
@@ -17,20 +17,21 @@ use isn_format::pack::{Entry, Pack, placed};
 pub(super) struct Version {
     runtime: Runtime,
     registry: Registry,
-    /// Each image's BLAKE3 and length in bytes.
+    /// The BLAKE3 hash and length in bytes of each image.
     images: Vec<(Digest, u64)>,
-    /// Whoever replaces the packs is alone with the registry: what a read by bad packs has against a place is forgiven once.
+    /// The packs, behind a lock. A thread that replaces them has the registry to itself, so a location is
+    /// excused only once for failures that bad packs caused.
     by: RwLock<By>,
 }
 
-/// The packs by which images are read.
+/// The packs by which images are found.
 struct By {
     packs: Packs,
-    /// In which pack each image is, and which of its entries that is.
+    /// The pack of each image, and its entry there.
     frames: HashMap<Digest, (usize, usize)>,
-    /// Those that were no good.
+    /// The lists of packs that failed.
     tried: Tried,
-    /// What was wrong first.
+    /// The first failure.
     failure: Option<Error>,
 }
 
@@ -54,7 +55,7 @@ impl Version {
         Version { runtime, registry, images, by }
     }
 
-    /// One image by itself.
+    /// Reads one image.
     pub(super) fn read(&self, at: usize) -> Result<Vec<u8>> {
         let (image, length) = self.images[at];
         loop {
@@ -66,7 +67,7 @@ impl Version {
                 }
             };
             let mut by = self.by.write().unwrap_or_else(PoisonError::into_inner);
-            // Another thread may have been here first.
+            // Another thread may have replaced the packs already.
             if by.tried.count() > lists {
                 continue;
             }
@@ -83,7 +84,7 @@ impl Version {
         }
     }
 
-    /// A pack of one is what keeps the plan of its request short.
+    /// Reads an image by a pack of its own, which keeps the plan of its request short.
     fn read_by(&self, by: &By, image: Digest, length: u64) -> Result<Vec<u8>> {
         let absent = || Error::integrity(format!("image {image}"), "is in none of the packs");
         let &(number, place) = by.frames.get(&image).ok_or_else(absent)?;
@@ -105,7 +106,7 @@ impl Version {
         Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Brings all images into the cache, by the packs by which they are read then.
+    /// Fetches all images into the cache, by the packs by which they will be read.
     pub(super) fn fetch(&mut self, progress: &dyn Progress) -> Result<()> {
         let wanted: Wanted = self.images.iter().copied().collect();
         let (runtime, registry) = (&self.runtime, &self.registry);

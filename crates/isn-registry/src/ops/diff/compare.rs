@@ -1,10 +1,10 @@
-//! Which image of one version is which of another.
+//! Matches the images of one version with those of another.
 
 use std::collections::BTreeMap;
 
 use super::side::Image;
 
-/// Images that belong together, or stand alone: id, before, after; sorted by id.
+/// Returns images that belong together, or stand alone, as id, before and after, sorted by id.
 pub(super) fn pairs<'a>(
     old: &'a [Image],
     new: &'a [Image],
@@ -16,7 +16,7 @@ pub(super) fn pairs<'a>(
     new.iter().for_each(|image| groups.entry(key(image)).or_default().1.push(image));
     let mut pairs = Vec::new();
     for (id, (mut before, mut after)) in groups {
-        // A source id is there once. A stem may be there several times: then the likest go together.
+        // A source id occurs once, but a stem may occur several times; then the most alike are matched.
         let likeness: [fn(&Image, &Image) -> bool; 4] =
             [|a, b| a.path == b.path, |a, b| a.blake3 == b.blake3, |a, b| a.class == b.class, |_, _| true];
         for alike in likeness {

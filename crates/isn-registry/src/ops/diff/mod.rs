@@ -1,4 +1,4 @@
-//! `isn diff`: what becomes of each image from one version to another, and why.
+//! `isn diff`: reports how each image changed from one version to another, and why.
 
 mod compare;
 mod pictures;
@@ -16,79 +16,80 @@ use isn_format::ledger::Ledger;
 use isn_format::split::Split;
 use side::{Image, Side};
 
-/// What two versions differ in.
+/// The differences between two versions.
 pub struct DiffReport {
-    /// The older one, as it is called: a pin, or a folder and its hash.
+    /// The name of the older version: a pin, or a folder and its hash.
     pub old: String,
-    /// The newer one.
+    /// The name of the newer version.
     pub new: String,
-    /// How many images each has.
+    /// The number of images of each.
     pub images: (usize, usize),
-    /// Images that differ, sorted by id.
+    /// The images that differ, sorted by id.
     pub changes: Vec<Change>,
     /// Classes that only the newer one has.
     pub classes_added: Vec<ClassId>,
     /// Classes that only the older one has.
     pub classes_removed: Vec<ClassId>,
-    /// Classes that both have, with another label or group: id, before, after.
+    /// Classes that both have, with another label or group: the id, the old name, the new name.
     pub classes_renamed: Vec<(ClassId, String, String)>,
-    /// What people call the classes: as the newer one says, else as the older one does.
+    /// The labels of the classes, from the newer version if it has them, else from the older.
     pub labels: BTreeMap<ClassId, String>,
-    /// Why there are fewer pictures than asked for, and whatever else the user should hear.
+    /// Warnings for the user, for example why there are fewer pictures than asked for.
     pub warnings: Vec<String>,
-    /// What of either version nobody vouches for, by which images were told apart.
+    /// The parts of either version that no signature covers and on which the comparison relies.
     pub unsigned: &'static [&'static str],
 }
 
 /// An image that differs.
 pub struct Change {
-    /// Its source id; of trees, which do not know it, the stem of its file.
+    /// Its source id, or the stem of its file for trees, which do not have source ids.
     pub id: String,
-    /// Where it was.
+    /// Where it was, if it existed.
     pub old: Option<Place>,
-    /// Where it is.
+    /// Where it is, if it still exists.
     pub new: Option<Place>,
-    /// Of another encoding of the same source: whether it was encoded from the same pixels, if that can be told.
+    /// For another encoding of the same source: whether both were encoded from the same pixels, if that is
+    /// known.
     pub same_pixels: Option<bool>,
-    /// What the newer version's ledger says of it, a line each.
+    /// What the newer version's ledger says about it, one line each.
     pub reasons: Vec<String>,
-    /// The picture before and after, as JPEG no larger than a thumbnail, where pictures were asked for and are to be had.
+    /// The picture before and after, as JPEG thumbnails, if pictures were asked for and are available.
     pub pictures: (Option<Vec<u8>>, Option<Vec<u8>>),
 }
 
-/// Where an image stands in a version.
+/// Where an image is in a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// In the tree.
+    /// Its path in the tree.
     pub path: String,
     /// Its class.
     pub class: ClassId,
     /// Its split.
     pub split: Split,
-    /// BLAKE3 of the file.
+    /// The BLAKE3 hash of the file.
     pub blake3: isn_format::digest::Digest,
 }
 
-/// A way in which an image differs. It may differ in several.
+/// A way in which an image differs. It may differ in several ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// It is new.
     Added,
     /// It is gone.
     Removed,
-    /// It has another class.
+    /// It has a different class.
     Relabelled,
-    /// It is in another split.
+    /// It is in a different split.
     Moved,
-    /// It has other bytes.
+    /// It has different bytes.
     Reencoded,
 }
 
 impl Kind {
-    /// All of them, as they are listed.
+    /// All kinds, in the order in which they are listed.
     pub const ALL: [Kind; 5] = [Kind::Added, Kind::Removed, Kind::Relabelled, Kind::Moved, Kind::Reencoded];
 
-    /// As it is written: `added`, `re-encoded`.
+    /// Returns the written form: `added`, `re-encoded`.
     pub fn as_str(self) -> &'static str {
         match self {
             Kind::Added => "added",
@@ -117,7 +118,7 @@ impl Change {
 }
 
 impl DiffReport {
-    /// Whether there is none.
+    /// Whether there are no differences.
     pub fn is_same(&self) -> bool {
         self.changes.is_empty()
             && self.classes_added.is_empty()
@@ -125,16 +126,18 @@ impl DiffReport {
             && self.classes_renamed.is_empty()
     }
 
-    /// The changes of one kind.
+    /// Returns the changes of one kind.
     pub fn of(&self, kind: Kind) -> impl Iterator<Item = &Change> {
         self.changes.iter().filter(move |change| change.is(kind))
     }
 }
 
-/// Compares two versions, each a reference or the folder of a tree or build. At most `pictures` changes get their pictures.
+/// Compares two versions, each given as a reference or as the folder of a tree or build. At most `pictures`
+/// changes get their pictures.
 ///
 /// # Errors
-/// If one of them cannot be read.
+/// `Error::Invalid` if one is neither a folder of a version nor a reference; `Error::Integrity`,
+/// `Error::NotFound` or `Error::Network` if one cannot be read.
 pub fn diff(
     client: &Client,
     old: &str,
@@ -146,7 +149,7 @@ pub fn diff(
     let runtime = transport::runtime()?;
     let old = Side::open(&runtime, client, old)?;
     let new = Side::open(&runtime, client, new)?;
-    // A tree knows no source ids: then stems have to do, on both sides.
+    // A tree does not have source ids, so stems are compared on both sides.
     let by_stem = old.is_tree() || new.is_tree();
     let ledger = new.ledger(&runtime)?;
     let mut warnings: Vec<String> = old.warnings.iter().chain(&new.warnings).cloned().collect();
@@ -217,7 +220,7 @@ pub fn diff(
     })
 }
 
-/// What reviewers decided of an image, or, where nobody did, what is claimed of it.
+/// Returns what reviewers decided about an image, or the label claims about it if there is no decision.
 fn reasons(ledger: &Ledger, source: &str) -> Vec<String> {
     let with = |mut text: String, more: &str| {
         if !more.is_empty() {

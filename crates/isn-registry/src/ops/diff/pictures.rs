@@ -1,4 +1,4 @@
-//! Pictures of what changed, small enough for a page.
+//! Thumbnails of the images that changed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -19,7 +19,7 @@ use isn_pixels::{Outcome, Pipeline};
 /// The shortest side of a picture, in pixels.
 const SIDE: u32 = 160;
 
-/// Gives each change its pictures, as far as they are to be had; says why some are not.
+/// Adds pictures to each change, as far as they are available. Returns why some are not.
 pub(super) fn add(
     runtime: &Runtime,
     old: &Side,
@@ -31,7 +31,7 @@ pub(super) fn add(
     let mut warnings = Vec::new();
     let mut of = |side: &Side, places: Vec<(Digest, String)>| -> Result<BTreeMap<Digest, Vec<u8>>> {
         match thumbnails(runtime, side, &places, jobs, progress) {
-            // A release without images has none to show.
+            // A rebuild-only release has no images to show.
             Err(e @ Error::SourceNeeded { .. }) => {
                 warnings.push(format!("no pictures: {e}"));
                 Ok(BTreeMap::new())
@@ -62,7 +62,7 @@ fn thumbnails(
 ) -> Result<BTreeMap<Digest, Vec<u8>>> {
     let made = Mutex::new(BTreeMap::new());
     let make = |image: &Digest, bytes: &[u8]| -> Result<()> {
-        // What cannot be decoded has no picture.
+        // An image that cannot be decoded gets no picture.
         if let Ok(Outcome::Built(built)) = pipeline().build(bytes) {
             made.lock().unwrap_or_else(PoisonError::into_inner).insert(*image, built.bytes);
         }

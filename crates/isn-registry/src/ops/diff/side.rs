@@ -1,4 +1,4 @@
-//! [`Side`]: one of two versions that are compared: a reference, a build or a tree.
+//! [`Side`]: one of two compared versions: a reference, a build or a tree.
 
 use std::path::{Path, PathBuf};
 
@@ -25,14 +25,14 @@ use isn_pixels::{decode_rgb, pixel_digest};
 
 /// A version.
 pub(super) struct Side {
-    /// What it is called.
+    /// The name by which messages call it.
     pub(super) name: String,
     pub(super) classes: Vec<Class>,
     pub(super) images: Vec<Image>,
     pub(super) from: From,
-    /// What nobody vouches for. A folder is the user's own.
+    /// The parts that no signature covers. Empty for a folder, which is the user's own.
     pub(super) unsigned: &'static [&'static str],
-    /// What the user should hear.
+    /// Warnings for the user.
     pub(super) warnings: Vec<String>,
 }
 
@@ -50,12 +50,12 @@ pub(super) struct Image {
     pub(super) split: Split,
     pub(super) blake3: Digest,
     pub(super) length: u64,
-    /// Trees do not know it.
+    /// `None` in a tree, which does not have pixel digests.
     pixels: Option<Digest>,
 }
 
 impl Image {
-    /// The name of its file, without the ending.
+    /// Returns the name of its file without the extension.
     pub(super) fn stem(&self) -> &str {
         let name = self.path.rsplit('/').next().unwrap_or(&self.path);
         name.rsplit_once('.').map_or(name, |(stem, _)| stem)
@@ -110,7 +110,7 @@ impl Side {
         }
     }
 
-    /// The images that are listed: of a partial tree in `B3SUMS.selected`. Their files are not read.
+    /// Opens the images that a tree lists, for a partial tree in `B3SUMS.selected`. Their files are not read.
     fn tree(root: &Path) -> Result<Self> {
         let (full, dataset) = read_sums_hashed(root, B3SUMS)?;
         let sums = match list_of(root) {
@@ -143,7 +143,7 @@ impl Side {
         matches!(self.from, From::Tree(_))
     }
 
-    /// The ledger that the version was made with.
+    /// Returns the ledger that the version was made with.
     pub(super) fn ledger(&self, runtime: &Runtime) -> Result<Option<Ledger>> {
         let From::Registry(registry, snapshot) = &self.from else { return Ok(None) };
         let Some(object) = snapshot.head.manifest.objects.corrections else { return Ok(None) };
@@ -151,8 +151,8 @@ impl Side {
         Ledger::parse(&registry.locate(ObjectKind::Corrections, &object.blake3), &bytes).map(Some)
     }
 
-    /// The digest of the pixels that an image was encoded from. A tree's PNG still has them, if it is what `B3SUMS` says;
-    /// a JPEG does not.
+    /// Returns the digest of the pixels that an image was encoded from. A PNG of a tree still has these
+    /// pixels, if it is the file that `B3SUMS` lists; a JPEG does not.
     pub(super) fn pixels(&self, image: &Image) -> Option<Digest> {
         image.pixels.or_else(|| {
             let From::Tree(root) = &self.from else { return None };
@@ -164,7 +164,7 @@ impl Side {
     }
 }
 
-/// That a tree lacks files of which it says that it has them.
+/// Returns a warning if a tree lacks files that it lists.
 fn absent(root: &Path, images: &[Image]) -> Option<String> {
     let is_there =
         |image: &&Image| root.join(&image.path).symlink_metadata().is_ok_and(|about| about.is_file());

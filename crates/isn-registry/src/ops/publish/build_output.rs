@@ -1,4 +1,4 @@
-//! [`BuildOutput`]: what a publish begins with.
+//! [`BuildOutput`]: the build output that a publish starts from.
 
 use std::path::{Path, PathBuf};
 
@@ -16,22 +16,22 @@ use isn_format::manifest::{self, Manifest};
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::Pack;
 
-/// A build output: its version and all objects with their files.
+/// A build output: its version, and all objects with their files.
 pub(super) struct BuildOutput {
     pub(super) build: PathBuf,
-    /// The build, read as a registry is.
+    /// The build, read as if it were a registry.
     pub(super) store: Registry,
-    /// What it describes.
+    /// The description of the version.
     pub(super) snapshot: Snapshot,
     pub(super) packs: Vec<(Digest, Pack)>,
     pub(super) objects: Vec<StoredObject>,
-    /// Whether the images stay here.
+    /// Whether the images are not published.
     pub(super) rebuild_only: bool,
-    /// Holds files of `objects` that were made for this registry.
+    /// Holds the files of `objects` that were made for this registry.
     pub(super) scratch: Option<Scratch>,
 }
 
-/// An object and the file that has it.
+/// An object, and the file that contains it.
 pub(super) struct StoredObject {
     pub(super) kind: ObjectKind,
     pub(super) object: ObjectRef,
@@ -42,7 +42,8 @@ impl BuildOutput {
     /// Reads a build output and checks every object in it against its hash.
     ///
     /// # Errors
-    /// Where `build` is not the output of a build, or an object is damaged.
+    /// [`Error::Invalid`] if `build` is not the output of a build; [`Error::Integrity`] if an object is
+    /// damaged.
     pub(super) fn read(build: &Path, progress: &dyn Progress) -> Result<Self> {
         Self::read_checked(build, progress).map_err(|e| e.at(At::Build))
     }
@@ -86,17 +87,17 @@ impl BuildOutput {
         Ok(output)
     }
 
-    /// What the version is.
+    /// Returns the manifest of the version.
     pub(super) fn manifest(&self) -> &Manifest {
         &self.snapshot.head.manifest
     }
 
-    /// The name of its manifest.
+    /// Returns the hash of the manifest.
     pub(super) fn manifest_digest(&self) -> &Digest {
         &self.snapshot.head.manifest_ref.blake3
     }
 
-    /// The file of one of the objects.
+    /// Returns the file of one of the objects.
     pub(super) fn path_of(&self, kind: ObjectKind, object: &ObjectRef) -> Result<&Path> {
         let found = self.objects.iter().find(|stored| stored.kind == kind && stored.object == *object);
         found.map(|stored| stored.file.as_path()).ok_or_else(|| {
@@ -105,7 +106,7 @@ impl BuildOutput {
         })
     }
 
-    /// The same without images, if so.
+    /// Drops the images if `rebuild_only`.
     pub(super) fn rebuild_only(mut self, rebuild_only: bool) -> Self {
         if rebuild_only {
             self.objects.retain(|stored| !matches!(stored.kind, ObjectKind::Shard | ObjectKind::Pack));

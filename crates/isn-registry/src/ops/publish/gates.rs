@@ -1,4 +1,5 @@
-//! What a version must be before it may be published: the recipe's `[gates]`, on by default.
+//! The gates: what a recipe's `[gates]` require of a version before it may be published. They are on by
+//! default.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,10 +20,11 @@ use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::recipe::{Gates, Recipe};
 use isn_format::split::{Assignments, Split};
 
-/// Checks what the objects of a build say, and looks at its images.
+/// Checks the objects of a build, and looks for leakage among its images.
 ///
 /// # Errors
-/// [`Error::Gates`] with all that stands in the way.
+/// [`Error::Gates`] with everything that stands in the way; [`Error::Integrity`] or [`Error::Mistakes`] if an
+/// object is damaged.
 pub(super) fn check(output: &BuildOutput, progress: &dyn Progress) -> Result<()> {
     let (recipe, mut findings) = objects(output).map_err(|e| e.at(At::Build))?;
     let manifest = output.manifest();
@@ -38,7 +40,7 @@ pub(super) fn check(output: &BuildOutput, progress: &dyn Progress) -> Result<()>
     }
 }
 
-/// What the objects say, beside the recipe.
+/// Checks the objects, and returns the recipe and the findings.
 fn objects(output: &BuildOutput) -> Result<(Recipe, Vec<String>)> {
     let (runtime, store, snapshot) = (transport::runtime()?, &output.store, &output.snapshot);
     let objects = &snapshot.head.manifest.objects;
@@ -72,7 +74,7 @@ fn objects(output: &BuildOutput) -> Result<(Recipe, Vec<String>)> {
     Ok((recipe, findings))
 }
 
-/// A licence is stated, not put off.
+/// A licence must be stated, not put off.
 fn licence(licence: &str, findings: &mut Vec<String>) {
     const NONE: [&str; 8] = ["todo", "tbd", "unknown", "none", "n/a", "fixme", "xxx", "licence"];
     let said: String = licence.trim().trim_end_matches(['.', ':', '?', '!']).to_ascii_lowercase();
@@ -81,7 +83,7 @@ fn licence(licence: &str, findings: &mut Vec<String>) {
     }
 }
 
-/// Each class has val images enough, where the version has any.
+/// Each class must have enough val images, if the version has any.
 fn val(splits: &BTreeMap<Split, BTreeMap<ClassId, u64>>, gates: &Gates, findings: &mut Vec<String>) {
     let Some(val) = splits.get(&Split::Val) else { return };
     let classes: BTreeSet<&ClassId> = splits.values().flat_map(BTreeMap::keys).collect();
@@ -102,7 +104,7 @@ fn val(splits: &BTreeMap<Split, BTreeMap<ClassId, u64>>, gates: &Gates, findings
     }
 }
 
-/// What the ledger comes to is what the version has.
+/// The images of the version must agree with what the ledger settles to.
 fn replay(
     snapshot: &Snapshot,
     recipe: &Recipe,
@@ -144,7 +146,7 @@ fn replay(
     }
 }
 
-/// No group of the recipe lies on two sides of a split.
+/// No group of the recipe may be in more than one split.
 fn divided(snapshot: &Snapshot, groups: &Groups, findings: &mut Vec<String>) {
     let mut sides: BTreeMap<&str, BTreeMap<Split, &str>> = BTreeMap::new();
     for row in snapshot.index().rows() {

@@ -1,5 +1,5 @@
-//! `isn publish`: a build output becomes a signed release in a registry. Objects come first and the log's entry
-//! last; everything written is read back.
+//! `isn publish`: publishes a build output as a signed release in a registry. Objects are written first and
+//! the log's entry last, and everything written is read back.
 
 mod build_output;
 mod gates;
@@ -33,44 +33,44 @@ use isn_format::statement::{ReleaseStatement, SignedStatement, Statement};
 pub struct PublishOptions<'a> {
     /// The output of a build.
     pub build: &'a Path,
-    /// Check and say what would be done, and write nothing.
+    /// Check and report what would be done, but write nothing.
     pub dry_run: bool,
     /// Write the release to this file, to be signed by others too, even if the keys at hand are enough.
     pub out: Option<&'a Path>,
-    /// Publish what describes the version, and no images.
+    /// Publish what describes the version, without images.
     pub rebuild_only: bool,
 }
 
-/// What was published.
+/// The outcome of a publish.
 pub struct PublishReport {
-    /// What the release says.
+    /// The statement of the release.
     pub statement: ReleaseStatement,
     /// `name@version#b3:…`.
     pub pin: String,
-    /// `SHA256:…` of the keys that signed.
+    /// The fingerprints `SHA256:…` of the keys that signed.
     pub signers: Vec<String>,
-    /// How many objects the version has.
+    /// The number of objects of the version.
     pub objects: usize,
-    /// How many of them were not in the registry.
+    /// The number of objects that were new to the registry.
     pub new_objects: usize,
     /// The sum of their lengths, in bytes.
     pub new_bytes: u64,
-    /// Whether the very same release was there already.
+    /// Whether the same release was in the log already.
     pub was_there: bool,
-    /// Whether no images were to be published.
+    /// Whether the version was published without images.
     pub rebuild_only: bool,
-    /// Whether the place became a registry.
+    /// Whether the location became a registry.
     pub new_registry: bool,
     /// Whether the keys have claimed the name.
     pub new_name: bool,
-    /// The log's key; `None` where a dry run would make one.
+    /// The log's key; `None` if this was a dry run and there is no log yet.
     pub log_key: Option<LogKey>,
-    /// Where the release is; `None` after a dry run.
+    /// Where the release went; `None` after a dry run.
     pub fate: Option<Fate>,
 }
 
 impl PublishReport {
-    /// Of a publish that has done nothing yet.
+    /// The report of a publish that has done nothing yet.
     fn new(output: &BuildOutput, keys: &[PublicKey]) -> Self {
         let (manifest, manifest_ref) = (output.manifest(), output.snapshot.head.manifest_ref);
         PublishReport {
@@ -96,8 +96,15 @@ impl PublishReport {
     }
 }
 
-/// Publishes a build output to the registry in `store`, which an empty place becomes, signed by `signers`. A name that
-/// nobody owns is claimed for them first.
+/// Publishes a build output, signed by `signers`, to the registry in `store`. An empty location becomes a
+/// registry. A name that nobody owns is first claimed for the signers.
+///
+/// # Errors
+/// `Error::Gates` if a gate stops the version; `Error::Exists` if the version was released with another
+/// hash; `Error::Refused` if the keys may not release it; `Error::Invalid` or `Error::Integrity` if the
+/// build is damaged; `Error::OtherLog` or `Error::Trust` if the registry's log is not as remembered;
+/// `Error::Key` if a key cannot sign; `Error::Io` or `Error::Network` if the registry cannot be written
+/// to.
 pub fn publish(
     options: &PublishOptions<'_>,
     store: Box<dyn Store>,
@@ -159,7 +166,7 @@ pub fn publish(
     if output.rebuild_only {
         writer.mark_rebuild_only(output.manifest_digest())?;
     }
-    // Somebody may have come between.
+    // Another writer may have changed the log meanwhile.
     report.fate = Some(match Lack::of(Some(&history), &report.statement, &keys)? {
         Lack::Nothing(index) => {
             (report.was_there, report.new_name) = (true, false);
@@ -188,7 +195,7 @@ pub fn publish(
     Ok(report)
 }
 
-/// The build as this registry needs it, beside what it has.
+/// Repacks the build so that it uses the shards that the registry has already.
 fn reuse_shards(output: BuildOutput, store: &dyn Store, history: Option<&History>) -> Result<BuildOutput> {
     let runtime = crate::transport::runtime()?;
     repack::reuse(&runtime, output, &store.registry()?, history, |shard| {
@@ -196,7 +203,7 @@ fn reuse_shards(output: BuildOutput, store: &dyn Store, history: Option<&History
     })
 }
 
-/// The log of a registry as it stands, remembering nothing; `None` where it is still empty.
+/// Reads the current log of a registry without remembering it. Returns `None` if it is empty.
 fn log_before(store: &dyn Store, log: &LogKey) -> Result<Option<History>> {
     let registry = store.registry()?;
     let policy = WitnessPolicy::default();

@@ -1,4 +1,4 @@
-//! How a version comes to be released: what has to be said in the log for it, and that, signed.
+//! The statements that a version needs in the log to be released, and their signatures.
 
 use crate::steps::submit::{missing, sign_with};
 use isn_format::error::{Error, Result, There};
@@ -6,19 +6,21 @@ use isn_format::key::{PublicKey, Signer};
 use isn_format::log::History;
 use isn_format::statement::{Owner, ReleaseStatement, SignedStatement, Statement};
 
-/// What a log lacks for a version to be released.
+/// The statements that a log lacks for a version to be released.
 pub(super) enum Lack {
-    /// Nothing: this entry says it.
+    /// None: this entry is the release.
     Nothing(u64),
-    /// The release, and so many signatures of it beside those of the keys at hand; if nobody owns the name, a claim of it, too.
+    /// The release, with the number of signatures that are missing besides those of the keys at hand, and a
+    /// claim of the name if nobody owns it.
     Release { claim: Option<Statement>, missing: usize },
 }
 
 impl Lack {
-    /// What `history` lacks if `keys` sign; without a history nobody owns anything yet.
+    /// Returns what `history` lacks if `keys` sign. Without a history nobody owns anything yet.
     ///
     /// # Errors
-    /// Where the version was released as another, or those keys have no say.
+    /// [`Error::Exists`] if the version was released with another hash; [`Error::Refused`] if the keys may
+    /// not release it.
     pub(super) fn of(
         history: Option<&History>,
         release: &ReleaseStatement,
@@ -58,10 +60,11 @@ impl Lack {
     }
 }
 
-/// The statements of a publish. Each is signed once, and before anything is written: a wrong passphrase leaves nothing behind.
+/// The statements of a publish. Each is signed once, before anything is written, so that a wrong passphrase
+/// leaves nothing behind.
 pub(super) struct Signed {
     claim: Option<SignedStatement>,
-    /// `None` where the log had it.
+    /// `None` if the log has it already.
     release: Option<SignedStatement>,
 }
 
@@ -74,7 +77,7 @@ impl Signed {
         Ok(Signed { claim, release: Some(release) })
     }
 
-    /// The claim of the name, if `lack` asks for one, and the release.
+    /// Returns the claim of the name, if `lack` needs one, and the release.
     pub(super) fn needed(self, lack: &Lack) -> Result<(Option<SignedStatement>, SignedStatement)> {
         let release = self.release.ok_or_else(|| Error::Internal("the log lost a release".into()))?;
         Ok((self.claim.filter(|_| lack.claims()), release))

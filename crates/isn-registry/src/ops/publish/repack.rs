@@ -1,6 +1,6 @@
-//! A version whose images the registry has in part already, from earlier versions of the same name: its pack refers to
-//! their shards, and only what is new goes into shards of its own. Frames are copied as they are, so nothing is compressed
-//! again; and manifest and dataset hash know nothing of it.
+//! Repacks a version of which the registry has some images already, from earlier versions of the same name.
+//! Its pack refers to their shards, and only new images go into shards of its own. Frames are copied as they
+//! are, so nothing is compressed again, and the manifest and dataset hash stay the same.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
@@ -21,14 +21,14 @@ use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::{Entry, Pack};
 use isn_format::shard::{FrameWriter, ShardWriter};
 
-/// Where an image is.
+/// Where an image is stored.
 struct Place {
     shard: ObjectRef,
     entry: Entry,
 }
 
-/// The build with its shards and packs replaced by those that the registry needs; as it is where nothing can be saved.
-/// `has` says whether the registry still has a shard.
+/// Replaces the shards and packs of a build by those that the registry needs. Returns the build unchanged if
+/// nothing can be reused. `has` tells whether the registry still has a shard.
 pub(super) fn reuse(
     runtime: &Runtime,
     output: BuildOutput,
@@ -59,7 +59,8 @@ pub(super) fn reuse(
     if known.is_empty() { Ok(output) } else { repack(output, &known) }
 }
 
-/// The packs of the versions that were released before this one, oldest first, so that publishing it again gives the same.
+/// Returns the packs of the versions released before this one, oldest first, so that publishing the version
+/// again gives the same packs.
 fn earlier_packs(
     runtime: &Runtime,
     registry: &Registry,
@@ -79,7 +80,7 @@ fn earlier_packs(
     let mut packs = Vec::new();
     for released in earlier {
         let reference = ObjectRef { blake3: released.manifest, length: released.manifest_len };
-        // A version that is damaged here has nothing to give, and is not this one's concern.
+        // An earlier version that is damaged has nothing to reuse, and does not stop this publish.
         let found = runtime.block_on(async {
             let bytes = registry.object(ObjectKind::Manifest, &reference).await?;
             let what = registry.locate(ObjectKind::Manifest, &reference.blake3);
@@ -91,7 +92,7 @@ fn earlier_packs(
     Ok(packs)
 }
 
-/// Writes the shards of what is not `known`, and the pack of all.
+/// Writes shards of the images that are not `known`, and one pack of all images.
 fn repack(mut output: BuildOutput, known: &HashMap<Digest, Place>) -> Result<BuildOutput> {
     let scratch = Scratch::new(&output.build)?;
     let mut shards: Vec<ObjectRef> = Vec::new();
@@ -153,7 +154,7 @@ fn read_frame(file: &mut File, path: &Path, entry: &Entry) -> Result<Vec<u8>> {
     Ok(frame)
 }
 
-/// Shards under way, each named by its hash when it is done.
+/// The shards being written. Each is named by its hash when it is finished.
 struct NewShards<'a> {
     folder: &'a Path,
     current: Option<ShardWriter<tempfile::NamedTempFile>>,

@@ -1,21 +1,22 @@
-//! [`Scratch`]: where a publish has what it makes for one registry alone.
+//! [`Scratch`]: the temporary folder for what a publish makes for one registry.
 
 use std::path::{Path, PathBuf};
 
 use crate::files::{self, Workplace};
 use isn_format::error::{Error, Result};
 
-/// What the folder is for: a build of the same name has one of its own.
+/// Distinguishes this folder from the one that a build of the same name has.
 const KEY: &str = "publish";
 
-/// A folder that goes away with the publish: beside the build, where there is room for what a build has, if it may be.
+/// A folder that is removed with the publish. It is beside the build if possible, where there is enough room
+/// for a build.
 pub(super) enum Scratch {
     Beside { work: Workplace, folder: PathBuf },
     Elsewhere(tempfile::TempDir),
 }
 
 impl Scratch {
-    /// For a publish of `build`.
+    /// Makes the folder for a publish of `build`.
     pub(super) fn new(build: &Path) -> Result<Self> {
         match beside(build) {
             Err(Error::Io { .. }) => {
@@ -26,7 +27,7 @@ impl Scratch {
         }
     }
 
-    /// The folder.
+    /// Returns the folder.
     pub(super) fn path(&self) -> &Path {
         match self {
             Scratch::Beside { folder, .. } => folder,
@@ -39,22 +40,22 @@ fn beside(build: &Path) -> Result<Scratch> {
     let build = named(build);
     let work = match Workplace::open(&build, KEY)? {
         Some(work) => work,
-        // Another publishes the same build.
+        // Another publish of the same build is running.
         None => Workplace::open_aside(&build, KEY)?,
     };
     work.own.clear()?;
     Ok(Scratch::Beside { folder: work.own.folder(KEY)?, work })
 }
 
-/// With a name, which `.` has not, and the same wherever it is published from.
+/// Returns a path that has a file name, unlike `.`, and is the same from every working folder.
 fn named(build: &Path) -> PathBuf {
     let place = files::place(build);
     std::path::absolute(&place).unwrap_or(place)
 }
 
-/// Removes what a publish of `build` left that was killed.
+/// Removes what a killed publish of `build` left.
 pub(super) fn tidy(build: &Path) {
-    // What is not isn's stays, and is said where its place is needed.
+    // A folder that is not isn's is kept, and reported when its place is needed.
     let _ = Workplace::discard_abandoned(&named(build), KEY);
 }
 

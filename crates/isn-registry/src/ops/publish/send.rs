@@ -1,5 +1,5 @@
-//! `isn publish` to a server: what [`super::publish`] does to a folder, through `isn serve`, which checks it all again and
-//! has the log's key.
+//! `isn publish` to a server: does what [`super::publish`] does to a folder through `isn serve`, which has
+//! the log's key and checks everything again.
 
 use serde::Deserialize;
 use serde_json::json;
@@ -21,21 +21,21 @@ use isn_format::log::LogKey;
 use isn_format::object::ObjectKind;
 use isn_format::statement::ReleaseStatement;
 
-/// What to send, and where.
+/// What to send, and where to.
 pub struct SendOptions<'a> {
     /// The output of a build.
     pub build: &'a std::path::Path,
     /// The registry's URL.
     pub registry: &'a RegistryId,
-    /// How the network may be used; with the token by which the server lets its user publish.
+    /// How to use the network, with the token that lets its user publish.
     pub access: &'a Access,
-    /// Say what would be done, and send nothing.
+    /// Report what would be done, but send nothing.
     pub dry_run: bool,
-    /// Send what describes the version, and no images.
+    /// Send what describes the version, without images.
     pub rebuild_only: bool,
 }
 
-/// What the server says of the statements.
+/// The server's answer about the statements.
 #[derive(Deserialize)]
 struct Answer {
     entries: Vec<Entry>,
@@ -46,7 +46,12 @@ struct Entry {
     entry: u64,
 }
 
-/// Publishes a build output at a server, signed by `signers`, which must be as many as the name needs.
+/// Publishes a build output to a server, signed by `signers`, who must be as many as the name needs.
+///
+/// # Errors
+/// [`Error::Denied`] or [`Error::Token`] if the server refuses; [`Error::Network`] if it does not answer, or
+/// its log does not have the release afterwards; [`Error::Invalid`] if signatures are missing; otherwise
+/// those of [`super::publish`].
 pub fn send(
     options: &SendOptions<'_>,
     signers: &[Box<dyn Signer>],
@@ -61,7 +66,8 @@ pub fn send(
         Err(Error::NotFound { .. }) if user.log_of(options.registry).is_some() => None,
         about => about?.log_key,
     };
-    // Before anything is signed: who has a statement can say it anywhere.
+    // The log is checked before anything is signed, because whoever has a signed statement can use it
+    // anywhere.
     let log_key = user.log_to_write(options.registry, claimed.as_ref())?;
     let output = BuildOutput::read(options.build, progress)?;
     gates::check(&output, progress)?;
@@ -99,7 +105,8 @@ pub fn send(
             report.fate = (!options.dry_run).then_some(Fate::Logged(index));
             if let (Some(view), false) = (&view, options.dry_run) {
                 let entry = runtime.block_on(registry.log_entry(index, view))?;
-                // The last that a publish does: it may have been stopped before.
+                // Listing the release is the last step of a publish, which may have been interrupted before
+                // it.
                 if !runtime.block_on(is_listed(&registry, &report.statement, &entry))? {
                     let body = json!({ "statements": [String::from_utf8_lossy(&entry)] });
                     runtime.block_on(upload.submit(body.to_string().into_bytes()))?;
@@ -114,12 +121,12 @@ pub fn send(
             return Err(Error::invalid(format!("the release of {}", report.pin), why));
         }
     }
-    // Before anything is sent: a wrong passphrase leaves nothing behind.
+    // Signing comes before sending, so that a wrong passphrase leaves nothing behind.
     let signed = match options.dry_run {
         true => None,
         false => Some(Signed::new(&lack, &report.statement, signers)?),
     };
-    // On the one runtime: a connection that another one made would wait for it for ever.
+    // This uses the same runtime: a connection from another runtime would never make progress here.
     let output = repack::reuse(&runtime, output, &registry, history, |shard| {
         runtime.block_on(upload.has(&layout::object(ObjectKind::Shard, &shard.blake3)))
     })?;
@@ -150,7 +157,7 @@ pub fn send(
     let unclear = |why: String| Error::network(NetworkKind::Broken, url, why);
     let answer: Answer =
         serde_json::from_slice(&answer).map_err(|e| unclear(format!("answers what is no answer: {e}")))?;
-    // Believed is the log alone.
+    // Only the log is trusted, not the answer.
     let view = read_log(known.anchor())?;
     let released = view.as_ref().and_then(|view| {
         let (_, released) =
@@ -167,7 +174,7 @@ pub fn send(
     }
 }
 
-/// Whether a release that the log has as `entry` can be found without it.
+/// Whether a release, which the log has as `entry`, is also in the lists.
 async fn is_listed(registry: &Registry, release: &ReleaseStatement, entry: &[u8]) -> Result<bool> {
     let ReleaseStatement { name, version, dataset, .. } = release;
     Ok(registry.release_file(name, *version).await?.as_deref() == Some(entry)

@@ -1,4 +1,4 @@
-//! What stands where a tree is to be.
+//! [`Destination`]: what is at the place where a tree is to be.
 
 use std::path::Path;
 use std::{fs, io};
@@ -12,23 +12,23 @@ use crate::tree_file::list_of;
 use isn_format::error::{Error, Result, There};
 use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, MAX_ISN_JSON, Provenance, Sums};
 
-/// What is there already.
+/// What is at the destination.
 pub(super) enum Destination {
     /// Nothing, or an empty folder.
     Free,
-    /// The very tree that is wanted, whole.
+    /// The wanted tree itself, whole.
     Same,
-    /// Another version or part of the same dataset, whole and with nothing beside it: it may be replaced.
+    /// Another version or part of the same dataset, whole and without other files, so it may be replaced.
     Earlier {
         /// `name@version`.
         what: String,
-        /// What was looked at.
+        /// The state in which it was found.
         seen: Seen,
     },
 }
 
 impl Destination {
-    /// Looks at `to`. Anything that is neither wanted nor known to be replaceable is an error.
+    /// Checks what is at `to`. Fails if it is neither the wanted tree nor one that may be replaced.
     pub(super) fn look(
         to: &Path,
         snapshot: &Snapshot,
@@ -43,7 +43,7 @@ impl Destination {
             return Err(Error::exists(There::Place, to.display(), " and is not a folder"));
         }
         let pin = snapshot.head.manifest.pin();
-        // A folder of something else may be a large one: it is not walked to say so.
+        // A folder of something else may be large, so it is not walked just to say so.
         if fs::symlink_metadata(to.join(B3SUMS)).is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
             let why = format!(", and is not {pin} whole ({B3SUMS}: missing)");
             return Err(Error::exists(There::Place, to.display(), why));
@@ -64,15 +64,15 @@ impl Destination {
     }
 }
 
-/// `name@version` of the tree in `to`, and what it is like, if it is one of the same dataset, and has every file as its own
-/// `B3SUMS` says and no other: then nothing is lost that could not be pulled again.
+/// Returns `name@version` and the state of the tree in `to`, if it is a tree of the same dataset that has
+/// exactly the files of its own `B3SUMS`. Replacing such a tree loses nothing that could not be pulled again.
 fn earlier(
     to: &Path,
     snapshot: &Snapshot,
     jobs: usize,
     progress: &dyn Progress,
 ) -> Result<Option<(String, Seen)>> {
-    // A link leads to a folder whose place is somewhere else: it is not for us to replace.
+    // A symlink leads to a folder in another place, which is not replaced.
     if fs::symlink_metadata(to).is_ok_and(|meta| meta.is_symlink()) || !to.join(B3SUMS).is_file() {
         return Ok(None);
     }
@@ -81,7 +81,8 @@ fn earlier(
     if provenance.name != snapshot.head.manifest.name {
         return Ok(None);
     }
-    // Before it is read: what is written to it from now on is not what was verified.
+    // The state is recorded before the files are read, because later changes are not covered by the
+    // verification.
     let seen = Seen::of(to)?;
     let is_whole = is_whole(to, &provenance, jobs, progress)?;
     Ok(is_whole.then(|| (format!("{}@{}", provenance.name, provenance.version), seen)))
@@ -93,7 +94,7 @@ fn is_whole(root: &Path, provenance: &Provenance, jobs: usize, progress: &dyn Pr
         && report.dataset.is_some_and(|dataset| dataset.prefixed() == provenance.dataset))
 }
 
-/// Whether a folder is a tree, whole and with nothing beside it, of whatever version. What cannot be read is none.
+/// Whether a folder is a tree of any version, whole and without other files. `false` if it cannot be read.
 pub(super) fn is_whole_tree(root: &Path, jobs: usize, progress: &dyn Progress) -> bool {
     let json = files::read_capped_if_there(&root.join(ISN_JSON), MAX_ISN_JSON).ok().flatten();
     let provenance = json.and_then(|json| serde_json::from_slice::<Provenance>(&json).ok());

@@ -1,4 +1,5 @@
-//! `isn pull`: an exact version as a folder: verified before it is visible, whole or not there.
+//! `isn pull`: writes an exact version to a folder. The tree is verified before it becomes visible, and is
+//! whole or absent.
 
 mod destination;
 mod provenance;
@@ -32,50 +33,57 @@ use isn_format::index::Row;
 use isn_format::pack::Pack;
 use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, CLASSES, ISN_JSON, Selection, Sums};
 
-/// A pull that puts more bytes on the disk than this says so before it begins.
+/// A pull that needs more bytes on disk than this says so before it begins.
 const WORTH_SAYING: u64 = 32 << 20;
 
 /// What to pull, and where to.
 pub struct PullOptions<'a> {
-    /// Which version.
+    /// The version.
     pub reference: &'a DatasetRef,
-    /// The tree; `./NAME-VERSION` if none is given.
+    /// The folder of the tree; `./NAME-VERSION` by default.
     pub to: Option<&'a Path>,
-    /// Which part of the version.
+    /// The part of the version.
     pub selection: Selection,
-    /// The user's own source images, to build from instead of fetching.
+    /// The user's own source images, to build the version from instead of fetching it.
     pub source: Option<&'a Path>,
-    /// How images of other trees become images of this one.
+    /// How images of other trees are reused.
     pub reuse: Reuse,
-    /// How many threads decompress, check and write.
+    /// The number of threads that decompress, check and write.
     pub jobs: usize,
-    /// Asked before anything is written, once it is known where the tree is to be.
+    /// Called before anything is written, with the path where the tree is to be; an error stops the pull.
     pub may_be_at: &'a dyn Fn(&Path) -> Result<()>,
 }
 
-/// What a pull did.
+/// The outcome of a pull.
 pub struct PullReport {
     /// The version.
     pub snapshot: Snapshot,
     /// The identity of the registry.
     pub registry: String,
-    /// The tree.
+    /// The folder of the tree.
     pub path: PathBuf,
-    /// How many images the tree has.
+    /// The number of images in the tree.
     pub images: u64,
     /// The sum of their lengths, in bytes.
     pub bytes: u64,
-    /// What came over the wire, descriptions included.
+    /// The bytes received over the network, including the files that describe the version.
     pub fetched_bytes: u64,
-    /// Images that were on this machine already, in this tree or another, and were checked.
+    /// The number of images that were on this machine already, in this tree or another, and were checked.
     pub reused_images: u64,
-    /// Whether the whole tree was there already.
+    /// Whether the tree was there already, whole.
     pub was_there: bool,
-    /// What the tree was before: `name@version`.
+    /// The version that the tree had before, as `name@version`.
     pub replaced: Option<String>,
 }
 
 /// Pulls a version.
+///
+/// # Errors
+/// [`Error::Exists`] if something else is at the destination; [`Error::NotFound`] if the version does not
+/// exist or has no part that is selected; [`Error::NoRoom`] if the disk is too full; [`Error::SourceNeeded`]
+/// or [`Error::Withdrawn`] if the images are not to be had; [`Error::Rebuilt`] if `options.source` does not
+/// give the version; [`Error::Trust`], [`Error::Integrity`] or [`Error::Network`] if a registry is not
+/// trusted, serves wrong bytes or does not answer; [`Error::Io`] if the tree cannot be written.
 pub fn pull(client: &Client, options: PullOptions<'_>, progress: &dyn Progress) -> Result<PullReport> {
     let runtime = transport::runtime()?;
     let (registry, snapshot) = runtime.block_on(client.snapshot(options.reference))?;
@@ -89,7 +97,7 @@ pub fn pull(client: &Client, options: PullOptions<'_>, progress: &dyn Progress) 
     pull.run()
 }
 
-/// A pull under way.
+/// A pull in progress.
 struct Pull<'a> {
     runtime: &'a Runtime,
     client: &'a Client,
@@ -100,7 +108,7 @@ struct Pull<'a> {
     progress: &'a dyn Progress,
 }
 
-/// What stands in a tree after a pull, and how it came there.
+/// What a pull wrote, and what was there before.
 struct Written {
     reused_images: u64,
     replaced: Option<String>,
@@ -120,7 +128,7 @@ impl Pull<'_> {
             let staging =
                 Staging::open(&self.to, &self.snapshot.head.manifest.dataset, self.options, self.progress)?;
             if staging.is_changed() {
-                // Whoever held the lock may have done the work.
+                // The run that held the lock may have written the tree.
                 destination = self.look(&selected)?;
             }
             if matches!(destination, Destination::Same) {
@@ -135,7 +143,7 @@ impl Pull<'_> {
         let dataset = &self.snapshot.head.manifest.dataset;
         said.extend(Staging::tidy_others(&self.to, dataset, self.options, self.progress)?);
         if let Some(cache) = self.client.cache.as_ref().filter(|_| self.registry.id().is_some()) {
-            // A convenience to later pulls.
+            // Remembering the tree only saves work for later pulls.
             let _ = cache.keep_tree(&self.to);
         }
         said.extend(written.iter_mut().flat_map(|written: &mut Written| written.said.drain(..)));
@@ -166,7 +174,8 @@ impl Pull<'_> {
         Destination::look(&self.to, &self.snapshot, selected, self.options.jobs, self.progress)
     }
 
-    /// Writes the tree beside its destination and puts it there; `None` if somebody else was faster with the same.
+    /// Writes the tree beside its destination and moves it there. Returns `None` if another run was faster
+    /// with the same tree.
     fn write(
         &self,
         staging: Staging,
@@ -179,7 +188,8 @@ impl Pull<'_> {
         let missing = staging.missing(&all, options.jobs)?;
         staging.create_folders(&missing)?;
         let trees = self.client.cache.as_ref().map(|cache| seeds::trees(&self.to, cache)).unwrap_or_default();
-        // What shares its blocks with another tree takes no room; all else does, wherever it comes from.
+        // Images that share their blocks with another tree need no space; all others do, wherever they come
+        // from.
         let has_room = |missing: &[&Row]| {
             room::check(&self.to, room::of_images(missing), None, 0)
                 .inspect_err(|_| staging.discard_if_empty())

@@ -1,4 +1,4 @@
-//! `ISN.json`, which no hash covers: it says what the pull knows that was last here.
+//! `ISN.json`: what the last pull knew about its tree. No hash covers this file.
 
 use super::Pull;
 use super::staging::Staging;
@@ -8,7 +8,7 @@ use isn_format::key::PublicKey;
 use isn_format::tree::{FORMAT, ISN_JSON, MAX_ISN_JSON, Provenance, Selection};
 
 impl Pull<'_> {
-    /// What this pull knows of its tree.
+    /// Returns what this pull knows about its tree.
     pub(super) fn provenance(&self) -> Provenance {
         let head = &self.snapshot.head;
         let manifest = &head.manifest;
@@ -28,8 +28,9 @@ impl Pull<'_> {
         }
     }
 
-    /// Lets the `ISN.json` of a tree that was there say what this pull knows, and gives what the user should hear: an earlier
-    /// pull may have believed somebody whom nobody vouches for. What somebody signed is not replaced by what nobody did.
+    /// Updates the `ISN.json` of a tree that was there already, since an earlier pull may have trusted a
+    /// registry without a signature. Returns a message for the user if it did. A signed origin is not
+    /// replaced by an unsigned one.
     pub(super) fn renew_provenance(&self) -> Result<Option<String>> {
         let path = self.to.join(ISN_JSON);
         let known = self.provenance();
@@ -62,7 +63,8 @@ impl Pull<'_> {
         }))
     }
 
-    /// By way of the staging folder: in the tree a killed run would leave a file too many.
+    /// Writes the file in the staging folder first: if the run were killed in the tree, it would leave an
+    /// extra file there.
     fn replace_provenance(&self, known: &Provenance) -> Result<()> {
         let to = self.to.canonicalize().map_err(Error::io("look at", &self.to))?;
         let staging = Staging::open(&to, &self.snapshot.head.manifest.dataset, self.options, self.progress)?;
@@ -75,7 +77,7 @@ impl Pull<'_> {
     }
 }
 
-/// The fields in which two say different things, but for the program that wrote them.
+/// Returns the fields in which the two differ, except for the program that wrote them.
 fn differences(found: &Provenance, known: &Provenance) -> String {
     let fields = [
         ("format", found.format == known.format),

@@ -1,4 +1,4 @@
-//! A version built again from the user's own source, in place of fetching its images.
+//! Builds a version from the user's own source instead of fetching its images.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -17,16 +17,17 @@ use isn_format::manifest;
 use isn_format::object::ObjectRef;
 use isn_format::tree::{B3SUMS, CLASSES};
 
-/// Where the build is, beside the tree that is written: a killed one goes on there.
+/// The folder of the build, beside the tree that is written. A killed build resumes there.
 const BUILD: &str = "rebuilt";
 
-/// What was built.
+/// A finished build.
 pub(super) struct Rebuilt {
     pub(super) build: Registry,
     pub(super) snapshot: Snapshot,
 }
 
-/// Builds the version that is pulled from `source`; it must arrive at the same dataset hash. The build goes with `staging`.
+/// Builds the pulled version from `source`. The result must have the same dataset hash. The build is in
+/// `staging` and is removed with it.
 pub(super) fn rebuild(pull: &Pull<'_>, source: &Path, staging: &Staging) -> Result<Rebuilt> {
     let snapshot = &pull.snapshot;
     let out = staging.beside(BUILD);
@@ -60,7 +61,7 @@ pub(super) fn rebuild(pull: &Pull<'_>, source: &Path, staging: &Staging) -> Resu
     Ok(Rebuilt { build, snapshot: rebuilt })
 }
 
-/// What is to blame goes by the index: where nobody vouches for that, the error says so.
+/// The comparison relies on the index, so the error says if no signature covers it.
 fn doubted(error: Error, snapshot: &Snapshot) -> Error {
     let unsigned = snapshot.head.unsigned();
     match (error, unsigned::notice(unsigned)) {
@@ -76,8 +77,8 @@ fn of_file(path: &str, why: &str) -> Difference {
     Difference { image, source_id, source_path: None, cause: Blame::Recipe, why }
 }
 
-/// Which images of a rebuilt version are not those of the release, and what is to blame: going the way of an image, the
-/// first thing that is not the same.
+/// Returns the images in which a rebuilt version differs from the release, each with the first stage of its
+/// processing that differs.
 fn differences(released: &Index, rebuilt: &Index) -> Vec<Difference> {
     let by_source = |index: &'_ Index| -> HashMap<String, Row> {
         index.rows().iter().map(|row| (row.source.clone(), row.clone())).collect()

@@ -1,4 +1,4 @@
-//! Whether there is room on the disk, before anything is written.
+//! Checks that there is enough disk space before anything is written.
 
 use std::path::Path;
 
@@ -7,16 +7,17 @@ use crate::files;
 use isn_format::error::{Error, Result};
 use isn_format::index::Row;
 
-/// File systems give out space in blocks of this many bytes, mostly.
+/// The usual block size of file systems, in bytes.
 const BLOCK: u64 = 4096;
 
-/// What the images `rows` take on a disk, in bytes.
+/// Returns the disk space that the images `rows` need, in bytes.
 pub(super) fn of_images(rows: &[&Row]) -> u64 {
     rows.iter().map(|row| row.length.next_multiple_of(BLOCK)).sum()
 }
 
-/// Checks that a tree that needs so many bytes more fits where it is to be; and says whether the cache can take `fetched`
-/// bytes beside it. Where the file system does not say, all is taken to fit.
+/// Checks that a tree that needs this many more bytes fits at its destination. Returns whether the cache can
+/// hold `fetched` bytes as well. If the file system does not report its free space, everything is assumed to
+/// fit.
 pub(super) fn check(to: &Path, needed: u64, cache: Option<&Cache>, fetched: u64) -> Result<bool> {
     let Some((disk, free)) = files::free_space(to) else { return Ok(true) };
     if needed > free {

@@ -1,4 +1,4 @@
-//! Images that are on this machine already, in trees that were pulled before.
+//! Reuses images that are on this machine already, in trees that were pulled before.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
@@ -15,22 +15,23 @@ use isn_format::error::Result;
 use isn_format::index::Row;
 use isn_format::tree::{B3SUMS, ISN_JSON, Line, Lines};
 
-/// So many neighbours of the destination are looked at.
+/// The maximum number of neighbours of the destination that are considered.
 const MAX_NEIGHBOURS: usize = 1000;
-/// So many places of one image are tried.
+/// The maximum number of places of one image that are tried.
 const MAX_SOURCES: usize = 8;
 
-/// How an image of another tree becomes one of this tree.
+/// How an image of another tree is reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reuse {
-    /// Shares the blocks on disk where the file system can, and is a copy where it cannot: an edit shows in one tree only.
+    /// Clone the file, so that both share blocks, if the file system can; copy it if not. An edit shows in
+    /// one tree only.
     Copy,
-    /// Is the same file: an edit shows in both trees.
+    /// Make a hard link to the file. An edit shows in both trees.
     HardLink,
 }
 
-/// The trees that may have images for a tree at `to`: the one that is there, its neighbours, and those that were pulled
-/// before.
+/// Returns the trees that may have images for a tree at `to`: the one that is there, its neighbours, and
+/// those that were pulled before.
 pub(super) fn trees(to: &Path, cache: &Cache) -> Vec<PathBuf> {
     let mut found = vec![to.to_path_buf()];
     if let Ok(entries) = fs::read_dir(files::parent(to)) {
@@ -47,16 +48,16 @@ pub(super) fn trees(to: &Path, cache: &Cache) -> Vec<PathBuf> {
     found
 }
 
-/// What came of looking for images in other trees.
+/// The outcome of reusing images from other trees.
 pub(super) struct Reused<'a> {
-    /// The images that none of them has.
+    /// The images that no other tree has.
     pub(super) missing: Vec<&'a Row>,
-    /// Why images were copied that were to be linked.
+    /// Messages on why images were copied instead of linked.
     pub(super) said: Vec<String>,
 }
 
-/// Puts those of the images `missing` below `root` that one of `trees` has, checked; gives the others. Before the first one
-/// is copied that shares no blocks with its source, `has_room` is asked for all that are not there by then.
+/// Puts each image of `missing` that one of `trees` has below `root`, checked. Returns the others. Calls
+/// `has_room` with all images that are still missing before the first image is copied without sharing blocks.
 pub(super) fn reuse<'a>(
     trees: &[PathBuf],
     missing: Vec<&'a Row>,
@@ -74,7 +75,8 @@ pub(super) fn reuse<'a>(
         let one = |row: &&'a Row| -> Result<Option<&'a Row>> {
             let to = row.path.under(root);
             for from in sources.get(&row.blake3).into_iter().flatten() {
-                // A source that is gone, unreadable or changed is no source; a place that cannot be written to is an error.
+                // A source that is gone, unreadable or changed is skipped. A destination that cannot be
+                // written to is an error.
                 if bring(from, &to, row)? {
                     return Ok(None);
                 }
@@ -108,7 +110,8 @@ pub(super) fn reuse<'a>(
     Ok(Reused { missing, said })
 }
 
-/// Why so many images were copied that were to be linked, `open` of them for whoever may write to them.
+/// Explains why this many images were copied instead of linked. `open` of them can be written to by other
+/// users.
 fn why_copied(copied: usize, open: usize) -> Vec<String> {
     let (open, others) = (open.min(copied), copied.saturating_sub(open));
     let say = |number: usize, why: &str| {
@@ -124,10 +127,11 @@ fn why_copied(copied: usize, open: usize) -> Vec<String> {
     open.into_iter().chain(others).collect()
 }
 
-/// A way to bring an image from a file to another; `false` if the first is not the image, or this way is none here.
+/// A way to bring an image from one file to another. Returns `false` if the first is not the image, or this
+/// way does not work here.
 type Bring = fn(&Path, &Path, &Row) -> Result<bool>;
 
-/// Where the trees say that they have images of these.
+/// Returns the places where the trees list these images.
 fn sources(trees: &[PathBuf], missing: &[&Row]) -> HashMap<Digest, Vec<PathBuf>> {
     let wanted: BTreeSet<&Digest> = missing.iter().map(|row| &row.blake3).collect();
     let mut sources: HashMap<Digest, Vec<PathBuf>> = HashMap::new();
@@ -142,15 +146,15 @@ fn sources(trees: &[PathBuf], missing: &[&Row]) -> HashMap<Digest, Vec<PathBuf>>
     sources
 }
 
-/// What a tree says that it has, a line at a time, since it may say anything; nothing if it is gone, and nothing from the
-/// first line on that makes no sense.
+/// Reads the list of a tree line by line, because it may be of any length. Yields nothing if the tree is
+/// gone, and stops at the first line that is malformed.
 pub(in crate::ops) fn lines(tree: &Path) -> impl Iterator<Item = Line> + use<> {
     let list = files::open(&tree.join(list_of(tree))).ok();
     let lines = list.map(|list| Lines::new(B3SUMS, BufReader::new(list)));
     lines.into_iter().flatten().map_while(Result::ok)
 }
 
-/// Whether a file may be the image, by what costs nothing.
+/// Whether a file may be the image, judged without reading it.
 fn is_candidate(from: &Path, row: &Row) -> bool {
     fs::symlink_metadata(from).is_ok_and(|meta| meta.is_file() && meta.len() == row.length)
 }
@@ -159,20 +163,20 @@ fn link(from: &Path, to: &Path, row: &Row) -> Result<bool> {
     if !is_candidate(from, row) || !is_ours_alone(from) || fs::hard_link(from, to).is_err() {
         return Ok(false);
     }
-    // Another may have put something else there in between.
+    // Another user may have replaced the file between the check and the link.
     if !is_ours_alone(to) {
         return files::remove_file(to).map(|()| false);
     }
     checked(to, row)
 }
 
-/// Whether nobody but the caller may write to a file: what is linked to stays as others leave it.
+/// Whether only the caller may write to a file. A hard link would keep what other users write.
 fn is_ours_alone(path: &Path) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt as _;
         let me = rustix::process::geteuid().as_raw();
-        // What an access list grants to others shows in the bits of the group.
+        // Rights that an access control list grants to others show in the group bits.
         fs::symlink_metadata(path).is_ok_and(|about| about.uid() == me && about.mode() & 0o022 == 0)
     }
     #[cfg(not(unix))]
@@ -186,7 +190,7 @@ fn share(from: &Path, to: &Path, row: &Row) -> Result<bool> {
     if is_candidate(from, row) && clone(from, to).is_ok() { checked(to, row) } else { Ok(false) }
 }
 
-/// What counts is what stands there now, whoever wrote to the other meanwhile.
+/// Checks the new file, because the other may have been written to meanwhile.
 fn checked(to: &Path, row: &Row) -> Result<bool> {
     let is_image = files::read_capped(to, row.length).is_ok_and(|bytes| Digest::of(&bytes) == row.blake3);
     if !is_image {
@@ -204,7 +208,8 @@ fn copy(from: &Path, to: &Path, row: &Row) -> Result<bool> {
     files::write_new(to, &bytes).map(|()| true)
 }
 
-/// A file that shares its blocks with another until one of them is written to. Fails where the file system cannot.
+/// Makes a file that shares its blocks with another until one of them is written to. Fails if the file system
+/// does not support it.
 fn clone(from: &Path, to: &Path) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
@@ -217,7 +222,7 @@ fn clone(from: &Path, to: &Path) -> io::Result<()> {
     }
     #[cfg(not(target_os = "linux"))]
     {
-        // Where std knows a way to share blocks (as on macOS), its copy takes it.
+        // The standard library's copy shares blocks where it can, as on macOS.
         let _ = files::open(from).map_err(io::Error::other)?;
         fs::copy(from, to).map(|_| ())
     }
@@ -270,7 +275,7 @@ mod tests {
         assert_eq!(files::walk(&root).unwrap(), []);
         assert_eq!(reuse(Reuse::Copy, &|_| Ok(true)).unwrap().missing.len(), 1);
         assert_eq!(files::walk(&root).unwrap().len(), 2);
-        // A link takes none.
+        // A hard link needs no space.
         fs::remove_dir_all(&root).unwrap();
         fs::create_dir_all(root.join("val/ant")).unwrap();
         assert_eq!(reuse(Reuse::HardLink, &full).unwrap().missing.len(), 1);

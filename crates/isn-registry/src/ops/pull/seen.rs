@@ -1,4 +1,4 @@
-//! A tree as it was when it was looked at: whether somebody has written to it since.
+//! [`Seen`]: the recorded state of a tree, to find out whether somebody has written to it since.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
@@ -8,21 +8,21 @@ use std::time::SystemTime;
 use crate::files;
 use isn_format::error::{Error, Result};
 
-/// What tells a folder or file from one that was changed or put in its place. What links to a file does not count: another
-/// tree may share it.
+/// The state of a file or folder. The number of hard links is not part of it, because another tree may share
+/// a file.
 #[derive(Debug, PartialEq, Eq)]
 struct Mark {
-    /// Of a file: its length in bytes, and when it was written to.
+    /// The length of a file in bytes, and the time of its last change.
     written: Option<(u64, Option<SystemTime>)>,
     identity: Option<(u64, u64)>,
 }
 
-/// All that is in a folder, by its path in it; the folder itself is the empty path.
+/// The state of everything in a folder, by relative path. The empty path is the folder itself.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Seen(BTreeMap<PathBuf, Mark>);
 
 impl Seen {
-    /// Looks at the folder `root`.
+    /// Records the state of the folder `root`.
     pub(super) fn of(root: &Path) -> Result<Self> {
         let about = fs::symlink_metadata(root).map_err(Error::io("look at", root))?;
         let mut found = BTreeMap::from([(PathBuf::new(), Mark::of(&about))]);
@@ -42,8 +42,8 @@ impl Seen {
         Ok(Seen(found))
     }
 
-    /// The first thing in which the folder `root` is another than this: what was added, removed or written to. What cannot
-    /// be looked at is another.
+    /// Returns the first path below `root` that was added, removed or changed since. A folder that cannot be
+    /// read counts as changed.
     pub(super) fn change(&self, root: &Path) -> Option<PathBuf> {
         let Ok(now) = Seen::of(root) else { return Some(PathBuf::new()) };
         let changed = now.0.iter().find(|(path, mark)| self.0.get(*path) != Some(mark));
@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(change(&later).as_deref(), Some("notes"));
         assert_eq!(change(&|| fs::remove_file(path("notes")).unwrap()).as_deref(), Some("notes"));
         assert_eq!(change(&|| fs::create_dir(path("mine")).unwrap()).as_deref(), Some("mine"));
-        // The same file in another tree as well is none.
+        // A hard link from another tree is not a change.
         assert_eq!(change(&|| fs::hard_link(path("train/ant/a"), dir.path().join("b")).unwrap()), None);
         #[cfg(unix)]
         {

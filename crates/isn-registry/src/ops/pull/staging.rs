@@ -1,4 +1,4 @@
-//! The tree while it is being written.
+//! [`Staging`]: the folder in which a tree is written.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -15,40 +15,43 @@ use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, chain};
 use isn_format::index::Row;
 
-/// So long another process is waited for that writes the same tree.
+/// How long to wait for another process that writes the same tree.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// How many hex digits tell what is being written.
+/// The number of hex digits of the key, which tells what is being written.
 const KEY_LEN: usize = 16;
-/// The tree, in the folder of isn's own.
+/// The tree, in the staging folder.
 const TREE: &str = "tree";
-/// What it is called once it is whole and is to be exchanged for the one at its place, and that one after it. What has this
-/// name may be the user's.
+/// The name of the new tree while it is exchanged for the one at its destination, and then of that one. What
+/// has this name may contain files of the user.
 const WHOLE: &str = "whole";
-/// The one that was at its place, between two steps, where folders cannot be exchanged in one.
+/// The name of the old tree between the two steps, on file systems that cannot exchange folders in one.
 const REPLACED: &str = "replaced";
 
-/// What it is called when nobody has changed it, with a number: it only has to be removed.
+/// The name, with a number, of an old tree that nobody has changed, and that only has to be removed.
 const OLD: &str = "old";
 
-/// A hidden sibling of the destination with the tree in it, found again by the next run if this one is killed.
+/// A hidden sibling of the destination that contains the tree. If this run is killed, the next one finds it
+/// again.
 pub(super) struct Staging {
     work: Workplace,
     root: PathBuf,
     is_changed: bool,
 }
 
-/// What became of a tree that was to be put in place.
+/// The outcome of putting a tree in place.
 pub(super) enum Finished {
-    /// It is there.
+    /// It is in place.
     InPlace {
-        /// Where the tree is that was there before, if somebody wrote to it at the last moment, and what of it cannot be removed.
+        /// Messages for the user: where the old tree is, if somebody wrote to it at the last moment, and what
+        /// could not be removed.
         said: Vec<String>,
     },
-    /// It is not: somebody has put something there meanwhile, or written to this in the tree that was there.
+    /// It is not in place, because something else was put there meanwhile, or this path in the old tree was
+    /// changed.
     InTheWay(Option<PathBuf>),
 }
 
-/// Images by their bytes: several rows may have the same.
+/// Groups rows by image, since several rows may have the same bytes.
 pub(super) fn by_image<'a>(rows: &[&'a Row]) -> HashMap<Digest, Vec<&'a Row>> {
     let mut by_image: HashMap<Digest, Vec<&Row>> = HashMap::new();
     for row in rows {
@@ -57,7 +60,7 @@ pub(super) fn by_image<'a>(rows: &[&'a Row]) -> HashMap<Digest, Vec<&'a Row>> {
     by_image
 }
 
-/// What is being written, so that two versions, or two parts of one, never mix.
+/// Returns a key for what is being written, so that two versions, or two parts of one, never mix.
 fn key(dataset: &Digest, options: &PullOptions<'_>) -> Result<String> {
     let selection = serde_json::to_vec(&options.selection).map_err(|e| Error::Internal(e.to_string()))?;
     let key = Digest::of(&[dataset.as_bytes().as_slice(), &selection].concat()).to_string();
@@ -65,7 +68,7 @@ fn key(dataset: &Digest, options: &PullOptions<'_>) -> Result<String> {
 }
 
 impl Staging {
-    /// Takes the place where the tree is written, or waits for whoever is writing it.
+    /// Opens the staging folder, or waits for the process that is using it.
     pub(super) fn open(
         to: &Path,
         dataset: &Digest,
@@ -76,7 +79,7 @@ impl Staging {
         let (work, was_waited_for) = Workplace::wait(to, &key, PATIENCE)?;
         let work = match work {
             Some(work) => work,
-            // It takes too long: work beside it, the first to finish wins.
+            // The other process takes too long. Work beside it; the first to finish wins.
             None => Workplace::open_aside(to, &key)?,
         };
         let is_put_back = rescue(&work, to, options.jobs, progress)?;
@@ -84,7 +87,8 @@ impl Staging {
         Ok(Staging { root: work.own.folder(TREE)?, work, is_changed })
     }
 
-    /// Removes what a run left that was killed right after it had put its tree in place. Gives what cannot be removed.
+    /// Removes what a run left that was killed just after it had put its tree in place. Returns a message
+    /// about what cannot be removed.
     pub(super) fn tidy(
         to: &Path,
         dataset: &Digest,
@@ -94,8 +98,8 @@ impl Staging {
         clear_up(to, &key(dataset, options)?, options.jobs, progress)
     }
 
-    /// Removes what killed runs left that wrote something else to this place: it is taken now. What a run that is alive
-    /// writes stays. Gives what cannot be removed.
+    /// Removes what killed runs left that were writing something else to this place, which is now taken.
+    /// Folders of running processes are kept. Returns messages about what cannot be removed.
     pub(super) fn tidy_others(
         to: &Path,
         dataset: &Digest,
@@ -110,23 +114,23 @@ impl Staging {
             let rest = name.as_encoded_bytes().strip_prefix(prefix);
             let key = rest.and_then(|rest| rest.strip_suffix(b".isn-partial"));
             let Some(key) = key.and_then(|key| std::str::from_utf8(key).ok()) else { continue };
-            // What is aside belongs to nobody but the run that made it, which may be on another machine.
+            // A folder of a run that worked aside belongs to that run alone, which may be on another machine.
             let is_ours = key.len() == KEY_LEN && key.bytes().all(|b| b.is_ascii_hexdigit());
             if is_ours && key != own {
-                // What is not isn's stays, and is in nobody's way.
+                // A folder that is not isn's is kept, and does no harm.
                 said.extend(clear_up(to, key, options.jobs, progress).ok().flatten());
             }
         }
         Ok(said)
     }
 
-    /// Whether the tree's place may be another than it was before: somebody else was writing this very tree until now, or a
-    /// killed run had taken away what was there.
+    /// Whether the destination may have changed: another process was writing this tree until now, or the tree
+    /// that a killed run had taken away was put back.
     pub(super) fn is_changed(&self) -> bool {
         self.is_changed
     }
 
-    /// The folder.
+    /// Returns the folder of the tree.
     pub(super) fn root(&self) -> &Path {
         &self.root
     }
@@ -138,7 +142,7 @@ impl Staging {
         folders.into_iter().try_for_each(|folder| files::create_dir_all(&self.root.join(folder)))
     }
 
-    /// The images that are not here yet, whole and right. Anything else that is here is removed.
+    /// Returns the images that are not here yet, whole and right. Removes everything else that is here.
     pub(super) fn missing<'a>(&self, rows: &[&'a Row], jobs: usize) -> Result<Vec<&'a Row>> {
         let known: HashMap<&str, &Row> = rows.iter().map(|&row| (row.path.as_str(), row)).collect();
         let found = files::walk(&self.root)?;
@@ -159,7 +163,7 @@ impl Staging {
         Ok(rows.iter().filter(|row| !kept.contains(row.path.as_str())).copied().collect())
     }
 
-    /// Puts the tree where it is to be.
+    /// Puts the tree in place.
     pub(super) fn finish(self, to: &Path, destination: &Destination) -> Result<Finished> {
         files::sync_file_system(&self.root)?;
         self.work.own.check()?;
@@ -189,16 +193,17 @@ impl Staging {
         std::fs::rename(&self.root, &whole).map_err(Error::io("rename", &self.root))?;
         self.work.take_in();
         let exchanged = files::exchange(&whole, to, &replaced).inspect_err(|_| {
-            // The next run finds it.
+            // The next run finds it there.
             if std::fs::rename(&whole, &self.root).is_ok() && !replaced.exists() {
                 self.work.put_back();
             }
         });
         let mut unsettled = exchanged?;
-        // From here on nobody finds the old tree by its name: who was faster is in it by now.
+        // From here on nobody finds the old tree by its name, so later writes cannot get into it.
         let is_changed = seen.change(&whole).is_some();
         if !is_changed && unsettled.is_none() {
-            // What is left of it if its removal ends early is not to be taken for a tree that somebody has changed.
+            // If its removal is interrupted, the remains must not be taken for a tree that somebody has
+            // changed.
             match let_go(&self.work, &whole) {
                 Ok(_) => {
                     self.work.put_back();
@@ -225,7 +230,7 @@ impl Staging {
         Ok(Replaced { said, is_staged })
     }
 
-    /// A folder in it that has another name than the tree, and goes with it.
+    /// Returns the path of another folder in the staging folder, which is removed with it.
     pub(super) fn beside(&self, name: &str) -> PathBuf {
         self.work.own.join(name)
     }
@@ -235,12 +240,13 @@ impl Staging {
         self.work.own.remove_from(name)
     }
 
-    /// Removes it with all that is in it. Gives what cannot be removed: it is in nobody's way.
+    /// Removes the staging folder and everything in it. Returns a message about what cannot be removed, which
+    /// does no harm.
     pub(super) fn discard(&self) -> Option<String> {
         discard(&self.work)
     }
 
-    /// Removes it unless it has something that the next run can use.
+    /// Removes the staging folder unless it has something that the next run can use.
     pub(super) fn discard_if_empty(&self) {
         if self.work.own.is_empty().unwrap_or(false) {
             self.discard();
@@ -264,7 +270,7 @@ fn discard(work: &Workplace) -> Option<String> {
     Some(format!("{folder} cannot be removed, and nothing needs it: {}. Remove it by hand", chain(&error)))
 }
 
-/// Takes from an old tree the name by which it would be looked at again. Gives its new one.
+/// Renames an old tree, so that it is not examined again. Returns its new name.
 fn let_go(work: &Workplace, tree: &Path) -> Result<String> {
     let mut number = 0;
     loop {
@@ -272,14 +278,14 @@ fn let_go(work: &Workplace, tree: &Path) -> Result<String> {
         if files::move_new(tree, &work.own.join(&name))? {
             return Ok(name);
         }
-        // What an earlier run could not remove has such a name already.
+        // The remains of an earlier run already have this name.
         number += 1;
     }
 }
 
-/// Sees to the trees that a run left which was killed as it exchanged them: one that lacks nothing and has nothing beside it
-/// can be pulled again; to another somebody has written, and it is kept beside `to`. Whether one was put back to `to`, where
-/// nothing was.
+/// Deals with trees that a run left which was killed while it exchanged them. A tree that is whole and has no
+/// other files can be pulled again, and is removed. Any other was written to by somebody, and is kept beside
+/// `to`. Returns whether one was put back to `to`, where nothing was.
 fn rescue(work: &Workplace, to: &Path, jobs: usize, progress: &dyn Progress) -> Result<bool> {
     let replaced = work.own.join(REPLACED);
     let is_put_back = replaced.is_dir() && files::rename_new(&replaced, to)?;
@@ -289,21 +295,21 @@ fn rescue(work: &Workplace, to: &Path, jobs: usize, progress: &dyn Progress) -> 
             let kept = keep(&tree, to)?;
             progress.note(&format!("warning: {}", told(to, &kept)));
         } else if tree.is_dir() {
-            // What of it cannot be removed is said when the folder goes.
+            // What cannot be removed is reported when the folder is removed.
             let _ = work.own.remove_from(let_go(work, &tree)?);
         }
     }
     Ok(is_put_back)
 }
 
-/// Removes what a killed run left, but for what is the user's. Gives what cannot be removed.
+/// Removes what a killed run left, except files of the user. Returns a message about what cannot be removed.
 fn clear_up(to: &Path, key: &str, jobs: usize, progress: &dyn Progress) -> Result<Option<String>> {
     let Some(work) = Workplace::abandoned(to, key)? else { return Ok(None) };
     rescue(&work, to, jobs, progress)?;
     Ok(discard(&work))
 }
 
-/// Gives the tree that was at `to` a name of its own beside it.
+/// Moves the tree that was at `to` to a new name beside it.
 fn keep(tree: &Path, to: &Path) -> Result<PathBuf> {
     let name = to.file_name().unwrap_or_default().to_string_lossy();
     let mut number = 1;
@@ -317,7 +323,7 @@ fn keep(tree: &Path, to: &Path) -> Result<PathBuf> {
     }
 }
 
-/// Says where a tree is that was at `to`.
+/// Returns a message on where the tree is that was at `to`.
 fn told(to: &Path, kept: &Path) -> String {
     format!("{} was written to as it was replaced: what was there is in {}", to.display(), kept.display())
 }

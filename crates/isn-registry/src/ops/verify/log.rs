@@ -1,5 +1,5 @@
-//! Verifying what a registry has beside its releases: the log, what its writers keep there, and the hints that lead to
-//! what is released.
+//! Verifies what a registry has besides its releases: the log, the files that its writers keep there, and the
+//! hints that lead to releases.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,21 +18,21 @@ use isn_format::log::{SignedCheckpoint, TILE_WIDTH, bundle, leaf_hash};
 
 /// A registry's log.
 pub(super) struct CheckedLog {
-    /// As it counts: with what was seen of it before.
+    /// The log as it counts for the user, with what this machine remembers of it.
     pub(super) view: LogView,
-    /// As the registry shows it, if that is less.
+    /// The log as the registry shows it, if it shows less than that.
     shown: Option<LogView>,
 }
 
 impl CheckedLog {
-    /// As the registry shows it.
+    /// Returns the log as the registry shows it.
     pub(super) fn shown(&self) -> &LogView {
         self.shown.as_ref().unwrap_or(&self.view)
     }
 }
 
-/// Replays the log from its first entry and checks every tile, and that `registry.json` names it; `None` where the registry
-/// has none.
+/// Replays the log from its first entry, and checks every tile and that `registry.json` names the log.
+/// Returns `None` if the registry has no log.
 pub(super) async fn check_log(
     registry: &Registry,
     client: &Client,
@@ -52,7 +52,7 @@ pub(super) async fn check_log(
     }
     let (anchor, view) = client.claimed_view(registry, belief).await?;
     let shown = match &view.behind {
-        // What it has must be whole, however old it is.
+        // What the registry shows must be whole, even if it is old.
         Some(_) => registry.sync_log(&anchor, None, &WitnessPolicy::default()).await?,
         None => None,
     };
@@ -73,12 +73,12 @@ pub(super) async fn check_log(
     Ok(Some(log))
 }
 
-/// Checks the narrow tiles and bundles of a folder, which are kept for readers who are behind.
+/// Checks the partial tiles and bundles of a folder, which are kept for readers whose checkpoint is older.
 pub(super) fn check_narrow(root: &Path, view: &LogView) -> Vec<Fault> {
     narrow(&FolderStore::new(root), view).unwrap_or_else(|e| vec![fault("log/tile", &e)])
 }
 
-/// That something in a folder stands in the way of the next entry. Readers lose nothing by it.
+/// Returns a warning if something in a folder would stop the next entry. Readers are not affected by it.
 pub(super) fn check_claim(root: &Path, view: &LogView) -> Option<String> {
     let claim = claim_at(&FolderStore::new(root), view.replica.size());
     let verified =
@@ -113,7 +113,7 @@ fn narrow(store: &dyn Store, view: &LogView) -> Result<Vec<Fault>> {
             Err(e) => return Err(e),
         };
         let is_whole = match (tiles.get(folder), bundles.get(folder)) {
-            // What is wider than the tree was written by somebody who is about to go on.
+            // Tiles wider than the tree belong to a writer who has not finished.
             (Some(tile), _) => tile.get(..width as usize * 32).is_none_or(|expected| expected == bytes),
             (_, Some(&first)) if first + width <= tree.size() => {
                 bundle::read_whole(&bytes).is_ok_and(|entries| {
@@ -132,7 +132,7 @@ fn narrow(store: &dyn Store, view: &LogView) -> Result<Vec<Fault>> {
     Ok(faults)
 }
 
-/// Checks that a released version is found by its name, in the list of its versions, and by its hash.
+/// Checks that a released version can be found by its name, in the list of its versions, and by its hash.
 pub(super) async fn check_hints(
     registry: &Registry,
     view: &LogView,
@@ -152,7 +152,7 @@ pub(super) async fn check_hints(
     lacks(layout::NAMES, registry.names().await.map(|names| names.contains(name)));
     let versions = registry.versions(name).await;
     lacks(&layout::versions(name), versions.map(|versions| versions.contains(&version)));
-    // The first version of a hash has its pin, so it may lead to another of the same hash.
+    // A pin leads to the first version with the hash, which may be a different version.
     let found = match registry.resolve(&DatasetRef::Pin(dataset)).await {
         Err(Error::NotFound { .. }) => Ok(false),
         found => found.map(|(name, version, _)| {

@@ -1,5 +1,5 @@
-//! `isn verify`: a tree, a registry folder, a build output or a version in a registry. Reports every fault, not
-//! just the first.
+//! `isn verify`: checks a tree, a registry folder, a build output or a version in a registry. It reports
+//! every fault, not just the first.
 
 mod log;
 mod proof;
@@ -24,12 +24,12 @@ use isn_format::digest::Digest;
 use isn_format::error::{Error, Missing, Result};
 use isn_format::tree::B3SUMS;
 
-/// One thing that is not as it must be.
+/// Something that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Fault {
     /// The file, relative to what was verified.
     pub path: String,
-    /// What kind of fault, in one word: `missing`, `extra`, `changed`, `misplaced`, `invalid`, `untrusted`.
+    /// The kind of fault, in one word: `missing`, `extra`, `changed`, `misplaced`, `invalid`, `untrusted`.
     pub kind: FaultKind,
     /// What was found.
     pub why: String,
@@ -39,15 +39,15 @@ pub struct Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FaultKind {
-    /// A file that should be there is not.
+    /// A file is missing.
     Missing,
-    /// A file is there that should not be.
+    /// A file should not be there.
     Extra,
-    /// A file has other bytes.
+    /// A file has different bytes.
     Changed,
-    /// A file stands where another one should.
+    /// A file has the bytes of another file.
     Misplaced,
-    /// A file is not what its format says.
+    /// A file does not follow its format.
     Invalid,
     /// A release is not signed as it must be.
     Untrusted,
@@ -71,7 +71,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// What is verified.
+/// What to verify.
 pub enum Target {
     /// A folder: a tree, a registry or a build output.
     Path(PathBuf),
@@ -79,20 +79,20 @@ pub enum Target {
     Reference(DatasetRef),
 }
 
-/// What a tree must be.
+/// The expected dataset hash of a tree.
 #[derive(Clone, Debug)]
 pub enum Expectation {
     /// This dataset hash.
     Hash(Digest),
-    /// The hash of this version, as a registry has it (or as its pin says).
+    /// The hash of this version, from its pin or from a registry.
     Reference(DatasetRef),
 }
 
-/// How far a clean result reaches.
+/// How much a result without faults assures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Assurance {
-    /// The files agree with each other; nobody says that they are the right ones.
+    /// The files agree with each other, but nothing says that they are the right ones.
     SelfConsistent,
     /// It has the dataset hash that the caller gave.
     Hash,
@@ -100,37 +100,42 @@ pub enum Assurance {
     Signed,
 }
 
-/// What was verified and what was found.
+/// The outcome of a verification.
 #[derive(Debug)]
 pub struct VerifyReport {
     /// `tree`, `registry`, `build` or `version`.
     pub kind: &'static str,
     /// What was verified.
     pub what: String,
-    /// The dataset hash, where there is one.
+    /// The dataset hash, if there is one.
     pub dataset: Option<Digest>,
-    /// How many files, objects or images were checked.
+    /// The number of files, objects or images that were checked.
     pub checked: u64,
-    /// Which part of the dataset is there, for people; `None` if all of it.
+    /// The part of the dataset that is there, in words; `None` for all of it.
     pub partial: Option<String>,
-    /// How far a clean result reaches.
+    /// How much the result assures if there are no faults.
     pub assurance: Assurance,
-    /// What the user should hear beside it.
+    /// Warnings for the user.
     pub warnings: Vec<String>,
-    /// Versions that were published without images, as `name@version`: whole as they are.
+    /// Rebuild-only versions, as `name@version`. They are whole without images.
     pub rebuild_only: Vec<String>,
-    /// Everything that is wrong, sorted.
+    /// Every fault, sorted.
     pub faults: Vec<Fault>,
 }
 
 impl VerifyReport {
-    /// What of the version nobody vouches for. A tree has none of it.
+    /// Returns the parts of the version that no signature covers. Empty for a tree.
     pub fn unsigned(&self) -> &'static [&'static str] {
         if self.kind == "version" && self.assurance != Assurance::Signed { &UNSIGNED } else { &[] }
     }
 }
 
-/// Verifies `subject`.
+/// Verifies `subject`. Faults are in the report.
+///
+/// # Errors
+/// [`Error::NotFound`] if there is no such folder or version; [`Error::Invalid`] if a folder is none of what
+/// can be verified; [`Error::Trust`] or [`Error::Network`] if a registry that is needed is not trusted or
+/// does not answer; [`Error::Io`] if a folder cannot be read.
 pub fn verify(
     client: &Client,
     subject: &Target,
@@ -189,7 +194,7 @@ fn verify_path(
     }
 }
 
-/// The hash that is expected, whether a trusted signature says so, and what else there is to hear.
+/// The expected hash, how far it is assured, and warnings about it.
 struct Expected {
     hash: Digest,
     assurance: Assurance,
@@ -204,7 +209,7 @@ fn expected_hash(client: &Client, expect: &Expectation) -> Result<Expected> {
     };
     match expect {
         Expectation::Hash(hash) => Ok(by_hash(hash, &DatasetRef::Pin(*hash))),
-        // A pin says it all: no registry is needed, and none is asked.
+        // A pin contains the hash, so no registry is asked.
         Expectation::Reference(pin @ (DatasetRef::Pin(hash) | DatasetRef::Version(_, _, Some(hash)))) => {
             Ok(by_hash(hash, pin))
         }

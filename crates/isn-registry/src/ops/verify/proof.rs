@@ -1,4 +1,5 @@
-//! `isn verify --proof`: a release, its place in a log and the log's signature, from one file and a key, offline.
+//! `isn verify --proof`: verifies a release, its place in a log and the log's signature from one file and a
+//! key, offline.
 
 use std::path::Path;
 
@@ -16,20 +17,25 @@ use isn_format::statement::{ReleaseStatement, Statement};
 
 /// What a proof shows.
 pub struct ProofReport {
-    /// What was released.
+    /// The release.
     pub release: ReleaseStatement,
-    /// Who signed it. Whether they owned the name, the whole log says.
+    /// The keys that signed it. Only the whole log tells whether they owned the name.
     pub signers: Vec<PublicKey>,
-    /// Where it stands.
+    /// Its place in the log.
     pub position: LogPosition,
-    /// The key that vouches for that.
+    /// The log's key, which vouches for that.
     pub log_key: LogKey,
-    /// The tree that was held against it, if one was.
+    /// The report on the tree that was compared with it, if one was given.
     pub tree: Option<VerifyReport>,
 }
 
-/// Verifies the proof in `file` with `log_key`, or with a key that the user trusts for that log; and the tree at `path`
-/// against it, if one is given.
+/// Verifies the proof in `file` with `log_key`, or with the key that the user trusts for that log. Also
+/// verifies the tree at `path` against it, if one is given.
+///
+/// # Errors
+/// [`Error::Trust`] if the proof does not hold or no key is trusted for its log; [`Error::Integrity`] or
+/// [`Error::Invalid`] if the file is not the proof of a release; [`Error::Io`] if it or the tree cannot be
+/// read.
 pub fn verify_proof(
     client: &Client,
     file: &Path,
@@ -54,7 +60,8 @@ pub fn verify_proof(
     Ok(ProofReport { release, signers: attested.signers, position, log_key, tree })
 }
 
-/// The key that the user knows the proof's log by, after all changes of it that were seen.
+/// Returns the key that the user knows the proof's log by, after all changes of key that this machine has
+/// seen.
 fn known_key(client: &Client, proof: &Proof) -> Result<LogKey> {
     let origin = proof.claimed_origin();
     let mut trusted = client.trust.list().filter_map(|(_, trusted)| trusted.believed_log().cloned());

@@ -1,5 +1,6 @@
-//! Checking a shard as it comes: as a whole, and each image of a version that a pack places in it. Its length is anybody's to
-//! say, so no more of it is held than a frame, and what is on its way from one thread to the other.
+//! [`ShardCheck`]: checks a shard as it arrives, as a whole and for each image of a version that a pack
+//! places in it. Nothing vouches for its length, so only one frame and the chunks between the two threads are
+//! held in memory.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -11,15 +12,15 @@ use isn_format::error::{Error, Result};
 use isn_format::pack::Entry;
 use isn_format::shard::{FrameReader, check_shard, max_frame_len};
 
-/// Chunks on their way to who checks the whole.
+/// The maximum number of chunks waiting for the thread that checks the whole.
 const WAITING: usize = 4;
-/// A shard may have so many times the images that the pack places in it.
+/// How many times as many images as the pack lists a shard may have.
 const MAX_UNLISTED: usize = 16;
 
 /// Takes the bytes of a shard, from the first to the last.
 pub(super) struct ShardCheck<'a> {
     path: String,
-    /// By offset: the frame that is under way first.
+    /// The entries still to come, by offset. The first one is in progress.
     entries: &'a [&'a Entry],
     lengths: &'a HashMap<Digest, u64>,
     at: u64,
@@ -31,7 +32,8 @@ pub(super) struct ShardCheck<'a> {
 }
 
 impl<'a> ShardCheck<'a> {
-    /// Of the shard at `path`, in which a pack has placed `entries`. Those are checked that have a length in `lengths`.
+    /// Makes a check of the shard at `path`, in which a pack places `entries`. Images with a length in
+    /// `lengths` are checked.
     pub(super) fn new(
         path: &str,
         entries: &'a [&'a Entry],
@@ -47,7 +49,7 @@ impl<'a> ShardCheck<'a> {
         Ok(ShardCheck { path: path.into(), entries, lengths, at, frame, reader, images, chunks, whole })
     }
 
-    /// What became of the shard as a whole, and of each image, once the last byte was taken.
+    /// Returns the results for the whole shard and for each image, after the last byte.
     pub(super) fn end(self) -> (Result<()>, Vec<(&'a Entry, Result<()>)>) {
         drop(self.chunks);
         let whole = self.whole.join();
@@ -65,13 +67,13 @@ impl<'a> ShardCheck<'a> {
 
 impl Write for ShardCheck<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // Who checks the whole may have found a fault, and takes no more.
+        // The other thread may have found a fault and stopped receiving.
         let _ = self.chunks.send(bytes.to_vec());
         let start = self.at;
         self.at += bytes.len() as u64;
         while let Some((&entry, rest)) = self.entries.split_first() {
             let end = entry.offset + entry.length;
-            // A pack may serve several versions: images of others are not this one's to judge.
+            // A pack may serve several versions, and the images of others are not checked here.
             let length = self.lengths.get(&entry.blake3).copied();
             let (from, to) = (entry.offset.max(start), end.min(self.at));
             if from < to && length.is_some_and(|length| entry.length <= max_frame_len(length)) {
@@ -95,7 +97,7 @@ impl Write for ShardCheck<'_> {
     }
 }
 
-/// What comes in chunks, as a file.
+/// Reads the received chunks as a file.
 struct Chunks {
     receiver: Receiver<Vec<u8>>,
     chunk: io::Cursor<Vec<u8>>,

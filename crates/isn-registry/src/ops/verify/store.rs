@@ -1,4 +1,4 @@
-//! Verifying what is stored: a registry folder, a build output, or one version in any registry.
+//! Verifies what is stored: a registry folder, a build output, or one version in any registry.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
@@ -24,17 +24,17 @@ use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::Entry;
 use isn_format::recipe::Recipe;
 
-/// A folder with objects.
+/// A kind of folder with objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreKind {
-    /// It has releases.
+    /// A registry, with releases.
     Registry,
-    /// It has one version, not released.
+    /// A build output, with one version that is not released.
     Build,
 }
 
 impl StoreKind {
-    /// What `path` is.
+    /// Returns what `path` is.
     pub fn of(path: &Path) -> Option<Self> {
         if !files::is_absent(&path.join(layout::REGISTRY_JSON)) {
             Some(StoreKind::Registry)
@@ -46,7 +46,8 @@ impl StoreKind {
     }
 }
 
-/// Verifies a registry folder or a build output: every object, and everything that a release or manifest names.
+/// Verifies a registry folder or a build output: every object, and everything that a release or manifest
+/// names.
 pub(super) fn verify(
     root: &Path,
     kind: StoreKind,
@@ -97,22 +98,27 @@ pub(super) fn verify(
     })
 }
 
-/// What was checked already, since versions share shards: images by shard and offset.
+/// What has been checked already, since versions share shards: images by shard and offset.
 #[derive(Default)]
 pub(super) struct Seen {
     frames: HashSet<(Digest, u64, Digest)>,
     shards: HashSet<Digest>,
     images: u64,
-    /// Versions without images.
+    /// Rebuild-only versions.
     rebuild_only: Vec<String>,
-    /// What the user should hear, and is no fault of what is released.
+    /// Warnings for the user that are not faults of a release.
     warnings: Vec<String>,
 }
 
-/// Verifies all of a registry wherever it is: its log, every release, every shard of each to the last frame. Of a folder,
-/// every file too.
+/// Verifies a whole registry anywhere: its log, every release, and every frame of every shard. For a folder,
+/// verifies every file too.
+///
+/// # Errors
+/// [`Error::NotFound`] if there is no registry; [`Error::Network`] if it does not answer; [`Error::Trust`] if
+/// it is not the registry that is trusted; [`Error::Io`] if a folder cannot be read. Faults are in the
+/// report.
 pub fn check(client: &Client, location: &str, jobs: usize, progress: &dyn Progress) -> Result<VerifyReport> {
-    // This place itself, and nothing that a cache or a mirror has.
+    // Only this location is read, not a cache or a mirror.
     let registry = Registry::open(location, &client.access)?;
     if registry.id().is_some_and(|id| !id.is_remote()) {
         let root = Path::new(location);
@@ -139,8 +145,8 @@ pub fn check(client: &Client, location: &str, jobs: usize, progress: &dyn Progre
     })
 }
 
-/// Checks the log, the releases at `paths` and those that the log or the lists name, and the lists. What a folder has beside
-/// what readers ask for is looked at in `root`.
+/// Checks the log, the releases at `paths` and those that the log or the lists name, and the lists. For a
+/// folder, also checks the files in `root` that readers do not request.
 fn check_registry(
     runtime: &Runtime,
     client: &Client,
@@ -177,7 +183,7 @@ fn check_registry(
     Ok((if is_believed { Assurance::Signed } else { Assurance::SelfConsistent }, check.seen))
 }
 
-/// Every file under `objects/` must have the BLAKE3 that is its name.
+/// Checks that every file under `objects/` has the BLAKE3 hash that is its name.
 fn check_objects(root: &Path, jobs: usize, progress: &dyn Progress, faults: &mut Vec<Fault>) -> Result<u64> {
     let objects = root.join("objects");
     let found = if objects.is_dir() { files::walk(&objects)? } else { Vec::new() };
@@ -204,20 +210,20 @@ fn check_objects(root: &Path, jobs: usize, progress: &dyn Progress, faults: &mut
     Ok(found.len() as u64)
 }
 
-/// The paths of all releases in a registry folder, `releases/NAME/VERSION`.
+/// Returns the paths of all releases in a registry folder, `releases/NAME/VERSION`.
 fn release_paths(root: &Path) -> Result<BTreeSet<String>> {
     let releases = root.join("releases");
     let found = if releases.is_dir() { files::walk(&releases)? } else { Vec::new() };
     let paths = found.into_iter().map(|(name, _)| format!("releases/{name}"));
     let is_release = |path: &String| {
-        // What a killed publish left is no release of anybody's: the next publish removes it.
+        // A temporary file that a killed publish left is not a release. The next publish removes it.
         let is_temporary = path.rsplit('/').next().is_some_and(|name| name.starts_with(files::TEMP_PREFIX));
         path.matches('/').count() == 2 && !path.ends_with("/versions") && !is_temporary
     };
     Ok(paths.filter(is_release).collect())
 }
 
-/// The releases that the lists of names and versions promise.
+/// Returns the releases that the lists of names and versions name.
 async fn listed(registry: &Registry, faults: &mut Vec<Fault>) -> Vec<String> {
     let mut paths = Vec::new();
     let names = registry.names().await.unwrap_or_else(|e| {
@@ -237,7 +243,7 @@ fn index_of(view: &LogView, name: &Name, version: Version) -> Option<u64> {
     view.replica.history().release(name, version).map(|(_, released)| released.index)
 }
 
-/// What every release of a registry is checked with.
+/// The context for checking every release of a registry.
 struct ReleaseCheck<'a> {
     runtime: &'a Runtime,
     registry: &'a Registry,
@@ -275,7 +281,8 @@ impl ReleaseCheck<'_> {
         Ok(())
     }
 
-    /// All that describes a release; `None` of one that is withdrawn, whose objects may be gone.
+    /// Reads everything that describes a release. Returns `None` for a withdrawn one, whose objects may be
+    /// gone.
     async fn describe(&self, path: &str, name: &Name, version: Version) -> Result<Option<Snapshot>> {
         let (registry, belief) = (self.registry, &self.belief);
         let signed = registry.signed_release(name, version).await?;
@@ -301,7 +308,7 @@ impl ReleaseCheck<'_> {
             }
             return registry.describe_release(&release).await.map(Some);
         }
-        // Without a trusted key at hand, the signatures must at least be whole.
+        // Without a trusted key, the signatures must at least be valid.
         let release = if belief.keys.is_empty() {
             signed.verify_self_signed()?
         } else {
@@ -311,7 +318,8 @@ impl ReleaseCheck<'_> {
     }
 }
 
-/// Verifies one version to its last image: every object that it names, every shard whole and frame by frame.
+/// Verifies one version completely: every object that it names, and every shard as a whole and frame by
+/// frame.
 pub(super) fn check_version(
     runtime: &Runtime,
     registry: &Registry,
@@ -322,7 +330,7 @@ pub(super) fn check_version(
     let manifest = &snapshot.head.manifest;
     let what = format!("{}@{}", manifest.name, manifest.version);
     let (mut faults, mut warnings) = (Vec::new(), Vec::new());
-    // Index and classes were read with the manifest.
+    // The index and `classes.csv` were read with the manifest.
     let read = [ObjectKind::Index, ObjectKind::Classes];
     for (kind, reference) in manifest.objects.all().into_iter().filter(|(kind, _)| !read.contains(kind)) {
         let path = layout::object(kind, &reference.blake3);
@@ -376,7 +384,7 @@ pub(super) fn check_version(
             let (whole, images) = match runtime.block_on(registry.stream_shard(shard, begin)) {
                 Ok(check) => check.end(),
                 Err(e) => {
-                    // One fault for the shard, not one more for each image in it.
+                    // Report one fault for the shard, instead of another for each image in it.
                     for entry in &here {
                         missing.remove(&entry.blake3);
                     }
@@ -402,7 +410,7 @@ pub(super) fn check_version(
         }
     }
     progress.end();
-    // Where no pack at all is known, what is lost is the list of them.
+    // If no pack is known at all, the list of packs is what is lost.
     if packs.is_empty() && !missing.is_empty() && faults.is_empty() {
         let why = "leads to no images; of a rebuild-only version it would be there and empty".into();
         faults.push(Fault { path: layout::packs(manifest_hash), kind: FaultKind::Missing, why });
@@ -426,7 +434,8 @@ pub(super) fn check_version(
     })
 }
 
-/// That a version may lack its images by its publisher's will, or by that of whoever can write to the place.
+/// Returns a warning that a version has no images here, either because its publisher wanted it so or because
+/// somebody who can write to the location removed them.
 pub fn unsigned_lack(version: &str) -> String {
     format!(
         "{version} has no images here, and only an empty list of packs says that it is meant so: nobody signs that list"

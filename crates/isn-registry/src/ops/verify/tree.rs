@@ -1,4 +1,4 @@
-//! Verifying a tree: its files against `B3SUMS`, and that against the dataset hash.
+//! Verifies a tree: its files against `B3SUMS`, and `B3SUMS` against the dataset hash.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -13,14 +13,14 @@ use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, chain};
 use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, MAX_ISN_JSON, Provenance, Selection, Sums};
 
-/// Up to this many bytes a file is read whole into a buffer that a thread uses again and again.
+/// Files up to this length, in bytes, are read whole into a buffer that each thread reuses.
 const SMALL: u64 = 4 << 20;
 
 /// What a tree must have.
 pub struct Expected<'a> {
     /// The contents of `B3SUMS`.
     pub full: &'a Sums,
-    /// The files that are to be there: all of them, or those of `B3SUMS.selected`.
+    /// The files that must be there: all of them, or those of `B3SUMS.selected`.
     pub selected: &'a Sums,
 }
 
@@ -60,7 +60,7 @@ pub(in crate::ops) fn verify(
             }
         }
         if let Some(promised) = &selection {
-            // A line that is gone from the list, with its image, would not be missed.
+            // Otherwise, a line missing from the list together with its image would go unnoticed.
             let listed: HashSet<&str> = selected.lines().iter().map(|line| line.path.as_str()).collect();
             let promised = full.selected(promised);
             for line in promised.lines().iter().filter(|line| !listed.contains(line.path.as_str())) {
@@ -90,13 +90,16 @@ pub(in crate::ops) fn verify(
     })
 }
 
-/// What was selected when the tree was pulled, if its `ISN.json` can be read.
+/// Returns what was selected when the tree was pulled, if its `ISN.json` can be read.
 fn selection_of(root: &Path) -> Option<Selection> {
     let json = files::read_capped_if_there(&root.join(ISN_JSON), MAX_ISN_JSON).ok()??;
     serde_json::from_slice::<Provenance>(&json).ok().map(|provenance| provenance.selection)
 }
 
-/// What is wrong with the tree in `root`, if it should be exactly `expected`.
+/// Returns the faults of the tree in `root`, which should be exactly `expected`.
+///
+/// # Errors
+/// [`Error::Io`] if the tree cannot be listed.
 pub fn check(
     root: &Path,
     expected: &Expected<'_>,
@@ -122,7 +125,8 @@ pub fn check(
     Ok(faults)
 }
 
-/// Compares the files below `root` with `sums`; `B3SUMS`, `B3SUMS.selected` and `ISN.json` are not in it.
+/// Compares the files below `root` with `sums`, which does not contain `B3SUMS`, `B3SUMS.selected` and
+/// `ISN.json`.
 fn check_files(
     root: &Path,
     sums: &Sums,
@@ -145,7 +149,7 @@ fn check_files(
         is_file
     });
 
-    // To torchvision's ImageFolder a folder is a class, be it empty.
+    // To torchvision's ImageFolder every folder is a class, even an empty one.
     faults.extend(files::empty_folders(root)?.into_iter().map(|path| {
         let why = "is an empty folder: loaders would number the classes after it".into();
         Fault { path, kind: FaultKind::Extra, why }
@@ -160,7 +164,7 @@ fn check_files(
         .install(|| found.par_iter().map_init(Vec::new, digest).collect::<Vec<Result<Digest>>>());
     progress.end();
 
-    // Where the expected bytes belong, so that a file in the wrong place can be called that.
+    // Where the expected bytes belong, to recognise misplaced files.
     let mut homes: HashMap<&Digest, &str> = HashMap::new();
     expected.iter().for_each(|(path, digest)| {
         homes.entry(digest).or_insert(path);
@@ -199,8 +203,8 @@ fn digest_file(path: &Path, kind: &Kind, buffer: &mut Vec<u8>) -> Result<Digest>
     if let Kind::File(length) = kind
         && *length <= SMALL
     {
-        // One byte more than it should have, so that its end is seen; `read_to_end` would ask the file system for
-        // the length, which is known.
+        // Read one byte more than expected, to see the end of the file. `read_to_end` would ask the file
+        // system for the length, which is known.
         let end = *length as usize + 1;
         buffer.resize(end.max(buffer.len()), 0);
         let mut filled = 0;
@@ -210,7 +214,7 @@ fn digest_file(path: &Path, kind: &Kind, buffer: &mut Vec<u8>) -> Result<Digest>
                 count => filled += count,
             }
         }
-        // It has grown since it was listed: the rest counts too.
+        // The file has grown since it was listed; hash the rest too.
         hasher.update(&buffer[..filled]);
     }
     hasher.update_reader(file).map_err(Error::io("read", path))?;
