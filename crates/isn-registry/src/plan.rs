@@ -1,4 +1,4 @@
-//! [`Plan`]: what a build will make of a source, decided before a pixel is touched.
+//! [`Plan`]: what a build will make of a source, decided before any image is decoded.
 
 mod division;
 
@@ -18,22 +18,22 @@ use self::division::{Division, surplus};
 /// Every image of a version, with its place in the tree.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Sorted by the bytes of `path`, the order of `B3SUMS`.
+    /// The images, sorted by the bytes of `path`, which is the order of `B3SUMS`.
     pub images: Vec<Planned>,
-    /// What is left out, in the order of the source.
+    /// The images that are left out, in the order of the source.
     pub removed: Vec<Removed>,
-    /// The split of every image of the version, and of those of the earlier versions that it inherits from.
+    /// The split of every image of the version, and of those that only an earlier version has.
     pub assignments: Assignments,
-    /// What the curator should know, a line each.
+    /// Warnings for the curator, one line each.
     pub warnings: Vec<String>,
 }
 
 /// An image of the version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Planned {
-    /// Which image of the source: an index of [`Source::images`].
+    /// The image in the source, as an index of [`Source::images`].
     pub source: usize,
-    /// Its class, corrections applied.
+    /// Its class, after corrections.
     pub class: ClassId,
     /// Its split.
     pub split: Split,
@@ -44,16 +44,16 @@ pub struct Planned {
 /// An image that is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Removed {
-    /// Which image of the source: an index of [`Source::images`].
+    /// The image in the source, as an index of [`Source::images`].
     pub source: usize,
-    /// Why.
+    /// The reason.
     pub cause: Cause,
 }
 
 /// Why an image is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// A correction says so.
+    /// A correction removes it.
     Correction,
     /// It is smaller than the recipe asks for, with `small = "drop"`.
     Small,
@@ -64,14 +64,15 @@ pub enum Cause {
 impl Plan {
     /// Plans the version that `recipe` and `corrections` make of `source`.
     ///
-    /// `groups` are never divided, and `previous` are the assignments of an earlier version, both as the recipe names them. `dropped` are the source ids of the
-    /// images that `small = "drop"` leaves out; they count like removed ones.
+    /// `groups` and the assignments `previous` of an earlier version are those that the recipe names; groups
+    /// are never divided. `dropped` are the source ids of the images that `small = "drop"` leaves out, which
+    /// count like removed ones.
     ///
     /// # Errors
-    /// [`Error::Mistakes`] with everything that cannot be: corrections of images that are not there, relabels
-    /// to the class that an image has, names that no path may have, images that would land on one path (with
-    /// or without regard to case), classes that are left without an image. [`Error::Invalid`] if `previous`
-    /// is there and should not be, or the reverse.
+    /// [`Error::Mistakes`] with every contradiction: corrections of images that are not there, relabels to
+    /// the class that an image has, names that no path may have, images that would get the same path (with or
+    /// without regard to case), and classes that are left without an image. [`Error::Invalid`] if `previous`
+    /// is given and the recipe names no earlier version, or the reverse.
     pub fn new(
         recipe: &Recipe,
         corrections: &Corrections,
@@ -166,14 +167,14 @@ fn check_corrections(corrections: &Corrections, source: &Source, problems: &mut 
     }
 }
 
-/// The place of an image in the tree: it keeps its stem.
+/// Returns the path of an image in the tree, with the stem of its source id.
 fn path(split: Split, class: &ClassId, id: &str, extension: &str) -> Result<RelPath, String> {
     let stem = id.rsplit('/').next().unwrap_or(id);
     let path = format!("{split}/{class}/{stem}.{extension}");
     path.parse().map_err(|error| format!("{error}"))
 }
 
-/// `images` are sorted by path.
+/// Reports images with the same path. `images` must be sorted by path.
 fn check_collisions(images: &[Planned], source: &Source, problems: &mut Vec<String>) {
     let mut folded: Vec<(String, &Planned)> =
         images.iter().map(|image| (image.path.folded(), image)).collect();
@@ -186,8 +187,8 @@ fn check_collisions(images: &[Planned], source: &Source, problems: &mut Vec<Stri
     }
 }
 
-/// A class without any image is a problem; one without an image of a split that others have is worth a
-/// warning.
+/// Reports a class without any image as a problem. Returns a warning for a class without images in a split
+/// that other classes have.
 fn check_classes(recipe: &Recipe, images: &[Planned], problems: &mut Vec<String>) -> Vec<String> {
     let present: HashSet<(Split, &ClassId)> =
         images.iter().map(|image| (image.split, &image.class)).collect();
@@ -212,8 +213,8 @@ fn check_classes(recipe: &Recipe, images: &[Planned], problems: &mut Vec<String>
     warnings
 }
 
-/// What a later version inherits: the split of each image now, and what `previous` says of images that are
-/// gone (one that comes back must not change sides).
+/// Returns what a later version inherits: the current split of each image, and the split in `previous` of
+/// images that are gone, so that an image that comes back does not change splits.
 fn assignments(
     source: &Source,
     kept: &[usize],
@@ -232,7 +233,7 @@ fn assignments(
         let here: HashSet<&str> = kept.iter().map(|&at| source.images[at].id.as_str()).collect();
         rows.extend(previous.iter().filter(|row| !here.contains(row.source_id.as_str())).cloned());
     }
-    // A source lists every id once, and the rows of `previous` are other ids.
+    // A source lists every id once, and the rows from `previous` have other ids.
     Assignments::new(rows).map_err(|id| Error::Internal(format!("two images have the source id {id}")))
 }
 

@@ -1,22 +1,23 @@
-//! [`Sheet`]: a contact sheet, one HTML file that needs nothing else: pictures are in it, there is no script, and no text
-//! of others can become markup. For an audit to be looked at, passed on and kept.
+//! [`Sheet`]: a contact sheet of an audit, as one HTML file that can be viewed, passed on and kept. It
+//! contains its pictures, needs no other file and has no script, and text from elsewhere cannot become
+//! markup.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::html::{data_uri, written};
 
-/// A picture of a sheet with what is said of it.
+/// A picture of a sheet, with its caption.
 #[derive(Clone, Debug, Default)]
 pub struct Figure {
-    /// A JPEG or PNG; without, a box stands in its place.
+    /// A JPEG or PNG. Without one, a box is shown instead.
     pub picture: Option<Vec<u8>>,
-    /// Which it is; stands under it and is its alternative text.
+    /// Its name, shown under the picture and used as alternative text.
     pub name: String,
-    /// What is known of it, each with its value, a line each: `class`, `split`, …
+    /// Facts about the picture as names and values, one line each: `class`, `split`, …
     pub facts: Vec<(String, String)>,
 }
 
-/// A sheet in the making. Everything that is added is text, never markup.
+/// A sheet in progress. Everything that is added is text, never markup.
 pub struct Sheet {
     title: String,
     parts: Vec<Markup>,
@@ -38,26 +39,26 @@ figcaption{font-size:.8rem;overflow-wrap:anywhere;margin-top:.3rem}\
 dl{display:grid;grid-template-columns:max-content 1fr;gap:0 .6rem;margin:.15rem 0}\
 dt{color:var(--dim)}dd{margin:0}";
 
-// A page that has a script after all, or asks for anything, is held back by this.
+// Should a page contain a script or a request after all, this keeps it from running.
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
 
 impl Sheet {
-    /// An empty sheet.
+    /// Makes an empty sheet.
     pub fn new(title: &str) -> Self {
         Sheet { title: title.into(), parts: Vec::new() }
     }
 
-    /// A heading of the second order.
+    /// Adds a second-level heading.
     pub fn heading(&mut self, text: &str) {
         self.parts.push(html! { h2 { (text) } });
     }
 
-    /// A paragraph.
+    /// Adds a paragraph.
     pub fn paragraph(&mut self, text: &str) {
         self.parts.push(html! { p { (text) } });
     }
 
-    /// Pictures that belong together, under a title of their own if it is not empty.
+    /// Adds pictures that belong together, under a title if it is not empty.
     pub fn group(&mut self, title: &str, figures: &[Figure]) {
         self.parts.push(html! {
             section {
@@ -83,7 +84,7 @@ impl Sheet {
         });
     }
 
-    /// The file.
+    /// Returns the HTML file.
     pub fn finish(self) -> Vec<u8> {
         let page = html! {
             (DOCTYPE) "\n"
@@ -93,7 +94,7 @@ impl Sheet {
                     meta http-equiv="Content-Security-Policy" content=(POLICY);
                     meta name="viewport" content="width=device-width";
                     title { (self.title) }
-                    // A constant of ours.
+                    // This is a constant, not text from elsewhere.
                     style { (PreEscaped(STYLE)) }
                 }
                 "\n"

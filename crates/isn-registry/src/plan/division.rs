@@ -1,4 +1,4 @@
-//! Which split each image gets, and which images a class has too many of.
+//! Decides which split each image gets, and which images a class has too many of.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -9,27 +9,27 @@ use isn_format::groups::Groups;
 use isn_format::recipe::{Balance, Draw, Recipe, SplitPolicy};
 use isn_format::split::{Assignments, Split, balance_key, draw_val, falls_below};
 
-/// What a division goes by.
+/// The inputs of a division.
 pub(super) struct Division<'a> {
     pub(super) recipe: &'a Recipe,
     pub(super) source: &'a Source,
-    /// The images that are not left out: indexes of [`Source::images`].
+    /// The images that are not left out, as indexes of [`Source::images`].
     pub(super) kept: &'a [usize],
     pub(super) groups: &'a Groups,
     pub(super) previous: Option<&'a Assignments>,
 }
 
-/// A class's images that the source does not set aside as test.
+/// The images of a class that the source does not set aside as test.
 #[derive(Default)]
 struct Pool {
-    /// How many there are, those that are left out among them.
+    /// The number of images, including those that are left out.
     n: u64,
-    /// Those that are kept, as positions in `kept`.
+    /// The images that are kept, as positions in `kept`.
     positions: Vec<usize>,
 }
 
 impl<'a> Division<'a> {
-    /// The split of each image of `kept`.
+    /// Returns the split of each image of `kept`.
     pub(super) fn splits(&self, problems: &mut Vec<String>) -> Vec<Split> {
         let mut splits = match (&self.recipe.split.policy, self.previous) {
             (_, Some(previous)) => self.inherited(previous, problems),
@@ -67,7 +67,8 @@ impl<'a> Division<'a> {
         &self.source.images[self.kept[position]]
     }
 
-    /// Each image's split in an earlier version. A new image goes to train, where it costs no comparison.
+    /// Returns each image's split in an earlier version. A new image goes to train, where it does not change
+    /// what models are compared on.
     fn inherited(&self, previous: &Assignments, problems: &mut Vec<String>) -> Vec<Split> {
         let mut inherited = |image: &SourceImage| match previous.get(&image.id) {
             Some(row) if row.class == image.class => row.split,
@@ -84,7 +85,7 @@ impl<'a> Division<'a> {
         self.images().map(&mut inherited).collect()
     }
 
-    /// Each image by the key of its group, or its own.
+    /// Draws the split of each image by the key of its group, or by its own.
     fn threshold(&self, draw: &Draw) -> Vec<Split> {
         let split = |image: &SourceImage| {
             let unit = self.groups.of(&image.id).map_or(image.id.as_str(), |group| group[0].as_str());
@@ -97,8 +98,8 @@ impl<'a> Division<'a> {
         self.images().map(split).collect()
     }
 
-    /// Of each class exactly as many val images as its quota says: those that `fixed` puts there, and for the rest those
-    /// with the lowest keys among the images of which `fixed` says nothing.
+    /// Gives each class exactly as many val images as its quota: those that `fixed` puts there, and then
+    /// those with the lowest keys among the images for which `fixed` returns nothing.
     fn quota(
         &self,
         draw: &Draw,
@@ -146,8 +147,9 @@ impl<'a> Division<'a> {
         pools
     }
 
-    /// Puts groups that lie on both sides of a split on one: on train, since later versions may take images out of val
-    /// and put none in. What the source itself divides, or sets aside as test, is a person's to remove.
+    /// Moves groups that are in more than one split to train, since later versions may take images out of val
+    /// but put none in. If the source itself divides a group, or has some of it in test, a person has to
+    /// remove images.
     fn unite(&self, splits: &mut [Split], problems: &mut Vec<String>) {
         let mut by_group: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (position, image) in self.images().enumerate() {
@@ -175,13 +177,13 @@ impl<'a> Division<'a> {
     }
 }
 
-/// Whether a draw divides an image anew; what the source sets aside as test stays so.
+/// Whether a draw decides an image's split. Images that the source sets aside as test stay there.
 fn pooled(image: &SourceImage) -> bool {
     image.split != Split::Test
 }
 
-/// Which of the images a class has too many of: of each class and split those with the highest keys, as positions in
-/// `images`.
+/// Returns the images that exceed the caps of a class in a split, as positions in `images`. Those with the
+/// highest keys are surplus.
 pub(super) fn surplus(
     recipe: &Recipe,
     source: &Source,

@@ -7,7 +7,7 @@ use isn_format::ledger::policy::Policy;
 use isn_format::ledger::{Ledger, OLD_HEADER};
 use isn_format::source_kind::SourceKind;
 
-/// A recipe of the classes `ids`, with `[split]` and `version` as given.
+/// Makes a recipe of the classes `ids`, with `[split]` and `version` as given.
 fn recipe(ids: &[&str], version: &str, split: &str) -> Recipe {
     let classes: String =
         ids.iter().map(|id| format!("[[class]]\nid = \"{id}\"\nlabel = \"{id}\"\n")).collect();
@@ -35,7 +35,7 @@ fn ledger(recipe: &Recipe, rows: &[&str], source: &Source) -> Corrections {
     settled.corrections
 }
 
-/// Images by `(id, class, split)`; the path is the id with an extension.
+/// Makes images of `(id, class, split)`; the path is the id with an extension.
 fn source(images: impl IntoIterator<Item = (String, &'static str, Split)>) -> Source {
     let mut images: Vec<SourceImage> = images
         .into_iter()
@@ -78,12 +78,12 @@ fn paths(plan: &Plan) -> Vec<&str> {
     plan.images.iter().map(|image| image.path.as_str()).collect()
 }
 
-/// The split of every image of the plan, by source id.
+/// Returns the split of every image of the plan, by source id.
 fn by_id<'s>(plan: &Plan, source: &'s Source) -> BTreeMap<&'s str, Split> {
     plan.images.iter().map(|image| (source.images[image.source].id.as_str(), image.split)).collect()
 }
 
-/// The images of tests/vectors/splits.csv, in the splits of their source.
+/// Returns the images of tests/vectors/splits.csv, in the splits of their source.
 fn golden_source() -> Source {
     let eagles = (0..10).map(|i| (format!("n01614925_{i}"), "n01614925", Split::Train));
     let val = (0..3).map(|i| (format!("ILSVRC2012_val_0000000{i}"), "n01614925", Split::Val));
@@ -178,7 +178,7 @@ fn a_minor_version_inherits_and_nothing_moves() {
     let old = plan(&before, &["i7,remove,"], &old_source).unwrap();
     let old_splits = by_id(&old, &old_source);
 
-    // Half of val goes, one comes back, ten are new.
+    // Half of val is removed, one image comes back, and ten are new.
     let gone: Vec<&str> =
         old_splits.iter().filter(|(_, split)| **split == Split::Val).map(|(id, _)| *id).take(5).collect();
     let rows: Vec<String> = gone.iter().map(|id| format!("{id},remove,")).collect();
@@ -193,7 +193,7 @@ fn a_minor_version_inherits_and_nothing_moves() {
     for (id, split) in &splits {
         assert_eq!(*split, old_splits.get(id).copied().unwrap_or(Split::Train), "{id}");
     }
-    // What is gone is remembered: it comes back to where it was.
+    // An image that is gone is remembered, and comes back to the split where it was.
     let newest = recipe(&["a", "b"], "1.2", &inheriting("0.3", &new.assignments));
     let again = inherit(&newest, &[], Some(&new.assignments)).unwrap();
     assert!(gone.iter().all(|id| by_id(&again, &source)[id] == Split::Val));
@@ -223,7 +223,7 @@ fn small_images_count_like_removed_ones() {
     assert_eq!(by_size.removed.iter().map(|r| r.cause).collect::<Vec<_>>(), [Cause::Small]);
 }
 
-/// Numbers that look random and are the same on every run.
+/// Pseudorandom numbers that are the same on every run.
 struct Dice(blake3::OutputReader);
 
 impl Dice {
@@ -231,7 +231,7 @@ impl Dice {
         Dice(blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof())
     }
 
-    /// Below `n`.
+    /// Returns a number below `n`.
     fn roll(&mut self, n: usize) -> usize {
         let mut bytes = [0; 8];
         self.0.fill(&mut bytes);
@@ -252,7 +252,7 @@ fn removing_a_train_image_moves_none_and_a_val_image_at_most_one() {
         });
         let source = source(images.collect::<Vec<_>>());
 
-        // Some images are removed before: the rule holds at every step.
+        // Some images were removed before: the rule holds at every step.
         let mut removed: Vec<String> =
             (0..dice.roll(4)).map(|_| source.images[dice.roll(source.images.len())].id.clone()).collect();
         removed.sort();
@@ -263,7 +263,7 @@ fn removing_a_train_image_moves_none_and_a_val_image_at_most_one() {
             plan(&recipe, &rows.iter().map(String::as_str).collect::<Vec<_>>(), &source)
                 .map(|plan| by_id(&plan, &source))
         };
-        // A class that loses all its images has no plan.
+        // There is no plan if a class loses all its images.
         let Ok(before) = splits(&removed) else { continue };
         for (class, n) in classes.iter().zip(sizes) {
             let of = |split| before.iter().filter(|(id, s)| id.starts_with(class) && **s == split).count();

@@ -1,5 +1,5 @@
-//! [`Container`]: a file that holds many images, kept open and read at any place, and watched: it must stay the file that
-//! it was when its contents were listed.
+//! [`Container`]: an open file that holds many images. It can be read at any position, and must stay
+//! unchanged after its contents were listed.
 
 use std::fs::{self, File};
 use std::io;
@@ -9,7 +9,7 @@ use super::modified_ns;
 use super::tar::walk::ReadAt;
 use isn_format::error::{Error, Result};
 
-/// What tells cheaply that a file is still the same.
+/// A cheap way to tell whether a file is still the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
     /// Its length in bytes.
@@ -27,10 +27,10 @@ pub(super) struct Container {
 }
 
 impl Container {
-    /// Opens the regular file at `path`, links followed.
+    /// Opens the regular file at `path`, following symlinks.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let refuse = || Error::invalid(path.display(), "is not a file");
-        // Before it is opened, too: to open a pipe would wait for its writer.
+        // The kind of file is checked before opening too, because opening a pipe would wait for its writer.
         if !fs::metadata(path).map_err(Error::io("look at", path))?.is_file() {
             return Err(refuse());
         }
@@ -51,20 +51,20 @@ impl Container {
         self.stamp
     }
 
-    /// The bytes from `offset` on.
+    /// Reads `length` bytes from `offset`.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Invalid`] if the file is another than when it was opened.
+    /// [`Error::Io`] if the file cannot be read; [`Error::Invalid`] if it has changed since it was opened.
     pub(super) fn read(&self, offset: u64, length: u64) -> Result<Vec<u8>> {
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
         let read = self.read_exact_at(&mut bytes, offset);
-        // A file that was cut meanwhile is told as that, not as an early end.
+        // If the file was truncated meanwhile, that is the error, not an early end.
         self.check()?;
         read.map_err(Error::io("read", &self.path))?;
         Ok(bytes)
     }
 
-    /// Whether the file is still the one that was opened, in length and time.
+    /// Checks that the length and time of the file are still those when it was opened.
     pub(super) fn check(&self) -> Result<()> {
         let about = self.file.metadata().map_err(Error::io("look at", &self.path))?;
         let now = Stamp { length: about.len(), modified_ns: modified_ns(&about) };

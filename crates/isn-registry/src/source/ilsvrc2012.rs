@@ -1,5 +1,6 @@
-//! ImageNet 2012 (ILSVRC2012) in every form in which people have it: as its archives unpack (`folders`), the archives
-//! themselves (`archives`), as Kaggle hands it out (`kaggle`), and as parquet files of Hugging Face (`shards`).
+//! ImageNet 2012 (ILSVRC2012) in every form in which it is distributed: unpacked archives (`folders`), the
+//! archives themselves (`archives`), Kaggle's folders (`kaggle`), and Hugging Face's parquet files
+//! (`shards`).
 
 mod archives;
 mod folders;
@@ -52,7 +53,7 @@ pub(super) fn list(listing: &mut Listing<'_>, classes: &[Class]) {
     }
 }
 
-/// Adds a train or val image that stands among those of `class`, if its name does not tell otherwise.
+/// Adds a train or val image from the folder of `class`, unless its name tells another class.
 fn add(listing: &mut Listing<'_>, found: super::Found, stem: &str, class: &ClassId, split: Split) {
     match told_class(stem) {
         Ok(Some(told)) if told != class.as_str() => {
@@ -64,7 +65,7 @@ fn add(listing: &mut Listing<'_>, found: super::Found, stem: &str, class: &Class
     }
 }
 
-/// Adds a val image that stands among those of all classes, if it is of one of `classes`.
+/// Adds a val image from a folder of all classes, if it is of one of `classes`.
 fn add_val(
     listing: &mut Listing<'_>,
     path: String,
@@ -73,7 +74,7 @@ fn add_val(
     find: impl FnOnce(&mut Listing<'_>, String) -> Option<super::Found>,
 ) {
     match told_class(stem) {
-        // A train image among them would have told a class, too; the names of val images are fixed.
+        // The name of a train image tells a class too, but val images have fixed names.
         Ok(Some(told)) if stem.starts_with(VAL_PREFIX) => {
             if let Ok(at) = classes.binary_search_by(|class| class.id.as_str().cmp(told))
                 && let Some(found) = find(listing, path)

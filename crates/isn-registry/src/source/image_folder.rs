@@ -1,5 +1,5 @@
-//! Any tree with a folder a class: `root/{train,val,test}/<class>/**` or, without splits, `root/<class>/**`,
-//! where every image is train.
+//! Any tree with one folder for each class: `root/{train,val,test}/<class>/**` or, without splits,
+//! `root/<class>/**`, where every image is train.
 
 use std::fs;
 use std::path::PathBuf;
@@ -35,7 +35,7 @@ pub(super) fn list(listing: &mut Listing<'_>, classes: &[Class]) {
     }
 }
 
-/// Lists the class folders among `entries`, the content of the folder `path`; gives the classes that have
+/// Lists the class folders among `entries`, the contents of the folder `path`. Returns the classes that have
 /// one.
 fn list_classes<'c>(
     listing: &mut Listing<'_>,
@@ -56,7 +56,7 @@ fn list_classes<'c>(
 }
 
 /// Lists the images of one class in `path` and all folders below it. `above` is the chain of folders that
-/// lead here, links resolved: a link back into it would never end.
+/// lead here, with links resolved, since a link back into it would never end.
 fn list_below(
     listing: &mut Listing<'_>,
     class: &ClassId,
@@ -79,7 +79,7 @@ fn list_below(
             list_below(listing, class, split, &inner, above);
         } else if let Some(stem) = entry.image_stem() {
             let id = below(path, stem);
-            // File systems disagree on the bytes of other characters (composed, decomposed), and the id
+            // File systems disagree on the bytes of other characters (composed or decomposed), and the id
             // decides the split.
             if id.bytes().all(|b| (b' '..=b'~').contains(&b)) {
                 if let Some(found) = listing.find(inner) {

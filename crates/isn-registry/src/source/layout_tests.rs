@@ -1,4 +1,4 @@
-//! ImageNet's layouts: the same images, whatever holds them.
+//! ImageNet's layouts: the same images in every container.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ const FILES: [&str; 6] = [
     "val/ILSVRC2012_val_00000128.JPEG",
 ];
 
-/// An archive of files that hold their own paths in the unpacked layout.
+/// Makes an archive of files that contain their own paths in the unpacked layout.
 fn tar_of<'p>(paths: impl IntoIterator<Item = &'p str>) -> Vec<u8> {
     let mut builder = ::tar::Builder::new(Vec::new());
     for path in paths {
@@ -59,7 +59,7 @@ fn open_with(root: &Path, indexes: &Path) -> Result<Source> {
     Source::open_with(SourceKind::Ilsvrc2012, root, &classes(&[EAGLE, OWL]), Some(&indexes))
 }
 
-/// Id, class, split and bytes of each image.
+/// Returns the id, class, split and bytes of each image.
 fn contents(source: &Source) -> Vec<(String, String, Split, Vec<u8>)> {
     let image = |i: &SourceImage| (i.id.clone(), i.class.to_string(), i.split, source.read(i).unwrap());
     source.images.iter().map(image).collect()
@@ -78,7 +78,7 @@ fn archives_have_what_folders_have_in_the_same_order() {
     assert_eq!(b.images[3].path, "ILSVRC2012_img_val.tar/ILSVRC2012_val_00000128.JPEG");
     assert_eq!((a.warnings, b.warnings), (Vec::new(), Vec::new()));
 
-    // One of the two beside an unpacked folder, or alone.
+    // One archive beside an unpacked folder, or alone.
     fs::remove_file(tars.path().join("ILSVRC2012_img_val.tar")).unwrap();
     let train_only = open(tars.path()).unwrap();
     assert_eq!((train_only.images.len(), train_only.warnings.len()), (3, 1));
@@ -138,7 +138,7 @@ fn a_damaged_inner_archive_is_told_and_the_others_are_listed() {
     let path = root.path().join("ILSVRC2012_img_train.tar");
     let mut bytes = fs::read(&path).unwrap();
     let place = bytes.windows(17).rposition(|window| window == b"n01614925_10.JPEG").unwrap();
-    // The last occurrence is the body; the header is a block before.
+    // The last occurrence is in the body; the header is one block before it.
     bytes[place / 512 * 512 - 512] ^= 1;
     fs::write(&path, &bytes).unwrap();
     let survey = Source::survey(SourceKind::Ilsvrc2012, root.path(), &classes(&[EAGLE, OWL]), None).unwrap();
@@ -167,7 +167,7 @@ fn a_kept_index_is_used_and_never_believed_against_the_file() {
     assert_eq!(first, contents(&open_with(root.path(), indexes.path()).unwrap()));
     assert_eq!(original, kept());
 
-    // Wrong, cut, empty, another file's: rebuilt, with the same images.
+    // Wrong, truncated, empty, or another file's: the index is made again, with the same images.
     type Damage<'d> = &'d dyn Fn(&[u8]) -> Vec<u8>;
     let damaged: [Damage<'_>; 5] = [
         &|bytes| bytes[..bytes.len() / 2].to_vec(),
@@ -186,7 +186,7 @@ fn a_kept_index_is_used_and_never_believed_against_the_file() {
     fs::write(&original[0].0, &original[1].1).unwrap();
     assert_eq!(first, contents(&open_with(root.path(), indexes.path()).unwrap()));
 
-    // A file that was replaced by a longer one, and by one of the same length at another time.
+    // Replace a file by a longer one, and by one of the same length with another time.
     let files: Vec<&str> = FILES.iter().copied().chain(["train/n01622779/n01622779_77.JPEG"]).collect();
     let path = root.path().join("ILSVRC2012_img_train.tar");
     fs::write(&path, train_tar(&files)).unwrap();
@@ -197,7 +197,7 @@ fn a_kept_index_is_used_and_never_believed_against_the_file() {
     file.set_modified(std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1)).unwrap();
     assert_eq!(open_with(root.path(), indexes.path()).unwrap().images.len(), 6);
 
-    // Another recipe's classes are added to it.
+    // The classes of another recipe are added to it.
     let all = Source::open_with(
         SourceKind::Ilsvrc2012,
         root.path(),
@@ -205,13 +205,13 @@ fn a_kept_index_is_used_and_never_believed_against_the_file() {
         Some(&Indexes::new(indexes.path(), [0; 32])),
     );
     assert_eq!(all.unwrap().images.len(), 7);
-    // Where nothing can be kept, nothing is missed.
+    // If nothing can be kept, nothing is missing.
     let file = indexes.path().join("file");
     fs::write(&file, "").unwrap();
     assert_eq!(open_with(root.path(), &file).unwrap().images.len(), 6);
 }
 
-/// Whoever can write to a shared cache gives a class the images of another, in an index that is well-formed.
+/// Whoever can write to a shared cache might give a class the images of another, in a well-formed index.
 #[test]
 fn an_index_by_somebody_without_the_key_is_none() {
     let root = archives(&FILES);
@@ -222,7 +222,7 @@ fn an_index_by_somebody_without_the_key_is_none() {
         let text = fs::read_to_string(&path).unwrap();
         let mut lines: Vec<String> = text.lines().map(|line| format!("{line}\n")).collect();
         lines.pop();
-        // Of each line the name, of its neighbour the place.
+        // Swap the positions of neighbouring lines, but not their names.
         let members: Vec<usize> = (0..lines.len()).filter(|at| lines[*at].contains(".JPEG")).collect();
         for pair in members.chunks_exact(2) {
             let cut = |line: &str| line.find(",\"offset\"").unwrap();
@@ -314,7 +314,8 @@ mod parquet_files {
     const SCHEMA: &str = "message schema { optional group image { optional binary bytes; optional binary path \
                           (UTF8); } optional int64 label; }";
 
-    /// Rows of image, path and label, three a row group, some of a page's values in a dictionary.
+    /// Writes rows of image, path and label, with three rows in a group and some values of a page in a
+    /// dictionary.
     fn write(to: &Path, rows: &[(&[u8], &str, i64)], compression: Compression) {
         let schema = Arc::new(parse_message_type(SCHEMA).unwrap());
         let properties =
@@ -349,7 +350,7 @@ mod parquet_files {
         (0..1000).position(|rank| isn_format::ilsvrc2012::wnid_at(rank) == Some(class)).unwrap() as i64
     }
 
-    /// The files of `FILES`, shuffled.
+    /// Makes a folder with the files of `FILES`, shuffled.
     fn files() -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
         let row = |at: usize, name: &'static str, class| (FILES[at].as_bytes(), name, label(class));
@@ -378,7 +379,7 @@ mod parquet_files {
         assert_eq!(contents(&open(folders.path()).unwrap()), contents(&source));
         assert_eq!(source.layout.to_string(), "Hugging Face parquet (3 files)");
         assert_eq!(source.images[0].path, "data/train-00001-of-00002.parquet/n01614925_10_n01614925.JPEG");
-        // In any order, and more than once.
+        // Images can be read in any order, and more than once.
         for at in [4, 0, 3, 1, 2, 2, 0, 4, 3] {
             let image = &source.images[at];
             let expected = FILES.iter().find(|path| path.contains(&format!("{}.", image.id))).unwrap();
@@ -388,7 +389,7 @@ mod parquet_files {
         source.sort_for_reading(&mut order, |at| *at);
         let places: Vec<Place> = order.iter().map(|at| source.images[*at].place).collect();
         assert!(places.is_sorted());
-        // The folder with the files itself will do.
+        // The folder that contains the files themselves works too.
         assert_eq!(open(&root.path().join("data")).unwrap().images.len(), 5);
     }
 
@@ -469,7 +470,8 @@ mod parquet_files {
             let mut flipped = bytes.clone();
             flipped[at] ^= 0x41;
             fs::write(&path, &flipped).unwrap();
-            // Never a panic. Bytes of an image are another image, which its BLAKE3 tells.
+            // There must never be a panic. Changed bytes of an image make another image, which its BLAKE3
+            // hash tells.
             if let Ok(source) = open(root.path()) {
                 source.images.iter().for_each(|image| drop(source.read(image)));
             }

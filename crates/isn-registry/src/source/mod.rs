@@ -1,7 +1,7 @@
 //! [`Source`]: the raw images that a build reads, found in a folder.
 //!
-//! A listing is the same whatever the order in which the file system names things, and whatever the locale.
-//! It goes on after a problem, so that all of them are told at once.
+//! A listing does not depend on the locale or on the order in which the file system lists names. It continues
+//! after a problem, so that all problems are reported at once.
 
 mod container;
 mod ilsvrc2012;
@@ -24,26 +24,26 @@ use isn_format::error::{Error, Mistake, Result, chain, count};
 use isn_format::source_kind::SourceKind;
 use isn_format::split::Split;
 
-/// How a source folder is laid out: found by looking at it, and without influence on what is built.
+/// The layout of a source folder. It is detected, and does not influence what is built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Layout {
-    /// A folder a class, as torchvision's ImageFolder reads.
+    /// One folder for each class, as torchvision's ImageFolder reads it.
     ImageFolder,
-    /// ImageNet as its archives unpack.
+    /// ImageNet's unpacked archives.
     #[default]
     Folders,
     /// ImageNet's official archives.
     Archives {
-        /// How many of the two.
+        /// How many of the two there are.
         tars: usize,
-        /// Whether the other is a folder.
+        /// Whether the other one is a folder.
         has_folders: bool,
     },
-    /// ImageNet as Kaggle has it.
+    /// ImageNet from Kaggle.
     Kaggle,
-    /// ImageNet as Hugging Face has it.
+    /// ImageNet from Hugging Face.
     Parquet {
-        /// How many files.
+        /// The number of files.
         shards: usize,
     },
 }
@@ -71,36 +71,36 @@ pub enum Place {
     File,
     /// In a tar file.
     Tar {
-        /// Which of the source.
+        /// The tar file, by its position in the source.
         archive: usize,
-        /// Where they begin in it.
+        /// Where the bytes begin in it.
         offset: u64,
     },
     /// In a row of a parquet file.
     Row {
-        /// Which file of the source.
+        /// The parquet file, by its position in the source.
         shard: usize,
-        /// Which row, from 0.
+        /// The row, from 0.
         row: u64,
     },
 }
 
-/// One image of a source; nothing of it has been read yet.
+/// One image of a source, not read yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceImage {
-    /// Its name for ever: the file stem in ILSVRC2012, else `path` without its extension.
+    /// Its permanent name: the file stem in ILSVRC2012, else `path` without its extension.
     pub id: String,
     /// Its class in the source.
     pub class: ClassId,
     /// Its split in the source.
     pub split: Split,
-    /// Where it is, for people: its file relative to the root, with `/` between segments; in an archive, the archive's
-    /// path and its own in it.
+    /// Its path, as shown to the user, relative to the root with `/` between segments; for an image in an
+    /// archive, the path of the archive followed by the path inside it.
     pub path: String,
-    /// Its length in bytes; 0 in a parquet file, where it is not known before it is read.
+    /// Its length in bytes; 0 in a parquet file, where it is not known before reading.
     pub len: u64,
-    /// When its file (the archive, if it is in one) was last written, in nanoseconds since 1970; with `len`, a cheap sign
-    /// that it is the same.
+    /// The last modification time of its file, or of the archive that holds it, in nanoseconds since 1970.
+    /// Together with `len`, a cheap way to tell whether it is the same.
     pub modified_ns: i128,
     /// Where its bytes are, for [`Source::read`].
     pub place: Place,
@@ -109,15 +109,16 @@ pub struct SourceImage {
 /// The images of a recipe's classes in a folder.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// What it is.
+    /// The kind of source.
     pub kind: SourceKind,
-    /// How the folder is laid out.
+    /// The layout of the folder.
     pub layout: Layout,
     /// The folder.
     pub root: PathBuf,
-    /// Every `id` once. Sorted by split and `id` in ILSVRC2012, so the same in all layouts; else by the bytes of `path`.
+    /// The images, with each `id` once. In ILSVRC2012 they are sorted by split and `id`, so the order is the
+    /// same in all layouts; otherwise by the bytes of `path`.
     pub images: Vec<SourceImage>,
-    /// What was left out although nobody asked for that, a line each.
+    /// What was left out without being asked for, one line each.
     pub warnings: Vec<String>,
     holders: Arc<Holders>,
 }
@@ -130,24 +131,24 @@ struct Holders {
     shards: Vec<parquet::Shard>,
 }
 
-/// What was found in a folder, although it may be no whole source.
+/// What was found in a folder, which may be incomplete.
 #[derive(Debug)]
 pub struct Survey {
-    /// What can be read.
+    /// The images that can be read.
     pub source: Source,
     /// What is missing, damaged or misplaced.
     pub problems: Vec<Mistake>,
-    /// Rows of a list of labels in the folder that differ from the labels that are known.
+    /// Rows of a list of labels in the folder that disagree with the known labels.
     pub differing_labels: Vec<String>,
 }
 
-/// So many differing labels are named among the warnings of a build.
+/// The maximum number of differing labels in the warnings of a build.
 const LABELS_NAMED: usize = 20;
 
 impl Source {
-    /// Lists the images of `classes` below `root`. Symbolic links are followed. Names that start with a dot
-    /// and what file managers leave behind (`Thumbs.db`, …) are passed over; other files that are not
-    /// `.jpeg`, `.jpg` or `.png` by name (in any case) are left out with a warning.
+    /// Lists the images of `classes` below `root`. Symlinks are followed. Names that start with a dot and the
+    /// litter of file managers (`Thumbs.db`, …) are skipped; other files that are not named `.jpeg`, `.jpg`
+    /// or `.png` (in any case) are left out with a warning.
     ///
     /// # Errors
     /// [`Error::Io`] or [`Error::Source`] if `root` is not a folder; [`Error::Mistakes`] with every missing
@@ -156,10 +157,10 @@ impl Source {
         Self::open_with(kind, root, classes, None)
     }
 
-    /// As [`Source::open`]; `indexes` is where indexes of tar files may be kept.
+    /// Lists the images like [`Source::open`], with `indexes`, where indexes of tar files may be kept.
     ///
     /// # Errors
-    /// As of [`Source::open`].
+    /// Those of [`Source::open`].
     pub fn open_with(
         kind: SourceKind,
         root: &Path,
@@ -184,7 +185,7 @@ impl Source {
         Ok(source)
     }
 
-    /// Lists what there is, whatever is wrong with it.
+    /// Lists the images that can be read, even if problems are found.
     ///
     /// # Errors
     /// [`Error::Io`] or [`Error::Source`] if `root` is not a folder.
@@ -216,7 +217,7 @@ impl Source {
         Ok(listing.finish(kind))
     }
 
-    /// Where the file of `image` is: of the archive, if it is in one.
+    /// Returns the path of the file of `image`. For an image in an archive, returns the folder of the source.
     pub fn path_of(&self, image: &SourceImage) -> PathBuf {
         match image.place {
             Place::File => join(&self.root, &image.path),
@@ -224,11 +225,12 @@ impl Source {
         }
     }
 
-    /// The bytes of `image`. From many threads at once; quickest in the order of [`Source::sort_for_reading`].
+    /// Reads the bytes of `image`. Can be called from many threads at once, and is fastest in the order of
+    /// [`Source::sort_for_reading`].
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Invalid`] if the file, or the archive that holds it, is not what it was when it was
-    /// listed.
+    /// [`Error::Io`] if the file cannot be read; [`Error::Invalid`] if the file, or the archive that holds
+    /// it, has changed since it was listed.
     pub fn read(&self, image: &SourceImage) -> Result<Vec<u8>> {
         let gone = || Error::Internal(format!("{} is in no open archive", image.path));
         match image.place {
@@ -252,8 +254,8 @@ impl Source {
         }
     }
 
-    /// Sorts things of which `at` gives the image (an index of [`Source::images`]) so that no part of a parquet file is
-    /// read twice. Other layouts can be read in any order, and nothing is moved.
+    /// Sorts items whose images (indexes of [`Source::images`]) are given by `at`, so that no part of a
+    /// parquet file is read twice. Other layouts can be read in any order and are not sorted.
     pub fn sort_for_reading<T>(&self, things: &mut [T], at: impl Fn(&T) -> usize) {
         if matches!(self.layout, Layout::Parquet { .. }) {
             things.sort_by_key(|thing| self.images[at(thing)].place);
@@ -263,7 +265,7 @@ impl Source {
 
 #[cfg(test)]
 impl Source {
-    /// A source for tests that read nothing.
+    /// Makes a source for tests that do not read images.
     pub(crate) fn of_images(kind: SourceKind, images: Vec<SourceImage>) -> Self {
         let layout = Layout::ImageFolder;
         Source { kind, layout, root: "root".into(), images, warnings: Vec::new(), holders: Arc::default() }
@@ -276,7 +278,7 @@ fn join(root: &Path, path: &str) -> PathBuf {
         .fold(root.to_path_buf(), |at, segment| at.join(segment))
 }
 
-/// What is found while a source is listed.
+/// The state while a source is listed.
 struct Listing<'r> {
     root: &'r Path,
     /// Where indexes of tar files may be kept.
@@ -299,20 +301,20 @@ struct Found {
     place: Place,
 }
 
-/// A file or folder, links followed.
+/// A file or folder, with symlinks followed.
 struct Entry {
     name: String,
     is_dir: bool,
 }
 
 impl Entry {
-    /// The name without its extension, if that says JPEG or PNG.
+    /// Returns the name without its extension, if that is one of JPEG or PNG.
     fn image_stem(&self) -> Option<&str> {
         image_stem(&self.name).filter(|_| !self.is_dir)
     }
 }
 
-/// A file's name without its extension, if that says JPEG or PNG.
+/// Returns a file name without its extension, if that is one of JPEG or PNG.
 fn image_stem(name: &str) -> Option<&str> {
     let (stem, extension) = name.rsplit_once('.')?;
     let known = ["jpeg", "jpg", "png"].iter().any(|known| extension.eq_ignore_ascii_case(known));
@@ -324,12 +326,12 @@ impl Listing<'_> {
         self.problems.push(Mistake { line: None, why });
     }
 
-    /// An error about one file, as one of many problems: with its cause.
+    /// Reports an error about one file, with its cause, as one of many problems.
     fn problem_of(&mut self, error: &Error) {
         self.problem(chain(error));
     }
 
-    /// The files and folders in the folder `path`, sorted by the bytes of their names.
+    /// Returns the files and folders in the folder `path`, sorted by the bytes of their names.
     fn entries(&mut self, path: &str) -> Vec<Entry> {
         let folder = join(self.root, path);
         let mut entries = Vec::new();
@@ -368,7 +370,7 @@ impl Listing<'_> {
         entries
     }
 
-    /// The image file `path`; a problem if it cannot be looked at.
+    /// Finds the image file `path`. Reports a problem if it cannot be found.
     fn find(&mut self, path: String) -> Option<Found> {
         match fs::metadata(join(self.root, &path)) {
             Ok(file) => {
@@ -387,7 +389,7 @@ impl Listing<'_> {
         self.images.push(SourceImage { id, class: class.clone(), split, path, len, modified_ns, place });
     }
 
-    /// Warns of things in the folder `path` that no rule takes, in one line.
+    /// Warns in one line about names in the folder `path` that are not used.
     fn left_out(&mut self, path: &str, names: &[&str], why: &str) {
         const SHOWN: usize = 3;
         if names.is_empty() {
@@ -437,13 +439,14 @@ fn shown(path: &str) -> &str {
     if path.is_empty() { "the source folder" } else { path }
 }
 
-/// Hidden files, and what Windows, macOS and network drives put into folders by themselves.
+/// Whether a name is of a hidden file, or of what Windows, macOS and network drives put into folders by
+/// themselves.
 fn is_litter(name: &str) -> bool {
     const LITTER: [&str; 4] = ["thumbs.db", "desktop.ini", "__macosx", "@eadir"];
     name.starts_with('.') || LITTER.iter().any(|litter| name.eq_ignore_ascii_case(litter))
 }
 
-/// 0 where the file system keeps no time.
+/// Returns the modification time; 0 if the file system does not record it.
 fn modified_ns(file: &Metadata) -> i128 {
     match file.modified().map(|time| time.duration_since(UNIX_EPOCH)) {
         Ok(Ok(after)) => after.as_nanos() as i128,

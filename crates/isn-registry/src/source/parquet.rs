@@ -1,5 +1,5 @@
-//! [`Shard`]: a parquet file with an image a row. The columns `label` and `image.path` are read whole; of `image.bytes`
-//! only the pages with images that are wanted, one page at a time.
+//! [`Shard`]: a parquet file with one image in each row. The columns `label` and `image.path` are read whole.
+//! Of `image.bytes`, only pages with wanted images are read, one page at a time.
 
 use std::collections::VecDeque;
 use std::io::{self, BufReader, Read};
@@ -19,20 +19,22 @@ use super::container::Container;
 use super::tar::walk::ReadAt;
 use isn_format::error::{Error, Result};
 
-/// A page of more bytes would not fit in the memory that a build may have: 1 GiB for two of them and all else.
+/// The maximum length of a page, in bytes: two pages and everything else must fit into the memory that a
+/// build may use, 1 GiB.
 const MAX_PAGE: u64 = 384 << 20;
-/// How many images that were passed on the way to another wait to be asked for: threads do not ask quite in order.
+/// The maximum number of images kept that were passed on the way to another one, because threads do not ask
+/// quite in order.
 const WAITING: usize = 64;
 
 /// A row without its image.
 pub(super) struct Row<'r> {
-    /// Its place in the file, from 0.
+    /// Its position in the file, from 0.
     pub(super) number: u64,
-    /// The class's number.
+    /// The number of its class.
     pub(super) label: Option<i64>,
     /// The name of the image's file.
     pub(super) path: Option<&'r [u8]>,
-    /// When the parquet file was last written, in nanoseconds since 1970.
+    /// The last modification time of the parquet file, in nanoseconds since 1970.
     pub(super) modified_ns: i128,
 }
 
@@ -42,14 +44,14 @@ pub(super) struct Shard {
     container: Arc<Container>,
     shown: String,
     columns: Columns,
-    /// The first row of each row group, and the number of all.
+    /// The first row of each row group, and finally the number of all rows.
     starts: Vec<u64>,
-    /// Sorted.
+    /// The rows that will be read, sorted.
     wanted: Vec<u64>,
     cursor: Mutex<Cursor>,
 }
 
-/// Which columns are which.
+/// The positions of the columns.
 #[derive(Clone, Copy, Debug)]
 struct Columns {
     bytes: usize,
@@ -57,7 +59,7 @@ struct Columns {
     label: usize,
 }
 
-/// Where reading is; going on is cheap, and going back is not.
+/// The position of reading. Going forward is cheap; going back is not.
 #[derive(Default)]
 struct Cursor {
     open: Option<Open>,
@@ -71,7 +73,7 @@ struct Open {
 }
 
 impl Shard {
-    /// Opens the file at `path`, shown as `shown`, and reads its footer.
+    /// Opens the file at `path`, which messages call `shown`, and reads its footer.
     pub(super) fn open(path: &Path, shown: &str) -> Result<Self> {
         let container = Arc::new(Container::open(path)?);
         let refuse = |why: &dyn std::fmt::Display| Error::invalid(shown, format!("cannot be read: {why}"));
@@ -115,14 +117,14 @@ impl Shard {
     }
 
     fn refuse(&self, why: impl std::fmt::Display) -> Error {
-        // That it was changed explains what else is found.
+        // If the file was changed, that explains the other fault.
         match self.container.check() {
             Err(changed) => changed,
             Ok(()) => Error::invalid(&self.shown, format!("cannot be read: {why}")),
         }
     }
 
-    /// Gives every row to `each`, without its image.
+    /// Calls `each` with every row, without its image.
     pub(super) fn rows(&mut self, each: &mut dyn FnMut(Row<'_>)) -> Result<()> {
         let modified_ns = self.container.stamp().modified_ns;
         for group in 0..self.starts.len() - 1 {
@@ -151,7 +153,7 @@ impl Shard {
         self.container.check()
     }
 
-    /// Says which rows will be read.
+    /// Sets which rows will be read.
     pub(super) fn want(&mut self, mut rows: Vec<u64>) {
         rows.sort_unstable();
         self.wanted = rows;
@@ -166,7 +168,7 @@ impl Shard {
         reader.map_err(|e| self.refuse(e))
     }
 
-    /// The next `count` values of a column, `None` where there is none.
+    /// Returns the next `count` values of a column, with `None` for nulls.
     fn values<T: DataType>(
         &self,
         reader: &mut ColumnReaderImpl<T>,
@@ -179,7 +181,8 @@ impl Shard {
         if records != count {
             return Err(self.refuse("a column has fewer rows than the file"));
         }
-        // The definition level of a value that is there; 0 in a column that has all of them, and tells no levels.
+        // The definition level of a value that is not null. It is 0 in a column without nulls, which has no
+        // levels.
         let there = self.file.metadata().file_metadata().schema_descr().column(column).max_def_level();
         let mut values = values.into_iter();
         if there == 0 {
@@ -188,7 +191,7 @@ impl Shard {
         Ok(levels.iter().map(|level| if *level == there { values.next() } else { None }).collect())
     }
 
-    /// The image of a row.
+    /// Returns the image of a row.
     pub(super) fn read(&self, row: u64) -> Result<Vec<u8>> {
         let mut cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = cursor.waiting.iter().position(|(waiting, _)| *waiting == row);
@@ -229,7 +232,7 @@ impl Shard {
         let value = self.values(&mut open.reader, self.columns.bytes, 1)?.pop().flatten();
         open.next = row + 1;
         let value = value.ok_or_else(|| self.refuse(format!("row {row} has no image.bytes")))?;
-        // A copy, so that the page can go.
+        // The copy allows the page to be freed.
         Ok(value.data().to_vec())
     }
 }
@@ -240,14 +243,14 @@ impl std::fmt::Debug for Shard {
     }
 }
 
-/// Some damaged files make the crate panic, which is no defect of ours to report: an error like the others. What it was
-/// working on is thrown away with it.
+/// Turns a panic of the crate `parquet`, which some damaged files cause, into an error like any other. What
+/// it was working on is dropped.
 fn guarded<T>(work: impl FnOnce() -> ParquetResult<T>) -> ParquetResult<T> {
     catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err(ParquetError::General("its contents contradict each other".into())))
 }
 
-/// The file as the crate `parquet` reads it.
+/// The file, as the crate `parquet` reads it.
 struct Chunks(Arc<Container>);
 
 impl Length for Chunks {
@@ -278,7 +281,7 @@ impl ChunkReader for Chunks {
     }
 }
 
-/// The file from some place on.
+/// The file from a position on.
 struct Section {
     container: Arc<Container>,
     at: u64,

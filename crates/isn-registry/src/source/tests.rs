@@ -7,7 +7,7 @@ pub(super) fn classes(ids: &[&str]) -> Vec<Class> {
     ids.iter().map(|id| Class { id: id.parse().unwrap(), label: (*id).into(), group: None }).collect()
 }
 
-/// A folder with these files; each holds its own path.
+/// Makes a folder with these files, each of which contains its own path.
 pub(super) fn folder(paths: &[&str]) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     for path in paths {
@@ -30,7 +30,7 @@ fn image_folder(paths: &[&str], ids: &[&str]) -> Result<Source> {
     Source::open(SourceKind::ImageFolder, folder(paths).path(), &classes(ids))
 }
 
-/// `path id class split` of each image.
+/// Returns `path id class split` of each image.
 fn listed(source: &Source) -> Vec<String> {
     source.images.iter().map(|i| format!("{} {} {} {}", i.path, i.id, i.class, i.split)).collect()
 }
@@ -44,7 +44,7 @@ pub(super) fn problems(source: Result<Source>) -> Vec<String> {
 
 const EAGLE: &str = "n01614925";
 const OWL: &str = "n01622779";
-// Of the table: 318 is an owl, 128 is labelled an eagle, 1 is neither.
+// Numbers from the table: 318 is an owl, 128 is labelled an eagle, 1 is neither.
 const VAL_OWL: &str = "val/ILSVRC2012_val_00000318.JPEG";
 const VAL_EAGLE: &str = "val/ILSVRC2012_val_00000128.JPEG";
 const VAL_OTHER: &str = "val/ILSVRC2012_val_00000001.JPEG";

@@ -1,4 +1,4 @@
-//! What holds of every policy, whatever the images, groups and removals.
+//! What holds for every policy, whatever the images, groups and removals.
 
 use super::*;
 
@@ -8,7 +8,8 @@ fn drawn(policy: &str, val: &str) -> String {
     format!("policy = \"{policy}\"\nval = {val}\nsalt = \"golden\"\ngroups = \"groups.csv\"")
 }
 
-/// A source of three classes with val images, and groups of two to four of its images, some over classes.
+/// Makes a source of three classes with val images, and groups of two to four of its images, some across
+/// classes.
 fn made(dice: &mut Dice, test: bool) -> (Source, Groups) {
     let mut images = Vec::new();
     for class in ["a", "b", "c"] {
@@ -158,7 +159,7 @@ fn caps_and_equal_classes() {
         let mut counts: BTreeMap<(Split, String), usize> = BTreeMap::new();
         plan.images.iter().for_each(|i| *counts.entry((i.split, i.class.to_string())).or_default() += 1);
         assert_eq!(plan.removed.iter().filter(|r| r.cause == Cause::Surplus).count() + plan.images.len(), 90);
-        // What the classes have enough of keeps its split for later versions.
+        // Surplus images keep their split for later versions.
         assert_eq!(plan.assignments.iter().len(), 90);
         counts.into_values().collect::<Vec<_>>()
     };

@@ -1,6 +1,6 @@
-//! The official archives, read in place: `ILSVRC2012_img_train.tar`, a tar of a tar a class, and
-//! `ILSVRC2012_img_val.tar`, the validation images side by side. Of the tars in a tar only those of the recipe's classes are
-//! looked into.
+//! The official archives, read in place: `ILSVRC2012_img_train.tar`, a tar with one tar for each class, and
+//! `ILSVRC2012_img_val.tar`, which has the validation images themselves. Of the inner tars, only those of the
+//! recipe's classes are read.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use isn_format::error::Result;
 use isn_format::ilsvrc2012::{OfficialArchive, TRAIN_TAR, VAL_TAR, is_class};
 use isn_format::split::Split;
 
-/// No image is longer, in bytes: a member that is said to be is damaged or hostile.
+/// The maximum length of an image, in bytes. A member that claims more is damaged or hostile.
 const MAX_IMAGE: u64 = 1 << 28;
 
-/// The archive of a split.
+/// Returns the archive of a split.
 pub(super) fn of(split: Split) -> OfficialArchive {
     if split == Split::Train { TRAIN_TAR } else { VAL_TAR }
 }
@@ -68,7 +68,7 @@ impl Lister<'_, '_, '_> {
                 self.listing.problem(format!("there is no {id}.tar in {}", self.path));
                 continue;
             };
-            // One that is damaged is told, and the others are looked at.
+            // A damaged tar is reported, and the others are still read.
             let images = match self.archive.members_of(tar) {
                 Ok(images) => images,
                 Err(error) => {
@@ -115,12 +115,12 @@ impl Lister<'_, '_, '_> {
     }
 }
 
-/// The last part of a member's name: the folders before it say nothing.
+/// Returns the last segment of a member's name. The folders before it mean nothing.
 fn name(member: &Member) -> &str {
     member.name.rsplit('/').next().unwrap_or(&member.name)
 }
 
-/// The images with their stems, and the names of all else but litter.
+/// Returns the images with their stems, and the names of everything else except litter.
 fn images_of(members: &[Member]) -> (Vec<(&str, &Member)>, Vec<&str>) {
     let (mut images, mut others) = (Vec::new(), Vec::new());
     for member in members.iter().filter(|member| !is_litter(name(member))) {

@@ -1,4 +1,4 @@
-//! As the archives unpack: `train/<wnid>/*.JPEG`, and `val/` either flat, as in the archive, or sorted into
+//! The unpacked archives: `train/<wnid>/*.JPEG`, and `val/` either flat, as in the archive, or sorted into
 //! `val/<wnid>/`.
 
 use std::collections::BTreeSet;
@@ -9,7 +9,8 @@ use isn_format::class::{Class, ClassId};
 use isn_format::ilsvrc2012::is_class;
 use isn_format::split::Split;
 
-/// The images directly in `folder`. Whether there are any (of whatever class): if not, it is sorted by class.
+/// Lists the images directly in `folder`. Returns whether there are any, of any class; if not, the folder is
+/// sorted by class.
 pub(super) fn list_flat_val(listing: &mut Listing<'_>, classes: &[Class], folder: &str) -> bool {
     let entries = listing.entries(folder);
     let (images, others): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| entry.image_stem().is_some());
@@ -24,7 +25,7 @@ pub(super) fn list_flat_val(listing: &mut Listing<'_>, classes: &[Class], folder
     true
 }
 
-/// `train/<wnid>/` or `val/<wnid>/`.
+/// Lists `train/<wnid>/` or `val/<wnid>/`.
 pub(super) fn list(listing: &mut Listing<'_>, classes: &[Class], folder: &str, split: Split) {
     let entries = listing.entries(folder);
     let folders: BTreeSet<&str> = entries.iter().filter(|e| e.is_dir).map(|e| e.name.as_str()).collect();

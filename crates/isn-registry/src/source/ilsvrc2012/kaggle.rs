@@ -1,5 +1,5 @@
-//! As Kaggle hands it out: `ILSVRC/Data/CLS-LOC/{train,val}`, and `LOC_val_solution.csv` beside `ILSVRC` with the labels of
-//! the validation images, which have to be those that are compiled in.
+//! Kaggle's layout: `ILSVRC/Data/CLS-LOC/{train,val}`, and beside `ILSVRC` the file `LOC_val_solution.csv`
+//! with the labels of the validation images, which must agree with those compiled in.
 
 use std::path::PathBuf;
 
@@ -9,11 +9,11 @@ use isn_format::ilsvrc2012::{VAL_PREFIX, val_class};
 
 const LEVELS: [&str; 3] = ["ILSVRC", "Data", "CLS-LOC"];
 const SOLUTION: &str = "LOC_val_solution.csv";
-/// The real one has 4 MB.
+/// The maximum length of the file, in bytes; the real one has 4 MB.
 const MAX_SOLUTION: u64 = 64 << 20;
 
-/// Where `train/` is, below the source folder, which may be any level of the layout; the source folder itself where it is
-/// another layout.
+/// Returns where `train/` is, below the source folder. The source folder may be any level of the layout.
+/// Returns the source folder itself for other layouts.
 pub(super) fn base(listing: &Listing<'_>) -> String {
     if listing.root.join("train").is_dir() {
         return String::new();
@@ -22,7 +22,7 @@ pub(super) fn base(listing: &Listing<'_>) -> String {
     below.into_iter().find(|base| join(listing.root, base).join("train").is_dir()).unwrap_or_default()
 }
 
-/// The folder that holds `ILSVRC`, if `base` is `ILSVRC/Data/CLS-LOC` in it.
+/// Returns the folder that contains `ILSVRC`, if `base` is `ILSVRC/Data/CLS-LOC` in it.
 fn top(listing: &Listing<'_>, base: &str) -> Option<PathBuf> {
     let mut at = join(listing.root, base).canonicalize().ok()?;
     for level in LEVELS.iter().rev() {
@@ -33,12 +33,12 @@ fn top(listing: &Listing<'_>, base: &str) -> Option<PathBuf> {
     Some(at)
 }
 
-/// Whether `train/` stands where Kaggle has it.
+/// Whether `train/` is where Kaggle has it.
 pub(super) fn is_base(listing: &Listing<'_>, base: &str) -> bool {
     !base.is_empty() || top(listing, base).is_some()
 }
 
-/// Names the rows of `LOC_val_solution.csv` that give a validation image another class.
+/// Reports the rows of `LOC_val_solution.csv` that give a validation image another class.
 pub(super) fn check_labels(listing: &mut Listing<'_>, base: &str) {
     let Some(path) = top(listing, base).map(|top| top.join(SOLUTION)).filter(|path| path.is_file()) else {
         return;
@@ -47,7 +47,7 @@ pub(super) fn check_labels(listing: &mut Listing<'_>, base: &str) {
         Ok(bytes) => bytes,
         Err(error) => return listing.problem_of(&error),
     };
-    // ImageId,PredictionString: the string has a class and four numbers for each box.
+    // The columns are ImageId and PredictionString. The latter has a class and four numbers for each box.
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(&bytes[..]);
     for (row, record) in reader.byte_records().enumerate() {
         let line = row + 2;

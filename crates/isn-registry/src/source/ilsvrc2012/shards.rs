@@ -1,5 +1,6 @@
-//! As Hugging Face has it: parquet files `data/train-00000-of-00294.parquet`, `data/validation-…`, a row an image, with
-//! `image` (`bytes` and `path`) and `label`, the place of the class among the sorted wnids.
+//! Hugging Face's layout: parquet files `data/train-00000-of-00294.parquet`, `data/validation-…`, with one
+//! row for each image: `image` (`bytes` and `path`) and `label`, the position of the class among the sorted
+//! wnids.
 
 #[cfg(feature = "parquet")]
 mod rows;
@@ -40,7 +41,7 @@ pub(super) fn list(listing: &mut Listing<'_>, classes: &[Class]) -> bool {
     true
 }
 
-/// The parquet files of train and val in `folder`, by their paths; those of test have no labels.
+/// Returns the paths of the parquet files of train and val in `folder`. Those of test have no labels.
 fn find(listing: &mut Listing<'_>, folder: &str) -> Option<BTreeMap<Split, Vec<String>>> {
     if !crate::source::join(listing.root, folder).is_dir() {
         return None;
@@ -58,7 +59,7 @@ fn find(listing: &mut Listing<'_>, folder: &str) -> Option<BTreeMap<Split, Vec<S
     (!found.is_empty()).then_some(found)
 }
 
-/// Of files that are numbered `-00000-of-00294`, none may lack.
+/// Checks that no file is missing of files numbered `-00000-of-00294`.
 fn check_complete(listing: &mut Listing<'_>, paths: &[String]) {
     let numbered = |path: &String| -> Option<(u32, u32)> {
         let mut parts = path.strip_suffix(".parquet")?.rsplit('/').next()?.split('-').skip(1);
@@ -67,7 +68,7 @@ fn check_complete(listing: &mut Listing<'_>, paths: &[String]) {
     };
     let Some(numbers) = paths.iter().map(numbered).collect::<Option<Vec<_>>>() else { return };
     let Some(&(_, count)) = numbers.first() else { return };
-    // The count is what a name claims; more than there are files cannot be looked through one by one.
+    // The count is only what a name claims, so the number of checks is limited.
     let lacking: Vec<u32> =
         (0..count).filter(|number| !numbers.contains(&(*number, count))).take(paths.len() + 10).collect();
     if let Some(first) = lacking.first() {

@@ -8,14 +8,14 @@ use crate::files::{self, Below};
 use crate::source::container::{Container, Stamp};
 use isn_format::error::{Error, Result};
 
-/// The longest index that is read, in bytes: some five million members.
+/// The maximum length of an index, in bytes: some five million members.
 const MAX_INDEX: u64 = 1 << 30;
 
-/// An open tar file. What is in it is found once, and kept in the index.
+/// An open tar file. Its contents are found once, and kept in the index.
 #[derive(Debug)]
 pub(in crate::source) struct Archive {
     container: Container,
-    /// As the source shows it.
+    /// Its path, as messages show it.
     shown: String,
     index: TarIndex,
     indexes: Option<Indexes>,
@@ -23,7 +23,7 @@ pub(in crate::source) struct Archive {
 }
 
 impl Archive {
-    /// Opens the tar file at `path`; `indexes` are where its own may be kept.
+    /// Opens the tar file at `path`. `indexes` is where its index may be kept.
     pub(in crate::source) fn open(path: &Path, shown: &str, indexes: Option<&Indexes>) -> Result<Self> {
         let container = Container::open(path)?;
         let kept = indexes.and_then(|indexes| {
@@ -43,13 +43,13 @@ impl Archive {
         self.container.stamp()
     }
 
-    /// The files in the archive.
+    /// Returns the files in the archive.
     pub(in crate::source) fn members(&mut self) -> Result<Vec<Member>> {
         let all = 0..self.container.stamp().length;
         self.section("", all)
     }
 
-    /// The files in the archive that is the member `inner` of this one.
+    /// Returns the files in the archive that is the member `inner` of this one.
     pub(in crate::source) fn members_of(&mut self, inner: &Member) -> Result<Vec<Member>> {
         self.section(&inner.name, inner.offset..inner.offset + inner.length)
     }
@@ -65,7 +65,7 @@ impl Archive {
         Ok(members)
     }
 
-    /// Keeps what was found, if it is more than was known. A cache that cannot be written to costs time and nothing else.
+    /// Keeps the index if it has grown. A cache that cannot be written to only costs time.
     pub(in crate::source) fn keep_index(&mut self) -> Result<()> {
         self.container.check()?;
         if let Some(indexes) = self.indexes.as_ref().filter(|_| self.is_new) {
@@ -75,13 +75,13 @@ impl Archive {
         Ok(())
     }
 
-    /// The bytes of a member.
+    /// Returns the bytes of a member.
     pub(in crate::source) fn read(&self, offset: u64, length: u64) -> Result<Vec<u8>> {
         self.container.read(offset, length)
     }
 }
 
-/// What is kept at `path` in the cache, which no link leads out of.
+/// Reads a file of the cache, which must not be reached through a symlink.
 fn read_kept(path: &Path) -> Option<Vec<u8>> {
     let cache = files::parent(files::parent(path));
     files::read_to_cap(Below::open_file(cache, path).ok()??, path, MAX_INDEX).ok()

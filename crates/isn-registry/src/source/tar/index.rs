@@ -1,8 +1,9 @@
-//! `TarIndex`: what is in a tar file and where, kept beside the cache, so that its headers are walked once. JSON lines: a
-//! header with the file's path, length and time; for each archive that was walked (the file itself, then archives in it)
-//! a line with its name and number of members, and the members; last, the keyed BLAKE3 of all lines before. The key is the
-//! user's own: the cache may be shared, and who says where an image begins says which image it is. An index that is not
-//! exactly that, or is of another file or user, is as good as none.
+//! [`TarIndex`]: the contents of a tar file with their offsets, kept in the cache so that its headers are
+//! walked only once. The format is JSON lines: a header with the file's path, length and time; for each
+//! archive that was walked (the file itself, then archives in it) a line with its name and number of members,
+//! and the members; and last the keyed BLAKE3 hash of all lines before. The key is the user's own, because a
+//! cache may be shared, and whoever sets where an image begins chooses the image. An index that is malformed,
+//! or of another file or user, is ignored.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -40,7 +41,7 @@ struct End {
     blake3: Digest,
 }
 
-/// Where indexes are kept, and what only those who may be believed know.
+/// Where indexes are kept, and the key that authenticates them.
 #[derive(Clone)]
 pub struct Indexes {
     folder: PathBuf,
@@ -54,12 +55,12 @@ impl fmt::Debug for Indexes {
 }
 
 impl Indexes {
-    /// In `folder`, written and believed by who has the key.
+    /// Keeps indexes in `folder`. Only indexes written with `key` are used.
     pub fn new(folder: impl Into<PathBuf>, key: [u8; 32]) -> Self {
         Indexes { folder: folder.into(), key }
     }
 
-    /// Where the index of the file at `path` is.
+    /// Returns the path of the index of the file at `path`.
     pub(super) fn path_of(&self, path: &Path) -> PathBuf {
         self.folder.join(file_name(path))
     }
@@ -69,7 +70,8 @@ impl Indexes {
     }
 }
 
-/// The archives of a tar file that were walked: itself under the name `""`, archives in it under theirs.
+/// The archives of a tar file that were walked: the file itself under the name `""`, archives in it under
+/// theirs.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct TarIndex {
     sections: BTreeMap<String, Vec<Member>>,
@@ -84,7 +86,7 @@ impl TarIndex {
         self.sections.insert(archive.into(), members);
     }
 
-    /// The bytes to keep; `None` for a path or time that JSON cannot hold.
+    /// Returns the bytes to keep; `None` if JSON cannot represent the path or time.
     fn to_bytes(&self, indexes: &Indexes, path: &Path, stamp: Stamp) -> Option<Vec<u8>> {
         let mut bytes = Vec::new();
         let mut push = |line: Vec<u8>| {
@@ -106,7 +108,8 @@ impl TarIndex {
         Some(bytes)
     }
 
-    /// The index of the file at `path`, if `bytes` are one of these indexes and the file has this stamp.
+    /// Parses the index of the file at `path`. Returns `None` if `bytes` are not such an index, or the file
+    /// has another stamp.
     pub(super) fn parse(indexes: &Indexes, bytes: &[u8], path: &Path, stamp: Stamp) -> Option<Self> {
         let body = bytes.strip_suffix(b"\n")?;
         let last = body.iter().rposition(|byte| *byte == b'\n')? + 1;
@@ -133,10 +136,10 @@ impl TarIndex {
         Some(index)
     }
 
-    /// Writes the index: what is lost of it is found again.
+    /// Writes the index. It may be lost, since it can be made again.
     pub(super) fn keep(&self, indexes: &Indexes, path: &Path, stamp: Stamp) -> Result<()> {
         let Some(bytes) = self.to_bytes(indexes, path, stamp) else { return Ok(()) };
-        // The folder is the cache's: through a link it would not be.
+        // The folder must be the cache's own, not one reached through a symlink.
         files::keep(files::parent(&indexes.folder), &indexes.path_of(path), &bytes)
     }
 }
@@ -181,7 +184,7 @@ mod tests {
         for other in [Stamp { length: 10_001, ..stamp }, Stamp { modified_ns: 1, ..stamp }] {
             assert_eq!(TarIndex::parse(&indexes(), &bytes, Path::new("/data/a.tar"), other), None);
         }
-        // Written by somebody who has not the key.
+        // This one was written with another key.
         let others = Indexes::new("sources", [8; 32]);
         assert_eq!(TarIndex::parse(&others, &bytes, Path::new("/data/a.tar"), stamp), None);
     }

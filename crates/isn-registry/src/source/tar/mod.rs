@@ -1,4 +1,4 @@
-//! Tar archives read in place: what is in them and where, found by their headers alone.
+//! Tar archives read in place: their contents and offsets are found from the headers alone.
 
 mod archive;
 mod index;

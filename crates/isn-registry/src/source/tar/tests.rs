@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use super::walk::{Fault, Member, walk};
 
-/// An archive of these files, as the crate `tar` writes it (GNU headers for long names), with its end mark.
+/// Makes an archive of these files as the crate `tar` writes it (GNU headers for long names), with its end
+/// mark.
 fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut builder = ::tar::Builder::new(Vec::new());
     for (name, bytes) in files {
@@ -24,7 +25,7 @@ fn why(bytes: &[u8]) -> String {
     members(bytes).unwrap_err().to_string()
 }
 
-/// One header block with its sum right, and what follows.
+/// Makes one header block with a correct sum, and what follows it.
 fn raw(edit: impl FnOnce(&mut [u8; 512]), body: &[u8]) -> Vec<u8> {
     let mut header = [0; 512];
     header[..6].copy_from_slice(b"a.JPEG");
@@ -50,7 +51,7 @@ fn members_are_found_with_their_places() {
     assert_eq!(names, ["a.JPEG", "b/c.JPEG", &long]);
     let bytes_of = |member: &Member| bytes[member.offset as usize..][..member.length as usize].to_vec();
     assert_eq!(found.iter().map(bytes_of).collect::<Vec<_>>(), [b"aaa".to_vec(), Vec::new(), vec![7; 513]]);
-    // The same anywhere in a larger file, and at no round place.
+    // The result is the same anywhere in a larger file, even at an unaligned position.
     let mut larger = vec![1; 100];
     larger.extend(&bytes);
     larger.extend([2; 100]);
@@ -104,7 +105,7 @@ fn sizes_that_cannot_be_are_refused() {
     let set = |field: [u8; 12]| move |header: &mut [u8; 512]| header[124..136].copy_from_slice(&field);
     for (field, expected) in [
         (*b"77777777777\0", "8589934591 bytes"),
-        // In binary: 2^63, 2^64 - 1, below 0, beyond 64 bits.
+        // Lengths in binary: 2^63, 2^64 - 1, below 0, beyond 64 bits.
         ([0x80, 0, 0, 0, 0x80, 0, 0, 0, 0, 0, 0, 0], "9223372036854775808 bytes"),
         ([0x80, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255], "18446744073709551615 bytes"),
         ([255; 12], "below 0"),
@@ -117,7 +118,7 @@ fn sizes_that_cannot_be_are_refused() {
         let found = why(&raw(set(field), b""));
         assert!(found.contains(expected), "{field:?}: {found}");
     }
-    // GNU tar writes small sizes in binary too, if it wants.
+    // GNU tar may write small sizes in binary too.
     let binary = [0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3];
     assert_eq!(members(&raw(set(binary), b"abc")).unwrap()[0].length, 3);
 }
@@ -136,7 +137,7 @@ fn pax_headers_give_names_and_sizes_to_the_member_that_follows() {
     let found = members(&all).unwrap();
     assert_eq!((found[0].name.as_str(), found[0].length, found.len()), ("n/long.JPEG", 3, 1));
     assert_eq!(&all[found[0].offset as usize..][..3], b"abc");
-    // What holds for all members says nothing of one.
+    // A global header does not apply to a single member.
     let all = [pax("20 path=n/long.JPEG\n", b'g'), raw(|_| (), b"abc")].concat();
     assert_eq!(members(&all).unwrap()[0].name, "a.JPEG");
     for bad in

@@ -1,8 +1,8 @@
-//! [`walk`]: the members of a tar archive (ustar, GNU, pax, old V7), from its headers. Bodies are never read, so that an
-//! archive of 150 GB costs as many small reads as it has members.
+//! [`walk`]: lists the members of a tar archive (ustar, GNU, pax, old V7) from its headers. Bodies are never
+//! read, so an archive of 150 GB takes only as many small reads as it has members.
 //!
-//! Names only name: nothing is ever written by them. What is not plain is refused all the same, because no archive of
-//! images needs it.
+//! Nothing is ever written to the names of members. Unusual names and members are refused nevertheless,
+//! because no archive of images needs them.
 
 use std::io;
 use std::str;
@@ -13,12 +13,12 @@ const MAX_NAME: u64 = 4096;
 /// The longest pax header, in bytes.
 const MAX_PAX: u64 = 1 << 20;
 
-/// Bytes that can be read at any place.
+/// Bytes that can be read at any position.
 pub trait ReadAt {
     /// Fills `buffer` with the bytes from `offset` on.
     ///
     /// # Errors
-    /// As the system says; [`io::ErrorKind::UnexpectedEof`] if there are fewer.
+    /// [`io::ErrorKind::UnexpectedEof`] if there are fewer bytes; otherwise what the system reports.
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
 }
 
@@ -35,36 +35,37 @@ impl ReadAt for [u8] {
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Member {
-    /// Its name, `/` between segments; a leading `./` is gone.
+    /// Its name, with `/` between segments and without a leading `./`.
     pub name: String,
-    /// Where its bytes begin in the file that holds the archive.
+    /// Where its bytes begin in the file that contains the archive.
     pub offset: u64,
-    /// How many bytes it has.
+    /// The number of its bytes.
     pub length: u64,
 }
 
-/// Why an archive cannot be read on.
+/// Why the rest of an archive cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("byte {at}: {why}")]
 pub struct Fault {
-    /// Where the header is that is wrong, in the file that holds the archive.
+    /// The position of the faulty header in the file that contains the archive.
     pub at: u64,
     /// What is wrong.
     pub why: String,
 }
 
-/// What GNU and pax headers say of the member that follows.
+/// What GNU and pax headers set for the member that follows.
 #[derive(Default)]
 struct Override {
     name: Option<String>,
     length: Option<u64>,
 }
 
-/// Lists the regular files of the archive that is `range` of `bytes`. Folders are passed over.
+/// Lists the regular files of the archive in `range` of `bytes`. Folders are skipped.
 ///
 /// # Errors
-/// The first [`Fault`]: a damaged or cut header, a member that reaches past the end, an archive without its end mark
-/// (so it was cut between two members), links, devices and sparse files, names that lead out of a folder.
+/// The first [`Fault`]: a damaged or truncated header, a member that extends past the end, an archive without
+/// its end mark (it was cut between two members), links, devices and sparse files, or names that lead out of
+/// a folder.
 pub fn walk<R: ReadAt + ?Sized>(bytes: &R, range: std::ops::Range<u64>) -> Result<Vec<Member>, Fault> {
     let mut members = Vec::new();
     let mut said = Override::default();
@@ -90,7 +91,7 @@ pub fn walk<R: ReadAt + ?Sized>(bytes: &R, range: std::ops::Range<u64>) -> Resul
         let header = Header(header);
         header.check_sum().map_err(fault)?;
         let own_length = header.length().map_err(fault)?;
-        // Sizes of pax headers are those of the member, not of the headers between.
+        // A size in a pax header is that of the member, not of the headers in between.
         let is_extension = matches!(header.kind(), b'x' | b'g' | b'L' | b'K');
         let length = if is_extension { own_length } else { said.length.unwrap_or(own_length) };
         let end = body.checked_add(length).filter(|end| *end <= range.end);
@@ -113,7 +114,8 @@ pub fn walk<R: ReadAt + ?Sized>(bytes: &R, range: std::ops::Range<u64>) -> Resul
         };
         match header.kind() {
             b'L' => said.name = Some(name_of(&text(MAX_NAME + 1, "name")?).map_err(fault)?),
-            // The target of a link, which is refused below; what holds for all members changes neither name nor place.
+            // `K` is the target of a link, which is refused below. `g` holds for all members, and changes
+            // neither their names nor their positions.
             b'K' | b'g' => {}
             b'x' => pax(&text(MAX_PAX, "pax header")?, &mut said).map_err(fault)?,
             kind => {
@@ -137,7 +139,7 @@ pub fn walk<R: ReadAt + ?Sized>(bytes: &R, range: std::ops::Range<u64>) -> Resul
                 }
             }
         }
-        // Bodies are filled up to whole blocks, counted from the archive's own start.
+        // Bodies are padded to whole blocks, counted from the start of this archive.
         at = (end - range.start).div_ceil(BLOCK).saturating_mul(BLOCK).saturating_add(range.start);
     }
 }
@@ -150,7 +152,8 @@ impl Header {
         self.0[156]
     }
 
-    /// The sum of all bytes with the sum itself taken as spaces; some old programs added signed bytes.
+    /// Checks the sum of all bytes, with the sum itself taken as spaces. Some old programs added signed
+    /// bytes.
     fn check_sum(&self) -> Result<(), String> {
         let said = octal(&self.0[148..156]).ok_or("this is no tar header")?;
         let counted = |at: usize| if (148..156).contains(&at) { b' ' } else { self.0[at] };
@@ -163,7 +166,7 @@ impl Header {
         }
     }
 
-    /// In octal digits, or where those are too few in binary as GNU tar writes it.
+    /// Returns the length from octal digits, or from GNU tar's binary form for large values.
     fn length(&self) -> Result<u64, String> {
         let field = &self.0[124..136];
         if field[0] & 0x80 == 0 {
@@ -177,27 +180,27 @@ impl Header {
 
     fn name(&self) -> Result<String, String> {
         let name = name_of(&self.0[..100])?;
-        // GNU's own old format has times where ustar has the first part of a long name.
+        // GNU's old format has times where ustar has the first part of a long name.
         let prefix =
             if &self.0[257..263] == b"ustar\0" { name_of(&self.0[345..500])? } else { String::new() };
         Ok(if prefix.is_empty() { name } else { format!("{prefix}/{name}") })
     }
 }
 
-/// Spaces, octal digits, and a space or NUL.
+/// Parses spaces, octal digits, and a space or NUL.
 fn octal(field: &[u8]) -> Option<u64> {
     let text = str::from_utf8(field).ok()?.trim_start_matches(' ');
     let text = text.split(['\0', ' ']).next().unwrap_or_default();
     if text.is_empty() { None } else { u64::from_str_radix(text, 8).ok().filter(|_| !text.starts_with('+')) }
 }
 
-/// Up to the first NUL.
+/// Returns the text up to the first NUL.
 fn name_of(field: &[u8]) -> Result<String, String> {
     let name = field.split(|byte| *byte == 0).next().unwrap_or_default();
     str::from_utf8(name).map(Into::into).map_err(|_| "a member's name is not UTF-8".into())
 }
 
-/// Without a leading `./`; `None` if it could lead out of a folder, or nowhere.
+/// Removes a leading `./`. Returns `None` if the name could lead out of a folder, or is empty.
 fn plain(name: &str) -> Option<&str> {
     let mut plain = name;
     while let Some(rest) = plain.strip_prefix("./") {
@@ -208,7 +211,7 @@ fn plain(name: &str) -> Option<&str> {
     (plain.len() as u64 <= MAX_NAME && no_control && plain.split('/').all(is_good)).then_some(plain)
 }
 
-/// Records `LENGTH KEYWORD=VALUE\n`, of which `path` and `size` matter.
+/// Applies records `LENGTH KEYWORD=VALUE\n`, of which `path` and `size` matter.
 fn pax(text: &[u8], said: &mut Override) -> Result<(), String> {
     let damaged = || String::from("a pax header is damaged");
     let mut rest = text;
@@ -239,7 +242,7 @@ fn pax(text: &[u8], said: &mut Override) -> Result<(), String> {
     Ok(())
 }
 
-/// A name for a message: short, and without what a terminal could take for more than letters.
+/// Returns a name for a message: shortened, and with special characters escaped.
 fn shown(name: &str) -> String {
     const MOST: usize = 120;
     let cut = name.chars().take(MOST).flat_map(char::escape_default).collect::<String>();

@@ -1,4 +1,4 @@
-//! The rows of a parquet file as images.
+//! Lists the rows of a parquet file as images.
 
 use crate::source::parquet::{Row, Shard};
 use crate::source::{Found, Listing, Place, image_stem, join};
@@ -6,7 +6,8 @@ use isn_format::class::Class;
 use isn_format::ilsvrc2012::{VAL_PREFIX, is_class, told_class, wnid_at};
 use isn_format::split::Split;
 
-/// So many rows of one file are named; a file of another dataset would name them all.
+/// The maximum number of faulty rows of a file that are reported one by one; in a file of another dataset,
+/// every row is faulty.
 const NAMED: usize = 20;
 
 /// Lists one file.
@@ -55,8 +56,8 @@ fn class_of(row: &Row<'_>) -> Option<&'static str> {
     wnid_at(usize::try_from(row.label?).ok()?)
 }
 
-/// The name of an image's file and its source id. What the name says of its class must be what the label says: else the
-/// labels are in another order, or this is another dataset.
+/// Returns the name of an image's file and its source id. The class that the name tells must agree with the
+/// label; otherwise the labels are in another order, or this is another dataset.
 fn name(row: &Row<'_>, split: Split, class: &str) -> Result<(String, String), String> {
     let path = row.path.and_then(|path| std::str::from_utf8(path).ok()).filter(|path| !path.is_empty());
     let path = path.ok_or("has no image.path, which would be its name")?;
@@ -74,8 +75,8 @@ fn name(row: &Row<'_>, split: Split, class: &str) -> Result<(String, String), St
     }
 }
 
-/// The source id in the name of an image's file: `n01440764_10026_n01440764.JPEG` and `n01440764_10026.JPEG` are
-/// `n01440764_10026`; and the class that the name ends in.
+/// Returns the source id in the name of an image's file, and the class at the end of the name, if there is
+/// one: `n01440764_10026_n01440764.JPEG` and `n01440764_10026.JPEG` both have the id `n01440764_10026`.
 fn id_of(path: &str) -> Option<(&str, Option<&str>)> {
     let stem = image_stem(path.rsplit('/').next()?)?;
     match stem.rsplit_once('_') {
