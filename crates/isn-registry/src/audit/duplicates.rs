@@ -1,34 +1,34 @@
-//! Pairs of near hashes, found without comparing all with all, and groups of what belongs together.
+//! Finds pairs of near hashes without comparing all with all, and groups what belongs together.
 
 use rayon::prelude::*;
 
 use super::phash::{Hashes, MIRRORED, OWN};
 
-/// The largest distance that pairs can be asked for: beyond it hashes of different pictures meet by chance.
+/// The maximum distance for pairs. Beyond it, hashes of different pictures meet by chance.
 pub const MAX_DISTANCE: u32 = 16;
 
 /// Two pictures whose hashes are near.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pair {
-    /// The first of them, by its place in the list.
+    /// The first picture, by its position in the list.
     pub a: usize,
-    /// The other, after the first.
+    /// The second picture, which comes after the first.
     pub b: usize,
-    /// In how many bits the nearest of their hashes differ.
+    /// The number of bits in which their nearest hashes differ.
     pub distance: u32,
-    /// Whether that is one's hash and the hash of the other's mirror image.
+    /// Whether one of these hashes is of the mirror image.
     pub mirrored: bool,
 }
 
-/// Hashes by the values of their four 16-bit parts. Two hashes that differ in at most `d` bits differ in at most `d / 4`
-/// bits in one of the parts (multi-index hashing; Norouzi, Punjani, Fleet, CVPR 2012): the search looks up every value of
-/// each part that near, and is exact.
+/// Hashes by the values of their four 16-bit parts. Two hashes that differ in at most `d` bits differ in at
+/// most `d / 4` bits in one of the parts (multi-index hashing; Norouzi, Punjani, Fleet, CVPR 2012). The
+/// search looks up every value of each part within that distance, and is exact.
 struct PartIndex<'h> {
     hashes: &'h [(usize, u64)],
     parts: [Part; 4],
 }
 
-/// For each value `v` of a part, the hashes that have it: `members[starts[v]..starts[v + 1]]`.
+/// The hashes by the value of one part: those with value `v` are `members[starts[v]..starts[v + 1]]`.
 struct Part {
     starts: Vec<u32>,
     members: Vec<u32>,
@@ -57,7 +57,7 @@ impl<'h> PartIndex<'h> {
         PartIndex { hashes, parts }
     }
 
-    /// Tells `found` of everything at most `distance` bits from `hash`, some of it more than once.
+    /// Calls `found` with every hash at most `distance` bits from `hash`, with some more than once.
     fn near(&self, hash: u64, distance: u32, masks: &[u16], mut found: impl FnMut(usize, u32)) {
         for (number, part) in self.parts.iter().enumerate() {
             let value = part_of(hash, number);
@@ -76,8 +76,9 @@ impl<'h> PartIndex<'h> {
     }
 }
 
-/// All pairs with a hash at most `distance` bits ([`MAX_DISTANCE`] at most) from one of the other's, or of the other's mirror
-/// image's: each once, sorted. Pictures without hashes are in no pair. Uses the rayon pool that it is called in.
+/// Returns all pairs with a hash at most `distance` bits ([`MAX_DISTANCE`] at most) from a hash of the other
+/// picture, or of its mirror image. Each pair is listed once, sorted. Pictures without hashes are in no pair.
+/// Uses the rayon pool that it is called in.
 pub fn near_pairs(hashes: &[Option<Hashes>], distance: u32) -> Vec<Pair> {
     let distance = distance.min(MAX_DISTANCE);
     let masks: Vec<u16> = (0..=u16::MAX).filter(|mask| mask.count_ones() <= distance / 4).collect();
@@ -92,7 +93,8 @@ pub fn near_pairs(hashes: &[Option<Hashes>], distance: u32) -> Vec<Pair> {
             for mirrored in [false, true] {
                 let query = of_a[if mirrored { MIRRORED } else { OWN }];
                 index.near(query, distance, &masks, |b, bits| {
-                    // As it is, the other one finds this one, too; not by the mirrored hash, whose median is its own.
+                    // Unmirrored, the other picture finds this one too. By the mirrored hash it may not,
+                    // since that has its own median.
                     if a < b || (mirrored && a != b) {
                         found.push(Pair { a: a.min(b), b: a.max(b), distance: bits, mirrored });
                     }
@@ -103,25 +105,25 @@ pub fn near_pairs(hashes: &[Option<Hashes>], distance: u32) -> Vec<Pair> {
             found
         }));
     }
-    // The nearest comes first, as it is before mirrored.
+    // The nearest comes first, unmirrored before mirrored.
     pairs.par_sort_unstable();
     pairs.dedup_by_key(|pair| (pair.a, pair.b));
     pairs
 }
 
-/// What belongs together, directly or by what lies between (union-find).
+/// Groups of what belongs together, directly or through others (union-find).
 #[derive(Clone, Debug)]
 pub struct UnionFind {
     parents: Vec<usize>,
 }
 
 impl UnionFind {
-    /// Nothing belongs together yet.
+    /// Makes `count` groups of one member each.
     pub fn new(count: usize) -> Self {
         UnionFind { parents: (0..count).collect() }
     }
 
-    /// The first member of the group of `at`.
+    /// Returns the first member of the group of `at`.
     pub fn first(&mut self, mut at: usize) -> usize {
         while self.parents[at] != at {
             self.parents[at] = self.parents[self.parents[at]];
@@ -130,15 +132,15 @@ impl UnionFind {
         at
     }
 
-    /// Makes one group of two; `false` if it was one already.
+    /// Joins the groups of two members. Returns `false` if they were in one group already.
     pub fn join(&mut self, a: usize, b: usize) -> bool {
         let (a, b) = (self.first(a), self.first(b));
-        // The lower number is the root, so that the result does not depend on the order of joins.
+        // The lower number is the root, so the result does not depend on the order of joins.
         self.parents[a.max(b)] = a.min(b);
         a != b
     }
 
-    /// The groups of two and more, their members in order, by their first member.
+    /// Returns the groups of two or more, sorted by their first member, with their members in order.
     pub fn groups(&mut self) -> Vec<Vec<usize>> {
         let mut by_first: std::collections::BTreeMap<usize, Vec<usize>> = Default::default();
         for at in 0..self.parents.len() {
@@ -156,7 +158,7 @@ mod tests {
         u64::from_le_bytes(blake3::hash(&seed.to_le_bytes()).as_bytes()[..8].try_into().unwrap())
     }
 
-    /// Hashes of which many are near each other: a few centres, each with up to 20 bits changed.
+    /// Makes hashes of which many are near each other: a few centres, each with up to 20 bits changed.
     fn sample(count: u64) -> Vec<Option<Hashes>> {
         let hash = |i: u64, salt: u64| {
             let flips = (0..random(i ^ salt) % 20).map(|k| 1u64 << (random(i * 100 + k + salt) % 64));

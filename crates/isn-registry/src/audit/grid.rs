@@ -1,24 +1,25 @@
-//! [`Grid`]: a picture's luminance, averaged over a grid of 64 × 64 cells whatever its size and shape, in exact integers.
+//! [`Grid`]: a picture's luminance, averaged over a grid of 64 × 64 cells for any size and shape, in exact
+//! integers.
 
-/// How many cells a grid has in each direction.
+/// The number of cells in each direction.
 pub const SIDE: usize = 64;
 
-/// The longest side of a picture that has a grid: sums of longer ones would not fit.
+/// The maximum side of a picture with a grid, in pixels. Sums over longer ones would not fit.
 const MAX_LENGTH: u32 = 1 << 16;
 
-/// Luminance in cells, row by row, each in 256ths of a grey level (0 to 65,280).
+/// The luminance of cells, row by row, each in 256ths of a grey level (0 to 65,280).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grid(Vec<u16>);
 
-/// The part of a pixel's extent that lies in one cell.
+/// The part of a pixel's extent that is in one cell.
 struct Span {
     pixel: usize,
     cell: usize,
     weight: u32,
 }
 
-/// A row of `length` pixels over [`SIDE`] cells. Both ends are measured in units that divide evenly: a pixel is
-/// `SIDE` of them long, a cell `length`.
+/// Divides a row of `length` pixels over [`SIDE`] cells. The unit divides both evenly: a pixel is `SIDE`
+/// units long, a cell `length`.
 fn spans(length: u32) -> Vec<Span> {
     let (side, length) = (SIDE as u64, u64::from(length));
     let mut spans = Vec::new();
@@ -35,9 +36,9 @@ fn spans(length: u32) -> Vec<Span> {
 }
 
 impl Grid {
-    /// The grid of a picture of RGB8 pixels, row by row; `None` of an empty or absurdly long one. A cell is the mean over
-    /// its area of (77 R + 150 G + 29 B) / 256, ITU-R BT.601 in 8-bit weights. The grid of a mirrored picture is the
-    /// mirrored grid.
+    /// Returns the grid of a picture of RGB8 pixels, row by row; `None` if it is empty or absurdly long. A
+    /// cell is the mean over its area of (77 R + 150 G + 29 B) / 256, which is ITU-R BT.601 in 8-bit weights.
+    /// The grid of a mirrored picture is the mirrored grid.
     pub fn of(width: u32, height: u32, rgb: &[u8]) -> Option<Grid> {
         let row_len = width as usize * 3;
         let is_whole = row_len.checked_mul(height as usize) == Some(rgb.len());
@@ -46,7 +47,8 @@ impl Grid {
         }
         let across = spans(width);
         let mut cells = Vec::with_capacity(SIDE * SIDE);
-        // Rows are summed channel by channel, which compilers make fast; luminance is taken of the sums.
+        // Rows are summed channel by channel, which compilers make fast; the luminance is computed from the
+        // sums.
         let mut sums = vec![0u32; row_len];
         let down = spans(height);
         for (at, span) in down.iter().enumerate() {
@@ -59,7 +61,7 @@ impl Grid {
                     line[part.cell] += (77 * red + 150 * green + 29 * blue) * u64::from(part.weight);
                 }
                 let area = u64::from(width) * u64::from(height);
-                // 255 × 256 at most.
+                // This is at most 255 × 256.
                 cells.extend(line.iter().map(|sum| (sum / area) as u16));
                 sums.fill(0);
             }
@@ -67,17 +69,17 @@ impl Grid {
         Some(Grid(cells))
     }
 
-    /// The cells, row by row.
+    /// Returns the cells, row by row.
     pub fn cells(&self) -> &[u16] {
         &self.0
     }
 
-    /// The cells in whole grey levels, rounded half up.
+    /// Returns the cells in whole grey levels, rounded half up.
     pub fn levels(&self) -> Vec<u8> {
         self.0.iter().map(|&cell| ((u32::from(cell) + 128) >> 8).min(255) as u8).collect()
     }
 
-    /// Four cells to one: 32 × 32, each the sum of its four.
+    /// Returns 32 × 32 cells, each the sum of four.
     pub fn halved(&self) -> Vec<u32> {
         let at = |x: usize, y: usize| u32::from(self.0[y * SIDE + x]);
         let (half, mut out) = (SIDE / 2, Vec::with_capacity(SIDE * SIDE / 4));
@@ -90,12 +92,12 @@ impl Grid {
         out
     }
 
-    /// The standard deviation of the cells, in grey levels: how much there is to see.
+    /// Returns the standard deviation of the cells, in grey levels, which tells how much there is to see.
     pub fn deviation(&self) -> f64 {
         let n = self.0.len() as u64;
         let sum: u64 = self.0.iter().map(|&cell| u64::from(cell)).sum();
         let squares: u64 = self.0.iter().map(|&cell| u64::from(cell) * u64::from(cell)).sum();
-        // n Σx² − (Σx)² is exact in u64: 2^12 × 2^44 at most.
+        // n Σx² − (Σx)² is exact in u64: at most 2^12 × 2^44.
         ((n * squares - sum * sum) as f64).sqrt() / (n as f64 * 256.0)
     }
 }
@@ -126,7 +128,7 @@ mod tests {
         let grid = Grid::of(64, 64, &one).unwrap();
         let luminance = |p: &[u8]| 77 * u16::from(p[0]) + 150 * u16::from(p[1]) + 29 * u16::from(p[2]);
         assert_eq!(grid.cells(), one.chunks(3).map(luminance).collect::<Vec<_>>());
-        // By floats, cell by cell.
+        // Computed with floats, cell by cell.
         let (width, height) = (97u32, 150u32);
         let rgb = noise(width, height, 2);
         let grid = Grid::of(width, height, &rgb).unwrap();

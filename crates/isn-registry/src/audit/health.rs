@@ -1,41 +1,42 @@
-//! What is wrong with an image that a look at it shows: too small, blank, without colour, much longer than wide.
+//! Finds what is wrong with an image from its pixels: too small, blank, without colour, or much longer than
+//! wide.
 
 use serde::Serialize;
 
 use super::look::Seen;
 
-/// From where on something is said of an image.
+/// The limits beyond which an image gets a remark.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
-    /// A shortest side of less than so many pixels is tiny.
+    /// Tiny: the shortest side has fewer pixels than this.
     pub tiny: u32,
-    /// A standard deviation of the luminance of less than so many grey levels is blank.
+    /// Blank: the standard deviation of the luminance, in grey levels, is less than this.
     pub blank: f64,
-    /// A longest side of more than so many times the shortest is extreme.
+    /// Extreme: the longest side is more than this many times the shortest.
     pub aspect: f64,
 }
 
-/// One thing that is remarkable about an image.
+/// A remark about an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Remark {
-    /// It has no pixels: it cannot be read or decoded, or is cut off.
+    /// It has no pixels: it cannot be read or decoded, or is truncated.
     Broken,
     /// It is small.
     Tiny,
-    /// There is next to nothing to see.
+    /// There is almost nothing to see.
     Blank,
     /// It has no colour.
     Grey,
-    /// It is very long or very high.
+    /// It is very wide or very tall.
     Extreme,
 }
 
 impl Remark {
-    /// All of them, the gravest first.
+    /// All remarks, the gravest first.
     pub const ALL: [Remark; 5] = [Remark::Broken, Remark::Tiny, Remark::Blank, Remark::Grey, Remark::Extreme];
 
-    /// `broken`, `tiny`, `blank`, `grey` or `extreme`.
+    /// Returns `broken`, `tiny`, `blank`, `grey` or `extreme`.
     pub fn as_str(self) -> &'static str {
         match self {
             Remark::Broken => "broken",
@@ -47,7 +48,7 @@ impl Remark {
     }
 }
 
-/// What is remarkable about an image with pixels, each with the figures that say so.
+/// Returns the remarks about an image with pixels, each with the figures behind it.
 pub fn remarks(seen: &Seen, limits: &Limits) -> Vec<(Remark, String)> {
     let mut remarks = Vec::new();
     let (short, long) = (seen.width.min(seen.height), seen.width.max(seen.height));
@@ -57,7 +58,7 @@ pub fn remarks(seen: &Seen, limits: &Limits) -> Vec<(Remark, String)> {
     if seen.deviation < limits.blank {
         remarks.push((Remark::Blank, format!("deviation {:.1}", seen.deviation)));
     } else if seen.is_grey {
-        // What is blank is hardly ever coloured, and says so already.
+        // A blank image is hardly ever coloured, and has a remark already.
         remarks.push((Remark::Grey, String::new()));
     }
     if f64::from(long) > limits.aspect * f64::from(short) {

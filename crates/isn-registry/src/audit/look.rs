@@ -1,4 +1,4 @@
-//! [`Look`]: what one look at an image's bytes and pixels shows.
+//! [`Look`]: what an audit needs to know about an image's bytes and pixels, from decoding it once.
 
 use super::grid::Grid;
 use super::phash::Hashes;
@@ -6,32 +6,33 @@ use isn_format::digest::Digest;
 use isn_format::pixel_spec::ExifOrientation;
 use isn_pixels::{decode_rgb, pixel_digest};
 
-/// A picture with less contrast than this, in grey levels of standard deviation, has no hash that can be relied on: the
-/// hashes of blank pictures are noise, and near each other.
+/// The minimum contrast of a picture with hashes, as a standard deviation in grey levels. The hashes of blank
+/// pictures are noise, and near each other.
 pub const LOW_CONTRAST: f64 = 2.0;
 
-/// A picture with a shorter side than this, in pixels, is compared exactly only: its 64 cells a side would be mostly made up.
-/// A choice, for drawings and icons; photographs made as small as 8 pixels were still told apart.
+/// The minimum shorter side of a picture with hashes, in pixels. Smaller ones are only compared exactly,
+/// because most of their 64 cells a side would be interpolated. This is a choice for drawings and icons; even
+/// photographs scaled down to 8 pixels could still be told apart.
 pub const FEW_PIXELS: u32 = 16;
 
-/// The channels of a grey pixel may differ by so much: an encoder rounds.
+/// The maximum difference between the channels of a grey pixel, since encoders round.
 const GREY_SPREAD: u8 = 2;
 
-/// One image, looked at once.
+/// One image, decoded once.
 #[derive(Clone, Debug)]
 pub struct Look {
-    /// BLAKE3 of the file.
+    /// The BLAKE3 hash of the file.
     pub blake3: Digest,
-    /// Its pixels, or why there are none.
+    /// What its pixels show, or why it cannot be decoded.
     pub seen: Result<Seen, String>,
 }
 
 /// What the pixels show.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// Pixels.
+    /// The width in pixels.
     pub width: u32,
-    /// Pixels.
+    /// The height in pixels.
     pub height: u32,
     /// Its [`pixel_digest`].
     pub pixels: Digest,
@@ -39,12 +40,12 @@ pub struct Seen {
     pub is_grey: bool,
     /// The standard deviation of the luminance over 64 × 64 cells, in grey levels.
     pub deviation: f64,
-    /// `None` of a picture with next to nothing to see ([`LOW_CONTRAST`], [`FEW_PIXELS`]).
+    /// The perceptual hashes; `None` if there is almost nothing to see ([`LOW_CONTRAST`], [`FEW_PIXELS`]).
     pub hashes: Option<Hashes>,
 }
 
 impl Look {
-    /// Looks at the bytes of a file.
+    /// Decodes the bytes of a file.
     pub fn at(bytes: &[u8]) -> Look {
         Look { blake3: Digest::of(bytes), seen: Seen::at(bytes) }
     }
@@ -72,7 +73,8 @@ impl Seen {
     }
 }
 
-/// The levels of the grid of a file's picture, which [`similar`](super::similar) compares; `None` if it is no picture.
+/// Returns the levels of the grid of a file's picture, for [`similar`](super::similar); `None` if it cannot
+/// be decoded.
 pub fn levels(bytes: &[u8]) -> Option<Vec<u8>> {
     let picture = decode_rgb(bytes, ExifOrientation::Ignore).ok()?;
     Grid::of(picture.width, picture.height, &picture.pixels).map(|grid| grid.levels())

@@ -1,7 +1,7 @@
-//! [`Matrix`]: rows of numbers in the precision in which they came.
+//! [`Matrix`]: rows of numbers in their original precision.
 
-/// A matrix in row order. Single precision stays single: half the memory, and sums are rounded as whoever made the
-/// numbers would round them.
+/// A matrix in row order. Single precision is kept: it takes half the memory, and sums must be rounded as the
+/// program that computed the numbers would round them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matrix {
     rows: usize,
@@ -28,22 +28,25 @@ impl Values {
 }
 
 impl Matrix {
-    /// `rows × columns` numbers; `None` if there are more or fewer.
+    /// Makes a matrix of `rows × columns` numbers; `None` if there are more or fewer.
     pub fn new(rows: usize, columns: usize, values: Values) -> Option<Self> {
         (rows.checked_mul(columns) == Some(values.len())).then_some(Matrix { rows, columns, values })
     }
 
-    /// How many rows.
+    /// Returns the number of rows.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// How many columns.
+    /// Returns the number of columns.
     pub fn columns(&self) -> usize {
         self.columns
     }
 
-    /// One number. Panics outside of the matrix.
+    /// Returns one number.
+    ///
+    /// # Panics
+    /// Panics if the position is outside the matrix.
     pub fn at(&self, row: usize, column: usize) -> f64 {
         let at = row * self.columns + column;
         match &self.values {
@@ -52,13 +55,13 @@ impl Matrix {
         }
     }
 
-    /// A row's numbers.
+    /// Returns the numbers of a row.
     pub fn row(&self, row: usize) -> impl ExactSizeIterator<Item = f64> + Clone + '_ {
         (0..self.columns).map(move |column| self.at(row, column))
     }
 
-    /// Rounds what was computed in double precision to the precision of the numbers. One operation on two singles, done
-    /// in double and rounded once, is what single precision gives.
+    /// Rounds a result in double precision to the precision of the numbers. One operation on two singles in
+    /// double precision, rounded once, equals the operation in single precision.
     pub fn round(&self, x: f64) -> f64 {
         match self.values {
             Values::Single(_) => f64::from(x as f32),
@@ -66,13 +69,13 @@ impl Matrix {
         }
     }
 
-    /// The column of a row's largest number; the first of several.
+    /// Returns the column of the largest number in a row, and the first of equal ones.
     pub fn largest(&self, row: usize) -> usize {
         largest(self.row(row))
     }
 }
 
-/// Where the largest number is; the first of several, 0 if there is none.
+/// Returns the position of the largest number, the first of equal ones, and 0 if there is none.
 pub fn largest(numbers: impl Iterator<Item = f64>) -> usize {
     let mut best = (0, f64::NEG_INFINITY);
     for (at, number) in numbers.enumerate() {

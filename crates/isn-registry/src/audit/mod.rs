@@ -1,12 +1,13 @@
-//! What an audit computes: pure functions of bytes and numbers, the same on every machine, without files and without a
-//! terminal.
+//! The computations of audits: pure functions of bytes and numbers, the same on every machine, without files
+//! or a terminal.
 //!
-//! **Pixels.** One look at an image ([`look`]) gives all that is needed: a [`grid`] of luminance, its [`phash`] and what
-//! [`health`] says. [`duplicates`] finds pairs of near hashes without comparing all with all, [`similar`] confirms them on
-//! pixels; [`resolution`] says what an accuracy on so many images can tell.
+//! **Pixels.** Decoding an image once ([`look`]) gives all that is needed: a [`grid`] of luminance, its
+//! [`phash`] and its [`health`]. [`duplicates`] finds pairs of near hashes without comparing all with all,
+//! and [`similar`] confirms them on pixels. [`resolution`] tells how much an accuracy on a number of images
+//! can tell.
 //!
-//! **Labels.** [`labels`] is confident learning on predicted probabilities, which come from a file ([`npy`], [`table`]) or from
-//! [`learn`] on embeddings: a file's, a model's, or [`pixels`].
+//! **Labels.** [`labels`] is confident learning on predicted probabilities, which come from a file ([`npy`],
+//! [`table`]) or from [`learn`] on embeddings from a file, a model or [`pixels`].
 
 pub mod duplicates;
 pub mod grid;

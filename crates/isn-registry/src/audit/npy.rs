@@ -1,5 +1,6 @@
-//! NumPy's file format, versions 1.0 to 3.0: arrays of integers and of 32- and 64-bit floats, in either byte order and
-//! either order of elements. Nothing in it is executed, and nothing is allocated that the file has no bytes for.
+//! NumPy's file format, versions 1.0 to 3.0: arrays of integers and of 32- and 64-bit floats, in either byte
+//! order and either order of elements. Nothing in a file is executed, and no memory is allocated beyond the
+//! bytes that the file has.
 
 use std::io::Read;
 
@@ -7,9 +8,9 @@ use super::matrix::{Matrix, Values};
 use isn_format::error::{Error, Result};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
-/// NumPy itself refuses longer headers, unless told otherwise, at 10,000.
+/// The maximum length of a header, in bytes. NumPy itself refuses headers longer than 10,000 by default.
 const MAX_HEADER: usize = 64 << 10;
-/// How many dimensions are of any use here.
+/// The maximum number of dimensions that is of use here.
 const MAX_DIMENSIONS: usize = 2;
 
 /// An array of one or two dimensions.
@@ -17,11 +18,11 @@ const MAX_DIMENSIONS: usize = 2;
 pub struct Array {
     /// The length of each dimension.
     pub shape: Vec<usize>,
-    /// The elements, row by row whatever the file's order.
+    /// The elements, row by row, whatever the order in the file.
     pub elements: Elements,
 }
 
-/// What an array is made of.
+/// The elements of an array.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Elements {
     /// Floats.
@@ -31,10 +32,10 @@ pub enum Elements {
 }
 
 impl Array {
-    /// The array as a matrix of floats.
+    /// Returns the array as a matrix of floats.
     ///
     /// # Errors
-    /// If it has not two dimensions, or other elements.
+    /// [`Error::Invalid`] if it does not have two dimensions, or has other elements.
     pub fn into_matrix(self, what: &str) -> Result<Matrix> {
         let [rows, columns] = self.shape[..] else {
             let why = format!("has shape {}: expected two dimensions, rows and columns", shown(&self.shape));
@@ -47,10 +48,10 @@ impl Array {
             .ok_or_else(|| Error::invalid(what, "has not as many elements as its shape"))
     }
 
-    /// The array as a list of integers.
+    /// Returns the array as a list of integers.
     ///
     /// # Errors
-    /// If it has not one dimension, or other elements.
+    /// [`Error::Invalid`] if it does not have one dimension, or has other elements.
     pub fn into_integers(self, what: &str) -> Result<Vec<i64>> {
         let Elements::Integers(integers) = self.elements else {
             return Err(Error::invalid(what, "holds floats: expected integers; save labels.astype('int64')"));
@@ -64,7 +65,7 @@ impl Array {
     }
 }
 
-/// As Python writes a tuple.
+/// Writes a shape like a tuple in Python.
 fn shown(shape: &[usize]) -> String {
     match shape {
         [one] => format!("({one},)"),
@@ -72,10 +73,10 @@ fn shown(shape: &[usize]) -> String {
     }
 }
 
-/// Reads a file of `length` bytes, called `what` in errors.
+/// Reads a file of `length` bytes, which errors call `what`.
 ///
 /// # Errors
-/// [`Error::Invalid`] with what is wrong; a file that is longer or shorter than its header says is wrong, too.
+/// [`Error::Invalid`] with what is wrong, including a file that is longer or shorter than its header says.
 pub fn read(what: &str, mut file: impl Read, length: u64) -> Result<Array> {
     let refuse = |why: String| Error::invalid(what, why);
     let cut = |_| refuse("ends within its header: it was cut short".into());
@@ -151,7 +152,7 @@ impl Kind {
     }
 }
 
-/// Where the elements of a file go.
+/// The order of the elements in a file.
 struct Order {
     fortran: bool,
     rows: usize,
@@ -166,7 +167,7 @@ impl Order {
         }
     }
 
-    /// The place of the file's element number `at`.
+    /// Returns the position of the file's element number `at`.
     fn place(&self, at: usize) -> usize {
         if self.fortran { (at % self.rows) * self.columns + at / self.rows } else { at }
     }
@@ -216,7 +217,8 @@ struct Header {
 }
 
 impl Header {
-    /// `{'descr': '<f8', 'fortran_order': False, 'shape': (10000, 10), }`, keys in any order, padded with spaces.
+    /// Parses `{'descr': '<f8', 'fortran_order': False, 'shape': (10000, 10), }`, with keys in any order,
+    /// padded with spaces.
     fn parse(text: &str) -> Result<Self, String> {
         let mut literal = Literal(text);
         let (mut descr, mut fortran, mut shape) = (None, None, None);
@@ -270,7 +272,7 @@ impl Header {
     }
 }
 
-/// The little of Python's literals that a header is written in.
+/// The subset of Python's literals that headers use.
 struct Literal<'a>(&'a str);
 
 impl<'a> Literal<'a> {
@@ -315,7 +317,7 @@ impl<'a> Literal<'a> {
             let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
             let side = text[..end].parse().map_err(|_| "has a shape that is no tuple of whole numbers")?;
             sides.push(side);
-            // Python 2 wrote 3L.
+            // Python 2 wrote `3L`.
             self.0 = text[end..].strip_prefix('L').unwrap_or(&text[end..]);
             if !self.take(',') {
                 self.expect(')')?;

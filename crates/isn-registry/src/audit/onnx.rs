@@ -1,4 +1,4 @@
-//! [`Network`]: an ONNX model of the user's, run by `tract` (feature `onnx`), for one of its tensors.
+//! [`Network`]: computes one tensor of an ONNX model of the user's with `tract` (feature `onnx`).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tract_onnx::tract_hir::internal::DimLike as _;
 
 use isn_format::error::{Error, Result};
 
-/// How a model takes its pictures.
+/// The layout of a model's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Layout {
     /// Channels, height, width.
@@ -26,15 +26,17 @@ pub struct Network {
     what: String,
 }
 
-/// What a model's side is taken for if it does not say and nobody else does.
+/// The default side, in pixels, if neither the model nor the user gives one.
 const USUAL_SIDE: usize = 224;
 
 impl Network {
-    /// Reads a model. `layer` names the tensor that is wanted, or the node that makes it; without it, the model's first
-    /// output. `side` is of the square pictures, in pixels; without it, what the model says, else 224.
+    /// Reads a model. `layer` is the name of the tensor, or of the node that makes it; the default is the
+    /// model's first output. `side` is the side of the square pictures in pixels; the default is what the
+    /// model says, else 224.
     ///
     /// # Errors
-    /// [`Error::Io`], or [`Error::Invalid`] with what `tract` cannot do, or the last layers if there is none of that name.
+    /// [`Error::Io`] if the file cannot be read; [`Error::Invalid`] if `tract` cannot use the model, or if it
+    /// has no such layer, with the names of the last ones.
     pub fn open(path: &Path, layer: Option<&str>, side: Option<usize>) -> Result<Self> {
         let what = path.display().to_string();
         let refuse = |why: String| Error::invalid(&what, why);
@@ -86,15 +88,16 @@ impl Network {
         Ok(Network { model, layout, size, what })
     }
 
-    /// The side of its pictures, in pixels.
+    /// Returns the side of its pictures, in pixels.
     pub fn side(&self) -> usize {
         self.size
     }
 
-    /// The numbers of the layer for one picture of `side × side × 3` values, row by row, three planes to a pixel.
+    /// Returns the numbers of the layer for one picture of `side × side × 3` values, row by row, with three
+    /// channels for each pixel.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with what `tract` could not do.
+    /// [`Error::Invalid`] if `tract` cannot run the model.
     pub fn embed(&self, pixels: &[f32]) -> Result<Vec<f32>> {
         let run = || -> TractResult<Vec<f32>> {
             let side = self.size;

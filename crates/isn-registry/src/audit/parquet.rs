@@ -1,4 +1,5 @@
-//! Probabilities from a parquet file (feature `parquet`): a column of floats a class, or one column of lists of floats.
+//! Probabilities from a parquet file (feature `parquet`): one column of floats for each class, or one column
+//! of lists of floats.
 
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use ::parquet::record::Field;
@@ -8,10 +9,11 @@ use std::path::Path;
 use super::matrix::{Matrix, Values};
 use isn_format::error::{Error, Result};
 
-/// Reads a matrix; rows and columns are counted from 0 in errors.
+/// Reads a matrix. Errors count rows and columns from 0.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::Invalid`] with the row and column of what is no float or missing.
+/// [`Error::Io`] if the file cannot be read; [`Error::Invalid`] with the row and column of what is missing or
+/// not a float.
 pub fn probabilities(path: &Path) -> Result<Matrix> {
     let refuse = |why: &dyn std::fmt::Display| Error::invalid(path.display(), why);
     let file = File::open(path).map_err(Error::io("read", path))?;

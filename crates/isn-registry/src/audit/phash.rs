@@ -1,21 +1,21 @@
-//! [`Hashes`]: the perceptual hash of a picture, 64 bits that hardly change when it is saved again, resized, lightened or
-//! trimmed a little.
+//! [`Hashes`]: the perceptual hash of a picture, 64 bits that hardly change when it is saved again, resized,
+//! lightened or trimmed a little.
 //!
-//! It is the pHash of C. Zauner ("Implementation and Benchmarking of Perceptual Image Hash Functions", 2010) in the form
-//! of Python's `imagehash.phash`: luminance averaged over 32 × 32 cells, its 8 × 8 lowest DCT-II coefficients, a bit for
-//! each that says whether it is above their median. All of it is exact integer arithmetic with a table of cosines, so
-//! that it is the same on every machine.
+//! It is the pHash of C. Zauner ("Implementation and Benchmarking of Perceptual Image Hash Functions", 2010)
+//! in the form of Python's `imagehash.phash`: the luminance is averaged over 32 × 32 cells, and each of its 8
+//! × 8 lowest DCT-II coefficients gives a bit that tells whether it is above their median. All arithmetic is
+//! exact, with integers and a table of cosines, so the hash is the same on every machine.
 //!
-//! A picture whose lightest parts were lightened until they are white has another pHash: so there is a second hash, of
-//! the ranks of the cells instead of the cells (a histogram equalisation), and a pair is near if either is. Measured on
-//! 425 photographs: of copies lightened 1.4 times and of copies cut by 2% at the borders, 96% and 97% are near by the first, 99% by
-//! either.
+//! A picture whose lightest parts were lightened until they are white has another pHash. So there is a second
+//! hash, of the ranks of the cells instead of the cells (a histogram equalisation), and a pair is near if
+//! either is. Measured on 425 photographs: 96% of the copies lightened 1.4 times and 97% of the copies cut by
+//! 2% at the borders are near by the first hash, 99% by either.
 
 use super::grid::{Grid, SIDE};
 
-/// Cells in each direction.
+/// The number of cells in each direction.
 const CELLS: usize = SIDE / 2;
-/// Coefficients in each direction.
+/// The number of coefficients in each direction.
 const LOW: usize = 8;
 
 /// cos(π m / 64) × 2^14, rounded, for m from 0 to 32.
@@ -38,19 +38,19 @@ fn cosine(m: usize) -> i64 {
 /// The hashes of one picture and of its mirror image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hashes {
-    /// Of the luminance.
+    /// The hashes of the luminance.
     pub plain: [u64; 2],
-    /// Of the ranks of the luminance.
+    /// The hashes of the ranks of the luminance.
     pub ranked: [u64; 2],
 }
 
-/// Which member of a pair of hashes is the picture's own.
+/// The position of the picture's own hash in a pair of hashes.
 pub const OWN: usize = 0;
-/// Which is that of its mirror image.
+/// The position of the mirror image's hash.
 pub const MIRRORED: usize = 1;
 
 impl Hashes {
-    /// The hashes of a picture with this grid.
+    /// Returns the hashes of a picture with this grid.
     pub fn of(grid: &Grid) -> Hashes {
         let cells = grid.halved();
         let ranks = ranks(&cells);
@@ -58,8 +58,8 @@ impl Hashes {
     }
 }
 
-/// How many cells are darker, twice, and how many are as dark: the mean rank, twice. Cells count as equal in whole grey
-/// levels.
+/// Returns twice the mean rank of each cell: twice the number of darker cells, plus the number of equal ones.
+/// Cells are equal if they have the same whole grey level.
 fn ranks(cells: &[u32]) -> Vec<u32> {
     // A cell is the sum of four, in 256ths.
     let level = |cell: u32| ((cell + 512) >> 10).min(255) as usize;
@@ -73,7 +73,7 @@ fn ranks(cells: &[u32]) -> Vec<u32> {
     cells.iter().map(|&cell| by_level[level(cell)]).collect()
 }
 
-/// The hash and the mirror image's, of 32 × 32 values below 2^18.
+/// Returns the hash and that of the mirror image, from 32 × 32 values below 2^18.
 fn hash(cells: &[u32]) -> [u64; 2] {
     let mut waves = [[0i64; CELLS]; LOW];
     for (u, wave) in waves.iter_mut().enumerate() {
@@ -93,12 +93,12 @@ fn hash(cells: &[u32]) -> [u64; 2] {
         }
     }
     let own = bits(&coefficients);
-    // To mirror a picture is to negate what is odd from left to right.
+    // Mirroring a picture negates the coefficients that are odd from left to right.
     coefficients.iter_mut().skip(1).step_by(2).for_each(|odd| *odd = -*odd);
     [own, bits(&coefficients)]
 }
 
-/// Which coefficients are above their median, the first in the highest bit.
+/// Returns which coefficients are above their median, the first in the highest bit.
 fn bits(coefficients: &[i64; LOW * LOW]) -> u64 {
     let mut sorted = *coefficients;
     sorted.sort_unstable();
@@ -144,12 +144,13 @@ mod tests {
 
     #[test]
     fn the_hashes_are_these_bits() {
-        // A change of any of them is a change of what an audit finds.
+        // If any of these bits change, so does what an audit finds.
         let found = hashes(&picture(1));
         assert_eq!(found, GOLDEN, "{found:x?}");
     }
 
-    /// Computed apart from this code, with cosines of floats: sums of exact cells, median of the 64 as it is.
+    /// Computed independently of this code, with cosines as floats: sums of exact cells, and the exact median
+    /// of the 64.
     const GOLDEN: Hashes = Hashes {
         plain: [0x8781_0303_9f9f_9ebc, 0xd555_5555_5a4a_49e9],
         ranked: [0x8781_0303_9f9f_9ebc, 0xd755_5554_5aca_49c9],

@@ -1,24 +1,25 @@
-//! Features of a picture without a model: where which colours are, and which way the edges run.
+//! Features of a picture without a model: where which colours are, and the directions of edges.
 
 use std::f32::consts::PI;
 
 use isn_format::pixel_spec::Filter;
 use isn_pixels::{PixelError, Rgb, scale};
 
-/// The side of the thumbnail whose colours count, in pixels.
+/// The side of the colour thumbnail, in pixels.
 const THUMBNAIL: u32 = 8;
-/// The side of the grey picture whose edges count, in pixels.
+/// The side of the grey picture for edges, in pixels.
 const EDGES: u32 = 64;
-/// How many cells of edges a side has.
+/// The number of cells of edges in each direction.
 const CELLS: usize = 8;
-/// How many directions an edge may have, over half a turn.
+/// The number of directions of edges, over half a turn.
 const DIRECTIONS: usize = 9;
 
-/// An 8 × 8 thumbnail in colour, and for each of 8 × 8 cells how strong its edges are in each of 9 directions (histograms
-/// of oriented gradients, Dalal and Triggs 2005, each cell brought to one length): 192 and 576 numbers.
+/// Returns an 8 × 8 colour thumbnail, and for each of 8 × 8 cells the strength of its edges in each of 9
+/// directions (histograms of oriented gradients, Dalal and Triggs 2005, with each cell normalised): 192 and
+/// 576 numbers.
 ///
 /// # Errors
-/// If the picture cannot be scaled.
+/// [`PixelError`] if the picture cannot be scaled.
 pub fn features(rgb: &Rgb) -> Result<Vec<f32>, PixelError> {
     let mut out: Vec<f32> = scale(rgb, THUMBNAIL, THUMBNAIL, Filter::Bilinear)?
         .pixels
@@ -53,11 +54,11 @@ pub fn features(rgb: &Rgb) -> Result<Vec<f32>, PixelError> {
     Ok(out)
 }
 
-/// The square in the middle of the picture, at `side × side` pixels: what is left in the middle of `side` of `whole` parts
-/// of the shortest side.
+/// Returns the central square of the picture at `side × side` pixels. The square is `side / whole` of the
+/// shortest side.
 ///
 /// # Errors
-/// If the picture cannot be scaled.
+/// [`PixelError`] if the picture cannot be scaled.
 pub fn middle(rgb: &Rgb, whole: u32, side: u32) -> Result<Rgb, PixelError> {
     let shortest = u64::from(rgb.width.min(rgb.height));
     let cut = (shortest * u64::from(side) / u64::from(whole.max(side).max(1))).max(1) as usize;
@@ -84,7 +85,7 @@ mod tests {
 
     #[test]
     fn the_middle_is_the_middle() {
-        // 7/8 of 16 is 14: red begins at the left edge of that, and ends at its right edge.
+        // 7/8 of 16 is 14: the red begins at the left edge of that, and ends at its right edge.
         let red = |x: u32, _| if (9..23).contains(&x) { [255, 0, 0] } else { [0, 0, 255] };
         let middle = middle(&picture(32, 16, red), 8, 7).unwrap();
         assert_eq!((middle.width, middle.height), (7, 7));

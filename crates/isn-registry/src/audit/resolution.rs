@@ -1,14 +1,14 @@
-//! What an accuracy on `n` images can tell: how far off it may be, and how large a difference of two models must be to be
-//! more than chance.
+//! What an accuracy on `n` images can tell: its margin of error, and how large a difference between two
+//! models must be to be more than chance.
 
-/// The 97.5% point of the standard normal distribution: two-sided 95%.
+/// The 97.5% point of the standard normal distribution, for a two-sided 95%.
 pub const Z_95: f64 = 1.959_963_984_540_054;
-/// Its 80% point: the power that is asked for.
+/// Its 80% point, for the power.
 pub const Z_POWER_80: f64 = 0.841_621_233_572_914_2;
 
-/// Half the width of the Wilson score interval (95%) of a share `p` seen among `n` (E. B. Wilson, JASA 22, 1927; the
-/// interval that Brown, Cai, DasGupta, Statistical Science 16, 2001, recommend for small `n`):
-/// `z / (1 + z²/n) × √(p (1 − p) / n + z² / 4n²)`. 1 where `n` is 0: nothing is known.
+/// Returns half the width of the Wilson score interval (95%) of a share `p` observed among `n` (E. B. Wilson,
+/// JASA 22, 1927; recommended for small `n` by Brown, Cai, DasGupta, Statistical Science 16, 2001): `z / (1 +
+/// z²/n) × √(p (1 − p) / n + z² / 4n²)`. Returns 1 if `n` is 0, since nothing is known then.
 pub fn wilson_half_width(p: f64, n: u64) -> f64 {
     if n == 0 {
         return 1.0;
@@ -17,10 +17,10 @@ pub fn wilson_half_width(p: f64, n: u64) -> f64 {
     z / (1.0 + z * z / n) * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt()
 }
 
-/// How many images it takes to tell two models apart whose accuracies differ by `difference` and that disagree in being
-/// right on the share `discordance` of the images: McNemar's test, two-sided 5%, power 80% (R. J. Connor, Biometrics 43,
-/// 1987): `(z₁ √ψ + z₂ √(ψ − δ²))² / δ²`, rounded up. `None` where there is no such pair of models: the difference is not
-/// between 0 and the discordance.
+/// Returns the number of images needed to tell two models apart whose accuracies differ by `difference` and
+/// of which exactly one is right on the share `discordance` of the images: McNemar's test, two-sided 5%,
+/// power 80% (R. J. Connor, Biometrics 43, 1987): `(z₁ √ψ + z₂ √(ψ − δ²))² / δ²`, rounded up. Returns `None`
+/// if no such pair of models exists, because the difference is not between 0 and the discordance.
 pub fn mcnemar_needed(difference: f64, discordance: f64) -> Option<u64> {
     let possible = difference > 0.0 && difference <= discordance && discordance <= 1.0;
     possible.then(|| mcnemar_exact(difference, discordance).ceil() as u64)
@@ -32,8 +32,8 @@ fn mcnemar_exact(difference: f64, discordance: f64) -> f64 {
     sum * sum / (difference * difference)
 }
 
-/// The smallest difference of accuracies that `n` images tell, the inverse of [`mcnemar_needed`]; `None` if `n` is too few
-/// even where every disagreement is in favour of one model.
+/// Returns the smallest difference between accuracies that `n` images can detect, which is the inverse of
+/// [`mcnemar_needed`]. Returns `None` if `n` is too small even if every disagreement favours one model.
 pub fn mcnemar_smallest(n: u64, discordance: f64) -> Option<f64> {
     let n = n as f64;
     if discordance <= 0.0 || discordance > 1.0 || mcnemar_exact(discordance, discordance) > n {

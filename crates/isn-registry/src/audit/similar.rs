@@ -1,34 +1,34 @@
-//! Whether two pictures whose hashes are near are one picture: their details are laid over each other and compared.
+//! Decides whether two pictures with near hashes are one picture, by laying their details over each other.
 //!
-//! A detail is a cell's luminance less the mean around it, so that a change of brightness or contrast says nothing. The
-//! measure is the normalised correlation of the details (1 of a picture with itself, about 0 of two that have nothing to
-//! do with each other). One picture is shifted and scaled a little against the other until they fit best, since a copy may
-//! be trimmed. Only additions, multiplications, divisions and square roots of floats are used, which IEEE 754 fixes to
-//! the last bit: every machine gives the same.
+//! A detail is a cell's luminance minus the mean around it, so that changes of brightness or contrast do not
+//! matter. The measure is the normalised correlation of the details: 1 for a picture with itself, about 0 for
+//! two unrelated pictures. One picture is shifted and scaled a little against the other until they fit best,
+//! since a copy may be trimmed. The code uses only additions, multiplications, divisions and square roots of
+//! floats, which IEEE 754 defines to the last bit, so every machine gives the same result.
 
 use super::grid::SIDE;
 
-/// From here on two pictures are one. Measured (see `benches/README.md`).
+/// The minimum similarity of two pictures that count as one. Measured (see `benches/README.md`).
 pub const SIMILAR: f64 = 0.8;
 
-/// What is this similar as it lies is not laid any better.
+/// A similarity at which the search for a better fit stops.
 const ENOUGH: f64 = 0.95;
-/// The mean that is taken from a cell is over so many cells to each side of it.
+/// The mean around a cell extends this many cells to each side of it.
 const AROUND: usize = 6;
-/// How far one picture may be shifted against the other, in cells: 5% of the side.
+/// The maximum shift of one picture against the other, in cells: 5% of the side.
 const MAX_SHIFT: f64 = 3.2;
-/// How much one may be larger than the other.
+/// The maximum difference in scale between the two.
 const MAX_SCALE: f64 = 0.08;
-/// Steps of the search, in cells at the border.
+/// The steps of the search, in cells at the border.
 const STEPS: [f64; 3] = [1.0, 0.5, 0.25];
-/// An axis is laid anew at most so often for a step.
+/// The maximum number of rounds of the search for each step.
 const ROUNDS: usize = 8;
 
 /// The details of a picture.
 pub struct Detail(Vec<f64>);
 
 impl Detail {
-    /// Of the levels of a [`Grid`](super::grid::Grid), row by row.
+    /// Returns the details of the levels of a [`Grid`](super::grid::Grid), row by row.
     pub fn of(levels: &[u8]) -> Detail {
         // Sums over all cells above and to the left.
         let mut sums = vec![0u32; (SIDE + 1) * (SIDE + 1)];
@@ -54,13 +54,13 @@ impl Detail {
         Detail(detail)
     }
 
-    /// Of the mirror image.
+    /// Returns the details of the mirror image.
     pub fn mirrored(&self) -> Detail {
         Detail(self.0.chunks_exact(SIDE).flat_map(|row| row.iter().rev().copied()).collect())
     }
 }
 
-/// How one picture lies on the other along one axis.
+/// How one picture is laid on the other along one axis.
 #[derive(Clone, Copy, PartialEq)]
 struct Lie {
     shift: f64,
@@ -69,7 +69,8 @@ struct Lie {
 
 const AS_IT_IS: Lie = Lie { shift: 0.0, scale: 0.0 };
 
-/// Between which cells, and how far from the first to the second, a cell of one picture falls in the other.
+/// For each cell of one picture, the first of the two cells of the other between which it falls, and how far
+/// it is from the first to the second.
 type Places = Vec<Option<(usize, f64)>>;
 
 fn places(lie: Lie) -> Places {
@@ -104,7 +105,7 @@ fn correlation(a: &Detail, b: &Detail, x: Lie, y: Lie) -> f64 {
     if aa > 0.0 && bb > 0.0 { ab / (aa * bb).sqrt() } else { 0.0 }
 }
 
-/// How similar two pictures are when they lie as well on each other as they can, at most 1.
+/// Returns how similar two pictures are in the best fit, at most 1.
 pub fn similarity(a: &Detail, b: &Detail) -> f64 {
     let (mut x, mut y) = (AS_IT_IS, AS_IT_IS);
     let mut best = correlation(a, b, x, y);
@@ -132,7 +133,7 @@ pub fn similarity(a: &Detail, b: &Detail) -> f64 {
     best
 }
 
-/// The lies next to `lie`: one border or both move by a step.
+/// Returns the neighbours of `lie`, with one border or both moved by a step.
 fn around(lie: Lie, step: f64) -> impl Iterator<Item = Lie> {
     let half = SIDE as f64 / 2.0;
     let moves = [
@@ -159,7 +160,7 @@ mod tests {
     use super::super::grid::Grid;
     use super::*;
 
-    /// Blobs of several sizes at places that the seed gives.
+    /// Returns a level of blobs of several sizes, at places that the seed gives.
     fn level(seed: u64, x: f64, y: f64) -> u8 {
         let blobs = (0..40u64).map(|i| {
             let bytes = *blake3::hash(&[seed.to_le_bytes(), i.to_le_bytes()].concat()).as_bytes();
@@ -174,7 +175,7 @@ mod tests {
         (128.0 + blobs.sum::<f64>()).clamp(0.0, 255.0) as u8
     }
 
-    /// The part of the picture between these borders, each from 0 to 1.
+    /// Returns the details of the part of the picture between these borders, each from 0 to 1.
     fn detail(seed: u64, left: f64, top: f64, right: f64, bottom: f64) -> Detail {
         let n = 200u32;
         let at = |i: u32, from: f64, to: f64| from + (to - from) * (f64::from(i) + 0.5) / f64::from(n);

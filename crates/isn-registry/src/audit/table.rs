@@ -1,10 +1,11 @@
-//! Numbers and labels in CSV files: with a header or without one. Rows and columns are counted from 0, after the header.
+//! Numbers and labels in CSV files, with or without a header. Rows and columns are counted from 0, after the
+//! header.
 
 use super::matrix::{Matrix, Values};
 use isn_format::class::ClassId;
 use isn_format::error::{Error, Result};
 
-/// The name of the column of labels in a table of several columns.
+/// The name of the column of labels in a table with several columns.
 const LABEL: &str = "label";
 
 fn records(what: &str, bytes: &[u8]) -> Result<Vec<csv::StringRecord>> {
@@ -15,11 +16,11 @@ fn records(what: &str, bytes: &[u8]) -> Result<Vec<csv::StringRecord>> {
     records.map_err(|e| Error::invalid(what, e))
 }
 
-/// A matrix of floats: a row a line, a column a class. If there is a header, and `classes` are given, it must name them
-/// in their order.
+/// Parses a matrix of floats, with one row in each line and one column for each class. If there is a header
+/// and `classes` are given, the header must name them in order.
 ///
 /// # Errors
-/// [`Error::Invalid`] with the row and column of what is no number or missing.
+/// [`Error::Invalid`] with the row and column of what is missing or not a number.
 pub fn probabilities(what: &str, bytes: &[u8], classes: Option<&[ClassId]>) -> Result<Matrix> {
     let records = records(what, bytes)?;
     let mut body = &records[..];
@@ -53,7 +54,7 @@ pub fn probabilities(what: &str, bytes: &[u8], classes: Option<&[ClassId]>) -> R
         .ok_or_else(|| Error::Internal("a table that is no rectangle".into()))
 }
 
-/// Header fields that are class ids must be in the classes' order; other names say nothing.
+/// Checks that header fields that are class ids are in the order of the classes. Other names are ignored.
 fn check_header(what: &str, header: &csv::StringRecord, classes: Option<&[ClassId]>) -> Result<()> {
     let Some(classes) = classes else { return Ok(()) };
     for (column, name) in header.iter().enumerate() {
@@ -67,11 +68,11 @@ fn check_header(what: &str, header: &csv::StringRecord, classes: Option<&[ClassI
     Ok(())
 }
 
-/// Labels, one a row: numbers of columns, or ids of `classes` if those are given. Of several columns the one called
-/// `label` counts.
+/// Parses labels, one in each row: numbers of columns, or ids of `classes` if those are given. Of several
+/// columns, the one called `label` is used.
 ///
 /// # Errors
-/// [`Error::Invalid`] with the row and column of what is no label.
+/// [`Error::Invalid`] with the row and column of what is not a label.
 pub fn labels(what: &str, bytes: &[u8], classes: Option<&[ClassId]>) -> Result<Vec<i64>> {
     let records = records(what, bytes)?;
     let parse = |field: &str| -> Option<i64> {
@@ -86,7 +87,7 @@ pub fn labels(what: &str, bytes: &[u8], classes: Option<&[ClassId]>) -> Result<V
             let why = format!("has {} columns, none of them called '{LABEL}'", first.len());
             return Err(Error::invalid(what, why));
         }
-        // A header of another name.
+        // A header with another name.
         None if parse(&first[0]).is_none() && rest.first().is_some_and(|next| parse(&next[0]).is_some()) => {
             (0, rest)
         }

@@ -1,4 +1,4 @@
-//! Numbers as bits: `tests/vectors/audits.txt`. Whoever arrives at others finds something else in the same images.
+//! Numbers as bits: `tests/vectors/audits.txt`. Other numbers would mean other findings in the same images.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -14,7 +14,7 @@ use super::{grid::Grid, npy, pixels};
 
 const VECTOR: &str = include_str!("../../../../tests/vectors/audits.txt");
 
-/// Numbers that no random generator makes: from 0 to 1, of integers alone.
+/// Returns numbers from 0 to 1 that are computed from integers alone, without a random generator.
 fn number(a: usize, b: usize) -> f64 {
     ((a * 7919 + b * 104_729 + a * b * 31) % 1009) as f64 / 1009.0
 }
@@ -34,7 +34,7 @@ fn picture(seed: usize) -> Rgb {
     Rgb { width: 120, height: 100, pixels: pixels.collect() }
 }
 
-/// Three clouds in 12 dimensions, every tenth point with another's label.
+/// Returns three clouds in 12 dimensions, with another cloud's label on every tenth point.
 fn clouds() -> (Matrix, Vec<usize>) {
     let centre = |row: usize, dimension: usize| if dimension % 3 == row % 3 { 1.0 } else { 0.0 };
     let point = |row: usize| (0..12).map(move |dimension| centre(row, dimension) + number(row, dimension));

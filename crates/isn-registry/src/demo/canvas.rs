@@ -1,51 +1,51 @@
-//! [`Canvas`]: pixels that shapes are painted on, edges smoothed by coverage; and [`Brush`], which paints in
-//! the coordinates of the thing drawn.
+//! [`Canvas`]: pixels that shapes are painted on, with edges smoothed by coverage; and [`Brush`], which
+//! paints in the coordinates of the thing drawn.
 
 use super::paint::{Colour, Paint};
 use super::random::Random;
 use super::shape::{Affine, Path, Point};
 
-/// An image in the making: rows of colours from the top, sRGB values not yet rounded.
+/// An image in progress: rows of colours from the top, as unrounded sRGB values.
 pub(super) struct Canvas {
     width: usize,
     height: usize,
     pixels: Vec<Colour>,
 }
 
-/// Lines sampled in a row of pixels; along a line, coverage is exact.
+/// The number of sample lines in a row of pixels. Along a line, coverage is exact.
 const LINES: i64 = 4;
 
 impl Canvas {
-    /// Black.
+    /// Makes a black canvas.
     pub(super) fn new(width: usize, height: usize) -> Self {
         Canvas { width, height, pixels: vec![Colour([0.0; 3]); width * height] }
     }
 
-    /// Pixels across.
+    /// Returns the width in pixels.
     pub(super) fn width(&self) -> f64 {
         self.width as f64
     }
 
-    /// Pixels down.
+    /// Returns the height in pixels.
     pub(super) fn height(&self) -> f64 {
         self.height as f64
     }
 
-    /// A brush whose unit is half the shorter side, its origin the centre.
+    /// Returns a brush whose unit is half the shorter side, with its origin at the centre.
     pub(super) fn brush(&mut self) -> Brush<'_> {
         let half = self.width().min(self.height()) / 2.0;
         let at = Affine::shift(self.width() / 2.0, self.height() / 2.0).of(Affine::scale(half, half));
         Brush { canvas: self, at }
     }
 
-    /// Every pixel anew, from its place (pixels) and its colour so far.
+    /// Recomputes every pixel from its position in pixels and its current colour.
     pub(super) fn repaint(&mut self, mut colour: impl FnMut(f64, f64, Colour) -> Colour) {
         for (i, pixel) in self.pixels.iter_mut().enumerate() {
             *pixel = colour((i % self.width) as f64 + 0.5, (i / self.width) as f64 + 0.5, *pixel);
         }
     }
 
-    /// Out of focus: two passes of a box of `2 * radius + 1` pixels, across and down.
+    /// Blurs the canvas: two passes of a box of `2 * radius + 1` pixels, across and down.
     pub(super) fn blur(&mut self, radius: usize) {
         for _ in 0..2 {
             let (width, height) = (self.width, self.height);
@@ -58,7 +58,7 @@ impl Canvas {
         }
     }
 
-    /// Grain of the sensor: each value moved by up to `±strength`, middling moves likelier.
+    /// Adds sensor noise: moves each value by up to `±strength`, by small amounts more often.
     pub(super) fn grain(&mut self, strength: f64, random: &mut Random) {
         for pixel in &mut self.pixels {
             let (common, red, blue) =
@@ -68,12 +68,12 @@ impl Canvas {
         }
     }
 
-    /// The finished pixels: RGB8, rows from the top.
+    /// Returns the finished pixels as RGB8, rows from the top.
     pub(super) fn to_rgb(&self) -> Vec<u8> {
         self.pixels.iter().flat_map(|pixel| pixel.0.map(to_byte)).collect()
     }
 
-    /// The finished pixels, one byte of luma each.
+    /// Returns the finished pixels with one byte of luma each.
     pub(super) fn to_grey(&self) -> Vec<u8> {
         self.pixels.iter().map(|pixel| to_byte(pixel.luma())).collect()
     }
@@ -108,7 +108,7 @@ impl Canvas {
         }
     }
 
-    /// Where the outline crosses the sample lines of the canvas.
+    /// Returns where the outline crosses the sample lines of the canvas.
     fn crossings(&self, path: &Path, at: &Affine) -> Vec<Crossing> {
         let lines = self.height as i64 * LINES;
         let mut crossings = Vec::new();
@@ -118,7 +118,8 @@ impl Canvas {
                 let end = placed[(i + 1) % placed.len()];
                 let (upper, lower, winding) =
                     if start.1 < end.1 { (start, end, 1) } else { (end, start, -1) };
-                // Line k lies at y = (k + 1/2) / LINES; an edge owns its upper end, so none is counted twice.
+                // Line k is at y = (k + 1/2) / LINES. An edge includes its upper end only, so none is counted
+                // twice.
                 let first = (upper.1 * LINES as f64 - 0.5).ceil().max(0.0) as i64;
                 let past = ((lower.1 * LINES as f64 - 0.5).ceil().max(0.0) as i64).min(lines);
                 for line in first..past {
@@ -132,14 +133,14 @@ impl Canvas {
     }
 }
 
-/// An outline passes a sample line.
+/// A place where an outline crosses a sample line.
 struct Crossing {
     line: i64,
     x: f64,
     winding: i32,
 }
 
-/// Adds one sample line's share of the pixels between two places.
+/// Adds one sample line's share of the pixels between two positions.
 fn cover(covered: &mut [f64], from: f64, to: f64) {
     let (from, to) = (from.max(0.0), to.min(covered.len() as f64));
     if from >= to {
@@ -152,7 +153,7 @@ fn cover(covered: &mut [f64], from: f64, to: f64) {
     }
 }
 
-/// A sliding mean over every `step`-th pixel, the ends repeated.
+/// Computes a sliding mean over every `step`-th pixel, with the ends repeated.
 fn blur_line(pixels: &mut [Colour], step: usize, radius: usize) {
     let line: Vec<Colour> = pixels.iter().step_by(step).copied().collect();
     let last = line.len() - 1;
@@ -174,7 +175,7 @@ fn to_byte(value: f64) -> u8 {
     (value + 0.5).clamp(0.0, 255.0) as u8
 }
 
-/// Paints on a canvas in coordinates of its own.
+/// Paints on a canvas in its own coordinates.
 pub(super) struct Brush<'a> {
     canvas: &'a mut Canvas,
     at: Affine,
@@ -186,7 +187,7 @@ impl Brush<'_> {
         self.canvas.fill(path, &self.at, paint);
     }
 
-    /// The same canvas in the coordinates that `place` maps into these.
+    /// Returns a brush for the same canvas in the coordinates that `place` maps into these.
     pub(super) fn placed(&mut self, place: Affine) -> Brush<'_> {
         Brush { canvas: &mut *self.canvas, at: self.at.of(place) }
     }

@@ -3,29 +3,29 @@
 use super::random::noise;
 use super::shape::{Point, length};
 
-/// Red, green and blue, 0 to 255 each, not rounded.
+/// Red, green and blue, from 0 to 255 each, not rounded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Colour(pub(super) [f64; 3]);
 
-/// `0xRRGGBB`.
+/// Returns the colour `0xRRGGBB`.
 pub(super) fn rgb(hex: u32) -> Colour {
     Colour([16, 8, 0].map(|shift| f64::from(hex >> shift & 0xff)))
 }
 
 impl Colour {
-    /// `u` of the way to `other`.
+    /// Returns the colour at `u` of the way to `other`.
     pub(super) fn mix(self, other: Colour, u: f64) -> Colour {
         let ([r, g, b], [to_r, to_g, to_b]) = (self.0, other.0);
         Colour([r + (to_r - r) * u, g + (to_g - g) * u, b + (to_b - b) * u])
     }
 
-    /// Brighter or darker by a factor.
+    /// Returns the colour brightened or darkened by a factor.
     pub(super) fn times(self, factor: f64) -> Colour {
         let [r, g, b] = self.0;
         Colour([r * factor, g * factor, b * factor])
     }
 
-    /// The luma of BT.601, as greyscale JPEGs have it.
+    /// Returns the luma of BT.601, as in greyscale JPEGs.
     pub(super) fn luma(self) -> f64 {
         0.299 * self.0[0] + 0.587 * self.0[1] + 0.114 * self.0[2]
     }
@@ -43,9 +43,9 @@ pub(super) struct Paint {
 enum Ramp {
     /// One colour.
     Flat(Colour),
-    /// From one point to another.
+    /// A ramp from one point to another.
     Linear(Colour, Point, Colour, Point),
-    /// Between two distances from a centre.
+    /// A ramp between two distances from a centre.
     Radial(Point, (f64, Colour), (f64, Colour)),
 }
 
@@ -77,52 +77,52 @@ enum Texture {
 }
 
 impl Paint {
-    /// One colour.
+    /// Makes a fill of one colour.
     pub(super) fn flat(colour: Colour) -> Self {
         Paint { ramp: Ramp::Flat(colour), texture: Texture::Plain, alpha: 1.0 }
     }
 
-    /// From one colour at a point to another at another point.
+    /// Makes a ramp from one colour at a point to another at another point.
     pub(super) fn linear(from: Colour, start: Point, to: Colour, end: Point) -> Self {
         Paint { ramp: Ramp::Linear(from, start, to, end), ..Paint::flat(from) }
     }
 
-    /// From one colour at a distance from the centre to another at another distance.
+    /// Makes a ramp from one colour at a distance from the centre to another at another distance.
     pub(super) fn radial(centre: Point, inner: (f64, Colour), outer: (f64, Colour)) -> Self {
         Paint { ramp: Ramp::Radial(centre, inner, outer), ..Paint::flat(inner.1) }
     }
 
-    /// With overlapping feathers.
+    /// Adds overlapping feathers.
     pub(super) fn scales(self, size: f64, depth: f64) -> Self {
         Paint { texture: Texture::Scales { size, depth }, ..self }
     }
 
-    /// With dashes along y.
+    /// Adds dashes along y.
     pub(super) fn streaks(self, size: f64, depth: f64) -> Self {
         Paint { texture: Texture::Streaks { size, depth }, ..self }
     }
 
-    /// With bars across y.
+    /// Adds bars across y.
     pub(super) fn bars(self, size: f64, depth: f64) -> Self {
         Paint { texture: Texture::Bars { size, depth }, ..self }
     }
 
-    /// With circles about `centre`.
+    /// Adds circles about `centre`.
     pub(super) fn rings(self, centre: Point, size: f64, depth: f64) -> Self {
         Paint { texture: Texture::Rings { centre, size, depth }, ..self }
     }
 
-    /// Letting what is below show through; 1 is opaque.
+    /// Sets the opacity; 1 is opaque.
     pub(super) fn alpha(self, alpha: f64) -> Self {
         Paint { alpha, ..self }
     }
 
-    /// How opaque it is, 0 to 1.
+    /// Returns the opacity, from 0 to 1.
     pub(super) fn opacity(&self) -> f64 {
         self.alpha
     }
 
-    /// The colour at a point.
+    /// Returns the colour at a point.
     pub(super) fn at(&self, p: Point) -> Colour {
         self.ramp.at(p).times(self.texture.at(p))
     }
@@ -146,7 +146,7 @@ impl Ramp {
 }
 
 impl Texture {
-    /// The factor at a point.
+    /// Returns the factor at a point.
     fn at(&self, p: Point) -> f64 {
         match *self {
             Texture::Plain => 1.0,
@@ -155,7 +155,8 @@ impl Texture {
                 let stagger = if (row as i64) % 2 == 0 { 0.0 } else { 0.5 };
                 let column = p.0 / size + stagger;
                 let across = column - column.floor() - 0.5;
-                // A feather's edge hangs lower in its middle, so the row is bent before its height is taken.
+                // The edge of a feather hangs lower in its middle, so the row is bent before its height is
+                // taken.
                 let height = p.1 / size - row + across * across * 1.6;
                 1.0 + depth * (0.5 - (height - height.floor()))
             }
@@ -172,7 +173,7 @@ impl Texture {
     }
 }
 
-/// Period 1, between -1 and 1, +1 at whole numbers: a triangle smoothed.
+/// A smoothed triangle wave with period 1, between -1 and 1, and +1 at whole numbers.
 fn wave(t: f64) -> f64 {
     let up = ((t - t.floor()) * 2.0 - 1.0).abs();
     up * up * (3.0 - 2.0 * up) * 2.0 - 1.0

@@ -1,4 +1,4 @@
-//! [`roll`]: every file of the demonstration source; [`Photo::develop`]: its bytes.
+//! [`roll`]: lists every file of the demonstration source; [`Photo::develop`]: makes the bytes of one.
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
@@ -8,10 +8,11 @@ use super::paint::Colour;
 use super::random::Random;
 use isn_format::error::{Error, Result};
 
-/// Train images of each class.
+/// The number of train images of each class.
 const TRAIN: usize = 33;
 
-/// The first validation files of each class in ILSVRC2012: a flat `val/` gets its labels from their numbers.
+/// The first validation files of each class in ILSVRC2012. The labels of a flat `val/` follow from their
+/// numbers.
 const VAL: [(Species, [u32; 8]); 5] = [
     (Species::BaldEagle, [128, 2031, 3330, 6334, 6571, 7712, 8151, 8481]),
     (Species::Vulture, [18, 25, 916, 1391, 2168, 2387, 4554, 6213]),
@@ -20,7 +21,8 @@ const VAL: [(Species, [u32; 8]); 5] = [
     (Species::Hummingbird, [2974, 3064, 3259, 4234, 5150, 5779, 5873, 7390]),
 ];
 
-/// Files whose content is not what their class says. The corrections of `registry/recipes/demobirds` put them right.
+/// Files whose content does not agree with their class. The corrections of `registry/recipes/demobirds` fix
+/// them.
 const MISTAKES: [(&str, Subject); 4] = [
     ("n01614925_16", Subject::Bird(Species::Vulture)),
     ("ILSVRC2012_val_00002168", Subject::Bird(Species::BaldEagle)),
@@ -28,7 +30,7 @@ const MISTAKES: [(&str, Subject); 4] = [
     ("n01622779_8", Subject::Nothing),
 ];
 
-/// Files encoded in another way than most.
+/// Files that are not encoded like most others.
 const ODDITIES: [(&str, Form); 11] = [
     ("n01614925_5", Form::Grey),
     ("n01616318_11", Form::Grey),
@@ -43,15 +45,15 @@ const ODDITIES: [(&str, Form); 11] = [
     ("n01833805_33", Form::CutOff),
 ];
 
-/// What is to be seen.
+/// What an image shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Subject {
     Bird(Species),
-    /// An even grey: the shutter failed.
+    /// An even grey, as if the shutter had failed.
     Nothing,
 }
 
-/// How it is stored.
+/// How an image is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     /// Baseline JPEG, chroma halved.
@@ -59,11 +61,11 @@ enum Form {
     /// A JPEG of one component.
     Grey,
     Progressive,
-    /// As printers' software writes it: four components, inverted, Adobe's marker.
+    /// A CMYK JPEG as printing software writes it: four components, inverted, with Adobe's marker.
     Cmyk,
     /// A PNG, though the name says JPEG.
     Png,
-    /// An EXIF orientation that says "turn me", when the image stands upright.
+    /// An EXIF orientation that says to turn the image, although it is upright.
     Rotated,
     /// A JPEG without its last third.
     CutOff,
@@ -79,7 +81,7 @@ pub struct Photo {
     turn: usize,
 }
 
-/// All files, sorted by path.
+/// Returns all files, sorted by path.
 pub fn roll() -> Vec<Photo> {
     let train = Species::ALL.into_iter().flat_map(|species| {
         (1..=TRAIN).map(move |number| {
@@ -106,15 +108,16 @@ impl Photo {
         Photo { path, stem, subject, form, turn }
     }
 
-    /// Where it lies in the source, `/`-separated.
+    /// Returns its path in the source, separated by `/`.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Draws it and encodes it: the bytes of the file, the same each time and everywhere.
+    /// Draws and encodes the image. Returns the bytes of the file, which are always the same, on every
+    /// machine.
     ///
     /// # Errors
-    /// None that an encoder of sizes like these has.
+    /// [`Error::Internal`] if an encoder fails, which does not happen with images of these sizes.
     pub fn develop(&self) -> Result<Vec<u8>> {
         let mut random = Random::named(&format!("demobirds/1/{}", self.stem));
         let canvas = self.draw(&mut random);
@@ -150,7 +153,8 @@ impl Photo {
         }
         let mut bytes = Vec::new();
         let mut encoder = Encoder::new(&mut bytes, 82 + random.below(12) as u8);
-        // Inks are not halved: printers' software does not, and zune-jpeg garbles CMYK with a finer black.
+        // Inks are not subsampled: printing software does not do so, and zune-jpeg garbles CMYK whose black
+        // has more detail.
         let halved = if self.form == Form::Cmyk { SamplingFactor::F_1_1 } else { SamplingFactor::F_2_2 };
         encoder.set_sampling_factor(halved);
         encoder.set_progressive(self.form == Form::Progressive);
@@ -177,7 +181,7 @@ impl Photo {
 /// A TIFF header and one entry: orientation (0x0112) 6, "turn clockwise".
 const ORIENTATION_6: [u8; 26] = *b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
 
-/// Light and lens of the day: exposure, white balance, darker corners, grain.
+/// Applies the light and lens of the day: exposure, white balance, darker corners and noise.
 fn expose(canvas: &mut Canvas, random: &mut Random) {
     let (exposure, warmth, corners) = (random.range(0.88, 1.1), random.about(0.07), random.range(0.0, 0.22));
     let (width, height) = (canvas.width(), canvas.height());
@@ -193,7 +197,7 @@ fn expose(canvas: &mut Canvas, random: &mut Random) {
 fn cmyk(rgb: &[u8]) -> Vec<u8> {
     let ink = |pixel: &[u8]| {
         let black = 255 - pixel.iter().copied().max().unwrap_or(0);
-        // Under the black, colour is what is left: (1 - r - k) / (1 - k), rounded.
+        // The colour that remains under the black: (1 - r - k) / (1 - k), rounded.
         let under = |v: u8| match 255 - u32::from(black) {
             0 => 0,
             rest => ((rest - u32::from(v)) * 255 + rest / 2) / rest,
@@ -203,7 +207,7 @@ fn cmyk(rgb: &[u8]) -> Vec<u8> {
     rgb.chunks_exact(3).flat_map(ink).collect()
 }
 
-/// Stored, not deflated: compressors change their output from version to version, and these bytes are pinned.
+/// Stored, not deflated: the output of compressors changes between versions, and these bytes are pinned.
 fn png(canvas: &Canvas, width: u16, height: u16) -> Result<Vec<u8>, png::EncodingError> {
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, width.into(), height.into());
@@ -252,7 +256,7 @@ mod tests {
         }
     }
 
-    /// The ledger names exactly what is wrong, and puts it right.
+    /// The ledger names exactly the images that are wrong, and corrects them.
     #[test]
     fn the_corrections_are_of_these_mistakes() {
         let ledger = include_str!("../../../../registry/recipes/demobirds/corrections.csv");
@@ -271,7 +275,7 @@ mod tests {
         assert_eq!(rows, expected);
     }
 
-    /// What every machine must arrive at; the drawings of a release can never change.
+    /// Every machine must arrive at these bytes; the drawings of a release can never change.
     #[test]
     fn files_are_the_same_everywhere() {
         for (stem, digest) in [
@@ -315,13 +319,13 @@ mod tests {
         a.iter().zip(b).map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / a.len() as f64
     }
 
-    /// Ink and paper come back as the colour they were.
+    /// Ink on paper gives back the original colour.
     #[test]
     fn cmyk_is_the_same_picture() {
         assert_eq!(cmyk(&[0, 0, 0, 255, 255, 255, 200, 100, 0]), [0, 0, 0, 255, 0, 0, 0, 0, 0, 128, 255, 55]);
     }
 
-    /// The numbers are those of the real validation set, where its labels are at hand.
+    /// The numbers are those of the real validation set, checked where its labels are available.
     #[test]
     fn val_numbers_have_the_labels_of_ilsvrc2012() {
         let Some(data) = std::env::var_os("ISN_TEST_DATA") else { return };

@@ -1,4 +1,4 @@
-//! [`Random`]: chance that falls the same way on every machine.
+//! [`Random`]: a random generator that gives the same numbers on every machine.
 
 /// splitmix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators"), seeded by name.
 pub(super) struct Random {
@@ -6,7 +6,7 @@ pub(super) struct Random {
 }
 
 impl Random {
-    /// The sequence that belongs to `name`.
+    /// Returns the sequence that belongs to `name`.
     pub(super) fn named(name: &str) -> Self {
         let hash = blake3::hash(name.as_bytes());
         let mut seed = [0; 8];
@@ -14,7 +14,7 @@ impl Random {
         Random { state: u64::from_le_bytes(seed) }
     }
 
-    /// The next 64 bits.
+    /// Returns the next 64 bits.
     pub(super) fn bits(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.state ^ (self.state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -22,38 +22,38 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// In `[0, 1)`: 53 bits, so the conversion is exact.
+    /// Returns a number in `[0, 1)` with 53 bits, so the conversion is exact.
     pub(super) fn unit(&mut self) -> f64 {
         (self.bits() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// In `[low, high)`.
+    /// Returns a number in `[low, high)`.
     pub(super) fn range(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.unit()
     }
 
-    /// Around zero, within `±width`, likelier near the middle.
+    /// Returns a number within `±width`, more often near 0.
     pub(super) fn about(&mut self, width: f64) -> f64 {
         (self.unit() + self.unit() - 1.0) * width
     }
 
-    /// True with probability `p`.
+    /// Returns true with probability `p`.
     pub(super) fn chance(&mut self, p: f64) -> bool {
         self.unit() < p
     }
 
-    /// One of `0..n`; `n` is small, so the modulo's bias is nothing.
+    /// Returns one of `0..n`. `n` is small, so the bias of the modulo does not matter.
     pub(super) fn below(&mut self, n: usize) -> usize {
         (self.bits() % n as u64) as usize
     }
 
-    /// One of `items`, which is not empty.
+    /// Returns one of `items`, which must not be empty.
     pub(super) fn pick<T: Copy>(&mut self, items: &[T]) -> T {
         items[self.below(items.len())]
     }
 }
 
-/// Smooth noise in `[0, 1]` at a point: hashed values on the integer lattice, blended by smoothstep.
+/// Returns smooth noise in `[0, 1]` at a point: hashed values on the integer lattice, blended by smoothstep.
 pub(super) fn noise(x: f64, y: f64, seed: u64) -> f64 {
     let (left, top) = (x.floor(), y.floor());
     let (u, v) = (smooth(x - left), smooth(y - top));
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn the_sequence_is_splitmix64() {
-        // The published first outputs for seed 1234567.
+        // The published first outputs for the seed 1234567.
         let mut random = Random { state: 1_234_567 };
         assert_eq!(random.bits(), 6_457_827_717_110_365_317);
         assert_eq!(random.bits(), 3_203_168_211_198_807_973);

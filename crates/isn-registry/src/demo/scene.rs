@@ -1,11 +1,11 @@
-//! What is around a bird: the [`Backdrop`] behind it, out of focus, and what it sits on.
+//! The surroundings of a bird: the [`Backdrop`] behind it, out of focus, and what it sits on.
 
 use super::canvas::{Brush, Canvas};
 use super::paint::{Colour, Paint, rgb};
 use super::random::{Random, noise};
 use super::shape::{Affine, Path, Point, direction};
 
-/// A kind of surroundings; each drawing of it differs.
+/// A kind of surroundings. Each drawing of it differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Backdrop {
     /// Blue, with or without clouds.
@@ -18,7 +18,7 @@ pub(super) enum Backdrop {
     Hills,
     /// Green leaves and spots of light.
     Foliage,
-    /// The same in red and gold.
+    /// Leaves in red and gold.
     Autumn,
     /// Ripples.
     Water,
@@ -155,7 +155,7 @@ fn blobs(canvas: &mut Canvas, random: &mut Random, ground: u32, colours: &[u32],
     canvas.blur(soft);
 }
 
-/// A skyline about the height `y`, filled to the bottom.
+/// Draws a skyline about the height `y`, filled to the bottom.
 fn ridge(brush: &mut Brush<'_>, random: &mut Random, y: f64, colour: Colour) {
     let crest: Vec<Point> = (-5..=5).map(|i| (f64::from(i) * 0.4, y + random.about(0.16))).collect();
     let mut outline = super::shape::open_curve(&crest);
@@ -166,7 +166,7 @@ fn ridge(brush: &mut Brush<'_>, random: &mut Random, y: f64, colour: Colour) {
     );
 }
 
-/// A branch from edge to edge, its upper side at `(0, y)`, with some twigs and leaves below.
+/// Draws a branch from edge to edge, with its upper side at `(0, y)` and some twigs and leaves below.
 pub(super) fn branch(brush: &mut Brush<'_>, random: &mut Random, y: f64, thick: f64) {
     let slope = random.about(0.12);
     let middle = y + thick / 2.0;
@@ -197,7 +197,7 @@ pub(super) fn branch(brush: &mut Brush<'_>, random: &mut Random, y: f64, thick: 
     brush.fill(&Path::ribbon(&line, thick * 1.15, thick * 0.85), &paint);
 }
 
-/// The top of a rock or a dead stump, its upper edge about `y`.
+/// Draws the top of a rock or a dead stump, with its upper edge about `y`.
 pub(super) fn rock(brush: &mut Brush<'_>, random: &mut Random, y: f64) {
     let stone = rgb(random.pick(&[0x8c8880, 0x9a8a74, 0x74706c, 0xa49a8a]));
     let (left, right) = (-random.range(0.6, 1.1), random.range(0.6, 1.1));
@@ -216,7 +216,7 @@ pub(super) fn rock(brush: &mut Brush<'_>, random: &mut Random, y: f64) {
     brush.fill(&Path::smooth(&outline), &paint);
 }
 
-/// A post seen from the side, its upper end at `(0, y)`.
+/// Draws a post seen from the side, with its upper end at `(0, y)`.
 pub(super) fn post(brush: &mut Brush<'_>, random: &mut Random, y: f64) {
     let wood = rgb(random.pick(&[0x8a7a68, 0x6f6152, 0x9a8f80]));
     let half = random.range(0.22, 0.34);
@@ -226,7 +226,7 @@ pub(super) fn post(brush: &mut Brush<'_>, random: &mut Random, y: f64) {
     brush.fill(&Path::ellipse(0.0, y + 0.02, half, 0.05), &Paint::flat(wood.times(1.3)));
 }
 
-/// Level ground from `y` down, with a shadow where something stands at x = 0.
+/// Draws level ground from `y` down, with a shadow where something stands at x = 0.
 pub(super) fn ground(brush: &mut Brush<'_>, random: &mut Random, y: f64) {
     let earth = rgb(random.pick(&[0x8f9a50, 0xb09a70, 0x7f9448, 0xa8a088]));
     let top = y - 0.05;
@@ -236,7 +236,8 @@ pub(super) fn ground(brush: &mut Brush<'_>, random: &mut Random, y: f64) {
     brush.fill(&Path::ellipse(0.0, y + 0.03, 0.5, 0.07), &Paint::flat(earth.times(0.35)).alpha(0.5));
 }
 
-/// A flower of five petals that faces left, its throat at the origin: what a hummingbird hovers at.
+/// Draws a flower of five petals that faces left, with its throat at the origin, for a hummingbird to hover
+/// at.
 pub(super) fn flower(brush: &mut Brush<'_>, random: &mut Random) {
     let petal = rgb(random.pick(&[0xe0304a, 0xf06a28, 0xe84a9a, 0xd8286a, 0xf09020]));
     let stem = [(0.1, 0.05), (0.5, 0.35), (0.55, 1.0), (0.7, 3.0)];

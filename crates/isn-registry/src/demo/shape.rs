@@ -1,14 +1,15 @@
 //! Outlines: [`Path`], and the [`Affine`] maps that place them.
 //!
-//! Everything here is IEEE `+ - * /` and `sqrt`, which round the same everywhere; the `sin` and `cos` of a
-//! maths library do not.
+//! All arithmetic here is IEEE `+ - * /` and `sqrt`, which round the same everywhere; the `sin` and `cos` of
+//! a maths library do not.
 
 use std::f64::consts::PI;
 
-/// x to the right, y down.
+/// A point, with x to the right and y down.
 pub(super) type Point = (f64, f64);
 
-/// `(cos, sin)` of an angle in whole turns: Taylor polynomials at a quarter of the angle, doubled twice.
+/// Returns `(cos, sin)` of an angle in whole turns, from Taylor polynomials at a quarter of the angle,
+/// doubled twice.
 pub(super) fn direction(turns: f64) -> Point {
     let angle = (turns - (turns + 0.5).floor()) * (PI / 2.0);
     let q = angle * angle;
@@ -20,17 +21,17 @@ pub(super) fn direction(turns: f64) -> Point {
     (cos, sin)
 }
 
-/// The point at `u` of the way from `a` to `b`.
+/// Returns the point at `u` of the way from `a` to `b`.
 pub(super) fn between(a: Point, b: Point, u: f64) -> Point {
     (a.0 + (b.0 - a.0) * u, a.1 + (b.1 - a.1) * u)
 }
 
-/// The length of a vector.
+/// Returns the length of a vector.
 pub(super) fn length(v: Point) -> f64 {
     (v.0 * v.0 + v.1 * v.1).sqrt()
 }
 
-/// `(x, y)` goes to `(a x + c y + e, b x + d y + f)`.
+/// A map from `(x, y)` to `(a x + c y + e, b x + d y + f)`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Affine {
     a: f64,
@@ -58,7 +59,7 @@ impl Affine {
         Affine { a: cos, b: sin, c: -sin, d: cos, e: 0.0, f: 0.0 }
     }
 
-    /// First `inner`, then this.
+    /// Applies `inner` first, then this map.
     pub(super) fn of(self, inner: Affine) -> Self {
         let (a, b) = self.vector((inner.a, inner.b));
         let (c, d) = self.vector((inner.c, inner.d));
@@ -66,7 +67,7 @@ impl Affine {
         Affine { a, b, c, d, e, f }
     }
 
-    /// Where `p` goes.
+    /// Returns the image of `p`.
     pub(super) fn point(&self, p: Point) -> Point {
         (self.a * p.0 + self.c * p.1 + self.e, self.b * p.0 + self.d * p.1 + self.f)
     }
@@ -75,7 +76,7 @@ impl Affine {
         (self.a * v.0 + self.c * v.1, self.b * v.0 + self.d * v.1)
     }
 
-    /// The map back. The maps of this module's makers are never singular: no drawing scales by zero.
+    /// Returns the inverse map. The maps made in this module are never singular: no drawing scales by zero.
     pub(super) fn inverse(&self) -> Self {
         let scale = 1.0 / (self.a * self.d - self.b * self.c);
         let (a, b, c, d) = (self.d * scale, -self.b * scale, -self.c * scale, self.a * scale);
@@ -83,22 +84,22 @@ impl Affine {
     }
 }
 
-/// One or more closed outlines; what any of them winds around is inside.
+/// One or more closed outlines. Everything that any of them winds around is inside.
 #[derive(Clone, Debug)]
 pub(super) struct Path {
     pub(super) contours: Vec<Vec<Point>>,
 }
 
-/// Straight pieces in which a span of a curve is drawn.
+/// The number of straight pieces in which a span of a curve is drawn.
 const PIECES: usize = 8;
 
 impl Path {
-    /// Straight edges between the corners.
+    /// Makes a polygon with these corners.
     pub(super) fn polygon(corners: &[Point]) -> Self {
         Path { contours: vec![wound_right(corners.to_vec())] }
     }
 
-    /// A closed Catmull-Rom curve through the points.
+    /// Makes a closed Catmull-Rom curve through the points.
     pub(super) fn smooth(points: &[Point]) -> Self {
         let n = points.len();
         let at = |i: usize| points[i % n];
@@ -106,7 +107,7 @@ impl Path {
         Path { contours: vec![wound_right(curve.collect())] }
     }
 
-    /// An ellipse about `(x, y)`.
+    /// Makes an ellipse about `(x, y)`.
     pub(super) fn ellipse(x: f64, y: f64, rx: f64, ry: f64) -> Self {
         let points = (0..32).map(|i| {
             let (cos, sin) = direction(i as f64 / 32.0);
@@ -115,8 +116,8 @@ impl Path {
         Path { contours: vec![points.collect()] }
     }
 
-    /// A ribbon along the curve through `points`, its full width given at the start and at the end, round at
-    /// both.
+    /// Makes a ribbon along the curve through `points`, with its full width given at the start and at the
+    /// end, and round ends.
     pub(super) fn ribbon(points: &[Point], start: f64, end: f64) -> Self {
         let line = open_curve(points);
         let last = line.len() - 1;
@@ -136,7 +137,7 @@ impl Path {
         Path { contours }
     }
 
-    /// A feather from quill to tip: widest (`width` in all) two thirds of the way, its end rounded.
+    /// Makes a feather from quill to tip: widest (`width` in all) two thirds of the way, with a rounded end.
     pub(super) fn feather(quill: Point, tip: Point, width: f64) -> Self {
         let along = (tip.0 - quill.0, tip.1 - quill.1);
         let across = (-along.1 / length(along).max(1e-9) * width, along.0 / length(along).max(1e-9) * width);
@@ -155,7 +156,7 @@ impl Path {
     }
 }
 
-/// The Catmull-Rom curve through `points`, ends included.
+/// Returns the Catmull-Rom curve through `points`, with its ends.
 pub(super) fn open_curve(points: &[Point]) -> Vec<Point> {
     let last = points.len() - 1;
     let spans = (0..last).flat_map(|i| {
@@ -164,7 +165,7 @@ pub(super) fn open_curve(points: &[Point]) -> Vec<Point> {
     spans.chain([points[last]]).collect()
 }
 
-/// From the second point to just before the third.
+/// Returns points from the second point to just before the third.
 fn span([p0, p1, p2, p3]: [Point; 4]) -> impl Iterator<Item = Point> {
     (0..PIECES).map(move |i| {
         let t = i as f64 / PIECES as f64;
@@ -176,7 +177,7 @@ fn span([p0, p1, p2, p3]: [Point; 4]) -> impl Iterator<Item = Point> {
     })
 }
 
-/// Of two contours that overlap, opposite directions would cut a hole: all go one way.
+/// Two overlapping contours in opposite directions would cut a hole, so all go one way.
 fn wound_right(mut contour: Vec<Point>) -> Vec<Point> {
     let next = contour.iter().cycle().skip(1);
     let area: f64 = contour.iter().zip(next).map(|(p, q)| p.0 * q.1 - q.0 * p.1).sum();

@@ -1,4 +1,4 @@
-//! [`About`]: what the metadata of every format says of a version.
+//! [`About`]: what the metadata of every format says about a version.
 
 use serde_json::{Value, json};
 
@@ -11,57 +11,57 @@ use isn_format::tree::Selection;
 /// The format of `ISN.json` in an export.
 const FORMAT: &str = "isn-export/1";
 
-/// A version, and which part of it is exported.
+/// A version, and the part of it that is exported.
 pub struct About<'a> {
     /// The version.
     pub manifest: &'a Manifest,
-    /// All of its classes; a label is a rank in this list.
+    /// All of its classes. A label is a position in this list.
     pub classes: &'a [Class],
-    /// How to cite it, as BibTeX.
+    /// Its citation, as BibTeX.
     pub citation: String,
-    /// What is exported of it.
+    /// The exported part.
     pub selection: &'a Selection,
-    /// The splits with images, with how many there are and the sum of their files' lengths in bytes.
+    /// The splits with images, each with the number of images and the sum of their file lengths in bytes.
     pub splits: Vec<(Split, u64, u64)>,
-    /// The extension of its images, `png` or `jpg`: all have one.
+    /// The extension of its images, `png` or `jpg`; they all have the same.
     pub extension: &'static str,
-    /// Width and height of every image of an array, in pixels.
+    /// The width and height in pixels of every image of an array.
     pub pixels: Option<(u32, u32)>,
-    /// What shards are cut at, in bytes of images.
+    /// The size at which shards are cut, in bytes of images.
     pub shard_bytes: u64,
-    /// What of all that nobody vouches for, as `--json` calls it.
+    /// The parts of the version that no signature covers, as `--json` names them.
     pub unsigned: &'a [&'a str],
     /// The same as a sentence.
     pub doubt: Option<String>,
 }
 
 impl About<'_> {
-    /// `b3:…`.
+    /// Returns the dataset hash, as `b3:…`.
     pub(super) fn dataset(&self) -> String {
         self.manifest.dataset.prefixed()
     }
 
-    /// The ids of the classes, by label.
+    /// Returns the ids of the classes, by label.
     pub(super) fn class_ids(&self) -> Vec<&str> {
         self.classes.iter().map(|class| class.id.as_str()).collect()
     }
 
-    /// What people call the classes, by label.
+    /// Returns the names of the classes, by label.
     pub(super) fn class_names(&self) -> Vec<&str> {
         self.classes.iter().map(|class| class.label.as_str()).collect()
     }
 
-    /// The format of the images, as most libraries call it.
+    /// Returns the format of the images, as most libraries call it.
     pub(super) fn encoding(&self) -> &'static str {
         if self.extension == "jpg" { "jpeg" } else { "png" }
     }
 
-    /// MAJOR.MINOR.0, for formats that want three numbers.
+    /// Returns MAJOR.MINOR.0, for formats that require three numbers.
     pub(super) fn three_numbers(&self) -> String {
         format!("{}.0", self.manifest.version)
     }
 
-    /// The contents of `ISN.json`: what an export is of, and which files it has.
+    /// Returns the contents of `ISN.json`: what is exported, and the files.
     pub fn isn_json(&self, format: Format, files: &[String]) -> Value {
         let manifest = self.manifest;
         let class = |class: &Class| json!({ "id": class.id, "label": class.label, "group": class.group });

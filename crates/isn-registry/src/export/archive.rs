@@ -1,12 +1,12 @@
-//! [`Tar`]: a plain tar file that is the same whoever makes it, and when.
+//! [`Tar`]: a plain tar file whose bytes do not depend on who writes it, or when.
 
 use super::out::Out;
 use isn_format::error::{Error, Result};
 
-/// Tar files are made of blocks of so many bytes.
+/// The size of a block of a tar file, in bytes.
 const BLOCK: usize = 512;
 
-/// A plain tar file: regular files, readable by all, of nobody and of no time.
+/// A plain tar file of regular files that are readable by all, with owner 0 and time 0.
 pub(super) struct Tar {
     out: Out,
     hasher: Option<sha2::Sha256>,
@@ -17,7 +17,7 @@ impl Tar {
         Tar { out, hasher: None }
     }
 
-    /// One whose SHA-256 is wanted.
+    /// Makes a tar file whose SHA-256 is computed.
     pub(super) fn hashed(out: Out) -> Self {
         Tar { out, hasher: Some(sha2::Sha256::default()) }
     }
@@ -26,8 +26,9 @@ impl Tar {
         let refuse = |e| Error::io("write", self.out.path())(e);
         let mut header = tar::Header::new_ustar();
         if header.set_path(name).is_err() {
-            // Longer than ustar can say: GNU tar's way, an entry with the name before the file's own. It is called
-            // `././@LongLink` there and by `tar::Builder`; readers go by its type, and these bytes stay as they are.
+            // The name is too long for ustar. As GNU tar does, an entry with the name comes before the file's
+            // own. GNU tar and `tar::Builder` call it `././@LongLink`, but readers go by its type, and these
+            // bytes must not change.
             let mut long = tar::Header::new_gnu();
             long.set_path("@LongLink").map_err(refuse)?;
             long.set_entry_type(tar::EntryType::GNULongName);
@@ -56,7 +57,7 @@ impl Tar {
         self.out.put(bytes)
     }
 
-    /// Ends the archive; gives its length and its SHA-256, if that was asked for.
+    /// Ends the archive. Returns its length, and its SHA-256 if it was asked for.
     pub(super) fn finish(mut self) -> Result<(u64, Option<String>)> {
         self.put(&[0; 2 * BLOCK])?;
         let (length, hasher) = (self.out.length(), self.hasher.take());
@@ -74,7 +75,7 @@ fn finish_header(header: &mut tar::Header, length: usize) {
     header.set_cksum();
 }
 
-/// A digest in hexadecimal.
+/// Writes a digest in hexadecimal.
 pub(super) fn hex(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -102,7 +103,7 @@ mod tests {
         let bytes = std::fs::read(&path).unwrap();
         assert_eq!(bytes.len() as u64, length);
         assert_eq!(sha256.as_deref(), Some(&*hex(&<sha2::Sha256 as sha2::Digest>::digest(&bytes))));
-        // Put together apart from this code, header by header.
+        // Put together independently of this code, header by header.
         assert_eq!(sha256.unwrap(), "5c41d6913c20974ac93d6b01d1a52f741ca050e061a61a71a0cada3e8855f6ed");
         let mut archive = tar::Archive::new(&bytes[..]);
         let mut found = Vec::new();

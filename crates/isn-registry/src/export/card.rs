@@ -1,10 +1,10 @@
-//! The dataset card of Hugging Face: `README.md`, whose YAML head says what files and columns there are.
+//! The dataset card of Hugging Face: `README.md`, whose YAML header describes the files and columns.
 
 use super::About;
 use isn_format::error::count;
 use isn_format::text::{one_line, yaml};
 
-/// The text.
+/// Returns the text of the card.
 pub(super) fn card(about: &About<'_>) -> String {
     let manifest = about.manifest;
     let names: String = about
@@ -50,7 +50,7 @@ pub(super) fn card(about: &About<'_>) -> String {
         description = lines(&manifest.description),
         pin = manifest.pin(),
         doubt = about.doubt.as_ref().map(|doubt| format!("- Unsigned: {doubt}\n")).unwrap_or_default(),
-        // Further right, so that they are of the same item.
+        // Indented, so that all lines belong to the same list item.
         terms = lines(&manifest.licence).replace('\n', "\n  "),
         images = count(about.splits.iter().map(|(_, images, _)| *images as usize).sum(), "image"),
         classes = about.classes.len(),
@@ -58,7 +58,7 @@ pub(super) fn card(about: &About<'_>) -> String {
     )
 }
 
-/// A text as Markdown that shows it as it is: no HTML, links, headings or fences come of it.
+/// Escapes a text for Markdown, so that it cannot make HTML, links, headings or code fences.
 fn line(text: &str) -> String {
     let mut out = String::new();
     for c in one_line(text.trim()).chars() {
@@ -70,7 +70,7 @@ fn line(text: &str) -> String {
             _ => out.push(c),
         }
     }
-    // What begins a list, or makes a heading of the line before.
+    // Escapes what would start a list, or turn the line before into a heading.
     let digits = out.bytes().take_while(u8::is_ascii_digit).count();
     if out.starts_with(['-', '+', '=']) {
         out.insert(0, '\\');
@@ -80,7 +80,7 @@ fn line(text: &str) -> String {
     out
 }
 
-/// As [`line()`], of a text of several.
+/// Escapes a text of several lines with [`line()`].
 fn lines(text: &str) -> String {
     text.trim().lines().map(line).collect::<Vec<_>>().join("\n")
 }

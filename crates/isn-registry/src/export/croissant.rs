@@ -1,8 +1,10 @@
-//! A tar of the tree a split, a table of the images, `images.csv`, and `croissant.json`, which describes them in Croissant 1.0
-//! (MLCommons), a JSON-LD vocabulary for datasets: readers of that find images, classes and splits by themselves.
+//! A tar of the tree for each split, a table of the images, `images.csv`, and `croissant.json`, which
+//! describes them in Croissant 1.0 (MLCommons), a JSON-LD vocabulary for datasets. Readers of Croissant find
+//! images, classes and splits by themselves.
 //!
-//! Class and split could be told from paths, by regular expressions. But mlcroissant 1.1 follows one reference of a record set,
-//! and writes what that is made of over the path; so they are columns of the table.
+//! Class and split could be extracted from paths by regular expressions. But mlcroissant 1.1 follows only one
+//! reference of a record set, and overwrites the path with the extracted value, so they are columns of the
+//! table.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -18,12 +20,12 @@ use isn_format::error::{Error, Result};
 use isn_format::split::Split;
 use isn_format::tree::CLASSES;
 
-/// The digits of a file's SHA-256 that are in its name.
+/// The number of digits of a file's SHA-256 in its name.
 const DIGITS: usize = 12;
-/// The tar that is being written.
+/// The name of a tar while it is written.
 const UNNAMED: &str = "split.tar";
 const IMAGES: &str = "images.csv";
-/// Columns of [`IMAGES`], what is in them, and what other field they refer to.
+/// The columns of [`IMAGES`], their types, and the fields that they refer to.
 const COLUMNS: [(&str, &str, Option<&str>); 7] = [
     ("path", "sc:Text", None),
     ("split", "sc:Text", Some("splits/name")),
@@ -38,7 +40,7 @@ pub(super) struct Croissant<'a> {
     dir: &'a Path,
     about: &'a About<'a>,
     tar: Option<(Split, Tar)>,
-    /// Name, length and SHA-256 of each tar, with its split.
+    /// The name, length and SHA-256 of each tar, with its split.
     tars: Vec<(Split, String, u64, String)>,
     /// The table so far.
     images: String,
@@ -55,7 +57,8 @@ impl<'a> Croissant<'a> {
         let (length, sha256) = tar.finish()?;
         let sha256 = sha256.unwrap_or_default();
         let manifest = self.about.manifest;
-        // mlcroissant unpacks an archive once for each name, whatever is in it: so no two may have one name.
+        // mlcroissant unpacks an archive once for each name, whatever its contents, so no two archives may
+        // have the same name.
         let name = format!("{}-{}-{split}-{}.tar", manifest.name, manifest.version, &sha256[..DIGITS]);
         let (from, to) = (self.dir.join(UNNAMED), self.dir.join(&name));
         fs::rename(&from, &to).map_err(Error::io("rename", &from))?;
@@ -77,7 +80,7 @@ impl Writer for Croissant<'_> {
         };
         let Image { path, label, blake3, width, height, .. } = image;
         let class = self.about.classes.get(*label as usize).map_or("", |class| class.id.as_str());
-        // None of these has a comma or a quote.
+        // None of these contains a comma or a quote.
         let _ = writeln!(self.images, "{path},{split},{class},{label},{blake3},{width},{height}");
         tar.append(path, image.bytes)
     }
@@ -179,7 +182,7 @@ impl Croissant<'_> {
             field
         };
         let mut fields: Vec<Value> = COLUMNS.iter().map(column).collect();
-        // From the files to the table, not the other way round: mlcroissant takes the contents of what it joins to.
+        // The reference goes from the files to the table: mlcroissant takes the contents of what it joins to.
         let of_table = fields[0]["source"].take();
         fields[0]["source"] =
             json!({ "fileSet": { "@id": "image-files" }, "extract": { "fileProperty": "fullpath" } });
@@ -202,7 +205,7 @@ impl Croissant<'_> {
     }
 }
 
-/// A field that is a column of a table.
+/// Returns a field that is a column of a table.
 fn column_of(records: &str, file: &str, name: &str, kind: Value) -> Value {
     json!({
         "@type": "cr:Field",
@@ -213,7 +216,7 @@ fn column_of(records: &str, file: &str, name: &str, kind: Value) -> Value {
     })
 }
 
-/// What the specification calls the splits.
+/// Returns what the specification calls a split.
 fn url_of(split: Split) -> &'static str {
     match split {
         Split::Train => "cr:TrainingSplit",
@@ -239,7 +242,7 @@ fn record_of_classes() -> Value {
     })
 }
 
-/// The context of the specification, in full: a reader takes a shorter one for a mistake.
+/// Returns the full context of the specification, because readers report a shorter one as a mistake.
 fn context() -> Value {
     let mut context = json!({
         "@language": "en",

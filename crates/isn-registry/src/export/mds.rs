@@ -1,8 +1,10 @@
-//! MosaicML's streaming format, MDS version 2: a folder a split with shards and their list, `index.json`.
+//! MosaicML's streaming format, MDS version 2: a folder for each split with shards and their list,
+//! `index.json`.
 //!
-//! A shard is the number of its samples, where each begins and the last one ends (from the shard's beginning), a JSON object
-//! that says what columns there are, and the samples; all numbers little-endian, of 32 bits. A sample is the lengths of those
-//! columns that have no fixed one, then the columns, by name.
+//! A shard consists of the number of its samples, the offsets at which each begins and the last one ends
+//! (from the beginning of the shard), a JSON object that describes the columns, and the samples. All numbers
+//! are little-endian, of 32 bits. A sample consists of the lengths of the columns without a fixed length, and
+//! then the columns, by name.
 
 use std::path::{Path, PathBuf};
 
@@ -14,9 +16,9 @@ use isn_format::error::{Error, Result};
 use isn_format::split::Split;
 
 const VERSION: u64 = 2;
-/// The columns, sorted: the image's file, its label, its path.
+/// The columns, sorted: the image's file, its label, and its path.
 const NAMES: [&str; 3] = ["image", "label", "path"];
-/// Lengths of columns that have a fixed one, in bytes.
+/// The fixed lengths of columns, in bytes.
 const SIZES: [Option<u64>; 3] = [None, Some(8), None];
 
 pub(super) struct Mds<'a> {
@@ -24,7 +26,7 @@ pub(super) struct Mds<'a> {
     about: &'a About<'a>,
     config: Vec<u8>,
     open: Option<Open>,
-    /// The shards that are done.
+    /// The finished shards.
     shards: Vec<(Split, Value)>,
 }
 
@@ -33,16 +35,17 @@ struct Open {
     split: Split,
     name: String,
     path: PathBuf,
-    /// The samples, one behind the other. Where they begin stands before them, so they wait.
+    /// The samples, one after the other. They are kept in memory because their offsets come before them.
     samples: Vec<u8>,
-    /// Where each ends in `samples`.
+    /// The end of each sample in `samples`.
     ends: Vec<usize>,
 }
 
 impl<'a> Mds<'a> {
     pub(super) fn new(dir: &'a Path, about: &'a About<'a>) -> Result<Self> {
         let mut writer = Mds { dir, about, config: Vec::new(), open: None, shards: Vec::new() };
-        // The form that MDSWriter gives it: sorted keys, a space behind commas and colons. Readers skip it.
+        // The form in which MDSWriter writes it: sorted keys, and a space after commas and colons. Readers
+        // ignore it.
         writer.config = python_json(&Value::Object(writer.config())).into_bytes();
         Ok(writer)
     }
@@ -106,7 +109,7 @@ impl Writer for Mds<'_> {
         };
         let samples = &mut open.samples;
         for length in [image.bytes.len(), image.path.len()] {
-            // An image has at most 512 MiB, a path 200 bytes.
+            // An image has at most 512 MiB, and a path 200 bytes.
             samples.extend_from_slice(&(length as u32).to_le_bytes());
         }
         samples.extend_from_slice(image.bytes);
@@ -129,7 +132,7 @@ impl Writer for Mds<'_> {
     }
 }
 
-/// JSON as Python's `json.dumps` writes it; `value` has neither commas nor colons in its texts.
+/// Writes JSON like Python's `json.dumps`. The strings in `value` must not contain commas or colons.
 fn python_json(value: &Value) -> String {
     value.to_string().replace(',', ", ").replace(':', ": ")
 }

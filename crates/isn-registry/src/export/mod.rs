@@ -1,5 +1,6 @@
-//! Versions in the formats that other tools read: one writer a format. What is written depends on the version and on what
-//! was asked for, never on the machine, the time or the number of threads. docs/export.md has each format's layout.
+//! Writes versions in the formats of other tools, with one writer for each format. The output depends on the
+//! version and on the options, never on the machine, the time or the number of threads. docs/export.md
+//! describes the layout of each format.
 
 mod about;
 mod archive;
@@ -28,13 +29,13 @@ use isn_format::split::Split;
 /// The formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// A folder a split, in it a folder a class: the tree of a pull.
+    /// A folder for each split with a folder for each class: the tree of a pull.
     ImageFolder,
     /// Tars of samples, for the library `webdataset`.
     WebDataset,
     /// Parquet with the files' bytes.
     Parquet,
-    /// The same with a dataset card, for Hugging Face `datasets` and its hub.
+    /// Parquet with a dataset card, for Hugging Face `datasets` and its hub.
     HuggingFace,
     /// Arrays of pixels, for NumPy.
     Npz,
@@ -42,12 +43,12 @@ pub enum Format {
     TfRecord,
     /// MosaicML's streaming format.
     Mds,
-    /// Tars of the tree with a description in Croissant 1.0.
+    /// Tars of the tree, with a description in Croissant 1.0.
     Croissant,
 }
 
 impl Format {
-    /// All of them.
+    /// All formats.
     pub const ALL: [Format; 8] = [
         Format::ImageFolder,
         Format::WebDataset,
@@ -59,7 +60,7 @@ impl Format {
         Format::Croissant,
     ];
 
-    /// Its name on the command line.
+    /// Returns its name on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Format::ImageFolder => "imagefolder",
@@ -73,8 +74,8 @@ impl Format {
         }
     }
 
-    /// How images are mixed. What is read from its beginning to its end, a shard at a time, is mixed beforehand: readers
-    /// only mix what is near. The rest is in the order of paths.
+    /// Returns how images are shuffled. Formats that are read sequentially, shard by shard, are shuffled
+    /// beforehand, because their readers only shuffle within a window. The others are in the order of paths.
     pub fn shuffle(self) -> Shuffle {
         match self {
             Format::WebDataset | Format::TfRecord | Format::Mds => Shuffle::Full,
@@ -82,12 +83,12 @@ impl Format {
         }
     }
 
-    /// Whether a split is cut into shards; else it is one file.
+    /// Whether a split is cut into shards; otherwise it is one file.
     pub fn has_shards(self) -> bool {
         !matches!(self, Format::ImageFolder | Format::Npz | Format::Croissant)
     }
 
-    /// Whether it has pixels, not files.
+    /// Whether it stores pixels instead of files.
     pub fn has_pixels(self) -> bool {
         self == Format::Npz
     }
@@ -120,48 +121,57 @@ impl FromStr for Format {
 pub struct Shard {
     /// The split.
     pub split: Split,
-    /// Which of its shards, from 0.
+    /// The number of the shard in its split, from 0.
     pub number: usize,
-    /// How many shards the split has.
+    /// The number of shards of the split.
     pub of: usize,
-    /// How many images are in this one.
+    /// The number of images in the shard.
     pub images: usize,
 }
 
 /// An image.
 #[derive(Clone, Copy, Debug)]
 pub struct Image<'a> {
-    /// Its number in the version, or in the part of it that is exported: by its path, from 0.
+    /// Its number in the exported part of the version, by path, from 0.
     pub number: usize,
-    /// Where it stands in the tree.
+    /// Its path in the tree.
     pub path: &'a str,
-    /// Its class, a rank in `classes.csv`.
+    /// Its class, as a position in `classes.csv`.
     pub label: u32,
-    /// BLAKE3 of its file.
+    /// The BLAKE3 hash of its file.
     pub blake3: Digest,
-    /// In pixels, of the file.
+    /// The width of the file's image, in pixels.
     pub width: u32,
-    /// In pixels, of the file.
+    /// The height of the file's image, in pixels.
     pub height: u32,
-    /// Its file, or its pixels where [`Format::has_pixels`].
+    /// Its file, or its pixels if [`Format::has_pixels`].
     pub bytes: &'a [u8],
 }
 
-/// What writes a format. Shards come split by split, each followed by as many images as it says.
+/// Writes a format. Shards come split by split, each followed by its number of images.
 pub trait Writer {
     /// Begins a shard.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a file cannot be written.
     fn begin(&mut self, shard: &Shard) -> Result<()>;
-    /// Appends an image to it.
+    /// Appends an image to the shard.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a file cannot be written; [`Error::Invalid`] if the format cannot hold it.
     fn image(&mut self, image: &Image<'_>) -> Result<()>;
-    /// Ends the last shard, and writes what describes them all.
+    /// Ends the last shard, and writes the files that describe all shards.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a file cannot be written.
     fn finish(&mut self) -> Result<()>;
 }
 
 impl Format {
-    /// Whether this program can write it.
+    /// Checks that this program can write the format.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if it was built without what that needs.
+    /// [`Error::Invalid`] if it was built without a feature that the format needs.
     pub fn check(self) -> Result<()> {
         match self {
             #[cfg(not(feature = "parquet"))]
@@ -178,10 +188,11 @@ fn without_parquet(format: Format) -> Error {
     Error::invalid(format!("--as {format}"), why)
 }
 
-/// The writer of a format, into the empty folder `dir`.
+/// Returns the writer of a format, into the empty folder `dir`.
 ///
 /// # Errors
-/// As [`Format::check`]; and [`Error::Internal`] for a tree, which is a pull's to write.
+/// Those of [`Format::check`]; [`Error::Io`] if a file cannot be created; [`Error::Internal`] for a tree,
+/// which is written by a pull.
 pub fn writer<'a>(format: Format, dir: &'a Path, about: &'a About<'a>) -> Result<Box<dyn Writer + 'a>> {
     Ok(match format {
         Format::WebDataset => Box::new(webdataset::WebDataset::new(dir, about)),

@@ -1,5 +1,5 @@
-//! Arrays of pixels for NumPy: `NAME-VERSION.npz`, a zip of `.npy` files, none of them compressed. A split has `SPLIT_images`
-//! (n × height × width × 3, uint8), `SPLIT_labels` (n, int64) and `SPLIT_paths` (n, text).
+//! Arrays of pixels for NumPy: `NAME-VERSION.npz`, a zip of uncompressed `.npy` files. A split has
+//! `SPLIT_images` (n × height × width × 3, uint8), `SPLIT_labels` (n, int64) and `SPLIT_paths` (n, text).
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -41,7 +41,7 @@ impl<'a> Npz<'a> {
         self.zip()?.write_all(bytes).map_err(Error::io("write", &self.path))
     }
 
-    /// Begins an array; its elements follow.
+    /// Begins an array, whose elements follow.
     fn array(&mut self, name: &str, kind: &str, shape: &[usize]) -> Result<()> {
         let options = SimpleFileOptions::default()
             .compression_method(CompressionMethod::Stored)
@@ -110,7 +110,7 @@ impl Writer for Npz<'_> {
     }
 }
 
-/// What stands before the elements of an array: version 1.0 of NumPy's format, elements row by row.
+/// Returns the header of an array: version 1.0 of NumPy's format, with elements row by row.
 fn header(kind: &str, shape: &[usize]) -> Vec<u8> {
     let shape: Vec<String> = shape.iter().map(usize::to_string).collect();
     let shape = if let [one] = &shape[..] { format!("({one},)") } else { format!("({})", shape.join(", ")) };

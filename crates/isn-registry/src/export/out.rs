@@ -1,4 +1,4 @@
-//! [`Out`]: a file that is being written, whose errors name it.
+//! [`Out`]: a file that is being written, with errors that name it.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::files;
 use isn_format::error::{Error, Result};
 
-/// Written at once, in bytes.
+/// The size of the write buffer, in bytes.
 const BUFFER: usize = 1 << 18;
 
 /// A file of an export.
@@ -18,30 +18,30 @@ pub(super) struct Out {
 }
 
 impl Out {
-    /// A new file, and the folder that it is in.
+    /// Creates a file, and the folder that it is in.
     pub(super) fn create(path: PathBuf) -> Result<Self> {
         files::create_dir_all(files::parent(&path))?;
         let file = File::create_new(&path).map_err(Error::io("create", &path))?;
         Ok(Out { path, file: BufWriter::with_capacity(BUFFER, file), length: 0 })
     }
 
-    /// Where it is.
+    /// Returns its path.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// How many bytes it has so far.
+    /// Returns its current length in bytes.
     pub(super) fn length(&self) -> u64 {
         self.length
     }
 
-    /// Appends.
+    /// Appends bytes.
     pub(super) fn put(&mut self, bytes: &[u8]) -> Result<()> {
         self.length += bytes.len() as u64;
         self.file.write_all(bytes).map_err(Error::io("write", &self.path))
     }
 
-    /// Writes what is still in memory; gives the file.
+    /// Writes what is still in memory, and returns the file.
     pub(super) fn finish(self) -> Result<File> {
         self.file.into_inner().map_err(|e| Error::io("write", &self.path)(e.into_error()))
     }
@@ -54,7 +54,7 @@ pub(super) fn write(path: PathBuf, bytes: &[u8]) -> Result<()> {
     out.finish().map(drop)
 }
 
-/// Indented JSON and a final line feed.
+/// Writes indented JSON with a final line feed.
 pub(super) fn write_json(path: PathBuf, value: &serde_json::Value) -> Result<()> {
     write(path, format!("{value:#}\n").as_bytes())
 }

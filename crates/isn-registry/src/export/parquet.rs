@@ -1,6 +1,7 @@
-//! Parquet: the columns `image` (a group of the file's `bytes` and its `path`), `label` and `path`. That is also how Hugging Face
-//! `datasets` stores images, and what tells it so stands in the file's metadata; with a card it is a dataset of its hub.
-//! Compressed by zstd, since images of isn leave that to whoever stores them.
+//! Parquet: the columns `image` (a group of the file's `bytes` and its `path`), `label` and `path`. Hugging
+//! Face `datasets` stores images in the same way, and recognises them by metadata in the file; with a card,
+//! the folder is a dataset for its hub. Compressed with zstd, since isn's images leave compression to
+//! whatever stores them.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -28,10 +29,11 @@ const SCHEMA: &str = "message schema {
 }";
 /// zstd's own default.
 const LEVEL: i32 = 3;
-/// A row group ends at so many rows or bytes: it is what readers hold in memory.
+/// The maximum rows and bytes of a row group, which is what readers hold in memory.
 const GROUP_ROWS: usize = 256;
 const GROUP_BYTES: usize = 64 << 20;
-/// A page is what is decompressed for one row. Whether it is full is looked at after so many rows.
+/// The size of a page, which is what is decompressed to read one row, and the number of rows after which it
+/// is checked.
 const PAGE_BYTES: usize = 1 << 20;
 const PAGE_STEP: usize = 4;
 
@@ -50,7 +52,7 @@ struct Open {
     file: SerializedFileWriter<File>,
 }
 
-/// Rows that wait until they are a group.
+/// Rows that wait until they fill a group.
 #[derive(Default)]
 struct Rows {
     images: Vec<ByteArray>,
@@ -88,7 +90,7 @@ impl<'a> Parquet<'a> {
         Ok(Parquet { dir, about, has_card, schema, properties, open, rows })
     }
 
-    /// Writes the rows that wait.
+    /// Writes the waiting rows.
     fn end_group(&mut self) -> Result<()> {
         let (Some(open), rows) = (&mut self.open, std::mem::take(&mut self.rows)) else { return Ok(()) };
         if rows.labels.is_empty() {
@@ -96,7 +98,7 @@ impl<'a> Parquet<'a> {
         }
         let mut write = || {
             let mut group = open.file.next_row_group()?;
-            // A value of a group that is there, of a column that is there.
+            // The definition levels: 2 for a value in a group, 1 for a value in a column, neither null.
             column::<ByteArrayType>(&mut group, &rows.images, 2)?;
             column::<ByteArrayType>(&mut group, &rows.paths, 2)?;
             column::<Int64Type>(&mut group, &rows.labels, 1)?;

@@ -1,7 +1,8 @@
-//! Records of `tf.train.Example`, with what TensorFlow Datasets needs to open them by itself.
+//! Records of `tf.train.Example`, with the files that TensorFlow Datasets needs to open them by itself.
 //!
-//! A record is its length (64 bits, little-endian), the length's checksum, its bytes and theirs; a checksum is CRC-32C, turned
-//! right by 15 bits, plus a constant (`tensorflow/core/lib/hash/crc32c.h`). An `Example` is a protocol buffer.
+//! A record consists of its length (64 bits, little-endian), the checksum of the length, its bytes, and their
+//! checksum. A checksum is CRC-32C, rotated right by 15 bits, plus a constant
+//! (`tensorflow/core/lib/hash/crc32c.h`). An `Example` is a protocol buffer.
 
 use std::path::Path;
 
@@ -16,7 +17,7 @@ pub(super) struct TfRecord<'a> {
     dir: &'a Path,
     about: &'a About<'a>,
     out: Option<Out>,
-    /// How many images each shard has.
+    /// The number of images of each shard.
     shards: Vec<(Split, usize)>,
 }
 
@@ -106,7 +107,7 @@ fn features(about: &About<'_>) -> Value {
     })
 }
 
-/// `Example { features: Features { feature: { "image": bytes, "label": int64, "path": bytes } } }`.
+/// Encodes `Example { features: Features { feature: { "image": bytes, "label": int64, "path": bytes } } }`.
 fn example(image: &Image<'_>) -> Vec<u8> {
     let bytes = |value: &[u8]| field(1, &field(1, value));
     let label = field(3, &field(1, &varint(u64::from(image.label))));
@@ -118,7 +119,7 @@ fn example(image: &Image<'_>) -> Vec<u8> {
     field(1, &entries)
 }
 
-/// A field of protocol buffers that has a length.
+/// Encodes a length-delimited field of a protocol buffer.
 fn field(number: u8, value: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(value.len() + 11);
     out.push(number << 3 | 2);

@@ -1,5 +1,5 @@
-//! Tars for the library `webdataset`: of each sample its image, its label and a JSON object, one behind the other, with
-//! names that are alike up to the first dot.
+//! Tars for the library `webdataset`: each sample is an image, its label and a JSON object, in sequence, with
+//! names that are equal up to the first dot.
 
 use std::path::Path;
 
@@ -34,7 +34,8 @@ impl Writer for WebDataset<'_> {
         let Some(tar) = &mut self.tar else {
             return Err(Error::Internal("an image before its shard".into()));
         };
-        // A number, since a stem may have dots, and what stands behind the first dot is the kind of the member.
+        // A number, since a stem may contain dots, and the text after the first dot is the type of the
+        // member.
         let key = format!("{:09}", image.number);
         let class = self.about.classes.get(image.label as usize);
         let json = json!({

@@ -1,17 +1,17 @@
-//! Whether probabilities and labels are what they must be. Rows and columns are counted from 0.
+//! Checks that probabilities and labels are valid. Rows and columns are counted from 0.
 
 use crate::audit::matrix::Matrix;
 use isn_format::error::{Error, Result};
 
-/// How far a probability may be outside of 0 to 1 by rounding; as in cleanlab.
+/// How far a probability may be outside 0 to 1 because of rounding; the same as in cleanlab.
 pub const VALUE_TOLERANCE: f64 = 1e-6;
-/// How far the sum of a row may be from 1: what a softmax over a thousand classes in half precision can be off by.
+/// How far the sum of a row may be from 1, because of a softmax over a thousand classes in half precision.
 pub const SUM_TOLERANCE: f64 = 1e-3;
 
-/// Checks both, called `probs` and `given` in errors; gives the labels as columns.
+/// Checks both, which errors call `probs` and `given`. Returns the labels as columns.
 ///
 /// # Errors
-/// [`Error::Invalid`] that names the first row and column that are wrong.
+/// [`Error::Invalid`] with the first row and column that are wrong.
 pub fn check(probs: &str, probabilities: &Matrix, given: &str, labels: &[i64]) -> Result<Vec<usize>> {
     let (rows, columns) = (probabilities.rows(), probabilities.columns());
     let refuse = |why: String| Err(Error::invalid(probs, why));

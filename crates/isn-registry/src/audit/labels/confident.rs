@@ -1,21 +1,21 @@
-//! The confident joint: how often a label says one class and the probabilities, with confidence, another.
+//! The confident joint: how often a label is one class while the probabilities confidently say another.
 
 use super::sums::{ascending, pairwise, round_preserving_sum, sum};
 use crate::audit::matrix::Matrix;
 
-/// What a probability may lack to the threshold of its class.
+/// How far a probability may be below the threshold of its class.
 const TOLERANCE: f64 = 1e-6;
-/// The least threshold of a class.
+/// The minimum threshold of a class.
 const LEAST_THRESHOLD: f64 = 2.0 * TOLERANCE;
-/// The threshold of a class that no label has: nothing reaches it.
+/// The threshold of a class without labels, which no probability reaches.
 const UNREACHABLE: f64 = 2.0;
-/// How many images of each class are let alone.
+/// The number of images of each class that are never flagged.
 const MIN_EXAMPLES: usize = 1;
 
-/// Counts and suspects.
+/// The counts of the joint, and the suspects.
 pub(super) struct ConfidentJoint {
-    /// How many labels of class `given` are believed to be truly `class`: `[class][given]`, calibrated to the numbers of
-    /// labels, and [`MIN_EXAMPLES`] kept.
+    /// The estimated number of labels of class `given` that are truly `class`, as `[class][given]`,
+    /// calibrated to the numbers of labels, with [`MIN_EXAMPLES`] kept.
     counts: Vec<Vec<usize>>,
     /// Whether a row is off the diagonal before calibration.
     pub(super) off_diagonal: Vec<bool>,
@@ -44,7 +44,8 @@ impl ConfidentJoint {
         ConfidentJoint { counts: keep_examples(&calibrate(&joint, labels)), off_diagonal }
     }
 
-    /// For each class as many as the joint says are of another, by the probability of the given label.
+    /// Flags as many labels of each class as the joint attributes to other classes, those with the lowest
+    /// probability of the given label first.
     pub(super) fn prune_by_class(&self, probabilities: &Matrix, labels: &[usize]) -> Vec<bool> {
         let mut flags = vec![false; labels.len()];
         for (given, rows) in by_class(labels, probabilities.columns()) {
@@ -55,7 +56,8 @@ impl ConfidentJoint {
         flags
     }
 
-    /// For each pair of classes as many as the joint says, by the margin between the two.
+    /// Flags as many labels of each pair of classes as the joint counts, those with the largest margin
+    /// between the two first.
     pub(super) fn prune_by_noise_rate(&self, probabilities: &Matrix, labels: &[usize]) -> Vec<bool> {
         let mut flags = vec![false; labels.len()];
         for (given, rows) in by_class(labels, probabilities.columns()) {
@@ -75,18 +77,19 @@ impl ConfidentJoint {
     }
 }
 
-/// The rows of each class that has enough of them to lose some.
+/// Returns the rows of each class that has enough of them to lose some.
 fn by_class(labels: &[usize], classes: usize) -> impl Iterator<Item = (usize, Vec<usize>)> {
     let mut rows = vec![Vec::new(); classes];
     labels.iter().enumerate().for_each(|(row, label)| rows[*label].push(row));
     rows.into_iter().enumerate().filter(|(_, rows)| rows.len() > MIN_EXAMPLES)
 }
 
-/// For each class the mean probability of that class among the rows with its label, less a tolerance.
+/// Returns for each class the mean probability of that class among the rows with its label, less a tolerance.
 fn thresholds(probabilities: &Matrix, labels: &[usize]) -> Vec<f64> {
     let mut rows = vec![Vec::new(); probabilities.columns()];
     labels.iter().enumerate().for_each(|(row, label)| rows[*label].push(row));
-    // Among single-precision means, NumPy computes in double precision as soon as there is a class without labels.
+    // NumPy computes means of single precision in double precision as soon as there is a class without
+    // labels.
     let mixed = rows.iter().any(Vec::is_empty);
     let round = |x: f64| probabilities.round(x);
     let last = |x: f64| if mixed { x } else { round(x) };
@@ -98,7 +101,7 @@ fn thresholds(probabilities: &Matrix, labels: &[usize]) -> Vec<f64> {
     means.map(|mean| last(f64::max(mean, last(LEAST_THRESHOLD)) - last(TOLERANCE))).collect()
 }
 
-/// Scales the rows to the numbers of labels and the whole to their sum, in whole numbers.
+/// Scales the rows to the numbers of labels, and the whole to their sum, in whole numbers.
 fn calibrate(joint: &[Vec<f64>], labels: &[usize]) -> Vec<Vec<f64>> {
     let mut counts = vec![0.0; joint.len()];
     labels.iter().for_each(|label| counts[*label] += 1.0);
@@ -107,7 +110,7 @@ fn calibrate(joint: &[Vec<f64>], labels: &[usize]) -> Vec<Vec<f64>> {
         row.iter().map(|n| n / total * count).collect()
     };
     let scaled: Vec<Vec<f64>> = joint.iter().zip(&counts).map(scale).collect();
-    // In the order in which cleanlab has it in memory.
+    // Summed in the order in which cleanlab has it in memory.
     let by_column: Vec<f64> =
         (0..joint.len()).flat_map(|class| scaled.iter().map(move |row| row[class])).collect();
     let total = sum(&by_column);
@@ -118,7 +121,8 @@ fn calibrate(joint: &[Vec<f64>], labels: &[usize]) -> Vec<Vec<f64>> {
         .collect()
 }
 
-/// Turns the joint to `[class][given]`, and takes from the other classes what the diagonal lacks to [`MIN_EXAMPLES`].
+/// Transposes the joint to `[class][given]`, and takes from the other classes what the diagonal lacks of
+/// [`MIN_EXAMPLES`].
 fn keep_examples(joint: &[Vec<f64>]) -> Vec<Vec<usize>> {
     let classes = joint.len();
     let mut counts = vec![vec![0; classes]; classes];
@@ -127,7 +131,7 @@ fn keep_examples(joint: &[Vec<f64>]) -> Vec<Vec<usize>> {
         let others = row.iter().filter(|n| **n != 0.0).count().saturating_sub(1).max(1);
         let each = (diagonal - row[given]) / others as f64;
         for (class, n) in row.iter().enumerate() {
-            // Whole numbers by truncation, as cleanlab.
+            // Truncated to whole numbers, as in cleanlab.
             counts[class][given] = if class == given { diagonal } else { n - each }.max(0.0) as usize;
         }
     }

@@ -1,8 +1,8 @@
-//! Label errors from out-of-sample predicted probabilities: confident learning (Northcutt, Jiang and Chuang,
-//! "Confident Learning: Estimating Uncertainty in Dataset Labels", JAIR 70, 2021), with the filters and scores of
-//! cleanlab 2.9.0's `find_label_issues`, and its results.
+//! Finds label errors from out-of-sample predicted probabilities: confident learning (Northcutt, Jiang and
+//! Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels", JAIR 70, 2021), with the filters
+//! and scores of cleanlab 2.9.0's `find_label_issues`, and the same results.
 //!
-//! Where cleanlab sorts without saying what becomes of equal numbers, the lower row comes first here.
+//! Where cleanlab's order of equal numbers is unspecified, the lower row comes first here.
 
 mod check;
 mod confident;
@@ -15,27 +15,27 @@ pub use score::Rank;
 use super::matrix::{Matrix, largest};
 use confident::ConfidentJoint;
 
-/// Which labels are flagged; named as in cleanlab.
+/// The filter that flags labels, named as in cleanlab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filter {
-    /// For each pair of classes as many as the confident joint counts, by the margin between the two.
+    /// For each pair of classes, as many as the confident joint counts, by the margin between the two.
     PruneByNoiseRate,
-    /// For each class as many as the confident joint counts, by the probability of the given label.
+    /// For each class, as many as the confident joint counts, by the probability of the given label.
     PruneByClass,
-    /// What both of these flag.
+    /// Labels that both of these flag.
     Both,
-    /// What is off the diagonal of the confident joint.
+    /// Labels off the diagonal of the confident joint.
     ConfidentLearning,
-    /// Where the most probable class is another one.
+    /// Labels where the most probable class is a different one.
     PredictedNeqGiven,
-    /// As many as `ConfidentLearning`, of the lowest normalised margin.
+    /// As many as `ConfidentLearning`, with the lowest normalised margin.
     LowNormalizedMargin,
-    /// As many as `ConfidentLearning`, of the lowest self-confidence.
+    /// As many as `ConfidentLearning`, with the lowest self-confidence.
     LowSelfConfidence,
 }
 
 impl Filter {
-    /// All of them.
+    /// All filters.
     pub const ALL: [Filter; 7] = [
         Filter::PruneByNoiseRate,
         Filter::PruneByClass,
@@ -46,7 +46,7 @@ impl Filter {
         Filter::LowSelfConfidence,
     ];
 
-    /// The name, as cleanlab spells it.
+    /// Returns the name, as cleanlab spells it.
     pub fn as_str(self) -> &'static str {
         match self {
             Filter::PruneByNoiseRate => "prune_by_noise_rate",
@@ -60,21 +60,21 @@ impl Filter {
     }
 }
 
-/// A label and what speaks against it.
+/// A label, and the evidence against it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Suspect {
     /// The row of the probabilities, from 0.
     pub row: usize,
-    /// The class that the label says, a column.
+    /// The class of the label, as a column.
     pub given: usize,
     /// The most probable other class.
     pub suggested: usize,
-    /// How good the label is by [`Rank`]: the lower the worse.
+    /// The score of the label by [`Rank`]; lower is worse.
     pub score: f64,
 }
 
-/// Flags labels and ranks them, the most suspect first. `labels` are columns of `probabilities`, one a row, both as
-/// [`check()`] lets them pass.
+/// Flags labels and ranks them, the most suspect first. `labels` are columns of `probabilities`, one for each
+/// row. Both must have passed [`check()`].
 pub fn find(probabilities: &Matrix, labels: &[usize], filter: Filter, rank: Rank) -> Vec<Suspect> {
     let flags = flagged(probabilities, labels, filter);
     let mut suspects = scored(probabilities, labels, rank);
@@ -82,7 +82,7 @@ pub fn find(probabilities: &Matrix, labels: &[usize], filter: Filter, rank: Rank
     suspects
 }
 
-/// All labels, the most suspect first.
+/// Returns all labels, the most suspect first.
 pub fn scored(probabilities: &Matrix, labels: &[usize], rank: Rank) -> Vec<Suspect> {
     let suspect = |(row, given): (usize, &usize)| Suspect {
         row,
@@ -95,7 +95,7 @@ pub fn scored(probabilities: &Matrix, labels: &[usize], rank: Rank) -> Vec<Suspe
     all
 }
 
-/// The most probable class other than the given one; the first of several.
+/// Returns the most probable class other than the given one, and the first of equal ones.
 pub fn suggested(probabilities: &Matrix, row: usize, given: usize) -> usize {
     let but_given = |(class, p)| if class == given { f64::NEG_INFINITY } else { p };
     largest(probabilities.row(row).enumerate().map(but_given))
@@ -126,7 +126,7 @@ fn flagged(probabilities: &Matrix, labels: &[usize], filter: Filter) -> Vec<bool
     flags
 }
 
-/// As many as are off the diagonal, of the lowest score.
+/// Flags as many labels as are off the diagonal, those with the lowest scores.
 fn lowest(probabilities: &Matrix, labels: &[usize], rank: Rank, joint: &ConfidentJoint) -> Vec<bool> {
     let mut off_diagonal = joint.off_diagonal.clone();
     keep_predicted(probabilities, labels, &mut off_diagonal);
@@ -138,7 +138,7 @@ fn lowest(probabilities: &Matrix, labels: &[usize], rank: Rank, joint: &Confiden
     flags
 }
 
-/// No label is flagged that is the prediction itself, or as good as that.
+/// Unflags labels that are the prediction itself, or almost as probable.
 fn keep_predicted(probabilities: &Matrix, labels: &[usize], flags: &mut [bool]) {
     for (row, (flag, label)) in flags.iter_mut().zip(labels).enumerate() {
         let lifted = |(class, p)| if class == *label { probabilities.round(p + VALUE_TOLERANCE) } else { p };

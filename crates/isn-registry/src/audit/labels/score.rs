@@ -1,24 +1,24 @@
-//! [`Rank`]: how good a label is by its row of probabilities.
+//! [`Rank`]: scores a label by its row of probabilities.
 
 use super::sums::pairwise;
 use crate::audit::matrix::Matrix;
 
-/// The least that a confidence or an entropy is taken for.
+/// The minimum for a confidence or an entropy.
 const CLIPPING: f64 = 1e-6;
 
-/// A score of labels, named as in cleanlab; the lower, the more suspect.
+/// A score of labels, named as in cleanlab. Lower scores are more suspect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rank {
     /// The probability of the given label.
     SelfConfidence,
-    /// That probability less the largest other one, brought to 0 to 1.
+    /// That probability minus the largest other one, scaled to 0 to 1.
     NormalizedMargin,
-    /// The row's entropy, weighed by that probability.
+    /// The entropy of the row, weighted by that probability.
     ConfidenceWeightedEntropy,
 }
 
 impl Rank {
-    /// The name, as cleanlab spells it.
+    /// Returns the name, as cleanlab spells it.
     pub fn as_str(self) -> &'static str {
         match self {
             Rank::SelfConfidence => "self_confidence",
@@ -27,7 +27,7 @@ impl Rank {
         }
     }
 
-    /// The score of `label` in a row.
+    /// Returns the score of `label` in a row.
     pub fn score(self, probabilities: &Matrix, row: usize, label: usize) -> f64 {
         let round = |x: f64| probabilities.round(x);
         let own = probabilities.at(row, label);
@@ -40,7 +40,7 @@ impl Rank {
             }
             Rank::ConfidenceWeightedEntropy => {
                 let classes = probabilities.columns();
-                // A little outside of 0 to 1 may pass as rounding; the logarithm must not see it.
+                // A value slightly outside 0 to 1 can come from rounding, and must not reach the logarithm.
                 let term = |class: usize| match probabilities.at(row, class).clamp(0.0, 1.0) {
                     0.0 => 0.0,
                     p => round(p * round(libm::log(p))),

@@ -1,6 +1,6 @@
-//! Sums and orders as NumPy computes them: what a count is rounded to must not hang on the order of additions.
+//! Sums and orders as NumPy computes them: rounded counts must not depend on the order of additions.
 
-/// NumPy's pairwise sum of `n` numbers, each addition rounded by `round`.
+/// Returns NumPy's pairwise sum of `n` numbers, with each addition rounded by `round`.
 pub(super) fn pairwise(n: usize, of: &dyn Fn(usize) -> f64, round: &dyn Fn(f64) -> f64) -> f64 {
     const BLOCK: usize = 128;
     if n < 8 {
@@ -20,19 +20,20 @@ pub(super) fn pairwise(n: usize, of: &dyn Fn(usize) -> f64, round: &dyn Fn(f64) 
     round(pairwise(half, of, round) + pairwise(n - half, &|at| of(half + at), round))
 }
 
-/// The sum in double precision.
+/// Returns the sum in double precision.
 pub(super) fn sum(numbers: &[f64]) -> f64 {
     pairwise(numbers.len(), &|at| numbers[at], &|x| x)
 }
 
-/// The places of the numbers in ascending order; of equal ones the first comes first.
+/// Returns the positions of the numbers in ascending order. Equal numbers keep their order.
 pub(super) fn ascending(numbers: &[f64]) -> Vec<usize> {
     let mut places: Vec<usize> = (0..numbers.len()).collect();
     places.sort_by(|a, b| numbers[*a].total_cmp(&numbers[*b]));
     places
 }
 
-/// Whole numbers near `numbers` whose sum is theirs, rounded: those that lost most by rounding are mended first.
+/// Rounds `numbers` to whole numbers that have the rounded sum of `numbers`, adjusting first those that lost
+/// most by rounding.
 pub(super) fn round_preserving_sum(numbers: &[f64]) -> Vec<f64> {
     let mut whole: Vec<f64> = numbers.iter().map(|x| x.round_ties_even()).collect();
     let wanted = sum(numbers).round_ties_even();

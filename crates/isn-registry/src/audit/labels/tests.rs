@@ -1,4 +1,4 @@
-//! Against cleanlab 2.9.0: `tests/vectors/labels`, and where it is at hand the CIFAR-10 test set.
+//! Compares with cleanlab 2.9.0: `tests/vectors/labels`, and the CIFAR-10 test set where it is available.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -110,7 +110,7 @@ fn what_is_wrong_is_named_by_row_and_column() {
     assert!(refused(&[&[1.0], &[1.0]], &[0, 0]).contains("only column 0"));
     let empty = Matrix::new(0, 3, Values::Double(Vec::new())).unwrap();
     assert!(check("P", &empty, "L", &[]).unwrap_err().to_string().contains("0 rows and 3 columns"));
-    // What rounding does to a softmax in half precision is no mistake.
+    // Rounding in a softmax of half precision is not a mistake.
     check("P", &matrix(&[&[0.2504, 0.7501], &[1.0 + 1e-7, -1e-7]]), "L", &[0, 1]).unwrap();
 }
 

@@ -1,10 +1,10 @@
-//! Folds of cross-validation: every class in equal parts in each, drawn by hash.
+//! Folds for cross-validation, drawn by hash, with every class equally divided among them.
 
-/// How many folds.
+/// The number of folds.
 pub const FOLDS: usize = 5;
 
-/// The fold of each row. Each class is dealt out in the order of a hash of the row's number; the next class goes on where
-/// the last one ended, so that the folds are of one size.
+/// Returns the fold of each row. Each class is dealt out in the order of a hash of the row's number, starting
+/// where the last class ended, so that the folds have equal sizes.
 pub fn stratified(labels: &[usize], classes: usize) -> Vec<usize> {
     let mut rows: Vec<Vec<usize>> = vec![Vec::new(); classes];
     labels.iter().enumerate().for_each(|(row, label)| rows[*label].push(row));

@@ -1,5 +1,5 @@
-//! Multinomial logistic regression with a quadratic penalty, fitted by L-BFGS from zero: the minimum is one, so nothing
-//! depends on a start.
+//! Multinomial logistic regression with a quadratic penalty, fitted by L-BFGS from zero. There is only one
+//! minimum, so the start does not matter.
 
 use std::collections::VecDeque;
 
@@ -8,16 +8,17 @@ use rayon::prelude::*;
 use super::folds::{FOLDS, stratified};
 use super::space::{Space, dot};
 
-/// Penalties that are tried, as multiples of 1/n times half the squared length of the weights; rows have length 1.
+/// The penalties to try, as multiples of 1/n times half the squared length of the weights. Rows have length
+/// 1.
 const PENALTIES: [f64; 3] = [0.3, 1.0, 3.0];
-/// How many pairs of steps L-BFGS remembers.
+/// The number of steps that L-BFGS remembers.
 const MEMORY: usize = 10;
 const MAX_STEPS: usize = 200;
-/// A gradient of this length, relative to the first one, is small enough.
+/// The length of the gradient, relative to the first one, at which the fit ends.
 const SMALL_GRADIENT: f64 = 1e-4;
 
-/// For each row, the probabilities of the model that was fitted to the folds without it, row by row. Of several penalties
-/// the one under which the given labels are the most likely.
+/// Returns for each row the probabilities from the model fitted to the folds without it, row by row. Of
+/// several penalties, uses the one under which the given labels are the most likely.
 pub fn cross_validated(space: &Space, labels: &[usize], classes: usize) -> Vec<f64> {
     let folds = stratified(labels, classes);
     let tried = PENALTIES.map(|penalty| {
@@ -42,7 +43,7 @@ fn with_penalty(space: &Space, labels: &[usize], classes: usize, folds: &[usize]
     (0..labels.len()).into_par_iter().flat_map_iter(predict).collect()
 }
 
-/// A row of weights a class, with the constant last.
+/// One row of weights for each class, with the constant last.
 struct Model {
     classes: usize,
     weights: Vec<f64>,
@@ -63,7 +64,7 @@ fn scores(weights: &[f64], x: &[f64], out: &mut [f64]) {
     }
 }
 
-/// Turns scores into probabilities; gives the logarithm of what they were divided by.
+/// Turns scores into probabilities. Returns the logarithm of what they were divided by.
 fn softmax(scores: &mut [f64]) -> f64 {
     let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let mut total = 0.0;
@@ -84,7 +85,7 @@ struct Problem<'a> {
 }
 
 impl Problem<'_> {
-    /// The loss at `weights`, and its gradient into `gradient`.
+    /// Returns the loss at `weights`, and writes its gradient to `gradient`.
     fn loss(&self, weights: &[f64], gradient: &mut [f64]) -> f64 {
         let width = self.space.dimensions() + 1;
         gradient.fill(0.0);
@@ -101,7 +102,7 @@ impl Problem<'_> {
                 g[width - 1] += p;
             }
         }
-        // The constants are free.
+        // The constants are not penalised.
         for (g, w) in gradient.chunks_exact_mut(width).zip(weights.chunks_exact(width)) {
             for (g, w) in g[..width - 1].iter_mut().zip(&w[..width - 1]) {
                 *g += self.penalty * w;
@@ -130,7 +131,7 @@ impl Problem<'_> {
                 step = gradient.iter().map(|g| -g).collect();
                 slope = dot(&step, &gradient);
             }
-            // Halve the step until the loss falls as it should (Armijo); the first one has no scale yet.
+            // Halves the step until the loss falls enough (Armijo). The first step has no scale yet.
             let mut size = if memory.is_empty() { 1.0 / length(&gradient).max(1e-12) } else { 1.0 };
             let moved = loop {
                 for ((next, at), step) in next.iter_mut().zip(&at).zip(&step) {
@@ -166,16 +167,16 @@ fn length(vector: &[f64]) -> f64 {
     dot(vector, vector).sqrt()
 }
 
-/// A step and how it changed the gradient.
+/// A step, and the change of the gradient along it.
 struct Pair {
     step: Vec<f64>,
     change: Vec<f64>,
-    /// 1 over the product of the two.
+    /// 1 divided by the product of the two.
     scale: f64,
 }
 
 impl Pair {
-    /// `None` if the curvature along the step tells nothing.
+    /// Returns `None` if the curvature along the step is not positive enough to be of use.
     fn new(from: &[f64], to: &[f64], gradient: &[f64], next: &[f64]) -> Option<Self> {
         let difference = |a: &[f64], b: &[f64]| -> Vec<f64> { a.iter().zip(b).map(|(a, b)| b - a).collect() };
         let (step, change) = (difference(from, to), difference(gradient, next));

@@ -1,7 +1,8 @@
-//! Out-of-sample predicted probabilities from embeddings and the labels themselves: no image's own label has a say in its
-//! row. [`logistic`] learns from the other folds, [`neighbours`] asks the nearest other images.
+//! Predicts out-of-sample probabilities from embeddings and the labels themselves: an image's own label has
+//! no influence on its row. [`logistic`] learns from the other folds, and [`neighbours`] takes votes of the
+//! nearest other images.
 //!
-//! The same on every run and with every number of threads: nothing is drawn but the folds, and those by hash.
+//! The result is the same on every run and with any number of threads. Only the folds are drawn, by hash.
 
 pub mod folds;
 pub mod logistic;
@@ -15,7 +16,7 @@ pub use space::Space;
 use super::labels::VALUE_TOLERANCE;
 use super::matrix::{Matrix, Values};
 
-/// Who gives the probabilities.
+/// The learner that predicts the probabilities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Learner {
     /// Cross-validated logistic regression.
@@ -27,7 +28,7 @@ pub enum Learner {
 }
 
 impl Learner {
-    /// The name, as on the command line.
+    /// Returns the name, as on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Learner::Logistic => "logistic",
@@ -37,7 +38,7 @@ impl Learner {
     }
 }
 
-/// Predicts a row of probabilities for each embedding. `labels` are below `classes`, one an embedding.
+/// Predicts a row of probabilities for each embedding. `labels` are below `classes`, one for each embedding.
 pub fn predict(embeddings: &Matrix, labels: &[usize], classes: usize, learner: Learner) -> Matrix {
     let space = Space::of(embeddings);
     let rows = match learner {
@@ -51,7 +52,7 @@ pub fn predict(embeddings: &Matrix, labels: &[usize], classes: usize, learner: L
         }
     };
     debug_assert!(rows.iter().all(|p| (-VALUE_TOLERANCE..=1.0 + VALUE_TOLERANCE).contains(p)));
-    // Both learners give `labels × classes` numbers.
+    // Both learners return `labels × classes` numbers.
     Matrix::new(labels.len(), classes, Values::Double(rows)).unwrap_or_else(|| unreachable!("a row a label"))
 }
 

@@ -1,15 +1,15 @@
-//! Votes of the nearest neighbours by cosine.
+//! Votes of the nearest neighbours by cosine similarity.
 
 use rayon::prelude::*;
 
 use super::space::{Space, dot};
 
-/// How many neighbours vote.
+/// The number of neighbours that vote.
 pub const NEIGHBOURS: usize = 40;
-/// What every class has before the votes, shared between them, as a part of all votes: no probability is zero.
+/// The weight of a uniform prior, as a share of all votes, so that no probability is zero.
 const PRIOR: f64 = 0.05;
 
-/// For each row, the share of each class in the votes of the nearest other rows; row by row.
+/// Returns for each row the share of each class in the votes of the nearest other rows, row by row.
 pub fn votes(space: &Space, labels: &[usize], classes: usize) -> Vec<f64> {
     (0..space.rows()).into_par_iter().flat_map_iter(|row| votes_of(space, labels, classes, row)).collect()
 }
@@ -20,7 +20,7 @@ fn votes_of(space: &Space, labels: &[usize], classes: usize, row: usize) -> Vec<
         .filter(|other| *other != row)
         .map(|other| (dot(own, space.row(other)), other))
         .collect();
-    // The nearest first; of equally near ones the lower row.
+    // The nearest first; of equally near ones, the lower row first.
     let nearer = |a: &(f64, usize), b: &(f64, usize)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
     let count = NEIGHBOURS.min(others.len());
     if count < others.len() {
@@ -30,7 +30,7 @@ fn votes_of(space: &Space, labels: &[usize], classes: usize, row: usize) -> Vec<
     others.sort_unstable_by(nearer);
     let mut votes = vec![0.0; classes];
     for (cosine, other) in others {
-        // The fourth power: near ones count much more than far ones.
+        // The fourth power makes near neighbours count much more than far ones.
         let square = cosine.max(0.0) * cosine.max(0.0);
         votes[labels[other]] += square * square;
     }

@@ -1,9 +1,9 @@
-//! [`Space`]: embeddings made comparable.
+//! [`Space`]: embeddings normalised for comparison.
 
 use crate::audit::matrix::Matrix;
 
-/// Embeddings with every dimension standardised and then every row of length 1, so that the product of two is their
-/// cosine.
+/// Embeddings with every dimension standardised, and then every row scaled to length 1, so that the product
+/// of two rows is their cosine.
 pub struct Space {
     rows: usize,
     dimensions: usize,
@@ -11,7 +11,7 @@ pub struct Space {
 }
 
 impl Space {
-    /// Standardises; a dimension that never varies, and a row of nothing, become zero.
+    /// Normalises embeddings. A dimension that never varies, and an empty row, become zero.
     pub fn of(embeddings: &Matrix) -> Self {
         let (rows, dimensions) = (embeddings.rows(), embeddings.columns());
         let mut values: Vec<f64> = Vec::with_capacity(rows * dimensions);
@@ -39,23 +39,24 @@ impl Space {
         Space { rows, dimensions, values }
     }
 
-    /// How many embeddings.
+    /// Returns the number of embeddings.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// How many numbers in each.
+    /// Returns the number of dimensions of each.
     pub fn dimensions(&self) -> usize {
         self.dimensions
     }
 
-    /// One embedding.
+    /// Returns one embedding.
     pub fn row(&self, row: usize) -> &[f64] {
         &self.values[row * self.dimensions..(row + 1) * self.dimensions]
     }
 }
 
-/// The product of two rows. Eight sums side by side, which the compiler turns into vector instructions.
+/// Returns the product of two rows, from eight parallel sums that the compiler turns into vector
+/// instructions.
 pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut lanes = [0.0; 8];
     let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));

@@ -1,7 +1,8 @@
 use super::folds::{FOLDS, stratified};
 use super::*;
 
-/// Three clouds of points around three corners, with a few labels wrong: rows, labels, which are wrong.
+/// Returns three clouds of points around three corners, with a few wrong labels: the rows, the labels, and
+/// the wrong ones.
 fn clouds() -> (Matrix, Vec<usize>, Vec<usize>) {
     let mut random = fastrand::Rng::with_seed(7);
     let (mut values, mut labels) = (Vec::new(), Vec::new());
@@ -68,7 +69,8 @@ fn folds_are_of_one_size_in_every_class() {
 
 #[test]
 fn odd_embeddings_do_no_harm() {
-    // A dimension that never varies, two equal rows, a row in the middle of all, a class of one image.
+    // A dimension that never varies, two equal rows, a row in the middle of all others, and a class of one
+    // image.
     let values = vec![1.0, 0.0, 1.0, 0.0, 1.0, 2.0, 1.0, 1.0];
     let points = Matrix::new(4, 2, Values::Double(values)).unwrap();
     for learner in [Learner::Logistic, Learner::Neighbours, Learner::Both] {

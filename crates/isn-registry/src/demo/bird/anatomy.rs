@@ -1,4 +1,4 @@
-//! The parts that several kinds of birds have. All face right.
+//! The parts that several kinds of birds have. They all face right.
 
 use crate::demo::canvas::Brush;
 use crate::demo::paint::{Colour, Paint, rgb};
@@ -14,7 +14,8 @@ pub(super) fn eye(brush: &mut Brush<'_>, (x, y): Point, radius: f64, iris: Colou
     brush.fill(&glint, &Paint::flat(rgb(0xffffff)));
 }
 
-/// A bird of prey's beak, `size` long, its root's middle at a place; `base` goes over into `tip`.
+/// Draws the beak of a bird of prey, `size` long, with the middle of its root at `at`. `base` blends into
+/// `tip`.
 pub(super) fn hooked_beak(brush: &mut Brush<'_>, at: Point, size: f64, base: Colour, tip: Colour) {
     let mut brush = brush.placed(Affine::shift(at.0, at.1).of(Affine::scale(size, size)));
     let lower = [(-0.1, 0.1), (0.5, 0.16), (0.68, 0.24), (0.5, 0.34), (-0.1, 0.3)];
@@ -37,7 +38,7 @@ pub(super) fn hooked_beak(brush: &mut Brush<'_>, at: Point, size: f64, base: Col
     brush.fill(&Path::ellipse(0.22, -0.1, 0.07, 0.04), &Paint::flat(base.times(0.5)));
 }
 
-/// A foot that grips what is below a place.
+/// Draws a foot that grips what is below `at`.
 pub(super) fn talons(brush: &mut Brush<'_>, at: Point, size: f64, skin: Colour) {
     let mut brush = brush.placed(Affine::shift(at.0, at.1).of(Affine::scale(size, size)));
     for x in [-0.6, 0.0, 0.6] {
@@ -52,29 +53,29 @@ pub(super) fn talons(brush: &mut Brush<'_>, at: Point, size: f64, skin: Colour) 
 
 /// A spread wing, from the shoulder at the origin out to the right.
 pub(super) struct Wing {
-    /// From shoulder to the tip.
+    /// From the shoulder to the tip.
     pub span: f64,
-    /// From the front to the rear edge at the body.
+    /// From the front edge to the rear edge at the body.
     pub chord: f64,
     /// How far the wrist is above the shoulder.
     pub lift: f64,
-    /// The quills at the hand.
+    /// The colour of the quills at the hand.
     pub primaries: Colour,
-    /// The quills at the arm.
+    /// The colour of the quills at the arm.
     pub secondaries: Colour,
-    /// The small feathers over the arm.
+    /// The colour of the small feathers over the arm.
     pub coverts: Colour,
-    /// How wide a quill is, as a share of the chord: below 0.2, the hand's are fingers with gaps.
+    /// The width of a quill as a share of the chord. Below 0.2, the quills of the hand are separate fingers.
     pub quill: f64,
-    /// Darker bars across the quills: their depth.
+    /// The depth of darker bars across the quills.
     pub bars: f64,
 }
 
-/// Quills of a wing.
+/// The number of quills of a wing.
 const QUILLS: usize = 19;
 
 impl Wing {
-    /// Draws it.
+    /// Draws the wing.
     pub(super) fn draw(&self, brush: &mut Brush<'_>) {
         let arm = open_curve(&[
             (0.0, 0.0),
@@ -90,7 +91,7 @@ impl Wing {
         for i in (0..QUILLS).rev() {
             let u = i as f64 / (QUILLS - 1) as f64;
             let hand = ((u - 0.5) * 2.0).max(0.0);
-            // At the arm, quills point back; along the hand they fan out until the first points away.
+            // At the arm, quills point back; along the hand they fan out until the first one points away.
             let turns = 0.262 - 0.07 * u - 0.2 * hand * hand.sqrt() - self.lift / self.span * 0.09;
             let reach = self.chord + (self.span * 0.46 - self.chord) * hand * (2.0 - hand)
                 - hand * hand * self.span * 0.07;
@@ -119,8 +120,8 @@ impl Wing {
     }
 }
 
-/// Feathers in a fan about `root`, `turns` wide about the direction `middle`, each `reach` long; `colour` is
-/// told how far round a feather stands, 0 to 1. The middle one lies on top.
+/// Draws feathers in a fan about `root`, `turns` wide about the direction `middle`, each `reach` long.
+/// `colour` is called with the position of a feather in the fan, from 0 to 1. The middle one lies on top.
 pub(super) fn fan(
     brush: &mut Brush<'_>,
     root: Point,
@@ -143,8 +144,8 @@ pub(super) fn fan(
     }
 }
 
-/// A jagged lower edge, as where a hood of feathers ends: points from `left` to `right`, every other one
-/// `depth` lower.
+/// Returns a jagged lower edge, as where a hood of feathers ends: points from `left` to `right`, every other
+/// one `depth` lower.
 pub(super) fn ragged(left: Point, right: Point, teeth: usize, depth: f64) -> Vec<Point> {
     (0..=teeth * 2)
         .map(|i| {

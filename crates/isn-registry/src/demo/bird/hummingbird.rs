@@ -1,4 +1,4 @@
-//! The hummingbird: small and green, a bill like a needle, its wings a blur before a flower.
+//! The hummingbird: small and green, with a bill like a needle, its wings a blur before a flower.
 
 use super::Pose;
 use super::anatomy::{Wing, eye, fan};
@@ -66,7 +66,7 @@ fn body(brush: &mut Brush<'_>, plumage: &Plumage) {
     brush.fill(&Path::ellipse(0.3, -0.09, 0.022, 0.016), &Paint::flat(rgb(0xf4f4f0)));
 }
 
-/// A wing in motion: drawn several times at neighbouring angles, hardly there each time.
+/// A beating wing: drawn several times at neighbouring angles, each time almost transparent.
 fn beating(brush: &mut Brush<'_>, turns: f64, size: f64, colour: Colour) {
     for i in 0..4 {
         let place = Affine::turn(turns + f64::from(i) * 0.018).of(Affine::scale(size, size));

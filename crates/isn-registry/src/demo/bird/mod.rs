@@ -1,4 +1,4 @@
-//! The birds: which there are, and how one is put on a canvas. A file each draws them.
+//! The birds, and how one is put on a canvas. Each is drawn by a file of its own.
 
 mod anatomy;
 mod eagle;
@@ -23,11 +23,11 @@ pub(super) enum Species {
 }
 
 impl Species {
-    /// All, in the order of their ids.
+    /// All species, in the order of their ids.
     pub(super) const ALL: [Species; 5] =
         [Species::BaldEagle, Species::Vulture, Species::GreatGreyOwl, Species::Peacock, Species::Hummingbird];
 
-    /// The WordNet id, which ILSVRC2012 uses for the class.
+    /// Returns the WordNet id that ILSVRC2012 uses for the class.
     pub(super) fn wnid(self) -> &'static str {
         match self {
             Species::BaldEagle => "n01614925",
@@ -48,7 +48,7 @@ impl Species {
         }
     }
 
-    /// A bird of the species in its surroundings; every `turn`-th drawing is of the same pose.
+    /// Draws a bird of the species in its surroundings. Every `turn`-th drawing has the same pose.
     pub(super) fn draw(self, canvas: &mut Canvas, turn: usize, random: &mut Random) {
         let poses = self.poses();
         let pose = &poses[turn % poses.len()];
@@ -66,10 +66,10 @@ impl Species {
 struct Pose {
     /// Draws it facing right, the frame's shorter side from -1 to 1.
     draw: fn(&mut Brush<'_>, &mut Random),
-    /// Where it may be.
+    /// The backdrops that suit it.
     backdrops: &'static [Backdrop],
-    /// How large, from and to.
+    /// The range of its size.
     scale: (f64, f64),
-    /// How far it may be turned, in turns.
+    /// The maximum tilt, in turns.
     tilt: f64,
 }

@@ -1,4 +1,4 @@
-//! The great grey owl: a round grey head that is all face, two ringed discs about small yellow eyes, and a
+//! The great grey owl: a round grey head that is all face, two ringed discs around small yellow eyes, and a
 //! white moustache.
 
 use super::Pose;
@@ -30,7 +30,7 @@ fn grey(random: &mut Random) -> Colour {
     rgb(random.pick(&[0x8e8a84, 0x99938a, 0x7f7d7c])).times(random.range(0.92, 1.08))
 }
 
-/// The head from the front, its radius one; `aside` moves the face to where the owl looks.
+/// The head from the front, with radius 1. `aside` moves the face to where the owl looks.
 fn head(brush: &mut Brush<'_>, grey: Colour, aside: f64) {
     let crown = [
         (0.0, -0.95),

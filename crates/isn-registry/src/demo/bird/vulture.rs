@@ -1,4 +1,4 @@
-//! The vulture: dark and hunched, a bald reddish head that hangs from a ruff.
+//! The vulture: dark and hunched, with a bald reddish head that hangs from a ruff.
 
 use super::Pose;
 use super::anatomy::{Wing, eye, fan, hooked_beak, talons};
@@ -163,7 +163,7 @@ fn soaring(brush: &mut Brush<'_>, random: &mut Random) {
     head(&mut brush.placed(place.of(Affine::scale(0.42, 0.42))), skin);
 }
 
-/// Wings held out to dry, as vultures do of a morning.
+/// Wings held out to dry, as vultures do in the morning.
 fn sunning(brush: &mut Brush<'_>, random: &mut Random) {
     let (black, skin) = (black(random), skin(random));
     fan(brush, (0.0, 0.5), (0.25, 0.06), 0.45, 0.16, |_| black.times(0.8));
