@@ -87,6 +87,6 @@ for verb in "pull --to tree-other --no-cache" verify-source; do
     else
         [ $? = 3 ]
     fi
-    grep "$(basename "$image" .JPEG).png: its source file is another" said
+    grep "$(basename "$image" .JPEG).png: its source file differs" said
 done
 [ ! -e tree-other ]

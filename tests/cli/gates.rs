@@ -44,7 +44,7 @@ fn a_licence_that_says_nothing() {
     sandbox.write("grads-1.0.toml", recipe.replace("CC0-1.0", "TODO").as_bytes());
     std::fs::remove_dir_all(sandbox.path("out")).unwrap();
     sandbox.isn(&BUILD).ok();
-    refused(&sandbox, "licence: 'TODO' says under which terms nothing");
+    refused(&sandbox, "licence: 'TODO' does not state any terms");
 }
 
 #[test]
@@ -77,8 +77,8 @@ fn a_ledger_that_does_not_come_to_the_images() {
     let packs = sandbox.read(&format!("out/packs/{}", Digest::of(manifest.as_bytes())));
     sandbox.write(&format!("out/packs/{}", Digest::of(forged.as_bytes())), &packs);
     sandbox.write("out/manifest.json", forged.as_bytes());
-    refused(&sandbox, "ant_2.png is there, and the ledger removes ant/ant_2");
-    refused(&sandbox, "bee_1.png is of class bee, and comes to cat");
+    refused(&sandbox, "ant_2.png is in the version, but the ledger removes ant/ant_2");
+    refused(&sandbox, "bee_1.png is of class bee, but the ledger says cat");
 }
 
 /// Twenty copies of images of `raw` under other names: as they are, or saved again as JPEG.

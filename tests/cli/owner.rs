@@ -56,7 +56,7 @@ fn a_recovery_key_mends_the_owners_and_releases_nothing() {
     by_safe(&["revoke", "me", "--reason", "stolen"]).fails(4, "the revocation of a key of other");
     by_safe(&["revoke", "me", "--name", "grads", "--reason", "stolen"]).ok();
     by_safe(&["key", "rotate", "me", "you", "--name", "grads"])
-        .fails(1, "is no key of these names, or is revoked already");
+        .fails(1, "is not a key of these names, or is revoked already");
     by_safe(&["owner", "add", "grads", "you"]).fails(4, "which entry 5 revoked");
     by_safe(&["owner", "remove", "grads", "me"]).fails(1, "change the threshold first");
 }
@@ -210,7 +210,7 @@ fn a_key_is_rotated_in_every_name() {
     forger.isn(&["publish", "out2", "--registry", "reg", "--key", "you"]).ok();
     forger.read("grads@1.1").ok();
     forger.read("grads@1.0").ok();
-    say(&forger, &["key", "rotate", "me", "you"]).fails(1, "is no key of these names");
+    say(&forger, &["key", "rotate", "me", "you"]).fails(1, "is not a key of these names");
     forger.reader(&["log", "verify", "--registry", "reg"]).ok();
 }
 

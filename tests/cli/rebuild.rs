@@ -30,7 +30,7 @@ fn another_source_is_refused_and_the_image_is_named() {
     let (sandbox, _) = without_shards();
     gradient(41, 30, 99).save(sandbox.path("raw/bee/bee_1.png")).unwrap();
     let pull = ["pull", "grads@1.0", "--registry", "reg", "--source", "raw"];
-    let ran = sandbox.isn(&pull).fails(3, "/bee/bee_1.png: its source file is another");
+    let ran = sandbox.isn(&pull).fails(3, "/bee/bee_1.png: its source file differs");
     assert!(!ran.stderr.contains("bee_2"), "{}", ran.stderr);
     assert!(!sandbox.path("grads-1.0").exists());
 }

@@ -160,7 +160,7 @@ fn check_corrections(corrections: &Corrections, source: &Source, problems: &mut 
         match (classes.get(id.as_str()), &correction.action) {
             (None, _) => problems.push(format!("corrections: no image of the source has the id {id}")),
             (Some(class), Action::Relabel(to)) if *class == to => {
-                problems.push(format!("corrections: {id} is of class {to} already: keep says that"));
+                problems.push(format!("corrections: {id} is of class {to} already: use keep"));
             }
             _ => {}
         }
@@ -181,7 +181,7 @@ fn check_collisions(images: &[Planned], source: &Source, problems: &mut Vec<Stri
     folded.sort_by(|a, b| a.0.cmp(&b.0));
     for pair in folded.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
         let (a, b) = (pair[0].1, pair[1].1);
-        let case = if a.path == b.path { "" } else { " but for upper and lower case" };
+        let case = if a.path == b.path { "" } else { " apart from upper and lower case" };
         let (first, second) = (&source.images[a.source].path, &source.images[b.source].path);
         problems.push(format!("{first} and {second} would both be {}{case}", b.path));
     }
@@ -204,8 +204,8 @@ fn check_classes(recipe: &Recipe, images: &[Planned], problems: &mut Vec<String>
         }
         for split in lacks {
             warnings.push(format!(
-                "class {} ({}) has no {split} image: torchvision would number the classes of {split}/ otherwise \
-                 than classes.csv does",
+                "class {} ({}) has no {split} image: torchvision would number the classes of {split}/ \
+                differently from classes.csv",
                 class.id, class.label
             ));
         }

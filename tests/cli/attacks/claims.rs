@@ -203,7 +203,7 @@ fn a_link_on_the_way_to_a_claim_is_no_claim() {
             assert!(!ran.stderr.contains("unclaim") && ran.stderr.contains("move it away"), "{}", ran.stderr);
         }
         let said = forger.isn(&["verify", "reg"]).stderr;
-        assert!(said.contains("stops whoever publishes next") && !said.contains("unclaim"), "{said}");
+        assert!(said.contains("stops the next publish") && !said.contains("unclaim"), "{said}");
         fs::remove_file(forger.path(folder)).unwrap();
         fs::rename(forger.path("elsewhere"), forger.path(folder)).unwrap();
     }

@@ -124,7 +124,8 @@ fn a_list_of_packs_that_was_emptied() {
     sandbox.isn(&["mirror", "reg", "before"]).ok();
     let good = sandbox.read(&path);
     sandbox.write(&path, b"");
-    let warning = "grads@1.0 has no images here, and only an empty list of packs says that it is meant so";
+    let warning = "grads@1.0 has no images here, and only an empty list of packs, which no signature \
+    covers, says that";
     for args in [&["mirror", "reg", "m"][..], &["verify", "reg"], &["verify", &pin, "--registry", "m"]] {
         let ran = sandbox.isn(args).ok();
         assert!(ran.stderr.contains(warning), "{args:?}: {}", ran.stderr);

@@ -180,8 +180,8 @@ fn doctor_says_that_there_are_no_locks() {
     let sandbox = Sandbox::new();
     let Some(shim) = shim(&sandbox) else { return };
     let ran = ran(without_locks(&sandbox, &shim, &["doctor"]).output().unwrap()).ok();
-    assert!(ran.stdout.contains("note   home: ") && ran.stdout.contains("no locks"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("note   home: ") && ran.stdout.contains("no file locks"), "{}", ran.stdout);
     assert!(ran.stdout.contains("one isn at a time"), "{}", ran.stdout);
     let ran = sandbox.isn(&["doctor"]).ok();
-    assert!(!ran.stdout.contains("no locks"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("no file locks"), "{}", ran.stdout);
 }

@@ -42,7 +42,7 @@ fn log_that_the_registry_does_not_own_up_to() {
     let without = about.replace(line, "").replace(",\n\n", "\n");
     forger.write("reg/registry.json", without.as_bytes());
     let ran = forger.as_user("nobody", &["verify", "reg"]).fails(3, "log/checkpoint");
-    assert!(ran.stdout.contains("registry.json does not say by which key"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("registry.json does not name the key"), "{}", ran.stdout);
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn claim_that_stops_the_next_writer() {
     // No reader loses anything by it: a warning.
     let is_said = || {
         let ran = forger.as_user("nobody", &["verify", "reg", "--json"]).ok();
-        assert!(ran.stderr.contains("stops whoever publishes next"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("stops the next publish"), "{}", ran.stderr);
         assert!(ran.json()["warnings"].to_string().contains(&next), "{}", ran.stdout);
     };
     forger.write(&file, b"planted");
@@ -150,6 +150,6 @@ fn log_that_shows_less_than_was_seen() {
     forger.write(&forger.bundle(), &bundle);
     forger.write(&format!("reg/{}", layout::log_claim(4)), b"planted");
     for args in verbs {
-        check(args, 0, "stops whoever publishes next");
+        check(args, 0, "stops the next publish");
     }
 }

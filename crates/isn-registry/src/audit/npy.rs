@@ -45,7 +45,7 @@ impl Array {
             return Err(Error::invalid(what, "holds integers: expected float32 or float64"));
         };
         Matrix::new(rows, columns, values)
-            .ok_or_else(|| Error::invalid(what, "has not as many elements as its shape"))
+            .ok_or_else(|| Error::invalid(what, "does not have as many elements as its shape"))
     }
 
     /// Returns the array as a list of integers.
@@ -81,9 +81,9 @@ pub fn read(what: &str, mut file: impl Read, length: u64) -> Result<Array> {
     let refuse = |why: String| Error::invalid(what, why);
     let cut = |_| refuse("ends within its header: it was cut short".into());
     let mut start = [0; 8];
-    file.read_exact(&mut start).map_err(|_| refuse("is no .npy file: too short".into()))?;
+    file.read_exact(&mut start).map_err(|_| refuse("is not a .npy file: too short".into()))?;
     if !start.starts_with(MAGIC) {
-        return Err(refuse("is no .npy file: it does not begin with \\x93NUMPY".into()));
+        return Err(refuse("is not a .npy file: it does not begin with \\x93NUMPY".into()));
     }
     let (header_len, before) = match start[6] {
         1 => {
@@ -315,7 +315,7 @@ impl<'a> Literal<'a> {
         while !self.take(')') {
             let text = self.0.trim_start();
             let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-            let side = text[..end].parse().map_err(|_| "has a shape that is no tuple of whole numbers")?;
+            let side = text[..end].parse().map_err(|_| "has a shape that is not a tuple of whole numbers")?;
             sides.push(side);
             // Python 2 wrote `3L`.
             self.0 = text[end..].strip_prefix('L').unwrap_or(&text[end..]);

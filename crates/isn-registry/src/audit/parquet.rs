@@ -57,5 +57,5 @@ pub fn probabilities(path: &Path) -> Result<Matrix> {
         Values::Double(values)
     };
     Matrix::new(rows, columns.unwrap_or(0), values)
-        .ok_or_else(|| Error::Internal("a table that is no rectangle".into()))
+        .ok_or_else(|| Error::Internal("a table that is not a rectangle".into()))
 }

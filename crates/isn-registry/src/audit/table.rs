@@ -51,7 +51,7 @@ pub fn probabilities(what: &str, bytes: &[u8], classes: Option<&[ClassId]>) -> R
         }
     }
     Matrix::new(body.len(), columns, Values::Double(values))
-        .ok_or_else(|| Error::Internal("a table that is no rectangle".into()))
+        .ok_or_else(|| Error::Internal("a table that is not a rectangle".into()))
 }
 
 /// Checks that header fields that are class ids are in the order of the classes. Other names are ignored.

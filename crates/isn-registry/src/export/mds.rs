@@ -75,7 +75,7 @@ impl<'a> Mds<'a> {
             let refuse = |_| {
                 Error::invalid(
                     &open.name,
-                    "would be longer than 4 GiB, which MDS has no numbers for: use a smaller --shard-size",
+                    "would be longer than 4 GiB, which MDS cannot represent: use a smaller --shard-size",
                 )
             };
             head.extend_from_slice(&u32::try_from(number).map_err(refuse)?.to_le_bytes());

@@ -318,7 +318,7 @@ fn weigh(to: &Destination<'_>, manifest: &Manifest, packs: &[Digest]) -> Result<
         if object.length > most {
             let (what, length) = (kind.noun(), object.length);
             let why = format!(
-                "says of its {what} that it has {length} bytes: more than {most}, which its images may need"
+                "gives its {what} a length of {length} bytes, more than the {most} that its images can need"
             );
             return Err(Error::integrity(title, why));
         }
@@ -369,7 +369,7 @@ fn check_there(to: &Destination<'_>, objects: &[(ObjectKind, ObjectRef)]) -> Res
         Some(first) => {
             let what =
                 format!("{} of the release, the first of them {first},", count(absent.len(), "object"));
-            Err(Error::not_found(Missing::Object, what, "the registry, nor staged"))
+            Err(Error::not_found(Missing::Object, what, "the registry or staged for it"))
         }
     }
 }
@@ -403,7 +403,7 @@ fn bring(to: &Destination<'_>, kind: ObjectKind, object: &ObjectRef, gone: &dyn 
         Some(staged) if !is_there && staged.move_new(name, &there, name)? => true,
         Some(staged) => staged.remove(name).map(|()| false)?,
         None if is_there => false,
-        None => return Err(Error::not_found(Missing::Object, path, "the registry, nor staged")),
+        None => return Err(Error::not_found(Missing::Object, path, "the registry or staged for it")),
     };
     gone(&path);
     Ok(is_new)

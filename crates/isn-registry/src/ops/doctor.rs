@@ -113,7 +113,7 @@ pub fn doctor(client: Result<&Client, &Error>, around: &Surroundings<'_>) -> Doc
         Err(e) => {
             let cure = match e {
                 Error::TrustFile { cure, .. } => cure,
-                _ => "mend it, or move it away",
+                _ => "repair it, or move it away",
             };
             let found = format!("{}; no registry was tried", chain(e));
             findings.push(finding("settings", State::Wrong, found, Some(cure)));
@@ -186,9 +186,7 @@ fn folder(what: &str, path: &Path, cure: &str) -> Finding {
         return finding(what, State::Note, found, cure);
     }
     let mut cures: Vec<&str> = tried.iter().map(|lack| lack.cure).collect();
-    cures.extend(
-        distant.map(|_| "it works, slower: with ISN_CACHE on a local disk less goes over the network"),
-    );
+    cures.extend(distant.map(|_| "it works, but slower: ISN_CACHE on a local disk saves network traffic"));
     if !cures.is_empty() {
         return finding(what, State::Note, found, Some(&cures.join("; ")));
     }
@@ -202,17 +200,17 @@ struct Lack {
 }
 
 const ONE_CASE: Lack = Lack {
-    what: "upper and lower case are one",
-    cure: "no two names that differ in nothing else can be there",
+    what: "does not tell upper from lower case",
+    cure: "names that differ only in case cannot be in one folder there",
 };
 const NO_LOCKS: Lack = Lack {
-    what: "has no locks",
-    cure: "run one isn at a time there that changes trust, logs, isn.lock or a ledger, or one change may undo another; \
-           a pull or build that is killed starts again, and what it left stays",
+    what: "has no file locks",
+    cure: "run only one isn at a time there that changes trust, logs, isn.lock or a ledger, or one change may undo \
+    another; a killed pull or build starts again, and what it left stays",
 };
 const NO_EXCHANGE: Lack = Lack {
     what: "cannot exchange folders in one step",
-    cure: "a tree that is replaced there is gone for a moment: let nobody read it meanwhile",
+    cure: "a tree that is replaced there is gone for a moment: nothing should read it meanwhile",
 };
 
 /// Does with temporary files what isn does with trees.
@@ -309,9 +307,12 @@ fn registry(client: &Client, location: &str) -> Vec<Finding> {
             Ok(probe) => {
                 let took = probe.first_byte.as_millis();
                 if !probe.sends_parts {
-                    let found =
-                        format!("answers by {} in {took} ms, and sends no parts of files", probe.protocol);
-                    let cure = "a part of a version costs whole shards there: its keeper can allow ranges";
+                    let found = format!(
+                        "answers by {} in {took} ms, but does not support range requests",
+                        probe.protocol
+                    );
+                    let cure = "a part of a version costs whole shards there: its operator can enable range \
+                    requests";
                     findings.push(finding(&what, State::Note, found, Some(cure)));
                 } else {
                     let found = format!("answers by {} in {took} ms", probe.protocol);
@@ -328,7 +329,7 @@ fn registry(client: &Client, location: &str) -> Vec<Finding> {
             findings.push(finding(&what, State::Ok, log, None));
         }
         Ok(_) => {}
-        Err(e) => findings.push(wrong(&e, "the address is of something else than a registry")),
+        Err(e) => findings.push(wrong(&e, "the address is not that of a registry")),
     }
     if location != BUNDLED
         && let Ok(belief) = runtime.block_on(client.belief(&registry))
@@ -336,7 +337,7 @@ fn registry(client: &Client, location: &str) -> Vec<Finding> {
         && belief.keys.is_empty()
     {
         let cure = "pins work; for names, `isn trust add REGISTRY KEY` with the vkey or the publisher's key";
-        findings.push(finding(&what, State::Note, "no key of it is trusted", Some(cure)));
+        findings.push(finding(&what, State::Note, "none of its keys is trusted", Some(cure)));
     }
     findings
 }
@@ -356,7 +357,7 @@ fn cure_of(error: &Error) -> &'static str {
         NetworkKind::Dns => {
             "the name is not known here: check the address, the DNS, and whether a proxy is needed (https_proxy)"
         }
-        NetworkKind::Unreadable => "look at who may read it (`ls -l`), and whether the disk is well",
+        NetworkKind::Unreadable => "check who may read it (`ls -l`), and whether the disk is healthy",
         NetworkKind::Refused | NetworkKind::Timeout | NetworkKind::Status(_) | NetworkKind::Broken => {
             "check the address, the connection, and the proxy variables (https_proxy, NO_PROXY)"
         }

@@ -124,7 +124,7 @@ pub fn check(recipe_path: &Path, source: Option<&Path>) -> Result<CheckReport> {
             images.extend(ids.filter_map(|id| Some((id.to_owned(), given(id)?))));
         }
         None => {
-            let why = "says nothing of the images' classes: give --source DIR";
+            let why = "does not tell the classes of images: give --source DIR";
             return Err(Error::invalid(recipe_path.display(), why));
         }
     }

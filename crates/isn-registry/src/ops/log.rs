@@ -71,8 +71,8 @@ pub fn audit(client: &Client) -> Result<LogReport> {
 pub fn unclaim(store: Box<dyn Store>, is_alone: bool, known: Known<'_>) -> Result<Vec<String>> {
     let writer = RegistryWriter::open_existing(store, known)?;
     if !writer.is_locked() && !is_alone {
-        let why = "is needed: this registry has no lock, and an isn that is still at work on what is removed would sign \
-                   another log than yours. Say so when nobody else writes to it";
+        let why = "is needed: this registry has no file lock, and an isn that still works on a removed \
+        claim would sign a different log than yours. Give it when nobody else writes to the registry";
         return Err(Error::invalid("--alone", why));
     }
     OwnLog::open(&writer, known)?.unclaim()

@@ -284,8 +284,7 @@ fn check_destination(store: &dyn Store, view: &LogView, marker: &str) -> Result<
         return Err(Error::trust(what(), "is another registry: its log has another key"));
     }
     if store.length(&layout::log_claim(size))?.is_some() {
-        let why =
-            "has entries of its own under way: it is written to by others, and can be no mirror meanwhile";
+        let why = "has a log claim of its own: others are writing to it, so it cannot be a mirror";
         return Err(Error::Conflict { what: what(), why: why.into() });
     }
     Ok(size)
@@ -297,15 +296,14 @@ fn check_older(store: &dyn Store, view: &LogView, there: &SignedCheckpoint) -> R
     let refuse = |why: String| Err(Error::trust(format!("registry {}", store.name()), why));
     if size > replica.size() {
         return refuse(format!(
-            "has {size} entries in its log, more than the {} that are to be mirrored: nothing newer is replaced by what is older",
+            "has {size} entries in its log, more than the {} that are to be mirrored: a newer log is not \
+            replaced by an older one",
             replica.size()
         ));
     }
     let verified = there.verify(&replica.history().key_at(size));
     if verified.is_err() || replica.tree().root_at(size)? != there.claimed_root() {
-        return refuse(format!(
-            "has other entries in its log, of {size}, than the one that is to be mirrored"
-        ));
+        return refuse(format!("has other entries in its log of {size} than the log that is to be mirrored"));
     }
     Ok(())
 }

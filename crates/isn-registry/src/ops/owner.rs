@@ -81,7 +81,7 @@ pub fn rotate(
         for (name, owners) in with_key(history, names, old)? {
             if owners.keys.contains(new) || owners.recovery.contains(new) {
                 let what = format!("key {} of {name}", new.fingerprint());
-                return Err(Error::exists(There::Said, what, ": it cannot take another's place"));
+                return Err(Error::exists(There::Said, what, ": it cannot replace another"));
             }
         }
         let replaced = |keys: &[PublicKey]| -> Vec<PublicKey> {
@@ -210,7 +210,7 @@ fn with_key<'a>(
 
 fn some_of(statements: Vec<Statement>, key: &PublicKey) -> Result<Vec<Statement>> {
     if statements.is_empty() {
-        let why = "is no key of these names, or is revoked already";
+        let why = "is not a key of these names, or is revoked already";
         return Err(Error::invalid(format!("key {}", key.fingerprint()), why));
     }
     Ok(statements)

@@ -81,8 +81,7 @@ pub fn verify_source(
             let (row, at) = there[number];
             let found: Digest = found?;
             if found != row.source_blake3 {
-                let why =
-                    format!("its source file is another: BLAKE3 {found}, released {}", row.source_blake3);
+                let why = format!("its source file differs: BLAKE3 {found}, released {}", row.source_blake3);
                 let path = source.images[at].path.clone();
                 differing.push(difference(row, Some(path), Blame::SourceFile, why));
             }

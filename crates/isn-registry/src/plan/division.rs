@@ -167,7 +167,8 @@ impl<'a> Division<'a> {
                         |position: usize| format!("{} ({})", self.image(position).path, splits[position]);
                     let members: Vec<String> = positions.iter().map(|&position| of(position)).collect();
                     problems.push(format!(
-                        "{} show one picture, and stay on both sides of a split: remove all but one side's in the ledger",
+                        "{} show one picture, and stay in more than one split: remove those of all splits \
+                        but one in the ledger",
                         members.join(" and ")
                     ));
                 }

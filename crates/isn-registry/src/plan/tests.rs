@@ -155,11 +155,11 @@ fn all_problems_come_at_once() {
         problems(plan(&recipe, &rows, &source)),
         [
             "corrections: no image of the source has the id nobody",
-            "corrections: train/a/Up is of class a already: keep says that",
+            "corrections: train/a/Up is of class a already: use keep",
             "train/a/x y.jpg: path 'train/a/x y.png' has a character outside A-Z a-z 0-9 . _ -: rename or remove it",
             "train/b/con.jpg: path 'train/b/con.png' has a segment that is a device name on Windows: rename or remove it",
             "train/a/1.jpg and train/a/deep/1.jpg would both be train/a/1.png",
-            "train/a/Up.jpg and train/b/up.jpg would both be train/a/up.png but for upper and lower case",
+            "train/a/Up.jpg and train/b/up.jpg would both be train/a/up.png apart from upper and lower case",
             "class b (b) has no image",
             "class c (c) has no image",
             "class d (d) has no image",

@@ -58,7 +58,7 @@ fn add(listing: &mut Listing<'_>, found: super::Found, stem: &str, class: &Class
     match told_class(stem) {
         Ok(Some(told)) if told != class.as_str() => {
             let path = found.path;
-            listing.problem(format!("{path}: lies in the wrong folder: its class is {told}"));
+            listing.problem(format!("{path}: is in the wrong folder: its class is {told}"));
         }
         Ok(_) => listing.add_found(found, stem.into(), class, split),
         Err(why) => listing.problem(format!("{}: {why}", found.path)),

@@ -106,8 +106,7 @@ fn what_archives_lack_or_have_wrong_is_told_at_once() {
     let found = problems(open(root.path()));
     assert_eq!(found.len(), 4, "{found:?}");
     assert!(
-        found[0]
-            .ends_with("n01614925.tar/n01622779_7.JPEG: lies in the wrong folder: its class is n01622779")
+        found[0].ends_with("n01614925.tar/n01622779_7.JPEG: is in the wrong folder: its class is n01622779")
     );
     assert_eq!(found[1], "there is no n01622779.tar in ILSVRC2012_img_train.tar");
     assert!(
@@ -439,14 +438,16 @@ mod parquet_files {
             found,
             [
                 format!(
-                    "{at} 0: n01622779_5_n01622779.JPEG is of class n01622779 by its name, and of n01614925 by its label"
+                    "{at} 0: n01622779_5_n01622779.JPEG is of class n01622779 by its name, but of n01614925 \
+                    by its label"
                 ),
                 format!(
-                    "{at} 1: n01614925_5_n01622779.JPEG is of class n01622779 by its name, and of n01614925 by its label"
+                    "{at} 1: n01614925_5_n01622779.JPEG is of class n01622779 by its name, but of n01614925 \
+                    by its label"
                 ),
-                format!("{at} 2: ILSVRC2012_val_00000128.JPEG stands among the train images"),
+                format!("{at} 2: ILSVRC2012_val_00000128.JPEG is among the train images"),
                 format!("{at} 3: has no image.path, which would be its name"),
-                format!("{at} 4: 'readme.txt' is no name of an image"),
+                format!("{at} 4: 'readme.txt' is not the name of an image"),
                 format!("{at} 5: the name own.JPEG tells no class"),
             ]
         );

@@ -86,9 +86,7 @@ impl Shard {
             let at = at.ok_or_else(|| refuse(&format!("it has no column {name}")))?;
             let column = schema.column(at);
             if !kinds.contains(&column.physical_type()) || column.max_rep_level() != 0 {
-                return Err(refuse(&format!(
-                    "column {name} is not of the kind that it has in ImageNet's files"
-                )));
+                return Err(refuse(&format!("column {name} does not have its type in ImageNet's files")));
             }
             Ok(at)
         };
@@ -105,7 +103,7 @@ impl Shard {
                 let range = u64::try_from(start).ok().zip(u64::try_from(column.compressed_size()).ok());
                 let end = range.and_then(|(start, length)| start.checked_add(length));
                 if end.is_none_or(|end| end > container.stamp().length) {
-                    return Err(refuse(&"a column is said to lie outside the file"));
+                    return Err(refuse(&"a column is outside the file"));
                 }
             }
             let rows = u64::try_from(group.num_rows()).map_err(|e| refuse(&e))?;
@@ -138,13 +136,13 @@ impl Shard {
                     .into_iter()
                     .map(|label| label.map(i64::from))
                     .collect(),
-                _ => return Err(self.refuse("column label is of another kind here")),
+                _ => return Err(self.refuse("column label has another type here")),
             };
             let paths = match self.column(group, self.columns.path)? {
                 ColumnReader::ByteArrayColumnReader(mut reader) => {
                     self.values(&mut reader, self.columns.path, rows)?
                 }
-                _ => return Err(self.refuse("column image.path is of another kind here")),
+                _ => return Err(self.refuse("column image.path has another type here")),
             };
             for (number, (label, path)) in (self.starts[group]..).zip(labels.into_iter().zip(paths)) {
                 each(Row { number, label, path: path.as_ref().map(ByteArray::data), modified_ns });
@@ -205,7 +203,7 @@ impl Shard {
                 ColumnReader::ByteArrayColumnReader(reader) => {
                     Open { group, next: self.starts[group], reader }
                 }
-                _ => return Err(self.refuse("column image.bytes is of another kind here")),
+                _ => return Err(self.refuse("column image.bytes has another type here")),
             },
         };
         let before = self.wanted.partition_point(|wanted| *wanted < row);

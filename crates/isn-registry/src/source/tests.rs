@@ -107,8 +107,8 @@ fn an_image_in_the_wrong_folder_is_a_problem() {
     assert_eq!(
         found,
         [
-            "train/n01622779/n01614925_5.JPEG: lies in the wrong folder: its class is n01614925",
-            "val/n01622779/ILSVRC2012_val_00000128.JPEG: lies in the wrong folder: its class is n01614925",
+            "train/n01622779/n01614925_5.JPEG: is in the wrong folder: its class is n01614925",
+            "val/n01622779/ILSVRC2012_val_00000128.JPEG: is in the wrong folder: its class is n01614925",
             "val/n01622779/ILSVRC2012_val_00050001.JPEG: there is no validation image 00050001: they are 00000001 to 00050000",
         ]
     );

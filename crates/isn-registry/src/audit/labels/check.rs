@@ -53,7 +53,7 @@ pub fn check(probs: &str, probabilities: &Matrix, given: &str, labels: &[i64]) -
             Ok(label) if label < columns => checked.push(label),
             _ => {
                 let why = format!(
-                    "row {row} is {label}, but the probabilities have columns 0 to {}: no column is for it",
+                    "row {row} is {label}, but the probabilities have columns 0 to {}: it has no column",
                     columns - 1
                 );
                 return Err(Error::invalid(given, why));

@@ -116,7 +116,8 @@ impl DuplicatesReport {
     pub fn as_groups(&self) -> Result<Groups> {
         let members = self.groups.iter().flat_map(|group| &group.members);
         if let Some(item) = members.into_iter().find(|item| is_formula(&item.source_id)) {
-            let why = "would be a formula to a spreadsheet, and is not written for people: rename the image or its folder";
+            let why = "would be run as a formula by a spreadsheet, so it is not written: rename the image \
+            or its folder";
             return Err(Error::invalid(&item.source_id, why));
         }
         let ids = |group: &Group| {
@@ -231,7 +232,7 @@ fn levels_of(
     wanted.sort_unstable();
     wanted.dedup();
     let mut found = BTreeMap::new();
-    progress.begin("compare near ones", Unit::Images, wanted.len() as u64);
+    progress.begin("compare near copies", Unit::Images, wanted.len() as u64);
     let work = |(): &mut (), at: &usize| subject.read(*at).map(|bytes| levels(&bytes));
     in_order(
         jobs,

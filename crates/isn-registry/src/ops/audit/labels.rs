@@ -141,7 +141,7 @@ pub fn audit(client: &Client, options: &LabelsOptions<'_>, progress: &dyn Progre
         (None, Some(subject)) => {
             (subject.what.clone(), given_by(subject, class_ids.as_deref().unwrap_or_default())?)
         }
-        (None, None) => return Err(Error::invalid("--labels", "is needed where no images are named")),
+        (None, None) => return Err(Error::invalid("--labels", "is needed if no images are named")),
     };
     let need_images = || Error::invalid("images", "are needed: name their folder or version");
     let subject_or = || subject.as_ref().ok_or_else(need_images);
@@ -264,7 +264,7 @@ fn classes_of(subject: &Subject) -> Vec<ClassId> {
 
 fn given_by(subject: &Subject, classes: &[ClassId]) -> Result<Vec<i64>> {
     let label = |image: &Item| {
-        let class = image.class.as_ref().ok_or("is in the folder of no class")?;
+        let class = image.class.as_ref().ok_or("is not in the folder of a class")?;
         let at = classes.binary_search(class).map_err(|_| "is of a class that classes.csv does not have")?;
         Ok(at as i64)
     };

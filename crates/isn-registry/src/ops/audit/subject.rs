@@ -153,7 +153,9 @@ impl Subject {
         let mut subject = Subject::of_paths(root, paths);
         if let Some(first) = others.iter().min() {
             let what = count(others.len(), "file");
-            subject.warnings.push(format!("left out {what}, not a JPEG or PNG by name: {first} the first"));
+            subject
+                .warnings
+                .push(format!("left out {what}, not a JPEG or PNG by name; the first is {first}"));
         }
         Ok(subject)
     }
@@ -194,8 +196,9 @@ impl Subject {
         unnamed.dedup();
         if let Some(first) = unnamed.first() {
             let what = count(unnamed.len(), "folder");
-            warnings
-                .push(format!("{what} cannot be the name of a class (A-Z a-z 0-9 . _ -): {first} the first"));
+            warnings.push(format!(
+                "{what} cannot be the name of a class (A-Z a-z 0-9 . _ -); the first is {first}"
+            ));
         }
         let place = Place::Folder { root: root.to_path_buf(), files };
         let labels = BTreeMap::new();
@@ -295,7 +298,7 @@ fn walk(
     let here = if folder.is_empty() { root.to_path_buf() } else { join(root, folder) };
     let real = fs::canonicalize(&here).map_err(Error::io("read", &here))?;
     if above.contains(&real) {
-        return Err(Error::invalid(here.display(), "is a link to a folder above it: it has no end"));
+        return Err(Error::invalid(here.display(), "is a link to a folder above it"));
     }
     above.push(real);
     for name in files::names_in(&here)? {

@@ -77,7 +77,7 @@ impl<'a> Watch<'a> {
                 source_id: image.id.clone(),
                 source_path: Some(image.path.clone()),
                 cause: Blame::SourceFile,
-                why: format!("its source file is another: BLAKE3 {found}, released {expected}"),
+                why: format!("its source file differs: BLAKE3 {found}, released {expected}"),
             };
             self.differences.lock().unwrap_or_else(PoisonError::into_inner).push(difference);
         }

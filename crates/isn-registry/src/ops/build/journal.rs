@@ -189,7 +189,7 @@ impl Output {
         files::sync_file_system(&self.root)?;
         self.work.own.check()?;
         if !files::rename_new(&self.root, out)? {
-            let why = " (it came into being during the build)";
+            let why = " (it was created during the build)";
             return Err(Error::exists(There::Place, out.display(), why));
         }
         // The build is done even if the journal cannot be removed.

@@ -423,7 +423,7 @@ fn left_open(settled: &Settled) -> Vec<String> {
     match settled.open.len() {
         0 => Vec::new(),
         n => vec![format!(
-            "the ledger leaves {} to a person, as they are until then: `isn ledger check` lists them",
+            "the ledger leaves {} to a person, unchanged until then: `isn ledger check` lists them",
             count(n, "image")
         )],
     }

@@ -184,7 +184,7 @@ pub fn diff(
     if pictures > 0 {
         let shown = changes.len().min(pictures);
         if shown < changes.len() {
-            warnings.push(format!("{} of {} changes have their pictures (--pictures)", shown, changes.len()));
+            warnings.push(format!("{} of {} changes have pictures (--pictures)", shown, changes.len()));
         }
         warnings.extend(pictures::add(&runtime, &old, &new, &mut changes[..shown], jobs, progress)?);
     }

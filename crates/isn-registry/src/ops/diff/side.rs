@@ -171,7 +171,8 @@ fn absent(root: &Path, images: &[Image]) -> Option<String> {
     let absent: Vec<&Image> = images.iter().filter(|image| !is_there(image)).collect();
     let first = absent.first()?;
     Some(format!(
-        "{} lacks {} of the images that it lists, {} the first: compared is what it lists (`isn verify` names them all)",
+        "{} lacks {} of the images that it lists, the first of them {}: its list is compared (`isn verify` \
+        names them all)",
         root.display(),
         absent.len(),
         first.path

@@ -79,7 +79,7 @@ fn licence(licence: &str, findings: &mut Vec<String>) {
     const NONE: [&str; 8] = ["todo", "tbd", "unknown", "none", "n/a", "fixme", "xxx", "licence"];
     let said: String = licence.trim().trim_end_matches(['.', ':', '?', '!']).to_ascii_lowercase();
     if said.chars().all(|c| !c.is_alphanumeric()) || NONE.contains(&said.as_str()) {
-        findings.push(format!("licence: '{}' says under which terms nothing", licence.trim()));
+        findings.push(format!("licence: '{}' does not state any terms", licence.trim()));
     }
 }
 
@@ -127,19 +127,22 @@ fn replay(
         };
         let class = match settled.corrections.get(&row.source).map(|correction| &correction.action) {
             Some(Action::Remove) => {
-                findings
-                    .push(format!("ledger: {} is there, and the ledger removes {}", row.path, row.source));
+                findings.push(format!(
+                    "ledger: {} is in the version, but the ledger removes {}",
+                    row.path, row.source
+                ));
                 continue;
             }
             Some(Action::Relabel(to)) => to,
             _ => &assigned.class,
         };
         if *class != row.class {
-            findings.push(format!("ledger: {} is of class {}, and comes to {class}", row.path, row.class));
+            findings
+                .push(format!("ledger: {} is of class {}, but the ledger says {class}", row.path, row.class));
         }
         if assigned.split != row.split {
             findings.push(format!(
-                "ledger: {} is in {}, and assigned to {}",
+                "ledger: {} is in {}, but assigned to {}",
                 row.path, row.split, assigned.split
             ));
         }

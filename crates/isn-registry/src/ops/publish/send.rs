@@ -72,8 +72,7 @@ pub fn send(
     let output = BuildOutput::read(options.build, progress)?;
     gates::check(&output, progress)?;
     let output = output.rebuild_only(options.rebuild_only);
-    let log_key =
-        log_key.ok_or_else(|| Error::invalid(url, "has no log, in which every release has to stand"))?;
+    let log_key = log_key.ok_or_else(|| Error::invalid(url, "has no log, which every release must be in"))?;
     let (known, policy) = (user.logs.log(&log_key), WitnessPolicy::default());
     let read_log = |log_key: &LogKey| {
         let view = runtime.block_on(registry.sync_log(log_key, Some(&known), &policy))?;
@@ -156,7 +155,7 @@ pub fn send(
     let answer = runtime.block_on(upload.submit(body.to_string().into_bytes()))?;
     let unclear = |why: String| Error::network(NetworkKind::Broken, url, why);
     let answer: Answer =
-        serde_json::from_slice(&answer).map_err(|e| unclear(format!("answers what is no answer: {e}")))?;
+        serde_json::from_slice(&answer).map_err(|e| unclear(format!("sends an invalid answer: {e}")))?;
     // Only the log is trusted, not the answer.
     let view = read_log(known.anchor())?;
     let released = view.as_ref().and_then(|view| {

@@ -301,7 +301,7 @@ impl Pull<'_> {
             ));
         }
         if !cache_fits {
-            self.progress.note("warning: the cache's disk is too full: what is fetched is not kept there");
+            self.progress.note("warning: the cache's disk is too full: fetched images are not kept there");
             registry.keep_nothing_more();
         }
         self.progress.begin("pull", Unit::Images, missing.len() as u64);

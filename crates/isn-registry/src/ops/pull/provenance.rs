@@ -46,17 +46,17 @@ impl Pull<'_> {
         let path = path.display();
         if known.signed_by.is_empty() && found.is_some_and(|found| !found.signed_by.is_empty()) {
             return Ok(Some(format!(
-                "{path} names who signed this, and differs from what is said here, where nobody signed it \
-                 ({differs}): it was left as it is"
+                "{path} names signers, and differs from what this pull knows without a signature \
+                ({differs}): it was left as it is"
             )));
         }
         Ok(Some(match self.replace_provenance(&known) {
             Ok(()) => {
-                format!("{path} was written anew, since it did not say what this pull knows ({differs})")
+                format!("{path} was written anew, because it differed from what this pull knows ({differs})")
             }
             Err(e) => {
                 format!(
-                    "{path} does not say what this pull knows ({differs}), and could not be written: {}",
+                    "{path} differs from what this pull knows ({differs}), and could not be written: {}",
                     chain(&e)
                 )
             }

@@ -48,9 +48,9 @@ pub(super) fn rebuild(pull: &Pull<'_>, source: &Path, staging: &Staging) -> Resu
     if rebuilt.head.manifest.dataset != snapshot.head.manifest.dataset {
         let mut differences = differences(snapshot.index(), rebuilt.index());
         if rebuilt.classes_csv() != snapshot.classes_csv() {
-            differences.push(of_file(CLASSES, "the classes are others"));
+            differences.push(of_file(CLASSES, "the classes differ"));
         } else if differences.is_empty() {
-            differences.push(of_file(B3SUMS, "the list of images is another"));
+            differences.push(of_file(B3SUMS, "the list of images differs"));
         }
         staging.remove_beside(BUILD)?;
         let what = format!("{} built from {}", snapshot.head.manifest.pin(), source.display());
@@ -96,16 +96,15 @@ fn differences(released: &Index, rebuilt: &Index) -> Vec<Difference> {
         let (cause, why) = match ours.get(&row.source) {
             None => (Blame::Recipe, "is left out here".into()),
             Some(found) if found.source_blake3 != row.source_blake3 => {
-                (Blame::SourceFile, "its source file is another".into())
+                (Blame::SourceFile, "its source file differs".into())
             }
             Some(found) if found.pixels != row.pixels => (
                 Blame::Decoder,
-                "its source file is the same and its pixels are others: the decoder differs".into(),
+                "its source file is the same but its pixels are not: the decoder differs".into(),
             ),
-            Some(found) if found.blake3 != row.blake3 => (
-                Blame::Encoder,
-                "its pixels are the same and its file is another: the encoder differs".into(),
-            ),
+            Some(found) if found.blake3 != row.blake3 => {
+                (Blame::Encoder, "its pixels are the same but its file is not: the encoder differs".into())
+            }
             Some(found) if found.path != row.path => (Blame::Recipe, format!("is {} here", found.path)),
             Some(_) => continue,
         };

@@ -120,10 +120,10 @@ fn why_copied(copied: usize, open: usize) -> Vec<String> {
     };
     let open = say(
         open,
-        "another user has them, or others may write to them, and could change both trees. `chmod -R go-w TREE`, of the tree \
-         that they are from, lets the next pull link to what is yours",
+        "another user owns them or may write to them, and could change both trees. `chmod -R go-w TREE`, \
+        for the tree that they are from, lets the next pull link to your own files",
     );
-    let others = say(others, "no link can be made to where they are, as on another file system");
+    let others = say(others, "they cannot be linked to, for example because they are on another file system");
     open.into_iter().chain(others).collect()
 }
 

@@ -44,8 +44,7 @@ pub(super) async fn check_log(
         return match registry.signed_checkpoint().await? {
             None => Ok(None),
             Some(_) => {
-                let why =
-                    "is there, and registry.json does not say by which key: nobody knows whose log it is";
+                let why = "is there, but registry.json does not name the key of its log";
                 Err(Error::trust(registry.place(layout::CHECKPOINT), why))
             }
         };
@@ -67,7 +66,7 @@ pub(super) async fn check_log(
     if !is_named {
         let named = claimed.map_or_else(|| "no log".into(), |key| format!("another log, {key}"));
         let why =
-            format!("names {named}, and the registry is known by {anchor}: nobody new would find its log");
+            format!("names {named}, and the registry is known by {anchor}: new users would not find its log");
         faults.push(Fault { path: layout::REGISTRY_JSON.into(), kind: FaultKind::Untrusted, why });
     }
     Ok(Some(log))
@@ -85,7 +84,7 @@ pub(super) fn check_claim(root: &Path, view: &LogView) -> Option<String> {
         claim.and_then(|claim| claim.map_or(Ok(()), |claim| claim.verify(&view.replica).map(drop)));
     verified.err().map(|e| {
         let cure = if matches!(e, Error::Claim { .. }) { ": see `isn log unclaim`" } else { "" };
-        format!("{}. It stops whoever publishes next{cure}", chain(&e))
+        format!("{}. It stops the next publish{cure}", chain(&e))
     })
 }
 
@@ -125,7 +124,7 @@ fn narrow(store: &dyn Store, view: &LogView) -> Result<Vec<Fault>> {
             _ => true,
         };
         if !is_whole {
-            let why = "is damaged: it is not the beginning of what the log has there".into();
+            let why = "is damaged: the log does not begin like this here".into();
             faults.push(Fault { path, kind: FaultKind::Changed, why });
         }
     }

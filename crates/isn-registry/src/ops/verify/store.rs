@@ -412,7 +412,7 @@ pub(super) fn check_version(
     progress.end();
     // If no pack is known at all, the list of packs is what is lost.
     if packs.is_empty() && !missing.is_empty() && faults.is_empty() {
-        let why = "leads to no images; of a rebuild-only version it would be there and empty".into();
+        let why = "leads to no images; for a rebuild-only version it would be there and empty".into();
         faults.push(Fault { path: layout::packs(manifest_hash), kind: FaultKind::Missing, why });
     } else if !packs.is_empty() {
         for row in snapshot.index().rows().iter().filter(|row| missing.contains_key(&row.blake3)) {
@@ -438,7 +438,8 @@ pub(super) fn check_version(
 /// somebody who can write to the location removed them.
 pub fn unsigned_lack(version: &str) -> String {
     format!(
-        "{version} has no images here, and only an empty list of packs says that it is meant so: nobody signs that list"
+        "{version} has no images here, and only an empty list of packs, which no signature covers, says \
+        that this is intended"
     )
 }
 

@@ -64,7 +64,7 @@ pub(in crate::ops) fn verify(
             let listed: HashSet<&str> = selected.lines().iter().map(|line| line.path.as_str()).collect();
             let promised = full.selected(promised);
             for line in promised.lines().iter().filter(|line| !listed.contains(line.path.as_str())) {
-                let why = format!("is selected by {ISN_JSON}, and not in {B3SUMS_SELECTED}");
+                let why = format!("is selected by {ISN_JSON}, but not in {B3SUMS_SELECTED}");
                 faults.push(Fault { path: line.path.to_string(), kind: FaultKind::Missing, why });
             }
         }
@@ -151,7 +151,7 @@ fn check_files(
 
     // To torchvision's ImageFolder every folder is a class, even an empty one.
     faults.extend(files::empty_folders(root)?.into_iter().map(|path| {
-        let why = "is an empty folder: loaders would number the classes after it".into();
+        let why = "is an empty folder: loaders would count it as a class".into();
         Fault { path, kind: FaultKind::Extra, why }
     }));
     progress.begin("verify", Unit::Files, found.len() as u64);

@@ -181,10 +181,8 @@ fn what_the_source_divides_is_a_persons_to_remove() {
     let found = problems(grouped(&recipe, &[], &source, &groups, None));
     assert_eq!(
         found,
-        [
-            "x.jpg (train) and y.jpg (val) show one picture, and stay on both sides of a split: remove all but one \
-          side's in the ledger"
-        ]
+        ["x.jpg (train) and y.jpg (val) show one picture, and stay in more than one split: remove those \
+            of all splits but one in the ledger"]
     );
     assert!(grouped(&recipe, &["y,remove,"], &source, &groups, None).is_ok());
 }

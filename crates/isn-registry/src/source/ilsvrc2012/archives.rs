@@ -105,8 +105,7 @@ impl Lister<'_, '_, '_> {
 
     fn found(&mut self, path: String, member: &Member) -> Option<Found> {
         if member.length > MAX_IMAGE {
-            self.listing
-                .problem(format!("{path}: is said to have {} bytes: that is no image", member.length));
+            self.listing.problem(format!("{path}: claims {} bytes, which no image has", member.length));
             return None;
         }
         let place = Place::Tar { archive: self.listing.tars.len(), offset: member.offset };

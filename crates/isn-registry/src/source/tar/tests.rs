@@ -90,11 +90,11 @@ fn what_is_not_plain_is_refused_with_its_place_and_name() {
             header[..name.len()].copy_from_slice(name.as_bytes());
         };
         let found = why(&raw(edit, b""));
-        assert!(found.contains("no plain name") && !found.contains('\x1b'), "{name}: {found}");
+        assert!(found.contains("not a plain name") && !found.contains('\x1b'), "{name}: {found}");
     }
     assert!(why(&raw(|header| header[0] = 0xff, b"")).contains("not UTF-8"));
     assert!(why(b"this is text, not a tar").contains("cut short"));
-    assert!(why(&[b'x'; 4096]).contains("no tar header"));
+    assert!(why(&[b'x'; 4096]).contains("not a tar header"));
     let mut flipped = raw(|_| (), b"abc");
     flipped[3] ^= 1;
     assert!(why(&flipped).contains("its sum is wrong"));
@@ -108,8 +108,8 @@ fn sizes_that_cannot_be_are_refused() {
         // Lengths in binary: 2^63, 2^64 - 1, below 0, beyond 64 bits.
         ([0x80, 0, 0, 0, 0x80, 0, 0, 0, 0, 0, 0, 0], "9223372036854775808 bytes"),
         ([0x80, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255], "18446744073709551615 bytes"),
-        ([255; 12], "below 0"),
-        ([0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0], "below 0 or beyond"),
+        ([255; 12], "is negative"),
+        ([0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0], "negative or too large"),
         ([0; 12], "no length"),
         (*b"-1234567890\0", "no length"),
         (*b"+1234567890\0", "no length"),

@@ -98,7 +98,7 @@ pub fn walk<R: ReadAt + ?Sized>(bytes: &R, range: std::ops::Range<u64>) -> Resul
         let Some(end) = end else {
             let name = said.name.or_else(|| header.name().ok()).unwrap_or_default();
             let why = format!(
-                "member {} is said to have {length} bytes, and {} are left: the archive is cut short or damaged",
+                "member {} claims {length} bytes, but {} are left: the archive is cut short or damaged",
                 shown(&name),
                 range.end - body
             );
@@ -128,7 +128,7 @@ pub fn walk<R: ReadAt + ?Sized>(bytes: &R, range: std::ops::Range<u64>) -> Resul
                 match kind {
                     b'0' | 0 | b'7' if !name.ends_with('/') => {
                         let name = plain(&name)
-                            .ok_or_else(|| fault(format!("member {}: no plain name", shown(&name))))?;
+                            .ok_or_else(|| fault(format!("member {}: not a plain name", shown(&name))))?;
                         members.push(Member { name: name.into(), offset: body, length });
                     }
                     b'0' | 0 | b'5' => {}
@@ -155,14 +155,14 @@ impl Header {
     /// Checks the sum of all bytes, with the sum itself taken as spaces. Some old programs added signed
     /// bytes.
     fn check_sum(&self) -> Result<(), String> {
-        let said = octal(&self.0[148..156]).ok_or("this is no tar header")?;
+        let said = octal(&self.0[148..156]).ok_or("this is not a tar header")?;
         let counted = |at: usize| if (148..156).contains(&at) { b' ' } else { self.0[at] };
         let unsigned: u64 = (0..self.0.len()).map(|at| u64::from(counted(at))).sum();
         let signed: i64 = (0..self.0.len()).map(|at| i64::from(counted(at).cast_signed())).sum();
         if said == unsigned || i64::try_from(said) == Ok(signed) {
             Ok(())
         } else {
-            Err("the header is damaged, or this is no tar: its sum is wrong".into())
+            Err("the header is damaged, or this is not a tar: its sum is wrong".into())
         }
     }
 
@@ -175,7 +175,7 @@ impl Header {
         let (high, low) = field.split_at(4);
         let is_small = high == [0x80, 0, 0, 0];
         let low = <[u8; 8]>::try_from(low).map(u64::from_be_bytes).unwrap_or(u64::MAX);
-        if is_small { Ok(low) } else { Err("the header has a length below 0 or beyond all bounds".into()) }
+        if is_small { Ok(low) } else { Err("the header has a length that is negative or too large".into()) }
     }
 
     fn name(&self) -> Result<String, String> {

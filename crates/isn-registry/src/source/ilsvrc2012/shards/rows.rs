@@ -63,14 +63,14 @@ fn name(row: &Row<'_>, split: Split, class: &str) -> Result<(String, String), St
     let path = path.ok_or("has no image.path, which would be its name")?;
     let file = path.rsplit('/').next().unwrap_or(path);
     let shown: String = file.chars().take(80).flat_map(char::escape_default).collect();
-    let (id, ending) = id_of(file).ok_or_else(|| format!("'{shown}' is no name of an image"))?;
+    let (id, ending) = id_of(file).ok_or_else(|| format!("'{shown}' is not the name of an image"))?;
     let told = told_class(id)?.ok_or_else(|| format!("the name {shown} tells no class"))?;
     let is_val = id.starts_with(VAL_PREFIX);
     if is_val != (split == Split::Val) {
-        return Err(format!("{shown} stands among the {split} images"));
+        return Err(format!("{shown} is among the {split} images"));
     }
     match ending.filter(|ending| *ending != class).or((told != class).then_some(told)) {
-        Some(other) => Err(format!("{shown} is of class {other} by its name, and of {class} by its label")),
+        Some(other) => Err(format!("{shown} is of class {other} by its name, but of {class} by its label")),
         None => Ok((file.into(), id.into())),
     }
 }
