@@ -19,7 +19,7 @@ use isn_format::source_kind::SourceKind;
 /// Reads a ledger's file.
 ///
 /// # Errors
-/// [`Error::Io`] if the file cannot be read; [`Error::Mistakes`] if it is not a ledger.
+/// [`Error::Io`] if the file cannot be read; [`Error::Invalid`] or [`Error::Mistakes`] if it is not a ledger.
 pub fn open(path: &Path) -> Result<Ledger> {
     Ledger::parse(&path.display().to_string(), &files::read(path)?)
 }

@@ -140,8 +140,8 @@ fn restore(
 /// that is outside the project or inside another tree.
 ///
 /// # Errors
-/// [`Error::Mistakes`] if the lock file or the place of the tree is wrong; [`Error::Io`] if the lock file
-/// cannot be read or written.
+/// [`Error::Invalid`] or [`Error::Mistakes`] if the lock file or the place of the tree is wrong;
+/// [`Error::Io`] if the lock file cannot be read or written.
 pub fn check_lockable(
     project: &Path,
     to: Option<&Path>,
@@ -163,8 +163,8 @@ pub fn check_lockable(
 /// Adds a pulled tree to the lock file of `project`.
 ///
 /// # Errors
-/// [`Error::Mistakes`] if the lock file has mistakes or the tree cannot be added; [`Error::Io`] if it cannot
-/// be read or written.
+/// [`Error::Invalid`] or [`Error::Mistakes`] if the lock file has mistakes or the tree cannot be added;
+/// [`Error::Io`] if it cannot be read or written.
 pub fn lock(project: &Path, report: &PullReport, selection: &Selection) -> Result<()> {
     let lock_path = project.join(LOCK_FILE);
     let entry = Locked {

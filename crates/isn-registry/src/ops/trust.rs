@@ -9,8 +9,8 @@ use isn_format::error::{Error, Result};
 /// must sign.
 ///
 /// # Errors
-/// [`Error::Invalid`] if the registry or the key is not one; [`Error::TrustFile`] or [`Error::Io`] if the
-/// trust store cannot be read or written.
+/// [`Error::Invalid`] if the registry or the key is not one; [`Error::Exists`] if another log is trusted
+/// there; [`Error::TrustFile`] or [`Error::Io`] if the trust store cannot be read or written.
 pub fn add(
     store: &mut TrustStore,
     registry: &str,

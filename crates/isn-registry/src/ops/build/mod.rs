@@ -105,6 +105,16 @@ pub struct BuildReport {
     pub job: Digest,
 }
 
+/// What became of an image.
+enum Made {
+    /// It was built.
+    Built(Done),
+    /// It cannot be built, for this reason.
+    Rejected(String),
+    /// It was not built, because the source turned out to be another one and the build is of no use.
+    Unneeded,
+}
+
 /// A finished image.
 struct Done {
     blake3: Digest,
@@ -256,11 +266,11 @@ fn make_images(
     in_order(options.jobs, options.jobs * 8, remaining, init, work, |at, made| {
         let image = &source.images[remaining[at].source];
         match made? {
-            Some(Ok(done)) if rejects.is_empty() => {
+            Made::Built(done) if rejects.is_empty() => {
                 journal.push(row(remaining[at], &image.id, &done), &done.frame)?
             }
-            Some(Ok(_)) | None => {}
-            Some(Err(reason)) => rejects.push(Reject { path: image.path.clone(), reason }),
+            Made::Built(_) | Made::Unneeded => {}
+            Made::Rejected(reason) => rejects.push(Reject { path: image.path.clone(), reason }),
         }
         progress.advance(1);
         Ok::<(), Error>(())
@@ -270,8 +280,7 @@ fn make_images(
     Ok(rejects)
 }
 
-/// Builds one image. The inner error is the reason why it is rejected. Returns `None` if the source turned
-/// out to be another one, so that the image is of no use.
+/// Builds one image, unless its file shows that the source is not the expected one.
 fn make_image(
     source: &Source,
     planned: &Planned,
@@ -279,23 +288,23 @@ fn make_image(
     frames: &mut std::io::Result<FrameWriter>,
     extension: &str,
     watch: &Watch<'_>,
-) -> Result<Option<Result<Done, String>>> {
+) -> Result<Made> {
     let internal = |e: &std::io::Error| Error::Internal(format!("zstd: {e}"));
     let frames = frames.as_mut().map_err(|e| internal(e))?;
     let image = &source.images[planned.source];
     let bytes = source.read(image)?;
     let source_blake3 = Digest::of(&bytes);
     if !watch.is_right(planned, image, &source_blake3) {
-        return Ok(None);
+        return Ok(Made::Unneeded);
     }
     let built = match pipeline.build(&bytes) {
         Ok(Outcome::Built(built)) => built,
         Ok(Outcome::Dropped) => return Err(Error::Internal("an image was dropped after the plan".into())),
-        Err(e) => return Ok(Some(Err(e.to_string()))),
+        Err(e) => return Ok(Made::Rejected(e.to_string())),
     };
     let blake3 = Digest::of(&built.bytes);
     let frame = frames.frame(&blake3, extension, &built.bytes).map_err(|e| internal(&e))?;
-    Ok(Some(Ok(Done {
+    Ok(Made::Built(Done {
         blake3,
         length: built.bytes.len() as u64,
         width: built.width,
@@ -303,7 +312,7 @@ fn make_image(
         pixels: built.pixels,
         source_blake3,
         frame,
-    })))
+    }))
 }
 
 fn row(planned: &Planned, source_id: &str, done: &Done) -> Row {
