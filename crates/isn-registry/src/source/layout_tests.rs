@@ -284,8 +284,8 @@ fn kaggles_layout_is_found_from_every_level_and_its_labels_are_compared() {
     assert_eq!(
         source.warnings,
         [
-            "LOC_val_solution.csv line 3: ILSVRC2012_val_00000128 is n01616318 there, and n01614925 in the devkit",
-            "LOC_val_solution.csv line 4: ILSVRC2012_val_00000001 is no class there, and n01751748 in the devkit",
+            "LOC_val_solution.csv line 3: ILSVRC2012_val_00000128 is n01616318 there, but n01614925 in the devkit",
+            "LOC_val_solution.csv line 4: ILSVRC2012_val_00000001 is no class there, but n01751748 in the devkit",
             "LOC_val_solution.csv line 5: 'nothing' is no validation image",
         ]
     );

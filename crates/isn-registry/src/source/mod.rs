@@ -315,7 +315,7 @@ impl Entry {
 }
 
 /// Returns a file name without its extension, if that is one of JPEG or PNG.
-fn image_stem(name: &str) -> Option<&str> {
+pub(crate) fn image_stem(name: &str) -> Option<&str> {
     let (stem, extension) = name.rsplit_once('.')?;
     let known = ["jpeg", "jpg", "png"].iter().any(|known| extension.eq_ignore_ascii_case(known));
     (known && !stem.is_empty()).then_some(stem)
@@ -441,7 +441,7 @@ fn shown(path: &str) -> &str {
 
 /// Whether a name is of a hidden file, or of what Windows, macOS and network drives put into folders by
 /// themselves.
-fn is_litter(name: &str) -> bool {
+pub(crate) fn is_litter(name: &str) -> bool {
     const LITTER: [&str; 4] = ["thumbs.db", "desktop.ini", "__macosx", "@eadir"];
     name.starts_with('.') || LITTER.iter().any(|litter| name.eq_ignore_ascii_case(litter))
 }

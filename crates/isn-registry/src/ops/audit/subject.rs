@@ -14,6 +14,7 @@ use crate::ops::verify::store::StoreKind;
 use crate::progress::Progress;
 use crate::registry::layout::MANIFEST_JSON;
 use crate::registry::{Registry, Snapshot};
+use crate::source::{image_stem, is_litter};
 use crate::steps::images::{self, Wanted};
 use crate::steps::unsigned;
 use crate::transport;
@@ -287,7 +288,7 @@ fn is_ilsvrc_stem(stem: &str) -> bool {
 }
 
 /// Collects every image below `folder` by its path. `above` is the chain of folders that lead here, with
-/// links resolved. Dot files and the litter of file managers are skipped.
+/// links resolved. Litter is skipped, as in the sources of builds.
 fn walk(
     root: &Path,
     folder: &str,
@@ -302,18 +303,15 @@ fn walk(
     }
     above.push(real);
     for name in files::names_in(&here)? {
-        let is_litter =
-            name.starts_with('.') || matches!(&*name.to_ascii_lowercase(), "thumbs.db" | "desktop.ini");
-        if is_litter {
+        if is_litter(&name) {
             continue;
         }
         let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
         let file = here.join(&name);
         let is_dir = fs::metadata(&file).map_err(Error::io("look at", &file))?.is_dir();
-        let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
         if is_dir {
             walk(root, &path, above, images, others)?;
-        } else if ["jpeg", "jpg", "png"].iter().any(|known| extension.eq_ignore_ascii_case(known)) {
+        } else if image_stem(&name).is_some() {
             images.push(path);
         } else {
             others.push(path);
@@ -357,6 +355,23 @@ mod tests {
             items(&["other/a.png", "test/bee/a.png", "train/a.png"]),
             [row("-", "-", "other/a"), row("test", "bee", "test/bee/a"), row("train", "-", "train/a")]
         );
+    }
+
+    #[test]
+    fn litter_is_passed_over_as_in_sources() {
+        let dir = tempfile::tempdir().unwrap();
+        let litter =
+            ["@eaDir/a.png", "__MACOSX/ant/a.png", "ant/.DS_Store", "ant/Thumbs.db", "ant/@EADIR/a.png"];
+        for path in litter.iter().chain(&["ant/a.png", "ant/notes.txt"]) {
+            let file = join(dir.path(), path);
+            fs::create_dir_all(files::parent(&file)).unwrap();
+            fs::write(file, path).unwrap();
+        }
+        let subject = Subject::folder(dir.path()).unwrap();
+        let paths: Vec<&str> = subject.images.iter().map(|item| item.path.as_str()).collect();
+        assert_eq!(paths, ["ant/a.png"]);
+        let warnings = ["left out 1 file, not a JPEG or PNG by name; the first is ant/notes.txt"];
+        assert_eq!(subject.warnings, warnings);
     }
 
     #[test]
