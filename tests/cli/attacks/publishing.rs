@@ -141,7 +141,7 @@ fn objects_that_are_longer_than_the_images_need_are_not_read() {
         manifest["objects"]["index"] = serde_json::to_value(index).unwrap();
     });
     assert!(
-        status == 422 && why.contains("of its index that it has 1048593 bytes: more than 92160"),
+        status == 422 && why.contains("its index a length of 1048593 bytes, more than the 92160"),
         "{status} {why}"
     );
     for object in ["classes", "recipe", "assignments"] {
@@ -149,7 +149,7 @@ fn objects_that_are_longer_than_the_images_need_are_not_read() {
             manifest["objects"][object]["length"] = (1_u64 << 40).into()
         });
         assert!(
-            status == 422 && why.contains("it has 1099511627776 bytes: more than"),
+            status == 422 && why.contains("a length of 1099511627776 bytes, more than"),
             "{object}: {status} {why}"
         );
     }

@@ -120,8 +120,8 @@ fn why_copied(copied: usize, open: usize) -> Vec<String> {
     };
     let open = say(
         open,
-        "another user owns them or may write to them, and could change both trees. `chmod -R go-w TREE`, \
-        for the tree that they are from, lets the next pull link to your own files",
+        "another user owns them, or others may write to them, and could change both trees. \
+        `chmod -R go-w TREE`, for the tree that they are from, lets the next pull link to your own files",
     );
     let others = say(others, "they cannot be linked to, for example because they are on another file system");
     open.into_iter().chain(others).collect()
