@@ -86,7 +86,7 @@ impl Shard {
             let at = at.ok_or_else(|| refuse(&format!("it has no column {name}")))?;
             let column = schema.column(at);
             if !kinds.contains(&column.physical_type()) || column.max_rep_level() != 0 {
-                return Err(refuse(&format!("column {name} does not have its type in ImageNet's files")));
+                return Err(refuse(&format!("column {name} has another type than in ImageNet's files")));
             }
             Ok(at)
         };

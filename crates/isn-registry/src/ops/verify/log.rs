@@ -124,7 +124,7 @@ fn narrow(store: &dyn Store, view: &LogView) -> Result<Vec<Fault>> {
             _ => true,
         };
         if !is_whole {
-            let why = "is damaged: the log does not begin like this here".into();
+            let why = "is damaged: it does not agree with the log".into();
             faults.push(Fault { path, kind: FaultKind::Changed, why });
         }
     }
