@@ -1,9 +1,9 @@
-//! Files and folders with errors that name the path, and the few ways by which something becomes visible: whole,
-//! under its final name, or not at all.
+//! Files and folders, with errors that name the path, and the few ways in which something becomes visible:
+//! whole and under its final name, or not at all.
 //!
-//! What the user names to have it read may be a pipe, as a shell hands over what a command prints: [`read`], [`read_text`],
-//! [`read_named`]. What isn finds by itself, in a registry, a tree, the cache or its own folders, is a file or an error:
-//! [`open`] and what rests on it.
+//! A file that the user names may be a pipe, as in a shell's process substitution: [`read`], [`read_text`]
+//! and [`read_named`] accept one. What isn finds by itself in a registry, a tree, the cache or its own
+//! folders must be a regular file: [`open`] and the functions built on it refuse anything else.
 
 mod below;
 mod guard;
@@ -32,21 +32,27 @@ use std::path::{Path, PathBuf};
 
 use isn_format::error::{Error, Result};
 
-/// Everything temporary starts with this, so that what a killed run left is known for what it is.
+/// The prefix of every temporary name, so that what a killed run left can be recognised.
 pub const TEMP_PREFIX: &str = ".isn-tmp-";
-/// And ends with so many hex digits, which no other has.
+/// The number of hex digits that end a temporary name.
 const TEMP_DIGITS: usize = 16;
-/// The mode of a new file that anybody may read.
+/// The mode of a new file that everybody may read.
 const FOR_ALL: u32 = 0o644;
-/// That of a file which is its owner's alone.
+/// The mode of a new file that only its owner may read.
 const FOR_OWNER: u32 = 0o600;
 
-/// Opens a file that the user has named to have it read: it may be a pipe, and whoever writes to that is waited for.
+/// Opens a file that the user has named for reading. It may be a pipe; isn then waits for a writer.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be opened.
 pub fn open_named(path: &Path) -> Result<File> {
     File::open(path).map_err(Error::io("read", path))
 }
 
-/// Opens a file that isn has found by itself, and waits for nobody: a pipe or a device in its place is an error.
+/// Opens a file that isn has found by itself, without waiting for a writer.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be opened; [`Error::Invalid`] if it is a pipe or a device.
 pub fn open(path: &Path) -> Result<File> {
     let mut options = File::options();
     options.read(true);
@@ -57,41 +63,59 @@ pub fn open(path: &Path) -> Result<File> {
     }
     let file = options.open(path).map_err(Error::io("read", path))?;
     let kind = file.metadata().map_err(Error::io("look at", path))?.file_type();
-    // That a folder is none is said when it is read.
+    // A folder fails when it is read.
     if kind.is_file() || kind.is_dir() { Ok(file) } else { Err(Error::invalid(path.display(), "is no file")) }
 }
 
 /// Reads a whole file that the user has named.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be read.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     read_to_cap(open_named(path)?, path, u64::MAX)
 }
 
-/// The same of at most `cap` bytes; a longer one is an integrity error.
+/// Reads a file of at most `cap` bytes that the user has named.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be read; [`Error::Integrity`] if it is longer.
 pub fn read_named(path: &Path, cap: u64) -> Result<Vec<u8>> {
     read_to_cap(open_named(path)?, path, cap)
 }
 
-/// Reads a text file in UTF-8 that the user has named.
+/// Reads a UTF-8 text file that the user has named.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be read; [`Error::Invalid`] if it is not UTF-8.
 pub fn read_text(path: &Path) -> Result<String> {
     String::from_utf8(read(path)?).map_err(|_| Error::invalid(path.display(), "is not UTF-8 text"))
 }
 
-/// Reads a file that isn has found, of at most `cap` bytes; a longer one is an integrity error.
+/// Reads a file of at most `cap` bytes that isn has found by itself.
+///
+/// # Errors
+/// As [`open`]; [`Error::Integrity`] if it is longer.
 pub fn read_capped(path: &Path, cap: u64) -> Result<Vec<u8>> {
     read_to_cap(open(path)?, path, cap)
 }
 
-/// As [`read_capped`], `None` where there is no file.
+/// As [`read_capped`], but returns `None` if there is no file.
+///
+/// # Errors
+/// As [`read_capped`], except for an absent file.
 pub fn read_capped_if_there(path: &Path, cap: u64) -> Result<Option<Vec<u8>>> {
     if_there(read_capped(path, cap))
 }
 
-/// As [`read_capped_if_there`], however long it is.
+/// As [`read_capped_if_there`], without a maximum length.
+///
+/// # Errors
+/// As [`open`], except for an absent file.
 pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
     read_capped_if_there(path, u64::MAX)
 }
 
-/// Nothing, where what was wanted is not there.
+/// Turns the error of an absent file into `None`.
 pub(crate) fn if_there<T>(found: Result<T>) -> Result<Option<T>> {
     match found {
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -99,7 +123,7 @@ pub(crate) fn if_there<T>(found: Result<T>) -> Result<Option<T>> {
     }
 }
 
-/// Reads an open file of at most `cap` bytes; a longer one is an integrity error.
+/// Reads an open file of at most `cap` bytes; a longer one is an [`Error::Integrity`].
 pub(crate) fn read_to_cap(file: File, path: &Path, cap: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(cap.saturating_add(1)).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
@@ -109,7 +133,10 @@ pub(crate) fn read_to_cap(file: File, path: &Path, cap: u64) -> Result<Vec<u8>> 
     Ok(bytes)
 }
 
-/// Whether a file has these bytes; `None` where there is none. No more of it is read than they are.
+/// Whether a file has exactly these bytes; `None` if there is no file. Reads no more of it than that.
+///
+/// # Errors
+/// As [`open`], except for an absent file.
 pub fn has_bytes(path: &Path, bytes: &[u8]) -> Result<Option<bool>> {
     match read_capped_if_there(path, bytes.len() as u64) {
         Ok(found) => Ok(found.map(|found| found == bytes)),
@@ -118,17 +145,23 @@ pub fn has_bytes(path: &Path, bytes: &[u8]) -> Result<Option<bool>> {
     }
 }
 
-/// What is said of a link to nothing, and what to do about it.
+/// The message about a symlink to nothing.
 const LEADS_NOWHERE: &str = "is a link that leads nowhere: put back what it leads to, or remove the link";
-/// What has to be said of a path that ends in nothing's name.
+/// The message about a path that does not end in a name.
 const NO_NAME: &str = "is no name that something can have: name a file or folder in it";
 
-/// Makes a folder and its parents. They are on disk only after [`sync_file_system`].
+/// Creates a folder and its parents. They are on disk only after [`sync_file_system`].
+///
+/// # Errors
+/// [`Error::Io`] if one of them cannot be created.
 pub fn create_dir_all(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(Error::io("create folder", path))
 }
 
-/// As [`create_dir_all`], but what it makes is on disk when it returns.
+/// As [`create_dir_all`], but the created folders are on disk when it returns.
+///
+/// # Errors
+/// [`Error::Io`] if one of them cannot be created or synced.
 pub fn create_dir_all_synced(path: &Path) -> Result<()> {
     let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
     let missing: Vec<&Path> = path.ancestors().take_while(is_missing).collect();
@@ -136,7 +169,10 @@ pub fn create_dir_all_synced(path: &Path) -> Result<()> {
     missing.into_iter().try_for_each(|made| sync_dir(parent(made)))
 }
 
-/// Removes a file; fine if there is none.
+/// Removes a file, if there is one.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be removed.
 pub fn remove_file(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path)(e)),
@@ -144,7 +180,10 @@ pub fn remove_file(path: &Path) -> Result<()> {
     }
 }
 
-/// The names in a folder, sorted by bytes; an absent folder has none. A name that is not UTF-8 is an error.
+/// Returns the names in a folder, sorted by bytes; none if the folder is absent.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be listed; [`Error::Invalid`] if a name is not UTF-8.
 pub fn names_in(dir: &Path) -> Result<Vec<String>> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
@@ -172,8 +211,11 @@ pub enum Kind {
     Other,
 }
 
-/// Every file below `root` by its `/`-separated path, sorted by bytes. Links are reported, not followed. Names
-/// that are not UTF-8 appear with replacement characters, so they never equal a path that is expected.
+/// Lists every file below `root` by its `/`-separated path, sorted by bytes. Reports symlinks without
+/// following them. A name that is not UTF-8 gets replacement characters, so it never equals an expected path.
+///
+/// # Errors
+/// [`Error::Io`] if a folder cannot be listed.
 pub fn walk(root: &Path) -> Result<Vec<(String, Kind)>> {
     fn visit(dir: &Path, prefix: &str, found: &mut Vec<(String, Kind)>) -> Result<()> {
         for entry in fs::read_dir(dir).map_err(Error::io("list", dir))? {
@@ -186,7 +228,7 @@ pub fn walk(root: &Path) -> Result<Vec<(String, Kind)>> {
             } else if file_type.is_file() {
                 match entry.metadata() {
                     Ok(about) => found.push((name, Kind::File(about.len()))),
-                    // It got another name since the folder was read, as what is being uploaded does.
+                    // It was renamed after the folder was listed, as uploads are.
                     Err(e) if e.kind() == io::ErrorKind::NotFound => {}
                     Err(e) => return Err(Error::io("look at", &path)(e)),
                 }
@@ -202,9 +244,13 @@ pub fn walk(root: &Path) -> Result<Vec<(String, Kind)>> {
     Ok(found)
 }
 
-/// The folders below `root` that hold no file at any depth, the topmost ones, with `/` between names, sorted.
+/// Returns the topmost folders below `root` that contain no file at any depth, as `/`-separated paths,
+/// sorted.
+///
+/// # Errors
+/// [`Error::Io`] if a folder cannot be listed.
 pub fn empty_folders(root: &Path) -> Result<Vec<String>> {
-    /// Whether `dir` holds nothing but folders; adds those of its folders of which that is true.
+    /// Whether `dir` contains no file at any depth; if it does, adds those of its folders that do not.
     fn visit(dir: &Path, prefix: &str, found: &mut Vec<String>) -> Result<bool> {
         let (mut is_empty, before) = (true, found.len());
         for entry in fs::read_dir(dir).map_err(Error::io("list", dir))? {
@@ -225,8 +271,11 @@ pub fn empty_folders(root: &Path) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// Writes `bytes` to `path` so that a reader sees the old file or the new one, never a part; on disk when it
-/// returns.
+/// Writes `bytes` to `path` by an atomic replace: a reader sees the old file or the new one, never a part.
+/// The file is on disk when it returns.
+///
+/// # Errors
+/// [`Error::Io`] if the file cannot be written or synced.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     put(write_temp(path, bytes, TEMP_PREFIX, FOR_ALL)?, path)
 }
@@ -236,7 +285,10 @@ fn put(temp: tempfile::NamedTempFile, path: &Path) -> Result<()> {
     sync_dir(parent(path))
 }
 
-/// As [`replace`], of a file below `root`, which no link leads out of. It does not wait for the disk.
+/// As [`replace`], for a file below `root` that no symlink leads out of. Does not wait for the disk.
+///
+/// # Errors
+/// [`Error::Io`] if the file cannot be written; [`Error::Foreign`] if a symlink is on the way.
 pub fn keep(root: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
     Below::make(root, parent(path))?;
     let mut temp = temp_file_in(parent(path))?;
@@ -244,12 +296,18 @@ pub fn keep(root: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
     temp.persist(path).map(drop).map_err(|e| Error::io("write", path)(e.error))
 }
 
-/// As [`replace`], but only if nothing is at `path`: `false` if something is.
+/// As [`replace`], but returns `false` if something is at `path` already.
+///
+/// # Errors
+/// [`Error::Io`] if the file cannot be written or synced.
 pub fn create_new(path: &Path, bytes: &[u8]) -> Result<bool> {
     put_new(write_temp(path, bytes, TEMP_PREFIX, FOR_ALL)?, path)
 }
 
-/// As [`create_new`], of a file that only its owner may read.
+/// As [`create_new`], for a file that only its owner may read.
+///
+/// # Errors
+/// As [`create_new`].
 pub fn create_new_private(path: &Path, bytes: &[u8]) -> Result<bool> {
     put_new(write_temp(path, bytes, TEMP_PREFIX, FOR_OWNER)?, path)
 }
@@ -271,12 +329,16 @@ fn write_temp(path: &Path, bytes: &[u8], prefix: &str, mode: u32) -> Result<temp
     Ok(temp)
 }
 
-/// A temporary file in `dir`, readable by all once it has its name, removed unless it is persisted.
+/// Creates a temporary file in `dir` that everybody may read; it is removed when dropped unless it is
+/// persisted.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be created.
 pub fn temp_file_in(dir: &Path) -> Result<tempfile::NamedTempFile> {
     temp_file(dir, TEMP_PREFIX, FOR_ALL)
 }
 
-/// It has its mode from its first moment, and a name that [`is_temp`] knows.
+/// Creates the file with its final mode, and with a name that [`is_temp`] recognises.
 fn temp_file(dir: &Path, prefix: &str, mode: u32) -> Result<tempfile::NamedTempFile> {
     let mut options = File::options();
     options.read(true).write(true).create_new(true);
@@ -290,14 +352,16 @@ fn temp_file(dir: &Path, prefix: &str, mode: u32) -> Result<tempfile::NamedTempF
     made.map_err(Error::io("write in", dir))
 }
 
-/// Whether a temporary file with this prefix may have this name: the user may have files that begin with it.
+/// Whether `name` is that of a temporary file with this prefix. A file of the user's may begin with the
+/// prefix too.
 fn is_temp(name: &str, prefix: &str) -> bool {
     name.strip_prefix(prefix).is_some_and(|digits| {
         digits.len() == TEMP_DIGITS && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
     })
 }
 
-/// Which disk `path` is or would be on, and how many bytes are free there for us; `None` where the system does not say.
+/// Returns the device that `path` is or would be on, and how many bytes are free there for this user; `None`
+/// if the system does not say.
 pub fn free_space(path: &Path) -> Option<(u64, u64)> {
     #[cfg(target_os = "linux")]
     {
@@ -314,8 +378,11 @@ pub fn free_space(path: &Path) -> Option<(u64, u64)> {
     }
 }
 
-/// Returns once everything written to the file system that holds `dir` is on its disk. One call for a whole tree:
-/// an fsync a file is more than ten times slower.
+/// Returns once everything written to the file system of `dir` is on disk. One call for a whole tree is more
+/// than ten times faster than an fsync for each file.
+///
+/// # Errors
+/// [`Error::Io`] if the file system cannot be synced.
 pub fn sync_file_system(dir: &Path) -> Result<()> {
     let file = File::open(dir).map_err(Error::io("open", dir))?;
     #[cfg(target_os = "linux")]
@@ -331,7 +398,10 @@ pub fn sync_file_system(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Returns once the names in a folder are on its disk: what was created, renamed or removed there.
+/// Returns once the names in a folder are on disk: what was created, renamed or removed there.
+///
+/// # Errors
+/// [`Error::Io`] if the disk fails. A file system that cannot sync folders is no error.
 pub fn sync_dir(dir: &Path) -> Result<()> {
     // Windows has no folder handles to sync.
     #[cfg(unix)]
@@ -341,8 +411,8 @@ pub fn sync_dir(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Some file systems cannot sync a folder, and say so: a name stands there as well as it ever will. Anything else that
-/// they say is that it does not.
+/// Accepts that a file system cannot sync folders: nothing more can be done there. Any other error means that
+/// the disk failed.
 #[cfg(unix)]
 fn tolerate(synced: io::Result<()>) -> io::Result<()> {
     match synced {
@@ -368,7 +438,7 @@ pub fn is_out_of_files(why: &io::Error) -> bool {
     }
 }
 
-/// The folder that holds `path`: `.` for a bare name.
+/// Returns the folder that contains `path`: `.` for a bare name.
 pub fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
@@ -376,7 +446,10 @@ pub fn parent(path: &Path) -> &Path {
     }
 }
 
-/// A sibling of `path` with a hidden name: `.NAME.SUFFIX`.
+/// Returns the path of a hidden sibling of `path`: `.NAME.SUFFIX`.
+///
+/// # Errors
+/// [`Error::Invalid`] if `path` does not end in a name.
 pub fn hidden_sibling(path: &Path, suffix: &str) -> Result<PathBuf> {
     let name = path.file_name().ok_or_else(|| Error::invalid(path.display(), NO_NAME))?;
     let mut hidden = std::ffi::OsString::from(".");

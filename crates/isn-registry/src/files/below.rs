@@ -1,5 +1,5 @@
-//! Folders and files that are opened one name at a time, so that no link leads to where isn has no business: [`Below`], and
-//! the few functions that it and its neighbours share.
+//! [`Below`]: folders and files opened one path component at a time, so that no symlink leads outside; and
+//! the functions that it shares with its neighbours.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -13,7 +13,7 @@ use cap_std::fs::{Dir, Metadata, OpenOptions};
 use super::{Lock, parent, sync_dir};
 use isn_format::error::{Error, Result};
 
-/// Refuses what does not belong to who runs isn, where the system says whose it is.
+/// Checks that something belongs to the user who runs isn, if the system says whose it is.
 pub(super) fn check_owner(about: &Metadata, path: &Path) -> Result<()> {
     #[cfg(unix)]
     {
@@ -34,7 +34,7 @@ pub(super) fn gone(path: &Path) -> Error {
     Error::io("open", path)(ErrorKind::NotFound.into())
 }
 
-/// The folder that holds `path`, made if need be: as the user has named it, through links too.
+/// Opens the folder that contains `path`, creating it if need be. Follows symlinks, as the user has named it.
 pub(super) fn parent_of(path: &Path) -> Result<(Dir, OsString)> {
     let folder = parent(path);
     super::create_dir_all(folder)?;
@@ -43,7 +43,7 @@ pub(super) fn parent_of(path: &Path) -> Result<(Dir, OsString)> {
     Ok((dir, name.to_os_string()))
 }
 
-/// What is in the way, if that is not what was to be opened.
+/// Returns what is in the way, if it is not of the kind to be opened.
 pub(super) fn in_the_way(dir: &Dir, name: &OsStr, is_folder: bool) -> Option<&'static str> {
     let kind = dir.symlink_metadata(Path::new(name)).ok()?.file_type();
     match (kind.is_symlink(), kind.is_dir(), kind.is_file()) {
@@ -54,7 +54,7 @@ pub(super) fn in_the_way(dir: &Dir, name: &OsStr, is_folder: bool) -> Option<&'s
     }
 }
 
-/// Opens a folder that is no link; `None` where there is nothing. `path` names it in errors.
+/// Opens a folder that is not a symlink; returns `None` if there is nothing. Errors call it `path`.
 pub(super) fn open_dir(dir: &Dir, name: &OsStr, path: &Path) -> Result<Option<Dir>> {
     match dir.open_dir_nofollow(Path::new(name)) {
         Ok(dir) => Ok(Some(dir)),
@@ -66,7 +66,8 @@ pub(super) fn open_dir(dir: &Dir, name: &OsStr, path: &Path) -> Result<Option<Di
     }
 }
 
-/// Opens a folder that is no link, made if need be; the second says whether it was.
+/// Opens a folder that is not a symlink, creating it if need be. The second value says whether it was
+/// created.
 pub(super) fn make_dir(dir: &Dir, name: &OsStr, path: &Path) -> Result<(Dir, bool)> {
     let is_new = match dir.create_dir(Path::new(name)) {
         Ok(()) => true,
@@ -76,7 +77,8 @@ pub(super) fn make_dir(dir: &Dir, name: &OsStr, path: &Path) -> Result<(Dir, boo
     Ok((open_dir(dir, name, path)?.ok_or_else(|| gone(path))?, is_new))
 }
 
-/// Opens a regular file that is no link, and never waits for the other end of a pipe; `None` where there is nothing.
+/// Opens a regular file that is not a symlink, without waiting for the other end of a pipe; returns `None` if
+/// there is nothing.
 pub(super) fn open_in(
     dir: &Dir,
     name: &OsStr,
@@ -100,8 +102,8 @@ pub(super) fn open_in(
     }
 }
 
-/// Opens or makes the file of a lock; the second says whether it was made. With `is_callers_own` it has to belong to who runs
-/// isn. A lock is always empty: what has something in it is none.
+/// Opens or creates the file of a lock. The second value says whether it was created. If `is_callers_own`, it
+/// must belong to the user who runs isn. A lock file is always empty, so a file with contents is refused.
 pub(super) fn lock_file(path: &Path, is_callers_own: bool) -> Result<(File, bool)> {
     let (dir, name) = parent_of(path)?;
     let open = |options: &mut OpenOptions| open_in(&dir, &name, options.write(true), path);
@@ -110,7 +112,7 @@ pub(super) fn lock_file(path: &Path, is_callers_own: bool) -> Result<(File, bool
             Err(Error::Io { source, .. }) if source.kind() == ErrorKind::AlreadyExists => {}
             made => break (made?.ok_or_else(|| gone(path))?, true),
         }
-        // Who has it may remove it meanwhile.
+        // Its holder may remove it meanwhile.
         if let Some(file) = open(&mut OpenOptions::new())? {
             break (file, false);
         }
@@ -125,10 +127,10 @@ pub(super) fn lock_file(path: &Path, is_callers_own: bool) -> Result<(File, bool
     Ok((file, is_new))
 }
 
-/// Opens a file of isn's own, which is no link; `None` where there is nothing.
+/// Opens one of isn's own files, which must not be a symlink; returns `None` if there is none.
 ///
 /// # Errors
-/// [`Error::Foreign`] if there is something else than a file.
+/// [`Error::Foreign`] if it is not a regular file; [`Error::Io`] if it cannot be opened.
 pub fn open_nofollow(path: &Path) -> Result<Option<File>> {
     let folder = parent(path);
     let dir = match Dir::open_ambient_dir(folder, ambient_authority()) {
@@ -140,7 +142,7 @@ pub fn open_nofollow(path: &Path) -> Result<Option<File>> {
     open_in(&dir, name, OpenOptions::new().read(true), path)
 }
 
-/// Reads such a file of at most `cap` bytes.
+/// Reads one of isn's own files, of at most `cap` bytes, as [`open_nofollow`] opens it.
 ///
 /// # Errors
 /// As [`open_nofollow`]; [`Error::Integrity`] if it is longer.
@@ -148,7 +150,7 @@ pub fn read_nofollow(path: &Path, cap: u64) -> Result<Option<Vec<u8>>> {
     open_nofollow(path)?.map(|file| super::read_to_cap(file, path, cap)).transpose()
 }
 
-/// A place below a folder that the user has named: `root` may be a link, and nothing below it.
+/// A folder at or below a root that the user has named. The root may be a symlink, but nothing below it.
 #[derive(Debug)]
 pub struct Below {
     pub(super) path: PathBuf,
@@ -156,10 +158,11 @@ pub struct Below {
 }
 
 impl Below {
-    /// Opens the folder `path`, which is `root` or below it; `None` where there is none.
+    /// Opens the folder `path`, which is `root` or below it; returns `None` if there is none.
     ///
     /// # Errors
-    /// [`Error::Foreign`] names what is no folder on the way, a link above all.
+    /// [`Error::Foreign`] names what is on the way and not a folder, such as a symlink; [`Error::Io`] if a
+    /// folder cannot be opened.
     pub fn find(root: &Path, path: &Path) -> Result<Option<Self>> {
         let dir = match Dir::open_ambient_dir(root, ambient_authority()) {
             Ok(dir) => dir,
@@ -169,24 +172,36 @@ impl Below {
         Below { path: root.to_path_buf(), dir }.descend(path, open_dir)
     }
 
-    /// Opens the file `path` below `root`; `None` where there is none.
+    /// Opens the file `path` below `root`; returns `None` if there is none.
+    ///
+    /// # Errors
+    /// As [`Below::find`]; [`Error::Foreign`] also if it is not a regular file.
     pub fn open_file(root: &Path, path: &Path) -> Result<Option<File>> {
         let folder = Below::find(root, parent(path))?;
         folder.map_or(Ok(None), |folder| folder.open(path.file_name().unwrap_or_default()))
     }
 
-    /// As [`Below::find`], only to refuse what is no folder on the way; fine if there is nothing.
+    /// Checks that nothing on the way to the folder `path` is other than a folder; what is absent is fine.
+    ///
+    /// # Errors
+    /// As [`Below::find`].
     pub fn check(root: &Path, path: &Path) -> Result<()> {
         Below::find(root, path).map(drop)
     }
 
-    /// As [`Below::find`], and makes what is not there. That is on disk only some time later.
+    /// As [`Below::find`], but creates the folders that are absent, without waiting for the disk.
+    ///
+    /// # Errors
+    /// As [`Below::find`]; [`Error::Io`] also if a folder cannot be created.
     pub fn make(root: &Path, path: &Path) -> Result<Self> {
         super::create_dir_all(root)?;
         Below::make_in(root, path, |_| Ok(()))
     }
 
-    /// The same, but what it makes is on disk when it returns.
+    /// As [`Below::make`], but the created folders are on disk when it returns.
+    ///
+    /// # Errors
+    /// As [`Below::make`].
     pub fn make_synced(root: &Path, path: &Path) -> Result<Self> {
         super::create_dir_all_synced(root)?;
         Below::make_in(root, path, |made| sync_dir(parent(made)))
@@ -220,23 +235,35 @@ impl Below {
         Ok(Some(self))
     }
 
-    /// Refuses a folder that belongs to another user.
+    /// Checks that the folder belongs to the user who runs isn.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] if it belongs to another user.
     pub fn check_owner(&self) -> Result<()> {
         let about = self.dir.dir_metadata().map_err(Error::io("look at", &self.path))?;
         check_owner(&about, &self.path)
     }
 
-    /// Opens a regular file in it for reading; `None` where there is nothing.
+    /// Opens a regular file in the folder for reading; returns `None` if there is nothing.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] if it is not a regular file; [`Error::Io`] if it cannot be opened.
     pub fn open(&self, name: &OsStr) -> Result<Option<File>> {
         open_in(&self.dir, name, OpenOptions::new().read(true), &self.path.join(name))
     }
 
-    /// The same for appending.
+    /// As [`Below::open`], for appending.
+    ///
+    /// # Errors
+    /// As [`Below::open`].
     pub fn open_to_append(&self, name: &OsStr) -> Result<Option<File>> {
         open_in(&self.dir, name, OpenOptions::new().append(true), &self.path.join(name))
     }
 
-    /// Removes a file or link in it; fine if there is none.
+    /// Removes a file or symlink in the folder, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be removed.
     pub fn remove(&self, name: &OsStr) -> Result<()> {
         match self.dir.remove_file_or_symlink(Path::new(name)) {
             Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io("remove", self.path.join(name))(e)),
@@ -244,13 +271,20 @@ impl Below {
         }
     }
 
-    /// Moves a file in it to another folder.
+    /// Moves a file to another folder under the same name.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be moved.
     pub fn rename(&self, name: &OsStr, to: &Below) -> Result<()> {
         let name = Path::new(name);
         self.dir.rename(name, &to.dir, name).map_err(Error::io("rename", self.path.join(name)))
     }
 
-    /// Every file below it, by its path. What is neither a file nor a folder is an error that names it.
+    /// Lists every file below the folder, by its path.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] names what is neither a file nor a folder; [`Error::Io`] if a folder cannot be
+    /// listed.
     pub fn files(&self) -> Result<Vec<(PathBuf, Metadata)>> {
         let found = walk(&self.dir).map_err(Error::io("list", &self.path))?;
         let files = found.into_iter().map(|(path, about)| {
@@ -264,7 +298,10 @@ impl Below {
         files.collect()
     }
 
-    /// Every folder below it, by its path.
+    /// Lists every folder below this one, by its path; each comes after the folders in it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a folder cannot be listed.
     pub fn folders(&self) -> Result<Vec<PathBuf>> {
         fn visit(dir: &Dir, path: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
             for entry in dir.entries()? {
@@ -282,8 +319,11 @@ impl Below {
         Ok(found)
     }
 
-    /// Removes the caller's temporary files with this prefix in it, not in its folders: what killed runs left. `lock` is that of
-    /// all who write such files; where it is not held they may be somebody's who is at work, and stay.
+    /// Removes the caller's temporary files with this prefix directly in the folder, which killed runs left.
+    /// `lock` is the lock of all who write such files; if it is not held, they may be in use and stay.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the folder cannot be listed, or a file cannot be removed.
     pub fn sweep(&self, prefix: &str, lock: &Lock) -> Result<()> {
         if !lock.is_held() {
             return Ok(());
@@ -301,7 +341,7 @@ impl Below {
     }
 }
 
-/// Everything below a folder that is no folder itself, by its path. No link is followed.
+/// Lists everything below a folder that is not a folder itself, by its path. Follows no symlink.
 pub(super) fn walk(dir: &Dir) -> io::Result<Vec<(PathBuf, Metadata)>> {
     fn visit(dir: &Dir, prefix: &Path, found: &mut Vec<(PathBuf, Metadata)>) -> io::Result<()> {
         for entry in dir.entries()? {

@@ -1,4 +1,4 @@
-//! [`read_guarded`]: files of the user's own that others must not read, or not write to.
+//! [`read_guarded`]: reads the user's own files that others must not read or must not write to.
 
 use std::fs::Metadata;
 use std::path::Path;
@@ -10,26 +10,28 @@ use isn_format::error::{Error, Result};
 #[cfg(unix)]
 use isn_format::text::shell_word;
 
-/// A system follows so many links to a file that it opens.
+/// The number of symlinks that the system follows when it opens a file.
 #[cfg(unix)]
 const MAX_LINKS: usize = 40;
 
-/// What a file must be guarded from.
+/// What a file must be protected from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guard {
-    /// It has secrets: nobody else may read it.
+    /// It contains secrets: nobody else may read it.
     Secret,
-    /// It decides whom to believe: nobody else, but root, may write to it or replace it.
+    /// It decides whom to believe: nobody else except root may write to it or replace it.
     Trust,
 }
 
-/// Reads a file of at most `cap` bytes that is guarded well; `None` where there is none. What is looked at is what is read.
+/// Reads a file of at most `cap` bytes if it is protected as `guard` demands; returns `None` if there is
+/// none. Checks the same open file that it reads.
 ///
 /// # Errors
-/// [`Error::Invalid`] of a secret, and of what is too long; [`Error::TrustFile`] of what decides whom to believe.
+/// [`Error::Invalid`] if others may read a secret, or the file is too long; [`Error::TrustFile`] if others
+/// may change what decides whom to believe; [`Error::Io`] if it cannot be read.
 pub fn read_guarded(path: &Path, cap: u64, guard: Guard) -> Result<Option<Vec<u8>>> {
     let Some(file) = if_there(open(path))? else {
-        // What it decides would be decided otherwise, and nobody told.
+        // A dangling symlink must not pass for an absent file: the settings in it would be silently ignored.
         return if path.is_symlink() { Err(leads_nowhere(path, guard)) } else { Ok(None) };
     };
     let about = file.metadata().map_err(Error::io("look at", path))?;
@@ -54,7 +56,10 @@ fn leads_nowhere(path: &Path, guard: Guard) -> Error {
     }
 }
 
-/// Refuses a file with secrets that others may read.
+/// Checks that only the owner may read a file with secrets.
+///
+/// # Errors
+/// [`Error::Invalid`] if others may read it; [`Error::Io`] if it cannot be looked at.
 pub fn check_private(path: &Path) -> Result<()> {
     check_secret(path, &path.metadata().map_err(Error::io("look at", path))?)
 }
@@ -80,7 +85,7 @@ fn check_trust(path: &Path, about: &Metadata) -> Result<()> {
         let (mode, file) = (about.mode(), shell_word(path.display()));
         if about.uid() != 0 && about.uid() != rustix::process::geteuid().as_raw() {
             let why = "belongs to another user, and it decides whom to believe".into();
-            // Only root gives files away; a copy is one's own.
+            // Only root may change a file's owner; a copy belongs to the user.
             let mine = shell_word(path.with_added_extension("mine").display());
             return refuse(why, format!("cp {file} {mine} && mv -f {mine} {file}"));
         }
@@ -89,8 +94,8 @@ fn check_trust(path: &Path, about: &Metadata) -> Result<()> {
                 format!("may be changed by others (mode {:o}), and it decides whom to believe", mode & 0o777);
             return refuse(why, format!("chmod go-w {file}"));
         }
-        // A group may be the user's alone, as where new folders are for the group too; everybody is everybody. With the
-        // sticky bit nobody replaces another's file.
+        // A group may consist of the user alone, as with umask 002, so only permissions for everybody count.
+        // In a sticky folder nobody can replace another user's file.
         for folder in folders_of(path) {
             let mode = folder.metadata().map_err(Error::io("look at", &folder))?.mode();
             if mode & 0o1002 == 0o002 {
@@ -103,7 +108,7 @@ fn check_trust(path: &Path, about: &Metadata) -> Result<()> {
     Ok(())
 }
 
-/// The folder of a file, and, if it is a link, of each thing that it leads to.
+/// Returns the folder of a file and, if the file is a symlink, of each file on the way to its target.
 #[cfg(unix)]
 fn folders_of(path: &Path) -> Vec<PathBuf> {
     let (mut path, mut folders) = (path.to_path_buf(), Vec::new());

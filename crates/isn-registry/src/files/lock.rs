@@ -1,4 +1,4 @@
-//! [`Lock`]: one process at a time.
+//! [`Lock`]: a file lock, held by one process at a time.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind};
@@ -11,43 +11,45 @@ use super::below::lock_file;
 use super::remove_file;
 use isn_format::error::Result;
 
-/// How long a lock is waited for before anything is said.
+/// How long to wait for a lock before saying so.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
-/// Between two looks at a lock that another has.
+/// How long to wait between two attempts to take a lock.
 pub(super) const PAUSE: Duration = Duration::from_millis(20);
 
-/// Who is told of a lock that another has had for a while.
+/// The function that is told of a lock that is waited for.
 static WAITING: OnceLock<fn(&Path)> = OnceLock::new();
 
-/// Lets `tell` hear of each lock that this process has waited for in vain for a second, and goes on waiting for. The first
-/// who asks is told: a lock is taken in places that know nobody to tell.
+/// Registers `tell` to be called with the path of each lock that this process has waited for in vain for a
+/// second. The first registration counts. It is global because locks are taken deep in code that cannot
+/// report progress.
 pub fn tell_of_waiting(tell: fn(&Path)) {
     let _ = WAITING.set(tell);
 }
 
-/// Holds a lock file; let go when dropped or when the process dies.
+/// A lock on a file; released when dropped or when the process dies.
 #[derive(Debug)]
 pub struct Lock {
     path: PathBuf,
     file: File,
     is_held: bool,
-    /// Whether it was made by taking it.
+    /// Whether taking the lock created the file.
     is_new: bool,
 }
 
 impl Lock {
-    /// Takes the lock at `path`, which is the caller's own, or `None` if another process has it. Where the file system has
-    /// no locks, this is one that is not [held](Lock::is_held).
+    /// Takes the lock at `path`, whose file must be the caller's own; returns `None` if another process holds
+    /// it. Where the file system has no locks, the result is not [held](Lock::is_held).
     ///
     /// # Errors
-    /// [`Error::Foreign`](isn_format::error::Error::Foreign) if something is there that is no lock of isn's, or somebody else's.
+    /// [`Error::Foreign`](isn_format::error::Error::Foreign) if the file is not a lock of isn's, or belongs
+    /// to another user.
     pub fn try_take(path: &Path) -> Result<Option<Lock>> {
         loop {
             let (file, is_new) = lock_file(path, true)?;
             let tried = file.try_lock();
             let lock = Lock { path: path.to_path_buf(), file, is_held: tried.is_ok(), is_new };
             match tried {
-                // Its last holder may have removed it meanwhile: then this is a lock on nothing.
+                // The last holder may have removed the file meanwhile; this lock would then exclude nobody.
                 Ok(()) if !lock.is_in_place() => {}
                 Err(fs::TryLockError::WouldBlock) => return Ok(None),
                 Ok(()) | Err(fs::TryLockError::Error(_)) => return Ok(Some(lock)),
@@ -55,20 +57,21 @@ impl Lock {
         }
     }
 
-    /// Waits for the lock at `path`, which stays there and may be anybody's: a registry is written to by several. Where the
-    /// file system has no locks, this is one that is not [held](Lock::is_held).
+    /// Waits for the lock at `path`, whose file stays there and may be another user's, as several users may
+    /// write to one registry. Where the file system has no locks, the result is not [held](Lock::is_held).
     ///
     /// # Errors
-    /// [`Error::Foreign`](isn_format::error::Error::Foreign) if something is there that is no lock of isn's.
+    /// [`Error::Foreign`](isn_format::error::Error::Foreign) if the file is not a lock of isn's.
     pub fn take(path: &Path) -> Result<Lock> {
         let (file, is_new) = lock_file(path, false)?;
         Ok(Lock { path: path.to_path_buf(), is_held: wait_for_lock(&file, path), file, is_new })
     }
 
-    /// Waits for the lock at `path`, which is the caller's own and goes when it is [removed](Lock::remove).
+    /// Waits for the lock at `path`, whose file must be the caller's own and goes when it is
+    /// [removed](Lock::remove).
     ///
     /// # Errors
-    /// As of [`Lock::try_take`].
+    /// As [`Lock::try_take`].
     pub fn take_own(path: &Path) -> Result<Lock> {
         loop {
             let (file, is_new) = lock_file(path, true)?;
@@ -79,25 +82,29 @@ impl Lock {
         }
     }
 
-    /// Whether nobody else has it. Some file systems have no locks: there, others may be at work, and what they have under
-    /// way is to be left alone.
+    /// Whether the lock is really held. Some file systems have no locks: others may be at work there, so what
+    /// they may have under way must be left alone.
     pub fn is_held(&self) -> bool {
         self.is_held
     }
 
-    /// Removes the file, so that nobody else finds it. One that is not held, and was there before, stays: another may hold it.
+    /// Removes the lock's file, so that nobody else finds it. A file that was there before and is not locked
+    /// stays: another process may be using it.
+    ///
+    /// # Errors
+    /// [`Error::Io`](isn_format::error::Error::Io) if it cannot be removed.
     pub fn remove(&self) -> Result<()> {
         if (self.is_held || self.is_new) && self.is_in_place() { remove_file(&self.path) } else { Ok(()) }
     }
 
-    /// Whether the file is still the one at its path; taken to be so where the system does not say.
+    /// Whether the file is still the one at its path; assumed where the system does not say.
     fn is_in_place(&self) -> bool {
         is_same(self.file.metadata(), fs::symlink_metadata(&self.path))
     }
 }
 
-/// Waits until nobody else has the lock of an open file, which is called `path` where it is said that another has it. Whether
-/// it is held then: some file systems have no locks.
+/// Waits until no other process holds the lock of an open file, and takes it. `path` is what the user is told
+/// while waiting. Returns whether the lock is held: some file systems have no locks.
 pub fn wait_for_lock(file: &File, path: &Path) -> bool {
     let begun = Instant::now();
     while let Err(fs::TryLockError::WouldBlock) = file.try_lock() {
@@ -105,7 +112,7 @@ pub fn wait_for_lock(file: &File, path: &Path) -> bool {
             thread::sleep(PAUSE);
             continue;
         }
-        // Who may only read the file can hold the lock too, for as long as they like.
+        // A user who may only read the file can hold the lock as well, for as long as they like.
         say_waiting(path);
         break;
     }
@@ -117,19 +124,20 @@ pub fn wait_for_lock(file: &File, path: &Path) -> bool {
     }
 }
 
-/// Says that another has a lock that is waited for.
+/// Says that a lock is being waited for.
 pub(super) fn say_waiting(path: &Path) {
     if let Some(tell) = WAITING.get() {
         tell(path);
     }
 }
 
-/// Whether both are there and one file; taken to be one where the system does not say.
+/// Whether both exist and are the same file; assumed to be the same where the system does not say.
 pub fn is_same(one: io::Result<Metadata>, other: io::Result<Metadata>) -> bool {
     one.is_ok_and(|one| other.is_ok_and(|other| identity(&one) == identity(&other)))
 }
 
-/// What a file keeps for as long as it is there, and no other has meanwhile; `None` where the system does not say.
+/// Returns the device and the inode of a file, which no other file has while it exists; `None` if the system
+/// has none.
 pub fn identity(about: &Metadata) -> Option<(u64, u64)> {
     #[cfg(unix)]
     {

@@ -1,4 +1,4 @@
-//! [`Mount`]: which mount a thing is on. What is removed goes no further than the one that it began on.
+//! [`Mount`]: the mount that a file or folder is on. A removal does not leave the mount that it began on.
 
 use std::ffi::OsStr;
 use std::io;
@@ -9,17 +9,18 @@ use cap_std::fs::Dir;
 
 use isn_format::error::{Error, Result};
 
-/// The mount that a thing is on, as far as the system says.
+/// The mount that a file or folder is on, as far as the system says.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mount {
-    /// A folder that is mounted from the same disk has a number of its own.
+    /// The number of the mount. It tells a bind mount from the rest of the same disk.
     number: Option<u64>,
-    /// Of a folder: some file systems have their files on other devices.
+    /// The device, of a folder only: some file systems have their files on other devices.
     device: Option<u64>,
 }
 
 impl Mount {
-    /// That of the thing `name` in a folder, whatever it leads to; of the folder itself, `.`.
+    /// Returns the mount of the entry `name` of a folder, without following a symlink; of the folder itself
+    /// if `name` is `.`.
     pub(super) fn of(dir: &Dir, name: &OsStr) -> io::Result<Self> {
         #[cfg(target_os = "linux")]
         {
@@ -45,13 +46,13 @@ impl Mount {
         }
     }
 
-    /// Whether what is on `other`, in a folder on this, is no more than a thing in it.
+    /// Whether something on the mount `other`, in a folder on this mount, is not itself a mount point.
     pub(super) fn has(&self, other: Mount) -> bool {
         self.number == other.number && (other.device.is_none() || self.device == other.device)
     }
 }
 
-/// The number of a mount where the system is too old to give it otherwise.
+/// Returns the number of a mount on a kernel whose `statx` does not give it.
 #[cfg(target_os = "linux")]
 fn number_by_proc(dir: &Dir, name: &OsStr) -> Option<u64> {
     use rustix::fs::{Mode, OFlags, openat};
@@ -62,7 +63,7 @@ fn number_by_proc(dir: &Dir, name: &OsStr) -> Option<u64> {
     about.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok())
 }
 
-/// The first thing below a folder that is mounted there. `path` names the folder in errors.
+/// Returns the first mount point below a folder. Errors call the folder `path`.
 pub(super) fn mounted_below(dir: &Dir, path: &Path) -> Result<Option<PathBuf>> {
     fn visit(dir: &Dir, path: &Path, mount: Mount) -> Result<Option<PathBuf>> {
         for entry in dir.entries().map_err(Error::io("list", path))? {
@@ -103,7 +104,7 @@ mod tests {
         let root = open(Path::new("/"));
         let of = |name: &str| Mount::of(&root, OsStr::new(name)).unwrap();
         assert!(!of(".").has(of("proc")) && of("proc").has(of("proc/self/")));
-        // By either way.
+        // Both ways give the same number.
         let numbers = ["proc", "proc/self/"].map(|name| number_by_proc(&root, OsStr::new(name)));
         assert_eq!(numbers, [of("proc").number; 2]);
     }

@@ -1,4 +1,5 @@
-//! What isn keeps beside a user's things and takes away again: [`OwnFolder`], a folder that says that isn has made it.
+//! [`OwnFolder`]: a folder that isn keeps beside the user's files and removes again, with a marker that says
+//! so.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind, Read};
@@ -12,16 +13,16 @@ use super::removal::{remove, remove_all};
 use super::{Kind, TEMP_PREFIX};
 use isn_format::error::{Error, Result};
 
-/// The file in an [`OwnFolder`] that says whose it is.
+/// The file in an [`OwnFolder`] that says that isn made it.
 const MARKER: &str = ".made-by-isn";
-/// What it says, before the number of the folder.
+/// The text of a marker, before the folder's inode.
 const SAYS: &str = "isn made this folder, and removes it when it is done\n";
-/// The longest marker that is read, in bytes.
+/// The maximum length of a marker, in bytes.
 const MAX_MARKER: u64 = 200;
 
-/// A folder for what is under way, made by isn and by nobody else: real, the caller's own, and with a marker in it, which
-/// a copy of the folder does not make true. What is to be seen is made in a folder within and renamed out of it, so that
-/// the marker is there until the last thing is gone.
+/// A folder for work in progress that only isn made: a real folder, the caller's own, and with a marker in it
+/// that is not valid in a copy of the folder. Whatever is to become visible is made in a folder within it and
+/// renamed out of it, so that the marker stays until the last file is gone.
 #[derive(Debug)]
 pub struct OwnFolder {
     path: PathBuf,
@@ -31,10 +32,11 @@ pub struct OwnFolder {
 }
 
 impl OwnFolder {
-    /// Opens the folder at `path`, or makes it.
+    /// Opens the folder at `path`, or creates it.
     ///
     /// # Errors
-    /// [`Error::Foreign`] if something is there that isn has not made; nothing is changed then.
+    /// [`Error::Foreign`] if something is there that isn has not made, which stays unchanged; [`Error::Io`]
+    /// if the folder cannot be created.
     pub fn open(path: &Path) -> Result<Self> {
         let folder = OwnFolder::make(path)?;
         if !folder.is_marked()? {
@@ -43,11 +45,12 @@ impl OwnFolder {
         Ok(folder)
     }
 
-    /// The same, and takes over a folder that lacks its marker, or has that of a folder of which it is a copy, if `is_own`
-    /// knows everything in it by path and kind: then isn made it before there were markers, or it was moved here.
+    /// As [`OwnFolder::open`], but also takes over a folder whose marker is absent or belongs to the folder
+    /// that it was copied from, if `is_own` recognises all its contents by path and kind: isn made it before
+    /// there were markers, or it was moved here from another file system.
     ///
     /// # Errors
-    /// As [`OwnFolder::open`]; the error names what is not isn's.
+    /// As [`OwnFolder::open`]; the error names what isn has not made.
     pub fn adopt(path: &Path, is_own: impl Fn(&str, Kind) -> bool) -> Result<Self> {
         let folder = OwnFolder::make(path)?;
         check_owner(&folder.dir.dir_metadata().map_err(Error::io("look at", path))?, path)?;
@@ -70,7 +73,7 @@ impl OwnFolder {
         Ok(folder)
     }
 
-    /// Opens the folder at `path`, or makes it, whosever it is.
+    /// Opens the folder at `path`, or creates it, without checking who made it.
     fn make(path: &Path) -> Result<Self> {
         let (parent, name) = parent_of(path)?;
         match parent.create_dir(&name) {
@@ -83,7 +86,7 @@ impl OwnFolder {
         Ok(OwnFolder { path: path.to_path_buf(), parent, name, dir })
     }
 
-    /// Opens the folder at `path`; `None` if nothing is there. Nothing is changed.
+    /// Opens the folder at `path`; returns `None` if nothing is there. Changes nothing.
     ///
     /// # Errors
     /// As [`OwnFolder::open`].
@@ -99,15 +102,17 @@ impl OwnFolder {
         folder.is_marked().map(|_| Some(folder))
     }
 
-    /// A thing in it.
+    /// Returns the path of an entry of the folder.
     pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
         self.path.join(name)
     }
 
-    /// Makes the folder `name` in it, which nothing but a folder may stand in the way of. Gives its path.
+    /// Creates the folder `name` in it, if it is not there yet, and returns its path.
     ///
     /// # Errors
-    /// [`Error::Foreign`] also of what is mounted in one that a killed run left: who works in it removes what it has no use for.
+    /// [`Error::Foreign`] if something other than a folder is there, or if something is mounted in a folder
+    /// that a killed run left: the work in it removes what it does not need. [`Error::Io`] if it cannot be
+    /// created.
     pub fn folder(&self, name: &str) -> Result<PathBuf> {
         let path = self.join(name);
         let (dir, is_new) = make_dir(&self.dir, OsStr::new(name), &path)?;
@@ -121,13 +126,19 @@ impl OwnFolder {
         mounted.map_or(Ok(path), |mounted| Err(foreign(&mounted, "is a mount point")))
     }
 
-    /// Whether nothing is in it but the marker and folders without a file.
+    /// Whether it contains nothing but the marker and folders without files.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be listed.
     pub fn is_empty(&self) -> Result<bool> {
         let found = walk(&self.dir).map_err(Error::io("list", &self.path))?;
         Ok(found.iter().all(|(path, _)| path == Path::new(MARKER)))
     }
 
-    /// Whether the folder is still where it was opened.
+    /// Checks that the folder is still where it was opened.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] if another folder is there; [`Error::Io`] if none is.
     pub fn check(&self) -> Result<()> {
         let there = open_dir(&self.parent, &self.name, &self.path)?.ok_or_else(|| gone(&self.path))?;
         let same = identity(&there.dir_metadata().map_err(Error::io("look at", &self.path))?)
@@ -135,22 +146,29 @@ impl OwnFolder {
         if same { Ok(()) } else { Err(foreign(&self.path, "was replaced by another folder meanwhile")) }
     }
 
-    /// Removes the thing `name` from it, with all that is in it; fine if there is none.
+    /// Removes the entry `name` with all its contents, if there is one.
+    ///
+    /// # Errors
+    /// Returns the first thing that cannot be removed.
     pub fn remove_from(&self, name: impl AsRef<OsStr>) -> Result<()> {
         remove(&self.dir, name.as_ref(), &self.join(name.as_ref()))
     }
 
-    /// Removes all that is in it, or as much as can be removed.
+    /// Removes all contents but the marker, or as much of them as can be removed.
     ///
     /// # Errors
-    /// The first thing that cannot: what is mounted there above all, and what another user has.
+    /// Returns the first thing that cannot be removed, such as a mount point or another user's file.
     pub fn clear(&self) -> Result<()> {
         let mut names = self.names().map_err(Error::io("list", &self.path))?;
         names.retain(|name| *name != MARKER);
         remove_all(&names, |name| self.remove_from(name))
     }
 
-    /// Removes it with all that is in it: the marker last, so that what is left after a kill is still known for isn's.
+    /// Removes the folder with all its contents: the marker last, so that isn still recognises what a kill
+    /// leaves.
+    ///
+    /// # Errors
+    /// As [`OwnFolder::check`] and [`OwnFolder::clear`].
     pub fn remove(&self) -> Result<()> {
         self.check()?;
         self.clear()?;
@@ -162,8 +180,8 @@ impl OwnFolder {
         self.dir.entries()?.map(|entry| Ok(entry?.file_name())).collect()
     }
 
-    /// Whether it says that it is isn's. It may not yet, or not any more, if there is nothing in it but what a kill or a
-    /// power cut leaves of a marker: then there is nothing to lose.
+    /// Whether it has a valid marker. Returns `false` if it contains nothing but what a kill or a power cut
+    /// leaves of a marker: nothing can be lost then.
     fn is_marked(&self) -> Result<bool> {
         let about = self.dir.dir_metadata().map_err(Error::io("look at", &self.path))?;
         check_owner(&about, &self.path)?;
@@ -180,11 +198,11 @@ impl OwnFolder {
         Err(foreign(&self.path, if found.is_some() { of_a_copy } else { "was not made by isn" }))
     }
 
-    /// What the marker `name` says, all of it or as much as was written of it; `None` where there is none.
+    /// Reads the marker `name`, which may be incomplete; returns `None` if there is none.
     ///
     /// # Errors
-    /// [`Error::Foreign`] if it is nothing that isn has written, or has another name as well and is not this folder's: it may be
-    /// anybody's file.
+    /// [`Error::Foreign`] if isn has not written it, or if it has hard links and is not this folder's marker:
+    /// it may be anybody's file.
     fn marker_in(&self, name: &OsStr) -> Result<Option<Vec<u8>>> {
         let path = self.join(name);
         let Some(file) = open_in(&self.dir, name, OpenOptions::new().read(true), &path)? else {
@@ -193,7 +211,7 @@ impl OwnFolder {
         let names = names_of(&file.metadata().map_err(Error::io("look at", &path))?);
         let mut found = Vec::new();
         file.take(MAX_MARKER + 1).read_to_end(&mut found).map_err(Error::io("read", &path))?;
-        // What says this folder's number is its marker, also where a backup of hard links shares it.
+        // A marker with this folder's own inode is valid even if a backup shares it by a hard link.
         let about = self.dir.dir_metadata().map_err(Error::io("look at", &self.path))?;
         if names > 1 && found != marker(&about).as_bytes() {
             return Err(foreign(&path, "has another name too"));
@@ -204,14 +222,14 @@ impl OwnFolder {
         }
     }
 
-    /// Whether a thing in it is a marker that has no name yet.
+    /// Whether an entry is a marker that has no name yet.
     fn is_half_written(&self, name: &OsStr) -> bool {
         name.to_string_lossy().starts_with(TEMP_PREFIX)
             && self.marker_in(name).is_ok_and(|found| found.is_some())
     }
 
-    /// Says that it is isn's: on disk before there is anything in it, or a power cut would leave what isn knows not for its
-    /// own. A marker that is there is replaced, not written to.
+    /// Writes the marker to disk before anything else is in the folder: after a power cut isn would otherwise
+    /// not recognise its own files. An existing marker is replaced rather than written to.
     fn mark(&self) -> Result<()> {
         let names = self.names().map_err(Error::io("list", &self.path))?;
         names.iter().filter(|name| self.is_half_written(name)).try_for_each(|name| self.remove_from(name))?;
@@ -225,14 +243,15 @@ impl OwnFolder {
     }
 }
 
-/// What the marker of a folder says. The number is the folder's alone, so no copy or checkout of it passes for it.
+/// Returns the text of a folder's marker. Only this folder has its inode, so no copy or checkout of it passes
+/// for it.
 fn marker(about: &Metadata) -> String {
     let number = identity(about).map_or(String::new(), |(_, number)| format!("{number}\n"));
     format!("{SAYS}{number}")
 }
 
-/// Whether these bytes are a marker, of whatever folder, or what a kill leaves of one, or a power cut: its beginning, or
-/// zeros.
+/// Whether these bytes are the marker of some folder, or what a kill or a power cut leaves of one: a prefix,
+/// or zeros.
 fn is_of_a_marker(bytes: &[u8]) -> bool {
     let is_number = |rest: &[u8]| rest.strip_suffix(b"\n").unwrap_or(rest).iter().all(u8::is_ascii_digit);
     bytes.strip_prefix(SAYS.as_bytes()).is_some_and(is_number)
@@ -240,7 +259,7 @@ fn is_of_a_marker(bytes: &[u8]) -> bool {
         || bytes.iter().all(|byte| *byte == 0)
 }
 
-/// How many names a file has; one where the system does not say.
+/// Returns the number of hard links of a file; 1 if the system does not say.
 fn names_of(about: &std::fs::Metadata) -> u64 {
     #[cfg(unix)]
     {
@@ -393,7 +412,7 @@ mod tests {
                 );
             }
         };
-        // Whatever it says: a longer one, half a marker, nothing, that of another folder.
+        // Whatever its text: a longer text, part of a marker, nothing, the marker of another folder.
         std::fs::create_dir(&path).unwrap();
         for text in
             ["all of it", "isn made this", "", "isn made this folder, and removes it when it is done\n1\n"]
@@ -404,12 +423,12 @@ mod tests {
             assert_eq!(std::fs::read_to_string(&thesis).unwrap(), text);
             std::fs::remove_file(path.join(MARKER)).unwrap();
         }
-        // One that goes on after zeros is nothing that a power cut leaves.
+        // A power cut leaves no text after zeros.
         for text in ["all of it", &format!("{}thesis", "\0".repeat(MAX_MARKER as usize))] {
             std::fs::write(path.join(MARKER), text).unwrap();
             refused("is no marker of isn's");
         }
-        // What may be replaced is, by another file.
+        // A marker that may be replaced is replaced by another file.
         std::fs::write(path.join(MARKER), "isn made this").unwrap();
         let open = std::fs::File::open(path.join(MARKER)).unwrap();
         OwnFolder::open(&path).unwrap();

@@ -1,4 +1,4 @@
-//! How what is whole gets its place: never over something of anybody's.
+//! Puts what is finished into its place without overwriting anything of the user's.
 
 use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, Write};
@@ -10,8 +10,8 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use isn_format::error::{Error, Result, There};
 
-/// The path of a thing itself: with a slash at its end, or `/.`, it would be what a link leads to. A way up from what is not
-/// there is none: nothing comes to be on it.
+/// Returns the path of a file or folder itself: a slash or `/.` at its end would mean the target of a
+/// symlink. `NAME/..` is removed where `NAME` does not exist, so that nothing is created there.
 pub fn place(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for step in path.components() {
@@ -25,21 +25,23 @@ pub fn place(path: &Path) -> PathBuf {
     if plain.file_name().is_some() {
         return plain;
     }
-    // The folder that one is in has a name, too, and so has the one above it.
+    // The working folder and its parents have names too.
     let found =
         if plain.ends_with("..") { plain.canonicalize() } else { std::path::absolute(or_here(&plain)) };
     found.unwrap_or(plain)
 }
 
-/// The path, or that of the folder that one is in.
+/// Returns the path, or `.` for an empty one.
 fn or_here(path: &Path) -> &Path {
     if path.as_os_str().is_empty() { Path::new(".") } else { path }
 }
 
-/// Whether a folder can get this place: nothing is there, or an empty folder. To be asked before the work is done.
+/// Whether a folder can be put here: there is nothing, or an empty folder. To be asked before the work is
+/// done.
 ///
 /// # Errors
-/// [`Error::Exists`] says why an empty folder cannot be replaced.
+/// [`Error::Exists`] if there is an empty folder that cannot be replaced; [`Error::Io`] if it cannot be
+/// looked at.
 pub fn is_free(path: &Path) -> Result<bool> {
     match fs::symlink_metadata(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(true),
@@ -49,15 +51,15 @@ pub fn is_free(path: &Path) -> Result<bool> {
     }
 }
 
-/// Whether nothing is in a folder, of whatever name.
+/// Whether a folder contains nothing at all.
 fn is_empty(path: &Path) -> Result<bool> {
     fs::read_dir(path).map(|mut entries| entries.next().is_none()).map_err(Error::io("list", path))
 }
 
-/// Refuses a folder that nothing can take the place of, whatever is in it.
+/// Checks that a folder can be replaced, whatever it contains.
 ///
 /// # Errors
-/// [`Error::Exists`] says why.
+/// [`Error::Exists`] says why it cannot.
 fn check_replaceable(path: &Path) -> Result<()> {
     let about = fs::symlink_metadata(path).map_err(Error::io("look at", path))?;
     let (there, why) = if about.is_symlink() {
@@ -80,14 +82,14 @@ fn check_replaceable(path: &Path) -> Result<()> {
     Err(Error::exists(there, path.display(), why))
 }
 
-/// Refuses a folder that cannot be moved elsewhere, as one is whose place a new one takes.
+/// Checks that a folder can be moved away, so that a new one can take its place.
 ///
 /// # Errors
-/// [`Error::Exists`] says why; also where this user may not write to the folder itself, as its `..` changes, and where
-/// something is mounted in it.
+/// [`Error::Exists`] if it cannot be replaced, if this user may not write to it (moving it changes its `..`),
+/// or if something is mounted in it; [`Error::Io`] if its parent cannot be synced.
 pub fn check_movable(path: &Path) -> Result<()> {
     check_replaceable(path)?;
-    // What cannot be synced now could not be when all is done.
+    // If it cannot be synced now, it could not be synced when all is done.
     sync_dir(parent(path))?;
     let dir = Dir::open_ambient_dir(path, ambient_authority()).map_err(Error::io("open", path))?;
     if let Some(mounted) = mounted_below(&dir, path)? {
@@ -105,7 +107,7 @@ pub fn check_movable(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether it is the folder that this process is in, or one above it.
+/// Whether it is the working folder of this process, or one above it.
 fn is_around_us(path: &Path) -> bool {
     let mut here = PathBuf::from(".");
     loop {
@@ -113,7 +115,7 @@ fn is_around_us(path: &Path) -> bool {
             return true;
         }
         let above = here.join("..");
-        // The root is above itself.
+        // The root is its own parent.
         if fs::metadata(&above).is_err() || is_same(fs::metadata(&above), fs::metadata(&here)) {
             return false;
         }
@@ -121,12 +123,12 @@ fn is_around_us(path: &Path) -> bool {
     }
 }
 
-/// Whether another file system begins at a folder.
+/// Whether a folder is a mount point.
 fn is_mount_point(path: &Path, about: &Metadata) -> bool {
     #[cfg(target_os = "linux")]
     {
         use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
-        // It knows a folder that is mounted from the same disk, too, and no subvolume for one.
+        // This recognises bind mounts of the same disk too, and does not take a subvolume for a mount point.
         if let Ok(found) = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS)
             && found.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT)
         {
@@ -145,7 +147,7 @@ fn is_mount_point(path: &Path, about: &Metadata) -> bool {
     }
 }
 
-/// Whether a folder is another user's, in one like `/tmp`.
+/// Whether a file or folder belongs to another user and lies in a sticky folder, such as `/tmp`.
 pub(super) fn is_others_for_good(path: &Path, about: &Metadata) -> bool {
     #[cfg(unix)]
     {
@@ -163,19 +165,26 @@ pub(super) fn is_others_for_good(path: &Path, about: &Metadata) -> bool {
     }
 }
 
-/// Writes a file where nothing is. What is under way is written so: a name that stands there may be a link to anything.
+/// Creates a file that must not exist. Files in staging folders are written like this, since a name that is
+/// there may be a link to anything.
+///
+/// # Errors
+/// [`Error::Io`] if something has that name, or if the file cannot be written.
 pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
     File::create_new(path).and_then(|mut file| file.write_all(bytes)).map_err(Error::io("write", path))
 }
 
-/// Gives the folder or file `from` the name `to`, which must not exist; an empty folder there is replaced, and `from` has
-/// its mode then. `false` if something is in the way.
+/// Renames the folder or file `from` to `to`, and syncs the rename. An empty folder at `to` is replaced, and
+/// `from` gets its mode. Returns `false` if anything else is there.
+///
+/// # Errors
+/// [`Error::Io`] if the rename or its sync fails.
 pub fn rename_new(from: &Path, to: &Path) -> Result<bool> {
     if to.is_dir() && !to.is_symlink() && is_empty(to)? {
         let about = fs::symlink_metadata(to).map_err(Error::io("look at", to))?;
         let mode = take_after(from, &about)?;
         match fs::remove_dir(to) {
-            // Somebody has filled it in between, or taken it away: the rename below finds out.
+            // It was filled or removed in between; the rename below finds out.
             Err(e) if !matches!(e.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound) => {
                 return Err(Error::io("replace the empty folder", to)(e));
             }
@@ -190,7 +199,11 @@ pub fn rename_new(from: &Path, to: &Path) -> Result<bool> {
     Ok(move_new(from, to)? && sync_dir(parent(to)).map(|()| true)?)
 }
 
-/// Gives the folder or file `from` the name `to`, where nothing is, and does not wait for the disk. `false` if something is.
+/// Renames the folder or file `from` to `to`, without waiting for the disk. Returns `false` if something is
+/// there.
+///
+/// # Errors
+/// [`Error::Io`] if the rename fails.
 pub fn move_new(from: &Path, to: &Path) -> Result<bool> {
     #[cfg(target_os = "linux")]
     {
@@ -198,7 +211,7 @@ pub fn move_new(from: &Path, to: &Path) -> Result<bool> {
         match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
             Ok(()) => return Ok(true),
             Err(rustix::io::Errno::EXIST) => return Ok(false),
-            // Some network file systems do not know the flag.
+            // Some network file systems do not support the flag.
             Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {}
             Err(e) => return Err(Error::io("create", to)(e.into())),
         }
@@ -209,9 +222,9 @@ pub fn move_new(from: &Path, to: &Path) -> Result<bool> {
     fs::rename(from, to).map(|()| true).map_err(Error::io("create", to))
 }
 
-/// Lets the folder `new` have the name of the folder `old` and the other way round, in one step where the file system
-/// can; else `old` is at `aside` for a moment between two steps, where a killed run leaves it. What gets the name of `old`
-/// has its mode from then on.
+/// Exchanges the names of the folders `new` and `old`, in one step where the file system can do so. Elsewhere
+/// `old` is at `aside` for a moment, where a killed run leaves it. The folder that gets the name of `old`
+/// gets its mode too.
 ///
 /// With an error nothing is exchanged, unless a file system that needs several steps fails twice: then `old` is at `aside`. Where
 /// it is, and the disk then fails to say that it will last, or the mode cannot be given, that is what comes back.
@@ -222,8 +235,9 @@ pub fn exchange(new: &Path, old: &Path, aside: &Path) -> Result<Option<Error>> {
     Ok(restore(old, mode).and(sync_dir(parent(old))).err())
 }
 
-/// Gives the folder `new` the mode of another, and, where this user may, its owner and its group; what the one group may is
-/// not for another. A folder is moved by who may write to it: the mode that is left to [`restore`] after that is given.
+/// Gives the folder `new` the mode of another folder and, where this user may, its owner and group. If the
+/// group differs, the group's permissions are left out. Returns the mode to [`restore`] after the move, if it
+/// denies the owner something: only an owner who may write to a folder can move it.
 fn take_after(new: &Path, about: &Metadata) -> Result<Option<Permissions>> {
     #[cfg(unix)]
     {
@@ -261,7 +275,11 @@ fn swap(new: &Path, old: &Path, aside: &Path) -> Result<()> {
     })
 }
 
-/// The same in one step, and nothing more; `false` if the file system cannot, and nothing has happened.
+/// As [`exchange`], in one step only, without modes or syncs. Returns `false` if the file system cannot do
+/// so; nothing has changed then.
+///
+/// # Errors
+/// [`Error::Io`] if the exchange fails.
 pub fn exchange_at_once(new: &Path, old: &Path) -> Result<bool> {
     #[cfg(target_os = "linux")]
     {
@@ -353,7 +371,7 @@ mod tests {
             );
             assert!(place(Path::new(path)).file_name().is_some(), "{path}");
         }
-        // A link may lead anywhere: a way up from it is gone by the system alone.
+        // A symlink may lead anywhere, so only the system can resolve `..` after one.
         assert_eq!(place(Path::new("src/../x")), Path::new("src/../x"));
     }
 }

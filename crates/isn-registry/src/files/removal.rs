@@ -1,4 +1,4 @@
-//! How a thing of isn's own goes with all that is in it: to the end of its mount and no further.
+//! Removes what isn has made, with all its contents, but nothing beyond a mount point.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind};
@@ -11,11 +11,11 @@ use super::below::open_dir;
 use super::mount::Mount;
 use isn_format::error::{Error, Result};
 
-/// Removes the thing `name` from a folder, with all that is in it; fine if there is none. `path` names it in errors. What
-/// the caller has write-protected goes too.
+/// Removes the entry `name` of a folder with all its contents, if there is one. Errors call it `path`.
+/// Folders that the caller has write-protected are removed too.
 ///
 /// # Errors
-/// The first thing that cannot be removed, a mount point for one; all else is gone then.
+/// Returns the first thing that cannot be removed, such as a mount point, after removing all the rest.
 pub(super) fn remove(dir: &Dir, name: &OsStr, path: &Path) -> Result<()> {
     let mount = Mount::of(dir, OsStr::new(".")).map_err(Error::io("remove", path))?;
     remove_on(dir, name, path, mount)
@@ -30,7 +30,7 @@ fn remove_on(dir: &Dir, name: &OsStr, path: &Path, mount: Mount) -> Result<()> {
         check_mount(dir, name, path, mount)?;
         let _ = let_write(dir, name);
         let Some(folder) = open_dir(dir, name, path)? else { return Ok(()) };
-        // Something else may be there by now.
+        // Something else may be here by now.
         check_mount(&folder, OsStr::new("."), path, mount)?;
         let names: io::Result<Vec<OsString>> =
             folder.entries().and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect());
@@ -41,7 +41,7 @@ fn remove_on(dir: &Dir, name: &OsStr, path: &Path, mount: Mount) -> Result<()> {
     unless_gone(dir.remove_file_or_symlink(Path::new(name)), path)
 }
 
-/// Removes as many as can be removed; an error is that of the first that cannot.
+/// Removes as many of the names as it can; returns the first error.
 pub(super) fn remove_all(names: &[OsString], remove: impl Fn(&OsStr) -> Result<()>) -> Result<()> {
     names.iter().map(|name| remove(name)).fold(Ok(()), Result::and)
 }
@@ -59,7 +59,7 @@ fn check_mount(dir: &Dir, name: &OsStr, path: &Path, mount: Mount) -> Result<()>
     if mount.has(found) { Ok(()) } else { Err(Error::io("remove", path)(mounted())) }
 }
 
-/// Lets the caller remove what is in a folder of theirs.
+/// Gives the caller write permission on a folder of their own.
 fn let_write(dir: &Dir, name: &OsStr) -> io::Result<()> {
     #[cfg(unix)]
     {

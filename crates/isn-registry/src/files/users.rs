@@ -1,4 +1,5 @@
-//! What is the user's own: [`overwrite`] a file where it is, [`write_output`] what an option names, and [`read_users_own`].
+//! The user's own files: [`overwrite`] replaces one, [`write_output`] writes what an option names,
+//! [`read_users_own`] reads one.
 
 use std::borrow::Cow;
 use std::fs::{self, File, FileType};
@@ -9,11 +10,14 @@ use super::place::is_others_for_good;
 use super::{Below, FOR_ALL, FOR_OWNER, LEADS_NOWHERE, Lock, TEMP_PREFIX, parent, put, write_temp};
 use isn_format::error::{Error, Missing, Result};
 
-/// A system follows so many links to a file that it opens.
+/// The number of symlinks that the system follows when it opens a file.
 const MAX_LINKS: usize = 40;
 
-/// Writes what the user has asked for to the file of that option: into what is open already, a pipe or a device of characters
-/// as a shell would, else as [`overwrite`].
+/// Writes output to the file that the user has named. An open file descriptor, a pipe or a character device
+/// is written to as a shell would; any other file is replaced as by [`overwrite`].
+///
+/// # Errors
+/// As [`overwrite`].
 pub fn write_output(path: &Path, bytes: &[u8]) -> Result<()> {
     let written = match descriptor(path) {
         Some(open) => open.writer(path).and_then(|mut to| to.write_all(bytes)),
@@ -25,7 +29,10 @@ pub fn write_output(path: &Path, bytes: &[u8]) -> Result<()> {
     written.map_err(Error::io("write", path))
 }
 
-/// Refuses, before long work, a path that [`write_output`] would refuse after it.
+/// Checks, before long work, that [`write_output`] could write to `path`.
+///
+/// # Errors
+/// [`Error::NotFound`] if its folder does not exist; else as [`overwrite`].
 pub fn check_output(path: &Path) -> Result<()> {
     match fs::metadata(path) {
         Ok(about) if is_stream(about.file_type()) => Ok(()),
@@ -46,23 +53,29 @@ pub fn check_output(path: &Path) -> Result<()> {
     }
 }
 
-/// As [`super::replace`], of a file of the user's: where `path` is a link, of the file that it leads to; and what was there
-/// keeps who may read and write it and, if this user may give it, its owner.
+/// As [`super::replace`], for a file of the user's own. If `path` is a symlink, its target is replaced. The
+/// new file keeps the permissions of the old one and, if this user may set it, its owner.
 ///
 /// # Errors
-/// [`Error::Invalid`] if something other than a file is there, or a link that leads nowhere; [`Error::Io`] if this user may not
-/// write to it.
+/// [`Error::Invalid`] if something other than a file is there, or a symlink that leads nowhere; [`Error::Io`]
+/// if this user may not write to it.
 pub fn overwrite(path: &Path, bytes: &[u8]) -> Result<()> {
     let (path, there) = find(path)?;
     give(write_temp(&path, bytes, TEMP_PREFIX, FOR_ALL)?, &path, there)
 }
 
-/// As [`overwrite`], with the lock of all who write the file: what a killed one left goes.
+/// As [`overwrite`], while holding the lock of all who write this file; removes what killed writers left.
+///
+/// # Errors
+/// As [`overwrite`].
 pub fn overwrite_locked(path: &Path, bytes: &[u8], lock: &Lock) -> Result<()> {
     overwrite_and_sweep(path, bytes, FOR_ALL, lock)
 }
 
-/// As [`overwrite_locked`], of a file that only its owner may read where it is new.
+/// As [`overwrite_locked`]; a new file can be read only by its owner.
+///
+/// # Errors
+/// As [`overwrite`].
 pub fn overwrite_private(path: &Path, bytes: &[u8], lock: &Lock) -> Result<()> {
     overwrite_and_sweep(path, bytes, FOR_OWNER, lock)
 }
@@ -75,10 +88,11 @@ fn overwrite_and_sweep(path: &Path, bytes: &[u8], mode: u32, lock: &Lock) -> Res
     give(write_temp(&path, bytes, &prefix, mode)?, &path, there)
 }
 
-/// Reads a file of the user's own that need not be there, of at most `cap` bytes.
+/// Reads one of the user's own files, of at most `cap` bytes; returns `None` if there is none.
 ///
 /// # Errors
-/// [`Error::Invalid`] if it is a link that leads nowhere: what it says would not be done, and nobody told.
+/// [`Error::Invalid`] if it is a symlink that leads nowhere, since its settings would be silently ignored;
+/// [`Error::Integrity`] if it is longer; [`Error::Io`] if it cannot be read.
 pub fn read_users_own(path: &Path, cap: u64) -> Result<Option<Vec<u8>>> {
     match super::read_capped_if_there(path, cap)? {
         None => behind_links(path).map(|_| None),
@@ -86,7 +100,10 @@ pub fn read_users_own(path: &Path, cap: u64) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// The path itself, or that of what it leads to if it is a link.
+/// Returns the path itself, or that of its target if it is a symlink.
+///
+/// # Errors
+/// [`Error::Invalid`] if the symlink leads nowhere.
 pub fn behind_links(path: &Path) -> Result<Cow<'_, Path>> {
     if !path.is_symlink() {
         return Ok(path.into());
@@ -98,7 +115,7 @@ pub fn behind_links(path: &Path) -> Result<Cow<'_, Path>> {
     }
 }
 
-/// Where a file is or is to be, and what is known of it if it is there.
+/// Returns where a file is or would be, and its metadata if it exists.
 fn find(path: &Path) -> Result<(Cow<'_, Path>, Option<fs::Metadata>)> {
     let place = behind_links(path)?;
     match fs::metadata(&place) {
@@ -122,7 +139,8 @@ fn give(temp: tempfile::NamedTempFile, path: &Path, there: Option<fs::Metadata>)
         #[cfg(unix)]
         {
             use std::os::unix::fs::{MetadataExt as _, fchown};
-            // Only root gives files away; a group may be one's own. Before the mode, of which it may take something.
+            // Only root may change a file's owner, but a user may choose among their own groups. Done before
+            // the mode is set, since it may clear mode bits.
             let _ = fchown(temp.as_file(), Some(about.uid()), None);
             let _ = fchown(temp.as_file(), None, Some(about.gid()));
         }
@@ -142,7 +160,8 @@ fn is_stream(_: FileType) -> bool {
     false
 }
 
-/// Refuses a file, or a folder to make files in, that this user may not write to: a rename would not ask.
+/// Checks that this user may write to a file, or create files in a folder: a rename alone would not check
+/// that.
 fn check_writable(path: &Path) -> Result<()> {
     #[cfg(unix)]
     {
@@ -154,7 +173,7 @@ fn check_writable(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Who may read and write, and nothing of what a program would run as: other bytes are another program.
+/// Returns the permissions without the setuid, setgid and sticky bits: the new bytes may be another program.
 fn plain(permissions: fs::Permissions) -> fs::Permissions {
     #[cfg(unix)]
     {
@@ -165,17 +184,18 @@ fn plain(permissions: fs::Permissions) -> fs::Permissions {
     permissions
 }
 
-/// What is open already, in this process or another.
+/// A file descriptor that is open already, in this process or another.
 enum Descriptor {
-    /// This process's standard output.
+    /// The standard output of this process.
     Output,
-    /// Its standard error.
+    /// The standard error of this process.
     Error,
     Other,
 }
 
 impl Descriptor {
-    /// Writes where whoever opened it would go on. A file that is opened anew has a position of its own: there it is the end.
+    /// Returns a file that writes where the opener's output would continue. A file that is opened again has
+    /// its own position; that is then the end.
     fn writer(&self, path: &Path) -> io::Result<File> {
         #[cfg(unix)]
         {
@@ -190,8 +210,9 @@ impl Descriptor {
     }
 }
 
-/// What `path` leads to, if that is something open: `/dev/stdout`, `/dev/fd/3`, `/proc/self/fd/3`, or a link to such a path. That
-/// is looked at link by link, since the last one looks like any other, and leads to the file behind.
+/// Returns the open file descriptor that `path` leads to, such as `/dev/stdout`, `/dev/fd/3`,
+/// `/proc/self/fd/3` or a symlink to one. Follows symlinks one by one, since the last one leads on to the
+/// underlying file.
 fn descriptor(path: &Path) -> Option<Descriptor> {
     let mut path = path.to_path_buf();
     for _ in 0..=MAX_LINKS {

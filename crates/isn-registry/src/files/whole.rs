@@ -1,5 +1,5 @@
-//! Files in a [`Below`], written whole or not at all: through the folder that is held open, so that no link that is put in
-//! the way meanwhile leads elsewhere.
+//! Files in a [`Below`], written whole or not at all through its directory handle, so that a symlink put on
+//! the way meanwhile cannot redirect a write.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -12,7 +12,7 @@ use super::below::{Below, foreign, gone, in_the_way, open_in, walk};
 use super::{Kind, TEMP_PREFIX};
 use isn_format::error::{Error, Result};
 
-/// A file without its name yet; it goes unless it gets one.
+/// A file without its final name; removed when dropped unless it gets one.
 pub struct Temp<'a> {
     folder: &'a Below,
     name: OsString,
@@ -20,7 +20,10 @@ pub struct Temp<'a> {
 }
 
 impl Below {
-    /// Begins a file in it that all may read once it has its name.
+    /// Creates a temporary file in the folder that everybody may read.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be created.
     pub fn temp(&self) -> Result<Temp<'_>> {
         let name = OsString::from(format!("{TEMP_PREFIX}{:016x}", fastrand::u64(..)));
         let mut options = OpenOptions::new();
@@ -32,25 +35,39 @@ impl Below {
         Ok(Temp { folder: self, name, file })
     }
 
-    /// Writes a file so that a reader sees the old one or the new one; on disk when it returns.
+    /// Writes a file by an atomic replace; it is on disk when this returns.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be written; [`Error::Foreign`] if something other than a file has that
+    /// name.
     pub fn replace(&self, name: &OsStr, bytes: &[u8]) -> Result<()> {
         self.written(name, bytes)?.persist(name)?;
         self.sync()
     }
 
-    /// As [`Below::replace`], but only if nothing is there: `false` if something is.
+    /// As [`Below::replace`], but returns `false` if a file of that name is there already.
+    ///
+    /// # Errors
+    /// As [`Below::replace`].
     pub fn create_new(&self, name: &OsStr, bytes: &[u8]) -> Result<bool> {
         let is_new = self.written(name, bytes)?.persist_new(name)?;
         self.sync().map(|()| is_new)
     }
 
-    /// Reads a file in it of at most `cap` bytes; `None` where there is nothing.
+    /// Reads a file of at most `cap` bytes; returns `None` if there is none.
+    ///
+    /// # Errors
+    /// As [`Below::open`]; [`Error::Integrity`] if it is longer.
     pub fn read(&self, name: &OsStr, cap: u64) -> Result<Option<Vec<u8>>> {
         let file = self.open(name)?;
         file.map(|file| super::read_to_cap(file, &self.path.join(name), cap)).transpose()
     }
 
-    /// Everything below it that is no folder, by its `/`-separated path, sorted by bytes. No link is followed.
+    /// Lists everything below the folder that is not a folder itself, by `/`-separated path, sorted by bytes.
+    /// Follows no symlink.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a folder cannot be listed.
     pub fn list(&self) -> Result<Vec<(String, Kind)>> {
         let found = walk(&self.dir).map_err(Error::io("list", &self.path))?;
         let kind = |about: &Metadata| if about.is_file() { Kind::File(about.len()) } else { Kind::Other };
@@ -71,7 +88,10 @@ impl Below {
         Ok(temp)
     }
 
-    /// Moves a file in it to where nothing is yet: `false` if something is, which must be a file.
+    /// Moves a file to `new` in the folder `to`; returns `false` if a file is there already.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be moved; [`Error::Foreign`] if something other than a file is there.
     pub fn move_new(&self, name: &OsStr, to: &Below, new: &OsStr) -> Result<bool> {
         let path = to.path.join(new);
         #[cfg(target_os = "linux")]
@@ -80,7 +100,7 @@ impl Below {
             match renameat_with(&self.dir, name, &to.dir, new, RenameFlags::NOREPLACE) {
                 Ok(()) => return Ok(true),
                 Err(rustix::io::Errno::EXIST) => return to.length(new).map(|_| false),
-                // Some network file systems do not know the flag.
+                // Some network file systems do not support the flag.
                 Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {}
                 Err(e) => return Err(Error::io("create", path)(e.into())),
             }
@@ -92,10 +112,11 @@ impl Below {
         }
     }
 
-    /// The length of a file in it; `None` where there is nothing.
+    /// Returns the length of a file in bytes; `None` if there is none.
     ///
     /// # Errors
-    /// [`Error::Foreign`] if it is something else, a link above all.
+    /// [`Error::Foreign`] if it is not a regular file, such as a symlink; [`Error::Io`] if it cannot be
+    /// looked at.
     pub fn length(&self, name: &OsStr) -> Result<Option<u64>> {
         let path = self.path.join(name);
         match self.dir.symlink_metadata(Path::new(name)) {
@@ -106,7 +127,10 @@ impl Below {
         }
     }
 
-    /// Removes a folder in it, or says `false` if something is in it; fine if there is none.
+    /// Removes a folder, if there is one; returns `false` if it is not empty.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be removed.
     pub fn remove_folder(&self, name: &OsStr) -> Result<bool> {
         match self.dir.remove_dir(Path::new(name)) {
             Err(e) if e.kind() == ErrorKind::DirectoryNotEmpty => Ok(false),
@@ -117,11 +141,14 @@ impl Below {
         }
     }
 
-    /// Returns once the names in it are on disk.
+    /// Returns once the names in the folder are on disk.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the disk fails.
     pub fn sync(&self) -> Result<()> {
         #[cfg(unix)]
         {
-            // Opened anew: the handle by which names are found may be one that cannot be synced.
+            // Opened again, since the directory handle for lookups may be one that cannot be synced.
             let synced = self.dir.open(".").and_then(|dir| super::tolerate(dir.into_std().sync_all()));
             synced.map_err(Error::io("sync folder", &self.path))?;
         }
@@ -130,12 +157,16 @@ impl Below {
 }
 
 impl Temp<'_> {
-    /// To read again what was written.
+    /// The file, for reading again what was written.
     pub fn file(&mut self) -> &mut File {
         &mut self.file
     }
 
-    /// Gives it its name, once its bytes are on disk; a file of that name is replaced.
+    /// Gives the file its name once its bytes are on disk; replaces a file of that name.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be written; [`Error::Foreign`] if something other than a file has that
+    /// name.
     pub fn persist(mut self, name: &OsStr) -> Result<()> {
         let path = self.folder.path.join(name);
         self.file.sync_all().map_err(Error::io("write", &path))?;
@@ -148,7 +179,10 @@ impl Temp<'_> {
         Ok(())
     }
 
-    /// The same where nothing is of that name; `false` if something is.
+    /// As [`Temp::persist`], but returns `false` if a file of that name is there already.
+    ///
+    /// # Errors
+    /// As [`Temp::persist`].
     pub fn persist_new(mut self, name: &OsStr) -> Result<bool> {
         self.file.sync_all().map_err(Error::io("write", self.folder.path.join(name)))?;
         let is_new = self.folder.move_new(&self.name, self.folder, name)?;

@@ -1,4 +1,4 @@
-//! [`Workplace`]: where a verb makes what it then puts in place as a whole.
+//! [`Workplace`]: the staging folder where a verb makes what it then renames into place as a whole.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,32 +7,34 @@ use std::time::{Duration, Instant};
 use super::{Lock, OwnFolder, hidden_sibling, lock};
 use isn_format::error::Result;
 
-/// A hidden folder of isn's own beside a destination, and the lock of whoever works in it. A run that was killed leaves
-/// both, and the next one goes on there. Where there are no locks, nobody can tell whether a folder is somebody's: each run
-/// has one of its own then, which no later run finds.
+/// A staging folder beside a destination, and the file lock of the run that works in it. A killed run leaves
+/// both, and the next run resumes there. Where the file system has no locks, isn cannot tell whether a folder
+/// is in use, so each run has a folder of its own that no later run finds.
 #[derive(Debug)]
 pub struct Workplace {
-    /// The folder.
+    /// The staging folder.
     pub own: OwnFolder,
     lock: Option<Lock>,
-    /// Whether something of the user's may be in it.
+    /// Whether it may contain something of the user's.
     is_users: AtomicBool,
 }
 
-/// So many hex digits tell the folder of one run from that of any other.
+/// The number of hex digits that tell the folder of one run from that of any other.
 const ASIDE: usize = 12;
 
-/// The folder beside `to` and its lock. Where several things may be made for one destination, `key` tells them apart.
+/// Returns the paths of the staging folder beside `to` and of its lock. `key` distinguishes several things
+/// that may be made for one destination.
 fn paths(to: &Path, key: &str) -> Result<(PathBuf, PathBuf)> {
     let key = if key.is_empty() { String::new() } else { format!("{key}.") };
     Ok((hidden_sibling(to, &format!("{key}isn-partial"))?, hidden_sibling(to, &format!("{key}isn-lock"))?))
 }
 
 impl Workplace {
-    /// Takes the place beside `to`; `None` if another process has it.
+    /// Takes the staging folder beside `to`; returns `None` if another process has it.
     ///
     /// # Errors
-    /// [`Error::Foreign`](isn_format::error::Error::Foreign) if something is there that isn has not made.
+    /// [`Error::Foreign`](isn_format::error::Error::Foreign) if something is there that isn has not made;
+    /// [`Error::Io`](isn_format::error::Error::Io) if the folder or its lock cannot be created.
     pub fn open(to: &Path, key: &str) -> Result<Option<Self>> {
         let (path, lock) = paths(to, key)?;
         let Some(lock) = Lock::try_take(&lock)? else { return Ok(None) };
@@ -48,10 +50,11 @@ impl Workplace {
         Workplace { own, lock, is_users: AtomicBool::new(false) }
     }
 
-    /// As [`Workplace::open`], but waits for another process, for as long as `patience`; the second says whether it did.
+    /// As [`Workplace::open`], but waits for another process for at most `patience`. The second value says
+    /// whether it had to wait.
     ///
     /// # Errors
-    /// As of [`Workplace::open`].
+    /// As [`Workplace::open`].
     pub fn wait(to: &Path, key: &str, patience: Duration) -> Result<(Option<Self>, bool)> {
         let begun = Instant::now();
         let (mut work, mut is_said) = (Workplace::open(to, key)?, false);
@@ -67,8 +70,12 @@ impl Workplace {
         Ok((work, is_waited_for))
     }
 
-    /// A place that nobody else has and that no later run finds again: for who cannot wait for the other, or cannot know
-    /// whether there is one. Its name is no process's, since those of other machines have the same numbers.
+    /// Creates a staging folder that no other run finds, for a run that cannot wait for another one or cannot
+    /// know whether there is one. Its name is random rather than the process's number, which may recur on
+    /// another machine.
+    ///
+    /// # Errors
+    /// As [`Workplace::open`].
     pub fn open_aside(to: &Path, key: &str) -> Result<Self> {
         let number = fastrand::u64(..) >> (64 - 4 * ASIDE);
         let dot = if key.is_empty() { "" } else { "." };
@@ -76,14 +83,18 @@ impl Workplace {
         Ok(Workplace::of(OwnFolder::open(&path)?, None))
     }
 
-    /// Takes over what a run left that was killed; `None` if there is nothing, or if it may be that of a run that is alive.
+    /// Takes over what a killed run left; returns `None` if there is nothing, or if a live run may be using
+    /// it.
+    ///
+    /// # Errors
+    /// As [`Workplace::open`].
     pub fn abandoned(to: &Path, key: &str) -> Result<Option<Self>> {
         let (path, lock) = paths(to, key)?;
-        // Looked at first, so that no lock comes and goes where there is nothing to do.
+        // Checked first, so that no lock file comes and goes where there is nothing to do.
         if path.symlink_metadata().is_err() {
             return Ok(None);
         }
-        // What another is about to remove is his, to the last step.
+        // Another process may be removing the folder: it holds the lock until the last step.
         let Some(lock) = Lock::try_take(&lock)? else { return Ok(None) };
         match OwnFolder::find(&path) {
             Ok(Some(own)) if lock.is_held() => Ok(Some(Workplace::of(own, Some(lock)))),
@@ -91,29 +102,36 @@ impl Workplace {
         }
     }
 
-    /// Removes what a run left that was killed; fine if there is nothing. What a run that is alive works in stays.
+    /// Removes what a killed run left, if anything. The folder of a live run stays.
+    ///
+    /// # Errors
+    /// As [`Workplace::open`]; also fails if something in the folder cannot be removed.
     pub fn discard_abandoned(to: &Path, key: &str) -> Result<()> {
         Workplace::abandoned(to, key)?.map_or(Ok(()), |work| work.discard())
     }
 
-    /// Says that something of the user's may be in it from now on: it goes only when it is discarded.
+    /// Records that the folder may contain something of the user's from now on: only [`Workplace::discard`]
+    /// removes it then.
     pub fn take_in(&self) {
         self.is_users.store(true, Ordering::Relaxed);
     }
 
-    /// Says that nothing of the user's is in it any more.
+    /// Records that the folder contains nothing of the user's any more.
     pub fn put_back(&self) {
         self.is_users.store(false, Ordering::Relaxed);
     }
 
-    /// Removes the folder with all that is in it, and the lock.
+    /// Removes the folder with all its contents, and the lock.
+    ///
+    /// # Errors
+    /// Returns the first thing that cannot be removed.
     pub fn discard(&self) -> Result<()> {
         let removed = self.own.remove();
         self.lock.as_ref().map_or(Ok(()), Lock::remove).and(removed)
     }
 }
 
-/// What no later run finds goes with the run that made it, however that ends.
+/// A folder that no later run finds is removed with the run that made it, however the run ends.
 impl Drop for Workplace {
     fn drop(&mut self) {
         if self.lock.is_none() && !self.is_users.load(Ordering::Relaxed) {
@@ -131,7 +149,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let to = dir.path().join("tree");
         let work = Workplace::open(&to, "key").unwrap().unwrap();
-        // Its marker is gone already, and the folder itself is next.
+        // Another process has removed the marker, and removes the folder next.
         work.own.remove_from(".made-by-isn").unwrap();
         Workplace::discard_abandoned(&to, "key").unwrap();
         let folder = paths(&to, "key").unwrap().0;
