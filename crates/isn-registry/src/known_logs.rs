@@ -1,18 +1,19 @@
-//! [`KnownLogs`]: what a user has of registries' logs, a folder a log: the last checkpoint that was seen, by which a
-//! rollback or a fork is noticed; the replay so far, which saves work; evidence, if two checkpoints contradict each other;
-//! and the private key of a log that is the user's own.
+//! [`KnownLogs`]: what a user's machine remembers of registries' logs. Each log has a folder with the last
+//! checkpoint that was seen, which reveals a rollback or a fork; the replay so far, which saves work;
+//! evidence, if two checkpoints contradict each other; and the private key, if the log is the user's own.
 //!
-//! | file | what | lost |
+//! | file | contents | if it is lost |
 //! |---|---|---|
 //! | `vkey` | the log's key, for people | nothing |
-//! | `checkpoint` | the newest one seen, the whole note | a rollback or fork before it goes unnoticed |
-//! | `replay` | leaves and replayed state | it is made again |
+//! | `checkpoint` | the newest checkpoint seen, the whole note | an earlier rollback or fork goes unnoticed |
+//! | `replay` | leaves and replayed state | it is computed again |
 //! | `evidence/<id>/` | `before.note` and `now.note` of a fork | |
-//! | `key` | the log's private key | nobody can add to the log any more |
+//! | `key` | the log's private key | nobody can append to the log any more |
 //!
-//! Beside those folders, `places` says which log each registry showed: one that does not answer can still be told from one
-//! that lacks a name, a place that nobody has named is held to its log, and nothing is written to one that shows another.
-//! Lost, each place is a stranger until it is read again.
+//! Beside those folders, the file `places` says which log each registry showed. With it, isn can tell a
+//! registry that does not answer from one that lacks a name, holds a location that the user has not named in
+//! the trust store to its log, and writes nothing to a location that shows another log. If it is lost, each
+//! location is unknown until it is read again.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -24,15 +25,15 @@ use isn_format::error::{Error, Result};
 use isn_format::key::{KeyFile, PrivateKey};
 use isn_format::log::{Hash, History, LogKey, LogSigner, MAX_CHECKPOINT, Replica, SignedCheckpoint, Tree};
 
-/// The file that says where logs were seen: a vkey, a space and a registry a line.
+/// The file that says where logs were seen: one line each, with a vkey, a space and a registry.
 const PLACES: &str = "places";
-/// Held while it is changed.
+/// The lock for changing it.
 const PLACES_LOCK: &str = "places.lock";
-/// The longest such file that is read, in bytes.
+/// The maximum length of that file, in bytes.
 const MAX_PLACES: u64 = 4 << 20;
-/// A replay begins with the BLAKE3 of what follows, and an LF.
+/// The length of what a replay begins with: the BLAKE3 of the rest, and an LF.
 const SUM_LEN: usize = 65;
-/// The longest replay that is read, in bytes.
+/// The maximum length of a replay, in bytes.
 const MAX_REPLAY: u64 = 4 << 30;
 
 /// The folder with a folder for each log.
@@ -50,14 +51,15 @@ pub struct KnownLog {
 
 /// What is remembered of a log.
 pub struct Remembered {
-    /// The replay so far; from the start if there is none, or if it does not fit the checkpoint.
+    /// The replay so far; an empty one if none is stored, or if it does not lead to the checkpoint.
     pub replica: Replica,
     /// The newest checkpoint that was seen.
     pub seen: Option<Seen>,
 }
 
 impl Remembered {
-    /// The newest checkpoint with the replay that leads to it; `None` if the log was never seen, or the replay was lost.
+    /// Returns the newest checkpoint with the replay that leads to it; `None` if the log was never seen, or
+    /// its replay was lost.
     pub fn whole(self) -> Option<(Replica, Seen)> {
         let Remembered { replica, seen } = self;
         seen.filter(|seen| seen.size == replica.size()).map(|seen| (replica, seen))
@@ -67,44 +69,57 @@ impl Remembered {
 /// A checkpoint that was verified when it was stored.
 #[derive(Clone, PartialEq)]
 pub struct Seen {
-    /// How many entries.
+    /// The number of entries.
     pub size: u64,
-    /// The root.
+    /// The root of the tree.
     pub root: Hash,
-    /// The note.
+    /// The whole note.
     pub note: Vec<u8>,
 }
 
 impl KnownLogs {
-    /// In `folder`, which need not exist yet.
+    /// The logs in `folder`, which need not exist yet.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         KnownLogs { folder: folder.into() }
     }
 
-    /// The log that is known by `anchor`.
+    /// The log that the user knows by the key `anchor`.
     pub fn log(&self, anchor: &LogKey) -> KnownLog {
         let id = Digest::of(anchor.to_string().as_bytes()).to_string();
         KnownLog { anchor: anchor.clone(), folder: self.folder.join(&id[..16]) }
     }
 
-    /// Makes a log key of the user's own, and its folder. Without a name the log is called after its key.
+    /// Creates a log key of the user's own, and its folder. Without `origin` the log is named after its key.
+    ///
+    /// # Errors
+    /// Fails if `origin` is not a log's name, or if the key cannot be written.
     pub fn new_signer(&self, origin: Option<&str>) -> Result<LogSigner> {
         let private = PrivateKey::generate("")?;
         self.keep_signer(LogSigner::new(&origin_of(origin, &private), private)?)
     }
 
-    /// Makes the next key of a log that is the user's own.
+    /// Creates the next key of a log that is the user's own.
+    ///
+    /// # Errors
+    /// Fails if the key cannot be written.
     pub fn next_signer(&self, log: &LogKey) -> Result<LogSigner> {
         self.keep_signer(LogSigner::new(log.origin(), PrivateKey::generate("")?)?)
     }
 
-    /// Takes over the private key of a log from an OpenSSH key file.
+    /// Imports the private key of `log` from an OpenSSH key file.
+    ///
+    /// # Errors
+    /// [`Error::Key`] if the file is not the private key of `log`; also fails if a file cannot be read or
+    /// written.
     pub fn import_signer(&self, log: &LogKey, file: &Path) -> Result<LogSigner> {
         let signer = signer_of(log, keyring::read_private(file)?, file)?;
         self.keep_signer(signer)
     }
 
-    /// Makes a private key that exists the key of a new log.
+    /// Makes the private key in an OpenSSH key file the key of a new log.
+    ///
+    /// # Errors
+    /// Fails if the key cannot be read, unlocked or written, or if `origin` is not a log's name.
     pub fn adopt_signer(&self, origin: Option<&str>, file: &Path) -> Result<LogSigner> {
         let private = keyring::read_private(file)?.unlock(|| Ok(None))?;
         self.keep_signer(LogSigner::new(&origin_of(origin, &private), private)?)
@@ -114,18 +129,21 @@ impl KnownLogs {
         let known = self.log(signer.log_key());
         let _lock = known.lock()?;
         known.describe()?;
-        // If it is there, it is the same: the folder is named after the public half.
+        // If the key is there, it is the same one: the folder is named after its public half.
         keyring::write_private(&known.key_path(), signer.private_key(), None)?;
         Ok(signer)
     }
 
-    /// The log that `registry` showed when it was last read.
+    /// Returns the log that `registry` showed when it was last read.
     pub fn log_at(&self, registry: &str) -> Option<LogKey> {
         let found = self.places().into_iter().find(|(_, place)| place == registry)?;
         Some(found.0)
     }
 
-    /// Remembers that `registry` shows the log that is known by `anchor`.
+    /// Remembers that `registry` shows the log with the key `anchor`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if that cannot be written.
     pub fn note_place(&self, registry: &str, anchor: &LogKey) -> Result<()> {
         if registry.contains(['\r', '\n']) || self.log_at(registry).as_ref() == Some(anchor) {
             return Ok(());
@@ -137,7 +155,11 @@ impl KnownLogs {
         })
     }
 
-    /// Forgets that `registry` showed the log that is known by `anchor`. `false` if it was not known to.
+    /// Forgets that `registry` showed the log with the key `anchor`. Returns `false` if that was not
+    /// remembered.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if that cannot be written.
     pub fn forget_place(&self, registry: &str, anchor: &LogKey) -> Result<bool> {
         if self.log_at(registry).as_ref() != Some(anchor) {
             return Ok(false);
@@ -154,8 +176,8 @@ impl KnownLogs {
         files::replace(&self.folder.join(PLACES), lines.as_bytes())
     }
 
-    /// A line that cannot be read, or is lost as two write at once, makes its place a stranger: it answers for nothing while it
-    /// is away, and may show another log.
+    /// The remembered registries. A line that cannot be read, or is lost when two processes write at once,
+    /// makes its registry unknown: isn then cannot tell which log it must show.
     fn places(&self) -> Vec<(LogKey, String)> {
         let bytes = files::read_capped(&self.folder.join(PLACES), MAX_PLACES).unwrap_or_default();
         let text = String::from_utf8(bytes).unwrap_or_default();
@@ -166,7 +188,10 @@ impl KnownLogs {
         text.lines().filter_map(place).collect()
     }
 
-    /// All evidence of forks: the log's key, and the folder with the two notes.
+    /// Returns all evidence of forks: the log's key, and the folder with the two notes.
+    ///
+    /// # Errors
+    /// Fails if a folder or a `vkey` file cannot be read.
     pub fn evidence(&self) -> Result<Vec<(LogKey, PathBuf)>> {
         let mut found = Vec::new();
         let logs =
@@ -184,17 +209,20 @@ impl KnownLogs {
 }
 
 impl KnownLog {
-    /// What the log is known by.
+    /// The key that the user knows the log by.
     pub fn anchor(&self) -> &LogKey {
         &self.anchor
     }
 
-    /// Where the private key is, if the log is the user's own.
+    /// The path of the private key, if the log is the user's own.
     pub fn key_path(&self) -> PathBuf {
         self.folder.join("key")
     }
 
-    /// The private key, if the log is the user's own.
+    /// Returns the private key, if the log is the user's own.
+    ///
+    /// # Errors
+    /// [`Error::Key`] if the file is not the key of this log; also fails if it cannot be read.
     pub fn signer(&self) -> Result<Option<LogSigner>> {
         let path = self.key_path();
         match path.exists() {
@@ -203,7 +231,7 @@ impl KnownLog {
         }
     }
 
-    /// Keeps other writers out, and removes what those left that were killed.
+    /// Locks out other writers, and removes what killed ones left.
     fn lock(&self) -> Result<files::Lock> {
         let below = files::Below::make_synced(files::parent(&self.folder), &self.folder)?;
         let lock = files::Lock::take(&self.folder.join(".lock"))?;
@@ -215,7 +243,10 @@ impl KnownLog {
         files::create_new(&self.folder.join("vkey"), format!("{}\n", self.anchor).as_bytes()).map(drop)
     }
 
-    /// What is remembered.
+    /// Returns what is remembered.
+    ///
+    /// # Errors
+    /// [`Error::TrustFile`] if the stored checkpoint is damaged; [`Error::Io`] if it cannot be read.
     pub fn load(&self) -> Result<Remembered> {
         let seen = self.seen()?;
         let replica = match &seen {
@@ -227,7 +258,8 @@ impl KnownLog {
 
     fn seen(&self) -> Result<Option<Seen>> {
         let path = self.folder.join("checkpoint");
-        // Damaged, or a link, it must not pass for absent: the next checkpoint would be believed whatever it says.
+        // A checkpoint that is damaged or a symlink must not pass for absent: isn would then believe any next
+        // checkpoint.
         let damaged = |e: Error| match e {
             Error::Integrity { why, .. }
             | Error::Trust { why, .. }
@@ -250,14 +282,15 @@ impl KnownLog {
         }))
     }
 
-    /// The stored replay, if it is whole and leads to the checkpoint.
+    /// Returns the stored replay if it is whole, leads to the checkpoint, and starts from this log's key.
     fn replay(&self, seen: &Seen) -> Option<Replica> {
         let (tree, history, tail) = self.stored(seen)?;
         let fits = *history.anchor() == self.anchor;
         Replica::of_parts(tree, history, tail).filter(|_| fits)
     }
 
-    /// The same, perhaps of the log by an earlier key.
+    /// Returns the stored replay if it is whole and leads to the checkpoint; it may start from an earlier key
+    /// of the log.
     fn stored(&self, seen: &Seen) -> Option<(Tree, History, u64)> {
         let bytes = files::read_nofollow(&self.folder.join("replay"), MAX_REPLAY).ok()??;
         let (sum, rest) = bytes.split_at_checked(64)?;
@@ -273,8 +306,12 @@ impl KnownLog {
         fits.then_some((tree, history, tail))
     }
 
-    /// Remembers a newer state, verified by the caller. What another process has stored meanwhile is kept if it is newer,
-    /// and must not contradict: a contradiction is kept as evidence, and is the error.
+    /// Stores a newer state, which the caller has verified. A newer state that another process has stored
+    /// meanwhile is kept.
+    ///
+    /// # Errors
+    /// [`Error::Trust`] if the state contradicts the stored checkpoint; both are then kept as evidence. Also
+    /// fails if a file cannot be read or written.
     pub fn store(&self, replica: &Replica, note: &[u8]) -> Result<()> {
         let _lock = self.lock()?;
         self.describe()?;
@@ -289,8 +326,12 @@ impl KnownLog {
         self.remember(replica, note)
     }
 
-    /// Signs a tree by the key that this folder is named after, and remembers that on disk before the note can go anywhere.
-    /// So of one size this home signs one tree, whatever a registry's storage makes of it.
+    /// Signs a tree with this log's key, and stores the checkpoint on disk before returning it. So this home
+    /// signs only one tree of each size, whatever the registry's storage does.
+    ///
+    /// # Errors
+    /// [`Error::Trust`] if the tree contradicts the stored checkpoint; also fails if a file cannot be read or
+    /// written.
     pub fn sign(&self, signer: &LogSigner, replica: &Replica) -> Result<SignedCheckpoint> {
         let _lock = self.lock()?;
         self.describe()?;
@@ -299,7 +340,8 @@ impl KnownLog {
         if let Some(seen) = &seen {
             let agrees = match seen.size <= size {
                 true => replica.tree().root_at(seen.size)? == seen.root,
-                // Another process has gone on meanwhile: with the very tree that is to be signed, or nobody can tell.
+                // Another process has signed a larger tree meanwhile: it must contain the very tree that is
+                // to be signed.
                 false => {
                     self.stored(seen).is_some_and(|(tree, ..)| tree.root_at(size).is_ok_and(|at| at == root))
                 }
@@ -322,7 +364,7 @@ impl KnownLog {
     fn remember(&self, replica: &Replica, note: &[u8]) -> Result<()> {
         let state = serde_json::to_vec(&(replica.tail(), replica.history()));
         let state = state.map_err(|e| Error::Internal(e.to_string()))?;
-        // In one piece: the leaves of a long log are many.
+        // Allocated once, since a long log has many leaves.
         let mut bytes = Vec::with_capacity(SUM_LEN + state.len() + 1 + 32 * replica.size() as usize);
         bytes.resize(SUM_LEN, b'\n');
         bytes.extend_from_slice(&state);
@@ -333,11 +375,14 @@ impl KnownLog {
         let sum = format!("{}\n", Digest::of(&bytes[SUM_LEN..]));
         bytes[..SUM_LEN].copy_from_slice(sum.as_bytes());
         files::replace(&self.folder.join("replay"), &bytes)?;
-        // Last: until it is there, the state before is what counts.
+        // The checkpoint comes last: until it is written, the former state counts.
         files::replace(&self.folder.join("checkpoint"), note)
     }
 
-    /// Keeps two checkpoints that contradict each other; gives the error that says so.
+    /// Stores two checkpoints that contradict each other as evidence; returns the error that reports them.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the evidence cannot be written.
     pub fn fork(&self, seen: &Seen, now: &[u8], registry: &str) -> Result<Error> {
         let id = Digest::of(&[seen.note.as_slice(), now].concat()).to_string();
         let folder = self.folder.join("evidence").join(&id[..16]);
@@ -357,7 +402,7 @@ impl KnownLog {
     }
 }
 
-/// The name of a log: after its key, unless it is given.
+/// The name of a log: `origin`, or one made from its key.
 fn origin_of(origin: Option<&str>, private: &PrivateKey) -> String {
     let id = Digest::of(&private.public_line().key.to_bytes()).to_string();
     origin.map_or_else(|| format!("isn.local/{}", &id[..16]), str::to_string)

@@ -1,4 +1,4 @@
-//! The file of a ledger: rows are added by one writer at a time, and every row that was acknowledged stays.
+//! The file of a ledger: one writer at a time adds rows, and no row is lost once it was acknowledged.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -8,17 +8,20 @@ use crate::files;
 use isn_format::error::{Error, Mistake, Result};
 use isn_format::ledger::{HEADER, Ledger, Row};
 
-/// Adds rows at the end of a file, and returns when they are on the disk; makes the file if there is none, and turns
-/// one of the older form into the present one. Gives the ledger that the file is then.
+/// Appends rows to a ledger file, and returns the whole ledger once they are on disk. Creates the file if
+/// there is none, and rewrites one of the older format in the present one.
 ///
 /// # Errors
-/// What [`Ledger::parse`] refuses, and rows with a field that is a formula to a spreadsheet, before anything is
-/// changed. After an error of the disk the file has its former length.
+/// Fails as [`Ledger::parse`] does, and with [`Error::Mistakes`] if a spreadsheet would run a field of a row
+/// as a formula; nothing is changed then. After a write error the file has its former length.
 pub fn append(path: &Path, rows: &[Row]) -> Result<Ledger> {
     extend(path, |_| rows.to_vec())
 }
 
-/// As [`append`], of the rows that `rows` makes of the ledger as it is: nobody adds others meanwhile.
+/// As [`append`], but `rows` makes the new rows from the present ledger, which nobody changes meanwhile.
+///
+/// # Errors
+/// As [`append`].
 pub fn extend(path: &Path, mut rows: impl FnMut(&Ledger) -> Vec<Row>) -> Result<Ledger> {
     let what = path.display().to_string();
     loop {
@@ -28,7 +31,7 @@ pub fn extend(path: &Path, mut rows: impl FnMut(&Ledger) -> Vec<Row>) -> Result<
             let ledger = Ledger::new(all);
             match ledger.is_empty() || files::create_new(path, &ledger.to_csv())? {
                 true => return Ok(ledger),
-                // Somebody else has just made it.
+                // Another process has just created it.
                 false => continue,
             }
         };
@@ -51,7 +54,7 @@ pub fn extend(path: &Path, mut rows: impl FnMut(&Ledger) -> Vec<Row>) -> Result<
         new.iter().for_each(|row| added += &row.to_csv());
         let written = file.write_all(added.as_bytes()).and_then(|()| file.sync_data());
         written.map_err(|error| {
-            // Half a row must not stay; if this fails too, the next parse names the line.
+            // Half a row must not remain. If this fails too, the next parse names the line.
             let _ = file.set_len(bytes.len() as u64);
             Error::io("write", path)(error)
         })?;
@@ -59,7 +62,7 @@ pub fn extend(path: &Path, mut rows: impl FnMut(&Ledger) -> Vec<Row>) -> Result<
     }
 }
 
-/// Refuses to put a new file in the place of one that has other names: they would keep the old one.
+/// Refuses to replace a file that has hard links: they would keep the old contents.
 fn check_alone(file: &File, path: &Path) -> Result<()> {
     #[cfg(unix)]
     if std::os::unix::fs::MetadataExt::nlink(&file.metadata().map_err(Error::io("look at", path))?) > 1 {
@@ -80,8 +83,8 @@ fn check(path: &Path, rows: &[Row]) -> Result<()> {
     Err(Error::Mistakes { what: format!("what is to be added to {}", path.display()), mistakes })
 }
 
-/// Opens a file to add to it when no other isn does, with what is in it; `None` where there is none. Where the file system
-/// has no locks, whoever else adds at the same moment is not waited for.
+/// Opens a file for appending, alone among isn processes, and reads it; returns `None` if there is no file.
+/// Where the file system has no locks, it does not wait for other writers.
 fn open_alone(path: &Path) -> Result<Option<(File, Vec<u8>)>> {
     loop {
         let mut file = match OpenOptions::new().read(true).append(true).open(path) {
@@ -95,7 +98,7 @@ fn open_alone(path: &Path) -> Result<Option<(File, Vec<u8>)>> {
             return Err(Error::invalid(path.display(), "is no file"));
         }
         files::wait_for_lock(&file, path);
-        // Whoever held it may have put another file in its place.
+        // The last holder of the lock may have replaced the file.
         if !files::is_same(file.metadata(), path.metadata()) {
             continue;
         }

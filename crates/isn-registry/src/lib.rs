@@ -1,13 +1,13 @@
-//! What finds, fetches, checks, keeps and makes exact dataset versions.
+//! Finds, fetches, checks, keeps and makes exact dataset versions.
 //!
-//! | row | modules | what they know |
+//! | row | modules | what they do |
 //! |---|---|---|
-//! | verbs | [`ops`] | one file a verb: build, publish, pull, verify, … each returns a report |
-//! | steps | [`steps`] | what several verbs do on their way |
-//! | a user's side | [`client`], [`settings`] | which registries are looked in and who is believed; what the environment and the user's files say |
-//! | places | [`registry`], [`transport`], [`cache`], [`trust`], [`known_logs`], [`keyring`], [`ledger_file`], [`tree_file`], [`lock_file`], [`demo`], [`dataset`] | where versions, what was fetched before, trusted keys, logs once seen, own keys, ledgers, trees and locks on disk, drawn images and images read in place come from |
+//! | verbs | [`ops`] | one file a verb: build, publish, pull, verify, …; each returns a report |
+//! | steps | [`steps`] | steps that several verbs share |
+//! | a user's side | [`client`], [`settings`] | which registries to look in and whom to believe; what the environment and the user's files say |
+//! | places | [`registry`], [`transport`], [`cache`], [`trust`], [`known_logs`], [`keyring`], [`ledger_file`], [`tree_file`], [`lock_file`], [`demo`], [`dataset`] | where versions, fetched objects, trusted keys, remembered logs, own keys, ledgers, trees, lock files, drawn images and images read in place are kept |
 //! | things | [`source`], [`plan`], [`audit`], [`export`], [`sheet`] | one noun each |
-//! | words | [`files`], [`html`], [`parallel`], [`progress`] | what everything else is said in |
+//! | words | [`files`], [`html`], [`parallel`], [`progress`] | the vocabulary of all the rest |
 
 pub mod audit;
 pub mod cache;

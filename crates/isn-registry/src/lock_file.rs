@@ -1,4 +1,5 @@
-//! `isn.lock`: the exact versions that a project uses, and where their trees are; and `isn.toml`, what it asks for.
+//! `isn.lock`, which records the exact versions that a project uses and where their trees are; and
+//! `isn.toml`, which says which versions a project asks for.
 
 mod place;
 
@@ -14,14 +15,14 @@ use isn_format::error::{Error, Mistake, Result};
 use isn_format::text::toml_text;
 use isn_format::tree::Selection;
 
-/// The lock file's name.
+/// The name of the lock file.
 pub const LOCK_FILE: &str = "isn.lock";
-/// The project file's name.
+/// The name of the project file.
 pub const PROJECT_FILE: &str = "isn.toml";
-/// What is locked while the lock file is changed.
+/// The hidden file that a process locks while it changes the lock file.
 const CHANGING: &str = ".isn.lock.isn-lock";
 const FORMAT: &str = "isn-lock/1";
-/// A longer `isn.lock` or `isn.toml` is none, in bytes.
+/// The maximum length of `isn.lock` and of `isn.toml`, in bytes.
 const MAX_LEN: u64 = 4 << 20;
 
 /// The contents of `isn.lock`.
@@ -38,13 +39,13 @@ pub struct LockFile {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Locked {
-    /// Where it is, relative to the lock file.
+    /// The path of the tree, relative to the lock file.
     pub path: PathBuf,
     /// `name@version#b3:…`.
     pub pin: DatasetRef,
-    /// From where it was pulled.
+    /// The registry that the tree was pulled from.
     pub registry: String,
-    /// Which part of it.
+    /// Which part of the version the tree has.
     #[serde(default, skip_serializing_if = "Selection::is_all")]
     pub selection: Selection,
 }
@@ -53,10 +54,10 @@ pub struct Locked {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Project {
-    /// Where to look, in order.
+    /// Where to look for versions, in order.
     #[serde(default)]
     pub registry: Vec<String>,
-    /// What `isn sync` is to bring.
+    /// The references that `isn sync` pulls.
     #[serde(default)]
     pub datasets: Vec<DatasetRef>,
 }
@@ -68,13 +69,20 @@ impl Default for LockFile {
 }
 
 impl LockFile {
-    /// Reads `path`; an absent file locks nothing.
+    /// Reads the lock file at `path`; an absent file is an empty lock file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be read; [`Error::Integrity`] if it is too long; [`Error::Invalid`]
+    /// if it is a symlink that leads nowhere, or as for [`LockFile::parse`].
     pub fn read(path: &Path) -> Result<Self> {
         let Some(bytes) = files::read_users_own(path, MAX_LEN)? else { return Ok(LockFile::default()) };
         LockFile::parse(&path.display().to_string(), bytes)
     }
 
-    /// Reads the bytes of a lock file, called `what` in errors.
+    /// Parses the bytes of a lock file; errors call it `what`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the text is not TOML of this format, or an entry has no pin.
     pub fn parse(what: &str, bytes: Vec<u8>) -> Result<Self> {
         let lock: LockFile = toml_text(what, bytes)?;
         if lock.format != FORMAT {
@@ -90,10 +98,11 @@ impl LockFile {
         Ok(lock)
     }
 
-    /// Adds an entry for the project in `project`, in place of an older one of the same path. Mistakes are those of `what`.
+    /// Adds an entry for the project folder `project`; it replaces an older entry of the same path. Errors
+    /// call the lock file `what`.
     ///
     /// # Errors
-    /// [`Error::Mistakes`] if its tree would be in that of another entry, or the other way round.
+    /// [`Error::Mistakes`] if its tree would lie within the tree of another entry, or contain one.
     pub fn add(&mut self, what: &str, project: &Path, mut entry: Locked) -> Result<()> {
         entry.path = plain(&entry.path);
         let path = entry.path.clone();
@@ -106,7 +115,11 @@ impl LockFile {
         refuse(what, mistakes.map(|overlap| overlap.mistake).collect())
     }
 
-    /// Changes the lock file at `path`, as one step among all processes that do; gives what it is then.
+    /// Reads the lock file at `path`, changes it and writes it back, as one step among all processes that do
+    /// so; returns the new contents.
+    ///
+    /// # Errors
+    /// Fails if `change` fails, or if the file cannot be locked, read or written; the file is then as it was.
     pub fn change(path: &Path, change: impl FnOnce(&mut LockFile) -> Result<()>) -> Result<Self> {
         let path = &*files::behind_links(path)?;
         let lock_path = files::hidden_sibling(path, "isn-lock")?;
@@ -118,14 +131,21 @@ impl LockFile {
         held.remove().and(changed)
     }
 
-    /// The contents of the file.
+    /// Returns the text of the file.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the contents cannot be written as TOML.
     pub fn to_text(&self) -> Result<String> {
         let text = toml::to_string(self).map_err(|e| Error::Internal(e.to_string()))?;
         Ok(format!("# Written by isn: exact dataset versions. Restore with `isn sync --locked`.\n{text}"))
     }
 
-    /// Refuses trees that are in each other or in a `.git`, and, unless `allow_outside`, those whose path leads out of
-    /// `project`, the folder with the file called `what`: all of them at once.
+    /// Checks where the trees of `project` are to be: none may lie within another or in a `.git` folder, and,
+    /// unless `allow_outside`, no path may lead out of the project's folder. Errors call the lock file
+    /// `what`.
+    ///
+    /// # Errors
+    /// [`Error::Mistakes`] with every misplaced tree.
     pub fn check_places(&self, what: &str, project: &Path, allow_outside: bool) -> Result<()> {
         let (mut mistakes, mut inside) = (Vec::new(), Vec::new());
         for entry in &self.datasets {
@@ -143,19 +163,26 @@ fn refuse(what: &str, mistakes: Vec<Mistake>) -> Result<()> {
     if mistakes.is_empty() { Ok(()) } else { Err(Error::Mistakes { what: what.into(), mistakes }) }
 }
 
-/// A path without what changes nothing in it.
+/// Returns a path without its `.` components.
 fn plain(path: &Path) -> PathBuf {
     path.components().filter(|component| *component != Component::CurDir).collect()
 }
 
 impl Project {
-    /// Reads `path`; an absent file asks for nothing.
+    /// Reads the project file at `path`; an absent file asks for nothing.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be read; [`Error::Integrity`] if it is too long; [`Error::Invalid`]
+    /// if it is a symlink that leads nowhere, or as for [`Project::parse`].
     pub fn read(path: &Path) -> Result<Self> {
         let Some(bytes) = files::read_users_own(path, MAX_LEN)? else { return Ok(Project::default()) };
         Project::parse(&path.display().to_string(), bytes)
     }
 
-    /// Reads the bytes of a project file, called `what` in errors.
+    /// Parses the bytes of a project file; errors call it `what`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the text is not TOML of this format.
     pub fn parse(what: &str, bytes: Vec<u8>) -> Result<Self> {
         toml_text(what, bytes)
     }

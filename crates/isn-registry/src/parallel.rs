@@ -1,17 +1,17 @@
-//! [`in_order`]: work on many threads, results taken in the order of the items, so that what is written does not
-//! depend on how many threads there are.
+//! [`in_order`]: runs work on many threads and takes the results in the order of the items, so that the
+//! output does not depend on the number of threads.
 
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 struct Shared<R> {
-    /// The next item that a worker takes.
+    /// The index of the next item to take.
     next: usize,
-    /// How many results the sink has been given.
+    /// How many results the sink has taken.
     delivered: usize,
-    /// Results that wait for their turn.
+    /// Results that wait for their turn, by index.
     waiting: BTreeMap<usize, R>,
-    /// No more items are to be taken.
+    /// Whether workers must take no more items.
     stopped: bool,
 }
 
@@ -22,7 +22,7 @@ struct Queue<R> {
 
 impl<R> Queue<R> {
     fn lock(&self) -> MutexGuard<'_, Shared<R>> {
-        // A panic of a worker is carried to the caller by the scope; the counters are valid at every step.
+        // The scope passes a worker's panic on to the caller, and the counters are valid at every step.
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -31,7 +31,7 @@ impl<R> Queue<R> {
     }
 }
 
-/// Stops everybody when a thread leaves early, by error or by panic.
+/// Stops all threads when one of them leaves early, by an error or a panic.
 struct StopOnDrop<'a, R>(&'a Queue<R>);
 
 impl<R> Drop for StopOnDrop<'_, R> {
@@ -41,9 +41,12 @@ impl<R> Drop for StopOnDrop<'_, R> {
     }
 }
 
-/// Runs `work` on every item with `threads` threads, each with a state of its own from `init`, and gives the
-/// results to `sink` on the calling thread, in the items' order. At most `window` items are begun and not yet
-/// taken by the sink: this bounds the memory. The first error of the sink ends it all.
+/// Runs `work` on every item with `threads` threads, each with its own state from `init`, and passes the
+/// results to `sink` on the calling thread, in the order of the items. To bound memory, at most `window`
+/// items are started and not yet taken by the sink.
+///
+/// # Errors
+/// Returns the first error of `sink`, and stops all work.
 pub fn in_order<T, S, R, E>(
     threads: usize,
     window: usize,
@@ -97,7 +100,7 @@ where
                     break result;
                 }
                 if shared.stopped {
-                    // A worker panicked: the scope raises it again when all have ended.
+                    // A worker panicked: the scope resumes the panic when all threads have ended.
                     return Ok(());
                 }
                 shared = queue.wait(shared);
@@ -111,13 +114,16 @@ where
     })
 }
 
-/// A pool of `threads` threads for work whose results need no order.
+/// Returns a pool of `threads` threads, for work whose results need no order.
+///
+/// # Errors
+/// Fails if the system starts no threads.
 pub fn pool(threads: usize) -> isn_format::error::Result<rayon::ThreadPool> {
     let builder = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1));
     builder.build().map_err(|e| isn_format::error::Error::io("start", "threads")(std::io::Error::other(e)))
 }
 
-/// The number of threads to use where the user named none.
+/// The number of threads to use if the user has not given one.
 pub fn available() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -1,4 +1,4 @@
-//! [`Progress`]: how an operation says how far it is, without knowing who listens.
+//! [`Progress`]: how an operation reports how far it has come, without knowing who listens.
 
 /// What an operation counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,21 +11,21 @@ pub enum Unit {
     Files,
 }
 
-/// Told by an operation what it does. Implementations must be cheap: calls come from the hot path.
+/// Receives what an operation reports. Implementations must be cheap: calls come from the hot path.
 pub trait Progress: Send + Sync {
-    /// A stage begins, of `total` units (0 where it is not known yet).
+    /// A stage of `total` units begins; `total` is 0 where it is not known yet.
     fn begin(&self, stage: &str, unit: Unit, total: u64);
     /// `count` more units of the stage are done.
     fn advance(&self, count: u64);
     /// The stage is over.
     fn end(&self);
-    /// What is about to be done; nothing to whoever wants it quiet.
+    /// Says what is about to be done. Ignored by default.
     fn tell(&self, _message: &str) {}
-    /// Something that the user should read, in any stage.
+    /// Says something that the user should read, whether or not a stage is under way.
     fn note(&self, message: &str);
 }
 
-/// Listens to nothing.
+/// Ignores everything.
 #[derive(Debug, Default)]
 pub struct Silent;
 

@@ -1,5 +1,5 @@
-//! What the environment and the configuration files say: flag over environment over `isn.toml` over the user's
-//! configuration.
+//! The settings from the command line, the environment, `isn.toml` and the user's configuration, in order of
+//! precedence.
 
 use std::env;
 use std::ffi::OsString;
@@ -22,11 +22,11 @@ use crate::trust::TrustStore;
 use isn_format::error::{Error, Result};
 use isn_format::text::toml_text;
 
-/// Where a user's things are, and what they say.
+/// Where the user's files are, and what they say.
 pub struct Settings {
     /// `ISN_HOME`, or `isn` in the XDG configuration folder.
     home: PathBuf,
-    /// The registry in the program.
+    /// The registry in the binary.
     bundled: Bundled,
 }
 
@@ -41,16 +41,16 @@ struct Config {
     retries: Option<u32>,
 }
 
-/// The longest `config.toml` or `tokens.toml` that is read, in bytes.
+/// The maximum length of `config.toml` and `tokens.toml`, in bytes.
 const MAX_LEN: u64 = 4 << 20;
-/// What makes an environment variable a setting of a cloud store.
+/// The prefixes of the environment variables that configure a cloud store.
 const CLOUD: [&str; 4] = ["AWS_", "GOOGLE_", "AZURE_", "OBJECT_STORE_"];
 
 impl Settings {
-    /// Of a program that has the registry `bundled` in it.
+    /// Finds the user's home from the environment, for a program that contains the registry `bundled`.
     ///
     /// # Errors
-    /// Where the environment does not say whose home it is.
+    /// [`Error::Invalid`] if the environment names no home.
     pub fn from_environment(bundled: Bundled) -> Result<Self> {
         let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let home = set("ISN_HOME")
@@ -61,12 +61,12 @@ impl Settings {
         })
     }
 
-    /// Where keys, trust and logs are.
+    /// The folder with keys, trust store and remembered logs.
     pub fn home(&self) -> &Path {
         &self.home
     }
 
-    /// The variables that change what isn does, without secrets.
+    /// The environment variables that change what isn does, with secrets hidden.
     pub fn variables() -> Vec<(String, String)> {
         const SHOWN: [&str; 17] = [
             "ISN_HOME",
@@ -103,20 +103,24 @@ impl Settings {
         Keyring::new(self.home.join("keys"))
     }
 
-    /// What the user trusts.
+    /// Opens the trust store.
     ///
     /// # Errors
-    /// Where `trust.toml` cannot be read.
+    /// Fails if `trust.toml` cannot be read or is not well-formed.
     pub fn trust(&self) -> Result<TrustStore> {
         TrustStore::open(self.home.join("trust.toml"))
     }
 
-    /// What is remembered of logs.
+    /// The logs that this user has seen.
     pub fn logs(&self) -> KnownLogs {
         KnownLogs::new(self.home.join("logs"))
     }
 
-    /// The registries to look in.
+    /// The registries to look in: those of `flag`, else of the environment, else of the project, else of the
+    /// configuration.
+    ///
+    /// # Errors
+    /// Fails if a variable is not UTF-8, or if `isn.toml` or `config.toml` cannot be read.
     pub fn registries(&self, flag: Option<&str>) -> Result<Vec<String>> {
         let list =
             |text: &str| text.split(',').map(str::trim).filter(|s| !s.is_empty()).map(String::from).collect();
@@ -131,8 +135,8 @@ impl Settings {
         Ok(if config.is_empty() { vec![BUNDLED.into()] } else { config })
     }
 
-    /// Where fetched things are kept: `ISN_CACHE`, else beside the user's other things if `ISN_HOME` says where those
-    /// are, else `isn` in the XDG cache folder.
+    /// The cache: in `ISN_CACHE`, else in the home if `ISN_HOME` is set, else in `isn` of the XDG cache
+    /// folder. `None` if the environment names none of these.
     pub fn cache(&self) -> Option<Cache> {
         let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let xdg = || set("XDG_CACHE_HOME").filter(|path| path.is_absolute());
@@ -144,6 +148,9 @@ impl Settings {
     }
 
     /// How the network may be used.
+    ///
+    /// # Errors
+    /// Fails if a variable is not UTF-8 or not a number, or if `config.toml` or `tokens.toml` cannot be read.
     pub fn access(&self, offline: bool) -> Result<Access> {
         let config = self.config()?;
         let set = |name: &str| variable(name).map(|set| set.filter(|value| !value.trim().is_empty()));
@@ -151,7 +158,7 @@ impl Settings {
         let timeout = number("ISN_TIMEOUT", set("ISN_TIMEOUT")?)?.or(config.timeout);
         let retries = number("ISN_RETRIES", set("ISN_RETRIES")?)?.or(config.retries);
         let ca_bundle = env::var_os("ISN_CA_BUNDLE").filter(|path| !path.is_empty()).map(PathBuf::from);
-        // Of all variables: one that is not text is nobody's setting.
+        // A variable that is not text configures nothing.
         let text =
             |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
         Ok(Access {
@@ -168,7 +175,8 @@ impl Settings {
         })
     }
 
-    /// Tokens by host: `HOST=TOKEN,…` of the environment, then the lines `"HOST" = "TOKEN"` of `tokens.toml`.
+    /// The tokens by host: `HOST=TOKEN,…` from the environment, then the lines `"HOST" = "TOKEN"` of
+    /// `tokens.toml`.
     fn tokens(&self, variable: Option<&str>) -> Result<Vec<Token>> {
         let mut tokens = Vec::new();
         for pair in variable.unwrap_or_default().split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
@@ -186,7 +194,7 @@ impl Settings {
 
     fn config(&self) -> Result<Config> {
         let path = self.home.join("config.toml");
-        // It names certificates and registries.
+        // The file names certificates and registries, so others must not be able to change it.
         let bytes = files::read_guarded(&path, MAX_LEN, Guard::Trust)?;
         bytes.map_or(Ok(Config::default()), |bytes| toml_text(path.display(), bytes))
     }
@@ -196,10 +204,10 @@ impl Settings {
         env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from)
     }
 
-    /// A user's side, with the registries of `--registry`, if that was given.
+    /// Returns the client of this user, which looks in the registries of `--registry` if that was given.
     ///
     /// # Errors
-    /// Where a setting or a file of the user's is not what it must be.
+    /// Fails if a setting or one of the user's files is not valid.
     pub fn client(&self, registry: Option<&str>, offline: bool) -> Result<Client> {
         Ok(Client {
             locations: self.registries(registry)?,
@@ -212,16 +220,16 @@ impl Settings {
     }
 }
 
-/// A variable of isn's own that is text.
+/// Returns one of isn's own environment variables.
 ///
 /// # Errors
-/// Where it is not UTF-8.
+/// [`Error::Invalid`] if its value is not UTF-8.
 pub fn variable(name: &str) -> Result<Option<String>> {
     let text = |value: OsString| value.into_string().map_err(|_| Error::invalid(name, "is not UTF-8 text"));
     env::var_os(name).map(text).transpose()
 }
 
-/// A URL, or a list of them, with what stands between `://` and `@` hidden.
+/// Hides what stands between `://` and `@` in a URL, or in each of a list of URLs.
 fn without_password(value: &str) -> String {
     let parts: Vec<String> = value
         .split(',')
@@ -235,7 +243,7 @@ fn without_password(value: &str) -> String {
     parts.join(",")
 }
 
-/// A number of the environment.
+/// Parses a number from the environment.
 fn number<T: std::str::FromStr>(name: &str, value: Option<String>) -> Result<Option<T>> {
     let parse = |value: String| {
         value.trim().parse().map_err(|_| Error::invalid(name, format!("'{value}' is not a whole number")))

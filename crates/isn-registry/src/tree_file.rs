@@ -8,23 +8,33 @@ use isn_format::digest::Digest;
 use isn_format::error::Result;
 use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, CLASSES, Sums};
 
-/// The list that says what is in the tree in `root`: if something is called `B3SUMS.selected`, whatever it is, that.
+/// Returns the name of the list of the tree in `root`: `B3SUMS.selected` if anything has that name, else
+/// `B3SUMS`.
 pub fn list_of(root: &Path) -> &'static str {
     if root.join(B3SUMS_SELECTED).symlink_metadata().is_ok() { B3SUMS_SELECTED } else { B3SUMS }
 }
 
 /// Reads one of the lists of the tree in `root`.
+///
+/// # Errors
+/// Fails if the file cannot be read, is too long, or is not a well-formed list.
 pub fn read_sums(root: &Path, list: &str) -> Result<Sums> {
     read_sums_hashed(root, list)?.0
 }
 
-/// The same, and its BLAKE3, whatever is in it.
+/// As [`read_sums`], but also returns the BLAKE3 of the file, even if the list is not well-formed.
+///
+/// # Errors
+/// Fails if the file cannot be read or is too long. The inner result fails if the list is not well-formed.
 pub fn read_sums_hashed(root: &Path, list: &str) -> Result<(Result<Sums>, Digest)> {
     let path = root.join(list);
     Sums::read(list, &path, files::open(&path)?)
 }
 
-/// The classes of the tree in `root`: its `classes.csv`, if that is what the list says.
+/// Reads the `classes.csv` of the tree in `root`.
+///
+/// # Errors
+/// Fails if the file cannot be read, is not the one that `sums` lists, or is not well-formed.
 pub fn read_classes(root: &Path, sums: &Sums) -> Result<Vec<Class>> {
     let path = root.join(CLASSES);
     sums.classes(&path.display().to_string(), &files::read_capped(&path, MAX_CLASSES)?)
