@@ -1,4 +1,4 @@
-//! Where the trees of a project may be: below its folder, and not in each other.
+//! Where the trees of a project may be: below its folder, and not within each other.
 
 use std::ffi::OsString;
 use std::io::ErrorKind;
@@ -9,11 +9,15 @@ use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::{Error, Mistake, Result};
 use isn_format::tree::{B3SUMS, ISN_JSON};
 
-/// So many links are followed on the way to a place; a system follows no more.
+/// The maximum number of symlinks to follow on the way to a path, as the system has one too.
 const MAX_LINKS: usize = 40;
 
-/// What is wrong with `path`, relative to `project`, as the place of a tree of `reference`: nothing if it is below, or may be
-/// outside; and is not in a `.git`, nor a file of isn's own.
+/// Returns what is wrong with `path`, relative to `project`, as the path of a tree of `reference`. It must
+/// lie below the project's folder unless `allow_outside`, and must be neither within a `.git` folder nor one
+/// of isn's own files.
+///
+/// # Errors
+/// [`Error::Io`] if a file on the way cannot be looked at.
 pub fn misplaced(
     project: &Path,
     path: &Path,
@@ -27,15 +31,15 @@ pub fn misplaced(
     Ok(out.map(|why| mistake(path, reference, &format!("{why} (--allow-outside permits it)"))))
 }
 
-/// Why a path is no place for a tree, whatever the user permits.
+/// Returns why no tree may be at `path`, whatever the user permits.
 fn never(project: &Path, path: &Path) -> Result<Option<&'static str>> {
     if path.to_str().is_none() {
         return Ok(Some("is not UTF-8, as a path in isn.lock has to be"));
     }
     let (project, place) = (resolved(project)?, resolved(&project.join(path))?);
-    // Where the project itself is does not count.
+    // Only the part below the project counts: the project itself may lie within a `.git` folder.
     let below = place.strip_prefix(&project).ok();
-    // What lies in a `.git`, git runs.
+    // Git may run what is in a `.git` folder.
     let is_git = |path: &Path| path.iter().any(|name| name.eq_ignore_ascii_case(".git"));
     if is_git(path) || is_git(below.unwrap_or(&place)) {
         return Ok(Some("is git's own"));
@@ -49,14 +53,15 @@ fn mistake(path: &Path, reference: &DatasetRef, why: &str) -> Mistake {
     Mistake { line: None, why: format!("{}, for {}, {why}", path.display(), version(reference)) }
 }
 
-/// A reference without its hash: what a person needs to know which one it is.
+/// Returns a reference without its hash, as people recognise it.
 fn version(reference: &DatasetRef) -> String {
     reference.to_string().split('#').next().unwrap_or_default().into()
 }
 
-/// How `path`, relative to `project`, leads out of it: by its words, or by those of what its links lead to.
+/// Returns how `path`, relative to `project`, leads out of it: by its own components, or by the symlinks on
+/// the way.
 fn way_out(project: &Path, path: &Path) -> Result<Option<&'static str>> {
-    // What another system takes for a separator or a drive counts on each.
+    // A separator or a drive of any system counts on every system.
     let is_foreign = path.to_string_lossy().contains(['\\', ':']);
     if path.is_absolute() || is_foreign {
         return Ok(Some("is not below the project's folder"));
@@ -69,7 +74,7 @@ fn way_out(project: &Path, path: &Path) -> Result<Option<&'static str>> {
     for component in path.components() {
         at.push(component);
         match at.symlink_metadata() {
-            // A link to nothing may lead anywhere tomorrow.
+            // A dangling symlink may lead anywhere tomorrow.
             Ok(about) if about.is_symlink() => match at.canonicalize() {
                 Ok(to) => at = to,
                 Err(_) => return Ok(Some(THROUGH_A_LINK)),
@@ -83,7 +88,7 @@ fn way_out(project: &Path, path: &Path) -> Result<Option<&'static str>> {
 
 const THROUGH_A_LINK: &str = "leads out of the project's folder through a link";
 
-/// How the words of a path alone lead out of the folder that it is relative to.
+/// Returns how a relative path leads out of its base folder by its components alone.
 fn words_out(path: &Path) -> Option<&'static str> {
     let mut is_below = false;
     for component in path.components() {
@@ -96,34 +101,34 @@ fn words_out(path: &Path) -> Option<&'static str> {
     if is_below { None } else { Some("is the project's folder itself") }
 }
 
-/// Two trees of which one is in the other, or in its place.
+/// Two trees of which one lies within the other, or at the same path.
 pub(super) struct Overlap<'a> {
     inner: &'a Path,
     outer: Option<&'a Path>,
-    /// In words.
+    /// What is wrong, in words.
     pub(super) mistake: Mistake,
 }
 
 impl Overlap<'_> {
-    /// Whether the tree at `path`, as the lock file has it, is one of the two.
+    /// Whether the tree at `path`, as the lock file spells it, is one of the two.
     pub(super) fn is_of(&self, path: &Path) -> bool {
         self.inner == path || self.outer == Some(path)
     }
 }
 
-/// The trees that are in each other's way once links are followed, and those in a tree that is in `project` already: a
-/// loader would take what is in the inner one for classes and images of the outer one.
+/// Finds the trees that lie within each other after following symlinks, and those within a tree that is in
+/// `project` already. A loader would take the inner tree for classes and images of the outer one.
 pub(super) fn overlaps<'a>(project: &Path, entries: &[&'a Locked]) -> Result<Vec<Overlap<'a>>> {
     let project = resolved(project)?;
     let placed = |entry: &&'a Locked| resolved(&project.join(&entry.path)).map(|place| (place, *entry));
     let mut places = entries.iter().map(placed).collect::<Result<Vec<_>>>()?;
-    // What is one name on another system counts as one on each.
+    // Paths that are equal on a case-insensitive system count as equal on every system.
     let key = |place: &Path| PathBuf::from(place.to_string_lossy().to_lowercase());
     places.sort_by_cached_key(|(place, entry)| (key(place), &entry.path));
     let (mut found, mut around) = (Vec::new(), Vec::<(PathBuf, &Locked)>::new());
     for (place, entry) in places {
         let here = key(&place);
-        // What comes before and is not around this is around nothing that comes after it.
+        // In sorted order, a tree that does not contain this one contains none of the later ones.
         while around.last().is_some_and(|(outer, _)| !here.starts_with(outer)) {
             around.pop();
         }
@@ -144,16 +149,16 @@ pub(super) fn overlaps<'a>(project: &Path, entries: &[&'a Locked]) -> Result<Vec
     Ok(found)
 }
 
-/// The tree that a place below `project` is in, relative to that.
+/// Returns the tree that contains the path `place` below `project`, relative to the project.
 fn tree_around<'a>(project: &Path, place: &'a Path) -> Option<&'a Path> {
     let below = place.strip_prefix(project).ok()?;
     let is_tree =
         |folder: &&Path| [B3SUMS, ISN_JSON].iter().all(|name| project.join(folder).join(name).is_file());
-    // The last one is the project's own folder.
+    // The last ancestor is the project's own folder.
     below.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty()).find(is_tree)
 }
 
-/// A path with every link in it followed, those that lead to nothing yet as well.
+/// Returns an absolute path with every symlink followed, including dangling ones.
 fn resolved(path: &Path) -> Result<PathBuf> {
     let absolute = std::path::absolute(path).map_err(Error::io("look at", path))?;
     let words = |path: &Path| -> Vec<OsString> {

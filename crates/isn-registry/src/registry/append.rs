@@ -1,10 +1,12 @@
-//! Appending to the log of a registry.
+//! Appends statements to the log of a registry.
 //!
-//! What decides is the *claim*: a file named after the number of the next entry, created exclusively, with the statements
-//! in it, signed by the log's key. Who has made the claim goes on to write bundles, tiles and, last, the checkpoint; and
-//! whoever finds a claim beyond the checkpoint does the same first, byte for byte, so that a writer may die anywhere. A
-//! claim that its signature does not cover, or that could not have been made here, stops every writer. A folder's lock only
-//! saves work: without it, as in a bucket, two writers still get two numbers, and never sign two trees of one size.
+//! What decides is the *log claim*: a file named after the number of the next entry, created exclusively,
+//! which contains the statements and is signed with the log key. The writer that creates it then writes
+//! bundles, tiles and, last, the checkpoint. Any writer that finds a log claim beyond the checkpoint first
+//! does the same, byte for byte, so a writer may die at any point. A log claim that its signature does not
+//! cover, or that could not have been made at that point of the log, stops every writer. A folder's lock only
+//! saves work: without it, as in a bucket, two writers still get two numbers, and never sign two trees of the
+//! same size.
 
 use super::log::{LogView, WitnessPolicy, left_out};
 use super::publish::{RegistryWriter, check_no_log, read_about};
@@ -19,34 +21,39 @@ use isn_format::log::{
 };
 use isn_format::statement::SignedStatement;
 
-/// How many claims (where there is a lock), and how many widths of a partial tile, are kept: readers that are so far behind
-/// read again.
+/// How many log claims (where there is a lock), and how many widths of a partial tile, are kept. A reader
+/// that is further behind reads again.
 const KEPT: u64 = 16;
-/// How often a commit begins again because others have gone on meanwhile.
+/// How many times a commit starts again because other writers have advanced the log meanwhile.
 const ATTEMPTS: u32 = 5;
 
-/// A log, for who may hold its key.
+/// A log, for a writer who may hold its key.
 pub struct OwnLog<'a> {
     store: &'a dyn Store,
     is_locked: bool,
     logs: &'a KnownLogs,
     known: KnownLog,
-    /// By what the user knows the place, if it has a name that can be kept.
+    /// The identity of the location, if it has a name that can be remembered.
     place: Option<RegistryId>,
     registry: Registry,
     runtime: tokio::runtime::Runtime,
 }
 
-/// A log that statements were appended to.
+/// The result of appending statements to a log.
 pub struct Appended {
-    /// The log with them, and perhaps with what others have appended since.
+    /// The log with the statements, and perhaps with later ones of other writers.
     pub view: LogView,
-    /// The number of the first of them; they stand together.
+    /// The number of the first statement; the others follow it.
     pub first: u64,
 }
 
 impl<'a> OwnLog<'a> {
-    /// The log of the registry that `writer` writes to: the one that the place must show.
+    /// Opens the log of the registry that `writer` writes to, which must be the one that the user knows for
+    /// this location.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no registry; [`Error::OtherLog`] if it has another log; also as
+    /// [`log_to_write`].
     pub fn open(writer: &'a RegistryWriter, known: Known<'a>) -> Result<Self> {
         let anchor = log_to_write(writer.store(), known)?.ok_or_else(|| {
             Error::not_found(Missing::Registry, layout::REGISTRY_JSON, writer.store().name())
@@ -54,26 +61,36 @@ impl<'a> OwnLog<'a> {
         OwnLog::known_by(&anchor, writer, known.logs)
     }
 
-    /// The log that is known by `anchor`.
+    /// Opens the log that the user knows by the key `anchor`.
+    ///
+    /// # Errors
+    /// Fails if the registry cannot be opened, or no runtime can be started.
     pub fn known_by(anchor: &LogKey, writer: &'a RegistryWriter, logs: &'a KnownLogs) -> Result<Self> {
         let (store, is_locked) = (writer.store(), writer.is_locked());
         let (known, place, registry) = (logs.log(anchor), place_of(store), store.registry()?);
         Ok(OwnLog { store, is_locked, logs, known, place, registry, runtime: transport::runtime()? })
     }
 
-    /// What the log is known by.
+    /// The key that the user knows the log by.
     pub fn anchor(&self) -> &LogKey {
         self.known.anchor()
     }
 
-    /// The log as it stands, after finishing what a killed writer has begun.
+    /// Returns the log as it stands, after finishing what a killed writer has begun.
+    ///
+    /// # Errors
+    /// [`Error::Claim`] if a log claim cannot be finished; [`Error::Trust`] if the registry contradicts what
+    /// this machine has seen or signed, or lacks entries; [`Error::OtherLog`] if `registry.json` names
+    /// another log; [`Error::Key`] if the log key is needed and not here; also fails if a file cannot be read
+    /// or written.
     pub fn view(&self) -> Result<LogView> {
         let mut behind = 0;
         loop {
             let view = self.read()?;
             let Some(claim) = self.claim(view.replica.size())? else { return Ok(view) };
             match self.commit(&view.replica, &claim.verify(&view.replica)?) {
-                // Faster writers have gone on, and have removed what it began with.
+                // Faster writers have advanced the log, and have removed the bundle that this claim began
+                // with.
                 Err(Error::NotFound { .. }) if behind < ATTEMPTS => behind += 1,
                 committed => committed.map_err(left_out)?,
             }
@@ -84,14 +101,19 @@ impl<'a> OwnLog<'a> {
         claim_at(self.store, first)
     }
 
-    /// Removes the claims that no writer may finish, and says where they were. One that can be finished is not removed:
-    /// somebody may be about to sign the tree with its entries. Where nothing locks, nobody else may write meanwhile.
+    /// Removes the log claims that no writer may finish, and returns where they were. Where there is no lock,
+    /// nobody else may write meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the next log claim can be finished: somebody may be about to sign the tree with
+    /// its entries. [`Error::Foreign`] if a folder with contents is in its place. [`Error::Key`] if the log
+    /// key is not here. Also fails if the log cannot be read.
     pub fn unclaim(&self) -> Result<Vec<String>> {
         let view = self.read()?;
         let (base, key) = (&view.replica, view.replica.history().key());
         self.signer(&key)?;
         let is_good = |first: u64| match self.claim(first) {
-            // What follows a claim that is still to be finished can be judged by its signature only.
+            // The later claims can be judged by their signatures only.
             Ok(Some(claim)) if first > base.size() => Ok(claim.is_of(first, &key)),
             Ok(Some(claim)) => Ok(claim.verify(base).is_ok()),
             Ok(None) | Err(Error::Claim { .. }) => Ok(false),
@@ -112,7 +134,7 @@ impl<'a> OwnLog<'a> {
         }
         let next = layout::log_claim(base.size());
         if matches!(self.claim(base.size()), Err(Error::Claim { .. })) {
-            // A folder: what somebody keeps in it is not isn's to remove.
+            // A folder is in its place. isn must not remove what somebody keeps in it.
             let path = self.store.locate(&next);
             if !self.store.remove_folder(&next)? {
                 return Err(Error::Foreign {
@@ -125,14 +147,14 @@ impl<'a> OwnLog<'a> {
         Ok(removed)
     }
 
-    /// The log as the registry shows it, or as this machine has signed it.
+    /// Returns the log as the registry shows it, or as this machine has signed it.
     fn read(&self) -> Result<LogView> {
         let policy = WitnessPolicy::default();
         let mut attempt = 0;
         loop {
             let sync = self.registry.sync_log(self.anchor(), Some(&self.known), &policy);
             let Some(view) = self.runtime.block_on(sync)? else {
-                // A registry that was made and then nothing more: its log is empty.
+                // The registry was created and nothing was published yet: its log is empty.
                 let empty = Replica::new(self.anchor().clone());
                 let signed = SignedCheckpoint::sign(&self.signer(self.anchor())?, 0, empty.tree().root()?)?;
                 self.store.create_new(layout::CHECKPOINT, signed.bytes())?;
@@ -147,7 +169,7 @@ impl<'a> OwnLog<'a> {
                 return Ok(view);
             }
             attempt += 1;
-            // Faster writers may have gone on just now, and have tidied away what they went beyond.
+            // Faster writers may have advanced the log, and have removed outgrown files.
             if self.shown()? >= view.replica.size() && attempt < ATTEMPTS {
                 continue;
             }
@@ -163,7 +185,7 @@ impl<'a> OwnLog<'a> {
         }
     }
 
-    /// Checks that `registry.json`, by which others begin with the log, names this one.
+    /// Checks that `registry.json`, where others find the log's key, names this log.
     fn check_about(&self, view: &LogView) -> Result<()> {
         let claimed = self.runtime.block_on(self.registry.about())?.log_key;
         let is_it = |key: &LogKey| self.runtime.block_on(self.registry.is_known_by(key, view));
@@ -177,27 +199,27 @@ impl<'a> OwnLog<'a> {
         })
     }
 
-    /// How many entries the registry's checkpoint claims to have.
+    /// Returns the number of entries that the registry's checkpoint claims.
     fn shown(&self) -> Result<u64> {
         let shown = self.runtime.block_on(self.registry.signed_checkpoint())?;
         Ok(shown.map_or(0, |signed| signed.claimed_size()))
     }
 
-    /// Lets the registry show the tree of `view`, which is remembered here and was not, or is no more, what it shows: a
-    /// writer was killed before, or a slower one has put an earlier checkpoint over it, which can only be where nothing
-    /// locks. `false` if entries are gone.
+    /// Makes the registry show the tree of `view`, which this machine remembers and the registry does not
+    /// show: a writer was killed, or without a lock a slower one has put an earlier checkpoint over it.
+    /// Returns `false` if entries are gone.
     fn show(&self, view: &LogView) -> Result<bool> {
         let from = self.shown()?.min(view.replica.size());
         if !self.has_all(view)? {
             return Ok(false);
         }
-        // What follows from the entries is not asked for but made again.
+        // Tiles follow from the entries, so they are written again without asking whether they are there.
         self.write_tiles(&view.replica, from)?;
         self.put_checkpoint(view.replica.size(), &view.note)?;
         Ok(true)
     }
 
-    /// Puts a checkpoint there, unless one of as many entries is there.
+    /// Writes a checkpoint, unless there is one of as many entries already.
     fn put_checkpoint(&self, size: u64, note: &[u8]) -> Result<()> {
         let what = self.store.locate(layout::CHECKPOINT);
         self.store.update(layout::CHECKPOINT, &mut |there| {
@@ -207,7 +229,7 @@ impl<'a> OwnLog<'a> {
         })
     }
 
-    /// Whether every entry of `view` is there, whatever its checkpoint says.
+    /// Whether the registry has every entry of `view`, whatever its checkpoint says.
     fn has_all(&self, view: &LogView) -> Result<bool> {
         let mut there = Replica::new(self.anchor().clone());
         match self.runtime.block_on(self.registry.extend(&mut there, view.replica.size())) {
@@ -217,7 +239,11 @@ impl<'a> OwnLog<'a> {
         }
     }
 
-    /// Appends statements, all of them or none: each must have an effect where it then stands.
+    /// Appends all statements or none; each must have an effect at its position.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] if a statement would have no effect; [`Error::Key`] if the log key is not here;
+    /// [`Error::Claim`] if something is in the place of the log claim; also as [`OwnLog::view`].
     pub fn append(&self, statements: &[SignedStatement]) -> Result<Appended> {
         let mut entries = Vec::new();
         for statement in statements {
@@ -241,9 +267,9 @@ impl<'a> OwnLog<'a> {
             }
             self.signer(&history.key())?;
             let signer = self.signer(&view.replica.history().key())?;
-            // Nothing is begun that could not be finished.
+            // Do not begin what could not be finished.
             match self.last_bundle(&view.replica) {
-                // Faster writers have gone on.
+                // Faster writers have advanced the log.
                 Err(Error::NotFound { .. }) if behind < ATTEMPTS => {
                     behind += 1;
                     continue;
@@ -259,17 +285,25 @@ impl<'a> OwnLog<'a> {
             if statements.iter().zip(leaves).all(|(said, leaf)| leaf == Some(leaf_hash(said.bytes()))) {
                 return Ok(Appended { view, first });
             }
-            // So slow that the number had long been taken, and its claim tidied away: this one claims nothing.
+            // This writer was so slow that the number had long been taken, and its claim removed: the new
+            // file claims nothing.
             self.store.remove(&path)?;
         }
     }
 
-    /// The bytes of an entry.
+    /// Returns the bytes of an entry.
+    ///
+    /// # Errors
+    /// [`Error::Trust`] if the entry is missing or is not the one of the tree; also fails if it cannot be
+    /// read.
     pub fn entry(&self, index: u64, view: &LogView) -> Result<Vec<u8>> {
         self.runtime.block_on(self.registry.log_entry(index, view))
     }
 
-    /// The private key of the log, which has to be on this machine.
+    /// Returns the private key of the log.
+    ///
+    /// # Errors
+    /// [`Error::Key`] if it is not on this machine, or the file is not this key.
     pub fn signer(&self, key: &LogKey) -> Result<LogSigner> {
         self.logs.log(key).signer()?.ok_or_else(|| Error::Key {
             key: format!("of log {}", key.origin()),
@@ -281,7 +315,7 @@ impl<'a> OwnLog<'a> {
         })
     }
 
-    /// Writes bundles, tiles and the checkpoint of the log with `entries` behind `base`.
+    /// Writes bundles, tiles and the checkpoint of the log `base` followed by `entries`.
     fn commit(&self, base: &Replica, entries: &[&[u8]]) -> Result<()> {
         let mut replica = base.clone();
         for entry in entries {
@@ -290,8 +324,9 @@ impl<'a> OwnLog<'a> {
         let signer = self.signer(&replica.history().key())?;
         self.write_bundles(base, entries)?;
         self.write_tiles(&replica, base.size())?;
-        // Remembered before anybody can see it, by whichever key the log is looked up: a storage that keeps the checkpoint,
-        // says that it failed and takes the entries back gets no other tree of that size from this machine.
+        // Remembered before anybody can see it, under each key that the log may be known by. So if a storage
+        // keeps the checkpoint, reports a failure and drops the entries, this machine still signs no other
+        // tree of that size.
         let signed = self.logs.log(signer.log_key()).sign(&signer, &replica)?;
         if signer.log_key() != self.anchor() {
             self.known.store(&replica, signed.bytes())?;
@@ -307,18 +342,19 @@ impl<'a> OwnLog<'a> {
         Ok(())
     }
 
-    /// The entries of the bundle that is not full yet, as a bundle. They are handed on under a new signature, so each is held
-    /// against the tree: what was read long ago may be damaged now.
+    /// Returns the entries of the last, partial bundle, as a bundle. They will be published under a new
+    /// signature, so each is checked against the tree: what was read long ago may be damaged by now.
     fn last_bundle(&self, base: &Replica) -> Result<Vec<u8>> {
         let (index, width) = (base.size() / TILE_WIDTH, base.size() % TILE_WIDTH);
         let mut checked = Vec::new();
         if width == 0 {
             return Ok(checked);
         }
-        // Perhaps the full one, if others have gone on so far.
+        // It may be the full bundle by now, if other writers have advanced that far.
         let there = self.runtime.block_on(self.registry.bundle(index, width, 0))?;
         let what = || self.store.locate(&layout::log_entries(index, width));
-        // A file that is longer than it should be was never read as far; it is not handed on either.
+        // A file with extra bytes at its end is read only as far as its entries, and only these are written
+        // again.
         let entries = bundle::read(&there, width);
         let entries = entries.map_err(|why| Error::integrity(what(), format!("is damaged: it {why}")))?;
         for (number, entry) in (index * TILE_WIDTH..).zip(entries) {
@@ -349,10 +385,11 @@ impl<'a> OwnLog<'a> {
         Ok(())
     }
 
-    /// Removes claims that the checkpoint has long covered, and the narrow forerunners of tiles.
+    /// Removes log claims that the checkpoint has long covered, and the narrower versions of tiles and
+    /// bundles.
     fn tidy(&self, replica: &Replica) -> Result<()> {
         let size = replica.size();
-        // Only what is named as isn names it: whatever else lies there is somebody's.
+        // Removes only names that isn writes: anything else there is somebody else's.
         let remove_below = |folder: &str, end: u64| -> Result<()> {
             for (path, _) in self.store.list(folder)? {
                 let number = path.rsplit('/').next().and_then(|name| name.parse::<u64>().ok());
@@ -362,7 +399,7 @@ impl<'a> OwnLog<'a> {
             }
             Ok(())
         };
-        // Without a lock a claim that is gone could be made again, by somebody who began long ago.
+        // Without a lock, a slow writer could create a removed claim again.
         if self.is_locked {
             remove_below(layout::CLAIMS, size.saturating_sub(KEPT))?;
         }
@@ -388,16 +425,16 @@ impl<'a> OwnLog<'a> {
     }
 }
 
-/// By what the user knows the place of a registry.
+/// Returns the identity of a registry's location, if it has one.
 pub fn place_of(store: &dyn Store) -> Option<RegistryId> {
     store.name().parse().ok()
 }
 
-/// The log that the registry in `store` claims to have, if the place may have it. Looked at before anything is signed or
-/// written.
+/// Returns the key of the log that the registry in `store` claims to have, if the user knows no other for
+/// this location. To be called before anything is signed or written.
 ///
 /// # Errors
-/// [`Error::OtherLog`] if the place must show another log.
+/// [`Error::OtherLog`] if this location must have another log; also fails if `registry.json` cannot be read.
 pub fn check_place(store: &dyn Store, known: Known<'_>) -> Result<Option<LogKey>> {
     let claimed = read_about(store)?.and_then(|about| about.log_key);
     match place_of(store) {
@@ -406,10 +443,12 @@ pub fn check_place(store: &dyn Store, known: Known<'_>) -> Result<Option<LogKey>
     }
 }
 
-/// The log that who writes to `store` writes to; `None` where there is no registry, and none was.
+/// Returns the key of the log that a writer to `store` appends to; `None` if there is no registry, and the
+/// user knows of none.
 ///
 /// # Errors
-/// The same, and where a registry has no log.
+/// As [`check_place`]; [`Error::Invalid`] if the registry has no log; [`Error::Trust`] if it has one that
+/// `registry.json` does not name.
 pub fn log_to_write(store: &dyn Store, known: Known<'_>) -> Result<Option<LogKey>> {
     let log = check_place(store, known)?;
     if log.is_none() && store.length(layout::REGISTRY_JSON)?.is_some() {
@@ -420,10 +459,10 @@ pub fn log_to_write(store: &dyn Store, known: Known<'_>) -> Result<Option<LogKey
     Ok(log)
 }
 
-/// The claim of the entry `first` of a registry's log, not verified; `None` where nothing is of that name.
+/// Returns the log claim of the entry `first`, not verified; `None` if there is none.
 ///
 /// # Errors
-/// [`Error::Claim`] if something is there that is no claim.
+/// [`Error::Claim`] if something is there that is not a log claim; also fails if it cannot be read.
 pub fn claim_at(store: &dyn Store, first: u64) -> Result<Option<SignedClaim>> {
     let path = layout::log_claim(first);
     let what = store.locate(&path);
@@ -437,7 +476,7 @@ pub fn claim_at(store: &dyn Store, first: u64) -> Result<Option<SignedClaim>> {
     });
     match read {
         Ok(bytes) => bytes.map(|bytes| SignedClaim::parse(&what, &bytes)).transpose(),
-        // What stands further up is in the place of no claim, and `unclaim` cannot remove it.
+        // Something above the claim's path is in the way: `unclaim` cannot remove it.
         Err(Error::Foreign { path, why }) if path.display().to_string() == what => {
             Err(Error::Claim { what, why: in_the_way(&why) })
         }

@@ -1,4 +1,4 @@
-//! Reading a log as an auditor does: from the first entry, and every tile.
+//! Reads a log as an auditor does: from the first entry, and with every tile.
 
 use super::{Registry, layout};
 use crate::registry::log::{LogView, left_out};
@@ -6,8 +6,13 @@ use isn_format::error::{Error, Result};
 use isn_format::log::{Accepted, LogKey, Rejected, Replica, SignedCheckpoint, TILE_WIDTH, bundle, leaf_hash};
 
 impl Registry {
-    /// Replays the log up to `signed` from its first entry, remembering nothing, and checks that every bundle and tile is
-    /// there and what it must be, those included that clients of isn never read.
+    /// Replays the log up to `signed` from its first entry, without remembering anything. Checks that every
+    /// bundle and tile is there and right, including those that clients of isn never read. Returns the effect
+    /// of each entry.
+    ///
+    /// # Errors
+    /// [`Error::Trust`] if a file is missing or wrong, or the checkpoint is not signed with the log's key;
+    /// also fails if a file cannot be read.
     pub async fn audit_log(
         &self,
         anchor: &LogKey,
@@ -47,7 +52,8 @@ impl Registry {
         Ok(entries)
     }
 
-    /// Where entries and checkpoint part: the first bundle whose tile has other hashes.
+    /// Returns an error that says where the entries and the checkpoint diverge: at the first bundle whose
+    /// tile has other hashes.
     pub(super) async fn damage(&self, signed: &SignedCheckpoint) -> Error {
         let size = signed.claimed_size();
         let found = async {
@@ -73,7 +79,11 @@ impl Registry {
         found.await.unwrap_or_else(left_out)
     }
 
-    /// The bytes of an entry, checked against the tree of `view`.
+    /// Returns the bytes of an entry, checked against the tree of `view`.
+    ///
+    /// # Errors
+    /// [`Error::Trust`] if the entry is missing or is not the one of the tree; also fails if it cannot be
+    /// read.
     pub async fn log_entry(&self, index: u64, view: &LogView) -> Result<Vec<u8>> {
         let size = view.replica.size();
         let (bundle_index, at) = (index / TILE_WIDTH, index % TILE_WIDTH);

@@ -1,4 +1,4 @@
-//! What a mirror needs of a registry beside what a reader needs: objects streamed, and files byte for byte.
+//! What a mirror needs of a registry beyond what a reader needs: objects as streams, and files byte for byte.
 
 use std::io::Write;
 
@@ -12,11 +12,15 @@ use isn_format::error::{Error, Result};
 use isn_format::log::{TILE_WIDTH, bundle};
 use isn_format::object::{ObjectKind, ObjectRef};
 
-/// How often an object is read on from where its bytes stopped coming, without getting on in between.
+/// How many times in a row a transfer may break without progress before it fails; each time it resumes.
 const ATTEMPTS: u32 = 4;
 
 impl Registry {
-    /// Writes an object to `to`, and checks its hash when it has ended; what was written is for nothing if it is an error.
+    /// Writes an object to `to`, and checks its hash at the end. After an error, discard what was written.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if the object is missing or damaged; [`Error::Network`] if it cannot be read;
+    /// also fails if a write fails.
     pub async fn copy_object(
         &self,
         kind: ObjectKind,
@@ -29,7 +33,7 @@ impl Registry {
         }
     }
 
-    /// The same from one place; `false` if it is not there.
+    /// As [`Registry::copy_object`], from one location; returns `false` if the object is not there.
     pub(super) async fn copy_from(
         &self,
         place: &Place,
@@ -47,7 +51,7 @@ impl Registry {
                 return Ok(false);
             };
             let (mut chunks, before) = (body.chunks, length);
-            // A transport may ignore the range, and what stands before is passed over.
+            // A transport may ignore the range; the bytes before it are skipped.
             let mut skip = length.saturating_sub(body.offset);
             loop {
                 let mut chunk = match chunks.next().await {
@@ -82,12 +86,18 @@ impl Registry {
         Err(Error::integrity(what(), why))
     }
 
-    /// A small file, byte for byte.
+    /// Reads a small file, byte for byte; returns `None` if there is none.
+    ///
+    /// # Errors
+    /// Fails if it cannot be read or is too long.
     pub async fn file(&self, path: &str) -> Result<Option<Vec<u8>>> {
         self.read(path, MAX_HINT).await
     }
 
-    /// The bundle of exactly `width` entries, although the registry may have a longer one by now.
+    /// Returns the bundle of exactly `width` entries, even if the registry has a longer one by now.
+    ///
+    /// # Errors
+    /// [`Error::Trust`] if the bundle is missing or damaged; also fails if it cannot be read.
     pub async fn exact_bundle(&self, index: u64, width: u64) -> Result<Vec<u8>> {
         let bytes = self.bundle(index, width, 0).await.map_err(super::log::left_out)?;
         let what = || self.place(&layout::log_entries(index, width));

@@ -1,4 +1,5 @@
-//! Bringing images: reading segments of shards frame by frame, from the cache or from whichever place has them.
+//! Fetches images: reads segments of shards frame by frame, from the cache or from any location that has
+//! them.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,14 +21,14 @@ use isn_format::error::{Error, NetworkKind, Result};
 use isn_format::object::ObjectKind;
 use isn_format::pack::Entry;
 
-/// Requests under way at once.
+/// The maximum number of concurrent requests.
 pub const REQUESTS: usize = 16;
-/// How often a segment is tried again at one place without getting on in between.
+/// How many times in a row a segment may fail at one location without progress.
 const ATTEMPTS: u32 = 4;
 
-/// A frame as it came, not checked.
+/// A frame as it arrived, not checked.
 pub struct Frame<'a> {
-    /// What it should be.
+    /// The entry of the pack that it should match.
     pub entry: &'a Entry,
     /// Its bytes.
     pub bytes: Bytes,
@@ -51,20 +52,21 @@ impl Frame<'_> {
 /// Where a frame came from.
 enum Origin<'a> {
     Cache(Piece),
-    /// What is kept of it, once all its frames are known to be good.
+    /// A location, and what becomes of the cached piece, which is kept once all its frames are known to be
+    /// good.
     Place(&'a Place, Option<Arc<Fate>>),
 }
 
-/// Who takes the frames.
+/// Who receives the frames.
 pub enum Sink<'s, 'a> {
-    /// Threads.
+    /// Worker threads.
     Threads(mpsc::Sender<Frame<'a>>),
     /// The fetching thread itself.
     Here(RefCell<Box<dyn FnMut(Frame<'a>) -> Result<()> + 's>>),
 }
 
 impl<'a> Sink<'_, 'a> {
-    /// `false` if nobody takes frames any more, and somebody will say why.
+    /// Returns `false` if nobody receives frames any more; the receiver will say why.
     async fn send(&self, frame: Frame<'a>) -> Result<bool> {
         match self {
             Sink::Threads(sender) => Ok(sender.send(frame).await.is_ok()),
@@ -73,7 +75,7 @@ impl<'a> Sink<'_, 'a> {
     }
 }
 
-/// One round of requests, and what has to be asked for again in another.
+/// One round of requests, and the frames to request again in the next one.
 pub struct Round<'a> {
     registry: &'a Registry,
     number: u32,
@@ -82,24 +84,25 @@ pub struct Round<'a> {
     suspects: Mutex<BTreeSet<PathBuf>>,
 }
 
-/// What came of a round.
+/// The result of a round.
 pub struct Outcome {
-    /// The images to be asked for again.
+    /// The images to request again.
     pub again: Vec<Digest>,
-    /// What was wrong with the first of them.
+    /// The fault of the first of them.
     pub fault: Option<Error>,
-    /// The pieces of the cache that are as their names say, and not as the packs do: wrong only if those are right.
+    /// The cached pieces that match their names but not the packs: they are damaged only if the packs are
+    /// right.
     pub suspects: BTreeSet<PathBuf>,
 }
 
 impl<'a> Round<'a> {
-    /// The round of this number, from 0; with the fault of the one before, if there was one.
+    /// Starts the round `number`, from 0; `fault` is that of the round before, if any.
     pub fn new(registry: &'a Registry, number: u32, fault: Option<Error>) -> Self {
         let (again, suspects) = (Mutex::default(), Mutex::default());
         Round { registry, number, again, first_fault: Mutex::new(fault), suspects }
     }
 
-    /// What is to be done in the next round.
+    /// Ends the round.
     pub fn outcome(self) -> Outcome {
         let again = self.again.into_inner().unwrap_or_else(PoisonError::into_inner);
         let fault = self.first_fault.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -107,8 +110,11 @@ impl<'a> Round<'a> {
         Outcome { again: again.into_keys().collect(), fault, suspects }
     }
 
-    /// Takes back a frame that is not what it must be. If it is what the pack says, the pack is to blame, and asking
-    /// again would not help: then the error comes back.
+    /// Rejects a frame that is not what it must be, and requests it again.
+    ///
+    /// # Errors
+    /// Returns `error` if the frame matches the pack: the pack is wrong then, and another request would not
+    /// help.
     pub fn refuse(&self, frame: &Frame<'a>, error: Error) -> Result<()> {
         if Digest::of(&frame.bytes) == frame.entry.frame {
             return Err(error);
@@ -138,7 +144,11 @@ impl<'a> Round<'a> {
         again.extend(entries.into_iter().map(|entry| (entry.blake3, entry)));
     }
 
-    /// Brings a segment and sends its frames on, in order.
+    /// Fetches a segment and sends its frames on, in order.
+    ///
+    /// # Errors
+    /// [`Error::Network`] or [`Error::Integrity`] if no location serves the segment; also fails if the
+    /// receiver fails.
     pub async fn fetch(&self, segment: &Segment<'a>, sink: &Sink<'_, 'a>) -> Result<()> {
         if let Some(piece) = &segment.piece {
             return self.fetch_cached(segment, piece, sink).await;
@@ -163,7 +173,8 @@ impl<'a> Round<'a> {
         }))
     }
 
-    /// From the cache; what is not there after all, comes over the wire in the next round.
+    /// Reads a segment from the cache; what turns out to be missing there is requested from a location in the
+    /// next round.
     async fn fetch_cached(&self, segment: &Segment<'a>, piece: &Piece, sink: &Sink<'_, 'a>) -> Result<()> {
         let (mut at, mut frames) = (segment.range(0).start, segment.frames.iter());
         if let Ok(mut file) = piece.open(at) {
@@ -191,7 +202,8 @@ impl<'a> Round<'a> {
         Ok(())
     }
 
-    /// From one place. After a failure it goes on from the first frame that has not been sent.
+    /// Fetches a segment from one location. After a failure it resumes with the first frame that has not been
+    /// sent.
     async fn fetch_at(
         &self,
         place: &'a Place,
@@ -222,7 +234,8 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Sends frames from the first that has not been sent, until all are, the receiver has stopped, or the bytes end.
+    /// Sends frames, beginning with the first that has not been sent, until all are sent, the receiver has
+    /// stopped, or the bytes end.
     async fn fetch_from(
         &self,
         place: &'a Place,
@@ -241,7 +254,8 @@ impl<'a> Round<'a> {
             return Err(Error::network(NetworkKind::Broken, place.transport.locate(&path), why));
         }
         if range.start - at > MAX_GAP && !place.ignores_ranges() {
-            // More of such answers may be under way: better to end them, and ask once for all of the shard.
+            // More such answers may be under way. It is better to end them, and to request the whole shard
+            // once.
             place.note_that_it_ignores_ranges();
             self.ask_again(segment.frames[*sent..].iter().copied());
             return Ok(Ended::Well);
@@ -256,7 +270,7 @@ impl<'a> Round<'a> {
             }
             while !chunk.is_empty() && *sent < segment.frames.len() {
                 let entry = segment.frames[*sent];
-                // Bytes between frames belong to nobody who was asked for.
+                // Bytes between wanted frames are only kept in the cache.
                 let gap = skip(&mut chunk, &mut at, entry.offset);
                 keeper.write(&gap);
                 let missing = (entry.length as usize) - partial.len();
@@ -272,7 +286,7 @@ impl<'a> Round<'a> {
                     }
                     partial.split().freeze()
                 };
-                // Whole frames only: what is kept of a connection that breaks is of use, too.
+                // Only whole frames are kept, so that a piece is useful even if the connection breaks.
                 keeper.write(&bytes);
                 let origin = Origin::Place(place, keeper.fate());
                 if !sink.send(Frame { entry, shard, bytes, origin }).await? {
@@ -285,8 +299,8 @@ impl<'a> Round<'a> {
     }
 }
 
-/// What keeps the bytes of a request, where there is a cache to keep them in. One that cannot be written to, or is full,
-/// costs time later and nothing else.
+/// Keeps the bytes of a request in the cache, if there is one. A cache that is full or read-only costs time
+/// later, but is no error.
 struct Keeper(Option<NewPiece>);
 
 impl Keeper {
@@ -307,7 +321,7 @@ impl Keeper {
 
 enum Ended {
     Well,
-    /// The file ended, and nobody said that the connection broke.
+    /// The file ended, although the connection did not break.
     Short,
 }
 
@@ -315,7 +329,7 @@ fn path_of(segment: &Segment<'_>) -> String {
     super::layout::object(ObjectKind::Shard, &segment.shard.blake3)
 }
 
-/// Takes what stands before byte `to` from the front of `chunk`.
+/// Removes the bytes before offset `to` from the front of `chunk`, and returns them.
 fn skip(chunk: &mut Bytes, at: &mut u64, to: u64) -> Bytes {
     let length = to.saturating_sub(*at).min(chunk.len() as u64);
     *at += length;

@@ -1,4 +1,4 @@
-//! Where things are in a registry: every path is formed here and nowhere else. docs/format.md has the table.
+//! The paths in a registry, which are formed here and nowhere else. docs/format.md has the table.
 
 use super::{MAX_HINT, MAX_UNSIGNED};
 use isn_format::dataset_ref::{Name, Version};
@@ -8,27 +8,30 @@ use isn_format::object::ObjectKind;
 use isn_format::rel_path::check_segment;
 use isn_format::statement;
 
-/// What makes a folder a registry.
+/// The file that makes a folder a registry.
 pub const REGISTRY_JSON: &str = "registry.json";
-/// What makes a folder a build: its manifest, beside objects as a registry has them.
+/// The file that makes a folder a build: its manifest, beside objects as in a registry.
 pub const MANIFEST_JSON: &str = "manifest.json";
-/// All dataset names, one a line: a hint, since static hosts cannot list.
+/// All dataset names, one a line: a hint, since static hosts cannot list files.
 pub const NAMES: &str = "releases/names";
 
-/// The log's newest checkpoint: the one file that is never the same for long.
+/// The log's newest checkpoint, the only file that is replaced regularly.
 pub const CHECKPOINT: &str = "log/checkpoint";
-/// Entries that somebody is about to append, by their number; readers never look at it.
+/// The folder of log claims, each named after the number of its first entry; readers never look at it.
 pub const CLAIMS: &str = "log/.isn-claims";
 
-/// What was sent to a server to be published, until its statement is in the log; readers never look at it.
+/// The folder of what was sent to a server for publishing, until its statement is in the log; readers never
+/// look at it.
 pub const STAGING: &str = ".isn-staging";
 
-/// Recipes of datasets that await their publisher.
+/// The recipes of datasets that nobody has published yet.
 pub const RECIPES: &str = "recipes";
-/// What is shown of a recipe's folder beside its tables: people keep more in such folders, and some of it is nobody's.
+/// The files of a recipe's folder that are public beside its tables. People keep more there, and not all of
+/// it is for others.
 const RECIPE_FILES: [&str; 3] = ["recipe.toml", "README.md", "DATASHEET.md"];
 
-/// The key of the log of which this is to be a mirror, until it is one; readers never look at it.
+/// The file with the key of the log that this folder is to become a mirror of, until it is one; readers never
+/// look at it.
 pub const MIRRORING: &str = ".isn-mirror";
 
 /// A tile of the log's tree, of 1 to 256 hashes (C2SP tlog-tiles).
@@ -41,12 +44,12 @@ pub fn log_entries(index: u64, width: u64) -> String {
     format!("log/tile/entries/{}", tile_path(index, width))
 }
 
-/// The folder of the narrow forerunners of a tile.
+/// The folder of the narrower versions of a tile.
 pub fn log_partial_tiles(level: u8, index: u64) -> String {
     format!("log/tile/{level}/{}.p", tile_path(index, TILE_WIDTH))
 }
 
-/// The folder of the narrow forerunners of a bundle.
+/// The folder of the narrower versions of a bundle.
 pub fn log_partial_entries(index: u64) -> String {
     format!("log/tile/entries/{}.p", tile_path(index, TILE_WIDTH))
 }
@@ -62,7 +65,7 @@ fn tile_path(index: u64, width: u64) -> String {
     if width < TILE_WIDTH { format!("{path}.p/{width}") } else { path }
 }
 
-/// The claim of the entry `index`.
+/// The log claim of the entry `index`.
 pub fn log_claim(index: u64) -> String {
     format!("{CLAIMS}/{index}")
 }
@@ -82,7 +85,7 @@ pub fn packs(manifest: &Digest) -> String {
     format!("packs/{manifest}")
 }
 
-/// `name version` of a dataset hash: a hint.
+/// The name and version of a dataset hash: a hint.
 pub fn pin(dataset: &Digest) -> String {
     format!("pins/{dataset}")
 }
@@ -93,12 +96,13 @@ pub fn object(kind: ObjectKind, digest: &Digest) -> String {
     format!("objects/{}/{hex}.{}", &hex[..2], kind.extension())
 }
 
-/// The recipe of a dataset that awaits its publisher.
+/// The recipe of a dataset that nobody has published yet.
 pub fn recipe(name: &Name) -> String {
     format!("{RECIPES}/{name}/recipe.toml")
 }
 
-/// The most bytes that a writer reads of the file at `path`, which somebody else may have put there.
+/// The maximum number of bytes that a writer reads of the file at `path`, which somebody else may have put
+/// there.
 pub fn max_len(path: &str) -> u64 {
     let top = path.split_once('/').map_or("", |(top, _)| top);
     match top {
@@ -107,7 +111,7 @@ pub fn max_len(path: &str) -> u64 {
         "log" => bundle::MAX_LEN,
         "releases" if path != NAMES && !path.ends_with("/versions") => statement::MAX_LEN as u64,
         "recipes" => MAX_UNSIGNED,
-        // No writer reads one: it is checked as it is put, by its length and hash.
+        // No writer reads an object: its length and hash are checked when it is put there.
         "objects" => u64::MAX,
         _ => MAX_HINT,
     }
@@ -124,8 +128,8 @@ pub enum Public {
     Other,
 }
 
-/// Whether the file at `path` is for readers; `None` for whatever else may lie in a registry's folder. Every path has one
-/// spelling: what reads like a path of the registry but is not the one that is formed here, is none.
+/// Returns what the file at `path` is to readers; `None` for anything else in a registry's folder. Each path
+/// has one spelling: one that is not spelt as it is formed here is not public.
 pub fn public(path: &str) -> Option<Public> {
     if [REGISTRY_JSON, NAMES, CHECKPOINT].contains(&path) {
         return Some(Public::Other);
@@ -157,7 +161,7 @@ pub fn public(path: &str) -> Option<Public> {
     }
 }
 
-/// The same of what comes after `log/tile/`.
+/// As [`public`], for what comes after `log/tile/`.
 fn public_tile(rest: &str) -> Option<Public> {
     let (level, rest) = rest.split_once('/')?;
     let (path, width) = match rest.split_once(".p/") {
@@ -250,7 +254,7 @@ mod tests {
         for name in &names {
             for path in [release(name, version), versions(name), recipe(name)] {
                 for fixed in fixed {
-                    // Neither a file where a folder has to be, nor a folder where a file is.
+                    // A file where a folder must be, or a folder where a file must be, is not public.
                     let is_in_the_way = format!("{fixed}/").starts_with(&format!("{path}/"))
                         || (public(fixed).is_some() && path.starts_with(&format!("{fixed}/")));
                     assert!(!is_in_the_way, "{path} and {fixed}");

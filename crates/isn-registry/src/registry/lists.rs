@@ -1,5 +1,5 @@
-//! Which packs a version has, as lists of packs say. Nobody signs those, nor packs: one that leads to nothing good gives way to
-//! the list of another place.
+//! The packs of a version, by its list of packs. Neither lists nor packs are signed: if a list leads to
+//! nothing usable, the list of another location is tried.
 
 use std::collections::HashMap;
 use std::ops::Deref;
@@ -12,7 +12,7 @@ use isn_format::error::{Error, Result};
 use isn_format::object::ObjectKind;
 use isn_format::pack::{Allowance, Pack, placed};
 
-/// The packs of a version by one list of them.
+/// The packs of a version, by one list of packs.
 pub struct Packs {
     packs: Vec<Pack>,
     list: List,
@@ -39,21 +39,22 @@ impl Deref for Packs {
 #[derive(Clone, Default)]
 struct List {
     digests: Vec<Digest>,
-    /// Where it is; empty for one that the cache has.
+    /// The location of the list; empty if it is from the cache.
     from: String,
 }
 
-/// The lists of packs that were no good.
+/// The lists of packs that were tried and did not work.
 #[derive(Default)]
 pub struct Tried(Vec<List>);
 
 impl Tried {
-    /// How many lists.
+    /// The number of lists.
     pub fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether this place has given its list: it is not asked for another, of which there might be no end.
+    /// Whether the list of this location was tried. A location is asked only once, since it could give a new
+    /// list each time.
     fn has_asked(&self, from: &str) -> bool {
         self.0.iter().any(|list| list.from == from)
     }
@@ -69,16 +70,19 @@ impl List {
     }
 }
 
-/// Where the cache has the list of packs that a place had when it was last asked: another's is not to be taken for it.
+/// The cache's path of the list that a location last gave; each location has its own.
 fn kept(place: &Place, manifest: &Digest) -> String {
     format!("packs-of/{}/{manifest}", Digest::of(place.name.as_bytes()))
 }
 
 impl Registry {
-    /// The packs of a version; none where nobody has shards of it.
+    /// Returns the packs of a version; none if no location has shards of it.
+    ///
+    /// # Errors
+    /// Fails if no list can be read, or if no list leads to well-formed packs.
     pub async fn packs(&self, snapshot: &Snapshot) -> Result<Packs> {
         let (manifest, images) = (snapshot.head.manifest_ref.blake3, snapshot.head.manifest.images);
-        // Packs of another version are packs, too: those of a place that has all images are looked for.
+        // A list may name the packs of another version; prefer one whose packs have all images.
         let have_all = |packs: &Vec<Pack>| {
             if !self.has_mirrors() {
                 return true;
@@ -93,8 +97,8 @@ impl Registry {
         Ok(Packs { packs, list, manifest, images })
     }
 
-    /// The packs by another list than those that `failed` and others before were by, which go to `tried`; `None` where there is
-    /// none. That such a list says so does not make it better: it may fail as well.
+    /// Returns the packs by another list than `failed` and those in `tried`, and adds `failed` to `tried`;
+    /// `None` if there is no other list. Another list may fail as well.
     pub async fn packs_instead(&self, failed: &Packs, why: &Error, tried: &mut Tried) -> Option<Packs> {
         tried.0.push(failed.list.clone());
         self.forgive();
@@ -118,7 +122,11 @@ impl Registry {
         }
     }
 
-    /// The packs of the manifest of this hash, which has so many images; which images they are is not looked at.
+    /// Returns the packs of the version with the manifest `manifest` and the number of `images`, without
+    /// checking which images they contain.
+    ///
+    /// # Errors
+    /// As [`Registry::packs`].
     pub async fn packs_of(&self, manifest: &Digest, images: u64) -> Result<Vec<Pack>> {
         let take = async |digests| self.packs_in(digests, manifest, images).await;
         Ok(self.first_list(manifest, &Tried::default(), take, |_| true).await?.unwrap_or_default().0)
@@ -137,16 +145,20 @@ impl Registry {
         Ok(packs)
     }
 
-    /// The list of packs, of the first place that has one; where none can be reached, as it was when it was last read.
+    /// Returns the list of packs of the first location that has one; if none can be reached, the list from
+    /// the cache.
+    ///
+    /// # Errors
+    /// Fails if no list can be read.
     pub async fn pack_digests(&self, manifest: &Digest) -> Result<Vec<Digest>> {
         let taken =
             self.first_list(manifest, &Tried::default(), async |digests| Ok(digests), |_| true).await?;
         Ok(taken.unwrap_or_default().0)
     }
 
-    /// What `take` makes of the first list of packs that leads to something that is `enough`, or else of the first that leads to
-    /// anything. Those `tried` are no good. Where a place cannot be reached, lists count as they were when they were last read:
-    /// that by which images came, then that of each place.
+    /// Applies `take` to lists of packs in turn. Returns the first result that is `enough`, else the first
+    /// result at all; skips the lists in `tried`. If a location cannot be reached, lists from the cache count
+    /// too: first the list by which images came, then that of each location.
     async fn first_list<T>(
         &self,
         manifest: &Digest,
@@ -190,7 +202,7 @@ impl Registry {
         }
     }
 
-    /// The list of a place, which the cache keeps as that place's.
+    /// Reads the list of a location, and keeps it in the cache as that location's.
     async fn list_of(&self, place: &Place, manifest: &Digest) -> Result<List> {
         let path = layout::packs(manifest);
         let list = List { digests: self.hint_of(place, &path).await?, from: place.transport.locate(&path) };
@@ -200,15 +212,19 @@ impl Registry {
         Ok(list)
     }
 
-    /// The list that the cache has at `path`.
+    /// Returns the list that the cache has at `path`.
     fn hinted(&self, path: &str) -> List {
         let hint = self.cache.as_ref().and_then(|cache| String::from_utf8(cache.hint(path)?).ok());
         let digests = hint.unwrap_or_default().lines().filter_map(|line| line.parse().ok()).collect();
         List { digests, from: String::new() }
     }
 
-    /// Whether a version was published without images: a list of packs is there, and it is empty. `false` too where no
-    /// place can be reached.
+    /// Whether a version is rebuild-only: its list of packs exists and is empty. `false` also if no location
+    /// can be reached.
+    ///
+    /// # Errors
+    /// Fails if a list cannot be read for another reason than the network, and no location marks the version
+    /// so.
     pub async fn is_rebuild_only(&self, manifest: &Digest) -> Result<bool> {
         let (list, mut is_marked, mut wrong) = (layout::packs(manifest), false, None);
         for place in self.places() {

@@ -1,4 +1,4 @@
-//! Reading a registry's log: the checkpoint, the entries that are new, and whether both follow what was seen before.
+//! Reads a registry's log: the checkpoint, the new entries, and whether both continue what was seen before.
 
 use futures_util::{StreamExt, TryStreamExt};
 
@@ -10,40 +10,43 @@ use isn_format::log::{
     Accepted, LogKey, MAX_CHECKPOINT, Rejected, Replica, SignedCheckpoint, TILE_WIDTH, WitnessKey, bundle,
 };
 
-/// Bundles that are fetched at once.
+/// The number of bundles to fetch at once.
 const REQUESTS: usize = 8;
-/// How often a log is read again that changed while it was read.
+/// How many times to read a log that changes while it is read.
 const ATTEMPTS: usize = 3;
 
-/// Who must have seen a checkpoint beside the log itself.
+/// Who, beside the log itself, must have seen a checkpoint.
 #[derive(Clone, Debug, Default)]
 pub struct WitnessPolicy {
     /// The witnesses that the user knows.
     pub witnesses: Vec<WitnessKey>,
     /// How many of them must have cosigned.
     pub needed: usize,
-    /// How old, in seconds, the newest of the needed cosignatures may be.
+    /// The maximum age, in seconds, of the newest of the needed cosignatures.
     pub max_age: Option<u64>,
-    /// Now, in seconds since 1970.
+    /// The current time, in seconds since 1970.
     pub now: u64,
 }
 
-/// A log that has been read to its end, every entry under the root that its key signed.
+/// A log that was read to its end, with every entry under the root that its key signed.
 pub struct LogView {
-    /// Tree and history.
+    /// The tree and the history.
     pub replica: Replica,
     /// The newest checkpoint, as a note.
     pub note: Vec<u8>,
-    /// The registry is a mirror that is behind: what it has is all true, and less than what was seen elsewhere.
+    /// Set if the registry is a stale mirror: all that it has is true, but less than was seen elsewhere.
     pub behind: Option<String>,
 }
 
 impl Registry {
-    /// The checkpoint that the registry shows, not verified; `None` where it has no log.
+    /// Returns the checkpoint that the registry shows, not verified; `None` if it has no log.
+    ///
+    /// # Errors
+    /// [`Error::Trust`] if it is too long; also fails if it cannot be read or is not well-formed.
     pub async fn signed_checkpoint(&self) -> Result<Option<SignedCheckpoint>> {
         let read = self.read(layout::CHECKPOINT, MAX_CHECKPOINT).await;
         let Some(bytes) = read.map_err(|e| match e {
-            // Longer than any: nobody damages a file so.
+            // No damage makes a checkpoint too long.
             Error::Integrity { what, why, .. } => Error::Trust { what, why },
             other => other,
         })?
@@ -53,8 +56,12 @@ impl Registry {
         SignedCheckpoint::parse(&self.place(layout::CHECKPOINT), bytes).map(Some)
     }
 
-    /// Reads the log that is known by `anchor` to its end, from where `known` remembers it, and remembers it again.
-    /// `None` where the registry has none and none was ever seen.
+    /// Reads the log that the user knows by the key `anchor` to its end, from where `known` remembers it, and
+    /// stores the new state there. Returns `None` if the registry has no log and none was ever seen.
+    ///
+    /// # Errors
+    /// [`Error::Trust`] if the log contradicts what was seen, lacks entries, is damaged, or is not signed or
+    /// witnessed as it must be; also fails if it cannot be read.
     pub async fn sync_log(
         &self,
         anchor: &LogKey,
@@ -69,7 +76,7 @@ impl Registry {
         let mut attempt = 1;
         let (view, is_new) = loop {
             let Some(signed) = self.signed_checkpoint().await? else {
-                // An empty log is nothing that could have been lost.
+                // An empty log has nothing to lose.
                 let Some(seen) = seen.filter(|seen| seen.size > 0) else { return Ok(None) };
                 let why = format!(
                     "shows no log ({} is not there), and had one of {} entries, {}: a log does not go away",
@@ -80,7 +87,7 @@ impl Registry {
                 return Err(Error::trust(format!("registry {}", self.name()), why));
             };
             match self.follow(&signed, base.clone(), seen.as_ref(), known).await {
-                // It went on while it was read: its last, partial bundle has another name now.
+                // The log was advanced while it was read: its last, partial bundle has another name now.
                 Err(Error::NotFound { .. }) if attempt < ATTEMPTS => attempt += 1,
                 Err(e @ Error::NotFound { .. }) => {
                     signed.verify(&base.history().key_at(signed.claimed_size()))?;
@@ -97,19 +104,25 @@ impl Registry {
         Ok(Some(view))
     }
 
-    /// Whether the log of `view` is the one that is known by `key`: by a key that it has had, or that leads to it.
+    /// Whether the log of `view` is the one known by `key`: that is a key that the log has had, or one that
+    /// leads to it.
+    ///
+    /// # Errors
+    /// Fails if entries cannot be read, or are damaged.
     pub async fn is_known_by(&self, key: &LogKey, view: &LogView) -> Result<bool> {
         let history = view.replica.history();
         if history.has_key(key) || key.origin() != history.anchor().origin() {
             return Ok(history.has_key(key));
         }
-        // A key that was given up before the one that the reader knows the log by: then its entries say so.
+        // The log may have given up `key` before the key that the reader knows it by: then its entries say
+        // so.
         let mut by_key = Replica::new(key.clone());
         self.extend(&mut by_key, view.replica.size()).await?;
         Ok(by_key.tree().root()? == view.replica.tree().root()? && by_key.history().key() == history.key())
     }
 
-    /// The log up to `signed`, which must continue `base` and not contradict `seen`; and whether there is anything new.
+    /// Returns the log up to `signed`, which must continue `base` and not contradict `seen`; and whether
+    /// anything is new.
     async fn follow(
         &self,
         signed: &SignedCheckpoint,
@@ -134,7 +147,7 @@ impl Registry {
             }
             let note = seen.map_or_else(|| signed.bytes().to_vec(), |seen| seen.note.clone());
             if size == base.size() {
-                // The same tree; perhaps more witnesses have signed it meanwhile.
+                // The same tree, but perhaps with more cosignatures by now.
                 let is_new = note != signed.bytes();
                 let view = LogView { replica: base, note: signed.bytes().to_vec(), behind: None };
                 return Ok((view, is_new || seen.is_none()));
@@ -149,7 +162,7 @@ impl Registry {
         let mut replica = base;
         let agrees = match self.extend(&mut replica, size).await {
             Ok(_) => replica.tree().root()? == root,
-            // Entries that do not go on where the known ones end may be whole, and those of another history.
+            // Entries that do not continue the known ones may be whole, but of another history.
             Err(Error::Trust { .. } | Error::Integrity { .. }) => false,
             Err(e) => return Err(e),
         };
@@ -158,7 +171,7 @@ impl Registry {
             return Err(self.disagreement(signed, &replica, seen, fork).await);
         }
         signed.verify(&replica.history().key_at(size))?;
-        // The replay was lost, or never there: then the entries have only now been held against what was seen.
+        // If there was no stored replay, the entries are compared with what was seen only now.
         if let Some(seen) = seen
             && (seen.size > size || replica.tree().root_at(seen.size)? != seen.root)
         {
@@ -171,7 +184,7 @@ impl Registry {
         Ok((LogView { replica, note: signed.bytes().to_vec(), behind: None }, true))
     }
 
-    /// Fetches and replays the entries up to `size`; gives the effect of each.
+    /// Fetches and replays the entries up to `size`; returns the effect of each.
     pub(super) async fn extend(
         &self,
         replica: &mut Replica,
@@ -198,7 +211,11 @@ impl Registry {
         Ok(replayed)
     }
 
-    /// What is new in a log since `known` remembered it, and the log as it is now.
+    /// Returns the log as it is now, and the effects of the entries since `known` remembered it; `None` if
+    /// there is no log.
+    ///
+    /// # Errors
+    /// As [`Registry::sync_log`].
     pub async fn log_news(
         &self,
         anchor: &LogKey,
@@ -215,9 +232,9 @@ impl Registry {
         Ok(Some((view, entries)))
     }
 
-    /// The bytes of a bundle of at least `width` entries, from `offset` on.
+    /// Returns the bytes of a bundle of at least `width` entries, from `offset` on.
     pub(super) async fn bundle(&self, index: u64, width: u64, offset: u64) -> Result<Vec<u8>> {
-        // A partial bundle may have been completed since, and then only the full one is sure to be there.
+        // A partial bundle may have been completed since, and then only the full one is sure to exist.
         for width in [width, TILE_WIDTH] {
             let path = layout::log_entries(index, width);
             if let Some(bytes) = self.read_from(&path, offset, bundle::MAX_LEN).await? {
@@ -237,8 +254,8 @@ impl Registry {
         Ok(bytes)
     }
 
-    /// Why the entries do not lead to the root that `signed` has: a history that is whole in itself and is not the one
-    /// that was seen, or damage.
+    /// Returns why the entries do not lead to the root of `signed`: either they are damaged, or they are
+    /// another history, whole in itself, than the one that was seen.
     async fn disagreement(
         &self,
         signed: &SignedCheckpoint,
@@ -254,13 +271,14 @@ impl Registry {
         }
     }
 
-    /// Where a file of the registry is, for messages.
+    /// The location of a file of the registry, for messages.
     pub fn place(&self, path: &str) -> String {
         self.own.transport.locate(path)
     }
 }
 
-/// What the absence of a file means that the log's checkpoint promises.
+/// Turns the error of an absent file into that of entries missing from the log, since the checkpoint says
+/// that the file exists.
 pub(super) fn left_out(error: Error) -> Error {
     match error {
         Error::NotFound { what, .. } => {
@@ -271,7 +289,10 @@ pub(super) fn left_out(error: Error) -> Error {
 }
 
 impl WitnessPolicy {
-    /// Whether enough witnesses have cosigned `checkpoint`, called `what` in errors, and lately enough.
+    /// Checks that enough witnesses have cosigned `checkpoint`, and recently enough. Errors call it `what`.
+    ///
+    /// # Errors
+    /// [`Error::Trust`] if they have not; [`Error::Invalid`] if a maximum age is given without witnesses.
     pub fn check(&self, what: &str, checkpoint: &SignedCheckpoint) -> Result<()> {
         let refuse = |why: String| Err(Error::trust(what, why));
         if self.witnesses.is_empty() {
@@ -290,7 +311,7 @@ impl WitnessPolicy {
         }
         cosigned.sort_by_key(|(_, time)| std::cmp::Reverse(*time));
         let Some(max_age) = self.max_age else { return Ok(()) };
-        // So many witnesses have seen it at that time or later.
+        // The needed number of witnesses have cosigned at this time or later.
         let time = cosigned.get(self.needed.max(1) - 1).map_or(0, |(_, time)| *time);
         let age = self.now.saturating_sub(time);
         if age > max_age {

@@ -1,6 +1,6 @@
-//! [`Registry`]: from a reference to the verified description of a version. A registry is static files, the same
-//! in a folder, over HTTP and in the binary; their layout is [`layout`]'s alone. `places` finds objects, [`segment`]
-//! plans requests for images, [`fetch`] makes them, [`publish`] writes.
+//! [`Registry`]: turns a reference into the verified description of a version. A registry is static files,
+//! with the same layout ([`layout`]) in a folder, over HTTP and in the binary. `places` finds objects,
+//! [`segment`] plans requests for images, [`fetch`] makes them, [`publish`] writes.
 
 pub mod append;
 mod audit;
@@ -42,18 +42,21 @@ use isn_format::release::{LogPosition, Release, SignedRelease, Standing};
 use isn_format::statement;
 use isn_format::tree::Sums;
 
-/// What the registry in the binary is called.
+/// The name of the registry in the binary.
 pub const BUNDLED: &str = "bundled";
-/// Hint files are short lists of names: more than this is no hint.
+/// The maximum length of a hint file, in bytes: hints are short lists of names.
 pub const MAX_HINT: u64 = 4 << 20;
-/// No metadata object is larger, whatever a manifest claims: 2 GiB is an index of some ten million images.
+/// The maximum length of a metadata object, in bytes, whatever a manifest says: an index of some ten million
+/// images.
 const MAX_METADATA: u64 = 2 << 30;
-/// The index of a version that only a pin vouches for: some two million images.
+/// The maximum length of the index, in bytes, of a version that only a pin vouches for: some two million
+/// images.
 const MAX_UNSIGNED_INDEX: u64 = 256 << 20;
-/// Any other metadata object of one.
+/// The maximum length of any other metadata object of such a version, in bytes.
 const MAX_UNSIGNED: u64 = 64 << 20;
 
-/// What a dataset hash does not vouch for: of a version that only a pin leads to, nobody does. As `--json` calls it.
+/// What a dataset hash does not cover, as `--json` calls it. If a version was reached only by a pin, nobody
+/// vouches for these.
 pub const UNSIGNED: [&str; 16] = [
     "name",
     "version",
@@ -81,16 +84,19 @@ pub const FORMAT: &str = "isn-registry/1";
 pub struct About {
     /// [`FORMAT`].
     pub format: String,
-    /// For people.
+    /// A description for people.
     pub description: String,
-    /// The key of its log, as a vkey: what a client is told to trust, and pins at first contact. `None` in registries
-    /// that were written before there were logs.
+    /// The key of its log, as a vkey, which clients are told to trust and pin at first contact. `None` in
+    /// registries that were written before there were logs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_key: Option<LogKey>,
 }
 
 impl About {
-    /// Reads a `registry.json`, called `what` in errors.
+    /// Parses a `registry.json`; errors call it `what`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if it is not JSON of this format.
     pub fn parse(what: &str, bytes: &[u8]) -> Result<Self> {
         let about: About = serde_json::from_slice(bytes).map_err(|e| Error::invalid(what, e))?;
         if about.format != FORMAT {
@@ -101,13 +107,13 @@ impl About {
     }
 }
 
-/// A place that has releases.
+/// A registry, with its mirrors and the cache, open for reading.
 pub struct Registry {
-    /// `None` for the one in the binary.
+    /// `None` for the registry in the binary.
     id: Option<RegistryId>,
     name: String,
     own: Place,
-    /// Other places that may have the same objects.
+    /// Other locations that may have the same objects.
     mirrors: Vec<Place>,
     cache: Option<Cache>,
     keeps_nothing: AtomicBool,
@@ -115,9 +121,10 @@ pub struct Registry {
     fetched: AtomicU64,
 }
 
-/// A version, from the release down to `B3SUMS`: all of it checked against the release's hashes and each other.
+/// A version, from the release down to `B3SUMS`: everything checked against the release's hashes and against
+/// each other.
 pub struct Snapshot {
-    /// What it is, and who vouches for it.
+    /// The manifest, and who vouches for it.
     pub head: Head,
     description: Description<Index>,
 }
@@ -144,31 +151,32 @@ impl Snapshot {
     }
 }
 
-/// A version's manifest and who vouches for it: a [`Snapshot`] without what it lists.
+/// The manifest of a version and who vouches for it: a [`Snapshot`] without its lists.
 pub struct Head {
-    /// The keys that signed the release and count: trusted ones, or the name's owners in a trusted log. If there are
-    /// none, the version was reached by a pin, and only the tree is authenticated.
+    /// The keys that signed the release and count: trusted ones, or the name's owners in a trusted log. If
+    /// there are none, the version was reached by a pin, and only the tree is authenticated.
     pub signed_by: Vec<PublicKey>,
-    /// Where in the log the release stands, if that was checked.
+    /// The position of the release in the log, if that was checked.
     pub logged: Option<LogPosition>,
-    /// What the user should hear: that the version is yanked, that the mirror is behind.
+    /// What the user should know: that the version is yanked, or the mirror is stale.
     pub warnings: Vec<String>,
-    /// Why the owners have withdrawn it, if they have: what is missing then is no damage.
+    /// The owners' reason for withdrawing the version, if they have withdrawn it: missing objects are no
+    /// damage then.
     pub withdrawn: Option<String>,
-    /// The manifest's hash and length.
+    /// The hash and length of the manifest.
     pub manifest_ref: ObjectRef,
     /// The manifest.
     pub manifest: Manifest,
 }
 
 impl Head {
-    /// What of the version nobody vouches for whom the user believes: [`UNSIGNED`], or nothing.
+    /// The properties that nobody whom the user trusts vouches for: [`UNSIGNED`], or none.
     pub fn unsigned(&self) -> &'static [&'static str] {
         if self.signed_by.is_empty() { &UNSIGNED } else { &[] }
     }
 
-    /// Refuses a manifest that only a pin leads to, if it asks for more than a stranger may: what is brought before the
-    /// dataset hash can speak is held in memory.
+    /// Refuses a manifest that only a pin leads to if its objects are too long: they are held in memory
+    /// before the dataset hash can be checked.
     fn check_unsigned(&self, what: &str) -> Result<()> {
         for (kind, object) in self.manifest.objects.all() {
             let cap = if kind == ObjectKind::Index { MAX_UNSIGNED_INDEX } else { MAX_UNSIGNED };
@@ -183,7 +191,7 @@ impl Head {
     }
 }
 
-/// Whether a location is a web server's.
+/// Whether a location is the URL of a web server.
 pub fn is_url(location: &str) -> bool {
     location.starts_with("http://") || location.starts_with("https://")
 }
@@ -200,6 +208,10 @@ fn open_bucket(id: &RegistryId, _: &Access) -> Result<Box<dyn Transport>> {
 
 impl Registry {
     /// Opens the registry at `location`: `bundled`, an `http(s)://` URL, a bucket or a folder.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if a folder is not a registry; [`Error::Invalid`] if `location` is none of these,
+    /// or the access settings are not valid.
     pub fn open(location: &str, access: &Access) -> Result<Self> {
         if location == BUNDLED {
             return Ok(Self::over(BUNDLED.into(), Box::new(access.bundled)));
@@ -226,7 +238,7 @@ impl Registry {
         Ok(Registry { id: Some(id.clone()), ..Self::over(id.to_string(), transport) })
     }
 
-    /// What `transport` shows, called `name`: no key is trusted for it.
+    /// Opens what `transport` reads as the registry `name`, for which no key is trusted.
     pub fn over(name: String, transport: Box<dyn Transport>) -> Self {
         Registry {
             id: None,
@@ -240,7 +252,7 @@ impl Registry {
         }
     }
 
-    /// What trust is kept by; `None` for the registry in the binary.
+    /// The identity that trust is kept under; `None` for the registry in the binary.
     pub fn id(&self) -> Option<&RegistryId> {
         self.id.as_ref()
     }
@@ -250,17 +262,24 @@ impl Registry {
         &self.name
     }
 
-    /// How many bytes were read from it so far.
+    /// The number of bytes read so far.
     pub fn fetched_bytes(&self) -> u64 {
         self.fetched.load(Ordering::Relaxed)
     }
 
-    /// What it says of itself, unsigned.
+    /// Reads `registry.json`, which is unsigned.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is none; [`Error::Invalid`] if it is not of this format; also fails if it
+    /// cannot be read.
     pub async fn about(&self) -> Result<About> {
         self.about_file().await.map(|(about, _)| about)
     }
 
-    /// The same, with the bytes that say it.
+    /// As [`Registry::about`], but returns the bytes of the file too.
+    ///
+    /// # Errors
+    /// As [`Registry::about`].
     pub async fn about_file(&self) -> Result<(About, Vec<u8>)> {
         let bytes = self.read(layout::REGISTRY_JSON, MAX_HINT).await?;
         let bytes =
@@ -269,16 +288,27 @@ impl Registry {
     }
 
     /// The names of all datasets, sorted: a hint.
+    ///
+    /// # Errors
+    /// Fails if the list cannot be read; [`Error::Integrity`] if it is not well-formed.
     pub async fn names(&self) -> Result<Vec<Name>> {
         self.hint(layout::NAMES).await
     }
 
     /// The versions of a dataset, sorted: a hint.
+    ///
+    /// # Errors
+    /// As [`Registry::names`].
     pub async fn versions(&self, name: &Name) -> Result<Vec<Version>> {
         self.hint(&layout::versions(name)).await
     }
 
-    /// The version that a reference means here, and the dataset hash that it must have, if the reference says.
+    /// Returns the version that a reference means in this registry, and the dataset hash that it must have,
+    /// if the reference gives one.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] or [`Error::Unreleased`] if there is no such version; also fails if a hint cannot
+    /// be read or is not well-formed.
     pub async fn resolve(&self, reference: &DatasetRef) -> Result<(Name, Version, Option<Digest>)> {
         match reference {
             DatasetRef::Version(name, version, pin) => Ok((name.clone(), *version, *pin)),
@@ -302,24 +332,34 @@ impl Registry {
         }
     }
 
-    /// The release of a version, as it stands here: not verified.
+    /// Returns the release of a version, not verified; `None` if the registry has none.
+    ///
+    /// # Errors
+    /// Fails if the release cannot be read or is not well-formed.
     pub async fn signed_release(&self, name: &Name, version: Version) -> Result<Option<SignedRelease>> {
         let Some(bytes) = self.release_file(name, version).await? else { return Ok(None) };
         SignedRelease::parse(&self.place_of_release(name, version), bytes).map(Some)
     }
 
-    /// The bytes of a version's release, as they stand here.
+    /// Returns the bytes of a version's release; `None` if the registry has none.
+    ///
+    /// # Errors
+    /// Fails if the release cannot be read or is too long.
     pub async fn release_file(&self, name: &Name, version: Version) -> Result<Option<Vec<u8>>> {
         self.read(&layout::release(name, version), statement::MAX_LEN as u64).await
     }
 
-    /// Where a version's release is, for messages.
+    /// The location of a version's release, for messages.
     pub fn place_of_release(&self, name: &Name, version: Version) -> String {
         self.place(&layout::release(name, version))
     }
 
-    /// The release that `reference` means, verified: by a key in `trusted`, or, where the reference has a pin, by
-    /// the pin alone.
+    /// Returns the release that `reference` means, verified by a key in `trusted` or, if the reference has a
+    /// pin, by the pin alone.
+    ///
+    /// # Errors
+    /// [`Error::UnknownSigner`] if no trusted key signed it; [`Error::Integrity`] if it has another dataset
+    /// hash than the pin; also as [`Registry::resolve`].
     pub async fn release(&self, reference: &DatasetRef, trusted: &[PublicKey]) -> Result<Release> {
         let (name, version, pin) = self.resolve(reference).await?;
         let Some(signed) = self.signed_release(&name, version).await? else {
@@ -338,17 +378,26 @@ impl Registry {
         Ok(release)
     }
 
-    /// All that describes the version that `reference` means, verified.
+    /// Returns the verified description of the version that `reference` means.
+    ///
+    /// # Errors
+    /// As [`Registry::release`] and [`Registry::describe_release`].
     pub async fn snapshot(&self, reference: &DatasetRef, trusted: &[PublicKey]) -> Result<Snapshot> {
         self.describe_release(&self.release(reference, trusted).await?).await
     }
 
     /// As [`Registry::snapshot`], from a release that is at hand.
+    ///
+    /// # Errors
+    /// As [`Registry::head_of_release`] and [`Registry::complete`].
     pub async fn describe_release(&self, release: &Release) -> Result<Snapshot> {
         self.complete(self.head_of_release(release).await?).await
     }
 
-    /// The manifest of a release.
+    /// Reads the manifest of a release.
+    ///
+    /// # Errors
+    /// [`Error::Trust`] if the manifest is of another version than the release; also as [`Registry::head`].
     pub async fn head_of_release(&self, release: &Release) -> Result<Head> {
         let (signed_by, logged) = match release.standing() {
             Standing::Pinned => (Vec::new(), None),
@@ -370,7 +419,10 @@ impl Registry {
         Ok(head)
     }
 
-    /// A manifest, checked against its hash.
+    /// Reads a manifest, and checks it against its hash.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if it is missing, damaged or too long; also fails if it cannot be read.
     pub async fn head(&self, manifest_ref: ObjectRef, signed_by: Vec<PublicKey>) -> Result<Head> {
         let what = self.locate(ObjectKind::Manifest, &manifest_ref.blake3);
         if manifest_ref.length > manifest::MAX_LEN {
@@ -382,16 +434,23 @@ impl Registry {
         Ok(Head { signed_by, logged, warnings, withdrawn, manifest_ref, manifest })
     }
 
-    /// A version from its manifest down: every object checked against its hash and the others.
+    /// Reads a version from its manifest down, and checks every object against its hash and the others.
+    ///
+    /// # Errors
+    /// As [`Registry::head`] and [`Registry::complete`].
     pub async fn describe(&self, manifest_ref: ObjectRef, signed_by: Vec<PublicKey>) -> Result<Snapshot> {
         self.complete(self.head(manifest_ref, signed_by).await?).await
     }
 
-    /// What a manifest lists, every object checked against its hash and the others.
+    /// Reads what a manifest lists, and checks every object against its hash and the others.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if an object is missing, damaged, or does not agree with the others; also fails
+    /// if it cannot be read.
     pub async fn complete(&self, head: Head) -> Result<Snapshot> {
         let manifest = &head.manifest;
         let objects = &manifest.objects;
-        // At once: on a long way each costs a round trip.
+        // Concurrently, since each costs a round trip.
         let (index_bytes, classes_csv) = tokio::try_join!(
             self.object(ObjectKind::Index, &objects.index),
             self.object(ObjectKind::Classes, &objects.classes)
@@ -408,12 +467,12 @@ impl Registry {
         self.fetched.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Whether other places are asked for objects, too.
+    /// Whether objects are also looked for at other locations.
     pub fn has_mirrors(&self) -> bool {
         !self.mirrors.is_empty()
     }
 
-    /// Reads a small file whole.
+    /// Reads a small file whole; `None` if there is none.
     async fn read(&self, path: &str, cap: u64) -> Result<Option<Vec<u8>>> {
         self.read_at(&self.own, path, cap).await
     }
@@ -424,7 +483,7 @@ impl Registry {
         Ok(bytes)
     }
 
-    /// A list, one item a line; sorted and without repetition. An absent file is an empty list.
+    /// Reads a list with one item a line; sorted, without duplicates. An absent file is an empty list.
     async fn hint<T: std::str::FromStr<Err: std::fmt::Display> + Ord>(&self, path: &str) -> Result<Vec<T>> {
         self.hint_of(&self.own, path).await
     }
@@ -444,7 +503,10 @@ impl Registry {
         Ok(items)
     }
 
-    /// Why there is no release: nobody knows the name, or only its recipe is here.
+    /// Returns the error for an absent release: there is no such version, or only a recipe of it.
+    ///
+    /// # Errors
+    /// Fails if the list of versions or the recipe cannot be read.
     pub async fn missing(&self, reference: &DatasetRef, name: &Name) -> Result<Error> {
         let path = layout::recipe(name);
         let versions = self.versions(name).await?;

@@ -1,5 +1,6 @@
-//! Where the objects of a registry are: in the cache, in the registry itself, in its mirrors. An object is its hash, so
-//! any place will do; one that served other bytes is set aside, and named.
+//! Where the objects of a registry are: in the cache, in the registry itself, and in its mirrors. An object
+//! is identified by its hash, so any location will do. One that served wrong bytes is set aside, and
+//! reported.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -12,19 +13,20 @@ use isn_format::digest::Digest;
 use isn_format::error::{Error, NetworkKind, Result, chain};
 use isn_format::object::{ObjectKind, ObjectRef};
 
-/// So often a place may serve bad bytes: once can be the way, not the place.
+/// How many times a location may serve bad bytes before it is no longer asked: one time may be the network's
+/// fault.
 const STRIKES: u32 = 2;
 
-/// One place that has objects.
+/// A location that may have the objects.
 pub(super) struct Place {
     pub(super) name: String,
     pub(super) transport: Box<dyn Transport>,
-    /// In how many rounds of requests it has served bad bytes, and the last of them, from 1.
+    /// In how many rounds of requests it has served bad bytes, and the last of these rounds, from 1.
     strikes: AtomicU32,
     last_strike: AtomicU32,
-    /// How often it was given up, since it did not answer or was too slow.
+    /// How many times it was given up because it did not answer, or was too slow.
     given_up: AtomicU32,
-    /// It was asked for a part and sent the whole.
+    /// Whether it answered a range request with the whole file.
     ignores_ranges: AtomicBool,
 }
 
@@ -40,7 +42,7 @@ impl Place {
         }
     }
 
-    /// Whether it is no use to ask it for a part.
+    /// Whether it ignores ranges, so that it is useless to ask for a part of a file.
     pub(super) fn ignores_ranges(&self) -> bool {
         self.ignores_ranges.load(Ordering::Relaxed)
     }
@@ -59,40 +61,41 @@ impl Place {
     }
 }
 
-/// What is to be said of places when all is done.
+/// What to report about locations at the end.
 #[derive(Default)]
 pub(super) struct Complaints(Mutex<Vec<String>>);
 
 impl Registry {
-    /// Looks for objects in `cache` first, and keeps there what it fetches.
+    /// Looks for objects in `cache` first, and keeps fetched ones there.
     #[must_use]
     pub fn with_cache(self, cache: Option<Cache>) -> Self {
         Registry { cache, ..self }
     }
 
-    /// Asks `others` for objects that this one lacks, does not hand out, or has in another form.
+    /// Asks `others` for objects that this registry lacks, refuses, or has with wrong bytes.
     #[must_use]
     pub fn with_mirrors(mut self, others: impl IntoIterator<Item = Registry>) -> Self {
         self.mirrors.extend(others.into_iter().map(|other| other.own));
         self
     }
 
-    /// Where fetched things are kept.
+    /// The cache, if there is one.
     pub fn cache(&self) -> Option<&Cache> {
         self.cache.as_ref()
     }
 
-    /// Takes from the cache, and keeps no shard there from now on.
+    /// Keeps no more shards in the cache from now on, but still reads from it.
     pub fn keep_nothing_more(&self) {
         self.keeps_nothing.store(true, Ordering::Relaxed);
     }
 
-    /// Where bytes of shards are to be kept.
+    /// The cache to keep bytes of shards in, if they are to be kept.
     pub(super) fn keeping(&self) -> Option<&Cache> {
         self.cache.as_ref().filter(|_| !self.keeps_nothing.load(Ordering::Relaxed))
     }
 
-    /// The places to ask, those first that have served nothing bad, and of those the ones that answer.
+    /// The locations to ask, in order: first those that have served no bad bytes, and among these the ones
+    /// that answer.
     pub(super) fn places(&self) -> Vec<&Place> {
         let mut places: Vec<&Place> = std::iter::once(&self.own).chain(&self.mirrors).collect();
         places.retain(|place| place.strikes() < STRIKES);
@@ -122,7 +125,8 @@ impl Registry {
         self.complaints.0.lock().unwrap_or_else(PoisonError::into_inner).push(complaint);
     }
 
-    /// Takes back what places are blamed for: what they should have served was said by nobody who can be believed.
+    /// Clears what locations are blamed for: the list of packs that said what they should have served may be
+    /// wrong itself.
     pub(super) fn forgive(&self) {
         for place in std::iter::once(&self.own).chain(&self.mirrors) {
             place.strikes.store(0, Ordering::Relaxed);
@@ -131,12 +135,12 @@ impl Registry {
         self.complaints.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// The places that have served bad bytes, with what was wrong: for whoever has the right ones in the end.
+    /// The locations that have served bad bytes, with what was wrong, to report after a success.
     pub fn complaints(&self) -> Vec<String> {
         self.complaints.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads a file from the first place that has it as `check` wants it; `None` where no place has it.
+    /// Reads a file from the first location where it passes `check`; `None` if no location has it.
     async fn read_anywhere(
         &self,
         path: &str,
@@ -152,7 +156,8 @@ impl Registry {
         .await
     }
 
-    /// What `bring` brings from the first place where it is as it must be; `None` where no place has it.
+    /// Returns the result of `bring` for the first location where it succeeds; `None` if no location has the
+    /// file.
     async fn anywhere<T>(&self, bring: impl AsyncFn(&Place) -> Result<Option<T>>) -> Result<Option<T>> {
         let (mut bad, mut unreached) = (None, None);
         for round in 0..STRIKES {
@@ -179,7 +184,11 @@ impl Registry {
         bad.or(unreached).map_or(Ok(None), Err)
     }
 
-    /// An object, checked against its reference.
+    /// Reads an object, and checks it against its reference.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if it is missing, damaged or too long; [`Error::Network`] if a location could not
+    /// be reached and no other one has it.
     pub async fn object(&self, kind: ObjectKind, reference: &ObjectRef) -> Result<Vec<u8>> {
         self.check_length(kind, reference)?;
         if let Some(bytes) = self.cached(kind, &reference.blake3, reference.length) {
@@ -193,8 +202,12 @@ impl Registry {
         Ok(bytes)
     }
 
-    /// Writes a shard to what `begin` gives, and gives that back, from the first place that has it whole: none of it is
-    /// held in memory. What was written before an error is for nothing; then `begin` is asked again.
+    /// Writes a shard to the writer that `begin` returns, from the first location that has it whole, without
+    /// holding it in memory; returns the writer. After an error `begin` is called again, for a writer without
+    /// the bytes so far.
+    ///
+    /// # Errors
+    /// As [`Registry::object`]; also fails if `begin` or a write fails.
     pub async fn stream_shard<W: Write + Send>(
         &self,
         shard: &ObjectRef,
@@ -216,7 +229,11 @@ impl Registry {
         Err(Error::integrity(self.locate(kind, &reference.blake3), why))
     }
 
-    /// An object by its hash alone, of at most `cap` bytes; `None` where no place has it.
+    /// Reads an object of at most `cap` bytes by its hash alone; `None` if no location has it.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if it is damaged or too long; [`Error::Network`] if a location could not be
+    /// reached and no other one has it.
     pub async fn find_object(&self, kind: ObjectKind, digest: &Digest, cap: u64) -> Result<Option<Vec<u8>>> {
         if let Some(bytes) = self.cached(kind, digest, cap) {
             return Ok(Some(bytes));
@@ -235,15 +252,16 @@ impl Registry {
         Ok(found)
     }
 
-    /// Keeps which manifest a dataset hash has, so that its pin needs no network; what describes the version was kept when
-    /// it was read.
+    /// Keeps in the cache which manifest a dataset hash has, so that its pin needs no network later. The
+    /// objects that describe the version were kept when they were read.
     pub fn keep_pin(&self, snapshot: &Snapshot) {
         let (manifest, pin) = (&snapshot.head.manifest_ref, layout::pin(&snapshot.head.manifest.dataset));
         let hint = format!("{} {}\n", manifest.blake3, manifest.length);
         let _ = self.cache.as_ref().map(|cache| cache.keep_hint(&pin, hint.as_bytes()));
     }
 
-    /// The version of a dataset hash from the cache alone: whatever led there, it has that hash.
+    /// Returns the version of a dataset hash from the cache alone. Any manifest with that dataset hash will
+    /// do, however it got there.
     pub async fn cached_head(&self, pin: &Digest) -> Option<Head> {
         let hint = String::from_utf8(self.cache.as_ref()?.hint(&layout::pin(pin))?).ok()?;
         let (manifest, length) = hint.trim_end().split_once(' ')?;
@@ -253,7 +271,7 @@ impl Registry {
         (head.manifest.dataset == *pin).then_some(head)
     }
 
-    /// Where a shard can be read in place, if it is on this machine and as long as it must be.
+    /// Returns where a shard can be read in place, if it is on this machine and has the right length.
     pub fn shard_at_hand(&self, shard: &ObjectRef) -> Option<AtHand> {
         let path = layout::object(ObjectKind::Shard, &shard.blake3);
         let is_whole = |found: &AtHand| match found {
@@ -263,22 +281,22 @@ impl Registry {
         self.places().iter().find_map(|place| place.transport.at_hand(&path).filter(is_whole))
     }
 
-    /// Where an object is, for messages.
+    /// The location of an object, for messages.
     pub fn locate(&self, kind: ObjectKind, digest: &Digest) -> String {
         format!("{} {}", kind.noun(), self.own.transport.locate(&layout::object(kind, digest)))
     }
 
     pub(super) fn missing_object(&self, kind: ObjectKind, digest: &Digest) -> Error {
-        // A release leads here, so its absence is damage, not a wrong name.
+        // A release leads to the object, so its absence is damage rather than a wrong name.
         Error::integrity(self.locate(kind, digest), "is missing")
     }
 
-    /// Shards are kept in pieces, not as objects.
+    /// Reads an object from the cache. Shards are kept there in pieces, not as objects.
     fn cached(&self, kind: ObjectKind, digest: &Digest, cap: u64) -> Option<Vec<u8>> {
         self.cache.as_ref().filter(|_| kind != ObjectKind::Shard)?.object(kind, digest, cap)
     }
 
-    /// A cache that cannot be written to, or is full, costs time and nothing else.
+    /// Keeps an object in the cache. A cache that is full or read-only costs time, but is no error.
     fn keep(&self, kind: ObjectKind, digest: &Digest, bytes: &[u8]) {
         if let Some(cache) = self.cache.as_ref().filter(|_| kind != ObjectKind::Shard) {
             let _ = cache.keep_object(kind, digest, bytes);

@@ -1,5 +1,5 @@
-//! Writing to a registry. Objects come first, the release last, so that what a reader can find is whole; where there is a
-//! lock it keeps two writers apart, and the log's entry is created exclusively even without it.
+//! Writes to a registry. Objects come first and the release last, so that what a reader can find is complete.
+//! A lock, where there is one, separates two writers; the log's entry is created exclusively even without it.
 
 use std::cmp::Ordering;
 use std::io::Read;
@@ -20,15 +20,20 @@ use isn_format::statement::ReleaseStatement;
 
 const BUFFER: usize = 1 << 20;
 
-/// A registry that is being written to; a folder is locked.
+/// A registry open for writing; a folder is locked.
 pub struct RegistryWriter {
     store: Box<dyn Store>,
     lock: Option<files::Lock>,
 }
 
 impl RegistryWriter {
-    /// Makes an empty place a registry with an empty log, which `new_signer` makes the key of; a registry that has no log
-    /// gets one. `false` if there was nothing to do.
+    /// Turns an empty location into a registry with an empty log, whose key `new_signer` creates; gives a log
+    /// to a registry that has none. Returns `false` if there was nothing to do.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] if the location is neither empty nor a registry; [`Error::Trust`] if it has a log
+    /// that `registry.json` does not name; [`Error::Conflict`] if somebody else has just made it a registry;
+    /// also fails if a file cannot be read or written.
     pub fn init(
         store: &dyn Store,
         description: &str,
@@ -45,7 +50,7 @@ impl RegistryWriter {
             return Ok(false);
         }
         let log_key = Some(new_signer()?.log_key().clone());
-        // An empty log is made by whoever opens it first, so this one file is all.
+        // The first writer that opens an empty log writes its checkpoint, so this one file is all.
         match there {
             Some(about) => store.replace(layout::REGISTRY_JSON, &to_bytes(&About { log_key, ..about })?)?,
             None => {
@@ -59,13 +64,20 @@ impl RegistryWriter {
         Ok(true)
     }
 
-    /// Opens the registry in `store` for writing, waiting for another writer where there is a lock.
+    /// Opens the registry in `store` for writing; where there is a lock, waits for another writer.
+    ///
+    /// # Errors
+    /// As [`Store::begin`].
     pub fn open(store: Box<dyn Store>) -> Result<Self> {
         let lock = store.begin()?;
         Ok(RegistryWriter { store, lock })
     }
 
-    /// The same of a place that must be a registry already, and show the log that it must.
+    /// As [`RegistryWriter::open`], for a location that must already be a registry and show the log that the
+    /// user knows.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if it is not a registry; also as [`log_to_write`] and [`Store::begin`].
     pub fn open_existing(store: Box<dyn Store>, known: Known<'_>) -> Result<Self> {
         match log_to_write(store.as_ref(), known)? {
             Some(_) => RegistryWriter::open(store),
@@ -73,17 +85,21 @@ impl RegistryWriter {
         }
     }
 
-    /// Where the registry is.
+    /// The store of the registry.
     pub fn store(&self) -> &dyn Store {
         self.store.as_ref()
     }
 
-    /// Whether no other writer is at work meanwhile.
+    /// Whether other writers are locked out.
     pub fn is_locked(&self) -> bool {
         self.lock.is_some()
     }
 
-    /// Says in `registry.json` that the log has another key.
+    /// Writes a new log key to `registry.json`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no `registry.json`; also fails if it is not well-formed, or cannot be
+    /// written.
     pub fn set_log_key(&self, key: &LogKey) -> Result<()> {
         let path = layout::REGISTRY_JSON;
         self.store.update(path, &mut |there| {
@@ -94,7 +110,12 @@ impl RegistryWriter {
         })
     }
 
-    /// Checks that what describes a version is here, before its release goes into the log.
+    /// Checks that the objects that describe a version are in the registry, before its release goes into the
+    /// log.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if an object is missing or damaged; [`Error::Trust`] if the manifest is of
+    /// another version than the release.
     pub fn check_objects(&self, release: &ReleaseStatement) -> Result<()> {
         let registry = self.store.registry()?;
         let manifest = ObjectRef { blake3: release.manifest, length: release.manifest_len };
@@ -112,7 +133,11 @@ impl RegistryWriter {
         ))
     }
 
-    /// Copies an object from the file `from`, unless it is there. `true` if it wrote.
+    /// Copies an object from the file `from`, unless it is there. Returns `true` if it was copied.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if the file, or what is there, is not the object; also fails if it cannot be read
+    /// or written.
     pub fn put_object(&self, kind: ObjectKind, object: &ObjectRef, from: &Path) -> Result<bool> {
         let path = layout::object(kind, &object.blake3);
         if self.store.length(&path)?.is_some() {
@@ -123,25 +148,38 @@ impl RegistryWriter {
         Ok(true)
     }
 
-    /// Returns once the objects of a version are there for good: before anything in the log refers to them.
+    /// Returns once the objects of a version are on disk; to be called before anything in the log refers to
+    /// them.
+    ///
+    /// # Errors
+    /// As [`Store::settle`].
     pub fn settle(&self, objects: &[(ObjectKind, ObjectRef)]) -> Result<()> {
         let paths = objects.iter().map(|(kind, object)| layout::object(*kind, &object.blake3));
         self.store.settle(&paths.collect::<Vec<_>>())
     }
 
-    /// Adds a pack to the packs of a manifest.
+    /// Adds a pack to the list of packs of a manifest.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the list would be too long; also fails if it cannot be read or written.
     pub fn add_pack(&self, manifest: &Digest, pack: &Digest) -> Result<()> {
         self.add_line(&layout::packs(manifest), &pack.to_string(), |a, b| a.cmp(b))
     }
 
-    /// Says that a version is published without images: its list of packs is there and is empty. Where there are packs,
-    /// nothing changes.
+    /// Marks a version as rebuild-only by an empty list of packs. Changes nothing if there is a list already.
+    ///
+    /// # Errors
+    /// As [`Store::create_new`].
     pub fn mark_rebuild_only(&self, manifest: &Digest) -> Result<()> {
         self.store.create_new(&layout::packs(manifest), b"").map(drop)
     }
 
-    /// Checks that nothing else is in the place of a release that is about to go into the log, and that the lists have room
-    /// for it.
+    /// Checks that no other file is in the place of a release that is about to go into the log, and that the
+    /// lists have room for it.
+    ///
+    /// # Errors
+    /// [`Error::Trust`] if another release is there; [`Error::Invalid`] if a list is full; also fails if a
+    /// file cannot be read.
     pub fn check_unlisted(&self, release: &ReleaseStatement, signed: &[u8]) -> Result<()> {
         let version = release.version.to_string();
         for (path, line) in [
@@ -162,7 +200,12 @@ impl RegistryWriter {
         }
     }
 
-    /// Lets a release that is in the log be found without it: the statement's file, the pin, the lists.
+    /// Writes the files by which readers find a release that is in the log: the signed statement, the pin,
+    /// and the lists of versions and names.
+    ///
+    /// # Errors
+    /// [`Error::Trust`] if another release is there; [`Error::Invalid`] if a list is full; also fails if a
+    /// file cannot be read or written.
     pub fn list_release(&self, release: &ReleaseStatement, signed: &[u8]) -> Result<()> {
         let path = layout::release(&release.name, release.version);
         if !self.store.create_new(&path, signed)? && self.store.read(&path)?.as_deref() != Some(signed) {
@@ -170,27 +213,28 @@ impl RegistryWriter {
                        then written as the log has it";
             return Err(Error::trust(self.store.locate(&path), why));
         }
-        // The first version that has the dataset hash keeps it.
+        // If two versions have the same dataset hash, the pin keeps leading to the first one.
         let pin = format!("{} {}\n", release.name, release.version);
         self.store.create_new(&layout::pin(&release.dataset), pin.as_bytes())?;
         self.add_version(&release.name, release.version)
     }
 
-    /// Lets the version be found by its name.
+    /// Adds a version to the list of versions, and its name to the list of names.
     fn add_version(&self, name: &Name, version: Version) -> Result<()> {
         let numerically = |a: &str, b: &str| a.parse::<Version>().ok().cmp(&b.parse::<Version>().ok());
         self.add_line(&layout::versions(name), &version.to_string(), numerically)?;
         self.add_line(layout::NAMES, name.as_str(), |a, b| a.cmp(b))
     }
 
-    /// Adds a line to a sorted list, if it is not in it.
+    /// Adds a line to a sorted list, unless the list has it.
     fn add_line(&self, path: &str, line: &str, order: impl Fn(&str, &str) -> Ordering) -> Result<()> {
         let what = self.store.locate(path);
         self.store.update(path, &mut |there| with_line(&what, there.unwrap_or_default(), line, &order))
     }
 }
 
-/// A list with one more line, sorted; `None` if it has that line. No longer than anybody reads.
+/// Returns a sorted list with one more line; `None` if the list has that line. Fails if the list would be
+/// longer than readers accept.
 fn with_line(
     what: &str,
     list: &[u8],
@@ -214,7 +258,10 @@ fn with_line(
     Ok(Some(list.into_bytes()))
 }
 
-/// Whether [`RegistryWriter::init`] could make a registry here.
+/// Checks that [`RegistryWriter::init`] could make a registry here.
+///
+/// # Errors
+/// [`Error::Exists`] if something is there already; also fails if the location cannot be listed.
 pub fn check_free(store: &dyn Store) -> Result<()> {
     if store.is_free()? {
         return Ok(());
@@ -227,7 +274,11 @@ pub fn check_free(store: &dyn Store) -> Result<()> {
     ))
 }
 
-/// Checks that a place whose `registry.json` names no log has none: a second one would not be it.
+/// Checks that a location whose `registry.json` names no log has none: a second log would not be the same
+/// one.
+///
+/// # Errors
+/// [`Error::Trust`] if it has a log; also fails if it cannot be read.
 pub fn check_no_log(store: &dyn Store) -> Result<()> {
     if store.length(layout::CHECKPOINT)?.is_none() {
         return Ok(());
@@ -239,7 +290,10 @@ pub fn check_no_log(store: &dyn Store) -> Result<()> {
     Err(Error::trust(store.locate(layout::CHECKPOINT), why))
 }
 
-/// What the place says of itself; `None` where there is no registry.
+/// Reads `registry.json`; returns `None` if there is none.
+///
+/// # Errors
+/// [`Error::Invalid`] if it is not of this format; also fails if it cannot be read.
 pub fn read_about(store: &dyn Store) -> Result<Option<About>> {
     let there = store.read(layout::REGISTRY_JSON)?;
     there.map(|bytes| About::parse(&store.locate(layout::REGISTRY_JSON), &bytes)).transpose()
@@ -251,12 +305,18 @@ fn to_bytes(about: &About) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Checks that a file holds the object, reading it in pieces.
+/// Checks that a file contains the object, without holding it in memory.
+///
+/// # Errors
+/// [`Error::Integrity`] if it has another hash or length; also fails if it cannot be read.
 pub fn check_file(path: &Path, object: &ObjectRef) -> Result<()> {
     check_bytes(&mut files::open(path)?, path, object)
 }
 
-/// The same of an open file, which errors call `path`.
+/// As [`check_file`], for an open file; errors call it `path`.
+///
+/// # Errors
+/// As [`check_file`].
 pub fn check_bytes(file: &mut std::fs::File, path: &Path, object: &ObjectRef) -> Result<()> {
     let (mut hasher, mut length) = (blake3::Hasher::new(), 0);
     let mut buffer = vec![0; BUFFER];

@@ -1,4 +1,5 @@
-//! [`Segment`]: one request for images, and the plan of all: which byte ranges of which shards hold what is wanted.
+//! [`Segment`]: one request for images; and the plan of all requests, which byte ranges of which shards
+//! contain the wanted images.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -10,20 +11,20 @@ use isn_format::digest::Digest;
 use isn_format::object::ObjectRef;
 use isn_format::pack::{Entry, Pack, placed};
 
-/// Two ranges nearer than this are one request: a request costs about as much as so many bytes.
+/// Ranges that are nearer than this become one request: a request costs about as much as this many bytes.
 pub(super) const MAX_GAP: u64 = 64 << 10;
-/// A request asks for no more than this, so that there are enough for all connections, and for no less than that if
-/// there is as much, so that its round trip is small beside it.
+/// The maximum length of a request, so that there are enough for all connections; and the minimum, where
+/// there is as much to fetch, so that the round trip is short compared with the transfer.
 const MAX_REQUEST: u64 = 8 << 20;
 const MIN_REQUEST: u64 = 1 << 20;
 
-/// One request: a range of a shard and the wanted frames in it.
+/// One request: a range of a shard, and the wanted frames in it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Segment<'a> {
     pub(super) shard: &'a ObjectRef,
-    /// By offset.
+    /// Sorted by offset.
     pub(super) frames: Vec<&'a Entry>,
-    /// Where in the cache they are, if they are.
+    /// The piece of the cache that contains the frames, if one does.
     pub(super) piece: Option<Piece>,
 }
 
@@ -33,7 +34,7 @@ impl Segment<'_> {
         self.frames.get(from).map_or(end, |entry| entry.offset)..end
     }
 
-    /// How many bytes it asks for.
+    /// The number of bytes that it asks for.
     pub fn len(&self) -> u64 {
         let range = self.range(0);
         range.end - range.start
@@ -44,13 +45,13 @@ impl Segment<'_> {
         self.frames.is_empty()
     }
 
-    /// Whether it comes over the wire.
+    /// Whether it needs the network or a local registry, rather than the cache.
     pub fn is_remote(&self) -> bool {
         self.piece.is_none()
     }
 }
 
-/// What one request may be.
+/// The limits of one request.
 #[derive(Clone, Copy)]
 struct Limits {
     gap: u64,
@@ -58,8 +59,8 @@ struct Limits {
 }
 
 impl Registry {
-    /// The segments that bring every image in `wanted` (each with its length in bytes by the index), and the images that
-    /// no pack has.
+    /// Plans the segments for every image in `wanted`, which maps each to its length in bytes by the index.
+    /// Also returns the images that no pack contains.
     pub fn plan<'a>(
         &self,
         packs: &'a [Pack],
@@ -68,15 +69,15 @@ impl Registry {
         self.plan_again(packs, wanted, 0)
     }
 
-    /// The same for the round of this number. After the first two, the cache is not asked any more: one that nothing
-    /// can be moved out of would give the same damage for ever.
+    /// As [`Registry::plan`], for the round `number`, from 0. After the first two rounds the cache is not
+    /// used any more: a read-only cache would return the same damaged bytes for ever.
     pub fn plan_again<'a>(
         &self,
         packs: &'a [Pack],
         wanted: &HashMap<Digest, u64>,
         number: u32,
     ) -> (Vec<Segment<'a>>, Vec<Digest>) {
-        // Asked for a part such a place sends the whole: then one request a shard is the least.
+        // Such a server answers any range with the whole file, so one request a shard is best.
         let by_shard = self.places().first().is_some_and(|place| place.ignores_ranges());
         let mut pieces: HashMap<Digest, Vec<Piece>> = HashMap::new();
         let piece_of = |shard: &ObjectRef, entry: &Entry| {
@@ -128,7 +129,7 @@ fn plan<'a>(
 
 fn fits(segment: &Segment<'_>, entry: &Entry, limits: Limits) -> bool {
     let range = segment.range(0);
-    // Within a pack they are in order; another one may have the same shard.
+    // The frames of a pack are in order; another pack may refer to the same shard.
     let Some(gap) = entry.offset.checked_sub(range.end) else { return false };
     let length = entry.offset + entry.length - range.start;
     segment.piece.is_some() || (gap <= limits.gap && length <= limits.length)

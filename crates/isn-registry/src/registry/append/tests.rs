@@ -14,7 +14,7 @@ use isn_format::statement::{Owner, Statement};
 const WRITERS: usize = 4;
 const ROUNDS: usize = 25;
 
-/// Where writing to disk costs nothing, if there is such a place.
+/// A folder in memory, where there is one, so that syncs cost nothing.
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
@@ -23,7 +23,8 @@ fn open(root: &std::path::Path) -> RegistryWriter {
     RegistryWriter::open(Box::new(FolderStore::new(root))).unwrap()
 }
 
-/// What one writer without a lock does; gives how many statements it has been told are in the log.
+/// Appends statements as a writer without a lock; returns the number of those that it was told are in the
+/// log.
 fn write(root: &std::path::Path, logs: &KnownLogs, lock: &std::path::Path, number: usize) -> usize {
     let owner = PrivateKey::generate("").unwrap();
     let key = owner.public_line().key;
@@ -100,11 +101,12 @@ fn claims_alone_keep_writers_from_signing_two_trees_of_one_size() {
     });
     assert_eq!(appended, WRITERS * ROUNDS);
     assert!(!seen.is_empty());
-    // Of the last two, the slower may have put the earlier checkpoint there: whoever writes next mends that.
+    // The slower of the last two writers may have put the earlier checkpoint there: the next writer mends
+    // that.
     for logs in &logs {
         OwnLog::open(&open(&root), Known::trusting_nobody(logs)).unwrap().view().unwrap();
     }
-    // Everybody, and somebody new, finds the same log in the end, and every claim in it once.
+    // Every writer, and a new reader, finds the same log at the end, with every claim in it once.
     for logs in logs.iter().chain([&KnownLogs::new(dir.path().join("reader"))]) {
         let registry = Registry::over("it".into(), Box::new(Folder::new(&root)));
         let (known, policy) = (logs.log(&anchor), WitnessPolicy::default());

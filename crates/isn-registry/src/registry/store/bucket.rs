@@ -1,7 +1,8 @@
 //! A registry in a bucket.
 //!
-//! There is no lock. What keeps two writers apart is that the store creates a file only where none is (`If-None-Match`) and
-//! replaces one only where it is still the one that was read (`If-Match`); a store that does not is refused.
+//! There is no lock. Two writers are kept apart because the store creates a file only if there is none
+//! (`If-None-Match`), and replaces one only while it is still the one that was read (`If-Match`). A store
+//! that cannot do so is refused.
 
 use std::fs::File;
 use std::io::Read;
@@ -23,15 +24,15 @@ use isn_format::digest::Digest;
 use isn_format::error::{Error, NetworkKind, Result};
 use isn_format::object::ObjectRef;
 
-/// The beginning of the name of what is written to see what the store does.
+/// The prefix of the name of the file that is written to test the store.
 const PROBE: &str = ".isn-probe-";
-/// Everything of ours that is no part of a registry begins with this.
+/// The prefix of names that isn uses beside those of a registry.
 const HIDDEN: &str = ".isn-";
-/// The length of a part of a large object, in bytes: S3 takes at least 5 MiB, and at most 10,000 parts.
+/// The length of a part of a large object, in bytes: S3 requires at least 5 MiB and at most 10,000 parts.
 const PART: usize = 8 << 20;
-/// How many parts are under way at once.
+/// The maximum number of parts under way at once.
 const PARTS: usize = 4;
-/// How often a file is read again that others change.
+/// How many times to retry a change to a file that others change at the same time.
 const ATTEMPTS: u32 = 60;
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -44,7 +45,10 @@ pub struct BucketStore {
 }
 
 impl BucketStore {
-    /// The bucket, of which nothing is known yet.
+    /// A store over the bucket, not tested yet.
+    ///
+    /// # Errors
+    /// Fails if no runtime can be started.
     pub fn new(bucket: Bucket) -> Result<Self> {
         Ok(BucketStore { bucket, runtime: transport::runtime()?, is_probed: OnceLock::new() })
     }
@@ -76,12 +80,12 @@ impl BucketStore {
     }
 
     fn pause(attempt: u32) {
-        // Not all of those who were in each other's way come back at once.
+        // Writers that were in each other's way must not all return at the same time.
         let pause = FIRST_PAUSE.saturating_mul(1 << attempt.min(10)).min(LONGEST_PAUSE);
         std::thread::sleep(pause.mul_f64(0.5 + fastrand::f64()));
     }
 
-    /// Tries what keeps writers apart, and leaves nothing behind.
+    /// Tests the conditional writes that keep writers apart, and leaves nothing behind.
     fn probe(&self) -> Result<()> {
         let path = format!("{PROBE}{:016x}", fastrand::u64(..));
         let tried = self.try_conditions(&path);
@@ -127,7 +131,7 @@ impl BucketStore {
         }
     }
 
-    /// Sends a large object in parts; it appears when all of them are there, and were what they should be.
+    /// Sends a large object in parts. It appears when all of them are there, and only if its hash is right.
     async fn put_parts(&self, path: &str, mut file: File, from: &Path, object: &ObjectRef) -> Result<()> {
         let failed = |e: Failure| self.bucket.failed(path, &e);
         let mut upload = self.bucket.store()?.put_multipart(&location(path)?).await.map_err(failed)?;
@@ -152,7 +156,8 @@ impl BucketStore {
         match sent.await {
             Ok(()) => upload.complete().await.map(drop).map_err(failed),
             Err(e) => {
-                // What it cannot take back now, the store drops when its keeper has told it to.
+                // What cannot be aborted now, the store removes if its owner has set a rule for incomplete
+                // uploads.
                 let _ = upload.abort().await;
                 Err(e)
             }
@@ -209,9 +214,9 @@ impl Store for BucketStore {
             match self.write(path, Bytes::copy_from_slice(bytes), PutMode::Create)? {
                 Ok(_) => return Ok(true),
                 Err(e) if is_in_the_way(&e) => match self.read(path)? {
-                    // Perhaps ours, of a request whose answer was lost.
+                    // It may be ours, from a request whose answer was lost.
                     Some(there) => return Ok(there == bytes),
-                    // Somebody else is creating it: S3 refuses both for a moment.
+                    // Another writer is creating it: S3 refuses both for a moment.
                     None => Self::pause(attempt),
                 },
                 Err(e) => return Err(self.bucket.failed(path, &e)),
@@ -302,7 +307,7 @@ impl BucketStore {
     }
 }
 
-/// Whether somebody else was faster.
+/// Whether another writer was faster.
 fn is_in_the_way(e: &Failure) -> bool {
     matches!(e, Failure::AlreadyExists { .. } | Failure::Precondition { .. } | Failure::NotModified { .. })
 }

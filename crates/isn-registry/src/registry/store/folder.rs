@@ -13,9 +13,9 @@ use crate::transport::folder::Folder;
 use isn_format::error::{Error, Result};
 use isn_format::object::ObjectRef;
 
-/// Held while something is written; a reader never looks at it.
+/// The lock file of writers; readers never look at it.
 const LOCK: &str = ".isn-lock";
-/// With this the names begin that readers never see.
+/// The prefix of names that readers never see.
 const HIDDEN: &str = ".isn-";
 
 /// A folder, which need not exist yet.
@@ -26,13 +26,13 @@ pub struct FolderStore {
 }
 
 impl FolderStore {
-    /// The folder `root`.
+    /// A store in the folder `root`.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         let root = root.into();
         FolderStore { name: root.display().to_string(), lock: root.join(LOCK), root }
     }
 
-    /// As if the file system had no locks: each writer has a lock file of its own.
+    /// A store whose writers have lock files of their own, as if the file system had no locks.
     #[cfg(test)]
     pub(in crate::registry) fn beside_others(root: &Path, lock: &Path) -> Self {
         FolderStore { lock: lock.to_path_buf(), ..FolderStore::new(root) }
@@ -42,14 +42,15 @@ impl FolderStore {
         self.root.join(path)
     }
 
-    /// The folder that a file is in, held open, and the file's name; `None` where there is no such folder. What is read,
-    /// written or removed is so found: the registry's folder may be a link, and nothing in it.
+    /// Opens the folder that contains a file, and returns it with the file's name; `None` if there is no such
+    /// folder. All reads, writes and removals go through this: the registry's folder may be a symlink, but
+    /// nothing in it.
     fn find<'p>(&self, path: &'p str) -> Result<Option<(Below, &'p OsStr)>> {
         let (folder, name) = split(path);
         Ok(Below::find(&self.root, &self.path(folder))?.map(|below| (below, name)))
     }
 
-    /// The same of a file that is to be there; the folders above it are then on disk.
+    /// As [`FolderStore::find`], but creates the folders on disk if they are absent.
     fn make<'p>(&self, path: &'p str) -> Result<(Below, &'p OsStr)> {
         let (folder, name) = split(path);
         Ok((Below::make_synced(&self.root, &self.path(folder))?, name))
@@ -77,7 +78,8 @@ impl Store for FolderStore {
     fn begin(&self) -> Result<Option<files::Lock>> {
         files::create_dir_all_synced(&self.root)?;
         let lock = files::Lock::take(&self.lock)?;
-        // What is temporary is rubbish only for who has the folder's own lock, and keeps others out with it.
+        // Temporary files are garbage only if the lock of the folder itself is held, which excludes other
+        // writers.
         if lock.is_held() && self.lock.starts_with(&self.root) && self.root.exists() {
             for (path, kind) in files::walk(&self.root)? {
                 if is_temporary(&path)
@@ -129,7 +131,7 @@ impl Store for FolderStore {
     }
 
     fn settle(&self, paths: &[String]) -> Result<()> {
-        // Each folder once, and those above: a writer that was killed may have made them.
+        // Each folder and its ancestors once: a killed writer may have created them.
         let folders: BTreeSet<&Path> =
             paths.iter().flat_map(|path| Path::new(path).ancestors().skip(1)).collect();
         folders.into_iter().try_for_each(|folder| {
@@ -150,7 +152,7 @@ impl Store for FolderStore {
         let found = found.list()?.into_iter().filter(|(path, _)| !is_temporary(path));
         let found = found.map(|(path, kind)| match kind {
             Kind::File(length) => Ok((below(path), length)),
-            // Never read through its name, and to be removed by it.
+            // Only listed, so that it can be removed by its path; never read.
             Kind::Other if is_hidden(folder) => Ok((below(path), 0)),
             Kind::Other => Err(Error::invalid(
                 root.join(path).display(),
@@ -169,13 +171,13 @@ impl Store for FolderStore {
     }
 }
 
-/// The folder of a path, and the name in it.
+/// Splits a path into its folder and the name in it.
 fn split(path: &str) -> (&str, &OsStr) {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
     (folder, OsStr::new(name))
 }
 
-/// Whether a path is none of a registry's but one of those that isn keeps beside it, which readers never see.
+/// Whether a path is one of those that isn keeps beside the registry's own, which readers never see.
 fn is_hidden(path: &str) -> bool {
     path.split('/').any(|name| name.starts_with(HIDDEN))
 }

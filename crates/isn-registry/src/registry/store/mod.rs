@@ -1,7 +1,7 @@
-//! [`Store`]: what a writer needs of the place where a registry is. A folder has it, and a bucket.
+//! [`Store`]: what a writer needs of the location of a registry, which is a folder or a bucket.
 //!
-//! Nothing rests on more than this: a file appears whole or not at all, and of two who create a file one is told that he
-//! did. A folder has a lock beside that, which saves work.
+//! Correctness rests on two guarantees only: a file appears whole or not at all, and of two writers that
+//! create the same file one is told that it did. A folder also has a lock, which saves work.
 
 #[cfg(feature = "cloud")]
 mod bucket;
@@ -22,68 +22,77 @@ use crate::transport::{Access, is_bucket};
 use isn_format::error::{Error, Result};
 use isn_format::object::ObjectRef;
 
-/// Writes files by their `/`-separated path in a registry. In a folder no link on the way to a file, or in its place, is
-/// followed: it is an error that names it.
+/// Writes the files of a registry by their `/`-separated paths. A folder store follows no symlink on the way
+/// to a file or in its place; its error names the symlink.
+///
+/// # Errors
+/// Every function fails if the store cannot be reached, read or written: a folder with [`Error::Io`] or
+/// [`Error::Foreign`], a bucket with [`Error::Network`].
 pub trait Store: Send + Sync {
-    /// The place, as the user would name it.
+    /// The location, as the user would name it.
     fn name(&self) -> &str;
 
-    /// Where `path` is, for messages.
+    /// The location of the file `path`, for messages.
     fn locate(&self, path: &str) -> String;
 
-    /// The same place for reading.
+    /// Opens the same location for reading.
     fn registry(&self) -> Result<Registry>;
 
-    /// Whether there is nothing here but what a killed writer left; looked at before a place becomes a registry.
+    /// Whether there is nothing here except what a killed writer left. Asked before a location becomes a
+    /// registry.
     fn is_free(&self) -> Result<bool>;
 
-    /// Readies the place for one writer: refuses one that cannot keep two apart, and removes what a killed one left. A
-    /// folder is locked until the result is dropped.
+    /// Prepares the location for one writer, and removes what a killed one left. Refuses a bucket that cannot
+    /// keep two writers apart. A folder is locked until the result is dropped.
     fn begin(&self) -> Result<Option<files::Lock>>;
 
-    /// Reads a whole file; `None` if there is none. One that is longer than
-    /// [any at `path`](super::layout::max_len) is an error.
+    /// Reads a whole file; returns `None` if there is none. Fails if it is longer than [any file at
+    /// `path`](super::layout::max_len).
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>>;
 
-    /// The length of a file in bytes; `None` if there is none.
+    /// Returns the length of a file in bytes; `None` if there is none.
     fn length(&self, path: &str) -> Result<Option<u64>>;
 
-    /// Writes a file if none is there: `false` if one is. Of two who try, one gets `true`; both may if they write the
-    /// same bytes.
+    /// Creates a file; returns `false` if there is one already. Of two writers that try at once, one gets
+    /// `true`; both may, if they write the same bytes.
     fn create_new(&self, path: &str, bytes: &[u8]) -> Result<bool>;
 
-    /// Writes a file, whatever is there.
+    /// Writes a file, and replaces what is there.
     fn replace(&self, path: &str, bytes: &[u8]) -> Result<()>;
 
-    /// Changes a small file: `change` gets what is there and says what should be, or `None` if it is well as it is. Where
-    /// somebody else writes meanwhile it is asked again, so nobody's change is lost where the place can tell.
+    /// Changes a small file: `change` receives its contents and returns the new ones, or `None` to leave it.
+    /// If another writer changes the file meanwhile, `change` is called again; so no change is lost where the
+    /// store can detect that.
     fn update(&self, path: &str, change: Change<'_>) -> Result<()>;
 
-    /// Copies an object from a file; it appears only if the bytes that were written are the object's, and is sure to stay
-    /// only after [`Store::settle`].
+    /// Copies an object from the file `from`. It appears only if the written bytes are the object's, and
+    /// survives a power cut only after [`Store::settle`].
     fn put(&self, path: &str, from: &Path, object: &ObjectRef) -> Result<()>;
 
-    /// Returns once the files at `paths`, put there by this or an earlier writer, are there after a power cut, too.
+    /// Returns once the files at `paths`, written by this or an earlier writer, survive a power cut.
     fn settle(&self, paths: &[String]) -> Result<()>;
 
-    /// Checks that what is at `path` is the object: in a folder by its hash, in a bucket by its length.
+    /// Checks that the file at `path` is the object: in a folder by its hash, in a bucket by its length.
     fn check(&self, path: &str, object: &ObjectRef) -> Result<()>;
 
-    /// All files below a folder, by path, with their lengths in bytes; sorted. Hidden ones are left out; any
-    /// other link is an error.
+    /// Lists all files below a folder by path, with their lengths in bytes, sorted. Temporary files are left
+    /// out. In a folder store a symlink is an error, except in a hidden folder.
     fn list(&self, folder: &str) -> Result<Vec<(String, u64)>>;
 
-    /// Removes a file; fine if there is none.
+    /// Removes a file, if there is one.
     fn remove(&self, path: &str) -> Result<()>;
 
-    /// Removes a folder, or says `false` if something is in it; fine if there is none.
+    /// Removes a folder, if there is one; returns `false` if it is not empty.
     fn remove_folder(&self, folder: &str) -> Result<bool>;
 }
 
-/// What [`Store::update`] makes of a file.
+/// Computes the new contents of a file from its present ones, for [`Store::update`].
 pub type Change<'a> = &'a mut dyn FnMut(Option<&[u8]>) -> Result<Option<Vec<u8>>>;
 
-/// The store at `location`, a folder or a bucket.
+/// Opens the store at `location`, a folder or a bucket.
+///
+/// # Errors
+/// [`Error::Invalid`] if `location` is neither, or the access settings are not valid.
 pub fn open(location: &str, access: &Access) -> Result<Box<dyn Store>> {
     if is_url(location) {
         let why = "is a web server's: publish to the folder or bucket that it serves";

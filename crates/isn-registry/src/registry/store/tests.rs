@@ -1,4 +1,4 @@
-//! What every store must do, of folders and of buckets in memory alike.
+//! What every store must do: the same tests for folders and for buckets in memory.
 
 use std::fmt;
 use std::path::Path;
@@ -138,7 +138,7 @@ fn who_was_overtaken_is_asked_again_about_what_is_there_now() {
     assert_eq!(fast.read("file").unwrap().unwrap(), b"mine");
 }
 
-/// A store that has heard of no conditions, or only of `If-None-Match`.
+/// A store that supports no conditional writes, or only `If-None-Match`.
 #[derive(Debug)]
 struct Deaf {
     inner: InMemory,
@@ -278,7 +278,7 @@ fn a_planted_claim_stops_a_writer_until_the_keys_holder_removes_it() {
             assert_eq!(log.unclaim().unwrap(), [writer.store().locate(&path)]);
             assert_eq!(log.view().unwrap().replica.size(), 1);
         }
-        // What a killed writer has claimed is finished, and not removed.
+        // A log claim that a killed writer has created is finished, not removed.
         let mut entries = Vec::new();
         bundle::push(&mut entries, signed("two").bytes()).unwrap();
         let base = log.view().unwrap().replica;
@@ -290,7 +290,7 @@ fn a_planted_claim_stops_a_writer_until_the_keys_holder_removes_it() {
     });
 }
 
-/// A place whose host keeps the next checkpoint that it is given, and says that it failed.
+/// A store whose host keeps the next checkpoint that it is given, and reports a failure.
 struct Thief {
     inner: Box<dyn Store>,
     kept: Arc<Mutex<Vec<Vec<u8>>>>,
@@ -410,7 +410,7 @@ fn of_one_size_one_tree_is_signed_although_the_host_keeps_the_checkpoint_and_tak
                 assert_eq!(store.list("").unwrap(), there);
                 store.replace(&bundle, &taken).unwrap();
             }
-            // What was signed is finished, whatever comes next.
+            // The next writer finishes what was signed, whatever it appends itself.
             let appended = log.append(&[claim_of("three")]).unwrap();
             assert_eq!(appended.first, 2);
             assert_eq!(appended.view.replica.tree().root_at(2).unwrap(), kept.claimed_root());
@@ -419,7 +419,7 @@ fn of_one_size_one_tree_is_signed_although_the_host_keeps_the_checkpoint_and_tak
                 history.datasets().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
                 ["one", "three", "two"]
             );
-            // All tiles are there, too.
+            // All tiles exist, too.
             let signed = SignedCheckpoint::parse("the checkpoint", appended.view.note.clone()).unwrap();
             let audit = store.registry().unwrap();
             transport::runtime().unwrap().block_on(audit.audit_log(log.anchor(), &signed)).unwrap();
@@ -427,7 +427,8 @@ fn of_one_size_one_tree_is_signed_although_the_host_keeps_the_checkpoint_and_tak
     }
 }
 
-/// The log's key is another, and the registry's storage says that it is the old one, and that what came after it is not there.
+/// The log's key was changed, but the registry's storage shows the old key, and nothing of what came after
+/// it.
 #[test]
 fn of_one_size_one_tree_is_signed_after_the_storage_goes_back_to_an_older_key() {
     both_kinds(|open, logs| {
@@ -466,7 +467,7 @@ fn a_damaged_bundle_is_not_handed_on_under_a_new_signature() {
         log.append(&[claim_of("one"), claim_of("two")]).unwrap();
         let (store, path) = (writer.store(), layout::log_entries(0, 2));
         let whole = store.read(&path).unwrap().unwrap();
-        // In the first entry, in the length of the second, in the second.
+        // In the first entry, in the length of the second, and in the second.
         let second = 2 + usize::from(u16::from_be_bytes([whole[0], whole[1]]));
         for at in [40, second, second + 40] {
             let mut damaged = whole.clone();
@@ -482,7 +483,8 @@ fn a_damaged_bundle_is_not_handed_on_under_a_new_signature() {
     });
 }
 
-/// What a log outgrows is removed by the names that isn gave it, not through a link, and nothing else beside it.
+/// Outgrown files of a log are removed by the names that isn gave them, and not through a symlink; all other
+/// files stay.
 #[test]
 #[cfg(unix)]
 fn tidying_a_log_removes_what_isn_has_written_there_and_nothing_else() {
@@ -509,7 +511,7 @@ fn tidying_a_log_removes_what_isn_has_written_there_and_nothing_else() {
         there.retain(|(path, _)| !strangers.iter().any(|name| *path == format!("{folder}/{name}")));
         assert_eq!(there, [], "what was outgrown is gone");
         assert!(strangers.iter().all(|name| root.join(folder).join(name).exists()));
-        // The same folder somewhere else, behind a link, with more in it that looks as if it were isn's.
+        // The same folder elsewhere, behind a symlink, with more files whose names look like isn's.
         let (link, precious) = (root.join(folder.replace("000.p", "001.p")), dir.path().join("precious"));
         std::fs::rename(&link, &precious).unwrap();
         for name in ["1", "2", "3", "photos/1"] {
@@ -525,7 +527,7 @@ fn tidying_a_log_removes_what_isn_has_written_there_and_nothing_else() {
     }
 }
 
-/// Somebody's owner statement of a free name.
+/// An owner statement of some new owner for a name that is free.
 fn claim_of(name: &str) -> SignedStatement {
     let owner = PrivateKey::generate("").unwrap();
     let owners = vec![owner.public_line().key];
@@ -533,7 +535,8 @@ fn claim_of(name: &str) -> SignedStatement {
     SignedStatement::sign(&claim, &owner).unwrap()
 }
 
-/// The same check of a folder and of a bucket, each opened anew as often as wanted, and with a home of its own.
+/// Runs the same check for a folder and for a bucket, each opened again as often as wanted, and with its own
+/// home.
 fn both_kinds(check: impl Fn(&dyn Fn() -> Box<dyn Store>, &KnownLogs)) {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("registry");
