@@ -1,4 +1,4 @@
-//! What is in a cache, whether it is whole, and what of it may go.
+//! Lists what is in a cache, checks it, and removes what is no longer needed.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -13,30 +13,30 @@ use crate::progress::{Progress, Unit};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result};
 
-/// A temporary file that is older belongs to nobody who is still alive.
+/// After this time, no process can still be writing to a temporary file.
 const ABANDONED: Duration = Duration::from_secs(24 * 3600);
 
-/// What a cache has.
+/// What a cache contains.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inventory {
-    /// How many objects, and the sum of their lengths in bytes.
+    /// The number of objects, and their total length in bytes.
     pub objects: (u64, u64),
-    /// The same of pieces of shards.
+    /// As `objects`, for pieces of shards.
     pub pieces: (u64, u64),
-    /// The same of indexes of source archives.
+    /// As `objects`, for indexes of source archives.
     pub sources: (u64, u64),
-    /// The same of what was damaged.
+    /// As `objects`, for files in quarantine.
     pub quarantine: (u64, u64),
-    /// The same of what is being fetched, or was by a process that was killed.
+    /// As `objects`, for temporary files: being fetched now, or by a process that was killed.
     pub temporary: (u64, u64),
-    /// The same of tables, which can be made anew.
+    /// As `objects`, for tables, which can be made again.
     pub tables: (u64, u64),
-    /// How many trees are remembered.
+    /// The number of remembered trees.
     pub trees: u64,
 }
 
 impl Inventory {
-    /// All bytes.
+    /// The total length of all files, in bytes.
     pub fn bytes(&self) -> u64 {
         [self.objects, self.pieces, self.sources, self.tables, self.quarantine, self.temporary]
             .iter()
@@ -45,21 +45,21 @@ impl Inventory {
     }
 }
 
-/// A file that is not what its name says.
+/// A file that does not match its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damaged {
-    /// The file, before it was set aside.
+    /// The path of the file before it was set aside.
     pub path: PathBuf,
 }
 
-/// What was removed.
+/// What a sweep removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// How many files.
+    /// The number of removed files.
     pub files: u64,
-    /// Their bytes.
+    /// Their total length in bytes.
     pub bytes: u64,
-    /// What is left, in bytes.
+    /// The total length of what is left, in bytes.
     pub left: u64,
 }
 
@@ -71,7 +71,10 @@ struct Entry {
 }
 
 impl Cache {
-    /// Counts what is there.
+    /// Counts the contents.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] if a symlink leads out of the cache; [`Error::Io`] if it cannot be read.
     pub fn inventory(&self) -> Result<Inventory> {
         self.check_parts()?;
         let mut inventory = Inventory::default();
@@ -99,8 +102,11 @@ impl Cache {
         Ok(inventory)
     }
 
-    /// Hashes every object and piece, and sets aside those that are not what their name says. Gives how many there were, and
-    /// the damaged ones.
+    /// Hashes every object and piece, and sets aside those that do not match their names. Returns how many
+    /// there were, and the damaged ones.
+    ///
+    /// # Errors
+    /// As [`Cache::inventory`].
     pub fn verify(&self, jobs: usize, progress: &dyn Progress) -> Result<(u64, Vec<Damaged>)> {
         self.check_parts()?;
         let mut files = self.entries(OBJECTS)?;
@@ -112,7 +118,7 @@ impl Cache {
         progress.begin("verify the cache", Unit::Files, files.len() as u64);
         let check = |entry: &Entry| -> Result<Option<Damaged>> {
             progress.advance(1);
-            // Another process may have swept it meanwhile.
+            // Another process may have removed it meanwhile.
             let Some(file) = self.open(&entry.path)? else { return Ok(None) };
             let is_whole = match Piece::at(entry.path.clone()) {
                 Some(piece) => piece.is_whole(file).unwrap_or(false),
@@ -131,14 +137,21 @@ impl Cache {
         Ok((checked, damaged))
     }
 
-    /// The indexes of which there are tables, and the files of these.
+    /// Returns the hashes of the indexes that have tables, with the paths of the tables.
+    ///
+    /// # Errors
+    /// As [`Cache::inventory`].
     pub fn tables(&self) -> Result<Vec<(Digest, PathBuf)>> {
         let files = self.files_of(TABLES)?.into_iter();
         Ok(files.filter_map(|(path, _)| Some((hash_of(&path)?, path))).collect())
     }
 
-    /// Removes what was not used for `older_than`, then what was used longest ago until at most `max_size` bytes are
-    /// left; and always what is damaged, abandoned, or a note of a tree that is gone. With `dry_run` only counts.
+    /// Removes files that were not used for `older_than`, then the least recently used ones until at most
+    /// `max_size` bytes are left. Always removes quarantined and abandoned files, and notes of trees that are
+    /// gone. With `dry_run` it only counts.
+    ///
+    /// # Errors
+    /// As [`Cache::inventory`]; [`Error::Io`] also if a file cannot be removed.
     pub fn sweep(
         &self,
         max_size: Option<u64>,
@@ -184,7 +197,7 @@ impl Cache {
         if is_there { Ok(()) } else { self.remove(note) }
     }
 
-    /// Refuses a cache out of which a link leads.
+    /// Refuses a cache if a symlink leads out of it.
     fn check_parts(&self) -> Result<()> {
         for part in [OBJECTS, PIECES, SOURCES, TABLES, TREES, HINTS, QUARANTINE] {
             Below::check(&self.root, &self.root.join(part))?;
@@ -192,7 +205,7 @@ impl Cache {
         Ok(())
     }
 
-    /// The files of a part that have a name as isn gives them; what else is there is somebody else's.
+    /// Lists the files of a part that have names as isn gives them; other files are not isn's.
     pub(super) fn files_of(&self, part: &str) -> Result<Vec<(PathBuf, Metadata)>> {
         let folder = Below::find(&self.root, &self.root.join(part))?;
         let mut files = folder.map_or(Ok(Vec::new()), |folder| folder.files())?;
@@ -200,7 +213,7 @@ impl Cache {
         Ok(files)
     }
 
-    /// The folders of a part that have the name of a file.
+    /// Lists the folders of a part that have the name of a file.
     fn folders_named_as_files(&self, part: &str, is_named: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>> {
         let folder = Below::find(&self.root, &self.root.join(part))?;
         let mut folders = folder.map_or(Ok(Vec::new()), |folder| folder.folders())?;
@@ -225,7 +238,7 @@ fn is_named_by_isn(path: &Path) -> bool {
     is_temporary(path) || hash_of(path).is_some() || Piece::at(path.to_path_buf()).is_some()
 }
 
-/// All but pieces have a hash before the first dot of their name.
+/// Returns the hash in a file's name, before its first dot; pieces have other names.
 fn hash_of(path: &Path) -> Option<Digest> {
     path.file_name()?.to_str()?.split('.').next()?.parse().ok()
 }
@@ -241,7 +254,7 @@ mod tests {
     use crate::progress::Silent;
     use isn_format::object::ObjectKind;
 
-    /// A cache with three objects of 10 bytes, used 3, 2 and 1 days ago, and a piece used now.
+    /// Makes a cache with three objects of 10 bytes, used 3, 2 and 1 days ago, and a piece used now.
     fn sample(dir: &Path) -> (Cache, SystemTime) {
         let cache = Cache::new(dir);
         let now = SystemTime::now();

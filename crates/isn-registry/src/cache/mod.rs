@@ -1,17 +1,17 @@
-//! [`Cache`]: what was fetched once, by its hash, so that no byte is fetched twice. Any number of processes and hosts may
-//! use one folder: a file gets its name when it is whole, and never changes. Nothing in it is believed: whoever takes
-//! something checks it as if it had come over the wire, and what is damaged is set aside.
+//! [`Cache`]: keeps fetched objects by their hash, so that no byte is fetched twice. Any number of processes
+//! and hosts may use one folder: a file gets its name when it is complete, and never changes. Nothing in it
+//! is trusted: a reader checks it as if it had come over the network, and sets damaged files aside.
 //!
-//! | file | what |
+//! | file | contents |
 //! |---|---|
-//! | `objects/<2 hex>/<64 hex>.<ext>` | an object, as registries have it; never a shard |
-//! | `pieces/<2 hex>/<64 hex>/<start>-<end>-<64 hex>` | bytes `start..end` of the shard of that hash, and their own BLAKE3 |
-//! | `tables/<64 hex>` | a [`isn_format::table::Table`] of the index of that hash, to open a version in a moment |
-//! | `hints/packs/<64 hex>`, `hints/pins/<64 hex>` | which packs a manifest has; which manifest a dataset hash has |
-//! | `hints/packs-of/<64 hex>/<64 hex>` | which packs a place says that a manifest has |
-//! | `trees/<64 hex>` | the path of a tree that was pulled, whose images may be of use to the next |
-//! | `sources/<64 hex>.jsonl` | what is where in a tar file of source images, see [`crate::source::Indexes`] |
-//! | `quarantine/` | what was damaged |
+//! | `objects/<2 hex>/<64 hex>.<ext>` | an object, as in a registry; never a shard |
+//! | `pieces/<2 hex>/<64 hex>/<start>-<end>-<64 hex>` | bytes `start..end` of the shard with that hash, and their own BLAKE3 |
+//! | `tables/<64 hex>` | the [`isn_format::table::Table`] of the index with that hash, which opens faster |
+//! | `hints/packs/<64 hex>`, `hints/pins/<64 hex>` | the list of packs of a manifest; the manifest of a dataset hash |
+//! | `hints/packs-of/<64 hex>/<64 hex>` | the list of packs that a location has for a manifest |
+//! | `trees/<64 hex>` | the path of a pulled tree, whose images may serve a later pull |
+//! | `sources/<64 hex>.jsonl` | an index of a tar file of source images, see [`crate::source::Indexes`] |
+//! | `quarantine/` | damaged files |
 
 mod inventory;
 mod piece;
@@ -42,14 +42,14 @@ const QUARANTINE: &str = "quarantine";
 
 /// The length of the user's secret, in bytes.
 const SECRET: usize = 32;
-/// So many folders of one name are set aside.
+/// The maximum number of folders with the same name that are set aside.
 const MAX_FOLDERS: u32 = 1000;
-/// Hints are short lists: more than this is no hint.
+/// The maximum length of a hint, in bytes: hints are short lists.
 const MAX_HINT: u64 = 4 << 20;
-/// A path of a tree is not longer, on any system.
+/// The maximum length of a tree's path, in bytes; no system has longer ones.
 const MAX_NOTE: u64 = 64 << 10;
 
-/// A folder of things fetched.
+/// A cache folder.
 #[derive(Clone, Debug)]
 pub struct Cache {
     root: PathBuf,
@@ -57,7 +57,7 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// In `root`, which need not exist yet.
+    /// The cache in `root`, which need not exist yet.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Cache { root: root.into(), secret: None }
     }
@@ -67,19 +67,24 @@ impl Cache {
         &self.root
     }
 
-    /// With a file of the user's own, outside of the cache, for a secret that is made when it is wanted first.
+    /// Sets the file of the user's secret, which lies outside the cache and is created when it is first
+    /// needed.
     #[must_use]
     pub fn with_secret(mut self, path: PathBuf) -> Self {
         self.secret = Some(path);
         self
     }
 
-    /// Where indexes of tar files of source images are kept; nowhere, if this user can have no secret.
+    /// The indexes of tar files of source images; `None` if there is no secret to authenticate them with.
     pub fn indexes(&self) -> Option<Indexes> {
         Some(Indexes::new(self.root.join(SOURCES), self.secret().ok()??))
     }
 
-    /// Why there are no indexes, where there could be: what is wrong with the user's secret.
+    /// Checks that the user's secret can be read or created; without it there are no indexes of tar files.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the file has the wrong length or others may read it; [`Error::Io`] if it cannot
+    /// be read or created.
     pub fn check_secret(&self) -> Result<()> {
         self.secret().map(drop)
     }
@@ -93,7 +98,7 @@ impl Cache {
                 let mut new = [0; SECRET];
                 OsRng.fill_bytes(&mut new);
                 files::create_dir_all(files::parent(path))?;
-                // Another process may have been first.
+                // If another process was first, its secret is read below.
                 files::create_new_private(path, &new)?;
                 read()?.unwrap_or_default()
             }
@@ -107,7 +112,7 @@ impl Cache {
         self.root.join(OBJECTS).join(&hex[..2]).join(format!("{hex}.{}", kind.extension()))
     }
 
-    /// An object of at most `cap` bytes, if it is here and whole.
+    /// Returns an object of at most `cap` bytes, if the cache has it undamaged.
     pub fn object(&self, kind: ObjectKind, digest: &Digest, cap: u64) -> Option<Vec<u8>> {
         let path = self.object_path(kind, digest);
         let bytes = self.read(&path, cap)?;
@@ -120,17 +125,23 @@ impl Cache {
     }
 
     /// Keeps an object, whose hash the caller has checked.
+    ///
+    /// # Errors
+    /// Fails if the cache cannot be written to.
     pub fn keep_object(&self, kind: ObjectKind, digest: &Digest, bytes: &[u8]) -> Result<()> {
         let path = self.object_path(kind, digest);
         if path.exists() { Ok(()) } else { self.put(&path, bytes) }
     }
 
-    /// A small file that was kept under a registry's path for it.
+    /// Returns the hint that was kept under a registry's path.
     pub fn hint(&self, path: &str) -> Option<Vec<u8>> {
         self.read(&self.root.join(HINTS).join(path), MAX_HINT)
     }
 
-    /// Keeps a small file that says where to look, and is not believed.
+    /// Keeps a hint under a registry's path. Hints say where to look, and are not trusted.
+    ///
+    /// # Errors
+    /// Fails if the cache cannot be written to.
     pub fn keep_hint(&self, path: &str, bytes: &[u8]) -> Result<()> {
         if self.hint(path).as_deref() == Some(bytes) {
             return Ok(());
@@ -142,24 +153,28 @@ impl Cache {
         self.root.join(TABLES).join(index.to_string())
     }
 
-    /// The table of an index, if there is one of at most `cap` bytes: not checked.
+    /// Returns the table of an index, of at most `cap` bytes, unchecked, and marks it as used.
     pub fn table(&self, index: &Digest, cap: u64) -> Option<Vec<u8>> {
         let bytes = self.look_at_table(index, cap)?;
         self.mark_used(&self.table_path(index));
         Some(bytes)
     }
 
-    /// The same of a table that is of no use to anybody by that.
+    /// As [`Cache::table`], without marking the table as used.
     pub fn look_at_table(&self, index: &Digest, cap: u64) -> Option<Vec<u8>> {
         self.read(&self.table_path(index), cap)
     }
 
-    /// Keeps the table of an index, in place of any that was there.
+    /// Keeps the table of an index; replaces an older one.
+    ///
+    /// # Errors
+    /// Fails if the cache cannot be written to.
     pub fn keep_table(&self, index: &Digest, bytes: &[u8]) -> Result<()> {
         self.put(&self.table_path(index), bytes)
     }
 
-    /// Sets aside the table of an index, which led to wrong bytes. Whether there was one, and is none now.
+    /// Sets aside the table of an index, which led to wrong bytes. Returns whether there was one and it is
+    /// gone.
     pub fn set_aside_table(&self, index: &Digest) -> bool {
         let path = self.table_path(index);
         let was_there = path.exists();
@@ -167,22 +182,26 @@ impl Cache {
         was_there && !path.exists()
     }
 
-    /// Notes that the version of an index gave wrong bytes, and nobody knows why: it is to be checked before it is read again.
+    /// Records that reading the version of an index gave wrong bytes for an unknown reason, so that it is
+    /// checked before it is read again.
     pub fn doubt(&self, index: &Digest) {
         let _ = self.keep_hint(&doubted(index), b"");
     }
 
-    /// Whether a version is to be checked.
+    /// Whether a version must be checked before it is read.
     pub fn is_doubted(&self, index: &Digest) -> bool {
         self.hint(&doubted(index)).is_some()
     }
 
-    /// Notes that a version was checked.
+    /// Records that a version was checked.
     pub fn trust_again(&self, index: &Digest) {
         let _ = self.remove(&self.root.join(HINTS).join(doubted(index)));
     }
 
     /// Remembers that there is a tree at `path`.
+    ///
+    /// # Errors
+    /// Fails if the cache cannot be written to.
     pub fn keep_tree(&self, path: &Path) -> Result<()> {
         let path = std::path::absolute(path).map_err(Error::io("find", path))?;
         let Some(text) = path.to_str() else { return Ok(()) };
@@ -190,7 +209,7 @@ impl Cache {
         self.put(&self.root.join(TREES).join(name), text.as_bytes())
     }
 
-    /// Where trees were pulled to; they may be gone or changed.
+    /// The paths of pulled trees, which may be gone or changed.
     pub fn trees(&self) -> Vec<PathBuf> {
         let notes = self.files_of(TREES).unwrap_or_default().into_iter();
         notes.filter_map(|(note, _)| self.tree_of(&note)).collect()
@@ -200,20 +219,20 @@ impl Cache {
         self.read(note, MAX_NOTE).and_then(|bytes| String::from_utf8(bytes).ok()).map(PathBuf::from)
     }
 
-    /// Moves what is damaged out of the way, so that it is fetched again and can still be looked at.
+    /// Moves a damaged file to the quarantine, so that it is fetched again and can still be examined.
     pub fn set_aside(&self, path: &Path) {
-        // On a cache that cannot be written to it stays, and is found damaged again.
+        // In a read-only cache the file stays, and is found damaged again.
         let _ = self.try_set_aside(path);
     }
 
     fn try_set_aside(&self, path: &Path) -> Result<()> {
         let Some((folder, name)) = self.folder_of(path)? else { return Ok(()) };
-        // A link or a pipe is nothing to look at later, and would stop `isn cache` there.
+        // A symlink or a pipe is not worth keeping, and `isn cache` would stop at it in the quarantine.
         if path.symlink_metadata().is_ok_and(|about| !about.is_file() && !about.is_dir()) {
             return folder.remove(name);
         }
         match Below::make(&self.root, &self.root.join(QUARANTINE)) {
-            // A folder is not ours to remove: where another of its name was put before, it goes beside that.
+            // isn must not remove a folder: if the quarantine has one of that name, it goes beside that.
             Ok(_) if path.is_dir() => (0..MAX_FOLDERS)
                 .map(|number| self.root.join(QUARANTINE).join(number.to_string()))
                 .find_map(|place| folder.rename(name, &Below::make(&self.root, &place).ok()?).ok())
@@ -224,33 +243,33 @@ impl Cache {
         }
     }
 
-    /// Removes a file of the cache; fine if there is none.
+    /// Removes a file of the cache, if it exists.
     fn remove(&self, path: &Path) -> Result<()> {
         self.folder_of(path)?.map_or(Ok(()), |(folder, name)| folder.remove(name))
     }
 
-    /// The folder that holds `path`, opened without leaving the cache through a link; `None` where there is none.
+    /// Opens the folder of `path` without following a symlink out of the cache; `None` if there is none.
     fn folder_of<'a>(&self, path: &'a Path) -> Result<Option<(Below, &'a OsStr)>> {
         let folder = Below::find(&self.root, files::parent(path))?;
         Ok(folder.zip(path.file_name()))
     }
 
-    /// Opens a file of the cache; `None` if it is not there.
+    /// Opens a file of the cache; `None` if there is none.
     fn open(&self, path: &Path) -> Result<Option<File>> {
         Below::open_file(&self.root, path)
     }
 
-    /// A file of at most `cap` bytes, if it can be read.
+    /// Reads a file of at most `cap` bytes, if that is possible.
     fn read(&self, path: &Path, cap: u64) -> Option<Vec<u8>> {
         files::read_to_cap(self.open(path).ok()??, path, cap).ok()
     }
 
-    /// Writes a file: what is lost of it is fetched again.
+    /// Writes a file without waiting for the disk: what is lost is fetched again.
     fn put(&self, path: &Path, bytes: &[u8]) -> Result<()> {
         files::keep(&self.root, path, bytes)
     }
 
-    /// What is used stays longest. Whether the file system lets us say so does not matter.
+    /// Marks a file as used, since a sweep keeps what was used last. A failure does not matter.
     fn mark_used(&self, path: &Path) {
         if let Ok(Some((folder, name))) = self.folder_of(path)
             && let Ok(Some(file)) = folder.open_to_append(name)
@@ -260,7 +279,7 @@ impl Cache {
     }
 }
 
-/// Where it is noted that a version is to be checked.
+/// The path of the mark that a version must be checked.
 fn doubted(index: &Digest) -> String {
     format!("doubted/{index}")
 }

@@ -1,4 +1,4 @@
-//! Pieces of shards: what one request brought.
+//! Pieces of shards: the byte ranges that requests fetched.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
@@ -12,19 +12,19 @@ use crate::files::{self, Below};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Missing, Result};
 
-/// A run of bytes of a shard.
+/// A byte range of a shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
     /// Which bytes of the shard.
     pub range: Range<u64>,
-    /// BLAKE3 of these bytes.
+    /// The BLAKE3 of these bytes.
     pub(super) blake3: Digest,
-    /// Where they are.
+    /// The path of the file.
     pub path: PathBuf,
 }
 
 impl Piece {
-    /// From the path of one; `None` for anything else.
+    /// Returns the piece at a path; `None` if the path is not that of a piece.
     pub(super) fn at(path: PathBuf) -> Option<Piece> {
         let name = path.file_name()?.to_str()?;
         let mut parts = name.splitn(3, '-');
@@ -33,31 +33,38 @@ impl Piece {
         (start < end).then_some(Piece { range: start..end, blake3, path })
     }
 
-    /// The bytes from `start` of the shard on, to be read in order.
+    /// Opens the file at byte `start` of the shard.
+    ///
+    /// # Errors
+    /// As [`Piece::open_file`].
     pub fn open(&self, start: u64) -> Result<File> {
         let mut file = Piece::open_file(&self.path)?;
         file.seek(SeekFrom::Start(start - self.range.start)).map_err(Error::io("read", &self.path))?;
         Ok(file)
     }
 
-    /// Opens the file of one.
+    /// Opens the file of a piece.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if it is gone; [`Error::Foreign`] if it is not a regular file; [`Error::Io`] if it
+    /// cannot be opened.
     pub fn open_file(path: &Path) -> Result<File> {
         files::open_nofollow(path)?
             .ok_or_else(|| Error::not_found(Missing::File, path.display(), "the cache"))
     }
 
-    /// Whether it is a file of the length that its name says.
+    /// Whether it is a regular file of the length in its name.
     fn is_file(&self) -> bool {
         let about = self.path.symlink_metadata();
         about.is_ok_and(|about| about.is_file() && about.len() == self.range.end - self.range.start)
     }
 
-    /// Whether its bytes are not what its name says.
+    /// Whether its bytes do not match its name.
     pub fn is_damaged(&self) -> bool {
         !Piece::open_file(&self.path).is_ok_and(|file| self.is_whole(file).unwrap_or(false))
     }
 
-    /// Whether all bytes of `file` are what its name says.
+    /// Whether the bytes of `file` match its name.
     pub(super) fn is_whole(&self, file: File) -> io::Result<bool> {
         let mut hasher = blake3::Hasher::new();
         let length = hasher.update_reader(file)?.count();
@@ -71,8 +78,8 @@ impl Cache {
         self.root().join(PIECES).join(&hex[..2]).join(hex)
     }
 
-    /// The pieces of a shard, by where they begin. What is no file, or one that is shorter or
-    /// longer than its name says, is set aside.
+    /// Returns the pieces of a shard, sorted by range. Sets aside what is not a regular file, or does not
+    /// have the length in its name.
     pub fn pieces(&self, shard: &Digest) -> Vec<Piece> {
         let folder = self.pieces_of(shard);
         let is_there = Below::find(self.root(), &folder).is_ok_and(|found| found.is_some());
@@ -90,9 +97,9 @@ impl Cache {
         pieces
     }
 
-    /// Sets aside a piece at `path` that gave wrong bytes, if its bytes are not what its name says, or if it is known to be
-    /// wrong nevertheless: somebody gave it that name. Whether it was set aside; else it may be right, and whoever said that
-    /// something is in it is wrong.
+    /// Sets aside the piece at `path`, which gave wrong bytes, if its bytes do not match its name, or if
+    /// `is_wrong`: somebody then gave a wrong file that name. Returns whether it was set aside; if not, the
+    /// piece may be right, and the pack that led to it wrong.
     pub fn set_aside_piece(&self, path: &Path, is_wrong: bool) -> bool {
         let is_wrong = is_wrong || Piece::at(path.to_path_buf()).is_none_or(|piece| piece.is_damaged());
         if is_wrong {
@@ -101,12 +108,15 @@ impl Cache {
         is_wrong
     }
 
-    /// Says that a piece was of use.
+    /// Marks a piece as used.
     pub fn used(&self, piece: &Piece) {
         self.mark_used(&piece.path);
     }
 
-    /// A place for bytes of a shard from `start` on, which are about to come.
+    /// Begins a piece for the bytes of a shard from `start` on.
+    ///
+    /// # Errors
+    /// Fails if the cache cannot be written to.
     pub fn new_piece(&self, shard: &Digest, start: u64) -> Result<NewPiece> {
         let folder = self.pieces_of(shard);
         Below::make(self.root(), &folder)?;
@@ -117,7 +127,7 @@ impl Cache {
     }
 }
 
-/// A piece that is being written: by one thread, while others check what it has brought so far.
+/// A piece that one thread is writing, while others check what has arrived so far.
 pub struct NewPiece {
     temp: Option<tempfile::NamedTempFile>,
     hasher: blake3::Hasher,
@@ -125,8 +135,8 @@ pub struct NewPiece {
     fate: Arc<Fate>,
 }
 
-/// Whether a piece is kept. It gets its name when the last of those who write or check it lets go, unless one of them has
-/// found fault with it.
+/// Decides whether a piece is kept. It gets its name when the last thread that writes or checks it drops
+/// this, unless one of them has found bad bytes.
 pub struct Fate {
     folder: PathBuf,
     start: u64,
@@ -135,7 +145,10 @@ pub struct Fate {
 }
 
 impl NewPiece {
-    /// Adds bytes. After an error the piece is not kept.
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// Fails if the file cannot be written; the piece is not kept then.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let Some(temp) = &mut self.temp else { return Ok(()) };
         self.hasher.update(bytes);
@@ -143,7 +156,7 @@ impl NewPiece {
         temp.write_all(bytes).inspect_err(|_| self.fate.spoil())
     }
 
-    /// To be held by whoever checks some of its bytes, until they are checked.
+    /// Returns a handle that a thread must hold while it checks some of the bytes.
     pub fn fate(&self) -> Arc<Fate> {
         self.fate.clone()
     }
@@ -159,7 +172,7 @@ impl Drop for NewPiece {
 }
 
 impl Fate {
-    /// Says that some of its bytes are not what they must be.
+    /// Records that some bytes are wrong.
     pub fn spoil(&self) {
         self.is_good.store(false, Ordering::Relaxed);
     }
@@ -170,7 +183,7 @@ impl Drop for Fate {
         let written = self.written.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((temp, blake3, length)) = written.filter(|_| *self.is_good.get_mut()) {
             let name = format!("{}-{}-{blake3}", self.start, self.start + length);
-            // A piece that cannot be kept is fetched again.
+            // If it cannot be kept, it is fetched again.
             let _ = temp.persist(self.folder.join(name));
         }
     }

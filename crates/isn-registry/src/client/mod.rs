@@ -1,5 +1,5 @@
-//! [`Client`]: which registries a user looks in and whom they believe; and from a reference to a version that somebody vouches
-//! for: a log that the user trusts, a publisher's key, or the pin.
+//! [`Client`]: the registries that a user looks in, and whom the user believes. It finds the version that a
+//! reference means and somebody vouches for: a log that the user trusts, a publisher's key, or the pin.
 
 mod names;
 mod pins;
@@ -21,35 +21,35 @@ use isn_format::key::PublicKey;
 use isn_format::log::{History, LogKey, Rejected, Released, SignedCheckpoint, leaf_hash};
 use isn_format::release::{Release, unknown_signer};
 
-/// Where the bundled registry keeps the public half of its demonstration key.
+/// The file of the bundled registry with the public half of its demonstration key.
 const DEMO_KEY: &str = "keys/demo.pub";
 
-/// A user's side of it all: the registries to look in, in order, and whom to believe.
+/// The registries to look in, in order, and whom to believe.
 #[derive(Clone, Debug)]
 pub struct Client {
-    /// `bundled`, URLs or folders.
+    /// The locations: `bundled`, URLs or folders.
     pub locations: Vec<String>,
     /// The logs and keys that the user trusts.
     pub trust: TrustStore,
-    /// What is remembered of logs.
+    /// The logs that this user has seen.
     pub logs: KnownLogs,
-    /// Where what was fetched is kept, if it is to be kept.
+    /// The cache, if there is one.
     pub cache: Option<Cache>,
     /// How the network may be used.
     pub access: Access,
-    /// How old, in seconds, the witnesses' view of a log may be.
+    /// The maximum age, in seconds, of the witnesses' view of a log.
     pub max_age: Option<u64>,
 }
 
-/// What the user believes of a registry.
+/// What the user believes about a registry.
 pub struct Belief {
-    /// The log's key, if the registry has a log that the user has a reason to believe.
+    /// The log's key, if the user has a reason to believe it.
     pub log: Option<LogKey>,
-    /// Whether that key is believed for the first time, since the registry says so.
+    /// Whether that key is believed for the first time, because the registry shows it.
     is_new: bool,
     /// The key that the registry claims for its log.
     claimed: Option<LogKey>,
-    /// Why the place does not look like a registry, if it does not.
+    /// Why the location does not look like a registry, if it does not.
     pub(crate) unlike: Option<Error>,
     /// The publishers whose releases count.
     pub keys: Vec<PublicKey>,
@@ -58,24 +58,38 @@ pub struct Belief {
 }
 
 impl Client {
-    /// One of them; the others are asked for objects that it lacks. What comes from another machine is kept in the cache.
+    /// Opens one of the registries, with the others as mirrors for objects that it lacks. Objects from
+    /// another machine are kept in the cache.
+    ///
+    /// # Errors
+    /// As [`Registry::open`].
     pub fn open(&self, location: &str) -> Result<Registry> {
         let registry = Registry::open(location, &self.access)?;
         let is_remote = registry.id().is_some_and(RegistryId::is_remote);
         let others = self.locations.iter().filter(|other| *other != location);
-        // A mirror that is not there is no reason to fail before it is needed.
+        // A mirror that cannot be opened is no reason to fail before it is needed.
         let mirrors = others.filter_map(|other| Registry::open(other, &self.access).ok());
         Ok(registry.with_cache(self.cache.clone().filter(|_| is_remote)).with_mirrors(mirrors))
     }
 
-    /// The version that `reference` means, from the first registry that has it.
+    /// Returns the version that `reference` means, from the first registry that has it.
+    ///
+    /// # Errors
+    /// As [`Client::head`]; [`Error::Withdrawn`] if objects are missing and the version is withdrawn; also as
+    /// [`Registry::complete`].
     pub async fn snapshot(&self, reference: &DatasetRef) -> Result<(Registry, Snapshot)> {
         let (registry, head) = self.head(reference).await?;
         let snapshot = complete(&registry, head).await?;
         Ok((registry, snapshot))
     }
 
-    /// The same, without what the manifest lists.
+    /// As [`Client::snapshot`], without what the manifest lists.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Unreleased`] or [`Error::Withdrawn`] if there is no such version;
+    /// [`Error::Unanswered`] if a registry that may own the name does not answer; [`Error::UnknownSigner`] or
+    /// [`Error::Trust`] if nobody whom the user believes vouches for it; [`Error::Network`] or
+    /// [`Error::Integrity`] if it cannot be read.
     pub async fn head(&self, reference: &DatasetRef) -> Result<(Registry, Head)> {
         match reference {
             DatasetRef::Pin(pin) | DatasetRef::Version(_, _, Some(pin)) => self.by_pin(reference, pin).await,
@@ -83,13 +97,17 @@ impl Client {
         }
     }
 
-    /// What the user believes of a registry. The bundled one is believed as the program is: who runs this binary trusts
-    /// its source tree.
+    /// Returns what the user believes about a registry. The bundled one is believed as the program is: its
+    /// user trusts its source.
+    ///
+    /// # Errors
+    /// [`Error::Network`] if the registry cannot be reached.
     pub async fn belief(&self, registry: &Registry) -> Result<Belief> {
         let (claimed, unlike) = match registry.about().await {
             Ok(about) => (about.log_key, None),
             Err(e @ Error::Network { .. }) if !self.access.offline => return Err(e),
-            // Whatever is wrong with it shows again where it is needed; a log that is known counts without it.
+            // Any other fault shows again where it matters. A log that is known counts without
+            // `registry.json`.
             Err(e) => (None, Some(e)),
         };
         let Some(id) = registry.id() else {
@@ -102,8 +120,9 @@ impl Client {
             return Ok(Belief { log, is_new: false, claimed, unlike, keys, policy });
         };
         let none = Trusted::default();
-        // Of a place that nobody has named, what it showed before counts more than what it says now. One that has nothing of
-        // a registry any more, like a disk that is not there, shows neither.
+        // For a location that is not in the trust store, the log that it showed before counts more than the
+        // one that it shows now. If nothing of a registry is left there, as with a disk that is not mounted,
+        // neither counts.
         let is_gone = !self.access.offline && matches!(unlike, Some(Error::NotFound { .. }));
         let at = if is_gone { self.trust.get(id) } else { self.believed_at(id) };
         let claimed_to_be = || self.known().believed_of(claimed.as_ref()?);
@@ -111,11 +130,12 @@ impl Client {
         Ok(Belief { unlike, ..self.believed(trusted, claimed) })
     }
 
-    /// What is believed of a registry that claims to have the log `claimed`, if the user believes `trusted` of it.
+    /// Returns what is believed about a registry that claims the log `claimed`, if the user believes
+    /// `trusted` about it.
     fn believed(&self, trusted: &Trusted, claimed: Option<LogKey>) -> Belief {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let keys = trusted.public_keys();
-        // A publisher's key is reason enough to begin with the log that the registry shows.
+        // A trusted publisher's key is reason enough to begin with the log that the registry shows.
         let first = claimed.clone().filter(|_| trusted.log.is_none() && !keys.is_empty());
         let witnesses = trusted.witnesses.clone();
         let needed = trusted.witnesses_needed.unwrap_or(witnesses.len());
@@ -129,17 +149,22 @@ impl Client {
         }
     }
 
-    /// What the user knows.
+    /// What the user knows about registries.
     pub fn known(&self) -> Known<'_> {
         Known { trust: &self.trust, logs: &self.logs }
     }
 
-    /// What is believed of a place by the log that it must show: as it was said of the place, or of that log elsewhere.
+    /// Returns what is believed about a location by the log that it must show: as recorded for the location,
+    /// or for that log at another location.
     fn believed_at(&self, place: &RegistryId) -> Option<&Trusted> {
         self.trust.get(place).or_else(|| self.known().believed_of(&self.known().log_of(place)?))
     }
 
-    /// The log of a registry, if it has one that the user believes.
+    /// Returns the log of a registry, if the user believes one.
+    ///
+    /// # Errors
+    /// [`Error::Trust`] if the registry shows no log, or as for [`Registry::sync_log`]; [`Error::Invalid`] if
+    /// a maximum age is set without a trusted log.
     pub async fn view(&self, registry: &Registry, belief: &Belief) -> Result<Option<LogView>> {
         let Some(log) = &belief.log else {
             return match self.max_age {
@@ -154,7 +179,12 @@ impl Client {
         })
     }
 
-    /// The same, or else the log that the registry claims to be; with the key that it is known by.
+    /// As [`Client::view`], but falls back to the log that the registry claims; also returns the key that the
+    /// log is known by.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if the registry claims no log; [`Error::Trust`] if it shows none; also as
+    /// [`Registry::sync_log`].
     pub async fn claimed_view(&self, registry: &Registry, belief: &Belief) -> Result<(LogKey, LogView)> {
         let log = belief.log.as_ref().or(belief.claimed.as_ref());
         let log = log.ok_or_else(|| {
@@ -169,7 +199,7 @@ impl Client {
 
     async fn sync(&self, registry: &Registry, log: &LogKey, belief: &Belief) -> Result<Option<LogView>> {
         let policy = &belief.policy;
-        // The bundled one is as fixed as the program: there is nothing to remember.
+        // The bundled registry is as fixed as the program, so there is nothing to remember.
         let known = (registry.name() != BUNDLED).then(|| self.logs.log(log));
         if self.access.offline
             && registry.id().is_some_and(RegistryId::is_remote)
@@ -178,12 +208,13 @@ impl Client {
             return as_last_seen(known, registry, policy).map(Some);
         }
         let view = registry.sync_log(log, known.as_ref(), policy).await?;
-        // A log that nobody has a reason to believe does not take the place of one that was seen there: looking at what a
-        // place shows instead is no reason to write to it.
+        // A log that the user has no reason to believe does not replace the one that was seen at this
+        // location: looking at another log is no reason to write to it.
         if let (Some(_), Some(_), Some(id)) = (&view, known, registry.id())
             && (belief.log.is_some() || self.logs.log_at(id.as_str()).is_none())
         {
-            // Where a home cannot be written to, looking must still be possible. What somebody has put there is another thing.
+            // Reading must be possible with a read-only home, but not with somebody else's file in the place
+            // of isn's own.
             if let Err(foreign @ Error::Foreign { .. }) = self.logs.note_place(id.as_str(), log) {
                 return Err(foreign);
             }
@@ -191,7 +222,7 @@ impl Client {
         Ok(view)
     }
 
-    /// Remembers who the registry is, and gives the notice of it.
+    /// Remembers the log of a registry, and returns the notice about it.
     fn pin_log(&self, registry: &Registry, belief: &Belief) -> Result<String> {
         let (Some(id), Some(log)) = (registry.id(), &belief.log) else {
             return Err(Error::Internal("a first contact without a log".into()));
@@ -201,7 +232,7 @@ impl Client {
     }
 }
 
-/// What a manifest lists. Objects of a withdrawn version may be gone: then that is why they are.
+/// Reads what a manifest lists. If objects are missing and the version is withdrawn, the error says so.
 pub(crate) async fn complete(registry: &Registry, head: Head) -> Result<Snapshot> {
     let what = format!("{}@{}", head.manifest.name, head.manifest.version);
     let withdrawn = head.withdrawn.clone();
@@ -213,7 +244,7 @@ pub(crate) async fn complete(registry: &Registry, head: Head) -> Result<Snapshot
     })
 }
 
-/// The log of a registry that is not to be asked, as far as the user is content with that.
+/// Returns the log of a registry as it was last seen, if that satisfies the user's policy.
 fn as_last_seen(known: &KnownLog, registry: &Registry, policy: &WitnessPolicy) -> Result<LogView> {
     let Some((replica, seen)) = known.load()?.whole() else {
         if policy.max_age.is_some() {
@@ -249,7 +280,7 @@ fn subject(history: &History, reference: &DatasetRef) -> Option<(Name, Version)>
     }
 }
 
-/// What may have been meant: the versions that a name has, or else the names that are like it.
+/// What the user may have meant: the versions that a name has, or similar names.
 fn near(history: &History, name: &Name) -> Vec<String> {
     let standing = |(version, released): (&Version, &Released)| {
         released.withdrawn.is_none().then(|| version.to_string())
@@ -263,7 +294,7 @@ fn near(history: &History, name: &Name) -> Vec<String> {
     }
 }
 
-/// The release that a name means in a verified log, and what the user should hear of it.
+/// Returns the release that a name means in a verified log, with warnings for the user.
 pub(crate) async fn in_log(
     registry: &Registry,
     view: &LogView,
@@ -308,13 +339,13 @@ pub(crate) async fn in_log(
     if let Some(notice) = &released.withdrawn {
         return Err(Error::Withdrawn { reference: what, reason: notice.reason.clone() });
     }
-    // The file beside the log is a convenience, but one that says something else is somebody's doing.
+    // The file beside the log is a convenience, but somebody must have replaced one that differs.
     let is_same = match registry.release_file(name, release.version()).await {
         Ok(None) => true,
         Ok(Some(bytes)) => view.replica.tree().leaf(released.index) == Some(leaf_hash(&bytes)),
-        // Longer than any statement.
+        // It is longer than any statement.
         Err(Error::Integrity { .. }) => false,
-        // Offline: the log says it all.
+        // The log is enough when offline.
         Err(Error::Network { .. }) if view.behind.is_some() => true,
         Err(e) => return Err(e),
     };

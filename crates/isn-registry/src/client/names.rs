@@ -1,6 +1,6 @@
-//! Whose a name is where several registries are listed: the first's that has it. One that does not answer has not said
-//! that it lacks the name: a mirror of its log answers for it, or its log as it was last seen. Registries of one log are
-//! mirrors of each other, wherever they stand in the list.
+//! Which registry of the list a name belongs to: the first one that has it. A registry that does not answer
+//! may have the name too, so a mirror of its log answers for it, or its log as it was last seen. Registries
+//! with the same log are mirrors of each other, wherever they stand in the list.
 
 use std::time::Duration;
 
@@ -14,23 +14,23 @@ use isn_format::dataset_ref::{DatasetRef, Name};
 use isn_format::error::{Error, Result, chain};
 use isn_format::log::{LogKey, SignedCheckpoint};
 
-/// How long a registry that is only asked whether it has the name too may take for all that it is asked.
+/// The maximum time for asking a further registry whether it has the name too.
 const ASIDE: Duration = Duration::from_secs(3);
 
-/// What a registry answers to a name.
+/// A registry's answer to a name.
 enum Answer {
     /// It has the version.
     Found(Box<(Registry, Head)>),
-    /// The name is its, and there is no such version.
+    /// The name belongs to it, but there is no such version.
     Otherwise(Error),
-    /// It does not have the name. In its log as last seen, that is, if there is a notice of it.
+    /// It does not have the name; with a notice if only its log as last seen says so.
     Lacks(Error, Option<String>),
-    /// Nobody knows.
+    /// It did not answer.
     Silent(Error),
 }
 
 impl Client {
-    /// The version that a name means, from the first registry that has the name.
+    /// Returns the version that a name means, from the first registry that has the name.
     pub(super) async fn by_name(&self, reference: &DatasetRef, name: &Name) -> Result<(Registry, Head)> {
         let (mut notices, mut absent, mut silent) = (Vec::new(), None, None);
         for (at, location) in self.locations.iter().enumerate() {
@@ -61,7 +61,7 @@ impl Client {
                     notices.extend(notice);
                     absent.get_or_insert(e);
                 }
-                // There is nobody else who could be taken for it.
+                // No other registry could be mistaken for it.
                 Answer::Silent(e) if self.locations.len() == 1 => return Err(e),
                 Answer::Silent(e) => {
                     if !rest.is_empty() {
@@ -77,7 +77,7 @@ impl Client {
     async fn ask(&self, location: &str, reference: &DatasetRef, name: &Name) -> Result<Answer> {
         let registry = match self.open(location) {
             Ok(registry) => registry,
-            // A disk that is not there looks like this.
+            // A disk that is not mounted looks like this.
             Err(e @ Error::NotFound { .. }) => return Ok(Answer::Silent(e)),
             Err(e) => return Err(e),
         };
@@ -88,7 +88,7 @@ impl Client {
         }
     }
 
-    /// Asks a registry of which the user believes `belief`.
+    /// Asks a registry about which the user believes `belief`.
     async fn ask_as(
         &self,
         registry: Registry,
@@ -142,7 +142,8 @@ impl Client {
         }
     }
 
-    /// What the first of `locations` answers that shows the log of a registry; `None` if none does and answers.
+    /// Asks the registries at `locations` that show the log of the silent registry; returns the first answer
+    /// with the version, else the first other answer; `None` if none answers.
     async fn ask_mirrors(
         &self,
         locations: &[String],
@@ -158,30 +159,31 @@ impl Client {
             else {
                 continue;
             };
-            // As strictly as the one that it stands for.
+            // A mirror is held to what is believed about the registry that it stands in for.
             let believed = self.believed(trusted, Some(log.clone()));
             match self.ask_as(registry, believed, reference, name).await {
                 Ok(found @ Answer::Found(_)) => return Ok(Some(found)),
                 Ok(Answer::Silent(_)) => {}
                 Ok(answer) => drop(other.get_or_insert(answer)),
-                // It claims to be that log, and is not.
+                // It claims that log, but contradicts it.
                 Err(e) if self.is_same_log(log, &shown) => return Err(e),
-                // One of the same origin only.
+                // It has only the same origin.
                 Err(_) => {}
             }
         }
         Ok(other)
     }
 
-    /// The log that a registry must show, if the user believes it, and what is believed of it: as it was said, or as it was
-    /// when it was last read.
+    /// Returns the log that a registry must show, if the user believes it, and what is believed about it: as
+    /// recorded in the trust store, or as it was last seen.
     fn expected(&self, location: &str) -> Option<(LogKey, &Trusted)> {
         let id: RegistryId = location.parse().ok().filter(|_| location != BUNDLED)?;
         let trusted = self.believed_at(&id)?;
         Some((trusted.believed_log()?.clone(), trusted))
     }
 
-    /// That a registry lacks the name, by its log as it was last seen. The error says whose a name is not known of.
+    /// Returns the notice that a registry lacks the name, by its log as last seen. The error says that the
+    /// owner of the name is not known.
     fn as_it_was(&self, location: &str, name: &Name, error: &Error) -> Result<String> {
         let refuse = |why: &str| unanswered(location, name, &format!("{}; {why}", chain(error)));
         let expected = self.expected(location).ok_or_else(|| refuse("nothing is known of a log of it"))?;
@@ -204,7 +206,7 @@ impl Client {
         ))
     }
 
-    /// That registries further on in the list, of other logs, have the name too.
+    /// Returns a notice if later registries in the list, with other logs, have the name too.
     async fn elsewhere(
         &self,
         locations: &[String],
@@ -234,7 +236,7 @@ impl Client {
         )]
     }
 
-    /// Whether a registry of another log than `own` has the name too: one that takes long is not waited for.
+    /// Whether a registry with another log than `own` has the name too. Does not wait for a slow one.
     async fn has_it_too(&self, location: &str, own: Option<&LogKey>, name: &Name) -> bool {
         let is_same = |log: &LogKey| own.is_some_and(|own| self.is_same_log(own, log));
         let expected = self.expected(location).map(|(log, _)| log);
@@ -245,7 +247,7 @@ impl Client {
         let Ok(registry) = Registry::open(location, &access) else { return false };
         let says = aside(async {
             let about = registry.about().await.ok()?;
-            // Without a log on either side nobody can say that they are not one.
+            // If neither has a log, nothing shows that they differ.
             let is_one = about.log_key.as_ref().map_or(own.is_none(), is_same);
             Some(!is_one && registry.versions(name).await.is_ok_and(|versions| !versions.is_empty()))
         });
@@ -255,18 +257,18 @@ impl Client {
         })
     }
 
-    /// Whether two keys are of one log, as far as it was seen.
+    /// Whether two keys belong to one log, as far as it was seen.
     fn is_same_log(&self, one: &LogKey, other: &LogKey) -> bool {
         self.known().has_become(one, other) || self.known().has_become(other, one)
     }
 }
 
-/// What is asked only for a notice; `None` if it takes long, however it does so.
+/// Returns the result of a request that only serves a notice; `None` if it takes too long.
 async fn aside<T>(asked: impl Future<Output = T>) -> Option<T> {
     tokio::time::timeout(ASIDE, asked).await.ok()
 }
 
-/// That nobody knows whose `name` is, since the registry at `location` does not say.
+/// The error that the owner of `name` is not known, since the registry at `location` does not answer.
 pub(crate) fn unanswered(location: &str, name: &Name, why: &str) -> Error {
     Error::Unanswered { registry: location.into(), name: name.to_string(), why: why.into() }
 }

@@ -1,4 +1,5 @@
-//! What a pin means: the bytes, from wherever. What the logs that the user believes say of the version is said beside it.
+//! Resolves pins. A pin identifies the bytes, so they may come from anywhere; what trusted logs say about the
+//! version is reported beside them.
 
 use std::collections::HashSet;
 
@@ -14,8 +15,8 @@ use isn_format::log::{History, LogKey, Notice};
 use isn_format::release::Release;
 
 impl Client {
-    /// What a pin names is known by its hash: bytes may come from anywhere, and one that has others is passed over. So is one
-    /// that does not answer, which is said; and whoever gives the bytes does not silence the logs that the user believes.
+    /// Finds the version of a pin in any registry; a registry that has other bytes, or does not answer, is
+    /// passed over with a notice. Whichever registry has it, the logs that the user believes are still heard.
     pub(super) async fn by_pin(&self, reference: &DatasetRef, pin: &Digest) -> Result<(Registry, Head)> {
         let (mut notices, mut wrong, mut absent, mut unreached) = (Vec::new(), None, None, None);
         let (mut found, mut unread) = (None, Vec::new());
@@ -114,8 +115,9 @@ impl Client {
         (!is_other).then_some(head)
     }
 
-    /// By a pin. The log is not needed; what it says of the version is passed on where it can be read, and is one that the
-    /// user has a reason to believe. One that a registry merely shows is not read: it may be of any length.
+    /// Returns the version of a pin from a registry. The log is not needed, but what it says about the
+    /// version is passed on if it can be read and the user has a reason to believe it. A log that the
+    /// registry merely shows is not read, since it may be of any length.
     async fn pinned(
         &self,
         registry: &Registry,
@@ -143,7 +145,7 @@ impl Client {
         let advice = history.and_then(|history| Advice::of(history, reference));
         let withdrawn = advice.as_ref().and_then(|advice| advice.withdrawn.clone());
         let mut head = released.map_err(|e| match (&e, &advice) {
-            // Withdrawn objects may be gone: then that is why they are.
+            // The objects of a withdrawn version may be gone.
             (Error::Integrity { .. } | Error::NotFound { .. }, Some(advice)) => match &advice.withdrawn {
                 Some(reason) => Error::Withdrawn { reference: advice.what.clone(), reason: reason.clone() },
                 None => e,
@@ -163,12 +165,12 @@ impl Client {
         Ok(head)
     }
 
-    /// The logs that the user believes as they were last seen, and what could not be read of them.
+    /// Returns the believed logs as they were last seen, and notices about those that could not be read.
     pub fn remembered(&self) -> (Vec<History>, Vec<String>) {
         let (mut histories, mut unread) = (Vec::new(), Vec::new());
         let mut logs: Vec<&LogKey> = Vec::new();
         for log in self.trust.list().filter_map(|(_, trusted)| trusted.believed_log()) {
-            // One log may be trusted at several places.
+            // One log may be trusted at several locations.
             if logs.contains(&log) {
                 continue;
             }
@@ -183,16 +185,16 @@ impl Client {
         (histories, unread)
     }
 
-    /// That a version is yanked or withdrawn, by the logs that the user believes as they were last seen; and what could not
-    /// be read of them.
+    /// Returns notices that a version is yanked or withdrawn, by the believed logs as they were last seen,
+    /// and notices about those that could not be read.
     pub fn remembered_advice(&self, pin: &DatasetRef) -> Vec<String> {
         let (remembered, unread) = self.remembered();
         let advice = remembered.iter().filter_map(|history| Advice::of(history, pin));
         once(advice.flat_map(|advice| advice.sentences()).chain(unread).collect())
     }
 
-    /// That a version which is on this machine is yanked or withdrawn, by logs that the user believes: by those `remembered`,
-    /// and by that of the registry at `location` as it is now, if it is a folder. No network is used.
+    /// Returns notices that a version on this machine is yanked or withdrawn, by the logs in `remembered`,
+    /// and by the present log of the registry at `location` if that is a folder. Uses no network.
     pub fn advice_at_hand(&self, location: &str, pin: &DatasetRef, remembered: &[History]) -> Vec<String> {
         let is_here = location == BUNDLED || location.parse().is_ok_and(|id: RegistryId| !id.is_remote());
         let here = is_here.then(|| self.open(location).ok()).flatten();
@@ -215,25 +217,25 @@ fn pin_of(reference: &DatasetRef) -> Option<&Digest> {
     }
 }
 
-/// The release of a pinned version in a log, if the log agrees with the pin.
+/// Returns the release of a pinned version in a log, if the log agrees with the pin.
 fn find(history: &History, reference: &DatasetRef) -> Option<Release> {
     let pin = pin_of(reference)?;
     let (name, version) = subject(history, reference)?;
     history.release(&name, version).map(|(release, _)| release).filter(|release| release.dataset() == *pin)
 }
 
-/// What a version's owners say of it in a log.
+/// What the owners of a version say about it in a log.
 struct Advice {
-    /// `name@version`.
+    /// `NAME@VERSION`.
     what: String,
-    /// Why it is withdrawn, if it is.
+    /// The reason for withdrawing it, if it is withdrawn.
     withdrawn: Option<String>,
-    /// Why it is yanked, if it is.
+    /// The reason for yanking it, if it is yanked.
     yanked: Option<String>,
 }
 
 impl Advice {
-    /// Of a pinned version.
+    /// Returns what a log says about a pinned version.
     fn of(history: &History, reference: &DatasetRef) -> Option<Self> {
         let (name, version) = subject(history, reference)?;
         let released = history.dataset(&name)?.releases.get(&version)?;
@@ -253,12 +255,12 @@ impl Advice {
     }
 }
 
-/// That its owners advise against a version.
+/// The notice that a version is yanked.
 pub(super) fn is_yanked(what: &str, reason: &str) -> String {
     format!("{what} is yanked: its owners advise against it: {reason}")
 }
 
-/// Each of them once, where it stands first.
+/// Removes repeated notices; each stays at its first position.
 fn once(said: Vec<String>) -> Vec<String> {
     let mut seen = HashSet::new();
     said.into_iter().filter(|one| seen.insert(one.clone())).collect()

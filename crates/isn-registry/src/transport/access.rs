@@ -1,5 +1,4 @@
-//! [`Access`]: how places outside this machine may be reached: what flags, environment and configuration say of the
-//! network.
+//! [`Access`]: how the network may be used, by the command line, the environment and the configuration.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,27 +8,29 @@ use std::time::Duration;
 use super::bundled::Bundled;
 use isn_format::error::{Error, Result};
 
-/// How long a server may stay silent where the user says nothing.
+/// How long a server may stay silent, if the user does not say.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often a request is made again where the user says nothing.
+/// How many times a request is retried, if the user does not say.
 pub const DEFAULT_RETRIES: u32 = 5;
 
 /// How the network may be used.
 #[derive(Clone, Debug)]
 pub struct Access {
-    /// Not at all: only folders, the cache and the registry in the binary.
+    /// Whether the network must not be used: only folders, the cache and the registry in the binary.
     pub offline: bool,
-    /// Certificates in PEM that are believed instead of the system's.
+    /// A file of certificates in PEM to trust instead of the system's.
     pub ca_bundle: Option<PathBuf>,
-    /// What to show to which host.
+    /// The tokens to send, each to its host.
     pub tokens: Vec<Token>,
-    /// How long a connection may take to come about, a server may stay silent, and a body may stay below the least rate.
+    /// The maximum time for a connection to be established, for a server to stay silent, and for a body to
+    /// stay below the minimum rate.
     pub timeout: Duration,
-    /// How often a request that failed is made again.
+    /// How many times a failed request is retried.
     pub retries: u32,
-    /// The registry in the program.
+    /// The registry in the binary.
     pub bundled: Bundled,
-    /// Settings of cloud stores by the names that their users know (`AWS_REGION`, …), as the environment has them.
+    /// Settings of cloud stores, as environment variables by the names that the cloud's own tools use
+    /// (`AWS_REGION`, …).
     pub cloud: Vec<(String, String)>,
 }
 
@@ -54,24 +55,27 @@ impl Access {
     }
 }
 
-/// A bearer token and the one host that it is for.
+/// A bearer token, and the one host that it is for.
 #[derive(Clone)]
 pub struct Token {
-    /// The host in lower case, with `:port` where the URL has one.
+    /// The host in lower case, with `:port` if the URL has one.
     pub host: String,
-    /// What is shown to it.
+    /// The secret that is sent to it.
     pub secret: String,
 }
 
 impl Token {
-    /// Of a host in any case.
+    /// A token for a host, whose name may be in any case.
     pub fn new(host: &str, secret: &str) -> Self {
         Token { host: host.to_ascii_lowercase(), secret: secret.into() }
     }
 
-    /// Reads the bytes of a `tokens.toml`, called `what` in errors: lines `"HOST" = "TOKEN"`.
+    /// Parses the bytes of a `tokens.toml`, lines `"HOST" = "TOKEN"`; errors call it `what`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if it has other lines.
     pub fn parse_file(what: &str, bytes: Vec<u8>) -> Result<Vec<Token>> {
-        // The parser would quote the line, and the line has a secret in it.
+        // The parser's own error would quote a line, which contains a secret.
         let refuse = || Error::invalid(what, "expected lines of the form \"HOST\" = \"TOKEN\"");
         let text = String::from_utf8(bytes).map_err(|_| refuse())?;
         let table: BTreeMap<String, String> = toml::from_str(&text).map_err(|_| refuse())?;

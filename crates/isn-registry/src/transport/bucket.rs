@@ -1,7 +1,7 @@
 //! A registry in a bucket: `s3://`, `gs://` or `az://`, through `object_store`.
 //!
-//! Its settings are those that the environment has by the names that the cloud's own tools use (`AWS_ENDPOINT_URL`, …).
-//! Connections live on a thread of their own, so that it does not matter which runtime asks.
+//! Its settings come from the environment, under the names that the cloud's own tools use
+//! (`AWS_ENDPOINT_URL`, …). Connections live on a thread of their own, so they work from any runtime.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ use super::{Access, Body, BoxFuture, Chunks, Transport, Whole, access, http};
 use crate::files;
 use isn_format::error::{Error, NetworkKind, Result, chain};
 
-/// A request that carries bytes may take as long as they need on a slow line.
+/// The minimum timeout for writing: an upload may take long on a slow line.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A bucket, or what is below a prefix in one.
@@ -39,12 +39,12 @@ pub struct Bucket {
     url: String,
     store: Arc<dyn ObjectStore>,
     offline: bool,
-    /// How long a body may stay below the least rate.
+    /// How long a body may stay below the minimum rate.
     window: Duration,
     _io: Option<Arc<Io>>,
 }
 
-/// Where connections live, until it is dropped.
+/// The thread on which connections live, until this is dropped.
 struct Io {
     handle: Handle,
     _stop: oneshot::Sender<()>,
@@ -63,12 +63,18 @@ impl Io {
 }
 
 impl Bucket {
-    /// The bucket at `url`, for reading.
+    /// Opens the bucket at `url` for reading.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if `url` is not a bucket's, or the settings for it are not valid.
     pub fn new(url: &str, access: &Access) -> Result<Self> {
         Bucket::with_timeout(url, access, access.timeout)
     }
 
-    /// The same for writing, which is more patient.
+    /// Opens the bucket at `url` for writing, with a longer timeout.
+    ///
+    /// # Errors
+    /// As [`Bucket::new`].
     pub fn to_write(url: &str, access: &Access) -> Result<Self> {
         Bucket::with_timeout(url, access, access.timeout.max(UPLOAD_TIMEOUT))
     }
@@ -83,7 +89,7 @@ impl Bucket {
         let mut options = client(access, timeout)?;
         let retry = RetryConfig { max_retries: access.retries as usize, ..RetryConfig::default() };
         let settings = access.cloud.iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
-        /// Builds one of the three stores, whose builders have no trait in common.
+        /// Builds one of the three stores, whose builders have no common trait.
         macro_rules! build {
             ($builder:expr, $key:ty) => {{
                 let builder = $builder
@@ -104,9 +110,9 @@ impl Bucket {
                 let is_plain = |(name, value): &(String, String)| {
                     name.starts_with("AWS_ENDPOINT") && value.starts_with("http://")
                 };
-                // Whoever names such an endpoint means it, as with the cloud's own tools.
+                // A user who configures such an endpoint means it, as with the cloud's own tools.
                 options = options.with_allow_http(access.cloud.iter().any(is_plain));
-                // One by one: not every store knows the request for many.
+                // Files are removed one by one, since not every store supports bulk deletes.
                 let builder =
                     AmazonS3Builder::new().with_config(AmazonS3ConfigKey::DisableBulkDelete, "true");
                 build!(builder, AmazonS3ConfigKey)
@@ -120,17 +126,20 @@ impl Bucket {
         Ok(Bucket { url, store, offline: access.offline, window: access.timeout, _io: Some(Arc::new(io)) })
     }
 
-    /// What `store` has, called `url`.
+    /// A bucket over `store`, with the URL `url` in messages.
     pub fn over(url: &str, store: Arc<dyn ObjectStore>) -> Self {
         Bucket { url: url.into(), store, offline: false, window: access::DEFAULT_TIMEOUT, _io: None }
     }
 
-    /// The bucket as the user would name it.
+    /// The URL, as the user would name it.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// What can be asked; an error where the network is not to be used.
+    /// Returns the store to send requests to.
+    ///
+    /// # Errors
+    /// [`Error::Network`] if the network must not be used.
     pub fn store(&self) -> Result<&dyn ObjectStore> {
         if self.offline {
             return Err(Error::offline(&self.url));
@@ -138,11 +147,12 @@ impl Bucket {
         Ok(self.store.as_ref())
     }
 
-    /// What went wrong with `path`.
+    /// Converts the error of a request for `path`.
     pub fn failed(&self, path: &str, error: &object_store::Error) -> Error {
         use object_store::Error as Failure;
         let said = in_one_line(error);
-        // A list of a bucket that is not there fails in general: only the server's words have the code.
+        // Listing a bucket that does not exist fails with a generic error: only the server's words have the
+        // code.
         let is_gone = || ["NoSuchBucket", "ContainerNotFound"].iter().any(|code| said.contains(code));
         let (kind, why) = match error {
             error if matches!(error, Failure::NotFound { .. }) || is_gone() => {
@@ -170,7 +180,7 @@ impl Bucket {
             Ok(found) => found,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
             Err(e) => {
-                // A range that begins at the end or behind it has nothing to send, which is said in many ways.
+                // Servers answer in many ways to a range that begins at or after the end of the file.
                 if let Some(Range { start, .. }) = range.filter(|range| range.start > 0)
                     && let Ok(about) = store.head(&at).await
                     && about.size <= start
@@ -212,7 +222,10 @@ impl Transport for Bucket {
     }
 }
 
-/// A path of a registry as `object_store` has it.
+/// Converts a registry's path for `object_store`.
+///
+/// # Errors
+/// [`Error::Invalid`] if it has characters that no bucket's path has.
 pub fn location(path: &str) -> Result<Path> {
     Path::parse(path).map_err(|e| Error::invalid(path, e))
 }
@@ -238,7 +251,7 @@ fn client(access: &Access, timeout: Duration) -> Result<ClientOptions> {
     Ok(options)
 }
 
-/// Profiles are the one usual way that is not understood: better said than followed by a search for other credentials.
+/// Refuses AWS profiles, which are not supported, rather than search for other credentials.
 fn check_profile(access: &Access) -> Result<(), &'static str> {
     let has = |name: &str| access.cloud.iter().any(|(known, value)| known == name && !value.is_empty());
     if has("AWS_PROFILE") && !has("AWS_ACCESS_KEY_ID") {
@@ -248,7 +261,7 @@ fn check_profile(access: &Access) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// An error and its causes, in one line.
+/// The messages of an error and its causes, in one line.
 fn in_one_line(error: &object_store::Error) -> String {
     chain(error).split_whitespace().collect::<Vec<_>>().join(" ")
 }

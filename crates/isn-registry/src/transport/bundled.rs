@@ -8,20 +8,21 @@ use bytes::Bytes;
 use super::{AtHand, Body, BoxFuture, Transport, Whole};
 use isn_format::error::Result;
 
-/// The files of a registry that is compiled into the program. This library has none of its own: by default there are no files.
+/// The files of a registry that is compiled into a program. This library has none of its own, so by default
+/// there are none.
 #[derive(Clone, Copy, Default)]
 pub struct Bundled {
-    /// Path and bytes of each, sorted by path.
+    /// The path and bytes of each file, sorted by path.
     files: &'static [(&'static str, &'static [u8])],
 }
 
 impl Bundled {
-    /// Of path and bytes of each file, sorted by path.
+    /// A registry of the given paths and bytes, which must be sorted by path.
     pub const fn new(files: &'static [(&'static str, &'static [u8])]) -> Self {
         Bundled { files }
     }
 
-    /// `registry/` of the repository, as the command bundles it.
+    /// The folder `registry/` of the repository, as the command bundles it.
     #[cfg(test)]
     pub(crate) fn of_the_repository() -> Self {
         static FILES: std::sync::LazyLock<Vec<(String, Vec<u8>)>> = std::sync::LazyLock::new(|| {
@@ -39,7 +40,7 @@ impl Bundled {
         )
     }
 
-    /// The bytes of a file.
+    /// Returns the bytes of a file.
     pub fn file(&self, path: &str) -> Option<&'static [u8]> {
         let at = self.files.binary_search_by(|(name, _)| (*name).cmp(path)).ok()?;
         Some(self.files[at].1)

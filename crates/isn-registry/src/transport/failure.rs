@@ -1,4 +1,4 @@
-//! What kind of failure a connection's error is: by the types of its causes, never by their words.
+//! Classifies the failures of connections by the types of their causes, never by their words.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -10,7 +10,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use isn_format::error::{Cause, Error, NetworkKind};
 
-/// An error and its causes, those that an `io::Error` hides included.
+/// Returns an error and its causes, including those that an `io::Error` hides.
 fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |cause| below(*cause))
 }
@@ -22,7 +22,7 @@ fn below<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 
     }
 }
 
-/// What kind of failure an error without an answer is.
+/// Returns the kind of a failure without a response.
 pub(super) fn kind(error: &(dyn StdError + 'static)) -> NetworkKind {
     causes(error).find_map(of_cause).unwrap_or(NetworkKind::Broken)
 }
@@ -46,7 +46,7 @@ fn of_cause(cause: &(dyn StdError + 'static)) -> Option<NetworkKind> {
     }
 }
 
-/// The failure that an answer with this status is.
+/// Returns the kind of failure that a response with this status is.
 pub(super) fn of_status(status: StatusCode) -> NetworkKind {
     match status {
         StatusCode::PROXY_AUTHENTICATION_REQUIRED => NetworkKind::Proxy,
@@ -54,7 +54,8 @@ pub(super) fn of_status(status: StatusCode) -> NetworkKind {
     }
 }
 
-/// reqwest's message names the URL again and hides the reason in its sources: the reasons are what helps.
+/// Converts an error of reqwest. Its message repeats the URL and hides the reason in its sources, but the
+/// reason is what helps.
 pub(super) fn network(url: &str, error: reqwest::Error) -> Error {
     let kind = kind(&error);
     let (why, is_said) = match reason(&error) {
@@ -67,12 +68,12 @@ pub(super) fn network(url: &str, error: reqwest::Error) -> Error {
     Error::Network { url: url.into(), why, kind, source }
 }
 
-/// The last of an error's causes, in words.
+/// The message of the last of an error's causes.
 fn reason(error: &reqwest::Error) -> Option<String> {
     std::iter::successors(error.source(), |cause| (*cause).source()).last().map(ToString::to_string)
 }
 
-/// An error that says its reason alone.
+/// An error whose message is its reason alone.
 #[derive(Debug)]
 struct Reason(reqwest::Error);
 
@@ -87,7 +88,8 @@ impl fmt::Display for Reason {
 
 impl StdError for Reason {}
 
-/// The system's way to find addresses. What it fails with is else an error like any other.
+/// Resolves names as the system does. Without this, a failure to resolve a name could not be told from other
+/// errors.
 pub(super) struct Resolver;
 
 impl Resolve for Resolver {
@@ -100,7 +102,7 @@ impl Resolve for Resolver {
     }
 }
 
-/// A name that leads nowhere.
+/// A name that does not resolve.
 #[derive(Debug)]
 struct NoAddress(io::Error);
 

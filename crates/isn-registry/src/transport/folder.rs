@@ -11,17 +11,17 @@ use super::{AtHand, Body, BoxFuture, Chunks, Transport};
 use crate::files;
 use isn_format::error::{Error, NetworkKind, Result};
 
-/// How much is read at a time, in bytes: some images at once, and small against the memory of a pull.
+/// How many bytes to read at a time: several images, and little compared with the memory of a pull.
 const CHUNK: usize = 256 << 10;
 
-/// A folder.
+/// A registry in a folder.
 #[derive(Debug)]
 pub struct Folder {
     root: PathBuf,
 }
 
 impl Folder {
-    /// The registry in `root`.
+    /// The registry in the folder `root`.
     pub fn new(root: &Path) -> Self {
         Folder { root: root.to_path_buf() }
     }
@@ -72,7 +72,7 @@ impl Transport for Folder {
 pub(crate) fn unreadable(path: &Path, error: Error) -> Error {
     let (url, kind) = (path.display().to_string(), NetworkKind::Unreadable);
     match error {
-        // Of that no other place is free.
+        // No other location would help with that.
         Error::Io { ref source, .. } if files::is_out_of_files(source) => error,
         Error::Io { source, .. } => {
             let source = Some(Box::from(source));

@@ -1,5 +1,6 @@
-//! A registry behind `http(s)://`: any static file server. What a connection can do wrong is tried again, with growing
-//! pauses; what a server says wrong is an error that names it. Proxies come from the usual variables.
+//! A registry behind `http(s)://`, on any static file server. Failures of the connection are retried with
+//! growing pauses; a wrong response is an error that names the server. Proxies come from the usual
+//! environment variables.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -19,18 +20,20 @@ use crate::files;
 use isn_format::error::{Error, NetworkKind, Result, chain};
 
 const MAX_REDIRECTS: usize = 5;
-/// How often a host that never answered is asked again: a wrong name should not cost a minute.
+/// How many times to retry while a host has never answered: a mistyped name should not cost a minute.
 const FIRST_RETRIES: u32 = 2;
-/// The first pause before a request is made again; it doubles each time.
+/// The pause before the first retry; it doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-/// A server that asks for pauses of more than so many timeouts, together, before it answers a request is not waited for.
+/// If a server asks for pauses of more than this many timeouts in total before it answers a request, the
+/// request fails.
 const PAUSES: u32 = 4;
-/// How much one HTTP/2 stream and connection may have under way, in bytes: a long way's worth at some 100 MB/s.
+/// The flow-control windows of an HTTP/2 stream and connection, in bytes: enough for some 100 MB/s over a
+/// long distance.
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
 
-/// A base URL and the client that fetches below it.
+/// A base URL, and the client that fetches files below it.
 pub struct Http {
     base: String,
     client: Client,
@@ -38,14 +41,18 @@ pub struct Http {
     offline: bool,
     timeout: Duration,
     retries: u32,
-    /// The strong ETags that files had, so that a part that is asked for later is of the same file.
+    /// The strong ETags of files, so that a part requested later is of the same file.
     validators: Mutex<HashMap<String, HeaderValue>>,
-    /// Whether it has ever answered.
+    /// Whether the server has ever answered.
     is_reached: AtomicBool,
 }
 
 impl Http {
-    /// The registry below `base`, an `http://` or `https://` URL.
+    /// Opens the registry below `base`, an `http://` or `https://` URL.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if `base` or the access settings are not valid, or a token would be sent
+    /// unencrypted.
     pub fn new(base: &str, access: &Access) -> Result<Self> {
         let redirects = reqwest::redirect::Policy::custom(|attempt| {
             let from_https = attempt.previous().iter().any(|url| url.scheme() == "https");
@@ -74,7 +81,7 @@ impl Http {
         })
     }
 
-    /// Makes a request until there is an answer that is worth reading.
+    /// Makes a request, and retries it until there is an answer or no more retries.
     async fn request(
         &self,
         url: &str,
@@ -127,7 +134,7 @@ impl Http {
                 request = request.header(IF_RANGE, validator.clone());
             }
         }
-        // reqwest drops it where a redirect leads to another host.
+        // reqwest drops the header if a redirect leads to another host.
         match &self.token {
             Some(token) => request.header(AUTHORIZATION, token.clone()),
             None => request,
@@ -159,8 +166,9 @@ impl Transport for Http {
             let mut validator = range.as_ref().and_then(|_| self.validator(path));
             let mut response = self.request(&url, range.as_ref(), validator.as_ref()).await?;
             if validator.take().is_some() && response.status() == StatusCode::OK {
-                // It has changed meanwhile, or comes from another machine of theirs. Every piece is checked by its
-                // hash, so the part will do, and the whole would cost more.
+                // The file has changed meanwhile, or this answer comes from another of the server's machines.
+                // Every piece is checked by its hash, so the part will do, and the whole file would cost
+                // more.
                 response = self.request(&url, range.as_ref(), None).await?;
             }
             let offset = match response.status() {
@@ -173,7 +181,7 @@ impl Transport for Http {
                     part.range.start
                 }
                 StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(None),
-                // The file ends before the range begins: nothing to send.
+                // The range begins at or after the end of the file: there is nothing to send.
                 StatusCode::RANGE_NOT_SATISFIABLE => {
                     return Ok(Some(Whole::body(range.map_or(0, |range| range.start), Bytes::new())));
                 }
@@ -182,7 +190,7 @@ impl Transport for Http {
             if response.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
                 return Err(refuse("compressed the file in transit, though asked not to"));
             }
-            // A server that sends the whole, whatever it is asked for, would do so for If-Range, too.
+            // A server that always sends the whole file would do so for If-Range, too.
             if response.status() == StatusCode::PARTIAL_CONTENT {
                 self.remember(path, response::strong_etag(response.headers()));
             }
@@ -203,12 +211,12 @@ impl Chunks for HttpChunks {
     }
 }
 
-/// Whoever speaks TLS does so with ring, not aws-lc: the latter needs a C++ tool chain and triples the build time.
+/// Makes TLS use ring rather than aws-lc, which needs a C++ tool chain and triples the build time.
 pub(super) fn provide_crypto() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// What all clients have in common.
+/// The common settings of all clients.
 pub(super) fn builder(access: &Access) -> Result<ClientBuilder> {
     provide_crypto();
     let builder = Client::builder()
@@ -225,7 +233,8 @@ pub(super) fn builder(access: &Access) -> Result<ClientBuilder> {
     Ok(builder.tls_certs_only(certificates))
 }
 
-/// What shows the host who asks, if the user has a token for it. It goes over https only, or stays on this machine.
+/// Returns the authorization header for the host, if the user has a token for it. A token is only sent over
+/// https, or to this machine.
 pub(super) fn bearer(base: &str, access: &Access) -> Result<Option<HeaderValue>> {
     let url = Url::parse(base).map_err(|e| Error::invalid(format!("registry {base}"), e))?;
     let name = url.host_str().unwrap_or_default();
@@ -249,8 +258,8 @@ pub(super) fn bearer(base: &str, access: &Access) -> Result<Option<HeaderValue>>
     Ok(Some(value))
 }
 
-/// The pause before the request is made again, after so many failures: up to twice as long each time, and never twice
-/// the same, so that many clients do not come back at once.
+/// The pause before the next retry, after this many failures: about twice as long each time, with a random
+/// part so that many clients do not return at once.
 fn backoff(failures: u32) -> Duration {
     let full = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(LONGEST_PAUSE);
     full.mul_f64(0.5 + fastrand::f64() / 2.0)
@@ -266,7 +275,7 @@ pub(super) fn answered(url: &str, status: StatusCode) -> Error {
     Error::network(failure::of_status(status), url, why)
 }
 
-/// Whether the same request would fail again, however often.
+/// Whether a retry of the same request would fail again.
 fn is_final(error: &reqwest::Error) -> bool {
     error.is_redirect() || error.is_builder() || failure::kind(error) == NetworkKind::Certificate
 }

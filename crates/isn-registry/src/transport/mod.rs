@@ -1,5 +1,6 @@
-//! [`Transport`]: how the files of a registry are read, wherever they are: [`folder`], [`http`], a bucket (feature
-//! `cloud`), or [`bundled`] in the binary. It moves bytes and knows nothing of what they mean; nothing that it returns is trusted.
+//! [`Transport`]: reads the files of a registry, wherever they are: in a [`folder`], over [`http`], in a
+//! bucket (feature `cloud`), or [`bundled`] in the binary. A transport moves bytes without interpreting them;
+//! nothing that it returns is trusted.
 
 pub mod access;
 #[cfg(feature = "cloud")]
@@ -25,19 +26,22 @@ use isn_format::error::{Error, NetworkKind, Result};
 pub use access::Access;
 use pace::Patience;
 
-/// What an async trait method returns.
+/// The return type of an async trait method.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Reads files by their `/`-separated path in a registry.
+/// Reads files by their `/`-separated paths in a registry.
 pub trait Transport: Send + Sync {
-    /// For messages: where `path` is.
+    /// The location of the file `path`, for messages.
     fn locate(&self, path: &str) -> String;
 
-    /// Opens a file, from `range.start` on if a range is given; `None` if there is no such file. A transport may
-    /// ignore the range: [`Body::offset`] says where the bytes begin.
+    /// Opens a file, from `range.start` on if a range is given; returns `None` if there is no such file. A
+    /// transport may ignore the range: [`Body::offset`] says where the bytes begin.
+    ///
+    /// # Errors
+    /// [`Error::Network`] if the file cannot be reached or read.
     fn open<'a>(&'a self, path: &'a str, range: Option<Range<u64>>) -> BoxFuture<'a, Result<Option<Body>>>;
 
-    /// Where a file can be read in place, if it can.
+    /// Returns where a file can be read in place, if it can.
     fn at_hand(&self, path: &str) -> Option<AtHand> {
         let _ = path;
         None
@@ -53,9 +57,9 @@ pub enum AtHand {
     Memory(&'static [u8]),
 }
 
-/// The bytes of a file as they arrive.
+/// The bytes of a file, as they arrive.
 pub struct Body {
-    /// Where in the file the first byte stands.
+    /// The offset of the first byte in the file.
     pub offset: u64,
     /// The bytes.
     pub chunks: Box<dyn Chunks>,
@@ -63,11 +67,14 @@ pub struct Body {
 
 /// A stream of bytes.
 pub trait Chunks: Send {
-    /// The next bytes, `None` at the end.
+    /// Returns the next bytes; `None` at the end.
+    ///
+    /// # Errors
+    /// [`Error::Network`] if the connection breaks or is too slow.
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Bytes>>>;
 }
 
-/// Bytes that are at hand.
+/// Bytes that are in memory already.
 pub(crate) struct Whole(Option<Bytes>);
 
 impl Whole {
@@ -83,16 +90,22 @@ impl Chunks for Whole {
     }
 }
 
-/// How often a file is read on from where its bytes stopped coming, without getting on in between.
+/// How many times in a row a transfer may break without progress before it fails; each time it resumes.
 const ATTEMPTS: u32 = 4;
 
-/// Reads a whole file of at most `cap` bytes; `None` if there is none.
+/// Reads a whole file of at most `cap` bytes; returns `None` if there is none.
+///
+/// # Errors
+/// As [`read_from`].
 pub async fn read(transport: &dyn Transport, path: &str, cap: u64) -> Result<Option<Vec<u8>>> {
     read_from(transport, path, 0, cap).await
 }
 
-/// Reads a file of at most `cap` bytes from byte `offset` on; `None` if there is none. A connection that breaks off does
-/// not cost what came before.
+/// Reads a file of at most `cap` bytes from byte `offset` on; returns `None` if there is none. Resumes when a
+/// connection breaks.
+///
+/// # Errors
+/// [`Error::Network`] if the file cannot be reached or read; [`Error::Integrity`] if it is longer.
 pub async fn read_from(
     transport: &dyn Transport,
     path: &str,
@@ -103,7 +116,7 @@ pub async fn read_from(
     loop {
         let before = bytes.len();
         let from = offset + before as u64;
-        // One byte more than may be there, so that what is too long is seen to be.
+        // One byte more than allowed, so that a file that is too long is noticed.
         let range = (from > 0).then(|| from..cap.saturating_add(1).max(from + 1));
         let Some(body) = transport.open(path, range).await? else { return Ok(None) };
         match read_body(transport, path, body, from, cap, &mut bytes).await {
@@ -113,7 +126,8 @@ pub async fn read_from(
     }
 }
 
-/// Adds the bytes of `body` from `from` on; a transport may ignore a range, and what stands before is passed over.
+/// Appends the bytes of `body` from offset `from` on. A transport may ignore a range; the bytes before it are
+/// skipped.
 async fn read_body(
     transport: &dyn Transport,
     path: &str,
@@ -142,21 +156,26 @@ async fn read_body(
     Ok(())
 }
 
-/// Whether a location is a bucket's.
+/// Whether a location is a bucket.
 pub fn is_bucket(location: &str) -> bool {
     ["s3://", "gs://", "az://"].iter().any(|scheme| location.starts_with(scheme))
 }
 
-/// Why a bucket cannot be reached by this isn.
+/// Returns the error for a bucket in a build without the feature `cloud`.
 #[cfg(not(feature = "cloud"))]
 pub fn no_buckets(location: &str) -> Error {
     let why = "is a bucket, which this isn was built without: build it with `cargo build --release --features cloud`";
     Error::invalid(format!("registry {location}"), why)
 }
 
-/// What drives transports: one thread, since the work beside the network is done by threads of its own.
+/// Returns a runtime for transports. One thread is enough, since decoding and writing have threads of their
+/// own.
+///
+/// # Errors
+/// [`Error::Io`] if the system has no file descriptors left for it.
 pub fn runtime() -> Result<tokio::runtime::Runtime> {
-    // It panics where it cannot open all that it needs.
+    // The runtime would panic if it could not open its file descriptors, so this tests whether there are
+    // enough.
     #[cfg(unix)]
     let spare = (0..4).map(|_| std::os::unix::net::UnixStream::pair()).collect::<std::io::Result<Vec<_>>>();
     #[cfg(unix)]

@@ -1,5 +1,5 @@
-//! How fast bytes must come. A server that sends a little now and then is as dead as one that sends nothing, and would hold
-//! up for ever whoever could have asked another.
+//! The minimum rate of transfers. A server that sends a few bytes now and then is as useless as one that
+//! sends nothing, and would keep the client from asking another one for ever.
 
 use std::time::Duration;
 
@@ -9,19 +9,20 @@ use tokio::time::Instant;
 use super::{BoxFuture, Chunks};
 use isn_format::error::{Error, NetworkKind, Result};
 
-/// The least rate, in bytes a second: of a body over as long as a server may stay silent, and of what came of a file before
-/// its connection broke.
+/// The minimum rate, in bytes a second. It applies to a body over the time that a server may stay silent, and
+/// to what of a file arrived before its connection broke.
 pub(crate) const LEAST_RATE: u64 = 1 << 10;
 
-/// Fewer new bytes than this are nothing, however fast they came: a connection for each byte is no progress.
+/// Fewer new bytes than this are no progress, however fast they came: a connection for each byte gets
+/// nowhere.
 const PROGRESS: u64 = 256;
 
-/// How many bytes are the least in so long a time.
+/// The minimum number of bytes in this time.
 pub(crate) fn least(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX).saturating_mul(LEAST_RATE) / 1000
 }
 
-/// Failures at one place since the last time that it brought something worth the wait.
+/// Counts the failures at one location since it last made progress.
 pub(crate) struct Patience {
     most: u32,
     failures: u32,
@@ -29,13 +30,14 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    /// For less than `most` failures in a row.
+    /// Allows fewer than `most` failures in a row.
     pub(crate) fn new(most: u32) -> Self {
         Patience { most, failures: 0, begun: Instant::now() }
     }
 
-    /// Counts one more failure, after `received` bytes since the last. `false` if there were too many: what comes more slowly
-    /// than at the least rate is nothing, or a connection that always breaks could hold up for ever.
+    /// Counts one more failure, after `received` bytes since the last one; returns `false` if there were too
+    /// many. Bytes below the minimum rate are no progress: otherwise a connection that always breaks could go
+    /// on for ever.
     pub(crate) fn after(&mut self, received: u64) -> bool {
         let is_progress = received >= least(self.begun.elapsed()).max(PROGRESS);
         self.failures = if is_progress { 0 } else { self.failures + 1 };
@@ -43,13 +45,13 @@ impl Patience {
         self.failures < self.most
     }
 
-    /// How often it failed since it last got on.
+    /// The number of failures since the last progress.
     pub(crate) fn failures(&self) -> u32 {
         self.failures
     }
 }
 
-/// A body that must keep to the least rate.
+/// A body that must keep to the minimum rate.
 pub(super) struct Paced<C> {
     chunks: C,
     url: String,
@@ -59,7 +61,7 @@ pub(super) struct Paced<C> {
 }
 
 impl<C: Chunks> Paced<C> {
-    /// What comes from `url`, held against the rate whenever it was waited for so long again.
+    /// A body from `url`, whose rate is checked after each `window` of waiting.
     pub(super) fn new(chunks: C, url: String, window: Duration) -> Self {
         Paced { chunks, url, window, waited: Duration::ZERO, received: 0 }
     }
@@ -70,7 +72,7 @@ impl<C: Chunks> Chunks for Paced<C> {
         Box::pin(async move {
             let begun = Instant::now();
             let chunk = self.chunks.next().await?;
-            // Only the time spent waiting counts: whoever takes the bytes may be slow, too.
+            // Only waiting for the server counts, since the receiver may be slow, too.
             self.waited += begun.elapsed();
             self.received += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
             if self.waited >= self.window {
@@ -91,7 +93,7 @@ mod tests {
     use super::*;
     use crate::transport::runtime;
 
-    /// So many bytes each time, after a pause.
+    /// Sends this many bytes each time, after a pause.
     struct Dripping(usize, Duration);
 
     impl Chunks for Dripping {
@@ -118,7 +120,7 @@ mod tests {
         };
         let error = ended(1).unwrap_err();
         assert!(matches!(&error, Error::Network { why, .. } if why.contains("too slow")), "{error}");
-        // A machine that is busy makes pauses longer; this is fast on any.
+        // A busy machine makes pauses longer, but this is fast enough on any.
         ended(1 << 20).unwrap();
     }
 
@@ -127,7 +129,7 @@ mod tests {
         let mut patience = Patience::new(3);
         assert!(patience.after(0) && patience.after(PROGRESS - 1));
         assert!(patience.after(u64::MAX) && patience.failures() == 0);
-        // After some time as many bytes are less.
+        // After some time, the same number of bytes is too slow.
         patience.begun -= Duration::from_secs(10);
         assert!(patience.after(5000) && patience.failures() == 1);
         patience.begun -= Duration::from_secs(10);

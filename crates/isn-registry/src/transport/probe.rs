@@ -1,4 +1,4 @@
-//! Asking a server one small thing, to see how it and the way to it behave.
+//! Sends a server one small request, to see how it and the network behave.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,20 +10,24 @@ use super::failure::{self, network};
 use super::{Access, http};
 use isn_format::error::{Error, Result};
 
-/// What a server's answer shows.
+/// What a server's response shows.
 #[derive(Clone, Debug)]
 pub struct Probe {
-    /// `HTTP/1.1`, `HTTP/2.0`.
+    /// The protocol: `HTTP/1.1` or `HTTP/2.0`.
     pub protocol: String,
-    /// How long until the answer began, the connection included.
+    /// The time until the response began, including the connection.
     pub first_byte: Duration,
-    /// The server's clock, if it tells.
+    /// The server's clock, if the response says.
     pub clock: Option<SystemTime>,
-    /// Whether it sends the part that was asked for.
+    /// Whether the server sent only the part that was asked for.
     pub sends_parts: bool,
 }
 
-/// Asks for the first byte of the file at `url`.
+/// Requests the first byte of the file at `url`.
+///
+/// # Errors
+/// [`Error::Network`] if the network must not be used, or the server cannot be reached or refuses;
+/// [`Error::Invalid`] if the access settings are not valid.
 pub async fn probe(url: &str, access: &Access) -> Result<Probe> {
     if access.offline {
         return Err(Error::offline(url));

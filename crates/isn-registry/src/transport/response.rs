@@ -1,4 +1,4 @@
-//! Reading the heads of HTTP responses: which part came, what it is a part of, when to come back.
+//! Reads the heads of HTTP responses: which part of a file was sent, its ETag, and when to retry.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -6,12 +6,13 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_RANGE, DATE, ETAG, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 
-/// Whether the same request may have a better answer soon.
+/// Whether a retry of the same request may soon succeed.
 pub(super) fn is_passing(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
 }
 
-/// How long the server asks to be left alone: seconds, or a date, which is held against the server's own clock.
+/// Returns how long the server asks to wait before a retry: in seconds, or until a date by the server's own
+/// clock.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = text(headers, RETRY_AFTER)?.trim();
     if let Ok(seconds) = value.parse::<u64>() {
@@ -22,7 +23,7 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(then.duration_since(now).unwrap_or_default())
 }
 
-/// The ETag, if it vouches for every byte.
+/// Returns the ETag, if it is a strong one, which identifies every byte.
 pub(super) fn strong_etag(headers: &HeaderMap) -> Option<HeaderValue> {
     headers.get(ETAG).filter(|etag| etag.as_bytes().starts_with(b"\"")).cloned()
 }
@@ -30,7 +31,7 @@ pub(super) fn strong_etag(headers: &HeaderMap) -> Option<HeaderValue> {
 /// `Content-Range: bytes START-END/LENGTH`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Part {
-    /// Which bytes of the file.
+    /// Which bytes of the file were sent.
     pub(super) range: Range<u64>,
 }
 
@@ -44,7 +45,8 @@ impl Part {
         (start < end && fits).then_some(Part { range: start..end })
     }
 
-    /// Whether this is of use to whoever asked for `asked`: it may begin earlier, and may be shorter at the end.
+    /// Checks that this part serves a request for `asked`: it may begin earlier, and may be shorter at the
+    /// end.
     pub(super) fn check(&self, asked: &Range<u64>, content_length: Option<u64>) -> Result<(), String> {
         if self.range.start > asked.start {
             return Err(format!("sent bytes from {}, asked from {}", self.range.start, asked.start));

@@ -1,4 +1,4 @@
-//! The other direction: sending to a server that takes in what is published, as docs/serve.md has it.
+//! Uploads to a server that accepts publishing, by the protocol in docs/serve.md.
 
 use std::io::Read;
 use std::path::Path;
@@ -16,19 +16,19 @@ use super::{Access, failure, http, pace};
 use crate::files;
 use isn_format::error::{Error, NetworkKind, Result};
 
-/// How much of a file is read at a time, in bytes.
+/// How many bytes of a file to read at a time.
 const PIECE: usize = 64 << 10;
-/// How long the server may at least take to answer when it has received statements: it checks the version, and may have to
-/// wait for others who publish.
+/// The minimum time to wait for the response to statements: the server checks the version, and may have to
+/// wait for other publishers.
 const ANSWER: Duration = Duration::from_secs(600);
-/// The same of an object: it may have to wait for its disk.
+/// The minimum time to wait for the response to an object: the server may have to wait for its disk.
 const STAGED: Duration = Duration::from_secs(60);
-/// How much of an answer is read, in bytes.
+/// The maximum length of a response that is read, in bytes.
 const MAX_ANSWER: usize = 64 << 10;
-/// Where publishing is, below a registry's URL.
+/// The path for publishing, below a registry's URL.
 const PUBLISH: &str = "-/publish";
 
-/// A server and the token that it gave its user.
+/// A server, with the token that it gave the user.
 pub struct Upload {
     base: String,
     client: Client,
@@ -37,7 +37,11 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// To the registry at `base`, with the token for its host.
+    /// Prepares uploads to the registry at `base`, with the token for its host.
+    ///
+    /// # Errors
+    /// [`Error::Token`] if there is no token for it; [`Error::Invalid`] if the token must not be sent there,
+    /// or the access settings are not valid.
     pub fn new(base: &str, access: &Access) -> Result<Self> {
         let base = base.trim_end_matches('/').to_string();
         let token = http::bearer(&base, access)?
@@ -47,7 +51,10 @@ impl Upload {
         Ok(Upload { base, client, token, timeout: access.timeout })
     }
 
-    /// Whether the server has or has staged the object at `path`.
+    /// Whether the server has the object at `path`, in the registry or staged.
+    ///
+    /// # Errors
+    /// As [`Upload::submit`].
     pub async fn has(&self, path: &str) -> Result<bool> {
         let url = self.url(path);
         let answer = self.within(self.timeout, &url, self.send(&url, self.client.head(&url))).await?;
@@ -59,12 +66,15 @@ impl Upload {
     }
 
     /// Stages the object of `length` bytes in the file `from`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the file cannot be opened; also as [`Upload::submit`].
     pub async fn put(&self, path: &str, from: &Path, length: u64) -> Result<()> {
         let url = self.url(path);
         let file = files::open(from)?;
         let taken = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&taken);
-        // Reading waits for the disk on this thread, which has nothing else to do.
+        // Reading blocks this thread, which has nothing else to do.
         let pieces = stream::unfold((file, counter), |(mut file, counter)| async move {
             let mut piece = vec![0; PIECE];
             let piece = match file.read(&mut piece) {
@@ -86,7 +96,8 @@ impl Upload {
         }
     }
 
-    /// The answer to a request whose body of `length` bytes the server must take at the least rate.
+    /// Returns the response to a request whose body of `length` bytes the server must accept at the minimum
+    /// rate.
     async fn taking(
         &self,
         url: &str,
@@ -110,7 +121,11 @@ impl Upload {
         self.within(STAGED.max(self.timeout), url, request).await
     }
 
-    /// Sends the body with the statements; gives the answer's.
+    /// Sends the statements in `body`; returns the body of the response.
+    ///
+    /// # Errors
+    /// [`Error::Token`] if the server does not know the token; [`Error::Denied`] or [`Error::Invalid`] if it
+    /// refuses; [`Error::Network`] if it cannot be reached, is too slow, or fails.
     pub async fn submit(&self, body: Vec<u8>) -> Result<Vec<u8>> {
         let url = self.url("statements");
         let request = self.send(&url, self.client.post(&url).body(body));
@@ -129,7 +144,7 @@ impl Upload {
         request.header(AUTHORIZATION, self.token.clone()).send().await.map_err(|e| failure::network(url, e))
     }
 
-    /// What the server does in so much time.
+    /// Returns the result of `done`, or a timeout.
     async fn within<T>(&self, time: Duration, url: &str, done: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::time::timeout(time, done).await.unwrap_or_else(|_| {
             let why = format!("no answer in {} seconds", time.as_secs());
@@ -141,7 +156,7 @@ impl Upload {
         self.within(self.timeout, url, read_answer(url, answer)).await
     }
 
-    /// What a refusal means here: the reason is the server's own words.
+    /// Returns the error that a refusal means; the reason is in the server's own words.
     async fn refused(&self, url: &str, answer: Response) -> Error {
         let status = answer.status();
         let words = self.read_answer(url, answer).await.unwrap_or_default();

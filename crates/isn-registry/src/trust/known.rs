@@ -1,21 +1,21 @@
-//! [`Known`]: which log a place must show, said in one way for who reads and for who writes.
+//! [`Known`]: which log a location must show, by the same rule for readers and writers.
 
 use super::{RegistryId, TrustStore, Trusted};
 use crate::known_logs::KnownLogs;
 use isn_format::error::{Error, Result};
 use isn_format::log::LogKey;
 
-/// What a user knows of registries: whom to believe, and what was seen of their logs.
+/// What a user knows about registries: whom to believe, and what was seen of their logs.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
     /// The logs and keys that the user trusts.
     pub trust: &'a TrustStore,
-    /// What is remembered of logs, and the private keys of the user's own.
+    /// The logs that this user has seen, and the private keys of the user's own logs.
     pub logs: &'a KnownLogs,
 }
 
 impl<'a> Known<'a> {
-    /// Of a user who trusts nobody.
+    /// The knowledge of a user who trusts nobody.
     #[cfg(test)]
     pub(crate) fn trusting_nobody(logs: &'a KnownLogs) -> Self {
         static NOBODY: std::sync::LazyLock<TrustStore> =
@@ -23,21 +23,22 @@ impl<'a> Known<'a> {
         Known { trust: &NOBODY, logs }
     }
 
-    /// The log that a place must show: the one that the user trusts for it, or else the one that was last seen there.
-    /// `None` of a place that is new.
+    /// Returns the log that a location must show: the one that the user trusts for it, or else the one that
+    /// was last seen there. `None` for a new location.
     pub fn log_of(&self, place: &RegistryId) -> Option<LogKey> {
         let trusted = self.trust.get(place).and_then(|trusted| trusted.log.clone());
         trusted.or_else(|| self.logs.log_at(place.as_str()))
     }
 
-    /// The log by which a place is written to that claims to have the log `claimed`, if it claims to have one. `None` where
-    /// there is none, and none has to be.
+    /// Returns the key of the log to write to at a location that claims the log `claimed`, if it claims one.
+    /// `None` if it claims none and need not have one.
     ///
     /// # Errors
-    /// [`Error::OtherLog`] if it must show another.
+    /// [`Error::OtherLog`] if the location must show another log.
     pub fn log_to_write(&self, place: &RegistryId, claimed: Option<&LogKey>) -> Result<Option<LogKey>> {
         let Some(known) = self.log_of(place) else { return Ok(claimed.cloned()) };
-        // One log's keys have one origin: whether it is by that key its log, its entries say when they are read.
+        // All keys of a log have the same origin. Whether this key leads to that log is decided when its
+        // entries are read.
         match claimed {
             Some(claimed) if claimed.origin() == known.origin() => Ok(Some(known)),
             _ => Err(Error::OtherLog {
@@ -48,14 +49,14 @@ impl<'a> Known<'a> {
         }
     }
 
-    /// What is believed of the registry with this log, wherever else it is: by this key, or by one that the log, as far
-    /// as it was seen, has exchanged for this one.
+    /// Returns what is believed about the registry with this log at any location: under this key, or under an
+    /// earlier key that, as far as the log was seen, was replaced by this one.
     pub fn believed_of(&self, log: &LogKey) -> Option<&'a Trusted> {
         let mut trusted = self.trust.list().map(|(_, trusted)| trusted);
         trusted.find(|trusted| trusted.log.as_ref().is_some_and(|anchor| self.has_become(anchor, log)))
     }
 
-    /// Whether the log that is known by `anchor` has now the key `log`, as far as it was seen.
+    /// Whether the present key of the log known by `anchor` is `log`, as far as the log was seen.
     pub fn has_become(&self, anchor: &LogKey, log: &LogKey) -> bool {
         anchor == log
             || (anchor.origin() == log.origin()

@@ -1,4 +1,4 @@
-//! [`TrustStore`]: which logs and publishers the user believes, registry by registry. One TOML file:
+//! [`TrustStore`]: which logs and publishers the user believes for each registry. One TOML file:
 //! ```toml
 //! format = "isn-trust/1"
 //!
@@ -10,9 +10,9 @@
 //! witnesses = ["witness.example+5e6f7a8b+BL…"]
 //! witnesses_needed = 1
 //! ```
-//! `log` is who the registry is; where the user has named a publisher only, it is written at first contact, with
-//! `first_contact = true`, and vouches for nothing beyond that publisher. `keys` narrow whose releases count. All but the
-//! location may be absent.
+//! `log` is the registry's identity. If the user has named only a publisher, it is written at first contact,
+//! with `first_contact = true`, and vouches for nothing beyond that publisher. `keys` restricts whose
+//! releases count. All fields may be absent.
 
 mod known;
 mod registry_id;
@@ -32,13 +32,17 @@ use isn_format::key::{KeyLine, PublicKey};
 use isn_format::log::{LogKey, WitnessKey};
 use isn_format::text::{shell_word, toml_text};
 
-/// What the file begins with.
+/// The first line of the file.
 const HEADER: &str =
     "# The keys whose releases isn believes; `isn trust add` and `isn trust remove` write this file.\n";
-/// The longest file that is read, in bytes.
+/// The maximum length of the file, in bytes.
 const MAX_LEN: u64 = 4 << 20;
 
-/// The key that a user names: what [`public_key_argument`] takes, a vkey, or the path of a file with one.
+/// Parses the key that a user names: what [`public_key_argument`] accepts, a vkey, or the path of a file with
+/// a vkey.
+///
+/// # Errors
+/// Fails if it is a fingerprint, not a key, or a file that cannot be read.
 pub fn any_key_argument(argument: &str) -> Result<AnyKey> {
     if is_key_line(argument) {
         return argument.parse().map(AnyKey::Publisher);
@@ -50,7 +54,7 @@ pub fn any_key_argument(argument: &str) -> Result<AnyKey> {
         let why = "is a fingerprint, from which no key can be made: give the key's line ('ssh-ed25519 …'), its file, or a vkey";
         return Err(Error::invalid(argument, why));
     }
-    // Read once: it may be a pipe.
+    // Read only once: it may be a pipe.
     let path = Path::new(argument);
     let text = keyring::read_text(path)?;
     if is_vkey(&text) {
@@ -60,19 +64,24 @@ pub fn any_key_argument(argument: &str) -> Result<AnyKey> {
     }
 }
 
-/// The public key that a user names: an `ssh-ed25519 …` line, or the path of a file with one.
+/// Parses the public key that a user names: an `ssh-ed25519 …` line, or the path of a file with one.
+///
+/// # Errors
+/// Fails if it is not such a key, or a file that cannot be read.
 pub fn public_key_argument(argument: &str) -> Result<KeyLine> {
     if is_key_line(argument) { argument.parse() } else { keyring::read_public(Path::new(argument)) }
 }
 
-/// Such a line has a blank after its first word, which begins as no path that a person would type.
+/// Whether an argument is a key line rather than a path: it has a blank after its first word, which begins as
+/// no usual path does.
 fn is_key_line(text: &str) -> bool {
     text.trim()
         .split_once([' ', '\t'])
         .is_some_and(|(word, _)| ["ssh-", "ecdsa-", "sk-"].iter().any(|start| word.starts_with(start)))
 }
 
-/// Neither a key line nor a path looks like it: NAME+8 hex+base64.
+/// Whether an argument has the form of a vkey, NAME+8 hex+base64, which neither a key line nor a usual path
+/// has.
 fn is_vkey(text: &str) -> bool {
     let id = text.trim().split('+').nth(1);
     !text.trim().contains([' ', '\t'])
@@ -86,31 +95,32 @@ fn parse_vkey(text: &str) -> Result<AnyKey> {
     }
 }
 
-/// The user's trust store. Reading is of the file as it was when it was opened; changes are made to the file as it
-/// is, under a lock, and replace it as a whole.
+/// The user's trust store. Reads see the file as it was when it was opened. Changes are applied to the
+/// current file under a lock, by an atomic replace.
 #[derive(Clone, Debug)]
 pub struct TrustStore {
     path: PathBuf,
     registries: BTreeMap<RegistryId, Trusted>,
 }
 
-/// What the user believes of one registry.
+/// What the user believes about one registry.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trusted {
-    /// Who it is.
+    /// The log, which is the registry's identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<LogKey>,
-    /// Nobody has named that log: the registry showed it when a publisher of the user's was first looked for.
+    /// Whether the registry showed that log at first contact, when the user trusted only a publisher and had
+    /// named no log.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub first_contact: bool,
-    /// The publishers whose releases count; if there are none, the log's owners say.
+    /// The publishers whose releases count; if there are none, the owners in the log decide.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<KeyLine>,
     /// The witnesses whose cosignatures count.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub witnesses: Vec<WitnessKey>,
-    /// How many of them must have signed; all, if it does not say.
+    /// How many of them must have signed; all of them if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub witnesses_needed: Option<usize>,
 }
@@ -142,7 +152,7 @@ pub enum AnyKey {
     Witness(WitnessKey),
 }
 
-/// The file.
+/// The contents of the file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Stored {
@@ -158,24 +168,32 @@ enum Format {
 }
 
 impl TrustStore {
-    /// Opens the store at `path`; with no file there, nobody is trusted.
+    /// Opens the store at `path`; if there is no file, nobody is trusted.
+    ///
+    /// # Errors
+    /// [`Error::TrustFile`] if others may change the file, or it is not well-formed; [`Error::Io`] if it
+    /// cannot be read.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         let registries = read(&path)?;
         Ok(TrustStore { path, registries })
     }
 
-    /// What is believed of a registry.
+    /// Returns what is believed about a registry.
     pub fn get(&self, registry: &RegistryId) -> Option<&Trusted> {
         self.registries.get(registry)
     }
 
-    /// Every registry of which something is believed; sorted by location.
+    /// Every registry about which something is believed, sorted by location.
     pub fn list(&self) -> impl Iterator<Item = (&RegistryId, &Trusted)> {
         self.registries.iter()
     }
 
-    /// Trusts a key for a registry. `false` if it was trusted already: then nothing is written.
+    /// Trusts a key for a registry. Returns `false` if it was trusted already.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] if another log is trusted for the registry; also as [`TrustStore::open`], or if the
+    /// file cannot be written.
     pub fn add(&mut self, registry: &RegistryId, key: &AnyKey) -> Result<bool> {
         self.change(|registries| {
             let trusted = registries.entry(registry.clone()).or_default();
@@ -205,7 +223,10 @@ impl TrustStore {
         })
     }
 
-    /// Remembers the log that a registry shows at first contact.
+    /// Records the log that a registry shows at first contact, if none is recorded.
+    ///
+    /// # Errors
+    /// As [`TrustStore::open`], or if the file cannot be written.
     pub fn meet(&mut self, registry: &RegistryId, log: &LogKey) -> Result<()> {
         self.change(|registries| {
             let trusted = registries.entry(registry.clone()).or_default();
@@ -218,7 +239,11 @@ impl TrustStore {
         Ok(())
     }
 
-    /// How many witnesses must have signed a registry's checkpoints.
+    /// Sets how many witnesses must have signed a registry's checkpoints.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if there are not that many witnesses; also as [`TrustStore::open`], or if the file
+    /// cannot be written.
     pub fn need_witnesses(&mut self, registry: &RegistryId, needed: usize) -> Result<()> {
         self.change(|registries| {
             let trusted = registries.entry(registry.clone()).or_default();
@@ -232,7 +257,11 @@ impl TrustStore {
         Ok(())
     }
 
-    /// Trusts a key no more; an error if it was not trusted.
+    /// Stops trusting a key for a registry.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if it was not trusted; also as [`TrustStore::open`], or if the file cannot be
+    /// written.
     pub fn remove(&mut self, registry: &RegistryId, key: &AnyKey) -> Result<()> {
         self.change(|registries| {
             let trusted = registries.entry(registry.clone()).or_default();
@@ -269,19 +298,19 @@ impl TrustStore {
         Ok(())
     }
 
-    /// The trusted publisher of a registry whose key has this fingerprint (`SHA256:…`).
+    /// Returns the trusted publisher's key of a registry with this fingerprint (`SHA256:…`).
     pub fn key_by_fingerprint(&self, registry: &RegistryId, fingerprint: &str) -> Option<KeyLine> {
         let keys = &self.get(registry)?.keys;
         keys.iter().find(|line| line.key.fingerprint() == fingerprint).cloned()
     }
 
-    /// Reads the file anew, applies `edit` and writes the file if that returns `true`. Without the lock a removal
-    /// could be undone by somebody who adds a key at the same time.
+    /// Reads the file again, applies `edit`, and writes the file if that returns `true`. The lock keeps a
+    /// concurrent addition from undoing a removal.
     fn change(
         &mut self,
         edit: impl FnOnce(&mut BTreeMap<RegistryId, Trusted>) -> Result<bool>,
     ) -> Result<bool> {
-        // Where the file truly is: other homes may have links to it.
+        // The lock is beside the real file, since other homes may have symlinks to it.
         let path = files::behind_links(&self.path).map_err(|e| users_own(&self.path, e))?;
         files::create_dir_all_synced(files::parent(&path))?;
         let lock = files::Lock::take(&path.with_extension("lock"))?;
@@ -301,7 +330,10 @@ fn read(path: &Path) -> Result<BTreeMap<RegistryId, Trusted>> {
     read.map_or(Ok(BTreeMap::new()), |bytes| parse(path, bytes))
 }
 
-/// What the bytes of a trust store at `path` say.
+/// Parses the bytes of a trust store; errors call it `path`.
+///
+/// # Errors
+/// [`Error::TrustFile`] if it is not well-formed.
 pub fn parse(path: &Path, bytes: Vec<u8>) -> Result<BTreeMap<RegistryId, Trusted>> {
     let refuse = |why: String| refuse(path, why);
     let stored: Stored = toml_text(path.display(), bytes).map_err(|e| users_own(path, e))?;
@@ -319,7 +351,7 @@ pub fn parse(path: &Path, bytes: Vec<u8>) -> Result<BTreeMap<RegistryId, Trusted
     Ok(stored.registry)
 }
 
-/// What is wrong with the file, as with one of the user's own.
+/// Turns an error about the file into one about the user's own file.
 fn users_own(path: &Path, error: Error) -> Error {
     match error {
         Error::Invalid { why, .. } => refuse(path, why),

@@ -1,4 +1,4 @@
-//! [`RegistryId`]: where a registry is, in one spelling.
+//! [`RegistryId`]: the location of a registry, in its only spelling.
 
 use std::fmt;
 use std::fs;
@@ -10,9 +10,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use isn_format::error::{Error, Result};
 
-/// Where a registry is, written in one way only: a URL with scheme and host in lower case, without its default port
-/// and without a slash at the end; or the absolute path of a folder, links resolved as far as it exists. Trust is kept
-/// by it; who a registry is, its log's key says.
+/// The location of a registry in its only spelling: a URL with scheme and host in lower case, without its
+/// default port and without a slash at the end; or the absolute path of a folder, with symlinks resolved as
+/// far as it exists. Trust is recorded under it, but the identity of a registry is its log's key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RegistryId(String);
 
@@ -22,7 +22,7 @@ impl RegistryId {
         &self.0
     }
 
-    /// Whether it is behind a URL, and not a folder here.
+    /// Whether it is a URL rather than a folder on this machine.
     pub fn is_remote(&self) -> bool {
         self.0.contains("://")
     }
@@ -56,8 +56,8 @@ impl FromStr for RegistryId {
     }
 }
 
-/// Scheme and authority in the form of RFC 3986, section 6.2; the path is the server's and stays as it is, but for
-/// the slashes at its end.
+/// Normalises scheme and authority by RFC 3986, section 6.2. The path belongs to the server and stays as it
+/// is, except for slashes at its end.
 fn url_id(scheme: &str, rest: &str) -> Result<String, &'static str> {
     let scheme = scheme.to_ascii_lowercase();
     let named = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
@@ -86,7 +86,8 @@ fn url_id(scheme: &str, rest: &str) -> Result<String, &'static str> {
     Ok(format!("{scheme}://{host}{path}"))
 }
 
-/// Resolves links in the longest part that exists, so that one folder has one id before and after it is made.
+/// Resolves symlinks in the longest part that exists, so that a folder has the same id before and after it is
+/// created.
 fn folder_id(path: &Path) -> Result<PathBuf> {
     let absolute = std::path::absolute(path).map_err(Error::io("find", path))?;
     for ancestor in absolute.ancestors() {
@@ -117,7 +118,7 @@ impl Serialize for RegistryId {
 }
 
 impl<'de> Deserialize<'de> for RegistryId {
-    /// Takes only what could have been written; a folder's links are not looked at again.
+    /// Accepts only what [`RegistryId`] could have written; does not resolve a folder's symlinks again.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let normal = match text.split_once("://") {
