@@ -1,4 +1,4 @@
-//! Many images at once, of one size, into one piece of memory, by several threads.
+//! Reads many images of one size into one buffer, with several threads.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -7,28 +7,28 @@ use isn_format::augment::{Augment, Crop};
 use isn_format::error::{Error, Result};
 use isn_pixels::{Layout, View};
 
-/// What a batch shows.
+/// What to put into a batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch {
-    /// Width and height of every image of it, in pixels.
+    /// The width and height of every image in the batch, in pixels.
     pub size: (u32, u32),
-    /// Which part of an image.
+    /// Which part of each image to take.
     pub augment: Augment,
-    /// What random parts depend on, besides the image.
+    /// The seed of random choices.
     pub seed: u64,
-    /// The same.
+    /// The epoch, on which random choices depend too.
     pub epoch: u64,
-    /// How pixels lie in memory.
+    /// The order of the pixels in memory.
     pub layout: Layout,
-    /// How many threads work on it.
+    /// The number of threads.
     pub threads: usize,
 }
 
 impl Dataset {
-    /// The images, one behind the other, into `out`, which has `images × width × height × 3` bytes.
+    /// Writes the images one after another to `out`, which must have `images × width × height × 3` bytes.
     ///
     /// # Errors
-    /// The first fault of an image; what is in `out` then is of no use.
+    /// Returns the first fault of an image; the contents of `out` are then undefined.
     pub fn batch(&self, images: &[u32], batch: &Batch, out: &mut [u8]) -> Result<()> {
         let each = batch.size.0 as usize * batch.size.1 as usize * 3;
         if each == 0 || out.len() != images.len() * each {
@@ -52,7 +52,7 @@ impl Dataset {
             }
             Ok(())
         };
-        // After an error nobody begins another image.
+        // After an error, no thread begins another image.
         let run = || {
             run().inspect_err(|_| work.lock().unwrap_or_else(PoisonError::into_inner).by_ref().for_each(drop))
         };

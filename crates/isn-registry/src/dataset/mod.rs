@@ -1,6 +1,7 @@
-//! [`Dataset`]: the images of a version, or of a part of it, read in place: from pieces of shards in the cache, from the
-//! shards of a folder, from the binary, or from trees that were pulled before. Any number of threads may read, and processes
-//! that were forked: reads say where they begin, so nobody moves a position that somebody else relies on.
+//! [`Dataset`]: the images of a version, or of a part of it, read in place: from pieces of shards in the
+//! cache, from the shards of a folder, from the binary, or from trees that were pulled before. Any number of
+//! threads and forked processes may read at once: each read gives its own offset, so no read moves a file
+//! position that another relies on.
 
 mod batch;
 mod places;
@@ -22,29 +23,29 @@ use isn_format::shard::FrameReader;
 use isn_format::table::{Record, Table};
 use isn_pixels::ImageReader;
 
-/// How often an image's bytes are compared with the index.
+/// How often an image's bytes are checked against the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verify {
-    /// When it is read for the first time in this process.
+    /// When the image is first read in this process.
     Once,
-    /// Whenever it is read.
+    /// At every read.
     Always,
-    /// Not at all. Its place in the shard still has to hold an entry of its name and length.
+    /// Never. Its place in the shard must still contain an entry of its name and length.
     Never,
 }
 
-/// By what it is known where in a shard an image is. Nobody signs that.
+/// How it is known where in a shard an image lies, which nobody signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Basis {
-    /// By a table that the cache kept, which may be damaged.
+    /// From a table in the cache, which may be damaged.
     KeptTable,
-    /// By the packs of a registry, which may lie.
+    /// From the packs of a registry, which may be wrong.
     Packs,
-    /// By packs that every image was just brought and checked by. What disagrees with them is wrong.
+    /// From packs by which every image was just fetched and checked: whatever disagrees with them is wrong.
     CheckedPacks,
 }
 
-/// Why a text is not a [`Verify`].
+/// The error for a text that is not a [`Verify`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is not a way to verify: expected once, always or never")]
 pub struct VerifyError(String);
@@ -68,18 +69,18 @@ pub struct Dataset {
     description: Description<Table>,
     warnings: Vec<String>,
     unsigned: &'static [&'static str],
-    /// For each image of the selection its row in the table.
+    /// The row in the table of each image of the selection.
     rows: Vec<u32>,
     labels: Vec<u32>,
     places: Places,
     verify: Verify,
-    /// For each image of the selection, whether it was found to be right. Bits.
+    /// One bit for each image of the selection: whether its bytes were found right.
     verified: Vec<AtomicU8>,
     scratch: Mutex<Vec<Scratch>>,
-    /// Images whose bytes were compared with the index, for tests and the curious.
+    /// How many times an image's bytes were checked against the index, for tests and diagnostics.
     checks: AtomicU32,
     basis: Basis,
-    /// Files of the cache that were set aside.
+    /// The number of files of the cache that were set aside.
     set_aside: AtomicU32,
 }
 
@@ -90,34 +91,34 @@ struct Scratch {
     images: ImageReader,
 }
 
-/// What a dataset is made of.
+/// The parts of a [`Dataset`].
 pub struct Parts {
     /// The manifest.
     pub manifest: Manifest,
     /// All classes and images of the version.
     pub description: Description<Table>,
-    /// What the user should hear.
+    /// What the user should know: that the version is yanked, or the mirror is stale.
     pub warnings: Vec<String>,
-    /// What nobody vouches for.
+    /// The properties that nobody whom the user trusts vouches for.
     pub unsigned: &'static [&'static str],
-    /// Which of them.
+    /// The rows of the selected images.
     pub rows: Vec<u32>,
-    /// Where they are, each at its place among `rows`.
+    /// Where the images are, in the order of `rows`.
     pub places: Places,
-    /// By what that is known.
+    /// How the places are known.
     pub basis: Basis,
-    /// How often they are checked.
+    /// How often images are checked.
     pub verify: Verify,
 }
 
 impl Dataset {
-    /// Of its parts.
+    /// Makes a dataset of its parts.
     pub fn new(parts: Parts) -> Self {
         let Parts { manifest, description, warnings, unsigned, rows, places, basis, verify } = parts;
         let (table, classes) = (description.rows(), description.classes());
         let ranks: HashMap<&str, u32> =
             (0u32..).zip(classes).map(|(rank, class)| (class.id.as_str(), rank)).collect();
-        // A description has no image of a class that it does not have.
+        // A description has only images of its own classes.
         let label = |&row: &u32| ranks[table.path(row as usize).split('/').nth(1).unwrap_or_default()];
         let labels = rows.iter().map(label).collect();
         let verified = (0..rows.len().div_ceil(8)).map(|_| AtomicU8::new(0)).collect();
@@ -139,7 +140,7 @@ impl Dataset {
         }
     }
 
-    /// The version.
+    /// The manifest of the version.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
@@ -149,74 +150,91 @@ impl Dataset {
         self.description.classes()
     }
 
-    /// What the user should hear: that the version is yanked, that the mirror is behind.
+    /// What the user should know: that the version is yanked, or the mirror is stale.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// What of the version nobody vouches for whom the user believes, as `--json` calls it.
+    /// The properties of the version that nobody whom the user trusts vouches for, as `--json` calls them.
     pub fn unsigned(&self) -> &'static [&'static str] {
         self.unsigned
     }
 
-    /// How many images there are.
+    /// The number of images.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no images.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// The label of each image.
+    /// The label of each image: the rank of its class.
     pub fn labels(&self) -> &[u32] {
         &self.labels
     }
 
-    /// Where an image stands in the tree: `split/class/stem.ext`.
+    /// The path of an image in the tree: `split/class/stem.ext`.
     pub fn path(&self, image: usize) -> &str {
         self.rows.get(image).map_or("", |&row| self.table().path(row as usize))
     }
 
-    /// Width and height of an image, in pixels.
+    /// The width and height of an image, in pixels.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if there is no such image.
     pub fn size(&self, image: usize) -> Result<(u32, u32)> {
         let record = self.record(image)?;
         Ok((record.width, record.height))
     }
 
     /// The length of an image's file, in bytes.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if there is no such image.
     pub fn length(&self, image: usize) -> Result<u64> {
         Ok(self.record(image)?.length)
     }
 
-    /// BLAKE3 of an image's file, as the index has it.
+    /// The BLAKE3 of an image's file, by the index.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if there is no such image.
     pub fn blake3(&self, image: usize) -> Result<Digest> {
         let digest = self.rows.get(image).and_then(|&row| self.table().blake3(row as usize));
         digest.ok_or_else(|| self.no_such(image))
     }
 
-    /// How often an image's bytes were compared with the index so far.
+    /// How many times an image's bytes were checked against the index so far.
     pub fn checks(&self) -> u32 {
         self.checks.load(Ordering::Relaxed)
     }
 
-    /// How many files of the cache gave wrong bytes and were set aside: opened again, the version has them from elsewhere.
+    /// How many files of the cache gave wrong bytes and were set aside. When the version is opened again, it
+    /// reads them from elsewhere.
     pub fn set_aside(&self) -> u32 {
         self.set_aside.load(Ordering::Relaxed)
     }
 
-    /// Whether lengths and sizes are as a table in the cache says, which nobody has held against the index.
+    /// Whether lengths and sizes come from a table in the cache that was not checked against the index.
     pub fn is_by_kept_table(&self) -> bool {
         self.basis == Basis::KeptTable
     }
 
-    /// The bytes of an image's file.
+    /// Returns the bytes of an image's file.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if there is no such image; [`Error::Integrity`] if its bytes are wrong;
+    /// [`Error::Io`] if they cannot be read.
     pub fn file(&self, image: usize) -> Result<Vec<u8>> {
         self.with_file(image, |file, _| Ok(file.to_vec()))
     }
 
-    /// The pixels of an image into `out`, which has `height × width × 3` bytes.
+    /// Writes the pixels of an image to `out`, which must have `height × width × 3` bytes.
+    ///
+    /// # Errors
+    /// As [`Dataset::file`]; [`Error::Integrity`] also if the image cannot be decoded to pixels of its size.
     pub fn pixels(&self, image: usize, out: &mut [u8]) -> Result<()> {
         let (width, height) = self.size(image)?;
         self.with_file(image, |file, images| {
@@ -259,7 +277,7 @@ impl Dataset {
         cache.is_some_and(|cache| cache.set_aside_table(index))
     }
 
-    /// The error of an image that is the right one, and has not the pixels that the table says.
+    /// Returns the error for an image whose bytes are right, but whose pixels are not as the table says.
     fn other_pixels(&self, image: usize, why: impl std::fmt::Display) -> Error {
         if !self.set_aside_table() {
             return Error::integrity(self.path(image), why);
@@ -279,7 +297,7 @@ impl Dataset {
     ) -> Result<T> {
         let mut scratch = self.take_scratch()?;
         let taken = self.read(image, &mut scratch, take);
-        // After a fork somebody who is not there any more may hold the lock: then it is not waited for.
+        // After a fork, a thread that no longer exists may hold the lock, so this does not wait for it.
         if let Ok(mut kept) = self.scratch.try_lock() {
             kept.push(scratch);
         }
@@ -314,7 +332,7 @@ impl Dataset {
         if !is_known {
             self.checks.fetch_add(1, Ordering::Relaxed);
         }
-        // Names are for messages alone.
+        // The empty names would only appear in messages, which `fault` replaces.
         let checked = match (read, record.frame) {
             (Bytes::Frame(frame), _) if is_known => frames.unchecked("", frame, &blake3, record.length),
             (Bytes::Frame(frame), Some(at)) => frames.image("", frame, &at.blake3, &blake3, record.length),

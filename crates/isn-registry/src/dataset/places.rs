@@ -1,4 +1,4 @@
-//! Where images are: in shards, of files and of memory, read at an offset; or files of trees.
+//! Where images are: in shards, in files or in memory, which are read at an offset; or in files of trees.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -14,24 +14,25 @@ use isn_format::error::{At, Error, Result};
 use isn_format::object::ObjectRef;
 use isn_format::table::FrameAt;
 
-/// So many files stay open: of the 1,024 that a process may have, most are for others.
+/// The maximum number of files kept open: a process may often have only 1,024 open, and others need most of
+/// them.
 const MOST_OPEN: usize = 256;
 
-/// Files and memory with shards, and trees; and where in them each image of a selection is.
+/// Shards, pieces and trees, and where in them each image of a selection is.
 #[derive(Default)]
 pub struct Places {
     sources: Vec<Source>,
-    /// For each image its source, and where in it.
+    /// For each image, its source and the offset in it.
     at: Vec<(u32, u64)>,
     open: AtomicUsize,
-    /// Where its pieces are.
+    /// The cache that the pieces are in.
     cache: Option<Cache>,
 }
 
-/// Some bytes of a shard.
+/// A byte range of a shard, or an image of a tree.
 struct Source {
     kind: Kind,
-    /// Which bytes.
+    /// The range.
     start: u64,
     end: u64,
 }
@@ -40,11 +41,11 @@ enum Kind {
     Memory(&'static [u8]),
     File {
         path: PathBuf,
-        /// Of the cache; else it is a whole shard.
+        /// Whether it is a piece of the cache; otherwise it is a whole shard.
         is_piece: bool,
         open: RwLock<Option<File>>,
     },
-    /// An image of a tree, as it is.
+    /// An image of a tree.
     Image(PathBuf),
 }
 
@@ -57,8 +58,9 @@ pub(super) enum Bytes<'b> {
 }
 
 impl Places {
-    /// The places of `frames`, of which `None` is one that no pack has, and the numbers of those frames that have no place.
-    /// `at_hand` says where a shard is as a whole; what is not is looked for in the cache.
+    /// Finds where `frames` can be read, and returns the numbers of the frames that are nowhere; `None` is a
+    /// frame that no pack contains. `at_hand` returns where a whole shard is; other shards are looked for in
+    /// the cache.
     pub fn find(
         shards: &[ObjectRef],
         frames: &[Option<FrameAt>],
@@ -66,7 +68,7 @@ impl Places {
         cache: Option<&Cache>,
     ) -> (Places, Vec<usize>) {
         let mut places = Places { cache: cache.cloned(), ..Places::default() };
-        // For each shard its sources, by where they begin.
+        // The sources of each shard, sorted by start.
         let mut known: Vec<Option<Vec<u32>>> = vec![None; shards.len()];
         let (mut missing, mut last) = (Vec::new(), 0u32);
         for (number, frame) in frames.iter().enumerate() {
@@ -83,7 +85,7 @@ impl Places {
                 let source = &places.sources[source as usize];
                 source.start <= frame.offset && end <= source.end
             };
-            // Neighbours are mostly in one file.
+            // Neighbouring frames are mostly in the same file.
             let found = Some(last).filter(|last| sources.contains(last) && has(last));
             match found.or_else(|| sources.iter().copied().find(has)) {
                 Some(source) => {
@@ -116,7 +118,7 @@ impl Places {
             }
             None => {
                 for piece in cache.map(|cache| cache.pieces(&shard.blake3)).unwrap_or_default() {
-                    // What is used stays longest.
+                    // The cache keeps longest what was used last.
                     let _ = cache.map(|cache| cache.used(&piece));
                     let (start, end) = (piece.range.start, piece.range.end);
                     self.sources.push(Source { kind: file(piece.path, true), start, end });
@@ -126,7 +128,7 @@ impl Places {
         (first..self.sources.len() as u32).collect()
     }
 
-    /// Lets an image be the file of a tree.
+    /// Makes an image the file of a tree.
     pub fn set_file(&mut self, image: usize, path: PathBuf) {
         let source = self.sources.len() as u32;
         if let Some(at) = self.at.get_mut(image) {
@@ -135,7 +137,7 @@ impl Places {
         }
     }
 
-    /// An image's frame, which a pack says is `frame` bytes long, or its file of `length`; `buffer` is memory for them.
+    /// Reads an image's frame of `frame` bytes, or its file of `length` bytes, into `buffer`.
     pub(super) fn read<'b>(
         &self,
         image: usize,
@@ -154,7 +156,7 @@ impl Places {
             };
             let mut file = files::open(path)?;
             buffer.clear();
-            // One more than there should be, to see that there is none.
+            // One byte more than expected, so that a longer file is noticed.
             let read = file.by_ref().take(length.saturating_add(1)).read_to_end(buffer);
             return match read.map_err(Error::io("read", path))? as u64 {
                 has if has == length => Ok(Bytes::Image(buffer)),
@@ -199,7 +201,8 @@ impl Places {
                 _ => unreadable(path, Error::io("read", path)(e)),
             })
         };
-        // After a fork somebody who is not there any more may hold the lock: it is not waited for, here and below.
+        // After a fork, a thread that no longer exists may hold the lock, so neither this nor the write below
+        // waits.
         if let Ok(kept) = open.try_read()
             && let Some(file) = &*kept
         {
@@ -219,12 +222,12 @@ impl Places {
         Ok(())
     }
 
-    /// The cache that its pieces are in.
+    /// The cache that the pieces are in.
     pub(super) fn cache(&self) -> Option<&Cache> {
         self.cache.as_ref()
     }
 
-    /// The piece of the cache that an image is read from, if it is one.
+    /// The path of the piece that an image is read from, if it is read from one.
     pub(super) fn piece(&self, image: usize) -> Option<&Path> {
         let source = self.at.get(image).and_then(|&(source, _)| self.sources.get(source as usize));
         match &source?.kind {
@@ -233,7 +236,7 @@ impl Places {
         }
     }
 
-    /// What is wrong with the bytes that an image was read from.
+    /// The error for wrong bytes of an image; it names the file that they are from.
     pub(super) fn fault(&self, image: usize, why: &str) -> Error {
         let source = self.at.get(image).and_then(|&(source, _)| self.sources.get(source as usize));
         match source.map(|source| &source.kind) {
@@ -246,12 +249,12 @@ impl Places {
     }
 }
 
-/// Whose a shard's bytes are.
+/// Returns whether a shard's bytes belong to the cache or to the registry.
 fn whose(is_piece: bool) -> At {
     if is_piece { At::Cache } else { At::Registry }
 }
 
-/// A shard or a piece of one, for messages.
+/// A shard, or a piece of one, for messages.
 fn in_shard(path: &Path) -> String {
     format!("shard {}", path.display())
 }

@@ -1,4 +1,4 @@
-//! [`Agent`]: a client of a running ssh-agent, for the two requests that signing takes.
+//! [`Agent`]: a client of a running ssh-agent, for the two requests that signing needs.
 //!
 //! The protocol is that of the IETF draft `draft-ietf-sshm-ssh-agent`: every message is a `u32` length, a type byte
 //! and a body, strings are a `u32` length and bytes, all numbers big-endian.
@@ -10,9 +10,10 @@ use std::time::Duration;
 use isn_format::error::{Error, Result};
 use isn_format::key::{PublicKey, Signature, Signer};
 
-/// The longest message that is read, in bytes; OpenSSH's own limit.
+/// The maximum length of a message, in bytes, as in OpenSSH.
 const MAX_MESSAGE: usize = 256 << 10;
-/// How long an agent may take to list its keys. Signing has no limit: it may have to ask the user.
+/// How long an agent may take to list its keys. Signing has no timeout, since the agent may have to ask the
+/// user.
 const LIST_TIMEOUT: Duration = Duration::from_secs(10);
 
 const REQUEST_IDENTITIES: u8 = 11;
@@ -34,12 +35,15 @@ pub struct AgentKey {
 }
 
 impl Agent {
-    /// The agent that listens at `socket` (the command line finds it in `SSH_AUTH_SOCK`). Connects to nothing yet.
+    /// The agent that listens at `socket` (`SSH_AUTH_SOCK`). Does not connect yet.
     pub fn new(socket: &Path) -> Self {
         Agent { socket: socket.into() }
     }
 
-    /// The Ed25519 key among the agent's that is `key`, ready to sign; `None` if the agent does not hold it.
+    /// Returns `key`, ready to sign, if the agent holds it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the agent cannot be reached; [`Error::Key`] if its response is not well-formed.
     pub fn key(&self, key: &PublicKey) -> Result<Option<AgentKey>> {
         let answer = self.ask(&[REQUEST_IDENTITIES], Some(LIST_TIMEOUT))?;
         let held = holds(&answer, &key.to_wire())
@@ -107,8 +111,8 @@ fn connect(_: &Path, _: Option<Duration>) -> std::io::Result<std::fs::File> {
     Err(std::io::Error::new(std::io::ErrorKind::Unsupported, "ssh agents are supported on Unix only"))
 }
 
-/// Whether an IDENTITIES_ANSWER (`u32` count, then a key and a comment each) names the key; `None` if it is not
-/// one. A FAILURE, which is what a locked agent may answer, holds nothing.
+/// Whether an IDENTITIES_ANSWER (`u32` count, then a key and a comment each) names the key; `None` if it is
+/// not well-formed. A FAILURE, which a locked agent may send, holds no key.
 fn holds(answer: &[u8], wire: &[u8]) -> Option<bool> {
     let (&kind, mut body) = answer.split_first()?;
     if kind != IDENTITIES_ANSWER {
@@ -133,7 +137,7 @@ fn signature(answer: &[u8]) -> Option<&[u8]> {
 }
 
 fn put_string(message: &mut Vec<u8>, string: &[u8]) {
-    // What is sent is a statement or a key: a few kilobytes at most.
+    // The strings are statements or keys: a few kilobytes at most.
     message.extend_from_slice(&(string.len() as u32).to_be_bytes());
     message.extend_from_slice(string);
 }

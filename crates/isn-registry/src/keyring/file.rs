@@ -1,4 +1,4 @@
-//! Key files on disk: their bytes; what is in them is [`isn_format::key`]'s.
+//! Reads and writes key files. [`isn_format::key`] parses them.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -8,25 +8,40 @@ use crate::files;
 use isn_format::error::{Error, Result};
 use isn_format::key::{KeyFile, KeyLine, PrivateKey};
 
-/// The longest key file that is read, in bytes. OpenSSH's Ed25519 files have about 500; this stops a wrong path.
+/// The maximum length of a key file, in bytes. OpenSSH's Ed25519 files have about 500; the limit stops a
+/// wrong path.
 const MAX_LEN: u64 = 64 << 10;
 
 /// Reads a private key file that the user has named.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be read; [`Error::Invalid`] or [`Error::Key`] if it is not a private key file
+/// that isn accepts.
 pub fn read_private(path: &Path) -> Result<KeyFile> {
     KeyFile::parse(&path.display().to_string(), &read(files::open_named(path)?, path)?)
 }
 
-/// Reads one that isn keeps.
+/// Reads a private key file that isn keeps, which must be a regular file.
+///
+/// # Errors
+/// As [`read_private`].
 pub fn read_kept(path: &Path) -> Result<KeyFile> {
     KeyFile::parse(&path.display().to_string(), &read(files::open(path)?, path)?)
 }
 
 /// Reads the one line of a public key file that the user has named.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be read; [`Error::Invalid`] or [`Error::Key`] if it is not a public key that
+/// isn accepts.
 pub fn read_public(path: &Path) -> Result<KeyLine> {
     KeyLine::parse(path.display(), &read_text(path)?)
 }
 
-/// The text of a key file of either half that the user has named.
+/// Reads the text of a public or private key file that the user has named.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be read; [`Error::Invalid`] if it is too long or not text.
 pub fn read_text(path: &Path) -> Result<String> {
     read(files::open_named(path)?, path)
 }
@@ -40,13 +55,16 @@ fn read(file: File, path: &Path) -> Result<String> {
     String::from_utf8(bytes).map_err(|_| Error::invalid(path.display(), "is not a key file: it is not text"))
 }
 
-/// Writes a new private key file that only its owner may read, encrypted if there is a passphrase. `false`, and nothing is
-/// touched, if something is at `path`.
+/// Creates a private key file that only its owner may read, encrypted if there is a passphrase. Returns
+/// `false`, without changing anything, if `path` exists.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be written; [`Error::Key`] if the key cannot be encrypted.
 pub fn write_private(path: &Path, key: &PrivateKey, passphrase: Option<&str>) -> Result<bool> {
     files::create_new_private(path, key.to_openssh(passphrase)?.as_bytes())
 }
 
-/// Writes the public half as a new `.pub` file. `false`, and nothing is touched, if something is at `path`.
+/// Creates a `.pub` file with the public half. Returns `false`, without changing anything, if `path` exists.
 pub(super) fn write_public(path: &Path, key: &PrivateKey) -> Result<bool> {
     match File::options().write(true).create_new(true).open(path) {
         Ok(mut file) => {

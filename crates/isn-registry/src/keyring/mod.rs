@@ -1,9 +1,9 @@
-//! [`Keyring`]: the user's folder of named keys, and how the argument of `--key` becomes a [`Signer`].
+//! [`Keyring`]: the user's folder of named keys; and how the argument of `--key` becomes a [`Signer`].
 //!
-//! | file | noun |
+//! | file | contents |
 //! |---|---|
-//! | `file.rs` | key files of either half, read and made |
-//! | `agent.rs` | [`Agent`]: a running ssh-agent, and the [`AgentKey`] that signs through it |
+//! | `file.rs` | reading and writing public and private key files |
+//! | `agent.rs` | [`Agent`]: a running ssh-agent; and the [`AgentKey`] that signs through it |
 
 mod agent;
 mod file;
@@ -21,7 +21,7 @@ use isn_format::error::{Error, Missing, Result, There};
 use isn_format::key::{PrivateKey, PublicKey, Signer};
 use isn_format::rel_path::check_segment;
 
-/// What a user calls a key: lower-case ASCII letters, digits and inner `-`, `_` and `.`, 1 to 64 bytes, not a
+/// The name of a key: lower-case ASCII letters, digits and inner `-`, `_` and `.`, 1 to 64 bytes, not a
 /// Windows device name and not ending in `.pub`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyName(String);
@@ -70,7 +70,7 @@ impl fmt::Debug for KeyName {
 /// A key of the keyring, as `isn key list` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedKey {
-    /// What it is called.
+    /// Its name.
     pub name: KeyName,
     /// Its public half.
     pub public_key: PublicKey,
@@ -78,16 +78,16 @@ pub struct NamedKey {
     pub encrypted: bool,
 }
 
-/// How the private half of a key is got at.
+/// The means to unlock a private key.
 #[derive(Clone, Copy)]
 pub struct Unlock<'a> {
-    /// The socket of the user's ssh agent, if one runs.
+    /// The socket of the user's ssh-agent, if one is running.
     pub agent: Option<&'a Path>,
-    /// Asks for the passphrase of the key file that it is told; `None` where there is nobody to ask.
+    /// Asks for the passphrase of the key file with the given name; returns `None` if nobody can be asked.
     pub passphrase: &'a dyn Fn(&str) -> Result<Option<String>>,
 }
 
-/// A folder of OpenSSH keys: `NAME` is a private key file, `NAME.pub` its public half, there to be handed out.
+/// A folder of OpenSSH keys: `NAME` is a private key file, `NAME.pub` its public half, to be given away.
 #[derive(Clone, Debug)]
 pub struct Keyring {
     folder: PathBuf,
@@ -99,8 +99,12 @@ impl Keyring {
         Keyring { folder: folder.into() }
     }
 
-    /// Makes a key and writes `NAME` (readable by its owner alone) and `NAME.pub`. Never overwrites either. A
-    /// passphrase must not be empty; `None` leaves the key unprotected.
+    /// Creates a key, and writes `NAME` (readable only by its owner) and `NAME.pub`. Never overwrites either.
+    /// Without a passphrase the key is unprotected.
+    ///
+    /// # Errors
+    /// [`Error::Key`] if the passphrase is empty; [`Error::Exists`] if the name is taken; [`Error::Io`] if a
+    /// file cannot be written.
     pub fn new_key(&self, name: &KeyName, passphrase: Option<&str>) -> Result<PublicKey> {
         if passphrase == Some("") {
             return Err(Error::Key { key: name.to_string(), why: "the passphrase is empty".into() });
@@ -115,20 +119,25 @@ impl Keyring {
             )
         };
         let key = PrivateKey::generate(name.as_str())?;
-        // Looked at first, so that a stray public key costs nothing; what decides is the exclusive create.
+        // Checked first, so that a stray public key does not cost a private one; the exclusive create is what
+        // decides.
         if fs::symlink_metadata(&public).is_ok() {
             return Err(taken(if private.exists() { &private } else { &public }));
         }
         if !file::write_private(&private, &key, passphrase)? {
             return Err(taken(&private));
         }
-        // If another has put a public key here just now, the private one is enough: the public half is in it.
+        // If another process has just created the public file, the private one is enough: it contains the
+        // public half.
         file::write_public(&public, &key)?;
         Ok(*key.public_key())
     }
 
-    /// The keys in the folder, by name. A private key file that cannot be read is an error that names it; files
-    /// with names that no key can have are none of ours.
+    /// Lists the keys in the folder, by name. Ignores files whose names no key can have.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the folder cannot be listed; also fails if a private key file cannot be read, and
+    /// names it.
     pub fn list(&self) -> Result<Vec<NamedKey>> {
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
@@ -150,8 +159,11 @@ impl Keyring {
         Ok(keys)
     }
 
-    /// The public half of a key, read from the private key file (where it is in the clear): the `.pub` file is a
-    /// copy to give away, and a copy can be stale.
+    /// Returns the public half of a key. Reads it from the private key file, where it is not encrypted, since
+    /// the `.pub` file is a copy that may be stale.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such key; also as [`read_private`].
     pub fn public(&self, name: &KeyName) -> Result<PublicKey> {
         let path = self.private_path(name);
         match fs::symlink_metadata(&path) {
@@ -160,9 +172,13 @@ impl Keyring {
         }
     }
 
-    /// Finds what `--key` means and makes it ready to sign: a NAME in this keyring, else the path of a private key
-    /// file, or of a `.pub` file whose private half the agent holds. An encrypted private key is used through the
-    /// agent if that holds it; only otherwise is the passphrase asked for.
+    /// Finds the key that `--key` names, and makes it ready to sign: a NAME in this keyring, else the path of
+    /// a private key file, or of a `.pub` file whose private half the agent holds. An encrypted private key
+    /// is used through the agent if the agent holds it; otherwise the passphrase is asked for.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such key; [`Error::Key`] if it cannot be unlocked, or the agent
+    /// does not hold it; also as [`read_private`].
     pub fn signer(&self, key: &str, unlock: Unlock<'_>) -> Result<Box<dyn Signer>> {
         let path = self.locate(key)?;
         if path.extension().is_some_and(|extension| extension == "pub") {
@@ -172,7 +188,7 @@ impl Keyring {
         let file = if is_kept { file::read_kept(&path)? } else { read_private(&path)? };
         if file.is_encrypted()
             && let Some(socket) = unlock.agent
-            // An agent that cannot be reached is no reason to stop: there is still the passphrase.
+            // If the agent cannot be reached, the passphrase still works.
             && let Ok(Some(signer)) = Agent::new(socket).key(file.public_key())
         {
             return Ok(Box::new(signer));
@@ -185,7 +201,7 @@ impl Keyring {
         named
             .into_iter()
             .chain([PathBuf::from(key)])
-            // Not `is_file`: a shell hands a key over through a pipe, too.
+            // Not `is_file`, since a shell may pass a key through a pipe.
             .find(|path| path.exists() && !path.is_dir())
             .ok_or_else(|| self.no_such_key(key))
     }
@@ -217,7 +233,7 @@ fn agent_signer(path: &Path, agent: Option<&Path>) -> Result<Box<dyn Signer>> {
     }
 }
 
-/// Makes a folder that only its owner may enter; an existing one is left as it is.
+/// Creates a folder that only its owner may enter; leaves an existing one as it is.
 fn create_private_dir(path: &Path) -> Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);

@@ -1,5 +1,5 @@
-//! Against stock OpenSSH, where it is on the machine: it reads our keys and accepts our signatures, and the other
-//! way round. The tests pass without it, and say that they did nothing.
+//! Tests against stock OpenSSH, where it is installed: each side reads the other's keys and accepts its
+//! signatures. Without it the tests pass, and say that they did nothing.
 
 use std::fs;
 use std::io::Write;
@@ -13,7 +13,7 @@ use isn_format::statement::{NAMESPACE, ReleaseStatement, Statement};
 const STATEMENT: &str = include_str!("../../../../tests/vectors/release/statement.txt");
 const NOBODY: Unlock<'static> = Unlock { agent: None, passphrase: &|_| Ok(None) };
 
-/// A folder to work in, or `None` where there is no OpenSSH.
+/// A temporary folder; `None` if there is no OpenSSH.
 fn workshop() -> Option<tempfile::TempDir> {
     let found =
         Command::new("ssh-keygen").arg("-?").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
@@ -34,7 +34,7 @@ fn run(dir: &Path, program: &str, arguments: &[&str], input: &[u8]) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // A program that does not read all of its input is judged by what it says.
+    // A program that does not read all of its input is judged by its output.
     let _ = child.stdin.take().unwrap().write_all(input);
     child.wait_with_output().unwrap()
 }
@@ -46,7 +46,8 @@ fn keygen(dir: &Path, arguments: &[&str], input: &[u8]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// As docs/verify.md has a reader do it: statement and signature apart, then `ssh-keygen -Y verify`.
+/// Verifies as docs/verify.md tells readers to: splits statement and signature, then runs `ssh-keygen -Y
+/// verify`.
 fn keygen_accepts(dir: &Path, signed: &[u8], signer: &PublicKey) -> bool {
     let signed = std::str::from_utf8(signed).unwrap();
     let (statement, armour) = signed.split_at(signed.find("\n\n").unwrap() + 1);
@@ -89,7 +90,7 @@ fn we_read_ssh_keygens_keys() {
     let Some(dir) = workshop() else { return };
     let keyring = Keyring::new(dir.path().join("keys"));
     let path = |name: &str| dir.path().join(name).to_str().unwrap().to_string();
-    // The cipher that ssh-keygen takes by default, and others that people have chosen.
+    // The default cipher of ssh-keygen, and others that people choose.
     for cipher in [
         "",
         "aes256-ctr",
@@ -149,14 +150,14 @@ fn each_accepts_the_others_signatures_and_no_changed_statement() {
     SignedRelease::parse("theirs", theirs).unwrap().verify("/r", &[key]).unwrap();
 }
 
-/// An ssh-agent of the test's own, ended with it.
+/// An ssh-agent that ends with the test.
 struct TestAgent {
     process: Child,
     socket: PathBuf,
 }
 
 impl TestAgent {
-    /// `None` where it cannot run.
+    /// Returns `None` if it cannot run.
     fn start(dir: &Path) -> Option<TestAgent> {
         let socket = dir.join("agent");
         let process =
@@ -209,21 +210,21 @@ fn an_agent_signs_for_us() {
     assert_eq!(by_agent.bytes(), by_file.bytes());
     by_agent.verify("/r", &[alice]).unwrap();
 
-    // An encrypted key whose public half the agent holds: the agent is given the same key without its passphrase.
+    // An encrypted key that the agent holds: it is given the same key without a passphrase.
     fs::copy(file("alice"), file("locked")).unwrap();
     keygen(dir.path(), &["-q", "-p", "-P", "", "-N", "secret", "-f", file("locked").to_str().unwrap()], b"");
     assert!(read_private(&file("locked")).unwrap().is_encrypted());
     let signed = sign(&statement(), &*keyring.signer("locked", unlock).unwrap()).unwrap();
     assert_eq!(signed.bytes(), by_file.bytes());
 
-    // The agent lets go of the key between finding it and signing.
+    // The agent drops the key after it was found and before it signs.
     let signer = keyring.signer(public, unlock).unwrap();
     agent.add(&file("alice"), &["-d"]);
     let error = sign(&statement(), &*signer).unwrap_err().to_string();
     assert!(error.contains("declines to sign"), "{error}");
 }
 
-/// Agents that answer wrongly, cut their answer short, or hang up.
+/// Agents that send a wrong response, cut their response short, or hang up.
 #[test]
 fn a_misbehaving_agent_is_an_error() {
     use std::io::Read;

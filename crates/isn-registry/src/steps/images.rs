@@ -1,4 +1,4 @@
-//! Bringing images through threads that check them, in as many rounds as it takes.
+//! Fetches images and checks them on threads, in as many rounds as needed.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
@@ -16,16 +16,17 @@ use isn_format::error::{Error, Result};
 use isn_format::pack::Pack;
 use isn_format::shard::FrameReader;
 
-/// Frames that wait for a thread; with some 100 kB each, a few MB.
+/// How many frames may wait for a thread: at some 100 kB each, a few MB.
 const WAITING_FRAMES: usize = 32;
 
-/// Images by their BLAKE3, each with its length in bytes.
+/// The wanted images by their BLAKE3, each with its length in bytes.
 pub(crate) type Wanted = HashMap<Digest, u64>;
 
-/// Takes a checked image. Called from many threads, once an image.
+/// Receives a checked image. Called from many threads, once for each image.
 pub(crate) type Take<'t> = dyn Fn(&Digest, &[u8]) -> Result<()> + Sync + 't;
 
-/// The requests that bring `wanted`; an error if the registry does not have all of it.
+/// Plans the requests that bring `wanted`. Fails with [`Error::SourceNeeded`] if the registry does not have
+/// all of it.
 pub(crate) fn plan<'a>(
     runtime: &Runtime,
     registry: &Registry,
@@ -53,8 +54,9 @@ pub(crate) fn plan<'a>(
     })
 }
 
-/// Does `work` by these packs or, if they are no good, by those of other lists: nobody signs either. What was wrong first is what
-/// is reported. With what it did come the packs by which it did it, if they are others.
+/// Does `work` with the packs `packs`, or, if these do not work, with those of other lists, since neither
+/// packs nor lists are signed. Reports the first failure. Also returns the packs that worked, if they are
+/// others.
 pub(crate) fn by_any_list<T>(
     runtime: &Runtime,
     registry: &Registry,
@@ -79,18 +81,18 @@ pub(crate) fn by_any_list<T>(
     }
 }
 
-/// What brings images.
+/// Fetches images.
 pub(crate) struct Carrier<'a> {
     pub(crate) runtime: &'a Runtime,
     pub(crate) registry: &'a Registry,
     pub(crate) packs: &'a [Pack],
-    /// Threads that decompress and check; with one, the fetching thread does it itself.
+    /// The number of threads that decompress and check; if it is 1, the fetching thread does that itself.
     pub(crate) jobs: usize,
 }
 
 impl<'a> Carrier<'a> {
-    /// Brings `wanted` by the requests of [`plan`]; each image goes to `take` once, checked. What one place has wrong or
-    /// does not have is asked for again, of another.
+    /// Fetches `wanted` by the requests of [`plan`], and passes each image to `take` once, checked. Images
+    /// that one location lacks or has wrong are requested again from another one.
     pub(crate) fn bring(
         &self,
         mut segments: Vec<Segment<'a>>,
@@ -104,7 +106,8 @@ impl<'a> Carrier<'a> {
             let Outcome { again, fault: found, mut suspects } = round.outcome();
             doubtful.append(&mut suspects);
             if again.is_empty() {
-                // The packs were right. Of packs that are not, what is in the cache is no concern.
+                // The packs were right, so the pieces that contradict them are wrong. Wrong packs say nothing
+                // about the cache.
                 if let Some(cache) = self.registry.cache() {
                     doubtful.iter().for_each(|piece| cache.set_aside(piece));
                 }

@@ -1,4 +1,5 @@
-//! What several verbs do on their way: statements into a log, images out of a registry, and what is checked before.
+//! Steps that several verbs share: appending statements to a log, fetching images from a registry, and the
+//! checks before that.
 
 pub(crate) mod images;
 pub(crate) mod objects;

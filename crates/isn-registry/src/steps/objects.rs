@@ -1,4 +1,4 @@
-//! Which objects a version has: what describes it, its packs, their shards.
+//! The objects of a version: those that describe it, its packs, and their shards.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,8 +10,8 @@ use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::{Allowance, Pack};
 use isn_format::shard::max_frame_len;
 
-/// Every object of a version: what describes it, and the packs with their shards, which must have all its images; `None`
-/// of a version that is published without. Each object is there once, in however many packs a shard is.
+/// Returns every object of a version, each once: those that describe it, and the packs with their shards,
+/// which must have all its images. `packs` is `None` for a rebuild-only version.
 pub(crate) fn objects_of(
     store: &Registry,
     snapshot: &Snapshot,
@@ -29,8 +29,8 @@ pub(crate) fn objects_of(
     Ok(objects)
 }
 
-/// The packs of a version by their hashes: together they must have its images, all of them and no others, each in a frame
-/// that is no longer than its image may need.
+/// Reads the packs of a version by their hashes. Together they must have exactly its images, each in a frame
+/// that is no longer than the image can need.
 pub(crate) fn packs_of(
     store: &Registry,
     snapshot: &Snapshot,
@@ -62,7 +62,7 @@ pub(crate) fn packs_of(
         }
         found.push((ObjectRef { blake3: *digest, length: bytes.len() as u64 }, pack));
     }
-    // The list of packs has no hash of its own: what it leads to must be all the images.
+    // Nothing authenticates the list of packs, so this checks that it leads to all images.
     if let Some(row) = rows.iter().find(|row| lacking.get(&row.blake3).is_some_and(|(_, lacking)| *lacking)) {
         return Err(Error::integrity(list(), format!("leads to no pack that has {}", row.path)));
     }

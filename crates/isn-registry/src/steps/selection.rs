@@ -1,4 +1,4 @@
-//! Whether a version has what a user has selected of it.
+//! Checks whether a version has what a user has selected.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,8 @@ use isn_format::manifest::Manifest;
 use isn_format::rel_path::RelPath;
 use isn_format::tree::{Line, Selection};
 
-/// A split, class or image that the version does not have is a mistake, not an empty tree.
+/// Checks that the version has every selected split, class and image; one that it lacks is a mistake, not an
+/// empty tree.
 pub(crate) fn check_selection(snapshot: &Snapshot, selection: &Selection) -> Result<()> {
     let manifest = &snapshot.head.manifest;
     check_parts(manifest, snapshot.classes(), selection)?;
@@ -22,7 +23,7 @@ pub(crate) fn check_selection(snapshot: &Snapshot, selection: &Selection) -> Res
     check_images(manifest, selection, |image| known.get(image).copied())
 }
 
-/// The same of images alone; nor does it have an image of which the user's list says that it is another.
+/// As [`check_selection`], for images alone; also checks the hashes that the user's list gives for them.
 pub(crate) fn check_images(
     manifest: &Manifest,
     selection: &Selection,
@@ -46,7 +47,7 @@ pub(crate) fn check_images(
     if mistakes.is_empty() { Ok(()) } else { Err(Error::Mistakes { what: "--images".into(), mistakes }) }
 }
 
-/// The same of splits and classes alone.
+/// As [`check_selection`], for splits and classes alone.
 pub(crate) fn check_parts(manifest: &Manifest, classes: &[Class], selection: &Selection) -> Result<()> {
     for split in &selection.splits {
         if !manifest.splits.contains_key(split) {

@@ -1,5 +1,6 @@
-//! How a statement gets into a log: it is made to fit the log as it stands, signed with the keys at hand, and appended if
-//! that is enough; else it is written to a file in which more signatures are collected (`isn sign`, then `isn append`).
+//! Brings a statement into a log. The statement is made to fit the log as it stands, is signed with the keys
+//! at hand, and is appended if the signatures are enough; otherwise it is written to a file that collects
+//! more signatures (`isn sign`, then `isn append`).
 
 use std::path::{Path, PathBuf};
 
@@ -14,21 +15,21 @@ use isn_format::key::{PublicKey, Signer};
 use isn_format::log::{History, Refusal};
 use isn_format::statement::{SignedStatement, Statement};
 
-/// Who says something, and where.
+/// Who makes a statement, and to which registry.
 pub struct Speaker<'a> {
-    /// The registry: a folder or a bucket.
+    /// The location of the registry: a folder or a bucket.
     pub registry: &'a str,
     /// How the network may be used.
     pub access: &'a Access,
-    /// Which log it must have, where the log's key is, and what was seen of it.
+    /// Which log the registry must have, what was seen of it, and where the log key is.
     pub known: Known<'a>,
     /// The keys at hand.
     pub signers: &'a [Box<dyn Signer>],
-    /// Write the statement to this file, even if the signatures are enough.
+    /// A file to write the statement to, even if the signatures are enough.
     pub out: Option<&'a Path>,
 }
 
-/// What became of a statement.
+/// A submitted statement.
 pub struct Submitted {
     /// What is stated.
     pub statement: Statement,
@@ -38,13 +39,17 @@ pub struct Submitted {
 
 /// Where a statement is.
 pub enum Fate {
-    /// In the log, as this entry.
+    /// In the log, as the entry with this number.
     Logged(u64),
-    /// In a file, waiting for so many more signatures.
+    /// In a file, where this many signatures are missing.
     Collecting(PathBuf, usize),
 }
 
 /// Makes statements that fit the log as it stands, and submits them.
+///
+/// # Errors
+/// [`Error::Refused`] if the log would not accept a statement; [`Error::Exists`] if a file to collect
+/// signatures exists already; also as [`RegistryWriter::open_existing`] and [`OwnLog::append`].
 pub fn submit(
     speaker: &Speaker<'_>,
     make: impl FnOnce(&History) -> Result<Vec<Statement>>,
@@ -68,7 +73,7 @@ pub fn submit(
                 ready.push(signed);
             }
             missing => {
-                // Before the log has any of them.
+                // Checked before anything is appended to the log.
                 collected_in(signed.claimed(), speaker.out)?;
                 waiting.push((signed, missing));
             }
@@ -88,6 +93,9 @@ pub fn submit(
 }
 
 /// Signs a statement with all keys at hand.
+///
+/// # Errors
+/// [`Error::Invalid`] if there is no key; [`Error::Key`] if one cannot sign.
 pub fn sign_with(statement: &Statement, signers: &[Box<dyn Signer>]) -> Result<SignedStatement> {
     let (first, more) =
         signers.split_first().ok_or_else(|| Error::invalid("--key", "names no key to sign with"))?;
@@ -95,7 +103,10 @@ pub fn sign_with(statement: &Statement, signers: &[Box<dyn Signer>]) -> Result<S
     more.iter().try_fold(signed, |signed, signer| signed.sign_also(signer.as_ref()))
 }
 
-/// How many signatures a statement lacks as the next entry, beside those by `keys`; an error if no number of them would do.
+/// Returns how many signatures a statement lacks as the next entry, in addition to those by `keys`.
+///
+/// # Errors
+/// [`Error::Refused`] if no number of signatures would be enough.
 pub fn missing(history: &History, statement: &Statement, keys: &[PublicKey]) -> Result<usize> {
     match history.check(statement, keys) {
         Ok(()) => Ok(0),
@@ -106,10 +117,10 @@ pub fn missing(history: &History, statement: &Statement, keys: &[PublicKey]) -> 
     }
 }
 
-/// Where a statement goes to be signed by others too.
+/// Returns the file in which a statement collects signatures.
 ///
 /// # Errors
-/// Where something is there, or there is no such folder.
+/// [`Error::Exists`] if it exists already; [`Error::Invalid`] if its folder does not.
 pub fn collected_in(statement: &Statement, out: Option<&Path>) -> Result<PathBuf> {
     let file = out.map_or_else(|| PathBuf::from(file_name(statement)), Path::to_path_buf);
     if file.symlink_metadata().is_ok() {
@@ -124,7 +135,10 @@ pub fn collected_in(statement: &Statement, out: Option<&Path>) -> Result<PathBuf
     Ok(file)
 }
 
-/// Writes a statement to a file, to be signed by others too.
+/// Writes a statement to a file that collects signatures.
+///
+/// # Errors
+/// As [`collected_in`], or if the file cannot be written.
 pub fn collect(signed: &SignedStatement, missing: usize, out: Option<&Path>) -> Result<Submitted> {
     let statement = signed.claimed().clone();
     let file = collected_in(&statement, out)?;
@@ -138,7 +152,7 @@ fn taken(file: &Path) -> Error {
     Error::exists(There::Place, file.display(), ": it may hold signatures already")
 }
 
-/// `birds-1.0.release.statement`.
+/// The default name of the file, such as `birds-1.0.release.statement`.
 fn file_name(statement: &Statement) -> String {
     let name = statement.name().map_or_else(|| "log".into(), ToString::to_string);
     let version = statement.version().map(|version| format!("-{version}")).unwrap_or_default();
