@@ -1,5 +1,5 @@
-//! Who may see the page: whoever has this run's secret, by way of this machine's own address. A page of the web that the
-//! reviewer has open as well has neither, and cannot make the browser act for it.
+//! Who may see the page: those who have the secret of this run, over a loopback address. Another web page
+//! that the reviewer has open has neither, and cannot make the browser act on its behalf.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use ssh_key::rand_core::{OsRng, RngCore};
 
-/// What lets a script and a style of this page be used, and no other; new for every page.
+/// Permits the script and the style of this page, and no others; new for every page.
 #[derive(Clone, Debug)]
 pub(super) struct Nonce(pub(super) String);
 
 #[derive(Clone)]
 pub(super) struct Guard {
     token: Arc<str>,
-    /// As the page's address has it, and with the name that browsers know as this machine's.
+    /// The host in the page's address, and the same port with the name `localhost`.
     hosts: Arc<[String; 2]>,
 }
 
@@ -38,7 +38,7 @@ impl Guard {
     fn admits(&self, request: &Request) -> bool {
         let token = request.uri().path().split('/').nth(1).unwrap_or_default();
         let text = |name: header::HeaderName| one(request.headers(), &name);
-        // Another name for this address is DNS rebinding; another origin is another page.
+        // Another host name for this address means DNS rebinding; another origin means another page.
         let host = text(header::HOST).is_some_and(|host| self.hosts.iter().any(|known| known == host));
         let origin = match request.headers().get(header::ORIGIN) {
             Some(_) => text(header::ORIGIN)
@@ -49,19 +49,19 @@ impl Guard {
     }
 }
 
-/// The only value of a header.
+/// Returns the value of a header that occurs once.
 fn one<'h>(headers: &'h HeaderMap, name: &header::HeaderName) -> Option<&'h str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?.to_str().ok()?;
     values.next().is_none().then_some(value)
 }
 
-/// Equality in a time that does not tell where two secrets differ.
+/// Compares two secrets in a time that does not reveal where they differ.
 fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
 }
 
-/// 128 bits of the operating system's randomness, in hex.
+/// Returns 128 random bits from the operating system, in hex.
 fn random() -> String {
     let mut bytes = [0; 16];
     OsRng.fill_bytes(&mut bytes);
@@ -84,7 +84,7 @@ pub(super) async fn check(State(guard): State<Guard>, mut request: Request, next
     if let Ok(policy) = HeaderValue::from_str(&policy) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
-    // Not `no-referrer`: with it, browsers give a form's origin as null.
+    // Not `no-referrer`, with which browsers send the origin of a form as null.
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));

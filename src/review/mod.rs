@@ -1,5 +1,5 @@
-//! `isn review`: a page on this machine, for this run, on which a person decides suspects by keyboard. Every decision is a
-//! row of the ledger, on the disk before the page goes on.
+//! `isn review`: a local web page for one run, on which a person decides on suspects by keyboard. Every
+//! decision is a row of the ledger, and is on disk before the page goes on.
 
 mod guard;
 mod page;
@@ -29,33 +29,33 @@ use isn_format::ledger::{Decision, Ledger, Reason, Row, Verdict};
 use isn_registry::ledger_file;
 use isn_registry::ops::audit::Subject;
 
-/// A decision is a few short fields.
+/// The maximum length of a decision's form, in bytes: it has a few short fields.
 const MAX_FORM: usize = 16 << 10;
 
-/// What is reviewed, by whom, and where that is written.
+/// What is reviewed, by whom, and where the decisions are written.
 pub struct ReviewOptions {
     /// The images.
     pub subject: Subject,
-    /// The ledger's file; it is made with the first decision if there is none.
+    /// The file of the ledger; the first decision creates it if there is none.
     pub ledger: PathBuf,
-    /// Claims beside those of the ledger, as an audit writes them.
+    /// A file of claims besides those of the ledger, as an audit writes them.
     pub suspects: Option<PathBuf>,
-    /// The dataset's classes; without them, those that the images have.
+    /// The dataset's classes; without them, those of the images.
     pub classes: Option<Vec<Class>>,
-    /// Who decides.
+    /// The name of the reviewer.
     pub reviewer: String,
-    /// A loopback address; port 0 takes a free one.
+    /// A loopback address to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
 }
 
-/// A review that waits for its reviewer.
+/// A review that is ready to be served.
 pub struct Review {
     desk: Arc<Desk>,
     listener: std::net::TcpListener,
     guard: Guard,
 }
 
-/// What there is on the reviewer's desk.
+/// The state of a review.
 struct Desk {
     subject: Subject,
     suspects: Vec<Suspect>,
@@ -63,24 +63,25 @@ struct Desk {
     path: PathBuf,
     ledger: Mutex<Ledger>,
     token: String,
-    /// What an image may be relabelled to, with the names that people know.
+    /// The classes that an image may be relabelled to, with the names that people know.
     classes: BTreeMap<ClassId, String>,
 }
 
-/// How a review ended.
+/// The result of a review.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReviewReport {
-    /// How many suspects there are.
+    /// The number of suspects.
     pub suspects: usize,
     /// How many of them this reviewer has decided, now or before.
     pub decided: usize,
 }
 
 impl Review {
-    /// Reads the ledger, finds the suspects and takes the address.
+    /// Reads the ledger, finds the suspects and opens the port.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the address is not this machine's own, if there is no suspect, or if the files are wrong.
+    /// [`Error::Invalid`] if the address is not a loopback address, if there is no suspect, or if a file is
+    /// not valid; [`Error::Io`] if a file cannot be read.
     pub fn bind(options: ReviewOptions) -> Result<Review> {
         if !options.listen.ip().is_loopback() {
             let why = "is no loopback address: who can open the page can decide";
@@ -118,17 +119,20 @@ impl Review {
         Ok(Review { desk: Arc::new(desk), listener, guard })
     }
 
-    /// The page's address. It holds the secret of this run.
+    /// The page's address, which contains the secret of this run.
     pub fn url(&self) -> String {
         self.guard.url()
     }
 
-    /// Where this reviewer stands.
+    /// How far this reviewer has come.
     pub fn report(&self) -> ReviewReport {
         self.desk.report()
     }
 
-    /// Serves the page until this process is asked to end (SIGINT, SIGTERM).
+    /// Serves the page until SIGINT or SIGTERM.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the page cannot be served.
     pub fn run(self) -> Result<ReviewReport> {
         let failed = |e: std::io::Error| Error::Internal(format!("review: {e}"));
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -167,7 +171,7 @@ async fn asked_to_end() {
 }
 
 impl Desk {
-    /// This reviewer's present decision on an image.
+    /// Returns this reviewer's present decision on an image.
     fn decision(&self, source_id: &str) -> Option<Decision> {
         let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         ledger.opinions(source_id).into_iter().find(|one| one.reviewer == self.reviewer).cloned()
@@ -182,7 +186,8 @@ impl Desk {
         &self.subject.images[suspect.at].source_id
     }
 
-    /// The first suspect from `number` on, from 1 and round, that this reviewer has not decided.
+    /// Returns the number of the first suspect that this reviewer has not decided, from `number` on and then
+    /// from the start.
     fn next_open(&self, number: usize) -> Option<usize> {
         let n = self.suspects.len();
         let from = number.clamp(1, n) - 1;
@@ -194,7 +199,7 @@ impl Desk {
         format!("/{}/{number}", self.token)
     }
 
-    /// Writes a decision. It is on the disk when this returns.
+    /// Writes a decision, which is on disk when this returns.
     fn write(&self, source_id: &str, verdict: Verdict, reason: Reason, evidence: String) -> Result<()> {
         let row = Row::Decision(Decision {
             source_id: source_id.into(),
@@ -206,13 +211,13 @@ impl Desk {
             evidence,
         });
         let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        // Others may have added to the file meanwhile.
+        // Others may have appended to the file meanwhile.
         *ledger = ledger_file::append(&self.path, &[row])?;
         Ok(())
     }
 }
 
-/// To the first suspect that is not decided yet.
+/// Redirects to the first undecided suspect.
 async fn first(State(desk): State<Arc<Desk>>) -> Redirect {
     Redirect::to(&desk.address(desk.next_open(1).unwrap_or(desk.suspects.len() + 1)))
 }
@@ -231,12 +236,12 @@ async fn show(
     }
 }
 
-/// The bytes of an image of the subject, as they are.
+/// Returns the unchanged bytes of an image.
 async fn image(State(desk): State<Arc<Desk>>, Path((_, at)): Path<(String, usize)>) -> Response {
     if at >= desk.subject.images.len() {
         return StatusCode::NOT_FOUND.into_response();
     }
-    // A version's images come by a runtime of their own, which must not run inside this one.
+    // The images of a version come by a runtime of their own, which must not run inside this one.
     let read = tokio::task::spawn_blocking(move || desk.subject.read(at)).await;
     match read {
         Ok(Ok(bytes)) => {
@@ -281,7 +286,7 @@ async fn decide(
         _ => return bad("keep, remove, relabel, unsure or undo"),
     };
     let reason = match (&verdict, reason) {
-        // What the page offers beside `remove` is a reason to remove.
+        // The page offers these reasons only for `remove`.
         (Verdict::Remove, Some(Some(reason))) => reason,
         (_, Some(None)) => return bad("no such reason"),
         _ => usual,

@@ -1,5 +1,4 @@
-//! The pages, written here on the server: without the script, whose only work is the keyboard, every button still does what
-//! it says.
+//! Renders the pages on the server. The script only adds the keyboard: without it every button still works.
 
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
@@ -15,7 +14,7 @@ use isn_registry::html::written;
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// Reasons to remove, the first where none is chosen.
+/// The reasons to remove; the first is the default.
 const REASONS: [(Reason, &str); 7] = [
     (Reason::NoneOfThese, "shows no class of the dataset"),
     (Reason::Several, "shows several classes"),
@@ -34,7 +33,7 @@ fn document(title: &str, body: &Markup, nonce: &Nonce) -> Html<String> {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width";
                 title { (title) }
-                // Both files are ours.
+                // Both files are isn's own.
                 style nonce=(nonce.0) { (PreEscaped(STYLE)) }
             }
             "\n"
@@ -120,16 +119,16 @@ pub(super) fn suspect(desk: &Desk, number: usize, suspect: &Suspect, nonce: &Non
     document(&format!("{number} of {n}: {}", item.source_id), &body, nonce)
 }
 
-/// A button, with its key on it.
+/// A button that shows its key.
 fn button(key: &str, value: &str, class: &str, text: impl Render) -> Markup {
     html! { button name="what" value=(value) data-key=(key) class=(class) { kbd { (key) } (text) } }
 }
 
-/// What can be decided, and the ways to other suspects.
+/// The possible decisions, and the links to other suspects.
 fn forms(desk: &Desk, number: usize, suspect: &Suspect, own: Option<&ClassId>, undo: bool) -> Markup {
     let here = desk.address(number);
     let (before, next) = (desk.address(number.saturating_sub(1).max(1)), desk.address(number + 1));
-    // What is suggested first, and the rest in the order of the ids.
+    // Suggested classes first, then the others in the order of their ids.
     let rest = desk.classes.keys().filter(|class| Some(*class) != own && !suspect.suggested.contains(class));
     let choices: Vec<&ClassId> = suspect.suggested.iter().chain(rest).collect();
     let (keyed, more) = choices.split_at(choices.len().min(9));
@@ -142,7 +141,7 @@ fn forms(desk: &Desk, number: usize, suspect: &Suspect, own: Option<&ClassId>, u
                 @if undo { (button("z", "undo", "", "undo")) }
             }
         }
-        // A form a class, so that a press is a decision.
+        // One form for each class, so that one press is a decision.
         div class="buttons relabel" {
             @for (at, class) in keyed.iter().enumerate() {
                 @let style = if at < suspect.suggested.len() { "suggested" } else { "" };
@@ -200,7 +199,7 @@ pub(super) fn end(desk: &Desk, nonce: &Nonce) -> Html<String> {
     document("the end", &body, nonce)
 }
 
-/// The decision is not on the disk, and the page says so.
+/// Returns the page that says that the decision was not written.
 pub(super) fn failed(desk: &Desk, number: usize, error: &Error) -> Response {
     let page = html! {
         (DOCTYPE)

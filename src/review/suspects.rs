@@ -1,4 +1,4 @@
-//! [`Suspect`]: an image that somebody's claim puts in question.
+//! [`Suspect`]: an image that a label claim puts in question.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -12,25 +12,26 @@ use isn_format::ledger::{Claim, Ledger};
 use isn_registry::files;
 use isn_registry::ops::audit::Subject;
 
-/// How many other images of a class are shown beside a suspect.
+/// How many other images of a class to show beside a suspect.
 const NEIGHBOURS: usize = 6;
 
-/// An image to decide.
+/// An image to decide on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suspect {
-    /// Its place in [`Subject::images`].
+    /// Its index in [`Subject::images`].
     pub at: usize,
-    /// What is claimed of it.
+    /// The claims about it.
     pub claims: Vec<Claim>,
-    /// The classes that the claims name and that are the dataset's, other than its own, the one named most first.
+    /// The classes of the dataset that the claims name, except its own, the most frequent first.
     pub suggested: Vec<ClassId>,
-    /// Images of its own class that nobody puts in question, as places.
+    /// The indexes of images of its own class that nobody puts in question.
     pub like_given: Vec<usize>,
-    /// The same of the first suggested class.
+    /// As `like_given`, for the first suggested class.
     pub like_suggested: Vec<usize>,
 }
 
-/// The suspects among the images: those of the claims in `file` in its order, or without it those of the ledger.
+/// Finds the suspects among the images: those of the claims in `file`, in its order, or without it those of
+/// the ledger.
 pub(super) fn find(
     subject: &Subject,
     classes: &BTreeMap<ClassId, String>,
@@ -56,7 +57,7 @@ pub(super) fn find(
     let mut suspects = Vec::new();
     for row in claiming.rows() {
         let (Some(_), Some(&at)) = (row.claim(), places.get(row.source_id())) else { continue };
-        // An image of another class of the source is not the dataset's.
+        // An image of a class that the dataset does not have is not part of it.
         let foreign = subject.images[at].class.as_ref().is_some_and(|class| !classes.contains_key(class));
         if foreign || !seen.insert(at) {
             continue;
@@ -66,7 +67,8 @@ pub(super) fn find(
             claims.extend(ledger.claims(row.source_id()).cloned());
         }
         let own = subject.images[at].class.as_ref();
-        // Where all agree with the label there is nothing to decide; a list has no claims to agree with.
+        // If all claims agree with the label, there is nothing to decide. A plain list names no classes, so
+        // it never agrees.
         let agrees = |claim: &Claim| {
             own.is_some() && claim.says.classes() == own.map(std::slice::from_ref).unwrap_or_default()
         };
@@ -97,7 +99,7 @@ pub(super) fn find(
     Ok((ledger, suspects))
 }
 
-/// Some of `all`, evenly spread, and others for the next suspect: a class is more than its first images.
+/// Returns some of `all`, evenly spread, and different ones for each suspect.
 fn spread(all: &[usize], turn: usize) -> Vec<usize> {
     let n = all.len().min(NEIGHBOURS);
     (0..n).map(|i| all[(turn + i * all.len() / n) % all.len()]).collect()

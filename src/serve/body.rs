@@ -1,4 +1,4 @@
-//! [`FileBody`]: a part of a file, read no faster than the client takes it.
+//! [`FileBody`]: a part of a file, read only as fast as the client accepts it.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -14,22 +14,23 @@ use tokio::task::JoinHandle;
 use super::direct::{self, Lane};
 use super::limits::FilePermit;
 
-/// How much is read at a time where it has to be copied, in bytes: all that a slow client holds of the server's memory.
+/// How many bytes to read at a time where they must be copied: all the memory that a slow client occupies.
 const PIECE: usize = 64 << 10;
 
 /// The bytes of a part of a file.
 pub(super) struct FileBody {
     file: Arc<File>,
     left: Range<u64>,
-    /// Where stand-ins may be given instead of bytes.
+    /// The lane for stand-ins, if they may be used instead of bytes.
     lane: Option<Arc<Lane>>,
-    /// A piece that comes from the disk.
+    /// A piece that is being read from the disk.
     reading: Option<JoinHandle<io::Result<Bytes>>>,
     _permit: Option<FilePermit>,
 }
 
 impl FileBody {
-    /// With a `lane`, the body has to go to its connection, in HTTP/1 and without TLS.
+    /// A body for `part` of a file. With a `lane`, it must go to that connection, over HTTP/1 and without
+    /// TLS.
     pub(super) fn new(
         file: File,
         part: Range<u64>,
@@ -39,7 +40,7 @@ impl FileBody {
         FileBody { file: Arc::new(file), left: part, lane, reading: None, _permit: permit }
     }
 
-    /// The next piece, if that needs no disk.
+    /// Returns the next piece, if that does not need the disk.
     fn at_hand(&self, length: usize) -> Option<io::Result<Bytes>> {
         let offset = self.left.start;
         match &self.lane {
@@ -52,13 +53,13 @@ impl FileBody {
         }
     }
 
-    /// The next piece, by a thread that may wait.
+    /// Reads the next piece on a thread that may block.
     fn start_reading(&self, length: usize) -> JoinHandle<io::Result<Bytes>> {
         let (file, offset, lane) = (self.file.clone(), self.left.start, self.lane.clone());
         tokio::task::spawn_blocking(move || {
             let bytes = read_at(&file, offset, length)?;
             match lane {
-                // What was read is in the kernel's memory now.
+                // What was read is in the page cache now.
                 Some(lane) if bytes.len() == length => lane.push(&file, offset, length),
                 _ => Ok(bytes.into()),
             }
@@ -106,7 +107,7 @@ impl Body for FileBody {
     }
 }
 
-/// Reads what the operating system has in memory: that never waits for a disk.
+/// Reads what is in the page cache, without ever waiting for a disk.
 #[cfg(target_os = "linux")]
 fn read_cached(file: &File, offset: u64, length: usize) -> Option<Vec<u8>> {
     use rustix::io::{ReadWriteFlags, preadv2};

@@ -1,5 +1,5 @@
-//! What the conditions of a request come to (RFC 9110): which part of a file is asked for, and whether the client has
-//! it already. Everything here is pure.
+//! Evaluates the conditions of a request (RFC 9110): which part of a file is asked for, and whether the
+//! client has it already. All functions are pure.
 
 use std::ops::Range;
 
@@ -13,15 +13,15 @@ pub(super) enum Part {
     Whole,
     /// These bytes, at least one.
     Bytes(Range<u64>),
-    /// None: the range begins after the end.
+    /// None: the range begins at or after the end.
     Unsatisfiable,
 }
 
-/// The part that is asked for of a file of `length` bytes. Several ranges, a range that cannot be read and a range for
-/// another version of the file are answered with the whole file, which every client must expect.
+/// Returns the requested part of a file of `length` bytes. Several ranges, a malformed range, and a range of
+/// another version of the file are answered with the whole file, which every client must accept.
 pub(super) fn part(headers: &HeaderMap, etag: &str, length: u64) -> Part {
     let Some(range) = only(headers, &RANGE) else { return Part::Whole };
-    // A date, or a weak tag, never proves that the bytes are the same.
+    // A date or a weak tag never proves that the bytes are the same.
     if headers.contains_key(IF_RANGE) && only(headers, &IF_RANGE) != Some(etag) {
         return Part::Whole;
     }
@@ -32,7 +32,7 @@ fn parse(range: &str, length: u64) -> Option<Part> {
     let (first, last) = range.split_once('-')?;
     let number = |text: &str| {
         let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        // A number that is too large is after every end.
+        // A number that is too large is beyond every end.
         is_number.then(|| text.parse::<u64>().unwrap_or(u64::MAX))
     };
     if first.is_empty() {
@@ -57,7 +57,7 @@ pub(super) fn is_known(headers: &HeaderMap, etag: &str) -> bool {
     })
 }
 
-/// The value of a header that is there once and is text.
+/// Returns the value of a header that occurs once and is text.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?.to_str().ok()?;

@@ -1,4 +1,5 @@
-//! From the port to the answer: connections are let in or refused, run TLS and HTTP under their timeouts, and are ended.
+//! Handles connections from the port to the response: accepts or refuses them, runs TLS and HTTP with their
+//! timeouts, and ends them.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -36,23 +37,24 @@ use super::watched::{Activity, Watched};
 use super::{Say, ServeOptions, ServeReport, busy, check_health, publish, text};
 use isn_format::error::{Error, Result};
 
-/// The longest head of a request, in bytes; also how much of an answer of HTTP/1 waits for the socket beside its last piece.
+/// The maximum length of a request's head, in bytes; also how much of an HTTP/1 response waits for the
+/// socket, besides its last piece.
 const MAX_HEAD: usize = 16 << 10;
-/// How much of what is published over an HTTP/2 connection may come before it is read, in bytes: that much goes on its way
-/// at a time.
+/// How many bytes of an upload over HTTP/2 may arrive before they are read, which bounds what is under way at
+/// a time.
 const MAX_UNREAD: u32 = 256 << 10;
-/// How much of an answer of HTTP/2 waits for the socket, in bytes: all that a body has at a time.
+/// How many bytes of an HTTP/2 response wait for the socket: all that a body returns at a time.
 const MAX_WAITING: usize = 64 << 10;
-/// How many bytes the kernel keeps for a client beyond those that are on their way.
+/// How many unsent bytes the kernel buffers for a client.
 #[cfg(target_os = "linux")]
 const MAX_UNSENT: u32 = 128 << 10;
-/// How many requests of one HTTP/2 connection are answered at a time.
+/// The maximum number of concurrent requests on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 32;
-/// How many refused connections get an answer at a time; more are just closed.
+/// The maximum number of refused connections that get a response at once; others are just closed.
 const MAX_REFUSALS: usize = 64;
-/// How long a refused client is listened to.
+/// How long to keep reading from a refused client.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long to wait where the operating system has no more sockets.
+/// How long to pause when the operating system has no more sockets.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
 /// What all connections share.
@@ -86,7 +88,7 @@ impl Service {
         Ok(Service { options, tls, say, is_direct, files, limits, metrics, publishing })
     }
 
-    /// Tells the server's keeper.
+    /// Reports a line to the server's operator.
     pub(super) fn say(&self, line: &str) {
         (self.say)(line);
     }
@@ -96,7 +98,7 @@ impl Service {
     }
 }
 
-/// Lets connections in until a signal to stop; then waits for those that are there.
+/// Accepts connections until a signal to stop; then waits for the open ones.
 pub(super) async fn accept(listener: TcpListener, service: Arc<Service>) -> Result<ServeReport> {
     let router = router(service.clone());
     let graceful = GracefulShutdown::new();
@@ -111,7 +113,7 @@ pub(super) async fn accept(listener: TcpListener, service: Arc<Service>) -> Resu
             () = stop.told() => break,
         };
         let Ok((stream, peer)) = accepted else {
-            // Out of sockets, or a client that went away at once: neither ends the server.
+            // Either there are no more sockets, or a client went away at once: neither ends the server.
             tokio::time::sleep(EXHAUSTED).await;
             continue;
         };
@@ -135,7 +137,7 @@ pub(super) async fn accept(listener: TcpListener, service: Arc<Service>) -> Resu
     drop(listener);
     let settled = async {
         graceful.shutdown().await;
-        // A client that has gone leaves its publish behind.
+        // A publish continues even if its client has gone away.
         if let Some(publishing) = &service.publishing {
             publishing.settled().await;
         }
@@ -181,8 +183,8 @@ impl Stop {
     }
 }
 
-/// Says that there are too many connections, and lets the client read it: closed with a request unread, a socket would
-/// throw away what was written to it.
+/// Tells a client that there are too many connections, and lets it read that: a socket that is closed with an
+/// unread request would discard the response.
 async fn refuse(mut stream: TcpStream) -> std::io::Result<()> {
     let answer = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Type: text/plain; charset=utf-8\r\n\
                   Content-Length: 21\r\nConnection: close\r\n\r\ntoo many connections\n";
@@ -193,7 +195,7 @@ async fn refuse(mut stream: TcpStream) -> std::io::Result<()> {
     Ok(())
 }
 
-/// One connection from its first byte to its last.
+/// Handles one connection from its first byte to its last.
 async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
@@ -203,8 +205,8 @@ async fn serve(
     watcher: Watcher,
 ) {
     let _ = stream.set_nodelay(true);
-    // Otherwise the kernel takes megabytes at once, and then for minutes nothing, from which a slow client that reads on
-    // could not be told from one that has stopped.
+    // Otherwise the kernel accepts megabytes at once, and then nothing for minutes, so that a slow client
+    // could not be told from one that has stopped reading.
     #[cfg(target_os = "linux")]
     let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(MAX_UNSENT);
     let activity = Arc::<Activity>::default();
@@ -227,16 +229,16 @@ async fn serve(
     drop(admission);
 }
 
-/// Who is at the other end.
+/// The client of a connection.
 struct Client {
     address: IpAddr,
     activity: Arc<Activity>,
     share: Arc<Share>,
-    /// Where files may go to the socket directly.
+    /// The lane, if files may go to the socket directly.
     lane: Option<Arc<Lane>>,
 }
 
-/// A socket with or without TLS: not generic, so that HTTP is compiled once.
+/// A socket with or without TLS. A trait object, so that HTTP is compiled only once.
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
@@ -280,11 +282,11 @@ async fn http(
         }
     });
     let connection = builder.serve_connection(TokioIo::new(stream), answers);
-    // What a client does to its connection is its own business.
+    // Errors on a connection are the client's own affair.
     let _ = watcher.watch(connection.into_owned()).await;
 }
 
-/// How HTTP is spoken.
+/// The settings of HTTP.
 pub(super) fn builder(streams: Streams, header_timeout: Duration) -> Builder<Streams> {
     let mut builder = Builder::new(streams);
     builder.http1().timer(TokioTimer::new()).header_read_timeout(header_timeout).max_buf_size(MAX_HEAD);
@@ -327,7 +329,8 @@ async fn metrics(State(service): State<Arc<Service>>) -> Response {
     text(StatusCode::OK, service.metrics.text(service.limits.open()).trim_end())
 }
 
-/// A path as one field of a line; of what has none, as of CONNECT, who was asked for.
+/// The path of a request as one field of a log line; for a request without a path, such as CONNECT, its
+/// authority.
 fn in_a_line(uri: &Uri) -> String {
     let asked =
         if uri.path().is_empty() { uri.authority().map_or("-", Authority::as_str) } else { uri.path() };
@@ -341,7 +344,7 @@ fn in_a_line(uri: &Uri) -> String {
     field
 }
 
-/// A line of the access log in the making.
+/// The parts of a line of the access log.
 struct Line {
     say: Say,
     address: IpAddr,
@@ -351,7 +354,7 @@ struct Line {
     status: StatusCode,
 }
 
-/// A body whose end is the time to write a line: `UNIX-TIME ADDRESS METHOD PATH STATUS BYTES SECONDS`.
+/// A body that writes a log line when it ends: `UNIX-TIME ADDRESS METHOD PATH STATUS BYTES SECONDS`.
 struct Logged {
     body: Body,
     sent: u64,

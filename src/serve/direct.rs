@@ -1,10 +1,10 @@
-//! Sending a file from the kernel's memory to the socket without a copy in this process (`sendfile`), which is twice as
-//! fast, and costs no memory however slow the client is.
+//! Sends a file from the kernel's page cache to the socket without a copy in this process (`sendfile`), which
+//! is twice as fast, and costs no memory however slow the client is.
 //!
-//! hyper knows bytes, not files. So the body of an answer gives it *stand-ins*: pieces of one static array, which HTTP/1
-//! without TLS passes on to the socket unread. The socket knows them by their address, and sends what the [`Lane`] says
-//! they stand for. Should a hyper ever copy them instead, `trial` finds it out before anything is sent, and [`Lane::push`]
-//! refuses the second piece.
+//! hyper handles bytes, not files. So the body of a response gives it *stand-ins*: slices of one static
+//! array, which HTTP/1 without TLS passes on to the socket unread. The socket recognises them by their
+//! address, and sends what the [`Lane`] says that they stand for. If some version of hyper copies them
+//! instead, `trial` notices before anything is sent, and [`Lane::push`] refuses the second piece.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -16,16 +16,16 @@ use bytes::Bytes;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-/// The longest piece, in bytes.
+/// The maximum length of a piece, in bytes.
 pub(super) const PIECE: usize = 1 << 20;
 
-/// Never written and never read: it takes addresses, but no memory.
+/// Never written and never read, so it occupies addresses but no memory.
 static STAND_IN: [u8; PIECE] = [0; PIECE];
 
-/// Whether there is `sendfile`.
+/// Whether the system has `sendfile`.
 pub(super) const IS_POSSIBLE: bool = cfg!(target_os = "linux");
 
-/// What the stand-ins that are on their way stand for, in their order: a connection's.
+/// What the stand-ins under way on a connection stand for, in order.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     due: Mutex<VecDeque<Due>>,
@@ -39,10 +39,11 @@ struct Due {
 }
 
 impl Lane {
-    /// A stand-in for `length` bytes of a file, at most [`PIECE`].
+    /// Returns a stand-in for `length` bytes of a file, at most [`PIECE`].
     pub(super) fn push(&self, file: &Arc<File>, offset: u64, length: usize) -> io::Result<Bytes> {
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
-        // The last bytes of a piece may still wait when the next one is asked for; all of them never do.
+        // When the next piece is asked for, the last bytes of the one before may still be waiting, but never
+        // all of it.
         if due.iter().any(|due| Arc::ptr_eq(&due.file, file) && due.left == PIECE) {
             return Err(io::Error::other("the piece before was not sent"));
         }
@@ -50,7 +51,7 @@ impl Lane {
         Ok(Bytes::from_static(&STAND_IN[..length]))
     }
 
-    /// Sends of the next file what the socket takes of `length` bytes.
+    /// Sends as much of the next `length` bytes as the socket accepts.
     pub(super) fn poll_send(
         &self,
         cx: &mut Context<'_>,
@@ -89,7 +90,7 @@ impl Lane {
     }
 }
 
-/// Whether these bytes are to be replaced.
+/// Whether these bytes are a stand-in.
 pub(super) fn is_stand_in(bytes: &[u8]) -> bool {
     STAND_IN.as_ptr_range().contains(&bytes.as_ptr())
 }

@@ -1,4 +1,5 @@
-//! The registry's files: found by their one spelling, never outside of the folder, with tags that say what they are.
+//! Serves the registry's files: by their only spelling, never from outside the folder, with ETags that
+//! identify their bytes.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -24,13 +25,13 @@ use isn_format::digest::Digest;
 use isn_format::error::{Error, Result};
 use isn_registry::registry::layout::{self, Public};
 
-/// A file up to this length, in bytes, is read at once, and its tag is its hash.
+/// A file of at most this length, in bytes, is read at once, and its ETag is its hash.
 const SMALL: u64 = 64 << 10;
 
-/// The folder that is served.
+/// The folder to serve.
 #[derive(Debug)]
 pub(super) struct Files {
-    /// With no links in it.
+    /// The path with all symlinks resolved.
     root: PathBuf,
 }
 
@@ -52,8 +53,8 @@ impl Files {
         Ok(Files { root })
     }
 
-    /// Answers a request for `path`, which begins with `/`, out of the `share` of its client.
-    /// Large files go by the `lane`, where there is one.
+    /// Answers a request for `path`, which begins with `/`, within the `share` of its client. Large files go
+    /// over the `lane`, if there is one.
     pub(super) async fn answer(
         &self,
         method: &Method,
@@ -95,7 +96,7 @@ impl Files {
         }
         out.insert(CONTENT_TYPE, HeaderValue::from_static(content_type(path)));
         let length = found.length;
-        // A range is a matter of GET alone.
+        // Only GET has ranges.
         let part = if method == Method::GET { part(headers, &found.etag, length) } else { Part::Whole };
         let (status, range) = match part {
             Part::Whole => (StatusCode::OK, 0..length),
@@ -124,7 +125,8 @@ impl Files {
     }
 }
 
-/// Opens a file below `root`; `None` if there is none, or if a link leads to what is not for readers.
+/// Opens a file below `root`; returns `None` if there is none, or if a symlink leads to a file that is not
+/// public.
 fn find(root: &Path, path: &Path, public: Public) -> io::Result<Option<Found>> {
     let is_public = |path: &Path| path.to_str().and_then(layout::public).is_some();
     let path = match path.canonicalize() {
@@ -133,7 +135,7 @@ fn find(root: &Path, path: &Path, public: Public) -> io::Result<Option<Found>> {
         Err(e) if leads_nowhere(&e) => return Ok(None),
         Err(e) => return Err(e),
     };
-    // Before it is opened: to open a pipe would wait for somebody to write.
+    // Checked before opening, since opening a pipe would wait for a writer.
     if !path.metadata()?.is_file() {
         return Ok(None);
     }
@@ -142,7 +144,7 @@ fn find(root: &Path, path: &Path, public: Public) -> io::Result<Option<Found>> {
     if about.len() <= SMALL {
         let mut bytes = Vec::new();
         (&mut file).take(SMALL + 1).read_to_end(&mut bytes)?;
-        // It may have grown since; then it is treated as what it has become.
+        // If the file has grown since, it is treated as a large one.
         if bytes.len() as u64 <= SMALL {
             let etag = match public {
                 Public::Object(digest) => format!("\"{digest}\""),
@@ -166,7 +168,7 @@ fn find(root: &Path, path: &Path, public: Public) -> io::Result<Option<Found>> {
     Ok(Some(Found { etag, length: about.len(), content: Content::Large(file) }))
 }
 
-/// Whether the error says that there is no such file, and none that cannot be read.
+/// Whether the error means that there is no such file, rather than one that cannot be read.
 fn leads_nowhere(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidFilename, NotADirectory, NotFound};
     #[cfg(unix)]

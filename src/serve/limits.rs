@@ -1,5 +1,5 @@
-//! How many connections, answers and open files there may be, in all and for one address: whoever takes all that one
-//! address gets leaves the others theirs.
+//! Limits connections, responses and open files, in all and for one address, so that a client that takes all
+//! that one address may have leaves the others theirs.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,23 +8,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Files that the process needs for itself: the listener, the runtime, a publish.
+/// The number of files that the process needs for itself: the listener, the runtime, a publish.
 const RESERVED_FILES: usize = 64;
-/// How many answers one address may have under way for each connection that it may have: HTTP/2 allows many on one.
+/// How many responses an address may have under way for each connection that it may have: HTTP/2 allows many
+/// on one.
 const ANSWERS: usize = 2;
-/// It may have so many however few its connections are.
+/// The minimum of that number, however few connections it may have.
 const LEAST_ANSWERS: usize = 64;
-/// The part of all files that may be open for one address.
+/// An address may have at most one in this many of all files open.
 const FILES_SHARE: usize = 4;
 
-/// The limits and what counts against them.
+/// The limits, and what counts against them.
 #[derive(Debug)]
 pub(super) struct Limits {
     connections: usize,
     per_address: usize,
     open: AtomicUsize,
     by_address: Mutex<HashMap<IpAddr, (usize, Arc<Share>)>>,
-    /// One permit for a file that is being sent.
+    /// One permit for each file that may be sent at a time.
     files: Arc<Semaphore>,
     files_per_address: usize,
 }
@@ -37,10 +38,10 @@ pub(super) struct Share {
     all_files: Arc<Semaphore>,
 }
 
-/// An answer that is under way, until it is dropped.
+/// A response that is under way until this is dropped.
 pub(super) type AnswerPermit = OwnedSemaphorePermit;
 
-/// A file that is open for an address, until it is dropped.
+/// A file that is open for an address until this is dropped.
 #[derive(Debug)]
 pub(super) struct FilePermit {
     _of_address: OwnedSemaphorePermit,
@@ -48,12 +49,12 @@ pub(super) struct FilePermit {
 }
 
 impl Share {
-    /// `None` where too many answers are under way.
+    /// Returns `None` if too many responses are under way.
     pub(super) fn answer(&self) -> Option<AnswerPermit> {
         self.answers.clone().try_acquire_owned().ok()
     }
 
-    /// `None` where too many files are open.
+    /// Returns `None` if too many files are open.
     pub(super) fn file(&self) -> Option<FilePermit> {
         let of_address = self.files.clone().try_acquire_owned().ok()?;
         let of_all = self.all_files.clone().try_acquire_owned().ok()?;
@@ -61,7 +62,7 @@ impl Share {
     }
 }
 
-/// A connection that was let in, until it is dropped.
+/// A connection that counts until this is dropped.
 #[derive(Debug)]
 pub(super) struct Admission {
     limits: Arc<Limits>,
@@ -71,8 +72,9 @@ pub(super) struct Admission {
 }
 
 impl Limits {
-    /// At most `connections`, of them `per_address` from one address and no more than half (0: all that there are), and no
-    /// more than the operating system lets the process open: a connection may need a file beside its socket.
+    /// Allows `connections`, of which `per_address` and at most half from one address (0: any number); but
+    /// never more than the operating system lets the process open, as a connection may need a file besides
+    /// its socket.
     pub(super) fn new(connections: usize, per_address: usize) -> Self {
         let may_open = raise_file_limit().saturating_sub(RESERVED_FILES).max(2);
         let connections = connections.min(may_open / 2);
@@ -96,7 +98,7 @@ impl Limits {
         })
     }
 
-    /// Lets a connection in, unless there are too many.
+    /// Admits a connection, unless there are too many.
     pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Admission> {
         let address = network(address);
         let mut by_address = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
@@ -110,7 +112,7 @@ impl Limits {
         Some(Admission { limits: self.clone(), address, share: share.clone() })
     }
 
-    /// How many connections are open.
+    /// The number of open connections.
     pub(super) fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
@@ -127,7 +129,7 @@ impl Drop for Admission {
     }
 }
 
-/// What counts as one address: of IPv6 the network of 64 bits that one customer gets.
+/// Returns what counts as one address: for IPv6, the network of 64 bits that one customer has.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) >> 64 << 64).into()),
@@ -135,20 +137,20 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Raises the limit of open files as far as this process may, and says what it is.
+/// Raises the limit of open files as far as this process may, and returns it.
 #[cfg(target_os = "linux")]
 fn raise_file_limit() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     let now = getrlimit(Resource::Nofile).current;
-    // More than there can be connections; `None` is no limit at all.
+    // The cap is more than there can be connections; `None` means no limit.
     now.map_or(1 << 20, |now| usize::try_from(now).unwrap_or(usize::MAX)).min(1 << 20)
 }
 
 #[cfg(not(target_os = "linux"))]
 fn raise_file_limit() -> usize {
-    // The least that is usual.
+    // The lowest usual limit.
     256
 }
 

@@ -1,4 +1,4 @@
-//! What has been counted since the start, in the text format of Prometheus.
+//! Counters since the start of the server, in the text format of Prometheus.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use hyper::{Method, StatusCode};
 const METHODS: [&str; 5] = ["GET", "HEAD", "PUT", "POST", "other"];
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
-/// One number.
+/// A counter.
 #[derive(Debug, Default)]
 pub(super) struct Counter(AtomicU64);
 
@@ -22,27 +22,27 @@ impl Counter {
     }
 }
 
-/// All numbers but that of open connections, which the limits know.
+/// All numbers except that of open connections, which the limits count.
 #[derive(Debug, Default)]
 pub(super) struct Metrics {
     requests: [[Counter; CLASSES.len()]; METHODS.len()],
-    /// Bytes written to sockets, TLS and headers included.
+    /// Bytes written to sockets, including TLS and headers.
     pub(super) sent: Counter,
     /// Bytes read from sockets.
     pub(super) received: Counter,
-    /// Connections that were let in.
+    /// Accepted connections.
     pub(super) connections: Counter,
-    /// Connections refused since there were too many.
+    /// Connections that were refused because there were too many.
     pub(super) refused: Counter,
-    /// Connections ended since their client was too slow or silent.
+    /// Connections that were ended because their client was too slow or silent.
     pub(super) timed_out: Counter,
-    /// Answers in HTTP/2 that were broken off since their client took nothing of them.
+    /// HTTP/2 responses that were broken off because their client accepted nothing of them.
     pub(super) stalled: Counter,
     /// Objects that were staged.
     pub(super) staged_objects: Counter,
-    /// Their bytes.
+    /// The total length of these objects, in bytes.
     pub(super) staged_bytes: Counter,
-    /// Statements that went into the log.
+    /// Statements that were added to the log.
     pub(super) statements: Counter,
     /// Requests to publish that were refused.
     pub(super) publish_refused: Counter,
@@ -55,7 +55,7 @@ impl Metrics {
         self.requests[method][class].add(1);
     }
 
-    /// Everything, `open` connections included.
+    /// Returns the text, including the number of `open` connections.
     pub(super) fn text(&self, open: usize) -> String {
         let mut text = String::new();
         let mut family = |name: &str, kind: &str, help: &str, lines: &[(String, u64)]| {

@@ -1,10 +1,11 @@
-//! `isn serve`: the registry in a folder over HTTP/1.1 and HTTP/2. Any static server does as well; this one knows which
-//! files are the registry's, which of them never change, and may take in what others publish.
+//! `isn serve`: serves the registry in a folder over HTTP/1.1 and HTTP/2. Any static file server can do that;
+//! this one knows which files are public, which of them never change, and can accept what others publish.
 //!
-//! [`Server::bind`] checks everything and opens the port, [`Server::run`] serves until it is told to stop. A request goes
-//! through `connection` (limits, TLS, timeouts) to `files` or to `publish`; `conditions` decides what of a file is
-//! sent and `body` reads it no faster than the client takes it, so that a slow client costs a socket and one small piece;
-//! `direct` spares even that, after a `trial`. `limits` are of an address, `streams` watches each answer of HTTP/2.
+//! [`Server::bind`] checks everything and opens the port, [`Server::run`] serves until it is told to stop. A
+//! request goes through `connection` (limits, TLS, timeouts) to `files` or to `publish`. `conditions` decides
+//! which part of a file to send, and `body` reads it only as fast as the client accepts it, so that a slow
+//! client costs a socket and one small piece; `direct` saves even that, after a `trial`. `limits` apply to an
+//! address, and `streams` watches each response of HTTP/2.
 
 mod body;
 mod conditions;
@@ -40,7 +41,7 @@ use isn_registry::known_logs::KnownLogs;
 use isn_registry::registry::{About, MAX_HINT, layout};
 use isn_registry::trust::TrustStore;
 
-/// The most threads that wait for disks: uploads have some of them for as long as they last.
+/// The maximum number of threads that wait for disks; each upload occupies one for as long as it lasts.
 const MAX_WAITING: usize = 64;
 
 /// What to serve, where, and within which limits.
@@ -48,49 +49,50 @@ const MAX_WAITING: usize = 64;
 pub struct ServeOptions {
     /// The registry's folder.
     pub registry: PathBuf,
-    /// Where to listen; port 0 takes a free one.
+    /// The address to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Certificate chain and private key, as PEM files; without them it is plain HTTP.
+    /// The PEM files of the certificate chain and the private key; without them the server speaks plain HTTP.
     pub tls: Option<(PathBuf, PathBuf)>,
-    /// The most connections at a time.
+    /// The maximum number of connections.
     pub max_connections: usize,
-    /// The most of them from one IPv4 address or one IPv6 network of 64 bits; 0 is no limit.
+    /// The maximum number of connections from one IPv4 address or one IPv6 network of 64 bits; 0 means no
+    /// limit.
     pub max_per_address: usize,
-    /// How long a client may take for the head of a request, and for TLS.
+    /// How long a client may take for the head of a request, and for the TLS handshake.
     pub header_timeout: Duration,
-    /// How long a client may neither ask, nor send or take a kilobyte.
+    /// How long a client may neither send a request, nor move a kilobyte.
     pub idle_timeout: Duration,
-    /// How long answers may go on after the signal to stop.
+    /// How long responses may continue after the signal to stop.
     pub grace: Duration,
-    /// Threads for connections.
+    /// The number of threads for connections.
     pub threads: usize,
-    /// Who may publish; nobody without.
+    /// Who may publish; nobody if absent.
     pub publish: Option<PublishOptions>,
-    /// Whether to say every request.
+    /// Whether to report every request.
     pub log: bool,
 }
 
 /// Who may publish, and how much.
 #[derive(Clone, Debug)]
 pub struct PublishOptions {
-    /// The file with a name and the BLAKE3 of a token a line; it is read anew for each request.
+    /// The file with a name and the BLAKE3 of a token on each line; read again for each request.
     pub tokens: PathBuf,
-    /// How many bytes each of them may have staged.
+    /// The maximum number of bytes that each token may have staged.
     pub quota: u64,
-    /// How many objects each of them may have staged.
+    /// The maximum number of objects that each token may have staged.
     pub most_objects: usize,
-    /// The most images that a version may have: what its check takes of memory grows with them.
+    /// The maximum number of images of a version, which determines how much memory its check needs.
     pub most_images: u64,
-    /// How many entries each of them may add to the log in a day.
+    /// The maximum number of entries that each token may add to the log in a day.
     pub most_entries: usize,
-    /// Where the log's private key is.
+    /// The folder with the log's private key.
     pub logs: KnownLogs,
-    /// Which log the folder must have, if its keeper says so.
+    /// The trust store, which may say which log the folder must have.
     pub trust: TrustStore,
 }
 
-/// Takes what the server's keeper should read, a line at a time: what was published, what failed, and with
-/// [`ServeOptions::log`] every request.
+/// Receives what the server's operator should read, one line at a time: what was published, what failed and,
+/// with [`ServeOptions::log`], every request.
 pub type Say = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// A server that is bound to its port.
@@ -101,19 +103,23 @@ pub struct Server {
     service: Arc<connection::Service>,
 }
 
-/// What a server has done when it ends.
+/// What a server has done.
 #[derive(Clone, Copy, Debug)]
 pub struct ServeReport {
-    /// Connections that were let in.
+    /// The number of accepted connections.
     pub connections: u64,
-    /// Bytes that were sent, headers and TLS included.
+    /// The number of bytes sent, including headers and TLS.
     pub sent: u64,
-    /// Whether all answers were finished within the time of grace.
+    /// Whether all responses were finished within the grace period.
     pub finished: bool,
 }
 
 impl Server {
     /// Checks the folder, the certificate and the tokens, and opens the port.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if the folder is not a registry; [`Error::Invalid`] if an option or one of the
+    /// files is not valid; [`Error::Io`] if a file cannot be read.
     pub fn bind(options: &ServeOptions, say: Say) -> Result<Self> {
         let about = options.registry.join(layout::REGISTRY_JSON);
         if !about.is_file() {
@@ -147,35 +153,38 @@ impl Server {
         Ok(Server { runtime, listener, address, service })
     }
 
-    /// The address that it listens on.
+    /// The address that the server listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What `--registry` takes.
+    /// The URL to pass to `--registry`.
     pub fn url(&self) -> String {
         format!("{}://{}", self.service.scheme(), self.address)
     }
 
-    /// Serves until SIGTERM or SIGINT, then finishes what is being sent.
+    /// Serves until SIGTERM or SIGINT, then finishes the responses under way.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the signals cannot be handled.
     pub fn run(self) -> Result<ServeReport> {
         let Server { runtime, listener, service, .. } = self;
         let report = runtime.block_on(connection::accept(listener, service));
-        // Nobody is waited for any more, least of all a thread that waits for a lock or a disk. What such a thread had begun
-        // is as after a kill: whole, or not there.
+        // Waits for nobody any more, least of all for a thread that waits for a lock or a disk. What such a
+        // thread had begun is left as after a kill: complete, or absent.
         runtime.shutdown_background();
         report
     }
 }
 
-/// Whether the registry can be read now.
+/// Checks that the registry can be read now.
 fn check_health(registry: &Path) -> Result<()> {
     let path = registry.join(layout::REGISTRY_JSON);
     About::parse(layout::REGISTRY_JSON, &read_capped(&path, MAX_HINT)?).map(drop)
 }
 
-/// The answer to a client that has too much under way. Without words: HTTP/2 could not get rid of them where the client
-/// takes nothing.
+/// The response to a client that has too much under way. It has no body, which HTTP/2 could not send to a
+/// client that accepts nothing.
 fn busy() -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
@@ -183,7 +192,7 @@ fn busy() -> Response {
     response
 }
 
-/// A short answer in words.
+/// A short response in plain text.
 fn text(status: StatusCode, words: &str) -> Response {
     let mut response = Response::new(Body::from(format!("{words}\n")));
     *response.status_mut() = status;

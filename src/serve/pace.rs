@@ -1,5 +1,5 @@
-//! [`Paced`]: the body of a request, from a client that has to send at some rate: who publishes holds a place that others
-//! wait for.
+//! [`Paced`]: the body of a request, which the client must send at a minimum rate: an upload occupies a place
+//! that others wait for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use super::watched::Activity;
 
-/// The least rate, in bytes a second on average over the idle timeout.
+/// The minimum rate, in bytes a second, on average over the idle timeout.
 pub(super) const LEAST_RATE: u64 = 1 << 10;
 
 /// A body that is read piece by piece.
@@ -19,16 +19,16 @@ pub(super) struct Paced {
     body: BodyDataStream,
     activity: Arc<Activity>,
     window: Duration,
-    /// How much longer may be waited for what is needed; the time in which the server is busy does not count.
+    /// How long to wait for the needed bytes; the time in which the server is busy does not count.
     left: Duration,
-    /// How many bytes are needed until then.
+    /// The number of bytes that must arrive in that time.
     needed: u64,
 }
 
-/// Why a body did not come whole.
+/// Why a body did not arrive whole.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Stopped {
-    /// It came at less than the least rate.
+    /// It arrived below the minimum rate.
     Slow,
     /// The client went away.
     Broken,
@@ -39,7 +39,7 @@ impl Paced {
         Paced { body: body.into_data_stream(), activity, window, left: window, needed: needed(window) }
     }
 
-    /// The next piece; `None` at the end.
+    /// Returns the next piece; `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Stopped> {
         let begun = Instant::now();
         let Ok(came) = timeout(self.left, self.body.next()).await else { return Err(Stopped::Slow) };
@@ -53,7 +53,7 @@ impl Paced {
         Ok(piece)
     }
 
-    /// All of it; `None` if it is longer than `cap`.
+    /// Returns the whole body; `None` if it is longer than `cap`.
     pub(super) async fn whole(mut self, cap: usize) -> Result<Option<Vec<u8>>, Stopped> {
         let mut bytes = Vec::new();
         while let Some(piece) = self.next().await? {
@@ -76,7 +76,7 @@ mod tests {
 
     use super::*;
 
-    /// Pieces of so many bytes, one after each pause.
+    /// Sends pieces of this many bytes, each after a pause.
     fn body(pieces: usize, length: usize, pause: Duration) -> Paced {
         let pieces = stream::unfold(pieces, move |left| async move {
             tokio::time::sleep(pause).await;

@@ -1,6 +1,6 @@
-//! Publishing over HTTP: objects are staged one by one, then a request with the signed statements makes a release of
-//! them. A token lets somebody use the server's disk; what counts in the log is the statements' signatures.
-//! docs/serve.md has the protocol.
+//! Publishing over HTTP: objects are staged one by one, then a request with the signed statements makes a
+//! release of them. A token permits use of the server's disk; what counts in the log is the statements'
+//! signatures. docs/serve.md has the protocol.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -32,19 +32,21 @@ use isn_registry::registry::layout::{self, Public};
 use isn_registry::registry::store::FolderStore;
 use isn_registry::trust::{Known, TrustStore};
 
-/// The longest request with statements, in bytes: some of the longest statements, or thousands of packs.
+/// The maximum length of a request with statements, in bytes: several of the longest statements, or thousands
+/// of packs.
 const MAX_SUBMISSION: usize = 1 << 20;
-/// How many uploads are taken at a time, and how many of them with one token.
+/// The maximum number of concurrent uploads, in all and with one token.
 const MAX_UPLOADS: usize = 16;
 const MAX_UPLOADS_OF_ONE: usize = 4;
-/// How many submissions are checked at a time, each with as much memory as its images take; one of a token at most.
+/// The maximum number of submissions that are checked at once, each with memory for its images; at most one
+/// with each token.
 const MAX_CHECKS: usize = 2;
-/// How many submissions of a token wait for their turn: what has come of each is kept.
+/// The maximum number of submissions of a token that wait for their turn.
 const MAX_WAITING_OF_ONE: usize = 2;
 /// How often stale objects are looked for.
 const TIDY_EVERY: Duration = Duration::from_secs(3600);
 
-/// What publishing needs.
+/// The state of publishing.
 pub(super) struct Publishing {
     registry: PathBuf,
     tokens: PathBuf,
@@ -53,18 +55,18 @@ pub(super) struct Publishing {
     staging: Staging,
     most_images: u64,
     entries: Entries,
-    /// How long an upload may take for what it has to send in that time.
+    /// The period over which an upload must keep to the minimum rate.
     window: Duration,
     uploads: Semaphore,
     checks: Arc<Semaphore>,
     slots: Mutex<HashMap<String, Arc<Slots>>>,
 }
 
-/// What one token may have under way.
+/// What may be under way with one token.
 struct Slots {
     uploads: Semaphore,
     submissions: Arc<Semaphore>,
-    /// For submissions, the one that is not waiting included.
+    /// For submissions, including the one that is being checked.
     waiting: Semaphore,
 }
 
@@ -90,14 +92,14 @@ struct Sent {
     rebuild_only: bool,
 }
 
-/// An object that somebody wants to stage.
+/// An object that a client wants to stage.
 struct Upload {
     holder: String,
     path: String,
     digest: Digest,
 }
 
-/// Why not.
+/// The response to a refused request: status and reason.
 struct Refusal(StatusCode, String);
 
 impl Publishing {
@@ -120,13 +122,13 @@ impl Publishing {
         })
     }
 
-    /// What the holder of a token may have under way.
+    /// Returns what may be under way with a token.
     fn slots_of(&self, holder: &str) -> Arc<Slots> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.entry(holder.into()).or_default().clone()
     }
 
-    /// Returns once no submission is being checked or appended; none is begun any more.
+    /// Returns once no submission is being checked or appended; no new one is begun.
     pub(super) async fn settled(&self) {
         let _ = self.checks.acquire_many(MAX_CHECKS as u32).await.map(SemaphorePermit::forget);
     }
@@ -138,7 +140,7 @@ impl Publishing {
         })
     }
 
-    /// What is to be uploaded to a path of this server, and whether it is there already.
+    /// Returns the object to be uploaded to a path of this server, and whether it is there already.
     fn upload(&self, path: &str, headers: &HeaderMap) -> Result<(Upload, bool), Refusal> {
         let holder = self.holder(headers)?;
         let path = path.trim_start_matches("/-/publish/").to_string();
@@ -150,13 +152,13 @@ impl Publishing {
         Ok((upload, has))
     }
 
-    /// The same, on a thread that may wait for the disk.
+    /// As [`Publishing::upload`], on a thread that may wait for the disk.
     async fn find(self: &Arc<Self>, path: String, headers: HeaderMap) -> Result<(Upload, bool), Refusal> {
         let this = self.clone();
         waiting(move || this.upload(&path, &headers)).await?
     }
 
-    /// Whether an object is in the registry or staged; then it is as if it had just been staged.
+    /// Whether an object is in the registry or staged. A staged one then counts as just staged.
     fn has(&self, Upload { holder, path, .. }: &Upload) -> Result<bool> {
         let staged = self.staging.of(holder).join(path);
         if let Some(file) = accept::open(&self.registry, &staged)? {
@@ -166,7 +168,7 @@ impl Publishing {
         Ok(accept::open(&self.registry, &self.registry.join(path))?.is_some())
     }
 
-    /// Stages an object and gives its length; `None` if it was there.
+    /// Stages an object, and returns its length; `None` if it was there already.
     async fn stage(
         self: &Arc<Self>,
         request: Request,
@@ -199,7 +201,7 @@ impl Publishing {
         };
         let (sender, receiver) = mpsc::channel(4);
         let folder = self.staging.of(&holder);
-        // The room is the writer's, which may outlive this request.
+        // The reservation belongs to the writer, which may outlive this request.
         let writing = tokio::task::spawn_blocking(move || {
             staging::write(&folder, &folder.join(&path), digest, length, receiver)?;
             room.keep(&path);
@@ -209,7 +211,7 @@ impl Publishing {
         let stopped = loop {
             match body.next().await {
                 Ok(Some(piece)) => {
-                    // A writer that has ended says below why.
+                    // If the writer has ended, its result below says why.
                     if sender.send(piece).await.is_err() {
                         break None;
                     }
@@ -247,7 +249,8 @@ impl Publishing {
             return refuse(StatusCode::SERVICE_UNAVAILABLE, "too many publishes at a time");
         };
         let waits = activity.working();
-        // Before the body is read: who waits costs no more of the memory than a window.
+        // Waits before reading the body, so that a waiting request costs no more memory than an HTTP/2
+        // window.
         let of_token = turn(&slots.submissions).await?;
         drop(waits);
         let body = Paced::new(request.into_body(), activity.clone(), self.window);
@@ -268,7 +271,7 @@ impl Publishing {
         }
         let check = turn(&self.checks).await?;
         let (this, of) = (self.clone(), holder.clone());
-        // A check goes on where its client has gone, and so do its places.
+        // The check continues even if the client goes away, so it holds the permits.
         let checked = waiting(move || {
             let _places = (of_token, check);
             this.accept(&of, sent)
@@ -276,7 +279,7 @@ impl Publishing {
         Ok((holder, checked.await??))
     }
 
-    /// Checks what was sent, and appends it.
+    /// Checks a submission, and appends it.
     fn accept(&self, holder: &str, sent: Sent) -> Result<AcceptReport, Rejected> {
         let statements =
             sent.statements.into_iter().zip(1..).map(|(text, number)| {
@@ -297,12 +300,12 @@ impl Publishing {
     }
 }
 
-/// Waits for a place, which may be taken along to another thread.
+/// Waits for a permit, which may be moved to another thread.
 async fn turn(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Refusal> {
     Ok(places.clone().acquire_owned().await.map_err(|e| Error::Internal(e.to_string()))?)
 }
 
-/// Runs what may wait for the disk, or takes long.
+/// Runs a closure that may block for long on a thread for such work.
 async fn waiting<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
     Ok(tokio::task::spawn_blocking(run).await.map_err(|e| Error::Internal(e.to_string()))?)
 }
@@ -344,7 +347,7 @@ pub(super) async fn statements(State(service): State<Arc<Service>>, request: Req
     match publishing.submit(request, activity).await {
         Ok((holder, report)) => {
             service.metrics.statements.add(report.new_entries as u64);
-            // Each once, however often it was sent.
+            // Each statement once, however often it was sent.
             let mut next = report.first_new;
             for (title, index) in report.entries.iter().filter(|(_, index)| {
                 let is_new = *index == next;
@@ -380,13 +383,13 @@ fn at_hand(service: &Service, request: &Request) -> (Option<Arc<Publishing>>, Ar
     (service.publishing.clone(), request.extensions().get().cloned().unwrap_or_default())
 }
 
-/// Removes what nobody has published within a day, for as long as the server runs.
+/// Removes objects that were not published within a day, for as long as the server runs.
 pub(super) async fn keep_tidy(publishing: Arc<Publishing>) {
     let mut hour = tokio::time::interval(TIDY_EVERY);
     loop {
         hour.tick().await;
         let publishing = publishing.clone();
-        // Tried again in an hour.
+        // If it fails, it is tried again in an hour.
         let _ = tokio::task::spawn_blocking(move || publishing.staging.tidy()).await;
     }
 }
@@ -427,7 +430,7 @@ impl From<Error> for Refusal {
 fn refused(service: &Service, Refusal(status, why): Refusal) -> Response {
     service.metrics.publish_refused.add(1);
     let mut response = if status.is_server_error() && status != StatusCode::INSUFFICIENT_STORAGE {
-        // The server's own affairs are its keeper's to read.
+        // The server's own faults are for its operator to read.
         service.say(&format!("a publish failed: {why}"));
         let is_busy = status == StatusCode::SERVICE_UNAVAILABLE;
         text(

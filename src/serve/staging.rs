@@ -1,6 +1,6 @@
-//! Where objects wait until their release is in the log: a folder for each token, laid out as a registry is, hidden from
-//! readers. Nothing gets its name there before it was checked against it. What each has there is kept count of: looking it
-//! up in the folder would take the longer, the more somebody has put there.
+//! Stages objects until their release is in the log: in a folder for each token, laid out like a registry and
+//! hidden from readers. An object gets its name there only after its hash was checked. What each token has
+//! staged is counted in memory, since counting it in the folder would take longer the more it has.
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -17,16 +17,17 @@ use isn_format::rel_path::check_segment;
 use isn_registry::files::{self, Kind};
 use isn_registry::registry::layout;
 
-/// An upload has this name until it is whole. Not as other temporary files: a publish removes those.
+/// The prefix of an upload's name until it is complete. It differs from that of other temporary files, which
+/// a publish removes.
 const UPLOAD_PREFIX: &str = ".isn-upload-";
-/// So many letters and digits follow it.
+/// The number of random letters and digits after the prefix.
 const UPLOAD_LEN: usize = 6;
-/// Held by the server that stages here.
+/// The lock of the server that stages here.
 const LOCK: &str = ".lock";
-/// How long an object waits for its release.
+/// How long an object may wait for its release.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
 
-/// All that is staged.
+/// The staging area of a server.
 #[derive(Debug)]
 pub(super) struct Staging {
     root: PathBuf,
@@ -35,19 +36,19 @@ pub(super) struct Staging {
     _lock: files::Lock,
 }
 
-/// The most that one holder may have staged.
+/// The maximum that one token may have staged.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Quota {
-    /// All objects together.
+    /// The total length of all objects, in bytes.
     pub(super) bytes: u64,
     pub(super) objects: usize,
 }
 
-/// What one holder has, by path; and what is coming.
+/// What one token has staged, by path, and what is being uploaded.
 #[derive(Debug, Default)]
 struct Held {
     staged: HashMap<String, u64>,
-    /// How many are staged or coming, and their bytes.
+    /// The number of objects that are staged or being uploaded, and their total length in bytes.
     objects: usize,
     bytes: u64,
 }
@@ -59,17 +60,17 @@ impl Held {
     }
 }
 
-/// Room for an upload that is under way.
+/// A reservation for an upload that is under way.
 #[derive(Debug)]
 pub(super) struct Room {
     held: Arc<Mutex<HashMap<String, Held>>>,
     holder: String,
-    /// Nothing, once what came stays.
+    /// `None` once the object is staged.
     length: Option<u64>,
 }
 
 impl Room {
-    /// The upload is at `path` now.
+    /// Turns the reservation into a staged object at `path`.
     pub(super) fn keep(mut self, path: &str) {
         let Some(length) = self.length.take() else { return };
         let mut all = lock(&self.held);
@@ -85,7 +86,8 @@ fn lock(held: &Mutex<HashMap<String, Held>>) -> MutexGuard<'_, HashMap<String, H
 }
 
 impl Staging {
-    /// In the registry's folder. One server may stage there: what a killed one left half-written is removed.
+    /// Opens the staging area in the registry's folder, for one server at a time. Removes incomplete uploads
+    /// of a killed one.
     pub(super) fn open(registry: &Path, quota: Quota) -> Result<Self> {
         let root = registry.join(layout::STAGING);
         files::Below::make_synced(registry, &root)?;
@@ -102,12 +104,12 @@ impl Staging {
         Ok(staging)
     }
 
-    /// What a holder has staged, as a store of its own.
+    /// The folder of what a token has staged, which is a store of its own.
     pub(super) fn of(&self, holder: &str) -> PathBuf {
         self.root.join(holder)
     }
 
-    /// Looks up what is there, once.
+    /// Counts what is staged at the start.
     fn count(&self) -> Result<()> {
         let mut held = lock(&self.held);
         for (path, kind) in files::walk(&self.root)? {
@@ -121,12 +123,12 @@ impl Staging {
         Ok(())
     }
 
-    /// The most that a holder may have staged.
+    /// The maximum that one token may have staged.
     pub(super) fn quota(&self) -> Quota {
         self.quota
     }
 
-    /// Room for an object of so many bytes; `None` if that is over the quota.
+    /// Reserves room for an object of this length; returns `None` if that would exceed the quota.
     pub(super) fn room(&self, holder: &str, length: u64) -> Option<Room> {
         let mut held = lock(&self.held);
         let holders = held.entry(holder.into()).or_default();
@@ -139,7 +141,7 @@ impl Staging {
         Some(Room { held: self.held.clone(), holder: holder.into(), length: Some(length) })
     }
 
-    /// What a holder had staged at `path` is there no more.
+    /// Records that the object at `path` is no longer staged.
     pub(super) fn gone(&self, holder: &str, path: &str) {
         if let Some(held) = lock(&self.held).get_mut(holder)
             && let Some(length) = held.staged.remove(path)
@@ -148,7 +150,7 @@ impl Staging {
         }
     }
 
-    /// Removes what has waited too long.
+    /// Removes objects that have waited too long.
     pub(super) fn tidy(&self) -> Result<()> {
         let now = SystemTime::now();
         self.remove(|_, modified| now.duration_since(modified).is_ok_and(|age| age > KEPT))
@@ -174,7 +176,7 @@ impl Staging {
     }
 }
 
-/// Whether a file below the folder of all that is staged is one that is staged, or half of one: nothing else is removed.
+/// Whether a path below the staging area is a staged object or an incomplete upload: nothing else is removed.
 fn is_staged(path: &str, kind: Kind) -> bool {
     let Some((holder, path)) = path.split_once('/').filter(|_| matches!(kind, Kind::File(_))) else {
         return false;
@@ -197,14 +199,14 @@ impl Drop for Room {
     }
 }
 
-/// How an upload ended, if not well.
+/// Why an upload failed.
 #[derive(Debug)]
 pub(super) enum Ended {
-    /// The client went away before all bytes had come.
+    /// The connection ended before all bytes had arrived.
     Early,
-    /// The bytes have this hash, which is not the one that they should have.
+    /// The bytes have this hash, which is the wrong one.
     Other(Digest),
-    /// The disk refused.
+    /// The file could not be written.
     Failed(Error),
 }
 
@@ -214,8 +216,8 @@ impl From<Error> for Ended {
     }
 }
 
-/// Writes what comes to a file that gets the name `to`, in the store `folder`, once it is `length` bytes with the hash
-/// `digest` and on disk.
+/// Writes the received bytes to a temporary file in `folder`, which is renamed to `to` once it has `length`
+/// bytes with the hash `digest` and is on disk.
 pub(super) fn write(
     folder: &Path,
     to: &Path,
@@ -275,7 +277,7 @@ mod tests {
         assert!(staging.room("a", 51).is_none());
         assert!(staging.room("a", u64::MAX).is_none());
         assert!(staging.room("a", 50).is_some());
-        // The same once more is the same.
+        // Staging the same object again changes nothing.
         stage("objects/x", 50);
         assert!(staging.room("a", 50).is_some());
         staging.gone("a", "objects/x");
@@ -326,7 +328,7 @@ mod tests {
     fn no_request_looks_through_what_is_staged() {
         let dir = tempfile::tempdir().unwrap();
         let staging = Staging::open(dir.path(), QUOTA).unwrap();
-        // Whoever looked would find too much.
+        // Counting in the folder would find too much.
         files::replace(&staging.of("a").join("objects/unknown"), &[0; 101]).unwrap();
         assert!(staging.room("a", 100).is_some());
     }
@@ -348,7 +350,7 @@ mod tests {
             put(&format!("a/{}", layout::object(ObjectKind::Shard, &Digest::of(name.as_bytes()))))
         });
         let upload = put("a/.isn-upload-x1Y2z3");
-        // What has other names was put there by somebody else.
+        // Somebody else put files with other names there.
         let others = ["a/thesis", "a/objects/thesis", "a/.isn-upload-mine", "thesis"].map(put);
         [&old].into_iter().chain(&others).for_each(|path| age(path));
         staging.count().unwrap();
@@ -377,7 +379,7 @@ mod tests {
         }
         Staging::open(dir.path(), QUOTA).unwrap();
         assert!(object.exists() && !root.join("a/.isn-upload-x1Y2z3").exists());
-        // From now on it is known by its marker.
+        // From now on the folder is recognised by its marker.
         files::replace(&root.join("photos/thesis"), b"x").unwrap();
         Staging::open(dir.path(), QUOTA).unwrap();
         assert!(root.join("photos/thesis").exists());

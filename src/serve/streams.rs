@@ -1,10 +1,11 @@
-//! The streams of HTTP/2, each under a watch of its own. A client says for each how much it takes, and may take nothing
-//! for ever while it keeps the connection busy with pings: what the socket moves says nothing of a stream.
+//! Watches each stream of HTTP/2. A client says for each how much it accepts, and may accept nothing for ever
+//! while it keeps the connection busy with pings: what the socket moves says nothing about a stream.
 //!
-//! hyper hands bytes to `h2`, which keeps them until the client takes them. So an [`Answer`] gives what its body has at a
-//! time in short pieces, and reads on only when all but the last have left. As long as a client lacks anything, it counts
-//! against the client's share. [`Streams`] runs them, and drops one that has not moved for the idle timeout, by which `h2`
-//! resets it. What has been given to its end is `h2`'s alone: who does not take that in time loses the connection.
+//! hyper hands bytes to `h2`, which keeps them until the client accepts them. So an [`Answer`] passes on in
+//! short pieces what its body returns at a time, and reads on only when all but the last have left. As long
+//! as anything is left to send, it counts against the client's share. [`Streams`] runs the streams, and drops
+//! one that has not moved for the idle timeout, which makes `h2` reset it. Once a stream is passed on
+//! completely, only `h2` knows it: a client that does not accept the rest in time loses the connection.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -22,17 +23,17 @@ use super::limits::AnswerPermit;
 use super::metrics::Metrics;
 use super::watched::Activity;
 
-/// The longest piece, in bytes: what a client has to take within the idle timeout.
+/// The maximum length of a piece, in bytes, which a client must accept within the idle timeout.
 const PIECE: usize = 16 << 10;
-/// Of so many pieces on their way the next ones are read, so that a client that takes them need not wait.
+/// With at most this many pieces under way, the next ones are read, so that a fast client need not wait.
 const FEW: usize = 1;
 
 tokio::task_local! {
-    /// The stream that is being served by this task.
+    /// The stream that this task serves.
     static FLOW: Arc<Flow>;
 }
 
-/// What is known of a stream.
+/// The state of a stream.
 #[derive(Debug, Default)]
 pub(super) struct Flow {
     activity: Arc<Activity>,
@@ -41,11 +42,11 @@ pub(super) struct Flow {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Since when the client has to take something; `None` where it has to wait.
+    /// Since when the server has waited for the client; `None` while the client waits for the server.
     waits: Option<Instant>,
-    /// How many pieces have not left.
+    /// How many pieces have not left yet.
     pieces: usize,
-    /// Until all has left.
+    /// Held until everything has left.
     permit: Option<AnswerPermit>,
     waker: Option<Waker>,
 }
@@ -55,7 +56,7 @@ impl Flow {
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Returns once the client has not moved for so long.
+    /// Returns once the client has not moved for this long.
     async fn stalled(&self, idle: Duration) {
         loop {
             let now = Instant::now();
@@ -67,12 +68,12 @@ impl Flow {
         }
     }
 
-    /// Whether it is done but for what its client has not taken for so long.
+    /// Whether the stream has ended, but its client has accepted nothing of the rest for this long.
     pub(super) fn has_stalled(&self, idle: Duration) -> bool {
         self.with(|state| state.pieces > 0 && state.waits.is_some_and(|since| since.elapsed() >= idle))
     }
 
-    /// Ready when hardly a piece waits to leave.
+    /// Ready when at most [`FEW`] pieces wait to leave.
     fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.with(|state| {
             if state.pieces <= FEW {
@@ -84,7 +85,7 @@ impl Flow {
     }
 }
 
-/// A piece on its way; `h2` drops it when it has left.
+/// A piece under way; `h2` drops it when it has left.
 struct Piece {
     bytes: Bytes,
     flow: Arc<Flow>,
@@ -109,7 +110,7 @@ impl Drop for Piece {
     }
 }
 
-/// What hyper runs the streams of a connection with.
+/// The executor with which hyper runs the streams of a connection.
 #[derive(Clone)]
 pub(super) struct Streams {
     pub(super) activity: Arc<Activity>,
@@ -131,19 +132,19 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
     }
 }
 
-/// The body of an answer, which counts against its client's share until it has left.
+/// The body of a response, which counts against its client's share until it has left.
 pub(super) struct Answer {
     body: Body,
-    /// What comes next of a piece of the body.
+    /// The rest of what the body returned last.
     rest: Bytes,
-    /// In HTTP/2.
+    /// The stream, in HTTP/2.
     flow: Option<Arc<Flow>>,
-    /// Not in HTTP/2.
+    /// The permit, in HTTP/1.
     _permit: Option<AnswerPermit>,
 }
 
 impl Answer {
-    /// Made where the request is served. From now on the client has to take something.
+    /// To be called in the task that serves the request. From now on the server waits for the client.
     pub(super) fn new(body: Body, permit: AnswerPermit) -> Self {
         let (flow, mut permit) = (FLOW.try_with(Arc::clone).ok(), Some(permit));
         if let Some(flow) = &flow {
@@ -164,7 +165,7 @@ impl hyper::body::Body for Answer {
         let Some(flow) = self.flow.clone() else { return Pin::new(&mut self.body).poll_frame(cx) };
         if self.rest.is_empty() {
             ready!(flow.poll_room(cx));
-            // Reading is the server's affair.
+            // While the server reads, the client waits.
             flow.with(|state| state.waits = None);
             match ready!(Pin::new(&mut self.body).poll_frame(cx)).map(|frame| frame.map(Frame::into_data)) {
                 Some(Ok(Ok(bytes))) => self.rest = bytes,
@@ -184,7 +185,7 @@ impl hyper::body::Body for Answer {
     }
 
     fn size_hint(&self) -> SizeHint {
-        // Asked for before the first piece.
+        // hyper asks for this before the first piece.
         self.body.size_hint()
     }
 }

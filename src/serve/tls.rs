@@ -1,4 +1,4 @@
-//! TLS with ring, HTTP/2 before HTTP/1.1.
+//! TLS with ring; prefers HTTP/2 to HTTP/1.1.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use tokio_rustls::TlsAcceptor;
 
 use isn_format::error::{Error, Result};
 
-/// Takes the certificate chain and the private key from PEM files.
+/// Reads the certificate chain and the private key from PEM files.
 pub(super) fn acceptor(cert: &Path, key: &Path) -> Result<TlsAcceptor> {
     let chain = CertificateDer::pem_file_iter(cert)
         .and_then(Iterator::collect::<std::result::Result<Vec<_>, _>>)

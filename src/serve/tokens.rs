@@ -1,5 +1,5 @@
-//! Who may publish: a file with a name and the BLAKE3 of a token a line. A token is random and long, so its hash needs no
-//! salt; hashes are compared in constant time.
+//! Who may publish: a file with a name and the BLAKE3 of a token on each line. A token is long and random, so
+//! its hash needs no salt. Hashes are compared in constant time.
 
 use std::path::Path;
 
@@ -10,9 +10,9 @@ use isn_format::error::{Error, Result};
 use isn_format::rel_path::check_segment;
 use isn_registry::files::{Guard, read_guarded};
 
-/// The shortest token that is taken, in bytes: `openssl rand -hex 16` has twice as many.
+/// The minimum length of a token, in bytes: `openssl rand -hex 16` makes twice as many.
 const SHORTEST: usize = 16;
-/// The longest file that is read, in bytes.
+/// The maximum length of the file, in bytes.
 const MAX_LEN: u64 = 4 << 20;
 
 /// Reads the file; an empty one lets nobody publish.
@@ -23,7 +23,11 @@ pub(super) fn read(path: &Path) -> Result<Vec<(String, blake3::Hash)>> {
     parse(&what, &String::from_utf8(bytes).map_err(|_| Error::invalid(&what, "is not text"))?)
 }
 
-/// What the text of a token file, called `what` in errors, says: names with the hashes of their tokens.
+/// Parses the text of a token file, and returns names with the hashes of their tokens. Errors call the file
+/// `what`.
+///
+/// # Errors
+/// [`Error::Invalid`] names a line that is not a name and a hash, or repeats a name.
 pub fn parse(what: &str, text: &str) -> Result<Vec<(String, blake3::Hash)>> {
     let mut tokens: Vec<(String, blake3::Hash)> = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
@@ -37,7 +41,7 @@ pub fn parse(what: &str, text: &str) -> Result<Vec<(String, blake3::Hash)>> {
             return Err(refuse("is not a name and the BLAKE3 of a token"));
         };
         check_segment(name).map_err(|why| refuse(&format!("the name {why}")))?;
-        // Not the parse error: somebody may have put the token itself there.
+        // Does not show the parse error: somebody may have put the token itself there.
         let hash = blake3::Hash::from_hex(hash).map_err(|_| {
             refuse("the second word is not a BLAKE3 hash: make it with `printf %s TOKEN | b3sum`")
         })?;
@@ -49,7 +53,7 @@ pub fn parse(what: &str, text: &str) -> Result<Vec<(String, blake3::Hash)>> {
     Ok(tokens)
 }
 
-/// The name of whose token a request bears, `None` if it is nobody's.
+/// Returns the name of the token that a request carries; `None` if it carries no known one.
 pub(super) fn holder(path: &Path, headers: &HeaderMap) -> Result<Option<String>> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return Ok(None) };
@@ -57,7 +61,7 @@ pub(super) fn holder(path: &Path, headers: &HeaderMap) -> Result<Option<String>>
     let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer ")).map(|(_, token)| token);
     let Some(token) = token.filter(|token| token.len() >= SHORTEST) else { return Ok(None) };
     let hash = blake3::hash(token);
-    // All of them, and `==` of hashes takes the same time for all: how long it takes says nothing.
+    // Compares with all hashes, each in the same time, so that the duration reveals nothing.
     let mut found = None;
     for (name, known) in read(path)? {
         if known == hash {

@@ -1,5 +1,6 @@
-//! Whether stand-ins come out as the bytes that they stand for: `direct` rests on how hyper writes, which hyper promises
-//! nobody. So a server tries it, with the hyper and the kernel that are there, before it sends anybody anything.
+//! Tests whether stand-ins arrive as the bytes that they stand for. `direct` relies on how hyper writes,
+//! which hyper does not promise; so a server tests it with the hyper and the kernel at hand before it serves
+//! anybody.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -23,12 +24,13 @@ use super::direct::{IS_POSSIBLE, Lane, PIECE};
 use super::streams::{Answer, Streams};
 use super::watched::{Activity, Watched};
 
-/// Answers of these lengths are tried, in bytes: hyper might treat short ones and the last bytes of long ones otherwise.
+/// The lengths of the test responses, in bytes: hyper might treat short ones, and the last bytes of long
+/// ones, differently.
 const LENGTHS: [usize; 6] = [1, 300, 20_000, 64 << 10, PIECE, 2 * PIECE + 17];
-/// How long all of them may take.
+/// The maximum time for all of them.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// An error if stand-ins do not work here. `pass` stands between an answer and hyper.
+/// Fails if stand-ins do not work here. `pass` is applied to each body before hyper gets it.
 pub(super) async fn stand_ins(pass: fn(Body) -> Body) -> io::Result<()> {
     if !IS_POSSIBLE {
         return Err(io::ErrorKind::Unsupported.into());
@@ -61,11 +63,11 @@ async fn serve(stream: TcpStream, file: File, pass: fn(Body) -> Body) {
             Ok::<_, io::Error>(response)
         }
     });
-    // What went wrong is seen at the other end.
+    // A fault shows at the other end.
     let _ = builder(streams, LIMIT).serve_connection(TokioIo::new(stream), answers).await;
 }
 
-/// Asks for all lengths at once, and compares what comes with the sample.
+/// Requests all lengths at once, and compares the responses with the sample.
 async fn check(mut stream: TcpStream, sample: &[u8]) -> io::Result<()> {
     let asked = LENGTHS.map(|length| format!("GET /{length} HTTP/1.1\r\nHost: x\r\n\r\n")).concat();
     stream.write_all(asked.as_bytes()).await?;

@@ -1,4 +1,5 @@
-//! [`Watched`]: a connection's socket, which counts bytes and gives up a client that neither asks nor takes anything.
+//! [`Watched`]: the socket of a connection. It counts bytes, and drops a client that neither asks for nor
+//! accepts anything.
 
 use std::io;
 use std::pin::Pin;
@@ -16,38 +17,39 @@ use super::direct::{Lane, is_stand_in};
 use super::metrics::Metrics;
 use super::streams::Flow;
 
-/// The least that has to move within the idle timeout, in bytes: who takes less holds a place for nothing.
+/// The minimum number of bytes to move within the idle timeout: a client that accepts less occupies a
+/// connection for nothing.
 const LEAST_PER_PERIOD: u64 = 1 << 10;
-/// So many ended streams are remembered before those are looked for that nobody lacks anything of.
+/// How many ended streams to remember before those are dropped whose clients have everything.
 const MAX_ENDED: usize = 64;
 
-/// What a connection's requests and its socket know of each other.
+/// What the requests of a connection and its socket know about each other.
 #[derive(Debug, Default)]
 pub(super) struct Activity {
-    /// Requests, and in HTTP/2 what moved on a stream.
+    /// Counts requests and, in HTTP/2, what moved on a stream.
     progress: AtomicU64,
     working: AtomicUsize,
     is_http_2: AtomicBool,
-    /// Streams that are done but for what their client has to take.
+    /// Streams that have ended, except for what their clients still have to accept.
     ended: Mutex<Vec<Weak<Flow>>>,
 }
 
-/// While it is there, the server has to be waited for, not the client.
+/// While this exists, the connection waits for the server, not for the client.
 pub(super) struct Working(Arc<Activity>);
 
 impl Activity {
-    /// A request has come.
+    /// Records a request.
     pub(super) fn request(&self, version: Version) {
         self.is_http_2.store(version == Version::HTTP_2, Ordering::Relaxed);
         self.progress();
     }
 
-    /// Something of a request or an answer has come or gone.
+    /// Records that something of a request or a response has arrived or left.
     pub(super) fn progress(&self) {
         self.progress.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// All of a stream has been given to HTTP.
+    /// Records that HTTP has received all of a stream.
     pub(super) fn has_ended(&self, flow: &Arc<Flow>) {
         let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         if ended.len() >= MAX_ENDED {
@@ -56,13 +58,13 @@ impl Activity {
         ended.push(Arc::downgrade(flow));
     }
 
-    /// Whether of one of those something has waited for so long.
+    /// Whether the client of an ended stream has accepted nothing for this long.
     fn has_stalled(&self, idle: Duration) -> bool {
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         ended.iter().filter_map(Weak::upgrade).any(|flow| flow.has_stalled(idle))
     }
 
-    /// The server does something that takes long.
+    /// Records that the server is doing something that takes long.
     pub(super) fn working(self: &Arc<Self>) -> Working {
         self.working.fetch_add(1, Ordering::Relaxed);
         Working(self.clone())
@@ -75,7 +77,7 @@ impl Drop for Working {
     }
 }
 
-/// A socket under watch.
+/// The socket of a connection.
 pub(super) struct Watched {
     stream: TcpStream,
     metrics: Arc<Metrics>,
@@ -83,9 +85,9 @@ pub(super) struct Watched {
     lane: Arc<Lane>,
     idle: Duration,
     period: Pin<Box<Sleep>>,
-    /// In this period.
+    /// The number of bytes moved in this period.
     moved: u64,
-    /// What had been done at its start.
+    /// The progress at the start of this period.
     progress: u64,
 }
 
@@ -101,7 +103,7 @@ impl Watched {
         Watched { stream, metrics, activity, lane, idle, period, moved: 0, progress: 0 }
     }
 
-    /// Called whenever there is nothing to do but wait: an error if that has lasted too long.
+    /// Called whenever there is nothing to do but wait; fails if that has lasted too long.
     fn wait<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         while self.period.as_mut().poll(cx).is_ready() {
             let progress = self.activity.progress.load(Ordering::Relaxed);
@@ -110,7 +112,7 @@ impl Watched {
                 self.metrics.stalled.add(1);
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
-            // Bytes alone are nothing where they may be pings.
+            // In HTTP/2, bytes alone prove nothing: they may be pings.
             let may_ping = progress == 0 || self.activity.is_http_2.load(Ordering::Relaxed);
             if progress == self.progress && !is_working && (may_ping || self.moved < LEAST_PER_PERIOD) {
                 self.metrics.timed_out.add(1);
