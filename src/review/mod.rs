@@ -84,7 +84,7 @@ impl Review {
     /// not valid; [`Error::Io`] if a file cannot be read.
     pub fn bind(options: ReviewOptions) -> Result<Review> {
         if !options.listen.ip().is_loopback() {
-            let why = "is no loopback address: who can open the page can decide";
+            let why = "is not a loopback address: anybody who can open the page can decide";
             return Err(Error::invalid(options.listen, why));
         }
         let mut subject = options.subject;
@@ -105,7 +105,7 @@ impl Review {
             Ok((listener.local_addr()?, listener))
         });
         let (address, listener) =
-            bound.map_err(|e| Error::invalid(options.listen, format!("cannot be listened at: {e}")))?;
+            bound.map_err(|e| Error::invalid(options.listen, format!("cannot be listened on: {e}")))?;
         let guard = Guard::new(address);
         let desk = Desk {
             classes,

@@ -18,11 +18,11 @@ const SCRIPT: &str = include_str!("page.js");
 const REASONS: [(Reason, &str); 7] = [
     (Reason::NoneOfThese, "shows no class of the dataset"),
     (Reason::Several, "shows several classes"),
-    (Reason::Duplicate, "is there twice"),
+    (Reason::Duplicate, "appears twice"),
     (Reason::Leakage, "is in another split, too"),
-    (Reason::Blank, "nothing on it"),
+    (Reason::Blank, "shows nothing"),
     (Reason::Unusable, "too small, blurred or dark"),
-    (Reason::Ambiguous, "people would differ"),
+    (Reason::Ambiguous, "people would disagree"),
 ];
 
 fn document(title: &str, body: &Markup, nonce: &Nonce) -> Html<String> {
@@ -186,14 +186,14 @@ pub(super) fn end(desk: &Desk, nonce: &Nonce) -> Html<String> {
             h1 { (report.decided) " of " (report.suspects) " decided" }
             p {
                 @if open == 0 {
-                    "All are decided: this page can be closed, and isn ended with Ctrl-C."
+                    "All are decided: close this page, and stop isn with Ctrl-C."
                 } @else {
                     (open) " are not decided yet: "
                     a href={ "/" (desk.token) "/" } data-key="n" { kbd { "n" } " go on" }
                 }
             }
             p { a href=(desk.address(report.suspects)) data-key="ArrowLeft" { kbd { "←" } " before" } }
-            p.dim { "Every decision stands in " (desk.path.display()) "." }
+            p.dim { "Every decision is in " (desk.path.display()) "." }
         }
     };
     document("the end", &body, nonce)

@@ -138,7 +138,7 @@ impl Server {
         let tried = runtime.block_on(trial::stand_ins(|body| body));
         if let (Err(e), true) = (&tried, direct::IS_POSSIBLE) {
             say(&format!(
-                "files are copied on their way to clients: sending them directly failed its test: {e}"
+                "files are copied on their way to clients, since a test of sending them directly failed: {e}"
             ));
         }
         if let (Some(publish), Some(key)) = (&options.publish, &log_key)

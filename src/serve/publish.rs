@@ -145,7 +145,7 @@ impl Publishing {
         let holder = self.holder(headers)?;
         let path = path.trim_start_matches("/-/publish/").to_string();
         let Some(Public::Object(digest)) = layout::public(&path) else {
-            return refuse(StatusCode::NOT_FOUND, format!("{path} is no path of an object"));
+            return refuse(StatusCode::NOT_FOUND, format!("{path} is not the path of an object"));
         };
         let upload = Upload { holder, path, digest };
         let has = self.has(&upload)?;
@@ -191,7 +191,7 @@ impl Publishing {
         }
         let slots = self.slots_of(&holder);
         let (Ok(_of_token), Ok(_of_all)) = (slots.uploads.try_acquire(), self.uploads.try_acquire()) else {
-            return refuse(StatusCode::SERVICE_UNAVAILABLE, "too many uploads at a time");
+            return refuse(StatusCode::SERVICE_UNAVAILABLE, "too many uploads at once");
         };
         let Some(room) = self.staging.room(&holder, length) else {
             let Quota { bytes, objects } = quota;
@@ -246,7 +246,7 @@ impl Publishing {
         let holder = waiting(move || this.holder(&headers)).await??;
         let slots = self.slots_of(&holder);
         let Ok(_waiting) = slots.waiting.try_acquire() else {
-            return refuse(StatusCode::SERVICE_UNAVAILABLE, "too many publishes at a time");
+            return refuse(StatusCode::SERVICE_UNAVAILABLE, "too many publishes at once");
         };
         let waits = activity.working();
         // Waits before reading the body, so that a waiting request costs no more memory than an HTTP/2
@@ -257,14 +257,14 @@ impl Publishing {
         let body = match body.whole(MAX_SUBMISSION).await {
             Ok(Some(body)) => body,
             Err(Stopped::Slow) => return Err(too_slow()),
-            Err(Stopped::Broken) => return refuse(StatusCode::BAD_REQUEST, "not all of the body came"),
+            Err(Stopped::Broken) => return refuse(StatusCode::BAD_REQUEST, "the body is incomplete"),
             Ok(None) => {
                 return refuse(StatusCode::PAYLOAD_TOO_LARGE, format!("more than {MAX_SUBMISSION} bytes"));
             }
         };
         let _working = activity.working();
         let sent: Sent = serde_json::from_slice(&body).map_err(|e| {
-            Refusal(StatusCode::BAD_REQUEST, format!("the body is not as docs/serve.md has it: {e}"))
+            Refusal(StatusCode::BAD_REQUEST, format!("the body is not of the form in docs/serve.md: {e}"))
         })?;
         if sent.statements.is_empty() {
             return refuse(StatusCode::BAD_REQUEST, "the body has no statement");
@@ -311,7 +311,7 @@ async fn waiting<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) ->
 }
 
 fn too_slow() -> Refusal {
-    let why = format!("what came was less than {} bytes a second", pace::LEAST_RATE);
+    let why = format!("the body came at less than {} bytes a second", pace::LEAST_RATE);
     Refusal(StatusCode::REQUEST_TIMEOUT, why)
 }
 
@@ -435,7 +435,7 @@ fn refused(service: &Service, Refusal(status, why): Refusal) -> Response {
         let is_busy = status == StatusCode::SERVICE_UNAVAILABLE;
         text(
             status,
-            if is_busy { &why } else { "the server cannot do that now: its keeper has been told why" },
+            if is_busy { &why } else { "the server cannot do that now: its operator has been told why" },
         )
     } else {
         text(status, &why)

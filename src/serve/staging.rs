@@ -93,7 +93,7 @@ impl Staging {
         files::Below::make_synced(registry, &root)?;
         files::OwnFolder::adopt(&root, |path, kind| path == LOCK || is_staged(path, kind))?;
         let lock = files::Lock::try_take(&root.join(LOCK))?.ok_or_else(|| {
-            Error::invalid(registry.display(), "has another `isn serve` that takes in what is published")
+            Error::invalid(registry.display(), "has another `isn serve` that accepts publishing")
         })?;
         let is_alone = lock.is_held();
         let staging = Staging { root, quota, held: Arc::default(), _lock: lock };

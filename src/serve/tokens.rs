@@ -46,7 +46,7 @@ pub fn parse(what: &str, text: &str) -> Result<Vec<(String, blake3::Hash)>> {
             refuse("the second word is not a BLAKE3 hash: make it with `printf %s TOKEN | b3sum`")
         })?;
         if tokens.iter().any(|(there, _)| there.eq_ignore_ascii_case(name)) {
-            return Err(refuse("has a name that an earlier line has"));
+            return Err(refuse("repeats the name of an earlier line"));
         }
         tokens.push((name.into(), hash));
     }

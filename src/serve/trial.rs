@@ -80,7 +80,7 @@ async fn check(mut stream: TcpStream, sample: &[u8]) -> io::Result<()> {
         came.resize(length, 0);
         stream.read_exact(&mut came).await?;
         if came != sample[..length] {
-            return Err(io::Error::other(format!("other bytes came than are in the file, of {length}")));
+            return Err(io::Error::other(format!("a response of {length} bytes differs from the file")));
         }
     }
     Ok(())

@@ -168,7 +168,7 @@ fn servers_that_are_busy() {
         (SHARD, 2, Fault::Later(503, "0"), Right),
         (SHARD, 2, Fault::Later(503, "soon"), Right),
         (SHARD, 2, Fault::Later(503, "-5"), Right),
-        ("", ALWAYS, Fault::Later(503, "31536000"), Fails(5, "asks to come back in 31536000 seconds")),
+        ("", ALWAYS, Fault::Later(503, "31536000"), Fails(5, "asks to retry in 31536000 seconds")),
         (SHARD, ALWAYS, Fault::Later(429, "99999999999999999999"), Fails(5, "429")),
         (SHARD, ALWAYS, Fault::Status(503), Fails(5, "503")),
         (SHARD, ALWAYS, Fault::Status(403), Fails(5, "403")),
@@ -231,7 +231,7 @@ fn a_token_goes_to_its_host_and_not_where_a_redirect_leads() {
     let other = Server::new(&sandbox.path("reg"));
     let server = Server::faulty(&sandbox.path("reg"), "", ALWAYS, Fault::Token("s3cret"));
     let ended = pull(&sandbox, &server.url, &pin, &[]);
-    check(&sandbox, &pin, "without a token", &ended, &Fails(5, "wants to know who asks"));
+    check(&sandbox, &pin, "without a token", &ended, &Fails(5, "needs credentials, or refuses access"));
     let host = server.url.strip_prefix("http://").unwrap();
     let mut with = command(&sandbox, &server.url, &pin, &[]);
     let ran_with = ran(with.env("ISN_TOKENS", format!("elsewhere=x, {host}=s3cret")).output().unwrap());

@@ -134,7 +134,7 @@ fn mirrors_share_a_log_and_its_trust() {
     // A mirror that is away is no reason to fail, once it is known to be one.
     let both = format!("http://127.0.0.1:1,{},reg", server.url);
     let pull = ["pull", "grads@1.0", "--registry", &both, "--to", "d"];
-    forger.reader(&pull).fails(5, "nothing is known of a log of it");
+    forger.reader(&pull).fails(5, "no log of it is known");
     forger.reader(&["trust", "add", "http://127.0.0.1:1", &forger.anchor("mirror").to_string()]).ok();
     forger.reader(&pull).ok();
 }
@@ -206,7 +206,7 @@ fn witnesses_must_have_seen_the_checkpoint() {
         let _ = fs::remove_dir_all(forger.path("tree"));
         forger.reader(&[&["pull", "grads@1.0", "--registry", "reg", "--to", "tree"], more].concat())
     };
-    pull(&["--max-age", "1h"]).fails(1, "needs a witness, whose time it is");
+    pull(&["--max-age", "1h"]).fails(1, "needs a witness, whose clock it uses");
     pull(&["--max-age", "1"]).fails(2, "expected a number and a unit");
     forger
         .as_user("nobody", &["info", "grads@1.0", "--registry", "reg", "--max-age", "1h"])

@@ -64,7 +64,15 @@ pub fn open(path: &Path) -> Result<File> {
     let file = options.open(path).map_err(Error::io("read", path))?;
     let kind = file.metadata().map_err(Error::io("look at", path))?.file_type();
     // A folder fails when it is read.
-    if kind.is_file() || kind.is_dir() { Ok(file) } else { Err(Error::invalid(path.display(), "is no file")) }
+    if kind.is_file() || kind.is_dir() {
+        Ok(file)
+    } else {
+        Err(Error::invalid(
+            path.display(),
+            "is not a \
+                                                                                               file",
+        ))
+    }
 }
 
 /// Reads a whole file that the user has named.
@@ -148,7 +156,7 @@ pub fn has_bytes(path: &Path, bytes: &[u8]) -> Result<Option<bool>> {
 /// The message about a symlink to nothing.
 const LEADS_NOWHERE: &str = "is a link that leads nowhere: put back what it leads to, or remove the link";
 /// The message about a path that does not end in a name.
-const NO_NAME: &str = "is no name that something can have: name a file or folder in it";
+const NO_NAME: &str = "does not end in a name: name a file or folder in it";
 
 /// Creates a folder and its parents. They are on disk only after [`sync_file_system`].
 ///

@@ -265,8 +265,8 @@ impl KnownLog {
             | Error::Trust { why, .. }
             | Error::Invalid { why, .. }
             | Error::Foreign { why, .. } => {
-                let cure = "this file is yours, not a registry's: it remembers what was seen of a log. Take it from a backup; \
-                            without it, a log that was taken back goes unnoticed once";
+                let cure = "this is your own record of a log, not a registry's file: restore it from a \
+                            backup. Without it, one rollback of the log goes unnoticed";
                 Error::TrustFile { path: path.clone(), why, cure: cure.into() }
             }
             other => other,
@@ -348,7 +348,8 @@ impl KnownLog {
             };
             if !agrees {
                 let why = format!(
-                    "was to have {size} entries that do not go with the {} that were signed or seen here: nothing was signed",
+                    "would get {size} entries that contradict the {} that were signed or seen here: nothing \
+                     was signed",
                     seen.size
                 );
                 return Err(Error::trust(format!("log {}", self.anchor.origin()), why));
@@ -392,9 +393,9 @@ impl KnownLog {
         Ok(Error::trust(
             format!("log {}", self.anchor.origin()),
             format!(
-                "registry {registry} shows another history than was seen before (a fork, or a rollback): its signed \
-                 checkpoint contradicts the one of {} entries that this machine remembers. Both are kept as evidence \
-                 in {}",
+                "registry {registry} shows another history than was seen before (a fork, or a rollback): its \
+                 signed checkpoint contradicts the one of {} entries that this machine remembers. Both are \
+                 kept as evidence in {}",
                 seen.size,
                 folder.display()
             ),
@@ -454,7 +455,7 @@ mod tests {
         assert_eq!((loaded.replica.size(), loaded.replica.tail()), (3, 9));
         assert_eq!(loaded.replica.history(), three.history());
 
-        // Another history is refused, whether longer, as long or shorter.
+        // Another history is refused, whether it is longer, as long or shorter.
         for entries in [&["a", "x", "c", "d"][..], &["a", "b", "x"]] {
             let (other, note) = state(entries, &signer);
             let error = known.store(&other, &note).unwrap_err();

@@ -66,8 +66,8 @@ pub fn extend(path: &Path, mut rows: impl FnMut(&Ledger) -> Vec<Row>) -> Result<
 fn check_alone(file: &File, path: &Path) -> Result<()> {
     #[cfg(unix)]
     if std::os::unix::fs::MetadataExt::nlink(&file.metadata().map_err(Error::io("look at", path))?) > 1 {
-        let why = "has the older form, which is written anew as a whole, and other names (hard links) that would keep what it \
-                   was: give it a file of its own (`cp LEDGER NEW && mv NEW LEDGER`)";
+        let why = "has the older format and hard links, which would keep the old contents when it is \
+                   rewritten: make it a file of its own (`cp LEDGER NEW && mv NEW LEDGER`)";
         return Err(Error::invalid(path.display(), why));
     }
     let _ = (file, path);
@@ -80,7 +80,7 @@ fn check(path: &Path, rows: &[Row]) -> Result<()> {
     if mistakes.is_empty() {
         return Ok(());
     }
-    Err(Error::Mistakes { what: format!("what is to be added to {}", path.display()), mistakes })
+    Err(Error::Mistakes { what: format!("the rows to add to {}", path.display()), mistakes })
 }
 
 /// Opens a file for appending, alone among isn processes, and reads it; returns `None` if there is no file.
@@ -95,7 +95,7 @@ fn open_alone(path: &Path) -> Result<Option<(File, Vec<u8>)>> {
             Err(e) => return Err(Error::io("write", path)(e)),
         };
         if !file.metadata().map_err(Error::io("look at", path))?.is_file() {
-            return Err(Error::invalid(path.display(), "is no file"));
+            return Err(Error::invalid(path.display(), "is not a file"));
         }
         files::wait_for_lock(&file, path);
         // The last holder of the lock may have replaced the file.

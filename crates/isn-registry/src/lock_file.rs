@@ -41,7 +41,7 @@ pub struct LockFile {
 pub struct Locked {
     /// The path of the tree, relative to the lock file.
     pub path: PathBuf,
-    /// `name@version#b3:…`.
+    /// The pin, `NAME@VERSION#b3:HASH`.
     pub pin: DatasetRef,
     /// The registry that the tree was pulled from.
     pub registry: String,
@@ -92,7 +92,7 @@ impl LockFile {
         if let Some(entry) =
             lock.datasets.iter().find(|entry| !matches!(entry.pin, DatasetRef::Version(_, _, Some(_))))
         {
-            let why = format!("'{}' is no pin: expected NAME@VERSION#b3:…", entry.pin);
+            let why = format!("'{}' is not a pin: expected NAME@VERSION#b3:…", entry.pin);
             return Err(Error::invalid(what, why));
         }
         Ok(lock)

@@ -222,7 +222,7 @@ fn what_is_no_file_in_the_place_of_a_claim_is_said_and_not_waited_for() {
     for kept in ["thesis", "4", "4/4"] {
         let kept = format!("{}/{kept}", claim_file(NEXT));
         forger.write(&kept, b"x");
-        forger.isn(&unclaim).fails(1, "is a folder with something in it");
+        forger.isn(&unclaim).fails(1, "is a folder that is not empty");
         forger.isn(&publish).fails(4, "is in the way of the next entry");
         assert_eq!(forger.bytes(&kept), b"x");
         fs::remove_dir_all(forger.path(&claim_file(NEXT))).unwrap();

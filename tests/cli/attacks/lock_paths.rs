@@ -60,7 +60,7 @@ fn paths_that_leave_the_project() {
             assert!(is_named || path.is_empty(), "{path}: {}", ran.stderr);
         }
         assert_eq!(ran.stderr.matches("--allow-outside").count(), bad.len() - 2, "{}", ran.stderr);
-        assert_eq!(ran.stderr.matches("is git's own\n").count(), 2, "{}", ran.stderr);
+        assert_eq!(ran.stderr.matches("is a .git folder, or in one\n").count(), 2, "{}", ran.stderr);
         assert!(!ran.stderr.contains("good"), "{}", ran.stderr);
     }
     // Nothing at all: not what is good either.
@@ -115,13 +115,15 @@ fn links_into_gits_own_folder() {
     link(&sandbox, ".", "all");
     let ran = at(&sandbox, &["sync"]).fails(1, "--allow-outside");
     for path in bad {
-        let why = if path == "all" { "is the project's folder itself" } else { "is git's own" };
+        let why =
+            if path == "all" { "is the project's folder itself" } else { "is a .git folder, or in one" };
         assert!(ran.stderr.contains(&format!("  {path}, for grads@1.0, {why}")), "{path}: {}", ran.stderr);
     }
     assert!(!ran.stderr.contains("good"), "{}", ran.stderr);
     // That the user lets trees be outside makes nothing of this a place for them.
-    let ran = at(&sandbox, &["sync", "--allow-outside"]).fails(1, "data/x, for grads@1.0, is git's own");
-    assert_eq!(ran.stderr.matches("is git's own\n").count(), 4, "{}", ran.stderr);
+    let ran = at(&sandbox, &["sync", "--allow-outside"])
+        .fails(1, "data/x, for grads@1.0, is a .git folder, or in one");
+    assert_eq!(ran.stderr.matches("is a .git folder, or in one\n").count(), 4, "{}", ran.stderr);
     assert_eq!(contents(&sandbox.path("project/.git")), []);
     assert!(!sandbox.path("project/good").exists());
 }
@@ -134,14 +136,18 @@ fn gits_own_folder_elsewhere() {
     let sandbox = project(&paths);
     fs::create_dir_all(sandbox.path("other/.git")).unwrap();
     link(&sandbox, "../other/.git", "linked");
-    let ran = at(&sandbox, &["sync", "--allow-outside"]).fails(1, "is git's own");
+    let ran = at(&sandbox, &["sync", "--allow-outside"]).fails(1, "is a .git folder, or in one");
     for path in paths {
-        assert!(ran.stderr.contains(&format!("  {path}, for grads@1.0, is git's own\n")), "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains(&format!("  {path}, for grads@1.0, is a .git folder, or in one\n")),
+            "{}",
+            ran.stderr
+        );
     }
     assert_eq!(contents(&sandbox.path("other/.git")), []);
     let pull =
         ["pull", "grads", "--registry", "../reg", "--to", "../other/.git/x", "--lock", "--allow-outside"];
-    at(&sandbox, &pull).fails(1, "is git's own");
+    at(&sandbox, &pull).fails(1, "is a .git folder, or in one");
     assert_eq!(contents(&sandbox.path("other/.git")), []);
 }
 

@@ -254,7 +254,7 @@ fn registry_that_is_known_only_from_before() {
     lists.run(&format!("{nearby},lab"), &["info", "third"]).ok();
     // Nothing is known of it: not even that it lacks a name that nobody ever had there.
     lists.forger.forget();
-    lists.run(&format!("{nearby},lab"), &["info", "third"]).fails(5, "nothing is known of a log of it");
+    lists.run(&format!("{nearby},lab"), &["info", "third"]).fails(5, "no log of it is known");
     lists.run(&format!("{nearby},lab"), &["info", "third"]).fails(5, "or pull by a pin");
     // A server that has nothing is no registry that lacks a name.
     fs::create_dir(lists.forger.path("empty")).unwrap();

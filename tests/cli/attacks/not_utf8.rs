@@ -138,7 +138,7 @@ fn no_verb_panics_at_a_path_that_is_not_utf8() {
     // Before the pull it is said that it cannot be locked.
     let mut command = forger.command(&["pull", "grads@1.0", "--registry", "reg", "--lock", "--to"]);
     command.arg(path);
-    ends(command).fails(1, "is not UTF-8, as a path in isn.lock has to be");
+    ends(command).fails(1, "is not UTF-8, as paths in isn.lock must be");
     assert!(!forger.path("").join(path).exists());
     // Cache and home.
     for variable in ["ISN_CACHE", "ISN_HOME"] {

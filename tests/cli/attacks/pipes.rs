@@ -219,7 +219,7 @@ fn a_pipe_that_the_user_names_is_read() {
     with_stdin(forger.command(&["append", "/dev/stdin", "--registry", "reg"]), &statement).ok();
     // What is written to as well has to be a file.
     let sign = ["sign", "/dev/stdin", "--key", "me"];
-    with_stdin(forger.command(&sign), &statement).fails(1, "is no file");
+    with_stdin(forger.command(&sign), &statement).fails(1, "is not a file");
     // As `--key <(…)` of a shell.
     let key = forger.bytes("home/keys/me");
     let pipe = forger.path("pipe").display().to_string();

@@ -108,6 +108,6 @@ fn a_server_that_asks_for_one_pause_after_another_is_given_up() {
     let begun = std::time::Instant::now();
     let mut command = sandbox.command(&["info", &pin, "--no-cache", "--registry", &busy.url]);
     let ran = ran(command.env("ISN_TIMEOUT", "1").env("ISN_RETRIES", "50").output().unwrap());
-    ran.fails(5, "is busy and asks to come back in 3 seconds");
+    ran.fails(5, "is busy and asks to retry in 3 seconds");
     assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{:?}", begun.elapsed());
 }

@@ -311,7 +311,7 @@ fn isn_publishes_to_a_server() {
     let before = contents(&sandbox.path("reg"));
     publish("out", "me", "", &[]).fails(1, "ISN_TOKENS");
     publish("out", "me", "not-a-token-of-this-server", &[]).fails(1, "is not one that it knows");
-    publish("out", "me", "two words", &[]).fails(1, "is no token");
+    publish("out", "me", "two words", &[]).fails(1, "characters other than ASCII");
     publish("out", "me", TOKEN, &["--statement", "file"]).fails(1, "--statement");
     let dry = publish("out", "me", TOKEN, &["--dry-run"]).ok().json();
     assert_eq!((&dry["dry_run"], &dry["new_name"]), (&json!(true), &json!(true)));

@@ -175,7 +175,7 @@ impl Client {
         let view = self.sync(registry, log, belief).await?;
         view.map(Some).ok_or_else(|| {
             let what = format!("registry {}", registry.name());
-            Error::trust(what, format!("shows no log, and it is known by {log}: a log does not go away"))
+            Error::trust(what, format!("shows no log, but is known by its log {log}: a log does not go away"))
         })
     }
 
@@ -248,7 +248,7 @@ pub(crate) async fn complete(registry: &Registry, head: Head) -> Result<Snapshot
 fn as_last_seen(known: &KnownLog, registry: &Registry, policy: &WitnessPolicy) -> Result<LogView> {
     let Some((replica, seen)) = known.load()?.whole() else {
         if policy.max_age.is_some() {
-            let why = "is not asked (offline), and its log was never seen: how old it is, as --max-age asks, nobody can say";
+            let why = "is not asked (offline), and its log was never seen: --max-age cannot be checked";
             return Err(Error::trust(format!("registry {}", registry.name()), why));
         }
         let why = "is not asked (offline), and its log was never seen: pull once with a network, or by a pin";

@@ -42,7 +42,7 @@ impl Client {
                 let mirror = self.ask_mirrors(rest, (&log, trusted), reference, name).await?;
                 if let (Some(_), Answer::Silent(e)) = (&mirror, &answer) {
                     notices.push(format!(
-                        "registry {location} cannot be asked, and a mirror of its log is: {e}"
+                        "registry {location} cannot be asked, so a mirror of its log was: {e}"
                     ));
                 }
                 answer = mirror.unwrap_or(answer);
@@ -186,7 +186,7 @@ impl Client {
     /// owner of the name is not known.
     fn as_it_was(&self, location: &str, name: &Name, error: &Error) -> Result<String> {
         let refuse = |why: &str| unanswered(location, name, &format!("{}; {why}", chain(error)));
-        let expected = self.expected(location).ok_or_else(|| refuse("nothing is known of a log of it"))?;
+        let expected = self.expected(location).ok_or_else(|| refuse("no log of it is known"))?;
         let (log, trusted) = expected;
         let known = self.logs.log(&log).load()?.whole();
         let (replica, seen) = known.ok_or_else(|| refuse("its log was never seen"))?;
@@ -200,8 +200,8 @@ impl Client {
             ));
         }
         Ok(format!(
-            "registry {location} cannot be asked; its log as last seen, with {} entries, has no {name}, and so the next ones \
-             were asked: {error}",
+            "registry {location} cannot be asked; its log as last seen, with {} entries, has no {name}, so \
+             the next registries were asked: {error}",
             replica.size()
         ))
     }
@@ -230,7 +230,8 @@ impl Client {
             return Vec::new();
         }
         vec![format!(
-            "{name} is a name in more than one log: it is taken from registry {}, which stands first, and not from {}",
+            "{name} is a name in more than one log: it is taken from registry {}, the first in the list, and \
+             not from {}",
             found_in.name(),
             others.join(", ")
         )]

@@ -129,7 +129,7 @@ impl Client {
         if belief.log.is_none() && self.max_age.is_some() {
             let name = registry.name();
             notices.push(format!(
-                "--max-age is passed over, since a pin needs no log: none of registry {name} is trusted"
+                "--max-age is ignored, since a pin needs no log: none of registry {name} is trusted"
             ));
         }
         let history = view.map(|view| view.replica.history());

@@ -49,7 +49,7 @@ pub(super) fn in_the_way(dir: &Dir, name: &OsStr, is_folder: bool) -> Option<&'s
     match (kind.is_symlink(), kind.is_dir(), kind.is_file()) {
         (true, ..) => Some("is a link"),
         (_, true, _) => (!is_folder).then_some("is a folder"),
-        (.., true) => is_folder.then_some("is a file, and no folder"),
+        (.., true) => is_folder.then_some("is a file, not a folder"),
         _ => Some("is neither a file nor a folder"),
     }
 }
@@ -119,7 +119,7 @@ pub(super) fn lock_file(path: &Path, is_callers_own: bool) -> Result<(File, bool
     };
     let about = file.metadata().map_err(Error::io("look at", path))?;
     if about.len() > 0 {
-        return Err(foreign(path, "has something in it, as no lock of isn's has"));
+        return Err(foreign(path, "is not empty, as the locks of isn are"));
     }
     if is_callers_own {
         check_owner(&Metadata::from_just_metadata(about), path)?;

@@ -79,7 +79,7 @@ fn check_trust(path: &Path, about: &Metadata) -> Result<()> {
     {
         use std::os::unix::fs::MetadataExt as _;
         let refuse = |why: String, command: String| {
-            let cure = format!("look whether it says what you want, then:\n  {command}");
+            let cure = format!("check that it says what you want, then:\n  {command}");
             Err(Error::TrustFile { path: path.into(), why, cure })
         };
         let (mode, file) = (about.mode(), shell_word(path.display()));

@@ -214,11 +214,11 @@ impl OwnFolder {
         // A marker with this folder's own inode is valid even if a backup shares it by a hard link.
         let about = self.dir.dir_metadata().map_err(Error::io("look at", &self.path))?;
         if names > 1 && found != marker(&about).as_bytes() {
-            return Err(foreign(&path, "has another name too"));
+            return Err(foreign(&path, "has another name too (a hard link)"));
         }
         match is_of_a_marker(&found) && found.len() as u64 <= MAX_MARKER {
             true => Ok(Some(found)),
-            false => Err(foreign(&path, "is no marker of isn's")),
+            false => Err(foreign(&path, "is not a marker of isn's")),
         }
     }
 
@@ -426,7 +426,7 @@ mod tests {
         // A power cut leaves no text after zeros.
         for text in ["all of it", &format!("{}thesis", "\0".repeat(MAX_MARKER as usize))] {
             std::fs::write(path.join(MARKER), text).unwrap();
-            refused("is no marker of isn's");
+            refused("is not a marker of isn's");
         }
         // A marker that may be replaced is replaced by another file.
         std::fs::write(path.join(MARKER), "isn made this").unwrap();

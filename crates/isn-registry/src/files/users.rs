@@ -126,7 +126,7 @@ fn find(path: &Path) -> Result<(Cow<'_, Path>, Option<fs::Metadata>)> {
         }
         Ok(about) if about.is_file() => check_writable(&place).map(|()| (place, Some(about))),
         Ok(about) => {
-            let why = if about.is_dir() { "is a folder: name a file" } else { "is no file" };
+            let why = if about.is_dir() { "is a folder: name a file" } else { "is not a file" };
             Err(Error::invalid(path.display(), why))
         }
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok((place, None)),

@@ -1,7 +1,7 @@
 //! [`Agent`]: a client of a running ssh-agent, for the two requests that signing needs.
 //!
-//! The protocol is that of the IETF draft `draft-ietf-sshm-ssh-agent`: every message is a `u32` length, a type byte
-//! and a body, strings are a `u32` length and bytes, all numbers big-endian.
+//! The protocol is that of the IETF draft `draft-ietf-sshm-ssh-agent`: every message is a `u32` length, a
+//! type byte and a body, strings are a `u32` length and bytes, and all numbers are big-endian.
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -55,7 +55,7 @@ impl Agent {
         Error::Key { key: format!("agent {}", self.socket.display()), why }
     }
 
-    /// Sends one request (type byte and body) and returns the answer in the same form.
+    /// Sends one request (type byte and body), and returns the response in the same form.
     fn ask(&self, request: &[u8], timeout: Option<Duration>) -> Result<Vec<u8>> {
         let mut stream =
             connect(&self.socket, timeout).map_err(Error::io("connect to the ssh agent at", &self.socket))?;
@@ -127,7 +127,8 @@ fn holds(answer: &[u8], wire: &[u8]) -> Option<bool> {
     body.is_empty().then_some(held)
 }
 
-/// The 64 bytes in a SIGN_RESPONSE: a string that holds the algorithm's name and the signature, each a string.
+/// Returns the 64 bytes in a SIGN_RESPONSE: a string of the algorithm's name and the signature, each a
+/// string.
 fn signature(answer: &[u8]) -> Option<&[u8]> {
     let (_, mut body) = answer.split_first()?;
     let mut blob = take_string(&mut body)?;

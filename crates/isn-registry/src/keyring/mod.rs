@@ -223,12 +223,13 @@ fn agent_signer(path: &Path, agent: Option<&Path>) -> Result<Box<dyn Signer>> {
     let key = read_public(path)?.key;
     let refuse = |why: &str| Error::Key { key: path.display().to_string(), why: why.into() };
     let socket = agent.ok_or_else(|| {
-        refuse("is a public key, and no ssh agent runs that could sign: name the private key file")
+        refuse("is a public key, and no ssh agent is running to sign with it: name the private key file")
     })?;
     match Agent::new(socket).key(&key)? {
         Some(signer) => Ok(Box::new(signer)),
         None => Err(refuse(
-            "is a public key whose private half the ssh agent does not hold: `ssh-add` it, or name the private key file",
+            "is a public key whose private half the ssh agent does not hold: `ssh-add` it, or name the \
+             private key file",
         )),
     }
 }
@@ -378,7 +379,7 @@ mod tests {
         assert!(matches!(error, Error::NotFound { .. }), "{error}");
         let public = dir.path().join("alice.pub");
         let error = keyring.signer(public.to_str().unwrap(), NOBODY).map(|_| ()).unwrap_err();
-        assert!(error.to_string().contains("no ssh agent runs"), "{error}");
+        assert!(error.to_string().contains("no ssh agent is running"), "{error}");
     }
 }
 

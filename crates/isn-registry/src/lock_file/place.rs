@@ -34,7 +34,7 @@ pub fn misplaced(
 /// Returns why no tree may be at `path`, whatever the user permits.
 fn never(project: &Path, path: &Path) -> Result<Option<&'static str>> {
     if path.to_str().is_none() {
-        return Ok(Some("is not UTF-8, as a path in isn.lock has to be"));
+        return Ok(Some("is not UTF-8, as paths in isn.lock must be"));
     }
     let (project, place) = (resolved(project)?, resolved(&project.join(path))?);
     // Only the part below the project counts: the project itself may lie within a `.git` folder.
@@ -42,7 +42,7 @@ fn never(project: &Path, path: &Path) -> Result<Option<&'static str>> {
     // Git may run what is in a `.git` folder.
     let is_git = |path: &Path| path.iter().any(|name| name.eq_ignore_ascii_case(".git"));
     if is_git(path) || is_git(below.unwrap_or(&place)) {
-        return Ok(Some("is git's own"));
+        return Ok(Some("is a .git folder, or in one"));
     }
     let first = below.and_then(|below| below.iter().next()).unwrap_or_default();
     let is_own = [LOCK_FILE, PROJECT_FILE, CHANGING].iter().any(|own| first.eq_ignore_ascii_case(own));

@@ -120,7 +120,7 @@ impl<'a> OwnLog<'a> {
             Err(e) => Err(e),
         };
         if is_good(base.size())? {
-            let why = "can be finished, and is not removed: whoever publishes next finishes it";
+            let why = "can be finished, so it is not removed: the next publish finishes it";
             return Err(Error::invalid(self.store.locate(&layout::log_claim(base.size())), why));
         }
         let mut removed = Vec::new();
@@ -139,7 +139,7 @@ impl<'a> OwnLog<'a> {
             if !self.store.remove_folder(&next)? {
                 return Err(Error::Foreign {
                     path: path.into(),
-                    why: "is a folder with something in it".into(),
+                    why: "is a folder that is not empty".into(),
                 });
             }
             removed.push(path);
@@ -176,9 +176,9 @@ impl<'a> OwnLog<'a> {
             return Err(Error::trust(
                 format!("registry {}", self.store.name()),
                 format!(
-                    "shows fewer entries in its log than the {} that were signed or seen here, and does not have the rest: \
-                     it was put back to an earlier state, or its storage lost them. Adding to it would make another \
-                     history; restore its newest copy",
+                    "shows fewer entries in its log than the {} that were signed or seen here, and does not \
+                     have the rest: it was put back to an earlier state, or its storage lost them. Appending \
+                     to it would fork the log; restore its newest copy",
                     view.replica.size()
                 ),
             ));
@@ -255,7 +255,7 @@ impl<'a> OwnLog<'a> {
             let first = view.replica.size();
             let path = layout::log_claim(first);
             if blocked == Some(first) {
-                let why = in_the_way("is no file");
+                let why = in_the_way("is not a file");
                 return Err(Error::Claim { what: self.store.locate(&path), why });
             }
             let mut history = view.replica.history().clone();
@@ -308,7 +308,8 @@ impl<'a> OwnLog<'a> {
         self.logs.log(key).signer()?.ok_or_else(|| Error::Key {
             key: format!("of log {}", key.origin()),
             why: format!(
-                "is not on this machine; whoever made the registry has it, and can hand on {} (expected at {})",
+                "is not on this machine; whoever created the registry has it, and can give you {} (expected \
+                 at {})",
                 "the file `key` of its folder in ISN_HOME/logs",
                 self.logs.log(key).key_path().display()
             ),
@@ -453,7 +454,7 @@ pub fn log_to_write(store: &dyn Store, known: Known<'_>) -> Result<Option<LogKey
     let log = check_place(store, known)?;
     if log.is_none() && store.length(layout::REGISTRY_JSON)?.is_some() {
         check_no_log(store)?;
-        let why = "has no log, in which everything has to stand: `isn registry init` gives it one";
+        let why = "has no log, which is needed to publish: `isn registry init` creates one";
         return Err(Error::invalid(format!("registry {}", store.name()), why));
     }
     Ok(log)

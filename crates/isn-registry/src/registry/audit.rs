@@ -66,8 +66,8 @@ impl Registry {
                 let leaves: Vec<u8> = entries.iter().flat_map(|entry| leaf_hash(entry).0).collect();
                 if leaves != tile {
                     let why = format!(
-                        "does not have the entries whose hashes are in {path}: one of the two was changed, or entries \
-                         were moved"
+                        "does not have the entries whose hashes are in {path}: one of the two was changed, \
+                         or entries were moved"
                     );
                     return Ok(Error::trust(self.place(&layout::log_entries(index, width)), why));
                 }

@@ -79,7 +79,7 @@ impl Registry {
                 // An empty log has nothing to lose.
                 let Some(seen) = seen.filter(|seen| seen.size > 0) else { return Ok(None) };
                 let why = format!(
-                    "shows no log ({} is not there), and had one of {} entries, {}: a log does not go away",
+                    "shows no log ({} is not there), but had one of {} entries, {}: a log does not go away",
                     layout::CHECKPOINT,
                     seen.size,
                     anchor.origin()
@@ -153,7 +153,8 @@ impl Registry {
                 return Ok((view, is_new || seen.is_none()));
             }
             let behind = format!(
-                "registry {} is a stale mirror: its log has {size} entries, {} were seen before; what was seen counts",
+                "registry {} is a stale mirror: its log has {size} entries, {} were seen before; what was \
+                 seen counts",
                 self.name(),
                 base.size()
             );
@@ -282,7 +283,7 @@ impl Registry {
 pub(super) fn left_out(error: Error) -> Error {
     match error {
         Error::NotFound { what, .. } => {
-            Error::trust(what, "is missing, and has entries that the checkpoint signs")
+            Error::trust(what, "is missing, but the checkpoint signs entries in it")
         }
         other => other,
     }
@@ -300,7 +301,7 @@ impl WitnessPolicy {
                 None => Ok(()),
                 Some(_) => Err(Error::invalid(
                     "--max-age",
-                    "needs a witness, whose time it is: `isn trust add REGISTRY VKEY` names one",
+                    "needs a witness, whose clock it uses: `isn trust add REGISTRY VKEY` adds one",
                 )),
             };
         }
@@ -316,8 +317,8 @@ impl WitnessPolicy {
         let age = self.now.saturating_sub(time);
         if age > max_age {
             return refuse(format!(
-                "was last seen by {} of its witnesses {age} seconds ago, more than the {max_age} of --max-age: newer \
-                 entries may be kept from you",
+                "was last seen by {} of its witnesses {age} seconds ago, more than the {max_age} of \
+                 --max-age: newer entries may be withheld from you",
                 self.needed.max(1)
             ));
         }

@@ -182,8 +182,10 @@ impl Head {
             let cap = if kind == ObjectKind::Index { MAX_UNSIGNED_INDEX } else { MAX_UNSIGNED };
             if object.length > cap {
                 let (noun, length) = (kind.noun(), object.length);
-                let why =
-                    format!("asks for {length} bytes of {noun}: too many, where nobody you trust signed it");
+                let why = format!(
+                    "asks for {length} bytes of {noun}: too many, since nobody whom you trust signed \
+                             it"
+                );
                 return Err(Error::integrity(what, why));
             }
         }

@@ -241,7 +241,7 @@ impl Registry {
         let check = |place: &str, bytes: &[u8]| match Digest::of(bytes) == *digest {
             true => Ok(()),
             false => {
-                let why = "its bytes have another BLAKE3 than its name";
+                let why = "its bytes do not have the BLAKE3 in its name";
                 Err(Error::integrity(format!("{} {place}", kind.noun()), why))
             }
         };

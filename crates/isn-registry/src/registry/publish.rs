@@ -56,7 +56,7 @@ impl RegistryWriter {
             None => {
                 let about = About { format: FORMAT.into(), description: description.into(), log_key };
                 if !store.create_new(layout::REGISTRY_JSON, &to_bytes(&about)?)? {
-                    let what = format!("making a registry of {}", store.name());
+                    let what = format!("making {} a registry", store.name());
                     return Err(Error::Conflict { what, why: "has become one meanwhile".into() });
                 }
             }
@@ -192,8 +192,8 @@ impl RegistryWriter {
         let path = layout::release(&release.name, release.version);
         match self.store.read(&path)? {
             Some(there) if there != signed => {
-                let why = "is there, and the log has no such release: nobody has published it here. Look at what it is, and \
-                           move it away";
+                let why = "is there, but the log has no such release: it was not published here. Look at \
+                           what it is, and move it away";
                 Err(Error::trust(self.store.locate(&path), why))
             }
             _ => Ok(()),
@@ -209,8 +209,8 @@ impl RegistryWriter {
     pub fn list_release(&self, release: &ReleaseStatement, signed: &[u8]) -> Result<()> {
         let path = layout::release(&release.name, release.version);
         if !self.store.create_new(&path, signed)? && self.store.read(&path)?.as_deref() != Some(signed) {
-            let why = "was replaced: it is not the release that the log has. Move it away, and run the command again: it is \
-                       then written as the log has it";
+            let why = "was replaced: it is not the release in the log. Move it away, and run the command \
+                       again, which writes the one in the log";
             return Err(Error::trust(self.store.locate(&path), why));
         }
         // If two versions have the same dataset hash, the pin keeps leading to the first one.
@@ -284,7 +284,8 @@ pub fn check_no_log(store: &dyn Store) -> Result<()> {
         return Ok(());
     }
     let why = format!(
-        "is there, and {} does not say by which key: it lost that line, or was replaced. Put back the one that it was",
+        "is there, and {} does not say by which key: it lost that line, or was replaced. Restore the \
+         original",
         layout::REGISTRY_JSON
     );
     Err(Error::trust(store.locate(layout::CHECKPOINT), why))

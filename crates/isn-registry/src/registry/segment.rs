@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(absent, [Digest::of(&[9])]);
         let (segments, _) = plan(&packs, &wanted(&[1, 2, 3, 4, 5], 20), false, |_, _| None);
         assert_eq!(segments.iter().map(Segment::len).collect::<Vec<_>>(), [30 + GAP, 9, 7]);
-        // Of a place that knows no ranges, a shard is one request.
+        // A location that ignores ranges gets one request for each shard.
         let (segments, _) = plan(&packs, &wanted(&[1, 3, 4, 5], 20), true, |_, _| None);
         assert_eq!(ranges(&segments), [0..49 + 3 * GAP, 0..7]);
     }

@@ -53,9 +53,9 @@ pub(crate) fn packs_of(
         for entry in &pack.entries {
             let refuse = |why| Err(Error::integrity(&what, format!("image {}: {why}", entry.blake3)));
             match lacking.get_mut(&entry.blake3) {
-                None => return refuse("is none of the version's"),
+                None => return refuse("is not in the version"),
                 Some((length, _)) if entry.length > max_frame_len(*length) => {
-                    return refuse("has a longer frame than it may need");
+                    return refuse("has a longer frame than it can need");
                 }
                 Some((_, is_lacking)) => *is_lacking = false,
             }

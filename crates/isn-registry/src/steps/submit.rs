@@ -31,7 +31,7 @@ pub struct Speaker<'a> {
 
 /// A submitted statement.
 pub struct Submitted {
-    /// What is stated.
+    /// The statement.
     pub statement: Statement,
     /// Where it is now.
     pub fate: Fate,
@@ -128,7 +128,7 @@ pub fn collected_in(statement: &Statement, out: Option<&Path>) -> Result<PathBuf
     }
     let folder = files::parent(&file);
     if !folder.is_dir() {
-        let why = format!("is not written: there is no folder {}", folder.display());
+        let why = format!("cannot be written: there is no folder {}", folder.display());
         return Err(Error::invalid(file.display(), why));
     }
     files::check_output(&file)?;

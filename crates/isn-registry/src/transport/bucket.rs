@@ -119,7 +119,7 @@ impl Bucket {
             }
             "gs" => build!(GoogleCloudStorageBuilder::new(), GoogleConfigKey),
             "az" => build!(MicrosoftAzureBuilder::new(), AzureConfigKey),
-            _ => return Err(refuse(&"is no bucket: those begin with s3://, gs:// or az://")),
+            _ => return Err(refuse(&"is not a bucket: buckets begin with s3://, gs:// or az://")),
         };
         let store =
             if prefix.is_root() { whole } else { Arc::new(PrefixStore::new(whole, prefix)) as Arc<_> };
@@ -159,10 +159,10 @@ impl Bucket {
                 (NetworkKind::Status(404), "is not there: is the bucket's name right?".into())
             }
             Failure::PermissionDenied { .. } => {
-                (NetworkKind::Status(403), format!("is not for these credentials: {said}"))
+                (NetworkKind::Status(403), format!("may not be accessed with these credentials: {said}"))
             }
             Failure::Unauthenticated { .. } => {
-                (NetworkKind::Status(401), format!("is not for these credentials: {said}"))
+                (NetworkKind::Status(401), format!("may not be accessed with these credentials: {said}"))
             }
             error => (failure::kind(error), said),
         };

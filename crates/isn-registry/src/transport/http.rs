@@ -108,7 +108,7 @@ impl Http {
             if let Some(pause) = pause {
                 paused = paused.saturating_add(pause);
                 if paused > self.timeout.saturating_mul(PAUSES) {
-                    let why = format!("is busy and asks to come back in {} seconds", pause.as_secs());
+                    let why = format!("is busy and asks to retry in {} seconds", pause.as_secs());
                     return Err(Error::network(NetworkKind::Timeout, url, why));
                 }
             }
@@ -242,13 +242,12 @@ pub(super) fn bearer(base: &str, access: &Access) -> Result<Option<HeaderValue>>
     let Some(secret) = access.token(&host) else { return Ok(None) };
     let is_local = ["localhost", "127.0.0.1", "[::1]"].contains(&name);
     if url.scheme() != "https" && !is_local {
-        let why =
-            "has a token, which http would show to everybody on the way: use https, or remove the token";
+        let why = "has a token, which http would send unencrypted: use https, or remove the token";
         return Err(Error::invalid(format!("registry {base}"), why));
     }
     let refuse = || {
-        let why = "is no token: it has other characters than ASCII letters, digits and signs";
-        Error::invalid(format!("what is given for {host}"), why)
+        let why = "is not valid: it has characters other than ASCII letters, digits and signs";
+        Error::invalid(format!("the token for {host}"), why)
     };
     if !secret.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(refuse());
@@ -268,7 +267,7 @@ fn backoff(failures: u32) -> Duration {
 pub(super) fn answered(url: &str, status: StatusCode) -> Error {
     let why = match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-            format!("the server answered {status}: it wants to know who asks, or refuses")
+            format!("the server answered {status}: it needs credentials, or refuses access")
         }
         status => format!("the server answered {status}"),
     };

@@ -164,7 +164,8 @@ pub fn is_bucket(location: &str) -> bool {
 /// Returns the error for a bucket in a build without the feature `cloud`.
 #[cfg(not(feature = "cloud"))]
 pub fn no_buckets(location: &str) -> Error {
-    let why = "is a bucket, which this isn was built without: build it with `cargo build --release --features cloud`";
+    let why = "is a bucket, which this isn was built without: build it with `cargo build --release \
+               --features cloud`";
     Error::invalid(format!("registry {location}"), why)
 }
 

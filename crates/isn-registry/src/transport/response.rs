@@ -57,7 +57,7 @@ impl Part {
         let length = self.range.end - self.range.start;
         match content_length {
             Some(other) if other != length => {
-                Err(format!("sent {other} bytes and says that they are {length}"))
+                Err(format!("sent {other} bytes, but says that they are {length}"))
             }
             _ => Ok(()),
         }

@@ -174,7 +174,7 @@ fn refused(url: &str, status: StatusCode, words: &[u8]) -> Error {
         StatusCode::FORBIDDEN => Error::Denied { server: url.into(), why },
         StatusCode::CONFLICT => Error::invalid(url, why),
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
-            Error::invalid(url, "takes nothing in: this server is for reading only")
+            Error::invalid(url, "does not accept publishing: this server is read-only")
         }
         status if status.is_server_error() && status != StatusCode::INSUFFICIENT_STORAGE => {
             Error::network(failure::of_status(status), url, why)

@@ -51,7 +51,8 @@ pub fn any_key_argument(argument: &str) -> Result<AnyKey> {
         return parse_vkey(argument);
     }
     if argument.starts_with("SHA256:") {
-        let why = "is a fingerprint, from which no key can be made: give the key's line ('ssh-ed25519 …'), its file, or a vkey";
+        let why = "is a fingerprint, which does not contain the key: give the key's line ('ssh-ed25519 …'), \
+                   its file, or a vkey";
         return Err(Error::invalid(argument, why));
     }
     // Read only once: it may be a pipe.
@@ -210,12 +211,16 @@ impl TrustStore {
                 AnyKey::Log(log) => match &trusted.log {
                     None => trusted.log = Some(log.clone()),
                     Some(other) => {
-                        return Err(Error::exists(There::LogKey, format!("a log key for registry {registry}"), format!(
-                                ", {other}: a registry is one log. If it has really become another registry, first \
-                                 `isn trust remove {} {}`",
+                        return Err(Error::exists(
+                            There::LogKey,
+                            format!("a log key for registry {registry}"),
+                            format!(
+                                ", {other}: a registry is one log. If it has really become another registry, \
+                                 first `isn trust remove {} {}`",
                                 shell_word(registry),
                                 shell_word(other)
-                            )));
+                            ),
+                        ));
                     }
                 },
             }
@@ -360,7 +365,8 @@ fn users_own(path: &Path, error: Error) -> Error {
 }
 
 fn refuse(path: &Path, why: String) -> Error {
-    let cure = "this file is yours, not a registry's: mend the line, or move the file away and trust anew with `isn trust add`";
+    let cure = "this file is your own, not a registry's: correct the line, or move the file away and trust \
+                again with `isn trust add`";
     Error::TrustFile { path: path.into(), why, cure: cure.into() }
 }
 

@@ -96,9 +96,9 @@ impl BucketStore {
     fn try_conditions(&self, path: &str) -> Result<()> {
         let refuse = |what: &str| {
             let why = format!(
-                "cannot be written to: its store {what}, so that two who publish at once could overwrite each other. Publish \
-                 to a folder and let the store's own tools copy that, log/checkpoint last; or use a store that has conditional \
-                 writes: S3 itself, R2, Google, Azure"
+                "cannot be written to: its store {what}, so two publishers at once could overwrite each \
+                 other. Publish to a folder and copy that with the store's own tools, log/checkpoint last; \
+                 or use a store with conditional writes: S3 itself, R2, Google, Azure"
             );
             Err(Error::invalid(format!("registry {}", self.bucket.url()), why))
         };
@@ -107,26 +107,24 @@ impl BucketStore {
             |e: &Failure| matches!(e, Failure::NotImplemented { .. } | Failure::NotSupported { .. });
         let first = match self.write(path, "1".into(), PutMode::Create)? {
             Ok(version) => version,
-            Err(e) if unknown(&e) => return refuse("knows no conditional create"),
+            Err(e) if unknown(&e) => return refuse("does not support conditional creates"),
             Err(e) => return Err(failed(e)),
         };
         match self.write(path, "2".into(), PutMode::Create)? {
-            Ok(_) => return refuse("ignores If-None-Match, by which a file is created only where none is"),
+            Ok(_) => return refuse("ignores If-None-Match, which creates a file only if there is none"),
             Err(Failure::AlreadyExists { .. } | Failure::Precondition { .. }) => {}
-            Err(e) if unknown(&e) => return refuse("knows no conditional create"),
+            Err(e) if unknown(&e) => return refuse("does not support conditional creates"),
             Err(e) => return Err(failed(e)),
         }
         match self.write(path, "3".into(), PutMode::Update(first.clone()))? {
             Ok(_) => {}
-            Err(e) if unknown(&e) => return refuse("knows no conditional update"),
+            Err(e) if unknown(&e) => return refuse("does not support conditional updates"),
             Err(e) => return Err(failed(e)),
         }
         match self.write(path, "4".into(), PutMode::Update(first))? {
-            Ok(_) => {
-                refuse("ignores If-Match, by which a file is replaced only while it is the one that was read")
-            }
+            Ok(_) => refuse("ignores If-Match, which replaces a file only while it is the one that was read"),
             Err(e) if is_in_the_way(&e) => Ok(()),
-            Err(e) if unknown(&e) => refuse("knows no conditional update"),
+            Err(e) if unknown(&e) => refuse("does not support conditional updates"),
             Err(e) => Err(failed(e)),
         }
     }
@@ -302,7 +300,7 @@ impl Store for BucketStore {
 
 impl BucketStore {
     fn is_busy(&self, path: &str) -> Error {
-        let why = format!("was changed by others each of the {ATTEMPTS} times that it was to be changed");
+        let why = format!("was changed by others during each of {ATTEMPTS} attempts to change it");
         Error::network(NetworkKind::Broken, self.locate(path), why)
     }
 }

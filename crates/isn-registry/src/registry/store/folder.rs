@@ -156,7 +156,7 @@ impl Store for FolderStore {
             Kind::Other if is_hidden(folder) => Ok((below(path), 0)),
             Kind::Other => Err(Error::invalid(
                 root.join(path).display(),
-                "is a link, or no file at all: what it leads to may not be the registry's",
+                "is a symlink, or not a file: it may lead out of the registry",
             )),
         });
         found.collect()
