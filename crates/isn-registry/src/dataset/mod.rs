@@ -34,7 +34,7 @@ pub enum Verify {
     Never,
 }
 
-/// How it is known where in a shard an image lies, which nobody signs.
+/// The source of the positions of images in shards, which are not signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Basis {
     /// From a table in the cache, which may be damaged.
@@ -99,7 +99,7 @@ pub struct Parts {
     pub description: Description<Table>,
     /// What the user should know: that the version is yanked, or the mirror is stale.
     pub warnings: Vec<String>,
-    /// The properties that nobody whom the user trusts vouches for.
+    /// The properties that no trusted key vouches for.
     pub unsigned: &'static [&'static str],
     /// The rows of the selected images.
     pub rows: Vec<u32>,
@@ -155,7 +155,7 @@ impl Dataset {
         &self.warnings
     }
 
-    /// The properties of the version that nobody whom the user trusts vouches for, as `--json` calls them.
+    /// The properties of the version that no trusted key vouches for, as `--json` calls them.
     pub fn unsigned(&self) -> &'static [&'static str] {
         self.unsigned
     }

@@ -431,8 +431,9 @@ pub fn place_of(store: &dyn Store) -> Option<RegistryId> {
     store.name().parse().ok()
 }
 
-/// Returns the key of the log that the registry in `store` claims to have, if the user knows no other for
-/// this location. To be called before anything is signed or written.
+/// Returns the key of the log to write to: the one that the user knows for this location, which the registry
+/// in `store` must claim to have, or else the one that it claims; `None` if there is none. To be called
+/// before anything is signed or written.
 ///
 /// # Errors
 /// [`Error::OtherLog`] if this location must have another log; also fails if `registry.json` cannot be read.

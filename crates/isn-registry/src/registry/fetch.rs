@@ -169,7 +169,7 @@ impl<'a> Round<'a> {
         let fault = self.first_fault.lock().unwrap_or_else(PoisonError::into_inner).take();
         Err(failure.or(fault).unwrap_or_else(|| {
             let what = self.registry.locate(ObjectKind::Shard, &segment.shard.blake3);
-            Error::integrity(what, "every place that has it served bad bytes")
+            Error::integrity(what, "every location that has it served bad bytes")
         }))
     }
 

@@ -170,7 +170,7 @@ pub struct Head {
 }
 
 impl Head {
-    /// The properties that nobody whom the user trusts vouches for: [`UNSIGNED`], or none.
+    /// The properties that no trusted key vouches for: [`UNSIGNED`], or none.
     pub fn unsigned(&self) -> &'static [&'static str] {
         if self.signed_by.is_empty() { &UNSIGNED } else { &[] }
     }
