@@ -230,8 +230,8 @@ impl Client {
             return Vec::new();
         }
         vec![format!(
-            "{name} is a name in more than one log: it is taken from registry {}, the first in the list, and \
-             not from {}",
+            "{name} is a name in more than one log: it is taken from registry {}, which comes first, and not \
+             from {}",
             found_in.name(),
             others.join(", ")
         )]

@@ -181,7 +181,7 @@ impl Below {
         folder.map_or(Ok(None), |folder| folder.open(path.file_name().unwrap_or_default()))
     }
 
-    /// Checks that nothing on the way to the folder `path` is other than a folder; what is absent is fine.
+    /// Checks that everything that exists on the way to the folder `path`, and the folder itself, is a folder.
     ///
     /// # Errors
     /// As [`Below::find`].
