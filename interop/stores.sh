@@ -121,7 +121,7 @@ diff <(cd tree-noise@1.0 && find . -type f | sort | xargs sha256sum) \
     <("$isn" --quiet pull noise@1.0 --registry $R --to again >/dev/null && cd again && find . -type f | sort | xargs sha256sum)
 "$isn" --quiet yank noise@1.0 --reason "labels are wrong" --registry $R --key me >/dev/null
 "$isn" --quiet registry check $R
-fails 5 "is not asked: offline" "$isn" --offline list --registry $R
+fails 5 "was not contacted: offline" "$isn" --offline list --registry $R
 # A version without images: an empty object marks it.
 B=s3://isn-first/bare
 "$isn" --quiet publish out1 --registry $B --key me --rebuild-only >/dev/null

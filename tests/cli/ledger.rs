@@ -136,11 +136,11 @@ fn mistakes_name_the_thing_and_change_nothing() {
     sandbox.write("what.csv", b"a,b\n1,2\n");
     sandbox
         .isn(&["ledger", "import", "ledger.csv", "what.csv"])
-        .fails(1, "is no file of claims that isn knows");
+        .fails(1, "is not a file of claims that isn knows");
     sandbox.write("real.json", b"[[1], [1000]]");
     sandbox
         .isn(&["ledger", "import", "ledger.csv", "real.json"])
-        .fails(1, "entry 1: 1000 is none of the 1,000 classes");
+        .fails(1, "entry 1: 1000 is not one of the 1,000 classes");
     sandbox
         .isn(&["ledger", "show", "ledger.csv", "--image", "no"])
         .fails(6, "image no is not in ledger ledger.csv");

@@ -1,35 +1,35 @@
-//! [`Augment`]: which part of an image a batch shows, and which way round: a pure function of seed, epoch and image.
-//! Norm: docs/order.md. Arithmetic is +, −, ×, ÷, √ and rounding down of 64-bit floats alone, which every machine does
-//! alike: no logarithm, no sine.
+//! [`Augment`]: which part of an image a batch shows, and whether mirrored: a pure function of seed, epoch
+//! and image. The specification is docs/order.md. It uses only +, −, ×, ÷, √ and rounding down of 64-bit
+//! floats, which every machine computes alike: no logarithm, no sine.
 
 use crate::draws::Draws;
 
-/// What the stream of an image is made of, before seed, epoch and path.
+/// The first input of an image's random stream, before seed, epoch and path.
 const DOMAIN: &[u8] = b"isn-augment/1";
-/// A crop of a random shape may not fit: so often another one is tried.
+/// How many random crops are tried, since one may not fit.
 const TRIES: u32 = 10;
 
-/// What batches show of images.
+/// How batches show images.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Augment {
-    /// Which part.
+    /// Which part of an image is shown.
     pub crop: Crop,
-    /// Whether every other image is mirrored.
+    /// Whether an image is mirrored with probability 1/2.
     pub flip: bool,
 }
 
 /// Which part of an image is shown.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Crop {
-    /// All of it, at its own size: then all images must have one.
+    /// All of it, at its own size: then all images must have the same size.
     None,
     /// The largest square in the middle.
     Centre,
-    /// A rectangle at a random place.
+    /// A rectangle at a random position.
     Random {
-        /// The least and the largest share of the image's area; more than 0, at most 1.
+        /// The smallest and largest part of the image's area; more than 0, at most 1.
         scale: (f64, f64),
-        /// The least and the largest width over height; more than 0.
+        /// The smallest and largest ratio of width to height; more than 0.
         ratio: (f64, f64),
     },
 }
@@ -37,9 +37,9 @@ pub enum Crop {
 /// A rectangle of an image, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// From the left.
+    /// The distance from the left edge.
     pub x: u32,
-    /// From the top.
+    /// The distance from the top edge.
     pub y: u32,
     /// At least 1.
     pub width: u32,
@@ -48,11 +48,12 @@ pub struct Window {
 }
 
 impl Augment {
-    /// What is shown of the image at `path` of `width` × `height`, and whether it is mirrored.
+    /// Returns the part of the image at `path`, of `width` × `height`, that is shown, and whether it is
+    /// mirrored.
     pub fn choose(&self, seed: u64, epoch: u64, path: &str, width: u32, height: u32) -> (Window, bool) {
         let numbers = [seed.to_le_bytes(), epoch.to_le_bytes()];
         let mut draws = Draws::new(&[DOMAIN, numbers.as_flattened(), path.as_bytes()]);
-        // Drawn whether it is asked for or not: the crop does not depend on it.
+        // Drawn even if `flip` is off, so that the crop does not depend on it.
         let mirrored = draws.number() & 1 == 1;
         let window = match self.crop {
             Crop::None => Window { x: 0, y: 0, width, height },
@@ -63,7 +64,7 @@ impl Augment {
     }
 }
 
-/// The largest square in the middle; what cannot be halved is left over at the right and the bottom.
+/// Returns the largest square in the middle; an odd remainder is left at the right and at the bottom.
 pub fn centre(width: u32, height: u32) -> Window {
     let side = width.min(height);
     Window { x: (width - side) / 2, y: (height - side) / 2, width: side, height: side }
@@ -75,7 +76,8 @@ fn random(draws: &mut Draws, width: u32, height: u32, scale: (f64, f64), ratio: 
         let area = (scale.0 + draws.fraction() * (scale.1 - scale.0)) * (w * h);
         let upright = draws.number() & 1 == 1;
         let at = draws.fraction();
-        // Even in width over height, or in height over width: a shape is as likely as the same turned.
+        // Uniform in width / height or in height / width: a shape is as likely as the same shape turned by
+        // 90°.
         let shape = if upright {
             1.0 / (1.0 / ratio.1 + at * (1.0 / ratio.0 - 1.0 / ratio.1))
         } else {
@@ -88,7 +90,7 @@ fn random(draws: &mut Draws, width: u32, height: u32, scale: (f64, f64), ratio: 
             return Window { x, y, width: cut_w, height: cut_h };
         }
     }
-    // As much of the middle as the shape allows.
+    // As much of the middle as the allowed ratios permit.
     let (cut_w, cut_h) = if w / h < ratio.0 {
         (width, nearest(w / ratio.0).clamp(1, height))
     } else if w / h > ratio.1 {
@@ -99,7 +101,7 @@ fn random(draws: &mut Draws, width: u32, height: u32, scale: (f64, f64), ratio: 
     Window { x: (width - cut_w) / 2, y: (height - cut_h) / 2, width: cut_w, height: cut_h }
 }
 
-/// Rounded half up.
+/// Rounds half up.
 fn nearest(value: f64) -> u32 {
     (value + 0.5).floor() as u32
 }
@@ -149,7 +151,7 @@ mod tests {
             upright += u32::from(w.height > w.width);
         }
         assert!((900..1100).contains(&mirrored), "{mirrored}");
-        // Lying images have more room for lying crops.
+        // Landscape images have more room for landscape crops.
         assert!((500..1000).contains(&upright), "{upright}");
     }
 

@@ -10,14 +10,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::error::{Error, Result};
 use crate::rel_path::check_segment;
 
-/// The longest `classes.csv` that is read, in bytes.
+/// The maximum length of a `classes.csv` that is read, in bytes.
 pub const MAX_CLASSES: u64 = 64 << 20;
-/// The longest class id, in bytes.
+/// The maximum length of a class id, in bytes.
 pub const MAX_CLASS_ID_LEN: usize = 64;
 
-/// A class's permanent name and folder: the WordNet id in ImageNet (`n01614925`), in any case a valid segment
-/// of a [`crate::rel_path::RelPath`] of at most [`MAX_CLASS_ID_LEN`] bytes. Cheap to clone; ordered by its
-/// bytes.
+/// The permanent id of a class, and the name of its folder: the WordNet id in ImageNet (`n01614925`), in
+/// general a valid segment of a [`crate::rel_path::RelPath`] of at most [`MAX_CLASS_ID_LEN`] bytes. Cheap to
+/// clone; ordered by its bytes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClassId(Arc<str>);
 
@@ -34,19 +34,20 @@ pub struct ClassIdError {
 pub struct Class {
     /// Its id.
     pub id: ClassId,
-    /// What people call it: "bald eagle". Not necessarily unique.
+    /// Its name for people: "bald eagle". Not necessarily unique.
     pub label: String,
-    /// The coarse class it belongs to.
+    /// The coarser class to which it belongs.
     pub group: Option<String>,
 }
 
 impl ClassId {
-    /// The id as text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The id with ASCII case folded: two ids equal here are one folder on a case-blind file system.
+    /// Returns the id in ASCII lower case: on a file system that ignores case, two ids for which this is
+    /// equal are one folder.
     pub fn folded(&self) -> String {
         self.0.to_ascii_lowercase()
     }
@@ -65,7 +66,10 @@ impl FromStr for ClassId {
     }
 }
 
-/// Checks a label, a group or another text that people read on one line.
+/// Checks a label, a group or another one-line text for people.
+///
+/// # Errors
+/// What is wrong with the text, as a predicate: "is empty".
 pub fn check_label(text: &str) -> Result<(), &'static str> {
     if text.trim().is_empty() {
         return Err("is empty");
@@ -81,9 +85,9 @@ pub fn check_label(text: &str) -> Result<(), &'static str> {
 
 const HEADER: [&str; 4] = ["index", "id", "label", "group"];
 
-/// `classes.csv`: header `index,id,label,group`, a row a class, RFC 4180 with minimal quoting, LF, final
-/// newline. `index` is the rank of the id by bytes, from 0: torchvision's `class_to_idx`. `classes` must be
-/// in that order.
+/// Returns the bytes of `classes.csv`: header `index,id,label,group`, one row per class, RFC 4180 with
+/// minimal quoting, LF, final newline. `index` is the rank of the id by bytes, from 0: torchvision's
+/// `class_to_idx`. `classes` must be in that order.
 pub fn classes_csv(classes: &[Class]) -> Vec<u8> {
     let mut out = HEADER.join(",") + "\n";
     for (index, class) in classes.iter().enumerate() {
@@ -93,7 +97,7 @@ pub fn classes_csv(classes: &[Class]) -> Vec<u8> {
     out.into_bytes()
 }
 
-/// `text` as a field of a CSV row: quoted only where RFC 4180 needs it.
+/// Returns `text` as a field of a CSV row, quoted only where RFC 4180 requires it.
 pub fn csv_field(text: &str) -> std::borrow::Cow<'_, str> {
     if text.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", text.replace('"', "\"\"")).into()
@@ -102,7 +106,7 @@ pub fn csv_field(text: &str) -> std::borrow::Cow<'_, str> {
     }
 }
 
-/// The inverse of [`classes_csv`]. There is one spelling of a list of classes, so anything else is refused.
+/// Reads the bytes that [`classes_csv`] writes. A list of classes has one spelling; any other is refused.
 ///
 /// # Errors
 /// [`Error::Integrity`], naming `what`, at the first fault.
@@ -134,7 +138,7 @@ pub fn parse_classes(what: &str, bytes: &[u8]) -> Result<Vec<Class>> {
         }
         classes.push(Class { id, label: record[2].to_owned(), group });
     }
-    // Indexes, quoting, line ends and the final newline at once.
+    // Checks indexes, quoting, line ends and the final newline at once.
     if classes_csv(&classes) != bytes {
         return Err(Error::integrity(what, "is not in the canonical form of classes.csv"));
     }

@@ -1,4 +1,4 @@
-//! [`Corrections`]: what becomes of single images, and because of what: what a ledger comes to under a policy.
+//! [`Corrections`]: what happens to single images and why, as a policy derives it from a ledger.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,49 +12,49 @@ pub struct Corrections {
     by_id: BTreeMap<String, Correction>,
 }
 
-/// What becomes of one image, and because of what.
+/// What happens to one image, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Correction {
     /// The image.
     pub source_id: String,
-    /// What becomes of it.
+    /// What happens to it.
     pub action: Action,
-    /// What that rests on.
+    /// The evidence for it.
     pub because: Because,
 }
 
-/// What becomes of an image.
+/// What happens to an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// It is left out.
     Remove,
-    /// It gets another class of the dataset, and stays in its split.
+    /// It gets another class of the dataset and stays in its split.
     Relabel(ClassId),
-    /// It stays as it is: it was looked at and found right.
+    /// It stays as it is: it was reviewed and found right.
     Keep,
 }
 
-/// What a correction rests on.
+/// The evidence for a correction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Because {
-    /// Reviewers who say the same; at least one.
+    /// The decisions of reviewers who agree; at least one.
     Reviewed(Vec<Decision>),
-    /// Independent claims that say the same; at least one.
+    /// Independent claims that agree; at least one.
     Claims(Vec<Claim>),
 }
 
 impl Corrections {
-    /// Takes a correction in; the one that the image had before is forgotten.
+    /// Adds a correction, and replaces the image's earlier one.
     pub fn insert(&mut self, correction: Correction) {
         self.by_id.insert(correction.source_id.clone(), correction);
     }
 
-    /// The correction of an image.
+    /// Returns the correction of an image.
     pub fn get(&self, source_id: &str) -> Option<&Correction> {
         self.by_id.get(source_id)
     }
 
-    /// All, sorted by source id.
+    /// Iterates over all corrections, sorted by source id.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Correction> {
         self.by_id.values()
     }

@@ -1,4 +1,4 @@
-//! [`DatasetRef`]: how a person names a dataset version, and the [`Name`] and [`Version`] in it.
+//! [`DatasetRef`]: how a user names a dataset version, and the [`Name`] and [`Version`] in it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,32 +8,32 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::digest::Digest;
 use crate::rel_path::check_segment;
 
-/// The one well-formed word that is no name: in a registry, what is `releases/NAME/` of a dataset is there a file, the list
-/// of all names.
+/// The one well-formed word that is not a name: a registry has a folder `releases/NAME/` for each dataset,
+/// and the file `releases/names` for the list of all names.
 const RESERVED: &str = "names";
 
-/// A dataset's name: lower-case ASCII letters, digits and inner hyphens, 1 to 64 bytes, neither a Windows device name nor
-/// `names`.
+/// A dataset's name: 1 to 64 lower-case ASCII letters, digits and inner hyphens, but no Windows device name
+/// and not `names`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(String);
 
 /// A version, `MAJOR.MINOR`, ordered numerically: minor = corrections, major = classes, pixels or split policy.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version {
-    /// Counts changes of classes, pixels or split policy.
+    /// Incremented by changes of classes, pixels or split policy.
     pub major: u32,
-    /// Counts corrections.
+    /// Incremented by corrections.
     pub minor: u32,
 }
 
-/// What a user asks for: `name`, `name@version`, `name@version#b3:…` or `b3:…`.
+/// A reference as a user writes it: `name`, `name@version`, `name@version#b3:…` or `b3:…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DatasetRef {
     /// The newest version of a dataset.
     Newest(Name),
-    /// One version, and with a pin the dataset hash that it must have.
+    /// One version; with a pin, also the dataset hash that it must have.
     Version(Name, Version, Option<Digest>),
-    /// Whatever version has this dataset hash.
+    /// Any version with this dataset hash.
     Pin(Digest),
 }
 
@@ -52,12 +52,12 @@ impl RefError {
 }
 
 impl Name {
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether one character more, less or other, or two neighbours the other way round, make one of the other.
+    /// Whether the names differ by one inserted, removed or replaced character, or by two swapped neighbours.
     pub fn is_like(&self, other: &Name) -> bool {
         let (a, b) = (self.0.as_bytes(), other.0.as_bytes());
         let same = a.iter().zip(b).take_while(|(a, b)| a == b).count();
@@ -89,7 +89,8 @@ impl FromStr for Name {
         }
         check_segment(text).map_err(|why| RefError::new(text, why))?;
         if text == RESERVED {
-            return Err(RefError::new(text, "is no dataset name: a registry keeps its list of names there"));
+            let why = "is not a dataset name: a registry keeps its list of names there";
+            return Err(RefError::new(text, why));
         }
         Ok(Name(text.into()))
     }

@@ -1,5 +1,5 @@
-//! [`Description`]: what a version is, as its dataset hash vouches for it. Whatever form its images are listed in, this is
-//! the one way from bytes that somebody sent, or that lay in the cache, to labels: [`Description::new`].
+//! [`Description`]: the labels of a version, vouched for by its dataset hash. [`Description::new`] is the
+//! only way from bytes that were received or lay in the cache to labels, whatever form lists the images.
 
 use std::collections::BTreeMap;
 
@@ -12,31 +12,32 @@ use crate::split::Split;
 use crate::table::Table;
 use crate::tree::Sums;
 
-/// How many images each class has in each split.
+/// The number of images of each class in each split.
 pub type Counts = BTreeMap<Split, BTreeMap<ClassId, u64>>;
 
-/// A form that a version's images are listed in.
+/// A form that lists a version's images.
 pub trait Rows {
-    /// `B3SUMS`, where it is not a part of this form.
+    /// `B3SUMS`, or `()` if this form contains it already.
     type Sums;
 
-    /// `B3SUMS` of these images and a `classes.csv` of these bytes, and its BLAKE3; `what` names the images in errors.
+    /// Returns the `B3SUMS` of these images and a `classes.csv` of these bytes, with its BLAKE3; `what` names
+    /// the images in errors.
     ///
     /// # Errors
-    /// [`Error::Integrity`] if the images' own `B3SUMS` has another `classes.csv`.
+    /// [`Error::Integrity`] if the `B3SUMS` in this form has another `classes.csv`.
     fn sums(&self, what: &str, classes_csv: &[u8]) -> Result<(Self::Sums, Digest)>;
 
-    /// How many images each class has in each split.
+    /// Returns the number of images of each class in each split.
     ///
     /// # Errors
-    /// [`Error::Integrity`] if an image does not stand in a split and a class.
+    /// [`Error::Integrity`] if the path of an image does not give a split and a class.
     fn counts(&self, what: &str) -> Result<Counts>;
 
-    /// The sum of the images' lengths, in bytes.
+    /// Returns the sum of the images' lengths, in bytes.
     fn bytes(&self) -> u64;
 }
 
-/// Images and classes that hash to a manifest's dataset hash, and have the counts that the manifest says.
+/// Images and classes that hash to a manifest's dataset hash and have the manifest's counts.
 pub struct Description<R: Rows> {
     rows: R,
     classes: Vec<Class>,
@@ -45,8 +46,8 @@ pub struct Description<R: Rows> {
 }
 
 impl<R: Rows> Description<R> {
-    /// Holds images and the bytes of `classes.csv` against a manifest. Nothing of `classes.csv` is read before its hash is
-    /// known to be right. `what` names the images in errors, `classes_what` the classes.
+    /// Checks images and the bytes of `classes.csv` against a manifest. `classes.csv` is parsed only after
+    /// its hash has been checked. `what` names the images in errors, `classes_what` the classes.
     ///
     /// # Errors
     /// [`Error::Integrity`] if they do not belong together.
@@ -69,28 +70,28 @@ impl<R: Rows> Description<R> {
         Ok(Description { rows, classes, classes_csv, sums })
     }
 
-    /// The images.
+    /// Returns the images.
     pub fn rows(&self) -> &R {
         &self.rows
     }
 
-    /// The classes, sorted by id; a label is a rank in this list.
+    /// Returns the classes, sorted by id; a numeric label is a position in this list.
     pub fn classes(&self) -> &[Class] {
         &self.classes
     }
 
-    /// The exact bytes of `classes.csv`.
+    /// Returns the exact bytes of `classes.csv`.
     pub fn classes_csv(&self) -> &[u8] {
         &self.classes_csv
     }
 
-    /// `B3SUMS`.
+    /// Returns `B3SUMS`.
     pub fn sums(&self) -> &R::Sums {
         &self.sums
     }
 }
 
-/// Whether sorted `classes` have one of this id.
+/// Whether `classes`, which must be sorted, has a class of this id.
 pub fn has_class(classes: &[Class], id: &ClassId) -> bool {
     classes.binary_search_by(|class| class.id.cmp(id)).is_ok()
 }
@@ -125,7 +126,7 @@ impl Rows for Table {
 
     fn counts(&self, what: &str) -> Result<Counts> {
         let mut counts = Counts::new();
-        // Images of a class stand together: its folder is read once.
+        // Images of a class are adjacent, so its folder is parsed once.
         let (mut folder, mut run) = ("", 0);
         let mut add = |folder: &str, run: u64| -> Result<()> {
             if run == 0 {

@@ -1,4 +1,4 @@
-//! [`Digest`]: a BLAKE3 hash, the only name that stored bytes have.
+//! [`Digest`]: a BLAKE3 hash, the only name of stored bytes.
 
 use std::fmt::{self, Write};
 use std::str::FromStr;
@@ -15,32 +15,35 @@ pub struct Digest([u8; 32]);
 pub struct DigestError(String);
 
 impl Digest {
-    /// The hash of `bytes`.
+    /// Returns the BLAKE3 of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         Digest(*blake3::hash(bytes).as_bytes())
     }
 
-    /// The state of `hasher` so far.
+    /// Returns the BLAKE3 of what `hasher` has read so far.
     pub fn of_hasher(hasher: &blake3::Hasher) -> Self {
         Digest(*hasher.finalize().as_bytes())
     }
 
-    /// Of its 32 bytes.
+    /// Wraps the 32 bytes of a hash.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Digest(bytes)
     }
 
-    /// The 32 bytes.
+    /// Returns the 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// Written with its algorithm, as in a pin: `b3:` and 64 hex digits.
+    /// Returns the text with its algorithm, as in a pin: `b3:` and 64 hex digits.
     pub fn prefixed(&self) -> String {
         format!("b3:{self}")
     }
 
-    /// The inverse of [`Digest::prefixed`].
+    /// Parses the form that [`Digest::prefixed`] returns.
+    ///
+    /// # Errors
+    /// [`DigestError`] if `text` is not `b3:` and 64 lower-case hex digits.
     pub fn from_prefixed(text: &str) -> Result<Self, DigestError> {
         text.strip_prefix("b3:").ok_or_else(|| DigestError(text.into()))?.parse()
     }

@@ -1,19 +1,19 @@
-//! [`Draws`]: numbers that look random and are the same everywhere: the output of BLAKE3, read on and on. Norm:
-//! docs/order.md.
+//! [`Draws`]: pseudo-random numbers that are the same everywhere: the extended output of BLAKE3. The
+//! specification is docs/order.md.
 
-/// A stream of numbers, fixed by what it was made of.
+/// A stream of numbers that depends only on its inputs.
 pub struct Draws {
     output: blake3::OutputReader,
     block: [u8; BLOCK],
     at: usize,
 }
 
-/// How much output is made at once, in bytes.
+/// The number of bytes of output that are computed at once.
 const BLOCK: usize = 1024;
 
 impl Draws {
-    /// The stream that belongs to these bytes, one behind the other: the extended output of their BLAKE3, as
-    /// little-endian numbers of 64 bits.
+    /// Creates the stream of these bytes, concatenated: the extended output of their BLAKE3, as little-endian
+    /// 64-bit numbers.
     pub fn new(parts: &[&[u8]]) -> Self {
         let mut hasher = blake3::Hasher::new();
         for part in parts {
@@ -22,7 +22,7 @@ impl Draws {
         Draws { output: hasher.finalize_xof(), block: [0; BLOCK], at: BLOCK }
     }
 
-    /// The next number.
+    /// Returns the next number.
     pub fn number(&mut self) -> u64 {
         if self.at == BLOCK {
             self.output.fill(&mut self.block);
@@ -34,11 +34,11 @@ impl Draws {
         u64::from_le_bytes(bytes)
     }
 
-    /// A number below `limit`, each as likely as any other: what would favour the low ones is drawn again. Of 0 and 1
-    /// it is 0, and a number is drawn all the same.
+    /// Returns a number below `limit`, each equally likely: a number that would favour the low results is
+    /// drawn again. For a limit of 0 or 1 the result is 0, and a number is drawn all the same.
     pub fn below(&mut self, limit: u64) -> u64 {
         let limit = limit.max(1);
-        // 2^64 mod limit: so many numbers at the top are one incomplete turn.
+        // 2^64 mod limit: this many numbers at the top are an incomplete turn.
         let excess = (u64::MAX % limit + 1) % limit;
         loop {
             let number = self.number();
@@ -48,12 +48,13 @@ impl Draws {
         }
     }
 
-    /// At least 0 and below 1: the upper 53 bits of the next number, as a fraction. Exact in binary floating point.
+    /// Returns a number of at least 0 and below 1: the upper 53 bits of the next number, as a fraction. Exact
+    /// in binary floating point.
     pub fn fraction(&mut self) -> f64 {
         (self.number() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// Brings `items` into a random order, each as likely as any other (Fisher and Yates, from the last to the first).
+    /// Shuffles `items`; every order is equally likely (Fisher–Yates, from the last item to the first).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             let other = self.below(last as u64 + 1) as usize;
@@ -83,7 +84,7 @@ mod tests {
         (0..70_000).for_each(|_| counts[draws.below(7) as usize] += 1);
         assert!(counts.iter().all(|&count| (9_600..10_400).contains(&count)), "{counts:?}");
         assert_eq!((draws.below(0), draws.below(1)), (0, 0));
-        // Half of all numbers are above this limit: they must be drawn again, not folded.
+        // Half of all numbers are above this limit: they must be drawn again, not reduced.
         let limit = (1 << 63) + 1;
         assert!((0..100).all(|_| draws.below(limit) < limit));
         assert!((0..1000).map(|_| draws.fraction()).all(|f| (0.0..1.0).contains(&f)));

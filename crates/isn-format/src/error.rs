@@ -1,6 +1,6 @@
-//! [`Error`]: all that can go wrong, by what a user can do about it. The command line folds it to an exit code
-//! and a `help:` line in one place (`cli/exit.rs`), by variants and kinds, never by words; [`chain`] prints a cause, which is
-//! a `source`.
+//! [`Error`]: everything that can go wrong, divided by what a user can do about it. The command line maps it
+//! to an exit code and a `help:` line in one place (`cli/exit.rs`), by variants and kinds and never by the
+//! text of a message. A cause is a `source`; [`chain`] prints it.
 
 mod kinds;
 
@@ -11,26 +11,26 @@ use crate::dataset_ref::{DatasetRef, RefError};
 
 pub use kinds::{At, Missing, NetworkKind, There};
 
-/// The result of everything fallible in the library.
+/// The result of every fallible function of the library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What failed below.
+/// The error of a lower layer.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// What went wrong. Paths, names and reasons are in the message; the remedy is the command line's to say.
+/// What went wrong. The message names paths, names and reasons; the command line adds the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The operating system refused.
+    /// The operating system refused an operation.
     #[error("cannot {action} {}", path.display())]
     Io {
         /// What was tried, as an infinitive: "read", "create".
         action: &'static str,
-        /// On what.
+        /// The file or folder.
         path: PathBuf,
-        /// Why not.
+        /// The system's reason.
         source: std::io::Error,
     },
-    /// An input that is not what it must be: one reason.
+    /// An input is not valid, for one reason.
     #[error("{what}: {why}")]
     Invalid {
         /// The file, field or argument.
@@ -38,7 +38,7 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
-    /// A text file with one or more mistakes, all of them listed.
+    /// A text file has mistakes. All of them are listed.
     #[error("{what} has {}{}", count(mistakes.len(), "mistake"), list(mistakes))]
     Mistakes {
         /// The file.
@@ -46,71 +46,72 @@ pub enum Error {
         /// Each mistake, in the order of the file.
         mistakes: Vec<Mistake>,
     },
-    /// Source images that no rule of the recipe and no correction accounts for.
+    /// Source images cannot be built, and no rule of the recipe and no correction says what to do with them.
     #[error("{} cannot be built{}", count(rejects.len(), "source image"), list(rejects))]
     Rejects {
         /// Each image with its reason.
         rejects: Vec<Reject>,
-        /// The ledger that the recipe names, if it names one.
+        /// The ledger that the recipe names, if any.
         ledger: Option<String>,
     },
-    /// A folder of source images that is none.
+    /// A folder is not a usable source.
     #[error("{}: {why}", root.display())]
     Source {
-        /// What was named as one.
+        /// The path that was given.
         root: PathBuf,
-        /// What it is instead.
+        /// Why it cannot be used.
         why: String,
     },
-    /// A version that must not be published as it is. Exit code 8.
+    /// A version fails its gates and must not be published. Exit code 8.
     #[error("{what} must not be published as it is{}", list(findings))]
     Gates {
         /// The version, as a pin.
         what: String,
-        /// Each thing that stands in the way, after the name of its gate.
+        /// Each finding, starting with the name of its gate.
         findings: Vec<String>,
     },
-    /// Something of that name is there already, and it is another thing.
+    /// Something else already has that name.
     #[error("{what} exists already{why}")]
     Exists {
-        /// What is there.
+        /// What already exists.
         what: String,
-        /// How it differs (starts with a separator), or nothing.
+        /// How it differs (starts with a separator), or empty.
         why: String,
-        /// What kind of thing is there.
+        /// The kind of thing that exists.
         there: There,
     },
-    /// Something stands where isn keeps what is its own, and is not isn's. Exit code 1.
+    /// A file or folder has a name that isn reserves for its own, but isn did not make it. Exit code 1.
     #[error("{} {why}: isn uses and removes only what it made itself", path.display())]
     Foreign {
-        /// What is there.
+        /// The path.
         path: PathBuf,
-        /// By what it is known, as a predicate.
+        /// Why it is not isn's, as a predicate.
         why: String,
     },
-    /// Bytes that are not what their hash or the format says. Exit code 3.
+    /// Bytes do not match their hash or their format. Exit code 3.
     #[error("{what}: {why}")]
     Integrity {
         /// The file or object.
         what: String,
         /// What was found.
         why: String,
-        /// Whose it is.
+        /// Where the bytes were.
         at: At,
     },
-    /// A version that was to be built again from a source, and did not become what was released. Exit code 3.
+    /// A version rebuilt from a source differs from the release. Exit code 3.
     #[error("{what}: {why}{}", cut_list(differences))]
     Rebuilt {
         /// The version and the source.
         what: String,
-        /// What is wrong as a whole.
+        /// What is wrong with the result as a whole.
         why: String,
-        /// Every image that differs. The message names the first of them.
+        /// Every image that differs. The message lists only the first ones.
         differences: Vec<Difference>,
-        /// What of the release they hang on and nobody vouches for, as `--json` calls it.
+        /// The parts of the release that the comparison depends on and that no signature covers, by their
+        /// names in `--json`.
         unsigned: &'static [&'static str],
     },
-    /// A signature or a key that cannot be relied on. Exit code 4.
+    /// A signature or a key cannot be relied on. Exit code 4.
     #[error("{what}: {why}")]
     Trust {
         /// The release, key or registry.
@@ -118,7 +119,7 @@ pub enum Error {
         /// What was found.
         why: String,
     },
-    /// Entries that wait in a registry to be appended to its log, and that no writer may append. Exit code 4.
+    /// No writer may finish a log claim that is in a registry. Exit code 4.
     #[error("{what}: {why}")]
     Claim {
         /// The file.
@@ -126,46 +127,47 @@ pub enum Error {
         /// Why not.
         why: String,
     },
-    /// A place was to be written to as the registry of another log than the one that it must have, or of none. Exit code 4.
+    /// A location was to be written as the registry of one log, but it shows another log or none. Exit code
+    /// 4.
     #[error("registry {registry} is known by its log {known}, and {}",
         other.as_ref().map_or_else(|| "shows none".into(), |other| format!("this is another: {other}")))]
     OtherLog {
-        /// The registry, as it is named in the trust store.
+        /// The registry, by its name in the trust store.
         registry: String,
-        /// The key that its log is known by.
+        /// The key of the log that the registry is known by.
         known: String,
-        /// The key of the log that it shows, or that it was to have.
+        /// The key of the log that it shows, or that it was to get.
         other: Option<String>,
     },
-    /// A statement that its log would not take: as an entry it would have no effect. Exit code 4.
+    /// A statement would have no effect as an entry of the log. Exit code 4.
     #[error("{what}: it {why}")]
     Refused {
         /// The statement.
         what: String,
-        /// Why, as what follows its title.
+        /// Why, worded to follow the statement's title.
         why: String,
-        /// Whether it is by a key that has no say.
+        /// Whether it is signed by a key that has no right to do so.
         is_strangers: bool,
     },
-    /// What was sent to a server, and it does not take. Exit code 4.
+    /// A server does not accept what was sent. Exit code 4.
     #[error("{server}: {why}")]
     Denied {
         /// Its URL.
         server: String,
-        /// Why, in its words.
+        /// The server's reason.
         why: String,
     },
-    /// A file of the user's own, by which isn decides whom to believe, that cannot be relied on. Exit code 4.
+    /// A file in which the user says whom to trust cannot be relied on. Exit code 4.
     #[error("{}: {why}", path.display())]
     TrustFile {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         why: String,
-        /// What to do about it.
+        /// What the user should do.
         cure: String,
     },
-    /// A well-formed release by a key that the user has not trusted for this registry. Exit code 4.
+    /// A valid release is signed by a key that the user does not trust for this registry. Exit code 4.
     #[error("{what} is signed by a key that is not trusted for registry {registry}: {fingerprint}")]
     UnknownSigner {
         /// The release.
@@ -176,52 +178,54 @@ pub enum Error {
         fingerprint: String,
         /// The OpenSSH public key line.
         public_key: String,
-        /// The key of the registry's log, as the registry says itself.
+        /// The key of the registry's log, according to the registry.
         log_key: Option<String>,
     },
-    /// No answer, or none that makes sense. Exit code 5.
+    /// A server gave no answer, or not a usable one. Exit code 5.
     #[error("{url}: {why}")]
     Network {
-        /// What was asked for.
+        /// What was requested.
         url: String,
-        /// What came.
+        /// What happened.
         why: String,
-        /// What kind of failure it is.
+        /// The kind of failure.
         kind: NetworkKind,
-        /// What failed below, if something did.
+        /// The error of the lower layer, if any.
         source: Option<Cause>,
     },
-    /// A mirror that ended early, after it had begun to write. The exit code is that of the reason.
-    #[error("{destination} is a mirror that is not finished")]
+    /// A mirror operation stopped after it had begun to write. The exit code is that of the source.
+    #[error("the mirror {destination} is incomplete")]
     Unfinished {
-        /// Where it was to be.
+        /// Where the mirror was to be.
         destination: String,
-        /// Why it ended.
+        /// Why it stopped.
         source: Box<Error>,
     },
-    /// A registry of a list does not answer, so that nobody can say whose a name is. Exit code 5.
+    /// A registry in the list of registries does not answer, so it is unknown whether a name belongs to it.
+    /// Exit code 5.
     #[error("registry {registry} cannot be asked for {name}: {why}")]
     Unanswered {
         /// The registry, as the user named it.
         registry: String,
         /// The name.
         name: String,
-        /// What came instead of an answer, and why its log as last seen does not help.
+        /// What happened instead, and why the log as last seen does not help.
         why: String,
     },
-    /// There is no such thing. Exit code 6.
+    /// Something does not exist. Exit code 6.
     #[error("{what} is not in {place}{}", it_has(near))]
     NotFound {
         /// The reference, object or file.
         what: String,
         /// Where it was looked for.
         place: String,
-        /// What kind of thing it is.
+        /// The kind of thing.
         kind: Missing,
-        /// What may have been meant: such things as are there.
+        /// Similar things that do exist, one of which may have been meant.
         near: Vec<String>,
     },
-    /// The version exists as a recipe only: it has to be built from the user's own source images. Exit code 6.
+    /// The version exists only as a recipe: the user has to build it from their own source images. Exit code
+    /// 6.
     #[error("{reference} has not been released: there is only its recipe")]
     Unreleased {
         /// What was asked for.
@@ -234,23 +238,23 @@ pub enum Error {
     Withdrawn {
         /// The version.
         reference: String,
-        /// Why, as they said.
+        /// The owners' reason.
         reason: String,
     },
     /// Somebody else changed the registry first. Exit code 1.
-    #[error("{what} does not fit any more: it {why}")]
+    #[error("{what} can no longer be appended: it {why}")]
     Conflict {
         /// The statement.
         what: String,
-        /// What stands in its way now.
+        /// The conflict, worded to follow "it".
         why: String,
     },
-    /// The images are not to be had from a registry: they have to be built from the user's own source. Exit code 7.
+    /// No registry provides the images: they have to be built from the user's own source. Exit code 7.
     #[error("{reference} cannot be pulled: {why}")]
     SourceNeeded {
         /// The version, as a pin.
         reference: String,
-        /// Who lacks what.
+        /// Which registry lacks what.
         why: String,
     },
     /// The disk is too full. Exit code 1.
@@ -263,7 +267,7 @@ pub enum Error {
         /// How many there are.
         free: u64,
     },
-    /// A key needs its passphrase, or another secret is missing or wrong.
+    /// A key cannot be used: its passphrase or another secret is missing or wrong.
     #[error("key {key}: {why}")]
     Key {
         /// The key's name or file.
@@ -271,7 +275,7 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
-    /// A server wants a token to let somebody publish.
+    /// A server requires a token for publishing, and the given one is missing or wrong.
     #[error("the token for {server} {why}")]
     Token {
         /// Its URL.
@@ -287,7 +291,7 @@ pub enum Error {
 /// One mistake in a text file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
-    /// 1-based, where it is known.
+    /// The line, counted from 1, if known.
     pub line: Option<usize>,
     /// What is wrong and what would be right.
     pub why: String,
@@ -302,35 +306,35 @@ pub struct Reject {
     pub reason: String,
 }
 
-/// How an image of a rebuilt version differs from the released one.
+/// A difference between an image of a rebuilt version and the released one.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Difference {
-    /// Its path in the tree; of one that only the rebuilt version has, its path there.
+    /// Its path in the released tree, or in the rebuilt one if only that has it.
     pub image: String,
     /// Its source id.
     pub source_id: String,
-    /// Its file in the source, where there is one.
+    /// Its file in the source, if there is one.
     pub source_path: Option<String>,
-    /// What is to blame.
+    /// The cause.
     pub cause: Blame,
-    /// In words.
+    /// The difference in words.
     pub why: String,
 }
 
-/// What is to blame for a difference.
+/// The cause of a difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Blame {
     /// The source does not have the file.
     SourceMissing,
-    /// The source's file has other bytes.
+    /// The file in the source has other bytes.
     SourceFile,
-    /// The same file gave other pixels.
+    /// The same file decoded to other pixels.
     Decoder,
-    /// The same pixels gave another file.
+    /// The same pixels encoded to another file.
     Encoder,
-    /// The image is in another class or split, is not there, or should not be: recipe, corrections or assignments, or the
-    /// set of source images that they are applied to, are others.
+    /// The image has another class or split, is missing, or should not exist: the recipe, the corrections,
+    /// the split assignments or the set of source images differ.
     Recipe,
 }
 
@@ -344,23 +348,24 @@ impl fmt::Display for Difference {
 }
 
 impl Error {
-    /// For `map_err` on a file operation: `fs::read(p).map_err(Error::io("read", p))`.
+    /// Returns a closure for `map_err` on a file operation: `fs::read(p).map_err(Error::io("read", p))`.
     pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Error {
         let path = path.as_ref().to_path_buf();
         move |source| Error::Io { action, path, source }
     }
 
-    /// An [`Error::Invalid`].
+    /// Creates an [`Error::Invalid`].
     pub fn invalid(what: impl fmt::Display, why: impl fmt::Display) -> Error {
         Error::Invalid { what: what.to_string(), why: why.to_string() }
     }
 
-    /// An [`Error::Integrity`] of bytes that may be anybody's; [`Error::at`] says whose.
+    /// Creates an [`Error::Integrity`] whose bytes are of unknown origin; [`Error::at`] sets the origin.
     pub fn integrity(what: impl fmt::Display, why: impl fmt::Display) -> Error {
         Error::Integrity { what: what.to_string(), why: why.to_string(), at: At::Unknown }
     }
 
-    /// The same, of bytes that are `whose`, if it is an [`Error::Integrity`] of which nobody has said so yet.
+    /// Sets where the bytes of an [`Error::Integrity`] were, unless it is already set. Other errors stay as
+    /// they are.
     pub fn at(mut self, whose: At) -> Error {
         if let Error::Integrity { at: at @ At::Unknown, .. } = &mut self {
             *at = whose;
@@ -368,32 +373,32 @@ impl Error {
         self
     }
 
-    /// An [`Error::Network`] without a cause.
+    /// Creates an [`Error::Network`] without a cause.
     pub fn network(kind: NetworkKind, url: impl fmt::Display, why: impl fmt::Display) -> Error {
         Error::Network { url: url.to_string(), why: why.to_string(), kind, source: None }
     }
 
-    /// An [`Error::Network`] of what is not asked, since no network is to be used.
+    /// Creates an [`Error::Network`] for a request that is not made because the network is not to be used.
     pub fn offline(url: impl fmt::Display) -> Error {
-        Error::network(NetworkKind::Offline, url, "is not asked: offline")
+        Error::network(NetworkKind::Offline, url, "was not contacted: offline")
     }
 
-    /// An [`Error::Exists`].
+    /// Creates an [`Error::Exists`].
     pub fn exists(there: There, what: impl fmt::Display, why: impl fmt::Display) -> Error {
         Error::Exists { what: what.to_string(), why: why.to_string(), there }
     }
 
-    /// An [`Error::Trust`].
+    /// Creates an [`Error::Trust`].
     pub fn trust(what: impl fmt::Display, why: impl fmt::Display) -> Error {
         Error::Trust { what: what.to_string(), why: why.to_string() }
     }
 
-    /// An [`Error::NotFound`].
+    /// Creates an [`Error::NotFound`].
     pub fn not_found(kind: Missing, what: impl fmt::Display, place: impl fmt::Display) -> Error {
         Error::NotFound { what: what.to_string(), place: place.to_string(), kind, near: Vec::new() }
     }
 
-    /// The same, with what may have been meant, if it is an [`Error::NotFound`].
+    /// Adds similar things that do exist to an [`Error::NotFound`]. Other errors stay as they are.
     pub fn near(mut self, there: impl IntoIterator<Item = impl fmt::Display>) -> Error {
         if let Error::NotFound { near, .. } = &mut self {
             *near = there.into_iter().map(|item| item.to_string()).collect();
@@ -402,7 +407,7 @@ impl Error {
     }
 }
 
-/// An error with its causes, each after a colon, but for what has been said by then.
+/// Returns an error with its causes, each after a colon. A cause that the text already contains is left out.
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut message = error.to_string();
     for cause in std::iter::successors(error.source(), |cause| cause.source()) {
@@ -435,7 +440,7 @@ impl fmt::Display for Reject {
     }
 }
 
-/// `512 B`, `1.50 GiB`: three figures and a binary unit.
+/// Formats a number of bytes: `512 B`, `1.50 GiB` (two decimals and a binary unit).
 pub fn bytes(n: u64) -> String {
     let mut value = n as f64;
     let mut unit = "B";
@@ -448,7 +453,7 @@ pub fn bytes(n: u64) -> String {
     if unit == "B" { format!("{n} B") } else { format!("{value:.2} {unit}") }
 }
 
-/// `1 image`, `2 images`.
+/// Formats a number with its noun: `1 image`, `2 images`.
 pub fn count(n: usize, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
 }
@@ -457,7 +462,7 @@ fn list<T: fmt::Display>(items: &[T]) -> String {
     items.iter().map(|item| format!("\n  {item}")).collect()
 }
 
-/// ` (it has a, b)`, cut where it gets long; nothing where there is nothing.
+/// Returns ` (it has a, b)`, shortened if it gets long; empty for an empty list.
 fn it_has(near: &[String]) -> String {
     const SHOWN: usize = 8;
     let shown = near[..near.len().min(SHOWN)].join(", ");
@@ -468,7 +473,7 @@ fn it_has(near: &[String]) -> String {
     }
 }
 
-/// The first 20, and how many there are beside them.
+/// Lists the first 20 items, each on a line of its own, and the number of the rest.
 pub fn cut_list<T: fmt::Display>(items: &[T]) -> String {
     const SHOWN: usize = 20;
     let more = items.len().saturating_sub(SHOWN);

@@ -1,14 +1,15 @@
-//! [`Groups`]: images that show one picture, or nearly, and so stay on one side of a split (`groups.csv`).
+//! [`Groups`]: images that show the same or nearly the same picture and must therefore stay in one split
+//! (`groups.csv`).
 
 use std::collections::{BTreeMap, HashMap};
 
 use crate::class::csv_field;
 use crate::error::{Error, Mistake, Result};
 
-/// Groups of two images or more, as an audit finds them and a curator confirms.
+/// Groups of two or more images, as an audit finds and a curator confirms them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Groups {
-    /// The number of an image's group.
+    /// The position in `members` of an image's group.
     by_id: HashMap<String, usize>,
     /// The source ids of each group, sorted.
     members: Vec<Vec<String>>,
@@ -18,7 +19,7 @@ pub struct Groups {
 pub const HEADER: &str = "source_id,group";
 
 impl Groups {
-    /// Groups from their members; those of one image are left out.
+    /// Creates groups from lists of source ids; a group of one image is left out.
     ///
     /// # Errors
     /// The id of an image that is in two groups, or twice in one.
@@ -35,7 +36,8 @@ impl Groups {
         Ok(Groups { by_id, members })
     }
 
-    /// Reads the file: UTF-8 CSV with the header [`HEADER`]; the images of a group have one text in `group`.
+    /// Reads the file: UTF-8 CSV with the header [`HEADER`]; the images of a group have the same text in
+    /// `group`.
     ///
     /// # Errors
     /// [`Error::Mistakes`], naming `what`, with every mistake and its line.
@@ -70,7 +72,7 @@ impl Groups {
             if id.is_empty() || group.is_empty() {
                 wrong(line, "source_id and group must not be empty".into());
             } else if let Some(first) = first_line.insert(id.into(), line) {
-                wrong(line, format!("{id} is at line {first} already: an image is in one group"));
+                wrong(line, format!("{id} is already at line {first}: an image can be in one group only"));
             } else {
                 groups.entry(group.into()).or_default().push(id.into());
             }
@@ -84,7 +86,7 @@ impl Groups {
         Groups::new(groups.into_values()).map_err(|id| Error::Internal(format!("{id} is in two groups")))
     }
 
-    /// The file: sorted by source id; a group is named after its first image.
+    /// Returns the bytes of the file: sorted by source id; a group has the id of its first image as its name.
     pub fn to_csv(&self) -> Vec<u8> {
         let mut rows: Vec<(&str, &str)> =
             self.members.iter().flat_map(|ids| ids.iter().map(|id| (id.as_str(), ids[0].as_str()))).collect();
@@ -96,12 +98,13 @@ impl Groups {
         out.into_bytes()
     }
 
-    /// The members of an image's group, sorted by the bytes of their ids; `None` if it is in none.
+    /// Returns the members of an image's group, sorted by the bytes of their ids, or `None` if it is in no
+    /// group.
     pub fn of(&self, source_id: &str) -> Option<&[String]> {
         self.by_id.get(source_id).map(|&at| self.members[at].as_slice())
     }
 
-    /// All groups, each sorted.
+    /// Iterates over the groups; each is sorted.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[String]> {
         self.members.iter().map(Vec::as_slice)
     }
@@ -136,7 +139,7 @@ mod tests {
         assert_eq!(
             told("source_id,group\na,1\na,2\nb\n,3\n"),
             [
-                "line 3: a is at line 2 already: an image is in one group",
+                "line 3: a is already at line 2: an image can be in one group only",
                 "line 4: has 1 of 2 fields: source_id,group",
                 "line 5: source_id and group must not be empty"
             ]

@@ -1,5 +1,5 @@
-//! [`Index`]: one row an image. Nothing about storage is in it, so a release without shards, with shards, and
-//! packed anew have one index.
+//! [`Index`]: one row per image. It says nothing about storage, so a release without shards, with shards, or
+//! with new shards has the same index.
 
 use std::collections::BTreeMap;
 
@@ -15,14 +15,14 @@ use crate::source_kind::SourceKind;
 use crate::split::Split;
 use crate::tree::{CLASSES, Line};
 
-/// A row takes at most this many bytes: a path, a source id and three hashes.
+/// The maximum length of a row in bytes: a path, a source id and three hashes.
 const MAX_ROW: u64 = 1024;
 
 /// One image of a version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Row {
-    /// Where it stands in the tree: `split/class/stem.ext`.
+    /// Its path in the tree: `split/class/stem.ext`.
     pub path: RelPath,
     /// Its class.
     pub class: ClassId,
@@ -45,8 +45,8 @@ pub struct Row {
 }
 
 impl Row {
-    /// The split that the source has the image in, as its source id tells: with it, a result can be given on a source's
-    /// own val images alone.
+    /// Returns the split of the image in the source, as its source id shows: so that a result can also be
+    /// given for the source's own val images alone.
     pub fn origin(&self, source: SourceKind) -> Split {
         source.origin(&self.source)
     }
@@ -59,7 +59,11 @@ pub struct Index {
 }
 
 impl Index {
-    /// From rows in any order; two of one path, or of paths that differ only in case, are an error.
+    /// Creates an index of rows in any order.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if a path is not `split/class/image` with the row's split and class, or if two
+    /// paths are equal or differ only in case.
     pub fn new(mut rows: Vec<Row>) -> Result<Self> {
         rows.sort_by(|a, b| a.path.cmp(&b.path));
         let index = Index { rows };
@@ -67,17 +71,17 @@ impl Index {
         Ok(index)
     }
 
-    /// The rows, sorted by path bytes.
+    /// Returns the rows, sorted by path bytes.
     pub fn rows(&self) -> &[Row] {
         &self.rows
     }
 
-    /// The sum of the images' lengths, in bytes.
+    /// Returns the sum of the images' lengths, in bytes.
     pub fn bytes(&self) -> u64 {
         self.rows.iter().fold(0, |sum, row| sum.saturating_add(row.length))
     }
 
-    /// How many images each class has in each split.
+    /// Returns the number of images of each class in each split.
     pub fn counts(&self) -> BTreeMap<Split, BTreeMap<ClassId, u64>> {
         let mut counts: BTreeMap<Split, BTreeMap<ClassId, u64>> = BTreeMap::new();
         for row in &self.rows {
@@ -86,23 +90,32 @@ impl Index {
         counts
     }
 
-    /// The bytes to store.
+    /// Returns the bytes to store.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if a row cannot be serialised or zstd fails.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let mut writer = Writer::new()?;
         self.rows.iter().try_for_each(|row| writer.push(row))?;
         writer.finish()
     }
 
-    /// Reads the index of `manifest`, whose hash was checked already. Twice: a manifest that only a pin leads to may claim
-    /// any number of images, so no row is kept before all of them, with a `classes.csv` of BLAKE3 `classes`, are known to
-    /// give the dataset hash. The rest of what the manifest says of them, [`crate::description`] checks.
+    /// Reads the index of `manifest`; its hash must have been checked already. It is read twice: a manifest
+    /// found by a pin alone is unsigned and may claim any number of images, so no row is kept before all rows,
+    /// with a `classes.csv` of BLAKE3 `classes`, are known to give the dataset hash. [`crate::description`]
+    /// checks what else the manifest says about them.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`], naming `what`, if a row cannot be read, the rows are out of order, they or
+    /// `classes` do not give the manifest's number of images and dataset hash, or a path is not valid as in
+    /// [`Index::new`].
     pub fn parse(what: &str, compressed: &[u8], manifest: &Manifest, classes: &Digest) -> Result<Self> {
         let cap = manifest.images.saturating_mul(MAX_ROW);
         check_sums(what, Lines::new(what, compressed, cap)?, manifest, classes)?;
         let mut lines = Lines::new(what, compressed, cap)?;
         let mut rows: Vec<Row> = Vec::new();
         while let Some(mut row) = lines.next_row::<Row>()? {
-            // One text for all images of a class.
+            // All images of a class share one id.
             if let Some(last) = rows.last().filter(|last| last.class == row.class) {
                 row.class = last.class.clone();
             }
@@ -118,30 +131,31 @@ impl Index {
             let refuse = |why: &str| Error::integrity(what, format!("{} {why}", row.path));
             let mut segments = row.path.segments();
             if segments.next() != Some(row.split.as_str()) || segments.next() != Some(row.class.as_str()) {
-                return Err(refuse("does not stand under its split and class"));
+                return Err(refuse("is not in the folder of its split and class"));
             }
             if segments.count() != 1 {
                 return Err(refuse("is not split/class/image"));
             }
         }
-        // By number, not as a set of texts, which would be as large as the rows are.
+        // Sorts numbers: a set of the paths would be as large as the rows.
         let folded = |&at: &u32| self.rows[at as usize].path.as_str().bytes().map(|b| b.to_ascii_lowercase());
-        let images = u32::try_from(self.rows.len())
-            .map_err(|_| Error::integrity(what, "has more images than isn can number"))?;
+        let images =
+            u32::try_from(self.rows.len()).map_err(|_| Error::integrity(what, "has too many images"))?;
         let mut order: Vec<u32> = (0..images).collect();
         order.sort_unstable_by(|a, b| folded(a).cmp(folded(b)).then(a.cmp(b)));
         match order.windows(2).find(|pair| folded(&pair[0]).eq(folded(&pair[1]))) {
             None => Ok(()),
             Some(pair) => {
                 let path = &self.rows[pair[1] as usize].path;
-                let why = format!("{path} is there twice, or differs from another only in case");
+                let why = format!("{path} occurs twice, or differs from another path only in case");
                 Err(Error::integrity(what, why))
             }
         }
     }
 }
 
-/// Holds the rows, one at a time, against the dataset hash: a line of `B3SUMS` each, and that of `classes.csv`.
+/// Checks that the rows, read one at a time, give the dataset hash: each is a line of `B3SUMS`, and
+/// `classes.csv` is another.
 fn check_sums(what: &str, mut lines: Lines<'_>, manifest: &Manifest, classes: &Digest) -> Result<()> {
     let path = CLASSES.parse().map_err(|e| Error::Internal(format!("{CLASSES}: {e}")))?;
     let mut classes = Some(Line { blake3: *classes, path });

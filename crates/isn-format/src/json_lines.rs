@@ -1,5 +1,5 @@
-//! Zstd-compressed JSON lines: the form of [`crate::index`] and [`crate::pack`]. Read under a cap, strictly: every
-//! line is one object and ends with a line feed.
+//! Zstd-compressed JSON lines, the form of [`crate::index`] and [`crate::pack`]. Reading is strict and has a
+//! cap: every line is one object and ends with a line feed.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 
@@ -8,30 +8,37 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 
-/// A line longer than this is no line of ours: rows are under 1 kB, a pack's header under 1 MiB.
+/// The maximum length of a line: rows are under 1 kB, a pack's header under 1 MiB.
 const MAX_LINE: u64 = 1 << 20;
-/// Decompression needs at most this window (2^23 = 8 MiB, zstd's default limit for level 19 and below).
+/// The maximum window for decompression (2^23 = 8 MiB, zstd's default limit up to level 19).
 const WINDOW_LOG_MAX: u32 = 23;
-/// The lowest level gives the smallest objects too: most of a row is hashes, in which a search for matches finds
-/// only short ones that cost more than the digits. (An index of 1,000 rows: 110 kB at level 1, 115 kB at 12, whose
-/// tables take 47 MB.)
+/// The lowest level also gives the smallest objects: most of a row is hashes, in which a search for matches
+/// finds only short ones that cost more than the digits. (An index of 1,000 rows takes 110 kB at level 1 and
+/// 115 kB at level 12, whose tables need 47 MB.)
 const LEVEL: i32 = 1;
 
-/// Writes one object a line, compressing as it goes: the text of a large index would be hundreds of megabytes.
+/// Writes one object per line and compresses as it goes: the text of a large index would be hundreds of
+/// megabytes.
 pub struct Writer {
     encoder: zstd::Encoder<'static, Vec<u8>>,
-    /// A line on its way to zstd, which is slow with many small pieces.
+    /// The current line: zstd is slow with many small writes.
     line: Vec<u8>,
 }
 
 impl Writer {
-    /// Into memory.
+    /// Creates a writer into memory.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if zstd fails.
     pub fn new() -> Result<Self> {
         let encoder = zstd::Encoder::new(Vec::new(), LEVEL).map_err(internal)?;
         Ok(Writer { encoder, line: Vec::new() })
     }
 
     /// Appends a row.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the row cannot be serialised or zstd fails.
     pub fn push<T: Serialize>(&mut self, row: &T) -> Result<()> {
         self.line.clear();
         serde_json::to_writer(&mut self.line, row).map_err(|e| Error::Internal(e.to_string()))?;
@@ -39,7 +46,10 @@ impl Writer {
         self.encoder.write_all(&self.line).map_err(internal)
     }
 
-    /// The compressed object.
+    /// Returns the compressed object.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if zstd fails.
     pub fn finish(self) -> Result<Vec<u8>> {
         self.encoder.finish().map_err(internal)
     }
@@ -49,17 +59,18 @@ fn internal(e: io::Error) -> Error {
     Error::Internal(format!("zstd: {e}"))
 }
 
-/// How many bytes may come of one of a stored object: of rows that are mostly hashes some three do.
+/// The maximum number of decompressed bytes per stored byte: rows that are mostly hashes have about three.
 const MAX_EXPANSION: u64 = 32;
-/// So many may come of any, for objects of a few rows.
+/// The decompressed bytes that any object may have, so that objects of a few rows may compress well.
 const MIN_EXPANDED: u64 = 64 << 10;
 
-/// Counts the lines of a stored object of `length` bytes as it is read, with no more memory than zstd's window. `what` names
-/// it in errors.
+/// Counts the lines of a stored object of `length` bytes while it is read, with no more memory than zstd's
+/// window. `what` names it in errors.
 ///
 /// # Errors
-/// [`Error::Integrity`], if it is no zstd, has more than `most` lines, unfolds to far more than hashes can, or has far more
-/// bytes than what it unfolds to: then somebody has made it to be large when it is read.
+/// [`Error::Integrity`] if the object is not zstd, has more than `most` lines, decompresses to far more bytes
+/// than hashes can, or is far longer than its contents: the last two mean that somebody made it to be
+/// expensive.
 pub fn weigh(what: &str, source: impl Read, length: u64, most: u64) -> Result<u64> {
     let cap = length.saturating_mul(MAX_EXPANSION).max(MIN_EXPANDED);
     let mut decoder = zstd::Decoder::new(source).map_err(internal)?;
@@ -69,7 +80,7 @@ pub fn weigh(what: &str, source: impl Read, length: u64, most: u64) -> Result<u6
         let read = decoder.read(&mut piece).map_err(|e| Error::integrity(what, e))?;
         if read == 0 {
             if length > expanded + MIN_EXPANDED {
-                let why = format!("is {length} bytes long, of which only {expanded} unfold");
+                let why = format!("is {length} bytes long and decompresses to only {expanded}");
                 return Err(Error::integrity(what, why));
             }
             return Ok(lines);
@@ -77,16 +88,16 @@ pub fn weigh(what: &str, source: impl Read, length: u64, most: u64) -> Result<u6
         expanded += read as u64;
         lines += piece[..read].iter().filter(|byte| **byte == b'\n').count() as u64;
         if expanded > cap {
-            let why = format!("is {length} bytes long and unfolds to more than {cap}");
+            let why = format!("is {length} bytes long and decompresses to more than {cap}");
             return Err(Error::integrity(what, why));
         }
         if lines > most {
-            return Err(Error::integrity(what, format!("has more than the {most} lines that it may have")));
+            return Err(Error::integrity(what, format!("has more than the {most} lines that are allowed")));
         }
     }
 }
 
-/// Reads one object a line.
+/// Reads one object per line.
 pub struct Lines<'a> {
     what: &'a str,
     reader: BufReader<std::io::Take<zstd::Decoder<'a, BufReader<&'a [u8]>>>>,
@@ -95,11 +106,14 @@ pub struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    /// Over `compressed`, which may decompress to at most `cap` bytes. `what` names it in errors.
+    /// Reads `compressed`, which may decompress to at most `cap` bytes; `what` names it in errors.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if zstd cannot be set up.
     pub fn new(what: &'a str, compressed: &'a [u8], cap: u64) -> Result<Self> {
         let mut decoder = zstd::Decoder::new(compressed).map_err(internal)?;
         decoder.window_log_max(WINDOW_LOG_MAX).map_err(internal)?;
-        // One byte over the cap is let through, so that too much is told from enough.
+        // One byte over the cap may pass, so that an excess can be told from a full read.
         Ok(Lines {
             what,
             reader: BufReader::new(decoder.take(cap.saturating_add(1))),
@@ -108,7 +122,11 @@ impl<'a> Lines<'a> {
         })
     }
 
-    /// The next row, `None` at the end.
+    /// Returns the next row, or `None` at the end.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if the line is no such object, does not end with a line feed, or the cap is
+    /// exceeded.
     pub fn next_row<T: DeserializeOwned>(&mut self) -> Result<Option<T>> {
         self.number += 1;
         self.line.clear();
@@ -144,13 +162,12 @@ mod tests {
             (0..1000_u32).map(|n| format!("\"{}\"\n", blake3::hash(&n.to_le_bytes()))).collect();
         assert_eq!(weigh(rows.as_bytes(), 1000), Ok(1000));
         assert!(weigh(rows.as_bytes(), 999).unwrap_err().contains("more than the 999 lines"));
-        assert!(weigh(&[b' '; 4 << 20], 1000).unwrap_err().contains("unfolds to more than 65536"));
+        assert!(weigh(&[b' '; 4 << 20], 1000).unwrap_err().contains("decompresses to more than 65536"));
         // A few rows may be as alike as they like.
         assert_eq!(weigh("{\"a\":0}\n".repeat(5000).as_bytes(), 5000), Ok(5000));
         let padded =
             [&zstd::encode_all(&b"1\n"[..], 1).unwrap()[..], &[0x50, 0x2a, 0x4d, 0x18, 0, 0, 2, 0]].concat();
-        for (bytes, why) in
-            [(&b"no zstd"[..], "rame"), (&[&padded[..], &[0; 2 << 16]].concat(), "only 2 unfold")]
+        for (bytes, why) in [(&b"no zstd"[..], "rame"), (&[&padded[..], &[0; 2 << 16]].concat(), "to only 2")]
         {
             let error = weigh_object(bytes, 1).unwrap_err();
             assert!(error.contains(why), "{error}");

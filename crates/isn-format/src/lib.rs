@@ -1,10 +1,12 @@
-//! What is hashed, signed and stored of an exact dataset version: the formats that `docs/format.md` fixes, and the rules that
-//! they are read by. Bytes in and out: nothing here opens a file, a socket or a thread.
+//! The formats of exact dataset versions: what is hashed, signed and stored, and the rules for reading it.
+//! `docs/format.md` is the specification. This crate turns bytes into values and back; it opens no file or
+//! socket and starts no thread.
 //!
-//! A version is described by a [`manifest::Manifest`] (what it is), an [`index::Index`] (one row an image) and
-//! `classes.csv`; [`tree::Sums`] of the two is the file `B3SUMS`, whose BLAKE3 is the dataset hash. A
-//! [`pack::Pack`] says where the images' bytes are in [`shard`]s, and a [`release::Release`] is the signed [`statement`]
-//! that binds a name and a version to it all; statements are the entries of a registry's [`log`].
+//! A version is described by a [`manifest::Manifest`] (what the version is), an [`index::Index`] (one row per
+//! image) and `classes.csv`. [`tree::Sums`] computes the file `B3SUMS` from the last two; the BLAKE3 of that
+//! file is the dataset hash. A [`pack::Pack`] lists where the images' bytes lie in [`shard`]s. A
+//! [`release::Release`] is the signed [`statement`] that binds a name and a version to all of this;
+//! statements are the entries of a registry's [`log`].
 
 pub mod augment;
 pub mod class;

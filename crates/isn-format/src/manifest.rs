@@ -1,5 +1,5 @@
-//! [`Manifest`]: what a dataset version is, without anything about how it is stored. Its received bytes are hashed
-//! and signed; nothing is ever re-serialised to be checked.
+//! [`Manifest`]: what a dataset version is, without anything about how it is stored. Its bytes are hashed and
+//! signed as received; nothing is serialised again to be checked.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +12,12 @@ use crate::error::{Error, Result};
 use crate::object::{MAX_BYTES, ObjectKind, ObjectRef};
 use crate::split::Split;
 
-/// The format this code reads and writes.
+/// The format that this code reads and writes.
 pub const FORMAT: &str = "isn-manifest/1";
-/// A longer manifest is refused before it is parsed: 1 MiB holds about 10,000 classes.
+/// The maximum length of a manifest in bytes, checked before it is parsed: 1 MiB holds about 10,000 classes.
 pub const MAX_LEN: u64 = 1 << 20;
 
-/// A dataset version. Field by field in docs/format.md.
+/// A dataset version. docs/format.md describes each field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -27,33 +27,33 @@ pub struct Manifest {
     pub name: Name,
     /// The version.
     pub version: Version,
-    /// One line for people.
+    /// The title, one line for people.
     pub title: String,
     /// A paragraph for people.
     pub description: String,
-    /// Under which terms the images may be used.
+    /// The terms under which the images may be used.
     pub licence: String,
     /// What to cite besides the pin, if anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub citation: Option<String>,
-    /// Who made it.
+    /// The authors of the dataset.
     pub authors: Vec<String>,
-    /// BLAKE3 of the tree's file `B3SUMS`.
+    /// The BLAKE3 of the tree's file `B3SUMS`: the dataset hash.
     #[serde(with = "prefixed")]
     pub dataset: Digest,
     /// The pixel pipeline, for example `isn-px/1`.
     pub pipeline: String,
     /// The kind of source that a build reads, as in the recipe.
     pub source: String,
-    /// How many images there are.
+    /// The number of images.
     pub images: u64,
     /// The sum of the images' lengths, in bytes.
     pub bytes: u64,
-    /// How many images each class has in each split.
+    /// The number of images of each class in each split.
     pub splits: BTreeMap<Split, BTreeMap<ClassId, u64>>,
     /// The objects that make up the version.
     pub objects: Objects,
-    /// The version that this one follows.
+    /// The version that this one follows, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Previous>,
 }
@@ -62,24 +62,24 @@ pub struct Manifest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Objects {
-    /// The index: one row an image.
+    /// The index: one row per image.
     pub index: ObjectRef,
     /// The exact bytes of `classes.csv`.
     pub classes: ObjectRef,
-    /// The recipe as it was built.
+    /// The recipe from which it was built.
     pub recipe: ObjectRef,
-    /// The corrections ledger, where the recipe names one.
+    /// The ledger, if the recipe names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub corrections: Option<ObjectRef>,
     /// The split assignments.
     pub assignments: ObjectRef,
-    /// Groups of near-duplicates, where the recipe names them.
+    /// Groups of near-duplicates, if the recipe names a file of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub groups: Option<ObjectRef>,
 }
 
 impl Objects {
-    /// All of them, with their kinds.
+    /// Returns all of them, with their kinds.
     pub fn all(&self) -> Vec<(ObjectKind, ObjectRef)> {
         let mut all = vec![
             (ObjectKind::Index, self.index),
@@ -93,26 +93,33 @@ impl Objects {
     }
 }
 
-/// The version that another one follows.
+/// The version that another version follows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Previous {
-    /// Its split assignments.
+    /// The BLAKE3 of its split assignments.
     #[serde(with = "prefixed")]
     pub assignments: Digest,
 }
 
 impl Manifest {
-    /// The bytes to store: indented JSON and a final line feed.
+    /// Returns the bytes to store: indented JSON and a final line feed.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the values cannot be serialised.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let mut bytes = serde_json::to_vec_pretty(self).map_err(|e| Error::Internal(e.to_string()))?;
         bytes.push(b'\n');
         Ok(bytes)
     }
 
-    /// Reads a manifest whose hash was checked already; `what` names it in errors.
+    /// Reads a manifest whose hash has been checked already; `what` names it in errors.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if it is too long, is not the JSON of a manifest, or has counts or lengths that
+    /// do not add up; [`Error::Invalid`] for another format, which a newer isn may know.
     pub fn parse(what: &str, bytes: &[u8]) -> Result<Self> {
-        /// Read first, so that a newer format is told from a broken one.
+        /// Read first, to tell a newer format from a broken one.
         #[derive(Deserialize)]
         struct Header {
             format: String,
@@ -130,7 +137,7 @@ impl Manifest {
         let mut counts = manifest.splits.values().flat_map(BTreeMap::values);
         let counted = counts.try_fold(0, |sum: u64, count| sum.checked_add(*count));
         let Some(counted) = counted else {
-            return Err(Error::integrity(what, "counts more images than there are numbers for"));
+            return Err(Error::integrity(what, "counts too many images"));
         };
         if counted != manifest.images {
             let why = format!("counts {counted} images by class and split, but {} in all", manifest.images);
@@ -139,12 +146,16 @@ impl Manifest {
         let objects = manifest.objects.all();
         let stored = ObjectRef::total(objects.iter().map(|(_, object)| object));
         if stored.is_none() || manifest.bytes > MAX_BYTES {
-            return Err(Error::integrity(what, "has more bytes than there are"));
+            return Err(Error::integrity(what, "has more bytes than any disk has"));
         }
         Ok(manifest)
     }
 
-    /// Holds the dataset hash that images and classes have against this one's; `what` names them in the error.
+    /// Checks that images and classes with the dataset hash `found` are those of this manifest; `what` names
+    /// them in errors.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if this manifest has another dataset hash.
     pub fn check_dataset(&self, what: &str, found: &Digest) -> Result<()> {
         if *found == self.dataset {
             return Ok(());
@@ -153,13 +164,13 @@ impl Manifest {
         Err(Error::integrity(what, format!("gives dataset hash {found}, the manifest says {dataset}")))
     }
 
-    /// The pin that goes in a paper: `name@version#b3:…`.
+    /// Returns the pin for a paper: `name@version#b3:…`.
     pub fn pin(&self) -> String {
         format!("{}@{}#{}", self.name, self.version, self.dataset.prefixed())
     }
 }
 
-/// A digest written with `b3:`, as people meet it.
+/// Serialises a digest with `b3:` before it.
 mod prefixed {
     use super::Digest;
     use serde::{Deserialize, Deserializer, Serializer};

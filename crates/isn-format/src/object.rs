@@ -1,36 +1,39 @@
-//! [`ObjectRef`]: how one stored object names another, and [`ObjectKind`]: what objects there are.
+//! [`ObjectRef`]: a reference to a stored object, and [`ObjectKind`]: the kinds of objects.
 
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 
-/// A stored object: its BLAKE3 and its length in bytes.
+/// A reference to a stored object: its BLAKE3 and its length in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ObjectRef {
     /// BLAKE3 of the stored bytes.
     pub blake3: Digest,
-    /// How many stored bytes there are.
+    /// The number of stored bytes.
     pub length: u64,
 }
 
-/// No disk has more bytes. Lengths that somebody claims are added up only if that is no more in all.
+/// The maximum total of claimed lengths, in bytes: more than any disk has.
 pub const MAX_BYTES: u64 = i64::MAX as u64;
 
 impl ObjectRef {
-    /// The sum of the lengths, in bytes; `None` if that is more than [`MAX_BYTES`].
+    /// Returns the sum of the lengths, in bytes, or `None` if it exceeds [`MAX_BYTES`].
     pub fn total<'a>(objects: impl IntoIterator<Item = &'a ObjectRef>) -> Option<u64> {
         let mut lengths = objects.into_iter().map(|object| object.length);
         lengths.try_fold(0, u64::checked_add).filter(|total| *total <= MAX_BYTES)
     }
 
-    /// The reference to an object of these bytes.
+    /// Returns the reference to an object of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         ObjectRef { blake3: Digest::of(bytes), length: bytes.len() as u64 }
     }
 
-    /// Checks that `bytes` are this object; `what` names them in the error.
+    /// Checks that `bytes` are this object; `what` names them in errors.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if the length or the BLAKE3 differs.
     pub fn check(&self, what: &str, bytes: &[u8]) -> Result<()> {
         if bytes.len() as u64 != self.length {
             let why = format!("is {} bytes long, expected {}", bytes.len(), self.length);
@@ -44,7 +47,8 @@ impl ObjectRef {
     }
 }
 
-/// The kinds of objects. The extension is part of an object's path, so that web servers and people know it.
+/// The kinds of objects. An object's path has the extension of its kind, so that web servers and people
+/// recognise it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ObjectKind {
     /// [`crate::manifest::Manifest`].
@@ -68,7 +72,7 @@ pub enum ObjectKind {
 }
 
 impl ObjectKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [ObjectKind; 9] = [
         ObjectKind::Manifest,
         ObjectKind::Index,
@@ -81,7 +85,7 @@ impl ObjectKind {
         ObjectKind::Groups,
     ];
 
-    /// The file extension, without the leading dot.
+    /// Returns the file extension, without the leading dot.
     pub fn extension(self) -> &'static str {
         match self {
             ObjectKind::Manifest => "json",
@@ -92,7 +96,7 @@ impl ObjectKind {
         }
     }
 
-    /// What messages call it.
+    /// Returns the word for it in messages.
     pub fn noun(self) -> &'static str {
         match self {
             ObjectKind::Manifest => "manifest",

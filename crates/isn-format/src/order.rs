@@ -1,5 +1,6 @@
-//! The order of an epoch: a pure function of the dataset hash, the seed and the epoch, the same on every machine and for
-//! every number of workers. Norm: docs/order.md; golden vector: tests/vectors/order.txt.
+//! The order of an epoch: a pure function of the dataset hash, the seed and the epoch, the same on every
+//! machine and for every number of workers. The specification is docs/order.md, the golden vector
+//! tests/vectors/order.txt.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,22 +8,22 @@ use std::str::FromStr;
 use crate::digest::Digest;
 use crate::draws::Draws;
 
-/// What the stream of an order is made of, before the dataset hash.
+/// The first input of the random stream, before the dataset hash.
 const DOMAIN: &[u8] = b"isn-order/1";
-/// [`Shuffle::Shard`] keeps so many neighbours together: some 4 MB of a shard.
+/// The number of neighbours that [`Shuffle::Shard`] keeps together: about 4 MB of a shard.
 const RUN: usize = 64;
-/// And mixes so many runs.
+/// The number of runs that are mixed at a time.
 const RUNS_MIXED: usize = 64;
 
-/// How images are mixed.
+/// How images are shuffled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shuffle {
-    /// Not at all: as the index has them.
+    /// Not at all: the order of the index.
     None,
-    /// Every order is as likely as any other.
+    /// Every order is equally likely.
     Full,
-    /// Runs of neighbours come in a random order, and some runs at a time are mixed: reads are near each other, for
-    /// disks to which that matters.
+    /// Runs of neighbours come in a random order, and some runs at a time are mixed: consecutive reads are
+    /// close together, which helps slow disks.
     Shard,
 }
 
@@ -54,7 +55,8 @@ impl fmt::Display for Shuffle {
     }
 }
 
-/// The order in which an epoch has the images 0 to `images` - 1 of a selection of `dataset`.
+/// Returns the order of an epoch: a permutation of 0 to `images` - 1, the positions in a selection of
+/// `dataset`.
 pub fn order(dataset: &Digest, seed: u64, epoch: u64, images: u32, shuffle: Shuffle) -> Vec<u32> {
     let mut order: Vec<u32> = (0..images).collect();
     if shuffle == Shuffle::None {
@@ -77,8 +79,8 @@ pub fn order(dataset: &Digest, seed: u64, epoch: u64, images: u32, shuffle: Shuf
     mixed
 }
 
-/// What `rank` of `world` has of an order: every `world`th image, from its `rank`th on. All ranks have as many; where the
-/// order does not divide, it goes on from its beginning.
+/// Returns the share of an order for `rank` of `world`: every `world`th image, starting at the `rank`th. All
+/// ranks get the same number; if the order does not divide evenly, it continues from its beginning.
 pub fn share(order: &[u32], rank: u32, world: u32) -> Vec<u32> {
     let (rank, world) = (rank as usize, world.max(1) as usize);
     if order.is_empty() {
@@ -126,7 +128,7 @@ mod tests {
                 for world in [1, 2, 3, 8] {
                     let shares: Vec<Vec<u32>> = (0..world).map(|rank| share(&order, rank, world)).collect();
                     assert!(shares.iter().all(|s| s.len() == images.div_ceil(world) as usize));
-                    // Turn by turn they are the order again, and then its beginning.
+                    // Taken turn by turn, they are the order again, followed by its beginning.
                     let turns = shares[0].len();
                     let all: Vec<u32> = (0..turns).flat_map(|t| shares.iter().map(move |s| s[t])).collect();
                     assert_eq!(all[..order.len()], order);

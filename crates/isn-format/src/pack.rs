@@ -1,5 +1,5 @@
-//! [`Pack`]: where the bytes of a version's images are: in which shard, and from where to where. It is a hint:
-//! every image is checked against the signed index.
+//! [`Pack`]: in which shard, and where in it, the bytes of a version's images are. A pack is a hint: every
+//! image is checked against the signed index.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,11 +13,11 @@ use crate::shard::max_frame_len;
 
 /// The format this code reads and writes.
 pub const FORMAT: &str = "isn-pack/1";
-/// A row takes at most this many bytes.
+/// The maximum length of a row, in bytes.
 const MAX_ROW: u64 = 512;
-/// The header names each shard in at most this many bytes.
+/// The maximum length of a shard's entry in the header, in bytes.
 const MAX_SHARD: u64 = 160;
-/// The packs of a version list each of its images so often at most.
+/// How many times all packs of a version together may list its images.
 const MAX_PACKS: u64 = 16;
 
 /// The first line.
@@ -34,7 +34,7 @@ struct Header {
 pub struct Entry {
     /// BLAKE3 of the image.
     pub blake3: Digest,
-    /// Which shard, counted from 0 in the header's list.
+    /// The position of its shard in the header's list, from 0.
     pub shard: usize,
     /// Where its frame begins in the shard, in bytes.
     pub offset: u64,
@@ -44,22 +44,25 @@ pub struct Entry {
     pub frame: Digest,
 }
 
-/// What the packs of one version may still list: the list of them is a hint of anybody's, and what it leads to is no more
-/// in all than a few packs of everything.
+/// What the packs of one version may still list. Anybody can have written the list of packs, so all packs
+/// together are limited to a few times what the version needs.
 #[derive(Debug)]
 pub struct Allowance {
-    /// Images or shards, and the packs themselves.
+    /// Images or shards, plus one for each pack.
     places: u64,
     bytes: u64,
 }
 
 impl Allowance {
-    /// For a version of so many images.
+    /// Returns the allowance for a version of this many images.
     pub fn of(images: u64) -> Self {
         Allowance { places: images.saturating_add(1).saturating_mul(MAX_PACKS), bytes: MAX_BYTES }
     }
 
-    /// Counts a pack against it; an error that names `list`, which led to it, if it was one too many.
+    /// Subtracts a pack. `list` names the list that led to the pack, for the error.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if the pack exceeds the allowance.
     pub fn take(&mut self, pack: &Pack, list: impl Fn() -> String) -> Result<()> {
         let places = self.places.checked_sub(1 + pack.entries.len().max(pack.shards.len()) as u64);
         self.places = places.ok_or_else(|| {
@@ -67,22 +70,26 @@ impl Allowance {
             Error::integrity(list(), why)
         })?;
         let bytes = ObjectRef::total(&pack.shards).and_then(|bytes| self.bytes.checked_sub(bytes));
-        self.bytes = bytes.ok_or_else(|| Error::integrity(list(), "leads to more bytes than there are"))?;
+        self.bytes =
+            bytes.ok_or_else(|| Error::integrity(list(), "leads to more bytes than any disk has"))?;
         Ok(())
     }
 }
 
-/// Shards and the images in them.
+/// Shards, and the images in them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pack {
     /// The shards, each named by its BLAKE3.
     pub shards: Vec<ObjectRef>,
-    /// The images, by shard and offset.
+    /// The images, sorted by shard and offset.
     pub entries: Vec<Entry>,
 }
 
 impl Pack {
-    /// The bytes to store.
+    /// Returns the bytes to store.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if a row cannot be serialised or zstd fails.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let mut writer = Writer::new()?;
         writer.push(&Header { format: FORMAT.into(), shards: self.shards.clone() })?;
@@ -90,13 +97,18 @@ impl Pack {
         writer.finish()
     }
 
-    /// The most bytes that the pack of a version of so many images can have, stored: a cap for fetching it.
+    /// Returns the maximum stored length of the pack of a version of this many images, in bytes: a cap for
+    /// fetching it.
     pub fn max_len(images: u64) -> u64 {
         images.saturating_add(1).saturating_mul(MAX_ROW + MAX_SHARD).saturating_add(4096)
     }
 
-    /// Reads a pack that may have up to `images` entries, and checks that every frame lies inside its shard, and that no
-    /// shard is named for nothing.
+    /// Reads a pack that may have up to `images` entries. Checks that every frame lies inside its shard, that
+    /// no two overlap, and that there are no more shards than images.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`], naming `what`, if one of these does not hold or a line cannot be read;
+    /// [`Error::Invalid`] for another format, which a newer isn may know.
     pub fn parse(what: &str, compressed: &[u8], images: u64) -> Result<Self> {
         let mut lines = Lines::new(what, compressed, Self::max_len(images))?;
         let Some(header) = lines.next_row::<Header>()? else {
@@ -137,7 +149,7 @@ impl Pack {
         Ok(Pack { shards, entries })
     }
 
-    /// The entries by image.
+    /// Returns the entries by the BLAKE3 of their image.
     pub fn by_image(&self) -> HashMap<Digest, &Entry> {
         self.entries.iter().map(|entry| (entry.blake3, entry)).collect()
     }

@@ -1,12 +1,12 @@
-//! [`PixelSpec`]: what a recipe says about pixels. What becomes of it is `isn_pixels`'.
+//! [`PixelSpec`]: what a recipe says about pixels. `isn_pixels` applies it.
 
-/// The name of the pipeline that a spec is for, which `imaging` computes. Other bits are another name.
+/// The name of the pipeline that applies a spec. Any change to its output bits gets a new name.
 pub const PIPELINE: &str = "isn-px/1";
 
-/// The most pixels that an image may have: a header alone must not make anyone allocate more (400 MB of RGB).
+/// The maximum number of pixels of an image: no header alone may cause a larger allocation (400 MB of RGB).
 pub const MAX_PIXELS: u64 = 1 << 27;
 
-/// What a recipe says about pixels.
+/// The pixel settings of a recipe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PixelSpec {
     /// The shortest side of the result, in pixels; at least 1.
@@ -15,26 +15,26 @@ pub struct PixelSpec {
     pub filter: Filter,
     /// The format of the result.
     pub encode: Encoding,
-    /// What becomes of an image whose shortest side is less than `size`.
+    /// What to do with an image whose shortest side is less than `size`.
     pub small: Small,
-    /// What becomes of an EXIF orientation.
+    /// What to do with an EXIF orientation.
     pub exif_orientation: ExifOrientation,
 }
 
-/// A resampling kernel. Both have polynomial weights: Lanczos calls `sin`, whose last bit depends on the
-/// machine.
+/// A resampling kernel. Both have polynomial weights, which every machine computes alike; Lanczos calls
+/// `sin`, whose last bit depends on the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filter {
-    /// Cubic, a = -0.5; as Pillow's `BICUBIC`.
+    /// Cubic, a = -0.5; Pillow's `BICUBIC`.
     CatmullRom,
-    /// Triangle; as Pillow's `BILINEAR`.
+    /// Triangle; Pillow's `BILINEAR`.
     Bilinear,
 }
 
 /// The format of a dataset image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// Lossless, rows filtered, zlib stream stored.
+    /// Lossless; rows are filtered, the zlib stream is stored.
     Png,
     /// Baseline, 4:4:4.
     Jpeg {
@@ -44,7 +44,7 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// The ending of a file name, without the dot.
+    /// Returns the file extension, without the dot.
     pub fn extension(&self) -> &'static str {
         match self {
             Encoding::Png => "png",
@@ -53,23 +53,23 @@ impl Encoding {
     }
 }
 
-/// What becomes of an image whose shortest side is less than the recipe's size. One of just that size is
-/// kept.
+/// What to do with an image whose shortest side is less than the recipe's size. An image of exactly that size
+/// is kept as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Small {
-    /// Its pixels stay as they are.
+    /// Keep its pixels as they are.
     Keep,
-    /// It is enlarged with the same filter.
+    /// Enlarge it with the same filter.
     Upscale,
-    /// It is left out of the dataset.
+    /// Leave it out of the dataset.
     Drop,
 }
 
-/// What becomes of an EXIF orientation. One that cannot be read is none, never an error.
+/// What to do with an EXIF orientation. An unreadable one counts as none and is never an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExifOrientation {
-    /// Pixels as stored, as torchvision and Keras load them.
+    /// Take the pixels as stored, as torchvision and Keras load them.
     Ignore,
-    /// Pixels as a viewer shows them.
+    /// Turn and flip the pixels as a viewer shows them.
     Apply,
 }

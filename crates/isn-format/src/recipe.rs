@@ -1,4 +1,4 @@
-//! [`Recipe`]: how a version is made from its source. TOML, format `isn-recipe/1`.
+//! [`Recipe`]: how a version is made from its source. A recipe is TOML, format `isn-recipe/1`.
 
 mod care;
 mod division;
@@ -25,37 +25,37 @@ use crate::split::Split;
 /// The format that this version of isn reads.
 pub const FORMAT: &str = "isn-recipe/1";
 
-/// The largest shortest side, in pixels.
+/// The maximum shortest side, in pixels.
 pub const MAX_SIZE: u32 = 4096;
 
-/// All that decides a version but the source images themselves.
+/// Everything that determines a version except the source images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipe {
     /// The dataset.
     pub name: Name,
-    /// The version of it.
+    /// The version.
     pub version: Version,
     /// The dataset's name for people.
     pub title: String,
-    /// What it is, in a few sentences.
+    /// A description of a few sentences.
     pub description: String,
-    /// Under which terms it may be used.
+    /// The terms under which it may be used.
     pub licence: String,
-    /// What to cite beside the dataset, if anything.
+    /// What to cite besides the dataset, if anything.
     pub citation: Option<String>,
-    /// Who made it; at least one.
+    /// The authors; at least one.
     pub authors: Vec<String>,
-    /// How the source is laid out.
+    /// The kind of source.
     pub source: SourceKind,
-    /// What is done to pixels.
+    /// How images are processed.
     pub image: PixelSpec,
-    /// How images get their split.
+    /// How images are divided into splits.
     pub split: SplitSpec,
-    /// How many images a class has at most.
+    /// The maximum number of images per class.
     pub balance: Balance,
-    /// The ledger, and what it comes to.
+    /// The ledger, and how it becomes corrections.
     pub corrections: Option<CorrectionsSpec>,
-    /// What the version must be to be published.
+    /// The conditions for publishing the version.
     pub gates: Gates,
     /// The classes, sorted by the bytes of their ids; at least one.
     pub classes: Vec<Class>,
@@ -73,8 +73,8 @@ impl Recipe {
         for error in &errors {
             mistakes.at(&error.span().unwrap_or_default(), error.message());
         }
-        // A key that is there twice loses nothing; after other syntax errors, what can be read would only
-        // mislead.
+        // A duplicate key hides nothing; after other syntax errors, mistakes found in the rest would be
+        // misleading.
         let whole = errors.iter().all(|error| error.message() == "duplicate key");
         let recipe = whole.then(|| read(&document, &mistakes)).flatten();
         match recipe {
@@ -84,8 +84,8 @@ impl Recipe {
     }
 }
 
-/// Reads what can be read, and tells `mistakes` of all that cannot. Nothing is given back without a mistake
-/// told.
+/// Reads as much as possible and reports every mistake to `mistakes`. `None` is returned only after a mistake
+/// was reported.
 fn read(document: &Spanned<DeTable<'_>>, mistakes: &Mistakes<'_>) -> Option<Recipe> {
     const KEYS: [&str; 15] = [
         "format",
@@ -105,7 +105,7 @@ fn read(document: &Spanned<DeTable<'_>>, mistakes: &Mistakes<'_>) -> Option<Reci
         "class",
     ];
     let top = Table::new("", 0..0, document.get_ref(), &KEYS, mistakes);
-    // Every field is read before the first `?`, so that every mistake is told.
+    // Every field is read before the first `?`, so that every mistake is reported.
     top.need("format").and_then(|field| field.choice(&[(FORMAT, ())]));
     let name = top.need("name").and_then(|field| field.parse());
     let version = top.need("version").and_then(|field| field.parse());
@@ -139,7 +139,7 @@ fn read(document: &Spanned<DeTable<'_>>, mistakes: &Mistakes<'_>) -> Option<Reci
     })
 }
 
-/// Text of one or more lines.
+/// Checks a text of one or more lines.
 fn check_prose(text: &str) -> Result<(), &'static str> {
     if text.trim().is_empty() {
         return Err("is empty");
@@ -212,7 +212,7 @@ fn encoding(field: &Field<'_, '_>) -> Option<Encoding> {
     }
 }
 
-/// The name of a file in the recipe's folder.
+/// Reads the name of a file in the recipe's folder.
 fn file_beside(field: &Field<'_, '_>) -> Option<String> {
     let name = field.text(|_| Ok(()))?;
     if let Err(why) = check_segment(name) {
@@ -227,7 +227,7 @@ fn classes(field: &Field<'_, '_>, source: Option<SourceKind>) -> Option<Vec<Clas
     if elements.is_empty() {
         field.wrong("is empty: name at least one");
     }
-    // By the folded id: `N1` and `n1` would be one folder on a case-blind file system.
+    // By the folded id: `N1` and `n1` would be one folder on a file system that ignores case.
     let mut lines: HashMap<String, usize> = HashMap::new();
     let mut classes = Vec::with_capacity(elements.len());
     for value in elements {
@@ -251,14 +251,15 @@ fn class_id(
 ) -> Option<ClassId> {
     let id: ClassId = field.parse()?;
     if let Some(first) = lines.insert(id.folded(), field.mistakes.line(field.span.start)) {
-        field.wrong(format_args!("'{id}' is the class of line {first} again (upper and lower case are one)"));
+        field
+            .wrong(format_args!("'{id}' repeats the class of line {first} (upper and lower case are equal)"));
         return None;
     }
     if source == Some(SourceKind::Ilsvrc2012) && !ilsvrc2012::is_class(id.as_str()) {
-        field.wrong(format_args!("'{id}' is none of the 1,000 classes of ILSVRC2012"));
+        field.wrong(format_args!("'{id}' is not one of the 1,000 classes of ILSVRC2012"));
         return None;
     }
-    // A source folder train/ would be a class to one reader and a split to another.
+    // Otherwise a source folder train/ could be read as a class or as a split.
     if Split::from_str(&id.folded()).is_ok() {
         field.wrong(format_args!("'{id}' is the name of a split"));
         return None;

@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The longest path, in bytes: `C:\Users\<name>\…` and a long dataset folder still fit in Windows' 260.
+/// The maximum length of a path in bytes: with `C:\Users\<name>\…` and a long dataset folder before it, a
+/// path still fits in the 260 characters of Windows.
 pub const MAX_PATH_LEN: usize = 200;
 
 /// A `/`-separated relative path of ASCII `[A-Za-z0-9._-]` segments: no leading or trailing dot, no Windows
@@ -23,28 +24,32 @@ pub struct RelPathError {
 }
 
 impl RelPath {
-    /// The path as text.
+    /// Returns the path as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// This path below `root`, in the operating system's form.
+    /// Returns this path below `root`, with the separators of the operating system.
     pub fn under(&self, root: &Path) -> PathBuf {
         self.0.split('/').fold(root.to_path_buf(), |path, segment| path.join(segment))
     }
 
-    /// The path with ASCII case folded: two paths equal here are one file on a case-blind file system.
+    /// Returns the path in ASCII lower case: on a file system that ignores case, two paths for which this is
+    /// equal are one file.
     pub fn folded(&self) -> String {
         self.0.to_ascii_lowercase()
     }
 
-    /// The segments, in order.
+    /// Returns the segments, in order.
     pub fn segments(&self) -> impl Iterator<Item = &str> {
         self.0.split('/')
     }
 }
 
-/// Checks one segment of a path (a class id, a file name); the error says what is wrong with it.
+/// Checks one segment of a path (a class id, a file name).
+///
+/// # Errors
+/// What is wrong with the segment, as a predicate: "has an empty segment".
 pub fn check_segment(segment: &str) -> Result<(), &'static str> {
     const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
     if segment.is_empty() {

@@ -1,5 +1,5 @@
-//! [`SignedRelease`] and [`Release`]: a signed `release` statement (see [`crate::statement`]) as a registry serves it,
-//! and what is left once it is known who stands behind it.
+//! [`SignedRelease`]: a signed `release` statement (see [`crate::statement`]) as a registry serves it.
+//! [`Release`]: one for which it is known who vouches for it.
 
 use std::fmt;
 
@@ -9,35 +9,39 @@ use crate::error::{Error, Result};
 use crate::key::{PublicKey, Signer};
 use crate::statement::{Attested, ReleaseStatement, SignedStatement, Statement};
 
-/// A release as a registry serves it: well-formed, but nobody has looked yet at who says so. What it states is out
-/// of reach until [`SignedRelease::verify`] or [`SignedRelease::verify_pinned`] returns a [`Release`].
+/// A release as a registry serves it: well-formed, but its signatures have not been checked. Its contents are
+/// inaccessible until [`SignedRelease::verify`] or [`SignedRelease::verify_pinned`] returns a [`Release`].
 #[derive(Clone)]
 pub struct SignedRelease(SignedStatement);
 
 /// Who vouches for a release.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// Nobody: it is about the dataset hash of the user's pin, which vouches for the tree alone.
+    /// Nobody: only its dataset hash is known to be the user's pin, which vouches for the tree alone.
     Pinned,
     /// A publisher's key that the user trusts.
     Trusted,
-    /// A log that the user trusts, in which it stands by the right of the name's owners.
+    /// A log that the user trusts: the release is an entry that the name's owners were entitled to make.
     Logged(LogPosition),
 }
 
-/// Where in which log a release stands.
+/// The position of a release in a log.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct LogPosition {
     /// The log's origin.
     pub origin: String,
-    /// The entry, counted from 0.
+    /// The number of its entry, counted from 0.
     pub index: u64,
-    /// How many entries the log had when that was checked.
+    /// The number of entries of the log when the release was checked.
     pub size: u64,
 }
 
 impl SignedRelease {
-    /// Reads the file of a release; `what` is what errors call it.
+    /// Reads the file of a release; `what` names it in errors.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if it is not a signed statement in its exact form, or is a statement of another
+    /// kind.
     pub fn parse(what: &str, bytes: Vec<u8>) -> Result<Self> {
         let signed = SignedStatement::parse(what, bytes)?;
         match signed.claimed() {
@@ -46,13 +50,17 @@ impl SignedRelease {
         }
     }
 
-    /// The file, exactly as received.
+    /// Returns the file, exactly as received.
     pub fn bytes(&self) -> &[u8] {
         self.0.bytes()
     }
 
-    /// Checks every signature, and that a trusted key made at least one of them. `registry` is for the message to
-    /// the user. A release that is good but for an unknown signer is [`Error::UnknownSigner`].
+    /// Checks every signature, and that at least one is by a trusted key. `registry` names the registry in
+    /// errors.
+    ///
+    /// # Errors
+    /// [`Error::Trust`] if a signature is not valid; [`Error::UnknownSigner`] if all are valid but none is by
+    /// a key in `trusted`.
     pub fn verify(&self, registry: &str, trusted: &[PublicKey]) -> Result<Release> {
         let release = self.attested()?;
         let signers: Vec<PublicKey> =
@@ -63,9 +71,13 @@ impl SignedRelease {
         Ok(Release { signers, standing: Standing::Trusted, ..release })
     }
 
-    /// For who holds the dataset hash from elsewhere and so need not trust any key: the signatures must be valid,
-    /// and the statement must be about `pin`. The manifest it names is then as good as what its objects hash to;
-    /// its title, licence and source are claims.
+    /// Checks the release for a user who has the dataset hash from elsewhere and need not trust any key: the
+    /// signatures must be valid, and the statement must be about `pin`. The manifest that it names is then as
+    /// good as its objects, which must hash to the pin; its title, licence and source are unverified claims.
+    ///
+    /// # Errors
+    /// [`Error::Trust`] if a signature is not valid; [`Error::Integrity`] if it is about another dataset
+    /// hash.
     pub fn verify_pinned(&self, pin: &Digest) -> Result<Release> {
         let release = self.attested()?;
         if release.statement.dataset != *pin {
@@ -76,7 +88,11 @@ impl SignedRelease {
         Ok(release)
     }
 
-    /// For who keeps the file and not for who relies on it: the signatures must be valid, whoever made them.
+    /// Checks only that the signatures are valid, whoever made them: for keeping the file, not for relying on
+    /// it.
+    ///
+    /// # Errors
+    /// [`Error::Trust`] if a signature is not valid.
     pub fn verify_self_signed(&self) -> Result<Release> {
         self.attested()
     }
@@ -90,7 +106,8 @@ impl SignedRelease {
     }
 }
 
-/// Introduces the first of `signers` to a user who trusts none of them, and the log if there is one.
+/// Returns the error for a release whose signers the user does not trust. It introduces the first signer, and
+/// the log if there is one.
 pub fn unknown_signer(what: &str, registry: &str, signers: &[PublicKey], log_key: Option<String>) -> Error {
     match signers.first() {
         Some(claimed) => Error::UnknownSigner {
@@ -100,12 +117,12 @@ pub fn unknown_signer(what: &str, registry: &str, signers: &[PublicKey], log_key
             public_key: claimed.to_string(),
             log_key,
         },
-        // A statement without a signature does not parse.
+        // A statement without a signature cannot be parsed.
         None => Error::trust(what, "has no signature"),
     }
 }
 
-// By hand: what an unverified release states must not leak out through a derived implementation.
+// Written by hand: a derived implementation would reveal the contents of an unverified release.
 impl fmt::Debug for SignedRelease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SignedRelease({})", self.0.what())
@@ -121,49 +138,52 @@ pub struct Release {
 }
 
 impl Release {
-    /// A release as a verified log has it.
+    /// Creates a release from the entry of a verified log.
     pub fn logged(statement: ReleaseStatement, signers: Vec<PublicKey>, position: LogPosition) -> Self {
         Release { statement, signers, standing: Standing::Logged(position) }
     }
 
-    /// The dataset's name.
+    /// Returns the dataset's name.
     pub fn name(&self) -> &Name {
         &self.statement.name
     }
 
-    /// Its version.
+    /// Returns its version.
     pub fn version(&self) -> Version {
         self.statement.version
     }
 
-    /// The dataset hash.
+    /// Returns the dataset hash.
     pub fn dataset(&self) -> Digest {
         self.statement.dataset
     }
 
-    /// BLAKE3 of the manifest's bytes.
+    /// Returns the BLAKE3 of the manifest's bytes.
     pub fn manifest(&self) -> Digest {
         self.statement.manifest
     }
 
-    /// The manifest's length in bytes.
+    /// Returns the manifest's length in bytes.
     pub fn manifest_len(&self) -> u64 {
         self.statement.manifest_len
     }
 
-    /// Who signed: of a release that stands by trusted keys those alone, of one in a log its owners; of a pinned one
-    /// all, none of which anybody has vouched for.
+    /// Returns the keys that signed. What they are depends on [`Release::standing`]: the trusted ones, the
+    /// name's owners in the log, or for a pin all signers, for whom nobody vouches.
     pub fn signers(&self) -> &[PublicKey] {
         &self.signers
     }
 
-    /// Who vouches for it.
+    /// Returns who vouches for it.
     pub fn standing(&self) -> &Standing {
         &self.standing
     }
 
-    /// Refuses a release of another name or version: a signature says what a file states, not where a registry may
-    /// serve it.
+    /// Returns this release if it is of the given name and version: a signature covers the contents of a
+    /// file, not the path at which a registry serves it.
+    ///
+    /// # Errors
+    /// [`Error::Trust`] if it has another name or version.
     pub fn expect(self, name: &Name, version: Version) -> Result<Self> {
         if self.name() == name && self.version() == version {
             return Ok(self);
@@ -176,7 +196,10 @@ impl Release {
     }
 }
 
-/// Signs a release with one key. What comes back has been verified.
+/// Signs a release with one key, and checks the result.
+///
+/// # Errors
+/// As [`SignedStatement::sign`].
 pub fn sign(statement: &ReleaseStatement, signer: &dyn Signer) -> Result<SignedRelease> {
     SignedStatement::sign(&Statement::Release(statement.clone()), signer).map(SignedRelease)
 }

@@ -1,5 +1,5 @@
-//! [`Split`]: which part of a dataset an image belongs to; how a pool of images is divided, and
-//! [`Assignments`], the record of it (`splits.csv`).
+//! [`Split`]: the part of a dataset that an image belongs to; the functions that divide a pool of images; and
+//! [`Assignments`], the record of the result (`splits.csv`).
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,23 +10,23 @@ use crate::class::{ClassId, csv_field};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 
-/// A part of a dataset and its folder.
+/// A part of a dataset, and the name of its folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
-    /// To learn from.
+    /// The training set.
     Train,
-    /// To choose by.
+    /// The validation set.
     Val,
-    /// To report on.
+    /// The test set.
     Test,
 }
 
 impl Split {
-    /// All of them, in their order.
+    /// All splits, in order.
     pub const ALL: [Split; 3] = [Split::Train, Split::Val, Split::Test];
 
-    /// `train`, `val` or `test`.
+    /// Returns `train`, `val` or `test`.
     pub fn as_str(self) -> &'static str {
         match self {
             Split::Train => "train",
@@ -57,11 +57,11 @@ impl fmt::Display for Split {
 
 /// An exact decimal between 0 and 1, both excluded, with at most 9 places: `0.2`.
 ///
-/// Never a binary float: 0.285 of 100 images is 28.5, which rounds to 29; an `f64` makes 28.499999999999996 of
-/// it.
+/// It is never a binary float: 0.285 of 100 images is 28.5, which rounds to 29, but an `f64` gives
+/// 28.499999999999996.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fraction {
-    /// In billionths.
+    /// The value in billionths.
     billionths: u32,
 }
 
@@ -75,10 +75,10 @@ const BILLION: u32 = 1_000_000_000;
 pub struct FractionError(String);
 
 impl Fraction {
-    /// `n` times the fraction, rounded half up: floor(n × val + 1/2), exactly.
+    /// Returns `n` times the fraction, rounded half up: floor(n × val + 1/2), exactly.
     pub fn quota(self, n: u64) -> u64 {
         let doubled = 2 * u128::from(n) * u128::from(self.billionths) + u128::from(BILLION);
-        // At most n, because the fraction is below 1: it fits.
+        // At most n, because the fraction is below 1, so it fits.
         (doubled / (2 * u128::from(BILLION))) as u64
     }
 }
@@ -109,23 +109,23 @@ impl fmt::Debug for Fraction {
     }
 }
 
-/// Where an image stands in the order of its class: BLAKE3 over `salt`, the original class and the source id,
-/// each preceded by its length in bytes as 64 bits, little endian.
+/// Returns the key that orders the images of a class: the BLAKE3 of `salt`, the original class and the source
+/// id, each preceded by its length in bytes as 64 bits, little-endian.
 pub fn pool_key(salt: &str, class: &ClassId, source_id: &str) -> Digest {
     key([salt, class.as_str(), source_id])
 }
 
-/// Whether an image, or a group named after its first one, is val under the policy `threshold`: whether the first eight
-/// bytes of BLAKE3 over "threshold", `salt` and `unit`, parts as in [`pool_key`], read as a big-endian number, are less
-/// than `val` × 2^64, exactly.
+/// Whether an image, or a group named after its first image, is in val under the policy `threshold`: whether
+/// the first eight bytes of the BLAKE3 of "threshold", `salt` and `unit`, combined as in [`pool_key`], are as
+/// a big-endian number less than `val` × 2^64, exactly.
 pub fn falls_below(val: Fraction, salt: &str, unit: &str) -> bool {
     let key = key(["threshold", salt, unit]);
     let first = key.as_bytes().iter().take(8).fold(0u64, |number, &byte| number << 8 | u64::from(byte));
     u128::from(first) * u128::from(BILLION) < u128::from(val.billionths) << 64
 }
 
-/// Where an image stands when its class has too many: BLAKE3 over "balance", the dataset's name and the source id, parts
-/// as in [`pool_key`]. Those with the lowest keys stay.
+/// Returns the key that decides which images stay if a class has too many: the BLAKE3 of "balance", the
+/// dataset's name and the source id, combined as in [`pool_key`]. Those with the lowest keys stay.
 pub fn balance_key(name: &str, source_id: &str) -> Digest {
     key(["balance", name, source_id])
 }
@@ -139,11 +139,11 @@ fn key(parts: [&str; 3]) -> Digest {
     Digest::of_hasher(&hasher)
 }
 
-/// The validation images of one class: of the `kept` images (by source id) the `quota` with the lowest
-/// [`pool_key`]s, as positions in `kept`, in no particular order.
+/// Draws the validation images of one class: the `quota` images of `kept` (source ids) with the lowest
+/// [`pool_key`]s. Returns their positions in `kept`, in no particular order.
 ///
-/// An image's key depends on nothing but itself, and the quota on the class's images in the source, kept or
-/// not. So leaving out a train image moves no other, and leaving out a val image moves one train image to
+/// An image's key depends on the image alone, and the quota on the class's images in the source, kept or not.
+/// So leaving out a train image moves no other image, and leaving out a val image moves one train image to
 /// val.
 pub fn draw_val(salt: &str, class: &ClassId, quota: u64, kept: &[&str]) -> Vec<usize> {
     let mut order: Vec<(Digest, usize)> =
@@ -156,18 +156,18 @@ pub fn draw_val(salt: &str, class: &ClassId, quota: u64, kept: &[&str]) -> Vec<u
     order.into_iter().map(|(_, at)| at).collect()
 }
 
-/// Which split an image is in.
+/// The split of one image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assignment {
     /// The image.
     pub source_id: String,
-    /// Its class in the source, whatever the corrections make of it.
+    /// Its class in the source, before any corrections.
     pub class: ClassId,
     /// Its split.
     pub split: Split,
 }
 
-/// The split of every image of a version, by source id: what a later version inherits.
+/// The split of every image of a version, by source id. A later version inherits it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Assignments {
     /// Sorted by the bytes of the source id, each id once.
@@ -177,7 +177,7 @@ pub struct Assignments {
 const HEADER: &str = "source_id,class,split";
 
 impl Assignments {
-    /// From rows in any order.
+    /// Creates assignments from rows in any order.
     ///
     /// # Errors
     /// The source id that occurs twice.
@@ -189,19 +189,19 @@ impl Assignments {
         }
     }
 
-    /// The assignment of an image.
+    /// Returns the assignment of an image.
     pub fn get(&self, source_id: &str) -> Option<&Assignment> {
         let at = self.rows.binary_search_by(|row| row.source_id.as_str().cmp(source_id)).ok()?;
         Some(&self.rows[at])
     }
 
-    /// All, by the bytes of the source id.
+    /// Iterates over all assignments, sorted by the bytes of the source id.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Assignment> {
         self.rows.iter()
     }
 
-    /// `splits.csv`: header `source_id,class,split`, sorted by the bytes of the source id, RFC 4180 with
-    /// minimal quoting, LF, final newline.
+    /// Returns the bytes of `splits.csv`: header `source_id,class,split`, sorted by the bytes of the source
+    /// id, RFC 4180 with minimal quoting, LF, final newline.
     pub fn to_csv(&self) -> Vec<u8> {
         let mut out = String::with_capacity(64 * (self.rows.len() + 1));
         out += HEADER;
@@ -217,7 +217,7 @@ impl Assignments {
         out.into_bytes()
     }
 
-    /// The inverse of [`Assignments::to_csv`]; any other spelling is refused.
+    /// Reads the bytes that [`Assignments::to_csv`] writes; any other spelling is refused.
     ///
     /// # Errors
     /// [`Error::Integrity`], naming `what`, at the first fault.
@@ -255,7 +255,7 @@ impl Assignments {
 mod tests {
     use super::*;
 
-    /// The rows of a vector without its header.
+    /// Returns the rows of a vector without its header.
     fn rows(text: &str) -> Vec<Vec<String>> {
         let mut reader = csv::Reader::from_reader(text.as_bytes());
         reader.records().map(|row| row.unwrap().iter().map(Into::into).collect()).collect()

@@ -1,10 +1,12 @@
-//! [`Table`]: a version in a form that is ready in a moment: `B3SUMS` as text, and where in which shard each image is.
-//! It is derived from index and packs and stands in the cache, where nothing is believed: `B3SUMS` must hash to the
-//! dataset hash, the rest to its own BLAKE3, and an image to its line.
+//! [`Table`]: a version in a form that can be used at once: `B3SUMS` as text, and for each image its shard
+//! and its place in that shard. It is derived from index and packs and kept in the cache, where nothing is
+//! trusted: `B3SUMS` must hash to the dataset hash, the rest to the table's own BLAKE3, and an image to its
+//! line.
 //!
-//! Little-endian: the magic, the length of `B3SUMS`, how many shards and images; `B3SUMS`; a shard's BLAKE3 and length;
-//! for each image its shard, width, height and a zero (32 bits each), its length, its frame's offset and length (64 bits)
-//! and its frame's BLAKE3; BLAKE3 of all of this but `B3SUMS`.
+//! The layout, little-endian: the magic; the length of `B3SUMS`, the number of shards and the number of
+//! images; `B3SUMS`; the BLAKE3 and length of each shard; for each image its shard, width, height and a zero
+//! (32 bits each), its length, the offset and length of its frame (64 bits) and the BLAKE3 of its frame; the
+//! BLAKE3 of all this except `B3SUMS`.
 
 use std::collections::HashMap;
 
@@ -22,13 +24,13 @@ const MAGIC: &[u8; 16] = b"isn-table/1\n\0\0\0\0";
 const HEADER: usize = 16 + 3 * 8;
 const SHARD: usize = 32 + 8;
 const ROW: usize = 4 * 4 + 3 * 8 + 32;
-/// The shard of an image that no pack has.
+/// The shard of an image that is in no pack.
 const NOWHERE: u32 = u32::MAX;
 
-/// The images of a version, sorted by path bytes, as the index has them.
+/// The images of a version, sorted by path bytes as in the index.
 pub struct Table {
     sums: String,
-    /// BLAKE3 of `sums`.
+    /// The BLAKE3 of `sums`.
     dataset: Digest,
     /// Where the line of `classes.csv` begins in `sums`.
     classes: Option<usize>,
@@ -38,7 +40,8 @@ pub struct Table {
     rows: Vec<u8>,
 }
 
-/// What is known of an image besides its path and its hash: a hint, which the image's own bytes confirm.
+/// What a table says about an image besides its path and its hash: a hint that only the image's own bytes
+/// confirm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
     /// In pixels.
@@ -54,7 +57,7 @@ pub struct Record {
 /// A frame of a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameAt {
-    /// Which of [`Table::shards`].
+    /// The position of its shard in [`Table::shards`].
     pub shard: u32,
     /// Where it begins in the shard, in bytes.
     pub offset: u64,
@@ -65,7 +68,10 @@ pub struct FrameAt {
 }
 
 impl Table {
-    /// Of a version that was checked, and its packs.
+    /// Creates the table of a version that has been checked, with its packs.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if `sums` does not have the images of `index`.
     pub fn new(index: &Index, sums: &Sums, packs: &[Pack]) -> Result<Self> {
         let shards: Vec<ObjectRef> = packs.iter().flat_map(|pack| &pack.shards).copied().collect();
         let bases: Vec<usize> = packs
@@ -104,13 +110,13 @@ impl Table {
             begin = end + 1;
         }
         if lines.len() * ROW != rows.len() {
-            return Err(Error::integrity(what, "is damaged: B3SUMS has another number of images"));
+            return Err(Error::integrity(what, "is damaged: B3SUMS has a different number of images"));
         }
         let dataset = Digest::of(sums.as_bytes());
         Ok(Table { sums, dataset, classes, lines, shards, rows })
     }
 
-    /// The bytes to store.
+    /// Returns the bytes to store.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         let counts = [self.sums.len(), self.shards.len(), self.lines.len()];
@@ -126,7 +132,8 @@ impl Table {
         bytes
     }
 
-    /// Reads a table; `what` names it in errors. Of which version it is, [`crate::description`] holds against a manifest.
+    /// Reads a table; `what` names it in errors. Whether it belongs to a version, [`crate::description`]
+    /// checks against the manifest.
     ///
     /// # Errors
     /// [`Error::Integrity`] if it is damaged.
@@ -135,14 +142,14 @@ impl Table {
         let short = || refuse("it is too short");
         let (header, rest) = bytes.split_at_checked(HEADER).ok_or_else(short)?;
         if !header.starts_with(MAGIC) {
-            return Err(refuse("it has another format"));
+            return Err(refuse("it is in another format"));
         }
         let count = |at: usize| usize::try_from(u64_at(header, at)).unwrap_or(usize::MAX);
         let (sums_len, shards, images) = (count(16), count(24), count(32));
         let (sums, rest) = rest.split_at_checked(sums_len).ok_or_else(short)?;
         let (body, digest) = rest.split_last_chunk::<32>().ok_or_else(short)?;
         if digest_of(header, body).as_bytes() != digest {
-            return Err(refuse("it has another BLAKE3 than it says"));
+            return Err(refuse("its BLAKE3 does not match its contents"));
         }
         let shards_len = shards.checked_mul(SHARD).ok_or_else(short)?;
         let (shards, rows) = body.split_at_checked(shards_len).ok_or_else(short)?;
@@ -150,18 +157,18 @@ impl Table {
         let shards: Vec<ObjectRef> = shards.chunks_exact(SHARD).map(shard).collect();
         let pixels = |row: &[u8]| u64::from(u32_at(row, 4)) * u64::from(u32_at(row, 8));
         if rows.chunks_exact(ROW).any(|row| !(1..=MAX_PIXELS).contains(&pixels(row))) {
-            return Err(refuse("it has an image of a size that none has"));
+            return Err(refuse("it has an image of an impossible size"));
         }
         let sums = String::from_utf8(sums.to_vec()).map_err(|_| refuse("B3SUMS is not UTF-8"))?;
         let table = Self::over(what, sums, shards, rows.to_vec())?;
         if table.lines.len() != images {
-            return Err(refuse("it has another number of images"));
+            return Err(refuse("its header has a different number of images"));
         }
         Ok(table)
     }
 
-    /// Whether it says of each image what the index says, and of each frame of these packs' shards what they say. It may
-    /// know others: those that a registry had before.
+    /// Whether it agrees with `index` about each image, and with `packs` about each frame in one of their
+    /// shards. It may also know other shards, which the registry had earlier.
     pub fn is_of(&self, index: &Index, packs: &[Pack]) -> bool {
         let mut frames: HashMap<(Digest, Digest), FrameAt> = HashMap::new();
         for pack in packs {
@@ -186,46 +193,47 @@ impl Table {
         self.images() == index.rows().len() && index.rows().iter().enumerate().all(is_right)
     }
 
-    /// How many images there are.
+    /// Returns the number of images.
     pub fn images(&self) -> usize {
         self.lines.len()
     }
 
-    /// BLAKE3 of `B3SUMS`.
+    /// Returns the BLAKE3 of `B3SUMS`.
     pub fn dataset(&self) -> Digest {
         self.dataset
     }
 
-    /// BLAKE3 of `classes.csv`, as `B3SUMS` has it.
+    /// Returns the BLAKE3 of `classes.csv` in `B3SUMS`.
     pub fn classes_blake3(&self) -> Option<Digest> {
         self.sums.get(self.classes?..)?.get(..64)?.parse().ok()
     }
 
-    /// The most bytes that the table of so many images in as many shards can have: a cap for reading it.
+    /// Returns the maximum length of the table of this many images in as many shards, in bytes: a cap for
+    /// reading it.
     pub fn max_len(images: u64) -> u64 {
         let line = 64 + 2 + MAX_PATH_LEN as u64 + 1;
         images.saturating_add(1).saturating_mul(line + (ROW + SHARD) as u64).saturating_add(4096)
     }
 
-    /// The shards that have them.
+    /// Returns the shards that hold the images.
     pub fn shards(&self) -> &[ObjectRef] {
         &self.shards
     }
 
-    /// Where an image stands in the tree: `split/class/stem.ext`. Empty for an image that there is not.
+    /// Returns the path of an image in the tree, `split/class/stem.ext`; empty if there is no such image.
     pub fn path(&self, image: usize) -> &str {
         let Some(&begin) = self.lines.get(image) else { return "" };
         let line = &self.sums[begin..];
         line.split('\n').next().and_then(|line| line.get(66..)).unwrap_or_default()
     }
 
-    /// BLAKE3 of an image's file.
+    /// Returns the BLAKE3 of an image's file, or `None` if there is no such image.
     pub fn blake3(&self, image: usize) -> Option<Digest> {
         let begin = *self.lines.get(image)?;
         self.sums.get(begin..begin + 64)?.parse().ok()
     }
 
-    /// The rest.
+    /// Returns what else the table says about an image, or `None` if there is no such image.
     pub fn record(&self, image: usize) -> Option<Record> {
         let row = self.rows.get(image * ROW..(image + 1) * ROW)?;
         let shard = u32_at(row, 0);

@@ -1,5 +1,5 @@
-//! Foreign text where it stands in another: in a line, in JSON, in YAML, in a spreadsheet. What is said there stays to be
-//! seen, and does nothing. And the text of a TOML file, of which an error repeats nothing.
+//! Makes foreign text harmless and visible inside other text: in a line, in JSON, in YAML, in a spreadsheet,
+//! in a shell command. [`toml_text`] reads TOML files whose text must not appear in errors.
 
 use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
@@ -8,8 +8,9 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 
-/// Whether a character is not seen itself but acts on a terminal, on the order of what is seen, or on nothing: control
-/// characters (C0, DEL, C1), line and paragraph separators, marks of direction, and those of no width.
+/// Whether a character is invisible but acts on a terminal or on the order of the text, or has no width:
+/// control characters (C0, DEL, C1), line and paragraph separators, direction marks, and characters of zero
+/// width.
 pub fn is_unseen(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -31,17 +32,18 @@ pub fn is_unseen(c: char) -> bool {
         )
 }
 
-/// `text` as one line: what is not seen is written out, as `\n` or `\u{1b}`.
+/// Returns `text` as one line: invisible characters are escaped, as `\n` or `\u{1b}`.
 pub fn one_line(text: &str) -> Cow<'_, str> {
     written_out(text, is_unseen, |out, c| out.extend(c.escape_default()))
 }
 
-/// As [`one_line`], with tabs as they are: a line of a text of several.
+/// Like [`one_line`], but keeps tabs: for a line of a longer text.
 pub fn line_of_several(text: &str) -> Cow<'_, str> {
     written_out(text, |c| c != '\t' && is_unseen(c), |out, c| out.extend(c.escape_default()))
 }
 
-/// The same JSON, in which nothing unseen stands as it is: in a string `\u001b` is that character as well.
+/// Returns the same JSON with invisible characters escaped: in a JSON string, `\u001b` means the same
+/// character.
 pub fn json(json: &str) -> Cow<'_, str> {
     written_out(json, is_unseen, |out, c| {
         for unit in c.encode_utf16(&mut [0; 2]) {
@@ -50,9 +52,9 @@ pub fn json(json: &str) -> Cow<'_, str> {
     })
 }
 
-/// `text` as a YAML string in double quotes, on one line.
+/// Returns `text` as a YAML string in double quotes, on one line.
 pub fn yaml(text: &str) -> String {
-    // A JSON string is a YAML string, but for surrogates and for line ends that JSON does not know.
+    // A JSON string is a YAML string, except for surrogates and for line ends that JSON does not know.
     let quoted = serde_json::Value::from(text).to_string();
     let escape = |out: &mut String, c: char| {
         let _ = write!(out, "\\U{:08x}", u32::from(c));
@@ -60,7 +62,8 @@ pub fn yaml(text: &str) -> String {
     written_out(&quoted, is_unseen, escape).into_owned()
 }
 
-/// A text as one word of a shell, for commands that people copy: nothing in it is a command of its own.
+/// Returns a text as one word of a shell command, for commands that people copy: the shell runs nothing in
+/// it.
 pub fn shell_word(text: impl Display) -> String {
     let text = text.to_string();
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+=,@%:".contains(&byte);
@@ -68,9 +71,10 @@ pub fn shell_word(text: impl Display) -> String {
     if is_word { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
-/// Whether a spreadsheet would take a field for a formula that can do something: behind blanks that it may trim, it starts
-/// with `=` or `@`, of full width too, or with a sign that more than a plain word or number follows (`-abc_1` is a name of
-/// a file, and calls nothing). A tab or CR in front is enough.
+/// Whether a spreadsheet would take a field for a formula that can do something: after white space that the
+/// spreadsheet may trim, the field starts with `=` or `@` (also of full width), or with a sign that more than
+/// a plain word or number follows (`-abc_1` is a file name, and calls nothing). A leading tab or CR is
+/// enough.
 pub fn is_formula(field: &str) -> bool {
     let is_plain = |rest: &str| rest.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'));
     let trimmed = field.trim_start_matches(|c: char| c.is_whitespace() || is_unseen(c));
@@ -93,11 +97,11 @@ fn written_out<'t>(
     out.into()
 }
 
-/// Reads the bytes of a TOML file, called `what` in errors.
+/// Reads the bytes of a TOML file; `what` names it in errors.
 ///
 /// # Errors
-/// [`Error::Invalid`] with the line and the reason, and nothing of the text, which may be another file's to which a link
-/// leads.
+/// [`Error::Invalid`] with the line and the reason. It quotes nothing of the text: the path may have been a
+/// link to a file with other contents.
 pub fn toml_text<T: DeserializeOwned>(what: impl Display, bytes: Vec<u8>) -> Result<T> {
     let text = String::from_utf8(bytes).map_err(|_| Error::invalid(&what, "is not UTF-8 text"))?;
     toml::from_str(&text).map_err(|e| {

@@ -1,5 +1,5 @@
-//! The materialised folder: `B3SUMS`, whose BLAKE3 is the dataset hash, and `ISN.json`, which says where the tree
-//! came from.
+//! The tree, a folder of images and their description: `B3SUMS`, whose BLAKE3 is the dataset hash, and
+//! `ISN.json`, which says where the tree came from.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -16,29 +16,29 @@ use crate::index::Index;
 use crate::rel_path::{MAX_PATH_LEN, RelPath};
 use crate::split::Split;
 
-/// The list of all files with their BLAKE3; its own BLAKE3 is the dataset hash.
+/// The list of all files with their BLAKE3. Its own BLAKE3 is the dataset hash.
 pub const B3SUMS: &str = "B3SUMS";
-/// In a partial tree, the lines of `B3SUMS` that were selected.
+/// The lines of `B3SUMS` that a partial tree has.
 pub const B3SUMS_SELECTED: &str = "B3SUMS.selected";
-/// The longest list that is read, in bytes: ten million images make no longer one.
+/// The maximum length of a list that is read, in bytes: enough for ten million images.
 const MAX_SUMS: u64 = 3 << 30;
-/// The longest line of one: a hash, two spaces, a path, a line feed.
+/// The maximum length of a line: a hash, two spaces, a path, a line feed.
 const MAX_LINE: u64 = 64 + 2 + MAX_PATH_LEN as u64 + 1;
-/// The longest `ISN.json` that is read, in bytes: a selection names each of its images.
+/// The maximum length of an `ISN.json` that is read, in bytes: a selection names each of its images.
 pub const MAX_ISN_JSON: u64 = 64 << 20;
-/// The classes, in the order of their index.
+/// The list of classes, in the order of their index.
 pub const CLASSES: &str = "classes.csv";
-/// Where the tree came from; not covered by the dataset hash.
+/// Says where the tree came from; not covered by the dataset hash.
 pub const ISN_JSON: &str = "ISN.json";
 /// The format of `ISN.json`.
 pub const FORMAT: &str = "isn-tree/1";
 
-/// One line of `B3SUMS`; what it takes of a row of an index.
+/// One line of `B3SUMS`. Deserialising a row of an index gives the line of its image.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Line {
-    /// BLAKE3 of the file.
+    /// The BLAKE3 of the file.
     pub blake3: Digest,
-    /// The file.
+    /// The path of the file in the tree.
     pub path: RelPath,
 }
 
@@ -48,14 +48,17 @@ impl fmt::Display for Line {
     }
 }
 
-/// The lines of `B3SUMS`, as `b3sum` writes them: hash, two spaces, path, line feed; sorted by path bytes.
+/// The lines of a `B3SUMS`, in the form of `b3sum`: hash, two spaces, path, line feed; sorted by path bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sums {
     lines: Vec<Line>,
 }
 
 impl Sums {
-    /// Of the images of an index and the exact bytes of `classes.csv`.
+    /// Computes the lines for the images of an index and the exact bytes of `classes.csv`.
+    ///
+    /// # Errors
+    /// [`Error::Internal`], only by a defect in isn.
     pub fn new(index: &Index, classes_csv: &[u8]) -> Result<Self> {
         let classes = CLASSES.parse::<RelPath>().map_err(|e| Error::Internal(e.to_string()))?;
         let mut lines = vec![Line { blake3: Digest::of(classes_csv), path: classes }];
@@ -64,7 +67,8 @@ impl Sums {
         Ok(Sums { lines })
     }
 
-    /// Those lines that a tree with this part of the images has; `classes.csv` is always one.
+    /// Returns the lines of a tree that has only this selection of the images; `classes.csv` is always among
+    /// them.
     pub fn selected(&self, selection: &Selection) -> Self {
         let includes = selection.filter();
         let chosen =
@@ -72,13 +76,20 @@ impl Sums {
         Sums { lines: chosen.cloned().collect() }
     }
 
-    /// Reads the text of a `B3SUMS` strictly: the one form that [`Sums::to_text`] writes.
+    /// Reads the text of a `B3SUMS`, in exactly the form that [`Sums::to_text`] writes.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`], naming `what`, at the first line that has another form or is out of order.
     pub fn parse(what: &str, bytes: &[u8]) -> Result<Self> {
         Ok(Sums { lines: Lines::new(what, bytes).collect::<Result<_>>()? })
     }
 
-    /// Reads a file of this form as [`Sums::parse`] does, no further than it makes sense; and its BLAKE3, whatever is in it.
-    /// `path` is where it is read from, for errors.
+    /// Reads a file as [`Sums::parse`] does, but stops parsing at the first fault. Returns the result, and
+    /// the BLAKE3 of the whole file whatever it contains. `path` is where it is read from, for errors.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if `reader` fails; [`Error::Integrity`] if the file is longer than any list may be. A
+    /// fault in the lines is in the inner result.
     pub fn read(what: &str, path: &Path, reader: impl Read) -> Result<(Result<Self>, Digest)> {
         let mut reader = Hashing { reader: reader.take(MAX_SUMS + 1), hasher: blake3::Hasher::new() };
         let lines = Lines::new(what, BufReader::new(&mut reader)).collect::<Result<_>>();
@@ -89,7 +100,11 @@ impl Sums {
         Ok((lines.map(|lines| Sums { lines }), Digest::of_hasher(&reader.hasher)))
     }
 
-    /// The classes of the tree whose list this is, of the bytes of its `classes.csv`, if they are what its line says.
+    /// Reads the classes from the bytes of the tree's `classes.csv`.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`], naming `what`, if the list has another hash for `classes.csv`, or as
+    /// [`parse_classes`] fails.
     pub fn classes(&self, what: &str, bytes: &[u8]) -> Result<Vec<Class>> {
         let line = self.lines.iter().find(|line| line.path.as_str() == CLASSES);
         if line.map(|line| line.blake3) != Some(Digest::of(bytes)) {
@@ -98,24 +113,24 @@ impl Sums {
         parse_classes(what, bytes)
     }
 
-    /// The lines, sorted by path bytes.
+    /// Returns the lines, sorted by path bytes.
     pub fn lines(&self) -> &[Line] {
         &self.lines
     }
 
-    /// The file's text.
+    /// Returns the text of the file.
     pub fn to_text(&self) -> String {
         self.lines.iter().map(|line| format!("{line}\n")).collect()
     }
 
-    /// BLAKE3 of the text: of a full `B3SUMS`, the dataset hash.
+    /// Returns the BLAKE3 of the text: the dataset hash, if the list is complete.
     pub fn digest(&self) -> Digest {
         Digest::of(self.to_text().as_bytes())
     }
 }
 
-/// The lines of a list as they are read: a file that somebody else wrote may be of any length, and is in memory no longer
-/// than what it says makes sense. The first error is the last item.
+/// Iterates over the lines of a list while it is read. The file may come from anybody and be of any length,
+/// so at most one line is in memory. The iterator ends after the first error.
 pub struct Lines<'a, R> {
     what: &'a str,
     reader: R,
@@ -125,7 +140,7 @@ pub struct Lines<'a, R> {
 }
 
 impl<'a, R: BufRead> Lines<'a, R> {
-    /// Of `reader`, called `what` in errors.
+    /// Creates an iterator over the lines of `reader`; `what` names it in errors.
     pub fn new(what: &'a str, reader: R) -> Self {
         Lines { what, reader, number: 0, last: None, has_ended: false }
     }
@@ -173,7 +188,7 @@ impl<R: BufRead> Iterator for Lines<'_, R> {
     }
 }
 
-/// A reader that keeps the BLAKE3 of what was read.
+/// A reader that computes the BLAKE3 of what is read.
 struct Hashing<R> {
     reader: R,
     hasher: blake3::Hasher,
@@ -187,7 +202,7 @@ impl<R: Read> Read for Hashing<R> {
     }
 }
 
-/// Which part of a version a tree has: empty lists mean everything.
+/// The part of a version that a tree has. Empty lists mean everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Selection {
@@ -200,19 +215,21 @@ pub struct Selection {
     /// Only these images, by their path in the tree.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<RelPath>,
-    /// What the user's list says that these images are: lines of a `B3SUMS`, which may be another version's. Once they were
-    /// held against the version, they say nothing that a pin does not.
+    /// The hashes that the user's list gives for these images: lines of a `B3SUMS`, perhaps of another
+    /// version. Once they have been compared with the version, they add nothing to its pin, so they are not
+    /// stored.
     #[serde(skip)]
     pub lines: Vec<Line>,
 }
 
 impl Selection {
-    /// Whether nothing is left out.
+    /// Whether everything is selected.
     pub fn is_all(&self) -> bool {
         self.splits.is_empty() && self.classes.is_empty() && self.images.is_empty()
     }
 
-    /// `split val, class n01614925, 5 images by name`: for people; empty for everything.
+    /// Describes the selection for people: `split val, class n01614925, 5 images by name`; empty for
+    /// everything.
     pub fn describe(&self) -> String {
         let mut parts: Vec<String> = self.splits.iter().map(|split| format!("split {split}")).collect();
         parts.extend(self.classes.iter().map(|class| format!("class {class}")));
@@ -222,8 +239,8 @@ impl Selection {
         parts.join(", ")
     }
 
-    /// Whether the image of a path is wanted: it must be of one of the splits, of one of the classes, and one of the
-    /// images, where there are such lists.
+    /// Returns a predicate on the path of an image: whether it is in one of the splits, in one of the classes
+    /// and among the images, for those of the lists that are not empty.
     pub fn filter(&self) -> impl Fn(&str) -> bool + use<'_> {
         let images: HashSet<&str> = self.images.iter().map(RelPath::as_str).collect();
         move |path| {
@@ -251,16 +268,16 @@ pub struct Provenance {
     pub manifest: String,
     /// `name@version#b3:…`, to put in a paper.
     pub pin: String,
-    /// One line for people.
+    /// The title, one line for people.
     pub title: String,
-    /// Under which terms the images may be used.
+    /// The terms under which the images may be used.
     pub licence: String,
-    /// From where it was pulled.
+    /// The registry from which the tree was pulled.
     pub registry: String,
-    /// Fingerprints of the trusted keys that signed the release. Empty: title and licence are unsigned, only the
-    /// dataset hash was checked.
+    /// The fingerprints of the trusted keys that signed the release. If empty, title and licence are
+    /// unsigned: only the dataset hash was checked.
     pub signed_by: Vec<String>,
-    /// What was selected.
+    /// The selected part.
     #[serde(default, skip_serializing_if = "Selection::is_all")]
     pub selection: Selection,
     /// The program that wrote the tree.
@@ -268,7 +285,10 @@ pub struct Provenance {
 }
 
 impl Provenance {
-    /// The bytes of the file.
+    /// Returns the bytes of the file.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the values cannot be serialised.
     pub fn to_json(&self) -> Result<Vec<u8>> {
         let mut json = serde_json::to_vec_pretty(self).map_err(|e| Error::Internal(e.to_string()))?;
         json.push(b'\n');

@@ -2,18 +2,18 @@
 //!
 //! PNG: 8-bit RGB, no metadata; chunks IHDR, one IDAT, IEND. Every row is filtered with Up (the first one
 //! against zeros) and the zlib stream is *stored*: header `78 01`, blocks of 65,535 bytes, the last one
-//! shorter and marked final, Adler-32. Every PNG reader takes it; the compression is left to the zstd of a
-//! shard, which does it better.
+//! shorter and marked final, Adler-32. Every PNG reader accepts this. Compression is left to the zstd of the
+//! shards, which does it better.
 
 use jpeg_encoder::{ColorType, SamplingFactor};
 
 use super::{PixelError, Rgb};
 use isn_format::pixel_spec::Encoding;
 
-/// The most that a stored deflate block holds (RFC 1951, 3.2.4).
+/// The maximum length of a stored deflate block (RFC 1951, 3.2.4).
 const STORED_BLOCK: usize = 65_535;
 
-/// The file of `image`. `idat` is scratch memory.
+/// Encodes `image` to the bytes of a file. `idat` is scratch memory.
 pub(super) fn encode(image: &Rgb, encoding: Encoding, idat: &mut Vec<u8>) -> Result<Vec<u8>, PixelError> {
     match encoding {
         Encoding::Png => png(image, idat),
@@ -24,7 +24,7 @@ pub(super) fn encode(image: &Rgb, encoding: Encoding, idat: &mut Vec<u8>) -> Res
 fn png(image: &Rgb, idat: &mut Vec<u8>) -> Result<Vec<u8>, PixelError> {
     let refused = |error: ::png::EncodingError| PixelError::Encode { detail: error.to_string() };
     stored_up(image, idat);
-    // Signature, IHDR, IEND and the frame of IDAT: 8 + 25 + 12 + 12 bytes.
+    // The signature, IHDR, IEND and IDAT's own fields take 8 + 25 + 12 + 12 bytes.
     let mut out = Vec::with_capacity(idat.len() + 57);
     let mut encoder = ::png::Encoder::new(&mut out, image.width, image.height);
     encoder.set_color(::png::ColorType::Rgb);
@@ -35,7 +35,7 @@ fn png(image: &Rgb, idat: &mut Vec<u8>) -> Result<Vec<u8>, PixelError> {
     Ok(out)
 }
 
-/// The zlib stream of the Up-filtered rows, stored.
+/// Writes the zlib stream of the Up-filtered rows, stored.
 fn stored_up(image: &Rgb, out: &mut Vec<u8>) {
     let stride = image.width as usize * 3;
     let rows = image.pixels.chunks_exact(stride);
@@ -44,8 +44,8 @@ fn stored_up(image: &Rgb, out: &mut Vec<u8>) {
     out.clear();
     out.reserve(total + 5 * blocks + 6);
 
-    // The rows are filtered behind the room that all block headers need; then block after block moves down to
-    // its place, which never reaches the rows of the next one.
+    // The filtered rows are written after enough room for all block headers. Then each block in turn moves
+    // down to its place, which never overlaps the rows of the next one.
     let head = 2 + 5 * blocks;
     out.resize(head, 0);
     let zeros = vec![0; stride];

@@ -1,16 +1,15 @@
-//! [`PixelError`]: why a source image cannot be built. Its text is the reason that a curator reads.
+//! [`PixelError`]: why a source image cannot be built. A curator reads its text as the reason for a reject.
 
 use isn_format::pixel_spec::MAX_PIXELS;
 
-/// Why there are no pixels. `Display` is one line, made to stand after a path: `train/…/x.JPEG: truncated:
-/// …`.
+/// Why a file gave no pixels. `Display` is one line, meant to follow a path: `train/…/x.JPEG: truncated: …`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PixelError {
-    /// Nothing to decode.
+    /// The file has no bytes.
     #[error("the file is empty")]
     Empty,
-    /// Neither magic number; the name of a file plays no part.
+    /// The file has neither magic number. Its name plays no part.
     #[error("not a JPEG or PNG: starts with {start}")]
     UnknownFormat {
         /// The first bytes, in hex.
@@ -24,7 +23,7 @@ pub enum PixelError {
         /// What is missing.
         detail: String,
     },
-    /// The data is all there and cannot be what an encoder wrote.
+    /// The data is complete, but no encoder could have written it.
     #[error("corrupt {format}: {detail}")]
     Corrupt {
         /// "JPEG" or "PNG".
@@ -43,9 +42,9 @@ pub enum PixelError {
     /// A width or height of zero.
     #[error("the image has no pixels: {width}x{height}")]
     NoPixels {
-        /// Pixels.
+        /// In pixels.
         width: u32,
-        /// Pixels.
+        /// In pixels.
         height: u32,
     },
     /// More than [`MAX_PIXELS`], in the source or in the result of an upscale.
@@ -53,12 +52,12 @@ pub enum PixelError {
     TooLarge {
         /// "the image" or "the resized image".
         what: &'static str,
-        /// Pixels.
+        /// In pixels.
         width: u32,
-        /// Pixels.
+        /// In pixels.
         height: u32,
     },
-    /// The result does not fit the format that the recipe asks for.
+    /// The result does not fit the output format of the recipe, or the memory that the caller gave.
     #[error("the resized image cannot be encoded: {detail}")]
     Encode {
         /// Why.

@@ -1,28 +1,28 @@
-//! The pixel pipeline [`PIPELINE`](isn_format::pixel_spec::PIPELINE): source bytes in, the bytes of a dataset image out, the same on every
-//! machine.
+//! The pixel pipeline [`PIPELINE`](isn_format::pixel_spec::PIPELINE): turns the bytes of a source image into
+//! the bytes of a dataset image, identically on every machine.
 //!
 //! ```text
 //! sniff → decode to RGB8 → orientation (if asked) → resize to a shortest side → encode
 //! ```
 //!
-//! What `isn-px/1` fixes:
-//! - **format** by magic bytes: JPEG (8-bit Huffman, sequential or progressive) or PNG.
-//! - **JPEG** as `image` 0.25.10 has zune-jpeg 0.5.15 decode it. Grey becomes R=G=B; CMYK and YCCK become RGB
-//!   as zune converts them, with Adobe's inversion. Three components that Adobe's segment calls untransformed
-//!   are RGB. Rejected: truncated and undecodable data, arithmetic and lossless coding, 12 bits, and layouts
-//!   of components and scans that zune would misplace.
-//! - **PNG** the default image, of an APNG too. Palette and grey are expanded, alpha and tRNS dropped (not
-//!   blended), 16 bits become `(v + 128) / 257`. Rejected: cut files, and CRC errors in what pixels come
-//!   from.
-//! - **colour** gamma, chromaticities and ICC profiles are ignored.
-//! - **orientation** EXIF is ignored, or applied before the resize; one that cannot be read is none.
-//! - **size** shortest side to N, the other to `long × N / short`, rounded half up in integers.
-//! - **resize** fast_image_resize 6.1.0, 8-bit convolution, Catmull-Rom or bilinear.
-//! - **encode** PNG (see `encode.rs`), or baseline 4:4:4 JPEG by jpeg-encoder 0.7.1 without SIMD; no
+//! `isn-px/1` fixes:
+//! - **format**: by magic bytes, JPEG (8-bit Huffman, sequential or progressive) or PNG.
+//! - **JPEG**: as `image` 0.25.10 decodes it with zune-jpeg 0.5.15. Grey becomes R=G=B; CMYK and YCCK become
+//!   RGB as zune converts them, with Adobe's inversion. Three components that Adobe's segment marks as
+//!   untransformed are RGB. Rejected: truncated and undecodable data, arithmetic and lossless coding, 12
+//!   bits, and layouts of components and scans that zune would misplace.
+//! - **PNG**: the default image, of an APNG too. Palette and grey are expanded, alpha and tRNS dropped (not
+//!   blended), 16 bits become `(v + 128) / 257`. Rejected: truncated files, and CRC errors in chunks that
+//!   pixels come from.
+//! - **colour**: gamma, chromaticities and ICC profiles are ignored.
+//! - **orientation**: EXIF is ignored, or applied before the resize; an unreadable one counts as none.
+//! - **size**: the shortest side becomes N, the other `long × N / short`, rounded half up in integers.
+//! - **resize**: fast_image_resize 6.1.0, 8-bit convolution, Catmull-Rom or bilinear.
+//! - **encode**: PNG (see `encode.rs`), or baseline 4:4:4 JPEG by jpeg-encoder 0.7.1 without SIMD; no
 //!   metadata.
 //!
-//! A change of any output bit is a new pipeline name. `vectors` holds the golden vectors; a few
-//! of them are compiled in for [`self_check()`].
+//! Any change to an output bit requires a new pipeline name. The folder `vectors` holds the golden vectors; a
+//! few of them are compiled in for [`self_check()`].
 
 mod encode;
 mod error;
@@ -48,25 +48,25 @@ use isn_format::pixel_spec::{PixelSpec, Small};
 pub struct Built {
     /// The encoded file.
     pub bytes: Vec<u8>,
-    /// Pixels.
+    /// In pixels.
     pub width: u32,
-    /// Pixels.
+    /// In pixels.
     pub height: u32,
-    /// The [`pixel_digest`] of the pixels that were handed to the encoder.
+    /// The [`pixel_digest`] of the pixels that were passed to the encoder.
     pub pixels: Digest,
 }
 
-/// What [`Pipeline::build`] made of an image.
+/// The result of [`Pipeline::build`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// A dataset image.
     Built(Built),
-    /// Nothing: it is smaller than the recipe wants ([`Small::Drop`]).
+    /// No image: it is smaller than the recipe allows ([`Small::Drop`]).
     Dropped,
 }
 
-/// A recipe's pixel steps and the buffers they reuse. One per thread; results do not depend on what went
-/// before.
+/// A recipe's pixel steps, with buffers that are reused from image to image. Use one per thread; earlier
+/// images do not influence later results.
 pub struct Pipeline {
     spec: PixelSpec,
     decoder: source::Decoder,
@@ -77,7 +77,7 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// A pipeline with empty buffers.
+    /// Creates a pipeline with empty buffers.
     pub fn new(spec: PixelSpec) -> Self {
         Pipeline {
             spec,
@@ -92,7 +92,8 @@ impl Pipeline {
     /// Builds one image from the bytes of its source file.
     ///
     /// # Errors
-    /// Why the image is to be rejected. The pipeline can go on with the next one.
+    /// Fails with the reason for which the image is rejected: any [`PixelError`]. The pipeline can still be
+    /// used for the next image.
     pub fn build(&mut self, source: &[u8]) -> Result<Outcome, PixelError> {
         let spec = &self.spec;
         self.decoder.decode(source, spec.exif_orientation, &mut self.source)?;
@@ -113,8 +114,8 @@ impl Pipeline {
     }
 }
 
-/// BLAKE3 over width and height (u32, little-endian) and the pixels (`height × width × 3` bytes, row by row):
-/// equal for two encodings of one picture.
+/// Returns the BLAKE3 of width and height (u32, little-endian) and the pixels (`height × width × 3` bytes,
+/// row by row), which is equal for two encodings of the same picture.
 pub fn pixel_digest(width: u32, height: u32, rgb: &[u8]) -> Digest {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&width.to_le_bytes()).update(&height.to_le_bytes()).update(rgb);

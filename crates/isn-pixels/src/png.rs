@@ -1,8 +1,7 @@
-//! Decoding PNG, by the `png` crate, row by row.
+//! Decodes PNG with the `png` crate, row by row.
 //!
-//! The default image is taken: of an APNG that is its IDAT, which is also what Pillow and `image` show first.
-//! A CRC error in a chunk that pixels come from rejects the file; one in metadata does not. The file must go
-//! on to IEND.
+//! An APNG gives its default image (IDAT), which Pillow and `image` also show first. A CRC error in a chunk
+//! that pixels come from rejects the file; one in metadata does not. The file must be complete up to IEND.
 
 use std::io::Cursor;
 
@@ -12,14 +11,14 @@ use image::metadata::Orientation;
 use super::source::{check_size, orientation};
 use super::{PixelError, Rgb};
 
-/// Width, height and orientation, from the chunks before the pixels.
+/// Returns width, height and orientation, from the chunks before the pixels.
 pub(super) fn header(source: &[u8]) -> Result<(u32, u32, Orientation), PixelError> {
     let reader = open(source)?;
     let info = reader.info();
     Ok((info.width, info.height, orientation(info.exif_metadata.as_deref())))
 }
 
-/// Decodes into `out`.
+/// Decodes into `out` and returns the orientation.
 pub(super) fn decode(source: &[u8], out: &mut Rgb) -> Result<Orientation, PixelError> {
     let mut reader = open(source)?;
     let info = reader.info();
@@ -35,7 +34,8 @@ pub(super) fn decode(source: &[u8], out: &mut Rgb) -> Result<Orientation, PixelE
         match depth {
             BitDepth::Sixteen => {
                 let samples = row.data().chunks_exact(2).map(|pair| {
-                    // To the nearest of the 256 values v × 257, as `image` does it: round(v × 255 / 65535).
+                    // Rounds to the nearest of the 256 values v × 257, as `image` does: round(v × 255 /
+                    // 65535).
                     ((u32::from(pair[0]) << 8 | u32::from(pair[1])) + 128) / 257
                 });
                 let samples: Vec<u8> = samples.map(|value| value as u8).collect();
@@ -45,7 +45,7 @@ pub(super) fn decode(source: &[u8], out: &mut Rgb) -> Result<Orientation, PixelE
         }
         match row.interlace() {
             InterlaceInfo::Null(_) => {
-                // The crate gives as many rows of that width as the header says; no more is assumed here.
+                // The crate should give exactly the rows that the header announces; this does not rely on it.
                 let place = out.pixels.get_mut(at..at + rgb.len()).filter(|place| place.len() == stride);
                 let place = place.ok_or_else(|| PixelError::corrupt("PNG", "a row outside of the image"))?;
                 place.copy_from_slice(&rgb);
@@ -60,7 +60,8 @@ pub(super) fn decode(source: &[u8], out: &mut Rgb) -> Result<Orientation, PixelE
     Ok(orientation)
 }
 
-/// A reader before its first row. Sizes are checked before anything that depends on them is allocated.
+/// Returns a reader before its first row. Sizes are checked before anything that depends on them is
+/// allocated.
 fn open(source: &[u8]) -> Result<Reader<Cursor<&[u8]>>, PixelError> {
     // Signature, then IHDR: length, name, width, height (big-endian).
     let (Some(name), Some(size)) = (source.get(12..16), source.get(16..24)) else {

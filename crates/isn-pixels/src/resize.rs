@@ -1,4 +1,4 @@
-//! Resizing to a shortest side.
+//! Resizes to a shortest side.
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions};
@@ -7,8 +7,8 @@ use super::source::check_size;
 use super::{PixelError, Rgb};
 use isn_format::pixel_spec::{Filter, Small};
 
-/// The size of the result, or `None` where the pixels stay as they are. The shortest side becomes `size`; the
-/// other is `long × size / short`, rounded half up, in exact integers.
+/// Returns the size of the result, or `None` if the pixels stay as they are. The shortest side becomes
+/// `size`; the other is `long × size / short`, rounded half up, in exact integers.
 pub(super) fn target(
     width: u32,
     height: u32,
@@ -27,12 +27,12 @@ pub(super) fn target(
     Ok(Some((width, height)))
 }
 
-/// fast_image_resize and its scratch memory.
+/// The resizer of fast_image_resize, with its scratch memory.
 #[derive(Default)]
 pub(super) struct Resizer(fast_image_resize::Resizer);
 
 impl Resizer {
-    /// Resamples `source` to `width` × `height` into `out`, whatever `out` held before.
+    /// Resamples `source` to `width` × `height` into `out`, and overwrites what `out` held before.
     pub(super) fn resize(
         &mut self,
         source: &Rgb,
@@ -57,9 +57,13 @@ impl Resizer {
 }
 
 /// The picture at exactly `width` × `height` pixels, whatever its shape was: to look at, not to publish.
+/// Returns the picture at exactly `width` × `height` pixels, whatever its aspect ratio: for display, not for
+/// publishing.
 ///
 /// # Errors
-/// If the result would be empty or larger than any picture may be.
+/// - [`PixelError::NoPixels`] if `width` or `height` is zero.
+/// - [`PixelError::TooLarge`] if the result has more than [`MAX_PIXELS`](isn_format::pixel_spec::MAX_PIXELS).
+/// - [`PixelError::Encode`] if `source` has fewer bytes than its size requires.
 pub fn scale(source: &Rgb, width: u32, height: u32, filter: Filter) -> Result<Rgb, PixelError> {
     check_size("the scaled image", width, height)?;
     let mut out = Rgb::default();

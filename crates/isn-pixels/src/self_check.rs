@@ -1,29 +1,29 @@
-//! The self-check of a build: whether this binary on this machine gives the bits of [`PIPELINE`].
+//! The self-check: whether this binary computes the bits of [`PIPELINE`] on this machine.
 
 use super::{Outcome, Pipeline};
 use isn_format::digest::Digest;
 use isn_format::pixel_spec::{Encoding, ExifOrientation, Filter, PIPELINE, PixelSpec, Small};
 
-/// This binary computes other pixels than `isn-px/1`: what it builds would have a hash that nobody can
-/// reproduce.
+/// This binary computes pixels that differ from `isn-px/1`: nobody could reproduce the hash of what it
+/// builds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("this binary does not compute {PIPELINE} on this machine: {vector} gives {got} instead of {want}")]
 pub struct SelfCheckError {
-    /// The golden vector.
+    /// The file name of the golden vector.
     pub vector: &'static str,
-    /// BLAKE3 of the result, or why there is none.
+    /// The BLAKE3 of the result, or why there is none.
     pub got: String,
-    /// BLAKE3 of the result as it must be.
+    /// The expected BLAKE3.
     pub want: &'static str,
 }
 
-/// A line of `vectors/vectors.txt`, at size 24, `keep`, `ignore`.
+/// A line of `vectors/vectors.txt`, with size 24, `keep` and `ignore`.
 struct Vector {
     name: &'static str,
     source: &'static [u8],
     filter: Filter,
     encode: Encoding,
-    /// BLAKE3 of the resulting file.
+    /// The BLAKE3 of the resulting file.
     want: &'static str,
 }
 
@@ -39,8 +39,8 @@ macro_rules! vector {
     };
 }
 
-/// Every codec path that has SIMD code of its own: YCbCr at three samplings, grey, CMYK, progressive; both
-/// filters; PNG and its unfiltering; both encoders.
+/// Covers every codec path that has its own SIMD code: YCbCr at three samplings, grey, CMYK, progressive;
+/// both filters; PNG and its unfiltering; both encoders.
 const VECTORS: [Vector; 7] = [
     vector!(
         "420.jpg",
@@ -86,10 +86,10 @@ const VECTORS: [Vector; 7] = [
     ),
 ];
 
-/// Builds the embedded vectors. A few milliseconds.
+/// Builds the embedded vectors, in a few milliseconds.
 ///
 /// # Errors
-/// The first vector that comes out otherwise.
+/// Fails with the first vector whose result differs.
 pub fn self_check() -> Result<(), SelfCheckError> {
     for Vector { name: vector, source, filter, encode, want } in VECTORS {
         let (small, exif_orientation) = (Small::Keep, ExifOrientation::Ignore);

@@ -1,4 +1,4 @@
-//! From the bytes of a source file to RGB8 pixels.
+//! Decodes the bytes of a source file to RGB8 pixels.
 
 use image::metadata::Orientation;
 
@@ -8,29 +8,31 @@ use isn_format::pixel_spec::{ExifOrientation, MAX_PIXELS};
 /// An RGB8 picture.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rgb {
-    /// Pixels.
+    /// In pixels.
     pub width: u32,
-    /// Pixels.
+    /// In pixels.
     pub height: u32,
     /// `height × width × 3` bytes, row by row.
     pub pixels: Vec<u8>,
 }
 
 impl Rgb {
-    /// A black picture of that size, in the memory there is. Nothing of what it held can show through.
+    /// Makes this a black picture of the given size, in the memory it already has. Nothing of the old picture
+    /// remains.
     pub(super) fn reset(&mut self, width: u32, height: u32) {
         (self.width, self.height) = (width, height);
         self.pixels.clear();
         self.pixels.resize(width as usize * height as usize * 3, 0);
     }
 
-    /// Turns and flips the picture as an EXIF orientation says.
+    /// Turns and flips the picture according to an EXIF orientation.
     fn orient(&mut self, orientation: Orientation) {
         if orientation == Orientation::NoTransforms {
             return;
         }
         let pixels = std::mem::take(&mut self.pixels);
-        // `from_raw` refuses only a buffer that is too short for its size, and this one is the decoder's.
+        // `from_raw` only refuses a buffer that is too short for its size, and this one comes from the
+        // decoder.
         if let Some(image) = image::RgbImage::from_raw(self.width, self.height, pixels) {
             let mut image = image::DynamicImage::ImageRgb8(image);
             image.apply_orientation(orientation);
@@ -40,7 +42,7 @@ impl Rgb {
     }
 }
 
-/// What a source file is, by its first bytes.
+/// The format of a source file, detected by its first bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Format {
     Jpeg,
@@ -62,14 +64,14 @@ impl Format {
     }
 }
 
-/// Decodes one file after another into memory that it keeps.
+/// Decodes files one after another, with scratch memory that is reused.
 #[derive(Default)]
 pub(super) struct Decoder {
     jpeg: jpeg::Decoder,
 }
 
 impl Decoder {
-    /// Decodes `source` into `out`, whatever `out` held before.
+    /// Decodes `source` into `out`, and overwrites what `out` held before.
     pub(super) fn decode(
         &mut self,
         source: &[u8],
@@ -87,20 +89,23 @@ impl Decoder {
     }
 }
 
-/// The pixels of a JPEG or PNG file, at their own size.
+/// Decodes a JPEG or PNG file to its pixels, at their own size.
 ///
 /// # Errors
-/// As [`Pipeline::build`](super::Pipeline::build): a truncated file has no pixels.
+/// Fails with any [`PixelError`] but [`PixelError::Encode`], as [`Pipeline::build`](super::Pipeline::build)
+/// does. A truncated file is an error, not a part of a picture.
 pub fn decode_rgb(source: &[u8], exif: ExifOrientation) -> Result<Rgb, PixelError> {
     let mut out = Rgb::default();
     Decoder::default().decode(source, exif, &mut out)?;
     Ok(out)
 }
 
-/// Width and height in pixels, from the header alone: the rest of the file is not looked at.
+/// Returns width and height in pixels, from the header alone: the rest of the file is not read.
 ///
 /// # Errors
-/// If the header says nothing, or a size that no image may have.
+/// Fails if the file is neither JPEG nor PNG ([`PixelError::Empty`], [`PixelError::UnknownFormat`]), if its
+/// header cannot be read ([`PixelError::Truncated`], [`PixelError::Corrupt`], [`PixelError::Unsupported`]),
+/// or if the size is none that an image may have ([`PixelError::NoPixels`], [`PixelError::TooLarge`]).
 pub fn dimensions(source: &[u8], exif: ExifOrientation) -> Result<(u32, u32), PixelError> {
     let (width, height, orientation) = match Format::sniff(source)? {
         Format::Jpeg => jpeg::header(source)?,
@@ -116,12 +121,12 @@ pub fn dimensions(source: &[u8], exif: ExifOrientation) -> Result<(u32, u32), Pi
     if exif == ExifOrientation::Apply && turned { Ok((height, width)) } else { Ok((width, height)) }
 }
 
-/// What an EXIF block (from its TIFF header on) says about orientation; nothing if it cannot be read.
+/// Returns the orientation in an EXIF block (from its TIFF header on); none if the block cannot be read.
 pub(super) fn orientation(exif: Option<&[u8]>) -> Orientation {
     exif.and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms)
 }
 
-/// Refuses sizes that nothing may be allocated for.
+/// Refuses sizes for which no memory may be allocated.
 pub(super) fn check_size(what: &'static str, width: u32, height: u32) -> Result<(), PixelError> {
     if width == 0 || height == 0 {
         return Err(PixelError::NoPixels { width, height });

@@ -1,18 +1,18 @@
-//! Dataset images as `encode.rs` writes them, decoded in one pass: the zlib stream is stored and every row is filtered
-//! with Up, so the pixels are sums down the columns. Checksums are not looked at: a dataset image has its BLAKE3, and
-//! whoever reads it has checked that or chosen not to.
+//! Decodes dataset images as `encode.rs` writes them, in one pass: the zlib stream is stored and every row is
+//! filtered with Up, so the pixels are sums down the columns. The checksums of the PNG are ignored: a dataset
+//! image has a BLAKE3, which the caller has checked or has chosen not to check.
 
-/// Signature, then IHDR's length and name.
+/// The signature, then the length and name of IHDR.
 const START: [u8; 16] = *b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR";
 /// 8 bits, RGB, no interlace.
 const FORM: [u8; 5] = [8, 2, 0, 0, 0];
-/// Where IDAT's length, name and data begin.
+/// Where the length, name and data of IDAT begin.
 const IDAT: usize = 33;
-/// IDAT's checksum and IEND.
+/// The lengths of IDAT's checksum and of IEND.
 const END: usize = 4 + 12;
 const UP: u8 = 2;
 
-/// Width and height of a PNG of that form, and its stored blocks.
+/// The width and height of a PNG of this form, and its stored blocks.
 pub(super) struct Stored<'a> {
     pub(super) width: u32,
     pub(super) height: u32,
@@ -20,7 +20,7 @@ pub(super) struct Stored<'a> {
 }
 
 impl<'a> Stored<'a> {
-    /// `None` for any other file.
+    /// Returns `None` for any other file.
     pub(super) fn read(file: &'a [u8]) -> Option<Self> {
         let side = |at: usize| Some(u32::from_be_bytes(file.get(at..at + 4)?.try_into().ok()?));
         let data = side(IDAT)? as usize;
@@ -32,13 +32,13 @@ impl<'a> Stored<'a> {
         let stream = file.get(IDAT + 8..file.len() - END)?;
         let blocks = stream.strip_prefix(&[0x78, 0x01])?;
         let (width, height) = (side(16)?, side(20)?);
-        // The Adler-32 ends the stream.
+        // The stream ends with the Adler-32.
         let blocks = blocks.get(..blocks.len().checked_sub(4)?)?;
         (is_plain && width > 0 && height > 0).then_some(Stored { width, height, blocks })
     }
 
-    /// The pixels into `out`, which has `height × width × 3` bytes; `None` if the stream is of another form after all,
-    /// and then `out` holds nothing of use.
+    /// Writes the pixels into `out`, which has `height × width × 3` bytes. Returns `None` if the stream has
+    /// another form after all; `out` then holds nothing of use.
     pub(super) fn pixels(&self, out: &mut [u8]) -> Option<()> {
         let stride = self.width as usize * 3;
         let (mut rest, mut row, mut column) = (self.blocks, 0, None);

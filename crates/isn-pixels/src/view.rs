@@ -1,36 +1,37 @@
-//! Reading dataset images: their pixels as they are, or a part of them at a size, one way round or the other.
+//! Reads dataset images: all of their pixels, or a part at a given size, mirrored or not.
 
 use super::source::{Decoder, Rgb, check_size};
 use super::stored::Stored;
 use super::{PixelError, resize};
 use isn_format::pixel_spec::{ExifOrientation, Filter};
 
-/// How the samples of a view lie in memory.
+/// The order of the samples of a view in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// Row by row, pixel by pixel, R, G, B (`H × W × 3`).
+    /// Row by row, pixel by pixel: R, G, B (`H × W × 3`).
     Interleaved,
-    /// All of R, then G, then B (`3 × H × W`).
+    /// All of R, then all of G, then all of B (`3 × H × W`).
     Planar,
 }
 
-/// What to show of an image.
+/// Which part of an image to read, and in what form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct View {
-    /// Pixels from the left, and from the top.
+    /// The left and top edge of the part, in pixels from the left and top edge of the image.
     pub corner: (u32, u32),
-    /// Width and height of the part, in pixels; it must be inside of the image.
+    /// The width and height of the part, in pixels; it must lie inside the image.
     pub part: (u32, u32),
-    /// Width and height of the result, in pixels: resampled (bilinear, as `isn-px/1` does it) if it is another size.
+    /// The width and height of the result, in pixels. If it is not the size of the part, the part is
+    /// resampled (bilinear, as in `isn-px/1`).
     pub size: (u32, u32),
-    /// Whether left and right change places.
+    /// Whether left and right are swapped.
     pub mirrored: bool,
-    /// How the result lies in memory.
+    /// The order of the samples in memory.
     pub layout: Layout,
 }
 
-/// Decodes dataset images into memory that it keeps; one per thread. The bytes must have been checked against their
-/// BLAKE3: the checksums inside of a PNG that isn wrote are not.
+/// Decodes dataset images with scratch memory that is reused; use one per thread. Check the bytes against
+/// their BLAKE3 before: the checksums inside a PNG that isn wrote are not checked here.
 #[derive(Default)]
 pub struct ImageReader {
     decoder: Decoder,
@@ -41,10 +42,11 @@ pub struct ImageReader {
 }
 
 impl ImageReader {
-    /// The pixels of `file`, `height × width × 3` bytes, into `out`.
+    /// Writes the pixels of `file` into `out`: `height × width × 3` bytes.
     ///
     /// # Errors
-    /// If the file cannot be decoded, or has another size than `width` × `height`.
+    /// Fails with any [`PixelError`] of [`decode_rgb`](super::decode_rgb) if the file cannot be decoded, and
+    /// with [`PixelError::Corrupt`] if it or `out` has another size than `width` × `height`.
     pub fn pixels(&mut self, file: &[u8], width: u32, height: u32, out: &mut [u8]) -> Result<(), PixelError> {
         let expected = width as usize * height as usize * 3;
         if let Some(stored) = Stored::read(file)
@@ -61,10 +63,13 @@ impl ImageReader {
         Ok(())
     }
 
-    /// What `view` shows of `file`, which has `width` × `height` pixels, into `out` (`size.0 × size.1 × 3` bytes).
+    /// Writes what `view` selects of `file`, which has `width` × `height` pixels, into `out` (`size.0 ×
+    /// size.1 × 3` bytes).
     ///
     /// # Errors
-    /// As [`ImageReader::pixels`]; or if the part is not inside of the image.
+    /// Fails like [`ImageReader::pixels`]; also with [`PixelError::Encode`] if the part does not lie inside
+    /// the image or `out` has another length, and with [`PixelError::NoPixels`] or [`PixelError::TooLarge`]
+    /// if no image may have the size of the result.
     pub fn view(
         &mut self,
         file: &[u8],
@@ -115,7 +120,8 @@ impl ImageReader {
         if let Some(stored) = Stored::read(file) {
             check_size("the image", stored.width, stored.height)?;
             (self.image.width, self.image.height) = (stored.width, stored.height);
-            // Not zeroed: whoever succeeds has written all of it, and the other decoder begins anew.
+            // Not zeroed: a successful `pixels` overwrites all of it, and the other decoder starts with a
+            // clean buffer.
             self.image.pixels.resize(stored.width as usize * stored.height as usize * 3, 0);
             if stored.pixels(&mut self.image.pixels).is_some() {
                 return Ok(());
@@ -154,10 +160,10 @@ fn lay_out(image: &Rgb, mirrored: bool, layout: Layout, out: &mut [u8]) {
 
 /// 48 bytes are 16 pixels.
 const GROUP: usize = 48;
-/// So many are parted at once.
+/// This many bytes are separated at once.
 const GROUPS: usize = GROUP * 8;
 
-/// Red, green and blue of `pixels` into memory of their own.
+/// Separates `pixels` into a red, a green and a blue plane.
 fn part_channels(pixels: &[u8], [red, green, blue]: [&mut [u8]; 3]) {
     let (groups, rest) = pixels.as_chunks::<GROUPS>();
     let whole = groups.len() * GROUPS / 3;
@@ -167,7 +173,8 @@ fn part_channels(pixels: &[u8], [red, green, blue]: [&mut [u8]; 3]) {
     let planes = red.as_chunks_mut::<16>().0.iter_mut().zip(green.as_chunks_mut::<16>().0);
     let mut planes = planes.zip(blue.as_chunks_mut::<16>().0);
     for group in groups {
-        // Byte i of 48 goes to 2 i modulo 47, four times: what was at 3 k is at 48 k, which is k.
+        // Each riffle moves byte i of 48 to 2 i modulo 47. After four, the byte from 3 k is at 48 k, which is
+        // k.
         riffle(group, &mut one);
         riffle(&one, &mut other);
         riffle(&other, &mut one);
@@ -182,8 +189,8 @@ fn part_channels(pixels: &[u8], [red, green, blue]: [&mut [u8]; 3]) {
     rest.for_each(|(((from, red), green), blue)| (*red, *green, *blue) = (from[0], from[1], from[2]));
 }
 
-/// Riffles each 48 bytes, as two halves of a pack of cards. A function of its own, since the compiler makes vector
-/// instructions of it alone, and of four of them together none.
+/// Riffles each 48 bytes, like two halves of a pack of cards. This is a function of its own because the
+/// compiler vectorises it alone, but not four of them together.
 #[inline(never)]
 fn riffle(from: &[u8; GROUPS], to: &mut [u8; GROUPS]) {
     for (from, to) in from.as_chunks::<GROUP>().0.iter().zip(to.as_chunks_mut::<GROUP>().0) {
@@ -211,7 +218,7 @@ mod tests {
 
     #[test]
     fn stored_files_decode_as_the_png_crate_decodes_them() {
-        // One block, a row that ends with a block, and rows across blocks.
+        // One block; a row that ends with a block; rows that cross blocks.
         for (width, height) in [(1, 1), (7, 3), (213, 160), (21844, 2), (21845, 4), (400, 300)] {
             let image = picture(width, height);
             let file = png(&image);
@@ -266,7 +273,7 @@ mod tests {
                 (0..48).flat_map(|at| [planes[at], planes[48 + at], planes[96 + at]]).collect();
             assert_eq!(again, across);
         }
-        // Long enough to be parted in groups, with a rest.
+        // Long enough to be separated in groups, with a remainder.
         let image = picture(131, 7);
         let planar =
             View { corner: (0, 0), part: (131, 7), size: (131, 7), mirrored: false, layout: Layout::Planar };

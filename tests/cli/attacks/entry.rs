@@ -249,7 +249,7 @@ fn duplicate_or_unknown_fields() {
     for (bad, why) in [
         (good.replace("version 1.1\n", "version 1.1\nversion 1.1\n"), "line 4 must begin with 'dataset '"),
         (good.replace("name grads\n", "name grads\nname grads\n"), "line 3 must begin with 'version '"),
-        (format!("{good}note whatever\n"), "line 6 is none of a statement of kind 'release'"),
+        (format!("{good}note whatever\n"), "line 6 does not belong to a statement of kind 'release'"),
         (good.replace("dataset ", "licence CC0\ndataset "), "line 4 must begin with 'dataset '"),
         (good.replace("version 1.1", "version  1.1"), "line 3"),
         (good.replace("isn/v1 release", "isn/v1 rerelease"), "line 1 names no kind of statement"),

@@ -169,7 +169,7 @@ fn numbers_that_add_up_to_too_much_are_refused() {
             manifest["objects"][object]["length"] = (u64::MAX - 1).into();
         }
     });
-    assert!(status == 422 && why.contains("more bytes than there are"), "{status} {why}");
+    assert!(status == 422 && why.contains("more bytes than any disk has"), "{status} {why}");
 }
 
 #[test]

@@ -30,9 +30,9 @@ fn a_dataset_called_names_is_none_and_keeps_nobody_from_publishing() {
     forger.reader(&["pull", "grads@1.1", "--registry", "reg", "--to", "tree"]).ok();
     forger.reader(&["mirror", "reg", "m"]).ok();
     forger.reader(&["verify", "reg"]).ok();
-    forger.reader(&["pull", "names@1.0", "--registry", "reg"]).fails(2, "is no dataset name");
+    forger.reader(&["pull", "names@1.0", "--registry", "reg"]).fails(2, "is not a dataset name");
     forger.recipe("names", "1.0", &["ant", "bee"], "");
     forger
         .isn(&["build", "names-1.0.toml", "--source", "raw", "--out", "out-names"])
-        .fails(1, "is no dataset name");
+        .fails(1, "is not a dataset name");
 }

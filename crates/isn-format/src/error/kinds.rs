@@ -1,57 +1,58 @@
-//! What [`Error`](super::Error) says beside its message, for whoever has to decide what helps: nobody looks for words.
+//! The kinds in [`Error`](super::Error): they determine the help that is printed, so that nobody has to match
+//! the text of a message.
 
-/// Whose bytes are not what they must be.
+/// Where bytes were that are not what they must be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum At {
-    /// Whoever found it cannot say.
+    /// Unknown.
     #[default]
     Unknown,
     /// A registry or one of its mirrors.
     Registry,
-    /// The cache of this home.
+    /// The user's cache.
     Cache,
-    /// A tree that was pulled before, and is read in place or instead of a registry.
+    /// A tree that was pulled earlier and is read in place, or instead of a registry.
     Tree,
     /// The output of a build.
     Build,
 }
 
-/// Why a network gave nothing of use.
+/// Why a request gave nothing usable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NetworkKind {
-    /// None is to be used.
+    /// No network is to be used.
     Offline,
-    /// The server's certificate is not believed.
+    /// The server's certificate is not trusted.
     Certificate,
-    /// The host's name leads nowhere.
+    /// The host name does not resolve.
     Dns,
-    /// The proxy is not there, or refuses.
+    /// The proxy cannot be reached, or refuses.
     Proxy,
-    /// Nothing takes the connection.
+    /// Nothing accepts the connection.
     Refused,
-    /// Nothing came, or too little, in the time there was.
+    /// Nothing, or too little, arrived before the timeout.
     Timeout,
     /// The server answered with this HTTP status.
     Status(u16),
-    /// The connection broke, or what came makes no sense.
+    /// The connection broke, or the answer makes no sense.
     Broken,
-    /// The registry is a folder, and this file of it cannot be read.
+    /// The registry is a folder, and this file in it cannot be read.
     Unreadable,
 }
 
-/// What there is none of.
+/// The kind of thing that is missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Missing {
-    /// A thing of its own kind.
+    /// None of the others.
     #[default]
     Other,
-    /// A registry, where one was named.
+    /// A registry, at the location that was named.
     Registry,
-    /// A lock file, and datasets to lock.
+    /// `isn.lock`, or datasets to lock.
     Lock,
-    /// A key of the user's.
+    /// One of the user's keys.
     Key,
-    /// A name or a version that a registry was asked for.
+    /// A name or a version in a registry.
     Version,
     /// A split of a version.
     Split,
@@ -59,32 +60,32 @@ pub enum Missing {
     Class,
     /// An image of a version.
     Image,
-    /// A file or folder of the user's.
+    /// A file or folder of the user.
     File,
-    /// A file of a registry that something in it refers to.
+    /// A file of a registry that another file refers to.
     Object,
 }
 
-/// What is there already.
+/// The kind of thing that already exists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum There {
-    /// A file or folder, where something is to be made.
+    /// A file or folder where one is to be made.
     #[default]
     Place,
-    /// The folder that the user is in, or one above it, whose place nothing can take.
+    /// The current folder or one above it, which cannot be replaced.
     WorkingFolder,
-    /// A mount point, or a folder with one in it.
+    /// A mount point, or a folder that contains one.
     MountPoint,
     /// A folder that its owner has protected.
     Protected,
     /// A key of that name.
     KeyFile,
-    /// Another log's key for the registry.
+    /// Another log key for the registry.
     LogKey,
-    /// Another release of the name and version.
+    /// Another release of that name and version.
     Release,
-    /// What was to be added to a statement: its signature or one of its keys.
+    /// What was to be added to a statement: this signature, or a key with this right.
     Said,
-    /// The same work, at work.
+    /// The same operation, which is running.
     Running,
 }

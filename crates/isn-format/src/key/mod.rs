@@ -1,13 +1,13 @@
-//! Keys and signatures: OpenSSH's formats, Ed25519 only, so that people sign with keys they already have and
-//! check with the `ssh-keygen` they already have.
+//! Keys and signatures: OpenSSH's formats, Ed25519 only, so that people sign with the keys and check with the
+//! `ssh-keygen` that they already have.
 //!
 //! | file | noun |
 //! |---|---|
-//! | `public_key.rs` | [`PublicKey`], and the [`KeyLine`] that a `.pub` file holds |
+//! | `public_key.rs` | [`PublicKey`], and [`KeyLine`], the line in a `.pub` file |
 //! | `signature.rs` | [`Signature`]: one armoured SSHSIG block |
 //! | `private_key.rs` | [`KeyFile`], perhaps encrypted; [`PrivateKey`], ready to sign |
 //!
-//! Where keys are kept, and agents that hold them, are `isn_registry::keyring`'s.
+//! `isn_registry::keyring` knows where keys are kept, and talks to agents that hold them.
 
 mod private_key;
 mod public_key;
@@ -19,16 +19,19 @@ pub use signature::Signature;
 
 use crate::error::Result;
 
-/// Something that can sign: a private key at hand, or one that an agent holds.
+/// Something that can sign: a private key, or a key that an agent holds.
 pub trait Signer {
-    /// The key that signatures will be by.
+    /// Returns the public key of its signatures.
     fn public_key(&self) -> &PublicKey;
 
-    /// Signs `message` for one purpose, the `namespace`: a signature for one is none for another.
+    /// Signs `message` for one purpose, the `namespace`: the signature is not valid for any other.
+    ///
+    /// # Errors
+    /// Fails if the key or its agent cannot sign.
     fn sign_sshsig(&self, namespace: &str, message: &[u8]) -> Result<Signature>;
 }
 
-/// Why a key of this algorithm (OpenSSH's name for it) is not accepted, `None` for Ed25519.
+/// Returns why a key of this algorithm (OpenSSH's name for it) is refused, `None` for Ed25519.
 fn refusal(algorithm: &str) -> Option<String> {
     let kind = match algorithm {
         "ssh-ed25519" => return None,

@@ -1,4 +1,4 @@
-//! [`KeyFile`] and [`PrivateKey`]: the text of OpenSSH private key files, made and read.
+//! [`KeyFile`] and [`PrivateKey`]: makes and reads the text of OpenSSH private key files.
 
 use std::fmt;
 use std::ops::Deref;
@@ -9,7 +9,7 @@ use ssh_key::{Algorithm, HashAlg, LineEnding};
 use crate::error::{Error, Result};
 use crate::key::{KeyLine, PublicKey, Signature, Signer, refusal};
 
-/// An OpenSSH private key file, as read: perhaps encrypted, its public half in the clear.
+/// An OpenSSH private key file as read: perhaps encrypted, but its public key is always readable.
 #[derive(Clone)]
 pub struct KeyFile {
     what: String,
@@ -17,17 +17,20 @@ pub struct KeyFile {
     key: ssh_key::PrivateKey,
 }
 
-/// An Ed25519 private key, ready to sign. Its secret is wiped from memory when it is dropped.
+/// An Ed25519 private key, ready to sign. Dropping it wipes its secret from memory.
 #[derive(Clone)]
 pub struct PrivateKey {
     line: KeyLine,
-    /// The same key, for what OpenSSH has no format for.
+    /// The same key, for signatures that OpenSSH has no format for.
     secret: ed25519_dalek::SigningKey,
     key: ssh_key::PrivateKey,
 }
 
 impl KeyFile {
-    /// Reads the text of a private key file. `what` names it in errors.
+    /// Reads the text of a private key file; `what` names it in errors.
+    ///
+    /// # Errors
+    /// [`Error::Key`] if it is not an OpenSSH private key, or not an Ed25519 one.
     pub fn parse(what: &str, text: &str) -> Result<Self> {
         let refuse = |why: String| Error::Key { key: what.into(), why };
         if !text.starts_with("-----BEGIN OPENSSH PRIVATE KEY-----") {
@@ -35,7 +38,7 @@ impl KeyFile {
         }
         let key = ssh_key::PrivateKey::from_openssh(text).map_err(|e| {
             refuse(match e {
-                // Kinds of key that this build has no code for.
+                // Kinds of keys that this build does not support.
                 ssh_key::Error::AlgorithmUnknown | ssh_key::Error::AlgorithmUnsupported { .. } => {
                     refusal("").unwrap_or_default()
                 }
@@ -46,18 +49,22 @@ impl KeyFile {
         Ok(KeyFile { what: what.into(), public, key })
     }
 
-    /// The public half: readable without the passphrase.
+    /// Returns the public key, for which no passphrase is needed.
     pub fn public_key(&self) -> &PublicKey {
         &self.public
     }
 
-    /// Whether a passphrase protects it.
+    /// Whether it is protected by a passphrase.
     pub fn is_encrypted(&self) -> bool {
         self.key.is_encrypted()
     }
 
-    /// The key itself. `passphrase` is called only if there has to be one; `None` from it means that there is
-    /// nobody to ask.
+    /// Returns the key itself. `passphrase` is called only if one is needed; it returns `None` if nobody can
+    /// be asked.
+    ///
+    /// # Errors
+    /// [`Error::Key`] if the passphrase is unavailable or wrong, or the file cannot be decrypted; also any
+    /// error of `passphrase`.
     pub fn unlock(self, passphrase: impl FnOnce() -> Result<Option<String>>) -> Result<PrivateKey> {
         let refuse = |why: &str| Error::Key { key: self.what.clone(), why: why.into() };
         if !self.key.is_encrypted() {
@@ -74,7 +81,7 @@ impl KeyFile {
     }
 }
 
-/// Why a file that does not begin as an OpenSSH private key is none.
+/// Returns why a file that does not begin like an OpenSSH private key is refused.
 fn not_openssh(text: &str) -> String {
     if text.starts_with("-----BEGIN ") && text.contains("PRIVATE KEY-----") {
         "is a private key in another format than OpenSSH's: `ssh-keygen -t ed25519` or `isn key new` makes one".into()
@@ -89,6 +96,9 @@ fn not_openssh(text: &str) -> String {
 
 impl PrivateKey {
     /// Makes a key from the operating system's randomness.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the key cannot be made.
     pub fn generate(comment: &str) -> Result<Self> {
         let mut key = ssh_key::PrivateKey::random(&mut OsRng, Algorithm::Ed25519).map_err(internal)?;
         key.set_comment(comment);
@@ -96,7 +106,7 @@ impl PrivateKey {
         PrivateKey::from(public, key)
     }
 
-    /// From a key that is not encrypted.
+    /// Creates it from a key that is not encrypted.
     fn from(public: PublicKey, key: ssh_key::PrivateKey) -> Result<Self> {
         let line = KeyLine { key: public, comment: key.comment().into() };
         let pair = key.key_data().ed25519().ok_or_else(|| Error::Internal("no Ed25519 key pair".into()))?;
@@ -104,20 +114,23 @@ impl PrivateKey {
         Ok(PrivateKey { line, secret, key })
     }
 
-    /// Its public half, as the line of a `.pub` file.
+    /// Returns its public key, as the line of a `.pub` file.
     pub fn public_line(&self) -> &KeyLine {
         &self.line
     }
 
-    /// Signs exactly `message`, as a log signs its checkpoints. Statements are signed with
-    /// [`Signer::sign_sshsig`] only, whose messages begin otherwise than any checkpoint.
+    /// Signs exactly `message`, as a log signs its checkpoints. Statements are signed only with
+    /// [`Signer::sign_sshsig`], whose messages never begin like a checkpoint.
     pub fn sign_raw(&self, message: &[u8]) -> [u8; 64] {
         use ed25519_dalek::Signer as _;
         self.secret.sign(message).to_bytes()
     }
 
-    /// The text of a private key file, encrypted if there is a passphrase (AES-256-CTR under bcrypt-pbkdf,
-    /// `ssh-keygen`'s defaults). It is wiped from memory when it is dropped.
+    /// Returns the text of a private key file, encrypted if there is a passphrase (AES-256-CTR with
+    /// bcrypt-pbkdf, `ssh-keygen`'s defaults). Dropping the text wipes it from memory.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the key cannot be encrypted or encoded.
     pub fn to_openssh(&self, passphrase: Option<&str>) -> Result<impl Deref<Target = String> + use<>> {
         let text = match passphrase {
             Some(passphrase) => {
@@ -132,7 +145,7 @@ impl PrivateKey {
 /// Keys for tests, the same in every run.
 #[cfg(test)]
 impl PrivateKey {
-    /// `alice` or `bob` of `tests/vectors/release`.
+    /// Returns `alice` or `bob` of `tests/vectors/release`.
     pub(crate) fn of_vectors(name: &str) -> Self {
         let text = match name {
             "alice" => include_str!("../../../../tests/vectors/release/alice"),
@@ -141,7 +154,7 @@ impl PrivateKey {
         KeyFile::parse(name, text).and_then(|key| key.unlock(|| Ok(None))).unwrap()
     }
 
-    /// The key with this number.
+    /// Returns the key with this number.
     pub(crate) fn of_seed(seed: u8) -> Self {
         let pair = ssh_key::private::Ed25519Keypair::from_seed(&[seed; 32]);
         let key = ssh_key::PrivateKey::from(pair);
@@ -161,7 +174,7 @@ impl Signer for PrivateKey {
     }
 }
 
-// By hand: a secret must not get into a log through a derived implementation.
+// Written by hand: a derived implementation could write a secret into a log.
 impl fmt::Debug for KeyFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "KeyFile({}, {})", self.what, self.public.fingerprint())

@@ -1,4 +1,4 @@
-//! [`PublicKey`] and [`KeyLine`]: who signs, as OpenSSH writes it.
+//! [`PublicKey`] and [`KeyLine`]: the identity of a signer, as OpenSSH writes it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,23 +9,24 @@ use ssh_key::public::{Ed25519PublicKey, KeyData};
 
 use crate::error::{Error, Result};
 
-/// An Ed25519 public key. `Display` is OpenSSH's `ssh-ed25519 AAAA…`, without a comment; `FromStr` takes that line
-/// with a comment or without.
+/// An Ed25519 public key. `Display` is OpenSSH's `ssh-ed25519 AAAA…`, without a comment; `FromStr` accepts
+/// that line with or without a comment.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PublicKey(Ed25519PublicKey);
 
 impl PublicKey {
-    /// `SHA256:…`, as `ssh-keygen -lf` prints it.
+    /// Returns `SHA256:…`, as `ssh-keygen -lf` prints it.
     pub fn fingerprint(&self) -> String {
         self.key_data().fingerprint(HashAlg::Sha256).to_string()
     }
 
-    /// The 32 bytes of the key.
+    /// Returns the 32 bytes of the key.
     pub fn to_bytes(self) -> [u8; 32] {
         self.0.0
     }
 
-    /// The inverse of [`PublicKey::to_bytes`]. Any 32 bytes are taken; those that are no key verify nothing.
+    /// Creates a key from the bytes that [`PublicKey::to_bytes`] returns. Any 32 bytes are accepted; no
+    /// signature verifies with bytes that are not a key.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         PublicKey(Ed25519PublicKey(bytes))
     }
@@ -34,7 +35,8 @@ impl PublicKey {
         KeyData::Ed25519(self.0)
     }
 
-    /// The key in SSH's wire encoding: what the base64 of its line holds, and what an agent knows it by.
+    /// Returns the key in SSH's wire encoding, which is in the base64 of its line and by which an agent
+    /// identifies it.
     pub fn to_wire(self) -> Vec<u8> {
         let mut wire = Vec::with_capacity(51);
         for part in [b"ssh-ed25519".as_slice(), &self.0.0] {
@@ -45,7 +47,7 @@ impl PublicKey {
         wire
     }
 
-    /// The Ed25519 key in `data`, or why there is none.
+    /// Returns the Ed25519 key in `data`, or why there is none.
     pub(super) fn from_key_data(data: &KeyData) -> Result<Self, String> {
         match data.ed25519() {
             Some(key) => Ok(PublicKey(*key)),
@@ -91,22 +93,25 @@ impl<'de> Deserialize<'de> for PublicKey {
     }
 }
 
-/// A public key with the comment that its file gives it: the one line of a `.pub` file.
+/// A public key with the comment in its file: the one line of a `.pub` file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyLine {
     /// The key.
     pub key: PublicKey,
-    /// What its owner calls it; may be empty. Anybody can write anything here: it proves nothing.
+    /// The owner's name for it; may be empty. Anybody can write anything here, so it proves nothing.
     pub comment: String,
 }
 
 impl KeyLine {
-    /// Reads the one line of a public key file. `what` names it in errors.
+    /// Reads the one line of a public key file; `what` names it in errors.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if it is not one Ed25519 public key in OpenSSH's form.
     pub fn parse(what: impl fmt::Display, text: &str) -> Result<Self> {
         KeyLine::read(text).map_err(|why| Error::invalid(what, why))
     }
 
-    /// The reason never quotes the text: it could be a private key, named by mistake.
+    /// The reason never quotes the text, which could be a private key, named by mistake.
     fn read(text: &str) -> Result<Self, String> {
         let line = text.trim();
         if line.contains("PRIVATE KEY-----") {

@@ -1,8 +1,8 @@
-//! [`Signature`]: one armoured SSHSIG block, in the one form that `ssh-keygen -Y sign` writes.
+//! [`Signature`]: one armoured SSHSIG block, in exactly the form that `ssh-keygen -Y sign` writes.
 //!
-//! The format is OpenSSH's `PROTOCOL.sshsig`. For an Ed25519 key, SHA-512 and a given namespace all of it but the
-//! public key (32 bytes) and the signature (64 bytes) is fixed, so a signature has exactly one spelling: what is
-//! read must be what would be written, byte for byte.
+//! The format is OpenSSH's `PROTOCOL.sshsig`. For an Ed25519 key, SHA-512 and a given namespace, everything
+//! is fixed except the public key (32 bytes) and the signature (64 bytes). So a signature has exactly one
+//! spelling: the text that is read must equal the text that would be written, byte for byte.
 
 use ssh_key::{Algorithm, HashAlg, LineEnding, SshSig};
 
@@ -11,8 +11,8 @@ use crate::key::PublicKey;
 /// The last line of a block.
 const END: &str = "-----END SSH SIGNATURE-----\n";
 
-/// A signature by an Ed25519 key over a message that is not part of it. Well-formed; whether it is *valid* is for
-/// [`Signature::is_valid`] to say.
+/// A signature by an Ed25519 key over a message that is not part of it. It is well-formed;
+/// [`Signature::is_valid`] says whether it is *valid*.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
     signer: PublicKey,
@@ -20,7 +20,10 @@ pub struct Signature {
 }
 
 impl Signature {
-    /// Reads one block, from the `-` of its first line to the line feed of its last. The error is a reason.
+    /// Reads one block, from the `-` of its first line to the line feed of its last.
+    ///
+    /// # Errors
+    /// The reason, if it is not an Ed25519 signature for `namespace` in the exact form.
     pub fn parse(armour: &str, namespace: &str) -> Result<Self, String> {
         let sshsig = SshSig::from_pem(armour).map_err(|e| {
             format!("is not an Ed25519 signature in the form that `ssh-keygen -Y sign` writes ({e})")
@@ -32,19 +35,25 @@ impl Signature {
         Ok(signature)
     }
 
-    /// What is signed for a message: an agent is asked to sign this. The error is a reason.
+    /// Returns the bytes that are signed for a message; an agent is asked to sign these.
+    ///
+    /// # Errors
+    /// The reason, if the bytes cannot be encoded.
     pub fn signed_data(namespace: &str, message: &[u8]) -> Result<Vec<u8>, String> {
         SshSig::signed_data(namespace, HashAlg::Sha512, message).map_err(|e| e.to_string())
     }
 
-    /// Takes the 64 bytes that an agent has made of [`Signature::signed_data`]. The error is a reason.
+    /// Wraps the 64 bytes that an agent has made from [`Signature::signed_data`].
+    ///
+    /// # Errors
+    /// The reason, if `raw` is not an Ed25519 signature.
     pub fn from_raw(signer: &PublicKey, namespace: &str, raw: &[u8]) -> Result<Self, String> {
         let sshsig = ssh_key::Signature::new(Algorithm::Ed25519, raw)
             .and_then(|raw| SshSig::new(signer.key_data(), namespace, HashAlg::Sha512, raw));
         Signature::new(sshsig.map_err(|e| e.to_string())?, namespace)
     }
 
-    /// Takes what a key has made, under the same rules as [`Signature::parse`].
+    /// Wraps a signature that a key has made, under the same rules as [`Signature::parse`].
     pub(super) fn new(sshsig: SshSig, namespace: &str) -> Result<Self, String> {
         let signer = PublicKey::from_key_data(sshsig.public_key()).map_err(|why| format!("its key {why}"))?;
         if sshsig.algorithm() != Algorithm::Ed25519 {
@@ -63,7 +72,10 @@ impl Signature {
         Ok(Signature { signer, sshsig })
     }
 
-    /// Reads one or more blocks with nothing before, between or after them. The error is a reason.
+    /// Reads one or more blocks with nothing before, between or after them.
+    ///
+    /// # Errors
+    /// The reason, if there is no block, or why one is refused.
     pub fn parse_all(armour: &str, namespace: &str) -> Result<Vec<Self>, String> {
         if armour.is_empty() {
             return Err("has no signature".into());
@@ -81,17 +93,20 @@ impl Signature {
         Ok(signatures)
     }
 
-    /// The key it claims to be by.
+    /// Returns the key that it claims to be by.
     pub fn signer(&self) -> &PublicKey {
         &self.signer
     }
 
-    /// The block as text, with its final line feed. Fails for no signature that [`Signature::parse`] returns.
+    /// Returns the block as text, with its final line feed.
+    ///
+    /// # Errors
+    /// The reason, if it cannot be encoded; never for a signature from [`Signature::parse`].
     pub fn armour(&self) -> Result<String, String> {
         self.sshsig.to_pem(LineEnding::LF).map_err(|e| format!("cannot be armoured: {e}"))
     }
 
-    /// Whether the holder of [`Signature::signer`]'s private key has signed exactly `message`.
+    /// Whether the holder of the private key of [`Signature::signer`] has signed exactly `message`.
     pub fn is_valid(&self, message: &[u8]) -> bool {
         ssh_key::PublicKey::from(self.signer.key_data())
             .verify(self.sshsig.namespace(), message, &self.sshsig)

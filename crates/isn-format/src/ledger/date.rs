@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// `YYYY-MM-DDTHH:MM:SSZ` of a time; the epoch for one before it.
+/// Returns a time as `YYYY-MM-DDTHH:MM:SSZ`; a time before the epoch gives the epoch.
 pub fn timestamp(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let (days, second) = (seconds / 86_400, seconds % 86_400);
@@ -11,8 +11,8 @@ pub fn timestamp(time: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// Year, month and day of a number of days after 1970-01-01, by counting eras of 400 years from a year that begins in
-/// March (Hinnant, "chrono-compatible low-level date algorithms").
+/// Converts a number of days after 1970-01-01 to year, month and day, by counting eras of 400 years from a
+/// year that begins in March (Hinnant, "chrono-compatible low-level date algorithms").
 fn civil(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
@@ -24,7 +24,7 @@ fn civil(days: u64) -> (u64, u64, u64) {
     (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
-/// Whether `text` is `YYYY-MM-DD`, or that with `THH:MM:SSZ`, and there is such a day and time.
+/// Whether `text` is `YYYY-MM-DD`, or that with `THH:MM:SSZ`, of a day and time that exist.
 pub fn is_date_or_time(text: &str) -> bool {
     let Some((date, time)) = text.split_once('T') else { return is_iso_date(text) };
     let Some(time) = time.strip_suffix('Z') else { return false };
@@ -36,7 +36,7 @@ fn number(part: &str, len: usize) -> Option<u32> {
     (part.len() == len && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse().ok())?
 }
 
-/// Whether `text` is `YYYY-MM-DD` and such a day exists (proleptic Gregorian calendar).
+/// Whether `text` is `YYYY-MM-DD` of a day that exists (proleptic Gregorian calendar).
 pub(super) fn is_iso_date(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
     let [year, month, day] = parts[..] else { return false };

@@ -1,4 +1,4 @@
-//! The ledger's file: CSV that people may edit, and to which rows are only added.
+//! The file of a ledger: CSV that people may edit, and to which rows are only added.
 
 use std::io::Read as _;
 use std::str::FromStr;
@@ -12,26 +12,29 @@ use crate::error::{Error, Mistake, Result};
 /// The first line of the file.
 pub const HEADER: &str = "kind,source_id,says,labels,reason,source,reviewer,date,evidence";
 
-/// The first line of a corrections file of the older form: decisions only, one an image. It is read, not written.
+/// The first line of a corrections file of the older form: decisions only, one per image. It is read but not
+/// written.
 pub const OLD_HEADER: &str = "source_id,action,to,reason,source,reviewer,date";
 
-/// The reviewer of an old row that names none.
+/// The reviewer of an old row that does not name one.
 const NOBODY: &str = "unnamed";
 
 impl Ledger {
-    /// Reads a ledger: UTF-8 CSV (RFC 4180) with the header [`HEADER`], or [`OLD_HEADER`] with at most one row an image.
+    /// Reads a ledger: UTF-8 CSV (RFC 4180) with the header [`HEADER`], or [`OLD_HEADER`] with at most one
+    /// row per image.
     ///
     /// # Errors
     /// [`Error::Mistakes`], naming `what`, with every mistake and its line.
     pub fn parse(what: &str, bytes: &[u8]) -> Result<Self> {
         let mut reading = Reading { ledger: Ledger::default(), lines: Vec::new(), mistakes: Vec::new() };
-        // With a line feed after the last line, a quote that is open there holds a line break, which no field may have;
-        // else the next row that is added would be taken into that field.
+        // The extra line feed reveals a quote that is still open at the end: the field then contains a line
+        // break, which is not allowed. Without it, the next row that is added would become part of that
+        // field.
         let bytes = bytes.chain(&b"\n"[..]);
         let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
         let mut record = csv::ByteRecord::new();
         let mut header = None;
-        // Reading bytes out of memory cannot fail, and rows of any length are taken; yet never unseen.
+        // Reading from memory cannot fail, and rows may have any length; still, an error must not be ignored.
         while reader.read_byte_record(&mut record).map_err(|error| Error::invalid(what, error))? {
             let line = record.position().map_or(0, |p| p.line() as usize);
             let Ok(fields) = record.iter().map(std::str::from_utf8).collect::<Result<Vec<_>, _>>() else {
@@ -59,14 +62,17 @@ impl Ledger {
         }
     }
 
-    /// The file: header, rows, LF line ends, minimal quoting.
+    /// Returns the bytes of the file: header, rows, LF line ends, minimal quoting.
     pub fn to_csv(&self) -> Vec<u8> {
         let mut out = format!("{HEADER}\n");
         self.rows.iter().for_each(|row| out += &row.to_csv());
         out.into_bytes()
     }
 
-    /// As [`Ledger::parse`], and a file without a byte is an empty ledger.
+    /// Like [`Ledger::parse`], but a file without any bytes is an empty ledger.
+    ///
+    /// # Errors
+    /// As [`Ledger::parse`].
     pub fn parse_or_empty(what: &str, bytes: &[u8]) -> Result<Self> {
         if bytes.is_empty() { Ok(Ledger::default()) } else { Self::parse(what, bytes) }
     }
@@ -77,7 +83,7 @@ fn columns(header: &str) -> Vec<&str> {
 }
 
 impl Row {
-    /// Its line in a file, line feed and all.
+    /// Returns its line in a file, with the line feed.
     pub fn to_csv(&self) -> String {
         let fields = match self {
             Row::Claim(Claim { source_id, says, source, date, evidence }) => {
@@ -95,7 +101,7 @@ impl Row {
     }
 }
 
-/// A file being read.
+/// The state of reading a file.
 struct Reading {
     ledger: Ledger,
     /// The line of each row of `ledger`.
@@ -138,7 +144,7 @@ impl Reading {
             if let Some((at, earlier)) = earlier {
                 let same = earlier.decision().map(|d| &d.verdict) == row.decision().map(|d| &d.verdict);
                 let how = if same { "has a row already" } else { "contradicts the row" };
-                let why = format!("{id}: {how} at line {}: one row an image", self.lines[at]);
+                let why = format!("{id}: {how} at line {}: an image may have one row", self.lines[at]);
                 return self.wrong(line, why);
             }
         }

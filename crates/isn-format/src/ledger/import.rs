@@ -1,4 +1,4 @@
-//! Claims that others have published, read from their own files.
+//! Reads label claims that others have published, from their own files.
 
 use serde::Deserialize;
 
@@ -7,30 +7,31 @@ use crate::class::ClassId;
 use crate::error::{Error, Mistake, Result};
 use crate::ilsvrc2012;
 
-/// A file of claims, as it was recognised.
+/// The recognised format of a file of claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// `real.json`: ReaL, the reassessed labels of ImageNet's 50,000 val images (Beyer et al., 2020).
     Real,
-    /// `imagenet_mturk.json`: five votes on each val image that confident learning had flagged (Northcutt et al., 2021).
+    /// `imagenet_mturk.json`: five votes on each val image that confident learning had flagged (Northcutt et
+    /// al., 2021).
     Mturk,
     /// Multi-labels of val images by experts (Shankar et al., 2020), as CSV.
     Shankar,
-    /// All three beside each other, an image a row.
+    /// All three side by side, one row per image.
     Table,
-    /// Images, with or without labels, as CSV.
+    /// A list of images, with or without labels, as CSV.
     List,
     /// A ledger.
     Ledger,
 }
 
-/// The dates of the papers, which their claims bear.
+/// The dates of the papers, which are the dates of their claims.
 const REAL: (&str, &str) = ("real", "2020-06-12");
 const MTURK: (&str, &str) = ("mturk", "2021-03-26");
 const SHANKAR: (&str, &str) = ("shankar", "2020-07-13");
 
 impl Format {
-    /// In words.
+    /// Returns its name in words.
     pub fn as_str(self) -> &'static str {
         match self {
             Format::Real => "ReaL's labels",
@@ -43,20 +44,20 @@ impl Format {
     }
 }
 
-/// What a list does not say itself.
+/// What a list of images does not contain itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Unsaid<'a> {
-    /// Who claims it.
+    /// The source of the claims.
     pub source: Option<&'a str>,
-    /// When, `YYYY-MM-DD`.
+    /// The date of the claims, `YYYY-MM-DD`.
     pub date: &'a str,
 }
 
-/// Reads a file of claims, whose format is told by its content.
+/// Reads a file of claims and recognises its format by its contents.
 ///
 /// # Errors
-/// [`Error::Invalid`] and [`Error::Mistakes`], naming `what`: an unknown format, rows and labels that make no sense, a
-/// list without a source.
+/// [`Error::Invalid`] or [`Error::Mistakes`], naming `what`, if the format is unknown, rows or labels make no
+/// sense, or a list has no source.
 pub fn read(what: &str, bytes: &[u8], unsaid: Unsaid<'_>) -> Result<(Format, Vec<Row>)> {
     let start = bytes.iter().position(|b| !b.is_ascii_whitespace()).map_or(0, |at| bytes[at]);
     if start == b'[' {
@@ -75,15 +76,15 @@ pub fn read(what: &str, bytes: &[u8], unsaid: Unsaid<'_>) -> Result<(Format, Vec
         () if ID_COLUMNS.iter().any(|id| columns.contains(id)) => Format::List,
         () => {
             let why = format!(
-                "is no file of claims that isn knows: ReaL's real.json, imagenet_mturk.json, or CSV whose header has \
-                 source_id (with labels and evidence, or correct and problematic), or is {HEADER}"
+                "is not a file of claims that isn knows: ReaL's real.json, imagenet_mturk.json, or CSV whose header \
+                 has source_id (with labels and evidence, or correct and problematic), or is {HEADER}"
             );
             return Err(Error::invalid(what, why));
         }
     };
     let source = match (format, unsaid.source) {
         (Format::List, None) => {
-            return Err(Error::invalid(what, "is a list: say whose it is with --source NAME"));
+            return Err(Error::invalid(what, "is a list: name its source with --source NAME"));
         }
         (_, source) => source.unwrap_or_default(),
     };
@@ -107,7 +108,7 @@ fn read_json(what: &str, bytes: &[u8]) -> Result<(Format, Vec<Row>)> {
     let entries: Vec<Entry> = serde_json::from_slice(bytes).map_err(|e| Error::invalid(what, e))?;
     let wrong = |at: usize, why: String| Error::invalid(what, format!("entry {at}: {why}"));
     let class = |at: usize, rank: usize| {
-        ilsvrc2012::class_at(rank).ok_or_else(|| wrong(at, format!("{rank} is none of the 1,000 classes")))
+        ilsvrc2012::class_at(rank).ok_or_else(|| wrong(at, format!("{rank} is not one of the 1,000 classes")))
     };
     let mut rows = Vec::new();
     let mut format = Format::Real;
@@ -132,7 +133,7 @@ fn read_json(what: &str, bytes: &[u8]) -> Result<(Format, Vec<Row>)> {
     Ok((format, rows))
 }
 
-/// The votes of five people between the label that an image has and one that a model guessed.
+/// The votes of five people between the label of an image and the label that a model guessed.
 #[derive(Deserialize)]
 struct Votes {
     given: u32,
@@ -142,7 +143,7 @@ struct Votes {
 }
 
 impl Votes {
-    /// `given=1;guessed=4;neither=0;both=0`.
+    /// Parses `given=1;guessed=4;neither=0;both=0`.
     fn parse(text: &str) -> Option<Votes> {
         let mut votes = [None; 4];
         for part in text.split(';') {
@@ -154,7 +155,7 @@ impl Votes {
         Some(Votes { given: given?, guessed: guessed?, neither: neither?, both: both? })
     }
 
-    /// What more than half of them say; otherwise it is unclear.
+    /// Returns the claim of more than half of the votes; without such a majority, it is unclear.
     fn claim(&self, id: &str, given: ClassId, guessed: ClassId) -> Row {
         let Votes { given: g, guessed: u, neither: n, both: b } = *self;
         let half = (g + u + n + b) / 2;
@@ -205,20 +206,20 @@ fn read_csv(
     }
 }
 
-/// A row of a CSV file, by the names of its columns.
+/// A row of a CSV file, accessed by the names of the columns.
 struct Record<'a> {
     columns: &'a csv::StringRecord,
     record: &'a csv::StringRecord,
 }
 
 impl Record<'_> {
-    /// The field of a column; empty if there is no such column.
+    /// Returns the field of a column; empty if there is no such column.
     fn field(&self, column: &str) -> &str {
         let at = self.columns.iter().position(|name| name.trim_start_matches('\u{feff}') == column);
         at.and_then(|at| self.record.get(at)).unwrap_or("")
     }
 
-    /// Ids with white space between.
+    /// Returns the ids in a field, separated by white space.
     fn classes(&self, column: &str) -> Result<Vec<ClassId>, String> {
         let class = |id: &str| id.parse().map_err(|e| format!("{column}: {e}"));
         self.field(column).split_whitespace().map(class).collect()
@@ -231,7 +232,8 @@ impl Record<'_> {
         Ok(vec![claim(id.into(), says, (source, date), self.field("evidence").into())])
     }
 
-    /// What experts say, in columns with or without a prefix; nothing if they did not look at the image.
+    /// Returns what experts say, from columns with or without a prefix; `None` if they did not review the
+    /// image.
     fn expert(&self, id: &str, prefix: &str) -> Result<Option<Row>, String> {
         let prefix =
             if self.field("shankar_correct").is_empty() && prefix.is_empty() { "" } else { "shankar_" };
@@ -280,7 +282,7 @@ impl Record<'_> {
     }
 }
 
-/// What a set of fitting labels says; `empty` if there is none.
+/// Returns what a set of fitting labels says; `empty` if there are none.
 fn fits(labels: Vec<ClassId>, empty: Says) -> Says {
     match <[ClassId; 1]>::try_from(labels) {
         Ok([class]) => Says::Label(class),
@@ -293,7 +295,8 @@ fn claim(source_id: String, says: Says, (source, date): (&str, &str), evidence: 
     Row::Claim(Claim { source_id, says, source: source.into(), date: date.into(), evidence })
 }
 
-/// `ILSVRC2012_val_00000293` of a path or URL that ends with it and an extension.
+/// Returns the `ILSVRC2012_val_00000293` of a path or URL that ends with it and an extension; other names
+/// keep their folders.
 fn stem(path: &str) -> &str {
     let image = ["jpeg", "jpg", "png"];
     match path.rsplit_once('.') {

@@ -1,5 +1,5 @@
-//! [`Ledger`]: what is claimed of single images, by whom, and what people decided. Rows are only ever added; a
-//! [`policy::Policy`] makes [`crate::corrections::Corrections`] of them.
+//! [`Ledger`]: label claims about single images, and the decisions that people made. Rows are only ever
+//! added; a [`policy::Policy`] derives [`crate::corrections::Corrections`] from them.
 
 pub mod date;
 mod file;
@@ -12,16 +12,17 @@ use std::collections::{BTreeMap, HashMap};
 pub use self::file::{HEADER, OLD_HEADER};
 pub use self::row::{Claim, Decision, Reason, Row, Says, Verdict};
 
-/// All rows of a ledger, in the order of the file: within one claimant's or reviewer's rows of an image the last counts.
+/// All rows of a ledger, in the order of the file. Of the rows of one claimant or reviewer about an image,
+/// the last counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     rows: Vec<Row>,
-    /// The positions of an image's rows, in the order of the file.
+    /// The positions in `rows` of an image's rows, in the order of the file.
     by_id: HashMap<String, Vec<usize>>,
 }
 
 impl Ledger {
-    /// A ledger of these rows.
+    /// Creates a ledger of these rows.
     pub fn new(rows: Vec<Row>) -> Self {
         let mut ledger = Ledger::default();
         rows.into_iter().for_each(|row| ledger.push(row));
@@ -33,17 +34,17 @@ impl Ledger {
         self.rows.push(row);
     }
 
-    /// The rows, in the order of the file.
+    /// Returns the rows, in the order of the file.
     pub fn rows(&self) -> &[Row] {
         &self.rows
     }
 
-    /// Whether there are none.
+    /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// The images that have rows, sorted by the bytes of their ids.
+    /// Returns the images that have rows, sorted by the bytes of their ids.
     pub fn source_ids(&self) -> Vec<&str> {
         let mut ids: Vec<&str> = self.by_id.keys().map(String::as_str).collect();
         ids.sort_unstable();
@@ -54,7 +55,8 @@ impl Ledger {
         self.by_id.get(source_id).into_iter().flatten().map(|&at| (at, &self.rows[at]))
     }
 
-    /// What each source claims of an image at present: its last claim, in the order of the file.
+    /// Returns the current claim of each source about an image, which is its last one, in the order of the
+    /// file.
     pub fn claims(&self, source_id: &str) -> impl Iterator<Item = &Claim> {
         let claims = self.of(source_id).filter_map(|(at, row)| row.claim().map(|claim| (at, claim)));
         let last: BTreeMap<&str, (usize, &Claim)> =
@@ -62,8 +64,8 @@ impl Ledger {
         in_file_order(last).into_iter()
     }
 
-    /// What each reviewer decides of an image at present: the last decision, unless it was withdrawn; in the order of
-    /// the file.
+    /// Returns the current decision of each reviewer about an image, which is the last one unless it was
+    /// withdrawn, in the order of the file.
     pub fn opinions(&self, source_id: &str) -> Vec<&Decision> {
         let decisions = self.of(source_id).filter_map(|(at, row)| row.decision().map(|one| (at, one)));
         let mut last: BTreeMap<&str, (usize, &Decision)> = BTreeMap::new();
@@ -76,7 +78,8 @@ impl Ledger {
         in_file_order(last)
     }
 
-    /// The images on which reviewers differ at present, sorted by the bytes of their ids. Who is unsure does not differ.
+    /// Returns the images about which reviewers currently disagree, sorted by the bytes of their ids.
+    /// Reviewers who are unsure do not count.
     pub fn conflicts(&self) -> Vec<Conflict<'_>> {
         let ids = self.source_ids().into_iter();
         ids.filter_map(|source_id| {
@@ -88,8 +91,9 @@ impl Ledger {
         .collect()
     }
 
-    /// This ledger and, after its rows, those of `other` that it does not have; a row that `other` has twice counts
-    /// twice. So two reviewers' copies of one ledger become one, and nobody's order of rows changes.
+    /// Returns this ledger followed by the rows of `other` that it does not have; a row that `other` has
+    /// twice counts twice. This merges two reviewers' copies of one ledger and keeps the order of the rows of
+    /// each.
     pub fn merge(&self, other: &Ledger) -> Ledger {
         let mut here: HashMap<&Row, usize> = HashMap::new();
         self.rows.iter().for_each(|row| *here.entry(row).or_default() += 1);
@@ -110,12 +114,12 @@ fn in_file_order<T>(of: BTreeMap<&str, (usize, T)>) -> Vec<T> {
     rows.into_iter().map(|(_, row)| row).collect()
 }
 
-/// Reviewers who differ on an image.
+/// Reviewers who disagree about an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflict<'l> {
     /// The image.
     pub source_id: &'l str,
-    /// What each says; not all the same.
+    /// The decision of each; not all are the same.
     pub opinions: Vec<&'l Decision>,
 }
 

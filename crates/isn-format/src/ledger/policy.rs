@@ -1,4 +1,4 @@
-//! [`Policy`]: how claims become corrections, and what is left to a person.
+//! [`Policy`]: how claims become corrections, and which images are left to a person.
 
 use std::collections::BTreeMap;
 
@@ -6,35 +6,37 @@ use super::{Claim, Decision, Ledger, Says, Verdict};
 use crate::class::{Class, ClassId};
 use crate::corrections::{Action, Because, Correction, Corrections};
 
-/// How claims become corrections. What a reviewer decides stands above it.
+/// How claims become corrections. A reviewer's decision overrides it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// So many independent sources that say the same, and none that says otherwise, decide; `None`: only reviewers do.
+    /// The number of independent sources that must agree for a correction, if no source says otherwise.
+    /// `None`: only reviewers decide.
     pub agree: Option<u32>,
-    /// What becomes of an image that shows its class and others.
+    /// What to do with an image that shows its class and others.
     pub several: Several,
-    /// Sources that are not independent of each other: those of a group count once.
+    /// Groups of sources that are not independent: each group counts as one source.
     pub together: Vec<Vec<String>>,
 }
 
-/// What becomes of an image that shows several classes, its own among them.
+/// What to do with an image that shows several classes, its own among them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Several {
-    /// It stays.
+    /// Keep it.
     #[default]
     Keep,
-    /// It is left out.
+    /// Leave it out.
     Remove,
 }
 
-/// What a ledger comes to under a policy.
+/// The corrections of a ledger under a policy, and what the policy does not decide.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settled {
-    /// What is decided.
+    /// The decided corrections.
     pub corrections: Corrections,
-    /// What is left to a person, sorted by source id. These images stay as they are.
+    /// The images that are left to a person, sorted by source id. They stay as they are.
     pub open: Vec<Open>,
-    /// What cannot be: reviewers who differ, classes that are not the dataset's. A line each.
+    /// What makes the ledger unusable: reviewers who disagree, classes that are not in the dataset. One line
+    /// each.
     pub problems: Vec<String>,
 }
 
@@ -45,34 +47,34 @@ pub struct Open {
     pub source_id: String,
     /// Its class in the source.
     pub given: ClassId,
-    /// What each source would have done with it.
+    /// What each source's claim would do with it.
     pub votes: Vec<Vote>,
-    /// Why it is left.
+    /// Why it is left to a person.
     pub why: OpenBecause,
 }
 
-/// What a source's claim comes to.
+/// The effect of a source's claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vote {
     /// The source.
     pub source: String,
-    /// What would become of the image; `None` where the claim says nothing of that.
+    /// What would happen to the image; `None` if the claim does not decide that.
     pub action: Option<Action>,
 }
 
 /// Why an image is left to a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenBecause {
-    /// Sources say different things.
+    /// Sources disagree.
     Conflict,
-    /// Too few independent sources say it.
+    /// Too few independent sources agree.
     TooFew,
     /// The reviewers are unsure.
     Unsure,
 }
 
 impl OpenBecause {
-    /// In words.
+    /// Returns the reason in words.
     pub fn as_str(self) -> &'static str {
         match self {
             OpenBecause::Conflict => "the claims conflict",
@@ -83,8 +85,9 @@ impl OpenBecause {
 }
 
 impl Policy {
-    /// What `ledger` comes to for images of `given` classes: pairs of source id and class in the source. Rows of other
-    /// images are passed over, but for decisions, which the caller checks against the source.
+    /// Derives the corrections of `ledger` for the images in `given`, which are pairs of a source id and the
+    /// class in the source. Claims about other images are ignored; decisions about them are kept, and the
+    /// caller checks them against the source.
     pub fn settle<'a>(
         &self,
         ledger: &Ledger,
@@ -100,7 +103,7 @@ impl Policy {
                 opinions.iter().copied().filter(|one| one.verdict != Verdict::Unsure).collect();
             match (firm.first(), class) {
                 (Some(first), _) => reviewed(first, &firm, classes, &mut settled),
-                // Claims of an image that is not there say nothing about this source.
+                // Claims about an image that is not in this source do not matter.
                 (None, None) => {}
                 (None, Some(class)) => {
                     self.voted(id, class, classes, ledger, !opinions.is_empty(), &mut settled)
@@ -129,7 +132,7 @@ impl Policy {
             .collect();
         let Some(action) = votes.iter().filter_map(|vote| vote.action.as_ref()).find(|a| **a != Action::Keep)
         else {
-            // Nobody has anything against it.
+            // No source wants a change.
             if unsure {
                 settled.open.push(open(id, given, votes, OpenBecause::Unsure));
             }
@@ -159,7 +162,7 @@ impl Policy {
         settled.open.push(open(id, given, votes, why));
     }
 
-    /// What a claim comes to for an image of the class `given`.
+    /// Returns what a claim would do with an image of the class `given`.
     fn action(&self, says: &Says, given: &ClassId, classes: &[Class]) -> Option<Action> {
         let several = match self.several {
             Several::Keep => Action::Keep,
@@ -175,7 +178,7 @@ impl Policy {
         })
     }
 
-    /// How many of the sources are independent of each other.
+    /// Returns the number of independent sources.
     fn independent<'s>(&self, sources: impl Iterator<Item = &'s str>) -> usize {
         let group = |source: &str| self.together.iter().position(|group| group.iter().any(|s| s == source));
         let mut counted: Vec<Result<usize, &str>> =
@@ -202,7 +205,7 @@ fn reviewed(first: &Decision, firm: &[&Decision], classes: &[Class], settled: &m
                 .problems
                 .push(format!("{id}: relabel to {class}, which is no class of the recipe"));
         }
-        // Both were left out before.
+        // Both were excluded above.
         Verdict::Unsure | Verdict::Withdraw => return,
     };
     let because = Because::Reviewed(firm.iter().map(|&one| one.clone()).collect());

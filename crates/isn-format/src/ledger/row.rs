@@ -1,67 +1,67 @@
-//! The rows of a ledger, and the words in their fields.
+//! The rows of a ledger, and the values of their fields.
 
 use std::fmt;
 
 use crate::class::ClassId;
 use crate::text::is_formula;
 
-/// One row.
+/// A row of a ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Row {
-    /// Somebody says what an image shows.
+    /// A label claim: somebody says what an image shows.
     Claim(Claim),
-    /// A person says what becomes of it.
+    /// A decision: a person says what happens to an image.
     Decision(Decision),
 }
 
-/// What a paper, a study or an audit says that an image shows. Evidence, not yet a decision.
+/// A label claim: what a paper, a study or an audit says that an image shows. Evidence, not yet a decision.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Claim {
     /// The image.
     pub source_id: String,
-    /// What it shows.
+    /// What the image is said to show.
     pub says: Says,
     /// Who says so: `real`, `mturk`, `shankar`, `audit-labels`, …
     pub source: String,
     /// When: `YYYY-MM-DD` or `YYYY-MM-DDTHH:MM:SSZ`.
     pub date: String,
-    /// On what ground, one line; may be empty.
+    /// The grounds, on one line; may be empty.
     pub evidence: String,
 }
 
-/// What an image shows, as somebody claims.
+/// What an image shows, according to a claim.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Says {
-    /// This class, of the dataset or not.
+    /// This class, which need not be one of the dataset.
     Label(ClassId),
-    /// Several classes, these if they are known.
+    /// Several classes: these, if they are known.
     Several(Vec<ClassId>),
-    /// None of the classes that there are.
+    /// No class at all.
     None,
-    /// It cannot be told.
+    /// Unknown: the image does not show it clearly.
     Unclear,
 }
 
-/// What a person decided of an image.
+/// What a person decided about an image.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Decision {
     /// The image.
     pub source_id: String,
-    /// What becomes of it.
+    /// What happens to it.
     pub verdict: Verdict,
     /// Why.
     pub reason: Reason,
-    /// Where that comes from, beside the reviewer; may be empty.
+    /// Where this comes from besides the reviewer; may be empty.
     pub source: String,
     /// Who decided.
     pub reviewer: String,
     /// When: `YYYY-MM-DD` or `YYYY-MM-DDTHH:MM:SSZ`.
     pub date: String,
-    /// In words, one line; may be empty.
+    /// The grounds in words, on one line; may be empty.
     pub evidence: String,
 }
 
-/// What becomes of an image, as a reviewer says.
+/// What happens to an image, according to a reviewer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
     /// It stays as it is.
@@ -72,21 +72,21 @@ pub enum Verdict {
     Relabel(ClassId),
     /// The reviewer cannot tell.
     Unsure,
-    /// The reviewer takes an earlier decision back.
+    /// The reviewer withdraws an earlier decision.
     Withdraw,
 }
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $code:literal),* $(,)?) => {
-        /// Why something was decided: a code, so that corrections can be counted.
+        /// The reason for a decision: a code, so that corrections can be counted.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Reason { $($(#[$doc])* $name,)* }
 
         impl Reason {
-            /// All of them.
+            /// All reasons.
             pub const ALL: &[Reason] = &[$(Reason::$name,)*];
 
-            /// The code.
+            /// Returns the code.
             pub fn as_str(self) -> &'static str {
                 match self { $(Reason::$name => $code,)* }
             }
@@ -101,26 +101,26 @@ reasons! {
     NoneOfThese = "none-of-these",
     /// It shows several classes.
     Several = "several",
-    /// The same picture is there already.
+    /// The same picture exists already.
     Duplicate = "duplicate",
     /// The same picture is in another split.
     Leakage = "leakage",
     /// The file cannot be decoded.
     Broken = "broken",
-    /// There is nothing on it.
+    /// There is nothing in it.
     Blank = "blank",
     /// It is too small, too blurred or too dark.
     Unusable = "unusable",
     /// The label is right.
     Correct = "correct",
-    /// People would differ.
+    /// People would disagree.
     Ambiguous = "ambiguous",
     /// See the evidence.
     Other = "other",
 }
 
 impl Row {
-    /// The image.
+    /// Returns the source id of the image.
     pub fn source_id(&self) -> &str {
         match self {
             Row::Claim(claim) => &claim.source_id,
@@ -128,7 +128,8 @@ impl Row {
         }
     }
 
-    /// A line for each field in free words that a spreadsheet would take for a formula: people open ledgers in those.
+    /// Returns a line for each free-text field that a spreadsheet would take for a formula: people open
+    /// ledgers in spreadsheets.
     pub fn formulas(&self) -> Vec<String> {
         let fields = match self {
             Row::Claim(Claim { source_id, source, evidence, .. }) => {
@@ -152,7 +153,7 @@ impl Row {
             .collect()
     }
 
-    /// The claim, if it is one.
+    /// Returns the claim, if this is one.
     pub fn claim(&self) -> Option<&Claim> {
         match self {
             Row::Claim(claim) => Some(claim),
@@ -160,7 +161,7 @@ impl Row {
         }
     }
 
-    /// The decision, if it is one.
+    /// Returns the decision, if this is one.
     pub fn decision(&self) -> Option<&Decision> {
         match self {
             Row::Decision(decision) => Some(decision),
@@ -170,7 +171,7 @@ impl Row {
 }
 
 impl Says {
-    /// `label`, `several`, `none` or `unclear`.
+    /// Returns `label`, `several`, `none` or `unclear`.
     pub fn as_str(&self) -> &'static str {
         match self {
             Says::Label(_) => "label",
@@ -180,7 +181,7 @@ impl Says {
         }
     }
 
-    /// The classes that it names.
+    /// Returns the classes that it names.
     pub fn classes(&self) -> &[ClassId] {
         match self {
             Says::Label(class) => std::slice::from_ref(class),
@@ -191,7 +192,7 @@ impl Says {
 }
 
 impl Verdict {
-    /// `keep`, `remove`, `relabel`, `unsure` or `withdraw`.
+    /// Returns `keep`, `remove`, `relabel`, `unsure` or `withdraw`.
     pub fn as_str(&self) -> &'static str {
         match self {
             Verdict::Keep => "keep",
@@ -202,7 +203,7 @@ impl Verdict {
         }
     }
 
-    /// The class of a relabel.
+    /// Returns the class of a relabel, and no class otherwise.
     pub fn classes(&self) -> &[ClassId] {
         match self {
             Verdict::Relabel(class) => std::slice::from_ref(class),
@@ -232,7 +233,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Ids with a space between.
+/// Joins ids with spaces.
 pub(super) fn spaced(classes: &[ClassId]) -> String {
     classes.iter().map(ClassId::as_str).collect::<Vec<_>>().join(" ")
 }

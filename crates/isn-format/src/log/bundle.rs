@@ -1,12 +1,16 @@
-//! Entry bundles (C2SP tlog-tiles): entries one after the other, each behind its length as two bytes, big-endian.
+//! Entry bundles (C2SP tlog-tiles): entries one after another, each preceded by its length as two bytes,
+//! big-endian.
 
 use super::TILE_WIDTH;
 use crate::error::{Error, Result};
 
-/// The longest bundle, in bytes.
+/// The maximum length of a bundle, in bytes.
 pub const MAX_LEN: u64 = TILE_WIDTH * (2 + u16::MAX as u64);
 
 /// Appends an entry.
+///
+/// # Errors
+/// [`Error::Invalid`] if the entry has more than 65,535 bytes.
 pub fn push(bundle: &mut Vec<u8>, entry: &[u8]) -> Result<()> {
     let length = u16::try_from(entry.len())
         .map_err(|_| Error::invalid("the statement", "is too long for an entry of a log: 65,535 bytes"))?;
@@ -15,7 +19,10 @@ pub fn push(bundle: &mut Vec<u8>, entry: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The first `count` entries; what follows them is passed over, since a bundle may have grown. The error is a reason.
+/// Returns the first `count` entries. Bytes after them are ignored, since a bundle may have grown.
+///
+/// # Errors
+/// The reason, if the bytes end before the last entry does.
 pub fn read(mut bytes: &[u8], count: u64) -> Result<Vec<&[u8]>, String> {
     let mut entries = Vec::new();
     for number in 0..count {
@@ -31,12 +38,19 @@ pub fn read(mut bytes: &[u8], count: u64) -> Result<Vec<&[u8]>, String> {
     Ok(entries)
 }
 
-/// All entries of a bundle, to its last byte: no more than fit into one, however many bytes there are. The error is a reason.
+/// Returns all entries of a bundle, which must fill it to the last byte. There may be no more of them than a
+/// bundle holds, however many bytes there are.
+///
+/// # Errors
+/// The reason, if an entry is cut short or there are too many.
 pub fn read_whole(bytes: &[u8]) -> Result<Vec<&[u8]>, String> {
     read_most(bytes, TILE_WIDTH)
 }
 
-/// All entries to the last byte, as many as there are: for what is signed. The error is a reason.
+/// Returns all entries, which must fill the bytes to the last one, however many there are: for signed bytes.
+///
+/// # Errors
+/// The reason, if an entry is cut short.
 pub fn read_all(bytes: &[u8]) -> Result<Vec<&[u8]>, String> {
     read_most(bytes, u64::MAX)
 }

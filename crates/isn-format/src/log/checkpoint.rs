@@ -1,5 +1,5 @@
-//! [`SignedCheckpoint`]: a signed note with the size and root of a log, as received; [`Checkpoint`]: one whose signature by
-//! the log's key is valid. (C2SP tlog-checkpoint, signed-note, tlog-cosignature.)
+//! [`SignedCheckpoint`]: a signed note with the size and root of a log, as received. [`Checkpoint`]: one that
+//! has a valid signature by the log's key. (C2SP tlog-checkpoint, signed-note, tlog-cosignature.)
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,7 +11,7 @@ use super::tree::Hash;
 use super::{MAX_CHECKPOINT, MAX_SIZE};
 use crate::error::{Error, Result};
 
-/// A checkpoint that nobody has verified yet.
+/// A checkpoint that has not been verified yet.
 pub struct SignedCheckpoint {
     what: String,
     bytes: Vec<u8>,
@@ -19,12 +19,12 @@ pub struct SignedCheckpoint {
     body: tlog_tiles::Checkpoint,
 }
 
-/// What a log's key has signed: with so many entries, the log has this root.
+/// What a log's key has signed: at this size, the log has this root.
 #[derive(Clone, PartialEq)]
 pub struct Checkpoint {
     /// The log's name.
     pub origin: String,
-    /// How many entries.
+    /// The number of entries.
     pub size: u64,
     /// The root of the tree of that size.
     pub root: Hash,
@@ -33,13 +33,17 @@ pub struct Checkpoint {
 }
 
 impl SignedCheckpoint {
-    /// Reads a checkpoint; `what` is what errors call it.
+    /// Reads a checkpoint; `what` names it in errors.
+    ///
+    /// # Errors
+    /// [`Error::Trust`] if it is not a checkpoint in its exact form, or claims more than [`MAX_SIZE`]
+    /// entries.
     pub fn parse(what: &str, bytes: Vec<u8>) -> Result<Self> {
         let refuse = |why: &str| Error::trust(what, why);
         if bytes.len() as u64 > MAX_CHECKPOINT {
             return Err(refuse("is too long for a checkpoint"));
         }
-        // `Note` lets DEL and the C1 controls pass, by which a text could write over a terminal's lines.
+        // `Note` accepts DEL and the C1 controls, with which a text could overwrite lines of a terminal.
         let is_plain = |text: &str| !text.contains(|c: char| c.is_control() && c != '\n');
         let note = Note::from_bytes(&bytes).ok().filter(|_| std::str::from_utf8(&bytes).is_ok_and(is_plain));
         let note = note.ok_or_else(|| {
@@ -47,7 +51,7 @@ impl SignedCheckpoint {
         })?;
         let body = tlog_tiles::Checkpoint::from_bytes(note.text())
             .map_err(|_| refuse("is a note, but not a checkpoint (origin, size, root)"))?;
-        // What was received is what would be written: no second spelling of one note.
+        // The bytes received must equal the bytes that would be written: a note has one spelling.
         if note.to_bytes() != bytes || body.to_bytes() != note.text() {
             return Err(refuse("is not spelled as a signed note must be"));
         }
@@ -59,6 +63,10 @@ impl SignedCheckpoint {
     }
 
     /// Signs the checkpoint of a tree.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the note cannot be made; [`Error::Trust`] if `size` is larger than
+    /// [`MAX_SIZE`].
     pub fn sign(signer: &LogSigner, size: u64, root: Hash) -> Result<Self> {
         let origin = signer.log_key().origin();
         let internal = |e: &dyn fmt::Display| Error::Internal(format!("checkpoint: {e}"));
@@ -68,32 +76,35 @@ impl SignedCheckpoint {
         SignedCheckpoint::parse("the checkpoint", note.to_bytes())
     }
 
-    /// The note.
+    /// Returns the note.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The text that is signed.
+    /// Returns the text that is signed.
     pub fn text(&self) -> &[u8] {
         self.note.text()
     }
 
-    /// What it claims to be the log's name.
+    /// Returns the log's name according to the checkpoint.
     pub fn claimed_origin(&self) -> &str {
         self.body.origin()
     }
 
-    /// The size it claims.
+    /// Returns the size according to the checkpoint.
     pub fn claimed_size(&self) -> u64 {
         self.body.size()
     }
 
-    /// The root it claims.
+    /// Returns the root according to the checkpoint.
     pub fn claimed_root(&self) -> Hash {
         *self.body.hash()
     }
 
     /// Checks that the log's key has signed it.
+    ///
+    /// # Errors
+    /// [`Error::Trust`] if it is of another log, or has no valid signature by `key`.
     pub fn verify(&self, key: &LogKey) -> Result<Checkpoint> {
         if self.body.origin() != key.origin() {
             let why = format!("is of log {}, expected {}", self.body.origin(), key.origin());
@@ -116,10 +127,13 @@ impl SignedCheckpoint {
         }
     }
 
-    /// The times, in seconds since 1970, at which witnesses among `witnesses` have cosigned it, each witness once. A line
-    /// that claims to be by one of them and is not valid is an error.
+    /// Returns the witnesses among `witnesses` that have cosigned it, each once, with the time in seconds
+    /// since 1970.
+    ///
+    /// # Errors
+    /// [`Error::Trust`] if a line claims to be by one of them and is not valid.
     pub fn cosignatures(&self, witnesses: &[WitnessKey]) -> Result<Vec<(WitnessKey, u64)>> {
-        // Each once: one that is named twice would be ambiguous.
+        // Each once: a witness that is named twice would be ambiguous.
         let known = witnesses.iter().collect::<BTreeSet<_>>().into_iter();
         let known = known.map(|witness| Box::new(witness.clone()) as Box<dyn signed_note::Verifier>);
         let lines = match self.note.verify(&VerifierList::new(known.collect())) {

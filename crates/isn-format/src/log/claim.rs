@@ -1,7 +1,8 @@
-//! [`SignedClaim`]: the entries that a writer is about to append, signed by the log's key before they are in the log. Whoever
-//! finds a claim finishes it, so a claim has to be by somebody who could have appended the entries himself.
+//! [`SignedClaim`]: the entries that a writer is about to append, signed by the log's key before they are in
+//! the log. Whoever finds a claim finishes it, so a claim must come from a writer who could have appended the
+//! entries.
 //!
-//! It is a signed note, behind which the entries stand as in a bundle:
+//! It is a signed note, followed by the entries as in a bundle:
 //!
 //! ```text
 //! isn/v1 claim
@@ -14,8 +15,8 @@
 //! <the bundle>
 //! ```
 //!
-//! No reader takes it for a checkpoint: as the origin of a log the first line has a space too many, and the second is no
-//! decimal number behind which a hash follows.
+//! No reader can mistake it for a checkpoint: the first line has a space, which no origin has, and the second
+//! is not a decimal number that is followed by a hash.
 
 use base64::prelude::*;
 use sha2::{Digest as _, Sha256};
@@ -26,14 +27,14 @@ use super::key::{LogKey, LogSigner};
 use super::replica::Replica;
 use crate::error::{Error, Result};
 
-/// The longest claim, in bytes.
+/// The maximum length of a claim, in bytes.
 pub const MAX_CLAIM: u64 = 64 << 20;
 
 const KIND: &str = "isn/v1 claim";
-/// The longest note before the entries, in bytes.
+/// The maximum length of the note before the entries, in bytes.
 const MAX_NOTE: usize = 1 << 10;
 
-/// A claim as it was found, whose signature nobody has verified yet.
+/// A claim as found, whose signature has not been verified yet.
 pub struct SignedClaim {
     what: String,
     note: Note,
@@ -44,7 +45,11 @@ pub struct SignedClaim {
 }
 
 impl SignedClaim {
-    /// Claims the numbers behind `base` for the entries in `bundle`.
+    /// Claims the numbers after `base` for the entries in `bundle`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the entries are too long for one claim; [`Error::Internal`] if the note cannot
+    /// be made.
     pub fn sign(signer: &LogSigner, base: &Replica, bundle: &[u8]) -> Result<Vec<u8>> {
         let root = base.tree().root()?.to_string();
         let text = text(signer.log_key().origin(), base.size(), &root, bundle);
@@ -59,7 +64,10 @@ impl SignedClaim {
         Ok(claim)
     }
 
-    /// Reads a claim; `what` is what errors call it.
+    /// Reads a claim; `what` names it in errors.
+    ///
+    /// # Errors
+    /// [`Error::Claim`] if it is not a claim as isn writes it, or its entries are not the signed ones.
     pub fn parse(what: &str, bytes: &[u8]) -> Result<Self> {
         let refuse = |why: &str| Error::Claim { what: what.into(), why: why.into() };
         if bytes.len() as u64 > MAX_CLAIM {
@@ -85,7 +93,7 @@ impl SignedClaim {
         };
         super::key::check_name(origin).map_err(|_| malformed())?;
         let number: u64 = first.parse().map_err(|_| malformed())?;
-        // One spelling of each line, and the entries are those that were signed.
+        // Each line has one spelling, and the entries must be those that were signed.
         if text(origin, number, root, bundle) != said {
             return Err(refuse("holds other entries than its note says"));
         }
@@ -93,13 +101,16 @@ impl SignedClaim {
         Ok(SignedClaim { what: what.into(), note, origin, first: number, root, bundle })
     }
 
-    /// Whether it claims the number `first`, signed by `key`.
+    /// Whether it claims the number `first` and is signed by `key`.
     pub fn is_of(&self, first: u64, key: &LogKey) -> bool {
         self.first == first && self.check_signature(key).is_ok()
     }
 
-    /// The entries, if a writer who finds `base` may append them: they were signed for just this place by the key in force,
-    /// and each has an effect.
+    /// Returns the entries, if a writer who has read the log up to `base` may append them: the key in force
+    /// must have signed them for exactly this position, and each must have an effect.
+    ///
+    /// # Errors
+    /// [`Error::Claim`] if they may not be appended.
     pub fn verify(&self, base: &Replica) -> Result<Vec<&[u8]>> {
         let key = base.history().key();
         self.check_signature(&key)?;
@@ -137,13 +148,13 @@ impl SignedClaim {
     }
 }
 
-/// What is signed.
+/// Returns the text that is signed.
 fn text(origin: &str, first: u64, root: &str, bundle: &[u8]) -> String {
     let hash = BASE64_STANDARD.encode(Sha256::digest(bundle));
     format!("{KIND}\n{origin}\n{first}\n{root}\n{hash}\n")
 }
 
-/// The note, up to the end of its one signature, and what follows it.
+/// Splits the bytes after the note, which ends with its one signature.
 fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let head = &bytes[..bytes.len().min(MAX_NOTE)];
     let signature = head.windows(2).position(|two| two == b"\n\n")? + 2;

@@ -1,22 +1,23 @@
-//! [`History`]: what the entries of a log mean, replayed from the first on. Position is the only clock: an entry is judged
-//! by the state that the entries before it left, never by a later one and never by a date.
+//! [`History`]: what the entries of a log mean, replayed from the first one on. Position is the only clock:
+//! an entry is judged by the state that the entries before it left, never by a later state and never by a
+//! date.
 //!
-//! An entry that is not valid in that state *has no effect*. The newest of them are kept in a list
-//! ([`History::rejected`]). It ends nothing: the log goes on, and so does every name. The rules (docs/format.md has the
-//! norm):
+//! An entry that is not valid in that state *has no effect*. The newest such entries are listed in
+//! [`History::rejected`]. They do not stop the log, nor any name. The rules, of which docs/format.md is the
+//! specification:
 //!
-//! - `owner`: the first one of a name claims it, signed by its own quorum. A later one names the hash of the one in force
-//!   and is signed by the quorum of that one, or by as many of its recovery keys (by all, if there are fewer). It names
-//!   no revoked key.
-//! - `release`: by the quorum of the name's owners; a version is released once.
-//! - `revoke`: by the key itself, by the owners' quorum or by the recovery keys'; from the next entry on the key counts
-//!   nowhere in that name.
-//! - `yank`, `withdraw`: by the owners' quorum; of a version that is released, once.
-//! - `logkey`: by the log's key in force and the new one. To a reader who knows the log by a later key, the changes that
-//!   come before any of that key are of the past: they have to be signed, and change nothing.
+//! - `owner`: the first one for a name claims it, and must be signed by its own quorum. A later one contains
+//!   the hash of the one in force and must be signed by the quorum of that one, or by as many of its recovery
+//!   keys (by all, if there are fewer). It must not contain a revoked key.
+//! - `release`: signed by the quorum of the name's owners; a version is released once.
+//! - `revoke`: signed by the key itself, by the owners' quorum or by the recovery keys' quorum; from the next
+//!   entry on, the key no longer counts for that name.
+//! - `yank`, `withdraw`: signed by the owners' quorum; for a released version, each once.
+//! - `logkey`: signed by the log's key in force and by the new key. For a reader who knows the log by a later
+//!   key, the changes before any change of that key lie in the past: they must be signed, and change nothing.
 //!
-//! A quorum is as many different keys as the threshold says, none of them revoked; a signature by any other key makes the
-//! entry invalid.
+//! A quorum is as many different keys as the threshold requires, none of them revoked; a signature by any
+//! other key makes the entry invalid.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -32,16 +33,16 @@ use crate::statement::{
     self, Advice, Attested, LogKeyChange, Owner, ReleaseStatement, Revocation, SignedStatement, Statement,
 };
 
-/// So many entries without effect are remembered, the newest, and never more than twice as many: a log may have millions
-/// of them, of two bytes each.
+/// The number of entries without effect that are kept, the newest ones (at most twice as many): a log may
+/// have millions of them, of two bytes each.
 const MAX_REJECTED: usize = 1000;
-/// So much of the reason why an entry is no statement is kept, in characters.
+/// The maximum number of characters that are kept of the reason why an entry is not a statement.
 const MAX_WHY: usize = 300;
 
 /// The state after a number of entries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
-    /// The key that the reader knows the log by.
+    /// The key by which the reader knows the log.
     anchor: LogKey,
     size: u64,
     /// Changes of the log's key since the anchor.
@@ -56,12 +57,12 @@ struct KeyChange {
     key: PublicKey,
 }
 
-/// What a log says of one name.
+/// What a log says about one name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dataset {
-    /// Whose it is now.
+    /// The current owners.
     pub owners: Owners,
-    /// Keys that count no more, with the entry that revoked them.
+    /// Keys that no longer count, with the entry that revoked each.
     pub revoked: BTreeMap<PublicKey, u64>,
     /// Every version that was ever released.
     pub releases: BTreeMap<Version, Released>,
@@ -70,13 +71,13 @@ pub struct Dataset {
 /// The owner statement in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owners {
-    /// The entry.
+    /// The number of its entry.
     pub index: u64,
-    /// The hash that the next owner statement must name.
+    /// The hash that the next owner statement must contain.
     pub id: Digest,
-    /// How many keys must sign.
+    /// The number of keys that must sign.
     pub threshold: usize,
-    /// The keys.
+    /// The owners' keys.
     pub keys: Vec<PublicKey>,
     /// The recovery keys.
     pub recovery: Vec<PublicKey>,
@@ -85,7 +86,7 @@ pub struct Owners {
 /// A version in a log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Released {
-    /// The entry.
+    /// The number of its entry.
     pub index: u64,
     /// The dataset hash.
     pub dataset: Digest,
@@ -95,18 +96,18 @@ pub struct Released {
     pub manifest_len: u64,
     /// The owners that signed it.
     pub signers: Vec<PublicKey>,
-    /// That it should not be used any more.
+    /// The notice that it should no longer be used, if any.
     pub yanked: Option<Notice>,
-    /// That its objects may be gone.
+    /// The notice that its objects may be gone, if any.
     pub withdrawn: Option<Notice>,
 }
 
-/// What was said of a version later.
+/// A yank or withdrawal of a version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
-    /// The entry.
+    /// The number of its entry.
     pub index: u64,
-    /// Why.
+    /// The owners' reason.
     pub reason: String,
 }
 
@@ -115,7 +116,7 @@ pub struct Notice {
 pub struct Accepted {
     /// Its number.
     pub index: u64,
-    /// What it states.
+    /// Its statement and signers.
     pub attested: Attested,
 }
 
@@ -124,9 +125,9 @@ pub struct Accepted {
 pub struct Rejected {
     /// Its number.
     pub index: u64,
-    /// The dataset that it is about, as far as that can be read.
+    /// The dataset that it is about, as far as it can be read.
     pub name: Option<Name>,
-    /// The version that it is about, if it is about one.
+    /// The version that it is about, if any.
     pub version: Option<Version>,
     /// What it is and why it has no effect.
     pub why: String,
@@ -135,11 +136,11 @@ pub struct Rejected {
 /// Why a statement would have no effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The reason, as what follows the statement's title.
+    /// The reason, worded to follow the statement's title.
     pub why: String,
-    /// How many more signatures would mend it, if that is all.
+    /// The number of signatures that are missing, if nothing else is wrong.
     pub missing: usize,
-    /// Whether it is by a key that has no say.
+    /// Whether it is signed by a key that has no right to do so.
     pub is_strangers: bool,
 }
 
@@ -150,61 +151,62 @@ impl<T: Into<String>> From<T> for Refusal {
 }
 
 impl History {
-    /// Before the first entry of the log that the reader knows by `anchor`.
+    /// Creates the state before the first entry of the log that the reader knows by `anchor`.
     pub fn new(anchor: LogKey) -> Self {
         History { anchor, size: 0, keys: Vec::new(), datasets: BTreeMap::new(), rejected: Vec::new() }
     }
 
-    /// The key that the reader knows the log by.
+    /// Returns the key by which the reader knows the log.
     pub fn anchor(&self) -> &LogKey {
         &self.anchor
     }
 
-    /// How many entries were replayed.
+    /// Returns the number of entries that were replayed.
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// The key that signs checkpoints of a log of `size` entries: a change counts from its own entry on.
+    /// Returns the key that signs checkpoints when the log has `size` entries: a change counts from its own
+    /// entry on.
     pub fn key_at(&self, size: u64) -> LogKey {
         let change = self.keys.iter().rev().find(|change| change.index < size);
         change.map_or_else(|| self.anchor.clone(), |change| self.anchor.with_key(change.key))
     }
 
-    /// The key that signs checkpoints now.
+    /// Returns the key that currently signs checkpoints.
     pub fn key(&self) -> LogKey {
         self.key_at(self.size)
     }
 
-    /// Whether the log has, or had since the anchor, this key.
+    /// Whether this is the log's key, or has been since the anchor.
     pub fn has_key(&self, key: &LogKey) -> bool {
         let mut keys = self.keys.iter().map(|change| self.anchor.with_key(change.key));
         *key == self.anchor || keys.any(|one| one == *key)
     }
 
-    /// What the log says of `name`, if anybody owns it.
+    /// Returns what the log says about `name`, if somebody owns it.
     pub fn dataset(&self, name: &Name) -> Option<&Dataset> {
         self.datasets.get(name)
     }
 
-    /// Every name that somebody owns.
+    /// Iterates over the names that somebody owns.
     pub fn datasets(&self) -> impl Iterator<Item = (&Name, &Dataset)> {
         self.datasets.iter()
     }
 
-    /// The newest of the entries that have no effect, oldest first.
+    /// Returns the newest entries without effect, oldest first.
     pub fn rejected(&self) -> &[Rejected] {
         &self.rejected
     }
 
-    /// The newest version of `name` that is neither yanked nor withdrawn.
+    /// Returns the newest version of `name` that is neither yanked nor withdrawn.
     pub fn newest(&self, name: &Name) -> Option<Version> {
         let is_good = |released: &Released| released.yanked.is_none() && released.withdrawn.is_none();
         let mut releases = self.datasets.get(name)?.releases.iter().rev();
         releases.find(|(_, released)| is_good(released)).map(|(version, _)| *version)
     }
 
-    /// The release of a version, if the log has a valid one.
+    /// Returns the release of a version, if the log has a valid one.
     pub fn release(&self, name: &Name, version: Version) -> Option<(Release, &Released)> {
         let released = self.datasets.get(name)?.releases.get(&version)?;
         let statement = ReleaseStatement {
@@ -219,7 +221,7 @@ impl History {
         Some((Release::logged(statement, released.signers.clone(), position), released))
     }
 
-    /// The version that has this dataset hash, the first one released if several have.
+    /// Returns the version that has this dataset hash; if there are several, the first one that was released.
     pub fn find(&self, dataset: &Digest) -> Option<(&Name, Version)> {
         let releases = self.datasets.iter().flat_map(|(name, of)| {
             of.releases.iter().map(move |(version, released)| (released, name, *version))
@@ -229,6 +231,9 @@ impl History {
     }
 
     /// Replays the next entry.
+    ///
+    /// # Errors
+    /// [`Rejected`] if the entry has no effect; the history continues with the next one.
     pub fn apply(&mut self, entry: &[u8]) -> Result<Accepted, Rejected> {
         let index = self.size;
         self.size += 1;
@@ -248,7 +253,7 @@ impl History {
         }
     }
 
-    /// What an entry states, if it has an effect; else whom it is about and why not.
+    /// Returns the statement in an entry, if it has an effect; otherwise its subject and the reason.
     fn judge(&self, entry: &[u8]) -> Result<Attested, (Option<Name>, Option<Version>, String)> {
         let signed = SignedStatement::parse("it", entry.to_vec()).map_err(|e| {
             let why = e.to_string();
@@ -265,7 +270,8 @@ impl History {
         Ok(attested)
     }
 
-    /// The entry that gives just this advice already: who was killed after giving it has nothing to add.
+    /// Returns the number of the entry that already gives exactly this advice: after being killed, a writer
+    /// need not append it again.
     pub fn said(&self, statement: &Statement) -> Option<u64> {
         let released = |advice: &Advice| self.datasets.get(&advice.name)?.releases.get(&advice.version);
         let (advice, notice) = match statement {
@@ -276,7 +282,10 @@ impl History {
         notice.as_ref().filter(|notice| notice.reason == advice.reason).map(|notice| notice.index)
     }
 
-    /// Whether a statement would have an effect as the next entry.
+    /// Checks whether a statement would have an effect as the next entry.
+    ///
+    /// # Errors
+    /// [`Refusal`] if it would have none.
     pub fn check(&self, statement: &Statement, signers: &[PublicKey]) -> Result<(), Refusal> {
         match statement {
             Statement::Owner(owner) => self.check_owner(owner, signers),
@@ -359,7 +368,8 @@ impl History {
         if change.origin != self.anchor.origin() {
             return Err("is about another log".into());
         }
-        // Who knows the log by a later key meets the changes that led to it: they stand, and change nothing any more.
+        // A reader who knows the log by a later key also meets the changes that led to it: they are valid,
+        // but change nothing.
         let led_here = self.keys.is_empty() && change.old != *self.anchor.key();
         if !led_here && change.old != *self.key().key() {
             return Err("does not start from the key in force".into());
@@ -376,7 +386,7 @@ impl History {
         }
     }
 
-    /// Takes over what [`History::check`] has found valid.
+    /// Applies a statement that [`History::check`] has found valid.
     fn enact(&mut self, index: u64, attested: &Attested) {
         match &attested.statement {
             Statement::Owner(owner) => {
@@ -437,12 +447,13 @@ impl History {
 }
 
 impl Dataset {
-    /// As many owners as the threshold says, and nobody else.
+    /// Checks that enough owners have signed, and nobody else.
     pub fn check_quorum(&self, signers: &[PublicKey]) -> Result<(), Refusal> {
         quorum(signers, &self.owners.keys, self.owners.threshold, &self.revoked, "an owner")
     }
 
-    /// The same, or as many recovery keys: all of them if there are fewer than the threshold.
+    /// Like `check_quorum`, but also accepts as many recovery keys: all of them, if there are fewer than the
+    /// threshold.
     pub fn check_owner_quorum(&self, signers: &[PublicKey]) -> Result<(), Refusal> {
         let Owners { recovery, threshold, .. } = &self.owners;
         let by_owners = self.check_quorum(signers);
@@ -454,7 +465,7 @@ impl Dataset {
     }
 }
 
-/// The beginning of a reason, which may quote all of an entry.
+/// Returns the beginning of a reason, which may quote a whole entry.
 fn shortened(why: &str) -> Cow<'_, str> {
     match why.char_indices().nth(MAX_WHY) {
         Some((end, _)) => format!("{}…", &why[..end]).into(),

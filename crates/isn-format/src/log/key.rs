@@ -1,6 +1,6 @@
-//! [`LogKey`], [`WitnessKey`]: Ed25519 keys by which logs and witnesses are known, as the *vkeys* of C2SP's signed notes:
-//! `NAME+8 hex+base64`, where the hex is the key's ID and the base64 a byte for the kind of signature and the 32 bytes of
-//! the key. [`LogSigner`] is the private half.
+//! [`LogKey`], [`WitnessKey`]: the Ed25519 keys that identify logs and witnesses, written as the *vkeys* of
+//! C2SP's signed notes: `NAME+8 hex+base64`, where the hex is the key's ID, and the base64 a byte for the
+//! kind of signature and the 32 bytes of the key. [`LogSigner`] has the private key.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,12 +15,12 @@ use crate::key::{PrivateKey, PublicKey};
 
 /// The kind of a log's own signatures: Ed25519 over the note's text.
 const ED25519: u8 = 0x01;
-/// The kind of a witness's: `cosignature/v1` of c2sp.org/tlog-cosignature.
+/// The kind of a witness's signatures: `cosignature/v1` of c2sp.org/tlog-cosignature.
 const COSIGNATURE: u8 = 0x04;
-/// The longest name, in bytes.
+/// The maximum length of a name, in bytes.
 const MAX_NAME: usize = 200;
 
-/// A name and a key that signs for it.
+/// A name, and the key that signs for it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Named {
     name: String,
@@ -41,7 +41,7 @@ impl Named {
         format!("{}+{:08x}+{}", self.name, self.id(kind), BASE64_STANDARD.encode(bytes))
     }
 
-    /// The error is a reason.
+    /// Parses a vkey. The error is a reason.
     fn parse(text: &str, kind: u8) -> Result<Self, String> {
         let form = "is not a vkey: expected NAME+8 hex digits+base64";
         let (name, rest) = text.split_once('+').ok_or(form)?;
@@ -58,7 +58,7 @@ impl Named {
         }
         let key = key.try_into().map_err(|_| "does not hold an Ed25519 key of 32 bytes")?;
         let named = Named { name: name.into(), key: PublicKey::from_bytes(key) };
-        // One spelling, and the ID is right.
+        // There is one spelling, which includes the right ID.
         if named.vkey(kind) == text { Ok(named) } else { Err("has an ID that is not its key's".into()) }
     }
 }
@@ -81,12 +81,12 @@ macro_rules! vkey {
         pub struct $type(Named);
 
         impl $type {
-            /// The name in the vkey.
+            /// Returns the name in the vkey.
             pub fn name(&self) -> &str {
                 &self.0.name
             }
 
-            /// The key in the vkey.
+            /// Returns the key in the vkey.
             pub fn key(&self) -> &PublicKey {
                 &self.0.key
             }
@@ -128,29 +128,32 @@ macro_rules! vkey {
 }
 
 vkey! {
-    /// Who a log is: its origin, and the key that signs its checkpoints.
+    /// The identity of a log: its origin, and the key that signs its checkpoints.
     LogKey, ED25519, "log key"
 }
 
 vkey! {
-    /// A witness: somebody who signs, with the time, that a checkpoint follows the one they saw before.
+    /// A witness: it signs, with the time, that a checkpoint extends the one that it saw before.
     WitnessKey, COSIGNATURE, "witness key"
 }
 
 impl LogKey {
-    /// The key of a log called `origin`.
+    /// Creates the key of a log called `origin`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if `origin` is not 1 to 200 printable ASCII characters, or has a space or `+`.
     pub fn new(origin: &str, key: PublicKey) -> Result<Self> {
         let what = || format!("origin '{}'", origin.escape_debug());
         check_name(origin).map_err(|why| Error::invalid(what(), why))?;
         Ok(LogKey(Named { name: origin.into(), key }))
     }
 
-    /// The log's name.
+    /// Returns the log's name.
     pub fn origin(&self) -> &str {
         self.name()
     }
 
-    /// Another key of the same log.
+    /// Returns another key of the same log.
     pub fn with_key(&self, key: PublicKey) -> Self {
         LogKey(Named { name: self.0.name.clone(), key })
     }
@@ -171,23 +174,26 @@ impl signed_note::Verifier for LogKey {
 }
 
 impl WitnessKey {
-    /// The key of a witness called `name`.
+    /// Creates the key of a witness called `name`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if `name` is not valid, as in [`LogKey::new`].
     pub fn new(name: &str, key: PublicKey) -> Result<Self> {
         LogKey::new(name, key).map(|LogKey(named)| WitnessKey(named))
     }
 
-    /// What is signed: the time, in seconds since 1970, and the note.
+    /// Returns the bytes that are signed: the time, in seconds since 1970, and the note.
     fn message(time: u64, note: &[u8]) -> Vec<u8> {
         [format!("cosignature/v1\ntime {time}\n").as_bytes(), note].concat()
     }
 
-    /// The signature part of a line that cosigns `note` at `time`.
+    /// Returns the signature in a line that cosigns `note` at `time`.
     pub fn cosign(&self, private: &PrivateKey, time: u64, note: &[u8]) -> Vec<u8> {
         let signature = private.sign_raw(&WitnessKey::message(time, note));
         [time.to_be_bytes().as_slice(), &signature].concat()
     }
 
-    /// The time that is in a signature.
+    /// Returns the time in a signature.
     pub(super) fn time_of(signature: &[u8]) -> Option<u64> {
         signature.first_chunk().map(|time| u64::from_be_bytes(*time))
     }
@@ -218,7 +224,7 @@ fn is_valid(key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
     key.verify(message, &signature).is_ok()
 }
 
-/// The private half of a log key.
+/// A log key with its private key.
 #[derive(Clone, Debug)]
 pub struct LogSigner {
     key: LogKey,
@@ -226,17 +232,20 @@ pub struct LogSigner {
 }
 
 impl LogSigner {
-    /// Signs for the log called `origin`.
+    /// Creates the signer of the log called `origin`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if `origin` is not valid, as in [`LogKey::new`].
     pub fn new(origin: &str, private: PrivateKey) -> Result<Self> {
         Ok(LogSigner { key: LogKey::new(origin, private.public_line().key)?, private })
     }
 
-    /// Who the log is.
+    /// Returns the log's key.
     pub fn log_key(&self) -> &LogKey {
         &self.key
     }
 
-    /// The private key, which signs a change of key too.
+    /// Returns the private key, which also signs a change of the log's key.
     pub fn private_key(&self) -> &PrivateKey {
         &self.private
     }

@@ -1,8 +1,9 @@
-//! A registry's transparency log: an append-only list of statements that everybody sees alike.
+//! A registry's transparency log: an append-only list of statements that is the same for everybody.
 //!
-//! It is a C2SP [tlog-tiles](https://c2sp.org/tlog-tiles) log. Its entries are signed statements, byte for byte; their
-//! hashes are the leaves of a Merkle tree (SHA-256, RFC 6962); the root is signed with every new size as a *checkpoint*
-//! (a [signed note](https://c2sp.org/signed-note)). Who holds one checkpoint can tell whether a later one only adds to it.
+//! It is a C2SP [tlog-tiles](https://c2sp.org/tlog-tiles) log. Its entries are signed statements, byte for
+//! byte; their hashes are the leaves of a Merkle tree (SHA-256, RFC 6962); for every new size, the log's key
+//! signs the root as a *checkpoint* (a [signed note](https://c2sp.org/signed-note)). Whoever has one
+//! checkpoint can verify that a later one only adds to it.
 //!
 //! | file | noun |
 //! |---|---|
@@ -10,13 +11,13 @@
 //! | `checkpoint.rs` | [`SignedCheckpoint`] as received, [`Checkpoint`] once verified |
 //! | `tree.rs` | [`Tree`]: leaves, roots, proofs and tiles |
 //! | `claim.rs` | [`SignedClaim`]: entries that are about to be appended |
-//! | `bundle.rs` | entry bundles: up to 256 entries a file |
-//! | `history.rs` | [`History`]: what the entries mean, replayed one after the other |
-//! | `replica.rs` | [`Replica`]: a log as far as it was read |
+//! | `bundle.rs` | entry bundles: up to 256 entries per file |
+//! | `history.rs` | [`History`]: what the entries mean, replayed in order |
+//! | `replica.rs` | [`Replica`]: a log as far as it has been read |
 //! | `proof.rs` | [`Proof`]: one entry, provable offline |
 //!
-//! Here are bytes, hashes and rules only. `isn_registry::registry` reads and writes logs, `isn_registry::known_logs` remembers
-//! what was seen.
+//! This module has only bytes, hashes and rules. `isn_registry::registry` reads and writes logs, and
+//! `isn_registry::known_logs` remembers what was seen of them.
 
 pub mod bundle;
 mod checkpoint;
@@ -35,9 +36,9 @@ pub use proof::Proof;
 pub use replica::Replica;
 pub use tree::{Hash, TILE_WIDTH, Tile, Tree, leaf_hash};
 
-/// The longest checkpoint that is read, in bytes: a note and some hundred cosignatures.
+/// The maximum length of a checkpoint that is read, in bytes: a note and some hundred cosignatures.
 pub const MAX_CHECKPOINT: u64 = 64 << 10;
-/// The most entries that a log may claim: 10 million, five gigabytes of statements.
+/// The maximum number of entries that a log may claim: 10 million, five gigabytes of statements.
 pub const MAX_SIZE: u64 = 10_000_000;
 
 #[cfg(test)]

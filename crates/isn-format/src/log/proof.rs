@@ -1,5 +1,5 @@
-//! [`Proof`]: that a log has an entry, in one file that is checked offline with the log's key alone. The format is C2SP's
-//! [tlog-proof](https://c2sp.org/tlog-proof): `extra` holds the entry itself.
+//! [`Proof`]: a file that proves that a log has an entry, and is checked offline with the log's key alone.
+//! The format is C2SP's [tlog-proof](https://c2sp.org/tlog-proof), with the entry itself in `extra`.
 //! ```text
 //! c2sp.org/tlog-proof@v1
 //! extra <the entry, base64>
@@ -18,12 +18,13 @@ use crate::error::{Error, Result};
 use crate::statement::{Attested, SignedStatement};
 
 const HEADER: &str = "c2sp.org/tlog-proof@v1";
-/// The longest proof that is read, in bytes: the longest statement in base64, a checkpoint, 64 hashes.
+/// The maximum length of a proof that is read, in bytes: the longest statement in base64, a checkpoint, 64
+/// hashes.
 pub const MAX_LEN: u64 = 256 << 10;
-/// A tree has no more levels.
+/// The maximum number of levels of a tree.
 const MAX_HASHES: usize = 63;
 
-/// One entry and where in which tree it stands, not verified yet.
+/// One entry, with its position and the tree that has it there. Not verified yet.
 pub struct Proof {
     what: String,
     entry: Vec<u8>,
@@ -33,13 +34,16 @@ pub struct Proof {
 }
 
 impl Proof {
-    /// The proof that `entry` is number `index` of the tree that `checkpoint` signs.
+    /// Creates the proof that `entry` has the number `index` in the tree that `checkpoint` signs.
+    ///
+    /// # Errors
+    /// [`Error::Trust`] if the note of `checkpoint` is not a signed checkpoint.
     pub fn new(entry: Vec<u8>, index: u64, hashes: Vec<Hash>, checkpoint: &Checkpoint) -> Result<Self> {
         let checkpoint = SignedCheckpoint::parse("the proof's checkpoint", checkpoint.note.clone())?;
         Ok(Proof { what: "the proof".into(), entry, index, hashes, checkpoint })
     }
 
-    /// The file.
+    /// Returns the bytes of the file.
     pub fn to_bytes(&self) -> Vec<u8> {
         let extra = BASE64_STANDARD.encode(&self.entry);
         let hashes: String = self.hashes.iter().map(|hash| format!("{hash}\n")).collect();
@@ -47,7 +51,11 @@ impl Proof {
         [head.as_bytes(), self.checkpoint.bytes()].concat()
     }
 
-    /// Reads a proof; `what` is what errors call it.
+    /// Reads a proof; `what` names it in errors.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if it is not in the exact form that the module describes; [`Error::Trust`] if its
+    /// checkpoint is not one.
     pub fn parse(what: &str, bytes: &[u8]) -> Result<Self> {
         let refuse = |why: &str| Error::integrity(what, why);
         if bytes.len() as u64 > MAX_LEN {
@@ -73,18 +81,23 @@ impl Proof {
         if proof.to_bytes() == bytes { Ok(proof) } else { Err(refuse("is not spelled as it must be")) }
     }
 
-    /// The log that it claims to be from.
+    /// Returns the name of the log that it claims to be from.
     pub fn claimed_origin(&self) -> &str {
         self.checkpoint.claimed_origin()
     }
 
-    /// How many entries it claims that the log had.
+    /// Returns the number of entries that it claims for the log.
     pub fn claimed_size(&self) -> u64 {
         self.checkpoint.claimed_size()
     }
 
-    /// Checks checkpoint, inclusion and the statement's signatures. What it does not show is whether the entry has an
-    /// effect: that takes the log.
+    /// Checks the checkpoint, the inclusion and the statement's signatures. Returns the statement, the number
+    /// of its entry and the checkpoint. This does not prove that the entry has an effect, which depends on
+    /// the log's other entries.
+    ///
+    /// # Errors
+    /// [`Error::Trust`] if the checkpoint is not signed by `key`, the entry is not in its tree, or a
+    /// signature of the statement is not valid; [`Error::Integrity`] if the entry is not a signed statement.
     pub fn verify(&self, key: &LogKey) -> Result<(Attested, u64, Checkpoint)> {
         let checkpoint = self.checkpoint.verify(key)?;
         if self.index >= checkpoint.size {

@@ -1,21 +1,21 @@
-//! [`Tree`]: the Merkle tree over a log's entries, held whole: 64 bytes an entry.
+//! [`Tree`]: the Merkle tree over a log's entries, kept whole in memory: 64 bytes per entry.
 
 pub use tlog_tiles::Hash;
 use tlog_tiles::HashReader;
 
 use crate::error::{Error, Result};
 
-/// A tile has up to 2^8 hashes, a bundle as many entries.
+/// A tile has up to 2^8 hashes, a bundle up to as many entries.
 const HEIGHT: u8 = 8;
-/// How many hashes a full tile has, and how many entries a full bundle.
+/// The number of hashes in a full tile, and of entries in a full bundle.
 pub const TILE_WIDTH: u64 = 1 << HEIGHT;
 
-/// The leaf of an entry: SHA-256 of a zero byte and its bytes.
+/// Returns the leaf of an entry: the SHA-256 of a zero byte and the entry's bytes.
 pub fn leaf_hash(entry: &[u8]) -> Hash {
     tlog_tiles::record_hash(entry)
 }
 
-/// A tile of the tree: `width` hashes (1 to 256) from `index` × 256 on, of level `level` × 8.
+/// A tile of the tree: `width` hashes (1 to 256), starting at `index` × 256, of the level `level` × 8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tile {
     /// Counted from the leaves.
@@ -26,16 +26,19 @@ pub struct Tile {
     pub width: u64,
 }
 
-/// Leaves and all inner nodes.
+/// A tree: its leaves and all inner nodes.
 #[derive(Clone, Default)]
 pub struct Tree {
     size: u64,
-    /// In the order in which nodes are complete, a leaf before the nodes that it completes.
+    /// In the order in which nodes are completed: a leaf comes before the nodes that it completes.
     stored: Vec<Hash>,
 }
 
 impl Tree {
-    /// The tree over `leaves`.
+    /// Creates the tree of `leaves`.
+    ///
+    /// # Errors
+    /// [`Error::Internal`], only by a defect in isn.
     pub fn of(leaves: impl IntoIterator<Item = Hash>) -> Result<Self> {
         let mut tree = Tree::default();
         for leaf in leaves {
@@ -45,6 +48,9 @@ impl Tree {
     }
 
     /// Appends a leaf.
+    ///
+    /// # Errors
+    /// [`Error::Internal`], only by a defect in isn.
     pub fn push(&mut self, leaf: Hash) -> Result<()> {
         let new = tlog_tiles::stored_hashes_for_record_hash(self.size, leaf, self).map_err(internal)?;
         self.stored.extend(new);
@@ -52,23 +58,29 @@ impl Tree {
         Ok(())
     }
 
-    /// How many leaves.
+    /// Returns the number of leaves.
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// The leaf at `index`, if there is one.
+    /// Returns the leaf at `index`, if there is one.
     pub fn leaf(&self, index: u64) -> Option<Hash> {
         let at = tlog_tiles::stored_hash_index(0, index);
         (index < self.size).then(|| self.stored.get(at as usize).copied()).flatten()
     }
 
-    /// The root.
+    /// Returns the root.
+    ///
+    /// # Errors
+    /// [`Error::Internal`], only by a defect in isn.
     pub fn root(&self) -> Result<Hash> {
         self.root_at(self.size)
     }
 
-    /// The root when the tree had `size` leaves, at most those it has now.
+    /// Returns the root that the tree had with `size` leaves, at most the current number.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if `size` is larger.
     pub fn root_at(&self, size: u64) -> Result<Hash> {
         if size > self.size {
             return Err(Error::Internal(format!("root at {size} of a tree of {}", self.size)));
@@ -76,12 +88,18 @@ impl Tree {
         tlog_tiles::tree_hash(size, self).map_err(internal)
     }
 
-    /// The hashes that prove the leaf `index` in the tree as it is.
+    /// Returns the hashes that prove the leaf `index` in the current tree.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if there is no such leaf.
     pub fn prove_leaf(&self, index: u64) -> Result<Vec<Hash>> {
         tlog_tiles::prove_record(self.size, index, self).map_err(internal)
     }
 
-    /// The tiles that are new or wider than when the tree had `old` leaves, with their bytes.
+    /// Returns the tiles that are new or wider than when the tree had `old` leaves, with their bytes.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if `old` is larger than the current number of leaves.
     pub fn tiles_since(&self, old: u64) -> Result<Vec<(Tile, Vec<u8>)>> {
         let tiles = tlog_tiles::Tile::new_tiles(HEIGHT, old, self.size);
         let described = tiles.into_iter().map(|tile| {

@@ -1,4 +1,5 @@
-//! `[corrections]` and `[gates]`: how claims become corrections, and what stops a version from being published.
+//! `[corrections]` and `[gates]`: how claims become corrections, and what prevents a version from being
+//! published.
 
 use super::division::fraction;
 use super::file_beside;
@@ -7,23 +8,23 @@ use crate::class::check_label;
 use crate::ledger::policy::{Policy, Several};
 use crate::split::Fraction;
 
-/// `[corrections]`: where the ledger is, and what it comes to.
+/// `[corrections]`: the ledger, and how it becomes corrections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CorrectionsSpec {
-    /// The name of the ledger, in the recipe's folder.
+    /// The file name of the ledger, in the recipe's folder.
     pub file: String,
     /// How its claims become corrections.
     pub policy: Policy,
 }
 
-/// `[gates]`: what a version must be to be published. The defaults are those of a recipe that says nothing.
+/// `[gates]`: the conditions for publishing a version. The defaults apply to what a recipe does not set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gates {
-    /// No picture may be in two splits.
+    /// Whether the same picture must not be in two splits.
     pub leakage: bool,
-    /// So many val images each class has at least, if there are any val images.
+    /// The minimum number of val images of each class, if there are any val images.
     pub val_min: u32,
-    /// The part of each class's images that is val is at least, and at most, this; if there are any val images.
+    /// The minimum and maximum part of each class's images that is val, if there are any val images.
     pub val_range: Option<(Fraction, Fraction)>,
 }
 
@@ -55,7 +56,7 @@ pub(super) fn corrections(field: &Field<'_, '_>) -> Option<CorrectionsSpec> {
     Some(CorrectionsSpec { file: file?, policy: Policy { agree, several: several?, together: together? } })
 }
 
-/// A list of lines of text.
+/// Reads a list of one-line texts.
 fn lines(field: &Field<'_, '_>) -> Option<Vec<String>> {
     let elements = field.elements()?;
     elements.iter().map(|line| field.element(line).text(check_label).map(Into::into)).collect()

@@ -1,4 +1,4 @@
-//! `[split]` and `[balance]`: how images get their split, and how many of each class there are.
+//! `[split]` and `[balance]`: how images are divided into splits, and how many of each class are kept.
 
 use std::str::FromStr;
 
@@ -10,41 +10,41 @@ use crate::class::check_label;
 use crate::digest::{Digest, DigestError};
 use crate::split::{Fraction, Split};
 
-/// `[split]`: how images get their split.
+/// `[split]`: how images are divided into splits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SplitSpec {
-    /// How they get it, if no earlier version says.
+    /// How images get their split, unless an earlier version has assigned it.
     pub policy: SplitPolicy,
-    /// The assignments of an earlier version, which stay.
+    /// The hash of the assignments of an earlier version, which stay as they are.
     pub previous: Option<Digest>,
-    /// The name of the file of groups that are never divided, in the recipe's folder.
+    /// The name of the file of groups that must not be divided, in the recipe's folder.
     pub groups: Option<String>,
 }
 
 /// How images get their split.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SplitPolicy {
-    /// As in the source.
+    /// Images keep the split that they have in the source.
     Keep,
-    /// The source's train and val images of a class are pooled and divided again, to an exact quota.
+    /// The train and val images of a class in the source are pooled and divided again, to an exact quota.
     Pool(Draw),
-    /// As `Pool`, but each image by itself: its split never depends on other images.
+    /// Like `Pool`, but each image is decided separately: its split never depends on other images.
     Threshold(Draw),
-    /// The source's val images stay val, and train images are added to them up to the quota.
+    /// The source's val images stay in val, and train images are added to them up to the quota.
     TopUp(Draw),
 }
 
-/// A draw of val images.
+/// The parameters by which val images are drawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draw {
-    /// The part of a class's images that is val.
+    /// The part of a class's images that becomes val.
     pub val: Fraction,
-    /// Any text: another salt is another draw.
+    /// Any text: another salt gives another draw.
     pub salt: String,
 }
 
 impl SplitPolicy {
-    /// The draw that it makes, if it makes one.
+    /// Returns the parameters of its draw, if it makes one.
     pub fn draw(&self) -> Option<&Draw> {
         match self {
             SplitPolicy::Keep => None,
@@ -53,12 +53,12 @@ impl SplitPolicy {
     }
 }
 
-/// `[balance]`: how many images a class has at most.
+/// `[balance]`: the maximum number of images per class.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Balance {
-    /// At most so many images a class, by split.
+    /// The maximum number of images per class, by split.
     pub caps: Vec<(Split, u32)>,
-    /// Whether each class has in each split as many as the smallest.
+    /// Whether all classes are reduced in each split to the number of images of the smallest.
     pub equal: bool,
 }
 
@@ -116,7 +116,7 @@ impl FromStr for Prefixed {
     }
 }
 
-/// Reads the digits themselves: no binary float is ever made of them.
+/// Parses the digits as they are written: no binary float is ever involved.
 pub(super) fn fraction(field: &Field<'_, '_>) -> Option<Fraction> {
     let text = match field.value {
         DeValue::Float(number) => number.as_str(),

@@ -1,5 +1,5 @@
-//! Reading a TOML document strictly, and going on after a mistake: [`Table`] hands out the fields that are
-//! known and tells [`Mistakes`] of the rest, with their lines.
+//! Reads a TOML document strictly and continues after a mistake: [`Table`] gives access to the known fields
+//! and reports everything else to [`Mistakes`], with its line.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::error::{Error, Mistake, Result};
 
-/// The mistakes found so far in one text. Shared by the tables of the document, hence the cell.
+/// The mistakes found so far in a text. The tables of the document share it, hence the cell.
 pub(super) struct Mistakes<'t> {
     text: &'t str,
     found: RefCell<Vec<Mistake>>,
@@ -22,7 +22,7 @@ impl<'t> Mistakes<'t> {
         Mistakes { text, found: RefCell::default() }
     }
 
-    /// The line, from 1, of a byte position.
+    /// Returns the line, from 1, of a byte position.
     pub(super) fn line(&self, at: usize) -> usize {
         1 + self.text.as_bytes()[..at.min(self.text.len())].iter().filter(|&&b| b == b'\n').count()
     }
@@ -36,7 +36,7 @@ impl<'t> Mistakes<'t> {
         self.found.borrow().is_empty()
     }
 
-    /// All of them, in the order of the file.
+    /// Returns the error with all of them, in the order of the file.
     pub(super) fn into_error(self, what: &str) -> Error {
         let mut mistakes = self.found.into_inner();
         mistakes.sort_by_key(|mistake| mistake.line);
@@ -46,14 +46,14 @@ impl<'t> Mistakes<'t> {
 
 /// One table of the document.
 pub(super) struct Table<'a, 't> {
-    /// For messages: `[image]`, or nothing for the top of the document.
+    /// For messages: `[image]`, or empty for the top of the document.
     name: &'a str,
     span: Range<usize>,
     fields: &'a DeTable<'t>,
     mistakes: &'a Mistakes<'t>,
 }
 
-/// A value of a table and where it stands.
+/// A value of a table, and where it is in the text.
 pub(super) struct Field<'a, 't> {
     /// The key, with its table: `[image] size`.
     pub(super) key: String,
@@ -63,7 +63,7 @@ pub(super) struct Field<'a, 't> {
 }
 
 impl<'a, 't> Table<'a, 't> {
-    /// Takes a table that may have the keys `known` and no other.
+    /// Wraps a table, and reports every key that is not in `known`.
     pub(super) fn new(
         name: &'a str,
         span: Range<usize>,
@@ -86,7 +86,7 @@ impl<'a, 't> Table<'a, 't> {
         if self.name.is_empty() { key.into() } else { format!("{} {key}", self.name) }
     }
 
-    /// A field that may be absent.
+    /// Returns a field that may be absent.
     pub(super) fn get(&self, key: &str) -> Option<Field<'a, 't>> {
         let value = self.fields.get(key)?;
         Some(Field {
@@ -97,7 +97,7 @@ impl<'a, 't> Table<'a, 't> {
         })
     }
 
-    /// A field that must be there.
+    /// Returns a field; reports a mistake if it is missing.
     pub(super) fn need(&self, key: &str) -> Option<Field<'a, 't>> {
         let field = self.get(key);
         if field.is_none() {
@@ -112,7 +112,7 @@ impl<'a, 't> Field<'a, 't> {
         self.mistakes.at(&self.span, format_args!("{} {why}", self.key));
     }
 
-    /// A text that `check` finds nothing wrong with.
+    /// Returns the value as a text that passes `check`.
     pub(super) fn text(&self, check: fn(&str) -> Result<(), &'static str>) -> Option<&'a str> {
         let Some(text) = self.value.as_str() else {
             self.wrong("must be a text in quotes");
@@ -122,13 +122,13 @@ impl<'a, 't> Field<'a, 't> {
         Some(text)
     }
 
-    /// A text that reads as a `T`.
+    /// Returns the value as a text, parsed as a `T`.
     pub(super) fn parse<T: FromStr<Err: fmt::Display>>(&self) -> Option<T> {
         let text = self.text(|_| Ok(()))?;
         text.parse().map_err(|error: T::Err| self.wrong(format_args!("is wrong: {error}"))).ok()
     }
 
-    /// A text that is one of `choices`.
+    /// Returns the value as a text, which must be one of `choices`.
     pub(super) fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Option<T> {
         let names: Vec<_> = choices.iter().map(|(name, _)| format!("\"{name}\"")).collect();
         let found = self.value.as_str().and_then(|text| choices.iter().find(|(name, _)| *name == text));
@@ -138,7 +138,7 @@ impl<'a, 't> Field<'a, 't> {
         found.map(|(_, choice)| *choice)
     }
 
-    /// A whole number of `range`.
+    /// Returns the value as a whole number in `range`.
     pub(super) fn number(&self, range: std::ops::RangeInclusive<u32>) -> Option<u32> {
         let number = self.value.as_integer().and_then(|n| u32::from_str_radix(n.as_str(), n.radix()).ok());
         let number = number.filter(|n| range.contains(n));
@@ -148,7 +148,7 @@ impl<'a, 't> Field<'a, 't> {
         number
     }
 
-    /// A table with the keys `known` and no other.
+    /// Returns the value as a table, whose keys must be among `known`.
     pub(super) fn table<'b>(&self, name: &'b str, known: &[&str]) -> Option<Table<'b, 't>>
     where
         'a: 'b,
@@ -160,7 +160,7 @@ impl<'a, 't> Field<'a, 't> {
         Some(Table::new(name, self.span.clone(), fields, known, self.mistakes))
     }
 
-    /// `true` or `false`.
+    /// Returns the value as a boolean.
     pub(super) fn flag(&self) -> Option<bool> {
         let flag = self.value.as_bool();
         if flag.is_none() {
@@ -169,12 +169,12 @@ impl<'a, 't> Field<'a, 't> {
         flag
     }
 
-    /// An element of this array, as a field.
+    /// Returns an element of this array as a field.
     pub(super) fn element(&self, value: &'a Spanned<DeValue<'t>>) -> Field<'a, 't> {
         Field { key: self.key.clone(), span: value.span(), value: value.get_ref(), mistakes: self.mistakes }
     }
 
-    /// The elements of an array.
+    /// Returns the elements of the array.
     pub(super) fn elements(&self) -> Option<&'a [Spanned<DeValue<'t>>]> {
         let array = self.value.as_array();
         if array.is_none() {

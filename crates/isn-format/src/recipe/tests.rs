@@ -168,14 +168,14 @@ fn each_mistake_has_its_line_and_reason() {
             "id = \"n01616318\"",
             "id = \"n00000000\"",
             28,
-            "[[class]] id 'n00000000' is none of the 1,000 classes",
+            "[[class]] id 'n00000000' is not one of the 1,000 classes",
         ),
         ("id = \"n01616318\"", "id = \"a/b\"", 28, "[[class]] id is wrong: class id 'a/b'"),
         (
             "id = \"n01616318\"",
             "id = \"n01614925\"",
             33,
-            "[[class]] id 'n01614925' is the class of line 28 again",
+            "[[class]] id 'n01614925' repeats the class of line 28",
         ),
         ("\"vulture\"", "\" vulture\"", 29, "[[class]] label starts or ends with white space"),
         ("\"birds\"", "\"\"", 30, "[[class]] group is empty"),
@@ -208,7 +208,7 @@ fn a_class_of_an_image_folder_is_no_split_and_one_folder() {
     let found = told(&text.replace("\"cat\"", "\"Train\""));
     assert!(found[0].1.contains("'Train' is the name of a split"), "{found:?}");
     let found = told(&text.replace("n01614925", "CAT"));
-    assert!(found[0].1.contains("'CAT' is the class of line 28 again"), "{found:?}");
+    assert!(found[0].1.contains("'CAT' repeats the class of line 28"), "{found:?}");
 }
 
 #[test]

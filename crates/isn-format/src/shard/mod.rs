@@ -1,5 +1,5 @@
-//! A shard: images in a plain ustar archive in zstd, one zstd frame an entry, so that an image is a byte range of
-//! the shard and stock `tar --zstd -x` reads the whole. docs/format.md has the bytes.
+//! A shard: images in a plain ustar archive, compressed with one zstd frame per entry, so that an image is a
+//! byte range of the shard and stock `tar --zstd -x` reads the whole. docs/format.md specifies the bytes.
 
 mod reader;
 mod writer;
@@ -9,21 +9,22 @@ pub use writer::{FrameWriter, ShardWriter};
 
 use crate::digest::Digest;
 
-/// A shard is closed when it has reached this many bytes.
+/// A shard is closed when it has at least this many bytes.
 pub const TARGET_LEN: u64 = 32 << 20;
-/// No image is longer, in bytes: the largest that the pixel pipeline makes has 400 MB of pixels.
+/// The maximum length of an image in bytes: the largest that the pixel pipeline makes has 400 MB of pixels.
 pub const MAX_IMAGE_LEN: u64 = 1 << 29;
-/// A ustar header and the unit to which contents are padded, in bytes.
+/// The length of a ustar header, and the unit to which contents are padded, in bytes.
 const BLOCK: usize = 512;
-/// The extensions that an entry may have.
+/// The allowed extensions of entries.
 const EXTENSIONS: [&str; 2] = ["png", "jpg"];
 
-/// The only name that an entry may have: the image's BLAKE3 and its extension.
+/// Returns the only valid name of an entry: the image's BLAKE3 and its extension.
 fn entry_name(image: &Digest, extension: &str) -> String {
     format!("{image}.{extension}")
 }
 
-/// zstd's worst case for a tar entry of an image of `length` bytes, with room to spare.
+/// Returns the maximum length of the frame of an image of `length` bytes: zstd's worst case for its tar
+/// entry, with room to spare.
 pub fn max_frame_len(length: u64) -> u64 {
     length.saturating_add(length / 128).saturating_add(4096)
 }

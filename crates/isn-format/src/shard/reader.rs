@@ -1,4 +1,5 @@
-//! Reading frames and shards. A frame's BLAKE3 is checked before it is decompressed, and the image's after.
+//! Reads frames and shards. The BLAKE3 of a frame is checked before it is decompressed, that of the image
+//! afterwards.
 
 use std::collections::HashSet;
 use std::io::{self, Read};
@@ -7,20 +8,27 @@ use super::{BLOCK, EXTENSIONS, MAX_IMAGE_LEN, entry_name, padded};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 
-/// Decompresses frames; one per thread, since it holds zstd's tables and a buffer.
+/// Decompresses frames. Use one per thread: it holds zstd's tables and a buffer.
 pub struct FrameReader {
     decompressor: zstd::bulk::Decompressor<'static>,
     raw: Vec<u8>,
 }
 
 impl FrameReader {
-    /// A reader.
+    /// Creates a reader.
+    ///
+    /// # Errors
+    /// Fails if zstd cannot allocate its tables.
     pub fn new() -> io::Result<Self> {
         Ok(FrameReader { decompressor: zstd::bulk::Decompressor::new()?, raw: Vec::new() })
     }
 
-    /// The bytes of `image`, which has `length` bytes by the index, from a frame that has BLAKE3 `frame_digest` by
-    /// the pack. `what` names the shard in errors.
+    /// Returns the bytes of `image` from its frame. `frame_digest` is the frame's BLAKE3 in the pack, and
+    /// `length` the image's length in the index. `what` names the shard in errors.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if the frame or the image has another BLAKE3, or the frame does not decompress to
+    /// an image of that length.
     pub fn image(
         &mut self,
         what: &str,
@@ -35,13 +43,17 @@ impl FrameReader {
         }
         let bytes = self.decompress(what, frame, image, length)?;
         if Digest::of(bytes) != *image {
-            return Err(refuse("its bytes have another BLAKE3 than the index says"));
+            return Err(refuse("its BLAKE3 is not the index's"));
         }
         Ok(bytes)
     }
 
-    /// The same of a frame that was checked before, or is not to be checked: its length and the name of its entry still
-    /// have to be right.
+    /// Like [`FrameReader::image`], for a frame that was checked before or need not be checked: no hash is
+    /// computed, but the length and the name of the entry must be right.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if the frame does not decompress to an entry of that length, or its entry has
+    /// another name.
     pub fn unchecked(&mut self, what: &str, frame: &[u8], image: &Digest, length: u64) -> Result<&[u8]> {
         self.decompress(what, frame, image, length)?;
         let mut name = [0; 64];
@@ -49,18 +61,19 @@ impl FrameReader {
         if self.raw[..64] != name {
             return Err(Error::integrity(what, format!("image {image}: its frame holds another image")));
         }
-        // As long as `decompress` found it to be.
+        // `decompress` has checked this length.
         Ok(&self.raw[BLOCK..BLOCK + length as usize])
     }
 
-    /// The bytes after a frame's header. The header itself says nothing that is not known better.
+    /// Returns the bytes after the header of a frame. The header is ignored: everything in it is known from
+    /// the index.
     fn decompress(&mut self, what: &str, frame: &[u8], image: &Digest, length: u64) -> Result<&[u8]> {
         let refuse = |why: String| Error::integrity(what, format!("image {image}: {why}"));
         let length = match usize::try_from(length) {
             Ok(fits) if length <= MAX_IMAGE_LEN => fits,
-            _ => return Err(refuse(format!("is said to have {length} bytes: too many for an image"))),
+            _ => return Err(refuse(format!("is said to have {length} bytes, too many for an image"))),
         };
-        // The output buffer is the cap: zstd stops with an error instead of writing past it.
+        // The output buffer is the cap: zstd fails instead of writing past it.
         let needed = BLOCK + padded(length);
         self.raw.resize(needed, 0);
         let written = self.decompressor.decompress_to_buffer(frame, &mut self.raw[..]);
@@ -72,7 +85,7 @@ impl FrameReader {
     }
 }
 
-/// The digits of a digest, without the detour of formatting.
+/// Writes the hex digits of a digest, faster than `Display`.
 fn hex(digest: &Digest, out: &mut [u8; 64]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for (pair, byte) in out.chunks_exact_mut(2).zip(digest.as_bytes()) {
@@ -80,9 +93,12 @@ fn hex(digest: &Digest, out: &mut [u8; 64]) {
     }
 }
 
-/// Reads a whole shard as stock `tar` would and checks that it has nothing but regular files with their own
-/// BLAKE3 as their name, `most` of them at most. Calls `image` with the digest and length of each. `what` names the shard in
-/// errors.
+/// Reads a whole shard as stock `tar` would, and checks that it contains at most `most` entries, all of them
+/// regular files whose name is their own BLAKE3. Calls `image` with the digest and length of each. `what`
+/// names the shard in errors.
+///
+/// # Errors
+/// [`Error::Integrity`] if `shard` cannot be read to its end, or has any other entry, one twice, or too many.
 pub fn check_shard(
     what: &str,
     shard: impl Read,
@@ -111,7 +127,7 @@ pub fn check_shard(
             return Err(refuse(&format!("has entry {name} twice")));
         }
         if seen.len() > most {
-            return Err(refuse(&format!("has more than {most} entries, which no pack of it names")));
+            return Err(refuse(&format!("has more than {most} entries: its packs name no more")));
         }
         image(digest, length);
     }
@@ -168,7 +184,7 @@ mod tests {
             let read = reader.image("s", frame(&shard, entry), &entry.frame, &entry.blake3, wrong);
             assert!(matches!(read, Err(Error::Integrity { .. })), "{wrong}");
         }
-        // A bomb: 64 MiB of zeros under its right frame hash.
+        // A bomb: 64 MiB of zeros, with the right hash of the frame.
         let bomb = zstd::bulk::compress(&vec![0; 64 << 20], 1).unwrap();
         let read = reader.image("s", &bomb, &Digest::of(&bomb), &entry.blake3, length);
         assert!(read.unwrap_err().to_string().contains("does not decompress"));
@@ -197,7 +213,7 @@ mod tests {
         for (what, at, byte) in [("name", 3, b'/'), ("type", 156, b'2'), ("contents", 512 + 1024, b'!')] {
             let mut changed = whole.clone();
             changed[at] = byte;
-            // The header's checksum would catch it first: make it right.
+            // Fix the header's checksum, which would catch the change first.
             let sum: u32 = changed[..512]
                 .iter()
                 .enumerate()

@@ -1,5 +1,5 @@
-//! The kinds of statements and their lines. Every statement is printable ASCII, begins with `isn/v1 <kind>` and has
-//! exactly the lines of its kind in this order, each ended by a line feed:
+//! The kinds of statements, and their lines. Every statement is printable ASCII, begins with `isn/v1 <kind>`
+//! and has exactly the lines of its kind, in this order, each ended by a line feed:
 //!
 //! | kind | lines |
 //! |---|---|
@@ -9,7 +9,7 @@
 //! | `yank`, `withdraw` | `name`, `version`, `reason` |
 //! | `logkey` | `origin`, `old`, `new` |
 //!
-//! What is read must be what would be written, byte for byte.
+//! The text that is read must equal the text that would be written, byte for byte.
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -19,27 +19,27 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::key::PublicKey;
 
-/// What the first line begins with.
+/// The beginning of the first line.
 const FORMAT: &str = "isn/v1";
-/// The most keys that an owner statement may name, recovery keys among them.
+/// The maximum number of keys in an owner statement, including recovery keys.
 const MAX_KEYS: usize = 32;
-/// The longest reason or origin, in bytes.
+/// The maximum length of a reason or origin, in bytes.
 const MAX_TEXT: usize = 300;
 
-/// What somebody says by signing.
+/// What somebody states by signing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Statement {
-    /// Whose a name is, from now on.
+    /// Who owns a name from now on.
     Owner(Owner),
     /// This name and version are this dataset hash, described by this manifest.
     Release(ReleaseStatement),
-    /// A key speaks for a name no more.
+    /// A key no longer counts for a name.
     Revoke(Revocation),
-    /// A version should not be used any more.
+    /// A version should no longer be used.
     Yank(Advice),
-    /// A version's objects may go.
+    /// A version's objects may be removed.
     Withdraw(Advice),
-    /// A log's checkpoints are signed by another key from now on.
+    /// Another key signs a log's checkpoints from now on.
     LogKey(LogKeyChange),
 }
 
@@ -48,13 +48,13 @@ pub enum Statement {
 pub struct Owner {
     /// The dataset's name.
     pub name: Name,
-    /// BLAKE3 of the signed bytes of the owner statement that this one follows; `None` claims the name.
+    /// The BLAKE3 of the signed bytes of the owner statement that this one follows; `None` claims the name.
     pub previous: Option<Digest>,
-    /// How many of the keys must sign, at least 1 and at most all.
+    /// The number of keys that must sign, at least 1 and at most all.
     pub threshold: usize,
-    /// The keys that speak for the name, sorted by their text.
+    /// The owners' keys, sorted by their text.
     pub keys: Vec<PublicKey>,
-    /// Keys that may sign owner statements and revocations only, sorted; none of them is in `keys`.
+    /// Keys that may sign only owner statements and revocations, sorted; none of them is in `keys`.
     pub recovery: Vec<PublicKey>,
 }
 
@@ -67,7 +67,7 @@ pub struct ReleaseStatement {
     pub version: Version,
     /// The dataset hash.
     pub dataset: Digest,
-    /// BLAKE3 of the manifest's bytes.
+    /// The BLAKE3 of the manifest's bytes.
     pub manifest: Digest,
     /// The manifest's length in bytes, at least 1.
     pub manifest_len: u64,
@@ -80,7 +80,7 @@ pub struct Revocation {
     pub name: Name,
     /// The key.
     pub key: PublicKey,
-    /// Why, in one line.
+    /// The reason, in one line.
     pub reason: String,
 }
 
@@ -91,7 +91,7 @@ pub struct Advice {
     pub name: Name,
     /// The version.
     pub version: Version,
-    /// Why, in one line.
+    /// The reason, in one line.
     pub reason: String,
 }
 
@@ -100,19 +100,22 @@ pub struct Advice {
 pub struct LogKeyChange {
     /// The log's origin.
     pub origin: String,
-    /// The key that has signed the log's checkpoints.
+    /// The key that signed the log's checkpoints so far.
     pub old: PublicKey,
     /// The key that signs them from now on.
     pub new: PublicKey,
 }
 
 impl Statement {
-    /// Reads a statement in the one form that `Display` writes. The error names `what`.
+    /// Reads a statement, in exactly the form that `Display` writes; `what` names it in errors.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if it has any other form.
     pub fn parse(what: &str, text: &str) -> Result<Self> {
         Statement::read(text).map_err(|why| Error::integrity(what, why))
     }
 
-    /// The word in its first line.
+    /// Returns the word in its first line.
     pub fn kind(&self) -> &'static str {
         match self {
             Statement::Owner(_) => "owner",
@@ -124,7 +127,7 @@ impl Statement {
         }
     }
 
-    /// The dataset it is about; none for a log's own statements.
+    /// Returns the dataset that it is about; `None` for a log's own statements.
     pub fn name(&self) -> Option<&Name> {
         match self {
             Statement::Owner(owner) => Some(&owner.name),
@@ -135,7 +138,7 @@ impl Statement {
         }
     }
 
-    /// The version it is about, if it is about one.
+    /// Returns the version that it is about, if any.
     pub fn version(&self) -> Option<Version> {
         match self {
             Statement::Release(release) => Some(release.version),
@@ -144,7 +147,7 @@ impl Statement {
         }
     }
 
-    /// What messages call it: `the release of birds@1.0`.
+    /// Returns its name in messages: `the release of birds@1.0`.
     pub fn title(&self) -> String {
         match self {
             Statement::Owner(owner) => format!("the owner statement of {}", owner.name),
@@ -157,7 +160,7 @@ impl Statement {
     }
 
     pub(super) fn read(text: &str) -> Result<Self, String> {
-        // First of all, so that no message below can carry a terminal's control codes.
+        // Checked first, so that no message below can contain terminal control codes.
         if text.bytes().any(|b| b != b'\n' && !(b' '..=b'~').contains(&b)) {
             return Err("has a character that is neither printable ASCII nor a line feed".into());
         }
@@ -185,7 +188,7 @@ impl Statement {
     }
 }
 
-/// The lines of a statement, taken one after the other.
+/// The lines of a statement, read one after another.
 struct Lines<'a> {
     lines: &'a [&'a str],
     at: usize,
@@ -198,7 +201,7 @@ impl<'a> Lines<'a> {
         kind.ok_or_else(|| format!("line 1 must be '{FORMAT} ' and a kind of statement"))
     }
 
-    /// What follows `key` and a space on the next line.
+    /// Returns the rest of the next line, which must begin with `key` and a space.
     fn field(&mut self, key: &str) -> Result<&'a str, String> {
         self.at += 1;
         let line = self.lines.get(self.at - 1).copied().unwrap_or_default();
@@ -222,12 +225,12 @@ impl<'a> Lines<'a> {
 
     fn key(&mut self, key: &str) -> Result<PublicKey, String> {
         let line = self.field(key)?;
-        // One spelling: the comment that a key file may have is not part of a key.
+        // Only one spelling is allowed: the comment in a key file is not part of a key.
         let read: PublicKey = line.parse().map_err(|why: Error| self.refuse(why))?;
         if read.to_string() == line { Ok(read) } else { Err(self.refuse("has more than the key")) }
     }
 
-    /// The keys of all next lines that begin with `key`.
+    /// Returns the keys of all following lines that begin with `key`.
     fn keys(&mut self, key: &str) -> Result<Vec<PublicKey>, String> {
         let mut keys: Vec<PublicKey> = Vec::new();
         let is_next = |line: &&str| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(' '));
@@ -241,7 +244,7 @@ impl<'a> Lines<'a> {
         Ok(keys)
     }
 
-    /// One line of text that says something.
+    /// Returns the next line's text, which must not be blank.
     fn text(&mut self, key: &str) -> Result<String, String> {
         let text = self.field(key)?;
         check_reason(text).map_err(|why| self.refuse(why))?;
@@ -308,16 +311,19 @@ impl<'a> Lines<'a> {
         Ok(LogKeyChange { origin, old, new })
     }
 
-    /// Nothing may follow.
+    /// Checks that no line follows.
     fn end(&self, kind: &str) -> Result<(), String> {
         match self.lines.get(self.at) {
             None => Ok(()),
-            Some(_) => Err(format!("line {} is none of a statement of kind '{kind}'", self.at + 1)),
+            Some(_) => Err(format!("line {} does not belong to a statement of kind '{kind}'", self.at + 1)),
         }
     }
 }
 
-/// Checks a reason: one line of printable ASCII that is not blank, without a space at either end. The error is a reason.
+/// Checks a reason: one line of printable ASCII that is not blank, without a space at either end.
+///
+/// # Errors
+/// What is wrong with it, as a predicate.
 pub fn check_reason(text: &str) -> Result<(), String> {
     if text.is_empty() || text.trim() != text {
         return Err("is blank, or has a space at an end".into());
@@ -331,7 +337,8 @@ pub fn check_reason(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The dataset and version in bytes that may be a broken statement, so that who asks for them can be told of it.
+/// Returns the dataset and version that bytes seem to be about, even if they are a broken statement, so that
+/// a reader who asks for that version can be told of it.
 pub fn guess_subject(bytes: &[u8]) -> (Option<Name>, Option<Version>) {
     let head = String::from_utf8_lossy(&bytes[..bytes.len().min(256)]);
     let field =
@@ -375,7 +382,7 @@ impl fmt::Display for Statement {
 }
 
 impl Owner {
-    /// An owner statement with its keys in order.
+    /// Creates an owner statement, and sorts its keys.
     pub fn new(
         name: Name,
         previous: Option<Digest>,

@@ -1,5 +1,5 @@
-//! [`Statement`]: what the keys of a dataset and of a log say, and [`SignedStatement`]: one with its signatures, the
-//! form in which statements travel, are stored, and are the entries of a log.
+//! [`Statement`]: what the keys of a dataset or a log state. [`SignedStatement`]: a statement with its
+//! signatures, the form in which statements are sent, are stored, and are the entries of a log.
 //!
 //! A signed statement is a file of this exact form, ASCII with LF line ends:
 //! ```text
@@ -13,12 +13,13 @@
 //! …
 //! -----END SSH SIGNATURE-----
 //! ```
-//! The signed bytes are those up to and with the line feed before the blank line. After it come one or more armoured
-//! SSHSIG blocks (OpenSSH's `PROTOCOL.sshsig`; Ed25519, namespace [`NAMESPACE`], SHA-512), exactly as
-//! `ssh-keygen -Y sign` writes them, with nothing before, between or after them. So a statement and the signatures
-//! of it have exactly one spelling, and the bytes that were received are the bytes that are checked.
+//! The signed bytes are those up to and including the line feed before the blank line. After the blank line
+//! come one or more armoured SSHSIG blocks (OpenSSH's `PROTOCOL.sshsig`; Ed25519, namespace [`NAMESPACE`],
+//! SHA-512), exactly as `ssh-keygen -Y sign` writes them, with nothing before, between or after them. So a
+//! statement and its signatures have exactly one spelling, and the bytes that were received are the bytes
+//! that are checked.
 //!
-//! `grammar.rs` has the lines of each kind.
+//! `grammar.rs` defines the lines of each kind.
 
 mod grammar;
 
@@ -32,49 +33,61 @@ use crate::digest::Digest;
 use crate::error::{Error, Result, There};
 use crate::key::{PublicKey, Signature, Signer};
 
-/// The SSHSIG namespace of every statement: a signature made for anything else is none of a statement.
+/// The SSHSIG namespace of every statement: a signature for any other purpose is not valid for a statement.
 pub const NAMESPACE: &str = "statement@isn.v1";
 
-/// The longest signed statement, in bytes: a statement and some hundred signatures. A log could carry twice as much.
+/// The maximum length of a signed statement, in bytes: room for some hundred signatures. A log could hold
+/// twice as much.
 pub const MAX_LEN: usize = 32 << 10;
 
-/// A statement with signatures that nobody has checked yet.
+/// A statement whose signatures have not been checked yet.
 #[derive(Clone)]
 pub struct SignedStatement {
     what: String,
     bytes: Vec<u8>,
-    /// How many of the bytes are the statement's.
+    /// The length of the statement within the bytes.
     signed_len: usize,
     statement: Statement,
     signatures: Vec<Signature>,
 }
 
-/// A statement whose signatures are valid, each by another key. Whether those keys may say so is for a
-/// [`crate::log::History`] or the user's trust to decide.
+/// A statement whose signatures are valid, each by a different key. Whether those keys are entitled to make
+/// it is decided by a [`crate::log::History`] or by the user's trust.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attested {
-    /// What is stated.
+    /// The statement.
     pub statement: Statement,
-    /// BLAKE3 of the signed bytes: what the next owner statement names.
+    /// The BLAKE3 of the signed bytes, by which the next owner statement refers to this one.
     pub id: Digest,
-    /// Who signed, in the order of the file.
+    /// The keys that signed, in the order of the file.
     pub signers: Vec<PublicKey>,
 }
 
 impl SignedStatement {
-    /// Reads a signed statement; `what` is what errors call it. Refuses every form but the one described above.
+    /// Reads a signed statement; `what` names it in errors.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if it is not in the exact form that the module describes, or a key has signed
+    /// twice.
     pub fn parse(what: &str, bytes: Vec<u8>) -> Result<Self> {
         let (signed_len, statement, signatures) =
             read_signed(&bytes).map_err(|why| Error::integrity(what, why))?;
         Ok(SignedStatement { what: what.into(), bytes, signed_len, statement, signatures })
     }
 
-    /// Signs a statement with one key. What comes back has been verified.
+    /// Signs a statement with one key, and checks the result.
+    ///
+    /// # Errors
+    /// Any error of [`Signer::sign_sshsig`]; [`Error::Integrity`] or [`Error::Trust`] if `statement` is not
+    /// well-formed, or the signature not valid.
     pub fn sign(statement: &Statement, signer: &dyn Signer) -> Result<Self> {
         SignedStatement::unsigned_with(statement.to_string(), &[], signer)
     }
 
-    /// The same with one more signature; an error if that key has signed already.
+    /// Returns the same statement with one more signature.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] if that key has signed already; otherwise as [`SignedStatement::sign`].
     pub fn sign_also(&self, signer: &dyn Signer) -> Result<Self> {
         let key = signer.public_key();
         if self.signatures.iter().any(|signature| signature.signer() == key) {
@@ -87,7 +100,7 @@ impl SignedStatement {
         SignedStatement::unsigned_with(self.statement.to_string(), &self.bytes[self.signed_len + 1..], signer)
     }
 
-    /// `text`, the blocks `before`, and one more by `signer`.
+    /// Returns `text` with the signature blocks `before` and one more by `signer`.
     fn unsigned_with(text: String, before: &[u8], signer: &dyn Signer) -> Result<Self> {
         let signature = signer.sign_sshsig(NAMESPACE, text.as_bytes())?;
         let armour = signature.armour().map_err(Error::Internal)?;
@@ -98,22 +111,26 @@ impl SignedStatement {
         Ok(signed)
     }
 
-    /// The file, exactly as received.
+    /// Returns the file, exactly as received.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// What errors call it.
+    /// Returns its name in errors.
     pub fn what(&self) -> &str {
         &self.what
     }
 
-    /// What it claims to state: to show it to who is asked to sign it, not to rely on.
+    /// Returns the statement before its signatures are checked: to show it to somebody who is asked to sign
+    /// it, not to rely on.
     pub fn claimed(&self) -> &Statement {
         &self.statement
     }
 
     /// Checks that every signature is valid.
+    ///
+    /// # Errors
+    /// [`Error::Trust`] if one is not.
     pub fn attested(&self) -> Result<Attested> {
         let signed = &self.bytes[..self.signed_len];
         for signature in &self.signatures {
@@ -131,7 +148,8 @@ impl SignedStatement {
     }
 }
 
-/// Takes a signed file apart: the length of its statement, the statement, the signatures. The error is a reason.
+/// Splits a signed file into the length of its statement, the statement and the signatures. The error is a
+/// reason.
 fn read_signed(bytes: &[u8]) -> Result<(usize, Statement, Vec<Signature>), String> {
     if bytes.len() > MAX_LEN {
         return Err(format!("is longer than {MAX_LEN} bytes"));
@@ -149,7 +167,7 @@ fn read_signed(bytes: &[u8]) -> Result<(usize, Statement, Vec<Signature>), Strin
     Ok((signed.len(), statement, signatures))
 }
 
-// By hand: what an unverified statement says must not leak out through a derived implementation.
+// Written by hand: a derived implementation would reveal the contents of an unverified statement.
 impl fmt::Debug for SignedStatement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SignedStatement({})", self.what)

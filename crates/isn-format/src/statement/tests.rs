@@ -69,7 +69,7 @@ fn only_one_spelling_is_accepted() {
             edit("name imagebirds\n", "name imagebirds\nname imagebirds\n"),
             "line 3 must begin with 'version '",
         ),
-        (edit(" 4711\n", " 4711\nnote x\n"), "line 6 is none of a statement of kind 'release'"),
+        (edit(" 4711\n", " 4711\nnote x\n"), "line 6 does not belong to a statement of kind 'release'"),
         (edit("name imagebirds\n", ""), "line 2 must begin with 'name '"),
         (
             edit("name imagebirds\nversion 1.0\n", "version 1.0\nname imagebirds\n"),

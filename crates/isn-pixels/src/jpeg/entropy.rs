@@ -1,25 +1,25 @@
-//! Counting the blocks of a JPEG: whether its entropy-coded data reaches the end of the image.
+//! Counts the blocks of a JPEG, to tell whether its entropy-coded data reaches the end of the image.
 //!
-//! A Huffman decoder (ITU-T T.81, annexes F.2 and G.2) that keeps no coefficients, only what is needed to
-//! know where the next symbol starts: for the refinement scans of a progressive file, which coefficients are
-//! nonzero so far. Unlike a decoder for display it consumes no bit that is not in the file.
+//! This is a Huffman decoder (ITU-T T.81, annexes F.2 and G.2) that keeps no coefficients, only what is
+//! needed to know where the next symbol starts: for the refinement scans of a progressive file, which
+//! coefficients are nonzero so far. Unlike a decoder for display, it consumes no bit that is not in the file.
 
 use super::layout::{DHT, Frame, Layout, Scan};
 use crate::PixelError;
 
 /// Why a scan does not reach its end.
 enum Fault {
-    /// The data is used up.
+    /// The data ends.
     Short,
-    /// A code that the table does not have, or no table at all.
+    /// The table does not have the code, or there is no table.
     BadCode,
 }
 
-/// A Huffman table (T.81, C.2), as a lookup of the next 9 bits, and of canonical codes for longer ones.
+/// A Huffman table (T.81, C.2): a lookup by the next 9 bits, and canonical codes for longer ones.
 struct Table {
-    /// Code length and symbol; length 0 where the code is longer.
+    /// Code length and symbol; the length is 0 if the code is longer than 9 bits.
     short: [(u8, u8); 1 << SHORT],
-    /// By length: the first code and the symbols of that length.
+    /// By length: the first code of that length, and the symbols.
     long: Vec<(u32, Vec<u8>)>,
 }
 
@@ -52,7 +52,7 @@ impl Table {
 struct Bits<'a> {
     data: &'a [u8],
     at: usize,
-    /// The next bits, in its `count` lowest places.
+    /// The next bits, in its `count` lowest positions.
     buffer: u64,
     count: u32,
 }
@@ -73,7 +73,7 @@ impl Bits<'_> {
         }
     }
 
-    /// The value of the next `n` bits, `n` at most 16.
+    /// Returns the next `n` bits as a number; `n` is at most 16.
     fn take(&mut self, n: u32) -> Result<u32, Fault> {
         if self.count < n {
             self.fill();
@@ -82,12 +82,12 @@ impl Bits<'_> {
         Ok((self.buffer >> self.count) as u32 & ((1 << n) - 1))
     }
 
-    /// The next symbol.
+    /// Decodes the next symbol.
     fn symbol(&mut self, table: &Table) -> Result<u8, Fault> {
         if self.count < 16 {
             self.fill();
         }
-        // The next 16 bits, with zeros after the end.
+        // The next 16 bits; after the end, zeros.
         let ahead = match self.count.checked_sub(16) {
             Some(behind) => self.buffer >> behind,
             None => self.buffer << (16 - self.count),
@@ -99,7 +99,7 @@ impl Bits<'_> {
                 let index = (ahead >> (16 - length)).checked_sub(*first)?;
                 Some((length as u8, *symbols.get(index as usize)?))
             });
-            // Zeros after the end may have made the code one that does not exist.
+            // The code may be invalid only because of the zeros after the end.
             let fault = if self.count < 16 { Fault::Short } else { Fault::BadCode };
             (length, symbol) = found.ok_or(fault)?;
         }
@@ -107,7 +107,7 @@ impl Bits<'_> {
         Ok(symbol)
     }
 
-    /// Goes on behind the next restart marker.
+    /// Skips to the bits after the next restart marker.
     fn restart(&mut self) -> Result<(), Fault> {
         (self.buffer, self.count) = (0, 0);
         while let Some(&byte) = self.data.get(self.at) {
@@ -121,22 +121,23 @@ impl Bits<'_> {
     }
 }
 
-/// What is known of a component's blocks.
+/// What is known about the blocks of a component.
 struct Plane {
-    /// Blocks in a row and in a column where the component has a scan of its own.
+    /// Blocks in a row and in a column if the component has its own scan.
     size: (u32, u32),
-    /// Blocks in a row, with those that fill up the last MCU.
+    /// Blocks in a row, including those that complete the last MCU.
     stride: u32,
-    /// Of each block: the coefficients that are nonzero, by zigzag index. Kept for progressive files.
+    /// For each block, which coefficients are nonzero, by zigzag index. Kept for progressive files only.
     nonzero: Vec<u64>,
-    /// Of each coefficient: the lowest bit that has come, or 255 for none.
+    /// For each coefficient, the lowest bit that has been read, or 255 for none.
     precision: [u8; 64],
 }
 
-/// Walks all scans.
+/// Walks through all scans.
 ///
 /// # Errors
-/// Truncated, if the data of a scan ends early or scans are missing; corrupt, if it cannot be decoded.
+/// [`PixelError::Truncated`] if the data of a scan ends early or scans are missing; [`PixelError::Corrupt`]
+/// if it cannot be decoded.
 pub(super) fn check(layout: &Layout<'_>) -> Result<(), PixelError> {
     let frame = &layout.frame;
     let (across, down) = frame.max_sampling();
@@ -180,7 +181,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Takes in the DHT segments before a scan. A malformed one defines nothing; the scan that wants it then
+    /// Reads the DHT segments before a scan. A malformed one defines nothing; the scan that needs it then
     /// fails.
     fn define_tables(&mut self, scan: &Scan<'_>) {
         for segment in scan.setup.iter().filter(|segment| segment.marker == DHT) {
@@ -197,7 +198,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Walks one scan; on a fault, says how much of it was there, in percent.
+    /// Walks through one scan; on a fault, also returns how much of it was present, in percent.
     fn scan(&mut self, scan: &Scan<'_>) -> Result<(), (Fault, u64)> {
         let mut bits = Bits { data: scan.data, at: 0, buffer: 0, count: 0 };
         let (columns, rows) = match &scan.parts[..] {
@@ -273,7 +274,7 @@ fn dc(bits: &mut Bits<'_>, table: &Table) -> Result<(), Fault> {
     bits.take(u32::from(size)).map(drop)
 }
 
-/// F.2.2.2.
+/// T.81, F.2.2.2.
 fn sequential_ac(bits: &mut Bits<'_>, table: &Table) -> Result<(), Fault> {
     let mut k = 1;
     while k < 64 {
@@ -288,7 +289,7 @@ fn sequential_ac(bits: &mut Bits<'_>, table: &Table) -> Result<(), Fault> {
     Ok(())
 }
 
-/// G.1.2.2: the first scan of a band.
+/// T.81, G.1.2.2: the first scan of a band.
 fn first_ac(
     bits: &mut Bits<'_>,
     table: &Table,
@@ -318,8 +319,8 @@ fn first_ac(
     Ok(())
 }
 
-/// G.1.2.3: a refinement scan. Every coefficient that is nonzero already has a correction bit where it is
-/// passed.
+/// T.81, G.1.2.3: a refinement scan. Each coefficient that is already nonzero has a correction bit, which is
+/// read when the walk passes it.
 fn refine_ac(
     bits: &mut Bits<'_>,
     table: &Table,

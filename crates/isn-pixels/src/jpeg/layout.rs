@@ -10,7 +10,7 @@ const SOS: u8 = 0xda;
 const DRI: u8 = 0xdd;
 const APP1: u8 = 0xe1;
 const APP14: u8 = 0xee;
-/// Define Huffman tables.
+/// The marker that defines Huffman tables.
 pub(super) const DHT: u8 = 0xc4;
 
 /// The frame header.
@@ -31,14 +31,14 @@ pub(super) struct Component {
 }
 
 impl Frame {
-    /// The largest sampling factors: an MCU is that many blocks wide and high.
+    /// Returns the largest sampling factors: an MCU is that many blocks wide and high.
     pub(super) fn max_sampling(&self) -> (u32, u32) {
         let max = |of: fn(&Component) -> u32| self.components.iter().map(of).max().unwrap_or(1);
         (max(|component| component.sampling.0), max(|component| component.sampling.1))
     }
 
-    /// SOF payload: precision, height, width, count, then id, sampling and quantisation table of each
-    /// component.
+    /// Parses the payload of an SOF: precision, height, width, count, then id, sampling and quantisation
+    /// table of each component.
     fn parse(marker: u8, payload: &[u8]) -> Result<Frame, PixelError> {
         let corrupt = || PixelError::corrupt("JPEG", "its frame header is malformed");
         let &[precision, h1, h0, w1, w0, count, ref components @ ..] = payload else { return Err(corrupt()) };
@@ -67,16 +67,16 @@ impl Frame {
     }
 }
 
-/// A marker and what it says.
+/// A marker with its payload.
 pub(super) struct Segment<'a> {
     pub(super) marker: u8,
-    /// Where the payload is in the file.
+    /// The offset of the payload in the file.
     at: usize,
-    /// Without the two length bytes.
+    /// The payload, without the two length bytes.
     pub(super) payload: &'a [u8],
 }
 
-/// The segments of a JPEG, in the tolerant reading of libjpeg and zune: bytes between them are skipped.
+/// The segments of a JPEG. Like libjpeg and zune, it skips bytes between them.
 pub(super) struct Segments<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -87,12 +87,12 @@ impl<'a> Segments<'a> {
         Segments { bytes, at: 2 }
     }
 
-    /// The next segment, of which EOI has no payload.
+    /// Returns the next segment; EOI has no payload.
     fn next(&mut self) -> Result<Segment<'a>, PixelError> {
         let cut = || PixelError::truncated("JPEG", "it has no end-of-image marker");
         loop {
             let start = self.at + memchr::memchr(0xff, self.rest()).ok_or_else(cut)?;
-            // Any number of ff may precede the code.
+            // Any number of ff bytes may precede the code.
             let code = start + self.bytes[start..].iter().position(|&byte| byte != 0xff).ok_or_else(cut)?;
             let marker = self.bytes[code];
             self.at = code + 1;
@@ -114,8 +114,8 @@ impl<'a> Segments<'a> {
         }
     }
 
-    /// The segments before the next scan and the header of that scan, which is `None` at the end of the
-    /// image.
+    /// Returns the segments before the next scan and the header of that scan, which is `None` at the end of
+    /// the image.
     fn until_scan(&mut self) -> Result<(Vec<Segment<'a>>, Option<Segment<'a>>), PixelError> {
         let mut setup = Vec::new();
         loop {
@@ -132,7 +132,8 @@ impl<'a> Segments<'a> {
         self.bytes.get(self.at..).unwrap_or(&[])
     }
 
-    /// The entropy-coded data after a scan header: where it is, and how many restart markers are in it.
+    /// Returns the range of the entropy-coded data after a scan header, and the number of restart markers in
+    /// it.
     fn entropy(&mut self) -> Result<(Range<usize>, usize), PixelError> {
         let (from, mut restarts) = (self.at, 0);
         for at in memchr::memchr_iter(0xff, &self.bytes[from..]).map(|offset| from + offset) {
@@ -150,7 +151,7 @@ impl<'a> Segments<'a> {
     }
 }
 
-/// What stands before the first scan.
+/// What precedes the data of the first scan.
 pub(super) struct Header<'a> {
     pub(super) frame: Frame,
     pub(super) exif: Option<&'a [u8]>,
@@ -164,7 +165,7 @@ impl<'a> Header<'a> {
         let (mut frame, mut exif) = (None, None);
         for Segment { marker, payload, .. } in &setup {
             match marker {
-                // SOF0, SOF1 and SOF2; c4, c8 and cc among the others are no frame headers.
+                // SOF0, SOF1 and SOF2; among the others, c4, c8 and cc are not frame headers.
                 0xc0..=0xc2 if frame.is_none() => frame = Some(Frame::parse(*marker, payload)?),
                 0xc0..=0xc2 => return Err(PixelError::corrupt("JPEG", "it has two frame headers")),
                 0xc3 | 0xc5..=0xc7 => {
@@ -194,26 +195,26 @@ pub(super) struct Part {
 
 /// One scan of a [`Layout`].
 pub(super) struct Scan<'a> {
-    /// Segments since the scan before, in order.
+    /// The segments since the previous scan, in order.
     pub(super) setup: Vec<Segment<'a>>,
     pub(super) parts: Vec<Part>,
-    /// The coefficients it has, by zigzag index: all of them in a sequential frame.
+    /// The coefficients in the scan, by zigzag index: all of them in a sequential frame.
     pub(super) band: (usize, usize),
-    /// Ah and Al: the bits that came before, and the lowest that comes now.
+    /// Ah and Al: the lowest bit of the earlier scans, and the lowest bit of this one.
     pub(super) precision: (u8, u8),
-    /// The entropy-coded data, with stuffed bytes and restart markers, as it is in the file.
+    /// The entropy-coded data as in the file, with stuffed bytes and restart markers.
     pub(super) data: &'a [u8],
     /// MCUs between restart markers; 0 for none.
     pub(super) interval: usize,
-    /// Restart markers in `data`.
+    /// The number of restart markers in `data`.
     restarts: usize,
-    /// Where the payload of its header is in the file.
+    /// The offset of its header's payload in the file.
     at: usize,
 }
 
 impl<'a> Scan<'a> {
-    /// SOS payload: count, then id and tables of each component, then band and precision, which a sequential
-    /// scan has without meaning.
+    /// Parses the payload of an SOS: count, then id and tables of each component, then band and precision,
+    /// which mean nothing in a sequential scan.
     fn parse(header: &Segment<'a>, setup: Vec<Segment<'a>>, frame: &Frame) -> Option<Scan<'a>> {
         let (&count, rest) = header.payload.split_first()?;
         let (parts, rest) = rest.split_at_checked(2 * usize::from(count))?;
@@ -228,7 +229,7 @@ impl<'a> Scan<'a> {
         } else {
             ((0, 63), (0, 0))
         };
-        // Progressive: DC by itself, AC of one component at a time.
+        // Progressive: DC in scans of its own, AC of one component at a time.
         let valid = match band {
             _ if parts.is_empty() => false,
             (0, 63) => !frame.progressive,
@@ -253,12 +254,12 @@ pub(super) struct Layout<'a> {
     pub(super) frame: Frame,
     pub(super) scans: Vec<Scan<'a>>,
     pub(super) exif: Option<&'a [u8]>,
-    /// Where the end marker is.
+    /// The offset of the end marker.
     pub(super) end: usize,
 }
 
 impl<'a> Layout<'a> {
-    /// Reads a file up to its end marker; no end marker is an error.
+    /// Reads a file up to its end marker; fails if there is none.
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, PixelError> {
         let mut from = Segments::new(bytes);
         let Header { frame, exif, mut setup, scan: mut header } = Header::read(&mut from)?;
@@ -283,9 +284,9 @@ impl<'a> Layout<'a> {
         }
     }
 
-    /// Refuses what zune-jpeg 0.5.15 decodes to something else than the picture, without a word: components
-    /// of which the first has not the full resolution, and sequential scans whose blocks it puts in the wrong
-    /// places.
+    /// Refuses files that zune-jpeg 0.5.15 silently decodes to something other than the picture: frames whose
+    /// first component does not have the full resolution, and sequential scans whose blocks it puts in the
+    /// wrong places.
     pub(super) fn check_supported(&self) -> Result<(), PixelError> {
         let sampling = |component: &Component| component.sampling;
         let max = self.frame.max_sampling();
@@ -306,9 +307,9 @@ impl<'a> Layout<'a> {
         Err(PixelError::unsupported("JPEG", "sequential, subsampled, and in several scans"))
     }
 
-    /// Three components that an Adobe segment declares to be untransformed are RGB (as libjpeg has it). zune
-    /// knows RGB by its component names only. So these are the bytes of the file to be changed for it: where,
-    /// and to what.
+    /// Returns the bytes to change in the file, as offset and value, so that zune treats it as RGB. Three
+    /// components that an Adobe segment declares to be untransformed are RGB (as in libjpeg), but zune
+    /// recognises RGB only by the names of the components.
     pub(super) fn names_for_rgb(&self) -> Vec<(usize, u8)> {
         const RGB: [u8; 3] = *b"RGB";
         let ids: Vec<u8> = self.frame.components.iter().map(|component| component.id).collect();
@@ -329,7 +330,8 @@ impl<'a> Layout<'a> {
         in_frame.chain(in_scans).collect()
     }
 
-    /// One sequential scan with all components, and as many restart markers as it must have.
+    /// Whether there is one sequential scan with all components and exactly the restart markers that it
+    /// requires.
     pub(super) fn is_plain(&self) -> bool {
         let [scan] = &self.scans[..] else { return false };
         let (across, down) = self.frame.max_sampling();

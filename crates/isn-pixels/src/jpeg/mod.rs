@@ -1,16 +1,15 @@
-//! Decoding JPEG: pixels by zune-jpeg, completeness by us.
+//! Decodes JPEG: zune-jpeg gives the pixels, and this module checks that the file is complete.
 //!
-//! zune-jpeg, like most decoders, makes up what is missing from a truncated file and says nothing. So the
-//! markers are walked first: a file with no end-of-image marker after its last scan is truncated. (A
-//! thumbnail's own marker lies inside an APP1 segment, which is stepped over; what follows the end marker is
-//! nobody's business.)
+//! zune-jpeg, like most decoders, silently invents what is missing from a truncated file. So the markers are
+//! walked first: a file without an end-of-image marker after its last scan is truncated. (The end marker of a
+//! thumbnail lies inside an APP1 segment, which is skipped; bytes after the end marker are ignored.)
 //!
-//! An end marker may also have been *added* to a file that was cut. Counting blocks finds it, but costs a
-//! second Huffman decode ([`entropy`]). The usual file, one sequential scan, is spared that: zune gets a copy
-//! in which the end marker is replaced by one-bits. No Huffman code is all ones (ITU-T T.81, C.2), so a
-//! decoder that still wants a symbol there meets a code that does not exist, which zune in its strict mode
-//! reports; one that has all its blocks never looks. If strict decoding fails for any reason, [`entropy`] has
-//! the last word.
+//! A file that was cut may also have been *given* an end marker. Counting blocks detects that, but costs a
+//! second Huffman decode ([`entropy`]). The usual file, one sequential scan, is spared that cost: zune gets a
+//! copy in which one-bits replace the end marker. No Huffman code is all ones (ITU-T T.81, C.2), so a decoder
+//! that still needs a symbol there meets an invalid code, which zune reports in its strict mode; a decoder
+//! that has all its blocks never reads that far. If strict decoding fails for any reason, [`entropy`]
+//! decides.
 
 mod entropy;
 mod layout;
@@ -27,7 +26,7 @@ use super::source::orientation;
 use super::{PixelError, Rgb};
 use layout::{Frame, Header, Layout, Segments};
 
-/// What stands in for the end marker: 32 stuffed bytes of one-bits, more than any symbol, then the marker.
+/// Replaces the end marker: 32 stuffed bytes of one-bits, longer than any symbol, then the marker.
 const ONES: [u8; 66] = {
     let mut bytes = [0; 66];
     let mut at = 0;
@@ -39,7 +38,7 @@ const ONES: [u8; 66] = {
     bytes
 };
 
-/// Width, height and orientation, from what stands before the first scan.
+/// Returns width, height and orientation, from the segments before the first scan.
 pub(super) fn header(source: &[u8]) -> Result<(u32, u32, Orientation), PixelError> {
     let header = Header::read(&mut Segments::new(source))?;
     Ok((header.frame.width, header.frame.height, orientation(header.exif)))
@@ -54,7 +53,7 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
-    /// Decodes into `out`, whatever it held before; the pixels are those of `image` 0.25.10.
+    /// Decodes into `out`, and overwrites what it held before; the pixels are those of `image` 0.25.10.
     pub(super) fn decode(&mut self, source: &[u8], out: &mut Rgb) -> Result<Orientation, PixelError> {
         let layout = Layout::read(source)?;
         layout.check_supported()?;
@@ -78,8 +77,8 @@ impl Decoder {
     }
 }
 
-/// Decodes as `image` does: to luma where the file has only that, else to RGB. `strict` makes errors of what
-/// is otherwise passed over.
+/// Decodes as `image` does: to luma if the file has nothing else, otherwise to RGB. `strict` turns faults
+/// that zune otherwise ignores into errors.
 fn pixels(
     bytes: &[u8],
     strict: bool,
@@ -88,8 +87,8 @@ fn pixels(
     out: &mut Rgb,
 ) -> Result<(), PixelError> {
     out.reset(frame.width, frame.height);
-    // zune panics on some files, valid ones among them (odd samplings with a scan for each component). One
-    // image must not end a build; the buffers hold plain bytes, and are reset before their next use.
+    // zune panics on some files, even valid ones (odd samplings with a scan for each component). One image
+    // must not end a build; the buffers hold plain bytes, and are reset before their next use.
     let decoded = catch_unwind(AssertUnwindSafe(|| decode_into(bytes, strict, grey, out)));
     match decoded {
         Ok(Ok(())) => Ok(()),
