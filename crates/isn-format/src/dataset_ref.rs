@@ -17,7 +17,7 @@ const RESERVED: &str = "names";
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(String);
 
-/// A version, `MAJOR.MINOR`, ordered numerically: minor = corrections, major = classes, pixels or split policy.
+/// A version, `MAJOR.MINOR`, ordered numerically.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version {
     /// Incremented by changes of classes, pixels or split policy.

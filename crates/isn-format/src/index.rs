@@ -101,7 +101,7 @@ impl Index {
     }
 
     /// Reads the index of `manifest`; its hash must have been checked already. It is read twice: a manifest
-    /// found by a pin alone is unsigned and may claim any number of images, so no row is kept before all rows,
+    /// found by a pin alone is unsigned and may claim any number of images. So no row is kept until all rows,
     /// with a `classes.csv` of BLAKE3 `classes`, are known to give the dataset hash. [`crate::description`]
     /// checks what else the manifest says about them.
     ///

@@ -251,8 +251,7 @@ fn class_id(
 ) -> Option<ClassId> {
     let id: ClassId = field.parse()?;
     if let Some(first) = lines.insert(id.folded(), field.mistakes.line(field.span.start)) {
-        field
-            .wrong(format_args!("'{id}' repeats the class of line {first} (upper and lower case are equal)"));
+        field.wrong(format_args!("'{id}' repeats the class of line {first} (ignoring case)"));
         return None;
     }
     if source == Some(SourceKind::Ilsvrc2012) && !ilsvrc2012::is_class(id.as_str()) {

@@ -1,5 +1,6 @@
-//! `pixels FILE...` prints what each file becomes at shortest side 160, as PNG and as JPEG; what the CPU offers to the codecs
-//! goes to stderr. `interop/pixels.sh` compares what it prints on other CPUs.
+//! `pixels FILE...` prints the hashes of each file's image at shortest side 160, as PNG and as JPEG, and on
+//! stderr the CPU extensions that the codecs can use. `interop/pixels.sh` compares its output on different
+//! CPUs.
 
 use isn_format::digest::Digest;
 use isn_format::pixel_spec::{Encoding, ExifOrientation, Filter, PixelSpec, Small};
@@ -30,7 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// The architecture and those of its extensions that the codecs have code for.
+/// Returns the architecture, and the extensions for which the codecs have code.
 fn cpu() -> String {
     #[cfg(target_arch = "x86_64")]
     let extensions = [

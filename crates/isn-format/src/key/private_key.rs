@@ -71,7 +71,10 @@ impl KeyFile {
             return PrivateKey::from(self.public, self.key);
         }
         let passphrase = passphrase()?.ok_or_else(|| {
-            refuse("is protected by a passphrase, and there is no terminal to ask for it and no ssh agent that holds the key")
+            refuse(
+                "is protected by a passphrase, and there is no terminal to ask for it and no ssh agent that \
+                 holds the key",
+            )
         })?;
         match self.key.decrypt(passphrase) {
             Ok(key) => PrivateKey::from(self.public, key),
@@ -84,10 +87,11 @@ impl KeyFile {
 /// Returns why a file that does not begin like an OpenSSH private key is refused.
 fn not_openssh(text: &str) -> String {
     if text.starts_with("-----BEGIN ") && text.contains("PRIVATE KEY-----") {
-        "is a private key in another format than OpenSSH's: `ssh-keygen -t ed25519` or `isn key new` makes one".into()
+        "is a private key, but not in OpenSSH's format: `ssh-keygen -t ed25519` or `isn key new` makes one"
+            .into()
     } else if text.trim().parse::<PublicKey>().is_ok() {
-        "is a public key: to sign through the ssh agent, give the file a name that ends in .pub; else name the \
-         private key file"
+        "is a public key: to sign through the ssh agent, give the file a name that ends in .pub; otherwise \
+         name the private key file"
             .into()
     } else {
         "is not an OpenSSH private key".into()

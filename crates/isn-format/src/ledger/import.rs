@@ -76,8 +76,8 @@ pub fn read(what: &str, bytes: &[u8], unsaid: Unsaid<'_>) -> Result<(Format, Vec
         () if ID_COLUMNS.iter().any(|id| columns.contains(id)) => Format::List,
         () => {
             let why = format!(
-                "is not a file of claims that isn knows: ReaL's real.json, imagenet_mturk.json, or CSV whose header \
-                 has source_id (with labels and evidence, or correct and problematic), or is {HEADER}"
+                "is not a file of claims that isn knows: ReaL's real.json, imagenet_mturk.json, or CSV whose \
+                 header has source_id (with labels and evidence, or correct and problematic), or is {HEADER}"
             );
             return Err(Error::invalid(what, why));
         }

@@ -189,7 +189,7 @@ fn two_reviewers_copies_merge_without_loss() {
     assert_eq!(merged.merge(&right), merged, "a second merge adds nothing");
     let undone = merged.merge(&new(&format!("{base}{bo}{undo}")).unwrap());
     assert!(undone.conflicts().is_empty());
-    // Decided, taken back, decided again: two equal rows are two rows.
+    // Decided, withdrawn, decided again: two equal rows stay two rows.
     let again = new(&format!("{base}{bo}{undo}{bo}")).unwrap();
     assert_eq!(undone.merge(&again).opinions("a").len(), 2);
 }

@@ -79,8 +79,8 @@ impl SignedClaim {
             return Err(refuse(if is_kind {
                 "is a claim of a kind that this isn does not know: a newer isn may finish it"
             } else {
-                "is not signed: somebody without the log's key has put it there, or an isn from before claims were signed \
-                 was killed"
+                "is not signed: it was written by somebody without the log's key, or by an old isn that did not \
+                 sign claims"
             }));
         }
         let malformed = || refuse("is malformed: it is not a claim as isn writes it");

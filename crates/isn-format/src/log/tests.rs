@@ -1,4 +1,5 @@
-//! The log of `tests/vectors/log`, which `make.py` there wrote without isn: isn reads these bytes, and makes the same.
+//! The log of `tests/vectors/log`, which its `make.py` wrote without isn: isn reads these bytes, and writes
+//! the same.
 
 use super::*;
 use crate::key::PrivateKey;

@@ -44,7 +44,7 @@ fn parse(text: &str) -> Result<Recipe> {
     Recipe::parse("recipe.toml", text)
 }
 
-/// The mistakes of [`GOOD`] with `from` replaced.
+/// Returns the mistakes of [`GOOD`] with `from` replaced.
 fn mistakes(from: &str, to: &str) -> Vec<(usize, String)> {
     assert!(GOOD.contains(from), "{from}");
     told(&GOOD.replacen(from, to, 1))

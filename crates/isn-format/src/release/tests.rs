@@ -78,7 +78,7 @@ fn one_trusted_signer_of_two_is_enough_and_the_other_must_be_valid() {
     assert_eq!(two.verify("/r", &[bob()]).unwrap().signers(), [bob()]);
     assert_eq!(two.verify("/r", &[bob(), alice()]).unwrap().signers(), [alice(), bob()]);
     assert!(matches!(two.verify("/r", &[]), Err(Error::UnknownSigner { .. })));
-    // Bob's signature of another statement beside Alice's of this one.
+    // Alice's signature of this statement, followed by Bob's of another one.
     let other = ReleaseStatement { manifest_len: 4712, ..statement() };
     let other = sign(&other, &private("bob")).unwrap();
     let (_, bobs) = std::str::from_utf8(other.bytes()).unwrap().split_once("\n\n").unwrap();

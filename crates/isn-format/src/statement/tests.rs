@@ -11,7 +11,7 @@ fn parse(text: &str) -> Result<SignedStatement> {
     SignedStatement::parse("releases/imagebirds/1.0", text.as_bytes().to_vec())
 }
 
-/// Why `text` is refused, whether by its form or by its signature.
+/// Returns why `text` is refused, for its form or for its signature.
 fn refusal(text: &str) -> String {
     let error = match parse(text).and_then(|signed| signed.attested()) {
         Ok(attested) => panic!("accepted {attested:?} from {text:?}"),
@@ -148,7 +148,7 @@ fn every_small_change_is_refused() {
     }
 }
 
-/// What parses is what would be written: no other spelling exists. And nothing panics, whatever comes.
+/// Any text that parses is the text that would be written, so there is no other spelling. No input panics.
 #[test]
 fn arbitrary_edits_never_panic_and_never_give_a_second_spelling() {
     let mut noise = blake3::Hasher::new().update(b"isn release tests").finalize_xof();
@@ -190,7 +190,7 @@ fn arbitrary_edits_never_panic_and_never_give_a_second_spelling() {
     }
 }
 
-/// Each kind once, made with stock `ssh-keygen`: isn reads these bytes, and makes the same.
+/// Each kind once, made with stock `ssh-keygen`: isn reads these bytes, and writes the same.
 #[test]
 fn every_kind_has_its_golden_bytes() {
     let private = PrivateKey::of_vectors;

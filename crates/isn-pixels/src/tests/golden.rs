@@ -1,4 +1,4 @@
-//! The golden vectors: `vectors/vectors.txt`, read as it is documented there.
+//! The golden vectors: `vectors/vectors.txt`, which documents its own format.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 
-/// Where the vectors are.
+/// The folder of the vectors.
 pub(super) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors")
 }
 
-/// One line: what is done, and what comes out.
+/// One line: the steps, and their result.
 struct Line {
     file: String,
     spec: PixelSpec,
@@ -85,7 +85,7 @@ fn every_vector_holds() {
     assert_eq!(images, seen, "every source has a vector");
 }
 
-/// What went through a pipeline before must not show.
+/// Earlier images must not influence a result.
 #[test]
 fn results_do_not_depend_on_what_went_before() {
     let text = std::fs::read_to_string(folder().join("vectors.txt")).unwrap();
@@ -107,7 +107,7 @@ fn this_machine_passes_the_self_check() {
     self_check().unwrap();
 }
 
-/// Prints `vectors.txt`. For adding lines: those that are there must not change.
+/// Prints `vectors.txt`, for adding lines: existing ones must not change.
 #[test]
 #[ignore = "prints the vectors instead of checking them"]
 fn print_vectors() {

@@ -16,7 +16,7 @@ fn spec(size: u32) -> PixelSpec {
     }
 }
 
-/// A file of `vectors`.
+/// Reads a file of `vectors`.
 fn vector(name: &str) -> Vec<u8> {
     std::fs::read(golden::folder().join(name)).unwrap()
 }

@@ -1,8 +1,8 @@
-//! Decoding, against `image`'s own and by what the files were made to show.
+//! Decoding, compared with the `image` crate and with what the files were made to show.
 
 use super::*;
 
-/// The pixels as `image` 0.25.10 gives them, without any of our code.
+/// Returns the pixels as `image` 0.25.10 decodes them, without any code of this crate.
 fn by_image(source: &[u8]) -> Rgb {
     let image = image::load_from_memory(source).unwrap().into_rgb8();
     Rgb { width: image.width(), height: image.height(), pixels: image.into_raw() }
@@ -23,7 +23,7 @@ fn pixels_are_those_of_the_image_crate() {
     }
 }
 
-/// Random pictures of random sizes, by another JPEG encoder at every sampling, sequential and progressive.
+/// Random pictures of random sizes, encoded by jpeg-encoder at every sampling, sequential and progressive.
 #[test]
 fn generated_jpegs_decode_as_by_the_image_crate() {
     use jpeg_encoder::{ColorType, SamplingFactor};
@@ -76,14 +76,14 @@ fn grey_is_grey() {
     }
 }
 
-/// Three components that Adobe's segment calls untransformed, whatever their names.
+/// Three components that Adobe's segment marks as untransformed are RGB, whatever their names.
 #[test]
 fn adobe_rgb_is_rgb() {
     let pixels = |name: &str| decode_rgb(&vector(name), ExifOrientation::Ignore).unwrap();
     assert!(pixels("rgb_by_adobe.jpg") == pixels("rgb_components.jpg"));
 }
 
-/// The same picture in other clothes.
+/// The same picture in different kinds of PNG.
 #[test]
 fn png_kinds_agree() {
     let pixels = |name: &str| decode_rgb(&vector(name), ExifOrientation::Ignore).unwrap();
@@ -130,7 +130,7 @@ fn orientation_is_ignored_or_applied_as_asked() {
         let turned = decode_rgb(&source, ExifOrientation::Apply).unwrap();
         assert_eq!(dimensions(&source, ExifOrientation::Apply).unwrap(), (turned.width, turned.height));
         let (right, bottom) = (upright.width - 1, upright.height - 1);
-        // Where the first pixel of the shown picture is stored (EXIF 2.3, table 6).
+        // The stored position of the first pixel of the displayed picture (EXIF 2.3, table 6).
         let first =
             [(right, 0), (right, bottom), (0, bottom), (0, 0), (0, bottom), (right, bottom), (right, 0)]
                 [usize::from(orientation) - 2];
@@ -145,7 +145,7 @@ fn orientation_is_ignored_or_applied_as_asked() {
 fn results_are_what_the_recipe_says() {
     let source = vector("420.jpg");
     let decoded = decode_rgb(&source, ExifOrientation::Ignore).unwrap();
-    // Kept: its own pixels, whatever the size says above its own.
+    // Kept: its own pixels, for any size above its own.
     for size in [65, 66, 1000] {
         let kept = build(spec(size), &source);
         assert_eq!((kept.width, kept.height), (97, 65));
@@ -165,7 +165,7 @@ fn results_are_what_the_recipe_says() {
     assert_eq!((Encoding::Png.extension(), Encoding::Jpeg { quality: 95 }.extension()), ("png", "jpg"));
 }
 
-/// More than one stored block, and rows that straddle blocks.
+/// PNGs with more than one stored block, and with rows that cross blocks.
 #[test]
 fn large_pngs_are_valid() {
     let mut noise = Noise(7);

@@ -1,4 +1,4 @@
-//! Cut files. All of them must be found, however they were cut and whatever was put at their end.
+//! Truncated files must be detected, however they were cut and whatever was appended.
 
 use super::*;
 
@@ -32,8 +32,8 @@ fn a_jpeg_cut_anywhere_is_rejected() {
     }
 }
 
-/// The end marker says that all is there, and it is not so. Pixels that come out must be the right ones: a
-/// cut into nothing but padding takes nothing away.
+/// The end marker says that the file is complete, but it is not. If pixels are returned, they must be right:
+/// a cut may have removed only padding.
 #[test]
 fn a_jpeg_cut_and_given_an_end_marker_is_rejected() {
     for name in JPEGS {
@@ -44,7 +44,7 @@ fn a_jpeg_cut_and_given_an_end_marker_is_rejected() {
         // The thumbnail in exif_6 has a scan of its own.
         let first = if name.starts_with("exif") { data } else { first };
         let mut harmless = 0;
-        // Every place near the end, where little is missing; a sample of those before.
+        // Every position near the end, where little is missing, and a sample of those before.
         let near = source.len() - 150;
         for length in (first + 20..near).step_by(5).chain(near..source.len() - 2) {
             let mut cut = source[..length].to_vec();
@@ -55,8 +55,7 @@ fn a_jpeg_cut_and_given_an_end_marker_is_rejected() {
                     harmless += 1;
                 }
                 Err(PixelError::Truncated { .. }) => {}
-                // A cut between ff and what follows leaves another marker, and one in a header a malformed
-                // segment.
+                // A cut after ff makes another marker, and one in a header a malformed segment.
                 Err(PixelError::Corrupt { .. }) => {
                     assert!(source[length - 1] == 0xff || length < data, "{name} cut to {length}")
                 }
@@ -127,13 +126,13 @@ fn a_png_with_a_flipped_bit_is_rejected_where_pixels_come_from() {
         let mut flipped = source.clone();
         flipped[at] ^= 4;
         if let Ok(pixels) = outcome(&flipped) {
-            // An unknown name in place of IEND, say, with the CRC of another.
+            // For example, an unknown chunk name in place of IEND.
             assert!(pixels == whole, "bit flipped at {at}");
         }
     }
 }
 
-/// Random damage: any answer will do, but it must be an answer, and the pipeline must go on.
+/// Random damage may give any result, but must not panic, and the pipeline must stay usable.
 #[test]
 fn damage_never_panics() {
     let mut noise = Noise(0x9e37_79b9_7f4a_7c15);

@@ -19,7 +19,7 @@ fn parse(note: &str) -> Result<SignedCheckpoint> {
     SignedCheckpoint::parse("log/checkpoint", note.as_bytes().to_vec())
 }
 
-/// A note with any text, signed by the log's key.
+/// Returns a note with any text, signed by the log's key.
 fn signed_text(text: &str) -> String {
     let mut note = Note::new(text.as_bytes(), &[]).unwrap();
     note.add_sigs(&[&log()]).unwrap();
@@ -30,7 +30,7 @@ fn witness(number: u8) -> WitnessKey {
     WitnessKey::new(&format!("witness{number}.example"), *PrivateKey::of_seed(number).public_key()).unwrap()
 }
 
-/// The line by which a witness cosigns `note`.
+/// Returns the line with which a witness cosigns `note`.
 fn cosignature(number: u8, time: u64, note: &str) -> String {
     let witness = witness(number);
     let signature = witness.cosign(&PrivateKey::of_seed(number), time, parse(note).unwrap().text());
@@ -53,7 +53,7 @@ fn what_is_signed_reads_back() {
         (ORIGIN, 7, leaf_hash(b"root"))
     );
     assert_eq!(checkpoint.note, note.as_bytes());
-    // Lines that follow the root are signed with it.
+    // Lines after the root are signed, too.
     let text = String::from_utf8(signed.text().to_vec()).unwrap();
     assert!(parse(&signed_text(&(text + "more\n"))).unwrap().verify(log().log_key()).is_ok());
 }
@@ -140,7 +140,7 @@ fn a_checkpoint_of_another_log_or_key_is_refused() {
     let other = LogKey::new("log.example/two", *key.key()).unwrap();
     let message = refusal(&note, &other);
     assert!(message.contains("is of log log.example/one, expected log.example/two"), "{message}");
-    // The signature of one text under another: the ID is right, the signature is not.
+    // The signature of another text: its ID is right, but it is not valid.
     for (from, to) in [("\n7\n", "\n8\n"), ("\n\n", "\nmore\n\n")] {
         let message = refusal(&note.replacen(from, to, 1), &key);
         assert!(message.contains(&format!("has a signature by {key} that is not valid")), "{message}");
@@ -178,7 +178,7 @@ fn cosignatures_count_each_witness_once() {
     let both = [witness(5), witness(6)];
     let times = |note: &str| {
         let signed = parse(note).unwrap();
-        // Whatever witnesses add, the log's own signature stays what it is.
+        // The log's own signature stays valid, whatever witnesses add.
         assert!(signed.verify(log().log_key()).is_ok());
         let cosigned = signed.cosignatures(&both)?;
         Ok::<_, Error>(
@@ -194,13 +194,13 @@ fn cosignatures_count_each_witness_once() {
     assert_eq!(times(&twice).unwrap(), [(name(5), 1000)]);
     let unknown = format!("{note}{}{six}", cosignature(7, 9000, &note));
     assert_eq!(times(&unknown).unwrap(), [(name(6), 2000)]);
-    // By the key of a witness, under another's name: nobody's.
+    // A signature by the key of one witness under the name of another counts for nobody.
     assert_eq!(times(&format!("{note}{}", five.replace("witness5", "witness6"))).unwrap(), []);
-    // A list that names a witness twice has it once.
+    // A witness that is listed twice counts once.
     let signed = parse(&format!("{note}{five}")).unwrap();
     assert_eq!(signed.cosignatures(&[witness(5), witness(5)]).unwrap(), [(witness(5), 1000)]);
 
-    // What claims to be by a witness and is not valid, whatever is wrong with it.
+    // A line that claims to be by a witness and is not valid is refused, whatever is wrong with it.
     let other = SignedCheckpoint::sign(&log(), 8, leaf_hash(b"root")).unwrap();
     let other = cosignature(5, 1000, std::str::from_utf8(other.bytes()).unwrap());
     let id = signed_note::Verifier::key_id(&witness(5));

@@ -5,7 +5,7 @@ use crate::key::PrivateKey;
 use crate::log::SignedCheckpoint;
 
 const ORIGIN: &str = "log.example/vectors";
-/// Of entries 4 and 5, made without isn; the key that signs it is the one that entry 4 changes.
+/// A claim for entries 4 and 5, made without isn. It is signed by the key that entry 4 replaces.
 const CLAIM: &[u8] = include_bytes!("../../../../../tests/vectors/log/claim");
 const BUNDLE: &[u8] = include_bytes!("../../../../../tests/vectors/log/tile/entries/000.p/9");
 
@@ -13,7 +13,7 @@ fn signer(who: &str, origin: &str) -> LogSigner {
     LogSigner::new(origin, PrivateKey::of_vectors(who)).unwrap()
 }
 
-/// The log of the vectors as it was with so many entries.
+/// Returns the log of the vectors after this many entries.
 fn log(size: usize) -> Replica {
     let mut replica = Replica::new(signer("alice", ORIGIN).log_key().clone());
     for entry in &bundle::read_all(BUNDLE).unwrap()[..size] {
@@ -28,7 +28,7 @@ fn bundle_of(entries: &[&[u8]]) -> Vec<u8> {
     bundle
 }
 
-/// Why a writer who finds `base` does not finish the claim.
+/// Checks why a writer who has read the log up to `base` does not finish the claim.
 #[track_caller]
 fn refused(claim: &[u8], base: &Replica, why: &str) {
     let verified = SignedClaim::parse("claim", claim).and_then(|claim| claim.verify(base).map(drop));
@@ -51,9 +51,9 @@ fn a_claim_counts_at_its_place_in_its_log_by_its_key_and_nowhere_else() {
     for size in [0, 3] {
         refused(CLAIM, &log(size), "was signed for another place in the log, entry 4");
     }
-    // From entry 5 on another key signs; what was claimed before then is behind.
+    // From entry 5 on, another key signs.
     refused(CLAIM, &log(5), "has no valid signature by the log's key");
-    // As many entries, and others.
+    // The same number of entries, but different ones.
     let mut other = log(3);
     let _ = other.push(b"another history").unwrap();
     refused(CLAIM, &other, "it was played again");
@@ -121,7 +121,7 @@ fn what_is_longer_than_a_claim_or_its_note_is_none() {
     entries.push(0);
     assert!(SignedClaim::sign(&alice, &log(4), &entries).is_err());
     refused(&[&claim[..], &[0]].concat(), &log(4), "is too long for a claim");
-    // A note that is right but for its length: another signature, which nobody knows, makes it longer.
+    // A note that is right except for its length: a signature by an unknown key makes it longer.
     let (note, bundle) = split(CLAIM).unwrap();
     for (name, is_read) in [(100, true), (1 << 10, false)] {
         let unknown = format!("— {} AAAAAAAA\n", "x".repeat(name));
@@ -137,14 +137,14 @@ fn what_is_longer_than_a_claim_or_its_note_is_none() {
 
 #[test]
 fn no_claim_is_a_checkpoint_and_no_checkpoint_a_claim() {
-    // Not even where the log is called so that it looks most like one.
+    // Not even if the log has a name that makes the claim look most like a checkpoint.
     let alice = signer("alice", "4");
     let base = Replica::new(alice.log_key().clone());
     let claim = SignedClaim::sign(&alice, &base, &[]).unwrap();
     assert!(SignedCheckpoint::parse("checkpoint", claim).is_err());
     let checkpoint = SignedCheckpoint::sign(&alice, 0, base.tree().root().unwrap()).unwrap();
     assert!(SignedClaim::parse("claim", checkpoint.bytes()).is_err());
-    // The text alone is no checkpoint either, whoever signs it.
+    // The text alone is not a checkpoint either, whoever signs it.
     let note = Note::from_bytes(split(CLAIM).unwrap().0).unwrap();
     assert!(tlog_tiles::Checkpoint::from_bytes(note.text()).is_err());
 }

@@ -1,4 +1,4 @@
-//! Each rule once, by example; `model.rs` has histories that nobody thought of.
+//! Each rule once, by example; `model.rs` has random histories.
 
 mod model;
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::key::{PrivateKey, Signer};
 
 const ORIGIN: &str = "log.example/one";
-// The cast: owners, a recovery key, somebody else, and the log's keys.
+// The cast: owners, a recovery key, a stranger, and the log's keys.
 const ANNA: u8 = 1;
 const BEN: u8 = 2;
 const CARL: u8 = 3;
@@ -69,7 +69,7 @@ fn empty() -> History {
     History::new(LogKey::new(ORIGIN, key(LOG)).unwrap())
 }
 
-/// A log in which `owners` own `birds`.
+/// Returns a log in which `owners` own `birds`.
 fn owned(threshold: usize, owners: &[u8], recovery: &[u8]) -> History {
     let mut history = empty();
     history.accepts(&owner(None, threshold, owners, recovery), &owners[..threshold]);
@@ -84,7 +84,7 @@ impl History {
         self.apply(signed.bytes()).unwrap();
     }
 
-    /// Applies an entry that has no effect; gives the reason.
+    /// Applies an entry that has no effect, and returns the reason.
     fn rejects(&mut self, statement: &Statement, signers: &[u8]) -> String {
         let signed = signed(statement, signers);
         let before = self.clone();
@@ -170,7 +170,7 @@ fn only_owners_release_and_as_many_as_the_threshold_says() {
         |number| format!("is signed by {}, which is not an owner of the name", fingerprint(number));
     assert_eq!(history.rejects(&release("1.0"), &[MALLORY]), stranger(MALLORY));
     assert_eq!(history.rejects(&release("1.0"), &[ANNA, BEN, MALLORY]), stranger(MALLORY));
-    // A recovery key signs owner statements and revocations only.
+    // A recovery key may sign only owner statements and revocations.
     assert_eq!(history.rejects(&release("1.0"), &[RITA]), stranger(RITA));
     assert_eq!(history.rejects(&release("1.0"), &[ANNA]), "has 1 of the 2 signatures that it needs");
     let missing = |signers| {
@@ -192,7 +192,7 @@ fn the_newest_entries_without_effect_are_remembered() {
     let rejected = history.rejected();
     assert!((MAX_REJECTED..=2 * MAX_REJECTED).contains(&rejected.len()), "{}", rejected.len());
     assert_eq!(rejected.last().unwrap().index, history.size() - 1);
-    // What quotes an entry does not do so at any length.
+    // A reason that quotes an entry is shortened.
     let quoted = history.apply(format!("isn/v1 {}\n\nx", "y".repeat(30_000)).as_bytes()).unwrap_err();
     assert!(quoted.why.len() < 400, "{}", quoted.why);
 }
@@ -246,12 +246,12 @@ fn a_revoked_key_counts_before_its_revocation_and_never_after() {
         assert_eq!(history.rejects(&statement, &[ANNA]), revoked);
     }
     assert_eq!(history.rejects(&release("1.1"), &[BEN, ANNA]), revoked);
-    // What it had released stays, and others go on.
+    // Its releases stay, and the other owners continue.
     assert!(history.release(&name(), version("1.0")).is_some());
     history.accepts(&release("1.1"), &[BEN]);
     let again = "is of a key that entry 2 revoked already";
     assert_eq!(history.rejects(&revoke(ANNA), &[BEN]), again);
-    // It does not come back, neither as owner nor as recovery key.
+    // It cannot return, either as an owner's key or as a recovery key.
     let names = format!("names {}, which entry 2 revoked", fingerprint(ANNA));
     for (owners, recovery) in [(&[ANNA, BEN][..], &[][..]), (&[BEN], &[ANNA])] {
         assert_eq!(history.rejects(&owner(history.id(), 1, owners, recovery), &[BEN]), names);
@@ -272,7 +272,7 @@ fn a_key_is_revoked_by_itself_by_the_quorum_or_by_recovery_keys() {
     assert!(history.rejects(&revoke(ANNA), &[ANNA, RITA]).contains("is not a recovery key of the name"));
     let stranger = format!("is of {}, which is no key of birds", fingerprint(MALLORY));
     assert_eq!(history.rejects(&revoke(MALLORY), &[MALLORY]), stranger);
-    // A recovery key, too, by itself.
+    // A recovery key can also revoke itself.
     history.accepts(&revoke(RITA), &[RITA]);
 }
 
@@ -294,7 +294,7 @@ fn a_thief_of_one_key_of_two_can_only_end_that_key() {
         history.rejects(&statement, &[ANNA, MALLORY]);
     }
     history.accepts(&revoke(ANNA), &[ANNA]);
-    // The recovery key mends it.
+    // The recovery key restores the owners.
     assert!(history.rejects(&release("1.1"), &[BEN]).contains("has 1 of the 2"));
     history.accepts(&owner(id, 2, &[BEN, CARL], &[RITA]), &[RITA]);
     history.accepts(&release("1.1"), &[BEN, CARL]);
@@ -307,14 +307,14 @@ fn owner_statements_follow_each_other_and_are_not_played_again() {
     let to_ben = owner(Some(first), 1, &[BEN], &[]);
     history.accepts(&to_ben, &[ANNA]);
     history.accepts(&owner(history.id(), 1, &[ANNA], &[]), &[BEN]);
-    // Anna owns the name again, as when she signed it: but not under the same statement.
+    // Anna owns the name again, as when she signed it, but by another statement.
     let why = format!(
         "follows {}, but entry 2 is in force: it was played again, or others changed the owners first",
         first.prefixed()
     );
     assert_eq!(history.rejects(&to_ben, &[ANNA]), why);
     assert_eq!(history.birds().owners.keys, keys(&[ANNA]));
-    // It is the old quorum that signs, not the new one.
+    // The old quorum must sign, not the new one.
     let to_mallory = owner(history.id(), 1, &[MALLORY], &[]);
     assert!(history.rejects(&to_mallory, &[MALLORY]).contains("is not an owner of the name"));
     history.accepts(&owner(history.id(), 2, &[ANNA, BEN], &[]), &[ANNA]);
@@ -337,7 +337,7 @@ fn recovery_keys_change_owners_and_nothing_else() {
     {
         assert!(history.rejects(&statement, &[RITA, CARL]).contains("is not an owner of the name"));
     }
-    // Only while the statement that names them is in force, and none of them is revoked.
+    // They count only while the statement that names them is in force, and while none of them is revoked.
     let mut later = history.clone();
     later.accepts(&owner(later.id(), 1, &[ANNA], &[]), &[ANNA, BEN]);
     let take = owner(later.id(), 1, &[RITA], &[]);
@@ -369,7 +369,7 @@ fn a_yank_and_a_withdrawal_are_of_released_versions_once() {
     assert_eq!(history.newest(&name()), Some(version("1.0")));
     let again = Statement::Yank(advice("1.1", "another reason"));
     assert_eq!(history.rejects(&again, &[ANNA]), "says again what entry 6 says");
-    // One does not stand for the other.
+    // A yank does not stand for a withdrawal.
     history.accepts(&Statement::Withdraw(advice("1.1", "asked to")), &[ANNA]);
     assert_eq!(
         history.rejects(&Statement::Withdraw(advice("1.1", "x")), &[ANNA]),
@@ -380,7 +380,7 @@ fn a_yank_and_a_withdrawal_are_of_released_versions_once() {
     assert_eq!(released.withdrawn, Some(Notice { index: 8, reason: "asked to".into() }));
     history.accepts(&Statement::Withdraw(advice("1.0", "asked to")), &[ANNA]);
     assert_eq!(history.newest(&name()), None);
-    // Nor is there a way back: a version that was withdrawn is not released again.
+    // There is no way back: a withdrawn version cannot be released again.
     assert!(history.rejects(&release("1.0"), &[ANNA]).contains("is a second release"));
 }
 
@@ -395,12 +395,13 @@ fn the_log_key_changes_by_the_old_and_the_new_one() {
     let other = log_key("log.example/two", LOG, NEW_LOG);
     assert_eq!(history.rejects(&other, &[LOG, NEW_LOG]), "is about another log");
     let foreign = log_key(ORIGIN, MALLORY, NEW_LOG);
-    // To this reader it could be a change that led to the key that he knows: it changes nothing.
+    // For this reader, it could be a change that led to the key they know, so it is valid but changes
+    // nothing.
     history.accepts(&foreign, &[MALLORY, NEW_LOG]);
     assert_eq!(*history.key().key(), key(LOG));
     let before = history.size();
     history.accepts(&to_new, &[NEW_LOG, LOG]);
-    // The change counts from the checkpoint on that covers it.
+    // The change counts from the first checkpoint that covers it.
     assert_eq!(*history.key_at(before).key(), key(LOG));
     assert_eq!(*history.key_at(before + 1).key(), key(NEW_LOG));
     assert_eq!((history.key().origin(), *history.key().key()), (ORIGIN, key(NEW_LOG)));

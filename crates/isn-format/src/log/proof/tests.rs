@@ -16,7 +16,7 @@ fn entry(number: u64) -> Vec<u8> {
     SignedStatement::sign(&Statement::Yank(advice), &PrivateKey::of_seed(2)).unwrap().bytes().to_vec()
 }
 
-/// The entries of a log of `size`, its tree and its checkpoint.
+/// Returns the entries of a log of `size`, its tree and its checkpoint.
 fn a_log(size: u64) -> (Vec<Vec<u8>>, Tree, Checkpoint) {
     let entries: Vec<_> = (0..size).map(entry).collect();
     let tree = Tree::of(entries.iter().map(|entry| leaf_hash(entry))).unwrap();

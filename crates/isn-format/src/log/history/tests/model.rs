@@ -1,5 +1,5 @@
-//! Random histories, replayed and held against a model of the rules: sets, and a sentence a rule. The model knows the words
-//! of the rules alone, not how [`History`] keeps them.
+//! Random histories, replayed and compared with a model of the rules: sets, and one expression per rule. The
+//! model follows the text of the rules and shares nothing with [`History`].
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -12,9 +12,9 @@ use proptest::test_runner::TestRunner;
 use super::*;
 
 const NAMES: [&str; 3] = ["ants", "bees", "cats"];
-/// How many keys may own something.
+/// The number of keys that may own something.
 const KEYS: u8 = 6;
-/// How many keys a log may get, the first one of them its anchor.
+/// The number of keys that a log may get; the first is its anchor.
 const LOG_KEYS: u8 = 4;
 
 static PRIVATE: LazyLock<Vec<PrivateKey>> =
@@ -26,10 +26,10 @@ fn public(number: u8) -> PublicKey {
     *PRIVATE[usize::from(number)].public_key()
 }
 
-/// What an entry says and who signed it; nothing if it is damaged.
+/// The statement in an entry and its signers; `None` if the entry is damaged.
 type Said = Option<(Statement, Keys)>;
 
-/// What the entries so far leave of one name.
+/// The state of one name after the entries so far.
 #[derive(Clone, Debug, PartialEq)]
 struct Claim {
     in_force: Digest,
@@ -45,12 +45,12 @@ struct Claim {
 #[derive(Clone, Debug, PartialEq)]
 struct Model {
     claims: BTreeMap<Name, Claim>,
-    /// The log's key before the first entry, after it, and so on.
+    /// The log's key before the first entry, after the first entry, and so on.
     log_keys: Vec<PublicKey>,
     rejected: Vec<u64>,
 }
 
-/// As many different keys as needed, each among `keys` and none revoked.
+/// Whether there are enough different signers, each among `keys` and none revoked.
 fn is_quorum(signers: &Keys, keys: &Keys, needed: usize, revoked: &Keys) -> bool {
     signers.is_subset(keys) && signers.is_disjoint(revoked) && signers.len() >= needed
 }
@@ -60,7 +60,7 @@ impl Claim {
         is_quorum(signers, &self.owners, self.threshold, &self.revoked)
     }
 
-    /// As many recovery keys as the threshold says, or all of them.
+    /// Whether as many recovery keys as the threshold, or all of them, have signed.
     fn is_by_recovery(&self, signers: &Keys) -> bool {
         let needed = self.threshold.min(self.recovery.len());
         needed > 0 && is_quorum(signers, &self.recovery, needed, &self.revoked)
@@ -92,18 +92,20 @@ impl Model {
     fn is_valid(&self, statement: &Statement, signers: &Keys) -> bool {
         let claim = statement.name().and_then(|name| self.claims.get(name));
         match (statement, claim) {
-            // The first one of a name claims it, signed by its own quorum.
+            // The first one of a name claims it, and is signed by its own quorum.
             (Statement::Owner(owner), None) => {
                 let owners = owner.keys.iter().copied().collect();
                 owner.previous.is_none() && is_quorum(signers, &owners, owner.threshold, &Keys::new())
             }
-            // A later one names the one in force, is signed by its quorum or recovery keys, and names no revoked key.
+            // A later one contains the hash of the one in force, is signed by the quorum or the recovery keys
+            // of that one, and contains no revoked key.
             (Statement::Owner(owner), Some(claim)) => {
                 owner.previous == Some(claim.in_force)
                     && (claim.is_by_owners(signers) || claim.is_by_recovery(signers))
                     && !owner.keys.iter().chain(&owner.recovery).any(|key| claim.revoked.contains(key))
             }
-            // By the log's key in force and the new one, which is new; or, before any change of that key, by two others.
+            // Signed by the log's key in force and a key that is new; or, before any change of that key, by
+            // two others.
             (Statement::LogKey(change), _) => {
                 let is_unchanged = self.log_keys.iter().all(|key| *key == self.log_keys[0]);
                 let is_next = change.old == self.log_key() && !self.log_keys.contains(&change.new);
@@ -116,7 +118,8 @@ impl Model {
             (Statement::Release(release), Some(claim)) => {
                 claim.is_by_owners(signers) && !claim.released.contains_key(&release.version)
             }
-            // By the key itself, the owners' quorum or the recovery keys'; of a key that has something to say.
+            // Signed by the key itself, the owners' quorum or the recovery keys' quorum; about a key that
+            // counts.
             (Statement::Revoke(Revocation { key, .. }), Some(claim)) => {
                 let by_itself = *signers == Keys::from([*key]);
                 (claim.owners.contains(key) || claim.recovery.contains(key))
@@ -171,7 +174,7 @@ impl Model {
         }
     }
 
-    /// What a replay has come to, in the model's words.
+    /// Converts the result of a replay to the model.
     fn of(history: &History) -> Self {
         let claims = history.datasets().map(|(name, dataset)| {
             let Dataset { owners, revoked, releases } = dataset;
@@ -212,7 +215,7 @@ impl Model {
     }
 }
 
-/// What somebody tries next.
+/// The next attempt.
 #[derive(Clone, Debug)]
 enum Step {
     Say {
@@ -221,7 +224,7 @@ enum Step {
         who: Who,
         harm: Harm,
     },
-    /// An earlier entry once more.
+    /// An earlier entry is replayed.
     Again(Index),
     Noise(Vec<u8>),
 }
@@ -291,7 +294,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..40)
 }
 
-/// A statement as `act` has it in the state that `model` is in.
+/// Returns the statement of `act` in the state of `model`.
 fn statement(model: &Model, name: Name, act: &Act) -> Statement {
     let version = |minor| Version { major: 1, minor };
     match act {
@@ -334,7 +337,7 @@ fn statement(model: &Model, name: Name, act: &Act) -> Statement {
     }
 }
 
-/// Who signs it, in some order; somebody always does.
+/// Returns the signers of a statement, in some order; there is at least one.
 fn signers(model: &Model, statement: &Statement, who: &Who) -> Vec<PublicKey> {
     let claim = statement.name().and_then(|name| model.claims.get(name));
     let good = |keys: &Keys, claim: &Claim| -> Vec<PublicKey> {
@@ -351,7 +354,7 @@ fn signers(model: &Model, statement: &Statement, who: &Who) -> Vec<PublicKey> {
     if found.is_empty() { vec![public(0)] } else { found }
 }
 
-/// The bytes of an entry, and what it says.
+/// Returns the bytes of an entry, and what it says.
 fn entry(model: &Model, step: &Step, earlier: &[(Vec<u8>, Said)]) -> (Vec<u8>, Said) {
     let (name, act, who, harm) = match step {
         Step::Say { name, act, who, harm } => (NAMES[*name].parse().unwrap(), act, who, harm),
@@ -363,7 +366,7 @@ fn entry(model: &Model, step: &Step, earlier: &[(Vec<u8>, Said)]) -> (Vec<u8>, S
     let keys = signers(model, &statement, who);
     let private = |key: &PublicKey| PRIVATE.iter().find(|private| private.public_key() == key).unwrap();
     let Ok(first) = SignedStatement::sign(&statement, private(&keys[0])) else {
-        // A change of a log's key to the same: its grammar has no words for that.
+        // A change of a log's key to the same key, which the grammar does not allow.
         return (statement.to_string().into_bytes(), None);
     };
     let first_len = first.bytes().len();
@@ -375,14 +378,14 @@ fn entry(model: &Model, step: &Step, earlier: &[(Vec<u8>, Said)]) -> (Vec<u8>, S
             let at = at.index(bytes.len());
             bytes[at] ^= 1 << bit;
         }
-        // Inside the first signature or before it: behind it is a whole statement.
+        // Cut before the end of the first signature: a cut after it leaves a whole statement.
         Harm::Cut(at) => bytes.truncate(at.index(first_len)),
         Harm::SignedTwice => bytes.extend_from_within(statement.to_string().len() + 1..),
     }
     (bytes, None)
 }
 
-/// A log in which all this was tried, and what the model makes of it.
+/// Returns the log of all these attempts, and the model's state.
 fn play(steps: &[Step]) -> (Vec<(Vec<u8>, Said)>, Model) {
     let (mut entries, mut model) = (Vec::new(), Model::new());
     for step in steps {
@@ -414,8 +417,8 @@ proptest! {
         prop_assert_eq!(Model::of(&replayed(&entries)), model);
     }
 
-    /// An entry without effect leaves its reason and nothing else; one with an effect changes its own name, or the log's
-    /// key, and nothing else; and `check` knows before.
+    /// An entry without effect leaves only its reason. One with an effect changes only its own name, or the
+    /// log's key. `check` predicts which of the two it is.
     #[test]
     fn an_entry_changes_what_it_is_about_and_nothing_else(steps in steps()) {
         let (entries, _) = play(&steps);
@@ -454,7 +457,7 @@ proptest! {
         prop_assert_eq!(history, replayed(&entries));
     }
 
-    /// What is said of a name means the same where nothing else is said.
+    /// The entries about a name mean the same without the entries about other names.
     #[test]
     fn names_know_nothing_of_each_other(steps in steps()) {
         let (entries, model) = play(&steps);
@@ -469,7 +472,7 @@ proptest! {
     }
 }
 
-/// The properties above say something: every kind of statement is among the entries with an effect and without.
+/// The random histories contain every kind of statement, both with and without effect.
 #[test]
 fn random_histories_have_everything_in_them() {
     let mut runner = TestRunner::deterministic();
