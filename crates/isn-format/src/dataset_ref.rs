@@ -27,6 +27,22 @@ pub struct Version {
 }
 
 /// A reference as a user writes it: `name`, `name@version`, `name@version#b3:…` or `b3:…`.
+///
+/// ```
+/// use isn_format::dataset_ref::DatasetRef;
+///
+/// let pin = "birds@1.0#b3:af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
+/// match pin.parse()? {
+///     DatasetRef::Version(name, version, hash) => {
+///         assert_eq!((name.as_str(), version.major, version.minor), ("birds", 1, 0));
+///         assert!(hash.is_some());
+///     }
+///     other => panic!("{other}"),
+/// }
+/// assert!(matches!("birds".parse()?, DatasetRef::Newest(_)));
+/// assert!("Birds@1".parse::<DatasetRef>().is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DatasetRef {
     /// The newest version of a dataset.

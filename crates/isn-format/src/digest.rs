@@ -6,6 +6,16 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A 32-byte BLAKE3 hash. `Display` is 64 lower-case hex digits, as `b3sum` prints them.
+///
+/// ```
+/// use isn_format::digest::Digest;
+///
+/// // As `b3sum` prints it for an empty file.
+/// let empty: Digest = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262".parse()?;
+/// assert_eq!(Digest::of(b""), empty);
+/// assert!(empty.prefixed().starts_with("b3:af1349b9"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
 

@@ -2,7 +2,7 @@
 //! specification is docs/order.md.
 
 /// A stream of numbers that depends only on its inputs.
-pub struct Draws {
+pub(crate) struct Draws {
     output: blake3::OutputReader,
     block: [u8; BLOCK],
     at: usize,
@@ -14,7 +14,7 @@ const BLOCK: usize = 1024;
 impl Draws {
     /// Creates the stream of these bytes, concatenated: the extended output of their BLAKE3, as little-endian
     /// 64-bit numbers.
-    pub fn new(parts: &[&[u8]]) -> Self {
+    pub(crate) fn new(parts: &[&[u8]]) -> Self {
         let mut hasher = blake3::Hasher::new();
         for part in parts {
             hasher.update(part);
@@ -23,7 +23,7 @@ impl Draws {
     }
 
     /// Returns the next number.
-    pub fn number(&mut self) -> u64 {
+    pub(crate) fn number(&mut self) -> u64 {
         if self.at == BLOCK {
             self.output.fill(&mut self.block);
             self.at = 0;
@@ -36,7 +36,7 @@ impl Draws {
 
     /// Returns a number below `limit`, each equally likely: a number that would favour the low results is
     /// drawn again. For a limit of 0 or 1 the result is 0, and a number is drawn all the same.
-    pub fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         let limit = limit.max(1);
         // 2^64 mod limit: this many numbers at the top are an incomplete turn.
         let excess = (u64::MAX % limit + 1) % limit;
@@ -50,12 +50,12 @@ impl Draws {
 
     /// Returns a number of at least 0 and below 1: the upper 53 bits of the next number, as a fraction. Exact
     /// in binary floating point.
-    pub fn fraction(&mut self) -> f64 {
+    pub(crate) fn fraction(&mut self) -> f64 {
         (self.number() >> 11) as f64 / (1u64 << 53) as f64
     }
 
     /// Shuffles `items`; every order is equally likely (Fisher–Yates, from the last item to the first).
-    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             let other = self.below(last as u64 + 1) as usize;
             items.swap(last, other);

@@ -49,7 +49,7 @@ pub struct OfficialArchive {
 }
 
 /// The number of validation images.
-pub const VAL_IMAGES: u32 = 50_000;
+pub(crate) const VAL_IMAGES: u32 = 50_000;
 
 /// The length of a wnid with its line feed.
 const LINE: usize = 10;
@@ -83,7 +83,7 @@ pub fn val_ids(wnid: &str) -> impl Iterator<Item = String> {
     (1..=VAL_IMAGES).filter(is_of).map(|number| format!("ILSVRC2012_val_{number:08}"))
 }
 
-/// Returns the class of validation image `number`, 1 to [`VAL_IMAGES`].
+/// Returns the class of validation image `number`, 1 to 50,000.
 pub fn val_class(number: u32) -> Option<&'static str> {
     if !(1..=VAL_IMAGES).contains(&number) {
         return None;
@@ -96,7 +96,7 @@ pub fn val_class(number: u32) -> Option<&'static str> {
 }
 
 /// Returns the class at a position among the 1,000, from 0.
-pub fn class_at(rank: usize) -> Option<ClassId> {
+pub(crate) fn class_at(rank: usize) -> Option<ClassId> {
     wnid_at(rank)?.parse().ok()
 }
 

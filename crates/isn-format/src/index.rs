@@ -53,6 +53,33 @@ impl Row {
 }
 
 /// The images of a version, sorted by path bytes.
+///
+/// ```
+/// use isn_format::digest::Digest;
+/// use isn_format::index::{Index, Row};
+///
+/// let row = |path: &str, file: &[u8]| -> Result<Row, Box<dyn std::error::Error>> {
+///     let mut segments = path.split('/');
+///     let (split, class) = (segments.next().unwrap_or(""), segments.next().unwrap_or(""));
+///     Ok(Row {
+///         path: path.parse()?,
+///         split: split.parse()?,
+///         class: class.parse()?,
+///         blake3: Digest::of(file),
+///         length: file.len() as u64,
+///         width: 8,
+///         height: 8,
+///         pixels: Digest::of(b"pixels"),
+///         source: path.into(),
+///         source_blake3: Digest::of(b"source"),
+///     })
+/// };
+/// let index = Index::new(vec![row("val/ant/2.png", b"two")?, row("train/ant/1.png", b"one")?])?;
+/// assert_eq!(index.rows()[0].path.as_str(), "train/ant/1.png");
+/// assert_eq!(index.bytes(), 6);
+/// assert!(Index::new(vec![row("val/ant/a.png", b"")?, row("val/ant/A.png", b"")?]).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Index {
     rows: Vec<Row>,

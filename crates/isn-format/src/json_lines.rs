@@ -19,7 +19,7 @@ const LEVEL: i32 = 1;
 
 /// Writes one object per line and compresses as it goes: the text of a large index would be hundreds of
 /// megabytes.
-pub struct Writer {
+pub(crate) struct Writer {
     encoder: zstd::Encoder<'static, Vec<u8>>,
     /// The current line: zstd is slow with many small writes.
     line: Vec<u8>,
@@ -30,7 +30,7 @@ impl Writer {
     ///
     /// # Errors
     /// [`Error::Internal`] if zstd fails.
-    pub fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let encoder = zstd::Encoder::new(Vec::new(), LEVEL).map_err(internal)?;
         Ok(Writer { encoder, line: Vec::new() })
     }
@@ -39,7 +39,7 @@ impl Writer {
     ///
     /// # Errors
     /// [`Error::Internal`] if the row cannot be serialised or zstd fails.
-    pub fn push<T: Serialize>(&mut self, row: &T) -> Result<()> {
+    pub(crate) fn push<T: Serialize>(&mut self, row: &T) -> Result<()> {
         self.line.clear();
         serde_json::to_writer(&mut self.line, row).map_err(|e| Error::Internal(e.to_string()))?;
         self.line.push(b'\n');
@@ -50,7 +50,7 @@ impl Writer {
     ///
     /// # Errors
     /// [`Error::Internal`] if zstd fails.
-    pub fn finish(self) -> Result<Vec<u8>> {
+    pub(crate) fn finish(self) -> Result<Vec<u8>> {
         self.encoder.finish().map_err(internal)
     }
 }
@@ -98,7 +98,7 @@ pub fn weigh(what: &str, source: impl Read, length: u64, most: u64) -> Result<u6
 }
 
 /// Reads one object per line.
-pub struct Lines<'a> {
+pub(crate) struct Lines<'a> {
     what: &'a str,
     reader: BufReader<std::io::Take<zstd::Decoder<'a, BufReader<&'a [u8]>>>>,
     number: usize,
@@ -110,7 +110,7 @@ impl<'a> Lines<'a> {
     ///
     /// # Errors
     /// [`Error::Internal`] if zstd cannot be set up.
-    pub fn new(what: &'a str, compressed: &'a [u8], cap: u64) -> Result<Self> {
+    pub(crate) fn new(what: &'a str, compressed: &'a [u8], cap: u64) -> Result<Self> {
         let mut decoder = zstd::Decoder::new(compressed).map_err(internal)?;
         decoder.window_log_max(WINDOW_LOG_MAX).map_err(internal)?;
         // One byte over the cap may pass, so that an excess can be told from a full read.
@@ -127,7 +127,7 @@ impl<'a> Lines<'a> {
     /// # Errors
     /// [`Error::Integrity`] if the line is no such object, does not end with a line feed, or the cap is
     /// exceeded.
-    pub fn next_row<T: DeserializeOwned>(&mut self) -> Result<Option<T>> {
+    pub(crate) fn next_row<T: DeserializeOwned>(&mut self) -> Result<Option<T>> {
         self.number += 1;
         self.line.clear();
         let refuse = |number, why: &dyn std::fmt::Display| {

@@ -7,6 +7,49 @@
 //! file is the dataset hash. A [`pack::Pack`] lists where the images' bytes lie in [`shard`]s. A
 //! [`release::Release`] is the signed [`statement`] that binds a name and a version to all of this;
 //! statements are the entries of a registry's [`log`].
+//!
+//! # Verifying a version without isn
+//!
+//! With the files of a registry, however they were fetched, and a publisher's key:
+//!
+//! ```
+//! use isn_format::description::Description;
+//! use isn_format::index::Index;
+//! use isn_format::key::PublicKey;
+//! use isn_format::manifest::Manifest;
+//! use isn_format::object::{ObjectKind, ObjectRef};
+//! use isn_format::release::SignedRelease;
+//!
+//! # let vectors = "../../tests/vectors/version-1";
+//! # let registry = format!("{vectors}/registry");
+//! let object = |kind: ObjectKind, object: ObjectRef| -> Result<_, Box<dyn std::error::Error>> {
+//!     let hash = object.blake3.to_string();
+//!     let bytes = std::fs::read(format!("{registry}/objects/{}/{hash}.{}", &hash[..2], kind.extension()))?;
+//!     object.check(kind.noun(), &bytes)?;
+//!     Ok(bytes)
+//! };
+//! let publisher: PublicKey = std::fs::read_to_string(format!("{vectors}/alice.pub"))?.parse()?;
+//!
+//! // Who says what golden@1.0 is …
+//! let release = SignedRelease::parse("release", std::fs::read(format!("{registry}/releases/golden/1.0"))?)?;
+//! let release = release.verify("a registry", &[publisher])?.expect(&"golden".parse()?, "1.0".parse()?)?;
+//!
+//! // … what it is …
+//! let manifest = ObjectRef { blake3: release.manifest(), length: release.manifest_len() };
+//! let manifest = Manifest::parse("manifest", &object(ObjectKind::Manifest, manifest)?)?;
+//! assert_eq!(manifest.dataset, release.dataset());
+//!
+//! // … and its images and classes, which must hash to the dataset hash.
+//! let classes = object(ObjectKind::Classes, manifest.objects.classes)?;
+//! let index = object(ObjectKind::Index, manifest.objects.index)?;
+//! let index = Index::parse("index", &index, &manifest, &manifest.objects.classes.blake3)?;
+//! let version = Description::new(("index", index), ("classes.csv", classes), &manifest)?;
+//! for row in version.rows().rows() {
+//!     println!("{} {}", row.blake3, row.path);
+//! }
+//! # assert_eq!(version.sums().digest(), release.dataset());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod augment;
 pub mod class;
@@ -14,7 +57,7 @@ pub mod corrections;
 pub mod dataset_ref;
 pub mod description;
 pub mod digest;
-pub mod draws;
+mod draws;
 pub mod error;
 pub mod groups;
 pub mod ilsvrc2012;

@@ -18,6 +18,20 @@ pub const FORMAT: &str = "isn-manifest/1";
 pub const MAX_LEN: u64 = 1 << 20;
 
 /// A dataset version. docs/format.md describes each field.
+///
+/// ```
+/// use isn_format::manifest::Manifest;
+///
+/// # let registry = "../../tests/vectors/version-1/registry";
+/// # let object = "objects/5e/5e7f8b4e13f6e131efeb8f8f9e3212370ee27759e6815155fb460db4d97c9ea4.json";
+/// let bytes = std::fs::read(format!("{registry}/{object}"))?;
+/// let manifest = Manifest::parse("manifest", &bytes)?;
+/// assert_eq!((manifest.pin().as_str(), manifest.images), (
+///     "golden@1.0#b3:f88ef4a341873343381f766de3c1a6bccbb0e0829470ab1b863375c027e1ae2f", 8,
+/// ));
+/// assert_eq!(manifest.to_bytes()?, bytes);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -156,7 +170,7 @@ impl Manifest {
     ///
     /// # Errors
     /// [`Error::Integrity`] if this manifest has another dataset hash.
-    pub fn check_dataset(&self, what: &str, found: &Digest) -> Result<()> {
+    pub(crate) fn check_dataset(&self, what: &str, found: &Digest) -> Result<()> {
         if *found == self.dataset {
             return Ok(());
         }

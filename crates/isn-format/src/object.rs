@@ -16,11 +16,11 @@ pub struct ObjectRef {
 }
 
 /// The maximum total of claimed lengths, in bytes: more than any disk has.
-pub const MAX_BYTES: u64 = i64::MAX as u64;
+pub(crate) const MAX_BYTES: u64 = i64::MAX as u64;
 
 impl ObjectRef {
     /// Returns the sum of the lengths, in bytes, or `None` if it exceeds [`MAX_BYTES`].
-    pub fn total<'a>(objects: impl IntoIterator<Item = &'a ObjectRef>) -> Option<u64> {
+    pub(crate) fn total<'a>(objects: impl IntoIterator<Item = &'a ObjectRef>) -> Option<u64> {
         let mut lengths = objects.into_iter().map(|object| object.length);
         lengths.try_fold(0, u64::checked_add).filter(|total| *total <= MAX_BYTES)
     }

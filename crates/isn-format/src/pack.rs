@@ -1,7 +1,7 @@
 //! [`Pack`]: in which shard, and where in it, the bytes of a version's images are. A pack is a hint: every
 //! image is checked against the signed index.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
@@ -147,11 +147,6 @@ impl Pack {
             return Err(Error::integrity(what, "has images out of order or on top of each other"));
         }
         Ok(Pack { shards, entries })
-    }
-
-    /// Returns the entries by the BLAKE3 of their image.
-    pub fn by_image(&self) -> HashMap<Digest, &Entry> {
-        self.entries.iter().map(|entry| (entry.blake3, entry)).collect()
     }
 }
 

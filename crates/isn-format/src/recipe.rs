@@ -29,6 +29,33 @@ pub const FORMAT: &str = "isn-recipe/1";
 pub const MAX_SIZE: u32 = 4096;
 
 /// Everything that determines a version except the source images.
+///
+/// ```
+/// use isn_format::error::Error;
+/// use isn_format::recipe::Recipe;
+///
+/// let text = r#"
+/// format = "isn-recipe/1"
+/// name = "insects"
+/// version = "1.0"
+/// title = "Insects"
+/// description = "Ants and bees."
+/// licence = "CC0-1.0"
+/// authors = ["A. Curator"]
+/// source = { kind = "imagefolder" }
+/// image = { size = 160 }
+/// split = { policy = "pool", val = 0.2, salt = "insects" }
+/// class = [{ id = "bee", label = "bee" }, { id = "ant", label = "ant" }]
+/// "#;
+/// let recipe = Recipe::parse("recipe.toml", text)?;
+/// assert_eq!(recipe.classes[0].id.as_str(), "ant");
+///
+/// // Every mistake is reported, with its line.
+/// let wrong = text.replace("160", "0").replace("0.2", "2");
+/// let Err(Error::Mistakes { mistakes, .. }) = Recipe::parse("recipe.toml", &wrong) else { panic!() };
+/// assert_eq!(mistakes.iter().map(|mistake| mistake.line).collect::<Vec<_>>(), [Some(10), Some(11)]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipe {
     /// The dataset.

@@ -12,6 +12,17 @@ pub const MAX_PATH_LEN: usize = 200;
 
 /// A `/`-separated relative path of ASCII `[A-Za-z0-9._-]` segments: no leading or trailing dot, no Windows
 /// device name, at most [`MAX_PATH_LEN`] bytes. Ordered by its bytes.
+///
+/// ```
+/// use isn_format::rel_path::RelPath;
+///
+/// let path: RelPath = "val/n01614925/n01614925_8.png".parse()?;
+/// assert_eq!(path.segments().next(), Some("val"));
+/// for unsafe_path in ["../secret", "/etc/passwd", "a/./b", "con.png", "C:\\x", "a//b"] {
+///     assert!(unsafe_path.parse::<RelPath>().is_err());
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RelPath(String);
 

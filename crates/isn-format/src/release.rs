@@ -139,7 +139,11 @@ pub struct Release {
 
 impl Release {
     /// Creates a release from the entry of a verified log.
-    pub fn logged(statement: ReleaseStatement, signers: Vec<PublicKey>, position: LogPosition) -> Self {
+    pub(crate) fn logged(
+        statement: ReleaseStatement,
+        signers: Vec<PublicKey>,
+        position: LogPosition,
+    ) -> Self {
         Release { statement, signers, standing: Standing::Logged(position) }
     }
 

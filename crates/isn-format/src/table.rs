@@ -204,7 +204,7 @@ impl Table {
     }
 
     /// Returns the BLAKE3 of `classes.csv` in `B3SUMS`.
-    pub fn classes_blake3(&self) -> Option<Digest> {
+    pub(crate) fn classes_blake3(&self) -> Option<Digest> {
         self.sums.get(self.classes?..)?.get(..64)?.parse().ok()
     }
 

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 /// Whether a character is invisible but acts on a terminal or on the order of the text, or has no width:
 /// control characters (C0, DEL, C1), line and paragraph separators, direction marks, and characters of zero
 /// width.
-pub fn is_unseen(c: char) -> bool {
+fn is_unseen(c: char) -> bool {
     c.is_control()
         || matches!(
             c,

@@ -49,6 +49,22 @@ impl fmt::Display for Line {
 }
 
 /// The lines of a `B3SUMS`, in the form of `b3sum`: hash, two spaces, path, line feed; sorted by path bytes.
+///
+/// Checking a tree by a paper's pin, as `b3sum --check` would:
+///
+/// ```
+/// use isn_format::digest::Digest;
+/// use isn_format::tree::Sums;
+///
+/// # let tree = std::path::Path::new("../../tests/vectors/version-1/tree");
+/// # let pinned = "b3:f88ef4a341873343381f766de3c1a6bccbb0e0829470ab1b863375c027e1ae2f";
+/// let sums = Sums::parse("B3SUMS", &std::fs::read(tree.join("B3SUMS"))?)?;
+/// assert_eq!(sums.digest().prefixed(), pinned);
+/// for line in sums.lines() {
+///     assert_eq!(Digest::of(&std::fs::read(line.path.under(tree))?), line.blake3);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sums {
     lines: Vec<Line>,

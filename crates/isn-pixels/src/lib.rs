@@ -44,6 +44,24 @@ use isn_format::digest::Digest;
 use isn_format::pixel_spec::{PixelSpec, Small};
 
 /// A dataset image.
+///
+/// A PNG keeps the pixels that [`Built::pixels`] identifies; a JPEG does not:
+///
+/// ```
+/// use isn_format::pixel_spec::{Encoding, ExifOrientation, Filter, PixelSpec, Small};
+/// use isn_pixels::{Outcome, Pipeline, decode_rgb, pixel_digest};
+///
+/// # let source = std::fs::read("vectors/420.jpg")?;
+/// let (filter, exif_orientation) = (Filter::Bilinear, ExifOrientation::Ignore);
+/// for (encode, is_lossless) in [(Encoding::Png, true), (Encoding::Jpeg { quality: 90 }, false)] {
+///     let spec = PixelSpec { size: 24, filter, encode, small: Small::Keep, exif_orientation };
+///     let Outcome::Built(image) = Pipeline::new(spec).build(&source)? else { panic!() };
+///     let read = decode_rgb(&image.bytes, exif_orientation)?;
+///     let digest = pixel_digest(read.width, read.height, &read.pixels);
+///     assert_eq!(digest == image.pixels, is_lossless);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Built {
     /// The encoded file.
@@ -67,6 +85,25 @@ pub enum Outcome {
 
 /// A recipe's pixel steps, with buffers that are reused from image to image. Use one per thread; earlier
 /// images do not influence later results.
+///
+/// ```
+/// use isn_format::pixel_spec::{Encoding, ExifOrientation, Filter, PixelSpec, Small};
+/// use isn_pixels::{Outcome, Pipeline};
+///
+/// let mut pipeline = Pipeline::new(PixelSpec {
+///     size: 24,
+///     filter: Filter::CatmullRom,
+///     encode: Encoding::Png,
+///     small: Small::Drop,
+///     exif_orientation: ExifOrientation::Ignore,
+/// });
+/// let source = std::fs::read("vectors/420.jpg")?; // 97 × 65 pixels
+/// let Outcome::Built(image) = pipeline.build(&source)? else { panic!() };
+/// assert_eq!((image.width, image.height), (36, 24));
+/// let small = std::fs::read("vectors/one_pixel.jpg")?;
+/// assert_eq!(pipeline.build(&small)?, Outcome::Dropped);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Pipeline {
     spec: PixelSpec,
     decoder: source::Decoder,

@@ -91,6 +91,21 @@ impl Decoder {
 
 /// Decodes a JPEG or PNG file to its pixels, at their own size.
 ///
+/// ```
+/// use isn_format::pixel_spec::ExifOrientation;
+/// use isn_pixels::{decode_rgb, dimensions};
+///
+/// let jpeg = std::fs::read("vectors/420.jpg")?;
+/// let picture = decode_rgb(&jpeg, ExifOrientation::Ignore)?;
+/// assert_eq!((picture.width, picture.height), dimensions(&jpeg, ExifOrientation::Ignore)?);
+/// assert_eq!(picture.pixels.len(), 97 * 65 * 3);
+///
+/// let cut = &jpeg[..jpeg.len() - 700];
+/// let error = decode_rgb(cut, ExifOrientation::Ignore).unwrap_err();
+/// assert!(error.to_string().starts_with("truncated: "));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// Fails with any [`PixelError`] but [`PixelError::Encode`], as [`Pipeline::build`](super::Pipeline::build)
 /// does. A truncated file is an error, not a part of a picture.

@@ -125,7 +125,7 @@ impl PrivateKey {
 
     /// Signs exactly `message`, as a log signs its checkpoints. Statements are signed only with
     /// [`Signer::sign_sshsig`], whose messages never begin like a checkpoint.
-    pub fn sign_raw(&self, message: &[u8]) -> [u8; 64] {
+    pub(crate) fn sign_raw(&self, message: &[u8]) -> [u8; 64] {
         use ed25519_dalek::Signer as _;
         self.secret.sign(message).to_bytes()
     }

@@ -76,7 +76,7 @@ impl Signature {
     ///
     /// # Errors
     /// The reason, if there is no block, or why one is refused.
-    pub fn parse_all(armour: &str, namespace: &str) -> Result<Vec<Self>, String> {
+    pub(crate) fn parse_all(armour: &str, namespace: &str) -> Result<Vec<Self>, String> {
         if armour.is_empty() {
             return Err("has no signature".into());
         }

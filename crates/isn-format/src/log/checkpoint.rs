@@ -12,6 +12,19 @@ use super::{MAX_CHECKPOINT, MAX_SIZE};
 use crate::error::{Error, Result};
 
 /// A checkpoint that has not been verified yet.
+///
+/// ```
+/// use isn_format::key::PrivateKey;
+/// use isn_format::log::{LogSigner, SignedCheckpoint, Tree, leaf_hash};
+///
+/// let log = LogSigner::new("example.org/log", PrivateKey::generate("")?)?;
+/// let tree = Tree::of([leaf_hash(b"an entry")])?;
+/// let note = SignedCheckpoint::sign(&log, tree.size(), tree.root()?)?.bytes().to_vec();
+///
+/// let checkpoint = SignedCheckpoint::parse("the checkpoint", note)?.verify(log.log_key())?;
+/// assert_eq!((checkpoint.size, checkpoint.root), (1, tree.root()?));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct SignedCheckpoint {
     what: String,
     bytes: Vec<u8>,

@@ -448,13 +448,13 @@ impl History {
 
 impl Dataset {
     /// Checks that enough owners have signed, and nobody else.
-    pub fn check_quorum(&self, signers: &[PublicKey]) -> Result<(), Refusal> {
+    fn check_quorum(&self, signers: &[PublicKey]) -> Result<(), Refusal> {
         quorum(signers, &self.owners.keys, self.owners.threshold, &self.revoked, "an owner")
     }
 
     /// Like `check_quorum`, but also accepts as many recovery keys: all of them, if there are fewer than the
     /// threshold.
-    pub fn check_owner_quorum(&self, signers: &[PublicKey]) -> Result<(), Refusal> {
+    fn check_owner_quorum(&self, signers: &[PublicKey]) -> Result<(), Refusal> {
         let Owners { recovery, threshold, .. } = &self.owners;
         let by_owners = self.check_quorum(signers);
         if by_owners.is_ok() || !signers.iter().any(|signer| recovery.contains(signer)) {

@@ -154,7 +154,7 @@ impl LogKey {
     }
 
     /// Returns another key of the same log.
-    pub fn with_key(&self, key: PublicKey) -> Self {
+    pub(super) fn with_key(&self, key: PublicKey) -> Self {
         LogKey(Named { name: self.0.name.clone(), key })
     }
 }

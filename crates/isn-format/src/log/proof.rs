@@ -25,6 +25,23 @@ pub const MAX_LEN: u64 = 256 << 10;
 const MAX_HASHES: usize = 63;
 
 /// One entry, with its position and the tree that has it there. Not verified yet.
+///
+/// Checking, offline, that a log has the release of a version:
+///
+/// ```
+/// use isn_format::log::{LogKey, Proof};
+/// use isn_format::statement::Statement;
+///
+/// # let folder = "../../tests/vectors/log";
+/// // The log's key, from wherever the user trusts it.
+/// let key: LogKey = std::fs::read_to_string(format!("{folder}/vkey-now"))?.trim_end().parse()?;
+/// let proof = Proof::parse("the proof", &std::fs::read(format!("{folder}/proof"))?)?;
+/// let (attested, index, checkpoint) = proof.verify(&key)?;
+/// assert_eq!((index, checkpoint.size), (2, 9));
+/// let Statement::Release(release) = attested.statement else { panic!() };
+/// assert_eq!(format!("{}@{}", release.name, release.version), "imagebirds@1.0");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Proof {
     what: String,
     entry: Vec<u8>,

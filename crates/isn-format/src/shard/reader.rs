@@ -9,6 +9,30 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 
 /// Decompresses frames. Use one per thread: it holds zstd's tables and a buffer.
+///
+/// Reading an image from a shard: a pack says where its frame is.
+///
+/// ```
+/// use isn_format::digest::Digest;
+/// use isn_format::pack::Pack;
+/// use isn_format::shard::FrameReader;
+///
+/// # let objects = "../../tests/vectors/version-1/registry/objects";
+/// # let pack = "74/746e54e3247ad5dc2f9b6e5612c1bccdcb65ebd01e02de875fe1623521603803.jsonl.zst";
+/// # let shard = "fa/fa8cc15d8d36c7ff95244e2afd14f4a4acead2d9b7118d93adb628e03c012f56.tar.zst";
+/// # // `blake3` and `length` of a row of the index.
+/// # let image: Digest = "b710c413771a44d3e8e6ff9359b0498281e7da12e1ea5bb003bc8af5d2f47fd5".parse()?;
+/// # let length = 340;
+/// let pack = Pack::parse("pack", &std::fs::read(format!("{objects}/{pack}"))?, 8)?;
+/// let entry = pack.entries.iter().find(|entry| entry.blake3 == image).ok_or("not in this pack")?;
+/// let shard = std::fs::read(format!("{objects}/{shard}"))?;
+/// let frame = &shard[entry.offset as usize..][..entry.length as usize];
+///
+/// let mut reader = FrameReader::new()?;
+/// let png = reader.image("shard", frame, &entry.frame, &image, length)?;
+/// assert_eq!(Digest::of(png), image);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct FrameReader {
     decompressor: zstd::bulk::Decompressor<'static>,
     raw: Vec<u8>,

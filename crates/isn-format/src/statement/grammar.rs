@@ -339,7 +339,7 @@ pub fn check_reason(text: &str) -> Result<(), String> {
 
 /// Returns the dataset and version that bytes seem to be about, even if they are a broken statement, so that
 /// a reader who asks for that version can be told of it.
-pub fn guess_subject(bytes: &[u8]) -> (Option<Name>, Option<Version>) {
+pub(crate) fn guess_subject(bytes: &[u8]) -> (Option<Name>, Option<Version>) {
     let head = String::from_utf8_lossy(&bytes[..bytes.len().min(256)]);
     let field =
         |word: &str| head.lines().take(6).find_map(|line| line.strip_prefix(word).map(str::to_string));

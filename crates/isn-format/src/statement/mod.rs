@@ -23,9 +23,8 @@
 
 mod grammar;
 
-pub use grammar::{
-    Advice, LogKeyChange, Owner, ReleaseStatement, Revocation, Statement, check_reason, guess_subject,
-};
+pub(crate) use grammar::guess_subject;
+pub use grammar::{Advice, LogKeyChange, Owner, ReleaseStatement, Revocation, Statement, check_reason};
 
 use std::fmt;
 
@@ -41,6 +40,25 @@ pub const NAMESPACE: &str = "statement@isn.v1";
 pub const MAX_LEN: usize = 32 << 10;
 
 /// A statement whose signatures have not been checked yet.
+///
+/// ```
+/// use isn_format::dataset_ref::{Name, Version};
+/// use isn_format::key::{PrivateKey, Signer as _};
+/// use isn_format::statement::{Advice, SignedStatement, Statement};
+///
+/// let key = PrivateKey::generate("a publisher")?;
+/// let (name, version): (Name, Version) = ("birds".parse()?, "1.0".parse()?);
+/// let yank = Statement::Yank(Advice { name, version, reason: "val leaks into train".into() });
+/// let file = SignedStatement::sign(&yank, &key)?.bytes().to_vec();
+///
+/// let attested = SignedStatement::parse("the yank", file.clone())?.attested()?;
+/// assert_eq!((attested.statement, attested.signers), (yank, vec![*key.public_key()]));
+///
+/// // The signature covers every byte of the statement.
+/// let changed = String::from_utf8(file)?.replace("1.0", "1.1").into_bytes();
+/// assert!(SignedStatement::parse("the yank", changed)?.attested().is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct SignedStatement {
     what: String,
@@ -117,7 +135,7 @@ impl SignedStatement {
     }
 
     /// Returns its name in errors.
-    pub fn what(&self) -> &str {
+    pub(crate) fn what(&self) -> &str {
         &self.what
     }
 
