@@ -144,7 +144,10 @@ impl Manifest {
         let refuse = |e: serde_json::Error| Error::integrity(what, e);
         let header: Header = serde_json::from_slice(bytes).map_err(refuse)?;
         if header.format != FORMAT {
-            let why = format!("has format '{}', this isn reads {FORMAT}: a newer isn may", header.format);
+            let why = format!(
+                "has format '{}', but this isn reads {FORMAT}: a newer isn may read it",
+                header.format
+            );
             return Err(Error::invalid(what, why));
         }
         let manifest: Manifest = serde_json::from_slice(bytes).map_err(refuse)?;

@@ -115,7 +115,10 @@ impl Pack {
             return Err(Error::integrity(what, "is empty"));
         };
         if header.format != FORMAT {
-            let why = format!("has format '{}', this isn reads {FORMAT}: a newer isn may", header.format);
+            let why = format!(
+                "has format '{}', but this isn reads {FORMAT}: a newer isn may read it",
+                header.format
+            );
             return Err(Error::invalid(what, why));
         }
         let shards = header.shards;
@@ -136,7 +139,7 @@ impl Pack {
             entries.push(entry);
         }
         if shards.len() > entries.len() {
-            let why = format!("names {} shards, and {} images in them", shards.len(), entries.len());
+            let why = format!("names {} shards, but only {} images", shards.len(), entries.len());
             return Err(Error::integrity(what, why));
         }
         let in_order = |pair: &[Entry]| {
@@ -144,7 +147,7 @@ impl Pack {
             (a.shard, a.offset + a.length) <= (b.shard, b.offset) || a.shard < b.shard
         };
         if !entries.windows(2).all(in_order) {
-            return Err(Error::integrity(what, "has images out of order or on top of each other"));
+            return Err(Error::integrity(what, "has images that are out of order or overlap"));
         }
         Ok(Pack { shards, entries })
     }

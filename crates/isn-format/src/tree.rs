@@ -183,7 +183,7 @@ impl<'a, R: BufRead> Lines<'a, R> {
         let blake3 = hash.parse().map_err(|e| refuse(&e))?;
         let path: RelPath = path.parse().map_err(|e| refuse(&e))?;
         if self.last.as_ref().is_some_and(|last| *last >= path) {
-            return Err(refuse(&"is not sorted by path, or is there twice"));
+            return Err(refuse(&"is not sorted by path, or occurs twice"));
         }
         self.last = Some(path.clone());
         Ok(Some(Line { blake3, path }))

@@ -87,12 +87,15 @@ impl ImageReader {
             length > 0 && from.checked_add(length).is_some_and(|end| end <= of)
         };
         if !is_inside(x, part_w, width) || !is_inside(y, part_h, height) {
-            let detail = format!("no {part_w}x{part_h} at {x},{y} of an image of {width}x{height}");
+            let detail =
+                format!("a part of {part_w}x{part_h} at {x},{y} is not inside an image of {width}x{height}");
             return Err(PixelError::Encode { detail });
         }
         let (size_w, size_h) = view.size;
         if out.len() != size_w as usize * size_h as usize * 3 {
-            return Err(PixelError::Encode { detail: "the result has another size than its memory".into() });
+            return Err(PixelError::Encode {
+                detail: "the memory for the result has the wrong length".into(),
+            });
         }
         let part = if view.part == (width, height) {
             image

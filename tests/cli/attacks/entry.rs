@@ -41,7 +41,7 @@ fn owner_statement_replayed() {
     let second = forger.entries().pop().unwrap();
     change(&["remove", "grads", &forger.public("you").to_string()]);
     // So that you own it again: your statement of then, the first one, and one that follows nothing.
-    forger.has_no_effect(&second, "it was played again");
+    forger.has_no_effect(&second, "it was replayed");
     forger.has_no_effect(&first, "claims a name that somebody owns");
     let claim = forger.signed(&forger.owner(None, 1, &["you"]), &["you"]);
     forger.has_no_effect(&claim, "claims a name that somebody owns");

@@ -79,8 +79,8 @@ impl SignedClaim {
             return Err(refuse(if is_kind {
                 "is a claim of a kind that this isn does not know: a newer isn may finish it"
             } else {
-                "is not signed: it was written by somebody without the log's key, or by an old isn that did not \
-                 sign claims"
+                "is not signed: it was written by somebody without the log's key, or by an old isn that did \
+                 not sign claims"
             }));
         }
         let malformed = || refuse("is malformed: it is not a claim as isn writes it");
@@ -116,7 +116,7 @@ impl SignedClaim {
         self.check_signature(&key)?;
         if self.first != base.size() || self.root != base.tree().root()?.to_string() {
             let why =
-                format!("was signed for another place in the log, entry {}: it was played again", self.first);
+                format!("was signed for another place in the log, entry {}: it was replayed", self.first);
             return Err(self.refuse(why));
         }
         let entries =

@@ -334,7 +334,8 @@ impl History {
             }
             (Some(dataset), Some(previous)) if previous != dataset.owners.id => {
                 return Err(format!(
-                    "follows {}, but entry {} is in force: it was played again, or others changed the owners first",
+                    "follows {}, but entry {} is in force: it was replayed, or others changed the \
+                     owners first",
                     previous.prefixed(),
                     dataset.owners.index
                 )

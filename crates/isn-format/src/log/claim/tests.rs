@@ -56,7 +56,7 @@ fn a_claim_counts_at_its_place_in_its_log_by_its_key_and_nowhere_else() {
     // The same number of entries, but different ones.
     let mut other = log(3);
     let _ = other.push(b"another history").unwrap();
-    refused(CLAIM, &other, "it was played again");
+    refused(CLAIM, &other, "it was replayed");
     let foreign = SignedClaim::sign(&signer("alice", "log.example/other"), &log(4), &entries).unwrap();
     refused(&foreign, &log(4), "is of log log.example/other, not of log.example/vectors");
     let by_bob = SignedClaim::sign(&signer("bob", ORIGIN), &log(4), &entries).unwrap();

@@ -309,7 +309,7 @@ fn owner_statements_follow_each_other_and_are_not_played_again() {
     history.accepts(&owner(history.id(), 1, &[ANNA], &[]), &[BEN]);
     // Anna owns the name again, as when she signed it, but by another statement.
     let why = format!(
-        "follows {}, but entry 2 is in force: it was played again, or others changed the owners first",
+        "follows {}, but entry 2 is in force: it was replayed, or others changed the owners first",
         first.prefixed()
     );
     assert_eq!(history.rejects(&to_ben, &[ANNA]), why);
