@@ -30,16 +30,16 @@
 //! };
 //! let publisher: PublicKey = std::fs::read_to_string(format!("{vectors}/alice.pub"))?.parse()?;
 //!
-//! // Who says what golden@1.0 is …
+//! // The release names the manifest and the dataset hash of golden@1.0.
 //! let release = SignedRelease::parse("release", std::fs::read(format!("{registry}/releases/golden/1.0"))?)?;
 //! let release = release.verify("a registry", &[publisher])?.expect(&"golden".parse()?, "1.0".parse()?)?;
 //!
-//! // … what it is …
+//! // The manifest names the other objects.
 //! let manifest = ObjectRef { blake3: release.manifest(), length: release.manifest_len() };
 //! let manifest = Manifest::parse("manifest", &object(ObjectKind::Manifest, manifest)?)?;
 //! assert_eq!(manifest.dataset, release.dataset());
 //!
-//! // … and its images and classes, which must hash to the dataset hash.
+//! // Images and classes must hash to the dataset hash.
 //! let classes = object(ObjectKind::Classes, manifest.objects.classes)?;
 //! let index = object(ObjectKind::Index, manifest.objects.index)?;
 //! let index = Index::parse("index", &index, &manifest, &manifest.objects.classes.blake3)?;

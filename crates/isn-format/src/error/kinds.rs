@@ -84,7 +84,7 @@ pub enum There {
     LogKey,
     /// Another release of that name and version.
     Release,
-    /// What was to be added to a statement: this signature, or a key with this right.
+    /// A signature or key that was to be added to a statement.
     Said,
     /// The same operation, which is running.
     Running,
