@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::sandbox::{Sandbox, has_tool, ran};
+use crate::sandbox::{ISN, Sandbox, has_tool, ran};
 
 /// What is in a registry's folder as far as system calls tell, and what of it is not on disk.
 #[derive(Default)]
@@ -132,22 +132,14 @@ impl Disk {
 /// The system calls of a run of isn, in their order.
 fn calls(sandbox: &Sandbox, args: &[&str]) -> Vec<String> {
     let trace = sandbox.path("trace");
-    let inner = sandbox.command(args);
-    let mut command = Command::new("strace");
+    let mut command = sandbox.program("strace");
     command.args(["-f", "-y", "-qq", "-s", "0", "-e", "signal=none", "-o"]).arg(&trace);
     command.args([
         "-e",
         "trace=openat,openat2,write,pwrite64,copy_file_range,sendfile,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,\
          unlink,unlinkat,rmdir,fsync,fdatasync,syncfs",
     ]);
-    command.arg(inner.get_program()).args(inner.get_args());
-    for (name, value) in inner.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    ran(command.current_dir(inner.get_current_dir().unwrap()).output().unwrap()).ok();
+    ran(command.arg(ISN).args(args).output().unwrap()).ok();
     let mut calls = Vec::new();
     let mut unfinished: BTreeMap<String, String> = BTreeMap::new();
     for line in String::from_utf8_lossy(&sandbox.read("trace")).lines() {

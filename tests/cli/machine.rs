@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::sandbox::{Ran, Sandbox, contents, ran};
+use crate::sandbox::{ISN, Ran, Sandbox, contents, ran};
 use crate::server::{Fault, Server};
 
 /// A file system of so many bytes at a folder of the sandbox; gone with the value. `None` where that is not allowed.
@@ -160,11 +160,9 @@ fn a_destination_that_becomes_something_else_meanwhile_is_left_alone() {
 fn sixty_four_descriptors_are_enough() {
     let (sandbox, pin) = Sandbox::published_large();
     let server = Server::new(&sandbox.path("reg"));
-    let command = sandbox.command(&[]);
-    let mut limited = Command::new("sh");
-    limited.arg("-c").arg("ulimit -n 64; exec \"$0\" \"$@\"").arg(command.get_program());
+    let mut limited = sandbox.program("sh");
+    limited.arg("-c").arg("ulimit -n 64; exec \"$0\" \"$@\"").arg(ISN);
     limited.args(["pull", &pin, "--registry", &server.url, "--to", "tree", "-j", "8"]);
-    limited.current_dir(sandbox.path("")).env("ISN_HOME", sandbox.path("home")).env("NO_PROXY", "127.0.0.1");
     ran(limited.output().unwrap()).ok();
     sandbox.isn(&["verify", "tree", "--expect", &pin]).ok();
 }

@@ -5,7 +5,7 @@ use isn_format::statement::{ReleaseStatement, SignedStatement, Statement};
 use isn_registry::keyring::read_private;
 use isn_registry::registry::layout;
 
-use crate::sandbox::{Ran, Sandbox, ran};
+use crate::sandbox::{ISN, Ran, Sandbox, ran};
 
 impl Sandbox {
     /// Puts an object where its hash belongs.
@@ -30,11 +30,9 @@ impl Sandbox {
 
     /// The same as somebody else.
     pub fn at_home_with_memory(&self, home: &str, mebibytes: u64, args: &[&str]) -> Ran {
-        let command = self.command(args);
-        let mut limited = std::process::Command::new("sh");
+        let mut limited = self.program("sh");
         let limit = format!("ulimit -v {}; exec \"$0\" \"$@\"", mebibytes << 10);
-        limited.args(["-c", &limit]).arg(command.get_program()).args(args);
-        limited.current_dir(self.path("")).env("ISN_HOME", self.path(home));
-        ran(limited.env("MALLOC_ARENA_MAX", "2").output().unwrap())
+        limited.args(["-c", &limit, ISN]).args(args);
+        ran(limited.env("ISN_HOME", self.path(home)).env("MALLOC_ARENA_MAX", "2").output().unwrap())
     }
 }

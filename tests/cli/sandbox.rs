@@ -1,10 +1,14 @@
 //! A folder, an `ISN_HOME`, and a small dataset to try things on.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
+
+/// The program that is tested.
+pub const ISN: &str = env!("CARGO_BIN_EXE_isn");
 
 pub struct Sandbox {
     dir: tempfile::TempDir,
@@ -48,21 +52,21 @@ impl Sandbox {
         self.dir.path().join(name)
     }
 
+    /// A run of isn in the sandbox.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_isn"));
-        command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
-        for name in [
-            "ISN_REGISTRY",
-            "ISN_PASSPHRASE",
-            "ISN_TOKENS",
-            "SSH_AUTH_SOCK",
-            "XDG_CONFIG_HOME",
-            "http_proxy",
-            "HTTP_PROXY",
-        ] {
-            command.env_remove(name);
-        }
-        command.env("ISN_HOME", self.path("home")).env("NO_PROXY", "127.0.0.1");
+        let mut command = self.program(ISN);
+        command.args(args);
+        command
+    }
+
+    /// A run in the sandbox of a program that may run isn, such as `strace`. Of the environment of the tests it has the
+    /// search path and the folder for temporary files alone: what a developer has set changes no test.
+    pub fn program(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.dir.path()).stdin(Stdio::null()).env_clear();
+        let kept = ["PATH", "TMPDIR"].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+        command.envs(kept).env("LANG", "C.UTF-8");
+        command.env("HOME", self.path("user")).env("ISN_HOME", self.path("home"));
         command
     }
 

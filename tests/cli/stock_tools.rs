@@ -10,7 +10,7 @@ use isn_pixels::pixel_digest;
 use crate::sandbox::{Ran, Sandbox, contents, has_tool, ran};
 
 fn run(sandbox: &Sandbox, dir: &str, program: &str, args: &[&str]) -> Ran {
-    let mut command = Command::new(program);
+    let mut command = sandbox.program(program);
     ran(command.args(args).current_dir(sandbox.path(dir)).env("LC_ALL", "C").output().unwrap())
 }
 

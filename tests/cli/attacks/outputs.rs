@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
 use std::process::Command;
 
 use crate::forger::Forger;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{ISN, Sandbox};
 
 /// Every option that names a file to be written. The last argument is that file.
 const OPTIONS: [&[&str]; 8] = [
@@ -114,10 +114,7 @@ fn an_output_goes_to_where_its_option_leads() {
 
 /// Runs a line of a shell, with isn as `$ISN`.
 fn shell(sandbox: &Sandbox, line: &str) -> std::process::Output {
-    let isn = sandbox.command(&[]);
-    let mut command = Command::new("sh");
-    command.args(["-c", line]).current_dir(sandbox.path("")).env("ISN", isn.get_program());
-    command.env("ISN_HOME", sandbox.path("home")).output().unwrap()
+    sandbox.program("sh").args(["-c", line]).env("ISN", ISN).output().unwrap()
 }
 
 #[test]
@@ -323,11 +320,9 @@ fn a_link_that_leads_nowhere_is_no_folder_with_something_in_it() {
 fn too_few_open_files_are_no_defect_in_isn() {
     let (sandbox, pin) = Sandbox::published();
     for files in 4..16 {
-        let command = sandbox.command(&[]);
-        let mut limited = Command::new("sh");
-        limited.arg("-c").arg(format!("ulimit -n {files}; exec \"$0\" \"$@\"")).arg(command.get_program());
+        let mut limited = sandbox.program("sh");
+        limited.arg("-c").arg(format!("ulimit -n {files}; exec \"$0\" \"$@\"")).arg(ISN);
         limited.args(["pull", &pin, "--registry", "reg", "--to", "tree", "--no-cache"]);
-        limited.current_dir(sandbox.path("")).env("ISN_HOME", sandbox.path("home"));
         let ran = crate::sandbox::ran(limited.output().unwrap());
         assert!(ran.code != 101 && !ran.stderr.contains("defect in isn"), "{files}: {}", ran.stderr);
         if ran.stderr.contains("Too many open files") {

@@ -8,14 +8,13 @@ use std::process::Command;
 
 use super::hidden_files::names_of_pull;
 use super::replaced_trees::with_tree;
-use crate::sandbox::{Ran, Sandbox, has_tool, ran};
+use crate::sandbox::{ISN, Ran, Sandbox, has_tool, ran};
 
 /// A shell in which things can be mounted that nobody else sees; `None` where it cannot be had.
 fn with_mounts(sandbox: &Sandbox, script: &str) -> Option<Ran> {
-    let mut command = Command::new("unshare");
-    command.args(["-rm", "sh", "-c", &format!("{script}\necho shell: $?")]).current_dir(sandbox.path(""));
-    command.env("ISN_HOME", sandbox.path("home")).env("ISN", env!("CARGO_BIN_EXE_isn"));
-    let ran = ran(command.output().ok()?);
+    let mut command = sandbox.program("unshare");
+    command.args(["-rm", "sh", "-c", &format!("{script}\necho shell: $?")]);
+    let ran = ran(command.env("ISN", ISN).output().ok()?);
     if !ran.stdout.contains("shell: ") || ran.stdout.contains("no mount") {
         eprintln!("nothing can be mounted here: not tried");
         return None;
@@ -25,17 +24,14 @@ fn with_mounts(sandbox: &Sandbox, script: &str) -> Option<Ran> {
 
 /// `isn` as one whom permissions bind, as they do not bind root; `None` where there is no such one.
 fn bound(sandbox: &Sandbox, args: &[&str]) -> Option<Ran> {
-    let isn = sandbox.command(args);
     if !rustix::process::geteuid().is_root() {
         return Some(sandbox.isn(args));
     }
     if !has_tool("setpriv") {
         return None;
     }
-    let mut command = Command::new("setpriv");
-    command.args(["--bounding-set=-all", "--inh-caps=-all"]).arg(isn.get_program()).args(isn.get_args());
-    command.current_dir(sandbox.path("")).env("ISN_HOME", sandbox.path("home"));
-    Some(ran(command.output().unwrap()))
+    let mut command = sandbox.program("setpriv");
+    Some(ran(command.args(["--bounding-set=-all", "--inh-caps=-all", ISN]).args(args).output().unwrap()))
 }
 
 fn chmod(sandbox: &Sandbox, path: &str, mode: u32) {

@@ -3,9 +3,8 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::PathBuf;
-use std::process::Command;
 
-use crate::sandbox::{Sandbox, contents, has_tool};
+use crate::sandbox::{ISN, Sandbox, contents, has_tool};
 
 /// Versions 1.0 and 1.1, both published, and 1.0 pulled to `tree`.
 pub(super) fn with_tree() -> Sandbox {
@@ -20,21 +19,13 @@ const TO_SECOND: [&str; 7] = ["pull", "grads@1.1", "--registry", "reg", "--no-ca
 
 /// `isn` under strace, which does to system calls what `inject` says; its log, of `calls` alone.
 fn traced(sandbox: &Sandbox, args: &[&str], calls: &str, inject: &[String]) -> String {
-    let isn = sandbox.command(args);
     let log = sandbox.path("strace.log");
-    let mut command = Command::new("strace");
+    let mut command = sandbox.program("strace");
     command.args(["-f", "-o"]).arg(&log).args(["-e", &format!("trace={calls}")]);
     for inject in inject {
         command.args(["-e", &format!("inject={inject}")]);
     }
-    command.arg(isn.get_program()).args(isn.get_args()).current_dir(sandbox.path(""));
-    for (name, value) in isn.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    command.output().unwrap();
+    command.arg(ISN).args(args).output().unwrap();
     fs::read_to_string(log).unwrap()
 }
 
@@ -197,10 +188,7 @@ fn doctor_says_that_folders_cannot_be_exchanged() {
     }
     let sandbox = Sandbox::new();
     sandbox.write("run", b"#!/bin/sh\nexec strace -f -o log -e inject=renameat2:error=EINVAL \"$@\"\n");
-    let isn = sandbox.command(&["doctor"]);
-    let mut command = Command::new("sh");
-    command.arg("run").arg(isn.get_program()).arg("doctor").current_dir(sandbox.path(""));
-    let ran = crate::sandbox::ran(command.env("ISN_HOME", sandbox.path("home")).output().unwrap());
+    let ran = crate::sandbox::ran(sandbox.program("sh").args(["run", ISN, "doctor"]).output().unwrap());
     assert!(ran.stdout.contains("cannot exchange folders in one step"), "{}{}", ran.stdout, ran.stderr);
     assert!(ran.stdout.contains("gone for a moment"), "{}", ran.stdout);
     assert!(!sandbox.isn(&["doctor"]).ok().stdout.contains("exchange"));
@@ -259,16 +247,9 @@ fn a_place_that_cannot_be_had_is_said_before_anything_is_fetched() {
         "mkdir data && mount -t tmpfs none data && for args in 'pull {pin} --registry {} --to data' \
          'export {pin} --registry {} --as webdataset --to data/' \
          'build grads-1.0.toml --source raw --out data' 'demo source data'; do {} $args; echo $?; done",
-        server.url,
-        server.url,
-        env!("CARGO_BIN_EXE_isn"),
+        server.url, server.url, ISN,
     );
-    let mut command = Command::new("unshare");
-    command.args(["-rm", "sh", "-c", &script]).current_dir(sandbox.path(""));
-    let Ok(output) = command.env("ISN_HOME", sandbox.path("home")).env("NO_PROXY", "127.0.0.1").output()
-    else {
-        return;
-    };
+    let Ok(output) = sandbox.program("unshare").args(["-rm", "sh", "-c", &script]).output() else { return };
     let (said, codes) = (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
     if codes.is_empty() {
         eprintln!("nothing can be mounted here: not tried");

@@ -8,9 +8,9 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::forger::{Forger, WRITERS};
+use crate::sandbox::Ran;
 #[cfg(all(feature = "serve", target_os = "linux"))]
-use crate::sandbox::ran;
-use crate::sandbox::{Ran, contents};
+use crate::sandbox::{contents, ran};
 
 /// What somebody keeps where a link leads, under names as isn has them, too.
 const PRECIOUS: [&str; 8] = ["0", "1", "2", "4", "thesis", "photos/1", ".isn-tmp-mine", "versions"];

@@ -11,7 +11,7 @@ use isn_format::log::{Hash, SignedCheckpoint};
 
 use crate::durability::can_trace;
 use crate::forger::Forger;
-use crate::sandbox::contents;
+use crate::sandbox::{ISN, contents};
 
 fn copy(forger: &Forger, from: &str, to: &str) {
     let _ = fs::remove_dir_all(forger.path(to));
@@ -33,13 +33,10 @@ fn keep(forger: &Forger, kept: &mut BTreeMap<u64, Hash>) {
 
 /// Runs isn, killed as it gives a name for the `at`th time. Whether it was.
 fn killed(forger: &Forger, at: usize, args: &[&str]) -> bool {
-    let inner = forger.command(args);
-    let mut command = Command::new("strace");
+    let mut command = forger.program("strace");
     command.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=rename,renameat,renameat2,link,linkat", "-e"]);
     command.arg(format!("inject=rename,renameat,renameat2,link,linkat:signal=KILL:when={at}"));
-    command.arg(inner.get_program()).args(inner.get_args()).current_dir(inner.get_current_dir().unwrap());
-    command.env("ISN_HOME", forger.path("home")).env_remove("ISN_REGISTRY");
-    let status = command.output().unwrap().status;
+    let status = command.arg(ISN).args(args).output().unwrap().status;
     assert!(status.success() || status.signal() == Some(9) || status.code() == Some(137), "{status}");
     !status.success()
 }

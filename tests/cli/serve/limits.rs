@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use super::{Served, eventually, metric, with_object};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{ISN, Sandbox};
 
 #[test]
 fn too_many_connections_are_told_so() {
@@ -131,11 +131,8 @@ fn answer_with(mut first: Vec<u8>, mut stream: std::net::TcpStream) -> Vec<u8> {
 fn files_that_may_be_open_are_not_all_given_away() {
     let sandbox = Sandbox::new();
     with_object(&sandbox, 10);
-    let mut command = std::process::Command::new("sh");
-    let isn = env!("CARGO_BIN_EXE_isn");
-    let script = format!("ulimit -n 80; exec {isn} serve reg --listen 127.0.0.1:0");
-    let home = sandbox.path("home");
-    command.args(["-c", &script]).current_dir(sandbox.path("")).env("ISN_HOME", home);
+    let mut command = sandbox.program("sh");
+    command.args(["-c", &format!("ulimit -n 80; exec {ISN} serve reg --listen 127.0.0.1:0")]);
     let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
     let mut url = String::new();
     let mut out = std::io::BufReader::new(child.stdout.take().unwrap());

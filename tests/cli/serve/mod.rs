@@ -12,7 +12,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::sandbox::{Ran, Sandbox, ran};
+use crate::sandbox::{ISN, Ran, Sandbox, ran};
 
 /// A running server; it is killed with the test.
 pub struct Served {
@@ -47,13 +47,9 @@ impl Served {
 
     /// The same, of a process that may have so many files open.
     pub fn start_with_files(sandbox: &Sandbox, files: u32, more: &[&str]) -> Self {
-        let mut command = Command::new("sh");
-        command
-            .arg("-c")
-            .arg(format!("ulimit -n {files}; exec \"$0\" \"$@\""))
-            .arg(env!("CARGO_BIN_EXE_isn"));
+        let mut command = sandbox.program("sh");
+        command.arg("-c").arg(format!("ulimit -n {files}; exec \"$0\" \"$@\"")).arg(ISN);
         command.args(["serve", "reg", "--listen", "127.0.0.1:0", "--json"]).args(more);
-        command.current_dir(sandbox.path("")).env("ISN_HOME", sandbox.path("home"));
         Self::run(command)
     }
 
