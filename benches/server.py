@@ -27,4 +27,4 @@ def serve(folder: Path, work: Path, log: Path | None = None, workers: int = 1) -
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return server, f"http://127.0.0.1:{port}"
         time.sleep(0.05)
-    raise SystemExit("nginx does not answer")
+    raise SystemExit("nginx does not answer after 5 seconds")

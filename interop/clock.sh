@@ -11,7 +11,8 @@ pin=$("$isn" cite demobirds@1.0 --format plain | grep -o 'demobirds@1.0#b3:[0-9a
 "$isn" serve registry --listen 127.0.0.1:0 > "$work/url" &
 server=$!
 trap 'kill $server 2>/dev/null || true' EXIT
-for _ in $(seq 100); do [ -s "$work/url" ] && break; sleep 0.1; done
+for _ in $(seq 300); do [ -s "$work/url" ] && break; sleep 0.1; done
+[ -s "$work/url" ] || { echo "isn serve does not listen after 30 seconds"; exit 1; }
 url=$(grep -o 'http://[0-9.:]*' "$work/url" | head -1)
 vkey=$(grep -o '"log_key": *"[^"]*"' registry/registry.json | cut -d'"' -f4)
 "$isn" trust add "$url" "$vkey" > "$work/trust"

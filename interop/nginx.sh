@@ -64,7 +64,8 @@ tried() { # WHAT SETTINGS: starts nginx with them, pulls, ends it
     { echo "$user"; sed "s|PORT|$port|; s|ROOT|$work/registry|; s|EXTRA|$2|" "$here/nginx.conf"; } > nginx.conf
     nginx -p "$work" -e nginx.log -c nginx.conf &
     nginx=$!
-    for _ in $(seq 50); do curl -s -o reply "$url/registry.json" && break || sleep 0.1; done
+    for _ in $(seq 300); do curl -s -o reply "$url/registry.json" && break || sleep 0.1; done
+    curl -s -o reply "$url/registry.json" || { echo "nginx, $1: no answer after 30 seconds"; cat nginx.log; exit 1; }
     rm -rf whole part
     "$isn" pull noise@1.0 --registry "$url" --to whole -q > /dev/null
     "$isn" verify whole --expect "$pin" -q > /dev/null

@@ -14,11 +14,11 @@ trap '[ ${#servers[@]} = 0 ] || kill "${servers[@]}" 2>/dev/null || true' EXIT
 
 port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 wait_for() { # port name
-    for _ in $(seq 100); do
+    for _ in $(seq 300); do
         (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return
-        sleep 0.2
+        sleep 0.1
     done
-    echo "FAILED: $2 did not start"; cat "$2.log"; exit 1
+    echo "FAILED: $2 does not listen after 30 seconds"; cat "$2.log"; exit 1
 }
 fails() { # code text command...
     local code=$1 text=$2 got=0; shift 2

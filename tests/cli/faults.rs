@@ -3,10 +3,9 @@
 
 use std::fs;
 use std::process::Command;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::sandbox::{Ran, Sandbox, contents, has_tool, ran};
+use crate::sandbox::{Ran, Sandbox, contents, eventually, has_tool, ran};
 use crate::server::{Fault, Server};
 
 /// How a row ends.
@@ -316,10 +315,7 @@ fn https(sandbox: &Sandbox, answer: &str) -> Option<(std::process::Child, String
     server.arg(format!("127.0.0.1:{port}")).current_dir(sandbox.path("answers"));
     let server = server.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
     let child = server.stderr(std::process::Stdio::null()).spawn().unwrap();
-    let begun = Instant::now();
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() && begun.elapsed().as_secs() < 10 {
-        thread::sleep(Duration::from_millis(20));
-    }
+    eventually("openssl listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
     Some((child, format!("https://127.0.0.1:{port}")))
 }
 

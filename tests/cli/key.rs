@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::sandbox::{Sandbox, has_tool, ran};
+use crate::sandbox::{Sandbox, eventually, has_tool, ran};
 
 #[test]
 fn a_new_key_is_an_openssh_key_that_only_its_owner_reads() {
@@ -105,10 +105,10 @@ fn a_key_in_the_agent_signs() {
     let sandbox = Sandbox::built();
     let socket = sandbox.path("agent");
     let Ok(mut agent) = Command::new("ssh-agent").args(["-D", "-a"]).arg(&socket).spawn() else { return };
-    while !socket.exists() {
+    eventually("the agent listens", || {
         assert!(agent.try_wait().unwrap().is_none(), "the agent ended");
-        std::thread::yield_now();
-    }
+        socket.exists()
+    });
     let key = sandbox.path("home/keys/me");
     let added = Command::new("ssh-add").arg("-q").arg(&key).env("SSH_AUTH_SOCK", &socket).status().unwrap();
     let public = sandbox.isn(&["key", "show", "me"]).ok().stdout;

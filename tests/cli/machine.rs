@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::sandbox::{ISN, Ran, Sandbox, contents, ran};
+use crate::sandbox::{ISN, Ran, Sandbox, contents, eventually, ran};
 use crate::server::{Fault, Server};
 
 /// A file system of so many bytes at a folder of the sandbox; gone with the value. `None` where that is not allowed.
@@ -76,9 +76,7 @@ fn a_disk_that_fills_up_meanwhile_leaves_no_tree() {
     let Some(_disk) = Disk::new(&path, "8m") else { return };
     let args = ["pull", &pin, "--registry", &server.url, "--to", "small/tree", "--no-cache"];
     let child = spawn(&sandbox, &args);
-    while server.sent(".tar.zst") < 500_000 {
-        thread::sleep(Duration::from_millis(5));
-    }
+    eventually("images are sent", || server.sent(".tar.zst") >= 500_000);
     fs::write(path.join("somebody else's"), vec![0; 5 << 20]).unwrap();
     let ended = ran(child.wait_with_output().unwrap());
     ended.fails(1, "No space left on device");
@@ -139,9 +137,7 @@ fn a_destination_that_becomes_something_else_meanwhile_is_left_alone() {
         }
         let args = ["pull", &pin, "--registry", &server.url, "--to", "tree", "--no-cache"];
         let child = spawn(&sandbox, &args);
-        while server.sent(".tar.zst") < 1_000_000 {
-            thread::sleep(Duration::from_millis(5));
-        }
+        eventually("images are sent", || server.sent(".tar.zst") >= 1_000_000);
         if before == "a part" {
             fs::rename(sandbox.path("tree"), sandbox.path("moved")).unwrap();
         }

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -59,8 +60,8 @@ impl Sandbox {
         command
     }
 
-    /// A run in the sandbox of a program that may run isn, such as `strace`. Of the environment of the tests it has the
-    /// search path and the folder for temporary files alone: what a developer has set changes no test.
+    /// A run in the sandbox of a program that may run isn, such as `strace`. Of the tests' environment it inherits
+    /// only the search path and the folder for temporary files, so that nothing a developer has set changes a test.
     pub fn program(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir(self.dir.path()).stdin(Stdio::null()).env_clear();
@@ -265,6 +266,16 @@ pub fn real_data() -> Option<PathBuf> {
     let given = std::env::var_os("ISN_TEST_DATA").map(PathBuf::from);
     let path = given.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"));
     path.is_dir().then_some(path)
+}
+
+/// Waits until `is_so`; panics with `what` after 30 seconds.
+#[track_caller]
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "not within 30 seconds: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// Whether a tool can be run; a test that needs it says so and passes where it is not.

@@ -2,10 +2,8 @@
 
 use std::fs;
 use std::process::Stdio;
-use std::thread;
-use std::time::Duration;
 
-use crate::sandbox::{Sandbox, contents, noise};
+use crate::sandbox::{Sandbox, contents, eventually, noise};
 use crate::server::{Fault, Server};
 
 const SHARD: &str = ".tar.zst";
@@ -97,9 +95,7 @@ fn a_pull_that_was_killed_half_way_fetches_the_other_half() {
         let args = ["pull", &pin, "--registry", &server.url, "--to", "tree", "--json"];
         let args = [&args[..], cache].concat();
         let mut child = sandbox.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        while server.sent(SHARD) < whole / 2 {
-            thread::sleep(Duration::from_millis(5));
-        }
+        eventually("half of the images are sent", || server.sent(SHARD) >= whole / 2);
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(!sandbox.path("tree").exists());

@@ -2,14 +2,9 @@
 
 use std::fs;
 use std::process::Stdio;
-use std::thread;
-use std::time::{Duration, Instant};
 
-use crate::sandbox::{Sandbox, contents, ran};
+use crate::sandbox::{Sandbox, contents, eventually, ran};
 use crate::server::{Fault, Server};
-
-/// So long a pull may take to ask for its images.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 #[test]
 fn what_is_written_while_a_tree_is_replaced_is_not_lost() {
@@ -26,11 +21,9 @@ fn what_is_written_while_a_tree_is_replaced_is_not_lost() {
         let args = ["pull", "grads@1.1", "--registry", &server.url, "--no-cache", "--to", "tree"];
         let mut command = sandbox.command(&args);
         let pull = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let begun = Instant::now();
-        while !server.log().iter().any(|request| request.path.ends_with(".tar.zst")) {
-            assert!(begun.elapsed() < PATIENCE, "no image is asked for");
-            thread::sleep(Duration::from_millis(5));
-        }
+        eventually("an image is asked for", || {
+            server.log().iter().any(|request| request.path.ends_with(".tar.zst"))
+        });
         match name.strip_suffix('/') {
             Some(folder) => fs::create_dir(sandbox.path(folder)).unwrap(),
             None => sandbox.write(name, b"all of it"),

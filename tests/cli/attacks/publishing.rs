@@ -14,8 +14,8 @@ use isn_registry::registry::layout;
 use serde_json::{Value, json};
 
 use crate::forger::Forger;
-use crate::sandbox::{Ran, Sandbox, contents, ran};
-use crate::serve::{Answer, Served, eventually};
+use crate::sandbox::{Ran, Sandbox, contents, eventually, ran};
+use crate::serve::{Answer, Served};
 
 const TOKEN: &str = "2f6b0c3e9a7d4851b6c0d2e4f6a8091b";
 

@@ -12,8 +12,8 @@ use isn_registry::registry::layout;
 use serde_json::json;
 
 use crate::forger::Forger;
-use crate::sandbox::Sandbox;
-use crate::serve::{Served, answer, eventually, with_object};
+use crate::sandbox::{Sandbox, eventually};
+use crate::serve::{Served, answer, with_object};
 
 const TOKEN: &str = "2f6b0c3e9a7d4851b6c0d2e4f6a8091b";
 const OTHER: &str = "00000000000000000000000000000000";

@@ -3,8 +3,8 @@
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use super::{Served, eventually, metric, with_object};
-use crate::sandbox::{ISN, Sandbox};
+use super::{Served, metric, with_object};
+use crate::sandbox::{ISN, Sandbox, eventually};
 
 #[test]
 fn too_many_connections_are_told_so() {

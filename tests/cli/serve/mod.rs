@@ -10,9 +10,9 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::sandbox::{ISN, Ran, Sandbox, ran};
+use crate::sandbox::{ISN, Ran, Sandbox, eventually, ran};
 
 /// A running server; it is killed with the test.
 pub struct Served {
@@ -147,15 +147,6 @@ pub fn with_object(sandbox: &Sandbox, length: usize) -> (String, Vec<u8>) {
     let path = format!("objects/{}/{hex}.tar.zst", &hex[..2]);
     sandbox.write(&format!("reg/{path}"), &bytes);
     (path, bytes)
-}
-
-/// Waits until something is so, some seconds at most.
-pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "{what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 #[test]

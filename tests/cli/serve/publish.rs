@@ -4,8 +4,8 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
-use super::{Answer, Served, eventually};
-use crate::sandbox::{Sandbox, contents, ran};
+use super::{Answer, Served};
+use crate::sandbox::{Sandbox, contents, eventually, ran};
 
 const TOKEN: &str = "2f6b0c3e9a7d4851b6c0d2e4f6a8091b";
 const OTHER: &str = "00000000000000000000000000000000";

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use super::*;
 use isn_format::release::{SignedRelease, sign};
@@ -163,12 +164,14 @@ impl TestAgent {
         let process =
             Command::new("ssh-agent").args(["-D", "-a"]).arg(&socket).stdout(Stdio::null()).spawn().ok()?;
         let mut agent = TestAgent { process, socket };
+        let begun = Instant::now();
         while std::os::unix::net::UnixStream::connect(&agent.socket).is_err() {
             if agent.process.try_wait().unwrap().is_some() {
                 eprintln!("skipped: ssh-agent does not run here");
                 return None;
             }
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            assert!(begun.elapsed() < Duration::from_secs(30), "ssh-agent does not listen after 30 seconds");
+            std::thread::sleep(Duration::from_millis(5));
         }
         Some(agent)
     }
