@@ -4,8 +4,8 @@
     image, label = birds[0]      # uint8 array of shape (height, width, 3), int
     print(birds.pin)             # imagebirds@1.0#b3:…: what goes in a paper
 
-Nothing but the standard library is imported until an image is asked for. ``isn.torch`` has a sampler and an iterable
-for PyTorch.
+Nothing but the standard library is imported until an image is asked for. ``isn.torch`` has a sampler and an
+iterable for PyTorch.
 """
 
 from ._isn import (

@@ -1,13 +1,13 @@
 """The extension module: what ``isn.dataset`` is made on. Not for use by others: it may change."""
 
-from typing import Optional
+from typing_extensions import Self
 
 __version__: str
 
 class IsnError(Exception):
     """What isn could not do; the text is that of the command ``isn``."""
 
-    help: Optional[str]
+    help: str | None
     """What to do next."""
     exit_code: int
     """The command's."""
@@ -22,7 +22,7 @@ class SourceNeededError(IsnError): ...
 def main(arguments: list[str]) -> int: ...
 
 class Buffer:
-    def __new__(cls, shape: list[int]) -> Buffer: ...
+    def __new__(cls, shape: list[int]) -> Self: ...
     @property
     def __array_interface__(self) -> dict[str, object]: ...
 
@@ -37,7 +37,7 @@ class Reader:
     @staticmethod
     def open(
         reference: str,
-        registry: Optional[str],
+        registry: str | None,
         offline: bool,
         splits: list[str],
         classes: list[str],
@@ -46,7 +46,7 @@ class Reader:
     ) -> Reader: ...
     @staticmethod
     def sources(
-        reference: str, registry: Optional[str], offline: bool, splits: list[str], classes: list[str]
+        reference: str, registry: str | None, offline: bool, splits: list[str], classes: list[str]
     ) -> list[str]: ...
     def __len__(self) -> int: ...
     @property
@@ -67,7 +67,7 @@ class Reader:
     def warnings(self) -> list[str]: ...
     @property
     def checks(self) -> int: ...
-    def classes(self) -> list[tuple[str, str, Optional[str]]]: ...
+    def classes(self) -> list[tuple[str, str, str | None]]: ...
     def labels(self) -> bytes: ...
     def path(self, image: int) -> str: ...
     def size(self, image: int) -> tuple[int, int]: ...

@@ -1,15 +1,25 @@
 """Datasets and batches: what is about Python; the rest is in ``_isn``."""
 
+from __future__ import annotations
+
 import operator
 import os
 import warnings
 from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Literal, SupportsIndex, Union, get_args
 
-from ._isn import Buffer, Reader, UsageError
+from ._isn import Buffer, Coming, Reader, UsageError
 
-DECODE = ("numpy", "torch", "pil", "bytes")
-SHUFFLE = ("full", "shard", "none")
-CROPS = ("random", "center", "none")
+Decode = Literal["numpy", "torch", "pil", "bytes"]
+Shuffle = Literal["full", "shard", "none"]
+Crop = Literal["random", "center", "none"]
+Texts = Union[str, Iterable[str], None]
+Size = Union[int, Sequence[int], None]
+
+DECODE: tuple[Decode, ...] = get_args(Decode)
+SHUFFLE: tuple[Shuffle, ...] = get_args(Shuffle)
+CROPS: tuple[Crop, ...] = get_args(Crop)
 
 
 class IsnWarning(UserWarning):
@@ -17,33 +27,34 @@ class IsnWarning(UserWarning):
 
 
 def load(
-    ref,
-    split=None,
-    size=None,
-    transform=None,
-    decode="numpy",
+    ref: str,
+    split: Texts = None,
+    size: int | None = None,
+    transform: Callable[[Any], Any] | None = None,
+    decode: Decode = "numpy",
     *,
-    classes=None,
-    registry=None,
-    offline=False,
-    verify="once",
-    quiet=False,
-):
+    classes: Texts = None,
+    registry: str | os.PathLike[str] | None = None,
+    offline: bool = False,
+    verify: Literal["once", "always", "never"] = "once",
+    quiet: bool = False,
+) -> Dataset:
     """Opens a version of a dataset for reading. What is not on this machine is fetched into the cache first.
 
-    :param ref: ``NAME@VERSION``, with or without ``#b3:…``; ``NAME`` for the newest; or ``b3:…``. As for the command.
+    :param ref: ``NAME@VERSION``, with or without ``#b3:…``; ``NAME`` for the newest; or ``b3:…``. As for the
+        command.
     :param split: ``"train"``, ``"val"`` or ``"test"``, or several; all if ``None``.
-    :param size: each image becomes the largest square in its middle, resampled to ``size`` × ``size`` (bilinear). With
-        ``None`` an image has its own size.
+    :param size: each image becomes the largest square in its middle, resampled to ``size`` × ``size``
+        (bilinear). With ``None`` an image has its own size.
     :param transform: a function of the decoded image; its result takes the image's place.
-    :param decode: what an image is: ``"numpy"``, an array of shape (height, width, 3) and dtype uint8; ``"torch"``, a
-        tensor of shape (3, height, width) and dtype uint8; ``"pil"``, a ``PIL.Image.Image`` in mode RGB; ``"bytes"``,
-        the file (PNG or JPEG), as the dataset hash pins it.
+    :param decode: what an image is: ``"numpy"``, an array of shape (height, width, 3) and dtype uint8;
+        ``"torch"``, a tensor of shape (3, height, width) and dtype uint8; ``"pil"``, a ``PIL.Image.Image`` in
+        mode RGB; ``"bytes"``, the file (PNG or JPEG), as the dataset hash pins it.
     :param classes: class ids; all if ``None``.
     :param registry: as ``--registry``: where to look. By default what ``ISN_REGISTRY`` and the settings say.
     :param offline: no network, as ``--offline``.
-    :param verify: when the BLAKE3 of an image is compared with the index: ``"once"``, when it is first read by a process;
-        ``"always"``; or ``"never"``.
+    :param verify: when the BLAKE3 of an image is compared with the index: ``"once"``, when it is first read
+        by a process; ``"always"``; or ``"never"``.
     :param quiet: no progress on stderr while something is fetched.
     :returns: a :class:`Dataset`.
     :raises IsnError: one of its subclasses, with the text of the command.
@@ -52,7 +63,7 @@ def load(
         raise UsageError(f"decode={decode!r}: expected one of {', '.join(DECODE)}")
     if size is not None and decode == "bytes":
         raise UsageError("decode='bytes' gives files as they are: it has no size")
-    where = {
+    where: dict[str, Any] = {
         "registry": None if registry is None else os.fspath(registry),
         "offline": bool(offline),
         "splits": _texts(split),
@@ -65,27 +76,33 @@ def load(
     return Dataset(reader, where, None if size is None else _positive("size", size), transform, decode)
 
 
-def _texts(given):
+def _texts(given: Texts) -> list[str]:
     if given is None:
         return []
     return [given] if isinstance(given, str) else [str(text) for text in given]
 
 
-def _positive(name, value, below=1 << 16):
+def _positive(name: str, value: SupportsIndex, below: int = 1 << 16) -> int:
     number = operator.index(value)
     if not 0 < number < below:
         raise UsageError(f"{name}={value!r}: expected a whole number from 1, below {below}")
     return number
 
 
-def _number(name, value, below=1 << 64):
+def _number(name: str, value: SupportsIndex, below: int = 1 << 64) -> int:
     number = operator.index(value)
     if not 0 <= number < below:
         raise UsageError(f"{name}={value!r}: expected a whole number from 0, below {below}")
     return number
 
 
-def _reopen(pin, where, size, transform, decode):
+def _reopen(
+    pin: str,
+    where: dict[str, Any],
+    size: int | None,
+    transform: Callable[[Any], Any] | None,
+    decode: Decode,
+) -> Dataset:
     # Whoever made the pickle has brought everything to this machine, and has heard the warnings.
     reader = Reader.open(pin, quiet=True, **{**where, "offline": True})
     return Dataset(reader, where, size, transform, decode)
@@ -94,92 +111,101 @@ def _reopen(pin, where, size, transform, decode):
 class Dataset:
     """The images of a version, or of a part of it, in the order of their paths; made by :func:`load`.
 
-    A map-style dataset: ``len(ds)``, ``ds[i]`` gives ``(image, label)``, ``ds[[3, 1]]`` and ``ds[10:20]`` lists of that.
-    It can be pickled (what is stored is the pin and the selection, and opened again), forked, and read by any number of
-    threads: reading and decoding happen without the GIL.
+    A map-style dataset: ``len(ds)``, ``ds[i]`` gives ``(image, label)``, ``ds[[3, 1]]`` and ``ds[10:20]``
+    lists of that. It can be pickled (what is stored is the pin and the selection, and opened again), forked,
+    and read by any number of threads: reading and decoding happen without the GIL.
     """
 
-    def __init__(self, reader, where, size, transform, decode):
+    def __init__(
+        self,
+        reader: Reader,
+        where: dict[str, Any],
+        size: int | None,
+        transform: Callable[[Any], Any] | None,
+        decode: Decode,
+    ) -> None:
         self._reader = reader
         self._where = where
         self.size = size
         self.transform = transform
-        self.decode = decode
+        self.decode: Decode = decode
         self._labels = array("q", reader.labels())
-        self._ids = None
+        self._ids: list[str] | None = None
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return _reopen, (self.pin, self._where, self.size, self.transform, self.decode)
 
     # What it is.
 
     @property
-    def name(self):
+    def name(self) -> str:
         """The dataset's name."""
         return self._reader.name
 
     @property
-    def version(self):
+    def version(self) -> str:
         """``MAJOR.MINOR``."""
         return self._reader.version
 
     @property
-    def title(self):
+    def title(self) -> str:
         """One line for people."""
         return self._reader.title
 
     @property
-    def licence(self):
+    def licence(self) -> str:
         """Under which terms the images may be used."""
         return self._reader.licence
 
     @property
-    def hash(self):
-        """The dataset hash, ``b3:`` and 64 hex digits: of all of the version, also if this is a part of it."""
+    def hash(self) -> str:
+        """The dataset hash, ``b3:`` and 64 hex digits: of all of the version, also if this is a part of
+        it."""
         return self._reader.hash
 
     @property
-    def pin(self):
+    def pin(self) -> str:
         """``name@version#b3:…``: what goes in a paper, and what :func:`load` takes."""
         return self._reader.pin
 
     @property
-    def citation(self):
+    def citation(self) -> str:
         """A BibTeX entry."""
         return self._reader.citation
 
     @property
-    def classes(self):
-        """The ids of all classes of the version, sorted; a label is an index into this list (as torchvision has it)."""
+    def classes(self) -> list[str]:
+        """The ids of all classes of the version, sorted; a label is an index into this list (as torchvision
+        has it)."""
         return [id for id, _, _ in self._reader.classes()]
 
     @property
-    def class_to_idx(self):
+    def class_to_idx(self) -> dict[str, int]:
         """The label of each class id."""
         return {id: index for index, id in enumerate(self.classes)}
 
     @property
-    def class_names(self):
+    def class_names(self) -> list[str]:
         """What people call each class, in the order of ``classes``."""
         return [label for _, label, _ in self._reader.classes()]
 
     @property
-    def groups(self):
+    def groups(self) -> list[str | None]:
         """The coarse class of each class, or ``None``, in the order of ``classes``."""
         return [group for _, _, group in self._reader.classes()]
 
     @property
-    def targets(self):
+    def targets(self) -> list[int]:
         """The label of each image: a list of ints."""
         return self._labels.tolist()
 
     @property
-    def paths(self):
+    def paths(self) -> list[str]:
         """Where each image stands in the tree: ``split/class/stem.ext``."""
         return [self._reader.path(image) for image in range(len(self))]
 
     @property
-    def ids(self):
+    def ids(self) -> list[str]:
         """The source id of each image, as ledgers name it (``n01614925_10``)."""
         if self._ids is None:
             where = {name: value for name, value in self._where.items() if name != "verify"}
@@ -188,10 +214,12 @@ class Dataset:
 
     # Its images.
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._labels)
 
-    def __getitem__(self, which):
+    def __getitem__(self, which: Any) -> Any:
+        """``(image, label)`` of an int; a list of that for several or a slice. An image is uint8 of shape
+        (height, width, 3), or what ``decode`` and ``transform`` make of it."""
         try:
             image = operator.index(which)
         except TypeError:
@@ -202,20 +230,20 @@ class Dataset:
             raise IndexError(f"image {which} of {len(self._labels)}")
         return self._image(image), self._labels[image]
 
-    def __getitems__(self, which):
+    def __getitems__(self, which: Iterable[int] | slice) -> list[tuple[Any, int]]:
         """Samples of several images; ``torch.utils.data.DataLoader`` asks for a batch with it."""
         if isinstance(which, slice):
             which = range(*which.indices(len(self._labels)))
         return [self[image] for image in which]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[tuple[Any, int]]:
         return (self[image] for image in range(len(self)))
 
-    def _image(self, image):
+    def _image(self, image: int) -> Any:
         pixels = self._decoded(image, self.decode)
         return pixels if self.transform is None else self.transform(pixels)
 
-    def _decoded(self, image, decode):
+    def _decoded(self, image: int, decode: Decode) -> Any:
         if decode == "bytes":
             return self._reader.file(image)
         if self.size is None:
@@ -235,16 +263,26 @@ class Dataset:
 
     # Epochs.
 
-    def epoch(self, epoch, seed=0, rank=0, world_size=1, shuffle="full", start=0):
-        """The images of an epoch in their order: a pure function of the dataset hash, seed, epoch, shuffle and how many
-        images there are, the same on every machine and for every number of workers.
+    def epoch(
+        self,
+        epoch: int,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        shuffle: Shuffle = "full",
+        start: int = 0,
+    ) -> array[int]:
+        """The images of an epoch in their order: a pure function of the dataset hash, seed, epoch, shuffle
+        and how many images there are, the same on every machine and for every number of workers.
 
-        :param shuffle: ``"full"``; ``"shard"``, where neighbours stay near each other, for slow disks; or ``"none"``.
-        :param rank: of ``world_size``: every ``world_size``-th image from the ``rank``-th on. All ranks have as many; where
-            it does not divide, the order goes on from its beginning.
+        :param shuffle: ``"full"``; ``"shard"``, where neighbours stay near each other, for slow disks; or
+            ``"none"``.
+        :param rank: of ``world_size``: every ``world_size``-th image from the ``rank``-th on. All ranks have
+            as many; where it does not divide, the order goes on from its beginning.
         :param start: how many of this rank's images to leave out at the beginning: to resume at a step,
             ``step * batch_size``.
-        :returns: an ``array.array`` of 64-bit integers: indices of this dataset. ``numpy.asarray`` shares its memory.
+        :returns: an ``array.array`` of 64-bit integers: indices of this dataset. ``numpy.asarray`` shares its
+            memory.
         """
         if shuffle not in SHUFFLE:
             raise UsageError(f"shuffle={shuffle!r}: expected one of {', '.join(SHUFFLE)}")
@@ -257,49 +295,51 @@ class Dataset:
 
     def batches(
         self,
-        batch_size,
+        batch_size: int,
         *,
-        epoch=0,
-        seed=0,
-        rank=0,
-        world_size=1,
-        shuffle="full",
-        step=0,
-        drop_last=False,
-        crop=None,
-        size=None,
-        scale=(0.35, 1.0),
-        ratio=(3 / 4, 4 / 3),
-        flip=False,
-        out="torch",
-        layout=None,
-        threads=None,
-        prefetch=False,
-        copy=False,
-    ):
+        epoch: int = 0,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        shuffle: Shuffle = "full",
+        step: int = 0,
+        drop_last: bool = False,
+        crop: Crop | None = None,
+        size: Size = None,
+        scale: Sequence[float] = (0.35, 1.0),
+        ratio: Sequence[float] = (3 / 4, 4 / 3),
+        flip: bool = False,
+        out: Literal["torch", "numpy"] = "torch",
+        layout: Literal["NCHW", "NHWC"] | None = None,
+        threads: int | None = None,
+        prefetch: bool = False,
+        copy: bool = False,
+    ) -> Batches:
         """Batches of an epoch, read, decoded, cropped, flipped and put together by threads outside of Python.
 
-        :param crop: ``"random"``, a rectangle of ``scale`` of the area and of a width over height within ``ratio``, anywhere;
-            ``"center"``, the largest square in the middle; ``"none"``, the image as it is: then all must have one size. By
-            default ``"center"`` if there is a ``size``, else ``"none"``.
-        :param size: what crops are resampled to, in pixels (bilinear): one number or (height, width). By default that of
-            the dataset.
+        :param crop: ``"random"``, a rectangle of ``scale`` of the area and of a width over height within
+            ``ratio``, anywhere; ``"center"``, the largest square in the middle; ``"none"``, the image as it
+            is: then all must have one size. By default ``"center"`` if there is a ``size``, else ``"none"``.
+        :param size: what crops are resampled to, in pixels (bilinear): one number or (height, width). By
+            default that of the dataset.
         :param flip: mirrors every other image.
         :param step: the batch to begin with: to resume in the middle of an epoch.
         :param out: ``"torch"`` or ``"numpy"``: what images and labels are.
         :param layout: ``"NCHW"`` (default for torch) or ``"NHWC"`` (default for numpy).
-        :param threads: by default as many as there are cores for this process, and one in a worker of a ``DataLoader``.
-        :param prefetch: makes the next batch while one is worked on, in a second memory; not in a worker of a ``DataLoader``,
-            which is ahead already.
-        :param copy: without, batches are made in the same memory: a batch is good until the next one is asked for.
-        :returns: :class:`Batches`, which gives ``(images, labels)``: uint8 of shape (n, 3, height, width) or (n, height,
-            width, 3), and int64 of shape (n,).
+        :param threads: by default as many as there are cores for this process, and one in a worker of a
+            ``DataLoader``.
+        :param prefetch: makes the next batch while one is worked on, in a second memory; not in a worker of a
+            ``DataLoader``, which is ahead already.
+        :param copy: without, batches are made in the same memory: a batch is good until the next one is asked
+            for.
+        :returns: :class:`Batches`, which gives ``(images, labels)``: uint8 of shape (n, 3, height, width) or
+            (n, height, width, 3), and int64 of shape (n,).
         """
         return Batches(self, batch_size, locals())
 
     # In other forms.
 
-    def to_numpy(self, size=None):
+    def to_numpy(self, size: Size = None) -> tuple[Any, Any]:
         """All images and labels as two arrays: uint8 of shape (n, height, width, 3), int64 of shape (n,).
 
         :param size: as in :meth:`batches`; needed unless the dataset has one, or all images are of one size.
@@ -309,9 +349,9 @@ class Dataset:
         (both,) = self.batches(len(self), size=size, shuffle="none", out="numpy")
         return both
 
-    def to_hf(self):
-        """A ``datasets.Dataset`` of Hugging Face with the columns ``image`` (the files as they are), ``label``, and ``path``.
-        Its description has the pin.
+    def to_hf(self) -> Any:
+        """A ``datasets.Dataset`` of Hugging Face with the columns ``image`` (the files as they are),
+        ``label``, and ``path``. Its description has the pin.
 
         :raises UsageError: if there is a ``transform``.
         """
@@ -331,44 +371,46 @@ class Dataset:
         made.info.citation = self.citation
         return made
 
-    def to_tf(self):
-        """A ``tf.data.Dataset`` of ``(image, label)``, uint8 of shape (height, width, 3) and int64, in the order of the
-        dataset. Images are read when they are asked for, several at a time; their height and width are static if the
-        dataset has a ``size``.
+    def to_tf(self) -> Any:
+        """A ``tf.data.Dataset`` of ``(image, label)``, uint8 of shape (height, width, 3) and int64, in the
+        order of the dataset. Images are read when they are asked for, several at a time; their height and
+        width are static if the dataset has a ``size``.
 
-        :raises UsageError: if there is a ``transform``: what it makes has no known shape. Use ``.map`` of the result.
+        :raises UsageError: if there is a ``transform``: what it makes has no known shape. Use ``.map`` of the
+            result.
         """
         self._no_transform("to_tf()", "use .map(…) of the tf.data.Dataset")
         import tensorflow as tf
 
-        def image(number):
+        def image(number: Any) -> Any:
             return self._decoded(int(number), "numpy")
 
-        def sample(number, label):
+        def sample(number: Any, label: Any) -> tuple[Any, Any]:
             pixels = tf.numpy_function(image, [number], tf.uint8)
             return tf.ensure_shape(pixels, (self.size, self.size, 3)), label
 
         labels = _numpy().array(self._labels, "i8")
         numbered = tf.data.Dataset.range(len(self)), tf.data.Dataset.from_tensor_slices(labels)
-        return tf.data.Dataset.zip(numbered).map(sample, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return tf.data.Dataset.zip(numbered).map(
+            sample, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        )
 
-
-    def _no_transform(self, what, instead):
+    def _no_transform(self, what: str, instead: str) -> None:
         if self.transform is not None:
             raise UsageError(f"{what} leaves the transform out: load without it, and {instead}")
 
 
-def _rows(files):
+def _rows(files: Dataset) -> Iterator[dict[str, Any]]:
     paths = files.paths
     for image, (file, label) in enumerate(files):
         yield {"image": {"bytes": file, "path": paths[image]}, "label": label, "path": paths[image]}
 
 
 class Batches:
-    """The batches of an epoch; made by :meth:`Dataset.batches`. Iterable as often as one likes, always with the same
-    result."""
+    """The batches of an epoch; made by :meth:`Dataset.batches`. Iterable as often as one likes, always with
+    the same result."""
 
-    def __init__(self, dataset, batch_size, given):
+    def __init__(self, dataset: Dataset, batch_size: int, given: dict[str, Any]) -> None:
         size = given["size"] if given["size"] is not None else dataset.size
         crop = given["crop"] or ("none" if size is None else "center")
         out, layout = given["out"], given["layout"]
@@ -389,7 +431,11 @@ class Batches:
         self._size = None if size is None else _size(size)
         self._crop = (crop, _pair("scale", given["scale"], 1.0), _pair("ratio", given["ratio"], float("inf")))
         self._flip, self._planar, self._torch = bool(given["flip"]), layout == "NCHW", out == "torch"
-        self._threads, self._prefetch, self._copy = given["threads"], bool(given["prefetch"]), bool(given["copy"])
+        self._threads, self._prefetch, self._copy = (
+            given["threads"],
+            bool(given["prefetch"]),
+            bool(given["copy"]),
+        )
         self._seed, self._epoch = _number("seed", given["seed"]), _number("epoch", given["epoch"])
         order = dataset.epoch(self._epoch, self._seed, given["rank"], given["world_size"], given["shuffle"])
         if given["drop_last"]:
@@ -397,14 +443,14 @@ class Batches:
         self._order = order
         self.first = _number("step", given["step"])
 
-    def __len__(self):
+    def __len__(self) -> int:
         """How many batches there are, from ``step`` on."""
         return max(0, -(-len(self._order) // self.batch_size) - self.first)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
         return self.strided(0, 1)
 
-    def strided(self, offset, stride):
+    def strided(self, offset: int, stride: int) -> Iterator[tuple[Any, Any]]:
         """Every ``stride``-th batch from the ``offset``-th on: a worker's share."""
         steps = range(self.first + offset, self.first + len(self), stride)
         if not steps:
@@ -414,7 +460,10 @@ class Batches:
             width, height = reader.size(self._order[0])
         else:
             height, width = size
-        shape = [min(self.batch_size, len(self._order)), *((3, height, width) if self._planar else (height, width, 3))]
+        shape = [
+            min(self.batch_size, len(self._order)),
+            *((3, height, width) if self._planar else (height, width, 3)),
+        ]
         ahead = self._prefetch and not _in_worker()
         buffers = [Buffer(shape) for _ in steps[: 2 if ahead else 1]]
         views, labels = [np.asarray(buffer) for buffer in buffers], np.frombuffer(self._dataset._labels, "i8")
@@ -432,10 +481,10 @@ class Batches:
             self._threads or _threads(),
         )
 
-        def chosen(turn):
+        def chosen(turn: int) -> array[int]:
             return self._order[steps[turn] * self.batch_size : (steps[turn] + 1) * self.batch_size]
 
-        coming = None
+        coming: Coming | None = None
         for turn in range(len(steps)):
             some = chosen(turn)
             if coming is None:
@@ -451,7 +500,7 @@ class Batches:
                 yield (images.copy() if self._copy else images), its_labels
 
 
-def _size(size):
+def _size(size: Any) -> tuple[int, int]:
     try:
         height, width = size
     except TypeError:
@@ -459,7 +508,7 @@ def _size(size):
     return _positive("size", height), _positive("size", width)
 
 
-def _pair(name, pair, most):
+def _pair(name: str, pair: Sequence[float], most: float) -> tuple[float, float]:
     low, high = (float(value) for value in pair)
     if not 0 < low <= high <= most or high == float("inf"):
         limit = "" if most == float("inf") else f", at most {most}"
@@ -467,22 +516,22 @@ def _pair(name, pair, most):
     return low, high
 
 
-def _in_worker():
+def _in_worker() -> bool:
     import multiprocessing
 
     return multiprocessing.parent_process() is not None
 
 
-def _threads():
+def _threads() -> int:
     if _in_worker():
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-_NUMPY = None
+_NUMPY: Any = None
 
 
-def _numpy():
+def _numpy() -> Any:
     global _NUMPY
     if _NUMPY is None:
         import numpy

@@ -1,39 +1,45 @@
-"""For PyTorch: the order of an epoch as a sampler, and batches as an iterable dataset, both for any number of ranks and
-workers. ``docs/python.md`` has a complete training script."""
+"""For PyTorch: the order of an epoch as a sampler, and batches as an iterable dataset, both for any number of
+ranks and workers. ``docs/python.md`` has a complete training script."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch.utils.data import IterableDataset, Sampler, get_worker_info
 
 from .dataset import Batches as _Batches
-from .dataset import Dataset
+from .dataset import Dataset, Shuffle
 
 
-def _ranks(rank, world_size):
+def _ranks(rank: int | None, world_size: int | None) -> tuple[int, int]:
     if rank is None or world_size is None:
         group = torch.distributed.is_available() and torch.distributed.is_initialized()
         known = (torch.distributed.get_rank(), torch.distributed.get_world_size()) if group else (0, 1)
-        rank, world_size = known if rank is None and world_size is None else (rank or known[0], world_size or known[1])
+        both = rank is None and world_size is None
+        rank, world_size = known if both else (rank or known[0], world_size or known[1])
     return rank, world_size
 
 
 class _Epoch:
-    """The epoch and the step to begin with, in memory that workers share, so that workers that go on from epoch to epoch
-    see the next one."""
+    """The epoch and the step to begin with, in memory that workers share, so that workers that go on from
+    epoch to epoch see the next one."""
 
-    def _start(self):
+    def _start(self) -> None:
         self._now = torch.zeros(2, dtype=torch.int64).share_memory_()
 
-    def set_epoch(self, epoch, step=0):
-        """Says which epoch the next iteration is, and with which batch of it to begin: ``step`` batches were done."""
+    def set_epoch(self, epoch: int, step: int = 0) -> None:
+        """Sets the epoch of the next iteration, and the batch that it begins with, after ``step`` others."""
         self._now[0], self._now[1] = epoch, step
 
     @property
-    def epoch(self):
+    def epoch(self) -> int:
         """Which epoch the next iteration is."""
         return int(self._now[0])
 
     @property
-    def step(self):
+    def step(self) -> int:
         """With which batch it begins."""
         return int(self._now[1])
 
@@ -42,32 +48,50 @@ class EpochSampler(_Epoch, Sampler):
     """Gives a :class:`isn.Dataset`'s indices in the order of :meth:`isn.Dataset.epoch`.
 
     :param batch_size: the loader's: only to know where a step begins.
-    :param rank: and ``world_size``: by default those of ``torch.distributed`` if it is initialised, else 0 of 1.
+    :param rank: and ``world_size``: by default those of ``torch.distributed`` if initialised, else 0 of 1.
     """
 
-    def __init__(self, dataset, batch_size=1, seed=0, rank=None, world_size=None, shuffle="full"):
+    def __init__(
+        self,
+        dataset: Dataset,
+        batch_size: int = 1,
+        seed: int = 0,
+        rank: int | None = None,
+        world_size: int | None = None,
+        shuffle: Shuffle = "full",
+    ) -> None:
         self._start()
         self.dataset, self.batch_size, self.seed, self.shuffle = dataset, batch_size, seed, shuffle
         self.rank, self.world_size = _ranks(rank, world_size)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return max(0, -(-len(self.dataset) // self.world_size) - self.step * self.batch_size)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[int]:
         start = self.step * self.batch_size
         ranks = {"rank": self.rank, "world_size": self.world_size}
-        return iter(self.dataset.epoch(self.epoch, self.seed, shuffle=self.shuffle, start=start, **ranks).tolist())
+        return iter(
+            self.dataset.epoch(self.epoch, self.seed, shuffle=self.shuffle, start=start, **ranks).tolist()
+        )
 
 
 class EpochBatches(_Epoch, IterableDataset):
     """Batches of a :class:`isn.Dataset`, as :meth:`isn.Dataset.batches` makes them: for a ``DataLoader`` with
     ``batch_size=None`` and any number of workers, which then gives the same batches in the same order.
 
-    Takes what :meth:`isn.Dataset.batches` takes, but for ``epoch`` and ``step`` (:meth:`set_epoch`) and ``out``. A batch is
-    ``(images, labels)``: uint8 of shape (n, 3, height, width), int64 of shape (n,).
+    Takes what :meth:`isn.Dataset.batches` takes, but for ``epoch`` and ``step`` (:meth:`set_epoch`) and
+    ``out``. A batch is ``(images, labels)``: uint8 of shape (n, 3, height, width), int64 of shape (n,).
     """
 
-    def __init__(self, dataset: Dataset, batch_size, *, rank=None, world_size=None, **options):
+    def __init__(
+        self,
+        dataset: Dataset,
+        batch_size: int,
+        *,
+        rank: int | None = None,
+        world_size: int | None = None,
+        **options: Any,
+    ) -> None:
         self._start()
         self.dataset, self.batch_size = dataset, batch_size
         rank, world_size = _ranks(rank, world_size)
@@ -77,9 +101,9 @@ class EpochBatches(_Epoch, IterableDataset):
     def _batches(self) -> _Batches:
         return self.dataset.batches(self.batch_size, epoch=self.epoch, step=self.step, **self._options)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._batches())
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
         worker = get_worker_info()
         return self._batches().strided(worker.id if worker else 0, worker.num_workers if worker else 1)

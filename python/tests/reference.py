@@ -12,15 +12,17 @@ _spec.loader.exec_module(order)
 
 
 def weights(source: int, target: int):
-    """For each of `target` samples where its source samples begin, and their whole-number weights; and the bits by which
-    sums are too large."""
+    """For each of `target` samples where its source samples begin, and their whole-number weights; and the
+    bits by which sums are too large."""
     scale = source / target
     stretch = max(scale, 1.0)
     rows = []
     for at in range(target):
         centre = (at + 0.5) * scale
         low, high = max(math.floor(centre - stretch), 0), min(math.ceil(centre + stretch), source)
-        row = np.array([max(1.0 - abs((x - (centre - 0.5)) * (1.0 / stretch)), 0.0) for x in range(low, high)])
+        row = np.array(
+            [max(1.0 - abs((x - (centre - 0.5)) * (1.0 / stretch)), 0.0) for x in range(low, high)]
+        )
         rows.append((low, row / row.sum()))
     largest = max(row.max() for _, row in rows)
     bits = next((b for b in range(22) if math.floor(largest * 2 ** (b + 1) + 0.5) >= 2**15), 21)

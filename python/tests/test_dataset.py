@@ -200,7 +200,8 @@ def test_verify(train):
 
 @pytest.fixture()
 def folder(tmp_path):
-    """A registry of our own in a folder, whose shards can be damaged: built and published by the command in the package."""
+    """A registry of our own in a folder, whose shards can be damaged: built and published by the command in
+    the package."""
     out, registry = tmp_path / "out", tmp_path / "registry"
     run("demo", "source", tmp_path / "source", "--quiet")
     recipe = Path(__file__).parents[2] / "registry/recipes/demobirds/recipe.toml"
@@ -213,7 +214,7 @@ def folder(tmp_path):
 
 
 def test_damage_is_an_error_and_not_an_image(folder):
-    registry, key = folder
+    registry, _key = folder
     with pytest.raises(isn.TrustError) as refused:
         isn.load("demobirds@1.0", registry=registry)
     assert "isn trust add" in refused.value.help and refused.value.exit_code == 4
@@ -302,7 +303,9 @@ def test_a_version_without_images_is_read_from_its_tree(tmp_path, monkeypatch):
     built = isn.load(PIN, registry=registry)
     for dataset in (built, pickle.loads(pickle.dumps(built))):
         assert [(image.tobytes(), label) for image, label in dataset] == expected
-    for (some, _), (others, _) in zip(*(ds.batches(50, size=32, out="numpy") for ds in (built, isn.load(PIN)))):
+    for (some, _), (others, _) in zip(
+        *(ds.batches(50, size=32, out="numpy") for ds in (built, isn.load(PIN)))
+    ):
         assert np.array_equal(some, others)
     file = tree / built.paths[7]
     file.write_bytes(file.read_bytes()[:-1] + b"?")

@@ -34,7 +34,9 @@ def test_golden_vector():
 def test_any_epoch(train, shuffle):
     digest = train.hash[3:]
     for seed, epoch in [(0, 0), (7, 3), (2**63, 10**6)]:
-        assert list(train.epoch(epoch, seed, shuffle=shuffle)) == norm.order(digest, seed, epoch, 163, shuffle)
+        assert list(train.epoch(epoch, seed, shuffle=shuffle)) == norm.order(
+            digest, seed, epoch, 163, shuffle
+        )
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 8])
@@ -86,7 +88,7 @@ def digest(batches):
 
 
 def test_batches_do_not_depend_on_threads_or_time(train):
-    options = dict(crop="random", size=40, flip=True, out="numpy", seed=1)
+    options = {"crop": "random", "size": 40, "flip": True, "out": "numpy", "seed": 1}
     one = digest(train.batches(32, threads=1, **options))
     batches = train.batches(32, threads=3, **options)
     assert one == digest(batches) == digest(batches)
@@ -94,7 +96,7 @@ def test_batches_do_not_depend_on_threads_or_time(train):
 
 
 def test_resuming_in_the_middle(train):
-    options = dict(crop="random", size=40, flip=True, out="numpy", seed=1, copy=True)
+    options = {"crop": "random", "size": 40, "flip": True, "out": "numpy", "seed": 1, "copy": True}
     whole = list(train.batches(32, **options))
     rest = train.batches(32, step=2, **options)
     assert (len(whole), len(rest)) == (6, 4) and len(list(train.batches(32, drop_last=True, **options))) == 5
@@ -140,9 +142,8 @@ def test_the_next_batch_is_made_meanwhile(train):
         # The next one is made, and no other; this one is as it was.
         assert counted._reader.checks == due
         assert np.array_equal(images, without[number][0]) and np.array_equal(labels, without[number][1])
-    # Left early, it ends with the batch that is being made; and what it filled stays as long as somebody has it.
-    for images, _ in counted.batches(20, prefetch=True, **options):
-        break
+    # Left early, it ends with the batch that is being made; what it filled stays as long as somebody has it.
+    images, _ = next(iter(counted.batches(20, prefetch=True, **options)))
     assert np.array_equal(images, without[0][0])
 
 

@@ -37,7 +37,9 @@ def test_map_style(sized, workers, how):
 
 
 def reference(train, epoch, step=0, **ranks):
-    batches = train.batches(16, epoch=epoch, step=step, crop="random", size=24, flip=True, seed=5, copy=True, **ranks)
+    batches = train.batches(
+        16, epoch=epoch, step=step, crop="random", size=24, flip=True, seed=5, copy=True, **ranks
+    )
     return list(batches)
 
 
@@ -62,7 +64,9 @@ def test_ranks_and_workers(train, world):
     order = train.epoch(0, 5)
     shares = []
     for rank in range(world):
-        stream = EpochBatches(train, 16, rank=rank, world_size=world, crop="random", size=24, flip=True, seed=5)
+        stream = EpochBatches(
+            train, 16, rank=rank, world_size=world, crop="random", size=24, flip=True, seed=5
+        )
         got = list(loader(stream, 2, "fork", batch_size=None))
         assert same(got, reference(train, 0, rank=rank, world_size=world))
         shares.append(torch.cat([labels for _, labels in got]).tolist())
@@ -72,7 +76,9 @@ def test_ranks_and_workers(train, world):
 
 
 def test_sampler_resumes_and_shares(train):
-    samplers = [EpochSampler(train, 10, seed=1, rank=rank, world_size=3, shuffle="shard") for rank in range(3)]
+    samplers = [
+        EpochSampler(train, 10, seed=1, rank=rank, world_size=3, shuffle="shard") for rank in range(3)
+    ]
     for sampler in samplers:
         sampler.set_epoch(4, step=2)
         assert len(sampler) == len(list(sampler)) == 55 - 20
@@ -80,7 +86,7 @@ def test_sampler_resumes_and_shares(train):
 
 
 def test_torch_batches_are_numpy_batches(train):
-    options = dict(crop="random", size=24, flip=True, layout="NCHW")
+    options = {"crop": "random", "size": 24, "flip": True, "layout": "NCHW"}
     for (ours, labels), (theirs, same_labels) in zip(
         train.batches(50, out="torch", **options), train.batches(50, out="numpy", **options)
     ):
