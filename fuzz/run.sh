@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs every fuzz target, or those named, for a while each, from the seeds of fuzz/seed.sh; a finding ends it with an error.
+# Runs every fuzz target, or those named, for a while each, one on every CPU at a time, from the seeds of fuzz/seed.sh. A
+# finding makes it fail, once those under way have ended.
 # Without sanitizers: isn has no unsafe code, and assertions and overflow checks are on.
 # usage: fuzz/run.sh [SECONDS [TARGET]...]
 set -euo pipefail
@@ -13,9 +14,19 @@ targets=("$@")
 
 mkdir -p target
 ./seed.sh
-for target in "${targets[@]}"; do
-    echo "== $target"
-    cargo fuzz run --sanitizer none "$target" -- -max_total_time="$seconds" -timeout=10 -max_len=65536 \
-        -print_final_stats=1 2>&1 | tee "target/$target.log" | grep -E 'DONE|SUMMARY|panicked|^stat::number_of|error' ||
-        { tail -n 40 "target/$target.log"; exit 1; }
-done
+fuzz() { # TARGET: prints what matters in one piece
+    local log=target/$1.log said
+    if cargo fuzz run --sanitizer none "$1" -- -max_total_time="$seconds" -timeout=10 -max_len=65536 \
+        -print_final_stats=1 >"$log" 2>&1; then
+        said=$(grep -E 'DONE|^stat::number_of' "$log")
+        printf '== %s\n%s\n' "$1" "$said"
+    else
+        said=$(tail -n 40 "$log")
+        printf '== %s\n%s\nFAILED: %s\n' "$1" "$said" "$1"
+        # With this, xargs begins no other.
+        return 255
+    fi
+}
+export -f fuzz
+export seconds
+printf '%s\n' "${targets[@]}" | xargs -P "$(nproc)" -I '{}' bash -c 'fuzz {}'

@@ -2,15 +2,14 @@
 # Logs that isn wrote, checked by the program interop/log/oracle.go, which shares no code with isn: checkpoint, tiles,
 # inclusion, consistency and proof files by Go's x/mod, entries by ssh-keygen. Then logs that somebody tampered with, and
 # each must be refused for its reason. Needs go, x/mod, ssh-keygen, python3: interop/run.sh installs them.
-# usage: interop/log.sh ISN WORK
+# usage: interop/log.sh ISN WORK (with `cargo build --example write-log` beside ISN)
 set -euo pipefail
 isn=$(realpath "$1") work=$2/log
 cd "$(dirname "$0")/.."
 export ISN_HOME=$work/home
 mkdir -p "$work"
 
-cargo build --locked --example write-log
-write=$PWD/target/debug/examples/write-log
+write=$(dirname "$isn")/examples/write-log
 GO111MODULE=off GOPATH=/usr/share/gocode go build -o "$work/oracle" interop/log/oracle.go
 registry=$PWD/registry
 cd "$work"

@@ -1,107 +1,144 @@
 #!/usr/bin/env bash
 # The checks against programs that are not ours. Installs what they need where it can (Debian's packages as root, Python
-# packages into a virtual environment); says loudly what it could not run. usage: interop/run.sh
+# packages into virtual environments); says loudly what it could not run. Two checks run at a time: many of them mostly
+# wait, for a server or a download. What a check prints comes in one piece, once it has ended. After a failure no further one
+# begins. usage: interop/run.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-export ISN_HOME="$work/home"
 unset ISN_REGISTRY
 
-say() { printf '\n== %s\n' "$*"; }
 need() { # command-or-path package
     { command -v "$1" >/dev/null || [ -e "$1" ]; } && return
     [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "MISSING: $1 (package $2)"; return 1; }
     apt-get install -y -qq "$2" >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq "$2" >/dev/null; }
 }
-need b3sum b3sum && need zstd zstd && need ssh-keygen openssh-client && need curl curl
-go=no
-if need go golang-go && need /usr/share/gocode/src/golang.org/x/mod golang-golang-x-mod-dev; then go=yes; fi
+step() { # WHAT COMMAND...: runs a command with a home of its own, prints what it said, and fails as it does
+    local what=$1 begun=$SECONDS ended=0 said
+    [ ! -e "$work/failed" ] || exit 1
+    said=$(mktemp "$work/step-XXXX")
+    ISN_HOME=$said-home "${@:2}" >"$said" 2>&1 &
+    wait $! || ended=$?
+    {
+        flock 9
+        printf '\n== %s (%s s)\n' "$what" $((SECONDS - begun))
+        cat "$said"
+        [ $ended = 0 ] || { echo "FAILED with $ended: $what"; touch "$work/failed"; }
+    } 9>"$work/printing"
+    return $ended
+}
+begin() { # FUNCTION: begins the steps of a function, once fewer than two others are under way
+    while [ "$(jobs -rp | wc -l)" -ge 2 ]; do wait -n || true; done
+    "$1" &
+}
+venv() { # NAME PACKAGE...
+    python3 -m venv "$work/venv-$1"
+    "$work/venv-$1/bin/pip" install -q --disable-pip-version-check "${@:2}"
+}
 
-say "the program"
-cargo build --locked --features cloud,parquet
+# All that is installed for the machine, before anything else: apt-get bears no second one beside it.
+need b3sum b3sum && need zstd zstd && need ssh-keygen openssh-client && need curl curl
+checks=()
+able() { # FUNCTION PROGRAM PACKAGE [PROGRAM PACKAGE]...: whether a check can run here
+    local check=$1
+    shift
+    while [ $# -gt 0 ]; do
+        need "$1" "$2" || { printf '\nNOT RUN: %s, no %s here\n' "$check" "$1"; return; }
+        shift 2
+    done
+    checks+=("$check")
+}
+data="${ISN_TEST_DATA:-../shared/data}"
+need strace strace || true
+
+# Those that take longest first.
+able python_package
+able buckets npm npm
+able real_images /usr/bin/time time
+able golden_vectors
+able logs go golang-go /usr/share/gocode/src/golang.org/x/mod golang-golang-x-mod-dev
+able review_by_keyboard chromium chromium chromedriver chromium-driver
+able verify_docs
+able label_errors
+able accuracies
+able power_cuts
+able web_server nginx nginx-light
+able wrong_clock faketime faketime
+
+# With the example, since that asks for what the tests were compiled with: nothing is compiled a second time after them.
+printf '\n== the program\n'
+cargo build --locked --features full --bin isn --example write-log
 isn="$PWD/target/debug/isn"
 
-say "docs/verify.md, word for word"
-interop/verify-docs.sh "$isn"
-
-say "logs that isn wrote, in Go's x/mod"
-if [ $go = yes ]; then
-    interop/log.sh "$isn" "$work"
-else
-    echo "NOT RUN: no Go with x/mod here"
-fi
-
-say "power cuts in a publish, replayed from its system calls"
-if need strace strace && strace -qq -o /dev/null true; then
-    python3 interop/crash.py "$isn" "$work"
-else
-    echo "NOT RUN: no strace here, or it may not trace"
-fi
-
-say "nginx: as documented, without ranges, with gzip"
-if need nginx nginx-light; then
-    interop/nginx.sh "$isn" "$work"
-else
-    echo "NOT RUN: no nginx here"
-fi
-
-say "buckets: moto's S3, s3rver, azurite"
-if need npm npm; then
-    interop/stores.sh "$isn" "$work"
-else
-    echo "NOT RUN: no npm here"
-fi
-
-say "Pillow reads every image of demobirds with the index's pixels"
-python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install -q --disable-pip-version-check pillow blake3 pyarrow
-"$isn" pull demobirds@1.0 --to "$work/demobirds" --quiet
-"$work/venv/bin/python" interop/pillow.py registry "$work/demobirds"
-
-say "label errors as cleanlab finds them"
-python3 -m venv "$work/cleanlab"
-"$work/cleanlab/bin/pip" install -q --disable-pip-version-check cleanlab==2.9.0
-"$work/cleanlab/bin/python" interop/labels.py "$isn" "$work"
-
-say "what an accuracy can tell, by statsmodels and scipy"
-python3 -m venv "$work/statsmodels"
-"$work/statsmodels/bin/pip" install -q --disable-pip-version-check scipy statsmodels
-"$work/statsmodels/bin/python" interop/resolution.py check tests/vectors/resolution.csv
-
-say "isn review by keyboard, in Chromium"
-if need chromium chromium && need chromedriver chromium-driver; then
-    "$work/venv/bin/pip" install -q --disable-pip-version-check selenium
-    "$work/venv/bin/python" interop/review.py "$isn" "$work"
-else
-    echo "NOT RUN: no chromium here"
-fi
-
-say "the Python package"
-interop/python.sh "$work"
-
-say "exports in the libraries that they are for"
-interop/exports.sh "$isn" "$work"
-
-data="${ISN_TEST_DATA:-../shared/data}"
-if [ -d "$data/ilsvrc-slice" ]; then
-    say "the slice of ImageNet: build, publish, python3 -m http.server, pull"
-    interop/slice.sh "$isn" "$data" "$work"
-    say "ImageNet's layouts: tars by GNU tar, Kaggle's folders, parquet by pyarrow; rebuild-only"
-    need strace strace || true
-    if need /usr/bin/time time; then
-        interop/layouts.sh "$isn" "$data" "$work" "$work/venv/bin/python"
+verify_docs() {
+    step "docs/verify.md, word for word" interop/verify-docs.sh "$isn"
+}
+logs() {
+    step "logs that isn wrote, in Go's x/mod" interop/log.sh "$isn" "$work"
+}
+power_cuts() {
+    if strace -qq -o /dev/null true; then
+        step "power cuts in a publish, replayed from its system calls" python3 interop/crash.py "$isn" "$work"
     else
-        echo "NOT RUN: no time here"
+        step "power cuts in a publish" echo "NOT RUN: no strace here, or it may not trace"
     fi
-    say "raw ImageNet images and photographs in Pillow"
-    interop/raw.sh "$isn" "$data" "$work" "$work/venv/bin/python"
-else
-    echo "NOT RUN: no real images at $data"
-fi
+}
+web_server() {
+    step "nginx: as documented, without ranges, with gzip" interop/nginx.sh "$isn" "$work"
+}
+buckets() {
+    step "buckets: moto's S3, s3rver, azurite" interop/stores.sh "$isn" "$work"
+}
+pillow() {
+    venv pillow pillow blake3 pyarrow
+    "$isn" pull demobirds@1.0 --to "$work/demobirds" --quiet
+    "$work/venv-pillow/bin/python" interop/pillow.py registry "$work/demobirds"
+}
+real_images() {
+    step "Pillow reads every image of demobirds with the index's pixels" pillow
+    if [ -d "$data/ilsvrc-slice" ]; then
+        step "the slice of ImageNet: build, publish, python3 -m http.server, pull" interop/slice.sh "$isn" "$data" "$work"
+        step "ImageNet's layouts: tars by GNU tar, Kaggle's folders, parquet by pyarrow; rebuild-only" \
+            interop/layouts.sh "$isn" "$data" "$work" "$work/venv-pillow/bin/python"
+        step "raw ImageNet images and photographs in Pillow" \
+            interop/raw.sh "$isn" "$data" "$work" "$work/venv-pillow/bin/python"
+    else
+        step "real images" echo "NOT RUN: none at $data"
+    fi
+}
+cleanlab() {
+    venv cleanlab cleanlab==2.9.0
+    "$work/venv-cleanlab/bin/python" interop/labels.py "$isn" "$work"
+}
+label_errors() {
+    step "label errors as cleanlab finds them" cleanlab
+}
+statsmodels() {
+    venv statsmodels scipy statsmodels
+    "$work/venv-statsmodels/bin/python" interop/resolution.py check tests/vectors/resolution.csv
+}
+accuracies() {
+    step "what an accuracy can tell, by statsmodels and scipy" statsmodels
+}
+selenium() {
+    venv selenium selenium
+    "$work/venv-selenium/bin/python" interop/review.py "$isn" "$work"
+}
+review_by_keyboard() {
+    step "isn review by keyboard, in Chromium" selenium
+}
+python_package() {
+    step "the Python package" interop/python.sh "$work"
+    step "exports in the libraries that they are for" interop/exports.sh "$isn" "$work"
+}
+wrong_clock() {
+    step "a clock that is ten years off" interop/clock.sh "$isn" "$work"
+}
+golden_vectors() {
+    step "golden vectors on other CPUs" interop/pixels.sh
+}
 
-say "a clock that is ten years off"
-if need faketime faketime; then interop/clock.sh "$isn" "$work"; else echo "NOT RUN: no faketime here"; fi
-
-say "golden vectors on other CPUs"
-interop/pixels.sh
+for check in "${checks[@]}"; do begin "$check"; done
+wait
+[ ! -e "$work/failed" ]
