@@ -15,7 +15,7 @@ python3 -m venv "$tools"
 # Unoptimised but for what decodes and hashes: for tests. (`pip wheel ./python` is the command for people.) The main
 # package's folder has most dependencies already.
 CARGO_TARGET_DIR="$PWD/target" "$tools/bin/maturin" build -q --profile dev --manifest-path python/Cargo.toml \
-    --config 'profile.dev.package.isn.opt-level=0' --out "$work/wheels"
+    --out "$work/wheels"
 wheel=$(ls "$work"/wheels/isn-*.whl)
 echo "wheel: $(basename "$wheel"), $(stat -c %s "$wheel") bytes"
 "$tools/bin/pip" install -q --disable-pip-version-check "$wheel"

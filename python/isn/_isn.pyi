@@ -1,6 +1,24 @@
 """The extension module: what ``isn.dataset`` is made on. Not for use by others: it may change."""
 
+from typing import final
+
 from typing_extensions import Self
+
+__all__ = [
+    "Buffer",
+    "Coming",
+    "IntegrityError",
+    "IsnError",
+    "Maker",
+    "NetworkError",
+    "NotFoundError",
+    "Reader",
+    "SourceNeededError",
+    "TrustError",
+    "UsageError",
+    "__version__",
+    "main",
+]
 
 __version__: str
 
@@ -21,18 +39,22 @@ class SourceNeededError(IsnError): ...
 
 def main(arguments: list[str]) -> int: ...
 
+@final
 class Buffer:
     def __new__(cls, shape: list[int]) -> Self: ...
     @property
     def __array_interface__(self) -> dict[str, object]: ...
 
+@final
 class Maker:
     def make(self, images: list[int], buffer: Buffer) -> None: ...
     def begin(self, images: list[int], buffer: Buffer) -> Coming: ...
 
+@final
 class Coming:
     def wait(self) -> None: ...
 
+@final
 class Reader:
     @staticmethod
     def open(
