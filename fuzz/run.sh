@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs every fuzz target, or those named, for a while each, one on every CPU at a time, from the seeds of fuzz/seed.sh. A
-# finding makes it fail, once those under way have ended.
-# Without sanitizers: isn has no unsafe code, and assertions and overflow checks are on.
+# Runs every fuzz target, or those named, for a while each, from the seeds of fuzz/seed.sh; as many at a time
+# as there are CPUs. After a finding no other begins, and it fails. Without sanitizers: isn has no unsafe
+# code, and assertions and overflow checks are on.
 # usage: fuzz/run.sh [SECONDS [TARGET]...]
 set -euo pipefail
 cd "$(dirname "$0")"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The Python package: its code by ruff and mypy; its wheel built by one command, with a module that is as its stub says;
-# installed into clean environments of the oldest and the newest Python at hand, and tested there; with JAX, Keras and
-# Hugging Face's datasets, and with PyTorch where Debian's is.
+# The Python package: its code checked by ruff and mypy; its wheel built by one command, and the stub of its
+# module compared with the module; installed into clean environments of the oldest and the newest Python at
+# hand, and tested there; with JAX, Keras and Hugging Face's datasets, and with PyTorch where Debian's is.
 # usage: interop/python.sh WORK
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,7 +11,12 @@ unset ISN_REGISTRY ISN_HOME ISN_CACHE PYTHONPATH
 tools="$work/python-tools"
 python3 -m venv "$tools"
 "$tools/bin/pip" install -q --disable-pip-version-check 'maturin>=1.9,<2' ruff==0.17.6 mypy==2.4.1
-(cd python && "$tools/bin/ruff" format -q --check && "$tools/bin/ruff" check -q && "$tools/bin/mypy" --no-error-summary)
+(
+    cd python
+    "$tools/bin/ruff" format -q --check
+    "$tools/bin/ruff" check -q
+    "$tools/bin/mypy" --no-error-summary
+)
 # Unoptimised but for what decodes and hashes: for tests. (`pip wheel ./python` is the command for people.) The main
 # package's folder has most dependencies already.
 CARGO_TARGET_DIR="$PWD/target" "$tools/bin/maturin" build -q --profile dev --manifest-path python/Cargo.toml \

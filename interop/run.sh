@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The checks against programs that are not ours. Installs what they need where it can (Debian's packages as root, Python
-# packages into virtual environments); says loudly what it could not run. Two checks run at a time: many of them mostly
-# wait, for a server or a download. What a check prints comes in one piece, once it has ended. After a failure no further one
-# begins. usage: interop/run.sh
+# The checks against programs that are not ours. Installs what they need where it can (Debian's packages as
+# root, Python packages into virtual environments); says loudly what it could not run. Two checks run at a
+# time, since many mostly wait for a server or a download. A check's output comes in one piece, once it has
+# ended. After a failure no other begins. usage: interop/run.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
@@ -37,7 +37,7 @@ venv() { # NAME PACKAGE...
     "$work/venv-$1/bin/pip" install -q --disable-pip-version-check "${@:2}"
 }
 
-# All that is installed for the machine, before anything else: apt-get bears no second one beside it.
+# Everything that apt-get installs, before anything else: two cannot run at a time.
 need b3sum b3sum && need zstd zstd && need ssh-keygen openssh-client && need curl curl
 checks=()
 able() { # FUNCTION PROGRAM PACKAGE [PROGRAM PACKAGE]...: whether a check can run here
@@ -66,7 +66,8 @@ able power_cuts
 able web_server nginx nginx-light
 able wrong_clock faketime faketime
 
-# With the example, since that asks for what the tests were compiled with: nothing is compiled a second time after them.
+# Examples have the dependencies of tests. So both are compiled as the tests were, and nothing twice after
+# them.
 printf '\n== the program\n'
 cargo build --locked --features full --bin isn --example write-log
 isn="$PWD/target/debug/isn"
@@ -98,7 +99,8 @@ pillow() {
 real_images() {
     step "Pillow reads every image of demobirds with the index's pixels" pillow
     if [ -d "$data/ilsvrc-slice" ]; then
-        step "the slice of ImageNet: build, publish, python3 -m http.server, pull" interop/slice.sh "$isn" "$data" "$work"
+        step "the slice of ImageNet: build, publish, python3 -m http.server, pull" \
+            interop/slice.sh "$isn" "$data" "$work"
         step "ImageNet's layouts: tars by GNU tar, Kaggle's folders, parquet by pyarrow; rebuild-only" \
             interop/layouts.sh "$isn" "$data" "$work" "$work/venv-pillow/bin/python"
         step "raw ImageNet images and photographs in Pillow" \

@@ -45,7 +45,7 @@ python3 -u -m http.server 0 --bind 127.0.0.1 --directory registry > server.log 2
 server=$!
 trap 'kill $server' EXIT
 for _ in $(seq 300); do grep -q 'port [0-9]' server.log && break; sleep 0.1; done
-grep -q 'port [0-9]' server.log || { echo "http.server does not listen after 30 seconds"; cat server.log; exit 1; }
+grep -q 'port [0-9]' server.log || { echo "http.server has no port after 30 s"; cat server.log; exit 1; }
 port=$(sed -n 's/.*port \([0-9]*\).*/\1/p' server.log | head -n 1)
 url="http://127.0.0.1:$port"
 "$isn" trust add "$url" "$("$isn" key show slice)" >/dev/null

@@ -60,8 +60,9 @@ impl Sandbox {
         command
     }
 
-    /// A run in the sandbox of a program that may run isn, such as `strace`. Of the tests' environment it inherits
-    /// only the search path and the folder for temporary files, so that nothing a developer has set changes a test.
+    /// A run in the sandbox of a program that may run isn, such as `strace`. Of the tests' environment it
+    /// inherits only the search path and the folder for temporary files, so that nothing a developer has set
+    /// changes a test.
     pub fn program(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir(self.dir.path()).stdin(Stdio::null()).env_clear();
