@@ -11,28 +11,29 @@ use isn_format::error::{Error, Result};
 use isn_format::split::Split;
 use isn_format::tree::Selection;
 
-/// Where to look.
+/// Which registry to read.
 #[derive(Debug, Args)]
 pub(super) struct RegistryArg {
-    /// A folder, an http(s)://, s3://, gs:// or az:// URL, or `bundled` [default: ISN_REGISTRY, isn.toml, or bundled]
+    /// The registry: a folder, an http(s)://, s3://, gs:// or az:// URL, or `bundled` [default: ISN_REGISTRY,
+    /// isn.toml or bundled]
     #[arg(long, value_name = "DIR|URL")]
     pub(super) registry: Option<String>,
-    /// Look neither in the cache nor in trees pulled before, and keep nothing in the cache
+    /// Use neither the cache nor trees that were pulled earlier
     #[arg(long)]
     pub(super) no_cache: bool,
-    /// Refuse a log that its witnesses have not seen for so long, for example 36h or 7d; a pin needs no log
+    /// The maximum time since the log's witnesses signed it, for example 36h or 7d; a pin needs no log
     #[arg(long, value_name = "AGE", value_parser = parse_age)]
     pub(super) max_age: Option<u64>,
 }
 
 impl RegistryArg {
-    /// This place itself: what the cache has of it does not count.
+    /// Returns the arguments that select this registry, without the cache.
     pub(super) fn itself(location: &str) -> Self {
         RegistryArg { registry: Some(location.into()), no_cache: true, max_age: None }
     }
 }
 
-/// Which part of a version.
+/// Which images of a version.
 #[derive(Debug, Args)]
 pub(super) struct SelectionArgs {
     /// Only this split (may be repeated)
@@ -41,13 +42,14 @@ pub(super) struct SelectionArgs {
     /// Only this class (may be repeated)
     #[arg(long = "class", value_name = "ID")]
     classes: Vec<ClassId>,
-    /// Only the images of this list: paths in the tree, or lines of B3SUMS, one a line; # begins a comment
+    /// Only the images in this file, which has a path of the tree or a line of B3SUMS on each line; # starts
+    /// a comment
     #[arg(long, value_name = "FILE")]
     images: Option<PathBuf>,
 }
 
 impl SelectionArgs {
-    /// The selection, with the list of images read.
+    /// Reads the list of images and returns the selection.
     pub(super) fn read(&self) -> Result<Selection> {
         let (images, lines) = self.images.as_deref().map_or(Ok(Default::default()), |file| {
             let read = read_images(file)?;
@@ -60,18 +62,19 @@ impl SelectionArgs {
     }
 }
 
-/// Who signs.
+/// The signers.
 #[derive(Debug, Args)]
 pub(super) struct KeyArgs {
-    /// A key of `isn key list`, a private key file, or a .pub file whose key the SSH agent holds (may be repeated)
+    /// A signing key: a name from `isn key list`, a private key file, or a .pub file whose key the SSH agent
+    /// holds (may be repeated)
     #[arg(long = "key", value_name = "NAME|FILE", required = true)]
     pub(super) keys: Vec<String>,
-    /// Write the statement to this file, for others to sign, instead of appending it
+    /// Write the statement to this file for others to sign, instead of appending it to the log
     #[arg(long, value_name = "FILE")]
     pub(super) statement: Option<PathBuf>,
 }
 
-/// Who says something, and to which registry.
+/// The registry and the signers of a statement.
 #[derive(Debug, Args)]
 pub(super) struct SpeakArgs {
     /// The registry's folder or bucket
@@ -81,13 +84,13 @@ pub(super) struct SpeakArgs {
     pub(super) keys: KeyArgs,
 }
 
-/// What is said of a version.
+/// The version that a statement is about.
 #[derive(Debug, Args)]
 pub(super) struct AdviceArgs {
-    /// Which version, NAME@VERSION
+    /// The version, as NAME@VERSION
     #[arg(value_name = "REF")]
     reference: DatasetRef,
-    /// Why, in one line
+    /// The reason, in one line
     #[arg(long, value_parser = parse_reason)]
     pub(super) reason: String,
     #[command(flatten)]
@@ -95,7 +98,10 @@ pub(super) struct AdviceArgs {
 }
 
 impl AdviceArgs {
-    /// One version, by its number.
+    /// Returns the name and version.
+    ///
+    /// # Errors
+    /// Fails if the reference has no version or has a dataset hash.
     pub(super) fn version(&self) -> Result<(&Name, Version)> {
         match &self.reference {
             DatasetRef::Version(name, version, None) => Ok((name, *version)),

@@ -2,8 +2,8 @@
 
 use isn_registry::transport::bundled::Bundled;
 
-// `FILES: &[(&str, &[u8])]`, every file of `registry/` sorted by path: written by build.rs.
+// build.rs writes `FILES: &[(&str, &[u8])]`: every file of `registry/`, sorted by path.
 include!(concat!(env!("OUT_DIR"), "/bundled.rs"));
 
-/// Its files.
+/// The files of the registry.
 pub(super) const BUNDLED: Bundled = Bundled::new(FILES);

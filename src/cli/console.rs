@@ -1,15 +1,18 @@
-//! All that isn prints goes through here, so that foreign text cannot do anything to the terminal, nor look like isn's own:
-//! a [`Page`] is made of lines, a message has one label, and what is not seen is written out. Nothing that happens to
-//! stdout or stderr ends the program here: a pipe may be closed, a disk full.
+//! Everything isn prints goes through here, so that foreign text can neither act on the terminal nor pass for
+//! isn's own: a [`Page`] consists of lines, a message has one label, and characters that would not be seen
+//! are escaped. A closed pipe or a full disk behind stdout or stderr never ends the program here.
 
+use std::env;
 use std::fmt;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
+
+use clap::builder::Styles;
+use clap::builder::styling::Style;
 
 use isn_format::error::cut_list;
 use isn_format::text::{line_of_several, one_line};
 
-/// Lines of a report. `writeln!` adds one line and no more, whatever the texts in it have: a line feed among them is
-/// written out.
+/// Lines of a report. `writeln!` adds exactly one line: a line feed inside the texts is escaped.
 #[derive(Default)]
 pub(super) struct Page(String);
 
@@ -21,7 +24,7 @@ impl Page {
         page
     }
 
-    /// What `write!` and `writeln!` call. Without its line end a line is the beginning of one.
+    /// Adds a line, or the beginning of one if there is no line end. `write!` and `writeln!` call this.
     pub(super) fn write_fmt(&mut self, line: fmt::Arguments<'_>) {
         let text = line.to_string();
         match text.strip_suffix('\n') {
@@ -38,14 +41,14 @@ impl Page {
         self.0.push('\n');
     }
 
-    /// Adds a text of several lines, each after `before`.
+    /// Adds the lines of a text, each with the prefix `before`.
     pub(super) fn block(&mut self, before: &str, text: &str) {
         for line in text.lines() {
             self.0 += &format!("{before}{}\n", line_of_several(line));
         }
     }
 
-    /// Adds the first things of a list, a line each.
+    /// Adds the first items of a list, one per line.
     pub(super) fn list<T: fmt::Display>(&mut self, items: &[T]) {
         let items: Vec<_> = items.iter().map(|item| one_line(&item.to_string()).into_owned()).collect();
         self.block("", cut_list(&items).trim_start_matches('\n'));
@@ -61,26 +64,44 @@ impl Page {
     }
 }
 
-/// Prints a message on stderr: after its label, if it has one, and its further lines further right, so that none looks
-/// like another message.
+/// Prints a message on stderr after its label, if it has one. Further lines are indented, so that none passes
+/// for another message.
 pub(super) fn message(label: &str, text: &str) {
     let mut lines = text.lines();
     let first = line_of_several(lines.next().unwrap_or_default()).into_owned();
     let further: Vec<_> = lines.map(line_of_several).collect();
     let indent = if further.iter().all(|line| line.starts_with("  ")) { "" } else { "  " };
     let further: String = further.iter().map(|line| format!("\n{indent}{line}")).collect();
-    stderr(&format!("{label}{first}{further}\n"));
+    let style = style(label);
+    stderr(&format!("{style}{label}{style:#}{first}{further}\n"));
 }
 
-/// Prints on stderr what is known to be fit for it. Whoever reads it may have gone; that changes nothing.
+/// How a label looks: as in clap's own messages on a terminal, and plain elsewhere.
+fn style(label: &str) -> Style {
+    let styles = Styles::styled();
+    match label {
+        "error: " if is_coloured() => *styles.get_error(),
+        "warning: " if is_coloured() => *styles.get_invalid(),
+        "help: " if is_coloured() => *styles.get_valid(),
+        _ => Style::new(),
+    }
+}
+
+fn is_coloured() -> bool {
+    let is_refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let is_dumb = env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+    io::stderr().is_terminal() && !is_refused && !is_dumb
+}
+
+/// Prints on stderr a text that is fit for it. A reader that is gone is no error.
 fn stderr(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
 }
 
-/// Prints on stdout what is known to be fit for it, at once.
+/// Prints on stdout a text that is fit for it, and flushes it.
 ///
 /// # Errors
-/// What the system says: a pipe is closed, a disk full.
+/// Fails with the system's error, for example if the pipe is closed or the disk is full.
 pub(super) fn stdout(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush())

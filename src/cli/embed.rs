@@ -1,26 +1,26 @@
-//! For programs that have isn inside of them, as the Python package has: the settings that the command line has, and errors in
-//! its words.
+//! For programs that have isn inside them, as the Python package has: the settings of the command line, and
+//! its error messages.
 
 use std::fmt::Display;
 
 use super::bundled::BUNDLED;
-use super::exit;
+use super::{exit, near};
 use isn_format::error::{Error, chain};
 use isn_registry::settings::Settings;
 
-/// What went wrong, as the command says it.
+/// An error as the command reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// The message with its causes: what stands behind `error: `.
+    /// The message with its causes, which the command prints after `error: `.
     pub message: String,
-    /// What to do next: what stands behind `help: `.
+    /// What to do next, which the command prints after `help: `.
     pub help: Option<String>,
     /// The command's exit code.
     pub code: u8,
 }
 
 impl Failure {
-    /// An argument that is not what it must be: exit code 2.
+    /// Returns the failure of an invalid argument, with exit code 2.
     pub fn usage(why: impl Display) -> Self {
         Failure { message: why.to_string(), help: None, code: 2 }
     }
@@ -28,6 +28,7 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
+        let error = near::nearest_first(error);
         Failure {
             message: chain(&error),
             help: exit::help(&error, exit::Aim::Look),
@@ -36,10 +37,10 @@ impl From<Error> for Failure {
     }
 }
 
-/// The user's settings, of a program that has isn's own registry in it.
+/// Returns the user's settings, for a program that includes the bundled registry.
 ///
 /// # Errors
-/// Where the environment does not say whose home it is.
+/// Fails if the environment has no home folder.
 pub fn settings() -> Result<Settings, Error> {
     Settings::from_environment(BUNDLED)
 }

@@ -1,15 +1,17 @@
-//! The command line: all that is printed is printed here. A module imports only from rows below its own:
+//! The command line. Everything isn prints is printed from here. A module imports only from rows below its
+//! own:
 //!
 //! | row | modules | what they have |
 //! |---|---|---|
-//! | verbs | [`verbs`] | a file a verb: its arguments, what is done with them, how its report is printed |
-//! | what they share | [`run`] | what every verb has at hand |
-//! | its parts | [`args`], [`passphrase`], [`render`], [`embed`] | what several verbs take, ask and say; what other programs take |
-//! | printing | [`output`], [`values`], [`bundled`] | reports to stdout; arguments as they are written; the registry in the binary |
-//! | ends | [`exit`], [`terminal`] | errors with their codes and next steps; progress |
-//! | words | [`console`] | all that is printed goes through it |
+//! | verbs | [`verbs`] | one file per verb: its arguments, what it does with them, how its report is printed |
+//! | shared by verbs | [`run`] | what every verb is given |
+//! | parts | [`args`], [`passphrase`], [`render`], [`embed`], [`help`] | arguments, questions and texts of several verbs; the interface for other programs; groups and examples of the help |
+//! | printing | [`output`], [`values`], [`bundled`] | reports to stdout; parsers of argument values; the registry in the binary |
+//! | ends | [`exit`], [`interrupt`], [`verbose`] | exit codes and next steps of errors; Ctrl-C; `-v` and `ISN_LOG` |
+//! | progress | [`terminal`], [`near`] | progress bars and lines; what a mistyped name may have meant |
+//! | words | [`console`] | every character that isn prints goes through it |
 
-// The map is for who reads the source.
+// The map is for readers of the source.
 #![allow(rustdoc::private_intra_doc_links)]
 
 mod args;
@@ -17,18 +19,22 @@ mod bundled;
 mod console;
 mod embed;
 mod exit;
+mod help;
+mod interrupt;
+mod near;
 mod output;
 mod passphrase;
 mod render;
 mod run;
 mod terminal;
 mod values;
+mod verbose;
 mod verbs;
 
 use std::ffi::OsString;
 use std::io::Write as _;
 
-use clap::Parser;
+use clap::{ArgAction, Command, CommandFactory as _, FromArgMatches as _, Parser};
 
 use isn_format::error::Result;
 use isn_format::text;
@@ -41,74 +47,103 @@ pub use terminal::Terminal;
 
 /// Exact versions of image-classification datasets: one hash pins every image, label and split.
 #[derive(Debug, Parser)]
-#[command(name = "isn", version, max_term_width = 110, after_help = EXIT_CODES)]
+#[command(name = "isn", version, max_term_width = 110, after_help = REFERENCE)]
 struct Args {
     /// Print one JSON object as the last line on stdout
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     json: bool,
     /// Do not show progress
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = GLOBAL)]
     quiet: bool,
-    /// Use no network: only folders, the cache, and the registry in the binary
-    #[arg(long, global = true)]
+    /// Report each request, cache hit and registry on stderr
+    #[arg(short, long, global = true, help_heading = GLOBAL, action = ArgAction::SetTrue)]
+    verbose: bool,
+    /// Use no network: only folders, the cache and the registry in the binary
+    #[arg(long, global = true, help_heading = GLOBAL)]
     offline: bool,
-    /// Threads to use [default: all cores]
-    #[arg(short, long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    /// The number of threads [default: all cores]
+    #[arg(short, long, global = true, help_heading = GLOBAL, value_name = "N",
+          value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
     /// What to do.
     #[command(subcommand)]
     command: verbs::Command,
 }
 
-const EXIT_CODES: &str = "\
-REF is NAME@VERSION, NAME (the newest), NAME@VERSION#b3:HASH or b3:HASH.
+/// The heading of options that every verb takes.
+const GLOBAL: &str = "Global options";
 
-Exit codes: 0 ok, 1 error, 2 usage, 3 integrity, 4 signature or trust, 5 network, 6 not found,
-7 source needed, 8 findings.
-Environment: ISN_HOME (keys, trust, logs), ISN_REGISTRY (comma list), ISN_PASSPHRASE (of a key),
-SSH_AUTH_SOCK, NO_COLOR; of the network: ISN_OFFLINE, ISN_CA_BUNDLE, ISN_TOKENS (HOST=TOKEN,…),
-ISN_TIMEOUT (seconds), ISN_RETRIES, and the proxy variables.";
+const REFERENCE: &str = "\
+`isn VERB --help` shows the options and examples of a verb.
+REF is NAME@VERSION, NAME (its newest version), NAME@VERSION#b3:HASH or b3:HASH.
 
-/// Runs the command with the arguments of the process, and gives its exit code.
+Exit codes: 0 success, 1 error, 2 usage, 3 integrity, 4 signature or trust, 5 network, 6 not found,
+7 source images needed, 8 findings, 130 interrupted.
+Environment: ISN_HOME (keys, trust, logs), ISN_CACHE, ISN_REGISTRY (a list, separated by commas),
+ISN_PASSPHRASE (of a key), ISN_LOG (off, error, warn, info, debug, trace), SSH_AUTH_SOCK, NO_COLOR;
+for the network: ISN_OFFLINE, ISN_CA_BUNDLE, ISN_TOKENS (HOST=TOKEN,…), ISN_TIMEOUT (seconds),
+ISN_RETRIES and the proxy variables.";
+
+/// Runs the command with the arguments of the process and returns its exit code. Ctrl-C ends the process.
 pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::from(main_with(std::env::args_os()))
+    std::process::ExitCode::from(run_with(std::env::args_os(), true))
 }
 
-/// Runs the command with these arguments, the first of which is its name, and gives its exit code.
+/// Runs the command with these arguments, the first of which is its name, and returns its exit code. Signals
+/// are the caller's.
 pub fn main_with(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    run_with(arguments, false)
+}
+
+fn run_with(arguments: impl IntoIterator<Item = OsString>, is_process: bool) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let args = match Args::try_parse_from(&arguments) {
+    let args = match parse(arguments.iter().cloned()) {
         Ok(args) => args,
         Err(error) => return not_run(&arguments, &error),
     };
     let verb = args.command.verb();
-    match execute(&args, verb) {
+    match execute(&args, verb, is_process) {
         Ok(code) => code.into(),
-        Err(error) => exit::report(&error, verb.aim(), args.json).into(),
+        Err(error) => exit::report(error, verb.aim(), args.json).into(),
     }
 }
 
-fn execute(args: &Args, verb: &dyn Verb) -> Result<exit::ExitCode> {
+/// The whole command line, with its groups and examples.
+fn command() -> Command {
+    help::complete(Args::command())
+}
+
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Error> {
+    let mut matches = command().try_get_matches_from(arguments)?;
+    Args::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command()))
+}
+
+fn execute(args: &Args, verb: &dyn Verb, is_process: bool) -> Result<exit::ExitCode> {
     let run = Run {
         settings: Settings::from_environment(bundled::BUNDLED)?,
         progress: Terminal::new(args.quiet),
         output: output::Output::new(args.json),
         offline: args.offline,
         jobs: args.jobs.map_or_else(parallel::available, usize::from),
+        command,
     };
+    verbose::start(args.verbose, run.progress.lines())?;
+    if let Some(kept) = verb.kept().filter(|_| is_process) {
+        interrupt::watch(run.progress.lines(), kept);
+    }
     files::tell_of_waiting(|lock| {
-        let text = format!("waiting for the lock {}, which another process holds", lock.display());
+        let text = format!("waiting for the file lock {}, which another process holds", lock.display());
         console::message("", &text);
     });
     let code = verb.run(&run)?;
     Ok(run.output.ended(code))
 }
 
-/// Help and version go to stdout with code 0, usage errors to stderr with code 2.
+/// Prints help and version to stdout with code 0, and usage errors to stderr with code 2.
 fn not_run(arguments: &[OsString], error: &clap::Error) -> u8 {
-    // Usage errors quote arguments: they are made of the arguments as they are fit to be shown.
+    // Usage errors quote arguments, so they are made again from arguments that are fit to be shown.
     let shown = arguments.iter().map(|argument| text::one_line(&argument.to_string_lossy()).into_owned());
-    let printed = match Args::try_parse_from(shown) {
+    let printed = match parse(shown.map(OsString::from)) {
         Err(shown) => shown.print().and_then(|()| std::io::stdout().flush()),
         Ok(_) => {
             console::message("", error.to_string().trim_end());

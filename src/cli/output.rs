@@ -1,4 +1,4 @@
-//! [`Output`]: a report to stdout, as text or JSON, and what becomes of a run whose report stdout does not take.
+//! [`Output`]: prints reports to stdout as text or JSON, and notes if stdout fails.
 
 use std::sync::OnceLock;
 
@@ -8,16 +8,16 @@ use super::console::{self, Page};
 use super::exit::{self, ExitCode};
 use isn_format::text;
 
-/// How to print.
+/// Prints reports.
 pub(super) struct Output {
     pub(super) json: bool,
     unwritten: OnceLock<Unwritten>,
 }
 
-/// What stdout did not take.
+/// A failure of stdout.
 struct Unwritten {
     error: std::io::Error,
-    /// The report's first line, where the report is of something that was done.
+    /// The first line of the report, if it is about something that was done.
     done: Option<String>,
 }
 
@@ -26,17 +26,17 @@ impl Output {
         Output { json, unwritten: OnceLock::new() }
     }
 
-    /// Prints what was asked for.
+    /// Prints what the user asked to see.
     pub(super) fn print(&self, text: &Page, json: Value) {
         self.write(text, &json, false);
     }
 
-    /// Prints a report of what was done.
+    /// Prints a report about something that was done.
     pub(super) fn print_done(&self, text: &Page, json: Value) {
         self.write(text, &json, true);
     }
 
-    /// The same, of what may have been done.
+    /// Prints a report. `is_done` says whether it is about something that was done.
     pub(super) fn write(&self, text: &Page, json: &Value, is_done: bool) {
         if self.is_broken() {
             return;
@@ -51,12 +51,12 @@ impl Output {
         }
     }
 
-    /// Whether stdout takes nothing more.
+    /// Returns whether stdout has failed.
     pub(super) fn is_broken(&self) -> bool {
         self.unwritten.get().is_some()
     }
 
-    /// What the run ends with, now that it is over.
+    /// Returns the exit code of the finished run, and reports a failure of stdout.
     pub(super) fn ended(&self, code: ExitCode) -> ExitCode {
         match self.unwritten.get() {
             Some(Unwritten { error, done }) => exit::unwritten(error, done.as_deref(), code),
@@ -64,7 +64,7 @@ impl Output {
         }
     }
 
-    /// What the user should hear beside the report.
+    /// Prints warnings on stderr.
     pub(super) fn warn(&self, warnings: impl IntoIterator<Item = impl std::fmt::Display>) {
         for warning in warnings {
             console::message("warning: ", &warning.to_string());

@@ -1,4 +1,6 @@
-//! What a verb is, and what each has at hand.
+//! [`Verb`] and [`Run`], which every verb is given.
+
+use clap::Command;
 
 use super::args::{RegistryArg, SpeakArgs};
 use super::exit::{Aim, ExitCode};
@@ -17,50 +19,61 @@ use isn_registry::steps::submit::{Speaker, Submitted};
 use isn_registry::transport::Access;
 use isn_registry::trust::{Known, public_key_argument};
 
-/// A verb: its arguments, and what is done with them.
+/// A verb: the arguments and what it does with them.
 pub(super) trait Verb {
-    /// What it is for.
+    /// What the verb is for, on which the help of an error depends.
     fn aim(&self) -> Aim {
         Aim::Look
+    }
+
+    /// What is kept if Ctrl-C ends the verb, and how to go on. `None` if the verb handles the signal itself.
+    fn kept(&self) -> Option<&'static str> {
+        Some(match self.aim() {
+            Aim::Look => "nothing half-written is left; run the same command again",
+            Aim::Bring => "what was fetched is kept; run the same command again to resume",
+            Aim::Write => "what was written is kept; run the same command again, and nothing is added twice",
+        })
     }
 
     /// Calls the operation and prints its report.
     fn run(&self, run: &Run) -> Result<ExitCode>;
 }
 
-/// What every verb has at hand.
+/// What every verb is given.
 pub(super) struct Run {
     pub(super) settings: Settings,
     pub(super) progress: Terminal,
     pub(super) output: Output,
     pub(super) offline: bool,
     pub(super) jobs: usize,
+    /// The whole command line, as clap has it.
+    pub(super) command: fn() -> Command,
 }
 
 impl Run {
-    /// How the network may be used.
+    /// Returns how the network may be used.
     pub(super) fn access(&self) -> Result<Access> {
         self.settings.access(self.offline)
     }
 
-    /// The registries to look in, and whom to believe.
+    /// Returns a client for the registries to look in.
     pub(super) fn client(&self, flag: &RegistryArg) -> Result<Client> {
         let client = self.settings.client(flag.registry.as_deref(), self.offline)?;
         Ok(Client { cache: client.cache.filter(|_| !flag.no_cache), max_age: flag.max_age, ..client })
     }
 
-    /// A registry to write to.
+    /// Opens a registry for writing.
     pub(super) fn store(&self, location: &str) -> Result<Box<dyn Store>> {
         store::open(location, &self.access()?)
     }
 
-    /// With what the user knows of registries, as it is needed to write to one.
+    /// Calls `work` with the user's trust store and known logs, which writing to a registry needs.
     pub(super) fn with_known<T>(&self, work: impl FnOnce(Known<'_>) -> Result<T>) -> Result<T> {
         work(Known { trust: &self.settings.trust()?, logs: &self.settings.logs() })
     }
 
-    /// Where indexes of source archives are kept, if they may be. Where the user's secret for them is of no use, that is
-    /// said.
+    /// Returns where indexes of source archives are cached, or `None` if they are not. Warns if the user's
+    /// secret for them is unusable.
     pub(super) fn indexes(&self, no_cache: bool) -> Option<Indexes> {
         let cache = self.settings.cache().filter(|_| !no_cache)?;
         if let Err(why) = cache.check_secret() {
@@ -69,7 +82,7 @@ impl Run {
         cache.indexes()
     }
 
-    /// A key that signs: one of the keyring, of a file, or of the SSH agent.
+    /// Returns a signing key from the keyring, a file or the SSH agent.
     pub(super) fn signer(&self, key: &str) -> Result<Box<dyn Signer>> {
         let agent = Settings::ssh_agent();
         let passphrase = |file: &str| passphrase::ask(&format!("Passphrase for {file}: "));
@@ -77,6 +90,10 @@ impl Run {
         self.settings.keyring().signer(key, unlock)
     }
 
+    /// Returns the signing keys.
+    ///
+    /// # Errors
+    /// Fails if a key is given twice.
     pub(super) fn signers(&self, keys: &[String]) -> Result<Vec<Box<dyn Signer>>> {
         let mut signers: Vec<Box<dyn Signer>> = Vec::new();
         for key in keys {
@@ -89,7 +106,7 @@ impl Run {
         Ok(signers)
     }
 
-    /// A key of the keyring by its name, else what a public key argument is elsewhere.
+    /// Returns the key of that name in the keyring, or else the key that a public key argument means.
     pub(super) fn public_key(&self, argument: &str) -> Result<PublicKey> {
         if let Ok(name) = argument.parse::<KeyName>()
             && let Ok(key) = self.settings.keyring().public(&name)
@@ -99,7 +116,7 @@ impl Run {
         Ok(public_key_argument(argument)?.key)
     }
 
-    /// Says something to a registry, and prints what became of it.
+    /// Submits statements to a registry and prints what became of them.
     pub(super) fn speak(
         &self,
         to: &SpeakArgs,

@@ -1,4 +1,4 @@
-//! Values that are written on a command line in a way of their own.
+//! Parsers of argument values.
 
 use std::path::Path;
 
@@ -13,7 +13,8 @@ use isn_format::text::is_formula;
 use isn_format::tree::Line;
 use isn_registry::files;
 
-/// The paths of a list of images: one a line, or lines of `B3SUMS`, which are given as well; sorted.
+/// Reads a list of images: a path or a line of `B3SUMS` on each line. Returns the sorted paths, and the lines
+/// of `B3SUMS`.
 pub(super) fn read_images(file: &Path) -> Result<(Vec<RelPath>, Vec<Line>)> {
     let (mut images, mut lines, mut mistakes) = (Vec::<RelPath>::new(), Vec::new(), Vec::new());
     for (at, line) in files::read_text(file)?.lines().enumerate() {
@@ -48,7 +49,7 @@ pub(super) fn read_images(file: &Path) -> Result<(Vec<RelPath>, Vec<Line>)> {
     Ok((images, lines))
 }
 
-/// Seconds, from `90s`, `15m`, `36h` or `7d`.
+/// Parses a duration such as `90s`, `15m`, `36h` or `7d` into seconds.
 pub(super) fn parse_age(text: &str) -> Result<u64, String> {
     let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
     let parsed = units.iter().find_map(|(unit, seconds)| {
@@ -58,16 +59,16 @@ pub(super) fn parse_age(text: &str) -> Result<u64, String> {
     parsed.ok_or_else(|| "expected a number and a unit: 90s, 15m, 36h, 7d".into())
 }
 
-/// The same of a time within which something has to happen.
+/// Parses a timeout into seconds, of which there must be at least one.
 #[cfg(feature = "serve")]
 pub(super) fn parse_timeout(text: &str) -> Result<u64, String> {
     match parse_age(text)? {
-        0 => Err("nothing happens in no time: 1s is the least".into()),
+        0 => Err("the minimum is 1s".into()),
         seconds => Ok(seconds),
     }
 }
 
-/// Bytes, from `1000`, `500MB` or `20GiB`.
+/// Parses a size such as `1000`, `500MB` or `20GiB` into bytes.
 pub(super) fn parse_size(text: &str) -> Result<u64, String> {
     let at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(at);
@@ -84,26 +85,26 @@ pub(super) fn parse_size(text: &str) -> Result<u64, String> {
         _ => None,
     };
     let size = number.parse::<u64>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
-    size.ok_or_else(|| "expected a whole number and perhaps a unit: 1000, 500MB, 20GiB".into())
+    size.ok_or_else(|| "expected a whole number, optionally with a unit: 1000, 500MB, 20GiB".into())
 }
 
-/// A reason that a statement can give.
+/// Parses the reason of a statement.
 pub(super) fn parse_reason(text: &str) -> Result<String, String> {
     check_reason(text).map(|()| text.into())
 }
 
-/// The name of a person, in whatever script.
+/// Parses the name of a person, in any script.
 #[cfg(feature = "serve")]
 pub(super) fn parse_person(text: &str) -> Result<String, String> {
     check_label(text)?;
     match is_formula(text) {
-        true => Err("is a formula to a spreadsheet, in which ledgers are read: begin it with a word".into()),
+        true => Err("a spreadsheet would read it as a formula: start it with a letter".into()),
         false => Ok(text.into()),
     }
 }
 
-/// Bytes that a shard has, from a million to two billion: MDS has no numbers for more than 4 GiB, and a million shards help
-/// nobody.
+/// Parses the size of a shard into bytes. MDS cannot express more than 4 GiB, and small shards would be too
+/// many.
 pub(super) fn parse_shard_size(text: &str) -> Result<u64, String> {
     match parse_size(text)? {
         size @ 1_000_000..=2_147_483_648 => Ok(size),

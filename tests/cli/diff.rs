@@ -65,7 +65,7 @@ fn every_kind_of_change_is_told_with_its_reason() {
         "relabelled: 1",
         "  ant/ant_1: ant → bee",
         "      wrong-label (A. Tester, 2026-11-24, from visual check): striped",
-        "bee_5.png: of other pixels",
+        "bee_5.png: other pixels",
     ] {
         assert!(text.contains(line), "{line} is not in:\n{text}");
     }

@@ -115,11 +115,15 @@ fn mistakes_name_the_thing_and_change_nothing() {
     for (args, code, why) in [
         (&[&["x", "relabel"], &by_ann[..]].concat()[..], 1, "'relabel': takes one class"),
         (&[&["x", "keep", "ant"], &by_ann[..]].concat(), 1, "'keep': takes no class"),
-        (&[&["x", "burn"], &by_ann[..]].concat(), 1, "'burn': is no decision: keep, remove, relabel CLASS"),
+        (
+            &[&["x", "burn"], &by_ann[..]].concat(),
+            1,
+            "'burn': is not a decision: expected keep, remove, relabel CLASS",
+        ),
         (&["x", "keep", "--reviewer", "Ann"], 2, "--reason <CODE>"),
         (&["x", "keep", "--reviewer", "Ann", "--reason", "just so"], 2, "possible values: wrong-label"),
         (&["x", "none", "--claim"], 2, "--source <NAME>"),
-        (&["x", "keep", "--claim", "--source", "me"], 1, "is no claim: label CLASS"),
+        (&["x", "keep", "--claim", "--source", "me"], 1, "is not a claim: expected label CLASS"),
         (
             &[&["x", "keep", "--date", "yesterday"], &by_ann[..]].concat(),
             1,

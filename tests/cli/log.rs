@@ -212,7 +212,7 @@ fn witnesses_must_have_seen_the_checkpoint() {
         .as_user("nobody", &["info", "grads@1.0", "--registry", "reg", "--max-age", "1h"])
         .fails(1, "--max-age");
     let trust = |args: &[&str]| forger.reader(&[&["trust", "add", "reg"], args].concat());
-    trust(&[&witness(0).to_string()]).fails(0, "must have seen its log");
+    trust(&[&witness(0).to_string()]).fails(0, "must have signed the log");
     pull(&[]).fails(4, "is cosigned by 0 of the 1 witnesses that it needs");
     forger.reader(&["log", "verify", "--registry", "reg"]).fails(4, "is cosigned by 0 of the 1 witnesses");
     cosign(&forger, &witness(0), &keys[0], now - 7200);

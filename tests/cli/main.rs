@@ -12,6 +12,7 @@ mod bombs;
 mod build;
 mod cache;
 mod cite;
+mod command;
 mod damage;
 mod delta;
 mod demo;

@@ -136,7 +136,7 @@ fn images_that_the_release_did_not_have_are_the_recipes_to_blame() {
     let differences = report["differences"].as_array().unwrap();
     assert!(differences.len() >= 8 && differences.iter().all(|d| d["cause"] == "recipe"), "{differences:?}");
     assert!(differences.iter().any(|d| d["why"] == "is not in the release"), "{differences:?}");
-    assert!(report["help"].as_str().unwrap().contains("images that the source has"), "{report}");
+    assert!(report["help"].as_str().unwrap().contains("images in the source that"), "{report}");
     assert!(!sandbox.path("grads-1.0").exists());
     assert_eq!(sandbox.leftovers(), ["."; 0]);
 }

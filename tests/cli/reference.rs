@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::sandbox::Sandbox;
 
-const VERBS: [&[&str]; 68] = [
+const VERBS: [&[&str]; 69] = [
     &[],
     &["pull"],
     &["fetch"],
@@ -73,13 +73,18 @@ const VERBS: [&[&str]; 68] = [
     &["doctor"],
     &["demo"],
     &["demo", "source"],
+    &["completions"],
 ];
 
-/// The verbs that a help text lists.
+/// The verbs that a help text lists, those of `isn` itself in groups.
 fn listed(help: &str) -> Vec<String> {
-    let commands = help.split("\nCommands:\n").nth(1).unwrap_or("").split("\n\n").next().unwrap();
+    let commands = help.split("\n\n").filter(|block| match block.lines().next() {
+        Some("Options:" | "Global options:" | "Arguments:" | "Examples:") | None => false,
+        Some(heading) => heading.ends_with(':') && !heading.contains('`'),
+    });
     let first = |line: &str| line.split_whitespace().next().unwrap().to_string();
-    commands.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   ")).map(first).collect()
+    let lines = commands.flat_map(|block| block.lines().skip(1));
+    lines.filter(|line| line.starts_with("  ") && !line.starts_with("   ")).map(first).collect()
 }
 
 #[test]

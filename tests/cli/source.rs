@@ -158,7 +158,7 @@ fn check_says_what_lacks_by_class_and_split() {
     let check = |source: &str, more: &[&str]| {
         sandbox.isn(&[&["source", "check", source, "--recipe", "grads-1.0.toml"], more].concat())
     };
-    let ran = check("raw", &[]).fails(8, "NOT WHOLE");
+    let ran = check("raw", &[]).fails(8, "INCOMPLETE");
     assert!(ran.stdout.contains("raw: unpacked folders"), "{}", ran.stdout);
     assert!(ran.stdout.contains("n01614925  6 of 1300, 1294 missing, 0 extra"), "{}", ran.stdout);
     let report = check("raw", &["--json"]).fails(8, "").json();

@@ -193,7 +193,7 @@ fn registries_builds_and_versions() {
     let output = stranger.env("ISN_HOME", sandbox.path("stranger")).output().unwrap();
     assert!(output.status.success());
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("consistent with itself, no trusted key at hand"), "{text}");
+    assert!(text.contains("consistent with itself, signed by no key you trust"), "{text}");
 
     sandbox.isn(&["verify", "raw"]).fails(1, "is neither a tree (no B3SUMS), nor a registry");
     sandbox.isn(&["verify", "./nothing"]).fails(6, "./nothing");

@@ -1,4 +1,4 @@
-//! What every error says, and what it ends with: as `tests/cli/errors.txt` has it.
+//! Holds the message, exit code and help of every error against `tests/cli/errors.txt`.
 
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind};
@@ -7,8 +7,8 @@ use isn_format::error::{At, Missing, Mistake, NetworkKind, Reject, There, chain}
 
 use super::*;
 
-/// The examples, after the pattern that they are of. The patterns are those of a `match` without a wildcard: the
-/// compiler asks for an example of what is new.
+/// The examples, after the pattern that they are of. The patterns are those of a `match` without a wildcard:
+/// the compiler asks for an example of what is new.
 macro_rules! examples {
     ($($pattern:pat => $($example:expr);+),* $(,)?) => {{
         fn has_an_example(error: &Error) {
@@ -187,7 +187,7 @@ fn examples() -> Vec<Error> {
     }
 }
 
-/// What is printed of an error: the message, the exit code, and what helps, for each aim where it differs.
+/// Returns the message, exit code and help of an error, with the help for each aim if they differ.
 fn shown(error: &Error) -> String {
     let debug = format!("{error:?}");
     let variant = debug.split([' ', '(']).next().unwrap_or_default();

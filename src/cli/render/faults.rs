@@ -1,4 +1,4 @@
-//! What was checked, and every fault of it.
+//! The report of a verification.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::cli::output::Output;
 use isn_format::error::count;
 use isn_registry::ops::verify::{Assurance, VerifyReport};
 
-/// Prints what a check found.
+/// Prints every fault that was found.
 pub(in crate::cli) fn print(output: &Output, report: &VerifyReport) {
     output.warn(&report.warnings);
     let mut text = Page::default();
@@ -56,9 +56,9 @@ fn assurance(report: &VerifyReport) -> String {
     };
     let reach = match (report.kind, report.assurance) {
         ("tree", Assurance::SelfConsistent) => {
-            "; consistent with itself only: compare the hash below, or give --expect"
+            "; consistent with itself only: compare the hash below, or use --expect"
         }
-        (_, Assurance::SelfConsistent) => "; consistent with itself, no trusted key at hand",
+        (_, Assurance::SelfConsistent) => "; consistent with itself, signed by no key you trust",
         (_, Assurance::Hash) => "; has the expected dataset hash",
         (_, Assurance::Signed) => "; signed by a key you trust",
     };

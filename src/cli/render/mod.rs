@@ -1,4 +1,4 @@
-//! Words and JSON that the reports of several verbs have.
+//! Text and JSON that the reports of several verbs share.
 
 pub(super) mod faults;
 pub(super) mod statements;
@@ -12,7 +12,7 @@ use isn_format::key::PublicKey;
 use isn_registry::registry::Snapshot;
 use isn_registry::steps::unsigned;
 
-/// Which version it is, and who says so.
+/// Returns the JSON that identifies a version, its signers and its log entry.
 pub(super) fn version(snapshot: &Snapshot, images: u64, bytes: u64) -> Value {
     let manifest = &snapshot.head.manifest;
     json!({
@@ -30,7 +30,7 @@ pub(super) fn version(snapshot: &Snapshot, images: u64, bytes: u64) -> Value {
     })
 }
 
-/// Who signed a version.
+/// Describes who signed a version.
 pub(super) fn signed(snapshot: &Snapshot) -> String {
     if snapshot.head.signed_by.is_empty() {
         return format!("not checked: {}", unsigned::REACH);
@@ -43,26 +43,27 @@ pub(super) fn signed(snapshot: &Snapshot) -> String {
     }
 }
 
-/// That nobody vouches for the log that is shown, if so.
+/// Warns that the log that is shown is not trusted, if it is not.
 pub(super) fn claimed(registry: &str, is_claimed: bool) -> Option<String> {
     is_claimed.then(|| {
         format!(
-            "this is a log as registry {registry} shows it: you trust no key of it, and nobody vouches for it"
+            "this is the log that registry {registry} shows; you do not trust its key, so nobody vouches for \
+             it"
         )
     })
 }
 
-/// How many images, and how large they are.
+/// Describes a number of images and their size.
 pub(super) fn images(images: u64, bytes: u64) -> String {
     format!("{}, {}", count(images as usize, "image"), size(bytes))
 }
 
-/// A path in JSON: its text, with replacement characters where it has none.
+/// Returns a path as JSON, with replacement characters for bytes that are not UTF-8.
 pub(super) fn path_json(path: &Path) -> Value {
     json!(path.to_string_lossy())
 }
 
-/// Bytes as people read them.
+/// Formats a number of bytes, as `2.79 MiB`.
 pub(super) fn size(bytes: u64) -> String {
     indicatif::HumanBytes(bytes).to_string()
 }

@@ -1,4 +1,4 @@
-//! Statements, and what became of them: on their way into a log, or in it.
+//! Statements that were appended to a log, or that wait for signatures.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use isn_format::error::count;
 use isn_format::statement::Statement;
 use isn_registry::steps::submit::{Fate, Submitted};
 
-/// Prints what became of what was said.
+/// Prints what became of submitted statements.
 pub(in crate::cli) fn print(output: &Output, submitted: &[Submitted]) {
     let mut text = Page::default();
     for one in submitted {
@@ -32,7 +32,7 @@ pub(in crate::cli) fn print(output: &Output, submitted: &[Submitted]) {
     output.print_done(&text, json!({ "statements": list }));
 }
 
-/// What is to be done with a statement that waits.
+/// Describes how to finish a statement that waits for signatures.
 pub(in crate::cli) fn collecting(file: &Path, missing: usize) -> String {
     let file = file.display();
     let lack = match missing {
@@ -40,8 +40,8 @@ pub(in crate::cli) fn collecting(file: &Path, missing: usize) -> String {
         n => format!("needs {}", count(n, "more signature")),
     };
     format!(
-        "written to {file}; it {lack}: `isn sign {file} --key NAME` adds one, `isn append {file} --registry DIR` puts it \
-         into the log"
+        "written to {file}; it {lack}: `isn sign {file} --key NAME` adds one, `isn append {file} --registry \
+         DIR` appends it to the log"
     )
 }
 

@@ -10,10 +10,10 @@ use crate::cli::run::{Run, Verb};
 use isn_format::error::Result;
 use isn_registry::ops::sign::append;
 
-/// What to append, and where.
+/// Arguments of `isn append`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct AppendArgs {
-    /// The statement
+    /// The file of the signed statement
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// The registry's folder or bucket

@@ -14,16 +14,16 @@ use crate::cli::run::{Run, Verb};
 use isn_format::error::{Result, count};
 use isn_registry::ops::build::{BuildOptions, BuildReport, Inputs, build};
 
-/// What to build, of what, and where to.
+/// Arguments of `isn build`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct BuildArgs {
     /// The recipe
     #[arg(value_name = "RECIPE.toml")]
     recipe: PathBuf,
-    /// The raw images
+    /// The source images
     #[arg(long, value_name = "DIR")]
     source: PathBuf,
-    /// The folder to make
+    /// The folder to write the build to
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     #[command(flatten)]
@@ -31,6 +31,10 @@ pub(in crate::cli) struct BuildArgs {
 }
 
 impl Verb for BuildArgs {
+    fn kept(&self) -> Option<&'static str> {
+        Some("the shards finished so far are kept; run the same command again to resume")
+    }
+
     fn run(&self, run: &Run) -> Result<ExitCode> {
         let inputs = Inputs::read(&self.recipe, &run.client(&self.registry)?)?;
         let indexes = run.indexes(self.registry.no_cache);
@@ -50,7 +54,7 @@ impl Verb for BuildArgs {
 
 fn print(output: &Output, report: &BuildReport, out: &Path, is_new: bool) {
     let mut text = Page::default();
-    let verb = if is_new { "built" } else { "was built already" };
+    let verb = if is_new { "built" } else { "already built" };
     writeln!(text, "{}: {verb}, {}", out.display(), images(report.images, report.bytes));
     writeln!(text, "  source   {}", report.source);
     writeln!(text, "  shards   {}, {}", report.shards, size(report.shard_bytes));

@@ -15,22 +15,22 @@ use isn_format::error::{Error, Result, count};
 use isn_registry::cache::{Cache, Damaged, Inventory, Swept};
 use isn_registry::ops::cache::verify;
 
-/// `isn cache …`
+/// Arguments of `isn cache`.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum CacheCommand {
-    /// Show where the cache is and what is in it
+    /// Show where the cache is and what it holds
     Info,
-    /// Hash everything in it; what is damaged is set aside and fetched again when it is needed
+    /// Hash every file and move damaged ones to quarantine; exit 3 if there are any
     Verify,
-    /// Remove what was not used for long, what is damaged, and what killed runs left
+    /// Remove damaged files and leftovers of killed runs; with the options, old files too
     Gc {
-        /// Remove what was used longest ago until no more than this is left, for example 500MB or 20GiB
+        /// Remove the least recently used files until the cache is no larger, for example 500MB or 20GiB
         #[arg(long, value_name = "SIZE", value_parser = parse_size)]
         max_size: Option<u64>,
-        /// Remove what was not used for so long, for example 30d
+        /// Remove files that were not used for this long, for example 30d
         #[arg(long, value_name = "AGE", value_parser = parse_age)]
         older_than: Option<u64>,
-        /// Say what would be removed, and remove nothing
+        /// Report what would be removed, without removing it
         #[arg(long)]
         dry_run: bool,
     },
@@ -99,7 +99,8 @@ fn print_verify(output: &Output, checked: u64, damaged: &[Damaged]) {
         0 => writeln!(text, "ok: {checked_text} checked"),
         n => writeln!(
             text,
-            "FAILED: {n} of {checked_text} damaged and set aside: they are fetched again when they are needed"
+            "FAILED: {n} of {checked_text} damaged and moved to quarantine; isn fetches them again when it \
+             needs them"
         ),
     };
     let paths: Vec<_> = damaged.iter().map(|one| path_json(&one.path)).collect();

@@ -12,27 +12,27 @@ use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::Result;
 use isn_registry::ops::cite::{Citation, CitationFormat, cite};
 
-/// What to cite, and how.
+/// Arguments of `isn cite`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct CiteArgs {
-    /// Which version
+    /// The version
     #[arg(value_name = "REF")]
     reference: DatasetRef,
-    /// The form of the citation
+    /// The format of the citation
     #[arg(long, value_enum, default_value = "bibtex")]
     format: CiteFormat,
     #[command(flatten)]
     registry: RegistryArg,
 }
 
-/// The forms of a citation.
+/// The formats of a citation.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum CiteFormat {
     /// A BibTeX entry
     Bibtex,
     /// A sentence
     Plain,
-    /// A CITATION.cff
+    /// A CITATION.cff file
     Cff,
 }
 

@@ -13,12 +13,12 @@ use crate::cli::run::{Run, Verb};
 use isn_format::error::{Result, count};
 use isn_registry::ops::demo::{DemoReport, write_source};
 
-/// `isn demo …`
+/// Arguments of `isn demo`.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum DemoCommand {
-    /// Draw the raw images of demobirds, laid out as ImageNet is
+    /// Draw the source images of demobirds, in the layout of ImageNet
     Source {
-        /// The folder to make
+        /// The folder to write
         dir: PathBuf,
     },
 }
@@ -33,7 +33,7 @@ impl Verb for DemoCommand {
 
 fn print_source(output: &Output, report: &DemoReport, dir: &Path) {
     let text = Page::of(format_args!(
-        "{}: {} drawn, laid out as ILSVRC2012",
+        "{}: {} drawn, in the layout of ILSVRC2012",
         dir.display(),
         count(report.images as usize, "image")
     ));

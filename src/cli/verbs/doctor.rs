@@ -15,7 +15,7 @@ use isn_registry::cache::Cache;
 use isn_registry::ops::doctor::{DoctorReport, State, Surroundings, doctor};
 use isn_registry::settings::Settings;
 
-/// Which registries to try.
+/// Arguments of `isn doctor`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct DoctorArgs {
     #[command(flatten)]
@@ -24,7 +24,7 @@ pub(in crate::cli) struct DoctorArgs {
 
 impl Verb for DoctorArgs {
     fn run(&self, run: &Run) -> Result<ExitCode> {
-        // What cannot be read is for the doctor to say.
+        // The doctor reports settings that cannot be read.
         let client = run.client(&self.registry);
         let cache = run.settings.cache();
         let agent = Settings::ssh_agent();

@@ -17,13 +17,14 @@ use isn_format::error::{Result, count};
 use isn_registry::export::Format;
 use isn_registry::ops::export::{ExportOptions, ExportReport, export};
 
-/// What to export, as what, and where to.
+/// Arguments of `isn export`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ExportArgs {
-    /// Which version
+    /// The version
     #[arg(value_name = "REF")]
     reference: DatasetRef,
-    /// The format: imagefolder, webdataset, parquet, hf (Hugging Face), npz, tfrecord, mds (MosaicML) or croissant
+    /// The format: imagefolder, webdataset, parquet, hf (Hugging Face), npz, tfrecord, mds (MosaicML) or
+    /// croissant
     #[arg(long = "as", value_name = "FORMAT")]
     format: Format,
     /// The folder to write [default: ./NAME-VERSION-FORMAT]
@@ -31,10 +32,10 @@ pub(in crate::cli) struct ExportArgs {
     to: Option<PathBuf>,
     #[command(flatten)]
     selection: SelectionArgs,
-    /// Of npz: the largest square in the middle of each image, so many pixels wide [default: images as they are]
+    /// For npz: crop each image to its central square and resize it to this side [default: keep the images]
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..65536))]
     size: Option<u32>,
-    /// Where shards are cut, where the format has shards
+    /// The maximum size of a shard, for formats with shards
     #[arg(long, value_name = "BYTES", default_value = "128MiB", value_parser = parse_shard_size)]
     shard_size: u64,
     #[command(flatten)]
@@ -44,6 +45,13 @@ pub(in crate::cli) struct ExportArgs {
 impl Verb for ExportArgs {
     fn aim(&self) -> Aim {
         Aim::Bring
+    }
+
+    fn kept(&self) -> Option<&'static str> {
+        Some(match self.registry.no_cache {
+            true => "nothing was exported; run the same command again",
+            false => "nothing was exported, and fetched pieces stay in the cache; run the same command again",
+        })
     }
 
     fn run(&self, run: &Run) -> Result<ExitCode> {

@@ -13,10 +13,10 @@ use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::Result;
 use isn_registry::ops::fetch::{FetchReport, fetch};
 
-/// Which version, and which part of it.
+/// Arguments of `isn fetch`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct FetchArgs {
-    /// Which version
+    /// The version
     #[arg(value_name = "REF")]
     reference: DatasetRef,
     #[command(flatten)]
@@ -28,6 +28,10 @@ pub(in crate::cli) struct FetchArgs {
 impl Verb for FetchArgs {
     fn aim(&self) -> Aim {
         Aim::Bring
+    }
+
+    fn kept(&self) -> Option<&'static str> {
+        Some("the pieces fetched so far stay in the cache; run the same command again to resume")
     }
 
     fn run(&self, run: &Run) -> Result<ExitCode> {

@@ -14,15 +14,15 @@ use isn_format::index::Row;
 use isn_format::split::Split;
 use isn_registry::ops::images::{ImagesReport, images};
 
-/// Which images to list.
+/// Arguments of `isn images`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ImagesArgs {
-    /// Which version
+    /// The version
     #[arg(value_name = "REF")]
     reference: DatasetRef,
     #[command(flatten)]
     selection: SelectionArgs,
-    /// Only those that the source has in this split, for example ImageNet's own val images
+    /// Only images that are in this split of the source, for example ImageNet's own val images
     #[arg(long, value_name = "SPLIT")]
     origin: Option<Split>,
     #[command(flatten)]

@@ -13,10 +13,10 @@ use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::Result;
 use isn_registry::ops::info::{InfoReport, info};
 
-/// What to show.
+/// Arguments of `isn info`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct InfoArgs {
-    /// Which version
+    /// The version
     #[arg(value_name = "REF")]
     reference: DatasetRef,
     #[command(flatten)]
@@ -36,7 +36,7 @@ fn print(output: &Output, report: &InfoReport) {
     let manifest = &report.snapshot.head.manifest;
     let mut text = Page::default();
     writeln!(text, "{}@{}  {}", manifest.name, manifest.version, manifest.title);
-    // The bar tells it from what isn says: whose signature is trusted, for one.
+    // The bar marks the publisher's text, so that it cannot pass for isn's, such as who signed.
     text.block("  | ", manifest.description.trim());
     let fields = [
         ("images", images(manifest.images, manifest.bytes)),

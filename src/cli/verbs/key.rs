@@ -15,12 +15,12 @@ use isn_format::key::PublicKey;
 use isn_registry::keyring::{KeyName, NamedKey};
 use isn_registry::ops::owner::rotate;
 
-/// `isn key …`
+/// Arguments of `isn key`.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum KeyCommand {
     /// Make a key pair
     New {
-        /// Its name
+        /// The name of the key
         name: KeyName,
         /// Store the private key unencrypted
         #[arg(long)]
@@ -30,18 +30,18 @@ pub(in crate::cli) enum KeyCommand {
     List,
     /// Print the public key line of a key
     Show {
-        /// Its name
+        /// The name of the key
         name: KeyName,
     },
-    /// Put a new key in the place of an old one, in every name that the old one owns
+    /// Replace an old key by a new one in the datasets that the old one owns
     Rotate {
-        /// The old key: a name of `isn key list`, a public key file, or the line itself ('ssh-ed25519 …')
+        /// The old key: a name from `isn key list`, a public key file, or a public key line ('ssh-ed25519 …')
         #[arg(value_name = "OLD")]
         old: String,
-        /// The new key, likewise; `isn key new` makes one
+        /// The new key, in the same form; `isn key new` makes one
         #[arg(value_name = "NEW")]
         new: String,
-        /// Only in this dataset (may be repeated) [default: all that have it]
+        /// Only in this dataset (may be repeated) [default: all that the key owns]
         #[arg(long = "name", value_name = "NAME")]
         names: Vec<Name>,
         #[command(flatten)]

@@ -19,7 +19,7 @@ use isn_registry::client::Client;
 use isn_registry::ops::log::{Entry, LogReport, audit, evidence, news, unclaim};
 use isn_registry::progress::Progress as _;
 
-/// `isn log …`
+/// Arguments of `isn log`.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum LogCommand {
     /// List the entries
@@ -27,30 +27,30 @@ pub(in crate::cli) enum LogCommand {
         #[command(flatten)]
         registry: RegistryArg,
     },
-    /// Replay the log from its first entry and check every tile; exit 8 if entries have no effect
+    /// Replay the log from its first entry and check every tile; exit 8 if an entry has no effect
     Verify {
         #[command(flatten)]
         registry: RegistryArg,
     },
-    /// Print entries as they come, and stop at a fork
+    /// Print new entries as they appear, and stop at a fork
     Watch {
-        /// How long to wait between two looks, for example 60s or 1h
+        /// The time between two checks, for example 60s or 1h
         #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_age)]
         every: u64,
-        /// Look once: print what is new since this machine last looked
+        /// Check once: print the entries that are new since the last check of this machine
         #[arg(long)]
         once: bool,
         #[command(flatten)]
         registry: RegistryArg,
     },
-    /// List the evidence of forks that this machine has seen
+    /// List the evidence of forks that this machine has found
     Evidence,
-    /// Remove claims that no writer may finish: entries that somebody without the log's key wants in the log
+    /// Remove log claims that were not made with the log's key, which block every writer
     Unclaim {
         /// The registry's folder or bucket
         #[arg(long, value_name = "DIR|URL")]
         registry: String,
-        /// Nobody else writes to the registry now; needed of a bucket, which has no lock
+        /// Confirm that nobody else writes to the registry now; required for a bucket, which has no file lock
         #[arg(long)]
         alone: bool,
     },
@@ -87,12 +87,12 @@ impl Verb for LogCommand {
     }
 }
 
-/// Prints what is new, again and again.
+/// Prints new entries again and again.
 fn watch(run: &Run, client: &Client, every: Duration, once: bool) -> Result<()> {
     loop {
         match news(client) {
             Ok(report) => print_news(&run.output, &report),
-            // A watcher outlives the network; anything else it stops at.
+            // A watcher survives a broken network, and stops at any other error.
             Err(e @ Error::Network { .. }) if !once => run.progress.note(&format!("warning: {}", chain(&e))),
             Err(e) => return Err(e),
         }
@@ -121,10 +121,10 @@ fn print_verify(output: &Output, report: &LogReport) {
     let entries = count(report.size as usize, "entry").replace("entrys", "entries");
     let checked = match &report.behind {
         None => "every entry and tile checked",
-        Some(_) => "what was seen before counts, and was not read again",
+        Some(_) => "as it was last seen, and not read again",
     };
     writeln!(text, "ok: {}: {entries}, {checked}, {} without effect", report.registry, rejected.len());
-    let how = if report.is_claimed { "  (as the registry says itself: nobody vouches for it)" } else { "" };
+    let how = if report.is_claimed { "  (which the registry claims: nobody vouches for it)" } else { "" };
     writeln!(text, "  log      {}{how}", report.anchor);
     if report.key != report.anchor {
         writeln!(text, "  key now  {}", report.key);
@@ -136,7 +136,7 @@ fn print_verify(output: &Output, report: &LogReport) {
     output.print(&text, object);
 }
 
-/// News of a log, as they come: a line an entry, in JSON an object a line.
+/// Prints the new entries of a log, one per line; in JSON, one object per line.
 fn print_news(output: &Output, report: &LogReport) {
     output.warn(report.behind.iter());
     for entry in &report.entries {
@@ -159,7 +159,7 @@ fn print_evidence(output: &Output, found: &[(LogKey, PathBuf)]) {
 fn print_unclaim(output: &Output, removed: &[String]) {
     let mut text = Page::default();
     if removed.is_empty() {
-        writeln!(text, "no claim stands in the way of the next entry");
+        writeln!(text, "no log claim blocks the next entry");
     }
     for path in removed {
         writeln!(text, "removed {path}");

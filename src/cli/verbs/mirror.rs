@@ -14,19 +14,19 @@ use isn_format::error::{Result, count};
 use isn_registry::ops::mirror::{MirrorOptions, MirrorReport, mirror};
 use isn_registry::ops::verify::store::unsigned_lack;
 
-/// What to copy, and where to.
+/// Arguments of `isn mirror`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct MirrorArgs {
     /// The registry to copy: a folder, a URL or `bundled`
     #[arg(value_name = "SRC")]
     source: String,
-    /// A folder or bucket, empty or an earlier mirror
+    /// The folder or bucket to copy to: empty, or an earlier mirror
     #[arg(value_name = "DST")]
     destination: String,
-    /// Only these, NAME or NAME@VERSION [default: all]
+    /// Only these datasets or versions, as NAME or NAME@VERSION [default: all]
     #[arg(value_name = "REF")]
     only: Vec<DatasetRef>,
-    /// Hash anew what is there already, and copy again what is damaged
+    /// Hash what the mirror has already, and copy damaged objects again
     #[arg(long)]
     verify: bool,
 }
@@ -34,6 +34,10 @@ pub(in crate::cli) struct MirrorArgs {
 impl Verb for MirrorArgs {
     fn aim(&self) -> Aim {
         Aim::Write
+    }
+
+    fn kept(&self) -> Option<&'static str> {
+        Some("the objects copied so far are kept; run the same command again to resume")
     }
 
     fn run(&self, run: &Run) -> Result<ExitCode> {
@@ -49,12 +53,12 @@ impl Verb for MirrorArgs {
 fn print(output: &Output, report: &MirrorReport, source: &str, destination: &str) {
     output.warn(claimed(source, report.is_claimed));
     let gone =
-        report.gone.iter().map(|version| format!("{version} is withdrawn, and objects of it are gone"));
+        report.gone.iter().map(|version| format!("{version} is withdrawn, and some of its objects are gone"));
     output.warn(gone);
     output.warn(report.rebuild_only.iter().map(|version| unsigned_lack(version)));
     output.warn(
         report.kept.iter().map(|version| {
-            format!("{source} shows no images of {version}: the mirror keeps those that it has")
+            format!("{source} has no images of {version}: the mirror keeps those that it has")
         }),
     );
     let copied = count(report.copied, "object");

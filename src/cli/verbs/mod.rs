@@ -1,11 +1,12 @@
-//! The verbs: a file each, or a folder for a large family. A file has the verb's arguments, what is done with them ([`Verb`]),
-//! and how its report is printed. None uses another.
+//! The verbs, each in a file of its own, or in a folder for a large family. The file has the verb's
+//! arguments, what it does with them ([`Verb`]) and how its report is printed. No verb uses another.
 
 mod append;
 mod audit;
 mod build;
 mod cache;
 mod cite;
+mod completions;
 mod demo;
 mod diff;
 mod doctor;
@@ -17,6 +18,7 @@ mod key;
 mod ledger;
 mod list;
 mod log;
+mod man;
 mod mirror;
 mod owner;
 mod prove;
@@ -41,91 +43,96 @@ use clap::Subcommand;
 
 use super::run::Verb;
 
-/// What isn does.
+/// The verbs.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Write an exact dataset version as a folder, verified before it is visible
+    /// Pull a version: write its verified images as a folder
     Pull(pull::PullArgs),
-    /// Bring a version into the cache, so that a later pull of it needs no network
+    /// Fetch a version into the cache, to pull it without a network
     Fetch(fetch::FetchArgs),
-    /// Write a version in the format of another tool
+    /// Export a version to the format of another tool
     Export(export::ExportArgs),
-    /// Bring the versions that ./isn.lock and ./isn.toml name
+    /// Pull the versions listed in ./isn.lock and ./isn.toml
     Sync(sync::SyncArgs),
-    /// Check a tree, a registry folder, a build, or a version in a registry; report every fault
+    /// Verify a tree, a build, a registry or a version
     Verify(verify::VerifyArgs),
-    /// Show what a version is
+    /// Show a version's title, licence, signers and classes
     Info(info::InfoArgs),
-    /// List the images of a version by their paths, for `isn pull --images` and for scores on a part of it
+    /// List the paths of a version's images
     Images(images::ImagesArgs),
     /// List the datasets and versions of a registry
     List(list::ListArgs),
-    /// Compare two versions: images added, removed, relabelled, moved, re-encoded, and why
+    /// Compare two versions image by image
     Diff(diff::DiffArgs),
-    /// Print how to cite a version, with its pin
+    /// Print a citation of a version, with its pin
     Cite(cite::CiteArgs),
-    /// Build a version from a recipe and raw images
+    /// Build a version from a recipe and source images
     Build(build::BuildArgs),
-    /// Look at a folder of source images
+    /// Check a folder of source images
     #[command(subcommand)]
     Source(source::SourceCommand),
-    /// Check that a folder has the very source files that a version was built from; nothing is built
+    /// Check that a source has the files a version was built from
     VerifySource(verify_source::VerifySourceArgs),
-    /// Look for what is wrong with images and labels; it ranks, and never removes
+    /// Find duplicates, damaged images and probable label errors
     #[command(subcommand)]
     Audit(audit::AuditCommand),
-    /// Decide suspects one by one on a page in the browser, by keyboard; every decision is a row of the ledger
+    /// Review suspect labels in the browser
     #[cfg(feature = "serve")]
     Review(review::ReviewArgs),
-    /// Sign a build and put it into a registry: a folder, a bucket, or a server that takes it in
+    /// Sign a build and publish it to a registry
     Publish(publish::PublishArgs),
-    /// Add a signature to a statement that needs several
+    /// Add a signature to a statement
     Sign(sign::SignArgs),
-    /// Put a signed statement into the log of a registry
+    /// Append a signed statement to a registry's log
     Append(append::AppendArgs),
-    /// Show and change whose a dataset's name is
+    /// Show and change the owners of a dataset's name
     #[command(subcommand)]
     Owner(owner::OwnerCommand),
-    /// Make a key count no more in the names that it owns
+    /// Revoke a key in the datasets that it owns
     Revoke(revoke::RevokeArgs),
-    /// Advise against a version: it stays, and every pull warns
+    /// Yank a version: it stays available, and every pull warns
     Yank(yank::YankArgs),
-    /// Say that a version's objects may go: pulls say so
+    /// Withdraw a version: its objects may be deleted
     Withdraw(withdraw::WithdrawArgs),
-    /// Look at a registry's log, audit it, watch it
+    /// Show, verify and watch a registry's log
     #[command(subcommand)]
     Log(log::LogCommand),
-    /// Write a file that proves, offline and with the log's key alone, that a release is in the log
+    /// Write an offline proof that a release is in the log
     Prove(prove::ProveArgs),
-    /// Make and show signing keys (OpenSSH Ed25519)
+    /// Make, list and rotate signing keys (OpenSSH Ed25519)
     #[command(subcommand)]
     Key(key::KeyCommand),
-    /// Say whose releases you believe, registry by registry
+    /// Add, list and remove the keys that you trust
     #[command(subcommand)]
     Trust(trust::TrustCommand),
-    /// Manage a registry
+    /// Initialise and check a registry
     #[command(subcommand)]
     Registry(registry::RegistryCommand),
-    /// Copy a registry, or some of its datasets, to a folder or bucket: only what is not there, all of it verified
+    /// Copy a registry, or some of its datasets, and verify the copy
     Mirror(mirror::MirrorArgs),
-    /// Look at, add to and settle a ledger: what is claimed of images, and what people decided
+    /// Show, extend and check a ledger of claims and decisions
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
-    /// Look after what was fetched
+    /// Show, verify and clean the cache
     #[command(subcommand)]
     Cache(cache::CacheCommand),
     /// Serve a registry's folder over HTTP/1.1 and HTTP/2
     #[cfg(feature = "serve")]
     Serve(serve::ServeArgs),
-    /// Look for what is wrong with this machine's set-up, and say what helps; exit 8 if something will not work
+    /// Check this machine's set-up; exit 8 if something will not work
     Doctor(doctor::DoctorArgs),
-    /// Try everything without ImageNet
+    /// Draw source images, to try isn without ImageNet
     #[command(subcommand)]
     Demo(demo::DemoCommand),
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsArgs),
+    /// Write the man pages, for packagers
+    #[command(hide = true)]
+    Man(man::ManArgs),
 }
 
 impl Command {
-    /// The verb that was given.
+    /// Returns the verb that was given.
     pub(super) fn verb(&self) -> &dyn Verb {
         match self {
             Command::Pull(verb) => verb,
@@ -163,6 +170,8 @@ impl Command {
             Command::Serve(verb) => verb,
             Command::Doctor(verb) => verb,
             Command::Demo(verb) => verb,
+            Command::Completions(verb) => verb,
+            Command::Man(verb) => verb,
         }
     }
 }

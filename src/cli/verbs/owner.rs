@@ -14,44 +14,44 @@ use isn_format::error::{Result, count};
 use isn_format::key::PublicKey;
 use isn_registry::ops::owner::{Change, Shown, change, show};
 
-/// `isn owner …`
+/// Arguments of `isn owner`.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum OwnerCommand {
-    /// Show whose a name is
+    /// Show the owners of a name
     Show {
         /// The dataset
         name: Name,
         #[command(flatten)]
         registry: RegistryArg,
     },
-    /// Add a key
+    /// Add an owner's key
     Add {
         /// The dataset
         name: Name,
-        /// The key: a name of `isn key list`, a public key file, or the line itself ('ssh-ed25519 …')
+        /// The key: a name from `isn key list`, a public key file, or a public key line ('ssh-ed25519 …')
         #[arg(value_name = "KEY")]
         added: String,
-        /// As a recovery key, which may sign owner statements and revocations only
+        /// Add it as a recovery key, which can sign only changes of owners and revocations
         #[arg(long)]
         recovery: bool,
         #[command(flatten)]
         to: SpeakArgs,
     },
-    /// Remove a key
+    /// Remove an owner's key
     Remove {
         /// The dataset
         name: Name,
-        /// The key: a name of `isn key list`, a public key file, or the line itself ('ssh-ed25519 …')
+        /// The key: a name from `isn key list`, a public key file, or a public key line ('ssh-ed25519 …')
         #[arg(value_name = "KEY")]
         removed: String,
         #[command(flatten)]
         to: SpeakArgs,
     },
-    /// Set how many of the keys must sign
+    /// Set how many owners must sign
     Threshold {
         /// The dataset
         name: Name,
-        /// How many
+        /// The number of signatures
         #[arg(value_name = "N")]
         threshold: usize,
         #[command(flatten)]

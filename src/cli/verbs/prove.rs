@@ -17,10 +17,10 @@ use isn_format::release::Standing;
 use isn_registry::files;
 use isn_registry::ops::log::{ProveReport, prove};
 
-/// What to prove, and where to write it.
+/// Arguments of `isn prove`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ProveArgs {
-    /// Which version
+    /// The version
     #[arg(value_name = "REF")]
     reference: DatasetRef,
     /// The file to write [default: NAME-VERSION.tlog-proof]
@@ -49,7 +49,7 @@ fn print(output: &Output, report: &ProveReport, file: &Path) {
     let Standing::Logged(position) = release.standing() else { return };
     let (file_shown, index, origin) = (file.display(), position.index, &position.origin);
     let mut text = Page::of(format_args!("{file_shown}: {title} is entry {index} of log {origin}"));
-    writeln!(text, "  `isn verify --proof {file_shown}` checks it, with no network");
+    writeln!(text, "  `isn verify --proof {file_shown}` verifies it without a network");
     let object = json!({ "file": path_json(file), "dataset": release.dataset().prefixed(), "log": position });
     output.print_done(&text, object);
 }

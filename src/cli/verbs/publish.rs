@@ -19,21 +19,21 @@ use isn_registry::registry::is_url;
 use isn_registry::steps::submit::Fate;
 use isn_registry::trust::RegistryId;
 
-/// What to publish, where to, and who signs.
+/// Arguments of `isn publish`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct PublishArgs {
     /// The output of `isn build`
     #[arg(value_name = "OUT")]
     build: PathBuf,
-    /// The registry's folder or bucket, of which an empty one becomes a registry; or the URL of an `isn serve`
+    /// The registry's folder or bucket, which may be empty, or the URL of an `isn serve`
     #[arg(long, value_name = "DIR|URL")]
     registry: String,
     #[command(flatten)]
     keys: KeyArgs,
-    /// Check everything and say what would be done, but write nothing
+    /// Check everything and report what would be done, without writing
     #[arg(long)]
     dry_run: bool,
-    /// Publish no images: whoever pulls builds them from an own copy of the source (`isn pull REF --source DIR`)
+    /// Publish no images: users build them from their own copy of the source (`isn pull REF --source DIR`)
     #[arg(long)]
     rebuild_only: bool,
 }
@@ -41,6 +41,13 @@ pub(in crate::cli) struct PublishArgs {
 impl Verb for PublishArgs {
     fn aim(&self) -> Aim {
         Aim::Write
+    }
+
+    fn kept(&self) -> Option<&'static str> {
+        Some(match self.dry_run {
+            true => "nothing was written; run the same command again",
+            false => "the objects copied so far are kept; run the same command again to finish",
+        })
     }
 
     fn run(&self, run: &Run) -> Result<ExitCode> {
@@ -56,8 +63,8 @@ impl PublishArgs {
     /// Publishes to a server.
     fn send(&self, run: &Run, signers: &[Box<dyn Signer>]) -> Result<PublishReport> {
         if self.keys.statement.is_some() {
-            let why =
-                "is for a folder or bucket: where several have to sign, publish to what the server serves";
+            let why = "is for a folder or bucket: if several have to sign, publish to the folder or bucket \
+                       that the server serves";
             return Err(Error::invalid("--statement", why));
         }
         let id: RegistryId = self.registry.parse()?;
@@ -98,7 +105,7 @@ fn print(output: &Output, report: &PublishReport, registry: &str, dry_run: bool)
             writeln!(text, "{name}@{version} is in {registry} already: nothing would change")
         }
         (true, false) => writeln!(text, "would publish {name}@{version} to {registry}: {new}"),
-        (false, true) => writeln!(text, "{name}@{version} is in {registry} already, the very same"),
+        (false, true) => writeln!(text, "{name}@{version} is in {registry} already, unchanged"),
         (false, false) => match &report.fate {
             Some(Fate::Collecting(file, missing)) => {
                 let how = statements::collecting(file, *missing);
@@ -113,7 +120,7 @@ fn print(output: &Output, report: &PublishReport, registry: &str, dry_run: bool)
             writeln!(text, "  key      {signer}");
         }
         if report.new_name {
-            writeln!(text, "  name     {name} is owned by this key from now on");
+            writeln!(text, "  name     {name} now belongs to this key");
         }
     }
     if report.rebuild_only {

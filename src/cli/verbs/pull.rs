@@ -17,10 +17,10 @@ use isn_registry::ops::pull::seeds::Reuse;
 use isn_registry::ops::pull::{PullOptions, PullReport, pull};
 use isn_registry::ops::sync;
 
-/// Which version, where to, and from what.
+/// Arguments of `isn pull`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct PullArgs {
-    /// Which version
+    /// The version
     #[arg(value_name = "REF")]
     reference: DatasetRef,
     #[command(flatten)]
@@ -30,17 +30,17 @@ pub(in crate::cli) struct PullArgs {
     to: Option<PathBuf>,
     #[command(flatten)]
     selection: SelectionArgs,
-    /// Build it from your own copy of the source images instead of fetching them
+    /// Build the version from your own copy of the source images, instead of fetching its images
     #[arg(long, value_name = "DIR", conflicts_with_all = ["splits", "classes", "images"])]
     source: Option<PathBuf>,
-    /// Link to images of trees that are on this disk already, instead of copying: an edit shows in both. Files that
-    /// others may write to are copied
+    /// Hard-link images from trees on this disk instead of copying them, so that an edit shows in both. Files
+    /// that other users may write to are copied
     #[arg(long)]
     hardlink: bool,
     /// Record the version in ./isn.lock
     #[arg(long)]
     lock: bool,
-    /// Record a tree that is outside this folder, too
+    /// Record a tree even if it is outside this folder
     #[arg(long, requires = "lock")]
     allow_outside: bool,
 }
@@ -48,6 +48,10 @@ pub(in crate::cli) struct PullArgs {
 impl Verb for PullArgs {
     fn aim(&self) -> Aim {
         Aim::Bring
+    }
+
+    fn kept(&self) -> Option<&'static str> {
+        Some("the images fetched so far are kept; run the same command again to resume")
     }
 
     fn run(&self, run: &Run) -> Result<ExitCode> {
@@ -82,7 +86,7 @@ fn print(output: &Output, report: &PullReport, locked: bool) {
     let path = report.path.display();
     let mut text = Page::default();
     if report.was_there {
-        writeln!(text, "{path} is there already and whole: {}", images(report.images, report.bytes))
+        writeln!(text, "{path} exists already and is whole: {}", images(report.images, report.bytes))
     } else {
         let reused = match report.reused_images {
             0 => String::new(),

@@ -17,10 +17,10 @@ use isn_registry::ops::registry::{RegistryReport, init, rotate_key};
 use isn_registry::ops::verify::store::check;
 use isn_registry::steps::submit::Submitted;
 
-/// `isn registry …`
+/// Arguments of `isn registry`.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum RegistryCommand {
-    /// Make an empty folder or bucket a registry with a log of its own
+    /// Turn an empty folder or bucket into a registry with a log of its own
     Init {
         /// The folder or bucket
         #[arg(value_name = "DIR|URL")]
@@ -28,17 +28,18 @@ pub(in crate::cli) enum RegistryCommand {
         /// The log's name, for example example.org/birds [default: isn.local/ and 16 hex digits of its key]
         #[arg(long)]
         origin: Option<String>,
-        /// A private key file for the log; of a registry that exists, its own key, to append from this machine too
+        /// A private key file for the log. For an existing registry: its log key, to append from this machine
+        /// too
         #[arg(long, value_name = "FILE")]
         log_key: Option<PathBuf>,
     },
-    /// Verify all of a registry, wherever it is: its log, every release, every image
+    /// Verify a whole registry: its log, every release and every image
     Check {
-        /// A folder or URL
+        /// The folder, bucket or URL
         #[arg(value_name = "DIR|URL")]
         location: String,
     },
-    /// Give the log a new key, signed by the old one
+    /// Replace the log's key by a new one, signed with the old one
     RotateKey {
         /// The folder or bucket
         #[arg(value_name = "DIR|URL")]
@@ -83,7 +84,7 @@ fn print_init(output: &Output, registry: &str, report: &RegistryReport) {
     let mut text = Page::of(format_args!("{registry} {how}"));
     writeln!(text, "  log      {}", report.log_key);
     if let Some(path) = &report.key_path {
-        writeln!(text, "  key      {} (keep a copy: without it nothing can be added)", path.display());
+        writeln!(text, "  key      {} (keep a copy: nothing can be added without it)", path.display());
     }
     let object = json!({
         "path": registry,

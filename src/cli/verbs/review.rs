@@ -18,25 +18,26 @@ use isn_format::recipe::Recipe;
 use isn_registry::files;
 use isn_registry::ops::audit::Subject;
 
-/// What to review.
+/// Arguments of `isn review`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ReviewArgs {
     /// A folder of images, a tree, the output of `isn build`, or a version
     #[arg(value_name = "DIR|REF")]
     target: String,
-    /// The ledger to write to; it is made if there is none
+    /// The ledger to add decisions to, which is made if it does not exist
     #[arg(long, value_name = "LEDGER")]
     ledger: PathBuf,
-    /// What is in question: claims as an audit writes them, or a list of images [default: the ledger's own claims]
+    /// The suspects: a ledger of label claims, as `isn audit labels --claims` writes it, or a list of images
+    /// [default: the ledger's own claims]
     #[arg(long, value_name = "FILE")]
     suspects: Option<PathBuf>,
-    /// The dataset: its classes with their names, where the images' folders say too little or too much
+    /// The recipe whose classes and labels are offered [default: the classes of the images' folders]
     #[arg(long, value_name = "RECIPE.toml")]
     recipe: Option<PathBuf>,
-    /// Who decides: your name, as the ledger will have it
+    /// Your name, which is recorded in the ledger
     #[arg(long, value_name = "NAME", value_parser = parse_person)]
     reviewer: String,
-    /// A loopback address; port 0 takes a free one
+    /// The loopback address to listen on; port 0 selects a free port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
     #[command(flatten)]
@@ -44,6 +45,10 @@ pub(in crate::cli) struct ReviewArgs {
 }
 
 impl Verb for ReviewArgs {
+    fn kept(&self) -> Option<&'static str> {
+        None
+    }
+
     fn run(&self, run: &Run) -> Result<ExitCode> {
         let subject = Subject::open(&run.client(&self.registry)?, &self.target, &run.progress)?;
         let recipe = |path: &PathBuf| Recipe::parse(&path.display().to_string(), &files::read_text(path)?);
@@ -57,7 +62,7 @@ impl Verb for ReviewArgs {
             listen: self.listen,
         })?;
         print_begun(&run.output, &review);
-        // The page has its key in the address: without it nobody can open it.
+        // The address has the key of the page: without it nobody can open the page.
         if run.output.is_broken() {
             return Ok(ExitCode::SUCCESS);
         }
@@ -66,12 +71,12 @@ impl Verb for ReviewArgs {
     }
 }
 
-/// The address comes at once, for whoever waits for it: a person, or a program that opens it.
+/// Prints the address at once, since a person or a program waits for it.
 fn print_begun(output: &Output, review: &Review) {
     let ReviewReport { suspects, decided } = review.report();
     let url = review.url();
     let text = Page::of(format_args!(
-        "{suspects} suspects, {decided} decided: open {url} in a browser; Ctrl-C ends"
+        "{suspects} suspects, {decided} decided: open {url} in a browser; Ctrl-C stops"
     ));
     output.print(&text, json!({ "url": url, "suspects": suspects, "decided": decided }));
 }

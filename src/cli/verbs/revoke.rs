@@ -10,16 +10,16 @@ use isn_format::dataset_ref::Name;
 use isn_format::error::Result;
 use isn_registry::ops::owner::revoke;
 
-/// Which key, where, and why.
+/// Arguments of `isn revoke`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RevokeArgs {
-    /// The key: a name of `isn key list`, a public key file, or the line itself ('ssh-ed25519 …')
+    /// The key: a name from `isn key list`, a public key file, or a public key line ('ssh-ed25519 …')
     #[arg(value_name = "KEY")]
     revoked: String,
-    /// Only in this dataset (may be repeated) [default: all that have it]
+    /// Only in this dataset (may be repeated) [default: all that the key owns]
     #[arg(long = "name", value_name = "NAME")]
     names: Vec<Name>,
-    /// Why, in one line
+    /// The reason, in one line
     #[arg(long, value_parser = parse_reason)]
     reason: String,
     #[command(flatten)]

@@ -13,13 +13,14 @@ use crate::cli::run::{Run, Verb};
 use isn_format::error::Result;
 use isn_registry::ops::sign::{SignReport, sign};
 
-/// What to sign, and with what.
+/// Arguments of `isn sign`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct SignArgs {
-    /// The statement, as `isn publish` and others write it where one signature is not enough
+    /// The file of the statement, which `isn publish` and other verbs write with --statement
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// A key of `isn key list`, a private key file, or a .pub file whose key the SSH agent holds
+    /// The signing key: a name from `isn key list`, a private key file, or a .pub file whose key the SSH
+    /// agent holds
     #[arg(long, value_name = "NAME|FILE")]
     key: String,
 }

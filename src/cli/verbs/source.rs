@@ -16,21 +16,21 @@ use isn_format::split::Split;
 use isn_registry::files;
 use isn_registry::ops::source::{CheckOptions, SourceReport, check};
 
-/// `isn source …`
+/// Arguments of `isn source`.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum SourceCommand {
-    /// Say how a folder of source images is laid out, and what it lacks of what a recipe needs; exit 8 if it does
+    /// Report the layout of a source, and which images of a recipe it lacks; exit 8 if it lacks any
     Check {
-        /// The raw images: folders, the official archives, Kaggle's layout or parquet files
+        /// The source images: folders, the official archives, Kaggle's layout or parquet files
         #[arg(value_name = "DIR")]
         dir: PathBuf,
-        /// The recipe, whose classes are looked for
+        /// The recipe, whose classes the source must have
         #[arg(long, value_name = "RECIPE.toml")]
         recipe: PathBuf,
-        /// Hash the official archives and compare with the published MD5, instead of their lengths alone
+        /// Compare the MD5 of the official archives with the published one, instead of their lengths alone
         #[arg(long)]
         checksums: bool,
-        /// Keep no index of the archives in the cache
+        /// Do not cache indexes of the archives
         #[arg(long)]
         no_cache: bool,
     },
@@ -113,7 +113,7 @@ fn print_check(output: &Output, report: &SourceReport, dir: &Path) {
             text.list(list);
         }
     }
-    writeln!(text, "{}", if report.is_whole() { "ok: all is there" } else { "NOT WHOLE" });
+    writeln!(text, "{}", if report.is_whole() { "ok: complete" } else { "INCOMPLETE" });
     let mut object = json!(report);
     object["ok"] = json!(report.is_whole());
     object["path"] = path_json(dir);

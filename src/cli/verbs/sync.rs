@@ -14,15 +14,16 @@ use crate::cli::run::{Run, Verb};
 use isn_format::error::Result;
 use isn_registry::ops::sync::{SyncOptions, Synced, sync};
 
-/// What may change.
+/// Arguments of `isn sync`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct SyncArgs {
     #[command(flatten)]
     registry: RegistryArg,
-    /// Never change isn.lock: fail if it lacks something
+    /// Fail if isn.lock lacks a dataset of isn.toml, instead of adding it
     #[arg(long)]
     locked: bool,
-    /// Write trees outside this folder too, where isn.lock says so (an absolute path, `..`, a link)
+    /// Write trees outside this folder if isn.lock names such a path (absolute, with `..`, or through a
+    /// symlink)
     #[arg(long)]
     allow_outside: bool,
 }
@@ -30,6 +31,10 @@ pub(in crate::cli) struct SyncArgs {
 impl Verb for SyncArgs {
     fn aim(&self) -> Aim {
         Aim::Bring
+    }
+
+    fn kept(&self) -> Option<&'static str> {
+        Some("finished trees and the images fetched so far are kept; run the same command again to resume")
     }
 
     fn run(&self, run: &Run) -> Result<ExitCode> {
@@ -51,7 +56,7 @@ fn print(output: &Output, synced: &[Synced]) {
         output.warn(&one.warnings);
         let how = match one.fetched_bytes {
             Some(bytes) => format!("pulled, {} fetched", size(bytes)),
-            None => "there already and whole".into(),
+            None => "exists already and is whole".into(),
         };
         writeln!(text, "{}: {how}", one.entry.path.display());
         writeln!(text, "  pin      {}", one.entry.pin);

@@ -11,26 +11,26 @@ use isn_format::error::Result;
 use isn_registry::ops::trust::{add, remove};
 use isn_registry::trust::{AnyKey, RegistryId, TrustStore};
 
-/// `isn trust …`
+/// Arguments of `isn trust`.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum TrustCommand {
-    /// Believe a registry's log (a vkey), or its releases by one publisher (an SSH key)
+    /// Trust a registry's log or witness (a vkey), or a publisher's releases in it (an SSH key)
     Add {
-        /// A folder or URL
+        /// The registry: a folder, bucket or URL
         registry: String,
-        /// A log's or witness's vkey, a public key file, or the line itself ('ssh-ed25519 …')
+        /// The key: a vkey, a public key file, or a public key line ('ssh-ed25519 …')
         key: String,
-        /// How many of the registry's witnesses must have signed [default: all]
+        /// The number of the registry's witnesses that must have signed [default: all]
         #[arg(long, value_name = "N")]
         need: Option<usize>,
     },
     /// List the keys you trust
     List,
-    /// Believe a key no more
+    /// Stop trusting a key
     Remove {
-        /// A folder or URL
+        /// The registry: a folder, bucket or URL
         registry: String,
-        /// A vkey, a public key file, the line itself, or its fingerprint (SHA256:…)
+        /// The key: a vkey, a public key file, a public key line, or a fingerprint (SHA256:…)
         key: String,
     },
 }
@@ -56,10 +56,12 @@ impl Verb for TrustCommand {
 fn print_add(output: &Output, registry: &RegistryId, key: &AnyKey) {
     let text = match key {
         AnyKey::Publisher(line) => {
-            format!("registry {registry}: releases by {} are believed", line.key.fingerprint())
+            format!("registry {registry}: trusts releases by {}", line.key.fingerprint())
         }
-        AnyKey::Log(log) => format!("registry {registry}: known by its log's key, {log}"),
-        AnyKey::Witness(witness) => format!("registry {registry}: {witness} must have seen its log"),
+        AnyKey::Log(log) => format!("registry {registry}: trusts the log {log}"),
+        AnyKey::Witness(witness) => {
+            format!("registry {registry}: witness {witness} must have signed the log")
+        }
     };
     output.print_done(&Page::of(format_args!("{text}")), key_json(registry, key));
 }
@@ -75,7 +77,7 @@ fn print_list(output: &Output, store: &TrustStore) {
         })
         .collect();
     if all.is_empty() && !output.json {
-        console::message("", "no keys are trusted: `isn trust add REGISTRY KEY` trusts one");
+        console::message("", "you trust no keys: `isn trust add REGISTRY KEY` adds one");
         return;
     }
     let line = |(registry, key): &(&RegistryId, AnyKey)| match key {
@@ -92,10 +94,10 @@ fn print_list(output: &Output, store: &TrustStore) {
 fn print_remove(output: &Output, registry: &RegistryId, key: &AnyKey) {
     let text = match key {
         AnyKey::Publisher(line) => {
-            format!("registry {registry}: releases by {} are believed no more", line.key.fingerprint())
+            format!("registry {registry}: no longer trusts releases by {}", line.key.fingerprint())
         }
-        AnyKey::Log(log) => format!("registry {registry}: not known by {log} any more"),
-        AnyKey::Witness(witness) => format!("registry {registry}: {witness} is no witness any more"),
+        AnyKey::Log(log) => format!("registry {registry}: no longer trusts the log {log}"),
+        AnyKey::Witness(witness) => format!("registry {registry}: {witness} is no longer a witness"),
     };
     output.print_done(&Page::of(format_args!("{text}")), key_json(registry, key));
 }

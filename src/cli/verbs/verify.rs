@@ -16,16 +16,17 @@ use isn_format::error::{Error, Result};
 use isn_format::log::LogKey;
 use isn_registry::ops::verify::{Expectation, ProofReport, Target, verify, verify_proof};
 
-/// What to check, and against what.
+/// Arguments of `isn verify`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct VerifyArgs {
-    /// A folder, or a version
+    /// A tree, a build, a registry's folder, or a version
     #[arg(value_name = "PATH|REF", required_unless_present = "proof")]
     subject: Option<String>,
-    /// Check the release that this file of `isn prove` proves, offline; and the tree, if one is named
+    /// Verify the proof in this file, which `isn prove` wrote, without a network; and the tree against it, if
+    /// one is given
     #[arg(long, value_name = "FILE", conflicts_with = "expect")]
     proof: Option<PathBuf>,
-    /// The key of the log that the proof is from [default: the one that you trust]
+    /// The key of the proof's log [default: the one that you trust]
     #[arg(long, value_name = "VKEY", requires = "proof")]
     log_key: Option<LogKey>,
     /// The version or dataset hash that the tree must have
@@ -61,7 +62,7 @@ impl Verb for VerifyArgs {
     }
 }
 
-/// A path that exists or looks like one, else a reference.
+/// Returns a path if the text is one that exists or looks like one, and otherwise a reference.
 fn target(text: &str) -> Result<Target> {
     let path = PathBuf::from(text);
     let looks_like_path = text.contains(['/', '\\']) || text.starts_with('.');

@@ -15,10 +15,10 @@ use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::{Result, count};
 use isn_registry::ops::verify_source::{VerifySourceReport, verify_source};
 
-/// What to compare with what.
+/// Arguments of `isn verify-source`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct VerifySourceArgs {
-    /// Which version
+    /// The version
     #[arg(value_name = "REF")]
     reference: DatasetRef,
     /// Your copy of the source images, in any layout
@@ -48,7 +48,7 @@ fn print(output: &Output, report: &VerifySourceReport, dir: &Path) {
     let unsigned = report.snapshot.head.unsigned();
     let as_said = match unsigned {
         [] => "as released",
-        _ => "as the index says, which nobody whom you trust signed",
+        _ => "as in the index, which no key you trust has signed",
     };
     if is_right {
         writeln!(text, "ok: {} ({}): {checked} {as_said}", dir.display(), report.layout)

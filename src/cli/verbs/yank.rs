@@ -8,7 +8,7 @@ use crate::cli::run::{Run, Verb};
 use isn_format::error::Result;
 use isn_registry::ops::owner::yank;
 
-/// Which version, and why.
+/// Arguments of `isn yank`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct YankArgs {
     #[command(flatten)]

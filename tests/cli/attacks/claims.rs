@@ -135,7 +135,7 @@ fn claims_that_lie_in_wait_go_with_the_first() {
     assert_eq!(removed["removed"].as_array().unwrap().len(), 3, "{removed}");
     forger.isn(&["publish", "out2", "--registry", "reg", "--key", "me"]).ok();
     let again = forger.isn(&["log", "unclaim", "--registry", "reg"]).ok().stdout;
-    assert!(again.contains("no claim stands in the way"), "{again}");
+    assert!(again.contains("no log claim blocks"), "{again}");
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn the_folder_that_one_is_in_or_above_it_is_not_replaced_by_any_name() {
     ] {
         let pull = ["pull", "grads@1.1", "--registry", &registry, "--to", to];
         let ran = at(&sandbox, folder, &pull).fails(1, "is the folder that you are in");
-        assert!(ran.stderr.contains("run it from outside"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("run the command outside"), "{}", ran.stderr);
         assert_eq!(number(&sandbox.path("tree")), before, "{folder} {to}");
         // What is there already takes no place.
         at(&sandbox, folder, &["pull", "grads@1.0", "--registry", &registry, "--to", to]).ok();

@@ -146,7 +146,7 @@ fn a_list_of_packs_that_was_emptied() {
 #[test]
 fn a_registry_of_which_no_key_is_trusted() {
     let forger = Forger::new();
-    let said = "you trust no key of it, and nobody vouches for it";
+    let said = "you do not trust its key, so nobody vouches for it";
     let ran = forger.as_user("stranger", &["mirror", "reg", "m", "--json"]).ok();
     assert!(ran.stderr.contains(said), "{}", ran.stderr);
     assert_eq!(ran.json()["trusted"], false);
@@ -163,7 +163,7 @@ fn a_mirror_that_ends_early_says_what_it_has_done() {
     sandbox.write(&shard, &damaged);
     let ran = sandbox.isn(&["mirror", "reg", "m", "--json"]).fails(3, "is damaged");
     assert!(sandbox.path("m/objects").exists());
-    assert!(!ran.stderr.contains("not touched"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("what was copied so far stays there"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("was not changed"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("what was copied is kept"), "{}", ran.stderr);
     assert_eq!(ran.json()["exit_code"], 3);
 }

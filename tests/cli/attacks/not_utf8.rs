@@ -17,7 +17,7 @@ fn ends(mut command: Command) -> Ran {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let ran = ran(output);
     assert!(![-1, 101].contains(&ran.code), "{command:?}: {said}");
-    assert!(!said.contains("internal error") && !said.contains("defect in isn"), "{command:?}: {said}");
+    assert!(!said.contains("internal error") && !said.contains("bug in isn"), "{command:?}: {said}");
     ran
 }
 

@@ -324,7 +324,7 @@ fn too_few_open_files_are_no_defect_in_isn() {
         limited.arg("-c").arg(format!("ulimit -n {files}; exec \"$0\" \"$@\"")).arg(ISN);
         limited.args(["pull", &pin, "--registry", "reg", "--to", "tree", "--no-cache"]);
         let ran = crate::sandbox::ran(limited.output().unwrap());
-        assert!(ran.code != 101 && !ran.stderr.contains("defect in isn"), "{files}: {}", ran.stderr);
+        assert!(ran.code != 101 && !ran.stderr.contains("bug in isn"), "{files}: {}", ran.stderr);
         if ran.stderr.contains("Too many open files") {
             assert!(ran.stderr.contains("ulimit -n"), "{files}: {}", ran.stderr);
         }

@@ -7,7 +7,7 @@ use crate::forger::Forger;
 #[track_caller]
 fn is_own(stderr: &str, file: &str) {
     assert!(stderr.contains(file), "{stderr}");
-    assert!(!stderr.contains("keeper") && !stderr.contains("pull by a pin"), "{stderr}");
+    assert!(!stderr.contains("operator") && !stderr.contains("pull by a pin"), "{stderr}");
 }
 
 #[cfg(unix)]
@@ -122,7 +122,7 @@ fn damage_is_not_the_keepers_of_a_registry() {
         std::os::unix::fs::symlink(forger.path(target), &checkpoint).unwrap();
         let ran = forger.read("grads@1.0").fails(4, "this file is yours");
         is_own(&ran.stderr, "/checkpoint");
-        assert!(ran.stderr.contains("is a link") && !ran.stderr.contains("may be removed"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("is a link") && !ran.stderr.contains("remove it"), "{}", ran.stderr);
     }
 }
 
@@ -174,7 +174,7 @@ fn a_lock_that_another_holds_is_said() {
         });
         let mut lines = Vec::new();
         let patience = std::time::Duration::from_secs(20);
-        let is_waiting = |line: &String| line.contains("waiting for the lock") && line.contains(lock);
+        let is_waiting = |line: &String| line.contains("waiting for the file lock") && line.contains(lock);
         while !lines.iter().any(is_waiting) {
             let Ok(line) = heard.recv_timeout(patience) else { break };
             lines.push(line);

@@ -163,7 +163,7 @@ fn a_full_disk_behind_stdout_is_an_error_that_says_what_is_done() {
                 assert!(full.stderr.contains(why), "{verb} {more:?}: {}", full.stderr);
                 let reports = makes && !verb.starts_with("audit") && !verb.starts_with("diff");
                 let said =
-                    full.stderr.contains("help: the work is done, and only its report could not be written");
+                    full.stderr.contains("help: the work is done; only its report could not be written");
                 assert!(said || !reports, "{verb} {more:?}: {}", full.stderr);
             }
         }

@@ -494,5 +494,5 @@ fn what_nobody_signed_is_said_to_be_so_by_every_verb_that_shows_it() {
     bad.release();
     let ran =
         swapper.stranger("home-online", &["verify-source", "--source", "raw", "--registry", "bad"]).ok();
-    assert!(ran.stdout.contains("as the index says, which nobody whom you trust signed"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("as in the index, which no key you trust has signed"), "{}", ran.stdout);
 }

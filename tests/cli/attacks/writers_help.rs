@@ -10,7 +10,7 @@ const PUBLISH: [&str; 6] = ["publish", "out2", "--registry", "reg", "--key", "me
 /// Nothing of what only readers should be told.
 #[track_caller]
 fn is_for_writers(ran: &Ran) {
-    for lie in ["the destination was not touched", "pull by a pin", "pull from another copy"] {
+    for lie in ["the destination was not changed", "pull by a pin", "pull from another copy"] {
         assert!(!ran.stderr.contains(lie), "{}", ran.stderr);
     }
 }

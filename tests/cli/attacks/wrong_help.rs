@@ -39,7 +39,7 @@ fn a_shard_of_a_registry_is_none_of_the_cache_wherever_it_is() {
     let args =
         ["export", "grads@1.0", "--as", "npz", "--size", "20", "--to", "x", "--registry", "pieces/offline"];
     let ran = sandbox.isn(&args).fails(3, "pieces/offline");
-    helps(&ran, "tell its keeper", "the cache was damaged");
+    helps(&ran, "the operator of this one", "of the cache was");
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn a_damaged_build_is_to_be_built_again() {
     let sandbox = Sandbox::built();
     damage(&sandbox, &shards(&sandbox, "out"));
     let ran = sandbox.isn(&["publish", "out", "--registry", "reg", "--key", "me"]).fails(3, "is damaged");
-    helps(&ran, "isn build", "who keeps them");
+    helps(&ran, "isn build", "operator");
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn another_release_under_the_same_version_needs_a_higher_one() {
     helps(
         &sandbox.isn(&args).fails(1, "release grads@1.0 exists already"),
         "raise the version",
-        "another place",
+        "another path",
     );
 }
 
@@ -78,8 +78,8 @@ fn a_version_that_is_not_there_is_told_with_those_that_are() {
     let (sandbox, _) = Sandbox::published();
     sandbox.build_second_version();
     sandbox.publish("out2");
-    sandbox.pull("grads@1.7", &[]).fails(6, "reg (it has 1.0, 1.1)");
-    sandbox.pull("gards", &[]).fails(6, "reg (it has grads)");
+    sandbox.pull("grads@1.7", &[]).fails(6, "reg (it has 1.1, 1.0)");
+    sandbox.pull("gards", &[]).fails(6, "reg (it has grads)").fails(6, "did you mean 'grads'?");
     sandbox.pull("grads@1.0", &["--split", "test"]).fails(6, "(it has train");
     sandbox.pull("grads@1.0", &["--class", "dog"]).fails(6, "(it has ant, bee, cat)");
 }

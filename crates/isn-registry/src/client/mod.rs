@@ -14,6 +14,7 @@ use crate::known_logs::{KnownLog, KnownLogs};
 use crate::registry::log::{LogView, WitnessPolicy};
 use crate::registry::{BUNDLED, Head, Registry, Snapshot};
 use crate::transport::Access;
+use crate::transport::trace::without_secrets;
 use crate::trust::{Known, RegistryId, TrustStore, Trusted};
 use isn_format::dataset_ref::{DatasetRef, Name, Version};
 use isn_format::error::{Error, Missing, NetworkKind, Result};
@@ -91,10 +92,12 @@ impl Client {
     /// [`Error::Trust`] if nobody whom the user believes vouches for it; [`Error::Network`] or
     /// [`Error::Integrity`] if it cannot be read.
     pub async fn head(&self, reference: &DatasetRef) -> Result<(Registry, Head)> {
-        match reference {
+        let (registry, head) = match reference {
             DatasetRef::Pin(pin) | DatasetRef::Version(_, _, Some(pin)) => self.by_pin(reference, pin).await,
             DatasetRef::Newest(name) | DatasetRef::Version(name, ..) => self.by_name(reference, name).await,
-        }
+        }?;
+        tracing::info!("{reference} comes from registry {}", without_secrets(registry.name()));
+        Ok((registry, head))
     }
 
     /// Returns what the user believes about a registry. The bundled one is believed as the program is: its
@@ -208,6 +211,10 @@ impl Client {
             return as_last_seen(known, registry, policy).map(Some);
         }
         let view = registry.sync_log(log, known.as_ref(), policy).await?;
+        if let Some(view) = &view {
+            let entries = view.replica.size();
+            tracing::info!("the log of registry {} has {entries} entries", without_secrets(registry.name()));
+        }
         // A log that the user has no reason to believe does not replace the one that was seen at this
         // location: looking at another log is no reason to write to it.
         if let (Some(_), Some(_), Some(id)) = (&view, known, registry.id())

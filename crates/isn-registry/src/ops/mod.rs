@@ -24,6 +24,7 @@ pub mod pull;
 pub mod registry;
 pub mod sign;
 pub mod source;
+pub mod standings;
 pub mod sync;
 pub mod trust;
 pub mod verify;

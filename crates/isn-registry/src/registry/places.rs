@@ -293,7 +293,10 @@ impl Registry {
 
     /// Reads an object from the cache. Shards are kept there in pieces, not as objects.
     fn cached(&self, kind: ObjectKind, digest: &Digest, cap: u64) -> Option<Vec<u8>> {
-        self.cache.as_ref().filter(|_| kind != ObjectKind::Shard)?.object(kind, digest, cap)
+        let cached = self.cache.as_ref().filter(|_| kind != ObjectKind::Shard)?.object(kind, digest, cap);
+        let found = if cached.is_some() { "hit" } else { "miss" };
+        tracing::debug!("cache {found}: {} {digest}", kind.noun());
+        cached
     }
 
     /// Keeps an object in the cache. A cache that is full or read-only costs time, but is no error.

@@ -26,7 +26,7 @@ use tokio::sync::oneshot;
 
 use super::failure;
 use super::pace::Paced;
-use super::{Access, Body, BoxFuture, Chunks, Transport, Whole, access, http};
+use super::{Access, Body, BoxFuture, Chunks, Transport, Whole, access, http, trace};
 use crate::files;
 use isn_format::error::{Error, NetworkKind, Result, chain};
 
@@ -172,6 +172,7 @@ impl Bucket {
     async fn get(&self, path: &str, range: Option<Range<u64>>) -> Result<Option<Body>> {
         let store = self.store()?;
         let at = location(path)?;
+        let traced = trace::Request::new("GET", &self.locate(path));
         let part = range.as_ref().map(|range| match range.end {
             u64::MAX => GetRange::Offset(range.start),
             _ => GetRange::Bounded(range.clone()),
@@ -191,7 +192,8 @@ impl Bucket {
             }
         };
         let offset = found.range.start;
-        let chunks = BucketChunks { stream: found.into_stream(), bucket: self.clone(), path: path.into() };
+        let chunks =
+            BucketChunks { stream: found.into_stream(), bucket: self.clone(), path: path.into(), traced };
         let chunks = Paced::new(chunks, self.locate(path), self.window);
         Ok(Some(Body { offset, chunks: Box::new(chunks) }))
     }
@@ -201,13 +203,16 @@ struct BucketChunks {
     stream: BoxStream<'static, object_store::Result<Bytes>>,
     bucket: Bucket,
     path: String,
+    traced: trace::Request,
 }
 
 impl Chunks for BucketChunks {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Bytes>>> {
         Box::pin(async move {
             let chunk = self.stream.next().await.transpose();
-            chunk.map_err(|e| self.bucket.failed(&self.path, &e))
+            let chunk = chunk.map_err(|e| self.bucket.failed(&self.path, &e))?;
+            self.traced.moved(chunk.as_ref().map_or(0, |chunk| chunk.len() as u64));
+            Ok(chunk)
         })
     }
 }

@@ -40,6 +40,11 @@ impl Bundled {
         )
     }
 
+    /// Returns the paths of the files, sorted.
+    pub fn paths(&self) -> impl Iterator<Item = &'static str> {
+        self.files.iter().map(|(path, _)| *path)
+    }
+
     /// Returns the bytes of a file.
     pub fn file(&self, path: &str) -> Option<&'static [u8]> {
         let at = self.files.binary_search_by(|(name, _)| (*name).cmp(path)).ok()?;

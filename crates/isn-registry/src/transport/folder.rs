@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::{Bytes, BytesMut};
 
-use super::{AtHand, Body, BoxFuture, Chunks, Transport};
+use super::{AtHand, Body, BoxFuture, Chunks, Transport, trace};
 use crate::files;
 use isn_format::error::{Error, NetworkKind, Result};
 
@@ -30,6 +30,7 @@ impl Folder {
 struct FileChunks {
     file: Take<File>,
     path: PathBuf,
+    traced: trace::Request,
 }
 
 impl Chunks for FileChunks {
@@ -39,6 +40,7 @@ impl Chunks for FileChunks {
             let read = self.file.read(&mut chunk).map_err(Error::io("read", &self.path));
             let read = read.map_err(|e| unreadable(&self.path, e))?;
             chunk.truncate(read);
+            self.traced.moved(read as u64);
             Ok((read > 0).then(|| chunk.freeze()))
         })
     }
@@ -55,6 +57,7 @@ impl Transport for Folder {
 
     fn open<'a>(&'a self, path: &'a str, range: Option<Range<u64>>) -> BoxFuture<'a, Result<Option<Body>>> {
         Box::pin(async move {
+            let traced = trace::Request::new("READ", &self.locate(path));
             let path = self.root.join(path);
             let refuse = |e| unreadable(&path, e);
             let Some(mut file) = files::if_there(files::open(&path)).map_err(refuse)? else {
@@ -63,7 +66,7 @@ impl Transport for Folder {
             let Range { start, end } = range.unwrap_or(0..u64::MAX);
             file.seek(SeekFrom::Start(start)).map_err(Error::io("read", &path)).map_err(refuse)?;
             let file = file.take(end.saturating_sub(start));
-            Ok(Some(Body { offset: start, chunks: Box::new(FileChunks { file, path }) }))
+            Ok(Some(Body { offset: start, chunks: Box::new(FileChunks { file, path, traced }) }))
         })
     }
 }

@@ -15,6 +15,7 @@ use reqwest::{Certificate, Client, ClientBuilder, RequestBuilder, Response, Stat
 use super::failure::{self, Resolver, network};
 use super::pace::Paced;
 use super::response::{self, Part};
+use super::trace;
 use super::{Access, Body, BoxFuture, Chunks, Transport, Whole};
 use crate::files;
 use isn_format::error::{Error, NetworkKind, Result, chain};
@@ -87,17 +88,19 @@ impl Http {
         url: &str,
         range: Option<&Range<u64>>,
         validator: Option<&HeaderValue>,
-    ) -> Result<Response> {
+    ) -> Result<(Response, trace::Request)> {
         if self.offline {
             return Err(Error::offline(url));
         }
         let (mut failures, mut paused) = (0, Duration::ZERO);
         loop {
+            let mut traced = trace::Request::new("GET", url);
             let (failure, pause) = match self.build(url, range, validator).send().await {
                 Ok(response) => {
+                    traced.answered(response.status().as_u16());
                     self.is_reached.store(true, Ordering::Relaxed);
                     if !response::is_passing(response.status()) {
-                        return Ok(response);
+                        return Ok((response, traced));
                     }
                     let pause = response::retry_after(response.headers());
                     (answered(url, response.status()), pause)
@@ -105,6 +108,7 @@ impl Http {
                 Err(e) if is_final(&e) => return Err(network(url, e)),
                 Err(e) => (network(url, e), None),
             };
+            drop(traced);
             if let Some(pause) = pause {
                 paused = paused.saturating_add(pause);
                 if paused > self.timeout.saturating_mul(PAUSES) {
@@ -164,12 +168,12 @@ impl Transport for Http {
             let url = self.locate(path);
             let refuse = |why: &str| Error::network(NetworkKind::Broken, url.clone(), why);
             let mut validator = range.as_ref().and_then(|_| self.validator(path));
-            let mut response = self.request(&url, range.as_ref(), validator.as_ref()).await?;
+            let (mut response, mut traced) = self.request(&url, range.as_ref(), validator.as_ref()).await?;
             if validator.take().is_some() && response.status() == StatusCode::OK {
                 // The file has changed meanwhile, or this answer comes from another of the server's machines.
                 // Every piece is checked by its hash, so the part will do, and the whole file would cost
                 // more.
-                response = self.request(&url, range.as_ref(), None).await?;
+                (response, traced) = self.request(&url, range.as_ref(), None).await?;
             }
             let offset = match response.status() {
                 StatusCode::OK => 0,
@@ -194,7 +198,7 @@ impl Transport for Http {
             if response.status() == StatusCode::PARTIAL_CONTENT {
                 self.remember(path, response::strong_etag(response.headers()));
             }
-            let chunks = HttpChunks { response, url: url.clone() };
+            let chunks = HttpChunks { response, url: url.clone(), traced };
             Ok(Some(Body { offset, chunks: Box::new(Paced::new(chunks, url, self.timeout)) }))
         })
     }
@@ -203,11 +207,16 @@ impl Transport for Http {
 struct HttpChunks {
     response: Response,
     url: String,
+    traced: trace::Request,
 }
 
 impl Chunks for HttpChunks {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Bytes>>> {
-        Box::pin(async move { self.response.chunk().await.map_err(|e| network(&self.url, e)) })
+        Box::pin(async move {
+            let chunk = self.response.chunk().await.map_err(|e| network(&self.url, e))?;
+            self.traced.moved(chunk.as_ref().map_or(0, |chunk| chunk.len() as u64));
+            Ok(chunk)
+        })
     }
 }
 

@@ -12,6 +12,7 @@ pub mod http;
 pub(crate) mod pace;
 pub mod probe;
 mod response;
+pub(crate) mod trace;
 pub mod upload;
 
 use std::future::Future;

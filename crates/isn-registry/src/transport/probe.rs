@@ -7,7 +7,7 @@ use reqwest::header::{ACCEPT_ENCODING, DATE, RANGE};
 use tokio::time::Instant;
 
 use super::failure::{self, network};
-use super::{Access, http};
+use super::{Access, http, trace};
 use isn_format::error::{Error, Result};
 
 /// What a server's response shows.
@@ -39,8 +39,10 @@ pub async fn probe(url: &str, access: &Access) -> Result<Probe> {
     if let Some(token) = http::bearer(url, access)? {
         request = request.header(reqwest::header::AUTHORIZATION, token);
     }
+    let mut traced = trace::Request::new("GET", url);
     let response = request.send().await.map_err(|e| network(url, e))?;
     let status = response.status();
+    traced.answered(status.as_u16());
     if !status.is_success() {
         return Err(Error::network(failure::of_status(status), url, format!("the server answered {status}")));
     }

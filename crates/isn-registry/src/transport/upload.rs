@@ -12,7 +12,7 @@ use futures_util::stream;
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderValue};
 use reqwest::{Body, Client, RequestBuilder, Response, StatusCode};
 
-use super::{Access, failure, http, pace};
+use super::{Access, failure, http, pace, trace};
 use crate::files;
 use isn_format::error::{Error, NetworkKind, Result};
 
@@ -57,7 +57,8 @@ impl Upload {
     /// As [`Upload::submit`].
     pub async fn has(&self, path: &str) -> Result<bool> {
         let url = self.url(path);
-        let answer = self.within(self.timeout, &url, self.send(&url, self.client.head(&url))).await?;
+        let answer =
+            self.within(self.timeout, &url, self.send("HEAD", &url, self.client.head(&url), 0)).await?;
         match answer.status() {
             StatusCode::OK => Ok(true),
             StatusCode::NOT_FOUND => Ok(false),
@@ -89,7 +90,7 @@ impl Upload {
             Some((piece, (file, counter)))
         });
         let request = self.client.put(&url).header(CONTENT_LENGTH, length).body(Body::wrap_stream(pieces));
-        let answer = self.taking(&url, self.send(&url, request), &taken, length).await?;
+        let answer = self.taking(&url, self.send("PUT", &url, request, length), &taken, length).await?;
         match answer.status() {
             StatusCode::OK | StatusCode::CREATED => Ok(()),
             _ => Err(self.refused(&url, answer).await),
@@ -128,7 +129,8 @@ impl Upload {
     /// refuses; [`Error::Network`] if it cannot be reached, is too slow, or fails.
     pub async fn submit(&self, body: Vec<u8>) -> Result<Vec<u8>> {
         let url = self.url("statements");
-        let request = self.send(&url, self.client.post(&url).body(body));
+        let length = body.len() as u64;
+        let request = self.send("POST", &url, self.client.post(&url).body(body), length);
         let answer = self.within(ANSWER.max(self.timeout), &url, request).await?;
         if answer.status() != StatusCode::OK {
             return Err(self.refused(&url, answer).await);
@@ -140,8 +142,19 @@ impl Upload {
         format!("{}/{PUBLISH}/{path}", self.base)
     }
 
-    async fn send(&self, url: &str, request: RequestBuilder) -> Result<Response> {
-        request.header(AUTHORIZATION, self.token.clone()).send().await.map_err(|e| failure::network(url, e))
+    async fn send(
+        &self,
+        method: &'static str,
+        url: &str,
+        request: RequestBuilder,
+        length: u64,
+    ) -> Result<Response> {
+        let mut traced = trace::Request::new(method, url);
+        let answer = request.header(AUTHORIZATION, self.token.clone()).send().await;
+        let answer = answer.map_err(|e| failure::network(url, e))?;
+        traced.answered(answer.status().as_u16());
+        traced.moved(length);
+        Ok(answer)
     }
 
     /// Returns the result of `done`, or a timeout.

@@ -14,7 +14,7 @@ use isn_format::error::Result;
 use isn_registry::ops::audit;
 use isn_registry::ops::audit::looks::look;
 
-/// What is looked at, and what is said of it.
+/// Arguments of `isn audit all`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct AllArgs {
     #[command(flatten)]
@@ -25,7 +25,7 @@ pub(in crate::cli) struct AllArgs {
     limits: LimitArgs,
     #[command(flatten)]
     discordance: DiscordanceArg,
-    /// Write a contact sheet: one HTML file with all pictures in it
+    /// Write a contact sheet: an HTML file with all pictures in it
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 }

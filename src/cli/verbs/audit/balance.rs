@@ -12,7 +12,7 @@ use isn_format::split::Split;
 use isn_registry::ops::audit::Subject;
 use isn_registry::ops::audit::balance::{ACCURACIES, BalanceReport, balance};
 
-/// What is counted.
+/// Arguments of `isn audit balance`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct BalanceArgs {
     #[command(flatten)]
@@ -24,7 +24,7 @@ pub(in crate::cli) struct BalanceArgs {
 /// How much two models disagree.
 #[derive(Debug, Args)]
 pub(super) struct DiscordanceArg {
-    /// On which share of the images just one of two models that are compared is right
+    /// The assumed share of images that only one of two compared models gets right
     #[arg(long, value_name = "SHARE", default_value = "0.1", value_parser = parse_share)]
     pub(super) discordance: f64,
 }
@@ -45,7 +45,7 @@ pub(super) fn text(subject: &Subject, report: &BalanceReport) -> Page {
     let images = count(report.images as usize, "image");
     let mut text = Page::of(format_args!("{images} in {} classes{imbalance}", report.classes.len()));
     if report.without_class > 0 {
-        writeln!(text, "  {} of no class", count(report.without_class as usize, "image"));
+        writeln!(text, "  {} without a class", count(report.without_class as usize, "image"));
     }
     let heads: String = report.splits.iter().map(|one| format!("{:>8}", split_name(one.split))).collect();
     let width = report.classes.keys().map(|class| class.as_str().len()).max().unwrap_or(2).max(5);
@@ -72,7 +72,8 @@ pub(super) fn text(subject: &Subject, report: &BalanceReport) -> Page {
         match one.smallest_difference {
             Some(least) => writeln!(
                 text,
-                "    two models that disagree on {discordance} are told apart from {} points on (McNemar, power 80%)",
+                "    two models that disagree on {discordance} are told apart from {} points on (McNemar, \
+                 power 80%)",
                 percent(least)
             ),
             None => writeln!(text, "    two models that disagree on {discordance} cannot be told apart"),

@@ -16,17 +16,17 @@ use isn_registry::files;
 use isn_registry::ops::audit::Subject;
 use isn_registry::ops::audit::duplicates::{DuplicatesReport, Group, NearOptions, duplicates};
 
-/// The text shows so many groups; JSON has all.
+/// The number of groups in the text; JSON has all.
 const SHOWN: usize = 20;
 
-/// What is looked at, and what counts as a copy.
+/// Arguments of `isn audit duplicates`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct DuplicatesArgs {
     #[command(flatten)]
     target: TargetArgs,
     #[command(flatten)]
     near: NearArgs,
-    /// Write a contact sheet: one HTML file with all pictures in it
+    /// Write a contact sheet: an HTML file with all pictures in it
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 }
@@ -34,13 +34,13 @@ pub(in crate::cli) struct DuplicatesArgs {
 /// What counts as a copy.
 #[derive(Debug, Args)]
 pub(super) struct NearArgs {
-    /// In how many of 64 bits the perceptual hashes of near copies may differ
+    /// The maximum number of bits, of 64, in which the perceptual hashes of near copies differ
     #[arg(long, value_name = "BITS", default_value = "8", value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_DISTANCE)))]
     distance: u32,
-    /// How well near copies must fit on each other, from 0 to 1
+    /// The minimum similarity of near copies, from 0 to 1
     #[arg(long, value_name = "SHARE", default_value_t = SIMILAR, value_parser = parse_share)]
     similarity: f64,
-    /// Write `source_id,group` of every image with a copy: what a recipe keeps together in one split
+    /// Write `source_id,group` for every image with a copy, so that a recipe can keep each group in one split
     #[arg(long, value_name = "FILE")]
     pub(super) groups: Option<PathBuf>,
 }
@@ -50,7 +50,7 @@ impl NearArgs {
         NearOptions { distance: self.distance, similarity: self.similarity }
     }
 
-    /// Writes the groups, if they are to be written.
+    /// Writes the groups, if a file is given.
     pub(super) fn write_groups(&self, report: &DuplicatesReport) -> Result<()> {
         let Some(file) = &self.groups else { return Ok(()) };
         files::write_output(file, &report.as_groups()?.to_csv())
@@ -98,11 +98,14 @@ pub(super) fn text(report: &DuplicatesReport) -> Page {
     }
     if report.low_contrast > 0 {
         let what = count(report.low_contrast, "image");
-        writeln!(text, "  {what} with next to nothing to see: only exact copies of them are found");
+        writeln!(text, "  {what} with almost no contrast: only their exact copies are found");
     }
     if report.broken > 0 {
         let what = count(report.broken, "image");
-        writeln!(text, "  {what} cannot be decoded: only the same bytes are found (`isn audit images`)");
+        writeln!(
+            text,
+            "  {what} cannot be decoded: only copies with the same bytes are found (`isn audit images`)"
+        );
     }
     text
 }

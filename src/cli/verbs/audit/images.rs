@@ -14,31 +14,31 @@ use isn_registry::audit::health::{Limits, Remark};
 use isn_registry::ops::audit::Subject;
 use isn_registry::ops::audit::images::{ImagesReport, images};
 
-/// The text shows so many images of a kind; JSON has all.
+/// The number of images of each kind in the text; JSON has all.
 const SHOWN: usize = 20;
 
-/// What is looked at, and from where on something is said.
+/// Arguments of `isn audit images`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ImagesArgs {
     #[command(flatten)]
     target: TargetArgs,
     #[command(flatten)]
     limits: LimitArgs,
-    /// Write a contact sheet: one HTML file with all pictures in it
+    /// Write a contact sheet: an HTML file with all pictures in it
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 }
 
-/// From where on something is said of an image.
+/// The limits beyond which an image is reported.
 #[derive(Debug, Args)]
 pub(super) struct LimitArgs {
-    /// An image whose shortest side has fewer pixels is tiny
+    /// Report an image as tiny if its shortest side has fewer pixels
     #[arg(long, value_name = "PIXELS", default_value = "32")]
     tiny: u32,
-    /// An image whose luminance deviates by fewer grey levels is blank
+    /// Report an image as blank if the standard deviation of its luminance has fewer grey levels
     #[arg(long, value_name = "LEVELS", default_value = "5")]
     blank: f64,
-    /// An image that is more than so many times as long as wide is extreme
+    /// Report an image as extreme if its long side is more than this many times its short side
     #[arg(long, value_name = "RATIO", default_value = "4")]
     aspect: f64,
 }

@@ -24,68 +24,71 @@ use isn_registry::ops::audit::labels::{
 };
 use isn_registry::sheet::Sheet;
 
-/// How many suspects the text shows if nobody says.
+/// The default number of suspects in the text.
 const SHOWN: usize = 20;
 
-/// What is known about the images, and what to make of it.
+/// Arguments of `isn audit labels`.
 #[derive(Debug, Args)]
 #[group(id = "evidence", required = true, args = ["probs", "embeddings", "onnx", "pixels"])]
 pub(in crate::cli) struct LabelsArgs {
-    /// The images: a folder of classes, a tree, a build, or a version. Rows of files are in the order of their paths
+    /// The images: a folder of classes, a tree, a build, or a version. Rows of files are in the order of
+    /// their paths
     #[arg(value_name = "PATH|REF")]
     target: Option<String>,
-    /// Out-of-sample predicted probabilities, a row an image and a column a class: .npy, .csv or .parquet
+    /// Out-of-sample predicted probabilities, one row per image and one column per class: .npy, .csv or
+    /// .parquet
     #[arg(long, value_name = "FILE")]
     probs: Option<PathBuf>,
-    /// Embeddings, a row an image: .npy
+    /// Embeddings, one row per image: .npy
     #[arg(long, value_name = "FILE")]
     embeddings: Option<PathBuf>,
-    /// A model that makes embeddings of the images
+    /// An ONNX model that computes embeddings of the images
     #[arg(long, value_name = "MODEL", requires = "target")]
     onnx: Option<PathBuf>,
-    /// Take the images' pixels for embeddings: colours and edges, no model
+    /// Use colours and edges of the images as embeddings, without a model
     #[arg(long, requires = "target")]
     pixels: bool,
-    /// The labels, a row an image: integers in .npy or .csv, or class ids in .csv [default: the images' classes]
+    /// The labels, one row per image: integers in .npy or .csv, or class ids in .csv [default: the images'
+    /// classes]
     #[arg(long, value_name = "FILE", required_unless_present = "target")]
     labels: Option<PathBuf>,
-    /// Whose column is which
+    /// The classes, in the order of the columns
     #[arg(long, value_name = "classes.csv")]
     classes: Option<PathBuf>,
-    /// Which labels to flag [default: prune_by_noise_rate, of embeddings prune_by_class]
+    /// Which labels to flag [default: prune_by_noise_rate; prune_by_class for embeddings]
     #[arg(long, value_enum, value_name = "NAME")]
     filter: Option<FilterName>,
     /// How to rank them
     #[arg(long, value_enum, value_name = "NAME", default_value = "self_confidence")]
     rank: RankName,
-    /// What makes probabilities of embeddings
+    /// How to predict probabilities from embeddings
     #[arg(long, value_enum, value_name = "NAME", default_value = "both")]
     learner: LearnerName,
-    /// The model's tensor or node that is the embedding [default: its first output]
+    /// The tensor or node of the model that is the embedding [default: its first output]
     #[arg(long, value_name = "NAME", requires = "onnx")]
     layer: Option<String>,
-    /// The side of the model's square pictures in pixels [default: what the model says, or 224]
+    /// The side of the model's square input in pixels [default: as in the model, or 224]
     #[arg(long, value_name = "N", requires = "onnx", value_parser = clap::value_parser!(u16).range(1..=4096))]
     input_size: Option<u16>,
-    /// The order of the model's channels
+    /// The order of the model's input channels
     #[arg(long, value_enum, value_name = "ORDER", requires = "onnx", default_value = "rgb")]
     channels: Channels,
-    /// What the model wants to be taken from each channel of 0 to 255, in its order
+    /// The mean to subtract from each channel of 0 to 255, in the model's order
     #[arg(long, value_name = "A,B,C", requires = "onnx", value_parser = three, default_value = "123.675,116.28,103.53")]
     mean: [f32; 3],
-    /// By what each channel is to be divided then
+    /// The standard deviation to divide each channel by
     #[arg(long, value_name = "A,B,C", requires = "onnx", value_parser = three, default_value = "58.395,57.12,57.375")]
     std: [f32; 3],
-    /// Show or print only so many [default: 20 as text, all as JSON]
+    /// The maximum number of suspects to print [default: 20 as text, all as JSON]
     #[arg(long, value_name = "N")]
     top: Option<usize>,
-    /// Write all labels with their scores to this CSV, the most suspect first
+    /// Write all labels with their scores to this CSV file, the most suspect first
     #[arg(long, value_name = "FILE")]
     scores: Option<PathBuf>,
-    /// Write a contact sheet of the suspects: one HTML file with all pictures in it
+    /// Write a contact sheet of the suspects: an HTML file with all pictures in it
     #[arg(long, value_name = "FILE", requires = "target")]
     html: Option<PathBuf>,
-    /// Write the suspects as claims to this ledger; it is made if there is none, else added to
+    /// Add the suspects as label claims to this ledger, which is made if it does not exist
     #[arg(long, value_name = "LEDGER", requires = "target")]
     claims: Option<PathBuf>,
     #[command(flatten)]
@@ -162,7 +165,7 @@ enum Channels {
     Bgr,
 }
 
-/// Three numbers with commas between them.
+/// Parses three numbers separated by commas.
 fn three(text: &str) -> Result<[f32; 3], String> {
     let numbers: Vec<f32> = text
         .split(',')
@@ -183,7 +186,7 @@ impl LabelsArgs {
             (_, Some(file), _) => Evidence::Embeddings(file),
             (_, _, Some(model)) => {
                 if self.std.contains(&0.0) {
-                    return Err(Error::invalid("--std", "divides by it: 0 will not do"));
+                    return Err(Error::invalid("--std", "must not be 0: it divides"));
                 }
                 let options = ModelOptions {
                     layer: self.layer.clone(),

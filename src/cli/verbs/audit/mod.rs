@@ -1,4 +1,4 @@
-//! `isn audit …`: one module a kind of evidence.
+//! `isn audit …`: one module for each kind of evidence.
 
 mod all;
 mod balance;
@@ -13,18 +13,18 @@ use crate::cli::exit::ExitCode;
 use crate::cli::run::{Run, Verb};
 use isn_format::error::Result;
 
-/// `isn audit …`
+/// Arguments of `isn audit`.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum AuditCommand {
     /// Rank labels that are probably wrong, by predicted probabilities or embeddings; exit 8 if there are any
     Labels(labels::LabelsArgs),
-    /// Find images that are there more than once, and those on both sides of a split; exit 8 if there are any
+    /// Find copies of images, above all copies in different splits; exit 8 if there are any
     Duplicates(duplicates::DuplicatesArgs),
-    /// Find images that are broken, tiny, blank, without colour, or much longer than wide; exit 8 if there are any
+    /// Find images that are broken, tiny, blank, without colour or very long; exit 8 if there are any
     Images(images::ImagesArgs),
-    /// Count images by class and split, and say what an accuracy on a split can tell
+    /// Count images by class and split, and compute how precise an accuracy on each split is
     Balance(balance::BalanceArgs),
-    /// Duplicates, images and balance, with one look at each image; exit 8 if anything is found
+    /// Run duplicates, images and balance, reading each image once; exit 8 if anything is found
     All(all::AllArgs),
 }
 

@@ -1,4 +1,4 @@
-//! What is audited, and what every look at images leaves behind.
+//! The subject of an audit, and the outputs that several audits share.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ use isn_registry::ops::audit::images::ImagesReport;
 use isn_registry::ops::audit::{Subject, sheet};
 use isn_registry::sheet::Sheet;
 
-/// What is audited.
+/// The subject of an audit.
 #[derive(Debug, Args)]
 pub(super) struct TargetArgs {
     /// A folder of images, a tree, the output of `isn build`, or a version
@@ -27,24 +27,24 @@ pub(super) struct TargetArgs {
 }
 
 impl TargetArgs {
-    /// Its images.
+    /// Opens the images.
     pub(super) fn open(&self, run: &Run) -> Result<Subject> {
         Subject::open(&run.client(&self.registry)?, &self.target, &run.progress)
     }
 }
 
-/// A share of the images.
+/// Parses a share from 0 to 1.
 pub(super) fn parse_share(text: &str) -> Result<f64, String> {
     let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
     share.ok_or_else(|| "expected a number from 0 to 1".into())
 }
 
-/// Refuses files that cannot be written before anything is looked at, which may take long.
+/// Fails if an output cannot be written, before the audit, which may take long.
 pub(super) fn check_outputs<'f>(outputs: impl IntoIterator<Item = &'f Option<PathBuf>>) -> Result<()> {
     outputs.into_iter().flatten().try_for_each(|file| files::check_output(file))
 }
 
-/// Writes a contact sheet, if there is to be one.
+/// Writes a contact sheet, if a file is given.
 pub(super) fn write_sheet(
     file: Option<&Path>,
     subject: &Subject,
@@ -62,7 +62,7 @@ pub(super) fn write_sheet(
     files::write_output(file, &page.finish())
 }
 
-/// Prints a report, which `object` is in JSON.
+/// Prints a report. `object` is its JSON.
 pub(super) fn print(output: &Output, subject: &Subject, text: &Page, object: Map<String, Value>) {
     output.warn(&subject.warnings);
     output.print(text, with_what(subject, object));
@@ -75,7 +75,7 @@ fn with_what(subject: &Subject, mut object: Map<String, Value>) -> Value {
     Value::Object(object)
 }
 
-/// The members of an object.
+/// Returns the members of an object.
 pub(super) fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(map) => map,

@@ -1,19 +1,19 @@
-//! One change, in words and in JSON.
+//! The text and JSON of one change.
 
 use serde_json::{Value, json};
 
 use isn_registry::ops::diff::{Change, Kind};
 
-/// A change in a line.
+/// Describes a change in a line.
 pub(super) fn line(change: &Change, kind: Kind) -> String {
     match (&change.old, &change.new, kind) {
         (Some(old), Some(new), Kind::Relabelled) => format!("{}: {} → {}", change.id, old.class, new.class),
         (Some(old), Some(new), Kind::Moved) => format!("{}: {} → {}", change.id, old.split, new.split),
         (Some(_), Some(new), _) => {
             let pixels = match change.same_pixels {
-                Some(true) => "of the same pixels",
-                Some(false) => "of other pixels",
-                None => "of pixels that were not compared",
+                Some(true) => "same pixels",
+                Some(false) => "other pixels",
+                None => "pixels not compared",
             };
             format!("{}: {pixels}", new.path)
         }
@@ -22,7 +22,7 @@ pub(super) fn line(change: &Change, kind: Kind) -> String {
     }
 }
 
-/// A change as an object.
+/// Returns a change as JSON.
 pub(super) fn described(change: &Change, kind: Kind) -> Value {
     let mut object = json!({
         "id": change.id,

@@ -19,23 +19,23 @@ use isn_format::error::{Result, count};
 use isn_registry::files;
 use isn_registry::ops::diff::{Change, DiffReport, Kind, diff};
 
-/// How many changes of each kind the text shows.
+/// The number of changes of each kind in the text.
 const SHOWN: usize = 50;
 
-/// Which versions, and what to make of it.
+/// Arguments of `isn diff`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct DiffArgs {
-    /// The older version: a reference, or the folder of a tree or build. A tree is taken at its B3SUMS; whether its files
-    /// are those, `isn verify TREE` says
+    /// The older version: a reference, or the folder of a tree or build. The B3SUMS of a tree counts; `isn
+    /// verify TREE` checks its files
     #[arg(value_name = "OLD")]
     old: String,
-    /// The newer one
+    /// The newer version, in the same form
     #[arg(value_name = "NEW")]
     new: String,
-    /// Write a page with the pictures before and after
+    /// Write an HTML page with the pictures before and after
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// How many changes of the page have their pictures
+    /// The maximum number of changes with pictures on the page
     #[arg(long, value_name = "N", default_value = "500", requires = "html")]
     pictures: usize,
     /// Exit 8 if there is a difference

@@ -1,4 +1,4 @@
-//! The page of `isn diff --html`: one file, no scripts, nothing fetched.
+//! The page of `isn diff --html`: one file, without scripts and without anything to fetch.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -23,7 +23,7 @@ figcaption{font-size:13px;overflow-wrap:anywhere}
 .why{margin:.3rem 0 0;padding-left:1rem;font-size:13px}
 @media(prefers-color-scheme:dark){:root{--old:#ff8a80;--new:#7ee787}}";
 
-/// The page.
+/// Returns the page.
 pub(in crate::cli) fn page(report: &DiffReport) -> String {
     let title = format!("{} → {}", named(&report.old), named(&report.new));
     let (before, after) = report.images;
@@ -34,7 +34,7 @@ pub(in crate::cli) fn page(report: &DiffReport) -> String {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width,initial-scale=1";
                 title { (title) }
-                // A constant of ours.
+                // A constant of this file.
                 style { (PreEscaped(STYLE)) }
             }
             "\n"
@@ -107,7 +107,7 @@ fn figure(report: &DiffReport, style: &str, place: &Place, picture: &Option<Vec<
     }
 }
 
-/// A pin or folder without its hash.
+/// Returns a pin or folder without its hash.
 fn named(what: &str) -> &str {
     what.split('#').next().unwrap_or(what)
 }

@@ -19,38 +19,38 @@ use isn_format::ledger::date::timestamp;
 use isn_format::ledger::{Claim, Decision, Reason, Row, Says, Verdict};
 use isn_registry::ops::ledger::add;
 
-/// A row.
+/// Arguments of `isn ledger add`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct AddArgs {
-    /// The ledger's file; it is made if there is none
+    /// The ledger, which is made if it does not exist
     #[arg(value_name = "LEDGER")]
     ledger: PathBuf,
-    /// The image: its source id, for example ILSVRC2012_val_00000318
+    /// The source id of the image, for example ILSVRC2012_val_00000318
     #[arg(value_name = "ID")]
     source_id: String,
-    /// keep, remove, relabel, unsure or withdraw; with --claim label, several, none or unclear
+    /// The decision: keep, remove, relabel, unsure or withdraw. With --claim: label, several, none or unclear
     #[arg(value_name = "WHAT")]
     what: String,
-    /// The class of a relabel, or the classes that a claim names
+    /// The class to relabel to, or the classes of a claim
     #[arg(value_name = "CLASS")]
     labels: Vec<ClassId>,
-    /// A claim, not a decision
+    /// Add a label claim, not a decision
     #[arg(long, requires = "source", conflicts_with_all = ["reason", "reviewer"])]
     claim: bool,
-    /// Why
+    /// The reason for the decision
     #[arg(long, value_name = "CODE", required_unless_present = "claim",
           value_parser = PossibleValuesParser::new(Reason::ALL.iter().map(|code| code.as_str())))]
     reason: Option<String>,
-    /// Who decides
+    /// The name of the person who decides
     #[arg(long, value_name = "NAME", required_unless_present = "claim")]
     reviewer: Option<String>,
-    /// Where it comes from; of a claim, who claims it
+    /// Where the decision comes from, or who makes the claim
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
-    /// In words, one line
+    /// The evidence, in one line
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     evidence: String,
-    /// YYYY-MM-DD [default: now]
+    /// The date, as YYYY-MM-DD [default: now]
     #[arg(long, value_name = "DATE")]
     date: Option<String>,
 }
@@ -80,7 +80,11 @@ impl AddArgs {
                 ("unclear", []) => Says::Unclear,
                 ("label", _) => return Err(wrong("takes one class")),
                 ("none" | "unclear", _) => return Err(wrong("takes no class")),
-                _ => return Err(wrong("is no claim: label CLASS, several CLASS…, none or unclear")),
+                _ => {
+                    return Err(wrong(
+                        "is not a claim: expected label CLASS, several CLASS…, none or unclear",
+                    ));
+                }
             };
             return Ok(Row::Claim(Claim { source_id, says, source, date, evidence }));
         }
@@ -92,7 +96,11 @@ impl AddArgs {
             ("withdraw", []) => Verdict::Withdraw,
             ("relabel", _) => return Err(wrong("takes one class")),
             ("keep" | "remove" | "unsure" | "withdraw", _) => return Err(wrong("takes no class")),
-            _ => return Err(wrong("is no decision: keep, remove, relabel CLASS, unsure or withdraw")),
+            _ => {
+                return Err(wrong(
+                    "is not a decision: expected keep, remove, relabel CLASS, unsure or withdraw",
+                ));
+            }
         };
         let reason = Reason::ALL.iter().copied().find(|code| Some(code.as_str()) == self.reason.as_deref());
         let (Some(reason), Some(reviewer)) = (reason, self.reviewer.clone()) else {

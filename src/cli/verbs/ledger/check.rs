@@ -13,13 +13,13 @@ use isn_format::corrections::Action;
 use isn_format::error::{Result, count};
 use isn_registry::ops::ledger::{CheckReport, check};
 
-/// Whose ledger to settle.
+/// Arguments of `isn ledger check`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct CheckArgs {
-    /// The recipe
+    /// The recipe that names the ledger
     #[arg(value_name = "RECIPE.toml")]
     recipe: PathBuf,
-    /// The raw images, where their names do not tell their classes
+    /// The source images, if their names do not tell their classes
     #[arg(long, value_name = "DIR")]
     source: Option<PathBuf>,
 }

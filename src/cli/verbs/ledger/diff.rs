@@ -14,13 +14,13 @@ use isn_format::error::{Result, count};
 use isn_format::ledger::Row;
 use isn_registry::ops::ledger::{DiffReport, diff};
 
-/// Which ledgers.
+/// Arguments of `isn ledger diff`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct DiffArgs {
-    /// The older one
+    /// The older ledger
     #[arg(value_name = "OLD")]
     old: PathBuf,
-    /// The newer one
+    /// The newer ledger
     #[arg(value_name = "NEW")]
     new: PathBuf,
 }

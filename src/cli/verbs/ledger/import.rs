@@ -16,22 +16,22 @@ use isn_format::ledger::date::timestamp;
 use isn_format::ledger::import::Unsaid;
 use isn_registry::ops::ledger::{ImportReport, import};
 
-/// What to take in, and what it does not say.
+/// Arguments of `isn ledger import`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ImportArgs {
-    /// The ledger's file; it is made if there is none
+    /// The ledger, which is made if it does not exist
     #[arg(value_name = "LEDGER")]
     ledger: PathBuf,
-    /// What to read
+    /// The file to import
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Only images of this recipe's classes
+    /// Import only images of this recipe's classes
     #[arg(long, value_name = "RECIPE.toml")]
     recipe: Option<PathBuf>,
-    /// Whose claims these are, where the file does not say
+    /// Who makes the claims, if the file does not say
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
-    /// When they were made, YYYY-MM-DD, where the file does not say [default: today]
+    /// The date of the claims, as YYYY-MM-DD, if the file does not say [default: today]
     #[arg(long, value_name = "DATE")]
     date: Option<String>,
 }
@@ -50,7 +50,7 @@ impl Verb for ImportArgs {
 fn print(output: &Output, path: &Path, file: &Path, report: &ImportReport) {
     let (format, there) = (report.format.as_str(), report.found - report.added);
     let mut text =
-        Page::of(format_args!("{}: {}, taken for {format}", file.display(), count(report.found, "row")));
+        Page::of(format_args!("{}: {}, read as {format}", file.display(), count(report.found, "row")));
     writeln!(text, "{}: {} added, {there} there already", path.display(), report.added);
     report.conflicts.iter().for_each(|line| writeln!(text, "conflict: {line}"));
     let object = json!({

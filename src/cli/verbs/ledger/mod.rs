@@ -13,16 +13,16 @@ use crate::cli::exit::ExitCode;
 use crate::cli::run::{Run, Verb};
 use isn_format::error::Result;
 
-/// `isn ledger …`
+/// Arguments of `isn ledger`.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum LedgerCommand {
-    /// Print what is claimed and decided, image by image
+    /// Print the label claims and decisions of each image
     Show(show::ShowArgs),
-    /// Add a decision, or with --claim a claim; an earlier decision of the same reviewer counts no more
+    /// Add a decision, which replaces the reviewer's earlier one; or a label claim, with --claim
     Add(add::AddArgs),
-    /// Take in the rows of another ledger, or published claims: ReaL's real.json, imagenet_mturk.json, CSV
+    /// Import the rows of another ledger, or published claims: ReaL's real.json, imagenet_mturk.json or CSV
     Import(import::ImportArgs),
-    /// Settle a recipe's ledger as a build does; exit 8 if something stands in a build's way
+    /// Settle a recipe's ledger as a build does; exit 8 if something would stop the build
     Check(check::CheckArgs),
     /// Compare two ledgers
     Diff(diff::DiffArgs),

@@ -1,4 +1,4 @@
-//! Rows of a ledger, in words and in JSON.
+//! The text and JSON of a ledger's rows.
 
 use serde_json::{Value, json};
 

@@ -15,10 +15,10 @@ use isn_format::error::{Error, Missing, Result, count};
 use isn_format::ledger::{Claim, Ledger};
 use isn_registry::ops::ledger::open;
 
-/// What to show.
+/// Arguments of `isn ledger show`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ShowArgs {
-    /// The ledger's file
+    /// The ledger
     #[arg(value_name = "LEDGER")]
     ledger: PathBuf,
     /// Only this image (may be repeated)

@@ -1,0 +1,50 @@
+//! What `isn list` marks: versions that are yanked or withdrawn by a registry's log, and recipes without a
+//! release.
+
+use std::fs;
+use std::path::Path;
+
+use crate::client::Client;
+use crate::registry::{BUNDLED, is_url, layout};
+use crate::transport::{self, is_bucket};
+use isn_format::dataset_ref::Name;
+use isn_format::error::Result;
+use isn_format::log::History;
+
+/// Reads the log of the registry at `location`, or the log that it claims to have if you trust none of it.
+/// Returns its history, or `None` if there is no log.
+///
+/// # Errors
+/// Fails if the log cannot be read, or contradicts what was seen of it.
+pub fn history(client: &Client, location: &str) -> Result<Option<History>> {
+    transport::runtime()?.block_on(async {
+        let registry = client.open(location)?;
+        let belief = client.belief(&registry).await?;
+        if belief.log.is_none() && registry.about().await?.log_key.is_none() {
+            return Ok(None);
+        }
+        let (_, view) = client.claimed_view(&registry, &belief).await?;
+        Ok(Some(view.replica.history().clone()))
+    })
+}
+
+/// Returns the sorted names of the recipes in the registry at `location`. Servers and buckets are not listed:
+/// it returns none.
+pub fn recipes(client: &Client, location: &str) -> Vec<Name> {
+    let of_path = |path: &str| {
+        let name: Name = path.split('/').nth(1)?.parse().ok()?;
+        (path == layout::recipe(&name)).then_some(name)
+    };
+    let mut names: Vec<Name> = if location == BUNDLED {
+        client.access.bundled.paths().filter_map(of_path).collect()
+    } else if is_url(location) || is_bucket(location) {
+        Vec::new()
+    } else {
+        let root = Path::new(location);
+        let folders = fs::read_dir(root.join("recipes")).into_iter().flatten().flatten();
+        let names = folders.filter_map(|folder| folder.file_name().to_str()?.parse().ok());
+        names.filter(|name| root.join(layout::recipe(name)).is_file()).collect()
+    };
+    names.sort();
+    names
+}

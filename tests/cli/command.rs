@@ -1,0 +1,272 @@
+//! What every command line tool is expected to have: completions, man pages, `-v`, colours, Ctrl-C, and a
+//! list that says what is not to be used.
+
+use std::fs;
+use std::process::Command;
+
+use crate::forger::Forger;
+use crate::sandbox::{Sandbox, has_tool, ran};
+use crate::server::Server;
+
+#[test]
+fn completions_know_every_verb_and_bash_can_read_them() {
+    let sandbox = Sandbox::new();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = sandbox.isn(&["completions", shell]).ok().stdout;
+        for word in ["verify-source", "rotate-key", "--max-age"] {
+            let word = if shell == "fish" { word.trim_start_matches("--") } else { word };
+            assert!(script.contains(word), "{shell} does not know {word}");
+        }
+        let json = sandbox.isn(&["completions", shell, "--json"]).ok().json();
+        assert_eq!((json["shell"].as_str(), json["script"].as_str()), (Some(shell), Some(&*script)));
+        if shell == "bash" && has_tool("bash") {
+            fs::write(sandbox.path("completions"), &script).unwrap();
+            let checked = Command::new("bash").arg("-n").arg(sandbox.path("completions")).output().unwrap();
+            assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+        }
+    }
+    sandbox.isn(&["completions", "cmd"]).fails(2, "powershell");
+}
+
+#[test]
+fn every_verb_has_a_man_page() {
+    let sandbox = Sandbox::new();
+    sandbox.isn(&["man", "pages"]).ok();
+    let help = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/help.txt")).unwrap();
+    let verbs = help.lines().filter_map(|line| line.strip_prefix("$ isn")?.strip_suffix(" --help"));
+    let mut names: Vec<String> = verbs.map(|verb| format!("isn{}.1", verb.replace(' ', "-"))).collect();
+    names.sort();
+    let mut pages: Vec<String> = fs::read_dir(sandbox.path("pages"))
+        .unwrap()
+        .map(|page| page.unwrap().file_name().into_string().unwrap())
+        .collect();
+    pages.sort();
+    assert_eq!(pages, names);
+    for page in pages {
+        let text = String::from_utf8(sandbox.read(&format!("pages/{page}"))).unwrap();
+        assert!(text.contains(".TH isn") && text.contains("Examples:"), "{page}: {text}");
+    }
+}
+
+#[test]
+fn verbose_reports_each_request_and_nothing_secret() {
+    let (sandbox, _) = Sandbox::published();
+    let server = Server::new(&sandbox.path("reg"));
+    sandbox.trust_me(&server.url);
+    let host = server.url.strip_prefix("http://").unwrap();
+    let run = |more: &[&str], level: Option<&str>| {
+        let args = ["fetch", "grads@1.0", "--registry", &server.url];
+        let mut command = sandbox.command(&[&args[..], more].concat());
+        command.env("ISN_TOKENS", format!("{host}=s3cret"));
+        level.map(|level| command.env("ISN_LOG", level));
+        let ran = ran(command.output().unwrap());
+        assert!(!ran.stderr.contains("s3cret"), "{}", ran.stderr);
+        ran
+    };
+    let before = server.log().len();
+    let first = run(&["-v"], None).ok().stderr;
+    let requests = server.log().len() - before;
+    let lines: Vec<&str> = first.lines().filter(|line| line.contains(" GET http://")).collect();
+    assert!(requests > 5 && lines.len() == requests, "{requests} requests: {first}");
+    for line in &lines {
+        assert!(line.contains(&format!(" GET {}/", server.url)) && line.contains(" status="), "{line}");
+        assert!(line.contains(" bytes=") && line.contains(" ms="), "{line}");
+    }
+    let shard = server.sent(".tar.zst");
+    assert!(
+        lines.iter().any(|line| line.contains(".tar.zst") && line.contains(&format!("bytes={shard} "))),
+        "{first}"
+    );
+    for said in [
+        "cache miss: index ",
+        "the log of registry ",
+        &format!("grads@1.0 comes from registry {}", server.url),
+    ] {
+        assert!(first.contains(said), "{said}: {first}");
+    }
+    let again = run(&["--verbose"], None).ok().stderr;
+    assert!(again.contains("cache hit: index "), "{again}");
+
+    let info = run(&[], Some("info")).ok().stderr;
+    assert!(info.contains("comes from registry") && !info.contains("GET "), "{info}");
+    for level in [None, Some("off"), Some("error")] {
+        assert_eq!(run(&[], level).ok().stderr, "", "{level:?}");
+    }
+    run(&[], Some("loud")).fails(1, "ISN_LOG: expected off, error");
+    sandbox.isn(&["info", "grads@1.0", "--registry", "reg", "-v"]).fails(0, "READ reg/registry.json");
+}
+
+#[test]
+fn a_list_marks_what_is_not_to_be_used() {
+    let forger = Forger::with_two_versions();
+    let say = |verb: &str, version: &str| {
+        let args = [verb, version, "--reason", "labels are wrong", "--registry", "reg", "--key", "me"];
+        forger.isn(&args).ok();
+    };
+    say("yank", "grads@1.0");
+    say("withdraw", "grads@1.1");
+    forger.write("reg/recipes/later/recipe.toml", b"# not built yet\n");
+    let text = forger.reader(&["list", "--registry", "reg"]).ok().stdout;
+    assert!(text.contains("grads  1.0 (yanked) 1.1 (withdrawn)  ("), "{text}");
+    assert!(text.contains("later  (not released: a recipe only)  (reg)"), "{text}");
+    let list = forger.reader(&["list", "--registry", "reg", "--json"]).ok().json();
+    let grads = list["datasets"].as_array().unwrap().iter().find(|one| one["name"] == "grads").unwrap();
+    assert_eq!(grads["versions"], serde_json::json!(["1.0", "1.1"]));
+    assert_eq!(grads["yanked"], serde_json::json!({ "1.0": "labels are wrong" }));
+    assert_eq!(grads["withdrawn"], serde_json::json!({ "1.1": "labels are wrong" }));
+    assert_eq!(list["unreleased"], serde_json::json!([{ "name": "later", "registry": "reg" }]));
+
+    let bundled = forger.reader(&["list"]).ok().stdout;
+    assert!(bundled.contains("demobirds  1.0  (bundled)"), "{bundled}");
+    assert!(bundled.contains("imagebirds  (not released: a recipe only)  (bundled)"), "{bundled}");
+
+    // What cannot be marked is listed all the same.
+    forger.write("reg/log/checkpoint", b"x");
+    let ran = forger.reader(&["list", "--registry", "reg"]).ok();
+    assert!(
+        ran.stdout.contains("grads  1.0 1.1  (") && ran.stderr.contains("are not marked"),
+        "{}",
+        ran.stderr
+    );
+}
+
+/// On a terminal, as `script` makes one; where there is no `script`, nothing is tried.
+#[cfg(target_os = "linux")]
+mod on_a_terminal {
+    use super::*;
+    use crate::server::Fault;
+
+    fn shown(sandbox: &Sandbox, args: &str, more: &[(&str, &str)]) -> String {
+        let isn = env!("CARGO_BIN_EXE_isn");
+        let mut command = Command::new("script");
+        command.args(["-qec", &format!("'{isn}' {args}"), "/dev/null"]).current_dir(sandbox.path(""));
+        command.env("ISN_HOME", sandbox.path("home")).env("NO_PROXY", "127.0.0.1").env("TERM", "xterm");
+        command.env_remove("NO_COLOR").env_remove("ISN_REGISTRY").envs(more.iter().copied());
+        String::from_utf8_lossy(&command.output().unwrap().stdout).into_owned()
+    }
+
+    #[test]
+    fn labels_have_colours_unless_they_are_refused() {
+        if !has_tool("script") {
+            return;
+        }
+        let sandbox = Sandbox::new();
+        let args = "info demobrids@1.0 --registry bundled";
+        let coloured = shown(&sandbox, args, &[]);
+        assert!(coloured.contains("\u{1b}[1m\u{1b}[31merror: \u{1b}[0m"), "{coloured:?}");
+        assert!(coloured.contains("\u{1b}[32mhelp: \u{1b}[0m"), "{coloured:?}");
+        for refused in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+            let plain = shown(&sandbox, args, &[refused]);
+            assert!(plain.contains("error: ") && !plain.contains("\u{1b}["), "{refused:?}: {plain:?}");
+        }
+        let piped = sandbox.isn(&["info", "demobrids@1.0"]).fails(6, "did you mean 'demobirds'?");
+        assert!(!piped.stderr.contains('\u{1b}'), "{}", piped.stderr);
+    }
+
+    #[test]
+    fn progress_is_removed_when_it_is_done() {
+        if !has_tool("script") {
+            return;
+        }
+        let (sandbox, pin) = Sandbox::published_large();
+        let server = Server::faulty(&sandbox.path("reg"), ".tar.zst", usize::MAX, Fault::Throttle(8_000_000));
+        let shown = shown(&sandbox, &format!("pull '{pin}' --registry {} --to tree", server.url), &[]);
+        let (before, after) = shown.rsplit_once("\u{1b}[2K").unwrap_or_else(|| panic!("no bar: {shown:?}"));
+        assert!(before.contains(" of 72 images, ") && before.contains(" images/s, "), "{shown:?}");
+        assert!(!after.contains("images/s") && after.contains("every one verified"), "{shown:?}");
+    }
+}
+
+#[cfg(unix)]
+mod interrupted {
+    use std::process::{Child, Stdio};
+    use std::thread;
+    use std::time::Duration;
+
+    use rustix::process::{Pid, Signal, kill_process};
+
+    use super::*;
+    use crate::sandbox::{Ran, contents};
+    use crate::server::Fault;
+
+    fn spawn(mut command: Command) -> Child {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    fn interrupt(child: Child) -> Ran {
+        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        ran(child.wait_with_output().unwrap())
+    }
+
+    #[test]
+    fn a_pull_says_what_is_kept_and_resumes() {
+        let (sandbox, pin) = Sandbox::published_large();
+        let slow = Server::faulty(&sandbox.path("reg"), ".tar.zst", usize::MAX, Fault::Throttle(2_000_000));
+        let pull = |url: &str| {
+            let args = ["pull", &pin, "--registry", url, "--to", "tree", "--no-cache", "--json"];
+            sandbox.command(&args)
+        };
+        let child = spawn(pull(&slow.url));
+        while slow.sent(".tar.zst") < 1_500_000 {
+            thread::sleep(Duration::from_millis(5));
+        }
+        let ended = interrupt(child);
+        assert_eq!((ended.code, &*ended.stdout), (130, ""), "{}", ended.stderr);
+        assert_eq!(
+            ended.stderr.lines().last(),
+            Some("interrupted: the images fetched so far are kept; run the same command again to resume")
+        );
+        assert!(!sandbox.path("tree").exists());
+        let server = Server::new(&sandbox.path("reg"));
+        let report = ran(pull(&server.url).output().unwrap()).ok().json();
+        assert!(report["reused_images"].as_u64().unwrap() > 0, "{report}");
+        sandbox.isn(&["verify", "tree", "--expect", &pin]).ok();
+        assert!(sandbox.leftovers().is_empty(), "{:?}", sandbox.leftovers());
+    }
+
+    #[test]
+    fn a_build_leaves_nothing_half_and_resumes() {
+        let sandbox = Sandbox::new();
+        let classes = ["ant", "bee", "cat"];
+        sandbox.noise("raw", &classes, 40);
+        sandbox.large_recipe("1.0", &classes);
+        let build = |out: &str| {
+            sandbox.command(&["build", "grads-1.0.toml", "--source", "raw", "--out", out, "-j", "1"])
+        };
+        ran(build("whole").output().unwrap()).ok();
+        let child = spawn(build("out"));
+        while !sandbox.leftovers().iter().any(|name| name.starts_with(".out")) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let ended = interrupt(child);
+        assert!(
+            ended.code == 130 && ended.stderr.contains("interrupted: the shards finished so far"),
+            "{}",
+            ended.stderr
+        );
+        assert!(!sandbox.path("out").exists());
+        ran(build("out").output().unwrap()).ok();
+        assert!(contents(&sandbox.path("out")) == contents(&sandbox.path("whole")));
+    }
+
+    /// A shell starts a background job with SIGINT ignored, so that Ctrl-C is for the job in front alone.
+    #[test]
+    fn a_background_job_goes_on() {
+        let (sandbox, pin) = Sandbox::published_large();
+        let slow = Server::faulty(&sandbox.path("reg"), ".tar.zst", usize::MAX, Fault::Throttle(4_000_000));
+        let args = ["pull", &pin, "--registry", &slow.url, "--to", "tree"];
+        let isn = sandbox.command(&args);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "trap '' INT; exec \"$0\" \"$@\""]).arg(isn.get_program()).args(args);
+        shell.envs(isn.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let child = spawn({
+            shell.current_dir(sandbox.path(""));
+            shell
+        });
+        while slow.sent(".tar.zst") < 500_000 {
+            thread::sleep(Duration::from_millis(5));
+        }
+        interrupt(child).ok();
+        sandbox.isn(&["verify", "tree", "--expect", &pin]).ok();
+    }
+}
