@@ -39,7 +39,7 @@ fn log_missing_that_was_there() {
     let forger = Forger::new();
     forger.read("grads@1.0").ok();
     fs::rename(forger.path("reg/log"), forger.path("reg-log")).unwrap();
-    let missing = "shows no log (log/checkpoint is not there), and had one of 4 entries";
+    let missing = "shows no log (log/checkpoint is not there), but had one of 4 entries";
     forger.refused("grads@1.0", missing);
     forger.refused("grads", missing);
     let about = forger.bytes("reg/registry.json");
@@ -51,7 +51,7 @@ fn log_missing_that_was_there() {
     forger.reader(&["log", "verify", "--registry", "reg"]).fails(4, missing);
     // Who knows the log's key and has never looked is not fooled either.
     forger.forget();
-    forger.refused("grads@1.0", "shows no log, and it is known by");
+    forger.refused("grads@1.0", "shows no log, but is known by");
     // Nor is who knew the publisher's key alone, and met the log on the way.
     let key = forger.isn(&["key", "show", "me"]).ok().stdout;
     let by_key = |args: &[&str]| forger.as_user("by-key", args);

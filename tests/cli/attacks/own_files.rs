@@ -101,7 +101,7 @@ fn damage_is_not_the_keepers_of_a_registry() {
     ];
     for bytes in bad {
         forger.write("reader/trust.toml", &bytes);
-        let ran = forger.read("grads@1.0").fails(4, "this file is yours");
+        let ran = forger.read("grads@1.0").fails(4, "this file is your own");
         is_own(&ran.stderr, "reader/trust.toml");
         assert!(ran.stderr.contains("isn trust add"), "{}", ran.stderr);
     }
@@ -111,7 +111,7 @@ fn damage_is_not_the_keepers_of_a_registry() {
     let good = std::fs::read(&checkpoint).unwrap();
     for bytes in [b"".to_vec(), b"noise".to_vec(), vec![b'x'; 70_000]] {
         std::fs::write(&checkpoint, bytes).unwrap();
-        let ran = forger.read("grads@1.0").fails(4, "this file is yours");
+        let ran = forger.read("grads@1.0").fails(4, "this is your own record");
         is_own(&ran.stderr, "/checkpoint");
     }
     // Whoever removes it as something foreign has forgotten the log.
@@ -120,7 +120,7 @@ fn damage_is_not_the_keepers_of_a_registry() {
         forger.write("reader/elsewhere", &good);
         std::fs::remove_file(&checkpoint).unwrap();
         std::os::unix::fs::symlink(forger.path(target), &checkpoint).unwrap();
-        let ran = forger.read("grads@1.0").fails(4, "this file is yours");
+        let ran = forger.read("grads@1.0").fails(4, "this is your own record");
         is_own(&ran.stderr, "/checkpoint");
         assert!(ran.stderr.contains("is a link") && !ran.stderr.contains("remove it"), "{}", ran.stderr);
     }

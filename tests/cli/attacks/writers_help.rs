@@ -20,7 +20,7 @@ fn what_is_in_the_place_of_a_release_is_said_before_the_log_has_it() {
     let forger = Forger::new();
     forger.write("reg/releases/grads/1.1", b"x");
     let log = contents(&forger.path("reg/log"));
-    let ran = forger.isn(&PUBLISH).fails(4, "releases/grads/1.1: is there, and the log has no such release");
+    let ran = forger.isn(&PUBLISH).fails(4, "releases/grads/1.1: is there, but the log has no such release");
     is_for_writers(&ran);
     assert!(contents(&forger.path("reg/log")) == log);
     fs::remove_file(forger.path("reg/releases/grads/1.1")).unwrap();
