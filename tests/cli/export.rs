@@ -150,7 +150,7 @@ fn damage_leaves_nothing_behind() {
     sandbox.write(&shard, &bytes);
     for format in ["webdataset", "npz", "tfrecord", "mds", "croissant"] {
         let export = ["export", "grads@1.0", "--registry", "reg", "--as", format, "--to", "there"];
-        sandbox.isn(&export).fails(3, "its frame does not have the BLAKE3 in the pack");
+        sandbox.isn(&export).fails(3, "its frame's BLAKE3 is not the one in the pack");
         assert!(!sandbox.path("there").exists());
         assert_eq!(sandbox.leftovers(), [""; 0]);
     }

@@ -136,7 +136,7 @@ fn mistakes_name_the_thing_and_change_nothing() {
     sandbox.write("list.csv", b"source_id\nant/ant_2\n");
     sandbox
         .isn(&["ledger", "import", "ledger.csv", "list.csv"])
-        .fails(1, "say whose it is with --source NAME");
+        .fails(1, "name its source with --source NAME");
     sandbox.write("what.csv", b"a,b\n1,2\n");
     sandbox
         .isn(&["ledger", "import", "ledger.csv", "what.csv"])

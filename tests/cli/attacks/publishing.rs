@@ -163,7 +163,7 @@ fn numbers_that_add_up_to_too_much_are_refused() {
         manifest["images"] = 1.into();
         manifest["splits"] = json!({ "train": { "ant": u64::MAX, "bee": 2 } });
     });
-    assert!(status == 422 && why.contains("counts more images"), "{status} {why}");
+    assert!(status == 422 && why.contains("counts too many images"), "{status} {why}");
     let (status, why) = with_manifest(&forger, &served, |manifest| {
         for object in ["recipe", "assignments"] {
             manifest["objects"][object]["length"] = (u64::MAX - 1).into();

@@ -63,11 +63,11 @@ impl FrameReader {
     ) -> Result<&[u8]> {
         let refuse = |why: &str| Error::integrity(what, format!("image {image}: {why}"));
         if Digest::of(frame) != *frame_digest {
-            return Err(refuse("its frame does not have the BLAKE3 in the pack"));
+            return Err(refuse("its frame's BLAKE3 is not the one in the pack"));
         }
         let bytes = self.decompress(what, frame, image, length)?;
         if Digest::of(bytes) != *image {
-            return Err(refuse("it does not have the BLAKE3 in the index"));
+            return Err(refuse("its BLAKE3 is not the one in the index"));
         }
         Ok(bytes)
     }
