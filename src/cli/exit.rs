@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{console, near};
-use isn_format::error::{At, Blame, Difference, Error, Missing, NetworkKind, There, chain};
+use isn_format::error::{At, Blame, Difference, Error, KeyFault, Missing, NetworkKind, There, chain};
 use isn_format::text::{self, shell_word};
 use isn_registry::files;
 
@@ -267,7 +267,7 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
             shell_word(path.display())
         ),
         Error::Exists { there, .. } => exists(*there).into(),
-        Error::Key { .. } => "`isn key list` lists your keys; `isn key new NAME` makes one".into(),
+        Error::Key { fault, .. } => return key(*fault).map(Into::into),
         Error::Token { .. } => {
             "ask the server's operator for a token, and set it in ISN_TOKENS as HOST=TOKEN, or in the file \
              `tokens.toml` of ISN_HOME as a line \"HOST\" = \"TOKEN\""
@@ -284,12 +284,17 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
 /// Returns what to do about damaged bytes, which depends on whose they are.
 fn integrity(at: At, to: Aim) -> &'static str {
     match (at, to) {
+        (At::Reference, _) => {
+            "check the version and the hash in the reference: the hash may be another version's. If both are \
+             right, the registry has another version under this name: pull from another copy (--registry), and \
+             tell the operator of this one"
+        }
         (At::Build, _) => {
             "nothing was published. The build is damaged: remove its folder, and build it again (`isn build`)"
         }
         (At::Cache, _) => {
-            "the damaged file of the cache was moved to quarantine: run the same command again, with a \
-             network (without --offline), to fetch it again"
+            "the cache does not agree with the registry: run the same command again, with a network (without \
+             --offline). Then isn checks every image, and fetches again what is damaged"
         }
         (At::Tree, _) => {
             "a tree that was pulled earlier has changed: `isn verify TREE` lists its faults. Remove the \
@@ -311,6 +316,17 @@ fn integrity(at: At, to: Aim) -> &'static str {
             "the destination was not changed. These bytes are damaged or were replaced: pull from another \
              copy of the registry (--registry), and tell the operator of this one"
         }
+    }
+}
+
+/// Returns what to do about a key.
+fn key(fault: KeyFault) -> Option<&'static str> {
+    match fault {
+        KeyFault::Passphrase => Some("try again; without a terminal, set ISN_PASSPHRASE"),
+        KeyFault::Agent => Some("`ssh-add -l` lists the keys that the agent holds"),
+        KeyFault::Unusable => Some("`isn key list` lists your keys; `isn key new NAME` makes one"),
+        // The message says it.
+        KeyFault::NewPassphrase | KeyFault::Elsewhere => None,
     }
 }
 

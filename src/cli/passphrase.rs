@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal as _;
 
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, KeyFault, Result};
 use isn_format::text::one_line;
 use isn_registry::keyring::KeyName;
 use isn_registry::settings;
@@ -20,7 +20,8 @@ pub(super) fn ask(prompt: &str) -> Result<Option<String>> {
 
 /// Asks for the passphrase of a new key.
 pub(super) fn ask_new(name: &KeyName) -> Result<String> {
-    let refuse = |why: &str| Error::Key { key: name.to_string(), why: why.into() };
+    let refuse =
+        |why: &str| Error::Key { key: name.to_string(), why: why.into(), fault: KeyFault::NewPassphrase };
     let asked = ask(&format!("New passphrase for key {name}: "))?;
     let passphrase = asked.ok_or_else(|| {
         refuse("there is no terminal to ask for a passphrase: set ISN_PASSPHRASE or use --no-passphrase")

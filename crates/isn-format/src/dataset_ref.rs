@@ -131,7 +131,10 @@ impl FromStr for DatasetRef {
     type Err = RefError;
 
     fn from_str(text: &str) -> Result<Self, RefError> {
-        let pin = |text: &str| Digest::from_prefixed(text).map_err(|e| RefError::new(text, e));
+        let pin = |text: &str| {
+            let why = "is not a dataset hash: expected b3: and 64 lower-case hex digits (a shortened hash is not enough)";
+            Digest::from_prefixed(text).map_err(|_| RefError::new(text, why))
+        };
         if text.starts_with("b3:") {
             return Ok(DatasetRef::Pin(pin(text)?));
         }

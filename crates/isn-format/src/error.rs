@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::dataset_ref::{DatasetRef, RefError};
 
-pub use kinds::{At, Missing, NetworkKind, There};
+pub use kinds::{At, KeyFault, Missing, NetworkKind, There};
 
 /// The result of every fallible function of the library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -274,6 +274,8 @@ pub enum Error {
         key: String,
         /// What is wrong.
         why: String,
+        /// What kind of fault it is.
+        fault: KeyFault,
     },
     /// A server requires a token for publishing, and the given one is missing or wrong.
     #[error("the token for {server} {why}")]

@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::dataset_ref::{Name, Version};
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::{At, Error, Result};
 use crate::key::{PublicKey, Signer};
 use crate::statement::{Attested, ReleaseStatement, SignedStatement, Statement};
 
@@ -82,8 +82,8 @@ impl SignedRelease {
         let release = self.attested()?;
         if release.statement.dataset != *pin {
             let found = release.statement.dataset.prefixed();
-            let why = format!("is about dataset {found}, not about {}", pin.prefixed());
-            return Err(Error::integrity(self.0.what(), why));
+            let why = format!("releases dataset {found}, and the reference names {}", pin.prefixed());
+            return Err(Error::integrity(self.0.what(), why).at(At::Reference));
         }
         Ok(release)
     }

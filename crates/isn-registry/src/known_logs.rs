@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use crate::files;
 use crate::keyring;
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, KeyFault, Result};
 use isn_format::key::{KeyFile, PrivateKey};
 use isn_format::log::{Hash, History, LogKey, LogSigner, MAX_CHECKPOINT, Replica, SignedCheckpoint, Tree};
 
@@ -415,7 +415,7 @@ fn signer_of(log: &LogKey, key: KeyFile, file: &Path) -> Result<LogSigner> {
         return Ok(signer);
     }
     let why = format!("is not the private key of log {log}");
-    Err(Error::Key { key: file.display().to_string(), why })
+    Err(Error::Key { key: file.display().to_string(), why, fault: KeyFault::Unusable })
 }
 
 impl fmt::Debug for Seen {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind};
 
-use isn_format::error::{At, Missing, Mistake, NetworkKind, Reject, There, chain};
+use isn_format::error::{At, KeyFault, Missing, Mistake, NetworkKind, Reject, There, chain};
 
 use super::*;
 
@@ -38,7 +38,19 @@ fn unreached(kind: NetworkKind) -> Error {
 }
 
 fn missing(kind: Missing, what: &str) -> Error {
-    Error::not_found(kind, what, "birds@1.0#b3:00")
+    let place = match kind {
+        Missing::Registry => "birds-registry",
+        Missing::Lock => ".",
+        Missing::Key => "home/keys",
+        Missing::File => "this file system",
+        Missing::Version | Missing::Object => "registry birds-registry",
+        Missing::Split | Missing::Class | Missing::Image | Missing::Other => "birds@1.0#b3:00",
+    };
+    Error::not_found(kind, what, place)
+}
+
+fn key(fault: KeyFault, why: &str) -> Error {
+    Error::Key { key: "alice".into(), why: why.into(), fault }
 }
 
 fn taken(there: There) -> Error {
@@ -101,6 +113,7 @@ fn examples() -> Vec<Error> {
         Error::Integrity { at: At::Cache, .. } => damaged(At::Cache),
         Error::Integrity { at: At::Tree, .. } => damaged(At::Tree),
         Error::Integrity { at: At::Build, .. } => damaged(At::Build),
+        Error::Integrity { at: At::Reference, .. } => damaged(At::Reference),
         Error::Rebuilt { .. } =>
             rebuilt(Blame::SourceMissing);
             rebuilt(Blame::SourceFile);
@@ -142,7 +155,8 @@ fn examples() -> Vec<Error> {
             unreached(NetworkKind::Status(403));
             unreached(NetworkKind::Status(500)),
         Error::Network { kind: NetworkKind::Broken, .. } => unreached(NetworkKind::Broken),
-        Error::Network { kind: NetworkKind::Unreadable, .. } => unreached(NetworkKind::Unreadable),
+        Error::Network { kind: NetworkKind::Unreadable, .. } =>
+            Error::network(NetworkKind::Unreadable, "birds-registry/registry.json", "cannot be read: the reason"),
         Error::Unfinished { .. } => Error::Unfinished {
             destination: "copy".into(),
             source: Box::new(damaged(At::Unknown)),
@@ -179,7 +193,13 @@ fn examples() -> Vec<Error> {
             Error::SourceNeeded { reference: "birds@1.0#b3:00".into(), why: "reg has no images".into() }
         },
         Error::NoRoom { .. } => Error::NoRoom { place: "birds".into(), needed: 2 << 30, free: 5 },
-        Error::Key { .. } => Error::Key { key: "alice".into(), why: "the passphrase is wrong".into() },
+        Error::Key { fault: KeyFault::Passphrase, .. } => key(KeyFault::Passphrase, "the passphrase is wrong"),
+        Error::Key { fault: KeyFault::NewPassphrase, .. } =>
+            key(KeyFault::NewPassphrase, "the two passphrases differ"),
+        Error::Key { fault: KeyFault::Elsewhere, .. } => key(KeyFault::Elsewhere, "is not on this machine"),
+        Error::Key { fault: KeyFault::Agent, .. } => key(KeyFault::Agent, "is not held by the agent"),
+        Error::Key { fault: KeyFault::Unusable, .. } =>
+            key(KeyFault::Unusable, "is not an OpenSSH private key"),
         Error::Token { .. } => {
             Error::Token { server: "https://data.example.org".into(), why: "is not one that it knows".into() }
         },

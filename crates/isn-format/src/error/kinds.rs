@@ -15,6 +15,23 @@ pub enum At {
     Tree,
     /// The output of a build.
     Build,
+    /// A registry, or the reference that the user gave: they name different dataset hashes.
+    Reference,
+}
+
+/// What is wrong with a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyFault {
+    /// The passphrase of an existing key is missing or wrong.
+    Passphrase,
+    /// The passphrase of a new key was refused, or could not be asked for.
+    NewPassphrase,
+    /// The private key of a log is on another machine.
+    Elsewhere,
+    /// The SSH agent does not sign with it.
+    Agent,
+    /// The file is not a key that isn can use.
+    Unusable,
 }
 
 /// Why a request gave nothing usable.

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use ssh_key::rand_core::OsRng;
 use ssh_key::{Algorithm, HashAlg, LineEnding};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, KeyFault, Result};
 use crate::key::{KeyLine, PublicKey, Signature, Signer, refusal};
 
 /// An OpenSSH private key file as read: perhaps encrypted, but its public key is always readable.
@@ -32,7 +32,7 @@ impl KeyFile {
     /// # Errors
     /// [`Error::Key`] if it is not an OpenSSH private key, or not an Ed25519 one.
     pub fn parse(what: &str, text: &str) -> Result<Self> {
-        let refuse = |why: String| Error::Key { key: what.into(), why };
+        let refuse = |why: String| Error::Key { key: what.into(), why, fault: KeyFault::Unusable };
         if !text.starts_with("-----BEGIN OPENSSH PRIVATE KEY-----") {
             return Err(refuse(not_openssh(text)));
         }
@@ -66,7 +66,7 @@ impl KeyFile {
     /// [`Error::Key`] if the passphrase is unavailable or wrong, or the file cannot be decrypted; also any
     /// error of `passphrase`.
     pub fn unlock(self, passphrase: impl FnOnce() -> Result<Option<String>>) -> Result<PrivateKey> {
-        let refuse = |why: &str| Error::Key { key: self.what.clone(), why: why.into() };
+        let refuse = |why: &str, fault| Error::Key { key: self.what.clone(), why: why.into(), fault };
         if !self.key.is_encrypted() {
             return PrivateKey::from(self.public, self.key);
         }
@@ -74,12 +74,13 @@ impl KeyFile {
             refuse(
                 "is protected by a passphrase, and there is no terminal to ask for it and no ssh agent that \
                  holds the key",
+                KeyFault::Passphrase,
             )
         })?;
         match self.key.decrypt(passphrase) {
             Ok(key) => PrivateKey::from(self.public, key),
-            Err(ssh_key::Error::Crypto) => Err(refuse("the passphrase is wrong")),
-            Err(e) => Err(refuse(&format!("cannot be decrypted: {e}"))),
+            Err(ssh_key::Error::Crypto) => Err(refuse("the passphrase is wrong", KeyFault::Passphrase)),
+            Err(e) => Err(refuse(&format!("cannot be decrypted: {e}"), KeyFault::Unusable)),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, KeyFault, Result};
 use isn_format::key::{PublicKey, Signature, Signer};
 
 /// The maximum length of a message, in bytes, as in OpenSSH.
@@ -52,7 +52,7 @@ impl Agent {
     }
 
     fn refuse(&self, why: String) -> Error {
-        Error::Key { key: format!("agent {}", self.socket.display()), why }
+        Error::Key { key: format!("agent {}", self.socket.display()), why, fault: KeyFault::Agent }
     }
 
     /// Sends one request (type byte and body), and returns the response in the same form.

@@ -17,7 +17,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use isn_format::error::{Error, Missing, Result, There};
+use isn_format::error::{Error, KeyFault, Missing, Result, There};
 use isn_format::key::{PrivateKey, PublicKey, Signer};
 use isn_format::rel_path::check_segment;
 
@@ -107,7 +107,11 @@ impl Keyring {
     /// file cannot be written.
     pub fn new_key(&self, name: &KeyName, passphrase: Option<&str>) -> Result<PublicKey> {
         if passphrase == Some("") {
-            return Err(Error::Key { key: name.to_string(), why: "the passphrase is empty".into() });
+            return Err(Error::Key {
+                key: name.to_string(),
+                why: "the passphrase is empty".into(),
+                fault: KeyFault::NewPassphrase,
+            });
         }
         create_private_dir(&self.folder)?;
         let (private, public) = (self.private_path(name), self.public_path(name));
@@ -221,7 +225,8 @@ impl Keyring {
 
 fn agent_signer(path: &Path, agent: Option<&Path>) -> Result<Box<dyn Signer>> {
     let key = read_public(path)?.key;
-    let refuse = |why: &str| Error::Key { key: path.display().to_string(), why: why.into() };
+    let refuse =
+        |why: &str| Error::Key { key: path.display().to_string(), why: why.into(), fault: KeyFault::Agent };
     let socket = agent.ok_or_else(|| {
         refuse("is a public key, and no ssh agent is running to sign with it: name the private key file")
     })?;

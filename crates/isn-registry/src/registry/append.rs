@@ -15,7 +15,7 @@ use super::{Registry, layout};
 use crate::known_logs::{KnownLog, KnownLogs};
 use crate::transport;
 use crate::trust::{Known, RegistryId};
-use isn_format::error::{Error, Missing, Result};
+use isn_format::error::{Error, KeyFault, Missing, Result};
 use isn_format::log::{
     LogKey, LogSigner, MAX_CLAIM, Replica, SignedCheckpoint, SignedClaim, TILE_WIDTH, bundle, leaf_hash,
 };
@@ -307,6 +307,7 @@ impl<'a> OwnLog<'a> {
     pub fn signer(&self, key: &LogKey) -> Result<LogSigner> {
         self.logs.log(key).signer()?.ok_or_else(|| Error::Key {
             key: format!("of log {}", key.origin()),
+            fault: KeyFault::Elsewhere,
             why: format!(
                 "is not on this machine; whoever created the registry has it, and can give you {} (expected \
                  at {})",

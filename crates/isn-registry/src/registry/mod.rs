@@ -32,7 +32,7 @@ use isn_format::class::Class;
 use isn_format::dataset_ref::{DatasetRef, Name, Version};
 use isn_format::description::Description;
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Missing, Result};
+use isn_format::error::{At, Error, Missing, Result};
 use isn_format::index::Index;
 use isn_format::key::PublicKey;
 use isn_format::log::LogKey;
@@ -231,6 +231,13 @@ impl Registry {
             ));
         } else {
             let root = PathBuf::from(location);
+            if files::is_absent(&root) {
+                return Err(Error::not_found(
+                    Missing::File,
+                    format!("registry {}", root.display()),
+                    "this file system",
+                ));
+            }
             // What is there and cannot be read is not missing.
             if files::is_absent(&root.join(layout::REGISTRY_JSON)) {
                 return Err(Error::not_found(Missing::Registry, layout::REGISTRY_JSON, root.display()));
@@ -375,7 +382,7 @@ impl Registry {
         if let Some(pin) = pin.filter(|pin| *pin != release.dataset()) {
             let why = format!("has dataset hash b3:{}, but the pin says b3:{pin}", release.dataset());
             let what = self.own.transport.locate(&layout::release(&name, version));
-            return Err(Error::integrity(what, why));
+            return Err(Error::integrity(what, why).at(At::Reference));
         }
         Ok(release)
     }

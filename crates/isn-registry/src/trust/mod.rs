@@ -57,6 +57,7 @@ pub fn any_key_argument(argument: &str) -> Result<AnyKey> {
     }
     // Read only once: it may be a pipe.
     let path = Path::new(argument);
+    check_there(path)?;
     let text = keyring::read_text(path)?;
     if is_vkey(&text) {
         parse_vkey(&text)
@@ -70,7 +71,20 @@ pub fn any_key_argument(argument: &str) -> Result<AnyKey> {
 /// # Errors
 /// Fails if it is not such a key, or a file that cannot be read.
 pub fn public_key_argument(argument: &str) -> Result<KeyLine> {
-    if is_key_line(argument) { argument.parse() } else { keyring::read_public(Path::new(argument)) }
+    if is_key_line(argument) {
+        return argument.parse();
+    }
+    check_there(Path::new(argument))?;
+    keyring::read_public(Path::new(argument))
+}
+
+/// Refuses what is neither a key nor the path of a file.
+fn check_there(path: &Path) -> Result<()> {
+    if files::is_absent(path) {
+        let why = "is neither an OpenSSH public key ('ssh-ed25519 …') nor a vkey, and there is no such file";
+        return Err(Error::invalid(path.display(), why));
+    }
+    Ok(())
 }
 
 /// Whether an argument is a key line rather than a path: it has a blank after its first word, which begins as
