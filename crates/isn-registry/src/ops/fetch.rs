@@ -51,12 +51,12 @@ pub fn fetch(
     let wanted: Wanted = rows.clone().map(|row| (row.blake3, row.length)).collect();
     let is_whole = selection.is_all();
     let (images, bytes) = (rows.clone().count() as u64, rows.map(|row| row.length).sum());
-    let packs = runtime.block_on(registry.packs(&snapshot))?;
+    let mut packs = runtime.block_on(registry.packs(&snapshot))?;
     // Describes the version again now that there is a cache, so that the objects read before are kept in it.
     runtime.block_on(registry.describe(snapshot.head.manifest_ref, Vec::new()))?;
     registry.keep_pin(&snapshot);
     // All images come by one list of packs, because a later pull finds them by one list.
-    images::by_any_list(&runtime, &registry, &packs, |packs| {
+    images::by_any_list(&runtime, &registry, &mut packs, |packs| {
         let segments = images::plan(&runtime, &registry, &snapshot, packs, &wanted)?;
         progress.begin("fetch", Unit::Images, wanted.len() as u64);
         let carrier = Carrier { runtime: &runtime, registry: &registry, packs, jobs };

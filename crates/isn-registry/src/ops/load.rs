@@ -186,15 +186,15 @@ impl Opening<'_> {
     /// The table made anew, and whatever is not on this machine fetched.
     fn fetched(mut self, head: Head) -> Result<(Opened, Vec<String>)> {
         let snapshot = self.runtime.block_on(complete(&self.registry, head))?;
-        let packs = self.runtime.block_on(self.registry.packs(&snapshot))?;
+        let mut packs = self.runtime.block_on(self.registry.packs(&snapshot))?;
         self.registry.keep_pin(&snapshot);
         if let Some(cache) = &self.client.cache {
             self.registry = self.registry.with_cache(Some(cache.clone()));
         }
         // The images come by one list of packs, as the table does.
         let fetched =
-            images::by_any_list(self.runtime, &self.registry, &packs, |packs| self.by(packs, &snapshot));
-        fetched.map(|(opened, _)| (opened, self.registry.complaints()))
+            images::by_any_list(self.runtime, &self.registry, &mut packs, |packs| self.by(packs, &snapshot));
+        fetched.map(|opened| (opened, self.registry.complaints()))
     }
 
     fn by(&self, packs: &Packs, snapshot: &Snapshot) -> Result<Opened> {

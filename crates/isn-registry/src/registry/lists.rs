@@ -8,7 +8,7 @@ use super::places::Place;
 use super::{MAX_HINT, Registry, Snapshot, layout};
 use crate::cache::Cache;
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Result, chain};
 use isn_format::object::ObjectKind;
 use isn_format::pack::{Allowance, Pack, placed};
 
@@ -18,9 +18,18 @@ pub struct Packs {
     list: List,
     manifest: Digest,
     images: u64,
+    /// The lists that failed before.
+    tried: Tried,
+    /// Why the first of them did.
+    failure: Option<Error>,
 }
 
 impl Packs {
+    /// How many lists failed before.
+    pub fn failed(&self) -> usize {
+        self.tried.0.len()
+    }
+
     /// The packs alone.
     pub fn into_packs(self) -> Vec<Pack> {
         self.packs
@@ -45,14 +54,9 @@ struct List {
 
 /// The lists of packs that were tried and did not work.
 #[derive(Default)]
-pub struct Tried(Vec<List>);
+struct Tried(Vec<List>);
 
 impl Tried {
-    /// The number of lists.
-    pub fn count(&self) -> usize {
-        self.0.len()
-    }
-
     /// Whether the list of this location was tried. A location is asked only once, since it could give a new
     /// list each time.
     fn has_asked(&self, from: &str) -> bool {
@@ -94,25 +98,31 @@ impl Registry {
         let take = async |digests| self.packs_in(digests, &manifest, images).await;
         let (packs, list) =
             self.first_list(&manifest, &Tried::default(), take, have_all).await?.unwrap_or_default();
-        Ok(Packs { packs, list, manifest, images })
+        Ok(Packs { packs, list, manifest, images, tried: Tried::default(), failure: None })
     }
 
-    /// Returns the packs by another list than `failed` and those in `tried`, and adds `failed` to `tried`;
-    /// `None` if there is no other list. Another list may fail as well.
-    pub async fn packs_instead(&self, failed: &Packs, why: &Error, tried: &mut Tried) -> Option<Packs> {
-        tried.0.push(failed.list.clone());
+    /// Replaces packs that failed by those of another list, which may fail as well.
+    ///
+    /// # Errors
+    /// The first failure, if there is no other list.
+    pub async fn next_packs(&self, packs: &mut Packs, failure: Error) -> Result<()> {
+        packs.tried.0.push(packs.list.clone());
         self.forgive();
-        let (manifest, images) = (failed.manifest, failed.images);
+        let (manifest, images) = (packs.manifest, packs.images);
         let take = async |digests| self.packs_in(digests, &manifest, images).await;
-        let (packs, list) = self.first_list(&manifest, tried, take, |_| true).await.ok()??;
-        if !failed.list.from.is_empty() {
-            self.complain(format!("{} leads to what nobody has, and was set aside: {why}", failed.list.from));
+        let next = self.first_list(&manifest, &packs.tried, take, |_| true).await.ok().flatten();
+        let Some((others, list)) = next else { return Err(packs.failure.take().unwrap_or(failure)) };
+        if !packs.list.from.is_empty() {
+            let why = chain(&failure);
+            self.complain(format!("{} leads to what nobody has, and was set aside: {why}", packs.list.from));
         }
-        Some(Packs { packs, list, manifest, images })
+        packs.failure.get_or_insert(failure);
+        (packs.packs, packs.list) = (others, list);
+        Ok(())
     }
 
-    /// Keeps the list of packs that have brought what they were to bring: all images of the version, or a part of them, which
-    /// is no reason to let go a list that has brought more.
+    /// Keeps the list of packs that brought all images that were wanted: all of the version (`is_whole`), or
+    /// some of them. A list that brought only some does not replace one that is kept already.
     pub fn keep_packs(&self, packs: &Packs, is_whole: bool) {
         let path = layout::packs(&packs.manifest);
         let is_needed = |cache: &&Cache| is_whole || cache.hint(&path).is_none();

@@ -14,7 +14,7 @@ pub mod publish;
 pub mod segment;
 pub mod store;
 
-pub use lists::{Packs, Tried};
+pub use lists::Packs;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::registry::fetch::{Frame, Outcome, REQUESTS, Round, Sink};
 use crate::registry::segment::Segment;
-use crate::registry::{Packs, Registry, Snapshot, Tried};
+use crate::registry::{Packs, Registry, Snapshot};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result};
 use isn_format::pack::Pack;
@@ -54,30 +54,21 @@ pub(crate) fn plan<'a>(
     })
 }
 
-/// Does `work` with the packs `packs`, or, if these do not work, with those of other lists, since neither
-/// packs nor lists are signed. Reports the first failure. Also returns the packs that worked, if they are
-/// others.
+/// Does `work` with `packs`, or, if these fail, with those of other lists, since neither packs nor lists are
+/// signed. Afterwards `packs` are those that worked. Reports the first failure.
 pub(crate) fn by_any_list<T>(
     runtime: &Runtime,
     registry: &Registry,
-    packs: &Packs,
+    packs: &mut Packs,
     mut work: impl FnMut(&Packs) -> Result<T>,
-) -> Result<(T, Option<Packs>)> {
-    let (mut tried, mut first, mut others): (_, Option<Error>, Option<Packs>) =
-        (Tried::default(), None, None);
+) -> Result<T> {
     loop {
-        let packs = others.as_ref().unwrap_or(packs);
-        let failure = match work(packs) {
-            Ok(done) => return Ok((done, others)),
-            Err(e @ (Error::Integrity { .. } | Error::Network { .. } | Error::SourceNeeded { .. })) => e,
-            Err(e) => return Err(e),
-        };
-        let next = runtime.block_on(registry.packs_instead(packs, &failure, &mut tried));
-        let failure = first.take().unwrap_or(failure);
-        if next.is_none() {
-            return Err(failure);
+        match work(packs) {
+            Err(e @ (Error::Integrity { .. } | Error::Network { .. } | Error::SourceNeeded { .. })) => {
+                runtime.block_on(registry.next_packs(packs, e))?;
+            }
+            done => return done,
         }
-        (first, others) = (Some(failure), next);
     }
 }
 

@@ -232,12 +232,11 @@ impl Subject {
     fn stored(what: String, runtime: Runtime, registry: Registry, snapshot: Snapshot) -> Result<Subject> {
         let rows = snapshot.index().rows();
         let wanted: Wanted = rows.iter().map(|row| (row.blake3, row.length)).collect();
-        let packs = runtime.block_on(registry.packs(&snapshot))?;
+        let mut packs = runtime.block_on(registry.packs(&snapshot))?;
         // Says at once what is not to be had.
-        let ((), others) = images::by_any_list(&runtime, &registry, &packs, |packs| {
+        images::by_any_list(&runtime, &registry, &mut packs, |packs| {
             images::plan(&runtime, &registry, &snapshot, packs, &wanted).map(drop)
         })?;
-        let packs = others.unwrap_or(packs);
         let items = rows.iter().map(|row| Item {
             path: row.path.to_string(),
             class: Some(row.class.clone()),

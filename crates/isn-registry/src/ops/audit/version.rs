@@ -7,7 +7,7 @@ use tokio::runtime::Runtime;
 
 use crate::parallel;
 use crate::progress::{Progress, Unit};
-use crate::registry::{Packs, Registry, Tried};
+use crate::registry::{Packs, Registry};
 use crate::steps::images::{self, Carrier, Wanted};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result};
@@ -29,19 +29,13 @@ struct By {
     packs: Packs,
     /// The pack of each image, and its entry there.
     frames: HashMap<Digest, (usize, usize)>,
-    /// The lists of packs that failed.
-    tried: Tried,
-    /// The first failure.
-    failure: Option<Error>,
 }
 
-impl By {
-    fn new(packs: Packs, images: &[(Digest, u64)]) -> Self {
-        let lengths: Wanted = images.iter().copied().collect();
-        let placed = placed(&packs, |image| lengths.get(image).copied()).into_iter();
-        let frames = placed.map(|(pack, entry)| (packs[pack].entries[entry].blake3, (pack, entry))).collect();
-        By { packs, frames, tried: Tried::default(), failure: None }
-    }
+/// Returns the pack and the entry by which each image is found.
+fn frames(packs: &[Pack], images: &[(Digest, u64)]) -> HashMap<Digest, (usize, usize)> {
+    let lengths: Wanted = images.iter().copied().collect();
+    let placed = placed(packs, |image| lengths.get(image).copied()).into_iter();
+    placed.map(|(pack, entry)| (packs[pack].entries[entry].blake3, (pack, entry))).collect()
 }
 
 impl Version {
@@ -51,7 +45,7 @@ impl Version {
         packs: Packs,
         images: Vec<(Digest, u64)>,
     ) -> Self {
-        let by = RwLock::new(By::new(packs, &images));
+        let by = RwLock::new(By { frames: frames(&packs, &images), packs });
         Version { runtime, registry, images, by }
     }
 
@@ -62,25 +56,17 @@ impl Version {
             let (failure, lists) = {
                 let by = self.by.read().unwrap_or_else(PoisonError::into_inner);
                 match self.read_by(&by, image, length) {
-                    Err(e @ (Error::Integrity { .. } | Error::Network { .. })) => (e, by.tried.count()),
+                    Err(e @ (Error::Integrity { .. } | Error::Network { .. })) => (e, by.packs.failed()),
                     read => return read,
                 }
             };
             let mut by = self.by.write().unwrap_or_else(PoisonError::into_inner);
             // Another thread may have replaced the packs already.
-            if by.tried.count() > lists {
+            if by.packs.failed() > lists {
                 continue;
             }
-            let mut tried = std::mem::take(&mut by.tried);
-            let next = self.runtime.block_on(self.registry.packs_instead(&by.packs, &failure, &mut tried));
-            let failure = by.failure.take().unwrap_or(failure);
-            match next {
-                None => {
-                    by.tried = tried;
-                    return Err(failure);
-                }
-                Some(packs) => *by = By { tried, failure: Some(failure), ..By::new(packs, &self.images) },
-            }
+            self.runtime.block_on(self.registry.next_packs(&mut by.packs, failure))?;
+            by.frames = frames(&by.packs, &self.images);
         }
     }
 
@@ -128,10 +114,8 @@ impl Version {
             fetched.map(|()| registry.keep_packs(packs, true))
         };
         let by = self.by.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let ((), others) = images::by_any_list(runtime, registry, &by.packs, fetch)?;
-        if let Some(others) = others {
-            *by = By::new(others, &self.images);
-        }
+        images::by_any_list(runtime, registry, &mut by.packs, fetch)?;
+        by.frames = frames(&by.packs, &self.images);
         Ok(())
     }
 }

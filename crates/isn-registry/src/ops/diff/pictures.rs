@@ -84,12 +84,11 @@ fn thumbnails(
                 side.images.iter().map(|image| (image.blake3, image.length)).collect();
             let wanted: Wanted =
                 places.iter().filter_map(|(image, _)| Some((*image, *lengths.get(image)?))).collect();
-            let packs = runtime.block_on(registry.packs(snapshot))?;
-            let fetched = images::by_any_list(runtime, registry, &packs, |packs| {
+            let mut packs = runtime.block_on(registry.packs(snapshot))?;
+            images::by_any_list(runtime, registry, &mut packs, |packs| {
                 let segments = images::plan(runtime, registry, snapshot, packs, &wanted)?;
                 Carrier { runtime, registry, packs, jobs }.bring(segments, &wanted, &make)
-            });
-            fetched.map(drop)
+            })
         }
     };
     progress.end();

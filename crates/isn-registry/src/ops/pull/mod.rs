@@ -262,8 +262,8 @@ impl Pull<'_> {
             self.progress.advance(rows.len() as u64);
             Ok(())
         };
-        let packs = self.runtime.block_on(registry.packs(snapshot))?;
-        let fetched = images::by_any_list(self.runtime, registry, &packs, |packs| {
+        let mut packs = self.runtime.block_on(registry.packs(snapshot))?;
+        images::by_any_list(self.runtime, registry, &mut packs, |packs| {
             let wanted = lacking.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let missing: Vec<&Row> = by_image
                 .iter()
@@ -273,8 +273,7 @@ impl Pull<'_> {
             self.fetch_by(packs, registry, snapshot, staging, (&missing, &wanted), &take)?;
             registry.keep_packs(packs, wanted.len() == images_of(snapshot));
             Ok(())
-        });
-        fetched.map(drop)
+        })
     }
 
     fn fetch_by(
