@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::cli::console::Page;
 use crate::cli::output::Output;
 use isn_format::error::count;
-use isn_registry::ops::verify::{Assurance, VerifyReport};
+use isn_registry::ops::verify::{Assurance, Verified, VerifyReport};
 
 /// Prints every fault that was found.
 pub(in crate::cli) fn print(output: &Output, report: &VerifyReport) {
@@ -15,9 +15,9 @@ pub(in crate::cli) fn print(output: &Output, report: &VerifyReport) {
         writeln!(text, "{fault}");
     }
     let things = match report.kind {
-        "tree" => "file",
-        "version" => "image",
-        _ => "object",
+        Verified::Tree => "file",
+        Verified::Version => "image",
+        Verified::Registry | Verified::Build => "object",
     };
     let checked = count(report.checked as usize, things);
     let what = &report.what;
@@ -55,7 +55,7 @@ fn assurance(report: &VerifyReport) -> String {
         Some(selection) => format!(" (a part of the dataset: {selection})"),
     };
     let reach = match (report.kind, report.assurance) {
-        ("tree", Assurance::SelfConsistent) => {
+        (Verified::Tree, Assurance::SelfConsistent) => {
             "; consistent with itself only: compare the hash below, or use --expect"
         }
         (_, Assurance::SelfConsistent) => "; consistent with itself, signed by no key you trust",

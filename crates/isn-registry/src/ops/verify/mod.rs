@@ -100,11 +100,25 @@ pub enum Assurance {
     Signed,
 }
 
+/// What a verification looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verified {
+    /// A tree.
+    Tree,
+    /// A registry's folder.
+    Registry,
+    /// The output of a build.
+    Build,
+    /// A version in a registry.
+    Version,
+}
+
 /// The outcome of a verification.
 #[derive(Debug)]
 pub struct VerifyReport {
-    /// `tree`, `registry`, `build` or `version`.
-    pub kind: &'static str,
+    /// What kind of thing was verified.
+    pub kind: Verified,
     /// What was verified.
     pub what: String,
     /// The dataset hash, if there is one.
@@ -126,7 +140,7 @@ pub struct VerifyReport {
 impl VerifyReport {
     /// Returns the parts of the version that no signature covers. Empty for a tree.
     pub fn unsigned(&self) -> &'static [&'static str] {
-        if self.kind == "version" && self.assurance != Assurance::Signed { &UNSIGNED } else { &[] }
+        if self.kind == Verified::Version && self.assurance != Assurance::Signed { &UNSIGNED } else { &[] }
     }
 }
 

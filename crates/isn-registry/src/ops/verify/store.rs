@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use tokio::runtime::Runtime;
 
 use super::shard::ShardCheck;
-use super::{Assurance, Fault, FaultKind, VerifyReport, log};
+use super::{Assurance, Fault, FaultKind, Verified, VerifyReport, log};
 use crate::client::{Belief, Client};
 use crate::files::{self, Kind};
 use crate::progress::{Progress, Unit};
@@ -86,7 +86,10 @@ pub(super) fn verify(
     faults.sort();
     faults.dedup();
     Ok(VerifyReport {
-        kind: if kind == StoreKind::Registry { "registry" } else { "build" },
+        kind: match kind {
+            StoreKind::Registry => Verified::Registry,
+            StoreKind::Build => Verified::Build,
+        },
         what: root.display().to_string(),
         dataset,
         checked,
@@ -133,7 +136,7 @@ pub fn check(client: &Client, location: &str, jobs: usize, progress: &dyn Progre
     faults.sort();
     faults.dedup();
     Ok(VerifyReport {
-        kind: "registry",
+        kind: Verified::Registry,
         what: registry.name().into(),
         dataset: None,
         checked: seen.images,
@@ -422,7 +425,7 @@ pub(super) fn check_version(
     }
     faults.sort();
     Ok(VerifyReport {
-        kind: "version",
+        kind: Verified::Version,
         what: manifest.pin(),
         dataset: Some(manifest.dataset),
         checked: if rebuild_only { 0 } else { manifest.images },

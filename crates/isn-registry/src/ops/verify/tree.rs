@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::{Assurance, Fault, FaultKind, VerifyReport, hash_fault};
+use super::{Assurance, Fault, FaultKind, Verified, VerifyReport, hash_fault};
 use crate::files::{self, Kind};
 use crate::progress::{Progress, Unit};
 use crate::tree_file::{list_of, read_sums_hashed};
@@ -78,7 +78,7 @@ pub(in crate::ops) fn verify(
     }
     faults.sort();
     Ok(VerifyReport {
-        kind: "tree",
+        kind: Verified::Tree,
         what: root.display().to_string(),
         dataset: Some(dataset),
         checked,
