@@ -391,6 +391,9 @@ fn not_found(kind: Missing, place: &str) -> Option<String> {
 fn exists(there: There) -> &'static str {
     match there {
         There::Place => "choose another path, or remove what is there",
+        There::Changed => {
+            "what you added or changed there would be lost: move it elsewhere, or choose another path"
+        }
         There::WorkingFolder => "run the command outside that folder, or choose another path",
         There::MountPoint => "unmount it, or choose another path",
         There::Protected => "change the permissions, or choose another path",

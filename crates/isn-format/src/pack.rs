@@ -153,9 +153,10 @@ impl Pack {
     }
 }
 
-/// Where each wanted image is read: the first of its entries that is no longer than the image can need, as the number of a pack
-/// and that of an entry in it, in this order. Packs are not signed: a longer frame would only fill the memory. `length_of` gives
-/// the length of an image's file in bytes, and `None` for an image that is not wanted.
+/// Chooses the entry by which each wanted image is read: the first whose frame is not longer than the image can
+/// need. Packs are not signed, and a longer frame would only fill the memory. Returns the index of the pack and
+/// the index of the entry in it, in the order of the packs. `length_of` returns the length of an image's file in
+/// bytes, or `None` if the image is not wanted.
 pub fn placed(packs: &[Pack], length_of: impl Fn(&Digest) -> Option<u64>) -> Vec<(usize, usize)> {
     let (mut placed, mut seen) = (Vec::new(), HashSet::new());
     for (number, pack) in packs.iter().enumerate() {

@@ -100,6 +100,7 @@ fn examples() -> Vec<Error> {
         },
         Error::Exists { there: There::Place, .. } => taken(There::Place),
         Error::Exists { there: There::WorkingFolder, .. } => taken(There::WorkingFolder),
+        Error::Exists { there: There::Changed, .. } => taken(There::Changed),
         Error::Exists { there: There::MountPoint, .. } => taken(There::MountPoint),
         Error::Exists { there: There::Protected, .. } => taken(There::Protected),
         Error::Exists { there: There::KeyFile, .. } => taken(There::KeyFile),

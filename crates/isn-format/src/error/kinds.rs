@@ -93,6 +93,8 @@ pub enum There {
     WorkingFolder,
     /// A mount point, or a folder that contains one.
     MountPoint,
+    /// A tree of the same dataset with files that are not of it, or changed ones.
+    Changed,
     /// A folder that its owner has protected.
     Protected,
     /// A key of that name.

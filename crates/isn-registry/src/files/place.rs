@@ -226,8 +226,12 @@ pub fn move_new(from: &Path, to: &Path) -> Result<bool> {
 /// `old` is at `aside` for a moment, where a killed run leaves it. The folder that gets the name of `old`
 /// gets its mode too.
 ///
-/// With an error nothing is exchanged, unless a file system that needs several steps fails twice: then `old` is at `aside`. Where
-/// it is, and the disk then fails to say that it will last, or the mode cannot be given, that is what comes back.
+/// Returns the error of what follows the exchange, if something fails there: setting the mode, or syncing the
+/// folder.
+///
+/// # Errors
+/// Fails if nothing was exchanged. If the file system needs several steps and fails twice, the old folder may
+/// be left at `aside`.
 pub fn exchange(new: &Path, old: &Path, aside: &Path) -> Result<Option<Error>> {
     let about = fs::symlink_metadata(old).map_err(Error::io("look at", old))?;
     let mode = take_after(new, &about)?;

@@ -25,7 +25,8 @@ use isn_pixels::{Layout, dimensions};
 
 /// The number of images that each thread may read ahead of the writer.
 const AHEAD: usize = 4;
-/// An export is begun so often at most: as it comes, with every image checked first, and once more where that found damage.
+/// The maximum number of attempts: one that trusts the cache, one that checks every image first, and one more if
+/// that found damage.
 const TRIES: usize = 3;
 
 /// What to export, and how.
@@ -95,10 +96,10 @@ pub fn export(client: &Client, options: &ExportOptions<'_>, progress: &dyn Progr
             written => return written,
         };
         let helps = match failure {
-            // Where images are was a hint, of the cache or of one place: now every image is checked first. What the cache had
-            // wrong it has no more.
+            // The places of the images were a hint, from the cache or from one registry. The next attempt checks
+            // every image first.
             Error::Integrity { .. } | Error::Network { .. } => !opening.anew || dataset.set_aside() > 0,
-            // Lengths and sizes were a hint of the cache's: they may be wrong, where the images are not.
+            // The lengths and sizes were a hint from the cache, and may be wrong although the images are right.
             Error::NoRoom { .. } | Error::Invalid { .. } => dataset.is_by_kept_table(),
             _ => false,
         };

@@ -91,7 +91,7 @@ struct Opening<'a> {
 type Opened = (Description<Table>, Vec<u32>, Places, Basis);
 
 impl Opening<'_> {
-    /// With what is to be said of the places that they are from.
+    /// Opens the images. Also returns warnings about the locations that they came from.
     fn images(self, head: Head) -> Result<(Opened, Vec<String>)> {
         let kept = if self.is_anew { None } else { self.kept(&head.manifest)? };
         if let Some(description) = kept {
@@ -129,8 +129,9 @@ impl Opening<'_> {
         Ok((0..table.images() as u32).filter(|&image| includes(table.path(image as usize))).collect())
     }
 
-    /// Where the images of `rows` are in shards at hand, if they may be in pieces in the cache, and in trees that it knows;
-    /// those that are nowhere, as places in `rows`; and how many are in shards or pieces.
+    /// Finds the images of `rows`: in shards at hand, in pieces of the cache if `in_pieces`, and in trees that were
+    /// pulled before. Returns their places, the indexes in `rows` of those that were not found, and how many are
+    /// in shards or pieces.
     fn places(&self, table: &Table, rows: &[u32], in_pieces: bool) -> (Places, Vec<usize>, usize) {
         let frame = |&row: &u32| table.record(row as usize).and_then(|record| record.frame);
         let frames: Vec<Option<FrameAt>> = rows.iter().map(frame).collect();
@@ -183,7 +184,7 @@ impl Opening<'_> {
         missing
     }
 
-    /// The table made anew, and whatever is not on this machine fetched.
+    /// Makes the table anew, and fetches what is not on this machine.
     fn fetched(mut self, head: Head) -> Result<(Opened, Vec<String>)> {
         let snapshot = self.runtime.block_on(complete(&self.registry, head))?;
         let mut packs = self.runtime.block_on(self.registry.packs(&snapshot))?;
@@ -208,7 +209,7 @@ impl Opening<'_> {
         let rows = self.select(manifest, &description)?;
         let basis = if self.is_anew { Basis::CheckedPacks } else { Basis::Packs };
         let (places, missing, in_shards) = self.places(description.rows(), &rows, !self.is_anew);
-        // Whether no image is taken from where it was not checked by these packs.
+        // Whether every image of the version is checked against these packs.
         let is_all_checked = rows.len() == snapshot.index().rows().len() && in_shards == 0;
         let checked = |opened| {
             self.registry.keep_packs(packs, is_all_checked);

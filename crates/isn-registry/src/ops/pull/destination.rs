@@ -6,6 +6,7 @@ use std::{fs, io};
 use super::seen::Seen;
 use crate::files;
 use crate::ops::verify::tree::{self, Expected};
+use crate::ops::verify::{Fault, VerifyReport};
 use crate::progress::Progress;
 use crate::registry::Snapshot;
 use crate::tree_file::list_of;
@@ -54,8 +55,15 @@ impl Destination {
         };
         let is_this = has(B3SUMS, snapshot.sums())?
             && if is_partial { has(B3SUMS_SELECTED, selected)? } else { list_of(to) == B3SUMS };
-        if !is_this && let Some((what, seen)) = earlier(to, snapshot, jobs, progress)? {
-            return files::check_movable(to).map(|()| Destination::Earlier { what, seen });
+        match if is_this { Earlier::No } else { earlier(to, snapshot, jobs, progress)? } {
+            Earlier::Whole(what, seen) => {
+                return files::check_movable(to).map(|()| Destination::Earlier { what, seen });
+            }
+            Earlier::Changed(what, fault) => {
+                let why = format!(", and is {what}, but not as it was pulled ({fault})");
+                return Err(Error::exists(There::Changed, to.display(), why));
+            }
+            Earlier::No => {}
         }
         let faults = tree::check(to, &Expected { full: snapshot.sums(), selected }, jobs, progress)?;
         let Some(fault) = faults.first() else { return Ok(Destination::Same) };
@@ -64,39 +72,49 @@ impl Destination {
     }
 }
 
-/// Returns `name@version` and the state of the tree in `to`, if it is a tree of the same dataset that has
-/// exactly the files of its own `B3SUMS`. Replacing such a tree loses nothing that could not be pulled again.
-fn earlier(
-    to: &Path,
-    snapshot: &Snapshot,
-    jobs: usize,
-    progress: &dyn Progress,
-) -> Result<Option<(String, Seen)>> {
+/// Whether a folder is a tree of another version, or another part, of the same dataset.
+enum Earlier {
+    /// It has exactly the files of its own `B3SUMS`, so replacing it loses nothing that could not be pulled
+    /// again. With its `name@version` and its state.
+    Whole(String, Seen),
+    /// It has other files. With its `name@version` and the first difference.
+    Changed(String, Fault),
+    No,
+}
+
+fn earlier(to: &Path, snapshot: &Snapshot, jobs: usize, progress: &dyn Progress) -> Result<Earlier> {
     // A symlink leads to a folder in another place, which is not replaced.
     if fs::symlink_metadata(to).is_ok_and(|meta| meta.is_symlink()) || !to.join(B3SUMS).is_file() {
-        return Ok(None);
+        return Ok(Earlier::No);
     }
-    let Some(json) = files::read_capped_if_there(&to.join(ISN_JSON), MAX_ISN_JSON)? else { return Ok(None) };
-    let Ok(provenance) = serde_json::from_slice::<Provenance>(&json) else { return Ok(None) };
-    if provenance.name != snapshot.head.manifest.name {
-        return Ok(None);
-    }
+    let json = files::read_capped_if_there(&to.join(ISN_JSON), MAX_ISN_JSON)?;
+    let provenance = json.and_then(|json| serde_json::from_slice::<Provenance>(&json).ok());
+    let Some(provenance) = provenance.filter(|found| found.name == snapshot.head.manifest.name) else {
+        return Ok(Earlier::No);
+    };
     // The state is recorded before the files are read, because later changes are not covered by the
     // verification.
     let seen = Seen::of(to)?;
-    let is_whole = is_whole(to, &provenance, jobs, progress)?;
-    Ok(is_whole.then(|| (format!("{}@{}", provenance.name, provenance.version), seen)))
+    let mut report = tree::verify(to, None, jobs, progress)?;
+    let what = format!("{}@{}", provenance.name, provenance.version);
+    Ok(match report.faults.is_empty() {
+        false => Earlier::Changed(what, report.faults.remove(0)),
+        true if is_of(&report, &provenance) => Earlier::Whole(what, seen),
+        true => Earlier::No,
+    })
 }
 
-fn is_whole(root: &Path, provenance: &Provenance, jobs: usize, progress: &dyn Progress) -> Result<bool> {
-    let report = tree::verify(root, None, jobs, progress)?;
-    Ok(report.faults.is_empty()
-        && report.dataset.is_some_and(|dataset| dataset.prefixed() == provenance.dataset))
+/// Whether the tree of a report has the dataset hash that its `ISN.json` names.
+fn is_of(report: &VerifyReport, provenance: &Provenance) -> bool {
+    report.dataset.is_some_and(|dataset| dataset.prefixed() == provenance.dataset)
 }
 
 /// Whether a folder is a tree of any version, whole and without other files. `false` if it cannot be read.
 pub(super) fn is_whole_tree(root: &Path, jobs: usize, progress: &dyn Progress) -> bool {
     let json = files::read_capped_if_there(&root.join(ISN_JSON), MAX_ISN_JSON).ok().flatten();
     let provenance = json.and_then(|json| serde_json::from_slice::<Provenance>(&json).ok());
-    provenance.is_some_and(|provenance| is_whole(root, &provenance, jobs, progress).unwrap_or(false))
+    provenance.is_some_and(|provenance| {
+        let report = tree::verify(root, None, jobs, progress);
+        report.is_ok_and(|report| report.faults.is_empty() && is_of(&report, &provenance))
+    })
 }

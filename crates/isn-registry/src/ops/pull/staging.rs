@@ -186,8 +186,8 @@ impl Staging {
         Ok(Finished::InPlace { said: replaced.said.into_iter().chain(stays).collect() })
     }
 
-    /// Lets the tree take the place of the one at `to`. If somebody has written to that since it was `seen`, or the disk does
-    /// not say that the new one will last, it is kept. What fails after the trees have changed places is no error any more.
+    /// Exchanges the tree with the one at `to`. Keeps the old one if somebody has written to it since it was
+    /// `seen`, or if the disk does not confirm the exchange. Failures after the exchange are reported as warnings.
     fn exchange(&self, to: &Path, seen: &Seen) -> Result<Replaced> {
         let (whole, replaced) = (self.work.own.join(WHOLE), self.work.own.join(REPLACED));
         std::fs::rename(&self.root, &whole).map_err(Error::io("rename", &self.root))?;
@@ -214,7 +214,7 @@ impl Staging {
         }
         let (kept, is_staged) = match keep(&whole, to) {
             Ok(kept) => (kept, false),
-            // There the next pull to this place finds it, and keeps it if somebody has written to it.
+            // The next pull to this path finds it there, and keeps it if somebody has written to it.
             Err(e) => {
                 unsettled.get_or_insert(e);
                 (whole, true)
@@ -254,12 +254,12 @@ impl Staging {
     }
 }
 
-/// How a tree was replaced.
+/// The outcome of an exchange of trees.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Replaced {
-    /// What the user should hear.
+    /// Warnings for the user.
     said: Vec<String>,
-    /// Whether the old tree is still in the staging folder, which must not go then.
+    /// Whether the old tree is still in the staging folder, which must then be kept.
     is_staged: bool,
 }
 
