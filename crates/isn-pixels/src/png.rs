@@ -5,7 +5,7 @@
 
 use std::io::Cursor;
 
-use ::png::{BitDepth, ColorType, DecodingError, InterlaceInfo, Reader, Transformations};
+use ::png::{BitDepth, ColorType, DecodingError, Info, InterlaceInfo, Reader, Transformations};
 use image::metadata::Orientation;
 
 use super::source::{check_size, orientation};
@@ -24,6 +24,7 @@ pub(super) fn decode(source: &[u8], out: &mut Rgb) -> Result<Orientation, PixelE
     let info = reader.info();
     let orientation = orientation(info.exif_metadata.as_deref());
     let (width, height) = (info.width, info.height);
+    check_palette(info)?;
     out.reset(width, height);
     let (color, depth) = reader.output_color_type();
     let stride = width as usize * 3;
@@ -78,6 +79,17 @@ fn open(source: &[u8]) -> Result<Reader<Cursor<&[u8]>>, PixelError> {
     decoder.set_ignore_text_chunk(true);
     decoder.set_ignore_iccp_chunk(true);
     decoder.read_info().map_err(refused)
+}
+
+/// Refuses a palette that is not a number of whole colours: `png` 0.18.1 panics on it.
+fn check_palette(info: &Info<'_>) -> Result<(), PixelError> {
+    let palette = info.palette.as_deref().filter(|_| info.color_type == ColorType::Indexed);
+    match palette.map(<[u8]>::len) {
+        Some(length) if length % 3 != 0 => {
+            Err(PixelError::corrupt("PNG", format!("a palette of {length} bytes")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Appends a row of 8-bit samples as RGB; alpha is dropped, not blended.

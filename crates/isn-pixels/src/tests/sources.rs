@@ -110,6 +110,35 @@ fn png_kinds_agree() {
     }
 }
 
+/// `png` 0.18.1 panics on a palette that is not a number of whole colours.
+#[test]
+fn palettes_that_are_none_are_refused() {
+    let png = |palette: usize, trns: bool| {
+        let mut file = Vec::new();
+        let mut encoder = ::png::Encoder::new(&mut file, 40, 2);
+        encoder.set_color(::png::ColorType::Indexed);
+        encoder.set_depth(::png::BitDepth::Eight);
+        encoder.set_palette(vec![7; palette]);
+        if trns {
+            encoder.set_trns(vec![9; (palette / 3).min(256)]);
+        }
+        let mut writer = encoder.write_header().unwrap();
+        writer.write_image_data(&[0; 80]).unwrap();
+        writer.finish().unwrap();
+        file
+    };
+    for trns in [false, true] {
+        for colours in [1, 2, 255, 256] {
+            let decoded = decode_rgb(&png(colours * 3, trns), ExifOrientation::Ignore).unwrap();
+            assert_eq!(decoded.pixels, [7; 240]);
+        }
+        for length in [1, 2, 4, 5, 49, 50, 766, 767, 769, 770, 771, 3000] {
+            let error = decode_rgb(&png(length, trns), ExifOrientation::Ignore).unwrap_err().to_string();
+            assert!(error.contains("palette") || error.contains("PLTE"), "{length}: {error}");
+        }
+    }
+}
+
 #[test]
 fn sixteen_bits_are_rounded_to_the_nearest_of_eight() {
     for value in 0..=65535u32 {

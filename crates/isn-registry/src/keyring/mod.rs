@@ -366,7 +366,7 @@ mod tests {
         for (text, reason) in [
             (String::new(), "is not an OpenSSH private key"),
             (public, "is a public key"),
-            ("-----BEGIN RSA PRIVATE KEY-----\n".into(), "another format"),
+            ("-----BEGIN RSA PRIVATE KEY-----\n".into(), "not in OpenSSH's format"),
             (private[..private.len() / 2].into(), "is not a whole OpenSSH private key"),
             (private.repeat(200), "too long"),
         ] {
