@@ -31,7 +31,7 @@ impl Sandbox {
     /// The same as somebody else.
     pub fn at_home_with_memory(&self, home: &str, mebibytes: u64, args: &[&str]) -> Ran {
         let mut limited = self.program("sh");
-        let limit = format!("ulimit -v {}; exec \"$0\" \"$@\"", mebibytes << 10);
+        let limit = format!("ulimit -d {}; exec \"$0\" \"$@\"", mebibytes << 10);
         limited.args(["-c", &limit, ISN]).args(args);
         ran(limited.env("ISN_HOME", self.path(home)).env("MALLOC_ARENA_MAX", "2").output().unwrap())
     }

@@ -104,7 +104,7 @@ fn what_is_not_there_is_exit_6_and_nothing_is_written() {
         (&["pull", "grads@2.0", "--registry", "reg"], "grads@2.0 is not in registry"),
         (&["pull", "nothing", "--registry", "reg"], "nothing is not in registry"),
         (&["pull", "grads@1.0", "--registry", "raw"], "registry.json is not in raw"),
-        (&["pull", "grads@1.0", "--registry", "gone"], "registry.json is not in gone"),
+        (&["pull", "grads@1.0", "--registry", "gone"], "registry gone is not in this file system"),
         (
             &["pull", "imagebirds@1.0"],
             "isn build registry/recipes/imagebirds/recipe.toml --source DIR --out imagebirds-build",

@@ -210,7 +210,7 @@ fn a_registry_is_checked_wherever_it_is() {
     let check = |location: &str| sandbox.isn(&["registry", "check", location, "--json"]);
     check("reg").ok();
     assert_eq!(check("bundled").ok().json()["checked"], 203);
-    check("nowhere").fails(6, "registry.json is not in nowhere");
+    check("nowhere").fails(6, "registry nowhere is not in this file system");
     let server = Server::new(&sandbox.path("reg"));
     sandbox.trust_me(&server.url);
     let report = check(&server.url).ok().json();

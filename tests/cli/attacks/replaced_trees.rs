@@ -236,8 +236,8 @@ fn a_place_that_cannot_be_had_is_said_before_anything_is_fetched() {
             &["build", "grads-1.0.toml", "--source", "raw", "--out", to],
             &["demo", "source", to],
         ] {
-            let said = sandbox.isn(args).fails(1, "link exists already, and is a link").stderr;
-            assert!(said.contains("help: choose another place"), "{said}");
+            let said = sandbox.isn(args).fails(1, "link exists already, and is a symlink").stderr;
+            assert!(said.contains("help: choose another path"), "{said}");
         }
     }
     assert_eq!(server.sent(".tar.zst"), 0);

@@ -63,7 +63,7 @@ fn is_empty(path: &Path) -> Result<bool> {
 fn check_replaceable(path: &Path) -> Result<()> {
     let about = fs::symlink_metadata(path).map_err(Error::io("look at", path))?;
     let (there, why) = if about.is_symlink() {
-        (There::Place, ", and is a link, which nothing is put in the place of: name what it leads to")
+        (There::Place, ", and is a symlink: name the folder that it leads to")
     } else if is_around_us(path) {
         (
             There::WorkingFolder,
