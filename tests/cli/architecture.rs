@@ -1,5 +1,5 @@
-//! The maps of `isn-registry` and of the command line are true: a module imports only from rows below its own, and no verb from
-//! another. No test file is forgotten.
+//! Checks the module maps of `isn-registry` and of the command line: a module imports only from rows below
+//! its own, no verb imports from another verb, and every test file is compiled.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +18,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The rows of the table in `lib.rs`, from the top: each module with its row.
+/// The rows of the table in `lib.rs`, from the top: each module with the number of its row.
 fn rows(lib: &str) -> BTreeMap<String, usize> {
     let table = lib.lines().filter(|line| line.starts_with("//! | ") && line.contains("[`"));
     let mut rows = BTreeMap::new();
@@ -30,14 +30,15 @@ fn rows(lib: &str) -> BTreeMap<String, usize> {
     rows
 }
 
-/// The code of a file: without comments, and without its tests, which may look anywhere.
+/// The code of a file without comments and tests; tests may import anything.
 fn code(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap();
     let text = text.split("#[cfg(test)]").next().unwrap();
     text.lines().filter(|line| !line.trim_start().starts_with("//")).collect()
 }
 
-/// The imports of a folder that do not go by the map in its `root`, a file. Other files name its modules after `prefix`.
+/// The imports in a folder that break the map in its `root` file. Other files name its modules after
+/// `prefix`.
 fn imports_that_point_up(src: &Path, root: &str, prefix: &str) -> Vec<String> {
     let map = fs::read_to_string(src.join(root)).unwrap();
     let rows = rows(&map);
@@ -60,7 +61,7 @@ fn imports_that_point_up(src: &Path, root: &str, prefix: &str) -> Vec<String> {
             continue;
         }
         let mut code = code(&path);
-        // The file of a module, whose `super` is the root.
+        // A module's own file: its `super` is the root.
         if relative.components().count() == 1 || relative == Path::new(module).join("mod.rs") {
             code = code.replace("super::", prefix);
         }
@@ -97,7 +98,7 @@ fn no_verb_imports_another() {
         if relative == Path::new("mod.rs") {
             continue;
         }
-        // What is above a verb's file is the list of verbs; above a part of a family, the family.
+        // Above a verb's file is the list of verbs; above a file of a family of verbs, that family.
         let is_part = relative.components().count() > 1 && !relative.ends_with("mod.rs");
         let up = if is_part { "super::super" } else { "super::" };
         let code = code(&path);
@@ -126,7 +127,7 @@ fn every_test_file_is_in_the_test_binary() {
     let main = fs::read_to_string(tests.join("main.rs")).unwrap();
     for path in files(&tests) {
         let (name, folder) = (path.file_stem().unwrap().to_str().unwrap(), path.parent().unwrap());
-        // A file is named by main.rs, or by the mod.rs of its folder, whose folder main.rs names.
+        // A test file is named by main.rs, or by the mod.rs of its folder, which main.rs names.
         let (name, list) = match (name, folder == tests) {
             ("mod", _) => (folder.file_name().unwrap().to_str().unwrap(), main.clone()),
             (_, true) => (name, main.clone()),

@@ -1,4 +1,4 @@
-//! `isn audit duplicates`, `images`, `balance` and `all`: of folders, trees, builds and versions.
+//! `isn audit duplicates`, `images`, `balance` and `all` on folders, trees, builds and versions.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::sandbox::Sandbox;
 
-/// A picture of blobs that the seed places: smooth enough to survive what is done to copies.
+/// A picture of blobs placed by the seed: smooth enough to survive the changes made to copies.
 fn picture(seed: u64) -> image::RgbImage {
     let bytes: Vec<u8> =
         (0..4u8).flat_map(|i| *blake3::hash(&[&seed.to_le_bytes()[..], &[i]].concat()).as_bytes()).collect();
@@ -32,7 +32,7 @@ fn save(sandbox: &Sandbox, name: &str, picture: &image::RgbImage) {
     picture.save(path).unwrap();
 }
 
-/// `data/`: six pictures in train, and in val copies of some and two others.
+/// Makes `data/`: six pictures in train; in val, copies of some of them and two others.
 fn copies() -> Sandbox {
     let sandbox = Sandbox::new();
     for seed in 0..6 {
@@ -44,7 +44,7 @@ fn copies() -> Sandbox {
     }
     let png = sandbox.read("data/train/ant/p0.png");
     sandbox.write("data/val/ant/same_bytes.png", &png);
-    // The same pixels in another encoding: stored PNG chunks differ where text is added.
+    // The same pixels in another encoding: a text chunk is added to the PNG.
     let mut other = png[..33].to_vec();
     other.extend(b"\0\0\0\x05tEXta\0b=c");
     other.extend(crc(b"tEXta\0b=c"));
@@ -58,7 +58,7 @@ fn copies() -> Sandbox {
     save(&sandbox, "data/val/ant/turned.png", &imageops::flip_horizontal(&picture(2)));
     save(&sandbox, "data/val/ant/cut.png", &imageops::crop_imm(&picture(3), 3, 2, 154, 116).to_image());
     let lighter = |pixel: &image::Rgb<u8>| image::Rgb(pixel.0.map(|c| (f32::from(c) * 1.3).min(255.0) as u8));
-    // Made once: a picture a pixel would take hours.
+    // Made once, since drawing a picture for each pixel would take hours.
     let fourth = picture(4);
     let light = image::RgbImage::from_fn(160, 120, |x, y| lighter(fourth.get_pixel(x, y)));
     save(&sandbox, "data/train/ant/light.png", &light);
@@ -111,7 +111,8 @@ fn copies_are_found_and_nothing_else() {
     assert!(html.matches("<img src=\"data:image/jpeg;base64,").count() == 11 && !html.contains("<script"));
     assert!(html.contains("Across splits (leakage): 4 groups"));
 
-    // The number of threads changes nothing, and what is stricter finds less: the mirrored copy fits on every pixel.
+    // The number of threads changes nothing. Stricter limits find less: only the mirrored copy matches at
+    // every pixel.
     assert_eq!(
         audit(&sandbox, &["duplicates", "data", "-j", "3"]),
         audit(&sandbox, &["duplicates", "data", "-j", "1"])
@@ -188,7 +189,7 @@ fn a_build_a_tree_and_a_version_are_audited_as_the_folder_is() {
             assert_eq!(report[key], tree[key], "{other:?} {key}");
         }
     }
-    // Source ids are the index's where there is one.
+    // Source ids come from the index if there is one.
     audit(
         &sandbox,
         &["duplicates", "out", "--distance", "16", "--similarity", "0", "--groups", "groups.csv"],
@@ -202,7 +203,8 @@ fn a_build_a_tree_and_a_version_are_audited_as_the_folder_is() {
         "{groups}"
     );
     assert!(groups.lines().count() > 3, "{groups}");
-    // A tree tells them by class and stem: here no label was corrected, and the source has no splits.
+    // A tree identifies images by class and stem, which works here: no label was corrected, and the source
+    // has no splits.
     let args = ["duplicates", "tree", "--distance", "16", "--similarity", "0", "--groups", "of_tree.csv"];
     audit(&sandbox, &args);
     assert_eq!(String::from_utf8(sandbox.read("of_tree.csv")).unwrap(), groups);

@@ -1,4 +1,4 @@
-//! `isn audit labels`. That each filter finds what cleanlab finds is tested in `src/audit/labels/tests.rs`.
+//! `isn audit labels`. Tests in `src/audit/labels/tests.rs` compare its filters with cleanlab's.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ fn vectors() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/labels")
 }
 
-/// A `.npy` file of `rows`, little-endian.
+/// A little-endian `.npy` file of `rows`.
 fn npy(descr: &str, shape: &str, elements: &[u8]) -> Vec<u8> {
     let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
     let length = (header.len() as u16).to_le_bytes();
@@ -76,7 +76,7 @@ fn tables_say_what_arrays_say() {
     for field in ["flagged", "scores", "given", "suggested", "counts"] {
         assert_eq!(table[field], array[field], "{field}");
     }
-    // Nothing to flag is exit 0.
+    // Exits with 0 if nothing is flagged.
     sandbox.write("right.npy", &integers(&[0, 1, 0, 1, 0]));
     sandbox.isn(&["audit", "labels", "--probs", "p.npy", "--labels", "right.npy"]).ok();
 }
@@ -131,7 +131,7 @@ fn what_is_wrong_is_exit_1_and_named_by_row_and_column() {
     sandbox.isn(&["audit", "labels", "--pixels", "--labels", "labels.npy"]).fails(2, "PATH|REF");
 }
 
-/// Plain pictures of three colours, with noise, and the image that is in the wrong folder.
+/// Makes plain pictures of three colours, with noise, and returns the image that is in the wrong folder.
 fn colours(sandbox: &Sandbox) -> &'static str {
     let mut random = fastrand::Rng::with_seed(3);
     for (class, colour) in [("ant", [200, 60, 60]), ("bee", [60, 200, 60]), ("cat", [60, 60, 200])] {
@@ -188,7 +188,7 @@ fn pixels_alone_find_a_green_picture_among_blue_ones_and_claim_so() {
     assert_eq!(lines.len(), 1 + 42);
     assert_eq!(lines[0], "row,image,given,suggested,score,flagged");
     assert!(lines[1].contains(",train/cat/bee_4.png,cat,bee,0.") && lines[1].ends_with(",1"), "{}", lines[1]);
-    // One thread finds what two find, and a run what the last one found.
+    // One thread finds what two find, and every run finds the same.
     let again =
         sandbox.isn(&["audit", "labels", "tree", "--pixels", "--json", "-j", "1"]).fails(8, "").json();
     assert_eq!(again, report);

@@ -1,5 +1,5 @@
-//! Objects that are made to do harm: small ones that unpack to much, deep ones, archives that would write elsewhere. Each has
-//! the hash that its name says, and a release that is signed; a pin leads to it.
+//! Harmful objects: small ones that unpack to a lot, deeply nested ones, archives that would write elsewhere.
+//! Each has the hash that its name says, and a signed release and a pin lead to it.
 
 use std::io::Write;
 
@@ -22,7 +22,7 @@ impl Saboteur {
         Saboteur { sandbox, pin }
     }
 
-    /// Begins a copy of the registry, and gives its manifest.
+    /// Starts a copy of the registry and returns its manifest.
     fn manifest(&self) -> Value {
         let _ = std::fs::remove_dir_all(self.sandbox.path("bad"));
         self.sandbox.copy("reg", "bad");
@@ -30,7 +30,7 @@ impl Saboteur {
         serde_json::from_slice(&self.sandbox.read(&manifest)).unwrap()
     }
 
-    /// Releases these bytes as the manifest, with the packs of the first.
+    /// Releases these bytes as the manifest, with the packs of the first release.
     fn release(&self, manifest: &[u8], length: u64) {
         let reference = self.sandbox.plant("bad", ObjectKind::Manifest, manifest);
         let packs: Vec<_> = std::fs::read_dir(self.sandbox.path("bad/packs")).unwrap().collect();
@@ -47,7 +47,7 @@ impl Saboteur {
         self.sandbox.plant_release("bad", statement);
     }
 
-    /// The same with an index of these bytes.
+    /// Does the same with an index of these bytes.
     fn release_index(&self, index: &[u8]) {
         let mut manifest = self.manifest();
         let reference = self.sandbox.plant("bad", ObjectKind::Index, index);
@@ -56,7 +56,7 @@ impl Saboteur {
         self.release(&bytes, bytes.len() as u64);
     }
 
-    /// A pull with little memory.
+    /// Pulls with little memory.
     fn pull(&self) -> Ran {
         let args = ["pull", &self.pin, "--registry", "bad", "--to", "tree", "--no-cache", "-j", "2"];
         let ran = self.sandbox.with_memory(1000, &args);
@@ -65,7 +65,7 @@ impl Saboteur {
     }
 }
 
-/// So many bytes in very few, with a window of 2 to the power of `window`.
+/// Compresses this many bytes into very few, with a window of 2 to the power of `window`.
 fn bomb(byte: u8, length: u64, window: u32) -> Vec<u8> {
     let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
     encoder.window_log(window).unwrap();
@@ -98,7 +98,7 @@ fn manifests_and_indexes_that_are_too_long_or_too_deep() {
     let bytes = serde_json::to_vec(&manifest).unwrap();
     saboteur.release(&bytes, bytes.len() as u64);
     saboteur.pull().fails(3, "too many");
-    // One that is longer than its release says.
+    // An object that is longer than its release says.
     saboteur.manifest();
     saboteur.release(&bytes, 1000);
     saboteur.pull().fails(3, "1000");
@@ -111,7 +111,7 @@ fn manifests_and_indexes_that_are_too_long_or_too_deep() {
     saboteur.pull().fails(3, ".jsonl.zst");
 }
 
-/// The pack and the shard of the registry, unpacked.
+/// The unpacked pack and shard of the registry.
 fn packed(saboteur: &Saboteur) -> (Vec<Value>, Vec<u8>) {
     let pack = saboteur.sandbox.objects("bad", ".jsonl.zst").into_iter().find_map(|name| {
         let text = zstd::decode_all(&saboteur.sandbox.read(&name)[..]).unwrap();
@@ -122,7 +122,7 @@ fn packed(saboteur: &Saboteur) -> (Vec<Value>, Vec<u8>) {
     (lines, saboteur.sandbox.read(&saboteur.sandbox.objects("bad", ".tar.zst")[0]))
 }
 
-/// Puts a pack and its shard in the place of the first.
+/// Replaces the first pack and shard with these.
 fn repack(saboteur: &Saboteur, mut lines: Vec<Value>, shard: &[u8]) {
     let shard = saboteur.sandbox.plant("bad", ObjectKind::Shard, shard);
     lines[0]["shards"][0] = serde_json::to_value(shard).unwrap();
@@ -140,7 +140,7 @@ fn frames_that_unpack_to_more_than_their_image() {
     for window in [21, 31] {
         saboteur.manifest();
         let (mut lines, _) = packed(&saboteur);
-        // All images are said to be in one frame; the first is asked for.
+        // The pack claims that all images are in one frame; the pull asks for the first image.
         let frame = bomb(0, 64 << 20, window);
         lines.truncate(2);
         lines[1]["offset"] = 0.into();
@@ -150,7 +150,7 @@ fn frames_that_unpack_to_more_than_their_image() {
         let ran = saboteur.pull();
         assert!(matches!(ran.code, 3 | 7), "{}", ran.stderr);
     }
-    // A frame that is said to be as long as memory.
+    // A frame that claims to be as long as memory.
     saboteur.manifest();
     let (mut lines, shard) = packed(&saboteur);
     for line in &mut lines[1..] {
@@ -166,7 +166,8 @@ fn frames_that_unpack_to_more_than_their_image() {
 
 #[test]
 fn archives_that_would_write_elsewhere_do_so_in_no_tree() {
-    // isn takes an image's place from the signed index and never from the archive; and a check of the registry names it.
+    // isn takes an image's path from the signed index, never from the archive; a check of the registry
+    // reports the entry.
     let saboteur = Saboteur::new();
     saboteur.sandbox.pull(&saboteur.pin, &["--to", "whole"]).ok();
     let cases: [(&str, u8, &str); 11] = [

@@ -8,7 +8,7 @@ const CLASSES: [&str; 3] = ["ant", "bee", "cat"];
 fn the_output_does_not_depend_on_threads_order_of_files_or_locale() {
     let sandbox = Sandbox::new();
     sandbox.image_folder("raw", &CLASSES, 8);
-    // The same files, made in another order.
+    // The same files, created in another order.
     let mut files = contents(&sandbox.path("raw"));
     files.reverse();
     for (name, bytes) in files {
@@ -101,6 +101,6 @@ fn two_images_of_the_same_bytes_are_stored_once() {
     let lines: Vec<usize> = pack
         .map(|(_, bytes)| zstd::decode_all(&bytes[..]).unwrap().iter().filter(|b| **b == b'\n').count())
         .collect();
-    // The index has 13 rows; the pack a header and 12 images.
+    // The index has 13 rows; the pack has a header and 12 images.
     assert_eq!(lines, [13, 13]);
 }

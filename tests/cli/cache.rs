@@ -14,7 +14,7 @@ fn files(sandbox: &Sandbox, tree: &str) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// The files of the cache below one of its folders, as paths below the sandbox.
+/// The files in one of the cache's folders, as paths relative to the sandbox.
 fn kept(sandbox: &Sandbox, part: &str) -> Vec<String> {
     let root = sandbox.path("home/cache").join(part);
     if !root.exists() {
@@ -43,11 +43,11 @@ fn what_was_fetched_once_is_not_fetched_again() {
     assert!(second["fetched_bytes"].as_u64().unwrap() < 2000, "{second}: {asked:?}");
     assert!(asked.iter().all(|path| !path.starts_with("objects/")), "{asked:?}");
     assert_eq!(files(&sandbox, "tree"), tree);
-    // A part is in what was fetched as a whole; and whoever wants nothing of the cache fetches all.
+    // A part is served from a version that was fetched whole; `--no-cache` fetches everything again.
     let part = pull(&sandbox, &server, "grads@1.0", "part", &["--class", "bee"]).ok().json();
     assert!(part["fetched_bytes"].as_u64().unwrap() < 2000, "{part}");
     let again = pull(&sandbox, &server, "grads@1.0", "again", &["--no-cache"]).ok().json();
-    // All but what of the log is remembered.
+    // Everything is fetched again but the part of the log that is remembered.
     assert!(again["fetched_bytes"].as_u64().unwrap() > 10_000, "{again}");
     assert_eq!(again["reused_images"], 0);
     let info = sandbox.isn(&["cache", "info", "--json"]).ok().json();
@@ -104,7 +104,7 @@ fn whatever_is_damaged_in_the_cache_is_set_aside_and_fetched_again() {
 fn a_cache_that_cannot_be_written_to_costs_nothing_but_time() {
     let (sandbox, pin) = Sandbox::published();
     let server = Server::new(&sandbox.path("reg"));
-    // A file where the folder should be: even root cannot write below it.
+    // A file stands where the folder should be, so even root cannot write below it.
     sandbox.write("home/cache", b"in the way");
     pull(&sandbox, &server, &pin, "tree", &[]).ok();
     sandbox.isn(&["verify", "tree", "--expect", &pin]).ok();
@@ -129,7 +129,7 @@ fn fetched_once_a_version_needs_no_network() {
     let again = sandbox.isn(&[&["fetch", "grads@1.0", "--json"], &from[..]].concat()).ok().json();
     assert!(again["fetched_bytes"].as_u64().unwrap() < 2000, "{again}");
 
-    // Nobody is asked.
+    // No registry is asked.
     let asked = server.log().len();
     let by_name = offline(&[&["pull", "grads@1.0", "--to", "a"], &from[..]].concat()).ok();
     assert!(by_name.stderr.contains("as it was last seen"), "{}", by_name.stderr);
@@ -149,7 +149,7 @@ fn fetched_once_a_version_needs_no_network() {
     assert_eq!(server.log().len(), asked);
     assert_eq!(variable("0"), Some(6));
 
-    // The lock file restores a tree with no network; and where the server is gone, without being told so.
+    // The lock file restores a tree with `--offline`, and also without it if the server is gone.
     sandbox.isn(&[&["pull", "grads@1.0", "--lock"], &from[..]].concat()).ok();
     for more in [&["--offline"][..], &[]] {
         remove_tree(&sandbox, "grads-1.0");
@@ -161,7 +161,8 @@ fn fetched_once_a_version_needs_no_network() {
         sandbox.isn(&["verify", "grads-1.0", "--expect", &pin]).ok();
     }
     sandbox.isn(&["fetch", "grads@1.0", "--registry", "reg", "--no-cache"]).fails(1, "nowhere to put");
-    // A mirror that answers is asked before the cache is relied on; a folder that is gone is one more that does not.
+    // A mirror that answers is asked before isn falls back to the cache; a missing folder counts as one that
+    // does not answer.
     let (before, mirrors) = (server.log().len(), format!("gone,http://127.0.0.1:1,{}", server.url));
     let ran = sandbox.isn(&["pull", &pin, "--registry", &mirrors, "--to", "mirrored"]).ok();
     assert!(server.log().len() > before && !ran.stderr.contains("could not be read"), "{}", ran.stderr);
@@ -218,7 +219,7 @@ fn a_mirror_takes_over_what_the_first_registry_lacks_or_has_wrong() {
     for tree in ["missing", "flipped", "short", "index", "packs"] {
         sandbox.isn(&["verify", tree, "--expect", &pin]).ok();
     }
-    // Both wrong is wrong, and both are named.
+    // If both are damaged the pull fails, and the error names both.
     sandbox.write(&shard, &flipped);
     sandbox.write(&shard.replace("reg/", "mirror/"), &flipped);
     pull("none").fails(3, "frame's BLAKE3");

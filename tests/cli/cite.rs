@@ -20,7 +20,7 @@ fn each_form_has_the_pin_the_title_and_the_authors() {
     assert_eq!(cite(&sandbox, "bibtex"), sandbox.isn(&["cite", "grads", "--registry", "reg"]).ok().stdout);
     assert!(cite(&sandbox, "plain").contains(&pin));
     assert!(cite(&sandbox, "cff").contains(&pin));
-    // BibTeX reads # as text inside braces, LaTeX needs the backslash.
+    // Inside braces BibTeX reads # as text; LaTeX needs the backslash.
     assert!(cite(&sandbox, "bibtex").contains(&pin.replace('#', "\\#")));
 }
 

@@ -1,5 +1,5 @@
-//! What every command line tool is expected to have: completions, man pages, `-v`, colours, Ctrl-C, and a
-//! list that says what is not to be used.
+//! What users expect of every command line tool: completions, man pages, `-v`, colours, Ctrl-C, and a list
+//! that marks versions that should not be used.
 
 use std::fs;
 use std::process::Command;
@@ -120,7 +120,7 @@ fn a_list_marks_what_is_not_to_be_used() {
     assert!(bundled.contains("demobirds  1.0  (bundled)"), "{bundled}");
     assert!(bundled.contains("imagebirds  (not released: a recipe only)  (bundled)"), "{bundled}");
 
-    // What cannot be marked is listed all the same.
+    // Versions whose state cannot be read are listed all the same.
     forger.write("reg/log/checkpoint", b"x");
     let ran = forger.reader(&["list", "--registry", "reg"]).ok();
     assert!(
@@ -130,7 +130,7 @@ fn a_list_marks_what_is_not_to_be_used() {
     );
 }
 
-/// On a terminal, as `script` makes one; where there is no `script`, nothing is tried.
+/// Runs on a terminal made by `script`; does nothing if there is no `script`.
 #[cfg(target_os = "linux")]
 mod on_a_terminal {
     use super::*;
@@ -249,7 +249,7 @@ mod interrupted {
         assert!(contents(&sandbox.path("out")) == contents(&sandbox.path("whole")));
     }
 
-    /// A shell starts a background job with SIGINT ignored, so that Ctrl-C is for the job in front alone.
+    /// A shell starts background jobs with SIGINT ignored, so that Ctrl-C reaches only the foreground job.
     #[test]
     fn a_background_job_goes_on() {
         let (sandbox, pin) = Sandbox::published_large();

@@ -1,11 +1,11 @@
-//! One file of a registry is damaged, in every way and place; then it is verified and pulled from.
+//! Damages each file of a registry, in every way and at every position, then verifies and pulls from it.
 
 use std::collections::BTreeMap;
 use std::fs;
 
 use crate::sandbox::{Sandbox, contents};
 
-/// Ways to damage a file.
+/// The ways to damage a file.
 const DAMAGES: [&str; 9] = [
     "flip at the start",
     "flip in the middle",
@@ -18,7 +18,7 @@ const DAMAGES: [&str; 9] = [
     "delete",
 ];
 
-/// The damaged bytes; `None` if the file is gone.
+/// Returns the damaged bytes; `None` if the file is deleted.
 fn damaged(bytes: &[u8], how: &str) -> Option<Vec<u8>> {
     let mut bytes = bytes.to_vec();
     let (middle, last) = (bytes.len() / 2, bytes.len() - 1);
@@ -36,20 +36,20 @@ fn damaged(bytes: &[u8], how: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// What a file of a registry is for.
+/// The role of a file in a registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
-    /// Needed for a pull by name: damage ends it.
+    /// Needed for a pull by name: damage makes the pull fail.
     Needed,
     /// An object that a pull by name does not need.
     Unused,
-    /// Not covered by any hash, and needed for a pull by name.
+    /// Covered by no hash, and needed for a pull by name.
     Hint,
-    /// Not covered by any hash, and not needed for a pull by name.
+    /// Covered by no hash, and not needed for a pull by name.
     UnusedHint,
 }
 
-/// Every file of a registry with one version, by what messages call it.
+/// Every file of a registry with one version, with the word that messages use for it.
 fn files(sandbox: &Sandbox) -> BTreeMap<&'static str, (String, Role)> {
     let mut files = BTreeMap::new();
     for (name, bytes) in contents(&sandbox.path("reg")) {
@@ -75,7 +75,7 @@ fn files(sandbox: &Sandbox) -> BTreeMap<&'static str, (String, Role)> {
             "releases/names" => ("names", Role::UnusedHint),
             "registry.json" => ("registry.json", Role::UnusedHint),
             "log/checkpoint" => ("checkpoint", Role::Needed),
-            // Who has replayed them does not read them again.
+            // A reader who has replayed them does not read them again.
             _ if name.starts_with("log/tile/entries/") => ("entries", Role::Unused),
             _ if name.starts_with("log/tile/0/") => ("tile", Role::Unused),
             _ if name.contains(".isn-") => continue,
@@ -113,13 +113,14 @@ fn every_damage_is_found_or_does_not_matter() {
                 Role::Hint | Role::UnusedHint => {}
             }
 
-            // A folder of its own: what an earlier pull brought before it failed is not fetched again.
+            // Each case pulls into a new folder, so that it cannot resume what an earlier failed pull
+            // fetched.
             case_number += 1;
             let tree = format!("tree{case_number}");
             let pulled = sandbox.pull("grads@1.0", &["--to", &tree]);
-            // Behind the last image there is only the archive's end.
+            // After the last image comes only the end of the archive.
             let spares_images = noun == "shard" && (how.ends_with("the end") || how == "append");
-            // The log has it, too.
+            // The log has the release, too.
             let is_spared = spares_images || (noun == "release" && how == "delete");
             if role == Role::Needed && !is_spared {
                 assert!(matches!(pulled.code, 3 | 4 | 6), "{case}: {} {}", pulled.code, pulled.stderr);
@@ -132,7 +133,7 @@ fn every_damage_is_found_or_does_not_matter() {
             } else {
                 let expected: &[i32] = match role {
                     Role::Needed => &[3, 4, 6],
-                    // Without its packs, a version has no images here.
+                    // A version whose packs are missing has no images here.
                     Role::Hint => &[3, 7],
                     Role::UnusedHint if noun == "registry.json" => &[6],
                     Role::Unused | Role::UnusedHint => &[],
@@ -140,7 +141,7 @@ fn every_damage_is_found_or_does_not_matter() {
                 assert!(expected.contains(&pulled.code), "{case}: {} {}", pulled.code, pulled.stderr);
                 assert!(!sandbox.path(&tree).exists(), "{case}");
             }
-            // By the other ways to name it: the same tree, or none.
+            // Other references to the version give the same tree, or none.
             for reference in ["grads", &pin[pin.len() - 67..]] {
                 case_number += 1;
                 let tree = format!("tree{case_number}");
@@ -155,7 +156,7 @@ fn every_damage_is_found_or_does_not_matter() {
                 if pulled.code == 0 {
                     let mut tree = contents(&sandbox.path(&tree));
                     let mut expected = whole.clone();
-                    // A pin may hold where the signature does not: then ISN.json says so.
+                    // A pin may hold although the signature does not; then ISN.json says so.
                     tree.retain(|(name, _)| name != "ISN.json");
                     expected.retain(|(name, _)| name != "ISN.json");
                     assert_eq!(tree, expected, "{case}");
@@ -173,7 +174,8 @@ fn an_object_in_the_place_of_another_is_found() {
     let (sandbox, _) = Sandbox::published();
     sandbox.build_second_version();
     sandbox.publish("out2");
-    // The second version's release, index and so on are whole and rightly signed, but not what is asked for.
+    // The second version's release, index and so on are intact and correctly signed, but not what is asked
+    // for.
     sandbox.copy("reg", "good");
     let swap =
         |from: &str, to: &str| sandbox.write(&format!("reg/{to}"), &sandbox.read(&format!("good/{from}")));
@@ -200,7 +202,7 @@ fn an_object_in_the_place_of_another_is_found() {
         sandbox.write(one, &a);
         sandbox.write(other, &b);
     }
-    // A packs hint that leads to the other version's pack: enough images or not, never wrong ones.
+    // A packs hint that leads to the other version's pack: it may lack images, but never yields wrong ones.
     let packs: Vec<String> = contents(&sandbox.path("reg/packs")).into_iter().map(|(name, _)| name).collect();
     swap(&format!("packs/{}", packs[0]), &format!("packs/{}", packs[1]));
     for version in ["1.0", "1.1"] {
@@ -231,7 +233,7 @@ fn every_damage_of_a_tree_is_found_and_named() {
                 None => fs::remove_file(sandbox.path(&path)).unwrap(),
             }
             let ran = sandbox.isn(&["verify", "tree", "--expect", &pin]);
-            // A folder without B3SUMS is no tree.
+            // A folder without B3SUMS is not a tree.
             let code = if (name, how) == ("B3SUMS", "delete") { 1 } else { 3 };
             assert_eq!(ran.code, code, "{name}: {how}: {} {}", ran.stdout, ran.stderr);
             assert!(format!("{}{}", ran.stdout, ran.stderr).contains(name), "{name}: {how}: {}", ran.stdout);

@@ -10,7 +10,7 @@ fn files(sandbox: &Sandbox, tree: &str) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// Versions 1.0 and 1.1 of `grads`: 24 images, and two more. Gives the pins.
+/// Publishes `grads` 1.0 with 24 images, and 1.1 with two more. Returns the pins.
 fn two_versions() -> (Sandbox, String, String) {
     let (sandbox, first) = Sandbox::published();
     sandbox.build_second_version();
@@ -33,11 +33,11 @@ fn a_later_version_beside_an_earlier_one_fetches_what_is_new() {
     assert_eq!(report["reused_images"], 24, "{report}");
     assert_eq!(files(&sandbox, "grads-1.1"), whole);
     sandbox.isn(&["verify", "grads-1.0", "--expect", "grads@1.0", "--registry", "reg"]).ok();
-    // A tree in another place is known, since it was pulled there.
+    // isn remembers where it pulled a tree to, so a tree in another folder is found.
     fs::remove_dir_all(sandbox.path("grads-1.0")).unwrap();
     let elsewhere = pull(&sandbox, "grads@1.1", &["--to", "far/away/tree"]);
     assert_eq!(elsewhere["reused_images"], 26);
-    // What is damaged there is not taken over.
+    // A damaged image there is not reused.
     let image = whole.iter().find(|(name, _)| name.ends_with(".png")).unwrap();
     sandbox.write(&format!("grads-1.1/{}", image.0), &image.1[..image.1.len() - 1]);
     sandbox.write(&format!("far/away/tree/{}", image.0), &vec![0; image.1.len()]);
@@ -59,14 +59,14 @@ fn a_tree_becomes_another_version_in_place() {
     let report = pull(&sandbox, "grads@1.0", &["--to", "birds"]);
     assert_eq!(report["replaced"], "grads@1.1");
     sandbox.isn(&["verify", "birds", "--expect", &first]).ok();
-    // A part becomes the whole, and the other way round.
+    // A part is replaced by the whole version, and the other way round.
     let part = pull(&sandbox, "grads@1.0", &["--to", "birds", "--class", "bee"]);
     assert_eq!((&part["images"], &part["reused_images"]), (&Value::from(8), &Value::from(8)));
     assert_eq!(pull(&sandbox, "grads@1.0", &["--to", "birds"])["reused_images"], 8);
     sandbox.isn(&["verify", "birds", "--expect", &first]).ok();
     assert!(sandbox.leftovers().is_empty(), "{:?}", sandbox.leftovers());
 
-    // Not where anything would be lost.
+    // Refused if anything would be lost.
     for (name, bytes) in [("birds/notes.txt", &b"mine"[..]), ("birds/val/ant/mine.png", b"mine")] {
         sandbox.write(name, bytes);
         let before = contents(&sandbox.path("birds"));
@@ -81,7 +81,7 @@ fn a_tree_becomes_another_version_in_place() {
         .isn(&["pull", "grads@1.1", "--registry", "reg", "--to", "birds"])
         .fails(1, "birds exists already");
     assert_eq!(sandbox.read(&format!("birds/{image}")), b"edited");
-    // Nor where another dataset stands.
+    // Refused as well if another dataset is there.
     sandbox.isn(&["pull", "demobirds@1.0"]).ok();
     let args = ["pull", "grads@1.1", "--registry", "reg", "--to", "demobirds-1.0"];
     sandbox.isn(&args).fails(1, "demobirds-1.0 exists already");
@@ -102,7 +102,7 @@ fn images_are_copies_unless_links_are_asked_for() {
     pull(&sandbox, "grads@1.1", &["--to", "links", "--hardlink"]);
     assert_eq!(inode("links"), inode("grads-1.0"));
     sandbox.isn(&["verify", "links", "--expect", &second]).ok();
-    // Replacing a tree leaves those alone that share its files.
+    // Replacing a tree leaves other trees that share its files unchanged.
     pull(&sandbox, "grads@1.0", &["--to", "links", "--class", "bee"]);
     sandbox.isn(&["verify", "grads-1.0", "--expect", "grads@1.0", "--registry", "reg"]).ok();
 }
@@ -135,7 +135,7 @@ fn a_list_of_images_is_a_part_and_verify_knows_what_was_selected() {
     sandbox.pull("grads@1.0", &["--to", "no", "--images", "nowhere"]).fails(1, "nowhere");
     assert!(!sandbox.path("no").exists());
 
-    // Who takes an image out of the tree and out of the list of what was selected, is found out.
+    // Verification notices an image that was removed from both the tree and the list of selected images.
     sandbox.pull("grads@1.0", &["--to", "bees", "--class", "bee"]).ok();
     let verified = sandbox.isn(&["verify", "bees"]).ok().stdout;
     assert!(verified.contains("a part of the dataset: class bee"), "{verified}");
@@ -148,7 +148,7 @@ fn a_list_of_images_is_a_part_and_verify_knows_what_was_selected() {
 
 #[test]
 fn a_relabelled_version_and_its_neighbour() {
-    // Same bytes under another path are the same image.
+    // The same bytes under another path are the same image.
     let (sandbox, _) = Sandbox::published();
     let classes = ["ant", "bee", "cat"];
     sandbox.image_folder("raw2", &classes, 8);

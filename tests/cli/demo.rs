@@ -36,7 +36,8 @@ fn the_demo_is_built_signed_and_published_again_byte_for_byte() {
     for field in ["pin", "manifest", "images", "bytes"] {
         assert_eq!(built[field], info[field], "{field}");
     }
-    // The index, the split and all else have the same bytes; only a shard may differ, with zstd's version.
+    // The index, the split and everything else have the same bytes; only a shard may differ, with zstd's
+    // version.
     let key = format!("{REPOSITORY}/registry/keys/demo");
     let log_key = format!("{REPOSITORY}/registry/keys/log");
     sandbox.isn(&["registry", "init", "reg", "--origin", "isn/bundled", "--log-key", &log_key]).ok();
@@ -49,7 +50,7 @@ fn the_demo_is_built_signed_and_published_again_byte_for_byte() {
         let there = theirs.iter().find(|(other, _)| *other == name);
         assert!(there.is_some_and(|(_, other)| *other == bytes), "{name} is not in registry/ so");
     }
-    // The user's own copy of the source gives the tree, too.
+    // The user's own copy of the source gives the same tree.
     sandbox.isn(&["pull", "demobirds@1.0", "--source", "raw", "--to", "rebuilt"]).ok();
     sandbox.isn(&["pull", "demobirds@1.0", "--to", "pulled"]).ok();
     assert_eq!(contents(&sandbox.path("rebuilt")), contents(&sandbox.path("pulled")));
@@ -57,7 +58,8 @@ fn the_demo_is_built_signed_and_published_again_byte_for_byte() {
 
 #[test]
 fn the_recipes_that_await_a_publisher_are_whole() {
-    // With the drawn birds in place of photographs, imagebirds builds: the same five classes, another name.
+    // imagebirds also builds with the drawn birds in place of photographs: the same five classes, another
+    // name.
     let sandbox = Sandbox::new();
     let folder = |name: &str| format!("{REPOSITORY}/registry/recipes/{name}");
     let ledger = std::fs::read(format!("{}/corrections.csv", folder("imagebirds"))).unwrap();
@@ -66,7 +68,7 @@ fn the_recipes_that_await_a_publisher_are_whole() {
         let text = std::fs::read_to_string(&recipe).unwrap();
         let parsed = isn_format::recipe::Recipe::parse(&recipe, &text).unwrap();
         assert_eq!(parsed.classes.len(), classes);
-        // What is known of the birds' labels is known of them in every set.
+        // Known facts about the birds' labels are known in every set that contains the birds.
         assert!(std::fs::read(format!("{}/corrections.csv", folder(name))).unwrap().starts_with(&ledger));
         sandbox.isn(&["ledger", "check", &recipe]).ok();
         sandbox.isn(&["build", &recipe, "--source", "nowhere", "--out", "out"]).fails(1, "nowhere");

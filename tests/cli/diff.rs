@@ -1,4 +1,4 @@
-//! `isn diff`: two versions of drawn images that differ in every way.
+//! `isn diff` of two versions of drawn images that differ in every way.
 
 use serde_json::{Value, json};
 
@@ -6,8 +6,9 @@ use crate::sandbox::{Sandbox, gradient};
 
 const HEADER: &str = "kind,source_id,says,labels,reason,source,reviewer,date,evidence\n";
 
-/// `grads@1.0` in the registry `reg` and `grads@1.1` in the build `out2`: of 1.0's images one is relabelled, one removed,
-/// one replaced by another picture and one by the same picture in another file, one class is new and one is gone.
+/// Makes `grads@1.0` in the registry `reg` and `grads@1.1` in the build `out2`. Of 1.0's images, 1.1 relabels
+/// one, removes one, replaces one by another picture, and replaces one by the same picture in another file.
+/// One class is new and one is gone.
 fn two_versions() -> Sandbox {
     let (sandbox, _) = Sandbox::published();
     sandbox.copy("raw/ant", "raw2/ant");
@@ -102,7 +103,7 @@ fn a_split_and_an_encoding_that_change_are_seen_in_trees_too() {
     let stems: Vec<String> = moved.iter().map(|id| id.rsplit('/').next().unwrap().to_string()).collect();
     assert_eq!(ids(&with_tree, "moved"), stems);
     assert_eq!(ids(&with_tree, "reencoded").len(), 24);
-    // Both are encoded from the same pixels, as the index of one and the PNGs of the other say.
+    // Both are encoded from the same pixels, according to the index of one and the PNGs of the other.
     let same = |report: &Value| {
         report["reencoded"].as_array().unwrap().iter().all(|change| change["same_pixels"] == true)
     };

@@ -1,5 +1,5 @@
-//! What survives a power cut: before the log's checkpoint gets its name, everything that it refers to is on disk, its names
-//! too. Told by the system calls of a publish.
+//! What survives a power cut: before the log's checkpoint is renamed into place, everything it refers to is
+//! on disk, including file names. Checked by the system calls of a publish.
 #![cfg(target_os = "linux")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,23 +8,24 @@ use std::process::Command;
 
 use crate::sandbox::{ISN, Sandbox, has_tool, ran};
 
-/// What is in a registry's folder as far as system calls tell, and what of it is not on disk.
+/// The state of a registry's folder according to the system calls, and which part of it is not on disk.
 #[derive(Default)]
 struct Disk {
     root: PathBuf,
-    /// Files with bytes that were written and not synced.
+    /// Files with bytes that were written but not synced.
     dirty: BTreeSet<PathBuf>,
-    /// Folders with names that were given and not synced, and those names.
+    /// Folders with new names that were not synced, and those names.
     names: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
-    /// How many system calls of each kind.
+    /// The number of system calls of each kind.
     calls: BTreeMap<String, usize>,
-    /// What was found wrong.
+    /// The faults that were found.
     faults: Vec<String>,
     checkpoints: usize,
-    /// The folder of a checkpoint that the home has not on disk yet, and how many it has.
+    /// The folder of a checkpoint that the home does not yet have on disk, and the number of checkpoints that
+    /// it has.
     to_remember: Option<PathBuf>,
     remembered: usize,
-    /// How many the home had on disk before each checkpoint of the registry.
+    /// The number of checkpoints that the home had on disk before each checkpoint of the registry.
     shown_after: Vec<usize>,
 }
 
@@ -41,7 +42,7 @@ impl Disk {
         }
     }
 
-    /// Just before the log shows what was appended.
+    /// Called just before the log shows what was appended.
     fn check(&mut self, what: &str) {
         self.faults.extend(self.dirty.iter().map(|path| format!("{what}: {} is not synced", path.display())));
         let lost = self.lost();
@@ -49,7 +50,7 @@ impl Disk {
             .extend(lost.iter().map(|path| format!("{what}: the name {} is not synced", path.display())));
     }
 
-    /// Names that a power cut could take; of locks and temporary files it may.
+    /// The names that a power cut could remove, except those of locks and temporary files.
     fn lost(&self) -> Vec<PathBuf> {
         let is_passing = |path: &&PathBuf| {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -66,8 +67,8 @@ impl Disk {
             return;
         }
         *self.calls.entry(name.into()).or_default() += 1;
-        // Paths are quoted, behind the folder that they start from, or stand in angle brackets behind the number of an open
-        // file.
+        // strace quotes a path after the folder that it starts from, or prints it in angle brackets after the
+        // number of an open file.
         let parts: Vec<&str> = arguments.split('"').collect();
         let from = |before: &str| Some(before.strip_suffix(">, ")?.rsplit_once('<')?.1.to_string());
         let quoted: Vec<PathBuf> = parts
@@ -86,7 +87,7 @@ impl Disk {
             }
             ("mkdir" | "mkdirat", [path]) => self.named(path),
             ("write" | "pwrite64" | "copy_file_range" | "sendfile", _) => {
-                // Of a copy, the second file is the one that is written.
+                // For a copy, the second file is the one that is written.
                 let files = arguments.split(", ").filter_map(opened).collect::<Vec<_>>();
                 let written = if name == "copy_file_range" { files.get(1) } else { files.first() };
                 self.dirty.extend(written.filter(|path| is_ours(path)).cloned());
@@ -105,7 +106,7 @@ impl Disk {
             }
             ("rename" | "renameat" | "renameat2" | "link" | "linkat", [from, to]) => {
                 if to.ends_with("checkpoint") && !is_ours(to) {
-                    // A checkpoint that the home remembers: from now on nothing else of that size is signed.
+                    // The home remembers this checkpoint: from now on nothing else of that size is signed.
                     self.check("what is remembered");
                     self.to_remember = to.parent().map(Path::to_path_buf);
                 }
@@ -129,7 +130,7 @@ impl Disk {
     }
 }
 
-/// The system calls of a run of isn, in their order.
+/// The system calls of one run of isn, in order.
 fn calls(sandbox: &Sandbox, args: &[&str]) -> Vec<String> {
     let trace = sandbox.path("trace");
     let mut command = sandbox.program("strace");
@@ -157,7 +158,7 @@ fn calls(sandbox: &Sandbox, args: &[&str]) -> Vec<String> {
     calls
 }
 
-/// What became of a folder in a run of isn.
+/// Returns the state of a folder after a run of isn.
 fn traced(sandbox: &Sandbox, folder: &str, args: &[&str]) -> Disk {
     let calls = calls(sandbox, args);
     let mut disk = Disk { root: sandbox.path(folder).canonicalize().unwrap(), ..Disk::default() };
@@ -187,9 +188,10 @@ fn what_a_checkpoint_refers_to_is_on_disk_before_it() {
     for out in ["out", "out2"] {
         let disk = traced(&sandbox, "reg", &["publish", out, "--registry", &reg, "--key", "me"]);
         assert_eq!(disk.faults, [""; 0], "{out}");
-        // Of an empty log, and of the log with the release.
+        // One checkpoint of the empty log, and one of the log with the release.
         assert_eq!(disk.checkpoints, if out == "out" { 2 } else { 1 });
-        // What is signed is remembered first; the empty log is the same for everybody.
+        // isn remembers a checkpoint before it signs it, except the empty log's, which is the same for
+        // everybody.
         assert_eq!(disk.shown_after, if out == "out" { vec![0, 2] } else { vec![1] }, "{out}");
         assert_eq!((disk.dirty.len(), disk.lost()), (0, Vec::new()), "{out}");
         let calls = |name: &str| disk.calls.get(name).copied().unwrap_or_default();
@@ -217,7 +219,7 @@ fn what_is_trusted_is_on_disk_when_it_is_said_to_be() {
     }
 }
 
-/// Without it, what lies in a folder of isn's after a power cut would not be known for isn's.
+/// Without the mark, isn would not recognise its own folder after a power cut.
 #[test]
 fn a_folder_of_isn_is_marked_on_disk_before_anything_is_in_it() {
     if !can_trace() {

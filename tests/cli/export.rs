@@ -1,11 +1,11 @@
-//! `isn export`. That each format is what its readers take it for is in interop/exports.py, its bytes in the unit tests.
+//! `isn export`. interop/exports.py checks that each format's readers accept it; unit tests check its bytes.
 
 use std::fs;
 use std::io::Read;
 
 use crate::sandbox::{Sandbox, contents};
 
-/// Names and contents of the entries of a tar file.
+/// The names and contents of the entries of a tar file.
 fn entries(tar: &[u8]) -> Vec<(String, Vec<u8>)> {
     let mut archive = tar::Archive::new(tar);
     let entry = |entry: std::io::Result<tar::Entry<'_, &[u8]>>| {
@@ -61,7 +61,7 @@ fn shards_have_every_image_once_in_an_order_of_their_own() {
         tree.iter().map(|(name, _)| &**name).filter(|name| name.ends_with(".png")).collect();
     assert_eq!(seen, images);
     assert!(order.windows(2).filter(|pair| pair[0] != pair[1]).count() > 20, "not mixed: {order:?}");
-    // A part of it; and images are found in the cache now.
+    // A part of the version; its images are now in the cache.
     sandbox
         .isn(&[
             "export",
@@ -133,7 +133,7 @@ fn what_cannot_be_exported_is_said_before_anything_is_written() {
         names.iter().all(|name| ["list", "taken", "home"].iter().any(|known| name == known)),
         "{names:?}"
     );
-    // An empty folder is as good as none; a list is a selection.
+    // An empty destination folder is accepted; a list selects images.
     sandbox.write("list", b"train/n01614925/ILSVRC2012_val_00000128.png\n");
     fs::create_dir(sandbox.path("empty")).unwrap();
     let report = export(&["--as", "npz", "--images", "list", "--to", "empty", "--json"]).ok().json();
@@ -177,13 +177,13 @@ fn a_version_without_images_is_read_from_the_tree_that_was_built_of_it() {
     export("reg", "whole", &[]).ok();
     export("bare", "there", &[]).fails(7, "it is rebuild-only: registry");
     sandbox.isn(&["pull", "grads@1.0", "--registry", "bare", "--source", "raw", "--to", "tree"]).ok();
-    // Twice: the second time the table is in the cache.
+    // Twice: the second time, the table is in the cache.
     for to in ["there", "again"] {
         export("bare", to, &[]).ok();
         assert_eq!(contents(&sandbox.path(to)), contents(&sandbox.path("whole")));
     }
     export("bare", "none", &["--no-cache"]).fails(7, "it is rebuild-only");
-    // An image that was changed is found; one that is gone, or has another length, is no image of it.
+    // A changed image is noticed; a missing one, or one of another length, is not an image of the version.
     let image =
         contents(&sandbox.path("tree")).into_iter().find(|(name, _)| name.ends_with(".png")).unwrap().0;
     let (path, bytes) = (sandbox.path("tree").join(&image), sandbox.read(&format!("tree/{image}")));

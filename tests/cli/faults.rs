@@ -1,5 +1,5 @@
-//! What a network, a server, a disk can do to a pull: each ends in the right bytes or in the right error, never in a
-//! tree that is half there, and the next pull goes on.
+//! Faults of networks, servers and disks during a pull. Each ends in the right bytes or the right error,
+//! never in a half-written tree, and the next pull resumes.
 
 use std::fs;
 use std::process::Command;
@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use crate::sandbox::{Ran, Sandbox, contents, eventually, has_tool, ran};
 use crate::server::{Fault, Server};
 
-/// How a row ends.
+/// The expected outcome of a row.
 enum End {
-    /// In the right bytes.
+    /// The right bytes.
     Right,
-    /// In this exit code, with a message that has this in it.
+    /// This exit code, with a message that contains this text.
     Fails(i32, &'static str),
 }
 
@@ -22,7 +22,7 @@ const ALWAYS: usize = usize::MAX;
 const SHARD: &str = ".tar.zst";
 const INDEX: &str = ".jsonl.zst";
 
-/// A pull that does not wait long.
+/// Pulls with short timeouts.
 fn command(sandbox: &Sandbox, url: &str, reference: &str, more: &[&str]) -> Command {
     let args = ["pull", reference, "--registry", url, "--to", "tree", "--json", "--no-cache"];
     let mut command = sandbox.command(&[&args[..], more].concat());
@@ -46,7 +46,7 @@ fn published() -> (Sandbox, String) {
     (sandbox, pin)
 }
 
-/// Checks the end of one row, and that a pull from a good place then goes on to the whole.
+/// Checks the outcome of one row, and that a pull from a working server then completes the tree.
 fn check(sandbox: &Sandbox, pin: &str, row: &str, ran: &Ran, end: &End) {
     match end {
         Right => {
@@ -83,7 +83,7 @@ fn lengths_that_are_not_true() {
         (SHARD, ALWAYS, Fault::Length(1000), Fails(5, SHARD)),
         (SHARD, ALWAYS, Fault::Length(-1000), Fails(5, "says that they are")),
         (INDEX, 1, Fault::Length(10), Right),
-        // All of it has come, and its hash says so.
+        // The whole file has arrived, as its hash shows.
         (INDEX, ALWAYS, Fault::Length(10), Right),
         (INDEX, ALWAYS, Fault::Length(-10), Fails(3, "bytes long")),
         ("", ALWAYS, Fault::Chunked, Right),
@@ -97,7 +97,7 @@ fn connections_that_break() {
     let shard = 5_500_000;
     let mut table: Vec<_> =
         [0, 1, 511, 512, 77_312, 500_000, 1_048_575].map(|at| (SHARD, 1, Fault::Cut(at), Right)).into();
-    // Goes on again and again, as long as each time brings something.
+    // isn resumes again and again, as long as each attempt brings some bytes.
     table.push((SHARD, ALWAYS, Fault::Cut(200_000), Right));
     table.push((SHARD, ALWAYS, Fault::Cut(1000), Fails(5, SHARD)));
     table.push((SHARD, 3, Fault::Cut(shard), Right));
@@ -119,7 +119,7 @@ fn parts_that_are_not_those_asked_for() {
         (SHARD, ALWAYS, Fault::NoContentRange, Fails(5, "without saying which")),
         (SHARD, 1, Fault::WrongBytes, Right),
         (SHARD, ALWAYS, Fault::WrongBytes, Fails(3, "frame's BLAKE3")),
-        // Between the requests of one pull it becomes another file, for ever or for a while.
+        // The file changes between the requests of one pull, for good or for a while.
         (SHARD, ALWAYS, Fault::Changed, Fails(3, "frame's BLAKE3")),
         (SHARD, 3, Fault::Changed, Right),
     ]);
@@ -130,7 +130,8 @@ fn bytes_that_are_not_the_right_ones() {
     let (sandbox, pin) = published();
     let shard = sandbox.read(&sandbox.objects("reg", SHARD)[0]).len() as u64;
     drop((sandbox, pin));
-    // The archive's end, then one frame and that, so that the file ends where a frame does.
+    // First the end of the archive is cut off, then one frame as well, so that the file ends on a frame
+    // boundary.
     rows(vec![
         (SHARD, 1, Fault::Flip(shard / 2), Right),
         (SHARD, ALWAYS, Fault::Flip(shard / 2), Fails(3, "frame's BLAKE3")),
@@ -178,7 +179,7 @@ fn servers_that_are_busy() {
 
 #[test]
 fn servers_that_are_slow_or_silent() {
-    // Well within the timeout: a machine that is busy must not make a silent server of it.
+    // Well within the timeout, so that a busy machine does not make the server look silent.
     let slow = Fault::Drip(Duration::from_millis(400));
     rows(vec![
         (SHARD, 1, slow.clone(), Right),
@@ -187,7 +188,7 @@ fn servers_that_are_slow_or_silent() {
         (SHARD, 1, Fault::Stall(300_000), Right),
         (INDEX, 1, Fault::Silence, Right),
         ("", ALWAYS, Fault::Silence, Fails(5, "no answer in time")),
-        // Slow, and faster than dead.
+        // Slow, but faster than the limit at which a server counts as stalled.
         ("", ALWAYS, Fault::Throttle(3_000_000), Right),
     ]);
 }
@@ -200,7 +201,7 @@ fn redirects() {
     for (on, times, fault, end) in [
         ("", ALWAYS, Fault::Redirect, Fails(5, "redirected more than 5 times")),
         (SHARD, 1, Fault::Redirect, Right),
-        // To another host, as object stores do it.
+        // A redirect to another host, as object stores use it.
         (SHARD, ALWAYS, to(&good.url), Right),
         ("", ALWAYS, to(&good.url), Right),
         (SHARD, ALWAYS, to("http://127.0.0.1:1"), Fails(5, "cannot connect")),
@@ -214,7 +215,7 @@ fn redirects() {
     }
 }
 
-/// A file of tokens that nobody else may read.
+/// Writes a file of tokens that only its owner may read.
 fn secret(sandbox: &Sandbox, text: &str) {
     sandbox.write("home/tokens.toml", text.as_bytes());
     #[cfg(unix)]
@@ -235,7 +236,7 @@ fn a_token_goes_to_its_host_and_not_where_a_redirect_leads() {
     let mut with = command(&sandbox, &server.url, &pin, &[]);
     let ran_with = ran(with.env("ISN_TOKENS", format!("elsewhere=x, {host}=s3cret")).output().unwrap());
     check(&sandbox, &pin, "with a token", &ran_with, &Right);
-    // From the file; and a redirect shows it to nobody else.
+    // The token comes from the file, and a redirect does not show it to any other host.
     secret(&sandbox, &format!("\"{host}\" = \"s3cret\"\n"));
     let ended = pull(&sandbox, &server.url, &pin, &[]);
     check(&sandbox, &pin, "with a token file", &ended, &Right);
@@ -266,7 +267,7 @@ fn hosts_that_are_not_there() {
         let begun = Instant::now();
         pull(&sandbox, url, &pin, &[]).fails(5, message);
         assert!(begun.elapsed() < Duration::from_secs(10), "{url}");
-        // A mirror is asked instead.
+        // isn falls back to a mirror.
         let server = Server::new(&sandbox.path("reg"));
         pull(&sandbox, &format!("{url},{}", server.url), &pin, &[]).ok();
         fs::remove_dir_all(sandbox.path("tree")).unwrap();
@@ -278,7 +279,7 @@ fn hosts_that_are_not_there() {
     assert!(good.log().iter().all(|request| request.path.ends_with(SHARD)), "{:?}", good.log());
 }
 
-/// `openssl s_server` with files that are whole answers; `None` where there is no openssl.
+/// Runs `openssl s_server` with files that are complete responses; `None` if there is no openssl.
 fn https(sandbox: &Sandbox, answer: &str) -> Option<(std::process::Child, String)> {
     if !has_tool("openssl") {
         return None;
@@ -345,7 +346,7 @@ fn from_https_nothing_leads_to_http_and_only_known_certificates_are_believed() {
 #[test]
 fn proxies_are_asked_and_left_out_as_the_variables_say() {
     let (sandbox, pin) = Sandbox::published();
-    // A proxy of plain http is asked for the whole URL; this one serves the folder whatever the host.
+    // For plain http, a proxy is asked for the whole URL; this one serves the folder whatever the host.
     let proxy = Server::new(&sandbox.path("proxied"));
     let target = Server::new(&sandbox.path("reg"));
     let host = target.url.strip_prefix("http://").unwrap();

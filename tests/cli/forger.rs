@@ -1,4 +1,4 @@
-//! Who holds the keys of a registry and does with them what isn never would; and the reader who must not fall for it.
+//! An attacker who holds a registry's keys and misuses them, and the reader who must not be fooled.
 
 use std::fs;
 use std::ops::Deref;
@@ -15,7 +15,7 @@ use isn_registry::registry::{About, layout};
 
 use crate::sandbox::{Ran, Sandbox, ran};
 
-/// Every verb that writes to a log, as the owner of `reg`, who has a key `stranger` too, would use it next.
+/// Every verb that writes to a log, as the owner of `reg`, who also has a key `stranger`, would run it next.
 pub const WRITERS: [&[&str]; 11] = [
     &["publish", "out2", "--registry", "reg", "--key", "me"],
     &["publish", "out2", "--registry", "reg", "--key", "me", "--statement", "release.statement"],
@@ -30,8 +30,8 @@ pub const WRITERS: [&[&str]; 11] = [
     &["registry", "init", "reg"],
 ];
 
-/// A sandbox with `reg`: `grads@1.0` and `grads@1.1` built as `out` and `out2`, `other@1.0`, all by the key `me`; and a
-/// home `reader`, whose user knows the registry by its log's key.
+/// A sandbox with `reg`: `grads@1.0` and `grads@1.1` built as `out` and `out2`, and `other@1.0`, all by the
+/// key `me`; and a home `reader`, whose user trusts the registry by its log's key.
 pub struct Forger {
     sandbox: Sandbox,
 }
@@ -45,7 +45,7 @@ impl Deref for Forger {
 }
 
 impl Forger {
-    /// Only `grads@1.0` and `other@1.0` are released: entries 0 to 3.
+    /// Releases only `grads@1.0` and `other@1.0`: entries 0 to 3.
     pub fn new() -> Self {
         let sandbox = Sandbox::built();
         sandbox.build_second_version();
@@ -54,7 +54,7 @@ impl Forger {
         for out in ["out", "out-other"] {
             sandbox.isn(&["publish", out, "--registry", "reg", "--key", "me"]).ok();
         }
-        // Whoever forges a release of 1.1 has its objects there.
+        // The objects of 1.1 are there, for a forged release of it.
         for folder in ["objects", "packs"] {
             sandbox.copy(&format!("out2/{folder}"), &format!("reg/{folder}"));
         }
@@ -63,7 +63,7 @@ impl Forger {
         forger
     }
 
-    /// The same with `grads@1.1`, entry 4.
+    /// The same with `grads@1.1` as entry 4.
     pub fn with_two_versions() -> Self {
         let forger = Forger::new();
         forger.isn(&["publish", "out2", "--registry", "reg", "--key", "me"]).ok();
@@ -79,7 +79,7 @@ impl Forger {
         self.as_user("reader", args)
     }
 
-    /// The reader's pull from `reg`, which leaves `tree` only if it succeeds; it is removed again.
+    /// Pulls from `reg` as the reader, checks that `tree` exists only on success, and removes it again.
     #[track_caller]
     pub fn read(&self, reference: &str) -> Ran {
         let ran = self.reader(&["pull", reference, "--registry", "reg", "--to", "tree", "--json"]);
@@ -88,7 +88,7 @@ impl Forger {
         ran
     }
 
-    /// The reader is refused, in words that name the attack.
+    /// Checks that the reader is refused with a message that names the attack.
     #[track_caller]
     pub fn refused(&self, reference: &str, attack: &str) -> Ran {
         let ran = self.read(reference).fails(4, attack);
@@ -96,17 +96,17 @@ impl Forger {
         ran
     }
 
-    /// The bytes of a file below the sandbox.
+    /// The bytes of a file in the sandbox.
     pub fn bytes(&self, name: &str) -> Vec<u8> {
         self.sandbox.read(name)
     }
 
-    /// The reader has never looked: what was seen before is forgotten, whom to trust is not.
+    /// Makes the reader forget every log it has seen, but not whom it trusts.
     pub fn forget(&self) {
         let _ = fs::remove_dir_all(self.path("reader/logs"));
     }
 
-    /// The private half of a key of the publisher's.
+    /// The private half of one of the publisher's keys.
     pub fn private(&self, name: &str) -> PrivateKey {
         read_private(&self.path("home/keys").join(name)).unwrap().unlock(|| Ok(None)).unwrap()
     }
@@ -115,7 +115,7 @@ impl Forger {
         *self.private(name).public_key()
     }
 
-    /// A new key of the publisher's.
+    /// Makes a new key for the publisher.
     pub fn new_key(&self, name: &str) -> PublicKey {
         self.isn(&["key", "new", name, "--no-passphrase"]).ok();
         self.public(name)
@@ -138,7 +138,7 @@ impl Forger {
         self.logs("home").log(&self.anchor("reg")).signer().unwrap().unwrap()
     }
 
-    /// The log's private key, to be misused.
+    /// The log's private key, for misuse.
     pub fn log_private(&self) -> PrivateKey {
         let path = self.logs("home").log(&self.anchor("reg")).key_path();
         read_private(&path).unwrap().unlock(|| Ok(None)).unwrap()
@@ -162,13 +162,13 @@ impl Forger {
         (path, bytes)
     }
 
-    /// All entries of the log, of less than a full bundle.
+    /// All entries of a log that is shorter than a full bundle.
     pub fn entries(&self) -> Vec<Vec<u8>> {
         let bytes = self.bytes(&self.bundle());
         bundle::read_all(&bytes).unwrap().into_iter().map(<[u8]>::to_vec).collect()
     }
 
-    /// Makes this the log, with all bundles and tiles, signed by its key.
+    /// Replaces the log with these entries: all bundles and tiles, signed by the log's key.
     pub fn write_log(&self, entries: &[Vec<u8>]) {
         self.write_log_by(entries, &self.log_signer());
     }
@@ -190,15 +190,15 @@ impl Forger {
         self.write("reg/log/checkpoint", note.bytes());
     }
 
-    /// Appends an entry, whatever it says.
+    /// Appends an entry, whatever its content.
     pub fn append(&self, entry: &[u8]) {
         let mut entries = self.entries();
         entries.push(entry.to_vec());
         self.write_log(&entries);
     }
 
-    /// The invalid `entry` gets into the log after all. It has no effect, for the reason `why`, which who pulls `grads` is
-    /// told; nobody else is troubled. Gives the entry's number.
+    /// Appends the invalid `entry` and checks that it has no effect for the reason `why`: a pull of `grads`
+    /// warns about it, a pull of another name does not. Returns the entry's number.
     #[track_caller]
     pub fn has_no_effect(&self, entry: &[u8], why: &str) -> u64 {
         self.append(entry);
@@ -218,7 +218,7 @@ impl Forger {
         index
     }
 
-    /// As [`Forger::has_no_effect`], of an entry that `grads@version` hangs on.
+    /// Like [`Forger::has_no_effect`], for an entry that `grads@version` depends on.
     #[track_caller]
     pub fn releases_nothing(&self, entry: &[u8], version: &str, why: &str) {
         let index = self.has_no_effect(entry, why);
@@ -227,7 +227,7 @@ impl Forger {
         assert!(ran.stderr.contains(why), "expected '{why}' in:\n{}", ran.stderr);
     }
 
-    /// A statement signed by keys of the publisher's.
+    /// A statement signed by the publisher's keys.
     pub fn signed(&self, statement: &Statement, keys: &[&str]) -> Vec<u8> {
         let (first, more) = keys.split_first().unwrap();
         let signed = SignedStatement::sign(statement, &self.private(first)).unwrap();
@@ -235,7 +235,7 @@ impl Forger {
         signed.bytes().to_vec()
     }
 
-    /// What a release of the build `out` as `grads@version` says.
+    /// The release statement of the build `out` as `grads@version`.
     pub fn release_of(&self, out: &str, version: &str) -> ReleaseStatement {
         let manifest = self.bytes(&format!("{out}/manifest.json"));
         let ObjectRef { blake3, length } = ObjectRef::of(&manifest);
@@ -253,13 +253,13 @@ impl Forger {
         self.signed(&Statement::Release(self.release_of(out, version)), keys)
     }
 
-    /// A statement about `grads` with these owners, that follows `previous`.
+    /// A statement about `grads` with these owners that follows `previous`.
     pub fn owner(&self, previous: Option<Digest>, threshold: usize, owners: &[&str]) -> Statement {
         let keys = owners.iter().map(|name| self.public(name)).collect();
         Statement::Owner(Owner::new("grads".parse().unwrap(), previous, threshold, keys, Vec::new()))
     }
 
-    /// What the next owner statement names, if this is the last.
+    /// What the next owner statement must name if this is the last one.
     pub fn id(&self, statement: &Statement) -> Digest {
         Digest::of(statement.to_string().as_bytes())
     }
@@ -274,7 +274,7 @@ impl Forger {
         Statement::Yank(Advice { name, version, reason: "labels are wrong".into() })
     }
 
-    /// The notes of the forks that the reader has seen, by their folders.
+    /// The notes of the forks that the reader has seen, by folder.
     pub fn evidence(&self) -> Vec<PathBuf> {
         let json = self.reader(&["log", "evidence", "--json"]).ok().json();
         let list = json["evidence"].as_array().unwrap().clone();

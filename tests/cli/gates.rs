@@ -17,7 +17,7 @@ fn built(more: &str) -> Sandbox {
     sandbox
 }
 
-/// Nothing may have been written.
+/// Checks that nothing was written.
 fn refused(sandbox: &Sandbox, why: &str) {
     let ran = sandbox.isn(&PUBLISH).fails(8, why);
     assert!(ran.stderr.contains("help: nothing was published"), "{}", ran.stderr);
@@ -60,7 +60,7 @@ fn a_ledger_that_does_not_come_to_the_images() {
     sandbox.isn(&BUILD).ok();
     sandbox.isn(&["key", "new", "me", "--no-passphrase"]).ok();
 
-    // Another ledger in its place, and the manifest that names it.
+    // Another ledger in its place, and a manifest that names it.
     let other = ledger(&[decision("ant/ant_2", "remove,"), decision("bee/bee_1", "relabel,cat")].concat());
     let manifest = String::from_utf8(sandbox.read("out/manifest.json")).unwrap();
     let (old, new) = (sandbox.read("ledger.csv"), &other);
@@ -81,7 +81,7 @@ fn a_ledger_that_does_not_come_to_the_images() {
     refused(&sandbox, "bee_1.png is of class bee, but the ledger says cat");
 }
 
-/// Twenty copies of images of `raw` under other names: as they are, or saved again as JPEG.
+/// Adds twenty copies of images of `raw` under other names: unchanged, or saved again as JPEG.
 fn plant(sandbox: &Sandbox) -> usize {
     let mut planted = 0;
     for class in CLASSES {
@@ -105,7 +105,7 @@ fn pictures_that_are_in_two_splits() {
     sandbox.noise("raw", &CLASSES, 40);
     assert_eq!(plant(&sandbox), 20);
     sandbox.recipe("grads", "1.0", &CLASSES, "[gates]\nleakage = \"refuse\"");
-    // Noise is kept as it is; what is left of it at 24 pixels is grey.
+    // Size 160 keeps the noise as it is; at 24 pixels it would become grey.
     let recipe =
         String::from_utf8(sandbox.read("grads-1.0.toml")).unwrap().replace("size = 24", "size = 160");
     sandbox.write("grads-1.0.toml", recipe.as_bytes());
@@ -118,7 +118,7 @@ fn pictures_that_are_in_two_splits() {
     let ran = sandbox.isn(&PUBLISH);
     assert_eq!(ran.stderr.matches("leakage: ").count() as u64, across, "{}", ran.stderr);
 
-    // With the groups in the recipe, no picture is divided.
+    // With the groups in the recipe, no picture appears in two splits.
     sandbox.isn(&["audit", "duplicates", "raw", "--groups", "groups.csv"]).fails(8, "");
     let groups = String::from_utf8(sandbox.read("groups.csv")).unwrap();
     assert_eq!(groups.lines().count(), 41, "{groups}");

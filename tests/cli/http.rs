@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use crate::sandbox::{Ran, Sandbox, contents, has_tool};
 use crate::server::{Fault, Server};
 
-/// A whole tree `whole`, to compare with, pulled from the folder `reg`.
+/// Pulls a whole tree `whole`, for comparison, from the folder `reg`.
 fn published() -> (Sandbox, String) {
     let (sandbox, pin) = Sandbox::published();
     sandbox.pull(&pin, &["--to", "whole"]).ok();
@@ -21,7 +21,7 @@ fn pull(sandbox: &Sandbox, server: &Server, reference: &str, to: &str) -> Ran {
     sandbox.isn(&["pull", reference, "--registry", &server.url, "--to", to, "--no-cache", "--json"])
 }
 
-/// Every other image, so that ranges begin in the middle of the shard.
+/// Selects every other image, so that ranges begin in the middle of the shard.
 fn classes(sandbox: &Sandbox, server: &Server, pin: &str, to: &str) -> Ran {
     let args = ["pull", pin, "--registry", &server.url, "--to", to, "--class", "bee", "--no-cache", "--json"];
     sandbox.isn(&args)
@@ -111,7 +111,8 @@ fn faults_that_end_a_pull_leave_no_tree_and_the_next_pull_succeeds() {
         (".tar.zst", Fault::Cut(0), 5, ".tar.zst"),
     ] {
         let server = Server::faulty(&sandbox.path("reg"), on, usize::MAX, fault.clone());
-        // A class whose images begin behind the shard's start, so that wrong bytes are other bytes.
+        // The images of this class begin after the start of the shard, so wrong bytes differ from the right
+        // ones.
         let args = [
             "pull",
             &pin,
@@ -134,7 +135,7 @@ fn faults_that_end_a_pull_leave_no_tree_and_the_next_pull_succeeds() {
     let server = Server::new(&sandbox.path("reg"));
     classes(&sandbox, &server, &pin, "tree").ok();
     sandbox.isn(&["verify", "tree", "--expect", &pin]).ok();
-    // Nobody there at all.
+    // No server listens at all.
     sandbox
         .isn(&["pull", &pin, "--registry", "http://127.0.0.1:1", "--to", "none"])
         .fails(5, "cannot connect");
@@ -151,10 +152,10 @@ fn what_came_before_a_cut_is_not_fetched_again() {
     let ranges: Vec<_> =
         server.log().iter().filter(|r| r.path.ends_with(".tar.zst")).map(|r| r.range).collect();
     let [Some((first, _)), Some((second, _))] = ranges[..] else { panic!("{ranges:?}") };
-    // It goes on at the first frame that was not whole.
+    // The pull resumes at the first frame that was not complete.
     assert!(first == 0 && second <= cut as u64 && second as usize > cut / 2, "{ranges:?}");
 
-    // The same over two runs: the server gives up for good, and comes back later.
+    // The same over two runs: the server fails for good, and comes back later.
     let server = Server::faulty(&sandbox.path("reg"), ".tar.zst", usize::MAX, Fault::Cut(0));
     pull(&sandbox, &server, &pin, "three").fails(5, ".tar.zst");
     let report = pull(&sandbox, &Server::new(&sandbox.path("reg")), &pin, "three").ok().json();

@@ -1,5 +1,5 @@
-//! What isn 0.1.0 wrote, `tests/vectors/program-0.1.0`: read, continued and restored by the program of today. A fixture is
-//! never edited, and each folder of it has a test here.
+//! Files that isn 0.1.0 wrote, `tests/vectors/program-0.1.0`, are read, continued and restored by the current
+//! program. A fixture is never edited, and each of its folders has a test here.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ fn vectors() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/program-0.1.0")
 }
 
-/// Everything of the fixture, as if it had been written in this sandbox; its server's port is one where nothing answers.
+/// Copies the whole fixture as if this sandbox had written it; nothing answers on its server's port.
 fn kept() -> Sandbox {
     let sandbox = Sandbox::new();
     let here = fs::canonicalize(sandbox.path("")).unwrap();
@@ -21,7 +21,7 @@ fn kept() -> Sandbox {
             bytes = text.replace("@DIR@", here.to_str().unwrap()).replace("@PORT@", "1").into_bytes();
         }
         sandbox.write(&name, &bytes);
-        // Git keeps no modes, and keys are for their owner alone.
+        // Git keeps no file modes, and keys must be readable by their owner alone.
         #[cfg(unix)]
         if name.starts_with("home/") {
             use std::os::unix::fs::PermissionsExt as _;
@@ -31,7 +31,7 @@ fn kept() -> Sandbox {
     sandbox
 }
 
-/// isn in the kept project, with the kept cache.
+/// Runs isn in the kept project, with the kept cache.
 fn isn(sandbox: &Sandbox, args: &[&str]) -> Ran {
     let mut command = sandbox.command(args);
     ran(command
@@ -41,7 +41,7 @@ fn isn(sandbox: &Sandbox, args: &[&str]) -> Ran {
         .unwrap())
 }
 
-/// The files of a folder but for `ISN.json`, which names the program.
+/// The files of a folder except `ISN.json`, which names the program.
 fn files(sandbox: &Sandbox, name: &str) -> Vec<(String, Vec<u8>)> {
     let mut files = contents(&sandbox.path(name));
     files.retain(|(name, _)| name != "ISN.json");
@@ -56,7 +56,7 @@ fn trees_are_whole() {
         isn(&sandbox, &["verify", tree, "--expect", "golden@1.0", "--registry", "../registries/one"]).ok();
     }
     isn(&sandbox, &["verify", "newer", "--expect", "golden@1.1", "--registry", "../registries/all"]).ok();
-    // And are pulled again, byte for byte.
+    // They are pulled again, byte for byte.
     isn(&sandbox, &["pull", "golden@1.0", "--registry", "../registries/one", "--no-cache", "--to", "again"])
         .ok();
     assert_eq!(files(&sandbox, "project/again"), files(&sandbox, "project/tree"));
@@ -88,7 +88,7 @@ fn registries_are_whole_and_their_logs_go_on_from_what_was_seen() {
     assert_eq!(files(&sandbox, "project/newest"), files(&sandbox, "project/newer"));
     isn(&sandbox, &["prove", "golden@1.1", "--registry", "../registries/all", "--out", "proof"]).ok();
     assert_eq!(sandbox.read("project/proof"), sandbox.read("project/golden.tlog-proof"));
-    // What was built, but not published, is published by the keys that were kept.
+    // What was built but not published is published with the kept keys.
     isn(&sandbox, &["publish", "../build-1.1", "--registry", "../registries/one", "--key", "me"]).ok();
     isn(&sandbox, &["pull", "golden@1.1", "--registry", "../registries/one", "--to", "published"]).ok();
     assert_eq!(files(&sandbox, "project/published"), files(&sandbox, "project/newer"));
@@ -109,7 +109,7 @@ fn the_lock_file_restores_its_trees() {
 fn the_cache_serves_offline() {
     let sandbox = kept();
     isn(&sandbox, &["cache", "verify"]).ok();
-    // Nothing but the cache: the registry does not answer, and the trees are gone.
+    // Only the cache is left: the registry does not answer, and the trees are gone.
     for tree in ["tree", "tree-val", "fetched"] {
         fs::remove_dir_all(sandbox.path("project").join(tree)).unwrap();
     }
@@ -142,7 +142,7 @@ fn claims_of_killed_publishers_are_not_signed_unread_and_their_keys_holder_may_r
     for name in ["claimed", "written"] {
         let registry = format!("../registries/{name}");
         let publish = ["publish", "../build-1.1", "--registry", &registry, "--key", "me"];
-        // 0.1.0 did not sign claims: anybody may have made it.
+        // 0.1.0 did not sign claims, so anybody may have made this one.
         isn(&sandbox, &publish).fails(4, "isn log unclaim");
         assert_eq!(
             isn(&sandbox, &["log", "verify", "--registry", &registry, "--json"]).ok().json()["size"],
@@ -175,7 +175,7 @@ fn what_killed_commands_left_stays_and_is_named() {
     for (left, command) in commands {
         let folder = format!("project/{left}");
         let before = contents(&sandbox.path(&folder));
-        // Its maker set no mark in it, by which it could be told from somebody else's folder.
+        // 0.1.0 did not mark its folders, so isn cannot tell it from somebody else's folder.
         let refused = isn(&sandbox, &command).fails(1, left);
         assert!(refused.stderr.contains("was not made by isn"), "{}", refused.stderr);
         assert_eq!(contents(&sandbox.path(&folder)), before);

@@ -29,7 +29,7 @@ fn a_new_key_is_an_openssh_key_that_only_its_owner_reads() {
         let key = |line: &str| line.split_whitespace().nth(1).unwrap().to_string();
         assert_eq!(key(&public), key(&shown));
     }
-    // A name is given once.
+    // A name cannot be used twice.
     sandbox.isn(&["key", "new", "alice", "--no-passphrase"]).fails(1, "exists already");
     assert_eq!(sandbox.isn(&["key", "show", "alice"]).ok().stdout, shown);
     sandbox.isn(&["key", "show", "bob"]).fails(6, "key bob");
@@ -74,7 +74,7 @@ fn a_key_that_ssh_keygen_made_signs() {
     assert!(!sandbox.path("reg2").exists());
 }
 
-/// Stands between isn and an agent, and counts how often that is asked for a signature.
+/// A proxy between isn and an agent that counts the signing requests.
 fn count_signatures(listener: UnixListener, agent: PathBuf, asked: Arc<AtomicUsize>) {
     const SIGN_REQUEST: u8 = 13;
     fn message(from: &mut UnixStream) -> std::io::Result<Vec<u8>> {
@@ -127,14 +127,14 @@ fn a_key_in_the_agent_signs() {
     agent.kill().unwrap();
     agent.wait().unwrap();
     assert!(added.success());
-    // The claim of the name, and the release.
+    // One signature for the claim of the name, one for the release.
     for ((ran, signatures), expected) in [(tried, 0), (published, 2), (again, 0)] {
         ran.ok();
         assert_eq!(signatures, expected);
     }
     sandbox.isn(&["trust", "add", "reg", "agent.pub"]).ok();
     sandbox.pull("grads@1.0", &[]).ok();
-    // An agent that is gone is said, with its socket.
+    // If the agent is gone, the error names its socket.
     let ran = publish(&counted, &[]);
     assert!(ran.code == 1 && ran.stderr.contains("agent"), "{} {}", ran.code, ran.stderr);
 }

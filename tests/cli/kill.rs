@@ -1,5 +1,5 @@
-//! SIGKILL at many points of a build, a publish, a pull and an export: what is visible is whole, and the rerun ends in the
-//! same bytes.
+//! SIGKILL at many points of a build, a publish, a pull and an export: everything visible is complete, and a
+//! rerun produces the same bytes.
 #![cfg(unix)]
 
 use std::path::PathBuf;
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use crate::sandbox::{Sandbox, contents};
 
-/// How many kills a verb.
+/// The number of kills for each verb.
 const KILLS: u32 = 20;
 
-/// A source large enough that a build takes a moment; the pictures are of different sizes, so no two are equal.
+/// A source large enough for a build to take a moment; the pictures differ in size, so no two are equal.
 fn raw(sandbox: &Sandbox) {
     sandbox.image_folder("raw", &["ant", "bee", "cat"], 60);
     sandbox.recipe("grads", "1.0", &["ant", "bee", "cat"], "");
@@ -24,9 +24,9 @@ fn files(sandbox: &Sandbox, dir: &str) -> Vec<(String, Vec<u8>)> {
     if path.exists() { contents(&path) } else { Vec::new() }
 }
 
-/// Runs `args` undisturbed and gives the time; then, with `reset` before and `check` after each, kills such runs at
-/// points spread evenly over that time. A kill may miss a run that was faster: `check` holds there too. Gives how
-/// many it hit.
+/// Times an undisturbed run of `args`, then kills such runs at points spread evenly over that time, with
+/// `reset` before and `check` after each. A kill may come after a fast run has ended: `check` holds then,
+/// too. Returns the number of runs that were killed.
 fn kill_at_many_points(sandbox: &Sandbox, args: &[&str], reset: impl Fn(), check: impl Fn(bool)) -> u32 {
     reset();
     let start = Instant::now();
@@ -74,7 +74,7 @@ fn a_killed_build_leaves_nothing_half_and_goes_on() {
             }
             sandbox.isn(&build).ok();
             assert!(files(&sandbox, "out") == whole, "the rerun ended in other bytes");
-            // A kill right after the rename may leave the empty lock file, which the next run takes.
+            // A kill right after the rename may leave the empty lock file, which the next run takes over.
             let left: Vec<String> = sandbox.leftovers();
             assert!(left.iter().all(|name| name.ends_with("-lock")), "{left:?}");
         },
@@ -87,7 +87,7 @@ fn a_killed_publish_leaves_no_release_or_a_whole_one() {
     let sandbox = Sandbox::new();
     raw(&sandbox);
     sandbox.isn(&["build", "grads-1.0.toml", "--source", "raw", "--out", "out"]).ok();
-    // One log key for all: else every registry is another.
+    // All runs use one log key; otherwise every registry would be a different one.
     sandbox.isn(&["registry", "init", "empty"]).ok();
     let log_key = contents(&sandbox.path("home/logs")).into_iter().find(|(name, _)| name.ends_with("/key"));
     sandbox.write("log-key", &log_key.unwrap().1);
@@ -99,14 +99,16 @@ fn a_killed_publish_leaves_no_release_or_a_whole_one() {
         &sandbox,
         &publish,
         || {
-            // What was seen of the log goes, too: with it, a registry that begins again is a rollback.
+            // What was seen of the log is removed, too; otherwise a registry that starts anew would be a
+            // rollback.
             remove(&sandbox, &["reg", "tree", "home/logs"]);
             let _ = std::fs::remove_file(sandbox.path("home/trust.toml"));
             sandbox.trust_me("reg");
             sandbox.isn(&["registry", "init", "reg", "--log-key", "log-key"]).ok();
         },
         |finished| {
-            // In the log is released: the file of the release is a convenience that comes after it.
+            // A version is released once its entry is in the log; the release file is written later, as a
+            // convenience.
             let size = sandbox.isn(&["log", "verify", "--registry", "reg", "--json"]).ok().json();
             let released = size["size"] == 2;
             assert!(released || (size["size"] == 0 && !finished), "{size}");

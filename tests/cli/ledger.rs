@@ -4,7 +4,7 @@ use crate::sandbox::{Sandbox, real_data};
 
 const CLASSES: [&str; 3] = ["ant", "bee", "cat"];
 
-/// `raw` with 8 images a class, and a recipe with `ledger.csv` under a policy.
+/// Makes `raw` with 8 images a class, and a recipe with `ledger.csv` and a policy.
 fn sandbox(policy: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.image_folder("raw", &CLASSES, 8);
@@ -50,7 +50,7 @@ fn claims_become_corrections_by_the_policy_and_the_rest_is_left_to_a_person() {
     assert_eq!(report["open"], json!(["ant/ant_2", "cat/cat_4"]));
     assert!(report["warnings"].to_string().contains("leaves 2 images to a person"), "{}", report["warnings"]);
 
-    // A reviewer stands above the policy.
+    // A reviewer overrides the policy.
     add(&sandbox, &["ant/ant_1", "keep", "--reason", "correct", "--reviewer", "Ann"]).ok();
     add(&sandbox, &["ant/ant_2", "remove", "--reason", "blank", "--reviewer", "Ann", "--evidence", "a, b"])
         .ok();
@@ -58,7 +58,7 @@ fn claims_become_corrections_by_the_policy_and_the_rest_is_left_to_a_person() {
     assert_eq!(checked["open"].as_array().unwrap().len(), 1);
     assert_eq!(checked["decided"][0]["action"], "keep");
     assert!(checked["decided"][1]["because"].as_str().unwrap().starts_with("blank: a, b (Ann, 20"));
-    // Who wants to know finds the ledger among the version's objects.
+    // The ledger is one of the version's objects.
     let ledger = sandbox.read("ledger.csv");
     let mut out = BUILD;
     out[5] = "out2";
@@ -152,7 +152,7 @@ fn mistakes_name_the_thing_and_change_nothing() {
     assert_eq!(sandbox.read("ledger.csv"), before);
     sandbox.isn(&["ledger", "import", "ledger.csv", "list.csv", "--source", "a talk"]).ok();
 
-    // A relabel to what is no class, and a decision about what is not there, stop a build.
+    // A relabel to an unknown class, or a decision about an image that does not exist, stops a build.
     add(&sandbox, &[&["cat/cat_1", "relabel", "dog"], &by_ann[..]].concat()).ok();
     sandbox.isn(&BUILD).fails(1, "cat/cat_1: relabel to dog, which is no class of the recipe");
     add(&sandbox, &[&["cat/cat_1", "withdraw"], &by_ann[..]].concat()).ok();

@@ -1,4 +1,5 @@
-//! `isn log`, `isn prove`, `isn verify --proof`, and whom a log is trusted by: first contact, mirrors, witnesses.
+//! `isn log`, `isn prove`, `isn verify --proof`, and how a log becomes trusted: first contact, mirrors,
+//! witnesses.
 
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -33,13 +34,13 @@ fn show_verify_and_watch() {
     assert!(verified.contains("4 entries, every entry and tile checked, 0 without effect"), "{verified}");
     assert!(verified.contains(&forger.anchor("reg").to_string()), "{verified}");
     assert!(verified.contains(&forger.checkpoint().claimed_root().to_string()), "{verified}");
-    // Nobody vouches for it where no key is trusted, and that is said.
+    // If no key is trusted, nobody vouches for the log, and the output says so.
     let verified = forger.as_user("nobody", &[&["log", "verify"][..], &REG].concat()).ok().stdout;
     assert!(verified.contains("nobody vouches for it"), "{verified}");
 
     let watch = [&["log", "watch", "--once"][..], &REG].concat();
     forger.as_user("nobody", &watch).fails(4, "has no log that you trust");
-    // What this reader has seen is no news.
+    // A log that this reader has seen before is not reported again.
     assert_eq!(forger.reader(&watch).ok().stdout, "");
     forger.append(b"noise");
     forger.append(&forger.release("out2", "1.1", &["me"]));
@@ -94,14 +95,14 @@ fn first_contact_is_said_and_kept() {
     assert!(!ran.stderr.contains("first contact"), "{}", ran.stderr);
     let listed = forger.as_user("user", &["trust", "list"]).ok().stdout;
     assert!(listed.contains(&forger.anchor("reg").to_string()), "{listed}");
-    // The publisher's key goes on narrowing whose releases count, the log's owners or not.
+    // A trusted publisher's key still limits which releases count, whatever the owners in the log.
     forger.new_key("you");
     let id = forger.id(&forger.owner(None, 1, &["me"]));
     forger.append(&forger.signed(&forger.owner(Some(id), 1, &["me", "you"]), &["me"]));
     forger.append(&forger.release("out2", "1.1", &["you"]));
     user(&["pull", "grads@1.1", "--to", "c"]).fails(4, "not trusted");
     forger.read("grads@1.1").ok();
-    // Another log in that place is another registry.
+    // Another log at that location is another registry.
     forger.isn(&["trust", "remove", "reg", &forger.anchor("reg").to_string()]).ok();
     fs::rename(forger.path("reg"), forger.path("first")).unwrap();
     forger.isn(&["registry", "init", "reg"]).ok();
@@ -120,18 +121,19 @@ fn mirrors_share_a_log_and_its_trust() {
     forger.reader(&["pull", "grads@1.0", "--registry", "mirror", "--to", "a"]).ok();
     let server = Server::new(&forger.path("mirror"));
     forger.reader(&["pull", "grads@1.0", "--registry", &server.url, "--to", "b"]).ok();
-    // What was seen at one place counts at the other.
+    // What was seen at one location counts at the other.
     forger.isn(&["publish", "out2", "--registry", "reg", "--key", "me"]).ok();
     forger.read("grads@1.1").ok();
     forger
         .reader(&["pull", "grads@1.0", "--registry", &server.url, "--to", "c"])
         .fails(0, "is a stale mirror");
-    // The log's key may change meanwhile: who has followed it knows a new mirror by the new one.
+    // The log's key may change meanwhile: a reader who followed the change recognises a new mirror by the new
+    // key.
     forger.isn(&["registry", "rotate-key", "reg"]).ok();
     forger.reader(&["info", "grads@1.0", "--registry", "reg"]).ok();
     forger.copy("reg", "later");
     forger.reader(&["info", "grads@1.0", "--registry", "later"]).ok();
-    // A mirror that is away is no reason to fail, once it is known to be one.
+    // A known mirror that does not answer is no reason to fail.
     let both = format!("http://127.0.0.1:1,{},reg", server.url);
     let pull = ["pull", "grads@1.0", "--registry", &both, "--to", "d"];
     forger.reader(&pull).fails(5, "no log of it is known");
@@ -158,7 +160,7 @@ fn a_proof_holds_offline() {
     assert_eq!(json["log"]["index"], 1);
     let wrong = isn_format::log::LogKey::new(&origin, forger.public("me")).unwrap().to_string();
     verify("nobody", &[proof, "--log-key", &wrong]).fails(4, "is not signed by the log's key");
-    // With a tree: this one, and no other.
+    // With a tree, the proof holds for this tree and no other.
     verify("reader", &[proof, "grads-1.0"]).ok();
     verify("reader", &["second", "grads-1.0"]).fails(3, "dataset hash");
     let image = forger.path("grads-1.0/train/ant");
@@ -186,7 +188,7 @@ fn a_proof_holds_offline() {
     }
 }
 
-/// Adds a line by which `witness` cosigns the checkpoint of `reg`.
+/// Adds a line with `witness`'s cosignature of the checkpoint of `reg`.
 pub fn cosign(forger: &Forger, witness: &WitnessKey, private: &PrivateKey, time: u64) {
     let checkpoint = forger.checkpoint();
     let id = signed_note::Verifier::key_id(witness).to_be_bytes();
@@ -220,7 +222,7 @@ fn witnesses_must_have_seen_the_checkpoint() {
     pull(&["--max-age", "3h"]).ok();
     pull(&["--max-age", "1h"]).fails(4, "more than the 3600 of --max-age");
     assert!(!forger.path("tree").exists());
-    // Twice by one is not by two.
+    // Two cosignatures by one witness do not count as two witnesses.
     trust(&[&witness(1).to_string()]).ok();
     cosign(&forger, &witness(0), &keys[0], now);
     pull(&[]).fails(4, "is cosigned by 1 of the 2 witnesses that it needs");
@@ -230,16 +232,16 @@ fn witnesses_must_have_seen_the_checkpoint() {
     trust(&[&witness(1).to_string(), "--need", "2"]).ok();
     cosign(&forger, &witness(1), &keys[1], now);
     pull(&[]).ok();
-    // The older of two that are needed counts.
+    // The older of the two required cosignatures counts.
     pull(&["--max-age", "1h"]).fails(4, "--max-age");
-    // A line that claims to be a witness's, and is not.
+    // A line that falsely claims to be a witness's.
     forger.append(b"noise");
     pull(&[]).fails(4, "is cosigned by 0 of the 2");
     cosign(&forger, &witness(0), &keys[1], now);
     pull(&[]).fails(4, "log/checkpoint");
-    // Who does not ask for witnesses is not troubled by their lines.
+    // A reader who requires no witnesses ignores their lines.
     forger.as_user("other", &["trust", "add", "reg", &forger.anchor("reg").to_string()]).ok();
     forger.as_user("other", &["info", "grads@1.0", "--registry", "reg"]).ok();
-    // Nor does the publisher need them to add to the log.
+    // The publisher does not need them either to append to the log.
     forger.isn(&["publish", "out2", "--registry", "reg", "--key", "me"]).ok();
 }

@@ -1,4 +1,5 @@
-//! What the machine itself can do to a pull: full disks, few descriptors, kills, and other pulls of the same.
+//! What the machine itself can do to a pull: full disks, few file descriptors, kills, and concurrent pulls of
+//! the same version.
 #![cfg(unix)]
 
 use std::fs;
@@ -11,7 +12,8 @@ use std::time::{Duration, Instant};
 use crate::sandbox::{ISN, Ran, Sandbox, contents, eventually, ran};
 use crate::server::{Fault, Server};
 
-/// A file system of so many bytes at a folder of the sandbox; gone with the value. `None` where that is not allowed.
+/// A file system of this many bytes mounted on a folder of the sandbox, unmounted on drop. `None` if mounting
+/// is not allowed.
 struct Disk<'a>(&'a Path);
 
 impl<'a> Disk<'a> {
@@ -63,7 +65,7 @@ fn a_disk_that_is_too_small_is_told_before_anything_is_written() {
     );
     assert!(server.log()[asked..].iter().all(|request| !request.path.ends_with(".tar.zst")));
     assert_eq!(contents(&path), []);
-    // A part fits.
+    // A part of the version fits.
     pull(&sandbox, &server.url, &pin, "small/tree", &["--class", "bee"]).ok();
     sandbox.isn(&["verify", "small/tree", "--expect", &pin]).ok();
 }
@@ -129,7 +131,7 @@ fn a_destination_that_becomes_something_else_meanwhile_is_left_alone() {
     sandbox.build_second_version();
     sandbox.write("elsewhere/thesis.txt", b"all of it");
     let elsewhere = contents(&sandbox.path("elsewhere"));
-    // Where nothing was; and where a part of the version was, which the pull is to replace.
+    // Into an empty place, and over a part of the version that the pull replaces.
     for before in ["nothing", "a part"] {
         let server = Server::faulty(&sandbox.path("reg"), ".tar.zst", usize::MAX, Fault::Throttle(2_000_000));
         if before == "a part" {
@@ -163,7 +165,7 @@ fn sixty_four_descriptors_are_enough() {
     sandbox.isn(&["verify", "tree", "--expect", &pin]).ok();
 }
 
-/// Numbers below `below` that look random, the same in every run.
+/// Pseudo-random numbers less than `below`, the same in every run.
 fn random(seed: u64, below: u64) -> u64 {
     let hash = blake3::hash(&seed.to_le_bytes());
     u64::from_le_bytes(hash.as_bytes()[..8].try_into().unwrap()) % below
@@ -181,11 +183,12 @@ fn fifty_kills_at_random_points_of_a_pull_over_the_network() {
     sandbox.isn(&args).ok();
     let full = begun.elapsed();
     let (mut hit, mut kill) = (0, 0);
-    // More where the machine is faster now than when `full` was measured, so that many come too late.
+    // Kills more often if the machine is faster now than when `full` was measured, so that many kills come
+    // too late.
     while kill < 50 || (hit <= 10 && kill < 300) {
         kill += 1;
         let _ = fs::remove_dir_all(sandbox.path("tree"));
-        // Every other time with what the last one left in the cache.
+        // Every other pull starts with the cache that the last one left.
         if kill % 2 == 0 {
             let _ = fs::remove_dir_all(sandbox.path("home/cache"));
         }
@@ -228,7 +231,7 @@ fn eight_processes_pull_the_same_at_once() {
                 sandbox.isn(&["verify", &to(n), "--expect", &pin]).ok();
             }
             if same_place {
-                // One fetched, the others waited.
+                // One pull fetched; the others waited.
                 assert!(server.sent(".tar.zst") - before < 6_500_000, "{}", server.sent(".tar.zst") - before);
             }
             let dir = if same_place { "tree" } else { "trees" };

@@ -1,7 +1,7 @@
-//! The command as its users run it: one binary, a file a verb. Everything happens in a sandbox: a folder and an
-//! `ISN_HOME` of the test's own, no network, no terminal.
+//! The command as its users run it: one test binary with a file for each verb. Everything runs in a sandbox:
+//! a folder and an `ISN_HOME` of the test's own, no network, no terminal.
 
-// Helpers are tests too, though the lints do not know: their mistakes should end the test.
+// Clippy does not recognise helpers as test code; a mistake in one should end the test.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod architecture;

@@ -1,4 +1,4 @@
-//! `isn mirror`, from folders to folders: the same bytes, only what is new, nothing newer replaced.
+//! `isn mirror` from folder to folder: copies the same bytes, only what is new, and replaces nothing newer.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,11 +8,11 @@ use isn_registry::registry::layout;
 use crate::forger::Forger;
 use crate::sandbox::contents;
 
-/// What readers may see.
+/// The files that readers may see.
 fn public(forger: &Forger, folder: &str) -> BTreeMap<String, Vec<u8>> {
     let mut files: BTreeMap<String, Vec<u8>> = contents(&forger.path(folder)).into_iter().collect();
     files.retain(|path, _| layout::public(path).is_some());
-    // Forerunners of partial tiles are of use only to who is reading now.
+    // Earlier forms of partial tiles are useful only to readers at that moment.
     files.retain(|path, _| !path.contains(".p/"));
     files
 }
@@ -79,7 +79,7 @@ fn damage_at_the_source_is_not_copied_and_at_the_mirror_is_repaired() {
     fs::write(forger.path("reg").join(&shard.0), &damaged).unwrap();
     forger.reader(&["mirror", "reg", "m2"]).fails(3, "is damaged");
     assert!(!forger.path("m2/registry.json").exists() && !forger.path("m2").join(&shard.0).exists());
-    // It goes on where it stopped.
+    // It resumes where it stopped.
     fs::write(forger.path("reg").join(&shard.0), &shard.1).unwrap();
     let ran = forger.reader(&["mirror", "reg", "m2", "--json"]).ok().json();
     assert!(ran["there"].as_u64().unwrap() > 0, "{ran}");
@@ -93,13 +93,13 @@ fn a_longer_or_other_log_is_never_replaced() {
     forger.isn(&["publish", "out2", "--registry", "reg", "--key", "me"]).ok();
     forger.reader(&["mirror", "reg", "m"]).ok();
     let before = contents(&forger.path("m"));
-    // Somebody who has never seen the newer entries.
+    // A user who has never seen the newer entries.
     forger.as_user("nobody", &["mirror", "old", "m"]).fails(4, "has 5 entries in its log, more than the 4");
-    // Who has, refuses the source.
+    // A user who has seen them refuses the source.
     forger.reader(&["mirror", "old", "m"]).fails(4, "stale mirror");
     let yank = ["yank", "other@1.0", "--reason", "no", "--registry", "old", "--key", "me"];
     forger.copy("home", "forked");
-    // Who has the log's key and does not remember.
+    // A user who has the log's key but does not remember the log.
     for (folder, _) in contents(&forger.path("forked/logs")) {
         if !folder.ends_with("/key") {
             fs::remove_file(forger.path("forked/logs").join(folder)).unwrap();

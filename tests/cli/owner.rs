@@ -1,5 +1,5 @@
-//! What the owners of a name say: `isn owner`, `isn sign`, `isn append`, `isn revoke`, `isn yank`, `isn withdraw`,
-//! `isn key rotate`; and what the keeper of a log does: `isn registry`.
+//! What the owners of a name sign: `isn owner`, `isn sign`, `isn append`, `isn revoke`, `isn yank`, `isn
+//! withdraw`, `isn key rotate`; and what the keeper of a log does: `isn registry`.
 
 use std::fs;
 use std::path::PathBuf;
@@ -64,7 +64,7 @@ fn a_recovery_key_mends_the_owners_and_releases_nothing() {
 #[test]
 fn signatures_are_collected_on_different_machines() {
     let forger = Forger::new();
-    // You have a machine of your own.
+    // The second owner, `you`, has a separate machine.
     forger.as_user("yours", &["key", "new", "you", "--no-passphrase"]).ok();
     let line = forger.as_user("yours", &["key", "show", "you"]).ok().stdout;
     say(&forger, &["owner", "add", "grads", line.trim()]).ok();
@@ -89,7 +89,7 @@ fn signatures_are_collected_on_different_machines() {
     assert_eq!(forger.bytes("reg/releases/grads/1.1"), by_both);
     let report = forger.read("grads@1.1").ok().json();
     assert_eq!(report["signed_by"].as_array().unwrap().len(), 2);
-    // The same again, and the same signed in another order, are there already.
+    // Appending the same statement again, even with its signatures in another order, changes nothing.
     forger.isn(&["append", file, "--registry", "reg"]).fails(0, &format!("is entry {size} of the log"));
     fs::remove_file(forger.path(file)).unwrap();
     let yours = [&["publish", "out2", "--registry", "reg", "--statement", file, "--key", "me"][..]].concat();
@@ -101,7 +101,7 @@ fn signatures_are_collected_on_different_machines() {
     forger.write("turned", format!("{statement}\n\n{}{}", &blocks[at..], &blocks[..at]).as_bytes());
     forger.isn(&["append", "turned", "--registry", "reg"]).fails(0, &format!("is entry {size} of the log"));
     forger.reader(&["log", "verify", "--registry", "reg"]).ok();
-    // Signatures of something else are none of this.
+    // Signatures of something else are not accepted.
     forger.write("bad", text.replace("version 1.1", "version 1.2").as_bytes());
     forger.isn(&["append", "bad", "--registry", "reg"]).fails(4, "is not valid");
     forger.isn(&["sign", "bad", "--key", "me"]).fails(4, "is not valid");
@@ -124,7 +124,7 @@ fn a_yanked_version_stays_and_warns() {
     let pin = forger.read("grads@1.1").ok().json()["pin"].as_str().unwrap().to_string();
     say(&forger, &["yank", "grads@1.1", "--reason", "labels are wrong"])
         .fails(0, "the yank of grads@1.1 is entry 5");
-    // Once is enough, and a rerun is no mistake.
+    // Once is enough, and a rerun is not an error.
     say(&forger, &["yank", "grads@1.1", "--reason", "labels are wrong"]).fails(0, "entry 5");
     say(&forger, &["yank", "grads@1.1", "--reason", "other"]).fails(4, "says again what entry 5 says");
     say(&forger, &["yank", "grads@7.0", "--reason", "none"]).fails(4, "is not released");
@@ -138,7 +138,7 @@ fn a_yanked_version_stays_and_warns() {
         assert!(ran.stderr.contains(&format!("warning: {warning}")), "{reference}: {}", ran.stderr);
         assert_eq!(ran.json()["warnings"], serde_json::json!([warning]), "{reference}");
     }
-    // Who trusts nobody is told nothing: the registry's log is one like any other, and is not read.
+    // A user who trusts no key gets no warning: the log is not read.
     let ran = forger.as_user("nobody", &["info", &pin, "--registry", "reg"]).ok();
     assert_eq!(ran.stderr, "");
     assert!(!forger.path("nobody/logs").exists());
@@ -157,7 +157,7 @@ fn a_withdrawn_version_is_had_by_its_pin_while_it_is_there() {
     for reference in [&pin, &hash] {
         forger.read(reference).fails(0, "grads@1.1 is withdrawn: its owners say: a person asked");
     }
-    // First the images go, then all that describes them.
+    // First the images are removed, then everything that describes them.
     let gone = |ending: &str| {
         let kept: Vec<String> =
             contents(&forger.path("out/objects")).into_iter().map(|(name, _)| name).collect();
@@ -182,7 +182,7 @@ fn a_revoked_key_counts_no_more() {
     forger.new_key("you");
     say(&forger, &["owner", "add", "grads", "you"]).ok();
     forger.isn(&["publish", "out2", "--registry", "reg", "--key", "you"]).ok();
-    // By itself, whoever has it: that is what a thief gains nothing by.
+    // A key can revoke itself, whoever holds it: a thief gains nothing by that.
     let by_you = |args: &[&str]| forger.isn(&[args, &["--registry", "reg", "--key", "you"]].concat());
     by_you(&["revoke", "me", "--name", "other", "--reason", "none"])
         .fails(4, "which is not an owner of the name");
@@ -226,7 +226,7 @@ fn a_registry_is_its_logs_name_and_key() {
     forger.isn(&["registry", "init", "bad", "--origin", "two words"]).fails(1, "origin 'two words'");
     assert!(!forger.path("bad/registry.json").exists());
 
-    // Another machine has no key of this log: it is told before anything is written.
+    // Another machine does not have this log's key: isn says so before it writes anything.
     forger.as_user("yours", &["key", "new", "you", "--no-passphrase"]).ok();
     let before = contents(&forger.path("named"));
     let publish = ["publish", "out", "--registry", "named", "--key", "you"];
@@ -246,7 +246,7 @@ fn a_registry_is_its_logs_name_and_key() {
     assert_eq!(made["made"], false);
     forger.as_user("yours", &publish).ok();
     forger.isn(&["publish", "out-other", "--registry", "named", "--key", "me"]).ok();
-    // A key at hand becomes a new log's.
+    // An existing key becomes the key of a new log.
     let own = wrong.to_str().unwrap();
     let made =
         forger.isn(&["registry", "init", "own", "--log-key", own, "--origin", "example.org/own", "--json"]);
@@ -266,7 +266,7 @@ fn a_log_gets_another_key() {
     assert!(new != old && new.origin() == old.origin());
     forger.isn(&["publish", "out2", "--registry", "reg", "--key", "me"]).ok();
     let after = forger.entries();
-    // Who knows it by the old key goes on; who comes now takes the new one.
+    // A reader who knows the log by the old key can continue; a new reader uses the new key.
     forger.read("grads@1.1").ok();
     forger.forget();
     forger.read("grads@1.1").ok();
@@ -275,12 +275,12 @@ fn a_log_gets_another_key() {
     forger.as_user("late", &["trust", "add", "reg", &new.to_string()]).ok();
     forger.as_user("late", &["pull", "grads@1.1", "--registry", "reg", "--to", "a"]).ok();
     forger.as_user("late", &["log", "verify", "--registry", "reg"]).ok();
-    // A proof is checked by the key of its time.
+    // A proof is checked with the key that was valid when it was made.
     for home in ["reader", "late"] {
         forger.as_user(home, &["prove", "grads@1.1", "--registry", "reg", "--out", "proof"]).ok();
         forger.as_user(home, &["verify", "--proof", "proof"]).ok();
     }
-    // The old key signs nothing any more: no longer log, no log of that size.
+    // A signature by the old key no longer counts, neither for a longer log nor for one of the same size.
     let more = [after.clone(), vec![b"noise".to_vec()]].concat();
     for entries in [&after, &more] {
         for forget in [false, true] {
@@ -296,11 +296,11 @@ fn a_log_gets_another_key() {
         forger.write_log(&after);
         forger.read("grads@1.1").ok();
     }
-    // What it signed before the change is a stale mirror's.
+    // A checkpoint that it signed before the change belongs to a stale mirror.
     forger.write_log_by(&before, &old_signer);
     forger.read("grads@1.0").fails(0, "is a stale mirror");
     forger.write_log(&after);
-    // And once more.
+    // The key can be rotated once more.
     forger.isn(&["registry", "rotate-key", "reg"]).ok();
     forger.read("grads@1.1").ok();
     forger.as_user("late", &["log", "verify", "--registry", "reg"]).ok();

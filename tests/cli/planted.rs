@@ -1,4 +1,5 @@
-//! What somebody puts into a registry's storage by hand, and a user who trusts nobody and reads it with little memory.
+//! Files put into a registry's storage by hand, and a user who trusts no key and reads them with little
+//! memory.
 
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::statement::{ReleaseStatement, SignedStatement, Statement};
@@ -8,7 +9,7 @@ use isn_registry::registry::layout;
 use crate::sandbox::{ISN, Ran, Sandbox, ran};
 
 impl Sandbox {
-    /// Puts an object where its hash belongs.
+    /// Writes an object to the path that its hash gives.
     pub fn plant(&self, registry: &str, kind: ObjectKind, bytes: &[u8]) -> ObjectRef {
         let reference = ObjectRef::of(bytes);
         self.write(&format!("{registry}/{}", layout::object(kind, &reference.blake3)), bytes);
@@ -23,12 +24,12 @@ impl Sandbox {
         self.write(&path, signed.bytes());
     }
 
-    /// Runs isn as one who trusts nobody, with at most so many MiB.
+    /// Runs isn as a user who trusts no key, with at most this many MiB.
     pub fn with_memory(&self, mebibytes: u64, args: &[&str]) -> Ran {
         self.at_home_with_memory("stranger", mebibytes, args)
     }
 
-    /// The same as somebody else.
+    /// Does the same as another user.
     pub fn at_home_with_memory(&self, home: &str, mebibytes: u64, args: &[&str]) -> Ran {
         let mut limited = self.program("sh");
         let limit = format!("ulimit -d {}; exec \"$0\" \"$@\"", mebibytes << 10);

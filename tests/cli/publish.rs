@@ -26,7 +26,7 @@ fn an_absent_or_empty_folder_becomes_a_registry_and_a_foreign_one_is_left_alone(
     sandbox.isn(&["publish", "out", "--registry", "empty", "--key", "me"]).ok();
     sandbox.isn(&["registry", "init", "made"]).ok();
     sandbox.isn(&["publish", "out", "--registry", "made", "--key", "me"]).ok();
-    // But for the log's key and what it signs, which are each registry's own.
+    // Ignores the log's key and what it signs, which differ between registries.
     let but_log_key = |registry: &str| {
         let mut files = contents(&sandbox.path(registry));
         let is_signed = |name: &str| name == "log/checkpoint" || name.starts_with("log/.isn-claims/");
@@ -54,7 +54,7 @@ fn the_same_again_changes_nothing_and_another_build_of_that_name_is_refused() {
     assert_eq!(report["already_published"], true);
     assert_eq!(report["new_objects"], 0);
     assert_eq!(before, contents(&sandbox.path("reg")));
-    // By another key it is still the same version, released once.
+    // Signed by another key it is still the same version, released once.
     sandbox.isn(&["key", "new", "you", "--no-passphrase"]).ok();
     sandbox.isn(&["publish", "out", "--registry", "reg", "--key", "you"]).ok();
     assert_eq!(before, contents(&sandbox.path("reg")));
@@ -126,7 +126,7 @@ fn a_second_version_is_listed_after_the_first() {
     let (sandbox, _) = Sandbox::published();
     sandbox.build_second_version();
     sandbox.publish("out2");
-    // Numerically, not by bytes: 1.10 is newer than 1.9.
+    // Versions are ordered by number, not by bytes: 1.10 is newer than 1.9.
     for version in ["1.10", "1.9"] {
         sandbox.recipe("grads", version, &["ant", "bee", "cat"], "");
         let recipe = format!("grads-{version}.toml");
@@ -187,7 +187,7 @@ fn a_later_version_adds_a_shard_of_what_is_new_and_a_relabelled_one_none() {
         sandbox.isn(&["verify", &format!("grads-{version}"), "--expect", &expect, "--registry", "reg"]).ok();
     }
     sandbox.isn(&["verify", "grads-1.0", "--expect", &first]).ok();
-    // A shard that is gone is not relied on: the next version brings its images itself.
+    // isn does not rely on a missing shard: the next version publishes its images itself.
     sandbox.isn(&["registry", "init", "reg2"]).ok();
     sandbox.isn(&["publish", "out", "--registry", "reg2", "--key", "me"]).ok();
     let gone = before[0].0.replace("reg/", "reg2/");

@@ -52,7 +52,7 @@ fn the_bundled_dataset_needs_no_registry_and_no_key() {
     assert_eq!(report["signed_by"].as_array().unwrap().len(), 1);
     sandbox.isn(&["verify", "demobirds-1.0", "--expect", "demobirds@1.0"]).ok();
     assert!(!sandbox.path("home").exists(), "a pull needs nothing of the user's");
-    // With no configuration folder of the user's at all, too.
+    // It also works if the user has no configuration folder at all.
     let mut bare = sandbox.command(&["pull", "demobirds", "--to", "again", "-q"]);
     bare.env_remove("ISN_HOME").env("HOME", sandbox.path("nowhere"));
     assert!(bare.output().unwrap().status.success());
@@ -87,7 +87,8 @@ fn a_part_is_fetched_as_a_part() {
     assert_eq!(selected, expected);
     sandbox.isn(&["verify", "part", "--expect", "demobirds@1.0"]).ok();
 
-    // The same part again is there, and is as good as the whole to whoever does not say what he wants.
+    // The same part is already there, and a pull without a selection accepts it in place of the whole
+    // version.
     assert_eq!(sandbox.isn(&part).ok().json()["reused_images"], report["images"]);
     sandbox.isn(&["verify", "part", "--expect", "demobirds@1.0"]).ok();
 }
@@ -120,7 +121,7 @@ fn what_is_not_there_is_exit_6_and_nothing_is_written() {
         assert!(!sandbox.path(name).exists(), "{name}");
     }
     assert!(sandbox.leftovers().is_empty());
-    // The second registry of a list has what the first lacks.
+    // The second registry of a list has a version that the first lacks.
     let both = format!("bundled,{}", sandbox.path("reg").display());
     sandbox.isn(&["pull", &pin, "--registry", &both]).ok();
     assert!(
@@ -153,8 +154,8 @@ fn what_is_at_the_destination_is_kept() {
     assert_eq!(tree, contents(&sandbox.path("new/deep/tree")));
 }
 
-/// Pulls into `to` from a registry whose shards are gone, which leaves the staging folder of a pull that was
-/// killed early; gives the path of the tree in it.
+/// Pulls into `to` from a registry whose shards are gone, which leaves a staging folder like that of a pull
+/// that was killed early. Returns the path of the tree in it.
 fn staging(sandbox: &Sandbox, to: &str) -> String {
     let shards = sandbox.objects("reg", ".tar.zst");
     let kept: Vec<Vec<u8>> = shards.iter().map(|shard| sandbox.read(shard)).collect();
@@ -249,14 +250,15 @@ fn an_unknown_signer_stops_a_pull_until_trusted_and_a_pin_needs_no_key() {
     let isn: serde_json::Value = serde_json::from_slice(&sandbox.read("pinned/ISN.json")).unwrap();
     assert_eq!(isn["signed_by"], serde_json::json!([]));
 
-    // The very command that the message names.
+    // Runs the very command that the message names.
     let command = ran.stderr.lines().find_map(|line| line.trim().strip_prefix("isn trust add ")).unwrap();
     let (registry, key) = command.split_once(" '").unwrap();
     sandbox.isn(&["trust", "add", registry, key.trim_end_matches('\'')]).ok();
     let signed = sandbox.pull("grads@1.0", &[]).ok().json();
     assert_eq!(signed["signed_by"], serde_json::json!([fingerprint]));
 
-    // A registry is its log, wherever it is; another log is another registry, whoever signed there.
+    // A registry is identified by its log, wherever it is; another log is another registry, whoever signed
+    // there.
     sandbox.copy("reg", "mirror");
     sandbox.isn(&["pull", "grads@1.0", "--registry", "mirror", "--to", "t2"]).ok();
     sandbox.isn(&["publish", "out", "--registry", "other", "--key", "me"]).ok();
@@ -269,7 +271,7 @@ fn a_wrong_pin_is_exit_3() {
     let wrong = format!("grads@1.0#b3:{}", "5".repeat(64));
     let ran = sandbox.pull(&wrong, &[]).fails(3, &pin[pin.len() - 64..]);
     assert!(ran.stderr.contains(&"5".repeat(64)), "{}", ran.stderr);
-    // A pins hint that leads to another version is found out.
+    // isn notices a pins hint that leads to another version.
     sandbox.write(&format!("reg/pins/{}", "5".repeat(64)), b"grads 1.0\n");
     sandbox.pull(&wrong["grads@1.0#".len()..], &[]).fails(3, "but the pin says");
     assert!(!sandbox.path("grads-1.0").exists());
@@ -278,7 +280,7 @@ fn a_wrong_pin_is_exit_3() {
 #[test]
 fn what_killed_pulls_left_beside_a_tree_goes_with_the_next_one() {
     let (sandbox, _) = Sandbox::published();
-    // Its own folder, under another name: a copy of it would not be isn's.
+    // Keeps isn's own folder under another name, since isn would not recognise a copy.
     let other = staging(&sandbox, "tree");
     let other = other.strip_suffix("/tree").unwrap();
     fs::rename(sandbox.path(other), sandbox.path("moved")).unwrap();

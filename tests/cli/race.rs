@@ -1,4 +1,5 @@
-//! Writers at once, and writers that die: every accepted release is in the log once, and nobody sees half of one.
+//! Concurrent writers, and writers that die: every accepted release is in the log once, and no reader sees
+//! half of one.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -28,10 +29,11 @@ use crate::sandbox::contents;
 
 const PUBLISHERS: u32 = 8;
 const ROUNDS: u32 = 200;
-/// How many kills a verb.
+/// The number of kills for each verb.
 const KILLS: u32 = 20;
 
-/// A release of one of four versions a round, so that two publishers want each; no two of them say the same.
+/// A release of one of four versions in each round, so that two publishers want each; no two statements are
+/// equal.
 fn release(round: u32, publisher: u32) -> Statement {
     Statement::Release(ReleaseStatement {
         name: "birds".parse().unwrap(),
@@ -47,7 +49,7 @@ fn open<'a>(writer: &'a RegistryWriter, logs: &'a KnownLogs) -> OwnLog<'a> {
     OwnLog::open(writer, Known { trust: &NOBODY, logs }).unwrap()
 }
 
-/// What one publisher was told is released.
+/// The releases that isn confirmed to one publisher.
 fn publish(
     root: &Path,
     logs: &KnownLogs,
@@ -72,7 +74,7 @@ fn publish(
 
 #[test]
 fn eight_publishers_race_and_every_accepted_release_is_in_the_log_once() {
-    // Every file is synced to disk: where there is a disk that is memory, it is the better place.
+    // Every file is synced to disk, so an in-memory file system is faster if there is one.
     let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let root = dir.path().join("registry");
     let logs: Vec<KnownLogs> =
@@ -100,7 +102,7 @@ fn eight_publishers_race_and_every_accepted_release_is_in_the_log_once() {
             .collect();
         publishers.into_iter().flat_map(|publisher| publisher.join().unwrap()).collect()
     });
-    // Of two who wanted a version one got it, and it is his.
+    // Of two publishers who wanted a version, one got it, and the log has that one's release.
     let expected: BTreeMap<Version, Digest> = accepted.iter().copied().collect();
     assert_eq!((accepted.len(), expected.len()), (800, 800));
     let registry =
@@ -116,12 +118,12 @@ fn eight_publishers_race_and_every_accepted_release_is_in_the_log_once() {
     let signed = SignedCheckpoint::parse("the checkpoint", view.note).unwrap();
     let entries = runtime.block_on(registry.audit_log(&anchor, &signed)).unwrap();
     assert!(entries.len() == 801 && entries.iter().all(Result::is_ok));
-    // What is not needed any more is not kept: claims, and forerunners of tiles.
+    // Claims and earlier forms of tiles that are no longer needed are removed.
     let files = contents(&root).len();
     assert!(files < 120, "{files} files");
 }
 
-/// `reg` and all homes as they were when they were saved.
+/// `reg` and all homes, as saved.
 fn reset(forger: &Forger) {
     for folder in ["reg", "home", "reader"] {
         let _ = fs::remove_dir_all(forger.path(folder));
@@ -129,8 +131,8 @@ fn reset(forger: &Forger) {
     }
 }
 
-/// Kills runs of `args` at points spread over the time of a whole one. After each, `check` looks at what a reader sees;
-/// then the rerun must end well, and in what an undisturbed run leaves.
+/// Kills runs of `args` at points spread over the duration of a whole run. After each, `check` looks at what
+/// a reader sees; then the rerun must succeed and leave the same files as an undisturbed run.
 fn kill_at_many_points(forger: &Forger, args: &[&str], check: impl Fn()) {
     forger.read("grads@1.0").ok();
     for folder in ["reg", "home", "reader"] {

@@ -1,4 +1,4 @@
-//! Real photographs, where they are at hand (see README.md): ImageNet's cannot be in this repository.
+//! Tests on real photographs, if there are any (see README.md): this repository cannot contain ImageNet's.
 
 use std::fs;
 use std::path::Path;

@@ -2,7 +2,7 @@ use std::fs;
 
 use crate::sandbox::{Sandbox, contents, gradient};
 
-/// A registry that has everything but the images.
+/// A registry that has everything except the images.
 fn without_shards() -> (Sandbox, String) {
     let (sandbox, pin) = Sandbox::published();
     for (name, _) in contents(&sandbox.path("reg")) {

@@ -1,4 +1,5 @@
-//! Releases without images: everything but the pixels is published, and whoever has the source builds them.
+//! Rebuild-only releases: everything except the pixels is published, and a user who has the source builds the
+//! images.
 
 use std::fs;
 
@@ -9,7 +10,7 @@ use crate::source::{EAGLE, OWL, layouts};
 
 const CLASSES: [&str; 3] = ["ant", "bee", "cat"];
 
-/// As `Sandbox::published`, rebuild-only.
+/// Like `Sandbox::published`, but rebuild-only.
 fn published() -> (Sandbox, String) {
     let sandbox = Sandbox::built();
     let args = ["publish", "out", "--registry", "reg", "--key", "me", "--rebuild-only", "--json"];
@@ -55,9 +56,9 @@ fn it_is_whole_as_it_is_and_everybody_says_so() {
     sandbox.isn(&["verify", "grads-1.0", "--expect", &pin]).ok();
     assert_eq!(sandbox.leftovers(), ["."; 0]);
 
-    // Whoever has the images already needs no source.
+    // A user who already has the images needs no source.
     sandbox.isn(&["pull", "grads@1.0", "--registry", "reg", "--to", "again"]).ok();
-    // A list of packs that is lost is damage.
+    // A missing list of packs is damage.
     fs::remove_dir_all(sandbox.path("reg/packs")).unwrap();
     sandbox.isn(&["registry", "check", "reg"]).fails(3, "leads to no images");
 }
@@ -78,7 +79,7 @@ fn published_again_with_images_it_has_them_and_never_the_other_way_round() {
 #[test]
 fn a_source_file_that_was_saved_again_is_named() {
     let (sandbox, _) = published();
-    // The same pixels by another encoder's settings: other bytes.
+    // The same pixels with other encoder settings give other bytes.
     let image = image::open(sandbox.path("raw/bee/bee_1.png")).unwrap();
     let file = fs::File::create(sandbox.path("raw/bee/bee_1.png")).unwrap();
     let encoder = image::codecs::png::PngEncoder::new_with_quality(
@@ -153,7 +154,7 @@ fn it_is_built_from_any_layout_of_imagenet() {
         let report = pull(&sandbox, &["--source", source, "--to", &to, "--no-cache", "--json"]).ok().json();
         assert_eq!(report["pin"], build.json()["pin"]);
     }
-    // A file in an archive that is another: found in place.
+    // A file in an archive that differs is found there.
     let path = "tars/ILSVRC2012_img_train.tar";
     let mut bytes = sandbox.read(path);
     let name = format!("{OWL}_2.JPEG");

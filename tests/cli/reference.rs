@@ -1,4 +1,4 @@
-//! The whole reference of the command line in one file, so that a change of it is seen in review.
+//! The whole reference of the command line in one file, so that a review shows every change of it.
 
 use std::path::Path;
 
@@ -76,7 +76,7 @@ const VERBS: [&[&str]; 69] = [
     &["completions"],
 ];
 
-/// The verbs that a help text lists, those of `isn` itself in groups.
+/// The verbs that a help text lists; those of `isn` itself are in groups.
 fn listed(help: &str) -> Vec<String> {
     let commands = help.split("\n\n").filter(|block| match block.lines().next() {
         Some("Options:" | "Global options:" | "Arguments:" | "Examples:") | None => false,
@@ -115,11 +115,11 @@ fn help_is_as_in_help_txt() {
     );
 }
 
-/// Where modules and tests are.
+/// The folders of modules and tests.
 const SOURCES: [&str; 5] =
     ["src", "tests/cli", "crates/isn-format/src", "crates/isn-pixels/src", "crates/isn-registry/src"];
 
-/// The table of the threat model names tests that are there.
+/// The tests that the table of the threat model names exist.
 #[test]
 fn the_tests_of_the_threat_model_are_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -131,7 +131,7 @@ fn the_tests_of_the_threat_model_are_there() {
         for path in tests.split('`').skip(1).step_by(2).filter(|path| path.contains("::")) {
             let modules: Vec<&str> =
                 path.trim_end_matches("::*").split("::").filter(|name| *name != "tests").collect();
-            // Of a module, or of a function in one.
+            // The name is of a module, or of a function in one.
             let is_there = (modules.len() - 1..=modules.len()).any(|length| {
                 let (file, function) = (modules[..length].join("/"), modules.get(length));
                 let files = SOURCES.into_iter().flat_map(|folder| {

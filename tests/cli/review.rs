@@ -1,4 +1,4 @@
-//! `isn review` by plain HTTP; interop/review.py does it by keyboard, in a browser.
+//! `isn review` over plain HTTP; interop/review.py tests it by keyboard in a browser.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -23,7 +23,7 @@ impl Drop for Page {
     }
 }
 
-/// What came back: the status, the headers, the body.
+/// The response: status, headers, body.
 struct Answer {
     status: u16,
     head: String,
@@ -74,7 +74,7 @@ impl Page {
     }
 }
 
-/// Twelve images, five of them in question.
+/// Twelve images, five of them suspects.
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.image_folder("raw", &CLASSES, 4);
@@ -122,7 +122,7 @@ fn suspects_are_walked_and_each_decision_is_in_the_ledger_at_once() {
         assert!(shown.body.contains(text), "{text}\n{}", shown.body);
     }
     assert!(!shown.body.contains("<b>&\"evidence\""));
-    // The image itself, byte for byte as a length.
+    // The image itself, byte for byte, with its length in bytes.
     let image = page.get("image/0");
     let length = sandbox.read("raw/ant/ant_0.png").len();
     assert!(
@@ -152,7 +152,7 @@ fn suspects_are_walked_and_each_decision_is_in_the_ledger_at_once() {
             && page.get("7").status == 404
     );
 
-    // Undo is a row, too; and the page goes back to what is open.
+    // An undo is a row, too, and the image is open again.
     assert_eq!(page.post(2, "what=undo").status, 303);
     assert_eq!(decisions(&sandbox).last().unwrap(), "bee/bee_0,withdraw,,other");
     assert_eq!(page.post(2, "what=undo").status, 303, "nothing is left to take back");
@@ -160,7 +160,7 @@ fn suspects_are_walked_and_each_decision_is_in_the_ledger_at_once() {
     assert!(page.get("").head.contains(&format!("/{}/2", page.token)));
     drop(page);
 
-    // A new run goes on where the reviewer stopped, and another reviewer begins anew.
+    // A new run resumes where the reviewer stopped; another reviewer starts from the beginning.
     let again = Page::open(&sandbox, &[]);
     assert!(again.get("").head.contains(&format!("/{}/2", again.token)));
     assert!(again.get("1").body.contains("you decided: relabel to <b>bee</b>"));
@@ -213,7 +213,7 @@ fn nothing_is_decided_by_another_page_or_a_wrong_form() {
     assert_eq!(page.get("image/12").status, 404);
 }
 
-/// What stands in a page for text of others, each with a word that says whose it is.
+/// Hostile text from outside; `whose` marks which field it came from.
 fn hostile(whose: &str) -> String {
     format!("<script>{whose}\"&'")
 }
@@ -225,7 +225,7 @@ fn is_text(answer: &Answer, whose: &[&str]) {
         assert!(answer.body.contains(&text), "{field} is not in {}", answer.body);
         assert!(!answer.body.contains(&format!("{field}\"&")), "{field} in {}", answer.body);
     }
-    // All but the page's own style and script.
+    // Everything but the page's own style and script.
     let body = answer.body.split("</style>").last().and_then(|body| body.split("<script nonce=").next());
     for raw in ["<script", "&'"] {
         assert!(!body.unwrap().contains(raw), "{raw} is in {}", answer.body);
@@ -298,7 +298,7 @@ fn mistakes_are_told_before_the_page_opens() {
     sandbox.write("bad.csv", b"nonsense\n");
     review(&["bad.csv"]).fails(1, "line 1: the header must be");
     sandbox.isn(&["review", "raw", "--ledger", "ledger.csv"]).fails(2, "--reviewer <NAME>");
-    // A recipe names the classes, and what is none of them is not asked about.
+    // A recipe names the classes; images of other classes are not shown.
     sandbox.recipe("grads", "1.0", &CLASSES[..2], "");
     let page = Page::open(&sandbox, &["--recipe", "grads-1.0.toml"]);
     let first = page.get("1").body;
@@ -307,7 +307,7 @@ fn mistakes_are_told_before_the_page_opens() {
         "{first}"
     );
     drop(page);
-    // An audit's claims, or a list of images, are suspects, too.
+    // An audit's claims or a list of images can be the suspects, too.
     sandbox.write("list.csv", b"source_id\ncat/cat_3\nant/ant_2\n");
     let page = Page::open(&sandbox, &["--suspects", "list.csv"]);
     assert!(page.get("1").body.contains("1 of 2") && page.get("1").body.contains("cat/cat_3"));

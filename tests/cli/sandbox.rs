@@ -1,4 +1,4 @@
-//! A folder, an `ISN_HOME`, and a small dataset to try things on.
+//! A folder, an `ISN_HOME` and a small dataset for tests.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// The program that is tested.
+/// The program under test.
 pub const ISN: &str = env!("CARGO_BIN_EXE_isn");
 
 pub struct Sandbox {
     dir: tempfile::TempDir,
 }
 
-/// What a run printed.
+/// The output of a run.
 pub struct Ran {
     pub code: i32,
     pub stdout: String,
@@ -23,7 +23,7 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// The last line on stdout, which with `--json` is an object.
+    /// The last line of stdout, which is an object with `--json`.
     pub fn json(&self) -> Value {
         let line = self.stdout.lines().last().unwrap_or_else(|| panic!("no output; stderr: {}", self.stderr));
         serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))
@@ -53,16 +53,16 @@ impl Sandbox {
         self.dir.path().join(name)
     }
 
-    /// A run of isn in the sandbox.
+    /// Runs isn in the sandbox.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = self.program(ISN);
         command.args(args);
         command
     }
 
-    /// A run in the sandbox of a program that may run isn, such as `strace`. Of the tests' environment it
-    /// inherits only the search path and the folder for temporary files, so that nothing a developer has set
-    /// changes a test.
+    /// Runs a program in the sandbox that may run isn, such as `strace`. It inherits only the search path and
+    /// the folder for temporary files from the tests' environment, so that a developer's settings cannot
+    /// change a test.
     pub fn program(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir(self.dir.path()).stdin(Stdio::null()).env_clear();
@@ -76,7 +76,7 @@ impl Sandbox {
         ran(self.command(args).output().unwrap())
     }
 
-    /// A source of drawn images: `count` a class of `classes`, in ImageFolder layout without splits.
+    /// Makes a source of drawn images: `count` in each of `classes`, in ImageFolder layout without splits.
     pub fn image_folder(&self, name: &str, classes: &[&str], count: usize) {
         for (c, class) in classes.iter().enumerate() {
             fs::create_dir_all(self.path(name).join(class)).unwrap();
@@ -100,7 +100,7 @@ impl Sandbox {
              small = \"keep\"\nexif_orientation = \"ignore\"\n\n\
              [split]\npolicy = \"pool\"\nval = 0.25\nsalt = \"tests\"\n{more}\n"
         );
-        // Gradients resemble each other, as far as an audit can tell.
+        // An audit takes gradients for similar images.
         if !more.contains("[gates]") {
             text += "\n[gates]\nleakage = \"allow\"\n";
         }
@@ -110,16 +110,16 @@ impl Sandbox {
         fs::write(self.path(&format!("{name}-{version}.toml")), text).unwrap();
     }
 
-    /// Source `raw`, build `out`, key `me`, registry `reg`: `grads@1.0` with 3 classes of 8 images, published.
-    /// Gives its pin.
+    /// Source `raw`, build `out`, key `me`, registry `reg`: publishes `grads@1.0` with 3 classes of 8 images.
+    /// Returns its pin.
     pub fn published() -> (Self, String) {
         let sandbox = Sandbox::built();
         let pin = sandbox.publish("out");
         (sandbox, pin)
     }
 
-    /// As [`Sandbox::published`], but of 72 images that no compression makes smaller: some 77 kB each, 5.5 MB in one
-    /// shard, so that a pull makes several requests.
+    /// Like [`Sandbox::published`], but with 72 incompressible images: some 77 kB each, 5.5 MB in one shard,
+    /// so that a pull makes several requests.
     pub fn published_large() -> (Self, String) {
         let sandbox = Sandbox::new();
         let classes = ["ant", "bee", "cat"];
@@ -131,7 +131,7 @@ impl Sandbox {
         (sandbox, pin)
     }
 
-    /// A source as [`Sandbox::image_folder`] makes it, of noise.
+    /// Makes a source like [`Sandbox::image_folder`], of noise.
     pub fn noise(&self, name: &str, classes: &[&str], count: usize) {
         for (c, class) in classes.iter().enumerate() {
             fs::create_dir_all(self.path(name).join(class)).unwrap();
@@ -142,7 +142,7 @@ impl Sandbox {
         }
     }
 
-    /// The recipe of `grads` that leaves noise as it is.
+    /// A recipe of `grads` that does not resize the noise.
     pub fn large_recipe(&self, version: &str, classes: &[&str]) {
         self.recipe("grads", version, classes, "");
         let name = format!("grads-{version}.toml");
@@ -150,7 +150,7 @@ impl Sandbox {
         self.write(&name, text.replace("size = 24", "size = 160").as_bytes());
     }
 
-    /// As [`Sandbox::published`], but not published, and no key is trusted.
+    /// Like [`Sandbox::published`], but without publishing and without a trusted key.
     pub fn built() -> Self {
         let sandbox = Sandbox::new();
         let classes = ["ant", "bee", "cat"];
@@ -173,7 +173,7 @@ impl Sandbox {
         self.isn(&["trust", "add", registry, key.trim()]).ok();
     }
 
-    /// Source `raw2` and build `out2`: `grads@1.1`, which has what 1.0 has and two images more.
+    /// Makes source `raw2` and build `out2`: `grads@1.1`, which has the images of 1.0 and two more.
     pub fn build_second_version(&self) {
         let classes = ["ant", "bee", "cat"];
         self.image_folder("raw2", &classes, 8);
@@ -183,19 +183,19 @@ impl Sandbox {
         self.isn(&["build", "grads-1.1.toml", "--source", "raw2", "--out", "out2"]).ok();
     }
 
-    /// `isn pull` from `reg`, and from nowhere else: no cache, no other tree.
+    /// Runs `isn pull` from `reg` and nothing else: no cache, no other tree.
     pub fn pull(&self, reference: &str, more: &[&str]) -> Ran {
         self.isn(&[&["pull", reference, "--registry", "reg", "--no-cache", "--json"], more].concat())
     }
 
-    /// Copies a folder below the sandbox.
+    /// Copies a folder of the sandbox.
     pub fn copy(&self, from: &str, to: &str) {
         for (name, bytes) in contents(&self.path(from)) {
             self.write(&format!("{to}/{name}"), &bytes);
         }
     }
 
-    /// Writes a file below the sandbox, and the folders above it.
+    /// Writes a file in the sandbox, and creates the folders above it.
     pub fn write(&self, name: &str, bytes: &[u8]) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -206,13 +206,13 @@ impl Sandbox {
         fs::read(self.path(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
     }
 
-    /// The objects of a registry or build that end so, as paths below the sandbox.
+    /// The objects of a registry or build whose names end with this, as paths relative to the sandbox.
     pub fn objects(&self, store: &str, ending: &str) -> Vec<String> {
         let found = contents(&self.path(store)).into_iter().map(|(name, _)| format!("{store}/{name}"));
         found.filter(|name| name.contains("/objects/") && name.ends_with(ending)).collect()
     }
 
-    /// Everything below the sandbox that a killed or failed run could have left half-written.
+    /// Everything in the sandbox that a killed or failed run could have left half-written.
     pub fn leftovers(&self) -> Vec<String> {
         let names = fs::read_dir(self.dir.path()).unwrap();
         let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -235,7 +235,7 @@ pub fn gradient(width: u32, height: u32, seed: u8) -> image::RgbImage {
     })
 }
 
-/// 160 times 160 pixels of noise.
+/// 160 by 160 pixels of noise.
 pub fn noise(seed: u64) -> image::RgbImage {
     let mut bytes = vec![0; 160 * 160 * 3];
     let mut hasher = blake3::Hasher::new();
@@ -243,7 +243,7 @@ pub fn noise(seed: u64) -> image::RgbImage {
     image::RgbImage::from_raw(160, 160, bytes).unwrap()
 }
 
-/// Every file below `root` with its bytes.
+/// Every file below `root`, with its bytes.
 pub fn contents(root: &Path) -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();
     let mut open = vec![root.to_path_buf()];
@@ -262,14 +262,14 @@ pub fn contents(root: &Path) -> Vec<(String, Vec<u8>)> {
     found
 }
 
-/// The folder of real images, where there is one (see README.md); the tests that need it pass without.
+/// The folder of real images, if there is one (see README.md); the tests that need it pass without.
 pub fn real_data() -> Option<PathBuf> {
     let given = std::env::var_os("ISN_TEST_DATA").map(PathBuf::from);
     let path = given.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"));
     path.is_dir().then_some(path)
 }
 
-/// Waits until `is_so`; panics with `what` after 30 seconds.
+/// Waits until `is_so` returns true; panics with `what` after 30 seconds.
 #[track_caller]
 pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
@@ -279,7 +279,7 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// Whether a tool can be run; a test that needs it says so and passes where it is not.
+/// Whether a tool can be run; if not, a test that needs it says so and passes.
 pub fn has_tool(name: &str) -> bool {
     let there =
         Command::new("sh").args(["-c", &format!("command -v {name}")]).output().unwrap().status.success();

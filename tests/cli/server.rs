@@ -1,4 +1,4 @@
-//! A static file server in the test's own process, which can be made to misbehave.
+//! A static file server inside the test's process that can be made to misbehave.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -8,58 +8,58 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// What a server does to a request that it would rather answer properly.
+/// How a server mistreats a request that it would otherwise answer properly.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Sends the whole file, whatever part is asked for.
+    /// Sends the whole file, whichever part is requested.
     IgnoreRange,
-    /// Says that the part begins this many bytes later than asked.
+    /// Claims that the part begins this many bytes later than requested.
     LateRange(u64),
-    /// Says that the part ends this many bytes later than asked.
+    /// Claims that the part ends this many bytes later than requested.
     LongRange(u64),
-    /// Sends a part and does not say which.
+    /// Sends a part without saying which.
     NoContentRange,
-    /// Says that it sends what was asked for, and sends the beginning of the file.
+    /// Claims to send the requested part, but sends the beginning of the file.
     WrongBytes,
-    /// Breaks the connection off after so many bytes of the body.
+    /// Closes the connection after this many bytes of the body.
     Cut(usize),
-    /// Says that the body has so many bytes more, or fewer, than it has.
+    /// Claims that the body has this many bytes more or fewer than it has.
     Length(i64),
     /// Sends the body in chunks, without its length.
     Chunked,
-    /// The same, and ends before the last chunk.
+    /// The same, but stops before the last chunk.
     CutChunked(usize),
-    /// The file ends so many bytes early, and nothing gives it away.
+    /// The file ends this many bytes early, and nothing shows it.
     Short(u64),
-    /// Another bit in the byte at this place of the file.
+    /// Flips a bit of the byte at this offset in the file.
     Flip(u64),
-    /// From the second request on, another file.
+    /// Serves another file from the second request on.
     Changed,
-    /// Answers with this status.
+    /// Responds with this status.
     Status(u16),
-    /// The same, and asks to come back later.
+    /// The same, and asks the client to come back later.
     Later(u16, &'static str),
-    /// Redirects to the same place.
+    /// Redirects to the same URL.
     Redirect,
     /// Redirects to the same path below another URL.
     RedirectTo(String),
-    /// Says that the body is compressed.
+    /// Claims that the body is compressed.
     Gzip,
     /// Sends the head, then a byte now and then.
     Drip(Duration),
-    /// Never answers.
+    /// Never responds.
     Silence,
-    /// Sends so much of the body, then nothing, and keeps the connection.
+    /// Sends this much of the body, then nothing, and keeps the connection open.
     Stall(usize),
     /// Resets the connection.
     Reset,
-    /// Answers only who shows this token.
+    /// Responds only to requests with this token.
     Token(&'static str),
-    /// Sends at most so many bytes a second.
+    /// Sends at most this many bytes a second.
     Throttle(usize),
 }
 
-/// A request as it came.
+/// A request as received.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub path: String,
@@ -71,9 +71,9 @@ pub struct Request {
 struct Shared {
     root: PathBuf,
     fault: Fault,
-    /// Only requests whose path has this in it are affected.
+    /// Only requests whose path contains this are affected.
     on: String,
-    /// How many more of them.
+    /// How many more of them are affected.
     times: Mutex<usize>,
     log: Mutex<Vec<Request>>,
 }
@@ -90,7 +90,7 @@ impl Server {
         Self::faulty(root, "", 0, Fault::Status(500))
     }
 
-    /// Serves `root`, but for the first `times` requests of a path that contains `on`.
+    /// Serves `root`, with a fault for the first `times` requests whose path contains `on`.
     pub fn faulty(root: &Path, on: &str, times: usize, fault: Fault) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -100,7 +100,7 @@ impl Server {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let shared = shared.clone();
-                // A client that goes away in the middle is its own business.
+                // A client that disconnects in the middle is not an error.
                 thread::spawn(move || drop(shared.serve(stream)));
             }
         });
@@ -112,21 +112,21 @@ impl Server {
         self.shared.log.lock().unwrap().clone()
     }
 
-    /// The bytes of bodies that were written to the connections of requests whose path ends so.
+    /// The number of body bytes written for requests whose path ends with this.
     pub fn sent(&self, ending: &str) -> u64 {
         let log = self.shared.log.lock().unwrap();
         log.iter().filter(|request| request.path.ends_with(ending)).map(|request| request.sent as u64).sum()
     }
 }
 
-/// How a body goes over the wire.
+/// How a body is sent.
 struct Answer {
     head: String,
     body: Vec<u8>,
 }
 
 impl Shared {
-    /// One request a connection.
+    /// Handles one request per connection.
     fn serve(&self, mut stream: TcpStream) -> std::io::Result<()> {
         let request = read_request(&mut stream)?;
         let fault = {
@@ -138,11 +138,11 @@ impl Shared {
         };
         match &fault {
             Some(Fault::Silence) => return wait_for_the_end(stream),
-            // What was not read makes the system reset the connection.
+            // Unread bytes make the system reset the connection.
             Some(Fault::Reset) if request.path.contains(&self.on) => return reset(&stream),
             _ => {}
         }
-        // At once: of two requests one is the first.
+        // Checked and decremented in one step, so that one of two concurrent requests is the first.
         let (before, number) = {
             let mut log = self.log.lock().unwrap();
             let before = log.iter().filter(|other| other.path == request.path).count();
@@ -217,12 +217,12 @@ fn read_request(stream: &mut TcpStream) -> std::io::Result<Request> {
     Ok(Request { path, range, headers, sent: 0 })
 }
 
-/// Keeps the connection until the other side ends it.
+/// Keeps the connection open until the other side closes it.
 fn wait_for_the_end(mut stream: TcpStream) -> std::io::Result<()> {
     stream.read_to_end(&mut Vec::new()).map(drop)
 }
 
-/// Writes into a connection whose other end is told to go away.
+/// Writes to a connection whose other end is told to close it.
 fn reset(stream: &TcpStream) -> std::io::Result<()> {
     let socket = rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO));
     socket.map_err(Into::into)

@@ -8,7 +8,7 @@ use crate::sandbox::{Sandbox, gradient};
 
 pub const EAGLE: &str = "n01614925";
 pub const OWL: &str = "n01622779";
-/// Validation images of the two classes.
+/// The validation images of the two classes.
 const VAL: [(&str, &str); 4] = [
     (EAGLE, "ILSVRC2012_val_00000128"),
     (OWL, "ILSVRC2012_val_00000318"),
@@ -16,8 +16,8 @@ const VAL: [(&str, &str); 4] = [
     (OWL, "ILSVRC2012_val_00001213"),
 ];
 
-/// A sandbox with a recipe `grads-1.0.toml` of ImageNet's kind, and the sources `raw` (unpacked), `tars` (the official
-/// archives) and `kaggle` with the same drawn images.
+/// A sandbox with an ImageNet-like recipe `grads-1.0.toml`, and the sources `raw` (unpacked), `tars` (the
+/// official archives) and `kaggle`, all with the same drawn images.
 pub fn layouts() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.recipe("grads", "1.0", &[EAGLE, OWL], "");
@@ -48,7 +48,7 @@ pub fn layouts() -> Sandbox {
     sandbox
 }
 
-/// The images of `raw` as Hugging Face has ImageNet.
+/// The images of `raw` in the layout that Hugging Face uses for ImageNet.
 #[cfg(feature = "parquet")]
 fn write_parquet(sandbox: &Sandbox) {
     use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
@@ -56,7 +56,7 @@ fn write_parquet(sandbox: &Sandbox) {
     use parquet::schema::parser::parse_message_type;
     let schema = "message schema { optional group image { optional binary bytes; optional binary path (UTF8); } \
                   optional int64 label; }";
-    // The places of n01440764, the eagle and the owl in the sorted list.
+    // The positions of n01440764, the eagle and the owl in the sorted list.
     let classes = [("n01440764", 0), (EAGLE, 22), (OWL, 24)];
     for (split, file) in [("train", "train-00000-of-00001"), ("val", "validation-00000-of-00001")] {
         let mut rows: Vec<(Vec<u8>, String, i64)> = Vec::new();
@@ -172,13 +172,13 @@ fn check_says_what_lacks_by_class_and_split() {
     let missing = val["missing_ids"].as_array().unwrap();
     assert!(missing.len() == 48 && !missing.contains(&json!("ILSVRC2012_val_00000128")));
 
-    // Archives: their lengths, or their checksums.
+    // Archives are checked by length, or by checksum.
     let ran = check("tars", &[]).fails(8, "ILSVRC2012_img_train.tar: DIFFERS: ");
     assert!(ran.stdout.contains("bytes, published 147897477120"), "{}", ran.stdout);
     let ran = check("tars", &["--checksums"]).fails(8, "published 29b22e2961454d5413ddabcf34fc5622");
     assert!(ran.stdout.contains("ILSVRC2012_img_val.tar: DIFFERS: MD5 "), "{}", ran.stdout);
 
-    // A whole class that is not there, and labels that are others.
+    // A whole class that is missing, and labels that differ.
     fs::remove_dir_all(sandbox.path("kaggle/ILSVRC/Data/CLS-LOC/train/n01622779")).unwrap();
     sandbox.write(
         "kaggle/LOC_val_solution.csv",
@@ -187,7 +187,7 @@ fn check_says_what_lacks_by_class_and_split() {
     let ran = check("kaggle", &[]).fails(8, "there is no folder ILSVRC/Data/CLS-LOC/train/n01622779/");
     assert!(ran.stdout.contains("line 2: ILSVRC2012_val_00000128 is n01622779 there"), "{}", ran.stdout);
 
-    // A kind of source of which nothing is known beforehand is whole if it has all classes.
+    // A source of a kind without known contents is complete if it has all classes.
     sandbox.image_folder("folder", &["ant", "bee"], 3);
     sandbox.recipe("own", "1.0", &["ant", "bee"], "");
     let own = ["source", "check", "folder", "--recipe", "own-1.0.toml"];

@@ -1,4 +1,4 @@
-//! What isn writes is checked by programs that know nothing of isn.
+//! Programs that know nothing of isn check what isn writes.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -26,11 +26,11 @@ fn b3sum_checks_a_tree() {
     assert_eq!(format!("grads@1.0#b3:{}", hash.trim()), pin);
     sandbox.pull("grads@1.0", &["--to", "part", "--class", "bee"]).ok();
     run(&sandbox, "part", "b3sum", &["--quiet", "--check", "B3SUMS.selected"]).ok();
-    // What b3sum would write is what is there: isn's form is no dialect.
+    // B3SUMS has exactly the bytes that b3sum would write.
     let files = String::from_utf8(sandbox.read("tree/B3SUMS")).unwrap();
     let paths: Vec<&str> = files.lines().map(|line| &line[66..]).collect();
     assert_eq!(run(&sandbox, "tree", "b3sum", &paths).ok().stdout, files);
-    // The listing that shows an extra file, which --check does not.
+    // This listing shows an extra file, which --check does not.
     let listing = "find . -type f ! -name B3SUMS ! -name ISN.json | sed 's|^[.]/||' | sort";
     let found = run(&sandbox, "tree", "sh", &["-c", listing]).ok().stdout;
     assert_eq!(found.lines().collect::<Vec<_>>(), paths);
@@ -68,7 +68,7 @@ fn ssh_keygen_checks_a_release() {
     assert!(!check(statement.trim_end(), "statement@isn.v1"));
 }
 
-/// A release that `ssh-keygen -Y sign` made is as good as one of isn's.
+/// A release signed by `ssh-keygen -Y sign` is as good as one that isn signed.
 #[test]
 fn a_release_signed_by_ssh_keygen_is_believed() {
     if !has_tool("ssh-keygen") {
@@ -82,12 +82,12 @@ fn a_release_signed_by_ssh_keygen_is_believed() {
     run(&sandbox, "", "ssh-keygen", &args).ok();
     let armour = String::from_utf8(sandbox.read("statement.sig")).unwrap();
     sandbox.write("reg/releases/grads/1.0", format!("{statement}\n{armour}").as_bytes());
-    // Ed25519 is deterministic: even the bytes are the same.
+    // Ed25519 is deterministic, so even the bytes are the same.
     assert_eq!(String::from_utf8(sandbox.read("reg/releases/grads/1.0")).unwrap(), ours);
     sandbox.pull("grads@1.0", &[]).ok();
 }
 
-/// Every row of a registry's index, read without isn's own reader.
+/// Every row of a registry's index, parsed without isn's own reader.
 fn rows(sandbox: &Sandbox) -> Vec<Row> {
     let mut rows = Vec::new();
     for object in sandbox.objects("reg", ".jsonl.zst") {
@@ -126,7 +126,7 @@ fn tar_and_zstd_read_every_shard_and_the_pixels_are_those_of_the_index() {
             assert_eq!(bytes.len() as u64, row.length);
             let image = image::load_from_memory(bytes).unwrap().to_rgb8();
             assert_eq!(image.dimensions(), (row.width, row.height));
-            // The digest is of the pixels before encoding: a JPEG's are near them, not equal.
+            // The digest is of the pixels before encoding; a JPEG's pixels are near them, not equal.
             if extension == "png" {
                 assert_eq!(pixel_digest(row.width, row.height, image.as_raw()), row.pixels);
             }

@@ -2,7 +2,7 @@ use std::fs;
 
 use crate::sandbox::{Sandbox, contents};
 
-/// Nothing answers there.
+/// A URL at which nothing answers.
 const UNREACHABLE: &str = "http://127.0.0.1:1";
 
 fn sync(sandbox: &Sandbox, more: &[&str]) -> crate::sandbox::Ran {
@@ -20,16 +20,16 @@ fn a_locked_version_is_restored_and_a_whole_tree_asks_no_network() {
     let report = sync(&sandbox, &["--locked", "--registry", UNREACHABLE]).ok().json();
     assert_eq!(report["synced"][0]["fetched_bytes"], 0);
     fs::remove_dir_all(sandbox.path("grads-1.0")).unwrap();
-    // The lock file says from where it came.
+    // The lock file records where the version came from.
     let report = sync(&sandbox, &["--locked"]).ok().json();
     assert!(report["synced"][0]["fetched_bytes"].as_u64().unwrap() > 0);
     assert_eq!(tree, contents(&sandbox.path("grads-1.0")));
-    // A newer version changes nothing of what is locked.
+    // A newer version does not change a locked one.
     sandbox.build_second_version();
     sandbox.publish("out2");
     sync(&sandbox, &[]).ok();
     assert_eq!(lock.as_bytes(), sandbox.read("isn.lock"));
-    // A lock pins: it needs no key.
+    // A lock file pins the version, so it needs no key.
     fs::remove_dir_all(sandbox.path("grads-1.0")).unwrap();
     fs::remove_dir_all(sandbox.path("home")).unwrap();
     sync(&sandbox, &["--locked"]).ok();

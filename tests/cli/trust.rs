@@ -23,7 +23,7 @@ fn a_key_is_added_as_a_line_or_a_file_and_removed_by_its_fingerprint_too() {
         sandbox.isn(&["trust", "add", "./reg/", "me.pub"]).ok();
         info(0, fingerprint);
     }
-    // Twice is once, whatever the folder is called.
+    // Adding a folder twice has no further effect, however it is spelt.
     sandbox.isn(&["trust", "add", &sandbox.path("reg").display().to_string(), line]).ok();
     assert_eq!(listed(&sandbox), 1);
     // A URL with and without its default port and final slash is one registry.
@@ -55,7 +55,7 @@ fn the_demonstration_key_counts_for_the_bundled_registry_alone() {
     let key = concat!(env!("CARGO_MANIFEST_DIR"), "/registry/keys/demo");
     sandbox.isn(&["publish", "out", "--registry", "reg", "--key", key]).ok();
     sandbox.pull("grads@1.0", &[]).fails(4, "is not trusted for registry");
-    // The repository's registry as a folder is a registry like any other.
+    // The repository's own registry, named as a folder, is a registry like any other.
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/registry");
     sandbox.isn(&["pull", "demobirds@1.0", "--registry", folder]).fails(4, "is not trusted for registry");
     sandbox

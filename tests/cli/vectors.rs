@@ -1,5 +1,5 @@
-//! The golden versions, `tests/vectors/version-*`: what an isn once wrote, every later isn reads, and makes again
-//! from the same source. A fixture is never edited; `docs/format.md` says what each file shows.
+//! The golden versions, `tests/vectors/version-*`: every later isn reads what an earlier one wrote, and makes
+//! it again from the same source. A fixture is never edited; `docs/format.md` says what each file shows.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,16 +9,16 @@ use serde_json::Value;
 
 use crate::sandbox::{Sandbox, contents};
 
-/// The fixtures that a test below reads.
+/// The fixtures that the tests below read.
 const COVERED: [&str; 1] = ["version-1"];
-/// What stands for the registry's path, which is another one wherever the fixture is.
+/// The placeholder for the registry's path, which depends on where the fixture is.
 const PLACEHOLDER: &str = "REGISTRY";
 
 fn vectors() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors")
 }
 
-/// A sandbox with a copy of the fixture's files, whose signer is trusted.
+/// A sandbox with a copy of the fixture's files, which trusts its signer.
 fn golden(fixture: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     for (name, bytes) in contents(&vectors().join(fixture)) {
@@ -30,12 +30,12 @@ fn golden(fixture: &str) -> Sandbox {
     sandbox
 }
 
-/// The registry's path, as isn writes it: links resolved.
+/// The registry's path as isn writes it, with symlinks resolved.
 fn registry(sandbox: &Sandbox) -> String {
     fs::canonicalize(sandbox.path("golden/registry")).unwrap().to_str().unwrap().to_string()
 }
 
-/// The files of a tree, `ISN.json` without the program's version.
+/// The files of a tree; `ISN.json` without the program's version.
 fn tree(sandbox: &Sandbox, name: &str) -> Vec<(String, Vec<u8>)> {
     let mut files = contents(&sandbox.path(name));
     for (_, bytes) in files.iter_mut().filter(|(name, _)| name == "ISN.json") {
@@ -50,7 +50,8 @@ fn tree(sandbox: &Sandbox, name: &str) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// The objects of a folder with `objects/`, by extension; what zstd wrote is decompressed, and named by that.
+/// The objects in a folder's `objects/`, by extension; compressed ones are decompressed and named by the
+/// result.
 pub fn objects(dir: &Path) -> BTreeSet<(String, Vec<u8>)> {
     let objects = contents(&dir.join("objects")).into_iter();
     objects
@@ -63,7 +64,7 @@ pub fn objects(dir: &Path) -> BTreeSet<(String, Vec<u8>)> {
         .collect()
 }
 
-/// The text of the one object that begins so.
+/// The text of the one object that begins with this.
 fn object(objects: &BTreeSet<(String, Vec<u8>)>, extension: &str, start: &str) -> String {
     let texts = objects.iter().filter(|(e, _)| e == extension).map(|(_, b)| String::from_utf8(b.clone()));
     let mut found = texts.flatten().filter(|text| text.starts_with(start));
@@ -106,7 +107,7 @@ fn version_1s_lock_file_brings_its_trees() {
     for name in ["tree", "tree-val"] {
         let mut stored = contents(&sandbox.path("golden").join(name));
         let mut synced = contents(&sandbox.path(name));
-        // Who signed is not in a lock file's pin, and need not be known for it.
+        // A lock file's pin does not record who signed, and need not.
         stored.retain(|(name, _)| name != "ISN.json");
         synced.retain(|(name, _)| name != "ISN.json");
         assert_eq!(synced, stored);
@@ -120,7 +121,7 @@ fn version_1_is_built_again_from_its_source() {
     let report = sandbox.isn(&build).ok().json();
     let (stored, built) = (objects(&sandbox.path("golden/registry")), objects(&sandbox.path("out")));
 
-    // Everything but what zstd's version may change: the lengths and hashes of compressed objects.
+    // Everything except what depends on zstd's version: the lengths and hashes of compressed objects.
     let manifest = |objects| -> Value {
         let mut json: Value = serde_json::from_str(&object(objects, "json", "{")).unwrap();
         json["objects"].as_object_mut().unwrap().remove("index").unwrap();
@@ -151,7 +152,7 @@ fn version_1_is_built_again_from_its_source() {
 #[test]
 fn version_1_would_not_be_published_today() {
     let sandbox = golden("version-1");
-    // The objects are taken as stored, so zstd has no say.
+    // The objects are taken as stored, so zstd's version does not matter.
     let manifest = fs::read_to_string(sandbox.path("golden/registry/releases/golden/1.0")).unwrap();
     let hex = manifest.lines().find_map(|line| line.strip_prefix("manifest b3:")).unwrap()[..64].to_string();
     let out = sandbox.path("out");
@@ -163,10 +164,11 @@ fn version_1_would_not_be_published_today() {
         }
     }
     fs::copy(out.join(format!("objects/{}/{hex}.json", &hex[..2])), out.join("manifest.json")).unwrap();
-    // Two of its images have the same pixels, one in train and one in val: its recipe is older than the gates.
+    // Two of its images, one in train and one in val, have the same pixels: the recipe is older than the
+    // gates.
     let publish = ["publish", "out", "--registry", "again", "--key", "golden/alice"];
     sandbox.isn(&publish).fails(8, "leakage: train/ant/ant_1.png and val/bee/bee_3.png show one picture");
     assert!(!sandbox.path("again").exists());
-    // That registry was written before there were logs.
+    // That registry was written before logs existed.
     sandbox.isn(&["log", "verify", "--registry", "golden/registry"]).fails(6, "log is not in registry");
 }

@@ -15,7 +15,7 @@ fn verify(sandbox: &Sandbox, what: &str, more: &[&str]) -> Ran {
     sandbox.isn(&[&["verify", what, "--registry", "reg", "--json"], more].concat())
 }
 
-/// `(kind, path)` of every fault.
+/// Returns `(kind, path)` of every fault.
 fn faults(report: &Value) -> Vec<(String, String)> {
     let text = |fault: &Value, field: &str| fault[field].as_str().unwrap().to_string();
     let mut all: Vec<_> = report["faults"]
@@ -43,14 +43,14 @@ fn a_whole_tree_is_only_as_good_as_what_it_is_compared_with() {
         assert_eq!(report["dataset"], hash);
         assert_eq!(report["checked"], 25);
     }
-    // A pin is compared without asking any registry.
+    // A pin is checked without any registry.
     sandbox.isn(&["verify", "grads-1.0", "--expect", &pin, "--registry", "http://127.0.0.1:1"]).ok();
 
     let wrong = format!("b3:{}", "a".repeat(64));
     let ran = verify(&sandbox, "grads-1.0", &["--expect", &wrong]).fails(3, hash);
     assert_eq!(faults(&ran.json()), [("changed".to_string(), "B3SUMS".to_string())]);
     verify(&sandbox, "grads-1.0", &["--expect", &format!("grads@1.0#{wrong}")]).fails(3, &wrong);
-    // Another version, rightly signed, is not this tree.
+    // Another version, correctly signed, does not match this tree.
     sandbox.build_second_version();
     sandbox.publish("out2");
     verify(&sandbox, "grads-1.0", &["--expect", "grads@1.1"]).fails(3, hash);
@@ -70,7 +70,7 @@ fn every_fault_of_a_tree_is_told_at_once() {
     let mut bytes = fs::read(tree(changed)).unwrap();
     bytes[50] ^= 1;
     fs::write(tree(changed), bytes).unwrap();
-    // Swapped: both are there, and each has the other's bytes.
+    // Swapped: both files exist, and each has the other's bytes.
     fs::rename(tree(one), tree("x")).unwrap();
     fs::rename(tree(other), tree(one)).unwrap();
     fs::rename(tree("x"), tree(other)).unwrap();
@@ -90,7 +90,7 @@ fn every_fault_of_a_tree_is_told_at_once() {
     fs::write(tree("classes.csv"), "index,id,label,group\n").unwrap();
     #[cfg(unix)]
     {
-        // A link to the right bytes is no file of the tree: what it leads to may change.
+        // A symlink to the right bytes is not a file of the tree: its target may change.
         fs::rename(tree(linked), sandbox.path("elsewhere.png")).unwrap();
         std::os::unix::fs::symlink(sandbox.path("elsewhere.png"), tree(linked)).unwrap();
         expected.extend([("invalid", linked.as_str()), ("missing", linked)]);
@@ -142,7 +142,7 @@ fn a_b3sums_that_another_tool_would_read_otherwise_is_refused() {
             assert!(ran.stdout.contains("B3SUMS"), "{what}: {}", ran.stdout);
         }
     }
-    // A tree that was changed together with its list is whole, and another one.
+    // A tree that was changed together with its list is consistent, but is another dataset.
     sandbox.write("grads-1.0/classes.csv", b"other");
     let line = good.lines().find(|line| line.ends_with("classes.csv")).unwrap();
     let forged = good.replace(line, &format!("{}  classes.csv", isn_format::digest::Digest::of(b"other")));
@@ -160,12 +160,12 @@ fn a_partial_tree_is_checked_as_one() {
     assert_eq!(report["checked"], 7);
     let ran = sandbox.isn(&["verify", "part", "--expect", &pin]).ok();
     assert!(ran.stdout.contains("(a part of the dataset: split val)"), "{}", ran.stdout);
-    // Without the selection's list it is a tree with many files missing.
+    // Without the list of selected images, many files of the tree are missing.
     let selected = sandbox.read("part/B3SUMS.selected");
     fs::remove_file(sandbox.path("part/B3SUMS.selected")).unwrap();
     let ran = verify(&sandbox, "part", &["--expect", &pin]).fails(3, "missing");
     assert_eq!(faults(&ran.json()).len(), 18);
-    // A list that selects what the dataset does not have.
+    // A list that selects images that the dataset does not have.
     let forged = String::from_utf8(selected).unwrap().replacen("  val/", "  wal/", 1);
     sandbox.write("part/B3SUMS.selected", forged.as_bytes());
     verify(&sandbox, "part", &["--expect", &pin]).fails(3, "B3SUMS.selected");
@@ -188,7 +188,7 @@ fn registries_builds_and_versions() {
     verify(&sandbox, "grads@1.0", &["--expect", &format!("b3:{}", "0".repeat(64))])
         .fails(3, "expected b3:000");
 
-    // Somebody who trusts nobody sees that the registry agrees with itself, no more.
+    // A user who trusts no key learns only that the registry is consistent.
     let mut stranger = sandbox.command(&["verify", "reg"]);
     let output = stranger.env("ISN_HOME", sandbox.path("stranger")).output().unwrap();
     assert!(output.status.success());
@@ -215,7 +215,7 @@ fn a_registry_is_checked_wherever_it_is() {
     sandbox.trust_me(&server.url);
     let report = check(&server.url).ok().json();
     assert_eq!((&report["kind"], &report["assurance"]), (&"registry".into(), &"signed".into()));
-    // Every image of both versions once: the second shares the first's shard.
+    // Every image of both versions is stored once: the second shares the first's shard.
     assert_eq!(report["checked"], 26);
     let shards = server.log().iter().filter(|request| request.path.ends_with(".tar.zst")).count();
     assert_eq!(shards, sandbox.objects("reg", ".tar.zst").len());

@@ -1,4 +1,4 @@
-//! What goes over the wire, in bytes.
+//! The number of bytes sent over the network.
 
 use std::fs;
 use std::process::Stdio;
@@ -8,7 +8,7 @@ use crate::server::{Fault, Server};
 
 const SHARD: &str = ".tar.zst";
 
-/// `grads@1.0` of ten classes with `count` images each, of 77 kB; its pin.
+/// Publishes `grads@1.0` with ten classes of `count` images, 77 kB each; returns its pin.
 fn ten_classes(count: usize) -> (Sandbox, Vec<String>, String) {
     let sandbox = Sandbox::new();
     let classes: Vec<String> = (0..10).map(|i| format!("class{i}")).collect();
@@ -34,7 +34,7 @@ fn a_class_of_ten_costs_little_more_than_its_own_images() {
         let report = pull(&sandbox, &server, &pin, &["--class", class, "--to", class, "--no-cache"]);
         let (own, fetched) = (report["bytes"].as_u64().unwrap(), report["fetched_bytes"].as_u64().unwrap());
         assert!(own > 900_000 && fetched * 100 <= own * 115, "{class}: {fetched} for {own}");
-        // As the server saw it, too.
+        // The server counted the same.
         assert!(server.sent("") * 100 <= own * 115, "{class}: {} for {own}", server.sent(""));
         sandbox.isn(&["verify", class, "--expect", &pin]).ok();
     }
@@ -44,13 +44,13 @@ fn a_class_of_ten_costs_little_more_than_its_own_images() {
 fn a_later_version_costs_what_is_new_and_a_relabelled_one_no_image() {
     let (sandbox, classes, _) = ten_classes(30);
     let names: Vec<&str> = classes.iter().map(String::as_str).collect();
-    // One in a hundred is another picture.
+    // One image in a hundred is replaced by another picture.
     for (class, number) in [("class2", 3), ("class5", 17), ("class8", 29)] {
         noise(9000 + number).save(sandbox.path(&format!("raw/{class}/{class}_{number}.png"))).unwrap();
     }
     sandbox.large_recipe("1.1", &names);
     sandbox.isn(&["build", "grads-1.1.toml", "--source", "raw", "--out", "out1"]).ok();
-    // The third differs from the second in one label only.
+    // The third version differs from the second in one label only.
     fs::rename(sandbox.path("raw/class1/class1_1.png"), sandbox.path("raw/class7/class1_1.png")).unwrap();
     sandbox.large_recipe("1.2", &names);
     sandbox.isn(&["build", "grads-1.2.toml", "--source", "raw", "--out", "out2"]).ok();
@@ -59,7 +59,7 @@ fn a_later_version_costs_what_is_new_and_a_relabelled_one_no_image() {
     let server = Server::new(&sandbox.path("reg"));
     sandbox.trust_me(&server.url);
     pull(&sandbox, &server, "grads@1.0", &["--to", "tree"]);
-    // What was fetched is in the cache and the tree: each alone is enough.
+    // Fetched images are in the cache and in the tree: either alone is enough.
     for without in ["cache", "tree"] {
         let server = Server::new(&sandbox.path("reg"));
         sandbox.trust_me(&server.url);

@@ -1,4 +1,4 @@
-//! What a registry's files are answered with, and that nothing else is.
+//! How a registry's files are served, and that nothing else is.
 
 use std::os::unix::fs::symlink;
 
@@ -8,7 +8,7 @@ use crate::sandbox::Sandbox;
 #[test]
 fn parts_of_an_object() {
     let sandbox = Sandbox::new();
-    // More than a piece, and not a whole number of them.
+    // More than one piece, and not a whole number of pieces.
     let (path, bytes) = with_object(&sandbox, (3 << 20) + 17);
     let served = Served::start(&sandbox, &[]);
     let (length, etag) = (bytes.len(), format!("\"{}\"", &path[11..75]));
@@ -56,7 +56,7 @@ fn parts_of_an_object() {
         let answer = served.raw(&format!("{method} /{path} HTTP/1.1"), b"");
         assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, HEAD")), "{method}");
     }
-    // Several requests on one connection, the next one sent before the answer to the last was read.
+    // Several requests on one connection, each sent before the previous response was read.
     let mut stream = served.connect();
     let one = format!("GET /{path} HTTP/1.1\r\nHost: x\r\nRange: bytes=7-1048590\r\n");
     let three = format!("{one}\r\n{one}\r\n{one}Connection: close\r\n\r\n");
@@ -78,7 +78,7 @@ fn parts_of_an_object() {
 fn what_changes_is_asked_for_again() {
     let sandbox = Sandbox::new();
     with_object(&sandbox, 10);
-    // A full tile, one that is not, and a long list.
+    // A full tile, a partial one, and a long list.
     sandbox.write("reg/log/tile/0/000", &[1; 8192]);
     sandbox.write("reg/log/tile/0/001.p/3", &[1; 96]);
     sandbox.write("reg/releases/names", "a-name\n".repeat(20_000).as_bytes());
@@ -118,7 +118,8 @@ fn nothing_else_is_served() {
     ] {
         sandbox.write(name, secret);
     }
-    // Links that lead out, of a file and of a folder; one that stays is as good as what it leads to.
+    // Symlinks to a file and a folder outside the registry; a symlink that stays inside is served like its
+    // target.
     let out = format!("objects/00/00{}.json", "0".repeat(62));
     std::fs::create_dir_all(sandbox.path("reg/objects/00")).unwrap();
     symlink(sandbox.path("secret"), sandbox.path(&format!("reg/{out}"))).unwrap();

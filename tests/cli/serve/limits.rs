@@ -1,4 +1,4 @@
-//! Slow, silent and greedy clients, and the end of the server.
+//! Slow, silent and greedy clients, and the shutdown of the server.
 
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
@@ -44,7 +44,7 @@ fn a_head_that_is_too_long_or_too_slow_is_refused() {
         }
     }
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
-    // Who says nothing at all.
+    // A client that sends nothing at all.
     let begun = Instant::now();
     assert_eq!(served.connect().read(&mut [0]).unwrap_or(0), 0);
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
@@ -77,7 +77,7 @@ fn slow_clients_are_held_and_cost_no_memory_and_stalled_ones_go() {
     let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
     assert!(peak < 100_000, "{peak} kB for 100 slow clients");
     assert_eq!(served.metric("isn_connections_timed_out_total"), 0);
-    // Now nobody takes anything.
+    // Now no client reads anything.
     eventually("all are gone", || served.metric("isn_connections_timed_out_total") == 100);
     eventually("their places are free", || served.metric("isn_connections") == 1);
     let mut rest = Vec::new();
@@ -104,7 +104,8 @@ fn what_is_being_sent_is_finished_before_the_end() {
         assert!(ended.stderr.contains("all answers were finished"), "{}", ended.stderr);
         drop(idle);
     }
-    // Somebody who never takes the rest is not waited for, nor is anybody after a second signal.
+    // The server does not wait for a client that never reads the rest; after a second signal it waits for
+    // nobody.
     for grace in ["1s", "1h"] {
         let served = Served::start(&sandbox, &["--grace", grace]);
         let mut stream = served.connect();
@@ -138,7 +139,7 @@ fn files_that_may_be_open_are_not_all_given_away() {
     let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
     std::io::BufRead::read_line(&mut out, &mut url).unwrap();
     let address = url.trim().trim_start_matches("http://").to_string();
-    // Where many are refused at a time, some are just closed.
+    // If many are refused at once, some connections are closed without a response.
     let has_status = |status: &str| {
         let (mut stream, mut head) = (std::net::TcpStream::connect(&address).unwrap(), [0; 12]);
         let request = b"GET /registry.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";

@@ -1,5 +1,5 @@
-//! `isn serve`, over real sockets on loopback: what it serves and refuses, how it holds its limits, how it ends, and what
-//! may be published to it.
+//! `isn serve` over real sockets on loopback: what it serves and refuses, how it keeps its limits, how it
+//! shuts down, and what may be published to it.
 
 mod files;
 mod limits;
@@ -14,14 +14,14 @@ use std::time::Duration;
 
 use crate::sandbox::{ISN, Ran, Sandbox, eventually, ran};
 
-/// A running server; it is killed with the test.
+/// A running server, killed when dropped.
 pub struct Served {
     pub url: String,
     pub address: SocketAddr,
     child: Option<Child>,
 }
 
-/// An answer as it came.
+/// A response as received.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -45,7 +45,7 @@ impl Served {
         Self::run(sandbox.command(&args))
     }
 
-    /// The same, of a process that may have so many files open.
+    /// Does the same, for a process that may have this many open files.
     pub fn start_with_files(sandbox: &Sandbox, files: u32, more: &[&str]) -> Self {
         let mut command = sandbox.program("sh");
         command.arg("-c").arg(format!("ulimit -n {files}; exec \"$0\" \"$@\"")).arg(ISN);
@@ -70,12 +70,12 @@ impl Served {
         stream
     }
 
-    /// Sends a request exactly as it stands, but for the line ends and the host, and reads the answer to its end.
+    /// Sends a request exactly as given, except for line ends and the host, and reads the whole response.
     pub fn raw(&self, head: &str, body: &[u8]) -> Answer {
         let mut stream = self.connect();
         let head = format!("{}\r\nHost: x\r\nConnection: close\r\n\r\n", head.replace('\n', "\r\n"));
         stream.write_all(head.as_bytes()).unwrap();
-        // The server may refuse before it has read all.
+        // The server may refuse before it has read everything.
         let _ = stream.write_all(body);
         answer(stream)
     }
@@ -97,7 +97,7 @@ impl Served {
         assert!(done.success());
     }
 
-    /// Waits for the end of the process.
+    /// Waits until the process ends.
     pub fn end(mut self) -> Ran {
         ran(self.child.take().unwrap().wait_with_output().unwrap())
     }
@@ -112,17 +112,17 @@ impl Drop for Served {
     }
 }
 
-/// The value that an answer of `/-/metrics` has for a name.
+/// The value for a name in a response of `/-/metrics`.
 pub fn metric(answer: &Answer, name: &str) -> u64 {
     let text = answer.text();
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
     value.unwrap_or_else(|| panic!("no {name} in\n{text}"))
 }
 
-/// Reads an answer and everything after its head.
+/// Reads a response, including everything after its head.
 pub fn answer(mut stream: TcpStream) -> Answer {
     let mut all = Vec::new();
-    // A reset after the answer is no matter.
+    // A reset after the response does not matter.
     let mut piece = [0; 65536];
     while let Ok(read @ 1..) = stream.read(&mut piece) {
         all.extend_from_slice(&piece[..read]);
@@ -139,7 +139,7 @@ pub fn answer(mut stream: TcpStream) -> Answer {
     Answer { status, headers: headers.collect(), body: all[end + 4..].to_vec() }
 }
 
-/// A registry in `reg` with an object of `length` bytes; gives its path and bytes.
+/// Makes a registry in `reg` with an object of `length` bytes; returns its path and bytes.
 pub fn with_object(sandbox: &Sandbox, length: usize) -> (String, Vec<u8>) {
     sandbox.isn(&["registry", "init", "reg"]).ok();
     let bytes: Vec<u8> = (0..length).map(|i| (i / 251 + i % 251) as u8).collect();

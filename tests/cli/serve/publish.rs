@@ -1,4 +1,4 @@
-//! Publishing over HTTP: who may, what is checked, and that nothing half-done is ever public.
+//! Publishing over HTTP: who may publish, what is checked, and that nothing unfinished is ever public.
 
 use std::io::Write;
 
@@ -10,8 +10,8 @@ use crate::sandbox::{Sandbox, contents, eventually, ran};
 const TOKEN: &str = "2f6b0c3e9a7d4851b6c0d2e4f6a8091b";
 const OTHER: &str = "00000000000000000000000000000000";
 
-/// A build `out`, a registry `reg` with an empty log, a file with two tokens; and what a publish says, made elsewhere with
-/// the same key: the claim of the name and the release.
+/// Makes a build `out`, a registry `reg` with an empty log, a file with two tokens, and the statements of a
+/// publish made elsewhere with the same key: the claim of the name and the release.
 fn prepared() -> (Sandbox, Vec<String>, Vec<String>) {
     let sandbox = Sandbox::built();
     sandbox.isn(&["registry", "init", "reg"]).ok();
@@ -22,7 +22,7 @@ fn prepared() -> (Sandbox, Vec<String>, Vec<String>) {
     (sandbox, statements, packs)
 }
 
-/// The log's entries after publishing a build to another registry.
+/// The entries of a log after a build is published to another registry.
 fn said(sandbox: &Sandbox, build: &str, registry: &str, key: &str) -> Vec<String> {
     sandbox.isn(&["publish", build, "--registry", registry, "--key", key]).ok();
     let files = contents(&sandbox.path(registry));
@@ -70,7 +70,7 @@ fn post(served: &Served, token: &str, body: &Value) -> Answer {
     served.raw(&head, body.as_bytes())
 }
 
-/// What readers could find: everything but what is hidden.
+/// The files that readers could find: all but hidden ones.
 fn public(sandbox: &Sandbox) -> Vec<(String, Vec<u8>)> {
     let is_public = |(name, _): &(String, Vec<u8>)| !name.split('/').any(|part| part.starts_with('.'));
     contents(&sandbox.path("reg")).into_iter().filter(is_public).collect()
@@ -81,7 +81,7 @@ fn a_version_is_published_and_pulled() {
     let (sandbox, statements, packs) = prepared();
     let served = serve(&sandbox, &[]);
     stage_all(&served, &sandbox, "out", TOKEN, 201);
-    // Sent again, an object is not read again.
+    // If an object is sent again, the server does not read it again.
     stage_all(&served, &sandbox, "out", TOKEN, 200);
     let before = public(&sandbox);
     assert!(before.iter().all(|(name, _)| !name.starts_with("objects/")));
@@ -96,7 +96,7 @@ fn a_version_is_published_and_pulled() {
     sandbox.isn(&["pull", "grads@1.0", "--registry", &served.url, "--to", "tree"]).ok();
     sandbox.isn(&["verify", "reg"]).ok();
     sandbox.isn(&["log", "verify", "--registry", "reg"]).ok();
-    // The same again, as after an answer that was lost, changes nothing.
+    // The same request again, as after a lost response, changes nothing.
     let after = public(&sandbox);
     let again = post(&served, TOKEN, &body);
     assert_eq!(again.status, 200, "{}", again.text());
@@ -106,7 +106,7 @@ fn a_version_is_published_and_pulled() {
     assert!(staged.iter().all(|(name, _)| matches!(&name[..], ".lock" | ".made-by-isn")), "{staged:?}");
     stage_all(&served, &sandbox, "out", TOKEN, 200);
 
-    // The next version brings only what is new.
+    // The next version uploads only what is new.
     sandbox.build_second_version();
     let all = said(&sandbox, "out2", "elsewhere", "me");
     let second = packs_of(&sandbox, "out2");
@@ -123,7 +123,8 @@ fn a_version_is_published_and_pulled() {
     assert!(log.contains("ci: ") && log.contains("entry 1 of the log") && !log.contains(TOKEN), "{log}");
 }
 
-/// The server holds the log's key, and signs nothing into its log that it finds beside it; why is its keeper's to read.
+/// The server holds the log's key, and signs nothing into its log that it finds beside it; only its keeper
+/// can read why.
 #[test]
 fn a_planted_claim_is_not_signed_by_a_server() {
     let (sandbox, statements, packs) = prepared();
@@ -164,10 +165,10 @@ fn who_may_not_publish_changes_nothing() {
 
     stage_all(&served, &sandbox, "out", TOKEN, 201);
     let before = public(&sandbox);
-    // Another's token does not see what is staged.
+    // Another token does not see what is staged.
     let answer = post(&served, OTHER, &body);
     assert_eq!(answer.status, 422, "{}", answer.text());
-    // A signature that is not of these bytes, one that is not an owner's, and a release that nobody owns.
+    // A signature of other bytes, one that is not an owner's, and a release of a name without an owner.
     let forged: Vec<String> = statements.iter().map(|s| s.replace("version 1.0", "version 7.0")).collect();
     let answer = post(&served, TOKEN, &json!({ "statements": forged, "packs": packs }));
     assert_eq!(answer.status, 403, "{}", answer.text());
@@ -179,7 +180,7 @@ fn who_may_not_publish_changes_nothing() {
     let mixed = json!({ "statements": [statements[0], yours[1]], "packs": packs });
     let answer = post(&served, TOKEN, &mixed);
     assert_eq!(answer.status, 403, "{}", answer.text());
-    // Requests that are none.
+    // Malformed requests.
     for (body, status) in [
         (json!({ "statements": [] }), 400),
         (json!({ "statements": ["x"] }), 422),
@@ -192,7 +193,7 @@ fn who_may_not_publish_changes_nothing() {
     }
     assert!(public(&sandbox) == before);
 
-    // Once the name is somebody's, it is nobody else's.
+    // Once a name has owners, nobody else can claim it.
     assert_eq!(post(&served, TOKEN, &body).status, 200);
     let after = public(&sandbox);
     let answer = post(&served, OTHER, &json!({ "statements": yours, "packs": packs }));
@@ -200,7 +201,7 @@ fn who_may_not_publish_changes_nothing() {
     assert!(answer.text().contains("entry 0"), "{}", answer.text());
     assert!(public(&sandbox) == after);
 
-    // A token that was taken away counts no more, at once.
+    // A token that was removed is refused at once.
     sandbox.write("tokens", b"");
     assert_eq!(put(&served, TOKEN, name, &bytes).status, 401);
 }
@@ -221,7 +222,7 @@ fn objects_are_what_their_names_say_or_are_not_staged() {
     }
     let head = format!("PUT /-/publish/{name} HTTP/1.1\nAuthorization: Bearer {TOKEN}");
     assert_eq!(served.raw(&format!("{head}\nTransfer-Encoding: chunked"), b"0\r\n\r\n").status, 411);
-    // More than the quota in one, and in all.
+    // More than the quota, in one object and in total.
     let object = |seed: u8, length: usize| {
         let bytes = vec![seed; length];
         let hex = blake3::hash(&bytes).to_hex();
@@ -234,7 +235,7 @@ fn objects_are_what_their_names_say_or_are_not_staged() {
     let (rest, rest_bytes) = object(3, 60_000);
     assert_eq!(put(&served, TOKEN, &rest, &rest_bytes).status, 507);
     assert_eq!(put(&served, OTHER, &rest, &rest_bytes).status, 201);
-    // An upload that breaks off leaves nothing.
+    // An interrupted upload leaves nothing behind.
     let (broken, broken_bytes) = object(4, 30_000);
     let mut stream = served.connect();
     let head = format!(
@@ -250,7 +251,7 @@ fn objects_are_what_their_names_say_or_are_not_staged() {
     drop(stream);
     eventually("it is gone", || uploads() == 0);
     assert!(!sandbox.path(&format!("reg/.isn-staging/ci/{broken}")).exists());
-    // Nor does a server that is killed in the middle, once there is one again.
+    // Nor does an upload to a server that was killed in the middle, once the server has started again.
     let mut stream = served.connect();
     stream.write_all(head.as_bytes()).unwrap();
     stream.write_all(&broken_bytes[..20_000]).unwrap();
@@ -263,7 +264,7 @@ fn objects_are_what_their_names_say_or_are_not_staged() {
     let two = ["serve", "reg", "--listen", "127.0.0.1:0", "--publish-tokens", "tokens"];
     sandbox.isn(&two).fails(1, "another `isn serve`");
 
-    // A release whose objects are not all there says which is not.
+    // If objects of a release are missing, the response names one of them.
     stage_all(&served, &sandbox, "out", TOKEN, 201);
     let shard = sandbox.path(&format!("reg/.isn-staging/ci/{name}"));
     std::fs::remove_file(&shard).unwrap();
@@ -325,7 +326,7 @@ fn isn_publishes_to_a_server() {
     sandbox.trust_me(url);
     sandbox.isn(&["pull", "grads@1.0", "--registry", url, "--to", "tree"]).ok();
 
-    // A name is its owners'; the second version brings what is new, by a token in the file.
+    // A name belongs to its owners; the second version uploads what is new, with a token from the file.
     sandbox.isn(&["key", "new", "you", "--no-passphrase"]).ok();
     sandbox.copy("home/keys", "curator/keys");
     for key in ["me", "you"] {
@@ -351,12 +352,12 @@ fn isn_publishes_to_a_server() {
     sandbox.isn(&["pull", "grads@1.1", "--registry", url, "--to", "tree2"]).ok();
     sandbox.isn(&["verify", "reg"]).ok();
 
-    // A server that only serves, and a token that would go over the network in the clear.
+    // A server that does not accept publishing, and a token that would be sent over the network in the clear.
     drop(served);
     let served = Served::start(&sandbox, &[]);
     let args = ["publish", "out", "--registry", &served.url, "--key", "you"];
     let mut command = sandbox.command(&args);
-    // The release is there already, which needs nothing from the server.
+    // The release is there already, so nothing is needed from the server.
     ran(command.env("ISN_TOKENS", tokens_for(&served.url, TOKEN)).output().unwrap()).ok();
     let args = ["publish", "out", "--registry", "http://example.org/", "--key", "me"];
     let far = tokens_for("http://example.org", TOKEN);
@@ -390,7 +391,7 @@ fn uploads_and_statements_do_not_disturb_each_other() {
     sandbox.isn(&["verify", "reg"]).ok();
 }
 
-/// The token for a server's host, as `ISN_TOKENS` has it.
+/// The value of `ISN_TOKENS` with a token for a server's host.
 fn tokens_for(url: &str, token: &str) -> String {
     match (url.split("://").nth(1), token) {
         (Some(host), token) if !token.is_empty() => format!("{host}={token}"),

@@ -1,11 +1,11 @@
-//! TLS and HTTP/2, by curl.
+//! TLS and HTTP/2, tested with curl.
 
 use std::process::Command;
 
 use super::{Served, with_object};
 use crate::sandbox::{Sandbox, has_tool};
 
-/// What curl says the version was, and the body.
+/// The HTTP version according to curl, and the body.
 fn curl(args: &[&str], url: &str, sandbox: &Sandbox) -> (String, Vec<u8>) {
     let out = sandbox.path("curl-out");
     let mut command = Command::new("curl");
