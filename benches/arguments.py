@@ -1,4 +1,4 @@
-"""What every bench is told on its command line."""
+"""The command line options that all benches share."""
 
 import argparse
 from pathlib import Path

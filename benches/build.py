@@ -21,7 +21,7 @@ from contest import (
 
 
 def decoder(work: Path) -> str:
-    """Builds benches/decode and gives its program."""
+    """Builds benches/decode and returns the path of its program."""
     manifest, target = Path(__file__).parent / "decode/Cargo.toml", work / "decoder"
     command = ["cargo", "build", "--release", "--locked", "--manifest-path", manifest, "--target-dir", target]
     subprocess.run(command, check=True)

@@ -1,6 +1,6 @@
 """Contests: several programs do the same job in turn, and the medians of their times are compared.
 
-Times differ between machines and hours; ratios of times taken in turn in one run differ little. So nothing here
+Times vary between machines and hours; ratios of times taken in turn in one run vary little. So nothing here
 is compared with a stored figure.
 """
 
@@ -28,11 +28,11 @@ class Contender:
     cwd: Path | None = None
     env: dict[str, str] = dataclasses.field(default_factory=dict)
     wall: list[float] = dataclasses.field(default_factory=list)
-    """Seconds, a value a round."""
+    """Seconds, one value per round."""
     cpu: list[float] = dataclasses.field(default_factory=list)
-    """Seconds of processor time with all children, a value a round."""
+    """Seconds of processor time with all children, one value per round."""
     peak: int = 0
-    """The most memory that one of its processes held, in bytes."""
+    """The peak memory of the largest of its processes, in bytes."""
 
     def run(self) -> None:
         self.prepare()
@@ -56,7 +56,7 @@ class Contender:
 
 @dataclasses.dataclass
 class Row:
-    """A line of the table: a figure, what it should be, and how it came about."""
+    """A row of the table: a figure, its target, and how it was measured."""
 
     what: str
     figure: float
@@ -79,7 +79,7 @@ class Row:
 
 
 def print_head() -> None:
-    """The load is printed because other programs on the cores favour a contender that has more processes."""
+    """Prints the load, too: other programs on the cores favour a contender with more processes."""
     print(f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} at the start\n")
     print(
         "| what | figure | target | | by CPU time | medians (CPU in brackets) |\n|---|---|---|---|---|---|",
@@ -88,31 +88,31 @@ def print_head() -> None:
 
 
 def alternate(contenders: list[Contender], rounds: int) -> None:
-    """Runs all in turn, `rounds` times; before that each once, to warm the caches, which does not count."""
+    """Runs each once to warm the caches, which does not count, and then all in turn, `rounds` times."""
     for contender in contenders:
         contender.run()
         contender.wall.clear()
         contender.cpu.clear()
     for turn in range(rounds):
-        # Every other round the other way round, so that nobody always comes after the same.
+        # Every other round is reversed, so that no contender always follows the same one.
         for contender in contenders[:: 1 if turn % 2 == 0 else -1]:
             contender.run()
 
 
 def faster(what: str, ours: Contender, theirs: Contender, target: float) -> Row:
-    """How many times the rate of `theirs` we have."""
+    """Our rate as a multiple of the rate of `theirs`."""
     wall, cpu = ratios(theirs, ours)
     return Row(what, wall, target, at_least=True, cpu=cpu, note=medians(ours, theirs))
 
 
 def share(what: str, ours: Contender, theirs: Contender, target: float) -> Row:
-    """Which share of the time of `theirs` we need."""
+    """Our time as a fraction of the time of `theirs`."""
     wall, cpu = ratios(ours, theirs)
     return Row(what, wall, target, at_least=False, cpu=cpu, note=medians(ours, theirs))
 
 
 def ratios(one: Contender, other: Contender) -> tuple[float, float | None]:
-    """Of the times, and of the processor times if both had one core."""
+    """The ratio of the times, and of the processor times if both had one core."""
     wall = statistics.median(one.wall) / statistics.median(other.wall)
     pinned = all(contender.command[: len(ONE_CORE)] == ONE_CORE for contender in (one, other))
     return wall, statistics.median(one.cpu) / statistics.median(other.cpu) if pinned else None
@@ -130,7 +130,7 @@ def medians(*contenders: Contender) -> str:
 
 
 def emptied(*folders: Path) -> Callable[[], None]:
-    """A preparation: `folders` are there and empty."""
+    """A preparation: makes `folders` exist and be empty."""
 
     def prepare() -> None:
         removed(*folders)()
@@ -141,7 +141,7 @@ def emptied(*folders: Path) -> Callable[[], None]:
 
 
 def removed(*folders: Path) -> Callable[[], None]:
-    """A preparation: nothing is left of `folders`, nor of what `isn` keeps beside them."""
+    """A preparation: removes `folders` and what `isn` keeps beside them."""
 
     def prepare() -> None:
         for folder in folders:
@@ -152,7 +152,7 @@ def removed(*folders: Path) -> Callable[[], None]:
 
 
 def needs(*programs: str) -> None:
-    """Ends with one message if a program is not there."""
+    """Exits with one message if a program is missing."""
     absent = [program for program in programs if shutil.which(program) is None]
     if absent:
         sys.exit(f"not found: {', '.join(absent)}; benches/README.md says how to get them")

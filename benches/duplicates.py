@@ -1,15 +1,17 @@
-"""`isn audit duplicates` on real images: which share of altered copies it finds, which pairs it reports among images that are
-not copies, and how long an audit of 13,000 images takes.
+"""`isn audit duplicates` on real images: the share of altered copies that it finds, the pairs that it reports
+among images that are not copies, and the time of an audit of 13,000 images.
 
 usage: duplicates.py WORK --isn PROGRAM --slice DIR {recall|originals|pairs|speed}
 
-  recall     alters 250 images (JPEG of quality 30, 96 pixels, 1.4 times as light, 2% cut off each border and off two, and
-             mirrored) and prints the share of copies that stand in the group of their original
-  originals  audits the images as they are, and makes WORK/originals.png of every group, to be looked at
-  pairs      the distances and similarities of copies, and of the nearest pairs that are none: what thresholds are chosen by
-  speed      makes 13,000 images of 160 pixels and times `isn audit all` and `images`; of JPEG (`--encode jpg`), decoding alone
+  recall     alters 250 images (JPEG of quality 30, 96 pixels, 1.4 times as light, 2% cut off each border and off
+             two, and mirrored) and prints the share of copies that are in the group of their original
+  originals  audits the images as they are, and makes WORK/originals.png of every group for inspection
+  pairs      the distances and similarities of copies, and of the nearest pairs that are not copies, from which
+             thresholds are chosen
+  speed      makes 13,000 images of 160 pixels and times `isn audit all` and `images`; with JPEG (`--encode jpg`),
+             decoding alone, too
 
-Needs Pillow. `--slice` names a folder of photographs, as deep as it likes.
+Needs Pillow. `--slice` names a folder of photographs, nested to any depth.
 """
 
 import argparse
@@ -25,7 +27,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 COPIES = 250
-# What an audit that finds something exits with.
+# The exit code of an audit that finds something.
 FINDINGS = 8
 
 
@@ -135,7 +137,7 @@ def pairs(args):
 
 
 def decoder(work):
-    """Builds benches/decode and gives its program."""
+    """Builds benches/decode and returns the path of its program."""
     manifest, target = Path(__file__).parent / "decode/Cargo.toml", work / "decoder"
     command = ["cargo", "build", "--release", "--locked", "--quiet", "--manifest-path", manifest, "--target-dir", target]
     subprocess.run(command, check=True)
@@ -157,7 +159,8 @@ def speed(args):
         paths, draw = files_of(args.slice), random.Random(7)
         for at in range(count):
             picture = Image.open(paths[at % len(paths)]).convert("RGB")
-            # Another part of the picture, turned a little, and other noise: no copy of the last one made of it.
+            # Another part of the picture, turned a little, with other noise, so that it is not a copy
+            # of an earlier one.
             w, h = picture.size
             side = draw.uniform(0.55, 0.8)
             left, top = draw.uniform(0, 1 - side) * w, draw.uniform(0, 1 - side) * h

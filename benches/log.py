@@ -1,5 +1,5 @@
-"""A pull from a registry whose log has 10,000 entries: the first one, which reads and verifies all of them, and the next
-ones, which read what is new. nginx counts the bytes; so does `isn pull --json`, and both must agree.
+"""Pulls from a registry whose log has 10,000 entries: the first pull reads and verifies all of them, the next
+ones only what is new. nginx counts the bytes; so does `isn pull --json`, and both must agree.
 """
 
 import json
@@ -44,7 +44,7 @@ def make(args) -> Path:
     registry, home, before = (args.work / name for name in ("log-registry", "log-home", "log-checkpoints"))
     removed(registry, home, before)()
     os.environ["ISN_HOME"] = str(home)
-    # Publishing adds two: whose the name is, and the release.
+    # Publishing adds two: the claim of the name, and the release.
     subprocess.run([WRITE_LOG, registry, home / "logs", str(ENTRIES - 2), before], check=True)
     isn(args, "key", "new", "bench", "--no-passphrase")
     publish(args, registry, "1.0")
@@ -52,7 +52,7 @@ def make(args) -> Path:
 
 
 class Client:
-    """Somebody who pulls, and what the server sent them."""
+    """A user who pulls, and what the server sent them."""
 
     def __init__(self, args, url: str, log: Path) -> None:
         self.args, self.url, self.log = args, url, log
@@ -64,12 +64,12 @@ class Client:
         return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=self.env).stdout
 
     def begin(self, vkey: str) -> None:
-        """On a machine that has seen nothing yet."""
+        """Starts with an empty home, as on a new machine."""
         removed(self.home)()
         self.run("trust", "add", self.url, vkey)
 
     def pull(self, version: str, anew: bool = True) -> tuple[float, int, int]:
-        """Milliseconds of CPU, bytes of the log, other bytes. The tree of the pull before stays unless `anew`."""
+        """Returns milliseconds of CPU, bytes of the log, other bytes. Keeps the previous tree unless `anew`."""
         if anew:
             removed(self.tree)()
         self.log.write_bytes(b"")
@@ -79,7 +79,7 @@ class Client:
         )
         spent = cpu() - before
         fetched = json.loads(printed.splitlines()[-1])["fetched_bytes"]
-        # nginx writes its line when it is done, which may be after the client is.
+        # nginx writes its log line when it is done, which may be after the client ends.
         for _ in range(100):
             of_log, other = self.sent()
             if of_log + other == fetched:

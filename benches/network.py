@@ -1,7 +1,8 @@
-"""`isn pull` over a network: two threads against one on loopback, a long and narrow way against `curl`, and `dvc pull` of the
-same files over HTTP.
+"""`isn pull` over a network: two threads against one on loopback, a slow link against `curl`, and `dvc pull`
+of the same files over HTTP.
 
-nginx is not pinned. Nothing is in any cache before a run; `dvc` is left out where it is not installed beside Python.
+nginx is not pinned. No cache has anything before a run; `dvc` is skipped if it is not installed beside
+Python.
 """
 
 import json
@@ -80,7 +81,7 @@ def pin_of(args, folder: Path, name: str) -> str:
 
 
 def far(args, url: str, folder: Path, pin: str, tree: Path) -> None:
-    """Over the long and narrow way: 100 MB or so, which is enough for eight connections to be busy most of the time."""
+    """Pulls over the slow link: about 100 MB, enough to keep eight connections busy most of the time."""
     host, port = url.removeprefix("http://").split(":")
     way = Far(host, int(port))
     shards = sorted(folder.glob("objects/*/*.tar.zst"), key=lambda path: path.stat().st_size)[-3:]
@@ -98,7 +99,7 @@ def far(args, url: str, folder: Path, pin: str, tree: Path) -> None:
     sums = (tree / "B3SUMS").read_text().splitlines()
     listed.write_text("".join(f"{line}\n" for line in sums if line[:64] in images))
     isn = pull(args, "isn", way.url, pin, args.work / "far-tree", 2)
-    # Not from the tree beside it, which has them all.
+    # Not from the tree beside it, which has all images.
     isn.command += ["--images", str(listed), "--no-cache"]
     fetched = " ".join(f"-o /dev/null {way.url}/{path.relative_to(folder)}" for path in shards)
     curl = Contender("curl", ["bash", "-ec", f"curl -sf {fetched}"])

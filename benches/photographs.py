@@ -1,12 +1,12 @@
-"""The photographs that the contests work on: made once in the work folder, the same for the same sources.
+"""The photographs for the contests: made once in the work folder, the same for the same sources.
 
-They are random crops, scaled to about 500x375, of real photographs where folders of them are named, and else of the
-birds of `isn demo source`. What a decoder has to do for a picture depends on the bits that a pixel takes, and that on
-how it was saved: so a crop is saved with one of the settings of `SAVED`, which are those of 98 colour images of
-ImageNet (of 100 classes, raw size). `photographs.py FOLDER...` prints for any JPEGs what these were measured by:
-bytes, pixels and bits per pixel, and how many files have which quality and colour sampling.
+They are random crops, scaled to about 500x375, of the real photographs in the named folders, or else of the
+birds of `isn demo source`. A decoder's work on a picture depends on its bits per pixel, which depend on how
+it was saved: so each crop is saved with one of the settings in `SAVED`, which are those of 98 colour images
+of ImageNet (of 100 classes, raw size). `photographs.py FOLDER...` prints these measures for any JPEGs: bytes,
+pixels and bits per pixel, and how many files have each quality and colour sampling.
 
-Drawn birds are smoother than photographs, so figures for them are comparable to no others.
+Drawn birds are smoother than photographs, so figures for them are not comparable to any others.
 """
 
 import multiprocessing
@@ -27,7 +27,7 @@ SAVED = {
     "4:2:2": {85: 1, 89: 1, 96: 1},
     "4:2:0": {60: 1, 61: 1, 69: 1, 70: 1, 72: 1, 75: 5, 80: 2, 85: 1, 90: 1, 92: 1, 96: 1, 97: 1},
 }
-"""How many ImageNet files have which colour sampling and quality of the standard tables, which all of them have."""
+"""The number of ImageNet files with each colour sampling and quality; all of them use the standard tables."""
 
 # fmt: off
 LUMA = [
@@ -40,7 +40,7 @@ LUMA = [
 
 
 def recipe(name: str, encode: str) -> str:
-    """A recipe over the classes that `make` makes: shortest side 160, the source's own splits."""
+    """A recipe for the classes that `make` makes: shortest side 160, the source's own splits."""
     head = f"""format = "isn-recipe/1"
 name = "{name}"
 version = "1.0"
@@ -69,7 +69,7 @@ def class_id(n: int) -> str:
 
 
 def make(isn: Path, work: Path, name: str, count: int, side: int, sources: list[Path]) -> Path:
-    """An ImageFolder `work/name` of `count` landscape photographs whose shortest side is about `side` pixels."""
+    """Makes an ImageFolder `work/name` of `count` landscape photographs with a shortest side of about `side`."""
     folder = work / name
     if (folder / "train").is_dir():
         return folder
@@ -123,10 +123,11 @@ def crops(original: Path, numbers: range, folder: Path, side: int) -> None:
 def crop(image: Image.Image, chance: random.Random, side: int) -> Image.Image:
     height = min(round(side * chance.uniform(0.95, 1.15)), round(image.width / 1.25), image.height - chance.randrange(16))
     width = min(round(height * chance.uniform(1.25, 1.5)), image.width)
-    # Never enlarged: that would smooth the picture, and a smooth one costs a decoder far less than a photograph.
+    # Never enlarged: that would smooth the picture, and smooth pictures are far cheaper
+    # to decode than photographs.
     scale = max(1, min(image.width / width, image.height / height) * chance.uniform(0.75, 1))
     box = (width * scale, height * scale)
-    # At whole pixels, since half a pixel off is smoothed too.
+    # At whole pixels, since half a pixel off would smooth it, too.
     left, top = (int(chance.uniform(0, room)) for room in (image.width - box[0], image.height - box[1]))
     box = (left, top, left + box[0], top + box[1])
     image = image.resize((width, height), Image.Resampling.BICUBIC, box, reducing_gap=2)

@@ -1,7 +1,7 @@
 """`isn pull` over loopback HTTP, and `isn verify` of what it wrote.
 
-The peer of pull is `curl` of the same shards piped one by one into `tar --zstd -x`, which verifies nothing; that of
-verify is `b3sum --check`. nginx is not pinned; the clients are.
+The peer of pull is `curl` of the same shards, each piped into `tar --zstd -x`, which verifies nothing; that
+of verify is `b3sum --check`. nginx is not pinned; the clients are.
 """
 
 import json
@@ -57,7 +57,7 @@ def main() -> None:
     args = arguments.read(__doc__)
     needs("taskset", "nginx", "curl", "tar", "zstd", "b3sum")
     os.environ["ISN_HOME"] = str(args.work / "home")
-    # A quarter of the area of raw photographs: what a shortest side of 160 keeps of either looks the same.
+    # A quarter of the area of raw photographs: at a shortest side of 160 both look the same.
     photos = photographs.make(args.isn, args.work, "small-photographs", args.count or 8000, 190, args.photos)
     folder = registry(args, photos)
     server, url = serve(folder, args.work)
@@ -78,7 +78,7 @@ def contest(args, url: str) -> None:
         tree, loose = work / f"{name}-tree", work / f"{name}-loose"
         out = work / f"{name}-out"
         command = [*ONE_CORE, args.isn, "pull", f"{name}@1.0", "--registry", url, "--to", tree, "--quiet"]
-        # As from a machine that has nothing yet: neither the tree nor anything in the cache, which is written, too.
+        # As on a new machine: no tree and an empty cache, which the pull also writes.
         isn = Contender("isn", [str(part) for part in command], removed(tree, work / "home/cache"))
         pipes = [f"curl -sf {url}/{shard} | tar --zstd -x -C {loose}" for shard in shards(out)]
         script = "set -o pipefail -e\n" + "\n".join(pipes)

@@ -1,10 +1,11 @@
-"""The Python package against what people load images with today: one core unless said, images of shortest side 160.
+"""The Python package against common ways to load images: one core unless stated, images of shortest side 160.
 
-Random access, one image after another as NumPy arrays: torchvision's ImageFolder over JPEG (quality 95) of the same pixels,
-and simplejpeg from memory. Shuffled batches of 64, cropped in the middle to 160 × 160: WebDataset over a tar, MosaicML's MDS
-and Hugging Face `datasets`, all of the same JPEG. Everybody is a process of its own, taken in turn, and times its own
-epochs, so that starting Python and importing is nobody's cost. Run by a Python that has isn and all of them, but for
-`datasets`, which wants another NumPy than Debian's PyTorch does: that is in WORK/venv-hf.
+Random access, one image after another as NumPy arrays: torchvision's ImageFolder over JPEG (quality 95) of
+the same pixels, and simplejpeg from memory. Shuffled batches of 64, cropped in the middle to 160 × 160:
+WebDataset over a tar, MosaicML's MDS and Hugging Face `datasets`, all of the same JPEG. Contenders run in
+turn, each in its own process, and time their own epochs, so starting Python and importing are not counted.
+Run by a Python that has isn and all of them except `datasets`, which needs another NumPy than Debian's
+PyTorch and is in WORK/venv-hf.
 
     python benches/python.py WORK --photos DIR
 """
@@ -29,7 +30,7 @@ def paths(work: Path) -> dict:
     return {"jpeg": work / "imagefolder", "wds": work / "images.tar", "mds": work / "mds", "hf": work / "hf"}
 
 
-# Contenders: each gives a function that goes through all images once, in a random order.
+# Contenders: each returns a function that goes through all images once, in random order.
 
 
 def load(work: Path, **options):
@@ -99,7 +100,7 @@ def isn_batches_random(work: Path):
 
 
 def collated(samples, count):
-    """Batches as PyTorch's default collation makes them, of images that are cropped in the middle."""
+    """Batches of centre crops, collated as PyTorch does by default."""
     import numpy as np
 
     def crop(image):
@@ -185,7 +186,7 @@ CONTENDERS = {
 
 
 def contend(name: str, work: Path, epochs: int) -> None:
-    """In a process of its own: the seconds of each epoch, the first (which warms up and verifies) apart."""
+    """Runs in its own process; returns the seconds of each epoch, the first (which verifies) apart."""
     run = CONTENDERS[name](work)
     times = []
     for _ in range(epochs + 1):
@@ -195,7 +196,7 @@ def contend(name: str, work: Path, epochs: int) -> None:
     print(json.dumps({"first": times[0], "rest": times[1:]}))
 
 
-# What is measured without a contest.
+# Measured without a contest.
 
 OPEN = """
 import json, sys, time
@@ -209,7 +210,7 @@ MEMORY = """
 import json
 import numpy
 def peak():
-    # Not getrusage: that begins with the peak of whoever started this process.
+    # Not getrusage: that starts with the peak of the parent process.
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) * 1024
 before = peak()
 import isn
@@ -270,7 +271,7 @@ def prepare(args) -> None:
 
 
 def large(args) -> None:
-    """A version of 65,000 images, tiny ones: to open it is the same as if they were large."""
+    """A version of 65,000 tiny images: it opens in the same time as one of large images."""
     from PIL import Image
 
     source = args.work / "many"
@@ -301,11 +302,11 @@ def main() -> None:
     results: dict[str, list] = {name: [] for name in CONTENDERS}
     first: dict[str, list] = {name: [] for name in CONTENDERS}
     for turn in range(args.rounds):
-        # Every other round the other way round, so that nobody always comes after the same.
+        # Every other round is reversed, so that no contender always follows the same one.
         for name in list(CONTENDERS)[:: 1 if turn % 2 == 0 else -1]:
             cores = "0,1" if name.endswith("_two") else "0"
             command = ["taskset", "-c", cores, interpreter(args.work, name), __file__, "--contend", name, str(args.work)]
-            # Threads of other libraries would take turns on the one core.
+            # Other libraries' threads would take turns on the one core.
             env = {**os.environ, "OMP_NUM_THREADS": "1"}
             done = subprocess.run(command, check=True, capture_output=True, env=env)
             times = json.loads(done.stdout.splitlines()[-1])

@@ -1,7 +1,8 @@
-"""`isn serve` against nginx, on loopback: objects of 32 MiB from the page cache, by one client and by four, and by one
-while 1,000 slow clients are held.
+"""`isn serve` against nginx on loopback: objects of 32 MiB from the page cache, to one client, to four, and
+to one while 1,000 slow clients are connected.
 
-nginx has two workers and sendfile; the clients are `curl`. Nothing is pinned: two cores are shared by server and clients.
+nginx has two workers and sendfile; the clients are `curl`. Nothing is pinned: server and clients share two
+cores.
 """
 
 import socket
@@ -21,7 +22,7 @@ MIB = 1 << 20
 OBJECTS = 4
 SLOW = 1000
 SLOW_RATE = 16 << 10
-"""Bytes a second that a slow client takes."""
+"""Bytes a second that a slow client reads."""
 
 
 def registry(args) -> tuple[Path, list[str]]:
@@ -44,14 +45,14 @@ def registry(args) -> tuple[Path, list[str]]:
 
 
 def client(name: str, url: str, paths: list[str], times: int, clients: int) -> Contender:
-    """`curl` of all objects, `times` times over one connection, in so many processes."""
+    """Fetches all objects with `curl`, `times` times over one connection, in this many processes."""
     fetched = " ".join(f"-o /dev/null {url}/{path}" for path in paths * times)
     script = "pids=\n" + f"curl -sf {fetched} & pids=\"$pids $!\"\n" * clients
     return Contender(name, ["bash", "-ec", script + "for pid in $pids; do wait $pid; done"])
 
 
 class SlowClients:
-    """Connections that each ask for an object and take a little of it every second."""
+    """Connections that each ask for an object and read a little of it every second."""
 
     def __init__(self, address: tuple[str, int], path: str):
         self.sockets = []
@@ -67,7 +68,7 @@ class SlowClients:
 
     def take(self) -> None:
         while not self.ended.is_set():
-            # Spread over the second, as they would be.
+            # Spread over the second, like real clients.
             for at, one in enumerate(self.sockets):
                 if at % 50 == 0:
                     self.ended.wait(1 / (SLOW / 50))
@@ -122,7 +123,7 @@ def contest(args, server: subprocess.Popen, url: str, nginx_url: str, paths: lis
     for _ in range(args.rounds):
         alone.run()
         slow = SlowClients((host, int(port)), paths[0])
-        # Until all have had what the kernel takes at once.
+        # Until all have received what the kernel buffers at once.
         time.sleep(3)
         beside.run()
         held = metric(url, "isn_connections") - 1

@@ -1,8 +1,8 @@
-"""A day of pulls in ten minutes: `isn serve` with a registry of two versions, and clients that pull whole versions and parts,
-go from one version to the other and back, are killed, share one cache, and sweep it.
+"""A day of pulls in ten minutes: `isn serve` with a registry of two versions, and clients that pull whole
+versions and parts, switch between the versions, are killed, share one cache, and sweep it.
 
-At the end: the server holds no more memory and no more open files than half-way, nothing hidden is left beside
-the trees, the cache is whole and has no unfinished file, and every tree is what it should be.
+At the end, the server has no more memory and open files than half-way, nothing hidden is left beside the
+trees, the cache is undamaged and has no unfinished file, and every tree is correct.
 """
 
 import json
@@ -20,7 +20,7 @@ import photographs
 from contest import Row, print_head, removed
 
 A_DAY = 288
-"""Pulls of a day, one every five minutes."""
+"""A day's pulls, one every five minutes."""
 
 
 def isn(args, *command, fails=False) -> dict:
@@ -56,7 +56,7 @@ def registry(args) -> Path:
 
 
 def state(pid: int) -> tuple[int, int]:
-    """Memory in bytes, and how many files are open."""
+    """Memory in bytes, and the number of open files."""
     status = Path(f"/proc/{pid}/status").read_text()
     memory = int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) * 1024
     return memory, len(os.listdir(f"/proc/{pid}/fd"))
@@ -105,7 +105,7 @@ def main() -> None:
             shutil.rmtree(place, ignore_errors=True)
         if time.monotonic() - begun > (len(states) + 1) * seconds / 10:
             states.append(state(server.pid))
-    # What a kill leaves, the next pull of the same takes up or away.
+    # The next pull of the same version reuses or removes what a killed one left.
     for place in trees.glob("tree*"):
         for version in ("1.0", "1.1"):
             isn(args, "pull", f"soak@{version}", "--registry", url, "--to", place)
@@ -116,7 +116,7 @@ def main() -> None:
     cache = isn(args, "cache", "info")
     isn(args, "cache", "verify")
     isn(args, "registry", "check", folder)
-    # Whole versions were pulled last: what is hidden now nobody will ask for again, but parts that were killed.
+    # Whole versions were pulled last, so nothing hidden may be left except parts of killed pulls.
     hidden = [path.name for path in trees.glob(".*") if not path.name.endswith("-partial")]
     partial = [path for path in trees.glob(".*-partial")]
     strays = [path.name for path in folder.rglob(".*") if path.name not in (".isn-claims", ".isn-lock")]

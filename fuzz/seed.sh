@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Fills the corpora from tests/vectors: what is valid, and what must be refused. usage: fuzz/seed.sh
+# Fills the corpora from tests/vectors with valid and invalid files. usage: fuzz/seed.sh
 set -euo pipefail
 cd "$(dirname "$0")"
 vectors=../tests/vectors
 
-seed() { # TARGET FILE...: each under its path, so that no two have one name
+seed() { # TARGET FILE...: names each seed after its path, so that no two have the same name
     local target=$1 file name
     shift
     mkdir -p "corpus/$target"
@@ -13,7 +13,7 @@ seed() { # TARGET FILE...: each under its path, so that no two have one name
         cp "$file" "corpus/$target/seed-${name//\//-}"
     done
 }
-kind() { # NUMBER FILE: a seed of `descriptions`, whose first byte says what it is
+kind() { # NUMBER FILE: a seed of `descriptions`, whose first byte gives the kind
     mkdir -p corpus/descriptions
     { printf "\\x0$1" && cat "$2"; } > "corpus/descriptions/seed-$1"
 }
@@ -25,14 +25,14 @@ shopt -s globstar nullglob
 seed statement $vectors/statement/*.txt $vectors/release/*.txt $vectors/release/refused/*.txt $vectors/release/*.pub
 seed checkpoint $log/checkpoint $log/cosigned $log/vkey* $log/witness
 seed claim $log/claim $log/checkpoint $log/tile/entries/000.p/*
-# Of another number and so badly signed, of another kind, and cut off.
+# With another number and therefore a bad signature, of another kind, and cut off.
 sed 's/^4$/5/' $log/claim > corpus/claim/seed-number
 sed '1s/v1/v2/' $log/claim > corpus/claim/seed-kind
 head -c 400 $log/claim > corpus/claim/seed-cut
 seed proof $log/proof
 seed bundle $log/tile/entries/000.p/*
 seed history $log/tile/entries/000.p/*
-# The entries of the log by their numbers: as they are, the other way round, and each twice.
+# The entries of the log by number: in order, in reverse order, and each twice.
 numbers() { local n; for n; do printf "\\x00\\x01\\x0$n"; done; }
 numbers 0 1 2 3 4 5 6 7 8 > corpus/history/seed-order
 numbers 8 7 6 5 4 3 2 1 0 > corpus/history/seed-reverse
@@ -54,7 +54,8 @@ printf 'registry = ["bundled", "https://example.org/data"]\ndatasets = ["demobir
 } > corpus/trust/seed
 printf '"example.org" = "a token"\n"example.org:8080" = "another"\n' > corpus/tokens/seed-shown
 printf '# who\nci %064d\n' 0 > corpus/tokens/seed-hashes
-# To `isn serve`: for a file, for a part of it, with an object, with statements, and for a file in HTTP/2.
+# Requests to `isn serve`: for a file, for a part of it, with an object, with statements, and for
+# a file over HTTP/2.
 mkdir -p corpus/request
 head=$'Host: a\r\nAuthorization: Bearer token\r\n'
 printf 'GET /registry.json HTTP/1.1\r\n%sRange: bytes=1-5\r\nIf-Range: "x"\r\n\r\n' "$head" > corpus/request/seed-part
@@ -71,7 +72,7 @@ kind 0 manifest.json
 kind 3 $golden/tree/classes.csv
 kind 4 $vectors/splits.csv
 kind 5 $golden/tree/B3SUMS
-# The same files in each format that GNU tar writes, one with a name that needs a header of its own.
+# The same files in each format that GNU tar writes, one with a name that needs an extra header.
 mkdir -p corpus/tar
 for format in v7 oldgnu gnu ustar pax; do
     tar -cf "corpus/tar/seed-$format" --format=$format -C "$golden/source" val

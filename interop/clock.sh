@@ -21,7 +21,7 @@ for when in -10y +10y; do
     faketime -f "$when" "$isn" pull "$pin" --registry "$url" --to "$work/by-pin$when" --quiet > "$work/log"
     faketime -f "$when" "$isn" verify "$work/by-name$when" --expect "$pin" > "$work/log"
     faketime -f "$when" "$isn" cache verify > "$work/log"
-    # What a doctor is for.
+    # The doctor must report the wrong clock.
     if faketime -f "$when" "$isn" doctor --registry "$url" > "$work/doctor"; then
         echo "isn doctor sees nothing wrong with a clock at $when"; exit 1
     fi

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Power cuts in a publish, simulated: the file operations of `isn publish` are recorded with strace; then a folder is made
-of each prefix of them, as a disk may have it: with all that was done by then; with only what was synced; and with some of the
-rest. In each, isn must find the log as it was before or as it is after, all of it there; and once the publisher's home has
-remembered what it signed, that home must be able to finish it. Needs strace; interop/run.sh installs it.
+"""Simulates power cuts in a publish. strace records the file operations of `isn publish`; then a folder is
+made of each prefix of them, as a disk may have it: with every operation, with only what was synced, and with
+some of the rest. In each, isn must find the complete log as it was before or as it is after; and once the
+publisher's home has remembered what it signed, that home must be able to finish the publish. Needs strace;
+interop/run.sh installs it.
 usage: interop/crash.py ISN WORK"""
 import concurrent.futures, hashlib, json, os, random, re, shutil, struct, subprocess, sys, time, zlib
 from pathlib import Path
@@ -72,7 +73,7 @@ label = "the bee"
 
 
 class Disk:
-    """A folder as programs see it, and as it is on disk. A name leads to an inode: bytes, or a dictionary of names."""
+    """A folder as programs see it and as it is on disk. An inode is bytes, or a dictionary of names."""
 
     def __init__(self, root):
         self.now, self.synced, self.open = {}, {}, {}
@@ -89,7 +90,7 @@ class Disk:
     def new(self, content):
         inode = len(self.now)
         self.now[inode] = content
-        # What is new is empty on disk until it is synced.
+        # A new file or folder is empty on disk until it is synced.
         self.synced[inode] = type(content)()
         return inode
 
@@ -136,7 +137,7 @@ class Disk:
                 self.sync(inode)
 
     def tree(self, choose):
-        """Paths with contents; `choose` says whether a change that was not synced is on disk."""
+        """Returns paths with contents; `choose` says whether a change that was not synced is on disk."""
         found = {}
 
         def visit(inode, prefix):
@@ -155,7 +156,7 @@ class Disk:
 
 
 def record(args):
-    """Runs isn and gives its operations on the registry, in their order, and when its home has remembered a checkpoint."""
+    """Runs isn; returns its operations on the registry, and when its home remembered a checkpoint, in order."""
     trace = work / "trace"
     command = ["strace", "-f", "-y", "-qq", "-xx", "-s", "100000000", "-e", "signal=none", "-e", f"trace={CALLS}", "-o", trace]
     ran = subprocess.run([*command, isn, *args], env=environ, capture_output=True, text=True)
@@ -176,7 +177,7 @@ def record(args):
         name, arguments = parsed[1], parsed[2]
         # With -xx, strace writes every path in hex: quoted arguments, and the paths of open files.
         path_of = lambda shown: text(shown).decode() if shown.startswith("\\x") else shown
-        # A path that is not absolute starts from the open folder before it.
+        # A relative path starts from the open folder before it.
         found = re.findall(r'(?:<([^<>]*)>, )?"((?:\\x[0-9a-f]{2})*)"', arguments)
         quoted = [text(q) for _, q in found]
         opened = [path_of(path) for path in re.findall(r"\d+<(.*?)>", arguments)]
@@ -195,7 +196,7 @@ def record(args):
         elif name == "write" and at:
             operations.append(("write", at, quoted[0]))
         elif name in ("pwrite64", "lseek", "ftruncate") and at or name in ("copy_file_range", "sendfile") and any(map(ours, opened)):
-            # lseek(fd, 0, SEEK_CUR) and the like say nothing; the rest the model does not know.
+            # lseek(fd, 0, SEEK_CUR) and the like change nothing; the model does not know other calls.
             assert name == "lseek", f"not modelled: {name}({arguments[:80]}"
         elif name.startswith("rename") and any(paths):
             operations.append(("rename", *paths))
@@ -215,7 +216,7 @@ def record(args):
 
 
 def size_of(folder):
-    """How many entries the log shows, all of it checked; an error in words if it does not hold."""
+    """Returns the number of entries that the log shows, all checked, or the error as text."""
     home = folder.with_suffix(".home")
     log = run("log", "verify", "--registry", str(folder), "--json", home=home)
     if log.returncode != 0:
@@ -224,8 +225,8 @@ def size_of(folder):
     whole = run("verify", str(folder), home=home)
     if whole.returncode == 0:
         return size
-    # The file of the release and the hints follow its entry in the log: readers go without them, and whoever publishes again
-    # puts them there.
+    # The release file and the hints follow the release's entry in the log: readers do without them, and
+    # publishing again restores them.
     faults = [line for line in whole.stdout.splitlines() if re.match(r"\w+: ", line) and not line.startswith("FAILED: ")]
     file = r"missing: releases/(\S+)/(\S+) \(.* is not in its place, and entry \d+ of the log .*"
     hint = r"missing: (?:pins|releases)/\S+ \(does not lead to (\S+)@(\S+), which is released\)"
@@ -239,7 +240,7 @@ def size_of(folder):
 
 
 def check(job):
-    """Makes the folder, lets isn look at it, and publishes again on what the power cut left."""
+    """Makes the folder, lets isn read it, and publishes again on what the power cut left."""
     number, tree, allowed, after, again, before = job
     folder = work / "states" / str(number)
     for path, content in sorted(tree.items()):
@@ -268,7 +269,7 @@ def simulate(out, sizes):
     models = [lambda: True, lambda: False] + 4 * [lambda: chance.random() < 0.5]
     shutil.rmtree("home-after", ignore_errors=True)
     shutil.copytree("home", "home-after")
-    # Of the new log; a new registry's empty one is remembered before.
+    # The checkpoint of the new log; a new registry's empty one is remembered before.
     remembers = max(at for at, operation in enumerate(operations) if operation[0] == "remembered")
     shown = max(at for at, operation in enumerate(operations) if operation[0] == "rename" and operation[2] == "log/checkpoint")
     assert remembers < shown, "a checkpoint was shown before it was remembered"
@@ -285,7 +286,7 @@ def simulate(out, sizes):
             key = hashlib.sha256(repr(sorted(tree.items())).encode()).digest()
             if key not in seen:
                 seen.add(key)
-                # Before the checkpoint gets its name nobody may see the new log.
+                # Before the checkpoint is renamed into place, nobody may see the new log.
                 allowed = sizes if checkpoint else sizes[:1]
                 again = out if remembered or len(jobs) % 25 == 0 else None
                 jobs.append((len(jobs), tree, allowed, sizes[-1], again, "home-after" if remembered else "home-before"))
@@ -295,7 +296,7 @@ def simulate(out, sizes):
         print(f"state {number}: {why}")
     if wrong:
         sys.exit(f"{out}: {len(wrong)} of {len(jobs)} states are neither the old registry nor the new one")
-    # What was replayed to its end is what isn wrote.
+    # The fully replayed folder equals what isn wrote.
     replayed = {path[1:]: content for path, content in disk.tree(lambda: True).items() if content is not None}
     written = {os.path.relpath(Path(at, name), registry): Path(at, name).read_bytes() for at, _, names in os.walk(registry) for name in names}
     assert replayed == written, "the recording is not what happened"

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""What `isn export` writes, read by the libraries that it is for: every image's label and pixels must be the index's.
+"""Exports of `isn export`, read by their libraries: every image's label and pixels must be the index's.
 
     exports.py ISN REGISTRY REF WORK [READER...]
 
-REGISTRY is the folder of the registry that isn has REF from (by ISN_REGISTRY, or the one in the binary). Exports REF into WORK
-once a format, and reads each with the readers named, or with all that are installed; one that was named and
-is missing fails. Needs numpy, pillow, blake3 and the program zstd.
+REGISTRY is the folder of the registry from which isn gets REF (set by ISN_REGISTRY, or the one in the
+binary). Exports REF into WORK once for each format, and reads each export with the named readers, or with all
+that are installed; fails if a named one is missing. Needs numpy, pillow, blake3 and the program zstd.
 """
 
 import csv
@@ -27,7 +27,7 @@ PACKAGES = {"streaming": "mosaicml-streaming", "tensorflow": "tensorflow_cpu"}
 
 
 def digest(image):
-    """The pixel digest of an array or a PIL image, by docs/format.md."""
+    """The pixel digest of an array or a PIL image, as defined in docs/format.md."""
     pixels = image if isinstance(image, np.ndarray) else np.asarray(image.convert("RGB"))
     assert pixels.dtype == np.uint8 and pixels.shape[2] == 3, (pixels.dtype, pixels.shape)
     height, width, _ = pixels.shape
@@ -35,7 +35,7 @@ def digest(image):
 
 
 class Version:
-    """What an export must hold, by the index; and where it is."""
+    """What an export must contain according to the index, and where the export is."""
 
     def __init__(self, isn, registry, ref, work):
         def run(*arguments):
@@ -65,18 +65,18 @@ class Version:
         return to
 
     def paths(self, split):
-        """In the order of the index."""
+        """The paths of a split in the order of the index."""
         return [path for path, row in self.rows.items() if row["split"] == split]
 
     def label(self, path):
         return self.classes.index(self.rows[path]["class"])
 
     def shards(self, split):
-        """At least so many has an export with shards of 1 MB."""
+        """The minimum number of shards of an export with shards of 1 MB."""
         return -(-sum(row["length"] for row in self.rows.values() if row["split"] == split) // 1_100_000)
 
     def pixels(self, path):
-        """The digest that a reader has to come to. No two decoders of JPEG agree: there it is Pillow's of the file."""
+        """The digest that a reader must reach. JPEG decoders differ, so for JPEG it is Pillow's."""
         if self.is_png:
             return self.rows[path]["pixels"]
         file = self.export("imagefolder") / path
@@ -84,12 +84,12 @@ class Version:
         return digest(Image.open(file))
 
     def pixels_of(self, path, file, decode):
-        """The same of a reader with a decoder of its own, which has the file's bytes, too."""
+        """The same for a reader with its own decoder, which also returns the file's bytes."""
         assert blake3.blake3(file).hexdigest() == self.rows[path]["blake3"]
         return digest(decode(file)) if self.is_png else self.pixels(path)
 
     def compare(self, split, found):
-        """`found`: path, label and pixel digest of each image of a split; paths are None where the format has none."""
+        """`found`: path, label and pixel digest of each image of a split; paths may all be None."""
         found, want = list(found), self.paths(split)
         assert len(found) == len(want) > 0, (split, len(found), len(want))
         expected = [(path, self.label(path), self.pixels(path)) for path in want]
@@ -125,7 +125,7 @@ def webdataset_webdataset(v):
 
 
 def tar_webdataset(v):
-    """GNU tar and Python's tarfile take the tars for what they are."""
+    """GNU tar and Python's tarfile read the tars as intended."""
     import tarfile
 
     for tar in v.export("webdataset", "--shard-size", "1MB").glob("*.tar"):
@@ -156,7 +156,7 @@ def hf_datasets(v):
     import datasets
 
     cache = str(v.work / "hf-cache")
-    # By its card, and the parquet files alone, which say the same of their columns.
+    # Loaded by its card, and from the parquet files alone, which describe their columns in the same way.
     card = datasets.load_dataset(str(v.export("hf")), cache_dir=cache)
     files = {split: str(v.export("parquet") / f"{split}-*.parquet") for split in v.splits}
     for loaded in card, datasets.load_dataset("parquet", data_files=files, cache_dir=cache):
@@ -177,7 +177,7 @@ def npz_numpy(v):
             images, labels, paths = (arrays[f"{split}_{what}"] for what in ("images", "labels", "paths"))
             assert images.shape == (len(paths), SIZE, SIZE, 3) and images.dtype == np.uint8 and labels.dtype == np.int64
             assert paths.tolist() == v.paths(split) and labels.tolist() == [v.label(path) for path in v.paths(split)]
-            # Images of this very size have no pixel changed.
+            # Images of exactly this size have no pixel changed.
             for image, path in zip(images, paths):
                 row = v.rows[path]
                 is_whole = row["width"] == row["height"] == SIZE and v.is_png
@@ -185,7 +185,7 @@ def npz_numpy(v):
 
 
 def npz_isn(v):
-    """As the Python package has them, which is tested against a reference."""
+    """Reads as the Python package does, which is tested against a reference."""
     import isn
 
     with np.load(v.export("npz", "--size", str(SIZE)) / f"{v.name}-{v.version}.npz") as arrays:
@@ -241,13 +241,13 @@ def mds_streaming(v):
 
 
 def mds_written(v):
-    """MosaicML's own writer makes the same shards, to the byte."""
+    """MosaicML's own writer makes the same shards, byte for byte."""
     import streaming
 
     for split in v.splits:
         ours = v.export("mds", "--shard-size", "1MB") / split
         for shard in json.loads((ours / "index.json").read_text())["shards"]:
-            # One shard of it, whatever the limit.
+            # One shard, whatever the limit.
             theirs = v.work / f"mds-written-{split}-{shard['raw_data']['basename']}"
             reader = streaming.base.format.mds.reader.MDSReader.from_json(str(ours), "", dict(shard))
             columns = dict(zip(shard["column_names"], shard["column_encodings"]))
@@ -258,7 +258,7 @@ def mds_written(v):
                     image = (v.export("imagefolder") / sample["path"]).read_bytes()
                     writer.write({**sample, "image": image})
             (made,) = theirs.glob("*.mds")
-            # What stands before the samples differs, by the name of the image's encoding and the limit.
+            # The header before the samples differs in the name of the image's encoding and the limit.
             samples = lambda data: data[int.from_bytes(data[4:8], "little") :]
             assert samples(made.read_bytes()) == samples((ours / shard["raw_data"]["basename"]).read_bytes()) != b""
 

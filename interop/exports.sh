@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Exports, read by the libraries they are for: of demobirds, and of a version in JPEG. And the package with TensorFlow, if
-# interop/python.sh has left its wheel in WORK. usage: interop/exports.sh ISN WORK (isn with the feature `parquet`)
+# Exports of demobirds and of a JPEG version, read by the libraries they are for; and the Python package with
+# TensorFlow, if interop/python.sh has left its wheel in WORK.
+# usage: interop/exports.sh ISN WORK (isn with the feature `parquet`)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 isn=$1 work=$2/exports wheel=$(ls "$2"/wheels/isn-*.whl 2>/dev/null || true)

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""`isn audit labels` flags what cleanlab 2.9.0 flags: every filter and ranking, on made probabilities of many shapes.
+"""`isn audit labels` flags what cleanlab 2.9.0 flags: every filter and ranking, on generated probabilities of
+many shapes.
 
 usage: labels.py ISN WORK   (needs cleanlab==2.9.0)
 
-NumPy's argsort, which cleanlab uses, leaves it to the processor which of equal numbers comes first, and where counts are
-rounded that decides what is flagged. Here it is told to keep their order, which is what isn does.
+cleanlab uses NumPy's argsort, which by default orders equal numbers differently on different processors;
+where counts are rounded, that decides what is flagged. Here argsort is told to keep their order, as isn does.
 """
 
 import json
@@ -24,14 +25,14 @@ RANKS = ["self_confidence", "normalized_margin", "confidence_weighted_entropy"]
 
 
 def cases():
-    """Name, probabilities, labels."""
+    """Yields name, probabilities, labels."""
     for seed in range(40):
         rng = np.random.default_rng(seed)
         rows, classes = int(rng.integers(20, 900)), int(rng.integers(2, 40))
         true = rng.integers(0, classes, rows)
         wrong = rng.random(rows) < rng.choice([0.02, 0.1, 0.3])
         given = np.where(wrong, rng.integers(0, classes, rows), true)
-        if seed % 5 == 1:  # a class that no label has, and one that few have
+        if seed % 5 == 1:  # a class without labels, and one with few
             given[given == classes - 1] = 0
             given[rng.random(rows) < 0.5] = 1
         if len(set(given)) < 2:

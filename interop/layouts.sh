@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# A real slice of ImageNet in every layout: tars by GNU tar in three of its formats, Kaggle's folders, parquet files by
-# pyarrow: one dataset hash. The tars are read once, and memory stays small.
-# Then a rebuild-only release of one copy, built from another; and one file saved again, which is named.
+# A real slice of ImageNet in every layout has one dataset hash: tars by GNU tar in three of its formats,
+# Kaggle's folders, parquet files by pyarrow. The tars are read once, and memory stays small. Then a
+# rebuild-only release of one copy is built from another; and one file that was saved again is named.
 # usage: interop/layouts.sh ISN DATA WORK PYTHON (isn with the feature `parquet`)
 set -euo pipefail
 isn=$1 data=$(realpath "$2") work=$3 python=$4
@@ -46,7 +46,7 @@ for layout in tars-gnu tars-ustar tars-pax kaggle mixed parquet; do
     echo "$layout:$(sed -n 's/^ *source */ /p' built), the same hash, $memory kB in memory"
 done
 
-# Bytes read from the tars, of the images that are needed.
+# The bytes read from the tars, compared with the size of the images that are needed.
 needed=$("$python" - "$slice" "${classes[@]}" <<'PY'
 import csv, pathlib, sys
 source, classes = pathlib.Path(sys.argv[1]), set(sys.argv[2:])
@@ -56,7 +56,7 @@ print(train + sum(f.stat().st_size for f in (source / "val").rglob("*.JPEG") if 
 PY
 )
 if command -v strace >/dev/null; then
-    # A file a thread: in one, calls that overlap are in two pieces.
+    # One trace file per thread: in a shared file, overlapping calls would be split into two lines.
     strace -ff -qq -y -e trace=read,pread64,readv,preadv -o trace env ISN_CACHE="$PWD/empty" "$isn" build recipe.toml --source tars-gnu --out out-traced -q >/dev/null
     read=$(cat trace.* | grep -o 'tars-gnu/[^>]*>.* = [0-9]*$' | sed 's/.* = //' | awk '{ n += $1 } END { print n }')
     awk -v read="$read" -v needed="$needed" 'BEGIN {

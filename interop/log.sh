@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Logs that isn wrote, checked by the program interop/log/oracle.go, which shares no code with isn: checkpoint, tiles,
-# inclusion, consistency and proof files by Go's x/mod, entries by ssh-keygen. Then logs that somebody tampered with, and
-# each must be refused for its reason. Needs go, x/mod, ssh-keygen, python3: interop/run.sh installs them.
+# Checks logs written by isn with the program interop/log/oracle.go, which shares no code with isn:
+# checkpoint, tiles, inclusion, consistency and proof files with Go's x/mod, entries with ssh-keygen. Then
+# each of several logs that were tampered with must be refused for the right reason. Needs go, x/mod,
+# ssh-keygen, python3: interop/run.sh installs them.
 # usage: interop/log.sh ISN WORK (with `cargo build --example write-log` beside ISN)
 set -euo pipefail
 isn=$(realpath "$1") work=$2/log
@@ -17,13 +18,13 @@ vkey() { sed -n 's/.*"log_key": *"\(.*\)".*/\1/p' "$1/registry.json"; }
 
 for entries in 1 3 256 257 1000 70000; do
     "$write" $entries home/logs $entries "before-$entries"
-    # Word splitting is meant: none for the log of one entry.
+    # Unquoted on purpose: the log of one entry has no older checkpoints.
     ./oracle log $entries "$(vkey $entries)" $(find "before-$entries" -type f)
 done
 ./oracle log "$registry" "$(vkey "$registry")"
 
 key=$(vkey 257)
-signed() { # FILE: an entry by the key that entry 0 names
+signed() { # FILE: checks that an entry is signed by the key that entry 0 names
     sed '/^$/,$d' "$1" > statement
     sed '1,/^$/d' "$1" > signature
     ssh-keygen -Y verify -f signers -I publisher -n statement@isn.v1 -s signature < statement
@@ -44,7 +45,8 @@ refused() { # WHAT MESSAGE COMMAND...
     fi
     echo "refused: $1: $(tail -n 1 out)"
 }
-# Copies the log of 257 entries and tampers with it: tampered WHAT MESSAGE COMMAND, which runs in the copy's folder `log`.
+# Tampers with a copy of the log of 257 entries: tampered WHAT MESSAGE COMMAND; COMMAND runs in
+# the copy's folder `log`.
 tampered() {
     rm -rf copy && cp -r 257 copy
     (cd copy/log && eval "$3")
@@ -77,7 +79,7 @@ tampered "another log under this one's name" "no verifiable signatures" \
     "cp -r ../../256/log/. . && sed -i \"1s|.*|\$(head -n 1 ../../257/log/checkpoint)|\" checkpoint"
 tampered "no checkpoint" "no such file" "rm checkpoint"
 
-# Two histories under one key: each is whole, and neither continues the other.
+# Two histories under one key: each is consistent, and neither continues the other.
 mkdir fork && cp 257/registry.json fork/
 for log in home/logs/*/; do
     mkdir -p "other-home/${log#home/}" && cp "${log}key" "other-home/${log#home/}"

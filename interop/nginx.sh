@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# A registry served by nginx: pulled whole and in part, with nginx as docs/serve.md has it, without ranges, and with gzip
-# for all types; and what is not for readers is not served. Needs nginx, curl: interop/run.sh installs them.
+# A registry served by nginx, pulled whole and in part, with nginx as in docs/serve.md, without ranges, and
+# with gzip for all types; and files that readers must not see are not served. Needs nginx and curl:
+# interop/run.sh installs them.
 # usage: interop/nginx.sh ISN WORK
 set -euo pipefail
 isn=$(realpath "$1") work=$2/nginx
@@ -10,7 +11,8 @@ export ISN_HOME=$work/home
 nginx=
 trap '[ -z "$nginx" ] || kill "$nginx"' EXIT
 
-# A version of some megabytes: 30 photographs' worth of noise a class, as no image of demobirds needs a second range.
+# A version of some megabytes: as much noise as 30 photographs a class, since no image of demobirds
+# needs a second range.
 python3 - <<'PYTHON'
 import random, struct, zlib
 from pathlib import Path
@@ -58,7 +60,7 @@ port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0));
 url=http://127.0.0.1:$port
 "$isn" trust add "$url" "$("$isn" key show me)" > /dev/null
 
-tried() { # WHAT SETTINGS: starts nginx with them, pulls, ends it
+tried() { # WHAT SETTINGS: starts nginx with them, pulls, stops it
     local user=
     [ "$(id -u)" != 0 ] || user='user root;'
     { echo "$user"; sed "s|PORT|$port|; s|ROOT|$work/registry|; s|EXTRA|$2|" "$here/nginx.conf"; } > nginx.conf

@@ -1,4 +1,5 @@
-"""Parquet files as Hugging Face has ImageNet, of unpacked folders, by pyarrow: rows shuffled, 100 in a row group.
+"""Writes parquet files in Hugging Face's ImageNet layout from unpacked folders, with pyarrow: rows shuffled,
+100 in a row group.
 usage: parquet.py SOURCE OUT CLASSES.csv VAL_WNIDS.csv"""
 import csv
 import pathlib
@@ -18,7 +19,7 @@ schema = pyarrow.schema([("image", image), ("label", pyarrow.int64())])
 def rows(split):
     for file in sorted((source / split).rglob("*.JPEG")):
         wnid = of_val.get(file.stem, file.parent.name)
-        # Both forms of a name that are about.
+        # Both forms of names that are in use.
         path = f"{file.stem}_{wnid}.JPEG" if split == "train" else file.name
         yield {"image": {"bytes": file.read_bytes(), "path": path}, "label": wnids.index(wnid)}
 

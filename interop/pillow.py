@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Every image of a PNG tree opens in Pillow with the pixels of the index's pixel digest.
+"""Every image of a PNG tree, opened in Pillow, has the pixels of the index's pixel digest.
 
 usage: pillow.py BUILD_OR_REGISTRY TREE
 
-Reads the index (zstd-compressed JSON lines, docs/format.md) with the stock zstd command, opens each file of the tree
-with Pillow, and compares BLAKE3(width u32 LE, height u32 LE, RGB8 rows) with the row. Needs Pillow and blake3.
+Reads the index (zstd-compressed JSON lines, docs/format.md) with the stock zstd command, opens each file of
+the tree with Pillow, and compares BLAKE3(width u32 LE, height u32 LE, RGB8 rows) with the row. Needs Pillow
+and blake3.
 """
 
 import json

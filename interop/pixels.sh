@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# The golden vectors of isn-px/1 on other CPUs: the crate isn-pixels alone, built for each of them and run under qemu-user.
-# With real images at hand, what a sample of them becomes is compared too. Says loudly which CPU it could not run;
-# fails if one gives other bits.
+# The golden vectors of isn-px/1 on other CPUs: only the crate isn-pixels, built for each of them and run
+# under qemu-user. If real images are available, a sample of them is processed and compared, too. Says loudly
+# which CPU it could not run; fails if one gives other bits.
 #
-# usage: interop/pixels.sh [nehalem] [core2duo] [aarch64] [s390x]      default: all but s390x, whose std is built too
+# usage: interop/pixels.sh [nehalem] [core2duo] [aarch64] [s390x]      default: all but s390x, whose
+# std is built too
 #
-# Debian 12's packages (its newer Rust is `rustc-web`) are unpacked under target/interop; the machine's own toolchain
-# and its list of packages stay as they are. About 600 MB of disk for x86-64 alone, 2 GB with all.
+# Debian 12's packages (its newer Rust is `rustc-web`) are unpacked under target/interop; the machine's own
+# toolchain and package lists are left alone. About 600 MB of disk for x86-64 alone, 2 GB with all.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 place=$PWD/target/interop root=$PWD/target/interop/root
@@ -17,7 +18,7 @@ mkdir -p "$place" "$root"
 unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_TARGET RUSTC_WRAPPER
 failed=0 ran=0
 
-# Debian packages into $root, once each. Their lists are kept apart, with arm64 beside amd64.
+# Unpacks Debian packages into $root, once each. Their lists are kept separate, with arm64 beside amd64.
 packages() {
     local apt=(-qq -o "Dir::State::lists=$place/lists" -o "Dir::Cache=$place/cache"
         -o APT::Architectures::=amd64 -o APT::Architectures::=arm64 -o "APT::Sandbox::User=$(id -un)")
@@ -34,7 +35,7 @@ packages() {
     rm -f "$place"/deb/*
 }
 
-# A program of $root that finds the libraries of $root: wrapper NAME PROGRAM [ARGUMENT...]
+# Wraps a program of $root so that it finds the libraries of $root: wrapper NAME PROGRAM [ARGUMENT...]
 wrapper() {
     local name=$1 program=$2
     shift 2
@@ -43,7 +44,8 @@ wrapper() {
     chmod +x "$place/$name"
 }
 
-# Builds tests and program for a target: build TARGET DIRECTORY [CARGO ARGUMENT...]; their paths into $tests and $program.
+# Builds tests and program for a target and sets $tests and $program: build
+# TARGET DIRECTORY [CARGO ARGUMENT...]
 build() {
     local target=$1 out
     shift
@@ -67,7 +69,7 @@ cross() {
     wrapper "$gnu-ar" "$gnu-ar"
     target=${target//-/_} upper=${target^^}
     (
-        # In a subshell, so that nothing of it reaches the next build.
+        # In a subshell, so that its settings do not reach the next build.
         export RUSTC="$place/rustc" "CC_$target=$place/$gnu-gcc" "AR_$target=$place/$gnu-ar" \
             "CARGO_TARGET_${upper}_LINKER=$place/$gnu-gcc" \
             "CARGO_TARGET_${upper}_RUSTFLAGS=-Ctarget-feature=+crt-static"
@@ -76,7 +78,7 @@ cross() {
     source <(sed 's/^declare --/declare -g --/' "$place/built")
 }
 
-# Runs $tests and $program by a command, and compares with what this machine computes: check CPU COMMAND...
+# Runs $tests and $program with a command, and compares with this machine's results: check CPU COMMAND...
 check() {
     local cpu=$1 log="$place/$1.log"
     shift
@@ -104,7 +106,7 @@ check() {
         "$(sha256sum < "$place/$cpu.txt" | cut -c1-16)"
 }
 
-# Every image of the vectors, and about fifty real ones where there are any.
+# Every image of the vectors, and about fifty real ones if there are any.
 mapfile -t sample < <(find crates/isn-pixels/vectors -type f ! -name '*.py' ! -name '*.txt' | LC_ALL=C sort)
 if [ -d "$data/ilsvrc-slice" ]; then
     mapfile -t real < <(find "$data/ilsvrc-slice" -name '*.JPEG' | LC_ALL=C sort)
@@ -130,7 +132,7 @@ for cpu in "${cpus[@]}"; do
     case $cpu in
         nehalem | core2duo)
             tests=$native_tests program=$native_program
-            # The models of qemu: Nehalem has SSE4.1 and no AVX, core2duo neither.
+            # CPU models of qemu: Nehalem has SSE4.1 but not AVX, core2duo has neither.
             check "$cpu" "$root/usr/bin/qemu-x86_64-static" -cpu "${cpu/nehalem/Nehalem}"
             ;;
         aarch64)

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The Python package: its code checked by ruff and mypy; its wheel built by one command, and the stub of its
-# module compared with the module; installed into clean environments of the oldest and the newest Python at
-# hand, and tested there; with JAX, Keras and Hugging Face's datasets, and with PyTorch where Debian's is.
+# The Python package. ruff and mypy check its code; one command builds its wheel, and the module's stub
+# is compared with the module; the wheel is installed into clean environments of the oldest and the
+# newest available Python and tested there, with JAX, Keras and Hugging Face's datasets, and with PyTorch
+# if Debian's is installed.
 # usage: interop/python.sh WORK
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,8 +18,8 @@ python3 -m venv "$tools"
     "$tools/bin/ruff" check -q
     "$tools/bin/mypy" --no-error-summary
 )
-# Unoptimised but for what decodes and hashes: for tests. (`pip wheel ./python` is the command for people.) The main
-# package's folder has most dependencies already.
+# A test build: optimised only where it decodes and hashes. (Users run `pip wheel ./python`.) The main
+# package's target folder already has most dependencies.
 CARGO_TARGET_DIR="$PWD/target" "$tools/bin/maturin" build -q --profile dev --manifest-path python/Cargo.toml \
     --out "$work/wheels"
 wheel=$(ls "$work"/wheels/isn-*.whl)
@@ -26,7 +27,7 @@ echo "wheel: $(basename "$wheel"), $(stat -c %s "$wheel") bytes"
 "$tools/bin/pip" install -q --disable-pip-version-check "$wheel"
 (cd "$work" && "$tools/bin/python" -m mypy.stubtest isn._isn)
 
-# Version and path of every CPython from 3.9 on, once each, by version.
+# Version and path of every CPython from 3.9 on, once each, ordered by version.
 pythons() {
     local candidates=(/usr/bin/python3 "$(command -v python3)" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.*/bin/python3)
     for python in "${candidates[@]}"; do
@@ -39,7 +40,7 @@ check() { # python, arguments for venv
     venv="$work/python-$(basename "$(dirname "$(dirname "$1")")")-$RANDOM"
     "$@" "$venv"
     "$venv/bin/pip" install -q --disable-pip-version-check "$wheel" numpy pillow pytest blake3
-    # Not from the source folder: what is tested is what was installed.
+    # Run outside the source folder, so that the installed package is tested.
     (cd "$work" && "$venv/bin/python" -m pytest -q -p no:cacheprovider "$OLDPWD/python/tests" | tail -4)
     "$venv/bin/isn" info demobirds@1.0 >/dev/null
 }
@@ -67,8 +68,9 @@ if /usr/bin/python3 -c 'import torch' 2>/dev/null; then
     (cd "$work" && "$venv/bin/python" -m pytest -q -p no:cacheprovider "$OLDPWD/python/tests" | tail -1)
     "$venv/bin/python" examples/birds.py
     "$venv/bin/python" interop/recipes.py torchvision
-    # The training script of docs/python.md, on two ranks; then once more, from the checkpoint in the middle of an epoch,
-    # to the same end. (Debian's torchrun is broken without --redirects and --tee, and OMP_NUM_THREADS is what it would set.)
+    # Runs the training script of docs/python.md on two ranks; then again from a checkpoint in the middle of
+    # an epoch, with the same result. (Debian's torchrun is broken without --redirects and --tee, and
+    # OMP_NUM_THREADS is what it would set.)
     mkdir "$work/train"
     awk '/^# train.py/ { on = 1 } on && /^```/ { exit } on' docs/python.md >"$work/train/train.py"
     for run in first again; do

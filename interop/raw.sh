@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Raw-size ImageNet images and photographs (CMYK, greyscale, EXIF-rotated, one truncated): all build but the truncated
-# one, which is named; Pillow sees the index's pixels. usage: interop/raw.sh ISN DATA WORK PYTHON
+# Raw-size ImageNet images and photographs (CMYK, greyscale, EXIF-rotated, one truncated): all build except
+# the truncated one, which the error names; Pillow sees the index's pixels.
+# usage: interop/raw.sh ISN DATA WORK PYTHON
 set -euo pipefail
 isn=$1 data=$(realpath "$2") work=$3 python=$4
 here=$(cd "$(dirname "$0")" && pwd)

@@ -1,5 +1,5 @@
-"""Runs the recipes of docs/python.md, section "Elsewhere", as they stand there: the code under each heading in a process of
-its own, after the code before the first heading. What needs a module that is not here is not run.
+"""Runs the recipes of docs/python.md, section "Elsewhere", unchanged: the code under each heading runs in its
+own process, after the code before the first heading. A recipe that needs a missing module is skipped.
 usage: interop/recipes.py [NAME…]"""
 
 import os
@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 SECTION = (Path(__file__).parent.parent / "docs/python.md").read_text().split("\n## Elsewhere\n")[1].split("\n## ")[0]
-# Said at the end, of what was imported.
+# Printed at the end, for the modules that were imported.
 VERSIONS = """
 import sys
 
@@ -24,7 +24,7 @@ def code(text):
 
 
 def run(prelude, name, recipe):
-    """Whether it was right, or could not be run."""
+    """Whether it succeeded, or could not be run."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "recipe.py").write_text("\n".join([prelude, recipe, VERSIONS]))
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])

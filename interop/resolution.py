@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""The figures of `isn audit balance` by statsmodels and scipy: tests/vectors/resolution.csv.
+"""The figures of `isn audit balance`, computed with statsmodels and scipy: tests/vectors/resolution.csv.
 
 usage: resolution.py check|write tests/vectors/resolution.csv
 
-Wilson half-widths by statsmodels' proportion_confint. McNemar's n by Connor's formula with scipy's normal quantiles, and,
-so that the formula is not taken on trust, its power by summing over every outcome of the test: near 80% (the
-asymptotic test is exact to a few points of a percent only). Needs scipy and statsmodels.
+Wilson half-widths come from statsmodels' proportion_confint, McNemar's n from Connor's formula with scipy's
+normal quantiles. To check the formula, the power is computed by summing over every outcome of the test: near
+80% (the asymptotic test is exact only to a few percentage points). Needs scipy and statsmodels.
 """
 
 import math
@@ -23,7 +23,7 @@ def needed(difference: float, discordance: float) -> float:
 
 
 def power(n: int, difference: float, discordance: float) -> float:
-    """The chance that McNemar's test without correction says that the models differ."""
+    """The probability that McNemar's test without correction finds the models different."""
     total, share = 0.0, (discordance + difference) / (2 * discordance)
     for disagree in range(1, n + 1):
         chance = binom.pmf(disagree, n, discordance)
@@ -40,7 +40,7 @@ def rows() -> list[str]:
     for n in (10, 50, 65, 130, 250, 325, 2600, 50_000):
         for p in (0.5, 0.9, 0.95, 1.0):
             low, high = proportion_confint(p * n, n, alpha=0.05, method="wilson")
-            # Clipped to 0..1, which the centre is not: half of the unclipped interval is what is compared.
+            # The interval is clipped to 0..1, its centre is not: so half the unclipped width is compared.
             centre = (p + Z * Z / (2 * n)) / (1 + Z * Z / n)
             out.append(f"wilson,{p},{n},{float(max(high - centre, centre - low))!r}")
     for difference, discordance in ((0.01, 0.1), (0.02, 0.1), (0.05, 0.1), (0.05, 0.2), (0.1, 0.3), (0.005, 0.05)):

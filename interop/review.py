@@ -1,7 +1,8 @@
-"""`isn review` by keyboard, in headless Chromium: a hundred suspects, a kill in the middle, and every decision in the ledger.
+"""`isn review` by keyboard in headless Chromium: a hundred suspects, a kill in the middle, and every decision
+is in the ledger.
 
 usage: review.py ISN WORK        (needs Python's `selenium`, chromium and chromedriver)
-Writes pictures of the page to WORK/review-*.png, to be looked at.
+Writes screenshots of the page to WORK/review-*.png for inspection.
 """
 
 import csv
@@ -82,7 +83,7 @@ browser.get(first["url"])
 try:
     for number, image in enumerate(images, start=1):
         if number == 51:
-            # The page has gone on: the fiftieth is answered, and so on the disk.
+            # The page has moved on: the fiftieth image is answered, and so the decision is on disk.
             title_begins(f"51 of {HUNDRED}")
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
@@ -98,7 +99,7 @@ try:
         press(key)
         expected.append((image.stem, says, other if says == "relabel" else ""))
         if number in (10, 60):
-            # One step back, and another mind.
+            # One step back, and a different decision.
             title_begins(f"{number + 1} of")
             press(Keys.ARROW_LEFT)
             title_begins(f"{number} of")
@@ -110,7 +111,7 @@ try:
     title_begins("the end")
     assert f"{HUNDRED} of {HUNDRED} decided" in browser.page_source
     shot("end")
-    # A typed note is no command.
+    # Letters typed into a note are not commands.
     press(Keys.ARROW_LEFT)
     title_begins(f"{HUNDRED} of")
     press("w")

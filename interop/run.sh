@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# The checks against programs that are not ours. Installs what they need where it can (Debian's packages as
-# root, Python packages into virtual environments); says loudly what it could not run. Two checks run at a
-# time, since many mostly wait for a server or a download. A check's output comes in one piece, once it has
-# ended. After a failure no other begins. usage: interop/run.sh
+# Checks against independent programs. Installs what they need where it can (Debian packages as root, Python
+# packages into virtual environments); says loudly what it could not run. Two checks run at a time, since many
+# mostly wait for a server or a download. A check's output is printed in one piece when it ends. After a
+# failure no other check starts.
+# usage: interop/run.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
@@ -14,7 +15,7 @@ need() { # command-or-path package
     [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "MISSING: $1 (package $2)"; return 1; }
     apt-get install -y -qq "$2" >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq "$2" >/dev/null; }
 }
-step() { # WHAT COMMAND...: runs a command with a home of its own, prints what it said, and fails as it does
+step() { # WHAT COMMAND...: runs a command with its own home, prints its output, and returns its exit status
     local what=$1 begun=$SECONDS ended=0 said
     [ ! -e "$work/failed" ] || exit 1
     said=$(mktemp "$work/step-XXXX")
@@ -28,7 +29,7 @@ step() { # WHAT COMMAND...: runs a command with a home of its own, prints what i
     } 9>"$work/printing"
     return $ended
 }
-begin() { # FUNCTION: begins the steps of a function, once fewer than two others are under way
+begin() { # FUNCTION: starts the steps of a function once fewer than two others are running
     while [ "$(jobs -rp | wc -l)" -ge 2 ]; do wait -n || true; done
     "$1" &
 }
@@ -37,7 +38,7 @@ venv() { # NAME PACKAGE...
     "$work/venv-$1/bin/pip" install -q --disable-pip-version-check "${@:2}"
 }
 
-# Everything that apt-get installs, before anything else: two cannot run at a time.
+# All apt-get installations come first: two cannot run at a time.
 need b3sum b3sum && need zstd zstd && need ssh-keygen openssh-client && need curl curl
 checks=()
 able() { # FUNCTION PROGRAM PACKAGE [PROGRAM PACKAGE]...: whether a check can run here
@@ -52,7 +53,7 @@ able() { # FUNCTION PROGRAM PACKAGE [PROGRAM PACKAGE]...: whether a check can ru
 data="${ISN_TEST_DATA:-../shared/data}"
 need strace strace || true
 
-# Those that take longest first.
+# The slowest checks first.
 able python_package
 able buckets npm npm
 able real_images /usr/bin/time time
@@ -66,8 +67,7 @@ able power_cuts
 able web_server nginx nginx-light
 able wrong_clock faketime faketime
 
-# Examples have the dependencies of tests. So both are compiled as the tests were, and nothing twice after
-# them.
+# Examples share the dependencies of tests, so both are compiled as the tests were, and nothing twice.
 printf '\n== the program\n'
 cargo build --locked --features full --bin isn --example write-log
 isn="$PWD/target/debug/isn"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# A real slice of ImageNet (10 classes) from raw files to a pull over HTTP: one dataset hash, whatever the threads, the
-# order of the files and the locale. usage: interop/slice.sh ISN DATA WORK
+# A real slice of ImageNet (10 classes) from raw files to a pull over HTTP: one dataset hash for any number of
+# threads, order of files and locale.
+# usage: interop/slice.sh ISN DATA WORK
 set -euo pipefail
 isn=$1 data=$(realpath "$2") work=$3
 here=$(cd "$(dirname "$0")" && pwd)
@@ -32,7 +33,7 @@ recipe slice "$data/ilsvrc-slice" > slice.toml
 pin() { sed -n 's/^ *pin *//p'; }
 
 LC_ALL=C "$isn" build slice.toml --source "$data/ilsvrc-slice" --out out1 -j1 -q | pin > pin1
-# The same files, made in another order.
+# The same files, created in another order.
 mkdir other && (cd "$data/ilsvrc-slice" && find train val -type f | sort -R | cpio -pdmu --quiet "$work/other" 2>/dev/null) \
     || (cd "$data/ilsvrc-slice" && find train val -type f | sort -R | while read -r f; do mkdir -p "$work/other/$(dirname "$f")"; cp "$f" "$work/other/$f"; done)
 LC_ALL=tr_TR.UTF-8 "$isn" build slice.toml --source other --out out2 -j2 -q | pin > pin2

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Registries in buckets, against servers that are not ours: moto's S3 (publish, pull, two who publish at once, mirrors there
-# and back), s3rver, which ignores If-None-Match and has to be refused, and azurite for az://. Of gs:// there is no server
-# to be had. Installs them by pip and npm below WORK; all of them listen on 127.0.0.1 only.
+# Registries in buckets, against independent servers: moto's S3 (publish, pull, two concurrent
+# publishers, mirrors to and from it), s3rver, which ignores If-None-Match and must be refused, and
+# azurite for az://. No server for gs:// is available. Installs them with pip and npm below WORK; all of
+# them listen on 127.0.0.1 only.
 # usage: interop/stores.sh ISN WORK        (an isn with the feature cloud)
 set -euo pipefail
 isn=$(realpath "$1") work=$2/stores
@@ -36,7 +37,8 @@ python3 -m venv venv
 venv/bin/pip install -q --disable-pip-version-check 'moto[server]' boto3
 npm install --silent --no-audit --no-fund --prefix node s3rver azurite >npm.log 2>&1 || { cat npm.log; exit 1; }
 
-# Two versions of a dataset, the second with one image more; and one of 40 MB, whose shards go in parts.
+# Two versions of a dataset, the second with one more image; and one of 40 MB, whose shards
+# are uploaded in parts.
 python3 - <<'PYTHON'
 import random, struct, zlib
 from pathlib import Path
@@ -108,7 +110,7 @@ fails 6 "registry.json is not in s3://isn-first/reg" "$isn" list --registry $R
 "$isn" --quiet publish out1 --registry $R --key me | tee published
 "$isn" --quiet publish out2 --registry $R --key me >/dev/null
 "$isn" --quiet publish outbig --registry $R --key me >/dev/null
-# An ETag with a hyphen is that of a multipart upload.
+# An ETag with a hyphen belongs to a multipart upload.
 s3 etags isn-first >etags
 grep -q -- "-" etags || { echo "FAILED: no object was sent in parts"; exit 1; }
 log=$(grep -o 'isn.local/[^ ]*' published | head -1)
@@ -122,7 +124,7 @@ diff <(cd tree-noise@1.0 && find . -type f | sort | xargs sha256sum) \
 "$isn" --quiet yank noise@1.0 --reason "labels are wrong" --registry $R --key me >/dev/null
 "$isn" --quiet registry check $R
 fails 5 "was not contacted: offline" "$isn" --offline list --registry $R
-# A version without images: an empty object marks it.
+# A rebuild-only version: an empty object marks it.
 B=s3://isn-first/bare
 "$isn" --quiet publish out1 --registry $B --key me --rebuild-only >/dev/null
 "$isn" trust add $B "$("$isn" key show me)" >/dev/null
@@ -152,7 +154,7 @@ for name in a1 a2 a3 a4 a5 b1 b2 b3 b4 b5; do
     grep -q "$name" listed || { echo "FAILED: $name is not listed"; cat listed; exit 1; }
     "$isn" --quiet pull $name@1.0 --registry $R --no-cache --to tree-$name >/dev/null
 done
-# Owner and release of 2 + 10 names, one more version, one yank: each in the log once.
+# Owner and release of 2 + 10 names, one more version, one yank: each is in the log once.
 [ "$(count log.json size)" = 26 ] || { echo "FAILED: the log has not 26 entries"; cat log.json; exit 1; }
 
 echo "- mirrors: to a folder, on to another bucket, and back"
@@ -167,7 +169,7 @@ diff -r -x '.isn-*' folder back
 "$isn" --quiet mirror s3://isn-second some noise@1.1 >/dev/null
 "$isn" trust add some "$log" >/dev/null
 "$isn" --quiet pull noise@1.1 --registry some --no-cache --to tree-some 2>/dev/null >/dev/null
-# ISN.json names the registry that it came from.
+# ISN.json names the registry that the version came from.
 diff -r -x ISN.json tree-noise@1.1 tree-some
 [ "$(s3 keys isn-first | grep -c isn-probe)" = 0 ] || { echo "FAILED: probes are left"; exit 1; }
 fails 5 "is not there: is the bucket's name right?" "$isn" publish out1 --registry s3://isn-nobody --key me
@@ -192,7 +194,7 @@ node node/node_modules/.bin/azurite-blob --silent --skipApiVersionCheck --locati
 servers+=($!)
 wait_for "$azure" azurite
 export AZURE_STORAGE_USE_EMULATOR=true AZURITE_BLOB_STORAGE_URL=http://127.0.0.1:$azure
-# The key that every azurite has, as its documentation prints it.
+# The key of every azurite, as published in its documentation.
 cat >container.js <<'JS'
 const { StorageSharedKeyCredential, BlobServiceClient } = require("@azure/storage-blob");
 const key = new StorageSharedKeyCredential("devstoreaccount1",

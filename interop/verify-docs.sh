@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Runs the ```sh blocks of docs/verify.md, word for word and in their order, against fresh pulls of demobirds from the
-# folder registry/: the page says nothing that was not tried. Then breaks a tree in ways that the page claims to find.
-# usage: interop/verify-docs.sh ISN (needs b3sum, ssh-keygen, tar, zstd; go with x/mod for the log; python3 for the golden
-# version of docs/format.md)
+# Runs the ```sh blocks of docs/verify.md, word for word and in order, against fresh pulls of demobirds from
+# the folder registry/, so that everything on the page is tested. Then breaks a tree in ways that the page
+# claims to find.
+# usage: interop/verify-docs.sh ISN (needs b3sum, ssh-keygen, tar, zstd; go with x/mod for the log; python3
+# for the golden version of docs/format.md)
 set -euo pipefail
 isn=$(realpath "$1")
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -20,7 +21,7 @@ cp -r "$root/registry" registry
 "$isn" prove demobirds@1.0 --registry registry --out proof --quiet > /dev/null
 cp "$root/interop/log/oracle.go" .
 
-# The blocks under the headings that have $1 in them (all of them if it is empty) and not $2.
+# Prints the blocks under headings that contain $1 (all of them if it is empty) and not $2.
 blocks() { awk -v want="$1" -v but="${2:-}" '/^## /{ on = index($0, want) && (but == "" || !index($0, but)) }
     /^```/{ if (in_sh) in_sh = 0; else in_sh = /^```sh$/; next } in_sh && on' "$root/docs/verify.md"; }
 log="A registry's log"
@@ -35,7 +36,7 @@ fi
 sh -eu all.sh > all.log 2>&1 || { tail -n 20 all.log; echo "docs/verify.md: a command failed"; exit 1; }
 grep -q 'Good "statement@isn.v1" signature for publisher' all.log
 
-# Each fault must make the commands of its section fail, and isn verify.
+# Each fault must make the commands of its section fail, and isn verify, too.
 blocks "A tree, with b3sum" > tree.sh
 blocks "A release, with ssh-keygen" > release.sh
 refused() { # what, script
@@ -90,7 +91,7 @@ mkdir cut && tar --zstd -xf cut.tar.zst -C cut
 echo "as the page says: a shard cut between frames passes zstd -t and tar"
 echo "docs/verify.md: all commands ran"
 
-# docs/format.md, read by somebody else: the golden version without isn.
+# An independent reader of docs/format.md: the golden version without isn.
 if command -v python3 > /dev/null; then
     python3 "$root/tests/vectors/version-1/check.py"
 else

@@ -1,4 +1,4 @@
-//! A bundle of a log's entries, as a server or a claim has it: what is read is what would be written.
+//! A bundle of log entries from a server or a log claim: what is read is written back unchanged.
 #![no_main]
 
 use isn_format::log::bundle;

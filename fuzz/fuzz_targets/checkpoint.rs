@@ -1,4 +1,4 @@
-//! A log's checkpoint that any server could send, and a vkey that anybody could hand on.
+//! A log's checkpoint from an untrusted server, and an untrusted vkey.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -18,7 +18,7 @@ fuzz_target!(|data: &[u8]| {
         assert!(data.starts_with(signed.text()));
         assert!(signed.claimed_size() <= MAX_SIZE);
         if let Ok(checkpoint) = signed.verify(&KEY) {
-            // Nobody but the key's holder can make another text; lines by others may follow it.
+            // Only the key's holder can sign another text; signature lines of others may follow it.
             assert!(SIGNED.starts_with(signed.text()));
             assert_eq!((checkpoint.size, checkpoint.root), (signed.claimed_size(), signed.claimed_root()));
         }

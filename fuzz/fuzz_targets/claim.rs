@@ -1,4 +1,4 @@
-//! A claim that anybody with access to a registry's storage could leave there.
+//! A log claim left by anybody who can write to a registry's storage.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use isn_format::log::{LogKey, Replica, SignedClaim, bundle};
 use libfuzzer_sys::fuzz_target;
 
-/// The claim of the vectors, and the log in which it stands.
+/// The log claim in the test vectors, and the log that it belongs to.
 const SIGNED: &[u8] = include_bytes!("../../tests/vectors/log/claim");
 const ENTRIES: &[u8] = include_bytes!("../../tests/vectors/log/tile/entries/000.p/9");
 static KEY: LazyLock<LogKey> =
@@ -21,7 +21,7 @@ static BASE: LazyLock<Replica> = LazyLock::new(|| {
 
 fuzz_target!(|data: &[u8]| {
     let Ok(claim) = SignedClaim::parse("fuzz", data) else { return };
-    // Nobody but the key's holder can make another.
+    // Only the key's holder can make another.
     assert!(claim.verify(&BASE).is_err() || data == SIGNED);
     assert!(!claim.is_of(4, &KEY) || data == SIGNED);
     assert!(!claim.is_of(5, &KEY));

@@ -1,5 +1,5 @@
-//! Whatever a registry may serve as manifest, index, pack, classes.csv, split assignments or B3SUMS, or a cache as a table: an error or a
-//! value, never a panic; and what is read is written back as it was.
+//! An untrusted manifest, index, pack, classes.csv, split assignment or B3SUMS from a registry, or a table
+//! from a cache: an error or a value, never a panic; and what is read is written back unchanged.
 #![no_main]
 
 use isn_format::class::{classes_csv, parse_classes};
@@ -49,7 +49,7 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// A zstd frame of one raw block, so that the fuzzer reaches the lines behind the compression.
+/// A zstd frame of one raw block, so that the fuzzer reaches the lines inside the compressed data.
 fn isn_compressed(bytes: &[u8]) -> Vec<u8> {
     let bytes = &bytes[..bytes.len().min(100_000)];
     let length = bytes.len() as u32;

@@ -1,5 +1,6 @@
-//! A log with anything in it, replayed. The input is a bundle. An entry of one byte stands for that one of the vectors'
-//! valid entries, so that signatures are no wall: the fuzzer orders them, and puts its own between.
+//! Replays a log with arbitrary entries. The input is a bundle. An entry of one byte stands for the valid
+//! entry with that number in the test vectors, so that signatures do not stop the fuzzer: it orders valid
+//! entries and puts its own between them.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -37,7 +38,7 @@ fuzz_target!(|data: &[u8]| {
             assert_eq!(history.rejected(), before.rejected());
         }
     }
-    // What is kept between two runs is all that counts.
+    // A history that is stored between two runs is complete.
     let kept = serde_json::to_vec(&history).expect("a history can be kept");
     assert_eq!(serde_json::from_slice::<History>(&kept).expect("and read"), history);
 });

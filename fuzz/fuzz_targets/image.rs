@@ -6,7 +6,7 @@ use isn_pixels::{Pipeline, dimensions};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    // A header that claims a huge image costs memory, not correctness: the cap has tests of its own.
+    // A header that claims a huge image would only use up memory here: the limit has tests of its own.
     if dimensions(data, ExifOrientation::Apply).is_ok_and(|(w, h)| u64::from(w) * u64::from(h) > 1 << 20) {
         return;
     }

@@ -1,4 +1,4 @@
-//! Ledgers, groups and published claims, as anybody may have written them: rows or errors, and rows read back.
+//! Untrusted ledgers, groups and published claims: rows or errors, and rows are read back unchanged.
 #![no_main]
 
 use isn_format::groups::Groups;

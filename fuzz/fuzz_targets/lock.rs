@@ -1,4 +1,4 @@
-//! A lock file, as it comes with a project that anybody may have written: what is read is written back the same.
+//! An untrusted lock file of a project: what is read is written back unchanged.
 #![no_main]
 
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! A `.npy` file of probabilities or labels: an array or an error, and never more memory than the file has bytes for.
+//! A `.npy` file of probabilities or labels: an array or an error, and never more memory than
+//! the file has bytes.
 #![no_main]
 
 use isn_registry::audit::labels::{Filter, Rank, check, find};

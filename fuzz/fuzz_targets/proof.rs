@@ -1,4 +1,4 @@
-//! A proof file that anybody could hand on: one spelling, and no statement but the one that the log has.
+//! An untrusted proof file: it has one spelling, and its statement is the one in the log.
 #![no_main]
 
 use std::sync::LazyLock;

@@ -1,5 +1,5 @@
-//! What a client sends to `isn serve`, from its first byte on: HTTP/1.1, HTTP/2 or neither, to a server that also takes
-//! uploads. It is a real one on loopback, so what is tried is what hyper makes of the bytes, and what isn makes of that.
+//! The bytes a client sends to `isn serve`: HTTP/1.1, HTTP/2 or neither, to a server that also accepts
+//! uploads. It is a real server on loopback, so this tests hyper's parsing as well as isn's use of it.
 #![no_main]
 
 use std::fs;
@@ -14,12 +14,12 @@ use isn_registry::known_logs::KnownLogs;
 use isn_registry::trust::TrustStore;
 use libfuzzer_sys::fuzz_target;
 
-/// In files beside those that a registry shows.
+/// The content of files that the registry must not serve.
 const SECRET: &[u8] = b"nobody may read this";
-/// A client that takes longer than this is no client's fault.
+/// A request that takes longer than this is the server's fault.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The address of the one server of this process.
+/// The address of this process's only server.
 static SERVER: LazyLock<SocketAddr> = LazyLock::new(|| {
     let root = std::env::temp_dir().join(format!("isn-fuzz-request-{}", std::process::id()));
     let _ = fs::remove_dir_all(&root);
@@ -31,7 +31,7 @@ static SERVER: LazyLock<SocketAddr> = LazyLock::new(|| {
     write("registry/registry.json", include_bytes!("../../registry/registry.json"));
     let object = Digest::of(b"x").to_string();
     write(&format!("registry/objects/{}/{object}.csv", &object[..2]), b"x");
-    // What a token has staged, of a name that a server takes over from one before it.
+    // An object staged by a token, as an earlier server may have left it.
     let staged = format!("registry/.isn-staging/a/objects/{}/{object}.csv", &object[..2]);
     for secret in ["registry/secret", "registry/recipes/a/key", &staged, "secret"] {
         write(secret, SECRET);
@@ -68,7 +68,7 @@ static SERVER: LazyLock<SocketAddr> = LazyLock::new(|| {
 fuzz_target!(|data: &[u8]| {
     let mut client = TcpStream::connect(*SERVER).expect("the server listens");
     client.set_read_timeout(Some(PATIENCE)).expect("is not zero");
-    // It may have said no and closed before all was sent.
+    // The server may have refused and closed the connection before everything was sent.
     let _ = client.write_all(data).and_then(|()| client.shutdown(Shutdown::Write));
     let mut answer = Vec::new();
     let late = |e: &std::io::Error| {

@@ -1,4 +1,4 @@
-//! A shard and a frame under their right hashes, with anything in them.
+//! A shard and a frame with correct hashes and arbitrary content.
 #![no_main]
 
 use isn_format::digest::Digest;

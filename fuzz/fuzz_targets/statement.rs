@@ -1,4 +1,4 @@
-//! A signed statement or a public key line that anybody could have written: one spelling or an error.
+//! An untrusted signed statement or public key line: one spelling or an error.
 #![no_main]
 
 use isn_format::key::PublicKey;

@@ -1,4 +1,4 @@
-//! An archive of source images: what is found lies inside it, under a name that leads nowhere else.
+//! An archive of source images: every image lies inside it, under a name that leads nowhere else.
 #![no_main]
 
 use isn_registry::source::tar::walk::walk;

@@ -1,4 +1,4 @@
-//! Files of tokens: those that a client shows, by host, and those that a server knows, by their hashes.
+//! Files of tokens: a client's, by host, and a server's, by hash.
 #![no_main]
 
 use isn::serve::tokens;
@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|data: &[u8]| {
     match Token::parse_file("fuzz", data.to_vec()) {
         Ok(tokens) => assert!(tokens.iter().all(|token| token.host == token.host.to_ascii_lowercase())),
-        // Whatever is wrong, no secret is quoted.
+        // No error quotes a secret.
         Err(e) => assert_eq!(e.to_string(), "fuzz: expected lines of the form \"HOST\" = \"TOKEN\""),
     }
     if let Ok(tokens) = tokens::parse("fuzz", &String::from_utf8_lossy(data)) {

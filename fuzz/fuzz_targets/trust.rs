@@ -1,4 +1,4 @@
-//! A user's `trust.toml`, damaged or not: no key is there twice.
+//! A user's `trust.toml`, possibly damaged: no key is in it twice.
 #![no_main]
 
 use std::path::Path;

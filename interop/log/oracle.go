@@ -1,11 +1,12 @@
-// Checks a registry's transparency log without isn: with x/mod, the code by which Go's own tools check Go's checksum
-// database.
+// Checks a registry's transparency log without isn, using x/mod, the code that Go's own tools check Go's
+// checksum database with.
 //
 //	oracle log REGISTRY VKEY [OLDER-CHECKPOINT...]   the whole log; that it continues each of the older checkpoints
 //	oracle entry REGISTRY VKEY NUMBER                the same, then writes an entry to the standard output
 //	oracle proof FILE VKEY                           a file by `isn prove`; writes its entry to the standard output
 //
-// VKEY is the log's key, NAME+ID+BASE64, from somewhere that you trust. Exit code 1 and a message if anything is wrong.
+// VKEY is the log's key, NAME+ID+BASE64, from a source that you trust. Exits with 1 and a message
+// if anything is wrong.
 package main
 
 import (
@@ -25,7 +26,7 @@ import (
 const (
 	height = 8           // of a tile
 	width  = 1 << height // of a full one
-	all    = 1000        // up to so many entries, each is proved
+	all    = 1000        // up to this many entries, each is proved
 )
 
 func main() {
@@ -57,7 +58,7 @@ func run(args []string) error {
 	return errors.New("usage: oracle log REGISTRY VKEY [CHECKPOINT...] | entry REGISTRY VKEY NUMBER | proof FILE VKEY")
 }
 
-// checkpoint verifies a note with a log's key and reads the tree that it signs: origin, size, root.
+// checkpoint verifies a note with a log's key and returns the tree that it signs: origin, size, root.
 func checkpoint(data []byte, vkey string) (tree tlog.Tree, err error) {
 	verifier, err := note.NewVerifier(vkey)
 	if err != nil {
@@ -152,7 +153,7 @@ func checkLog(registry, vkey string, older []string) ([][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Believes no tile that does not lead to the root which the checkpoint signs.
+	// Accepts only tiles that lead to the root signed by the checkpoint.
 	reader := tlog.TileHashReader(tree, log)
 
 	var entries [][]byte
@@ -193,8 +194,8 @@ func checkLog(registry, vkey string, older []string) ([][]byte, error) {
 	return entries, nil
 }
 
-// checkInclusion proves entries one by one, as a client does that has the checkpoint alone: all of a small log; of a
-// larger one the first and last, those at the edges of tiles, and some hundred between.
+// checkInclusion proves entries one by one, as a client with only the checkpoint does: all entries of a small
+// log; of a larger one the first and last, those at the edges of tiles, and some hundred between.
 func checkInclusion(tree tlog.Tree, entries [][]byte, reader tlog.HashReader) (proved int, err error) {
 	for n := int64(0); n < tree.N; n++ {
 		isEdge := n%width <= 1 || n%width == width-1
@@ -213,8 +214,8 @@ func checkInclusion(tree tlog.Tree, entries [][]byte, reader tlog.HashReader) (p
 	return proved, nil
 }
 
-// checkTiles makes all tiles of the tree from the entries, and compares: those of higher levels, which no proof above
-// need have read, included.
+// checkTiles computes all tiles of the tree from the entries and compares them, including those of higher
+// levels, which the proofs above may not have read.
 func checkTiles(log tiles, tree tlog.Tree, entries [][]byte) error {
 	var stored []tlog.Hash
 	reader := tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {

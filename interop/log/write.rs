@@ -2,9 +2,10 @@
 //!
 //! usage: write-log REGISTRY LOGS ENTRIES CHECKPOINTS
 //!
-//! `REGISTRY` may be there, with an empty log. `LOGS` is the folder `logs` of an `ISN_HOME`, which has the log's private
-//! key or gets it. Statements are appended in batches of 1, 2, 3, 5, 8 and so on, so that bundles and tiles begin and end
-//! anywhere; the checkpoint after each batch but the last is kept in the folder `CHECKPOINTS`, named after its size.
+//! `REGISTRY` may exist, with an empty log. `LOGS` is the folder `logs` of an `ISN_HOME`, which has the log's
+//! private key or gets it. Statements are appended in batches of 1, 2, 3, 5, 8 and so on, so that bundles and
+//! tiles begin and end anywhere; the checkpoint after each batch but the last is kept in the folder
+//! `CHECKPOINTS`, named after its size.
 
 use std::error::Error;
 use std::fs;
@@ -46,7 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// As many statements as `count`, by one key: the claim, then 0.0, 0.1 and so on to 0.999, 1.0 …
+/// Makes `count` statements by one key: the claim, then releases 0.0, 0.1 and so on to 0.999, 1.0 …
 fn statements(name: Name, count: u32) -> Result<Vec<SignedStatement>, Box<dyn Error>> {
     let key = PrivateKey::generate("oracle")?;
     let claim = Owner {

@@ -37,8 +37,8 @@ fn code(path: &Path) -> String {
     text.lines().filter(|line| !line.trim_start().starts_with("//")).collect()
 }
 
-/// The imports in a folder that break the map in its `root` file. Other files name its modules after
-/// `prefix`.
+/// The imports in a folder that break the map in its `root` file. Other files name
+/// its modules after `prefix`.
 fn imports_that_point_up(src: &Path, root: &str, prefix: &str) -> Vec<String> {
     let map = fs::read_to_string(src.join(root)).unwrap();
     let rows = rows(&map);

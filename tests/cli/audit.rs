@@ -111,8 +111,8 @@ fn copies_are_found_and_nothing_else() {
     assert!(html.matches("<img src=\"data:image/jpeg;base64,").count() == 11 && !html.contains("<script"));
     assert!(html.contains("Across splits (leakage): 4 groups"));
 
-    // The number of threads changes nothing. Stricter limits find less: only the mirrored copy matches at
-    // every pixel.
+    // The number of threads changes nothing. Stricter limits find less: only the mirrored copy
+    // matches at every pixel.
     assert_eq!(
         audit(&sandbox, &["duplicates", "data", "-j", "3"]),
         audit(&sandbox, &["duplicates", "data", "-j", "1"])

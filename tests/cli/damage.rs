@@ -113,8 +113,8 @@ fn every_damage_is_found_or_does_not_matter() {
                 Role::Hint | Role::UnusedHint => {}
             }
 
-            // Each case pulls into a new folder, so that it cannot resume what an earlier failed pull
-            // fetched.
+            // Each case pulls into a new folder, so that it cannot resume what an
+            // earlier failed pull fetched.
             case_number += 1;
             let tree = format!("tree{case_number}");
             let pulled = sandbox.pull("grads@1.0", &["--to", &tree]);
@@ -174,8 +174,8 @@ fn an_object_in_the_place_of_another_is_found() {
     let (sandbox, _) = Sandbox::published();
     sandbox.build_second_version();
     sandbox.publish("out2");
-    // The second version's release, index and so on are intact and correctly signed, but not what is asked
-    // for.
+    // The second version's release, index and so on are intact and correctly signed, but not
+    // what is asked for.
     sandbox.copy("reg", "good");
     let swap =
         |from: &str, to: &str| sandbox.write(&format!("reg/{to}"), &sandbox.read(&format!("good/{from}")));

@@ -36,8 +36,8 @@ fn the_demo_is_built_signed_and_published_again_byte_for_byte() {
     for field in ["pin", "manifest", "images", "bytes"] {
         assert_eq!(built[field], info[field], "{field}");
     }
-    // The index, the split and everything else have the same bytes; only a shard may differ, with zstd's
-    // version.
+    // The index, the split and everything else have the same bytes; only a shard may
+    // differ, with zstd's version.
     let key = format!("{REPOSITORY}/registry/keys/demo");
     let log_key = format!("{REPOSITORY}/registry/keys/log");
     sandbox.isn(&["registry", "init", "reg", "--origin", "isn/bundled", "--log-key", &log_key]).ok();
@@ -58,8 +58,8 @@ fn the_demo_is_built_signed_and_published_again_byte_for_byte() {
 
 #[test]
 fn the_recipes_that_await_a_publisher_are_whole() {
-    // imagebirds also builds with the drawn birds in place of photographs: the same five classes, another
-    // name.
+    // imagebirds also builds with the drawn birds in place of photographs: the same
+    // five classes, another name.
     let sandbox = Sandbox::new();
     let folder = |name: &str| format!("{REPOSITORY}/registry/recipes/{name}");
     let ledger = std::fs::read(format!("{}/corrections.csv", folder("imagebirds"))).unwrap();

@@ -21,8 +21,8 @@ struct Disk {
     /// The faults that were found.
     faults: Vec<String>,
     checkpoints: usize,
-    /// The folder of a checkpoint that the home does not yet have on disk, and the number of checkpoints that
-    /// it has.
+    /// The folder of a checkpoint that the home does not yet have on disk, and the number of
+    /// checkpoints that it has.
     to_remember: Option<PathBuf>,
     remembered: usize,
     /// The number of checkpoints that the home had on disk before each checkpoint of the registry.
@@ -190,8 +190,8 @@ fn what_a_checkpoint_refers_to_is_on_disk_before_it() {
         assert_eq!(disk.faults, [""; 0], "{out}");
         // One checkpoint of the empty log, and one of the log with the release.
         assert_eq!(disk.checkpoints, if out == "out" { 2 } else { 1 });
-        // isn remembers a checkpoint before it signs it, except the empty log's, which is the same for
-        // everybody.
+        // isn remembers a checkpoint before it signs it, except the empty log's, which is
+        // the same for everybody.
         assert_eq!(disk.shown_after, if out == "out" { vec![0, 2] } else { vec![1] }, "{out}");
         assert_eq!((disk.dirty.len(), disk.lost()), (0, Vec::new()), "{out}");
         let calls = |name: &str| disk.calls.get(name).copied().unwrap_or_default();

@@ -130,8 +130,7 @@ fn bytes_that_are_not_the_right_ones() {
     let (sandbox, pin) = published();
     let shard = sandbox.read(&sandbox.objects("reg", SHARD)[0]).len() as u64;
     drop((sandbox, pin));
-    // First the end of the archive is cut off, then one frame as well, so that the file ends on a frame
-    // boundary.
+    // A flipped bit, a file that ends early, and a response that was compressed in transit.
     rows(vec![
         (SHARD, 1, Fault::Flip(shard / 2), Right),
         (SHARD, ALWAYS, Fault::Flip(shard / 2), Fails(3, "frame's BLAKE3")),

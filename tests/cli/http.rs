@@ -111,8 +111,8 @@ fn faults_that_end_a_pull_leave_no_tree_and_the_next_pull_succeeds() {
         (".tar.zst", Fault::Cut(0), 5, ".tar.zst"),
     ] {
         let server = Server::faulty(&sandbox.path("reg"), on, usize::MAX, fault.clone());
-        // The images of this class begin after the start of the shard, so wrong bytes differ from the right
-        // ones.
+        // The images of this class begin after the start of the shard, so wrong bytes differ
+        // from the right ones.
         let args = [
             "pull",
             &pin,

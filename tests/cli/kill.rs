@@ -99,16 +99,16 @@ fn a_killed_publish_leaves_no_release_or_a_whole_one() {
         &sandbox,
         &publish,
         || {
-            // What was seen of the log is removed, too; otherwise a registry that starts anew would be a
-            // rollback.
+            // What was seen of the log is removed, too; otherwise a registry that starts anew
+            // would be a rollback.
             remove(&sandbox, &["reg", "tree", "home/logs"]);
             let _ = std::fs::remove_file(sandbox.path("home/trust.toml"));
             sandbox.trust_me("reg");
             sandbox.isn(&["registry", "init", "reg", "--log-key", "log-key"]).ok();
         },
         |finished| {
-            // A version is released once its entry is in the log; the release file is written later, as a
-            // convenience.
+            // A version is released once its entry is in the log; the release file is written
+            // later, as a convenience.
             let size = sandbox.isn(&["log", "verify", "--registry", "reg", "--json"]).ok().json();
             let released = size["size"] == 2;
             assert!(released || (size["size"] == 0 && !finished), "{size}");

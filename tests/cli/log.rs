@@ -1,5 +1,5 @@
-//! `isn log`, `isn prove`, `isn verify --proof`, and how a log becomes trusted: first contact, mirrors,
-//! witnesses.
+//! `isn log`, `isn prove`, `isn verify --proof`, and how a log becomes trusted:
+//! first contact, mirrors, witnesses.
 
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -127,8 +127,8 @@ fn mirrors_share_a_log_and_its_trust() {
     forger
         .reader(&["pull", "grads@1.0", "--registry", &server.url, "--to", "c"])
         .fails(0, "is a stale mirror");
-    // The log's key may change meanwhile: a reader who followed the change recognises a new mirror by the new
-    // key.
+    // The log's key may change meanwhile: a reader who followed the change recognises a new mirror
+    // by the new key.
     forger.isn(&["registry", "rotate-key", "reg"]).ok();
     forger.reader(&["info", "grads@1.0", "--registry", "reg"]).ok();
     forger.copy("reg", "later");

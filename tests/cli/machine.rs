@@ -183,8 +183,8 @@ fn fifty_kills_at_random_points_of_a_pull_over_the_network() {
     sandbox.isn(&args).ok();
     let full = begun.elapsed();
     let (mut hit, mut kill) = (0, 0);
-    // Kills more often if the machine is faster now than when `full` was measured, so that many kills come
-    // too late.
+    // Kills more often if the machine is faster now than when `full` was measured, so that many
+    // kills come too late.
     while kill < 50 || (hit <= 10 && kill < 300) {
         kill += 1;
         let _ = fs::remove_dir_all(sandbox.path("tree"));

@@ -1,5 +1,5 @@
-//! Files put into a registry's storage by hand, and a user who trusts no key and reads them with little
-//! memory.
+//! Files put into a registry's storage by hand, and a user who trusts no key and reads
+//! them with little memory.
 
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::statement::{ReleaseStatement, SignedStatement, Statement};

@@ -87,8 +87,8 @@ fn a_part_is_fetched_as_a_part() {
     assert_eq!(selected, expected);
     sandbox.isn(&["verify", "part", "--expect", "demobirds@1.0"]).ok();
 
-    // The same part is already there, and a pull without a selection accepts it in place of the whole
-    // version.
+    // The same part is already there, and a pull without a selection accepts it in place
+    // of the whole version.
     assert_eq!(sandbox.isn(&part).ok().json()["reused_images"], report["images"]);
     sandbox.isn(&["verify", "part", "--expect", "demobirds@1.0"]).ok();
 }
@@ -257,8 +257,8 @@ fn an_unknown_signer_stops_a_pull_until_trusted_and_a_pin_needs_no_key() {
     let signed = sandbox.pull("grads@1.0", &[]).ok().json();
     assert_eq!(signed["signed_by"], serde_json::json!([fingerprint]));
 
-    // A registry is identified by its log, wherever it is; another log is another registry, whoever signed
-    // there.
+    // A registry is identified by its log, wherever it is; another log is another
+    // registry, whoever signed there.
     sandbox.copy("reg", "mirror");
     sandbox.isn(&["pull", "grads@1.0", "--registry", "mirror", "--to", "t2"]).ok();
     sandbox.isn(&["publish", "out", "--registry", "other", "--key", "me"]).ok();

@@ -32,8 +32,8 @@ const ROUNDS: u32 = 200;
 /// The number of kills for each verb.
 const KILLS: u32 = 20;
 
-/// A release of one of four versions in each round, so that two publishers want each; no two statements are
-/// equal.
+/// A release of one of four versions in each round, so that two publishers want each; no
+/// two statements are equal.
 fn release(round: u32, publisher: u32) -> Statement {
     Statement::Release(ReleaseStatement {
         name: "birds".parse().unwrap(),

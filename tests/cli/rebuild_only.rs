@@ -1,5 +1,5 @@
-//! Rebuild-only releases: everything except the pixels is published, and a user who has the source builds the
-//! images.
+//! Rebuild-only releases: everything except the pixels is published, and a user who has the
+//! source builds the images.
 
 use std::fs;
 

@@ -50,8 +50,8 @@ fn tree(sandbox: &Sandbox, name: &str) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// The objects in a folder's `objects/`, by extension; compressed ones are decompressed and named by the
-/// result.
+/// The objects in a folder's `objects/`, by extension; compressed ones are decompressed and
+/// named by the result.
 pub fn objects(dir: &Path) -> BTreeSet<(String, Vec<u8>)> {
     let objects = contents(&dir.join("objects")).into_iter();
     objects
@@ -164,8 +164,8 @@ fn version_1_would_not_be_published_today() {
         }
     }
     fs::copy(out.join(format!("objects/{}/{hex}.json", &hex[..2])), out.join("manifest.json")).unwrap();
-    // Two of its images, one in train and one in val, have the same pixels: the recipe is older than the
-    // gates.
+    // Two of its images, one in train and one in val, have the same pixels: the recipe is
+    // older than the gates.
     let publish = ["publish", "out", "--registry", "again", "--key", "golden/alice"];
     sandbox.isn(&publish).fails(8, "leakage: train/ant/ant_1.png and val/bee/bee_3.png show one picture");
     assert!(!sandbox.path("again").exists());

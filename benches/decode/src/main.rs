@@ -1,5 +1,5 @@
-//! Decodes every file in the folders below the one named, one after the other, and does nothing else: the bound of
-//! what `isn build` can reach. Run and timed by `build.py`.
+//! Decodes every file in the folders below the one named, one after the other, and does nothing else: the
+//! upper bound for `isn build`. `build.py` runs and times it.
 
 use std::path::Path;
 

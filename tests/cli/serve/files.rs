@@ -118,8 +118,8 @@ fn nothing_else_is_served() {
     ] {
         sandbox.write(name, secret);
     }
-    // Symlinks to a file and a folder outside the registry; a symlink that stays inside is served like its
-    // target.
+    // Symlinks to a file and a folder outside the registry; a symlink that stays inside is
+    // served like its target.
     let out = format!("objects/00/00{}.json", "0".repeat(62));
     std::fs::create_dir_all(sandbox.path("reg/objects/00")).unwrap();
     symlink(sandbox.path("secret"), sandbox.path(&format!("reg/{out}"))).unwrap();

@@ -104,8 +104,8 @@ fn what_is_being_sent_is_finished_before_the_end() {
         assert!(ended.stderr.contains("all answers were finished"), "{}", ended.stderr);
         drop(idle);
     }
-    // The server does not wait for a client that never reads the rest; after a second signal it waits for
-    // nobody.
+    // The server does not wait for a client that never reads the rest; after a second signal
+    // it waits for nobody.
     for grace in ["1s", "1h"] {
         let served = Served::start(&sandbox, &["--grace", grace]);
         let mut stream = served.connect();

@@ -123,8 +123,7 @@ fn a_version_is_published_and_pulled() {
     assert!(log.contains("ci: ") && log.contains("entry 1 of the log") && !log.contains(TOKEN), "{log}");
 }
 
-/// The server holds the log's key, and signs nothing into its log that it finds beside it; only its keeper
-/// can read why.
+/// A server that holds the log's key does not sign a planted log claim. Only its keeper can read why.
 #[test]
 fn a_planted_claim_is_not_signed_by_a_server() {
     let (sandbox, statements, packs) = prepared();
