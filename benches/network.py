@@ -1,8 +1,7 @@
 """`isn pull` over a network: two threads against one on loopback, a slow link against `curl`, and `dvc pull`
 of the same files over HTTP.
 
-nginx is not pinned. No cache has anything before a run; `dvc` is skipped if it is not installed beside
-Python.
+nginx is not pinned. All caches are empty before a run; `dvc` is skipped if it is not installed beside Python.
 """
 
 import json

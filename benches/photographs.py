@@ -69,7 +69,7 @@ def class_id(n: int) -> str:
 
 
 def make(isn: Path, work: Path, name: str, count: int, side: int, sources: list[Path]) -> Path:
-    """Makes an ImageFolder `work/name` of `count` landscape photographs with a shortest side of about `side`."""
+    """Makes an ImageFolder `work/name` of `count` landscape photographs, shortest side about `side`."""
     folder = work / name
     if (folder / "train").is_dir():
         return folder

@@ -156,7 +156,7 @@ class Disk:
 
 
 def record(args):
-    """Runs isn; returns its operations on the registry, and when its home remembered a checkpoint, in order."""
+    """Runs isn; returns its operations on the registry and when its home remembered a checkpoint, ordered."""
     trace = work / "trace"
     command = ["strace", "-f", "-y", "-qq", "-xx", "-s", "100000000", "-e", "signal=none", "-e", f"trace={CALLS}", "-o", trace]
     ran = subprocess.run([*command, isn, *args], env=environ, capture_output=True, text=True)
