@@ -186,7 +186,7 @@ CONTENDERS = {
 
 
 def contend(name: str, work: Path, epochs: int) -> None:
-    """Runs in its own process; returns the seconds of each epoch, the first (which verifies) apart."""
+    """In its own process: the seconds of each epoch, the first (which warms up and verifies) apart."""
     run = CONTENDERS[name](work)
     times = []
     for _ in range(epochs + 1):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def serve(folder: Path, work: Path, log: Path | None = None, workers: int = 1) -> tuple[subprocess.Popen, str]:
-    """Starts nginx over a folder; returns it and its URL. `log`: a line per response of status, bytes, path."""
+    """Starts nginx; returns the process and its URL. `log` gets a line per response: status, bytes, path."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
