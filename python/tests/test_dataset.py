@@ -280,7 +280,7 @@ def test_over_http_and_then_without(folder):
     pieces[0].write_bytes(contents)
     with pytest.raises(isn.IntegrityError) as damaged:
         list(pickle.loads(pickle.dumps(everything)))
-    assert str(pieces[0]) in str(damaged.value) and "moved to quarantine" in damaged.value.help
+    assert str(pieces[0]) in str(damaged.value) and "checks every image" in damaged.value.help
     assert not pieces[0].exists()
     # Now it is not there, and may not be fetched.
     with pytest.raises(isn.NetworkError):
