@@ -352,7 +352,7 @@ mod tests {
         std::os::unix::fs::symlink("empty", at("link")).unwrap();
         let free = ["none", "empty", "full", "file", "dangling"].map(|name| is_free(&at(name)).unwrap());
         assert_eq!(free, [true, true, false, false, false]);
-        assert!(is_free(&at("link")).unwrap_err().to_string().contains("is a link"));
+        assert!(is_free(&at("link")).unwrap_err().to_string().contains("is a symlink"));
     }
 
     #[test]
