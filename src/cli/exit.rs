@@ -12,7 +12,8 @@ pub(super) const ERROR: u8 = 1;
 /// Bytes do not match their hash or the format.
 pub(super) const INTEGRITY: u8 = 3;
 const TRUST: u8 = 4;
-const NETWORK: u8 = 5;
+/// Something did not answer, or could not be read where it is.
+pub(super) const NETWORK: u8 = 5;
 const NOT_FOUND: u8 = 6;
 const SOURCE_NEEDED: u8 = 7;
 /// The command worked and found something to look into.

@@ -34,7 +34,7 @@ use super::metrics::Metrics;
 use super::publish::Publishing;
 use super::streams::{Answer, Streams};
 use super::watched::{Activity, Watched};
-use super::{Say, ServeOptions, ServeReport, busy, check_health, publish, text};
+use super::{Say, ServeOptions, ServeReport, busy, publish, readable, text};
 use isn_format::error::{Error, Result};
 
 /// The maximum length of a request's head, in bytes; also how much of an HTTP/1 response waits for the
@@ -319,9 +319,9 @@ async fn file(State(service): State<Arc<Service>>, request: Request) -> Response
 
 async fn health(State(service): State<Arc<Service>>) -> Response {
     let registry = service.options.registry.clone();
-    match tokio::task::spawn_blocking(move || check_health(&registry)).await {
-        Ok(Ok(())) => text(StatusCode::OK, "ok"),
-        _ => text(StatusCode::SERVICE_UNAVAILABLE, "registry.json cannot be read"),
+    match tokio::task::spawn_blocking(move || readable(&registry)).await {
+        Ok(Ok(_)) => text(StatusCode::OK, "ok"),
+        _ => text(StatusCode::SERVICE_UNAVAILABLE, "registry.json or the log's checkpoint cannot be read"),
     }
 }
 

@@ -126,7 +126,7 @@ impl Files {
 }
 
 /// Opens a file below `root`; returns `None` if there is none, or if a symlink leads to a file that is not
-/// public.
+/// public. Anything else in its place is an error, since a reader would take `None` for an answer.
 fn find(root: &Path, path: &Path, public: Public) -> io::Result<Option<Found>> {
     let is_public = |path: &Path| path.to_str().and_then(layout::public).is_some();
     let path = match path.canonicalize() {
@@ -137,7 +137,7 @@ fn find(root: &Path, path: &Path, public: Public) -> io::Result<Option<Found>> {
     };
     // Checked before opening, since opening a pipe would wait for a writer.
     if !path.metadata()?.is_file() {
-        return Ok(None);
+        return Err(io::Error::other("is not a file"));
     }
     let mut file = File::open(&path)?;
     let about = file.metadata()?;
@@ -171,11 +171,7 @@ fn find(root: &Path, path: &Path, public: Public) -> io::Result<Option<Found>> {
 /// Whether the error means that there is no such file, rather than one that cannot be read.
 fn leads_nowhere(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidFilename, NotADirectory, NotFound};
-    #[cfg(unix)]
-    let is_loop = rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::LOOP);
-    #[cfg(not(unix))]
-    let is_loop = false;
-    is_loop || matches!(error.kind(), NotFound | NotADirectory | InvalidFilename)
+    matches!(error.kind(), NotFound | NotADirectory | InvalidFilename)
 }
 
 fn content_type(path: &str) -> &'static str {

@@ -36,7 +36,8 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CON
 use tokio::net::TcpListener;
 
 use isn_format::error::{Error, Missing, Result};
-use isn_registry::files::read_capped;
+use isn_format::log::{MAX_CHECKPOINT, SignedCheckpoint};
+use isn_registry::files::{is_absent, read_capped, read_capped_if_there};
 use isn_registry::known_logs::KnownLogs;
 use isn_registry::registry::{About, MAX_HINT, layout};
 use isn_registry::trust::TrustStore;
@@ -122,14 +123,14 @@ impl Server {
     /// files is not valid; [`Error::Io`] if a file cannot be read.
     pub fn bind(options: &ServeOptions, say: Say) -> Result<Self> {
         let about = options.registry.join(layout::REGISTRY_JSON);
-        if !about.is_file() {
+        if is_absent(&about) {
             return Err(Error::not_found(
                 Missing::Registry,
                 layout::REGISTRY_JSON,
                 options.registry.display(),
             ));
         }
-        let log_key = About::parse(&about.display().to_string(), &read_capped(&about, MAX_HINT)?)?.log_key;
+        let log_key = readable(&options.registry)?.log_key;
         let tls = options.tls.as_ref().map(|(cert, key)| tls::acceptor(cert, key)).transpose()?;
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let builder = builder.worker_threads(options.threads).max_blocking_threads(MAX_WAITING);
@@ -177,10 +178,13 @@ impl Server {
     }
 }
 
-/// Checks that the registry can be read now.
-fn check_health(registry: &Path) -> Result<()> {
-    let path = registry.join(layout::REGISTRY_JSON);
-    About::parse(layout::REGISTRY_JSON, &read_capped(&path, MAX_HINT)?).map(drop)
+/// Reads what every client asks for first: `registry.json`, which is returned, and the log's checkpoint.
+fn readable(registry: &Path) -> Result<About> {
+    let (about, checkpoint) = (registry.join(layout::REGISTRY_JSON), registry.join(layout::CHECKPOINT));
+    if let Some(bytes) = read_capped_if_there(&checkpoint, MAX_CHECKPOINT)? {
+        SignedCheckpoint::parse(&checkpoint.display().to_string(), bytes)?;
+    }
+    About::parse(&about.display().to_string(), &read_capped(&about, MAX_HINT)?)
 }
 
 /// The response to a client that has too much under way. It has no body, which HTTP/2 could not send to a

@@ -225,3 +225,17 @@ fn a_mirror_takes_over_what_the_first_registry_lacks_or_has_wrong() {
     pull("none").fails(3, "frame's BLAKE3");
     assert!(!sandbox.path("none").exists());
 }
+
+#[test]
+fn a_version_that_gave_wrong_bytes_is_named_by_verify() {
+    let (sandbox, reference) = Sandbox::published();
+    sandbox.pull(&reference, &["--to", "tree"]).ok();
+    assert!(!sandbox.isn(&["cache", "verify"]).ok().stdout.contains("doubted"));
+    let index = "ab".repeat(32);
+    sandbox.write(&format!("home/cache/hints/doubted/{index}"), b"");
+    let said = sandbox.isn(&["cache", "verify", "--json"]).ok();
+    assert_eq!(said.json()["doubted"], serde_json::json!([format!("b3:{index}")]));
+    assert!(
+        sandbox.isn(&["cache", "verify"]).ok().stdout.contains("doubted: 1 version, which gave wrong bytes")
+    );
+}

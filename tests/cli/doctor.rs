@@ -67,3 +67,20 @@ fn secrets_are_not_shown_and_must_not_be_readable() {
         assert_eq!(finding(&report, what)["state"], "wrong", "{report}");
     }
 }
+
+/// A registry whose log cannot be read is of no use for names.
+#[cfg(unix)]
+#[test]
+fn a_checkpoint_that_cannot_be_read_is_found() {
+    let (sandbox, _) = Sandbox::published();
+    let checkpoint = sandbox.path("reg/log/checkpoint");
+    fs::remove_file(&checkpoint).unwrap();
+    std::os::unix::fs::symlink("checkpoint", &checkpoint).unwrap();
+    let report = sandbox.isn(&["doctor", "--registry", "reg", "--json"]).fails(8, "log/checkpoint").json();
+    let findings = report["findings"].as_array().unwrap();
+    let wrong = findings.iter().find(|one| one["state"] == "wrong" && one["what"] == "registry reg").unwrap();
+    assert!(wrong["cure"].as_str().unwrap().contains("ls -l"), "{wrong}");
+    fs::remove_file(&checkpoint).unwrap();
+    fs::write(&checkpoint, "no checkpoint").unwrap();
+    sandbox.isn(&["doctor", "--registry", "reg"]).fails(8, "isn verify REGISTRY");
+}

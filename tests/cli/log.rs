@@ -245,3 +245,22 @@ fn witnesses_must_have_seen_the_checkpoint() {
     // The publisher does not need them either to append to the log.
     forger.isn(&["publish", "out2", "--registry", "reg", "--key", "me"]).ok();
 }
+
+/// The log has the entry when outgrown tiles are removed, so a failure there is no failure of the writer.
+#[cfg(unix)]
+#[test]
+fn what_lies_among_outgrown_tiles_does_not_fail_a_writer() {
+    for folder in ["log/tile/0/000.p", "log/tile/entries/000.p"] {
+        let forger = Forger::new();
+        let pipe = forger.path("reg").join(folder).join("1");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        forger.isn(&["trust", "add", "reg", &forger.anchor("reg").to_string()]).ok();
+        let yank = ["yank", "grads@1.0", "--reason", "bad", "--key", "me", "--registry", "reg"];
+        forger.isn(&yank).ok();
+        let said = forger.isn(&["info", "grads@1.0", "--registry", "reg"]).ok().stderr;
+        assert!(said.contains("is yanked"), "{folder}: {said}");
+        forger.isn(&["verify", "reg"]).fails(3, "log/tile");
+        fs::remove_file(&pipe).unwrap();
+        forger.isn(&["verify", "reg"]).ok();
+    }
+}

@@ -76,6 +76,19 @@ impl Sandbox {
         ran(self.command(args).output().unwrap())
     }
 
+    /// Runs `isn` as a user whom permissions bind, as they do not bind root; `None` if that is not possible.
+    #[cfg(unix)]
+    pub fn bound(&self, args: &[&str]) -> Option<Ran> {
+        if !rustix::process::geteuid().is_root() {
+            return Some(self.isn(args));
+        }
+        if !has_tool("setpriv") {
+            return None;
+        }
+        let mut command = self.program("setpriv");
+        Some(ran(command.args(["--bounding-set=-all", "--inh-caps=-all", ISN]).args(args).output().unwrap()))
+    }
+
     /// Makes a source of drawn images: `count` in each of `classes`, in ImageFolder layout without splits.
     pub fn image_folder(&self, name: &str, classes: &[&str], count: usize) {
         for (c, class) in classes.iter().enumerate() {

@@ -235,3 +235,43 @@ fn a_registry_is_checked_wherever_it_is() {
         assert!(ran.stdout.contains(named), "{fault:?} on {on}: {}", ran.stdout);
     }
 }
+
+/// A file without permissions may be whole: that it cannot be read is an error, not damage.
+#[cfg(unix)]
+#[test]
+fn a_file_that_cannot_be_read_is_not_called_damaged() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (sandbox, reference) = Sandbox::published();
+    sandbox.pull(&reference, &["--to", "tree"]).ok();
+    let object = |store: &str, ending: &str| sandbox.objects(store, ending).remove(0);
+    let image =
+        contents(&sandbox.path("tree")).into_iter().find(|(name, _)| name.ends_with(".png")).unwrap().0;
+    let cases = [
+        (object("reg", ".tar.zst"), "reg", 5, "registry"),
+        (object("reg", ".jsonl.zst"), "reg", 5, "registry"),
+        ("reg/log/checkpoint".into(), "reg", 5, "registry"),
+        (object("out", ".tar.zst"), "out", 1, "build"),
+        (format!("tree/{image}"), "tree", 1, "tree"),
+    ];
+    for (file, what, code, kind) in cases {
+        let shut = |mode| fs::set_permissions(sandbox.path(&file), fs::Permissions::from_mode(mode)).unwrap();
+        shut(0o000);
+        let Some(said) = sandbox.bound(&["verify", what, "--json"]) else { return };
+        assert_eq!(said.code, code, "{file}: {}{}", said.stdout, said.stderr);
+        let report = said.json();
+        assert_eq!((&report["ok"], &report["kind"]), (&false.into(), &kind.into()), "{file}");
+        let faults = report["faults"].as_array().unwrap();
+        assert!(faults.iter().all(|fault| fault["kind"] == "unreadable"), "{file}: {report}");
+        let text = sandbox.bound(&["verify", what]).unwrap().stdout;
+        assert!(text.contains("not everything could be read"), "{file}: {text}");
+        // Damage elsewhere is said all the same.
+        sandbox.write(&format!("{what}/objects/aa/thesis"), b"x");
+        assert_eq!(sandbox.bound(&["verify", what]).unwrap().code, 3, "{file}");
+        fs::remove_dir_all(sandbox.path(&format!("{what}/objects/aa"))).unwrap();
+        if what == "tree" {
+            fs::remove_dir(sandbox.path("tree/objects")).unwrap();
+        }
+        shut(0o644);
+        sandbox.isn(&["verify", what]).ok();
+    }
+}

@@ -67,11 +67,7 @@ pub fn open(path: &Path) -> Result<File> {
     if kind.is_file() || kind.is_dir() {
         Ok(file)
     } else {
-        Err(Error::invalid(
-            path.display(),
-            "is not a \
-                                                                                               file",
-        ))
+        Err(Error::invalid(path.display(), "is not a file"))
     }
 }
 

@@ -3,9 +3,20 @@
 use serde_json::json;
 
 use crate::cli::console::Page;
+use crate::cli::exit::{self, ExitCode};
 use crate::cli::output::Output;
 use isn_format::error::count;
-use isn_registry::ops::verify::{Assurance, Verified, VerifyReport};
+use isn_registry::ops::verify::{Assurance, Outcome, Verified, VerifyReport};
+
+/// Returns the exit code of a verification. What could not be read is no proof of damage.
+pub(in crate::cli) fn exit_code(report: &VerifyReport) -> ExitCode {
+    match (report.outcome(), report.kind) {
+        (Outcome::Whole, _) => ExitCode::SUCCESS,
+        (Outcome::Damaged, _) => exit::INTEGRITY.into(),
+        (Outcome::Unread, Verified::Tree | Verified::Build) => exit::ERROR.into(),
+        (Outcome::Unread, Verified::Registry | Verified::Version) => exit::NETWORK.into(),
+    }
+}
 
 /// Prints every fault that was found.
 pub(in crate::cli) fn print(output: &Output, report: &VerifyReport) {
@@ -21,10 +32,15 @@ pub(in crate::cli) fn print(output: &Output, report: &VerifyReport) {
     };
     let checked = count(report.checked as usize, things);
     let what = &report.what;
-    match report.faults.len() {
-        0 => writeln!(text, "ok: {what}: {checked} checked{}", assurance(report)),
-        faults => writeln!(text, "FAILED: {what}: {} in {checked}", count(faults, "fault")),
-    };
+    let faults = count(report.faults.len(), "fault");
+    match report.outcome() {
+        Outcome::Whole => writeln!(text, "ok: {what}: {checked} checked{}", assurance(report)),
+        Outcome::Damaged => writeln!(text, "FAILED: {what}: {faults} in {checked}"),
+        Outcome::Unread => writeln!(
+            text,
+            "FAILED: {what}: not everything could be read, so it may be whole or damaged: {faults} in {checked}"
+        ),
+    }
     if !report.rebuild_only.is_empty() {
         writeln!(text, "  rebuild-only, without images: {}", report.rebuild_only.join(", "));
     }

@@ -11,6 +11,7 @@ use crate::cli::output::Output;
 use crate::cli::render::{path_json, size};
 use crate::cli::run::{Run, Verb};
 use crate::cli::values::{parse_age, parse_size};
+use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, count};
 use isn_registry::cache::{Cache, Damaged, Inventory, Swept};
 use isn_registry::ops::cache::verify;
@@ -45,7 +46,7 @@ impl Verb for CacheCommand {
             CacheCommand::Info => print_info(&run.output, &cache, &cache.inventory()?),
             CacheCommand::Verify => {
                 let (checked, damaged) = verify(&cache, run.jobs, &run.progress)?;
-                print_verify(&run.output, checked, &damaged);
+                print_verify(&run.output, checked, &damaged, &cache.doubted()?);
                 return Ok(exit::success_if(damaged.is_empty(), exit::INTEGRITY));
             }
             CacheCommand::Gc { max_size, older_than, dry_run } => {
@@ -89,7 +90,7 @@ fn print_info(output: &Output, cache: &Cache, inventory: &Inventory) {
     output.print(&text, object);
 }
 
-fn print_verify(output: &Output, checked: u64, damaged: &[Damaged]) {
+fn print_verify(output: &Output, checked: u64, damaged: &[Damaged], doubted: &[Digest]) {
     let mut text = Page::default();
     for one in damaged {
         writeln!(text, "damaged: {}", one.path.display());
@@ -103,8 +104,20 @@ fn print_verify(output: &Output, checked: u64, damaged: &[Damaged]) {
              needs them"
         ),
     };
+    if !doubted.is_empty() {
+        writeln!(
+            text,
+            "  doubted: {}, which gave wrong bytes for an unknown reason; isn checks each image when it next \
+             reads one",
+            count(doubted.len(), "version")
+        );
+    }
     let paths: Vec<_> = damaged.iter().map(|one| path_json(&one.path)).collect();
-    output.print(&text, json!({ "ok": damaged.is_empty(), "checked": checked, "damaged": paths }));
+    let doubted: Vec<_> = doubted.iter().map(Digest::prefixed).collect();
+    output.print(
+        &text,
+        json!({ "ok": damaged.is_empty(), "checked": checked, "damaged": paths, "doubted": doubted }),
+    );
 }
 
 fn print_gc(output: &Output, swept: &Swept, dry_run: bool) {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::cli::args::RegistryArg;
 use crate::cli::console::Page;
-use crate::cli::exit::{self, Aim, ExitCode};
+use crate::cli::exit::{Aim, ExitCode};
 use crate::cli::output::Output;
 use crate::cli::render::{faults, path_json, statements};
 use crate::cli::run::{Run, Verb};
@@ -67,7 +67,7 @@ impl Verb for RegistryCommand {
                 let client = run.client(&RegistryArg::itself(location))?;
                 let report = check(&client, location, run.jobs, &run.progress)?;
                 faults::print(&run.output, &report);
-                return Ok(exit::success_if(report.faults.is_empty(), exit::INTEGRITY));
+                return Ok(faults::exit_code(&report));
             }
             RegistryCommand::RotateKey { registry } => {
                 let store = run.store(registry)?;

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::cli::args::RegistryArg;
 use crate::cli::console::Page;
-use crate::cli::exit::{self, ExitCode};
+use crate::cli::exit::ExitCode;
 use crate::cli::output::Output;
 use crate::cli::render::{faults, fingerprints};
 use crate::cli::run::{Run, Verb};
@@ -40,12 +40,12 @@ impl Verb for VerifyArgs {
     fn run(&self, run: &Run) -> Result<ExitCode> {
         let client = run.client(&self.registry)?;
         let (subject, jobs) = (self.subject.as_deref(), run.jobs);
-        let is_whole = match &self.proof {
+        Ok(match &self.proof {
             Some(proof) => {
                 let (log_key, tree) = (self.log_key.as_ref(), subject.map(Path::new));
                 let report = verify_proof(&client, proof, log_key, tree, jobs, &run.progress)?;
                 print_proof(&run.output, &report);
-                report.tree.is_none_or(|tree| tree.faults.is_empty())
+                report.tree.as_ref().map_or(ExitCode::SUCCESS, faults::exit_code)
             }
             None => {
                 let target = target(subject.unwrap_or_default())?;
@@ -55,10 +55,9 @@ impl Verb for VerifyArgs {
                 });
                 let report = verify(&client, &target, expect.as_ref(), jobs, &run.progress)?;
                 faults::print(&run.output, &report);
-                report.faults.is_empty()
+                faults::exit_code(&report)
             }
-        };
-        Ok(exit::success_if(is_whole, exit::INTEGRITY))
+        })
     }
 }
 

@@ -19,6 +19,7 @@ mod no_locks;
 mod not_utf8;
 mod offline;
 mod other_logs;
+mod other_users;
 #[cfg(target_os = "linux")]
 mod outputs;
 mod own_files;

@@ -1,6 +1,8 @@
 //! How a registry's files are served, and that nothing else is.
 
+use std::fs;
 use std::os::unix::fs::symlink;
+use std::process::Command;
 
 use super::{Served, with_object};
 use crate::sandbox::Sandbox;
@@ -174,4 +176,41 @@ fn nothing_else_is_served() {
     }
     let absolute = served.raw("GET http://elsewhere/registry.json HTTP/1.1", b"");
     assert_eq!(absolute.status, 200, "the host is not looked at");
+}
+
+/// "Not found" would be an answer: a client goes on as if the registry did not have the file.
+#[test]
+fn what_is_not_a_file_is_not_answered_as_absent() {
+    let sandbox = Sandbox::new();
+    let (path, _) = with_object(&sandbox, 100);
+    let file = sandbox.path("reg").join(&path);
+    let served = Served::start(&sandbox, &[]);
+    assert_eq!(served.get(&path).status, 200);
+    let kinds: [(&str, &dyn Fn()); 4] = [
+        ("a folder", &|| fs::create_dir(&file).unwrap()),
+        ("a pipe", &|| assert!(Command::new("mkfifo").arg(&file).status().unwrap().success())),
+        ("a link to itself", &|| symlink(file.file_name().unwrap(), &file).unwrap()),
+        ("nothing", &|| {}),
+    ];
+    for (kind, put) in kinds {
+        fs::remove_file(&file).or_else(|_| fs::remove_dir(&file)).unwrap();
+        put();
+        let answer = served.get(&path);
+        assert_eq!(answer.status, if kind == "nothing" { 404 } else { 500 }, "{kind}");
+        if kind == "nothing" {
+            fs::write(&file, "x").unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_registry_whose_checkpoint_cannot_be_read_is_not_served() {
+    let (sandbox, _) = Sandbox::published();
+    let served = Served::start(&sandbox, &[]);
+    assert_eq!(served.get("-/health").status, 200);
+    let checkpoint = sandbox.path("reg/log/checkpoint");
+    fs::remove_file(&checkpoint).unwrap();
+    fs::create_dir(&checkpoint).unwrap();
+    assert_eq!(served.get("-/health").status, 503);
+    sandbox.isn(&["serve", "reg", "--listen", "127.0.0.1:0"]).fails(1, "log/checkpoint");
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use cap_std::fs::Metadata;
 use rayon::prelude::*;
 
-use super::{Cache, HINTS, OBJECTS, PIECES, Piece, QUARANTINE, SOURCES, TABLES, TREES};
+use super::{Cache, DOUBTED, HINTS, OBJECTS, PIECES, Piece, QUARANTINE, SOURCES, TABLES, TREES};
 use crate::files::{self, Below};
 use crate::progress::{Progress, Unit};
 use isn_format::digest::Digest;
@@ -135,6 +135,15 @@ impl Cache {
         damaged.extend(in_the_way.into_iter().map(|path| Damaged { path }));
         damaged.iter().for_each(|damaged| self.set_aside(&damaged.path));
         Ok((checked, damaged))
+    }
+
+    /// Returns the hashes of the indexes whose versions must be checked before they are read.
+    ///
+    /// # Errors
+    /// As [`Cache::inventory`].
+    pub fn doubted(&self) -> Result<Vec<Digest>> {
+        let files = self.files_of(&format!("{HINTS}/{DOUBTED}"))?;
+        Ok(files.iter().filter_map(|(path, _)| hash_of(path)).collect())
     }
 
     /// Returns the hashes of the indexes that have tables, with the paths of the tables.

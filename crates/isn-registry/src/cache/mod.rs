@@ -35,6 +35,8 @@ use isn_format::object::ObjectKind;
 const OBJECTS: &str = "objects";
 const PIECES: &str = "pieces";
 const HINTS: &str = "hints";
+/// The marks of versions that must be checked before they are read, in `hints`.
+const DOUBTED: &str = "doubted";
 const TABLES: &str = "tables";
 const TREES: &str = "trees";
 const SOURCES: &str = "sources";
@@ -281,7 +283,7 @@ impl Cache {
 
 /// The path of the mark that a version must be checked.
 fn doubted(index: &Digest) -> String {
-    format!("doubted/{index}")
+    format!("{DOUBTED}/{index}")
 }
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ fn check_replaceable(path: &Path) -> Result<()> {
             ", and is a mount point, which nothing can take the place of: name a folder in it",
         )
     } else if is_others_for_good(path, &about) {
-        (There::Place, ", and is another user's, in a folder from which only they may take it away")
+        (There::Place, ", and belongs to another user, in a folder in which only they can replace it")
     } else {
         return Ok(());
     };

@@ -121,7 +121,7 @@ fn find(path: &Path) -> Result<(Cow<'_, Path>, Option<fs::Metadata>)> {
     match fs::metadata(&place) {
         Ok(about) if about.is_file() && is_others_for_good(&place, &about) => {
             let why =
-                "is another user's, in a folder from which only they may take it away: it cannot be replaced";
+                "belongs to another user, and in this folder only they can replace it: choose another path";
             Err(Error::invalid(path.display(), why))
         }
         Ok(about) if about.is_file() => check_writable(&place).map(|()| (place, Some(about))),

@@ -331,6 +331,9 @@ fn registry(client: &Client, location: &str) -> Vec<Finding> {
         Ok(_) => {}
         Err(e) => findings.push(wrong(&e, "the address is not that of a registry")),
     }
+    if let Err(e) = runtime.block_on(registry.signed_checkpoint()) {
+        findings.push(wrong(&e, cure_of(&e)));
+    }
     if location != BUNDLED
         && let Ok(belief) = runtime.block_on(client.belief(&registry))
         && belief.log.is_none()
@@ -343,8 +346,12 @@ fn registry(client: &Client, location: &str) -> Vec<Finding> {
 }
 
 fn cure_of(error: &Error) -> &'static str {
-    let Error::Network { kind, .. } = error else {
-        return "check the address, the connection, and the proxy variables (https_proxy, NO_PROXY)";
+    let kind = match error {
+        Error::Network { kind, .. } => kind,
+        Error::Trust { .. } | Error::Integrity { .. } | Error::Invalid { .. } => {
+            return "its operator must repair it: `isn verify REGISTRY` lists all faults";
+        }
+        _ => return "check the address, the connection, and the proxy variables (https_proxy, NO_PROXY)",
     };
     match kind {
         NetworkKind::Offline => "ISN_OFFLINE or --offline keeps isn off the network",

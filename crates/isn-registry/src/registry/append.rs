@@ -15,7 +15,7 @@ use super::{Registry, layout};
 use crate::known_logs::{KnownLog, KnownLogs};
 use crate::transport;
 use crate::trust::{Known, RegistryId};
-use isn_format::error::{Error, KeyFault, Missing, Result};
+use isn_format::error::{Error, KeyFault, Missing, Result, chain};
 use isn_format::log::{
     LogKey, LogSigner, MAX_CLAIM, Replica, SignedCheckpoint, SignedClaim, TILE_WIDTH, bundle, leaf_hash,
 };
@@ -334,7 +334,11 @@ impl<'a> OwnLog<'a> {
             self.known.store(&replica, signed.bytes())?;
         }
         self.put_checkpoint(replica.size(), signed.bytes())?;
-        self.tidy(&replica)
+        // The log has the entries now. What is left over harms no reader, and the next writer tries again.
+        if let Err(e) = self.tidy(&replica) {
+            tracing::warn!("outgrown files of the log are left: {}", chain(&e));
+        }
+        Ok(())
     }
 
     fn write_tiles(&self, replica: &Replica, from: u64) -> Result<()> {

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::store::fault;
 use super::{Fault, FaultKind};
 use crate::client::{Belief, Client};
 use crate::registry::append::claim_at;
@@ -74,7 +73,7 @@ pub(super) async fn check_log(
 
 /// Checks the partial tiles and bundles of a folder, which are kept for readers whose checkpoint is older.
 pub(super) fn check_narrow(root: &Path, view: &LogView) -> Vec<Fault> {
-    narrow(&FolderStore::new(root), view).unwrap_or_else(|e| vec![fault("log/tile", &e)])
+    narrow(&FolderStore::new(root), view).unwrap_or_else(|e| vec![Fault::of("log/tile", &e)])
 }
 
 /// Returns a warning if something in a folder would stop the next entry. Readers are not affected by it.
@@ -105,11 +104,10 @@ fn narrow(store: &dyn Store, view: &LogView) -> Result<Vec<Fault>> {
         let bytes = match store.read(&path) {
             Ok(Some(bytes)) => bytes,
             Ok(None) => continue,
-            Err(e @ Error::Integrity { .. }) => {
-                faults.push(Fault { kind: FaultKind::Changed, ..fault(&path, &e) });
+            Err(e) => {
+                faults.push(Fault::of_bytes(&path, &e));
                 continue;
             }
-            Err(e) => return Err(e),
         };
         let is_whole = match (tiles.get(folder), bundles.get(folder)) {
             // Tiles wider than the tree belong to a writer who has not finished.
@@ -146,7 +144,7 @@ pub(super) async fn check_hints(
             let why = format!("does not lead to {name}@{version}, which is released");
             faults.push(Fault { path: path.into(), kind: FaultKind::Missing, why });
         }
-        Err(e) => faults.push(fault(path, &e)),
+        Err(e) => faults.push(Fault::of(path, &e)),
     };
     lacks(layout::NAMES, registry.names().await.map(|names| names.contains(name)));
     let versions = registry.versions(name).await;

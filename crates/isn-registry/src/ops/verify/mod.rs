@@ -21,7 +21,7 @@ use crate::steps::unsigned;
 use crate::transport;
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Missing, Result};
+use isn_format::error::{Error, Missing, Result, chain};
 use isn_format::tree::B3SUMS;
 
 /// Something that is wrong.
@@ -29,7 +29,8 @@ use isn_format::tree::B3SUMS;
 pub struct Fault {
     /// The file, relative to what was verified.
     pub path: String,
-    /// The kind of fault, in one word: `missing`, `extra`, `changed`, `misplaced`, `invalid`, `untrusted`.
+    /// The kind of fault, in one word: `missing`, `extra`, `changed`, `misplaced`, `invalid`, `untrusted`,
+    /// `unreadable`.
     pub kind: FaultKind,
     /// What was found.
     pub why: String,
@@ -51,6 +52,30 @@ pub enum FaultKind {
     Invalid,
     /// A release is not signed as it must be.
     Untrusted,
+    /// A file could not be read, so nothing is known about its bytes.
+    Unreadable,
+}
+
+impl Fault {
+    /// The fault of the file at `path` that `error` means.
+    fn of(path: &str, error: &Error) -> Self {
+        let kind = match error {
+            Error::Trust { .. } | Error::UnknownSigner { .. } => FaultKind::Untrusted,
+            Error::NotFound { .. } => FaultKind::Missing,
+            Error::Io { .. } | Error::Network { .. } => FaultKind::Unreadable,
+            _ => FaultKind::Invalid,
+        };
+        Fault { path: path.into(), kind, why: chain(error) }
+    }
+
+    /// As [`Fault::of`], where wrong bytes are a change, since the right ones are known.
+    fn of_bytes(path: &str, error: &Error) -> Self {
+        let fault = Fault::of(path, error);
+        match error {
+            Error::Integrity { .. } => Fault { kind: FaultKind::Changed, ..fault },
+            _ => fault,
+        }
+    }
 }
 
 impl fmt::Display for Fault {
@@ -62,6 +87,7 @@ impl fmt::Display for Fault {
             FaultKind::Misplaced => "misplaced",
             FaultKind::Invalid => "invalid",
             FaultKind::Untrusted => "untrusted",
+            FaultKind::Unreadable => "unreadable",
         };
         write!(f, "{kind}: {}", self.path)?;
         if !self.why.is_empty() {
@@ -137,7 +163,28 @@ pub struct VerifyReport {
     pub faults: Vec<Fault>,
 }
 
+/// What a verification came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All is as it must be.
+    Whole,
+    /// All that could be read is as it must be, but not everything could be read.
+    Unread,
+    /// Something is wrong.
+    Damaged,
+}
+
 impl VerifyReport {
+    /// Returns what the verification came to.
+    pub fn outcome(&self) -> Outcome {
+        let is_unread = |fault: &Fault| fault.kind == FaultKind::Unreadable;
+        match &self.faults {
+            faults if faults.is_empty() => Outcome::Whole,
+            faults if faults.iter().all(is_unread) => Outcome::Unread,
+            _ => Outcome::Damaged,
+        }
+    }
+
     /// Returns the parts of the version that no signature covers. Empty for a tree.
     pub fn unsigned(&self) -> &'static [&'static str] {
         if self.kind == Verified::Version && self.assurance != Assurance::Signed { &UNSIGNED } else { &[] }

@@ -17,7 +17,7 @@ use crate::registry::{Registry, Snapshot, layout, publish};
 use crate::transport::folder::Folder;
 use isn_format::dataset_ref::{Name, Version};
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Missing, Result, chain};
+use isn_format::error::{Error, Missing, Result};
 use isn_format::log::leaf_hash;
 use isn_format::manifest;
 use isn_format::object::{ObjectKind, ObjectRef};
@@ -79,7 +79,7 @@ pub(super) fn verify(
                         check_version(&runtime, &registry, &snapshot, &mut Seen::default(), progress)?;
                     faults.extend(version.faults);
                 }
-                Err(e) => faults.push(fault(MANIFEST_JSON, &e)),
+                Err(e) => faults.push(Fault::of(MANIFEST_JSON, &e)),
             }
         }
     }
@@ -165,7 +165,7 @@ fn check_registry(
     let checked = match runtime.block_on(log::check_log(registry, client, &belief, faults)) {
         Ok(checked) => checked,
         Err(e) => {
-            faults.push(fault(layout::CHECKPOINT, &e));
+            faults.push(Fault::of(layout::CHECKPOINT, &e));
             None
         }
     };
@@ -199,7 +199,7 @@ fn check_objects(root: &Path, jobs: usize, progress: &dyn Progress, faults: &mut
             (Some(digest), Kind::File(length)) if *name == format!("{}/{file}", &file[..2]) => {
                 publish::check_file(&root.join(&path), &ObjectRef { blake3: digest, length: *length })
                     .err()
-                    .map(|e| Fault { kind: FaultKind::Changed, ..fault(&path, &e) })
+                    .map(|e| Fault::of_bytes(&path, &e))
             }
             _ if file.starts_with(files::TEMP_PREFIX) => None,
             _ => Some(Fault { path, kind: FaultKind::Extra, why: "is not an object".into() }),
@@ -230,13 +230,13 @@ fn release_paths(root: &Path) -> Result<BTreeSet<String>> {
 async fn listed(registry: &Registry, faults: &mut Vec<Fault>) -> Vec<String> {
     let mut paths = Vec::new();
     let names = registry.names().await.unwrap_or_else(|e| {
-        faults.push(fault(layout::NAMES, &e));
+        faults.push(Fault::of(layout::NAMES, &e));
         Vec::new()
     });
     for name in names {
         match registry.versions(&name).await {
             Ok(versions) => paths.extend(versions.iter().map(|version| layout::release(&name, *version))),
-            Err(e) => faults.push(fault(&layout::versions(&name), &e)),
+            Err(e) => faults.push(Fault::of(&layout::versions(&name), &e)),
         }
     }
     paths
@@ -279,7 +279,7 @@ impl ReleaseCheck<'_> {
                 }
             }
             Ok(None) => {}
-            Err(e) => self.faults.push(fault(path, &e)),
+            Err(e) => self.faults.push(Fault::of(path, &e)),
         }
         Ok(())
     }
@@ -341,11 +341,11 @@ pub(super) fn check_version(
             Ok(bytes) if kind == ObjectKind::Recipe => {
                 let parsed = String::from_utf8(bytes).map_err(|e| Error::invalid(&path, e));
                 faults.extend(
-                    parsed.and_then(|text| Recipe::parse(&path, &text)).err().map(|e| fault(&path, &e)),
+                    parsed.and_then(|text| Recipe::parse(&path, &text)).err().map(|e| Fault::of(&path, &e)),
                 );
             }
             Ok(_) => {}
-            Err(e) => faults.push(fault(&path, &e)),
+            Err(e) => faults.push(Fault::of(&path, &e)),
         }
     }
 
@@ -355,7 +355,7 @@ pub(super) fn check_version(
     let packs = match runtime.block_on(registry.packs(snapshot)) {
         Ok(packs) => packs.into_packs(),
         Err(e) => {
-            faults.push(fault(&layout::packs(&snapshot.head.manifest_ref.blake3), &e));
+            faults.push(Fault::of(&layout::packs(&snapshot.head.manifest_ref.blake3), &e));
             Vec::new()
         }
     };
@@ -391,13 +391,13 @@ pub(super) fn check_version(
                     for entry in &here {
                         missing.remove(&entry.blake3);
                     }
-                    faults.push(fault(&path, &e));
+                    faults.push(Fault::of(&path, &e));
                     continue;
                 }
             };
             match whole {
                 Ok(()) => drop(seen.shards.insert(shard.blake3)),
-                Err(e) => faults.push(fault(&path, &e)),
+                Err(e) => faults.push(Fault::of(&path, &e)),
             }
             for (entry, checked) in images {
                 match checked {
@@ -406,7 +406,7 @@ pub(super) fn check_version(
                         seen.frames.insert(key(entry));
                         seen.images += 1;
                     }
-                    Err(e) => faults.push(fault(&path, &e)),
+                    Err(e) => faults.push(Fault::of(&path, &e)),
                 }
                 progress.advance(1);
             }
@@ -444,13 +444,4 @@ pub fn unsigned_lack(version: &str) -> String {
         "{version} has no images here, and only an empty list of packs, which no signature covers, says \
         that this is intended"
     )
-}
-
-pub(super) fn fault(path: &str, error: &Error) -> Fault {
-    let kind = match error {
-        Error::Trust { .. } | Error::UnknownSigner { .. } => FaultKind::Untrusted,
-        Error::NotFound { .. } => FaultKind::Missing,
-        _ => FaultKind::Invalid,
-    };
-    Fault { path: path.into(), kind, why: chain(error) }
 }

@@ -175,8 +175,7 @@ fn check_files(
         let digest = match digest {
             Ok(digest) => digest,
             Err(e) => {
-                let why = chain(&e);
-                faults.push(Fault { path: path.clone(), kind: FaultKind::Invalid, why });
+                faults.push(Fault::of(path, &e));
                 continue;
             }
         };
