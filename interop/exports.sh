@@ -28,6 +28,8 @@ python3 -m venv "$work/parquet"
 pip "$work/parquet" numpy pillow blake3 pyarrow datasets mlcroissant
 check "$work/parquet/bin/python" parquet_pyarrow hf_datasets npz_numpy croissant_mlcroissant tar_webdataset
 "$work/parquet/bin/mlcroissant" validate --jsonld "$work/of-demobirds/demobirds-croissant/croissant.json" 2>&1 | tail -1
+# Such environments have gigabytes.
+rm -rf "$work/parquet"
 
 if python3 -c 'import sys; sys.exit(sys.version_info[:2] > (3, 13))'; then
     python3 -m venv "$work/tensorflow"
@@ -40,6 +42,7 @@ if python3 -c 'import sys; sys.exit(sys.version_info[:2] > (3, 13))'; then
         tests="$PWD/python/tests/test_dataset.py"
         (cd "$work" && "$work/tensorflow/bin/python" -m pytest -q -p no:cacheprovider "$tests" -k tensorflow | tail -1)
     fi
+    rm -rf "$work/tensorflow"
 else
     echo "NOT RUN: no TensorFlow for this Python"
 fi

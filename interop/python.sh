@@ -55,6 +55,8 @@ echo "-- Hugging Face, Keras on JAX"
 "$venv/bin/pip" install -q --disable-pip-version-check datasets jax keras
 (cd "$work" && "$venv/bin/python" -m pytest -q -p no:cacheprovider "$OLDPWD/python/tests" -k hugging_face | tail -1)
 KERAS_BACKEND=jax "$venv/bin/python" interop/recipes.py JAX Keras
+# Such environments have gigabytes.
+rm -rf "$venv"
 
 echo "-- PyTorch"
 if ! /usr/bin/python3 -c 'import torch' 2>/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
