@@ -16,14 +16,17 @@ mod users;
 mod whole;
 mod workplace;
 
-pub use below::{Below, open_nofollow, read_nofollow};
-pub use guard::{Guard, check_private, read_guarded};
-pub use lock::{Lock, identity, is_same, tell_of_waiting, wait_for_lock};
+pub use below::Below;
+pub(crate) use below::{open_nofollow, read_nofollow};
+pub(crate) use guard::check_private;
+pub use guard::{Guard, read_guarded};
+pub use lock::{Lock, is_same, tell_of_waiting};
+pub(crate) use lock::{identity, wait_for_lock};
 pub use own::OwnFolder;
-pub use place::{check_movable, exchange, exchange_at_once, is_free, move_new, place, rename_new, write_new};
-pub use users::{
-    behind_links, check_output, overwrite, overwrite_locked, overwrite_private, read_users_own, write_output,
-};
+pub(crate) use place::{check_movable, exchange_at_once, is_free, move_new, rename_new, write_new};
+pub use place::{exchange, place};
+pub(crate) use users::{behind_links, overwrite_locked, overwrite_private, read_users_own};
+pub use users::{check_output, overwrite, write_output};
 pub use workplace::Workplace;
 
 use std::fs::{self, File};
@@ -33,7 +36,7 @@ use std::path::{Path, PathBuf};
 use isn_format::error::{Error, Result};
 
 /// The prefix of every temporary name, so that what a killed run left can be recognised.
-pub const TEMP_PREFIX: &str = ".isn-tmp-";
+pub(crate) const TEMP_PREFIX: &str = ".isn-tmp-";
 /// The number of hex digits that end a temporary name.
 const TEMP_DIGITS: usize = 16;
 /// The mode of a new file that everybody may read.
@@ -45,7 +48,7 @@ const FOR_OWNER: u32 = 0o600;
 ///
 /// # Errors
 /// [`Error::Io`] if it cannot be opened.
-pub fn open_named(path: &Path) -> Result<File> {
+pub(crate) fn open_named(path: &Path) -> Result<File> {
     File::open(path).map_err(Error::io("read", path))
 }
 
@@ -141,7 +144,7 @@ pub(crate) fn read_to_cap(file: File, path: &Path, cap: u64) -> Result<Vec<u8>> 
 ///
 /// # Errors
 /// As [`open`], except for an absent file.
-pub fn has_bytes(path: &Path, bytes: &[u8]) -> Result<Option<bool>> {
+pub(crate) fn has_bytes(path: &Path, bytes: &[u8]) -> Result<Option<bool>> {
     match read_capped_if_there(path, bytes.len() as u64) {
         Ok(found) => Ok(found.map(|found| found == bytes)),
         Err(Error::Integrity { .. }) => Ok(Some(false)),
@@ -166,7 +169,7 @@ pub fn create_dir_all(path: &Path) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Io`] if one of them cannot be created or synced.
-pub fn create_dir_all_synced(path: &Path) -> Result<()> {
+pub(crate) fn create_dir_all_synced(path: &Path) -> Result<()> {
     let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
     let missing: Vec<&Path> = path.ancestors().take_while(is_missing).collect();
     create_dir_all(path)?;
@@ -253,7 +256,7 @@ pub fn walk(root: &Path) -> Result<Vec<(String, Kind)>> {
 ///
 /// # Errors
 /// [`Error::Io`] if a folder cannot be listed.
-pub fn empty_folders(root: &Path) -> Result<Vec<String>> {
+pub(crate) fn empty_folders(root: &Path) -> Result<Vec<String>> {
     /// Whether `dir` contains no file at any depth; if it does, adds those of its folders that do not.
     fn visit(dir: &Path, prefix: &str, found: &mut Vec<String>) -> Result<bool> {
         let (mut is_empty, before) = (true, found.len());
@@ -304,7 +307,7 @@ pub fn keep(root: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Io`] if the file cannot be written or synced.
-pub fn create_new(path: &Path, bytes: &[u8]) -> Result<bool> {
+pub(crate) fn create_new(path: &Path, bytes: &[u8]) -> Result<bool> {
     put_new(write_temp(path, bytes, TEMP_PREFIX, FOR_ALL)?, path)
 }
 
@@ -312,7 +315,7 @@ pub fn create_new(path: &Path, bytes: &[u8]) -> Result<bool> {
 ///
 /// # Errors
 /// As [`create_new`].
-pub fn create_new_private(path: &Path, bytes: &[u8]) -> Result<bool> {
+pub(crate) fn create_new_private(path: &Path, bytes: &[u8]) -> Result<bool> {
     put_new(write_temp(path, bytes, TEMP_PREFIX, FOR_OWNER)?, path)
 }
 
@@ -338,7 +341,7 @@ fn write_temp(path: &Path, bytes: &[u8], prefix: &str, mode: u32) -> Result<temp
 ///
 /// # Errors
 /// [`Error::Io`] if it cannot be created.
-pub fn temp_file_in(dir: &Path) -> Result<tempfile::NamedTempFile> {
+pub(crate) fn temp_file_in(dir: &Path) -> Result<tempfile::NamedTempFile> {
     temp_file(dir, TEMP_PREFIX, FOR_ALL)
 }
 
@@ -366,7 +369,7 @@ fn is_temp(name: &str, prefix: &str) -> bool {
 
 /// Returns the device that `path` is or would be on, and how many bytes are free there for this user; `None`
 /// if the system does not say.
-pub fn free_space(path: &Path) -> Option<(u64, u64)> {
+pub(crate) fn free_space(path: &Path) -> Option<(u64, u64)> {
     #[cfg(target_os = "linux")]
     {
         use std::os::unix::fs::MetadataExt;
@@ -454,7 +457,7 @@ pub fn parent(path: &Path) -> &Path {
 ///
 /// # Errors
 /// [`Error::Invalid`] if `path` does not end in a name.
-pub fn hidden_sibling(path: &Path, suffix: &str) -> Result<PathBuf> {
+pub(crate) fn hidden_sibling(path: &Path, suffix: &str) -> Result<PathBuf> {
     let name = path.file_name().ok_or_else(|| Error::invalid(path.display(), NO_NAME))?;
     let mut hidden = std::ffi::OsString::from(".");
     hidden.push(name);

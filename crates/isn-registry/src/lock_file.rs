@@ -16,9 +16,9 @@ use isn_format::text::toml_text;
 use isn_format::tree::Selection;
 
 /// The name of the lock file.
-pub const LOCK_FILE: &str = "isn.lock";
+pub(crate) const LOCK_FILE: &str = "isn.lock";
 /// The name of the project file.
-pub const PROJECT_FILE: &str = "isn.toml";
+pub(crate) const PROJECT_FILE: &str = "isn.toml";
 /// The hidden file that a process locks while it changes the lock file.
 const CHANGING: &str = ".isn.lock.isn-lock";
 const FORMAT: &str = "isn-lock/1";

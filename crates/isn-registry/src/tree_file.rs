@@ -10,7 +10,7 @@ use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, CLASSES, Sums};
 
 /// Returns the name of the list of the tree in `root`: `B3SUMS.selected` if anything has that name, else
 /// `B3SUMS`.
-pub fn list_of(root: &Path) -> &'static str {
+pub(crate) fn list_of(root: &Path) -> &'static str {
     if root.join(B3SUMS_SELECTED).symlink_metadata().is_ok() { B3SUMS_SELECTED } else { B3SUMS }
 }
 
@@ -18,7 +18,7 @@ pub fn list_of(root: &Path) -> &'static str {
 ///
 /// # Errors
 /// Fails if the file cannot be read, is too long, or is not a well-formed list.
-pub fn read_sums(root: &Path, list: &str) -> Result<Sums> {
+pub(crate) fn read_sums(root: &Path, list: &str) -> Result<Sums> {
     read_sums_hashed(root, list)?.0
 }
 
@@ -26,7 +26,7 @@ pub fn read_sums(root: &Path, list: &str) -> Result<Sums> {
 ///
 /// # Errors
 /// Fails if the file cannot be read or is too long. The inner result fails if the list is not well-formed.
-pub fn read_sums_hashed(root: &Path, list: &str) -> Result<(Result<Sums>, Digest)> {
+pub(crate) fn read_sums_hashed(root: &Path, list: &str) -> Result<(Result<Sums>, Digest)> {
     let path = root.join(list);
     Sums::read(list, &path, files::open(&path)?)
 }
@@ -35,7 +35,7 @@ pub fn read_sums_hashed(root: &Path, list: &str) -> Result<(Result<Sums>, Digest
 ///
 /// # Errors
 /// Fails if the file cannot be read, is not the one that `sums` lists, or is not well-formed.
-pub fn read_classes(root: &Path, sums: &Sums) -> Result<Vec<Class>> {
+pub(crate) fn read_classes(root: &Path, sums: &Sums) -> Result<Vec<Class>> {
     let path = root.join(CLASSES);
     sums.classes(&path.display().to_string(), &files::read_capped(&path, MAX_CLASSES)?)
 }

@@ -79,7 +79,7 @@ impl<'h> PartIndex<'h> {
 /// Returns all pairs with a hash at most `distance` bits ([`MAX_DISTANCE`] at most) from a hash of the other
 /// picture, or of its mirror image. Each pair is listed once, sorted. Pictures without hashes are in no pair.
 /// Uses the rayon pool that it is called in.
-pub fn near_pairs(hashes: &[Option<Hashes>], distance: u32) -> Vec<Pair> {
+pub(crate) fn near_pairs(hashes: &[Option<Hashes>], distance: u32) -> Vec<Pair> {
     let distance = distance.min(MAX_DISTANCE);
     let masks: Vec<u16> = (0..=u16::MAX).filter(|mask| mask.count_ones() <= distance / 4).collect();
     let mut pairs = Vec::new();

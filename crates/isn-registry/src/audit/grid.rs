@@ -2,7 +2,7 @@
 //! integers.
 
 /// The number of cells in each direction.
-pub const SIDE: usize = 64;
+pub(crate) const SIDE: usize = 64;
 
 /// The maximum side of a picture with a grid, in pixels. Sums over longer ones would not fit.
 const MAX_LENGTH: u32 = 1 << 16;

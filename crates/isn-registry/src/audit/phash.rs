@@ -45,9 +45,9 @@ pub struct Hashes {
 }
 
 /// The position of the picture's own hash in a pair of hashes.
-pub const OWN: usize = 0;
+pub(crate) const OWN: usize = 0;
 /// The position of the mirror image's hash.
-pub const MIRRORED: usize = 1;
+pub(crate) const MIRRORED: usize = 1;
 
 impl Hashes {
     /// Returns the hashes of a picture with this grid.

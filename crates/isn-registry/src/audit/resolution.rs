@@ -2,14 +2,14 @@
 //! models must be to be more than chance.
 
 /// The 97.5% point of the standard normal distribution, for a two-sided 95%.
-pub const Z_95: f64 = 1.959_963_984_540_054;
+pub(crate) const Z_95: f64 = 1.959_963_984_540_054;
 /// Its 80% point, for the power.
-pub const Z_POWER_80: f64 = 0.841_621_233_572_914_2;
+pub(crate) const Z_POWER_80: f64 = 0.841_621_233_572_914_2;
 
 /// Returns half the width of the Wilson score interval (95%) of a share `p` observed among `n` (E. B. Wilson,
 /// JASA 22, 1927; recommended for small `n` by Brown, Cai, DasGupta, Statistical Science 16, 2001): `z / (1 +
 /// z²/n) × √(p (1 − p) / n + z² / 4n²)`. Returns 1 if `n` is 0, since nothing is known then.
-pub fn wilson_half_width(p: f64, n: u64) -> f64 {
+pub(crate) fn wilson_half_width(p: f64, n: u64) -> f64 {
     if n == 0 {
         return 1.0;
     }
@@ -34,7 +34,7 @@ fn mcnemar_exact(difference: f64, discordance: f64) -> f64 {
 
 /// Returns the smallest difference between accuracies that `n` images can detect, which is the inverse of
 /// [`mcnemar_needed`]. Returns `None` if `n` is too small even if every disagreement favours one model.
-pub fn mcnemar_smallest(n: u64, discordance: f64) -> Option<f64> {
+pub(crate) fn mcnemar_smallest(n: u64, discordance: f64) -> Option<f64> {
     let n = n as f64;
     if discordance <= 0.0 || discordance > 1.0 || mcnemar_exact(discordance, discordance) > n {
         return None;

@@ -17,4 +17,5 @@ mod random;
 mod scene;
 mod shape;
 
-pub use photo::{Photo, roll};
+pub use photo::Photo;
+pub(crate) use photo::roll;

@@ -82,7 +82,7 @@ pub struct Photo {
 }
 
 /// Returns all files, sorted by path.
-pub fn roll() -> Vec<Photo> {
+pub(crate) fn roll() -> Vec<Photo> {
     let train = Species::ALL.into_iter().flat_map(|species| {
         (1..=TRAIN).map(move |number| {
             let stem = format!("{}_{number}", species.wnid());

@@ -131,7 +131,7 @@ pub(super) fn lock_file(path: &Path, is_callers_own: bool) -> Result<(File, bool
 ///
 /// # Errors
 /// [`Error::Foreign`] if it is not a regular file; [`Error::Io`] if it cannot be opened.
-pub fn open_nofollow(path: &Path) -> Result<Option<File>> {
+pub(crate) fn open_nofollow(path: &Path) -> Result<Option<File>> {
     let folder = parent(path);
     let dir = match Dir::open_ambient_dir(folder, ambient_authority()) {
         Ok(dir) => dir,
@@ -146,7 +146,7 @@ pub fn open_nofollow(path: &Path) -> Result<Option<File>> {
 ///
 /// # Errors
 /// As [`open_nofollow`]; [`Error::Integrity`] if it is longer.
-pub fn read_nofollow(path: &Path, cap: u64) -> Result<Option<Vec<u8>>> {
+pub(crate) fn read_nofollow(path: &Path, cap: u64) -> Result<Option<Vec<u8>>> {
     open_nofollow(path)?.map(|file| super::read_to_cap(file, path, cap)).transpose()
 }
 

@@ -60,7 +60,7 @@ fn leads_nowhere(path: &Path, guard: Guard) -> Error {
 ///
 /// # Errors
 /// [`Error::Invalid`] if others may read it; [`Error::Io`] if it cannot be looked at.
-pub fn check_private(path: &Path) -> Result<()> {
+pub(crate) fn check_private(path: &Path) -> Result<()> {
     check_secret(path, &path.metadata().map_err(Error::io("look at", path))?)
 }
 

@@ -105,7 +105,7 @@ impl Lock {
 
 /// Waits until no other process holds the lock of an open file, and takes it. `path` is what the user is told
 /// while waiting. Returns whether the lock is held: some file systems have no locks.
-pub fn wait_for_lock(file: &File, path: &Path) -> bool {
+pub(crate) fn wait_for_lock(file: &File, path: &Path) -> bool {
     let begun = Instant::now();
     while let Err(fs::TryLockError::WouldBlock) = file.try_lock() {
         if begun.elapsed() < PATIENCE {
@@ -138,7 +138,7 @@ pub fn is_same(one: io::Result<Metadata>, other: io::Result<Metadata>) -> bool {
 
 /// Returns the device and the inode of a file, which no other file has while it exists; `None` if the system
 /// has none.
-pub fn identity(about: &Metadata) -> Option<(u64, u64)> {
+pub(crate) fn identity(about: &Metadata) -> Option<(u64, u64)> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt as _;

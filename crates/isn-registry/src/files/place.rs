@@ -42,7 +42,7 @@ fn or_here(path: &Path) -> &Path {
 /// # Errors
 /// [`Error::Exists`] if there is an empty folder that cannot be replaced; [`Error::Io`] if it cannot be
 /// looked at.
-pub fn is_free(path: &Path) -> Result<bool> {
+pub(crate) fn is_free(path: &Path) -> Result<bool> {
     match fs::symlink_metadata(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(true),
         Err(e) => Err(Error::io("look at", path)(e)),
@@ -87,7 +87,7 @@ fn check_replaceable(path: &Path) -> Result<()> {
 /// # Errors
 /// [`Error::Exists`] if it cannot be replaced, if this user may not write to it (moving it changes its `..`),
 /// or if something is mounted in it; [`Error::Io`] if its parent cannot be synced.
-pub fn check_movable(path: &Path) -> Result<()> {
+pub(crate) fn check_movable(path: &Path) -> Result<()> {
     check_replaceable(path)?;
     // If it cannot be synced now, it could not be synced when all is done.
     sync_dir(parent(path))?;
@@ -170,7 +170,7 @@ pub(super) fn is_others_for_good(path: &Path, about: &Metadata) -> bool {
 ///
 /// # Errors
 /// [`Error::Io`] if something has that name, or if the file cannot be written.
-pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
     File::create_new(path).and_then(|mut file| file.write_all(bytes)).map_err(Error::io("write", path))
 }
 
@@ -179,7 +179,7 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Io`] if the rename or its sync fails.
-pub fn rename_new(from: &Path, to: &Path) -> Result<bool> {
+pub(crate) fn rename_new(from: &Path, to: &Path) -> Result<bool> {
     if to.is_dir() && !to.is_symlink() && is_empty(to)? {
         let about = fs::symlink_metadata(to).map_err(Error::io("look at", to))?;
         let mode = take_after(from, &about)?;
@@ -204,7 +204,7 @@ pub fn rename_new(from: &Path, to: &Path) -> Result<bool> {
 ///
 /// # Errors
 /// [`Error::Io`] if the rename fails.
-pub fn move_new(from: &Path, to: &Path) -> Result<bool> {
+pub(crate) fn move_new(from: &Path, to: &Path) -> Result<bool> {
     #[cfg(target_os = "linux")]
     {
         use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -284,7 +284,7 @@ fn swap(new: &Path, old: &Path, aside: &Path) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Io`] if the exchange fails.
-pub fn exchange_at_once(new: &Path, old: &Path) -> Result<bool> {
+pub(crate) fn exchange_at_once(new: &Path, old: &Path) -> Result<bool> {
     #[cfg(target_os = "linux")]
     {
         use rustix::fs::{CWD, RenameFlags, renameat_with};

@@ -68,7 +68,7 @@ pub fn overwrite(path: &Path, bytes: &[u8]) -> Result<()> {
 ///
 /// # Errors
 /// As [`overwrite`].
-pub fn overwrite_locked(path: &Path, bytes: &[u8], lock: &Lock) -> Result<()> {
+pub(crate) fn overwrite_locked(path: &Path, bytes: &[u8], lock: &Lock) -> Result<()> {
     overwrite_and_sweep(path, bytes, FOR_ALL, lock)
 }
 
@@ -76,7 +76,7 @@ pub fn overwrite_locked(path: &Path, bytes: &[u8], lock: &Lock) -> Result<()> {
 ///
 /// # Errors
 /// As [`overwrite`].
-pub fn overwrite_private(path: &Path, bytes: &[u8], lock: &Lock) -> Result<()> {
+pub(crate) fn overwrite_private(path: &Path, bytes: &[u8], lock: &Lock) -> Result<()> {
     overwrite_and_sweep(path, bytes, FOR_OWNER, lock)
 }
 
@@ -93,7 +93,7 @@ fn overwrite_and_sweep(path: &Path, bytes: &[u8], mode: u32, lock: &Lock) -> Res
 /// # Errors
 /// [`Error::Invalid`] if it is a symlink that leads nowhere, since its settings would be silently ignored;
 /// [`Error::Integrity`] if it is longer; [`Error::Io`] if it cannot be read.
-pub fn read_users_own(path: &Path, cap: u64) -> Result<Option<Vec<u8>>> {
+pub(crate) fn read_users_own(path: &Path, cap: u64) -> Result<Option<Vec<u8>>> {
     match super::read_capped_if_there(path, cap)? {
         None => behind_links(path).map(|_| None),
         read => Ok(read),
@@ -104,7 +104,7 @@ pub fn read_users_own(path: &Path, cap: u64) -> Result<Option<Vec<u8>>> {
 ///
 /// # Errors
 /// [`Error::Invalid`] if the symlink leads nowhere.
-pub fn behind_links(path: &Path) -> Result<Cow<'_, Path>> {
+pub(crate) fn behind_links(path: &Path) -> Result<Cow<'_, Path>> {
     if !path.is_symlink() {
         return Ok(path.into());
     }

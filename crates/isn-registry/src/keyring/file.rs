@@ -25,7 +25,7 @@ pub fn read_private(path: &Path) -> Result<KeyFile> {
 ///
 /// # Errors
 /// As [`read_private`].
-pub fn read_kept(path: &Path) -> Result<KeyFile> {
+pub(crate) fn read_kept(path: &Path) -> Result<KeyFile> {
     KeyFile::parse(&path.display().to_string(), &read(files::open(path)?, path)?)
 }
 
@@ -34,7 +34,7 @@ pub fn read_kept(path: &Path) -> Result<KeyFile> {
 /// # Errors
 /// [`Error::Io`] if it cannot be read; [`Error::Invalid`] or [`Error::Key`] if it is not a public key that
 /// isn accepts.
-pub fn read_public(path: &Path) -> Result<KeyLine> {
+pub(crate) fn read_public(path: &Path) -> Result<KeyLine> {
     KeyLine::parse(path.display(), &read_text(path)?)
 }
 
@@ -60,7 +60,7 @@ fn read(file: File, path: &Path) -> Result<String> {
 ///
 /// # Errors
 /// [`Error::Io`] if it cannot be written; [`Error::Key`] if the key cannot be encrypted.
-pub fn write_private(path: &Path, key: &PrivateKey, passphrase: Option<&str>) -> Result<bool> {
+pub(crate) fn write_private(path: &Path, key: &PrivateKey, passphrase: Option<&str>) -> Result<bool> {
     files::create_new_private(path, key.to_openssh(passphrase)?.as_bytes())
 }
 

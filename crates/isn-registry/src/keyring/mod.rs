@@ -9,7 +9,8 @@ mod agent;
 mod file;
 
 pub use agent::{Agent, AgentKey};
-pub use file::{read_kept, read_private, read_public, read_text, write_private};
+pub(crate) use file::{read_kept, read_public, write_private};
+pub use file::{read_private, read_text};
 
 use std::fmt;
 use std::fs;

@@ -13,7 +13,7 @@ use isn_format::log::LogKey;
 use isn_format::statement::{LogKeyChange, SignedStatement, Statement};
 
 /// The description in a new registry's `registry.json`.
-pub const DESCRIPTION: &str = "A registry of image-classification datasets, written by isn";
+pub(crate) const DESCRIPTION: &str = "A registry of image-classification datasets, written by isn";
 
 /// A registry and its log.
 pub struct RegistryReport {

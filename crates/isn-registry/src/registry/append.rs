@@ -432,7 +432,7 @@ impl<'a> OwnLog<'a> {
 }
 
 /// Returns the identity of a registry's location, if it has one.
-pub fn place_of(store: &dyn Store) -> Option<RegistryId> {
+pub(crate) fn place_of(store: &dyn Store) -> Option<RegistryId> {
     store.name().parse().ok()
 }
 
@@ -470,7 +470,7 @@ pub fn log_to_write(store: &dyn Store, known: Known<'_>) -> Result<Option<LogKey
 ///
 /// # Errors
 /// [`Error::Claim`] if something is there that is not a log claim; also fails if it cannot be read.
-pub fn claim_at(store: &dyn Store, first: u64) -> Result<Option<SignedClaim>> {
+pub(crate) fn claim_at(store: &dyn Store, first: u64) -> Result<Option<SignedClaim>> {
     let path = layout::log_claim(first);
     let what = store.locate(&path);
     let read = store.length(&path).and_then(|length| match length {

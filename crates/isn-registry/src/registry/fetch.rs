@@ -22,7 +22,7 @@ use isn_format::object::ObjectKind;
 use isn_format::pack::Entry;
 
 /// The maximum number of concurrent requests.
-pub const REQUESTS: usize = 16;
+pub(crate) const REQUESTS: usize = 16;
 /// How many times in a row a segment may fail at one location without progress.
 const ATTEMPTS: u32 = 4;
 

@@ -11,28 +11,28 @@ use isn_format::statement;
 /// The file that makes a folder a registry.
 pub const REGISTRY_JSON: &str = "registry.json";
 /// The file that makes a folder a build: its manifest, beside objects as in a registry.
-pub const MANIFEST_JSON: &str = "manifest.json";
+pub(crate) const MANIFEST_JSON: &str = "manifest.json";
 /// All dataset names, one a line: a hint, since static hosts cannot list files.
 pub const NAMES: &str = "releases/names";
 
 /// The log's newest checkpoint, the only file that is replaced regularly.
 pub const CHECKPOINT: &str = "log/checkpoint";
 /// The folder of log claims, each named after the number of its first entry; readers never look at it.
-pub const CLAIMS: &str = "log/.isn-claims";
+pub(crate) const CLAIMS: &str = "log/.isn-claims";
 
 /// The folder of what was sent to a server for publishing, until its statement is in the log; readers never
 /// look at it.
 pub const STAGING: &str = ".isn-staging";
 
 /// The recipes of datasets that nobody has published yet.
-pub const RECIPES: &str = "recipes";
+pub(crate) const RECIPES: &str = "recipes";
 /// The files of a recipe's folder that are public beside its tables. People keep more there, and not all of
 /// it is for others.
 const RECIPE_FILES: [&str; 3] = ["recipe.toml", "README.md", "DATASHEET.md"];
 
 /// The file with the key of the log that this folder is to become a mirror of, until it is one; readers never
 /// look at it.
-pub const MIRRORING: &str = ".isn-mirror";
+pub(crate) const MIRRORING: &str = ".isn-mirror";
 
 /// A tile of the log's tree, of 1 to 256 hashes (C2SP tlog-tiles).
 pub fn log_tile(level: u8, index: u64, width: u64) -> String {
@@ -45,12 +45,12 @@ pub fn log_entries(index: u64, width: u64) -> String {
 }
 
 /// The folder of the narrower versions of a tile.
-pub fn log_partial_tiles(level: u8, index: u64) -> String {
+pub(crate) fn log_partial_tiles(level: u8, index: u64) -> String {
     format!("log/tile/{level}/{}.p", tile_path(index, TILE_WIDTH))
 }
 
 /// The folder of the narrower versions of a bundle.
-pub fn log_partial_entries(index: u64) -> String {
+pub(crate) fn log_partial_entries(index: u64) -> String {
     format!("log/tile/entries/{}.p", tile_path(index, TILE_WIDTH))
 }
 

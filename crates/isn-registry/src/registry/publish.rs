@@ -262,7 +262,7 @@ fn with_line(
 ///
 /// # Errors
 /// [`Error::Exists`] if something is there already; also fails if the location cannot be listed.
-pub fn check_free(store: &dyn Store) -> Result<()> {
+pub(crate) fn check_free(store: &dyn Store) -> Result<()> {
     if store.is_free()? {
         return Ok(());
     }
@@ -279,7 +279,7 @@ pub fn check_free(store: &dyn Store) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Trust`] if it has a log; also fails if it cannot be read.
-pub fn check_no_log(store: &dyn Store) -> Result<()> {
+pub(crate) fn check_no_log(store: &dyn Store) -> Result<()> {
     if store.length(layout::CHECKPOINT)?.is_none() {
         return Ok(());
     }
@@ -295,7 +295,7 @@ pub fn check_no_log(store: &dyn Store) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Invalid`] if it is not of this format; also fails if it cannot be read.
-pub fn read_about(store: &dyn Store) -> Result<Option<About>> {
+pub(crate) fn read_about(store: &dyn Store) -> Result<Option<About>> {
     let there = store.read(layout::REGISTRY_JSON)?;
     there.map(|bytes| About::parse(&store.locate(layout::REGISTRY_JSON), &bytes)).transpose()
 }
@@ -310,7 +310,7 @@ fn to_bytes(about: &About) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// [`Error::Integrity`] if it has another hash or length; also fails if it cannot be read.
-pub fn check_file(path: &Path, object: &ObjectRef) -> Result<()> {
+pub(crate) fn check_file(path: &Path, object: &ObjectRef) -> Result<()> {
     check_bytes(&mut files::open(path)?, path, object)
 }
 
@@ -318,7 +318,7 @@ pub fn check_file(path: &Path, object: &ObjectRef) -> Result<()> {
 ///
 /// # Errors
 /// As [`check_file`].
-pub fn check_bytes(file: &mut std::fs::File, path: &Path, object: &ObjectRef) -> Result<()> {
+pub(crate) fn check_bytes(file: &mut std::fs::File, path: &Path, object: &ObjectRef) -> Result<()> {
     let (mut hasher, mut length) = (blake3::Hasher::new(), 0);
     let mut buffer = vec![0; BUFFER];
     loop {

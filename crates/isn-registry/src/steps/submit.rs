@@ -96,7 +96,7 @@ pub fn submit(
 ///
 /// # Errors
 /// [`Error::Invalid`] if there is no key; [`Error::Key`] if one cannot sign.
-pub fn sign_with(statement: &Statement, signers: &[Box<dyn Signer>]) -> Result<SignedStatement> {
+pub(crate) fn sign_with(statement: &Statement, signers: &[Box<dyn Signer>]) -> Result<SignedStatement> {
     let (first, more) =
         signers.split_first().ok_or_else(|| Error::invalid("--key", "names no key to sign with"))?;
     let signed = SignedStatement::sign(statement, first.as_ref())?;

@@ -9,9 +9,9 @@ use super::bundled::Bundled;
 use isn_format::error::{Error, Result};
 
 /// How long a server may stay silent, if the user does not say.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many times a request is retried, if the user does not say.
-pub const DEFAULT_RETRIES: u32 = 5;
+pub(crate) const DEFAULT_RETRIES: u32 = 5;
 
 /// How the network may be used.
 #[derive(Clone, Debug)]

@@ -158,13 +158,13 @@ async fn read_body(
 }
 
 /// Whether a location is a bucket.
-pub fn is_bucket(location: &str) -> bool {
+pub(crate) fn is_bucket(location: &str) -> bool {
     ["s3://", "gs://", "az://"].iter().any(|scheme| location.starts_with(scheme))
 }
 
 /// Returns the error for a bucket in a build without the feature `cloud`.
 #[cfg(not(feature = "cloud"))]
-pub fn no_buckets(location: &str) -> Error {
+pub(crate) fn no_buckets(location: &str) -> Error {
     let why = "is a bucket, which this isn was built without: build it with `cargo build --release \
                --features cloud`";
     Error::invalid(format!("registry {location}"), why)

@@ -28,7 +28,7 @@ pub struct Probe {
 /// # Errors
 /// [`Error::Network`] if the network must not be used, or the server cannot be reached or refuses;
 /// [`Error::Invalid`] if the access settings are not valid.
-pub async fn probe(url: &str, access: &Access) -> Result<Probe> {
+pub(crate) async fn probe(url: &str, access: &Access) -> Result<Probe> {
     if access.offline {
         return Err(Error::offline(url));
     }

@@ -43,7 +43,7 @@ const MAX_LEN: u64 = 4 << 20;
 ///
 /// # Errors
 /// Fails if it is a fingerprint, not a key, or a file that cannot be read.
-pub fn any_key_argument(argument: &str) -> Result<AnyKey> {
+pub(crate) fn any_key_argument(argument: &str) -> Result<AnyKey> {
     if is_key_line(argument) {
         return argument.parse().map(AnyKey::Publisher);
     }

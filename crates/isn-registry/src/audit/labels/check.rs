@@ -4,9 +4,9 @@ use crate::audit::matrix::Matrix;
 use isn_format::error::{Error, Result};
 
 /// How far a probability may be outside 0 to 1 because of rounding; the same as in cleanlab.
-pub const VALUE_TOLERANCE: f64 = 1e-6;
+pub(crate) const VALUE_TOLERANCE: f64 = 1e-6;
 /// How far the sum of a row may be from 1, because of a softmax over a thousand classes in half precision.
-pub const SUM_TOLERANCE: f64 = 1e-3;
+pub(crate) const SUM_TOLERANCE: f64 = 1e-3;
 
 /// Checks both, which errors call `probs` and `given`. Returns the labels as columns.
 ///

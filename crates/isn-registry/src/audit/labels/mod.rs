@@ -9,7 +9,8 @@ mod confident;
 mod score;
 mod sums;
 
-pub use check::{SUM_TOLERANCE, VALUE_TOLERANCE, check};
+pub(crate) use check::VALUE_TOLERANCE;
+pub use check::check;
 pub use score::Rank;
 
 use super::matrix::{Matrix, largest};
@@ -83,7 +84,7 @@ pub fn find(probabilities: &Matrix, labels: &[usize], filter: Filter, rank: Rank
 }
 
 /// Returns all labels, the most suspect first.
-pub fn scored(probabilities: &Matrix, labels: &[usize], rank: Rank) -> Vec<Suspect> {
+pub(crate) fn scored(probabilities: &Matrix, labels: &[usize], rank: Rank) -> Vec<Suspect> {
     let suspect = |(row, given): (usize, &usize)| Suspect {
         row,
         given: *given,

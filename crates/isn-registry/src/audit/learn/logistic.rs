@@ -19,7 +19,7 @@ const SMALL_GRADIENT: f64 = 1e-4;
 
 /// Returns for each row the probabilities from the model fitted to the folds without it, row by row. Of
 /// several penalties, uses the one under which the given labels are the most likely.
-pub fn cross_validated(space: &Space, labels: &[usize], classes: usize) -> Vec<f64> {
+pub(crate) fn cross_validated(space: &Space, labels: &[usize], classes: usize) -> Vec<f64> {
     let folds = stratified(labels, classes);
     let tried = PENALTIES.map(|penalty| {
         let rows = with_penalty(space, labels, classes, &folds, penalty);

@@ -32,7 +32,7 @@ pub struct ModelOptions {
 ///
 /// # Errors
 /// [`Error::Mistakes`] with every image that cannot be read.
-pub fn of_pixels(subject: &Subject, jobs: usize, progress: &dyn Progress) -> Result<Matrix> {
+pub(crate) fn of_pixels(subject: &Subject, jobs: usize, progress: &dyn Progress) -> Result<Matrix> {
     each(subject, jobs, progress, |bytes| {
         let rgb = decode_rgb(bytes, ExifOrientation::Ignore).map_err(|e| e.to_string())?;
         pixels::features(&rgb).map_err(|e| e.to_string())
@@ -44,7 +44,7 @@ pub fn of_pixels(subject: &Subject, jobs: usize, progress: &dyn Progress) -> Res
 /// # Errors
 /// Those of [`Network::open`]; [`Error::Mistakes`] with every image that cannot be read.
 #[cfg(feature = "onnx")]
-pub fn of_model(
+pub(crate) fn of_model(
     subject: &Subject,
     model: &std::path::Path,
     options: &ModelOptions,

@@ -39,7 +39,7 @@ use isn_format::tree::CLASSES;
 use isn_pixels::{Outcome, Pipeline};
 
 /// The report, beside the objects.
-pub const REPORT_JSON: &str = "report.json";
+pub(crate) const REPORT_JSON: &str = "report.json";
 
 /// What to build.
 pub struct BuildOptions<'a> {
