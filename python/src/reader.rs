@@ -104,7 +104,7 @@ impl Reader {
 
     #[getter]
     fn pin(&self) -> String {
-        self.dataset.manifest().pin()
+        self.dataset.manifest().pin().to_string()
     }
 
     #[getter]

@@ -25,7 +25,7 @@ figcaption{font-size:13px;overflow-wrap:anywhere}
 
 /// Returns the page.
 pub(in crate::cli) fn page(report: &DiffReport) -> String {
-    let title = format!("{} → {}", named(&report.old), named(&report.new));
+    let title = format!("{} → {}", report.old.name, report.new.name);
     let (before, after) = report.images;
     written(&html! {
         (DOCTYPE) "\n"
@@ -107,11 +107,6 @@ fn figure(report: &DiffReport, style: &str, place: &Place, picture: &Option<Vec<
     }
 }
 
-/// Returns a pin or folder without its hash.
-fn named(what: &str) -> &str {
-    what.split('#').next().unwrap_or(what)
-}
-
 fn capital(word: &str) -> String {
     let mut letters = word.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
@@ -122,6 +117,7 @@ mod tests {
     use super::*;
     use isn_format::digest::Digest;
     use isn_format::split::Split;
+    use isn_registry::ops::diff::Compared;
 
     #[test]
     fn nothing_of_a_report_becomes_markup() {
@@ -144,8 +140,8 @@ mod tests {
         let mut moved = change(Some(place("was")), Some(place("is")));
         moved.new.iter_mut().for_each(|place| place.split = Split::Val);
         let report = DiffReport {
-            old: hostile("old"),
-            new: hostile("new"),
+            old: Compared { name: hostile("old"), dataset: Digest::of(b"") },
+            new: Compared { name: hostile("new"), dataset: Digest::of(b"") },
             images: (1, 2),
             changes: vec![change(Some(place("gone")), None), change(None, Some(place("come"))), moved],
             classes_added: vec![class()],

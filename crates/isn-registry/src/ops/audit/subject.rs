@@ -220,7 +220,8 @@ impl Subject {
         let (registry, snapshot) = runtime.block_on(client.snapshot(reference))?;
         let is_remote = registry.id().is_some_and(|id| id.is_remote());
         let unsigned = snapshot.head.unsigned();
-        let mut subject = Subject::stored(snapshot.head.manifest.pin(), runtime, registry, snapshot)?;
+        let mut subject =
+            Subject::stored(snapshot.head.manifest.pin().to_string(), runtime, registry, snapshot)?;
         subject.warnings.extend(unsigned::notice(unsigned));
         subject.unsigned = unsigned;
         if let (Place::Version(version), true) = (&mut subject.place, is_remote && client.cache.is_some()) {
