@@ -283,7 +283,7 @@ pub(super) mod tests {
     use isn_format::augment::{Augment, Crop};
     use isn_format::pixel_spec::ExifOrientation;
     use isn_format::split::Split;
-    use isn_pixels::{Layout, decode_rgb, pixel_digest};
+    use isn_pixels::{SampleOrder, decode_rgb, pixel_digest};
 
     pub(in crate::ops) fn with_client<T>(home: &Path, work: impl FnOnce(&Client) -> T) -> T {
         let trust = TrustStore::open(home.join("trust.toml")).unwrap();
@@ -393,8 +393,14 @@ pub(super) mod tests {
             let [Error::Integrity { what, .. }] = &wrong[..] else { panic!("{wrong:?}") };
             assert!(what.contains(&pieces[0].path.display().to_string()));
             let crop = Augment { crop: Crop::Centre, flip: false };
-            let batch =
-                Batch { size: (8, 8), augment: crop, seed: 0, epoch: 0, layout: Layout::Planar, threads: 3 };
+            let batch = Batch {
+                size: (8, 8),
+                augment: crop,
+                seed: 0,
+                epoch: 0,
+                layout: SampleOrder::Planar,
+                threads: 3,
+            };
             let all: Vec<u32> = (0..damaged.len() as u32).collect();
             let made = damaged.batch(&all, &batch, &mut vec![0; all.len() * 192]);
             assert!(matches!(made, Err(Error::Integrity { .. })));

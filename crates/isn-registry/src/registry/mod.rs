@@ -1,5 +1,5 @@
 //! [`Registry`]: turns a reference into the verified description of a version. A registry is static files,
-//! with the same layout ([`layout`]) in a folder, over HTTP and in the binary. `places` finds objects,
+//! with the same layout ([`layout`]) in a folder, over HTTP and in the binary. `locations` finds objects,
 //! [`segment`] plans requests for images, [`fetch`] makes them, [`publish`] writes.
 
 pub mod append;
@@ -8,8 +8,8 @@ mod copy;
 pub mod fetch;
 pub mod layout;
 mod lists;
+mod locations;
 pub mod log;
-mod places;
 pub mod publish;
 pub mod segment;
 pub mod store;
@@ -19,7 +19,7 @@ pub use lists::Packs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use places::{Complaints, Place};
+use locations::{Complaints, Location};
 use serde::{Deserialize, Serialize};
 
 use crate::cache::Cache;
@@ -112,9 +112,9 @@ pub struct Registry {
     /// `None` for the registry in the binary.
     id: Option<RegistryId>,
     name: String,
-    own: Place,
+    own: Location,
     /// Other locations that may have the same objects.
-    mirrors: Vec<Place>,
+    mirrors: Vec<Location>,
     cache: Option<Cache>,
     keeps_nothing: AtomicBool,
     complaints: Complaints,
@@ -251,7 +251,7 @@ impl Registry {
     pub fn over(name: String, transport: Box<dyn Transport>) -> Self {
         Registry {
             id: None,
-            own: Place::new(name.clone(), transport),
+            own: Location::new(name.clone(), transport),
             name,
             mirrors: Vec::new(),
             cache: None,
@@ -485,8 +485,8 @@ impl Registry {
         self.read_at(&self.own, path, cap).await
     }
 
-    async fn read_at(&self, place: &Place, path: &str, cap: u64) -> Result<Option<Vec<u8>>> {
-        let bytes = transport::read(place.transport.as_ref(), path, cap).await?;
+    async fn read_at(&self, location: &Location, path: &str, cap: u64) -> Result<Option<Vec<u8>>> {
+        let bytes = transport::read(location.transport.as_ref(), path, cap).await?;
         self.count(bytes.as_ref().map_or(0, Vec::len));
         Ok(bytes)
     }
@@ -498,11 +498,11 @@ impl Registry {
 
     async fn hint_of<T: std::str::FromStr<Err: std::fmt::Display> + Ord>(
         &self,
-        place: &Place,
+        location: &Location,
         path: &str,
     ) -> Result<Vec<T>> {
-        let Some(bytes) = self.read_at(place, path, MAX_HINT).await? else { return Ok(Vec::new()) };
-        let refuse = |why: &dyn std::fmt::Display| Error::integrity(place.transport.locate(path), why);
+        let Some(bytes) = self.read_at(location, path, MAX_HINT).await? else { return Ok(Vec::new()) };
+        let refuse = |why: &dyn std::fmt::Display| Error::integrity(location.transport.locate(path), why);
         let text = String::from_utf8(bytes).map_err(|e| refuse(&e))?;
         let parse = |line: &str| line.parse::<T>().map_err(|e| refuse(&e));
         let mut items = text.lines().map(parse).collect::<Result<Vec<T>>>()?;

@@ -62,9 +62,9 @@ pub struct Change {
     /// Its source id, or the stem of its file for trees, which do not have source ids.
     pub id: String,
     /// Where it was, if it existed.
-    pub old: Option<Place>,
+    pub old: Option<Placement>,
     /// Where it is, if it still exists.
-    pub new: Option<Place>,
+    pub new: Option<Placement>,
     /// For another encoding of the same source: whether both were encoded from the same pixels, if that is
     /// known.
     pub same_pixels: Option<bool>,
@@ -76,7 +76,7 @@ pub struct Change {
 
 /// Where an image is in a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Placement {
     /// Its path in the tree.
     pub path: String,
     /// Its class.
@@ -191,8 +191,8 @@ pub fn diff(
         let reasons = ledger.as_ref().map_or_else(Vec::new, |ledger| reasons(ledger, source));
         changes.push(Change {
             id: id.to_string(),
-            old: before.map(Image::place),
-            new: after.map(Image::place),
+            old: before.map(Image::placement),
+            new: after.map(Image::placement),
             same_pixels,
             reasons,
             pictures: (None, None),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::runtime::Runtime;
 
-use super::{Compared, Place};
+use super::{Compared, Placement};
 use crate::client::Client;
 use crate::files;
 use crate::registry::layout::MANIFEST_JSON;
@@ -60,8 +60,13 @@ impl Image {
         name.rsplit_once('.').map_or(name, |(stem, _)| stem)
     }
 
-    pub(super) fn place(&self) -> Place {
-        Place { path: self.path.clone(), class: self.class.clone(), split: self.split, blake3: self.blake3 }
+    pub(super) fn placement(&self) -> Placement {
+        Placement {
+            path: self.path.clone(),
+            class: self.class.clone(),
+            split: self.split,
+            blake3: self.blake3,
+        }
     }
 }
 
