@@ -11,7 +11,7 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use isn_format::dataset_ref::{Name, Version};
+use isn_format::dataset_ref::{Name, Version, VersionId};
 use isn_format::digest::Digest;
 use isn_format::key::PrivateKey;
 use isn_format::statement::{Owner, ReleaseStatement, SignedStatement, Statement};
@@ -60,8 +60,10 @@ fn statements(name: Name, count: u32) -> Result<Vec<SignedStatement>, Box<dyn Er
     let release = |number: u32| {
         let bytes = number.to_be_bytes();
         Statement::Release(ReleaseStatement {
-            name: name.clone(),
-            version: Version { major: number / 1000, minor: number % 1000 },
+            id: VersionId {
+                name: name.clone(),
+                version: Version { major: number / 1000, minor: number % 1000 },
+            },
             dataset: Digest::of(&bytes),
             manifest: Digest::of(&[b"manifest", bytes.as_slice()].concat()),
             manifest_len: 1000,

@@ -10,7 +10,7 @@ use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::Error;
 use isn_format::order;
 use isn_format::tree::Selection;
-use isn_pixels::Layout;
+use isn_pixels::SampleOrder;
 use isn_registry::client::Client;
 use isn_registry::dataset::{Batch, Dataset};
 use isn_registry::ops::cite::{CitationFormat, citation};
@@ -104,7 +104,7 @@ impl Reader {
 
     #[getter]
     fn pin(&self) -> String {
-        self.dataset.manifest().pin()
+        self.dataset.manifest().pin().to_string()
     }
 
     #[getter]
@@ -162,8 +162,14 @@ impl Reader {
     /// The largest square in the middle of an image, `size` pixels wide: `size × size × 3` bytes.
     fn square<'py>(&self, py: Python<'py>, image: u32, size: u32) -> PyResult<Bound<'py, PyByteArray>> {
         let augment = Augment { crop: Crop::Centre, flip: false };
-        let batch =
-            Batch { size: (size, size), augment, seed: 0, epoch: 0, layout: Layout::Interleaved, threads: 1 };
+        let batch = Batch {
+            size: (size, size),
+            augment,
+            seed: 0,
+            epoch: 0,
+            layout: SampleOrder::Interleaved,
+            threads: 1,
+        };
         let length = length_of(&batch, 1)?;
         PyByteArray::new_with(py, length, |out| {
             py.detach(|| self.dataset.batch(&[image], &batch, out)).map_err(|e| raise(py, e.into()))
@@ -188,7 +194,7 @@ impl Reader {
             "center" => Crop::Centre,
             _ => Crop::Random { scale: crop.1, ratio: crop.2 },
         };
-        let layout = if planar { Layout::Planar } else { Layout::Interleaved };
+        let layout = if planar { SampleOrder::Planar } else { SampleOrder::Interleaved };
         let batch = Batch { size, augment: Augment { crop, flip }, seed, epoch, layout, threads };
         Maker::new(self.dataset.clone(), batch)
     }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::values::{parse_age, parse_reason, read_images};
 use isn_format::class::ClassId;
-use isn_format::dataset_ref::{DatasetRef, Name, Version};
+use isn_format::dataset_ref::{DatasetRef, VersionId};
 use isn_format::error::{Error, Result};
 use isn_format::split::Split;
 use isn_format::tree::Selection;
@@ -102,9 +102,9 @@ impl AdviceArgs {
     ///
     /// # Errors
     /// Fails if the reference has no version or has a dataset hash.
-    pub(super) fn version(&self) -> Result<(&Name, Version)> {
+    pub(super) fn version(&self) -> Result<&VersionId> {
         match &self.reference {
-            DatasetRef::Version(name, version, None) => Ok((name, *version)),
+            DatasetRef::Version(id, None) => Ok(id),
             other => {
                 Err(Error::invalid(format!("reference '{other}'"), "expected NAME@VERSION, without a hash"))
             }

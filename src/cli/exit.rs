@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{console, near};
+use isn_format::dataset_ref::Name;
 use isn_format::error::{At, Blame, Difference, Error, KeyFault, Missing, NetworkKind, There, chain};
 use isn_format::text::{self, shell_word};
 use isn_registry::files;
@@ -204,7 +205,7 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
         Error::Unreleased { reference, recipe } => format!(
             "build it from your own copy of the source images:\n  isn build {} --source DIR --out {}-build",
             shell_word(recipe),
-            reference.to_string().split('@').next().unwrap_or("dataset")
+            reference.name().map_or_else(|| reference.to_string(), Name::to_string)
         ),
         Error::NotFound { what, kind, place, near } => {
             let next = not_found(*kind, place);

@@ -1,5 +1,6 @@
 //! What a mistyped name may have meant.
 
+use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::Error;
 
 /// Sorts what an [`Error::NotFound`] names as being there: the nearest to what was asked for comes first.
@@ -7,8 +8,8 @@ pub(super) fn nearest_first(mut error: Error) -> Error {
     if let Error::NotFound { what, near, .. } = &mut error {
         let (name, version) = asked(what);
         near.sort_by_cached_key(|there| match is_version(there) {
-            true => distance(version, there),
-            false => distance(name, there),
+            true => distance(&version, there),
+            false => distance(&name, there),
         });
     }
     error
@@ -18,14 +19,17 @@ pub(super) fn nearest_first(mut error: Error) -> Error {
 pub(super) fn meant<'e>(what: &str, near: &'e [String]) -> Option<&'e str> {
     let (asked, _) = asked(what);
     let names = near.iter().filter(|there| !is_version(there));
-    let (distance, nearest) = names.map(|there| (distance(asked, there).0, there)).min()?;
+    let (distance, nearest) = names.map(|there| (distance(&asked, there).0, there)).min()?;
     (distance > 0 && distance <= 2 && (distance as usize) < asked.chars().count()).then_some(nearest)
 }
 
 /// The name and the version that were asked for: `trian` of `split trian`, `birds` and `1.7` of `birds@1.7`.
-fn asked(what: &str) -> (&str, &str) {
+fn asked(what: &str) -> (String, String) {
     let last = what.rsplit(' ').next().unwrap_or(what);
-    last.split('#').next().and_then(|last| last.split_once('@')).unwrap_or((last, last))
+    match last.parse() {
+        Ok(DatasetRef::Version(id, _)) => (id.name.to_string(), id.version.to_string()),
+        _ => (last.into(), last.into()),
+    }
 }
 
 fn is_version(text: &str) -> bool {

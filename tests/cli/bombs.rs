@@ -38,8 +38,7 @@ impl Saboteur {
         self.sandbox.write(&format!("bad/{}", layout::packs(&reference.blake3)), &list);
         let dataset = self.pin.split_once("#b3:").unwrap().1.parse().unwrap();
         let statement = ReleaseStatement {
-            name: "grads".parse().unwrap(),
-            version: "1.0".parse().unwrap(),
+            id: "grads@1.0".parse().unwrap(),
             dataset,
             manifest: reference.blake3,
             manifest_len: length,

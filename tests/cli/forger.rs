@@ -241,8 +241,7 @@ impl Forger {
         let ObjectRef { blake3, length } = ObjectRef::of(&manifest);
         let json: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
         ReleaseStatement {
-            name: "grads".parse().unwrap(),
-            version: version.parse().unwrap(),
+            id: format!("grads@{version}").parse().unwrap(),
             dataset: Digest::from_prefixed(json["dataset"].as_str().unwrap()).unwrap(),
             manifest: blake3,
             manifest_len: length,
@@ -270,8 +269,8 @@ impl Forger {
     }
 
     pub fn yank(&self, version: &str) -> Statement {
-        let (name, version) = ("grads".parse().unwrap(), version.parse().unwrap());
-        Statement::Yank(Advice { name, version, reason: "labels are wrong".into() })
+        let id = format!("grads@{version}").parse().unwrap();
+        Statement::Yank(Advice { id, reason: "labels are wrong".into() })
     }
 
     /// The notes of the forks that the reader has seen, by folder.

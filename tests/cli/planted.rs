@@ -18,7 +18,7 @@ impl Sandbox {
 
     /// Releases something, signed by the key `me`.
     pub fn plant_release(&self, registry: &str, release: ReleaseStatement) {
-        let path = format!("{registry}/{}", layout::release(&release.name, release.version));
+        let path = format!("{registry}/{}", layout::release(&release.id));
         let key = read_private(&self.path("home/keys/me")).unwrap().unlock(|| Ok(None)).unwrap();
         let signed = SignedStatement::sign(&Statement::Release(release), &key).unwrap();
         self.write(&path, signed.bytes());

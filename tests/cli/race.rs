@@ -36,8 +36,7 @@ const KILLS: u32 = 20;
 /// two statements are equal.
 fn release(round: u32, publisher: u32) -> Statement {
     Statement::Release(ReleaseStatement {
-        name: "birds".parse().unwrap(),
-        version: format!("{round}.{}", publisher / 2).parse().unwrap(),
+        id: format!("birds@{round}.{}", publisher / 2).parse().unwrap(),
         dataset: Digest::of(format!("{round} {publisher}").as_bytes()),
         manifest: Digest::of(b"manifest"),
         manifest_len: 8,
@@ -64,7 +63,7 @@ fn publish(
         start.wait();
         let writer = RegistryWriter::open(Box::new(FolderStore::new(root))).unwrap();
         match (open(&writer, logs).append(&[signed]), statement) {
-            (Ok(_), Statement::Release(release)) => accepted.push((release.version, release.dataset)),
+            (Ok(_), Statement::Release(release)) => accepted.push((release.id.version, release.dataset)),
             (Err(Error::Conflict { why, .. }), _) => assert!(why.contains("is a second release"), "{why}"),
             (other, _) => panic!("{:?}", other.err()),
         }

@@ -1,4 +1,5 @@
-//! [`DatasetRef`]: how a user names a dataset version, and the [`Name`] and [`Version`] in it.
+//! [`DatasetRef`]: how a user names a dataset version. [`VersionId`]: one version of a dataset, which is a
+//! [`Name`] and a [`Version`].
 
 use std::fmt;
 use std::str::FromStr;
@@ -26,6 +27,25 @@ pub struct Version {
     pub minor: u32,
 }
 
+/// One version of a dataset, written `name@version`.
+///
+/// ```
+/// use isn_format::dataset_ref::VersionId;
+///
+/// let id: VersionId = "birds@1.0".parse()?;
+/// assert_eq!((id.name.as_str(), id.version.major, id.version.minor), ("birds", 1, 0));
+/// assert_eq!(id.to_string(), "birds@1.0");
+/// assert!("birds".parse::<VersionId>().is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VersionId {
+    /// The dataset's name.
+    pub name: Name,
+    /// The number of the version.
+    pub version: Version,
+}
+
 /// A reference as a user writes it: `name`, `name@version`, `name@version#b3:…` or `b3:…`.
 ///
 /// ```
@@ -33,8 +53,8 @@ pub struct Version {
 ///
 /// let pin = "birds@1.0#b3:af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
 /// match pin.parse()? {
-///     DatasetRef::Version(name, version, hash) => {
-///         assert_eq!((name.as_str(), version.major, version.minor), ("birds", 1, 0));
+///     DatasetRef::Version(id, hash) => {
+///         assert_eq!(id.to_string(), "birds@1.0");
 ///         assert!(hash.is_some());
 ///     }
 ///     other => panic!("{other}"),
@@ -48,7 +68,7 @@ pub enum DatasetRef {
     /// The newest version of a dataset.
     Newest(Name),
     /// One version; with a pin, also the dataset hash that it must have.
-    Version(Name, Version, Option<Digest>),
+    Version(VersionId, Option<Digest>),
     /// Any version with this dataset hash.
     Pin(Digest),
 }
@@ -127,6 +147,36 @@ impl FromStr for Version {
     }
 }
 
+impl FromStr for VersionId {
+    type Err = RefError;
+
+    fn from_str(text: &str) -> Result<Self, RefError> {
+        let why = "is not a version of a dataset: expected NAME@VERSION, for example birds@1.0";
+        let (name, version) = text.split_once('@').ok_or_else(|| RefError::new(text, why))?;
+        Ok(VersionId { name: name.parse()?, version: version.parse()? })
+    }
+}
+
+impl DatasetRef {
+    /// Returns the dataset's name, unless the reference is a dataset hash alone.
+    pub fn name(&self) -> Option<&Name> {
+        match self {
+            DatasetRef::Newest(name) => Some(name),
+            DatasetRef::Version(id, _) => Some(&id.name),
+            DatasetRef::Pin(_) => None,
+        }
+    }
+
+    /// Returns the reference as people recognise it: without its hash, unless it is nothing else.
+    #[must_use]
+    pub fn without_hash(&self) -> DatasetRef {
+        match self {
+            DatasetRef::Version(id, _) => DatasetRef::Version(id.clone(), None),
+            other => other.clone(),
+        }
+    }
+}
+
 impl FromStr for DatasetRef {
     type Err = RefError;
 
@@ -142,12 +192,12 @@ impl FromStr for DatasetRef {
             Some((named, hash)) => (named, Some(hash)),
             None => (text, None),
         };
-        match (named.split_once('@'), hash) {
-            (Some((name, version)), hash) => {
-                Ok(DatasetRef::Version(name.parse()?, version.parse()?, hash.map(pin).transpose()?))
+        match (named.contains('@'), hash) {
+            (true, hash) => Ok(DatasetRef::Version(named.parse()?, hash.map(pin).transpose()?)),
+            (false, None) => Ok(DatasetRef::Newest(named.parse()?)),
+            (false, Some(_)) => {
+                Err(RefError::new(text, "has a hash but no version: write NAME@VERSION#b3:…"))
             }
-            (None, None) => Ok(DatasetRef::Newest(named.parse()?)),
-            (None, Some(_)) => Err(RefError::new(text, "has a hash but no version: write NAME@VERSION#b3:…")),
         }
     }
 }
@@ -176,12 +226,18 @@ impl fmt::Debug for Version {
     }
 }
 
+impl fmt::Display for VersionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.name, self.version)
+    }
+}
+
 impl fmt::Display for DatasetRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             DatasetRef::Newest(name) => write!(f, "{name}"),
-            DatasetRef::Version(name, version, None) => write!(f, "{name}@{version}"),
-            DatasetRef::Version(name, version, Some(pin)) => write!(f, "{name}@{version}#b3:{pin}"),
+            DatasetRef::Version(id, None) => write!(f, "{id}"),
+            DatasetRef::Version(id, Some(pin)) => write!(f, "{id}#b3:{pin}"),
             DatasetRef::Pin(pin) => write!(f, "b3:{pin}"),
         }
     }
@@ -203,7 +259,7 @@ macro_rules! serde_as_text {
         }
     )*};
 }
-serde_as_text!(Name, Version, DatasetRef);
+serde_as_text!(Name, Version, VersionId, DatasetRef);
 
 #[cfg(test)]
 mod tests {
@@ -227,6 +283,16 @@ mod tests {
             ["imagebirds", "imagebirds@1.0", &format!("imagebirds@1.10#b3:{hash}"), &format!("b3:{hash}")]
         {
             assert_eq!(text.parse::<DatasetRef>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn only_a_hash_beside_a_version_is_left_out() {
+        let hash = Digest::of(b"");
+        let without = |text: &str| text.parse::<DatasetRef>().unwrap().without_hash().to_string();
+        assert_eq!(without(&format!("birds@1.0#b3:{hash}")), "birds@1.0");
+        for text in ["birds", "birds@1.0", &format!("b3:{hash}")] {
+            assert_eq!(without(text), text);
         }
     }
 

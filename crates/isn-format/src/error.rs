@@ -236,8 +236,8 @@ pub enum Error {
     /// The owners have withdrawn the version. Exit code 6.
     #[error("{reference} has been withdrawn by its owners: {reason}")]
     Withdrawn {
-        /// The version.
-        reference: String,
+        /// The version, or its pin.
+        reference: DatasetRef,
         /// The owners' reason.
         reason: String,
     },

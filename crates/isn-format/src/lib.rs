@@ -32,7 +32,7 @@
 //!
 //! // The release names the manifest and the dataset hash of golden@1.0.
 //! let release = SignedRelease::parse("release", std::fs::read(format!("{registry}/releases/golden/1.0"))?)?;
-//! let release = release.verify("a registry", &[publisher])?.expect(&"golden".parse()?, "1.0".parse()?)?;
+//! let release = release.verify("a registry", &[publisher])?.expect(&"golden@1.0".parse()?)?;
 //!
 //! // The manifest names the other objects.
 //! let manifest = ObjectRef { blake3: release.manifest(), length: release.manifest_len() };

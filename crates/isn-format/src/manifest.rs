@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::class::ClassId;
-use crate::dataset_ref::{Name, Version};
+use crate::dataset_ref::{DatasetRef, Name, Version, VersionId};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::object::{MAX_BYTES, ObjectKind, ObjectRef};
@@ -26,8 +26,8 @@ pub const MAX_LEN: u64 = 1 << 20;
 /// # let object = "objects/5e/5e7f8b4e13f6e131efeb8f8f9e3212370ee27759e6815155fb460db4d97c9ea4.json";
 /// let bytes = std::fs::read(format!("{registry}/{object}"))?;
 /// let manifest = Manifest::parse("manifest", &bytes)?;
-/// assert_eq!((manifest.pin().as_str(), manifest.images), (
-///     "golden@1.0#b3:f88ef4a341873343381f766de3c1a6bccbb0e0829470ab1b863375c027e1ae2f", 8,
+/// assert_eq!((manifest.pin().to_string(), manifest.images), (
+///     "golden@1.0#b3:f88ef4a341873343381f766de3c1a6bccbb0e0829470ab1b863375c027e1ae2f".into(), 8,
 /// ));
 /// assert_eq!(manifest.to_bytes()?, bytes);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -181,9 +181,14 @@ impl Manifest {
         Err(Error::integrity(what, format!("gives dataset hash {found}, the manifest says {dataset}")))
     }
 
+    /// Returns its name and version.
+    pub fn id(&self) -> VersionId {
+        VersionId { name: self.name.clone(), version: self.version }
+    }
+
     /// Returns the pin for a paper: `name@version#b3:…`.
-    pub fn pin(&self) -> String {
-        format!("{}@{}#{}", self.name, self.version, self.dataset.prefixed())
+    pub fn pin(&self) -> DatasetRef {
+        DatasetRef::Version(self.id(), Some(self.dataset))
     }
 }
 

@@ -14,7 +14,7 @@ pub use self::care::{CorrectionsSpec, Gates};
 pub use self::division::{Balance, Draw, SplitPolicy, SplitSpec};
 use self::table::{Field, Mistakes, Table};
 use crate::class::{Class, ClassId, check_label};
-use crate::dataset_ref::{Name, Version};
+use crate::dataset_ref::{Name, Version, VersionId};
 use crate::error::Result;
 use crate::ilsvrc2012;
 use crate::pixel_spec::{Encoding, ExifOrientation, Filter, PixelSpec, Small};
@@ -89,6 +89,11 @@ pub struct Recipe {
 }
 
 impl Recipe {
+    /// Returns the name and version that it makes.
+    pub fn id(&self) -> VersionId {
+        VersionId { name: self.name.clone(), version: self.version }
+    }
+
     /// Reads a recipe.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::dataset_ref::{Name, Version};
+use crate::dataset_ref::VersionId;
 use crate::digest::Digest;
 use crate::error::{At, Error, Result};
 use crate::key::{PublicKey, Signer};
@@ -147,14 +147,9 @@ impl Release {
         Release { statement, signers, standing: Standing::Logged(position) }
     }
 
-    /// Returns the dataset's name.
-    pub fn name(&self) -> &Name {
-        &self.statement.name
-    }
-
-    /// Returns its version.
-    pub fn version(&self) -> Version {
-        self.statement.version
+    /// Returns the version that is released.
+    pub fn id(&self) -> &VersionId {
+        &self.statement.id
     }
 
     /// Returns the dataset hash.
@@ -183,20 +178,16 @@ impl Release {
         &self.standing
     }
 
-    /// Returns this release if it is of the given name and version: a signature covers the contents of a
-    /// file, not the path at which a registry serves it.
+    /// Returns this release if it is of the given version: a signature covers the contents of a file, not
+    /// the path at which a registry serves it.
     ///
     /// # Errors
-    /// [`Error::Trust`] if it has another name or version.
-    pub fn expect(self, name: &Name, version: Version) -> Result<Self> {
-        if self.name() == name && self.version() == version {
+    /// [`Error::Trust`] if it is of another version.
+    pub fn expect(self, id: &VersionId) -> Result<Self> {
+        if self.id() == id {
             return Ok(self);
         }
-        let (found, other) = (self.name(), self.version());
-        Err(Error::trust(
-            format!("{name}@{version}"),
-            format!("the registry serves the release of {found}@{other} in its place"),
-        ))
+        Err(Error::trust(id, format!("the registry serves the release of {} in its place", self.id())))
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::class::{Class, ClassId, parse_classes};
-use crate::dataset_ref::{Name, Version};
+use crate::dataset_ref::{Name, Version, VersionId};
 use crate::digest::Digest;
 use crate::error::{Error, Result, count};
 use crate::index::Index;
@@ -301,6 +301,11 @@ pub struct Provenance {
 }
 
 impl Provenance {
+    /// Returns the name and version.
+    pub fn id(&self) -> VersionId {
+        VersionId { name: self.name.clone(), version: self.version }
+    }
+
     /// Returns the bytes of the file.
     ///
     /// # Errors

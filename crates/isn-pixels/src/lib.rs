@@ -38,7 +38,7 @@ pub use error::PixelError;
 pub use resize::scale;
 pub use self_check::{SelfCheckError, self_check};
 pub use source::{Rgb, decode_rgb, dimensions};
-pub use view::{ImageReader, Layout, View};
+pub use view::{ImageReader, SampleOrder, View};
 
 use isn_format::digest::Digest;
 use isn_format::pixel_spec::{PixelSpec, Small};

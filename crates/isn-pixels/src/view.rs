@@ -7,7 +7,7 @@ use isn_format::pixel_spec::{ExifOrientation, Filter};
 
 /// The order of the samples of a view in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
+pub enum SampleOrder {
     /// Row by row, pixel by pixel: R, G, B (`H × W × 3`).
     Interleaved,
     /// All of R, then all of G, then all of B (`3 × H × W`).
@@ -27,7 +27,7 @@ pub struct View {
     /// Whether left and right are swapped.
     pub mirrored: bool,
     /// The order of the samples in memory.
-    pub layout: Layout,
+    pub layout: SampleOrder,
 }
 
 /// Decodes dataset images with scratch memory that is reused; use one per thread. Check the bytes against
@@ -139,18 +139,18 @@ fn other_size(image: &Rgb, width: u32, height: u32) -> PixelError {
     PixelError::corrupt("image", why)
 }
 
-fn lay_out(image: &Rgb, mirrored: bool, layout: Layout, out: &mut [u8]) {
+fn lay_out(image: &Rgb, mirrored: bool, layout: SampleOrder, out: &mut [u8]) {
     let width = image.width as usize;
     match layout {
-        Layout::Interleaved if !mirrored => out.copy_from_slice(&image.pixels),
-        Layout::Interleaved => {
+        SampleOrder::Interleaved if !mirrored => out.copy_from_slice(&image.pixels),
+        SampleOrder::Interleaved => {
             let rows = image.pixels.chunks_exact(3 * width).zip(out.chunks_exact_mut(3 * width));
             for (row, to) in rows {
                 let pixels = row.chunks_exact(3).rev().zip(to.chunks_exact_mut(3));
                 pixels.for_each(|(from, to)| to.copy_from_slice(from));
             }
         }
-        Layout::Planar => {
+        SampleOrder::Planar => {
             let (red, rest) = out.split_at_mut(image.pixels.len() / 3);
             let (green, blue) = rest.split_at_mut(red.len());
             part_channels(&image.pixels, [red, green, blue]);
@@ -259,8 +259,13 @@ mod tests {
     fn a_view_is_a_part_at_a_size_either_way_round() {
         let image = picture(9, 5);
         let (file, mut reader) = (png(&image), ImageReader::default());
-        let view =
-            View { corner: (2, 1), part: (4, 3), size: (4, 3), mirrored: false, layout: Layout::Interleaved };
+        let view = View {
+            corner: (2, 1),
+            part: (4, 3),
+            size: (4, 3),
+            mirrored: false,
+            layout: SampleOrder::Interleaved,
+        };
         let pixel = |x: usize, y: usize| &image.pixels[(y * 9 + x) * 3..][..3];
         let mut out = vec![0; 36];
         reader.view(&file, (9, 5), &view, &mut out).unwrap();
@@ -271,15 +276,20 @@ mod tests {
             let (mut across, mut planes) = (vec![0; 3 * 8 * 6], vec![0; 3 * 8 * 6]);
             let view = View { size: (8, 6), mirrored, ..view };
             reader.view(&file, (9, 5), &view, &mut across).unwrap();
-            reader.view(&file, (9, 5), &View { layout: Layout::Planar, ..view }, &mut planes).unwrap();
+            reader.view(&file, (9, 5), &View { layout: SampleOrder::Planar, ..view }, &mut planes).unwrap();
             let again: Vec<u8> =
                 (0..48).flat_map(|at| [planes[at], planes[48 + at], planes[96 + at]]).collect();
             assert_eq!(again, across);
         }
         // Long enough to be separated in groups, with a remainder.
         let image = picture(131, 7);
-        let planar =
-            View { corner: (0, 0), part: (131, 7), size: (131, 7), mirrored: false, layout: Layout::Planar };
+        let planar = View {
+            corner: (0, 0),
+            part: (131, 7),
+            size: (131, 7),
+            mirrored: false,
+            layout: SampleOrder::Planar,
+        };
         let mut planes = vec![0; image.pixels.len()];
         reader.view(&png(&image), (131, 7), &planar, &mut planes).unwrap();
         let again: Vec<u8> =

@@ -90,7 +90,7 @@ impl LockFile {
             return Err(Error::invalid(what, why));
         }
         if let Some(entry) =
-            lock.datasets.iter().find(|entry| !matches!(entry.pin, DatasetRef::Version(_, _, Some(_))))
+            lock.datasets.iter().find(|entry| !matches!(entry.pin, DatasetRef::Version(_, Some(_))))
         {
             let why = format!("'{}' is not a pin: expected NAME@VERSION#b3:…", entry.pin);
             return Err(Error::invalid(what, why));

@@ -132,7 +132,7 @@ impl Plan {
             ));
         }
         if !problems.is_empty() {
-            let what = format!("the plan of {}@{}", recipe.name, recipe.version);
+            let what = format!("the plan of {}", recipe.id());
             let mistakes = problems.into_iter().map(|why| Mistake { line: None, why }).collect();
             return Err(Error::Mistakes { what, mistakes });
         }

@@ -185,7 +185,7 @@ fn examples() -> Vec<Error> {
             Error::Unreleased { reference: reference(), recipe: "registry/recipes/birds/recipe.toml".into() }
         },
         Error::Withdrawn { .. } => {
-            Error::Withdrawn { reference: "birds@1.0".into(), reason: "consent".into() }
+            Error::Withdrawn { reference: "birds@1.0".parse().unwrap(), reason: "consent".into() }
         },
         Error::Conflict { .. } => {
             Error::Conflict { what: "owners of birds".into(), why: "follows another".into() }

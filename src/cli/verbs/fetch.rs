@@ -46,9 +46,8 @@ fn print(output: &Output, report: &FetchReport) {
     output.warn(&report.snapshot.head.warnings);
     let manifest = &report.snapshot.head.manifest;
     let mut text = Page::of(format_args!(
-        "{}@{}: {} in the cache, every one verified, {} fetched",
-        manifest.name,
-        manifest.version,
+        "{}: {} in the cache, every one verified, {} fetched",
+        manifest.id(),
         images(report.images, report.bytes),
         size(report.fetched_bytes)
     ));

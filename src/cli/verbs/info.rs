@@ -35,7 +35,7 @@ fn print(output: &Output, report: &InfoReport) {
     output.warn(&report.snapshot.head.warnings);
     let manifest = &report.snapshot.head.manifest;
     let mut text = Page::default();
-    writeln!(text, "{}@{}  {}", manifest.name, manifest.version, manifest.title);
+    writeln!(text, "{}  {}", manifest.id(), manifest.title);
     // The bar marks the publisher's text, so that it cannot pass for isn's, such as who signed.
     text.block("  | ", manifest.description.trim());
     let fields = [
@@ -48,7 +48,7 @@ fn print(output: &Output, report: &InfoReport) {
         ("signed", signed(&report.snapshot)),
         ("manifest", report.snapshot.head.manifest_ref.blake3.prefixed()),
         ("dataset", manifest.dataset.prefixed()),
-        ("pin", manifest.pin()),
+        ("pin", manifest.pin().to_string()),
     ];
     for (name, value) in fields {
         let mut lines = value.lines();

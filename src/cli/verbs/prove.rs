@@ -11,7 +11,7 @@ use crate::cli::exit::ExitCode;
 use crate::cli::output::Output;
 use crate::cli::render::path_json;
 use crate::cli::run::{Run, Verb};
-use isn_format::dataset_ref::DatasetRef;
+use isn_format::dataset_ref::{DatasetRef, VersionId};
 use isn_format::error::Result;
 use isn_format::release::Standing;
 use isn_registry::files;
@@ -35,7 +35,7 @@ impl Verb for ProveArgs {
         let client = run.client(&self.registry)?;
         self.out.as_deref().map_or(Ok(()), files::check_output)?;
         let report = prove(&client, &self.reference)?;
-        let (name, version) = (report.release.name(), report.release.version());
+        let VersionId { name, version } = report.release.id();
         let file = self.out.clone().unwrap_or_else(|| format!("{name}-{version}.tlog-proof").into());
         files::write_output(&file, &report.proof)?;
         print(&run.output, &report, &file);
@@ -45,10 +45,10 @@ impl Verb for ProveArgs {
 
 fn print(output: &Output, report: &ProveReport, file: &Path) {
     let release = &report.release;
-    let title = format!("{}@{}", release.name(), release.version());
     let Standing::Logged(position) = release.standing() else { return };
-    let (file_shown, index, origin) = (file.display(), position.index, &position.origin);
-    let mut text = Page::of(format_args!("{file_shown}: {title} is entry {index} of log {origin}"));
+    let (file_shown, id) = (file.display(), release.id());
+    let (index, origin) = (position.index, &position.origin);
+    let mut text = Page::of(format_args!("{file_shown}: {id} is entry {index} of log {origin}"));
     writeln!(text, "  `isn verify --proof {file_shown}` verifies it without a network");
     let object = json!({ "file": path_json(file), "dataset": release.dataset().prefixed(), "log": position });
     output.print_done(&text, object);

@@ -93,7 +93,7 @@ impl PublishArgs {
 
 fn print(output: &Output, report: &PublishReport, registry: &str, dry_run: bool) {
     let mut text = Page::default();
-    let (name, version) = (&report.statement.name, report.statement.version);
+    let id = &report.statement.id;
     let new = format!(
         "{} of {} new, {}",
         report.new_objects,
@@ -102,17 +102,17 @@ fn print(output: &Output, report: &PublishReport, registry: &str, dry_run: bool)
     );
     match (dry_run, report.was_there) {
         (true, true) => {
-            writeln!(text, "{name}@{version} is in {registry} already: nothing would change")
+            writeln!(text, "{id} is in {registry} already: nothing would change")
         }
-        (true, false) => writeln!(text, "would publish {name}@{version} to {registry}: {new}"),
-        (false, true) => writeln!(text, "{name}@{version} is in {registry} already, unchanged"),
+        (true, false) => writeln!(text, "would publish {id} to {registry}: {new}"),
+        (false, true) => writeln!(text, "{id} is in {registry} already, unchanged"),
         (false, false) => match &report.fate {
             Some(Fate::Collecting(file, missing)) => {
                 let how = statements::collecting(file, *missing);
-                writeln!(text, "{registry} has the objects of {name}@{version}: {new}");
+                writeln!(text, "{registry} has the objects of {id}: {new}");
                 writeln!(text, "the release is {how}")
             }
-            _ => writeln!(text, "published {name}@{version} to {registry}: {new}"),
+            _ => writeln!(text, "published {id} to {registry}: {new}"),
         },
     };
     if !report.was_there {
@@ -120,7 +120,7 @@ fn print(output: &Output, report: &PublishReport, registry: &str, dry_run: bool)
             writeln!(text, "  key      {signer}");
         }
         if report.new_name {
-            writeln!(text, "  name     {name} now belongs to this key");
+            writeln!(text, "  name     {} now belongs to this key", id.name);
         }
     }
     if report.rebuild_only {
@@ -131,8 +131,8 @@ fn print(output: &Output, report: &PublishReport, registry: &str, dry_run: bool)
     }
     writeln!(text, "  pin      {}", report.pin);
     let mut object = json!({
-        "name": name,
-        "version": version,
+        "name": id.name,
+        "version": id.version,
         "dataset": report.statement.dataset.prefixed(),
         "manifest": report.statement.manifest.prefixed(),
         "pin": report.pin,

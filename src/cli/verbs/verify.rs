@@ -75,7 +75,7 @@ fn target(text: &str) -> Result<Target> {
 
 fn print_proof(output: &Output, report: &ProofReport) {
     let release = &report.release;
-    let (title, position) = (format!("{}@{}", release.name, release.version), &report.position);
+    let (title, position) = (&release.id, &report.position);
     let mut text = Page::of(format_args!(
         "ok: the release of {title} is entry {} of log {}, which had {} entries",
         position.index, position.origin, position.size
@@ -88,8 +88,8 @@ fn print_proof(output: &Output, report: &ProofReport) {
     let mut object = json!({
         "ok": report.tree.as_ref().is_none_or(|tree| tree.faults.is_empty()),
         "kind": "proof",
-        "name": release.name,
-        "version": release.version,
+        "name": release.id.name,
+        "version": release.id.version,
         "dataset": release.dataset.prefixed(),
         "manifest": release.manifest.prefixed(),
         "signers": fingerprints(&report.signers),

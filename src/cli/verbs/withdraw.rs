@@ -21,7 +21,7 @@ impl Verb for WithdrawArgs {
     }
 
     fn run(&self, run: &Run) -> Result<ExitCode> {
-        let (name, version) = self.advice.version()?;
-        run.speak(&self.advice.to, |speaker| withdraw(speaker, name, version, &self.advice.reason))
+        let id = self.advice.version()?;
+        run.speak(&self.advice.to, |speaker| withdraw(speaker, id, &self.advice.reason))
     }
 }

@@ -21,7 +21,7 @@ impl Verb for YankArgs {
     }
 
     fn run(&self, run: &Run) -> Result<ExitCode> {
-        let (name, version) = self.advice.version()?;
-        run.speak(&self.advice.to, |speaker| yank(speaker, name, version, &self.advice.reason))
+        let id = self.advice.version()?;
+        run.speak(&self.advice.to, |speaker| yank(speaker, id, &self.advice.reason))
     }
 }

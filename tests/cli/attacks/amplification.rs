@@ -34,8 +34,7 @@ impl Stranger {
         change(&mut manifest);
         let reference = self.sandbox.plant("bad", ObjectKind::Manifest, &manifest.to_bytes().unwrap());
         let statement = ReleaseStatement {
-            name: manifest.name.clone(),
-            version: manifest.version,
+            id: manifest.id(),
             dataset: manifest.dataset,
             manifest: reference.blake3,
             manifest_len: reference.length,
@@ -294,7 +293,7 @@ fn long_files_where_a_writer_reads() {
         ("releases/names".into(), 4 << 20),
         (layout::versions(&manifest.name), 4 << 20),
         (packs, 4 << 20),
-        (layout::release(&manifest.name, manifest.version), 32 << 10),
+        (layout::release(&manifest.id()), 32 << 10),
         ("log/checkpoint".into(), 64 << 10),
     ] {
         stranger.lengthen(&format!("reg/{path}"), 3 << 30);

@@ -72,13 +72,13 @@ fn mix_of_two_versions_manifests() {
     forger.refused("grads@1.1", mixed);
     forger.refused("grads", mixed);
     forger.read("grads@1.0").ok();
-    (second.manifest, second.manifest_len, second.version) =
+    (second.manifest, second.manifest_len, second.id.version) =
         (first.manifest, first.manifest_len, "1.2".parse().unwrap());
     forger.append(&forger.signed(&Statement::Release(second.clone()), &["me"]));
     forger.refused("grads@1.2", mixed);
     forger.read("other@1.0").ok();
     // isn itself does not append it.
-    second.version = "1.3".parse().unwrap();
+    second.id.version = "1.3".parse().unwrap();
     forger.write("mixed", &forger.signed(&Statement::Release(second), &["me"]));
     let before = forger.entries();
     forger.isn(&["append", "mixed", "--registry", "reg"]).fails(4, "two versions are mixed");
@@ -100,7 +100,7 @@ fn signer_not_an_owner() {
     forger.read("grads@1.0").ok();
     // Of a name that nobody owns there is nothing but that.
     let mut release = forger.release_of("out2", "1.0");
-    release.name = "nobodys".parse().unwrap();
+    release.id.name = "nobodys".parse().unwrap();
     forger.append(&forger.signed(&Statement::Release(release), &["mallory"]));
     for reference in ["nobodys@1.0", "nobodys"] {
         forger.refused(reference, "which nobody owns yet");

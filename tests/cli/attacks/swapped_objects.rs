@@ -205,8 +205,7 @@ impl<'a> Bad<'a> {
         let packs = contents(&sandbox.path("bad/packs")).remove(0).1;
         sandbox.write(&format!("bad/{}", layout::packs(&manifest.blake3)), &packs);
         let statement = ReleaseStatement {
-            name: self.manifest.name.clone(),
-            version: self.manifest.version,
+            id: self.manifest.id(),
             dataset: self.manifest.dataset,
             manifest: manifest.blake3,
             manifest_len: manifest.length,

@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::key::LogKey;
-use crate::dataset_ref::{Name, Version};
+use crate::dataset_ref::{Name, Version, VersionId};
 use crate::digest::Digest;
 use crate::key::PublicKey;
 use crate::release::{LogPosition, Release};
@@ -207,11 +207,10 @@ impl History {
     }
 
     /// Returns the release of a version, if the log has a valid one.
-    pub fn release(&self, name: &Name, version: Version) -> Option<(Release, &Released)> {
-        let released = self.datasets.get(name)?.releases.get(&version)?;
+    pub fn release(&self, id: &VersionId) -> Option<(Release, &Released)> {
+        let released = self.datasets.get(&id.name)?.releases.get(&id.version)?;
         let statement = ReleaseStatement {
-            name: name.clone(),
-            version,
+            id: id.clone(),
             dataset: released.dataset,
             manifest: released.manifest,
             manifest_len: released.manifest_len,
@@ -222,12 +221,13 @@ impl History {
     }
 
     /// Returns the version that has this dataset hash; if there are several, the first one that was released.
-    pub fn find(&self, dataset: &Digest) -> Option<(&Name, Version)> {
+    pub fn find(&self, dataset: &Digest) -> Option<VersionId> {
         let releases = self.datasets.iter().flat_map(|(name, of)| {
             of.releases.iter().map(move |(version, released)| (released, name, *version))
         });
         let same = releases.filter(|(released, ..)| released.dataset == *dataset);
-        same.min_by_key(|(released, ..)| released.index).map(|(_, name, version)| (name, version))
+        let (_, name, version) = same.min_by_key(|(released, ..)| released.index)?;
+        Some(VersionId { name: name.clone(), version })
     }
 
     /// Replays the next entry.
@@ -273,7 +273,7 @@ impl History {
     /// Returns the number of the entry that already gives exactly this advice: after being killed, a writer
     /// need not append it again.
     pub fn said(&self, statement: &Statement) -> Option<u64> {
-        let released = |advice: &Advice| self.datasets.get(&advice.name)?.releases.get(&advice.version);
+        let released = |Advice { id, .. }: &Advice| self.datasets.get(&id.name)?.releases.get(&id.version);
         let (advice, notice) = match statement {
             Statement::Yank(advice) => (advice, &released(advice)?.yanked),
             Statement::Withdraw(advice) => (advice, &released(advice)?.withdrawn),
@@ -291,8 +291,8 @@ impl History {
             Statement::Owner(owner) => self.check_owner(owner, signers),
             Statement::LogKey(change) => self.check_log_key(change, signers),
             Statement::Release(release) => {
-                let dataset = self.owned(&release.name)?;
-                if let Some(first) = dataset.releases.get(&release.version) {
+                let dataset = self.owned(&release.id.name)?;
+                if let Some(first) = dataset.releases.get(&release.id.version) {
                     let first = first.index;
                     return Err(
                         format!("is a second release of that version: entry {first} is the first").into()
@@ -353,12 +353,12 @@ impl History {
 
     fn check_advice(
         &self,
-        Advice { name, version, .. }: &Advice,
+        Advice { id, .. }: &Advice,
         signers: &[PublicKey],
         earlier: impl Fn(&Released) -> &Option<Notice>,
     ) -> Result<(), Refusal> {
-        let dataset = self.owned(name)?;
-        let released = dataset.releases.get(version).ok_or("is about a version that is not released")?;
+        let dataset = self.owned(&id.name)?;
+        let released = dataset.releases.get(&id.version).ok_or("is about a version that is not released")?;
         if let Some(notice) = earlier(released) {
             return Err(format!("says again what entry {} says", notice.index).into());
         }
@@ -407,7 +407,7 @@ impl History {
                 }
             }
             Statement::Release(release) => {
-                if let Some(dataset) = self.datasets.get_mut(&release.name) {
+                if let Some(dataset) = self.datasets.get_mut(&release.id.name) {
                     let released = Released {
                         index,
                         dataset: release.dataset,
@@ -417,7 +417,7 @@ impl History {
                         yanked: None,
                         withdrawn: None,
                     };
-                    dataset.releases.insert(release.version, released);
+                    dataset.releases.insert(release.id.version, released);
                 }
             }
             Statement::Revoke(Revocation { name, key, .. }) => {
@@ -443,7 +443,7 @@ impl History {
     }
 
     fn released_mut(&mut self, advice: &Advice) -> Option<&mut Released> {
-        self.datasets.get_mut(&advice.name)?.releases.get_mut(&advice.version)
+        self.datasets.get_mut(&advice.id.name)?.releases.get_mut(&advice.id.version)
     }
 }
 

@@ -39,7 +39,7 @@ const MAX_HASHES: usize = 63;
 /// let (attested, index, checkpoint) = proof.verify(&key)?;
 /// assert_eq!((index, checkpoint.size), (2, 9));
 /// let Statement::Release(release) = attested.statement else { panic!() };
-/// assert_eq!(format!("{}@{}", release.name, release.version), "imagebirds@1.0");
+/// assert_eq!(release.id.to_string(), "imagebirds@1.0");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Proof {

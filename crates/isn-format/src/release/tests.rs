@@ -41,15 +41,13 @@ fn signing_gives_the_golden_bytes() {
 fn a_trusted_key_opens_the_statement() {
     let release = parse(SIGNED).unwrap().verify("/r", &[bob(), alice()]).unwrap();
     let statement = statement();
-    assert_eq!(release.name(), &statement.name);
-    assert_eq!(release.version(), statement.version);
+    assert_eq!(release.id(), &statement.id);
     assert_eq!(release.dataset(), statement.dataset);
     assert_eq!((release.manifest(), release.manifest_len()), (statement.manifest, 4711));
     assert_eq!(release.signers(), [alice()]);
     assert_eq!(release.standing(), &Standing::Trusted);
-    assert!(release.clone().expect(&statement.name, statement.version).is_ok());
-    let older = Version { major: 0, minor: 9 };
-    let error = release.expect(&statement.name, older).unwrap_err();
+    assert!(release.clone().expect(&statement.id).is_ok());
+    let error = release.expect(&"imagebirds@0.9".parse().unwrap()).unwrap_err();
     assert_eq!(
         error.to_string(),
         "imagebirds@0.9: the registry serves the release of imagebirds@1.0 in its place"

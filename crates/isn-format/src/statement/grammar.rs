@@ -14,7 +14,7 @@
 use std::fmt;
 use std::fmt::Write as _;
 
-use crate::dataset_ref::{Name, Version};
+use crate::dataset_ref::{Name, Version, VersionId};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::key::PublicKey;
@@ -61,10 +61,8 @@ pub struct Owner {
 /// The contents of a `release` statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReleaseStatement {
-    /// The dataset's name.
-    pub name: Name,
-    /// Its version.
-    pub version: Version,
+    /// The version that is released.
+    pub id: VersionId,
     /// The dataset hash.
     pub dataset: Digest,
     /// The BLAKE3 of the manifest's bytes.
@@ -87,10 +85,8 @@ pub struct Revocation {
 /// The contents of a `yank` or `withdraw` statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advice {
-    /// The dataset's name.
-    pub name: Name,
     /// The version.
-    pub version: Version,
+    pub id: VersionId,
     /// The reason, in one line.
     pub reason: String,
 }
@@ -131,19 +127,22 @@ impl Statement {
     pub fn name(&self) -> Option<&Name> {
         match self {
             Statement::Owner(owner) => Some(&owner.name),
-            Statement::Release(release) => Some(&release.name),
             Statement::Revoke(revocation) => Some(&revocation.name),
-            Statement::Yank(advice) | Statement::Withdraw(advice) => Some(&advice.name),
             Statement::LogKey(_) => None,
+            _ => self.id().map(|id| &id.name),
         }
     }
 
     /// Returns the version that it is about, if any.
     pub fn version(&self) -> Option<Version> {
+        self.id().map(|id| id.version)
+    }
+
+    fn id(&self) -> Option<&VersionId> {
         match self {
-            Statement::Release(release) => Some(release.version),
-            Statement::Yank(advice) | Statement::Withdraw(advice) => Some(advice.version),
-            _ => None,
+            Statement::Release(release) => Some(&release.id),
+            Statement::Yank(advice) | Statement::Withdraw(advice) => Some(&advice.id),
+            Statement::Owner(_) | Statement::Revoke(_) | Statement::LogKey(_) => None,
         }
     }
 
@@ -151,10 +150,10 @@ impl Statement {
     pub fn title(&self) -> String {
         match self {
             Statement::Owner(owner) => format!("the owner statement of {}", owner.name),
-            Statement::Release(release) => format!("the release of {}@{}", release.name, release.version),
+            Statement::Release(release) => format!("the release of {}", release.id),
             Statement::Revoke(revocation) => format!("the revocation of a key of {}", revocation.name),
-            Statement::Yank(advice) => format!("the yank of {}@{}", advice.name, advice.version),
-            Statement::Withdraw(advice) => format!("the withdrawal of {}@{}", advice.name, advice.version),
+            Statement::Yank(advice) => format!("the yank of {}", advice.id),
+            Statement::Withdraw(advice) => format!("the withdrawal of {}", advice.id),
             Statement::LogKey(change) => format!("the change of key of log {}", change.origin),
         }
     }
@@ -251,8 +250,12 @@ impl<'a> Lines<'a> {
         Ok(text.into())
     }
 
+    fn id(&mut self) -> Result<VersionId, String> {
+        Ok(VersionId { name: self.parsed("name")?, version: self.parsed("version")? })
+    }
+
     fn release(&mut self) -> Result<ReleaseStatement, String> {
-        let (name, version) = (self.parsed("name")?, self.parsed("version")?);
+        let id = self.id()?;
         let dataset = self.field("dataset")?;
         let dataset = self.digest(dataset)?;
         let manifest = self.field("manifest")?;
@@ -264,7 +267,7 @@ impl<'a> Lines<'a> {
             .ok()
             .filter(|n: &u64| *n > 0 && n.to_string() == length)
             .ok_or_else(|| self.refuse(format!("'{length}' is not a length in bytes")))?;
-        Ok(ReleaseStatement { name, version, dataset, manifest, manifest_len })
+        Ok(ReleaseStatement { id, dataset, manifest, manifest_len })
     }
 
     fn owner(&mut self) -> Result<Owner, String> {
@@ -296,11 +299,7 @@ impl<'a> Lines<'a> {
     }
 
     fn advice(&mut self) -> Result<Advice, String> {
-        Ok(Advice {
-            name: self.parsed("name")?,
-            version: self.parsed("version")?,
-            reason: self.text("reason")?,
-        })
+        Ok(Advice { id: self.id()?, reason: self.text("reason")? })
     }
 
     fn log_key(&mut self) -> Result<LogKeyChange, String> {
@@ -363,16 +362,15 @@ impl fmt::Display for Statement {
                 write!(f, "{}{}", lines("key", keys), lines("recovery", recovery))
             }
             Statement::Release(release) => {
-                let ReleaseStatement { name, version, dataset, manifest, manifest_len } = release;
-                writeln!(f, "name {name}\nversion {version}\ndataset b3:{dataset}")?;
+                let ReleaseStatement { id, dataset, manifest, manifest_len } = release;
+                writeln!(f, "name {}\nversion {}\ndataset b3:{dataset}", id.name, id.version)?;
                 writeln!(f, "manifest b3:{manifest} {manifest_len}")
             }
             Statement::Revoke(Revocation { name, key, reason }) => {
                 writeln!(f, "name {name}\nkey {key}\nreason {reason}")
             }
-            Statement::Yank(Advice { name, version, reason })
-            | Statement::Withdraw(Advice { name, version, reason }) => {
-                writeln!(f, "name {name}\nversion {version}\nreason {reason}")
+            Statement::Yank(Advice { id, reason }) | Statement::Withdraw(Advice { id, reason }) => {
+                writeln!(f, "name {}\nversion {}\nreason {reason}", id.name, id.version)
             }
             Statement::LogKey(LogKeyChange { origin, old, new }) => {
                 writeln!(f, "origin {origin}\nold {old}\nnew {new}")

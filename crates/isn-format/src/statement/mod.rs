@@ -42,13 +42,11 @@ pub const MAX_LEN: usize = 32 << 10;
 /// A statement whose signatures have not been checked yet.
 ///
 /// ```
-/// use isn_format::dataset_ref::{Name, Version};
 /// use isn_format::key::{PrivateKey, Signer as _};
 /// use isn_format::statement::{Advice, SignedStatement, Statement};
 ///
 /// let key = PrivateKey::generate("a publisher")?;
-/// let (name, version): (Name, Version) = ("birds".parse()?, "1.0".parse()?);
-/// let yank = Statement::Yank(Advice { name, version, reason: "val leaks into train".into() });
+/// let yank = Statement::Yank(Advice { id: "birds@1.0".parse()?, reason: "val leaks into train".into() });
 /// let file = SignedStatement::sign(&yank, &key)?.bytes().to_vec();
 ///
 /// let attested = SignedStatement::parse("the yank", file.clone())?.attested()?;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::dataset_ref::{Name, Version};
+use crate::dataset_ref::VersionId;
 use crate::key::PrivateKey;
 
 const STATEMENT: &str = include_str!("../../../../tests/vectors/release/statement.txt");
@@ -195,13 +195,12 @@ fn arbitrary_edits_never_panic_and_never_give_a_second_spelling() {
 fn every_kind_has_its_golden_bytes() {
     let private = PrivateKey::of_vectors;
     let key = |name: &str| *private(name).public_key();
-    let name: Name = "imagebirds".parse().unwrap();
-    let version = Version { major: 1, minor: 0 };
+    let version: VersionId = "imagebirds@1.0".parse().unwrap();
+    let name = version.name.clone();
     let owner = Owner::new(name.clone(), None, 1, vec![key("alice")], vec![]);
     let id = Digest::of(Statement::Owner(owner.clone()).to_string().as_bytes());
     let release = ReleaseStatement {
-        name: name.clone(),
-        version,
+        id: version.clone(),
         dataset: Digest::of(b""),
         manifest: Digest::from_prefixed(MANIFEST).unwrap(),
         manifest_len: 4711,
@@ -209,7 +208,7 @@ fn every_kind_has_its_golden_bytes() {
     let revocation =
         Revocation { name: name.clone(), key: key("alice"), reason: "the laptop was stolen".into() };
     let change = LogKeyChange { origin: "log.example/vectors".into(), old: key("alice"), new: key("bob") };
-    let advice = |reason: &str| Advice { name: name.clone(), version, reason: reason.into() };
+    let advice = |reason: &str| Advice { id: version.clone(), reason: reason.into() };
     macro_rules! golden {
         ($file:literal) => {
             include_str!(concat!("../../../../tests/vectors/statement/", $file, ".txt"))

@@ -4,7 +4,7 @@
 //! needed to know where the next symbol starts: for the refinement scans of a progressive file, which
 //! coefficients are nonzero so far. Unlike a decoder for display, it consumes no bit that is not in the file.
 
-use super::layout::{DHT, Frame, Layout, Scan};
+use super::layout::{DHT, Frame, JpegLayout, Scan};
 use crate::PixelError;
 
 /// Why a scan does not reach its end.
@@ -138,7 +138,7 @@ struct Plane {
 /// # Errors
 /// [`PixelError::Truncated`] if the data of a scan ends early or scans are missing; [`PixelError::Corrupt`]
 /// if it cannot be decoded.
-pub(super) fn check(layout: &Layout<'_>) -> Result<(), PixelError> {
+pub(super) fn check(layout: &JpegLayout<'_>) -> Result<(), PixelError> {
     let frame = &layout.frame;
     let (across, down) = frame.max_sampling();
     let mcus = (frame.width.div_ceil(8 * across), frame.height.div_ceil(8 * down));

@@ -193,7 +193,7 @@ pub(super) struct Part {
     pub(super) ac: usize,
 }
 
-/// One scan of a [`Layout`].
+/// One scan of a [`JpegLayout`].
 pub(super) struct Scan<'a> {
     /// The segments since the previous scan, in order.
     pub(super) setup: Vec<Segment<'a>>,
@@ -250,7 +250,7 @@ impl<'a> Scan<'a> {
 }
 
 /// The parts of a JPEG up to its end marker.
-pub(super) struct Layout<'a> {
+pub(super) struct JpegLayout<'a> {
     pub(super) frame: Frame,
     pub(super) scans: Vec<Scan<'a>>,
     pub(super) exif: Option<&'a [u8]>,
@@ -258,7 +258,7 @@ pub(super) struct Layout<'a> {
     pub(super) end: usize,
 }
 
-impl<'a> Layout<'a> {
+impl<'a> JpegLayout<'a> {
     /// Reads a file up to its end marker; fails if there is none.
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, PixelError> {
         let mut from = Segments::new(bytes);
@@ -278,7 +278,7 @@ impl<'a> Layout<'a> {
             })?;
             scans.push(Scan { data: &bytes[data], interval, restarts, ..scan });
             match from.until_scan()? {
-                (_, None) => return Ok(Layout { frame, scans, exif, end }),
+                (_, None) => return Ok(JpegLayout { frame, scans, exif, end }),
                 (next_setup, Some(next_header)) => (setup, header) = (next_setup, next_header),
             }
         }

@@ -24,7 +24,7 @@ use zune_jpeg::errors::DecodeErrors;
 
 use super::source::orientation;
 use super::{PixelError, Rgb};
-use layout::{Frame, Header, Layout, Segments};
+use layout::{Frame, Header, JpegLayout, Segments};
 
 /// Replaces the end marker: 32 stuffed bytes of one-bits, longer than any symbol, then the marker.
 const ONES: [u8; 66] = {
@@ -55,7 +55,7 @@ pub(super) struct Decoder {
 impl Decoder {
     /// Decodes into `out`, and overwrites what it held before; the pixels are those of `image` 0.25.10.
     pub(super) fn decode(&mut self, source: &[u8], out: &mut Rgb) -> Result<Orientation, PixelError> {
-        let layout = Layout::read(source)?;
+        let layout = JpegLayout::read(source)?;
         layout.check_supported()?;
         let Decoder { copy, grey } = self;
         copy.clear();

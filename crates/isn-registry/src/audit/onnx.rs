@@ -11,7 +11,7 @@ use isn_format::error::{Error, Result};
 
 /// The layout of a model's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Layout {
+enum InputLayout {
     /// Channels, height, width.
     PlanesFirst,
     /// Height, width, channels.
@@ -21,7 +21,7 @@ enum Layout {
 /// A model that is ready to run on pictures of one size.
 pub struct Network {
     model: Arc<TypedRunnableModel>,
-    layout: Layout,
+    layout: InputLayout,
     size: usize,
     what: String,
 }
@@ -56,8 +56,8 @@ impl Network {
             dims.map(|dim| dim.concretize().and_then(|dim| dim.to_usize().ok())).collect()
         };
         let (layout, own) = match said[..] {
-            [_, Some(3), height, width] => (Layout::PlanesFirst, (height, width)),
-            [_, height, width, Some(3)] => (Layout::PlanesLast, (height, width)),
+            [_, Some(3), height, width] => (InputLayout::PlanesFirst, (height, width)),
+            [_, height, width, Some(3)] => (InputLayout::PlanesLast, (height, width)),
             _ => {
                 return Err(refuse(format!("has an input of shape {said:?}: expected 3 planes of pictures")));
             }
@@ -67,8 +67,8 @@ impl Network {
             return Err(refuse(format!("takes pictures of {:?} × {:?}, not {size} × {size}", own.1, own.0)));
         }
         let shape = match layout {
-            Layout::PlanesFirst => [1, 3, size, size],
-            Layout::PlanesLast => [1, size, size, 3],
+            InputLayout::PlanesFirst => [1, 3, size, size],
+            InputLayout::PlanesLast => [1, size, size, 3],
         };
         model.set_input_fact(0, f32::fact(shape).into()).map_err(cannot("use"))?;
         match layer {
@@ -103,8 +103,8 @@ impl Network {
             let side = self.size;
             let picture = tract_ndarray::ArrayView4::from_shape((1, side, side, 3), pixels)?;
             let tensor: Tensor = match self.layout {
-                Layout::PlanesLast => picture.to_owned().into(),
-                Layout::PlanesFirst => {
+                InputLayout::PlanesLast => picture.to_owned().into(),
+                InputLayout::PlanesFirst => {
                     picture.permuted_axes([0, 3, 1, 2]).as_standard_layout().to_owned().into()
                 }
             };

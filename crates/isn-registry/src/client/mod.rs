@@ -16,7 +16,7 @@ use crate::registry::{BUNDLED, Head, Registry, Snapshot};
 use crate::transport::Access;
 use crate::transport::trace::without_secrets;
 use crate::trust::{Known, RegistryId, TrustStore, Trusted};
-use isn_format::dataset_ref::{DatasetRef, Name, Version};
+use isn_format::dataset_ref::{DatasetRef, Name, Version, VersionId};
 use isn_format::error::{Error, Missing, NetworkKind, Result};
 use isn_format::key::PublicKey;
 use isn_format::log::{History, LogKey, Rejected, Released, SignedCheckpoint, leaf_hash};
@@ -93,8 +93,10 @@ impl Client {
     /// [`Error::Integrity`] if it cannot be read.
     pub async fn head(&self, reference: &DatasetRef) -> Result<(Registry, Head)> {
         let (registry, head) = match reference {
-            DatasetRef::Pin(pin) | DatasetRef::Version(_, _, Some(pin)) => self.by_pin(reference, pin).await,
-            DatasetRef::Newest(name) | DatasetRef::Version(name, ..) => self.by_name(reference, name).await,
+            DatasetRef::Pin(pin) | DatasetRef::Version(_, Some(pin)) => self.by_pin(reference, pin).await,
+            DatasetRef::Newest(name) | DatasetRef::Version(VersionId { name, .. }, None) => {
+                self.by_name(reference, name).await
+            }
         }?;
         tracing::info!("{reference} comes from registry {}", without_secrets(registry.name()));
         Ok((registry, head))
@@ -241,11 +243,11 @@ impl Client {
 
 /// Reads what a manifest lists. If objects are missing and the version is withdrawn, the error says so.
 pub(crate) async fn complete(registry: &Registry, head: Head) -> Result<Snapshot> {
-    let what = format!("{}@{}", head.manifest.name, head.manifest.version);
+    let reference = DatasetRef::Version(head.manifest.id(), None);
     let withdrawn = head.withdrawn.clone();
     registry.complete(head).await.map_err(|e| match (e, withdrawn) {
         (Error::Integrity { .. } | Error::NotFound { .. }, Some(reason)) => {
-            Error::Withdrawn { reference: what, reason }
+            Error::Withdrawn { reference, reason }
         }
         (e, _) => e,
     })
@@ -279,11 +281,11 @@ fn no_effect(rejected: &Rejected) -> String {
     format!("entry {} of the log has no effect: {}", rejected.index, rejected.why)
 }
 
-fn subject(history: &History, reference: &DatasetRef) -> Option<(Name, Version)> {
+fn subject(history: &History, reference: &DatasetRef) -> Option<VersionId> {
     match reference {
-        DatasetRef::Version(name, version, _) => Some((name.clone(), *version)),
-        DatasetRef::Newest(name) => Some((name.clone(), history.newest(name)?)),
-        DatasetRef::Pin(pin) => history.find(pin).map(|(name, version)| (name.clone(), version)),
+        DatasetRef::Version(id, _) => Some(id.clone()),
+        DatasetRef::Newest(name) => Some(VersionId { name: name.clone(), version: history.newest(name)? }),
+        DatasetRef::Pin(pin) => history.find(pin),
     }
 }
 
@@ -309,13 +311,10 @@ pub(crate) async fn in_log(
     keys: &[PublicKey],
 ) -> Result<(Release, Vec<String>)> {
     let history = view.replica.history();
-    let name = match reference {
-        DatasetRef::Version(name, ..) | DatasetRef::Newest(name) => name,
-        DatasetRef::Pin(_) => return Err(Error::Internal("a pin is not looked up in a log".into())),
-    };
+    let name = reference.name().ok_or_else(|| Error::Internal("a pin is not looked up in a log".into()))?;
     let about = |rejected: &&Rejected| rejected.name.as_ref() == Some(name);
     let rejected: Vec<&Rejected> = history.rejected().iter().filter(about).collect();
-    let found = subject(history, reference).and_then(|(_, version)| history.release(name, version));
+    let found = subject(history, reference).and_then(|id| history.release(&id));
     let Some((release, released)) = found else {
         if let (DatasetRef::Newest(_), Some(dataset)) = (reference, history.dataset(name))
             && !dataset.releases.is_empty()
@@ -324,7 +323,7 @@ pub(crate) async fn in_log(
             return Err(Error::invalid(name, why));
         }
         let hangs_on = |rejected: &&&Rejected| match reference {
-            DatasetRef::Version(_, version, _) => rejected.version == Some(*version),
+            DatasetRef::Version(id, _) => rejected.version == Some(id.version),
             _ => rejected.version.is_some(),
         };
         let reasons: Vec<String> =
@@ -334,20 +333,21 @@ pub(crate) async fn in_log(
         }
         return Err(registry.missing(reference, name).await?.near(near(history, name)));
     };
-    let what = format!("{name}@{}", release.version());
+    let id = release.id();
     if !keys.is_empty() && !release.signers().iter().any(|signer| keys.contains(signer)) {
         return Err(unknown_signer(
-            &format!("the release of {what}"),
+            &format!("the release of {id}"),
             registry.name(),
             release.signers(),
             None,
         ));
     }
     if let Some(notice) = &released.withdrawn {
-        return Err(Error::Withdrawn { reference: what, reason: notice.reason.clone() });
+        let reference = DatasetRef::Version(id.clone(), None);
+        return Err(Error::Withdrawn { reference, reason: notice.reason.clone() });
     }
     // The file beside the log is a convenience, but somebody must have replaced one that differs.
-    let is_same = match registry.release_file(name, release.version()).await {
+    let is_same = match registry.release_file(id).await {
         Ok(None) => true,
         Ok(Some(bytes)) => view.replica.tree().leaf(released.index) == Some(leaf_hash(&bytes)),
         // It is longer than any statement.
@@ -359,11 +359,11 @@ pub(crate) async fn in_log(
     if !is_same {
         let why =
             format!("was replaced: it is not entry {} of the log, which is the release", released.index);
-        return Err(Error::trust(registry.place_of_release(name, release.version()), why));
+        return Err(Error::trust(registry.place_of_release(id), why));
     }
     let mut warnings: Vec<String> = view.behind.iter().cloned().collect();
     if let Some(notice) = &released.yanked {
-        warnings.push(is_yanked(&what, &notice.reason));
+        warnings.push(is_yanked(id, &notice.reason));
     }
     warnings.extend(rejected.iter().map(|rejected| {
         format!("entry {} of the log is about {name} and has no effect: {}", rejected.index, rejected.why)

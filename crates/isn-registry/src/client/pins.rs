@@ -8,7 +8,7 @@ use crate::registry::log::LogView;
 use crate::registry::{BUNDLED, Head, Registry};
 use crate::transport;
 use crate::trust::RegistryId;
-use isn_format::dataset_ref::DatasetRef;
+use isn_format::dataset_ref::{DatasetRef, VersionId};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, chain};
 use isn_format::log::{History, LogKey, Notice};
@@ -107,9 +107,7 @@ impl Client {
     async fn cached(&self, registry: &Registry, reference: &DatasetRef, pin: &Digest) -> Option<Head> {
         let head = registry.cached_head(pin).await?;
         let is_other = match reference {
-            DatasetRef::Version(name, version, _) => {
-                (name, *version) != (&head.manifest.name, head.manifest.version)
-            }
+            DatasetRef::Version(id, _) => *id != head.manifest.id(),
             _ => false,
         };
         (!is_other).then_some(head)
@@ -147,19 +145,22 @@ impl Client {
         let mut head = released.map_err(|e| match (&e, &advice) {
             // The objects of a withdrawn version may be gone.
             (Error::Integrity { .. } | Error::NotFound { .. }, Some(advice)) => match &advice.withdrawn {
-                Some(reason) => Error::Withdrawn { reference: advice.what.clone(), reason: reason.clone() },
+                Some(reason) => Error::Withdrawn {
+                    reference: DatasetRef::Version(advice.id.clone(), None),
+                    reason: reason.clone(),
+                },
                 None => e,
             },
             _ => e,
         })?;
         head.warnings.extend(advice.iter().flat_map(Advice::sentences));
         head.withdrawn = withdrawn;
-        if let (Some(history), DatasetRef::Version(name, version, Some(pin))) = (history, reference)
-            && let Some((release, _)) = history.release(name, *version)
+        if let (Some(history), DatasetRef::Version(id, Some(pin))) = (history, reference)
+            && let Some((release, _)) = history.release(id)
             && release.dataset() != *pin
         {
             let other = release.dataset().prefixed();
-            let why = format!("{name}@{version} is {other} in the log: the pin is of another dataset");
+            let why = format!("{id} is {other} in the log: the pin is of another dataset");
             head.warnings.push(why);
         }
         Ok(head)
@@ -212,7 +213,7 @@ impl Client {
 
 fn pin_of(reference: &DatasetRef) -> Option<&Digest> {
     match reference {
-        DatasetRef::Pin(pin) | DatasetRef::Version(_, _, Some(pin)) => Some(pin),
+        DatasetRef::Pin(pin) | DatasetRef::Version(_, Some(pin)) => Some(pin),
         _ => None,
     }
 }
@@ -220,14 +221,14 @@ fn pin_of(reference: &DatasetRef) -> Option<&Digest> {
 /// Returns the release of a pinned version in a log, if the log agrees with the pin.
 fn find(history: &History, reference: &DatasetRef) -> Option<Release> {
     let pin = pin_of(reference)?;
-    let (name, version) = subject(history, reference)?;
-    history.release(&name, version).map(|(release, _)| release).filter(|release| release.dataset() == *pin)
+    let id = subject(history, reference)?;
+    history.release(&id).map(|(release, _)| release).filter(|release| release.dataset() == *pin)
 }
 
 /// What the owners of a version say about it in a log.
 struct Advice {
-    /// `NAME@VERSION`.
-    what: String,
+    /// The version.
+    id: VersionId,
     /// The reason for withdrawing it, if it is withdrawn.
     withdrawn: Option<String>,
     /// The reason for yanking it, if it is yanked.
@@ -237,27 +238,27 @@ struct Advice {
 impl Advice {
     /// Returns what a log says about a pinned version.
     fn of(history: &History, reference: &DatasetRef) -> Option<Self> {
-        let (name, version) = subject(history, reference)?;
-        let released = history.dataset(&name)?.releases.get(&version)?;
+        let id = subject(history, reference)?;
+        let released = history.dataset(&id.name)?.releases.get(&id.version)?;
         let reason = |notice: &Option<Notice>| notice.as_ref().map(|notice| notice.reason.clone());
         (released.dataset == *pin_of(reference)?).then(|| Advice {
-            what: format!("{name}@{version}"),
+            id,
             withdrawn: reason(&released.withdrawn),
             yanked: reason(&released.yanked),
         })
     }
 
     fn sentences(&self) -> Vec<String> {
-        let Advice { what, withdrawn, yanked } = self;
+        let Advice { id, withdrawn, yanked } = self;
         let withdrawn =
-            withdrawn.as_ref().map(|reason| format!("{what} is withdrawn: its owners say: {reason}"));
-        yanked.iter().map(|reason| is_yanked(what, reason)).chain(withdrawn).collect()
+            withdrawn.as_ref().map(|reason| format!("{id} is withdrawn: its owners say: {reason}"));
+        yanked.iter().map(|reason| is_yanked(id, reason)).chain(withdrawn).collect()
     }
 }
 
 /// The notice that a version is yanked.
-pub(super) fn is_yanked(what: &str, reason: &str) -> String {
-    format!("{what} is yanked: its owners advise against it: {reason}")
+pub(super) fn is_yanked(id: &VersionId, reason: &str) -> String {
+    format!("{id} is yanked: its owners advise against it: {reason}")
 }
 
 /// Removes repeated notices; each stays at its first position.

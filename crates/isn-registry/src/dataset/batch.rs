@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use super::Dataset;
 use isn_format::augment::{Augment, Crop};
 use isn_format::error::{Error, Result};
-use isn_pixels::{Layout, View};
+use isn_pixels::{SampleOrder, View};
 
 /// What to put into a batch.
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +19,7 @@ pub struct Batch {
     /// The epoch, on which random choices depend too.
     pub epoch: u64,
     /// The order of the pixels in memory.
-    pub layout: Layout,
+    pub layout: SampleOrder,
     /// The number of threads.
     pub threads: usize,
 }

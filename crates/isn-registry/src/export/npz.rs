@@ -99,7 +99,7 @@ impl Writer for Npz<'_> {
         self.texts("classes", &about.class_ids(), &[about.classes.len()])?;
         self.texts("class_names", &about.class_names(), &[about.classes.len()])?;
         self.texts("dataset", &[about.dataset()], &[])?;
-        self.texts("pin", &[about.manifest.pin()], &[])?;
+        self.texts("pin", &[about.manifest.pin().to_string()], &[])?;
         let Some(zip) = self.zip.take() else { return Ok(()) };
         let refuse = Error::io("write", &self.path);
         let out = match zip.finish() {

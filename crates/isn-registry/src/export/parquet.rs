@@ -74,7 +74,7 @@ impl<'a> Parquet<'a> {
         let metadata = [
             ("huggingface", features.to_string()),
             ("isn.dataset", about.dataset()),
-            ("isn.pin", about.manifest.pin()),
+            ("isn.pin", about.manifest.pin().to_string()),
         ];
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(level))

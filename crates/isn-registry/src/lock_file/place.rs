@@ -50,12 +50,7 @@ fn never(project: &Path, path: &Path) -> Result<Option<&'static str>> {
 }
 
 fn mistake(path: &Path, reference: &DatasetRef, why: &str) -> Mistake {
-    Mistake { line: None, why: format!("{}, for {}, {why}", path.display(), version(reference)) }
-}
-
-/// Returns a reference without its hash, as people recognise it.
-fn version(reference: &DatasetRef) -> String {
-    reference.to_string().split('#').next().unwrap_or_default().into()
+    Mistake { line: None, why: format!("{}, for {}, {why}", path.display(), reference.without_hash()) }
 }
 
 /// Returns how `path`, relative to `project`, leads out of it: by its own components, or by the symlinks on
@@ -139,7 +134,7 @@ pub(super) fn overlaps<'a>(project: &Path, entries: &[&'a Locked]) -> Result<Vec
         };
         if let Some((outer, other)) = around.last() {
             let how = if *outer == here { "is the same place as" } else { "is in" };
-            let why = format!("{how} {}, which is for {}", other.path.display(), version(&other.pin));
+            let why = format!("{how} {}, which is for {}", other.path.display(), other.pin.without_hash());
             found.push(said(Some(&other.path), why));
         } else if let Some(tree) = tree_around(&project, &place) {
             found.push(said(None, format!("is in {}, which is a tree", tree.display())));

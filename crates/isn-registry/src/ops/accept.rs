@@ -187,7 +187,7 @@ pub fn accept(
         report.entries.push((title, index));
     }
     if let Some((statement, _)) = &release
-        && let Some((_, released)) = view.replica.history().release(&statement.name, statement.version)
+        && let Some((_, released)) = view.replica.history().release(&statement.id)
     {
         // The entry is read from the log because it may have other signatures than the one that was sent.
         let entry = log.entry(released.index, &view);
@@ -243,7 +243,7 @@ impl Plan {
 /// different statement in its place.
 fn place_of(history: &History, attested: &Attested) -> Result<Option<u64>> {
     match &attested.statement {
-        Statement::Release(release) => match history.release(&release.name, release.version) {
+        Statement::Release(release) => match history.release(&release.id) {
             Some((there, at))
                 if (there.dataset(), there.manifest()) == (release.dataset, release.manifest) =>
             {
@@ -251,7 +251,7 @@ fn place_of(history: &History, attested: &Attested) -> Result<Option<u64>> {
             }
             Some((there, at)) => Err(Error::exists(
                 There::Release,
-                format!("release {}@{}", release.name, release.version),
+                format!("release {}", release.id),
                 format!(": entry {} has dataset hash b3:{}", at.index, there.dataset()),
             )),
             None => Ok(None),
@@ -289,10 +289,8 @@ fn describe(
     weigh(to, &head.manifest, packs.unwrap_or_default())?;
     let snapshot = runtime()?.block_on(store.complete(head))?;
     let described = &snapshot.head.manifest;
-    if (&described.name, described.version, described.dataset)
-        != (&release.name, release.version, release.dataset)
-    {
-        let what = format!("the release of {}@{}", release.name, release.version);
+    if (described.id(), described.dataset) != (release.id.clone(), release.dataset) {
+        let what = format!("the release of {}", release.id);
         let why = "states another dataset, version or hash than its manifest: two versions are mixed";
         return Err(Error::trust(what, why));
     }
@@ -304,7 +302,7 @@ fn describe(
 /// Checks that the version does not have too many images, and that the files that describe it are no larger
 /// than that many images need.
 fn weigh(to: &Destination<'_>, manifest: &Manifest, packs: &[Digest]) -> Result<()> {
-    let title = format!("{}@{}", manifest.name, manifest.version);
+    let title = manifest.id();
     if manifest.images > to.most_images {
         let (images, most) = (manifest.images, to.most_images);
         return Err(Error::invalid(

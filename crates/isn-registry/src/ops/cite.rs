@@ -21,8 +21,8 @@ pub enum CitationFormat {
 
 /// A citation.
 pub struct Citation {
-    /// `name@version#b3:…`.
-    pub pin: String,
+    /// The pin of the version.
+    pub pin: DatasetRef,
     /// The text, with a final line feed.
     pub text: String,
     /// Warnings for the user, for example that the version is yanked.
@@ -76,7 +76,7 @@ fn bibtex(manifest: &Manifest) -> String {
         version = manifest.version,
         title = escape(&manifest.title),
         authors = authors.join(" and "),
-        pin = escape(&manifest.pin()),
+        pin = escape(&manifest.pin().to_string()),
         images = manifest.images,
         hash = manifest.dataset.prefixed(),
     ) + &manifest.citation.as_deref().map(aside).unwrap_or_default()
@@ -114,7 +114,7 @@ fn cff(manifest: &Manifest) -> String {
         title = quote(&manifest.title),
         version = quote(&manifest.version.to_string()),
         description = quote(&manifest.description),
-        pin = quote(&manifest.pin()),
+        pin = quote(&manifest.pin().to_string()),
         what = quote("Dataset hash: BLAKE3 of the file B3SUMS, see docs/verify.md of isn"),
     )
 }

@@ -21,7 +21,7 @@ use isn_format::order::order;
 use isn_format::pixel_spec::ExifOrientation;
 use isn_format::split::Split;
 use isn_format::tree::{ISN_JSON, Selection};
-use isn_pixels::{Layout, dimensions};
+use isn_pixels::{SampleOrder, dimensions};
 
 /// The number of images that each thread may read ahead of the writer.
 const AHEAD: usize = 4;
@@ -313,7 +313,7 @@ impl<'a> Plan<'a> {
     fn read(&self, image: u32) -> Result<Vec<u8>> {
         let Some(size) = self.about.pixels else { return self.dataset.file(image as usize) };
         let crop = if self.options.size.is_some() { Crop::Centre } else { Crop::None };
-        let (augment, layout) = (Augment { crop, flip: false }, Layout::Interleaved);
+        let (augment, layout) = (Augment { crop, flip: false }, SampleOrder::Interleaved);
         let batch = Batch { size, augment, seed: 0, epoch: 0, layout, threads: 1 };
         let mut pixels = vec![0; size.0 as usize * size.1 as usize * 3];
         self.dataset.batch(&[image], &batch, &mut pixels)?;

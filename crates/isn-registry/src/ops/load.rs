@@ -60,7 +60,7 @@ pub fn load(client: &Client, options: &LoadOptions<'_>, progress: &dyn Progress)
     let is_doubted = |cache: &Cache| options.anew || cache.is_doubted(&manifest.objects.index.blake3);
     let is_anew = client.cache.as_ref().map_or(options.anew, is_doubted);
     let opening = Opening { runtime: &runtime, client, registry, options, is_anew, progress };
-    let ((description, rows, places, basis), complaints) = opening.images(head)?;
+    let Opened { description, rows, places, basis, complaints } = opening.images(head)?;
     warnings.extend(complaints);
     let verify = options.verify;
     Ok(Dataset::new(Parts { manifest, description, warnings, unsigned, rows, places, basis, verify }))
@@ -87,18 +87,30 @@ struct Opening<'a> {
     progress: &'a dyn Progress,
 }
 
-/// The description of the images, the selected rows, their places, and what the places are based on.
-type Opened = (Description<Table>, Vec<u32>, Places, Basis);
+/// The selected images, each of them found.
+struct Opened {
+    /// The description of all images of the version.
+    description: Description<Table>,
+    /// The rows of the selected images in its table.
+    rows: Vec<u32>,
+    /// Where the images of `rows` are, in the same order.
+    places: Places,
+    /// What the places are based on.
+    basis: Basis,
+    /// Warnings about the locations that the images came from.
+    complaints: Vec<String>,
+}
 
 impl Opening<'_> {
-    /// Opens the images. Also returns warnings about the locations that they came from.
-    fn images(self, head: Head) -> Result<(Opened, Vec<String>)> {
+    /// Opens the images.
+    fn images(self, head: Head) -> Result<Opened> {
         let kept = if self.is_anew { None } else { self.kept(&head.manifest)? };
         if let Some(description) = kept {
             let rows = self.select(&head.manifest, &description)?;
             let (places, missing, _) = self.places(description.rows(), &rows, true);
             if missing.is_empty() {
-                return Ok(((description, rows, places, Basis::KeptTable), Vec::new()));
+                let (basis, complaints) = (Basis::KeptTable, Vec::new());
+                return Ok(Opened { description, rows, places, basis, complaints });
             }
         }
         self.fetched(head)
@@ -129,9 +141,9 @@ impl Opening<'_> {
         Ok((0..table.images() as u32).filter(|&image| includes(table.path(image as usize))).collect())
     }
 
-    /// Finds the images of `rows`: in shards at hand, in pieces of the cache if `in_pieces`, and in trees that were
-    /// pulled before. Returns their places, the indexes in `rows` of those that were not found, and how many are
-    /// in shards or pieces.
+    /// Finds the images of `rows`: in shards at hand, in pieces of the cache if `in_pieces`, and in trees that
+    /// were pulled before. Returns their places, the indexes in `rows` of those that were not found, and how
+    /// many are in shards or pieces.
     fn places(&self, table: &Table, rows: &[u32], in_pieces: bool) -> (Places, Vec<usize>, usize) {
         let frame = |&row: &u32| table.record(row as usize).and_then(|record| record.frame);
         let frames: Vec<Option<FrameAt>> = rows.iter().map(frame).collect();
@@ -185,7 +197,7 @@ impl Opening<'_> {
     }
 
     /// Makes the table anew, and fetches what is not on this machine.
-    fn fetched(mut self, head: Head) -> Result<(Opened, Vec<String>)> {
+    fn fetched(mut self, head: Head) -> Result<Opened> {
         let snapshot = self.runtime.block_on(complete(&self.registry, head))?;
         let mut packs = self.runtime.block_on(self.registry.packs(&snapshot))?;
         self.registry.keep_pin(&snapshot);
@@ -193,11 +205,13 @@ impl Opening<'_> {
             self.registry = self.registry.with_cache(Some(cache.clone()));
         }
         // The images come by one list of packs, as the table does.
-        let fetched =
-            images::by_any_list(self.runtime, &self.registry, &mut packs, |packs| self.by(packs, &snapshot));
-        fetched.map(|opened| (opened, self.registry.complaints()))
+        let opened =
+            images::by_any_list(self.runtime, &self.registry, &mut packs, |packs| self.by(packs, &snapshot))?;
+        Ok(Opened { complaints: self.registry.complaints(), ..opened })
     }
 
+    /// Makes the table from `packs`, and fetches what is not on this machine. Leaves the complaints to the
+    /// caller.
     fn by(&self, packs: &Packs, snapshot: &Snapshot) -> Result<Opened> {
         let cache = self.client.cache.as_ref();
         let table = Table::new(snapshot.index(), snapshot.sums(), packs)?;
@@ -218,8 +232,9 @@ impl Opening<'_> {
             }
             Ok(opened)
         };
+        let complaints = Vec::new();
         if missing.is_empty() {
-            let opened = (description, rows, places, basis);
+            let opened = Opened { description, rows, places, basis, complaints };
             return if self.is_anew { checked(opened) } else { Ok(opened) };
         }
         let (index, mut wanted) = (snapshot.index().rows(), missing);
@@ -230,7 +245,7 @@ impl Opening<'_> {
             self.bring(packs, snapshot, &rows_of.map(|row| (row.blake3, row.length)).collect())?;
             let (places, missing, _) = self.places(description.rows(), &rows, true);
             if missing.is_empty() {
-                return checked((description, rows, places, basis));
+                return checked(Opened { description, rows, places, basis, complaints });
             }
             wanted = missing;
         }
@@ -283,7 +298,7 @@ pub(super) mod tests {
     use isn_format::augment::{Augment, Crop};
     use isn_format::pixel_spec::ExifOrientation;
     use isn_format::split::Split;
-    use isn_pixels::{Layout, decode_rgb, pixel_digest};
+    use isn_pixels::{SampleOrder, decode_rgb, pixel_digest};
 
     pub(in crate::ops) fn with_client<T>(home: &Path, work: impl FnOnce(&Client) -> T) -> T {
         let trust = TrustStore::open(home.join("trust.toml")).unwrap();
@@ -393,8 +408,14 @@ pub(super) mod tests {
             let [Error::Integrity { what, .. }] = &wrong[..] else { panic!("{wrong:?}") };
             assert!(what.contains(&pieces[0].path.display().to_string()));
             let crop = Augment { crop: Crop::Centre, flip: false };
-            let batch =
-                Batch { size: (8, 8), augment: crop, seed: 0, epoch: 0, layout: Layout::Planar, threads: 3 };
+            let batch = Batch {
+                size: (8, 8),
+                augment: crop,
+                seed: 0,
+                epoch: 0,
+                layout: SampleOrder::Planar,
+                threads: 3,
+            };
             let all: Vec<u32> = (0..damaged.len() as u32).collect();
             let made = damaged.batch(&all, &batch, &mut vec![0; all.len() * 192]);
             assert!(matches!(made, Err(Error::Integrity { .. })));

@@ -19,7 +19,7 @@ use crate::registry::{About, Registry, Snapshot, layout};
 use crate::steps::objects::packs_of;
 use crate::transport::runtime;
 use crate::trust::Known;
-use isn_format::dataset_ref::{DatasetRef, Name, Version};
+use isn_format::dataset_ref::{DatasetRef, Name, Version, VersionId};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Missing, Result};
 use isn_format::log::{Hash, LogKey, Released, SignedCheckpoint, TILE_WIDTH, bundle, leaf_hash};
@@ -196,7 +196,7 @@ fn chosen(view: &LogView, only: &[DatasetRef]) -> Result<Vec<Chosen>> {
     for reference in only {
         let (name, version) = match reference {
             DatasetRef::Newest(name) => (name, None),
-            DatasetRef::Version(name, version, None) => (name, Some(*version)),
+            DatasetRef::Version(id, None) => (&id.name, Some(id.version)),
             other => {
                 return Err(Error::invalid(
                     format!("'{other}'"),
@@ -221,8 +221,7 @@ fn chosen(view: &LogView, only: &[DatasetRef]) -> Result<Vec<Chosen>> {
         wanted.is_empty() || wanted.iter().any(|(n, v)| *n == name && v.is_none_or(|v| v == version))
     };
     let statement = |name: &Name, version: Version, released: &Released| ReleaseStatement {
-        name: name.clone(),
-        version,
+        id: VersionId { name: name.clone(), version },
         dataset: released.dataset,
         manifest: released.manifest,
         manifest_len: released.manifest_len,
@@ -328,7 +327,7 @@ impl Mirror<'_> {
     /// Copies the objects of a version, then lists it.
     fn copy_version(&mut self, version: &Chosen) -> Result<()> {
         let statement = &version.statement;
-        let title = format!("{}@{}", statement.name, statement.version);
+        let title = statement.id.to_string();
         let contents = match self.contents(manifest_of(statement)) {
             Err(Error::Integrity { .. } | Error::NotFound { .. }) if version.is_withdrawn => {
                 self.report.gone.push(title);
@@ -419,7 +418,7 @@ impl Mirror<'_> {
     fn list(&self, version: &Chosen) -> Result<()> {
         let (statement, tree) = (&version.statement, self.view.replica.tree());
         let bytes = runtime()?.block_on(async {
-            let file = self.source.release_file(&statement.name, statement.version).await?;
+            let file = self.source.release_file(&statement.id).await?;
             match file.filter(|bytes| Some(leaf_hash(bytes)) == tree.leaf(version.index)) {
                 Some(bytes) => Ok(bytes),
                 None => self.source.log_entry(version.index, &self.view).await,

@@ -4,7 +4,7 @@
 use crate::client::{Client, unanswered};
 use crate::steps::submit::{Speaker, Submitted, submit};
 use crate::transport;
-use isn_format::dataset_ref::{Name, Version};
+use isn_format::dataset_ref::{Name, VersionId};
 use isn_format::error::{Error, Missing, Result, There, chain};
 use isn_format::key::PublicKey;
 use isn_format::log::{Dataset, History, Owners};
@@ -122,25 +122,16 @@ pub fn revoke(
 ///
 /// # Errors
 /// Those of submitting a statement.
-pub fn yank(speaker: &Speaker<'_>, name: &Name, version: Version, reason: &str) -> Result<Vec<Submitted>> {
-    submit(speaker, |_| {
-        Ok(vec![Statement::Yank(Advice { name: name.clone(), version, reason: reason.into() })])
-    })
+pub fn yank(speaker: &Speaker<'_>, id: &VersionId, reason: &str) -> Result<Vec<Submitted>> {
+    submit(speaker, |_| Ok(vec![Statement::Yank(Advice { id: id.clone(), reason: reason.into() })]))
 }
 
 /// States that the objects of a version may be deleted.
 ///
 /// # Errors
 /// Those of submitting a statement.
-pub fn withdraw(
-    speaker: &Speaker<'_>,
-    name: &Name,
-    version: Version,
-    reason: &str,
-) -> Result<Vec<Submitted>> {
-    submit(speaker, |_| {
-        Ok(vec![Statement::Withdraw(Advice { name: name.clone(), version, reason: reason.into() })])
-    })
+pub fn withdraw(speaker: &Speaker<'_>, id: &VersionId, reason: &str) -> Result<Vec<Submitted>> {
+    submit(speaker, |_| Ok(vec![Statement::Withdraw(Advice { id: id.clone(), reason: reason.into() })]))
 }
 
 /// The owners of a name.

@@ -60,7 +60,7 @@ pub fn append(file: &Path, store: Box<dyn Store>, known: Known<'_>) -> Result<Su
         Statement::Release(release) => {
             writer.check_objects(release)?;
             let view = log.view()?;
-            view.replica.history().release(&release.name, release.version).and_then(|(there, at)| {
+            view.replica.history().release(&release.id).and_then(|(there, at)| {
                 let same = (there.dataset(), there.manifest()) == (release.dataset, release.manifest);
                 same.then_some(at.index)
             })

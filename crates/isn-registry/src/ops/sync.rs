@@ -67,7 +67,7 @@ pub fn sync(client: &Client, options: &SyncOptions<'_>, progress: &dyn Progress)
         let manifest = &found.snapshot.head.manifest;
         added.push(Locked {
             path: PathBuf::from(format!("{}-{}", manifest.name, manifest.version)),
-            pin: manifest.pin().parse()?,
+            pin: manifest.pin(),
             registry: found.registry,
             selection: Selection::default(),
         });
@@ -91,11 +91,11 @@ pub fn sync(client: &Client, options: &SyncOptions<'_>, progress: &dyn Progress)
 /// Whether a locked version is one that `reference` can mean.
 fn satisfies(pin: &DatasetRef, reference: &DatasetRef) -> bool {
     match (pin, reference) {
-        (DatasetRef::Version(name, _, _), DatasetRef::Newest(wanted)) => name == wanted,
-        (DatasetRef::Version(name, version, hash), DatasetRef::Version(n, v, h)) => {
-            (name, version) == (n, v) && (h.is_none() || h == hash)
+        (DatasetRef::Version(id, _), DatasetRef::Newest(wanted)) => id.name == *wanted,
+        (DatasetRef::Version(id, hash), DatasetRef::Version(wanted, h)) => {
+            id == wanted && (h.is_none() || h == hash)
         }
-        (DatasetRef::Version(_, _, hash), DatasetRef::Pin(wanted)) => *hash == Some(*wanted),
+        (DatasetRef::Version(_, hash), DatasetRef::Pin(wanted)) => *hash == Some(*wanted),
         _ => false,
     }
 }
@@ -169,7 +169,7 @@ pub fn lock(project: &Path, report: &PullReport, selection: &Selection) -> Resul
     let lock_path = project.join(LOCK_FILE);
     let entry = Locked {
         path: report.path.clone(),
-        pin: report.snapshot.head.manifest.pin().parse()?,
+        pin: report.snapshot.head.manifest.pin(),
         registry: report.registry.clone(),
         selection: selection.clone(),
     };

@@ -2,7 +2,7 @@ use super::*;
 
 mod division;
 
-use crate::source::Place;
+use crate::source::Position;
 use isn_format::ledger::policy::Policy;
 use isn_format::ledger::{Ledger, OLD_HEADER};
 use isn_format::source_kind::SourceKind;
@@ -46,7 +46,7 @@ fn source(images: impl IntoIterator<Item = (String, &'static str, Split)>) -> So
             split,
             len: 1,
             modified_ns: 0,
-            place: Place::File,
+            position: Position::File,
         })
         .collect();
     images.sort_by(|a, b| a.path.cmp(&b.path));

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use bytes::Buf;
 
-use super::places::Place;
+use super::locations::Location;
 use super::{MAX_HINT, Registry, layout};
 use crate::transport::pace::Patience;
 use isn_format::digest::Digest;
@@ -36,18 +36,18 @@ impl Registry {
     /// As [`Registry::copy_object`], from one location; returns `false` if the object is not there.
     pub(super) async fn copy_from(
         &self,
-        place: &Place,
+        location: &Location,
         kind: ObjectKind,
         object: &ObjectRef,
         to: &mut (dyn Write + Send),
     ) -> Result<bool> {
         let path = layout::object(kind, &object.blake3);
-        let what = || format!("{} {}", kind.noun(), place.transport.locate(&path));
+        let what = || format!("{} {}", kind.noun(), location.transport.locate(&path));
         let (mut hasher, mut length) = (blake3::Hasher::new(), 0);
         let mut patience = Patience::new(ATTEMPTS);
         'open: while length < object.length || length == 0 {
             let range = (length > 0).then_some(length..object.length);
-            let Some(body) = place.transport.open(&path, range).await? else {
+            let Some(body) = location.transport.open(&path, range).await? else {
                 return Ok(false);
             };
             let (mut chunks, before) = (body.chunks, length);

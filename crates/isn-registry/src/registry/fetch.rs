@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
 
 use super::Registry;
-use super::places::Place;
+use super::locations::Location;
 use super::segment::{MAX_GAP, Segment};
 use crate::cache::{Fate, NewPiece, Piece};
 use crate::transport::pace::Patience;
@@ -41,9 +41,9 @@ impl Frame<'_> {
     pub fn place(&self) -> String {
         match &self.origin {
             Origin::Cache(piece) => format!("shard piece {}", piece.path.display()),
-            Origin::Place(place, _) => {
+            Origin::Location(location, _) => {
                 let path = super::layout::object(ObjectKind::Shard, &self.shard);
-                format!("shard {}", place.transport.locate(&path))
+                format!("shard {}", location.transport.locate(&path))
             }
         }
     }
@@ -54,7 +54,7 @@ enum Origin<'a> {
     Cache(Piece),
     /// A location, and what becomes of the cached piece, which is kept once all its frames are known to be
     /// good.
-    Place(&'a Place, Option<Arc<Fate>>),
+    Location(&'a Location, Option<Arc<Fate>>),
 }
 
 /// Who receives the frames.
@@ -127,11 +127,11 @@ impl<'a> Round<'a> {
                     suspects.insert(piece.path.clone());
                 }
             },
-            Origin::Place(place, piece) => {
+            Origin::Location(location, piece) => {
                 if let Some(piece) = piece {
                     piece.spoil();
                 }
-                self.registry.strike(place, self.number, &error);
+                self.registry.strike(location, self.number, &error);
                 self.first_fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
             }
         }
@@ -154,12 +154,12 @@ impl<'a> Round<'a> {
             return self.fetch_cached(segment, piece, sink).await;
         }
         let (mut sent, mut failure) = (0, None);
-        for place in self.registry.places() {
-            match self.fetch_at(place, segment, &mut sent, sink).await {
+        for location in self.registry.locations() {
+            match self.fetch_at(location, segment, &mut sent, sink).await {
                 Ok(()) => return Ok(()),
                 Err(e @ (Error::Network { .. } | Error::Integrity { .. })) => {
                     if matches!(e, Error::Network { .. }) {
-                        self.registry.give_up(place, &e);
+                        self.registry.give_up(location, &e);
                     }
                     failure.get_or_insert(e);
                 }
@@ -206,7 +206,7 @@ impl<'a> Round<'a> {
     /// sent.
     async fn fetch_at(
         &self,
-        place: &'a Place,
+        location: &'a Location,
         segment: &Segment<'a>,
         sent: &mut usize,
         sink: &Sink<'_, 'a>,
@@ -214,13 +214,13 @@ impl<'a> Round<'a> {
         let mut patience = Patience::new(ATTEMPTS);
         loop {
             let before = *sent;
-            let failure = match self.fetch_from(place, segment, sent, sink).await {
+            let failure = match self.fetch_from(location, segment, sent, sink).await {
                 Ok(Ended::Well) => return Ok(()),
                 Ok(Ended::Short) => {
-                    let what = format!("shard {}", place.transport.locate(&path_of(segment)));
+                    let what = format!("shard {}", location.transport.locate(&path_of(segment)));
                     let why = format!("ends before byte {}", segment.range(*sent).end);
                     let fault = Error::integrity(what, why);
-                    self.registry.strike(place, self.number, &fault);
+                    self.registry.strike(location, self.number, &fault);
                     return Err(fault);
                 }
                 Err(e @ Error::Network { .. }) => e,
@@ -238,25 +238,25 @@ impl<'a> Round<'a> {
     /// stopped, or the bytes end.
     async fn fetch_from(
         &self,
-        place: &'a Place,
+        location: &'a Location,
         segment: &Segment<'a>,
         sent: &mut usize,
         sink: &Sink<'_, 'a>,
     ) -> Result<Ended> {
         let (range, path, shard) = (segment.range(*sent), path_of(segment), segment.shard.blake3);
-        let body = place.transport.open(&path, Some(range.clone())).await?;
+        let body = location.transport.open(&path, Some(range.clone())).await?;
         let mut body = body.ok_or_else(|| {
-            Error::integrity(format!("shard {}", place.transport.locate(&path)), "is missing")
+            Error::integrity(format!("shard {}", location.transport.locate(&path)), "is missing")
         })?;
         let mut at = body.offset;
         if at > range.start {
             let why = format!("sent bytes from {at}, asked from {}", range.start);
-            return Err(Error::network(NetworkKind::Broken, place.transport.locate(&path), why));
+            return Err(Error::network(NetworkKind::Broken, location.transport.locate(&path), why));
         }
-        if range.start - at > MAX_GAP && !place.ignores_ranges() {
+        if range.start - at > MAX_GAP && !location.ignores_ranges() {
             // More such answers may be under way. It is better to end them, and to request the whole shard
             // once.
-            place.note_that_it_ignores_ranges();
+            location.note_that_it_ignores_ranges();
             self.ask_again(segment.frames[*sent..].iter().copied());
             return Ok(Ended::Well);
         }
@@ -288,7 +288,7 @@ impl<'a> Round<'a> {
                 };
                 // Only whole frames are kept, so that a piece is useful even if the connection breaks.
                 keeper.write(&bytes);
-                let origin = Origin::Place(place, keeper.fate());
+                let origin = Origin::Location(location, keeper.fate());
                 if !sink.send(Frame { entry, shard, bytes, origin }).await? {
                     return Ok(Ended::Well);
                 }

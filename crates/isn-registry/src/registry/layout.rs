@@ -1,7 +1,7 @@
 //! The paths in a registry, which are formed here and nowhere else. docs/format.md has the table.
 
 use super::{MAX_HINT, MAX_UNSIGNED};
-use isn_format::dataset_ref::{Name, Version};
+use isn_format::dataset_ref::{Name, VersionId};
 use isn_format::digest::Digest;
 use isn_format::log::{MAX_CHECKPOINT, MAX_CLAIM, TILE_WIDTH, bundle};
 use isn_format::object::ObjectKind;
@@ -71,7 +71,7 @@ pub fn log_claim(index: u64) -> String {
 }
 
 /// The signed release of a version.
-pub fn release(name: &Name, version: Version) -> String {
+pub fn release(VersionId { name, version }: &VersionId) -> String {
     format!("releases/{name}/{version}")
 }
 
@@ -149,7 +149,10 @@ pub fn public(path: &str) -> Option<Public> {
         "releases" => {
             let (name, file) = rest.split_once('/')?;
             let name: Name = name.parse().ok()?;
-            is(if file == "versions" { versions(&name) } else { release(&name, file.parse().ok()?) })
+            is(match file {
+                "versions" => versions(&name),
+                version => release(&VersionId { name, version: version.parse().ok()? }),
+            })
         }
         "recipes" => {
             let (name, file) = rest.split_once('/')?;
@@ -180,11 +183,12 @@ mod tests {
 
     #[test]
     fn what_is_formed_here_is_public_and_nothing_else() {
-        let (name, version): (Name, Version) = ("birds".parse().unwrap(), "1.0".parse().unwrap());
+        let id: VersionId = "birds@1.0".parse().unwrap();
+        let name = &id.name;
         let digest = Digest::of(b"");
-        for path in [REGISTRY_JSON.into(), NAMES.into(), CHECKPOINT.into(), release(&name, version)]
+        for path in [REGISTRY_JSON.into(), NAMES.into(), CHECKPOINT.into(), release(&id)]
             .into_iter()
-            .chain([versions(&name), packs(&digest), pin(&digest), recipe(&name)])
+            .chain([versions(name), packs(&digest), pin(&digest), recipe(name)])
             .chain([log_tile(0, 7, 3), log_entries(1_234_067, 255)])
             .chain(
                 ["README.md", "DATASHEET.md", "corrections.csv"].map(|file| format!("recipes/birds/{file}")),
@@ -250,9 +254,9 @@ mod tests {
         let words = words.chain(["versions", "log", "tile", "objects", "packs", "pins", "names", "birds"]);
         let names: Vec<Name> = words.filter_map(|word| word.parse().ok()).collect();
         assert!(names.len() > 5, "{names:?}");
-        let version: Version = "1.0".parse().unwrap();
         for name in &names {
-            for path in [release(name, version), versions(name), recipe(name)] {
+            let id: VersionId = format!("{name}@1.0").parse().unwrap();
+            for path in [release(&id), versions(name), recipe(name)] {
                 for fixed in fixed {
                     // A file where a folder must be, or a folder where a file must be, is not public.
                     let is_in_the_way = format!("{fixed}/").starts_with(&format!("{path}/"))
@@ -260,9 +264,9 @@ mod tests {
                     assert!(!is_in_the_way, "{path} and {fixed}");
                 }
             }
-            assert_ne!(release(name, version), versions(name));
+            assert_ne!(release(&id), versions(name));
         }
-        assert!("versions".parse::<Version>().is_err());
+        assert!("versions".parse::<isn_format::dataset_ref::Version>().is_err());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::ops::Deref;
 
-use super::places::Place;
+use super::locations::Location;
 use super::{MAX_HINT, Registry, Snapshot, layout};
 use crate::cache::Cache;
 use isn_format::digest::Digest;
@@ -75,8 +75,8 @@ impl List {
 }
 
 /// The cache's path of the list that a location last gave; each location has its own.
-fn kept(place: &Place, manifest: &Digest) -> String {
-    format!("packs-of/{}/{manifest}", Digest::of(place.name.as_bytes()))
+fn kept(location: &Location, manifest: &Digest) -> String {
+    format!("packs-of/{}/{manifest}", Digest::of(location.name.as_bytes()))
 }
 
 impl Registry {
@@ -176,14 +176,15 @@ impl Registry {
         take: impl AsyncFn(Vec<Digest>) -> Result<T>,
         enough: impl Fn(&T) -> bool,
     ) -> Result<Option<(T, List)>> {
-        let (path, places) = (layout::packs(manifest), self.places());
-        let asked = places.iter().map(|&place| (Some(place), path.clone()));
-        let hints = [path.clone()].into_iter().chain(places.iter().map(|place| kept(place, manifest)));
+        let (path, locations) = (layout::packs(manifest), self.locations());
+        let asked = locations.iter().map(|&location| (Some(location), path.clone()));
+        let hints =
+            [path.clone()].into_iter().chain(locations.iter().map(|location| kept(location, manifest)));
         let (mut some, mut wrong, mut unreached) = (None, None, None);
-        for (place, path) in asked.chain(hints.map(|path| (None, path))) {
-            let read = match place {
-                Some(place) if tried.has_asked(&place.transport.locate(&path)) => continue,
-                Some(place) => self.list_of(place, manifest).await,
+        for (location, path) in asked.chain(hints.map(|path| (None, path))) {
+            let read = match location {
+                Some(location) if tried.has_asked(&location.transport.locate(&path)) => continue,
+                Some(location) => self.list_of(location, manifest).await,
                 None if unreached.is_some() => Ok(self.hinted(&path)),
                 None => break,
             };
@@ -213,11 +214,12 @@ impl Registry {
     }
 
     /// Reads the list of a location, and keeps it in the cache as that location's.
-    async fn list_of(&self, place: &Place, manifest: &Digest) -> Result<List> {
+    async fn list_of(&self, location: &Location, manifest: &Digest) -> Result<List> {
         let path = layout::packs(manifest);
-        let list = List { digests: self.hint_of(place, &path).await?, from: place.transport.locate(&path) };
+        let list =
+            List { digests: self.hint_of(location, &path).await?, from: location.transport.locate(&path) };
         if let Some(cache) = self.cache.as_ref().filter(|_| !list.digests.is_empty()) {
-            let _ = cache.keep_hint(&kept(place, manifest), list.lines().as_bytes());
+            let _ = cache.keep_hint(&kept(location, manifest), list.lines().as_bytes());
         }
         Ok(list)
     }
@@ -237,8 +239,8 @@ impl Registry {
     /// so.
     pub async fn is_rebuild_only(&self, manifest: &Digest) -> Result<bool> {
         let (list, mut is_marked, mut wrong) = (layout::packs(manifest), false, None);
-        for place in self.places() {
-            match self.read_at(place, &list, MAX_HINT).await {
+        for location in self.locations() {
+            match self.read_at(location, &list, MAX_HINT).await {
                 Ok(Some(lines)) if lines.is_empty() => is_marked = true,
                 Ok(Some(_)) => return Ok(false),
                 Ok(None) | Err(Error::Network { .. }) => {}

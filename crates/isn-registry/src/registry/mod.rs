@@ -1,5 +1,5 @@
 //! [`Registry`]: turns a reference into the verified description of a version. A registry is static files,
-//! with the same layout ([`layout`]) in a folder, over HTTP and in the binary. `places` finds objects,
+//! with the same layout ([`layout`]) in a folder, over HTTP and in the binary. `locations` finds objects,
 //! [`segment`] plans requests for images, [`fetch`] makes them, [`publish`] writes.
 
 pub mod append;
@@ -8,8 +8,8 @@ mod copy;
 pub mod fetch;
 pub mod layout;
 mod lists;
+mod locations;
 pub mod log;
-mod places;
 pub mod publish;
 pub mod segment;
 pub mod store;
@@ -19,7 +19,7 @@ pub use lists::Packs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use places::{Complaints, Place};
+use locations::{Complaints, Location};
 use serde::{Deserialize, Serialize};
 
 use crate::cache::Cache;
@@ -29,7 +29,7 @@ use crate::transport::http::Http;
 use crate::transport::{self, Access, Transport};
 use crate::trust::RegistryId;
 use isn_format::class::Class;
-use isn_format::dataset_ref::{DatasetRef, Name, Version};
+use isn_format::dataset_ref::{DatasetRef, Name, Version, VersionId};
 use isn_format::description::Description;
 use isn_format::digest::Digest;
 use isn_format::error::{At, Error, Missing, Result};
@@ -112,9 +112,9 @@ pub struct Registry {
     /// `None` for the registry in the binary.
     id: Option<RegistryId>,
     name: String,
-    own: Place,
+    own: Location,
     /// Other locations that may have the same objects.
-    mirrors: Vec<Place>,
+    mirrors: Vec<Location>,
     cache: Option<Cache>,
     keeps_nothing: AtomicBool,
     complaints: Complaints,
@@ -251,7 +251,7 @@ impl Registry {
     pub fn over(name: String, transport: Box<dyn Transport>) -> Self {
         Registry {
             id: None,
-            own: Place::new(name.clone(), transport),
+            own: Location::new(name.clone(), transport),
             name,
             mirrors: Vec::new(),
             cache: None,
@@ -318,11 +318,11 @@ impl Registry {
     /// # Errors
     /// [`Error::NotFound`] or [`Error::Unreleased`] if there is no such version; also fails if a hint cannot
     /// be read or is not well-formed.
-    pub async fn resolve(&self, reference: &DatasetRef) -> Result<(Name, Version, Option<Digest>)> {
+    pub async fn resolve(&self, reference: &DatasetRef) -> Result<(VersionId, Option<Digest>)> {
         match reference {
-            DatasetRef::Version(name, version, pin) => Ok((name.clone(), *version, *pin)),
+            DatasetRef::Version(id, pin) => Ok((id.clone(), *pin)),
             DatasetRef::Newest(name) => match self.versions(name).await?.pop() {
-                Some(version) => Ok((name.clone(), version, None)),
+                Some(version) => Ok((VersionId { name: name.clone(), version }, None)),
                 None => Err(self.missing(reference, name).await?),
             },
             DatasetRef::Pin(pin) => {
@@ -336,7 +336,7 @@ impl Registry {
                 let (name, version) = named.ok_or_else(|| {
                     Error::integrity(self.own.transport.locate(&path), "is not a name and a version")
                 })?;
-                Ok((name, version, Some(*pin)))
+                Ok((VersionId { name, version }, Some(*pin)))
             }
         }
     }
@@ -345,22 +345,22 @@ impl Registry {
     ///
     /// # Errors
     /// Fails if the release cannot be read or is not well-formed.
-    pub async fn signed_release(&self, name: &Name, version: Version) -> Result<Option<SignedRelease>> {
-        let Some(bytes) = self.release_file(name, version).await? else { return Ok(None) };
-        SignedRelease::parse(&self.place_of_release(name, version), bytes).map(Some)
+    pub async fn signed_release(&self, id: &VersionId) -> Result<Option<SignedRelease>> {
+        let Some(bytes) = self.release_file(id).await? else { return Ok(None) };
+        SignedRelease::parse(&self.place_of_release(id), bytes).map(Some)
     }
 
     /// Returns the bytes of a version's release; `None` if the registry has none.
     ///
     /// # Errors
     /// Fails if the release cannot be read or is too long.
-    pub async fn release_file(&self, name: &Name, version: Version) -> Result<Option<Vec<u8>>> {
-        self.read(&layout::release(name, version), statement::MAX_LEN as u64).await
+    pub async fn release_file(&self, id: &VersionId) -> Result<Option<Vec<u8>>> {
+        self.read(&layout::release(id), statement::MAX_LEN as u64).await
     }
 
     /// The location of a version's release, for messages.
-    pub fn place_of_release(&self, name: &Name, version: Version) -> String {
-        self.place(&layout::release(name, version))
+    pub fn place_of_release(&self, id: &VersionId) -> String {
+        self.place(&layout::release(id))
     }
 
     /// Returns the release that `reference` means, verified by a key in `trusted` or, if the reference has a
@@ -370,18 +370,18 @@ impl Registry {
     /// [`Error::UnknownSigner`] if no trusted key signed it; [`Error::Integrity`] if it has another dataset
     /// hash than the pin; also as [`Registry::resolve`].
     pub async fn release(&self, reference: &DatasetRef, trusted: &[PublicKey]) -> Result<Release> {
-        let (name, version, pin) = self.resolve(reference).await?;
-        let Some(signed) = self.signed_release(&name, version).await? else {
-            return Err(self.missing(reference, &name).await?);
+        let (id, pin) = self.resolve(reference).await?;
+        let Some(signed) = self.signed_release(&id).await? else {
+            return Err(self.missing(reference, &id.name).await?);
         };
         let release = match (signed.verify(&self.name, trusted), pin) {
             (Err(Error::UnknownSigner { .. }), Some(pin)) => signed.verify_pinned(&pin)?,
             (verified, _) => verified?,
         };
-        let release = release.expect(&name, version)?;
+        let release = release.expect(&id)?;
         if let Some(pin) = pin.filter(|pin| *pin != release.dataset()) {
             let why = format!("has dataset hash b3:{}, but the pin says b3:{pin}", release.dataset());
-            let what = self.own.transport.locate(&layout::release(&name, version));
+            let what = self.own.transport.locate(&layout::release(&id));
             return Err(Error::integrity(what, why).at(At::Reference));
         }
         Ok(release)
@@ -416,8 +416,7 @@ impl Registry {
         let reference = ObjectRef { blake3: release.manifest(), length: release.manifest_len() };
         let head = Head { logged, ..self.head(reference, signed_by).await? };
         let manifest = &head.manifest;
-        let named = (&manifest.name, manifest.version, manifest.dataset);
-        if named != (release.name(), release.version(), release.dataset()) {
+        if (&manifest.id(), manifest.dataset) != (release.id(), release.dataset()) {
             let what = self.locate(ObjectKind::Manifest, &reference.blake3);
             let why = "names another dataset, version or hash than its release: two versions are mixed";
             return Err(Error::trust(what, why));
@@ -486,8 +485,8 @@ impl Registry {
         self.read_at(&self.own, path, cap).await
     }
 
-    async fn read_at(&self, place: &Place, path: &str, cap: u64) -> Result<Option<Vec<u8>>> {
-        let bytes = transport::read(place.transport.as_ref(), path, cap).await?;
+    async fn read_at(&self, location: &Location, path: &str, cap: u64) -> Result<Option<Vec<u8>>> {
+        let bytes = transport::read(location.transport.as_ref(), path, cap).await?;
         self.count(bytes.as_ref().map_or(0, Vec::len));
         Ok(bytes)
     }
@@ -499,11 +498,11 @@ impl Registry {
 
     async fn hint_of<T: std::str::FromStr<Err: std::fmt::Display> + Ord>(
         &self,
-        place: &Place,
+        location: &Location,
         path: &str,
     ) -> Result<Vec<T>> {
-        let Some(bytes) = self.read_at(place, path, MAX_HINT).await? else { return Ok(Vec::new()) };
-        let refuse = |why: &dyn std::fmt::Display| Error::integrity(place.transport.locate(path), why);
+        let Some(bytes) = self.read_at(location, path, MAX_HINT).await? else { return Ok(Vec::new()) };
+        let refuse = |why: &dyn std::fmt::Display| Error::integrity(location.transport.locate(path), why);
         let text = String::from_utf8(bytes).map_err(|e| refuse(&e))?;
         let parse = |line: &str| line.parse::<T>().map_err(|e| refuse(&e));
         let mut items = text.lines().map(parse).collect::<Result<Vec<T>>>()?;

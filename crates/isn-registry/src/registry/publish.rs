@@ -11,7 +11,7 @@ use super::{About, FORMAT, MAX_HINT, layout};
 use crate::files;
 use crate::transport;
 use crate::trust::Known;
-use isn_format::dataset_ref::{Name, Version};
+use isn_format::dataset_ref::{Version, VersionId};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Missing, Result, There};
 use isn_format::log::{LogKey, LogSigner};
@@ -121,12 +121,10 @@ impl RegistryWriter {
         let manifest = ObjectRef { blake3: release.manifest, length: release.manifest_len };
         let described =
             transport::runtime()?.block_on(registry.describe(manifest, Vec::new()))?.head.manifest;
-        if (&described.name, described.version, described.dataset)
-            == (&release.name, release.version, release.dataset)
-        {
+        if (described.id(), described.dataset) == (release.id.clone(), release.dataset) {
             return Ok(());
         }
-        let what = format!("the release of {}@{}", release.name, release.version);
+        let what = format!("the release of {}", release.id);
         Err(Error::trust(
             what,
             "states another dataset, version or hash than its manifest: two versions are mixed",
@@ -181,15 +179,14 @@ impl RegistryWriter {
     /// [`Error::Trust`] if another release is there; [`Error::Invalid`] if a list is full; also fails if a
     /// file cannot be read.
     pub fn check_unlisted(&self, release: &ReleaseStatement, signed: &[u8]) -> Result<()> {
-        let version = release.version.to_string();
-        for (path, line) in [
-            (layout::versions(&release.name), version.as_str()),
-            (layout::NAMES.into(), release.name.as_str()),
-        ] {
+        let (name, version) = (&release.id.name, release.id.version.to_string());
+        for (path, line) in
+            [(layout::versions(name), version.as_str()), (layout::NAMES.into(), name.as_str())]
+        {
             let there = self.store.read(&path)?.unwrap_or_default();
             with_line(&self.store.locate(&path), &there, line, |_, _| Ordering::Equal)?;
         }
-        let path = layout::release(&release.name, release.version);
+        let path = layout::release(&release.id);
         match self.store.read(&path)? {
             Some(there) if there != signed => {
                 let why = "is there, but the log has no such release: it was not published here. Look at \
@@ -207,20 +204,20 @@ impl RegistryWriter {
     /// [`Error::Trust`] if another release is there; [`Error::Invalid`] if a list is full; also fails if a
     /// file cannot be read or written.
     pub fn list_release(&self, release: &ReleaseStatement, signed: &[u8]) -> Result<()> {
-        let path = layout::release(&release.name, release.version);
+        let path = layout::release(&release.id);
         if !self.store.create_new(&path, signed)? && self.store.read(&path)?.as_deref() != Some(signed) {
             let why = "was replaced: it is not the release in the log. Move it away, and run the command \
                        again, which writes the one in the log";
             return Err(Error::trust(self.store.locate(&path), why));
         }
         // If two versions have the same dataset hash, the pin keeps leading to the first one.
-        let pin = format!("{} {}\n", release.name, release.version);
+        let pin = format!("{} {}\n", release.id.name, release.id.version);
         self.store.create_new(&layout::pin(&release.dataset), pin.as_bytes())?;
-        self.add_version(&release.name, release.version)
+        self.add_version(&release.id)
     }
 
     /// Adds a version to the list of versions, and its name to the list of names.
-    fn add_version(&self, name: &Name, version: Version) -> Result<()> {
+    fn add_version(&self, VersionId { name, version }: &VersionId) -> Result<()> {
         let numerically = |a: &str, b: &str| a.parse::<Version>().ok().cmp(&b.parse::<Version>().ok());
         self.add_line(&layout::versions(name), &version.to_string(), numerically)?;
         self.add_line(layout::NAMES, name.as_str(), |a, b| a.cmp(b))

@@ -78,7 +78,7 @@ impl Registry {
         number: u32,
     ) -> (Vec<Segment<'a>>, Vec<Digest>) {
         // Such a server answers any range with the whole file, so one request a shard is best.
-        let by_shard = self.places().first().is_some_and(|place| place.ignores_ranges());
+        let by_shard = self.locations().first().is_some_and(|location| location.ignores_ranges());
         let mut pieces: HashMap<Digest, Vec<Piece>> = HashMap::new();
         let piece_of = |shard: &ObjectRef, entry: &Entry| {
             let cache = self.cache().filter(|_| number < 2)?;

@@ -7,7 +7,7 @@ mod folders;
 mod kaggle;
 pub(super) mod shards;
 
-use super::{Layout, Listing, below};
+use super::{Listing, SourceLayout, below};
 use isn_format::class::{Class, ClassId};
 use isn_format::ilsvrc2012::{TRAIN_TAR, VAL_PREFIX, told_class};
 use isn_format::split::Split;
@@ -44,11 +44,11 @@ pub(super) fn list(listing: &mut Listing<'_>, classes: &[Class]) {
         }
     }
     listing.layout = match archive_count {
-        0 if kaggle::is_base(listing, &base) => Layout::Kaggle,
-        0 => Layout::Folders,
-        tars => Layout::Archives { tars, has_folders },
+        0 if kaggle::is_base(listing, &base) => SourceLayout::Kaggle,
+        0 => SourceLayout::Folders,
+        tars => SourceLayout::Archives { tars, has_folders },
     };
-    if listing.layout == Layout::Kaggle {
+    if listing.layout == SourceLayout::Kaggle {
         kaggle::check_labels(listing, &base);
     }
 }

@@ -4,12 +4,12 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::{Entry, Layout, Listing, below, join};
+use super::{Entry, Listing, SourceLayout, below, join};
 use isn_format::class::{Class, ClassId};
 use isn_format::split::Split;
 
 pub(super) fn list(listing: &mut Listing<'_>, classes: &[Class]) {
-    listing.layout = Layout::ImageFolder;
+    listing.layout = SourceLayout::ImageFolder;
     let entries = listing.entries("");
     let is_split = |split: &Split| entries.iter().any(|e| e.is_dir && e.name == split.as_str());
     let splits: Vec<Split> = Split::ALL.into_iter().filter(is_split).collect();

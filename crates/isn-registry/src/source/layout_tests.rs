@@ -272,7 +272,7 @@ fn kaggles_layout_is_found_from_every_level_and_its_labels_are_compared() {
     let expected = ids(&open(folder(&FILES).path()).unwrap());
     for level in ["", "ILSVRC", "ILSVRC/Data", "ILSVRC/Data/CLS-LOC"] {
         let source = open(&root.path().join(level)).unwrap();
-        assert_eq!((ids(&source), source.layout), (expected.clone(), Layout::Kaggle), "{level}");
+        assert_eq!((ids(&source), source.layout), (expected.clone(), SourceLayout::Kaggle), "{level}");
         assert!(source.read(&source.images[0]).is_ok());
     }
     assert!(open(root.path()).unwrap().images[0].path.starts_with("ILSVRC/Data/CLS-LOC/train/n01614925/"));
@@ -386,8 +386,8 @@ mod parquet_files {
         }
         let mut order: Vec<usize> = (0..5).collect();
         source.sort_for_reading(&mut order, |at| *at);
-        let places: Vec<Place> = order.iter().map(|at| source.images[*at].place).collect();
-        assert!(places.is_sorted());
+        let positions: Vec<Position> = order.iter().map(|at| source.images[*at].position).collect();
+        assert!(positions.is_sorted());
         // The folder that contains the files themselves works too.
         assert_eq!(open(&root.path().join("data")).unwrap().images.len(), 5);
     }

@@ -26,7 +26,7 @@ use isn_format::split::Split;
 
 /// The layout of a source folder. It is detected, and does not influence what is built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Layout {
+pub enum SourceLayout {
     /// One folder for each class, as torchvision's ImageFolder reads it.
     ImageFolder,
     /// ImageNet's unpacked archives.
@@ -48,24 +48,26 @@ pub enum Layout {
     },
 }
 
-impl fmt::Display for Layout {
+impl fmt::Display for SourceLayout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Layout::ImageFolder => f.write_str("a folder a class"),
-            Layout::Folders => f.write_str("unpacked folders"),
-            Layout::Archives { tars, has_folders } => {
+            SourceLayout::ImageFolder => f.write_str("a folder a class"),
+            SourceLayout::Folders => f.write_str("unpacked folders"),
+            SourceLayout::Archives { tars, has_folders } => {
                 let more = if *has_folders { " and an unpacked folder" } else { "" };
                 write!(f, "official archives ({}){more}", count(*tars, "tar"))
             }
-            Layout::Kaggle => f.write_str("Kaggle CLS-LOC"),
-            Layout::Parquet { shards } => write!(f, "Hugging Face parquet ({})", count(*shards, "file")),
+            SourceLayout::Kaggle => f.write_str("Kaggle CLS-LOC"),
+            SourceLayout::Parquet { shards } => {
+                write!(f, "Hugging Face parquet ({})", count(*shards, "file"))
+            }
         }
     }
 }
 
 /// Where the bytes of an image are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum Position {
     /// In a file of its own, at the image's path.
     #[default]
     File,
@@ -103,7 +105,7 @@ pub struct SourceImage {
     /// Together with `len`, a cheap way to tell whether it is the same.
     pub modified_ns: i128,
     /// Where its bytes are, for [`Source::read`].
-    pub place: Place,
+    pub position: Position,
 }
 
 /// The images of a recipe's classes in a folder.
@@ -112,7 +114,7 @@ pub struct Source {
     /// The kind of source.
     pub kind: SourceKind,
     /// The layout of the folder.
-    pub layout: Layout,
+    pub layout: SourceLayout,
     /// The folder.
     pub root: PathBuf,
     /// The images, with each `id` once. In ILSVRC2012 they are sorted by split and `id`, so the order is the
@@ -201,7 +203,7 @@ impl Source {
         let mut listing = Listing {
             root,
             indexes: indexes.cloned(),
-            layout: Layout::default(),
+            layout: SourceLayout::default(),
             images: Vec::new(),
             tars: Vec::new(),
             #[cfg(feature = "parquet")]
@@ -219,8 +221,8 @@ impl Source {
 
     /// Returns the path of the file of `image`. For an image in an archive, returns the folder of the source.
     pub fn path_of(&self, image: &SourceImage) -> PathBuf {
-        match image.place {
-            Place::File => join(&self.root, &image.path),
+        match image.position {
+            Position::File => join(&self.root, &image.path),
             _ => self.root.clone(),
         }
     }
@@ -233,15 +235,15 @@ impl Source {
     /// it, has changed since it was listed.
     pub fn read(&self, image: &SourceImage) -> Result<Vec<u8>> {
         let gone = || Error::Internal(format!("{} is in no open archive", image.path));
-        match image.place {
-            Place::Tar { archive, offset } => {
+        match image.position {
+            Position::Tar { archive, offset } => {
                 self.holders.tars.get(archive).ok_or_else(gone)?.read(offset, image.len)
             }
             #[cfg(feature = "parquet")]
-            Place::Row { shard, row } => self.holders.shards.get(shard).ok_or_else(gone)?.read(row),
+            Position::Row { shard, row } => self.holders.shards.get(shard).ok_or_else(gone)?.read(row),
             #[cfg(not(feature = "parquet"))]
-            Place::Row { .. } => Err(gone()),
-            Place::File => {
+            Position::Row { .. } => Err(gone()),
+            Position::File => {
                 let path = self.path_of(image);
                 let bytes = files::read_capped(&path, u64::MAX)?;
                 if bytes.len() as u64 != image.len {
@@ -257,8 +259,8 @@ impl Source {
     /// Sorts items whose images (indexes of [`Source::images`]) are given by `at`, so that no part of a
     /// parquet file is read twice. Other layouts can be read in any order and are not sorted.
     pub fn sort_for_reading<T>(&self, things: &mut [T], at: impl Fn(&T) -> usize) {
-        if matches!(self.layout, Layout::Parquet { .. }) {
-            things.sort_by_key(|thing| self.images[at(thing)].place);
+        if matches!(self.layout, SourceLayout::Parquet { .. }) {
+            things.sort_by_key(|thing| self.images[at(thing)].position);
         }
     }
 }
@@ -267,7 +269,7 @@ impl Source {
 impl Source {
     /// Makes a source for tests that do not read images.
     pub(crate) fn of_images(kind: SourceKind, images: Vec<SourceImage>) -> Self {
-        let layout = Layout::ImageFolder;
+        let layout = SourceLayout::ImageFolder;
         Source { kind, layout, root: "root".into(), images, warnings: Vec::new(), holders: Arc::default() }
     }
 }
@@ -283,7 +285,7 @@ struct Listing<'r> {
     root: &'r Path,
     /// Where indexes of tar files may be kept.
     indexes: Option<Indexes>,
-    layout: Layout,
+    layout: SourceLayout,
     images: Vec<SourceImage>,
     tars: Vec<tar::Archive>,
     #[cfg(feature = "parquet")]
@@ -298,7 +300,7 @@ struct Found {
     path: String,
     len: u64,
     modified_ns: i128,
-    place: Place,
+    position: Position,
 }
 
 /// A file or folder, with symlinks followed.
@@ -373,9 +375,12 @@ impl Listing<'_> {
     /// Finds the image file `path`. Reports a problem if it cannot be found.
     fn find(&mut self, path: String) -> Option<Found> {
         match fs::metadata(join(self.root, &path)) {
-            Ok(file) => {
-                Some(Found { path, len: file.len(), modified_ns: modified_ns(&file), place: Place::File })
-            }
+            Ok(file) => Some(Found {
+                path,
+                len: file.len(),
+                modified_ns: modified_ns(&file),
+                position: Position::File,
+            }),
             Err(error) => {
                 self.problem(format!("{path}: cannot be read: {error}"));
                 None
@@ -385,8 +390,8 @@ impl Listing<'_> {
 
     /// Adds an image.
     fn add_found(&mut self, found: Found, id: String, class: &ClassId, split: Split) {
-        let Found { path, len, modified_ns, place } = found;
-        self.images.push(SourceImage { id, class: class.clone(), split, path, len, modified_ns, place });
+        let Found { path, len, modified_ns, position } = found;
+        self.images.push(SourceImage { id, class: class.clone(), split, path, len, modified_ns, position });
     }
 
     /// Warns in one line about names in the folder `path` that are not used.

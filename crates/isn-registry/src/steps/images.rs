@@ -39,7 +39,7 @@ pub(crate) fn plan<'a>(
     let rebuild_only = packs.is_empty()
         && runtime.block_on(registry.is_rebuild_only(&snapshot.head.manifest_ref.blake3)).unwrap_or(false);
     Err(Error::SourceNeeded {
-        reference: snapshot.head.manifest.pin(),
+        reference: snapshot.head.manifest.pin().to_string(),
         why: match packs.len() {
             0 if rebuild_only => {
                 format!("it is rebuild-only: registry {} has no images of it", registry.name())

@@ -17,7 +17,7 @@ pub(super) fn line(change: &Change, kind: Kind) -> String {
             };
             format!("{}: {pixels}", new.path)
         }
-        (Some(place), None, _) | (None, Some(place), _) => place.path.clone(),
+        (Some(placement), None, _) | (None, Some(placement), _) => placement.path.clone(),
         (None, None, _) => change.id.clone(),
     }
 }
@@ -26,8 +26,8 @@ pub(super) fn line(change: &Change, kind: Kind) -> String {
 pub(super) fn described(change: &Change, kind: Kind) -> Value {
     let mut object = json!({
         "id": change.id,
-        "old": change.old.as_ref().map(|place| &place.path),
-        "new": change.new.as_ref().map(|place| &place.path),
+        "old": change.old.as_ref().map(|placement| &placement.path),
+        "new": change.new.as_ref().map(|placement| &placement.path),
         "reasons": change.reasons,
     });
     if let (Some(old), Some(new)) = (&change.old, &change.new) {

@@ -97,8 +97,8 @@ fn print(output: &Output, report: &DiffReport, page: Option<&Path>) {
         writeln!(text, "page: {}", page.display());
     }
     let mut object = json!({
-        "old": report.old,
-        "new": report.new,
+        "old": report.old.to_string(),
+        "new": report.new.to_string(),
         "images": { "old": before, "new": after },
         "same": report.is_same(),
         "classes": {

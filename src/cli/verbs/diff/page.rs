@@ -5,7 +5,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::change::line;
 use isn_format::error::count;
 use isn_registry::html::{data_uri, written};
-use isn_registry::ops::diff::{Change, DiffReport, Kind, Place};
+use isn_registry::ops::diff::{Change, DiffReport, Kind, Placement};
 
 const STYLE: &str = "\
 :root{color-scheme:light dark;--line:#8884;--soft:#8882;--old:#b3261e;--new:#1a7f37}
@@ -25,7 +25,7 @@ figcaption{font-size:13px;overflow-wrap:anywhere}
 
 /// Returns the page.
 pub(in crate::cli) fn page(report: &DiffReport) -> String {
-    let title = format!("{} → {}", named(&report.old), named(&report.new));
+    let title = format!("{} → {}", report.old.name, report.new.name);
     let (before, after) = report.images;
     written(&html! {
         (DOCTYPE) "\n"
@@ -80,8 +80,8 @@ fn card(report: &DiffReport, change: &Change, kind: Kind) -> Markup {
         li {
             code { (line(change, kind)) }
             div.pair {
-                @if let Some(place) = &change.old { (figure(report, "old", place, &change.pictures.0)) }
-                @if let Some(place) = &change.new { (figure(report, "new", place, &change.pictures.1)) }
+                @if let Some(placement) = &change.old { (figure(report, "old", placement, &change.pictures.0)) }
+                @if let Some(placement) = &change.new { (figure(report, "new", placement, &change.pictures.1)) }
             }
             @if !change.reasons.is_empty() {
                 ul.why { @for reason in &change.reasons { li { (reason) } } }
@@ -90,14 +90,14 @@ fn card(report: &DiffReport, change: &Change, kind: Kind) -> Markup {
     }
 }
 
-fn figure(report: &DiffReport, style: &str, place: &Place, picture: &Option<Vec<u8>>) -> Markup {
-    let label = report.labels.get(&place.class).map_or("", String::as_str);
-    let caption = format!("{} · {} {label}", place.split, place.class);
+fn figure(report: &DiffReport, style: &str, placement: &Placement, picture: &Option<Vec<u8>>) -> Markup {
+    let label = report.labels.get(&placement.class).map_or("", String::as_str);
+    let caption = format!("{} · {} {label}", placement.split, placement.class);
     html! {
         figure {
             div {
                 @if let Some(picture) = picture {
-                    img src=(data_uri(picture)) alt=(place.path);
+                    img src=(data_uri(picture)) alt=(placement.path);
                 } @else {
                     "no picture"
                 }
@@ -105,11 +105,6 @@ fn figure(report: &DiffReport, style: &str, place: &Place, picture: &Option<Vec<
             figcaption class=(style) { (caption.trim_end()) }
         }
     }
-}
-
-/// Returns a pin or folder without its hash.
-fn named(what: &str) -> &str {
-    what.split('#').next().unwrap_or(what)
 }
 
 fn capital(word: &str) -> String {
@@ -122,12 +117,13 @@ mod tests {
     use super::*;
     use isn_format::digest::Digest;
     use isn_format::split::Split;
+    use isn_registry::ops::diff::Compared;
 
     #[test]
     fn nothing_of_a_report_becomes_markup() {
         let hostile = |field: &str| format!("<script>{field}\"&'\u{1b}");
         let class = || "ant".parse().unwrap();
-        let place = |field| Place {
+        let placement = |field| Placement {
             path: hostile(field),
             class: class(),
             split: Split::Train,
@@ -141,13 +137,17 @@ mod tests {
             reasons: vec![hostile("reason")],
             pictures: (Some(b"\x89PNG".to_vec()), Some(Vec::new())),
         };
-        let mut moved = change(Some(place("was")), Some(place("is")));
-        moved.new.iter_mut().for_each(|place| place.split = Split::Val);
+        let mut moved = change(Some(placement("was")), Some(placement("is")));
+        moved.new.iter_mut().for_each(|placement| placement.split = Split::Val);
         let report = DiffReport {
-            old: hostile("old"),
-            new: hostile("new"),
+            old: Compared { name: hostile("old"), dataset: Digest::of(b"") },
+            new: Compared { name: hostile("new"), dataset: Digest::of(b"") },
             images: (1, 2),
-            changes: vec![change(Some(place("gone")), None), change(None, Some(place("come"))), moved],
+            changes: vec![
+                change(Some(placement("gone")), None),
+                change(None, Some(placement("come"))),
+                moved,
+            ],
             classes_added: vec![class()],
             classes_removed: vec![class()],
             classes_renamed: vec![(class(), hostile("before"), hostile("after"))],

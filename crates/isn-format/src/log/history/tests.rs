@@ -31,6 +31,10 @@ fn version(text: &str) -> Version {
     text.parse().unwrap()
 }
 
+fn id(text: &str) -> VersionId {
+    VersionId { name: name(), version: version(text) }
+}
+
 fn signed(statement: &Statement, signers: &[u8]) -> SignedStatement {
     let mut signed = SignedStatement::sign(statement, &PrivateKey::of_seed(signers[0])).unwrap();
     for signer in &signers[1..] {
@@ -45,8 +49,7 @@ fn owner(previous: Option<Digest>, threshold: usize, owners: &[u8], recovery: &[
 
 fn release(text: &str) -> Statement {
     Statement::Release(ReleaseStatement {
-        name: name(),
-        version: version(text),
+        id: id(text),
         dataset: Digest::of(text.as_bytes()),
         manifest: Digest::of(b"manifest"),
         manifest_len: 8,
@@ -58,7 +61,7 @@ fn revoke(number: u8) -> Statement {
 }
 
 fn advice(text: &str, reason: &str) -> Advice {
-    Advice { name: name(), version: version(text), reason: reason.into() }
+    Advice { id: id(text), reason: reason.into() }
 }
 
 fn log_key(origin: &str, old: u8, new: u8) -> Statement {
@@ -155,11 +158,11 @@ fn a_version_is_released_once() {
     for statement in [&release("1.0"), &other] {
         assert_eq!(history.rejects(statement, &[BEN]), why);
     }
-    let (released, _) = history.release(&name(), version("1.0")).unwrap();
+    let (released, _) = history.release(&id("1.0")).unwrap();
     assert_eq!(released.dataset(), Digest::of(b"1.0"));
     history.accepts(&release("1.1"), &[BEN]);
     assert_eq!(history.newest(&name()), Some(version("1.1")));
-    assert_eq!(history.find(&Digest::of(b"1.0")), Some((&name(), version("1.0"))));
+    assert_eq!(history.find(&Digest::of(b"1.0")), Some(id("1.0")));
     assert_eq!(history.find(&Digest::of(b"replaced")), None);
 }
 
@@ -205,7 +208,7 @@ fn one_owner_who_signs_twice_is_one() {
     let rejected = history.apply(format!("{once}{block}").as_bytes()).unwrap_err();
     assert_eq!(rejected.why, format!("is no statement: it is signed twice by {}", fingerprint(ANNA)));
     assert_eq!((rejected.name, rejected.version), (Some(name()), Some(version("1.0"))));
-    assert!(history.release(&name(), version("1.0")).is_none());
+    assert!(history.release(&id("1.0")).is_none());
 }
 
 #[test]
@@ -247,7 +250,7 @@ fn a_revoked_key_counts_before_its_revocation_and_never_after() {
     }
     assert_eq!(history.rejects(&release("1.1"), &[BEN, ANNA]), revoked);
     // Its releases stay, and the other owners continue.
-    assert!(history.release(&name(), version("1.0")).is_some());
+    assert!(history.release(&id("1.0")).is_some());
     history.accepts(&release("1.1"), &[BEN]);
     let again = "is of a key that entry 2 revoked already";
     assert_eq!(history.rejects(&revoke(ANNA), &[BEN]), again);
@@ -375,7 +378,7 @@ fn a_yank_and_a_withdrawal_are_of_released_versions_once() {
         history.rejects(&Statement::Withdraw(advice("1.1", "x")), &[ANNA]),
         "says again what entry 8 says"
     );
-    let (_, released) = history.release(&name(), version("1.1")).unwrap();
+    let (_, released) = history.release(&id("1.1")).unwrap();
     assert_eq!(released.yanked, Some(Notice { index: 6, reason: "leaks".into() }));
     assert_eq!(released.withdrawn, Some(Notice { index: 8, reason: "asked to".into() }));
     history.accepts(&Statement::Withdraw(advice("1.0", "asked to")), &[ANNA]);

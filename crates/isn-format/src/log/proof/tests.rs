@@ -8,11 +8,7 @@ fn log() -> LogSigner {
 }
 
 fn entry(number: u64) -> Vec<u8> {
-    let advice = Advice {
-        name: "birds".parse().unwrap(),
-        version: format!("1.{number}").parse().unwrap(),
-        reason: "a test".into(),
-    };
+    let advice = Advice { id: format!("birds@1.{number}").parse().unwrap(), reason: "a test".into() };
     SignedStatement::sign(&Statement::Yank(advice), &PrivateKey::of_seed(2)).unwrap().bytes().to_vec()
 }
 

@@ -56,10 +56,11 @@ pub struct Subject {
     pub warnings: Vec<String>,
     /// The parts of a version that no signature covers. Empty for a folder, which is the user's own.
     pub unsigned: &'static [&'static str],
-    place: Place,
+    storage: Storage,
 }
 
-enum Place {
+/// Where the bytes of the images are.
+enum Storage {
     /// Each image is a file of its own.
     Folder {
         root: PathBuf,
@@ -116,9 +117,9 @@ impl Subject {
     /// [`Error::Io`] if the file cannot be read; for a version, [`Error::Integrity`] if the bytes are not
     /// what the index says, or [`Error::Network`].
     pub fn read(&self, at: usize) -> Result<Vec<u8>> {
-        match &self.place {
-            Place::Folder { root, files } => files::read_capped(&join(root, &files[at]), MAX_IMAGE_LEN),
-            Place::Version(version) => version.read(at),
+        match &self.storage {
+            Storage::Folder { root, files } => files::read_capped(&join(root, &files[at]), MAX_IMAGE_LEN),
+            Storage::Version(version) => version.read(at),
         }
     }
 
@@ -201,10 +202,10 @@ impl Subject {
                 "{what} cannot be the name of a class (A-Z a-z 0-9 . _ -); the first is {first}"
             ));
         }
-        let place = Place::Folder { root: root.to_path_buf(), files };
+        let storage = Storage::Folder { root: root.to_path_buf(), files };
         let labels = BTreeMap::new();
         let unsigned = &[];
-        Subject { what: root.display().to_string(), images, labels, warnings, unsigned, place }
+        Subject { what: root.display().to_string(), images, labels, warnings, unsigned, storage }
     }
 
     pub(in crate::ops) fn build(root: &Path) -> Result<Subject> {
@@ -220,10 +221,12 @@ impl Subject {
         let (registry, snapshot) = runtime.block_on(client.snapshot(reference))?;
         let is_remote = registry.id().is_some_and(|id| id.is_remote());
         let unsigned = snapshot.head.unsigned();
-        let mut subject = Subject::stored(snapshot.head.manifest.pin(), runtime, registry, snapshot)?;
+        let mut subject =
+            Subject::stored(snapshot.head.manifest.pin().to_string(), runtime, registry, snapshot)?;
         subject.warnings.extend(unsigned::notice(unsigned));
         subject.unsigned = unsigned;
-        if let (Place::Version(version), true) = (&mut subject.place, is_remote && client.cache.is_some()) {
+        if let (Storage::Version(version), true) = (&mut subject.storage, is_remote && client.cache.is_some())
+        {
             version.fetch(progress)?;
         }
         Ok(subject)
@@ -251,7 +254,7 @@ impl Subject {
             labels: snapshot.classes().iter().map(|class| (class.id.clone(), class.label.clone())).collect(),
             warnings: snapshot.head.warnings,
             unsigned: &[],
-            place: Place::Version(Box::new(version)),
+            storage: Storage::Version(Box::new(version)),
         })
     }
 }

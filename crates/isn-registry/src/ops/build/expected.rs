@@ -44,8 +44,7 @@ fn missing(index: &Index, survey: &Survey) -> Vec<Difference> {
 }
 
 fn failed(options: &BuildOptions<'_>, why: String, differences: Vec<Difference>) -> Error {
-    let recipe = &options.inputs.recipe;
-    let what = format!("{}@{} from {}", recipe.name, recipe.version, options.source.display());
+    let what = format!("{} from {}", options.inputs.recipe.id(), options.source.display());
     Error::Rebuilt { what, why, differences, unsigned: &[] }
 }
 

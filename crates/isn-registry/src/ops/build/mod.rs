@@ -399,7 +399,7 @@ fn describe(
         version: manifest.version,
         dataset: manifest.dataset.prefixed(),
         manifest: manifest_ref.blake3.prefixed(),
-        pin: manifest.pin(),
+        pin: manifest.pin().to_string(),
         images: manifest.images,
         bytes: manifest.bytes,
         shards: pack.shards.len(),

@@ -5,12 +5,14 @@ mod pictures;
 mod side;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::client::Client;
 use crate::progress::Progress;
 use crate::steps::unsigned;
 use crate::transport;
 use isn_format::class::ClassId;
+use isn_format::digest::Digest;
 use isn_format::error::Result;
 use isn_format::ledger::Ledger;
 use isn_format::split::Split;
@@ -18,10 +20,10 @@ use side::{Image, Side};
 
 /// The differences between two versions.
 pub struct DiffReport {
-    /// The name of the older version: a pin, or a folder and its hash.
-    pub old: String,
-    /// The name of the newer version.
-    pub new: String,
+    /// The older version.
+    pub old: Compared,
+    /// The newer version.
+    pub new: Compared,
     /// The number of images of each.
     pub images: (usize, usize),
     /// The images that differ, sorted by id.
@@ -40,14 +42,29 @@ pub struct DiffReport {
     pub unsigned: &'static [&'static str],
 }
 
+/// What was compared, written as a pin: the version, or the path of its tree, then `#` and the dataset hash.
+#[derive(Clone, Debug)]
+pub struct Compared {
+    /// `name@version`, or the path of a tree.
+    pub name: String,
+    /// The dataset hash.
+    pub dataset: Digest,
+}
+
+impl fmt::Display for Compared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.name, self.dataset.prefixed())
+    }
+}
+
 /// An image that differs.
 pub struct Change {
     /// Its source id, or the stem of its file for trees, which do not have source ids.
     pub id: String,
     /// Where it was, if it existed.
-    pub old: Option<Place>,
+    pub old: Option<Placement>,
     /// Where it is, if it still exists.
-    pub new: Option<Place>,
+    pub new: Option<Placement>,
     /// For another encoding of the same source: whether both were encoded from the same pixels, if that is
     /// known.
     pub same_pixels: Option<bool>,
@@ -59,7 +76,7 @@ pub struct Change {
 
 /// Where an image is in a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Placement {
     /// Its path in the tree.
     pub path: String,
     /// Its class.
@@ -67,7 +84,7 @@ pub struct Place {
     /// Its split.
     pub split: Split,
     /// The BLAKE3 hash of the file.
-    pub blake3: isn_format::digest::Digest,
+    pub blake3: Digest,
 }
 
 /// A way in which an image differs. It may differ in several ways.
@@ -174,8 +191,8 @@ pub fn diff(
         let reasons = ledger.as_ref().map_or_else(Vec::new, |ledger| reasons(ledger, source));
         changes.push(Change {
             id: id.to_string(),
-            old: before.map(Image::place),
-            new: after.map(Image::place),
+            old: before.map(Image::placement),
+            new: after.map(Image::placement),
             same_pixels,
             reasons,
             pictures: (None, None),
@@ -212,8 +229,8 @@ pub fn diff(
         classes_added: only(&after, &before),
         classes_removed: only(&before, &after),
         classes_renamed: renamed.collect(),
-        old: old.name,
-        new: new.name,
+        old: old.what,
+        new: new.what,
         changes,
         warnings,
         unsigned,

@@ -29,8 +29,8 @@ pub(super) fn add(
     progress: &dyn Progress,
 ) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
-    let mut of = |side: &Side, places: Vec<(Digest, String)>| -> Result<BTreeMap<Digest, Vec<u8>>> {
-        match thumbnails(runtime, side, &places, jobs, progress) {
+    let mut of = |side: &Side, placements: Vec<(Digest, String)>| -> Result<BTreeMap<Digest, Vec<u8>>> {
+        match thumbnails(runtime, side, &placements, jobs, progress) {
             // A rebuild-only release has no images to show.
             Err(e @ Error::SourceNeeded { .. }) => {
                 warnings.push(format!("no pictures: {e}"));
@@ -39,14 +39,19 @@ pub(super) fn add(
             other => other,
         }
     };
-    let places = |place: fn(&Change) -> Option<&super::Place>, changes: &[Change]| -> Vec<(Digest, String)> {
-        changes.iter().filter_map(place).map(|place| (place.blake3, place.path.clone())).collect()
-    };
-    let before = of(old, places(|change| change.old.as_ref(), changes))?;
-    let after = of(new, places(|change| change.new.as_ref(), changes))?;
+    let placements =
+        |placement: fn(&Change) -> Option<&super::Placement>, changes: &[Change]| -> Vec<(Digest, String)> {
+            changes
+                .iter()
+                .filter_map(placement)
+                .map(|placement| (placement.blake3, placement.path.clone()))
+                .collect()
+        };
+    let before = of(old, placements(|change| change.old.as_ref(), changes))?;
+    let after = of(new, placements(|change| change.new.as_ref(), changes))?;
     for change in changes {
-        let picture = |from: &BTreeMap<Digest, Vec<u8>>, place: &Option<super::Place>| {
-            place.as_ref().and_then(|place| from.get(&place.blake3).cloned())
+        let picture = |from: &BTreeMap<Digest, Vec<u8>>, placement: &Option<super::Placement>| {
+            placement.as_ref().and_then(|placement| from.get(&placement.blake3).cloned())
         };
         change.pictures = (picture(&before, &change.old), picture(&after, &change.new));
     }
@@ -56,7 +61,7 @@ pub(super) fn add(
 fn thumbnails(
     runtime: &Runtime,
     side: &Side,
-    places: &[(Digest, String)],
+    placements: &[(Digest, String)],
     jobs: usize,
     progress: &dyn Progress,
 ) -> Result<BTreeMap<Digest, Vec<u8>>> {
@@ -69,28 +74,29 @@ fn thumbnails(
         progress.advance(1);
         Ok(())
     };
-    progress.begin("pictures", Unit::Images, places.len() as u64);
-    let outcome = match &side.from {
-        From::Tree(root) => places.iter().try_for_each(|(image, path)| {
-            match files::read_capped_if_there(&root.join(path), MAX_IMAGE_LEN)?
-                .filter(|bytes| Digest::of(bytes) == *image)
-            {
-                Some(bytes) => make(image, &bytes),
-                None => Ok(()),
+    progress.begin("pictures", Unit::Images, placements.len() as u64);
+    let outcome =
+        match &side.from {
+            From::Tree(root) => placements.iter().try_for_each(|(image, path)| {
+                match files::read_capped_if_there(&root.join(path), MAX_IMAGE_LEN)?
+                    .filter(|bytes| Digest::of(bytes) == *image)
+                {
+                    Some(bytes) => make(image, &bytes),
+                    None => Ok(()),
+                }
+            }),
+            From::Registry(registry, snapshot) => {
+                let lengths: HashMap<Digest, u64> =
+                    side.images.iter().map(|image| (image.blake3, image.length)).collect();
+                let wanted: Wanted =
+                    placements.iter().filter_map(|(image, _)| Some((*image, *lengths.get(image)?))).collect();
+                let mut packs = runtime.block_on(registry.packs(snapshot))?;
+                images::by_any_list(runtime, registry, &mut packs, |packs| {
+                    let segments = images::plan(runtime, registry, snapshot, packs, &wanted)?;
+                    Carrier { runtime, registry, packs, jobs }.bring(segments, &wanted, &make)
+                })
             }
-        }),
-        From::Registry(registry, snapshot) => {
-            let lengths: HashMap<Digest, u64> =
-                side.images.iter().map(|image| (image.blake3, image.length)).collect();
-            let wanted: Wanted =
-                places.iter().filter_map(|(image, _)| Some((*image, *lengths.get(image)?))).collect();
-            let mut packs = runtime.block_on(registry.packs(snapshot))?;
-            images::by_any_list(runtime, registry, &mut packs, |packs| {
-                let segments = images::plan(runtime, registry, snapshot, packs, &wanted)?;
-                Carrier { runtime, registry, packs, jobs }.bring(segments, &wanted, &make)
-            })
-        }
-    };
+        };
     progress.end();
     outcome?;
     Ok(made.into_inner().unwrap_or_else(PoisonError::into_inner))

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::runtime::Runtime;
 
-use super::Place;
+use super::{Compared, Placement};
 use crate::client::Client;
 use crate::files;
 use crate::registry::layout::MANIFEST_JSON;
@@ -25,8 +25,7 @@ use isn_pixels::{decode_rgb, pixel_digest};
 
 /// A version.
 pub(super) struct Side {
-    /// The name by which messages call it.
-    pub(super) name: String,
+    pub(super) what: Compared,
     pub(super) classes: Vec<Class>,
     pub(super) images: Vec<Image>,
     pub(super) from: From,
@@ -61,8 +60,13 @@ impl Image {
         name.rsplit_once('.').map_or(name, |(stem, _)| stem)
     }
 
-    pub(super) fn place(&self) -> Place {
-        Place { path: self.path.clone(), class: self.class.clone(), split: self.split, blake3: self.blake3 }
+    pub(super) fn placement(&self) -> Placement {
+        Placement {
+            path: self.path.clone(),
+            class: self.class.clone(),
+            split: self.split,
+            blake3: self.blake3,
+        }
     }
 }
 
@@ -102,7 +106,10 @@ impl Side {
         };
         Side {
             warnings: snapshot.head.warnings.clone(),
-            name: snapshot.head.manifest.pin(),
+            what: Compared {
+                name: snapshot.head.manifest.id().to_string(),
+                dataset: snapshot.head.manifest.dataset,
+            },
             classes: snapshot.classes().to_vec(),
             images: snapshot.index().rows().iter().map(image).collect(),
             from: From::Registry(Box::new(registry), Box::new(snapshot)),
@@ -134,9 +141,9 @@ impl Side {
                 pixels: None,
             });
         }
-        let name = format!("{}#{}", root.display(), dataset.prefixed());
+        let what = Compared { name: root.display().to_string(), dataset };
         let warnings = absent(root, &images).into_iter().collect();
-        Ok(Side { name, classes, images, from: From::Tree(root.into()), unsigned: &[], warnings })
+        Ok(Side { what, classes, images, from: From::Tree(root.into()), unsigned: &[], warnings })
     }
 
     pub(super) fn is_tree(&self) -> bool {

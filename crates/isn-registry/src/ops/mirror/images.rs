@@ -84,7 +84,7 @@ impl Mirror<'_> {
 
     /// Counts the packs of the earlier versions. Returns whether those of a withdrawn version are gone.
     fn count_earlier(&mut self, version: &Chosen) -> Result<bool> {
-        let dataset = self.view.replica.history().dataset(&version.statement.name);
+        let dataset = self.view.replica.history().dataset(&version.statement.id.name);
         let releases = dataset.iter().flat_map(|dataset| dataset.releases.values());
         let earlier: Vec<_> = releases
             .filter(|released| released.index < version.index)

@@ -36,7 +36,7 @@ pub(super) fn check(output: &BuildOutput, progress: &dyn Progress) -> Result<()>
     }
     match findings.is_empty() {
         true => Ok(()),
-        false => Err(Error::Gates { what: manifest.pin(), findings }),
+        false => Err(Error::Gates { what: manifest.pin().to_string(), findings }),
     }
 }
 

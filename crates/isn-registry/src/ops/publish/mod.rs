@@ -23,6 +23,7 @@ use crate::registry::publish::{RegistryWriter, check_free};
 use crate::registry::store::Store;
 use crate::steps::submit::{Fate, collect, collected_in};
 use crate::trust::Known;
+use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::Result;
 use isn_format::key::{PublicKey, Signer};
 use isn_format::log::{History, LogKey};
@@ -45,8 +46,8 @@ pub struct PublishOptions<'a> {
 pub struct PublishReport {
     /// The statement of the release.
     pub statement: ReleaseStatement,
-    /// `name@version#b3:…`.
-    pub pin: String,
+    /// The pin of the version.
+    pub pin: DatasetRef,
     /// The fingerprints `SHA256:…` of the keys that signed.
     pub signers: Vec<String>,
     /// The number of objects of the version.
@@ -75,8 +76,7 @@ impl PublishReport {
         let (manifest, manifest_ref) = (output.manifest(), output.snapshot.head.manifest_ref);
         PublishReport {
             statement: ReleaseStatement {
-                name: manifest.name.clone(),
-                version: manifest.version,
+                id: manifest.id(),
                 dataset: manifest.dataset,
                 manifest: manifest_ref.blake3,
                 manifest_len: manifest_ref.length,

@@ -26,7 +26,7 @@ impl Lack {
         release: &ReleaseStatement,
         keys: &[PublicKey],
     ) -> Result<Self> {
-        let there = history.and_then(|history| history.release(&release.name, release.version));
+        let there = history.and_then(|history| history.release(&release.id));
         if let Some((there, released)) = there {
             if (there.dataset(), there.manifest()) == (release.dataset, release.manifest) {
                 return Ok(Lack::Nothing(released.index));
@@ -36,19 +36,15 @@ impl Lack {
             } else {
                 format!(" with dataset hash b3:{}, this build has b3:{}", there.dataset(), release.dataset)
             };
-            return Err(Error::exists(
-                There::Release,
-                format!("release {}@{}", release.name, release.version),
-                why,
-            ));
+            return Err(Error::exists(There::Release, format!("release {}", release.id), why));
         }
-        match history.filter(|history| history.dataset(&release.name).is_some()) {
+        match history.filter(|history| history.dataset(&release.id.name).is_some()) {
             Some(history) => {
                 let missing = missing(history, &Statement::Release(release.clone()), keys)?;
                 Ok(Lack::Release { claim: None, missing })
             }
             None => {
-                let owner = Owner::new(release.name.clone(), None, 1, keys.to_vec(), Vec::new());
+                let owner = Owner::new(release.id.name.clone(), None, 1, keys.to_vec(), Vec::new());
                 Ok(Lack::Release { claim: Some(Statement::Owner(owner)), missing: 0 })
             }
         }

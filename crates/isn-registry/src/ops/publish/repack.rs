@@ -22,7 +22,7 @@ use isn_format::pack::{Entry, Pack};
 use isn_format::shard::{FrameWriter, ShardWriter};
 
 /// Where an image is stored.
-struct Place {
+struct InShard {
     shard: ObjectRef,
     entry: Entry,
 }
@@ -39,7 +39,7 @@ pub(super) fn reuse(
     scratch::tidy(&output.build);
     let wanted: BTreeSet<Digest> =
         output.packs.iter().flat_map(|(_, pack)| pack.entries.iter().map(|entry| entry.blake3)).collect();
-    let mut known: HashMap<Digest, Place> = HashMap::new();
+    let mut known: HashMap<Digest, InShard> = HashMap::new();
     for pack in earlier_packs(runtime, registry, output.manifest(), history)? {
         for (number, shard) in pack.shards.iter().enumerate() {
             let mut entries = pack
@@ -49,10 +49,10 @@ pub(super) fn reuse(
                 .filter(|entry| !known.contains_key(&entry.blake3))
                 .peekable();
             if entries.peek().is_some() && has(shard)? {
-                let places: Vec<_> = entries
-                    .map(|entry| (entry.blake3, Place { shard: *shard, entry: entry.clone() }))
+                let found: Vec<_> = entries
+                    .map(|entry| (entry.blake3, InShard { shard: *shard, entry: entry.clone() }))
                     .collect();
-                known.extend(places);
+                known.extend(found);
             }
         }
     }
@@ -93,7 +93,7 @@ fn earlier_packs(
 }
 
 /// Writes shards of the images that are not `known`, and one pack of all images.
-fn repack(mut output: BuildOutput, known: &HashMap<Digest, Place>) -> Result<BuildOutput> {
+fn repack(mut output: BuildOutput, known: &HashMap<Digest, InShard>) -> Result<BuildOutput> {
     let scratch = Scratch::new(&output.build)?;
     let mut shards: Vec<ObjectRef> = Vec::new();
     let mut entries: Vec<Entry> = Vec::new();
@@ -103,12 +103,12 @@ fn repack(mut output: BuildOutput, known: &HashMap<Digest, Place>) -> Result<Bui
         let mut file: Option<(usize, File)> = None;
         for entry in pack.entries.iter().filter(|entry| seen.insert(entry.blake3)) {
             match known.get(&entry.blake3) {
-                Some(place) => {
-                    let at = shards.iter().position(|shard| *shard == place.shard).unwrap_or_else(|| {
-                        shards.push(place.shard);
+                Some(stored) => {
+                    let at = shards.iter().position(|shard| *shard == stored.shard).unwrap_or_else(|| {
+                        shards.push(stored.shard);
                         shards.len() - 1
                     });
-                    entries.push(Entry { shard: at, ..place.entry.clone() });
+                    entries.push(Entry { shard: at, ..stored.entry.clone() });
                 }
                 None => {
                     let path = output.path_of(ObjectKind::Shard, &pack.shards[entry.shard])?;

@@ -159,8 +159,7 @@ pub fn send(
     // Only the log is trusted, not the answer.
     let view = read_log(known.anchor())?;
     let released = view.as_ref().and_then(|view| {
-        let (_, released) =
-            view.replica.history().release(&report.statement.name, report.statement.version)?;
+        let (_, released) = view.replica.history().release(&report.statement.id)?;
         (released.manifest == report.statement.manifest).then_some(released.index)
     });
     let last = answer.entries.last().map(|entry| entry.entry);
@@ -175,9 +174,9 @@ pub fn send(
 
 /// Whether a release, which the log has as `entry`, is also in the lists.
 async fn is_listed(registry: &Registry, release: &ReleaseStatement, entry: &[u8]) -> Result<bool> {
-    let ReleaseStatement { name, version, dataset, .. } = release;
-    Ok(registry.release_file(name, *version).await?.as_deref() == Some(entry)
+    let ReleaseStatement { id, dataset, .. } = release;
+    Ok(registry.release_file(id).await?.as_deref() == Some(entry)
         && registry.file(&layout::pin(dataset)).await?.is_some()
-        && registry.versions(name).await?.contains(version)
-        && registry.names().await?.contains(name))
+        && registry.versions(&id.name).await?.contains(&id.version)
+        && registry.names().await?.contains(&id.name))
 }

@@ -10,6 +10,7 @@ use crate::ops::verify::{Fault, VerifyReport};
 use crate::progress::Progress;
 use crate::registry::Snapshot;
 use crate::tree_file::list_of;
+use isn_format::dataset_ref::VersionId;
 use isn_format::error::{Error, Result, There};
 use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, MAX_ISN_JSON, Provenance, Sums};
 
@@ -21,8 +22,8 @@ pub(super) enum Destination {
     Same,
     /// Another version or part of the same dataset, whole and without other files, so it may be replaced.
     Earlier {
-        /// `name@version`.
-        what: String,
+        /// The version.
+        what: VersionId,
         /// The state in which it was found.
         seen: Seen,
     },
@@ -75,10 +76,10 @@ impl Destination {
 /// Whether a folder is a tree of another version, or another part, of the same dataset.
 enum Earlier {
     /// It has exactly the files of its own `B3SUMS`, so replacing it loses nothing that could not be pulled
-    /// again. With its `name@version` and its state.
-    Whole(String, Seen),
-    /// It has other files. With its `name@version` and the first difference.
-    Changed(String, Fault),
+    /// again. With its version and its state.
+    Whole(VersionId, Seen),
+    /// It has other files. With its version and the first difference.
+    Changed(VersionId, Fault),
     No,
 }
 
@@ -96,7 +97,7 @@ fn earlier(to: &Path, snapshot: &Snapshot, jobs: usize, progress: &dyn Progress)
     // verification.
     let seen = Seen::of(to)?;
     let mut report = tree::verify(to, None, jobs, progress)?;
-    let what = format!("{}@{}", provenance.name, provenance.version);
+    let what = provenance.id();
     Ok(match report.faults.is_empty() {
         false => Earlier::Changed(what, report.faults.remove(0)),
         true if is_of(&report, &provenance) => Earlier::Whole(what, seen),

@@ -26,7 +26,7 @@ use crate::registry::{Registry, Snapshot};
 use crate::steps::images::{self, Carrier, Take, Wanted};
 use crate::steps::selection::check_selection;
 use crate::transport;
-use isn_format::dataset_ref::DatasetRef;
+use isn_format::dataset_ref::{DatasetRef, VersionId};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, There, bytes as size, count};
 use isn_format::index::Row;
@@ -73,7 +73,7 @@ pub struct PullReport {
     /// Whether the tree was there already, whole.
     pub was_there: bool,
     /// The version that the tree had before, as `name@version`.
-    pub replaced: Option<String>,
+    pub replaced: Option<VersionId>,
 }
 
 /// Pulls a version.
@@ -111,7 +111,7 @@ struct Pull<'a> {
 /// What a pull wrote, and what was there before.
 struct Written {
     reused_images: u64,
-    replaced: Option<String>,
+    replaced: Option<VersionId>,
     said: Vec<String>,
 }
 
@@ -293,7 +293,7 @@ impl Pull<'_> {
         if needed >= WORTH_SAYING {
             self.progress.tell(&format!(
                 "{}: {}, {} to fetch, {} on disk",
-                snapshot.head.manifest.pin().split('#').next().unwrap_or_default(),
+                snapshot.head.manifest.id(),
                 count(missing.len(), "image"),
                 size(remote),
                 size(needed),

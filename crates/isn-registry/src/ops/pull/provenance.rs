@@ -18,7 +18,7 @@ impl Pull<'_> {
             version: manifest.version,
             dataset: manifest.dataset.prefixed(),
             manifest: head.manifest_ref.blake3.prefixed(),
-            pin: manifest.pin(),
+            pin: manifest.pin().to_string(),
             title: manifest.title.clone(),
             licence: manifest.licence.clone(),
             registry: self.registry.name().into(),

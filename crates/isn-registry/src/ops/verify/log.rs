@@ -10,7 +10,7 @@ use crate::registry::append::claim_at;
 use crate::registry::log::{LogView, WitnessPolicy};
 use crate::registry::store::{FolderStore, Store};
 use crate::registry::{Registry, layout};
-use isn_format::dataset_ref::{DatasetRef, Name, Version};
+use isn_format::dataset_ref::{DatasetRef, VersionId};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, chain};
 use isn_format::log::{SignedCheckpoint, TILE_WIDTH, bundle, leaf_hash};
@@ -133,27 +133,26 @@ fn narrow(store: &dyn Store, view: &LogView) -> Result<Vec<Fault>> {
 pub(super) async fn check_hints(
     registry: &Registry,
     view: &LogView,
-    name: &Name,
-    version: Version,
+    id: &VersionId,
     dataset: Digest,
 ) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut lacks = |path: &str, is_there: Result<bool>| match is_there {
         Ok(true) => {}
         Ok(false) => {
-            let why = format!("does not lead to {name}@{version}, which is released");
+            let why = format!("does not lead to {id}, which is released");
             faults.push(Fault { path: path.into(), kind: FaultKind::Missing, why });
         }
         Err(e) => faults.push(Fault::of(path, &e)),
     };
-    lacks(layout::NAMES, registry.names().await.map(|names| names.contains(name)));
-    let versions = registry.versions(name).await;
-    lacks(&layout::versions(name), versions.map(|versions| versions.contains(&version)));
+    lacks(layout::NAMES, registry.names().await.map(|names| names.contains(&id.name)));
+    let versions = registry.versions(&id.name).await;
+    lacks(&layout::versions(&id.name), versions.map(|versions| versions.contains(&id.version)));
     // A pin leads to the first version with the hash, which may be a different version.
     let found = match registry.resolve(&DatasetRef::Pin(dataset)).await {
         Err(Error::NotFound { .. }) => Ok(false),
-        found => found.map(|(name, version, _)| {
-            let released = view.replica.history().release(&name, version);
+        found => found.map(|(id, _)| {
+            let released = view.replica.history().release(&id);
             released.is_some_and(|(_, released)| released.dataset == dataset)
         }),
     };

@@ -271,7 +271,7 @@ fn expected_hash(client: &Client, expect: &Expectation) -> Result<Expected> {
     match expect {
         Expectation::Hash(hash) => Ok(by_hash(hash, &DatasetRef::Pin(*hash))),
         // A pin contains the hash, so no registry is asked.
-        Expectation::Reference(pin @ (DatasetRef::Pin(hash) | DatasetRef::Version(_, _, Some(hash)))) => {
+        Expectation::Reference(pin @ (DatasetRef::Pin(hash) | DatasetRef::Version(_, Some(hash)))) => {
             Ok(by_hash(hash, pin))
         }
         Expectation::Reference(reference) => {

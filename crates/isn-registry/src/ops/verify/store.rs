@@ -15,7 +15,7 @@ use crate::registry::layout::MANIFEST_JSON;
 use crate::registry::log::LogView;
 use crate::registry::{Registry, Snapshot, layout, publish};
 use crate::transport::folder::Folder;
-use isn_format::dataset_ref::{Name, Version};
+use isn_format::dataset_ref::VersionId;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Missing, Result};
 use isn_format::log::leaf_hash;
@@ -178,7 +178,8 @@ fn check_registry(
     seen.warnings.extend(view.iter().filter_map(|view| view.behind.clone()));
     for (name, dataset) in view.iter().flat_map(|view| view.replica.history().datasets()) {
         let standing = dataset.releases.iter().filter(|(_, released)| released.withdrawn.is_none());
-        paths.extend(standing.map(|(version, _)| layout::release(name, *version)));
+        let ids = standing.map(|(version, _)| VersionId { name: name.clone(), version: *version });
+        paths.extend(ids.map(|id| layout::release(&id)));
     }
     paths.extend(runtime.block_on(listed(registry, faults)));
     let mut check = ReleaseCheck { runtime, registry, belief, view, progress, seen, faults };
@@ -235,15 +236,18 @@ async fn listed(registry: &Registry, faults: &mut Vec<Fault>) -> Vec<String> {
     });
     for name in names {
         match registry.versions(&name).await {
-            Ok(versions) => paths.extend(versions.iter().map(|version| layout::release(&name, *version))),
+            Ok(versions) => paths.extend(versions.into_iter().map(|version| {
+                let id = VersionId { name: name.clone(), version };
+                layout::release(&id)
+            })),
             Err(e) => faults.push(Fault::of(&layout::versions(&name), &e)),
         }
     }
     paths
 }
 
-fn index_of(view: &LogView, name: &Name, version: Version) -> Option<u64> {
-    view.replica.history().release(name, version).map(|(_, released)| released.index)
+fn index_of(view: &LogView, id: &VersionId) -> Option<u64> {
+    view.replica.history().release(id).map(|(_, released)| released.index)
 }
 
 /// The context for checking every release of a registry.
@@ -262,19 +266,19 @@ impl ReleaseCheck<'_> {
         let mut parts = path.split('/').skip(1);
         let named =
             parts.next().and_then(|name| name.parse().ok()).zip(parts.next().and_then(|v| v.parse().ok()));
-        let Some((name, version)) = named else {
+        let Some(id) = named.map(|(name, version)| VersionId { name, version }) else {
             let why = "is not a release".into();
             self.faults.push(Fault { path: path.into(), kind: FaultKind::Extra, why });
             return Ok(());
         };
-        match self.runtime.block_on(self.describe(path, &name, version)) {
+        match self.runtime.block_on(self.describe(path, &id)) {
             Ok(Some(snapshot)) => {
                 let checked =
                     check_version(self.runtime, self.registry, &snapshot, &mut self.seen, self.progress)?;
                 self.faults.extend(checked.faults);
                 if let Some(view) = &self.view {
                     let dataset = snapshot.head.manifest.dataset;
-                    let hints = log::check_hints(self.registry, view, &name, version, dataset);
+                    let hints = log::check_hints(self.registry, view, &id, dataset);
                     self.faults.extend(self.runtime.block_on(hints));
                 }
             }
@@ -286,21 +290,21 @@ impl ReleaseCheck<'_> {
 
     /// Reads everything that describes a release. Returns `None` for a withdrawn one, whose objects may be
     /// gone.
-    async fn describe(&self, path: &str, name: &Name, version: Version) -> Result<Option<Snapshot>> {
+    async fn describe(&self, path: &str, id: &VersionId) -> Result<Option<Snapshot>> {
         let (registry, belief) = (self.registry, &self.belief);
-        let signed = registry.signed_release(name, version).await?;
+        let signed = registry.signed_release(id).await?;
         let signed = signed.ok_or_else(|| {
-            let index = self.view.as_ref().and_then(|view| index_of(view, name, version));
+            let index = self.view.as_ref().and_then(|view| index_of(view, id));
             let who = match index {
                 Some(index) => format!("entry {index} of the log is this release"),
-                None => format!("{} lists it", layout::versions(name)),
+                None => format!("{} lists it", layout::versions(&id.name)),
             };
             Error::not_found(Missing::Object, path, format!("its place, and {who}"))
         })?;
         if let Some(view) = &self.view {
             let history = view.replica.history();
             let (release, released) = history
-                .release(name, version)
+                .release(id)
                 .ok_or_else(|| Error::trust(path, "is a release that the log does not have"))?;
             if view.replica.tree().leaf(released.index) != Some(leaf_hash(signed.bytes())) {
                 let why = format!("was replaced: it is not entry {} of the log", released.index);
@@ -317,7 +321,7 @@ impl ReleaseCheck<'_> {
         } else {
             signed.verify(registry.name(), &belief.keys)?
         };
-        registry.describe_release(&release.expect(name, version)?).await.map(Some)
+        registry.describe_release(&release.expect(id)?).await.map(Some)
     }
 }
 
@@ -331,7 +335,7 @@ pub(super) fn check_version(
     progress: &dyn Progress,
 ) -> Result<VerifyReport> {
     let manifest = &snapshot.head.manifest;
-    let what = format!("{}@{}", manifest.name, manifest.version);
+    let what = manifest.id().to_string();
     let (mut faults, mut warnings) = (Vec::new(), Vec::new());
     // The index and `classes.csv` were read with the manifest.
     let read = [ObjectKind::Index, ObjectKind::Classes];
@@ -426,7 +430,7 @@ pub(super) fn check_version(
     faults.sort();
     Ok(VerifyReport {
         kind: Verified::Version,
-        what: manifest.pin(),
+        what: manifest.pin().to_string(),
         dataset: Some(manifest.dataset),
         checked: if rebuild_only { 0 } else { manifest.images },
         partial: None,

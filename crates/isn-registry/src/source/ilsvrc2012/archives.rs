@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::{add, add_val, left_out};
 use crate::source::tar::Archive;
 use crate::source::tar::walk::Member;
-use crate::source::{Found, Listing, Place, image_stem, is_litter, join};
+use crate::source::{Found, Listing, Position, image_stem, is_litter, join};
 use isn_format::class::Class;
 use isn_format::error::Result;
 use isn_format::ilsvrc2012::{OfficialArchive, TRAIN_TAR, VAL_TAR, is_class};
@@ -108,9 +108,9 @@ impl Lister<'_, '_, '_> {
             self.listing.problem(format!("{path}: claims {} bytes, which no image has", member.length));
             return None;
         }
-        let place = Place::Tar { archive: self.listing.tars.len(), offset: member.offset };
+        let position = Position::Tar { archive: self.listing.tars.len(), offset: member.offset };
         let modified_ns = self.archive.stamp().modified_ns;
-        Some(Found { path, len: member.length, modified_ns, place })
+        Some(Found { path, len: member.length, modified_ns, position })
     }
 }
 

@@ -7,7 +7,7 @@ mod rows;
 
 use std::collections::BTreeMap;
 
-use crate::source::{Layout, Listing, below};
+use crate::source::{Listing, SourceLayout, below};
 use isn_format::class::Class;
 use isn_format::split::Split;
 
@@ -15,7 +15,7 @@ use isn_format::split::Split;
 pub(super) fn list(listing: &mut Listing<'_>, classes: &[Class]) -> bool {
     let Some(found) = ["data", ""].iter().find_map(|folder| find(listing, folder)) else { return false };
     let shards = found.values().map(Vec::len).sum();
-    listing.layout = Layout::Parquet { shards };
+    listing.layout = SourceLayout::Parquet { shards };
     for split in [Split::Train, Split::Val] {
         match (found.get(&split), split) {
             (Some(names), _) => check_complete(listing, names),

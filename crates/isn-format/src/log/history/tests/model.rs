@@ -116,7 +116,7 @@ impl Model {
             }
             (_, None) => false,
             (Statement::Release(release), Some(claim)) => {
-                claim.is_by_owners(signers) && !claim.released.contains_key(&release.version)
+                claim.is_by_owners(signers) && !claim.released.contains_key(&release.id.version)
             }
             // Signed by the key itself, the owners' quorum or the recovery keys' quorum; about a key that
             // counts.
@@ -126,15 +126,15 @@ impl Model {
                     && !claim.revoked.contains(key)
                     && (by_itself || claim.is_by_owners(signers) || claim.is_by_recovery(signers))
             }
-            (Statement::Yank(Advice { version, .. }), Some(claim)) => {
+            (Statement::Yank(Advice { id, .. }), Some(claim)) => {
                 claim.is_by_owners(signers)
-                    && claim.released.contains_key(version)
-                    && !claim.yanked.contains_key(version)
+                    && claim.released.contains_key(&id.version)
+                    && !claim.yanked.contains_key(&id.version)
             }
-            (Statement::Withdraw(Advice { version, .. }), Some(claim)) => {
+            (Statement::Withdraw(Advice { id, .. }), Some(claim)) => {
                 claim.is_by_owners(signers)
-                    && claim.released.contains_key(version)
-                    && !claim.withdrawn.contains_key(version)
+                    && claim.released.contains_key(&id.version)
+                    && !claim.withdrawn.contains_key(&id.version)
             }
         }
     }
@@ -159,16 +159,16 @@ impl Model {
         let claim = self.claims.get_mut(name).unwrap();
         match statement.clone() {
             Statement::Release(release) => {
-                claim.released.insert(release.version, (release, signers.clone()));
+                claim.released.insert(release.id.version, (release, signers.clone()));
             }
             Statement::Revoke(revocation) => {
                 claim.revoked.insert(revocation.key);
             }
             Statement::Yank(advice) => {
-                claim.yanked.insert(advice.version, advice.reason);
+                claim.yanked.insert(advice.id.version, advice.reason);
             }
             Statement::Withdraw(advice) => {
-                claim.withdrawn.insert(advice.version, advice.reason);
+                claim.withdrawn.insert(advice.id.version, advice.reason);
             }
             Statement::Owner(_) | Statement::LogKey(_) => unreachable!(),
         }
@@ -185,10 +185,10 @@ impl Model {
                 releases.iter().filter_map(said).collect()
             };
             let released = |(version, _): (&Version, _)| {
-                let (release, released) = history.release(name, *version).unwrap();
+                let id = VersionId { name: name.clone(), version: *version };
+                let (release, released) = history.release(&id).unwrap();
                 let statement = ReleaseStatement {
-                    name: release.name().clone(),
-                    version: release.version(),
+                    id: release.id().clone(),
                     dataset: release.dataset(),
                     manifest: release.manifest(),
                     manifest_len: release.manifest_len(),
@@ -312,8 +312,7 @@ fn statement(model: &Model, name: Name, act: &Act) -> Statement {
         }
         Act::Release { minor } => Statement::Release(ReleaseStatement {
             dataset: Digest::of(name.as_str().as_bytes()),
-            name,
-            version: version(*minor),
+            id: VersionId { name, version: version(*minor) },
             manifest: Digest::of(b"manifest"),
             manifest_len: 8,
         }),
@@ -321,10 +320,12 @@ fn statement(model: &Model, name: Name, act: &Act) -> Statement {
             Statement::Revoke(Revocation { name, key: public(*key), reason: "stolen".into() })
         }
         Act::Yank { minor } => {
-            Statement::Yank(Advice { name, version: version(*minor), reason: "leaks".into() })
+            let id = VersionId { name, version: version(*minor) };
+            Statement::Yank(Advice { id, reason: "leaks".into() })
         }
         Act::Withdraw { minor } => {
-            Statement::Withdraw(Advice { name, version: version(*minor), reason: "asked to".into() })
+            let id = VersionId { name, version: version(*minor) };
+            Statement::Withdraw(Advice { id, reason: "asked to".into() })
         }
         Act::LogKey { old, new } => {
             let (origin, old) = match old {

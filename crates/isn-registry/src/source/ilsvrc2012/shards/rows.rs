@@ -1,7 +1,7 @@
 //! Lists the rows of a parquet file as images.
 
 use crate::source::parquet::{Row, Shard};
-use crate::source::{Found, Listing, Place, image_stem, join};
+use crate::source::{Found, Listing, Position, image_stem, join};
 use isn_format::class::Class;
 use isn_format::ilsvrc2012::{VAL_PREFIX, is_class, told_class, wnid_at};
 use isn_format::split::Split;
@@ -27,7 +27,7 @@ pub(super) fn list(listing: &mut Listing<'_>, classes: &[Class], path: &str, spl
                         path: format!("{path}/{file}"),
                         len: 0,
                         modified_ns: row.modified_ns,
-                        place: Place::Row { shard: listing.shards.len(), row: row.number },
+                        position: Position::Row { shard: listing.shards.len(), row: row.number },
                     };
                     wanted.push(row.number);
                     listing.add_found(found, id, &classes[at].id, split);

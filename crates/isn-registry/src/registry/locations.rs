@@ -18,7 +18,7 @@ use isn_format::object::{ObjectKind, ObjectRef};
 const STRIKES: u32 = 2;
 
 /// A location that may have the objects.
-pub(super) struct Place {
+pub(super) struct Location {
     pub(super) name: String,
     pub(super) transport: Box<dyn Transport>,
     /// In how many rounds of requests it has served bad bytes, and the last of these rounds, from 1.
@@ -30,9 +30,9 @@ pub(super) struct Place {
     ignores_ranges: AtomicBool,
 }
 
-impl Place {
+impl Location {
     pub(super) fn new(name: String, transport: Box<dyn Transport>) -> Self {
-        Place {
+        Location {
             name,
             transport,
             strikes: AtomicU32::new(0),
@@ -96,28 +96,28 @@ impl Registry {
 
     /// The locations to ask, in order: first those that have served no bad bytes, and among these the ones
     /// that answer.
-    pub(super) fn places(&self) -> Vec<&Place> {
-        let mut places: Vec<&Place> = std::iter::once(&self.own).chain(&self.mirrors).collect();
-        places.retain(|place| place.strikes() < STRIKES);
-        places.sort_by_key(|place| (place.strikes(), place.given_up.load(Ordering::Relaxed)));
-        places
+    pub(super) fn locations(&self) -> Vec<&Location> {
+        let mut locations: Vec<&Location> = std::iter::once(&self.own).chain(&self.mirrors).collect();
+        locations.retain(|location| location.strikes() < STRIKES);
+        locations.sort_by_key(|location| (location.strikes(), location.given_up.load(Ordering::Relaxed)));
+        locations
     }
 
-    /// Notes that a place gave no answer. That a folder cannot be read is said: waiting mends no disk.
-    pub(super) fn give_up(&self, place: &Place, error: &Error) {
+    /// Notes that a location gave no answer. That a folder cannot be read is said: waiting mends no disk.
+    pub(super) fn give_up(&self, location: &Location, error: &Error) {
         let is_broken = matches!(error, Error::Network { kind: NetworkKind::Unreadable, .. });
-        if place.give_up() && is_broken {
-            self.complain(format!("{} was passed over: {}", place.name, chain(error)));
+        if location.give_up() && is_broken {
+            self.complain(format!("{} was passed over: {}", location.name, chain(error)));
         }
     }
 
-    /// Notes that a place has served bad bytes in this round.
-    pub(super) fn strike(&self, place: &Place, round: u32, error: &Error) {
-        if place.last_strike.swap(round + 1, Ordering::Relaxed) == round + 1 {
+    /// Notes that a location has served bad bytes in this round.
+    pub(super) fn strike(&self, location: &Location, round: u32, error: &Error) {
+        if location.last_strike.swap(round + 1, Ordering::Relaxed) == round + 1 {
             return;
         }
-        if place.strikes.fetch_add(1, Ordering::Relaxed) == 0 {
-            self.complain(format!("{} served bad bytes and was set aside: {}", place.name, chain(error)));
+        if location.strikes.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.complain(format!("{} served bad bytes and was set aside: {}", location.name, chain(error)));
         }
     }
 
@@ -128,9 +128,9 @@ impl Registry {
     /// Clears what locations are blamed for: the list of packs that said what they should have served may be
     /// wrong itself.
     pub(super) fn forgive(&self) {
-        for place in std::iter::once(&self.own).chain(&self.mirrors) {
-            place.strikes.store(0, Ordering::Relaxed);
-            place.last_strike.store(0, Ordering::Relaxed);
+        for location in std::iter::once(&self.own).chain(&self.mirrors) {
+            location.strikes.store(0, Ordering::Relaxed);
+            location.last_strike.store(0, Ordering::Relaxed);
         }
         self.complaints.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
@@ -147,10 +147,10 @@ impl Registry {
         cap: u64,
         check: impl Fn(&str, &[u8]) -> Result<()>,
     ) -> Result<Option<Vec<u8>>> {
-        self.anywhere(async |place| {
-            let found = transport::read(place.transport.as_ref(), path, cap).await?;
+        self.anywhere(async |location| {
+            let found = transport::read(location.transport.as_ref(), path, cap).await?;
             self.count(found.as_ref().map_or(0, Vec::len));
-            found.as_ref().map_or(Ok(()), |bytes| check(&place.transport.locate(path), bytes))?;
+            found.as_ref().map_or(Ok(()), |bytes| check(&location.transport.locate(path), bytes))?;
             Ok(found)
         })
         .await
@@ -158,26 +158,26 @@ impl Registry {
 
     /// Returns the result of `bring` for the first location where it succeeds; `None` if no location has the
     /// file.
-    async fn anywhere<T>(&self, bring: impl AsyncFn(&Place) -> Result<Option<T>>) -> Result<Option<T>> {
+    async fn anywhere<T>(&self, bring: impl AsyncFn(&Location) -> Result<Option<T>>) -> Result<Option<T>> {
         let (mut bad, mut unreached) = (None, None);
         for round in 0..STRIKES {
             bad = None;
-            for place in self.places() {
-                match bring(place).await {
+            for location in self.locations() {
+                match bring(location).await {
                     Ok(Some(brought)) => return Ok(Some(brought)),
                     Ok(None) => {}
                     Err(e @ Error::Integrity { .. }) => {
-                        self.strike(place, round, &e);
+                        self.strike(location, round, &e);
                         bad.get_or_insert(e);
                     }
                     Err(e @ Error::Network { .. }) => {
-                        self.give_up(place, &e);
+                        self.give_up(location, &e);
                         unreached.get_or_insert(e);
                     }
                     Err(e) => return Err(e),
                 }
             }
-            if bad.is_none() || self.places().is_empty() {
+            if bad.is_none() || self.locations().is_empty() {
                 break;
             }
         }
@@ -195,7 +195,8 @@ impl Registry {
             return Ok(bytes);
         }
         let path = layout::object(kind, &reference.blake3);
-        let check = |place: &str, bytes: &[u8]| reference.check(&format!("{} {place}", kind.noun()), bytes);
+        let check =
+            |location: &str, bytes: &[u8]| reference.check(&format!("{} {location}", kind.noun()), bytes);
         let bytes = self.read_anywhere(&path, reference.length, check).await?;
         let bytes = bytes.ok_or_else(|| self.missing_object(kind, &reference.blake3))?;
         self.keep(kind, &reference.blake3, &bytes);
@@ -214,9 +215,9 @@ impl Registry {
         begin: impl Fn() -> Result<W>,
     ) -> Result<W> {
         self.check_length(ObjectKind::Shard, shard)?;
-        let streamed = self.anywhere(async |place| {
+        let streamed = self.anywhere(async |location| {
             let mut to = begin()?;
-            Ok(self.copy_from(place, ObjectKind::Shard, shard, &mut to).await?.then_some(to))
+            Ok(self.copy_from(location, ObjectKind::Shard, shard, &mut to).await?.then_some(to))
         });
         streamed.await?.ok_or_else(|| self.missing_object(ObjectKind::Shard, &shard.blake3))
     }
@@ -238,11 +239,11 @@ impl Registry {
         if let Some(bytes) = self.cached(kind, digest, cap) {
             return Ok(Some(bytes));
         }
-        let check = |place: &str, bytes: &[u8]| match Digest::of(bytes) == *digest {
+        let check = |location: &str, bytes: &[u8]| match Digest::of(bytes) == *digest {
             true => Ok(()),
             false => {
                 let why = "its bytes do not have the BLAKE3 in its name";
-                Err(Error::integrity(format!("{} {place}", kind.noun()), why))
+                Err(Error::integrity(format!("{} {location}", kind.noun()), why))
             }
         };
         let found = self.read_anywhere(&layout::object(kind, digest), cap, check).await?;
@@ -278,7 +279,7 @@ impl Registry {
             AtHand::File(path) => path.metadata().is_ok_and(|meta| meta.len() == shard.length),
             AtHand::Memory(bytes) => bytes.len() as u64 == shard.length,
         };
-        self.places().iter().find_map(|place| place.transport.at_hand(&path).filter(is_whole))
+        self.locations().iter().find_map(|location| location.transport.at_hand(&path).filter(is_whole))
     }
 
     /// The location of an object, for messages.
