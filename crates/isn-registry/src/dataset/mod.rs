@@ -22,6 +22,7 @@ use isn_format::manifest::Manifest;
 use isn_format::shard::FrameReader;
 use isn_format::table::{Record, Table};
 use isn_pixels::ImageReader;
+use rayon::prelude::*;
 
 /// How often an image's bytes are checked against the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,6 +139,21 @@ impl Dataset {
             basis,
             set_aside: AtomicU32::new(0),
         }
+    }
+
+    /// Adds warnings.
+    pub(crate) fn with_warnings(mut self, warnings: Vec<String>) -> Self {
+        self.warnings.extend(warnings);
+        self
+    }
+
+    /// Checks every image against the index, on `jobs` threads.
+    ///
+    /// # Errors
+    /// As [`Dataset::file`].
+    pub(crate) fn check(&self, jobs: usize) -> Result<()> {
+        let check = |image| self.with_file(image, |_, _| Ok(()));
+        crate::parallel::pool(jobs)?.install(|| (0..self.len()).into_par_iter().try_for_each(check))
     }
 
     /// The manifest of the version.

@@ -67,22 +67,36 @@ impl Places {
         at_hand: impl Fn(&ObjectRef) -> Option<AtHand>,
         cache: Option<&Cache>,
     ) -> (Places, Vec<usize>) {
-        let mut places = Places { cache: cache.cloned(), ..Places::default() };
+        let at = vec![(0, 0); frames.len()];
+        let mut places = Places { cache: cache.cloned(), at, ..Places::default() };
+        let missing = places.look(shards, frames, 0..frames.len(), at_hand, cache);
+        (places, missing)
+    }
+
+    /// As [`Places::find`], for some of the frames, by number. The others keep their places.
+    pub fn look(
+        &mut self,
+        shards: &[ObjectRef],
+        frames: &[Option<FrameAt>],
+        numbers: impl IntoIterator<Item = usize>,
+        at_hand: impl Fn(&ObjectRef) -> Option<AtHand>,
+        cache: Option<&Cache>,
+    ) -> Vec<usize> {
         // The sources of each shard, sorted by start.
         let mut known: Vec<Option<Vec<u32>>> = vec![None; shards.len()];
         let (mut missing, mut last) = (Vec::new(), 0u32);
-        for (number, frame) in frames.iter().enumerate() {
+        for number in numbers {
+            let frame = frames.get(number).copied().flatten();
             let shard = frame.and_then(|frame| shards.get(frame.shard as usize));
             let (Some(frame), Some(shard)) = (frame, shard) else {
-                places.at.push((0, 0));
                 missing.push(number);
                 continue;
             };
             let sources = &mut known[frame.shard as usize];
-            let sources = sources.get_or_insert_with(|| places.add(shard, &at_hand, cache));
+            let sources = sources.get_or_insert_with(|| self.add(shard, &at_hand, cache));
             let end = frame.offset.saturating_add(frame.length);
             let has = |&source: &u32| {
-                let source = &places.sources[source as usize];
+                let source = &self.sources[source as usize];
                 source.start <= frame.offset && end <= source.end
             };
             // Neighbouring frames are mostly in the same file.
@@ -90,15 +104,12 @@ impl Places {
             match found.or_else(|| sources.iter().copied().find(has)) {
                 Some(source) => {
                     last = source;
-                    places.at.push((source, frame.offset - places.sources[source as usize].start));
+                    self.at[number] = (source, frame.offset - self.sources[source as usize].start);
                 }
-                None => {
-                    places.at.push((0, 0));
-                    missing.push(number);
-                }
+                None => missing.push(number),
             }
         }
-        (places, missing)
+        missing
     }
 
     fn add(

@@ -21,7 +21,7 @@ use crate::transport;
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::description::Description;
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Missing, Result};
+use isn_format::error::{Error, Result, count};
 use isn_format::manifest::Manifest;
 use isn_format::object::ObjectKind;
 use isn_format::pack::Pack;
@@ -56,14 +56,9 @@ pub struct LoadOptions<'a> {
 pub fn load(client: &Client, options: &LoadOptions<'_>, progress: &dyn Progress) -> Result<Dataset> {
     let runtime = transport::runtime()?;
     let (registry, head) = runtime.block_on(client.head(options.reference))?;
-    let (manifest, mut warnings, unsigned) = (head.manifest.clone(), head.warnings.clone(), head.unsigned());
-    let is_doubted = |cache: &Cache| options.anew || cache.is_doubted(&manifest.objects.index.blake3);
+    let is_doubted = |cache: &Cache| options.anew || cache.is_doubted(&head.manifest.objects.index.blake3);
     let is_anew = client.cache.as_ref().map_or(options.anew, is_doubted);
-    let opening = Opening { runtime: &runtime, client, registry, options, is_anew, progress };
-    let Opened { description, rows, places, basis, complaints } = opening.images(head)?;
-    warnings.extend(complaints);
-    let verify = options.verify;
-    Ok(Dataset::new(Parts { manifest, description, warnings, unsigned, rows, places, basis, verify }))
+    Opening { runtime: &runtime, client, registry, options, is_anew, progress }.images(head)
 }
 
 /// Returns the source ids of the images of a part of a version, in the same order as [`load`].
@@ -87,33 +82,31 @@ struct Opening<'a> {
     progress: &'a dyn Progress,
 }
 
-/// The selected images, each of them found.
-struct Opened {
-    /// The description of all images of the version.
-    description: Description<Table>,
-    /// The rows of the selected images in its table.
-    rows: Vec<u32>,
-    /// Where the images of `rows` are, in the same order.
-    places: Places,
-    /// What the places are based on.
-    basis: Basis,
-    /// Warnings about the locations that the images came from.
-    complaints: Vec<String>,
-}
-
 impl Opening<'_> {
     /// Opens the images.
-    fn images(self, head: Head) -> Result<Opened> {
+    fn images(self, head: Head) -> Result<Dataset> {
         let kept = if self.is_anew { None } else { self.kept(&head.manifest)? };
         if let Some(description) = kept {
             let rows = self.select(&head.manifest, &description)?;
-            let (places, missing, _) = self.places(description.rows(), &rows, true);
+            let (places, missing) = self.places(description.rows(), &rows, true);
             if missing.is_empty() {
-                let (basis, complaints) = (Basis::KeptTable, Vec::new());
-                return Ok(Opened { description, rows, places, basis, complaints });
+                return Ok(self.dataset(&head, description, rows, places, Basis::KeptTable));
             }
         }
         self.fetched(head)
+    }
+
+    fn dataset(
+        &self,
+        head: &Head,
+        description: Description<Table>,
+        rows: Vec<u32>,
+        places: Places,
+        basis: Basis,
+    ) -> Dataset {
+        let (manifest, warnings, unsigned) = (head.manifest.clone(), head.warnings.clone(), head.unsigned());
+        let verify = self.options.verify;
+        Dataset::new(Parts { manifest, description, warnings, unsigned, rows, places, basis, verify })
     }
 
     /// Describes the version by its table in the cache. Returns `None` if the table is missing, damaged or of
@@ -142,19 +135,19 @@ impl Opening<'_> {
     }
 
     /// Finds the images of `rows`: in shards at hand, in pieces of the cache if `in_pieces`, and in trees that
-    /// were pulled before. Returns their places, the indexes in `rows` of those that were not found, and how
-    /// many are in shards or pieces.
-    fn places(&self, table: &Table, rows: &[u32], in_pieces: bool) -> (Places, Vec<usize>, usize) {
-        let frame = |&row: &u32| table.record(row as usize).and_then(|record| record.frame);
-        let frames: Vec<Option<FrameAt>> = rows.iter().map(frame).collect();
+    /// were pulled before. Returns their places, and the indexes in `rows` of those that were not found.
+    fn places(&self, table: &Table, rows: &[u32], in_pieces: bool) -> (Places, Vec<usize>) {
         let cache = self.client.cache.as_ref();
-        let is_checked = self.is_anew && cache.is_some() && self.registry.has_mirrors();
-        let at_hand = |shard: &_| self.registry.shard_at_hand(shard).filter(|_| !is_checked);
+        let at_hand = |shard: &_| match (self.is_anew && self.registry.has_mirrors(), cache) {
+            (false, _) => self.registry.shard_at_hand(shard),
+            // Each image is fetched into the cache, and checked on the way.
+            (true, Some(_)) => None,
+            (true, None) => self.registry.right_shard_at_hand(shard),
+        };
         let (mut places, missing) =
-            Places::find(table.shards(), &frames, at_hand, cache.filter(|_| in_pieces));
-        let in_shards = rows.len() - missing.len();
+            Places::find(table.shards(), &frames(table, rows), at_hand, cache.filter(|_| in_pieces));
         let missing = self.look_in_trees(&mut places, table, rows, missing);
-        (places, missing, in_shards)
+        (places, missing)
     }
 
     /// Looks for the images `missing` in trees, and makes the files there their places. Returns the images
@@ -197,7 +190,7 @@ impl Opening<'_> {
     }
 
     /// Makes the table anew, and fetches what is not on this machine.
-    fn fetched(mut self, head: Head) -> Result<Opened> {
+    fn fetched(mut self, head: Head) -> Result<Dataset> {
         let snapshot = self.runtime.block_on(complete(&self.registry, head))?;
         let mut packs = self.runtime.block_on(self.registry.packs(&snapshot))?;
         self.registry.keep_pin(&snapshot);
@@ -205,14 +198,13 @@ impl Opening<'_> {
             self.registry = self.registry.with_cache(Some(cache.clone()));
         }
         // The images come by one list of packs, as the table does.
-        let opened =
+        let dataset =
             images::by_any_list(self.runtime, &self.registry, &mut packs, |packs| self.by(packs, &snapshot))?;
-        Ok(Opened { complaints: self.registry.complaints(), ..opened })
+        Ok(dataset.with_warnings(self.registry.complaints()))
     }
 
-    /// Makes the table from `packs`, and fetches what is not on this machine. Leaves the complaints to the
-    /// caller.
-    fn by(&self, packs: &Packs, snapshot: &Snapshot) -> Result<Opened> {
+    /// Makes the table from `packs`, and fetches what is not on this machine.
+    fn by(&self, packs: &Packs, snapshot: &Snapshot) -> Result<Dataset> {
         let cache = self.client.cache.as_ref();
         let table = Table::new(snapshot.index(), snapshot.sums(), packs)?;
         // Keeping the table only saves work for the next run.
@@ -222,36 +214,44 @@ impl Opening<'_> {
         let description = Description::new((TABLE, table), (CLASSES, classes_csv), manifest)?;
         let rows = self.select(manifest, &description)?;
         let basis = if self.is_anew { Basis::CheckedPacks } else { Basis::Packs };
-        let (places, missing, in_shards) = self.places(description.rows(), &rows, !self.is_anew);
-        // Whether every image of the version is checked against these packs.
-        let is_all_checked = rows.len() == snapshot.index().rows().len() && in_shards == 0;
-        let checked = |opened| {
-            self.registry.keep_packs(packs, is_all_checked);
-            if let Some(cache) = cache.filter(|_| self.is_anew && is_all_checked) {
-                cache.trust_again(&snapshot.head.manifest.objects.index.blake3);
+        let (mut places, first_missing) = self.places(description.rows(), &rows, !self.is_anew);
+        if first_missing.is_empty() {
+            let dataset = self.dataset(&snapshot.head, description, rows, places, basis);
+            if self.is_anew && cache.is_none() && self.registry.has_mirrors() {
+                // Without a cache, wrong packs would be noticed only when it is too late for others.
+                dataset.check(self.options.jobs)?;
             }
-            Ok(opened)
-        };
-        let complaints = Vec::new();
-        if missing.is_empty() {
-            let opened = Opened { description, rows, places, basis, complaints };
-            return if self.is_anew { checked(opened) } else { Ok(opened) };
+            return Ok(dataset);
         }
-        let (index, mut wanted) = (snapshot.index().rows(), missing);
+        let (index, mut wanted) = (snapshot.index().rows(), first_missing.clone());
+        // Whether every image of the version is checked against these packs.
+        let is_all_checked = wanted.len() == index.len();
         // Pieces that turn out to be damaged are set aside together with the good images in them; the second
         // round fetches those.
         for _ in 0..2 {
             let rows_of = wanted.iter().filter_map(|&image| index.get(rows[image] as usize));
             self.bring(packs, snapshot, &rows_of.map(|row| (row.blake3, row.length)).collect())?;
-            let (places, missing, _) = self.places(description.rows(), &rows, true);
-            if missing.is_empty() {
-                return checked(Opened { description, rows, places, basis, complaints });
+            if self.is_anew {
+                // What was found before stays where it was checked: these packs say nothing about it.
+                let (table, missing) = (description.rows(), first_missing.iter().copied());
+                wanted = places.look(table.shards(), &frames(table, &rows), missing, |_| None, cache);
+            } else {
+                (places, wanted) = self.places(description.rows(), &rows, true);
             }
-            wanted = missing;
+            if wanted.is_empty() {
+                self.registry.keep_packs(packs, is_all_checked);
+                if let Some(cache) = cache.filter(|_| self.is_anew && is_all_checked) {
+                    cache.trust_again(&manifest.objects.index.blake3);
+                }
+                return Ok(self.dataset(&snapshot.head, description, rows, places, basis));
+            }
         }
-        let (count, cache) = (wanted.len(), self.cache()?.root().display());
-        let place = format!("the cache {cache}: it cannot be written to");
-        Err(Error::not_found(Missing::Other, format!("{count} of the fetched images"), place))
+        let why = format!(
+            "does not keep what is fetched: {} of this version could not be written to it. Free space, or \
+             set ISN_CACHE to a folder on another disk",
+            count(wanted.len(), "image")
+        );
+        Err(Error::invalid(format!("the cache {}", self.cache()?.root().display()), why))
     }
 
     fn cache(&self) -> Result<&Cache> {
@@ -274,6 +274,11 @@ impl Opening<'_> {
         self.progress.end();
         outcome
     }
+}
+
+/// Returns where the images of `rows` are in shards.
+fn frames(table: &Table, rows: &[u32]) -> Vec<Option<FrameAt>> {
+    rows.iter().map(|&row| table.record(row as usize)?.frame).collect()
 }
 
 /// Whether a file has this hash.

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use super::publish::check_file;
 use super::{Head, MAX_METADATA, Registry, Snapshot, layout};
 use crate::cache::Cache;
 use crate::transport::{self, AtHand, Transport};
@@ -280,6 +281,18 @@ impl Registry {
             AtHand::Memory(bytes) => bytes.len() as u64 == shard.length,
         };
         self.locations().iter().find_map(|location| location.transport.at_hand(&path).filter(is_whole))
+    }
+
+    /// As [`Registry::shard_at_hand`], but where its bytes have its hash, if that is anywhere.
+    pub(crate) fn right_shard_at_hand(&self, shard: &ObjectRef) -> Option<AtHand> {
+        let path = layout::object(ObjectKind::Shard, &shard.blake3);
+        let is_right = |found: &AtHand| match found {
+            AtHand::File(path) => check_file(path, shard).is_ok(),
+            AtHand::Memory(bytes) => ObjectRef::of(bytes) == *shard,
+        };
+        let right =
+            self.locations().into_iter().find_map(|one| one.transport.at_hand(&path).filter(is_right));
+        right.or_else(|| self.shard_at_hand(shard))
     }
 
     /// The location of an object, for messages.

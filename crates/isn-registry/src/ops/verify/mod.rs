@@ -6,6 +6,7 @@ mod proof;
 mod shard;
 pub mod store;
 pub mod tree;
+mod version;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -208,8 +209,13 @@ pub fn verify(
         Target::Reference(reference) => {
             let runtime = transport::runtime()?;
             let (registry, snapshot) = runtime.block_on(client.snapshot(reference))?;
-            let mut report =
-                store::check_version(&runtime, &registry, &snapshot, &mut store::Seen::default(), progress)?;
+            let mut report = version::check_version(
+                &runtime,
+                &registry,
+                &snapshot,
+                &mut version::Seen::default(),
+                progress,
+            )?;
             report.warnings.extend_from_slice(&snapshot.head.warnings);
             report.warnings.extend(unsigned::notice(snapshot.head.unsigned()));
             if let Some(expect) = expect {

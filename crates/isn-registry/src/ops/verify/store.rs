@@ -1,12 +1,12 @@
 //! Verifies what is stored: a registry folder, a build output, or one version in any registry.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use rayon::prelude::*;
 use tokio::runtime::Runtime;
 
-use super::shard::ShardCheck;
+use super::version::{Seen, check_version};
 use super::{Assurance, Fault, FaultKind, Verified, VerifyReport, log};
 use crate::client::{Belief, Client};
 use crate::files::{self, Kind};
@@ -20,9 +20,7 @@ use isn_format::digest::Digest;
 use isn_format::error::{Error, Missing, Result};
 use isn_format::log::leaf_hash;
 use isn_format::manifest;
-use isn_format::object::{ObjectKind, ObjectRef};
-use isn_format::pack::Entry;
-use isn_format::recipe::Recipe;
+use isn_format::object::ObjectRef;
 
 /// A kind of folder with objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,18 +97,6 @@ pub(super) fn verify(
         rebuild_only,
         faults,
     })
-}
-
-/// What has been checked already, since versions share shards: images by shard and offset.
-#[derive(Default)]
-pub(super) struct Seen {
-    frames: HashSet<(Digest, u64, Digest)>,
-    shards: HashSet<Digest>,
-    images: u64,
-    /// Rebuild-only versions.
-    rebuild_only: Vec<String>,
-    /// Warnings for the user that are not faults of a release.
-    warnings: Vec<String>,
 }
 
 /// Verifies a whole registry anywhere: its log, every release, and every frame of every shard. For a folder,
@@ -323,122 +309,6 @@ impl ReleaseCheck<'_> {
         };
         registry.describe_release(&release.expect(id)?).await.map(Some)
     }
-}
-
-/// Verifies one version completely: every object that it names, and every shard as a whole and frame by
-/// frame.
-pub(super) fn check_version(
-    runtime: &Runtime,
-    registry: &Registry,
-    snapshot: &Snapshot,
-    seen: &mut Seen,
-    progress: &dyn Progress,
-) -> Result<VerifyReport> {
-    let manifest = &snapshot.head.manifest;
-    let what = manifest.id().to_string();
-    let (mut faults, mut warnings) = (Vec::new(), Vec::new());
-    // The index and `classes.csv` were read with the manifest.
-    let read = [ObjectKind::Index, ObjectKind::Classes];
-    for (kind, reference) in manifest.objects.all().into_iter().filter(|(kind, _)| !read.contains(kind)) {
-        let path = layout::object(kind, &reference.blake3);
-        match runtime.block_on(registry.object(kind, &reference)) {
-            Ok(bytes) if kind == ObjectKind::Recipe => {
-                let parsed = String::from_utf8(bytes).map_err(|e| Error::invalid(&path, e));
-                faults.extend(
-                    parsed.and_then(|text| Recipe::parse(&path, &text)).err().map(|e| Fault::of(&path, &e)),
-                );
-            }
-            Ok(_) => {}
-            Err(e) => faults.push(Fault::of(&path, &e)),
-        }
-    }
-
-    let mut missing: HashMap<Digest, u64> =
-        snapshot.index().rows().iter().map(|row| (row.blake3, row.length)).collect();
-    let lengths = missing.clone();
-    let packs = match runtime.block_on(registry.packs(snapshot)) {
-        Ok(packs) => packs.into_packs(),
-        Err(e) => {
-            faults.push(Fault::of(&layout::packs(&snapshot.head.manifest_ref.blake3), &e));
-            Vec::new()
-        }
-    };
-    let manifest_hash = &snapshot.head.manifest_ref.blake3;
-    let rebuild_only = packs.is_empty() && runtime.block_on(registry.is_rebuild_only(manifest_hash))?;
-    if rebuild_only {
-        missing.clear();
-        seen.rebuild_only.push(what.clone());
-        warnings.push(unsigned_lack(&what));
-        seen.warnings.push(unsigned_lack(&what));
-    }
-    progress.begin(&format!("verify {what}"), Unit::Images, missing.len() as u64);
-    for pack in &packs {
-        let used: BTreeSet<usize> = pack.entries.iter().map(|entry| entry.shard).collect();
-        for at in used {
-            let shard = &pack.shards[at];
-            let path = layout::object(ObjectKind::Shard, &shard.blake3);
-            let key = |entry: &Entry| (shard.blake3, entry.offset, entry.blake3);
-            let here: Vec<&Entry> = pack.entries.iter().filter(|entry| entry.shard == at).collect();
-            if seen.shards.contains(&shard.blake3)
-                && here.iter().all(|entry| seen.frames.contains(&key(entry)))
-            {
-                for entry in &here {
-                    missing.remove(&entry.blake3);
-                }
-                continue;
-            }
-            let begin = || ShardCheck::new(&path, &here, &lengths);
-            let (whole, images) = match runtime.block_on(registry.stream_shard(shard, begin)) {
-                Ok(check) => check.end(),
-                Err(e) => {
-                    // Report one fault for the shard, instead of another for each image in it.
-                    for entry in &here {
-                        missing.remove(&entry.blake3);
-                    }
-                    faults.push(Fault::of(&path, &e));
-                    continue;
-                }
-            };
-            match whole {
-                Ok(()) => drop(seen.shards.insert(shard.blake3)),
-                Err(e) => faults.push(Fault::of(&path, &e)),
-            }
-            for (entry, checked) in images {
-                match checked {
-                    Ok(()) => {
-                        missing.remove(&entry.blake3);
-                        seen.frames.insert(key(entry));
-                        seen.images += 1;
-                    }
-                    Err(e) => faults.push(Fault::of(&path, &e)),
-                }
-                progress.advance(1);
-            }
-        }
-    }
-    progress.end();
-    // If no pack is known at all, the list of packs is what is lost.
-    if packs.is_empty() && !missing.is_empty() && faults.is_empty() {
-        let why = "leads to no images; for a rebuild-only version it would be there and empty".into();
-        faults.push(Fault { path: layout::packs(manifest_hash), kind: FaultKind::Missing, why });
-    } else if !packs.is_empty() {
-        for row in snapshot.index().rows().iter().filter(|row| missing.contains_key(&row.blake3)) {
-            let why = format!("image {} is in no readable shard", row.blake3);
-            faults.push(Fault { path: format!("{what}/{}", row.path), kind: FaultKind::Missing, why });
-        }
-    }
-    faults.sort();
-    Ok(VerifyReport {
-        kind: Verified::Version,
-        what: manifest.pin().to_string(),
-        dataset: Some(manifest.dataset),
-        checked: if rebuild_only { 0 } else { manifest.images },
-        partial: None,
-        assurance: if snapshot.head.signed_by.is_empty() { Assurance::Hash } else { Assurance::Signed },
-        warnings,
-        rebuild_only: if rebuild_only { vec![what] } else { Vec::new() },
-        faults,
-    })
 }
 
 /// Returns a warning that a version has no images here, either because its publisher wanted it so or because
