@@ -10,8 +10,9 @@ use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::Pack;
 use isn_registry::registry::layout;
 
+use super::run;
 use crate::forger::Forger;
-use crate::sandbox::{Ran, contents, ran};
+use crate::sandbox::contents;
 
 /// What a pack may say that is not so.
 const LIES: [&str; 6] = [
@@ -71,12 +72,6 @@ fn honest(forger: &Forger) -> (String, Pack) {
         String::from_utf8(forger.bytes(&format!("reg/{list}"))).unwrap().trim().parse().unwrap();
     let bytes = forger.bytes(&format!("reg/{}", layout::object(ObjectKind::Pack, &right)));
     (list, Pack::parse("pack", &bytes, 1000).unwrap())
-}
-
-fn run(forger: &Forger, list: &str, args: &[&str]) -> Ran {
-    let mut command = forger.command(args);
-    command.env("ISN_HOME", forger.path("reader")).env("ISN_REGISTRY", list).env("ISN_RETRIES", "0");
-    ran(command.output().unwrap())
 }
 
 #[test]

@@ -82,6 +82,16 @@ fn killed_after_the_exchange() -> Sandbox {
     killed_at(with_tree, &TO_SECOND, &[], |lines| line_of(lines, "RENAME_EXCHANGE", " fsync(", 0))
 }
 
+/// Fails the `number`th line with `call` at or after the exchange of the trees, and checks that the new tree is in place.
+fn failed_after_the_exchange(call: &str, number: usize) -> Sandbox {
+    let (sandbox, log) = failing_at(with_tree, &TO_SECOND, &[], "error=EIO", |lines| {
+        line_of(lines, "RENAME_EXCHANGE", call, number)
+    });
+    assert!(log.contains("EIO"), "{log}");
+    sandbox.isn(&["verify", "tree", "--expect", "grads@1.1", "--registry", "reg"]).ok();
+    sandbox
+}
+
 /// Where a tree of the first version lies that is not at `tree`.
 fn replaced(sandbox: &Sandbox) -> PathBuf {
     let folders = sandbox.leftovers().into_iter().map(|name| sandbox.path(&name));
@@ -156,27 +166,13 @@ fn what_fails_after_the_exchange_does_not_undo_it_and_loses_nothing() {
     if !can_trace() {
         return;
     }
-    let (sandbox, log) = failing_at(with_tree, &TO_SECOND, &[], "error=EIO", |lines| {
-        line_of(lines, "RENAME_EXCHANGE", " fsync(", 0)
-    });
-    assert!(log.contains("EIO"), "{log}");
-    let is = |tree: &str, version: &str| {
-        sandbox.isn(&["verify", tree, "--expect", version, "--registry", "reg"]).ok()
-    };
-    is("tree", "grads@1.1");
-    // Should the disk forget the new names, the old tree is the only one.
-    is("tree.before-1", "grads@1.0");
+    let sandbox = failed_after_the_exchange(" fsync(", 0);
+    // If the disk loses the new names, the old tree is the only one.
+    sandbox.isn(&["verify", "tree.before-1", "--expect", "grads@1.0", "--registry", "reg"]).ok();
     assert!(sandbox.leftovers().is_empty(), "{:?}", sandbox.leftovers());
 
-    // Where the old one cannot even be given a name of its own, it is said where it is, and the next pull sees to it.
-    let (sandbox, log) = failing_at(with_tree, &TO_SECOND, &[], "error=EIO", |lines| {
-        line_of(lines, "RENAME_EXCHANGE", "renameat2(", 1)
-    });
-    assert!(log.contains("EIO"), "{log}");
-    let is = |tree: &str, version: &str| {
-        sandbox.isn(&["verify", tree, "--expect", version, "--registry", "reg"]).ok()
-    };
-    is("tree", "grads@1.1");
+    // If the old tree cannot even be renamed, the message says where it is, and the next pull cleans up.
+    let sandbox = failed_after_the_exchange("renameat2(", 1);
     sandbox.pull("grads@1.1", &["--to", "tree"]).ok();
     assert!(sandbox.leftovers().is_empty(), "{:?}", sandbox.leftovers());
 }
