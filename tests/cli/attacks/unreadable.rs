@@ -1,4 +1,4 @@
-//! Objects of a registry in a folder that are there and cannot be read: another place may have them.
+//! Objects of a registry in a folder that exist but cannot be read: another registry may have them.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,7 +10,7 @@ use super::run;
 use crate::forger::Forger;
 use crate::sandbox::{Ran, contents, has_tool, ran};
 
-/// What may lie in the place of a file.
+/// What may stand in the place of a file.
 const KINDS: [&str; 4] = ["a folder", "a pipe", "a link to itself", "a link to a folder"];
 
 /// Puts it there.
@@ -25,7 +25,7 @@ fn put(forger: &Forger, kind: &str, name: &str) {
     }
 }
 
-/// Runs a command with no cache and no output of an earlier one.
+/// Runs a command without the cache and the output of an earlier one.
 fn run_afresh(forger: &Forger, registries: &str, args: &[&str]) -> Ran {
     let _ = fs::remove_dir_all(forger.path("reader/cache"));
     let _ = fs::remove_dir_all(forger.path("new"));
@@ -48,7 +48,8 @@ fn an_object_that_cannot_be_read_is_asked_for_elsewhere() {
     objects.push(list);
     assert!(objects.len() >= 6, "{objects:?}");
     for (number, object) in objects.iter().enumerate() {
-        // Each kind at each verb is too much: the way from a file to an error is the same for all objects.
+        // Testing each kind with each verb would take too long, and all objects share the code that turns a
+        // file into an error.
         for kind in KINDS.iter().cycle().skip(number).take(2) {
             forger.copy("reg", "broken");
             put(&forger, kind, &format!("broken/{object}"));
@@ -63,7 +64,7 @@ fn an_object_that_cannot_be_read_is_asked_for_elsewhere() {
                 let ran = run_afresh(&forger, "broken,reg", verb);
                 assert!([0, 8].contains(&ran.code), "{object}, {kind}: {verb:?}: {}", ran.stderr);
             }
-            // Alone it is said what cannot be read, as of a server that does not answer.
+            // With no other registry, the message names the file, as it names a server that does not answer.
             let ran = run_afresh(&forger, "broken", verbs[0]);
             assert!([0, 5].contains(&ran.code), "{object}, {kind}: {}", ran.stderr);
             assert!(ran.code == 0 || ran.stderr.contains(&format!("broken/{object}")), "{}", ran.stderr);
