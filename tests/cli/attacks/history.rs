@@ -227,7 +227,7 @@ fn checkpoint_with_a_foreign_key() {
     let note = String::from_utf8(forger.bytes("reg/log/checkpoint")).unwrap();
     forger.write("reg/log/checkpoint", note.replacen("\n4\n", "\n3\n", 1).as_bytes());
     forger.refused("grads@1.0", "that is not valid");
-    assert!(forger.evidence().is_empty(), "what the log has not signed proves nothing about it");
+    assert!(forger.evidence().is_empty(), "only what the log signed is evidence about it");
 }
 
 #[test]

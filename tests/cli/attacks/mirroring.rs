@@ -55,10 +55,10 @@ fn packs_and_shards_that_the_images_do_not_account_for() {
     (swapped.entries[1].blake3, swapped.entries[0].blake3) = (swapped.entries[0].blake3, second);
     let cases = [
         ("a shard that is too long", in_zeros(1 << 20, 100), "more than the images in it account for"),
-        ("a shard of nothing", in_zeros(100 * honest.entries.len(), 100), "its frame does not decompress"),
+        ("a shard of zeros", in_zeros(100 * honest.entries.len(), 100), "its frame does not decompress"),
         ("frames that are too long", in_zeros(1 << 20, 40_000), "has a longer frame than it can need"),
-        ("an image of nobody's", foreign, "is not in the version"),
-        ("images in each other's place", swapped, "image "),
+        ("an image of no version", foreign, "is not in the version"),
+        ("swapped images", swapped, "image "),
     ];
     // A mirror that has the right packs does not accept the wrong ones.
     sandbox.isn(&["mirror", "reg", "before"]).ok();

@@ -1,5 +1,6 @@
-//! Attacks on a registry, one test each. The forger has every key that the attack needs. The reader is refused with
-//! exit 4 and a message that names the attack; an invalid log entry does no harm and is reported to the reader.
+//! Attacks on a registry, one test each. The forger has every key that the attack needs. The reader is
+//! refused with exit 4 and a message that names the attack;
+//! an invalid log entry does no harm and is reported to the reader.
 
 use crate::forger::Forger;
 use crate::sandbox::{Ran, ran};

@@ -154,13 +154,13 @@ fn an_output_that_is_open_already_loses_nothing() {
                 String::from_utf8_lossy(&ran.stderr)
             );
             let file = forger.bytes("file");
-            assert!(file.starts_with(there.as_bytes()), "{line}: what was there is gone");
+            assert!(file.starts_with(there.as_bytes()), "{line}: the former content is gone");
             let has = file[there.len()..].windows(right.len()).any(|part| part == right);
             assert!(has, "{line}: {}", String::from_utf8_lossy(&file));
         }
     }
     let ran = shell(&forger, &format!("$ISN {} /dev/fd/77", verbs[0]));
-    assert_eq!(ran.status.code(), Some(1), "what is not open");
+    assert_eq!(ran.status.code(), Some(1), "a closed file descriptor");
 }
 
 /// Runs isn as another user if possible, because permissions do not bind root.
@@ -287,7 +287,7 @@ fn a_link_to_a_file_of_the_users_own_stays_one() {
     assert!(is_kept("isn.lock", "isn.lock").contains("other"));
     fs::remove_file(forger.path("dotfiles/isn.lock")).unwrap();
     forger.isn(&lock("third")).fails(1, "leads nowhere");
-    assert!(!forger.path("third").exists(), "it is said before the pull");
+    assert!(!forger.path("third").exists(), "the pull is refused before it starts");
     // A statement.
     let yank = [
         "yank",

@@ -145,7 +145,7 @@ fn a_link_that_leads_nowhere_is_no_absent_file() {
     }
 }
 
-/// Anybody who may read a file can hold its file lock for as long as they like, so isn reports each wait for one.
+/// Anybody who may read a file can hold its file lock for as long as they like, so isn reports each wait.
 #[test]
 fn a_lock_that_another_holds_is_said() {
     let sandbox = crate::sandbox::Sandbox::built();

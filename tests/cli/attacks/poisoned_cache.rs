@@ -243,6 +243,6 @@ fn what_is_no_file_in_the_place_of_a_piece_costs_a_request() {
         }
     }
     if let Some(thesis) = kept(&sandbox, "quarantine").iter().find(|name| name.ends_with("thesis")) {
-        assert_eq!(sandbox.read(thesis), b"x", "nothing of anybody's is lost");
+        assert_eq!(sandbox.read(thesis), b"x", "a user's file was changed");
     }
 }

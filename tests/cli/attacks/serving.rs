@@ -106,8 +106,8 @@ fn streams_that_take_nothing_are_ended_although_their_client_pings() {
         eventually("one address has used up its share", || served.get(&path).status == 503);
         let other = get_from_elsewhere(&served, &path);
         assert_eq!((other.status, other.body == bytes), (200, true));
-        eventually("they are ended", || served.get(&path).status == 200);
-        eventually("their connections too", || served.metric("isn_connections") == 1);
+        eventually("the stalled streams are ended", || served.get(&path).status == 200);
+        eventually("their connections are closed", || served.metric("isn_connections") == 1);
         assert!(served.metric("isn_streams_stalled_total") >= 32);
     });
 }
@@ -173,7 +173,7 @@ fn slow_uploads_of_one_token_do_not_hold_up_another() {
     };
     eventually("they are under way", || uploads() > 0);
     assert_eq!(put(&served, OTHER, b"mine", ObjectKind::Classes), 201);
-    eventually("they are ended", || {
+    eventually("the stalled streams are ended", || {
         slow.iter_mut().for_each(|stream| drop(stream.write_all(&[0; 6])));
         std::thread::sleep(Duration::from_millis(50));
         uploads() == 0

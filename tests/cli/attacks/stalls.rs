@@ -1,5 +1,5 @@
-//! Servers that send a little now and then, and could delay a client for as long as they like. A client that waited
-//! would get the whole answer in the end, so each test would fail rather than hang.
+//! Servers that send a little now and then, and could delay a client for as long as they like. A client that
+//! waited would get the whole answer in the end, so each test would fail rather than hang.
 
 use crate::forger::Forger;
 use crate::sandbox::{Ran, Sandbox, ran};

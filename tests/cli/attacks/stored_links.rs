@@ -216,7 +216,7 @@ fn serve_accepts_nothing_through_a_link() {
         if ran.code == 0 {
             accepted.push(path.to_string());
         }
-        assert!(all(&forger.path("outside")) == precious, "{path} changed what it leads to");
+        assert!(all(&forger.path("outside")) == precious, "{path}: the target was changed");
         assert!(link.is_symlink(), "{path} was replaced");
     }
     assert_eq!(accepted, [""; 0]);
