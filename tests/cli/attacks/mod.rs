@@ -1,6 +1,6 @@
 //! Attacks on a registry, one test each. The forger has every key that the attack needs. The reader is
-//! refused with exit 4 and a message that names the attack;
-//! an invalid log entry does no harm and is reported to the reader.
+//! refused with exit 4 and a message that names the attack; an invalid log entry does no harm, and the reader
+//! is told.
 
 use crate::forger::Forger;
 use crate::sandbox::{Ran, ran};

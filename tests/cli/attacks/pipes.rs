@@ -127,11 +127,11 @@ fn a_trust_store_of_another_user_is_not_believed() {
     let (sandbox, _) = Sandbox::published();
     let path = sandbox.path("home/trust.toml");
     if std::os::unix::fs::chown(&path, Some(4321), None).is_err() {
-        return; // Only root gives files away.
+        return; // Only root can give a file away.
     }
     let info = ["info", "grads@1.0", "--registry", "reg"];
     let ran = sandbox.isn(&info).fails(4, "belongs to another user");
-    // Another user cannot take ownership of the file, but can copy it.
+    // Only root can change the owner of the file, but any user can replace it with a copy.
     let cure = format!("cp {0} {0}.mine && mv -f {0}.mine {0}", path.display());
     assert!(ran.stderr.contains(&cure), "{}", ran.stderr);
     assert!(Command::new("sh").args(["-c", &cure]).status().unwrap().success());

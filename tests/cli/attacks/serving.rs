@@ -171,9 +171,9 @@ fn slow_uploads_of_one_token_do_not_hold_up_another() {
         let staged = crate::sandbox::contents(&sandbox.path("reg/.isn-staging"));
         staged.into_iter().filter(|(name, _)| name.contains(".isn-upload-")).count()
     };
-    eventually("they are under way", || uploads() > 0);
+    eventually("the slow uploads are under way", || uploads() > 0);
     assert_eq!(put(&served, OTHER, b"mine", ObjectKind::Classes), 201);
-    eventually("the stalled streams are ended", || {
+    eventually("the slow uploads are ended", || {
         slow.iter_mut().for_each(|stream| drop(stream.write_all(&[0; 6])));
         std::thread::sleep(Duration::from_millis(50));
         uploads() == 0
