@@ -1,4 +1,5 @@
-//! Little that becomes much: what strangers send, or leave beside a tree, is held in memory no longer than it makes sense.
+//! Small inputs that expand: data from strangers, or left beside a tree, must not make isn hold more in
+//! memory than is reasonable.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -14,7 +15,7 @@ use isn_registry::registry::layout;
 
 use crate::sandbox::{Ran, Sandbox, contents};
 
-/// A registry `bad`, which a pin leads to, and a user who trusts nobody.
+/// A registry `bad` that holds a pin, and a user who trusts nobody.
 struct Stranger {
     sandbox: Sandbox,
     pin: String,
@@ -27,7 +28,7 @@ impl Stranger {
         Stranger { sandbox, pin }
     }
 
-    /// Releases what `change` makes of the manifest, with the pin's hash, signed by a key that nobody trusts.
+    /// Releases the manifest as `change` leaves it, with the pin's hash, signed by a key that nobody trusts.
     fn release(&self, change: impl FnOnce(&mut Manifest)) -> ObjectRef {
         let manifest = self.sandbox.objects("reg", ".json").remove(0);
         let mut manifest = Manifest::parse("manifest", &self.sandbox.read(&manifest)).unwrap();
@@ -45,7 +46,7 @@ impl Stranger {
         reference
     }
 
-    /// A log of so many times the same entry, by a key of nobody's.
+    /// Writes a log that repeats one entry `size` times, signed by a key that nobody trusts.
     fn plant_log(&self, size: u64, entry: &[u8]) {
         let key = read_private(&self.sandbox.path("home/keys/me")).unwrap().unlock(|| Ok(None)).unwrap();
         let signer = LogSigner::new("example.org/log", key).unwrap();
@@ -64,7 +65,7 @@ impl Stranger {
         self.sandbox.write("bad/registry.json", about.as_bytes());
     }
 
-    /// Makes a file of the registry longer than any, of zeros.
+    /// Extends a file of the registry with zeros beyond any valid length.
     fn lengthen(&self, path: &str, length: u64) {
         let path = self.sandbox.path(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -77,7 +78,7 @@ impl Stranger {
     }
 }
 
-/// Rows that are all alike but for their path: a few bytes each where they are stored, and some 600 in memory.
+/// Rows that differ only in their path: a few bytes each when stored, and some 600 in memory.
 #[test]
 fn a_small_index_of_many_rows() {
     let stranger = Stranger::new();
@@ -116,7 +117,7 @@ fn a_manifest_that_nobody_signed_and_that_asks_for_much() {
     asks("bytes of recipe: too many", |manifest| manifest.objects.recipe.length = (64 << 20) + 1);
 }
 
-/// A list of packs, each of which is good, over and over.
+/// A list that repeats many packs, each of which is valid.
 #[test]
 fn a_list_of_many_packs() {
     let stranger = Stranger::new();
@@ -127,7 +128,7 @@ fn a_list_of_many_packs() {
     let lines = zstd::decode_all(&pack[..]).unwrap();
     let mut list = String::new();
     for level in 1..20 {
-        // The same, compressed in another way, is another object.
+        // The same lines at another compression level are another object.
         let pack =
             stranger.sandbox.plant("bad", ObjectKind::Pack, &zstd::bulk::compress(&lines, level).unwrap());
         list += &format!("{}\n", pack.blake3);
@@ -139,7 +140,7 @@ fn a_list_of_many_packs() {
     stranger.pull(1000).fails(3, "leads to packs of more than 16 times the version's images");
 }
 
-/// A log that nobody has asked for is neither read nor kept.
+/// A log that nobody asked for is neither read nor kept.
 #[test]
 fn a_claimed_log_of_many_entries() {
     let stranger = Stranger::new();
@@ -147,14 +148,15 @@ fn a_claimed_log_of_many_entries() {
     for verb in [&["pull", "--to", "tree"][..], &["info"], &["images"]] {
         let args = [&[verb[0], &stranger.pin, "--registry", "bad"], &verb[1..]].concat();
         let ran = stranger.sandbox.with_memory(1000, &args).ok();
-        // The only thing said is that nobody signed it: nothing of a log.
+        // The only warning is that nobody signed the version; the log is not mentioned.
         let unsigned = |line: &str| line.starts_with("warning: nobody whom you trust signed this version: ");
         assert!(ran.stderr.lines().all(unsigned), "{verb:?}: {}", ran.stderr);
         assert!(!stranger.sandbox.path("stranger/logs").exists(), "{verb:?}");
     }
 }
 
-/// Lists of neighbours, of the tree that is verified, and of one that is where the tree is to be.
+/// Long file lists in three trees: a neighbour, the tree being verified, and one at the destination of a
+/// pull.
 #[test]
 fn a_long_list_in_a_folder_that_looks_like_a_tree() {
     let stranger = Stranger::new();
@@ -175,19 +177,19 @@ fn a_long_list_in_a_folder_that_looks_like_a_tree() {
     stranger.sandbox.with_memory(300, &export).ok();
 }
 
-/// What stands where a tree is to be, and says whose tree it is.
+/// A long ISN.json at the destination of a pull.
 #[test]
 fn a_long_note_of_a_tree() {
     let stranger = Stranger::new();
     stranger.pull(300).ok();
-    // The tree is another version's, as far as its list says.
+    // The shortened list makes the tree look like another version.
     let list = stranger.sandbox.read("tree/B3SUMS");
     stranger.sandbox.write("tree/B3SUMS", list.split_inclusive(|&byte| byte == b'\n').next().unwrap());
     File::create(stranger.sandbox.path("tree/ISN.json")).unwrap().set_len(3 << 30).unwrap();
     stranger.pull(300).fails(3, "ISN.json: is longer than 67108864 bytes");
 }
 
-/// What a registry says of itself before anything is believed.
+/// Lists that are read before anything in the registry is verified.
 #[test]
 fn long_lists_of_a_registry() {
     let stranger = Stranger::new();
@@ -211,7 +213,7 @@ fn long_lists_of_a_registry() {
     }
 }
 
-/// A user's own files are short, too.
+/// A user's own files are limited in length, too.
 #[test]
 fn long_files_of_a_user() {
     let stranger = Stranger::new();
@@ -229,7 +231,7 @@ fn long_files_of_a_user() {
     }
 }
 
-/// What is in a repository that somebody else has written.
+/// Files of a repository that somebody else wrote.
 #[test]
 fn a_long_lock_file() {
     let stranger = Stranger::new();
@@ -240,7 +242,7 @@ fn a_long_lock_file() {
     }
 }
 
-/// What is in a cache that somebody else has written to.
+/// Files of a cache that somebody else wrote to.
 #[test]
 fn long_files_in_a_cache() {
     let stranger = Stranger::new();
@@ -265,7 +267,8 @@ fn long_files_in_a_cache() {
     stranger.sandbox.with_memory(300, &["cache", "gc", "--max-size", "1GB"]);
 }
 
-/// What a folder keeps for readers who are behind. Zeros are entries too, of two bytes each.
+/// Partial tiles and bundles that a folder keeps for readers that are behind. Zeros parse as entries of two
+/// bytes each.
 #[test]
 fn long_narrow_tiles_and_bundles() {
     let stranger = Stranger::new();
@@ -281,7 +284,7 @@ fn long_narrow_tiles_and_bundles() {
     }
 }
 
-/// What is in a folder that somebody else may write to, too.
+/// Files of a folder that others may write to, too.
 #[test]
 fn long_files_where_a_writer_reads() {
     let stranger = Stranger::new();
@@ -305,7 +308,7 @@ fn long_files_where_a_writer_reads() {
     }
 }
 
-/// A pack is a hint of anybody's: here of a few bytes that put every image into a gigabyte.
+/// Anybody can publish a pack. Here a few bytes of one put every image into a shard of a gigabyte.
 #[test]
 fn a_pack_that_puts_the_images_into_a_long_shard() {
     let stranger = Stranger::new();
@@ -319,7 +322,7 @@ fn a_pack_that_puts_the_images_into_a_long_shard() {
     let pack = stranger.sandbox.read(&format!("bad/{}", layout::object(ObjectKind::Pack, &digest)));
     let mut pack = Pack::parse("pack", &pack, 100).unwrap();
     pack.shards[0] = shard;
-    // One image that fills it, of those that the version has.
+    // The last of the version's images fills the shard.
     let last = pack.entries.last_mut().unwrap();
     last.length = length - last.offset;
     let pack = stranger.sandbox.plant("bad", ObjectKind::Pack, &pack.to_bytes().unwrap());
@@ -328,7 +331,7 @@ fn a_pack_that_puts_the_images_into_a_long_shard() {
     stranger.sandbox.with_memory(300, &verify).fails(3, "its frame");
 }
 
-/// A log that is read since a publisher is trusted: of two bytes an entry, none of which says anything.
+/// A log that is read because its publisher is trusted, with empty entries of two bytes each.
 #[test]
 fn a_log_of_many_empty_entries() {
     let stranger = Stranger::new();

@@ -1,4 +1,5 @@
-//! Who can write to a registry's storage, and has not the log's key, leaves entries there for the next writer to sign.
+//! Somebody who can write to a registry's storage, but has no log key, leaves entries there for the next
+//! writer to sign.
 
 use std::fs;
 
@@ -9,17 +10,17 @@ use isn_registry::registry::layout;
 use crate::forger::{Forger, WRITERS};
 use crate::sandbox::contents;
 
-/// The next entry of the forger's registry.
+/// The number of the next entry of the forger's registry.
 const NEXT: u64 = 4;
 
 fn claim_file(number: u64) -> String {
     format!("reg/{}", layout::log_claim(number))
 }
 
-/// An `owner` statement for a name that nobody owns, by a stranger: valid wherever it stands.
+/// Returns a stranger's `owner` statement for a name that nobody owns: valid wherever it stands in the log.
 fn of_a_stranger(forger: &Forger) -> Vec<u8> {
     forger.new_key("stranger");
-    // What an `isn append` would bring in.
+    // A collected statement for `isn append` to add.
     forger
         .isn(&[
             "yank",
@@ -43,7 +44,7 @@ fn of_a_stranger(forger: &Forger) -> Vec<u8> {
     entries
 }
 
-/// Writers stop with exit 4 in these words, and nothing in the registry changes.
+/// Checks that every writer stops with exit 4 and this message, and that nothing in the registry changes.
 #[track_caller]
 fn stops_every_writer(forger: &Forger, claim: &[u8], why: &str) {
     forger.write(&claim_file(NEXT), claim);
@@ -55,7 +56,7 @@ fn stops_every_writer(forger: &Forger, claim: &[u8], why: &str) {
     }
 }
 
-/// The owner removes what stands in the way, and nothing else changes; then a release gets its number.
+/// The owner removes the blocking claims and nothing else changes; then a release gets that entry number.
 fn is_removed_by_the_keys_holder(forger: &Forger) {
     let unclaim = ["log", "unclaim", "--registry", "reg"];
     forger.reader(&unclaim).fails(1, "is not on this machine");
@@ -87,7 +88,7 @@ fn a_claim_by_another_key_is_not_signed_into_the_log() {
     let stranger = LogSigner::new(base.history().anchor().origin(), forger.private("stranger")).unwrap();
     let claim = SignedClaim::sign(&stranger, &base, &planted).unwrap();
     stops_every_writer(&forger, &claim, "has no valid signature by the log's key");
-    // Nor one of another log, by the right key.
+    // A claim of another log is refused too, even when the right key signed it.
     let other = LogSigner::new("another.example", forger.log_private()).unwrap();
     let claim = SignedClaim::sign(&other, &Replica::new(other.log_key().clone()), &planted).unwrap();
     stops_every_writer(&forger, &claim, "is of log another.example");
@@ -168,7 +169,7 @@ fn the_claim_of_a_killed_writer_is_finished_and_never_removed() {
     }
 }
 
-/// Until the key is changed by the entry itself, the old key signs the claim; then the new one does.
+/// The old key signs the claim of the entry that changes the key; the new key signs later claims.
 #[test]
 fn claims_are_signed_by_the_key_in_force_before_and_after_a_rotation() {
     let forger = Forger::new();
@@ -176,7 +177,7 @@ fn claims_are_signed_by_the_key_in_force_before_and_after_a_rotation() {
     forger.isn(&["registry", "rotate-key", "reg"]).ok();
     let text = String::from_utf8_lossy(&forger.bytes(&claim_file(NEXT))).into_owned();
     assert!(text.starts_with("isn/v1 claim\n"), "{text}");
-    // Who has only the old key plants one.
+    // Somebody who has only the old key plants a claim.
     let planted = of_a_stranger(&forger);
     let anchor = forger.anchor("reg");
     let given_up = LogSigner::new(anchor.origin(), PrivateKey::clone(&old)).unwrap();
@@ -189,7 +190,7 @@ fn claims_are_signed_by_the_key_in_force_before_and_after_a_rotation() {
     forger.isn(&["log", "verify", "--registry", "reg"]).ok();
 }
 
-/// What `isn log unclaim` cannot mend either does not lead to it.
+/// If `isn log unclaim` cannot help, no message suggests it.
 #[cfg(unix)]
 #[test]
 fn a_link_on_the_way_to_a_claim_is_no_claim() {
@@ -215,7 +216,7 @@ fn what_is_no_file_in_the_place_of_a_claim_is_said_and_not_waited_for() {
     let publish = ["publish", "out2", "--registry", "reg", "--key", "me"];
     fs::create_dir_all(forger.path(&claim_file(NEXT))).unwrap();
     forger.isn(&publish).fails(4, "is in the way of the next entry");
-    // An empty folder goes as the claim that it stands for; what somebody keeps in one stays.
+    // An empty folder is removed like the claim in whose place it stands; a folder with files in it stays.
     let unclaim = ["log", "unclaim", "--registry", "reg"];
     let removed = forger.isn(&unclaim).ok().stdout;
     assert!(removed.contains(&layout::log_claim(NEXT)), "{removed}");
@@ -233,7 +234,7 @@ fn what_is_no_file_in_the_place_of_a_claim_is_said_and_not_waited_for() {
         assert!(made.success());
         forger.isn(&publish).fails(4, "is in the way of the next entry");
         forger.isn(&["log", "unclaim", "--registry", "reg"]).ok();
-        // Links to nothing, to a claim, to a folder: none is followed, and the link alone goes.
+        // Links to nothing, to a claim and to a folder: none is followed, and only the link is removed.
         forger.write("elsewhere/claim", &forger.bytes(&claim_file(2)));
         for target in ["nowhere", "elsewhere/claim", "elsewhere"] {
             std::os::unix::fs::symlink(forger.path(target), forger.path(&claim_file(NEXT))).unwrap();

@@ -1,5 +1,5 @@
-//! Names of a destination that are not what they seem: the folder that one is in by another name, a way up, a way through
-//! nothing.
+//! Misleading destinations: the current folder under another name, paths with `..`, and paths through missing
+//! folders.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -36,7 +36,7 @@ fn the_folder_that_one_is_in_or_above_it_is_not_replaced_by_any_name() {
         let ran = at(&sandbox, folder, &pull).fails(1, "is the folder that you are in");
         assert!(ran.stderr.contains("run the command outside"), "{}", ran.stderr);
         assert_eq!(number(&sandbox.path("tree")), before, "{folder} {to}");
-        // What is there already takes no place.
+        // A version that is there already does not need to be put in place.
         at(&sandbox, folder, &["pull", "grads@1.0", "--registry", &registry, "--to", to]).ok();
     }
     fs::create_dir(sandbox.path("empty")).unwrap();
@@ -62,7 +62,7 @@ fn a_way_up_has_a_name() {
     for (folder, build) in [("out2/objects", ".."), ("", "out2/deep/.."), ("out2", ".")] {
         at(&sandbox, folder, &["publish", build, "--registry", &registry, "--key", "me"]).ok();
     }
-    // As the root has none.
+    // The root has no name.
     let pull = ["pull", "grads@1.0", "--registry", &registry, "--to", "/"];
     let said = at(&sandbox, "", &pull).fails(1, "/").stderr;
     assert!(!said.contains("has no file name"), "{said}");

@@ -1,4 +1,5 @@
-//! What gets into the log is not valid where it stands: it has no effect, and whom it concerns is told.
+//! An entry that is in the log but invalid where it stands has no effect, and those whom it concerns are
+//! warned.
 
 use isn_format::key::Signer as _;
 use isn_format::log::bundle;
@@ -18,15 +19,15 @@ fn second_release_of_a_version() {
     let report = forger.read("grads@1.0").ok().json();
     assert_eq!(report["dataset"], first.dataset.prefixed());
     assert_eq!(forger.read("grads").ok().json()["dataset"], first.dataset.prefixed());
-    // By the pin of the second: not the first, however it is asked for.
+    // A reference with the second release's hash is refused in every form; it never yields the first.
     let pin = second.dataset.prefixed();
     for reference in [format!("grads@1.0#{pin}"), pin.clone()] {
         let ran = forger.read(&reference);
         assert!(matches!(ran.code, 3 | 6), "{reference}: {} {}", ran.code, ran.stderr);
     }
-    // By the pin of the first: the first.
+    // A reference with the first release's hash yields the first.
     forger.read(&format!("grads@1.0#{}", first.dataset.prefixed())).ok();
-    // The same once more is a second release too.
+    // Appending the first release again is a second release, too.
     forger.has_no_effect(&forger.release("out", "1.0", &["me"]), "is a second release of that version");
 }
 
@@ -40,7 +41,8 @@ fn owner_statement_replayed() {
     change(&["add", "grads", &forger.public("you").to_string()]);
     let second = forger.entries().pop().unwrap();
     change(&["remove", "grads", &forger.public("you").to_string()]);
-    // So that you own it again: your statement of then, the first one, and one that follows nothing.
+    // Attempts to own the name again: your earlier statement, the first statement, and one with no
+    // predecessor.
     forger.has_no_effect(&second, "it was replayed");
     forger.has_no_effect(&first, "claims a name that somebody owns");
     let claim = forger.signed(&forger.owner(None, 1, &["you"]), &["you"]);
@@ -64,7 +66,7 @@ fn owner_statement_that_follows_nothing_of_this_log() {
 #[test]
 fn mix_of_two_versions_manifests() {
     let forger = Forger::new();
-    // A release of 1.1, rightly signed by the owner, that leads to the manifest of 1.0, as a whole or by half.
+    // The owner signs a release of 1.1 that leads to the manifest of 1.0, entirely or in part.
     let first = forger.release_of("out", "1.0");
     let mut second = forger.release_of("out2", "1.1");
     let mixed = "names another dataset, version or hash than its release: two versions are mixed";
@@ -91,14 +93,14 @@ fn signer_not_an_owner() {
     forger.new_key("mallory");
     let why = "which is not an owner of the name";
     forger.releases_nothing(&forger.release("out2", "1.1", &["mallory"]), "1.1", why);
-    // Beside an owner too: nobody lends a name to a stranger.
+    // An owner's signature beside it does not help: no owner can lend the name to a stranger.
     forger.releases_nothing(&forger.release("out2", "1.2", &["me", "mallory"]), "1.2", why);
     forger.has_no_effect(&forger.signed(&forger.yank("1.0"), &["mallory"]), why);
     forger.has_no_effect(&forger.signed(&forger.revocation("me"), &["mallory"]), why);
     let id = forger.id(&forger.owner(None, 1, &["me"]));
     forger.has_no_effect(&forger.signed(&forger.owner(Some(id), 1, &["mallory"]), &["mallory"]), why);
     forger.read("grads@1.0").ok();
-    // Of a name that nobody owns there is nothing but that.
+    // This release is the only entry for a name that nobody owns.
     let mut release = forger.release_of("out2", "1.0");
     release.id.name = "nobodys".parse().unwrap();
     forger.append(&forger.signed(&Statement::Release(release), &["mallory"]));
@@ -132,7 +134,7 @@ fn revoked_key_after_and_before_its_revocation() {
     forger.append(&forger.signed(&forger.owner(Some(id), 1, &["me", "you"]), &["me"]));
     forger.append(&forger.release("out2", "1.1", &["you"]));
     forger.append(&forger.signed(&forger.revocation("you"), &["me"]));
-    // Before: fine, for ever.
+    // What the key signed before its revocation stays valid.
     forger.read("grads@1.1").ok();
     let revoked = "which entry 6 revoked";
     forger.releases_nothing(&forger.release("out2", "1.2", &["you"]), "1.2", revoked);
@@ -140,12 +142,12 @@ fn revoked_key_after_and_before_its_revocation() {
     forger.has_no_effect(&forger.signed(&forger.yank("1.0"), &["you"]), revoked);
     let id = forger.id(&forger.owner(Some(id), 1, &["me", "you"]));
     forger.has_no_effect(&forger.signed(&forger.owner(Some(id), 1, &["you"]), &["you"]), revoked);
-    // Nor does the key come back.
+    // The key cannot be added again, either.
     let back = forger.signed(&forger.owner(Some(id), 2, &["me", "you"]), &["me"]);
     forger.has_no_effect(&back, &format!("names {}, {revoked}", forger.public("you").fingerprint()));
     let ran = forger.read("grads@1.1").ok();
     assert!(!ran.stderr.contains("yanked"), "{}", ran.stderr);
-    // In another name the key, if it has one, is none of this one's business.
+    // The revocation has no effect on other names that the key may own.
     forger.read("other@1.0").ok();
 }
 
@@ -164,7 +166,7 @@ fn threshold_2_with_one_signer_twice() {
     forger.read("grads@1.1").ok();
 }
 
-/// A release of 1.1 with the right words and a signature block of another making.
+/// Returns a release of 1.1 whose statement is right and whose signature block comes from `block`.
 fn with_block(forger: &Forger, block: impl Fn(&str) -> String) -> Vec<u8> {
     let statement = Statement::Release(forger.release_of("out2", "1.1")).to_string();
     let block = block(&statement);
@@ -203,7 +205,7 @@ fn crlf_or_trailing_bytes_in_the_armour() {
         let entry = with_block(&forger, |statement| edit(&armour(&forger, NAMESPACE, statement)));
         forger.releases_nothing(&entry, "1.1", why);
     }
-    // In the statement: what was signed is not what it says.
+    // In the statement, a CRLF makes the text differ from what was signed.
     let good = String::from_utf8(forger.release("out2", "1.1", &["me"])).unwrap();
     let bad = good.replacen("1.1\n", "1.1\r\n", 1);
     forger.releases_nothing(bad.as_bytes(), "1.1", "neither printable ASCII nor a line feed");
@@ -232,7 +234,7 @@ fn statement_over_the_size_limit() {
         long.extend_from_slice(block);
     }
     forger.releases_nothing(&long, "1.1", "is longer than 32768 bytes");
-    // As long as an entry can be, and as short.
+    // The longest and the shortest possible entry.
     let mut longest = good.clone();
     longest.resize(65_535, b'x');
     forger.releases_nothing(&longest, "1.1", "is longer than 32768 bytes");
@@ -255,7 +257,7 @@ fn duplicate_or_unknown_fields() {
         (good.replace("isn/v1 release", "isn/v1 rerelease"), "line 1 names no kind of statement"),
         (good.replace("isn/v1", "isn/v2"), "line 1 must be"),
     ] {
-        // Rightly signed: it is the words that are wrong.
+        // The signature is valid; only the statement's text is wrong.
         let block = armour(&forger, NAMESPACE, &bad);
         let entry = format!("{bad}\n{block}").into_bytes();
         let why_all = format!("is no statement: it {why}");

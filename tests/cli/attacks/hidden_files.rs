@@ -1,5 +1,6 @@
-//! Something else stands where a verb keeps a hidden file or folder of its own: every verb with every such name, and
-//! everything that may stand there. Nothing of it is followed, written to or removed, and the verb says what is in its way.
+//! Something else stands where a verb keeps a hidden file or folder of its own: tests every verb with every
+//! such name and every kind of obstacle. isn must not follow, change or remove it, and the verb must name
+//! what is in its way.
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, symlink};
@@ -14,7 +15,7 @@ use isn_format::tree::Selection;
 use crate::forger::Forger;
 use crate::sandbox::{Ran, Sandbox, contents, ran};
 
-/// So long a verb may take before it counts as one that hangs.
+/// How long a verb may take before it counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What may stand in the way.
@@ -25,9 +26,9 @@ enum Plant {
     DanglingLink,
     Pipe,
     Folder,
-    /// With a marker in it that was copied from a folder of isn's.
+    /// A folder that contains a copy of a marker of isn's.
     FolderWithMarker,
-    /// With nothing in it but a marker that is another name of a file outside.
+    /// A folder that contains only a marker, which is a hard link to a file outside.
     FolderWithLinkedMarker,
     File,
 }
@@ -42,7 +43,8 @@ const ALL: [Plant; 8] = [
     Plant::FolderWithLinkedMarker,
     Plant::File,
 ];
-/// Of a folder that isn does not mark, since it is in a place that is isn's altogether, no folder is in the way.
+/// The obstacles for folders that isn does not mark, because they lie in a place that is entirely isn's:
+/// there a folder is no obstacle.
 const NO_FOLDER: [Plant; 5] =
     [Plant::LinkToFolder, Plant::LinkToFile, Plant::DanglingLink, Plant::Pipe, Plant::File];
 
@@ -56,7 +58,7 @@ impl Plant {
             Plant::DanglingLink => symlink(sandbox.path("elsewhere/new"), &path).unwrap(),
             Plant::Pipe => assert!(Command::new("mkfifo").arg(&path).status().unwrap().success()),
             Plant::Folder | Plant::FolderWithMarker => {
-                // As a tree, a build and a cache have them.
+                // The names that trees, builds and caches use.
                 for file in ["thesis", "tree/thesis", "train/ant/thesis", "objects/thesis"] {
                     sandbox.write(&format!("{name}/{file}"), b"all of it");
                 }
@@ -75,7 +77,7 @@ impl Plant {
         }
     }
 
-    /// Whether it is as it was put there.
+    /// Whether the obstacle is as it was put there.
     fn is_untouched(self, path: &Path) -> bool {
         let Ok(about) = path.symlink_metadata() else { return false };
         match self {
@@ -99,12 +101,12 @@ impl Plant {
     }
 }
 
-/// What is precious, and a folder in which nothing may come to be.
+/// Creates files that must not change, and a folder in which nothing may be created.
 fn with_precious(sandbox: &Sandbox) {
     for file in ["thesis", "tree/thesis", "objects/ab/thesis", ".isn-tmp-mine", "ci/.isn-upload-mine"] {
         sandbox.write(&format!("precious/{file}"), b"all of it");
     }
-    // With names as isn gives them, which a sweep would take for its own.
+    // Names in isn's own form, which a cleanup would take for its own files.
     let name = Digest::of(b"object").to_string();
     for file in [format!("{name}.json"), format!("{}/{name}.json", &name[..2]), format!("{name}.jsonl")] {
         sandbox.write(&format!("precious/{file}"), b"all of it");
@@ -133,8 +135,8 @@ fn run(sandbox: &Sandbox, args: &[&str]) -> Ran {
     ended
 }
 
-/// Puts each of `plants` at `hidden` and runs `args`: the run must fail and name it, and everything else must be as it was.
-/// Gives what was wrong.
+/// Puts each of `plants` at `hidden` and runs `args`. The run must fail and name it, and everything else must
+/// stay unchanged. Returns what was wrong.
 fn faults_of(
     sandbox: &Sandbox,
     args: &[&str],
@@ -184,7 +186,7 @@ fn check(faults: &[Vec<String>]) {
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
 }
 
-/// The names beside `to` that a pull has for its work.
+/// The hidden names beside `to` that a pull works with.
 pub(super) fn names_of_pull(to: &str, pin: &str) -> [String; 2] {
     let dataset: Digest = pin.rsplit(':').next().unwrap().parse().unwrap();
     let selection = serde_json::to_vec(&Selection::default()).unwrap();
@@ -214,7 +216,7 @@ fn pull_and_sync_follow_and_remove_nothing_that_is_not_isns() {
         }
     }
     assert!(!sandbox.path("tree").exists());
-    // Names that an earlier isn had, and those of other parts of the version: not this pull's business.
+    // Names that an earlier isn used, and those of other selections of the version, do not concern this pull.
     for hidden in [".tree.rebuilt", "..tree.rebuilt.isn-partial", ".tree.0123456789abcdef.isn-partial"] {
         for args in [&pull[..], &from_source] {
             faults.push(faults_of(&sandbox, args, hidden, &ALL, false));
@@ -224,7 +226,7 @@ fn pull_and_sync_follow_and_remove_nothing_that_is_not_isns() {
     check(&faults);
 }
 
-/// As of every other lock, whatever is not to be shown.
+/// As with every other file lock, the message appears even with `-q`.
 #[test]
 fn a_pull_that_waits_for_another_says_so_however_quiet() {
     let (sandbox, pin) = Sandbox::published();
@@ -277,7 +279,7 @@ fn build_follows_and_removes_nothing_that_is_not_isns() {
     check(
         &[".new.isn-partial", ".new.isn-lock"].map(|hidden| faults_of(&sandbox, &build, hidden, &ALL, true)),
     );
-    // Of a build that is there, too.
+    // Also for a build that exists already.
     let build = ["build", "grads-1.0.toml", "--source", "raw", "--out", "out"];
     check(&[faults_of(&sandbox, &build, ".out.isn-partial", &ALL, true)]);
 }
@@ -304,7 +306,7 @@ fn writers_of_a_registry_follow_nothing() {
         faults_of(&sandbox, &yank, "reg/.isn-lock", &ALL, true),
         faults_of(&sandbox, &init, "new/.isn-lock", &ALL, true),
     ]);
-    // What is temporary is removed in the registry, and not through a link.
+    // Temporary files are removed in the registry, but not through a link.
     check(&[faults_of(&sandbox, &publish, "reg/more", &[Plant::LinkToFolder], false)]);
 }
 
@@ -313,7 +315,7 @@ fn mirror_follows_nothing() {
     let forger = Forger::new();
     with_precious(&forger);
     let mirror = ["mirror", "reg", "new"];
-    // A file is what another mirror has there: the registry is named.
+    // A file here means that another mirror is unfinished; the message names its registry.
     let is_another = || {
         forger.write("new/.isn-mirror", b"all of it");
         forger.isn(&mirror).fails(1, "registry new: is the unfinished mirror of another registry");
@@ -342,7 +344,8 @@ fn serve_stages_nowhere_else() {
     ]);
 }
 
-/// A folder of somebody's that happens to have the name, with things in it that a sweep would take for old or half-written.
+/// Somebody's own folder that happens to have the name and contains files that a cleanup would take for old
+/// or incomplete.
 #[test]
 fn serve_takes_over_no_folder_that_it_has_not_made() {
     let (sandbox, _) = Sandbox::published();
@@ -398,7 +401,7 @@ fn a_cache_is_not_left_through_a_link() {
         faults.push(faults_of(&sandbox, &gc, &hidden, &[Plant::Folder], false));
         faults.push(faults_of(&sandbox, &fetch, &hidden, &NO_FOLDER, false));
     }
-    // A folder or file further down.
+    // Obstacles at folders and files further down.
     for object in contents(&sandbox.path("home/cache")) {
         let hidden = format!("home/cache/{}", object.0);
         let folder = hidden.rsplit_once('/').unwrap().0.to_string();
@@ -411,7 +414,7 @@ fn a_cache_is_not_left_through_a_link() {
     }
     check(&faults);
     sandbox.isn(&["cache", "verify"]).ok();
-    // What is damaged is not set aside to somewhere else.
+    // Damaged files are not moved out of the cache.
     let object = contents(&sandbox.path("home/cache/objects")).remove(0).0;
     for plant in NO_FOLDER {
         sandbox.write(&format!("home/cache/objects/{object}"), b"damaged");
@@ -461,7 +464,8 @@ fn what_a_killed_trust_add_left_goes_with_the_next() {
     assert_eq!(names(), [".isn-tmp-another"]);
 }
 
-/// What an isn left that was killed has the name that it had; what is in it is not this isn's to remove.
+/// The staging folder of an older isn that was killed keeps its name, and this isn does not remove its
+/// contents.
 #[test]
 fn the_staging_folder_of_an_older_isn_is_named_and_stays() {
     let (sandbox, pin) = Sandbox::published();

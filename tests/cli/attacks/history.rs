@@ -1,4 +1,4 @@
-//! What is served is not the log, or not the log that was seen before.
+//! A registry serves something other than the log, or another log than the one that was seen before.
 
 use std::fs;
 
@@ -13,7 +13,8 @@ fn release_replaced() {
     let forger = Forger::with_two_versions();
     let good = forger.bytes("reg/releases/grads/1.0");
     let path = "releases/grads/1.0: was replaced";
-    // By the owner's other build under that version, by another version, by the same release signed again, by noise.
+    // Replaced by the owner's other build, by another version, by the same release signed by another key, and
+    // by noise.
     let other_build = forger.release("out2", "1.0", &["me"]);
     let other_version = forger.bytes("reg/releases/grads/1.1");
     forger.new_key("you");
@@ -22,12 +23,12 @@ fn release_replaced() {
     {
         forger.write("reg/releases/grads/1.0", &bytes);
         forger.refused("grads@1.0", path);
-        // Who has seen it before, and who has not; other versions go on.
+        // Refused for readers who have and who have not seen it before; other versions can still be read.
         forger.forget();
         forger.refused("grads@1.0", path);
         forger.read("grads@1.1").ok();
     }
-    // Without the file nothing is lost: the log has it.
+    // Without the file nothing is lost, because the log has the release.
     fs::remove_file(forger.path("reg/releases/grads/1.0")).unwrap();
     forger.read("grads@1.0").ok();
     forger.write("reg/releases/grads/1.0", &good);
@@ -49,10 +50,10 @@ fn log_missing_that_was_there() {
     );
     forger.refused("grads@1.0", missing);
     forger.reader(&["log", "verify", "--registry", "reg"]).fails(4, missing);
-    // Who knows the log's key and has never looked is not fooled either.
+    // A reader who knows the log's key and has never read the log is not deceived either.
     forger.forget();
     forger.refused("grads@1.0", "shows no log, but is known by");
-    // Nor is who knew the publisher's key alone, and met the log on the way.
+    // Nor is a reader who knew only the publisher's key and learnt of the log on first use.
     let key = forger.isn(&["key", "show", "me"]).ok().stdout;
     let by_key = |args: &[&str]| forger.as_user("by-key", args);
     by_key(&["trust", "add", "reg", key.trim()]).ok();
@@ -78,7 +79,7 @@ fn log_files_missing_that_were_there() {
 fn rollback() {
     let forger = Forger::with_two_versions();
     forger.read("grads@1.1").ok();
-    // Shorter, and another history: the release of 1.1 never was.
+    // A shorter log with another history, without the release of 1.1.
     let mut entries = forger.entries();
     entries.truncate(2);
     entries.push(forger.signed(&forger.yank("1.0"), &["me"]));
@@ -87,14 +88,14 @@ fn rollback() {
     assert!(ran.stderr.contains("contradicts the one of 5 entries"), "{}", ran.stderr);
     assert_eq!(forger.evidence().len(), 1);
     forger.refused("grads@1.1", "rollback");
-    // The same even when the stored replay, which only saves work, was lost: nothing can be checked then.
+    // Still refused without the stored replay, which only saves work; then only the sizes can be compared.
     for (name, _) in contents(&forger.path("reader/logs")) {
         if name.ends_with("/replay") {
             fs::remove_file(forger.path("reader/logs").join(name)).unwrap();
         }
     }
     forger.refused("grads@1.0", "5 were seen before");
-    // A pin needs no log, and says that there is something about it.
+    // The publisher's own pull is refused too.
     let pin = forger.isn(&["info", "grads@1.0", "--registry", "reg", "--json"]);
     assert_eq!(pin.code, 4, "the publisher has seen more too");
 }
@@ -113,7 +114,7 @@ fn stale_mirror_is_no_rollback() {
     let stale = "stale mirror: its log has 4 entries, 6 were seen before";
     let ran = forger.read("grads@1.0").fails(0, stale);
     assert!(ran.stderr.starts_with("warning: "), "{}", ran.stderr);
-    // What was seen counts: the yank that this mirror does not have, and the version, whose objects it lacks.
+    // What was seen before counts: a yank that this mirror lacks, and a version whose objects it lacks.
     assert!(ran.stderr.contains("grads@1.0 is yanked"), "{}", ran.stderr);
     fs::remove_dir_all(forger.path("reg/objects")).unwrap();
     forger.copy("out/objects", "reg/objects");
@@ -121,11 +122,11 @@ fn stale_mirror_is_no_rollback() {
     forger.reader(&["log", "verify", "--registry", "reg"]).fails(0, stale);
     forger.reader(&["log", "watch", "--once", "--registry", "reg"]).fails(0, stale);
     assert!(forger.evidence().is_empty());
-    // Who never saw more takes it as it is.
+    // A reader who never saw more accepts the mirror as it is.
     forger.forget();
     let ran = forger.read("grads@1.0").ok();
     assert_eq!(ran.stderr, "");
-    // And nobody adds to it on a machine that has seen more: that would be another history.
+    // A machine that has seen more does not append to it, because that would create another history.
     forger
         .isn(&["yank", "other@1.0", "--reason", "none", "--registry", "reg", "--key", "me"])
         .fails(4, "was put back to an earlier state");
@@ -136,7 +137,7 @@ fn fork() {
     let forger = Forger::new();
     forger.read("grads@1.0").ok();
     let before = forger.bytes("reg/log/checkpoint");
-    // Longer, and another history.
+    // A longer log with another history.
     let mut entries = forger.entries();
     let last = entries.len() - 1;
     entries[last] = forger.signed(&forger.yank("1.0"), &["me"]);
@@ -151,7 +152,7 @@ fn fork() {
         let args = [&["log", command, "--registry", "reg"], once].concat();
         forger.reader(&args).fails(4, "a fork");
     }
-    // Both notes are kept, once, and are what was signed.
+    // Both signed checkpoints are kept as evidence, once.
     let evidence = forger.evidence();
     assert_eq!(evidence.len(), 1, "{evidence:?}");
     assert_eq!(fs::read(evidence[0].join("before.note")).unwrap(), before);
@@ -166,7 +167,7 @@ fn fork() {
         listed.contains(&anchor.to_string()) && listed.contains(evidence[0].to_str().unwrap()),
         "{listed}"
     );
-    // Who looks for the first time cannot know.
+    // A reader who looks for the first time cannot tell.
     forger.forget();
     forger.read("grads@1.1").ok();
 }
@@ -181,7 +182,7 @@ fn same_size_with_another_root() {
     forger.write_log(&entries);
     forger.refused("grads@1.0", "shows another history than was seen before");
     assert_eq!(forger.evidence().len(), 1);
-    // The checkpoint alone is enough, whatever the entries are.
+    // The checkpoint alone proves it, whatever the entries are.
     let good = Forger::new();
     good.read("grads@1.0").ok();
     let note = SignedCheckpoint::sign(&good.log_signer(), 4, isn_format::log::Hash([7; 32])).unwrap();
@@ -205,7 +206,7 @@ fn checkpoint_with_a_foreign_key() {
             forger.write_log_by(entries, &other);
             forger.refused("grads@1.0", foreign);
         }
-        // Not even if the registry says that it is this one, or claims more than it has.
+        // Still refused if the registry claims to be this log, or claims more entries than it has.
         let about = forger.bytes("reg/registry.json");
         let text = String::from_utf8(about.clone()).unwrap();
         forger.write(
@@ -218,7 +219,7 @@ fn checkpoint_with_a_foreign_key() {
         forger.write("reg/log/checkpoint", note.bytes());
         forger.refused("grads@1.0", foreign);
     }
-    // The log's own key under another name, and a signature that is none.
+    // The log's own key under another name, and an invalid signature.
     let renamed = LogSigner::new("example.org/other", forger.log_private()).unwrap();
     forger.write_log_by(&entries, &renamed);
     forger.refused("grads@1.0", "is of log example.org/other, expected");
@@ -226,13 +227,14 @@ fn checkpoint_with_a_foreign_key() {
     let note = String::from_utf8(forger.bytes("reg/log/checkpoint")).unwrap();
     forger.write("reg/log/checkpoint", note.replacen("\n4\n", "\n3\n", 1).as_bytes());
     forger.refused("grads@1.0", "that is not valid");
-    assert!(forger.evidence().is_empty(), "what the log has not signed proves nothing about it");
+    assert!(forger.evidence().is_empty(), "only what the log signed is evidence about it");
 }
 
 #[test]
 fn tile_flipped() {
     let forger = Forger::with_two_versions();
-    // A bundle, at both ends and in a length; whoever reads it is refused, and whoever has read it goes on.
+    // A bundle, damaged at both ends and in a length: readers who need it are refused; those who have read it
+    // can go on.
     let bundle = forger.bundle();
     let good = forger.bytes(&bundle);
     for at in [0, 1, 2, 100, good.len() - 1] {
@@ -247,7 +249,7 @@ fn tile_flipped() {
         forger.write(&bundle, &good);
         forger.read("grads@1.0").ok();
     }
-    // A hash tile, which no pull reads: the audit does.
+    // No pull reads a hash tile, but the audit does.
     let (tile, good) = forger.hash_tile();
     for at in [0, good.len() - 1] {
         let mut bad = good.clone();
@@ -273,19 +275,19 @@ fn entry_moved() {
     forger.write_log(&entries);
     let moved_tile = forger.hash_tile();
     forger.write("reg/log/checkpoint", &checkpoint);
-    // Bundle and hashes agree: then it is the checkpoint that does not.
+    // Bundle and hashes agree, so the checkpoint does not match.
     forger.refused("grads@1.0", "entries were changed, moved or left out");
-    // Bundle alone.
+    // Only the bundle is changed.
     forger.write(&tile.0, &tile.1);
     let ran = forger.refused("grads@1.0", "entries were moved");
     assert!(ran.stderr.contains(&bundle["reg/".len()..]), "{}", ran.stderr);
-    // Hashes alone.
+    // Only the hashes are changed.
     entries.swap(1, 3);
     forger.write_log(&entries);
     forger.write(&tile.0, &moved_tile.1);
     forger.read("grads@1.0").ok();
     forger.reader(&["log", "verify", "--registry", "reg"]).fails(4, "was changed");
-    // To the end of the log, behind what was seen.
+    // The last entry is moved forward, and the whole log is written again.
     forger.write(&tile.0, &tile.1);
     let last = entries.pop().unwrap();
     entries.insert(1, last);

@@ -1,4 +1,5 @@
-//! What a user does in a tree while isn is at work there is not lost, and what a tree says of itself is what isn knows.
+//! What a user does in a tree while isn works there is not lost, and a tree's own files do not override what
+//! isn knows.
 
 use std::fs;
 use std::process::Stdio;
@@ -65,7 +66,7 @@ fn what_a_tree_says_of_itself_is_what_the_last_pull_knows() {
     let again = sandbox.pull("grads@1.0", &["--to", "tree"]).ok();
     assert!(!again.stderr.contains("ISN.json"), "{}", again.stderr);
 
-    // Who believes nobody takes away no signature.
+    // A user who trusts nobody does not remove a signature.
     fs::rename(sandbox.path("home"), sandbox.path("kept")).unwrap();
     sandbox.pull(&pin, &["--to", "tree"]).fails(0, "(signed_by): it was left as it is");
     assert_eq!(sandbox.read("tree/ISN.json"), json);
@@ -109,6 +110,6 @@ fn a_list_of_another_versions_images_is_refused() {
         assert!(other.iter().all(|line| ran.stderr.contains(&line[..64])), "{verb:?}: {}", ran.stderr);
         assert!(!sandbox.path("part").exists());
     }
-    // Of the version itself they are its images.
+    // For the version itself the listed images are valid.
     sandbox.isn(&["pull", "grads@1.0", "--registry", "reg", "--images", "list", "--to", "part"]).ok();
 }

@@ -1,4 +1,5 @@
-//! A ledger keeps every decision that was acknowledged, whoever else writes, and however its file is reached.
+//! A ledger keeps every decision that was acknowledged, whoever else writes to it and whichever path its file
+//! is reached by.
 
 use std::process::{Command, Stdio};
 
@@ -19,7 +20,7 @@ fn rows_of_many_writers_at_once_are_all_kept() {
         sandbox.write(list, format!("source_id\nlisted{i}\n").as_bytes());
     }
     let ids: Vec<String> = (0..8).map(|i| format!("added{i}")).collect();
-    // One that none of them finds, one that all of them find in the older form, and one of the present form.
+    // A ledger that does not exist yet, and one in the older format that every writer finds.
     let begins = [None, Some(format!("{OLD_HEADER}\nfirst,keep,,r,s,Bo,2024-01-01\n"))];
     for (begin, round) in begins.iter().zip(1..).chain(begins.iter().zip(3..)) {
         let ledger = format!("ledger{round}.csv");
@@ -59,7 +60,7 @@ fn quote_that_is_open_at_the_end_takes_no_row_in() {
             sandbox.isn(args).fails(1, "line 2: ").fails(1, "or its quote is never closed");
         }
         assert_eq!(sandbox.read("ledger.csv"), text.as_bytes());
-        // Closed, it is a ledger.
+        // With the quote closed, it is a valid ledger.
         sandbox.write("ledger.csv", format!("{text}\"").as_bytes());
         sandbox.isn(&decision("ledger.csv", "b")).ok();
         sandbox.isn(&["ledger", "show", "ledger.csv", "--image", "b"]).ok();

@@ -1,4 +1,4 @@
-//! A lock file that somebody else wrote does not say where outside the project things are written.
+//! A lock file that somebody else wrote cannot make isn write outside the project.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ fn at(sandbox: &Sandbox, args: &[&str]) -> Ran {
     ran(sandbox.command(args).current_dir(sandbox.path("project")).output().unwrap())
 }
 
-/// A project that locks `grads@1.0` once at each of `paths`, all from `reg`.
+/// Returns a project that locks `grads@1.0` once at each of `paths`, all from `reg`.
 fn project(paths: &[&str]) -> Sandbox {
     let (sandbox, pin) = Sandbox::published();
     let reg = sandbox.path("reg").display().to_string();
@@ -63,10 +63,10 @@ fn paths_that_leave_the_project() {
         assert_eq!(ran.stderr.matches("is a .git folder, or in one\n").count(), 2, "{}", ran.stderr);
         assert!(!ran.stderr.contains("good"), "{}", ran.stderr);
     }
-    // Nothing at all: not what is good either.
+    // Nothing is written, not even at the valid paths.
     assert!(before == contents(&sandbox.path("")));
     assert!(!Path::new(absolute).exists());
-    // Where the user says so.
+    // The user may allow it.
     let sandbox = project(&["../outside/a", "good"]);
     at(&sandbox, &["sync", "--locked", "--allow-outside"]).ok();
     assert!(sandbox.path("outside/a/B3SUMS").exists() && sandbox.path("project/good/B3SUMS").exists());
@@ -100,7 +100,7 @@ fn links_that_leave_the_project() {
     assert!(sandbox.path("project/inside/d/B3SUMS").exists());
 }
 
-/// A link is as good as the words of a path: what lies in `.git`, git runs.
+/// A link is refused like a path that names `.git`, because git runs files in it.
 #[cfg(unix)]
 #[test]
 fn links_into_gits_own_folder() {
@@ -120,7 +120,7 @@ fn links_into_gits_own_folder() {
         assert!(ran.stderr.contains(&format!("  {path}, for grads@1.0, {why}")), "{path}: {}", ran.stderr);
     }
     assert!(!ran.stderr.contains("good"), "{}", ran.stderr);
-    // That the user lets trees be outside makes nothing of this a place for them.
+    // Allowing trees outside the project does not allow these.
     let ran = at(&sandbox, &["sync", "--allow-outside"])
         .fails(1, "data/x, for grads@1.0, is a .git folder, or in one");
     assert_eq!(ran.stderr.matches("is a .git folder, or in one\n").count(), 4, "{}", ran.stderr);
@@ -183,11 +183,12 @@ fn pull_that_would_lock_a_path_outside() {
     assert!(sandbox.path("x/B3SUMS").exists());
     at(&sandbox, &["sync"]).fails(1, "../x, for grads@1.0, leads out of the project's folder");
     at(&sandbox, &["sync", "--allow-outside"]).ok();
-    // Without a lock nothing is asked.
+    // Without a lock file, any destination is allowed.
     at(&sandbox, &["pull", "grads", "--registry", "../reg", "--to", "../y"]).ok();
 }
 
-/// A clone may have a link in its place, and what it leads to does not belong into the log of a build server.
+/// A clone may contain a link here, and the contents of its target must not appear in a build server's
+/// output.
 #[cfg(unix)]
 #[test]
 fn file_to_which_a_link_leads_is_not_shown() {
@@ -201,7 +202,7 @@ fn file_to_which_a_link_leads_is_not_shown() {
     }
 }
 
-/// A tree in another one would add classes and images to it, or replace it.
+/// A tree inside another one would add classes and images to it, or replace it.
 #[test]
 fn trees_that_are_in_each_other() {
     let cases: [(&[&str], &str); 6] = [
@@ -210,7 +211,7 @@ fn trees_that_are_in_each_other() {
         (&["data", "./data"], "is the same place as"),
         (&["data", "data"], "data, for grads@1.0, is the same place as data"),
         (&["a/./b/", "a/b"], "is the same place as"),
-        // On some systems it is.
+        // On a file system that ignores case, these are one folder.
         (&["data", "Data/train/x"], "Data/train/x, for grads@1.0, is in data"),
     ];
     for (paths, why) in cases {
@@ -225,7 +226,7 @@ fn trees_that_are_in_each_other() {
     let sandbox = project(&["../outside/a", "../outside/a/b", "data"]);
     at(&sandbox, &["sync", "--allow-outside"]).fails(1, "../outside/a/b, for grads@1.0, is in ../outside/a");
     assert_eq!(contents(&sandbox.path("outside")), []);
-    // Names that only begin alike are two.
+    // Names that merely share a prefix are distinct.
     let sandbox = project(&["data", "data-2", "data.x/y", "datas/data"]);
     at(&sandbox, &["sync", "--locked"]).ok();
 }
@@ -240,7 +241,7 @@ fn trees_that_are_in_each_other_through_links() {
     let ran = at(&sandbox, &["sync"]).fails(1, "near/train/aaaa, for grads@1.0, is in");
     assert!(ran.stderr.contains("is the same place as"), "{}", ran.stderr);
     assert_eq!(contents(&sandbox.path("project/data")), []);
-    // A link to what the lock is about to bring.
+    // A link to a tree that the lock is about to bring.
     let sandbox = project(&["data", "later/train/aaaa"]);
     link(&sandbox, "data", "later");
     at(&sandbox, &["sync", "--allow-outside"]).fails(1, "later/train/aaaa, for grads@1.0, is in data");
@@ -268,13 +269,13 @@ fn pull_that_would_lock_a_tree_in_another() {
         pull(more).fails(1, "is in data, which is for grads@1.0");
         assert!(before == contents(&sandbox.path("project")));
     }
-    // One place in other words is that place.
+    // Another spelling of the same path is the same destination.
     pull(&["--to", "./data"]).ok();
     assert!(before == contents(&sandbox.path("project")));
     fs::remove_dir_all(sandbox.path("project/data")).unwrap();
     pull(&["--to", "grads-1.0/train/aaaa"]).ok();
     fs::remove_dir_all(sandbox.path("project/grads-1.0")).unwrap();
-    // Nor where the version names the place.
+    // A nested tree is also refused where the version gives the destination its name.
     pull(&[]).fails(1, "grads-1.0/train/aaaa, for grads@1.0, is in grads-1.0, which is for grads");
     assert!(!sandbox.path("project/grads-1.0").exists());
 }

@@ -1,4 +1,5 @@
-//! What a mirror copies: the log's own, and of what nobody signs only what the images of its versions account for.
+//! What a mirror copies: what the log states and, of unsigned files, only what the images of its versions
+//! account for.
 
 use std::fs;
 
@@ -10,7 +11,7 @@ use crate::forger::Forger;
 use crate::sandbox::{Sandbox, contents};
 use crate::server::{Fault, Server};
 
-/// The file with the one list of packs, and the pack.
+/// Returns the path of the only list of packs, and its pack.
 fn pack_of(sandbox: &Sandbox) -> (String, Pack) {
     let list = contents(&sandbox.path("reg/packs")).remove(0);
     let digest = String::from_utf8(list.1).unwrap();
@@ -31,7 +32,7 @@ fn packs_and_shards_that_the_images_do_not_account_for() {
     let (path, honest) = pack_of(&sandbox);
     let good = sandbox.read(&path);
     let zeros = |length: usize| sandbox.plant("reg", ObjectKind::Shard, &vec![0; length]);
-    // All images in a shard of nothing, as a pack may say.
+    // All images in a shard of zeros, as a pack may claim.
     let in_zeros = |length: usize, frame: u64| {
         let place = |(at, entry): (usize, &Entry)| Entry {
             offset: at as u64 * frame,
@@ -54,12 +55,12 @@ fn packs_and_shards_that_the_images_do_not_account_for() {
     (swapped.entries[1].blake3, swapped.entries[0].blake3) = (swapped.entries[0].blake3, second);
     let cases = [
         ("a shard that is too long", in_zeros(1 << 20, 100), "more than the images in it account for"),
-        ("a shard of nothing", in_zeros(100 * honest.entries.len(), 100), "its frame does not decompress"),
+        ("a shard of zeros", in_zeros(100 * honest.entries.len(), 100), "its frame does not decompress"),
         ("frames that are too long", in_zeros(1 << 20, 40_000), "has a longer frame than it can need"),
-        ("an image of nobody's", foreign, "is not in the version"),
-        ("images in each other's place", swapped, "image "),
+        ("an image of no version", foreign, "is not in the version"),
+        ("swapped images", swapped, "image "),
     ];
-    // A mirror that has the right ones is no help to the wrong.
+    // A mirror that has the right packs does not accept the wrong ones.
     sandbox.isn(&["mirror", "reg", "before"]).ok();
     for (case, pack, why) in cases {
         list(&sandbox, &path, &pack);
@@ -73,7 +74,7 @@ fn packs_and_shards_that_the_images_do_not_account_for() {
         assert_eq!(sandbox.read(&path.replacen("reg", "before", 1)), good, "{case}");
         sandbox.isn(&["registry", "check", "before"]).ok();
     }
-    // One that an earlier isn has listed in a mirror goes.
+    // A bad pack that an earlier isn listed in a mirror is removed.
     let bad = sandbox.read(&path);
     sandbox.write(&path, &good);
     sandbox.write(&path.replacen("reg", "before", 1), &[&bad[..], &good[..]].concat());
@@ -102,13 +103,13 @@ fn shards_that_versions_share_are_no_attack() {
 #[test]
 fn a_registry_json_that_names_another_log() {
     let forger = Forger::new();
-    // After it was looked at.
+    // The file changes after it was checked.
     let server = Server::faulty(&forger.path("reg"), "registry.json", usize::MAX, Fault::Changed);
     forger.reader(&["trust", "add", &server.url, &forger.anchor("reg").to_string()]).ok();
     let ran = forger.reader(&["mirror", &server.url, "m"]);
     assert_ne!(ran.code, 0, "{}", ran.stdout);
     assert!(!forger.path("m").exists(), "{}", ran.stderr);
-    // From the beginning, where the log is known from elsewhere.
+    // The file is wrong from the beginning, and the log is known from elsewhere.
     forger.as_user("others", &["registry", "init", "other"]).ok();
     forger.copy("reg", "changed");
     forger.reader(&["trust", "add", "changed", &forger.anchor("reg").to_string()]).ok();
@@ -130,7 +131,7 @@ fn a_list_of_packs_that_was_emptied() {
         let ran = sandbox.isn(args).ok();
         assert!(ran.stderr.contains(warning), "{args:?}: {}", ran.stderr);
     }
-    // What is there is not given away.
+    // The mirror keeps the images that it has.
     for verify in [&[][..], &["--verify"]] {
         let ran = sandbox.isn(&[&["mirror", "reg", "before", "--json"], verify].concat()).ok();
         assert!(ran.stderr.contains("the mirror keeps those that it has"), "{}", ran.stderr);

@@ -1,5 +1,5 @@
-//! A list of registries: a name is taken from the first that has it, and one that does not answer may have it. A pin is
-//! the bytes, from wherever.
+//! Lists of registries: a name comes from the first registry that has it, and one that does not answer may
+//! have it. A pin names the bytes, which may come from any registry.
 
 use std::fs;
 
@@ -7,16 +7,16 @@ use crate::forger::Forger;
 use crate::sandbox::{Ran, contents, ran};
 use crate::server::{Fault, Server};
 
-/// Nothing answers there.
+/// Nothing answers at this address.
 const AWAY: &str = "http://127.0.0.1:1";
 
-/// A forger whose `reg` has `grads@1.0` and `other@1.0`; `mirror`, a copy of it; and `lab`, another log of somebody else's
-/// with another `grads@1.0` and `third@1.0`. The reader knows `reg`, [`AWAY`] and a served copy by the one log's key, `lab`
-/// by its own.
+/// A forger whose `reg` has `grads@1.0` and `other@1.0`, with `mirror`, a copy of it, and `lab`, somebody
+/// else's log with another `grads@1.0` and `third@1.0`. The reader knows `reg`, [`AWAY`] and a served copy by
+/// the first log's key, and `lab` by its own.
 struct Lists {
     forger: Forger,
     served: Server,
-    /// Serves `lab`, where the reader expects `reg`.
+    /// Serves `lab` where the reader expects `reg`.
     lying: Server,
 }
 
@@ -47,14 +47,14 @@ impl Lists {
         Lists { forger, served, lying }
     }
 
-    /// Runs isn with a list, in a hurry.
+    /// Runs isn with a list of registries and short timeouts.
     fn run(&self, list: &str, args: &[&str]) -> Ran {
         let mut command = self.forger.command(args);
         command.env("ISN_HOME", self.forger.path("reader")).env("ISN_REGISTRY", list);
         ran(command.env("ISN_RETRIES", "0").output().unwrap())
     }
 
-    /// What the dataset of a build is called.
+    /// Returns the dataset hash of a build.
     fn hash(&self, build: &str) -> String {
         let manifest: serde_json::Value =
             serde_json::from_slice(&self.forger.bytes(&format!("{build}/manifest.json"))).unwrap();
@@ -62,11 +62,11 @@ impl Lists {
     }
 }
 
-/// Who has a name, in the registries of [`Lists`].
+/// Each name, and whether the first log and `lab` have it.
 const NAMES: [(&str, bool, bool); 4] =
     [("grads", true, true), ("other", true, false), ("third", false, true), ("nobodys", false, false)];
 
-/// Every verb that takes a name. There is a tree `tree`.
+/// Every verb that takes a name. A tree `tree` exists.
 const BY_NAME: [&[&str]; 17] = [
     &["pull", "grads", "--to", "new"],
     &["pull", "grads@1.0", "--to", "new", "--lock"],
@@ -111,7 +111,7 @@ fn first_of_a_list_by_every_state_of_it() {
                     }
                     let (is_mirror, (ours, theirs)) = (second == "mirror", builds(name));
                     let what = format!("{name} where the first {state}, then {second}; seen: {was_seen}");
-                    // Where it is from, or the exit code.
+                    // The dataset hash that is expected, or the exit code.
                     let expected = match state {
                         "lies" => Err(4),
                         "answers" if has_first => Ok(&ours),
@@ -135,14 +135,14 @@ fn first_of_a_list_by_every_state_of_it() {
                             assert_eq!(ran.json()["dataset"], lists.hash(build), "{what}");
                         }
                     }
-                    // A name of two logs is said, with both places; and that one was not asked.
+                    // A name in two logs is reported, and so is a registry that could not be asked.
                     let is_said = ran.stderr.matches("is a name in more than one log").count();
                     let is_two = expected.is_ok() && has_first && has_second && !is_mirror;
                     assert_eq!(is_said, usize::from(is_two), "{what}: {}", ran.stderr);
                     if expected.is_ok() && state != "answers" {
                         assert!(ran.stderr.contains("cannot be asked"), "{what}: {}", ran.stderr);
                     }
-                    // By a pin: whoever has the bytes.
+                    // A pin is served by any registry that has the bytes.
                     for (build, is_there) in [(&ours, has_first), (&theirs, has_second)] {
                         let reaches_first = state == "answers" && build == &ours;
                         let reaches_lab = build == &theirs && (!is_mirror || state == "lies");
@@ -183,7 +183,7 @@ fn no_verb_takes_a_name_from_behind_a_registry_that_is_away() {
         assert!(!lists.forger.path("isn.lock").exists() && !lists.forger.path("grads-1.0").exists());
         fs::remove_file(lists.forger.path("isn.toml")).unwrap();
     }
-    // It says what helps.
+    // The message says what helps.
     let ran = lists.run(&format!("{AWAY},lab"), &["info", "grads"]);
     ran.fails(5, "its log as last seen has that name, and no mirror of that log in the list answers");
 }
@@ -196,18 +196,18 @@ fn version_that_the_names_own_registry_lacks() {
     let args = ["build", "grads-2.0.toml", "--source", "raw-lab", "--out", build];
     lists.forger.as_user("labs", &args).ok();
     lists.forger.as_user("labs", &["publish", build, "--registry", "lab", "--key", "them"]).ok();
-    // The name is the first's: no other log can release a version of it.
+    // The name belongs to the first log: no other log can release a version of it.
     for first in ["reg", &lists.served.url] {
         lists.run(&format!("{first},lab"), &["info", "grads@2.0"]).fails(6, "grads@2.0 is not in");
     }
     lists.run("lab,reg", &["info", "grads@2.0"]).ok();
     let pin = format!("grads@2.0#{}", lists.hash(build));
     lists.run("reg,lab", &["info", &pin]).ok();
-    // A mirror of the same log may be further on.
+    // A mirror of the same log may be newer.
     lists.forger.forget();
     lists.forger.isn(&["publish", "out2", "--registry", "reg", "--key", "me"]).ok();
     lists.run("mirror,lab,reg", &["info", "grads@1.1"]).ok();
-    // And that the first lacks the name altogether is no harm.
+    // It does no harm that the first registry lacks the name altogether.
     lists.run("reg,lab", &["info", "third"]).ok();
 }
 
@@ -217,7 +217,7 @@ fn mirror_of_a_log_stands_in_wherever_it_stands() {
     let ran = lists.run(&format!("{AWAY},lab,mirror"), &["info", "grads", "--json"]).ok();
     assert_eq!(ran.json()["dataset"], lists.hash("out"));
     assert!(ran.stderr.contains("is a name in more than one log"), "{}", ran.stderr);
-    // With another key meanwhile, too, and whatever was seen.
+    // Also after the log's key was rotated, whatever was seen before.
     lists.forger.isn(&["registry", "rotate-key", "reg"]).ok();
     lists.forger.copy("reg", "later");
     lists.forger.forget();
@@ -225,7 +225,7 @@ fn mirror_of_a_log_stands_in_wherever_it_stands() {
         let ran = lists.run(&format!("{AWAY},lab,later"), &["info", "grads", "--json"]).ok();
         assert_eq!(ran.json()["dataset"], lists.hash("out"));
     }
-    // One that only says that it is that log.
+    // A registry that only claims to be that log.
     let about = lists.forger.bytes("reg/registry.json");
     lists.forger.copy("lab", "claims");
     for (was_seen, about) in [(true, &about), (false, &lists.forger.bytes("mirror/registry.json"))] {
@@ -242,7 +242,7 @@ fn mirror_of_a_log_stands_in_wherever_it_stands() {
 #[test]
 fn registry_that_is_known_only_from_before() {
     let lists = Lists::new();
-    // Nobody has said whose log it shows; it was seen.
+    // No trust names this registry's log, but it was seen.
     lists.forger.copy("reg", "nearby");
     let away = |from: &str, to: &str| fs::rename(lists.forger.path(from), lists.forger.path(to)).unwrap();
     lists.run("nearby", &["info", "grads"]).ok();
@@ -252,17 +252,17 @@ fn registry_that_is_known_only_from_before() {
     assert_eq!(ran.json()["dataset"], lists.hash("out"));
     lists.run(&format!("{nearby},lab"), &["info", "grads"]).fails(5, "as last seen has that name");
     lists.run(&format!("{nearby},lab"), &["info", "third"]).ok();
-    // Nothing is known of it: not even that it lacks a name that nobody ever had there.
+    // Nothing is known about the registry, so it may have any name.
     lists.forger.forget();
     lists.run(&format!("{nearby},lab"), &["info", "third"]).fails(5, "no log of it is known");
     lists.run(&format!("{nearby},lab"), &["info", "third"]).fails(5, "or pull by a pin");
-    // A server that has nothing is no registry that lacks a name.
+    // A server with nothing on it does not count as a registry that lacks a name.
     fs::create_dir(lists.forger.path("empty")).unwrap();
     let nothing = Server::new(&lists.forger.path("empty"));
     for first in [&nothing.url, "empty"] {
         lists.run(&format!("{first},lab"), &["info", "third"]).fails(5, "registry.json is not in");
     }
-    // A registry without a version is one.
+    // A registry without versions is one that lacks the name.
     lists.forger.as_user("nobodys", &["registry", "init", "new"]).ok();
     lists.run("new,lab", &["info", "third"]).ok();
 }
@@ -273,12 +273,12 @@ fn registry_of_a_lock_is_looked_at_first() {
     lists.run("reg", &["pull", "grads", "--lock"]).ok();
     fs::remove_dir_all(lists.forger.path("grads-1.0")).unwrap();
     lists.forger.isn(&["yank", "grads@1.0", "--reason", "blurred", "--registry", "reg", "--key", "me"]).ok();
-    // The mirror does not know of it yet.
+    // The mirror does not have the yank yet.
     let args = ["sync", "--locked", "--json"];
     let ran = lists.run("mirror", &args).ok();
     assert!(ran.stderr.contains("grads@1.0 is yanked") && ran.stderr.contains("blurred"), "{}", ran.stderr);
     assert!(ran.json()["synced"][0]["warnings"].to_string().contains("blurred"));
-    // Away, the bytes may come from the mirror.
+    // If the registry is away, the bytes may come from the mirror.
     fs::remove_dir_all(lists.forger.path("grads-1.0")).unwrap();
     fs::rename(lists.forger.path("reg"), lists.forger.path("elsewhere")).unwrap();
     lists.run("mirror", &args).ok();
@@ -292,14 +292,14 @@ fn sync_of_a_yanked_version() {
     let is_silent = lists.run("reg", &["sync"]).ok();
     assert_eq!(is_silent.stderr, "");
     lists.forger.isn(&["yank", "grads@1.0", "--reason", "blurred", "--registry", "reg", "--key", "me"]).ok();
-    // The tree is there; and then it is not.
+    // First with the tree in place, then without it.
     for _ in 0..2 {
         let ran = lists.run("lab", &["sync"]).ok();
         assert!(ran.stderr.contains("warning: grads@1.0 is yanked"), "{}", ran.stderr);
         fs::remove_dir_all(lists.forger.path("grads-1.0")).unwrap();
     }
     lists.run("lab", &["sync"]).ok();
-    // As it was last seen, if it cannot be looked at.
+    // If the registry cannot be read, its log as last seen counts.
     fs::rename(lists.forger.path("reg"), lists.forger.path("elsewhere")).unwrap();
     let ran = lists.run(AWAY, &["sync"]).ok();
     assert!(ran.stderr.contains("warning: grads@1.0 is yanked"), "{}", ran.stderr);
@@ -312,7 +312,7 @@ fn place_that_showed_a_trusted_log_before() {
     lists.run("lab", &["pull", "grads", "--to", "tree"]).ok();
     forger.copy("reg", "host");
     let server = Server::new(&forger.path("host"));
-    // Nobody has named it; as a mirror of `reg` it is believed.
+    // No trust names this location; it is believed as a mirror of `reg`.
     lists.run(&server.url, &["info", "grads@1.0"]).ok();
     let places = || forger.bytes("reader/logs/places");
     let (before, list) = (places(), format!("{},lab", server.url));
@@ -343,7 +343,7 @@ fn place_that_showed_a_trusted_log_before() {
         for args in BY_NAME {
             let ran = lists.run(&list, args);
             let what = format!("{args:?} where it {state}: {}{}", ran.stdout, ran.stderr);
-            // `prove` asks one registry alone.
+            // `prove` asks only one registry.
             let code = if !is_gone {
                 4
             } else if args[0] == "prove" {
@@ -359,15 +359,15 @@ fn place_that_showed_a_trusted_log_before() {
         let ran = lists.run(&list, &["sync"]);
         assert_eq!(ran.code, if is_gone { 5 } else { 4 }, "sync where it {state}: {}", ran.stderr);
         fs::remove_file(forger.path("isn.toml")).unwrap();
-        // A name that its log as last seen does not have, where it cannot be asked.
+        // The registry's log as last seen does not have this name.
         let ran = lists.run(&list, &["info", "third"]);
         assert_eq!(ran.code, if is_gone { 0 } else { 4 }, "third where it {state}: {}", ran.stderr);
-        // The bytes that a pin names may come from anywhere.
+        // The bytes that a pin names may come from any registry.
         let pin = format!("grads@1.0#{}", lists.hash("lab-grads"));
         lists.run(&list, &["info", &pin, "--no-cache"]).ok();
         assert_eq!(places(), before, "where it {state}");
     }
-    // It may become another registry, if the user says so.
+    // The location may become another registry if the user says so.
     let log = forger.anchor("lab").to_string();
     fs::remove_dir_all(forger.path("host")).unwrap();
     forger.copy("lab", "host");
@@ -383,7 +383,7 @@ fn yank_that_was_seen_by_every_verb_that_takes_a_pin() {
     let pin = format!("grads@1.0#{}", lists.hash("out"));
     lists.run("reg", &["pull", "grads@1.0", "--lock"]).ok();
     fs::rename(forger.path("grads-1.0"), forger.path("tree")).unwrap();
-    // Who has the bytes and says nothing of a log.
+    // A registry that has the bytes and names no log.
     let about = forger.bytes("reg/registry.json");
     let mut about: serde_json::Value = serde_json::from_slice(&about).unwrap();
     about.as_object_mut().unwrap().remove("log_key");
@@ -433,7 +433,7 @@ fn yank_that_was_seen_by_every_verb_that_takes_a_pin() {
             &["export", &pin, "--as", "webdataset", "--to", "new"],
         ];
         for args in verbs {
-            // Which reads whole shards, of which the cache has parts.
+            // This verb reads whole shards, and the cache has only parts of them.
             if is_offline && args[0] == "verify" && args[1] == pin {
                 continue;
             }
@@ -443,7 +443,7 @@ fn yank_that_was_seen_by_every_verb_that_takes_a_pin() {
             assert_eq!(ran.code, 0, "{what}");
             let told = ran.stderr.matches("warning: grads@1.0 is yanked").count();
             assert_eq!((told, ran.stderr.contains("blurred")), (1, true), "{what}");
-            // No registry is asked what a tree must be, if a pin says it.
+            // With a pin no registry is needed to tell what a tree must contain.
             let asks = args[0] != "verify" || args[1] == pin;
             assert!(!asks || silent.is_none_or(|silent| ran.stderr.contains(silent)), "{what}");
             let _ = fs::remove_dir_all(forger.path("new"));
@@ -477,7 +477,7 @@ fn what_a_log_says_that_nobody_believes() {
     forger.write("bare/registry.json", about.to_string().as_bytes());
     let ran = lists.run("bare,lab", &["owner", "show", "grads", "--json"]).ok();
     assert_eq!(ran.json()["trusted"], true);
-    // One that is not there may have it.
+    // A registry that is not there may have the name.
     for first in ["gone", AWAY] {
         lists.run(&format!("{first},lab"), &["owner", "show", "grads"]).fails(5, "");
     }
@@ -490,7 +490,7 @@ fn list_of_registries_of_which_one_is_away() {
         let ran = lists.run(&list, &["list"]);
         let code = if list.starts_with("gone") { 6 } else { 5 };
         assert!(ran.code == code && ran.stdout.contains("third  1.0"), "{list}: {}{}", ran.code, ran.stderr);
-        // The error is an object of its own, after what was listed.
+        // The error is a JSON object of its own, after the list.
         let ran = lists.run(&list, &["list", "--json"]);
         let listed: serde_json::Value = serde_json::from_str(ran.stdout.lines().next().unwrap()).unwrap();
         assert_eq!(listed["datasets"].as_array().unwrap().len(), 2, "{list}");
@@ -511,7 +511,7 @@ fn notices_stand_in_the_order_of_the_list() {
     assert!(first < second, "{}", ran.stderr);
 }
 
-/// Who has the packs of a version is said by a list that nobody signs.
+/// Nobody signs the list that says which packs a version has.
 #[test]
 fn list_of_packs_that_lies_keeps_no_pin_from_the_next_registry() {
     let lists = Lists::new();
@@ -521,7 +521,7 @@ fn list_of_packs_that_lies_keeps_no_pin_from_the_next_registry() {
     assert!(lists.forger.path("mirror").join(&list).is_file());
     let unknown = format!("{}\n", isn_format::digest::Digest::of(b"no such pack"));
     let packs = contents(&lists.forger.path("lab/packs"));
-    // Packs of another version, which are there.
+    // Packs of another version, which do exist.
     lists.forger.copy("lab/objects", "mirror/objects");
     for lie in [unknown.as_bytes(), b"hello\n", &[b'a'; 5 << 20], &packs[0].1] {
         lists.forger.write(&format!("mirror/{list}"), lie);
@@ -531,7 +531,7 @@ fn list_of_packs_that_lies_keeps_no_pin_from_the_next_registry() {
         lists.forger.reader(&["verify", "tree", "--expect", &pin]).ok();
         fs::remove_dir_all(lists.forger.path("tree")).unwrap();
     }
-    // Nor does it keep anybody from hearing that it has no images.
+    // The list does not hide from anybody that the version has no images.
     lists.forger.write(&format!("reg/{list}"), b"");
     lists.run("mirror,reg", &["info", &pin, "--no-cache"]).ok();
 }

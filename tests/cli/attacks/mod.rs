@@ -1,5 +1,9 @@
-//! Attacks on a registry, each a test of its name. The forger has every key that the attack takes; the reader is refused
-//! with exit 4 in words that name the attack, or, where an entry of the log is invalid, loses nothing by it and is told.
+//! Attacks on a registry, one test each. The forger has every key that the attack needs. The reader is
+//! refused with exit 4 and a message that names the attack; an invalid log entry does no harm, and the reader
+//! is told.
+
+use crate::forger::Forger;
+use crate::sandbox::{Ran, ran};
 
 mod amplification;
 mod claims;
@@ -51,3 +55,10 @@ mod unreadable;
 mod verified_registry;
 mod writers_help;
 mod wrong_help;
+
+/// Runs `isn` as the reader, with these registries in order and without retries.
+fn run(forger: &Forger, registries: &str, args: &[&str]) -> Ran {
+    let mut command = forger.command(args);
+    command.env("ISN_HOME", forger.path("reader")).env("ISN_REGISTRY", registries).env("ISN_RETRIES", "0");
+    ran(command.output().unwrap())
+}

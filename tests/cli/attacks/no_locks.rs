@@ -1,5 +1,5 @@
-//! A file system without locks, as some that are on another machine: what two do at once still comes out right, and what one
-//! has under way the other leaves alone.
+//! A file system without file locks, like some network file systems: two processes at once still get the
+//! right result, and neither touches what the other has in progress.
 
 use std::fs;
 use std::path::Path;
@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use crate::sandbox::{Sandbox, has_tool, ran};
 use crate::server::{Fault, Server};
 
-/// What is put before the system's own: a disk on which no file can be locked.
+/// Replaces the system's `flock`, as on a disk on which no file can be locked.
 const SHIM: &str =
     "#include <errno.h>\nint flock(int fd, int op) { (void)fd; (void)op; errno = ENOLCK; return -1; }\n";
 
-/// The library that takes the locks away, outside of what the tests look at; `None` where it cannot be made.
+/// Returns a library that disables file locks, outside the folders that the tests inspect; `None` without a C
+/// compiler.
 fn shim(sandbox: &Sandbox) -> Option<String> {
     if !has_tool("cc") {
         return None;
@@ -42,7 +43,7 @@ fn begun(mut command: Command) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-/// The folder that comes beside those of `before`, once the tree in it has been begun.
+/// Returns the folder that appears beside those of `before`, once its tree has been started.
 fn new_folder(sandbox: &Sandbox, before: &[String]) -> String {
     let begun = Instant::now();
     loop {
@@ -74,7 +75,7 @@ fn two_pulls_to_one_place_share_nothing() {
     let other = new_folder(&sandbox, std::slice::from_ref(&folder));
     assert_ne!(folder, other);
     let inside = names(&sandbox.path(&folder));
-    // Of the same, and of another part of it, which tidies up after others.
+    // Pulls of the same version and of another part of it, which clean up after earlier runs.
     let quick = ["pull", &pin, "--registry", "reg", "--to", "tree", "--no-cache"];
     ran(without_locks(&sandbox, &shim, &quick).output().unwrap()).ok();
     ran(without_locks(&sandbox, &shim, &[&quick[..], &["--split", "val"]].concat()).output().unwrap()).ok();
@@ -88,7 +89,7 @@ fn two_pulls_to_one_place_share_nothing() {
         child.wait().unwrap();
     }
     sandbox.isn(&["verify", "tree", "--expect", &pin]).ok();
-    // Nobody can tell that they were killed: they stay, as format.md says.
+    // isn cannot tell that they were killed, so the folders stay, as format.md says.
     assert_eq!(staging(&sandbox).len(), 2, "{:?}", staging(&sandbox));
 }
 
@@ -114,7 +115,7 @@ fn a_lock_that_another_holds_is_not_removed() {
     }
     with_locks.kill().unwrap();
     with_locks.wait().unwrap();
-    // Its own goes.
+    // A pull removes its own lock file.
     let other = ["pull", &pin, "--registry", "reg", "--to", "other", "--no-cache"];
     ran(without_locks(&sandbox, &shim, &other).output().unwrap()).ok();
     assert_eq!(locks(), held);
@@ -145,7 +146,7 @@ fn what_another_writes_is_not_swept_away() {
     for path in &young {
         assert!(path.exists(), "{} was swept away", path.display());
     }
-    // With locks nobody else writes: it was left by a killed one.
+    // With file locks nobody else can be writing, so the files were left by a killed run.
     let add = ["trust", "add", "further", key.trim()];
     let withdraw = ["withdraw", "grads@1.0", "--reason", "wrong", "--registry", "reg", "--key", "me"];
     for args in [&add[..], &withdraw] {

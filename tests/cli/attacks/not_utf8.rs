@@ -1,4 +1,5 @@
-//! What is not UTF-8, in the environment and in paths, is as good as anything else, or refused in words before the work.
+//! Environment variables and paths that are not UTF-8 work like any others, or are refused with a message
+//! before any work.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -10,7 +11,7 @@ use crate::sandbox::{Ran, Sandbox, ran};
 
 const NAME: &[u8] = b"\xff\xfe";
 
-/// What a command printed, which has not panicked and has found no defect in itself.
+/// Returns what a command printed; fails if it panicked or reported a defect in itself.
 #[track_caller]
 fn ends(mut command: Command) -> Ran {
     let output = command.output().unwrap();
@@ -34,7 +35,7 @@ fn a_variable_that_is_not_utf8_is_nobodys_setting() {
             assert!(args[0] == "doctor" || ran.code == 0, "{name:?} {args:?}: {}", ran.stderr);
         }
     }
-    // What would be a setting is not passed over in silence: `--offline` not, above all.
+    // Settings are not silently ignored, least of all `--offline`.
     for name in ["ISN_REGISTRY", "ISN_OFFLINE", "ISN_TIMEOUT", "ISN_RETRIES", "ISN_TOKENS"] {
         let mut command = sandbox.command(&["info", "grads@1.0"]);
         command.env(name, bad);
@@ -43,7 +44,7 @@ fn a_variable_that_is_not_utf8_is_nobodys_setting() {
     let mut command = sandbox.command(&["key", "new", "other"]);
     command.env("ISN_PASSPHRASE", bad);
     ends(command).fails(1, "ISN_PASSPHRASE: is not UTF-8 text");
-    // A folder of such a name to work in.
+    // A working folder with such a name.
     let folder = sandbox.path("").join(OsStr::from_bytes(NAME));
     fs::create_dir(&folder).unwrap();
     for args in [&["pull", "demobirds@1.0"][..], &["list"], &["doctor"], &["pull", "demobirds@1.0", "--lock"]]
@@ -55,7 +56,7 @@ fn a_variable_that_is_not_utf8_is_nobodys_setting() {
     }
 }
 
-/// Every verb with `PATH` where it takes a path.
+/// Every verb, with `PATH` where it takes a path.
 const VERBS: [&str; 44] = [
     "pull grads@1.0 --registry reg --to PATH",
     "pull grads@1.0 --registry reg --to PATH --lock",
@@ -135,12 +136,12 @@ fn no_verb_panics_at_a_path_that_is_not_utf8() {
     }
     clear();
     assert!(done > 30, "{done}");
-    // Before the pull it is said that it cannot be locked.
+    // The pull is refused before it starts, because its path cannot be locked.
     let mut command = forger.command(&["pull", "grads@1.0", "--registry", "reg", "--lock", "--to"]);
     command.arg(path);
     ends(command).fails(1, "is not UTF-8, as paths in isn.lock must be");
     assert!(!forger.path("").join(path).exists());
-    // Cache and home.
+    // The cache and the home.
     for variable in ["ISN_CACHE", "ISN_HOME"] {
         for args in
             ["cache info", "cache verify", "cache gc", "key new a --no-passphrase", "doctor", "log evidence"]

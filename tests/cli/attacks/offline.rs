@@ -1,4 +1,4 @@
-//! Without a network what was seen last counts, and no less is asked of it.
+//! Without a network isn uses what was last seen, and checks it as strictly.
 
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -36,7 +36,7 @@ impl Seen {
         self.forger.reader(&["trust", "add", &self.server.url, &self.witnesses[at].0.to_string()]).ok();
     }
 
-    /// A witness has seen the log so many seconds ago.
+    /// Lets a witness sign the log as seen `age` seconds ago.
     fn cosign(&self, at: usize, age: u64) {
         cosign(&self.forger, &self.witnesses[at].0, &self.witnesses[at].1, self.now - age);
     }
@@ -55,12 +55,12 @@ fn age_of_what_was_seen_last() {
     let seen = Seen::new();
     let pull = ["pull", "grads@1.0", "--to", "tree"];
     let within = |age| ["info", "grads@1.0", "--max-age", age];
-    // Of what was never seen nobody can say how old it is.
+    // The age of a log that was never seen is unknown.
     seen.offline(&pull).fails(5, "was never seen");
     seen.offline(&within("1h")).fails(4, "--max-age cannot be checked");
     seen.online(&["fetch", "grads@1.0"]).ok();
     seen.offline(&pull).ok();
-    // Nor where nobody has said when.
+    // Nor is it known without a witness.
     seen.offline(&within("1h")).fails(1, "needs a witness, whose clock it uses");
     seen.trust(0);
     seen.cosign(0, 7200);
@@ -82,11 +82,11 @@ fn age_of_what_was_seen_last() {
         assert!(ran.stderr.contains("as it was last seen (offline)"), "{args:?}: {}", ran.stderr);
     }
     assert!(!seen.forger.path("tree").exists() && !seen.forger.path("proof").exists());
-    // The variable is the flag.
+    // The environment variable acts like the option.
     let mut command = seen.forger.command(&within("1h"));
     command.env("ISN_HOME", seen.forger.path("reader")).env("ISN_REGISTRY", &seen.server.url);
     ran(command.env("ISN_OFFLINE", "1").output().unwrap()).fails(4, "--max-age");
-    // A pin is the bytes, however old.
+    // A pin names the bytes, whatever their age.
     let pin =
         seen.offline(&["info", "grads@1.0", "--json"]).ok().json()["dataset"].as_str().unwrap().to_string();
     seen.offline(&["info", &format!("grads@1.0#{pin}"), "--max-age", "1h"]).ok();
@@ -119,7 +119,7 @@ fn registry_that_is_away_and_was_seen_too_long_ago() {
     forger.as_user("labs", &["key", "new", "them", "--no-passphrase"]).ok();
     forger.as_user("labs", &["publish", "out2", "--registry", "lab", "--key", "them"]).ok();
     forger.reader(&["trust", "add", "lab", &forger.anchor("lab").to_string()]).ok();
-    // The lab has grads@1.1; nobody but the registry that is away could have thirds.
+    // The lab has grads@1.1; only the registry that is away could have other names.
     let away = "http://127.0.0.1:1";
     for key in [forger.anchor("reg").to_string(), seen.witnesses[0].0.to_string()] {
         forger.reader(&["trust", "add", away, &key]).ok();
@@ -133,7 +133,7 @@ fn registry_that_is_away_and_was_seen_too_long_ago() {
         ran(command.env("ISN_HOME", forger.path("reader")).env("ISN_RETRIES", "0").output().unwrap())
     };
     run("grads", &[]).fails(5, "as last seen has that name");
-    // That it lacks a name can be said as it was two hours ago, if that will do.
+    // The log as seen two hours ago lacks this name; with --max-age 1h that is too old.
     run("nobodys", &[]).fails(5, away);
     run("nobodys", &["--max-age", "1h"]).fails(5, "more than the 3600 of --max-age");
 }
@@ -163,12 +163,12 @@ fn age_that_a_pin_passes_over() {
         seen.online(&["info", "grads@1.0", "--json"]).ok().json()["dataset"].as_str().unwrap().to_string();
     let pin = format!("grads@1.0#{hash}");
     let within = ["info", &pin, "--max-age", "1h"];
-    // Whose log is trusted by nobody, or has no witness: it is said that nothing was held against the age.
+    // If nobody trusts the log, or it has no witness, a warning says that the age was not checked.
     let ran = forger.as_user("nobodys", &[&within[..], &["--registry", &seen.server.url]].concat()).ok();
     assert!(ran.stderr.contains("--max-age is ignored, since a pin needs no log"), "{}", ran.stderr);
     let ran = seen.online(&within).ok();
     assert!(ran.stderr.contains("needs a witness"), "{}", ran.stderr);
-    // Offline the reason is said, and what was seen of the version.
+    // Offline, the reason is given, together with what was seen about the version.
     seen.trust(0);
     seen.cosign(0, 7200);
     forger.isn(&["yank", "grads@1.0", "--reason", "blurred", "--registry", "reg", "--key", "me"]).ok();

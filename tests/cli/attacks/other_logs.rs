@@ -1,4 +1,4 @@
-//! A place shows another log than the one that it must show, or none, and its writer has the keys of both.
+//! A registry shows another log than it must, or none, and its writer has the keys of both.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::forger::{Forger, WRITERS};
 use crate::sandbox::{Ran, contents, ran};
 use crate::server::Server;
 
-/// What else writes to a registry's folder, or looks whether it could.
+/// The other commands that write to a registry's folder or check whether they could.
 const MORE: [&[&str]; 4] = [
     &["publish", "out2", "--registry", "reg", "--key", "me", "--dry-run"],
     &["owner", "remove", "grads", "me", "--registry", "reg", "--key", "me"],
@@ -18,7 +18,7 @@ const MORE: [&[&str]; 4] = [
     &["log", "unclaim", "--registry", "reg"],
 ];
 
-/// `reg` and, of another log whose keys are in the same home, `other`.
+/// Returns `reg` and `other`, another log whose keys are in the same home.
 fn two_logs() -> (Forger, LogKey) {
     let forger = Forger::new();
     forger.new_key("stranger");
@@ -31,7 +31,7 @@ fn two_logs() -> (Forger, LogKey) {
     (forger, anchor)
 }
 
-/// The place has the other log.
+/// Gives the registry the other log.
 fn swap(forger: &Forger) {
     fs::remove_dir_all(forger.path("reg/log")).unwrap();
     forger.copy("other/log", "reg/log");
@@ -39,20 +39,20 @@ fn swap(forger: &Forger) {
     forger.write("reg/registry.json", &forger.bytes("other/registry.json"));
 }
 
-/// The place has nothing, as the mount point of a disk that is away.
+/// Empties the registry, like the mount point of a disk that is away.
 fn empty(forger: &Forger) {
     fs::remove_dir_all(forger.path("reg")).unwrap();
     fs::create_dir(forger.path("reg")).unwrap();
 }
 
-/// The place has no name for its log, and the log of another.
+/// Leaves the registry with another log and no log key in registry.json.
 fn nameless(forger: &Forger) {
     let about = String::from_utf8(forger.bytes("reg/registry.json")).unwrap();
     let line = about.lines().find(|line| line.contains("log_key")).unwrap();
     forger.write("reg/registry.json", about.replace(line, "").replace(",\n\n", "\n").as_bytes());
 }
 
-/// It is trusted, and nothing was seen of the place.
+/// Trusts the log at this location and forgets what was seen there.
 fn trust(forger: &Forger, place: &str, log: &LogKey) {
     let _ = fs::remove_file(forger.path("home/logs/places"));
     forger.isn(&["trust", "add", place, &log.to_string()]).ok();
@@ -100,7 +100,7 @@ fn no_mirror_of_another_log_is_made_of_a_place() {
             let mirror = ["mirror", "other", "reg"];
             refused(&forger, &mirror, forger.isn(&mirror));
             assert!(contents(&forger.path("reg")) == before);
-            // Its own log is the way to have it back.
+            // A mirror of its own log restores it.
             empty(&forger);
             forger.isn(&["mirror", "kept", "reg"]).ok();
         }
@@ -159,7 +159,7 @@ fn looking_at_another_log_is_no_reason_to_write_to_it_and_forgetting_the_old_one
     forger.isn(&["trust", "remove", "reg", &log.to_string()]).ok();
     forger.isn(&["trust", "remove", "reg", &log.to_string()]).fails(6, "is not in");
     forger.isn(&yank).ok();
-    // From now on this is its log.
+    // From now on, this is the registry's log.
     forger.write("reg/registry.json", &forger.bytes("reg/registry.json"));
     empty(&forger);
     refused(&forger, &yank, forger.isn(&yank));
@@ -174,7 +174,7 @@ fn a_home_that_never_noted_places_publishes_on_and_a_new_place_is_anybodys() {
     assert!(places.contains(&log.to_string()), "{places}");
     forger.isn(&["registry", "init", "new"]).ok();
     forger.isn(&["publish", "out", "--registry", "newer", "--key", "me"]).ok();
-    // An empty folder that somebody trusts a publisher of is new, too.
+    // An empty folder with a trusted publisher counts as new, too.
     forger.isn(&["publish", "out", "--registry", "new", "--key", "me"]).ok();
 }
 
@@ -190,7 +190,8 @@ fn a_log_that_has_rotated_its_key_is_still_the_one_that_it_was() {
         forger.isn(&["publish", "out2", "--registry", "reg", "--key", "me"]).ok();
         forger.isn(&["registry", "rotate-key", "reg"]).ok();
         forger.isn(&["yank", "grads@1.0", "--reason", "why", "--registry", "reg", "--key", "me"]).ok();
-        // A run that was killed before it said so in registry.json, and a user who knows the log by its newest key.
+        // As after a run killed before it updated registry.json, for a user who knows the log by its newest
+        // key.
         let about = String::from_utf8(forger.bytes("reg/registry.json")).unwrap();
         let newest = forger.anchor("reg");
         forger.write("reg/registry.json", about.replace(&newest.to_string(), &log.to_string()).as_bytes());

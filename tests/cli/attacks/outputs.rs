@@ -1,4 +1,5 @@
-//! Files that options name and files of the user's own: what is in their place stays what it is.
+//! Files that options name, and the user's own files: isn does not change what kind of thing is in their
+//! place.
 
 use std::fs;
 use std::io::Read as _;
@@ -8,7 +9,7 @@ use std::process::Command;
 use crate::forger::Forger;
 use crate::sandbox::{ISN, Sandbox};
 
-/// Every option that names a file to be written. The last argument is that file.
+/// Every option that names an output file, which is the last argument.
 const OPTIONS: [&[&str]; 8] = [
     &["prove", "grads@1.0", "--registry", "reg", "--out", "FILE"],
     &["diff", "grads@1.0", "grads@1.0", "--registry", "reg", "--html", "FILE"],
@@ -65,14 +66,14 @@ fn an_output_goes_to_where_its_option_leads() {
         assert!(is_done(ran.code), "{option:?}: {}", ran.stderr);
         let right = forger.bytes("file");
         assert!(right != b"before" && mode(&forger.path("file")) == 0o640, "{option:?}");
-        // Through a link as well, which stays.
+        // So is the target of a link, and the link stays.
         fs::write(forger.path("file"), "before").unwrap();
         symlink("file", forger.path("link")).unwrap();
         assert!(is_done(run("link").code), "{option:?}");
         assert!(forger.path("link").is_symlink(), "{option:?}");
         assert!(forger.bytes("file").len() == right.len(), "{option:?}");
         fs::remove_file(forger.path("link")).unwrap();
-        // Neither a link to nothing nor a folder is taken away.
+        // Neither a dangling link nor a folder is removed.
         symlink("nowhere", forger.path("link")).unwrap();
         run("link").fails(1, "leads nowhere");
         assert!(forger.path("link").is_symlink() && !forger.path("nowhere").exists(), "{option:?}");
@@ -80,7 +81,7 @@ fn an_output_goes_to_where_its_option_leads() {
         fs::create_dir(forger.path("folder")).unwrap();
         run("folder").fails(1, "is a folder");
         fs::remove_dir(forger.path("folder")).unwrap();
-        // A device takes what is written.
+        // A device receives what is written.
         symlink("/dev/null", forger.path("null")).unwrap();
         assert!(is_done(run("null").code), "{option:?}");
         assert!(fs::read_link(forger.path("null")).unwrap().ends_with("dev/null"), "{option:?}");
@@ -88,7 +89,7 @@ fn an_output_goes_to_where_its_option_leads() {
         let device = forger.path("device");
         let is_made = Command::new("mknod").arg(&device).args(["c", "1", "3"]).status();
         if is_made.is_ok_and(|status| status.success()) {
-            // Where devices may be used at all.
+            // Only where devices can be used at all.
             if fs::write(&device, "x").is_ok() {
                 assert!(is_done(run("device").code), "{option:?}");
             }
@@ -98,7 +99,7 @@ fn an_output_goes_to_where_its_option_leads() {
         // So does a pipe.
         let pipe = forger.path("pipe");
         assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-        // Open at both ends, so that nobody waits for ever if nothing is written.
+        // Open at both ends, so that the reader does not block for ever if nothing is written.
         let mut reader = fs::File::options().read(true).write(true).open(&pipe).unwrap();
         let reading = std::thread::spawn(move || {
             let mut bytes = vec![0; right.len()];
@@ -112,7 +113,7 @@ fn an_output_goes_to_where_its_option_leads() {
     }
 }
 
-/// Runs a line of a shell, with isn as `$ISN`.
+/// Runs a shell command, with isn as `$ISN`.
 fn shell(sandbox: &Sandbox, line: &str) -> std::process::Output {
     sandbox.program("sh").args(["-c", line]).env("ISN", ISN).output().unwrap()
 }
@@ -153,16 +154,16 @@ fn an_output_that_is_open_already_loses_nothing() {
                 String::from_utf8_lossy(&ran.stderr)
             );
             let file = forger.bytes("file");
-            assert!(file.starts_with(there.as_bytes()), "{line}: what was there is gone");
+            assert!(file.starts_with(there.as_bytes()), "{line}: the former content is gone");
             let has = file[there.len()..].windows(right.len()).any(|part| part == right);
             assert!(has, "{line}: {}", String::from_utf8_lossy(&file));
         }
     }
     let ran = shell(&forger, &format!("$ISN {} /dev/fd/77", verbs[0]));
-    assert_eq!(ran.status.code(), Some(1), "what is not open");
+    assert_eq!(ran.status.code(), Some(1), "a closed file descriptor");
 }
 
-/// As another user, if this one may have others: nothing keeps root from writing.
+/// Runs isn as another user if possible, because permissions do not bind root.
 fn as_other(sandbox: &Sandbox, args: &[&str]) -> Option<crate::sandbox::Ran> {
     use std::os::unix::process::CommandExt as _;
     let home = sandbox.path("");
@@ -183,7 +184,7 @@ fn an_output_that_its_user_may_not_write_to_is_refused() {
     let Some(ran) = as_other(&forger, &prove) else { return };
     ran.fails(1, "cannot write").fails(1, "ermission denied").fails(1, "help: ");
     assert_eq!(forger.bytes("file"), b"before");
-    // Nor a folder in which nothing may be made.
+    // Nor a folder in which no file can be created.
     fs::create_dir(forger.path("shut")).unwrap();
     fs::set_permissions(forger.path("shut"), fs::Permissions::from_mode(0o555)).unwrap();
     let prove = ["prove", "grads@1.0", "--registry", "nowhere", "--out", "shut/file"];
@@ -269,7 +270,7 @@ fn a_link_to_a_file_of_the_users_own_stays_one() {
         assert_eq!(mode(&to), 0o640, "{name}");
         fs::read_to_string(to).unwrap()
     };
-    // Trust.
+    // The trust store.
     let key = forger.isn(&["key", "show", "me"]).ok().stdout;
     let words = |verb| ["trust", verb, "elsewhere", key.trim()];
     forger.isn(&words("add")).ok();
@@ -286,7 +287,7 @@ fn a_link_to_a_file_of_the_users_own_stays_one() {
     assert!(is_kept("isn.lock", "isn.lock").contains("other"));
     fs::remove_file(forger.path("dotfiles/isn.lock")).unwrap();
     forger.isn(&lock("third")).fails(1, "leads nowhere");
-    assert!(!forger.path("third").exists(), "it is said before the pull");
+    assert!(!forger.path("third").exists(), "the pull is refused before it starts");
     // A statement.
     let yank = [
         "yank",

@@ -1,9 +1,9 @@
-//! The user's own files by which isn decides whom to believe: others must not have written them, and what is wrong with
-//! them is not a registry's fault.
+//! The user's own files that decide whom isn trusts: isn refuses files that others may write to, and does not
+//! blame a registry for what is wrong with them.
 
 use crate::forger::Forger;
 
-/// No registry's keeper can mend it, and no pin goes round it.
+/// Checks that the message suggests neither a registry's operator nor a pin, as neither helps.
 #[track_caller]
 fn is_own(stderr: &str, file: &str) {
     assert!(stderr.contains(file), "{stderr}");
@@ -36,7 +36,7 @@ fn file_that_others_may_write_to() {
         for mode in [0o666, 0o606, 0o660, 0o622] {
             set_permissions(&path, Permissions::from_mode(mode)).unwrap();
             for args in verbs {
-                // What does not look at a file does not mind it.
+                // Commands that do not read a file ignore its permissions.
                 let reads = match args[0] {
                     "list" => file.ends_with("config.toml"),
                     "trust" => file.ends_with("trust.toml"),
@@ -56,7 +56,7 @@ fn file_that_others_may_write_to() {
             forger.reader(verbs[0]).ok();
         }
     }
-    // Who may write to the folder gives it another file.
+    // Anybody who may write to the folder can replace the file.
     let home = forger.path("reader");
     for (mode, is_safe) in [(0o777, false), (0o702, false), (0o1777, true), (0o775, true), (0o700, true)] {
         set_permissions(&home, Permissions::from_mode(mode)).unwrap();
@@ -66,7 +66,7 @@ fn file_that_others_may_write_to() {
             false => is_own(&ran.fails(4, "lies in a folder that everybody may change").stderr, "reader"),
         }
     }
-    // The same of the folder of what it leads to, and of each link on the way.
+    // The same goes for the folder of a link's target, and for each link on the way.
     std::fs::create_dir_all(forger.path("open")).unwrap();
     std::fs::create_dir_all(forger.path("shut")).unwrap();
     std::fs::rename(forger.path("reader/trust.toml"), forger.path("shut/trust.toml")).unwrap();
@@ -114,7 +114,7 @@ fn damage_is_not_the_keepers_of_a_registry() {
         let ran = forger.read("grads@1.0").fails(4, "this is your own record");
         is_own(&ran.stderr, "/checkpoint");
     }
-    // Whoever removes it as something foreign has forgotten the log.
+    // A user who removed the link as foreign would make isn forget the log.
     #[cfg(unix)]
     for target in ["nowhere", "reader/elsewhere"] {
         forger.write("reader/elsewhere", &good);
@@ -126,7 +126,6 @@ fn damage_is_not_the_keepers_of_a_registry() {
     }
 }
 
-/// Who may read a file can hold its lock, for as long as they like: every lock that is waited for.
 #[cfg(unix)]
 #[test]
 fn a_link_that_leads_nowhere_is_no_absent_file() {
@@ -146,6 +145,7 @@ fn a_link_that_leads_nowhere_is_no_absent_file() {
     }
 }
 
+/// Anybody who may read a file can hold its file lock for as long as they like, so isn reports each wait.
 #[test]
 fn a_lock_that_another_holds_is_said() {
     let sandbox = crate::sandbox::Sandbox::built();
@@ -185,7 +185,7 @@ fn a_lock_that_another_holds_is_said() {
         lines.extend(heard);
         assert_eq!(lines.iter().filter(|line| is_waiting(line)).count(), 1, "{lock}: {lines:?}");
     }
-    // Nothing of one that is free.
+    // Nothing is said about a lock that is free.
     let ran = sandbox.isn(&publish).ok();
     assert!(!ran.stderr.contains("waiting"), "{}", ran.stderr);
 }

@@ -1,4 +1,4 @@
-//! Files of the user's own that are links, or have neighbours with names like isn's own.
+//! The user's own files that are links, or that lie beside files with names like isn's own.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -104,13 +104,13 @@ fn a_lock_or_trust_in_a_folder_of_anothers_is_said_before_the_work() {
     }
     fs::set_permissions(sandbox.path("shut"), fs::Permissions::from_mode(0o555)).unwrap();
     let other = |args: &[&str]| ran(sandbox.command(args).uid(4321).gid(4321).output().unwrap());
-    // Before anything is asked for: that registry is not there.
+    // Refused before any request: that registry does not exist.
     let ran = other(&["pull", "grads@1.0", "--registry", "reg", "--lock", "--to", "second"]);
     ran.fails(1, "cannot write").fails(1, "help: ");
     assert!(!sandbox.path("second").exists());
     let ran = other(&["trust", "add", "elsewhere", key.trim()]);
     assert!(!ran.stderr.contains("at path"), "{}", ran.stderr);
     ran.fails(1, "help: ");
-    // Where a folder lets nobody make files, nothing is said twice.
+    // Restores the permissions, so that the sandbox can be removed.
     fs::set_permissions(sandbox.path("shut"), fs::Permissions::from_mode(0o755)).unwrap();
 }

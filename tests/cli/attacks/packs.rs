@@ -1,4 +1,4 @@
-//! Lists of packs, and packs, that lie: nobody signs either.
+//! False packs and lists of packs: nobody signs either.
 
 use std::fs;
 use std::sync::atomic::AtomicBool;
@@ -10,10 +10,11 @@ use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::Pack;
 use isn_registry::registry::layout;
 
+use super::run;
 use crate::forger::Forger;
-use crate::sandbox::{Ran, contents, ran};
+use crate::sandbox::contents;
 
-/// What a pack may say that is not so.
+/// What a pack may say that is false.
 const LIES: [&str; 6] = [
     "a shard that nobody has",
     "one wrong frame",
@@ -23,7 +24,7 @@ const LIES: [&str; 6] = [
     "a frame that is too long, and the right one",
 ];
 
-/// `lies`, a mirror of `reg` whose list leads to another pack.
+/// Makes `lies`, a mirror of `reg` whose list names another pack.
 fn lie(forger: &Forger, what: &str) {
     let _ = fs::remove_dir_all(forger.path("lies"));
     forger.copy("reg", "lies");
@@ -44,14 +45,14 @@ fn lie(forger: &Forger, what: &str) {
     show(forger, &list, &[&pack]);
 }
 
-/// Lets the last frame be one that no image needs, of a shard that is long enough.
+/// Makes the last entry a frame longer than any image needs, in a shard that is long enough.
 fn lengthen(pack: &mut Pack) {
     let entry = pack.entries.last_mut().unwrap();
     entry.length = 1 << 33;
     pack.shards[entry.shard].length = 1 << 34;
 }
 
-/// Lets the list of `lies` lead to these packs.
+/// Makes the list of `lies` name these packs.
 fn show(forger: &Forger, list: &str, packs: &[&Pack]) {
     let lines = packs.iter().map(|pack| format!("{}\n", put(forger, pack)));
     forger.write(&format!("lies/{list}"), lines.collect::<String>().as_bytes());
@@ -64,19 +65,13 @@ fn put(forger: &Forger, pack: &Pack) -> Digest {
     digest
 }
 
-/// The list of packs of `reg`, and the pack to which it leads.
+/// Returns the path of the list of packs of `reg`, and the pack that it names.
 fn honest(forger: &Forger) -> (String, Pack) {
     let list = format!("packs/{}", Digest::of(&forger.bytes("out/manifest.json")));
     let right: Digest =
         String::from_utf8(forger.bytes(&format!("reg/{list}"))).unwrap().trim().parse().unwrap();
     let bytes = forger.bytes(&format!("reg/{}", layout::object(ObjectKind::Pack, &right)));
     (list, Pack::parse("pack", &bytes, 1000).unwrap())
-}
-
-fn run(forger: &Forger, list: &str, args: &[&str]) -> Ran {
-    let mut command = forger.command(args);
-    command.env("ISN_HOME", forger.path("reader")).env("ISN_REGISTRY", list).env("ISN_RETRIES", "0");
-    ran(command.output().unwrap())
 }
 
 #[test]
@@ -99,7 +94,7 @@ fn a_pack_that_lies_keeps_no_verb_from_the_next_list() {
                 let _ = fs::remove_dir_all(forger.path("reader/cache"));
                 let ran = run(&forger, "lies,reg", verb);
                 assert!([0, 8].contains(&ran.code), "{what}: {verb:?}: {}{}", ran.stdout, ran.stderr);
-                // The honest one is blamed for nothing.
+                // The honest registry is not blamed.
                 assert!(!ran.stderr.contains("served bad bytes"), "{what}: {verb:?}: {}", ran.stderr);
                 if verb[0] == "pull" {
                     forger.reader(&["verify", "new", "--expect", &pin]).ok();
@@ -107,7 +102,7 @@ fn a_pack_that_lies_keeps_no_verb_from_the_next_list() {
                 let _ = fs::remove_dir_all(forger.path("new"));
             }
         }
-        // Alone it can make a pull fail, and nothing else.
+        // On its own, the lie makes a pull fail and does no other harm.
         let alone = run(&forger, "lies", &["pull", &pin, "--no-cache", "--to", "new"]).code;
         assert_eq!(alone == 0, what.ends_with("and the right one"), "{what}");
         assert_eq!(forger.path("new").exists(), alone == 0);
@@ -127,7 +122,7 @@ fn a_list_that_lies_is_kept_for_nobody_else() {
         forger.reader(&["trust", "add", &honest.url, &forger.anchor("reg").to_string()]).ok();
         let _ = fs::remove_dir_all(forger.path("reader/cache"));
         run(&forger, &honest.url, &["fetch", "grads@1.0"]).ok();
-        // Whoever reads the lie, what is cached is there for the others.
+        // Reading the lie does not make cached images unavailable through other registries.
         let verbs: [&[&str]; 5] = [
             &["fetch", &pin],
             &["pull", &pin, "--to", "tree"],
@@ -141,7 +136,7 @@ fn a_list_that_lies_is_kept_for_nobody_else() {
             run(&forger, &honest.url, &["pull", "grads@1.0", "--offline", "--to", "tree"]).ok();
             fs::remove_dir_all(forger.path("tree")).unwrap();
         }
-        // And where the lie came first.
+        // The same if the lie was read first.
         let _ = fs::remove_dir_all(forger.path("reader/cache"));
         let both = format!("{},{}", lying.url, honest.url);
         run(&forger, &both, &["fetch", &pin]).ok();
@@ -177,12 +172,12 @@ fn a_list_that_lies_costs_no_good_piece() {
         let (tables, pieces) = (forger.path("reader/cache/tables"), kept("pieces"));
         fs::remove_dir_all(&tables).unwrap();
         let ran = export(&lying.url, &[]);
-        // With every image in the cache, a shard that nobody has is not needed.
+        // With every image in the cache, a missing shard is not needed.
         assert!(ran.code != 0 || forger.path("new").exists(), "{what}: {}", ran.stderr);
         assert_eq!(kept("quarantine"), Vec::<String>::new(), "{what}: {}", ran.stderr);
         assert!(!pieces.is_empty() && pieces.iter().all(|piece| kept("pieces").contains(piece)), "{what}");
         let (honest, before) = (&honest, honest.log().len());
-        // What that list said is by then no reason to look elsewhere, with a network or without.
+        // After that, the false list gives no reason to download again, with or without a network.
         run(&forger, &honest.url, &["pull", &pin, "--offline", "--to", "tree"]).ok();
         fs::remove_dir_all(forger.path("tree")).unwrap();
         export(&honest.url, &[]).ok();
@@ -199,7 +194,7 @@ fn a_list_that_brought_a_part_does_not_replace_that_which_brought_all() {
     let forger = Forger::new();
     let manifest: serde_json::Value = serde_json::from_slice(&forger.bytes("out/manifest.json")).unwrap();
     let pin = format!("grads@1.0#{}", manifest["dataset"].as_str().unwrap());
-    // Honest, and packed otherwise: of one image alone, in a shard of its own.
+    // An honest list with another packing: one image is in a shard of its own.
     let _ = fs::remove_dir_all(forger.path("lies"));
     forger.copy("reg", "lies");
     let (list, mut pack) = honest(&forger);

@@ -1,4 +1,4 @@
-//! A pipe in the place of a file that isn reads: it is named, and not waited for.
+//! A pipe in the place of a file that isn reads: isn names it and does not wait for it.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -8,7 +8,7 @@ use crate::forger::Forger;
 use crate::sandbox::{Ran, Sandbox, ran};
 use crate::server::Server;
 
-/// What a command printed that ends by itself, with 30 seconds for it.
+/// Returns what a command printed; fails if it does not end within 30 seconds.
 #[track_caller]
 fn ends(mut command: Command) -> Ran {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -77,7 +77,7 @@ fn no_command_waits_for_a_pipe_in_the_place_of_a_file() {
             fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
         }
     }
-    // What it could not be recorded in was looked at first.
+    // The file that would record it is checked first.
     assert!(!sandbox.path("other").exists());
 }
 
@@ -127,18 +127,18 @@ fn a_trust_store_of_another_user_is_not_believed() {
     let (sandbox, _) = Sandbox::published();
     let path = sandbox.path("home/trust.toml");
     if std::os::unix::fs::chown(&path, Some(4321), None).is_err() {
-        return; // Only root gives files away.
+        return; // Only root can give a file away.
     }
     let info = ["info", "grads@1.0", "--registry", "reg"];
     let ran = sandbox.isn(&info).fails(4, "belongs to another user");
-    // Somebody else cannot have it given to them, but can copy it.
+    // Only root can change the owner of the file, but any user can replace it with a copy.
     let cure = format!("cp {0} {0}.mine && mv -f {0}.mine {0}", path.display());
     assert!(ran.stderr.contains(&cure), "{}", ran.stderr);
     assert!(Command::new("sh").args(["-c", &cure]).status().unwrap().success());
     sandbox.isn(&info).ok();
 }
 
-/// Puts a pipe in the place of each of the files below `folder`, one at a time, and runs the commands that `args` gives.
+/// Puts a pipe in the place of each file below `folder`, one at a time, and runs the commands.
 fn with_pipes(sandbox: &Sandbox, folder: &str, commands: &[&[&str]], mut check: impl FnMut(&str, &Ran)) {
     for (file, before) in crate::sandbox::contents(&sandbox.path(folder)) {
         let path = sandbox.path(folder).join(&file);
@@ -170,7 +170,7 @@ fn a_pipe_in_a_folder_registry_is_not_waited_for() {
     let mut refused = 0;
     with_pipes(&sandbox, "reg", &commands, |_, ran| {
         refused += u32::from(ran.code != 0);
-        // What is kept from one run to the next would stand in for what the registry has.
+        // Cached files would hide what the registry lacks.
         let _ = fs::remove_dir_all(sandbox.path("home/cache"));
     });
     assert!(refused > 10, "{refused}");
@@ -192,7 +192,7 @@ fn a_pipe_in_the_cache_is_not_waited_for() {
     assert!(pieces > 0);
 }
 
-/// Runs a command with something on its stdin.
+/// Runs a command with `text` on its stdin.
 #[track_caller]
 fn with_stdin(mut command: Command, text: &[u8]) -> Ran {
     let mut child =
@@ -217,10 +217,10 @@ fn a_pipe_that_the_user_names_is_read() {
     with_stdin(forger.command(&verify), &forger.bytes("proof")).ok();
     let statement = forger.signed(&forger.yank("1.0"), &["me"]);
     with_stdin(forger.command(&["append", "/dev/stdin", "--registry", "reg"]), &statement).ok();
-    // What is written to as well has to be a file.
+    // A file that is also written to must be a regular file.
     let sign = ["sign", "/dev/stdin", "--key", "me"];
     with_stdin(forger.command(&sign), &statement).fails(1, "is not a file");
-    // As `--key <(…)` of a shell.
+    // Like `--key <(…)` in a shell.
     let key = forger.bytes("home/keys/me");
     let pipe = forger.path("pipe").display().to_string();
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
@@ -246,6 +246,6 @@ fn a_list_that_leads_nowhere_is_a_list_to_every_verb() {
     for args in [&pull[..], &diff, &["audit", "all", "tree"]] {
         sandbox.isn(args).fails(1, "B3SUMS.selected");
     }
-    // Here it is what is looked for.
+    // Here the link itself is the fault that is reported.
     sandbox.isn(&["verify", "tree"]).fails(3, "B3SUMS.selected");
 }

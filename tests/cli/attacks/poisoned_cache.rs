@@ -1,18 +1,19 @@
-//! What is wrong in the cache costs a request: it is set aside and asked for again; without a network that is said.
+//! A damaged file in the cache costs a request: it is moved to quarantine and fetched again; offline, the
+//! message says so.
 
 use std::fs;
 
 use crate::sandbox::{Ran, Sandbox, contents};
 use crate::server::Server;
 
-/// The files of a part of the cache, as paths below the sandbox.
+/// Returns the files of a part of the cache, as paths below the sandbox.
 fn kept(sandbox: &Sandbox, part: &str) -> Vec<String> {
     let part = format!("home/cache/{part}");
     let found = if sandbox.path(&part).exists() { contents(&sandbox.path(&part)) } else { Vec::new() };
     found.into_iter().map(|(name, _)| format!("{part}/{name}")).collect()
 }
 
-/// Changes one byte in the middle of a piece; with `is_renamed`, gives it the name of what it is then.
+/// Changes one byte in the middle of a piece and, with `is_renamed`, names the piece by its new hash.
 fn flip_piece(sandbox: &Sandbox, is_renamed: bool) {
     let name = kept(sandbox, "pieces").pop().unwrap();
     let mut bytes = sandbox.read(&name);
@@ -25,7 +26,7 @@ fn flip_piece(sandbox: &Sandbox, is_renamed: bool) {
     }
 }
 
-/// Changes every row of the table, and makes its own BLAKE3 right again.
+/// Changes every row of the table, and updates the table's own BLAKE3.
 fn poison_table(sandbox: &Sandbox, change: impl Fn(&mut [u8])) {
     let [name] = &kept(sandbox, "tables")[..] else { panic!() };
     let mut bytes = sandbox.read(name);
@@ -86,7 +87,7 @@ fn exports_set_aside_what_is_wrong_in_the_cache_and_ask_again() {
             assert!(made() == *right, "{what}, {format}");
         }
         sandbox.isn(&["cache", "verify"]).ok();
-        // Without a network it is said what to do, and that is true.
+        // Offline, the message says what to do, and that works.
         harm();
         let format = "npz";
         let ran = export(format, &["--offline"]);
@@ -150,7 +151,7 @@ fn sizes_that_no_image_has_are_those_of_a_damaged_table() {
             assert_eq!(ran.code, 0, "{width} x {height}: {}", ran.stderr);
             assert!(made() == right, "{width} x {height}");
         }
-        // Of one image alone.
+        // Only one image's row.
         let mut number = std::cell::Cell::new(0);
         poison_table(&sandbox, |row| {
             number.set(number.get() + 1);
@@ -189,7 +190,7 @@ fn lengths_of_a_poisoned_table_fill_no_disk() {
 fn images_of_two_sizes_are_no_array_whatever_the_table_says() {
     let sandbox = Sandbox::built();
     let text = String::from_utf8(sandbox.read("grads-1.0.toml")).unwrap();
-    // As they are: some 40 to 47 pixels wide.
+    // The images keep their own sizes, some 40 to 47 pixels wide.
     sandbox.write("grads-1.0.toml", text.replace("size = 24", "size = 400").as_bytes());
     fs::remove_dir_all(sandbox.path("out")).unwrap();
     sandbox.isn(&["build", "grads-1.0.toml", "--source", "raw", "--out", "out"]).ok();
@@ -242,6 +243,6 @@ fn what_is_no_file_in_the_place_of_a_piece_costs_a_request() {
         }
     }
     if let Some(thesis) = kept(&sandbox, "quarantine").iter().find(|name| name.ends_with("thesis")) {
-        assert_eq!(sandbox.read(thesis), b"x", "nothing of anybody's is lost");
+        assert_eq!(sandbox.read(thesis), b"x", "a user's file was changed");
     }
 }

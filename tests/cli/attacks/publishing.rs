@@ -1,4 +1,4 @@
-//! Who has a token of `isn serve`, and what he can do with it to the server, to others who publish and to readers; and a
+//! What the holder of a token of `isn serve` can do to the server, to other publishers and to readers; and a
 //! server that ends or is set back while somebody publishes.
 
 use std::fs::File;
@@ -19,7 +19,7 @@ use crate::serve::{Answer, Served};
 
 const TOKEN: &str = "2f6b0c3e9a7d4851b6c0d2e4f6a8091b";
 
-/// A server of `reg` that takes in what the token `ci` brings.
+/// Starts a server of `reg` that accepts what the token `ci` publishes.
 fn serve(sandbox: &Sandbox, more: &[&str]) -> Served {
     sandbox.write("tokens", format!("ci {}\n", blake3::hash(TOKEN.as_bytes())).as_bytes());
     Served::start(sandbox, &[&["--publish-tokens", "tokens"], more].concat())
@@ -43,7 +43,7 @@ fn post(served: &Served, body: &Value) -> Answer {
     served.raw(&head_of_post(body.len()), body.as_bytes())
 }
 
-/// A request with statements whose answer nobody has read yet.
+/// Sends a request with statements and leaves its answer unread.
 fn begin_post(served: &Served, length: usize, body: &[u8]) -> TcpStream {
     let mut stream = served.connect();
     let head = head_of_post(length).replace('\n', "\r\n");
@@ -52,14 +52,14 @@ fn begin_post(served: &Served, length: usize, body: &[u8]) -> TcpStream {
     stream
 }
 
-/// The packs of a build.
+/// Returns the packs of a build.
 fn packs_of(sandbox: &Sandbox, build: &str) -> Vec<String> {
     let files = contents(&sandbox.path(build));
     let (_, packs) = files.into_iter().find(|(name, _)| name.starts_with("packs/")).unwrap();
     String::from_utf8(packs).unwrap().lines().map(String::from).collect()
 }
 
-/// The build `out2`, whose objects are in `reg`, and a server of it.
+/// The build `out2`, whose objects are in `reg`, and a server of `reg`.
 struct Second {
     forger: Forger,
     served: Served,
@@ -79,7 +79,7 @@ impl Second {
         Second { forger, served, release, pack: (digest, pack) }
     }
 
-    /// Publishes it with these packs beside its own.
+    /// Publishes the build with these packs beside its own.
     fn with_packs(&self, packs: impl IntoIterator<Item = Pack>) -> (u16, String) {
         let mut digests = vec![self.pack.0.clone()];
         for pack in packs {
@@ -102,7 +102,7 @@ fn packs_that_name_shards_for_nothing_are_refused() {
     let absent = (0..20_u32).map(|n| ObjectRef { length: 5, ..ObjectRef::of(&n.to_le_bytes()) });
     let (status, why) = second.with_packs([Pack { shards: absent.collect(), entries: Vec::new() }]);
     assert!(status == 422 && why.contains("20 shards, but only 0 images"), "{status} {why}");
-    // Each of them is as it should be, and together no client would read them.
+    // Each of these packs is valid, but no client would read all of them.
     let entries: Vec<Entry> = own.entries.iter().filter(|entry| entry.shard == 0).cloned().collect();
     let parts = (0..entries.len()).flat_map(|from| (from + 1..=entries.len()).map(move |to| from..to));
     let parts = parts.map(|part| Pack { shards: vec![there], entries: entries[part].to_vec() });
@@ -114,7 +114,7 @@ fn packs_that_name_shards_for_nothing_are_refused() {
     second.forger.reader(&["pull", "grads@1.1", "--registry", "reg", "--to", "tree"]).ok();
 }
 
-/// Publishes a version without images whose manifest was changed; gives the answer.
+/// Publishes a version without images whose manifest `change` edited, and returns the answer.
 fn with_manifest(forger: &Forger, served: &Served, change: impl FnOnce(&mut Value)) -> (u16, String) {
     let mut manifest: Value = serde_json::from_slice(&forger.bytes("out2/manifest.json")).unwrap();
     change(&mut manifest);
@@ -131,7 +131,7 @@ fn with_manifest(forger: &Forger, served: &Served, change: impl FnOnce(&mut Valu
 fn objects_that_are_longer_than_the_images_need_are_not_read() {
     let forger = Forger::new();
     let served = serve(&forger, &[]);
-    // Padding that unfolds to nothing.
+    // Padding that decompresses to nothing.
     let mut index = zstd::encode_all(&b""[..], 1).unwrap();
     let padding = 1_u32 << 20;
     index.extend([0x184D_2A50, padding].iter().flat_map(|word| word.to_le_bytes()));
@@ -178,7 +178,7 @@ fn who_waits_to_publish_is_one_of_few() {
     crate::serve::with_object(&sandbox, 10);
     let served = serve(&sandbox, &[]);
     let first = begin_post(&served, 1000, b"{");
-    // Until it is the one whose body is read.
+    // Waits until the server reads the body of the first request.
     std::thread::sleep(Duration::from_millis(500));
     let waiting: Vec<_> = (0..12).map(|_| begin_post(&served, 100_000, &[b' '; 1000])).collect();
     let refused = |stream: &mut &TcpStream| {
@@ -226,7 +226,7 @@ fn a_check_that_waits_does_not_keep_the_server_from_ending() {
         lock.lock().unwrap();
         let _stream = begin_post(&served, body.len(), body.as_bytes());
         std::thread::sleep(Duration::from_millis(500));
-        // Whatever happens, the test ends.
+        // Ensures that the test ends.
         let release = std::thread::spawn(move || {
             std::thread::sleep(Duration::from_secs(15));
             drop(lock);
@@ -259,14 +259,14 @@ fn links_in_staging_are_not_followed() {
     let head = format!("HEAD /-/publish/{path} HTTP/1.1\nAuthorization: Bearer {TOKEN}");
     assert_eq!(served.raw(&head, b"").status, 500);
     assert_eq!(victim.metadata().unwrap().modified().unwrap(), then);
-    // The folder on the way, too.
+    // The folder above it may be a link, too.
     std::fs::remove_file(&link).unwrap();
     std::fs::remove_dir(link.parent().unwrap()).unwrap();
     forger.write(&format!("elsewhere/{}", link.file_name().unwrap().to_str().unwrap()), b"precious");
     symlink(forger.path("elsewhere"), link.parent().unwrap()).unwrap();
     assert_eq!(served.raw(&head, b"").status, 500);
 
-    // A link to what is the right thing would be moved to where readers look, and lead them nowhere.
+    // A link to the right object would be moved to where readers look and lead nowhere for them.
     std::fs::remove_dir_all(forger.path("reg/objects")).unwrap();
     let objects = forger.objects("out2", "");
     for path in &objects {
@@ -285,7 +285,7 @@ fn links_in_staging_are_not_followed() {
     assert!(log.contains("is a link"), "{log}");
 }
 
-/// `isn publish` of a build to a server.
+/// Runs `isn publish` of a build to a server.
 fn publish(sandbox: &Sandbox, build: &str, served: &Served) -> Ran {
     let host = served.url.split("://").nth(1).unwrap();
     let mut command =
@@ -310,7 +310,7 @@ fn a_publish_that_was_killed_after_the_log_is_gone_on_with() {
     assert!(before == after);
     sandbox.trust_me(&served.url);
     sandbox.isn(&["pull", "grads@1.0", "--registry", &served.url, "--to", "tree"]).ok();
-    // One of the files alone, too.
+    // The same if only one of the files is missing.
     std::fs::remove_dir_all(sandbox.path("reg/pins")).unwrap();
     publish(&sandbox, "out", &served).ok();
     assert!(sandbox.path("reg/pins").exists());
@@ -352,13 +352,13 @@ fn a_token_adds_so_many_entries_in_a_day_and_no_more() {
     assert_eq!(send(&["a", "b"]).status, 200);
     let answer = send(&["c", "d"]);
     assert!(answer.status == 507 && answer.text().contains("may add 1 more"), "{}", answer.text());
-    // What is there already is not counted.
+    // Objects that are there already do not count.
     assert_eq!(send(&["a", "b", "c"]).status, 200);
     assert_eq!(send(&["a", "b", "c"]).status, 200);
     assert_eq!(send(&["d"]).status, 507);
 }
 
-/// The list of names is as long as anybody reads.
+/// Fills the list of names up to the length that readers accept.
 fn with_full_list(forger: &Forger) -> Vec<u8> {
     let mut names = forger.bytes("reg/releases/names");
     for number in 0.. {

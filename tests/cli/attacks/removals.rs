@@ -1,4 +1,5 @@
-//! What goes when a tree is replaced: the tree, and nothing that only lies there; what cannot go is said and is in nobody's way.
+//! Replacing a tree removes the tree and nothing that merely lies inside; what cannot be removed is reported
+//! and blocks nobody.
 
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
@@ -10,7 +11,7 @@ use super::hidden_files::names_of_pull;
 use super::replaced_trees::with_tree;
 use crate::sandbox::{ISN, Ran, Sandbox, has_tool, ran};
 
-/// A shell in which things can be mounted that nobody else sees; `None` where it cannot be had.
+/// Runs a shell with private mounts; `None` if the machine does not allow it.
 fn with_mounts(sandbox: &Sandbox, script: &str) -> Option<Ran> {
     let mut command = sandbox.program("unshare");
     command.args(["-rm", "sh", "-c", &format!("{script}\necho shell: $?")]);
@@ -22,7 +23,7 @@ fn with_mounts(sandbox: &Sandbox, script: &str) -> Option<Ran> {
     Some(ran)
 }
 
-/// `isn` as one whom permissions bind, as they do not bind root; `None` where there is no such one.
+/// Runs `isn` as a user whom permissions bind, unlike root; `None` if there is no such user.
 fn bound(sandbox: &Sandbox, args: &[&str]) -> Option<Ran> {
     if !rustix::process::geteuid().is_root() {
         return Some(sandbox.isn(args));
@@ -63,7 +64,7 @@ fn what_is_mounted_in_a_tree_is_not_removed_with_it() {
     }
 }
 
-/// A killed run's folder has something mounted in it by now.
+/// Something was mounted in the folder of a killed run.
 #[test]
 fn what_is_mounted_in_a_folder_of_isns_is_not_removed_with_it() {
     let sandbox = with_tree();
@@ -79,7 +80,7 @@ fn what_is_mounted_in_a_folder_of_isns_is_not_removed_with_it() {
     assert!(ran.stderr.contains("warning: ") && ran.stderr.contains("cannot be removed"), "{}", ran.stderr);
 }
 
-/// Nor by the pull that goes on with it.
+/// Nor is it removed by the pull that resumes.
 #[test]
 fn what_is_mounted_in_what_a_pull_goes_on_with_is_not_removed() {
     let (sandbox, pin) = Sandbox::published();
@@ -111,7 +112,7 @@ fn a_write_protected_folder_in_a_replaced_tree_goes_with_it() {
     assert_eq!(sandbox.leftovers(), [""; 0]);
 }
 
-/// Another user's folder in it, which only they could empty.
+/// The tree contains another user's folder, which only that user can empty.
 #[test]
 fn what_cannot_be_removed_is_said_and_stands_in_nobodys_way() {
     if !rustix::process::geteuid().is_root() || !has_tool("setpriv") {
@@ -127,12 +128,12 @@ fn what_cannot_be_removed_is_said_and_stands_in_nobodys_way() {
     };
     said(bound(&sandbox, &TO_SECOND).unwrap());
     said(bound(&sandbox, &TO_SECOND).unwrap());
-    // Of another version, and back.
+    // To another version, and back.
     for next in ["grads@1.0", "grads@1.1"] {
         said(bound(&sandbox, &["pull", next, "--registry", "reg", "--to", "tree"]).unwrap());
         sandbox.isn(&["verify", "tree", "--expect", next, "--registry", "reg"]).ok();
     }
-    // Who can remove it does.
+    // A user who can remove it does.
     sandbox.isn(&TO_SECOND).ok();
     assert_eq!(sandbox.leftovers(), [""; 0]);
 }
@@ -158,7 +159,7 @@ fn a_tree_keeps_the_mode_of_the_folder_that_it_takes_the_place_of() {
     if !rustix::process::geteuid().is_root() {
         return;
     }
-    // The set-group-ID bit is the group's: both, or what is shared with one is shared with another.
+    // The set-group-ID bit belongs to the group: keep both, or the tree is shared with the wrong group.
     std::os::unix::fs::chown(sandbox.path("tree"), Some(7), Some(8)).unwrap();
     chmod(&sandbox, "tree", 0o2770);
     sandbox.pull("grads@1.0", &["--to", "tree"]).ok();
@@ -176,7 +177,7 @@ fn a_neighbour_whose_name_is_not_utf8_keeps_nothing_from_being_tidied() {
     assert!(!left.exists());
 }
 
-/// A backup of hard links shares each file with what it was made of.
+/// A backup of hard links shares each file with its original.
 #[test]
 fn a_backup_of_hard_links_stands_in_nobodys_way() {
     let sandbox = with_tree();
@@ -194,7 +195,7 @@ fn a_backup_of_hard_links_stands_in_nobodys_way() {
     assert!(!left.exists());
     assert_eq!(fs::read(backup.join("tree/B3SUMS")).unwrap(), b"half");
     assert!(backup.join(".made-by-isn").exists());
-    // The backup is none of isn's folders, as no copy of one is.
+    // The backup is not one of isn's folders, because no copy is.
     fs::rename(&backup, &left).unwrap();
     sandbox.pull("grads@1.0", &["--to", "tree"]).ok();
     assert!(left.join("tree/B3SUMS").exists());

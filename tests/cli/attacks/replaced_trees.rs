@@ -1,4 +1,4 @@
-//! Where trees come to be: what others have there, write to or mount there, and what a kill leaves between two steps.
+//! Destinations of trees: what others have, write or mount there, and what a kill leaves between two steps.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::sandbox::{ISN, Sandbox, contents, has_tool};
 
-/// Versions 1.0 and 1.1, both published, and 1.0 pulled to `tree`.
+/// Returns a sandbox with versions 1.0 and 1.1 published, and 1.0 pulled to `tree`.
 pub(super) fn with_tree() -> Sandbox {
     let (sandbox, _) = Sandbox::published();
     sandbox.build_second_version();
@@ -17,7 +17,7 @@ pub(super) fn with_tree() -> Sandbox {
 
 const TO_SECOND: [&str; 7] = ["pull", "grads@1.1", "--registry", "reg", "--no-cache", "--to", "tree"];
 
-/// `isn` under strace, which does to system calls what `inject` says; its log, of `calls` alone.
+/// Runs `isn` under strace, which injects the faults of `inject`, and returns its log of `calls`.
 fn traced(sandbox: &Sandbox, args: &[&str], calls: &str, inject: &[String]) -> String {
     let log = sandbox.path("strace.log");
     let mut command = sandbox.program("strace");
@@ -29,13 +29,12 @@ fn traced(sandbox: &Sandbox, args: &[&str], calls: &str, inject: &[String]) -> S
     fs::read_to_string(log).unwrap()
 }
 
-/// Whether calls can be counted and changed here: their names are those of this kind of machine.
+/// Whether system calls can be counted and changed here: the names in use are those of x86_64.
 fn can_trace() -> bool {
     cfg!(target_arch = "x86_64") && has_tool("strace")
 }
 
-/// Kills `isn` just before a call of those that it makes: the one that `which` says of the lines of a run before, in a sandbox
-/// of the same kind.
+/// Kills `isn` just before the call that `which` selects from the log of an earlier run in an equal sandbox.
 fn killed_at(
     make: impl Fn() -> Sandbox,
     args: &[&str],
@@ -47,7 +46,7 @@ fn killed_at(
     sandbox
 }
 
-/// Lets a call of `isn` fail so; with the log.
+/// Makes a selected call of `isn` fail with `fault`; returns the sandbox and the log.
 fn failing_at(
     make: impl Fn() -> Sandbox,
     args: &[&str],
@@ -64,25 +63,36 @@ fn failing_at(
     let is_call = |line: &&&str| line.starts_with(thread) && line.contains(&format!(" {name}("));
     let when = lines[..=at].iter().filter(is_call).count();
     let sandbox = make();
-    // An injection of its own would replace one into the same call.
+    // A second injection into the same call would replace the first.
     assert!(inject.iter().all(|inject| !inject.starts_with(&format!("{name}:"))));
     let log = traced(&sandbox, args, CALLS, &[inject, &[format!("{name}:{fault}:when={when}")]].concat());
     (sandbox, log)
 }
 
-/// The place of the first line with `mark` in it, or of the `number`th with `after` behind that.
+/// Returns the index of the `number`th line with `after`, counted from the first line with `mark`.
 fn line_of(lines: &[&str], mark: &str, after: &str, number: usize) -> Option<usize> {
     let at = lines.iter().position(|line| line.contains(mark))?;
     let mut behind = (at..lines.len()).filter(|at| lines[*at].contains(after));
     behind.nth(number)
 }
 
-/// Kills a pull of the second version right after the trees were exchanged.
+/// Kills a pull of the second version right after the exchange of the trees.
 fn killed_after_the_exchange() -> Sandbox {
     killed_at(with_tree, &TO_SECOND, &[], |lines| line_of(lines, "RENAME_EXCHANGE", " fsync(", 0))
 }
 
-/// Where a tree of the first version lies that is not at `tree`.
+/// Makes the `number`th `call` since the exchange of the trees fail, and checks that the new tree is in
+/// place.
+fn failed_after_the_exchange(call: &str, number: usize) -> Sandbox {
+    let (sandbox, log) = failing_at(with_tree, &TO_SECOND, &[], "error=EIO", |lines| {
+        line_of(lines, "RENAME_EXCHANGE", call, number)
+    });
+    assert!(log.contains("EIO"), "{log}");
+    sandbox.isn(&["verify", "tree", "--expect", "grads@1.1", "--registry", "reg"]).ok();
+    sandbox
+}
+
+/// Returns the path of a tree of the first version that is not at `tree`.
 fn replaced(sandbox: &Sandbox) -> PathBuf {
     let folders = sandbox.leftovers().into_iter().map(|name| sandbox.path(&name));
     let below =
@@ -111,7 +121,7 @@ fn what_was_written_to_a_replaced_tree_outlives_a_kill() {
         assert_eq!(kept(&sandbox), "all of it", "{next}");
         assert!(ran.stderr.contains("what was there is in tree.before-1"), "{}", ran.stderr);
         sandbox.isn(&["verify", "tree", "--expect", next, "--registry", "reg"]).ok();
-        // Nothing of what nobody has written to is kept.
+        // A tree that nobody has written to is not kept.
         let sandbox = killed_after_the_exchange();
         replaced(&sandbox);
         sandbox.pull(next, &["--to", "tree"]).ok();
@@ -126,7 +136,8 @@ fn where_folders_cannot_be_exchanged_a_kill_loses_nothing_and_leaves_nothing() {
         return;
     }
     let cannot = ["renameat2:error=EINVAL".to_string()];
-    // Before the old tree is taken away, before the new one comes, and before the old one goes to where the new one was.
+    // Before the old tree is moved away, before the new one arrives, and before the old one takes the new
+    // one's former place.
     for step in 0..3 {
         for write in [false, true] {
             let which = |lines: &[&str]| line_of(lines, "RENAME_EXCHANGE", " rename(", step);
@@ -137,7 +148,7 @@ fn where_folders_cannot_be_exchanged_a_kill_loses_nothing_and_leaves_nothing() {
             }
             let wrote = contents(&sandbox.path("")).iter().any(|(name, _)| name.ends_with("/notes"));
             let ran = sandbox.pull("grads@1.1", &["--to", "tree"]);
-            // What was put back and is not as it was is in the way, as any other such tree.
+            // A tree that was put back and changed blocks the pull, like any other changed tree.
             if ran.code != 0 {
                 assert_eq!(sandbox.read("tree/notes"), b"all of it", "{step}: {}", ran.stderr);
                 continue;
@@ -156,27 +167,13 @@ fn what_fails_after_the_exchange_does_not_undo_it_and_loses_nothing() {
     if !can_trace() {
         return;
     }
-    let (sandbox, log) = failing_at(with_tree, &TO_SECOND, &[], "error=EIO", |lines| {
-        line_of(lines, "RENAME_EXCHANGE", " fsync(", 0)
-    });
-    assert!(log.contains("EIO"), "{log}");
-    let is = |tree: &str, version: &str| {
-        sandbox.isn(&["verify", tree, "--expect", version, "--registry", "reg"]).ok()
-    };
-    is("tree", "grads@1.1");
-    // Should the disk forget the new names, the old tree is the only one.
-    is("tree.before-1", "grads@1.0");
+    let sandbox = failed_after_the_exchange(" fsync(", 0);
+    // If the disk loses the new names, the old tree is the only one.
+    sandbox.isn(&["verify", "tree.before-1", "--expect", "grads@1.0", "--registry", "reg"]).ok();
     assert!(sandbox.leftovers().is_empty(), "{:?}", sandbox.leftovers());
 
-    // Where the old one cannot even be given a name of its own, it is said where it is, and the next pull sees to it.
-    let (sandbox, log) = failing_at(with_tree, &TO_SECOND, &[], "error=EIO", |lines| {
-        line_of(lines, "RENAME_EXCHANGE", "renameat2(", 1)
-    });
-    assert!(log.contains("EIO"), "{log}");
-    let is = |tree: &str, version: &str| {
-        sandbox.isn(&["verify", tree, "--expect", version, "--registry", "reg"]).ok()
-    };
-    is("tree", "grads@1.1");
+    // If the old tree cannot even be renamed, the message says where it is, and the next pull cleans up.
+    let sandbox = failed_after_the_exchange("renameat2(", 1);
     sandbox.pull("grads@1.1", &["--to", "tree"]).ok();
     assert!(sandbox.leftovers().is_empty(), "{:?}", sandbox.leftovers());
 }
@@ -194,7 +191,7 @@ fn doctor_says_that_folders_cannot_be_exchanged() {
     assert!(!sandbox.isn(&["doctor"]).ok().stdout.contains("exchange"));
 }
 
-/// Who may write to a file changes every tree that it is linked to.
+/// Anybody who may write to a file changes every tree that has a hard link to it.
 #[test]
 fn what_others_may_write_to_is_copied_and_not_linked() {
     let (sandbox, _) = Sandbox::published();
@@ -242,7 +239,7 @@ fn a_place_that_cannot_be_had_is_said_before_anything_is_fetched() {
     }
     assert_eq!(server.sent(".tar.zst"), 0);
     assert!(fs::read_dir(sandbox.path("empty")).unwrap().next().is_none());
-    // As a mount point is.
+    // The same for a mount point.
     let script = format!(
         "mkdir data && mount -t tmpfs none data && for args in 'pull {pin} --registry {} --to data' \
          'export {pin} --registry {} --as webdataset --to data/' \
@@ -281,7 +278,7 @@ fn what_a_killed_publish_or_lock_left_goes_with_the_next() {
     }
 }
 
-/// A folder of somebody's that has the name.
+/// Somebody's own folder that happens to have the name.
 #[test]
 fn what_is_beside_a_build_and_not_isns_stays() {
     let (sandbox, _) = Sandbox::published();
@@ -294,7 +291,7 @@ fn what_is_beside_a_build_and_not_isns_stays() {
     sandbox.isn(&publish).ok();
 }
 
-/// Nobody has written to what is left of a tree that was being removed.
+/// Remains of a tree that was being removed are not taken for a tree that somebody changed.
 #[test]
 fn what_is_left_of_a_tree_whose_removal_ended_early_is_not_kept_for_somebodys() {
     if !can_trace() {

@@ -1,11 +1,11 @@
-//! A dataset whose name would make a folder of the file in which a registry lists its names.
+//! A dataset whose name would turn the file in which a registry lists its names into a folder.
 
 use isn_format::key::Signer as _;
 use isn_format::statement::NAMESPACE;
 
 use crate::forger::Forger;
 
-/// A statement as a program writes it that knows no reserved name.
+/// Signs a statement like a program that knows no reserved names.
 fn signed(forger: &Forger, text: &str) -> Vec<u8> {
     let signature = forger.private("me").sign_sshsig(NAMESPACE, text.as_bytes()).unwrap();
     format!("{text}\n{}", signature.armour().unwrap()).into_bytes()

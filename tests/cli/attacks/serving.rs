@@ -1,4 +1,4 @@
-//! Clients of `isn serve` that take all they can and give nothing: the others are served meanwhile.
+//! Clients of `isn serve` that take all they can and read nothing: other clients are served meanwhile.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -18,7 +18,7 @@ use crate::serve::{Served, answer, with_object};
 const TOKEN: &str = "2f6b0c3e9a7d4851b6c0d2e4f6a8091b";
 const OTHER: &str = "00000000000000000000000000000000";
 
-/// A connection of HTTP/2 whose client takes as many bytes of each answer as it says at first, and no more.
+/// An HTTP/2 connection whose client reads only as many bytes of each answer as its initial window allows.
 struct Http2(TcpStream);
 
 impl Http2 {
@@ -37,7 +37,7 @@ impl Http2 {
         self.0.write_all(&[&head[..], payload].concat())
     }
 
-    /// Asks for a path, in HEADERS that end headers and request.
+    /// Requests a path, with HEADERS that end both headers and request.
     fn get(&mut self, stream: u32, path: &str) {
         // `GET`, `http`, and literals for path and authority.
         let mut block = vec![0x82, 0x86, 0x04, u8::try_from(path.len()).unwrap()];
@@ -55,7 +55,7 @@ impl Http2 {
     }
 }
 
-/// Asks for a path from another address of this machine.
+/// Requests a path from another address of this machine.
 fn get_from_elsewhere(served: &Served, path: &str) -> crate::serve::Answer {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), 0)).into()).unwrap();
@@ -66,7 +66,7 @@ fn get_from_elsewhere(served: &Served, path: &str) -> crate::serve::Answer {
     answer(stream)
 }
 
-/// The most memory that the server has had, in kB.
+/// Returns the server's peak memory, in kB.
 fn peak(served: &Served) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", served.pid())).unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -96,18 +96,18 @@ fn streams_that_take_nothing_are_ended_although_their_client_pings() {
                 let mut clients: Vec<_> = (0..8).map(|_| Http2::new(served, window)).collect();
                 clients.iter_mut().for_each(|client| client.ask(path, 32));
                 while !done.load(Ordering::Relaxed) {
-                    // Those that asked for nothing anew are closed after a while.
+                    // Connections without new requests are closed after a while.
                     clients.retain_mut(|client| client.ping().is_ok());
                     std::thread::sleep(Duration::from_millis(100));
                 }
             });
         }
-        // All that one address can get, in files: others get theirs.
-        eventually("it is too much for one address", || served.get(&path).status == 503);
+        // One address has used up its share of open files; other addresses are still served.
+        eventually("one address has used up its share", || served.get(&path).status == 503);
         let other = get_from_elsewhere(&served, &path);
         assert_eq!((other.status, other.body == bytes), (200, true));
-        eventually("they are ended", || served.get(&path).status == 200);
-        eventually("their connections too", || served.metric("isn_connections") == 1);
+        eventually("the stalled streams are ended", || served.get(&path).status == 200);
+        eventually("their connections are closed", || served.metric("isn_connections") == 1);
         assert!(served.metric("isn_streams_stalled_total") >= 32);
     });
 }
@@ -119,7 +119,7 @@ fn streams_that_take_nothing_cost_little_memory() {
     sandbox.write("reg/releases/names", "a-name\n".repeat(9000).as_bytes());
     let served = Served::start(&sandbox, &[]);
     let mut clients = Vec::new();
-    // Of a large file, and of one that is read at once; taken not at all, and in part.
+    // A large file and one that is read at once, each not read at all and read in part.
     for (path, window) in
         [(path.as_str(), 0), (path.as_str(), 1), ("releases/names", 0), ("releases/names", 1)]
     {
@@ -139,7 +139,7 @@ fn streams_that_take_nothing_cost_little_memory() {
     drop(clients);
 }
 
-/// An upload that has begun, and goes on for ever at some bytes a second.
+/// Starts an upload that goes on for ever at a few bytes a second.
 fn drip(served: &Served, token: &str, n: u32) -> TcpStream {
     let hex = blake3::hash(&n.to_le_bytes()).to_hex();
     let mut stream = served.connect();
@@ -148,7 +148,7 @@ fn drip(served: &Served, token: &str, n: u32) -> TcpStream {
     stream
 }
 
-/// `reg` with two tokens.
+/// Gives `reg` two tokens.
 fn with_tokens(sandbox: &Sandbox) {
     let line = |name: &str, token: &str| format!("{name} {}\n", blake3::hash(token.as_bytes()));
     sandbox.write("tokens", (line("ci", TOKEN) + &line("other", OTHER)).as_bytes());
@@ -171,9 +171,9 @@ fn slow_uploads_of_one_token_do_not_hold_up_another() {
         let staged = crate::sandbox::contents(&sandbox.path("reg/.isn-staging"));
         staged.into_iter().filter(|(name, _)| name.contains(".isn-upload-")).count()
     };
-    eventually("they are under way", || uploads() > 0);
+    eventually("the slow uploads are under way", || uploads() > 0);
     assert_eq!(put(&served, OTHER, b"mine", ObjectKind::Classes), 201);
-    eventually("they are ended", || {
+    eventually("the slow uploads are ended", || {
         slow.iter_mut().for_each(|stream| drop(stream.write_all(&[0; 6])));
         std::thread::sleep(Duration::from_millis(50));
         uploads() == 0
@@ -201,7 +201,7 @@ fn a_token_stages_so_many_objects_and_no_more() {
     assert_eq!(put(&served, OTHER, &[5], ObjectKind::Classes), 201);
 }
 
-/// Sends the release of a build whose index is something else; gives the answer.
+/// Sends the release of a build with another index, and returns the answer.
 fn publish_index(forger: &Forger, served: &Served, images: u64, index: &[u8]) -> (u16, String) {
     let mut manifest: serde_json::Value =
         serde_json::from_slice(&forger.bytes("out2/manifest.json")).unwrap();
@@ -224,7 +224,7 @@ fn publish_index(forger: &Forger, served: &Served, images: u64, index: &[u8]) ->
     (answer.status, answer.text())
 }
 
-/// A row of an index, with three hashes.
+/// Returns a row of an index, with three hashes.
 fn row(n: u32, hash: impl Fn(u32) -> String) -> String {
     let [image, pixels, source] = [0, 1, 2].map(hash);
     let row = json!({
@@ -276,7 +276,7 @@ fn what_else_lies_beside_a_recipe_is_not_shown() {
     for name in others {
         sandbox.write(&format!("reg/recipes/birds/{name}"), secret);
     }
-    // A name that is shown, and what it leads to is not.
+    // A name that would be served, but the link's target is not.
     symlink("../../keys/log", sandbox.path("reg/recipes/birds/README.md")).unwrap();
     symlink("../../keys/log", sandbox.path("reg/recipes/birds/link.csv")).unwrap();
     let served = Served::start(&sandbox, &[]);
@@ -328,7 +328,7 @@ fn a_long_check_locks_nobody_out() {
             (free, held)
         });
         let _end = End(done);
-        // Its rows are well-formed, and not those of the dataset hash: that is known at the end.
+        // The rows are well-formed but do not match the dataset hash, which only shows at the end.
         let (status, why) = publish_index(forger, served, rows.into(), &index);
         assert_eq!(status, 422, "{why}");
         assert!(why.contains("gives dataset hash"), "{why}");

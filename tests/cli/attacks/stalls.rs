@@ -1,21 +1,21 @@
-//! Servers that send a little now and then, and would hold up whoever asks for as long as they like. Each test would end on a
-//! program that waits, too: with the answer that it has waited for.
+//! Servers that send a little now and then, and could delay a client for as long as they like. A client that
+//! waited would get the whole answer in the end, so each test would fail rather than hang.
 
 use crate::forger::Forger;
 use crate::sandbox::{Ran, Sandbox, ran};
 use crate::server::{Fault, Server};
 
 const ALWAYS: usize = usize::MAX;
-/// Bytes a second: enough to bring something before each time-out, and below any rate.
+/// Bytes a second: enough to send something before each timeout, and below any minimum throughput.
 const SLOW: usize = 200;
 
-/// Of a reader who does not wait long.
+/// Runs isn with short timeouts.
 fn hasty(sandbox: &Sandbox, args: &[&str]) -> Ran {
     let mut command = sandbox.command(args);
     ran(command.env("ISN_TIMEOUT", "2").env("ISN_RETRIES", "0").output().unwrap())
 }
 
-/// Makes `registry.json` of a folder longer, and no other.
+/// Makes `registry.json` of a registry longer.
 fn pad(sandbox: &Sandbox, registry: &str, length: usize) {
     let path = format!("{registry}/registry.json");
     let mut about = sandbox.read(&path);
@@ -45,7 +45,7 @@ fn a_registry_that_drips_is_given_up_and_a_mirror_is_asked() {
 #[test]
 fn images_that_drip_come_from_a_mirror() {
     let (sandbox, pin) = Sandbox::published_large();
-    // A frame now and then is no progress either.
+    // A frame now and then does not count as progress either.
     let slow = Server::faulty(&sandbox.path("reg"), ".tar.zst", ALWAYS, Fault::Throttle(SLOW));
     let good = Server::new(&sandbox.path("reg"));
     let args = ["pull", &pin, "--no-cache", "--to", "tree", "--registry"];
@@ -69,7 +69,7 @@ fn a_registry_asked_only_for_a_notice_holds_nothing_up() {
     let lab = Server::new(&forger.path("lab"));
     let ran = forger.reader(&["info", "grads", "--registry", &list(&lab)]).ok();
     assert!(ran.stderr.contains(notice), "{}", ran.stderr);
-    // Faster than any least rate, and longer than it is waited for.
+    // Faster than any minimum throughput, but longer than the client waits.
     pad(&forger, "lab", 80_000);
     for fault in [Fault::Throttle(4000), Fault::Silence] {
         let lab = Server::faulty(&forger.path("lab"), "registry.json", ALWAYS, fault);

@@ -1,5 +1,5 @@
-//! stdout or stderr that takes nothing: a closed pipe, a full disk. No verb ends in a panic, none changes its outcome for it,
-//! and work that was done stays done and is said to be.
+//! stdout or stderr that accepts nothing: a closed pipe, a full disk. No verb panics, a closed pipe does not
+//! change the exit code, and finished work stays done and is reported as done.
 #![cfg(target_os = "linux")]
 
 use std::fs::OpenOptions;
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use crate::forger::Forger;
 use crate::sandbox::{Ran, Sandbox, ran};
 
-/// Where a stream goes to.
+/// Where a stream goes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum To {
     /// Somebody who reads.
@@ -31,8 +31,8 @@ fn with(mut command: Command, out: To, err: To) -> Ran {
     ran(command.stdout(stream(out)).stderr(stream(err)).output().unwrap())
 }
 
-/// What is printed: each verb, what it must end with where somebody reads, and the file that shows that its work was done.
-/// `{n}` is another number in each run.
+/// Verbs that print: the arguments, the exit code when the output is read, and the file that shows that the
+/// work was done. `{n}` is another number in each run.
 const VERBS: &[(&[&str], i32, Option<&str>)] = &[
     (&["pull", "grads", "--registry", "reg", "--to", "t{n}"], 0, Some("t{n}/B3SUMS")),
     (&["fetch", "grads", "--registry", "reg"], 0, Some("home/cache/objects")),
@@ -112,7 +112,7 @@ fn sandbox() -> Sandbox {
     sandbox
 }
 
-/// Has every verb run as `check` wants it; whatever becomes of its report, its work must have been done.
+/// Runs every verb as `check` asks, and checks that its work was done whatever happened to its report.
 fn every_verb(check: impl Fn(&str, i32, bool, &mut dyn FnMut(&[&str], To, To) -> Ran)) {
     let sandbox = sandbox();
     let mut number = 0;
@@ -154,7 +154,7 @@ fn a_full_disk_behind_stdout_is_an_error_that_says_what_is_done() {
         for more in [&[][..], &["--json"]] {
             let read = run(more, To::Reader, To::Reader);
             let full = run(more, To::FullDisk, To::Reader);
-            // A verdict stands; and what went to stderr only has lost nothing.
+            // A verdict keeps its exit code, and a verb that prints only to stderr has lost nothing.
             let expected = if code == 0 && !read.stdout.is_empty() { 1 } else { code };
             assert_eq!(full.code, expected, "{verb} {more:?}: {}", full.stderr);
             let is_usage = code == 2 || code == 6;

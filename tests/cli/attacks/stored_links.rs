@@ -1,5 +1,6 @@
-//! A link in a registry's folder, at every level of every path that a writer has to do with: to a folder, to a file. Nothing
-//! that it leads to is written, replaced or removed, the link stays, and whoever would have written there is told its name.
+//! Links in a registry's folder, at every level of every path that a writer uses, to a folder and to a file.
+//! isn must not write, replace or remove anything at the target; the link stays, and a writer that would have
+//! written there is told its name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,10 +13,10 @@ use crate::sandbox::Ran;
 #[cfg(all(feature = "serve", target_os = "linux"))]
 use crate::sandbox::{contents, ran};
 
-/// What somebody keeps where a link leads, under names as isn has them, too.
+/// Somebody's files at a link's target, some with names like isn's own.
 const PRECIOUS: [&str; 8] = ["0", "1", "2", "4", "thesis", "photos/1", ".isn-tmp-mine", "versions"];
 
-/// Everything below a folder: files with their bytes, folders, links with what they lead to.
+/// Returns everything below a folder: files with their bytes, folders, links with their targets.
 fn all(root: &Path) -> BTreeMap<String, Option<Vec<u8>>> {
     let mut found = BTreeMap::new();
     let mut open = vec![root.to_path_buf()];
@@ -40,12 +41,12 @@ fn all(root: &Path) -> BTreeMap<String, Option<Vec<u8>>> {
 
 fn copy(forger: &Forger, from: &str, to: &str) {
     let _ = fs::remove_dir_all(forger.path(to));
-    // With permissions, times and empty folders.
+    // Keeps permissions, times and empty folders.
     let copied = Command::new("cp").arg("-a").arg(forger.path(from)).arg(forger.path(to)).status().unwrap();
     assert!(copied.success());
 }
 
-/// Runs a writer of `folder` with a link at every path that it meets or makes.
+/// Runs a writer of `folder` with a link at each path that it finds or makes.
 fn follows_nothing(forger: &Forger, folder: &str, write: impl Fn(&Forger) -> Ran) {
     copy(forger, folder, "saved-folder");
     copy(forger, "home", "saved-home");
@@ -55,7 +56,7 @@ fn follows_nothing(forger: &Forger, folder: &str, write: impl Fn(&Forger) -> Ran
     let is_passing = |path: &str| path.ends_with(".isn-lock") || path.contains(".isn-tmp-");
     let paths: BTreeSet<&String> =
         before.keys().chain(after.keys()).filter(|path| !is_passing(path)).collect();
-    // What has become another file, with the folders above it, is what was written or removed.
+    // Paths that changed, and the folders above them, are those that were written or removed.
     let changed: BTreeSet<&String> =
         paths.iter().copied().filter(|path| before.get(*path) != after.get(*path)).collect();
     let is_written = |path: &String| changed.iter().any(|other| Path::new(other).starts_with(path));
@@ -69,7 +70,7 @@ fn follows_nothing(forger: &Forger, folder: &str, write: impl Fn(&Forger) -> Ran
             let _ = fs::remove_dir_all(forger.path("outside"));
             let (link, target) = (forger.path(&format!("{folder}/{path}")), forger.path("outside/it"));
             fs::create_dir_all(forger.path("outside")).unwrap();
-            // What was there is where the link leads, if it is of that kind.
+            // The link's target is the original, if it is of that kind.
             if link.exists() && link.is_dir() == to_folder {
                 fs::rename(&link, &target).unwrap();
             } else if link.is_dir() {
@@ -131,7 +132,7 @@ fn what_owners_say_is_written_through_no_link() {
     follows_nothing(&forger, "reg", |forger| forger.isn(&["registry", "rotate-key", "reg"]));
 }
 
-/// They go the same way as those above: here each of them, where a link does most.
+/// Other writers share the code of those above; this tests each of them where a link does most harm.
 #[test]
 fn no_writer_writes_through_a_link_in_the_place_of_the_log() {
     let forger = Forger::new();
@@ -165,7 +166,7 @@ fn mirror_writes_through_no_link() {
     follows_nothing(&forger, "copy", |forger| forger.isn(&["mirror", "reg", "copy"]));
 }
 
-/// The server reads the registry through links, as its keeper may want; it writes through none.
+/// The server may read the registry through links, but writes through none.
 #[cfg(all(feature = "serve", target_os = "linux"))]
 #[test]
 fn serve_accepts_nothing_through_a_link() {
@@ -215,7 +216,7 @@ fn serve_accepts_nothing_through_a_link() {
         if ran.code == 0 {
             accepted.push(path.to_string());
         }
-        assert!(all(&forger.path("outside")) == precious, "{path} changed what it leads to");
+        assert!(all(&forger.path("outside")) == precious, "{path}: the target was changed");
         assert!(link.is_symlink(), "{path} was replaced");
     }
     assert_eq!(accepted, [""; 0]);

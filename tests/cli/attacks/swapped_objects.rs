@@ -1,6 +1,7 @@
-//! A version in which one object is another one, well-formed and with its own hash, to which the manifest leads; the manifest
-//! says the dataset hash of the pin all the same. Whoever asks by the pin, of a bad registry or offline with a cache that
-//! somebody else has filled, gets what the pin means or an error, from every verb.
+//! A version in which one object is replaced with another well-formed one, with its own hash, that the
+//! manifest names; the manifest still states the dataset hash of the pin. A user who asks by the pin, of a
+//! bad registry or offline with a cache that somebody else filled, gets what the pin means or an error from
+//! every verb.
 
 use std::fs;
 use std::path::Path;
@@ -26,7 +27,7 @@ use isn_registry::trust::TrustStore;
 
 use crate::sandbox::{Ran, Sandbox, contents, ran};
 
-/// Where no server is.
+/// An address without a server.
 const NOWHERE: &str = "http://127.0.0.1:1/";
 
 struct Swapper {
@@ -35,11 +36,11 @@ struct Swapper {
     manifest: Manifest,
 }
 
-/// A version as it is served by `bad`, and what is done to it.
+/// A version as `bad` serves it, with the changes made to it.
 struct Bad<'a> {
     swapper: &'a Swapper,
     manifest: Manifest,
-    /// In place of the true table, in the cache.
+    /// Replaces the true table in the cache.
     table: Option<Vec<u8>>,
 }
 
@@ -49,14 +50,14 @@ impl Swapper {
         let manifest = sandbox.objects("reg", ".json").remove(0);
         let manifest = Manifest::parse("manifest", &sandbox.read(&manifest)).unwrap();
         let swapper = Swapper { sandbox, pin, manifest };
-        // The tables of the true version are in the cache, as whoever opened it once has them.
+        // Puts the tables of the true version into the cache, as for a user who opened it before.
         swapper
             .stranger("home-primed", &["export", "--as", "webdataset", "--to", "primed", "--registry", "reg"])
             .ok();
         swapper
     }
 
-    /// `isn VERB PIN …` of a user who trusts nobody; of an audit, its kind belongs to the verb.
+    /// Runs `isn VERB PIN …` as a user who trusts nobody; for an audit, its kind is part of the verb.
     fn stranger(&self, home: &str, args: &[&str]) -> Ran {
         let (verb, rest) = args.split_at(if args[0] == "audit" { 2 } else { 1 });
         let args = [verb, &[&self.pin], rest].concat();
@@ -80,7 +81,7 @@ impl Swapper {
         Pack::parse("pack", &bytes, self.manifest.images).unwrap()
     }
 
-    /// What each verb says by the pin, at `location`, with the cache of `home`: its exit code, and what it gave.
+    /// Returns the exit code and output of each verb for the pin at `location`, with the cache of `home`.
     fn told(&self, home: &str, location: &str) -> Vec<(&'static str, i32, String)> {
         let more: &[&str] = if location == NOWHERE { &["--offline"] } else { &[] };
         let at = |args: &[&str]| self.stranger(home, &[args, &["--registry", location], more].concat());
@@ -88,7 +89,7 @@ impl Swapper {
             let root = self.sandbox.path(name);
             let mut text = String::new();
             for (path, bytes) in if root.exists() { contents(&root) } else { Vec::new() } {
-                // What came with the manifest, and says that nobody signed it.
+                // These files come with the manifest, and say that nobody signed it.
                 if !matches!(path.as_str(), "ISN.json" | "README.md" | "croissant.json") {
                     text += &format!("{path} {}\n", Digest::of(&bytes));
                 }
@@ -124,7 +125,7 @@ impl Swapper {
             let audit = at(&[&["audit"], how].concat());
             told.push((name, (audit.code, audit.stdout)));
         }
-        // These read the shards of the registry.
+        // These verbs read the shards of the registry.
         if location != NOWHERE {
             let verified = at(&["verify"]);
             told.push(("verify", (verified.code, verified.stdout)));
@@ -133,7 +134,7 @@ impl Swapper {
         told.into_iter().map(|(verb, (code, text))| (verb, code, text)).collect()
     }
 
-    /// As `isn.load` of the Python package: paths, labels and classes.
+    /// Returns paths, labels and classes like `isn.load` of the Python package.
     fn load(&self, home: &str, location: &str) -> (i32, String) {
         let home = self.sandbox.path(home);
         let place = if location == NOWHERE {
@@ -173,7 +174,7 @@ impl Swapper {
     }
 }
 
-/// Lines that say what the pin does not vouch for, and say so.
+/// Whether a line shows something that the pin does not vouch for, and says so.
 fn is_unsigned(line: &str) -> bool {
     ["grads@1.0", "  For tests.", "  registry ", "  manifest ", "  signed ", "  licence ", "  title "]
         .iter()
@@ -198,7 +199,8 @@ impl<'a> Bad<'a> {
         }
     }
 
-    /// Releases it: signed by a key that nobody trusts. And fills the cache of `home-offline` with it.
+    /// Releases the version, signed by a key that nobody trusts, and fills the cache of `home-offline` with
+    /// it.
     fn release(&self) {
         let sandbox = &self.swapper.sandbox;
         let manifest = self.put(ObjectKind::Manifest, &self.manifest.to_bytes().unwrap());
@@ -236,7 +238,7 @@ impl<'a> Bad<'a> {
     }
 }
 
-/// One swap: what it is called, and how it is done.
+/// A swap: its name, and the function that makes it.
 type Swap = (&'static str, fn(&mut Bad<'_>));
 
 const SWAPS: [Swap; 14] = [
@@ -250,7 +252,7 @@ const SWAPS: [Swap; 14] = [
     }),
     ("manifest: bytes", |bad| bad.manifest.bytes += 1),
     ("index", |bad| {
-        // The images of two classes change places.
+        // Swaps the images of two classes.
         let mut rows = bad.swapper.index().rows().to_vec();
         let last = rows.len() - 1;
         let (one, other) = (rows[0].blake3, rows[last].blake3);
@@ -294,7 +296,7 @@ const SWAPS: [Swap; 14] = [
         bad.manifest.objects.assignments = bad.put(ObjectKind::Splits, text.as_bytes());
     }),
     ("pack", |bad| {
-        // Each image is where another one is.
+        // Gives each image the place of another.
         let mut pack = bad.swapper.pack();
         let first = pack.entries[0].blake3;
         for at in 0..pack.entries.len() {
@@ -306,7 +308,7 @@ const SWAPS: [Swap; 14] = [
     ("shard", |bad| {
         let mut pack = bad.swapper.pack();
         let mut shard = bad.swapper.object(ObjectKind::Shard, &pack.shards[0]);
-        // The frames of two images of one length change their bytes: the shard and the pack are right for each other.
+        // Swaps the frames of two images of equal length; shard and pack still match each other.
         let one = pack.entries[0].clone();
         let range = one.offset as usize..(one.offset + one.length) as usize;
         let mut raw = zstd::decode_all(&shard[range.clone()]).unwrap();
@@ -361,7 +363,7 @@ fn one_object_swapped_gives_what_the_pin_means_or_an_error() {
             for (verb, code, text) in swapper.told(home, location) {
                 let (_, _, right) = truth.iter().find(|(known, ..)| *known == verb).unwrap();
                 let is_right = matches!(code, 0 | 8) && text == *right;
-                // It names each image that cannot be read, and then gives nothing.
+                // The verb names each image that cannot be read, and then prints nothing to stdout.
                 let is_refused = verb == "audit labels" && code == 1 && text.is_empty();
                 if !is_right && !is_refused && !matches!(code, 3 | 4) {
                     wrong.push(format!("{swap}, {location}, {verb}: exit {code}\n{text}"));
@@ -472,7 +474,7 @@ fn what_nobody_signed_is_said_to_be_so_by_every_verb_that_shows_it() {
                     ("README.md", "- Unsigned:"),
                     ("croissant.json", "Unsigned:"),
                 ] {
-                    // The tree of a pull says it by whose signature there is.
+                    // The tree of a pull names the signer instead, if there is one.
                     let is_tree = args[0] == "pull" || args.contains(&"imagefolder");
                     let path = sandbox.path("made").join(name);
                     let is_there = path.exists();
@@ -487,7 +489,7 @@ fn what_nobody_signed_is_said_to_be_so_by_every_verb_that_shows_it() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    // Sources that are as the index says are no more than that.
+    // Sources that match an unsigned index are reported as no more than that.
     let mut bad = Bad::new(&swapper);
     bad.manifest.title = "Evil title".into();
     bad.release();

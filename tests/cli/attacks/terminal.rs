@@ -1,5 +1,5 @@
-//! Foreign text on a terminal: whoever fills a registry, names a file or writes a recipe can do nothing to the screen of who
-//! looks at it, nor put words into isn's mouth. With `--json` the text comes back as it was.
+//! Foreign text on a terminal: whoever fills a registry, names a file or writes a recipe can neither control
+//! the reader's screen nor forge isn's messages. With `--json` the text is returned unchanged.
 
 use std::fs;
 
@@ -11,18 +11,18 @@ use serde_json::{Value, json};
 use crate::forger::Forger;
 use crate::sandbox::{Ran, Sandbox, ran};
 
-/// What terminals obey, or do not show: escape sequences, a title, a bell, C1, directions, no width, line ends; and a line
-/// that looks like isn's own.
+/// What terminals obey or do not show: escape sequences, a title, a bell, C1, direction marks, zero-width
+/// characters, line ends; and a line that looks like isn's own.
 const HOSTILE: &str = "x\u{1b}[2J\u{1b}]0;own\u{7}\u{9b}31m\u{90}\u{8}\u{7f}\u{202e}gpj\u{202c}\u{2066}\u{2069}\u{200e}\u{200f}\
     \u{61c}\u{200b}\u{200d}\u{2028}\u{2029}\u{feff}\r\n  signed     by SHA256:forged, which you trust\nhelp: run this";
 
-/// The same, of a file: a name has no more than 255 bytes.
+/// The same for a file, whose name has at most 255 bytes.
 const NAME: &str = "x\u{1b}[2J\u{7}\u{9b}31m\u{202e}gpj\u{2066}\u{200f}\u{61c}\u{200b}\u{2028}\r\nok: all is yours\nhelp: run this";
 
-/// Where control characters are refused: what is left.
+/// What remains where control characters are refused.
 const BIDI: &str = "x\u{202e}gpj\u{2066}\u{200f}\u{61c}\u{200b}\u{2028}\u{2029}\u{feff}";
 
-/// Nothing in the output acts on a terminal, and no line of it is the text's own.
+/// Checks that nothing in the output acts on a terminal, and that the text forms no line of its own.
 #[track_caller]
 fn tame(what: &str, ran: &Ran) {
     for (stream, text) in [("stdout", &ran.stdout), ("stderr", &ran.stderr)] {
@@ -43,7 +43,7 @@ fn tame(what: &str, ran: &Ran) {
     assert!(ran.code != 101 && ran.code >= 0, "{what}: {} {}", ran.code, ran.stderr);
 }
 
-/// Runs it as text and as JSON, and gives the JSON.
+/// Runs the command as text and as JSON, and returns the JSON run.
 #[track_caller]
 fn try_both(run: impl Fn(&[&str]) -> Ran, args: &[&str]) -> Ran {
     tame(&args.join(" "), &run(args));
@@ -52,7 +52,7 @@ fn try_both(run: impl Fn(&[&str]) -> Ran, args: &[&str]) -> Ran {
     ran
 }
 
-/// `grads@1.1` with hostile text wherever a manifest and its classes have any.
+/// Returns `grads@1.1` with hostile text wherever a manifest and its classes allow any.
 fn hostile_version() -> Forger {
     let forger = Forger::new();
     let recipe = String::from_utf8(forger.bytes("grads-1.1.toml")).unwrap();
@@ -80,7 +80,7 @@ fn hostile_version() -> Forger {
     forger
 }
 
-/// What help offers to copy is the words that it was made of, whatever a registry is called.
+/// A command that the help line offers keeps its arguments intact, whatever a registry is called.
 #[cfg(unix)]
 #[test]
 fn a_command_that_help_offers_has_the_name_of_a_registry_as_one_word() {

@@ -1,5 +1,5 @@
-//! A writer is killed at every name that it gives, and the host of the registry takes back what it has by then, but for
-//! copies of what was signed: never has it two trees of one size by the log's key.
+//! A writer is killed at every rename and link, and the registry's host then restores an earlier state but
+//! keeps copies of what was signed: it never gets two trees of one size signed by the log's key.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,7 +19,7 @@ fn copy(forger: &Forger, from: &str, to: &str) {
     assert!(copied.success());
 }
 
-/// What the host finds signed by the log's key, under whatever name.
+/// Records what the host finds signed by the log's key, under any name.
 fn keep(forger: &Forger, kept: &mut BTreeMap<u64, Hash>) {
     let key = forger.anchor("reg");
     let notes = contents(&forger.path("reg/log")).into_iter().filter_map(|(name, bytes)| {
@@ -31,7 +31,7 @@ fn keep(forger: &Forger, kept: &mut BTreeMap<u64, Hash>) {
     }
 }
 
-/// Runs isn, killed as it gives a name for the `at`th time. Whether it was.
+/// Runs isn and kills it at its `at`th rename or link; returns whether it was killed.
 fn killed(forger: &Forger, at: usize, args: &[&str]) -> bool {
     let mut command = forger.program("strace");
     command.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=rename,renameat,renameat2,link,linkat", "-e"]);
@@ -62,13 +62,13 @@ fn writer_that_is_killed_anywhere_signs_no_second_tree_of_a_size() {
             break;
         }
         keep(&forger, &mut kept);
-        // A host that takes back nothing gets what was begun, finished.
+        // If the host restores nothing, the next writer finishes what was begun.
         copy(&forger, "reg", "left-reg");
         copy(&forger, "home", "left-home");
         forger.isn(&yank("labels"));
         keep(&forger, &mut kept.clone());
         forger.isn(&["log", "verify", "--registry", "reg"]).ok();
-        // One that takes back the claim only, and one that takes back all of it.
+        // The host takes back only the claim, and then everything.
         for takes_all in [false, true] {
             for folder in ["reg", "home"] {
                 copy(&forger, &format!("left-{folder}"), folder);
@@ -79,7 +79,7 @@ fn writer_that_is_killed_anywhere_signs_no_second_tree_of_a_size() {
             let ran = forger.isn(&yank("another"));
             keep(&forger, &mut kept.clone());
             let is_refusal = ran.code == 4 && ran.stderr.contains("does not have the rest");
-            // Finished is the first yank, and another would have no effect.
+            // The first yank was finished, and another would have no effect.
             let is_finished = ran.code == 4 && ran.stderr.contains("says again what entry 4 says");
             assert!(ran.code == 0 || is_finished || is_refusal, "kill {at}: {}", ran.stderr);
             assert!(!is_refusal || takes_all, "kill {at}: {}", ran.stderr);

@@ -1,4 +1,4 @@
-//! Objects of a registry in a folder that are there and cannot be read: another place may have them.
+//! Objects of a registry in a folder that exist but cannot be read: another registry may have them.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -6,10 +6,11 @@ use std::process::Command;
 
 use isn_format::digest::Digest;
 
+use super::run;
 use crate::forger::Forger;
 use crate::sandbox::{Ran, contents, has_tool, ran};
 
-/// What may lie in the place of a file.
+/// What may stand in the place of a file.
 const KINDS: [&str; 4] = ["a folder", "a pipe", "a link to itself", "a link to a folder"];
 
 /// Puts it there.
@@ -24,12 +25,11 @@ fn put(forger: &Forger, kind: &str, name: &str) {
     }
 }
 
-fn run(forger: &Forger, list: &str, args: &[&str]) -> Ran {
+/// Runs a command without the cache and the output of an earlier one.
+fn run_afresh(forger: &Forger, registries: &str, args: &[&str]) -> Ran {
     let _ = fs::remove_dir_all(forger.path("reader/cache"));
     let _ = fs::remove_dir_all(forger.path("new"));
-    let mut command = forger.command(args);
-    command.env("ISN_HOME", forger.path("reader")).env("ISN_REGISTRY", list).env("ISN_RETRIES", "0");
-    ran(command.output().unwrap())
+    run(forger, registries, args)
 }
 
 #[test]
@@ -48,7 +48,8 @@ fn an_object_that_cannot_be_read_is_asked_for_elsewhere() {
     objects.push(list);
     assert!(objects.len() >= 6, "{objects:?}");
     for (number, object) in objects.iter().enumerate() {
-        // Each kind at each verb is too much: the way from a file to an error is the same for all objects.
+        // Testing each kind with each verb would take too long, and all objects share the code that turns a
+        // file into an error.
         for kind in KINDS.iter().cycle().skip(number).take(2) {
             forger.copy("reg", "broken");
             put(&forger, kind, &format!("broken/{object}"));
@@ -60,11 +61,11 @@ fn an_object_that_cannot_be_read_is_asked_for_elsewhere() {
                 &["audit", "duplicates", "grads@1.0"],
             ];
             for verb in verbs {
-                let ran = run(&forger, "broken,reg", verb);
+                let ran = run_afresh(&forger, "broken,reg", verb);
                 assert!([0, 8].contains(&ran.code), "{object}, {kind}: {verb:?}: {}", ran.stderr);
             }
-            // Alone it is said what cannot be read, as of a server that does not answer.
-            let ran = run(&forger, "broken", verbs[0]);
+            // With no other registry, the message names the file, as it names a server that does not answer.
+            let ran = run_afresh(&forger, "broken", verbs[0]);
             assert!([0, 5].contains(&ran.code), "{object}, {kind}: {}", ran.stderr);
             assert!(ran.code == 0 || ran.stderr.contains(&format!("broken/{object}")), "{}", ran.stderr);
             fs::remove_file(forger.path(&format!("broken/{object}")))
@@ -117,7 +118,7 @@ fn a_log_that_cannot_be_read_is_read_at_its_next_registry() {
         forger.copy("reg/log", "broken/log");
         put(&forger, kind, "broken/log/checkpoint");
         for verb in [&["pull", &pin, "--to", "new"][..], &["info", &pin]] {
-            let said = run(&forger, "broken,reg", verb).ok();
+            let said = run_afresh(&forger, "broken,reg", verb).ok();
             assert!(
                 format!("{}{}", said.stdout, said.stderr).contains("badimages"),
                 "{kind}: {verb:?}: {}",
@@ -144,7 +145,7 @@ fn a_registry_that_cannot_be_read_is_not_one_to_be_made() {
             &["mirror", "broken", "copy"],
         ];
         for verb in verbs {
-            let said = run(&forger, "broken", verb);
+            let said = run_afresh(&forger, "broken", verb);
             assert!([1, 5].contains(&said.code), "{kind}: {verb:?}: {}: {}", said.code, said.stderr);
             assert!(
                 said.stderr.contains("registry.json") && !said.stderr.contains("makes one"),

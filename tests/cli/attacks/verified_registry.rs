@@ -1,4 +1,5 @@
-//! What `isn verify REGISTRY` would pass over, changed by whoever can write to the registry's storage: each is a fault.
+//! Changes by somebody who can write to a registry's storage that `isn verify REGISTRY` could miss: each is a
+//! fault.
 
 use std::fs;
 
@@ -7,7 +8,7 @@ use isn_registry::registry::layout;
 use crate::forger::Forger;
 use crate::sandbox::contents;
 
-/// `isn verify reg` says that `path` is at fault; then it is as it was.
+/// Checks that `isn verify reg` reports `path` as faulty, then restores it.
 #[track_caller]
 fn is_a_fault(forger: &Forger, path: &str, change: impl FnOnce(Vec<u8>) -> Option<Vec<u8>>, why: &str) {
     let file = forger.path(&format!("reg/{path}"));
@@ -67,7 +68,7 @@ fn claim_that_stops_the_next_writer() {
     let forger = Forger::new();
     let next = layout::log_claim(forger.checkpoint().claimed_size());
     let file = format!("reg/{next}");
-    // No reader loses anything by it: a warning.
+    // No reader loses anything by it, so it is a warning.
     let is_said = || {
         let ran = forger.as_user("nobody", &["verify", "reg", "--json"]).ok();
         assert!(ran.stderr.contains("stops the next publish"), "{}", ran.stderr);
@@ -79,7 +80,7 @@ fn claim_that_stops_the_next_writer() {
     fs::create_dir(forger.path(&file)).unwrap();
     is_said();
     fs::remove_dir(forger.path(&file)).unwrap();
-    // One that the next writer finishes is none.
+    // A claim that the next writer finishes is not reported.
     forger.isn(&["publish", "out2", "--registry", "reg", "--key", "me"]).ok();
     let ran = forger.as_user("nobody", &["verify", "reg"]).ok();
     assert_eq!(ran.stderr, "");
@@ -135,7 +136,7 @@ fn log_that_shows_less_than_was_seen() {
     for args in verbs {
         check(args, 0, "stale mirror");
     }
-    // What it has is checked none the less.
+    // What the mirror has is checked all the same.
     let (tile, bytes) = forger.hash_tile();
     forger.write(&tile, &flipped(bytes.clone()).unwrap());
     for args in verbs {

@@ -1,4 +1,4 @@
-//! What a writer is told when it fails is true: what was written, and what helps.
+//! A failing writer is told the truth: what was written, and what helps.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use crate::sandbox::{Ran, contents};
 
 const PUBLISH: [&str; 6] = ["publish", "out2", "--registry", "reg", "--key", "me"];
 
-/// Nothing of what only readers should be told.
+/// Checks that the message contains no advice meant only for readers.
 #[track_caller]
 fn is_for_writers(ran: &Ran) {
     for lie in ["the destination was not changed", "pull by a pin", "pull from another copy"] {
@@ -25,7 +25,7 @@ fn what_is_in_the_place_of_a_release_is_said_before_the_log_has_it() {
     assert!(contents(&forger.path("reg/log")) == log);
     fs::remove_file(forger.path("reg/releases/grads/1.1")).unwrap();
     forger.isn(&PUBLISH).ok();
-    // One that was replaced since is named, and what helps helps.
+    // A release file that was replaced later is named, and the suggested command works.
     forger.write("reg/releases/grads/1.1", b"x");
     let ran = forger.isn(&PUBLISH).fails(4, "Move it away, and run the command again");
     is_for_writers(&ran);
@@ -40,7 +40,7 @@ fn a_registry_that_has_lost_the_key_of_its_log_gets_no_other() {
     let about = String::from_utf8(forger.bytes("reg/registry.json")).unwrap();
     let line = about.lines().find(|line| line.contains("log_key")).unwrap();
     forger.write("reg/registry.json", about.replace(line, "").replace(",\n\n", "\n").as_bytes());
-    // To this user the place is new.
+    // This user has never seen the registry.
     forger.copy("home/keys", "somebody/keys");
     let before = contents(&forger.path("reg"));
     for args in [&PUBLISH[..], &["registry", "init", "reg"]] {

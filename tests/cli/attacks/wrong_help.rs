@@ -1,10 +1,10 @@
-//! What helps is told by what has happened, whatever words are in names; and it is what helps.
+//! Help depends on what has happened, not on words in names, and it works.
 
 use std::fs;
 
 use crate::sandbox::{Ran, Sandbox};
 
-/// The line of help, and what follows it.
+/// Returns the help line and what follows it.
 fn help(ran: &Ran) -> &str {
     ran.stderr.split_once("help: ").map_or("", |(_, help)| help)
 }
