@@ -83,7 +83,9 @@ fn a_pack_that_lies_keeps_no_verb_from_the_next_list() {
     for what in LIES {
         lie(&forger, what);
         for reference in [&pin, "grads@1.0"] {
-            let verbs: [&[&str]; 5] = [
+            let verbs: [&[&str]; 7] = [
+                &["verify", reference],
+                &["export", reference, "--as", "webdataset", "--no-cache", "--to", "new"],
                 &["pull", reference, "--no-cache", "--to", "new"],
                 &["pull", reference, "--to", "new"],
                 &["fetch", reference],
@@ -186,6 +188,41 @@ fn a_list_that_lies_costs_no_good_piece() {
             !asked.iter().any(|request| request.path.ends_with(".tar.zst")),
             "{what}: nothing is fetched twice"
         );
+    }
+}
+
+/// Images that were found and checked in a tree stay there: the packs that bring the others say nothing about
+/// them.
+#[test]
+fn a_tree_with_some_of_the_images_keeps_no_verb_from_the_next_list() {
+    let forger = Forger::new();
+    let manifest: serde_json::Value = serde_json::from_slice(&forger.bytes("out/manifest.json")).unwrap();
+    let pin = format!("grads@1.0#{}", manifest["dataset"].as_str().unwrap());
+    lie(&forger, "one wrong frame");
+    let [honest_server, lying] =
+        ["reg", "lies"].map(|registry| crate::server::Server::new(&forger.path(registry)));
+    let both = format!("{},{}", lying.url, honest_server.url);
+    run(&forger, &honest_server.url, &["pull", &pin, "--to", "tree"]).ok();
+    // Once whole, then without the two images around the one that the lie is about.
+    let sums = String::from_utf8(forger.bytes("tree/B3SUMS")).unwrap();
+    let path_of = |image: &Digest| {
+        let line = sums.lines().find(|line| line.starts_with(&image.to_string())).unwrap();
+        forger.path("tree").join(line.split_once("  ").unwrap().1)
+    };
+    let (_, pack) = honest(&forger);
+    for removed in [&[][..], &[2, 4]] {
+        let _ = fs::remove_dir_all(forger.path("reader/cache/pieces"));
+        removed.iter().for_each(|&entry| fs::remove_file(path_of(&pack.entries[entry].blake3)).unwrap());
+        let index = manifest["objects"]["index"]["blake3"].as_str().unwrap().trim_start_matches("b3:");
+        forger.write(&format!("reader/cache/hints/doubted/{index}"), b"");
+        let kept = fs::read(forger.path(&format!("reader/cache/hints/{}", honest(&forger).0))).ok();
+        for _ in 0..3 {
+            run(&forger, &both, &["export", &pin, "--as", "webdataset", "--to", "new"]).ok();
+            fs::remove_dir_all(forger.path("new")).unwrap();
+        }
+        // A list is replaced only by one that brought every image.
+        let now = fs::read(forger.path(&format!("reader/cache/hints/{}", honest(&forger).0))).ok();
+        assert!(kept.is_some() && now == kept, "{removed:?}");
     }
 }
 

@@ -2,6 +2,7 @@
 //! from the registry if it is a folder, else from the cache or from trees that were pulled before. Images
 //! that are in none of them are first fetched into the cache.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -14,7 +15,7 @@ use crate::client::complete;
 use crate::dataset::{Basis, Dataset, Parts, Places, Verify};
 use crate::files;
 use crate::progress::{Progress, Unit};
-use crate::registry::{Head, Packs, Registry, Snapshot};
+use crate::registry::{Head, Packs, Registry, Snapshot, layout};
 use crate::steps::images::{self, Carrier, Wanted};
 use crate::steps::selection::{check_images, check_parts};
 use crate::transport;
@@ -58,7 +59,8 @@ pub fn load(client: &Client, options: &LoadOptions<'_>, progress: &dyn Progress)
     let (registry, head) = runtime.block_on(client.head(options.reference))?;
     let is_doubted = |cache: &Cache| options.anew || cache.is_doubted(&head.manifest.objects.index.blake3);
     let is_anew = client.cache.as_ref().map_or(options.anew, is_doubted);
-    Opening { runtime: &runtime, client, registry, options, is_anew, progress }.images(head)
+    let needs_cache = Cell::new(false);
+    Opening { runtime: &runtime, client, registry, options, is_anew, needs_cache, progress }.images(head)
 }
 
 /// Returns the source ids of the images of a part of a version, in the same order as [`load`].
@@ -79,6 +81,8 @@ struct Opening<'a> {
     options: &'a LoadOptions<'a>,
     /// Whether the contents of the cache are checked before they are used.
     is_anew: bool,
+    /// Whether images would have to be fetched, and there is no cache.
+    needs_cache: Cell<bool>,
     progress: &'a dyn Progress,
 }
 
@@ -199,7 +203,15 @@ impl Opening<'_> {
         }
         // The images come by one list of packs, as the table does.
         let dataset =
-            images::by_any_list(self.runtime, &self.registry, &mut packs, |packs| self.by(packs, &snapshot))?;
+            images::by_any_list(self.runtime, &self.registry, &mut packs, |packs| self.by(packs, &snapshot));
+        // Without a cache, only the next list may lead to shards at hand. If none does, the cache is lacking.
+        let dataset = dataset.map_err(|e| match self.needs_cache.get() {
+            true => Error::invalid(
+                "the cache",
+                "is not to be used: there is nowhere to put what has to be fetched",
+            ),
+            false => e,
+        })?;
         Ok(dataset.with_warnings(self.registry.complaints()))
     }
 
@@ -223,24 +235,34 @@ impl Opening<'_> {
             }
             return Ok(dataset);
         }
-        let (index, mut wanted) = (snapshot.index().rows(), first_missing.clone());
+        let index = snapshot.index().rows();
+        let wanted_of = |images: &[usize]| -> Wanted {
+            let rows = images.iter().filter_map(|&image| index.get(rows[image] as usize));
+            rows.map(|row| (row.blake3, row.length)).collect()
+        };
+        let Some(cache) = cache else {
+            images::plan(self.runtime, &self.registry, snapshot, packs, &wanted_of(&first_missing))?;
+            self.needs_cache.set(true);
+            let why = "leads to shards that are in no folder at hand, and there is no cache";
+            return Err(Error::integrity(layout::packs(&snapshot.head.manifest_ref.blake3), why));
+        };
+        let mut wanted = first_missing.clone();
         // Whether every image of the version is checked against these packs.
         let is_all_checked = wanted.len() == index.len();
         // Pieces that turn out to be damaged are set aside together with the good images in them; the second
         // round fetches those.
         for _ in 0..2 {
-            let rows_of = wanted.iter().filter_map(|&image| index.get(rows[image] as usize));
-            self.bring(packs, snapshot, &rows_of.map(|row| (row.blake3, row.length)).collect())?;
+            self.bring(packs, snapshot, &wanted_of(&wanted))?;
             if self.is_anew {
                 // What was found before stays where it was checked: these packs say nothing about it.
                 let (table, missing) = (description.rows(), first_missing.iter().copied());
-                wanted = places.look(table.shards(), &frames(table, &rows), missing, |_| None, cache);
+                wanted = places.look(table.shards(), &frames(table, &rows), missing, |_| None, Some(cache));
             } else {
                 (places, wanted) = self.places(description.rows(), &rows, true);
             }
             if wanted.is_empty() {
                 self.registry.keep_packs(packs, is_all_checked);
-                if let Some(cache) = cache.filter(|_| self.is_anew && is_all_checked) {
+                if self.is_anew && is_all_checked {
                     cache.trust_again(&manifest.objects.index.blake3);
                 }
                 return Ok(self.dataset(&snapshot.head, description, rows, places, basis));
@@ -251,19 +273,12 @@ impl Opening<'_> {
              set ISN_CACHE to a folder on another disk",
             count(wanted.len(), "image")
         );
-        Err(Error::invalid(format!("the cache {}", self.cache()?.root().display()), why))
-    }
-
-    fn cache(&self) -> Result<&Cache> {
-        self.client.cache.as_ref().ok_or_else(|| {
-            Error::invalid("the cache", "is not to be used: there is nowhere to put what has to be fetched")
-        })
+        Err(Error::invalid(format!("the cache {}", cache.root().display()), why))
     }
 
     /// Fetches images into the cache.
     fn bring(&self, packs: &[Pack], snapshot: &Snapshot, wanted: &Wanted) -> Result<()> {
         let segments = images::plan(self.runtime, &self.registry, snapshot, packs, wanted)?;
-        self.cache()?;
         self.progress.begin("fetch", Unit::Images, wanted.len() as u64);
         let carrier =
             Carrier { runtime: self.runtime, registry: &self.registry, packs, jobs: self.options.jobs };
