@@ -121,6 +121,7 @@ pub(super) fn code(error: &Error) -> u8 {
         | Error::Foreign { .. }
         | Error::Conflict { .. }
         | Error::NoRoom { .. }
+        | Error::NotKept { .. }
         | Error::Key { .. }
         | Error::Token { .. }
         | Error::Internal(_) => ERROR,
@@ -222,6 +223,12 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
         Error::NoRoom { .. } => {
             "nothing was written. Free space (`isn cache gc`), choose another folder (--to), or pull a part \
              (--split, --class)"
+                .into()
+        }
+        Error::NotKept { .. } => {
+            "the version is not whole in the cache, so `--offline` will not find it. Free space, or set \
+             ISN_CACHE to a folder that you may write to and whose disk has room, and run the same command \
+             again"
                 .into()
         }
         Error::Conflict { .. } => "somebody else changed the registry at the same time: run the command \

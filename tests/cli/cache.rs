@@ -115,6 +115,33 @@ fn a_cache_that_cannot_be_written_to_costs_nothing_but_time() {
 }
 
 #[test]
+fn a_fetch_that_kept_nothing_fails() {
+    let (sandbox, pin) = Sandbox::published();
+    let server = Server::new(&sandbox.path("reg"));
+    let fetch = |why: &str| {
+        let ran = sandbox.isn(&["fetch", &pin, "--registry", &server.url, "--json"]).fails(1, why);
+        assert!(ran.stderr.contains("help: ") && ran.stderr.contains("ISN_CACHE"), "{}", ran.stderr);
+        let asked = sandbox.isn(&["pull", &pin, "--registry", &server.url, "--offline"]);
+        assert_ne!(asked.code, 0, "{}", asked.stdout);
+    };
+    sandbox.write("home/cache", b"in the way");
+    fetch("cache cannot be written to");
+    fs::remove_file(sandbox.path("home/cache")).unwrap();
+    for (part, why) in [
+        ("pieces", "cache cannot be written to"),
+        ("objects", "cache has all images, but not the files that describe the version"),
+    ] {
+        sandbox.write(&format!("home/cache/{part}"), b"in the way");
+        fetch(why);
+        remove_tree(&sandbox, "home/cache");
+    }
+    sandbox.isn(&["fetch", &pin, "--registry", &server.url]).ok();
+    sandbox.isn(&["pull", &pin, "--registry", &server.url, "--offline"]).ok();
+    // A cache that has everything need not be written to.
+    sandbox.isn(&["fetch", &pin, "--registry", &server.url]).ok();
+}
+
+#[test]
 fn fetched_once_a_version_needs_no_network() {
     let (sandbox, pin) = Sandbox::published();
     let server = Server::new(&sandbox.path("reg"));

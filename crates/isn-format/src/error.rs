@@ -267,6 +267,14 @@ pub enum Error {
         /// How many there are.
         free: u64,
     },
+    /// The cache cannot keep what a fetch brings, which is all that a fetch is for. Exit code 1.
+    #[error("the cache {} {why}", cache.display())]
+    NotKept {
+        /// The folder.
+        cache: PathBuf,
+        /// Why not, as a predicate.
+        why: String,
+    },
     /// A key cannot be used: its passphrase or another secret is missing or wrong.
     #[error("key {key}: {why}")]
     Key {

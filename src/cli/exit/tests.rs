@@ -194,6 +194,9 @@ fn examples() -> Vec<Error> {
             Error::SourceNeeded { reference: "birds@1.0#b3:00".into(), why: "reg has no images".into() }
         },
         Error::NoRoom { .. } => Error::NoRoom { place: "birds".into(), needed: 2 << 30, free: 5 },
+        Error::NotKept { .. } => {
+            Error::NotKept { cache: "cache".into(), why: "has 5 B free, and 2.00 GiB are needed".into() }
+        },
         Error::Key { fault: KeyFault::Passphrase, .. } => key(KeyFault::Passphrase, "the passphrase is wrong"),
         Error::Key { fault: KeyFault::NewPassphrase, .. } =>
             key(KeyFault::NewPassphrase, "the two passphrases differ"),

@@ -16,7 +16,8 @@ pub mod store;
 
 pub use lists::Packs;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use places::{Complaints, Place};
@@ -117,6 +118,8 @@ pub struct Registry {
     mirrors: Vec<Place>,
     cache: Option<Cache>,
     keeps_nothing: AtomicBool,
+    /// Why bytes of a shard could not be kept in the cache.
+    unkept: Mutex<Option<String>>,
     complaints: Complaints,
     fetched: AtomicU64,
 }
@@ -256,6 +259,7 @@ impl Registry {
             mirrors: Vec::new(),
             cache: None,
             keeps_nothing: AtomicBool::new(false),
+            unkept: Mutex::default(),
             complaints: Complaints::default(),
             fetched: AtomicU64::new(0),
         }

@@ -152,7 +152,8 @@ impl Pull<'_> {
             let said = self.renew_provenance()?;
             self.snapshot.head.warnings.extend(said);
         }
-        self.registry.keep_pin(&self.snapshot);
+        // A pin that is not kept is asked for again.
+        let _ = self.registry.keep_pin(&self.snapshot);
         self.snapshot.head.warnings.extend(self.registry.complaints());
         let was_there = written.is_none();
         let Written { reused_images, replaced, .. } =
