@@ -118,6 +118,7 @@ pub(super) fn code(error: &Error) -> u8 {
         | Error::Rejects { .. }
         | Error::Source { .. }
         | Error::Exists { .. }
+        | Error::Overlap { .. }
         | Error::Foreign { .. }
         | Error::Conflict { .. }
         | Error::NoRoom { .. }
@@ -274,6 +275,7 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
             "`ls -ld {}` shows the permissions: change them, or choose another path",
             shell_word(path.display())
         ),
+        Error::Overlap { .. } => "nothing was written. Choose a folder outside it".into(),
         Error::Exists { there, .. } => exists(*there).into(),
         Error::Key { fault, .. } => return key(*fault).map(Into::into),
         Error::Token { .. } => {

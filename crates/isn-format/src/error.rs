@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::dataset_ref::{DatasetRef, RefError};
 
-pub use kinds::{At, KeyFault, Missing, NetworkKind, There};
+pub use kinds::{At, KeyFault, Missing, NetworkKind, Overlap, There};
 
 /// The result of every fallible function of the library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -79,6 +79,16 @@ pub enum Error {
         why: String,
         /// The kind of thing that exists.
         there: There,
+    },
+    /// A command would write into what it reads, or in its place. Exit code 1.
+    #[error("{} {how} {input}", output.display())]
+    Overlap {
+        /// The folder to write.
+        output: PathBuf,
+        /// How it lies to the input.
+        how: Overlap,
+        /// The folder that is read, with its noun.
+        input: String,
     },
     /// A file or folder has a name that isn reserves for its own, but isn did not make it. Exit code 1.
     #[error("{} {why}: isn uses and removes only what it made itself", path.display())]

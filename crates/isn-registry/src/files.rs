@@ -20,7 +20,10 @@ pub use below::{Below, open_nofollow, read_nofollow};
 pub use guard::{Guard, check_private, read_guarded};
 pub use lock::{Lock, identity, is_same, tell_of_waiting, wait_for_lock};
 pub use own::OwnFolder;
-pub use place::{check_movable, exchange, exchange_at_once, is_free, move_new, place, rename_new, write_new};
+pub use place::{
+    check_apart, check_movable, exchange, exchange_at_once, is_free, move_new, overlap, place, rename_new,
+    write_new,
+};
 pub use users::{
     behind_links, check_output, overwrite, overwrite_locked, overwrite_private, read_users_own, write_output,
 };

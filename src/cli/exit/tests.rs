@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind};
 
-use isn_format::error::{At, KeyFault, Missing, Mistake, NetworkKind, Reject, There, chain};
+use isn_format::error::{At, KeyFault, Missing, Mistake, NetworkKind, Overlap, Reject, There, chain};
 
 use super::*;
 
@@ -192,6 +192,10 @@ fn examples() -> Vec<Error> {
         },
         Error::SourceNeeded { .. } => {
             Error::SourceNeeded { reference: "birds@1.0#b3:00".into(), why: "reg has no images".into() }
+        },
+        Error::Overlap { .. } => {
+            let input = "the source folder birds".into();
+            Error::Overlap { output: "birds/out".into(), how: Overlap::IsIn, input }
         },
         Error::NoRoom { .. } => Error::NoRoom { place: "birds".into(), needed: 2 << 30, free: 5 },
         Error::NotKept { .. } => {

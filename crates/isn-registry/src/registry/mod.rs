@@ -211,6 +211,11 @@ fn open_bucket(id: &RegistryId, _: &Access) -> Result<Box<dyn Transport>> {
     Err(transport::no_buckets(id.as_str()))
 }
 
+/// Returns the folder that a location names; `None` if it is a URL or the bundled registry.
+pub fn folder_of(location: &str) -> Option<&Path> {
+    (location != BUNDLED && !location.contains("://")).then(|| Path::new(location))
+}
+
 impl Registry {
     /// Opens the registry at `location`: `bundled`, an `http(s)://` URL, a bucket or a folder.
     ///
