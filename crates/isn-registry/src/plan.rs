@@ -123,6 +123,14 @@ impl Plan {
         images.sort_unstable_by(|a, b| a.path.cmp(&b.path).then(a.source.cmp(&b.source)));
         check_collisions(&images, source, &mut problems);
         let mut warnings = check_classes(recipe, &images, &mut problems);
+        let has = |split| images.iter().any(|image: &Planned| image.split == split);
+        if recipe.needs_val() && has(Split::Train) && !has(Split::Val) {
+            warnings.push(format!(
+                "no image is in val, and `isn publish` requires {} of each class: raise [split] val, or set \
+                 [gates] val_min = 0",
+                recipe.gates.val_min
+            ));
+        }
         let draws = matches!(recipe.split.policy, SplitPolicy::Pool(_) | SplitPolicy::TopUp(_));
         if recipe.version.minor > 0 && draws && previous.is_none() {
             warnings.push(format!(
