@@ -245,18 +245,28 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
              with a folder of images for each class (`isn source check` reports what a folder has)"
                 .into()
         }
-        Error::Rejects { ledger: None, .. } => {
-            "the recipe has no ledger to decide what happens to these images. Add these lines to it:\n  \
-             [corrections]\n  file = \"corrections.csv\"\nand a decision for each image to the ledger, for \
-             example\n  isn ledger add corrections.csv SOURCE_ID remove --reason broken --evidence truncated \
-             --reviewer 'YOUR NAME'"
-                .into()
+        Error::Rejects { rejects, ledger, is_named } => {
+            let first = rejects.first();
+            let (id, why) = first.map_or(("ID", "TEXT"), |one| (one.id.as_str(), one.reason.as_str()));
+            // In short: the report has the rest.
+            let why = why.split(':').next().unwrap_or_default();
+            let add = format!(
+                "isn ledger add {} {} remove --reason broken --evidence {} --reviewer 'YOUR NAME'",
+                shell_word(ledger.display()),
+                shell_word(id),
+                shell_word(why)
+            );
+            match (is_named, ledger.file_name().unwrap_or_default().display()) {
+                (true, _) => {
+                    format!("add a decision for each image to the recipe's ledger, for example\n  {add}")
+                }
+                (false, file) => format!(
+                    "the recipe has no ledger to decide what happens to these images. Add these lines to \
+                     it:\n  [corrections]\n  file = \"{file}\"\nand a decision for each image to the ledger, for \
+                     example\n  {add}"
+                ),
+            }
         }
-        Error::Rejects { ledger: Some(ledger), .. } => format!(
-            "add a decision for each image to the recipe's ledger, for example\n  \
-             isn ledger add {} SOURCE_ID remove --reason broken --evidence truncated --reviewer 'YOUR NAME'",
-            shell_word(ledger)
-        ),
         Error::Gates { .. } => {
             "nothing was published. Correct the ledger (`isn ledger add`), the groups or the recipe, whose \
              [gates] set the requirements, and build again"

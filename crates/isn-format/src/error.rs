@@ -51,8 +51,10 @@ pub enum Error {
     Rejects {
         /// Each image with its reason.
         rejects: Vec<Reject>,
-        /// The ledger that the recipe names, if any.
-        ledger: Option<String>,
+        /// The ledger that the recipe names or, if it names none, where it could have one.
+        ledger: PathBuf,
+        /// Whether the recipe names it.
+        is_named: bool,
     },
     /// A folder is not a usable source.
     #[error("{}: {why}", root.display())]
@@ -322,6 +324,8 @@ pub struct Mistake {
 pub struct Reject {
     /// Its path in the source.
     pub path: String,
+    /// Its source id, by which a ledger names it.
+    pub id: String,
     /// Why.
     pub reason: String,
 }

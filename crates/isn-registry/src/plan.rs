@@ -166,12 +166,21 @@ fn check_corrections(corrections: &Corrections, source: &Source, problems: &mut 
     for correction in corrections.iter() {
         let id = &correction.source_id;
         match (classes.get(id.as_str()), &correction.action) {
-            (None, _) => problems.push(format!("corrections: no image of the source has the id {id}")),
+            (None, _) => problems.push(no_such(source, id)),
             (Some(class), Action::Relabel(to)) if *class == to => {
                 problems.push(format!("corrections: {id} is of class {to} already: use keep"));
             }
             _ => {}
         }
+    }
+}
+
+/// Says that no image has this id and, if it is the path of one, which id that has.
+fn no_such(source: &Source, id: &str) -> String {
+    let why = format!("no image of the source has the id {id}: an id is {}", source.kind.id_is());
+    match source.images.iter().find(|image| image.path == id) {
+        Some(image) => format!("corrections: {why}. Change it to {} in the ledger", image.id),
+        None => format!("corrections: {why}. Correct that row of the ledger"),
     }
 }
 

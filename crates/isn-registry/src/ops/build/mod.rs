@@ -158,8 +158,8 @@ pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(Bui
         made => made?,
     };
     if !rejects.is_empty() {
-        let ledger = recipe.corrections.as_ref().map(|spec| spec.file.to_string());
-        return Err(Error::Rejects { rejects, ledger });
+        let (ledger, is_named) = (inputs.ledger_path.clone(), recipe.corrections.is_some());
+        return Err(Error::Rejects { rejects, ledger, is_named });
     }
     let (rows, pack, output) = journal.into_parts()?;
     let report = describe(&output.root, inputs, &settled, &source, &plan, rows, &pack, dropped, job)?;
@@ -272,7 +272,9 @@ fn make_images(
                 journal.push(row(remaining[at], &image.id, &done), &done.frame)?
             }
             Made::Built(_) | Made::Unneeded => {}
-            Made::Rejected(reason) => rejects.push(Reject { path: image.path.clone(), reason }),
+            Made::Rejected(reason) => {
+                rejects.push(Reject { path: image.path.clone(), id: image.id.clone(), reason })
+            }
         }
         progress.advance(1);
         Ok::<(), Error>(())
