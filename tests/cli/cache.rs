@@ -205,8 +205,12 @@ fn what_was_not_used_for_long_goes_first() {
     assert_eq!(gc(&["--older-than", "1h"])["files"], 0);
     let dry = gc(&["--max-size", "0", "--dry-run"]);
     assert_eq!((dry["left"].as_u64(), dry["bytes"].as_u64()), (Some(0), Some(all)));
-    let half = gc(&["--max-size", &(all / 2).to_string()]);
+    let half = gc(&["--max-size", &format!("{}B", all / 2)]);
     assert!(half["left"].as_u64().unwrap() <= all / 2 && half["files"].as_u64().unwrap() > 0, "{half}");
+    // Bytes are probably not meant.
+    sandbox
+        .isn(&["cache", "gc", "--max-size", "20"])
+        .fails(2, "expected a whole number and a unit: 500MB, 20GiB");
     gc(&["--max-size", "0"]);
     assert_eq!(sandbox.isn(&["cache", "info", "--json"]).ok().json()["bytes"], 0);
     remove_tree(&sandbox, "tree");
