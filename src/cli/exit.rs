@@ -119,9 +119,11 @@ pub(super) fn code(error: &Error) -> u8 {
         | Error::Rejects { .. }
         | Error::Source { .. }
         | Error::Exists { .. }
+        | Error::Overlap { .. }
         | Error::Foreign { .. }
         | Error::Conflict { .. }
         | Error::NoRoom { .. }
+        | Error::NotKept { .. }
         | Error::Key { .. }
         | Error::Token { .. }
         | Error::Internal(_) => ERROR,
@@ -225,6 +227,12 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
              (--split, --class)"
                 .into()
         }
+        Error::NotKept { .. } => {
+            "the version is not whole in the cache, so `--offline` will not find it. Free space, or set \
+             ISN_CACHE to a folder that you may write to and whose disk has room, and run the same command \
+             again"
+                .into()
+        }
         Error::Conflict { .. } => "somebody else changed the registry at the same time: run the command \
                                    again"
             .into(),
@@ -238,18 +246,28 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
              with a folder of images for each class (`isn source check` reports what a folder has)"
                 .into()
         }
-        Error::Rejects { ledger: None, .. } => {
-            "the recipe has no ledger to decide what happens to these images. Add these lines to it:\n  \
-             [corrections]\n  file = \"corrections.csv\"\nand a decision for each image to the ledger, for \
-             example\n  isn ledger add corrections.csv SOURCE_ID remove --reason broken --evidence truncated \
-             --reviewer 'YOUR NAME'"
-                .into()
+        Error::Rejects { rejects, ledger, is_named } => {
+            let first = rejects.first();
+            let (id, why) = first.map_or(("ID", "TEXT"), |one| (one.id.as_str(), one.reason.as_str()));
+            // In short: the report has the rest.
+            let why = why.split(':').next().unwrap_or_default();
+            let add = format!(
+                "isn ledger add {} {} remove --reason broken --evidence {} --reviewer 'YOUR NAME'",
+                shell_word(ledger.display()),
+                shell_word(id),
+                shell_word(why)
+            );
+            match (is_named, ledger.file_name().unwrap_or_default().display()) {
+                (true, _) => {
+                    format!("add a decision for each image to the recipe's ledger, for example\n  {add}")
+                }
+                (false, file) => format!(
+                    "the recipe has no ledger to decide what happens to these images. Add these lines to \
+                     it:\n  [corrections]\n  file = \"{file}\"\nand a decision for each image to the ledger, for \
+                     example\n  {add}"
+                ),
+            }
         }
-        Error::Rejects { ledger: Some(ledger), .. } => format!(
-            "add a decision for each image to the recipe's ledger, for example\n  \
-             isn ledger add {} SOURCE_ID remove --reason broken --evidence truncated --reviewer 'YOUR NAME'",
-            shell_word(ledger)
-        ),
         Error::Gates { .. } => {
             "nothing was published. Correct the ledger (`isn ledger add`), the groups or the recipe, whose \
              [gates] set the requirements, and build again"
@@ -268,6 +286,7 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
             "`ls -ld {}` shows the permissions: change them, or choose another path",
             shell_word(path.display())
         ),
+        Error::Overlap { .. } => "nothing was written. Choose a folder outside it".into(),
         Error::Exists { there, .. } => exists(*there).into(),
         Error::Key { fault, .. } => return key(*fault).map(Into::into),
         Error::Token { .. } => {

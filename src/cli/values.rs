@@ -73,6 +73,8 @@ pub(super) fn parse_size(text: &str) -> Result<u64, String> {
     let at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(at);
     let factor = match unit.trim().to_ascii_lowercase().trim_end_matches('b') {
+        // A bare number is probably meant in another unit. Zero is the same in all of them.
+        "" if unit.trim().is_empty() && number != "0" => None,
         "" => Some(1),
         "k" => Some(1000),
         "m" => Some(1_000_000),
@@ -85,7 +87,7 @@ pub(super) fn parse_size(text: &str) -> Result<u64, String> {
         _ => None,
     };
     let size = number.parse::<u64>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
-    size.ok_or_else(|| "expected a whole number, optionally with a unit: 1000, 500MB, 20GiB".into())
+    size.ok_or_else(|| "expected a whole number and a unit: 500MB, 20GiB".into())
 }
 
 /// Parses the reason of a statement.
@@ -122,14 +124,14 @@ mod tests {
             assert_eq!(parse_age(text), Ok(seconds));
         }
         for (text, bytes) in
-            [("0", 0), ("1000", 1000), ("500MB", 500_000_000), ("20GiB", 20 << 30), ("3 k", 3000)]
+            [("0", 0), ("1000B", 1000), ("500MB", 500_000_000), ("20GiB", 20 << 30), ("3 k", 3000)]
         {
             assert_eq!(parse_size(text), Ok(bytes));
         }
         for wrong in ["", "d", "5", "5w", "-1s", "99999999999999999999s", "300000000000000d"] {
             assert!(parse_age(wrong).is_err(), "{wrong}");
         }
-        for wrong in ["", "GB", "-1", "1.5GB", "5 apples", "99999999999TB"] {
+        for wrong in ["", "20", "1000000", "GB", "-1", "1.5GB", "5 apples", "99999999999TB"] {
             assert!(parse_size(wrong).is_err(), "{wrong}");
         }
     }

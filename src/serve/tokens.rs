@@ -9,9 +9,8 @@ use hyper::header::AUTHORIZATION;
 use isn_format::error::{Error, Result};
 use isn_format::rel_path::check_segment;
 use isn_registry::files::{Guard, read_guarded};
+use isn_registry::transport::upload::SHORTEST_TOKEN;
 
-/// The minimum length of a token, in bytes: `openssl rand -hex 16` makes twice as many.
-const SHORTEST: usize = 16;
 /// The maximum length of the file, in bytes.
 const MAX_LEN: u64 = 4 << 20;
 
@@ -59,7 +58,7 @@ pub(super) fn holder(path: &Path, headers: &HeaderMap) -> Result<Option<String>>
     let (Some(value), None) = (values.next(), values.next()) else { return Ok(None) };
     let token = value.as_bytes().split_at_checked(7);
     let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer ")).map(|(_, token)| token);
-    let Some(token) = token.filter(|token| token.len() >= SHORTEST) else { return Ok(None) };
+    let Some(token) = token.filter(|token| token.len() >= SHORTEST_TOKEN) else { return Ok(None) };
     let hash = blake3::hash(token);
     // Compares with all hashes, each in the same time, so that the duration reveals nothing.
     let mut found = None;

@@ -104,3 +104,53 @@ fn two_images_of_the_same_bytes_are_stored_once() {
     // The index has 13 rows; the pack has a header and 12 images.
     assert_eq!(lines, [13, 13]);
 }
+
+#[test]
+fn a_source_is_never_the_place_of_an_output() {
+    let (sandbox, pin) = Sandbox::published();
+    let before = contents(&sandbox.path("raw"));
+    let refused = |args: &[&str], why: &str| {
+        let ran = sandbox.isn(args).fails(1, &format!("error: {why}"));
+        assert!(
+            ran.stderr.contains("help: nothing was written. Choose a folder outside it"),
+            "{}",
+            ran.stderr
+        );
+    };
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("raw", sandbox.path("link")).unwrap();
+    for (out, how) in [
+        ("raw", "is"),
+        ("raw/", "is"),
+        ("raw/new", "is in"),
+        ("raw/ant/x/../y", "is in"),
+        ("link/new", "is in"),
+    ] {
+        let place = out.trim_end_matches('/');
+        refused(
+            &["build", "grads-1.0.toml", "--source", "raw", "--out", out],
+            &format!("{out} {how} the source folder raw"),
+        );
+        let args = ["pull", &pin, "--registry", "reg", "--no-cache", "--source", "raw", "--to", out];
+        let place = if out.contains("..") { "raw/ant/y" } else { place };
+        refused(&args, &format!("{place} {how} the source folder raw"));
+    }
+    sandbox.copy("raw", "above/raw");
+    let above = ["build", "grads-1.0.toml", "--source", "above/raw", "--out", "above"];
+    refused(&above, "above contains the source folder above/raw");
+
+    for args in [
+        &["pull", &pin, "--registry", "reg", "--to", "reg"][..],
+        &["export", &pin, "--registry", "reg", "--as", "parquet", "--to", "reg"],
+        &["mirror", "reg", "reg"],
+    ] {
+        refused(args, "reg is the registry reg");
+    }
+    refused(&["mirror", "reg", "reg/copy"], "reg/copy is in the registry reg");
+    refused(&["publish", "out", "--key", "me", "--registry", "out/reg"], "out/reg is in the build out");
+    refused(&["publish", "out", "--key", "me", "--registry", "out"], "out is the build out");
+    assert!(!sandbox.path("reg/copy").exists() && !sandbox.path("out/reg").exists());
+    assert_eq!(contents(&sandbox.path("raw")), before);
+    // Beside it is right.
+    sandbox.isn(&["build", "grads-1.0.toml", "--source", "raw", "--out", "raw-build"]).ok();
+}

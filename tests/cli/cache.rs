@@ -115,6 +115,33 @@ fn a_cache_that_cannot_be_written_to_costs_nothing_but_time() {
 }
 
 #[test]
+fn a_fetch_that_kept_nothing_fails() {
+    let (sandbox, pin) = Sandbox::published();
+    let server = Server::new(&sandbox.path("reg"));
+    let fetch = |why: &str| {
+        let ran = sandbox.isn(&["fetch", &pin, "--registry", &server.url, "--json"]).fails(1, why);
+        assert!(ran.stderr.contains("help: ") && ran.stderr.contains("ISN_CACHE"), "{}", ran.stderr);
+        let asked = sandbox.isn(&["pull", &pin, "--registry", &server.url, "--offline"]);
+        assert_ne!(asked.code, 0, "{}", asked.stdout);
+    };
+    sandbox.write("home/cache", b"in the way");
+    fetch("cache cannot be written to");
+    fs::remove_file(sandbox.path("home/cache")).unwrap();
+    for (part, why) in [
+        ("pieces", "cache cannot be written to"),
+        ("objects", "cache has all images, but not the files that describe the version"),
+    ] {
+        sandbox.write(&format!("home/cache/{part}"), b"in the way");
+        fetch(why);
+        remove_tree(&sandbox, "home/cache");
+    }
+    sandbox.isn(&["fetch", &pin, "--registry", &server.url]).ok();
+    sandbox.isn(&["pull", &pin, "--registry", &server.url, "--offline"]).ok();
+    // A cache that has everything need not be written to.
+    sandbox.isn(&["fetch", &pin, "--registry", &server.url]).ok();
+}
+
+#[test]
 fn fetched_once_a_version_needs_no_network() {
     let (sandbox, pin) = Sandbox::published();
     let server = Server::new(&sandbox.path("reg"));
@@ -178,8 +205,12 @@ fn what_was_not_used_for_long_goes_first() {
     assert_eq!(gc(&["--older-than", "1h"])["files"], 0);
     let dry = gc(&["--max-size", "0", "--dry-run"]);
     assert_eq!((dry["left"].as_u64(), dry["bytes"].as_u64()), (Some(0), Some(all)));
-    let half = gc(&["--max-size", &(all / 2).to_string()]);
+    let half = gc(&["--max-size", &format!("{}B", all / 2)]);
     assert!(half["left"].as_u64().unwrap() <= all / 2 && half["files"].as_u64().unwrap() > 0, "{half}");
+    // Bytes are probably not meant.
+    sandbox
+        .isn(&["cache", "gc", "--max-size", "20"])
+        .fails(2, "expected a whole number and a unit: 500MB, 20GiB");
     gc(&["--max-size", "0"]);
     assert_eq!(sandbox.isn(&["cache", "info", "--json"]).ok().json()["bytes"], 0);
     remove_tree(&sandbox, "tree");

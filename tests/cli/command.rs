@@ -199,6 +199,24 @@ mod interrupted {
     }
 
     #[test]
+    fn drawing_says_what_is_left_and_begins_again() {
+        let sandbox = Sandbox::new();
+        let child = spawn(sandbox.command(&["demo", "source", "raw"]));
+        let drawn = sandbox.path(".raw.isn-partial/source/train");
+        while !drawn.exists() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let ended = interrupt(child);
+        assert_eq!(ended.code, 130, "{}", ended.stderr);
+        assert!(!sandbox.leftovers().is_empty() && !sandbox.path("raw").exists());
+        let said = "interrupted: what was drawn is in a hidden folder beside the destination; \
+                    the same command removes it and begins again";
+        assert_eq!(ended.stderr.lines().last(), Some(said));
+        sandbox.isn(&["demo", "source", "raw"]).ok();
+        assert!(sandbox.leftovers().is_empty(), "{:?}", sandbox.leftovers());
+    }
+
+    #[test]
     fn a_pull_says_what_is_kept_and_resumes() {
         let (sandbox, pin) = Sandbox::published_large();
         let slow = Server::faulty(&sandbox.path("reg"), ".tar.zst", usize::MAX, Fault::Throttle(2_000_000));

@@ -38,6 +38,32 @@ fn too_few_val_images_in_a_class() {
 }
 
 #[test]
+fn no_val_images_at_all() {
+    let built = |split: &str, more: &str| {
+        let sandbox = Sandbox::new();
+        sandbox.noise("raw", &CLASSES, 8);
+        sandbox.recipe("grads", "1.0", &CLASSES, more);
+        let recipe = String::from_utf8(sandbox.read("grads-1.0.toml")).unwrap();
+        let drawn = "policy = \"pool\"\nval = 0.25\nsalt = \"tests\"";
+        assert!(recipe.contains(drawn));
+        sandbox.write("grads-1.0.toml", recipe.replace(drawn, split).as_bytes());
+        let warned = sandbox.isn(&BUILD).ok().stderr;
+        sandbox.isn(&["key", "new", "me", "--no-passphrase"]).ok();
+        (sandbox, warned)
+    };
+    let drawn = "policy = \"pool\"\nval = 0.01\nsalt = \"tests\"";
+    let (sandbox, warned) = built(drawn, "");
+    assert!(warned.contains("warning: no image is in val, and `isn publish` requires 1"), "{warned}");
+    refused(&sandbox, "val_min: the version has no val images, and each class must have 1");
+    // On purpose.
+    for (split, more) in [(drawn, "[gates]\nval_min = 0"), ("policy = \"keep\"", "")] {
+        let (sandbox, warned) = built(split, more);
+        assert!(!warned.contains("warning"), "{warned}");
+        sandbox.publish("out");
+    }
+}
+
+#[test]
 fn a_licence_that_says_nothing() {
     let sandbox = built("");
     let recipe = String::from_utf8(sandbox.read("grads-1.0.toml")).unwrap();

@@ -226,3 +226,60 @@ fn the_250_claims_about_imagebirds_conflict_where_they_are_known_to() {
         checked["decided"].as_array().unwrap().iter().map(|one| one["source_id"].as_str().unwrap()).collect();
     assert_eq!(removed, ["ILSVRC2012_val_00000128", "ILSVRC2012_val_00033186", "ILSVRC2012_val_00038324"]);
 }
+
+#[test]
+fn a_build_says_what_to_add_to_the_ledger() {
+    let sandbox = Sandbox::new();
+    sandbox.image_folder("raw", &CLASSES, 8);
+    sandbox.write("raw/ant/ant_3.png", b"no picture");
+    std::fs::create_dir(sandbox.path("recipes")).unwrap();
+    let recipe = |more: &str| {
+        sandbox.recipe("grads", "1.0", &CLASSES, more);
+        std::fs::rename(sandbox.path("grads-1.0.toml"), sandbox.path("recipes/grads.toml")).unwrap();
+    };
+    let build = ["build", "recipes/grads.toml", "--source", "raw", "--out", "out"];
+    recipe("");
+    let advised = |why: &str| {
+        let stderr = sandbox.isn(&build).fails(1, why).stderr;
+        let command = stderr.lines().find_map(|line| line.trim().strip_prefix("isn ledger add ")).unwrap();
+        assert!(
+            command.starts_with("recipes/corrections.csv ant/ant_3 remove --reason broken "),
+            "{command}"
+        );
+    };
+    advised("the recipe has no ledger");
+    recipe("[corrections]\nfile = \"corrections.csv\"");
+    sandbox.write(
+        "recipes/corrections.csv",
+        b"kind,source_id,says,labels,reason,source,reviewer,date,evidence\n",
+    );
+    advised("add a decision for each image to the recipe's ledger");
+
+    // The path, which the error shows first, is not the id.
+    let add = |id: &str| {
+        let decision = ["remove", "--reason", "broken", "--reviewer", "Ann"];
+        sandbox.isn(&[&["ledger", "add", "recipes/corrections.csv", id], &decision[..]].concat())
+    };
+    add("SOURCE_ID").fails(1, "SOURCE_ID only stands for");
+    assert_eq!(add("ant/ant_4").ok().stderr, "");
+    let warned = add("ant/ant_3.png").ok().stderr;
+    assert!(warned.contains("warning: ant/ant_3.png looks like a file"), "{warned}");
+    let checked = sandbox.isn(&["ledger", "check", "recipes/grads.toml", "--source", "raw"]);
+    checked.fails(8, "ant/ant_3.png: no such image in the source: an id is the path in the source");
+    sandbox.isn(&build).fails(1, "Change it to ant/ant_3 in the ledger");
+}
+
+#[test]
+fn a_path_is_no_id_of_imagenet() {
+    let sandbox = Sandbox::new();
+    let recipe = concat!(env!("CARGO_MANIFEST_DIR"), "/registry/recipes/demobirds");
+    let text = std::fs::read_to_string(format!("{recipe}/recipe.toml")).unwrap();
+    sandbox.write("recipe.toml", text.as_bytes());
+    std::fs::copy(format!("{recipe}/corrections.csv"), sandbox.path("corrections.csv")).unwrap();
+    sandbox.isn(&["ledger", "check", "recipe.toml"]).ok();
+    let id = "train/n01833805/n01833805_33.JPEG";
+    let decision = ["remove", "--reason", "broken", "--reviewer", "Ann"];
+    sandbox.isn(&[&["ledger", "add", "corrections.csv", id], &decision[..]].concat()).ok();
+    let why = format!("{id}: no such image in the source: an id is the file name without its extension");
+    sandbox.isn(&["ledger", "check", "recipe.toml"]).fails(8, &why);
+}

@@ -71,6 +71,17 @@ fn a_disk_that_is_too_small_is_told_before_anything_is_written() {
 }
 
 #[test]
+fn a_fetch_into_a_cache_that_is_too_small_fails() {
+    let (sandbox, pin) = Sandbox::published_large();
+    let server = Server::new(&sandbox.path("reg"));
+    let path = sandbox.path("home/cache");
+    let Some(_disk) = Disk::new(&path, "1m") else { return };
+    let ran = sandbox.isn(&["fetch", &pin, "--registry", &server.url]).fails(1, "are needed");
+    assert!(ran.stderr.contains("error: the cache ") && ran.stderr.contains("ISN_CACHE"), "{}", ran.stderr);
+    assert!(server.log().iter().all(|request| !request.path.ends_with(".tar.zst")));
+}
+
+#[test]
 fn a_disk_that_fills_up_meanwhile_leaves_no_tree() {
     let (sandbox, pin) = Sandbox::published_large();
     let server = Server::faulty(&sandbox.path("reg"), ".tar.zst", usize::MAX, Fault::Throttle(1_000_000));

@@ -216,3 +216,22 @@ fn where_a_statement_goes_is_looked_at_before_anything_is_said_in_the_log() {
     let twice = ["publish", "out", "--registry", "reg", "--key", "me", "--key", "me", "--dry-run"];
     sandbox.isn(&twice).fails(1, "given twice");
 }
+
+#[test]
+fn the_registry_in_the_binary_is_no_destination() {
+    let sandbox = Sandbox::built();
+    sandbox.isn(&["registry", "init", "reg"]).ok();
+    for args in [
+        &["publish", "out", "--registry", "bundled", "--key", "me"][..],
+        &["mirror", "reg", "bundled"],
+        &["mirror", "bundled", "bundled"],
+        &["registry", "init", "bundled"],
+        &["yank", "demobirds@1.0", "--reason", "none", "--registry", "bundled", "--key", "me"],
+    ] {
+        let ran = sandbox.isn(args).fails(1, "registry bundled: is the one inside isn, which is read-only");
+        assert!(ran.stderr.contains("write ./bundled"), "{}", ran.stderr);
+        assert!(!sandbox.path("bundled").exists(), "{args:?}");
+    }
+    sandbox.isn(&["publish", "out", "--registry", "./bundled", "--key", "me"]).ok();
+    assert!(sandbox.path("bundled/registry.json").exists());
+}

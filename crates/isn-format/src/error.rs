@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::dataset_ref::{DatasetRef, RefError};
 
-pub use kinds::{At, KeyFault, Missing, NetworkKind, There};
+pub use kinds::{At, KeyFault, Missing, NetworkKind, Overlap, There};
 
 /// The result of every fallible function of the library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -51,8 +51,10 @@ pub enum Error {
     Rejects {
         /// Each image with its reason.
         rejects: Vec<Reject>,
-        /// The ledger that the recipe names, if any.
-        ledger: Option<String>,
+        /// The ledger that the recipe names or, if it names none, where it could have one.
+        ledger: PathBuf,
+        /// Whether the recipe names it.
+        is_named: bool,
     },
     /// A folder is not a usable source.
     #[error("{}: {why}", root.display())]
@@ -79,6 +81,16 @@ pub enum Error {
         why: String,
         /// The kind of thing that exists.
         there: There,
+    },
+    /// A command would write into what it reads, or in its place. Exit code 1.
+    #[error("{} {how} {input}", output.display())]
+    Overlap {
+        /// The folder to write.
+        output: PathBuf,
+        /// How it lies to the input.
+        how: Overlap,
+        /// The folder that is read, with its noun.
+        input: String,
     },
     /// A file or folder has a name that isn reserves for its own, but isn did not make it. Exit code 1.
     #[error("{} {why}: isn uses and removes only what it made itself", path.display())]
@@ -267,6 +279,14 @@ pub enum Error {
         /// How many there are.
         free: u64,
     },
+    /// The cache cannot keep what a fetch brings, which is all that a fetch is for. Exit code 1.
+    #[error("the cache {} {why}", cache.display())]
+    NotKept {
+        /// The folder.
+        cache: PathBuf,
+        /// Why not, as a predicate.
+        why: String,
+    },
     /// A key cannot be used: its passphrase or another secret is missing or wrong.
     #[error("key {key}: {why}")]
     Key {
@@ -304,6 +324,8 @@ pub struct Mistake {
 pub struct Reject {
     /// Its path in the source.
     pub path: String,
+    /// Its source id, by which a ledger names it.
+    pub id: String,
     /// Why.
     pub reason: String,
 }

@@ -116,6 +116,14 @@ impl Recipe {
     }
 }
 
+impl Recipe {
+    /// Whether the version must have val images: the recipe draws some, and its gates do not say
+    /// `val_min = 0`.
+    pub fn needs_val(&self) -> bool {
+        self.gates.val_min > 0 && self.split.policy.draw().is_some()
+    }
+}
+
 /// Reads as much as possible and reports every mistake to `mistakes`. `None` is returned only after a mistake
 /// was reported.
 fn read(document: &Spanned<DeTable<'_>>, mistakes: &Mistakes<'_>) -> Option<Recipe> {

@@ -26,6 +26,14 @@ impl SourceKind {
         }
     }
 
+    /// Says what the id of a source image is, to follow "an id is".
+    pub fn id_is(self) -> &'static str {
+        match self {
+            SourceKind::Ilsvrc2012 => "the file name without its extension",
+            SourceKind::ImageFolder => "the path in the source without the extension",
+        }
+    }
+
     /// Returns the split of a source image in the source, as its id shows.
     pub fn origin(self, source_id: &str) -> Split {
         match self {

@@ -123,6 +123,14 @@ impl Plan {
         images.sort_unstable_by(|a, b| a.path.cmp(&b.path).then(a.source.cmp(&b.source)));
         check_collisions(&images, source, &mut problems);
         let mut warnings = check_classes(recipe, &images, &mut problems);
+        let has = |split| images.iter().any(|image: &Planned| image.split == split);
+        if recipe.needs_val() && has(Split::Train) && !has(Split::Val) {
+            warnings.push(format!(
+                "no image is in val, and `isn publish` requires {} of each class: raise [split] val, or set \
+                 [gates] val_min = 0",
+                recipe.gates.val_min
+            ));
+        }
         let draws = matches!(recipe.split.policy, SplitPolicy::Pool(_) | SplitPolicy::TopUp(_));
         if recipe.version.minor > 0 && draws && previous.is_none() {
             warnings.push(format!(
@@ -158,12 +166,21 @@ fn check_corrections(corrections: &Corrections, source: &Source, problems: &mut 
     for correction in corrections.iter() {
         let id = &correction.source_id;
         match (classes.get(id.as_str()), &correction.action) {
-            (None, _) => problems.push(format!("corrections: no image of the source has the id {id}")),
+            (None, _) => problems.push(no_such(source, id)),
             (Some(class), Action::Relabel(to)) if *class == to => {
                 problems.push(format!("corrections: {id} is of class {to} already: use keep"));
             }
             _ => {}
         }
+    }
+}
+
+/// Says that no image has this id and, if it is the path of one, which id that has.
+fn no_such(source: &Source, id: &str) -> String {
+    let why = format!("no image of the source has the id {id}: an id is {}", source.kind.id_is());
+    match source.images.iter().find(|image| image.path == id) {
+        Some(image) => format!("corrections: {why}. Change it to {} in the ledger", image.id),
+        None => format!("corrections: {why}. Correct that row of the ledger"),
     }
 }
 

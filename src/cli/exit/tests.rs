@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind};
 
-use isn_format::error::{At, KeyFault, Missing, Mistake, NetworkKind, Reject, There, chain};
+use isn_format::error::{At, KeyFault, Missing, Mistake, NetworkKind, Overlap, Reject, There, chain};
 
 use super::*;
 
@@ -69,9 +69,10 @@ fn rebuilt(cause: Blame) -> Error {
     Error::Rebuilt { what, why, differences: vec![difference], unsigned: &[] }
 }
 
-fn rejected(ledger: Option<&str>) -> Error {
-    let rejects = vec![Reject { path: "1.jpg".into(), reason: "is truncated".into() }];
-    Error::Rejects { rejects, ledger: ledger.map(Into::into) }
+fn rejected(is_named: bool) -> Error {
+    let (path, reason) = ("train/n01/n01_1.jpg".into(), "is truncated".into());
+    let rejects = vec![Reject { path, id: "n01_1".into(), reason }];
+    Error::Rejects { rejects, ledger: "recipes/birds/corrections.csv".into(), is_named }
 }
 
 fn refused(is_strangers: bool) -> Error {
@@ -92,8 +93,8 @@ fn examples() -> Vec<Error> {
             mistakes: vec![Mistake { line: Some(3), why: "is twice there".into() }],
         },
         Error::Source { .. } => Error::Source { root: "photos.tar".into(), why: "is not a folder".into() },
-        Error::Rejects { ledger: None, .. } => rejected(None),
-        Error::Rejects { ledger: Some(_), .. } => rejected(Some("corrections.csv")),
+        Error::Rejects { is_named: false, .. } => rejected(false),
+        Error::Rejects { is_named: true, .. } => rejected(true),
         Error::Gates { .. } => Error::Gates {
             what: "birds@1.0#b3:00".into(),
             findings: vec!["leakage: a.png and b.png show one picture".into()],
@@ -193,7 +194,14 @@ fn examples() -> Vec<Error> {
         Error::SourceNeeded { .. } => {
             Error::SourceNeeded { reference: "birds@1.0#b3:00".into(), why: "reg has no images".into() }
         },
+        Error::Overlap { .. } => {
+            let input = "the source folder birds".into();
+            Error::Overlap { output: "birds/out".into(), how: Overlap::IsIn, input }
+        },
         Error::NoRoom { .. } => Error::NoRoom { place: "birds".into(), needed: 2 << 30, free: 5 },
+        Error::NotKept { .. } => {
+            Error::NotKept { cache: "cache".into(), why: "has 5 B free, and 2.00 GiB are needed".into() }
+        },
         Error::Key { fault: KeyFault::Passphrase, .. } => key(KeyFault::Passphrase, "the passphrase is wrong"),
         Error::Key { fault: KeyFault::NewPassphrase, .. } =>
             key(KeyFault::NewPassphrase, "the two passphrases differ"),

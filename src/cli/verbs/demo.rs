@@ -24,6 +24,13 @@ pub(in crate::cli) enum DemoCommand {
 }
 
 impl Verb for DemoCommand {
+    fn kept(&self) -> Option<&'static str> {
+        Some(
+            "what was drawn is in a hidden folder beside the destination; the same command removes it and \
+             begins again",
+        )
+    }
+
     fn run(&self, run: &Run) -> Result<ExitCode> {
         let DemoCommand::Source { dir } = self;
         print_source(&run.output, &write_source(dir, &run.progress)?, dir);

@@ -48,8 +48,8 @@ pub(in crate::cli) struct ServeArgs {
     /// The time that running answers get after SIGTERM or SIGINT
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_age)]
     grace: u64,
-    /// The file of users who may publish: on each line NAME and the BLAKE3 of a token in hex [default:
-    /// nobody]
+    /// The file of users who may publish: on each line NAME and the BLAKE3 in hex of a token, which has at
+    /// least 16 characters [default: nobody]
     #[arg(long, value_name = "FILE")]
     publish_tokens: Option<PathBuf>,
     /// The maximum size of staged objects per token, for example 500M or 64G

@@ -364,6 +364,20 @@ fn isn_publishes_to_a_server() {
 }
 
 #[test]
+fn a_token_that_is_too_short_is_refused_with_the_reason() {
+    let sandbox = Sandbox::built();
+    sandbox.isn(&["registry", "init", "reg"]).ok();
+    let publish = |token: &str| {
+        sandbox.write("tokens", format!("ci {}\n", blake3::hash(token.as_bytes())).as_bytes());
+        let served = serve(&sandbox, &[]);
+        let mut command = sandbox.command(&["publish", "out", "--registry", &served.url, "--key", "me"]);
+        ran(command.env("ISN_TOKENS", tokens_for(&served.url, token)).output().unwrap())
+    };
+    publish("secret").fails(1, "is not one that it knows: it has fewer than 16 characters");
+    publish("secretsecretsecr").ok();
+}
+
+#[test]
 fn uploads_and_statements_do_not_disturb_each_other() {
     let (sandbox, statements, packs) = prepared();
     let served = serve(&sandbox, &[]);

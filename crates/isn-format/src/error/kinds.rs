@@ -1,6 +1,8 @@
 //! The kinds in [`Error`](super::Error): they determine the help that is printed, so that nobody has to match
 //! the text of a message.
 
+use std::fmt;
+
 /// Where bytes were that are not what they must be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum At {
@@ -32,6 +34,27 @@ pub enum KeyFault {
     Agent,
     /// The file is not a key that isn can use.
     Unusable,
+}
+
+/// How an output lies to an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overlap {
+    /// They are one folder.
+    Is,
+    /// The output is in the input.
+    IsIn,
+    /// The input is in the output.
+    Contains,
+}
+
+impl fmt::Display for Overlap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Overlap::Is => "is",
+            Overlap::IsIn => "is in",
+            Overlap::Contains => "contains",
+        })
+    }
 }
 
 /// Why a request gave nothing usable.

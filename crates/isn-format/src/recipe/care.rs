@@ -22,7 +22,8 @@ pub struct CorrectionsSpec {
 pub struct Gates {
     /// Whether the same picture must not be in two splits.
     pub leakage: bool,
-    /// The minimum number of val images of each class, if there are any val images.
+    /// The minimum number of val images of each class, if there are any val images or the recipe
+    /// [needs them](super::Recipe::needs_val).
     pub val_min: u32,
     /// The minimum and maximum part of each class's images that is val, if there are any val images.
     pub val_range: Option<(Fraction, Fraction)>,

@@ -4,20 +4,22 @@
 mod names;
 mod pins;
 
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub(crate) use names::unanswered;
 use pins::is_yanked;
 
 use crate::cache::Cache;
+use crate::files;
 use crate::known_logs::{KnownLog, KnownLogs};
 use crate::registry::log::{LogView, WitnessPolicy};
-use crate::registry::{BUNDLED, Head, Registry, Snapshot};
+use crate::registry::{BUNDLED, Head, Registry, Snapshot, folder_of};
 use crate::transport::Access;
 use crate::transport::trace::without_secrets;
 use crate::trust::{Known, RegistryId, TrustStore, Trusted};
 use isn_format::dataset_ref::{DatasetRef, Name, Version, VersionId};
-use isn_format::error::{Error, Missing, NetworkKind, Result};
+use isn_format::error::{Error, Missing, NetworkKind, Overlap, Result};
 use isn_format::key::PublicKey;
 use isn_format::log::{History, LogKey, Rejected, Released, SignedCheckpoint, leaf_hash};
 use isn_format::release::{Release, unknown_signer};
@@ -71,6 +73,18 @@ impl Client {
         // A mirror that cannot be opened is no reason to fail before it is needed.
         let mirrors = others.filter_map(|other| Registry::open(other, &self.access).ok());
         Ok(registry.with_cache(self.cache.clone().filter(|_| is_remote)).with_mirrors(mirrors))
+    }
+
+    /// Checks that a folder to write is none of the registries.
+    ///
+    /// # Errors
+    /// [`Error::Overlap`] if it is one. It may be in one: readers ignore files that they do not know.
+    pub fn check_is_no_registry(&self, output: &Path) -> Result<()> {
+        let is_it = |folder: &&Path| files::overlap(output, folder) == Some(Overlap::Is);
+        match self.locations.iter().filter_map(|location| folder_of(location)).find(is_it) {
+            Some(registry) => files::check_apart(output, "the registry", registry),
+            None => Ok(()),
+        }
     }
 
     /// Returns the version that `reference` means, from the first registry that has it.

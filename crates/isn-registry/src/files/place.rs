@@ -8,7 +8,7 @@ use super::mount::mounted_below;
 use super::{is_same, parent, sync_dir};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
-use isn_format::error::{Error, Result, There};
+use isn_format::error::{Error, Overlap, Result, There};
 
 /// Returns the path of a file or folder itself: a slash or `/.` at its end would mean the target of a
 /// symlink. `NAME/..` is removed where `NAME` does not exist, so that nothing is created there.
@@ -29,6 +29,30 @@ pub fn place(path: &Path) -> PathBuf {
     let found =
         if plain.ends_with("..") { plain.canonicalize() } else { std::path::absolute(or_here(&plain)) };
     found.unwrap_or(plain)
+}
+
+/// Returns how a folder to write, which need not exist, lies to a folder that is read; `None` if neither is
+/// in the other.
+pub fn overlap(output: &Path, input: &Path) -> Option<Overlap> {
+    let input = or_here(input).canonicalize().ok()?;
+    let output = std::path::absolute(place(output)).ok()?;
+    let there = output.ancestors().find(|above| above.exists())?;
+    let output = there.canonicalize().ok()?.join(output.strip_prefix(there).ok()?);
+    match (output.starts_with(&input), input.starts_with(&output)) {
+        (true, true) => Some(Overlap::Is),
+        (true, false) => Some(Overlap::IsIn),
+        (false, true) => Some(Overlap::Contains),
+        (false, false) => None,
+    }
+}
+
+/// Checks that neither a folder to write nor a folder that is read, called `noun`, is in the other.
+///
+/// # Errors
+/// [`Error::Overlap`] if one is.
+pub fn check_apart(output: &Path, noun: &str, input: &Path) -> Result<()> {
+    let Some(how) = overlap(output, input) else { return Ok(()) };
+    Err(Error::Overlap { output: output.to_path_buf(), how, input: format!("{noun} {}", input.display()) })
 }
 
 /// Returns the path, or `.` for an empty one.

@@ -79,7 +79,10 @@ pub fn export(client: &Client, options: &ExportOptions<'_>, progress: &dyn Progr
         return tree(client, options, progress);
     }
     // An output folder that the user named can be checked before anything is fetched.
-    options.to.map_or(Ok(()), |to| check_free(&files::place(to)))?;
+    options.to.map_or(Ok(()), |to| {
+        client.check_is_no_registry(to)?;
+        check_free(&files::place(to))
+    })?;
     let (reference, selection) = (options.reference, options.selection);
     let mut opening =
         LoadOptions { reference, selection, verify: Verify::Once, jobs: options.jobs, anew: false };

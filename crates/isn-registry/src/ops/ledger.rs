@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::files;
 use crate::ledger_file;
-use crate::source::Source;
+use crate::source::{Source, image_stem};
 use isn_format::class::ClassId;
 use isn_format::corrections::Corrections;
 use isn_format::error::{Error, Result};
@@ -33,6 +33,12 @@ pub fn add(path: &Path, row: &Row) -> Result<()> {
     let text = Ledger::new(vec![row.clone()]).to_csv();
     Ledger::parse("the row", &text)?;
     ledger_file::append(path, std::slice::from_ref(row)).map(drop)
+}
+
+/// Whether a source id ends like the name of an image file: probably somebody took a path for an id, which
+/// has no extension.
+pub fn looks_like_a_file(source_id: &str) -> bool {
+    image_stem(source_id).is_some()
 }
 
 /// The outcome of an import.
@@ -130,11 +136,15 @@ pub fn check(recipe_path: &Path, source: Option<&Path>) -> Result<CheckReport> {
     }
     let of = images.iter().map(|(id, class)| (id.as_str(), class));
     let Settled { corrections, open, mut problems } = spec.policy.settle(&ledger, &recipe.classes, of);
-    if source.is_some() {
-        let here: BTreeSet<&str> = images.iter().map(|(id, _)| id.as_str()).collect();
-        let absent = corrections.iter().filter(|one| !here.contains(one.source_id.as_str()));
-        problems.extend(absent.map(|one| format!("{}: no such image in the source", one.source_id)));
-    }
+    let here: BTreeSet<&str> = images.iter().map(|(id, _)| id.as_str()).collect();
+    let absent = |id: &str| match source {
+        Some(_) => !here.contains(id),
+        // Names do not tell whether a file exists, but a path is the id of no image of ILSVRC2012.
+        None => id.contains('/') || looks_like_a_file(id),
+    };
+    let absent = corrections.iter().map(|one| one.source_id.as_str()).filter(|id| absent(id));
+    let id_is = recipe.source.id_is();
+    problems.extend(absent.map(|id| format!("{id}: no such image in the source: an id is {id_is}")));
     Ok(CheckReport {
         ledger: path.display().to_string(),
         rows: ledger.rows().len(),

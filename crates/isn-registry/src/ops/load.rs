@@ -197,7 +197,8 @@ impl Opening<'_> {
     fn fetched(mut self, head: Head) -> Result<Dataset> {
         let snapshot = self.runtime.block_on(complete(&self.registry, head))?;
         let mut packs = self.runtime.block_on(self.registry.packs(&snapshot))?;
-        self.registry.keep_pin(&snapshot);
+        // A pin that is not kept is asked for again.
+        let _ = self.registry.keep_pin(&snapshot);
         if let Some(cache) = &self.client.cache {
             self.registry = self.registry.with_cache(Some(cache.clone()));
         }

@@ -15,7 +15,7 @@ use crate::registry::append::place_of;
 use crate::registry::log::LogView;
 use crate::registry::publish::{RegistryWriter, check_free, read_about};
 use crate::registry::store::Store;
-use crate::registry::{About, Registry, Snapshot, layout};
+use crate::registry::{About, Registry, Snapshot, folder_of, layout};
 use crate::steps::objects::packs_of;
 use crate::transport::runtime;
 use crate::trust::Known;
@@ -110,6 +110,7 @@ struct Mirror<'a> {
 /// registry.
 ///
 /// # Errors
+/// [`Error::Overlap`] if one of the two folders is in the other;
 /// [`Error::Trust`] if the source's log is not as trusted or remembered, or `store` has another one;
 /// [`Error::Invalid`] or [`Error::NotFound`] if a dataset of `options.only` cannot be copied;
 /// [`Error::Unfinished`] with the reason if copying was interrupted.
@@ -119,6 +120,9 @@ pub fn mirror(
     store: Box<dyn Store>,
     progress: &dyn Progress,
 ) -> Result<MirrorReport> {
+    if let (Some(from), Some(to)) = (folder_of(options.source), folder_of(store.name())) {
+        files::check_apart(to, "the registry", from)?;
+    }
     let source = client.open(options.source)?;
     let (log_key, view, is_claimed, about) = runtime()?.block_on(async {
         let belief = client.belief(&source).await?;

@@ -154,7 +154,8 @@ fn all_problems_come_at_once() {
     assert_eq!(
         problems(plan(&recipe, &rows, &source)),
         [
-            "corrections: no image of the source has the id nobody",
+            "corrections: no image of the source has the id nobody: an id is the path in the source without \
+             the extension. Correct that row of the ledger",
             "corrections: train/a/Up is of class a already: use keep",
             "train/a/x y.jpg: path 'train/a/x y.png' has a character outside A-Z a-z 0-9 . _ -: rename or remove it",
             "train/b/con.jpg: path 'train/b/con.png' has a segment that is a device name on Windows: rename or remove it",

@@ -17,7 +17,7 @@ use super::segment::{MAX_GAP, Segment};
 use crate::cache::{Fate, NewPiece, Piece};
 use crate::transport::pace::Patience;
 use isn_format::digest::Digest;
-use isn_format::error::{Error, NetworkKind, Result};
+use isn_format::error::{Error, NetworkKind, Result, chain};
 use isn_format::object::ObjectKind;
 use isn_format::pack::Entry;
 
@@ -300,22 +300,28 @@ impl<'a> Round<'a> {
 }
 
 /// Keeps the bytes of a request in the cache, if there is one. A cache that is full or read-only costs time
-/// later, but is no error.
-struct Keeper(Option<NewPiece>);
+/// later, but is no error here.
+struct Keeper<'a> {
+    registry: &'a Registry,
+    piece: Option<NewPiece>,
+}
 
-impl Keeper {
-    fn new(registry: &Registry, shard: &Digest, start: u64) -> Self {
-        Keeper(registry.keeping().and_then(|cache| cache.new_piece(shard, start).ok()))
+impl<'a> Keeper<'a> {
+    fn new(registry: &'a Registry, shard: &Digest, start: u64) -> Self {
+        let piece = registry.keeping().map(|cache| cache.new_piece(shard, start));
+        let piece = piece.and_then(|piece| piece.map_err(|e| registry.note_unkept(chain(&e))).ok());
+        Keeper { registry, piece }
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        if self.0.as_mut().is_some_and(|piece| piece.write(bytes).is_err()) {
-            self.0 = None;
+        if let Some(Err(e)) = self.piece.as_mut().map(|piece| piece.write(bytes)) {
+            self.registry.note_unkept(e.to_string());
+            self.piece = None;
         }
     }
 
     fn fate(&self) -> Option<Arc<Fate>> {
-        self.0.as_ref().map(NewPiece::fate)
+        self.piece.as_ref().map(NewPiece::fate)
     }
 }
 

@@ -132,6 +132,25 @@ impl Registry {
         }
     }
 
+    /// Whether the cache has everything about a version that a pull without a network needs besides the
+    /// images: the objects that describe it, its pin, and its packs and their list.
+    pub fn has_kept(&self, snapshot: &Snapshot, packs: &Packs) -> bool {
+        let Some(cache) = &self.cache else { return false };
+        let manifest = &snapshot.head.manifest;
+        let (manifest_ref, objects) = (snapshot.head.manifest_ref, &manifest.objects);
+        let described = [
+            (ObjectKind::Manifest, manifest_ref),
+            (ObjectKind::Index, objects.index),
+            (ObjectKind::Classes, objects.classes),
+        ];
+        let (hints, longest) =
+            ([layout::pin(&manifest.dataset), layout::packs(&packs.manifest)], Pack::max_len(packs.images));
+        let has_pack = |pack| cache.object(ObjectKind::Pack, pack, longest).is_some();
+        described.iter().all(|(kind, of)| cache.object(*kind, &of.blake3, of.length).is_some())
+            && packs.list.digests.iter().all(has_pack)
+            && hints.iter().all(|hint| cache.hint(hint).is_some())
+    }
+
     /// Returns the packs of the version with the manifest `manifest` and the number of `images`, without
     /// checking which images they contain.
     ///

@@ -90,6 +90,16 @@ impl Registry {
         self.keeps_nothing.store(true, Ordering::Relaxed);
     }
 
+    /// Records why bytes of a shard could not be kept in the cache.
+    pub(super) fn note_unkept(&self, why: String) {
+        self.unkept.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
+    }
+
+    /// Returns why bytes of a shard could not be kept in the cache; `None` if all could.
+    pub fn unkept(&self) -> Option<String> {
+        self.unkept.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The cache to keep bytes of shards in, if they are to be kept.
     pub(super) fn keeping(&self) -> Option<&Cache> {
         self.cache.as_ref().filter(|_| !self.keeps_nothing.load(Ordering::Relaxed))
@@ -256,10 +266,13 @@ impl Registry {
 
     /// Keeps in the cache which manifest a dataset hash has, so that its pin needs no network later. The
     /// objects that describe the version were kept when they were read.
-    pub fn keep_pin(&self, snapshot: &Snapshot) {
+    ///
+    /// # Errors
+    /// Fails if the cache cannot be written to.
+    pub fn keep_pin(&self, snapshot: &Snapshot) -> Result<()> {
         let (manifest, pin) = (&snapshot.head.manifest_ref, layout::pin(&snapshot.head.manifest.dataset));
         let hint = format!("{} {}\n", manifest.blake3, manifest.length);
-        let _ = self.cache.as_ref().map(|cache| cache.keep_hint(&pin, hint.as_bytes()));
+        self.cache.as_ref().map_or(Ok(()), |cache| cache.keep_hint(&pin, hint.as_bytes()))
     }
 
     /// Returns the version of a dataset hash from the cache alone. Any manifest with that dataset hash will

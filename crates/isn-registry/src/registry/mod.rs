@@ -16,7 +16,8 @@ pub mod store;
 
 pub use lists::Packs;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use locations::{Complaints, Location};
@@ -117,6 +118,8 @@ pub struct Registry {
     mirrors: Vec<Location>,
     cache: Option<Cache>,
     keeps_nothing: AtomicBool,
+    /// Why bytes of a shard could not be kept in the cache.
+    unkept: Mutex<Option<String>>,
     complaints: Complaints,
     fetched: AtomicU64,
 }
@@ -208,6 +211,11 @@ fn open_bucket(id: &RegistryId, _: &Access) -> Result<Box<dyn Transport>> {
     Err(transport::no_buckets(id.as_str()))
 }
 
+/// Returns the folder that a location names; `None` if it is a URL or the bundled registry.
+pub fn folder_of(location: &str) -> Option<&Path> {
+    (location != BUNDLED && !location.contains("://")).then(|| Path::new(location))
+}
+
 impl Registry {
     /// Opens the registry at `location`: `bundled`, an `http(s)://` URL, a bucket or a folder.
     ///
@@ -256,6 +264,7 @@ impl Registry {
             mirrors: Vec::new(),
             cache: None,
             keeps_nothing: AtomicBool::new(false),
+            unkept: Mutex::default(),
             complaints: Complaints::default(),
             fetched: AtomicU64::new(0),
         }

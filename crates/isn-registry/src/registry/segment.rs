@@ -45,6 +45,11 @@ impl Segment<'_> {
         self.frames.is_empty()
     }
 
+    /// The images that it brings.
+    pub fn images(&self) -> impl Iterator<Item = Digest> {
+        self.frames.iter().map(|entry| entry.blake3)
+    }
+
     /// Whether it needs the network or a local registry, rather than the cache.
     pub fn is_remote(&self) -> bool {
         self.piece.is_none()

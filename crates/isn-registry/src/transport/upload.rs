@@ -16,6 +16,9 @@ use super::{Access, failure, http, pace, trace};
 use crate::files;
 use isn_format::error::{Error, NetworkKind, Result};
 
+/// The minimum length of a token that `isn serve` knows, in characters: `openssl rand -hex 16` makes twice as
+/// many.
+pub const SHORTEST_TOKEN: usize = 16;
 /// How many bytes of a file to read at a time.
 const PIECE: usize = 64 << 10;
 /// The minimum time to wait for the response to statements: the server checks the version, and may have to
@@ -173,7 +176,13 @@ impl Upload {
     async fn refused(&self, url: &str, answer: Response) -> Error {
         let status = answer.status();
         let words = self.read_answer(url, answer).await.unwrap_or_default();
-        refused(url, status, &words)
+        match refused(url, status, &words) {
+            Error::Token { server, why } if self.token.len() < "Bearer ".len() + SHORTEST_TOKEN => {
+                let why = format!("{why}: it has fewer than {SHORTEST_TOKEN} characters");
+                Error::Token { server, why }
+            }
+            error => error,
+        }
     }
 }
 

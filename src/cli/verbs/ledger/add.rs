@@ -17,7 +17,7 @@ use isn_format::class::ClassId;
 use isn_format::error::{Error, Result};
 use isn_format::ledger::date::timestamp;
 use isn_format::ledger::{Claim, Decision, Reason, Row, Says, Verdict};
-use isn_registry::ops::ledger::add;
+use isn_registry::ops::ledger::{add, looks_like_a_file};
 
 /// Arguments of `isn ledger add`.
 #[derive(Debug, Args)]
@@ -25,7 +25,8 @@ pub(in crate::cli) struct AddArgs {
     /// The ledger, which is made if it does not exist
     #[arg(value_name = "LEDGER")]
     ledger: PathBuf,
-    /// The source id of the image, for example ILSVRC2012_val_00000318
+    /// The source id of the image, for example ILSVRC2012_val_00000318: for ImageNet the file name, for an
+    /// imagefolder the path in the source, without the extension
     #[arg(value_name = "ID")]
     source_id: String,
     /// The decision: keep, remove, relabel, unsure or withdraw. With --claim: label, several, none or unclear
@@ -58,6 +59,13 @@ pub(in crate::cli) struct AddArgs {
 impl Verb for AddArgs {
     fn run(&self, run: &Run) -> Result<ExitCode> {
         let row = self.row()?;
+        if looks_like_a_file(&self.source_id) {
+            run.output.warn([format!(
+                "{} looks like a file, and a source id has no extension: `isn ledger check` finds ids that \
+                 no image has",
+                self.source_id
+            )]);
+        }
         add(&self.ledger, &row)?;
         print(&run.output, &self.ledger, &row);
         Ok(ExitCode::SUCCESS)
@@ -72,6 +80,9 @@ impl AddArgs {
         let date = self.date.clone().unwrap_or(now);
         let source = self.source.clone().unwrap_or_default();
         let wrong = |why: &str| Error::invalid(format!("'{what}'"), why);
+        if source_id == "SOURCE_ID" {
+            return Err(Error::invalid("ID", "SOURCE_ID only stands for the source id of an image"));
+        }
         if self.claim {
             let says = match (what.as_str(), &labels[..]) {
                 ("label", [class]) => Says::Label(class.clone()),

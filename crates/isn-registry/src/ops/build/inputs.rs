@@ -1,6 +1,6 @@
 //! [`Inputs`]: what a build reads besides images.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokio::runtime::Runtime;
 
@@ -27,6 +27,8 @@ pub struct Inputs {
     pub(super) recipe: Recipe,
     pub(super) ledger_bytes: Option<Vec<u8>>,
     pub(super) ledger: Ledger,
+    /// The ledger's file, or where the recipe could have one.
+    pub(super) ledger_path: PathBuf,
     pub(super) groups_bytes: Option<Vec<u8>>,
     pub(super) groups: Groups,
     pub(super) previous: Option<Assignments>,
@@ -47,13 +49,14 @@ impl Inputs {
             let path = files::parent(recipe_path).join(file);
             Ok((path.display().to_string(), files::read_capped(&path, u64::MAX)?))
         };
+        let ledger_path = files::parent(recipe_path).join(ledger_name(&recipe));
         let ledger = recipe.corrections.as_ref().map(|spec| beside(&spec.file)).transpose()?;
         let groups = recipe.split.groups.as_deref().map(beside).transpose()?;
         let previous = match &recipe.split.previous {
             Some(digest) => Some(find_assignments(&transport::runtime()?, digest, client)?),
             None => None,
         };
-        Self::new(text, recipe, ledger, groups, previous)
+        Self::new(text, recipe, (ledger_path, ledger), groups, previous)
     }
 
     /// Reads the inputs from the objects of a version, to build it again.
@@ -84,13 +87,14 @@ impl Inputs {
             })?),
             None => None,
         };
-        Self::new(text, recipe, ledger, groups, previous)
+        let ledger_path = PathBuf::from(ledger_name(&recipe));
+        Self::new(text, recipe, (ledger_path, ledger), groups, previous)
     }
 
     fn new(
         text: String,
         recipe: Recipe,
-        ledger: Option<Named>,
+        (ledger_path, ledger): (PathBuf, Option<Named>),
         groups: Option<Named>,
         previous: Option<Assignments>,
     ) -> Result<Self> {
@@ -103,7 +107,7 @@ impl Inputs {
             None => (Groups::default(), None),
         };
         let recipe_bytes = text.into_bytes();
-        Ok(Inputs { recipe_bytes, recipe, ledger_bytes, ledger, groups_bytes, groups, previous })
+        Ok(Inputs { recipe_bytes, recipe, ledger_bytes, ledger, ledger_path, groups_bytes, groups, previous })
     }
 
     /// Settles the ledger for the images of `source`.
@@ -117,6 +121,11 @@ impl Inputs {
         let mistakes = settled.problems.into_iter().map(|why| Mistake { line: None, why }).collect();
         Err(Error::Mistakes { what: format!("ledger {}", spec.file), mistakes })
     }
+}
+
+/// The file name of a recipe's ledger, or a name for one if it has none.
+fn ledger_name(recipe: &Recipe) -> &str {
+    recipe.corrections.as_ref().map_or("corrections.csv", |spec| &spec.file)
 }
 
 /// What messages call an input, and its bytes.

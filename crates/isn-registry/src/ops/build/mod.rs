@@ -131,12 +131,14 @@ struct Done {
 /// # Errors
 /// [`Error::Mistakes`] if the recipe and the source do not fit each other; [`Error::Rejects`] with every
 /// image that cannot be built; [`Error::Rebuilt`] if the source cannot give `options.expected`;
-/// [`Error::Exists`] if something else is at `options.out`, or another build is running; [`Error::Source`] or
-/// [`Error::Io`] if the source cannot be read.
+/// [`Error::Exists`] if something else is at `options.out`, or another build is running;
+/// [`Error::Overlap`] if that or the source is in the other; [`Error::Source`] or [`Error::Io`] if the source
+/// cannot be read.
 pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(BuildReport, bool)> {
     isn_pixels::self_check().map_err(|e| Error::Internal(e.to_string()))?;
     let inputs = options.inputs;
     let recipe = &inputs.recipe;
+    files::check_apart(options.out, "the source folder", options.source)?;
     let source = expected::open_source(options)?;
     progress.tell(&format!("source: {}", source.layout));
     let dropped = too_small(recipe, &source, options.jobs, progress)?;
@@ -156,8 +158,8 @@ pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(Bui
         made => made?,
     };
     if !rejects.is_empty() {
-        let ledger = recipe.corrections.as_ref().map(|spec| spec.file.to_string());
-        return Err(Error::Rejects { rejects, ledger });
+        let (ledger, is_named) = (inputs.ledger_path.clone(), recipe.corrections.is_some());
+        return Err(Error::Rejects { rejects, ledger, is_named });
     }
     let (rows, pack, output) = journal.into_parts()?;
     let report = describe(&output.root, inputs, &settled, &source, &plan, rows, &pack, dropped, job)?;
@@ -270,7 +272,9 @@ fn make_images(
                 journal.push(row(remaining[at], &image.id, &done), &done.frame)?
             }
             Made::Built(_) | Made::Unneeded => {}
-            Made::Rejected(reason) => rejects.push(Reject { path: image.path.clone(), reason }),
+            Made::Rejected(reason) => {
+                rejects.push(Reject { path: image.path.clone(), id: image.id.clone(), reason })
+            }
         }
         progress.advance(1);
         Ok::<(), Error>(())

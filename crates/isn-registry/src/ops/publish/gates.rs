@@ -68,7 +68,7 @@ fn objects(output: &BuildOutput) -> Result<(Recipe, Vec<String>)> {
     };
     let mut findings = Vec::new();
     licence(&snapshot.head.manifest.licence, &mut findings);
-    val(&snapshot.head.manifest.splits, &recipe.gates, &mut findings);
+    val(&snapshot.head.manifest.splits, &recipe.gates, recipe.needs_val(), &mut findings);
     replay(snapshot, &recipe, &ledger, &assignments, &mut findings);
     divided(snapshot, &groups, &mut findings);
     Ok((recipe, findings))
@@ -83,9 +83,22 @@ fn licence(licence: &str, findings: &mut Vec<String>) {
     }
 }
 
-/// Each class must have enough val images, if the version has any.
-fn val(splits: &BTreeMap<Split, BTreeMap<ClassId, u64>>, gates: &Gates, findings: &mut Vec<String>) {
-    let Some(val) = splits.get(&Split::Val) else { return };
+/// Each class must have enough val images, if the version has any or is `needed` to.
+fn val(
+    splits: &BTreeMap<Split, BTreeMap<ClassId, u64>>,
+    gates: &Gates,
+    needed: bool,
+    findings: &mut Vec<String>,
+) {
+    let Some(val) = splits.get(&Split::Val) else {
+        if needed && splits.contains_key(&Split::Train) {
+            findings.push(format!(
+                "val_min: the version has no val images, and each class must have {}",
+                gates.val_min
+            ));
+        }
+        return;
+    };
     let classes: BTreeSet<&ClassId> = splits.values().flat_map(BTreeMap::keys).collect();
     for class in classes {
         let n = val.get(class).copied().unwrap_or(0);
@@ -187,11 +200,12 @@ mod tests {
         let class = |id: &str| id.parse::<ClassId>().unwrap();
         let counts = |a: u64, b: u64| BTreeMap::from([(class("a"), a), (class("b"), b)]);
         let splits = BTreeMap::from([(Split::Train, counts(80, 95)), (Split::Val, counts(20, 5))]);
-        let told = |gates: &Gates, splits| {
+        let told_if = |needed, gates: &Gates, splits| {
             let mut findings = Vec::new();
-            val(splits, gates, &mut findings);
+            val(splits, gates, needed, &mut findings);
             findings
         };
+        let told = |gates: &Gates, splits| told_if(false, gates, splits);
         assert_eq!(told(&Gates::default(), &splits), [""; 0]);
         let strict = Gates {
             val_min: 10,
@@ -207,5 +221,11 @@ mod tests {
         );
         let no_val = BTreeMap::from([(Split::Train, counts(80, 95))]);
         assert_eq!(told(&strict, &no_val), [""; 0]);
+        assert_eq!(
+            told_if(true, &strict, &no_val),
+            ["val_min: the version has no val images, and each class must have 10"]
+        );
+        let test_alone = BTreeMap::from([(Split::Test, counts(80, 95))]);
+        assert_eq!(told_if(true, &strict, &test_alone), [""; 0]);
     }
 }

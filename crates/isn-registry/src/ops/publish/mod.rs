@@ -15,8 +15,10 @@ pub use send::{SendOptions, send};
 use self::build_output::{BuildOutput, StoredObject};
 use self::release::{Lack, Signed};
 use super::registry::DESCRIPTION;
+use crate::files;
 use crate::progress::{Progress, Unit};
 use crate::registry::append::{OwnLog, log_to_write};
+use crate::registry::folder_of;
 use crate::registry::layout;
 use crate::registry::log::WitnessPolicy;
 use crate::registry::publish::{RegistryWriter, check_free};
@@ -24,7 +26,7 @@ use crate::registry::store::Store;
 use crate::steps::submit::{Fate, collect, collected_in};
 use crate::trust::Known;
 use isn_format::dataset_ref::DatasetRef;
-use isn_format::error::Result;
+use isn_format::error::{Overlap, Result};
 use isn_format::key::{PublicKey, Signer};
 use isn_format::log::{History, LogKey};
 use isn_format::object::ObjectKind;
@@ -112,6 +114,11 @@ pub fn publish(
     known: Known<'_>,
     progress: &dyn Progress,
 ) -> Result<PublishReport> {
+    if let Some(registry) = folder_of(store.name())
+        && matches!(files::overlap(registry, options.build), Some(Overlap::Is | Overlap::IsIn))
+    {
+        files::check_apart(registry, "the build", options.build)?;
+    }
     let there = log_to_write(store.as_ref(), known)?;
     let is_registry = there.is_some();
     if !is_registry {

@@ -79,7 +79,8 @@ pub struct PullReport {
 /// Pulls a version.
 ///
 /// # Errors
-/// [`Error::Exists`] if something else is at the destination; [`Error::NotFound`] if the version does not
+/// [`Error::Exists`] if something else is at the destination; [`Error::Overlap`] if that and the source or a
+/// registry overlap; [`Error::NotFound`] if the version does not
 /// exist or has no part that is selected; [`Error::NoRoom`] if the disk is too full; [`Error::SourceNeeded`]
 /// or [`Error::Withdrawn`] if the images are not to be had; [`Error::Rebuilt`] if `options.source` does not
 /// give the version; [`Error::Trust`], [`Error::Integrity`] or [`Error::Network`] if a registry is not
@@ -93,6 +94,8 @@ pub fn pull(client: &Client, options: PullOptions<'_>, progress: &dyn Progress) 
         None => PathBuf::from(format!("{}-{}", snapshot.head.manifest.name, snapshot.head.manifest.version)),
     };
     (options.may_be_at)(&to)?;
+    options.source.map_or(Ok(()), |source| files::check_apart(&to, "the source folder", source))?;
+    client.check_is_no_registry(&to)?;
     let pull = Pull { runtime: &runtime, client, registry, snapshot, to, options: &options, progress };
     pull.run()
 }
@@ -152,7 +155,8 @@ impl Pull<'_> {
             let said = self.renew_provenance()?;
             self.snapshot.head.warnings.extend(said);
         }
-        self.registry.keep_pin(&self.snapshot);
+        // A pin that is not kept is asked for again.
+        let _ = self.registry.keep_pin(&self.snapshot);
         self.snapshot.head.warnings.extend(self.registry.complaints());
         let was_there = written.is_none();
         let Written { reused_images, replaced, .. } =
