@@ -5,6 +5,7 @@
 mod images;
 
 use std::collections::HashSet;
+use std::path::Path;
 
 use images::Accounts;
 
@@ -136,6 +137,7 @@ pub fn mirror(
         Ok((anchor, view, belief.log.is_none(), bytes))
     })?;
     let versions = chosen(&view, options.only)?;
+    check_not_inside(store.as_ref(), options.source)?;
     let marker = format!("{log_key}\n");
     check_is_known_by(store.as_ref(), client.known(), &log_key)?;
     let before = check_destination(store.as_ref(), &view, &marker)?;
@@ -257,6 +259,16 @@ fn check_is_known_by(store: &dyn Store, known: Known<'_>, log: &LogKey) -> Resul
         Some(place) => known.log_to_write(&place, Some(log)).map(drop),
         None => Ok(()),
     }
+}
+
+/// Refuses a destination inside the folder of the source, which would then contain files that are not its own.
+fn check_not_inside(store: &dyn Store, source: &str) -> Result<()> {
+    let (Some(folder), source) = (store.folder(), Path::new(source)) else { return Ok(()) };
+    if source.is_dir() && files::is_in(folder, source) && !files::is_in(source, folder) {
+        let why = "is inside the registry that is to be mirrored: choose another place";
+        return Err(Error::invalid(format!("folder {}", store.name()), why));
+    }
+    Ok(())
 }
 
 /// Returns the number of entries that the destination has of the same log. Fails if the destination is
