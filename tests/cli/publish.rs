@@ -216,3 +216,25 @@ fn where_a_statement_goes_is_looked_at_before_anything_is_said_in_the_log() {
     let twice = ["publish", "out", "--registry", "reg", "--key", "me", "--key", "me", "--dry-run"];
     sandbox.isn(&twice).fails(1, "given twice");
 }
+
+#[test]
+fn a_statement_is_not_written_into_the_registry_that_is_made() {
+    let sandbox = Sandbox::built();
+    for (registry, file) in [("new", "new"), ("new", "./new/"), ("empty", "empty/statement")] {
+        fs::create_dir_all(sandbox.path("empty")).unwrap();
+        let args = ["publish", "out", "--registry", registry, "--key", "me", "--statement", file];
+        sandbox.isn(&args).fails(1, "is in the registry that is to be made");
+        assert!(!sandbox.path("new").exists());
+    }
+    assert!(fs::read_dir(sandbox.path("empty")).unwrap().next().is_none());
+}
+
+#[test]
+fn a_file_does_not_become_a_registry() {
+    let sandbox = Sandbox::new();
+    sandbox.write("file", b"mine");
+    for args in [&["list", "--registry", "file"][..], &["mirror", "file", "m"]] {
+        let ran = sandbox.isn(args).fails(6, "registry.json is not in file");
+        assert!(ran.stderr.contains("help: check the path"), "{}", ran.stderr);
+    }
+}
