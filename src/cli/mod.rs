@@ -128,7 +128,8 @@ fn execute(args: &Args, verb: &dyn Verb, is_process: bool) -> Result<exit::ExitC
         command,
     };
     verbose::start(args.verbose, run.progress.lines())?;
-    if let Some(kept) = verb.kept().filter(|_| is_process) {
+    if let Some(before) = verb.kept().filter(|_| is_process) {
+        let kept = interrupt::Kept { before, complete: verb.kept_complete() };
         interrupt::watch(run.progress.lines(), kept);
     }
     files::tell_of_waiting(|lock| {

@@ -35,6 +35,11 @@ pub(super) trait Verb {
         })
     }
 
+    /// As [`Verb::kept`], once the output has its name ([`complete`](isn_registry::progress::Progress::complete)).
+    fn kept_complete(&self) -> &'static str {
+        "the output is complete; only the report is missing"
+    }
+
     /// Calls the operation and prints its report.
     fn run(&self, run: &Run) -> Result<ExitCode>;
 }

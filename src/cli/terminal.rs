@@ -1,7 +1,8 @@
 //! Progress on stderr: a bar on a terminal; elsewhere a line every ten seconds, without control codes.
 
 use std::io::IsTerminal;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
@@ -16,6 +17,7 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 /// Shows the progress of an operation to a person or in a log file.
 pub struct Terminal {
     bar: ProgressBar,
+    is_complete: Arc<AtomicBool>,
     /// Whether lines are left out: there is a bar, or nothing is to be shown.
     has_no_lines: bool,
     quiet: bool,
@@ -41,6 +43,7 @@ impl Terminal {
         let now = Instant::now();
         Terminal {
             bar: ProgressBar::with_draw_target(Some(0), target),
+            is_complete: Arc::default(),
             has_no_lines: is_terminal || quiet,
             quiet,
             state: Mutex::new(State { stage: String::new(), unit: Unit::Files, begun: now, last_line: now }),
@@ -49,7 +52,7 @@ impl Terminal {
 
     /// Prints lines that do not collide with the bar, on any thread.
     pub(super) fn lines(&self) -> Lines {
-        Lines(self.bar.clone())
+        Lines { bar: self.bar.clone(), is_complete: Arc::clone(&self.is_complete) }
     }
 
     fn line(&self, state: &State) -> String {
@@ -71,18 +74,26 @@ impl Drop for Terminal {
 
 /// Prints lines above the bar of a [`Terminal`].
 #[derive(Clone)]
-pub(super) struct Lines(ProgressBar);
+pub(super) struct Lines {
+    bar: ProgressBar,
+    is_complete: Arc<AtomicBool>,
+}
 
 impl Lines {
     /// Prints a line.
     pub(super) fn print(&self, text: &str) {
-        self.0.suspend(|| console::message("", text));
+        self.bar.suspend(|| console::message("", text));
     }
 
     /// Removes the bar for good.
     pub(super) fn clear(&self) {
-        self.0.finish_and_clear();
-        self.0.set_draw_target(ProgressDrawTarget::hidden());
+        self.bar.finish_and_clear();
+        self.bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+
+    /// Whether the operation has said that its output is complete.
+    pub(super) fn is_complete(&self) -> bool {
+        self.is_complete.load(Ordering::Acquire)
     }
 }
 
@@ -142,6 +153,10 @@ impl Progress for Terminal {
 
     fn end(&self) {
         self.bar.finish_and_clear();
+    }
+
+    fn complete(&self) {
+        self.is_complete.store(true, Ordering::Release);
     }
 
     fn tell(&self, message: &str) {

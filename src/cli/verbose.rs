@@ -22,8 +22,11 @@ pub(super) fn start(verbose: bool, lines: Lines) -> Result<()> {
     let level = match (settings::variable("ISN_LOG")?, verbose) {
         (_, true) => LevelFilter::DEBUG,
         (Some(level), false) => {
-            let refuse = |_| Error::invalid("ISN_LOG", "expected off, error, warn, info, debug or trace");
-            level.parse().map_err(refuse)?
+            // The parser accepts 0 to 5 as well.
+            let is_number = level.parse::<usize>().is_ok();
+            let parsed = level.parse().ok().filter(|_| !is_number);
+            parsed
+                .ok_or_else(|| Error::invalid("ISN_LOG", "expected off, error, warn, info, debug or trace"))?
         }
         (None, false) => LevelFilter::OFF,
     };

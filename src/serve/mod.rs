@@ -124,11 +124,8 @@ impl Server {
     pub fn bind(options: &ServeOptions, say: Say) -> Result<Self> {
         let about = options.registry.join(layout::REGISTRY_JSON);
         if is_absent(&about) {
-            return Err(Error::not_found(
-                Missing::Registry,
-                layout::REGISTRY_JSON,
-                options.registry.display(),
-            ));
+            let kind = if options.registry.is_file() { Missing::File } else { Missing::Registry };
+            return Err(Error::not_found(kind, layout::REGISTRY_JSON, options.registry.display()));
         }
         let log_key = readable(&options.registry)?.log_key;
         let tls = options.tls.as_ref().map(|(cert, key)| tls::acceptor(cert, key)).transpose()?;

@@ -48,6 +48,25 @@ fn every_verb_has_a_man_page() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn only_a_page_is_replaced_by_a_page() {
+    let sandbox = Sandbox::new();
+    sandbox.isn(&["man", "pages"]).ok();
+    sandbox.write("pages/isn.1", b"old");
+    sandbox.isn(&["man", "pages"]).ok();
+    assert!(sandbox.read("pages/isn.1").starts_with(b".ie"));
+
+    sandbox.write("mine", b"mine");
+    for (name, there) in [("link", "ln -s ../mine"), ("pipe", "mkfifo"), ("folder", "mkdir")] {
+        fs::create_dir(sandbox.path(name)).unwrap();
+        let script = format!("{there} {name}/isn.1");
+        assert!(sandbox.program("sh").args(["-c", &script]).status().unwrap().success());
+        sandbox.isn(&["man", name]).fails(1, &format!("{name}/isn.1 exists already, and is not a file"));
+    }
+    assert_eq!(sandbox.read("mine"), b"mine");
+}
+
 #[test]
 fn verbose_reports_each_request_and_nothing_secret() {
     let (sandbox, _) = Sandbox::published();
@@ -92,7 +111,9 @@ fn verbose_reports_each_request_and_nothing_secret() {
     for level in [None, Some("off"), Some("error")] {
         assert_eq!(run(&[], level).ok().stderr, "", "{level:?}");
     }
-    run(&[], Some("loud")).fails(1, "ISN_LOG: expected off, error");
+    for wrong in ["loud", "5", "0"] {
+        run(&[], Some(wrong)).fails(1, "ISN_LOG: expected off, error");
+    }
     sandbox.isn(&["info", "grads@1.0", "--registry", "reg", "-v"]).fails(0, "READ reg/registry.json");
 }
 
@@ -265,6 +286,46 @@ mod interrupted {
         assert!(!sandbox.path("out").exists());
         ran(build("out").output().unwrap()).ok();
         assert!(contents(&sandbox.path("out")) == contents(&sandbox.path("whole")));
+    }
+
+    /// Reports are written to a pipe that is full, so that the run waits after its work.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_has_its_name_is_complete() {
+        use std::io::{BufRead as _, BufReader, Write as _};
+
+        let (sandbox, pin) = Sandbox::published();
+        let begin = |args: &[&str]| {
+            let (reader, mut writer) = std::io::pipe().unwrap();
+            writer.write_all(&[0; 65_536]).unwrap();
+            let mut command = sandbox.command(args);
+            (reader, command.stdout(writer).stderr(Stdio::piped()).spawn().unwrap())
+        };
+        let export = ["export", &pin, "--registry", "reg", "--as", "webdataset", "--to", "x"];
+        let pull = ["pull", &pin, "--registry", "reg", "--to", "y"];
+        for (args, to, said) in [
+            (&export[..], "x", "interrupted: the output is complete; only the report is missing"),
+            (&pull, "y", "interrupted: the tree is complete; only the report is missing"),
+            (
+                &[&pull[..4], &["--to", "z", "--lock"]].concat(),
+                "z",
+                "interrupted: the tree is complete; run the",
+            ),
+        ] {
+            let (_reader, child) = begin(args);
+            // The staging folder is removed after the rename.
+            while !sandbox.path(to).exists() || !sandbox.leftovers().is_empty() {
+                thread::sleep(Duration::from_millis(5));
+            }
+            let ended = interrupt(child);
+            assert!(ended.code == 130 && ended.stderr.contains(said), "{args:?}: {}", ended.stderr);
+        }
+        let (_reader, mut child) = begin(&["key", "new", "other", "--no-passphrase"]);
+        let mut line = String::new();
+        BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.starts_with("key other: "), "{line}");
+        let ended = interrupt(child);
+        assert!(ended.code == 130 && ended.stderr.contains("the output is complete"), "{}", ended.stderr);
     }
 
     /// A shell starts background jobs with SIGINT ignored, so that Ctrl-C reaches only the foreground job.

@@ -161,3 +161,14 @@ fn tree_that_lacks_what_it_lists() {
     let warnings = sandbox.isn(&[&args[..], &["--json"]].concat()).ok().json()["warnings"].to_string();
     assert!(warnings.contains("tree lacks 6"), "{warnings}");
 }
+
+#[test]
+fn what_a_registry_warns_of_is_said_once() {
+    let (sandbox, pin) = Sandbox::published();
+    sandbox.copy("reg", "old");
+    sandbox.trust_me("old");
+    sandbox.isn(&["yank", "grads@1.0", "--reason", "x", "--registry", "reg", "--key", "me"]).ok();
+    sandbox.isn(&["info", &pin, "--registry", "reg"]).ok();
+    let ran = sandbox.isn(&["diff", "grads@1.0", &pin, "--registry", "old"]).ok();
+    assert_eq!(ran.stderr.matches("stale mirror").count(), 1, "{}", ran.stderr);
+}

@@ -34,6 +34,7 @@ mod machine;
 mod mirror;
 mod owner;
 mod planted;
+mod prompt;
 mod publish;
 mod pull;
 mod race;

@@ -124,3 +124,16 @@ fn without_the_feature_a_bucket_is_refused_with_the_reason() {
     forger.reader(&["mirror", "reg", "s3://bucket/m"]).fails(1, "--features cloud");
     forger.reader(&["list", "--registry", "s3://bucket/m"]).fails(1, "--features cloud");
 }
+
+#[test]
+fn a_mirror_is_not_made_inside_its_source() {
+    let forger = Forger::new();
+    fs::create_dir(forger.path("reg/empty")).unwrap();
+    for inside in ["reg/sub", "reg/sub/deep", "reg/empty", "reg/../reg/sub"] {
+        let refused = "is in the registry reg";
+        forger.reader(&["mirror", "reg", inside]).fails(1, refused);
+    }
+    assert!(!forger.path("reg/sub").exists());
+    assert!(fs::read_dir(forger.path("reg/empty")).unwrap().next().is_none());
+    forger.reader(&["mirror", "reg", "reg-copy"]).ok();
+}

@@ -235,3 +235,25 @@ fn the_registry_in_the_binary_is_no_destination() {
     sandbox.isn(&["publish", "out", "--registry", "./bundled", "--key", "me"]).ok();
     assert!(sandbox.path("bundled/registry.json").exists());
 }
+
+#[test]
+fn a_statement_is_not_written_into_the_registry_that_is_made() {
+    let sandbox = Sandbox::built();
+    for (registry, file) in [("new", "new"), ("new", "./new/"), ("empty", "empty/statement")] {
+        fs::create_dir_all(sandbox.path("empty")).unwrap();
+        let args = ["publish", "out", "--registry", registry, "--key", "me", "--statement", file];
+        sandbox.isn(&args).fails(1, "is in the registry that is to be made");
+        assert!(!sandbox.path("new").exists());
+    }
+    assert!(fs::read_dir(sandbox.path("empty")).unwrap().next().is_none());
+}
+
+#[test]
+fn a_file_does_not_become_a_registry() {
+    let sandbox = Sandbox::new();
+    sandbox.write("file", b"mine");
+    for args in [&["list", "--registry", "file"][..], &["mirror", "file", "m"]] {
+        let ran = sandbox.isn(args).fails(6, "registry.json is not in file");
+        assert!(ran.stderr.contains("help: check the path"), "{}", ran.stderr);
+    }
+}

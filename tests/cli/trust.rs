@@ -63,3 +63,14 @@ fn the_demonstration_key_counts_for_the_bundled_registry_alone() {
         .ok();
     sandbox.isn(&["pull", "demobirds@1.0", "--registry", folder]).ok();
 }
+
+#[test]
+fn the_name_of_an_own_key_is_answered_with_how_its_line_is_had() {
+    let (sandbox, _) = Sandbox::published();
+    let hint = "give the line that `isn key show me` prints";
+    sandbox.isn(&["trust", "add", "reg", "me"]).fails(1, hint);
+    sandbox.isn(&["trust", "add", "reg", "you"]).fails(1, "there is no such file");
+    // A file of that name is a file.
+    sandbox.write("me", sandbox.isn(&["key", "show", "me"]).ok().stdout.as_bytes());
+    sandbox.isn(&["trust", "add", "reg", "me"]).ok();
+}

@@ -19,6 +19,8 @@ pub trait Progress: Send + Sync {
     fn advance(&self, count: u64);
     /// The stage is over.
     fn end(&self);
+    /// The output has its name: if the process ends now, nothing of it is lost. Ignored by default.
+    fn complete(&self) {}
     /// Says what is about to be done. Ignored by default.
     fn tell(&self, _message: &str) {}
     /// Says something that the user should read, whether or not a stage is under way.

@@ -14,6 +14,7 @@ use isn_format::error::Result;
 use isn_format::key::PublicKey;
 use isn_registry::keyring::{KeyName, NamedKey};
 use isn_registry::ops::owner::rotate;
+use isn_registry::progress::Progress as _;
 
 /// Arguments of `isn key`.
 #[derive(Debug, Subcommand)]
@@ -62,7 +63,9 @@ impl Verb for KeyCommand {
         match self {
             KeyCommand::New { name, no_passphrase } => {
                 let passphrase = if *no_passphrase { None } else { Some(passphrase::ask_new(name)?) };
-                print_new(&run.output, name, &keyring.new_key(name, passphrase.as_deref())?);
+                let key = keyring.new_key(name, passphrase.as_deref())?;
+                run.progress.complete();
+                print_new(&run.output, name, &key);
             }
             KeyCommand::List => print_list(&run.output, &keyring.list()?),
             KeyCommand::Show { name } => print_show(&run.output, name, &keyring.public(name)?),

@@ -54,6 +54,13 @@ impl Verb for PullArgs {
         Some("the images fetched so far are kept; run the same command again to resume")
     }
 
+    fn kept_complete(&self) -> &'static str {
+        match self.lock {
+            true => "the tree is complete; run the same command again to record it in isn.lock",
+            false => "the tree is complete; only the report is missing",
+        }
+    }
+
     fn run(&self, run: &Run) -> Result<ExitCode> {
         let (selection, here) = (self.selection.read()?, Path::new("."));
         let may_be_at = |to: Option<&Path>| match self.lock {

@@ -34,7 +34,12 @@ impl Verb for SyncArgs {
     }
 
     fn kept(&self) -> Option<&'static str> {
-        Some("finished trees and the images fetched so far are kept; run the same command again to resume")
+        Some(self.kept_complete())
+    }
+
+    /// The first tree is complete before the others.
+    fn kept_complete(&self) -> &'static str {
+        "finished trees and the images fetched so far are kept; run the same command again to resume"
     }
 
     fn run(&self, run: &Run) -> Result<ExitCode> {

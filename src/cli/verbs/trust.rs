@@ -1,5 +1,7 @@
 //! `isn trust …`
 
+use std::path::Path;
+
 use clap::Subcommand;
 use serde_json::{Value, json};
 
@@ -7,7 +9,8 @@ use crate::cli::console::{self, Page};
 use crate::cli::exit::ExitCode;
 use crate::cli::output::Output;
 use crate::cli::run::{Run, Verb};
-use isn_format::error::Result;
+use isn_format::error::{Error, Result};
+use isn_registry::keyring::KeyName;
 use isn_registry::ops::trust::{add, remove};
 use isn_registry::trust::{AnyKey, RegistryId, TrustStore};
 
@@ -40,6 +43,7 @@ impl Verb for TrustCommand {
         let mut store = run.settings.trust()?;
         match self {
             TrustCommand::Add { registry, key, need } => {
+                check_no_name(key, run)?;
                 let (id, key) = add(&mut store, registry, key, *need)?;
                 print_add(&run.output, &id, &key);
             }
@@ -51,6 +55,17 @@ impl Verb for TrustCommand {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Refuses the name of a key in the keyring, with what to give instead: a registry is trusted for a public
+/// key.
+fn check_no_name(key: &str, run: &Run) -> Result<()> {
+    let is_name = |name: KeyName| run.settings.keyring().public(&name).is_ok();
+    if Path::new(key).exists() || !key.parse().is_ok_and(is_name) {
+        return Ok(());
+    }
+    let why = format!("is the name of a key of yours: give the line that `isn key show {key}` prints");
+    Err(Error::invalid(format!("'{key}'"), why))
 }
 
 fn print_add(output: &Output, registry: &RegistryId, key: &AnyKey) {

@@ -39,6 +39,19 @@ fn the_folder_that_one_is_in_or_above_it_is_not_replaced_by_any_name() {
         // A version that is there already does not need to be put in place.
         at(&sandbox, folder, &["pull", "grads@1.0", "--registry", &registry, "--to", to]).ok();
     }
+    // The folder that one is in cannot be emptied or moved away, so what is in it does not matter.
+    fs::create_dir(sandbox.path("full")).unwrap();
+    sandbox.write("full/notes", b"mine");
+    for to in [".", ".."] {
+        for args in [
+            &["pull", "grads@1.1", "--registry", &registry, "--to", to][..],
+            &["export", "grads@1.1", "--registry", &registry, "--as", "webdataset", "--to", to],
+            &["build", "../grads-1.0.toml", "--source", "../raw", "--out", to],
+        ] {
+            let ran = at(&sandbox, "full", args).fails(1, "is the folder that you are in");
+            assert!(!ran.stderr.contains("remove what is there"), "{}", ran.stderr);
+        }
+    }
     fs::create_dir(sandbox.path("empty")).unwrap();
     let empty = sandbox.path("here/empty").display().to_string();
     for to in [".", "../empty", &empty] {

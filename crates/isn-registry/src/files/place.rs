@@ -31,13 +31,10 @@ pub fn place(path: &Path) -> PathBuf {
     found.unwrap_or(plain)
 }
 
-/// Returns how a folder to write, which need not exist, lies to a folder that is read; `None` if neither is
-/// in the other.
-pub fn overlap(output: &Path, input: &Path) -> Option<Overlap> {
-    let input = or_here(input).canonicalize().ok()?;
-    let output = std::path::absolute(place(output)).ok()?;
-    let there = output.ancestors().find(|above| above.exists())?;
-    let output = there.canonicalize().ok()?.join(output.strip_prefix(there).ok()?);
+/// Returns how a folder to write lies to a folder that is read; `None` if neither is in the other. Neither
+/// needs to exist.
+pub(crate) fn overlap(output: &Path, input: &Path) -> Option<Overlap> {
+    let (output, input) = (resolved(output)?, resolved(input)?);
     match (output.starts_with(&input), input.starts_with(&output)) {
         (true, true) => Some(Overlap::Is),
         (true, false) => Some(Overlap::IsIn),
@@ -50,7 +47,7 @@ pub fn overlap(output: &Path, input: &Path) -> Option<Overlap> {
 ///
 /// # Errors
 /// [`Error::Overlap`] if one is.
-pub fn check_apart(output: &Path, noun: &str, input: &Path) -> Result<()> {
+pub(crate) fn check_apart(output: &Path, noun: &str, input: &Path) -> Result<()> {
     let Some(how) = overlap(output, input) else { return Ok(()) };
     Err(Error::Overlap { output: output.to_path_buf(), how, input: format!("{noun} {}", input.display()) })
 }
@@ -89,10 +86,7 @@ fn check_replaceable(path: &Path) -> Result<()> {
     let (there, why) = if about.is_symlink() {
         (There::Place, ", and is a symlink: name the folder that it leads to")
     } else if is_around_us(path) {
-        (
-            There::WorkingFolder,
-            ", and is the folder that you are in, or above it: you would be in one that is no more",
-        )
+        return check_not_around_us(path);
     } else if is_mount_point(path, &about) {
         (
             There::MountPoint,
@@ -104,6 +98,27 @@ fn check_replaceable(path: &Path) -> Result<()> {
         return Ok(());
     };
     Err(Error::exists(there, path.display(), why))
+}
+
+/// Refuses the working folder of this process and those above it, whatever they contain.
+///
+/// # Errors
+/// [`Error::Exists`] if it is one of them.
+pub(crate) fn check_not_around_us(path: &Path) -> Result<()> {
+    if !is_around_us(path) {
+        return Ok(());
+    }
+    let why = ", and is the folder that you are in, or above it: you would be in one that is no more";
+    Err(Error::exists(There::WorkingFolder, path.display(), why))
+}
+
+/// Returns an absolute path without symlinks in the part of it that exists.
+fn resolved(path: &Path) -> Option<PathBuf> {
+    let path = std::path::absolute(place(path)).ok()?;
+    path.ancestors().find_map(|above| {
+        let rest = path.strip_prefix(above).ok()?;
+        above.canonicalize().ok().map(|there| there.join(rest))
+    })
 }
 
 /// Checks that a folder can be moved away, so that a new one can take its place.
@@ -204,6 +219,14 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// [`Error::Io`] if the rename or its sync fails.
 pub(crate) fn rename_new(from: &Path, to: &Path) -> Result<bool> {
+    rename_new_and(from, to, || ())
+}
+
+/// As [`rename_new`], and calls `named` as soon as `to` has its name, before waiting for the disk.
+///
+/// # Errors
+/// As [`rename_new`].
+pub(crate) fn rename_new_and(from: &Path, to: &Path, named: impl FnOnce()) -> Result<bool> {
     if to.is_dir() && !to.is_symlink() && is_empty(to)? {
         let about = fs::symlink_metadata(to).map_err(Error::io("look at", to))?;
         let mode = take_after(from, &about)?;
@@ -215,12 +238,17 @@ pub(crate) fn rename_new(from: &Path, to: &Path) -> Result<bool> {
             _ => {}
         }
         return if move_new(from, to)? {
+            named();
             restore(to, mode).and(sync_dir(parent(to))).map(|()| true)
         } else {
             Ok(false)
         };
     }
-    Ok(move_new(from, to)? && sync_dir(parent(to)).map(|()| true)?)
+    if !move_new(from, to)? {
+        return Ok(false);
+    }
+    named();
+    sync_dir(parent(to)).map(|()| true)
 }
 
 /// Renames the folder or file `from` to `to`, without waiting for the disk. Returns `false` if something is

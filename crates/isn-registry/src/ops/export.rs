@@ -133,7 +133,7 @@ fn write(dataset: &Dataset, options: &ExportOptions<'_>, progress: &dyn Progress
         files::sync_file_system(&root)?;
         let files = lengths(&root)?;
         work.own.check()?;
-        match files::rename_new(&root, &to)? {
+        match files::rename_new_and(&root, &to, || progress.complete())? {
             true => Ok((files.len() as u64, files.iter().map(|(_, length)| length).sum())),
             false => Err(taken(&to)),
         }
@@ -170,7 +170,11 @@ fn tree(client: &Client, options: &ExportOptions<'_>, progress: &dyn Progress) -
 }
 
 fn check_free(to: &Path) -> Result<()> {
-    if files::is_free(to)? { Ok(()) } else { Err(taken(to)) }
+    if files::is_free(to)? {
+        return Ok(());
+    }
+    files::check_not_around_us(to)?;
+    Err(taken(to))
 }
 
 fn taken(to: &Path) -> Error {

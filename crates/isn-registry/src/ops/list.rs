@@ -1,10 +1,15 @@
 //! `isn list`: lists the datasets and versions that a registry claims to have. Nothing in the answer is
 //! verified.
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
 use crate::registry::Registry;
 use crate::transport::{self, Access};
 use isn_format::dataset_ref::{Name, Version};
 use isn_format::error::{Error, Result};
+
+/// The maximum number of requests at once.
+const REQUESTS: usize = 8;
 
 /// One dataset.
 pub struct Listed {
@@ -36,10 +41,10 @@ pub fn list(locations: &[String], access: &Access) -> Result<(Vec<Listed>, Vec<E
 
 async fn list_one(registry: &Registry) -> Result<Vec<Listed>> {
     registry.about().await?;
-    let mut listed = Vec::new();
-    for name in registry.names().await? {
+    let names = registry.names().await?;
+    let one = |name: Name| async move {
         let versions = registry.versions(&name).await?;
-        listed.push(Listed { registry: registry.name().into(), name, versions });
-    }
-    Ok(listed)
+        Ok(Listed { registry: registry.name().into(), name, versions })
+    };
+    stream::iter(names).map(one).buffered(REQUESTS).try_collect().await
 }

@@ -248,7 +248,9 @@ impl Registry {
             }
             // What is there and cannot be read is not missing.
             if files::is_absent(&root.join(layout::REGISTRY_JSON)) {
-                return Err(Error::not_found(Missing::Registry, layout::REGISTRY_JSON, root.display()));
+                // A file does not become a registry.
+                let kind = if root.is_file() { Missing::File } else { Missing::Registry };
+                return Err(Error::not_found(kind, layout::REGISTRY_JSON, root.display()));
             }
             Box::new(Folder::new(&root))
         };

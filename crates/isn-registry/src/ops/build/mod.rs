@@ -236,11 +236,11 @@ fn finished(out: &Path, job: &Digest) -> Result<Option<BuildReport>> {
     let report = report.and_then(|bytes| serde_json::from_slice::<BuildReport>(&bytes).ok());
     match report {
         Some(report) if report.job == *job => Ok(Some(report)),
-        _ => Err(Error::exists(
-            There::Place,
-            out.display(),
-            ", and is not the output of this recipe over this source",
-        )),
+        _ => {
+            files::check_not_around_us(out)?;
+            let why = ", and is not the output of this recipe over this source";
+            Err(Error::exists(There::Place, out.display(), why))
+        }
     }
 }
 

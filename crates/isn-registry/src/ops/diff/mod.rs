@@ -169,7 +169,9 @@ pub fn diff(
     // A tree does not have source ids, so stems are compared on both sides.
     let by_stem = old.is_tree() || new.is_tree();
     let ledger = new.ledger(&runtime)?;
-    let mut warnings: Vec<String> = old.warnings.iter().chain(&new.warnings).cloned().collect();
+    let mut warnings = old.warnings.clone();
+    // One registry has the same warnings for both.
+    warnings.extend(new.warnings.iter().filter(|warning| !old.warnings.contains(warning)).cloned());
     let unsigned = if old.unsigned.is_empty() { new.unsigned } else { old.unsigned };
     warnings.extend(unsigned::notice(unsigned));
     let mut changes = Vec::new();

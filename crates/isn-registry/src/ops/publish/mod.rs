@@ -26,7 +26,7 @@ use crate::registry::store::Store;
 use crate::steps::submit::{Fate, collect, collected_in};
 use crate::trust::Known;
 use isn_format::dataset_ref::DatasetRef;
-use isn_format::error::{Overlap, Result};
+use isn_format::error::{Error, Overlap, Result};
 use isn_format::key::{PublicKey, Signer};
 use isn_format::log::{History, LogKey};
 use isn_format::object::ObjectKind;
@@ -123,6 +123,7 @@ pub fn publish(
     let is_registry = there.is_some();
     if !is_registry {
         check_free(store.as_ref())?;
+        check_outside(store.as_ref(), options.out)?;
     }
     let output = BuildOutput::read(options.build, progress)?;
     gates::check(&output, progress)?;
@@ -200,6 +201,17 @@ pub fn publish(
         }
     });
     Ok(report)
+}
+
+/// Refuses a file for the statement at or in the folder that is to become the registry.
+fn check_outside(store: &dyn Store, out: Option<&Path>) -> Result<()> {
+    match store.folder().zip(out) {
+        Some((folder, out)) if matches!(files::overlap(out, folder), Some(Overlap::Is | Overlap::IsIn)) => {
+            let why = "is in the registry that is to be made: name a file outside it";
+            Err(Error::invalid(format!("--statement {}", out.display()), why))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Repacks the build so that it uses the shards that the registry has already.

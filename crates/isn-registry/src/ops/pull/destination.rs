@@ -45,10 +45,13 @@ impl Destination {
             return Err(Error::exists(There::Place, to.display(), " and is not a folder"));
         }
         let pin = snapshot.head.manifest.pin();
+        let refuse = |why: String| match files::check_not_around_us(to) {
+            Ok(()) => Error::exists(There::Place, to.display(), why),
+            Err(around_us) => around_us,
+        };
         // A folder of something else may be large, so it is not walked just to say so.
         if fs::symlink_metadata(to.join(B3SUMS)).is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
-            let why = format!(", and is not {pin} whole ({B3SUMS}: missing)");
-            return Err(Error::exists(There::Place, to.display(), why));
+            return Err(refuse(format!(", and is not {pin} whole ({B3SUMS}: missing)")));
         }
         let is_partial = selected != snapshot.sums();
         let has = |name: &str, sums: &Sums| {
@@ -68,8 +71,7 @@ impl Destination {
         }
         let faults = tree::check(to, &Expected { full: snapshot.sums(), selected }, jobs, progress)?;
         let Some(fault) = faults.first() else { return Ok(Destination::Same) };
-        let why = format!(", and is not {pin} whole ({fault})");
-        Err(Error::exists(There::Place, to.display(), why))
+        Err(refuse(format!(", and is not {pin} whole ({fault})")))
     }
 }
 

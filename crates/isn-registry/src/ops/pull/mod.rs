@@ -223,7 +223,7 @@ impl Pull<'_> {
             Destination::Earlier { what, .. } => Some(what.clone()),
             _ => None,
         };
-        let changed = match staging.finish(&self.to, destination)? {
+        let changed = match staging.finish(&self.to, destination, self.progress)? {
             Finished::InPlace { said } => {
                 let said = copied.into_iter().chain(said).collect();
                 return Ok(Some(Written { reused_images, replaced, said }));

@@ -164,7 +164,12 @@ impl Staging {
     }
 
     /// Puts the tree in place.
-    pub(super) fn finish(self, to: &Path, destination: &Destination) -> Result<Finished> {
+    pub(super) fn finish(
+        self,
+        to: &Path,
+        destination: &Destination,
+        progress: &dyn Progress,
+    ) -> Result<Finished> {
         files::sync_file_system(&self.root)?;
         self.work.own.check()?;
         let replaced = match destination {
@@ -173,9 +178,9 @@ impl Staging {
                     self.discard();
                     return Ok(Finished::InTheWay(Some(changed)));
                 }
-                self.exchange(to, seen)?
+                self.exchange(to, seen, progress)?
             }
-            _ if files::rename_new(&self.root, to)? => Replaced::default(),
+            _ if files::rename_new_and(&self.root, to, || progress.complete())? => Replaced::default(),
             _ => {
                 self.discard();
                 return Ok(Finished::InTheWay(None));
@@ -188,7 +193,7 @@ impl Staging {
 
     /// Exchanges the tree with the one at `to`. Keeps the old one if somebody has written to it since it was
     /// `seen`, or if the disk does not confirm the exchange. Failures after the exchange are reported as warnings.
-    fn exchange(&self, to: &Path, seen: &Seen) -> Result<Replaced> {
+    fn exchange(&self, to: &Path, seen: &Seen, progress: &dyn Progress) -> Result<Replaced> {
         let (whole, replaced) = (self.work.own.join(WHOLE), self.work.own.join(REPLACED));
         std::fs::rename(&self.root, &whole).map_err(Error::io("rename", &self.root))?;
         self.work.take_in();
@@ -199,6 +204,7 @@ impl Staging {
             }
         });
         let mut unsettled = exchanged?;
+        progress.complete();
         // From here on nobody finds the old tree by its name, so later writes cannot get into it.
         let is_changed = seen.change(&whole).is_some();
         if !is_changed && unsettled.is_none() {
@@ -331,6 +337,7 @@ fn told(to: &Path, kept: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::progress::Silent;
 
     #[test]
     fn what_is_written_at_the_last_moment_is_kept() {
@@ -346,7 +353,7 @@ mod tests {
             if write {
                 std::fs::write(to.join("notes"), number.to_string()).unwrap();
             }
-            let replaced = staging.exchange(&to, &seen).unwrap();
+            let replaced = staging.exchange(&to, &seen, &Silent).unwrap();
             assert_eq!(staging.discard(), None);
             assert_eq!(std::fs::read_to_string(to.join("a")).unwrap(), number.to_string());
             let kept = dir.path().join(format!("tree.before-{number}"));

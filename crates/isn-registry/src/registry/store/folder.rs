@@ -62,6 +62,10 @@ impl Store for FolderStore {
         &self.name
     }
 
+    fn folder(&self) -> Option<&Path> {
+        Some(&self.root)
+    }
+
     fn locate(&self, path: &str) -> String {
         self.path(path).display().to_string()
     }

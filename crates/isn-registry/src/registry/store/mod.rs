@@ -32,6 +32,11 @@ pub trait Store: Send + Sync {
     /// The location, as the user would name it.
     fn name(&self) -> &str;
 
+    /// The folder, unless the location is a bucket.
+    fn folder(&self) -> Option<&Path> {
+        None
+    }
+
     /// The location of the file `path`, for messages.
     fn locate(&self, path: &str) -> String;
 
