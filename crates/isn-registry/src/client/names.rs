@@ -176,7 +176,7 @@ impl Client {
 
     /// Returns the log that a registry must show, if the user believes it, and what is believed about it: as
     /// recorded in the trust store, or as it was last seen.
-    fn expected(&self, location: &str) -> Option<(LogKey, &Trusted)> {
+    pub(super) fn expected(&self, location: &str) -> Option<(LogKey, &Trusted)> {
         let id: RegistryId = location.parse().ok().filter(|_| location != BUNDLED)?;
         let trusted = self.believed_at(&id)?;
         Some((trusted.believed_log()?.clone(), trusted))
@@ -244,8 +244,7 @@ impl Client {
         if expected.as_ref().is_some_and(is_same) {
             return false;
         }
-        let access = Access { retries: 0, timeout: ASIDE.min(self.access.timeout), ..self.access.clone() };
-        let Ok(registry) = Registry::open(location, &access) else { return false };
+        let Ok(registry) = self.open_aside(location) else { return false };
         let says = aside(async {
             let about = registry.about().await.ok()?;
             // If neither has a log, nothing shows that they differ.
@@ -258,6 +257,12 @@ impl Client {
         })
     }
 
+    /// Opens a registry that is asked only for a notice: without mirrors, cache or patience.
+    pub(super) fn open_aside(&self, location: &str) -> Result<Registry> {
+        let access = Access { retries: 0, timeout: ASIDE.min(self.access.timeout), ..self.access.clone() };
+        Registry::open(location, &access)
+    }
+
     /// Whether two keys belong to one log, as far as it was seen.
     fn is_same_log(&self, one: &LogKey, other: &LogKey) -> bool {
         self.known().has_become(one, other) || self.known().has_become(other, one)
@@ -265,7 +270,7 @@ impl Client {
 }
 
 /// Returns the result of a request that only serves a notice; `None` if it takes too long.
-async fn aside<T>(asked: impl Future<Output = T>) -> Option<T> {
+pub(super) async fn aside<T>(asked: impl Future<Output = T>) -> Option<T> {
     tokio::time::timeout(ASIDE, asked).await.ok()
 }
 
