@@ -3,6 +3,11 @@
 
 use std::fs;
 
+use isn_format::digest::Digest;
+use isn_format::object::{ObjectKind, ObjectRef};
+use isn_format::pack::Pack;
+use isn_registry::registry::layout;
+
 use crate::forger::Forger;
 use crate::sandbox::{Ran, ran};
 use crate::server::{Fault, Server};
@@ -91,5 +96,35 @@ fn a_mirror_asked_only_for_the_log_holds_no_pin_up() {
         let said = info(&forger, &pin, &format!("broken,{}", server.url)).stderr;
         assert!(said.contains("the log could not be read, and the pin counts without it"), "{said}");
         assert_eq!(server.log().len(), 1, "{:?}", server.log());
+    }
+}
+
+#[test]
+fn a_server_that_does_not_serve_shards_is_blamed_and_not_its_list() {
+    let (forger, pin) = yanked();
+    // The same images in another shard, by another list.
+    forger.copy("reg", "repacked");
+    let list = format!("repacked/packs/{}", Digest::of(&forger.bytes("out/manifest.json")));
+    let object = |kind, digest: &Digest| format!("repacked/{}", layout::object(kind, digest));
+    let digest: Digest = String::from_utf8(forger.bytes(&list)).unwrap().trim().parse().unwrap();
+    let mut pack = Pack::parse("pack", &forger.bytes(&object(ObjectKind::Pack, &digest)), 1000).unwrap();
+    let shard = object(ObjectKind::Shard, &pack.shards[0].blake3);
+    let mut bytes = forger.bytes(&shard);
+    fs::remove_file(forger.path(&shard)).unwrap();
+    bytes.push(0);
+    pack.shards[0] = ObjectRef::of(&bytes);
+    forger.write(&object(ObjectKind::Shard, &pack.shards[0].blake3), &bytes);
+    let bytes = pack.to_bytes().unwrap();
+    let digest = Digest::of(&bytes);
+    forger.write(&object(ObjectKind::Pack, &digest), &bytes);
+    forger.write(&list, format!("{digest}\n").as_bytes());
+    for (fault, why) in [(Fault::Status(503), "503"), (Fault::Status(403), "403"), (Fault::Reset, "")] {
+        let server = Server::faulty(&forger.path("reg"), ".tar.zst", ALWAYS, fault);
+        let list = format!("{},repacked", server.url);
+        let mut command = forger.command(&["pull", &pin, "--no-cache", "--to", "new", "--registry", &list]);
+        let said = ran(command.env("ISN_RETRIES", "0").output().unwrap()).ok().stderr;
+        assert!(!said.contains("leads to what nobody has"), "{said}");
+        assert!(said.contains("the images could not be fetched by") && said.contains(why), "{said}");
+        fs::remove_dir_all(forger.path("new")).unwrap();
     }
 }
