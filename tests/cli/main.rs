@@ -41,6 +41,7 @@ mod real_data;
 mod rebuild;
 mod rebuild_only;
 mod reference;
+mod removable;
 #[cfg(feature = "serve")]
 mod review;
 mod sandbox;

@@ -37,8 +37,12 @@ impl Client {
                 Ok(registry) => registry,
                 Err(e) => {
                     notices.push(passed_over(&e));
-                    let kept = if matches!(e, Error::NotFound { .. }) { &mut absent } else { &mut wrong };
+                    let is_absent = matches!(e, Error::NotFound { .. });
+                    let kept = if is_absent { &mut absent } else { &mut wrong };
                     kept.get_or_insert(e);
+                    if is_absent && unreached.is_none() {
+                        unreached = Registry::gone(location);
+                    }
                     continue;
                 }
             };
@@ -76,6 +80,8 @@ impl Client {
             }
         }
         if let (None, Some(registry)) = (&found, unreached) {
+            // A fetch puts a folder's version there, too, for when the folder is away.
+            let registry = registry.with_cache(self.cache.clone());
             let head = self.cached(&registry, reference, pin).await;
             let expected = self.expected(registry.name());
             let unheard = expected.map(|(log, trusted)| (log, self.believed(trusted, None).policy));

@@ -119,6 +119,8 @@ pub struct Registry {
     keeps_nothing: AtomicBool,
     complaints: Complaints,
     fetched: AtomicU64,
+    /// Whether it is a folder that cannot be reached.
+    is_gone: bool,
 }
 
 /// A version, from the release down to `B3SUMS`: everything checked against the release's hashes and against
@@ -258,6 +260,7 @@ impl Registry {
             keeps_nothing: AtomicBool::new(false),
             complaints: Complaints::default(),
             fetched: AtomicU64::new(0),
+            is_gone: false,
         }
     }
 
