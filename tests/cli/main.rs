@@ -42,6 +42,7 @@ mod real_data;
 mod rebuild;
 mod rebuild_only;
 mod reference;
+mod removable;
 #[cfg(feature = "serve")]
 mod review;
 mod sandbox;

@@ -21,6 +21,7 @@ mod mirrors;
 mod no_locks;
 #[cfg(target_os = "linux")]
 mod not_utf8;
+mod notices;
 mod offline;
 mod other_logs;
 mod other_users;

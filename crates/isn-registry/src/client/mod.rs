@@ -221,7 +221,7 @@ impl Client {
         // The bundled registry is as fixed as the program, so there is nothing to remember.
         let known = (registry.name() != BUNDLED).then(|| self.logs.log(log));
         if self.access.offline
-            && registry.id().is_some_and(RegistryId::is_remote)
+            && (registry.is_gone() || registry.id().is_some_and(RegistryId::is_remote))
             && let Some(known) = &known
         {
             return as_last_seen(known, registry, policy).map(Some);

@@ -13,6 +13,7 @@ use crate::trust::{RegistryId, Trusted};
 use isn_format::dataset_ref::{DatasetRef, Name};
 use isn_format::error::{Error, Result, chain};
 use isn_format::log::{LogKey, SignedCheckpoint};
+use isn_format::release::Release;
 
 /// The maximum time for asking a further registry whether it has the name too.
 const ASIDE: Duration = Duration::from_secs(3);
@@ -46,6 +47,12 @@ impl Client {
                     ));
                 }
                 answer = mirror.unwrap_or(answer);
+            }
+            if let Answer::Silent(e) = &answer
+                && let Some(cached) = self.ask_cache(location, reference, name).await?
+            {
+                notices.push(format!("registry {location} cannot be asked, so the cache was: {}", chain(e)));
+                answer = cached;
             }
             match answer {
                 Answer::Found(found) => {
@@ -88,6 +95,16 @@ impl Client {
         }
     }
 
+    /// Without a network, asks the cache and the log as last seen for a folder that cannot be asked, as they
+    /// are asked for a server. Returns `None` if they do not know.
+    async fn ask_cache(&self, location: &str, reference: &DatasetRef, name: &Name) -> Result<Option<Answer>> {
+        let gone = Registry::gone(location).filter(|_| self.access.offline);
+        let Some(registry) = gone.map(|gone| gone.with_cache(self.cache.clone())) else { return Ok(None) };
+        let belief = self.belief(&registry).await?;
+        let answer = self.ask_as(registry, belief, reference, name).await?;
+        Ok(Some(answer).filter(|answer| !matches!(answer, Answer::Silent(_))))
+    }
+
     /// Asks a registry about which the user believes `belief`.
     async fn ask_as(
         &self,
@@ -105,12 +122,12 @@ impl Client {
             Some(view) => in_log(&registry, view, reference, &belief.keys).await,
             None => registry.release(reference, &belief.keys).await.map(|release| (release, Vec::new())),
         };
-        let found = match released {
+        let (registry, found) = match released {
             Ok((release, warnings)) => {
-                let head = registry.head_of_release(&release).await;
-                head.map(|head| Head { warnings, ..head })
+                let (registry, head) = self.head_of(registry, &release).await;
+                (registry, head.map(|head| Head { warnings, ..head }))
             }
-            Err(e) => Err(e),
+            Err(e) => (registry, Err(e)),
         };
         match found {
             Ok(mut head) => {
@@ -140,6 +157,17 @@ impl Client {
             }
             Err(e) => Err(e),
         }
+    }
+
+    /// Reads the manifest of a release. If the objects of a folder cannot be read, they may be in the cache.
+    async fn head_of(&self, registry: Registry, release: &Release) -> (Registry, Result<Head>) {
+        let head = registry.head_of_release(release).await;
+        if registry.cache().is_some() || !matches!(head, Err(Error::Network { .. })) {
+            return (registry, head);
+        }
+        let registry = registry.with_cache(self.cache.clone());
+        let head = registry.head_of_release(release).await;
+        (registry, head)
     }
 
     /// Asks the registries at `locations` that show the log of the silent registry; returns the first answer
@@ -176,7 +204,7 @@ impl Client {
 
     /// Returns the log that a registry must show, if the user believes it, and what is believed about it: as
     /// recorded in the trust store, or as it was last seen.
-    fn expected(&self, location: &str) -> Option<(LogKey, &Trusted)> {
+    pub(super) fn expected(&self, location: &str) -> Option<(LogKey, &Trusted)> {
         let id: RegistryId = location.parse().ok().filter(|_| location != BUNDLED)?;
         let trusted = self.believed_at(&id)?;
         Some((trusted.believed_log()?.clone(), trusted))
@@ -244,8 +272,7 @@ impl Client {
         if expected.as_ref().is_some_and(is_same) {
             return false;
         }
-        let access = Access { retries: 0, timeout: ASIDE.min(self.access.timeout), ..self.access.clone() };
-        let Ok(registry) = Registry::open(location, &access) else { return false };
+        let Ok(registry) = self.open_aside(location) else { return false };
         let says = aside(async {
             let about = registry.about().await.ok()?;
             // If neither has a log, nothing shows that they differ.
@@ -258,6 +285,12 @@ impl Client {
         })
     }
 
+    /// Opens a registry that is asked only for a notice: without mirrors, cache or patience.
+    pub(super) fn open_aside(&self, location: &str) -> Result<Registry> {
+        let access = Access { retries: 0, timeout: ASIDE.min(self.access.timeout), ..self.access.clone() };
+        Registry::open(location, &access)
+    }
+
     /// Whether two keys belong to one log, as far as it was seen.
     fn is_same_log(&self, one: &LogKey, other: &LogKey) -> bool {
         self.known().has_become(one, other) || self.known().has_become(other, one)
@@ -265,7 +298,7 @@ impl Client {
 }
 
 /// Returns the result of a request that only serves a notice; `None` if it takes too long.
-async fn aside<T>(asked: impl Future<Output = T>) -> Option<T> {
+pub(super) async fn aside<T>(asked: impl Future<Output = T>) -> Option<T> {
     tokio::time::timeout(ASIDE, asked).await.ok()
 }
 

@@ -3,7 +3,10 @@
 
 use std::collections::HashSet;
 
-use super::{Belief, Client, none_named, subject};
+use futures_util::future::join_all;
+
+use super::names::aside;
+use super::{Belief, Client, as_last_seen, none_named, subject};
 use crate::registry::log::LogView;
 use crate::registry::{BUNDLED, Head, Registry};
 use crate::transport;
@@ -14,12 +17,19 @@ use isn_format::error::{Error, Result, chain};
 use isn_format::log::{History, LogKey, Notice};
 use isn_format::release::Release;
 
+/// A believed log that a registry could not show.
+struct Unread<'a> {
+    location: &'a str,
+    log: LogKey,
+    why: Error,
+}
+
 impl Client {
     /// Finds the version of a pin in any registry; a registry that has other bytes, or does not answer, is
     /// passed over with a notice. Whichever registry has it, the logs that the user believes are still heard.
     pub(super) async fn by_pin(&self, reference: &DatasetRef, pin: &Digest) -> Result<(Registry, Head)> {
         let (mut notices, mut wrong, mut absent, mut unreached) = (Vec::new(), None, None, None);
-        let (mut found, mut unread) = (None, Vec::new());
+        let (mut found, mut unread) = (None, Vec::<Unread<'_>>::new());
         for location in &self.locations {
             let passed_over =
                 |e: &Error| format!("registry {location} was passed over, which a pin allows: {}", chain(e));
@@ -27,27 +37,34 @@ impl Client {
                 Ok(registry) => registry,
                 Err(e) => {
                     notices.push(passed_over(&e));
-                    let kept = if matches!(e, Error::NotFound { .. }) { &mut absent } else { &mut wrong };
+                    let is_absent = matches!(e, Error::NotFound { .. });
+                    let kept = if is_absent { &mut absent } else { &mut wrong };
                     kept.get_or_insert(e);
+                    if is_absent && unreached.is_none() {
+                        unreached = Registry::gone(location);
+                    }
                     continue;
                 }
             };
             let head = match self.belief(&registry).await {
                 Ok(belief) => {
+                    let mut unheard = None;
                     let view = match &belief.log {
                         None => None,
-                        Some(log) => self.sync(&registry, log, &belief).await.unwrap_or_else(|e| {
-                            unread.push((location, log.clone(), e));
+                        Some(log) => self.sync(&registry, log, &belief).await.unwrap_or_else(|why| {
+                            unread.push(Unread { location, log: log.clone(), why });
+                            unheard = Some((log.clone(), belief.policy.clone()));
                             None
                         }),
                     };
-                    self.pinned(&registry, &belief, view.as_ref(), reference, &mut notices).await
+                    let head = self.pinned(&registry, &belief, view.as_ref(), reference, &mut notices).await;
+                    head.map(|head| (head, unheard))
                 }
                 Err(e) => Err(e),
             };
             match head {
-                Ok(head) => {
-                    found = Some((registry, head));
+                Ok((head, unheard)) => {
+                    found = Some((registry, head, unheard));
                     break;
                 }
                 Err(e @ (Error::NotFound { .. } | Error::Unreleased { .. })) => drop(absent.get_or_insert(e)),
@@ -63,18 +80,24 @@ impl Client {
             }
         }
         if let (None, Some(registry)) = (&found, unreached) {
+            // A fetch puts a folder's version there, too, for when the folder is away.
+            let registry = registry.with_cache(self.cache.clone());
             let head = self.cached(&registry, reference, pin).await;
-            found = head.map(|head| (registry, head));
+            let expected = self.expected(registry.name());
+            let unheard = expected.map(|(log, trusted)| (log, self.believed(trusted, None).policy));
+            found = head.map(|head| (registry, head, unheard));
         }
-        let Some((registry, mut head)) = found else {
+        let Some((registry, mut head, unheard)) = found else {
             return Err(wrong.or(absent).unwrap_or_else(none_named));
         };
-        for (location, log, why) in unread {
-            if !self.is_read_elsewhere(&log, location).await {
-                notices.push(format!(
-                    "the log could not be read, and the pin counts without it: {}",
-                    chain(&why)
-                ));
+        notices.extend(self.read_elsewhere(unread).await);
+        if let Some((log, policy)) = unheard.filter(|_| head.signed_by.is_empty()) {
+            // Its signers, by what another registry says, or said before, of the log.
+            let seen = as_last_seen(&self.logs.log(&log), &registry, &policy).ok();
+            if let Some(release) = seen.and_then(|seen| find(seen.replica.history(), reference))
+                && let Ok(signed) = registry.head_of_release(&release).await
+            {
+                head = Head { warnings: head.warnings, withdrawn: head.withdrawn, ..signed };
             }
         }
         notices.append(&mut head.warnings);
@@ -88,19 +111,53 @@ impl Client {
         Ok((registry, head))
     }
 
-    /// Reads a log that the registry at `location` could not show at another one of the list that shows it, too. What it says
-    /// is remembered. Whether there is one.
-    async fn is_read_elsewhere(&self, log: &LogKey, location: &str) -> bool {
-        for other in self.locations.iter().filter(|other| *other != location) {
-            let Ok(registry) = self.open(other) else { continue };
-            let Ok(belief) = self.belief(&registry).await else { continue };
-            if belief.log.as_ref() == Some(log)
-                && matches!(self.sync(&registry, log, &belief).await, Ok(Some(_)))
-            {
-                return true;
+    /// Reads the logs that registries could not show at the other registries of the list that show them. What
+    /// these say is remembered. All of them are asked, since one of them may be stale, and none for long.
+    /// Returns notices.
+    async fn read_elsewhere(&self, mut unread: Vec<Unread<'_>>) -> Vec<String> {
+        let mut notices = Vec::new();
+        while let Some(Unread { log, .. }) = unread.first() {
+            let log = log.clone();
+            let (same, rest): (Vec<_>, Vec<_>) = unread.into_iter().partition(|one| one.log == log);
+            unread = rest;
+            let others = self.locations.iter().filter(|other| same.iter().all(|one| one.location != *other));
+            let read = others.map(async |other| (other, self.read_aside(other, &log).await));
+            let (mut behind, mut is_current) = (Vec::new(), false);
+            for (other, read) in join_all(read).await {
+                match read {
+                    Some(Ok(LogView { behind: Some(why), .. })) => behind.push(why),
+                    Some(Ok(_)) => is_current = true,
+                    // A log that contradicts itself, for example.
+                    Some(Err(e)) if !matches!(e, Error::Network { .. }) => {
+                        notices.push(format!("the log of registry {other} was not used: {}", chain(&e)));
+                    }
+                    Some(Err(_)) | None => {}
+                }
             }
+            let is_read = is_current || !behind.is_empty();
+            notices.extend(same.iter().map(|Unread { location, why, .. }| match is_read {
+                true => format!(
+                    "the log of registry {location} could not be read, so that of a mirror was: {}",
+                    chain(why)
+                ),
+                false => format!("the log could not be read, and the pin counts without it: {}", chain(why)),
+            }));
+            notices.extend(behind.into_iter().filter(|_| !is_current));
         }
-        false
+        notices
+    }
+
+    /// Reads the log of a registry if it is `log`. Returns `None` if it is not, or if that takes too long.
+    async fn read_aside(&self, location: &str, log: &LogKey) -> Option<Result<LogView>> {
+        let registry = self.open_aside(location).ok()?;
+        let read = aside(async {
+            let belief = self.belief(&registry).await.ok()?;
+            match belief.log.as_ref() == Some(log) {
+                true => self.sync(&registry, log, &belief).await.transpose(),
+                false => None,
+            }
+        });
+        read.await.flatten()
     }
 
     /// By a pin, from the cache, since the registry cannot be reached.

@@ -113,8 +113,14 @@ impl Registry {
         let next = self.first_list(&manifest, &packs.tried, take, |_| true).await.ok().flatten();
         let Some((others, list)) = next else { return Err(packs.failure.take().unwrap_or(failure)) };
         if !packs.list.from.is_empty() {
-            let why = chain(&failure);
-            self.complain(format!("{} leads to what nobody has, and was set aside: {why}", packs.list.from));
+            let (from, why) = (&packs.list.from, chain(&failure));
+            self.complain(match failure {
+                // The list may be right: a server does not serve what it leads to.
+                Error::Network { .. } => {
+                    format!("the images could not be fetched by {from}, so another list was used: {why}")
+                }
+                _ => format!("{from} leads to what nobody has, and was set aside: {why}"),
+            });
         }
         packs.failure.get_or_insert(failure);
         (packs.packs, packs.list) = (others, list);

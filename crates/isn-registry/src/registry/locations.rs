@@ -3,13 +3,16 @@
 //! reported.
 
 use std::io::Write;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::publish::check_file;
-use super::{Head, MAX_METADATA, Registry, Snapshot, layout};
+use super::{BUNDLED, Head, MAX_METADATA, Registry, Snapshot, layout};
 use crate::cache::Cache;
+use crate::transport::folder::Gone;
 use crate::transport::{self, AtHand, Transport};
+use crate::trust::RegistryId;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, NetworkKind, Result, chain};
 use isn_format::object::{ObjectKind, ObjectRef};
@@ -67,6 +70,19 @@ impl Location {
 pub(super) struct Complaints(Mutex<Vec<String>>);
 
 impl Registry {
+    /// Opens a folder that cannot be reached: only a cache and mirrors may have its objects. Returns `None`
+    /// if `location` is not a folder's path.
+    pub fn gone(location: &str) -> Option<Self> {
+        let id: RegistryId = location.parse().ok().filter(|_| location != BUNDLED)?;
+        let gone = Self::over(id.to_string(), Box::new(Gone::new(Path::new(location))));
+        (!id.is_remote()).then_some(Registry { id: Some(id), is_gone: true, ..gone })
+    }
+
+    /// Whether it is a folder that cannot be reached.
+    pub fn is_gone(&self) -> bool {
+        self.is_gone
+    }
+
     /// Looks for objects in `cache` first, and keeps fetched ones there.
     #[must_use]
     pub fn with_cache(self, cache: Option<Cache>) -> Self {

@@ -122,6 +122,8 @@ pub struct Registry {
     unkept: Mutex<Option<String>>,
     complaints: Complaints,
     fetched: AtomicU64,
+    /// Whether it is a folder that cannot be reached.
+    is_gone: bool,
 }
 
 /// A version, from the release down to `B3SUMS`: everything checked against the release's hashes and against
@@ -269,6 +271,7 @@ impl Registry {
             unkept: Mutex::default(),
             complaints: Complaints::default(),
             fetched: AtomicU64::new(0),
+            is_gone: false,
         }
     }
 

@@ -71,6 +71,29 @@ impl Transport for Folder {
     }
 }
 
+/// A registry in a folder that is gone or cannot be read.
+#[derive(Debug)]
+pub struct Gone(Folder);
+
+impl Gone {
+    /// The registry that was in the folder `root`.
+    pub fn new(root: &Path) -> Self {
+        Gone(Folder::new(root))
+    }
+}
+
+impl Transport for Gone {
+    fn locate(&self, path: &str) -> String {
+        self.0.locate(path)
+    }
+
+    fn open<'a>(&'a self, path: &'a str, _: Option<Range<u64>>) -> BoxFuture<'a, Result<Option<Body>>> {
+        let why = "is not in the cache, and its registry cannot be reached";
+        let gone = Error::network(NetworkKind::Unreadable, self.locate(path), why);
+        Box::pin(async move { Err(gone) })
+    }
+}
+
 /// A file that is there and cannot be read is no answer, as of a server that has a fault: another place may have it.
 pub(crate) fn unreadable(path: &Path, error: Error) -> Error {
     let (url, kind) = (path.display().to_string(), NetworkKind::Unreadable);
