@@ -46,6 +46,11 @@ fn every_verb_has_a_man_page() {
         let text = String::from_utf8(sandbox.read(&format!("pages/{page}"))).unwrap();
         assert!(text.contains(".TH isn") && text.contains("Examples:"), "{page}: {text}");
     }
+    let page = String::from_utf8(sandbox.read("pages/isn.1")).unwrap();
+    let groups: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix(".SS ")).collect();
+    assert_eq!(groups.first(), Some(&"\"Use a dataset\""), "{page}");
+    let place = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is missing: {page}"));
+    assert!(place("SH OPTIONS") < place("isn\\-pull(1)") && place("isn\\-pull(1)") < place("isn\\-audit(1)"));
 }
 
 #[test]
