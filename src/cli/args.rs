@@ -37,7 +37,8 @@ impl RegistryArg {
 #[derive(Debug, Args)]
 pub(super) struct SelectionArgs {
     /// Only this split (may be repeated)
-    #[arg(long = "split", value_name = "SPLIT", value_parser = one_of::<Split>(Split::ALL.map(Split::as_str)))]
+    #[arg(long = "split", value_name = "SPLIT",
+          value_parser = one_of::<Split>(Split::ALL.map(Split::as_str)))]
     splits: Vec<Split>,
     /// Only this class (may be repeated)
     #[arg(long = "class", value_name = "ID")]

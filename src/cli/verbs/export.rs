@@ -24,7 +24,8 @@ pub(in crate::cli) struct ExportArgs {
     #[arg(value_name = "REF")]
     reference: DatasetRef,
     /// The format; hf is that of Hugging Face, mds that of MosaicML
-    #[arg(long = "as", value_name = "FORMAT", value_parser = one_of::<Format>(Format::ALL.map(Format::as_str)))]
+    #[arg(long = "as", value_name = "FORMAT",
+          value_parser = one_of::<Format>(Format::ALL.map(Format::as_str)))]
     format: Format,
     /// The folder to write [default: ./NAME-VERSION-FORMAT]
     #[arg(long, value_name = "DIR")]
