@@ -188,7 +188,7 @@ impl<'c> Called<'c> {
             false => &["--to", "--source", "--out"],
         };
         let option = options.iter().find(|option| self.has(option))?;
-        Some(format!("'{option} {value}' may be meant"))
+        Some(format!("did you mean '{option} {value}'?"))
     }
 }
 
@@ -256,12 +256,12 @@ mod tests {
             ("demobirds@1.0", Some("`isn pull demobirds@1.0`")),
             ("cache clean", Some("`isn cache gc`")),
             ("pul demobirds", Some("'pull'")),
-            ("list nope", Some("'--registry nope' may be meant")),
-            ("log verify https://x.org/reg", Some("'--registry https://x.org/reg' may be meant")),
-            ("pull demobirds https://x.org/reg", Some("'--registry https://x.org/reg' may be meant")),
-            ("pull demobirds birds", Some("'--to birds' may be meant")),
+            ("list nope", Some("did you mean '--registry nope'?")),
+            ("log verify https://x.org/reg", Some("did you mean '--registry https://x.org/reg'?")),
+            ("pull demobirds https://x.org/reg", Some("did you mean '--registry https://x.org/reg'?")),
+            ("pull demobirds birds", Some("did you mean '--to birds'?")),
             ("pull demobirds@1.0 golden@1.0", Some("one version")),
-            ("verify-source demobirds@1.0 photos", Some("'--source photos' may be meant")),
+            ("verify-source demobirds@1.0 photos", Some("did you mean '--source photos'?")),
             ("info demobirds golden", None),
             ("pull demobirds --output x", Some("isn pull calls it '--to'")),
             ("pull demobirds --output=x", Some("isn pull calls it '--to'")),
