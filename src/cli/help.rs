@@ -250,6 +250,8 @@ fn template(command: &Command) -> StyledStr {
 
 /// Adds the examples of a command and of those below it, whose paths begin with `path`.
 fn with_examples(command: Command, path: &str) -> Command {
+    // The words of `--help`; man pages would have others.
+    let command = command.subcommand_value_name("COMMAND").subcommand_help_heading("Commands");
     let command = command.mut_subcommands(|verb| {
         let below = format!("{path} {}", verb.get_name());
         with_examples(verb, below.trim_start())

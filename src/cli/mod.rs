@@ -151,7 +151,9 @@ fn not_run(arguments: &[OsString], error: &clap::Error) -> u8 {
     let shown: Vec<String> = shown.collect();
     let printed = match parse(shown.iter().map(OsString::from)) {
         Err(error) => {
-            let error = usage::with_tips(error, &command(), &shown);
+            let mut isn = command();
+            isn.build();
+            let error = usage::with_tips(error, &isn, &shown);
             error.print().and_then(|()| std::io::stdout().flush())
         }
         Ok(_) => {

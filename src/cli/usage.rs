@@ -102,7 +102,7 @@ const OPTIONS: &[(&[&str], &[&str], &str)] = &[
 
 const OVERWRITE: &str = "isn does not overwrite your files: choose another path, or remove what is there";
 
-/// Adds tips to a usage error of these arguments, instead of tips that mislead.
+/// Adds tips to a usage error of these arguments, instead of tips that mislead. `isn` is built.
 pub(super) fn with_tips(mut error: Error, isn: &Command, arguments: &[String]) -> Error {
     let called = Called::new(isn, arguments);
     let context = match error.kind() {
@@ -124,7 +124,11 @@ pub(super) fn with_tips(mut error: Error, isn: &Command, arguments: &[String]) -
     tips.retain(|tip| !tip.to_string().starts_with("to pass '"));
     if let Some(tip) = tip {
         error.remove(ContextKind::SuggestedSubcommand);
-        error.remove(ContextKind::SuggestedArg);
+        if error.remove(ContextKind::SuggestedArg).is_some() {
+            // The usage was that of the suggested option.
+            let usage = called.command.clone().render_usage();
+            error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
+        }
         tips = vec![tip.into()];
     }
     if !tips.is_empty() {
@@ -203,6 +207,12 @@ mod tests {
 
     use super::*;
 
+    fn built() -> Command {
+        let mut isn = crate::cli::command();
+        isn.build();
+        isn
+    }
+
     fn at<'c>(isn: &'c Command, path: &str) -> Called<'c> {
         let words: Vec<String> = format!("isn {path}").split(' ').map(Into::into).collect();
         Called::new(isn, &words)
@@ -210,7 +220,7 @@ mod tests {
 
     #[test]
     fn tips_name_commands_and_options_that_are_there() {
-        let isn = crate::cli::command();
+        let isn = built();
         let mut known = BTreeSet::new();
         for (path, words, tip) in COMMANDS {
             let family = at(&isn, path);
@@ -276,8 +286,11 @@ mod tests {
         ] {
             let words: Vec<String> = format!("isn {arguments}").split(' ').map(Into::into).collect();
             let error = crate::cli::parse(words.iter().map(Into::into)).unwrap_err();
-            let text = with_tips(error, &crate::cli::command(), &words).to_string();
+            let text = with_tips(error, &built(), &words).to_string();
             let tips: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("tip: ")).collect();
+            if arguments.ends_with("--force") {
+                assert!(text.contains("Usage: isn pull [OPTIONS] <REF>"), "{text}");
+            }
             match tip {
                 Some(tip) => assert!(tips.len() == 1 && tips[0].contains(tip), "{arguments}: {text}"),
                 None => assert!(tips.is_empty(), "{arguments}: {text}"),
