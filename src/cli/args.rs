@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::values::{parse_age, parse_reason, read_images};
+use super::values::{one_of, parse_age, parse_reason, read_images};
 use isn_format::class::ClassId;
 use isn_format::dataset_ref::{DatasetRef, VersionId};
 use isn_format::error::{Error, Result};
@@ -37,7 +37,8 @@ impl RegistryArg {
 #[derive(Debug, Args)]
 pub(super) struct SelectionArgs {
     /// Only this split (may be repeated)
-    #[arg(long = "split", value_name = "SPLIT")]
+    #[arg(long = "split", value_name = "SPLIT",
+          value_parser = one_of::<Split>(Split::ALL.map(Split::as_str)))]
     splits: Vec<Split>,
     /// Only this class (may be repeated)
     #[arg(long = "class", value_name = "ID")]

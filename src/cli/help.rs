@@ -17,7 +17,7 @@ const GROUPS: [(&str, &[&str]); 7] = [
     ("Publish a version", &["publish", "sign", "append", "yank", "withdraw"]),
     ("Keys and trust", &["key", "trust", "owner", "revoke", "log", "prove"]),
     ("Run a registry", &["registry", "mirror", "serve"]),
-    ("Set up this machine", &["doctor", "cache", "completions"]),
+    ("Set up this machine", &["doctor", "cache", "completions", "man"]),
 ];
 
 /// The examples of each command, by its path. The path of `isn` itself is empty.
@@ -226,13 +226,20 @@ pub(super) fn complete(command: Command) -> Command {
     with_examples(command, "").help_template(template)
 }
 
+/// The groups with the verbs of this build.
+pub(super) fn groups(command: &Command) -> impl Iterator<Item = (&'static str, Vec<&Command>)> {
+    GROUPS.into_iter().map(|(title, verbs)| {
+        (title, verbs.iter().filter_map(|name| command.find_subcommand(name)).collect())
+    })
+}
+
 /// The template of `isn --help`: clap has no groups of subcommands.
 fn template(command: &Command) -> StyledStr {
     let (header, literal) = (command.get_styles().get_header(), command.get_styles().get_literal());
     let mut text = String::from("{about-with-newline}\n{usage-heading} {usage}\n");
-    for (title, verbs) in GROUPS {
+    for (title, verbs) in groups(command) {
         let _ = writeln!(text, "\n{header}{title}:{header:#}");
-        for verb in verbs.iter().filter_map(|name| command.find_subcommand(name)) {
+        for verb in verbs {
             let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
             let _ = writeln!(text, "  {literal}{:<13}{literal:#}  {about}", verb.get_name());
         }
@@ -243,6 +250,8 @@ fn template(command: &Command) -> StyledStr {
 
 /// Adds the examples of a command and of those below it, whose paths begin with `path`.
 fn with_examples(command: Command, path: &str) -> Command {
+    // The words of `--help`; man pages would have others.
+    let command = command.subcommand_value_name("COMMAND").subcommand_help_heading("Commands");
     let command = command.mut_subcommands(|verb| {
         let below = format!("{path} {}", verb.get_name());
         with_examples(verb, below.trim_start())

@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | verbs | [`verbs`] | one file per verb: its arguments, what it does with them, how its report is printed |
 //! | shared by verbs | [`run`] | what every verb is given |
-//! | parts | [`args`], [`passphrase`], [`render`], [`embed`], [`help`] | arguments, questions and texts of several verbs; the interface for other programs; groups and examples of the help |
+//! | parts | [`args`], [`passphrase`], [`render`], [`embed`], [`help`], [`complete`], [`usage`] | arguments, questions and texts of several verbs; the interface for other programs; groups and examples of the help; what shells complete; tips for usage errors |
 //! | printing | [`output`], [`values`], [`bundled`] | reports to stdout; parsers of argument values; the registry in the binary |
 //! | ends | [`exit`], [`interrupt`], [`verbose`] | exit codes and next steps of errors; Ctrl-C; `-v` and `ISN_LOG` |
 //! | progress | [`terminal`], [`near`] | progress bars and lines; what a mistyped name may have meant |
@@ -16,6 +16,7 @@
 
 mod args;
 mod bundled;
+mod complete;
 mod console;
 mod embed;
 mod exit;
@@ -27,6 +28,7 @@ mod passphrase;
 mod render;
 mod run;
 mod terminal;
+mod usage;
 mod values;
 mod verbose;
 mod verbs;
@@ -74,8 +76,11 @@ struct Args {
 const GLOBAL: &str = "Global options";
 
 const REFERENCE: &str = "\
-`isn VERB --help` shows the options and examples of a verb.
+`isn COMMAND --help` shows the options and examples of a command.
 REF is NAME@VERSION, NAME (its newest version), NAME@VERSION#b3:HASH or b3:HASH.
+A pin is a REF with a hash, which fixes every image, label and split. A tree is the folder that
+`isn pull` writes: SPLIT/CLASS/IMAGE, with B3SUMS, classes.csv and ISN.json.
+The glossary has the other words: docs/glossary.md in isn's source repository.
 
 Exit codes: 0 success, 1 error, 2 usage, 3 integrity, 4 signature or trust, 5 network, 6 not found,
 7 source images needed, 8 findings, 130 interrupted.
@@ -108,9 +113,9 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>, is_process: bool) -> 
     }
 }
 
-/// The whole command line, with its groups and examples.
+/// The whole command line, with its groups, its examples and what shells complete.
 fn command() -> Command {
-    help::complete(Args::command())
+    complete::with_hints(help::complete(Args::command()))
 }
 
 fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Error> {
@@ -144,8 +149,14 @@ fn execute(args: &Args, verb: &dyn Verb, is_process: bool) -> Result<exit::ExitC
 fn not_run(arguments: &[OsString], error: &clap::Error) -> u8 {
     // Usage errors quote arguments, so they are made again from arguments that are fit to be shown.
     let shown = arguments.iter().map(|argument| text::one_line(&argument.to_string_lossy()).into_owned());
-    let printed = match parse(shown.map(OsString::from)) {
-        Err(shown) => shown.print().and_then(|()| std::io::stdout().flush()),
+    let shown: Vec<String> = shown.collect();
+    let printed = match parse(shown.iter().map(OsString::from)) {
+        Err(error) => {
+            let mut isn = command();
+            isn.build();
+            let error = usage::with_tips(error, &isn, &shown);
+            error.print().and_then(|()| std::io::stdout().flush())
+        }
         Ok(_) => {
             console::message("", error.to_string().trim_end());
             Ok(())

@@ -1,6 +1,9 @@
 //! Parsers of argument values.
 
 use std::path::Path;
+use std::str::FromStr;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 #[cfg(feature = "serve")]
 use isn_format::class::check_label;
@@ -88,6 +91,14 @@ pub(super) fn parse_size(text: &str) -> Result<u64, String> {
     };
     let size = number.parse::<u64>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
     size.ok_or_else(|| "expected a whole number and a unit: 500MB, 20GiB".into())
+}
+
+/// Parses one of these words, which the help lists and shells complete.
+pub(super) fn one_of<T>(words: impl IntoIterator<Item = &'static str>) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err: std::error::Error + Send + Sync> + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(words).try_map(|word| word.parse())
 }
 
 /// Parses the reason of a statement.

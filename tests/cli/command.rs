@@ -23,6 +23,19 @@ fn completions_know_every_verb_and_bash_can_read_them() {
             fs::write(sandbox.path("completions"), &script).unwrap();
             let checked = Command::new("bash").arg("-n").arg(sandbox.path("completions")).output().unwrap();
             assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+            let complete = |words: &str, last: &str| {
+                let call = format!(
+                    "source completions; COMP_WORDS=(isn {words} {last} ''); \
+                     COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _isn isn '' {last}; echo ${{COMPREPLY[@]}}"
+                );
+                let ran = Command::new("bash").args(["-c", &call]).current_dir(sandbox.path("")).output();
+                String::from_utf8(ran.unwrap().stdout).unwrap().trim().to_owned()
+            };
+            let formats = "imagefolder webdataset parquet hf npz tfrecord mds croissant";
+            assert_eq!(complete("export demobirds", "--as"), formats);
+            assert_eq!(complete("pull demobirds", "--split"), "train val test");
+            assert_eq!(complete("publish out", "--key"), "");
+            assert!(complete("pull demobirds", "--images").contains("completions"));
         }
     }
     sandbox.isn(&["completions", "cmd"]).fails(2, "powershell");
@@ -46,6 +59,11 @@ fn every_verb_has_a_man_page() {
         let text = String::from_utf8(sandbox.read(&format!("pages/{page}"))).unwrap();
         assert!(text.contains(".TH isn") && text.contains("Examples:"), "{page}: {text}");
     }
+    let page = String::from_utf8(sandbox.read("pages/isn.1")).unwrap();
+    let groups: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix(".SS ")).collect();
+    assert_eq!(groups.first(), Some(&"\"Use a dataset\""), "{page}");
+    let place = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is missing: {page}"));
+    assert!(place("SH OPTIONS") < place("isn\\-pull(1)") && place("isn\\-pull(1)") < place("isn\\-audit(1)"));
 }
 
 #[cfg(unix)]

@@ -109,8 +109,7 @@ fn jpeg_is_called_jpeg() {
 fn what_cannot_be_exported_is_said_before_anything_is_written() {
     let sandbox = Sandbox::new();
     let export = |more: &[&str]| sandbox.isn(&[&["export", "demobirds@1.0"], more].concat());
-    export(&["--as", "zip"])
-        .fails(2, "'zip' is not a format to export to: expected one of imagefolder, webdataset");
+    export(&["--as", "zip"]).fails(2, "possible values: imagefolder, webdataset, parquet, hf");
     export(&["--as", "mds", "--shard-size", "3GiB"]).fails(2, "expected from 1MB to 2GiB");
     export(&["--as", "mds", "--size", "48"]).fails(1, "--size: is for npz: mds has the images as they are");
     export(&["--as", "npz"]).fails(1, "--size N takes the largest square in the middle");

@@ -18,5 +18,7 @@ fn the_paths_of_a_part_with_its_origin_go_into_a_pull() {
     let images = object["images"].as_array().unwrap();
     assert!(images.iter().all(|image| image["class"] == "n01614925" && image["width"].as_u64().unwrap() > 0));
     sandbox.isn(&["images", "demobirds@1.0", "--class", "n00000001"]).fails(6, "class n00000001 is not in");
-    sandbox.isn(&["images", "demobirds@1.0", "--origin", "dev"]).fails(2, "'dev' is not a split");
+    sandbox
+        .isn(&["images", "demobirds@1.0", "--origin", "dev"])
+        .fails(2, "possible values: train, val, test");
 }

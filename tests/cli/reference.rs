@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::sandbox::Sandbox;
 
-const VERBS: [&[&str]; 69] = [
+const VERBS: [&[&str]; 70] = [
     &[],
     &["pull"],
     &["fetch"],
@@ -74,6 +74,7 @@ const VERBS: [&[&str]; 69] = [
     &["demo"],
     &["demo", "source"],
     &["completions"],
+    &["man"],
 ];
 
 /// The verbs that a help text lists; those of `isn` itself are in groups.
@@ -187,6 +188,9 @@ fn wrong_usage_is_exit_2_and_says_what_would_be_right() {
         (&["publish", "out", "--registry", "reg"], "--key"),
         (&["verify", "x", "--expect", "b3:xyz"], "b3:xyz"),
         (&["cite", "x", "--format", "word"], "bibtex"),
+        (&["install", "x"], "tip: `isn pull REF`"),
+        (&["list", "nope"], "tip: did you mean '--registry nope'?"),
+        (&["pull", "x", "--output", "y"], "tip: isn pull calls it '--to'"),
     ] {
         let ran = sandbox.isn(args);
         assert!(ran.code == 2 && ran.stderr.contains(message), "{args:?}: {} {}", ran.code, ran.stderr);

@@ -15,7 +15,7 @@ use isn_registry::ops::cite::{Citation, CitationFormat, cite};
 /// Arguments of `isn cite`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct CiteArgs {
-    /// The version
+    /// The version: NAME, NAME@VERSION or a pin
     #[arg(value_name = "REF")]
     reference: DatasetRef,
     /// The format of the citation

@@ -11,7 +11,7 @@ use crate::cli::exit::{Aim, ExitCode};
 use crate::cli::output::Output;
 use crate::cli::render::{first_line, path_json, size};
 use crate::cli::run::{Run, Verb};
-use crate::cli::values::parse_shard_size;
+use crate::cli::values::{one_of, parse_shard_size};
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::{Result, count};
 use isn_registry::export::Format;
@@ -20,12 +20,12 @@ use isn_registry::ops::export::{ExportOptions, ExportReport, export};
 /// Arguments of `isn export`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ExportArgs {
-    /// The version
+    /// The version: NAME, NAME@VERSION or a pin
     #[arg(value_name = "REF")]
     reference: DatasetRef,
-    /// The format: imagefolder, webdataset, parquet, hf (Hugging Face), npz, tfrecord, mds (MosaicML) or
-    /// croissant
-    #[arg(long = "as", value_name = "FORMAT")]
+    /// The format; hf is that of Hugging Face, mds that of MosaicML
+    #[arg(long = "as", value_name = "FORMAT",
+          value_parser = one_of::<Format>(Format::ALL.map(Format::as_str)))]
     format: Format,
     /// The folder to write [default: ./NAME-VERSION-FORMAT]
     #[arg(long, value_name = "DIR")]

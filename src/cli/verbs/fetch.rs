@@ -16,7 +16,7 @@ use isn_registry::ops::fetch::{FetchReport, fetch};
 /// Arguments of `isn fetch`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct FetchArgs {
-    /// The version
+    /// The version: NAME, NAME@VERSION or a pin
     #[arg(value_name = "REF")]
     reference: DatasetRef,
     #[command(flatten)]

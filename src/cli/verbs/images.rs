@@ -8,6 +8,7 @@ use crate::cli::console::Page;
 use crate::cli::exit::ExitCode;
 use crate::cli::output::Output;
 use crate::cli::run::{Run, Verb};
+use crate::cli::values::one_of;
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::Result;
 use isn_format::index::Row;
@@ -17,13 +18,13 @@ use isn_registry::ops::images::{ImagesReport, images};
 /// Arguments of `isn images`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ImagesArgs {
-    /// The version
+    /// The version: NAME, NAME@VERSION or a pin
     #[arg(value_name = "REF")]
     reference: DatasetRef,
     #[command(flatten)]
     selection: SelectionArgs,
     /// Only images that are in this split of the source, for example ImageNet's own val images
-    #[arg(long, value_name = "SPLIT")]
+    #[arg(long, value_name = "SPLIT", value_parser = one_of::<Split>(Split::ALL.map(Split::as_str)))]
     origin: Option<Split>,
     #[command(flatten)]
     registry: RegistryArg,

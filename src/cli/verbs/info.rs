@@ -16,7 +16,7 @@ use isn_registry::ops::info::{InfoReport, info};
 /// Arguments of `isn info`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct InfoArgs {
-    /// The version
+    /// The version: NAME, NAME@VERSION or a pin
     #[arg(value_name = "REF")]
     reference: DatasetRef,
     #[command(flatten)]

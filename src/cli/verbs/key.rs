@@ -1,6 +1,6 @@
 //! `isn key …`
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueHint};
 use serde_json::{Value, json};
 
 use crate::cli::args::SpeakArgs;
@@ -37,10 +37,10 @@ pub(in crate::cli) enum KeyCommand {
     /// Replace an old key by a new one in the datasets that the old one owns
     Rotate {
         /// The old key: a name from `isn key list`, a public key file, or a public key line ('ssh-ed25519 …')
-        #[arg(value_name = "OLD")]
+        #[arg(value_name = "OLD", value_hint = ValueHint::FilePath)]
         old: String,
         /// The new key, in the same form; `isn key new` makes one
-        #[arg(value_name = "NEW")]
+        #[arg(value_name = "NEW", value_hint = ValueHint::FilePath)]
         new: String,
         /// Only in this dataset (may be repeated) [default: all that the key owns]
         #[arg(long = "name", value_name = "NAME")]

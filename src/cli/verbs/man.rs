@@ -1,4 +1,4 @@
-//! `isn man`, which packagers run. The help does not list it.
+//! `isn man`, which packagers run.
 
 use std::fs;
 use std::io;
@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Command};
 use clap_mangen::Man;
+use clap_mangen::roff::{Roff, roman};
 use serde_json::json;
 
 use crate::cli::console::Page;
 use crate::cli::exit::ExitCode;
+use crate::cli::help::groups;
 use crate::cli::render::path_json;
 use crate::cli::run::{Run, Verb};
 use isn_format::error::{Error, Result, There};
@@ -18,7 +20,7 @@ use isn_registry::files;
 /// Arguments of `isn man`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ManArgs {
-    /// The folder to write a page for each verb to
+    /// The folder to write a page for each command to
     #[arg(value_name = "DIR")]
     dir: PathBuf,
 }
@@ -27,30 +29,64 @@ impl Verb for ManArgs {
     fn run(&self, run: &Run) -> Result<ExitCode> {
         fs::create_dir_all(&self.dir).map_err(Error::io("create", &self.dir))?;
         let mut command = (run.command)().disable_help_subcommand(true);
+        // Only a command that is not built yet can be grouped: the names of built ones are those of pages.
+        let (top, path) = (grouped(command.clone()), self.dir.join("isn.1"));
+        write(&path, &top.map_err(Error::io("write", &path))?)?;
         command.build();
-        write(command, &self.dir)?;
+        for below in command.get_subcommands() {
+            write_pages(below, &self.dir)?;
+        }
         let text = Page::of(format_args!("{}: man pages written", self.dir.display()));
         run.output.print_done(&text, json!({ "path": path_json(&self.dir) }));
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// Writes the pages of a command and of those below it that help lists. Only a page is replaced, not a pipe or
-/// what a symlink leads to.
-fn write(command: Command, dir: &Path) -> Result<()> {
-    for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
-        write(below.clone(), dir)?;
+/// Writes the pages of a command and of those below it that help lists.
+fn write_pages(command: &Command, dir: &Path) -> Result<()> {
+    if command.is_hide_set() {
+        return Ok(());
     }
-    let page = Man::new(command);
-    let path = dir.join(page.get_filename());
-    match fs::symlink_metadata(&path) {
-        Ok(about) if !about.is_file() => {
-            return Err(Error::exists(There::Place, path.display(), ", and is not a file"));
-        }
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io("look at", path)(e)),
-        _ => {}
+    for below in command.get_subcommands() {
+        write_pages(below, dir)?;
     }
-    let mut text = Vec::new();
+    let page = Man::new(command.clone());
+    let (path, mut text) = (dir.join(page.get_filename()), Vec::new());
     page.render(&mut text).map_err(Error::io("write", &path))?;
-    files::replace(&path, &text)
+    write(&path, &text)
+}
+
+/// Writes a page. Only a page is replaced, not a pipe or what a symlink leads to.
+fn write(path: &Path, text: &[u8]) -> Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(about) if !about.is_file() => {
+            Err(Error::exists(There::Place, path.display(), ", and is not a file"))
+        }
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("look at", path)(e)),
+        _ => files::replace(path, text),
+    }
+}
+
+/// The page of `isn` itself, with its commands in the groups of the help, which clap does not know.
+fn grouped(command: Command) -> io::Result<Vec<u8>> {
+    let mut commands = Roff::new();
+    commands.control("SH", ["COMMANDS"]);
+    for (title, verbs) in groups(&command) {
+        commands.control("SS", [title]);
+        for verb in verbs {
+            commands.control("TP", []);
+            commands.text([roman(format!("isn-{}(1)", verb.get_name()))]);
+            commands.text([roman(verb.get_about().map(ToString::to_string).unwrap_or_default())]);
+        }
+    }
+    let (man, mut page) = (Man::new(command.disable_help_subcommand(true)), Vec::new());
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    commands.to_writer(&mut page)?;
+    man.render_extra_section(&mut page)?;
+    man.render_version_section(&mut page)?;
+    Ok(page)
 }

@@ -49,6 +49,7 @@ pub(super) enum Command {
     /// Pull a version: write its verified images as a folder
     Pull(pull::PullArgs),
     /// Fetch a version into the cache, to pull it without a network
+    #[command(mut_arg("no_cache", |no_cache| no_cache.hide(true)))]
     Fetch(fetch::FetchArgs),
     /// Export a version to the format of another tool
     Export(export::ExportArgs),
@@ -126,8 +127,7 @@ pub(super) enum Command {
     Demo(demo::DemoCommand),
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
-    /// Write the man pages, for packagers
-    #[command(hide = true)]
+    /// Write the man pages to a folder, for packagers
     Man(man::ManArgs),
 }
 

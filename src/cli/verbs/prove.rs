@@ -20,7 +20,7 @@ use isn_registry::ops::log::{ProveReport, prove};
 /// Arguments of `isn prove`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ProveArgs {
-    /// The version
+    /// The version: NAME, NAME@VERSION or a pin
     #[arg(value_name = "REF")]
     reference: DatasetRef,
     /// The file to write [default: NAME-VERSION.tlog-proof]

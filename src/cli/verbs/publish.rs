@@ -22,8 +22,8 @@ use isn_registry::trust::RegistryId;
 /// Arguments of `isn publish`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct PublishArgs {
-    /// The output of `isn build`
-    #[arg(value_name = "OUT")]
+    /// The build: the output folder of `isn build`
+    #[arg(value_name = "BUILD")]
     build: PathBuf,
     /// The registry's folder or bucket, which may be empty, or the URL of an `isn serve`
     #[arg(long, value_name = "DIR|URL")]
@@ -120,7 +120,8 @@ fn print(output: &Output, report: &PublishReport, registry: &str, dry_run: bool)
             writeln!(text, "  key      {signer}");
         }
         if report.new_name {
-            writeln!(text, "  name     {} now belongs to this key", id.name);
+            let belongs = if dry_run { "would belong" } else { "now belongs" };
+            writeln!(text, "  name     {} {belongs} to this key", id.name);
         }
     }
     if report.rebuild_only {

@@ -20,7 +20,7 @@ use isn_registry::ops::sync;
 /// Arguments of `isn pull`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct PullArgs {
-    /// The version
+    /// The version: NAME, NAME@VERSION or a pin
     #[arg(value_name = "REF")]
     reference: DatasetRef,
     #[command(flatten)]

@@ -21,7 +21,7 @@ use isn_registry::ops::audit::Subject;
 /// Arguments of `isn review`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ReviewArgs {
-    /// A folder of images, a tree, the output of `isn build`, or a version
+    /// A folder of images, a tree, a build, or a version (NAME, NAME@VERSION or a pin)
     #[arg(value_name = "DIR|REF")]
     target: String,
     /// The ledger to add decisions to, which is made if it does not exist

@@ -16,7 +16,7 @@ use isn_registry::ops::sign::{SignReport, sign};
 /// Arguments of `isn sign`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct SignArgs {
-    /// The file of the statement, which `isn publish` and other verbs write with --statement
+    /// The file of the statement, which `isn publish` and other commands write with --statement
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// The signing key: a name from `isn key list`, a private key file, or a .pub file whose key the SSH

@@ -19,7 +19,7 @@ use isn_registry::ops::verify::{Expectation, ProofReport, Target, verify, verify
 /// Arguments of `isn verify`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct VerifyArgs {
-    /// A tree, a build, a registry's folder, or a version
+    /// A tree, a build, a registry's folder, or a version (NAME, NAME@VERSION or a pin)
     #[arg(value_name = "PATH|REF", required_unless_present = "proof")]
     subject: Option<String>,
     /// Verify the proof in this file, which `isn prove` wrote, without a network; and the tree against it, if

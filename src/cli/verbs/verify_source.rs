@@ -18,7 +18,7 @@ use isn_registry::ops::verify_source::{VerifySourceReport, verify_source};
 /// Arguments of `isn verify-source`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct VerifySourceArgs {
-    /// The version
+    /// The version: NAME, NAME@VERSION or a pin
     #[arg(value_name = "REF")]
     reference: DatasetRef,
     /// Your copy of the source images, in any layout

@@ -31,8 +31,8 @@ const SHOWN: usize = 20;
 #[derive(Debug, Args)]
 #[group(id = "evidence", required = true, args = ["probs", "embeddings", "onnx", "pixels"])]
 pub(in crate::cli) struct LabelsArgs {
-    /// The images: a folder of classes, a tree, a build, or a version. Rows of files are in the order of
-    /// their paths
+    /// The images: a folder of classes, a tree, a build, or a version (NAME, NAME@VERSION or a pin). Rows of
+    /// files are in the order of their paths
     #[arg(value_name = "PATH|REF")]
     target: Option<String>,
     /// Out-of-sample predicted probabilities, one row per image and one column per class: .npy, .csv or

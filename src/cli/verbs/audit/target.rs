@@ -19,7 +19,7 @@ use isn_registry::sheet::Sheet;
 /// The subject of an audit.
 #[derive(Debug, Args)]
 pub(super) struct TargetArgs {
-    /// A folder of images, a tree, the output of `isn build`, or a version
+    /// A folder of images, a tree, a build, or a version (NAME, NAME@VERSION or a pin)
     #[arg(value_name = "DIR|REF")]
     target: String,
     #[command(flatten)]

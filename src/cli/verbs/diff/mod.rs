@@ -5,7 +5,7 @@ mod page;
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use serde_json::json;
 
 use crate::cli::args::RegistryArg;
@@ -25,12 +25,12 @@ const SHOWN: usize = 50;
 /// Arguments of `isn diff`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct DiffArgs {
-    /// The older version: a reference, or the folder of a tree or build. The B3SUMS of a tree counts; `isn
-    /// verify TREE` checks its files
-    #[arg(value_name = "OLD")]
+    /// The older version: NAME, NAME@VERSION, a pin, or the folder of a tree or build. The B3SUMS of a tree
+    /// counts; `isn verify TREE` checks its files
+    #[arg(value_name = "OLD", value_hint = ValueHint::DirPath)]
     old: String,
     /// The newer version, in the same form
-    #[arg(value_name = "NEW")]
+    #[arg(value_name = "NEW", value_hint = ValueHint::DirPath)]
     new: String,
     /// Write an HTML page with the pictures before and after
     #[arg(long, value_name = "FILE")]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use serde_json::{Value, json};
 
 use super::rows::{row, said};
@@ -18,10 +18,10 @@ use isn_registry::ops::ledger::{DiffReport, diff};
 #[derive(Debug, Args)]
 pub(in crate::cli) struct DiffArgs {
     /// The older ledger
-    #[arg(value_name = "OLD")]
+    #[arg(value_name = "OLD", value_hint = ValueHint::FilePath)]
     old: PathBuf,
     /// The newer ledger
-    #[arg(value_name = "NEW")]
+    #[arg(value_name = "NEW", value_hint = ValueHint::FilePath)]
     new: PathBuf,
 }
 

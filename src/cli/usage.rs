@@ -1,0 +1,300 @@
+//! Usage errors: what words of other tools mean here, and which option an argument lacks.
+
+use clap::Command;
+use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
+
+/// Commands of other tools, after the path of the command below which they are unknown. The path of `isn`
+/// itself is empty.
+const COMMANDS: &[(&str, &[&str], &str)] = &[
+    (
+        "",
+        &["install", "download", "clone", "get", "add", "checkout", "load"],
+        "`isn pull REF` writes a version as a folder",
+    ),
+    (
+        "",
+        &["update", "upgrade", "outdated"],
+        "`isn pull NAME` pulls the newest version of a dataset, `isn sync` the versions of isn.lock",
+    ),
+    ("", &["lock", "freeze"], "`isn pull REF --lock` records a version in isn.lock"),
+    ("", &["search", "find", "ls"], "`isn list --registry LOCATION` lists the datasets of a registry"),
+    ("", &["show", "view", "describe", "inspect"], "`isn info REF` describes a version"),
+    ("", &["push", "upload", "release", "deploy"], "`isn publish BUILD` signs and publishes a build"),
+    (
+        "",
+        &["login", "logout", "auth", "whoami"],
+        "there are no accounts: `isn key new NAME` makes a signing key; the tokens of servers are in \
+         ISN_TOKENS (HOST=TOKEN,…)",
+    ),
+    ("", &["keygen"], "`isn key new NAME` makes a signing key"),
+    (
+        "",
+        &["remove", "rm", "uninstall", "delete"],
+        "a tree is a folder that you may delete; `isn cache gc` cleans the cache; `isn yank` and \
+         `isn withdraw` are for published versions",
+    ),
+    ("", &["unpublish"], "`isn yank` advises against a version, `isn withdraw` withdraws it"),
+    ("", &["clean", "prune", "gc"], "`isn cache gc` cleans the cache"),
+    ("", &["check", "validate", "fsck", "test"], "`isn verify TREE` checks every file of a tree"),
+    ("", &["status"], "`isn verify TREE` checks a tree, `isn doctor` this machine"),
+    ("", &["compare"], "`isn diff OLD NEW` compares two versions"),
+    (
+        "",
+        &["init", "new", "create", "make"],
+        "`isn build RECIPE.toml` builds a version, `isn registry init` makes a registry",
+    ),
+    ("", &["convert", "to"], "`isn export REF --as FORMAT` exports a version"),
+    ("", &["config"], "the end of `isn --help` lists the environment variables"),
+    ("", &["version"], "`isn --version` prints the version of isn"),
+    ("cache", &["clean", "clear", "prune", "purge", "rm"], "`isn cache gc` cleans the cache"),
+    ("cache", &["check"], "`isn cache verify` hashes every file"),
+    ("cache", &["dir", "list", "ls", "path", "size"], "`isn cache info` shows where the cache is"),
+    ("key", &["add", "create", "gen", "generate"], "`isn key new NAME` makes a key"),
+    ("log", &["check"], "`isn log verify` checks every entry"),
+    ("log", &["list", "ls"], "`isn log show` lists the entries"),
+    ("registry", &["create", "new"], "`isn registry init` makes a registry"),
+    ("registry", &["verify"], "`isn registry check` verifies a registry"),
+    ("trust", &["delete", "rm", "revoke"], "`isn trust remove` stops trusting a key"),
+];
+
+/// Options of other tools, after what isn calls them: the first option that the command has is meant. If it
+/// has none, the text says what to do instead; it may be empty.
+const OPTIONS: &[(&[&str], &[&str], &str)] = &[
+    (
+        &["--to", "--out"],
+        &["--to", "--out", "--output", "--output-dir", "--dest", "--dir", "--directory", "--local-dir", "-o"],
+        "",
+    ),
+    (&[], &["--force", "--overwrite"], OVERWRITE),
+    (&["--as", "--format"], &["-f"], OVERWRITE),
+    (&["--as", "--format"], &["--as", "--format", "--type"], "--json prints a report as JSON"),
+    (&[], &["--yes", "-y"], "isn asks for no confirmation: leave it out"),
+    (
+        &["--registry"],
+        &["--channel", "--endpoint", "--from", "--index-url", "--remote", "--repo", "--url", "-i", "-r"],
+        "",
+    ),
+    (&["--source"], &["--data", "--data-dir", "--input", "--src"], ""),
+    (&["--jobs"], &["--num-proc", "--num-workers", "--threads", "--workers"], ""),
+    (&["--quiet"], &["--no-progress", "--silent", "-s"], ""),
+    (&["--verbose"], &["--debug", "--log-level"], ""),
+    (&["--split"], &["--subset", "--partition"], ""),
+    (&["--class"], &["--category", "--label"], ""),
+    (&["--images"], &["--include"], ""),
+    (&["--dry-run"], &["--dry", "--simulate", "-n"], ""),
+    (&["--key"], &["--identity", "--key-file", "--sign", "--ssh-key", "-k"], ""),
+    (&["--reason"], &["--message", "-m"], ""),
+    (&["--hardlink"], &["--hard-link", "--link", "--links", "--symlink"], ""),
+    (
+        &["--expect"],
+        &["--checksum", "--hash", "--pin", "--sha256"],
+        "a pin has the hash: NAME@VERSION#b3:HASH",
+    ),
+    (&[], &["--revision", "--rev", "--tag"], "the version follows the name: NAME@VERSION"),
+    (&[], &["--latest"], "NAME alone is the newest version"),
+    (&[], &["--auth", "--password", "--token", "--user"], "ISN_TOKENS has the tokens: HOST=TOKEN,…"),
+    (&[], &["--cache", "--cache-dir"], "ISN_CACHE is the folder of the cache"),
+    (&[], &["--insecure", "--no-verify"], "isn always verifies; ISN_CA_BUNDLE has more certificates"),
+    (&[], &["--timeout"], "ISN_TIMEOUT is the timeout in seconds"),
+    (&[], &["--retries", "--retry"], "ISN_RETRIES is the number of retries"),
+    (&[], &["--proxy"], "the proxy variables of the environment count"),
+];
+
+const OVERWRITE: &str = "isn does not overwrite your files: choose another path, or remove what is there";
+
+/// Adds tips to a usage error of these arguments, instead of tips that mislead. `isn` is built.
+pub(super) fn with_tips(mut error: Error, isn: &Command, arguments: &[String]) -> Error {
+    let called = Called::new(isn, arguments);
+    let context = match error.kind() {
+        ErrorKind::InvalidSubcommand => ContextKind::InvalidSubcommand,
+        ErrorKind::UnknownArgument => ContextKind::InvalidArg,
+        _ => return error,
+    };
+    let Some(ContextValue::String(word)) = error.get(context) else { return error };
+    let tip = match context {
+        ContextKind::InvalidSubcommand => called.instead_of_command(word),
+        _ if word.starts_with('-') => called.instead_of_option(word),
+        _ => called.option_for(word),
+    };
+    let mut tips = match error.remove(ContextKind::Suggested) {
+        Some(ContextValue::StyledStrs(tips)) => tips,
+        _ => Vec::new(),
+    };
+    // Nothing that isn takes as a value begins with a hyphen.
+    tips.retain(|tip| !tip.to_string().starts_with("to pass '"));
+    if let Some(tip) = tip {
+        error.remove(ContextKind::SuggestedSubcommand);
+        if error.remove(ContextKind::SuggestedArg).is_some() {
+            // The usage was that of the suggested option.
+            let usage = called.command.clone().render_usage();
+            error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
+        }
+        tips = vec![tip.into()];
+    }
+    if !tips.is_empty() {
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+    }
+    error
+}
+
+/// The command that was called.
+struct Called<'c> {
+    isn: &'c Command,
+    command: &'c Command,
+    /// Its name after that of `isn`: `log verify`.
+    path: String,
+}
+
+impl<'c> Called<'c> {
+    fn new(isn: &'c Command, arguments: &[String]) -> Self {
+        let mut called = Called { isn, command: isn, path: String::new() };
+        for argument in arguments.iter().skip(1) {
+            if let Some(below) = called.command.find_subcommand(argument) {
+                called.command = below;
+                called.path = format!("{} {argument}", called.path).trim_start().to_owned();
+            }
+        }
+        called
+    }
+
+    /// Whether the command has the option.
+    fn has(&self, option: &str) -> bool {
+        let arguments = self.command.get_arguments().chain(self.isn.get_arguments());
+        let mut shown = arguments.filter(|argument| !argument.is_hide_set());
+        shown.any(|argument| argument.get_long() == option.strip_prefix("--"))
+    }
+
+    fn instead_of_command(&self, word: &str) -> Option<String> {
+        let known = COMMANDS.iter().find(|(path, words, _)| *path == self.path && words.contains(&word));
+        match known {
+            Some((_, _, tip)) => Some((*tip).to_owned()),
+            None if self.path.is_empty() && is_version(word) => Some(format!("`isn pull {word}` pulls it")),
+            None => None,
+        }
+    }
+
+    fn instead_of_option(&self, word: &str) -> Option<String> {
+        let (options, _, otherwise) = OPTIONS.iter().find(|(_, words, _)| words.contains(&word))?;
+        match options.iter().find(|option| self.has(option)) {
+            Some(option) => Some(format!("isn {} calls it '{option}'", self.path)),
+            None => (!otherwise.is_empty()).then(|| (*otherwise).to_owned()),
+        }
+    }
+
+    /// The option that a value lacks which the command does not take by itself.
+    fn option_for(&self, value: &str) -> Option<String> {
+        if is_version(value) {
+            return Some("it takes one version: run it once for each".into());
+        }
+        let takes_nothing = self.command.get_positionals().next().is_none();
+        let options: &[&str] = match takes_nothing || value.contains("://") {
+            true => &["--registry"],
+            false => &["--to", "--source", "--out"],
+        };
+        let option = options.iter().find(|option| self.has(option))?;
+        Some(format!("did you mean '{option} {value}'?"))
+    }
+}
+
+/// Whether it is written as a version or as a hash.
+fn is_version(word: &str) -> bool {
+    word.contains('@') || word.starts_with("b3:")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn built() -> Command {
+        let mut isn = crate::cli::command();
+        isn.build();
+        isn
+    }
+
+    fn at<'c>(isn: &'c Command, path: &str) -> Called<'c> {
+        let words: Vec<String> = format!("isn {path}").split(' ').map(Into::into).collect();
+        Called::new(isn, &words)
+    }
+
+    #[test]
+    fn tips_name_commands_and_options_that_are_there() {
+        let isn = built();
+        let mut known = BTreeSet::new();
+        for (path, words, tip) in COMMANDS {
+            let family = at(&isn, path);
+            assert_eq!(family.path, *path, "{path}");
+            for word in *words {
+                assert!(family.command.find_subcommand(word).is_none(), "isn {path} {word} is there");
+                assert!(known.insert((*path, *word)), "isn {path} {word} is there twice");
+            }
+            for named in tip.split('`').skip(1).step_by(2) {
+                let called = at(&isn, named.trim_start_matches("isn "));
+                assert!(named.starts_with("isn "), "{named}");
+                for word in named.split(' ').skip(1 + called.path.split_whitespace().count()) {
+                    let is_there = match word.strip_prefix("--") {
+                        Some("help" | "version") => true,
+                        Some(_) => called.has(word),
+                        None => word.chars().any(|c| c.is_ascii_uppercase()),
+                    };
+                    assert!(is_there, "{named}: {word} is not there");
+                }
+            }
+        }
+        let all: Vec<&Command> =
+            isn.get_subcommands().flat_map(|verb| verb.get_subcommands().chain([verb])).collect();
+        for (meant, words, otherwise) in OPTIONS {
+            assert!(!meant.is_empty() || !otherwise.is_empty(), "{words:?}");
+            for option in *meant {
+                let is_there = |command| Called { isn: &isn, command, path: String::new() }.has(option);
+                assert!(all.iter().copied().any(is_there), "no command has {option}");
+            }
+            for word in *words {
+                assert!(known.insert(("", *word)), "{word} is there twice");
+            }
+        }
+    }
+
+    #[test]
+    fn usage_errors_have_tips_that_help() {
+        for (arguments, tip) in [
+            ("install demobirds", Some("`isn pull REF` writes")),
+            ("search birds", Some("`isn list --registry LOCATION`")),
+            ("update", Some("`isn sync` the versions of isn.lock")),
+            ("--json login", Some("there are no accounts")),
+            ("demobirds@1.0", Some("`isn pull demobirds@1.0`")),
+            ("cache clean", Some("`isn cache gc`")),
+            ("pul demobirds", Some("'pull'")),
+            ("list nope", Some("did you mean '--registry nope'?")),
+            ("log verify https://x.org/reg", Some("did you mean '--registry https://x.org/reg'?")),
+            ("pull demobirds https://x.org/reg", Some("did you mean '--registry https://x.org/reg'?")),
+            ("pull demobirds birds", Some("did you mean '--to birds'?")),
+            ("pull demobirds@1.0 golden@1.0", Some("one version")),
+            ("verify-source demobirds@1.0 photos", Some("did you mean '--source photos'?")),
+            ("info demobirds golden", None),
+            ("pull demobirds --output x", Some("isn pull calls it '--to'")),
+            ("pull demobirds --output=x", Some("isn pull calls it '--to'")),
+            ("pull demobirds -o x", Some("isn pull calls it '--to'")),
+            ("export demobirds --as npz --out x", Some("isn export calls it '--to'")),
+            ("build recipe.toml --source x --to x", Some("isn build calls it '--out'")),
+            ("pull demobirds --force", Some("isn does not overwrite your files")),
+            ("pull demobirds --threads 4", Some("isn pull calls it '--jobs'")),
+            ("pull demobirds --sourc x", Some("'--source'")),
+            ("pull demobirds --nothing-like-it", None),
+            ("fetch demobirds --sha256 x", Some("NAME@VERSION#b3:HASH")),
+        ] {
+            let words: Vec<String> = format!("isn {arguments}").split(' ').map(Into::into).collect();
+            let error = crate::cli::parse(words.iter().map(Into::into)).unwrap_err();
+            let text = with_tips(error, &built(), &words).to_string();
+            let tips: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("tip: ")).collect();
+            if arguments.ends_with("--force") {
+                assert!(text.contains("Usage: isn pull [OPTIONS] <REF>"), "{text}");
+            }
+            match tip {
+                Some(tip) => assert!(tips.len() == 1 && tips[0].contains(tip), "{arguments}: {text}"),
+                None => assert!(tips.is_empty(), "{arguments}: {text}"),
+            }
+        }
+    }
+}
