@@ -2,6 +2,7 @@
 //! registry of a list cannot show it, and must not be waited for.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use isn_format::digest::Digest;
 use isn_format::object::{ObjectKind, ObjectRef};
@@ -33,13 +34,13 @@ fn yanked() -> (Forger, String) {
 
 fn info(forger: &Forger, pin: &str, list: &str) -> Ran {
     let mut command = forger.command(&["info", pin, "--no-cache", "--json", "--registry", list]);
-    ran(command.env("ISN_HOME", forger.path("reader")).env("ISN_TIMEOUT", "1").output().unwrap()).ok()
+    ran(command.env("ISN_HOME", forger.path("reader")).output().unwrap()).ok()
 }
 
 #[test]
 fn a_stale_mirror_hides_neither_the_yank_nor_that_a_log_cannot_be_read() {
     let (forger, pin) = yanked();
-    for list in ["broken,reg", "broken,stale,reg", "broken,reg,stale"] {
+    for list in ["broken,stale,reg", "broken,reg,stale", "broken,reg"] {
         forger.forget();
         let said = info(&forger, &pin, list).stderr;
         assert!(
@@ -93,9 +94,10 @@ fn a_mirror_asked_only_for_the_log_holds_no_pin_up() {
     let slow = Server::faulty(&forger.path("padded"), "registry.json", ALWAYS, Fault::Throttle(4000));
     for server in [&mute, &slow] {
         forger.reader(&["trust", "add", &server.url, &log]).ok();
+        let begun = Instant::now();
         let said = info(&forger, &pin, &format!("broken,{}", server.url)).stderr;
         assert!(said.contains("the log could not be read, and the pin counts without it"), "{said}");
-        assert_eq!(server.log().len(), 1, "{:?}", server.log());
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     }
 }
 
