@@ -24,7 +24,7 @@ pub use place::{check_movable, exchange, exchange_at_once, is_free, move_new, pl
 pub use users::{
     behind_links, check_output, overwrite, overwrite_locked, overwrite_private, read_users_own, write_output,
 };
-pub use workplace::Workplace;
+pub use workplace::{Workplace, take_kept};
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};

@@ -121,9 +121,10 @@ pub fn revoke(
 /// Advises against using a version.
 ///
 /// # Errors
-/// Those of submitting a statement.
+/// [`Error::NotFound`] if there is no such version; those of submitting a statement.
 pub fn yank(speaker: &Speaker<'_>, name: &Name, version: Version, reason: &str) -> Result<Vec<Submitted>> {
-    submit(speaker, |_| {
+    submit(speaker, |history| {
+        check_released(speaker, history, name, version)?;
         Ok(vec![Statement::Yank(Advice { name: name.clone(), version, reason: reason.into() })])
     })
 }
@@ -131,16 +132,29 @@ pub fn yank(speaker: &Speaker<'_>, name: &Name, version: Version, reason: &str) 
 /// States that the objects of a version may be deleted.
 ///
 /// # Errors
-/// Those of submitting a statement.
+/// [`Error::NotFound`] if there is no such version; those of submitting a statement.
 pub fn withdraw(
     speaker: &Speaker<'_>,
     name: &Name,
     version: Version,
     reason: &str,
 ) -> Result<Vec<Submitted>> {
-    submit(speaker, |_| {
+    submit(speaker, |history| {
+        check_released(speaker, history, name, version)?;
         Ok(vec![Statement::Withdraw(Advice { name: name.clone(), version, reason: reason.into() })])
     })
+}
+
+/// Checks that a dataset of the log has this version. That the name belongs to nobody shows elsewhere.
+fn check_released(speaker: &Speaker<'_>, history: &History, name: &Name, version: Version) -> Result<()> {
+    match history.dataset(name) {
+        Some(dataset) if !dataset.releases.contains_key(&version) => {
+            let registry = format!("registry {}", speaker.registry);
+            let missing = Error::not_found(Missing::Version, format!("{name}@{version}"), registry);
+            Err(missing.near(dataset.releases.keys()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The owners of a name.
