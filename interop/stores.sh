@@ -106,7 +106,7 @@ PYTHON
 }
 s3 make isn-first; s3 make isn-second
 R=s3://isn-first/reg
-fails 6 "registry.json is not in s3://isn-first/reg" "$isn" list --registry $R
+fails 6 "s3://isn-first/reg is not a registry" "$isn" list --registry $R
 "$isn" --quiet publish out1 --registry $R --key me | tee published
 "$isn" --quiet publish out2 --registry $R --key me >/dev/null
 "$isn" --quiet publish outbig --registry $R --key me >/dev/null

@@ -1,10 +1,14 @@
 //! Turns errors into an exit code, a message with its causes, and what to do next. Nothing else does.
 
+mod missing;
+
+use std::io;
+
 use serde_json::json;
 
 use super::{console, near};
 use isn_format::dataset_ref::Name;
-use isn_format::error::{At, Blame, Difference, Error, KeyFault, Missing, NetworkKind, There, chain};
+use isn_format::error::{At, Blame, Difference, Error, KeyFault, NetworkKind, There, chain};
 use isn_format::text::{self, shell_word};
 use isn_registry::files;
 
@@ -53,7 +57,12 @@ impl From<ExitCode> for u8 {
 pub(super) fn report(error: Error, to: Aim, json: bool) -> ExitCode {
     let error = near::nearest_first(error);
     let message = chain(&error);
-    let help = help(&error, to);
+    let kept = files::take_kept();
+    let kept = kept.iter().map(|folder| {
+        let folder = folder.display();
+        format!("what is done is kept in {folder}: run the same command again to resume, or remove it")
+    });
+    let help = help(&error, to).into_iter().chain(kept).reduce(|help, kept| format!("{help}\n{kept}"));
     console::message("error: ", &message);
     if let Some(help) = &help {
         console::message("help: ", help);
@@ -126,6 +135,8 @@ pub(super) fn code(error: &Error) -> u8 {
         | Error::NotKept { .. }
         | Error::Key { .. }
         | Error::Token { .. }
+        | Error::NoToken { .. }
+        | Error::Subject { .. }
         | Error::Internal(_) => ERROR,
     }
 }
@@ -205,12 +216,13 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
             shell_word(registry)
         ),
         Error::Unreleased { reference, recipe } => format!(
-            "build it from your own copy of the source images:\n  isn build {} --source DIR --out {}-build",
+            "build it from your own copy of the source images, in isn's source repository:\n  \
+             isn build {} --source DIR --out {}-build",
             shell_word(recipe),
             reference.name().map_or_else(|| reference.to_string(), Name::to_string)
         ),
         Error::NotFound { what, kind, place, near } => {
-            let next = not_found(*kind, place);
+            let next = missing::help(*kind, what, place, to);
             return match (near::meant(what, near), next) {
                 (Some(meant), Some(next)) => Some(format!("did you mean '{meant}'? {next}")),
                 (Some(meant), None) => Some(format!("did you mean '{meant}'?")),
@@ -223,8 +235,8 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
                 .into()
         }
         Error::NoRoom { .. } => {
-            "nothing was written. Free space (`isn cache gc`), choose another folder (--to), or pull a part \
-             (--split, --class)"
+            "nothing was written. Free space (`isn cache gc`, if the cache is on this disk), choose another \
+             folder (--to), or pull a part (--split, --class)"
                 .into()
         }
         Error::NotKept { .. } => {
@@ -243,7 +255,8 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
         Error::Rebuilt { differences, .. } => rebuilt(differences),
         Error::Source { .. } => {
             "--source takes a folder: with train/ and val/, with the official tar files or parquet files, or \
-             with a folder of images for each class (`isn source check` reports what a folder has)"
+             with a folder of images for each class (`isn source check DIR --recipe RECIPE` reports what a \
+             folder has)"
                 .into()
         }
         Error::Rejects { rejects, ledger, is_named } => {
@@ -274,28 +287,41 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
                 .into()
         }
         Error::Foreign { path, .. } if path.extension().is_some_and(|end| end == "isn-partial") => {
-            "nothing was changed there. Look at it and move it away. If isn 0.1 left it when it was killed, \
-             or if it is a copy of such a folder, remove it"
+            "nothing was changed there. Look at it and move it away. If an older isn left it when it was \
+             killed, or if it is a copy of such a folder, remove it"
                 .into()
         }
         Error::Foreign { .. } => "nothing was changed there. Look at it and move it away".into(),
         Error::Io { source, .. } if files::is_out_of_files(source) => {
             "this shell allows too few open files: `ulimit -n 1024` raises the limit".into()
         }
-        Error::Io { path, source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => format!(
+        Error::Io { source, .. } if is_full(source) => {
+            "the disk is full: free space, or choose another folder, and run the same command again".into()
+        }
+        Error::Io { path, source, .. } if source.kind() == io::ErrorKind::IsADirectory => {
+            let recipe = path.join("recipe.toml");
+            let named = if recipe.is_file() { recipe } else { path.join("FILE") };
+            format!("it is a folder: name the file in it, {}", named.display())
+        }
+        Error::Io { path, source, .. } if source.kind() == io::ErrorKind::PermissionDenied => format!(
             "`ls -ld {}` shows the permissions: change them, or choose another path",
             shell_word(path.display())
         ),
         Error::Overlap { .. } => "nothing was written. Choose a folder outside it".into(),
-        Error::Exists { there, .. } => exists(*there).into(),
+        Error::Exists { what, there, .. } => exists(*there, what),
+        Error::Subject { text, .. } => return near::reference(text),
         Error::Key { fault, .. } => return key(*fault).map(Into::into),
+        Error::NoToken { host, .. } => format!(
+            "ask the server's operator for a token, and set it in ISN_TOKENS as {host}=TOKEN, or in the file \
+             `tokens.toml` of ISN_HOME as a line \"{host}\" = \"TOKEN\""
+        ),
         Error::Token { .. } => {
             "ask the server's operator for a token, and set it in ISN_TOKENS as HOST=TOKEN, or in the file \
              `tokens.toml` of ISN_HOME as a line \"HOST\" = \"TOKEN\""
                 .into()
         }
         Error::Internal(_) => "this is a bug in isn: please report it with the command that you ran".into(),
-        Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+        Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
             "check the path: a relative path starts in the current folder".into()
         }
         Error::Io { .. } | Error::Invalid { .. } | Error::Mistakes { .. } => return None,
@@ -319,7 +345,7 @@ fn integrity(at: At, to: Aim) -> &'static str {
         }
         (At::Tree, _) => {
             "a tree that was pulled earlier has changed: `isn verify TREE` lists its faults. Remove the \
-             changed file, and the image is fetched instead, or pull the tree again"
+             changed file, and the image is fetched instead, or remove the tree and pull it again"
         }
         (At::Registry | At::Unknown, Aim::Write) => {
             "these bytes are damaged or were replaced. Restore them, or tell the registry's operator; then \
@@ -330,8 +356,9 @@ fn integrity(at: At, to: Aim) -> &'static str {
              tell the operator of this one"
         }
         (At::Unknown, Aim::Look) => {
-            "these bytes are damaged or were replaced. If they are in a tree of yours, pull it again. If \
-             they are in a registry, try another copy of it (--registry), and tell its operator"
+            "these bytes are damaged or were replaced. If they are in a tree of yours, remove it and \
+             pull it again. If they are in a registry, try another copy of it (--registry), and tell its \
+             operator"
         }
         (At::Registry | At::Unknown, Aim::Bring) => {
             "the destination was not changed. These bytes are damaged or were replaced: pull from another \
@@ -343,11 +370,12 @@ fn integrity(at: At, to: Aim) -> &'static str {
 /// Returns what to do about a key.
 fn key(fault: KeyFault) -> Option<&'static str> {
     match fault {
-        KeyFault::Passphrase => Some("try again; without a terminal, set ISN_PASSPHRASE"),
+        KeyFault::Passphrase => Some("try again, or correct ISN_PASSPHRASE if it is set"),
         KeyFault::Agent => Some("`ssh-add -l` lists the keys that the agent holds"),
         KeyFault::Unusable => Some("`isn key list` lists your keys; `isn key new NAME` makes one"),
+        KeyFault::Unasked => Some("set ISN_PASSPHRASE, or run the command in a terminal"),
         // The message says it.
-        KeyFault::NewPassphrase | KeyFault::Elsewhere => None,
+        KeyFault::NoAgent | KeyFault::NewPassphrase | KeyFault::Elsewhere => None,
     }
 }
 
@@ -376,6 +404,9 @@ fn network(kind: NetworkKind) -> &'static str {
             "`ls -l` shows the file's permissions, and `isn verify` all faults of the registry. Another copy \
              of the registry may have the file (--registry)"
         }
+        NetworkKind::NotTls => {
+            "the server does not speak TLS: if it is yours, try http:// instead of https://"
+        }
         NetworkKind::Refused | NetworkKind::Timeout | NetworkKind::Status(_) | NetworkKind::Broken => {
             "check the address and the connection (`isn doctor` helps), then run the same command again: it \
              resumes"
@@ -383,37 +414,15 @@ fn network(kind: NetworkKind) -> &'static str {
     }
 }
 
-fn not_found(kind: Missing, place: &str) -> Option<String> {
-    Some(match kind {
-        Missing::Registry => {
-            "this is not a registry; `isn publish` or `isn registry init` makes one from an empty folder or \
-             bucket"
-                .into()
-        }
-        Missing::Lock => "lock a version with `isn pull REF --lock`, or list datasets in isn.toml".into(),
-        Missing::Key => {
-            "`isn key list` lists your keys; `isn key new NAME` makes one; a key file is named by its \
-             path"
-                .into()
-        }
-        Missing::Version => "`isn list` shows what a registry has; --registry selects another one".into(),
-        // The place is the version's pin.
-        Missing::Split | Missing::Class => format!("`isn info {}` lists what it has", shell_word(place)),
-        Missing::File => "check the path".into(),
-        Missing::Object => {
-            "the registry refers to it and has lost it: tell the operator, or use another copy \
-             (--registry)"
-                .into()
-        }
-        Missing::Image | Missing::Other => return None,
-    })
-}
-
-fn exists(there: There) -> &'static str {
-    match there {
+fn exists(there: There, what: &str) -> String {
+    let next = match there {
         There::Place => "choose another path, or remove what is there",
         There::Changed => {
-            "what you added or changed there would be lost: move it elsewhere, or choose another path"
+            let tree = shell_word(what);
+            return format!(
+                "`isn verify {tree}` lists the differences. To restore it, move your own files out of it, \
+                 remove it and run the same command again"
+            );
         }
         There::WorkingFolder => "run the command outside that folder, or choose another path",
         There::MountPoint => "unmount it, or choose another path",
@@ -425,15 +434,22 @@ fn exists(there: There) -> &'static str {
         }
         There::Said => "the log has it already: there is nothing to do",
         There::Running => "wait until the other run has ended, or choose another path",
-    }
+    };
+    next.into()
+}
+
+/// Whether the disk or the user's quota is full.
+fn is_full(why: &io::Error) -> bool {
+    matches!(why.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Returns what to do about the first cause of the differences.
 fn rebuilt(differences: &[Difference]) -> String {
     match differences.iter().map(|difference| difference.cause).min() {
         Some(Blame::SourceMissing | Blame::SourceFile) => {
-            "nothing was written. Get the named files from where the source comes from; `isn verify-source \
-             REF --source DIR` checks the source alone"
+            "nothing was written. Check that --source names the folder that holds train/ and val/, and get \
+             the named files from where the source comes from; `isn verify-source REF --source DIR` checks \
+             the source alone"
                 .into()
         }
         Some(Blame::Recipe) | None => {

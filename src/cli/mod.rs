@@ -33,11 +33,14 @@ mod values;
 mod verbose;
 mod verbs;
 
+use std::error::Error as _;
 use std::ffi::OsString;
 use std::io::Write as _;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{ArgAction, Command, CommandFactory as _, FromArgMatches as _, Parser};
 
+use isn_format::dataset_ref::RefError;
 use isn_format::error::Result;
 use isn_format::text;
 use isn_registry::settings::Settings;
@@ -145,6 +148,15 @@ fn execute(args: &Args, verb: &dyn Verb, is_process: bool) -> Result<exit::ExitC
     Ok(run.output.ended(code))
 }
 
+/// Returns what to do about a usage error, beyond what clap says.
+fn next(error: &clap::Error) -> Option<String> {
+    error.source()?.downcast_ref::<RefError>()?;
+    match error.get(ContextKind::InvalidValue)? {
+        ContextValue::String(value) => near::reference(value),
+        _ => None,
+    }
+}
+
 /// Prints help and version to stdout with code 0, and usage errors to stderr with code 2.
 fn not_run(arguments: &[OsString], error: &clap::Error) -> u8 {
     // Usage errors quote arguments, so they are made again from arguments that are fit to be shown.
@@ -164,6 +176,11 @@ fn not_run(arguments: &[OsString], error: &clap::Error) -> u8 {
     };
     match printed {
         Err(why) if !error.use_stderr() => exit::unwritten(&why, None, exit::ExitCode::SUCCESS).into(),
-        _ => error.exit_code().clamp(0, 255) as u8,
+        _ => {
+            if let Some(next) = next(error) {
+                console::message("help: ", &next);
+            }
+            error.exit_code().clamp(0, 255) as u8
+        }
     }
 }

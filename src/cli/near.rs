@@ -1,7 +1,10 @@
 //! What a mistyped name may have meant.
 
-use isn_format::dataset_ref::DatasetRef;
+use std::path::Path;
+
+use isn_format::dataset_ref::{DatasetRef, Version};
 use isn_format::error::Error;
+use isn_format::text::shell_word;
 
 /// Sorts what an [`Error::NotFound`] names as being there: the nearest to what was asked for comes first.
 pub(super) fn nearest_first(mut error: Error) -> Error {
@@ -21,6 +24,55 @@ pub(super) fn meant<'e>(what: &str, near: &'e [String]) -> Option<&'e str> {
     let names = near.iter().filter(|there| !is_version(there));
     let (distance, nearest) = names.map(|there| (distance(&asked, there).0, there)).min()?;
     (distance > 0 && distance <= 2 && (distance as usize) < asked.chars().count()).then_some(nearest)
+}
+
+/// The location of a registry that a path may have meant, as the path is that of no folder.
+pub(super) fn location(path: &str) -> Option<String> {
+    let port = path.split('/').next().unwrap_or_default().split_once(':').map(|(_, port)| port);
+    if port.is_some_and(|port| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit())) {
+        return Some(format!("http://{path}"));
+    }
+    meant(path, &["bundled".into()]).map(Into::into)
+}
+
+/// The dataset hash that 64 hex digits without a prefix mean.
+pub(super) fn hash(text: &str) -> Option<String> {
+    let text = text.rsplit(' ').next().unwrap_or(text);
+    let is_hash = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    is_hash.then(|| format!("b3:{}", text.to_ascii_lowercase()))
+}
+
+/// The next step for a text that is not a reference.
+pub(super) fn reference(text: &str) -> Option<String> {
+    let meant = similar(text);
+    if Path::new(text).is_dir() {
+        let example = meant.as_deref().unwrap_or("birds@1.0");
+        return Some(format!(
+            "it is a folder: `isn verify {}` checks it. A version is written like {example}",
+            shell_word(text)
+        ));
+    }
+    if let Some(hash) = hash(text) {
+        return Some(format!("a dataset hash is written with b3: in front: {hash}"));
+    }
+    match text.rsplit_once('@') {
+        Some((name, "latest" | "newest")) => Some(format!("{name} alone means its newest version")),
+        _ => meant.map(|meant| format!("did you mean {meant}?")),
+    }
+}
+
+/// A reference that is written nearly like `text`.
+fn similar(text: &str) -> Option<String> {
+    let text = text.to_ascii_lowercase();
+    let parsed = |candidate: String| candidate.parse::<DatasetRef>().is_ok().then_some(candidate);
+    let versioned = ["==", "@", ":", "=", "-"].iter().find_map(|separator| {
+        let (name, version) = text.rsplit_once(separator)?;
+        let version = version.trim_start_matches('v');
+        let version = [version.to_owned(), format!("{version}.0")];
+        let version = version.into_iter().find(|version| version.parse::<Version>().is_ok())?;
+        parsed(format!("{name}@{version}"))
+    });
+    versioned.or_else(|| parsed(text.replace('_', "-")))
 }
 
 /// The name and the version that were asked for: `trian` of `split trian`, `birds` and `1.7` of `birds@1.7`.
@@ -88,6 +140,26 @@ mod tests {
         for (a, b, distance) in [("", "ab", 2), ("abc", "acb", 1), ("ant", "bee", 3), ("ant", "ants", 1)] {
             assert_eq!((letters(a, b), letters(b, a)), (distance, distance), "{a} {b}");
         }
+    }
+
+    #[test]
+    fn nearly_a_reference() {
+        for (text, meant) in [
+            ("Birds@1.0", "birds@1.0"),
+            ("birds-1.0", "birds@1.0"),
+            ("birds==1.0", "birds@1.0"),
+            ("birds:v1.0", "birds@1.0"),
+            ("birds@1", "birds@1.0"),
+            ("my_birds", "my-birds"),
+        ] {
+            assert_eq!(similar(text).as_deref(), Some(meant), "{text}");
+        }
+        assert_eq!(similar("birds@one"), None);
+        assert_eq!(reference("birds@latest").as_deref(), Some("birds alone means its newest version"));
+        assert_eq!(hash(&"A1".repeat(32)), Some(format!("b3:{}", "a1".repeat(32))));
+        assert_eq!(location("127.0.0.1:80/reg").as_deref(), Some("http://127.0.0.1:80/reg"));
+        assert_eq!(location("bundeled").as_deref(), Some("bundled"));
+        assert_eq!(location("C:\\reg"), None);
     }
 
     #[test]

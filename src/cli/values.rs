@@ -1,5 +1,7 @@
 //! Parsers of argument values.
 
+#[cfg(feature = "serve")]
+use std::net::SocketAddr;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -69,6 +71,13 @@ pub(super) fn parse_timeout(text: &str) -> Result<u64, String> {
         0 => Err("the minimum is 1s".into()),
         seconds => Ok(seconds),
     }
+}
+
+/// Parses the address and port of a server.
+#[cfg(feature = "serve")]
+pub(super) fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    let wrong = |_| "expected ADDRESS:PORT with a numeric address, for example 127.0.0.1:8080".into();
+    text.parse().map_err(wrong)
 }
 
 /// Parses a size such as `1000`, `500MB` or `20GiB` into bytes.

@@ -35,11 +35,11 @@ use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use tokio::net::TcpListener;
 
-use isn_format::error::{Error, Missing, Result};
+use isn_format::error::{Error, Result};
 use isn_format::log::{MAX_CHECKPOINT, SignedCheckpoint};
 use isn_registry::files::{is_absent, read_capped, read_capped_if_there};
 use isn_registry::known_logs::KnownLogs;
-use isn_registry::registry::{About, MAX_HINT, layout};
+use isn_registry::registry::{About, MAX_HINT, layout, no_registry};
 use isn_registry::trust::TrustStore;
 
 /// The maximum number of threads that wait for disks; each upload occupies one for as long as it lasts.
@@ -124,8 +124,7 @@ impl Server {
     pub fn bind(options: &ServeOptions, say: Say) -> Result<Self> {
         let about = options.registry.join(layout::REGISTRY_JSON);
         if is_absent(&about) {
-            let kind = if options.registry.is_file() { Missing::File } else { Missing::Registry };
-            return Err(Error::not_found(kind, layout::REGISTRY_JSON, options.registry.display()));
+            return Err(no_registry(&options.registry));
         }
         let log_key = readable(&options.registry)?.log_key;
         let tls = options.tls.as_ref().map(|(cert, key)| tls::acceptor(cert, key)).transpose()?;
@@ -145,7 +144,13 @@ impl Server {
             say("the log's private key is not on this machine: what is sent here cannot be published");
         }
         let service = Arc::new(connection::Service::new(options, tls, tried.is_ok(), say)?);
-        let cannot = |e: std::io::Error| Error::invalid(format!("--listen {}", options.listen), e);
+        let cannot = |e: std::io::Error| {
+            let more = match e.kind() {
+                std::io::ErrorKind::AddrInUse => ": another program uses that port, so choose another one",
+                _ => "",
+            };
+            Error::invalid(format!("--listen {}", options.listen), format!("{e}{more}"))
+        };
         let listener = runtime.block_on(TcpListener::bind(options.listen)).map_err(cannot)?;
         let address = listener.local_addr().map_err(cannot)?;
         Ok(Server { runtime, listener, address, service })

@@ -92,7 +92,7 @@ fn a_disk_that_fills_up_meanwhile_leaves_no_tree() {
     eventually("images are sent", || server.sent(".tar.zst") >= 500_000);
     fs::write(path.join("somebody else's"), vec![0; 5 << 20]).unwrap();
     let ended = ran(child.wait_with_output().unwrap());
-    ended.fails(1, "No space left on device");
+    ended.fails(1, "No space left on device").fails(1, "help: the disk is full: free space");
     assert!(!path.join("tree").exists());
     fs::remove_file(path.join("somebody else's")).unwrap();
     let report = pull(&sandbox, &server.url, &pin, "small/tree", &["--no-cache"]).ok().json();

@@ -116,7 +116,7 @@ fn what_is_no_build_and_what_is_no_folder_is_said() {
         .fails(1, "raw: is not a build output: it has no manifest.json");
     sandbox
         .isn(&["publish", "out", "--registry", "https://example.org/r", "--key", "me"])
-        .fails(1, "the token for https://example.org/r is not here");
+        .fails(1, "no token is set for https://example.org/r");
     sandbox.isn(&["publish", "out", "--registry", "reg", "--key", "nobody"]).fails(6, "key nobody");
     assert!(!sandbox.path("reg").exists());
 }

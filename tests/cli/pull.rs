@@ -104,8 +104,11 @@ fn what_is_not_there_is_exit_6_and_nothing_is_written() {
         (&["pull", "grads@1.0", "--registry", "reg", "--class", "dog"], "class dog is not in grads@1.0"),
         (&["pull", "grads@2.0", "--registry", "reg"], "grads@2.0 is not in registry"),
         (&["pull", "nothing", "--registry", "reg"], "nothing is not in registry"),
-        (&["pull", "grads@1.0", "--registry", "raw"], "registry.json is not in raw"),
-        (&["pull", "grads@1.0", "--registry", "gone"], "registry gone is not in this file system"),
+        (&["pull", "grads@1.0", "--registry", "raw"], "raw is not a registry: it has no registry.json"),
+        (
+            &["pull", "grads@1.0", "--registry", "gone"],
+            "there is no folder gone, which was named as a registry",
+        ),
         (
             &["pull", "imagebirds@1.0"],
             "isn build registry/recipes/imagebirds/recipe.toml --source DIR --out imagebirds-build",
@@ -140,7 +143,7 @@ fn what_is_at_the_destination_is_kept() {
 
     fs::remove_file(sandbox.path("grads-1.0").join(&tree[3].0)).unwrap();
     let damaged = contents(&sandbox.path("grads-1.0"));
-    sandbox.pull("grads@1.0", &[]).fails(1, "grads-1.0 exists already, and is not grads@1.0");
+    sandbox.pull("grads@1.0", &[]).fails(1, "grads-1.0 exists already, and is grads@1.0, damaged");
     assert_eq!(damaged, contents(&sandbox.path("grads-1.0")));
 
     sandbox.write("mine/thesis.txt", b"all of it");

@@ -152,6 +152,45 @@ fn a_b3sums_that_another_tool_would_read_otherwise_is_refused() {
 }
 
 #[test]
+fn a_fault_is_told_with_the_next_step() {
+    let (sandbox, pin) = pulled();
+    // A tree of another version has not changed.
+    let other = format!("b3:{}", "0".repeat(64));
+    let text = sandbox.isn(&["verify", "grads-1.0", "--expect", &other]);
+    let text = text.fails(3, &format!("intact, but it is not the expected version, {other}"));
+    assert!(!text.stdout.contains("changed") && text.stderr.contains("check the pin"), "{}", text.stdout);
+    let renamed = pin.replace("grads@1.0", "birds@9.9");
+    let text = sandbox.isn(&["verify", "grads-1.0", "--expect", &renamed]).ok();
+    assert!(text.stderr.contains("it calls itself grads@1.0, not birds@9.9"), "{}", text.stderr);
+    let text = sandbox.isn(&["verify", "grads-1.0", "--registry", "nope"]).ok();
+    assert!(text.stderr.contains("--registry is not used"), "{}", text.stderr);
+    for (folder, next) in
+        [("grads-1.0", "and pull the version again"), ("out", "build it again"), ("reg", "--registry")]
+    {
+        let file = if folder == "grads-1.0" {
+            "grads-1.0/classes.csv".into()
+        } else {
+            sandbox.objects(folder, ".tar.zst").remove(0)
+        };
+        std::fs::remove_file(sandbox.path(&file)).unwrap();
+        let text = sandbox.isn(&["verify", folder]).fails(3, "FAILED");
+        assert!(text.stderr.contains("help: ") && text.stderr.contains(next), "{folder}: {}", text.stderr);
+    }
+    // The pull names the version, the faults, and what restores the tree.
+    std::fs::write(sandbox.path("grads-1.0/extra.txt"), "mine").unwrap();
+    for more in [&[][..], &["--split", "val"]] {
+        let text = sandbox.pull("grads@1.0", more);
+        let text = text.fails(1, "grads-1.0 exists already, and is grads@1.0, damaged or edited (");
+        assert!(text.stderr.contains(", and 1 more)"), "{}", text.stderr);
+        assert!(
+            text.stderr.contains("`isn verify grads-1.0` lists the differences. To restore it,"),
+            "{}",
+            text.stderr
+        );
+    }
+}
+
+#[test]
 fn a_partial_tree_is_checked_as_one() {
     let (sandbox, pin) = Sandbox::published();
     sandbox.pull("grads@1.0", &["--split", "val", "--to", "part"]).ok();
@@ -210,7 +249,7 @@ fn a_registry_is_checked_wherever_it_is() {
     let check = |location: &str| sandbox.isn(&["registry", "check", location, "--json"]);
     check("reg").ok();
     assert_eq!(check("bundled").ok().json()["checked"], 203);
-    check("nowhere").fails(6, "registry nowhere is not in this file system");
+    check("nowhere").fails(6, "there is no folder nowhere, which was named as a registry");
     let server = Server::new(&sandbox.path("reg"));
     sandbox.trust_me(&server.url);
     let report = check(&server.url).ok().json();

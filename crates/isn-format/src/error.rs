@@ -38,6 +38,14 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// An argument is neither the path of a folder nor a reference.
+    #[error("{text}: is neither a folder nor a version: {why}")]
+    Subject {
+        /// The argument.
+        text: String,
+        /// Why it is not a reference.
+        why: RefError,
+    },
     /// A text file has mistakes. All of them are listed.
     #[error("{what} has {}{}", count(mistakes.len(), "mistake"), list(mistakes))]
     Mistakes {
@@ -225,7 +233,7 @@ pub enum Error {
         why: String,
     },
     /// Something does not exist. Exit code 6.
-    #[error("{what} is not in {place}{}", it_has(near))]
+    #[error("{}{}", is_missing(*kind, what, place), it_has(near))]
     NotFound {
         /// The reference, object or file.
         what: String,
@@ -297,13 +305,21 @@ pub enum Error {
         /// What kind of fault it is.
         fault: KeyFault,
     },
-    /// A server requires a token for publishing, and the given one is missing or wrong.
+    /// A server requires a token for publishing, and the given one is wrong.
     #[error("the token for {server} {why}")]
     Token {
         /// Its URL.
         server: String,
         /// What is wrong.
         why: String,
+    },
+    /// A server requires a token for publishing, and the user has none for it.
+    #[error("no token is set for {server}")]
+    NoToken {
+        /// Its URL.
+        server: String,
+        /// Its host, with the port that the URL has, as tokens are kept under.
+        host: String,
     },
     /// A defect in isn.
     #[error("internal error: {0}")]
@@ -422,6 +438,17 @@ impl Error {
         Error::NotFound { what: what.to_string(), place: place.to_string(), kind, near: Vec::new() }
     }
 
+    /// Adds to an [`Error::NotFound`] about a dataset's name that there is no folder of that name either.
+    /// Other errors stay as they are.
+    pub fn nor_folder(mut self) -> Error {
+        if let Error::NotFound { kind: Missing::Version, what, .. } = &mut self
+            && !what.contains(['@', ':'])
+        {
+            *what = format!("there is no folder {what}, and {what}");
+        }
+        self
+    }
+
     /// Adds similar things that do exist to an [`Error::NotFound`]. Other errors stay as they are.
     pub fn near(mut self, there: impl IntoIterator<Item = impl fmt::Display>) -> Error {
         if let Error::NotFound { near, .. } = &mut self {
@@ -484,6 +511,21 @@ pub fn count(n: usize, noun: &str) -> String {
 
 fn list<T: fmt::Display>(items: &[T]) -> String {
     items.iter().map(|item| format!("\n  {item}")).collect()
+}
+
+/// Returns the sentence that something does not exist.
+fn is_missing(kind: Missing, what: &str, place: &str) -> String {
+    match kind {
+        Missing::Registry | Missing::RegistryInTree | Missing::RegistryInBuild => {
+            format!("{place} is not a registry: it has no {what}")
+        }
+        Missing::Location if place.is_empty() => {
+            format!("there is no folder {what}, which was named as a registry")
+        }
+        Missing::Location => format!("there is no folder {what}, the registry that {place} names"),
+        Missing::File if place.is_empty() => format!("{what} does not exist"),
+        _ => format!("{what} is not in {place}"),
+    }
 }
 
 /// Returns ` (it has a, b)`, shortened if it gets long; empty for an empty list.

@@ -15,8 +15,9 @@ pub use self::division::{Balance, Draw, SplitPolicy, SplitSpec};
 use self::table::{Field, Mistakes, Table};
 use crate::class::{Class, ClassId, check_label};
 use crate::dataset_ref::{Name, Version, VersionId};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ilsvrc2012;
+use crate::ledger;
 use crate::pixel_spec::{Encoding, ExifOrientation, Filter, PixelSpec, Small};
 use crate::rel_path::check_segment;
 use crate::source_kind::SourceKind;
@@ -100,6 +101,10 @@ impl Recipe {
     /// [`crate::error::Error::Mistakes`], naming `what`, with every mistake and its line: unknown and missing
     /// keys, wrong types and values, classes that occur twice.
     pub fn parse(what: &str, text: &str) -> Result<Recipe> {
+        let first = text.lines().next().unwrap_or_default();
+        if [ledger::HEADER, ledger::OLD_HEADER].contains(&first) {
+            return Err(Error::invalid(what, "is a ledger, not a recipe: name the recipe's file"));
+        }
         let (document, errors) = DeTable::parse_recoverable(text);
         let mistakes = Mistakes::new(text);
         for error in &errors {

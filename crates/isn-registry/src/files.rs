@@ -28,7 +28,7 @@ pub use place::{exchange, place};
 pub(crate) use place::{move_new, rename_new, rename_new_and, write_new};
 pub(crate) use users::{behind_links, overwrite_locked, overwrite_private, read_users_own};
 pub use users::{check_output, overwrite, write_output};
-pub use workplace::Workplace;
+pub use workplace::{Workplace, take_kept};
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};

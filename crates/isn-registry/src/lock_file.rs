@@ -7,7 +7,8 @@ pub use place::misplaced;
 
 use std::path::{Component, Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::files::{self, Lock};
 use isn_format::dataset_ref::DatasetRef;
@@ -55,7 +56,7 @@ pub struct Locked {
 #[serde(deny_unknown_fields)]
 pub struct Project {
     /// Where to look for versions, in order.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list_of_registries")]
     pub registry: Vec<String>,
     /// The references that `isn sync` pulls.
     #[serde(default)]
@@ -157,6 +158,12 @@ impl LockFile {
         mistakes.extend(place::overlaps(project, &inside)?.into_iter().map(|overlap| overlap.mistake));
         refuse(what, mistakes)
     }
+}
+
+/// Reads a list of registries; one without brackets is a common mistake.
+pub(crate) fn list_of_registries<'de, D: Deserializer<'de>>(text: D) -> Result<Vec<String>, D::Error> {
+    let wrong = |_| D::Error::custom("registry must be a list: registry = [\"https://…\"]");
+    Vec::deserialize(text).map_err(wrong)
 }
 
 fn refuse(what: &str, mistakes: Vec<Mistake>) -> Result<()> {

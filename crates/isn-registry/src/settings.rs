@@ -13,7 +13,7 @@ use crate::client::Client;
 use crate::files::{self, Guard};
 use crate::keyring::Keyring;
 use crate::known_logs::KnownLogs;
-use crate::lock_file::{PROJECT_FILE, Project};
+use crate::lock_file::{PROJECT_FILE, Project, list_of_registries};
 use crate::registry::BUNDLED;
 use crate::transport::Access;
 use crate::transport::access::{self, Token};
@@ -34,7 +34,7 @@ pub struct Settings {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Config {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list_of_registries")]
     registry: Vec<String>,
     ca_bundle: Option<PathBuf>,
     timeout: Option<u64>,
@@ -122,17 +122,27 @@ impl Settings {
     /// # Errors
     /// Fails if a variable is not UTF-8, or if `isn.toml` or `config.toml` cannot be read.
     pub fn registries(&self, flag: Option<&str>) -> Result<Vec<String>> {
+        self.named_registries(flag).map(|(registries, _)| registries)
+    }
+
+    /// As [`Settings::registries`]; also returns what names them, which is empty for `flag`.
+    fn named_registries(&self, flag: Option<&str>) -> Result<(Vec<String>, String)> {
         let list =
             |text: &str| text.split(',').map(str::trim).filter(|s| !s.is_empty()).map(String::from).collect();
         let set = || variable("ISN_REGISTRY").map(|set| set.filter(|value| !value.trim().is_empty()));
-        let config: Vec<String> = match flag.map_or_else(set, |flag| Ok(Some(flag.into())))? {
-            Some(text) => list(&text),
-            None => {
-                let project = Project::read(Path::new(PROJECT_FILE))?.registry;
-                if project.is_empty() { self.config()?.registry } else { project }
-            }
+        let (named, by): (Vec<String>, String) = match flag {
+            Some(flag) => (list(flag), String::new()),
+            None => match set()? {
+                Some(text) => (list(&text), "ISN_REGISTRY".into()),
+                None => match Project::read(Path::new(PROJECT_FILE))?.registry {
+                    project if project.is_empty() => {
+                        (self.config()?.registry, self.config_path().display().to_string())
+                    }
+                    project => (project, PROJECT_FILE.into()),
+                },
+            },
         };
-        Ok(if config.is_empty() { vec![BUNDLED.into()] } else { config })
+        Ok((if named.is_empty() { vec![BUNDLED.into()] } else { named }, by))
     }
 
     /// The cache: in `ISN_CACHE`, else in the home if `ISN_HOME` is set, else in `isn` of the XDG cache
@@ -192,8 +202,12 @@ impl Settings {
         Ok(tokens)
     }
 
+    fn config_path(&self) -> PathBuf {
+        self.home.join("config.toml")
+    }
+
     fn config(&self) -> Result<Config> {
-        let path = self.home.join("config.toml");
+        let path = self.config_path();
         // The file names certificates and registries, so others must not be able to change it.
         let bytes = files::read_guarded(&path, MAX_LEN, Guard::Trust)?;
         bytes.map_or(Ok(Config::default()), |bytes| toml_text(path.display(), bytes))
@@ -209,8 +223,10 @@ impl Settings {
     /// # Errors
     /// Fails if a setting or one of the user's files is not valid.
     pub fn client(&self, registry: Option<&str>, offline: bool) -> Result<Client> {
+        let (locations, named_by) = self.named_registries(registry)?;
         Ok(Client {
-            locations: self.registries(registry)?,
+            locations,
+            named_by,
             trust: self.trust()?,
             logs: self.logs(),
             cache: self.cache(),

@@ -42,7 +42,9 @@ fn missing(kind: Missing, what: &str) -> Error {
         Missing::Registry => "birds-registry",
         Missing::Lock => ".",
         Missing::Key => "home/keys",
-        Missing::File => "this file system",
+        Missing::File => "",
+        Missing::RegistryInTree | Missing::RegistryInBuild => "birds-1.0",
+        Missing::Location => "ISN_REGISTRY",
         Missing::Version | Missing::Object => "registry birds-registry",
         Missing::Split | Missing::Class | Missing::Image | Missing::Other => "birds@1.0#b3:00",
     };
@@ -54,7 +56,7 @@ fn key(fault: KeyFault, why: &str) -> Error {
 }
 
 fn taken(there: There) -> Error {
-    Error::exists(there, "birds", ", and is another")
+    Error::exists(there, "birds", ", and is not empty")
 }
 
 fn rebuilt(cause: Blame) -> Error {
@@ -63,7 +65,7 @@ fn rebuilt(cause: Blame) -> Error {
         source_id: "1".into(),
         source_path: Some("1.jpg".into()),
         cause,
-        why: "is another".into(),
+        why: "differs from the released image".into(),
     };
     let (what, why) = ("birds@1.0 from src".into(), "is not what was released".into());
     Error::Rebuilt { what, why, differences: vec![difference], unsigned: &[] }
@@ -86,11 +88,17 @@ fn foreign(path: &str) -> Error {
 fn examples() -> Vec<Error> {
     let reference = || "birds@1.0".parse().unwrap();
     examples! {
-        Error::Io { .. } => io(ErrorKind::Other); io(ErrorKind::NotFound); io(ErrorKind::PermissionDenied),
+        Error::Io { .. } => io(ErrorKind::Other); io(ErrorKind::NotFound); io(ErrorKind::PermissionDenied);
+            io(ErrorKind::StorageFull);
+            io(ErrorKind::IsADirectory),
         Error::Invalid { .. } => Error::invalid("recipe.toml", "is empty"),
+        Error::Subject { .. } => Error::Subject {
+            text: "Birds-1.0".into(),
+            why: "Birds-1.0".parse::<isn_format::dataset_ref::DatasetRef>().unwrap_err(),
+        },
         Error::Mistakes { .. } => Error::Mistakes {
             what: "recipe.toml".into(),
-            mistakes: vec![Mistake { line: Some(3), why: "is twice there".into() }],
+            mistakes: vec![Mistake { line: Some(3), why: "occurs twice".into() }],
         },
         Error::Source { .. } => Error::Source { root: "photos.tar".into(), why: "is not a folder".into() },
         Error::Rejects { is_named: false, .. } => rejected(false),
@@ -138,7 +146,7 @@ fn examples() -> Vec<Error> {
         Error::TrustFile { .. } => Error::TrustFile {
             path: "home/trust.toml".into(),
             why: "is not TOML".into(),
-            cure: "mend it".into(),
+            cure: "correct the file, or remove it and add the keys that you trust again".into(),
         },
         Error::UnknownSigner { .. } => Error::UnknownSigner {
             what: "the release of birds@1.0".into(),
@@ -151,6 +159,7 @@ fn examples() -> Vec<Error> {
         Error::Network { kind: NetworkKind::Certificate, .. } => unreached(NetworkKind::Certificate),
         Error::Network { kind: NetworkKind::Dns, .. } => unreached(NetworkKind::Dns),
         Error::Network { kind: NetworkKind::Proxy, .. } => unreached(NetworkKind::Proxy),
+        Error::Network { kind: NetworkKind::NotTls, .. } => unreached(NetworkKind::NotTls),
         Error::Network { kind: NetworkKind::Refused, .. } => unreached(NetworkKind::Refused),
         Error::Network { kind: NetworkKind::Timeout, .. } => unreached(NetworkKind::Timeout),
         Error::Network { kind: NetworkKind::Status(_), .. } =>
@@ -170,11 +179,21 @@ fn examples() -> Vec<Error> {
         },
         Error::NotFound { kind: Missing::Other, .. } => missing(Missing::Other, "log"),
         Error::NotFound { kind: Missing::Registry, .. } => missing(Missing::Registry, "registry.json"),
+        Error::NotFound { kind: Missing::RegistryInTree, .. } => {
+            missing(Missing::RegistryInTree, "registry.json")
+        },
+        Error::NotFound { kind: Missing::RegistryInBuild, .. } => {
+            missing(Missing::RegistryInBuild, "registry.json")
+        },
+        Error::NotFound { kind: Missing::Location, .. } =>
+            missing(Missing::Location, "bundeled");
+            Error::not_found(Missing::Location, "127.0.0.1:80/reg", ""),
         Error::NotFound { kind: Missing::Lock, .. } => missing(Missing::Lock, "isn.lock"),
         Error::NotFound { kind: Missing::Key, .. } => missing(Missing::Key, "key alice"),
-        Error::NotFound { kind: Missing::Version, .. } => {
-            missing(Missing::Version, "birds@1.7").near(["1.0", "1.1"])
-        },
+        Error::NotFound { kind: Missing::Version, .. } =>
+            missing(Missing::Version, "birds@1.7").near(["1.0", "1.1"]);
+            missing(Missing::Version, &"0a".repeat(32)).nor_folder()
+        ,
         Error::NotFound { kind: Missing::Split, .. } => {
             missing(Missing::Split, "split trian").near(["train", "val"])
         },
@@ -203,6 +222,8 @@ fn examples() -> Vec<Error> {
             Error::NotKept { cache: "cache".into(), why: "has 5 B free, and 2.00 GiB are needed".into() }
         },
         Error::Key { fault: KeyFault::Passphrase, .. } => key(KeyFault::Passphrase, "the passphrase is wrong"),
+        Error::Key { fault: KeyFault::Unasked, .. } => key(KeyFault::Unasked, "is protected by a passphrase"),
+        Error::Key { fault: KeyFault::NoAgent, .. } => key(KeyFault::NoAgent, "no ssh agent is running"),
         Error::Key { fault: KeyFault::NewPassphrase, .. } =>
             key(KeyFault::NewPassphrase, "the two passphrases differ"),
         Error::Key { fault: KeyFault::Elsewhere, .. } => key(KeyFault::Elsewhere, "is not on this machine"),
@@ -211,6 +232,10 @@ fn examples() -> Vec<Error> {
             key(KeyFault::Unusable, "is not an OpenSSH private key"),
         Error::Token { .. } => {
             Error::Token { server: "https://data.example.org".into(), why: "is not one that it knows".into() }
+        },
+        Error::NoToken { .. } => Error::NoToken {
+            server: "https://data.example.org:8443/reg".into(),
+            host: "data.example.org:8443".into(),
         },
         Error::Internal(_) => Error::Internal("a frame without a place".into()),
     }
@@ -251,7 +276,7 @@ fn words_in_a_message_change_nothing() {
     for (error, same) in [
         (Error::integrity(odd, odd), damaged(At::Unknown)),
         (Error::network(NetworkKind::Refused, odd, odd), unreached(NetworkKind::Refused)),
-        (Error::not_found(Missing::Image, odd, odd), missing(Missing::Image, "image")),
+        (Error::not_found(Missing::Object, odd, odd), missing(Missing::Object, "index")),
         (Error::exists(There::Place, odd, odd), taken(There::Place)),
     ] {
         for aim in [Aim::Bring, Aim::Look, Aim::Write] {

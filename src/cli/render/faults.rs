@@ -2,10 +2,11 @@
 
 use serde_json::json;
 
-use crate::cli::console::Page;
+use crate::cli::console::{self, Page};
 use crate::cli::exit::{self, ExitCode};
 use crate::cli::output::Output;
 use isn_format::error::count;
+use isn_format::text::shell_word;
 use isn_registry::ops::verify::{Assurance, Outcome, Verified, VerifyReport};
 
 /// Returns the exit code of a verification. What could not be read is no proof of damage.
@@ -22,7 +23,8 @@ pub(in crate::cli) fn exit_code(report: &VerifyReport) -> ExitCode {
 pub(in crate::cli) fn print(output: &Output, report: &VerifyReport) {
     output.warn(&report.warnings);
     let mut text = Page::default();
-    for fault in &report.faults {
+    // Nothing of another version has changed.
+    for fault in report.faults.iter().filter(|_| !report.is_another()) {
         writeln!(text, "{fault}");
     }
     let things = match report.kind {
@@ -34,6 +36,11 @@ pub(in crate::cli) fn print(output: &Output, report: &VerifyReport) {
     let what = &report.what;
     let faults = count(report.faults.len(), "fault");
     match report.outcome() {
+        _ if report.is_another() => writeln!(
+            text,
+            "FAILED: {what}: {checked} checked and intact, but it is not the expected version{}",
+            report.expected.map_or_else(String::new, |hash| format!(", {}", hash.prefixed()))
+        ),
         Outcome::Whole => writeln!(text, "ok: {what}: {checked} checked{}", assurance(report)),
         Outcome::Damaged => writeln!(text, "FAILED: {what}: {faults} in {checked}"),
         Outcome::Unread => writeln!(
@@ -62,6 +69,30 @@ pub(in crate::cli) fn print(output: &Output, report: &VerifyReport) {
         "faults": report.faults,
     });
     output.print(&text, object);
+    if let Some(next) = next(report) {
+        console::message("help: ", &next);
+    }
+}
+
+/// Returns what to do about the faults.
+fn next(report: &VerifyReport) -> Option<String> {
+    let what = shell_word(&report.what);
+    Some(match (report.outcome(), report.kind) {
+        (Outcome::Whole, _) => return None,
+        _ if report.is_another() => "check the pin, or pull the version that you expect".into(),
+        (Outcome::Unread, _) => "`ls -l` shows the permissions: change them, and verify again".into(),
+        (Outcome::Damaged, Verified::Tree) => {
+            format!("to restore it, move your own files out of {what}, remove it and pull the version again")
+        }
+        (Outcome::Damaged, Verified::Build) => {
+            format!("remove {what}, and build it again (`isn build`)")
+        }
+        (Outcome::Damaged, Verified::Registry | Verified::Version) => {
+            "restore the files from another copy of the registry, or tell its operator. To pull meanwhile, \
+             name another copy (--registry)"
+                .into()
+        }
+    })
 }
 
 fn assurance(report: &VerifyReport) -> String {

@@ -42,7 +42,10 @@ impl Verb for ListArgs {
                 let shelf = Shelf { location, datasets, history: None, unreleased: Vec::new() };
                 shelves.push(shelf.with_marks(&run.output, client.as_ref()));
             }
-            failed.extend(errors);
+            failed.extend(errors.into_iter().map(|e| match &client {
+                Ok(client) => client.named(e),
+                Err(_) => e,
+            }));
         }
         if !shelves.is_empty() || failed.is_empty() {
             print(&run.output, &shelves);

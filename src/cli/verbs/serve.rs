@@ -13,7 +13,7 @@ use crate::cli::exit::ExitCode;
 use crate::cli::output::Output;
 use crate::cli::render::size;
 use crate::cli::run::{Run, Verb};
-use crate::cli::values::{parse_age, parse_size, parse_timeout};
+use crate::cli::values::{parse_address, parse_age, parse_size, parse_timeout};
 use crate::serve::{PublishOptions, ServeOptions, ServeReport, Server};
 use isn_format::error::{Error, Result, count};
 use isn_format::text::one_line;
@@ -25,7 +25,7 @@ pub(in crate::cli) struct ServeArgs {
     #[arg(value_name = "DIR")]
     dir: PathBuf,
     /// The address and port to listen on; port 0 selects a free port
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = parse_address)]
     listen: SocketAddr,
     /// The certificate chain for TLS, in PEM
     #[arg(long, value_name = "FILE", requires = "tls_key")]

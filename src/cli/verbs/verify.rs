@@ -53,6 +53,11 @@ impl Verb for VerifyArgs {
                     DatasetRef::Pin(hash) => Expectation::Hash(hash),
                     reference => Expectation::Reference(reference),
                 });
+                if let (Target::Path(_), None, Some(_)) = (&target, &expect, &self.registry.registry) {
+                    let why =
+                        "--registry is not used: --expect REF compares a folder with a version of a registry";
+                    run.output.warn([why]);
+                }
                 let report = verify(&client, &target, expect.as_ref(), jobs, &run.progress)?;
                 faults::print(&run.output, &report);
                 faults::exit_code(&report)
@@ -68,9 +73,7 @@ fn target(text: &str) -> Result<Target> {
     if path.exists() || looks_like_path {
         return Ok(Target::Path(path));
     }
-    text.parse()
-        .map(Target::Reference)
-        .map_err(|e| Error::invalid(text, format!("is neither a folder nor a version: {e}")))
+    text.parse().map(Target::Reference).map_err(|why| Error::Subject { text: text.into(), why })
 }
 
 fn print_proof(output: &Output, report: &ProofReport) {

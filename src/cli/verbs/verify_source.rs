@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::cli::args::RegistryArg;
-use crate::cli::console::Page;
+use crate::cli::console::{self, Page};
 use crate::cli::exit::{self, ExitCode};
 use crate::cli::output::Output;
 use crate::cli::render::path_json;
@@ -50,7 +50,10 @@ fn print(output: &Output, report: &VerifySourceReport, dir: &Path) {
         [] => "as released",
         _ => "as in the index, which no key you trust has signed",
     };
-    if is_right {
+    let has_none = report.checked == 0 && !is_right;
+    if has_none {
+        writeln!(text, "FAILED: {} has none of the {} source images", dir.display(), missing.len());
+    } else if is_right {
         writeln!(text, "ok: {} ({}): {checked} {as_said}", dir.display(), report.layout)
     } else {
         writeln!(
@@ -62,7 +65,9 @@ fn print(output: &Output, report: &VerifySourceReport, dir: &Path) {
             missing.len()
         )
     };
-    [differing, missing].iter().for_each(|list| text.list(list));
+    if !has_none {
+        [differing, missing].iter().for_each(|list| text.list(list));
+    }
     writeln!(text, "  pin      {}", manifest.pin());
     let object = json!({
         "ok": is_right,
@@ -78,4 +83,10 @@ fn print(output: &Output, report: &VerifySourceReport, dir: &Path) {
         "warnings": report.warnings,
     });
     output.print(&text, object);
+    if has_none {
+        console::message(
+            "help: ",
+            "--source takes the folder that has train/ and val/, the official archives or the parquet files",
+        );
+    }
 }

@@ -260,7 +260,9 @@ fn registry_that_is_known_only_from_before() {
     fs::create_dir(lists.forger.path("empty")).unwrap();
     let nothing = Server::new(&lists.forger.path("empty"));
     for first in [&nothing.url, "empty"] {
-        lists.run(&format!("{first},lab"), &["info", "third"]).fails(5, "registry.json is not in");
+        lists
+            .run(&format!("{first},lab"), &["info", "third"])
+            .fails(5, "is not a registry: it has no registry.json");
     }
     // A registry without versions is one that lacks the name.
     lists.forger.as_user("nobodys", &["registry", "init", "new"]).ok();

@@ -145,7 +145,8 @@ impl Swapper {
         let (locations, access) = (vec![place], Access { offline: location == NOWHERE, ..Access::default() });
         let trust = TrustStore::open(home.join("trust.toml")).unwrap();
         let (logs, cache) = (KnownLogs::new(home.join("logs")), Cache::new(home.join("cache")));
-        let client = Client { locations, trust, logs, cache: Some(cache), access, max_age: None };
+        let named_by = String::new();
+        let client = Client { locations, named_by, trust, logs, cache: Some(cache), access, max_age: None };
         let (reference, selection) = (self.pin.parse().unwrap(), Selection::default());
         let options = LoadOptions {
             reference: &reference,

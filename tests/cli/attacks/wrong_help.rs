@@ -131,3 +131,217 @@ fn the_doctor_says_what_of_the_home_cannot_be_read() {
     let findings = report["findings"].as_array().unwrap();
     assert!(findings.iter().any(|one| one["what"] == "settings" && one["state"] == "wrong"), "{report}");
 }
+
+#[test]
+fn a_registry_that_is_not_there_is_told_with_what_names_it() {
+    let sandbox = Sandbox::new();
+    let list = |registry: &str| sandbox.isn(&["list", "--registry", registry]);
+    helps(
+        &list("bundeled").fails(6, "there is no folder bundeled"),
+        "did you mean bundled?",
+        "registry init",
+    );
+    helps(
+        &list("127.0.0.1:9555/reg").fails(6, "there is no folder"),
+        "did you mean http://127.0.0.1:9555/reg?",
+        "publish",
+    );
+    for verb in [&["list"][..], &["pull", "grads"], &["info", "grads@1.0"]] {
+        let mut command = sandbox.command(verb);
+        let ran = crate::sandbox::ran(command.env("ISN_REGISTRY", "nonsense").output().unwrap());
+        let code = if verb[0] == "list" { 6 } else { ran.code };
+        let ran = ran.fails(code, "there is no folder nonsense, the registry that ISN_REGISTRY names");
+        helps(&ran, "correct ISN_REGISTRY", "check the path");
+    }
+    sandbox.write("isn.toml", b"registry = [\"gone\"]\n");
+    sandbox.isn(&["list"]).fails(6, "the registry that isn.toml names");
+    sandbox.write("isn.toml", b"registry = \"gone\"\n");
+    sandbox.isn(&["list"]).fails(1, "line 1: registry must be a list: registry = [");
+}
+
+#[test]
+fn a_folder_that_is_no_registry_is_told_for_what_it_is() {
+    let (sandbox, pin) = Sandbox::published();
+    sandbox.pull("grads@1.0", &[]).ok();
+    let list = |registry: &str| sandbox.isn(&["list", "--registry", registry]);
+    helps(
+        &list("raw").fails(6, "raw is not a registry: it has no registry.json"),
+        "check the address",
+        "publish",
+    );
+    helps(
+        &list("grads-1.0").fails(6, "is not a registry"),
+        "it is a tree: `isn verify grads-1.0`",
+        "publish",
+    );
+    helps(&list("out").fails(6, "is not a registry"), "it is a build: `isn publish out", "registry init");
+    let at_write = sandbox.isn(&["yank", "grads@1.0", "--reason", "x", "--registry", "raw", "--key", "me"]);
+    helps(&at_write.fails(6, "raw is not a registry"), "isn registry init", "it is a tree");
+    // An address that is mistyped shows as one by a pin too.
+    let server = crate::server::Server::new(&sandbox.path("raw"));
+    let ran = sandbox.isn(&["pull", &pin, "--to", "x", "--registry", &server.url, "--no-cache"]);
+    ran.fails(6, "is not a registry: it has no registry.json");
+    sandbox.isn(&["pull", &pin, "--to", "x", "--registry", "raw"]).fails(6, "raw is not a registry");
+}
+
+#[test]
+fn a_text_that_is_no_reference_is_told_with_what_it_may_mean() {
+    let (sandbox, pin) = Sandbox::published();
+    sandbox.pull("grads@1.0", &[]).ok();
+    for (text, meant) in [
+        ("grads-1.0", "`isn verify grads-1.0` checks it. A version is written like grads@1.0"),
+        ("Grads@1.0", "did you mean grads@1.0?"),
+        ("grads==1.0", "did you mean grads@1.0?"),
+        ("grads@1", "did you mean grads@1.0?"),
+        ("grads@latest", "grads alone means its newest version"),
+    ] {
+        for verb in ["info", "images", "cite"] {
+            helps(&sandbox.isn(&[verb, text]).fails(2, "invalid value"), meant, "\u{0}");
+        }
+    }
+    let ran = sandbox.isn(&["verify", "Grads@1.0"]).fails(1, "neither a folder nor a version");
+    helps(&ran, "did you mean grads@1.0?", "\u{0}");
+    let hash = pin.split_once("b3:").unwrap().1;
+    helps(&sandbox.isn(&["pull", hash]).fails(6, "is not in"), &format!("in front: b3:{hash}"), "isn list");
+    let ran = sandbox.isn(&["verify", "grads-1.0", "--expect", hash]).fails(6, "is not in");
+    helps(&ran, &format!("in front: b3:{hash}"), "isn list");
+    for verb in [&["verify", "nope"][..], &["diff", "nope", "grads@1.0"], &["audit", "duplicates", "nope"]] {
+        sandbox.isn(verb).fails(6, "there is no folder nope, and nope is not in registry bundled");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_that_may_not_be_written_to_is_named() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (sandbox, _) = Sandbox::published();
+    fs::create_dir(sandbox.path("closed")).unwrap();
+    fs::set_permissions(sandbox.path("closed"), fs::Permissions::from_mode(0o555)).unwrap();
+    let closed = sandbox.path("closed").display().to_string();
+    for args in [
+        &["pull", "grads@1.0", "--registry", "reg", "--to", "closed/tree"][..],
+        &["build", "grads-1.0.toml", "--source", "raw", "--out", "closed/build"],
+    ] {
+        let Some(ran) = sandbox.bound(args) else { return };
+        let ran = ran.fails(1, &format!("cannot write to the folder {closed}: Permission denied"));
+        helps(&ran, &format!("`ls -ld {closed}` shows the permissions"), "isn-lock");
+    }
+}
+
+#[test]
+fn a_failed_run_says_what_it_keeps() {
+    let sandbox = Sandbox::built();
+    sandbox.write("raw/ant/broken.png", b"no image");
+    let args = ["build", "grads-1.0.toml", "--source", "raw", "--out", "again"];
+    let ran = sandbox.isn(&args).fails(1, "cannot be built");
+    helps(
+        &ran,
+        "what is done is kept in ./.again.isn-partial: run the same command again to resume",
+        "\u{0}",
+    );
+    assert!(sandbox.path(".again.isn-partial").exists());
+    let ran = sandbox.isn(&["build", "grads-1.0.toml", "--source", "empty", "--out", "out3"]);
+    assert!(!ran.stderr.contains("kept"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_source_that_is_none_is_told_with_what_it_is() {
+    let (sandbox, _) = Sandbox::published();
+    sandbox.pull("grads@1.0", &[]).ok();
+    fs::create_dir_all(sandbox.path("photos/train")).unwrap();
+    let build =
+        |source: &str| sandbox.isn(&["build", "grads-1.0.toml", "--source", source, "--out", "again"]);
+    build("photos/train").fails(1, "is empty");
+    fs::create_dir_all(sandbox.path("photos/train/other")).unwrap();
+    build("photos/train").fails(1, "is the folder of one split: did you mean --source photos?");
+    fs::remove_dir_all(sandbox.path("grads-1.0/train/ant")).unwrap();
+    fs::remove_dir_all(sandbox.path("grads-1.0/val/ant")).unwrap();
+    build("grads-1.0").fails(1, "is a tree that isn wrote (it has B3SUMS), not source images");
+    let ran = sandbox.isn(&["verify-source", "grads@1.0", "--source", "photos", "--registry", "reg"]);
+    let ran = ran.fails(3, "FAILED: photos has none of the 24 source images");
+    assert!(!ran.stdout.contains("ant_0"), "{}", ran.stdout);
+    helps(&ran, "--source takes the folder", "\u{0}");
+}
+
+#[test]
+fn a_file_of_another_kind_is_told_by_its_head() {
+    let sandbox = Sandbox::built();
+    sandbox
+        .write("ledger.csv", b"kind,source_id,says,labels,reason,source,reviewer,date,evidence\nclaim,a\n");
+    let build = |recipe: &str| sandbox.isn(&["build", recipe, "--source", "raw", "--out", "again"]);
+    build("ledger.csv").fails(1, "is a ledger, not a recipe");
+    let ran = sandbox.isn(&["ledger", "show", "grads-1.0.toml"]).fails(1, "the header must be kind,");
+    assert!(ran.stderr.contains("1 mistake") && ran.stderr.lines().count() < 4, "{}", ran.stderr);
+    fs::create_dir(sandbox.path("recipe")).unwrap();
+    fs::copy(sandbox.path("grads-1.0.toml"), sandbox.path("recipe/recipe.toml")).unwrap();
+    helps(&build("recipe").fails(1, "recipe"), "name the file in it, recipe/recipe.toml", "\u{0}");
+    sandbox.isn(&["publish", "nope", "--registry", "reg", "--key", "me"]).fails(1, "nope: does not exist");
+}
+
+#[test]
+fn other_next_steps() {
+    let (sandbox, _) = Sandbox::published();
+    let publish = ["publish", "out", "--registry", "http://127.0.0.1:9/r", "--key", "me"];
+    let ran = sandbox.isn(&publish).fails(1, "no token is set for http://127.0.0.1:9/r");
+    helps(&ran, "ISN_TOKENS as 127.0.0.1:9=TOKEN", "HOST");
+    let yank = ["yank", "grads@9.0", "--reason", "x", "--registry", "reg", "--key", "me"];
+    sandbox.isn(&yank).fails(6, "grads@9.0 is not in registry reg (it has 1.0)");
+    sandbox.write("images", b"train/ant/none.png\n");
+    let ran = sandbox.pull("grads@1.0", &["--images", "images"]).fails(6, "image train/ant/none.png");
+    helps(&ran, "isn images 'grads@1.0#b3:", "\u{0}");
+    let ran = sandbox.isn(&["sync", "--locked"]);
+    let here = sandbox.path("").canonicalize().unwrap();
+    ran.fails(6, &format!("isn.lock is not in {}", here.display()));
+    let pull = ["pull", "grads@1.0", "--registry", "reg", "--lock", "--to", "/nowhere/x"];
+    let ran =
+        sandbox.isn(&pull).fails(1, "--to: /nowhere/x, for grads@1.0, is not below the project's folder");
+    assert!(!ran.stderr.contains("mistake"), "{}", ran.stderr);
+    #[cfg(feature = "serve")]
+    {
+        let serve = |listen: &str| sandbox.isn(&["serve", "reg", "--listen", listen]);
+        serve("localhost:9999").fails(2, "expected ADDRESS:PORT");
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        serve(&address).fails(1, "another program uses that port, so choose another one");
+    }
+}
+
+#[test]
+fn a_setting_or_file_that_is_wrong_is_named() {
+    let (sandbox, _) = Sandbox::published();
+    let with = |args: &[&str], name: &str, value: &str| {
+        crate::sandbox::ran(sandbox.command(args).env(name, value).env("ISN_RETRIES", "0").output().unwrap())
+    };
+    let list = ["list", "--registry", "https://127.0.0.1:1/r"];
+    with(&list, "ISN_CA_BUNDLE", "/nope").fails(1, "ISN_CA_BUNDLE");
+    sandbox.write("page/registry.json", b"<!doctype html><title>Welcome</title>");
+    sandbox.isn(&["list", "--registry", "page"]).fails(1, "is a web page, not JSON");
+    let plain = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/r", plain.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in plain.incoming() {
+            use std::io::{Read as _, Write as _};
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 64]);
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    let ran = with(&["list", "--registry", &url], "NO_COLOR", "1").fails(5, "cannot connect");
+    helps(&ran, "does not speak TLS", "isn doctor");
+
+    let recipe = String::from_utf8(sandbox.read("grads-1.0.toml")).unwrap();
+    let build = |recipe: &str, out: &str| {
+        sandbox.write("other.toml", recipe.as_bytes());
+        sandbox.isn(&["build", "other.toml", "--source", "raw", "--out", out])
+    };
+    let ran = build(&format!("{recipe}\n[corrections]\nfile = \"none.csv\"\n"), "out3");
+    ran.fails(1, "other.toml: names none.csv: cannot read ");
+    build(&recipe.replace("Drawn gradients", "Other gradients"), "out4").ok();
+    let publish =
+        |build: &str, key: &str| sandbox.isn(&["publish", build, "--registry", "reg", "--key", key]);
+    publish("out4", "me").fails(1, "exists already with the same images, but another title");
+    let ran = publish("out", "home/keys/me.pub").fails(1, "no ssh agent is running");
+    helps(&ran, "", "ssh-add -l");
+    with(&["key", "new", "locked"], "ISN_PASSPHRASE", "a long secret").ok();
+    helps(&publish("out", "locked").fails(1, "there is no terminal"), "set ISN_PASSPHRASE", "try again");
+}

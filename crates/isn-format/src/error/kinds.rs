@@ -24,14 +24,18 @@ pub enum At {
 /// What is wrong with a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyFault {
-    /// The passphrase of an existing key is missing or wrong.
+    /// The passphrase of an existing key is wrong.
     Passphrase,
+    /// A passphrase is needed, and there is nobody to ask for it.
+    Unasked,
     /// The passphrase of a new key was refused, or could not be asked for.
     NewPassphrase,
     /// The private key of a log is on another machine.
     Elsewhere,
     /// The SSH agent does not sign with it.
     Agent,
+    /// No SSH agent is running to sign with it.
+    NoAgent,
     /// The file is not a key that isn can use.
     Unusable,
 }
@@ -64,6 +68,8 @@ pub enum NetworkKind {
     Offline,
     /// The server's certificate is not trusted.
     Certificate,
+    /// The server does not speak TLS.
+    NotTls,
     /// The host name does not resolve.
     Dns,
     /// The proxy cannot be reached, or refuses.
@@ -88,6 +94,13 @@ pub enum Missing {
     Other,
     /// A registry, at the location that was named.
     Registry,
+    /// A registry, in a folder that is a tree.
+    RegistryInTree,
+    /// A registry, in a folder that is the output of a build.
+    RegistryInBuild,
+    /// The folder that was named as a registry. The place is the setting that names it; empty for an
+    /// argument.
+    Location,
     /// `isn.lock`, or datasets to lock.
     Lock,
     /// One of the user's keys.
@@ -100,7 +113,7 @@ pub enum Missing {
     Class,
     /// An image of a version.
     Image,
-    /// A file or folder of the user.
+    /// A file or folder of the user. The place is empty if it was looked for at its own path.
     File,
     /// A file of a registry that another file refers to.
     Object,
@@ -116,7 +129,7 @@ pub enum There {
     WorkingFolder,
     /// A mount point, or a folder that contains one.
     MountPoint,
-    /// A tree of the same dataset with files that are not of it, or changed ones.
+    /// A tree of the same dataset that is damaged or was edited.
     Changed,
     /// A folder that its owner has protected.
     Protected,

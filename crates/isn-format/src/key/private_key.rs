@@ -74,7 +74,7 @@ impl KeyFile {
             refuse(
                 "is protected by a passphrase, and there is no terminal to ask for it and no ssh agent that \
                  holds the key",
-                KeyFault::Passphrase,
+                KeyFault::Unasked,
             )
         })?;
         match self.key.decrypt(passphrase) {

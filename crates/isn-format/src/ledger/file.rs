@@ -46,10 +46,11 @@ impl Ledger {
                 Some(header) => reading.row(header, &fields, line),
                 None => {
                     let known = [HEADER, OLD_HEADER].into_iter().find(|h| fields == columns(h));
+                    header = known;
                     if known.is_none() {
-                        reading.wrong(line, format!("the header must be {HEADER}"));
+                        // The rows of another kind of file are no mistakes of a ledger.
+                        break;
                     }
-                    header = Some(known.unwrap_or(HEADER));
                 }
             }
         }

@@ -32,6 +32,8 @@ const DEMO_KEY: &str = "keys/demo.pub";
 pub struct Client {
     /// The locations: `bundled`, URLs or folders.
     pub locations: Vec<String>,
+    /// The setting that names the locations; empty if the command line does.
+    pub named_by: String,
     /// The logs and keys that the user trusts.
     pub trust: TrustStore,
     /// The logs that this user has seen.
@@ -67,7 +69,7 @@ impl Client {
     /// # Errors
     /// As [`Registry::open`].
     pub fn open(&self, location: &str) -> Result<Registry> {
-        let registry = Registry::open(location, &self.access)?;
+        let registry = Registry::open(location, &self.access).map_err(|e| self.named(e))?;
         let is_remote = registry.id().is_some_and(RegistryId::is_remote);
         let others = self.locations.iter().filter(|other| *other != location);
         // A mirror that cannot be opened is no reason to fail before it is needed.
@@ -85,6 +87,16 @@ impl Client {
             Some(registry) => files::check_apart(output, "the registry", registry),
             None => Ok(()),
         }
+    }
+
+    /// Adds the setting that names a registry to the error that there is no such folder.
+    pub fn named(&self, mut error: Error) -> Error {
+        if let Error::NotFound { kind: Missing::Location, what, place, .. } = &mut error
+            && self.locations.contains(what)
+        {
+            place.clone_from(&self.named_by);
+        }
+        error
     }
 
     /// Returns the version that `reference` means, from the first registry that has it.

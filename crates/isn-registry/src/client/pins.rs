@@ -29,7 +29,7 @@ impl Client {
     /// passed over with a notice. Whichever registry has it, the logs that the user believes are still heard.
     pub(super) async fn by_pin(&self, reference: &DatasetRef, pin: &Digest) -> Result<(Registry, Head)> {
         let (mut notices, mut wrong, mut absent, mut unreached) = (Vec::new(), None, None, None);
-        let (mut found, mut unread) = (None, Vec::<Unread<'_>>::new());
+        let (mut found, mut unread, mut unlike) = (None, Vec::<Unread<'_>>::new(), None);
         for location in &self.locations {
             let passed_over =
                 |e: &Error| format!("registry {location} was passed over, which a pin allows: {}", chain(e));
@@ -58,6 +58,7 @@ impl Client {
                         }),
                     };
                     let head = self.pinned(&registry, &belief, view.as_ref(), reference, &mut notices).await;
+                    unlike = belief.unlike.filter(|e| matches!(e, Error::NotFound { .. }));
                     head.map(|head| (head, unheard))
                 }
                 Err(e) => Err(e),
@@ -67,7 +68,10 @@ impl Client {
                     found = Some((registry, head, unheard));
                     break;
                 }
-                Err(e @ (Error::NotFound { .. } | Error::Unreleased { .. })) => drop(absent.get_or_insert(e)),
+                // That the location is no registry says more.
+                Err(e @ (Error::NotFound { .. } | Error::Unreleased { .. })) => {
+                    absent.get_or_insert(unlike.take().unwrap_or(e));
+                }
                 Err(e) => {
                     notices.push(passed_over(&e));
                     let is_network = matches!(e, Error::Network { .. });

@@ -43,6 +43,13 @@ pub(super) fn parent_of(path: &Path) -> Result<(Dir, OsString)> {
     Ok((dir, name.to_os_string()))
 }
 
+/// Returns the error that something of isn's own cannot be created. It names the folder: the user has never
+/// heard of the hidden `path` in it.
+pub(super) fn cannot_make(path: &Path, source: std::io::Error) -> Error {
+    let folder = parent(path);
+    Error::io("write to the folder", std::path::absolute(folder).unwrap_or_else(|_| folder.into()))(source)
+}
+
 /// Returns what is in the way, if it is not of the kind to be opened.
 pub(super) fn in_the_way(dir: &Dir, name: &OsStr, is_folder: bool) -> Option<&'static str> {
     let kind = dir.symlink_metadata(Path::new(name)).ok()?.file_type();
@@ -110,7 +117,11 @@ pub(super) fn lock_file(path: &Path, is_callers_own: bool) -> Result<(File, bool
     let (file, is_new) = loop {
         match open(OpenOptions::new().create_new(true)) {
             Err(Error::Io { source, .. }) if source.kind() == ErrorKind::AlreadyExists => {}
-            made => break (made?.ok_or_else(|| gone(path))?, true),
+            Err(Error::Io { source, .. }) => return Err(cannot_make(path, source)),
+            made => {
+                let nothing = || cannot_make(path, ErrorKind::NotFound.into());
+                break (made?.ok_or_else(nothing)?, true);
+            }
         }
         // Its holder may remove it meanwhile.
         if let Some(file) = open(&mut OpenOptions::new())? {

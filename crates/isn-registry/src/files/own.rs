@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use cap_std::fs::{Dir, Metadata, OpenOptions};
 
-use super::below::{Below, check_owner, foreign, gone, make_dir, open_dir, open_in, parent_of, walk};
+use super::below::{
+    Below, cannot_make, check_owner, foreign, gone, make_dir, open_dir, open_in, parent_of, walk,
+};
 use super::mount::{Mount, mounted_below};
 use super::removal::{remove, remove_all};
 use super::{Kind, TEMP_PREFIX};
@@ -78,7 +80,7 @@ impl OwnFolder {
         let (parent, name) = parent_of(path)?;
         match parent.create_dir(&name) {
             Err(e) if e.kind() != ErrorKind::AlreadyExists => {
-                return Err(Error::io("create folder", path)(e));
+                return Err(cannot_make(path, e));
             }
             _ => {}
         }
@@ -100,6 +102,11 @@ impl OwnFolder {
         let Some(dir) = open_dir(&parent, &name, path)? else { return Ok(None) };
         let folder = OwnFolder { path: path.to_path_buf(), parent, name, dir };
         folder.is_marked().map(|_| Some(folder))
+    }
+
+    /// The path at which it was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Returns the path of an entry of the folder.

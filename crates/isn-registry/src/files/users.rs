@@ -45,7 +45,7 @@ pub fn check_output(path: &Path) -> Result<()> {
             }
             let folder = parent(path);
             if !folder.is_dir() {
-                return Err(Error::not_found(Missing::File, folder.display(), "this file system"));
+                return Err(Error::not_found(Missing::File, folder.display(), ""));
             }
             let (place, _) = find(path)?;
             check_writable(parent(&place))

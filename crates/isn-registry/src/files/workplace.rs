@@ -1,7 +1,9 @@
 //! [`Workplace`]: the staging folder where a verb makes what it then renames into place as a whole.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Lock, OwnFolder, hidden_sibling, lock};
@@ -17,6 +19,15 @@ pub struct Workplace {
     lock: Option<Lock>,
     /// Whether it may contain something of the user's.
     is_users: AtomicBool,
+}
+
+/// The staging folders that runs of this process have left with work in them.
+static KEPT: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// Returns the staging folders that were left with work in them since the last call: a failed run leaves its
+/// folder for the next run to resume. They are collected here because an error does not say what it leaves.
+pub fn take_kept() -> BTreeSet<PathBuf> {
+    std::mem::take(&mut KEPT.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// The number of hex digits that tell the folder of one run from that of any other.
@@ -131,9 +142,13 @@ impl Workplace {
     }
 }
 
-/// A folder that no later run finds is removed with the run that made it, however the run ends.
+/// A folder that no later run finds is removed with the run that made it, however the run ends. Any other
+/// that has work in it is kept.
 impl Drop for Workplace {
     fn drop(&mut self) {
+        if self.lock.is_some() && !self.own.is_empty().unwrap_or(true) {
+            KEPT.lock().unwrap_or_else(PoisonError::into_inner).insert(self.own.path().into());
+        }
         if self.lock.is_none() && !self.is_users.load(Ordering::Relaxed) {
             let _ = self.own.remove();
         }

@@ -226,16 +226,17 @@ impl Keyring {
 
 fn agent_signer(path: &Path, agent: Option<&Path>) -> Result<Box<dyn Signer>> {
     let key = read_public(path)?.key;
-    let refuse =
-        |why: &str| Error::Key { key: path.display().to_string(), why: why.into(), fault: KeyFault::Agent };
+    let refuse = |why: &str, fault| Error::Key { key: path.display().to_string(), why: why.into(), fault };
     let socket = agent.ok_or_else(|| {
-        refuse("is a public key, and no ssh agent is running to sign with it: name the private key file")
+        let why = "is a public key, and no ssh agent is running to sign with it: name the private key file";
+        refuse(why, KeyFault::NoAgent)
     })?;
     match Agent::new(socket).key(&key)? {
         Some(signer) => Ok(Box::new(signer)),
         None => Err(refuse(
             "is a public key whose private half the ssh agent does not hold: `ssh-add` it, or name the \
              private key file",
+            KeyFault::Agent,
         )),
     }
 }

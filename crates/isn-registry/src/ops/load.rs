@@ -326,7 +326,15 @@ pub(super) mod tests {
         let (logs, cache) = (KnownLogs::new(home.join("logs")), Cache::new(home.join("cache")));
         let access = Access { bundled: Bundled::of_the_repository(), ..Access::default() };
         let locations = vec![BUNDLED.to_string()];
-        work(&Client { locations, trust, logs, cache: Some(cache), access, max_age: None })
+        work(&Client {
+            locations,
+            named_by: String::new(),
+            trust,
+            logs,
+            cache: Some(cache),
+            access,
+            max_age: None,
+        })
     }
 
     fn open(home: &Path, splits: &[Split], verify: Verify) -> Result<Dataset> {

@@ -121,17 +121,35 @@ pub fn revoke(
 /// Advises against using a version.
 ///
 /// # Errors
-/// Those of submitting a statement.
+/// [`Error::NotFound`] if there is no such version; those of submitting a statement.
 pub fn yank(speaker: &Speaker<'_>, id: &VersionId, reason: &str) -> Result<Vec<Submitted>> {
-    submit(speaker, |_| Ok(vec![Statement::Yank(Advice { id: id.clone(), reason: reason.into() })]))
+    submit(speaker, |history| {
+        check_released(speaker, history, id)?;
+        Ok(vec![Statement::Yank(Advice { id: id.clone(), reason: reason.into() })])
+    })
 }
 
 /// States that the objects of a version may be deleted.
 ///
 /// # Errors
-/// Those of submitting a statement.
+/// [`Error::NotFound`] if there is no such version; those of submitting a statement.
 pub fn withdraw(speaker: &Speaker<'_>, id: &VersionId, reason: &str) -> Result<Vec<Submitted>> {
-    submit(speaker, |_| Ok(vec![Statement::Withdraw(Advice { id: id.clone(), reason: reason.into() })]))
+    submit(speaker, |history| {
+        check_released(speaker, history, id)?;
+        Ok(vec![Statement::Withdraw(Advice { id: id.clone(), reason: reason.into() })])
+    })
+}
+
+/// Checks that a dataset of the log has this version. That the name belongs to nobody shows elsewhere.
+fn check_released(speaker: &Speaker<'_>, history: &History, id: &VersionId) -> Result<()> {
+    match history.dataset(&id.name) {
+        Some(dataset) if !dataset.releases.contains_key(&id.version) => {
+            let registry = format!("registry {}", speaker.registry);
+            let missing = Error::not_found(Missing::Version, id, registry);
+            Err(missing.near(dataset.releases.keys()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The owners of a name.

@@ -49,7 +49,8 @@ pub fn sync(client: &Client, options: &SyncOptions<'_>, progress: &dyn Progress)
     let mut lock = LockFile::read(&lock_path)?;
     let wanted = Project::read(&options.project.join(PROJECT_FILE))?.datasets;
     if lock.datasets.is_empty() && wanted.is_empty() {
-        return Err(Error::not_found(Missing::Lock, LOCK_FILE, options.project.display()));
+        let project = std::path::absolute(options.project).unwrap_or_else(|_| options.project.into());
+        return Err(Error::not_found(Missing::Lock, LOCK_FILE, project.display()));
     }
     let what = lock_path.display().to_string();
     let check = |lock: &LockFile| lock.check_places(&what, options.project, options.allow_outside);
@@ -154,7 +155,7 @@ pub fn check_lockable(
     let Some(to) = to else { return Ok(()) };
     let what = "--to";
     if let Some(mistake) = misplaced(project, to, reference, allow_outside)? {
-        return Err(Error::Mistakes { what: what.into(), mistakes: vec![mistake] });
+        return Err(Error::invalid(what, mistake.why));
     }
     let (pin, selection) = (reference.clone(), Selection::default());
     lock.add(what, project, Locked { path: to.into(), pin, registry: String::new(), selection })

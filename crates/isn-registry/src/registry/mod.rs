@@ -41,7 +41,7 @@ use isn_format::manifest::{self, Manifest};
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::release::{LogPosition, Release, SignedRelease, Standing};
 use isn_format::statement;
-use isn_format::tree::Sums;
+use isn_format::tree::{B3SUMS, Sums};
 
 /// The name of the registry in the binary.
 pub const BUNDLED: &str = "bundled";
@@ -99,7 +99,11 @@ impl About {
     /// # Errors
     /// [`Error::Invalid`] if it is not JSON of this format.
     pub fn parse(what: &str, bytes: &[u8]) -> Result<Self> {
-        let about: About = serde_json::from_slice(bytes).map_err(|e| Error::invalid(what, e))?;
+        let is_page = bytes.trim_ascii_start().starts_with(b"<");
+        let about: About = serde_json::from_slice(bytes).map_err(|e| match is_page {
+            true => Error::invalid(what, "is a web page, not JSON: this address is not that of a registry"),
+            false => Error::invalid(what, e),
+        })?;
         if about.format != FORMAT {
             let why = format!("has format '{}', this isn reads {FORMAT}: a newer isn may", about.format);
             return Err(Error::invalid(what, why));
@@ -203,6 +207,23 @@ pub fn is_url(location: &str) -> bool {
     location.starts_with("http://") || location.starts_with("https://")
 }
 
+/// Returns the error that a folder without `registry.json` is not a registry, by what it is instead.
+pub fn no_registry(root: &Path) -> Error {
+    let kind = if files::is_absent(root) {
+        return Error::not_found(Missing::Location, root.display(), "");
+    } else if root.is_file() {
+        // A file does not become a registry.
+        Missing::File
+    } else if root.join(B3SUMS).is_file() {
+        Missing::RegistryInTree
+    } else if root.join(layout::MANIFEST_JSON).is_file() {
+        Missing::RegistryInBuild
+    } else {
+        Missing::Registry
+    };
+    Error::not_found(kind, layout::REGISTRY_JSON, root.display())
+}
+
 #[cfg(feature = "cloud")]
 fn open_bucket(id: &RegistryId, access: &Access) -> Result<Box<dyn Transport>> {
     Ok(Box::new(transport::bucket::Bucket::new(id.as_str(), access)?))
@@ -241,18 +262,9 @@ impl Registry {
             ));
         } else {
             let root = PathBuf::from(location);
-            if files::is_absent(&root) {
-                return Err(Error::not_found(
-                    Missing::File,
-                    format!("registry {}", root.display()),
-                    "this file system",
-                ));
-            }
             // What is there and cannot be read is not missing.
             if files::is_absent(&root.join(layout::REGISTRY_JSON)) {
-                // A file does not become a registry.
-                let kind = if root.is_file() { Missing::File } else { Missing::Registry };
-                return Err(Error::not_found(kind, layout::REGISTRY_JSON, root.display()));
+                return Err(no_registry(&root));
             }
             Box::new(Folder::new(&root))
         };

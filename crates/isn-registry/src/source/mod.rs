@@ -23,6 +23,7 @@ use isn_format::class::{Class, ClassId};
 use isn_format::error::{Error, Mistake, Result, chain, count};
 use isn_format::source_kind::SourceKind;
 use isn_format::split::Split;
+use isn_format::tree::B3SUMS;
 
 /// The layout of a source folder. It is detected, and does not influence what is built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -171,8 +172,17 @@ impl Source {
     ) -> Result<Source> {
         let Survey { mut source, problems, differing_labels } = Self::survey(kind, root, classes, indexes)?;
         if !problems.is_empty() {
+            let refuse = |why: String| Err(Error::Source { root: root.into(), why });
             if fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_none()) {
-                return Err(Error::Source { root: root.into(), why: "is empty".into() });
+                return refuse("is empty".into());
+            }
+            if root.join(B3SUMS).is_file() {
+                return refuse(format!("is a tree that isn wrote (it has {B3SUMS}), not source images"));
+            }
+            let is_split = root.file_name().and_then(|name| name.to_str()?.parse::<Split>().ok()).is_some();
+            if is_split && source.images.is_empty() {
+                let above = files::parent(root).display();
+                return refuse(format!("is the folder of one split: did you mean --source {above}?"));
             }
             let what = format!("source {}", root.display());
             return Err(Error::Mistakes { what, mistakes: problems });

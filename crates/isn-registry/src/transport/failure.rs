@@ -34,6 +34,11 @@ fn of_cause(cause: &(dyn StdError + 'static)) -> Option<NetworkKind> {
     if let Some(rustls::Error::InvalidCertificate(_)) = cause.downcast_ref() {
         return Some(NetworkKind::Certificate);
     }
+    if let Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) =
+        cause.downcast_ref()
+    {
+        return Some(NetworkKind::NotTls);
+    }
     if let Some(error) = cause.downcast_ref::<reqwest::Error>() {
         return error.is_timeout().then_some(NetworkKind::Timeout);
     }
@@ -125,6 +130,7 @@ mod tests {
         for (error, expected) in [
             (hidden(certificate), NetworkKind::Certificate),
             (hidden(rustls::Error::DecryptError), NetworkKind::Broken),
+            (hidden(rustls::InvalidMessage::InvalidContentType.into()), NetworkKind::NotTls),
             (io::Error::other(NoAddress(io::Error::other("nowhere"))), NetworkKind::Dns),
             (ErrorKind::ConnectionRefused.into(), NetworkKind::Refused),
             (io::Error::other(io::Error::from(ErrorKind::TimedOut)), NetworkKind::Timeout),

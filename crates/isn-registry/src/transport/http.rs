@@ -235,19 +235,31 @@ pub(super) fn builder(access: &Access) -> Result<ClientBuilder> {
     let Some(path) = &access.ca_bundle else { return Ok(builder) };
     let refuse =
         |why: &dyn std::fmt::Display| Error::invalid(format!("certificates {}", path.display()), why);
-    let certificates = Certificate::from_pem_bundle(&files::read(path)?).map_err(|e| refuse(&chain(&e)))?;
+    let bytes = files::read(path).map_err(|e| {
+        refuse(&format!("{} (ISN_CA_BUNDLE, or ca-bundle in config.toml, names the file)", chain(&e)))
+    })?;
+    let certificates = Certificate::from_pem_bundle(&bytes).map_err(|e| refuse(&chain(&e)))?;
     if certificates.is_empty() {
         return Err(refuse(&"has no certificate in PEM"));
     }
     Ok(builder.tls_certs_only(certificates))
 }
 
+/// Returns the host of a URL, with its port unless it is the usual one: what a token is kept under.
+pub(super) fn host_of(base: &str) -> String {
+    Url::parse(base).map_or_else(|_| base.into(), |url| host_and_port(&url))
+}
+
+fn host_and_port(url: &Url) -> String {
+    let name = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| name.to_string(), |port| format!("{name}:{port}"))
+}
+
 /// Returns the authorization header for the host, if the user has a token for it. A token is only sent over
 /// https, or to this machine.
 pub(super) fn bearer(base: &str, access: &Access) -> Result<Option<HeaderValue>> {
     let url = Url::parse(base).map_err(|e| Error::invalid(format!("registry {base}"), e))?;
-    let name = url.host_str().unwrap_or_default();
-    let host = url.port().map_or_else(|| name.to_string(), |port| format!("{name}:{port}"));
+    let (name, host) = (url.host_str().unwrap_or_default(), host_and_port(&url));
     let Some(secret) = access.token(&host) else { return Ok(None) };
     let is_local = ["localhost", "127.0.0.1", "[::1]"].contains(&name);
     if url.scheme() != "https" && !is_local {

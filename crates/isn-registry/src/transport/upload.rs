@@ -43,12 +43,12 @@ impl Upload {
     /// Prepares uploads to the registry at `base`, with the token for its host.
     ///
     /// # Errors
-    /// [`Error::Token`] if there is no token for it; [`Error::Invalid`] if the token must not be sent there,
-    /// or the access settings are not valid.
+    /// [`Error::NoToken`] if there is no token for it; [`Error::Invalid`] if the token must not be sent
+    /// there, or the access settings are not valid.
     pub fn new(base: &str, access: &Access) -> Result<Self> {
         let base = base.trim_end_matches('/').to_string();
         let token = http::bearer(&base, access)?
-            .ok_or_else(|| Error::Token { server: base.clone(), why: "is not here".into() })?;
+            .ok_or_else(|| Error::NoToken { server: base.clone(), host: http::host_of(&base) })?;
         let client = http::builder(access)?.redirect(reqwest::redirect::Policy::none());
         let client = client.build().map_err(|e| failure::network(&base, e))?;
         Ok(Upload { base, client, token, timeout: access.timeout })

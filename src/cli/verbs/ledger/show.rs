@@ -32,7 +32,7 @@ impl Verb for ShowArgs {
         let known = ledger.source_ids();
         if let Some(id) = self.images.iter().find(|id| !known.contains(&id.as_str())) {
             let place = format!("ledger {}", self.ledger.display());
-            return Err(Error::not_found(Missing::Image, format!("image {id}"), place));
+            return Err(Error::not_found(Missing::Other, format!("image {id}"), place));
         }
         print(&run.output, &self.ledger, &ledger, &self.images);
         Ok(ExitCode::SUCCESS)

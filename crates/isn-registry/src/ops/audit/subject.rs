@@ -98,12 +98,11 @@ impl Subject {
                 "is a file: an audit is of a folder of images or of a version",
             ));
         } else if target.contains(['/', '\\']) || target.starts_with('.') {
-            return Err(Error::not_found(Missing::File, target, "this file system"));
+            return Err(Error::not_found(Missing::File, target, ""));
         } else {
-            let reference: DatasetRef = target
-                .parse()
-                .map_err(|e| Error::invalid(target, format!("is neither a folder nor a version: {e}")))?;
-            Subject::version(client, &reference, progress)?
+            let reference: DatasetRef =
+                target.parse().map_err(|why| Error::Subject { text: target.into(), why })?;
+            Subject::version(client, &reference, progress).map_err(Error::nor_folder)?
         };
         if subject.images.is_empty() {
             return Err(Error::invalid(target, "has no image (.jpeg, .jpg or .png) at any depth"));

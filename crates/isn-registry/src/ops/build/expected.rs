@@ -20,8 +20,11 @@ pub(super) fn open_source(options: &BuildOptions<'_>) -> Result<Source> {
         let survey = Source::survey(recipe.source, options.source, &recipe.classes, options.indexes)?;
         let missing = missing(index, &survey);
         if !missing.is_empty() {
-            let why =
-                format!("the source ({}) lacks {}", survey.source.layout, count(missing.len(), "image"));
+            let lacking = count(missing.len(), "image");
+            let why = match survey.source.images.is_empty() {
+                true => format!("the source has none of the {lacking}"),
+                false => format!("the source ({}) lacks {lacking}", survey.source.layout),
+            };
             return Err(failed(options, why, missing));
         }
     }

@@ -10,7 +10,7 @@ use crate::registry::{Registry, Snapshot};
 use crate::source::Source;
 use crate::transport;
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Missing, Mistake, Result};
+use isn_format::error::{Error, Missing, Mistake, Result, chain};
 use isn_format::groups::Groups;
 use isn_format::ledger::Ledger;
 use isn_format::ledger::policy::Settled;
@@ -47,7 +47,11 @@ impl Inputs {
         let recipe = Recipe::parse(&what, &text)?;
         let beside = |file: &str| -> Result<Named> {
             let path = files::parent(recipe_path).join(file);
-            Ok((path.display().to_string(), files::read_capped(&path, u64::MAX)?))
+            let named = |e| match e {
+                Error::Io { .. } => Error::invalid(&what, format!("names {file}: {}", chain(&e))),
+                e => e,
+            };
+            Ok((path.display().to_string(), files::read_capped(&path, u64::MAX).map_err(named)?))
         };
         let ledger_path = files::parent(recipe_path).join(ledger_name(&recipe));
         let ledger = recipe.corrections.as_ref().map(|spec| beside(&spec.file)).transpose()?;

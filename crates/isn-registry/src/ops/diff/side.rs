@@ -86,10 +86,9 @@ impl Side {
             let why = "is neither a tree (no B3SUMS) nor a build (no manifest.json)";
             return Err(Error::invalid(path.display(), why));
         }
-        let reference = what
-            .parse()
-            .map_err(|e| Error::invalid(what, format!("is neither a folder nor a version: {e}")))?;
-        let (registry, snapshot) = runtime.block_on(client.snapshot(&reference))?;
+        let reference = what.parse().map_err(|why| Error::Subject { text: what.into(), why })?;
+        let found = runtime.block_on(client.snapshot(&reference));
+        let (registry, snapshot) = found.map_err(Error::nor_folder)?;
         let unsigned = snapshot.head.unsigned();
         Ok(Side { unsigned, ..Self::version(registry, snapshot) })
     }

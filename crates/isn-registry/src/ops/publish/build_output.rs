@@ -51,10 +51,11 @@ impl BuildOutput {
     fn read_checked(build: &Path, progress: &dyn Progress) -> Result<Self> {
         let manifest_path = build.join(MANIFEST_JSON);
         let Some(bytes) = files::read_capped_if_there(&manifest_path, manifest::MAX_LEN)? else {
-            return Err(Error::invalid(
-                build.display(),
-                format!("is not a build output: it has no {MANIFEST_JSON}"),
-            ));
+            let why = match build.exists() {
+                true => format!("is not a build output: it has no {MANIFEST_JSON}; `isn build` makes one"),
+                false => "does not exist".into(),
+            };
+            return Err(Error::invalid(build.display(), why));
         };
         let manifest_ref = ObjectRef::of(&bytes);
         let store = Registry::over(build.display().to_string(), Box::new(Folder::new(build)));

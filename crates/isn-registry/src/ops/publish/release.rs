@@ -32,7 +32,7 @@ impl Lack {
                 return Ok(Lack::Nothing(released.index));
             }
             let why = if there.dataset() == release.dataset {
-                ", of the same dataset hash but another manifest".into()
+                " with the same images, but another title, licence, recipe or ledger".into()
             } else {
                 format!(" with dataset hash b3:{}, this build has b3:{}", there.dataset(), release.dataset)
             };

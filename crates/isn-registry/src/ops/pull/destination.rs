@@ -51,28 +51,44 @@ impl Destination {
         };
         // A folder of something else may be large, so it is not walked just to say so.
         if fs::symlink_metadata(to.join(B3SUMS)).is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
-            return Err(refuse(format!(", and is not {pin} whole ({B3SUMS}: missing)")));
+            return Err(refuse(format!(", and is not a tree of {pin} (it has no {B3SUMS})")));
         }
         let is_partial = selected != snapshot.sums();
         let has = |name: &str, sums: &Sums| {
             files::has_bytes(&to.join(name), sums.to_text().as_bytes()).map(|has| has == Some(true))
         };
-        let is_this = has(B3SUMS, snapshot.sums())?
-            && if is_partial { has(B3SUMS_SELECTED, selected)? } else { list_of(to) == B3SUMS };
+        let has_sums = has(B3SUMS, snapshot.sums())?;
+        let is_this =
+            has_sums && if is_partial { has(B3SUMS_SELECTED, selected)? } else { list_of(to) == B3SUMS };
         match if is_this { Earlier::No } else { earlier(to, snapshot, jobs, progress)? } {
             Earlier::Whole(what, seen) => {
                 return files::check_movable(to).map(|()| Destination::Earlier { what, seen });
             }
-            Earlier::Changed(what, fault) => {
-                let why = format!(", and is {what}, but not as it was pulled ({fault})");
-                return Err(Error::exists(There::Changed, to.display(), why));
+            Earlier::Changed(what, faults) => return Err(changed(to, &what, &faults)),
+            Earlier::No if !has_sums => {
+                let why = format!(", and is not a tree of {pin}");
+                return Err(Error::exists(There::Place, to.display(), why));
             }
             Earlier::No => {}
         }
         let faults = tree::check(to, &Expected { full: snapshot.sums(), selected }, jobs, progress)?;
-        let Some(fault) = faults.first() else { return Ok(Destination::Same) };
-        Err(refuse(format!(", and is not {pin} whole ({fault})")))
+        if faults.is_empty() {
+            return Ok(Destination::Same);
+        }
+        files::check_not_around_us(to)?;
+        Err(changed(to, &snapshot.head.manifest.id(), &faults))
     }
+}
+
+/// Returns the error that the tree at `to`, of the version `what`, has these faults.
+fn changed(to: &Path, what: &VersionId, faults: &[Fault]) -> Error {
+    let more = match faults.len().saturating_sub(1) {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
+    let first = faults.first().map(Fault::to_string).unwrap_or_default();
+    let why = format!(", and is {what}, damaged or edited ({first}{more})");
+    Error::exists(There::Changed, to.display(), why)
 }
 
 /// Whether a folder is a tree of another version, or another part, of the same dataset.
@@ -80,8 +96,8 @@ enum Earlier {
     /// It has exactly the files of its own `B3SUMS`, so replacing it loses nothing that could not be pulled
     /// again. With its version and its state.
     Whole(VersionId, Seen),
-    /// It has other files. With its version and the first difference.
-    Changed(VersionId, Fault),
+    /// It has other files. With its version and the differences.
+    Changed(VersionId, Vec<Fault>),
     No,
 }
 
@@ -98,10 +114,10 @@ fn earlier(to: &Path, snapshot: &Snapshot, jobs: usize, progress: &dyn Progress)
     // The state is recorded before the files are read, because later changes are not covered by the
     // verification.
     let seen = Seen::of(to)?;
-    let mut report = tree::verify(to, None, jobs, progress)?;
+    let report = tree::verify(to, None, jobs, progress)?;
     let what = provenance.id();
     Ok(match report.faults.is_empty() {
-        false => Earlier::Changed(what, report.faults.remove(0)),
+        false => Earlier::Changed(what, report.faults),
         true if is_of(&report, &provenance) => Earlier::Whole(what, seen),
         true => Earlier::No,
     })

@@ -20,7 +20,7 @@ use crate::progress::Progress;
 use crate::registry::UNSIGNED;
 use crate::steps::unsigned;
 use crate::transport;
-use isn_format::dataset_ref::DatasetRef;
+use isn_format::dataset_ref::{DatasetRef, VersionId};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Missing, Result, chain};
 use isn_format::tree::B3SUMS;
@@ -160,6 +160,8 @@ pub struct VerifyReport {
     pub warnings: Vec<String>,
     /// Rebuild-only versions, as `name@version`. They are whole without images.
     pub rebuild_only: Vec<String>,
+    /// The expected dataset hash, if the version is another one.
+    pub expected: Option<Digest>,
     /// Every fault, sorted.
     pub faults: Vec<Fault>,
 }
@@ -186,6 +188,20 @@ impl VerifyReport {
         }
     }
 
+    /// Whether nothing is wrong but that it is not the expected version.
+    pub fn is_another(&self) -> bool {
+        self.expected.is_some() && self.faults.len() == 1
+    }
+
+    /// Adds the fault that the dataset hash is not this one, if so.
+    fn expect(&mut self, hash: &Digest) {
+        let Some(found) = self.dataset.filter(|found| found != hash) else { return };
+        let why = format!("the dataset hash is {}, expected {}", found.prefixed(), hash.prefixed());
+        self.faults.push(Fault { path: B3SUMS.into(), kind: FaultKind::Changed, why });
+        self.faults.sort();
+        self.expected = Some(*hash);
+    }
+
     /// Returns the parts of the version that no signature covers. Empty for a tree.
     pub fn unsigned(&self) -> &'static [&'static str] {
         if self.kind == Verified::Version && self.assurance != Assurance::Signed { &UNSIGNED } else { &[] }
@@ -208,7 +224,8 @@ pub fn verify(
     match subject {
         Target::Reference(reference) => {
             let runtime = transport::runtime()?;
-            let (registry, snapshot) = runtime.block_on(client.snapshot(reference))?;
+            let found = runtime.block_on(client.snapshot(reference));
+            let (registry, snapshot) = found.map_err(Error::nor_folder)?;
             let mut report = version::check_version(
                 &runtime,
                 &registry,
@@ -220,8 +237,10 @@ pub fn verify(
             report.warnings.extend(unsigned::notice(snapshot.head.unsigned()));
             if let Some(expect) = expect {
                 let Expected { hash, warnings, .. } = expected_hash(client, expect)?;
+                let manifest = &snapshot.head.manifest;
                 report.warnings.extend(warnings);
-                report.faults.extend(hash_fault(B3SUMS, &snapshot.head.manifest.dataset, &hash));
+                report.warnings.extend(other_name(expect, &manifest.id()));
+                report.expect(&hash);
             }
             Ok(report)
         }
@@ -237,13 +256,16 @@ fn verify_path(
     progress: &dyn Progress,
 ) -> Result<VerifyReport> {
     if !path.exists() {
-        return Err(Error::not_found(Missing::File, path.display(), "this file system"));
+        return Err(Error::not_found(Missing::File, path.display(), ""));
     }
     if path.join(B3SUMS).exists() {
         let expected = expect.map(|expect| expected_hash(client, expect)).transpose()?;
         let hash = expected.as_ref().map(|expected| (expected.hash, expected.assurance));
         let report = tree::verify(path, hash, jobs, progress)?;
-        let warnings = expected.map_or_else(Vec::new, |expected| expected.warnings);
+        let mut warnings = expected.map_or_else(Vec::new, |expected| expected.warnings);
+        if let (Some(expect), Some(found)) = (expect, tree::provenance_of(path)) {
+            warnings.extend(other_name(expect, &found.id()));
+        }
         return Ok(VerifyReport { warnings, ..report });
     }
     if expect.is_some() {
@@ -288,10 +310,12 @@ fn expected_hash(client: &Client, expect: &Expectation) -> Result<Expected> {
     }
 }
 
-fn hash_fault(path: &str, found: &Digest, expected: &Digest) -> Option<Fault> {
-    (found != expected).then(|| Fault {
-        path: path.into(),
-        kind: FaultKind::Changed,
-        why: format!("the dataset hash is {}, expected {}", found.prefixed(), expected.prefixed()),
-    })
+/// Returns the warning that the expected reference has another name or version: only its hash counts.
+fn other_name(expect: &Expectation, id: &VersionId) -> Option<String> {
+    match expect {
+        Expectation::Reference(DatasetRef::Version(wanted, Some(_))) if wanted != id => {
+            Some(format!("it calls itself {id}, not {wanted}: only the hash was compared"))
+        }
+        _ => None,
+    }
 }

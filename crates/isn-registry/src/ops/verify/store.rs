@@ -13,7 +13,7 @@ use crate::files::{self, Kind};
 use crate::progress::{Progress, Unit};
 use crate::registry::layout::MANIFEST_JSON;
 use crate::registry::log::LogView;
-use crate::registry::{Registry, Snapshot, layout, publish};
+use crate::registry::{Registry, Snapshot, layout, no_registry, publish};
 use crate::transport::folder::Folder;
 use isn_format::dataset_ref::VersionId;
 use isn_format::digest::Digest;
@@ -95,6 +95,7 @@ pub(super) fn verify(
         assurance,
         warnings,
         rebuild_only,
+        expected: None,
         faults,
     })
 }
@@ -113,7 +114,7 @@ pub fn check(client: &Client, location: &str, jobs: usize, progress: &dyn Progre
         let root = Path::new(location);
         return match StoreKind::of(root) {
             Some(kind) => verify(root, kind, client, jobs, progress),
-            None => Err(Error::not_found(Missing::Registry, layout::REGISTRY_JSON, location)),
+            None => Err(no_registry(root)),
         };
     }
     let (runtime, mut faults) = (crate::transport::runtime()?, Vec::new());
@@ -130,6 +131,7 @@ pub fn check(client: &Client, location: &str, jobs: usize, progress: &dyn Progre
         assurance,
         warnings: seen.warnings,
         rebuild_only: seen.rebuild_only,
+        expected: None,
         faults,
     })
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::{Assurance, Fault, FaultKind, Verified, VerifyReport, hash_fault};
+use super::{Assurance, Fault, FaultKind, Verified, VerifyReport};
 use crate::files::{self, Kind};
 use crate::progress::{Progress, Unit};
 use crate::tree_file::{list_of, read_sums_hashed};
@@ -71,29 +71,34 @@ pub(in crate::ops) fn verify(
         checked = selected.lines().len() as u64;
         faults.extend(check_files(root, selected, is_partial, jobs, progress)?);
     }
-    let mut assurance = Assurance::SelfConsistent;
-    if let Some((hash, reach)) = expected {
-        assurance = reach;
-        faults.extend(hash_fault(B3SUMS, &dataset, &hash));
-    }
     faults.sort();
-    Ok(VerifyReport {
+    let mut report = VerifyReport {
         kind: Verified::Tree,
         what: root.display().to_string(),
         dataset: Some(dataset),
         checked,
         partial: is_partial.then(|| selection.unwrap_or_default().describe()),
-        assurance,
+        assurance: expected.map_or(Assurance::SelfConsistent, |(_, reach)| reach),
         warnings: Vec::new(),
         rebuild_only: Vec::new(),
+        expected: None,
         faults,
-    })
+    };
+    if let Some((hash, _)) = expected {
+        report.expect(&hash);
+    }
+    Ok(report)
 }
 
 /// Returns what was selected when the tree was pulled, if its `ISN.json` can be read.
 fn selection_of(root: &Path) -> Option<Selection> {
+    provenance_of(root).map(|provenance| provenance.selection)
+}
+
+/// Returns the `ISN.json` of a tree, if it can be read.
+pub(super) fn provenance_of(root: &Path) -> Option<Provenance> {
     let json = files::read_capped_if_there(&root.join(ISN_JSON), MAX_ISN_JSON).ok()??;
-    serde_json::from_slice::<Provenance>(&json).ok().map(|provenance| provenance.selection)
+    serde_json::from_slice(&json).ok()
 }
 
 /// Returns the faults of the tree in `root`, which should be exactly `expected`.

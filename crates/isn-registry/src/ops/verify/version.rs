@@ -98,6 +98,7 @@ pub(super) fn check_version(
         assurance: if snapshot.head.signed_by.is_empty() { Assurance::Hash } else { Assurance::Signed },
         warnings,
         rebuild_only: if is_rebuild_only { vec![what] } else { Vec::new() },
+        expected: None,
         faults,
     })
 }

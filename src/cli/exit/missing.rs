@@ -1,0 +1,52 @@
+//! What to do about something that does not exist.
+
+use super::Aim;
+use crate::cli::near;
+use isn_format::error::Missing;
+use isn_format::text::shell_word;
+
+/// Returns the next step for something of this kind that is not at `place`.
+pub(super) fn help(kind: Missing, what: &str, place: &str, to: Aim) -> Option<String> {
+    Some(match kind {
+        Missing::Registry if to == Aim::Write => {
+            "check the address. `isn publish` or `isn registry init` makes a registry from an empty \
+             folder or bucket"
+                .into()
+        }
+        Missing::Registry => "check the address: it is that of the folder with registry.json".into(),
+        Missing::RegistryInTree => format!("it is a tree: `isn verify {}` checks it", shell_word(place)),
+        Missing::RegistryInBuild => format!(
+            "it is a build: `isn publish {} --registry DIR --key NAME` puts it into a registry",
+            shell_word(place)
+        ),
+        Missing::Location => {
+            let next = format!("correct {place}, or name another registry (--registry)");
+            match (near::location(what), place) {
+                (Some(meant), "") => format!("did you mean {meant}?"),
+                (Some(meant), _) => format!("did you mean {meant}? Then {next}"),
+                (None, "") => "check the path: a relative path starts in the current folder".into(),
+                (None, _) => next,
+            }
+        }
+        Missing::Lock => "lock a version with `isn pull REF --lock`, or list datasets in isn.toml".into(),
+        Missing::Key => {
+            "`isn key list` lists your keys; `isn key new NAME` makes one; a key file is named by \
+             its path"
+                .into()
+        }
+        Missing::Version => match near::hash(what) {
+            Some(hash) => format!("a dataset hash is written with b3: in front: {hash}"),
+            None => "`isn list` shows what a registry has; --registry selects another one".into(),
+        },
+        // The place is the version's pin.
+        Missing::Split | Missing::Class => format!("`isn info {}` lists what it has", shell_word(place)),
+        Missing::Image => format!("`isn images {}` lists the paths of its images", shell_word(place)),
+        Missing::File => "check the path: a relative path starts in the current folder".into(),
+        Missing::Object => {
+            "the registry refers to it and has lost it: tell the operator, or use another copy \
+             (--registry)"
+                .into()
+        }
+        Missing::Other => return None,
+    })
+}
