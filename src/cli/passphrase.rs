@@ -46,8 +46,8 @@ fn hidden_line(prompt: &str) -> io::Result<Vec<u8>> {
     rpassword::prompt_password(prompt).map(String::into_bytes)
 }
 
-/// Reads a line from the terminal, without its end, while the terminal shows nothing of it. Ctrl-C and SIGTERM
-/// end the process with the terminal as it was before.
+/// Reads a line from the terminal, without its end, while the terminal shows nothing of it. Ctrl-C and
+/// SIGTERM end the process with the terminal as it was before.
 #[cfg(unix)]
 fn hidden_line(prompt: &str) -> io::Result<Vec<u8>> {
     use std::fs::File;

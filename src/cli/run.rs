@@ -35,7 +35,7 @@ pub(super) trait Verb {
         })
     }
 
-    /// As [`Verb::kept`], once the output has its name ([`complete`](isn_registry::progress::Progress::complete)).
+    /// As [`Verb::kept`], once the output has its name (`Progress::complete`).
     fn kept_complete(&self) -> &'static str {
         "the output is complete; only the report is missing"
     }

@@ -5,8 +5,8 @@ use serde_json::Value;
 use crate::sandbox::{Sandbox, has_tool, ran};
 
 /// Runs a command on a terminal of its own. Sends each answer, which is bytes in hex or the name of a signal,
-/// once there is one more prompt and the terminal does not show what is typed. Prints the exit code, whether the
-/// terminal shows what is typed afterwards, and what was on it.
+/// once there is one more prompt and the terminal does not show what is typed. Prints the exit code, whether
+/// the terminal shows what is typed afterwards, and what was on it.
 const ON_A_TERMINAL: &str = r#"
 import fcntl, json, os, pty, select, signal, sys, termios, time
 answers, command = sys.argv[1].split(), sys.argv[2:]
