@@ -228,8 +228,26 @@ mod interrupted {
     use crate::sandbox::{Ran, contents};
     use crate::server::Fault;
 
-    fn spawn(mut command: Command) -> Child {
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    fn spawn(command: Command) -> Child {
+        watching(command).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Lets SIGINT through again, which a shell has ignored if the tests are its background job.
+    #[cfg(target_os = "linux")]
+    fn watching(command: Command) -> Command {
+        let mut env = Command::new("env");
+        env.arg("--default-signal=INT").arg(command.get_program()).args(command.get_args());
+        env.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        if let Some(here) = command.get_current_dir() {
+            env.current_dir(here);
+        }
+        env.stdin(Stdio::null());
+        env
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn watching(command: Command) -> Command {
+        command
     }
 
     fn interrupt(child: Child) -> Ran {
@@ -316,7 +334,7 @@ mod interrupted {
         let begin = |args: &[&str]| {
             let (reader, mut writer) = std::io::pipe().unwrap();
             writer.write_all(&[0; 65_536]).unwrap();
-            let mut command = sandbox.command(args);
+            let mut command = watching(sandbox.command(args));
             (reader, command.stdout(writer).stderr(Stdio::piped()).spawn().unwrap())
         };
         let export = ["export", &pin, "--registry", "reg", "--as", "webdataset", "--to", "x"];

@@ -162,7 +162,7 @@ fn a_proof_holds_offline() {
     verify("nobody", &[proof, "--log-key", &wrong]).fails(4, "is not signed by the log's key");
     // With a tree, the proof holds for this tree and no other.
     verify("reader", &[proof, "grads-1.0"]).ok();
-    verify("reader", &["second", "grads-1.0"]).fails(3, "dataset hash");
+    verify("reader", &["second", "grads-1.0"]).fails(3, "is not the expected version");
     let image = forger.path("grads-1.0/train/ant");
     let image = fs::read_dir(image).unwrap().next().unwrap().unwrap().path();
     let mut bytes = fs::read(&image).unwrap();

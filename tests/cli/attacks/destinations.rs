@@ -48,7 +48,10 @@ fn the_folder_that_one_is_in_or_above_it_is_not_replaced_by_any_name() {
             &["export", "grads@1.1", "--registry", &registry, "--as", "webdataset", "--to", to],
             &["build", "../grads-1.0.toml", "--source", "../raw", "--out", to],
         ] {
-            let ran = at(&sandbox, "full", args).fails(1, "is the folder that you are in");
+            // The folder above has the source images, too.
+            let is_around_source = args[0] == "build" && to == "..";
+            let why = if is_around_source { "contains the source" } else { "is the folder that you are in" };
+            let ran = at(&sandbox, "full", args).fails(1, why);
             assert!(!ran.stderr.contains("remove what is there"), "{}", ran.stderr);
         }
     }

@@ -23,18 +23,6 @@ fn with_mounts(sandbox: &Sandbox, script: &str) -> Option<Ran> {
     Some(ran)
 }
 
-/// Runs `isn` as a user whom permissions bind, unlike root; `None` if there is no such user.
-fn bound(sandbox: &Sandbox, args: &[&str]) -> Option<Ran> {
-    if !rustix::process::geteuid().is_root() {
-        return Some(sandbox.isn(args));
-    }
-    if !has_tool("setpriv") {
-        return None;
-    }
-    let mut command = sandbox.program("setpriv");
-    Some(ran(command.args(["--bounding-set=-all", "--inh-caps=-all", ISN]).args(args).output().unwrap()))
-}
-
 fn chmod(sandbox: &Sandbox, path: &str, mode: u32) {
     fs::set_permissions(sandbox.path(path), Permissions::from_mode(mode)).unwrap();
 }
@@ -107,7 +95,7 @@ fn a_write_protected_folder_in_a_replaced_tree_goes_with_it() {
     for folder in ["tree/train/ant", "tree/train"] {
         chmod(&sandbox, folder, 0o555);
     }
-    let Some(ran) = bound(&sandbox, &TO_SECOND) else { return };
+    let Some(ran) = sandbox.bound(&TO_SECOND) else { return };
     ran.ok();
     assert_eq!(sandbox.leftovers(), [""; 0]);
 }
@@ -126,11 +114,11 @@ fn what_cannot_be_removed_is_said_and_stands_in_nobodys_way() {
         assert!(line.starts_with("warning: ./.tree.") && line.contains("isn-partial"), "{}", ran.stderr);
         assert!(line.contains("train/ant") && line.contains("ermission denied"), "{}", ran.stderr);
     };
-    said(bound(&sandbox, &TO_SECOND).unwrap());
-    said(bound(&sandbox, &TO_SECOND).unwrap());
+    said(sandbox.bound(&TO_SECOND).unwrap());
+    said(sandbox.bound(&TO_SECOND).unwrap());
     // To another version, and back.
     for next in ["grads@1.0", "grads@1.1"] {
-        said(bound(&sandbox, &["pull", next, "--registry", "reg", "--to", "tree"]).unwrap());
+        said(sandbox.bound(&["pull", next, "--registry", "reg", "--to", "tree"]).unwrap());
         sandbox.isn(&["verify", "tree", "--expect", next, "--registry", "reg"]).ok();
     }
     // A user who can remove it does.
@@ -152,7 +140,7 @@ fn a_tree_keeps_the_mode_of_the_folder_that_it_takes_the_place_of() {
     }
     fs::create_dir(sandbox.path("closed")).unwrap();
     chmod(&sandbox, "closed", 0o500);
-    if let Some(ran) = bound(&sandbox, &["pull", "grads@1.1", "--registry", "reg", "--to", "closed"]) {
+    if let Some(ran) = sandbox.bound(&["pull", "grads@1.1", "--registry", "reg", "--to", "closed"]) {
         ran.ok();
         assert_eq!(mode(&sandbox, "closed"), 0o500);
     }

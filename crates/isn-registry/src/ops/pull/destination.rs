@@ -66,8 +66,7 @@ impl Destination {
             }
             Earlier::Changed(what, faults) => return Err(changed(to, &what, &faults)),
             Earlier::No if !has_sums => {
-                let why = format!(", and is not a tree of {pin}");
-                return Err(Error::exists(There::Place, to.display(), why));
+                return Err(refuse(format!(", and is not a tree of {pin}")));
             }
             Earlier::No => {}
         }
