@@ -13,7 +13,6 @@ const VALUES: [(ValueHint, &[&str]); 3] = [
             "ADDR",
             "AGE",
             "BITS",
-            "BYTES",
             "CLASS",
             "DATE",
             "ID",

@@ -108,6 +108,8 @@ fn line_of(mut terminal: &std::fs::File) -> io::Result<Vec<u8>> {
         }
         if line.last() == Some(&b'\n') {
             line.pop();
+            // Ctrl-Z and Ctrl-\, which are disabled, come as characters.
+            line.retain(|byte| !matches!(byte, 0x1a | 0x1c));
             return Ok(line);
         }
     }

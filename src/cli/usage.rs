@@ -3,6 +3,8 @@
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 
+use isn_format::dataset_ref::{Name, Version};
+
 /// Commands of other tools, after the path of the command below which they are unknown. The path of `isn`
 /// itself is empty.
 const COMMANDS: &[(&str, &[&str], &str)] = &[
@@ -143,11 +145,12 @@ struct Called<'c> {
     command: &'c Command,
     /// Its name after that of `isn`: `log verify`.
     path: String,
+    arguments: Vec<String>,
 }
 
 impl<'c> Called<'c> {
     fn new(isn: &'c Command, arguments: &[String]) -> Self {
-        let mut called = Called { isn, command: isn, path: String::new() };
+        let mut called = Called { isn, command: isn, path: String::new(), arguments: arguments.to_vec() };
         for argument in arguments.iter().skip(1) {
             if let Some(below) = called.command.find_subcommand(argument) {
                 called.command = below;
@@ -155,6 +158,12 @@ impl<'c> Called<'c> {
             }
         }
         called
+    }
+
+    /// The argument before this one.
+    fn before(&self, value: &str) -> Option<&str> {
+        let at = self.arguments.iter().position(|argument| argument == value)?;
+        self.arguments.get(at.checked_sub(1)?).map(String::as_str)
     }
 
     /// Whether the command has the option.
@@ -185,6 +194,12 @@ impl<'c> Called<'c> {
     fn option_for(&self, value: &str) -> Option<String> {
         if is_version(value) {
             return Some("it takes one version: run it once for each".into());
+        }
+        // `pull demobirds 1.0`
+        if let Some(name) = self.before(value).filter(|name| name.parse::<Name>().is_ok())
+            && value.parse::<Version>().is_ok()
+        {
+            return Some(format!("did you mean '{name}@{value}'?"));
         }
         let takes_nothing = self.command.get_positionals().next().is_none();
         let options: &[&str] = match takes_nothing || value.contains("://") {
@@ -247,7 +262,7 @@ mod tests {
         for (meant, words, otherwise) in OPTIONS {
             assert!(!meant.is_empty() || !otherwise.is_empty(), "{words:?}");
             for option in *meant {
-                let is_there = |command| Called { isn: &isn, command, path: String::new() }.has(option);
+                let is_there = |command| Called { command, ..at(&isn, "") }.has(option);
                 assert!(all.iter().copied().any(is_there), "no command has {option}");
             }
             for word in *words {
@@ -270,6 +285,7 @@ mod tests {
             ("log verify https://x.org/reg", Some("did you mean '--registry https://x.org/reg'?")),
             ("pull demobirds https://x.org/reg", Some("did you mean '--registry https://x.org/reg'?")),
             ("pull demobirds birds", Some("did you mean '--to birds'?")),
+            ("pull demobirds 1.0", Some("did you mean 'demobirds@1.0'?")),
             ("pull demobirds@1.0 golden@1.0", Some("one version")),
             ("verify-source demobirds@1.0 photos", Some("did you mean '--source photos'?")),
             ("info demobirds golden", None),

@@ -37,9 +37,10 @@ use tokio::net::TcpListener;
 
 use isn_format::error::{Error, Result};
 use isn_format::log::{MAX_CHECKPOINT, SignedCheckpoint};
-use isn_registry::files::{is_absent, read_capped, read_capped_if_there};
+use isn_registry::files::{is_absent, read_capped_if_there};
 use isn_registry::known_logs::KnownLogs;
 use isn_registry::registry::{About, MAX_HINT, layout, no_registry};
+use isn_registry::transport::folder::unreadable;
 use isn_registry::trust::TrustStore;
 
 /// The maximum number of threads that wait for disks; each upload occupies one for as long as it lasts.
@@ -183,10 +184,18 @@ impl Server {
 /// Reads what every client asks for first: `registry.json`, which is returned, and the log's checkpoint.
 fn readable(registry: &Path) -> Result<About> {
     let (about, checkpoint) = (registry.join(layout::REGISTRY_JSON), registry.join(layout::CHECKPOINT));
-    if let Some(bytes) = read_capped_if_there(&checkpoint, MAX_CHECKPOINT)? {
-        SignedCheckpoint::parse(&checkpoint.display().to_string(), bytes)?;
+    let read = |path: &Path, cap| read_capped_if_there(path, cap).map_err(|e| unreadable(path, e));
+    let missing = |path: &Path, why| Error::integrity(path.display(), why);
+    let bytes = read(&about, MAX_HINT)?.ok_or_else(|| missing(&about, "is missing"))?;
+    let found = About::parse(&about.display().to_string(), &bytes)?;
+    match read(&checkpoint, MAX_CHECKPOINT)? {
+        Some(bytes) => drop(SignedCheckpoint::parse(&checkpoint.display().to_string(), bytes)?),
+        None if found.log_key.is_some() => {
+            return Err(missing(&checkpoint, "is missing, and registry.json names a log"));
+        }
+        None => {}
     }
-    About::parse(&about.display().to_string(), &read_capped(&about, MAX_HINT)?)
+    Ok(found)
 }
 
 /// The response to a client that has too much under way. It has no body, which HTTP/2 could not send to a

@@ -81,6 +81,8 @@ fn a_checkpoint_that_cannot_be_read_is_found() {
     let wrong = findings.iter().find(|one| one["state"] == "wrong" && one["what"] == "registry reg").unwrap();
     assert!(wrong["cure"].as_str().unwrap().contains("ls -l"), "{wrong}");
     fs::remove_file(&checkpoint).unwrap();
+    sandbox.isn(&["doctor", "--registry", "reg"]).fails(8, "has no log/checkpoint");
     fs::write(&checkpoint, "no checkpoint").unwrap();
-    sandbox.isn(&["doctor", "--registry", "reg"]).fails(8, "isn verify REGISTRY");
+    let said = sandbox.isn(&["doctor", "--registry", "reg"]).fails(8, "isn verify REGISTRY").stdout;
+    assert!(!said.contains("ok     registry"), "{said}");
 }

@@ -314,3 +314,62 @@ fn a_file_that_cannot_be_read_is_not_called_damaged() {
         sandbox.isn(&["verify", what]).ok();
     }
 }
+
+/// What is wrong with one file says nothing about the others.
+#[test]
+fn a_damaged_file_makes_no_other_one_missing() {
+    let (sandbox, reference) = Sandbox::published();
+    let damage = |store: &str| {
+        let recipe = sandbox.objects(store, ".toml").remove(0);
+        sandbox.write(&recipe, &[sandbox.read(&recipe), b"x".to_vec()].concat());
+        recipe
+    };
+    let pin = reference.as_str();
+    for (store, args) in [
+        ("reg", &["verify", "reg", "--json"][..]),
+        ("out", &["verify", "out", "--json"]),
+        ("reg", &["verify", pin, "--registry", "reg", "--no-cache", "--json"]),
+    ] {
+        let recipe = damage(store);
+        let args: Vec<&str> = args.iter().copied().filter(|arg| *arg != "--no-cache").collect();
+        let report = sandbox.isn(&args).fails(3, "").json();
+        let faults = report["faults"].as_array().unwrap();
+        assert_eq!(faults.len(), 1, "{store}: {report}");
+        assert!(recipe.ends_with(faults[0]["path"].as_str().unwrap()), "{report}");
+        let whole = sandbox.read(&recipe);
+        sandbox.write(&recipe, whole.trim_ascii_end().strip_suffix(b"x").unwrap_or(&whole));
+    }
+}
+
+/// The rest is checked although a folder cannot be listed.
+#[cfg(unix)]
+#[test]
+fn a_folder_that_cannot_be_listed_hides_no_damage_elsewhere() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (sandbox, reference) = Sandbox::published();
+    sandbox.pull(&reference, &["--to", "tree"]).ok();
+    let index = sandbox.objects("reg", ".jsonl.zst").remove(0);
+    let folder = index.rsplit_once('/').unwrap().0.to_string();
+    let damaged =
+        sandbox.objects("reg", ".toml").into_iter().find(|name| !name.starts_with(&folder)).unwrap();
+    for (folder, code, damaged) in
+        [(folder.as_str(), 5, damaged.as_str()), ("tree/val", 1, "tree/classes.csv"), ("tree", 1, "")]
+    {
+        let what = folder.split('/').next().unwrap();
+        let shut =
+            |mode| fs::set_permissions(sandbox.path(folder), fs::Permissions::from_mode(mode)).unwrap();
+        shut(0o000);
+        let Some(said) = sandbox.bound(&["verify", what]) else { return };
+        assert_eq!(said.code, code, "{folder}: {}{}", said.stdout, said.stderr);
+        assert!(!said.stdout.contains("missing"), "{folder}: {}", said.stdout);
+        if !damaged.is_empty() {
+            let whole = sandbox.read(damaged);
+            sandbox.write(damaged, &[&whole[..], b"x"].concat());
+            let name = damaged.split_once('/').unwrap().1;
+            sandbox.bound(&["verify", what]).unwrap().fails(3, name);
+            sandbox.write(damaged, &whole);
+        }
+        shut(0o755);
+        sandbox.isn(&["verify", what]).ok();
+    }
+}

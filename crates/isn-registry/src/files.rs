@@ -225,14 +225,34 @@ pub enum Kind {
 /// # Errors
 /// [`Error::Io`] if a folder cannot be listed.
 pub fn walk(root: &Path) -> Result<Vec<(String, Kind)>> {
-    fn visit(dir: &Path, prefix: &str, found: &mut Vec<(String, Kind)>) -> Result<()> {
+    walk_past(root, |_, e| Err(e))
+}
+
+/// As [`walk`], but calls `unread` with each folder below `root` that cannot be listed, and its error.
+///
+/// # Errors
+/// As [`walk`] for `root` itself; the errors of `unread`.
+pub(crate) fn walk_past(
+    root: &Path,
+    mut unread: impl FnMut(&str, Error) -> Result<()>,
+) -> Result<Vec<(String, Kind)>> {
+    fn visit(
+        dir: &Path,
+        prefix: &str,
+        found: &mut Vec<(String, Kind)>,
+        unread: &mut impl FnMut(&str, Error) -> Result<()>,
+    ) -> Result<()> {
         for entry in fs::read_dir(dir).map_err(Error::io("list", dir))? {
             let entry = entry.map_err(Error::io("list", dir))?;
             let path = entry.path();
             let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
             let file_type = entry.file_type().map_err(Error::io("look at", &path))?;
             if file_type.is_dir() {
-                visit(&path, &format!("{name}/"), found)?;
+                match visit(&path, &format!("{name}/"), found, unread) {
+                    // Errors of folders below it were passed to `unread`.
+                    Err(e @ Error::Io { .. }) => unread(&name, e)?,
+                    visited => visited?,
+                }
             } else if file_type.is_file() {
                 match entry.metadata() {
                     Ok(about) => found.push((name, Kind::File(about.len()))),
@@ -247,7 +267,7 @@ pub fn walk(root: &Path) -> Result<Vec<(String, Kind)>> {
         Ok(())
     }
     let mut found = Vec::new();
-    visit(root, "", &mut found)?;
+    visit(root, "", &mut found, &mut unread)?;
     found.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(found)
 }

@@ -36,7 +36,7 @@ pub(in crate::cli) struct ExportArgs {
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..65536))]
     size: Option<u32>,
     /// The maximum size of a shard, for formats with shards
-    #[arg(long, value_name = "BYTES", default_value = "128MiB", value_parser = parse_shard_size)]
+    #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = parse_shard_size)]
     shard_size: u64,
     #[command(flatten)]
     registry: RegistryArg,

@@ -323,16 +323,25 @@ fn registry(client: &Client, location: &str) -> Vec<Finding> {
             Err(e) => return vec![wrong(&e, cure_of(&e))],
         }
     }
-    match runtime.block_on(registry.about()) {
-        Ok(about) if !is_web => {
-            let log = about.log_key.map_or_else(|| "has no log".into(), |key| format!("log {key}"));
-            findings.push(finding(&what, State::Ok, log, None));
+    let about = match runtime.block_on(registry.about()) {
+        Ok(about) => about,
+        Err(e) => {
+            findings.push(wrong(&e, "the address is not that of a registry"));
+            return findings;
         }
-        Ok(_) => {}
-        Err(e) => findings.push(wrong(&e, "the address is not that of a registry")),
-    }
-    if let Err(e) = runtime.block_on(registry.signed_checkpoint()) {
-        findings.push(wrong(&e, cure_of(&e)));
+    };
+    match (about.log_key, runtime.block_on(registry.signed_checkpoint())) {
+        (_, Err(e)) => findings.push(wrong(&e, cure_of(&e))),
+        (Some(key), Ok(None)) => {
+            let found = format!("names the log {key}, and has no {}", layout::CHECKPOINT);
+            let cure = "its operator must repair it: `isn verify REGISTRY` lists all faults";
+            findings.push(finding(&what, State::Wrong, found, Some(cure)));
+        }
+        (Some(key), Ok(Some(_))) if !is_web => {
+            findings.push(finding(&what, State::Ok, format!("log {key}"), None));
+        }
+        (None, Ok(_)) if !is_web => findings.push(finding(&what, State::Ok, "has no log", None)),
+        _ => {}
     }
     if location != BUNDLED
         && let Ok(belief) = runtime.block_on(client.belief(&registry))

@@ -152,13 +152,24 @@ impl Registry {
         self.complaints.0.lock().unwrap_or_else(PoisonError::into_inner).push(complaint);
     }
 
-    /// Clears what locations are blamed for: the list of packs that said what they should have served may be
-    /// wrong itself.
-    pub(super) fn forgive(&self) {
+    /// Asks all locations again, if each has served bad bytes: a check of one file should not depend on others.
+    pub(crate) fn ask_again(&self) {
+        if self.locations().is_empty() {
+            self.clear_strikes();
+        }
+    }
+
+    fn clear_strikes(&self) {
         for location in std::iter::once(&self.own).chain(&self.mirrors) {
             location.strikes.store(0, Ordering::Relaxed);
             location.last_strike.store(0, Ordering::Relaxed);
         }
+    }
+
+    /// Clears what locations are blamed for: the list of packs that said what they should have served may be
+    /// wrong itself.
+    pub(super) fn forgive(&self) {
+        self.clear_strikes();
         self.complaints.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 

@@ -258,6 +258,10 @@ fn verify_path(
     if !path.exists() {
         return Err(Error::not_found(Missing::File, path.display(), ""));
     }
+    // What cannot be listed could be anything.
+    if path.is_dir() {
+        std::fs::read_dir(path).map_err(Error::io("list", path))?;
+    }
     if path.join(B3SUMS).exists() {
         let expected = expect.map(|expect| expected_hash(client, expect)).transpose()?;
         let hash = expected.as_ref().map(|expected| (expected.hash, expected.assurance));

@@ -61,7 +61,7 @@ pub(super) fn verify(
     match kind {
         StoreKind::Registry => {
             let registry = Registry::open(&root.to_string_lossy(), &client.access)?;
-            let paths = release_paths(root)?;
+            let paths = release_paths(root, &mut faults)?;
             let seen;
             (assurance, seen) =
                 check_registry(&runtime, client, &registry, Some(root), paths, progress, &mut faults)?;
@@ -82,7 +82,12 @@ pub(super) fn verify(
         }
     }
     faults.sort();
-    faults.dedup();
+    // A file was read by its name, and again as what a version needs.
+    faults.dedup_by(|later, earlier| {
+        let is_told = earlier.kind == FaultKind::Changed
+            || (earlier.kind == FaultKind::Unreadable && later.kind == FaultKind::Unreadable);
+        later == earlier || (later.path == earlier.path && is_told)
+    });
     Ok(VerifyReport {
         kind: match kind {
             StoreKind::Registry => Verified::Registry,
@@ -178,7 +183,7 @@ fn check_registry(
 /// Checks that every file under `objects/` has the BLAKE3 hash that is its name.
 fn check_objects(root: &Path, jobs: usize, progress: &dyn Progress, faults: &mut Vec<Fault>) -> Result<u64> {
     let objects = root.join("objects");
-    let found = if objects.is_dir() { files::walk(&objects)? } else { Vec::new() };
+    let found = walk(&objects, "objects", faults)?;
     progress.begin("verify objects", Unit::Files, found.len() as u64);
     let check = |(name, kind): &(String, Kind)| -> Option<Fault> {
         let path = format!("objects/{name}");
@@ -202,10 +207,20 @@ fn check_objects(root: &Path, jobs: usize, progress: &dyn Progress, faults: &mut
     Ok(found.len() as u64)
 }
 
+/// Lists the files below a folder that may be absent. A folder that cannot be listed is a fault.
+fn walk(folder: &Path, name: &str, faults: &mut Vec<Fault>) -> Result<Vec<(String, Kind)>> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    files::walk_past(folder, |below, e| {
+        faults.push(Fault::of(&format!("{name}/{below}"), &e));
+        Ok(())
+    })
+}
+
 /// Returns the paths of all releases in a registry folder, `releases/NAME/VERSION`.
-fn release_paths(root: &Path) -> Result<BTreeSet<String>> {
-    let releases = root.join("releases");
-    let found = if releases.is_dir() { files::walk(&releases)? } else { Vec::new() };
+fn release_paths(root: &Path, faults: &mut Vec<Fault>) -> Result<BTreeSet<String>> {
+    let found = walk(&root.join("releases"), "releases", faults)?;
     let paths = found.into_iter().map(|(name, _)| format!("releases/{name}"));
     let is_release = |path: &String| {
         // A temporary file that a killed publish left is not a release. The next publish removes it.
@@ -259,6 +274,7 @@ impl ReleaseCheck<'_> {
             self.faults.push(Fault { path: path.into(), kind: FaultKind::Extra, why });
             return Ok(());
         };
+        self.registry.ask_again();
         match self.runtime.block_on(self.describe(path, &id)) {
             Ok(Some(snapshot)) => {
                 let checked =

@@ -44,6 +44,7 @@ pub(super) fn check_version(
     let read = [ObjectKind::Index, ObjectKind::Classes];
     for (kind, reference) in manifest.objects.all().into_iter().filter(|(kind, _)| !read.contains(kind)) {
         let path = layout::object(kind, &reference.blake3);
+        registry.ask_again();
         match runtime.block_on(registry.object(kind, &reference)) {
             Ok(bytes) if kind == ObjectKind::Recipe => {
                 let parsed = String::from_utf8(bytes).map_err(|e| Error::invalid(&path, e));
@@ -57,6 +58,7 @@ pub(super) fn check_version(
     }
 
     let list = layout::packs(&snapshot.head.manifest_ref.blake3);
+    registry.ask_again();
     match runtime.block_on(registry.packs(snapshot)) {
         Ok(packs) if packs.is_empty() => {
             is_rebuild_only =
@@ -84,7 +86,9 @@ pub(super) fn check_version(
                     break;
                 }
             }
-            warnings.extend(registry.complaints());
+            if registry.has_mirrors() {
+                warnings.extend(registry.complaints());
+            }
         }
         Err(e) => faults.push(Fault::of(&list, &e)),
     }
@@ -133,6 +137,7 @@ fn check_images(
                 }
                 continue;
             }
+            registry.ask_again();
             let begin = || ShardCheck::new(&path, &here, &lengths);
             let (whole, images) = match runtime.block_on(registry.stream_shard(shard, begin)) {
                 Ok(check) => check.end(),
