@@ -121,9 +121,14 @@ fn command() -> Command {
     complete::with_hints(help::complete(Args::command()))
 }
 
+/// Parses arguments by a bare command line, since only what is printed needs groups and examples.
 fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Error> {
-    let mut matches = command().try_get_matches_from(arguments)?;
-    Args::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command()))
+    parse_by(Args::command(), arguments)
+}
+
+fn parse_by(command: Command, arguments: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Error> {
+    let mut matches = command.try_get_matches_from(arguments)?;
+    Args::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut self::command()))
 }
 
 fn execute(args: &Args, verb: &dyn Verb, is_process: bool) -> Result<exit::ExitCode> {
@@ -162,11 +167,9 @@ fn not_run(arguments: &[OsString], error: &clap::Error) -> u8 {
     // Usage errors quote arguments, so they are made again from arguments that are fit to be shown.
     let shown = arguments.iter().map(|argument| text::one_line(&argument.to_string_lossy()).into_owned());
     let shown: Vec<String> = shown.collect();
-    let printed = match parse(shown.iter().map(OsString::from)) {
+    let printed = match parse_by(command(), shown.iter().map(OsString::from)) {
         Err(error) => {
-            let mut isn = command();
-            isn.build();
-            let error = usage::with_tips(error, &isn, &shown);
+            let error = usage::with_tips(error, command, &shown);
             error.print().and_then(|()| std::io::stdout().flush())
         }
         Ok(_) => {

@@ -104,14 +104,16 @@ const OPTIONS: &[(&[&str], &[&str], &str)] = &[
 
 const OVERWRITE: &str = "isn does not overwrite your files: choose another path, or remove what is there";
 
-/// Adds tips to a usage error of these arguments, instead of tips that mislead. `isn` is built.
-pub(super) fn with_tips(mut error: Error, isn: &Command, arguments: &[String]) -> Error {
-    let called = Called::new(isn, arguments);
+/// Adds tips to a usage error of these arguments, instead of tips that mislead.
+pub(super) fn with_tips(mut error: Error, isn: impl Fn() -> Command, arguments: &[String]) -> Error {
     let context = match error.kind() {
         ErrorKind::InvalidSubcommand => ContextKind::InvalidSubcommand,
         ErrorKind::UnknownArgument => ContextKind::InvalidArg,
         _ => return error,
     };
+    let mut isn = isn();
+    isn.build();
+    let called = Called::new(&isn, arguments);
     let Some(ContextValue::String(word)) = error.get(context) else { return error };
     let tip = match context {
         ContextKind::InvalidSubcommand => called.instead_of_command(word),
@@ -302,7 +304,7 @@ mod tests {
         ] {
             let words: Vec<String> = format!("isn {arguments}").split(' ').map(Into::into).collect();
             let error = crate::cli::parse(words.iter().map(Into::into)).unwrap_err();
-            let text = with_tips(error, &built(), &words).to_string();
+            let text = with_tips(error, crate::cli::command, &words).to_string();
             let tips: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("tip: ")).collect();
             if arguments.ends_with("--force") {
                 assert!(text.contains("Usage: isn pull [OPTIONS] <REF>"), "{text}");
