@@ -303,10 +303,14 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
             let named = if recipe.is_file() { recipe } else { path.join("FILE") };
             format!("it is a folder: name the file in it, {}", named.display())
         }
-        Error::Io { path, source, .. } if source.kind() == io::ErrorKind::PermissionDenied => format!(
-            "`ls -ld {}` shows the permissions: change them, or choose another path",
-            shell_word(path.display())
-        ),
+        Error::Io { path, source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+            // What was to be made in a folder is not there.
+            let there = path.ancestors().find(|above| above.symlink_metadata().is_ok()).unwrap_or(path);
+            format!(
+                "`ls -ld {}` shows the permissions: change them, or choose another path",
+                shell_word(there.display())
+            )
+        }
         Error::Overlap { .. } => "nothing was written. Choose a folder outside it".into(),
         Error::Exists { what, there, .. } => exists(*there, what),
         Error::Subject { text, .. } => return near::reference(text),

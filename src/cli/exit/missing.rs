@@ -1,5 +1,7 @@
 //! What to do about something that does not exist.
 
+use std::path::Path;
+
 use super::Aim;
 use crate::cli::near;
 use isn_format::error::Missing;
@@ -36,6 +38,10 @@ pub(super) fn help(kind: Missing, what: &str, place: &str, to: Aim) -> Option<St
         }
         Missing::Version => match near::hash(what) {
             Some(hash) => format!("a dataset hash is written with b3: in front: {hash}"),
+            None if Path::new(what).is_dir() => format!(
+                "`isn list` shows what a registry has. If you mean the folder here, `isn verify {}` checks it",
+                shell_word(Path::new(".").join(what).display())
+            ),
             None => "`isn list` shows what a registry has; --registry selects another one".into(),
         },
         // The place is the version's pin.

@@ -85,3 +85,15 @@ fn a_statement_for_a_folder_that_cannot_be_written_to_is_refused_first() {
     assert_eq!(forger.isn(&["log", "show", "--registry", "new", "--json"]).ok().json(), before);
     assert!(!forger.path("new/releases").exists() && !forger.path("new/objects").exists());
 }
+
+/// The advice names a folder that is there: the one in which nothing can be made.
+#[test]
+fn a_registry_in_a_folder_that_cannot_be_written_to_names_that_folder() {
+    let forger = Forger::new();
+    fs::create_dir(forger.path("shut")).unwrap();
+    fs::set_permissions(forger.path("shut"), Permissions::from_mode(0o555)).unwrap();
+    for verb in [&["registry", "init", "shut/reg"][..], &["man", "shut/pages"]] {
+        let Some(ran) = forger.bound(verb) else { return };
+        ran.fails(1, "`ls -ld shut` shows the permissions");
+    }
+}

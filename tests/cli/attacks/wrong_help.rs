@@ -345,3 +345,10 @@ fn a_setting_or_file_that_is_wrong_is_named() {
     with(&["key", "new", "locked"], "ISN_PASSPHRASE", "a long secret").ok();
     helps(&publish("out", "locked").fails(1, "there is no terminal"), "set ISN_PASSPHRASE", "try again");
 }
+
+#[test]
+fn a_folder_with_the_name_of_a_dataset_is_no_version() {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path("photos")).unwrap();
+    sandbox.isn(&["info", "photos"]).fails(6, "If you mean the folder here, `isn verify ./photos` checks it");
+}
