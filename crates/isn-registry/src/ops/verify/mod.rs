@@ -224,6 +224,9 @@ pub fn verify(
     match subject {
         Target::Reference(reference) => {
             let runtime = transport::runtime()?;
+            // A folder that is damaged is not to pass because the cache has what it lacks.
+            let cache = client.cache.clone().filter(|_| !client.access.offline);
+            let client = &Client { cache, ..client.clone() };
             let found = runtime.block_on(client.snapshot(reference));
             let (registry, snapshot) = found.map_err(Error::nor_folder)?;
             let mut report = version::check_version(
