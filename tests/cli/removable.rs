@@ -1,10 +1,11 @@
-//! Versions fetched from a folder registry, such as one on a removable disk, that later is gone or cannot be
-//! read.
+//! Versions fetched from a folder registry, such as one on a removable disk, that later is gone, cannot be
+//! read or lacks images.
 
 use std::fs;
 
 use crate::forger::Forger;
 use crate::sandbox::{Ran, contents, ran};
+use crate::server::Server;
 
 /// What may have become of the folder.
 const STATES: [&str; 4] =
@@ -107,4 +108,78 @@ fn what_was_fetched_from_a_folder_needs_the_folder_no_more() {
     run(&forger, &["info", "grads@1.0"], &["--offline"]).fails(6, "disk");
     let shown = run(&forger, &["info", pin, "--json"], &["--offline"]).ok();
     assert_eq!(shown.json()["signed_by"], serde_json::json!([]));
+}
+
+/// What `disk`, a copy of `reg`, may lack.
+const LACKS: [&str; 4] = ["nothing", "the shards", "all images, as it is rebuild-only", "all objects"];
+
+/// Makes `disk` a copy of `reg` that lacks this.
+fn let_it_lack(forger: &Forger, what: &str) {
+    let _ = fs::remove_dir_all(forger.path("disk"));
+    forger.copy("reg", "disk");
+    for (name, _) in contents(&forger.path("disk/objects")) {
+        if what == "all objects" || (what != "nothing" && name.ends_with(".tar.zst")) {
+            fs::remove_file(forger.path(&format!("disk/objects/{name}"))).unwrap();
+        }
+    }
+    if what.ends_with("rebuild-only") {
+        for (name, _) in contents(&forger.path("disk/packs")) {
+            forger.write(&format!("disk/packs/{name}"), b"");
+        }
+    }
+}
+
+#[test]
+fn what_was_fetched_and_a_folder_lacks_comes_from_the_cache_without_a_network() {
+    let forger = Forger::new();
+    let manifest: serde_json::Value = serde_json::from_slice(&forger.bytes("out/manifest.json")).unwrap();
+    let pin = format!("grads@1.0#{}", manifest["dataset"].as_str().unwrap());
+    let server = Server::new(&forger.path("reg"));
+    forger.copy("reg", "disk");
+    for location in ["disk", "other", &server.url] {
+        forger.reader(&["trust", "add", location, &forger.anchor("reg").to_string()]).ok();
+    }
+    let run = |list: &str, args: &[&str]| {
+        let _ = fs::remove_dir_all(forger.path("new"));
+        forger.reader(&[args, &["--registry", list]].concat())
+    };
+    let fetched = |list: &str, lacks: &str| {
+        let _ = fs::remove_dir_all(forger.path("reader/cache"));
+        let _ = fs::remove_dir_all(forger.path("other"));
+        forger.copy("reg", "other");
+        let_it_lack(&forger, lacks);
+        run(list, &["fetch", "grads@1.0"]).ok();
+    };
+    for lacks in LACKS {
+        // The rest came from a server, or from a folder that is gone now.
+        for list in [&format!("disk,{}", server.url), "disk,other"] {
+            fetched(list, lacks);
+            fs::remove_dir_all(forger.path("other")).unwrap();
+            for reference in [&pin, "grads@1.0"] {
+                let verbs: [&[&str]; 4] = [
+                    &["pull", reference, "--to", "new"],
+                    &["export", reference, "--as", "webdataset", "--to", "new"],
+                    &["fetch", reference],
+                    &["audit", "duplicates", reference],
+                ];
+                for verb in verbs {
+                    let ran = run(list, &[verb, &["--offline"]].concat());
+                    let what = format!("{lacks}, {list}: {verb:?}: {}", ran.stderr);
+                    assert!([0, 8].contains(&ran.code), "{what}");
+                }
+            }
+        }
+        // Images that went missing later. That is damage, for a verification.
+        fetched("disk", "nothing");
+        let_it_lack(&forger, lacks);
+        run("disk", &["pull", &pin, "--to", "new", "--offline"]).ok();
+        let verified = run("disk", &["verify", &pin, "--offline"]).code;
+        assert_eq!(verified == 0, !["the shards", "all objects"].contains(&lacks), "{lacks}");
+    }
+    // A folder that has everything fills no cache.
+    let _ = fs::remove_dir_all(forger.path("reader/cache"));
+    let_it_lack(&forger, "nothing");
+    run(&format!("disk,{}", server.url), &["pull", &pin, "--to", "new", "--offline"]).ok();
+    let kept = contents(&forger.path("reader/cache"));
+    assert!(kept.iter().all(|(name, _)| !name.starts_with("pieces") && !name.starts_with("objects")));
 }

@@ -82,6 +82,39 @@ fn a_log_that_was_read_elsewhere_says_who_signed() {
 }
 
 #[test]
+fn a_log_that_is_absent_is_one_that_cannot_be_read() {
+    let (forger, pin) = yanked();
+    let signers = info(&forger, &pin, "reg").json()["signed_by"].clone();
+    forger.copy("reg", "nolog");
+    let server = Server::new(&forger.path("nolog"));
+    for location in ["nolog", &server.url] {
+        forger.reader(&["trust", "add", location, &forger.anchor("reg").to_string()]).ok();
+    }
+    fs::remove_file(forger.path("nolog/log/checkpoint")).unwrap();
+    for lacks in ["the checkpoint", "the log"] {
+        if lacks == "the log" {
+            fs::remove_dir_all(forger.path("nolog/log")).unwrap();
+        }
+        for first in ["nolog", &server.url] {
+            for others in ["reg", "stale,reg"] {
+                forger.forget();
+                let ran = info(&forger, &pin, &format!("{first},{others}"));
+                let said = &ran.stderr;
+                for part in ["could not be read, so that of a mirror was", "shows no log", "badimages"] {
+                    assert!(said.contains(part), "{first} lacks {lacks}: {part}: {said}");
+                }
+                assert_eq!(ran.json()["signed_by"], signers, "{first} lacks {lacks}");
+            }
+            // Alone, it keeps no pin from its version, but a name.
+            forger.forget();
+            let said = info(&forger, &pin, first).stderr;
+            assert!(said.contains("the log could not be read, and the pin counts without it"), "{said}");
+            forger.reader(&["info", "grads@1.0", "--registry", first]).fails(4, "shows no log");
+        }
+    }
+}
+
+#[test]
 fn a_mirror_asked_only_for_the_log_holds_no_pin_up() {
     let (forger, pin) = yanked();
     let log = forger.anchor("reg").to_string();

@@ -138,13 +138,15 @@ fn a_list_that_lies_is_kept_for_nobody_else() {
             run(&forger, &honest.url, &["pull", "grads@1.0", "--offline", "--to", "tree"]).ok();
             fs::remove_dir_all(forger.path("tree")).unwrap();
         }
-        // The same if the lie was read first.
-        let _ = fs::remove_dir_all(forger.path("reader/cache"));
-        let both = format!("{},{}", lying.url, honest.url);
-        run(&forger, &both, &["fetch", &pin]).ok();
-        for list in [&both, &honest.url] {
-            run(&forger, list, &["pull", &pin, "--offline", "--to", "tree"]).ok();
-            fs::remove_dir_all(forger.path("tree")).unwrap();
+        // The same if the lie was read first, be it from a server or a folder.
+        for first in [&lying.url, "lies"] {
+            let _ = fs::remove_dir_all(forger.path("reader/cache"));
+            let both = format!("{first},{}", honest.url);
+            run(&forger, &both, &["fetch", &pin]).ok();
+            for list in [&both, &honest.url] {
+                run(&forger, list, &["pull", &pin, "--offline", "--to", "tree"]).ok();
+                fs::remove_dir_all(forger.path("tree")).unwrap();
+            }
         }
     }
 }

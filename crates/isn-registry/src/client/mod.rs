@@ -64,17 +64,22 @@ pub struct Belief {
 
 impl Client {
     /// Opens one of the registries, with the others as mirrors for objects that it lacks. Objects from
-    /// another machine are kept in the cache.
+    /// another machine are kept in the cache. Without a network, the cache also has what a folder lacks.
     ///
     /// # Errors
     /// As [`Registry::open`].
     pub fn open(&self, location: &str) -> Result<Registry> {
         let registry = Registry::open(location, &self.access).map_err(|e| self.named(e))?;
-        let is_remote = registry.id().is_some_and(RegistryId::is_remote);
+        let cache = self.cache.clone();
+        let registry = match registry.id() {
+            Some(id) if id.is_remote() => registry.with_cache(cache),
+            Some(_) if self.access.offline => registry.with_cache_to_read(cache),
+            _ => registry,
+        };
         let others = self.locations.iter().filter(|other| *other != location);
         // A mirror that cannot be opened is no reason to fail before it is needed.
         let mirrors = others.filter_map(|other| Registry::open(other, &self.access).ok());
-        Ok(registry.with_cache(self.cache.clone().filter(|_| is_remote)).with_mirrors(mirrors))
+        Ok(registry.with_mirrors(mirrors))
     }
 
     /// Checks that a folder to write is none of the registries.

@@ -51,7 +51,7 @@ impl Client {
                     let mut unheard = None;
                     let view = match &belief.log {
                         None => None,
-                        Some(log) => self.sync(&registry, log, &belief).await.unwrap_or_else(|why| {
+                        Some(log) => self.view(&registry, &belief).await.unwrap_or_else(|why| {
                             unread.push(Unread { location, log: log.clone(), why });
                             unheard = Some((log.clone(), belief.policy.clone()));
                             None

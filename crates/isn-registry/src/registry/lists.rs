@@ -132,7 +132,7 @@ impl Registry {
     pub fn keep_packs(&self, packs: &Packs, is_whole: bool) {
         let path = layout::packs(&packs.manifest);
         let is_needed = |cache: &&Cache| is_whole || cache.hint(&path).is_none();
-        if let Some(cache) = self.cache.as_ref().filter(is_needed).filter(|_| !packs.list.digests.is_empty())
+        if let Some(cache) = self.cache_to_fill().filter(is_needed).filter(|_| !packs.list.digests.is_empty())
         {
             let _ = cache.keep_hint(&path, packs.list.lines().as_bytes());
         }
@@ -180,8 +180,8 @@ impl Registry {
         Ok(packs)
     }
 
-    /// Returns the list of packs of the first location that has one; if none can be reached, the list from
-    /// the cache.
+    /// Returns the list of packs of the first location that has one; if none can be reached, or there is no
+    /// network, the list from the cache.
     ///
     /// # Errors
     /// Fails if no list can be read.
@@ -192,8 +192,8 @@ impl Registry {
     }
 
     /// Applies `take` to lists of packs in turn. Returns the first result that is `enough`, else the first
-    /// result at all; skips the lists in `tried`. If a location cannot be reached, lists from the cache count
-    /// too: first the list by which images came, then that of each location.
+    /// result at all; skips the lists in `tried`. If a location cannot be reached, or there is no network,
+    /// lists from the cache count too: first the list by which images came, then that of each location.
     async fn first_list<T>(
         &self,
         manifest: &Digest,
@@ -210,7 +210,7 @@ impl Registry {
             let read = match location {
                 Some(location) if tried.has_asked(&location.transport.locate(&path)) => continue,
                 Some(location) => self.list_of(location, manifest).await,
-                None if unreached.is_some() => Ok(self.hinted(&path)),
+                None if unreached.is_some() || self.is_offline => Ok(self.hinted(&path)),
                 None => break,
             };
             let list = match read {
@@ -243,7 +243,7 @@ impl Registry {
         let path = layout::packs(manifest);
         let list =
             List { digests: self.hint_of(location, &path).await?, from: location.transport.locate(&path) };
-        if let Some(cache) = self.cache.as_ref().filter(|_| !list.digests.is_empty()) {
+        if let Some(cache) = self.cache_to_fill().filter(|_| !list.digests.is_empty()) {
             let _ = cache.keep_hint(&kept(location, manifest), list.lines().as_bytes());
         }
         Ok(list)

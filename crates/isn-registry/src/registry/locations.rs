@@ -86,7 +86,13 @@ impl Registry {
     /// Looks for objects in `cache` first, and keeps fetched ones there.
     #[must_use]
     pub fn with_cache(self, cache: Option<Cache>) -> Self {
-        Registry { cache, ..self }
+        Registry { cache, only_reads_cache: false, ..self }
+    }
+
+    /// Looks in `cache` for objects that no location has, and keeps nothing there.
+    #[must_use]
+    pub fn with_cache_to_read(self, cache: Option<Cache>) -> Self {
+        Registry { cache, only_reads_cache: true, ..self }
     }
 
     /// Asks `others` for objects that this registry lacks, refuses, or has with wrong bytes.
@@ -116,9 +122,14 @@ impl Registry {
         self.unkept.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The cache to keep files in, if any are to be kept.
+    pub fn cache_to_fill(&self) -> Option<&Cache> {
+        self.cache.as_ref().filter(|_| !self.only_reads_cache)
+    }
+
     /// The cache to keep bytes of shards in, if they are to be kept.
     pub(super) fn keeping(&self) -> Option<&Cache> {
-        self.cache.as_ref().filter(|_| !self.keeps_nothing.load(Ordering::Relaxed))
+        self.cache_to_fill().filter(|_| !self.keeps_nothing.load(Ordering::Relaxed))
     }
 
     /// The locations to ask, in order: first those that have served no bad bytes, and among these the ones
@@ -229,16 +240,10 @@ impl Registry {
     /// be reached and no other one has it.
     pub async fn object(&self, kind: ObjectKind, reference: &ObjectRef) -> Result<Vec<u8>> {
         self.check_length(kind, reference)?;
-        if let Some(bytes) = self.cached(kind, &reference.blake3, reference.length) {
-            return Ok(bytes);
-        }
-        let path = layout::object(kind, &reference.blake3);
         let check =
             |location: &str, bytes: &[u8]| reference.check(&format!("{} {location}", kind.noun()), bytes);
-        let bytes = self.read_anywhere(&path, reference.length, check).await?;
-        let bytes = bytes.ok_or_else(|| self.missing_object(kind, &reference.blake3))?;
-        self.keep(kind, &reference.blake3, &bytes);
-        Ok(bytes)
+        let bytes = self.cached_or_read(kind, &reference.blake3, reference.length, check).await?;
+        bytes.ok_or_else(|| self.missing_object(kind, &reference.blake3))
     }
 
     /// Writes a shard to the writer that `begin` returns, from the first location that has it whole, without
@@ -274,9 +279,6 @@ impl Registry {
     /// [`Error::Integrity`] if it is damaged or too long; [`Error::Network`] if a location could not be
     /// reached and no other one has it.
     pub async fn find_object(&self, kind: ObjectKind, digest: &Digest, cap: u64) -> Result<Option<Vec<u8>>> {
-        if let Some(bytes) = self.cached(kind, digest, cap) {
-            return Ok(Some(bytes));
-        }
         let check = |location: &str, bytes: &[u8]| match Digest::of(bytes) == *digest {
             true => Ok(()),
             false => {
@@ -284,11 +286,32 @@ impl Registry {
                 Err(Error::integrity(format!("{} {location}", kind.noun()), why))
             }
         };
-        let found = self.read_anywhere(&layout::object(kind, digest), cap, check).await?;
-        if let Some(bytes) = &found {
-            self.keep(kind, digest, bytes);
+        self.cached_or_read(kind, digest, cap, check).await
+    }
+
+    /// Reads an object from the cache or, if it is not there, from the first location where it passes
+    /// `check`. A cache that is only read comes last.
+    async fn cached_or_read(
+        &self,
+        kind: ObjectKind,
+        digest: &Digest,
+        cap: u64,
+        check: impl Fn(&str, &[u8]) -> Result<()>,
+    ) -> Result<Option<Vec<u8>>> {
+        let cached = || self.cached(kind, digest, cap);
+        if !self.only_reads_cache
+            && let Some(bytes) = cached()
+        {
+            return Ok(Some(bytes));
         }
-        Ok(found)
+        match self.read_anywhere(&layout::object(kind, digest), cap, check).await {
+            Ok(Some(bytes)) => {
+                self.keep(kind, digest, &bytes);
+                Ok(Some(bytes))
+            }
+            lacking if self.only_reads_cache => cached().map_or(lacking, |bytes| Ok(Some(bytes))),
+            lacking => lacking,
+        }
     }
 
     /// Keeps in the cache which manifest a dataset hash has, so that its pin needs no network later. The
@@ -299,7 +322,7 @@ impl Registry {
     pub fn keep_pin(&self, snapshot: &Snapshot) -> Result<()> {
         let (manifest, pin) = (&snapshot.head.manifest_ref, layout::pin(&snapshot.head.manifest.dataset));
         let hint = format!("{} {}\n", manifest.blake3, manifest.length);
-        self.cache.as_ref().map_or(Ok(()), |cache| cache.keep_hint(&pin, hint.as_bytes()))
+        self.cache_to_fill().map_or(Ok(()), |cache| cache.keep_hint(&pin, hint.as_bytes()))
     }
 
     /// Returns the version of a dataset hash from the cache alone. Any manifest with that dataset hash will
@@ -355,7 +378,7 @@ impl Registry {
 
     /// Keeps an object in the cache. A cache that is full or read-only costs time, but is no error.
     fn keep(&self, kind: ObjectKind, digest: &Digest, bytes: &[u8]) {
-        if let Some(cache) = self.cache.as_ref().filter(|_| kind != ObjectKind::Shard) {
+        if let Some(cache) = self.cache_to_fill().filter(|_| kind != ObjectKind::Shard) {
             let _ = cache.keep_object(kind, digest, bytes);
         }
     }

@@ -121,6 +121,8 @@ pub struct Registry {
     /// Other locations that may have the same objects.
     mirrors: Vec<Location>,
     cache: Option<Cache>,
+    /// Whether nothing is kept in the cache.
+    only_reads_cache: bool,
     keeps_nothing: AtomicBool,
     /// Why bytes of a shard could not be kept in the cache.
     unkept: Mutex<Option<String>>,
@@ -128,6 +130,7 @@ pub struct Registry {
     fetched: AtomicU64,
     /// Whether it is a folder that cannot be reached.
     is_gone: bool,
+    is_offline: bool,
 }
 
 /// A version, from the release down to `B3SUMS`: everything checked against the release's hashes and against
@@ -268,7 +271,8 @@ impl Registry {
             }
             Box::new(Folder::new(&root))
         };
-        Ok(Registry { id: Some(id.clone()), ..Self::over(id.to_string(), transport) })
+        let is_offline = access.offline;
+        Ok(Registry { id: Some(id.clone()), is_offline, ..Self::over(id.to_string(), transport) })
     }
 
     /// Opens what `transport` reads as the registry `name`, for which no key is trusted.
@@ -279,11 +283,13 @@ impl Registry {
             name,
             mirrors: Vec::new(),
             cache: None,
+            only_reads_cache: false,
             keeps_nothing: AtomicBool::new(false),
             unkept: Mutex::default(),
             complaints: Complaints::default(),
             fetched: AtomicU64::new(0),
             is_gone: false,
+            is_offline: false,
         }
     }
 

@@ -292,7 +292,7 @@ impl Pull<'_> {
         let segments = images::plan(self.runtime, registry, snapshot, packs, wanted)?;
         let remote: u64 = segments.iter().filter(|s| s.is_remote()).map(Segment::len).sum();
         let needed = room::of_images(missing);
-        let cache_fits = room::check(&self.to, needed, registry.cache(), remote)
+        let cache_fits = room::check(&self.to, needed, registry.cache_to_fill(), remote)
             .inspect_err(|_| staging.discard_if_empty())?;
         if needed >= WORTH_SAYING {
             self.progress.tell(&format!(

@@ -17,7 +17,7 @@ pub use proof::{ProofReport, verify_proof};
 
 use crate::client::Client;
 use crate::progress::Progress;
-use crate::registry::UNSIGNED;
+use crate::registry::{UNSIGNED, folder_of};
 use crate::steps::unsigned;
 use crate::transport;
 use isn_format::dataset_ref::{DatasetRef, VersionId};
@@ -224,6 +224,11 @@ pub fn verify(
     match subject {
         Target::Reference(reference) => {
             let runtime = transport::runtime()?;
+            // A damaged folder must not pass because, without a network, the cache has what the folder lacks.
+            let is_folder = |location: &String| folder_of(location).is_some();
+            let is_at_hand = client.access.offline && client.locations.iter().all(is_folder);
+            let cache = client.cache.clone().filter(|_| !is_at_hand);
+            let client = &Client { cache, ..client.clone() };
             let found = runtime.block_on(client.snapshot(reference));
             let (registry, snapshot) = found.map_err(Error::nor_folder)?;
             let mut report = version::check_version(
