@@ -130,6 +130,7 @@ pub struct Registry {
     fetched: AtomicU64,
     /// Whether it is a folder that cannot be reached.
     is_gone: bool,
+    /// Whether it was opened without a network.
     is_offline: bool,
 }
 
