@@ -29,6 +29,7 @@ static SERVER: LazyLock<SocketAddr> = LazyLock::new(|| {
         fs::write(path, bytes).expect("can be written");
     };
     write("registry/registry.json", include_bytes!("../../registry/registry.json"));
+    write("registry/log/checkpoint", include_bytes!("../../registry/log/checkpoint"));
     let object = Digest::of(b"x").to_string();
     write(&format!("registry/objects/{}/{object}.csv", &object[..2]), b"x");
     // An object staged by a token, as an earlier server may have left it.
