@@ -95,6 +95,12 @@ impl Recipe {
         VersionId { name: self.name.clone(), version: self.version }
     }
 
+    /// Whether the version must have val images: the recipe draws some, and its gates do not say
+    /// `val_min = 0`.
+    pub fn needs_val(&self) -> bool {
+        self.gates.val_min > 0 && self.split.policy.draw().is_some()
+    }
+
     /// Reads a recipe.
     ///
     /// # Errors
@@ -118,14 +124,6 @@ impl Recipe {
             Some(recipe) if mistakes.is_empty() => Ok(recipe),
             _ => Err(mistakes.into_error(what)),
         }
-    }
-}
-
-impl Recipe {
-    /// Whether the version must have val images: the recipe draws some, and its gates do not say
-    /// `val_min = 0`.
-    pub fn needs_val(&self) -> bool {
-        self.gates.val_min > 0 && self.split.policy.draw().is_some()
     }
 }
 

@@ -69,6 +69,16 @@ impl Cache {
         &self.root
     }
 
+    /// Returns the error that it did not keep what it should, for the reason `why`, a predicate.
+    pub(crate) fn not_kept(&self, why: String) -> Error {
+        Error::NotKept { cache: self.root.clone(), why }
+    }
+
+    /// Returns the error that it cannot be written to.
+    pub(crate) fn unwritable(&self, why: &str) -> Error {
+        self.not_kept(format!("cannot be written to: {why}"))
+    }
+
     /// Sets the file of the user's secret, which lies outside the cache and is created when it is first
     /// needed.
     #[must_use]

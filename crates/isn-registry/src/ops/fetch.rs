@@ -1,17 +1,13 @@
 //! `isn fetch`: brings a version into the cache, so that a later pull needs no network.
 
-use std::collections::HashSet;
-
 use crate::client::Client;
 use crate::files;
-use crate::progress::{Progress, Unit};
+use crate::progress::Progress;
 use crate::registry::Snapshot;
-use crate::registry::segment::Segment;
 use crate::steps::images::{self, Carrier, Wanted};
 use crate::steps::selection::check_selection;
 use crate::transport;
 use isn_format::dataset_ref::DatasetRef;
-use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, bytes as size, chain};
 use isn_format::tree::Selection;
 
@@ -33,9 +29,9 @@ pub struct FetchReport {
 ///
 /// # Errors
 /// [`Error::Invalid`] if there is no cache; [`Error::NotKept`] if the cache is full or cannot be written to;
-/// [`Error::NotFound`] if the version does not exist or the
-/// selection is empty; [`Error::Network`], [`Error::Trust`] or [`Error::Integrity`] if the registry does not
-/// answer, is not trusted or serves wrong bytes.
+/// [`Error::NotFound`] if the version does not exist or the selection is empty; [`Error::Network`],
+/// [`Error::Trust`] or [`Error::Integrity`] if the registry does not answer, is not trusted or serves wrong
+/// bytes.
 pub fn fetch(
     client: &Client,
     reference: &DatasetRef,
@@ -60,42 +56,22 @@ pub fn fetch(
     let mut packs = runtime.block_on(registry.packs(&snapshot))?;
     // Describes the version again now that there is a cache, so that the objects read before are kept in it.
     runtime.block_on(registry.describe(snapshot.head.manifest_ref, Vec::new()))?;
-    let not_kept = |why| Error::NotKept { cache: cache.root().to_path_buf(), why };
-    let unwritable = |why: String| not_kept(format!("cannot be written to: {why}"));
-    registry.keep_pin(&snapshot).map_err(|e| unwritable(chain(&e)))?;
+    registry.keep_pin(&snapshot).map_err(|e| cache.unwritable(&chain(&e)))?;
+    let check_room = |needed| match files::free_space(cache.root()) {
+        Some((_, free)) if needed > free => {
+            Err(cache.not_kept(format!("has {} free, and {} are needed", size(free), size(needed))))
+        }
+        _ => Ok(()),
+    };
     // All images come by one list of packs, because a later pull finds them by one list.
     images::by_any_list(&runtime, &registry, &mut packs, |packs| {
-        let mut lacking = wanted.clone();
-        // A piece with a bad frame is not kept, and the good images in it were not fetched again: the second
-        // round brings them.
-        for _ in 0..2 {
-            let segments = images::plan(&runtime, &registry, &snapshot, packs, &lacking)?;
-            let needed = segments.iter().filter(|s| s.is_remote()).map(Segment::len).sum();
-            if let Some((_, free)) = files::free_space(cache.root()).filter(|(_, free)| needed > *free) {
-                return Err(not_kept(format!("has {} free, and {} are needed", size(free), size(needed))));
-            }
-            progress.begin("fetch", Unit::Images, lacking.len() as u64);
-            let carrier = Carrier { runtime: &runtime, registry: &registry, packs, jobs };
-            let outcome = carrier.bring(segments, &lacking, &|_, _| {
-                progress.advance(1);
-                // What is not kept need not be fetched.
-                registry.unkept().map_or(Ok(()), |why| Err(unwritable(why)))
-            });
-            progress.end();
-            outcome?;
-            let (segments, _) = registry.plan(packs, &lacking);
-            let uncached: HashSet<Digest> =
-                segments.iter().filter(|s| s.is_remote()).flat_map(Segment::images).collect();
-            lacking.retain(|image, _| uncached.contains(image));
-            if lacking.is_empty() {
-                break;
-            }
-        }
+        let carrier = Carrier { runtime: &runtime, registry: &registry, packs, jobs };
+        let lacking = carrier.bring_into(cache, &snapshot, wanted.clone(), progress, check_room)?;
         registry.keep_packs(packs, is_whole);
         match lacking.len() {
             0 if registry.has_kept(&snapshot, packs) => Ok(()),
-            0 => Err(not_kept("has all images, but not the files that describe the version".into())),
-            images => Err(not_kept(format!("did not keep {images} of {} images", wanted.len()))),
+            0 => Err(cache.not_kept("has all images, but not the files that describe the version".into())),
+            images => Err(cache.not_kept(format!("did not keep {images} of {} images", wanted.len()))),
         }
     })?;
     snapshot.head.warnings.extend(registry.complaints());

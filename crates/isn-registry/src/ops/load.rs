@@ -14,7 +14,7 @@ use crate::client::Client;
 use crate::client::complete;
 use crate::dataset::{Basis, Dataset, Parts, Places, Verify};
 use crate::files;
-use crate::progress::{Progress, Unit};
+use crate::progress::Progress;
 use crate::registry::{Head, Packs, Registry, Snapshot, layout};
 use crate::steps::images::{self, Carrier, Wanted};
 use crate::steps::selection::{check_images, check_parts};
@@ -25,7 +25,6 @@ use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, count};
 use isn_format::manifest::Manifest;
 use isn_format::object::ObjectKind;
-use isn_format::pack::Pack;
 use isn_format::table::{FrameAt, Table};
 use isn_format::tree::{CLASSES, Selection};
 
@@ -247,48 +246,28 @@ impl Opening<'_> {
             let why = "leads to shards that are in no folder at hand, and there is no cache";
             return Err(Error::integrity(layout::packs(&snapshot.head.manifest_ref.blake3), why));
         };
-        let mut wanted = first_missing.clone();
-        // Whether every image of the version is checked against these packs.
-        let is_all_checked = wanted.len() == index.len();
-        // Pieces that turn out to be damaged are set aside together with the good images in them; the second
-        // round fetches those.
-        for _ in 0..2 {
-            self.bring(packs, snapshot, &wanted_of(&wanted))?;
-            if self.is_anew {
-                // What was found before stays where it was checked: these packs say nothing about it.
-                let (table, missing) = (description.rows(), first_missing.iter().copied());
-                wanted = places.look(table.shards(), &frames(table, &rows), missing, |_| None, Some(cache));
-            } else {
-                (places, wanted) = self.places(description.rows(), &rows, true);
-            }
-            if wanted.is_empty() {
-                self.registry.keep_packs(packs, is_all_checked);
-                if self.is_anew && is_all_checked {
-                    cache.trust_again(&manifest.objects.index.blake3);
-                }
-                return Ok(self.dataset(&snapshot.head, description, rows, places, basis));
-            }
-        }
-        let why = format!(
-            "does not keep what is fetched: {} of this version could not be written to it. Free space, or \
-             set ISN_CACHE to a folder on another disk",
-            count(wanted.len(), "image")
-        );
-        Err(Error::invalid(format!("the cache {}", cache.root().display()), why))
-    }
-
-    /// Fetches images into the cache.
-    fn bring(&self, packs: &[Pack], snapshot: &Snapshot, wanted: &Wanted) -> Result<()> {
-        let segments = images::plan(self.runtime, &self.registry, snapshot, packs, wanted)?;
-        self.progress.begin("fetch", Unit::Images, wanted.len() as u64);
         let carrier =
             Carrier { runtime: self.runtime, registry: &self.registry, packs, jobs: self.options.jobs };
-        let outcome = carrier.bring(segments, wanted, &|_, _| {
-            self.progress.advance(1);
-            Ok(())
-        });
-        self.progress.end();
-        outcome
+        carrier.bring_into(cache, snapshot, wanted_of(&first_missing), self.progress, |_| Ok(()))?;
+        let missing = if self.is_anew {
+            // What was found before stays where it was checked: these packs say nothing about it.
+            let (table, missing) = (description.rows(), first_missing.iter().copied());
+            places.look(table.shards(), &frames(table, &rows), missing, |_| None, Some(cache))
+        } else {
+            let missing;
+            (places, missing) = self.places(description.rows(), &rows, true);
+            missing
+        };
+        if !missing.is_empty() {
+            return Err(cache.not_kept(format!("did not keep {}", count(missing.len(), "image"))));
+        }
+        // Whether every image of the version is checked against these packs.
+        let is_all_checked = first_missing.len() == index.len();
+        self.registry.keep_packs(packs, is_all_checked);
+        if self.is_anew && is_all_checked {
+            cache.trust_again(&manifest.objects.index.blake3);
+        }
+        Ok(self.dataset(&snapshot.head, description, rows, places, basis))
     }
 }
 

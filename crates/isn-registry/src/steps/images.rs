@@ -1,13 +1,15 @@
 //! Fetches images and checks them on threads, in as many rounds as needed.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use futures_util::StreamExt;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
+use crate::cache::Cache;
+use crate::progress::{Progress, Unit};
 use crate::registry::fetch::{Frame, Outcome, REQUESTS, Round, Sink};
 use crate::registry::segment::Segment;
 use crate::registry::{Packs, Registry, Snapshot};
@@ -21,6 +23,10 @@ const WAITING_FRAMES: usize = 32;
 
 /// The wanted images by their BLAKE3, each with its length in bytes.
 pub(crate) type Wanted = HashMap<Digest, u64>;
+
+/// How many times images are fetched that the cache did not keep. A piece with a bad frame is not kept, and the
+/// good images in it were not fetched again; the second time brings them.
+const ROUNDS: usize = 2;
 
 /// Receives a checked image. Called from many threads, once for each image.
 pub(crate) type Take<'t> = dyn Fn(&Digest, &[u8]) -> Result<()> + Sync + 't;
@@ -108,6 +114,41 @@ impl<'a> Carrier<'a> {
             (number, fault) = (number + 1, found);
             (segments, _) = self.registry.plan_again(self.packs, &again, number);
         }
+    }
+
+    /// Fetches `wanted` into the cache. Returns the images that it did not keep.
+    ///
+    /// # Errors
+    /// [`Error::NotKept`] if the cache cannot be written to; also as [`plan`] and [`Carrier::bring`], and if
+    /// `check` fails, which gets the number of bytes to fetch.
+    pub(crate) fn bring_into(
+        &self,
+        cache: &Cache,
+        snapshot: &Snapshot,
+        mut wanted: Wanted,
+        progress: &dyn Progress,
+        check: impl Fn(u64) -> Result<()>,
+    ) -> Result<Wanted> {
+        for _ in 0..ROUNDS {
+            let segments = plan(self.runtime, self.registry, snapshot, self.packs, &wanted)?;
+            check(segments.iter().filter(|segment| segment.is_remote()).map(Segment::len).sum())?;
+            progress.begin("fetch", Unit::Images, wanted.len() as u64);
+            let outcome = self.bring(segments, &wanted, &|_, _| {
+                progress.advance(1);
+                // What is not kept need not be fetched.
+                self.registry.unkept().map_or(Ok(()), |why| Err(cache.unwritable(&why)))
+            });
+            progress.end();
+            outcome?;
+            let (segments, _) = self.registry.plan(self.packs, &wanted);
+            let remote = segments.iter().filter(|segment| segment.is_remote());
+            let uncached: HashSet<Digest> = remote.flat_map(Segment::images).collect();
+            wanted.retain(|image, _| uncached.contains(image));
+            if wanted.is_empty() {
+                break;
+            }
+        }
+        Ok(wanted)
     }
 
     fn run(
