@@ -198,8 +198,8 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
             "do not rely on this registry: tell its operator, or use a pin".into()
         }
         Error::Trust { .. } => {
-            "the destination was not changed. Do not use this release: tell the registry's operator, or pull \
-             by a pin"
+            "the destination was not changed. Do not use what this registry shows: tell its operator. Name \
+             another copy of it alone (--registry), or pull by a pin"
                 .into()
         }
         Error::Claim { .. } => {

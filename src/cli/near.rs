@@ -62,10 +62,10 @@ pub(super) fn reference(text: &str) -> Option<String> {
 }
 
 /// A reference that is written nearly like `text`.
-fn similar(text: &str) -> Option<String> {
+pub(super) fn similar(text: &str) -> Option<String> {
     let text = text.to_ascii_lowercase();
     let parsed = |candidate: String| candidate.parse::<DatasetRef>().is_ok().then_some(candidate);
-    let versioned = ["==", "@", ":", "=", "-"].iter().find_map(|separator| {
+    let versioned = ["==", "@", ":", "=", "-", " "].iter().find_map(|separator| {
         let (name, version) = text.rsplit_once(separator)?;
         let version = version.trim_start_matches('v');
         let version = [version.to_owned(), format!("{version}.0")];
@@ -150,6 +150,7 @@ mod tests {
             ("birds==1.0", "birds@1.0"),
             ("birds:v1.0", "birds@1.0"),
             ("birds@1", "birds@1.0"),
+            ("birds 1.0", "birds@1.0"),
             ("my_birds", "my-birds"),
         ] {
             assert_eq!(similar(text).as_deref(), Some(meant), "{text}");

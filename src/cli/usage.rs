@@ -3,7 +3,7 @@
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 
-use isn_format::dataset_ref::{Name, Version};
+use super::near;
 
 /// Commands of other tools, after the path of the command below which they are unknown. The path of `isn`
 /// itself is empty.
@@ -198,10 +198,11 @@ impl<'c> Called<'c> {
             return Some("it takes one version: run it once for each".into());
         }
         // `pull demobirds 1.0`
-        if let Some(name) = self.before(value).filter(|name| name.parse::<Name>().is_ok())
-            && value.parse::<Version>().is_ok()
+        if value.trim_start_matches('v').starts_with(|first: char| first.is_ascii_digit())
+            && let Some(name) = self.before(value)
+            && let Some(meant) = near::similar(&format!("{name}@{value}"))
         {
-            return Some(format!("did you mean '{name}@{value}'?"));
+            return Some(format!("did you mean '{meant}'?"));
         }
         let takes_nothing = self.command.get_positionals().next().is_none();
         let options: &[&str] = match takes_nothing || value.contains("://") {
@@ -288,6 +289,7 @@ mod tests {
             ("pull demobirds https://x.org/reg", Some("did you mean '--registry https://x.org/reg'?")),
             ("pull demobirds birds", Some("did you mean '--to birds'?")),
             ("pull demobirds 1.0", Some("did you mean 'demobirds@1.0'?")),
+            ("pull Demobirds v1.0", Some("did you mean 'demobirds@1.0'?")),
             ("pull demobirds@1.0 golden@1.0", Some("one version")),
             ("verify-source demobirds@1.0 photos", Some("did you mean '--source photos'?")),
             ("info demobirds golden", None),

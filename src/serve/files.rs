@@ -128,13 +128,7 @@ impl Files {
 /// Opens a file below `root`; returns `None` if there is none, or if a symlink leads to a file that is not
 /// public. Anything else in its place is an error, since a reader would take `None` for an answer.
 fn find(root: &Path, path: &Path, public: Public) -> io::Result<Option<Found>> {
-    let is_public = |path: &Path| path.to_str().and_then(layout::public).is_some();
-    let path = match path.canonicalize() {
-        Ok(path) if path.strip_prefix(root).is_ok_and(is_public) => path,
-        Ok(_) => return Ok(None),
-        Err(e) if leads_nowhere(&e) => return Ok(None),
-        Err(e) => return Err(e),
-    };
+    let Some(path) = public_place(root, path)? else { return Ok(None) };
     // Checked before opening, since opening a pipe would wait for a writer.
     if !path.metadata()?.is_file() {
         return Err(io::Error::other("is not a file"));
@@ -166,6 +160,17 @@ fn find(root: &Path, path: &Path, public: Public) -> io::Result<Option<Found>> {
         }
     };
     Ok(Some(Found { etag, length: about.len(), content: Content::Large(file) }))
+}
+
+/// Returns where a file below `root`, which is canonical, really is; `None` if there is none, or if it is in no
+/// public place of the registry.
+pub(super) fn public_place(root: &Path, path: &Path) -> io::Result<Option<PathBuf>> {
+    let is_public = |path: &Path| path.to_str().and_then(layout::public).is_some();
+    match path.canonicalize() {
+        Ok(path) => Ok(path.strip_prefix(root).is_ok_and(is_public).then_some(path)),
+        Err(e) if leads_nowhere(&e) => Ok(None),
+        Err(e) => Err(e),
+    }
 }
 
 /// Whether the error means that there is no such file, rather than one that cannot be read.

@@ -187,6 +187,11 @@ fn readable(registry: &Path) -> Result<About> {
     let read = |path: &Path, cap| read_capped_if_there(path, cap).map_err(|e| unreadable(path, e));
     let missing = |path: &Path, why| Error::integrity(path.display(), why);
     let bytes = read(&about, MAX_HINT)?.ok_or_else(|| missing(&about, "is missing"))?;
+    let root = registry.canonicalize().map_err(Error::io("look at", registry))?;
+    for path in [&about, &checkpoint].into_iter().filter(|path| path.exists()) {
+        let place = files::public_place(&root, path).map_err(Error::io("look at", path))?;
+        place.ok_or_else(|| missing(path, "is a symlink to a file that is not served"))?;
+    }
     let found = About::parse(&about.display().to_string(), &bytes)?;
     match read(&checkpoint, MAX_CHECKPOINT)? {
         Some(bytes) => drop(SignedCheckpoint::parse(&checkpoint.display().to_string(), bytes)?),

@@ -104,6 +104,12 @@ fn what_was_fetched_from_a_folder_needs_the_folder_no_more() {
     }
     // Without the log as last seen, nobody knows what a name means.
     become_so(&forger, STATES[0]);
+    // The signers are those that the log of any registry of the list was seen to say, in any order.
+    let lists = ["disk,http://127.0.0.1:1", "http://127.0.0.1:1,disk"];
+    for list in lists {
+        let shown = run(&forger, &["info", pin, "--json", "--registry", list], &["--offline"]).ok();
+        assert_eq!(shown.json()["signed_by"], signed, "{list}");
+    }
     forger.forget();
     run(&forger, &["info", "grads@1.0"], &["--offline"]).fails(6, "disk");
     let shown = run(&forger, &["info", pin, "--json"], &["--offline"]).ok();

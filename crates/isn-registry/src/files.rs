@@ -228,10 +228,11 @@ pub fn walk(root: &Path) -> Result<Vec<(String, Kind)>> {
     walk_past(root, |_, e| Err(e))
 }
 
-/// As [`walk`], but calls `unread` with each folder below `root` that cannot be listed, and its error.
+/// As [`walk`], but calls `unread` with the path of each folder that cannot be listed, which is empty for
+/// `root` itself, and its error.
 ///
 /// # Errors
-/// As [`walk`] for `root` itself; the errors of `unread`.
+/// The errors of `unread`.
 pub(crate) fn walk_past(
     root: &Path,
     mut unread: impl FnMut(&str, Error) -> Result<()>,
@@ -267,7 +268,10 @@ pub(crate) fn walk_past(
         Ok(())
     }
     let mut found = Vec::new();
-    visit(root, "", &mut found, &mut unread)?;
+    match visit(root, "", &mut found, &mut unread) {
+        Err(e @ Error::Io { .. }) => unread("", e)?,
+        visited => visited?,
+    }
     found.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(found)
 }

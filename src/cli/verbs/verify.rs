@@ -14,7 +14,9 @@ use crate::cli::run::{Run, Verb};
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::{Error, Result};
 use isn_format::log::LogKey;
+use isn_format::text::shell_word;
 use isn_registry::ops::verify::{Expectation, ProofReport, Target, verify, verify_proof};
+use isn_registry::registry::is_url;
 
 /// Arguments of `isn verify`.
 #[derive(Debug, Args)]
@@ -70,6 +72,14 @@ impl Verb for VerifyArgs {
 fn target(text: &str) -> Result<Target> {
     let path = PathBuf::from(text);
     let looks_like_path = text.contains(['/', '\\']) || text.starts_with('.');
+    if is_url(text) {
+        let why = format!(
+            "is the address of a registry: `isn registry check {}` verifies all of it, and --registry with a \
+             version one version",
+            shell_word(text)
+        );
+        return Err(Error::invalid(text, why));
+    }
     if path.exists() || looks_like_path {
         return Ok(Target::Path(path));
     }

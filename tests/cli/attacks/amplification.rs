@@ -13,7 +13,7 @@ use isn_format::statement::ReleaseStatement;
 use isn_registry::keyring::read_private;
 use isn_registry::registry::layout;
 
-use crate::sandbox::{Ran, Sandbox, contents};
+use crate::sandbox::{ISN, Ran, Sandbox, contents, ran};
 
 /// A registry `bad` that holds a pin, and a user who trusts nobody.
 struct Stranger {
@@ -343,4 +343,39 @@ fn a_log_of_many_empty_entries() {
     let kept = contents(&stranger.sandbox.path("stranger/logs"));
     let replay = kept.iter().find(|(name, _)| name.ends_with("/replay")).unwrap();
     assert!(replay.1.len() < (32 << 19) + (1 << 20), "{}", replay.1.len());
+}
+
+/// Files of a tree that take no room on the disk and days to read: what is too long for a tree is a fault
+/// without being read.
+#[test]
+fn long_files_of_a_tree() {
+    let stranger = Stranger::new();
+    stranger.pull(1000).ok();
+    let image = contents(&stranger.sandbox.path("tree/train")).remove(0).0;
+    let limited = |args: &[&str]| {
+        let mut limited = stranger.sandbox.program("sh");
+        limited.args(["-c", "ulimit -t 60; exec \"$0\" \"$@\"", ISN]).args(args);
+        ran(limited.env("ISN_HOME", stranger.sandbox.path("stranger")).output().unwrap())
+    };
+    for (name, fault) in [
+        ("train/ant/more.png", "extra: train/ant/more.png"),
+        (&format!("train/{image}"), &format!("changed: train/{image} (has 3298534883328 bytes")),
+        ("classes.csv", "changed: classes.csv (has 3298534883328 bytes"),
+    ] {
+        let path = stranger.sandbox.path(&format!("tree/{name}"));
+        let before = std::fs::read(&path).ok();
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        // Not every file system takes such a file.
+        if File::create(&path).unwrap().set_len(3 << 40).is_err() {
+            return;
+        }
+        let verified = limited(&["verify", "tree"]).fails(3, "");
+        assert!(verified.stdout.contains(fault), "{}", verified.stdout);
+        assert!(verified.stdout.contains("1 fault in"), "{}", verified.stdout);
+        limited(&["pull", &stranger.pin, "--to", "tree", "--registry", "bad"]).fails(1, "damaged or edited");
+        match before {
+            Some(bytes) => std::fs::write(&path, bytes).unwrap(),
+            None => std::fs::remove_file(&path).unwrap(),
+        }
+    }
 }

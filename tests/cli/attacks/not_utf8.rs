@@ -156,3 +156,15 @@ fn no_verb_panics_at_a_path_that_is_not_utf8() {
         }
     }
 }
+
+/// An image that loaders read is one too many, whatever its name.
+#[test]
+fn a_file_of_a_tree_whose_name_is_not_utf8_is_extra() {
+    let (sandbox, pin) = Sandbox::published();
+    sandbox.pull("grads@1.0", &[]).ok();
+    let folder = fs::read_dir(sandbox.path("grads-1.0/train")).unwrap().next().unwrap().unwrap().path();
+    fs::write(folder.join(OsStr::from_bytes(b"\xff.png")), b"x").unwrap();
+    let verified = sandbox.isn(&["verify", "grads-1.0"]).fails(3, "");
+    assert!(verified.stdout.contains("extra: train/"), "{}", verified.stdout);
+    sandbox.isn(&["pull", &pin, "--registry", "reg"]).fails(1, "damaged or edited (extra: train/");
+}

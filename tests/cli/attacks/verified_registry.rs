@@ -1,7 +1,8 @@
 //! Changes by somebody who can write to a registry's storage that `isn verify REGISTRY` could miss: each is a
 //! fault.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 
 use isn_registry::registry::layout;
 
@@ -153,4 +154,39 @@ fn log_that_shows_less_than_was_seen() {
     for args in verbs {
         check(args, 0, "stops the next publish");
     }
+}
+
+/// A `registry.json` that is damaged is one fault of several, of a folder that is a registry by all else.
+#[test]
+fn registry_json_that_is_damaged_hides_no_other_fault() {
+    let forger = Forger::new();
+    let shard = forger.objects("reg", "zst").remove(0);
+    let mut bytes = forger.bytes(&shard);
+    bytes.push(0);
+    forger.write(&shard, &bytes);
+    forger.write("reg/registry.json", b"junk");
+    for user in ["nobody", "home"] {
+        let faults =
+            forger.as_user(user, &["verify", "reg", "--json"]).fails(3, "").json()["faults"].to_string();
+        assert!(faults.contains("registry.json") && faults.contains("\"changed\""), "{user}: {faults}");
+        assert!(!faults.contains("log/checkpoint"), "{user}: {faults}");
+    }
+    let doctor = forger.isn(&["doctor", "--registry", "reg"]).fails(8, "");
+    assert!(doctor.stdout.contains("isn verify REGISTRY"), "{}", doctor.stdout);
+}
+
+/// A folder of isn's that cannot be listed hides no fault elsewhere.
+#[test]
+fn top_folder_that_cannot_be_listed_hides_no_other_fault() {
+    let forger = Forger::new();
+    let shard = forger.objects("reg", "zst").remove(0);
+    let mut bytes = forger.bytes(&shard);
+    bytes.push(0);
+    forger.write(&shard, &bytes);
+    fs::set_permissions(forger.path("reg/releases"), Permissions::from_mode(0o000)).unwrap();
+    let ran = forger.bound(&["verify", "reg", "--json"]);
+    fs::set_permissions(forger.path("reg/releases"), Permissions::from_mode(0o755)).unwrap();
+    let Some(ran) = ran else { return };
+    let faults = ran.fails(3, "").json()["faults"].to_string();
+    assert!(faults.contains("\"changed\"") && faults.contains("\"releases\""), "{faults}");
 }

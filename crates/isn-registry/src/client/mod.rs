@@ -53,7 +53,7 @@ pub struct Belief {
     /// Whether that key is believed for the first time, because the registry shows it.
     is_new: bool,
     /// The key that the registry claims for its log.
-    claimed: Option<LogKey>,
+    pub(crate) claimed: Option<LogKey>,
     /// Why the location does not look like a registry, if it does not.
     pub(crate) unlike: Option<Error>,
     /// The publishers whose releases count.

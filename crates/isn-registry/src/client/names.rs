@@ -134,6 +134,12 @@ impl Client {
                 if view.is_some() && belief.is_new {
                     head.warnings.push(self.pin_log(&registry, &belief)?);
                 }
+                if let (None, Some(unlike)) = (&view, &belief.unlike)
+                    && !matches!(unlike, Error::Network { .. })
+                {
+                    let registry = registry.name();
+                    head.warnings.push(format!("no log of registry {registry} was read: {}", chain(unlike)));
+                }
                 Ok(Answer::Found(Box::new((registry, head))))
             }
             Err(e @ Error::Network { .. }) => Ok(Answer::Silent(e)),

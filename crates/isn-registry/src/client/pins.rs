@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 
 use super::names::aside;
 use super::{Belief, Client, as_last_seen, none_named, subject};
-use crate::registry::log::LogView;
+use crate::registry::log::{LogView, WitnessPolicy};
 use crate::registry::{BUNDLED, Head, Registry};
 use crate::transport;
 use crate::trust::RegistryId;
@@ -87,8 +87,11 @@ impl Client {
             // A fetch puts a folder's version there, too, for when the folder is away.
             let registry = registry.with_cache(self.cache.clone());
             let head = self.cached(&registry, reference, pin).await;
-            let expected = self.expected(registry.name());
-            let unheard = expected.map(|(log, trusted)| (log, self.believed(trusted, None).policy));
+            // Any registry of the list may have shown the log that released it.
+            let logs = self.locations.iter().filter_map(|location| self.expected(location));
+            let mut logs = logs.map(|(log, trusted)| (log, self.believed(trusted, None).policy));
+            let unheard =
+                logs.find(|(log, policy)| self.as_seen(&registry, log, policy, reference).is_some());
             found = head.map(|head| (registry, head, unheard));
         }
         let Some((registry, mut head, unheard)) = found else {
@@ -97,8 +100,7 @@ impl Client {
         notices.extend(self.read_elsewhere(unread).await);
         if let Some((log, policy)) = unheard.filter(|_| head.signed_by.is_empty()) {
             // Its signers, by what another registry says, or said before, of the log.
-            let seen = as_last_seen(&self.logs.log(&log), &registry, &policy).ok();
-            if let Some(release) = seen.and_then(|seen| find(seen.replica.history(), reference))
+            if let Some(release) = self.as_seen(&registry, &log, &policy, reference)
                 && let Ok(signed) = registry.head_of_release(&release).await
             {
                 head = Head { warnings: head.warnings, withdrawn: head.withdrawn, ..signed };
@@ -113,6 +115,18 @@ impl Client {
         notices.extend(unread);
         head.warnings = once(notices);
         Ok((registry, head))
+    }
+
+    /// Returns the release of a pin by a log as it was last seen.
+    fn as_seen(
+        &self,
+        registry: &Registry,
+        log: &LogKey,
+        policy: &WitnessPolicy,
+        reference: &DatasetRef,
+    ) -> Option<Release> {
+        let seen = as_last_seen(&self.logs.log(log), registry, policy).ok()?;
+        find(seen.replica.history(), reference)
     }
 
     /// Reads the logs that registries could not show at the other registries of the list that show them. What

@@ -326,7 +326,8 @@ fn registry(client: &Client, location: &str) -> Vec<Finding> {
     let about = match runtime.block_on(registry.about()) {
         Ok(about) => about,
         Err(e) => {
-            findings.push(wrong(&e, "the address is not that of a registry"));
+            let cure = if is_web { "the address is not that of a registry" } else { cure_of(&e) };
+            findings.push(wrong(&e, cure));
             return findings;
         }
     };

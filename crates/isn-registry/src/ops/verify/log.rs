@@ -38,10 +38,12 @@ pub(super) async fn check_log(
     belief: &Belief,
     faults: &mut Vec<Fault>,
 ) -> Result<Option<CheckedLog>> {
-    let claimed = registry.about().await?.log_key;
+    let claimed = &belief.claimed;
     if belief.log.is_none() && claimed.is_none() {
         return match registry.signed_checkpoint().await? {
             None => Ok(None),
+            // Nobody knows the key.
+            Some(_) if belief.unlike.is_some() => Ok(None),
             Some(_) => {
                 let why = "is there, but registry.json does not name the key of its log";
                 Err(Error::trust(registry.place(layout::CHECKPOINT), why))
@@ -57,13 +59,14 @@ pub(super) async fn check_log(
     let log = CheckedLog { view, shown };
     let signed = SignedCheckpoint::parse(layout::CHECKPOINT, log.shown().note.clone())?;
     registry.audit_log(&anchor, &signed).await?;
-    let is_named = match &claimed {
+    let is_named = match claimed {
+        _ if belief.unlike.is_some() => true,
         Some(key) if log.view.replica.history().has_key(key) => true,
         Some(key) => registry.is_known_by(key, log.shown()).await?,
         None => false,
     };
     if !is_named {
-        let named = claimed.map_or_else(|| "no log".into(), |key| format!("another log, {key}"));
+        let named = claimed.as_ref().map_or_else(|| "no log".into(), |key| format!("another log, {key}"));
         let why =
             format!("names {named}, and the registry is known by {anchor}: new users would not find its log");
         faults.push(Fault { path: layout::REGISTRY_JSON.into(), kind: FaultKind::Untrusted, why });

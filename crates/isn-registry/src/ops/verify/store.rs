@@ -152,8 +152,19 @@ fn check_registry(
     progress: &dyn Progress,
     faults: &mut Vec<Fault>,
 ) -> Result<(Assurance, Seen)> {
-    runtime.block_on(registry.about())?;
-    let belief = runtime.block_on(client.belief(registry))?;
+    if let Err(e) = runtime.block_on(registry.about()) {
+        // Another address may be meant. A folder was found to be a registry, and its other files are checked.
+        if root.is_none() {
+            return Err(e);
+        }
+        faults.push(Fault::of(layout::REGISTRY_JSON, &e));
+    }
+    let belief = match runtime.block_on(client.belief(registry)) {
+        Err(Error::Network { .. }) if root.is_some() => {
+            return Ok((Assurance::SelfConsistent, Seen::default()));
+        }
+        belief => belief?,
+    };
     let is_believed = belief.log.is_some() || !belief.keys.is_empty();
     let checked = match runtime.block_on(log::check_log(registry, client, &belief, faults)) {
         Ok(checked) => checked,
@@ -213,7 +224,8 @@ fn walk(folder: &Path, name: &str, faults: &mut Vec<Fault>) -> Result<Vec<(Strin
         return Ok(Vec::new());
     }
     files::walk_past(folder, |below, e| {
-        faults.push(Fault::of(&format!("{name}/{below}"), &e));
+        let path = format!("{name}/{below}");
+        faults.push(Fault::of(path.trim_end_matches('/'), &e));
         Ok(())
     })
 }

@@ -9,9 +9,13 @@ use super::{Assurance, Fault, FaultKind, Verified, VerifyReport};
 use crate::files::{self, Kind};
 use crate::progress::{Progress, Unit};
 use crate::tree_file::{list_of, read_sums_hashed};
+use isn_format::class::MAX_CLASSES;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, chain};
-use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, MAX_ISN_JSON, Provenance, Selection, Sums};
+use isn_format::shard::MAX_IMAGE_LEN;
+use isn_format::tree::{
+    B3SUMS, B3SUMS_SELECTED, CLASSES, ISN_JSON, MAX_ISN_JSON, Provenance, Selection, Sums,
+};
 
 /// Files up to this length, in bytes, are read whole into a buffer that each thread reuses.
 const SMALL: u64 = 4 << 20;
@@ -144,18 +148,24 @@ fn check_files(
         sums.lines().iter().map(|l| (l.path.as_str(), &l.blake3)).collect();
     let (mut faults, mut unread) = (Vec::new(), Vec::new());
     let mut found = files::walk_past(root, |folder, e| {
+        if folder.is_empty() {
+            return Err(e);
+        }
         unread.push(format!("{folder}/"));
         faults.push(Fault::of(folder, &e));
         Ok(())
     })?;
     found.retain(|(path, kind)| !(own(path) && *kind != Kind::Other));
+    let mut too_long: HashSet<String> = HashSet::new();
     found.retain(|(path, kind)| {
-        let is_file = *kind != Kind::Other;
-        if !is_file {
-            let why = "is not a regular file".into();
-            faults.push(Fault { path: path.clone(), kind: FaultKind::Invalid, why });
+        let Some((kind, why)) = at_sight(path, *kind, expected.contains_key(path.as_str())) else {
+            return true;
+        };
+        if kind == FaultKind::Changed {
+            too_long.insert(path.clone());
         }
-        is_file
+        faults.push(Fault { path: path.clone(), kind, why });
+        false
     });
 
     // To torchvision's ImageFolder every folder is a class, even an empty one.
@@ -179,9 +189,9 @@ fn check_files(
     expected.iter().for_each(|(path, digest)| {
         homes.entry(digest).or_insert(path);
     });
-    let mut present: HashMap<&str, ()> = HashMap::new();
+    let mut present: HashSet<&str> = too_long.iter().map(String::as_str).collect();
     for ((path, _), digest) in found.iter().zip(digests) {
-        present.insert(path, ());
+        present.insert(path);
         let digest = match digest {
             Ok(digest) => digest,
             Err(e) => {
@@ -199,11 +209,28 @@ fn check_files(
         faults.push(Fault { path: path.clone(), kind, why });
     }
     let is_unread = |path: &str| unread.iter().any(|folder| path.starts_with(folder));
-    for path in expected.keys().filter(|path| !present.contains_key(**path) && !is_unread(path)) {
+    for path in expected.keys().filter(|path| !present.contains(**path) && !is_unread(path)) {
         faults.push(Fault { path: (*path).into(), kind: FaultKind::Missing, why: String::new() });
     }
     faults.sort();
     Ok(faults)
+}
+
+/// Returns what is wrong with a file that shows without reading it. What is too long to belong to a tree is not
+/// hashed: a sparse file could keep a verification busy for days.
+fn at_sight(path: &str, kind: Kind, is_expected: bool) -> Option<(FaultKind, String)> {
+    let length = match kind {
+        Kind::File(length) => length,
+        Kind::Other => return Some((FaultKind::Invalid, "is not a regular file".into())),
+    };
+    if path.contains(char::REPLACEMENT_CHARACTER) {
+        return Some((FaultKind::Extra, "has a name that is not UTF-8".into()));
+    }
+    let longest = if path == CLASSES { MAX_CLASSES } else { MAX_IMAGE_LEN };
+    (length > longest).then(|| match is_expected {
+        true => (FaultKind::Changed, format!("has {length} bytes, and no such file has more than {longest}")),
+        false => (FaultKind::Extra, String::new()),
+    })
 }
 
 fn digest_file(path: &Path, kind: &Kind, buffer: &mut Vec<u8>) -> Result<Digest> {
