@@ -44,7 +44,7 @@ fn missing(kind: Missing, what: &str) -> Error {
         Missing::Key => "home/keys",
         Missing::File => "",
         Missing::RegistryInTree | Missing::RegistryInBuild => "birds-1.0",
-        Missing::Location => "ISN_REGISTRY",
+        Missing::Location | Missing::LocationInCache => "ISN_REGISTRY",
         Missing::Version | Missing::Object => "registry birds-registry",
         Missing::Split | Missing::Class | Missing::Image | Missing::Other => "birds@1.0#b3:00",
     };
@@ -81,6 +81,10 @@ fn refused(is_strangers: bool) -> Error {
     Error::Refused { what: "release birds@1.0".into(), why: "has no effect".into(), is_strangers }
 }
 
+fn not_kept(is_remote: bool) -> Error {
+    Error::NotKept { cache: "cache".into(), why: "has 5 B free, and 2.00 GiB are needed".into(), is_remote }
+}
+
 fn foreign(path: &str) -> Error {
     Error::Foreign { path: path.into(), why: "has no marker".into() }
 }
@@ -95,6 +99,16 @@ fn examples() -> Vec<Error> {
         Error::Subject { .. } => Error::Subject {
             text: "Birds-1.0".into(),
             why: "Birds-1.0".parse::<isn_format::dataset_ref::DatasetRef>().unwrap_err(),
+        },
+        Error::LockFile { is_behind: false, .. } => Error::LockFile {
+            what: "isn.lock".into(),
+            why: "line 1: key with no value, expected `=`".into(),
+            is_behind: false,
+        },
+        Error::LockFile { is_behind: true, .. } => Error::LockFile {
+            what: "isn.lock".into(),
+            why: "does not lock birds, which isn.toml asks for".into(),
+            is_behind: true,
         },
         Error::Mistakes { .. } => Error::Mistakes {
             what: "recipe.toml".into(),
@@ -168,6 +182,10 @@ fn examples() -> Vec<Error> {
         Error::Network { kind: NetworkKind::Broken, .. } => unreached(NetworkKind::Broken),
         Error::Network { kind: NetworkKind::Unreadable, .. } =>
             Error::network(NetworkKind::Unreadable, "birds-registry/registry.json", "cannot be read: the reason"),
+        Error::Network { kind: NetworkKind::Gone, .. } => {
+            let why = "is not in the cache, and there is no folder reg";
+            Error::network(NetworkKind::Gone, "reg/objects/ab", why)
+        },
         Error::Unfinished { .. } => Error::Unfinished {
             destination: "copy".into(),
             source: Box::new(damaged(At::Unknown)),
@@ -188,6 +206,7 @@ fn examples() -> Vec<Error> {
         Error::NotFound { kind: Missing::Location, .. } =>
             missing(Missing::Location, "bundeled");
             Error::not_found(Missing::Location, "127.0.0.1:80/reg", ""),
+        Error::NotFound { kind: Missing::LocationInCache, .. } => missing(Missing::LocationInCache, "reg"),
         Error::NotFound { kind: Missing::Lock, .. } => missing(Missing::Lock, "isn.lock"),
         Error::NotFound { kind: Missing::Key, .. } => missing(Missing::Key, "key alice"),
         Error::NotFound { kind: Missing::Version, .. } =>
@@ -218,9 +237,8 @@ fn examples() -> Vec<Error> {
             Error::Overlap { output: "birds/out".into(), how: Overlap::IsIn, input }
         },
         Error::NoRoom { .. } => Error::NoRoom { place: "birds".into(), needed: 2 << 30, free: 5 },
-        Error::NotKept { .. } => {
-            Error::NotKept { cache: "cache".into(), why: "has 5 B free, and 2.00 GiB are needed".into() }
-        },
+        Error::NotKept { is_remote: true, .. } => not_kept(true),
+        Error::NotKept { is_remote: false, .. } => not_kept(false),
         Error::Key { fault: KeyFault::Passphrase, .. } => key(KeyFault::Passphrase, "the passphrase is wrong"),
         Error::Key { fault: KeyFault::Unasked, .. } => key(KeyFault::Unasked, "is protected by a passphrase"),
         Error::Key { fault: KeyFault::NoAgent, .. } => key(KeyFault::NoAgent, "no ssh agent is running"),
@@ -246,9 +264,9 @@ fn shown(error: &Error) -> String {
     let debug = format!("{error:?}");
     let variant = debug.split([' ', '(']).next().unwrap_or_default();
     let mut text = format!("[{variant}, exit code {}]\nerror: {}\n", code(error), chain(error));
-    let aims = [Aim::Bring, Aim::Look, Aim::Write].map(|aim| (aim, help(error, aim)));
+    let aims = [Aim::Bring, Aim::Look, Aim::Write, Aim::Serve].map(|aim| (aim, help(error, aim)));
     let same = aims.iter().all(|(_, help)| *help == aims[0].1);
-    for (aim, help) in aims.iter().take(if same { 1 } else { 3 }) {
+    for (aim, help) in aims.iter().take(if same { 1 } else { 4 }) {
         let to = if same { String::new() } else { format!(" to {}", format!("{aim:?}").to_lowercase()) };
         let _ = writeln!(text, "help{to}: {}", help.as_deref().unwrap_or("none"));
     }
@@ -279,7 +297,7 @@ fn words_in_a_message_change_nothing() {
         (Error::not_found(Missing::Object, odd, odd), missing(Missing::Object, "index")),
         (Error::exists(There::Place, odd, odd), taken(There::Place)),
     ] {
-        for aim in [Aim::Bring, Aim::Look, Aim::Write] {
+        for aim in [Aim::Bring, Aim::Look, Aim::Write, Aim::Serve] {
             assert_eq!(help(&error, aim), help(&same, aim), "{error}");
         }
     }

@@ -60,7 +60,8 @@ pub fn fetch(
     let mut packs = runtime.block_on(registry.packs(&snapshot))?;
     // Describes the version again now that there is a cache, so that the objects read before are kept in it.
     runtime.block_on(registry.describe(snapshot.head.manifest_ref, Vec::new()))?;
-    let not_kept = |why| Error::NotKept { cache: cache.root().to_path_buf(), why };
+    let is_remote = registry.id().is_some_and(|id| id.is_remote());
+    let not_kept = |why| Error::NotKept { cache: cache.root().to_path_buf(), why, is_remote };
     let unwritable = |why: String| not_kept(format!("cannot be written to: {why}"));
     registry.keep_pin(&snapshot).map_err(|e| unwritable(chain(&e)))?;
     // All images come by one list of packs, because a later pull finds them by one list.
