@@ -302,9 +302,9 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
             "`isn sync` without --locked adds it to isn.lock: commit the change".into()
         }
         Error::LockFile { .. } => {
-            "restore isn.lock from version control, for example `git checkout HEAD -- isn.lock`. If there is no \
-             older one, remove it and lock every dataset again: `isn pull NAME@VERSION --lock`, or `isn sync` \
-             for those that isn.toml lists"
+            "restore isn.lock from version control, for example `git checkout HEAD -- isn.lock`. If there is \
+             no older one, remove it and lock every dataset again: `isn pull NAME@VERSION --lock`, or `isn \
+             sync` for those that isn.toml lists"
                 .into()
         }
         Error::Io { source, .. } if files::is_out_of_files(source) => {
@@ -356,8 +356,8 @@ fn integrity(at: At, to: Aim) -> &'static str {
              tell the operator of this one"
         }
         (At::Build, _) => {
-            "nothing was published. The build is damaged or incomplete: remove its folder, and build it again \
-             (`isn build`)"
+            "nothing was published. The build is damaged or incomplete: remove its folder, and build it \
+             again (`isn build`)"
         }
         (At::Registry | At::Unknown, Aim::Serve) => SERVE,
         (At::Cache, _) => {
@@ -401,8 +401,8 @@ fn key(fault: KeyFault) -> Option<&'static str> {
 }
 
 /// What the operator of a registry can do about it.
-const SERVE: &str = "nothing is served. `isn verify DIR` lists the faults. Restore the files from a backup, or \
-                     copy a mirror (`isn mirror URL NEW-DIR`) and serve that";
+const SERVE: &str = "nothing is served. `isn verify DIR` lists the faults. Restore the files from a backup, \
+                     or copy a mirror (`isn mirror URL NEW-DIR`) and serve that";
 
 fn network(kind: NetworkKind) -> &'static str {
     match kind {
@@ -430,9 +430,9 @@ fn network(kind: NetworkKind) -> &'static str {
              of the registry may have the file (--registry)"
         }
         NetworkKind::Gone => {
-            "the cache has only a part of the version. Put the folder back (is its disk mounted?), name another \
-             copy of the registry (--registry), or ask only for what the cache has (--split, --class). While the \
-             registry is there, `isn fetch REF` brings the whole version into the cache"
+            "the cache has only a part of the version. Put the folder back (is its disk mounted?), name \
+             another copy of the registry (--registry), or ask only for what the cache has (--split, \
+             --class). While the registry is there, `isn fetch REF` brings the whole version into the cache"
         }
         NetworkKind::NotTls => {
             "the server does not speak TLS: if it is yours, try http:// instead of https://"

@@ -29,13 +29,13 @@ pub(super) fn meant<'e>(what: &str, near: &'e [String]) -> Option<&'e str> {
 
 /// The location of a registry that a path may have meant, as the path is that of no folder.
 pub(super) fn location(path: &str) -> Option<String> {
-    if let Some(url) = SCHEMES.iter().find_map(|scheme| with_scheme(path, scheme)) {
-        return Some(url);
-    }
     let (host, is_alone) = path.split_once('/').map_or((path, true), |(host, _)| (host, false));
     let (name, port) = host.split_once(':').map_or((host, None), |(name, port)| (name, Some(port)));
     if port.is_some_and(|port| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit())) {
         return Some(format!("http://{path}"));
+    }
+    if let Some(url) = SCHEMES.iter().find_map(|scheme| with_scheme(path, scheme)) {
+        return Some(url);
     }
     match port {
         None if name.parse::<Ipv4Addr>().is_ok() => Some(format!("http://{path}")),
@@ -200,6 +200,7 @@ mod tests {
             ("https:x.org/reg", "https://x.org/reg"),
             ("http//x", "http://x"),
             ("s3:/bucket/reg", "s3://bucket/reg"),
+            ("s3:9000/reg", "http://s3:9000/reg"),
             ("example.com/reg", "https://example.com/reg"),
             ("data.example.org", "https://data.example.org"),
             ("localhost/reg", "http://localhost/reg"),
