@@ -270,3 +270,21 @@ fn a_version_that_gave_wrong_bytes_is_named_by_verify() {
         sandbox.isn(&["cache", "verify"]).ok().stdout.contains("doubted: 1 version, which gave wrong bytes")
     );
 }
+
+#[test]
+fn a_fetch_that_keeps_nothing_says_what_that_means_for_its_registry() {
+    let (sandbox, _) = Sandbox::published();
+    sandbox.write("file", b"");
+    let server = crate::server::Server::new(&sandbox.path("reg"));
+    sandbox.trust_me(&server.url);
+    for (version, registry, said) in [
+        ("grads@1.0", "reg", "while its registry is on this machine, it needs no network"),
+        ("demobirds@1.0", "bundled", "while its registry is on this machine, it needs no network"),
+        ("grads@1.0", &server.url, "so `--offline` will not find it"),
+    ] {
+        let mut fetch = sandbox.command(&["fetch", version, "--registry", registry]);
+        let ran = crate::sandbox::ran(fetch.env("ISN_CACHE", "file").output().unwrap());
+        let ran = ran.fails(1, "the cache file cannot be written to");
+        assert!(ran.stderr.contains(said), "{registry}: {}", ran.stderr);
+    }
+}
