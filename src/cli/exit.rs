@@ -104,6 +104,8 @@ pub(super) enum Aim {
     Look,
     /// To change a registry, or a statement for its log.
     Write,
+    /// To serve a registry, as its operator.
+    Serve,
 }
 
 /// Returns the exit code of an error.
@@ -124,6 +126,7 @@ pub(super) fn code(error: &Error) -> u8 {
         Error::Unfinished { source, .. } => code(source),
         Error::Io { .. }
         | Error::Invalid { .. }
+        | Error::LockFile { .. }
         | Error::Mistakes { .. }
         | Error::Rejects { .. }
         | Error::Source { .. }
@@ -172,6 +175,7 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
              (`isn verify REGISTRY` lists the faults), repair it, and run the same command again"
                 .into()
         }
+        Error::Trust { .. } if to == Aim::Serve => SERVE.into(),
         Error::OtherLog { registry, known, .. } => format!(
             "isn writes to a registry only while it shows the log that you know it by. If a disk is not \
              mounted or a folder was moved, put it back. If this registry has a new log, forget the old \
@@ -240,9 +244,8 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
                 .into()
         }
         Error::NotKept { .. } => {
-            "the version is not whole in the cache, so `--offline` will not find it. Free space, or set \
-             ISN_CACHE to a folder that you may write to and whose disk has room, and run the same command \
-             again"
+            "the version is not whole in the cache. Free space, or set ISN_CACHE to a folder that you may \
+             write to and whose disk has room, and run the same command again"
                 .into()
         }
         Error::Conflict { .. } => "somebody else changed the registry at the same time: run the command \
@@ -292,6 +295,15 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
                 .into()
         }
         Error::Foreign { .. } => "nothing was changed there. Look at it and move it away".into(),
+        Error::LockFile { is_behind: true, .. } => {
+            "`isn sync` without --locked adds it to isn.lock: commit the change".into()
+        }
+        Error::LockFile { .. } => {
+            "restore isn.lock from version control, for example `git checkout HEAD -- isn.lock`. If there is \
+             no older one, remove it and lock every dataset again: `isn pull NAME@VERSION --lock`, or `isn \
+             sync` for those that isn.toml lists"
+                .into()
+        }
         Error::Io { source, .. } if files::is_out_of_files(source) => {
             "this shell allows too few open files: `ulimit -n 1024` raises the limit".into()
         }
@@ -341,8 +353,10 @@ fn integrity(at: At, to: Aim) -> &'static str {
              tell the operator of this one"
         }
         (At::Build, _) => {
-            "nothing was published. The build is damaged: remove its folder, and build it again (`isn build`)"
+            "nothing was published. The build is damaged or incomplete: remove its folder, and build it \
+             again (`isn build`)"
         }
+        (At::Registry | At::Unknown, Aim::Serve) => SERVE,
         (At::Cache, _) => {
             "the cache does not agree with the registry: run the same command again, with a network (without \
              --offline). Then isn checks every image, and fetches again what is damaged"
@@ -383,6 +397,10 @@ fn key(fault: KeyFault) -> Option<&'static str> {
     }
 }
 
+/// What the operator of a registry can do about it.
+const SERVE: &str = "nothing is served. `isn verify DIR` lists the faults. Restore the files from a backup, \
+                     or copy a mirror (`isn mirror URL NEW-DIR`) and serve that";
+
 fn network(kind: NetworkKind) -> &'static str {
     match kind {
         NetworkKind::Offline => {
@@ -407,6 +425,11 @@ fn network(kind: NetworkKind) -> &'static str {
         NetworkKind::Unreadable => {
             "`ls -l` shows the file's permissions, and `isn verify` all faults of the registry. Another copy \
              of the registry may have the file (--registry)"
+        }
+        NetworkKind::Gone => {
+            "the cache has only a part of the version. Put the folder back (is its disk mounted?), name \
+             another copy of the registry (--registry), or ask only for what the cache has (--split, \
+             --class). While the registry is there, `isn fetch REF` brings the whole version into the cache"
         }
         NetworkKind::NotTls => {
             "the server does not speak TLS: if it is yours, try http:// instead of https://"

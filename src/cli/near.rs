@@ -1,5 +1,6 @@
 //! What a mistyped name may have meant.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use isn_format::dataset_ref::{DatasetRef, Version};
@@ -28,11 +29,46 @@ pub(super) fn meant<'e>(what: &str, near: &'e [String]) -> Option<&'e str> {
 
 /// The location of a registry that a path may have meant, as the path is that of no folder.
 pub(super) fn location(path: &str) -> Option<String> {
-    let port = path.split('/').next().unwrap_or_default().split_once(':').map(|(_, port)| port);
+    let (host, is_alone) = path.split_once('/').map_or((path, true), |(host, _)| (host, false));
+    let (name, port) = host.split_once(':').map_or((host, None), |(name, port)| (name, Some(port)));
     if port.is_some_and(|port| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit())) {
         return Some(format!("http://{path}"));
     }
-    meant(path, &["bundled".into()]).map(Into::into)
+    if let Some(url) = SCHEMES.iter().find_map(|scheme| with_scheme(path, scheme)) {
+        return Some(url);
+    }
+    match port {
+        None if name.parse::<Ipv4Addr>().is_ok() => Some(format!("http://{path}")),
+        None if name == "localhost" && !is_alone => Some(format!("http://{path}")),
+        // `birds.old` is rather a folder.
+        None if is_domain(name) && (!is_alone || name.matches('.').count() > 1) => {
+            Some(format!("https://{path}"))
+        }
+        _ => meant(path, &["bundled".into()]).map(Into::into),
+    }
+}
+
+/// The schemes of the locations of registries.
+const SCHEMES: [&str; 5] = ["https", "http", "s3", "gs", "az"];
+
+/// The URL that is meant by a path such as `https:/x`, `https//x` or `https:x`.
+fn with_scheme(path: &str, scheme: &str) -> Option<String> {
+    let rest = path.strip_prefix(scheme)?;
+    let separators = rest.len() - rest.trim_start_matches([':', '/']).len();
+    let (separator, rest) = rest.split_at(separators);
+    (matches!(separator, ":" | ":/" | "//") && !rest.is_empty()).then(|| format!("{scheme}://{rest}"))
+}
+
+/// Whether this is written like the name of a host: `data.example.org`.
+fn is_domain(name: &str) -> bool {
+    let mut labels = name.split('.');
+    let is_label =
+        |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let last = labels.next_back().unwrap_or_default();
+    last.len() > 1
+        && last.bytes().all(|b| b.is_ascii_alphabetic())
+        && labels.all(is_label)
+        && name.contains('.')
 }
 
 /// The dataset hash that 64 hex digits without a prefix mean.
@@ -159,8 +195,25 @@ mod tests {
         assert_eq!(reference("birds@latest").as_deref(), Some("birds alone means its newest version"));
         assert_eq!(hash(&"A1".repeat(32)), Some(format!("b3:{}", "a1".repeat(32))));
         assert_eq!(location("127.0.0.1:80/reg").as_deref(), Some("http://127.0.0.1:80/reg"));
-        assert_eq!(location("bundeled").as_deref(), Some("bundled"));
-        assert_eq!(location("C:\\reg"), None);
+        for (path, meant) in [
+            ("bundeled", "bundled"),
+            ("https:/x", "https://x"),
+            ("https:x.org/reg", "https://x.org/reg"),
+            ("http//x", "http://x"),
+            ("s3:/bucket/reg", "s3://bucket/reg"),
+            ("s3:9000/reg", "http://s3:9000/reg"),
+            ("example.com/reg", "https://example.com/reg"),
+            ("data.example.org", "https://data.example.org"),
+            ("localhost/reg", "http://localhost/reg"),
+            ("127.0.0.1/reg", "http://127.0.0.1/reg"),
+        ] {
+            assert_eq!(location(path).as_deref(), Some(meant), "{path}");
+        }
+        for path in
+            ["C:\\reg", "reg.old", "../reg", "./a.b/reg", "birds-1.0", "localhost", "https", "a.1/reg"]
+        {
+            assert_eq!(location(path), None, "{path}");
+        }
     }
 
     #[test]

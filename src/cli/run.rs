@@ -29,7 +29,7 @@ pub(super) trait Verb {
     /// What is kept if Ctrl-C ends the verb, and how to go on. `None` if the verb handles the signal itself.
     fn kept(&self) -> Option<&'static str> {
         Some(match self.aim() {
-            Aim::Look => "nothing half-written is left; run the same command again",
+            Aim::Look | Aim::Serve => "nothing half-written is left; run the same command again",
             Aim::Bring => "what was fetched is kept; run the same command again to resume",
             Aim::Write => "what was written is kept; run the same command again, and nothing is added twice",
         })

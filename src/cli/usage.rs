@@ -1,9 +1,12 @@
 //! Usage errors: what words of other tools mean here, and which option an argument lacks.
 
+use std::path::Path;
+
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 
 use super::near;
+use isn_format::dataset_ref::DatasetRef;
 
 /// Commands of other tools, after the path of the command below which they are unknown. The path of `isn`
 /// itself is empty.
@@ -194,6 +197,12 @@ impl<'c> Called<'c> {
 
     /// The option that a value lacks which the command does not take by itself.
     fn option_for(&self, value: &str) -> Option<String> {
+        // The datasets of a registry are listed, not those of a name.
+        if self.path == "list" && value.parse::<DatasetRef>().is_ok() && !Path::new(value).is_dir() {
+            return Some(format!(
+                "`isn info {value}` describes a version, `isn images {value}` lists its images"
+            ));
+        }
         if is_version(value) {
             return Some("it takes one version: run it once for each".into());
         }
@@ -284,7 +293,10 @@ mod tests {
             ("demobirds@1.0", Some("`isn pull demobirds@1.0`")),
             ("cache clean", Some("`isn cache gc`")),
             ("pul demobirds", Some("'pull'")),
-            ("list nope", Some("did you mean '--registry nope'?")),
+            ("list demobirds", Some("`isn info demobirds`")),
+            ("list demobirds@1.0", Some("`isn info demobirds@1.0`")),
+            ("list my/folder", Some("did you mean '--registry my/folder'?")),
+            ("list src", Some("did you mean '--registry src'?")),
             ("log verify https://x.org/reg", Some("did you mean '--registry https://x.org/reg'?")),
             ("pull demobirds https://x.org/reg", Some("did you mean '--registry https://x.org/reg'?")),
             ("pull demobirds birds", Some("did you mean '--to birds'?")),

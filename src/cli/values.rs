@@ -98,8 +98,11 @@ pub(super) fn parse_size(text: &str) -> Result<u64, String> {
         "ti" => Some(1u64 << 40),
         _ => None,
     };
-    let size = number.parse::<u64>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
-    size.ok_or_else(|| "expected a whole number and a unit: 500MB, 20GiB".into())
+    let wrong = "expected a whole number and a unit: 500MB, 20GiB";
+    let factor = factor.filter(|_| !number.is_empty()).ok_or(wrong)?;
+    // Only digits are left, so only the size can be wrong.
+    let size = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+    size.ok_or_else(|| "is too large: more than 16777215TiB".into())
 }
 
 /// Parses one of these words, which the help lists and shells complete.
@@ -151,9 +154,13 @@ mod tests {
         for wrong in ["", "d", "5", "5w", "-1s", "99999999999999999999s", "300000000000000d"] {
             assert!(parse_age(wrong).is_err(), "{wrong}");
         }
-        for wrong in ["", "20", "1000000", "GB", "-1", "1.5GB", "5 apples", "99999999999TB"] {
-            assert!(parse_size(wrong).is_err(), "{wrong}");
+        for wrong in ["", "20", "1000000", "GB", "-1", "1.5GB", "5 apples", "99999999999999999999"] {
+            assert!(parse_size(wrong).unwrap_err().starts_with("expected"), "{wrong}");
         }
+        for large in ["999999999999TiB", "16777216TiB", "99999999999999999999B"] {
+            assert!(parse_size(large).unwrap_err().contains("more than 16777215TiB"), "{large}");
+        }
+        assert_eq!(parse_size("16777215TiB"), Ok(16_777_215 << 40));
     }
 
     #[test]

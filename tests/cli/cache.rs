@@ -270,3 +270,15 @@ fn a_version_that_gave_wrong_bytes_is_named_by_verify() {
         sandbox.isn(&["cache", "verify"]).ok().stdout.contains("doubted: 1 version, which gave wrong bytes")
     );
 }
+
+#[test]
+fn a_fetch_that_keeps_nothing_says_nothing_of_a_network() {
+    let (sandbox, _) = Sandbox::published();
+    sandbox.write("file", b"");
+    for (version, registry) in [("grads@1.0", "reg"), ("demobirds@1.0", "bundled")] {
+        let mut fetch = sandbox.command(&["fetch", version, "--registry", registry]);
+        let ran = crate::sandbox::ran(fetch.env("ISN_CACHE", "file").output().unwrap());
+        let ran = ran.fails(1, "the cache file cannot be written to");
+        assert!(!ran.stderr.contains("offline"), "{registry}: {}", ran.stderr);
+    }
+}

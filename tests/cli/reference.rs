@@ -189,7 +189,7 @@ fn wrong_usage_is_exit_2_and_says_what_would_be_right() {
         (&["verify", "x", "--expect", "b3:xyz"], "b3:xyz"),
         (&["cite", "x", "--format", "word"], "bibtex"),
         (&["install", "x"], "tip: `isn pull REF`"),
-        (&["list", "nope"], "tip: did you mean '--registry nope'?"),
+        (&["list", "nope"], "tip: `isn info nope`"),
         (&["pull", "x", "--output", "y"], "tip: isn pull calls it '--to'"),
     ] {
         let ran = sandbox.isn(args);

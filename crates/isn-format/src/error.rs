@@ -46,6 +46,16 @@ pub enum Error {
         /// Why it is not a reference.
         why: RefError,
     },
+    /// `isn.lock` cannot be used as it is. Exit code 1.
+    #[error("{what}: {why}")]
+    LockFile {
+        /// The file.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+        /// Whether it only lacks a dataset that `isn.toml` names.
+        is_behind: bool,
+    },
     /// A text file has mistakes. All of them are listed.
     #[error("{what} has {}{}", count(mistakes.len(), "mistake"), list(mistakes))]
     Mistakes {
@@ -519,10 +529,12 @@ fn is_missing(kind: Missing, what: &str, place: &str) -> String {
         Missing::Registry | Missing::RegistryInTree | Missing::RegistryInBuild => {
             format!("{place} is not a registry: it has no {what}")
         }
-        Missing::Location if place.is_empty() => {
+        Missing::Location | Missing::LocationInCache if place.is_empty() => {
             format!("there is no folder {what}, which was named as a registry")
         }
-        Missing::Location => format!("there is no folder {what}, the registry that {place} names"),
+        Missing::Location | Missing::LocationInCache => {
+            format!("there is no folder {what}, the registry that {place} names")
+        }
         Missing::File if place.is_empty() => format!("{what} does not exist"),
         _ => format!("{what} is not in {place}"),
     }

@@ -161,9 +161,17 @@ const NO_NAME: &str = "does not end in a name: name a file or folder in it";
 /// Creates a folder and its parents. They are on disk only after [`sync_file_system`].
 ///
 /// # Errors
-/// [`Error::Io`] if one of them cannot be created.
+/// [`Error::Invalid`] if the path goes through a symlink that leads nowhere; [`Error::Io`] if a folder cannot
+/// be created for another reason.
 pub fn create_dir_all(path: &Path) -> Result<()> {
-    fs::create_dir_all(path).map_err(Error::io("create folder", path))
+    fs::create_dir_all(path).map_err(|e| {
+        let dangling = path.ancestors().find(|above| above.is_symlink() && is_absent(above));
+        // The system says only that there is something.
+        match dangling.filter(|_| e.kind() == io::ErrorKind::AlreadyExists) {
+            Some(link) => Error::invalid(link.display(), LEADS_NOWHERE),
+            None => Error::io("create folder", path)(e),
+        }
+    })
 }
 
 /// As [`create_dir_all`], but the created folders are on disk when it returns.

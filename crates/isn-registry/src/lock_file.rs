@@ -83,18 +83,20 @@ impl LockFile {
     /// Parses the bytes of a lock file; errors call it `what`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the text is not TOML of this format, or an entry has no pin.
+    /// [`Error::LockFile`] if the text is not TOML of this format, or an entry has no pin.
     pub fn parse(what: &str, bytes: Vec<u8>) -> Result<Self> {
-        let lock: LockFile = toml_text(what, bytes)?;
+        let damaged = |why| Error::LockFile { what: what.into(), why, is_behind: false };
+        let lock: LockFile = toml_text(what, bytes).map_err(|e| match e {
+            Error::Invalid { why, .. } => damaged(why),
+            e => e,
+        })?;
         if lock.format != FORMAT {
-            let why = format!("has format '{}', this isn reads {FORMAT}", lock.format);
-            return Err(Error::invalid(what, why));
+            return Err(damaged(format!("has format '{}', this isn reads {FORMAT}", lock.format)));
         }
         if let Some(entry) =
             lock.datasets.iter().find(|entry| !matches!(entry.pin, DatasetRef::Version(_, Some(_))))
         {
-            let why = format!("'{}' is not a pin: expected NAME@VERSION#b3:…", entry.pin);
-            return Err(Error::invalid(what, why));
+            return Err(damaged(format!("'{}' is not a pin: expected NAME@VERSION#b3:…", entry.pin)));
         }
         Ok(lock)
     }

@@ -30,7 +30,16 @@ pub(super) fn help(kind: Missing, what: &str, place: &str, to: Aim) -> Option<St
                 (None, _) => next,
             }
         }
-        Missing::Lock => "lock a version with `isn pull REF --lock`, or list datasets in isn.toml".into(),
+        Missing::LocationInCache => {
+            "the cache has this version, or a part of it: `--offline` uses that. If the folder was moved or \
+             its disk is not mounted, put it back, or name another copy of the registry (--registry)"
+                .into()
+        }
+        Missing::Lock => {
+            "lock a version with `isn pull REF --lock`; `isn sync` without --locked also locks the datasets \
+             that isn.toml lists"
+                .into()
+        }
         Missing::Key => {
             "`isn key list` lists your keys; `isn key new NAME` makes one; a key file is named by \
              its path"

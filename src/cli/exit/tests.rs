@@ -44,7 +44,7 @@ fn missing(kind: Missing, what: &str) -> Error {
         Missing::Key => "home/keys",
         Missing::File => "",
         Missing::RegistryInTree | Missing::RegistryInBuild => "birds-1.0",
-        Missing::Location => "ISN_REGISTRY",
+        Missing::Location | Missing::LocationInCache => "ISN_REGISTRY",
         Missing::Version | Missing::Object => "registry birds-registry",
         Missing::Split | Missing::Class | Missing::Image | Missing::Other => "birds@1.0#b3:00",
     };
@@ -95,6 +95,16 @@ fn examples() -> Vec<Error> {
         Error::Subject { .. } => Error::Subject {
             text: "Birds-1.0".into(),
             why: "Birds-1.0".parse::<isn_format::dataset_ref::DatasetRef>().unwrap_err(),
+        },
+        Error::LockFile { is_behind: false, .. } => Error::LockFile {
+            what: "isn.lock".into(),
+            why: "line 1: key with no value, expected `=`".into(),
+            is_behind: false,
+        },
+        Error::LockFile { is_behind: true, .. } => Error::LockFile {
+            what: "isn.lock".into(),
+            why: "does not lock birds, which isn.toml asks for".into(),
+            is_behind: true,
         },
         Error::Mistakes { .. } => Error::Mistakes {
             what: "recipe.toml".into(),
@@ -168,6 +178,10 @@ fn examples() -> Vec<Error> {
         Error::Network { kind: NetworkKind::Broken, .. } => unreached(NetworkKind::Broken),
         Error::Network { kind: NetworkKind::Unreadable, .. } =>
             Error::network(NetworkKind::Unreadable, "birds-registry/registry.json", "cannot be read: the reason"),
+        Error::Network { kind: NetworkKind::Gone, .. } => {
+            let why = "is not in the cache, and there is no folder reg";
+            Error::network(NetworkKind::Gone, "reg/objects/ab", why)
+        },
         Error::Unfinished { .. } => Error::Unfinished {
             destination: "copy".into(),
             source: Box::new(damaged(At::Unknown)),
@@ -188,6 +202,7 @@ fn examples() -> Vec<Error> {
         Error::NotFound { kind: Missing::Location, .. } =>
             missing(Missing::Location, "bundeled");
             Error::not_found(Missing::Location, "127.0.0.1:80/reg", ""),
+        Error::NotFound { kind: Missing::LocationInCache, .. } => missing(Missing::LocationInCache, "reg"),
         Error::NotFound { kind: Missing::Lock, .. } => missing(Missing::Lock, "isn.lock"),
         Error::NotFound { kind: Missing::Key, .. } => missing(Missing::Key, "key alice"),
         Error::NotFound { kind: Missing::Version, .. } =>
@@ -246,9 +261,9 @@ fn shown(error: &Error) -> String {
     let debug = format!("{error:?}");
     let variant = debug.split([' ', '(']).next().unwrap_or_default();
     let mut text = format!("[{variant}, exit code {}]\nerror: {}\n", code(error), chain(error));
-    let aims = [Aim::Bring, Aim::Look, Aim::Write].map(|aim| (aim, help(error, aim)));
+    let aims = [Aim::Bring, Aim::Look, Aim::Write, Aim::Serve].map(|aim| (aim, help(error, aim)));
     let same = aims.iter().all(|(_, help)| *help == aims[0].1);
-    for (aim, help) in aims.iter().take(if same { 1 } else { 3 }) {
+    for (aim, help) in aims.iter().take(if same { 1 } else { 4 }) {
         let to = if same { String::new() } else { format!(" to {}", format!("{aim:?}").to_lowercase()) };
         let _ = writeln!(text, "help{to}: {}", help.as_deref().unwrap_or("none"));
     }
@@ -279,7 +294,7 @@ fn words_in_a_message_change_nothing() {
         (Error::not_found(Missing::Object, odd, odd), missing(Missing::Object, "index")),
         (Error::exists(There::Place, odd, odd), taken(There::Place)),
     ] {
-        for aim in [Aim::Bring, Aim::Look, Aim::Write] {
+        for aim in [Aim::Bring, Aim::Look, Aim::Write, Aim::Serve] {
             assert_eq!(help(&error, aim), help(&same, aim), "{error}");
         }
     }

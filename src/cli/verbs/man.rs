@@ -27,7 +27,7 @@ pub(in crate::cli) struct ManArgs {
 
 impl Verb for ManArgs {
     fn run(&self, run: &Run) -> Result<ExitCode> {
-        fs::create_dir_all(&self.dir).map_err(Error::io("create", &self.dir))?;
+        files::create_dir_all(&self.dir)?;
         let mut command = (run.command)().disable_help_subcommand(true);
         // Only a command that is not built yet can be grouped: the names of built ones are those of pages.
         let (top, path) = (grouped(command.clone()), self.dir.join("isn.1"));

@@ -13,8 +13,8 @@ use crate::cli::render::{size, statements};
 use crate::cli::run::{Run, Verb};
 use isn_format::error::{Error, Result, count};
 use isn_format::key::Signer;
-use isn_registry::ops::publish::{PublishOptions, PublishReport, publish};
-use isn_registry::ops::publish::{SendOptions, send};
+use isn_registry::ops::publish::{PublishOptions, PublishReport, SendOptions};
+use isn_registry::ops::publish::{check_build, publish, send};
 use isn_registry::registry::is_url;
 use isn_registry::steps::submit::Fate;
 use isn_registry::trust::RegistryId;
@@ -51,6 +51,8 @@ impl Verb for PublishArgs {
     }
 
     fn run(&self, run: &Run) -> Result<ExitCode> {
+        // Before a passphrase is asked for.
+        check_build(&self.build)?;
         let signers = run.signers(&self.keys.keys)?;
         let report =
             if is_url(&self.registry) { self.send(run, &signers) } else { self.write(run, &signers) };

@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::cli::console::{self, Page};
-use crate::cli::exit::ExitCode;
+use crate::cli::exit::{Aim, ExitCode};
 use crate::cli::output::Output;
 use crate::cli::render::size;
 use crate::cli::run::{Run, Verb};
@@ -70,6 +70,10 @@ pub(in crate::cli) struct ServeArgs {
 }
 
 impl Verb for ServeArgs {
+    fn aim(&self) -> Aim {
+        Aim::Serve
+    }
+
     fn kept(&self) -> Option<&'static str> {
         None
     }

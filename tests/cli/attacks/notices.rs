@@ -153,13 +153,25 @@ fn a_server_that_does_not_serve_shards_is_blamed_and_not_its_list() {
     let digest = Digest::of(&bytes);
     forger.write(&object(ObjectKind::Pack, &digest), &bytes);
     forger.write(&list, format!("{digest}\n").as_bytes());
-    for (fault, why) in [(Fault::Status(503), "503"), (Fault::Status(403), "403"), (Fault::Reset, "")] {
-        let server = Server::faulty(&forger.path("reg"), ".tar.zst", ALWAYS, fault);
+    let faults = [
+        (Fault::Status(503), "503"),
+        (Fault::Status(403), "403"),
+        (Fault::Reset, ""),
+        (Fault::Flip(20), "shard"),
+        (Fault::Status(404), ""),
+    ];
+    for (fault, why) in faults {
+        let server = Server::faulty(&forger.path("reg"), ".tar.zst", ALWAYS, fault.clone());
         let list = format!("{},repacked", server.url);
-        let mut command = forger.command(&["pull", &pin, "--no-cache", "--to", "new", "--registry", &list]);
-        let said = ran(command.env("ISN_RETRIES", "0").output().unwrap()).ok().stderr;
-        assert!(!said.contains("leads to what nobody has"), "{said}");
-        assert!(said.contains("the images could not be fetched by") && said.contains(why), "{said}");
-        fs::remove_dir_all(forger.path("new")).unwrap();
+        // Without a cache, an export reads only what is in a folder.
+        let at_hand = "in no folder at hand, and there is no cache";
+        for (verb, why) in [(&["pull"][..], why), (&["export", "--as", "webdataset"], at_hand)] {
+            let args = [verb, &[&*pin, "--no-cache", "--to", "new", "--registry", &list]].concat();
+            let ran = ran(forger.command(&args).env("ISN_RETRIES", "0").output().unwrap()).ok();
+            let said = ran.stderr;
+            let is_said = said.contains("the images could not be fetched by") && said.contains(why);
+            assert!(is_said, "{fault:?} {verb:?}: {said}");
+            fs::remove_dir_all(forger.path("new")).unwrap();
+        }
     }
 }

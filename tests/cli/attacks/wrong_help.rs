@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::sandbox::{Ran, Sandbox};
+use crate::sandbox::{Ran, Sandbox, contents, ran};
 
 /// Returns the help line and what follows it.
 fn help(ran: &Ran) -> &str {
@@ -351,4 +351,148 @@ fn a_folder_with_the_name_of_a_dataset_is_no_version() {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.path("photos")).unwrap();
     sandbox.isn(&["info", "photos"]).fails(6, "If you mean the folder here, `isn verify ./photos` checks it");
+}
+
+#[test]
+fn a_build_with_a_file_that_is_gone_is_incomplete() {
+    let sandbox = Sandbox::built();
+    let files = [sandbox.objects("out", ""), vec![list_of_packs(&sandbox)]].concat();
+    assert_eq!(files.len(), 8);
+    for file in files {
+        let bytes = sandbox.read(&file);
+        fs::remove_file(sandbox.path(&file)).unwrap();
+        let ran = sandbox.isn(&["publish", "out", "--registry", "new", "--key", "me"]).fails(3, "is missing");
+        assert!(ran.stderr.contains(&file), "{file}: {}", ran.stderr);
+        helps(&ran, "damaged or incomplete: remove its folder, and build it again", "registry");
+        sandbox.write(&file, &bytes);
+    }
+    assert!(!sandbox.path("new").exists());
+}
+
+fn list_of_packs(sandbox: &Sandbox) -> String {
+    let list = contents(&sandbox.path("out/packs")).pop().unwrap().0;
+    format!("out/packs/{list}")
+}
+
+#[cfg(unix)]
+#[test]
+fn a_build_that_cannot_be_read_is_no_registry() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let sandbox = Sandbox::built();
+    for file in [sandbox.objects("out", ""), vec![list_of_packs(&sandbox)]].concat() {
+        let set = |mode| fs::set_permissions(sandbox.path(&file), fs::Permissions::from_mode(mode)).unwrap();
+        set(0o000);
+        let Some(ran) = sandbox.bound(&["publish", "out", "--registry", "new", "--key", "me"]) else {
+            return;
+        };
+        let ran = ran.fails(1, "Permission denied");
+        helps(&ran, &format!("`ls -ld {file}` shows the permissions"), "--registry");
+        set(0o644);
+    }
+}
+
+#[test]
+fn a_build_that_does_not_exist_asks_for_no_passphrase() {
+    let sandbox = Sandbox::new();
+    let mut new = sandbox.command(&["key", "new", "me"]);
+    ran(new.env("ISN_PASSPHRASE", "correct horse").output().unwrap()).ok();
+    sandbox
+        .isn(&["publish", "nope", "--registry", "reg", "--key", "me"])
+        .fails(1, "error: nope: does not exist");
+}
+
+#[test]
+fn a_folder_that_is_gone_is_told_with_what_the_cache_has() {
+    let (sandbox, pin) = Sandbox::published();
+    sandbox.isn(&["fetch", "grads@1.0", "--registry", "reg", "--split", "val"]).ok();
+    fs::rename(sandbox.path("reg"), sandbox.path("away")).unwrap();
+    let pull = ["pull", "grads@1.0", "--registry", "reg", "--to", "t"];
+    let ran = sandbox.isn(&pull).fails(6, "there is no folder reg");
+    helps(&ran, "the cache has this version, or a part of it: `--offline` uses that", "check the path");
+    let part = [&pull[..], &["--offline", "--split", "val"]].concat();
+    sandbox.isn(&part).ok();
+    for args in [
+        &["pull", "grads@1.0", "--to", "w", "--offline"][..],
+        &["pull", &pin, "--to", "w"],
+        &["export", "grads@1.0", "--as", "npz", "--to", "e", "--offline"],
+    ] {
+        let ran = sandbox.isn(&[args, &["--registry", "reg"]].concat());
+        let ran = ran.fails(5, "is not in the cache, and there is no folder reg");
+        helps(&ran, "the cache has only a part of the version", "`ls -l`");
+    }
+    // Of this one it has nothing.
+    let ran = sandbox.isn(&["pull", "grads@1.1", "--registry", "reg"]).fails(6, "there is no folder reg");
+    helps(&ran, "check the path", "--offline");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_that_leads_nowhere_is_said_to_be_one() {
+    let (sandbox, _) = Sandbox::published();
+    std::os::unix::fs::symlink("nowhere/x", sandbox.path("link")).unwrap();
+    for args in [
+        &["mirror", "reg", "link"][..],
+        &["mirror", "reg", "link/deeper"],
+        &["publish", "out", "--registry", "link", "--key", "me"],
+        &["man", "link"],
+    ] {
+        sandbox.isn(args).fails(1, "link: is a link that leads nowhere");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_lock_file_is_put_right_in_it() {
+    let (sandbox, _) = Sandbox::published();
+    let nothing = sandbox.isn(&["sync", "--locked"]).fails(6, "isn.lock is not in");
+    helps(&nothing, "`isn pull REF --lock`; `isn sync` without --locked", "or list datasets");
+    sandbox.pull("grads", &["--lock"]).ok();
+    let lock = String::from_utf8(sandbox.read("isn.lock")).unwrap();
+    for damaged in [&lock[..60], "<<<<<<< HEAD\n", "", &lock.replace("isn-lock/1", "isn-lock/9")] {
+        sandbox.write("isn.lock", damaged.as_bytes());
+        for args in [&["sync"][..], &["pull", "grads@1.0", "--registry", "reg", "--lock", "--to", "t"]] {
+            let ran = sandbox.isn(args).fails(1, "isn.lock: ");
+            helps(&ran, "`git checkout HEAD -- isn.lock`", "isn.toml asks");
+        }
+    }
+    // The second way that it names.
+    fs::remove_file(sandbox.path("isn.lock")).unwrap();
+    sandbox.pull("grads@1.0", &["--lock"]).ok();
+    assert_eq!(sandbox.read("isn.lock"), lock.as_bytes());
+    sandbox.write("isn.toml", b"registry = [\"reg\"]\ndatasets = [\"other\"]\n");
+    let ran = sandbox.isn(&["sync", "--locked"]).fails(1, "does not lock other");
+    helps(&ran, "`isn sync` without --locked adds it to isn.lock", "git checkout");
+    // The registry of the lock file is gone, and not that of the project.
+    sandbox.write("isn.toml", b"registry = [\"bundled\"]\n");
+    fs::rename(sandbox.path("reg"), sandbox.path("away")).unwrap();
+    fs::remove_dir_all(sandbox.path("grads-1.0")).unwrap();
+    let ran = sandbox.isn(&["sync"]).fails(6, "the registry that isn.lock names");
+    helps(&ran, "correct isn.lock", "isn.toml");
+}
+
+#[test]
+fn a_name_that_is_not_in_the_log_is_not_found() {
+    let (sandbox, _) = Sandbox::published();
+    for verb in ["yank", "withdraw"] {
+        for (version, there) in [("grad@1.0", "did you mean 'grads'?"), ("nope@1.0", "`isn list` shows")] {
+            let args = [verb, version, "--reason", "x", "--registry", "reg", "--key", "me"];
+            let ran = sandbox.isn(&args).fails(6, &format!("{version} is not in registry reg"));
+            helps(&ran, there, "nothing was added");
+        }
+    }
+}
+
+#[cfg(feature = "serve")]
+#[test]
+fn who_serves_a_damaged_registry_keeps_it() {
+    let (sandbox, _) = Sandbox::published();
+    for bytes in [Some(&b"no note"[..]), None] {
+        fs::remove_file(sandbox.path("reg/log/checkpoint")).unwrap();
+        if let Some(bytes) = bytes {
+            sandbox.write("reg/log/checkpoint", bytes);
+        }
+        let ran = sandbox.isn(&["serve", "reg", "--listen", "127.0.0.1:0"]);
+        assert!([3, 4].contains(&ran.code), "{}", ran.stderr);
+        helps(&ran, "Restore the files from a backup", "operator");
+    }
 }

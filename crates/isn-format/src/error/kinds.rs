@@ -84,6 +84,8 @@ pub enum NetworkKind {
     Broken,
     /// The registry is a folder, and this file in it cannot be read.
     Unreadable,
+    /// The registry is a folder that does not exist, and the cache lacks this file.
+    Gone,
 }
 
 /// The kind of thing that is missing.
@@ -101,6 +103,8 @@ pub enum Missing {
     /// The folder that was named as a registry. The place is the setting that names it; empty for an
     /// argument.
     Location,
+    /// As [`Missing::Location`], but the cache has the version, which `--offline` uses.
+    LocationInCache,
     /// `isn.lock`, or datasets to lock.
     Lock,
     /// One of the user's keys.

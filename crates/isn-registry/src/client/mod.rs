@@ -321,7 +321,7 @@ fn subject(history: &History, reference: &DatasetRef) -> Option<VersionId> {
 }
 
 /// What the user may have meant: the versions that a name has, or similar names.
-fn near(history: &History, name: &Name) -> Vec<String> {
+pub(crate) fn near(history: &History, name: &Name) -> Vec<String> {
     let standing = |(version, released): (&Version, &Released)| {
         released.withdrawn.is_none().then(|| version.to_string())
     };

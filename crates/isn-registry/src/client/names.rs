@@ -11,7 +11,7 @@ use crate::registry::{BUNDLED, Head, Registry};
 use crate::transport::Access;
 use crate::trust::{RegistryId, Trusted};
 use isn_format::dataset_ref::{DatasetRef, Name};
-use isn_format::error::{Error, Result, chain};
+use isn_format::error::{Error, Missing, Result, chain};
 use isn_format::log::{LogKey, SignedCheckpoint};
 use isn_format::release::Release;
 
@@ -69,7 +69,9 @@ impl Client {
                     absent.get_or_insert(e);
                 }
                 // No other registry could be mistaken for it.
-                Answer::Silent(e) if self.locations.len() == 1 => return Err(e),
+                Answer::Silent(e) if self.locations.len() == 1 => {
+                    return Err(self.as_cached(e, location, reference, name).await);
+                }
                 Answer::Silent(e) => {
                     if !rest.is_empty() {
                         notices.push(self.as_it_was(location, name, &e)?);
@@ -103,6 +105,18 @@ impl Client {
         let belief = self.belief(&registry).await?;
         let answer = self.ask_as(registry, belief, reference, name).await?;
         Ok(Some(answer).filter(|answer| !matches!(answer, Answer::Silent(_))))
+    }
+
+    /// Adds to the error that a registry's folder does not exist that the cache has the version, if it has.
+    async fn as_cached(&self, error: Error, location: &str, reference: &DatasetRef, name: &Name) -> Error {
+        let Error::NotFound { kind: Missing::Location, what, place, near } = error else { return error };
+        let access = Access { offline: true, ..self.access.clone() };
+        let offline = Client { access, ..self.clone() };
+        let kind = match offline.ask_cache(location, reference, name).await {
+            Ok(Some(Answer::Found(_))) => Missing::LocationInCache,
+            _ => Missing::Location,
+        };
+        Error::NotFound { kind, what, place, near }
     }
 
     /// Asks a registry about which the user believes `belief`.

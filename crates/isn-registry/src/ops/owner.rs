@@ -1,7 +1,7 @@
 //! `isn owner`, `isn revoke`, `isn yank`, `isn withdraw`, `isn key rotate`: the statements of a name's owners
 //! other than releases.
 
-use crate::client::{Client, unanswered};
+use crate::client::{Client, near, unanswered};
 use crate::steps::submit::{Speaker, Submitted, submit};
 use crate::transport;
 use isn_format::dataset_ref::{Name, VersionId};
@@ -140,15 +140,13 @@ pub fn withdraw(speaker: &Speaker<'_>, id: &VersionId, reason: &str) -> Result<V
     })
 }
 
-/// Checks that a dataset of the log has this version. That the name belongs to nobody shows elsewhere.
+/// Checks that the log has this version.
 fn check_released(speaker: &Speaker<'_>, history: &History, id: &VersionId) -> Result<()> {
+    let missing = || Error::not_found(Missing::Version, id, format!("registry {}", speaker.registry));
     match history.dataset(&id.name) {
-        Some(dataset) if !dataset.releases.contains_key(&id.version) => {
-            let registry = format!("registry {}", speaker.registry);
-            let missing = Error::not_found(Missing::Version, id, registry);
-            Err(missing.near(dataset.releases.keys()))
-        }
-        _ => Ok(()),
+        Some(dataset) if dataset.releases.contains_key(&id.version) => Ok(()),
+        Some(dataset) => Err(missing().near(dataset.releases.keys())),
+        None => Err(missing().near(near(history, &id.name))),
     }
 }
 

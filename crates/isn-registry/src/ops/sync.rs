@@ -41,9 +41,9 @@ pub struct Synced {
 /// names.
 ///
 /// # Errors
-/// [`Error::NotFound`] if nothing is locked or named; [`Error::Invalid`] if `locked` and a dataset is missing
-/// from the lock file; [`Error::Mistakes`] if a file has mistakes or a tree is misplaced; otherwise those of
-/// [`pull`].
+/// [`Error::NotFound`] if nothing is locked or named; [`Error::LockFile`] if the lock file is damaged, or if
+/// `locked` and a dataset is missing from it; [`Error::Mistakes`] if a file has mistakes or a tree is
+/// misplaced; otherwise those of [`pull`].
 pub fn sync(client: &Client, options: &SyncOptions<'_>, progress: &dyn Progress) -> Result<Vec<Synced>> {
     let lock_path = options.project.join(LOCK_FILE);
     let mut lock = LockFile::read(&lock_path)?;
@@ -62,7 +62,7 @@ pub fn sync(client: &Client, options: &SyncOptions<'_>, progress: &dyn Progress)
         }
         if options.locked {
             let why = format!("does not lock {reference}, which {PROJECT_FILE} asks for");
-            return Err(Error::invalid(lock_path.display(), why));
+            return Err(Error::LockFile { what, why, is_behind: true });
         }
         let found = info(client, &reference)?;
         let manifest = &found.snapshot.head.manifest;
@@ -132,7 +132,12 @@ fn restore(
         jobs: options.jobs,
         may_be_at: &|_| Ok(()),
     };
-    let report = pull(&client, pull_options, progress)?;
+    let report = pull(&client, pull_options, progress).map_err(|e| match e {
+        Error::NotFound { kind, what, near, .. } if kind == Missing::Location && what == entry.registry => {
+            Error::NotFound { kind, what, near, place: LOCK_FILE.into() }
+        }
+        e => e,
+    })?;
     let (fetched_bytes, warnings) = (Some(report.fetched_bytes), report.snapshot.head.warnings);
     Ok(Synced { entry: entry.clone(), fetched_bytes, warnings })
 }
@@ -141,7 +146,8 @@ fn restore(
 /// that is outside the project or inside another tree.
 ///
 /// # Errors
-/// [`Error::Invalid`] or [`Error::Mistakes`] if the lock file or the place of the tree is wrong;
+/// [`Error::LockFile`], [`Error::Invalid`] or [`Error::Mistakes`] if the lock file or the place of the tree
+/// is wrong;
 /// [`Error::Io`] if the lock file cannot be read or written.
 pub fn check_lockable(
     project: &Path,

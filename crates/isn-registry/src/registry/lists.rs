@@ -114,13 +114,10 @@ impl Registry {
         let Some((others, list)) = next else { return Err(packs.failure.take().unwrap_or(failure)) };
         if !packs.list.from.is_empty() {
             let (from, why) = (&packs.list.from, chain(&failure));
-            self.complain(match failure {
-                // The list may be right: a server does not serve what it leads to.
-                Error::Network { .. } => {
-                    format!("the images could not be fetched by {from}, so another list was used: {why}")
-                }
-                _ => format!("{from} leads to what nobody has, and was set aside: {why}"),
-            });
+            // Whether the list is wrong, or only what it leads to, cannot be seen.
+            self.complain(format!(
+                "the images could not be fetched by {from}, so another list was used: {why}"
+            ));
         }
         packs.failure.get_or_insert(failure);
         (packs.packs, packs.list) = (others, list);

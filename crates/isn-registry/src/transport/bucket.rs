@@ -39,6 +39,8 @@ pub struct Bucket {
     url: String,
     store: Arc<dyn ObjectStore>,
     offline: bool,
+    /// The variables to set, if none of them has credentials.
+    lacks: Option<&'static str>,
     /// How long a body may stay below the minimum rate.
     window: Duration,
     _io: Option<Arc<Io>>,
@@ -85,6 +87,7 @@ impl Bucket {
         let (_, prefix) = rest.split_once('/').unwrap_or_default();
         let refuse = |why: &dyn std::fmt::Display| Error::invalid(format!("registry {url}"), why);
         let prefix = Path::parse(prefix).map_err(|e| refuse(&e))?;
+        let lacks = lacking_credentials(scheme, access);
         let io = Io::start()?;
         let mut options = client(access, timeout)?;
         let retry = RetryConfig { max_retries: access.retries as usize, ..RetryConfig::default() };
@@ -101,7 +104,10 @@ impl Bucket {
                     Ok(key) => builder.with_config(key, value),
                     Err(_) => builder,
                 });
-                Arc::new(builder.build().map_err(|e| refuse(&in_one_line(&e)))?)
+                Arc::new(builder.build().map_err(|e| match lacks {
+                    Some(variables) => no_credentials(url.clone(), variables, &e),
+                    None => refuse(&in_one_line(&e)),
+                })?)
             }};
         }
         let whole: Arc<dyn ObjectStore> = match scheme {
@@ -123,12 +129,14 @@ impl Bucket {
         };
         let store =
             if prefix.is_root() { whole } else { Arc::new(PrefixStore::new(whole, prefix)) as Arc<_> };
-        Ok(Bucket { url, store, offline: access.offline, window: access.timeout, _io: Some(Arc::new(io)) })
+        let (offline, window) = (access.offline, access.timeout);
+        Ok(Bucket { url, store, offline, lacks, window, _io: Some(Arc::new(io)) })
     }
 
     /// A bucket over `store`, with the URL `url` in messages.
     pub fn over(url: &str, store: Arc<dyn ObjectStore>) -> Self {
-        Bucket { url: url.into(), store, offline: false, window: access::DEFAULT_TIMEOUT, _io: None }
+        let window = access::DEFAULT_TIMEOUT;
+        Bucket { url: url.into(), store, offline: false, lacks: None, window, _io: None }
     }
 
     /// The URL, as the user would name it.
@@ -157,6 +165,9 @@ impl Bucket {
         let (kind, why) = match error {
             error if matches!(error, Failure::NotFound { .. }) || is_gone() => {
                 (NetworkKind::Status(404), "is not there: is the bucket's name right?".into())
+            }
+            error if let Some(variables) = self.lacks => {
+                return no_credentials(self.locate(path), variables, error);
             }
             Failure::PermissionDenied { .. } => {
                 (NetworkKind::Status(403), format!("may not be accessed with these credentials: {said}"))
@@ -256,6 +267,33 @@ fn client(access: &Access, timeout: Duration) -> Result<ClientOptions> {
     Ok(options)
 }
 
+/// Returns the variables that hold the credentials for a scheme, if none of them is set. Some machines have
+/// credentials from elsewhere, so this alone is no error.
+fn lacking_credentials(scheme: &str, access: &Access) -> Option<&'static str> {
+    let (known, variables): (&[&str], _) = match scheme {
+        "s3" => (
+            &["AWS_ACCESS_KEY_ID", "AWS_SKIP_SIGNATURE", "AWS_WEB_IDENTITY_", "AWS_CONTAINER_"],
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SKIP_SIGNATURE=true for a public bucket",
+        ),
+        "gs" => (&["GOOGLE_"], "GOOGLE_APPLICATION_CREDENTIALS or GOOGLE_SERVICE_ACCOUNT_KEY"),
+        _ => (
+            &["AZURE_"],
+            "AZURE_STORAGE_ACCOUNT_NAME, and AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN",
+        ),
+    };
+    let is_set = |(name, _): &(String, String)| known.iter().any(|start| name.starts_with(start));
+    (!access.cloud.iter().any(is_set)).then_some(variables)
+}
+
+/// The error that a request failed for which no credentials are set. Only the last cause is said: the others
+/// are about how credentials were looked for.
+fn no_credentials(url: String, variables: &str, error: &object_store::Error) -> Error {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |cause| cause.source());
+    let last = causes.last().map(ToString::to_string).unwrap_or_default();
+    let why = format!("no credentials are set in the environment ({variables}): {last}");
+    Error::network(NetworkKind::Status(401), url, why)
+}
+
 /// Refuses AWS profiles, which are not supported, rather than search for other credentials.
 fn check_profile(access: &Access) -> Result<(), &'static str> {
     let has = |name: &str| access.cloud.iter().any(|(known, value)| known == name && !value.is_empty());
@@ -298,6 +336,19 @@ mod tests {
         let refused = |url: &str, access: &Access| Bucket::new(url, access).err().unwrap().to_string();
         assert!(refused("s3://b", &profile).contains("profiles are not read"));
         assert!(refused("ftp://b", &Access::default()).contains("s3://, gs:// or az://"));
+        let none = Access::default();
+        assert!(refused("az://container", &none).contains("(AZURE_STORAGE_ACCOUNT_NAME, and"));
+        let failed = |access: &Access| {
+            let generic = object_store::Error::Generic { store: "S3", source: "no answer".into() };
+            Bucket::new("s3://b", access).unwrap().failed("x", &generic).to_string()
+        };
+        assert_eq!(
+            failed(&none),
+            "s3://b/x: no credentials are set in the environment (AWS_ACCESS_KEY_ID and \
+             AWS_SECRET_ACCESS_KEY, or AWS_SKIP_SIGNATURE=true for a public bucket): no answer"
+        );
+        let set = Access { cloud: vec![("AWS_SKIP_SIGNATURE".into(), "true".into())], ..Access::default() };
+        assert!(!failed(&set).contains("no credentials"));
         let offline = Access { offline: true, ..Access::default() };
         let bucket = Bucket::new("s3://b/c", &offline).unwrap();
         let asked = runtime().unwrap().block_on(read(&bucket, "x", 9));

@@ -88,8 +88,8 @@ impl Transport for Gone {
     }
 
     fn open<'a>(&'a self, path: &'a str, _: Option<Range<u64>>) -> BoxFuture<'a, Result<Option<Body>>> {
-        let why = "is not in the cache, and its registry cannot be reached";
-        let gone = Error::network(NetworkKind::Unreadable, self.locate(path), why);
+        let why = format!("is not in the cache, and there is no folder {}", self.0.root.display());
+        let gone = Error::network(NetworkKind::Gone, self.locate(path), why);
         Box::pin(async move { Err(gone) })
     }
 }

@@ -1,5 +1,6 @@
 //! [`BuildOutput`]: the build output that a publish starts from.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::scratch::Scratch;
@@ -11,7 +12,7 @@ use crate::registry::{Registry, Snapshot, layout};
 use crate::steps::objects::objects_of;
 use crate::transport::{self, folder::Folder};
 use isn_format::digest::Digest;
-use isn_format::error::{At, Error, Result};
+use isn_format::error::{At, Error, Missing, NetworkKind, Result};
 use isn_format::manifest::{self, Manifest};
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::Pack;
@@ -31,6 +32,46 @@ pub(super) struct BuildOutput {
     pub(super) scratch: Option<Scratch>,
 }
 
+/// Checks that `build` is the output of a build, without reading its objects.
+///
+/// # Errors
+/// [`Error::Invalid`] if it is not; [`Error::Io`] if that cannot be seen.
+pub fn check_build(build: &Path) -> Result<()> {
+    read_manifest(build).map(drop)
+}
+
+fn read_manifest(build: &Path) -> Result<Vec<u8>> {
+    files::read_capped_if_there(&build.join(MANIFEST_JSON), manifest::MAX_LEN)?.ok_or_else(|| {
+        let why = match build.exists() {
+            true => format!("is not a build output: it has no {MANIFEST_JSON}; `isn build` makes one"),
+            false => "does not exist".into(),
+        };
+        Error::invalid(build.display(), why)
+    })
+}
+
+/// Turns the error of a file that is missing or cannot be read in a registry into that of one in a build,
+/// which has no other copy.
+fn of_build(error: Error) -> Error {
+    let missing = |what: String| Error::integrity(what, "is missing").at(At::Build);
+    match error {
+        Error::Io { path, source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            missing(path.display().to_string())
+        }
+        Error::NotFound { kind: Missing::Object, what, .. } => missing(what),
+        Error::Network { kind: NetworkKind::Unreadable, url, why, source } => {
+            match source.map(|cause| cause.downcast::<io::Error>()) {
+                Some(Ok(cause)) => Error::io("read", url)(*cause),
+                source => {
+                    let source = source.and_then(Result::err);
+                    Error::Network { kind: NetworkKind::Unreadable, url, why, source }
+                }
+            }
+        }
+        error => error.at(At::Build),
+    }
+}
+
 /// An object, and the file that contains it.
 pub(super) struct StoredObject {
     pub(super) kind: ObjectKind,
@@ -43,20 +84,13 @@ impl BuildOutput {
     ///
     /// # Errors
     /// [`Error::Invalid`] if `build` is not the output of a build; [`Error::Integrity`] if an object is
-    /// damaged.
+    /// damaged or missing; [`Error::Io`] if one cannot be read.
     pub(super) fn read(build: &Path, progress: &dyn Progress) -> Result<Self> {
-        Self::read_checked(build, progress).map_err(|e| e.at(At::Build))
+        Self::read_checked(build, progress).map_err(of_build)
     }
 
     fn read_checked(build: &Path, progress: &dyn Progress) -> Result<Self> {
-        let manifest_path = build.join(MANIFEST_JSON);
-        let Some(bytes) = files::read_capped_if_there(&manifest_path, manifest::MAX_LEN)? else {
-            let why = match build.exists() {
-                true => format!("is not a build output: it has no {MANIFEST_JSON}; `isn build` makes one"),
-                false => "does not exist".into(),
-            };
-            return Err(Error::invalid(build.display(), why));
-        };
+        let bytes = read_manifest(build)?;
         let manifest_ref = ObjectRef::of(&bytes);
         let store = Registry::over(build.display().to_string(), Box::new(Folder::new(build)));
         let runtime = transport::runtime()?;

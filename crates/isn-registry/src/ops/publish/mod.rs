@@ -10,6 +10,7 @@ mod send;
 
 use std::path::Path;
 
+pub use build_output::check_build;
 pub use send::{SendOptions, send};
 
 use self::build_output::{BuildOutput, StoredObject};
