@@ -15,6 +15,9 @@ use super::terminal::Lines;
 /// Whether signals are this program's to handle.
 static IS_WATCHED: AtomicBool = AtomicBool::new(false);
 
+/// What is kept if Ctrl-C ends the process at a prompt: users are asked before anything is changed.
+const ASKED: &str = "nothing was changed; run the same command again";
+
 /// What has to be undone before a signal may end the process.
 static UNDO: Mutex<Option<Undo>> = Mutex::new(None);
 
@@ -33,9 +36,13 @@ pub(super) struct Kept {
 pub(super) fn watch(lines: Lines, kept: Kept) {
     IS_WATCHED.store(true, Ordering::Relaxed);
     let handler = move || {
-        end(INTERRUPTED, || {
+        end(INTERRUPTED, |is_asking| {
             lines.clear();
-            let kept = if lines.is_complete() { kept.complete } else { kept.before };
+            let kept = match is_asking {
+                true => ASKED,
+                false if lines.is_complete() => kept.complete,
+                false => kept.before,
+            };
             console::message("interrupted: ", kept);
         })
     };
@@ -43,20 +50,21 @@ pub(super) fn watch(lines: Lines, kept: Kept) {
     let _ = ctrlc::try_set_handler(handler);
 }
 
-/// Ends the process: the other threads are in the middle of their work, and cannot be asked to stop.
+/// Ends the process: the other threads are in the middle of their work, and cannot be asked to stop. `say` is
+/// told whether something had to be undone, which is so at a prompt.
 #[expect(clippy::exit, reason = "a signal ends the process, not a function")]
-fn end(code: u8, say: impl FnOnce()) {
+fn end(code: u8, say: impl FnOnce(bool)) {
     // Held to the end, so that nothing is changed any more that would have to be undone.
     let undo = UNDO.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(undo) = &*undo {
         undo();
     }
-    say();
+    say(undo.is_some());
     std::process::exit(code.into());
 }
 
-/// Calls `change`, then `work`, which undoes the change. If SIGINT or SIGTERM ends the process meanwhile,
-/// `undo` is called first.
+/// Calls `change`, then `work`, which undoes the change. If SIGINT, SIGTERM, SIGHUP or SIGQUIT ends the process
+/// meanwhile, `undo` is called first.
 #[cfg(unix)]
 pub(super) fn undone_at_end<T>(
     change: impl FnOnce() -> io::Result<()>,
@@ -64,7 +72,7 @@ pub(super) fn undone_at_end<T>(
     work: impl FnOnce() -> io::Result<T>,
 ) -> io::Result<T> {
     if IS_WATCHED.load(Ordering::Relaxed) {
-        watch_termination()?;
+        watch_others()?;
     }
     {
         let mut held = UNDO.lock().unwrap_or_else(PoisonError::into_inner);
@@ -76,27 +84,43 @@ pub(super) fn undone_at_end<T>(
     worked
 }
 
-/// Ends the process at SIGTERM with the exit code that a shell reports for it. Without this the kernel ends
-/// the process, and nothing is undone.
+/// Ends the process at SIGTERM, SIGHUP and SIGQUIT with the exit code that a shell reports for them. Without
+/// this the kernel ends the process, and nothing is undone.
 #[cfg(unix)]
-fn watch_termination() -> io::Result<()> {
-    use tokio::runtime::Builder;
-    use tokio::signal::unix::{SignalKind, signal};
+fn watch_others() -> io::Result<()> {
+    use std::future::poll_fn;
+    use std::task::Poll;
 
-    /// 128 and the number of the signal.
-    const TERMINATED: u8 = 143;
+    use tokio::runtime::Builder;
+    use tokio::signal::unix::{Signal, SignalKind, signal};
 
     static HAS_BEGUN: AtomicBool = AtomicBool::new(false);
     if HAS_BEGUN.swap(true, Ordering::Relaxed) {
         return Ok(());
     }
     let runtime = Builder::new_current_thread().enable_io().build()?;
-    // The signal is caught from here on.
-    let mut terminate = runtime.block_on(async { signal(SignalKind::terminate()) })?;
-    std::thread::Builder::new().name("sigterm".into()).spawn(move || {
-        if runtime.block_on(terminate.recv()).is_some() {
-            end(TERMINATED, || ());
-        }
+    let kinds = [SignalKind::terminate(), SignalKind::hangup(), SignalKind::quit()];
+    let kinds = kinds.into_iter().filter(|kind| !is_ignored(kind.as_raw_value()));
+    // The signals are caught from here on.
+    let caught =
+        runtime.block_on(async { kinds.map(|kind| Ok((signal(kind)?, kind))).collect::<io::Result<_>>() });
+    let mut caught: Vec<(Signal, SignalKind)> = caught?;
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        let first = poll_fn(|context| {
+            let ready = |(signal, kind): &mut (Signal, SignalKind)| signal.poll_recv(context).map(|_| *kind);
+            caught.iter_mut().map(ready).find(Poll::is_ready).unwrap_or(Poll::Pending)
+        });
+        let number = runtime.block_on(first).as_raw_value();
+        end(u8::try_from(128 + number).unwrap_or(u8::MAX), |_| ());
     })?;
     Ok(())
+}
+
+/// Whether the process was started with a signal ignored, as by `nohup`: that stays so. Only Linux says.
+#[cfg(unix)]
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    ignored >> (signal - 1) & 1 == 1
 }

@@ -46,8 +46,8 @@ fn hidden_line(prompt: &str) -> io::Result<Vec<u8>> {
     rpassword::prompt_password(prompt).map(String::into_bytes)
 }
 
-/// Reads a line from the terminal, without its end, while the terminal shows nothing of it. Ctrl-C and
-/// SIGTERM end the process with the terminal as it was before.
+/// Reads a line from the terminal, without its end, while the terminal shows nothing of it. Signals that end
+/// the process leave the terminal as it was before.
 #[cfg(unix)]
 fn hidden_line(prompt: &str) -> io::Result<Vec<u8>> {
     use std::fs::File;
@@ -95,15 +95,18 @@ fn hidden_line(prompt: &str) -> io::Result<Vec<u8>> {
 /// Reads a line from a terminal that hands over whole lines.
 #[cfg(unix)]
 fn line_of(mut terminal: &std::fs::File) -> io::Result<Vec<u8>> {
-    use std::io::Read as _;
+    use std::io::{Read as _, Write as _};
 
     let (mut line, mut some) = (Vec::new(), [0; 4096]);
     // A signal that does not end the process is an error here, so that a program with isn inside it can act
     // on Ctrl-C.
     loop {
         match terminal.read(&mut some)? {
-            0 if line.is_empty() => return Err(io::ErrorKind::UnexpectedEof.into()),
-            0 => return Ok(line),
+            0 => {
+                // Ctrl-D has ended no line on the terminal.
+                terminal.write_all(b"\n")?;
+                return if line.is_empty() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(line) };
+            }
             read => line.extend_from_slice(&some[..read]),
         }
         if line.last() == Some(&b'\n') {

@@ -68,10 +68,12 @@ fn hex(text: &[u8]) -> String {
 fn a_signal_ends_the_prompt_and_the_terminal_is_as_before() {
     let sandbox = Sandbox::new();
     let new = ["key", "new", "me"];
-    let said = "interrupted: nothing half-written is left";
+    let said = "interrupted: nothing was changed";
     // A race: once is not enough.
     let keys = std::iter::repeat_n(("03", 130, said), 8);
-    for (answers, code, said) in keys.chain([("SIGINT", 130, said), ("SIGTERM", 143, "")]) {
+    for (answers, code, said) in
+        keys.chain([("SIGINT", 130, said), ("SIGTERM", 143, ""), ("SIGHUP", 129, ""), ("SIGQUIT", 131, "")])
+    {
         let Some((ended, echoes, shown)) = prompted(&sandbox, &new, answers) else { return };
         assert_eq!((ended, echoes), (code, true), "{answers}: {shown:?}");
         assert!(shown.contains(said) && !shown.contains("error"), "{answers}: {shown:?}");
@@ -81,6 +83,10 @@ fn a_signal_ends_the_prompt_and_the_terminal_is_as_before() {
     let (ended, echoes, shown) = prompted(&sandbox, &new, &again).unwrap();
     assert_eq!((ended, echoes), (130, true), "{shown:?}");
     assert!(!sandbox.path("home/keys/me").exists());
+    // Ctrl-D: what is said next begins below the prompt.
+    let (ended, echoes, shown) = prompted(&sandbox, &new, "04").unwrap();
+    assert_eq!((ended, echoes), (1, true), "{shown:?}");
+    assert!(shown.contains("key me: \r\n") && shown.contains("cannot read the terminal"), "{shown:?}");
 }
 
 #[test]
