@@ -2,14 +2,19 @@
 //! to an exit code and a `help:` line in one place (`cli/exit.rs`), by variants and kinds and never by the
 //! text of a message. A cause is a `source`; [`chain`] prints it.
 
+mod findings;
 mod kinds;
+mod words;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::dataset_ref::{DatasetRef, RefError};
 
+pub use findings::{Blame, Difference, Mistake, Reject};
 pub use kinds::{At, KeyFault, Missing, NetworkKind, Overlap, There};
+pub use words::{bytes, count, cut_list};
+use words::{is_missing, it_has, list};
 
 /// The result of every fallible function of the library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -336,67 +341,6 @@ pub enum Error {
     Internal(String),
 }
 
-/// One mistake in a text file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistake {
-    /// The line, counted from 1, if known.
-    pub line: Option<usize>,
-    /// What is wrong and what would be right.
-    pub why: String,
-}
-
-/// A source image that cannot become part of a dataset.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-pub struct Reject {
-    /// Its path in the source.
-    pub path: String,
-    /// Its source id, by which a ledger names it.
-    pub id: String,
-    /// Why.
-    pub reason: String,
-}
-
-/// A difference between an image of a rebuilt version and the released one.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Difference {
-    /// Its path in the released tree, or in the rebuilt one if only that has it.
-    pub image: String,
-    /// Its source id.
-    pub source_id: String,
-    /// Its file in the source, if there is one.
-    pub source_path: Option<String>,
-    /// The cause.
-    pub cause: Blame,
-    /// The difference in words.
-    pub why: String,
-}
-
-/// The cause of a difference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Blame {
-    /// The source does not have the file.
-    SourceMissing,
-    /// The file in the source has other bytes.
-    SourceFile,
-    /// The same file decoded to other pixels.
-    Decoder,
-    /// The same pixels encoded to another file.
-    Encoder,
-    /// The image has another class or split, is missing, or should not exist: the recipe, the corrections,
-    /// the split assignments or the set of source images differ.
-    Recipe,
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.source_path {
-            Some(path) => write!(f, "{}: {} ({path})", self.image, self.why),
-            None => write!(f, "{}: {}", self.image, self.why),
-        }
-    }
-}
-
 impl Error {
     /// Returns a closure for `map_err` on a file operation: `fs::read(p).map_err(Error::io("read", p))`.
     pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Error {
@@ -484,77 +428,4 @@ impl From<RefError> for Error {
     fn from(error: RefError) -> Self {
         Error::invalid("reference", error)
     }
-}
-
-impl fmt::Display for Mistake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "line {line}: {}", self.why),
-            None => f.write_str(&self.why),
-        }
-    }
-}
-
-impl fmt::Display for Reject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path, self.reason)
-    }
-}
-
-/// Formats a number of bytes: `512 B`, `1.50 GiB` (two decimals and a binary unit).
-pub fn bytes(n: u64) -> String {
-    let mut value = n as f64;
-    let mut unit = "B";
-    for larger in ["KiB", "MiB", "GiB", "TiB", "PiB"] {
-        if value < 1000.0 {
-            break;
-        }
-        (value, unit) = (value / 1024.0, larger);
-    }
-    if unit == "B" { format!("{n} B") } else { format!("{value:.2} {unit}") }
-}
-
-/// Formats a number with its noun: `1 image`, `2 images`.
-pub fn count(n: usize, noun: &str) -> String {
-    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
-}
-
-fn list<T: fmt::Display>(items: &[T]) -> String {
-    items.iter().map(|item| format!("\n  {item}")).collect()
-}
-
-/// Returns the sentence that something does not exist.
-fn is_missing(kind: Missing, what: &str, place: &str) -> String {
-    match kind {
-        Missing::Registry | Missing::RegistryInTree | Missing::RegistryInBuild => {
-            format!("{place} is not a registry: it has no {what}")
-        }
-        Missing::Location | Missing::LocationInCache if place.is_empty() => {
-            format!("there is no folder {what}, which was named as a registry")
-        }
-        Missing::Location | Missing::LocationInCache => {
-            format!("there is no folder {what}, the registry that {place} names")
-        }
-        Missing::File if place.is_empty() => format!("{what} does not exist"),
-        _ => format!("{what} is not in {place}"),
-    }
-}
-
-/// Returns ` (it has a, b)`, shortened if it gets long; empty for an empty list.
-fn it_has(near: &[String]) -> String {
-    const SHOWN: usize = 8;
-    let shown = near[..near.len().min(SHOWN)].join(", ");
-    match near.len() {
-        0 => String::new(),
-        n if n > SHOWN => format!(" (it has {shown} and {} more)", n - SHOWN),
-        _ => format!(" (it has {shown})"),
-    }
-}
-
-/// Lists the first 20 items, each on a line of its own, and the number of the rest.
-pub fn cut_list<T: fmt::Display>(items: &[T]) -> String {
-    const SHOWN: usize = 20;
-    let more = items.len().saturating_sub(SHOWN);
-    let rest = if more > 0 { format!("\n  and {more} more (--json has them all)") } else { String::new() };
-    list(&items[..items.len() - more]) + &rest
 }

@@ -1,6 +1,7 @@
 //! The paths in a registry, which are formed here and nowhere else. docs/format.md has the table.
 
-use super::{MAX_HINT, MAX_UNSIGNED};
+use super::MAX_HINT;
+use super::snapshot::MAX_UNSIGNED;
 use isn_format::dataset_ref::{Name, VersionId};
 use isn_format::digest::Digest;
 use isn_format::log::{MAX_CHECKPOINT, MAX_CLAIM, TILE_WIDTH, bundle};

@@ -1,6 +1,6 @@
-//! [`Registry`]: turns a reference into the verified description of a version. A registry is static files,
-//! with the same layout ([`layout`]) in a folder, over HTTP and in the binary. `locations` finds objects,
-//! [`segment`] plans requests for images, [`fetch`] makes them, [`publish`] writes.
+//! [`Registry`]: turns a reference into the verified description of a version, a [`Snapshot`]. A registry is
+//! static files, with the same layout ([`layout`]) in a folder, over HTTP and in the binary. `locations` finds
+//! objects, [`segment`] plans requests for images, [`fetch`] makes them, [`publish`] writes.
 
 pub mod append;
 mod audit;
@@ -12,9 +12,11 @@ mod locations;
 pub mod log;
 pub mod publish;
 pub mod segment;
+mod snapshot;
 pub mod store;
 
 pub use lists::Packs;
+pub use snapshot::{Head, Snapshot, UNSIGNED};
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -29,7 +31,6 @@ use crate::transport::folder::Folder;
 use crate::transport::http::Http;
 use crate::transport::{self, Access, Transport};
 use crate::trust::RegistryId;
-use isn_format::class::Class;
 use isn_format::dataset_ref::{DatasetRef, Name, Version, VersionId};
 use isn_format::description::Description;
 use isn_format::digest::Digest;
@@ -39,9 +40,9 @@ use isn_format::key::PublicKey;
 use isn_format::log::LogKey;
 use isn_format::manifest::{self, Manifest};
 use isn_format::object::{ObjectKind, ObjectRef};
-use isn_format::release::{LogPosition, Release, SignedRelease, Standing};
+use isn_format::release::{Release, SignedRelease, Standing};
 use isn_format::statement;
-use isn_format::tree::{B3SUMS, Sums};
+use isn_format::tree::B3SUMS;
 
 /// The name of the registry in the binary.
 pub const BUNDLED: &str = "bundled";
@@ -50,33 +51,6 @@ pub const MAX_HINT: u64 = 4 << 20;
 /// The maximum length of a metadata object, in bytes, whatever a manifest says: an index of some ten million
 /// images.
 const MAX_METADATA: u64 = 2 << 30;
-/// The maximum length of the index, in bytes, of a version that only a pin vouches for: some two million
-/// images.
-const MAX_UNSIGNED_INDEX: u64 = 256 << 20;
-/// The maximum length of any other metadata object of such a version, in bytes.
-const MAX_UNSIGNED: u64 = 64 << 20;
-
-/// What a dataset hash does not cover, as `--json` calls it. If a version was reached only by a pin, nobody
-/// vouches for these.
-pub const UNSIGNED: [&str; 16] = [
-    "name",
-    "version",
-    "title",
-    "description",
-    "licence",
-    "authors",
-    "citation",
-    "source",
-    "pipeline",
-    "recipe",
-    "corrections",
-    "width",
-    "height",
-    "pixels",
-    "source_id",
-    "source_blake3",
-];
-
 /// The format of `registry.json`.
 pub const FORMAT: &str = "isn-registry/1";
 
@@ -132,78 +106,6 @@ pub struct Registry {
     is_gone: bool,
     /// Whether it was opened without a network.
     is_offline: bool,
-}
-
-/// A version, from the release down to `B3SUMS`: everything checked against the release's hashes and against
-/// each other.
-pub struct Snapshot {
-    /// The manifest, and who vouches for it.
-    pub head: Head,
-    description: Description<Index>,
-}
-
-impl Snapshot {
-    /// The images.
-    pub fn index(&self) -> &Index {
-        self.description.rows()
-    }
-
-    /// The classes, sorted by id.
-    pub fn classes(&self) -> &[Class] {
-        self.description.classes()
-    }
-
-    /// The exact bytes of `classes.csv`.
-    pub fn classes_csv(&self) -> &[u8] {
-        self.description.classes_csv()
-    }
-
-    /// `B3SUMS`.
-    pub fn sums(&self) -> &Sums {
-        self.description.sums()
-    }
-}
-
-/// The manifest of a version and who vouches for it: a [`Snapshot`] without its lists.
-pub struct Head {
-    /// The keys that signed the release and count: trusted ones, or the name's owners in a trusted log. If
-    /// there are none, the version was reached by a pin, and only the tree is authenticated.
-    pub signed_by: Vec<PublicKey>,
-    /// The position of the release in the log, if that was checked.
-    pub logged: Option<LogPosition>,
-    /// What the user should know: that the version is yanked, or the mirror is stale.
-    pub warnings: Vec<String>,
-    /// The owners' reason for withdrawing the version, if they have withdrawn it: missing objects are no
-    /// damage then.
-    pub withdrawn: Option<String>,
-    /// The hash and length of the manifest.
-    pub manifest_ref: ObjectRef,
-    /// The manifest.
-    pub manifest: Manifest,
-}
-
-impl Head {
-    /// The properties that no trusted key vouches for: [`UNSIGNED`], or none.
-    pub fn unsigned(&self) -> &'static [&'static str] {
-        if self.signed_by.is_empty() { &UNSIGNED } else { &[] }
-    }
-
-    /// Refuses a manifest that only a pin leads to if its objects are too long: they are held in memory
-    /// before the dataset hash can be checked.
-    fn check_unsigned(&self, what: &str) -> Result<()> {
-        for (kind, object) in self.manifest.objects.all() {
-            let cap = if kind == ObjectKind::Index { MAX_UNSIGNED_INDEX } else { MAX_UNSIGNED };
-            if object.length > cap {
-                let (noun, length) = (kind.noun(), object.length);
-                let why = format!(
-                    "asks for {length} bytes of {noun}: too many, since nobody whom you trust signed \
-                             it"
-                );
-                return Err(Error::integrity(what, why));
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Whether a location is the URL of a web server.
