@@ -6,7 +6,8 @@ use isn::cli::Failure;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-/// Memory of a shape of unsigned bytes. NumPy shares it (`numpy.asarray`), so an array sees what is filled in later.
+/// Memory of a shape of unsigned bytes. NumPy shares it (`numpy.asarray`), so an array sees what is filled in
+/// later.
 #[pyclass(module = "isn._isn", frozen)]
 pub(crate) struct Buffer {
     memory: Memory,

@@ -1,5 +1,5 @@
-//! The extension module of the Python package `isn`: thin, since all that is not about Python is in the crate `isn`.
-//! What users meet is in `isn/*.py`; its types are in `isn/_isn.pyi`.
+//! The extension module of the Python package `isn`: thin, since all that is not about Python is in the crate
+//! `isn`. What users meet is in `isn/*.py`; its types are in `isn/_isn.pyi`.
 
 mod buffer;
 mod errors;

@@ -44,7 +44,8 @@ impl Maker {
         py.detach(work).map_err(|failure| raise(py, failure))
     }
 
-    /// Begins to. The thread that does it ends with it, and never needs Python: not even if nobody waits for it.
+    /// Begins to. The thread that does it ends with it, and never needs Python: not even if nobody waits for
+    /// it.
     fn begin(&self, images: Vec<u32>, buffer: &Bound<'_, Buffer>) -> PyResult<Coming> {
         let work = self.work(images, buffer)?;
         let done = Arc::new(OnceLock::new());

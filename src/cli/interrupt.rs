@@ -63,8 +63,8 @@ fn end(code: u8, say: impl FnOnce(bool)) {
     std::process::exit(code.into());
 }
 
-/// Calls `change`, then `work`, which undoes the change. If SIGINT, SIGTERM, SIGHUP or SIGQUIT ends the process
-/// meanwhile, `undo` is called first.
+/// Calls `change`, then `work`, which undoes the change. If SIGINT, SIGTERM, SIGHUP or SIGQUIT ends the
+/// process meanwhile, `undo` is called first.
 #[cfg(unix)]
 pub(super) fn undone_at_end<T>(
     change: impl FnOnce() -> io::Result<()>,

@@ -162,8 +162,8 @@ fn find(root: &Path, path: &Path, public: Public) -> io::Result<Option<Found>> {
     Ok(Some(Found { etag, length: about.len(), content: Content::Large(file) }))
 }
 
-/// Returns where a file below `root`, which is canonical, really is; `None` if there is none, or if it is in no
-/// public place of the registry.
+/// Returns where a file below `root`, which is canonical, really is; `None` if there is none, or if it is in
+/// no public place of the registry.
 pub(super) fn public_place(root: &Path, path: &Path) -> io::Result<Option<PathBuf>> {
     let is_public = |path: &Path| path.to_str().and_then(layout::public).is_some();
     match path.canonicalize() {

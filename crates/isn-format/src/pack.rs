@@ -153,10 +153,10 @@ impl Pack {
     }
 }
 
-/// Chooses the entry by which each wanted image is read: the first whose frame is not longer than the image can
-/// need. Packs are not signed, and a longer frame would only fill the memory. Returns the index of the pack and
-/// the index of the entry in it, in the order of the packs. `length_of` returns the length of an image's file in
-/// bytes, or `None` if the image is not wanted.
+/// Chooses the entry by which each wanted image is read: the first whose frame is not longer than the image
+/// can need. Packs are not signed, and a longer frame would only fill the memory. Returns the index of the
+/// pack and the index of the entry in it, in the order of the packs. `length_of` returns the length of an
+/// image's file in bytes, or `None` if the image is not wanted.
 pub fn placed(packs: &[Pack], length_of: impl Fn(&Digest) -> Option<u64>) -> Vec<(usize, usize)> {
     let (mut placed, mut seen) = (Vec::new(), HashSet::new());
     for (number, pack) in packs.iter().enumerate() {

@@ -100,8 +100,8 @@ impl Sums {
         Ok(Sums { lines: Lines::new(what, bytes).collect::<Result<_>>()? })
     }
 
-    /// Reads a file as [`Sums::parse`] does; after a fault, the rest of it is only hashed. Returns the result,
-    /// and the BLAKE3 of the whole file. `path` is where it is read from, for errors.
+    /// Reads a file as [`Sums::parse`] does; after a fault, the rest of it is only hashed. Returns the
+    /// result, and the BLAKE3 of the whole file. `path` is where it is read from, for errors.
     ///
     /// # Errors
     /// [`Error::Io`] if `reader` fails; [`Error::Integrity`] if the file is longer than any list may be. A

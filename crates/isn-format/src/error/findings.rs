@@ -1,4 +1,5 @@
-//! What errors list: mistakes in text files, images that cannot be built, and differences of a rebuilt version.
+//! What errors list: mistakes in text files, images that cannot be built, and differences of a rebuilt
+//! version.
 
 use std::fmt;
 

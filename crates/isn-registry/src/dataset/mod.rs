@@ -267,10 +267,10 @@ impl Dataset {
         record.ok_or_else(|| self.no_such(image))
     }
 
-    /// Acts on wrong bytes. A piece of the cache that is damaged, or that disagrees with packs known to be right,
-    /// is set aside. Otherwise the piece, the table, the packs or a tree may be wrong: then the table is set
-    /// aside, and the cache notes that the version must be checked when it is opened next, so that lying packs
-    /// do not cost a good piece.
+    /// Acts on wrong bytes. A piece of the cache that is damaged, or that disagrees with packs known to be
+    /// right, is set aside. Otherwise the piece, the table, the packs or a tree may be wrong: then the table
+    /// is set aside, and the cache notes that the version must be checked when it is opened next, so that
+    /// lying packs do not cost a good piece.
     fn doubt(&self, image: usize, error: &Error) {
         if !matches!(error, Error::Integrity { .. }) {
             return;

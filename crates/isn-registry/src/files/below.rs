@@ -192,7 +192,8 @@ impl Below {
         folder.map_or(Ok(None), |folder| folder.open(path.file_name().unwrap_or_default()))
     }
 
-    /// Checks that everything that exists on the way to the folder `path`, and the folder itself, is a folder.
+    /// Checks that everything that exists on the way to the folder `path`, and the folder itself, is a
+    /// folder.
     ///
     /// # Errors
     /// As [`Below::find`].

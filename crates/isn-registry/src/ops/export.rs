@@ -25,8 +25,8 @@ use isn_pixels::{SampleOrder, dimensions};
 
 /// The number of images that each thread may read ahead of the writer.
 const AHEAD: usize = 4;
-/// The maximum number of attempts: one that trusts the cache, one that checks every image first, and one more if
-/// that found damage.
+/// The maximum number of attempts: one that trusts the cache, one that checks every image first, and one more
+/// if that found damage.
 const TRIES: usize = 3;
 
 /// What to export, and how.
@@ -99,10 +99,11 @@ pub fn export(client: &Client, options: &ExportOptions<'_>, progress: &dyn Progr
             written => return written,
         };
         let helps = match failure {
-            // The places of the images were a hint, from the cache or from one registry. The next attempt checks
-            // every image first.
+            // The places of the images were a hint, from the cache or from one registry. The next attempt
+            // checks every image first.
             Error::Integrity { .. } | Error::Network { .. } => !opening.anew || dataset.set_aside() > 0,
-            // The lengths and sizes were a hint from the cache, and may be wrong although the images are right.
+            // The lengths and sizes were a hint from the cache, and may be wrong although the images are
+            // right.
             Error::NoRoom { .. } | Error::Invalid { .. } => dataset.is_by_kept_table(),
             _ => false,
         };

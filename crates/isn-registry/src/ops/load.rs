@@ -137,8 +137,8 @@ impl Opening<'_> {
         Ok((0..table.images() as u32).filter(|&image| includes(table.path(image as usize))).collect())
     }
 
-    /// Finds the images of `rows`: in shards at hand, in pieces of the cache if `in_pieces`, and in trees that
-    /// were pulled before. Returns their places, and the indexes in `rows` of those that were not found.
+    /// Finds the images of `rows`: in shards at hand, in pieces of the cache if `in_pieces`, and in trees
+    /// that were pulled before. Returns their places, and the indexes in `rows` of those that were not found.
     fn places(&self, table: &Table, rows: &[u32], in_pieces: bool) -> (Places, Vec<usize>) {
         let cache = self.client.cache.as_ref();
         let at_hand = |shard: &_| match (self.is_anew && self.registry.has_mirrors(), cache) {

@@ -55,7 +55,8 @@ impl Location {
         self.ignores_ranges.store(true, Ordering::Relaxed);
     }
 
-    /// Notes that it did not answer, or was too slow: others are asked first from now on. Whether that is news.
+    /// Notes that it did not answer, or was too slow: others are asked first from now on. Whether that is
+    /// news.
     fn give_up(&self) -> bool {
         self.given_up.fetch_add(1, Ordering::Relaxed) == 0
     }
@@ -164,7 +165,8 @@ impl Registry {
         self.complaints.0.lock().unwrap_or_else(PoisonError::into_inner).push(complaint);
     }
 
-    /// Asks all locations again, if each has served bad bytes: a check of one file should not depend on others.
+    /// Asks all locations again, if each has served bad bytes: a check of one file should not depend on
+    /// others.
     pub(crate) fn ask_again(&self) {
         if self.locations().is_empty() {
             self.clear_strikes();

@@ -1,6 +1,6 @@
 //! [`Registry`]: turns a reference into the verified description of a version, a [`Snapshot`]. A registry is
-//! static files, with the same layout ([`layout`]) in a folder, over HTTP and in the binary. `locations` finds
-//! objects, [`segment`] plans requests for images, [`fetch`] makes them, [`publish`] writes.
+//! static files, with the same layout ([`layout`]) in a folder, over HTTP and in the binary. `locations`
+//! finds objects, [`segment`] plans requests for images, [`fetch`] makes them, [`publish`] writes.
 
 pub mod append;
 mod audit;

@@ -24,8 +24,8 @@ const WAITING_FRAMES: usize = 32;
 /// The wanted images by their BLAKE3, each with its length in bytes.
 pub(crate) type Wanted = HashMap<Digest, u64>;
 
-/// How many times images are fetched that the cache did not keep. A piece with a bad frame is not kept, and the
-/// good images in it were not fetched again; the second time brings them.
+/// How many times images are fetched that the cache did not keep. A piece with a bad frame is not kept, and
+/// the good images in it were not fetched again; the second time brings them.
 const ROUNDS: usize = 2;
 
 /// Receives a checked image. Called from many threads, once for each image.

@@ -94,7 +94,8 @@ impl Transport for Gone {
     }
 }
 
-/// A file that is there and cannot be read is no answer, as of a server that has a fault: another place may have it.
+/// A file that is there and cannot be read is no answer, as of a server that has a fault: another place may
+/// have it.
 pub fn unreadable(path: &Path, error: Error) -> Error {
     let (url, kind) = (path.display().to_string(), NetworkKind::Unreadable);
     match error {

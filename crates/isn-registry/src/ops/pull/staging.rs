@@ -192,7 +192,8 @@ impl Staging {
     }
 
     /// Exchanges the tree with the one at `to`. Keeps the old one if somebody has written to it since it was
-    /// `seen`, or if the disk does not confirm the exchange. Failures after the exchange are reported as warnings.
+    /// `seen`, or if the disk does not confirm the exchange. Failures after the exchange are reported as
+    /// warnings.
     fn exchange(&self, to: &Path, seen: &Seen, progress: &dyn Progress) -> Result<Replaced> {
         let (whole, replaced) = (self.work.own.join(WHOLE), self.work.own.join(REPLACED));
         std::fs::rename(&self.root, &whole).map_err(Error::io("rename", &self.root))?;

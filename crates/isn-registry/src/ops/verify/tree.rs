@@ -216,8 +216,8 @@ fn check_files(
     Ok(faults)
 }
 
-/// Returns what is wrong with a file that shows without reading it. What is too long to belong to a tree is not
-/// hashed: a sparse file could keep a verification busy for days.
+/// Returns what is wrong with a file that shows without reading it. What is too long to belong to a tree is
+/// not hashed: a sparse file could keep a verification busy for days.
 fn at_sight(path: &str, kind: Kind, is_expected: bool) -> Option<(FaultKind, String)> {
     let length = match kind {
         Kind::File(length) => length,
