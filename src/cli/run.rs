@@ -12,6 +12,7 @@ use isn_format::error::{Error, Result, chain};
 use isn_format::key::{PublicKey, Signer};
 use isn_registry::client::Client;
 use isn_registry::keyring::{KeyName, Unlock};
+use isn_registry::progress::Progress as _;
 use isn_registry::registry::store::{self, Store};
 use isn_registry::settings::Settings;
 use isn_registry::source::Indexes;
@@ -56,6 +57,11 @@ pub(super) struct Run {
 }
 
 impl Run {
+    /// Records that what the verb writes is complete, so that Ctrl-C says so.
+    pub(super) fn complete(&self) {
+        self.progress.complete();
+    }
+
     /// Returns how the network may be used.
     pub(super) fn access(&self) -> Result<Access> {
         self.settings.access(self.offline)

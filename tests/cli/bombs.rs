@@ -9,7 +9,7 @@ use isn_format::statement::ReleaseStatement;
 use isn_registry::registry::layout;
 use serde_json::Value;
 
-use crate::sandbox::{Ran, Sandbox};
+use crate::sandbox::{Ran, Sandbox, hash_of};
 
 struct Saboteur {
     sandbox: Sandbox,
@@ -36,7 +36,7 @@ impl Saboteur {
         let packs: Vec<_> = std::fs::read_dir(self.sandbox.path("bad/packs")).unwrap().collect();
         let list = std::fs::read(packs[0].as_ref().unwrap().path()).unwrap();
         self.sandbox.write(&format!("bad/{}", layout::packs(&reference.blake3)), &list);
-        let dataset = self.pin.split_once("#b3:").unwrap().1.parse().unwrap();
+        let dataset = Digest::from_prefixed(hash_of(&self.pin)).unwrap();
         let statement = ReleaseStatement {
             id: "grads@1.0".parse().unwrap(),
             dataset,

@@ -1,4 +1,4 @@
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, hash_of};
 
 fn cite(sandbox: &Sandbox, format: &str) -> String {
     sandbox.isn(&["cite", "grads@1.0", "--registry", "reg", "--format", format]).ok().stdout
@@ -9,7 +9,7 @@ fn each_form_has_the_pin_the_title_and_the_authors() {
     let (sandbox, pin) = Sandbox::published();
     for format in ["bibtex", "plain", "cff"] {
         let text = cite(&sandbox, format);
-        for part in ["Drawn gradients", "A. Tester", "1.0", &pin[pin.len() - 64..]] {
+        for part in ["Drawn gradients", "A. Tester", "1.0", hash_of(&pin)] {
             assert!(text.contains(part), "{format}: no {part} in {text}");
         }
         let args = ["cite", &pin, "--registry", "reg", "--format", format, "--json"];

@@ -339,8 +339,12 @@ mod interrupted {
         };
         let export = ["export", &pin, "--registry", "reg", "--as", "webdataset", "--to", "x"];
         let pull = ["pull", &pin, "--registry", "reg", "--to", "y"];
+        let build = ["build", "grads-1.0.toml", "--source", "raw", "--out", "again"];
+        let complete = "interrupted: the output is complete; only the report is missing";
         for (args, to, said) in [
-            (&export[..], "x", "interrupted: the output is complete; only the report is missing"),
+            (&export[..], "x", complete),
+            (&build, "again", complete),
+            (&["demo", "source", "drawn"], "drawn", complete),
             (&pull, "y", "interrupted: the tree is complete; only the report is missing"),
             (
                 &[&pull[..4], &["--to", "z", "--lock"]].concat(),

@@ -1,6 +1,6 @@
 use std::fs;
 
-use crate::sandbox::{Sandbox, contents};
+use crate::sandbox::{Sandbox, contents, hash_of};
 
 fn files(sandbox: &Sandbox, tree: &str) -> Vec<(String, Vec<u8>)> {
     let mut files = contents(&sandbox.path(tree));
@@ -11,7 +11,7 @@ fn files(sandbox: &Sandbox, tree: &str) -> Vec<(String, Vec<u8>)> {
 #[test]
 fn by_name_newest_pin_and_hash_from_a_folder() {
     let (sandbox, pin) = Sandbox::published();
-    let hash = pin.split_once('#').unwrap().1;
+    let hash = hash_of(&pin);
     for (to, reference) in [("a", "grads@1.0"), ("b", "grads"), ("c", &pin), ("d", hash)] {
         let report = sandbox.pull(reference, &["--to", to]).ok().json();
         assert_eq!(report["name"], "grads");

@@ -256,6 +256,11 @@ pub fn noise(seed: u64) -> image::RgbImage {
     image::RgbImage::from_raw(160, 160, bytes).unwrap()
 }
 
+/// The dataset hash of a pin, as `b3:…`.
+pub fn hash_of(pin: &str) -> &str {
+    pin.split_once('#').unwrap().1
+}
+
 /// Every file below `root`, with its bytes.
 pub fn contents(root: &Path) -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();

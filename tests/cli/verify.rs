@@ -2,7 +2,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::sandbox::{Ran, Sandbox, contents};
+use crate::sandbox::{Ran, Sandbox, contents, hash_of};
 
 /// A registry and the tree `grads-1.0`.
 fn pulled() -> (Sandbox, String) {
@@ -31,7 +31,7 @@ fn faults(report: &Value) -> Vec<(String, String)> {
 #[test]
 fn a_whole_tree_is_only_as_good_as_what_it_is_compared_with() {
     let (sandbox, pin) = pulled();
-    let hash = pin.split_once('#').unwrap().1;
+    let hash = hash_of(&pin);
     let ran = sandbox.isn(&["verify", "grads-1.0"]).ok();
     assert!(ran.stdout.contains("consistent with itself only"), "{}", ran.stdout);
     assert!(ran.stdout.contains(hash), "{}", ran.stdout);
@@ -213,7 +213,7 @@ fn a_partial_tree_is_checked_as_one() {
 #[test]
 fn registries_builds_and_versions() {
     let (sandbox, pin) = Sandbox::published();
-    let hash = pin.split_once('#').unwrap().1;
+    let hash = hash_of(&pin);
     let report = verify(&sandbox, "reg", &[]).ok().json();
     assert_eq!((&report["kind"], &report["assurance"]), (&json!("registry"), &json!("signed")));
     let report = verify(&sandbox, "out", &[]).ok().json();

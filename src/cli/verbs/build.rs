@@ -45,6 +45,7 @@ impl Verb for BuildArgs {
             jobs: run.jobs,
             indexes: indexes.as_ref(),
             expected: None,
+            named: &|| run.complete(),
         };
         let (report, is_new) = build(&options, &run.progress)?;
         print(&run.output, &report, &self.out, is_new);

@@ -14,7 +14,6 @@ use isn_format::error::Result;
 use isn_format::key::PublicKey;
 use isn_registry::keyring::{KeyName, NamedKey};
 use isn_registry::ops::owner::rotate;
-use isn_registry::progress::Progress as _;
 
 /// Arguments of `isn key`.
 #[derive(Debug, Subcommand)]
@@ -64,7 +63,7 @@ impl Verb for KeyCommand {
             KeyCommand::New { name, no_passphrase } => {
                 let passphrase = if *no_passphrase { None } else { Some(passphrase::ask_new(name)?) };
                 let key = keyring.new_key(name, passphrase.as_deref())?;
-                run.progress.complete();
+                run.complete();
                 print_new(&run.output, name, &key);
             }
             KeyCommand::List => print_list(&run.output, &keyring.list()?),

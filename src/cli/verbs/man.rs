@@ -36,6 +36,7 @@ impl Verb for ManArgs {
         for below in command.get_subcommands() {
             write_pages(below, &self.dir)?;
         }
+        run.complete();
         let text = Page::of(format_args!("{}: man pages written", self.dir.display()));
         run.output.print_done(&text, json!({ "path": path_json(&self.dir) }));
         Ok(ExitCode::SUCCESS)

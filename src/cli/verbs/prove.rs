@@ -38,6 +38,7 @@ impl Verb for ProveArgs {
         let VersionId { name, version } = report.release.id();
         let file = self.out.clone().unwrap_or_else(|| format!("{name}-{version}.tlog-proof").into());
         files::write_output(&file, &report.proof)?;
+        run.complete();
         print(&run.output, &report, &file);
         Ok(ExitCode::SUCCESS)
     }

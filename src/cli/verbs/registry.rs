@@ -72,6 +72,7 @@ impl Verb for RegistryCommand {
             RegistryCommand::RotateKey { registry } => {
                 let store = run.store(registry)?;
                 let (submitted, key) = run.with_known(|known| rotate_key(store, known))?;
+                run.complete();
                 print_rotate_key(&run.output, submitted, &key);
             }
         }

@@ -45,11 +45,13 @@ impl Verb for TrustCommand {
             TrustCommand::Add { registry, key, need } => {
                 check_no_name(key, run)?;
                 let (id, key) = add(&mut store, registry, key, *need)?;
+                run.complete();
                 print_add(&run.output, &id, &key);
             }
             TrustCommand::List => print_list(&run.output, &store),
             TrustCommand::Remove { registry, key } => {
                 let (id, key) = remove(&mut store, &run.settings.logs(), registry, key)?;
+                run.complete();
                 print_remove(&run.output, &id, &key);
             }
         }

@@ -13,7 +13,7 @@ use isn_format::statement::ReleaseStatement;
 use isn_registry::keyring::read_private;
 use isn_registry::registry::layout;
 
-use crate::sandbox::{ISN, Ran, Sandbox, contents, ran};
+use crate::sandbox::{ISN, Ran, Sandbox, contents, hash_of, ran};
 
 /// A registry `bad` that holds a pin, and a user who trusts nobody.
 struct Stranger {
@@ -195,7 +195,7 @@ fn long_lists_of_a_registry() {
     let stranger = Stranger::new();
     let pins = contents(&stranger.sandbox.path("bad/pins")).remove(0).0;
     let packs = contents(&stranger.sandbox.path("bad/packs")).remove(0).0;
-    let hash = stranger.pin.rsplit('#').next().unwrap();
+    let hash = hash_of(&stranger.pin);
     for (file, args) in [
         ("registry.json".into(), &["verify", "bad"][..]),
         ("releases/names".into(), &["list", "--registry", "bad"]),

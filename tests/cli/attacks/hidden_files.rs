@@ -13,7 +13,7 @@ use isn_format::digest::Digest;
 use isn_format::tree::Selection;
 
 use crate::forger::Forger;
-use crate::sandbox::{Ran, Sandbox, contents, ran};
+use crate::sandbox::{Ran, Sandbox, contents, hash_of, ran};
 
 /// How long a verb may take before it counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -188,7 +188,7 @@ fn check(faults: &[Vec<String>]) {
 
 /// The hidden names beside `to` that a pull works with.
 pub(super) fn names_of_pull(to: &str, pin: &str) -> [String; 2] {
-    let dataset: Digest = pin.rsplit(':').next().unwrap().parse().unwrap();
+    let dataset = Digest::from_prefixed(hash_of(pin)).unwrap();
     let selection = serde_json::to_vec(&Selection::default()).unwrap();
     let key = Digest::of(&[dataset.as_bytes().as_slice(), &selection].concat()).to_string();
     ["partial", "lock"].map(|what| format!(".{to}.{}.isn-{what}", &key[..16]))

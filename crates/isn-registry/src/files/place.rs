@@ -282,8 +282,8 @@ pub(crate) fn move_new(from: &Path, to: &Path) -> Result<bool> {
 /// folder.
 ///
 /// # Errors
-/// Fails if nothing was exchanged. If the file system needs several steps and fails twice, the old folder may
-/// be left at `aside`.
+/// Fails if nothing was exchanged. If the file system needs several steps, and neither they nor the way back
+/// succeed, the old folder is left at `aside`, and the error says so.
 pub fn exchange(new: &Path, old: &Path, aside: &Path) -> Result<Option<Error>> {
     let about = fs::symlink_metadata(old).map_err(Error::io("look at", old))?;
     let mode = take_after(new, &about)?;
@@ -322,11 +322,28 @@ fn swap(new: &Path, old: &Path, aside: &Path) -> Result<()> {
     if exchange_at_once(new, old)? {
         return Ok(());
     }
-    fs::rename(old, aside).map_err(Error::io("replace", old))?;
-    let exchanged = fs::rename(new, old)
-        .and_then(|()| fs::rename(aside, new).inspect_err(|_| drop(fs::rename(old, new))));
+    swap_in_steps(new, old, aside, |from, to| fs::rename(from, to))
+}
+
+/// As [`swap`], where the file system cannot exchange two names in one step.
+fn swap_in_steps(
+    new: &Path,
+    old: &Path,
+    aside: &Path,
+    rename: impl Fn(&Path, &Path) -> io::Result<()>,
+) -> Result<()> {
+    rename(old, aside).map_err(Error::io("replace", old))?;
+    let exchanged =
+        rename(new, old).and_then(|()| rename(aside, new).inspect_err(|_| drop(rename(old, new))));
     exchanged.map_err(|e| {
-        let _ = fs::rename(aside, old);
+        let e = match rename(aside, old) {
+            Ok(()) => e,
+            Err(_) => {
+                let why =
+                    format!("{e}; the folder that was there is kept in {}: move it back", aside.display());
+                io::Error::new(e.kind(), why)
+            }
+        };
         Error::io("replace", old)(e)
     })
 }
@@ -355,8 +372,11 @@ pub(crate) fn exchange_at_once(new: &Path, old: &Path) -> Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::super::names_in;
     use super::*;
+    use isn_format::error::chain;
 
     #[test]
     fn rename_new_takes_an_empty_folder_and_nothing_else() {
@@ -370,6 +390,30 @@ mod tests {
         fs::remove_file(to.join("y")).unwrap();
         assert!(rename_new(&from, &to).unwrap());
         assert_eq!(names_in(&to).unwrap(), ["x"]);
+    }
+
+    #[test]
+    fn a_failed_swap_restores_the_old_folder_or_says_where_it_is() {
+        // Which renames fail, counted from 0, and where the old folder is then.
+        for (failing, is_at) in [(&[1][..], "old"), (&[2], "old"), (&[1, 2], "aside"), (&[2, 3], "aside")] {
+            let dir = tempfile::tempdir().unwrap();
+            let [new, old, aside] = ["new", "old", "aside"].map(|name| dir.path().join(name));
+            for folder in [&new, &old] {
+                fs::create_dir(folder).unwrap();
+                fs::write(folder.join(folder.file_name().unwrap()), "").unwrap();
+            }
+            let count = Cell::new(0);
+            let failed = swap_in_steps(&new, &old, &aside, |from, to| {
+                if failing.contains(&count.replace(count.get() + 1)) {
+                    return Err(io::ErrorKind::StorageFull.into());
+                }
+                fs::rename(from, to)
+            });
+            assert_eq!(names_in(&dir.path().join(is_at)).unwrap(), ["old"], "{failing:?}");
+            let said = chain(&failed.unwrap_err());
+            let kept = format!("is kept in {}: move it back", aside.display());
+            assert_eq!(said.contains(&kept), is_at == "aside", "{failing:?}: {said}");
+        }
     }
 
     #[cfg(unix)]

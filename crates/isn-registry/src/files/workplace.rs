@@ -146,11 +146,14 @@ impl Workplace {
 /// that has work in it is kept.
 impl Drop for Workplace {
     fn drop(&mut self) {
-        if self.lock.is_some() && !self.own.is_empty().unwrap_or(true) {
-            KEPT.lock().unwrap_or_else(PoisonError::into_inner).insert(self.own.path().into());
+        // The user must not be advised to remove something of their own.
+        if self.is_users.load(Ordering::Relaxed) {
+            return;
         }
-        if self.lock.is_none() && !self.is_users.load(Ordering::Relaxed) {
+        if self.lock.is_none() {
             let _ = self.own.remove();
+        } else if !self.own.is_empty().unwrap_or(true) {
+            KEPT.lock().unwrap_or_else(PoisonError::into_inner).insert(self.own.path().into());
         }
     }
 }

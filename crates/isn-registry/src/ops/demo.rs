@@ -46,9 +46,11 @@ fn write(dir: &Path, photos: &[Photo], progress: &dyn Progress) -> Result<DemoRe
     let work = Workplace::open(dir, "")?.ok_or_else(|| taken(dir, ": another isn is writing to it"))?;
     // Removes what a killed run left.
     let written = work.own.clear().and_then(|()| draw(&work.own.folder("source")?, photos, progress));
-    let placed = written.and_then(|bytes| match files::rename_new(&work.own.join("source"), dir)? {
-        true => Ok(DemoReport { path: dir.to_path_buf(), images: photos.len() as u64, bytes }),
-        false => Err(taken(dir, NOT_EMPTY)),
+    let placed = written.and_then(|bytes| {
+        match files::rename_new_and(&work.own.join("source"), dir, || progress.complete())? {
+            true => Ok(DemoReport { path: dir.to_path_buf(), images: photos.len() as u64, bytes }),
+            false => Err(taken(dir, NOT_EMPTY)),
+        }
     });
     let _ = work.discard();
     placed

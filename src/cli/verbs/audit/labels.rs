@@ -230,6 +230,7 @@ impl Verb for LabelsArgs {
             if !claims.is_empty() {
                 ledger_file::append(ledger, &claims)?;
             }
+            run.complete();
         }
         print(&run.output, &report, self.top);
         Ok(exit::success_if(report.suspects.is_empty(), exit::FINDINGS))

@@ -67,6 +67,7 @@ impl Verb for AddArgs {
             )]);
         }
         add(&self.ledger, &row)?;
+        run.complete();
         print(&run.output, &self.ledger, &row);
         Ok(ExitCode::SUCCESS)
     }

@@ -42,6 +42,7 @@ impl Verb for ImportArgs {
         let date = self.date.as_deref().unwrap_or(&today[..10]);
         let unsaid = Unsaid { source: self.source.as_deref(), date };
         let report = import(&self.ledger, &self.file, self.recipe.as_deref(), unsaid)?;
+        run.complete();
         print(&run.output, &self.ledger, &self.file, &report);
         Ok(ExitCode::SUCCESS)
     }

@@ -184,11 +184,11 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Gives the folder its final name and removes the journal.
-    pub(super) fn finish(self, out: &Path) -> Result<()> {
+    /// Gives the folder its final name, calls `named`, and removes the journal.
+    pub(super) fn finish(self, out: &Path, named: &dyn Fn()) -> Result<()> {
         files::sync_file_system(&self.root)?;
         self.work.own.check()?;
-        if !files::rename_new(&self.root, out)? {
+        if !files::rename_new_and(&self.root, out, named)? {
             let why = " (it was created during the build)";
             return Err(Error::exists(There::Place, out.display(), why));
         }

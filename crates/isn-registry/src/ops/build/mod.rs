@@ -56,6 +56,8 @@ pub struct BuildOptions<'a> {
     /// The index of the version that the build must become. A source that cannot give it is refused as early
     /// as possible.
     pub expected: Option<&'a Index>,
+    /// Called as soon as the output has its name, before waiting for the disk.
+    pub named: &'a dyn Fn(),
 }
 
 /// The outcome of a build, which is the contents of `report.json`.
@@ -147,6 +149,7 @@ pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(Bui
     let plan = Plan::new(recipe, &settled.corrections, &source, &inputs.groups, previous, &dropped)?;
     let (job, out) = (job_digest(inputs, &source), files::place(options.out));
     if let Some(report) = finished(&out, &job)? {
+        (options.named)();
         Journal::tidy(&out)?;
         return Ok((report, false));
     }
@@ -163,7 +166,7 @@ pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(Bui
     }
     let (rows, pack, output) = journal.into_parts()?;
     let report = describe(&output.root, inputs, &settled, &source, &plan, rows, &pack, dropped, job)?;
-    output.finish(&out)?;
+    output.finish(&out, options.named)?;
     Ok((report, true))
 }
 

@@ -40,6 +40,7 @@ pub(super) fn rebuild(pull: &Pull<'_>, source: &Path, staging: &Staging) -> Resu
         jobs: pull.options.jobs,
         indexes: indexes.as_ref(),
         expected: Some(snapshot.index()),
+        named: &|| (),
     };
     build(&options, pull.progress).map_err(|e| doubted(e, snapshot))?;
     let manifest = ObjectRef::of(&files::read_capped(&out.join(MANIFEST_JSON), manifest::MAX_LEN)?);
