@@ -34,9 +34,6 @@ pub(super) fn location(path: &str) -> Option<String> {
     if port.is_some_and(|port| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit())) {
         return Some(format!("http://{path}"));
     }
-    if let Some(url) = SCHEMES.iter().find_map(|scheme| with_scheme(path, scheme)) {
-        return Some(url);
-    }
     match port {
         None if name.parse::<Ipv4Addr>().is_ok() => Some(format!("http://{path}")),
         None if name == "localhost" && !is_alone => Some(format!("http://{path}")),
@@ -46,17 +43,6 @@ pub(super) fn location(path: &str) -> Option<String> {
         }
         _ => meant(path, &["bundled".into()]).map(Into::into),
     }
-}
-
-/// The schemes of the locations of registries.
-const SCHEMES: [&str; 5] = ["https", "http", "s3", "gs", "az"];
-
-/// The URL that is meant by a path such as `https:/x`, `https//x` or `https:x`.
-fn with_scheme(path: &str, scheme: &str) -> Option<String> {
-    let rest = path.strip_prefix(scheme)?;
-    let separators = rest.len() - rest.trim_start_matches([':', '/']).len();
-    let (separator, rest) = rest.split_at(separators);
-    (matches!(separator, ":" | ":/" | "//") && !rest.is_empty()).then(|| format!("{scheme}://{rest}"))
 }
 
 /// Whether this is written like the name of a host: `data.example.org`.
@@ -197,10 +183,6 @@ mod tests {
         assert_eq!(location("127.0.0.1:80/reg").as_deref(), Some("http://127.0.0.1:80/reg"));
         for (path, meant) in [
             ("bundeled", "bundled"),
-            ("https:/x", "https://x"),
-            ("https:x.org/reg", "https://x.org/reg"),
-            ("http//x", "http://x"),
-            ("s3:/bucket/reg", "s3://bucket/reg"),
             ("s3:9000/reg", "http://s3:9000/reg"),
             ("example.com/reg", "https://example.com/reg"),
             ("data.example.org", "https://data.example.org"),

@@ -188,9 +188,15 @@ fn readable(registry: &Path) -> Result<About> {
     let missing = |path: &Path, why| Error::integrity(path.display(), why);
     let bytes = read(&about, MAX_HINT)?.ok_or_else(|| missing(&about, "is missing"))?;
     let root = registry.canonicalize().map_err(Error::io("look at", registry))?;
+    let why = "is a symlink to what is not served: put the files themselves there";
     for path in [&about, &checkpoint].into_iter().filter(|path| path.exists()) {
         let place = files::public_place(&root, path).map_err(Error::io("look at", path))?;
-        place.ok_or_else(|| missing(path, "is a symlink to a file that is not served"))?;
+        place.ok_or_else(|| Error::invalid(path.display(), why))?;
+    }
+    for path in ["log", "objects", "packs", "pins", "releases"].map(|name| root.join(name)) {
+        if path.canonicalize().is_ok_and(|place| place != path) {
+            return Err(Error::invalid(path.display(), why));
+        }
     }
     let found = About::parse(&about.display().to_string(), &bytes)?;
     match read(&checkpoint, MAX_CHECKPOINT)? {

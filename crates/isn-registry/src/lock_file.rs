@@ -73,11 +73,15 @@ impl LockFile {
     /// Reads the lock file at `path`; an absent file is an empty lock file.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be read; [`Error::Integrity`] if it is too long; [`Error::Invalid`]
-    /// if it is a symlink that leads nowhere, or as for [`LockFile::parse`].
+    /// [`Error::Io`] if the file cannot be read; [`Error::LockFile`] if it is too long, or as for
+    /// [`LockFile::parse`]; [`Error::Invalid`] if it is a symlink that leads nowhere.
     pub fn read(path: &Path) -> Result<Self> {
-        let Some(bytes) = files::read_users_own(path, MAX_LEN)? else { return Ok(LockFile::default()) };
-        LockFile::parse(&path.display().to_string(), bytes)
+        let what = path.display().to_string();
+        let read = files::read_users_own(path, MAX_LEN).map_err(|e| match e {
+            Error::Integrity { what, why, .. } => Error::LockFile { what, why, is_behind: false },
+            e => e,
+        })?;
+        read.map_or(Ok(LockFile::default()), |bytes| LockFile::parse(&what, bytes))
     }
 
     /// Parses the bytes of a lock file; errors call it `what`.

@@ -80,7 +80,14 @@ fn next(report: &VerifyReport) -> Option<String> {
     Some(match (report.outcome(), report.kind) {
         (Outcome::Whole, _) => return None,
         _ if report.is_another() => "check the pin, or pull the version that you expect".into(),
-        (Outcome::Unread, _) => "`ls -l` shows the permissions: change them, and verify again".into(),
+        (Outcome::Unread, Verified::Tree | Verified::Build) => {
+            "`ls -l` shows the permissions: change them, and verify again".into()
+        }
+        (Outcome::Unread, Verified::Registry | Verified::Version) => {
+            "check the permissions (`ls -l`), the connection, and that the registry's disk is mounted; then \
+             verify again"
+                .into()
+        }
         (Outcome::Damaged, Verified::Tree) => {
             format!("to restore it, move your own files out of {what}, remove it and pull the version again")
         }

@@ -17,6 +17,7 @@ use isn_format::log::LogKey;
 use isn_format::text::shell_word;
 use isn_registry::ops::verify::{Expectation, ProofReport, Target, verify, verify_proof};
 use isn_registry::registry::is_url;
+use isn_registry::trust::check_scheme;
 
 /// Arguments of `isn verify`.
 #[derive(Debug, Args)]
@@ -79,6 +80,10 @@ fn target(text: &str) -> Result<Target> {
             shell_word(text)
         );
         return Err(Error::invalid(text, why));
+    }
+    if !path.exists() && looks_like_path {
+        // `https:/x`
+        check_scheme(text)?;
     }
     if path.exists() || looks_like_path {
         return Ok(Target::Path(path));

@@ -237,9 +237,9 @@ fn long_files_of_a_user() {
 #[test]
 fn a_long_lock_file() {
     let stranger = Stranger::new();
-    for (name, args) in [("isn.lock", &["sync", "--locked"][..]), ("isn.toml", &["sync"])] {
+    for (name, args, code) in [("isn.lock", &["sync", "--locked"][..], 1), ("isn.toml", &["sync"], 3)] {
         File::create(stranger.sandbox.path(name)).unwrap().set_len(3 << 30).unwrap();
-        stranger.sandbox.with_memory(300, args).fails(3, &format!("{name}: is longer than 4194304 bytes"));
+        stranger.sandbox.with_memory(300, args).fails(code, &format!("{name}: is longer than 4194304 bytes"));
         std::fs::remove_file(stranger.sandbox.path(name)).unwrap();
     }
 }
@@ -378,6 +378,33 @@ fn long_files_of_a_tree() {
         match before {
             Some(bytes) => std::fs::write(&path, bytes).unwrap(),
             None => std::fs::remove_file(&path).unwrap(),
+        }
+    }
+}
+
+/// Objects of a registry or a build that take no room on the disk and days to read.
+#[test]
+fn long_objects_of_a_registry_and_of_a_build() {
+    let sandbox = Sandbox::built();
+    sandbox.publish("out");
+    let limited = |args: &[&str]| {
+        let mut limited = sandbox.program("sh");
+        limited.args(["-c", "ulimit -t 60; exec \"$0\" \"$@\"", ISN]).args(args);
+        ran(limited.output().unwrap())
+    };
+    for folder in ["reg", "out"] {
+        for (name, bytes) in contents(&sandbox.path(&format!("{folder}/objects"))) {
+            let path = sandbox.path(&format!("{folder}/objects/{name}"));
+            if File::options().write(true).open(&path).unwrap().set_len(3 << 40).is_err() {
+                return;
+            }
+            let verified = limited(&["verify", folder]).fails(3, "");
+            assert!(verified.stdout.contains(&name), "{folder}/{name}: {}", verified.stdout);
+            if folder == "out" {
+                let publish = ["publish", "out", "--registry", "new", "--key", "me"];
+                limited(&publish).fails(3, &name).fails(3, "build it again");
+            }
+            std::fs::write(&path, bytes).unwrap();
         }
     }
 }

@@ -211,11 +211,12 @@ fn serve_accepts_nothing_through_a_link() {
         }
         symlink(&target, &link).unwrap();
         let precious = all(&forger.path("outside"));
-        // A checkpoint that it would not serve keeps the server from starting.
-        let starts = !Path::new("log/checkpoint").starts_with(path);
+        // What it would not serve keeps the server from starting.
+        let top = ["log/checkpoint", "objects", "packs", "pins", "releases"];
+        let starts = !top.iter().any(|served| Path::new(served).starts_with(path));
         let path = path.display();
         if !starts {
-            forger.isn(&["serve", "reg", "--listen", "127.0.0.1:0"]).fails(3, "is a symlink to a file");
+            forger.isn(&["serve", "reg", "--listen", "127.0.0.1:0"]).fails(1, "is a symlink to what");
         } else if publish(&forger).code == 0 {
             accepted.push(path.to_string());
         }

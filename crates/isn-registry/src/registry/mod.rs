@@ -50,7 +50,7 @@ pub const BUNDLED: &str = "bundled";
 pub const MAX_HINT: u64 = 4 << 20;
 /// The maximum length of a metadata object, in bytes, whatever a manifest says: an index of some ten million
 /// images.
-const MAX_METADATA: u64 = 2 << 30;
+pub(crate) const MAX_METADATA: u64 = 2 << 30;
 /// The format of `registry.json`.
 pub const FORMAT: &str = "isn-registry/1";
 

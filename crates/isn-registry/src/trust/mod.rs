@@ -18,7 +18,7 @@ mod known;
 mod registry_id;
 
 pub use known::Known;
-pub use registry_id::RegistryId;
+pub use registry_id::{RegistryId, check_scheme};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -38,6 +38,7 @@ impl FromStr for RegistryId {
     type Err = Error;
 
     fn from_str(location: &str) -> Result<Self> {
+        check_scheme(location)?;
         let refuse = |why: &str| Error::invalid(format!("registry '{}'", location.escape_debug()), why);
         if location.is_empty() {
             return Err(refuse("expected a folder or a URL"));
@@ -53,6 +54,30 @@ impl FromStr for RegistryId {
                 .map_err(|_| refuse("is in a folder whose name is not UTF-8"))?,
         };
         Ok(RegistryId(id))
+    }
+}
+
+/// Refuses a location that is nearly a URL, such as `https:/x`, which would be the path of a folder.
+///
+/// # Errors
+/// [`Error::Invalid`] with the URL that is probably meant.
+pub fn check_scheme(location: &str) -> Result<()> {
+    let meant = |scheme: &&str| {
+        let rest = location.strip_prefix(*scheme)?;
+        let name = rest.trim_start_matches([':', '/']);
+        let separator = &rest[..rest.len() - name.len()];
+        // A port may follow: `s3:9000/registry`.
+        let is_slip = matches!(separator, ":/" | "//")
+            || (separator == ":" && !name.starts_with(|first: char| first.is_ascii_digit()));
+        (is_slip && !name.is_empty()).then(|| format!("{scheme}://{name}"))
+    };
+    match ["https", "http", "s3", "gs", "az"].iter().find_map(meant) {
+        None => Ok(()),
+        Some(url) => {
+            let why =
+                format!("is not a URL: did you mean {url}? Write ./{location} for a folder of that name");
+            Err(Error::invalid(format!("registry '{}'", location.escape_debug()), why))
+        }
     }
 }
 
@@ -163,6 +188,22 @@ mod tests {
             ["", "https://", "https:///data", "://x", "https://me:pw@example.org", "https://x/?a", "a\nb"]
         {
             assert!(bad.parse::<RegistryId>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_nearly_a_url_is_no_folder() {
+        for (slip, url) in [
+            ("https:/x", "https://x"),
+            ("https:x.org/reg", "https://x.org/reg"),
+            ("http//x", "http://x"),
+            ("s3:/bucket/reg", "s3://bucket/reg"),
+        ] {
+            let said = slip.parse::<RegistryId>().unwrap_err().to_string();
+            assert!(said.contains(&format!("did you mean {url}?")), "{said}");
+        }
+        for folder in ["https", "s3:9000/reg", "httpd/reg", "./https:/x", "gs", "C:\\reg", "https:"] {
+            assert!(check_scheme(folder).is_ok(), "{folder}");
         }
     }
 

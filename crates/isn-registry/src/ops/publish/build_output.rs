@@ -8,7 +8,7 @@ use crate::files;
 use crate::progress::{Progress, Unit};
 use crate::registry::layout::MANIFEST_JSON;
 use crate::registry::publish::check_file;
-use crate::registry::{Registry, Snapshot, layout};
+use crate::registry::{MAX_HINT, Registry, Snapshot, layout};
 use crate::steps::objects::objects_of;
 use crate::transport::{self, folder::Folder};
 use isn_format::digest::Digest;
@@ -37,7 +37,7 @@ pub(super) struct BuildOutput {
 /// # Errors
 /// [`Error::Invalid`] if it is not; [`Error::Io`] if that cannot be seen.
 pub fn check_build(build: &Path) -> Result<()> {
-    read_manifest(build).map(drop)
+    read_manifest(build).map(drop).map_err(of_build)
 }
 
 fn read_manifest(build: &Path) -> Result<Vec<u8>> {
@@ -95,10 +95,11 @@ impl BuildOutput {
         let store = Registry::over(build.display().to_string(), Box::new(Folder::new(build)));
         let runtime = transport::runtime()?;
         let snapshot = runtime.block_on(store.describe(manifest_ref, Vec::new()))?;
-        let packs = files::read_capped(&build.join(layout::packs(&manifest_ref.blake3)), u64::MAX)?;
+        let list = build.join(layout::packs(&manifest_ref.blake3));
+        let packs = files::read_capped(&list, MAX_HINT)?;
         let mut packs: Vec<Digest> = String::from_utf8_lossy(&packs)
             .lines()
-            .map(|line| line.parse().map_err(|e| Error::invalid(build.display(), e)))
+            .map(|line| line.parse().map_err(|e| Error::integrity(list.display(), e)))
             .collect::<Result<_>>()?;
         packs.sort();
         packs.dedup();

@@ -13,7 +13,7 @@ use crate::files::{self, Kind};
 use crate::progress::{Progress, Unit};
 use crate::registry::layout::MANIFEST_JSON;
 use crate::registry::log::LogView;
-use crate::registry::{Registry, Snapshot, layout, no_registry, publish};
+use crate::registry::{MAX_METADATA, Registry, Snapshot, layout, no_registry, publish};
 use crate::transport::folder::Folder;
 use isn_format::dataset_ref::VersionId;
 use isn_format::digest::Digest;
@@ -201,6 +201,10 @@ fn check_objects(root: &Path, jobs: usize, progress: &dyn Progress, faults: &mut
         let file = name.rsplit('/').next().unwrap_or(name);
         let digest = file.split_once('.').and_then(|(hex, _)| hex.parse::<Digest>().ok());
         let fault = match (digest, kind) {
+            (Some(_), Kind::File(length)) if *length > MAX_METADATA => {
+                let why = format!("has {length} bytes, and no object has more than {MAX_METADATA}");
+                Some(Fault { path, kind: FaultKind::Changed, why })
+            }
             (Some(digest), Kind::File(length)) if *name == format!("{}/{file}", &file[..2]) => {
                 publish::check_file(&root.join(&path), &ObjectRef { blake3: digest, length: *length })
                     .err()

@@ -19,6 +19,7 @@ use std::path::Path;
 use super::{BUNDLED, Registry, is_url};
 use crate::files;
 use crate::transport::{Access, is_bucket};
+use crate::trust::check_scheme;
 use isn_format::error::{Error, Result};
 use isn_format::object::ObjectRef;
 
@@ -97,13 +98,14 @@ pub type Change<'a> = &'a mut dyn FnMut(Option<&[u8]>) -> Result<Option<Vec<u8>>
 /// Opens the store at `location`, a folder or a bucket.
 ///
 /// # Errors
-/// [`Error::Invalid`] if `location` is neither (`bundled` cannot be written to), or the access settings are
-/// not valid.
+/// [`Error::Invalid`] if `location` is neither (`bundled` cannot be written to) or nearly a URL, or the
+/// access settings are not valid.
 pub fn open(location: &str, access: &Access) -> Result<Box<dyn Store>> {
     if location == BUNDLED {
         let why = "is the one inside isn, which is read-only: write ./bundled for a folder of that name";
         return Err(Error::invalid(format!("registry {location}"), why));
     }
+    check_scheme(location)?;
     if is_url(location) {
         let why = "is a web server's: publish to the folder or bucket that it serves";
         return Err(Error::invalid(format!("registry {location}"), why));
