@@ -141,7 +141,7 @@ fn a_source_is_never_the_place_of_an_output() {
 
     for args in [
         &["pull", &pin, "--registry", "reg", "--to", "reg"][..],
-        &["export", &pin, "--registry", "reg", "--as", "parquet", "--to", "reg"],
+        &["export", &pin, "--registry", "reg", "--as", "webdataset", "--to", "reg"],
         &["mirror", "reg", "reg"],
     ] {
         refused(args, "reg is the registry reg");
