@@ -1,7 +1,8 @@
 //! Resizes to a shortest side.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions};
 
 use super::source::check_size;
 use super::{PixelError, Rgb};
@@ -43,20 +44,20 @@ impl Resizer {
     ) -> Result<(), PixelError> {
         let refused = |detail: String| PixelError::Encode { detail };
         out.reset(width, height);
-        let from = ImageRef::new(source.width, source.height, &source.pixels, PixelType::U8x3)
+        // Typed, so that the compiler makes code for this one of the crate's 13 kinds of pixels: a minute less.
+        let from = TypedImageRef::<U8x3>::from_buffer(source.width, source.height, &source.pixels)
             .map_err(|error| refused(error.to_string()))?;
-        let mut to = Image::from_slice_u8(width, height, &mut out.pixels, PixelType::U8x3)
+        let mut to = TypedImage::<U8x3>::from_buffer(width, height, &mut out.pixels)
             .map_err(|error| refused(error.to_string()))?;
         let kernel = match filter {
             Filter::CatmullRom => FilterType::CatmullRom,
             Filter::Bilinear => FilterType::Bilinear,
         };
         let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(kernel));
-        self.0.resize(&from, &mut to, &options).map_err(|error| refused(error.to_string()))
+        self.0.resize_typed(&from, &mut to, &options).map_err(|error| refused(error.to_string()))
     }
 }
 
-/// The picture at exactly `width` × `height` pixels, whatever its shape was: to look at, not to publish.
 /// Returns the picture at exactly `width` × `height` pixels, whatever its aspect ratio: for display, not for
 /// publishing.
 ///
