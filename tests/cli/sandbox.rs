@@ -8,6 +8,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use isn_registry::cache::Cache;
+use isn_registry::client::Client;
+use isn_registry::known_logs::KnownLogs;
+use isn_registry::transport::Access;
+use isn_registry::trust::TrustStore;
+
 /// The program under test.
 pub const ISN: &str = env!("CARGO_BIN_EXE_isn");
 
@@ -44,9 +50,25 @@ impl Ran {
     }
 }
 
+/// Makes a temporary folder: in memory if there is room, since tests write many small files and sync each; or
+/// where `TMPDIR` says.
+pub fn folder() -> tempfile::TempDir {
+    #[cfg(target_os = "linux")]
+    if std::env::var_os("TMPDIR").is_none() && has_room("/dev/shm") {
+        return tempfile::tempdir_in("/dev/shm").unwrap();
+    }
+    tempfile::tempdir().unwrap()
+}
+
+/// Whether a file system has a gigabyte for the tests; in a container, `/dev/shm` often has 64 MB.
+#[cfg(target_os = "linux")]
+fn has_room(path: &str) -> bool {
+    rustix::fs::statvfs(path).is_ok_and(|about| about.f_bavail * about.f_frsize >= 1 << 30)
+}
+
 impl Sandbox {
     pub fn new() -> Self {
-        Sandbox { dir: tempfile::tempdir().unwrap() }
+        Sandbox { dir: folder() }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -74,6 +96,20 @@ impl Sandbox {
 
     pub fn isn(&self, args: &[&str]) -> Ran {
         ran(self.command(args).output().unwrap())
+    }
+
+    /// What the library needs to read from `location` with the cache, trust and logs in the folder `home`.
+    pub fn client(&self, home: &str, location: &str) -> Client {
+        let home = self.path(home);
+        Client {
+            locations: vec![location.into()],
+            named_by: String::new(),
+            trust: TrustStore::open(home.join("trust.toml")).unwrap(),
+            logs: KnownLogs::new(home.join("logs")),
+            cache: Some(Cache::new(home.join("cache"))),
+            access: Access::default(),
+            max_age: None,
+        }
     }
 
     /// Runs `isn` as a user whom permissions bind, as they do not bind root; `None` if that is not possible.

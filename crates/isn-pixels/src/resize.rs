@@ -44,7 +44,7 @@ impl Resizer {
     ) -> Result<(), PixelError> {
         let refused = |detail: String| PixelError::Encode { detail };
         out.reset(width, height);
-        // Typed, so that the compiler makes code for this one of the crate's 13 kinds of pixels: a minute less.
+        // Typed, so that only one of the crate's 13 kinds of pixels is compiled: that takes a minute less.
         let from = TypedImageRef::<U8x3>::from_buffer(source.width, source.height, &source.pixels)
             .map_err(|error| refused(error.to_string()))?;
         let mut to = TypedImage::<U8x3>::from_buffer(width, height, &mut out.pixels)

@@ -3,6 +3,12 @@
 
 use std::fs;
 
+use isn_format::error::{At, Error};
+use isn_format::tree::Selection;
+use isn_registry::dataset::Verify;
+use isn_registry::ops::load::{LoadOptions, load};
+use isn_registry::progress::Silent;
+
 use crate::sandbox::{Ran, Sandbox, contents};
 use crate::server::Server;
 
@@ -104,6 +110,29 @@ fn exports_set_aside_what_is_wrong_in_the_cache_and_ask_again() {
     let set_aside = kept(&sandbox, "quarantine");
     assert!(set_aside.iter().any(|name| name.contains('-')), "pieces: {set_aside:?}");
     assert!(set_aside.iter().any(|name| !name.contains('-')), "tables: {set_aside:?}");
+}
+
+#[test]
+fn a_piece_that_is_removed_while_a_dataset_is_open_is_a_fault_of_the_cache() {
+    let (sandbox, pin) = Sandbox::published_large();
+    let server = Server::new(&sandbox.path("reg"));
+    sandbox.trust_me(&server.url);
+    let client = sandbox.client("home", &server.url);
+    let (reference, selection) = (pin.parse().unwrap(), Selection::default());
+    let options = LoadOptions {
+        reference: &reference,
+        selection: &selection,
+        verify: Verify::Once,
+        jobs: 2,
+        anew: false,
+    };
+    let dataset = load(&client, &options, &Silent).unwrap();
+    // As another thread of an export does, that found it damaged.
+    kept(&sandbox, "pieces").iter().for_each(|name| fs::remove_file(sandbox.path(name)).unwrap());
+    let error = dataset.file(0).unwrap_err();
+    assert!(matches!(error, Error::Integrity { at: At::Cache, .. }), "{error:?}");
+    assert!(dataset.set_aside() > 0);
+    load(&client, &options, &Silent).unwrap().file(0).unwrap();
 }
 
 #[test]

@@ -227,8 +227,9 @@ fn a_check_that_waits_does_not_keep_the_server_from_ending() {
         let _stream = begin_post(&served, body.len(), body.as_bytes());
         std::thread::sleep(Duration::from_millis(500));
         // Ensures that the test ends.
+        let (done, is_done) = std::sync::mpsc::channel::<()>();
         let release = std::thread::spawn(move || {
-            std::thread::sleep(Duration::from_secs(15));
+            let _ = is_done.recv_timeout(Duration::from_secs(15));
             drop(lock);
         });
         let begun = Instant::now();
@@ -240,6 +241,7 @@ fn a_check_that_waits_does_not_keep_the_server_from_ending() {
         let ended = served.end().ok();
         assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
         assert!(ended.stderr.contains("some answers were cut off"), "{}", ended.stderr);
+        drop(done);
         release.join().unwrap();
     }
 }

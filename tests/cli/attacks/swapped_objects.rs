@@ -18,12 +18,10 @@ use isn_format::tree::{Selection, Sums};
 use isn_registry::cache::Cache;
 use isn_registry::client::Client;
 use isn_registry::dataset::Verify;
-use isn_registry::known_logs::KnownLogs;
 use isn_registry::ops::load::{LoadOptions, load};
 use isn_registry::progress::Silent;
 use isn_registry::registry::layout;
 use isn_registry::transport::Access;
-use isn_registry::trust::TrustStore;
 
 use crate::sandbox::{Ran, Sandbox, contents, ran};
 
@@ -136,17 +134,14 @@ impl Swapper {
 
     /// Returns paths, labels and classes like `isn.load` of the Python package.
     fn load(&self, home: &str, location: &str) -> (i32, String) {
-        let home = self.sandbox.path(home);
         let place = if location == NOWHERE {
             location.into()
         } else {
             self.sandbox.path(location).display().to_string()
         };
-        let (locations, access) = (vec![place], Access { offline: location == NOWHERE, ..Access::default() });
-        let trust = TrustStore::open(home.join("trust.toml")).unwrap();
-        let (logs, cache) = (KnownLogs::new(home.join("logs")), Cache::new(home.join("cache")));
-        let named_by = String::new();
-        let client = Client { locations, named_by, trust, logs, cache: Some(cache), access, max_age: None };
+        let client = self.sandbox.client(home, &place);
+        let access = Access { offline: location == NOWHERE, ..Access::default() };
+        let client = Client { access, ..client };
         let (reference, selection) = (self.pin.parse().unwrap(), Selection::default());
         let options = LoadOptions {
             reference: &reference,

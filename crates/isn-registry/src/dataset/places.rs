@@ -220,7 +220,13 @@ impl Places {
             return read(file, buffer);
         }
         let file = match is_piece {
-            true => Piece::open_file(path)?,
+            true => Piece::open_file(path).map_err(|e| match e {
+                // Set aside by another thread, or removed by `isn cache`, since the dataset was opened.
+                Error::NotFound { .. } => {
+                    Error::integrity(in_shard(path), "was removed from the cache").at(At::Cache)
+                }
+                e => e,
+            })?,
             false => files::open(path).map_err(|e| unreadable(path, e))?,
         };
         read(&file, buffer)?;
