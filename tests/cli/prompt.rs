@@ -14,8 +14,9 @@ ours, theirs = pty.openpty()
 child = os.fork()
 if child == 0:
     os.setsid()
-    # The tests may run as a background job, whose signals a shell has ignored.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # The tests may run in the background or under nohup, which ignore signals.
+    for ignored in signal.SIGINT, signal.SIGQUIT, signal.SIGHUP:
+        signal.signal(ignored, signal.SIG_DFL)
     fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
     for stream in 0, 1, 2:
         os.dup2(theirs, stream)

@@ -71,8 +71,6 @@ impl Verb for VerifyArgs {
 
 /// Returns a path if the text is one that exists or looks like one, and otherwise a reference.
 fn target(text: &str) -> Result<Target> {
-    let path = PathBuf::from(text);
-    let looks_like_path = text.contains(['/', '\\']) || text.starts_with('.');
     if is_url(text) {
         let why = format!(
             "is the address of a registry: `isn registry check {}` verifies all of it, and --registry with a \
@@ -81,12 +79,13 @@ fn target(text: &str) -> Result<Target> {
         );
         return Err(Error::invalid(text, why));
     }
-    if !path.exists() && looks_like_path {
-        // `https:/x`
-        check_scheme(text)?;
-    }
-    if path.exists() || looks_like_path {
+    let path = PathBuf::from(text);
+    if path.exists() {
         return Ok(Target::Path(path));
+    }
+    if text.contains(['/', '\\']) || text.starts_with('.') {
+        // Unless it is `https:/x`, it is a path with a mistake.
+        return check_scheme(text).map(|()| Target::Path(path));
     }
     text.parse().map(Target::Reference).map_err(|why| Error::Subject { text: text.into(), why })
 }

@@ -36,6 +36,16 @@ fn flipped(mut bytes: Vec<u8>) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// A registry with one damaged object, which no other fault may hide.
+fn with_a_damaged_shard() -> Forger {
+    let forger = Forger::new();
+    let shard = forger.objects("reg", "zst").remove(0);
+    let mut bytes = forger.bytes(&shard);
+    bytes.push(0);
+    forger.write(&shard, &bytes);
+    forger
+}
+
 #[test]
 fn log_that_the_registry_does_not_own_up_to() {
     let forger = Forger::new();
@@ -159,11 +169,7 @@ fn log_that_shows_less_than_was_seen() {
 /// A `registry.json` that is damaged is one fault of several, of a folder that is a registry by all else.
 #[test]
 fn registry_json_that_is_damaged_hides_no_other_fault() {
-    let forger = Forger::new();
-    let shard = forger.objects("reg", "zst").remove(0);
-    let mut bytes = forger.bytes(&shard);
-    bytes.push(0);
-    forger.write(&shard, &bytes);
+    let forger = with_a_damaged_shard();
     forger.write("reg/registry.json", b"junk");
     for user in ["nobody", "home"] {
         let faults =
@@ -178,11 +184,7 @@ fn registry_json_that_is_damaged_hides_no_other_fault() {
 /// A folder of isn's that cannot be listed hides no fault elsewhere.
 #[test]
 fn top_folder_that_cannot_be_listed_hides_no_other_fault() {
-    let forger = Forger::new();
-    let shard = forger.objects("reg", "zst").remove(0);
-    let mut bytes = forger.bytes(&shard);
-    bytes.push(0);
-    forger.write(&shard, &bytes);
+    let forger = with_a_damaged_shard();
     fs::set_permissions(forger.path("reg/releases"), Permissions::from_mode(0o000)).unwrap();
     let ran = forger.bound(&["verify", "reg", "--json"]);
     fs::set_permissions(forger.path("reg/releases"), Permissions::from_mode(0o755)).unwrap();
