@@ -4,6 +4,7 @@
 
 pub mod append;
 mod audit;
+pub(crate) mod build;
 mod copy;
 pub mod fetch;
 pub mod layout;
