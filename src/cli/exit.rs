@@ -352,9 +352,12 @@ fn integrity(at: At, to: Aim) -> &'static str {
              right, the registry has another version under this name: pull from another copy (--registry), and \
              tell the operator of this one"
         }
-        (At::Build, _) => {
+        (At::Build, Aim::Write) => {
             "nothing was published. The build is damaged or incomplete: remove its folder, and build it \
              again (`isn build`)"
+        }
+        (At::Build, _) => {
+            "the build is damaged or incomplete: remove its folder, and build it again (`isn build`)"
         }
         (At::Registry | At::Unknown, Aim::Serve) => SERVE,
         (At::Cache, _) => {

@@ -83,6 +83,15 @@ pub(super) fn reference(text: &str) -> Option<String> {
     }
 }
 
+/// The version of the number `version` of the dataset that `reference` names: what `diff birds@1.0 1.1`
+/// means.
+pub(super) fn of_same_name(reference: &str, version: &str) -> Option<String> {
+    let number = version.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit());
+    let reference = similar(reference).filter(|_| number)?;
+    let name = reference.split(['@', '#']).next()?;
+    similar(&format!("{name}@{version}"))
+}
+
 /// A reference that is written nearly like `text`.
 pub(super) fn similar(text: &str) -> Option<String> {
     let text = text.to_ascii_lowercase();
@@ -178,6 +187,11 @@ mod tests {
             assert_eq!(similar(text).as_deref(), Some(meant), "{text}");
         }
         assert_eq!(similar("birds@one"), None);
+        for reference in ["birds", "birds@1.0", "birds-1.0", "birds@1.0#b3:00"] {
+            let meant = of_same_name(reference, "v1.1");
+            assert_eq!(meant.as_deref(), Some("birds@1.1").filter(|_| !reference.contains('#')));
+            assert_eq!(of_same_name(reference, "other"), None);
+        }
         assert_eq!(reference("birds@latest").as_deref(), Some("birds alone means its newest version"));
         assert_eq!(hash(&"A1".repeat(32)), Some(format!("b3:{}", "a1".repeat(32))));
         assert_eq!(location("127.0.0.1:80/reg").as_deref(), Some("http://127.0.0.1:80/reg"));

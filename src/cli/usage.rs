@@ -165,10 +165,18 @@ impl<'c> Called<'c> {
         called
     }
 
-    /// The argument before this one.
-    fn before(&self, value: &str) -> Option<&str> {
-        let at = self.arguments.iter().position(|argument| argument == value)?;
-        self.arguments.get(at.checked_sub(1)?).map(String::as_str)
+    /// The versions that are meant by a name and numbers, of which `value` is the last: `pull demobirds 1.0`,
+    /// `diff demobirds 1.0 1.1`.
+    fn versions(&self, value: &str) -> Option<String> {
+        let is_number =
+            |word: &&String| word.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit());
+        let last = self.arguments.iter().rposition(|argument| argument == value)?;
+        let words = &self.arguments[..=last];
+        let count = words.iter().rev().take_while(is_number).count();
+        let (before, numbers) = words.split_at(words.len() - count);
+        let name = before.last().filter(|_| count > 0)?;
+        let meant = numbers.iter().map(|number| near::similar(&format!("{name}@{number}")));
+        Some(meant.collect::<Option<Vec<_>>>()?.join(" "))
     }
 
     /// Whether the command has the option.
@@ -204,13 +212,13 @@ impl<'c> Called<'c> {
             ));
         }
         if is_version(value) {
-            return Some("it takes one version: run it once for each".into());
+            let tip = match self.path.as_str() {
+                "diff" => "it compares two versions: run it once for each pair",
+                _ => "it takes one version: run it once for each",
+            };
+            return Some(tip.into());
         }
-        // `pull demobirds 1.0`
-        if value.trim_start_matches('v').starts_with(|first: char| first.is_ascii_digit())
-            && let Some(name) = self.before(value)
-            && let Some(meant) = near::similar(&format!("{name}@{value}"))
-        {
+        if let Some(meant) = self.versions(value) {
             return Some(format!("did you mean '{meant}'?"));
         }
         let takes_nothing = self.command.get_positionals().next().is_none();
@@ -302,6 +310,9 @@ mod tests {
             ("pull demobirds birds", Some("did you mean '--to birds'?")),
             ("pull demobirds 1.0", Some("did you mean 'demobirds@1.0'?")),
             ("pull Demobirds v1.0", Some("did you mean 'demobirds@1.0'?")),
+            ("diff demobirds 1.0 1.1", Some("did you mean 'demobirds@1.0 demobirds@1.1'?")),
+            ("diff demobirds@1.0 demobirds 1.1", Some("did you mean 'demobirds@1.1'?")),
+            ("diff demobirds@1.0 golden@1.0 golden@1.1", Some("it compares two versions")),
             ("pull demobirds@1.0 golden@1.0", Some("one version")),
             ("verify-source demobirds@1.0 photos", Some("did you mean '--source photos'?")),
             ("info demobirds golden", None),

@@ -39,7 +39,7 @@ use isn_format::error::{Error, Result};
 use isn_format::log::{MAX_CHECKPOINT, SignedCheckpoint};
 use isn_registry::files::{is_absent, read_capped_if_there};
 use isn_registry::known_logs::KnownLogs;
-use isn_registry::registry::{About, MAX_HINT, layout, no_registry};
+use isn_registry::registry::{About, MAX_HINT, has_lost_about, layout, no_registry};
 use isn_registry::transport::folder::unreadable;
 use isn_registry::trust::TrustStore;
 
@@ -124,7 +124,7 @@ impl Server {
     /// files is not valid; [`Error::Io`] if a file cannot be read.
     pub fn bind(options: &ServeOptions, say: Say) -> Result<Self> {
         let about = options.registry.join(layout::REGISTRY_JSON);
-        if is_absent(&about) {
+        if is_absent(&about) && !has_lost_about(&options.registry) {
             return Err(no_registry(&options.registry));
         }
         let log_key = readable(&options.registry)?.log_key;
@@ -200,7 +200,14 @@ fn readable(registry: &Path) -> Result<About> {
     }
     let found = About::parse(&about.display().to_string(), &bytes)?;
     match read(&checkpoint, MAX_CHECKPOINT)? {
-        Some(bytes) => drop(SignedCheckpoint::parse(&checkpoint.display().to_string(), bytes)?),
+        Some(bytes) => {
+            let parsed = SignedCheckpoint::parse(&checkpoint.display().to_string(), bytes);
+            // Nobody else shows it: it is damaged.
+            parsed.map_err(|e| match e {
+                Error::Trust { what, why } => Error::integrity(what, why),
+                e => e,
+            })?;
+        }
         None if found.log_key.is_some() => {
             return Err(missing(&checkpoint, "is missing, and registry.json names a log"));
         }

@@ -3,6 +3,8 @@
 use std::fs;
 use std::io::Read;
 
+use isn_registry::files::Workplace;
+
 use crate::sandbox::{Sandbox, contents};
 
 /// The names and contents of the entries of a tar file.
@@ -199,4 +201,36 @@ fn a_version_without_images_is_read_from_the_tree_that_was_built_of_it() {
     assert!(!sandbox.path("bad").exists());
     fs::write(&path, &bytes).unwrap();
     export("bare", "good", &[]).ok();
+}
+
+/// A run that is killed once its output has its name leaves its staging folder, which the next one removes.
+#[test]
+fn a_killed_export_is_tidied_up_by_the_next_one() {
+    let (sandbox, _) = Sandbox::published();
+    for (args, to, code) in [
+        (&["export", "grads@1.0", "--registry", "reg", "--as", "webdataset", "--to", "x"][..], "x", 1),
+        (&["export", "grads@1.0", "--registry", "reg", "--as", "mds"], "grads-1.0-mds", 1),
+        (&["export", "grads@1.0", "--registry", "reg", "--as", "imagefolder", "--to", "y"], "y", 0),
+        (&["build", "grads-1.0.toml", "--source", "raw", "--out", "again"], "again", 0),
+        (&["demo", "source", "drawn"], "drawn", 1),
+    ] {
+        sandbox.isn(args).ok();
+        let whole = contents(&sandbox.path(to));
+        drop(Workplace::open(&sandbox.path(to), "").unwrap().unwrap());
+        assert_eq!(sandbox.leftovers().len(), 2, "{to}");
+        sandbox.isn(args).fails(code, "");
+        // A pull has staging folders of other names.
+        if code == 1 || to == "again" {
+            assert_eq!(sandbox.leftovers(), [""; 0], "{to}");
+        }
+        assert_eq!(contents(&sandbox.path(to)), whole, "{to}");
+        let _ = Workplace::discard_abandoned(&sandbox.path(to), "");
+    }
+    // That of a live run stays.
+    let live = Workplace::open(&sandbox.path("x"), "").unwrap().unwrap();
+    sandbox
+        .isn(&["export", "grads@1.0", "--registry", "reg", "--as", "webdataset", "--to", "x"])
+        .fails(1, "");
+    assert_eq!(sandbox.leftovers().len(), 2);
+    live.discard().unwrap();
 }

@@ -21,7 +21,7 @@ pub const B3SUMS: &str = "B3SUMS";
 /// The lines of `B3SUMS` that a partial tree has.
 pub const B3SUMS_SELECTED: &str = "B3SUMS.selected";
 /// The maximum length of a list that is read, in bytes: enough for ten million images.
-const MAX_SUMS: u64 = 3 << 30;
+pub const MAX_SUMS: u64 = 3 << 30;
 /// The maximum length of a line: a hash, two spaces, a path, a line feed.
 const MAX_LINE: u64 = 64 + 2 + MAX_PATH_LEN as u64 + 1;
 /// The maximum length of an `ISN.json` that is read, in bytes: a selection names each of its images.

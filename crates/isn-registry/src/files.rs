@@ -26,7 +26,7 @@ pub use own::OwnFolder;
 pub(crate) use place::{check_apart, check_movable, check_not_around_us, exchange_at_once, is_free, overlap};
 pub use place::{exchange, place};
 pub(crate) use place::{move_new, rename_new, rename_new_and, write_new};
-pub(crate) use users::{behind_links, overwrite_locked, overwrite_private, read_users_own};
+pub(crate) use users::{behind_links, no_file, overwrite_locked, overwrite_private, read_users_own};
 pub use users::{check_output, overwrite, write_output};
 pub use workplace::{Workplace, take_kept};
 

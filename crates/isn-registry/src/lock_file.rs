@@ -73,10 +73,13 @@ impl LockFile {
     /// Reads the lock file at `path`; an absent file is an empty lock file.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be read; [`Error::LockFile`] if it is too long, or as for
-    /// [`LockFile::parse`]; [`Error::Invalid`] if it is a symlink that leads nowhere.
+    /// [`Error::Io`] if the file cannot be read; [`Error::LockFile`] if it is too long or not a regular file,
+    /// or as for [`LockFile::parse`]; [`Error::Invalid`] if it is a symlink that leads nowhere.
     pub fn read(path: &Path) -> Result<Self> {
         let what = path.display().to_string();
+        if let Some(why) = files::no_file(path) {
+            return Err(Error::LockFile { what, why: why.into(), is_behind: false });
+        }
         let read = files::read_users_own(path, MAX_LEN).map_err(|e| match e {
             Error::Integrity { what, why, .. } => Error::LockFile { what, why, is_behind: false },
             e => e,

@@ -5,8 +5,8 @@ use std::path::Path;
 use crate::files;
 use isn_format::class::{Class, MAX_CLASSES};
 use isn_format::digest::Digest;
-use isn_format::error::Result;
-use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, CLASSES, Sums};
+use isn_format::error::{Error, Result};
+use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, CLASSES, MAX_SUMS, Sums};
 
 /// Returns the name of the list of the tree in `root`: `B3SUMS.selected` if anything has that name, else
 /// `B3SUMS`.
@@ -28,7 +28,14 @@ pub(crate) fn read_sums(root: &Path, list: &str) -> Result<Sums> {
 /// Fails if the file cannot be read or is too long. The inner result fails if the list is not well-formed.
 pub(crate) fn read_sums_hashed(root: &Path, list: &str) -> Result<(Result<Sums>, Digest)> {
     let path = root.join(list);
-    Sums::read(list, &path, files::open(&path)?)
+    let file = files::open(&path)?;
+    // Before it is read: a sparse file may have any length.
+    let length = file.metadata().map_err(Error::io("look at", &path))?.len();
+    if length > MAX_SUMS {
+        let why = format!("has {length} bytes, and no list of a tree has more than {MAX_SUMS}");
+        return Err(Error::integrity(path.display(), why));
+    }
+    Sums::read(list, &path, file)
 }
 
 /// Reads the `classes.csv` of the tree in `root`.

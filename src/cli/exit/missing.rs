@@ -23,6 +23,11 @@ pub(super) fn help(kind: Missing, what: &str, place: &str, to: Aim) -> Option<St
             "it is a build: `isn publish {} --registry DIR --key NAME` puts it into a registry",
             shell_word(place)
         ),
+        Missing::RegistryJson => format!(
+            "restore registry.json from a backup or a mirror of this registry: every copy has the same one. \
+             `isn verify {}` checks the other files",
+            shell_word(place)
+        ),
         Missing::Location => {
             let next = format!("correct {place}, or name another registry (--registry)");
             match (near::location(what), place) {

@@ -39,7 +39,7 @@ fn unreached(kind: NetworkKind) -> Error {
 
 fn missing(kind: Missing, what: &str) -> Error {
     let place = match kind {
-        Missing::Registry => "birds-registry",
+        Missing::Registry | Missing::RegistryJson => "birds-registry",
         Missing::Lock => ".",
         Missing::Key => "home/keys",
         Missing::File => "",
@@ -198,6 +198,9 @@ fn examples() -> Vec<Error> {
         },
         Error::NotFound { kind: Missing::RegistryInBuild, .. } => {
             missing(Missing::RegistryInBuild, "registry.json")
+        },
+        Error::NotFound { kind: Missing::RegistryJson, .. } => {
+            missing(Missing::RegistryJson, "registry.json")
         },
         Error::NotFound { kind: Missing::Location, .. } =>
             missing(Missing::Location, "bundeled");

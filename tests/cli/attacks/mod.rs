@@ -16,8 +16,10 @@ mod history;
 mod kept_work;
 mod ledgers;
 mod lock_paths;
+mod lost_files;
 mod mirroring;
 mod mirrors;
+mod named_faults;
 mod no_locks;
 #[cfg(target_os = "linux")]
 mod not_utf8;

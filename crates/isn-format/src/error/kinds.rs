@@ -100,6 +100,8 @@ pub enum Missing {
     RegistryInTree,
     /// A registry, in a folder that is the output of a build.
     RegistryInBuild,
+    /// `registry.json`, in a folder that is a registry by its other files.
+    RegistryJson,
     /// The folder that was named as a registry. The place is the setting that names it; empty for an
     /// argument.
     Location,

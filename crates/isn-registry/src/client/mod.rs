@@ -159,7 +159,8 @@ impl Client {
         // For a location that is not in the trust store, the log that it showed before counts more than the
         // one that it shows now. If nothing of a registry is left there, as with a disk that is not mounted,
         // neither counts.
-        let is_gone = !self.access.offline && matches!(unlike, Some(Error::NotFound { .. }));
+        let is_gone = !self.access.offline
+            && matches!(&unlike, Some(Error::NotFound { kind, .. }) if *kind != Missing::RegistryJson);
         let at = if is_gone { self.trust.get(id) } else { self.believed_at(id) };
         let claimed_to_be = || self.known().believed_of(claimed.as_ref()?);
         let trusted = at.or_else(claimed_to_be).unwrap_or(&none);

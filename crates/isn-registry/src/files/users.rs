@@ -91,13 +91,26 @@ fn overwrite_and_sweep(path: &Path, bytes: &[u8], mode: u32, lock: &Lock) -> Res
 /// Reads one of the user's own files, of at most `cap` bytes; returns `None` if there is none.
 ///
 /// # Errors
-/// [`Error::Invalid`] if it is a symlink that leads nowhere, since its settings would be silently ignored;
-/// [`Error::Integrity`] if it is longer; [`Error::Io`] if it cannot be read.
+/// [`Error::Invalid`] if it is not a regular file, or a symlink that leads nowhere, since its settings would
+/// be silently ignored; [`Error::Integrity`] if it is longer; [`Error::Io`] if it cannot be read.
 pub(crate) fn read_users_own(path: &Path, cap: u64) -> Result<Option<Vec<u8>>> {
+    if let Some(why) = no_file(path) {
+        return Err(Error::invalid(path.display(), why));
+    }
     match super::read_capped_if_there(path, cap)? {
         None => behind_links(path).map(|_| None),
         read => Ok(read),
     }
+}
+
+/// Returns what is wrong with something that has the name of one of the user's own files, and is not a file.
+/// What is absent or cannot be looked at is not wrong.
+pub(crate) fn no_file(path: &Path) -> Option<&'static str> {
+    let about = fs::metadata(path).ok().filter(|about| !about.is_file())?;
+    Some(match about.is_dir() {
+        true => "is a folder, and must be a file: move it away",
+        false => "is not a file, and must be one: move it away",
+    })
 }
 
 /// Returns the path itself, or that of its target if it is a symlink.

@@ -40,6 +40,8 @@ fn write(dir: &Path, photos: &[Photo], progress: &dyn Progress) -> Result<DemoRe
             (false, true) => ", and it is not a folder: name another",
             (false, false) => ", and it is a link that leads nowhere: name another",
         };
+        // It may be whole, and a run was killed before it had tidied up.
+        let _ = Workplace::discard_abandoned(dir, "");
         return Err(taken(dir, why));
     }
     files::create_dir_all(files::parent(dir))?;

@@ -175,6 +175,8 @@ fn check_free(to: &Path) -> Result<()> {
         return Ok(());
     }
     files::check_not_around_us(to)?;
+    // It may be whole, and its export was killed before it had tidied up.
+    let _ = Workplace::discard_abandoned(to, "");
     Err(taken(to))
 }
 

@@ -156,8 +156,8 @@ pub fn check_lockable(
     allow_outside: bool,
 ) -> Result<()> {
     let lock_path = project.join(LOCK_FILE);
-    files::check_output(&lock_path)?;
     let mut lock = LockFile::read(&lock_path)?;
+    files::check_output(&lock_path)?;
     let Some(to) = to else { return Ok(()) };
     let what = "--to";
     if let Some(mistake) = misplaced(project, to, reference, allow_outside)? {

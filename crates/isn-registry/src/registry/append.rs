@@ -9,13 +9,13 @@
 //! same size.
 
 use super::log::{LogView, WitnessPolicy, left_out};
-use super::publish::{RegistryWriter, check_no_log, read_about};
+use super::publish::{RegistryWriter, check_no_log, no_registry_in, read_about};
 use super::store::Store;
-use super::{Registry, layout};
+use super::{Registry, has_lost_about, layout};
 use crate::known_logs::{KnownLog, KnownLogs};
 use crate::transport;
 use crate::trust::{Known, RegistryId};
-use isn_format::error::{Error, KeyFault, Missing, Result, chain};
+use isn_format::error::{Error, KeyFault, Result, chain};
 use isn_format::log::{
     LogKey, LogSigner, MAX_CLAIM, Replica, SignedCheckpoint, SignedClaim, TILE_WIDTH, bundle, leaf_hash,
 };
@@ -55,9 +55,8 @@ impl<'a> OwnLog<'a> {
     /// [`Error::NotFound`] if there is no registry; [`Error::OtherLog`] if it has another log; also as
     /// [`log_to_write`].
     pub fn open(writer: &'a RegistryWriter, known: Known<'a>) -> Result<Self> {
-        let anchor = log_to_write(writer.store(), known)?.ok_or_else(|| {
-            Error::not_found(Missing::Registry, layout::REGISTRY_JSON, writer.store().name())
-        })?;
+        let anchor = log_to_write(writer.store(), known)?;
+        let anchor = anchor.ok_or_else(|| no_registry_in(writer.store()))?;
         OwnLog::known_by(&anchor, writer, known.logs)
     }
 
@@ -441,9 +440,14 @@ pub(crate) fn place_of(store: &dyn Store) -> Option<RegistryId> {
 /// before anything is signed or written.
 ///
 /// # Errors
-/// [`Error::OtherLog`] if this location must have another log; also fails if `registry.json` cannot be read.
+/// [`Error::OtherLog`] if this location must have another log; [`Error::NotFound`] if it is a registry that
+/// has lost its `registry.json`; also fails if that cannot be read.
 pub fn check_place(store: &dyn Store, known: Known<'_>) -> Result<Option<LogKey>> {
-    let claimed = read_about(store)?.and_then(|about| about.log_key);
+    let about = read_about(store)?;
+    if about.is_none() && store.folder().is_some_and(has_lost_about) {
+        return Err(no_registry_in(store));
+    }
+    let claimed = about.and_then(|about| about.log_key);
     match place_of(store) {
         Some(place) => known.log_to_write(&place, claimed.as_ref()),
         None => Ok(claimed),

@@ -35,6 +35,17 @@ const RECIPE_FILES: [&str; 3] = ["recipe.toml", "README.md", "DATASHEET.md"];
 /// look at it.
 pub(crate) const MIRRORING: &str = ".isn-mirror";
 
+/// The prefix of names that readers never see.
+const HIDDEN: &str = ".isn-";
+
+/// Whether a path is one of those that isn keeps beside the registry's own, which readers never see.
+pub(crate) fn is_hidden(path: &str) -> bool {
+    path.split('/').any(|name| name.starts_with(HIDDEN))
+}
+
+/// The folders in which everything is a registry's, beside `objects`.
+pub(crate) const FOLDERS: [&str; 4] = ["log", "packs", "pins", "releases"];
+
 /// A tile of the log's tree, of 1 to 256 hashes (C2SP tlog-tiles).
 pub fn log_tile(level: u8, index: u64, width: u64) -> String {
     format!("log/tile/{level}/{}", tile_path(index, width))

@@ -4,6 +4,7 @@
 
 pub mod append;
 mod audit;
+pub(crate) mod build;
 mod copy;
 pub mod fetch;
 pub mod layout;
@@ -71,12 +72,11 @@ impl About {
     /// Parses a `registry.json`; errors call it `what`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if it is not JSON of this format.
+    /// [`Error::Integrity`] if it is not the JSON of a registry; [`Error::Invalid`] for another format, which
+    /// a newer isn may know.
     pub fn parse(what: &str, bytes: &[u8]) -> Result<Self> {
-        let is_page = bytes.trim_ascii_start().starts_with(b"<");
-        let about: About = serde_json::from_slice(bytes).map_err(|e| match is_page {
-            true => Error::invalid(what, "is a web page, not JSON: this address is not that of a registry"),
-            false => Error::invalid(what, e),
+        let about: About = serde_json::from_slice(bytes).map_err(|e| {
+            Error::integrity(what, format!("is not the JSON of a registry: {e}")).at(At::Registry)
         })?;
         if about.format != FORMAT {
             let why = format!("has format '{}', this isn reads {FORMAT}: a newer isn may", about.format);
@@ -124,10 +124,19 @@ pub fn no_registry(root: &Path) -> Error {
         Missing::RegistryInTree
     } else if root.join(layout::MANIFEST_JSON).is_file() {
         Missing::RegistryInBuild
+    } else if has_lost_about(root) {
+        Missing::RegistryJson
     } else {
         Missing::Registry
     };
     Error::not_found(kind, layout::REGISTRY_JSON, root.display())
+}
+
+/// Whether a folder without `registry.json` is a registry by its other files: a log, or a list of names. What
+/// is not yet a whole mirror is none.
+pub fn has_lost_about(root: &Path) -> bool {
+    let has = |path| !files::is_absent(&root.join(path));
+    (has(layout::CHECKPOINT) || has(layout::NAMES)) && !has(layout::REGISTRY_JSON) && !has(layout::MIRRORING)
 }
 
 #[cfg(feature = "cloud")]
@@ -172,9 +181,20 @@ impl Registry {
             if files::is_absent(&root.join(layout::REGISTRY_JSON)) {
                 return Err(no_registry(&root));
             }
-            Box::new(Folder::new(&root))
+            return Self::of_folder(&root, access);
         };
         let is_offline = access.offline;
+        Ok(Registry { id: Some(id.clone()), is_offline, ..Self::over(id.to_string(), transport) })
+    }
+
+    /// Opens a folder as a registry, even without its `registry.json`: what is left can be checked.
+    ///
+    /// # Errors
+    /// Fails if the path has no absolute form.
+    pub(crate) fn of_folder(root: &Path, access: &Access) -> Result<Self> {
+        let id: RegistryId = root.to_string_lossy().parse()?;
+        let is_offline = access.offline;
+        let transport = Box::new(Folder::new(root));
         Ok(Registry { id: Some(id.clone()), is_offline, ..Self::over(id.to_string(), transport) })
     }
 
@@ -214,8 +234,8 @@ impl Registry {
     /// Reads `registry.json`, which is unsigned.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if there is none; [`Error::Invalid`] if it is not of this format; also fails if it
-    /// cannot be read.
+    /// [`Error::NotFound`] if there is none; [`Error::Integrity`] if it is damaged; [`Error::Invalid`] if it
+    /// is of another format, or a web page instead; also fails if it cannot be read.
     pub async fn about(&self) -> Result<About> {
         self.about_file().await.map(|(about, _)| about)
     }
@@ -226,9 +246,16 @@ impl Registry {
     /// As [`Registry::about`].
     pub async fn about_file(&self) -> Result<(About, Vec<u8>)> {
         let bytes = self.read(layout::REGISTRY_JSON, MAX_HINT).await?;
-        let bytes =
-            bytes.ok_or_else(|| Error::not_found(Missing::Registry, layout::REGISTRY_JSON, &self.name))?;
-        Ok((About::parse(&self.place(layout::REGISTRY_JSON), &bytes)?, bytes))
+        let bytes = bytes.ok_or_else(|| match folder_of(&self.name).filter(|_| self.id.is_some()) {
+            Some(root) => no_registry(root),
+            None => Error::not_found(Missing::Registry, layout::REGISTRY_JSON, &self.name),
+        })?;
+        let place = self.place(layout::REGISTRY_JSON);
+        if bytes.trim_ascii_start().starts_with(b"<") {
+            let why = "is a web page, not JSON: this address is not that of a registry";
+            return Err(Error::invalid(place, why));
+        }
+        Ok((About::parse(&place, &bytes)?, bytes))
     }
 
     /// The names of all datasets, sorted: a hint.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::append::log_to_write;
 use super::store::Store;
-use super::{About, FORMAT, MAX_HINT, layout};
+use super::{About, FORMAT, MAX_HINT, has_lost_about, layout, no_registry};
 use crate::files;
 use crate::transport;
 use crate::trust::Known;
@@ -81,7 +81,7 @@ impl RegistryWriter {
     pub fn open_existing(store: Box<dyn Store>, known: Known<'_>) -> Result<Self> {
         match log_to_write(store.as_ref(), known)? {
             Some(_) => RegistryWriter::open(store),
-            None => Err(Error::not_found(Missing::Registry, layout::REGISTRY_JSON, store.name())),
+            None => Err(no_registry_in(store.as_ref())),
         }
     }
 
@@ -258,10 +258,14 @@ fn with_line(
 /// Checks that [`RegistryWriter::init`] could make a registry here.
 ///
 /// # Errors
-/// [`Error::Exists`] if something is there already; also fails if the location cannot be listed.
+/// [`Error::Exists`] if something is there already; [`Error::NotFound`] if it is a registry that has lost its
+/// `registry.json`; also fails if the location cannot be listed.
 pub(crate) fn check_free(store: &dyn Store) -> Result<()> {
     if store.is_free()? {
         return Ok(());
+    }
+    if store.folder().is_some_and(has_lost_about) {
+        return Err(no_registry_in(store));
     }
     let kind = if transport::is_bucket(store.name()) { "bucket" } else { "folder" };
     Err(Error::exists(
@@ -269,6 +273,14 @@ pub(crate) fn check_free(store: &dyn Store) -> Result<()> {
         format!("{kind} {}", store.name()),
         format!(" and is neither empty nor a registry (it has no {})", layout::REGISTRY_JSON),
     ))
+}
+
+/// Returns the error that there is no registry to write to.
+pub(super) fn no_registry_in(store: &dyn Store) -> Error {
+    match store.folder() {
+        Some(root) => no_registry(root),
+        None => Error::not_found(Missing::Registry, layout::REGISTRY_JSON, store.name()),
+    }
 }
 
 /// Checks that a location whose `registry.json` names no log has none: a second log would not be the same
@@ -291,7 +303,7 @@ pub(crate) fn check_no_log(store: &dyn Store) -> Result<()> {
 /// Reads `registry.json`; returns `None` if there is none.
 ///
 /// # Errors
-/// [`Error::Invalid`] if it is not of this format; also fails if it cannot be read.
+/// As [`About::parse`]; also fails if it cannot be read.
 pub(crate) fn read_about(store: &dyn Store) -> Result<Option<About>> {
     let there = store.read(layout::REGISTRY_JSON)?;
     there.map(|bytes| About::parse(&store.locate(layout::REGISTRY_JSON), &bytes)).transpose()

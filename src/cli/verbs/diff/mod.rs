@@ -11,11 +11,12 @@ use serde_json::json;
 use crate::cli::args::RegistryArg;
 use crate::cli::console::Page;
 use crate::cli::exit::{self, ExitCode};
+use crate::cli::near;
 use crate::cli::output::Output;
 use crate::cli::render::path_json;
 use crate::cli::run::{Run, Verb};
 use change::{described, line};
-use isn_format::error::{Result, count};
+use isn_format::error::{Error, Result, count};
 use isn_registry::files;
 use isn_registry::ops::diff::{Change, DiffReport, Kind, diff};
 
@@ -50,12 +51,29 @@ impl Verb for DiffArgs {
         self.html.as_deref().map_or(Ok(()), files::check_output)?;
         let pictures = self.html.as_ref().map_or(0, |_| self.pictures);
         let client = run.client(&self.registry)?;
-        let report = diff(&client, &self.old, &self.new, pictures, run.jobs, &run.progress)?;
+        let report = diff(&client, &self.old, &self.new, pictures, run.jobs, &run.progress);
+        let report = report.map_err(|e| self.with_name(e))?;
         if let Some(file) = &self.html {
             files::write_output(file, page::page(&report).as_bytes())?;
         }
         print(&run.output, &report, self.html.as_deref());
         Ok(exit::success_if(!self.exit_code || report.is_same(), exit::FINDINGS))
+    }
+}
+
+impl DiffArgs {
+    /// Turns the error about a number without a name into one that says which version may be meant.
+    fn with_name(&self, error: Error) -> Error {
+        let other = |text: &str| if text == self.new { &self.old } else { &self.new };
+        match error {
+            Error::Subject { text, why } => match near::of_same_name(other(&text), &text) {
+                Some(meant) => {
+                    Error::invalid(text, format!("is not a version without a name: did you mean {meant}?"))
+                }
+                None => Error::Subject { text, why },
+            },
+            error => error,
+        }
     }
 }
 

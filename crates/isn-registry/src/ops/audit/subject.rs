@@ -12,20 +12,16 @@ use crate::client::Client;
 use crate::files;
 use crate::ops::verify::store::StoreKind;
 use crate::progress::Progress;
-use crate::registry::layout::MANIFEST_JSON;
-use crate::registry::{Registry, Snapshot};
+use crate::registry::{Registry, Snapshot, build};
 use crate::source::{image_stem, is_litter};
 use crate::steps::images::{self, Wanted};
 use crate::steps::unsigned;
 use crate::transport;
-use crate::transport::folder::Folder;
 use crate::tree_file::{list_of, read_classes, read_sums};
 use isn_format::class::ClassId;
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::{Error, Missing, Result, count};
 use isn_format::ilsvrc2012;
-use isn_format::manifest;
-use isn_format::object::ObjectRef;
 use isn_format::shard::MAX_IMAGE_LEN;
 use isn_format::split::Split;
 use isn_format::tree::{B3SUMS, CLASSES};
@@ -209,9 +205,8 @@ impl Subject {
 
     pub(in crate::ops) fn build(root: &Path) -> Result<Subject> {
         let runtime = transport::runtime()?;
-        let registry = Registry::over(root.display().to_string(), Box::new(Folder::new(root)));
-        let manifest = files::read_capped(&root.join(MANIFEST_JSON), manifest::MAX_LEN)?;
-        let snapshot = runtime.block_on(registry.describe(ObjectRef::of(&manifest), Vec::new()))?;
+        let (registry, manifest) = build::open(root)?;
+        let snapshot = runtime.block_on(registry.describe(manifest, Vec::new()))?;
         Subject::stored(root.display().to_string(), runtime, registry, snapshot)
     }
 

@@ -8,15 +8,13 @@ use super::{Compared, Placement};
 use crate::client::Client;
 use crate::files;
 use crate::registry::layout::MANIFEST_JSON;
-use crate::registry::{Registry, Snapshot};
-use crate::transport::folder::Folder;
+use crate::registry::{Registry, Snapshot, build};
 use crate::tree_file::{list_of, read_classes, read_sums, read_sums_hashed};
 use isn_format::class::{Class, ClassId};
 use isn_format::digest::Digest;
 use isn_format::error::{At, Error, Result};
 use isn_format::ledger::Ledger;
-use isn_format::manifest;
-use isn_format::object::{ObjectKind, ObjectRef};
+use isn_format::object::ObjectKind;
 use isn_format::pixel_spec::ExifOrientation;
 use isn_format::shard::MAX_IMAGE_LEN;
 use isn_format::split::Split;
@@ -77,8 +75,7 @@ impl Side {
             return Self::tree(path);
         }
         if path.join(MANIFEST_JSON).is_file() {
-            let registry = Registry::over(path.display().to_string(), Box::new(Folder::new(path)));
-            let manifest = ObjectRef::of(&files::read_capped(&path.join(MANIFEST_JSON), manifest::MAX_LEN)?);
+            let (registry, manifest) = build::open(path)?;
             let snapshot = runtime.block_on(registry.describe(manifest, Vec::new()))?;
             return Ok(Self::version(registry, snapshot));
         }

@@ -6,16 +6,18 @@ use std::path::{Path, PathBuf};
 use super::scratch::Scratch;
 use crate::files;
 use crate::progress::{Progress, Unit};
-use crate::registry::layout::MANIFEST_JSON;
+use crate::registry::layout::{MANIFEST_JSON, REGISTRY_JSON};
 use crate::registry::publish::check_file;
-use crate::registry::{MAX_HINT, Registry, Snapshot, layout};
+use crate::registry::{MAX_HINT, Registry, Snapshot, build, has_lost_about, layout};
 use crate::steps::objects::objects_of;
-use crate::transport::{self, folder::Folder};
+use crate::transport;
 use isn_format::digest::Digest;
 use isn_format::error::{At, Error, Missing, NetworkKind, Result};
-use isn_format::manifest::{self, Manifest};
+use isn_format::manifest::Manifest;
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::Pack;
+use isn_format::text::shell_word;
+use isn_format::tree::B3SUMS;
 
 /// A build output: its version, and all objects with their files.
 pub(super) struct BuildOutput {
@@ -37,17 +39,38 @@ pub(super) struct BuildOutput {
 /// # Errors
 /// [`Error::Invalid`] if it is not; [`Error::Io`] if that cannot be seen.
 pub fn check_build(build: &Path) -> Result<()> {
-    read_manifest(build).map(drop).map_err(of_build)
+    open(build).map(drop).map_err(of_build)
 }
 
-fn read_manifest(build: &Path) -> Result<Vec<u8>> {
-    files::read_capped_if_there(&build.join(MANIFEST_JSON), manifest::MAX_LEN)?.ok_or_else(|| {
-        let why = match build.exists() {
-            true => format!("is not a build output: it has no {MANIFEST_JSON}; `isn build` makes one"),
-            false => "does not exist".into(),
-        };
-        Error::invalid(build.display(), why)
-    })
+fn open(build: &Path) -> Result<(Registry, ObjectRef)> {
+    if files::is_absent(&build.join(MANIFEST_JSON)) {
+        return Err(Error::invalid(build.display(), no_build(build)));
+    }
+    build::open(build)
+}
+
+/// Returns what a folder without `manifest.json` is instead of a build, and what to do with it.
+fn no_build(root: &Path) -> String {
+    let name = shell_word(root.display());
+    if files::is_absent(root) {
+        "does not exist".into()
+    } else if root.is_file() {
+        "is a file, not a build output: `isn build` makes one, a folder".into()
+    } else if root.join(B3SUMS).is_file() {
+        format!(
+            "is a tree, not a build output: `isn verify {name}` checks it. `isn build` makes one, from a \
+             recipe and the source images"
+        )
+    } else if has_lost_about(root) {
+        format!("is a registry that has lost its {REGISTRY_JSON}: `isn verify {name}` checks its other files")
+    } else if !files::is_absent(&root.join(REGISTRY_JSON)) {
+        format!(
+            "is a registry, not a build output: `isn list --registry {name}` shows its versions, and `isn \
+             mirror {name} NEW-DIR` copies it"
+        )
+    } else {
+        format!("is not a build output: it has no {MANIFEST_JSON}; `isn build` makes one")
+    }
 }
 
 /// Turns the error of a file that is missing or cannot be read in a registry into that of one in a build,
@@ -90,9 +113,7 @@ impl BuildOutput {
     }
 
     fn read_checked(build: &Path, progress: &dyn Progress) -> Result<Self> {
-        let bytes = read_manifest(build)?;
-        let manifest_ref = ObjectRef::of(&bytes);
-        let store = Registry::over(build.display().to_string(), Box::new(Folder::new(build)));
+        let (store, manifest_ref) = open(build)?;
         let runtime = transport::runtime()?;
         let snapshot = runtime.block_on(store.describe(manifest_ref, Vec::new()))?;
         let list = build.join(layout::packs(&manifest_ref.blake3));

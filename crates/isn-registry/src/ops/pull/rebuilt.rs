@@ -5,16 +5,11 @@ use std::path::Path;
 
 use super::Pull;
 use super::staging::Staging;
-use crate::files;
 use crate::ops::build::{BuildOptions, Inputs, build};
-use crate::registry::layout::MANIFEST_JSON;
-use crate::registry::{Registry, Snapshot};
+use crate::registry::{self, Registry, Snapshot};
 use crate::steps::unsigned;
-use crate::transport::folder::Folder;
 use isn_format::error::{Blame, Difference, Error, Result, count};
 use isn_format::index::{Index, Row};
-use isn_format::manifest;
-use isn_format::object::ObjectRef;
 use isn_format::tree::{B3SUMS, CLASSES};
 
 /// The folder of the build, beside the tree that is written. A killed build resumes there.
@@ -43,8 +38,7 @@ pub(super) fn rebuild(pull: &Pull<'_>, source: &Path, staging: &Staging) -> Resu
         named: &|| (),
     };
     build(&options, pull.progress).map_err(|e| doubted(e, snapshot))?;
-    let manifest = ObjectRef::of(&files::read_capped(&out.join(MANIFEST_JSON), manifest::MAX_LEN)?);
-    let build = Registry::over(out.display().to_string(), Box::new(Folder::new(&out)));
+    let (build, manifest) = registry::build::open(&out)?;
     let rebuilt = pull.runtime.block_on(build.describe(manifest, Vec::new()))?;
     if rebuilt.head.manifest.dataset != snapshot.head.manifest.dataset {
         let mut differences = differences(snapshot.index(), rebuilt.index());

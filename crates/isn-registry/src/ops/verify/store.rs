@@ -13,13 +13,11 @@ use crate::files::{self, Kind};
 use crate::progress::{Progress, Unit};
 use crate::registry::layout::MANIFEST_JSON;
 use crate::registry::log::LogView;
-use crate::registry::{MAX_METADATA, Registry, Snapshot, layout, no_registry, publish};
-use crate::transport::folder::Folder;
+use crate::registry::{MAX_METADATA, Registry, Snapshot, build, folder_of, has_lost_about, layout, publish};
 use isn_format::dataset_ref::VersionId;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Missing, Result};
 use isn_format::log::leaf_hash;
-use isn_format::manifest;
 use isn_format::object::ObjectRef;
 
 /// A kind of folder with objects.
@@ -39,7 +37,7 @@ impl StoreKind {
         } else if !files::is_absent(&path.join(MANIFEST_JSON)) {
             Some(StoreKind::Build)
         } else {
-            None
+            has_lost_about(path).then_some(StoreKind::Registry)
         }
     }
 }
@@ -60,24 +58,27 @@ pub(super) fn verify(
     let (mut dataset, mut rebuild_only, mut warnings) = (None, Vec::new(), Vec::new());
     match kind {
         StoreKind::Registry => {
-            let registry = Registry::open(&root.to_string_lossy(), &client.access)?;
-            let paths = release_paths(root, &mut faults)?;
+            let registry = Registry::of_folder(root, &client.access)?;
+            let paths = known_paths(root, &mut faults)?;
             let seen;
             (assurance, seen) =
                 check_registry(&runtime, client, &registry, Some(root), paths, progress, &mut faults)?;
             (rebuild_only, warnings) = (seen.rebuild_only, seen.warnings);
         }
         StoreKind::Build => {
-            let registry = Registry::over(root.display().to_string(), Box::new(Folder::new(root)));
-            let manifest = files::read_capped(&root.join(MANIFEST_JSON), manifest::MAX_LEN)?;
-            match runtime.block_on(registry.describe(ObjectRef::of(&manifest), Vec::new())) {
-                Ok(snapshot) => {
+            let opened = build::open(root).map_err(|e| Fault::of_bytes(MANIFEST_JSON, &e));
+            let described = opened.and_then(|(registry, manifest)| {
+                let described = runtime.block_on(registry.describe(manifest, Vec::new()));
+                described.map(|snapshot| (registry, snapshot)).map_err(|e| Fault::of(MANIFEST_JSON, &e))
+            });
+            match described {
+                Ok((registry, snapshot)) => {
                     dataset = Some(snapshot.head.manifest.dataset);
                     let version =
                         check_version(&runtime, &registry, &snapshot, &mut Seen::default(), progress)?;
                     faults.extend(version.faults);
                 }
-                Err(e) => faults.push(Fault::of(MANIFEST_JSON, &e)),
+                Err(fault) => faults.push(fault),
             }
         }
     }
@@ -113,15 +114,13 @@ pub(super) fn verify(
 /// it is not the registry that is trusted; [`Error::Io`] if a folder cannot be read. Faults are in the
 /// report.
 pub fn check(client: &Client, location: &str, jobs: usize, progress: &dyn Progress) -> Result<VerifyReport> {
+    if let Some(root) = folder_of(location)
+        && StoreKind::of(root) == Some(StoreKind::Registry)
+    {
+        return verify(root, StoreKind::Registry, client, jobs, progress);
+    }
     // Only this location is read, not a cache or a mirror.
     let registry = Registry::open(location, &client.access)?;
-    if registry.id().is_some_and(|id| !id.is_remote()) {
-        let root = Path::new(location);
-        return match StoreKind::of(root) {
-            Some(kind) => verify(root, kind, client, jobs, progress),
-            None => Err(no_registry(root)),
-        };
-    }
     let (runtime, mut faults) = (crate::transport::runtime()?, Vec::new());
     let (assurance, seen) =
         check_registry(&runtime, client, &registry, None, BTreeSet::new(), progress, &mut faults)?;
@@ -157,7 +156,10 @@ fn check_registry(
         if root.is_none() {
             return Err(e);
         }
-        faults.push(Fault::of(layout::REGISTRY_JSON, &e));
+        let fault = Fault::of(layout::REGISTRY_JSON, &e);
+        // Of a file that is missing there is no more to say.
+        let why = if fault.kind == FaultKind::Missing { String::new() } else { fault.why };
+        faults.push(Fault { why, ..fault });
     }
     let belief = match runtime.block_on(client.belief(registry)) {
         Err(Error::Network { .. }) if root.is_some() => {
@@ -229,21 +231,38 @@ fn walk(folder: &Path, name: &str, faults: &mut Vec<Fault>) -> Result<Vec<(Strin
     }
     files::walk_past(folder, |below, e| {
         let path = format!("{name}/{below}");
-        faults.push(Fault::of(path.trim_end_matches('/'), &e));
+        // What readers never see may be closed to them.
+        if !layout::is_hidden(&path) {
+            faults.push(Fault::of(path.trim_end_matches('/'), &e));
+        }
         Ok(())
     })
 }
 
-/// Returns the paths of all releases in a registry folder, `releases/NAME/VERSION`.
-fn release_paths(root: &Path, faults: &mut Vec<Fault>) -> Result<BTreeSet<String>> {
-    let found = walk(&root.join("releases"), "releases", faults)?;
-    let paths = found.into_iter().map(|(name, _)| format!("releases/{name}"));
-    let is_release = |path: &String| {
-        // A temporary file that a killed publish left is not a release. The next publish removes it.
-        let is_temporary = path.rsplit('/').next().is_some_and(|name| name.starts_with(files::TEMP_PREFIX));
-        path.matches('/').count() == 2 && !path.ends_with("/versions") && !is_temporary
-    };
-    Ok(paths.filter(is_release).collect())
+/// Looks at the names of all files in the folders of a registry but `objects`: those that no registry has are
+/// faults. Returns the paths of the releases.
+fn known_paths(root: &Path, faults: &mut Vec<Fault>) -> Result<BTreeSet<String>> {
+    let mut releases = BTreeSet::new();
+    for folder in layout::FOLDERS {
+        for (name, kind) in walk(&root.join(folder), folder, faults)? {
+            let path = format!("{folder}/{name}");
+            let is_release = folder == "releases" && path != layout::NAMES && !path.ends_with("/versions");
+            // Such as a temporary file that a killed writer left, which the next one removes.
+            if layout::is_hidden(&path) {
+                continue;
+            }
+            if layout::public(&path).is_some() {
+                if is_release {
+                    releases.insert(path);
+                }
+            // A folder that is elsewhere, by a symlink, is not looked into.
+            } else if matches!(kind, Kind::File(_)) || !root.join(&path).is_dir() {
+                let why = "is not a file of a registry".into();
+                faults.push(Fault { path, kind: FaultKind::Extra, why });
+            }
+        }
+    }
+    Ok(releases)
 }
 
 /// Returns the releases that the lists of names and versions name.

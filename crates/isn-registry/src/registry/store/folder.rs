@@ -15,8 +15,6 @@ use isn_format::object::ObjectRef;
 
 /// The lock file of writers; readers never look at it.
 const LOCK: &str = ".isn-lock";
-/// The prefix of names that readers never see.
-const HIDDEN: &str = ".isn-";
 
 /// A folder, which need not exist yet.
 pub struct FolderStore {
@@ -158,7 +156,7 @@ impl Store for FolderStore {
         let found = found.map(|(path, kind)| match kind {
             Kind::File(length) => Ok((below(path), length)),
             // Only listed, so that it can be removed by its path; never read.
-            Kind::Other if is_hidden(folder) => Ok((below(path), 0)),
+            Kind::Other if layout::is_hidden(folder) => Ok((below(path), 0)),
             Kind::Other => Err(Error::invalid(
                 root.join(path).display(),
                 "is a symlink, or not a file: it may lead out of the registry",
@@ -180,11 +178,6 @@ impl Store for FolderStore {
 fn split(path: &str) -> (&str, &OsStr) {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
     (folder, OsStr::new(name))
-}
-
-/// Whether a path is one of those that isn keeps beside the registry's own, which readers never see.
-fn is_hidden(path: &str) -> bool {
-    path.split('/').any(|name| name.starts_with(HIDDEN))
 }
 
 fn is_temporary(path: &str) -> bool {

@@ -1,0 +1,216 @@
+//! A registry's folder that has lost `registry.json`, or has files that no registry has, is still told for
+//! what it is.
+
+use std::fs;
+
+use isn_registry::registry::layout;
+
+use crate::forger::Forger;
+use crate::sandbox::{Sandbox, contents};
+
+/// What is left of a registry tells that it is one, and its other files are checked.
+#[test]
+fn a_registry_without_its_registry_json_is_one() {
+    let forger = Forger::new();
+    fs::remove_file(forger.path("reg/registry.json")).unwrap();
+    let verbs = [&["verify", "reg", "--json"][..], &["registry", "check", "reg", "--json"]];
+    let faults = |user, args: &[&str]| {
+        let json = forger.as_user(user, args).fails(3, "registry.json").json();
+        assert_eq!(json["kind"], "registry");
+        json["faults"].as_array().unwrap().clone()
+    };
+    for args in verbs {
+        for user in ["nobody", "home", "reader"] {
+            let faults = faults(user, args);
+            assert_eq!(faults.len(), 1, "{user}: {faults:?}");
+            assert_eq!(
+                (&faults[0]["path"], &faults[0]["kind"]),
+                (&"registry.json".into(), &"missing".into())
+            );
+        }
+        let ran = forger.as_user("nobody", &args[..args.len() - 1]).fails(3, "missing: registry.json");
+        assert!(!ran.stdout.contains("it is a"), "{}", ran.stdout);
+    }
+    // It hides no other fault: in an object, and, from those who trust the log, in the log.
+    let shard = forger.objects("reg", "zst").remove(0);
+    let (tile, bytes) = forger.hash_tile();
+    for file in [&shard, &tile] {
+        let mut bytes = forger.bytes(file);
+        bytes.push(0);
+        forger.write(file, &bytes);
+    }
+    for user in ["nobody", "home", "reader"] {
+        let faults = format!("{:?}", faults(user, verbs[0]));
+        assert!(faults.contains(shard.trim_start_matches("reg/")), "{user}: {faults}");
+        assert_eq!(faults.contains("log/"), user == "reader", "{user}: {faults}");
+    }
+    forger.write(&tile, &bytes);
+    // Each of the parts tells, alone.
+    for kept in [&["log"][..], &["releases"], &["objects", "packs", "releases"]] {
+        let _ = fs::remove_dir_all(forger.path("part"));
+        for folder in kept {
+            forger.copy(&format!("reg/{folder}"), &format!("part/{folder}"));
+        }
+        forger.as_user("nobody", &["verify", "part"]).fails(3, "missing: registry.json");
+    }
+}
+
+/// Whoever needs the file says that it is missing, and where the other faults are listed.
+#[test]
+fn a_registry_without_its_registry_json_is_named_by_every_verb() {
+    let forger = Forger::new();
+    forger.copy("reg", "other");
+    fs::remove_file(forger.path("reg/registry.json")).unwrap();
+    let says = |user: &str, args: &[&str], code| {
+        let ran = forger.as_user(user, args).fails(code, "registry.json");
+        for words in ["reg is a registry that has lost its registry.json", "isn verify reg", "estore"] {
+            assert!(ran.stderr.contains(words), "{args:?}: expected '{words}' in {}", ran.stderr);
+        }
+        for misled in ["is not a registry", "check the address", "makes a registry", "mounted"] {
+            assert!(!ran.stderr.contains(misled), "{args:?}: {}", ran.stderr);
+        }
+    };
+    for args in [
+        &["pull", "grads@1.0", "--registry", "reg", "--to", "tree"][..],
+        &["list", "--registry", "reg"],
+        &["log", "show", "--registry", "reg"],
+        &["mirror", "reg", "copy"],
+    ] {
+        for user in ["nobody", "home", "reader"] {
+            says(user, args, 6);
+        }
+    }
+    for args in [
+        &["yank", "grads@1.0", "--reason", "why", "--registry", "reg", "--key", "me"][..],
+        &["publish", "out2", "--registry", "reg", "--key", "me"],
+        &["registry", "init", "reg"],
+        &["mirror", "other", "reg"],
+    ] {
+        says("home", args, 6);
+    }
+    #[cfg(feature = "serve")]
+    {
+        let ran = forger.isn(&["serve", "reg", "--listen", "127.0.0.1:0"]);
+        ran.fails(3, "reg/registry.json: is missing").fails(3, "`isn verify DIR` lists the faults");
+    }
+    assert!(!forger.path("reg/registry.json").exists() && !forger.path("copy").exists());
+}
+
+/// A build, an image folder and a folder of logs are no registries.
+#[test]
+fn what_only_resembles_a_registry_is_none() {
+    let sandbox = Sandbox::built();
+    assert_eq!(sandbox.isn(&["verify", "out", "--json"]).ok().json()["kind"], "build");
+    fs::remove_file(sandbox.path("out/manifest.json")).unwrap();
+    sandbox.isn(&["verify", "out"]).fails(1, "is neither a tree");
+    for file in ["photos/log/1.png", "photos/releases/2.png"] {
+        sandbox.write(file, &sandbox.read("raw/ant/ant_0.png"));
+    }
+    sandbox.isn(&["verify", "photos"]).fails(1, "is neither a tree");
+    sandbox.isn(&["audit", "duplicates", "photos"]).fails(8, "1 group exact");
+}
+
+/// A damaged `registry.json` is damage, to an operator too.
+#[test]
+#[cfg(feature = "serve")]
+fn a_damaged_registry_json_has_one_exit_code() {
+    let forger = Forger::new();
+    let about = String::from_utf8(forger.bytes("reg/registry.json")).unwrap();
+    let checkpoint = forger.bytes("reg/log/checkpoint");
+    let serve = ["serve", "reg", "--listen", "127.0.0.1:0"];
+    for (path, bytes) in [
+        ("registry.json", &b"junk"[..]),
+        ("registry.json", b""),
+        ("registry.json", b"<html>"),
+        ("log/checkpoint", b"junk"),
+        ("log/checkpoint", b""),
+    ] {
+        forger.write(&format!("reg/{path}"), bytes);
+        for args in [&serve[..], &["verify", "reg"], &["registry", "check", "reg"]] {
+            forger.as_user("home", args).fails(3, path);
+        }
+        let ran = forger.isn(&serve).fails(3, "");
+        assert!(ran.stderr.contains("`isn verify DIR` lists the faults"), "{}", ran.stderr);
+        forger.write("reg/registry.json", about.as_bytes());
+        forger.write("reg/log/checkpoint", &checkpoint);
+    }
+    // What a newer isn may read is not damaged.
+    forger.write("reg/registry.json", about.replace("isn-registry/1", "isn-registry/9").as_bytes());
+    forger.isn(&serve).fails(1, "a newer isn may");
+}
+
+/// A file in a folder of isn's that is none of a registry's is one too many.
+#[test]
+fn strays_in_the_folders_of_a_registry() {
+    let forger = Forger::new();
+    let pin = layout::pin(&forger.release_of("out", "1.0").dataset);
+    let strays = [
+        "packs/notes.txt".to_owned(),
+        "packs/.DS_Store".into(),
+        format!("{pin}.bak"),
+        "pins/deep/er".into(),
+        "log/notes.txt".into(),
+        "log/checkpoint~".into(),
+        "log/tile/0/junk".into(),
+        "log/tile/entries/000.p/0".into(),
+        "releases/notes.txt".into(),
+        "releases/grads/notes.txt".into(),
+        "releases/grads/deep/er".into(),
+        "releases/Grads/1.0".into(),
+    ];
+    for path in &strays {
+        forger.write(&format!("reg/{path}"), b"stray");
+    }
+    for args in [&["verify", "reg", "--json"][..], &["registry", "check", "reg", "--json"]] {
+        let json = forger.as_user("nobody", args).fails(3, "").json();
+        let faults = json["faults"].as_array().unwrap();
+        let found = faults.iter().map(|fault| (fault["kind"].as_str(), fault["path"].as_str().unwrap()));
+        let mut expected: Vec<_> = strays.iter().map(|path| (Some("extra"), path.as_str())).collect();
+        expected.sort_unstable();
+        assert_eq!(found.collect::<Vec<_>>(), expected, "{json}");
+    }
+}
+
+/// What isn keeps for writers, what a killed one left, and what people put beside a registry is not.
+#[test]
+fn files_beside_those_of_a_registry_are_no_strays() {
+    let forger = Forger::with_two_versions();
+    for path in [
+        "README.md",
+        "index.html",
+        "robots.txt",
+        "docs/page.html",
+        "recipes/birds/recipe.toml",
+        "recipes/birds/notes.txt",
+        ".isn-staging/me/objects/00",
+        ".isn-mirror",
+        "log/.isn-claims/.isn-tmp-x",
+        "log/.isn-tmp-x",
+        "packs/.isn-tmp-x",
+        "pins/.isn-tmp-x",
+        "releases/.isn-tmp-x",
+        "releases/grads/.isn-tmp-x",
+        "log/tile/0/000.p/.isn-tmp-x",
+        "objects/00/.isn-tmp-x",
+    ] {
+        forger.write(&format!("reg/{path}"), b"beside");
+    }
+    // A tile that is wider than the tree is of a writer that was stopped.
+    let (tile, bytes) = forger.hash_tile();
+    let (folder, _) = tile.rsplit_once('/').unwrap();
+    forger.write(&format!("{folder}/9"), &[bytes.clone(), bytes].concat());
+    forger.as_user("nobody", &["verify", "reg"]).ok();
+    // And after each kind of write.
+    for args in [
+        &["yank", "grads@1.0", "--reason", "why", "--registry", "reg", "--key", "me"][..],
+        &["withdraw", "grads@1.1", "--reason", "why", "--registry", "reg", "--key", "me"],
+        &["owner", "threshold", "grads", "1", "--registry", "reg", "--key", "me"],
+        &["registry", "rotate-key", "reg"],
+    ] {
+        forger.isn(args);
+        forger.as_user("nobody", &["verify", "reg"]).ok();
+    }
+    forger.isn(&["mirror", "reg", "copy"]).ok();
+    forger.as_user("nobody", &["verify", "copy"]).ok();
+    assert!(contents(&forger.path("copy")).len() > 10);
+}
