@@ -164,13 +164,23 @@ fn find(root: &Path, path: &Path, public: Public) -> io::Result<Option<Found>> {
 
 /// Returns where a file below `root`, which is canonical, really is; `None` if there is none, or if it is in
 /// no public place of the registry.
+///
+/// # Errors
+/// Fails if it cannot be looked at, or if a symlink leads nowhere: on a disk that is not mounted, the file may
+/// be there.
 pub(super) fn public_place(root: &Path, path: &Path) -> io::Result<Option<PathBuf>> {
     let is_public = |path: &Path| path.to_str().and_then(layout::public).is_some();
     match path.canonicalize() {
         Ok(path) => Ok(path.strip_prefix(root).is_ok_and(is_public).then_some(path)),
-        Err(e) if leads_nowhere(&e) => Ok(None),
+        Err(e) if leads_nowhere(&e) && !is_by_link(root, path) => Ok(None),
         Err(e) => Err(e),
     }
+}
+
+/// Whether the way from `root` to `path` ends at a symlink.
+fn is_by_link(root: &Path, path: &Path) -> bool {
+    let mut way = path.ancestors().take_while(|place| *place != root);
+    way.find_map(|place| place.symlink_metadata().ok()).is_some_and(|about| about.is_symlink())
 }
 
 /// Whether the error means that there is no such file, rather than one that cannot be read.

@@ -194,7 +194,9 @@ fn readable(registry: &Path) -> Result<About> {
         place.ok_or_else(|| Error::invalid(path.display(), why))?;
     }
     for path in ["log", "objects", "packs", "pins", "releases"].map(|name| root.join(name)) {
-        if path.canonicalize().is_ok_and(|place| place != path) {
+        let Ok(there) = path.symlink_metadata() else { continue };
+        if !there.is_dir() {
+            let why = if there.is_symlink() { why } else { "is not a folder" };
             return Err(Error::invalid(path.display(), why));
         }
     }

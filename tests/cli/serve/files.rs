@@ -228,4 +228,35 @@ fn a_registry_whose_checkpoint_cannot_be_read_is_not_served() {
     fs::rename(sandbox.path("reg/objects"), sandbox.path("reg/moved")).unwrap();
     symlink("moved", sandbox.path("reg/objects")).unwrap();
     sandbox.isn(&["serve", "reg", "--listen", "127.0.0.1:0"]).fails(1, linked);
+    fs::remove_file(sandbox.path("reg/objects")).unwrap();
+    fs::rename(sandbox.path("reg/moved"), sandbox.path("reg/objects")).unwrap();
+    // As of a disk that is not mounted.
+    for folder in ["objects", "packs", "releases"] {
+        let at = sandbox.path("reg").join(folder);
+        fs::rename(&at, sandbox.path("kept")).unwrap();
+        symlink("nowhere", &at).unwrap();
+        sandbox.isn(&["serve", "reg", "--listen", "127.0.0.1:0"]).fails(1, linked);
+        fs::remove_file(&at).unwrap();
+        fs::write(&at, "").unwrap();
+        sandbox.isn(&["serve", "reg", "--listen", "127.0.0.1:0"]).fails(1, "is not a folder");
+        fs::remove_file(&at).unwrap();
+        fs::rename(sandbox.path("kept"), &at).unwrap();
+    }
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_not_answered_as_absent() {
+    let sandbox = Sandbox::new();
+    let (path, _) = with_object(&sandbox, 100);
+    let served = Served::start(&sandbox, &[]);
+    let folder = sandbox.path("reg").join(&path).parent().unwrap().to_path_buf();
+    fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(served.get(&path).status, 404);
+    symlink("nowhere", &folder).unwrap();
+    assert_eq!(served.get(&path).status, 500);
+    fs::remove_file(&folder).unwrap();
+    fs::create_dir(&folder).unwrap();
+    symlink("nowhere", sandbox.path("reg").join(&path)).unwrap();
+    assert_eq!(served.get(&path).status, 500);
+    assert_eq!(served.get("releases/nothing").status, 404);
 }

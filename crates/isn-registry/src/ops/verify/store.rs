@@ -77,6 +77,12 @@ pub(super) fn verify(
                     let version =
                         check_version(&runtime, &registry, &snapshot, &mut Seen::default(), progress)?;
                     faults.extend(version.faults);
+                    if !version.rebuild_only.is_empty() {
+                        let path = layout::packs(&snapshot.head.manifest_ref.blake3);
+                        let why =
+                            "is empty, and a build has its images, even if they are not published".into();
+                        faults.push(Fault { path, kind: FaultKind::Changed, why });
+                    }
                 }
                 Err(fault) => faults.push(fault),
             }
