@@ -49,6 +49,10 @@ fn a_tree_that_was_changed_is_not_overwritten() {
 fn locked_refuses_what_is_not_locked_and_otherwise_it_is_locked() {
     let (sandbox, pin) = Sandbox::published();
     sync(&sandbox, &[]).fails(6, "isn.lock is not in");
+    sandbox.write("isn.lock", b"format = \"isn-lock/1\"\n");
+    let ran = sync(&sandbox, &[]).fails(6, "a dataset is not in ");
+    assert!(ran.stderr.contains("/isn.lock\n"), "{}", ran.stderr);
+    fs::remove_file(sandbox.path("isn.lock")).unwrap();
     let reg = sandbox.path("reg").display().to_string();
     sandbox.write("isn.toml", format!("registry = [\"{reg}\"]\ndatasets = [\"grads\"]\n").as_bytes());
     sync(&sandbox, &["--locked"]).fails(1, "does not lock grads");

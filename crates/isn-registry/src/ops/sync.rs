@@ -50,7 +50,10 @@ pub fn sync(client: &Client, options: &SyncOptions<'_>, progress: &dyn Progress)
     let wanted = Project::read(&options.project.join(PROJECT_FILE))?.datasets;
     if lock.datasets.is_empty() && wanted.is_empty() {
         let project = std::path::absolute(options.project).unwrap_or_else(|_| options.project.into());
-        return Err(Error::not_found(Missing::Lock, LOCK_FILE, project.display()));
+        return Err(match files::is_absent(&lock_path) {
+            true => Error::not_found(Missing::Lock, LOCK_FILE, project.display()),
+            false => Error::not_found(Missing::Lock, "a dataset", project.join(LOCK_FILE).display()),
+        });
     }
     let what = lock_path.display().to_string();
     let check = |lock: &LockFile| lock.check_places(&what, options.project, options.allow_outside);
