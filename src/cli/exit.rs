@@ -312,8 +312,10 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
         }
         Error::Io { path, source, .. } if source.kind() == io::ErrorKind::IsADirectory => {
             let recipe = path.join("recipe.toml");
-            let named = if recipe.is_file() { recipe } else { path.join("FILE") };
-            format!("it is a folder: name the file in it, {}", named.display())
+            match recipe.is_file() {
+                true => format!("it is a folder: name the file in it, {}", recipe.display()),
+                false => "it is a folder in the place of a file: name a file in it, or move it away".into(),
+            }
         }
         Error::Io { path, source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
             // What was to be made in a folder is not there.

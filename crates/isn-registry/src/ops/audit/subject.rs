@@ -80,7 +80,7 @@ impl Subject {
         let path = Path::new(target);
         let subject = if path.is_dir() {
             match StoreKind::of(path) {
-                _ if path.join(B3SUMS).is_file() => Subject::tree(path)?,
+                _ if !files::is_absent(&path.join(B3SUMS)) => Subject::tree(path)?,
                 Some(StoreKind::Build) => Subject::build(path)?,
                 Some(StoreKind::Registry) => {
                     let why = "is a registry: name one of its versions, with --registry";

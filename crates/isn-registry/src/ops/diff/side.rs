@@ -71,7 +71,7 @@ impl Image {
 impl Side {
     pub(super) fn open(runtime: &Runtime, client: &Client, what: &str) -> Result<Self> {
         let path = Path::new(what);
-        if path.join(B3SUMS).is_file() {
+        if !files::is_absent(&path.join(B3SUMS)) {
             return Self::tree(path);
         }
         if path.join(MANIFEST_JSON).is_file() {

@@ -16,6 +16,7 @@ use serde::Serialize;
 pub use proof::{ProofReport, verify_proof};
 
 use crate::client::Client;
+use crate::files;
 use crate::progress::Progress;
 use crate::registry::{UNSIGNED, folder_of};
 use crate::steps::unsigned;
@@ -267,7 +268,7 @@ fn verify_path(
     if path.is_dir() {
         std::fs::read_dir(path).map_err(Error::io("list", path))?;
     }
-    if path.join(B3SUMS).exists() {
+    if !files::is_absent(&path.join(B3SUMS)) {
         let expected = expect.map(|expect| expected_hash(client, expect)).transpose()?;
         let hash = expected.as_ref().map(|expected| (expected.hash, expected.assurance));
         let report = tree::verify(path, hash, jobs, progress)?;
