@@ -74,10 +74,14 @@ pub(super) fn report(error: Error, to: Aim, json: bool) -> ExitCode {
             object["unsigned"] = json!(unsigned);
             object["differences"] = json!(differences);
         }
-        // Nothing is lost if stdout fails: stderr has the message too.
-        let _ = console::stdout(&format!("{}\n", text::json(&object.to_string())));
+        print_json(&object);
     }
     ExitCode::from(code)
+}
+
+/// Prints the object of an error. Nothing is lost if stdout fails: stderr has the message too.
+pub(super) fn print_json(object: &serde_json::Value) {
+    let _ = console::stdout(&format!("{}\n", text::json(&object.to_string())));
 }
 
 /// Reports that stdout failed, and what is nevertheless `done`. Returns the exit code of the run: its own, or

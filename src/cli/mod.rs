@@ -39,6 +39,7 @@ use std::io::Write as _;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{ArgAction, Command, CommandFactory as _, FromArgMatches as _, Parser};
+use serde_json::json;
 
 use isn_format::dataset_ref::RefError;
 use isn_format::error::Result;
@@ -162,28 +163,37 @@ fn next(error: &clap::Error) -> Option<String> {
     }
 }
 
-/// Prints help and version to stdout with code 0, and usage errors to stderr with code 2.
+/// Prints help and version to stdout with code 0, and usage errors to stderr with code 2; with `--json`, these
+/// also as an object on stdout.
 fn not_run(arguments: &[OsString], error: &clap::Error) -> u8 {
     // Usage errors quote arguments, so they are made again from arguments that are fit to be shown.
     let shown = arguments.iter().map(|argument| text::one_line(&argument.to_string_lossy()).into_owned());
     let shown: Vec<String> = shown.collect();
-    let printed = match parse_by(command(), shown.iter().map(OsString::from)) {
+    let (message, printed) = match parse_by(command(), shown.iter().map(OsString::from)) {
         Err(error) => {
-            let error = usage::with_tips(error, command, &shown);
-            error.print().and_then(|()| std::io::stdout().flush())
+            let (message, error) = (error.to_string(), usage::with_tips(error, command, &shown));
+            (message, error.print().and_then(|()| std::io::stdout().flush()))
         }
         Ok(_) => {
-            console::message("", error.to_string().trim_end());
-            Ok(())
+            let message = error.to_string();
+            console::message("", message.trim_end());
+            (message, Ok(()))
         }
     };
     match printed {
         Err(why) if !error.use_stderr() => exit::unwritten(&why, None, exit::ExitCode::SUCCESS).into(),
         _ => {
-            if let Some(next) = next(error) {
-                console::message("help: ", &next);
+            let (help, code) = (next(error), error.exit_code().clamp(0, 255) as u8);
+            if let Some(help) = &help {
+                console::message("help: ", help);
             }
-            error.exit_code().clamp(0, 255) as u8
+            if error.use_stderr() && arguments.iter().any(|argument| argument == "--json") {
+                let message = message.trim_start_matches("error: ").split("\n\n").next().unwrap_or_default();
+                exit::print_json(
+                    &json!({ "error": text::one_line(message), "help": help, "exit_code": code }),
+                );
+            }
+            code
         }
     }
 }

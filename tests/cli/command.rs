@@ -42,6 +42,24 @@ fn completions_know_every_verb_and_bash_can_read_them() {
 }
 
 #[test]
+fn a_usage_error_is_an_object_with_json() {
+    let sandbox = Sandbox::new();
+    for (args, why) in [
+        (&["pull", "demobirds@9", "--json"][..], "demobirds@9"),
+        (&["pull", "demobirds@1.0", "--split", "nope", "--json"], "nope"),
+        (&["pull", "--json"], "required"),
+        (&["--json", "nothing"], "'nothing'"),
+        (&["--json", "pull", "a\u{1b}[2J"], "dataset name"),
+    ] {
+        let ran = sandbox.isn(args).fails(2, why);
+        let object = ran.json();
+        assert!(object["error"].as_str().is_some() && object["exit_code"] == 2, "{object}");
+        assert!(ran.stdout.lines().count() == 1 && !ran.stdout.contains('\u{1b}'), "{}", ran.stdout);
+    }
+    assert_eq!(sandbox.isn(&["pull", "nothing@x"]).fails(2, "").stdout, "");
+}
+
+#[test]
 fn every_verb_has_a_man_page() {
     let sandbox = Sandbox::new();
     sandbox.isn(&["man", "pages"]).ok();
