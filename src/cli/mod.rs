@@ -127,8 +127,12 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Er
     parse_by(Args::command(), arguments)
 }
 
-fn parse_by(command: Command, arguments: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Error> {
-    let mut matches = command.try_get_matches_from(arguments)?;
+fn parse_by(
+    mut command: Command,
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Result<Args, clap::Error> {
+    let mut matches = command.try_get_matches_from_mut(arguments)?;
+    usage::check_not_empty(&command, &matches)?;
     Args::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut self::command()))
 }
 

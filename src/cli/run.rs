@@ -18,7 +18,7 @@ use isn_registry::settings::Settings;
 use isn_registry::source::Indexes;
 use isn_registry::steps::submit::{Speaker, Submitted};
 use isn_registry::transport::Access;
-use isn_registry::trust::{Known, public_key_argument};
+use isn_registry::trust::{Known, RegistryId, public_key_argument};
 
 /// A verb: the arguments and what it does with them.
 pub(super) trait Verb {
@@ -133,6 +133,8 @@ impl Run {
         to: &SpeakArgs,
         say: impl FnOnce(&Speaker<'_>) -> Result<Vec<Submitted>>,
     ) -> Result<ExitCode> {
+        // Before a passphrase is asked for.
+        RegistryId::of_url(&to.registry)?;
         let (signers, access) = (self.signers(&to.keys.keys)?, self.access()?);
         let (registry, out) = (&*to.registry, to.keys.statement.as_deref());
         let submitted = self

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use clap::Command;
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Command};
 
 use super::near;
 use isn_format::dataset_ref::DatasetRef;
@@ -107,11 +108,37 @@ const OPTIONS: &[(&[&str], &[&str], &str)] = &[
 
 const OVERWRITE: &str = "isn does not overwrite your files: choose another path, or remove what is there";
 
+/// Refuses empty arguments, which a variable that is not set gives. clap itself refuses empty paths.
+pub(super) fn check_not_empty(command: &Command, matches: &ArgMatches) -> Result<(), Error> {
+    let is_empty = |argument: &&Arg| {
+        let mut given = matches.get_raw(argument.get_id().as_str()).into_iter().flatten();
+        matches.value_source(argument.get_id().as_str()) == Some(ValueSource::CommandLine)
+            && given.any(|value| value.is_empty())
+    };
+    if let Some(argument) = command.get_arguments().find(is_empty) {
+        let mut error = Error::new(ErrorKind::InvalidValue).with_cmd(command);
+        error.insert(ContextKind::InvalidArg, ContextValue::String(argument.to_string()));
+        error.insert(ContextKind::InvalidValue, ContextValue::String(String::new()));
+        return Err(error);
+    }
+    match matches.subcommand() {
+        Some((name, below)) => {
+            command.find_subcommand(name).map_or(Ok(()), |command| check_not_empty(command, below))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Adds tips to a usage error of these arguments, instead of tips that mislead.
 pub(super) fn with_tips(mut error: Error, isn: impl Fn() -> Command, arguments: &[String]) -> Error {
     let context = match error.kind() {
         ErrorKind::InvalidSubcommand => ContextKind::InvalidSubcommand,
         ErrorKind::UnknownArgument => ContextKind::InvalidArg,
+        ErrorKind::InvalidValue if is_of_nothing(&error, arguments) => {
+            let tip = "it is empty: a variable may not be set".to_owned();
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+            return error;
+        }
         _ => return error,
     };
     let mut isn = isn();
@@ -142,6 +169,12 @@ pub(super) fn with_tips(mut error: Error, isn: impl Fn() -> Command, arguments: 
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
     }
     error
+}
+
+/// Whether a usage error is about a value that is empty, rather than one that is not there.
+fn is_of_nothing(error: &Error, arguments: &[String]) -> bool {
+    matches!(error.get(ContextKind::InvalidValue), Some(ContextValue::String(value)) if value.is_empty())
+        && arguments.iter().any(|argument| argument.is_empty() || argument.ends_with('='))
 }
 
 /// The command that was called.

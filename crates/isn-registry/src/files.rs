@@ -23,8 +23,10 @@ pub use guard::{Guard, read_guarded};
 pub use lock::{Lock, is_same, tell_of_waiting};
 pub(crate) use lock::{identity, wait_for_lock};
 pub use own::OwnFolder;
-pub(crate) use place::{check_apart, check_movable, check_not_around_us, exchange_at_once, is_free, overlap};
-pub use place::{exchange, place};
+pub(crate) use place::{
+    check_apart, check_is_path, check_movable, check_not_around_us, exchange_at_once, is_free, overlap,
+};
+pub use place::{destination, exchange, place};
 pub(crate) use place::{move_new, rename_new, rename_new_and, write_new};
 pub(crate) use users::{behind_links, no_file, overwrite_locked, overwrite_private, read_users_own};
 pub use users::{check_output, overwrite, write_output};

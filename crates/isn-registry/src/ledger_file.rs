@@ -26,6 +26,7 @@ pub fn extend(path: &Path, mut rows: impl FnMut(&Ledger) -> Vec<Row>) -> Result<
     let what = path.display().to_string();
     loop {
         let Some((mut file, bytes)) = open_alone(path)? else {
+            files::check_is_path(path)?;
             let all = rows(&Ledger::default());
             check(path, &all)?;
             let ledger = Ledger::new(all);

@@ -7,7 +7,7 @@
 //! | a user's side | [`client`], [`settings`] | which registries to look in and whom to believe; what the environment and the user's files say |
 //! | places | [`registry`], [`transport`], [`cache`], [`trust`], [`known_logs`], [`keyring`], [`ledger_file`], [`tree_file`], [`lock_file`], [`demo`], [`dataset`] | where versions, fetched objects, trusted keys, remembered logs, own keys, ledgers, trees, lock files, drawn images and images read in place are kept |
 //! | things | [`source`], [`plan`], [`audit`], [`export`], [`sheet`] | one noun each |
-//! | words | [`files`], [`html`], [`parallel`], [`progress`] | the vocabulary of all the rest |
+//! | words | [`files`], [`html`], [`parallel`], [`progress`], [`url`] | the vocabulary of all the rest |
 
 pub mod audit;
 pub mod cache;
@@ -33,3 +33,4 @@ pub mod steps;
 pub mod transport;
 pub mod tree_file;
 pub mod trust;
+pub mod url;

@@ -18,7 +18,7 @@ use crate::registry::BUNDLED;
 use crate::transport::Access;
 use crate::transport::access::{self, Token};
 use crate::transport::bundled::Bundled;
-use crate::trust::TrustStore;
+use crate::trust::{RegistryId, TrustStore};
 use isn_format::error::{Error, Result};
 use isn_format::text::toml_text;
 
@@ -120,15 +120,15 @@ impl Settings {
     /// configuration.
     ///
     /// # Errors
-    /// Fails if a variable is not UTF-8, or if `isn.toml` or `config.toml` cannot be read.
+    /// Fails if a variable is not UTF-8, if `isn.toml` or `config.toml` cannot be read, or if a registry is
+    /// named by a text that is neither a path nor a URL.
     pub fn registries(&self, flag: Option<&str>) -> Result<Vec<String>> {
         self.named_registries(flag).map(|(registries, _)| registries)
     }
 
     /// As [`Settings::registries`]; also returns what names them, which is empty for `flag`.
     fn named_registries(&self, flag: Option<&str>) -> Result<(Vec<String>, String)> {
-        let list =
-            |text: &str| text.split(',').map(str::trim).filter(|s| !s.is_empty()).map(String::from).collect();
+        let list = |text: &str| text.split(',').map(|one| one.trim().to_string()).collect();
         let set = || variable("ISN_REGISTRY").map(|set| set.filter(|value| !value.trim().is_empty()));
         let (named, by): (Vec<String>, String) = match flag {
             Some(flag) => (list(flag), String::new()),
@@ -142,6 +142,12 @@ impl Settings {
                 },
             },
         };
+        named.iter().try_for_each(|location| match RegistryId::of_url(location) {
+            Err(Error::Invalid { what, why }) if !by.is_empty() => {
+                Err(Error::invalid(format!("{what} of {by}"), why))
+            }
+            checked => checked.map(drop),
+        })?;
         Ok((if named.is_empty() { vec![BUNDLED.into()] } else { named }, by))
     }
 

@@ -27,14 +27,15 @@ pub(in crate::cli) struct ManArgs {
 
 impl Verb for ManArgs {
     fn run(&self, run: &Run) -> Result<ExitCode> {
-        files::create_dir_all(&self.dir)?;
+        let dir = files::destination(&self.dir)?;
+        files::create_dir_all(&dir)?;
         let mut command = (run.command)().disable_help_subcommand(true);
         // Only a command that is not built yet can be grouped: the names of built ones are those of pages.
-        let (top, path) = (grouped(command.clone()), self.dir.join("isn.1"));
+        let (top, path) = (grouped(command.clone()), dir.join("isn.1"));
         write(&path, &top.map_err(Error::io("write", &path))?)?;
         command.build();
         for below in command.get_subcommands() {
-            write_pages(below, &self.dir)?;
+            write_pages(below, &dir)?;
         }
         run.complete();
         let text = Page::of(format_args!("{}: man pages written", self.dir.display()));

@@ -23,7 +23,7 @@ pub(in crate::cli) struct ProveArgs {
     /// The version: NAME, NAME@VERSION or a pin
     #[arg(value_name = "REF")]
     reference: DatasetRef,
-    /// The file to write [default: NAME-VERSION.tlog-proof]
+    /// The file to write; an existing one is replaced [default: NAME-VERSION.tlog-proof]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]

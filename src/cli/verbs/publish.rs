@@ -52,27 +52,29 @@ impl Verb for PublishArgs {
 
     fn run(&self, run: &Run) -> Result<ExitCode> {
         // Before a passphrase is asked for.
+        let server = RegistryId::of_url(&self.registry)?.filter(|id| is_url(id.as_str()));
         check_build(&self.build)?;
         let signers = run.signers(&self.keys.keys)?;
-        let report =
-            if is_url(&self.registry) { self.send(run, &signers) } else { self.write(run, &signers) };
-        print(&run.output, &report?, &self.registry, self.dry_run);
+        let report = match &server {
+            Some(server) => self.send(run, server, &signers)?,
+            None => self.write(run, &signers)?,
+        };
+        print(&run.output, &report, &self.registry, self.dry_run);
         Ok(ExitCode::SUCCESS)
     }
 }
 
 impl PublishArgs {
     /// Publishes to a server.
-    fn send(&self, run: &Run, signers: &[Box<dyn Signer>]) -> Result<PublishReport> {
+    fn send(&self, run: &Run, server: &RegistryId, signers: &[Box<dyn Signer>]) -> Result<PublishReport> {
         if self.keys.statement.is_some() {
             let why = "is for a folder or bucket: if several have to sign, publish to the folder or bucket \
                        that the server serves";
             return Err(Error::invalid("--statement", why));
         }
-        let id: RegistryId = self.registry.parse()?;
         let options = SendOptions {
             build: &self.build,
-            registry: &id,
+            registry: server,
             access: &run.access()?,
             dry_run: self.dry_run,
             rebuild_only: self.rebuild_only,

@@ -17,6 +17,7 @@ use crate::cli::values::{parse_address, parse_age, parse_size, parse_timeout};
 use crate::serve::{PublishOptions, ServeOptions, ServeReport, Server};
 use isn_format::error::{Error, Result, count};
 use isn_format::text::one_line;
+use isn_registry::trust::RegistryId;
 
 /// Arguments of `isn serve`.
 #[derive(Debug, Args)]
@@ -79,7 +80,7 @@ impl Verb for ServeArgs {
     }
 
     fn run(&self, run: &Run) -> Result<ExitCode> {
-        if self.dir.to_string_lossy().contains("://") {
+        if RegistryId::of_url(&self.dir.to_string_lossy())?.is_some() {
             return Err(Error::invalid(self.dir.display(), "is a URL: only a folder can be served"));
         }
         let trust = run.settings.trust()?;

@@ -16,8 +16,7 @@ use isn_format::error::{Error, Result};
 use isn_format::log::LogKey;
 use isn_format::text::shell_word;
 use isn_registry::ops::verify::{Expectation, ProofReport, Target, verify, verify_proof};
-use isn_registry::registry::is_url;
-use isn_registry::trust::check_scheme;
+use isn_registry::trust::RegistryId;
 
 /// Arguments of `isn verify`.
 #[derive(Debug, Args)]
@@ -71,7 +70,7 @@ impl Verb for VerifyArgs {
 
 /// Returns a path if the text is one that exists or looks like one, and otherwise a reference.
 fn target(text: &str) -> Result<Target> {
-    if is_url(text) {
+    if matches!(RegistryId::of_url(text), Ok(Some(_))) {
         let why = format!(
             "is the address of a registry: `isn registry check {}` verifies all of it, and --registry with a \
              version one version",
@@ -85,7 +84,7 @@ fn target(text: &str) -> Result<Target> {
     }
     if text.contains(['/', '\\']) || text.starts_with('.') {
         // Unless it is `https:/x`, it is a path with a mistake.
-        return check_scheme(text).map(|()| Target::Path(path));
+        return RegistryId::of_url(text).map(|_| Target::Path(path));
     }
     text.parse().map(Target::Reference).map_err(|why| Error::Subject { text: text.into(), why })
 }

@@ -15,6 +15,7 @@ mod hidden_files;
 mod history;
 mod kept_work;
 mod ledgers;
+mod locations;
 mod lock_paths;
 mod lost_files;
 mod mirroring;

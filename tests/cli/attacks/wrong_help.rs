@@ -496,27 +496,3 @@ fn who_serves_a_damaged_registry_keeps_it() {
         helps(&ran, "Restore the files from a backup", "operator");
     }
 }
-
-#[test]
-fn what_is_nearly_a_url_is_a_folder_to_no_verb() {
-    let (sandbox, _) = Sandbox::published();
-    let verbs: [&[&str]; 8] = [
-        &["publish", "out", "--registry", "https:/x", "--key", "me"],
-        &["registry", "init", "https:/x"],
-        &["mirror", "reg", "https:/x"],
-        &["yank", "grads@1.0", "--reason", "x", "--registry", "https:/x", "--key", "me"],
-        &[
-            "trust",
-            "add",
-            "https:/x",
-            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAseyEQCBeb1NGHyR87N4KsVrXrplS3fe+BHdSAZ+jig",
-        ],
-        &["list", "--registry", "https:/x"],
-        &["pull", "grads@1.0", "--registry", "https:/x"],
-        &["verify", "https:/x"],
-    ];
-    for verb in verbs {
-        sandbox.isn(verb).fails(1, "is not a URL: did you mean https://x?");
-    }
-    assert!(!sandbox.path("https:").exists());
-}

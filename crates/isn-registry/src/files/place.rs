@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::mount::mounted_below;
 use super::{is_same, parent, sync_dir};
+use crate::url;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use isn_format::error::{Error, Overlap, Result, There};
@@ -29,6 +30,29 @@ pub fn place(path: &Path) -> PathBuf {
     let found =
         if plain.ends_with("..") { plain.canonicalize() } else { std::path::absolute(or_here(&plain)) };
     found.unwrap_or(plain)
+}
+
+/// As [`place`], for what the user has named as the place of an output.
+///
+/// # Errors
+/// As [`check_is_path`].
+pub fn destination(path: &Path) -> Result<PathBuf> {
+    check_is_path(path).map(|()| place(path))
+}
+
+/// Refuses, as a path to write to, a URL and what is nearly one: a folder `https:` would be created.
+///
+/// # Errors
+/// [`Error::Invalid`] if it is one, or empty.
+pub(crate) fn check_is_path(path: &Path) -> Result<()> {
+    match url::split(&path.to_string_lossy()) {
+        Ok(None) => Ok(()),
+        _ if path.as_os_str().is_empty() => Err(Error::invalid("the path to write to", "is empty")),
+        _ => {
+            let why = "is no path: isn can only write to a path of this machine (./ before it makes it one)";
+            Err(Error::invalid(path.display(), why))
+        }
+    }
 }
 
 /// Returns how a folder to write lies to a folder that is read; `None` if neither is in the other. Neither

@@ -6,7 +6,7 @@ use std::fs::{self, File, FileType};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use super::place::is_others_for_good;
+use super::place::{check_is_path, is_others_for_good};
 use super::{Below, FOR_ALL, FOR_OWNER, LEADS_NOWHERE, Lock, TEMP_PREFIX, parent, put, write_temp};
 use isn_format::error::{Error, Missing, Result};
 
@@ -32,8 +32,10 @@ pub fn write_output(path: &Path, bytes: &[u8]) -> Result<()> {
 /// Checks, before long work, that [`write_output`] could write to `path`.
 ///
 /// # Errors
-/// [`Error::NotFound`] if its folder does not exist; else as [`overwrite`].
+/// [`Error::NotFound`] if its folder does not exist; [`Error::Invalid`] if it is a URL, or nearly one; else
+/// as [`overwrite`].
 pub fn check_output(path: &Path) -> Result<()> {
+    check_is_path(path)?;
     match fs::metadata(path) {
         Ok(about) if is_stream(about.file_type()) => Ok(()),
         about if descriptor(path).is_some() => about.map(drop).map_err(Error::io("write", path)),

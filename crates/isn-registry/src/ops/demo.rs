@@ -33,7 +33,7 @@ pub fn write_source(dir: &Path, progress: &dyn Progress) -> Result<DemoReport> {
 }
 
 fn write(dir: &Path, photos: &[Photo], progress: &dyn Progress) -> Result<DemoReport> {
-    let dir = &files::place(dir);
+    let dir = &files::destination(dir)?;
     if !files::is_free(dir)? {
         let why = match (dir.is_dir(), dir.exists()) {
             (true, _) => NOT_EMPTY,

@@ -80,8 +80,9 @@ pub fn export(client: &Client, options: &ExportOptions<'_>, progress: &dyn Progr
     }
     // An output folder that the user named can be checked before anything is fetched.
     options.to.map_or(Ok(()), |to| {
+        let place = files::destination(to)?;
         client.check_is_no_registry(to)?;
-        check_free(&files::place(to))
+        check_free(&place)
     })?;
     let (reference, selection) = (options.reference, options.selection);
     let mut opening =
@@ -117,7 +118,7 @@ pub fn export(client: &Client, options: &ExportOptions<'_>, progress: &dyn Progr
 
 fn write(dataset: &Dataset, options: &ExportOptions<'_>, progress: &dyn Progress) -> Result<ExportReport> {
     let manifest = dataset.manifest();
-    let to = options.to.map(files::place).unwrap_or_else(|| {
+    let to = options.to.map(files::destination).transpose()?.unwrap_or_else(|| {
         PathBuf::from(format!("{}-{}-{}", manifest.name, manifest.version, options.format))
     });
     check_free(&to)?;

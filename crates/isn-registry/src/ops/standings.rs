@@ -2,11 +2,10 @@
 //! release.
 
 use std::fs;
-use std::path::Path;
 
 use crate::client::Client;
-use crate::registry::{BUNDLED, is_url, layout};
-use crate::transport::{self, is_bucket};
+use crate::registry::{BUNDLED, folder_of, layout};
+use crate::transport;
 use isn_format::dataset_ref::Name;
 use isn_format::error::Result;
 use isn_format::log::History;
@@ -37,13 +36,12 @@ pub fn recipes(client: &Client, location: &str) -> Vec<Name> {
     };
     let mut names: Vec<Name> = if location == BUNDLED {
         client.access.bundled.paths().filter_map(of_path).collect()
-    } else if is_url(location) || is_bucket(location) {
-        Vec::new()
-    } else {
-        let root = Path::new(location);
+    } else if let Some(root) = folder_of(location) {
         let folders = fs::read_dir(root.join("recipes")).into_iter().flatten().flatten();
         let names = folders.filter_map(|folder| folder.file_name().to_str()?.parse().ok());
         names.filter(|name| root.join(layout::recipe(name)).is_file()).collect()
+    } else {
+        Vec::new()
     };
     names.sort();
     names

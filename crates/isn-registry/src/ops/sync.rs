@@ -162,6 +162,7 @@ pub fn check_lockable(
     let mut lock = LockFile::read(&lock_path)?;
     files::check_output(&lock_path)?;
     let Some(to) = to else { return Ok(()) };
+    files::check_is_path(to)?;
     let what = "--to";
     if let Some(mistake) = misplaced(project, to, reference, allow_outside)? {
         return Err(Error::invalid(what, mistake.why));

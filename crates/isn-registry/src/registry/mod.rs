@@ -32,6 +32,7 @@ use crate::transport::folder::Folder;
 use crate::transport::http::Http;
 use crate::transport::{self, Access, Transport};
 use crate::trust::RegistryId;
+use crate::url;
 use isn_format::dataset_ref::{DatasetRef, Name, Version, VersionId};
 use isn_format::description::Description;
 use isn_format::digest::Digest;
@@ -151,7 +152,7 @@ fn open_bucket(id: &RegistryId, _: &Access) -> Result<Box<dyn Transport>> {
 
 /// Returns the folder that a location names; `None` if it is a URL or the bundled registry.
 pub fn folder_of(location: &str) -> Option<&Path> {
-    (location != BUNDLED && !location.contains("://")).then(|| Path::new(location))
+    (location != BUNDLED && url::split(location) == Ok(None)).then(|| Path::new(location))
 }
 
 impl Registry {
@@ -169,12 +170,6 @@ impl Registry {
             Box::new(Http::new(id.as_str(), access)?)
         } else if transport::is_bucket(id.as_str()) {
             open_bucket(&id, access)?
-        } else if location.contains("://") {
-            let what = format!("registry {location}");
-            return Err(Error::invalid(
-                what,
-                "is neither a folder nor an http(s)://, s3://, gs:// or az:// URL",
-            ));
         } else {
             let root = PathBuf::from(location);
             // What is there and cannot be read is not missing.

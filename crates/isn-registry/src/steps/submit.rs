@@ -123,6 +123,7 @@ pub fn missing(history: &History, statement: &Statement, keys: &[PublicKey]) -> 
 /// [`Error::Exists`] if it exists already; [`Error::Invalid`] if its folder does not.
 pub fn collected_in(statement: &Statement, out: Option<&Path>) -> Result<PathBuf> {
     let file = out.map_or_else(|| PathBuf::from(file_name(statement)), Path::to_path_buf);
+    files::check_is_path(&file)?;
     if file.symlink_metadata().is_ok() {
         return Err(taken(&file));
     }

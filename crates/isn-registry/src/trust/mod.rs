@@ -18,7 +18,7 @@ mod known;
 mod registry_id;
 
 pub use known::Known;
-pub use registry_id::{RegistryId, check_scheme};
+pub use registry_id::RegistryId;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

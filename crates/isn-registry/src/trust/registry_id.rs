@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::url;
 use isn_format::error::{Error, Result};
 
 /// The location of a registry in its only spelling: a URL with scheme and host in lower case, without its
@@ -20,6 +21,19 @@ impl RegistryId {
     /// The location as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Returns the id of a URL; `None` if the text is the path of a folder, or `bundled`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the text is neither, as [`url::split`] says, or the URL is not a registry's.
+    pub fn of_url(location: &str) -> Result<Option<Self>> {
+        let parts = url::split(location).map_err(|why| refuse(location, why))?;
+        if location.chars().any(char::is_control) {
+            return Err(refuse(location, "has a control character"));
+        }
+        let id = parts.map(|(scheme, rest)| url_id(scheme, rest)).transpose();
+        id.map(|id| id.map(RegistryId)).map_err(|why| refuse(location, why))
     }
 
     /// Whether it is a URL rather than a folder on this machine.
@@ -38,47 +52,18 @@ impl FromStr for RegistryId {
     type Err = Error;
 
     fn from_str(location: &str) -> Result<Self> {
-        check_scheme(location)?;
-        let refuse = |why: &str| Error::invalid(format!("registry '{}'", location.escape_debug()), why);
-        if location.is_empty() {
-            return Err(refuse("expected a folder or a URL"));
+        if let Some(id) = RegistryId::of_url(location)? {
+            return Ok(id);
         }
-        if location.chars().any(char::is_control) {
-            return Err(refuse("has a control character"));
+        match folder_id(Path::new(location))?.into_os_string().into_string() {
+            Ok(id) => Ok(RegistryId(id)),
+            Err(_) => Err(refuse(location, "is in a folder whose name is not UTF-8")),
         }
-        let id = match location.split_once("://") {
-            Some((scheme, rest)) => url_id(scheme, rest).map_err(refuse)?,
-            None => folder_id(Path::new(location))?
-                .into_os_string()
-                .into_string()
-                .map_err(|_| refuse("is in a folder whose name is not UTF-8"))?,
-        };
-        Ok(RegistryId(id))
     }
 }
 
-/// Refuses a location that is nearly a URL, such as `https:/x`, which would be the path of a folder.
-///
-/// # Errors
-/// [`Error::Invalid`] with the URL that is probably meant.
-pub fn check_scheme(location: &str) -> Result<()> {
-    let meant = |scheme: &&str| {
-        let rest = location.strip_prefix(*scheme)?;
-        let name = rest.trim_start_matches([':', '/']);
-        let separator = &rest[..rest.len() - name.len()];
-        // A port may follow: `s3:9000/registry`.
-        let is_slip = matches!(separator, ":/" | "//")
-            || (separator == ":" && !name.starts_with(|first: char| first.is_ascii_digit()));
-        (is_slip && !name.is_empty()).then(|| format!("{scheme}://{name}"))
-    };
-    match ["https", "http", "s3", "gs", "az"].iter().find_map(meant) {
-        None => Ok(()),
-        Some(url) => {
-            let why =
-                format!("is not a URL: did you mean {url}? Write ./{location} for a folder of that name");
-            Err(Error::invalid(format!("registry '{}'", location.escape_debug()), why))
-        }
-    }
+fn refuse(location: &str, why: impl fmt::Display) -> Error {
+    Error::invalid(format!("registry '{}'", location.escape_debug()), why)
 }
 
 /// Normalises scheme and authority by RFC 3986, section 6.2. The path belongs to the server and stays as it
@@ -106,7 +91,7 @@ fn url_id(scheme: &str, rest: &str) -> Result<String, &'static str> {
     let host = host.strip_suffix(default_port).unwrap_or(&host);
     let host = host.strip_suffix(':').unwrap_or(host); // an empty port is the default one
     if host.is_empty() {
-        return Err("names no host");
+        return Err("names no host or bucket, which stands between '://' and the next slash");
     }
     Ok(format!("{scheme}://{host}{path}"))
 }
@@ -188,22 +173,6 @@ mod tests {
             ["", "https://", "https:///data", "://x", "https://me:pw@example.org", "https://x/?a", "a\nb"]
         {
             assert!(bad.parse::<RegistryId>().is_err(), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn what_is_nearly_a_url_is_no_folder() {
-        for (slip, url) in [
-            ("https:/x", "https://x"),
-            ("https:x.org/reg", "https://x.org/reg"),
-            ("http//x", "http://x"),
-            ("s3:/bucket/reg", "s3://bucket/reg"),
-        ] {
-            let said = slip.parse::<RegistryId>().unwrap_err().to_string();
-            assert!(said.contains(&format!("did you mean {url}?")), "{said}");
-        }
-        for folder in ["https", "s3:9000/reg", "httpd/reg", "./https:/x", "gs", "C:\\reg", "https:"] {
-            assert!(check_scheme(folder).is_ok(), "{folder}");
         }
     }
 

@@ -25,7 +25,7 @@ pub(in crate::cli) struct AllArgs {
     limits: LimitArgs,
     #[command(flatten)]
     discordance: DiscordanceArg,
-    /// Write a contact sheet: an HTML file with all pictures in it
+    /// Write a contact sheet: an HTML file with all pictures in it; an existing file is replaced
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 }

@@ -26,7 +26,7 @@ pub(in crate::cli) struct DuplicatesArgs {
     target: TargetArgs,
     #[command(flatten)]
     near: NearArgs,
-    /// Write a contact sheet: an HTML file with all pictures in it
+    /// Write a contact sheet: an HTML file with all pictures in it; an existing file is replaced
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 }
@@ -40,7 +40,8 @@ pub(super) struct NearArgs {
     /// The minimum similarity of near copies, from 0 to 1
     #[arg(long, value_name = "SHARE", default_value_t = SIMILAR, value_parser = parse_share)]
     similarity: f64,
-    /// Write `source_id,group` for every image with a copy, so that a recipe can keep each group in one split
+    /// Write `source_id,group` for every image with a copy, so that a recipe can keep each group in one
+    /// split; an existing file is replaced
     #[arg(long, value_name = "FILE")]
     pub(super) groups: Option<PathBuf>,
 }

@@ -24,7 +24,7 @@ pub(in crate::cli) struct ImagesArgs {
     target: TargetArgs,
     #[command(flatten)]
     limits: LimitArgs,
-    /// Write a contact sheet: an HTML file with all pictures in it
+    /// Write a contact sheet: an HTML file with all pictures in it; an existing file is replaced
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 }

@@ -82,10 +82,12 @@ pub(in crate::cli) struct LabelsArgs {
     /// The maximum number of suspects to print [default: 20 as text, all as JSON]
     #[arg(long, value_name = "N")]
     top: Option<usize>,
-    /// Write all labels with their scores to this CSV file, the most suspect first
+    /// Write all labels with their scores to this CSV file, the most suspect first; an existing file is
+    /// replaced
     #[arg(long, value_name = "FILE")]
     scores: Option<PathBuf>,
-    /// Write a contact sheet of the suspects: an HTML file with all pictures in it
+    /// Write a contact sheet of the suspects: an HTML file with all pictures in it; an existing file is
+    /// replaced
     #[arg(long, value_name = "FILE", requires = "target")]
     html: Option<PathBuf>,
     /// Add the suspects as label claims to this ledger, which is made if it does not exist

@@ -33,7 +33,7 @@ pub(in crate::cli) struct DiffArgs {
     /// The newer version, in the same form
     #[arg(value_name = "NEW", value_hint = ValueHint::DirPath)]
     new: String,
-    /// Write an HTML page with the pictures before and after
+    /// Write an HTML page with the pictures before and after; an existing file is replaced
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
     /// The maximum number of changes with pictures on the page

@@ -140,6 +140,7 @@ pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(Bui
     isn_pixels::self_check().map_err(|e| Error::Internal(e.to_string()))?;
     let inputs = options.inputs;
     let recipe = &inputs.recipe;
+    let out = files::destination(options.out)?;
     files::check_apart(options.out, "the source folder", options.source)?;
     let source = expected::open_source(options)?;
     progress.tell(&format!("source: {}", source.layout));
@@ -147,7 +148,7 @@ pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(Bui
     let settled = inputs.settle(&source)?;
     let previous = inputs.previous.as_ref();
     let plan = Plan::new(recipe, &settled.corrections, &source, &inputs.groups, previous, &dropped)?;
-    let (job, out) = (job_digest(inputs, &source), files::place(options.out));
+    let job = job_digest(inputs, &source);
     if let Some(report) = finished(&out, &job)? {
         (options.named)();
         Journal::tidy(&out)?;

@@ -86,13 +86,13 @@ pub struct PullReport {
 /// give the version; [`Error::Trust`], [`Error::Integrity`] or [`Error::Network`] if a registry is not
 /// trusted, serves wrong bytes or does not answer; [`Error::Io`] if the tree cannot be written.
 pub fn pull(client: &Client, options: PullOptions<'_>, progress: &dyn Progress) -> Result<PullReport> {
+    let to = options.to.map(files::destination).transpose()?;
     let runtime = transport::runtime()?;
     let (registry, snapshot) = runtime.block_on(client.snapshot(options.reference))?;
     check_selection(&snapshot, &options.selection)?;
-    let to = match options.to {
-        Some(path) => files::place(path),
-        None => PathBuf::from(format!("{}-{}", snapshot.head.manifest.name, snapshot.head.manifest.version)),
-    };
+    let to = to.unwrap_or_else(|| {
+        PathBuf::from(format!("{}-{}", snapshot.head.manifest.name, snapshot.head.manifest.version))
+    });
     (options.may_be_at)(&to)?;
     options.source.map_or(Ok(()), |source| files::check_apart(&to, "the source folder", source))?;
     client.check_is_no_registry(&to)?;

@@ -16,10 +16,10 @@ pub use folder::FolderStore;
 
 use std::path::Path;
 
-use super::{BUNDLED, Registry, is_url};
+use super::{BUNDLED, Registry};
 use crate::files;
 use crate::transport::{Access, is_bucket};
-use crate::trust::check_scheme;
+use crate::trust::RegistryId;
 use isn_format::error::{Error, Result};
 use isn_format::object::ObjectRef;
 
@@ -105,28 +105,22 @@ pub fn open(location: &str, access: &Access) -> Result<Box<dyn Store>> {
         let why = "is the one inside isn, which is read-only: write ./bundled for a folder of that name";
         return Err(Error::invalid(format!("registry {location}"), why));
     }
-    check_scheme(location)?;
-    if is_url(location) {
-        let why = "is a web server's: publish to the folder or bucket that it serves";
-        return Err(Error::invalid(format!("registry {location}"), why));
+    match RegistryId::of_url(location)? {
+        None => Ok(Box::new(FolderStore::new(location))),
+        Some(id) if is_bucket(id.as_str()) => open_bucket(&id, access),
+        Some(_) => {
+            let why = "is a web server's: publish to the folder or bucket that it serves";
+            Err(Error::invalid(format!("registry {location}"), why))
+        }
     }
-    if is_bucket(location) {
-        return open_bucket(location, access);
-    }
-    if location.contains("://") {
-        let why = "is neither a folder nor a bucket (s3://, gs://, az://)";
-        return Err(Error::invalid(format!("registry {location}"), why));
-    }
-    Ok(Box::new(FolderStore::new(location)))
 }
 
 #[cfg(feature = "cloud")]
-fn open_bucket(location: &str, access: &Access) -> Result<Box<dyn Store>> {
-    let id: crate::trust::RegistryId = location.parse()?;
+fn open_bucket(id: &RegistryId, access: &Access) -> Result<Box<dyn Store>> {
     Ok(Box::new(BucketStore::new(crate::transport::bucket::Bucket::to_write(id.as_str(), access)?)?))
 }
 
 #[cfg(not(feature = "cloud"))]
-fn open_bucket(location: &str, _: &Access) -> Result<Box<dyn Store>> {
-    Err(crate::transport::no_buckets(location))
+fn open_bucket(id: &RegistryId, _: &Access) -> Result<Box<dyn Store>> {
+    Err(crate::transport::no_buckets(id.as_str()))
 }
