@@ -50,9 +50,12 @@ impl Settings {
     /// Finds the user's home from the environment, for a program that contains the registry `bundled`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the environment names no home.
+    /// [`Error::Invalid`] if the environment names no home, or a URL as the home or the cache.
     pub fn from_environment(bundled: Bundled) -> Result<Self> {
         let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        for name in ["ISN_HOME", "ISN_CACHE"] {
+            set(name).map_or(Ok(()), |path| files::check_is_path(&path)).map_err(|e| named_by(e, name))?;
+        }
         let home = set("ISN_HOME")
             .or_else(|| set("XDG_CONFIG_HOME").filter(|path| path.is_absolute()).map(|path| path.join("isn")))
             .or_else(|| set("HOME").or_else(|| set("USERPROFILE")).map(|path| path.join(".config/isn")));
@@ -142,12 +145,9 @@ impl Settings {
                 },
             },
         };
-        named.iter().try_for_each(|location| match RegistryId::of_url(location) {
-            Err(Error::Invalid { what, why }) if !by.is_empty() => {
-                Err(Error::invalid(format!("{what} of {by}"), why))
-            }
-            checked => checked.map(drop),
-        })?;
+        for location in &named {
+            RegistryId::of_url(location).map_err(|e| named_by(e, &by))?;
+        }
         Ok((if named.is_empty() { vec![BUNDLED.into()] } else { named }, by))
     }
 
@@ -239,6 +239,16 @@ impl Settings {
             access: self.access(offline)?,
             max_age: None,
         })
+    }
+}
+
+/// Adds the setting that names a wrong place to an error about it.
+fn named_by(error: Error, setting: &str) -> Error {
+    match error {
+        Error::Invalid { what, why } if !setting.is_empty() => {
+            Error::invalid(format!("{what} of {setting}"), why)
+        }
+        error => error,
     }
 }
 
