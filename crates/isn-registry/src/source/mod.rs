@@ -17,10 +17,12 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 pub use self::tar::Indexes;
+pub(crate) use self::tar::MAX_INDEX;
 
 use crate::files;
 use isn_format::class::{Class, ClassId};
 use isn_format::error::{Error, Mistake, Result, chain, count};
+use isn_format::shard::MAX_IMAGE_LEN;
 use isn_format::source_kind::SourceKind;
 use isn_format::split::Split;
 use isn_format::tree::B3SUMS;
