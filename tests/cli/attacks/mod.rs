@@ -16,6 +16,7 @@ mod history;
 mod kept_work;
 mod ledgers;
 mod lock_paths;
+mod long_inputs;
 mod lost_files;
 mod mirroring;
 mod mirrors;
