@@ -15,14 +15,14 @@ use isn_format::rel_path::RelPath;
 use isn_format::statement::check_reason;
 #[cfg(feature = "serve")]
 use isn_format::text::is_formula;
-use isn_format::tree::Line;
+use isn_format::tree::{Line, MAX_SUMS};
 use isn_registry::files;
 
 /// Reads a list of images: a path or a line of `B3SUMS` on each line. Returns the sorted paths, and the lines
 /// of `B3SUMS`.
 pub(super) fn read_images(file: &Path) -> Result<(Vec<RelPath>, Vec<Line>)> {
     let (mut images, mut lines, mut mistakes) = (Vec::<RelPath>::new(), Vec::new(), Vec::new());
-    for (at, line) in files::read_text(file)?.lines().enumerate() {
+    for (at, line) in files::read_text(file, MAX_SUMS)?.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
             continue;

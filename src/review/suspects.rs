@@ -8,7 +8,7 @@ use isn_format::class::ClassId;
 use isn_format::error::{Error, Result};
 use isn_format::ledger::date::timestamp;
 use isn_format::ledger::import::{Unsaid, read};
-use isn_format::ledger::{Claim, Ledger};
+use isn_format::ledger::{Claim, Ledger, MAX_LEN};
 use isn_registry::files;
 use isn_registry::ops::audit::Subject;
 
@@ -38,7 +38,7 @@ pub(super) fn find(
     ledger: &Path,
     file: Option<&Path>,
 ) -> Result<(Ledger, Vec<Suspect>)> {
-    let ledger = match files::read_if_there(ledger)? {
+    let ledger = match files::if_there(files::read_beside(ledger, MAX_LEN))? {
         Some(bytes) if !bytes.is_empty() => Ledger::parse(&ledger.display().to_string(), &bytes)?,
         _ => Ledger::default(),
     };
@@ -46,7 +46,9 @@ pub(super) fn find(
         Some(file) => {
             let today = timestamp(SystemTime::now());
             let unsaid = Unsaid { source: Some("suspects"), date: &today[..10] };
-            Some(Ledger::new(read(&file.display().to_string(), &files::read(file)?, unsaid)?.1))
+            Some(Ledger::new(
+                read(&file.display().to_string(), &files::read_input(file, MAX_LEN)?, unsaid)?.1,
+            ))
         }
         None => None,
     };

@@ -15,6 +15,9 @@ pub struct Groups {
     members: Vec<Vec<String>>,
 }
 
+/// The maximum length of the file, in bytes: enough for ten million images.
+pub const MAX_LEN: u64 = 1 << 30;
+
 /// The first line of the file.
 pub const HEADER: &str = "source_id,group";
 

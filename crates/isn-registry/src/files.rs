@@ -1,9 +1,10 @@
 //! Files and folders, with errors that name the path, and the few ways in which something becomes visible:
 //! whole and under its final name, or not at all.
 //!
-//! A file that the user names may be a pipe, as in a shell's process substitution: [`read`], [`read_text`]
-//! and [`read_named`] accept one. What isn finds by itself in a registry, a tree, the cache or its own
-//! folders must be a regular file: [`open`] and the functions built on it refuse anything else.
+//! A file that the user names may be a pipe, as in a shell's process substitution: [`read_input`],
+//! [`read_text`] and [`read_named`] accept one. What isn finds by itself, beside an input, in a registry, a
+//! tree, the cache or its own folders, must be a regular file: [`open`] and the functions built on it refuse
+//! anything else. Nothing is read into memory without a maximum length.
 
 mod below;
 mod guard;
@@ -11,6 +12,7 @@ mod lock;
 mod mount;
 mod own;
 mod place;
+mod read;
 mod removal;
 mod users;
 mod whole;
@@ -28,12 +30,16 @@ pub(crate) use place::{
 };
 pub use place::{destination, exchange, place};
 pub(crate) use place::{move_new, rename_new, rename_new_and, write_new};
+pub(crate) use read::{as_input, has_bytes, open_named, read_to_cap};
+pub use read::{
+    if_there, open, read_beside, read_capped, read_capped_if_there, read_input, read_named, read_text,
+};
 pub(crate) use users::{behind_links, no_file, overwrite_locked, overwrite_private, read_users_own};
 pub use users::{check_output, overwrite, write_output};
 pub use workplace::{Workplace, take_kept};
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use isn_format::error::{Error, Result};
@@ -46,114 +52,6 @@ const TEMP_DIGITS: usize = 16;
 const FOR_ALL: u32 = 0o644;
 /// The mode of a new file that only its owner may read.
 const FOR_OWNER: u32 = 0o600;
-
-/// Opens a file that the user has named for reading. It may be a pipe; isn then waits for a writer.
-///
-/// # Errors
-/// [`Error::Io`] if it cannot be opened.
-pub(crate) fn open_named(path: &Path) -> Result<File> {
-    File::open(path).map_err(Error::io("read", path))
-}
-
-/// Opens a file that isn has found by itself, without waiting for a writer.
-///
-/// # Errors
-/// [`Error::Io`] if it cannot be opened; [`Error::Invalid`] if it is a pipe or a device.
-pub fn open(path: &Path) -> Result<File> {
-    let mut options = File::options();
-    options.read(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
-    }
-    let file = options.open(path).map_err(Error::io("read", path))?;
-    let kind = file.metadata().map_err(Error::io("look at", path))?.file_type();
-    // A folder fails when it is read.
-    if kind.is_file() || kind.is_dir() {
-        Ok(file)
-    } else {
-        Err(Error::invalid(path.display(), "is not a file"))
-    }
-}
-
-/// Reads a whole file that the user has named.
-///
-/// # Errors
-/// [`Error::Io`] if it cannot be read.
-pub fn read(path: &Path) -> Result<Vec<u8>> {
-    read_to_cap(open_named(path)?, path, u64::MAX)
-}
-
-/// Reads a file of at most `cap` bytes that the user has named.
-///
-/// # Errors
-/// [`Error::Io`] if it cannot be read; [`Error::Integrity`] if it is longer.
-pub fn read_named(path: &Path, cap: u64) -> Result<Vec<u8>> {
-    read_to_cap(open_named(path)?, path, cap)
-}
-
-/// Reads a UTF-8 text file that the user has named.
-///
-/// # Errors
-/// [`Error::Io`] if it cannot be read; [`Error::Invalid`] if it is not UTF-8.
-pub fn read_text(path: &Path) -> Result<String> {
-    String::from_utf8(read(path)?).map_err(|_| Error::invalid(path.display(), "is not UTF-8 text"))
-}
-
-/// Reads a file of at most `cap` bytes that isn has found by itself.
-///
-/// # Errors
-/// As [`open`]; [`Error::Integrity`] if it is longer.
-pub fn read_capped(path: &Path, cap: u64) -> Result<Vec<u8>> {
-    read_to_cap(open(path)?, path, cap)
-}
-
-/// As [`read_capped`], but returns `None` if there is no file.
-///
-/// # Errors
-/// As [`read_capped`], except for an absent file.
-pub fn read_capped_if_there(path: &Path, cap: u64) -> Result<Option<Vec<u8>>> {
-    if_there(read_capped(path, cap))
-}
-
-/// As [`read_capped_if_there`], without a maximum length.
-///
-/// # Errors
-/// As [`open`], except for an absent file.
-pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
-    read_capped_if_there(path, u64::MAX)
-}
-
-/// Turns the error of an absent file into `None`.
-pub(crate) fn if_there<T>(found: Result<T>) -> Result<Option<T>> {
-    match found {
-        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
-        found => found.map(Some),
-    }
-}
-
-/// Reads an open file of at most `cap` bytes; a longer one is an [`Error::Integrity`].
-pub(crate) fn read_to_cap(file: File, path: &Path, cap: u64) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.take(cap.saturating_add(1)).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
-    if bytes.len() as u64 > cap {
-        return Err(Error::integrity(path.display(), format!("is longer than {cap} bytes")));
-    }
-    Ok(bytes)
-}
-
-/// Whether a file has exactly these bytes; `None` if there is no file. Reads no more of it than that.
-///
-/// # Errors
-/// As [`open`], except for an absent file.
-pub(crate) fn has_bytes(path: &Path, bytes: &[u8]) -> Result<Option<bool>> {
-    match read_capped_if_there(path, bytes.len() as u64) {
-        Ok(found) => Ok(found.map(|found| found == bytes)),
-        Err(Error::Integrity { .. }) => Ok(Some(false)),
-        Err(e) => Err(e),
-    }
-}
 
 /// The message about a symlink to nothing.
 const LEADS_NOWHERE: &str = "is a link that leads nowhere: put back what it leads to, or remove the link";
@@ -524,9 +422,9 @@ mod tests {
         let path = dir.path().join("a/b");
         assert!(create_new(&path, b"one").unwrap());
         assert!(!create_new(&path, b"two").unwrap());
-        assert_eq!(read(&path).unwrap(), b"one");
+        assert_eq!(fs::read(&path).unwrap(), b"one");
         replace(&path, b"three").unwrap();
-        assert_eq!(read(&path).unwrap(), b"three");
+        assert_eq!(fs::read(&path).unwrap(), b"three");
         assert_eq!(names_in(&dir.path().join("a")).unwrap(), ["b"]);
     }
 

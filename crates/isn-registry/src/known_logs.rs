@@ -24,6 +24,7 @@ use isn_format::digest::Digest;
 use isn_format::error::{Error, KeyFault, Result};
 use isn_format::key::{KeyFile, PrivateKey};
 use isn_format::log::{Hash, History, LogKey, LogSigner, MAX_CHECKPOINT, Replica, SignedCheckpoint, Tree};
+use isn_format::statement;
 
 /// The file that says where logs were seen: one line each, with a vkey, a space and a registry.
 const PLACES: &str = "places";
@@ -33,8 +34,11 @@ const PLACES_LOCK: &str = "places.lock";
 const MAX_PLACES: u64 = 4 << 20;
 /// The length of what a replay begins with: the BLAKE3 of the rest, and an LF.
 const SUM_LEN: usize = 65;
-/// The maximum length of a replay, in bytes.
+/// The maximum length of any replay, in bytes.
 const MAX_REPLAY: u64 = 4 << 30;
+/// The maximum length of what a replay has of one entry, in bytes: a statement has at most half of it, and
+/// JSON at most doubles that.
+const MAX_REPLAYED: u64 = 2 * statement::MAX_LEN as u64;
 
 /// The folder with a folder for each log.
 #[derive(Clone, Debug)]
@@ -292,7 +296,8 @@ impl KnownLog {
     /// Returns the stored replay if it is whole and leads to the checkpoint; it may start from an earlier key
     /// of the log.
     fn stored(&self, seen: &Seen) -> Option<(Tree, History, u64)> {
-        let bytes = files::read_nofollow(&self.folder.join("replay"), MAX_REPLAY).ok()??;
+        let longest = seen.size.saturating_add(1).saturating_mul(MAX_REPLAYED).min(MAX_REPLAY);
+        let bytes = files::read_nofollow(&self.folder.join("replay"), longest).ok()??;
         let (sum, rest) = bytes.split_at_checked(64)?;
         let rest = rest.strip_prefix(b"\n")?;
         if Digest::of(rest).to_string().as_bytes() != sum {
@@ -492,7 +497,7 @@ mod tests {
         let (two, note) = state(&["a", "b"], &signer);
         known.store(&two, &note).unwrap();
         let path = known.folder.join("replay");
-        let good = files::read(&path).unwrap();
+        let good = std::fs::read(&path).unwrap();
         for at in [0, 64, 70, good.len() - 1] {
             let mut bad = good.clone();
             bad[at] ^= 1;
@@ -500,8 +505,14 @@ mod tests {
             let loaded = known.load().unwrap();
             assert_eq!((loaded.replica.size(), loaded.seen.unwrap().size), (0, 2), "{at}");
         }
-        files::replace(&path, &good[..good.len() - 32]).unwrap();
-        assert_eq!(known.load().unwrap().replica.size(), 0);
+        // One that is whole, but longer than a log of two entries can need.
+        let (begin, end) = good[SUM_LEN..].split_at(1);
+        let long = [begin, &vec![b' '; 3 * MAX_REPLAYED as usize], end].concat();
+        let sum = format!("{}\n", Digest::of(&long));
+        for bytes in [[sum.as_bytes(), &long].concat(), good[..good.len() - 32].to_vec()] {
+            files::replace(&path, &bytes).unwrap();
+            assert_eq!(known.load().unwrap().replica.size(), 0);
+        }
         files::replace(&known.folder.join("checkpoint"), b"").unwrap();
         assert!(known.load().is_err());
     }

@@ -1,19 +1,20 @@
 //! The file of a ledger: one writer at a time adds rows, and no row is lost once it was acknowledged.
 
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
 use crate::files;
 use isn_format::error::{Error, Mistake, Result};
-use isn_format::ledger::{HEADER, Ledger, Row};
+use isn_format::ledger::{HEADER, Ledger, MAX_LEN, Row};
 
 /// Appends rows to a ledger file, and returns the whole ledger once they are on disk. Creates the file if
 /// there is none, and rewrites one of the older format in the present one.
 ///
 /// # Errors
-/// Fails as [`Ledger::parse`] does, and with [`Error::Mistakes`] if a spreadsheet would run a field of a row
-/// as a formula; nothing is changed then. After a write error the file has its former length.
+/// Fails as [`Ledger::parse`] does, with [`Error::Mistakes`] if a spreadsheet would run a field of a row as a
+/// formula, and with [`Error::Invalid`] if the file is or would be too long; nothing is changed then. After a
+/// write error the file has its former length.
 pub fn append(path: &Path, rows: &[Row]) -> Result<Ledger> {
     extend(path, |_| rows.to_vec())
 }
@@ -30,7 +31,9 @@ pub fn extend(path: &Path, mut rows: impl FnMut(&Ledger) -> Vec<Row>) -> Result<
             let all = rows(&Ledger::default());
             check(path, &all)?;
             let ledger = Ledger::new(all);
-            match ledger.is_empty() || files::create_new(path, &ledger.to_csv())? {
+            let text = ledger.to_csv();
+            check_len(path, text.len())?;
+            match ledger.is_empty() || files::create_new(path, &text)? {
                 true => return Ok(ledger),
                 // Another process has just created it.
                 false => continue,
@@ -45,7 +48,9 @@ pub fn extend(path: &Path, mut rows: impl FnMut(&Ledger) -> Vec<Row>) -> Result<
         }
         if !bytes.starts_with(HEADER.as_bytes()) {
             check_alone(&file, path)?;
-            files::overwrite(path, &ledger.to_csv())?;
+            let text = ledger.to_csv();
+            check_len(path, text.len())?;
+            files::overwrite(path, &text)?;
             return Ok(ledger);
         }
         let mut added = String::new();
@@ -53,6 +58,7 @@ pub fn extend(path: &Path, mut rows: impl FnMut(&Ledger) -> Vec<Row>) -> Result<
             added.push('\n');
         }
         new.iter().for_each(|row| added += &row.to_csv());
+        check_len(path, bytes.len() + added.len())?;
         let written = file.write_all(added.as_bytes()).and_then(|()| file.sync_data());
         written.map_err(|error| {
             // Half a row must not remain. If this fails too, the next parse names the line.
@@ -84,11 +90,20 @@ fn check(path: &Path, rows: &[Row]) -> Result<()> {
     Err(Error::Mistakes { what: format!("the rows to add to {}", path.display()), mistakes })
 }
 
+/// Checks that a ledger of `length` bytes could be read again.
+fn check_len(path: &Path, length: usize) -> Result<()> {
+    if length as u64 <= MAX_LEN {
+        return Ok(());
+    }
+    let why = format!("would have {length} bytes, and may have at most {MAX_LEN}: begin another ledger");
+    Err(Error::invalid(path.display(), why))
+}
+
 /// Opens a file for appending, alone among isn processes, and reads it; returns `None` if there is no file.
 /// Where the file system has no locks, it does not wait for other writers.
 fn open_alone(path: &Path) -> Result<Option<(File, Vec<u8>)>> {
     loop {
-        let mut file = match OpenOptions::new().read(true).append(true).open(path) {
+        let file = match OpenOptions::new().read(true).append(true).open(path) {
             Ok(file) => file,
             Err(e) if e.kind() == ErrorKind::NotFound => {
                 return files::behind_links(path).map(|_| None);
@@ -103,8 +118,7 @@ fn open_alone(path: &Path) -> Result<Option<(File, Vec<u8>)>> {
         if !files::is_same(file.metadata(), path.metadata()) {
             continue;
         }
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+        let bytes = files::read_to_cap(&file, path, MAX_LEN).map_err(files::as_input)?;
         return Ok(Some((file, bytes)));
     }
 }

@@ -14,9 +14,8 @@ use crate::cli::run::{Run, Verb};
 use crate::cli::values::parse_person;
 use crate::review::{Review, ReviewOptions, ReviewReport};
 use isn_format::error::Result;
-use isn_format::recipe::Recipe;
-use isn_registry::files;
 use isn_registry::ops::audit::Subject;
+use isn_registry::recipe_file;
 
 /// Arguments of `isn review`.
 #[derive(Debug, Args)]
@@ -51,13 +50,12 @@ impl Verb for ReviewArgs {
 
     fn run(&self, run: &Run) -> Result<ExitCode> {
         let subject = Subject::open(&run.client(&self.registry)?, &self.target, &run.progress)?;
-        let recipe = |path: &PathBuf| Recipe::parse(&path.display().to_string(), &files::read_text(path)?);
-        let recipe = self.recipe.as_ref().map(recipe).transpose()?;
+        let recipe = self.recipe.as_deref().map(recipe_file::read).transpose()?;
         let review = Review::bind(ReviewOptions {
             subject,
             ledger: self.ledger.clone(),
             suspects: self.suspects.clone(),
-            classes: recipe.map(|recipe| recipe.classes),
+            classes: recipe.map(|(recipe, _)| recipe.classes),
             reviewer: self.reviewer.clone(),
             listen: self.listen,
         })?;

@@ -11,10 +11,9 @@ use crate::cli::output::Output;
 use crate::cli::render::path_json;
 use crate::cli::run::{Run, Verb};
 use isn_format::error::{Result, count};
-use isn_format::recipe::Recipe;
 use isn_format::split::Split;
-use isn_registry::files;
 use isn_registry::ops::source::{CheckOptions, SourceReport, check};
+use isn_registry::recipe_file;
 
 /// Arguments of `isn source`.
 #[derive(Debug, Subcommand)]
@@ -39,7 +38,7 @@ pub(in crate::cli) enum SourceCommand {
 impl Verb for SourceCommand {
     fn run(&self, run: &Run) -> Result<ExitCode> {
         let SourceCommand::Check { dir, recipe, checksums, no_cache } = self;
-        let recipe = Recipe::parse(&recipe.display().to_string(), &files::read_text(recipe)?)?;
+        let (recipe, _) = recipe_file::read(recipe)?;
         let indexes = run.indexes(*no_cache);
         let options =
             CheckOptions { recipe: &recipe, source: dir, checksums: *checksums, indexes: indexes.as_ref() };

@@ -269,6 +269,41 @@ fn long_files_in_a_cache() {
     stranger.sandbox.with_memory(300, &["cache", "gc", "--max-size", "1GB"]);
 }
 
+/// Files of a cache that take no room on the disk and days to hash.
+#[test]
+fn long_files_of_a_cache_that_is_verified() {
+    let (sandbox, pin) = Sandbox::published();
+    sandbox.isn(&["export", &pin, "--registry", "reg", "--as", "webdataset", "--to", "shards"]).ok();
+    let server = crate::server::Server::new(&sandbox.path("reg"));
+    sandbox.isn(&["export", &pin, "--registry", &server.url, "--as", "webdataset", "--to", "again"]).ok();
+    let cache = sandbox.path("home/cache");
+    let is_checked =
+        |name: &str| ["objects/", "pieces/", "tables/"].iter().any(|part| name.starts_with(part));
+    let mut names: Vec<String> = contents(&cache).into_iter().map(|(name, _)| name).collect();
+    names.retain(|name| is_checked(name));
+    let folders: std::collections::BTreeSet<&str> =
+        names.iter().filter_map(|name| name.split('/').next()).collect();
+    assert_eq!(folders.len(), 3, "{names:?}");
+    let hash = Digest::of(b"");
+    names.push(format!("sources/{hash}.jsonl"));
+    // The name of a piece says its length, and anybody can choose it.
+    let hex = hash.to_string();
+    names.push(format!("pieces/{}/{hex}/0-{}-{hash}", &hex[..2], 3u64 << 40));
+    for name in &names {
+        std::fs::create_dir_all(cache.join(name).parent().unwrap()).unwrap();
+        if File::create(cache.join(name)).unwrap().set_len(3 << 40).is_err() {
+            return;
+        }
+    }
+    let mut limited = sandbox.program("sh");
+    limited.args(["-c", "ulimit -t 60; exec \"$0\" \"$@\"", ISN, "cache", "verify"]);
+    let verified = ran(limited.output().unwrap()).fails(3, "");
+    for name in &names {
+        assert!(verified.stdout.contains(name.as_str()), "{name}: {}", verified.stdout);
+    }
+    sandbox.isn(&["cache", "verify"]).ok();
+}
+
 /// Partial tiles and bundles that a folder keeps for readers that are behind. Zeros parse as entries of two
 /// bytes each.
 #[test]

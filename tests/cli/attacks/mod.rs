@@ -17,6 +17,7 @@ mod kept_work;
 mod ledgers;
 mod locations;
 mod lock_paths;
+mod long_inputs;
 mod lost_files;
 mod mirroring;
 mod mirrors;

@@ -123,6 +123,51 @@ fn no_command_waits_for_a_pipe_in_isns_own_home() {
 }
 
 #[test]
+fn a_pipe_that_an_input_leads_to_is_not_waited_for() {
+    let sandbox = Sandbox::new();
+    sandbox.image_folder("raw", &["ant", "bee"], 8);
+    let more = "groups = \"groups.csv\"\n\n[corrections]\nfile = \"ledger.csv\"\n";
+    sandbox.recipe("grads", "1.0", &["ant", "bee"], more);
+    let row = ["ant/ant_1", "keep", "--reason=correct", "--reviewer=Ann"];
+    sandbox.isn(&[&["ledger", "add", "ledger.csv"], &row[..]].concat()).ok();
+    sandbox.write("groups.csv", b"source_id,group\nant/ant_0,1\nant/ant_1,1\n");
+    let build = ["build", "grads-1.0.toml", "--source", "raw", "--out", "out"];
+    let cases: [(&str, &[&[&str]]); 3] = [
+        (
+            "ledger.csv",
+            &[
+                &build,
+                &["ledger", "check", "grads-1.0.toml", "--source", "raw"],
+                // These write to it as well.
+                &[&["ledger", "add", "ledger.csv"], &row[..]].concat(),
+                &["ledger", "import", "ledger.csv", "groups.csv", "--source=s"],
+                #[cfg(feature = "serve")]
+                &["review", "raw", "--ledger", "ledger.csv", "--reviewer", "Ann"],
+            ],
+        ),
+        ("groups.csv", &[&build]),
+        ("raw/ant/ant_2.png", &[&build, &["source", "check", "raw", "--recipe", "grads-1.0.toml"]]),
+    ];
+    for (file, commands) in cases {
+        let before = sandbox.read(file);
+        fs::remove_file(sandbox.path(file)).unwrap();
+        assert!(Command::new("mkfifo").arg(sandbox.path(file)).status().unwrap().success());
+        for args in commands {
+            let ran = ends(sandbox.command(args));
+            let all = format!("{}{}", ran.stdout, ran.stderr);
+            let name = file.strip_prefix("raw/").unwrap_or(file);
+            assert!(ran.code != 0 && all.contains(name), "{file} {args:?}: {all}");
+            let is_said =
+                ["is not a file", "is neither a file nor a folder"].iter().any(|why| all.contains(why));
+            assert!(is_said, "{file} {args:?}: {all}");
+        }
+        fs::remove_file(sandbox.path(file)).unwrap();
+        sandbox.write(file, &before);
+    }
+    sandbox.isn(&build).ok();
+}
+
+#[test]
 fn a_trust_store_of_another_user_is_not_believed() {
     let (sandbox, _) = Sandbox::published();
     let path = sandbox.path("home/trust.toml");
@@ -190,6 +235,38 @@ fn a_pipe_in_the_cache_is_not_waited_for() {
     let mut pieces = 0;
     with_pipes(&sandbox, "home/cache", &commands, |file, _| pieces += u32::from(file.starts_with("pieces/")));
     assert!(pieces > 0);
+}
+
+#[test]
+fn a_pipe_in_the_cache_is_damage_to_cache_verify() {
+    let (sandbox, pin) = Sandbox::published();
+    let server = Server::new(&sandbox.path("reg"));
+    let export = ["export", &pin, "--registry", &server.url, "--as", "webdataset", "--to", "shards"];
+    sandbox.isn(&export).ok();
+    let mut parts = std::collections::BTreeSet::new();
+    let mut files: Vec<String> =
+        crate::sandbox::contents(&sandbox.path("home/cache")).into_iter().map(|(name, _)| name).collect();
+    let hash = isn_format::digest::Digest::of(b"");
+    files.extend([format!("sources/{hash}.jsonl"), format!("trees/{hash}"), format!("hints/doubted/{hash}")]);
+    for file in files {
+        parts.insert(file.split('/').next().unwrap().to_string());
+        let path = sandbox.path("home/cache").join(&file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let before = fs::read(&path).ok();
+        let _ = fs::remove_file(&path);
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        for args in [&["cache", "info"][..], &["cache", "gc", "--older-than", "100d"]] {
+            ends(sandbox.command(args));
+        }
+        let ran = ends(sandbox.command(&["cache", "verify"]));
+        assert!(ran.code == 3 && ran.stdout.contains(&file), "{file}: {} {}", ran.stdout, ran.stderr);
+        assert!(!path.exists(), "{file}");
+        if let Some(before) = before {
+            fs::write(&path, before).unwrap();
+        }
+        sandbox.isn(&["cache", "verify"]).ok();
+    }
+    assert!(["objects", "pieces", "tables"].iter().all(|part| parts.contains(*part)), "{parts:?}");
 }
 
 /// Runs a command with `text` on its stdin.

@@ -12,6 +12,9 @@ use std::collections::{BTreeMap, HashMap};
 pub use self::file::{HEADER, OLD_HEADER};
 pub use self::row::{Claim, Decision, Reason, Row, Says, Verdict};
 
+/// The maximum length of a ledger or of a list of label claims, in bytes: enough for ten million rows.
+pub const MAX_LEN: u64 = 1 << 30;
+
 /// All rows of a ledger, in the order of the file. Of the rows of one claimant or reviewer about an image,
 /// the last counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,5 +1,9 @@
 //! [`Matrix`]: rows of numbers in their original precision.
 
+/// The maximum length of a file of numbers or labels, in bytes: ten million images with 1,000 numbers in
+/// single precision have 40 GB.
+pub const MAX_LEN: u64 = 64 << 30;
+
 /// A matrix in row order. Single precision is kept: it takes half the memory, and sums must be rounded as the
 /// program that computed the numbers would round them.
 #[derive(Clone, Debug, PartialEq)]

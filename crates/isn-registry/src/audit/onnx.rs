@@ -26,6 +26,8 @@ pub struct Network {
     what: String,
 }
 
+/// The maximum length of a model, in bytes, which is that of the format.
+const MAX_MODEL: u64 = 2 << 30;
 /// The default side, in pixels, if neither the model nor the user gives one.
 const USUAL_SIDE: usize = 224;
 
@@ -40,7 +42,11 @@ impl Network {
     pub fn open(path: &Path, layer: Option<&str>, side: Option<usize>) -> Result<Self> {
         let what = path.display().to_string();
         let refuse = |why: String| Error::invalid(&what, why);
-        std::fs::File::open(path).map_err(Error::io("read", path))?;
+        let file = std::fs::File::open(path).map_err(Error::io("read", path))?;
+        let length = file.metadata().map_err(Error::io("look at", path))?.len();
+        if length > MAX_MODEL {
+            return Err(refuse(format!("is longer than {MAX_MODEL} bytes: it has {length}")));
+        }
         let cannot = |doing: &'static str| {
             let what = what.clone();
             move |e: TractError| Error::invalid(what, format!("tract cannot {doing} it: {e:#}"))

@@ -6,7 +6,7 @@ use ::parquet::record::Field;
 use std::fs::File;
 use std::path::Path;
 
-use super::matrix::{Matrix, Values};
+use super::matrix::{MAX_LEN, Matrix, Values};
 use isn_format::error::{Error, Result};
 
 /// Reads a matrix. Errors count rows and columns from 0.
@@ -42,6 +42,9 @@ pub fn probabilities(path: &Path) -> Result<Matrix> {
                     }
                 });
             }
+        }
+        if values.len() as u64 > MAX_LEN / 8 {
+            return Err(refuse(&format!("has more than {} numbers", MAX_LEN / 8)));
         }
         let found = values.len() - before;
         let expected = *columns.get_or_insert(found);

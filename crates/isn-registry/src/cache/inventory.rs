@@ -1,15 +1,19 @@
 //! Lists what is in a cache, checks it, and removes what is no longer needed.
 
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use cap_std::fs::Metadata;
 use rayon::prelude::*;
 
+use super::piece::hash;
 use super::{Cache, DOUBTED, HINTS, OBJECTS, PIECES, Piece, QUARANTINE, SOURCES, TABLES, TREES};
 use crate::files::{self, Below};
 use crate::progress::{Progress, Unit};
+use crate::registry::MAX_METADATA;
+use crate::source::MAX_INDEX;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result};
 
@@ -102,37 +106,42 @@ impl Cache {
         Ok(inventory)
     }
 
-    /// Hashes every object and piece, and sets aside those that do not match their names. Returns how many
-    /// there were, and the damaged ones.
+    /// Hashes every object and piece, and sets aside those that do not match their names, what is too long to
+    /// be read, and what is no file in the place of one. Returns how many there were, and the damaged ones.
     ///
     /// # Errors
     /// As [`Cache::inventory`].
     pub fn verify(&self, jobs: usize, progress: &dyn Progress) -> Result<(u64, Vec<Damaged>)> {
         self.check_parts()?;
-        let mut files = self.entries(OBJECTS)?;
-        files.extend(self.entries(PIECES)?);
-        files.retain(|entry| !is_temporary(&entry.path));
-        let mut in_the_way = self.folders_named_as_files(OBJECTS, |path| hash_of(path).is_some())?;
-        let is_piece = |path: &Path| Piece::at(path.to_path_buf()).is_some();
-        in_the_way.extend(self.folders_named_as_files(PIECES, is_piece)?);
+        let mut files = self.files_of(OBJECTS)?;
+        files.extend(self.files_of(PIECES)?);
+        files.retain(|(path, _)| !is_temporary(path));
+        let mut in_the_way = Vec::new();
+        for part in [OBJECTS, PIECES, SOURCES, TABLES, TREES, HINTS] {
+            in_the_way.extend(self.no_files(part)?);
+        }
+        let mut indexes = self.files_of(SOURCES)?;
+        indexes.retain(|(path, _)| !is_temporary(path));
         progress.begin("verify the cache", Unit::Files, files.len() as u64);
-        let check = |entry: &Entry| -> Result<Option<Damaged>> {
+        let check = |(path, _): &(PathBuf, Metadata)| -> Result<Option<Damaged>> {
             progress.advance(1);
             // Another process may have removed it meanwhile.
-            let Some(file) = self.open(&entry.path)? else { return Ok(None) };
-            let is_whole = match Piece::at(entry.path.clone()) {
+            let Some(file) = self.open(path)? else { return Ok(None) };
+            let is_whole = match Piece::at(path.clone()) {
                 Some(piece) => piece.is_whole(file).unwrap_or(false),
-                None => object_is_whole(&entry.path, file),
+                None => object_is_whole(path, file).unwrap_or(false),
             };
-            Ok((!is_whole).then(|| Damaged { path: entry.path.clone() }))
+            Ok((!is_whole).then(|| Damaged { path: path.clone() }))
         };
         let pool = crate::parallel::pool(jobs)?;
         let damaged: Vec<Option<Damaged>> =
             pool.install(|| files.par_iter().map(check).collect::<Result<_>>())?;
         let mut damaged: Vec<Damaged> = damaged.into_iter().flatten().collect();
         progress.end();
-        let checked = (files.len() + in_the_way.len()) as u64;
-        damaged.extend(in_the_way.into_iter().map(|path| Damaged { path }));
+        let checked = (files.len() + indexes.len() + in_the_way.len()) as u64;
+        // Only the length is known to be wrong without the source that an index is of.
+        let too_long = indexes.into_iter().filter(|(_, about)| about.len() > MAX_INDEX).map(|(path, _)| path);
+        damaged.extend(too_long.chain(in_the_way).map(|path| Damaged { path }));
         damaged.iter().for_each(|damaged| self.set_aside(&damaged.path));
         Ok((checked, damaged))
     }
@@ -174,7 +183,7 @@ impl Cache {
         kept.extend(self.entries(SOURCES)?);
         kept.extend(self.entries(TABLES)?);
         let mut gone = self.entries(QUARANTINE)?;
-        let notes = self.files_of(TREES)?;
+        let notes = self.entries(TREES)?;
         let age = |entry: &Entry| now.duration_since(entry.used).unwrap_or_default();
         let mut part = |is_gone: &dyn Fn(&Entry) -> bool| {
             let (out, stay) = std::mem::take(&mut kept).into_iter().partition(|entry| is_gone(entry));
@@ -196,7 +205,7 @@ impl Cache {
         let swept = Swept { files: gone.len() as u64, bytes: gone.iter().map(|e| e.bytes).sum(), left };
         if !dry_run {
             gone.iter().try_for_each(|entry| self.remove(&entry.path))?;
-            notes.iter().try_for_each(|(note, _)| self.forget_gone_tree(note))?;
+            notes.iter().try_for_each(|note| self.forget_gone_tree(&note.path))?;
         }
         Ok(swept)
     }
@@ -216,22 +225,43 @@ impl Cache {
 
     /// Lists the files of a part that have names as isn gives them; other files are not isn's.
     pub(super) fn files_of(&self, part: &str) -> Result<Vec<(PathBuf, Metadata)>> {
-        let folder = Below::find(&self.root, &self.root.join(part))?;
-        let mut files = folder.map_or(Ok(Vec::new()), |folder| folder.files())?;
-        files.retain(|(path, _)| is_named_by_isn(path));
+        let mut files = self.named(part, Below::files_and_pipes)?;
+        files.retain(|(_, about)| about.is_file());
         Ok(files)
     }
 
-    /// Lists the folders of a part that have the name of a file.
-    fn folders_named_as_files(&self, part: &str, is_named: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>> {
+    fn named(
+        &self,
+        part: &str,
+        list: impl Fn(&Below) -> Result<Vec<(PathBuf, Metadata)>>,
+    ) -> Result<Vec<(PathBuf, Metadata)>> {
         let folder = Below::find(&self.root, &self.root.join(part))?;
-        let mut folders = folder.map_or(Ok(Vec::new()), |folder| folder.folders())?;
-        folders.retain(|path| is_named(path));
-        Ok(folders)
+        let mut found = folder.map_or(Ok(Vec::new()), |folder| list(&folder))?;
+        found.retain(|(path, _)| is_named_by_isn(path));
+        Ok(found)
     }
 
+    /// Lists what has the name of a file of a part and is none: a folder, a pipe, a socket or a device.
+    fn no_files(&self, part: &str) -> Result<Vec<PathBuf>> {
+        let pipes = self.named(part, Below::files_and_pipes)?;
+        let mut found: Vec<PathBuf> =
+            pipes.into_iter().filter(|(_, about)| !about.is_file()).map(|(path, _)| path).collect();
+        if let Some(folder) = Below::find(&self.root, &self.root.join(part))? {
+            let mut folders = folder.folders()?;
+            folders.retain(|path| match part {
+                // Folders of these parts have the hash of a shard or a manifest as their name.
+                PIECES => Piece::at(path.to_path_buf()).is_some(),
+                HINTS => false,
+                _ => hash_of(path).is_some(),
+            });
+            found.extend(folders);
+        }
+        Ok(found)
+    }
+
+    /// Lists the files of a part; anything in it that is neither a file nor a folder is an error.
     fn entries(&self, part: &str) -> Result<Vec<Entry>> {
-        let entries = self.files_of(part)?.into_iter().map(|(path, about)| {
+        let entries = self.named(part, Below::files)?.into_iter().map(|(path, about)| {
             let used = about.modified().map_err(Error::io("look at", &path))?.into_std();
             Ok(Entry { used, bytes: about.len(), path })
         });
@@ -252,9 +282,10 @@ fn hash_of(path: &Path) -> Option<Digest> {
     path.file_name()?.to_str()?.split('.').next()?.parse().ok()
 }
 
-fn object_is_whole(path: &Path, file: File) -> bool {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(file).is_ok() && hash_of(path) == Some(Digest::of_hasher(&hasher))
+/// Whether a file has the hash in its name. One that is longer than any object is not read.
+fn object_is_whole(path: &Path, file: File) -> io::Result<bool> {
+    let is_short = file.metadata()?.len() <= MAX_METADATA;
+    Ok(is_short && hash_of(path).is_some() && hash(file, MAX_METADATA)? == hash_of(path))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Pieces of shards: the byte ranges that requests fetched.
 
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Read as _, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Cache, PIECES};
 use crate::files::{self, Below};
+use crate::registry::MAX_METADATA;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Missing, Result};
 
@@ -55,8 +56,7 @@ impl Piece {
 
     /// Whether it is a regular file of the length in its name.
     fn is_file(&self) -> bool {
-        let about = self.path.symlink_metadata();
-        about.is_ok_and(|about| about.is_file() && about.len() == self.range.end - self.range.start)
+        self.path.symlink_metadata().is_ok_and(|about| about.is_file() && about.len() == self.length())
     }
 
     /// Whether its bytes do not match its name.
@@ -64,12 +64,26 @@ impl Piece {
         !Piece::open_file(&self.path).is_ok_and(|file| self.is_whole(file).unwrap_or(false))
     }
 
-    /// Whether the bytes of `file` match its name.
-    pub(super) fn is_whole(&self, file: File) -> io::Result<bool> {
-        let mut hasher = blake3::Hasher::new();
-        let length = hasher.update_reader(file)?.count();
-        Ok(length == self.range.end - self.range.start && Digest::of_hasher(&hasher) == self.blake3)
+    /// The length in its name, in bytes.
+    fn length(&self) -> u64 {
+        self.range.end - self.range.start
     }
+
+    /// Whether the bytes of `file` match its name. A file of another length, or longer than any shard, is not
+    /// read.
+    pub(super) fn is_whole(&self, file: File) -> io::Result<bool> {
+        let length = self.length();
+        Ok(length <= MAX_METADATA
+            && file.metadata()?.len() == length
+            && hash(file, length)? == Some(self.blake3))
+    }
+}
+
+/// Hashes a file; `None` if it has grown beyond `longest` bytes.
+pub(super) fn hash(file: File, longest: u64) -> io::Result<Option<Digest>> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(file.take(longest.saturating_add(1)))?;
+    Ok((hasher.count() <= longest).then(|| Digest::of_hasher(&hasher)))
 }
 
 impl Cache {

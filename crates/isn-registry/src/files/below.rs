@@ -295,19 +295,26 @@ impl Below {
     /// Lists every file below the folder, by its path.
     ///
     /// # Errors
-    /// [`Error::Foreign`] names what is neither a file nor a folder; [`Error::Io`] if a folder cannot be
-    /// listed.
+    /// As [`Below::files_and_pipes`]; [`Error::Foreign`] also names what is neither a file nor a folder.
     pub fn files(&self) -> Result<Vec<(PathBuf, Metadata)>> {
+        let found = self.files_and_pipes()?;
+        match found.iter().find(|(_, about)| !about.is_file()) {
+            Some((path, _)) => Err(foreign(path, "is neither a file nor a folder")),
+            None => Ok(found),
+        }
+    }
+
+    /// Lists every file, pipe, socket and device below the folder, by its path.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] names a symlink; [`Error::Io`] if a folder cannot be listed.
+    pub fn files_and_pipes(&self) -> Result<Vec<(PathBuf, Metadata)>> {
         let found = walk(&self.dir).map_err(Error::io("list", &self.path))?;
-        let files = found.into_iter().map(|(path, about)| {
+        let found = found.into_iter().map(|(path, about)| {
             let path = self.path.join(path);
-            match about.file_type() {
-                kind if kind.is_file() => Ok((path, about)),
-                kind if kind.is_symlink() => Err(foreign(&path, "is a link")),
-                _ => Err(foreign(&path, "is neither a file nor a folder")),
-            }
+            if about.is_symlink() { Err(foreign(&path, "is a link")) } else { Ok((path, about)) }
         });
-        files.collect()
+        found.collect()
     }
 
     /// Lists every folder below this one, by its path; each comes after the folders in it.

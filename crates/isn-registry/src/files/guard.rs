@@ -5,7 +5,7 @@ use std::path::Path;
 #[cfg(unix)]
 use std::path::PathBuf;
 
-use super::{LEADS_NOWHERE, if_there, open, parent, read_to_cap};
+use super::{LEADS_NOWHERE, as_input, if_there, open, parent, read_to_cap};
 use isn_format::error::{Error, Result};
 #[cfg(unix)]
 use isn_format::text::shell_word;
@@ -39,10 +39,7 @@ pub fn read_guarded(path: &Path, cap: u64, guard: Guard) -> Result<Option<Vec<u8
         Guard::Secret => check_secret(path, &about)?,
         Guard::Trust => check_trust(path, &about)?,
     }
-    match read_to_cap(file, path, cap) {
-        Err(Error::Integrity { what, why, .. }) => Err(Error::Invalid { what, why }),
-        read => read.map(Some),
-    }
+    read_to_cap(file, path, cap).map(Some).map_err(as_input)
 }
 
 fn leads_nowhere(path: &Path, guard: Guard) -> Error {

@@ -407,7 +407,7 @@ mod tests {
                 let report = with_client(work.path(), |client| export(client, &options, &Silent)).unwrap();
                 assert_eq!((report.images, report.path), (203, to.clone()));
                 let listed = files::walk(&to).unwrap().into_iter().map(|(path, _)| {
-                    format!("{}  {format}/{path}\n", Digest::of(&files::read(&to.join(&path)).unwrap()))
+                    format!("{}  {format}/{path}\n", Digest::of(&std::fs::read(to.join(&path)).unwrap()))
                 });
                 // The `ISN.json` that a pull writes contains the program's version.
                 let listed: String = listed

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::files;
 use crate::ledger_file;
+use crate::recipe_file;
 use crate::source::{Source, image_stem};
 use isn_format::class::ClassId;
 use isn_format::corrections::Corrections;
@@ -12,16 +13,20 @@ use isn_format::error::{Error, Result};
 use isn_format::ilsvrc2012;
 use isn_format::ledger::import::{Format, Unsaid, read};
 use isn_format::ledger::policy::{Open, Settled};
-use isn_format::ledger::{Ledger, Row};
-use isn_format::recipe::Recipe;
+use isn_format::ledger::{Ledger, MAX_LEN, Row};
 use isn_format::source_kind::SourceKind;
 
 /// Reads a ledger's file.
 ///
 /// # Errors
-/// [`Error::Io`] if the file cannot be read; [`Error::Invalid`] or [`Error::Mistakes`] if it is not a ledger.
+/// [`Error::Io`] if the file cannot be read; [`Error::Invalid`] or [`Error::Mistakes`] if it is not a ledger,
+/// or too long for one.
 pub fn open(path: &Path) -> Result<Ledger> {
-    Ledger::parse(&path.display().to_string(), &files::read(path)?)
+    parse(path, &files::read_input(path, MAX_LEN)?)
+}
+
+fn parse(path: &Path, bytes: &[u8]) -> Result<Ledger> {
+    Ledger::parse(&path.display().to_string(), bytes)
 }
 
 /// Appends one row to a ledger's file, which is created if there is none.
@@ -60,9 +65,9 @@ pub struct ImportReport {
 /// [`Error::Invalid`] or [`Error::Mistakes`] if a file is not what it should be; [`Error::Io`] if one cannot
 /// be read or written.
 pub fn import(path: &Path, file: &Path, recipe: Option<&Path>, unsaid: Unsaid<'_>) -> Result<ImportReport> {
-    let (format, mut rows) = read(&file.display().to_string(), &files::read(file)?, unsaid)?;
+    let (format, mut rows) = read(&file.display().to_string(), &files::read_input(file, MAX_LEN)?, unsaid)?;
     if let Some(recipe) = recipe {
-        let recipe = read_recipe(recipe)?;
+        let (recipe, _) = recipe_file::read(recipe)?;
         rows.retain(|row| {
             given(row.source_id()).is_none_or(|class| recipe.classes.iter().any(|one| one.id == class))
         });
@@ -113,12 +118,12 @@ pub struct CheckReport {
 /// [`Error::Invalid`] if the recipe names no ledger, or needs a source to tell the classes;
 /// [`Error::Mistakes`] if the recipe or the ledger has mistakes; otherwise those of [`Source::open`].
 pub fn check(recipe_path: &Path, source: Option<&Path>) -> Result<CheckReport> {
-    let recipe = read_recipe(recipe_path)?;
+    let (recipe, _) = recipe_file::read(recipe_path)?;
     let Some(spec) = &recipe.corrections else {
         return Err(Error::invalid(recipe_path.display(), "names no ledger ([corrections] file)"));
     };
     let path = files::parent(recipe_path).join(&spec.file);
-    let ledger = open(&path)?;
+    let ledger = parse(&path, &files::read_beside(&path, MAX_LEN)?)?;
     let mut images: Vec<(String, ClassId)> = Vec::new();
     match source {
         Some(source) => {
@@ -158,10 +163,6 @@ pub fn check(recipe_path: &Path, source: Option<&Path>) -> Result<CheckReport> {
 /// Returns the class that an image name of ILSVRC2012 tells.
 fn given(source_id: &str) -> Option<ClassId> {
     ilsvrc2012::class_of(source_id).and_then(|class| class.parse().ok())
-}
-
-fn read_recipe(path: &Path) -> Result<Recipe> {
-    Recipe::parse(&path.display().to_string(), &files::read_text(path)?)
 }
 
 /// The differences between two ledgers.

@@ -119,6 +119,23 @@ fn what_archives_lack_or_have_wrong_is_told_at_once() {
 }
 
 #[test]
+fn a_member_that_is_longer_than_any_image_is_named() {
+    let root = archives(&FILES);
+    let path = root.path().join("ILSVRC2012_img_val.tar");
+    let length = MAX_IMAGE_LEN + 1;
+    let mut header = ::tar::Header::new_ustar();
+    header.set_path("ILSVRC2012_val_00000128.JPEG").unwrap();
+    header.set_size(length);
+    header.set_cksum();
+    fs::write(&path, header.as_bytes()).unwrap();
+    let blocks = 1 + length.div_ceil(512) + 2;
+    fs::File::options().write(true).open(&path).unwrap().set_len(512 * blocks).unwrap();
+    let found = problems(open(root.path()));
+    let why = "val.tar/ILSVRC2012_val_00000128.JPEG: has 536870913 bytes, and an image has at most 536870912";
+    assert!(found[0].ends_with(why), "{found:?}");
+}
+
+#[test]
 fn a_cut_archive_is_told_wherever_it_is_cut() {
     let root = archives(&FILES);
     let path = root.path().join("ILSVRC2012_img_train.tar");

@@ -17,10 +17,12 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 pub use self::tar::Indexes;
+pub(crate) use self::tar::MAX_INDEX;
 
 use crate::files;
 use isn_format::class::{Class, ClassId};
 use isn_format::error::{Error, Mistake, Result, chain, count};
+use isn_format::shard::MAX_IMAGE_LEN;
 use isn_format::source_kind::SourceKind;
 use isn_format::split::Split;
 use isn_format::tree::B3SUMS;
@@ -255,7 +257,7 @@ impl Source {
             Position::Row { .. } => Err(gone()),
             Position::File => {
                 let path = self.path_of(image);
-                let bytes = files::read_capped(&path, u64::MAX)?;
+                let bytes = files::read_capped(&path, MAX_IMAGE_LEN)?;
                 if bytes.len() as u64 != image.len {
                     let why =
                         format!("changed during the build: {} bytes long, it was {}", bytes.len(), image.len);
@@ -398,9 +400,13 @@ impl Listing<'_> {
         }
     }
 
-    /// Adds an image.
+    /// Adds an image. Reports a problem if it is too long for one.
     fn add_found(&mut self, found: Found, id: String, class: &ClassId, split: Split) {
         let Found { path, len, modified_ns, position } = found;
+        if len > MAX_IMAGE_LEN {
+            return self
+                .problem(format!("{path}: has {len} bytes, and an image has at most {MAX_IMAGE_LEN}"));
+        }
         self.images.push(SourceImage { id, class: class.clone(), split, path, len, modified_ns, position });
     }
 

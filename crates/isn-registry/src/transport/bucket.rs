@@ -27,7 +27,6 @@ use tokio::sync::oneshot;
 use super::failure;
 use super::pace::Paced;
 use super::{Access, Body, BoxFuture, Chunks, Transport, Whole, access, http, trace};
-use crate::files;
 use isn_format::error::{Error, NetworkKind, Result, chain};
 
 /// The minimum timeout for writing: an upload may take long on a slow line.
@@ -254,12 +253,10 @@ fn client(access: &Access, timeout: Duration) -> Result<ClientOptions> {
         .with_timeout_disabled()
         .with_read_timeout(timeout);
     if let Some(path) = &access.ca_bundle {
-        let refuse =
-            |why: &dyn std::fmt::Display| Error::invalid(format!("certificates {}", path.display()), why);
-        let certificates =
-            Certificate::from_pem_bundle(&files::read(path)?).map_err(|e| refuse(&chain(&e)))?;
+        let certificates = Certificate::from_pem_bundle(&http::read_bundle(path)?)
+            .map_err(|e| http::bad_bundle(path, chain(&e)))?;
         if certificates.is_empty() {
-            return Err(refuse(&"has no certificate in PEM"));
+            return Err(http::bad_bundle(path, "has no certificate in PEM"));
         }
         options = certificates.into_iter().fold(options, ClientOptions::with_root_certificate);
         options = options.with_no_system_certificates(true);

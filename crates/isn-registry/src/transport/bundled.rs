@@ -28,7 +28,7 @@ impl Bundled {
         static FILES: std::sync::LazyLock<Vec<(String, Vec<u8>)>> = std::sync::LazyLock::new(|| {
             let folder = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../registry"));
             let read = |(path, _)| {
-                let bytes = crate::files::read(&folder.join(&path)).unwrap();
+                let bytes = std::fs::read(folder.join(&path)).unwrap();
                 (path, bytes)
             };
             let mut files: Vec<_> = crate::files::walk(folder).unwrap().into_iter().map(read).collect();

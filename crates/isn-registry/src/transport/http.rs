@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -21,6 +22,8 @@ use crate::files;
 use isn_format::error::{Error, NetworkKind, Result, chain};
 
 const MAX_REDIRECTS: usize = 5;
+/// The maximum length of the user's file of certificates, in bytes; a system's has some 250,000.
+const MAX_BUNDLE: u64 = 16 << 20;
 /// How many times to retry while a host has never answered: a mistyped name should not cost a minute.
 const FIRST_RETRIES: u32 = 2;
 /// The pause before the first retry; it doubles each time.
@@ -233,16 +236,27 @@ pub(super) fn builder(access: &Access) -> Result<ClientBuilder> {
         .connect_timeout(access.timeout)
         .dns_resolver(Resolver);
     let Some(path) = &access.ca_bundle else { return Ok(builder) };
-    let refuse =
-        |why: &dyn std::fmt::Display| Error::invalid(format!("certificates {}", path.display()), why);
-    let bytes = files::read(path).map_err(|e| {
-        refuse(&format!("{} (ISN_CA_BUNDLE, or ca-bundle in config.toml, names the file)", chain(&e)))
-    })?;
-    let certificates = Certificate::from_pem_bundle(&bytes).map_err(|e| refuse(&chain(&e)))?;
+    let certificates =
+        Certificate::from_pem_bundle(&read_bundle(path)?).map_err(|e| bad_bundle(path, chain(&e)))?;
     if certificates.is_empty() {
-        return Err(refuse(&"has no certificate in PEM"));
+        return Err(bad_bundle(path, "has no certificate in PEM"));
     }
     Ok(builder.tls_certs_only(certificates))
+}
+
+/// Reads the user's file of certificates.
+pub(super) fn read_bundle(path: &Path) -> Result<Vec<u8>> {
+    files::read_input(path, MAX_BUNDLE).map_err(|e| {
+        bad_bundle(
+            path,
+            format!("{} (ISN_CA_BUNDLE, or ca-bundle in config.toml, names the file)", chain(&e)),
+        )
+    })
+}
+
+/// Returns the error that the user's file of certificates cannot be used.
+pub(super) fn bad_bundle(path: &Path, why: impl std::fmt::Display) -> Error {
+    Error::invalid(format!("certificates {}", path.display()), why)
 }
 
 /// Returns the host of a URL, with its port unless it is the usual one: what a token is kept under.

@@ -9,13 +9,13 @@ use super::sheet::{SHOWN, Thumbnails};
 use super::subject::{Item, Subject};
 use crate::audit::labels::{self, Filter, Rank, Suspect};
 use crate::audit::learn::{self, Learner};
-use crate::audit::matrix::Matrix;
+use crate::audit::matrix::{MAX_LEN, Matrix};
 use crate::audit::{npy, table};
 use crate::client::Client;
 use crate::files;
 use crate::progress::Progress;
 use crate::sheet::{Figure, Sheet};
-use isn_format::class::{ClassId, csv_field, parse_classes};
+use isn_format::class::{ClassId, MAX_CLASSES, csv_field, parse_classes};
 use isn_format::error::{Error, Result};
 use isn_format::ledger::{Claim, Row, Says};
 use isn_format::text::is_formula;
@@ -250,7 +250,7 @@ pub fn table(report: &LabelsReport) -> String {
 }
 
 fn read_classes(file: &Path) -> Result<Vec<ClassId>> {
-    let classes = parse_classes(&file.display().to_string(), &files::read(file)?)?;
+    let classes = parse_classes(&file.display().to_string(), &files::read_input(file, MAX_CLASSES)?)?;
     Ok(classes.into_iter().map(|class| class.id).collect())
 }
 
@@ -279,13 +279,19 @@ fn has_ending(file: &Path, ending: &str) -> bool {
 fn read_npy(file: &Path) -> Result<npy::Array> {
     let opened = File::open(file).map_err(Error::io("read", file))?;
     let length = opened.metadata().map_err(Error::io("look at", file))?.len();
+    if length > MAX_LEN {
+        return Err(Error::invalid(
+            file.display(),
+            format!("is longer than {MAX_LEN} bytes: it has {length}"),
+        ));
+    }
     npy::read(&file.display().to_string(), std::io::BufReader::with_capacity(1 << 16, opened), length)
 }
 
 fn read_labels(file: &Path, classes: Option<&[ClassId]>) -> Result<Vec<i64>> {
     let what = file.display().to_string();
     if has_ending(file, "csv") {
-        return table::labels(&what, &files::read(file)?, classes);
+        return table::labels(&what, &files::read_input(file, MAX_LEN)?, classes);
     }
     if has_ending(file, "npy") {
         return read_npy(file)?.into_integers(&what);
@@ -296,7 +302,7 @@ fn read_labels(file: &Path, classes: Option<&[ClassId]>) -> Result<Vec<i64>> {
 fn read_probabilities(file: &Path, classes: Option<&[ClassId]>) -> Result<Matrix> {
     let what = file.display().to_string();
     if has_ending(file, "csv") {
-        return table::probabilities(&what, &files::read(file)?, classes);
+        return table::probabilities(&what, &files::read_input(file, MAX_LEN)?, classes);
     }
     if has_ending(file, "parquet") {
         return read_parquet(file);

@@ -6,14 +6,15 @@ use tokio::runtime::Runtime;
 
 use crate::client::Client;
 use crate::files;
+use crate::recipe_file;
 use crate::registry::{Registry, Snapshot};
 use crate::source::Source;
 use crate::transport;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Missing, Mistake, Result, chain};
-use isn_format::groups::Groups;
-use isn_format::ledger::Ledger;
+use isn_format::groups::{self, Groups};
 use isn_format::ledger::policy::Settled;
+use isn_format::ledger::{self, Ledger};
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::recipe::Recipe;
 use isn_format::split::Assignments;
@@ -43,19 +44,19 @@ impl Inputs {
     /// [`Error::NotFound`] if no registry has the assignments; those of opening a registry.
     pub fn read(recipe_path: &Path, client: &Client) -> Result<Self> {
         let what = recipe_path.display().to_string();
-        let text = files::read_text(recipe_path)?;
-        let recipe = Recipe::parse(&what, &text)?;
-        let beside = |file: &str| -> Result<Named> {
+        let (recipe, text) = recipe_file::read(recipe_path)?;
+        let beside = |file: &str, longest: u64| -> Result<Named> {
             let path = files::parent(recipe_path).join(file);
             let named = |e| match e {
                 Error::Io { .. } => Error::invalid(&what, format!("names {file}: {}", chain(&e))),
                 e => e,
             };
-            Ok((path.display().to_string(), files::read_capped(&path, u64::MAX).map_err(named)?))
+            Ok((path.display().to_string(), files::read_beside(&path, longest).map_err(named)?))
         };
         let ledger_path = files::parent(recipe_path).join(ledger_name(&recipe));
-        let ledger = recipe.corrections.as_ref().map(|spec| beside(&spec.file)).transpose()?;
-        let groups = recipe.split.groups.as_deref().map(beside).transpose()?;
+        let ledger =
+            recipe.corrections.as_ref().map(|spec| beside(&spec.file, ledger::MAX_LEN)).transpose()?;
+        let groups = recipe.split.groups.as_deref().map(|file| beside(file, groups::MAX_LEN)).transpose()?;
         let previous = match &recipe.split.previous {
             Some(digest) => Some(find_assignments(&transport::runtime()?, digest, client)?),
             None => None,

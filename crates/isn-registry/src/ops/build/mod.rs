@@ -40,6 +40,8 @@ use isn_pixels::{Outcome, Pipeline};
 
 /// The report, beside the objects.
 pub(crate) const REPORT_JSON: &str = "report.json";
+/// The maximum length of that file, in bytes: it may list every image of the source.
+const MAX_REPORT: u64 = 1 << 30;
 
 /// What to build.
 pub struct BuildOptions<'a> {
@@ -236,7 +238,7 @@ fn finished(out: &Path, job: &Digest) -> Result<Option<BuildReport>> {
     if files::is_free(out)? {
         return Ok(None);
     }
-    let report = files::read_if_there(&out.join(REPORT_JSON))?;
+    let report = files::read_capped_if_there(&out.join(REPORT_JSON), MAX_REPORT)?;
     let report = report.and_then(|bytes| serde_json::from_slice::<BuildReport>(&bytes).ok());
     match report {
         Some(report) if report.job == *job => Ok(Some(report)),

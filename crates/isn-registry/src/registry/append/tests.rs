@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
-use crate::files;
 use crate::registry::store::FolderStore;
 use crate::transport::folder::Folder;
 use isn_format::key::PrivateKey;
@@ -79,7 +78,7 @@ fn claims_alone_keep_writers_from_signing_two_trees_of_one_size() {
         let reader = scope.spawn(|| {
             let mut seen: BTreeMap<u64, Hash> = BTreeMap::new();
             while !done.load(Ordering::Relaxed) {
-                let note = files::read(&root.join(layout::CHECKPOINT)).unwrap();
+                let note = std::fs::read(root.join(layout::CHECKPOINT)).unwrap();
                 let note = SignedCheckpoint::parse("checkpoint", note).unwrap().verify(&anchor).unwrap();
                 let root = *seen.entry(note.size).or_insert(note.root);
                 assert_eq!(root, note.root, "two trees of {} entries", note.size);

@@ -13,9 +13,6 @@ use isn_format::error::Result;
 use isn_format::ilsvrc2012::{OfficialArchive, TRAIN_TAR, VAL_TAR, is_class};
 use isn_format::split::Split;
 
-/// The maximum length of an image, in bytes. A member that claims more is damaged or hostile.
-const MAX_IMAGE: u64 = 1 << 28;
-
 /// Returns the archive of a split.
 pub(super) fn of(split: Split) -> OfficialArchive {
     if split == Split::Train { TRAIN_TAR } else { VAL_TAR }
@@ -81,9 +78,8 @@ impl Lister<'_, '_, '_> {
             left_out(self.listing, &folder, others);
             for (stem, member) in images {
                 let path = format!("{folder}/{}", member.name);
-                if let Some(found) = self.found(path, member) {
-                    add(self.listing, found, stem, id, Split::Train);
-                }
+                let found = self.found(path, member);
+                add(self.listing, found, stem, id, Split::Train);
             }
         }
         Ok(())
@@ -95,22 +91,15 @@ impl Lister<'_, '_, '_> {
         left_out(self.listing, self.path, others);
         for (stem, member) in images {
             let found = self.found(format!("{}/{}", self.path, member.name), member);
-            if let Some(found) = found {
-                let path = found.path.clone();
-                add_val(self.listing, path, stem, self.classes, |_, _| Some(found));
-            }
+            add_val(self.listing, found.path.clone(), stem, self.classes, |_, _| Some(found));
         }
         Ok(())
     }
 
-    fn found(&mut self, path: String, member: &Member) -> Option<Found> {
-        if member.length > MAX_IMAGE {
-            self.listing.problem(format!("{path}: claims {} bytes, which no image has", member.length));
-            return None;
-        }
+    fn found(&self, path: String, member: &Member) -> Found {
         let position = Position::Tar { archive: self.listing.tars.len(), offset: member.offset };
         let modified_ns = self.archive.stamp().modified_ns;
-        Some(Found { path, len: member.length, modified_ns, position })
+        Found { path, len: member.length, modified_ns, position }
     }
 }
 

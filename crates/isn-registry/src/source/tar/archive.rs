@@ -9,7 +9,7 @@ use crate::source::container::{Container, Stamp};
 use isn_format::error::{Error, Result};
 
 /// The maximum length of an index, in bytes: some five million members.
-const MAX_INDEX: u64 = 1 << 30;
+pub(crate) const MAX_INDEX: u64 = 1 << 30;
 
 /// An open tar file. Its contents are found once, and kept in the index.
 #[derive(Debug)]

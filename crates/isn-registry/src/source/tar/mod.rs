@@ -5,6 +5,7 @@ mod index;
 pub mod walk;
 
 pub(super) use archive::Archive;
+pub(crate) use archive::MAX_INDEX;
 pub use index::Indexes;
 
 #[cfg(test)]
