@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
-# Fills the corpora from tests/vectors with valid and invalid files. usage: fuzz/seed.sh
+# Fills the corpora with what earlier runs have found (keep.sh), and from tests/vectors with valid and invalid
+# files. usage: fuzz/seed.sh
 set -euo pipefail
 cd "$(dirname "$0")"
 vectors=../tests/vectors
+mkdir -p corpus
+tar -xzf corpus.tar.gz -C corpus
 
 seed() { # TARGET FILE...: names each seed after its path, so that no two have the same name
     local target=$1 file name

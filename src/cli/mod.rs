@@ -167,8 +167,8 @@ fn next(error: &clap::Error) -> Option<String> {
     }
 }
 
-/// Prints help and version to stdout with code 0, and usage errors to stderr with code 2; with `--json`, these
-/// also as an object on stdout.
+/// Prints help and version to stdout with code 0, and usage errors to stderr with code 2; with `--json`,
+/// usage errors also go to stdout, as an object.
 fn not_run(arguments: &[OsString], error: &clap::Error) -> u8 {
     // Usage errors quote arguments, so they are made again from arguments that are fit to be shown.
     let shown = arguments.iter().map(|argument| text::one_line(&argument.to_string_lossy()).into_owned());

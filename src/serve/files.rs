@@ -166,8 +166,8 @@ fn find(root: &Path, path: &Path, public: Public) -> io::Result<Option<Found>> {
 /// no public place of the registry.
 ///
 /// # Errors
-/// Fails if it cannot be looked at, or if a symlink leads nowhere: on a disk that is not mounted, the file may
-/// be there.
+/// Fails if it cannot be looked at, or if a symlink leads nowhere: were its disk mounted, the file might be
+/// there.
 pub(super) fn public_place(root: &Path, path: &Path) -> io::Result<Option<PathBuf>> {
     let is_public = |path: &Path| path.to_str().and_then(layout::public).is_some();
     match path.canonicalize() {

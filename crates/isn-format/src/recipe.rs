@@ -26,8 +26,8 @@ use crate::split::Split;
 /// The format that this version of isn reads.
 pub const FORMAT: &str = "isn-recipe/1";
 
-/// The maximum length of a recipe, in bytes: enough for some 15,000 classes with labels.
-pub const MAX_LEN: u64 = 1 << 20;
+/// The maximum length of a recipe, in bytes: ten times what all 21,841 classes of ImageNet need.
+pub const MAX_LEN: u64 = 16 << 20;
 
 /// The maximum shortest side, in pixels.
 pub const MAX_SIZE: u32 = 4096;

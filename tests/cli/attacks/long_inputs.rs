@@ -68,7 +68,7 @@ fn recipe_ledger_and_groups_that_are_too_long() {
     refuse_each(
         &sandbox,
         "grads-1.0.toml",
-        1 << 20,
+        16 << 20,
         &[
             &BUILD,
             &check,

@@ -58,6 +58,41 @@ fn a_changed_manifest_of_a_build_is_named() {
     says(&ran, &[], &["was changed"]);
 }
 
+/// It is a tree all the same, not any folder of images.
+#[test]
+fn a_tree_whose_list_is_no_file_is_one() {
+    let sandbox = Sandbox::new();
+    sandbox.isn(&["pull", "demobirds@1.0", "--to", "tree"]).ok();
+    let list = sandbox.path("tree/B3SUMS");
+    let kinds: [(&str, &dyn Fn()); 2] = [
+        ("a folder", &|| fs::create_dir(&list).unwrap()),
+        ("a link to itself", &|| std::os::unix::fs::symlink("B3SUMS", &list).unwrap()),
+    ];
+    for (kind, put) in kinds {
+        fs::remove_file(&list).unwrap();
+        put();
+        for args in
+            [&["verify", "tree"][..], &["audit", "balance", "tree"], &["diff", "tree", "demobirds@1.0"]]
+        {
+            let ran = sandbox.isn(args).fails(1, "tree/B3SUMS");
+            assert!(!ran.stderr.contains("/FILE"), "{kind}: {}", ran.stderr);
+        }
+        fs::remove_dir(&list).or_else(|_| fs::remove_file(&list)).unwrap();
+        fs::write(&list, "").unwrap();
+    }
+}
+
+/// Publishing it would fail. Only a version of a registry may have no images.
+#[test]
+fn a_build_whose_list_of_packs_is_empty_is_damaged() {
+    let sandbox = Sandbox::built();
+    let [list] = &fs::read_dir(sandbox.path("out/packs")).unwrap().collect::<Vec<_>>()[..] else { panic!() };
+    let list = list.as_ref().unwrap();
+    fs::write(list.path(), "").unwrap();
+    let ran = sandbox.isn(&["verify", "out"]).fails(3, "a build has its images");
+    says(&ran, &[list.file_name().to_str().unwrap()], &["signature"]);
+}
+
 /// A folder or a FIFO in the place of a project's own files is not one that a file in it could replace.
 #[test]
 #[cfg(unix)]
