@@ -35,7 +35,7 @@ pub fn place(path: &Path) -> PathBuf {
 /// As [`place`], for what the user has named as the place of an output.
 ///
 /// # Errors
-/// As [`check_is_path`].
+/// [`Error::Invalid`] if it is a URL, or nearly one, or empty.
 pub fn destination(path: &Path) -> Result<PathBuf> {
     check_is_path(path).map(|()| place(path))
 }
