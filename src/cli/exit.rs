@@ -248,8 +248,8 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
                 .into()
         }
         Error::NotKept { .. } => {
-            "the version is not whole in the cache. Free space, or set ISN_CACHE to a folder that you may \
-             write to and whose disk has room, and run the same command again"
+            "the version is not whole in the cache. Run the same command again, not beside `isn cache gc`. If \
+             the cache is full or read-only, free space, or set ISN_CACHE to a folder on another disk"
                 .into()
         }
         Error::Conflict { .. } => "somebody else changed the registry at the same time: run the command \
@@ -320,6 +320,12 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
                 true => format!("it is a folder: name the file in it, {}", recipe.display()),
                 false => "it is a folder in the place of a file: name a file in it, or move it away".into(),
             }
+        }
+        Error::Io { path, source, .. }
+            if matches!(source.kind(), io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists) =>
+        {
+            let file = path.ancestors().find(|above| above.is_file())?;
+            format!("{} is a file, where a folder is needed: name another path", file.display())
         }
         Error::Io { path, source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
             // What was to be made in a folder is not there.

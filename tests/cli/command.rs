@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Command;
 
 use crate::forger::Forger;
-use crate::sandbox::{Sandbox, has_tool, ran};
+use crate::sandbox::{Sandbox, ended, has_tool, ran};
 use crate::server::Server;
 
 #[test]
@@ -114,7 +114,7 @@ fn verbose_reports_each_request_and_nothing_secret() {
         let mut command = sandbox.command(&[&args[..], more].concat());
         command.env("ISN_TOKENS", format!("{host}=s3cret"));
         level.map(|level| command.env("ISN_LOG", level));
-        let ran = ran(command.output().unwrap());
+        let ran = ran(&mut command);
         assert!(!ran.stderr.contains("s3cret"), "{}", ran.stderr);
         ran
     };
@@ -270,7 +270,7 @@ mod interrupted {
 
     fn interrupt(child: Child) -> Ran {
         kill_process(Pid::from_child(&child), Signal::INT).unwrap();
-        ran(child.wait_with_output().unwrap())
+        ended(child)
     }
 
     #[test]
@@ -311,7 +311,7 @@ mod interrupted {
         );
         assert!(!sandbox.path("tree").exists());
         let server = Server::new(&sandbox.path("reg"));
-        let report = ran(pull(&server.url).output().unwrap()).ok().json();
+        let report = ran(pull(&server.url)).ok().json();
         assert!(report["reused_images"].as_u64().unwrap() > 0, "{report}");
         sandbox.isn(&["verify", "tree", "--expect", &pin]).ok();
         assert!(sandbox.leftovers().is_empty(), "{:?}", sandbox.leftovers());
@@ -326,7 +326,7 @@ mod interrupted {
         let build = |out: &str| {
             sandbox.command(&["build", "grads-1.0.toml", "--source", "raw", "--out", out, "-j", "1"])
         };
-        ran(build("whole").output().unwrap()).ok();
+        ran(build("whole")).ok();
         let child = spawn(build("out"));
         while !sandbox.leftovers().iter().any(|name| name.starts_with(".out")) {
             thread::sleep(Duration::from_millis(1));
@@ -338,7 +338,7 @@ mod interrupted {
             ended.stderr
         );
         assert!(!sandbox.path("out").exists());
-        ran(build("out").output().unwrap()).ok();
+        ran(build("out")).ok();
         assert!(contents(&sandbox.path("out")) == contents(&sandbox.path("whole")));
     }
 

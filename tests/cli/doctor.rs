@@ -49,7 +49,7 @@ fn secrets_are_not_shown_and_must_not_be_readable() {
     let mut command = sandbox.command(&["doctor", "--json"]);
     command.env("https_proxy", "http://user:hunter2@proxy:3128").env("ISN_TOKENS", "h=hunter2");
     command.env("ISN_PASSPHRASE", "hunter2");
-    let ended = ran(command.output().unwrap()).ok();
+    let ended = ran(&mut command).ok();
     assert!(
         !ended.stdout.contains("hunter2") && ended.stdout.contains("http://…@proxy:3128"),
         "{}",
@@ -62,7 +62,7 @@ fn secrets_are_not_shown_and_must_not_be_readable() {
     command
         .env("ISN_CACHE", sandbox.path("home/keys/me"))
         .env("ISN_CA_BUNDLE", sandbox.path("home/keys/me.pub"));
-    let report = ran(command.output().unwrap()).fails(8, "ISN_CACHE").json();
+    let report = ran(&mut command).fails(8, "ISN_CACHE").json();
     for what in ["cache", "certificates"] {
         assert_eq!(finding(&report, what)["state"], "wrong", "{report}");
     }

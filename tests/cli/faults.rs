@@ -31,7 +31,7 @@ fn command(sandbox: &Sandbox, url: &str, reference: &str, more: &[&str]) -> Comm
 }
 
 fn pull(sandbox: &Sandbox, url: &str, reference: &str, more: &[&str]) -> Ran {
-    ran(command(sandbox, url, reference, more).output().unwrap())
+    ran(command(sandbox, url, reference, more))
 }
 
 fn images(sandbox: &Sandbox, tree: &str) -> Vec<(String, Vec<u8>)> {
@@ -233,7 +233,7 @@ fn a_token_goes_to_its_host_and_not_where_a_redirect_leads() {
     check(&sandbox, &pin, "without a token", &ended, &Fails(5, "needs credentials, or refuses access"));
     let host = server.url.strip_prefix("http://").unwrap();
     let mut with = command(&sandbox, &server.url, &pin, &[]);
-    let ran_with = ran(with.env("ISN_TOKENS", format!("elsewhere=x, {host}=s3cret")).output().unwrap());
+    let ran_with = ran(with.env("ISN_TOKENS", format!("elsewhere=x, {host}=s3cret")));
     check(&sandbox, &pin, "with a token", &ran_with, &Right);
     // The token comes from the file, and a redirect does not show it to any other host.
     secret(&sandbox, &format!("\"{host}\" = \"s3cret\"\n"));
@@ -330,9 +330,9 @@ fn from_https_nothing_leads_to_http_and_only_known_certificates_are_believed() {
     let unknown = pull(&sandbox, &url, &pin, &[]);
     assert!(begun.elapsed() < Duration::from_secs(5), "asked again and again");
     let mut with = command(&sandbox, &url, &pin, &[]);
-    let known = ran(with.env("ISN_CA_BUNDLE", sandbox.path("tls.pem")).output().unwrap());
+    let known = ran(with.env("ISN_CA_BUNDLE", sandbox.path("tls.pem")));
     let mut with = command(&sandbox, &url, &pin, &[]);
-    let no_bundle = ran(with.env("ISN_CA_BUNDLE", sandbox.path("grads-1.0.toml")).output().unwrap());
+    let no_bundle = ran(with.env("ISN_CA_BUNDLE", sandbox.path("grads-1.0.toml")));
     server.kill().unwrap();
     server.wait().unwrap();
     let unknown = unknown.fails(5, "ertificate");
@@ -351,11 +351,10 @@ fn proxies_are_asked_and_left_out_as_the_variables_say() {
     let host = target.url.strip_prefix("http://").unwrap();
     sandbox.copy("reg", &format!("proxied/http:/{host}"));
     let mut with = command(&sandbox, &target.url, &pin, &[]);
-    let ran_with = with.env("http_proxy", &proxy.url).output().unwrap();
-    ran(ran_with).ok();
+    ran(with.env("http_proxy", &proxy.url)).ok();
     assert!(target.log().is_empty() && !proxy.log().is_empty());
     fs::remove_dir_all(sandbox.path("tree")).unwrap();
     let mut without = command(&sandbox, &target.url, &pin, &[]);
-    ran(without.env("http_proxy", &proxy.url).env("NO_PROXY", "127.0.0.1").output().unwrap()).ok();
+    ran(without.env("http_proxy", &proxy.url).env("NO_PROXY", "127.0.0.1")).ok();
     assert!(!target.log().is_empty());
 }

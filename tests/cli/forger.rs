@@ -72,7 +72,7 @@ impl Forger {
 
     /// Runs isn as the user of another home.
     pub fn as_user(&self, home: &str, args: &[&str]) -> Ran {
-        ran(self.command(args).env("ISN_HOME", self.path(home)).output().unwrap())
+        ran(self.command(args).env("ISN_HOME", self.path(home)))
     }
 
     pub fn reader(&self, args: &[&str]) -> Ran {

@@ -23,9 +23,9 @@ fn a_new_key_is_an_openssh_key_that_only_its_owner_reads() {
         assert_eq!(std::fs::metadata(&private).unwrap().permissions().mode() & 0o077, 0);
     }
     if has_tool("ssh-keygen") {
-        let line = ran(Command::new("ssh-keygen").arg("-lf").arg(&private).output().unwrap()).ok().stdout;
+        let line = ran(Command::new("ssh-keygen").arg("-lf").arg(&private)).ok().stdout;
         assert!(line.contains(fingerprint) && line.contains("(ED25519)"), "{line}");
-        let public = ran(Command::new("ssh-keygen").arg("-yf").arg(&private).output().unwrap()).ok().stdout;
+        let public = ran(Command::new("ssh-keygen").arg("-yf").arg(&private)).ok().stdout;
         let key = |line: &str| line.split_whitespace().nth(1).unwrap().to_string();
         assert_eq!(key(&public), key(&shown));
     }
@@ -42,7 +42,7 @@ fn a_passphrase_is_asked_for_and_must_be_right() {
     let with = |args: &[&str], passphrase: Option<&str>| {
         let mut command = sandbox.command(args);
         passphrase.map(|text| command.env("ISN_PASSPHRASE", text));
-        ran(command.output().unwrap())
+        ran(&mut command)
     };
     with(&["key", "new", "safe"], None).fails(1, "no terminal to ask for a passphrase");
     with(&["key", "new", "safe"], Some("")).fails(1, "an empty passphrase protects nothing");
@@ -63,7 +63,7 @@ fn a_key_that_ssh_keygen_made_signs() {
     let made = |name: &str, kind: &[&str]| {
         let mut command = Command::new("ssh-keygen");
         command.args(kind).args(["-q", "-N", "", "-C", "me@example.org", "-f"]).arg(sandbox.path(name));
-        ran(command.output().unwrap()).ok();
+        ran(&mut command).ok();
     };
     made("own", &["-t", "ed25519"]);
     sandbox.isn(&["publish", "out", "--registry", "reg", "--key", "own"]).ok();
@@ -119,7 +119,7 @@ fn a_key_in_the_agent_signs() {
     count_signatures(UnixListener::bind(&counted).unwrap(), socket, asked.clone());
     let publish = |socket: &Path, more: &[&str]| {
         let args = ["publish", "out", "--registry", "reg", "--key", "agent.pub"];
-        ran(sandbox.command(&[&args[..], more].concat()).env("SSH_AUTH_SOCK", socket).output().unwrap())
+        ran(sandbox.command(&[&args[..], more].concat()).env("SSH_AUTH_SOCK", socket))
     };
     let tried = (publish(&counted, &["--dry-run"]), asked.swap(0, Relaxed));
     let published = (publish(&counted, &[]), asked.swap(0, Relaxed));

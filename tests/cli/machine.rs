@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::sandbox::{ISN, Ran, Sandbox, contents, eventually, ran};
+use crate::sandbox::{ISN, Ran, Sandbox, contents, ended, eventually, ran};
 use crate::server::{Fault, Server};
 
 /// A file system of this many bytes mounted on a folder of the sandbox, unmounted on drop. `None` if mounting
@@ -48,6 +48,15 @@ fn pull(sandbox: &Sandbox, url: &str, reference: &str, to: &str, more: &[&str]) 
 
 fn spawn(sandbox: &Sandbox, args: &[&str]) -> Child {
     sandbox.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+#[test]
+fn a_full_disk_is_told_without_the_names_of_temporary_files() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.path("small");
+    let Some(_disk) = Disk::new(&path, "64k") else { return };
+    let ran = sandbox.isn(&["man", "small/pages"]).fails(1, "the disk is full");
+    assert!(!ran.stderr.contains(".isn-tmp"), "{}", ran.stderr);
 }
 
 #[test]
@@ -91,7 +100,7 @@ fn a_disk_that_fills_up_meanwhile_leaves_no_tree() {
     let child = spawn(&sandbox, &args);
     eventually("images are sent", || server.sent(".tar.zst") >= 500_000);
     fs::write(path.join("somebody else's"), vec![0; 5 << 20]).unwrap();
-    let ended = ran(child.wait_with_output().unwrap());
+    let ended = ended(child);
     ended.fails(1, "No space left on device").fails(1, "help: the disk is full: free space");
     assert!(!path.join("tree").exists());
     fs::remove_file(path.join("somebody else's")).unwrap();
@@ -155,7 +164,7 @@ fn a_destination_that_becomes_something_else_meanwhile_is_left_alone() {
             fs::rename(sandbox.path("tree"), sandbox.path("moved")).unwrap();
         }
         std::os::unix::fs::symlink("elsewhere", sandbox.path("tree")).unwrap();
-        ran(child.wait_with_output().unwrap()).fails(1, "tree exists already");
+        ended(child).fails(1, "tree exists already");
         assert_eq!(contents(&sandbox.path("elsewhere")), elsewhere, "{before}");
         assert!(fs::symlink_metadata(sandbox.path("tree")).unwrap().is_symlink(), "{before}");
         fs::remove_file(sandbox.path("tree")).unwrap();
@@ -172,7 +181,7 @@ fn sixty_four_descriptors_are_enough() {
     let mut limited = sandbox.program("sh");
     limited.arg("-c").arg("ulimit -n 64; exec \"$0\" \"$@\"").arg(ISN);
     limited.args(["pull", &pin, "--registry", &server.url, "--to", "tree", "-j", "8"]);
-    ran(limited.output().unwrap()).ok();
+    ran(&mut limited).ok();
     sandbox.isn(&["verify", "tree", "--expect", &pin]).ok();
 }
 
@@ -237,7 +246,7 @@ fn eight_processes_pull_the_same_at_once() {
                 })
                 .collect();
             for (n, child) in children.into_iter().enumerate() {
-                let ended = ran(child.wait_with_output().unwrap());
+                let ended = ended(child);
                 assert_eq!(ended.code, 0, "{}", ended.stderr);
                 sandbox.isn(&["verify", &to(n), "--expect", &pin]).ok();
             }

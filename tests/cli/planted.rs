@@ -34,6 +34,6 @@ impl Sandbox {
         let mut limited = self.program("sh");
         let limit = format!("ulimit -d {}; exec \"$0\" \"$@\"", mebibytes << 10);
         limited.args(["-c", &limit, ISN]).args(args);
-        ran(limited.env("ISN_HOME", self.path(home)).env("MALLOC_ARENA_MAX", "2").output().unwrap())
+        ran(limited.env("ISN_HOME", self.path(home)).env("MALLOC_ARENA_MAX", "2"))
     }
 }

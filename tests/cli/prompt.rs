@@ -56,7 +56,7 @@ fn prompted(sandbox: &Sandbox, args: &[&str], answers: &str) -> Option<(i64, boo
     }
     let mut command = sandbox.program("python3");
     command.args(["-c", ON_A_TERMINAL, answers, env!("CARGO_BIN_EXE_isn")]).args(args);
-    let report: Value = ran(command.output().unwrap()).ok().json();
+    let report: Value = ran(&mut command).ok().json();
     let text = report["shown"].as_str().unwrap().to_string();
     Some((report["code"].as_i64().unwrap(), report["echoes"].as_bool().unwrap(), text))
 }

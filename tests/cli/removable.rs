@@ -41,7 +41,7 @@ fn run(forger: &Forger, args: &[&str], more: &[&str]) -> Ran {
     let _ = fs::remove_dir_all(forger.path("new"));
     let mut command = forger.command(&[args, more].concat());
     command.env("ISN_HOME", forger.path("reader")).env("ISN_REGISTRY", "disk");
-    ran(command.output().unwrap())
+    ran(&mut command)
 }
 
 #[test]

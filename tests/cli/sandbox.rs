@@ -1,9 +1,12 @@
 //! A folder, an `ISN_HOME` and a small dataset for tests.
 
+use std::borrow::BorrowMut;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -16,6 +19,8 @@ use isn_registry::trust::TrustStore;
 
 /// The program under test.
 pub const ISN: &str = env!("CARGO_BIN_EXE_isn");
+/// How long a run may take.
+const DEADLINE: Duration = Duration::from_secs(120);
 
 pub struct Sandbox {
     dir: tempfile::TempDir,
@@ -95,7 +100,7 @@ impl Sandbox {
     }
 
     pub fn isn(&self, args: &[&str]) -> Ran {
-        ran(self.command(args).output().unwrap())
+        ran(self.command(args))
     }
 
     /// What the library needs to read from `location` with the cache, trust and logs in the folder `home`.
@@ -122,7 +127,7 @@ impl Sandbox {
             return None;
         }
         let mut command = self.program("setpriv");
-        Some(ran(command.args(["--bounding-set=-all", "--inh-caps=-all", ISN]).args(args).output().unwrap()))
+        Some(ran(command.args(["--bounding-set=-all", "--inh-caps=-all", ISN]).args(args)))
     }
 
     /// Makes a source of drawn images: `count` in each of `classes`, in ImageFolder layout without splits.
@@ -269,7 +274,33 @@ impl Sandbox {
     }
 }
 
-pub fn ran(output: Output) -> Ran {
+/// Runs a command to its end; kills one that takes longer than [`DEADLINE`], and panics.
+#[track_caller]
+pub fn ran(mut command: impl BorrowMut<Command>) -> Ran {
+    ended(command.borrow_mut().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+}
+
+/// As [`ran`], for a child.
+#[track_caller]
+pub fn ended(child: Child) -> Ran {
+    let pid = rustix::process::Pid::from_child(&child);
+    let (end, ends) = mpsc::channel::<()>();
+    let watch = thread::spawn(move || {
+        let is_late = ends.recv_timeout(DEADLINE) == Err(mpsc::RecvTimeoutError::Timeout);
+        if is_late {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+        is_late
+    });
+    let output = child.wait_with_output().unwrap();
+    drop(end);
+    let said = printed(output);
+    let is_late = watch.join().unwrap();
+    assert!(!is_late, "not ended after {DEADLINE:?}; stdout: {}\nstderr: {}", said.stdout, said.stderr);
+    said
+}
+
+fn printed(output: Output) -> Ran {
     Ran {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8(output.stdout).unwrap(),
@@ -329,7 +360,7 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
         assert!(begun.elapsed() < Duration::from_secs(30), "not within 30 seconds: {what}");
-        std::thread::sleep(Duration::from_millis(10));
+        thread::sleep(Duration::from_millis(10));
     }
 }
 

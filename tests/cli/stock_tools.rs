@@ -11,7 +11,7 @@ use crate::sandbox::{Ran, Sandbox, contents, has_tool, ran};
 
 fn run(sandbox: &Sandbox, dir: &str, program: &str, args: &[&str]) -> Ran {
     let mut command = sandbox.program(program);
-    ran(command.args(args).current_dir(sandbox.path(dir)).env("LC_ALL", "C").output().unwrap())
+    ran(command.args(args).current_dir(sandbox.path(dir)).env("LC_ALL", "C"))
 }
 
 #[test]

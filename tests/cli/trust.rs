@@ -34,6 +34,20 @@ fn a_key_is_added_as_a_line_or_a_file_and_removed_by_its_fingerprint_too() {
     assert_eq!(listed(&sandbox), 1);
 }
 
+/// An isn of before accepted any scheme.
+#[test]
+fn what_could_not_be_added_now_can_be_removed() {
+    let (sandbox, _) = Sandbox::published();
+    let line = sandbox.isn(&["key", "show", "me"]).ok().stdout;
+    let trust = String::from_utf8(sandbox.read("home/trust.toml")).unwrap();
+    let entry = format!("[registry.\"ftp://example.org/x\"]\nkeys = [\"{}\"]\n", line.trim());
+    sandbox.write("home/trust.toml", format!("{trust}\n{entry}").as_bytes());
+    assert_eq!(listed(&sandbox), 2);
+    sandbox.isn(&["trust", "add", "ftp://example.org/x", line.trim()]).fails(1, "that isn reads");
+    sandbox.isn(&["trust", "remove", "ftp://example.org/x", line.trim()]).ok();
+    assert_eq!(listed(&sandbox), 1);
+}
+
 #[test]
 fn the_bundled_registry_and_other_kinds_of_keys_are_refused() {
     let (sandbox, _) = Sandbox::published();

@@ -232,7 +232,8 @@ fn put(temp: tempfile::NamedTempFile, path: &Path) -> Result<()> {
 pub fn keep(root: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
     Below::make(root, parent(path))?;
     let mut temp = temp_file_in(parent(path))?;
-    temp.write_all(bytes).map_err(Error::io("write", path))?;
+    // Not by `temp`, whose errors name it.
+    temp.as_file_mut().write_all(bytes).map_err(Error::io("write", path))?;
     temp.persist(path).map(drop).map_err(|e| Error::io("write", path)(e.error))
 }
 
@@ -264,7 +265,8 @@ fn write_temp(path: &Path, bytes: &[u8], prefix: &str, mode: u32) -> Result<temp
     let dir = parent(path);
     create_dir_all_synced(dir)?;
     let mut temp = temp_file(dir, prefix, mode)?;
-    temp.write_all(bytes).map_err(Error::io("write", path))?;
+    // Not by `temp`, whose errors name it.
+    temp.as_file_mut().write_all(bytes).map_err(Error::io("write", path))?;
     temp.as_file().sync_all().map_err(Error::io("write", path))?;
     Ok(temp)
 }

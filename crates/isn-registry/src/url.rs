@@ -15,39 +15,60 @@ pub fn split(text: &str) -> Result<Option<(&'static str, &str)>, String> {
     if text.starts_with(['.', '/']) {
         return Ok(None);
     }
-    let bare = text.trim_start();
-    if bare.is_empty() {
+    if text.trim().is_empty() {
         return Err("is empty: name a folder or a URL (is a variable unset, or a comma too many?)".into());
     }
-    let (scheme, after) = bare.split_at(bare.find(SEPARATORS).unwrap_or(bare.len()));
-    let name = after.trim_start_matches(SEPARATORS);
-    let separator = &after[..after.len() - name.len()];
-    let is_scheme = separator.starts_with([':', ';']);
+    if let Some((scheme, rest)) = text.split_once("://")
+        && let Some(scheme) = known(scheme)
+    {
+        return Ok(Some((scheme, rest)));
+    }
+    match near_url(text).or_else(|| elsewhere(text).map(String::from)) {
+        Some(wrong) => Err(format!("{wrong} (./ before it makes it a path)")),
+        None => Ok(None),
+    }
+}
+
+/// The scheme of this name, in any case.
+fn known(scheme: &str) -> Option<&'static str> {
+    SCHEMES.into_iter().find(|known| scheme.eq_ignore_ascii_case(known))
+}
+
+/// What is wrong with a text that begins with a scheme and something like `://`.
+fn near_url(text: &str) -> Option<String> {
+    let text = text.trim_start();
+    let (scheme, after) = text.split_at(text.find(SEPARATORS)?);
+    let rest = after.trim_start_matches(SEPARATORS);
+    let separator = &after[..after.len() - rest.len()];
+    // `s3/reg` is a folder.
+    if !separator.starts_with([':', ';']) && separator != "//" {
+        return None;
+    }
+    if scheme.eq_ignore_ascii_case("file") && separator != "//" {
+        let root = if separator.contains('/') { "/" } else { "" };
+        return Some(format!("is not a URL that isn reads: write the path, {root}{rest}"));
+    }
+    let scheme = known(scheme)?;
+    Some(match rest {
+        "" => format!("is not a URL: expected {scheme}:// and a host or bucket"),
+        rest => format!("is not a URL: did you mean {scheme}://{rest}?"),
+    })
+}
+
+/// What is wrong with a text that names a place that isn does not read.
+fn elsewhere(text: &str) -> Option<&'static str> {
     let is_remote = |(host, _): (&str, &str)| host.contains('@') && !host.contains('/');
-    let wrong = match SCHEMES.into_iter().find(|known| scheme.eq_ignore_ascii_case(known)) {
-        Some(known) if separator.starts_with("://") && bare == text => return Ok(Some((known, &after[3..]))),
-        Some(known) if is_scheme || separator == "//" => match name {
-            "" => format!("is not a URL: expected {known}:// and a host or bucket"),
-            name => format!("is not a URL: did you mean {known}://{name}?"),
-        },
-        _ if is_scheme && scheme.eq_ignore_ascii_case("file") => {
-            let root = if separator.contains('/') { "/" } else { "" };
-            format!("is not a URL that isn reads: write the path, {root}{name}")
-        }
-        _ if text.contains("://") => {
-            "is not a URL that isn reads: those begin with https://, http://, s3://, gs:// or az://".into()
-        }
-        _ if cfg!(not(windows))
-            && matches!(bare.as_bytes(), [b'A'..=b'Z' | b'a'..=b'z', b':', b'/' | b'\\', ..]) =>
-        {
-            "is a path of Windows: write the one that the folder has here".into()
-        }
-        _ if text.split_once(':').is_some_and(is_remote) => {
-            "is a folder on another machine: serve it there with `isn serve`, or copy it".into()
-        }
-        _ => return Ok(None),
-    };
-    Err(format!("{wrong} (./ before it makes it a path)"))
+    let drive =
+        |text: &[u8]| matches!(text, [letter, b':', b'/' | b'\\', ..] if letter.is_ascii_alphabetic());
+    if text.contains("://") {
+        Some("is not a URL that isn reads: those begin with https://, http://, s3://, gs:// or az://")
+    } else if cfg!(not(windows)) && drive(text.as_bytes()) {
+        Some("is a path of Windows: write the one that the folder has here")
+    } else if text.split_once(':').is_some_and(is_remote) {
+        Some("is a folder on another machine: serve it there with `isn serve`, or copy it")
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -82,6 +103,7 @@ mod tests {
             "./b@c:d",
             "b@c",
             "file",
+            "file//x",
             "filed:x",
             "x;y",
             "bundled",

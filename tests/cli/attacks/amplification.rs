@@ -297,7 +297,7 @@ fn long_files_of_a_cache_that_is_verified() {
     }
     let mut limited = sandbox.program("sh");
     limited.args(["-c", "ulimit -t 60; exec \"$0\" \"$@\"", ISN, "cache", "verify"]);
-    let verified = ran(limited.output().unwrap()).fails(3, "");
+    let verified = ran(&mut limited).fails(3, "");
     for name in &names {
         assert!(verified.stdout.contains(name.as_str()), "{name}: {}", verified.stdout);
     }
@@ -392,7 +392,7 @@ fn long_files_of_a_tree() {
     let limited = |args: &[&str]| {
         let mut limited = stranger.sandbox.program("sh");
         limited.args(["-c", "ulimit -t 60; exec \"$0\" \"$@\"", ISN]).args(args);
-        ran(limited.env("ISN_HOME", stranger.sandbox.path("stranger")).output().unwrap())
+        ran(limited.env("ISN_HOME", stranger.sandbox.path("stranger")))
     };
     for (name, fault) in [
         ("train/ant/more.png", "extra: train/ant/more.png"),
@@ -425,7 +425,7 @@ fn long_objects_of_a_registry_and_of_a_build() {
     let limited = |args: &[&str]| {
         let mut limited = sandbox.program("sh");
         limited.args(["-c", "ulimit -t 60; exec \"$0\" \"$@\"", ISN]).args(args);
-        ran(limited.output().unwrap())
+        ran(&mut limited)
     };
     for folder in ["reg", "out"] {
         for (name, bytes) in contents(&sandbox.path(&format!("{folder}/objects"))) {

@@ -10,7 +10,7 @@ use crate::sandbox::{Ran, Sandbox, ran};
 
 fn at(sandbox: &Sandbox, folder: &str, args: &[&str]) -> Ran {
     let mut command = sandbox.command(args);
-    ran(command.current_dir(sandbox.path(folder)).output().unwrap())
+    ran(command.current_dir(sandbox.path(folder)))
 }
 
 #[test]

@@ -13,7 +13,7 @@ use isn_format::digest::Digest;
 use isn_format::tree::Selection;
 
 use crate::forger::Forger;
-use crate::sandbox::{Ran, Sandbox, contents, hash_of, ran};
+use crate::sandbox::{Ran, Sandbox, contents, ended, hash_of};
 
 /// How long a verb may take before it counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -128,7 +128,7 @@ fn run(sandbox: &Sandbox, args: &[&str]) -> Ran {
     }
     let hangs = child.try_wait().unwrap().is_none();
     let _ = child.kill();
-    let mut ended = ran(child.wait_with_output().unwrap());
+    let mut ended = ended(child);
     if hangs {
         ended.stderr += "it hangs";
     }

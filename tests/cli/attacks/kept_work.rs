@@ -4,7 +4,7 @@
 use std::fs;
 use std::process::Stdio;
 
-use crate::sandbox::{Sandbox, contents, eventually, ran};
+use crate::sandbox::{Sandbox, contents, ended, eventually};
 use crate::server::{Fault, Server};
 
 #[test]
@@ -30,7 +30,7 @@ fn what_is_written_while_a_tree_is_replaced_is_not_lost() {
             None => sandbox.write(name, b"all of it"),
         }
         let changed = format!("{} changed during the pull", name.trim_end_matches('/'));
-        ran(pull.wait_with_output().unwrap()).fails(1, &changed);
+        ended(pull).fails(1, &changed);
         match name.strip_suffix('/') {
             Some(folder) => fs::remove_dir(sandbox.path(folder)).unwrap(),
             None => {

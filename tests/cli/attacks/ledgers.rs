@@ -3,7 +3,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::sandbox::{Sandbox, ran};
+use crate::sandbox::{Sandbox, ended};
 
 const HEADER: &str = "kind,source_id,says,labels,reason,source,reviewer,date,evidence";
 const OLD_HEADER: &str = "source_id,action,to,reason,source,reviewer,date";
@@ -34,7 +34,7 @@ fn rows_of_many_writers_at_once_are_all_kept() {
             |mut command: Command| command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let children: Vec<_> = adds.chain(imports).map(spawn).collect();
         for child in children {
-            ran(child.wait_with_output().unwrap()).ok();
+            ended(child).ok();
         }
         let text = String::from_utf8(sandbox.read(&ledger)).unwrap();
         let rows = ids.len() + lists.len() + usize::from(begin.is_some());

@@ -130,8 +130,8 @@ fn what_is_nearly_a_url_or_one_is_no_home_and_no_cache() {
     let sandbox = Sandbox::new();
     for variable in ["ISN_HOME", "ISN_CACHE"] {
         for text in TEXTS.iter().map(|&(text, _)| text).chain(["https://x/y", "s3://b/x"]) {
-            let ran = sandbox.command(&["key", "new", "me", "--no-passphrase"]).env(variable, text).output();
-            let ran = crate::sandbox::ran(ran.unwrap()).fails(1, "write to a path");
+            let mut new = sandbox.command(&["key", "new", "me", "--no-passphrase"]);
+            let ran = crate::sandbox::ran(new.env(variable, text)).fails(1, "write to a path");
             assert!(ran.stderr.contains(&format!("of {variable}: is no path")), "{}", ran.stderr);
         }
     }

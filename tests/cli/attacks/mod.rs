@@ -65,5 +65,5 @@ mod wrong_help;
 fn run(forger: &Forger, registries: &str, args: &[&str]) -> Ran {
     let mut command = forger.command(args);
     command.env("ISN_HOME", forger.path("reader")).env("ISN_REGISTRY", registries).env("ISN_RETRIES", "0");
-    ran(command.output().unwrap())
+    ran(&mut command)
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::sandbox::{Sandbox, has_tool, ran};
+use crate::sandbox::{Sandbox, ended, has_tool, ran};
 use crate::server::{Fault, Server};
 
 /// Replaces the system's `flock`, as on a disk on which no file can be locked.
@@ -77,9 +77,9 @@ fn two_pulls_to_one_place_share_nothing() {
     let inside = names(&sandbox.path(&folder));
     // Pulls of the same version and of another part of it, which clean up after earlier runs.
     let quick = ["pull", &pin, "--registry", "reg", "--to", "tree", "--no-cache"];
-    ran(without_locks(&sandbox, &shim, &quick).output().unwrap()).ok();
-    ran(without_locks(&sandbox, &shim, &[&quick[..], &["--split", "val"]].concat()).output().unwrap()).ok();
-    ran(without_locks(&sandbox, &shim, &quick).output().unwrap()).ok();
+    ran(without_locks(&sandbox, &shim, &quick)).ok();
+    ran(without_locks(&sandbox, &shim, &[&quick[..], &["--split", "val"]].concat())).ok();
+    ran(without_locks(&sandbox, &shim, &quick)).ok();
     for folder in [&folder, &other] {
         assert_eq!(names(&sandbox.path(folder)), inside, "{folder}");
         assert!(sandbox.path(folder).join("tree/train").is_dir());
@@ -110,14 +110,14 @@ fn a_lock_that_another_holds_is_not_removed() {
     assert_eq!(held.len(), 1);
     let quick = ["pull", &pin, "--registry", "reg", "--to", "tree", "--no-cache"];
     for _ in 0..2 {
-        ran(without_locks(&sandbox, &shim, &quick).output().unwrap()).ok();
+        ran(without_locks(&sandbox, &shim, &quick)).ok();
         assert_eq!(locks(), held);
     }
     with_locks.kill().unwrap();
     with_locks.wait().unwrap();
     // A pull removes its own lock file.
     let other = ["pull", &pin, "--registry", "reg", "--to", "other", "--no-cache"];
-    ran(without_locks(&sandbox, &shim, &other).output().unwrap()).ok();
+    ran(without_locks(&sandbox, &shim, &other)).ok();
     assert_eq!(locks(), held);
 }
 
@@ -141,7 +141,7 @@ fn what_another_writes_is_not_swept_away() {
         ["yank", "grads@1.0", "--reason", "wrong", "--registry", "reg", "--key", "me"],
     );
     for args in [&add[..], &yank] {
-        ran(without_locks(&sandbox, &shim, args).output().unwrap()).ok();
+        ran(without_locks(&sandbox, &shim, args)).ok();
     }
     for path in &young {
         assert!(path.exists(), "{} was swept away", path.display());
@@ -171,7 +171,7 @@ fn many_who_trust_at_once_all_end_well() {
         })
         .collect();
     for child in children {
-        ran(child.wait_with_output().unwrap()).ok();
+        ended(child).ok();
     }
     sandbox.isn(&["trust", "list"]).ok();
 }
@@ -180,7 +180,7 @@ fn many_who_trust_at_once_all_end_well() {
 fn doctor_says_that_there_are_no_locks() {
     let sandbox = Sandbox::new();
     let Some(shim) = shim(&sandbox) else { return };
-    let ran = ran(without_locks(&sandbox, &shim, &["doctor"]).output().unwrap()).ok();
+    let ran = ran(without_locks(&sandbox, &shim, &["doctor"])).ok();
     assert!(ran.stdout.contains("note   home: ") && ran.stdout.contains("no file locks"), "{}", ran.stdout);
     assert!(ran.stdout.contains("one isn at a time"), "{}", ran.stdout);
     let ran = sandbox.isn(&["doctor"]).ok();

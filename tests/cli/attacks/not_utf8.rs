@@ -14,9 +14,8 @@ const NAME: &[u8] = b"\xff\xfe";
 /// Returns what a command printed; fails if it panicked or reported a defect in itself.
 #[track_caller]
 fn ends(mut command: Command) -> Ran {
-    let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    let ran = ran(output);
+    let ran = ran(&mut command);
+    let said = &ran.stderr;
     assert!(![-1, 101].contains(&ran.code), "{command:?}: {said}");
     assert!(!said.contains("internal error") && !said.contains("bug in isn"), "{command:?}: {said}");
     ran

@@ -34,7 +34,7 @@ fn yanked() -> (Forger, String) {
 
 fn info(forger: &Forger, pin: &str, list: &str) -> Ran {
     let mut command = forger.command(&["info", pin, "--no-cache", "--json", "--registry", list]);
-    ran(command.env("ISN_HOME", forger.path("reader")).output().unwrap()).ok()
+    ran(command.env("ISN_HOME", forger.path("reader"))).ok()
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn a_server_that_does_not_serve_shards_is_blamed_and_not_its_list() {
         let at_hand = "in no folder at hand, and there is no cache";
         for (verb, why) in [(&["pull"][..], why), (&["export", "--as", "webdataset"], at_hand)] {
             let args = [verb, &[&*pin, "--no-cache", "--to", "new", "--registry", &list]].concat();
-            let ran = ran(forger.command(&args).env("ISN_RETRIES", "0").output().unwrap()).ok();
+            let ran = ran(forger.command(&args).env("ISN_RETRIES", "0")).ok();
             let said = ran.stderr;
             let is_said = said.contains("the images could not be fetched by") && said.contains(why);
             assert!(is_said, "{fault:?} {verb:?}: {said}");

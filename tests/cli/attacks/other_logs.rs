@@ -141,7 +141,7 @@ fn nothing_is_sent_to_a_server_that_shows_another_log_than_it_must() {
                 let host = server.url.strip_prefix("http://").unwrap();
                 let mut command = forger.command(&args);
                 command.env("ISN_TOKENS", format!("{host}=2f6b0c3e9a7d4851b6c0d2e4f6a8091b"));
-                refused(&forger, &args, ran(command.output().unwrap()));
+                refused(&forger, &args, ran(&mut command));
             }
             let sent = server.log().into_iter().find(|request| request.path.contains("-/publish"));
             assert!(sent.is_none(), "{sent:?}");

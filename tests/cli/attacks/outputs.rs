@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::Read as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, symlink};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::forger::Forger;
 use crate::sandbox::{ISN, Sandbox};
@@ -170,8 +170,9 @@ fn as_other(sandbox: &Sandbox, args: &[&str]) -> Option<crate::sandbox::Ran> {
     let is_given = Command::new("chown").args(["-R", "4321:4321"]).arg(&home).status().unwrap().success();
     let mut command = sandbox.command(args);
     command.uid(4321).gid(4321);
-    let output = is_given.then(|| command.output().ok()).flatten()?;
-    Some(crate::sandbox::ran(output))
+    let child =
+        is_given.then(|| command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().ok()).flatten()?;
+    Some(crate::sandbox::ended(child))
 }
 
 #[test]
@@ -324,7 +325,7 @@ fn too_few_open_files_are_no_defect_in_isn() {
         let mut limited = sandbox.program("sh");
         limited.arg("-c").arg(format!("ulimit -n {files}; exec \"$0\" \"$@\"")).arg(ISN);
         limited.args(["pull", &pin, "--registry", "reg", "--to", "tree", "--no-cache"]);
-        let ran = crate::sandbox::ran(limited.output().unwrap());
+        let ran = crate::sandbox::ran(&mut limited);
         assert!(ran.code != 101 && !ran.stderr.contains("bug in isn"), "{files}: {}", ran.stderr);
         if ran.stderr.contains("Too many open files") {
             assert!(ran.stderr.contains("ulimit -n"), "{files}: {}", ran.stderr);

@@ -145,6 +145,21 @@ fn a_link_that_leads_nowhere_is_no_absent_file() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_folder_in_the_place_of_an_own_file_is_told() {
+    let (sandbox, pin) = crate::sandbox::Sandbox::published();
+    for name in ["trust.toml", "config.toml", "tokens.toml"] {
+        let path = sandbox.path("home").join(name);
+        let _ = std::fs::rename(&path, sandbox.path("kept"));
+        std::fs::create_dir(&path).unwrap();
+        let ran = sandbox.isn(&["info", &pin, "--registry", "reg"]).fails(1, name);
+        assert!(ran.stderr.contains("is a folder"), "{name}: {}", ran.stderr);
+        std::fs::remove_dir(&path).unwrap();
+        let _ = std::fs::rename(sandbox.path("kept"), &path);
+    }
+}
+
 /// Anybody who may read a file can hold its file lock for as long as they like, so isn reports each wait.
 #[test]
 fn a_lock_that_another_holds_is_said() {

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
-use crate::sandbox::{Sandbox, ran};
+use crate::sandbox::{Sandbox, ended, ran};
 
 #[test]
 fn trust_that_homes_share_by_a_link_loses_no_change() {
@@ -26,7 +26,7 @@ fn trust_that_homes_share_by_a_link_loses_no_change() {
             command.spawn().unwrap()
         });
         for child in children {
-            ran(child.wait_with_output().unwrap()).ok();
+            ended(child).ok();
         }
     }
     let trust = String::from_utf8(sandbox.read("shared/trust.toml")).unwrap();
@@ -103,7 +103,7 @@ fn a_lock_or_trust_in_a_folder_of_anothers_is_said_before_the_work() {
         return;
     }
     fs::set_permissions(sandbox.path("shut"), fs::Permissions::from_mode(0o555)).unwrap();
-    let other = |args: &[&str]| ran(sandbox.command(args).uid(4321).gid(4321).output().unwrap());
+    let other = |args: &[&str]| ran(sandbox.command(args).uid(4321).gid(4321));
     // Refused before any request: that registry does not exist.
     let ran = other(&["pull", "grads@1.0", "--registry", "reg", "--lock", "--to", "second"]);
     ran.fails(1, "cannot write").fails(1, "help: ");

@@ -2,26 +2,10 @@
 
 use std::fs;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use crate::forger::Forger;
-use crate::sandbox::{Ran, Sandbox, ran};
+use crate::sandbox::{Ran, Sandbox, ended};
 use crate::server::Server;
-
-/// Returns what a command printed; fails if it does not end within 30 seconds.
-#[track_caller]
-fn ends(mut command: Command) -> Ran {
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let begun = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if begun.elapsed() > Duration::from_secs(30) {
-            child.kill().unwrap();
-            panic!("{command:?} waits for a pipe");
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    ran(child.wait_with_output().unwrap())
-}
 
 #[test]
 fn no_command_waits_for_a_pipe_in_the_place_of_a_file() {
@@ -63,7 +47,7 @@ fn no_command_waits_for_a_pipe_in_the_place_of_a_file() {
         let _ = fs::remove_file(&path);
         assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
         for args in commands {
-            let ran = ends(sandbox.command(args));
+            let ran = sandbox.isn(args);
             let all = format!("{}{}", ran.stdout, ran.stderr);
             assert!(
                 ran.code != 0 && all.contains(file.rsplit('/').next().unwrap()),
@@ -112,7 +96,7 @@ fn no_command_waits_for_a_pipe_in_isns_own_home() {
             &["trust", "list"],
             &yank,
         ] {
-            ends(forger.command(args));
+            forger.isn(args);
         }
         fs::remove_file(&path).unwrap();
         if let Some(before) = before {
@@ -153,7 +137,7 @@ fn a_pipe_that_an_input_leads_to_is_not_waited_for() {
         fs::remove_file(sandbox.path(file)).unwrap();
         assert!(Command::new("mkfifo").arg(sandbox.path(file)).status().unwrap().success());
         for args in commands {
-            let ran = ends(sandbox.command(args));
+            let ran = sandbox.isn(args);
             let all = format!("{}{}", ran.stdout, ran.stderr);
             let name = file.strip_prefix("raw/").unwrap_or(file);
             assert!(ran.code != 0 && all.contains(name), "{file} {args:?}: {all}");
@@ -190,7 +174,7 @@ fn with_pipes(sandbox: &Sandbox, folder: &str, commands: &[&[&str]], mut check: 
         fs::remove_file(&path).unwrap();
         assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
         for args in commands {
-            let ran = ends(sandbox.command(args));
+            let ran = sandbox.isn(args);
             assert!(ran.code >= 0, "{file} {args:?}: {}", ran.stderr);
             check(&file, &ran);
             for made in ["tree", "shards"] {
@@ -256,9 +240,9 @@ fn a_pipe_in_the_cache_is_damage_to_cache_verify() {
         let _ = fs::remove_file(&path);
         assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
         for args in [&["cache", "info"][..], &["cache", "gc", "--older-than", "100d"]] {
-            ends(sandbox.command(args));
+            sandbox.isn(args);
         }
-        let ran = ends(sandbox.command(&["cache", "verify"]));
+        let ran = sandbox.isn(&["cache", "verify"]);
         assert!(ran.code == 3 && ran.stdout.contains(&file), "{file}: {} {}", ran.stdout, ran.stderr);
         assert!(!path.exists(), "{file}");
         if let Some(before) = before {
@@ -275,7 +259,7 @@ fn with_stdin(mut command: Command, text: &[u8]) -> Ran {
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), text).unwrap();
-    ran(child.wait_with_output().unwrap())
+    ended(child)
 }
 
 #[test]

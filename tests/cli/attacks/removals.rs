@@ -5,17 +5,17 @@ use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use super::hidden_files::names_of_pull;
 use super::replaced_trees::with_tree;
-use crate::sandbox::{ISN, Ran, Sandbox, has_tool, ran};
+use crate::sandbox::{ISN, Ran, Sandbox, ended, has_tool};
 
 /// Runs a shell with private mounts; `None` if the machine does not allow it.
 fn with_mounts(sandbox: &Sandbox, script: &str) -> Option<Ran> {
     let mut command = sandbox.program("unshare");
     command.args(["-rm", "sh", "-c", &format!("{script}\necho shell: $?")]);
-    let ran = ran(command.env("ISN", ISN).output().ok()?);
+    let ran = ended(command.env("ISN", ISN).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().ok()?);
     if !ran.stdout.contains("shell: ") || ran.stdout.contains("no mount") {
         eprintln!("nothing can be mounted here: not tried");
         return None;

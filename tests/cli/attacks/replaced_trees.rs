@@ -185,7 +185,7 @@ fn doctor_says_that_folders_cannot_be_exchanged() {
     }
     let sandbox = Sandbox::new();
     sandbox.write("run", b"#!/bin/sh\nexec strace -f -o log -e inject=renameat2:error=EINVAL \"$@\"\n");
-    let ran = crate::sandbox::ran(sandbox.program("sh").args(["run", ISN, "doctor"]).output().unwrap());
+    let ran = crate::sandbox::ran(sandbox.program("sh").args(["run", ISN, "doctor"]));
     assert!(ran.stdout.contains("cannot exchange folders in one step"), "{}{}", ran.stdout, ran.stderr);
     assert!(ran.stdout.contains("gone for a moment"), "{}", ran.stdout);
     assert!(!sandbox.isn(&["doctor"]).ok().stdout.contains("exchange"));
@@ -319,7 +319,7 @@ fn the_folder_that_one_is_in_has_a_name_and_is_not_replaced() {
     let sandbox = with_tree();
     let at = |folder: &str, args: &[&str]| {
         let mut command = sandbox.command(args);
-        crate::sandbox::ran(command.current_dir(sandbox.path(folder)).output().unwrap())
+        crate::sandbox::ran(command.current_dir(sandbox.path(folder)))
     };
     let build = ["build", "../grads-1.0.toml", "--source", "../raw", "--out", "."];
     at("out", &build).ok();

@@ -12,7 +12,7 @@ const SLOW: usize = 200;
 /// Runs isn with short timeouts.
 fn hasty(sandbox: &Sandbox, args: &[&str]) -> Ran {
     let mut command = sandbox.command(args);
-    ran(command.env("ISN_TIMEOUT", "2").env("ISN_RETRIES", "0").output().unwrap())
+    ran(command.env("ISN_TIMEOUT", "2").env("ISN_RETRIES", "0"))
 }
 
 /// Makes `registry.json` of a registry longer.
@@ -98,7 +98,7 @@ fn a_server_that_takes_a_request_and_never_answers() {
     let host = server.url.strip_prefix("http://").unwrap();
     let mut command = sandbox.command(&["publish", "out2", "--registry", &server.url, "--key", "me"]);
     command.env("ISN_TIMEOUT", "1").env("ISN_TOKENS", format!("{host}=2f6b0c3e9a7d4851b6c0d2e4f6a8091b"));
-    ran(command.output().unwrap()).fails(5, "no answer in 1 seconds");
+    ran(&mut command).fails(5, "no answer in 1 seconds");
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn a_server_that_asks_for_one_pause_after_another_is_given_up() {
     let busy = Server::faulty(&sandbox.path("reg"), "", ALWAYS, Fault::Later(503, "3"));
     let begun = std::time::Instant::now();
     let mut command = sandbox.command(&["info", &pin, "--no-cache", "--registry", &busy.url]);
-    let ran = ran(command.env("ISN_TIMEOUT", "1").env("ISN_RETRIES", "50").output().unwrap());
+    let ran = ran(command.env("ISN_TIMEOUT", "1").env("ISN_RETRIES", "50"));
     ran.fails(5, "is busy and asks to retry in 3 seconds");
     assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{:?}", begun.elapsed());
 }

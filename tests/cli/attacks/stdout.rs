@@ -6,7 +6,7 @@ use std::fs::OpenOptions;
 use std::process::{Command, Stdio};
 
 use crate::forger::Forger;
-use crate::sandbox::{Ran, Sandbox, ran};
+use crate::sandbox::{Ran, Sandbox, ended};
 
 /// Where a stream goes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,7 +28,7 @@ fn stream(to: To) -> Stdio {
 }
 
 fn with(mut command: Command, out: To, err: To) -> Ran {
-    ran(command.stdout(stream(out)).stderr(stream(err)).output().unwrap())
+    ended(command.stdout(stream(out)).stderr(stream(err)).spawn().unwrap())
 }
 
 /// Verbs that print: the arguments, the exit code when the output is read, and the file that shows that the

@@ -90,7 +90,7 @@ fn a_command_that_help_offers_has_the_name_of_a_registry_as_one_word() {
         let place = sandbox.path("away").join(name);
         let mut command = sandbox.command(&["info", "grads@1.0", "--registry"]);
         command.arg(&place).env("ISN_HOME", sandbox.path("home-of-a-stranger"));
-        let ran = ran(command.output().unwrap()).fails(4, "isn trust add");
+        let ran = ran(&mut command).fails(4, "isn trust add");
         let line = ran.stderr.lines().find(|line| line.trim_start().starts_with("isn trust add")).unwrap();
         let script = format!("isn() {{ printf '%s\\n' \"$3\"; }}\n{line}");
         let said =

@@ -97,7 +97,7 @@ fn a_shard_that_a_disk_cannot_read_is_read_elsewhere() {
         command.arg(isn.get_program()).args(isn.get_args()).current_dir(forger.path(""));
         command.envs(isn.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command.env("ISN_HOME", forger.path("reader")).env("ISN_REGISTRY", list);
-        ran(command.output().unwrap())
+        ran(&mut command)
     };
     let said = export("broken,reg").ok().stderr;
     assert!(said.contains("broken was passed over"), "{said}");

@@ -46,8 +46,7 @@ fn a_shard_of_a_registry_is_none_of_the_cache_wherever_it_is() {
 fn who_is_offline_is_not_told_by_an_address() {
     let sandbox = Sandbox::new();
     let mut command = sandbox.command(&["list", "--registry", "http://127.0.0.1:1/offline/certificates"]);
-    let ran =
-        crate::sandbox::ran(command.env("ISN_RETRIES", "0").output().unwrap()).fails(5, "cannot connect");
+    let ran = crate::sandbox::ran(command.env("ISN_RETRIES", "0")).fails(5, "cannot connect");
     helps(&ran, "check the address", "ISN_OFFLINE");
 }
 
@@ -148,7 +147,7 @@ fn a_registry_that_is_not_there_is_told_with_what_names_it() {
     );
     for verb in [&["list"][..], &["pull", "grads"], &["info", "grads@1.0"]] {
         let mut command = sandbox.command(verb);
-        let ran = crate::sandbox::ran(command.env("ISN_REGISTRY", "nonsense").output().unwrap());
+        let ran = crate::sandbox::ran(command.env("ISN_REGISTRY", "nonsense"));
         let code = if verb[0] == "list" { 6 } else { ran.code };
         let ran = ran.fails(code, "there is no folder nonsense, the registry that ISN_REGISTRY names");
         helps(&ran, "correct ISN_REGISTRY", "check the path");
@@ -310,7 +309,7 @@ fn other_next_steps() {
 fn a_setting_or_file_that_is_wrong_is_named() {
     let (sandbox, _) = Sandbox::published();
     let with = |args: &[&str], name: &str, value: &str| {
-        crate::sandbox::ran(sandbox.command(args).env(name, value).env("ISN_RETRIES", "0").output().unwrap())
+        crate::sandbox::ran(sandbox.command(args).env(name, value).env("ISN_RETRIES", "0"))
     };
     let list = ["list", "--registry", "https://127.0.0.1:1/r"];
     with(&list, "ISN_CA_BUNDLE", "/nope").fails(1, "ISN_CA_BUNDLE");
@@ -396,7 +395,7 @@ fn a_build_that_cannot_be_read_is_no_registry() {
 fn a_build_that_does_not_exist_asks_for_no_passphrase() {
     let sandbox = Sandbox::new();
     let mut new = sandbox.command(&["key", "new", "me"]);
-    ran(new.env("ISN_PASSPHRASE", "correct horse").output().unwrap()).ok();
+    ran(new.env("ISN_PASSPHRASE", "correct horse")).ok();
     sandbox
         .isn(&["publish", "nope", "--registry", "reg", "--key", "me"])
         .fails(1, "error: nope: does not exist");
@@ -494,5 +493,41 @@ fn who_serves_a_damaged_registry_keeps_it() {
         let ran = sandbox.isn(&["serve", "reg", "--listen", "127.0.0.1:0"]);
         assert!([3, 4].contains(&ran.code), "{}", ran.stderr);
         helps(&ran, "Restore the files from a backup", "operator");
+    }
+}
+
+#[test]
+fn a_file_where_a_folder_is_needed_is_named() {
+    let (sandbox, _) = Sandbox::published();
+    sandbox.write("file", b"mine");
+    let outputs: [&[&str]; 9] = [
+        &["mirror", "reg"],
+        &["registry", "init"],
+        &["build", "grads-1.0.toml", "--source", "raw", "--out"],
+        &["pull", "grads", "--registry", "reg", "--to"],
+        &["export", "grads", "--registry", "reg", "--as", "imagefolder", "--to"],
+        &["demo", "source"],
+        &["man"],
+        &["publish", "out", "--key", "me", "--registry"],
+        &["prove", "grads", "--registry", "reg", "--out"],
+    ];
+    for args in outputs {
+        for path in ["file/below", "file"] {
+            // `isn prove` replaces a file.
+            if (args[0], path) == ("prove", "file") {
+                continue;
+            }
+            let ran = sandbox.isn(&[args, &[path]].concat());
+            assert!([1, 4].contains(&ran.code), "{args:?} {path}: {}", ran.stderr);
+            let is_told = ["file is a file, where a folder is needed", "not a folder"];
+            assert!(is_told.iter().any(|told| ran.stderr.contains(told)), "{args:?} {path}: {}", ran.stderr);
+            assert_eq!(sandbox.read("file"), b"mine", "{args:?}");
+        }
+    }
+    for (variable, args) in
+        [("ISN_HOME", &["key", "new", "other", "--no-passphrase"][..]), ("ISN_CACHE", &["cache", "info"])]
+    {
+        let ran = crate::sandbox::ran(sandbox.command(args).env(variable, "file"));
+        helps(&ran.fails(1, "file"), "file is a file, where a folder is needed", "\u{0}");
     }
 }

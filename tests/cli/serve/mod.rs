@@ -12,7 +12,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::sandbox::{ISN, Ran, Sandbox, eventually, ran};
+use crate::sandbox::{ISN, Ran, Sandbox, ended, eventually};
 
 /// A running server, killed when dropped.
 pub struct Served {
@@ -58,7 +58,7 @@ impl Served {
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         let Ok(said) = serde_json::from_str::<serde_json::Value>(&line) else {
-            panic!("{line}{}", ran(child.wait_with_output().unwrap()).stderr);
+            panic!("{line}{}", ended(child).stderr);
         };
         let (url, address) = (said["url"].as_str().unwrap(), said["address"].as_str().unwrap());
         Served { url: url.into(), address: address.parse().unwrap(), child: Some(child) }
@@ -99,7 +99,7 @@ impl Served {
 
     /// Waits until the process ends.
     pub fn end(mut self) -> Ran {
-        ran(self.child.take().unwrap().wait_with_output().unwrap())
+        ended(self.child.take().unwrap())
     }
 }
 

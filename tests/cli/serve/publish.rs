@@ -303,7 +303,7 @@ fn isn_publishes_to_a_server() {
         // The curator's machine has no log keys.
         let mut command = sandbox.command(&args);
         command.env("ISN_TOKENS", tokens_for(url, token)).env("ISN_HOME", sandbox.path("curator"));
-        ran(command.output().unwrap())
+        ran(&mut command)
     };
     sandbox.copy("home/keys", "curator/keys");
     let restricted = std::os::unix::fs::PermissionsExt::from_mode(0o600);
@@ -357,10 +357,10 @@ fn isn_publishes_to_a_server() {
     let args = ["publish", "out", "--registry", &served.url, "--key", "you"];
     let mut command = sandbox.command(&args);
     // The release is there already, so nothing is needed from the server.
-    ran(command.env("ISN_TOKENS", tokens_for(&served.url, TOKEN)).output().unwrap()).ok();
+    ran(command.env("ISN_TOKENS", tokens_for(&served.url, TOKEN))).ok();
     let args = ["publish", "out", "--registry", "http://example.org/", "--key", "me"];
     let far = tokens_for("http://example.org", TOKEN);
-    ran(sandbox.command(&args).env("ISN_TOKENS", far).output().unwrap()).fails(1, "use https");
+    ran(sandbox.command(&args).env("ISN_TOKENS", far)).fails(1, "use https");
 }
 
 #[test]
@@ -371,7 +371,7 @@ fn a_token_that_is_too_short_is_refused_with_the_reason() {
         sandbox.write("tokens", format!("ci {}\n", blake3::hash(token.as_bytes())).as_bytes());
         let served = serve(&sandbox, &[]);
         let mut command = sandbox.command(&["publish", "out", "--registry", &served.url, "--key", "me"]);
-        ran(command.env("ISN_TOKENS", tokens_for(&served.url, token)).output().unwrap())
+        ran(command.env("ISN_TOKENS", tokens_for(&served.url, token)))
     };
     publish("secret").fails(1, "is not one that it knows: it has fewer than 16 characters");
     publish("secretsecretsecr").ok();

@@ -7,7 +7,9 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use super::place::{check_is_path, is_others_for_good};
-use super::{Below, FOR_ALL, FOR_OWNER, LEADS_NOWHERE, Lock, TEMP_PREFIX, parent, put, write_temp};
+use super::{
+    Below, FOR_ALL, FOR_OWNER, LEADS_NOWHERE, Lock, TEMP_PREFIX, is_absent, parent, put, write_temp,
+};
 use isn_format::error::{Error, Missing, Result};
 
 /// The number of symlinks that the system follows when it opens a file.
@@ -32,8 +34,8 @@ pub fn write_output(path: &Path, bytes: &[u8]) -> Result<()> {
 /// Checks, before long work, that [`write_output`] could write to `path`.
 ///
 /// # Errors
-/// [`Error::NotFound`] if its folder does not exist; [`Error::Invalid`] if it is a URL, or nearly one; else
-/// as [`overwrite`].
+/// [`Error::NotFound`] if its folder does not exist; [`Error::Invalid`] if it is a URL, or nearly one;
+/// [`Error::Io`] if a file is in the place of the folder; else as [`overwrite`].
 pub fn check_output(path: &Path) -> Result<()> {
     check_is_path(path)?;
     match fs::metadata(path) {
@@ -46,8 +48,11 @@ pub fn check_output(path: &Path) -> Result<()> {
                 return Err(Error::invalid(path.display(), format!("{why}: name a file")));
             }
             let folder = parent(path);
-            if !folder.is_dir() {
+            if is_absent(folder) {
                 return Err(Error::not_found(Missing::File, folder.display(), ""));
+            }
+            if !folder.is_dir() {
+                return Err(Error::io("write", path)(io::ErrorKind::NotADirectory.into()));
             }
             let (place, _) = find(path)?;
             check_writable(parent(&place))

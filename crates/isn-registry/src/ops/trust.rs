@@ -36,7 +36,8 @@ pub fn remove(
     registry: &str,
     key: &str,
 ) -> Result<(RegistryId, AnyKey)> {
-    let id = identify(registry)?;
+    // What `isn trust list` shows can be removed, even if it could not be added now.
+    let id = store.named(registry).map_or_else(|| identify(registry), Ok)?;
     let key = match store.key_by_fingerprint(&id, key) {
         Some(line) => AnyKey::Publisher(line),
         None => any_key_argument(key)?,

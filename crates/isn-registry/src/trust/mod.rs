@@ -317,6 +317,11 @@ impl TrustStore {
         Ok(())
     }
 
+    /// Returns the id in the file that is written as `text`.
+    pub fn named(&self, text: &str) -> Option<RegistryId> {
+        self.registries.keys().find(|id| id.as_str() == text).cloned()
+    }
+
     /// Returns the trusted publisher's key of a registry with this fingerprint (`SHA256:…`).
     pub fn key_by_fingerprint(&self, registry: &RegistryId, fingerprint: &str) -> Option<KeyLine> {
         let keys = &self.get(registry)?.keys;
