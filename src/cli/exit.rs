@@ -11,6 +11,8 @@ use isn_format::dataset_ref::Name;
 use isn_format::error::{At, Blame, Difference, Error, KeyFault, NetworkKind, There, chain};
 use isn_format::text::{self, shell_word};
 use isn_registry::files;
+use isn_registry::recipe_file::RECIPE_TOML;
+use isn_registry::registry::BUNDLED;
 
 /// The input is wrong, or the system refused something.
 pub(super) const ERROR: u8 = 1;
@@ -223,12 +225,17 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
              a mirror of a log that you trust, say so once: `isn trust add {} VKEY`",
             shell_word(registry)
         ),
-        Error::Unreleased { reference, recipe } => format!(
-            "build it from your own copy of the source images, in isn's source repository:\n  \
-             isn build {} --source DIR --out {}-build",
-            shell_word(recipe),
-            reference.name().map_or_else(|| reference.to_string(), Name::to_string)
-        ),
+        Error::Unreleased { reference, registry } => {
+            let name = reference.name().map_or_else(|| reference.to_string(), Name::to_string);
+            let (export, recipe) = match &**registry {
+                BUNDLED => (String::new(), name.clone()),
+                registry => (
+                    format!("isn recipe export {name} --registry {}\n  ", shell_word(registry)),
+                    format!("{name}/{RECIPE_TOML}"),
+                ),
+            };
+            format!("build it from your own copy of the source images:\n  {export}isn build {recipe} --source DIR")
+        }
         Error::NotFound { what, kind, place, near } => {
             let next = missing::help(*kind, what, place, to);
             return match (near::meant(what, near), next) {
@@ -266,7 +273,7 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
              folder has)"
                 .into()
         }
-        Error::Rejects { rejects, ledger, is_named } => {
+        Error::Rejects { rejects, ledger, is_named, exported } => {
             let first = rejects.first();
             let (id, why) = first.map_or(("ID", "TEXT"), |one| (one.id.as_str(), one.reason.as_str()));
             // In short: the report has the rest.
@@ -277,9 +284,16 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
                 shell_word(id),
                 shell_word(why)
             );
+            let (add, lead) = match exported {
+                Some(name) => (
+                    format!("isn recipe export {name}\n  {add}\n  isn build {name}/{RECIPE_TOML} --source DIR"),
+                    "the recipe comes with isn: write it to a folder, and ",
+                ),
+                None => (add, ""),
+            };
             match (is_named, ledger.file_name().unwrap_or_default().display()) {
                 (true, _) => {
-                    format!("add a decision for each image to the recipe's ledger, for example\n  {add}")
+                    format!("{lead}add a decision for each image to the recipe's ledger, for example\n  {add}")
                 }
                 (false, file) => format!(
                     "the recipe has no ledger to decide what happens to these images. Add these lines to \

@@ -12,7 +12,7 @@ const GROUPS: [(&str, &[&str]); 7] = [
         "Use a dataset",
         &["pull", "fetch", "sync", "export", "list", "info", "images", "diff", "cite", "verify"],
     ),
-    ("Make a dataset", &["build", "source", "verify-source", "ledger", "demo"]),
+    ("Make a dataset", &["build", "recipe", "source", "verify-source", "ledger", "demo"]),
     ("Audit a dataset", &["audit", "review"]),
     ("Publish a version", &["publish", "sign", "append", "yank", "withdraw"]),
     ("Keys and trust", &["key", "trust", "owner", "revoke", "log", "prove"]),
@@ -70,7 +70,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("cite", &["isn cite demobirds@1.0", "isn cite demobirds@1.0 --format cff"]),
-    ("build", &["isn build recipe.toml --source ilsvrc2012 --out birds-build"]),
+    (
+        "build",
+        &[
+            "isn build recipe.toml --source ilsvrc2012 --out birds-build",
+            "isn build imagebirds --source ilsvrc2012",
+        ],
+    ),
     ("source", &["isn source check ilsvrc2012 --recipe recipe.toml"]),
     (
         "source check",
@@ -207,6 +213,9 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("doctor", &["isn doctor", "isn doctor --registry https://data.example.org/birds"]),
+    ("recipe", &["isn recipe show imagebirds", "isn recipe export imagebirds"]),
+    ("recipe show", &["isn recipe show imagebirds"]),
+    ("recipe export", &["isn recipe export imagebirds", "isn recipe export imagebirds --to my-birds"]),
     ("demo", &["isn demo source birds"]),
     ("demo source", &["isn demo source birds"]),
     (

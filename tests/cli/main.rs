@@ -41,6 +41,7 @@ mod race;
 mod real_data;
 mod rebuild;
 mod rebuild_only;
+mod recipe;
 mod reference;
 mod removable;
 #[cfg(feature = "serve")]

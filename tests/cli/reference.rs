@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::sandbox::Sandbox;
 
-const VERBS: [&[&str]; 70] = [
+const VERBS: [&[&str]; 73] = [
     &[],
     &["pull"],
     &["fetch"],
@@ -17,6 +17,9 @@ const VERBS: [&[&str]; 70] = [
     &["diff"],
     &["cite"],
     &["build"],
+    &["recipe"],
+    &["recipe", "show"],
+    &["recipe", "export"],
     &["source"],
     &["source", "check"],
     &["verify-source"],

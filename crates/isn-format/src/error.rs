@@ -9,7 +9,7 @@ mod words;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::dataset_ref::{DatasetRef, RefError};
+use crate::dataset_ref::{DatasetRef, Name, RefError};
 
 pub use findings::{Blame, Difference, Mistake, Reject};
 pub use kinds::{At, KeyFault, Missing, NetworkKind, Overlap, There};
@@ -78,6 +78,8 @@ pub enum Error {
         ledger: PathBuf,
         /// Whether the recipe names it.
         is_named: bool,
+        /// The dataset, if its recipe is a registry's, which the user has to export to change it.
+        exported: Option<Name>,
     },
     /// A folder is not a usable source.
     #[error("{}: {why}", root.display())]
@@ -265,8 +267,8 @@ pub enum Error {
     Unreleased {
         /// What was asked for.
         reference: DatasetRef,
-        /// Its recipe, as a path in the registry.
-        recipe: String,
+        /// The registry that has the recipe.
+        registry: String,
     },
     /// The owners have withdrawn the version. Exit code 6.
     #[error("{reference} has been withdrawn by its owners: {reason}")]

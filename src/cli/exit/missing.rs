@@ -52,6 +52,9 @@ pub(super) fn help(kind: Missing, what: &str, place: &str, to: Aim) -> Option<St
              its path"
                 .into()
         }
+        Missing::Recipe => {
+            "`isn list` shows the recipes that come with isn; a file of your own is named by its path".into()
+        }
         Missing::Version => match near::hash(what) {
             Some(hash) => format!("a dataset hash is written with b3: in front: {hash}"),
             None if Path::new(what).is_dir() => format!(

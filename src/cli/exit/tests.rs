@@ -45,7 +45,7 @@ fn missing(kind: Missing, what: &str) -> Error {
         Missing::File => "",
         Missing::RegistryInTree | Missing::RegistryInBuild => "birds-1.0",
         Missing::Location | Missing::LocationInCache => "ISN_REGISTRY",
-        Missing::Version | Missing::Object => "registry birds-registry",
+        Missing::Version | Missing::Object | Missing::Recipe => "registry birds-registry",
         Missing::Split | Missing::Class | Missing::Image | Missing::Other => "birds@1.0#b3:00",
     };
     Error::not_found(kind, what, place)
@@ -74,7 +74,23 @@ fn rebuilt(cause: Blame) -> Error {
 fn rejected(is_named: bool) -> Error {
     let (path, reason) = ("train/n01/n01_1.jpg".into(), "is truncated".into());
     let rejects = vec![Reject { path, id: "n01_1".into(), reason }];
-    Error::Rejects { rejects, ledger: "recipes/birds/corrections.csv".into(), is_named }
+    Error::Rejects { rejects, ledger: "recipes/birds/corrections.csv".into(), is_named, exported: None }
+}
+
+fn rejected_by_bundled() -> Error {
+    match rejected(true) {
+        Error::Rejects { rejects, .. } => Error::Rejects {
+            rejects,
+            ledger: "birds/corrections.csv".into(),
+            is_named: true,
+            exported: Some("birds".parse().unwrap()),
+        },
+        error => error,
+    }
+}
+
+fn unreleased(registry: &str) -> Error {
+    Error::Unreleased { reference: "birds@1.0".parse().unwrap(), registry: registry.into() }
 }
 
 fn refused(is_strangers: bool) -> Error {
@@ -86,7 +102,6 @@ fn foreign(path: &str) -> Error {
 }
 
 fn examples() -> Vec<Error> {
-    let reference = || "birds@1.0".parse().unwrap();
     examples! {
         Error::Io { .. } => io(ErrorKind::Other); io(ErrorKind::NotFound); io(ErrorKind::PermissionDenied);
             io(ErrorKind::StorageFull);
@@ -112,7 +127,7 @@ fn examples() -> Vec<Error> {
         },
         Error::Source { .. } => Error::Source { root: "photos.tar".into(), why: "is not a folder".into() },
         Error::Rejects { is_named: false, .. } => rejected(false),
-        Error::Rejects { is_named: true, .. } => rejected(true),
+        Error::Rejects { is_named: true, .. } => rejected(true); rejected_by_bundled(),
         Error::Gates { .. } => Error::Gates {
             what: "birds@1.0#b3:00".into(),
             findings: vec!["leakage: a.png and b.png show one picture".into()],
@@ -215,13 +230,12 @@ fn examples() -> Vec<Error> {
         Error::NotFound { kind: Missing::Split, .. } => {
             missing(Missing::Split, "split trian").near(["train", "val"])
         },
+        Error::NotFound { kind: Missing::Recipe, .. } => missing(Missing::Recipe, "brids").near(["birds"]),
         Error::NotFound { kind: Missing::Class, .. } => missing(Missing::Class, "class n9").near(0..10),
         Error::NotFound { kind: Missing::Image, .. } => missing(Missing::Image, "image train/n01/2.png"),
         Error::NotFound { kind: Missing::File, .. } => missing(Missing::File, "B3SUMS"),
         Error::NotFound { kind: Missing::Object, .. } => missing(Missing::Object, "index 00"),
-        Error::Unreleased { .. } => {
-            Error::Unreleased { reference: reference(), recipe: "registry/recipes/birds/recipe.toml".into() }
-        },
+        Error::Unreleased { .. } => unreleased("bundled"); unreleased("lab registry"),
         Error::Withdrawn { .. } => {
             Error::Withdrawn { reference: "birds@1.0".parse().unwrap(), reason: "consent".into() }
         },

@@ -11,21 +11,26 @@ use crate::cli::exit::ExitCode;
 use crate::cli::output::Output;
 use crate::cli::render::{images, path_json, size};
 use crate::cli::run::{Run, Verb};
+use isn_format::dataset_ref::VersionId;
 use isn_format::error::{Result, count};
+use isn_registry::files;
 use isn_registry::ops::build::{BuildOptions, BuildReport, Inputs, build};
+use isn_registry::ops::recipe::find;
+use isn_registry::recipe_file::RecipeFile;
+use isn_registry::registry::BUNDLED;
 
 /// Arguments of `isn build`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct BuildArgs {
-    /// The recipe
-    #[arg(value_name = "RECIPE.toml")]
+    /// The recipe: a file, or the name of one that comes with isn
+    #[arg(value_name = "RECIPE.toml|NAME")]
     recipe: PathBuf,
     /// The source images
     #[arg(long, value_name = "DIR")]
     source: PathBuf,
-    /// The folder to write the build to
+    /// The folder to write the build to [default: ./NAME-VERSION-build]
     #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    out: Option<PathBuf>,
     #[command(flatten)]
     registry: RegistryArg,
 }
@@ -36,20 +41,35 @@ impl Verb for BuildArgs {
     }
 
     fn run(&self, run: &Run) -> Result<ExitCode> {
-        let inputs = Inputs::read(&self.recipe, &run.client(&self.registry)?)?;
+        let recipe = self.recipe(run)?;
+        let VersionId { name, version } = recipe.recipe.id();
+        let out = self.out.clone().unwrap_or_else(|| format!("{name}-{version}-build").into());
+        let inputs = Inputs::read(recipe, &run.client(&self.registry)?)?;
         let indexes = run.indexes(self.registry.no_cache);
         let options = BuildOptions {
             inputs: &inputs,
             source: &self.source,
-            out: &self.out,
+            out: &out,
             jobs: run.jobs,
             indexes: indexes.as_ref(),
             expected: None,
             named: &|| run.complete(),
         };
         let (report, is_new) = build(&options, &run.progress)?;
-        print(&run.output, &report, &self.out, is_new);
+        print(&run.output, &report, &out, is_new);
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl BuildArgs {
+    /// Reads the recipe: of a file or, if there is none of that name, of the registry in the binary. Other
+    /// registries are not asked, because nobody signs their recipes.
+    fn recipe(&self, run: &Run) -> Result<RecipeFile> {
+        let name = self.recipe.to_str().and_then(|text| text.parse().ok());
+        match name.filter(|_| files::is_absent(&self.recipe)) {
+            Some(name) => find(&run.client(&RegistryArg::itself(BUNDLED))?, &name).map(|(recipe, _)| recipe),
+            None => RecipeFile::open(&self.recipe),
+        }
     }
 }
 

@@ -24,6 +24,7 @@ mod owner;
 mod prove;
 mod publish;
 mod pull;
+mod recipe;
 mod registry;
 #[cfg(feature = "serve")]
 mod review;
@@ -69,6 +70,9 @@ pub(super) enum Command {
     Cite(cite::CiteArgs),
     /// Build a version from a recipe and source images
     Build(build::BuildArgs),
+    /// Show and export the recipes that come with isn
+    #[command(subcommand)]
+    Recipe(recipe::RecipeCommand),
     /// Check a folder of source images
     #[command(subcommand)]
     Source(source::SourceCommand),
@@ -146,6 +150,7 @@ impl Command {
             Command::Diff(verb) => verb,
             Command::Cite(verb) => verb,
             Command::Build(verb) => verb,
+            Command::Recipe(verb) => verb,
             Command::Source(verb) => verb,
             Command::VerifySource(verb) => verb,
             Command::Audit(verb) => verb,

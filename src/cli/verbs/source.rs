@@ -13,7 +13,7 @@ use crate::cli::run::{Run, Verb};
 use isn_format::error::{Result, count};
 use isn_format::split::Split;
 use isn_registry::ops::source::{CheckOptions, SourceReport, check};
-use isn_registry::recipe_file;
+use isn_registry::recipe_file::RecipeFile;
 
 /// Arguments of `isn source`.
 #[derive(Debug, Subcommand)]
@@ -38,7 +38,7 @@ pub(in crate::cli) enum SourceCommand {
 impl Verb for SourceCommand {
     fn run(&self, run: &Run) -> Result<ExitCode> {
         let SourceCommand::Check { dir, recipe, checksums, no_cache } = self;
-        let (recipe, _) = recipe_file::read(recipe)?;
+        let recipe = RecipeFile::open(recipe)?.recipe;
         let indexes = run.indexes(*no_cache);
         let options =
             CheckOptions { recipe: &recipe, source: dir, checksums: *checksums, indexes: indexes.as_ref() };

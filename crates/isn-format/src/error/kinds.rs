@@ -111,6 +111,8 @@ pub enum Missing {
     Lock,
     /// One of the user's keys.
     Key,
+    /// A recipe in a registry.
+    Recipe,
     /// A name or a version in a registry.
     Version,
     /// A split of a version.

@@ -7,9 +7,9 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::demo::{Photo, roll};
-use crate::files::{self, Workplace};
 use crate::progress::{Progress, Unit};
-use isn_format::error::{Error, Result, There};
+use crate::steps::new_folder::new_folder;
+use isn_format::error::{Error, Result};
 
 /// What was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -33,29 +33,8 @@ pub fn write_source(dir: &Path, progress: &dyn Progress) -> Result<DemoReport> {
 }
 
 fn write(dir: &Path, photos: &[Photo], progress: &dyn Progress) -> Result<DemoReport> {
-    let dir = &files::destination(dir)?;
-    if !files::is_free(dir)? {
-        let why = match (dir.is_dir(), dir.exists()) {
-            (true, _) => NOT_EMPTY,
-            (false, true) => ", and it is not a folder: name another",
-            (false, false) => ", and it is a link that leads nowhere: name another",
-        };
-        // It may be whole, and a run was killed before it had tidied up.
-        let _ = Workplace::discard_abandoned(dir, "");
-        return Err(taken(dir, why));
-    }
-    files::create_dir_all(files::parent(dir))?;
-    let work = Workplace::open(dir, "")?.ok_or_else(|| taken(dir, ": another isn is writing to it"))?;
-    // Removes what a killed run left.
-    let written = work.own.clear().and_then(|()| draw(&work.own.folder("source")?, photos, progress));
-    let placed = written.and_then(|bytes| {
-        match files::rename_new_and(&work.own.join("source"), dir, || progress.complete())? {
-            true => Ok(DemoReport { path: dir.to_path_buf(), images: photos.len() as u64, bytes }),
-            false => Err(taken(dir, NOT_EMPTY)),
-        }
-    });
-    let _ = work.discard();
-    placed
+    let (path, bytes) = new_folder(dir, "source", progress, |source| draw(source, photos, progress))?;
+    Ok(DemoReport { path, images: photos.len() as u64, bytes })
 }
 
 /// Draws the photos below `source`. Returns the sum of their lengths, in bytes.
@@ -74,12 +53,6 @@ fn draw(source: &Path, photos: &[Photo], progress: &dyn Progress) -> Result<u64>
     let bytes = lengths.collect::<Result<Vec<u64>>>().map(|lengths| lengths.iter().sum());
     progress.end();
     bytes
-}
-
-const NOT_EMPTY: &str = ", and it is not empty: name a folder that is not there yet";
-
-fn taken(dir: &Path, why: &str) -> Error {
-    Error::exists(There::Place, dir.display(), why)
 }
 
 #[cfg(test)]

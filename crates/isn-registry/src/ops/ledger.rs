@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::files;
 use crate::ledger_file;
-use crate::recipe_file;
+use crate::recipe_file::RecipeFile;
 use crate::source::{Source, image_stem};
 use isn_format::class::ClassId;
 use isn_format::corrections::Corrections;
@@ -22,11 +22,7 @@ use isn_format::source_kind::SourceKind;
 /// [`Error::Io`] if the file cannot be read; [`Error::Invalid`] or [`Error::Mistakes`] if it is not a ledger,
 /// or too long for one.
 pub fn open(path: &Path) -> Result<Ledger> {
-    parse(path, &files::read_input(path, MAX_LEN)?)
-}
-
-fn parse(path: &Path, bytes: &[u8]) -> Result<Ledger> {
-    Ledger::parse(&path.display().to_string(), bytes)
+    Ledger::parse(&path.display().to_string(), &files::read_input(path, MAX_LEN)?)
 }
 
 /// Appends one row to a ledger's file, which is created if there is none.
@@ -67,7 +63,7 @@ pub struct ImportReport {
 pub fn import(path: &Path, file: &Path, recipe: Option<&Path>, unsaid: Unsaid<'_>) -> Result<ImportReport> {
     let (format, mut rows) = read(&file.display().to_string(), &files::read_input(file, MAX_LEN)?, unsaid)?;
     if let Some(recipe) = recipe {
-        let (recipe, _) = recipe_file::read(recipe)?;
+        let recipe = RecipeFile::open(recipe)?.recipe;
         rows.retain(|row| {
             given(row.source_id()).is_none_or(|class| recipe.classes.iter().any(|one| one.id == class))
         });
@@ -118,12 +114,13 @@ pub struct CheckReport {
 /// [`Error::Invalid`] if the recipe names no ledger, or needs a source to tell the classes;
 /// [`Error::Mistakes`] if the recipe or the ledger has mistakes; otherwise those of [`Source::open`].
 pub fn check(recipe_path: &Path, source: Option<&Path>) -> Result<CheckReport> {
-    let (recipe, _) = recipe_file::read(recipe_path)?;
+    let file = RecipeFile::open(recipe_path)?;
+    let recipe = &file.recipe;
     let Some(spec) = &recipe.corrections else {
         return Err(Error::invalid(recipe_path.display(), "names no ledger ([corrections] file)"));
     };
-    let path = files::parent(recipe_path).join(&spec.file);
-    let ledger = parse(&path, &files::read_beside(&path, MAX_LEN)?)?;
+    let (what, bytes) = file.beside(&spec.file, MAX_LEN)?;
+    let ledger = Ledger::parse(&what, &bytes)?;
     let mut images: Vec<(String, ClassId)> = Vec::new();
     match source {
         Some(source) => {
@@ -151,7 +148,7 @@ pub fn check(recipe_path: &Path, source: Option<&Path>) -> Result<CheckReport> {
     let id_is = recipe.source.id_is();
     problems.extend(absent.map(|id| format!("{id}: no such image in the source: an id is {id_is}")));
     Ok(CheckReport {
-        ledger: path.display().to_string(),
+        ledger: what,
         rows: ledger.rows().len(),
         corrections,
         open,

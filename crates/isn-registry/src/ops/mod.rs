@@ -21,6 +21,7 @@ pub mod mirror;
 pub mod owner;
 pub mod publish;
 pub mod pull;
+pub mod recipe;
 pub mod registry;
 pub mod sign;
 pub mod source;

@@ -2,6 +2,7 @@
 
 use super::MAX_HINT;
 use super::snapshot::MAX_UNSIGNED;
+use crate::recipe_file::RECIPE_TOML;
 use isn_format::dataset_ref::{Name, VersionId};
 use isn_format::digest::Digest;
 use isn_format::log::{MAX_CHECKPOINT, MAX_CLAIM, TILE_WIDTH, bundle};
@@ -27,9 +28,9 @@ pub const STAGING: &str = ".isn-staging";
 
 /// The recipes of datasets that nobody has published yet.
 pub(crate) const RECIPES: &str = "recipes";
-/// The files of a recipe's folder that are public beside its tables. People keep more there, and not all of
-/// it is for others.
-const RECIPE_FILES: [&str; 3] = ["recipe.toml", "README.md", "DATASHEET.md"];
+/// The texts in a recipe's folder. They are public, as are the recipe and its tables; people keep more there,
+/// and not all of it is for others.
+pub(crate) const RECIPE_TEXTS: [&str; 2] = ["README.md", "DATASHEET.md"];
 
 /// The file with the key of the log that this folder is to become a mirror of, until it is one; readers never
 /// look at it.
@@ -110,7 +111,12 @@ pub fn object(kind: ObjectKind, digest: &Digest) -> String {
 
 /// The recipe of a dataset that nobody has published yet.
 pub fn recipe(name: &Name) -> String {
-    format!("{RECIPES}/{name}/recipe.toml")
+    beside_recipe(name, RECIPE_TOML)
+}
+
+/// A file in the folder of that recipe.
+pub(crate) fn beside_recipe(name: &Name, file: &str) -> String {
+    format!("{RECIPES}/{name}/{file}")
 }
 
 /// The maximum number of bytes that a writer reads of the file at `path`, which somebody else may have put
@@ -169,7 +175,7 @@ pub fn public(path: &str) -> Option<Public> {
         "recipes" => {
             let (name, file) = rest.split_once('/')?;
             let is_table = file.ends_with(".csv") && check_segment(file).is_ok();
-            let is_file = RECIPE_FILES.contains(&file) || is_table;
+            let is_file = file == RECIPE_TOML || RECIPE_TEXTS.contains(&file) || is_table;
             (is_file && name.parse::<Name>().is_ok()).then_some(Public::Other)
         }
         _ => None,

@@ -12,6 +12,7 @@ mod lists;
 mod locations;
 pub mod log;
 pub mod publish;
+mod recipes;
 pub mod segment;
 mod snapshot;
 pub mod store;
@@ -475,9 +476,9 @@ impl Registry {
     pub async fn missing(&self, reference: &DatasetRef, name: &Name) -> Result<Error> {
         let path = layout::recipe(name);
         let versions = self.versions(name).await?;
-        let is_awaited = versions.is_empty() && self.read(&path, MAX_HINT).await?.is_some();
+        let is_awaited = versions.is_empty() && self.read(&path, layout::max_len(&path)).await?.is_some();
         Ok(if is_awaited {
-            Error::Unreleased { reference: reference.clone(), recipe: format!("registry/{path}") }
+            Error::Unreleased { reference: reference.clone(), registry: self.name.clone() }
         } else {
             Error::not_found(Missing::Version, reference, format!("registry {}", self.name)).near(versions)
         })

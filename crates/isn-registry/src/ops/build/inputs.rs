@@ -1,17 +1,17 @@
 //! [`Inputs`]: what a build reads besides images.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use tokio::runtime::Runtime;
 
 use crate::client::Client;
-use crate::files;
-use crate::recipe_file;
+use crate::recipe_file::RecipeFile;
 use crate::registry::{Registry, Snapshot};
 use crate::source::Source;
 use crate::transport;
+use isn_format::dataset_ref::Name;
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Missing, Mistake, Result, chain};
+use isn_format::error::{Error, Missing, Mistake, Result};
 use isn_format::groups::{self, Groups};
 use isn_format::ledger::policy::Settled;
 use isn_format::ledger::{self, Ledger};
@@ -30,38 +30,34 @@ pub struct Inputs {
     pub(super) ledger: Ledger,
     /// The ledger's file, or where the recipe could have one.
     pub(super) ledger_path: PathBuf,
+    /// The dataset, if its recipe is a registry's, which the user has to export to change it.
+    pub(super) exported: Option<Name>,
     pub(super) groups_bytes: Option<Vec<u8>>,
     pub(super) groups: Groups,
     pub(super) previous: Option<Assignments>,
 }
 
 impl Inputs {
-    /// Reads a recipe's file, and the ledger and groups beside it. The assignments of an earlier version come
-    /// from the first registry that has them.
+    /// Reads the ledger and the groups beside a recipe. The assignments of an earlier version come from the
+    /// first registry that has them.
     ///
     /// # Errors
-    /// [`Error::Mistakes`] or [`Error::Invalid`] if a file has mistakes; [`Error::Io`] if one cannot be read;
+    /// [`Error::Mistakes`] or [`Error::Invalid`] if a file has mistakes or cannot be read;
     /// [`Error::NotFound`] if no registry has the assignments; those of opening a registry.
-    pub fn read(recipe_path: &Path, client: &Client) -> Result<Self> {
-        let what = recipe_path.display().to_string();
-        let (recipe, text) = recipe_file::read(recipe_path)?;
-        let beside = |file: &str, longest: u64| -> Result<Named> {
-            let path = files::parent(recipe_path).join(file);
-            let named = |e| match e {
-                Error::Io { .. } => Error::invalid(&what, format!("names {file}: {}", chain(&e))),
-                e => e,
-            };
-            Ok((path.display().to_string(), files::read_beside(&path, longest).map_err(named)?))
-        };
-        let ledger_path = files::parent(recipe_path).join(ledger_name(&recipe));
-        let ledger =
-            recipe.corrections.as_ref().map(|spec| beside(&spec.file, ledger::MAX_LEN)).transpose()?;
-        let groups = recipe.split.groups.as_deref().map(|file| beside(file, groups::MAX_LEN)).transpose()?;
+    pub fn read(file: RecipeFile, client: &Client) -> Result<Self> {
+        let recipe = &file.recipe;
+        let ledger_path = file.path_of(ledger_name(recipe));
+        let ledger = recipe.corrections.as_ref();
+        let ledger = ledger.map(|spec| file.beside(&spec.file, ledger::MAX_LEN)).transpose()?;
+        let groups = recipe.split.groups.as_deref();
+        let groups = groups.map(|groups| file.beside(groups, groups::MAX_LEN)).transpose()?;
         let previous = match &recipe.split.previous {
             Some(digest) => Some(find_assignments(&transport::runtime()?, digest, client)?),
             None => None,
         };
-        Self::new(text, recipe, (ledger_path, ledger), groups, previous)
+        let exported = file.is_of_registry().then(|| recipe.name.clone());
+        let inputs = Self::new(file.text, file.recipe, (ledger_path, ledger), groups, previous)?;
+        Ok(Inputs { exported, ..inputs })
     }
 
     /// Reads the inputs from the objects of a version, to build it again.
@@ -112,7 +108,17 @@ impl Inputs {
             None => (Groups::default(), None),
         };
         let recipe_bytes = text.into_bytes();
-        Ok(Inputs { recipe_bytes, recipe, ledger_bytes, ledger, ledger_path, groups_bytes, groups, previous })
+        Ok(Inputs {
+            recipe_bytes,
+            recipe,
+            ledger_bytes,
+            ledger,
+            ledger_path,
+            exported: None,
+            groups_bytes,
+            groups,
+            previous,
+        })
     }
 
     /// Settles the ledger for the images of `source`.

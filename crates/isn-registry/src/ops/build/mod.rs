@@ -165,7 +165,7 @@ pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(Bui
     };
     if !rejects.is_empty() {
         let (ledger, is_named) = (inputs.ledger_path.clone(), recipe.corrections.is_some());
-        return Err(Error::Rejects { rejects, ledger, is_named });
+        return Err(Error::Rejects { rejects, ledger, is_named, exported: inputs.exported.clone() });
     }
     let (rows, pack, output) = journal.into_parts()?;
     let report = describe(&output.root, inputs, &settled, &source, &plan, rows, &pack, dropped, job)?;

@@ -1,0 +1,93 @@
+//! `isn recipe …`
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use crate::cli::args::RegistryArg;
+use crate::cli::console::Page;
+use crate::cli::exit::ExitCode;
+use crate::cli::output::Output;
+use crate::cli::render::path_json;
+use crate::cli::run::{Run, Verb};
+use isn_format::dataset_ref::Name;
+use isn_format::error::Result;
+use isn_registry::ops::recipe::{export, find};
+use isn_registry::recipe_file::{RECIPE_TOML, RecipeFile};
+
+/// Arguments of `isn recipe`.
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum RecipeCommand {
+    /// Print a recipe that comes with isn, or that a registry has
+    Show(ShowArgs),
+    /// Write a recipe and the files beside it to a folder, to change them
+    Export(ExportArgs),
+}
+
+/// Arguments of `isn recipe show`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ShowArgs {
+    /// The dataset
+    name: Name,
+    #[command(flatten)]
+    registry: RegistryArg,
+}
+
+/// Arguments of `isn recipe export`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ExportArgs {
+    /// The dataset
+    name: Name,
+    /// The folder to write [default: ./NAME]
+    #[arg(long, value_name = "DIR")]
+    to: Option<PathBuf>,
+    #[command(flatten)]
+    registry: RegistryArg,
+}
+
+impl Verb for RecipeCommand {
+    fn run(&self, run: &Run) -> Result<ExitCode> {
+        match self {
+            RecipeCommand::Show(args) => {
+                let (recipe, registry) = find(&run.client(&args.registry)?, &args.name)?;
+                print_show(&run.output, &recipe, &registry);
+            }
+            RecipeCommand::Export(args) => {
+                let (recipe, registry) = find(&run.client(&args.registry)?, &args.name)?;
+                let dir = args.to.clone().unwrap_or_else(|| args.name.as_str().into());
+                let files = export(&recipe, &dir, &run.progress)?;
+                print_export(&run.output, &recipe, &registry, &dir, &files);
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn print_show(output: &Output, file: &RecipeFile, registry: &str) {
+    let mut text = Page::default();
+    text.block("", &file.text);
+    let files: Vec<&str> = file.files().into_keys().collect();
+    let object = json!({
+        "name": file.recipe.name, "version": file.recipe.version, "registry": registry,
+        "files": files, "recipe": file.text,
+    });
+    output.print(&text, object);
+}
+
+fn print_export(output: &Output, file: &RecipeFile, registry: &str, dir: &Path, files: &[PathBuf]) {
+    let mut text = Page::default();
+    let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    writeln!(text, "{}: recipe of {}, from registry {registry}", dir.display(), file.recipe.id());
+    writeln!(text, "  files    {}", names.join(", "));
+    writeln!(
+        text,
+        "  build    isn build {} --source DIR",
+        isn_format::text::shell_word(dir.join(RECIPE_TOML).display())
+    );
+    let object = json!({
+        "name": file.recipe.name, "version": file.recipe.version, "registry": registry,
+        "path": path_json(dir), "files": names,
+    });
+    output.print_done(&text, object);
+}
