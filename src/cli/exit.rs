@@ -128,7 +128,7 @@ pub(super) fn code(error: &Error) -> u8 {
         Error::Network { .. } | Error::Unanswered { .. } => NETWORK,
         Error::NotFound { .. } | Error::Unreleased { .. } | Error::Withdrawn { .. } => NOT_FOUND,
         Error::SourceNeeded { .. } => SOURCE_NEEDED,
-        Error::Gates { .. } => FINDINGS,
+        Error::Gates { .. } | Error::Incomplete { .. } => FINDINGS,
         Error::Unfinished { source, .. } => code(source),
         Error::Io { .. }
         | Error::Invalid { .. }
@@ -302,6 +302,12 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
                 ),
             }
         }
+        Error::Incomplete { root, recipe, .. } => format!(
+            "nothing was built. `isn source check {} --recipe {}` lists what is missing: complete the source, \
+             and build again",
+            shell_word(root.display()),
+            shell_word(recipe)
+        ),
         Error::Gates { .. } => {
             "nothing was published. Correct the ledger (`isn ledger add`), the groups or the recipe, whose \
              [gates] set the requirements, and build again"

@@ -1,5 +1,7 @@
 //! [`Verb`] and [`Run`], which every verb is given.
 
+use std::path::Path;
+
 use clap::Command;
 
 use super::args::{RegistryArg, SpeakArgs};
@@ -11,8 +13,12 @@ use super::terminal::Terminal;
 use isn_format::error::{Error, Result, chain};
 use isn_format::key::{PublicKey, Signer};
 use isn_registry::client::Client;
+use isn_registry::files;
 use isn_registry::keyring::{KeyName, Unlock};
+use isn_registry::ops::recipe::find;
 use isn_registry::progress::Progress as _;
+use isn_registry::recipe_file::RecipeFile;
+use isn_registry::registry::BUNDLED;
 use isn_registry::registry::store::{self, Store};
 use isn_registry::settings::Settings;
 use isn_registry::source::Indexes;
@@ -71,6 +77,16 @@ impl Run {
     pub(super) fn client(&self, flag: &RegistryArg) -> Result<Client> {
         let client = self.settings.client(flag.registry.as_deref(), self.offline)?;
         Ok(Client { cache: client.cache.filter(|_| !flag.no_cache), max_age: flag.max_age, ..client })
+    }
+
+    /// Reads the recipe that an argument names: a file's or, if there is none of that name, one of the
+    /// registry in the binary. Other registries are not asked, because nobody signs their recipes.
+    pub(super) fn recipe(&self, argument: &Path) -> Result<RecipeFile> {
+        let name = argument.to_str().and_then(|text| text.parse().ok());
+        match name.filter(|_| files::is_absent(argument)) {
+            Some(name) => find(&self.client(&RegistryArg::itself(BUNDLED))?, &name).map(|(recipe, _)| recipe),
+            None => RecipeFile::open(argument),
+        }
     }
 
     /// Opens a registry for writing.

@@ -1,6 +1,8 @@
 //! Recipes that come with isn, or that a registry has.
 
-use crate::sandbox::{Sandbox, contents};
+use std::fs;
+
+use crate::sandbox::{Sandbox, contents, gradient};
 
 #[test]
 fn a_bundled_recipe_builds_the_released_hash_without_a_file() {
@@ -74,12 +76,91 @@ fn a_name_that_is_mistyped_or_not_released_says_what_to_do() {
 fn images_that_cannot_be_built_by_a_bundled_recipe_lead_to_its_export() {
     let sandbox = Sandbox::new();
     sandbox.isn(&["demo", "source", "birds"]).ok();
-    let ran = sandbox.isn(&["build", "imagebirds", "--source", "birds"]).fails(1, "cannot be built");
-    let export = "\n    isn recipe export imagebirds\n    isn ledger add imagebirds/corrections.csv n0";
+    let image = sandbox.read("birds/train/n01614925/n01614925_1.JPEG");
+    sandbox.write("birds/train/n01614925/n01614925_1.JPEG", &image[..image.len() / 2]);
+    let ran = sandbox.isn(&["build", "demobirds", "--source", "birds"]).fails(1, "cannot be built");
+    let export =
+        "\n    isn recipe export demobirds\n    isn ledger add demobirds/corrections.csv n01614925_1 ";
     assert!(ran.stderr.contains(export), "{}", ran.stderr);
-    let id = ran.stderr.split("corrections.csv ").nth(1).unwrap().split(' ').next().unwrap();
-    sandbox.isn(&["recipe", "export", "imagebirds"]).ok();
-    let add = ["ledger", "add", "imagebirds/corrections.csv", id, "remove", "--reason", "broken"];
+    sandbox.isn(&["recipe", "export", "demobirds"]).ok();
+    let add = ["ledger", "add", "demobirds/corrections.csv", "n01614925_1", "remove", "--reason", "broken"];
     sandbox.isn(&[&add[..], &["--evidence", "truncated", "--reviewer", "me"]].concat()).ok();
-    sandbox.isn(&["build", "imagebirds/recipe.toml", "--source", "birds"]).ok();
+    sandbox.isn(&["build", "demobirds/recipe.toml", "--source", "birds"]).ok();
+}
+
+/// Makes a source with as many images as ImageNet has of the five birds, all of one picture a class.
+fn whole_birds(sandbox: &Sandbox) {
+    let recipe = sandbox.isn(&["recipe", "show", "imagebirds"]).ok().stdout;
+    let recipe = isn_format::recipe::Recipe::parse("recipe.toml", &recipe).unwrap();
+    for (at, class) in recipe.classes.iter().enumerate() {
+        let id = class.id.as_str();
+        let picture = sandbox.path(&format!("{id}.png"));
+        gradient(30, 30 + at as u32, at as u8).save(&picture).unwrap();
+        let train = sandbox.path("birds/train").join(id);
+        fs::create_dir_all(&train).unwrap();
+        fs::create_dir_all(sandbox.path("birds/val")).unwrap();
+        for n in 0..isn_format::ilsvrc2012::train_count(id).unwrap() {
+            fs::hard_link(&picture, train.join(format!("{id}_{n}.JPEG"))).unwrap();
+        }
+        for val in isn_format::ilsvrc2012::val_ids(id) {
+            fs::hard_link(&picture, sandbox.path("birds/val").join(format!("{val}.JPEG"))).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_recipe_of_version_2_builds_a_whole_source_alone() {
+    let sandbox = Sandbox::new();
+    whole_birds(&sandbox);
+    let check = ["source", "check", "birds", "--recipe", "imagebirds"];
+    sandbox.isn(&check).ok();
+    let build = ["build", "imagebirds", "--source", "birds"];
+    let gone = [
+        ("train/n01614925/n01614925_7.JPEG", "train/n01614925: 1299 images, and the whole source has 1300"),
+        (
+            "val/ILSVRC2012_val_00000128.JPEG",
+            "images, and the whole source has 50; ILSVRC2012_val_00000128 is",
+        ),
+    ];
+    for (file, why) in gone {
+        let (there, away) = (sandbox.path("birds").join(file), sandbox.path("away"));
+        fs::rename(&there, &away).unwrap();
+        let ran = sandbox.isn(&build).fails(8, why);
+        assert!(ran.stderr.contains("isn source check birds --recipe imagebirds"), "{}", ran.stderr);
+        sandbox.isn(&check).fails(8, "1 missing");
+        assert!(!sandbox.path("imagebirds-1.0-build").exists() && sandbox.leftovers().is_empty());
+        fs::rename(&away, &there).unwrap();
+    }
+    let more = sandbox.path("birds/train/n01614925/n01614925_9999.JPEG");
+    fs::copy(sandbox.path("n01614925.png"), &more).unwrap();
+    sandbox.isn(&build).fails(8, "train/n01614925: 1301 images, and the whole source has 1300");
+    fs::remove_file(&more).unwrap();
+    let report = sandbox.isn(&[&build[..], &["--json"]].concat()).ok().json();
+    assert!(report["images"].as_u64().unwrap() > 6_700, "{report}");
+}
+
+#[test]
+fn what_a_recipe_of_version_2_expects_is_counted() {
+    let sandbox = Sandbox::new();
+    sandbox.image_folder("raw", &["ant", "bee"], 8);
+    sandbox.recipe("grads", "1.0", &["ant", "bee"], "");
+    let text = String::from_utf8(sandbox.read("grads-1.0.toml")).unwrap();
+    let text = text.replacen("isn-recipe/1", "isn-recipe/2", 1);
+    for (expect, right) in
+        [("{ train = 8 }", true), ("{ train = 9 }", false), ("{ train = 8, val = 1 }", false)]
+    {
+        let expected =
+            text.replace("label = \"the bee\"", &format!("label = \"the bee\"\nexpect = {expect}"));
+        sandbox.write("expect.toml", expected.as_bytes());
+        let ran = sandbox.isn(&["build", "expect.toml", "--source", "raw", "--out", &format!("out-{right}")]);
+        match right {
+            true => drop(ran.ok()),
+            false => drop(ran.fails(8, "/bee: ").fails(8, "isn source check raw --recipe expect.toml")),
+        }
+        let check = sandbox.isn(&["source", "check", "raw", "--recipe", "expect.toml"]);
+        assert_eq!(check.code == 0, right, "{expect}: {}", check.stdout);
+    }
+    // Version 1 has no such key, and takes what is there.
+    sandbox.write("old.toml", text.replacen("isn-recipe/2", "isn-recipe/1", 1).as_bytes());
+    sandbox.isn(&["build", "old.toml", "--source", "raw", "--out", "old"]).ok();
 }

@@ -89,6 +89,16 @@ pub enum Error {
         /// Why it cannot be used.
         why: String,
     },
+    /// A source is not whole, as its recipe says it must be. Exit code 8.
+    #[error("{}: is not the whole source{}", root.display(), list(findings))]
+    Incomplete {
+        /// The source.
+        root: PathBuf,
+        /// The recipe, as the user named it.
+        recipe: String,
+        /// What is missing or too much, one line for each class and split.
+        findings: Vec<String>,
+    },
     /// A version fails its gates and must not be published. Exit code 8.
     #[error("{what} must not be published as it is{}", list(findings))]
     Gates {

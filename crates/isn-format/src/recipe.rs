@@ -1,10 +1,11 @@
-//! [`Recipe`]: how a version is made from its source. A recipe is TOML, format `isn-recipe/1`.
+//! [`Recipe`]: how a version is made from its source. A recipe is TOML, format `isn-recipe/1` or
+//! `isn-recipe/2`.
 
 mod care;
 mod division;
 mod table;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::str::FromStr;
 
 use toml::Spanned;
@@ -23,8 +24,17 @@ use crate::rel_path::check_segment;
 use crate::source_kind::SourceKind;
 use crate::split::Split;
 
-/// The format that this version of isn reads.
-pub const FORMAT: &str = "isn-recipe/1";
+/// A format of recipes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Edition {
+    /// `isn-recipe/1`.
+    One,
+    /// `isn-recipe/2`: a build needs the whole source.
+    Two,
+}
+
+/// The formats that this isn reads, by their names.
+const FORMATS: [(&str, Edition); 2] = [("isn-recipe/1", Edition::One), ("isn-recipe/2", Edition::Two)];
 
 /// The maximum length of a recipe, in bytes: ten times what all 21,841 classes of ImageNet need.
 pub const MAX_LEN: u64 = 16 << 20;
@@ -62,6 +72,8 @@ pub const MAX_SIZE: u32 = 4096;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipe {
+    /// The format.
+    pub edition: Edition,
     /// The dataset.
     pub name: Name,
     /// The version.
@@ -90,12 +102,29 @@ pub struct Recipe {
     pub gates: Gates,
     /// The classes, sorted by the bytes of their ids; at least one.
     pub classes: Vec<Class>,
+    /// How many images of some classes the whole source has in a split.
+    expect: Expect,
 }
 
 impl Recipe {
     /// Returns the name and version that it makes.
     pub fn id(&self) -> VersionId {
         VersionId { name: self.name.clone(), version: self.version }
+    }
+
+    /// Returns how many images of a class the whole source has in a split; `None` if that is not known.
+    pub fn expected(&self, class: &ClassId, split: Split) -> Option<u64> {
+        match (self.source, split) {
+            (SourceKind::Ilsvrc2012, Split::Train) => ilsvrc2012::train_count(class.as_str()).map(u64::from),
+            (SourceKind::Ilsvrc2012, Split::Val) => Some(ilsvrc2012::VAL_PER_CLASS.into()),
+            (SourceKind::Ilsvrc2012, Split::Test) => None,
+            (SourceKind::ImageFolder, split) => self.expect.get(&(class.clone(), split)).copied(),
+        }
+    }
+
+    /// Whether a build must refuse a source that is not whole.
+    pub fn needs_whole(&self) -> bool {
+        self.edition >= Edition::Two
     }
 
     /// Whether the version must have val images: the recipe draws some, and its gates do not say
@@ -152,7 +181,7 @@ fn read(document: &Spanned<DeTable<'_>>, mistakes: &Mistakes<'_>) -> Option<Reci
     ];
     let top = Table::new("", 0..0, document.get_ref(), &KEYS, mistakes);
     // Every field is read before the first `?`, so that every mistake is reported.
-    top.need("format").and_then(|field| field.choice(&[(FORMAT, ())]));
+    let edition = top.need("format").and_then(|field| field.choice(&FORMATS));
     let name = top.need("name").and_then(|field| field.parse());
     let version = top.need("version").and_then(|field| field.parse());
     let title = top.need("title").and_then(|field| field.text(check_label));
@@ -166,8 +195,10 @@ fn read(document: &Spanned<DeTable<'_>>, mistakes: &Mistakes<'_>) -> Option<Reci
     let balance = top.get("balance").map(|field| division::balance(&field));
     let corrections = top.get("corrections").map(|field| care::corrections(&field));
     let gates = top.get("gates").map(|field| care::gates(&field));
-    let classes = top.need("class").and_then(|field| classes(&field, source));
+    let classes = top.need("class").and_then(|field| classes(&field, source, edition));
+    let (classes, expect) = classes.unzip();
     Some(Recipe {
+        edition: edition?,
         name: name?,
         version: version?,
         title: title?.into(),
@@ -182,6 +213,7 @@ fn read(document: &Spanned<DeTable<'_>>, mistakes: &Mistakes<'_>) -> Option<Reci
         corrections: corrections.map_or(Some(None), |read| read.map(Some))?,
         gates: gates.unwrap_or_else(|| Some(Gates::default()))?,
         classes: classes?,
+        expect: expect?,
     })
 }
 
@@ -268,26 +300,50 @@ fn file_beside(field: &Field<'_, '_>) -> Option<String> {
     Some(name.into())
 }
 
-fn classes(field: &Field<'_, '_>, source: Option<SourceKind>) -> Option<Vec<Class>> {
+/// How many images of some classes the whole source has in a split.
+type Expect = BTreeMap<(ClassId, Split), u64>;
+
+fn classes(
+    field: &Field<'_, '_>,
+    source: Option<SourceKind>,
+    edition: Option<Edition>,
+) -> Option<(Vec<Class>, Expect)> {
     let elements = field.elements()?;
     if elements.is_empty() {
         field.wrong("is empty: name at least one");
     }
     // By the folded id: `N1` and `n1` would be one folder on a file system that ignores case.
     let mut lines: HashMap<String, usize> = HashMap::new();
-    let mut classes = Vec::with_capacity(elements.len());
+    let known: &[&str] = match (edition, source) {
+        (Some(Edition::Two), Some(SourceKind::ImageFolder)) => &["id", "label", "group", "expect"],
+        _ => &["id", "label", "group"],
+    };
+    let (mut classes, mut all) = (Vec::with_capacity(elements.len()), Expect::new());
     for value in elements {
         let whole = field.element(value);
-        let Some(table) = whole.table("[[class]]", &["id", "label", "group"]) else { continue };
+        let Some(table) = whole.table("[[class]]", known) else { continue };
         let id = table.need("id").and_then(|field| class_id(&field, source, &mut lines));
         let label = table.need("label").and_then(|field| field.text(check_label));
         let group = table.get("group").and_then(|field| field.text(check_label));
+        let expect = table.get("expect").and_then(|field| expect(&field));
         if let (Some(id), Some(label)) = (id, label) {
+            let expect = expect.into_iter().flatten();
+            all.extend(expect.map(|(split, count)| ((id.clone(), split), count)));
             classes.push(Class { id, label: label.into(), group: group.map(Into::into) });
         }
     }
     classes.sort_by(|a, b| a.id.cmp(&b.id));
-    Some(classes)
+    Some((classes, all))
+}
+
+/// `{ train = 1300, val = 50 }`.
+fn expect(field: &Field<'_, '_>) -> Option<Vec<(Split, u64)>> {
+    let table = field.table("[[class]] expect", &Split::ALL.map(Split::as_str))?;
+    let count = |split: Split| {
+        let count = table.get(split.as_str())?.number(0..=u32::MAX);
+        count.map(|count| (split, count.into()))
+    };
+    Some(Split::ALL.into_iter().filter_map(count).collect())
 }
 
 fn class_id(

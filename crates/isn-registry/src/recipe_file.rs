@@ -49,6 +49,11 @@ impl RecipeFile {
         Ok(RecipeFile { recipe, text, what, beside: Beside::Registry(BTreeMap::new()) })
     }
 
+    /// What messages call it: its path, or its place in a registry.
+    pub(crate) fn what(&self) -> &str {
+        &self.what
+    }
+
     /// Adds a file of the registry's folder.
     pub(crate) fn add(&mut self, file: &str, bytes: Vec<u8>) {
         if let Beside::Registry(files) = &mut self.beside {

@@ -128,6 +128,11 @@ fn examples() -> Vec<Error> {
         Error::Source { .. } => Error::Source { root: "photos.tar".into(), why: "is not a folder".into() },
         Error::Rejects { is_named: false, .. } => rejected(false),
         Error::Rejects { is_named: true, .. } => rejected(true); rejected_by_bundled(),
+        Error::Incomplete { .. } => Error::Incomplete {
+            root: "ilsvrc".into(),
+            recipe: "imagebirds".into(),
+            findings: vec!["train/n01614925: 1299 images, and the whole source has 1300".into()],
+        },
         Error::Gates { .. } => Error::Gates {
             what: "birds@1.0#b3:00".into(),
             findings: vec!["leakage: a.png and b.png show one picture".into()],

@@ -13,11 +13,7 @@ use crate::cli::render::{images, path_json, size};
 use crate::cli::run::{Run, Verb};
 use isn_format::dataset_ref::VersionId;
 use isn_format::error::{Result, count};
-use isn_registry::files;
 use isn_registry::ops::build::{BuildOptions, BuildReport, Inputs, build};
-use isn_registry::ops::recipe::find;
-use isn_registry::recipe_file::RecipeFile;
-use isn_registry::registry::BUNDLED;
 
 /// Arguments of `isn build`.
 #[derive(Debug, Args)]
@@ -41,7 +37,7 @@ impl Verb for BuildArgs {
     }
 
     fn run(&self, run: &Run) -> Result<ExitCode> {
-        let recipe = self.recipe(run)?;
+        let recipe = run.recipe(&self.recipe)?;
         let VersionId { name, version } = recipe.recipe.id();
         let out = self.out.clone().unwrap_or_else(|| format!("{name}-{version}-build").into());
         let inputs = Inputs::read(recipe, &run.client(&self.registry)?)?;
@@ -58,18 +54,6 @@ impl Verb for BuildArgs {
         let (report, is_new) = build(&options, &run.progress)?;
         print(&run.output, &report, &out, is_new);
         Ok(ExitCode::SUCCESS)
-    }
-}
-
-impl BuildArgs {
-    /// Reads the recipe: of a file or, if there is none of that name, of the registry in the binary. Other
-    /// registries are not asked, because nobody signs their recipes.
-    fn recipe(&self, run: &Run) -> Result<RecipeFile> {
-        let name = self.recipe.to_str().and_then(|text| text.parse().ok());
-        match name.filter(|_| files::is_absent(&self.recipe)) {
-            Some(name) => find(&run.client(&RegistryArg::itself(BUNDLED))?, &name).map(|(recipe, _)| recipe),
-            None => RecipeFile::open(&self.recipe),
-        }
     }
 }
 

@@ -15,7 +15,6 @@ use crate::cli::values::parse_person;
 use crate::review::{Review, ReviewOptions, ReviewReport};
 use isn_format::error::Result;
 use isn_registry::ops::audit::Subject;
-use isn_registry::recipe_file::RecipeFile;
 
 /// Arguments of `isn review`.
 #[derive(Debug, Args)]
@@ -50,7 +49,7 @@ impl Verb for ReviewArgs {
 
     fn run(&self, run: &Run) -> Result<ExitCode> {
         let subject = Subject::open(&run.client(&self.registry)?, &self.target, &run.progress)?;
-        let recipe = self.recipe.as_deref().map(RecipeFile::open).transpose()?;
+        let recipe = self.recipe.as_deref().map(|recipe| run.recipe(recipe)).transpose()?;
         let review = Review::bind(ReviewOptions {
             subject,
             ledger: self.ledger.clone(),

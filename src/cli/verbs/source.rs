@@ -13,7 +13,6 @@ use crate::cli::run::{Run, Verb};
 use isn_format::error::{Result, count};
 use isn_format::split::Split;
 use isn_registry::ops::source::{CheckOptions, SourceReport, check};
-use isn_registry::recipe_file::RecipeFile;
 
 /// Arguments of `isn source`.
 #[derive(Debug, Subcommand)]
@@ -23,7 +22,7 @@ pub(in crate::cli) enum SourceCommand {
         /// The source images: folders, the official archives, Kaggle's layout or parquet files
         #[arg(value_name = "DIR")]
         dir: PathBuf,
-        /// The recipe, whose classes the source must have
+        /// The recipe, whose classes the source must have: a file, or the name of one that comes with isn
         #[arg(long, value_name = "RECIPE.toml")]
         recipe: PathBuf,
         /// Compare the MD5 of the official archives with the published one, instead of their lengths alone
@@ -38,7 +37,7 @@ pub(in crate::cli) enum SourceCommand {
 impl Verb for SourceCommand {
     fn run(&self, run: &Run) -> Result<ExitCode> {
         let SourceCommand::Check { dir, recipe, checksums, no_cache } = self;
-        let recipe = RecipeFile::open(recipe)?.recipe;
+        let recipe = run.recipe(recipe)?.recipe;
         let indexes = run.indexes(*no_cache);
         let options =
             CheckOptions { recipe: &recipe, source: dir, checksums: *checksums, indexes: indexes.as_ref() };

@@ -60,6 +60,35 @@ fn told(text: &str) -> Vec<(usize, String)> {
 }
 
 #[test]
+fn version_2_says_how_many_images_there_are() {
+    let (train, val) = (Split::Train, Split::Val);
+    let eagle: ClassId = "n01614925".parse().unwrap();
+    let one = parse(GOOD).unwrap();
+    assert_eq!((one.edition, one.needs_whole()), (Edition::One, false));
+    assert_eq!((one.expected(&eagle, train), one.expected(&eagle, val)), (Some(1300), Some(50)));
+    let expect = "label = \"bald eagle\"\nexpect = { train = 7 }";
+    assert_eq!(mistakes("label = \"bald eagle\"", expect)[0].1, told_unknown());
+    // ImageNet's numbers are known.
+    let two = GOOD.replace("isn-recipe/1", "isn-recipe/2");
+    assert!(parse(&two).unwrap().needs_whole());
+    assert_eq!(told(&two.replace("label = \"bald eagle\"", expect))[0].1, told_unknown());
+    let folder = two.replace("\"ilsvrc2012\"", "\"imagefolder\"");
+    let parsed = parse(&folder.replace("label = \"bald eagle\"", expect)).unwrap();
+    assert_eq!((parsed.expected(&eagle, train), parsed.expected(&eagle, val)), (Some(7), None));
+    assert_eq!(parsed.expected(&"n01616318".parse().unwrap(), train), None);
+    for (wrong, why) in [("{ train = -1 }", "must be"), ("{ dev = 1 }", "unknown key"), ("7", "must be")] {
+        let text =
+            folder.replace("label = \"bald eagle\"", &format!("label = \"bald eagle\"\nexpect = {wrong}"));
+        assert!(told(&text)[0].1.contains(why), "{:?}", told(&text));
+    }
+    assert!(told(&GOOD.replace("isn-recipe/1", "isn-recipe/3"))[0].1.contains("isn-recipe/2"));
+}
+
+fn told_unknown() -> String {
+    "unknown key '[[class]] expect' (known: id, label, group)".into()
+}
+
+#[test]
 fn reads_every_field() {
     let recipe = parse(GOOD).unwrap();
     assert_eq!(recipe.name.as_str(), "imagebirds");
@@ -119,7 +148,7 @@ fn previous_assignments_are_named_by_their_hash() {
 #[test]
 fn each_mistake_has_its_line_and_reason() {
     for (from, to, line, why) in [
-        ("isn-recipe/1", "isn-recipe/2", 1, "format must be \"isn-recipe/1\""),
+        ("isn-recipe/1", "isn-recipe/3", 1, "format must be \"isn-recipe/1\" or \"isn-recipe/2\""),
         ("format = \"isn-recipe/1\"", "", 1, "format is missing"),
         ("\"imagebirds\"", "\"Image Birds\"", 2, "name is wrong: 'Image Birds' is not a dataset name"),
         ("\"1.0\"", "1.0", 3, "version must be a text in quotes"),

@@ -60,6 +60,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
+    use crate::files::Workplace;
     use crate::progress::Silent;
 
     fn few() -> Vec<Photo> {

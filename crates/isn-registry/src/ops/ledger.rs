@@ -14,6 +14,7 @@ use isn_format::ilsvrc2012;
 use isn_format::ledger::import::{Format, Unsaid, read};
 use isn_format::ledger::policy::{Open, Settled};
 use isn_format::ledger::{Ledger, MAX_LEN, Row};
+use isn_format::recipe::Recipe;
 use isn_format::source_kind::SourceKind;
 
 /// Reads a ledger's file.
@@ -60,10 +61,9 @@ pub struct ImportReport {
 /// # Errors
 /// [`Error::Invalid`] or [`Error::Mistakes`] if a file is not what it should be; [`Error::Io`] if one cannot
 /// be read or written.
-pub fn import(path: &Path, file: &Path, recipe: Option<&Path>, unsaid: Unsaid<'_>) -> Result<ImportReport> {
+pub fn import(path: &Path, file: &Path, recipe: Option<&Recipe>, unsaid: Unsaid<'_>) -> Result<ImportReport> {
     let (format, mut rows) = read(&file.display().to_string(), &files::read_input(file, MAX_LEN)?, unsaid)?;
     if let Some(recipe) = recipe {
-        let recipe = RecipeFile::open(recipe)?.recipe;
         rows.retain(|row| {
             given(row.source_id()).is_none_or(|class| recipe.classes.iter().any(|one| one.id == class))
         });
@@ -113,11 +113,10 @@ pub struct CheckReport {
 /// # Errors
 /// [`Error::Invalid`] if the recipe names no ledger, or needs a source to tell the classes;
 /// [`Error::Mistakes`] if the recipe or the ledger has mistakes; otherwise those of [`Source::open`].
-pub fn check(recipe_path: &Path, source: Option<&Path>) -> Result<CheckReport> {
-    let file = RecipeFile::open(recipe_path)?;
+pub fn check(file: &RecipeFile, source: Option<&Path>) -> Result<CheckReport> {
     let recipe = &file.recipe;
     let Some(spec) = &recipe.corrections else {
-        return Err(Error::invalid(recipe_path.display(), "names no ledger ([corrections] file)"));
+        return Err(Error::invalid(file.what(), "names no ledger ([corrections] file)"));
     };
     let (what, bytes) = file.beside(&spec.file, MAX_LEN)?;
     let ledger = Ledger::parse(&what, &bytes)?;
@@ -133,7 +132,7 @@ pub fn check(recipe_path: &Path, source: Option<&Path>) -> Result<CheckReport> {
         }
         None => {
             let why = "does not tell the classes of images: give --source DIR";
-            return Err(Error::invalid(recipe_path.display(), why));
+            return Err(Error::invalid(file.what(), why));
         }
     }
     let of = images.iter().map(|(id, class)| (id.as_str(), class));

@@ -1,6 +1,5 @@
 //! `isn source`: checks whether a folder of source images has what a recipe needs.
 
-use std::collections::HashSet;
 use std::io::Read;
 use std::path::Path;
 
@@ -9,13 +8,12 @@ use serde::Serialize;
 
 use crate::files;
 use crate::progress::{Progress, Unit};
+use crate::source::whole::{Count, counts};
 use crate::source::{Indexes, Source, Survey};
-use isn_format::class::ClassId;
 use isn_format::error::{Error, Result};
 use isn_format::ilsvrc2012;
 use isn_format::recipe::Recipe;
 use isn_format::source_kind::SourceKind;
-use isn_format::split::Split;
 
 /// The number of bytes of an archive that are read at a time.
 const BUFFER: usize = 1 << 20;
@@ -52,25 +50,6 @@ pub struct SourceReport {
     pub differing_labels: Vec<String>,
     /// What was left out.
     pub warnings: Vec<String>,
-}
-
-/// The images of a class in a split.
-#[derive(Debug, Serialize)]
-pub struct Count {
-    /// The class.
-    pub class: ClassId,
-    /// The split in the source.
-    pub split: Split,
-    /// The number of images found.
-    pub found: u64,
-    /// The number that ImageNet has; `None` for a source whose numbers are not known.
-    pub expected: Option<u64>,
-    /// The number of images that are missing.
-    pub missing: u64,
-    /// The number of images too many.
-    pub extra: u64,
-    /// The source ids of the missing images, if they are known. Of train images, only the number is known.
-    pub missing_ids: Vec<String>,
 }
 
 /// An archive, compared with what is known of it.
@@ -122,42 +101,6 @@ pub fn check(options: &CheckOptions<'_>, progress: &dyn Progress) -> Result<Sour
         differing_labels,
         warnings: source.warnings,
     })
-}
-
-fn counts(recipe: &Recipe, source: &Source) -> Vec<Count> {
-    let splits: &[Split] = match recipe.source {
-        SourceKind::Ilsvrc2012 => &[Split::Train, Split::Val],
-        SourceKind::ImageFolder => &Split::ALL,
-    };
-    let there: HashSet<&str> = source.images.iter().map(|image| image.id.as_str()).collect();
-    let mut counts = Vec::new();
-    for class in &recipe.classes {
-        for &split in splits {
-            let of_it = |image: &&crate::source::SourceImage| image.class == class.id && image.split == split;
-            let found = source.images.iter().filter(of_it).count() as u64;
-            let id = class.id.as_str();
-            let (expected, missing_ids) = match (recipe.source, split) {
-                (SourceKind::ImageFolder, _) if found == 0 => continue,
-                (SourceKind::ImageFolder, _) => (None, Vec::new()),
-                (_, Split::Train) => (ilsvrc2012::train_count(id), Vec::new()),
-                (_, _) => {
-                    let lacking = ilsvrc2012::val_ids(id).filter(|id| !there.contains(id.as_str()));
-                    (Some(ilsvrc2012::VAL_PER_CLASS), lacking.collect())
-                }
-            };
-            let expected = expected.map(u64::from);
-            counts.push(Count {
-                class: class.id.clone(),
-                split,
-                found,
-                expected,
-                missing: expected.unwrap_or(found).saturating_sub(found),
-                extra: found.saturating_sub(expected.unwrap_or(found)),
-                missing_ids,
-            });
-        }
-    }
-    counts
 }
 
 /// Compares the archives in the folder with what ImageNet's download page says of them.

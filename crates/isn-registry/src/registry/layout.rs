@@ -268,7 +268,7 @@ mod tests {
     #[test]
     fn no_name_or_version_leads_to_what_is_of_the_layout() {
         let fixed = [REGISTRY_JSON, NAMES, CHECKPOINT, CLAIMS, STAGING, RECIPES, MIRRORING, "releases"];
-        let words = fixed.iter().flat_map(|path| path.split('/')).chain(RECIPE_FILES);
+        let words = fixed.iter().flat_map(|path| path.split('/')).chain(RECIPE_TEXTS).chain([RECIPE_TOML]);
         let words = words.chain(["versions", "log", "tile", "objects", "packs", "pins", "names", "birds"]);
         let names: Vec<Name> = words.filter_map(|word| word.parse().ok()).collect();
         assert!(names.len() > 5, "{names:?}");

@@ -9,6 +9,7 @@ mod image_folder;
 #[cfg(feature = "parquet")]
 mod parquet;
 pub mod tar;
+pub(crate) mod whole;
 
 use std::fmt;
 use std::fs::{self, Metadata};

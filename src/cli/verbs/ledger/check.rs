@@ -16,7 +16,7 @@ use isn_registry::ops::ledger::{CheckReport, check};
 /// Arguments of `isn ledger check`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct CheckArgs {
-    /// The recipe that names the ledger
+    /// The recipe that names the ledger: a file, or the name of one that comes with isn
     #[arg(value_name = "RECIPE.toml")]
     recipe: PathBuf,
     /// The source images, if their names do not tell their classes
@@ -26,7 +26,7 @@ pub(in crate::cli) struct CheckArgs {
 
 impl Verb for CheckArgs {
     fn run(&self, run: &Run) -> Result<ExitCode> {
-        let report = check(&self.recipe, self.source.as_deref())?;
+        let report = check(&run.recipe(&self.recipe)?, self.source.as_deref())?;
         print(&run.output, &report);
         Ok(exit::success_if(report.problems.is_empty(), exit::FINDINGS))
     }

@@ -41,7 +41,9 @@ impl Verb for ImportArgs {
         let today = timestamp(SystemTime::now());
         let date = self.date.as_deref().unwrap_or(&today[..10]);
         let unsaid = Unsaid { source: self.source.as_deref(), date };
-        let report = import(&self.ledger, &self.file, self.recipe.as_deref(), unsaid)?;
+        let recipe = self.recipe.as_deref().map(|recipe| run.recipe(recipe)).transpose()?;
+        let recipe = recipe.as_ref().map(|file| &file.recipe);
+        let report = import(&self.ledger, &self.file, recipe, unsaid)?;
         run.complete();
         print(&run.output, &self.ledger, &self.file, &report);
         Ok(ExitCode::SUCCESS)

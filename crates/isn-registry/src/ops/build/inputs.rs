@@ -30,6 +30,8 @@ pub struct Inputs {
     pub(super) ledger: Ledger,
     /// The ledger's file, or where the recipe could have one.
     pub(super) ledger_path: PathBuf,
+    /// What the user can name the recipe by.
+    pub(super) named: String,
     /// The dataset, if its recipe is a registry's, which the user has to export to change it.
     pub(super) exported: Option<Name>,
     pub(super) groups_bytes: Option<Vec<u8>>,
@@ -56,8 +58,9 @@ impl Inputs {
             None => None,
         };
         let exported = file.is_of_registry().then(|| recipe.name.clone());
+        let named = exported.as_ref().map_or_else(|| file.what().into(), Name::to_string);
         let inputs = Self::new(file.text, file.recipe, (ledger_path, ledger), groups, previous)?;
-        Ok(Inputs { exported, ..inputs })
+        Ok(Inputs { named, exported, ..inputs })
     }
 
     /// Reads the inputs from the objects of a version, to build it again.
@@ -114,6 +117,7 @@ impl Inputs {
             ledger_bytes,
             ledger,
             ledger_path,
+            named: String::new(),
             exported: None,
             groups_bytes,
             groups,

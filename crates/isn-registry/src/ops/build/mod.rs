@@ -19,7 +19,7 @@ use crate::plan::{Cause, Plan, Planned};
 use crate::progress::{Progress, Unit};
 use crate::registry::layout;
 use crate::registry::layout::MANIFEST_JSON;
-use crate::source::{Indexes, Source};
+use crate::source::{Indexes, Source, whole};
 use isn_format::class::{ClassId, classes_csv};
 use isn_format::corrections::Action;
 use isn_format::dataset_ref::{Name, Version};
@@ -146,6 +146,9 @@ pub fn build(options: &BuildOptions<'_>, progress: &dyn Progress) -> Result<(Bui
     files::check_apart(options.out, "the source folder", options.source)?;
     let source = expected::open_source(options)?;
     progress.tell(&format!("source: {}", source.layout));
+    if options.expected.is_none() && recipe.needs_whole() {
+        whole::check(recipe, &inputs.named, &source, options.source)?;
+    }
     let dropped = too_small(recipe, &source, options.jobs, progress)?;
     let settled = inputs.settle(&source)?;
     let previous = inputs.previous.as_ref();

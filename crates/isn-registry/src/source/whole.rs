@@ -1,0 +1,99 @@
+//! Counts the images of a source, and compares them with those that the whole source has.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::Source;
+use isn_format::class::ClassId;
+use isn_format::error::{Error, Result};
+use isn_format::ilsvrc2012;
+use isn_format::recipe::Recipe;
+use isn_format::source_kind::SourceKind;
+use isn_format::split::Split;
+
+/// The images of a class in a split.
+#[derive(Debug, Serialize)]
+pub struct Count {
+    /// The class.
+    pub class: ClassId,
+    /// The split in the source.
+    pub split: Split,
+    /// The number of images found.
+    pub found: u64,
+    /// The number that ImageNet has; `None` for a source whose numbers are not known.
+    pub expected: Option<u64>,
+    /// The number of images that are missing.
+    pub missing: u64,
+    /// The number of images too many.
+    pub extra: u64,
+    /// The source ids of the missing images, if they are known. Of train images, only the number is known.
+    pub missing_ids: Vec<String>,
+}
+
+impl Count {
+    /// Says what is missing or too much; `None` if nothing is.
+    pub(crate) fn finding(&self) -> Option<String> {
+        let expected = self.expected.filter(|_| self.missing + self.extra > 0)?;
+        let ids = match self.missing_ids.as_slice() {
+            [] => String::new(),
+            [id] => format!("; {id} is missing"),
+            [id, others @ ..] => format!("; {id} and {} others are missing", others.len()),
+        };
+        let place = format!("{}/{}", self.split.as_str(), self.class.as_str());
+        Some(format!("{place}: {} images, and the whole source has {expected}{ids}", self.found))
+    }
+}
+
+/// Refuses a source that is not whole. The user has named the recipe as `named`.
+///
+/// # Errors
+/// [`Error::Incomplete`] names each class and split with images missing or too many.
+pub(crate) fn check(recipe: &Recipe, named: &str, source: &Source, root: &Path) -> Result<()> {
+    let findings: Vec<String> = counts(recipe, source).iter().filter_map(Count::finding).collect();
+    match findings.is_empty() {
+        true => Ok(()),
+        false => Err(Error::Incomplete { root: root.into(), recipe: named.into(), findings }),
+    }
+}
+
+/// Counts the images of each class in each split.
+pub(crate) fn counts(recipe: &Recipe, source: &Source) -> Vec<Count> {
+    let splits: &[Split] = match recipe.source {
+        SourceKind::Ilsvrc2012 => &[Split::Train, Split::Val],
+        SourceKind::ImageFolder => &Split::ALL,
+    };
+    let there: HashSet<&str> = source.images.iter().map(|image| image.id.as_str()).collect();
+    let mut all: HashMap<(&ClassId, Split), u64> = HashMap::new();
+    for image in &source.images {
+        *all.entry((&image.class, image.split)).or_default() += 1;
+    }
+    let mut counts = Vec::new();
+    for class in &recipe.classes {
+        for &split in splits {
+            let found = all.get(&(&class.id, split)).copied().unwrap_or_default();
+            let expected = recipe.expected(&class.id, split);
+            if found == 0 && expected.is_none() {
+                continue;
+            }
+            let missing_ids = match (recipe.source, split) {
+                (SourceKind::Ilsvrc2012, Split::Val) => {
+                    let ids = ilsvrc2012::val_ids(class.id.as_str());
+                    ids.filter(|id| !there.contains(id.as_str())).collect()
+                }
+                _ => Vec::new(),
+            };
+            counts.push(Count {
+                class: class.id.clone(),
+                split,
+                found,
+                expected,
+                missing: expected.unwrap_or(found).saturating_sub(found),
+                extra: found.saturating_sub(expected.unwrap_or(found)),
+                missing_ids,
+            });
+        }
+    }
+    counts
+}
