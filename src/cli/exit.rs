@@ -227,14 +227,14 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
         ),
         Error::Unreleased { reference, registry } => {
             let name = reference.name().map_or_else(|| reference.to_string(), Name::to_string);
-            let (export, recipe) = match &**registry {
-                BUNDLED => (String::new(), name.clone()),
-                registry => (
-                    format!("isn recipe export {name} --registry {}\n  ", shell_word(registry)),
-                    format!("{name}/{RECIPE_TOML}"),
+            let command = match &**registry {
+                BUNDLED => format!("isn pull {reference} --source DIR"),
+                registry => format!(
+                    "isn recipe export {name} --registry {}\n  isn build {name}/{RECIPE_TOML} --source DIR",
+                    shell_word(registry)
                 ),
             };
-            format!("build it from your own copy of the source images:\n  {export}isn build {recipe} --source DIR")
+            format!("build it from your own copy of the source images:\n  {command}")
         }
         Error::NotFound { what, kind, place, near } => {
             let next = missing::help(*kind, what, place, to);

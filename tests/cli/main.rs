@@ -54,6 +54,7 @@ mod source;
 mod stock_tools;
 mod sync;
 mod trust;
+mod unreleased;
 mod vectors;
 mod verify;
 mod wire;

@@ -64,7 +64,7 @@ fn a_name_that_is_mistyped_or_not_released_says_what_to_do() {
     for args in [&["recipe", "show", "imagebrids"][..], &["build", "imagebrids", "--source", "x"]] {
         sandbox.isn(args).fails(6, "did you mean 'imagebirds'?");
     }
-    sandbox.isn(&["pull", "imagebirds@1.0"]).fails(6, "\n  isn build imagebirds --source DIR");
+    sandbox.isn(&["pull", "imagebirds@1.0"]).fails(6, "\n  isn pull imagebirds@1.0 --source DIR");
     let (lab, _) = Sandbox::published();
     lab.isn(&["recipe", "export", "imagebirds", "--to", "reg/recipes/imagebirds"]).ok();
     let ran = lab.isn(&["pull", "imagebirds@1.0", "--registry", "reg"]).fails(6, "has not been released");
@@ -89,7 +89,7 @@ fn images_that_cannot_be_built_by_a_bundled_recipe_lead_to_its_export() {
 }
 
 /// Makes a source with as many images as ImageNet has of the five birds, all of one picture a class.
-fn whole_birds(sandbox: &Sandbox) {
+pub fn whole_birds(sandbox: &Sandbox) {
     let recipe = sandbox.isn(&["recipe", "show", "imagebirds"]).ok().stdout;
     let recipe = isn_format::recipe::Recipe::parse("recipe.toml", &recipe).unwrap();
     for (at, class) in recipe.classes.iter().enumerate() {

@@ -188,6 +188,11 @@ impl FromStr for DatasetRef {
         if text.starts_with("b3:") {
             return Ok(DatasetRef::Pin(pin(text)?));
         }
+        if text.starts_with("unreleased:") {
+            let why =
+                "names a build that nobody released, so no registry has it: pull NAME@VERSION --source DIR";
+            return Err(RefError::new(text, why));
+        }
         let (named, hash) = match text.split_once('#') {
             Some((named, hash)) => (named, Some(hash)),
             None => (text, None),

@@ -30,8 +30,10 @@ pub const MAX_ISN_JSON: u64 = 64 << 20;
 pub const CLASSES: &str = "classes.csv";
 /// Says where the tree came from; not covered by the dataset hash.
 pub const ISN_JSON: &str = "ISN.json";
-/// The format of `ISN.json`.
+/// The format of `ISN.json` of a released version.
 pub const FORMAT: &str = "isn-tree/1";
+/// The format of `ISN.json` of a tree that nobody released.
+pub const UNRELEASED: &str = "isn-tree/2";
 
 /// One line of `B3SUMS`. Deserialising a row of an index gives the line of its image.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -271,6 +273,108 @@ impl Selection {
 
 /// The contents of `ISN.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Origin {
+    /// Of a released version.
+    Released(Provenance),
+    /// Of a tree that was built, and that nobody released.
+    Unreleased(Unreleased),
+}
+
+impl Origin {
+    /// The dataset.
+    pub fn name(&self) -> &Name {
+        match self {
+            Origin::Released(known) => &known.name,
+            Origin::Unreleased(built) => &built.name,
+        }
+    }
+
+    /// `b3:…`, the dataset hash.
+    pub fn dataset(&self) -> &str {
+        match self {
+            Origin::Released(known) => &known.dataset,
+            Origin::Unreleased(built) => &built.dataset,
+        }
+    }
+
+    /// What the tree is, for people: the version, or that it is not released.
+    pub fn what(&self) -> String {
+        match self {
+            Origin::Released(known) => {
+                VersionId { name: known.name.clone(), version: known.version }.to_string()
+            }
+            Origin::Unreleased(built) => built.pin.clone(),
+        }
+    }
+
+    /// The selected part.
+    pub fn selection(self) -> Selection {
+        match self {
+            Origin::Released(known) => known.selection,
+            Origin::Unreleased(_) => Selection::default(),
+        }
+    }
+
+    /// The fingerprints of the trusted keys that signed the release.
+    pub fn signed_by(&self) -> &[String] {
+        match self {
+            Origin::Released(known) => &known.signed_by,
+            Origin::Unreleased(_) => &[],
+        }
+    }
+
+    /// Returns the bytes of the file.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the values cannot be serialised.
+    pub fn to_json(&self) -> Result<Vec<u8>> {
+        let mut json = serde_json::to_vec_pretty(self).map_err(|e| Error::Internal(e.to_string()))?;
+        json.push(b'\n');
+        Ok(json)
+    }
+}
+
+/// The `ISN.json` of a tree that was built from a recipe of which there is no release.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unreleased {
+    /// [`UNRELEASED`].
+    pub format: String,
+    /// `false`.
+    pub released: bool,
+    /// The dataset.
+    pub name: Name,
+    /// `b3:…`, the dataset hash.
+    pub dataset: String,
+    /// `unreleased:NAME/b3:…`, which no registry resolves.
+    pub pin: String,
+    /// The recipe that it was built by.
+    pub recipe: BuiltBy,
+    /// The title, one line for people.
+    pub title: String,
+    /// The terms under which the images may be used.
+    pub licence: String,
+    /// The program that wrote the tree.
+    pub isn: String,
+}
+
+/// The recipe of a tree that nobody released.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuiltBy {
+    /// The version that the recipe is for.
+    pub version: Version,
+    /// `b3:…`, the BLAKE3 of the recipe.
+    pub blake3: String,
+}
+
+/// Returns the pin of a build that nobody released: `unreleased:NAME/b3:…`. It is no reference, so that it
+/// cannot be taken for that of a release.
+pub fn unreleased_pin(name: &Name, dataset: &Digest) -> String {
+    format!("unreleased:{name}/{}", dataset.prefixed())
+}
+
+/// What a released version's `ISN.json` says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
     /// [`FORMAT`].
     pub format: String,
@@ -298,23 +402,6 @@ pub struct Provenance {
     pub selection: Selection,
     /// The program that wrote the tree.
     pub isn: String,
-}
-
-impl Provenance {
-    /// Returns the name and version.
-    pub fn id(&self) -> VersionId {
-        VersionId { name: self.name.clone(), version: self.version }
-    }
-
-    /// Returns the bytes of the file.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] if the values cannot be serialised.
-    pub fn to_json(&self) -> Result<Vec<u8>> {
-        let mut json = serde_json::to_vec_pretty(self).map_err(|e| Error::Internal(e.to_string()))?;
-        json.push(b'\n');
-        Ok(json)
-    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::cli::run::{Run, Verb};
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::Result;
 use isn_registry::ops::pull::seeds::Reuse;
-use isn_registry::ops::pull::{PullOptions, PullReport, pull};
+use isn_registry::ops::pull::{PullOptions, PullReport, Unreleased, pull};
 use isn_registry::ops::sync;
 
 /// Arguments of `isn pull`.
@@ -33,6 +33,9 @@ pub(in crate::cli) struct PullArgs {
     /// Build the version from your own copy of the source images, instead of fetching its images
     #[arg(long, value_name = "DIR", conflicts_with_all = ["splits", "classes", "images"])]
     source: Option<PathBuf>,
+    /// Build it from the recipe in the binary, and ask no registry for a release
+    #[arg(long, requires = "source", conflicts_with = "lock")]
+    unreleased: bool,
     /// Hard-link images from trees on this disk instead of copying them, so that an edit shows in both. Files
     /// that other users may write to are copied
     #[arg(long)]
@@ -74,6 +77,12 @@ impl Verb for PullArgs {
             to: self.to.as_deref(),
             selection: selection.clone(),
             source: self.source.as_deref(),
+            unreleased: match (self.unreleased, self.lock) {
+                (true, _) => Unreleased::BuildUnasked,
+                // A lock brings what others have, too.
+                (false, true) => Unreleased::Refuse,
+                (false, false) => Unreleased::Build,
+            },
             reuse: if self.hardlink { Reuse::HardLink } else { Reuse::Copy },
             jobs: run.jobs,
             may_be_at: &|to| may_be_at(Some(to)),
@@ -104,12 +113,26 @@ fn print(output: &Output, report: &PullReport, locked: bool) {
     };
     writeln!(text, "  title    {}", manifest.title);
     writeln!(text, "  licence  {}", first_line(&manifest.licence));
-    writeln!(text, "  signed   {}", signed(&report.snapshot));
-    writeln!(text, "  pin      {}", manifest.pin());
+    match report.is_released {
+        true => writeln!(text, "  signed   {}", signed(&report.snapshot)),
+        false => writeln!(
+            text,
+            "  not released: you built it, and nobody has confirmed this hash. Compare it with that of others\n  \
+             who built {} from the whole source",
+            manifest.id()
+        ),
+    }
+    writeln!(text, "  pin      {}", report.pin());
     if locked {
         writeln!(text, "  locked in isn.lock");
     }
     let mut object = version(&report.snapshot, report.images, report.bytes);
+    object["released"] = json!(report.is_released);
+    if !report.is_released {
+        object["pin"] = json!(report.pin());
+        // Two builds of one version may have two manifests.
+        object["manifest"] = json!(null);
+    }
     object["path"] = path_json(&report.path);
     object["fetched_bytes"] = json!(report.fetched_bytes);
     object["reused_images"] = json!(report.reused_images);

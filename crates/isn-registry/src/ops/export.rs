@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::cite::{CitationFormat, citation};
 use super::load::{LoadOptions, load};
 use super::pull::seeds::Reuse;
-use super::pull::{PullOptions, pull};
+use super::pull::{PullOptions, Unreleased, pull};
 use crate::client::Client;
 use crate::dataset::{Batch, Dataset, Verify};
 use crate::export::{About, Format, Image, Shard, Writer, writer};
@@ -153,6 +153,7 @@ fn tree(client: &Client, options: &ExportOptions<'_>, progress: &dyn Progress) -
         to: options.to,
         selection: options.selection.clone(),
         source: None,
+        unreleased: Unreleased::Refuse,
         reuse: Reuse::Copy,
         jobs: options.jobs,
         may_be_at: &|_| Ok(()),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::info::info;
 use super::pull::seeds::Reuse;
-use super::pull::{PullOptions, PullReport, pull};
+use super::pull::{PullOptions, PullReport, Unreleased, pull};
 use super::verify::{Expectation, Target, verify};
 use crate::client::Client;
 use crate::files;
@@ -131,6 +131,7 @@ fn restore(
         to: Some(&path),
         selection: entry.selection.clone(),
         source: None,
+        unreleased: Unreleased::Refuse,
         reuse: Reuse::Copy,
         jobs: options.jobs,
         may_be_at: &|_| Ok(()),

@@ -10,9 +10,8 @@ use crate::ops::verify::{Fault, VerifyReport};
 use crate::progress::Progress;
 use crate::registry::Snapshot;
 use crate::tree_file::list_of;
-use isn_format::dataset_ref::VersionId;
-use isn_format::error::{Error, Result, There};
-use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, MAX_ISN_JSON, Provenance, Sums};
+use isn_format::error::{At, Error, Result, There};
+use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, MAX_ISN_JSON, Origin, Sums};
 
 /// What is at the destination.
 pub(super) enum Destination {
@@ -22,8 +21,8 @@ pub(super) enum Destination {
     Same,
     /// Another version or part of the same dataset, whole and without other files, so it may be replaced.
     Earlier {
-        /// The version.
-        what: VersionId,
+        /// What it is, for people.
+        what: String,
         /// The state in which it was found.
         seen: Seen,
     },
@@ -34,6 +33,7 @@ impl Destination {
     pub(super) fn look(
         to: &Path,
         snapshot: &Snapshot,
+        is_released: bool,
         selected: &Sums,
         jobs: usize,
         progress: &dyn Progress,
@@ -60,6 +60,9 @@ impl Destination {
         let has_sums = has(B3SUMS, snapshot.sums())?;
         let is_this =
             has_sums && if is_partial { has(B3SUMS_SELECTED, selected)? } else { list_of(to) == B3SUMS };
+        if is_released {
+            check_release(to, snapshot)?;
+        }
         match if is_this { Earlier::No } else { earlier(to, snapshot, jobs, progress)? } {
             Earlier::Whole(what, seen) => {
                 return files::check_movable(to).map(|()| Destination::Earlier { what, seen });
@@ -75,12 +78,32 @@ impl Destination {
             return Ok(Destination::Same);
         }
         files::check_not_around_us(to)?;
-        Err(changed(to, &snapshot.head.manifest.id(), &faults))
+        Err(changed(to, &snapshot.head.manifest.id().to_string(), &faults))
+    }
+}
+
+/// Refuses to replace a tree that was built before the release, if the release has another hash: one of the
+/// two is wrong, and only a person can find out which.
+fn check_release(to: &Path, snapshot: &Snapshot) -> Result<()> {
+    let manifest = &snapshot.head.manifest;
+    match tree::origin_of(to) {
+        Some(Origin::Unreleased(built))
+            if (&built.name, built.recipe.version) == (&manifest.name, manifest.version)
+                && built.dataset != manifest.dataset.prefixed() =>
+        {
+            let why = format!(
+                "was built before the release, as {}, and the release is {}",
+                built.dataset,
+                manifest.dataset.prefixed()
+            );
+            Err(Error::integrity(to.display(), why).at(At::Tree))
+        }
+        _ => Ok(()),
     }
 }
 
 /// Returns the error that the tree at `to`, of the version `what`, has these faults.
-fn changed(to: &Path, what: &VersionId, faults: &[Fault]) -> Error {
+fn changed(to: &Path, what: &str, faults: &[Fault]) -> Error {
     let more = match faults.len().saturating_sub(1) {
         0 => String::new(),
         more => format!(", and {more} more"),
@@ -93,10 +116,10 @@ fn changed(to: &Path, what: &VersionId, faults: &[Fault]) -> Error {
 /// Whether a folder is a tree of another version, or another part, of the same dataset.
 enum Earlier {
     /// It has exactly the files of its own `B3SUMS`, so replacing it loses nothing that could not be pulled
-    /// again. With its version and its state.
-    Whole(VersionId, Seen),
-    /// It has other files. With its version and the differences.
-    Changed(VersionId, Vec<Fault>),
+    /// again. With what it is, and its state.
+    Whole(String, Seen),
+    /// It has other files. With what it is, and the differences.
+    Changed(String, Vec<Fault>),
     No,
 }
 
@@ -106,33 +129,31 @@ fn earlier(to: &Path, snapshot: &Snapshot, jobs: usize, progress: &dyn Progress)
         return Ok(Earlier::No);
     }
     let json = files::read_capped_if_there(&to.join(ISN_JSON), MAX_ISN_JSON)?;
-    let provenance = json.and_then(|json| serde_json::from_slice::<Provenance>(&json).ok());
-    let Some(provenance) = provenance.filter(|found| found.name == snapshot.head.manifest.name) else {
+    let origin = json.and_then(|json| serde_json::from_slice::<Origin>(&json).ok());
+    let Some(origin) = origin.filter(|found| *found.name() == snapshot.head.manifest.name) else {
         return Ok(Earlier::No);
     };
     // The state is recorded before the files are read, because later changes are not covered by the
     // verification.
     let seen = Seen::of(to)?;
     let report = tree::verify(to, None, jobs, progress)?;
-    let what = provenance.id();
+    let what = origin.what();
     Ok(match report.faults.is_empty() {
         false => Earlier::Changed(what, report.faults),
-        true if is_of(&report, &provenance) => Earlier::Whole(what, seen),
+        true if is_of(&report, &origin) => Earlier::Whole(what, seen),
         true => Earlier::No,
     })
 }
 
 /// Whether the tree of a report has the dataset hash that its `ISN.json` names.
-fn is_of(report: &VerifyReport, provenance: &Provenance) -> bool {
-    report.dataset.is_some_and(|dataset| dataset.prefixed() == provenance.dataset)
+fn is_of(report: &VerifyReport, origin: &Origin) -> bool {
+    report.dataset.is_some_and(|dataset| dataset.prefixed() == origin.dataset())
 }
 
 /// Whether a folder is a tree of any version, whole and without other files. `false` if it cannot be read.
 pub(super) fn is_whole_tree(root: &Path, jobs: usize, progress: &dyn Progress) -> bool {
-    let json = files::read_capped_if_there(&root.join(ISN_JSON), MAX_ISN_JSON).ok().flatten();
-    let provenance = json.and_then(|json| serde_json::from_slice::<Provenance>(&json).ok());
-    provenance.is_some_and(|provenance| {
+    tree::origin_of(root).is_some_and(|origin| {
         let report = tree::verify(root, None, jobs, progress);
-        report.is_ok_and(|report| report.faults.is_empty() && is_of(&report, &provenance))
+        report.is_ok_and(|report| report.faults.is_empty() && is_of(&report, &origin))
     })
 }

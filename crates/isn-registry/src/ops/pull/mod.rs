@@ -8,6 +8,7 @@ mod room;
 pub mod seeds;
 mod seen;
 mod staging;
+mod unreleased;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -22,16 +23,18 @@ use crate::client::Client;
 use crate::files;
 use crate::progress::{Progress, Unit};
 use crate::registry::segment::Segment;
-use crate::registry::{Registry, Snapshot};
+use crate::registry::{BUNDLED, Registry, Snapshot};
 use crate::steps::images::{self, Carrier, Take, Wanted};
 use crate::steps::selection::check_selection;
 use crate::transport;
-use isn_format::dataset_ref::{DatasetRef, VersionId};
+use isn_format::dataset_ref::DatasetRef;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, There, bytes as size, count};
 use isn_format::index::Row;
 use isn_format::pack::Pack;
-use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, CLASSES, ISN_JSON, Selection, Sums};
+use isn_format::tree::{
+    B3SUMS, B3SUMS_SELECTED, BuiltBy, CLASSES, ISN_JSON, Selection, Sums, unreleased_pin,
+};
 
 /// A pull that needs more bytes on disk than this says so before it begins.
 const WORTH_SAYING: u64 = 32 << 20;
@@ -46,12 +49,25 @@ pub struct PullOptions<'a> {
     pub selection: Selection,
     /// The user's own source images, to build the version from instead of fetching it.
     pub source: Option<&'a Path>,
+    /// What to do with a version that nobody has released, if there are a recipe of it and a source.
+    pub unreleased: Unreleased,
     /// How images of other trees are reused.
     pub reuse: Reuse,
     /// The number of threads that decompress, check and write.
     pub jobs: usize,
     /// Called before anything is written, with the path where the tree is to be; an error stops the pull.
     pub may_be_at: &'a dyn Fn(&Path) -> Result<()>,
+}
+
+/// What to do with a version that nobody has released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreleased {
+    /// Refuse it.
+    Refuse,
+    /// Build it by the recipe in the binary, unless a registry has released it or cannot be asked.
+    Build,
+    /// Build it, and ask no registry.
+    BuildUnasked,
 }
 
 /// The outcome of a pull.
@@ -72,23 +88,51 @@ pub struct PullReport {
     pub reused_images: u64,
     /// Whether the tree was there already, whole.
     pub was_there: bool,
-    /// The version that the tree had before, as `name@version`.
-    pub replaced: Option<VersionId>,
+    /// What the tree was before, for people: `name@version`.
+    pub replaced: Option<String>,
+    /// Whether a registry released the version. If not, it was built from the user's source, and its hash is
+    /// confirmed by nobody.
+    pub is_released: bool,
+}
+
+impl PullReport {
+    /// The pin to name the tree by: of a tree that nobody released, one that no registry resolves.
+    pub fn pin(&self) -> String {
+        let manifest = &self.snapshot.head.manifest;
+        match self.is_released {
+            true => manifest.pin().to_string(),
+            false => unreleased_pin(&manifest.name, &manifest.dataset),
+        }
+    }
 }
 
 /// Pulls a version.
 ///
 /// # Errors
-/// [`Error::Exists`] if something else is at the destination; [`Error::Overlap`] if that and the source or a
-/// registry overlap; [`Error::NotFound`] if the version does not
-/// exist or has no part that is selected; [`Error::NoRoom`] if the disk is too full; [`Error::SourceNeeded`]
-/// or [`Error::Withdrawn`] if the images are not to be had; [`Error::Rebuilt`] if `options.source` does not
-/// give the version; [`Error::Trust`], [`Error::Integrity`] or [`Error::Network`] if a registry is not
-/// trusted, serves wrong bytes or does not answer; [`Error::Io`] if the tree cannot be written.
+/// [`Error::Exists`] if something else is at the destination; [`Error::Overlap`] if that and the source
+/// or a registry overlap; [`Error::NotFound`] if the version does not exist or has no part that is
+/// selected; [`Error::Unreleased`] if there is only its recipe, and no source; [`Error::Incomplete`],
+/// [`Error::Rejects`] and other errors of a build if such a recipe is built; [`Error::NoRoom`] if the
+/// disk is too full; [`Error::SourceNeeded`] or [`Error::Withdrawn`] if the images are not to be had;
+/// [`Error::Rebuilt`] if `options.source` does not give the version; [`Error::Trust`],
+/// [`Error::Integrity`] or [`Error::Network`] if a registry is not trusted, serves wrong bytes or does
+/// not answer; [`Error::Io`] if the tree cannot be written.
 pub fn pull(client: &Client, options: PullOptions<'_>, progress: &dyn Progress) -> Result<PullReport> {
     let to = options.to.map(files::destination).transpose()?;
     let runtime = transport::runtime()?;
-    let (registry, snapshot) = runtime.block_on(client.snapshot(options.reference))?;
+    let found = match options.unreleased {
+        Unreleased::BuildUnasked => Err(unreleased::of(options.reference)),
+        _ => runtime.block_on(client.snapshot(options.reference)),
+    };
+    let (registry, snapshot) = match (found, options.source) {
+        // The recipe in the binary alone: nobody signs others.
+        (Err(Error::Unreleased { registry, .. }), Some(source))
+            if registry == BUNDLED && options.unreleased != Unreleased::Refuse =>
+        {
+            return unreleased::pull(&runtime, client, &options, to, source, progress);
+        }
+        (found, _) => found?,
+    };
     check_selection(&snapshot, &options.selection)?;
     let to = to.unwrap_or_else(|| {
         PathBuf::from(format!("{}-{}", snapshot.head.manifest.name, snapshot.head.manifest.version))
@@ -96,8 +140,8 @@ pub fn pull(client: &Client, options: PullOptions<'_>, progress: &dyn Progress) 
     (options.may_be_at)(&to)?;
     options.source.map_or(Ok(()), |source| files::check_apart(&to, "the source folder", source))?;
     client.check_is_no_registry(&to)?;
-    let pull = Pull { runtime: &runtime, client, registry, snapshot, to, options: &options, progress };
-    pull.run()
+    let built = None;
+    Pull { runtime: &runtime, client, registry, snapshot, to, options: &options, built, progress }.run()
 }
 
 /// A pull in progress.
@@ -108,13 +152,15 @@ struct Pull<'a> {
     snapshot: Snapshot,
     to: PathBuf,
     options: &'a PullOptions<'a>,
+    /// The recipe that the version was built by, if nobody released it.
+    built: Option<BuiltBy>,
     progress: &'a dyn Progress,
 }
 
 /// What a pull wrote, and what was there before.
 struct Written {
     reused_images: u64,
-    replaced: Option<VersionId>,
+    replaced: Option<String>,
     said: Vec<String>,
 }
 
@@ -170,12 +216,14 @@ impl Pull<'_> {
             reused_images,
             was_there,
             replaced,
+            is_released: self.built.is_none(),
             snapshot: self.snapshot,
         })
     }
 
     fn look(&self, selected: &Sums) -> Result<Destination> {
-        Destination::look(&self.to, &self.snapshot, selected, self.options.jobs, self.progress)
+        let is_released = self.built.is_none();
+        Destination::look(&self.to, &self.snapshot, is_released, selected, self.options.jobs, self.progress)
     }
 
     /// Writes the tree beside its destination and moves it there. Returns `None` if another run was faster
@@ -202,7 +250,7 @@ impl Pull<'_> {
             seeds::reuse(&trees, missing, staging.root(), options.reuse, options.jobs, &has_room)?;
         let reused_images = (rows.len() - missing.len()) as u64;
         if !missing.is_empty() {
-            let rebuilt = match options.source {
+            let rebuilt = match options.source.filter(|_| self.built.is_none()) {
                 Some(source) => {
                     has_room(&missing)?;
                     let rebuilt = rebuilt::rebuild(self, source, &staging);
@@ -318,7 +366,7 @@ impl Pull<'_> {
         let mut written = vec![
             (CLASSES, self.snapshot.classes_csv().to_vec()),
             (B3SUMS, self.snapshot.sums().to_text().into_bytes()),
-            (ISN_JSON, self.provenance().to_json()?),
+            (ISN_JSON, self.origin().to_json()?),
         ];
         if !self.options.selection.is_all() {
             written.push((B3SUMS_SELECTED, selected.to_text().into_bytes()));

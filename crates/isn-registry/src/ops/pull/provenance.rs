@@ -3,16 +3,35 @@
 use super::Pull;
 use super::staging::Staging;
 use crate::files;
+use crate::ops::verify::tree::origin_of;
 use isn_format::error::{Error, Result, chain};
 use isn_format::key::PublicKey;
-use isn_format::tree::{FORMAT, ISN_JSON, MAX_ISN_JSON, Provenance, Selection};
+use isn_format::tree::{
+    FORMAT, ISN_JSON, Origin, Provenance, Selection, UNRELEASED, Unreleased, unreleased_pin,
+};
+
+/// The program that writes the tree.
+const PROGRAM: &str = concat!("isn ", env!("CARGO_PKG_VERSION"));
 
 impl Pull<'_> {
     /// Returns what this pull knows about its tree.
-    pub(super) fn provenance(&self) -> Provenance {
+    pub(super) fn origin(&self) -> Origin {
         let head = &self.snapshot.head;
         let manifest = &head.manifest;
-        Provenance {
+        if let Some(built) = &self.built {
+            return Origin::Unreleased(Unreleased {
+                format: UNRELEASED.into(),
+                released: false,
+                name: manifest.name.clone(),
+                dataset: manifest.dataset.prefixed(),
+                pin: unreleased_pin(&manifest.name, &manifest.dataset),
+                recipe: built.clone(),
+                title: manifest.title.clone(),
+                licence: manifest.licence.clone(),
+                isn: PROGRAM.into(),
+            });
+        }
+        Origin::Released(Provenance {
             format: FORMAT.into(),
             name: manifest.name.clone(),
             version: manifest.version,
@@ -24,8 +43,8 @@ impl Pull<'_> {
             registry: self.registry.name().into(),
             signed_by: head.signed_by.iter().map(PublicKey::fingerprint).collect(),
             selection: Selection { lines: Vec::new(), ..self.options.selection.clone() },
-            isn: concat!("isn ", env!("CARGO_PKG_VERSION")).into(),
-        }
+            isn: PROGRAM.into(),
+        })
     }
 
     /// Updates the `ISN.json` of a tree that was there already, since an earlier pull may have trusted a
@@ -33,9 +52,8 @@ impl Pull<'_> {
     /// replaced by an unsigned one.
     pub(super) fn renew_provenance(&self) -> Result<Option<String>> {
         let path = self.to.join(ISN_JSON);
-        let known = self.provenance();
-        let found = files::read_capped_if_there(&path, MAX_ISN_JSON).ok().flatten();
-        let found = found.and_then(|json| serde_json::from_slice::<Provenance>(&json).ok());
+        let known = self.origin();
+        let found = origin_of(&self.to);
         let differs = match &found {
             Some(found) => differences(found, &known),
             None => "all".into(),
@@ -44,7 +62,7 @@ impl Pull<'_> {
             return Ok(None);
         }
         let path = path.display();
-        if known.signed_by.is_empty() && found.is_some_and(|found| !found.signed_by.is_empty()) {
+        if known.signed_by().is_empty() && found.is_some_and(|found| !found.signed_by().is_empty()) {
             return Ok(Some(format!(
                 "{path} names signers, and differs from what this pull knows without a signature \
                 ({differs}): it was left as it is"
@@ -65,7 +83,7 @@ impl Pull<'_> {
 
     /// Writes the file in the staging folder first: if the run were killed in the tree, it would leave an
     /// extra file there.
-    fn replace_provenance(&self, known: &Provenance) -> Result<()> {
+    fn replace_provenance(&self, known: &Origin) -> Result<()> {
         let to = self.to.canonicalize().map_err(Error::io("look at", &self.to))?;
         let staging = Staging::open(&to, &self.snapshot.head.manifest.dataset, self.options, self.progress)?;
         let (from, path) = (staging.root().join(ISN_JSON), to.join(ISN_JSON));
@@ -78,7 +96,15 @@ impl Pull<'_> {
 }
 
 /// Returns the fields in which the two differ, except for the program that wrote them.
-fn differences(found: &Provenance, known: &Provenance) -> String {
+fn differences(found: &Origin, known: &Origin) -> String {
+    let (found, known) = match (found, known) {
+        (Origin::Released(found), Origin::Released(known)) => (found, known),
+        (Origin::Unreleased(found), Origin::Unreleased(known)) => {
+            let found = Unreleased { isn: known.isn.clone(), ..found.clone() };
+            return if found == *known { String::new() } else { "recipe".into() };
+        }
+        _ => return "released".into(),
+    };
     let fields = [
         ("format", found.format == known.format),
         ("name", found.name == known.name),

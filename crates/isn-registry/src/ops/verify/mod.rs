@@ -24,7 +24,7 @@ use crate::transport;
 use isn_format::dataset_ref::{DatasetRef, VersionId};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Missing, Result, chain};
-use isn_format::tree::B3SUMS;
+use isn_format::tree::{B3SUMS, Origin};
 
 /// Something that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -273,8 +273,16 @@ fn verify_path(
         let hash = expected.as_ref().map(|expected| (expected.hash, expected.assurance));
         let report = tree::verify(path, hash, jobs, progress)?;
         let mut warnings = expected.map_or_else(Vec::new, |expected| expected.warnings);
-        if let (Some(expect), Some(found)) = (expect, tree::provenance_of(path)) {
-            warnings.extend(other_name(expect, &found.id()));
+        match (expect, tree::origin_of(path)) {
+            (Some(expect), Some(Origin::Released(found))) => {
+                let id = VersionId { name: found.name, version: found.version };
+                warnings.extend(other_name(expect, &id));
+            }
+            (_, Some(Origin::Unreleased(built))) => {
+                let version = built.recipe.version;
+                warnings.push(format!("{}: built by the recipe of {version}, and not released", built.pin));
+            }
+            _ => {}
         }
         return Ok(VerifyReport { warnings, ..report });
     }

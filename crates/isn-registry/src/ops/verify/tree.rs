@@ -13,9 +13,7 @@ use isn_format::class::MAX_CLASSES;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, chain};
 use isn_format::shard::MAX_IMAGE_LEN;
-use isn_format::tree::{
-    B3SUMS, B3SUMS_SELECTED, CLASSES, ISN_JSON, MAX_ISN_JSON, Provenance, Selection, Sums,
-};
+use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, CLASSES, ISN_JSON, MAX_ISN_JSON, Origin, Selection, Sums};
 
 /// Files up to this length, in bytes, are read whole into a buffer that each thread reuses.
 const SMALL: u64 = 4 << 20;
@@ -96,11 +94,11 @@ pub(in crate::ops) fn verify(
 
 /// Returns what was selected when the tree was pulled, if its `ISN.json` can be read.
 fn selection_of(root: &Path) -> Option<Selection> {
-    provenance_of(root).map(|provenance| provenance.selection)
+    origin_of(root).map(Origin::selection)
 }
 
 /// Returns the `ISN.json` of a tree, if it can be read.
-pub(super) fn provenance_of(root: &Path) -> Option<Provenance> {
+pub(in crate::ops) fn origin_of(root: &Path) -> Option<Origin> {
     let json = files::read_capped_if_there(&root.join(ISN_JSON), MAX_ISN_JSON).ok()??;
     serde_json::from_slice(&json).ok()
 }

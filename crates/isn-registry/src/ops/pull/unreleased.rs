@@ -1,0 +1,82 @@
+//! Builds a version that nobody has released, from its recipe in the binary, and writes its tree.
+
+use std::path::{Path, PathBuf};
+
+use tokio::runtime::Runtime;
+
+use super::{Pull, PullOptions, PullReport};
+use crate::client::Client;
+use crate::files::{self, Workplace};
+use crate::ops::build::{BuildOptions, Inputs, build};
+use crate::ops::recipe;
+use crate::progress::Progress;
+use crate::registry::{self, BUNDLED};
+use isn_format::dataset_ref::{DatasetRef, VersionId};
+use isn_format::digest::Digest;
+use isn_format::error::{Error, Missing, Result, There};
+use isn_format::tree::BuiltBy;
+
+/// What the staging folder of the build is told apart by; a killed build resumes there.
+const BUILD: &str = "unreleased";
+
+/// Returns the error that nobody has released what a user does not want to ask for.
+pub(super) fn of(reference: &DatasetRef) -> Error {
+    Error::Unreleased { reference: reference.clone(), registry: BUNDLED.into() }
+}
+
+/// Builds the version that `options.reference` names from `source`, and writes its tree.
+///
+/// # Errors
+/// [`Error::NotFound`] if there is no such recipe; those of [`build`]; otherwise as [`super::pull`].
+pub(super) fn pull(
+    runtime: &Runtime,
+    client: &Client,
+    options: &PullOptions<'_>,
+    to: Option<PathBuf>,
+    source: &Path,
+    progress: &dyn Progress,
+) -> Result<PullReport> {
+    let (DatasetRef::Newest(name) | DatasetRef::Version(VersionId { name, .. }, None)) = options.reference
+    else {
+        return Err(Error::invalid(options.reference, "is a pin: what nobody released has none"));
+    };
+    let bundled = Client { locations: vec![BUNDLED.into()], ..client.clone() };
+    let (recipe, _) = recipe::find(&bundled, name)?;
+    let id = recipe.recipe.id();
+    if matches!(options.reference, DatasetRef::Version(asked, None) if *asked != id) {
+        let place = format!("registry {BUNDLED}");
+        return Err(Error::not_found(Missing::Version, options.reference, place).near([id.version]));
+    }
+    let to = to.unwrap_or_else(|| format!("{}-{}", id.name, id.version).into());
+    (options.may_be_at)(&to)?;
+    files::check_apart(&to, "the source folder", source)?;
+    client.check_is_no_registry(&to)?;
+    let built = BuiltBy { version: id.version, blake3: Digest::of(recipe.text.as_bytes()).prefixed() };
+    let inputs = Inputs::read(recipe, client)?;
+    files::create_dir_all(files::parent(&to))?;
+    let taken = || Error::exists(There::Place, to.display(), ": another isn is writing to it");
+    let work = Workplace::open(&to, BUILD)?.ok_or_else(taken)?;
+    let out = work.own.join("build");
+    let indexes = client.cache.as_ref().and_then(|cache| cache.indexes());
+    let options_of_build = BuildOptions {
+        inputs: &inputs,
+        source,
+        out: &out,
+        jobs: options.jobs,
+        indexes: indexes.as_ref(),
+        expected: None,
+        named: &|| (),
+    };
+    let pulled = build(&options_of_build, progress).and_then(|(report, _)| {
+        progress.tell(&format!("{id}: built, and not released"));
+        let (registry, manifest) = registry::build::open(&out)?;
+        let mut snapshot = runtime.block_on(registry.describe(manifest, Vec::new()))?;
+        snapshot.head.warnings.extend(report.warnings);
+        let to = to.clone();
+        Pull { runtime, client, registry, snapshot, to, options, built: Some(built), progress }.run()
+    });
+    if pulled.is_ok() || work.own.is_empty()? {
+        let _ = work.discard();
+    }
+    pulled
+}
