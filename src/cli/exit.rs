@@ -1,18 +1,16 @@
 //! Turns errors into an exit code, a message with its causes, and what to do next. Nothing else does.
 
 mod missing;
+mod source;
 
 use std::io;
 
 use serde_json::json;
 
 use super::{console, near};
-use isn_format::dataset_ref::Name;
 use isn_format::error::{At, Blame, Difference, Error, KeyFault, NetworkKind, There, chain};
 use isn_format::text::{self, shell_word};
 use isn_registry::files;
-use isn_registry::recipe_file::RECIPE_TOML;
-use isn_registry::registry::BUNDLED;
 
 /// The input is wrong, or the system refused something.
 pub(super) const ERROR: u8 = 1;
@@ -225,17 +223,7 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
              a mirror of a log that you trust, say so once: `isn trust add {} VKEY`",
             shell_word(registry)
         ),
-        Error::Unreleased { reference, registry } => {
-            let name = reference.name().map_or_else(|| reference.to_string(), Name::to_string);
-            let command = match &**registry {
-                BUNDLED => format!("isn pull {reference} --source DIR"),
-                registry => format!(
-                    "isn recipe export {name} --registry {}\n  isn build {name}/{RECIPE_TOML} --source DIR",
-                    shell_word(registry)
-                ),
-            };
-            format!("build it from your own copy of the source images:\n  {command}")
-        }
+        Error::Unreleased { reference, registry } => source::unreleased(reference, registry),
         Error::NotFound { what, kind, place, near } => {
             let next = missing::help(*kind, what, place, to);
             return match (near::meant(what, near), next) {
@@ -274,40 +262,9 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
                 .into()
         }
         Error::Rejects { rejects, ledger, is_named, exported } => {
-            let first = rejects.first();
-            let (id, why) = first.map_or(("ID", "TEXT"), |one| (one.id.as_str(), one.reason.as_str()));
-            // In short: the report has the rest.
-            let why = why.split(':').next().unwrap_or_default();
-            let add = format!(
-                "isn ledger add {} {} remove --reason broken --evidence {} --reviewer 'YOUR NAME'",
-                shell_word(ledger.display()),
-                shell_word(id),
-                shell_word(why)
-            );
-            let (add, lead) = match exported {
-                Some(name) => (
-                    format!("isn recipe export {name}\n  {add}\n  isn build {name}/{RECIPE_TOML} --source DIR"),
-                    "the recipe comes with isn: write it to a folder, and ",
-                ),
-                None => (add, ""),
-            };
-            match (is_named, ledger.file_name().unwrap_or_default().display()) {
-                (true, _) => {
-                    format!("{lead}add a decision for each image to the recipe's ledger, for example\n  {add}")
-                }
-                (false, file) => format!(
-                    "the recipe has no ledger to decide what happens to these images. Add these lines to \
-                     it:\n  [corrections]\n  file = \"{file}\"\nand a decision for each image to the ledger, for \
-                     example\n  {add}"
-                ),
-            }
+            source::rejects(rejects, ledger, *is_named, exported.as_ref())
         }
-        Error::Incomplete { root, recipe, .. } => format!(
-            "nothing was built. `isn source check {} --recipe {}` lists what is missing: complete the source, \
-             and build again",
-            shell_word(root.display()),
-            shell_word(recipe)
-        ),
+        Error::Incomplete { root, recipe, .. } => source::incomplete(root, recipe),
         Error::Gates { .. } => {
             "nothing was published. Correct the ledger (`isn ledger add`), the groups or the recipe, whose \
              [gates] set the requirements, and build again"

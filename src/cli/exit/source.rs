@@ -1,0 +1,66 @@
+//! What to do when a version has to be built from source images, and cannot be.
+
+use std::path::Path;
+
+use isn_format::dataset_ref::{DatasetRef, Name};
+use isn_format::error::Reject;
+use isn_format::text::shell_word;
+use isn_registry::recipe_file::RECIPE_TOML;
+use isn_registry::registry::BUNDLED;
+
+/// There is a recipe in this registry, and no release.
+pub(super) fn unreleased(reference: &DatasetRef, registry: &str) -> String {
+    let command = match registry {
+        BUNDLED => format!("isn pull {reference} --source DIR"),
+        registry => {
+            let name = reference.name().map_or_else(|| reference.to_string(), Name::to_string);
+            let registry = shell_word(registry);
+            format!(
+                "isn recipe export {name} --registry {registry}\n  isn build {name}/{RECIPE_TOML} --source DIR"
+            )
+        }
+    };
+    format!("build it from your own copy of the source images:\n  {command}")
+}
+
+/// The source is not whole.
+pub(super) fn incomplete(root: &Path, recipe: &str) -> String {
+    format!(
+        "nothing was built. `isn source check {} --recipe {}` lists what is missing: complete the source, and \
+         build again",
+        shell_word(root.display()),
+        shell_word(recipe)
+    )
+}
+
+/// Images cannot be built, and the ledger does not say what to do with them. If the recipe is a registry's,
+/// `exported` is its name.
+pub(super) fn rejects(rejects: &[Reject], ledger: &Path, is_named: bool, exported: Option<&Name>) -> String {
+    let first = rejects.first();
+    let (id, why) = first.map_or(("ID", "TEXT"), |one| (one.id.as_str(), one.reason.as_str()));
+    // In short: the report has the rest.
+    let why = why.split(':').next().unwrap_or_default();
+    let add = format!(
+        "isn ledger add {} {} remove --reason broken --evidence {} --reviewer 'YOUR NAME'",
+        shell_word(ledger.display()),
+        shell_word(id),
+        shell_word(why)
+    );
+    let (add, lead) = match exported {
+        Some(name) => (
+            format!("isn recipe export {name}\n  {add}\n  isn build {name}/{RECIPE_TOML} --source DIR"),
+            "the recipe comes with isn: write it to a folder, and ",
+        ),
+        None => (add, ""),
+    };
+    match (is_named, ledger.file_name().unwrap_or_default().display()) {
+        (true, _) => {
+            format!("{lead}add a decision for each image to the recipe's ledger, for example\n  {add}")
+        }
+        (false, file) => format!(
+            "the recipe has no ledger to decide what happens to these images. Add these lines to it:\n  \
+             [corrections]\n  file = \"{file}\"\nand a decision for each image to the ledger, for example\n  \
+             {add}"
+        ),
+    }
+}
