@@ -193,7 +193,7 @@ fn read(document: &Spanned<DeTable<'_>>, mistakes: &Mistakes<'_>) -> Option<Reci
     let image = top.need("image").and_then(|field| image(&field));
     let split = top.need("split").and_then(|field| division::split(&field));
     let balance = top.get("balance").map(|field| division::balance(&field));
-    let corrections = top.get("corrections").map(|field| care::corrections(&field));
+    let corrections = top.get("corrections").map(|field| care::corrections(&field, edition));
     let gates = top.get("gates").map(|field| care::gates(&field));
     let classes = top.need("class").and_then(|field| classes(&field, source, edition));
     let (classes, expect) = classes.unzip();

@@ -9,13 +9,24 @@ use crate::corrections::{Action, Because, Correction, Corrections};
 /// How claims become corrections. A reviewer's decision overrides it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// The number of independent sources that must agree for a correction, if no source says otherwise.
-    /// `None`: only reviewers decide.
-    pub agree: Option<u32>,
+    /// When claims decide.
+    pub rule: Rule,
     /// What to do with an image that shows its class and others.
     pub several: Several,
     /// Groups of sources that are not independent: each group counts as one source.
     pub together: Vec<Vec<String>>,
+}
+
+/// When claims decide what becomes of an image. Sources that are not independent count as one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rule {
+    /// Never: only reviewers do.
+    #[default]
+    Never,
+    /// If this number of sources say the same, and none says otherwise.
+    Agree(u32),
+    /// If this number more sources say one thing than say another, and nothing else has as great a lead.
+    Net(u32),
 }
 
 /// What to do with an image that shows several classes, its own among them.
@@ -138,28 +149,42 @@ impl Policy {
             }
             return;
         };
-        let against = votes.iter().any(|vote| vote.action.as_ref().is_some_and(|other| other != action));
-        let sources: Vec<Claim> = claims
-            .iter()
-            .zip(&votes)
-            .filter(|(_, vote)| vote.action.as_ref() == Some(action))
-            .map(|(&claim, _)| claim.clone())
-            .collect();
-        let independent = self.independent(sources.iter().map(|claim| claim.source.as_str()));
-        let why = match self.agree {
-            _ if unsure => OpenBecause::Unsure,
-            _ if against => OpenBecause::Conflict,
-            Some(agree) if independent >= agree as usize => {
-                settled.corrections.insert(Correction {
-                    source_id: id.into(),
-                    action: action.clone(),
-                    because: Because::Claims(sources),
-                });
-                return;
-            }
-            _ => OpenBecause::TooFew,
+        let is_contested = votes.iter().any(|vote| vote.action.as_ref().is_some_and(|other| other != action));
+        let lead = |action: &Action| {
+            let count = |is_for: bool| {
+                let of_it = |vote: &&Vote| vote.action.as_ref().is_some_and(|a| (a == action) == is_for);
+                self.independent(votes.iter().filter(of_it).map(|vote| vote.source.as_str()))
+            };
+            (count(true), count(true).saturating_sub(count(false)))
         };
-        settled.open.push(open(id, given, votes, why));
+        let decided = match self.rule {
+            _ if unsure => None,
+            Rule::Never => None,
+            Rule::Agree(needed) => {
+                Some(action).filter(|_| !is_contested && lead(action).0 >= needed as usize)
+            }
+            Rule::Net(needed) => winner(&votes, |action| lead(action).1)
+                .filter(|(_, net)| *net >= needed as usize)
+                .map(|(action, _)| action),
+        };
+        let Some(action) = decided else {
+            let why = match is_contested {
+                _ if unsure => OpenBecause::Unsure,
+                true => OpenBecause::Conflict,
+                false => OpenBecause::TooFew,
+            };
+            return settled.open.push(open(id, given, votes, why));
+        };
+        // An image that stays needs no correction.
+        if *action != Action::Keep {
+            let sources = claims.iter().zip(&votes).filter(|(_, vote)| vote.action.as_ref() == Some(action));
+            let sources = sources.map(|(&claim, _)| claim.clone()).collect();
+            settled.corrections.insert(Correction {
+                source_id: id.into(),
+                action: action.clone(),
+                because: Because::Claims(sources),
+            });
+        }
     }
 
     /// Returns what a claim would do with an image of the class `given`.
@@ -187,6 +212,14 @@ impl Policy {
         counted.dedup();
         counted.len()
     }
+}
+
+/// Returns the action of the greatest lead, with that; `None` if two have it.
+fn winner<'v>(votes: &'v [Vote], lead: impl Fn(&Action) -> usize) -> Option<(&'v Action, usize)> {
+    let actions = votes.iter().filter_map(|vote| vote.action.as_ref());
+    let leads: Vec<(&Action, usize)> = actions.map(|action| (action, lead(action))).collect();
+    let best = leads.iter().max_by_key(|(_, lead)| *lead)?;
+    leads.iter().all(|(action, lead)| lead < &best.1 || *action == best.0).then_some(*best)
 }
 
 fn reviewed(first: &Decision, firm: &[&Decision], classes: &[Class], settled: &mut Settled) {

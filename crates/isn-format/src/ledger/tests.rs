@@ -1,4 +1,4 @@
-use super::policy::{OpenBecause, Policy, Several};
+use super::policy::{OpenBecause, Policy, Rule, Several};
 use super::*;
 use crate::class::{Class, ClassId};
 use crate::corrections::Action;
@@ -49,7 +49,7 @@ fn the_golden_ledger_comes_to_the_golden_corrections() {
     let classes = classes(&["n1", "n2", "n3"]);
     let given: Vec<(String, ClassId)> = (1..=12).map(|i| (format!("i{i}"), id("n1"))).collect();
     let policy = Policy {
-        agree: Some(2),
+        rule: Rule::Agree(2),
         several: Several::Keep,
         together: vec![vec!["mturk".into(), "cleanlab".into()]],
     };
@@ -63,6 +63,49 @@ fn the_golden_ledger_comes_to_the_golden_corrections() {
     }
     settled.problems.iter().for_each(|problem| told += &format!("{problem}\n"));
     assert_eq!(told, include_str!("../../../../tests/vectors/ledger_settled.txt"));
+}
+
+#[test]
+fn a_lead_of_votes_decides_if_nothing_else_has_as_great_a_one() {
+    let classes = classes(&["n1", "n2", "n3"]);
+    let together = vec![vec!["a".into(), "b".into()]];
+    // What each source says, and what it comes to with a lead of 1, of 2 and of 3.
+    for (said, results) in [
+        ("c n2", ["n2", "open", "open"]),
+        ("c n2, d n2", ["n2", "n2", "open"]),
+        // Two that are not independent count as one, on either side.
+        ("a n2, b n2", ["n2", "open", "open"]),
+        ("c n2, d n2, a n1, b n1", ["n2", "open", "open"]),
+        ("c n2, d n2, e n2, a n1, b n1", ["n2", "n2", "open"]),
+        // Votes for anything else are against.
+        ("c n2, d n1", ["open", "open", "open"]),
+        ("c n2, d n2, e n3", ["n2", "open", "open"]),
+        ("c n2, d n2, e n3, f n3", ["open", "open", "open"]),
+        ("c n1, d n1, e n2", ["stays", "open", "open"]),
+        ("c n1, d n1, e n1, f n2", ["stays", "stays", "open"]),
+        ("c n9, d n2, e n2", ["n2", "open", "open"]),
+    ] {
+        let rows: String = said
+            .split(", ")
+            .map(|one| one.split_once(' ').unwrap())
+            .map(|(source, label)| format!("claim,i1,label,{label},,{source},,2024-01-01,\n"))
+            .collect();
+        let ledger = new(&rows).unwrap();
+        for (net, result) in [1, 2, 3].into_iter().zip(results) {
+            let policy = Policy { rule: Rule::Net(net), several: Several::Keep, together: together.clone() };
+            let settled = policy.settle(&ledger, &classes, [("i1", &id("n1"))]);
+            let found = match (settled.corrections.iter().next(), settled.open.first()) {
+                (Some(correction), None) => match &correction.action {
+                    Action::Relabel(class) => class.to_string(),
+                    action => action.to_string(),
+                },
+                (None, Some(_)) => "open".into(),
+                (None, None) => "stays".into(),
+                both => panic!("{both:?}"),
+            };
+            assert_eq!(found, result, "{said}, net {net}");
+        }
+    }
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! `[corrections]` and `[gates]`: how claims become corrections, and what prevents a version from being
 //! published.
 
+use super::Edition;
 use super::division::fraction;
 use super::file_beside;
 use super::table::Field;
 use crate::class::check_label;
-use crate::ledger::policy::{Policy, Several};
+use crate::ledger::policy::{Policy, Rule, Several};
 use crate::split::Fraction;
 
 /// `[corrections]`: the ledger, and how it becomes corrections.
@@ -35,10 +36,23 @@ impl Default for Gates {
     }
 }
 
-pub(super) fn corrections(field: &Field<'_, '_>) -> Option<CorrectionsSpec> {
-    let table = field.table("[corrections]", &["file", "agree", "several", "together"])?;
+pub(super) fn corrections(field: &Field<'_, '_>, edition: Option<Edition>) -> Option<CorrectionsSpec> {
+    let known: &[&str] = match edition {
+        Some(Edition::Two) => &["file", "agree", "net", "several", "together"],
+        _ => &["file", "agree", "several", "together"],
+    };
+    let table = field.table("[corrections]", known)?;
     let file = table.need("file").and_then(|field| file_beside(&field));
-    let agree = table.get("agree").map(|field| field.number(1..=100));
+    let count = |field: &Field<'_, '_>| field.number(1..=100);
+    let rule = match (table.get("agree"), table.get("net")) {
+        (None, None) => Some(Rule::Never),
+        (Some(agree), None) => count(&agree).map(Rule::Agree),
+        (None, Some(net)) => count(&net).map(Rule::Net),
+        (Some(_), Some(net)) => {
+            net.wrong("stands beside agree: one of the two decides");
+            None
+        }
+    };
     let several = match table.get("several") {
         Some(field) => field.choice(&[("keep", Several::Keep), ("remove", Several::Remove)]),
         None => Some(Several::Keep),
@@ -50,11 +64,10 @@ pub(super) fn corrections(field: &Field<'_, '_>) -> Option<CorrectionsSpec> {
         }),
         None => Some(Vec::new()),
     };
-    let agree = match agree {
-        Some(agree) => Some(agree?),
-        None => None,
-    };
-    Some(CorrectionsSpec { file: file?, policy: Policy { agree, several: several?, together: together? } })
+    Some(CorrectionsSpec {
+        file: file?,
+        policy: Policy { rule: rule?, several: several?, together: together? },
+    })
 }
 
 /// Reads a list of one-line texts.

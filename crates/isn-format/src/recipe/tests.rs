@@ -1,7 +1,7 @@
 use super::*;
 use crate::digest::Digest;
 use crate::error::Error;
-use crate::ledger::policy::{Policy, Several};
+use crate::ledger::policy::{Policy, Rule, Several};
 use crate::split::Fraction;
 
 const GOOD: &str = r#"format = "isn-recipe/1"
@@ -81,6 +81,12 @@ fn version_2_says_how_many_images_there_are() {
             folder.replace("label = \"bald eagle\"", &format!("label = \"bald eagle\"\nexpect = {wrong}"));
         assert!(told(&text)[0].1.contains(why), "{:?}", told(&text));
     }
+    let net = two.replace("file = \"corrections.csv\"", "file = \"corrections.csv\"\nnet = 2");
+    assert_eq!(parse(&net).unwrap().corrections.unwrap().policy.rule, Rule::Net(2));
+    assert!(told(&net.replace("net = 2", "net = 2\nagree = 2"))[0].1.contains("beside agree"));
+    assert!(
+        told(&net.replace("isn-recipe/2", "isn-recipe/1"))[0].1.contains("unknown key '[corrections] net'")
+    );
     assert!(told(&GOOD.replace("isn-recipe/1", "isn-recipe/3"))[0].1.contains("isn-recipe/2"));
 }
 
@@ -252,7 +258,7 @@ fn what_a_curator_asks_for_is_read() {
         .replace("\"pool\"", "\"top-up\"");
     let recipe = parse(&text).unwrap();
     let together = vec![vec!["mturk".into(), "cleanlab".into()], vec!["a".into()]];
-    let policy = Policy { agree: Some(2), several: Several::Remove, together };
+    let policy = Policy { rule: Rule::Agree(2), several: Several::Remove, together };
     assert_eq!(recipe.corrections.unwrap().policy, policy);
     assert_eq!(recipe.balance, Balance { caps: vec![(Split::Train, 100), (Split::Val, 20)], equal: true });
     let fraction = |text: &str| text.parse::<Fraction>().unwrap();
