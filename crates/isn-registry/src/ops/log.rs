@@ -35,6 +35,8 @@ pub struct LogReport {
     pub root: String,
     /// Every entry.
     pub entries: Vec<Entry>,
+    /// Those without effect. If the registry is behind, the newest that this machine remembers.
+    pub rejected: Vec<Rejected>,
     /// A message that the registry is a mirror and behind its log.
     pub behind: Option<String>,
 }
@@ -103,6 +105,10 @@ fn report(
     entries: Vec<Entry>,
 ) -> Result<LogReport> {
     let replica = &view.replica;
+    let rejected = match &view.behind {
+        None => entries.iter().filter_map(|entry| entry.clone().err()).collect(),
+        Some(_) => replica.history().rejected().to_vec(),
+    };
     Ok(LogReport {
         registry: registry.name().into(),
         anchor,
@@ -111,6 +117,7 @@ fn report(
         size: replica.size(),
         root: replica.tree().root()?.to_string(),
         entries,
+        rejected,
         behind: view.behind.clone(),
     })
 }
