@@ -224,14 +224,15 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::NotFound`] if the registry claims no log; [`Error::Trust`] if it shows none; also as
-    /// [`Registry::sync_log`].
+    /// [`Registry::about`] and [`Registry::sync_log`].
     pub async fn claimed_view(&self, registry: &Registry, belief: &Belief) -> Result<(LogKey, LogView)> {
-        let log = belief.log.as_ref().or(belief.claimed.as_ref());
-        let log = log.ok_or_else(|| {
-            Error::not_found(Missing::Other, "log", format!("registry {}", registry.name()))
-        })?;
-        let view = self.sync(registry, log, belief).await?;
         let what = || format!("registry {}", registry.name());
+        let Some(log) = belief.log.as_ref().or(belief.claimed.as_ref()) else {
+            // Only a `registry.json` that can be read says that there is none.
+            registry.about().await?;
+            return Err(Error::not_found(Missing::Other, "log", what()));
+        };
+        let view = self.sync(registry, log, belief).await?;
         let view =
             view.ok_or_else(|| Error::trust(what(), format!("shows no log, and says that it is {log}")))?;
         Ok((log.clone(), view))
