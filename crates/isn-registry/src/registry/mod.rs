@@ -124,9 +124,9 @@ pub fn is_url(location: &str) -> bool {
 pub fn no_registry(root: &Path) -> Error {
     let kind = if files::is_absent(root) {
         return Error::not_found(Missing::Location, root.display(), "");
-    } else if root.is_file() {
+    } else if !root.is_dir() {
         // A file does not become a registry.
-        Missing::File
+        Missing::RegistryInFile
     } else if root.join(B3SUMS).is_file() {
         Missing::RegistryInTree
     } else if root.join(layout::MANIFEST_JSON).is_file() {
