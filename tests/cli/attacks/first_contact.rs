@@ -79,3 +79,56 @@ fn log_that_was_read_counts_with_a_publishers_key() {
         }
     }
 }
+
+/// What was read before any pull succeeded counts wherever a recorded log does, and no longer than it.
+#[test]
+fn log_that_was_read_before_it_is_recorded() {
+    let forger = Forger::new();
+    let key = forger.isn(&["key", "show", "me"]).ok().stdout;
+    let log = forger.anchor("reg").to_string();
+    forger.copy("reg", "host");
+    forger.copy("reg", "mirror");
+    forger.copy("reg", "bare");
+    let user = |args: &[&str]| forger.as_user("user", args);
+    user(&["trust", "add", "host", key.trim()]).ok();
+    let contact = || user(&["info", "nothing", "--registry", "host"]).fails(6, "nothing is not in");
+    contact();
+    assert!(!user(&["trust", "list"]).ok().stdout.contains(&log));
+    // If it is away, a mirror of that log answers for it, and the log as last seen says what it lacks.
+    fs::rename(forger.path("host"), forger.path("elsewhere")).unwrap();
+    user(&["info", "grads", "--registry", "host,mirror"]).fails(0, "so a mirror of its log was");
+    user(&["info", "nothing", "--registry", "host,mirror"]).fails(6, "nothing is not in");
+    fs::rename(forger.path("elsewhere"), forger.path("host")).unwrap();
+    // A yank that was seen is said with a pin, by a registry without a log.
+    let yank = ["yank", "grads@1.0", "--reason", "blurred", "--registry", "reg", "--key", "me"];
+    forger.isn(&yank).ok();
+    fs::remove_dir_all(forger.path("host")).unwrap();
+    forger.copy("reg", "host");
+    contact();
+    let without = br#"{"format":"isn-registry/1","description":""}"#;
+    forger.write("bare/registry.json", without);
+    fs::remove_dir_all(forger.path("bare/log")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_slice(&forger.bytes("out/manifest.json")).unwrap();
+    let pin = format!("grads@1.0#{}", manifest["dataset"].as_str().unwrap());
+    user(&["info", &pin, "--registry", "bare"]).fails(0, "grads@1.0 is yanked");
+    // The first pull that succeeds records it.
+    user(&["info", "other", "--registry", "host"]).fails(0, "first contact: registry ");
+    assert!(user(&["trust", "list"]).ok().stdout.contains(&log));
+    assert_eq!(user(&["info", "other", "--registry", "host"]).ok().stderr, "");
+    // The location may become another registry, if the user says so before or after.
+    for was_recorded in [true, false] {
+        fs::remove_dir_all(forger.path("host")).unwrap();
+        if !was_recorded {
+            forger.copy("reg", "host");
+            contact();
+            fs::remove_dir_all(forger.path("host")).unwrap();
+        }
+        forger.isn(&["registry", "init", "host"]).ok();
+        forger.isn(&["publish", "out", "--registry", "host", "--key", "me"]).ok();
+        user(&["info", "grads", "--registry", "host"]).fails(4, "expected");
+        user(&["trust", "remove", "host", &log]).ok();
+        user(&["info", "grads", "--registry", "host"]).fails(0, "first contact");
+        user(&["trust", "remove", "host", &forger.anchor("host").to_string()]).ok();
+        forger.isn(&["trust", "remove", "host", &forger.anchor("host").to_string()]).ok();
+    }
+}
