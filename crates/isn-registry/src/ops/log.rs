@@ -89,7 +89,10 @@ pub fn news(client: &Client) -> Result<LogReport> {
     let registry = client.open(first(client)?)?;
     transport::runtime()?.block_on(async {
         let belief = client.belief(&registry).await?;
-        let log = belief.log.clone().ok_or_else(|| no_log(&registry))?;
+        let Some(log) = belief.log.clone() else {
+            registry.about().await?;
+            return Err(no_log(&registry));
+        };
         let known = client.logs.log(&log);
         let (view, entries) =
             registry.log_news(&log, &known, &belief.policy).await?.ok_or_else(|| no_log(&registry))?;
