@@ -4,6 +4,7 @@ mod missing;
 mod source;
 
 use std::io;
+use std::path::Path;
 
 use serde_json::json;
 
@@ -242,7 +243,10 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
              folder (--to), or pull a part (--split, --class)"
                 .into()
         }
-        Error::NotKept { .. } => {
+        Error::NotKept { cache, .. } => {
+            if let Some(in_the_way) = in_the_way(cache) {
+                return Some(format!("{in_the_way}: set ISN_CACHE to another path"));
+            }
             "the version is not whole in the cache. Run the same command again, not beside `isn cache gc`. If \
              the cache is full or read-only, free space, or set ISN_CACHE to a folder on another disk"
                 .into()
@@ -301,8 +305,7 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
         Error::Io { path, source, .. }
             if matches!(source.kind(), io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists) =>
         {
-            let file = path.ancestors().find(|above| above.is_file())?;
-            format!("{} is a file, where a folder is needed: name another path", file.display())
+            format!("{}: name another path", in_the_way(path)?)
         }
         Error::Io { path, source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
             // What was to be made in a folder is not there.
@@ -455,6 +458,18 @@ fn exists(there: There, what: &str) -> String {
         There::Running => "wait until the other run has ended, or choose another path",
     };
     next.into()
+}
+
+/// What is where a path needs a folder, at its end or above it.
+fn in_the_way(path: &Path) -> Option<String> {
+    let there = path.ancestors().find(|above| above.symlink_metadata().is_ok())?;
+    let why = match there.metadata() {
+        Ok(about) if about.is_dir() => return None,
+        Ok(about) if about.is_file() => "is a file, where a folder is needed",
+        Ok(_) => "is no folder, and one is needed there",
+        Err(_) => "is a link that leads nowhere",
+    };
+    Some(format!("{} {why}", there.display()))
 }
 
 /// Whether the disk or the user's quota is full.

@@ -173,15 +173,14 @@ fn not_run(arguments: &[OsString], error: &clap::Error) -> u8 {
     // Usage errors quote arguments, so they are made again from arguments that are fit to be shown.
     let shown = arguments.iter().map(|argument| text::one_line(&argument.to_string_lossy()).into_owned());
     let shown: Vec<String> = shown.collect();
-    let (message, printed) = match parse_by(command(), shown.iter().map(OsString::from)) {
+    let (said, printed) = match parse_by(command(), shown.iter().map(OsString::from)) {
         Err(error) => {
-            let (message, error) = (error.to_string(), usage::with_tips(error, command, &shown));
-            (message, error.print().and_then(|()| std::io::stdout().flush()))
+            let error = usage::with_tips(error, command, &shown);
+            (usage::said(&error, command, &shown), error.print().and_then(|()| std::io::stdout().flush()))
         }
         Ok(_) => {
-            let message = error.to_string();
-            console::message("", message.trim_end());
-            (message, Ok(()))
+            console::message("", error.to_string().trim_end());
+            (usage::said(error, command, &shown), Ok(()))
         }
     };
     match printed {
@@ -191,11 +190,10 @@ fn not_run(arguments: &[OsString], error: &clap::Error) -> u8 {
             if let Some(help) = &help {
                 console::message("help: ", help);
             }
-            if error.use_stderr() && arguments.iter().any(|argument| argument == "--json") {
-                let message = message.trim_start_matches("error: ").split("\n\n").next().unwrap_or_default();
-                exit::print_json(
-                    &json!({ "error": text::one_line(message), "help": help, "exit_code": code }),
-                );
+            if error.use_stderr() && usage::split(&shown).0.iter().any(|option| option == "--json") {
+                let (message, tips) = said;
+                let help = tips.into_iter().chain(help).reduce(|tips, help| format!("{tips}\n{help}"));
+                exit::print_json(&json!({ "error": message, "help": help, "exit_code": code }));
             }
             code
         }

@@ -134,7 +134,7 @@ pub(super) fn with_tips(mut error: Error, isn: impl Fn() -> Command, arguments: 
     let context = match error.kind() {
         ErrorKind::InvalidSubcommand => ContextKind::InvalidSubcommand,
         ErrorKind::UnknownArgument => ContextKind::InvalidArg,
-        ErrorKind::InvalidValue if is_of_nothing(&error, arguments) => {
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation if is_of_nothing(&error, arguments) => {
             let tip = "it is empty: a variable may not be set".to_owned();
             error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
             return error;
@@ -145,7 +145,10 @@ pub(super) fn with_tips(mut error: Error, isn: impl Fn() -> Command, arguments: 
     isn.build();
     let called = Called::new(&isn, arguments);
     let Some(ContextValue::String(word)) = error.get(context) else { return error };
+    let (options, operands) = split(arguments);
     let tip = match context {
+        // It stands where no option can.
+        _ if operands.contains(word) && (called.has(word) || !options.contains(word)) => None,
         ContextKind::InvalidSubcommand => called.instead_of_command(word),
         _ if word.starts_with('-') => called.instead_of_option(word),
         _ => called.option_for(word),
@@ -169,6 +172,25 @@ pub(super) fn with_tips(mut error: Error, isn: impl Fn() -> Command, arguments: 
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
     }
     error
+}
+
+/// Splits arguments at the first `--`, after which there are no options.
+pub(super) fn split(arguments: &[String]) -> (&[String], &[String]) {
+    arguments.split_at(arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len()))
+}
+
+/// Returns what a usage error of these arguments says, without the usage: what is wrong, and the tips.
+pub(super) fn said(error: &Error, isn: impl Fn() -> Command, arguments: &[String]) -> (String, Vec<String>) {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let isn = isn();
+        let path = Called::new(&isn, arguments).path;
+        let why = format!("'isn {path}' requires a subcommand but one was not provided");
+        return (why, vec![format!("`isn {path} --help` lists them")]);
+    }
+    let text = error.to_string();
+    let what = text.trim_start_matches("error: ").split("\n\n").next().unwrap_or_default().trim_end();
+    let tips = text.lines().filter_map(|line| line.strip_prefix("  tip: "));
+    (what.to_owned(), tips.map(str::to_owned).collect())
 }
 
 /// Whether a usage error is about a value that is empty, rather than one that is not there.

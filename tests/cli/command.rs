@@ -60,6 +60,55 @@ fn a_usage_error_is_an_object_with_json() {
 }
 
 #[test]
+fn the_object_of_a_usage_error_has_what_stderr_says() {
+    let sandbox = Sandbox::new();
+    let of = |args: &[&str]| {
+        let object = sandbox.isn(args).fails(2, "").json();
+        (object["error"].as_str().unwrap().to_owned(), object["help"].as_str().map(str::to_owned))
+    };
+    for (args, error, help) in [
+        (
+            &["--json", "trust"][..],
+            "'isn trust' requires a subcommand but one was not provided",
+            Some("--help"),
+        ),
+        (&["cache", "--json"], "'isn cache' requires a subcommand but one was not provided", None),
+        (&["pull", "--json"], "the following required arguments were not provided:\n  <REF>", None),
+        (
+            &["--json", "pull", "", "--to", "x"],
+            "invalid value '' for '<REF>'",
+            Some("it is empty: a variable"),
+        ),
+        (&["--json", "list", "--registry", ""], "a value is required", Some("it is empty: a variable")),
+        (&["--json", "pull", "demobirds", "--output", "x"], "'--output'", Some("isn pull calls it '--to'")),
+        (&["--json", "list", "a/b"], "unexpected argument 'a/b'", Some("did you mean '--registry a/b'?")),
+        (&["--json", "pul", "x"], "unrecognized subcommand 'pul'", Some("'pull'")),
+        (&["--json", "info", "Grads@1.0"], "invalid value 'Grads@1.0'", Some("did you mean grads@1.0?")),
+    ] {
+        let (said, helped) = of(args);
+        assert!(said.contains(error), "{args:?}: {said}");
+        assert!(
+            !said.contains("\\n") && !said.contains("Usage") && !said.contains("tip:"),
+            "{args:?}: {said}"
+        );
+        match help {
+            Some(help) => {
+                assert!(helped.as_ref().is_some_and(|it| it.contains(help)), "{args:?}: {helped:?}")
+            }
+            None => assert_eq!(helped, None, "{args:?}"),
+        }
+    }
+    // What follows `--` is no option.
+    for args in [&["pull", "--", "--json"][..], &["pull", "--", "--json", "--to"]] {
+        let ran = sandbox.isn(args).fails(2, "");
+        assert_eq!(ran.stdout, "", "{args:?}");
+        assert!(!ran.stderr.contains("tip:"), "{args:?}: {}", ran.stderr);
+    }
+    let ran = sandbox.isn(&["pull", "demobirds", "--to", "x", "--", "--to"]).fails(2, "");
+    assert!(!ran.stderr.contains("tip:"), "{}", ran.stderr);
+}
+
+#[test]
 fn every_verb_has_a_man_page() {
     let sandbox = Sandbox::new();
     sandbox.isn(&["man", "pages"]).ok();

@@ -252,8 +252,17 @@ fn a_statement_is_not_written_into_the_registry_that_is_made() {
 fn a_file_does_not_become_a_registry() {
     let sandbox = Sandbox::new();
     sandbox.write("file", b"mine");
-    for args in [&["list", "--registry", "file"][..], &["mirror", "file", "m"]] {
-        let ran = sandbox.isn(args).fails(6, "registry.json is not in file");
+    for args in [
+        &["list", "--registry", "file"][..],
+        &["log", "verify", "--registry", "file"],
+        &["info", "grads", "--registry", "file"],
+        &["mirror", "file", "m"],
+        #[cfg(feature = "serve")]
+        &["serve", "file"],
+        #[cfg(unix)]
+        &["list", "--registry", "/dev/null"],
+    ] {
+        let ran = sandbox.isn(args).fails(6, "is not a registry: it is a file, and a registry is a folder");
         assert!(ran.stderr.contains("help: check the path"), "{}", ran.stderr);
     }
 }

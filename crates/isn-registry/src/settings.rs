@@ -131,7 +131,11 @@ impl Settings {
 
     /// As [`Settings::registries`]; also returns what names them, which is empty for `flag`.
     fn named_registries(&self, flag: Option<&str>) -> Result<(Vec<String>, String)> {
-        let list = |text: &str| text.split(',').map(|one| one.trim().to_string()).collect();
+        let list = |text: &str| match text.contains(',') && Path::new(text).is_dir() {
+            // A folder with a comma in its name.
+            true => vec![text.to_string()],
+            false => text.split(',').map(|one| one.trim().to_string()).collect(),
+        };
         let set = || variable("ISN_REGISTRY").map(|set| set.filter(|value| !value.trim().is_empty()));
         let (named, by): (Vec<String>, String) = match flag {
             Some(flag) => (list(flag), String::new()),

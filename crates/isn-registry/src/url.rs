@@ -3,7 +3,7 @@
 /// The schemes of the URLs that isn reads.
 const SCHEMES: [&str; 5] = ["https", "http", "s3", "gs", "az"];
 /// What stands between a scheme and the rest, also by mistake.
-const SEPARATORS: [char; 3] = [':', ';', '/'];
+const SEPARATORS: [char; 4] = [':', ';', '/', '\\'];
 
 /// Splits a URL at `://` into its scheme, in lower case, and the rest; returns `None` for a path. What begins
 /// with `.` or `/` is a path, so that `./` can stand before a name that looks like a URL.
@@ -40,16 +40,20 @@ fn near_url(text: &str) -> Option<String> {
     let (scheme, after) = text.split_at(text.find(SEPARATORS)?);
     let rest = after.trim_start_matches(SEPARATORS);
     let separator = &after[..after.len() - rest.len()];
+    let rest = rest.replace('\\', "/");
     // `s3/reg` is a folder.
     if !separator.starts_with([':', ';']) && separator != "//" {
         return None;
     }
     if scheme.eq_ignore_ascii_case("file") && separator != "//" {
-        let root = if separator.contains('/') { "/" } else { "" };
-        return Some(format!("is not a URL that isn reads: write the path, {root}{rest}"));
+        let root = if separator.contains(['/', '\\']) { "/" } else { "" };
+        return Some(match format!("{root}{rest}").as_str() {
+            "" => "is not a URL that isn reads: write the path of the folder".into(),
+            path => format!("is not a URL that isn reads: write the path, {path}"),
+        });
     }
     let scheme = known(scheme)?;
-    Some(match rest {
+    Some(match rest.as_str() {
         "" => format!("is not a URL: expected {scheme}:// and a host or bucket"),
         rest => format!("is not a URL: did you mean {scheme}://{rest}?"),
     })
@@ -57,6 +61,7 @@ fn near_url(text: &str) -> Option<String> {
 
 /// What is wrong with a text that names a place that isn does not read.
 fn elsewhere(text: &str) -> Option<&'static str> {
+    let is_pin = |(id, _): (&str, &str)| id.contains('@') && !id.contains('/');
     let is_remote = |(host, _): (&str, &str)| host.contains('@') && !host.contains('/');
     let drive =
         |text: &[u8]| matches!(text, [letter, b':', b'/' | b'\\', ..] if letter.is_ascii_alphabetic());
@@ -64,6 +69,8 @@ fn elsewhere(text: &str) -> Option<&'static str> {
         Some("is not a URL that isn reads: those begin with https://, http://, s3://, gs:// or az://")
     } else if cfg!(not(windows)) && drive(text.as_bytes()) {
         Some("is a path of Windows: write the one that the folder has here")
+    } else if text.split_once("#b3:").is_some_and(is_pin) {
+        Some("is a version with its hash, not a place: name a folder or a URL")
     } else if text.split_once(':').is_some_and(is_remote) {
         Some("is a folder on another machine: serve it there with `isn serve`, or copy it")
     } else {
@@ -107,6 +114,9 @@ mod tests {
             "filed:x",
             "x;y",
             "bundled",
+            "a\\b",
+            "https\\\\x",
+            "a/b@1.0#b3:00",
         ] {
             assert_eq!(split(path), Ok(None), "{path}");
         }
@@ -136,6 +146,14 @@ mod tests {
             ("://x", "is not a URL that isn reads"),
             ("a/b://x", "is not a URL that isn reads"),
             ("me@host:reg", "is a folder on another machine"),
+            ("birds@1.0#b3:00", "is a version with its hash"),
+            ("file:", "write the path of the folder"),
+            ("FILE://", "is not a URL that isn reads"),
+            ("https:\\\\x\\y", "did you mean https://x/y?"),
+            ("https:\\x", "did you mean https://x?"),
+            ("s3:/\\b\\c", "did you mean s3://b/c?"),
+            ("https:\\", "expected https:// and a host or bucket"),
+            ("file:\\\\srv\\reg", "write the path, /srv/reg"),
         ] {
             assert!(split(text).unwrap_err().contains(said), "{text}: {:?}", split(text));
         }

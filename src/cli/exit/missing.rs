@@ -18,6 +18,7 @@ pub(super) fn help(kind: Missing, what: &str, place: &str, to: Aim) -> Option<St
         Missing::Registry => {
             "check the address: it is that of the folder with registry.json, on a disk that is mounted".into()
         }
+        Missing::RegistryInFile => "check the path: it is that of the folder with registry.json".into(),
         Missing::RegistryInTree => format!("it is a tree: `isn verify {}` checks it", shell_word(place)),
         Missing::RegistryInBuild => format!(
             "it is a build: `isn publish {} --registry DIR --key NAME` puts it into a registry",

@@ -43,6 +43,7 @@ fn missing(kind: Missing, what: &str) -> Error {
         Missing::Lock => ".",
         Missing::Key => "home/keys",
         Missing::File => "",
+        Missing::RegistryInFile => "birds.tar",
         Missing::RegistryInTree | Missing::RegistryInBuild => "birds-1.0",
         Missing::Location | Missing::LocationInCache => "ISN_REGISTRY",
         Missing::Version | Missing::Object | Missing::Recipe => "registry birds-registry",
@@ -213,6 +214,9 @@ fn examples() -> Vec<Error> {
         },
         Error::NotFound { kind: Missing::Other, .. } => missing(Missing::Other, "log"),
         Error::NotFound { kind: Missing::Registry, .. } => missing(Missing::Registry, "registry.json"),
+        Error::NotFound { kind: Missing::RegistryInFile, .. } => {
+            missing(Missing::RegistryInFile, "registry.json")
+        },
         Error::NotFound { kind: Missing::RegistryInTree, .. } => {
             missing(Missing::RegistryInTree, "registry.json")
         },

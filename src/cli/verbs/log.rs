@@ -14,7 +14,7 @@ use crate::cli::render::{claimed, fingerprints, path_json, statements};
 use crate::cli::run::{Run, Verb};
 use crate::cli::values::parse_age;
 use isn_format::error::{Error, Result, chain, count};
-use isn_format::log::LogKey;
+use isn_format::log::{LogKey, Rejected};
 use isn_registry::client::Client;
 use isn_registry::ops::log::{Entry, LogReport, audit, evidence, news, unclaim};
 use isn_registry::progress::Progress as _;
@@ -70,8 +70,7 @@ impl Verb for LogCommand {
             LogCommand::Verify { registry } => {
                 let report = audit(&run.client(registry)?)?;
                 print_verify(&run.output, &report);
-                let all_count = report.entries.iter().all(Result::is_ok);
-                return Ok(exit::success_if(all_count, exit::FINDINGS));
+                return Ok(exit::success_if(report.rejected.is_empty(), exit::FINDINGS));
             }
             LogCommand::Watch { every, once, registry } => {
                 watch(run, &run.client(registry)?, Duration::from_secs(*every), *once)?;
@@ -115,9 +114,9 @@ fn print_show(output: &Output, report: &LogReport) {
 }
 
 fn print_verify(output: &Output, report: &LogReport) {
-    let rejected: Vec<&Entry> = report.entries.iter().filter(|entry| entry.is_err()).collect();
+    let rejected = &report.rejected;
     let mut text = Page::default();
-    rejected.iter().for_each(|entry| writeln!(text, "{}", entry_line(entry)));
+    rejected.iter().for_each(|rejected| writeln!(text, "{}", rejected_line(rejected)));
     let entries = count(report.size as usize, "entry").replace("entrys", "entries");
     let checked = match &report.behind {
         None => "every entry and tile checked",
@@ -132,7 +131,7 @@ fn print_verify(output: &Output, report: &LogReport) {
     writeln!(text, "  root     {}", report.root);
     output.warn(report.behind.iter());
     let mut object = log_json(report);
-    object["rejected"] = json!(rejected.iter().map(|entry| entry_json(entry)).collect::<Vec<_>>());
+    object["rejected"] = json!(rejected.iter().map(rejected_json).collect::<Vec<_>>());
     output.print(&text, object);
 }
 
@@ -173,8 +172,12 @@ fn entry_line(entry: &Entry) -> String {
             let signers = fingerprints(&accepted.attested.signers).join(" ");
             format!("{:>6}  {}  {signers}", accepted.index, accepted.attested.statement.title())
         }
-        Err(rejected) => format!("{:>6}  NO EFFECT: {}", rejected.index, rejected.why),
+        Err(rejected) => rejected_line(rejected),
     }
+}
+
+fn rejected_line(rejected: &Rejected) -> String {
+    format!("{:>6}  NO EFFECT: {}", rejected.index, rejected.why)
 }
 
 fn entry_json(entry: &Entry) -> Value {
@@ -186,14 +189,18 @@ fn entry_json(entry: &Entry) -> Value {
             object["signers"] = json!(fingerprints(&accepted.attested.signers));
             object
         }
-        Err(rejected) => json!({
-            "entry": rejected.index,
-            "effect": false,
-            "name": rejected.name,
-            "version": rejected.version,
-            "why": rejected.why,
-        }),
+        Err(rejected) => rejected_json(rejected),
     }
+}
+
+fn rejected_json(rejected: &Rejected) -> Value {
+    json!({
+        "entry": rejected.index,
+        "effect": false,
+        "name": rejected.name,
+        "version": rejected.version,
+        "why": rejected.why,
+    })
 }
 
 fn log_json(report: &LogReport) -> Value {

@@ -7,6 +7,7 @@ use isn_format::log::{LogSigner, SignedCheckpoint};
 
 use crate::forger::Forger;
 use crate::sandbox::contents;
+use crate::server::Server;
 
 #[test]
 fn release_replaced() {
@@ -130,6 +131,30 @@ fn stale_mirror_is_no_rollback() {
     forger
         .isn(&["yank", "other@1.0", "--reason", "none", "--registry", "reg", "--key", "me"])
         .fails(4, "was put back to an earlier state");
+}
+
+/// A registry that shows less than was seen does not make what was seen of its log look better than it is.
+#[test]
+fn entries_without_effect_that_were_seen_are_listed_when_the_registry_is_behind_or_not_asked() {
+    let forger = Forger::new();
+    forger.copy("reg/log", "old");
+    let index = forger.has_no_effect(&forger.release("out2", "1.0", &["me"]), "is a second release");
+    let server = Server::new(&forger.path("reg"));
+    forger.reader(&["trust", "add", &server.url, &forger.anchor("reg").to_string()]).ok();
+    forger.reader(&["log", "verify", "--registry", &server.url]).fails(8, "1 without effect");
+    let says = |args: &[&str], why: &str| {
+        let ran = forger.reader(&[&["log", "verify"], args].concat()).fails(8, why);
+        let line = format!("{index:>6}  NO EFFECT: the release of grads@1.0 is a second release");
+        for said in [line.as_str(), "not read again, 1 without effect"] {
+            assert!(ran.stdout.contains(said), "{args:?}: {}", ran.stdout);
+        }
+        let json = forger.reader(&[&["log", "verify", "--json"], args].concat()).fails(8, "").json();
+        assert_eq!(json["rejected"][0]["entry"], index, "{json}");
+    };
+    says(&["--registry", &server.url, "--offline"], "as it was last seen");
+    fs::remove_dir_all(forger.path("reg/log")).unwrap();
+    forger.copy("old", "reg/log");
+    says(&["--registry", "reg"], "stale mirror");
 }
 
 #[test]

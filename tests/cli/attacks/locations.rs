@@ -173,6 +173,26 @@ fn an_empty_registry_in_a_list_is_an_error() {
 }
 
 #[test]
+fn every_verb_names_a_registry_in_the_same_way() {
+    // These take a list, whose items are trimmed.
+    let lists = ["list", "info", "pull", "fetch", "export", "prove", "diff", "verify", "sync"];
+    let reads_list = |verb: &[&str]| {
+        lists.contains(&verb[0]) || [["owner", "show"], ["log", "verify"]].iter().any(|two| verb[..2] == *two)
+    };
+    let single: Vec<&[&str]> = REGISTRIES.iter().filter(|verb| !reads_list(verb)).copied().collect();
+    let why = "begins or ends with a blank";
+    all_refuse(&single, &[(" odd", why), ("odd ", why), ("\u{a0}odd", why)], 1);
+    // A folder with a comma in its name is one registry.
+    let sandbox = Sandbox::built();
+    sandbox.isn(&["publish", "out", "--registry", "a,b", "--key", "me"]).ok();
+    for registry in ["a,b", "./a,b"] {
+        let ran = sandbox.isn(&["list", "--registry", registry]).ok();
+        assert!(ran.stdout.contains("grads  1.0"), "{}", ran.stdout);
+    }
+    sandbox.isn(&["list", "--registry", "a,c"]).fails(6, "there is no folder a");
+}
+
+#[test]
 fn a_folder_of_an_odd_name_is_named_with_a_dot_before_it() {
     let (sandbox, pin) = Sandbox::published();
     for (number, (text, _)) in TEXTS.iter().filter(|(text, _)| !text.contains("://")).enumerate() {

@@ -7,6 +7,7 @@ use isn_registry::registry::layout;
 
 use crate::forger::Forger;
 use crate::sandbox::{Sandbox, contents};
+use crate::server::Server;
 
 /// What is left of a registry tells that it is one, and its other files are checked.
 #[test]
@@ -108,6 +109,81 @@ fn what_only_resembles_a_registry_is_none() {
     }
     sandbox.isn(&["verify", "photos"]).fails(1, "is neither a tree");
     sandbox.isn(&["audit", "duplicates", "photos"]).fails(8, "1 group exact");
+}
+
+/// Every verb that reads a registry says that a `registry.json` is damaged, and none that it lacks something
+/// else.
+#[test]
+fn a_damaged_registry_json_is_named_by_every_verb() {
+    let forger = Forger::new();
+    forger.copy("reg", "other");
+    forger.write("reg/registry.json", b"garbage\n");
+    let server = Server::new(&forger.path("reg"));
+    for place in ["reg", &server.url] {
+        let readers: [&[&str]; 14] = [
+            &["pull", "grads", "--to", "new"],
+            &["pull", "grads@1.0", "--to", "new"],
+            &["fetch", "grads"],
+            &["info", "grads"],
+            &["images", "grads"],
+            &["export", "grads", "--as", "webdataset", "--to", "new"],
+            &["verify-source", "grads", "--source", "raw"],
+            &["audit", "balance", "grads"],
+            &["list"],
+            &["log", "show"],
+            &["log", "verify"],
+            &["log", "watch"],
+            &["prove", "grads", "--out", "new"],
+            &["owner", "show", "grads"],
+        ];
+        let with_place = readers.map(|args| [args, &["--registry", place]].concat());
+        let others = [vec!["mirror", place, "new"], vec!["registry", "check", place]];
+        for args in with_place.iter().chain(&others) {
+            let ran = forger.as_user("nobody", args);
+            let said = format!("{}{}", ran.stdout, ran.stderr);
+            assert_eq!(ran.code, 3, "{args:?}: {said}");
+            assert!(said.contains("registry.json: is not the JSON of a registry"), "{args:?}: {said}");
+            assert!(!forger.path("new").exists(), "{args:?}");
+        }
+    }
+    for args in [
+        &["yank", "grads@1.0", "--reason", "why", "--registry", "reg", "--key", "me"][..],
+        &["publish", "out2", "--registry", "reg", "--key", "me"],
+        &["registry", "init", "reg"],
+        &["registry", "rotate-key", "reg"],
+        &["verify", "reg"],
+        &["mirror", "other", "reg"],
+    ] {
+        let ran = forger.isn(args).fails(3, "");
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(said.contains("registry.json: is not the JSON of a registry"), "{args:?}: {said}");
+    }
+}
+
+/// What a newer isn writes need not have the fields of today.
+#[test]
+fn a_registry_json_of_a_newer_format_is_not_damaged() {
+    let forger = Forger::new();
+    for about in [r#"{"format":"isn-registry/9"}"#, r#"{"format":"isn-registry/9","log_key":7,"x":[]}"#] {
+        forger.write("reg/registry.json", about.as_bytes());
+        let why =
+            "registry.json: has format 'isn-registry/9', this isn reads isn-registry/1: a newer isn may";
+        for args in [
+            &["list", "--registry", "reg"][..],
+            &["log", "verify", "--registry", "reg"],
+            &["info", "grads", "--registry", "reg"],
+            &["mirror", "reg", "new"],
+            &["publish", "out2", "--registry", "reg", "--key", "me"],
+        ] {
+            let ran = forger.as_user(if args[0] == "publish" { "home" } else { "nobody" }, args);
+            ran.fails(1, why);
+        }
+    }
+    for about in ["{}", r#"{"format":7}"#, r#"{"format":"isn-registry/1"}"#, "[]"] {
+        forger.write("reg/registry.json", about.as_bytes());
+        let ran = forger.as_user("nobody", &["list", "--registry", "reg"]);
+        ran.fails(3, "registry.json: is not the JSON of a registry");
+    }
 }
 
 /// A damaged `registry.json` is damage, to an operator too.

@@ -10,6 +10,7 @@ mod claims;
 #[cfg(target_os = "linux")]
 mod destinations;
 mod entry;
+mod first_contact;
 #[cfg(unix)]
 mod hidden_files;
 mod history;

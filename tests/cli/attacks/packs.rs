@@ -6,8 +6,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use isn_format::digest::Digest;
+use isn_format::error::{At, Error, Result};
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::Pack;
+use isn_format::tree::Selection;
+use isn_registry::dataset::{Dataset, Verify};
+use isn_registry::ops::load::{LoadOptions, load};
+use isn_registry::progress::Silent;
 use isn_registry::registry::layout;
 
 use super::run;
@@ -289,4 +294,45 @@ fn a_list_that_is_another_whenever_it_is_asked_for_is_asked_for_once() {
         }
         is_over.store(true, Relaxed);
     });
+}
+
+#[test]
+fn a_list_that_lies_is_an_error_to_who_reads_a_folder_in_place() {
+    let forger = Forger::new();
+    let manifest: serde_json::Value = serde_json::from_slice(&forger.bytes("out/manifest.json")).unwrap();
+    let pin = format!("grads@1.0#{}", manifest["dataset"].as_str().unwrap());
+    let (reference, selection) = (pin.parse().unwrap(), Selection::default());
+    let open = |registry: &str| -> Result<Dataset> {
+        let _ = fs::remove_dir_all(forger.path("reader/cache"));
+        let client = forger.client("reader", &forger.path(registry).display().to_string());
+        let options = LoadOptions {
+            reference: &reference,
+            selection: &selection,
+            verify: Verify::Always,
+            jobs: 2,
+            anew: false,
+        };
+        load(&client, &options, &Silent)
+    };
+    let right = open("reg").unwrap();
+    let right: Vec<Vec<u8>> = (0..right.len()).map(|image| right.file(image).unwrap()).collect();
+    // How many images cannot be read; `None` if the version cannot be opened.
+    let wrong = [None, Some(1), Some(24), Some(1), None, Some(0)];
+    for (what, wrong) in LIES.into_iter().zip(wrong) {
+        lie(&forger, what);
+        let dataset = open("lies");
+        assert_eq!(dataset.is_ok(), wrong.is_some(), "{what}");
+        let Ok(dataset) = dataset else { continue };
+        let files = (0..dataset.len()).map(|image| dataset.file(image));
+        let errors = files.zip(&right).filter_map(|(file, right)| match file {
+            Ok(file) => {
+                assert!(file == *right, "{what}");
+                None
+            }
+            Err(e) => Some(e),
+        });
+        let errors: Vec<_> = errors.collect();
+        assert_eq!(Some(errors.len()), wrong, "{what}: {errors:?}");
+        assert!(errors.iter().all(|e| matches!(e, Error::Integrity { at: At::Registry, .. })), "{errors:?}");
+    }
 }

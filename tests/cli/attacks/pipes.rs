@@ -154,17 +154,20 @@ fn a_pipe_that_an_input_leads_to_is_not_waited_for() {
 #[test]
 fn a_trust_store_of_another_user_is_not_believed() {
     let (sandbox, _) = Sandbox::published();
-    let path = sandbox.path("home/trust.toml");
-    if std::os::unix::fs::chown(&path, Some(4321), None).is_err() {
-        return; // Only root can give a file away.
-    }
+    sandbox.write("home/config.toml", b"timeout = 30\n");
     let info = ["info", "grads@1.0", "--registry", "reg"];
-    let ran = sandbox.isn(&info).fails(4, "belongs to another user");
-    // Only root can change the owner of the file, but any user can replace it with a copy.
-    let cure = format!("cp {0} {0}.mine && mv -f {0}.mine {0}", path.display());
-    assert!(ran.stderr.contains(&cure), "{}", ran.stderr);
-    assert!(Command::new("sh").args(["-c", &cure]).status().unwrap().success());
-    sandbox.isn(&info).ok();
+    for name in ["trust.toml", "config.toml"] {
+        let path = sandbox.path("home").join(name);
+        if std::os::unix::fs::chown(&path, Some(4321), None).is_err() {
+            return; // Only root can give a file away.
+        }
+        let ran = sandbox.isn(&info).fails(4, "belongs to another user");
+        // Only root can change the owner of the file, but any user can replace it with a copy.
+        let cure = format!("cp {0} {0}.mine && mv -f {0}.mine {0}", path.display());
+        assert!(ran.stderr.contains(&cure), "{}", ran.stderr);
+        assert!(Command::new("sh").args(["-c", &cure]).status().unwrap().success());
+        sandbox.isn(&info).ok();
+    }
 }
 
 /// Puts a pipe in the place of each file below `folder`, one at a time, and runs the commands.

@@ -425,8 +425,22 @@ fn what_is_wrong_with_its_own_log_a_server_tells_its_keeper_and_not_the_publishe
 fn a_file_of_tokens_that_others_may_write_to_lets_nobody_publish() {
     use std::os::unix::fs::PermissionsExt as _;
     let forger = Forger::new();
-    forger.write("tokens", format!("ci {}\n", blake3::hash(TOKEN.as_bytes())).as_bytes());
-    std::fs::set_permissions(forger.path("tokens"), std::fs::Permissions::from_mode(0o666)).unwrap();
-    let serve = ["serve", "reg", "--listen", "127.0.0.1:0", "--publish-tokens", "tokens"];
-    forger.isn(&serve).fails(4, "may be changed by others (mode 666)");
+    let served = serve(&forger, &[]);
+    let opened = |mode| {
+        std::fs::set_permissions(forger.path("tokens"), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let yank =
+        json!({ "statements": [String::from_utf8(forger.signed(&forger.yank("1.0"), &["me"])).unwrap()] });
+    let object = layout::object(ObjectKind::Classes, &ObjectRef::of(b"x").blake3);
+    let put = format!("PUT /-/publish/{object} HTTP/1.1\nAuthorization: Bearer {TOKEN}\nContent-Length: 1");
+    // The server reads the file again for each request.
+    opened(0o666);
+    assert_eq!((post(&served, &yank).status, served.raw(&put, b"x").status), (500, 500));
+    let start = ["serve", "reg", "--listen", "127.0.0.1:0", "--publish-tokens", "tokens"];
+    forger.isn(&start).fails(4, "may be changed by others (mode 666)");
+    opened(0o644);
+    assert_eq!((post(&served, &yank).status, served.raw(&put, b"x").status), (200, 201));
+    served.signal("-TERM");
+    let said = served.end().stderr;
+    assert!(said.contains("may be changed by others (mode 666)"), "{said}");
 }

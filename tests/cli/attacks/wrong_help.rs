@@ -531,3 +531,33 @@ fn a_file_where_a_folder_is_needed_is_named() {
         helps(&ran.fails(1, "file"), "file is a file, where a folder is needed", "\u{0}");
     }
 }
+
+/// A pipe, a device and a link that leads nowhere are as much in the way.
+#[test]
+#[cfg(unix)]
+fn what_is_no_folder_where_one_is_needed_is_named() {
+    let (sandbox, pin) = Sandbox::published();
+    sandbox.write("file", b"mine");
+    let pipe = std::process::Command::new("mkfifo").arg(sandbox.path("pipe")).status();
+    assert!(pipe.unwrap().success());
+    std::os::unix::fs::symlink("nowhere", sandbox.path("dangling")).unwrap();
+    for (path, told) in [
+        ("file", "file is a file, where a folder is needed"),
+        ("pipe", "pipe is no folder, and one is needed there"),
+        ("/dev/null", "/dev/null is no folder, and one is needed there"),
+        ("dangling", "dangling is a link that leads nowhere"),
+    ] {
+        let with = |args: &[&str], variable: &str, path: &str| {
+            crate::sandbox::ran(sandbox.command(args).env(variable, path))
+        };
+        for below in [path.to_owned(), format!("{path}/below")] {
+            let ran = with(&["key", "new", "other", "--no-passphrase"], "ISN_HOME", &below);
+            helps(&ran.fails(1, path), told, "\u{0}");
+            let ran = with(&["fetch", &pin, "--registry", "reg"], "ISN_CACHE", &below);
+            helps(&ran.fails(1, path), told, "cache gc");
+        }
+        let ran = sandbox.isn(&["pull", &pin, "--registry", "reg", "--to", &format!("{path}/below")]);
+        let told = told.trim_start_matches(path);
+        assert!(ran.code == 1 && ran.stderr.contains(told), "{path}: {}", ran.stderr);
+    }
+}

@@ -231,7 +231,7 @@ fn a_registry_whose_checkpoint_cannot_be_read_is_not_served() {
     fs::remove_file(sandbox.path("reg/objects")).unwrap();
     fs::rename(sandbox.path("reg/moved"), sandbox.path("reg/objects")).unwrap();
     // As of a disk that is not mounted.
-    for folder in ["objects", "packs", "releases"] {
+    for folder in ["log", "objects", "packs", "pins", "releases"] {
         let at = sandbox.path("reg").join(folder);
         fs::rename(&at, sandbox.path("kept")).unwrap();
         symlink("nowhere", &at).unwrap();

@@ -96,6 +96,8 @@ pub enum Missing {
     Other,
     /// A registry, at the location that was named.
     Registry,
+    /// A registry, at the path of a file.
+    RegistryInFile,
     /// A registry, in a folder that is a tree.
     RegistryInTree,
     /// A registry, in a folder that is the output of a build.

@@ -32,6 +32,9 @@ pub(super) fn is_missing(kind: Missing, what: &str, place: &str) -> String {
         Missing::Registry | Missing::RegistryInTree | Missing::RegistryInBuild => {
             format!("{place} is not a registry: it has no {what}")
         }
+        Missing::RegistryInFile => {
+            format!("{place} is not a registry: it is a file, and a registry is a folder")
+        }
         Missing::RegistryJson => format!("{place} is a registry that has lost its {what}"),
         Missing::Location | Missing::LocationInCache if place.is_empty() => {
             format!("there is no folder {what}, which was named as a registry")

@@ -4,6 +4,7 @@
 mod names;
 mod pins;
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -50,7 +51,7 @@ pub struct Client {
 pub struct Belief {
     /// The log's key, if the user has a reason to believe it.
     pub log: Option<LogKey>,
-    /// Whether that key is believed for the first time, because the registry shows it.
+    /// Whether that key is not yet in the trust store, because the user has named only a publisher.
     is_new: bool,
     /// The key that the registry claims for its log.
     pub(crate) claimed: Option<LogKey>,
@@ -155,16 +156,17 @@ impl Client {
             let policy = WitnessPolicy::default();
             return Ok(Belief { log, is_new: false, claimed, unlike, keys, policy });
         };
-        let none = Trusted::default();
         // For a location that is not in the trust store, the log that it showed before counts more than the
         // one that it shows now. If nothing of a registry is left there, as with a disk that is not mounted,
         // neither counts.
         let is_gone = !self.access.offline
             && matches!(&unlike, Some(Error::NotFound { kind, .. }) if *kind != Missing::RegistryJson);
-        let at = if is_gone { self.trust.get(id) } else { self.believed_at(id) };
-        let claimed_to_be = || self.known().believed_of(claimed.as_ref()?);
-        let trusted = at.or_else(claimed_to_be).unwrap_or(&none);
-        Ok(Belief { unlike, ..self.believed(trusted, claimed) })
+        let at = if is_gone { self.known().named(id) } else { self.believed_at(id) };
+        let claimed_to_be = || self.known().believed_of(claimed.as_ref()?).map(Cow::Borrowed);
+        let trusted = at.or_else(claimed_to_be).unwrap_or_default();
+        let belief = self.believed(&trusted, claimed);
+        let has_no_log = self.trust.get(id).is_some_and(|named| named.log.is_none());
+        Ok(Belief { is_new: belief.log.is_some() && has_no_log, unlike, ..belief })
     }
 
     /// Returns what is believed about a registry that claims the log `claimed`, if the user believes
@@ -177,7 +179,7 @@ impl Client {
         let witnesses = trusted.witnesses.clone();
         let needed = trusted.witnesses_needed.unwrap_or(witnesses.len());
         Belief {
-            is_new: first.is_some(),
+            is_new: false,
             log: trusted.believed_log().cloned().or(first),
             claimed,
             unlike: None,
@@ -193,8 +195,9 @@ impl Client {
 
     /// Returns what is believed about a location by the log that it must show: as recorded for the location,
     /// or for that log at another location.
-    fn believed_at(&self, place: &RegistryId) -> Option<&Trusted> {
-        self.trust.get(place).or_else(|| self.known().believed_of(&self.known().log_of(place)?))
+    fn believed_at(&self, place: &RegistryId) -> Option<Cow<'_, Trusted>> {
+        let known = self.known();
+        known.named(place).or_else(|| known.believed_of(&known.log_of(place)?).map(Cow::Borrowed))
     }
 
     /// Returns the log of a registry, if the user believes one.
@@ -221,14 +224,15 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::NotFound`] if the registry claims no log; [`Error::Trust`] if it shows none; also as
-    /// [`Registry::sync_log`].
+    /// [`Registry::about`] and [`Registry::sync_log`].
     pub async fn claimed_view(&self, registry: &Registry, belief: &Belief) -> Result<(LogKey, LogView)> {
-        let log = belief.log.as_ref().or(belief.claimed.as_ref());
-        let log = log.ok_or_else(|| {
-            Error::not_found(Missing::Other, "log", format!("registry {}", registry.name()))
-        })?;
-        let view = self.sync(registry, log, belief).await?;
         let what = || format!("registry {}", registry.name());
+        let Some(log) = belief.log.as_ref().or(belief.claimed.as_ref()) else {
+            // Only a `registry.json` that can be read says that there is none.
+            registry.about().await?;
+            return Err(Error::not_found(Missing::Other, "log", what()));
+        };
+        let view = self.sync(registry, log, belief).await?;
         let view =
             view.ok_or_else(|| Error::trust(what(), format!("shows no log, and says that it is {log}")))?;
         Ok((log.clone(), view))

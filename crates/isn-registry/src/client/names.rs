@@ -2,6 +2,7 @@
 //! may have the name too, so a mirror of its log answers for it, or its log as it was last seen. Registries
 //! with the same log are mirrors of each other, wherever they stand in the list.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -40,7 +41,7 @@ impl Client {
             if let Answer::Silent(_) | Answer::Otherwise(_) = &answer
                 && let Some((log, trusted)) = self.expected(location)
             {
-                let mirror = self.ask_mirrors(rest, (&log, trusted), reference, name).await?;
+                let mirror = self.ask_mirrors(rest, (&log, &trusted), reference, name).await?;
                 if let (Some(_), Answer::Silent(e)) = (&mirror, &answer) {
                     notices.push(format!(
                         "registry {location} cannot be asked, so a mirror of its log was: {e}"
@@ -123,7 +124,7 @@ impl Client {
     async fn ask_as(
         &self,
         registry: Registry,
-        belief: Belief,
+        mut belief: Belief,
         reference: &DatasetRef,
         name: &Name,
     ) -> Result<Answer> {
@@ -132,6 +133,11 @@ impl Client {
             Err(e @ Error::Network { .. }) => return Ok(Answer::Silent(e)),
             Err(e) => return Err(e),
         };
+        // Only `registry.json` can say that a registry never had a log, and then what its publishers signed
+        // counts by itself.
+        if let (None, Some(unlike)) = (&view, belief.unlike.take()) {
+            return Ok(Answer::Silent(unlike));
+        }
         let released = match &view {
             Some(view) => in_log(&registry, view, reference, &belief.keys).await,
             None => registry.release(reference, &belief.keys).await.map(|release| (release, Vec::new())),
@@ -148,12 +154,6 @@ impl Client {
                 if view.is_some() && belief.is_new {
                     head.warnings.push(self.pin_log(&registry, &belief)?);
                 }
-                if let (None, Some(unlike)) = (&view, &belief.unlike)
-                    && !matches!(unlike, Error::Network { .. })
-                {
-                    let registry = registry.name();
-                    head.warnings.push(format!("no log of registry {registry} was read: {}", chain(unlike)));
-                }
                 Ok(Answer::Found(Box::new((registry, head))))
             }
             Err(e @ Error::Network { .. }) => Ok(Answer::Silent(e)),
@@ -166,10 +166,9 @@ impl Client {
                     Some(view) => view.replica.history().dataset(name).is_some(),
                     None => !registry.versions(name).await?.is_empty(),
                 };
-                Ok(match (is_its, view, belief.unlike) {
-                    (true, ..) => Answer::Otherwise(e),
-                    (false, None, Some(unlike)) => Answer::Silent(unlike),
-                    (false, view, _) => {
+                Ok(match (is_its, view) {
+                    (true, _) => Answer::Otherwise(e),
+                    (false, view) => {
                         let notice = |behind| format!("{behind}: it has no {name}");
                         Answer::Lacks(e, view.and_then(|view| view.behind).map(notice))
                     }
@@ -224,7 +223,7 @@ impl Client {
 
     /// Returns the log that a registry must show, if the user believes it, and what is believed about it: as
     /// recorded in the trust store, or as it was last seen.
-    pub(super) fn expected(&self, location: &str) -> Option<(LogKey, &Trusted)> {
+    pub(super) fn expected(&self, location: &str) -> Option<(LogKey, Cow<'_, Trusted>)> {
         let id: RegistryId = location.parse().ok().filter(|_| location != BUNDLED)?;
         let trusted = self.believed_at(&id)?;
         Some((trusted.believed_log()?.clone(), trusted))
@@ -240,7 +239,7 @@ impl Client {
         let (replica, seen) = known.ok_or_else(|| refuse("its log was never seen"))?;
         let what = "its log as last seen";
         let checked = SignedCheckpoint::parse(what, seen.note)
-            .and_then(|note| self.believed(trusted, None).policy.check(what, &note));
+            .and_then(|note| self.believed(&trusted, None).policy.check(what, &note));
         checked.map_err(|e| refuse(&chain(&e)))?;
         if replica.history().dataset(name).is_some() {
             return Err(refuse(

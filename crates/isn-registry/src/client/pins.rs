@@ -89,7 +89,7 @@ impl Client {
             let head = self.cached(&registry, reference, pin).await;
             // Any registry of the list may have shown the log that released it.
             let logs = self.locations.iter().filter_map(|location| self.expected(location));
-            let mut logs = logs.map(|(log, trusted)| (log, self.believed(trusted, None).policy));
+            let mut logs = logs.map(|(log, trusted)| (log, self.believed(&trusted, None).policy));
             let unheard =
                 logs.find(|(log, policy)| self.as_seen(&registry, log, policy, reference).is_some());
             found = head.map(|head| (registry, head, unheard));
@@ -244,19 +244,19 @@ impl Client {
     /// Returns the believed logs as they were last seen, and notices about those that could not be read.
     pub fn remembered(&self) -> (Vec<History>, Vec<String>) {
         let (mut histories, mut unread) = (Vec::new(), Vec::new());
-        let mut logs: Vec<&LogKey> = Vec::new();
-        for log in self.trust.list().filter_map(|(_, trusted)| trusted.believed_log()) {
+        let mut logs: Vec<LogKey> = Vec::new();
+        for log in self.known().list().filter_map(|(_, trusted)| trusted.believed_log().cloned()) {
             // One log may be trusted at several locations.
             if logs.contains(&log) {
                 continue;
             }
-            logs.push(log);
-            match self.logs.log(log).load() {
+            match self.logs.log(&log).load() {
                 Ok(known) => histories.extend(known.whole().map(|(replica, _)| replica.history().clone())),
                 Err(e) => {
                     unread.push(format!("what was seen of log {} could not be read: {e}", log.origin()))
                 }
             }
+            logs.push(log);
         }
         (histories, unread)
     }

@@ -35,6 +35,8 @@ pub struct LogReport {
     pub root: String,
     /// Every entry.
     pub entries: Vec<Entry>,
+    /// Those without effect. If the registry is behind, the newest that this machine remembers.
+    pub rejected: Vec<Rejected>,
     /// A message that the registry is a mirror and behind its log.
     pub behind: Option<String>,
 }
@@ -87,7 +89,10 @@ pub fn news(client: &Client) -> Result<LogReport> {
     let registry = client.open(first(client)?)?;
     transport::runtime()?.block_on(async {
         let belief = client.belief(&registry).await?;
-        let log = belief.log.clone().ok_or_else(|| no_log(&registry))?;
+        let Some(log) = belief.log.clone() else {
+            registry.about().await?;
+            return Err(no_log(&registry));
+        };
         let known = client.logs.log(&log);
         let (view, entries) =
             registry.log_news(&log, &known, &belief.policy).await?.ok_or_else(|| no_log(&registry))?;
@@ -103,6 +108,10 @@ fn report(
     entries: Vec<Entry>,
 ) -> Result<LogReport> {
     let replica = &view.replica;
+    let rejected = match &view.behind {
+        None => entries.iter().filter_map(|entry| entry.clone().err()).collect(),
+        Some(_) => replica.history().rejected().to_vec(),
+    };
     Ok(LogReport {
         registry: registry.name().into(),
         anchor,
@@ -111,6 +120,7 @@ fn report(
         size: replica.size(),
         root: replica.tree().root()?.to_string(),
         entries,
+        rejected,
         behind: view.behind.clone(),
     })
 }

@@ -166,23 +166,26 @@ pub struct Shown {
 ///
 /// # Errors
 /// [`Error::NotFound`] if no registry has the name; [`Error::Unanswered`] or [`Error::Network`] if one does
-/// not answer; [`Error::Trust`] if its log is not as trusted or remembered.
+/// not answer; [`Error::Trust`] if its log is not as trusted or remembered; also fails if the
+/// `registry.json` of the only registry cannot be used.
 pub fn show(client: &Client, name: &Name) -> Result<Shown> {
     let runtime = transport::runtime()?;
     for location in &client.locations {
-        let silent = |e: Error| unanswered(location, name, &chain(&e));
+        // No other registry could be mistaken for it.
+        let is_alone = client.locations.len() == 1;
+        let silent = |e: Error| if is_alone { e } else { unanswered(location, name, &chain(&e)) };
         let registry = client.open(location).map_err(|e| match e {
             e @ Error::NotFound { .. } => silent(e),
             e => e,
         })?;
-        let belief = runtime.block_on(client.belief(&registry))?;
+        let mut belief = runtime.block_on(client.belief(&registry))?;
         let is_claimed = belief.log.is_none();
+        if let (true, Some(unlike)) = (is_claimed, belief.unlike.take()) {
+            return Err(silent(unlike));
+        }
         let view = match runtime.block_on(client.claimed_view(&registry, &belief)) {
             Ok((_, view)) => view,
-            Err(Error::NotFound { .. }) => match belief.unlike {
-                Some(e) => return Err(silent(e)),
-                None => continue,
-            },
+            Err(Error::NotFound { .. }) => continue,
             Err(e) => return Err(e),
         };
         if let Some(dataset) = view.replica.history().dataset(name) {

@@ -77,14 +77,20 @@ impl About {
     /// [`Error::Integrity`] if it is not the JSON of a registry; [`Error::Invalid`] for another format, which
     /// a newer isn may know.
     pub fn parse(what: &str, bytes: &[u8]) -> Result<Self> {
-        let about: About = serde_json::from_slice(bytes).map_err(|e| {
+        /// Read first, to tell a newer format from a broken one.
+        #[derive(Deserialize)]
+        struct Header {
+            format: String,
+        }
+        let refuse = |e: serde_json::Error| {
             Error::integrity(what, format!("is not the JSON of a registry: {e}")).at(At::Registry)
-        })?;
-        if about.format != FORMAT {
-            let why = format!("has format '{}', this isn reads {FORMAT}: a newer isn may", about.format);
+        };
+        let Header { format } = serde_json::from_slice(bytes).map_err(refuse)?;
+        if format != FORMAT {
+            let why = format!("has format '{format}', this isn reads {FORMAT}: a newer isn may");
             return Err(Error::invalid(what, why));
         }
-        Ok(about)
+        serde_json::from_slice(bytes).map_err(refuse)
     }
 }
 
@@ -119,9 +125,9 @@ pub fn is_url(location: &str) -> bool {
 pub fn no_registry(root: &Path) -> Error {
     let kind = if files::is_absent(root) {
         return Error::not_found(Missing::Location, root.display(), "");
-    } else if root.is_file() {
+    } else if !root.is_dir() {
         // A file does not become a registry.
-        Missing::File
+        Missing::RegistryInFile
     } else if root.join(B3SUMS).is_file() {
         Missing::RegistryInTree
     } else if root.join(layout::MANIFEST_JSON).is_file() {

@@ -1,5 +1,7 @@
 //! [`Known`]: which log a location must show, by the same rule for readers and writers.
 
+use std::borrow::Cow;
+
 use super::{RegistryId, TrustStore, Trusted};
 use crate::known_logs::KnownLogs;
 use isn_format::error::{Error, Result};
@@ -28,6 +30,25 @@ impl<'a> Known<'a> {
     pub fn log_of(&self, place: &RegistryId) -> Option<LogKey> {
         let trusted = self.trust.get(place).and_then(|trusted| trusted.log.clone());
         trusted.or_else(|| self.logs.log_at(place.as_str()))
+    }
+
+    /// Returns what is believed about a location that the user has named. If the user has named only a
+    /// publisher, the log that was last seen there counts as after a first contact.
+    pub fn named(&self, place: &RegistryId) -> Option<Cow<'a, Trusted>> {
+        self.trust.get(place).map(|trusted| self.with_seen(place, trusted))
+    }
+
+    /// Every location that the user has named, sorted, with what is believed about it.
+    pub fn list(self) -> impl Iterator<Item = (&'a RegistryId, Cow<'a, Trusted>)> {
+        self.trust.list().map(move |(place, trusted)| (place, self.with_seen(place, trusted)))
+    }
+
+    fn with_seen(&self, place: &RegistryId, trusted: &'a Trusted) -> Cow<'a, Trusted> {
+        let lacks_log = trusted.log.is_none() && !trusted.keys.is_empty();
+        match lacks_log.then(|| self.logs.log_at(place.as_str())).flatten() {
+            Some(log) => Cow::Owned(Trusted { log: Some(log), first_contact: true, ..trusted.clone() }),
+            None => Cow::Borrowed(trusted),
+        }
     }
 
     /// Returns the key of the log to write to at a location that claims the log `claimed`, if it claims one.

@@ -32,6 +32,10 @@ impl RegistryId {
         if location.chars().any(char::is_control) {
             return Err(refuse(location, "has a control character"));
         }
+        // Lists of registries are trimmed, so such a folder has another name there.
+        if location.trim() != location && !location.starts_with(['.', '/']) {
+            return Err(refuse(location, "begins or ends with a blank: name it by its whole path"));
+        }
         let id = parts.map(|(scheme, rest)| url_id(scheme, rest)).transpose();
         id.map(|id| id.map(RegistryId)).map_err(|why| refuse(location, why))
     }
