@@ -1,6 +1,7 @@
 //! `isn verify`: checks a tree, a registry folder, a build output or a version in a registry. It reports
 //! every fault, not just the first.
 
+mod hints;
 mod log;
 mod proof;
 mod shard;
