@@ -139,8 +139,8 @@ fn narrow(store: &dyn Store, view: &LogView) -> Result<Vec<Fault>> {
     Ok(faults)
 }
 
-/// Returns the number of entries in the bundles of a folder: those of the log, and those that follow without a
-/// gap, as a writer leaves them that was stopped before it wrote the checkpoint.
+/// Returns the number of entries in the bundles of a folder: those of the log, and those that follow without
+/// a gap, as a writer leaves them that was stopped before it wrote the checkpoint.
 fn begun(store: &dyn Store, size: u64) -> u64 {
     let mut begun = size;
     loop {
