@@ -109,13 +109,18 @@ impl Subject {
     /// Returns the bytes of image `at`.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be read; for a version, [`Error::Integrity`] if the bytes are not
-    /// what the index says, or [`Error::Network`].
+    /// [`Error::Io`] or [`Error::Invalid`] if the file cannot be read or is too long; for a version,
+    /// [`Error::Integrity`] if the bytes are not what the index says, or [`Error::Network`].
     pub fn read(&self, at: usize) -> Result<Vec<u8>> {
         match &self.storage {
-            Storage::Folder { root, files } => files::read_capped(&join(root, &files[at]), MAX_IMAGE_LEN),
+            Storage::Folder { root, files } => files::read_beside(&join(root, &files[at]), MAX_IMAGE_LEN),
             Storage::Version(version) => version.read(at),
         }
+    }
+
+    /// Whether each image is a file of the user's own.
+    pub fn is_folder(&self) -> bool {
+        matches!(self.storage, Storage::Folder { .. })
     }
 
     /// Returns the splits that have images.
@@ -304,7 +309,11 @@ fn walk(
         }
         let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
         let file = here.join(&name);
-        let is_dir = fs::metadata(&file).map_err(Error::io("look at", &file))?.is_dir();
+        let is_dir = match fs::metadata(&file) {
+            // A link that leads nowhere is a file that cannot be read.
+            Err(_) if file.is_symlink() => false,
+            about => about.map_err(Error::io("look at", &file))?.is_dir(),
+        };
         if is_dir {
             walk(root, &path, above, images, others)?;
         } else if image_stem(&name).is_some() {
