@@ -16,7 +16,9 @@ pub fn look(subject: &Subject, jobs: usize, progress: &dyn Progress) -> Result<V
     progress.begin("look at images", Unit::Images, all.len() as u64);
     let work = |(): &mut (), at: &usize| match subject.read(*at) {
         Ok(bytes) => Ok(Look::at(&bytes)),
-        Err(Error::Io { source, .. }) => Ok(unread(format!("cannot be read: {source}"))),
+        Err(Error::Io { source, .. }) if subject.is_folder() => {
+            Ok(unread(format!("cannot be read: {source}")))
+        }
         Err(Error::Invalid { why, .. }) if subject.is_folder() => Ok(unread(why)),
         Err(e) => Err(e),
     };

@@ -66,12 +66,14 @@ pub(super) fn verify(
             (rebuild_only, warnings) = (seen.rebuild_only, seen.warnings);
         }
         StoreKind::Build => {
-            let opened = build::open(root).map_err(|e| Fault::of_bytes(MANIFEST_JSON, &e));
+            let opened = build::open(root).map_err(|e| (Fault::of_bytes(MANIFEST_JSON, &e), e));
             let described = opened.and_then(|(registry, manifest)| {
                 let described = runtime.block_on(registry.describe(manifest, Vec::new()));
-                described.map(|snapshot| (registry, snapshot)).map_err(|e| Fault::of(MANIFEST_JSON, &e))
+                described.map(|snapshot| (registry, snapshot)).map_err(|e| (Fault::of(MANIFEST_JSON, &e), e))
             });
             match described {
+                // A newer isn may know the format: this one cannot tell whether the build is damaged.
+                Err((_, e @ Error::Invalid { .. })) if root.join(MANIFEST_JSON).is_file() => return Err(e),
                 Ok((registry, snapshot)) => {
                     dataset = Some(snapshot.head.manifest.dataset);
                     let version =
@@ -84,7 +86,7 @@ pub(super) fn verify(
                         faults.push(Fault { path, kind: FaultKind::Changed, why });
                     }
                 }
-                Err(fault) => faults.push(fault),
+                Err((fault, _)) => faults.push(fault),
             }
         }
     }
