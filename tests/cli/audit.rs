@@ -263,3 +263,34 @@ fn what_cannot_be_audited_says_why() {
         sandbox.isn(&[&["audit", "all", "data"], &args[..]].concat()).fails(2, args[1]);
     }
 }
+
+/// What cannot be read as an image is listed, and stops nothing.
+#[test]
+fn what_is_no_image_file_is_broken() {
+    let sandbox = copies();
+    let before = audit(&sandbox, &["images", "data"])["broken"].as_array().unwrap().len();
+    sandbox.write("data/ant/empty.png", b"");
+    sandbox.write("data/ant/byte.png", b"x");
+    let long = fs::File::create(sandbox.path("data/ant/long.png")).unwrap();
+    long.set_len(3 << 40).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(sandbox.path("data/ant/pipe.png")).status().unwrap();
+    assert!(made.success());
+    std::os::unix::fs::symlink("nowhere", sandbox.path("data/ant/nowhere.png")).unwrap();
+    std::os::unix::fs::symlink("round.png", sandbox.path("data/ant/round.png")).unwrap();
+    std::os::unix::fs::symlink("nowhere", sandbox.path("data/ant/notes")).unwrap();
+    let report = audit(&sandbox, &["images", "data"]);
+    let broken = report["broken"].as_array().unwrap();
+    assert_eq!(broken.len(), before + 6, "{report}");
+    for (name, why) in [
+        ("ant/long.png", "is longer than"),
+        ("ant/pipe.png", "is not a file"),
+        ("ant/nowhere.png", "cannot be read: No such file"),
+        ("ant/round.png", "cannot be read: "),
+    ] {
+        let is_it = |one: &&Value| one["path"] == name && one["why"].as_str().unwrap().contains(why);
+        assert_eq!(broken.iter().filter(is_it).count(), 1, "{name}: {report}");
+    }
+    sandbox.isn(&["audit", "images", "data"]).fails(8, "broken");
+    let groups = audit(&sandbox, &["duplicates", "data"])["exact"].to_string();
+    assert!(!groups.contains("long.png") && !groups.contains("pipe.png"), "{groups}");
+}

@@ -296,3 +296,53 @@ fn cifar_10_through_the_command() {
         assert_eq!((flagged.len(), &flagged[..5]), (count, &first[..]), "{filter}");
     }
 }
+
+/// A pipe is read to its end, and no further than its header says; a folder is called one.
+#[test]
+fn arrays_come_through_a_pipe() {
+    let sandbox = Sandbox::new();
+    let rows: [&[f64]; 5] = [&[0.9, 0.1], &[0.2, 0.8], &[0.95, 0.05], &[0.1, 0.9], &[0.85, 0.15]];
+    sandbox.write("p.npy", &floats(&rows));
+    sandbox.write("l.npy", &integers(&[0, 1, 1, 1, 0]));
+    let whole = floats(&rows);
+    sandbox.write("long.npy", &[&whole[..], b"x"].concat());
+    sandbox.write("short.npy", &whole[..whole.len() - 1]);
+    sandbox.write("vast.npy", &npy("<f8", "(4294967296, 4294967296)", b""));
+    sandbox.write("large.npy", &npy("<f8", "(4294967296, 4)", b""));
+    for name in ["pipe.npy", "labels.npy", "pipe.parquet"] {
+        let made = std::process::Command::new("mkfifo").arg(sandbox.path(name)).status().unwrap();
+        assert!(made.success());
+    }
+    let through = |from: &str, to: &str, args: &[&str]| {
+        let (bytes, to) = (sandbox.read(from), sandbox.path(to));
+        // Waits until isn has opened the pipe.
+        let writer = std::thread::spawn(move || std::fs::write(to, bytes));
+        let ran = sandbox.isn(&[&["audit", "labels", "--json"], args].concat());
+        let _ = writer.join();
+        ran
+    };
+    let filter = ["--filter", "predicted_neq_given"];
+    let probs = [&["--probs", "pipe.npy", "--labels", "l.npy"], &filter[..]].concat();
+    let report = through("p.npy", "pipe.npy", &probs).fails(8, "").json();
+    assert_eq!(report["flagged"], serde_json::json!([2]));
+    let labels = [&["--probs", "p.npy", "--labels", "labels.npy"], &filter[..]].concat();
+    through("l.npy", "labels.npy", &labels).fails(8, "");
+    for (from, why) in [
+        ("long.npy", "has more than 80 bytes of elements, but shape (5, 2) needs 80 bytes"),
+        ("short.npy", "has 79 bytes of elements, but shape (5, 2) needs 80 bytes"),
+        ("vast.npy", "needs more bytes than there can be"),
+        ("large.npy", "has at most 68719476736 bytes of elements, but shape (4294967296, 4) needs"),
+    ] {
+        through(from, "pipe.npy", &probs).fails(1, why);
+    }
+    let endless = ["audit", "labels", "--embeddings", "/dev/zero", "--labels", "l.npy"];
+    sandbox.isn(&endless).fails(1, "/dev/zero: is not a .npy file");
+    for name in ["d.npy", "d.csv", "d.parquet"] {
+        std::fs::create_dir(sandbox.path(name)).unwrap();
+        let args = ["audit", "labels", "--probs", name, "--labels", "l.npy"];
+        let ran = sandbox.isn(&args).fails(1, &format!("cannot read {name}"));
+        assert!(ran.stderr.contains("it is a folder in the place of a file"), "{}", ran.stderr);
+    }
+    let args = ["audit", "labels", "--probs", "pipe.parquet", "--labels", "l.npy"];
+    sandbox.isn(&args).fails(1, "pipe.parquet: is a pipe");
+}

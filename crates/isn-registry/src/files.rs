@@ -1,8 +1,8 @@
 //! Files and folders, with errors that name the path, and the few ways in which something becomes visible:
 //! whole and under its final name, or not at all.
 //!
-//! A file that the user names may be a pipe, as in a shell's process substitution: [`read_input`],
-//! [`read_text`] and [`read_named`] accept one. What isn finds by itself, beside an input, in a registry, a
+//! A file that the user names may be a pipe, as in a shell's process substitution: [`read_input`] and
+//! [`read_text`] accept one. What isn finds by itself, beside an input, in a registry, a
 //! tree, the cache or its own folders, must be a regular file: [`open`] and the functions built on it refuse
 //! anything else. Nothing is read into memory without a maximum length.
 
@@ -31,9 +31,7 @@ pub(crate) use place::{
 pub use place::{destination, exchange, place};
 pub(crate) use place::{move_new, rename_new, rename_new_and, write_new};
 pub(crate) use read::{as_input, has_bytes, open_named, read_to_cap};
-pub use read::{
-    if_there, open, read_beside, read_capped, read_capped_if_there, read_input, read_named, read_text,
-};
+pub use read::{if_there, open, read_beside, read_capped, read_capped_if_there, read_input, read_text};
 pub(crate) use users::{behind_links, no_file, overwrite_locked, overwrite_private, read_users_own};
 pub use users::{check_output, overwrite, write_output};
 pub use workplace::{Workplace, take_kept};

@@ -188,11 +188,11 @@ impl Project {
     /// Reads the project file at `path`; an absent file asks for nothing.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be read; [`Error::Integrity`] if it is too long; [`Error::Invalid`]
-    /// if it is a symlink that leads nowhere, or as for [`Project::parse`].
+    /// [`Error::Io`] if the file cannot be read; [`Error::Invalid`] if it is too long or a symlink that leads
+    /// nowhere, or as for [`Project::parse`].
     pub fn read(path: &Path) -> Result<Self> {
-        let Some(bytes) = files::read_users_own(path, MAX_LEN)? else { return Ok(Project::default()) };
-        Project::parse(&path.display().to_string(), bytes)
+        let read = files::read_users_own(path, MAX_LEN).map_err(files::as_input)?;
+        read.map_or(Ok(Project::default()), |bytes| Project::parse(&path.display().to_string(), bytes))
     }
 
     /// Parses the bytes of a project file; errors call it `what`.

@@ -199,6 +199,8 @@ fn examples() -> Vec<Error> {
         Error::Network { kind: NetworkKind::Broken, .. } => unreached(NetworkKind::Broken),
         Error::Network { kind: NetworkKind::Unreadable, .. } =>
             Error::network(NetworkKind::Unreadable, "birds-registry/registry.json", "cannot be read: the reason"),
+        Error::Network { kind: NetworkKind::NoFile, .. } =>
+            Error::network(NetworkKind::NoFile, "birds-registry/registry.json", "is not a file"),
         Error::Network { kind: NetworkKind::Gone, .. } => {
             let why = "is not in the cache, and there is no folder reg";
             Error::network(NetworkKind::Gone, "reg/objects/ab", why)

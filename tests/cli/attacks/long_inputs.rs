@@ -118,9 +118,9 @@ fn lists_and_numbers_that_are_too_long() {
     sandbox.write("probs.csv", b"a,b\n0.5,0.5\n0.5,0.5\n");
     let audit = ["audit", "labels", "--probs", "probs.csv", "--labels"];
     let with = |labels: &'static str| [&audit[..], &[labels]].concat();
-    refuse_each(&sandbox, "labels.csv", 64 * GIB, &[&with("labels.csv")]);
+    refuse_each(&sandbox, "labels.csv", GIB, &[&with("labels.csv")]);
     refuse_each(&sandbox, "labels.npy", 64 * GIB, &[&with("labels.npy")]);
-    refuse_each(&sandbox, "probs.csv", 64 * GIB, &[&with("labels.csv")]);
+    refuse_each(&sandbox, "probs.csv", 4 * GIB, &[&with("labels.csv")]);
     let npy = |what: &'static str| ["audit", "labels", what, "numbers.npy", "--labels", "labels.csv"];
     refuse_each(&sandbox, "numbers.npy", 64 * GIB, &[&npy("--probs"), &npy("--embeddings")]);
     let classes = [&with("labels.csv")[..], &["--classes", "classes.csv"]].concat();

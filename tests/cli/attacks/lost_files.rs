@@ -247,6 +247,81 @@ fn strays_in_the_folders_of_a_registry() {
     }
 }
 
+/// A file that has the name of one of a registry's and that no release and no entry leads to is one too many,
+/// too; the lists promise nothing that is absent.
+#[test]
+fn strays_with_the_names_of_a_registrys_files() {
+    let forger = Forger::with_two_versions();
+    let hex = "ab".repeat(32);
+    let names = String::from_utf8(forger.bytes("reg/releases/names")).unwrap();
+    let pin = |text: &str| (format!("pins/{hex}"), text.as_bytes().to_vec());
+    let packs = |text: &str| (format!("packs/{hex}"), text.as_bytes().to_vec());
+    let strays = [
+        (pin("evil 1.0\n"), "extra", "leads to evil@1.0"),
+        (pin("grads 1.0\n"), "extra", "leads to grads@1.0"),
+        (pin("grads 9.0\n"), "extra", "leads to grads@9.0"),
+        (pin("\u{1b}[2J"), "invalid", "is not a name and a version"),
+        (pin(""), "invalid", "is not a name and a version"),
+        (packs("garbage\n"), "invalid", ""),
+        (packs("\u{1b}[2J\n"), "invalid", ""),
+        (packs(""), "extra", "is of a manifest that is not here"),
+        (packs(&format!("{hex}\n")), "extra", "is of a manifest that is not here"),
+        (("releases/evil/versions".into(), b"".to_vec()), "extra", "that releases/names does not list"),
+        (("log/tile/3/x001/002".into(), b"x".to_vec()), "extra", "is beyond the log"),
+        (("log/tile/0/000".into(), vec![0; 8192]), "extra", "is beyond the log"),
+        (("log/tile/0/005".into(), vec![0; 8192]), "extra", "is beyond the log"),
+        (("log/tile/1/000.p/1".into(), vec![0; 32]), "extra", "is beyond the log"),
+        (("log/tile/0/000.p/9".into(), vec![0; 288]), "extra", "is beyond the log"),
+        (("log/tile/63/000".into(), vec![0; 8192]), "extra", "is beyond the log"),
+        (("log/tile/entries/000".into(), b"x".to_vec()), "extra", "is beyond the log"),
+        (("log/tile/entries/000.p/9".into(), b"x".to_vec()), "extra", "is beyond the log"),
+        (("log/tile/entries/009".into(), [0; 512].into()), "extra", "is beyond the log"),
+    ];
+    let is_found = |path: &str, kind: &str, why: &str| {
+        for user in ["nobody", "reader"] {
+            let json = forger.as_user(user, &["verify", "reg", "--json"]).fails(3, "").json();
+            let faults = json["faults"].as_array().unwrap();
+            let is_it = |fault: &serde_json::Value| {
+                fault["path"] == path && fault["kind"] == kind && fault["why"].as_str().unwrap().contains(why)
+            };
+            assert_eq!(faults.len(), 1, "{path}: {json}");
+            assert!(faults.iter().all(is_it), "{path} is not {kind} ({why}): {json}");
+        }
+    };
+    for ((path, bytes), kind, why) in &strays {
+        forger.write(&format!("reg/{path}"), bytes);
+        is_found(path, kind, why);
+        fs::remove_file(forger.path(&format!("reg/{path}"))).unwrap();
+        forger.as_user("nobody", &["verify", "reg"]).ok();
+    }
+    // A version that only a list has, of a name that is listed or not.
+    forger.write("reg/releases/evil/versions", b"1.0\n");
+    let ran = forger.as_user("nobody", &["verify", "reg"]).fails(3, "extra: releases/evil/versions");
+    assert!(ran.stdout.contains("missing: releases/evil/1.0"), "{}", ran.stdout);
+    forger.write("reg/releases/names", format!("evil\n{names}").as_bytes());
+    is_found("releases/evil/1.0", "missing", "releases/evil/versions lists it");
+    forger.write("reg/releases/evil/versions", b"");
+    is_found("releases/evil/versions", "missing", "releases/names lists the name");
+    fs::remove_dir_all(forger.path("reg/releases/evil")).unwrap();
+    is_found("releases/evil/versions", "missing", "releases/names lists the name");
+    for args in [&["verify", "reg"][..], &["registry", "check", "reg"]] {
+        forger.as_user("nobody", args).fails(3, "missing: releases/evil/versions");
+    }
+    forger.write("reg/releases/names", names.as_bytes());
+    // Packs that are not there, of a manifest that is and that nobody released.
+    forger.recipe("grads", "1.2", &["ant", "cat"], "");
+    forger.isn(&["build", "grads-1.2.toml", "--source", "raw2", "--out", "out3"]).ok();
+    forger.copy("out3/objects", "reg/objects");
+    forger.as_user("nobody", &["verify", "reg"]).ok();
+    let unreleased = forger.release_of("out3", "1.2").manifest;
+    let path = layout::packs(&unreleased);
+    forger.write(&format!("reg/{path}"), format!("{hex}\n").as_bytes());
+    is_found(&path, "extra", &format!("leads to the pack {hex}, which is not here"));
+    // As a publisher leaves them that was killed before the log had the release.
+    forger.write(&format!("reg/{path}"), &forger.bytes(&format!("out3/{path}")));
+    forger.as_user("nobody", &["verify", "reg"]).ok();
+}
+
 /// What isn keeps for writers, what a killed one left, and what people put beside a registry is not.
 #[test]
 fn files_beside_those_of_a_registry_are_no_strays() {
@@ -271,10 +346,15 @@ fn files_beside_those_of_a_registry_are_no_strays() {
     ] {
         forger.write(&format!("reg/{path}"), b"beside");
     }
-    // A tile that is wider than the tree is of a writer that was stopped.
-    let (tile, bytes) = forger.hash_tile();
-    let (folder, _) = tile.rsplit_once('/').unwrap();
-    forger.write(&format!("{folder}/9"), &[bytes.clone(), bytes].concat());
+    // Bundles and tiles that are wider than the tree are of a writer that was stopped.
+    let ((tile, hashes), bundle) = (forger.hash_tile(), forger.bundle());
+    let wider = |path: &str, bytes: Vec<u8>| {
+        let (folder, width) = path.rsplit_once('/').unwrap();
+        let width = 2 * width.parse::<u64>().unwrap();
+        forger.write(&format!("{folder}/{width}"), &bytes.repeat(2));
+    };
+    wider(&bundle, forger.bytes(&bundle));
+    wider(&tile, hashes);
     forger.as_user("nobody", &["verify", "reg"]).ok();
     // And after each kind of write.
     for args in [

@@ -8,6 +8,7 @@ use crate::sandbox::{Ran, ran};
 mod amplification;
 mod claims;
 #[cfg(target_os = "linux")]
+mod damaged_builds;
 mod destinations;
 mod entry;
 mod first_contact;

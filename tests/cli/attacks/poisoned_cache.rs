@@ -275,3 +275,42 @@ fn what_is_no_file_in_the_place_of_a_piece_costs_a_request() {
         assert_eq!(sandbox.read(thesis), b"x", "a user's file was changed");
     }
 }
+
+/// What is no file in the place of one that `isn fetch` keeps is named, and `isn cache verify` sets it aside.
+#[test]
+fn what_is_no_file_in_the_place_of_what_a_fetch_keeps() {
+    let (sandbox, pin) = Sandbox::published();
+    let server = Server::new(&sandbox.path("reg"));
+    let fetch = || sandbox.isn(&["fetch", &pin, "--registry", &server.url]);
+    fetch().ok();
+    let names = [kept(&sandbox, "objects"), kept(&sandbox, "hints")].concat();
+    for hint in ["hints/packs/", "hints/pins/", "hints/packs-of/"] {
+        assert!(names.iter().any(|name| name.contains(hint)), "{names:?}");
+    }
+    for name in &names {
+        let path = sandbox.path(name);
+        for kind in ["folder", "full folder", "link"] {
+            fs::remove_file(&path).unwrap();
+            match kind {
+                "folder" => fs::create_dir(&path).unwrap(),
+                "full folder" => sandbox.write(&format!("{name}/thesis"), b"x"),
+                _ => std::os::unix::fs::symlink(sandbox.path("reg/registry.json"), &path).unwrap(),
+            }
+            // A pull needs no list of a location's, and a link to a hint may be replaced.
+            let ran = fetch();
+            let is_needed = !name.contains("packs-of") && (kind != "link" || !name.contains("hints"));
+            assert_eq!(ran.code, i32::from(is_needed), "{kind} {name}: {}", ran.stderr);
+            assert!(!is_needed || ran.stderr.contains(name), "{kind} {name}: {}", ran.stderr);
+            if kind != "link" {
+                let verified = sandbox.isn(&["cache", "verify"]).fails(3, name);
+                assert!(verified.stdout.contains(name), "{}", verified.stdout);
+            } else if is_needed {
+                sandbox.isn(&["cache", "verify"]).fails(1, name);
+                fs::remove_file(&path).unwrap();
+            }
+            sandbox.isn(&["cache", "verify"]).ok();
+            fetch().ok();
+            assert!(path.is_file(), "{kind} {name}");
+        }
+    }
+}

@@ -84,6 +84,8 @@ pub enum NetworkKind {
     Broken,
     /// The registry is a folder, and this file in it cannot be read.
     Unreadable,
+    /// Something that is not a file is in the place of one in a folder.
+    NoFile,
     /// The registry is a folder that does not exist, and the cache lacks this file.
     Gone,
 }

@@ -78,6 +78,36 @@ fn shown(shape: &[usize]) -> String {
 /// # Errors
 /// [`Error::Invalid`] with what is wrong, including a file that is longer or shorter than its header says.
 pub fn read(what: &str, mut file: impl Read, length: u64) -> Result<Array> {
+    let (header, start) = read_header(what, &mut file)?;
+    let there = length.saturating_sub(start);
+    if header.length() != Some(there) {
+        return Err(header.refuse(what, &there.to_string()));
+    }
+    header.elements_of(file).map_err(|why| Error::invalid(what, why))
+}
+
+/// As [`read`], for a pipe, whose length nobody knows before its end. Elements of more than `most` bytes are
+/// refused; no more memory is allocated than the pipe has bytes.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_pipe(what: &str, mut file: impl Read, most: u64) -> Result<Array> {
+    let (header, _) = read_header(what, &mut file)?;
+    let Some(length) = header.length().filter(|length| *length <= most) else {
+        return Err(header.refuse(what, &format!("at most {most}")));
+    };
+    let mut bytes = Vec::new();
+    let read = file.take(length.saturating_add(1)).read_to_end(&mut bytes);
+    read.map_err(|e| Error::invalid(what, format!("cannot be read: {e}")))?;
+    match bytes.len() as u64 {
+        there if there > length => Err(header.refuse(what, &format!("more than {length}"))),
+        there if there < length => Err(header.refuse(what, &there.to_string())),
+        _ => header.elements_of(&bytes[..]).map_err(|why| Error::invalid(what, why)),
+    }
+}
+
+/// Reads what is before the elements. Also returns its length in bytes.
+fn read_header(what: &str, file: &mut impl Read) -> Result<(Header, u64)> {
     let refuse = |why: String| Error::invalid(what, why);
     let cut = |_| refuse("ends within its header: it was cut short".into());
     let mut start = [0; 8];
@@ -104,34 +134,8 @@ pub fn read(what: &str, mut file: impl Read, length: u64) -> Result<Array> {
     let mut header = vec![0; header_len];
     file.read_exact(&mut header).map_err(cut)?;
     let header = String::from_utf8(header).map_err(|_| refuse("has a header that is not text".into()))?;
-    let Header { kind, big_endian, fortran, shape } = Header::parse(&header).map_err(refuse)?;
-    let elements = shape.iter().try_fold(1usize, |n, side| n.checked_mul(*side));
-    let expected = elements.and_then(|n| n.checked_mul(kind.size())).map(|n| n as u64);
-    let there = length.saturating_sub((before + header_len) as u64);
-    let (Some(elements), true) = (elements, expected == Some(there)) else {
-        let needed = expected.map_or_else(|| "more bytes than there can be".into(), |n| format!("{n} bytes"));
-        let why = format!("has {there} bytes of elements, but shape {} needs {needed}", shown(&shape));
-        return Err(refuse(why));
-    };
-    let mut bytes = Elementwise { file, size: kind.size(), big_endian, elements };
-    let order = Order::new(&shape, fortran);
-    let elements = match kind {
-        Kind::Single => Elements::Floats(Values::Single(
-            bytes.read(&order, 0.0, |word| Some(f32::from_bits(word as u32))).map_err(refuse)?,
-        )),
-        Kind::Double => Elements::Floats(Values::Double(
-            bytes.read(&order, 0.0, |word| Some(f64::from_bits(word))).map_err(refuse)?,
-        )),
-        Kind::Signed(size) => {
-            let unused = 64 - 8 * size as u32;
-            let signed = move |word: u64| Some(((word << unused) as i64) >> unused);
-            Elements::Integers(bytes.read(&order, 0, signed).map_err(refuse)?)
-        }
-        Kind::Unsigned(_) => {
-            Elements::Integers(bytes.read(&order, 0, |word| i64::try_from(word).ok()).map_err(refuse)?)
-        }
-    };
-    Ok(Array { shape, elements })
+    let parsed = Header::parse(&header).map_err(refuse)?;
+    Ok((parsed, (before + header_len) as u64))
 }
 
 #[derive(Clone, Copy)]
@@ -217,6 +221,47 @@ struct Header {
 }
 
 impl Header {
+    /// The number of elements; `None` if no file can have them.
+    fn elements(&self) -> Option<usize> {
+        self.shape.iter().try_fold(1usize, |n, side| n.checked_mul(*side))
+    }
+
+    /// The length of the elements, in bytes.
+    fn length(&self) -> Option<u64> {
+        self.elements()?.checked_mul(self.kind.size()).map(|length| length as u64)
+    }
+
+    /// Returns the error that there are not as many bytes of elements as the shape needs.
+    fn refuse(&self, what: &str, there: &str) -> Error {
+        let length = self.length();
+        let needed = length.map_or_else(|| "more bytes than there can be".into(), |n| format!("{n} bytes"));
+        let shape = shown(&self.shape);
+        Error::invalid(what, format!("has {there} bytes of elements, but shape {shape} needs {needed}"))
+    }
+
+    /// Reads the elements, which the caller knows to be there.
+    fn elements_of(self, file: impl Read) -> Result<Array, String> {
+        let elements = self.elements().unwrap_or_default();
+        let Header { kind, big_endian, fortran, shape } = self;
+        let mut bytes = Elementwise { file, size: kind.size(), big_endian, elements };
+        let order = Order::new(&shape, fortran);
+        let elements = match kind {
+            Kind::Single => Elements::Floats(Values::Single(
+                bytes.read(&order, 0.0, |word| Some(f32::from_bits(word as u32)))?,
+            )),
+            Kind::Double => {
+                Elements::Floats(Values::Double(bytes.read(&order, 0.0, |word| Some(f64::from_bits(word)))?))
+            }
+            Kind::Signed(size) => {
+                let unused = 64 - 8 * size as u32;
+                let signed = move |word: u64| Some(((word << unused) as i64) >> unused);
+                Elements::Integers(bytes.read(&order, 0, signed)?)
+            }
+            Kind::Unsigned(_) => Elements::Integers(bytes.read(&order, 0, |word| i64::try_from(word).ok())?),
+        };
+        Ok(Array { shape, elements })
+    }
+
     /// Parses `{'descr': '<f8', 'fortran_order': False, 'shape': (10000, 10), }`, with keys in any order,
     /// padded with spaces.
     fn parse(text: &str) -> Result<Self, String> {

@@ -9,7 +9,10 @@ use cap_std::fs::Metadata;
 use rayon::prelude::*;
 
 use super::piece::hash;
-use super::{Cache, DOUBTED, HINTS, OBJECTS, PIECES, Piece, QUARANTINE, SOURCES, TABLES, TREES};
+use super::{
+    Cache, DOUBTED, HINTS, MAX_HINT, MAX_NOTE, OBJECTS, PACKS_OF, PIECES, Piece, QUARANTINE, SOURCES, TABLES,
+    TREES,
+};
 use crate::files::{self, Below};
 use crate::progress::{Progress, Unit};
 use crate::registry::MAX_METADATA;
@@ -116,9 +119,9 @@ impl Cache {
         let mut files = self.files_of(OBJECTS)?;
         files.extend(self.files_of(PIECES)?);
         files.retain(|(path, _)| !is_temporary(path));
-        let mut in_the_way = Vec::new();
+        let mut wrong = Vec::new();
         for part in [OBJECTS, PIECES, SOURCES, TABLES, TREES, HINTS] {
-            in_the_way.extend(self.no_files(part)?);
+            wrong.extend(self.no_files(part)?);
         }
         let mut indexes = self.files_of(SOURCES)?;
         indexes.retain(|(path, _)| !is_temporary(path));
@@ -138,10 +141,13 @@ impl Cache {
             pool.install(|| files.par_iter().map(check).collect::<Result<_>>())?;
         let mut damaged: Vec<Damaged> = damaged.into_iter().flatten().collect();
         progress.end();
-        let checked = (files.len() + indexes.len() + in_the_way.len()) as u64;
-        // Only the length is known to be wrong without the source that an index is of.
-        let too_long = indexes.into_iter().filter(|(_, about)| about.len() > MAX_INDEX).map(|(path, _)| path);
-        damaged.extend(too_long.chain(in_the_way).map(|path| Damaged { path }));
+        let checked = (files.len() + indexes.len() + wrong.len()) as u64;
+        // Of these, only the length can be wrong: an index is of a source that is not here.
+        for (part, most) in [(SOURCES, MAX_INDEX), (HINTS, MAX_HINT), (TREES, MAX_NOTE)] {
+            let long = self.files_of(part)?.into_iter().filter(|(_, about)| about.len() > most);
+            wrong.extend(long.map(|(path, _)| path));
+        }
+        damaged.extend(wrong.into_iter().map(|path| Damaged { path }));
         damaged.iter().for_each(|damaged| self.set_aside(&damaged.path));
         Ok((checked, damaged))
     }
@@ -249,9 +255,9 @@ impl Cache {
         if let Some(folder) = Below::find(&self.root, &self.root.join(part))? {
             let mut folders = folder.folders()?;
             folders.retain(|path| match part {
-                // Folders of these parts have the hash of a shard or a manifest as their name.
+                // Some folders of these parts have the hash of a shard or a location as their name.
                 PIECES => Piece::at(path.to_path_buf()).is_some(),
-                HINTS => false,
+                HINTS => hash_of(path).is_some() && !files::parent(path).ends_with(PACKS_OF),
                 _ => hash_of(path).is_some(),
             });
             found.extend(folders);

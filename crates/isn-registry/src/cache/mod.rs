@@ -37,6 +37,8 @@ const PIECES: &str = "pieces";
 const HINTS: &str = "hints";
 /// The marks of versions that must be checked before they are read, in `hints`.
 const DOUBTED: &str = "doubted";
+/// The lists of packs of each location, in `hints`.
+const PACKS_OF: &str = "packs-of";
 const TABLES: &str = "tables";
 const TREES: &str = "trees";
 const SOURCES: &str = "sources";
@@ -119,7 +121,8 @@ impl Cache {
         known.try_into().map(Some).map_err(wrong)
     }
 
-    fn object_path(&self, kind: ObjectKind, digest: &Digest) -> PathBuf {
+    /// The path of an object.
+    pub(crate) fn object_path(&self, kind: ObjectKind, digest: &Digest) -> PathBuf {
         let hex = digest.to_string();
         self.root.join(OBJECTS).join(&hex[..2]).join(format!("{hex}.{}", kind.extension()))
     }
@@ -147,7 +150,17 @@ impl Cache {
 
     /// Returns the hint that was kept under a registry's path.
     pub fn hint(&self, path: &str) -> Option<Vec<u8>> {
-        self.read(&self.root.join(HINTS).join(path), MAX_HINT)
+        self.read(&self.hint_path(path), MAX_HINT)
+    }
+
+    /// The path of the hint that is kept under a registry's path.
+    pub(crate) fn hint_path(&self, path: &str) -> PathBuf {
+        self.root.join(HINTS).join(path)
+    }
+
+    /// The path in `hints` of the list of packs that a location has for a manifest.
+    pub(crate) fn packs_of(location: &str, manifest: &Digest) -> String {
+        format!("{PACKS_OF}/{}/{manifest}", Digest::of(location.as_bytes()))
     }
 
     /// Keeps a hint under a registry's path. Hints say where to look, and are not trusted.
@@ -158,7 +171,7 @@ impl Cache {
         if self.hint(path).as_deref() == Some(bytes) {
             return Ok(());
         }
-        self.put(&self.root.join(HINTS).join(path), bytes)
+        self.put(&self.hint_path(path), bytes)
     }
 
     fn table_path(&self, index: &Digest) -> PathBuf {
@@ -207,7 +220,7 @@ impl Cache {
 
     /// Records that a version was checked.
     pub fn trust_again(&self, index: &Digest) {
-        let _ = self.remove(&self.root.join(HINTS).join(doubted(index)));
+        let _ = self.remove(&self.hint_path(&doubted(index)));
     }
 
     /// Remembers that there is a tree at `path`.

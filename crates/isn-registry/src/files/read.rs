@@ -37,20 +37,12 @@ pub fn open(path: &Path) -> Result<File> {
     }
 }
 
-/// Reads a file of at most `cap` bytes that the user has named, and that isn made.
-///
-/// # Errors
-/// [`Error::Io`] if it cannot be read; [`Error::Integrity`] if it is longer.
-pub fn read_named(path: &Path, cap: u64) -> Result<Vec<u8>> {
-    read_to_cap(open_named(path)?, path, cap)
-}
-
-/// Reads a file of at most `cap` bytes that the user has named, and made: a longer one is a mistake.
+/// Reads a file of at most `cap` bytes that the user has named: a longer one is a mistake.
 ///
 /// # Errors
 /// [`Error::Io`] if it cannot be read; [`Error::Invalid`] if it is longer.
 pub fn read_input(path: &Path, cap: u64) -> Result<Vec<u8>> {
-    read_named(path, cap).map_err(as_input)
+    read_to_cap(open_named(path)?, path, cap).map_err(as_input)
 }
 
 /// As [`read_input`], for UTF-8 text.

@@ -69,8 +69,14 @@ pub fn fetch(
         let lacking = carrier.bring_into(cache, &snapshot, wanted.clone(), progress, check_room)?;
         registry.keep_packs(packs, is_whole);
         match lacking.len() {
-            0 if registry.has_kept(&snapshot, packs) => Ok(()),
-            0 => Err(cache.not_kept("has all images, but not the files that describe the version".into())),
+            0 => registry.lacking_in(cache, &snapshot, packs).map_or(Ok(()), |path| {
+                let is_taken = path.symlink_metadata().is_ok_and(|there| !there.is_file());
+                let found = if is_taken { "is not a file: move it away" } else { "is not there" };
+                let what = path.display();
+                Err(cache.not_kept(format!(
+                    "has all images, but not the files that describe the version: {what} {found}"
+                )))
+            }),
             images => Err(cache.not_kept(format!("did not keep {images} of {} images", wanted.len()))),
         }
     })?;

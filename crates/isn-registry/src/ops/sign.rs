@@ -25,10 +25,11 @@ pub struct SignReport {
 ///
 /// # Errors
 /// [`Error::Integrity`] or [`Error::Trust`] if the file is not a statement or has a wrong signature;
-/// [`Error::Key`] if the key cannot sign; [`Error::Io`] if the file cannot be read or written.
+/// [`Error::Invalid`] if it is too long; [`Error::Key`] if the key cannot sign; [`Error::Io`] if the file
+/// cannot be read or written.
 pub fn sign(file: &Path, signer: &dyn Signer) -> Result<SignReport> {
     let what = file.display().to_string();
-    let bytes = files::read_capped(file, MAX_LEN as u64)?;
+    let bytes = files::read_beside(file, MAX_LEN as u64)?;
     let has_signatures = bytes.windows(2).any(|pair| pair == b"\n\n");
     let signed = if has_signatures {
         let there = SignedStatement::parse(&what, bytes)?;
@@ -52,7 +53,7 @@ pub fn sign(file: &Path, signer: &dyn Signer) -> Result<SignReport> {
 /// [`Error::Network`] if the registry cannot be written to.
 pub fn append(file: &Path, store: Box<dyn Store>, known: Known<'_>) -> Result<Submitted> {
     let signed =
-        SignedStatement::parse(&file.display().to_string(), files::read_named(file, MAX_LEN as u64)?)?;
+        SignedStatement::parse(&file.display().to_string(), files::read_input(file, MAX_LEN as u64)?)?;
     let statement = signed.attested()?.statement;
     let writer = RegistryWriter::open_existing(store, known)?;
     let log = OwnLog::open(&writer, known)?;

@@ -1,12 +1,15 @@
 //! The output of a build, which is read as if it were a registry.
 
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use super::Registry;
+use tokio::runtime::Runtime;
+
 use super::layout::{self, MANIFEST_JSON};
+use super::{Registry, Snapshot};
 use crate::files;
 use crate::transport::folder::Folder;
-use isn_format::error::{At, Error, Result};
+use isn_format::error::{At, Error, Missing, NetworkKind, Result};
 use isn_format::manifest::{self, Manifest};
 use isn_format::object::{ObjectKind, ObjectRef};
 
@@ -16,6 +19,20 @@ use isn_format::object::{ObjectKind, ObjectRef};
 /// [`Error::Integrity`] if its `manifest.json` is damaged; [`Error::Invalid`] if that is of another format,
 /// which a newer isn may know; [`Error::Io`] if it cannot be read.
 pub(crate) fn open(root: &Path) -> Result<(Registry, ObjectRef)> {
+    named(root).map_err(of_build)
+}
+
+/// As [`open`], with the description of the version.
+///
+/// # Errors
+/// As [`open`]; [`Error::Integrity`] also if an object that describes the version is missing or damaged.
+pub(crate) fn describe(root: &Path, runtime: &Runtime) -> Result<(Registry, Snapshot)> {
+    let (registry, manifest) = open(root)?;
+    let snapshot = runtime.block_on(registry.describe(manifest, Vec::new())).map_err(of_build)?;
+    Ok((registry, snapshot))
+}
+
+fn named(root: &Path) -> Result<(Registry, ObjectRef)> {
     let path = root.join(MANIFEST_JSON);
     let bytes = files::read_capped(&path, manifest::MAX_LEN)?;
     let reference = ObjectRef::of(&bytes);
@@ -32,4 +49,32 @@ pub(crate) fn open(root: &Path) -> Result<(Registry, ObjectRef)> {
         return Err(Error::integrity(path.display(), why).at(At::Build));
     }
     Ok((Registry::over(root.display().to_string(), Box::new(Folder::new(root))), reference))
+}
+
+/// Turns the error of a file that is missing or cannot be read in a registry into that of one in a build,
+/// which has no other copy.
+pub(crate) fn of_build(error: Error) -> Error {
+    let missing = |what: String| Error::integrity(what, "is missing").at(At::Build);
+    match error {
+        Error::Io { path, source, .. } if source.kind() == ErrorKind::NotFound => {
+            missing(path.display().to_string())
+        }
+        Error::NotFound { kind: Missing::Object, what, .. } => missing(what),
+        Error::Network { kind: NetworkKind::NoFile, url, why, .. } => {
+            Error::integrity(url, why).at(At::Build)
+        }
+        Error::Io { path, source, .. } if source.kind() == ErrorKind::IsADirectory => {
+            Error::integrity(path.display(), "is a folder").at(At::Build)
+        }
+        Error::Network { kind: NetworkKind::Unreadable, url, why, source } => {
+            match source.map(|cause| cause.downcast::<io::Error>()) {
+                Some(Ok(cause)) => Error::io("read", url)(*cause),
+                source => {
+                    let source = source.and_then(Result::err);
+                    Error::Network { kind: NetworkKind::Unreadable, url, why, source }
+                }
+            }
+        }
+        error => error.at(At::Build),
+    }
 }

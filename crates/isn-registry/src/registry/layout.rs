@@ -163,7 +163,10 @@ pub fn public(path: &str) -> Option<Public> {
         }
         "packs" => is(packs(&rest.parse().ok()?)),
         "pins" => is(pin(&rest.parse().ok()?)),
-        "log" => public_tile(rest.strip_prefix("tile/")?),
+        "log" => tile(path).map(|tile| match tile.width {
+            TILE_WIDTH => Public::FullTile,
+            _ => Public::Other,
+        }),
         "releases" => {
             let (name, file) = rest.split_once('/')?;
             let name: Name = name.parse().ok()?;
@@ -182,17 +185,30 @@ pub fn public(path: &str) -> Option<Public> {
     }
 }
 
-/// As [`public`], for what comes after `log/tile/`.
-fn public_tile(rest: &str) -> Option<Public> {
-    let (level, rest) = rest.split_once('/')?;
-    let (path, width) = match rest.split_once(".p/") {
+/// A tile of the log's tree, or a bundle of entries.
+pub(crate) struct Tile {
+    /// The level of a tile; `None` for a bundle.
+    pub(crate) level: Option<u8>,
+    /// Its number in its level.
+    pub(crate) index: u64,
+    /// The number of its hashes or entries.
+    pub(crate) width: u64,
+}
+
+/// Returns what is at `path` below `log/tile/`; `None` if it is neither a tile nor a bundle.
+pub(crate) fn tile(path: &str) -> Option<Tile> {
+    let (level, rest) = path.strip_prefix("log/tile/")?.split_once('/')?;
+    let (number, width) = match rest.split_once(".p/") {
         Some((path, width)) => (path, width.parse().ok().filter(|width| (1..TILE_WIDTH).contains(width))?),
         None => (rest, TILE_WIDTH),
     };
-    let digits: String = path.split('/').map(|part| part.trim_start_matches('x')).collect();
-    let is_level = level == "entries" || level.parse::<u8>().is_ok_and(|n| n < 64 && n.to_string() == level);
-    let is_tile = is_level && tile_path(digits.parse().ok()?, width) == rest;
-    is_tile.then_some(if width == TILE_WIDTH { Public::FullTile } else { Public::Other })
+    let digits: String = number.split('/').map(|part| part.trim_start_matches('x')).collect();
+    let index = digits.parse().ok()?;
+    let (level, formed) = match level {
+        "entries" => (None, log_entries(index, width)),
+        level => level.parse().ok().map(|level| (Some(level), log_tile(level, index, width)))?,
+    };
+    (formed == path && level.is_none_or(|level| level < 64)).then_some(Tile { level, index, width })
 }
 
 #[cfg(test)]

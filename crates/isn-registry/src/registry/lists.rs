@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::ops::Deref;
+use std::path::PathBuf;
 
 use super::locations::Location;
 use super::{MAX_HINT, Registry, Snapshot, layout};
@@ -76,7 +77,7 @@ impl List {
 
 /// The cache's path of the list that a location last gave; each location has its own.
 fn kept(location: &Location, manifest: &Digest) -> String {
-    format!("packs-of/{}/{manifest}", Digest::of(location.name.as_bytes()))
+    Cache::packs_of(&location.name, manifest)
 }
 
 impl Registry {
@@ -135,23 +136,24 @@ impl Registry {
         }
     }
 
-    /// Whether the cache has everything about a version that a pull without a network needs besides the
-    /// images: the objects that describe it, its pin, and its packs and their list.
-    pub fn has_kept(&self, snapshot: &Snapshot, packs: &Packs) -> bool {
-        let Some(cache) = &self.cache else { return false };
+    /// Returns where the cache lacks something about a version that a pull without a network needs besides
+    /// the images: the objects that describe it, its pin, and its packs and their list.
+    pub fn lacking_in(&self, cache: &Cache, snapshot: &Snapshot, packs: &Packs) -> Option<PathBuf> {
         let manifest = &snapshot.head.manifest;
         let (manifest_ref, objects) = (snapshot.head.manifest_ref, &manifest.objects);
         let described = [
-            (ObjectKind::Manifest, manifest_ref),
-            (ObjectKind::Index, objects.index),
-            (ObjectKind::Classes, objects.classes),
+            (ObjectKind::Manifest, manifest_ref.blake3, manifest_ref.length),
+            (ObjectKind::Index, objects.index.blake3, objects.index.length),
+            (ObjectKind::Classes, objects.classes.blake3, objects.classes.length),
         ];
-        let (hints, longest) =
-            ([layout::pin(&manifest.dataset), layout::packs(&packs.manifest)], Pack::max_len(packs.images));
-        let has_pack = |pack| cache.object(ObjectKind::Pack, pack, longest).is_some();
-        described.iter().all(|(kind, of)| cache.object(*kind, &of.blake3, of.length).is_some())
-            && packs.list.digests.iter().all(has_pack)
-            && hints.iter().all(|hint| cache.hint(hint).is_some())
+        let longest = Pack::max_len(packs.images);
+        let packed = packs.list.digests.iter().map(|pack| (ObjectKind::Pack, *pack, longest));
+        let mut objects = described.into_iter().chain(packed);
+        let object = objects.find(|(kind, digest, most)| cache.object(*kind, digest, *most).is_none());
+        let mut hints = [layout::pin(&manifest.dataset), layout::packs(&packs.manifest)].into_iter();
+        object
+            .map(|(kind, digest, _)| cache.object_path(kind, &digest))
+            .or_else(|| hints.find(|hint| cache.hint(hint).is_none()).map(|hint| cache.hint_path(&hint)))
     }
 
     /// Returns the packs of the version with the manifest `manifest` and the number of `images`, without

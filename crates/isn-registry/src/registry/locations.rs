@@ -144,8 +144,8 @@ impl Registry {
 
     /// Notes that a location gave no answer. That a folder cannot be read is said: waiting mends no disk.
     pub(super) fn give_up(&self, location: &Location, error: &Error) {
-        let is_broken =
-            matches!(error, Error::Network { kind: NetworkKind::Unreadable | NetworkKind::Gone, .. });
+        use NetworkKind::{Gone, NoFile, Unreadable};
+        let is_broken = matches!(error, Error::Network { kind: Unreadable | NoFile | Gone, .. });
         if location.give_up() && is_broken {
             self.complain(format!("{} was passed over: {}", location.name, chain(error)));
         }

@@ -1,7 +1,7 @@
 //! A registry in a local folder.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Take};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Take};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -101,11 +101,14 @@ pub fn unreadable(path: &Path, error: Error) -> Error {
     match error {
         // No other location would help with that.
         Error::Io { ref source, .. } if files::is_out_of_files(source) => error,
+        Error::Io { ref source, .. } if source.kind() == ErrorKind::IsADirectory => {
+            Error::network(NetworkKind::NoFile, url, "is a folder, where a file must be")
+        }
         Error::Io { source, .. } => {
             let source = Some(Box::from(source));
             Error::Network { url, why: "cannot be read".into(), kind, source }
         }
-        Error::Invalid { why, .. } => Error::Network { url, why, kind, source: None },
+        Error::Invalid { why, .. } => Error::network(NetworkKind::NoFile, url, why),
         error => error,
     }
 }

@@ -1,7 +1,8 @@
 //! `isn audit labels`: finds labels that are probably wrong, the most suspect first.
 
 use std::collections::HashSet;
-use std::fs::File;
+use std::fs::{self, Metadata};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::features::{self, ModelOptions};
@@ -19,6 +20,11 @@ use isn_format::class::{ClassId, MAX_CLASSES, csv_field, parse_classes};
 use isn_format::error::{Error, Result};
 use isn_format::ledger::{Claim, Row, Says};
 use isn_format::text::is_formula;
+
+/// The maximum length of a table of labels, in bytes: those of ten million images have some 0.2 GB.
+const MAX_LABELS: u64 = 1 << 30;
+/// The maximum length of a table of probabilities, in bytes. More of them are an array.
+const MAX_PROBABILITIES: u64 = 4 << 30;
 
 /// What the audit relies on.
 pub enum Evidence<'a> {
@@ -277,21 +283,28 @@ fn has_ending(file: &Path, ending: &str) -> bool {
 }
 
 fn read_npy(file: &Path) -> Result<npy::Array> {
-    let opened = File::open(file).map_err(Error::io("read", file))?;
-    let length = opened.metadata().map_err(Error::io("look at", file))?.len();
-    if length > MAX_LEN {
-        return Err(Error::invalid(
-            file.display(),
-            format!("is longer than {MAX_LEN} bytes: it has {length}"),
-        ));
+    let opened = files::open_named(file)?;
+    let about = opened.metadata().map_err(Error::io("look at", file))?;
+    check_no_folder(file, &about)?;
+    let (what, length) = (file.display().to_string(), about.len());
+    let buffered = std::io::BufReader::with_capacity(1 << 16, opened);
+    if !about.is_file() {
+        return npy::read_pipe(&what, buffered, MAX_LEN);
     }
-    npy::read(&file.display().to_string(), std::io::BufReader::with_capacity(1 << 16, opened), length)
+    if length > MAX_LEN {
+        return Err(Error::invalid(what, format!("is longer than {MAX_LEN} bytes: it has {length}")));
+    }
+    npy::read(&what, buffered, length)
+}
+
+fn check_no_folder(file: &Path, about: &Metadata) -> Result<()> {
+    if about.is_dir() { Err(Error::io("read", file)(ErrorKind::IsADirectory.into())) } else { Ok(()) }
 }
 
 fn read_labels(file: &Path, classes: Option<&[ClassId]>) -> Result<Vec<i64>> {
     let what = file.display().to_string();
     if has_ending(file, "csv") {
-        return table::labels(&what, &files::read_input(file, MAX_LEN)?, classes);
+        return table::labels(&what, &files::read_input(file, MAX_LABELS)?, classes);
     }
     if has_ending(file, "npy") {
         return read_npy(file)?.into_integers(&what);
@@ -302,9 +315,14 @@ fn read_labels(file: &Path, classes: Option<&[ClassId]>) -> Result<Vec<i64>> {
 fn read_probabilities(file: &Path, classes: Option<&[ClassId]>) -> Result<Matrix> {
     let what = file.display().to_string();
     if has_ending(file, "csv") {
-        return table::probabilities(&what, &files::read_input(file, MAX_LEN)?, classes);
+        return table::probabilities(&what, &files::read_input(file, MAX_PROBABILITIES)?, classes);
     }
     if has_ending(file, "parquet") {
+        let about = fs::metadata(file).map_err(Error::io("read", file))?;
+        check_no_folder(file, &about)?;
+        if !about.is_file() {
+            return Err(Error::invalid(what, "is a pipe: parquet is read from a file only"));
+        }
         return read_parquet(file);
     }
     if has_ending(file, "npy") {

@@ -16,11 +16,10 @@ pub fn look(subject: &Subject, jobs: usize, progress: &dyn Progress) -> Result<V
     progress.begin("look at images", Unit::Images, all.len() as u64);
     let work = |(): &mut (), at: &usize| match subject.read(*at) {
         Ok(bytes) => Ok(Look::at(&bytes)),
-        Err(Error::Io { source, .. }) => {
-            let mut look = Look::at(&[]);
-            look.seen = Err(format!("cannot be read: {source}"));
-            Ok(look)
+        Err(Error::Io { source, .. }) if subject.is_folder() => {
+            Ok(unread(format!("cannot be read: {source}")))
         }
+        Err(Error::Invalid { why, .. }) if subject.is_folder() => Ok(unread(why)),
         Err(e) => Err(e),
     };
     in_order(
@@ -37,4 +36,9 @@ pub fn look(subject: &Subject, jobs: usize, progress: &dyn Progress) -> Result<V
     )?;
     progress.end();
     Ok(looks)
+}
+
+/// An image without pixels, for the reason `why`.
+fn unread(why: String) -> Look {
+    Look { seen: Err(why), ..Look::at(&[]) }
 }

@@ -63,6 +63,7 @@ enum Storage {
         files: Vec<String>,
     },
     Version(Box<Version>),
+    Build(Box<Version>),
 }
 
 impl Subject {
@@ -109,13 +110,19 @@ impl Subject {
     /// Returns the bytes of image `at`.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be read; for a version, [`Error::Integrity`] if the bytes are not
-    /// what the index says, or [`Error::Network`].
+    /// [`Error::Io`] or [`Error::Invalid`] if the file cannot be read or is too long; for a version,
+    /// [`Error::Integrity`] if the bytes are not what the index says, or [`Error::Network`].
     pub fn read(&self, at: usize) -> Result<Vec<u8>> {
         match &self.storage {
-            Storage::Folder { root, files } => files::read_capped(&join(root, &files[at]), MAX_IMAGE_LEN),
+            Storage::Folder { root, files } => files::read_beside(&join(root, &files[at]), MAX_IMAGE_LEN),
             Storage::Version(version) => version.read(at),
+            Storage::Build(version) => version.read(at).map_err(build::of_build),
         }
+    }
+
+    /// Whether each image is a file of the user's own.
+    pub fn is_folder(&self) -> bool {
+        matches!(self.storage, Storage::Folder { .. })
     }
 
     /// Returns the splits that have images.
@@ -205,9 +212,9 @@ impl Subject {
 
     pub(in crate::ops) fn build(root: &Path) -> Result<Subject> {
         let runtime = transport::runtime()?;
-        let (registry, manifest) = build::open(root)?;
-        let snapshot = runtime.block_on(registry.describe(manifest, Vec::new()))?;
-        Subject::stored(root.display().to_string(), runtime, registry, snapshot)
+        let (registry, snapshot) = build::describe(root, &runtime)?;
+        Subject::stored(root.display().to_string(), runtime, registry, snapshot, Storage::Build)
+            .map_err(build::of_build)
     }
 
     fn version(client: &Client, reference: &DatasetRef, progress: &dyn Progress) -> Result<Subject> {
@@ -215,8 +222,13 @@ impl Subject {
         let (registry, snapshot) = runtime.block_on(client.snapshot(reference))?;
         let is_remote = registry.id().is_some_and(|id| id.is_remote());
         let unsigned = snapshot.head.unsigned();
-        let mut subject =
-            Subject::stored(snapshot.head.manifest.pin().to_string(), runtime, registry, snapshot)?;
+        let mut subject = Subject::stored(
+            snapshot.head.manifest.pin().to_string(),
+            runtime,
+            registry,
+            snapshot,
+            Storage::Version,
+        )?;
         subject.warnings.extend(unsigned::notice(unsigned));
         subject.unsigned = unsigned;
         if let (Storage::Version(version), true) = (&mut subject.storage, is_remote && client.cache.is_some())
@@ -226,7 +238,13 @@ impl Subject {
         Ok(subject)
     }
 
-    fn stored(what: String, runtime: Runtime, registry: Registry, snapshot: Snapshot) -> Result<Subject> {
+    fn stored(
+        what: String,
+        runtime: Runtime,
+        registry: Registry,
+        snapshot: Snapshot,
+        storage: fn(Box<Version>) -> Storage,
+    ) -> Result<Subject> {
         let rows = snapshot.index().rows();
         let wanted: Wanted = rows.iter().map(|row| (row.blake3, row.length)).collect();
         let mut packs = runtime.block_on(registry.packs(&snapshot))?;
@@ -248,7 +266,7 @@ impl Subject {
             labels: snapshot.classes().iter().map(|class| (class.id.clone(), class.label.clone())).collect(),
             warnings: snapshot.head.warnings,
             unsigned: &[],
-            storage: Storage::Version(Box::new(version)),
+            storage: storage(Box::new(version)),
         })
     }
 }
@@ -304,7 +322,11 @@ fn walk(
         }
         let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
         let file = here.join(&name);
-        let is_dir = fs::metadata(&file).map_err(Error::io("look at", &file))?.is_dir();
+        let is_dir = match fs::metadata(&file) {
+            // A link that leads nowhere is a file that cannot be read.
+            Err(_) if file.is_symlink() => false,
+            about => about.map_err(Error::io("look at", &file))?.is_dir(),
+        };
         if is_dir {
             walk(root, &path, above, images, others)?;
         } else if image_stem(&name).is_some() {

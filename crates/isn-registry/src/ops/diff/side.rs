@@ -27,6 +27,8 @@ pub(super) struct Side {
     pub(super) classes: Vec<Class>,
     pub(super) images: Vec<Image>,
     pub(super) from: From,
+    /// Whether it is the output of a build.
+    is_build: bool,
     /// The parts that no signature covers. Empty for a folder, which is the user's own.
     pub(super) unsigned: &'static [&'static str],
     /// Warnings for the user.
@@ -75,9 +77,8 @@ impl Side {
             return Self::tree(path);
         }
         if path.join(MANIFEST_JSON).is_file() {
-            let (registry, manifest) = build::open(path)?;
-            let snapshot = runtime.block_on(registry.describe(manifest, Vec::new()))?;
-            return Ok(Self::version(registry, snapshot));
+            let (registry, snapshot) = build::describe(path, runtime)?;
+            return Ok(Side { is_build: true, ..Self::version(registry, snapshot) });
         }
         if path.exists() {
             let why = "is neither a tree (no B3SUMS) nor a build (no manifest.json)";
@@ -109,6 +110,7 @@ impl Side {
             classes: snapshot.classes().to_vec(),
             images: snapshot.index().rows().iter().map(image).collect(),
             from: From::Registry(Box::new(registry), Box::new(snapshot)),
+            is_build: false,
             unsigned: &[],
         }
     }
@@ -139,7 +141,15 @@ impl Side {
         }
         let what = Compared { name: root.display().to_string(), dataset };
         let warnings = absent(root, &images).into_iter().collect();
-        Ok(Side { what, classes, images, from: From::Tree(root.into()), unsigned: &[], warnings })
+        Ok(Side {
+            what,
+            classes,
+            images,
+            from: From::Tree(root.into()),
+            is_build: false,
+            unsigned: &[],
+            warnings,
+        })
     }
 
     pub(super) fn is_tree(&self) -> bool {
@@ -150,8 +160,10 @@ impl Side {
     pub(super) fn ledger(&self, runtime: &Runtime) -> Result<Option<Ledger>> {
         let From::Registry(registry, snapshot) = &self.from else { return Ok(None) };
         let Some(object) = snapshot.head.manifest.objects.corrections else { return Ok(None) };
-        let bytes = runtime.block_on(registry.object(ObjectKind::Corrections, &object))?;
-        Ledger::parse(&registry.locate(ObjectKind::Corrections, &object.blake3), &bytes).map(Some)
+        let read = runtime.block_on(registry.object(ObjectKind::Corrections, &object));
+        let what = registry.locate(ObjectKind::Corrections, &object.blake3);
+        let ledger = read.and_then(|bytes| Ledger::parse(&what, &bytes)).map(Some);
+        if self.is_build { ledger.map_err(build::of_build) } else { ledger }
     }
 
     /// Returns the digest of the pixels that an image was encoded from. A PNG of a tree still has these

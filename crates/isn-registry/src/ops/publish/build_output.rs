@@ -1,6 +1,5 @@
 //! [`BuildOutput`]: the build output that a publish starts from.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use super::scratch::Scratch;
@@ -12,7 +11,7 @@ use crate::registry::{MAX_HINT, Registry, Snapshot, build, has_lost_about, layou
 use crate::steps::objects::objects_of;
 use crate::transport;
 use isn_format::digest::Digest;
-use isn_format::error::{At, Error, Missing, NetworkKind, Result};
+use isn_format::error::{At, Error, Result};
 use isn_format::manifest::Manifest;
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::Pack;
@@ -39,7 +38,7 @@ pub(super) struct BuildOutput {
 /// # Errors
 /// [`Error::Invalid`] if it is not; [`Error::Io`] if that cannot be seen.
 pub fn check_build(build: &Path) -> Result<()> {
-    open(build).map(drop).map_err(of_build)
+    open(build).map(drop)
 }
 
 fn open(build: &Path) -> Result<(Registry, ObjectRef)> {
@@ -73,28 +72,6 @@ fn no_build(root: &Path) -> String {
     }
 }
 
-/// Turns the error of a file that is missing or cannot be read in a registry into that of one in a build,
-/// which has no other copy.
-fn of_build(error: Error) -> Error {
-    let missing = |what: String| Error::integrity(what, "is missing").at(At::Build);
-    match error {
-        Error::Io { path, source, .. } if source.kind() == io::ErrorKind::NotFound => {
-            missing(path.display().to_string())
-        }
-        Error::NotFound { kind: Missing::Object, what, .. } => missing(what),
-        Error::Network { kind: NetworkKind::Unreadable, url, why, source } => {
-            match source.map(|cause| cause.downcast::<io::Error>()) {
-                Some(Ok(cause)) => Error::io("read", url)(*cause),
-                source => {
-                    let source = source.and_then(Result::err);
-                    Error::Network { kind: NetworkKind::Unreadable, url, why, source }
-                }
-            }
-        }
-        error => error.at(At::Build),
-    }
-}
-
 /// An object, and the file that contains it.
 pub(super) struct StoredObject {
     pub(super) kind: ObjectKind,
@@ -109,7 +86,7 @@ impl BuildOutput {
     /// [`Error::Invalid`] if `build` is not the output of a build; [`Error::Integrity`] if an object is
     /// damaged or missing; [`Error::Io`] if one cannot be read.
     pub(super) fn read(build: &Path, progress: &dyn Progress) -> Result<Self> {
-        Self::read_checked(build, progress).map_err(of_build)
+        Self::read_checked(build, progress).map_err(build::of_build)
     }
 
     fn read_checked(build: &Path, progress: &dyn Progress) -> Result<Self> {

@@ -6,7 +6,7 @@ use std::{fs, io};
 use super::seen::Seen;
 use crate::files;
 use crate::ops::verify::tree::{self, Expected};
-use crate::ops::verify::{Fault, VerifyReport};
+use crate::ops::verify::{Fault, FaultKind, VerifyReport};
 use crate::progress::Progress;
 use crate::registry::Snapshot;
 use crate::tree_file::list_of;
@@ -128,7 +128,14 @@ fn earlier(to: &Path, snapshot: &Snapshot, jobs: usize, progress: &dyn Progress)
     if fs::symlink_metadata(to).is_ok_and(|meta| meta.is_symlink()) || !to.join(B3SUMS).is_file() {
         return Ok(Earlier::No);
     }
-    let json = files::read_capped_if_there(&to.join(ISN_JSON), MAX_ISN_JSON)?;
+    let json = match files::read_capped_if_there(&to.join(ISN_JSON), MAX_ISN_JSON) {
+        // It is too long to be read.
+        Err(Error::Integrity { why, .. }) => {
+            let why = format!(", and is damaged or edited (invalid: {ISN_JSON} ({why}))");
+            return Err(Error::exists(There::Changed, to.display(), why));
+        }
+        read => read?,
+    };
     let origin = json.and_then(|json| serde_json::from_slice::<Origin>(&json).ok());
     let Some(origin) = origin.filter(|found| *found.name() == snapshot.head.manifest.name) else {
         return Ok(Earlier::No);
@@ -136,8 +143,15 @@ fn earlier(to: &Path, snapshot: &Snapshot, jobs: usize, progress: &dyn Progress)
     // The state is recorded before the files are read, because later changes are not covered by the
     // verification.
     let seen = Seen::of(to)?;
-    let report = tree::verify(to, None, jobs, progress)?;
     let what = origin.what();
+    let report = match tree::verify(to, None, jobs, progress) {
+        // The list is too long to be read.
+        Err(Error::Integrity { why, .. }) => {
+            let fault = Fault { path: B3SUMS.into(), kind: FaultKind::Invalid, why };
+            return Ok(Earlier::Changed(what, vec![fault]));
+        }
+        verified => verified?,
+    };
     Ok(match report.faults.is_empty() {
         false => Earlier::Changed(what, report.faults),
         true if is_of(&report, &origin) => Earlier::Whole(what, seen),

@@ -1,5 +1,5 @@
-//! Verifies what a registry has besides its releases: the log, the files that its writers keep there, and the
-//! hints that lead to releases.
+//! Verifies what a registry has besides its releases and the hints that lead to them: the log, and the files
+//! that its writers keep there.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,11 +7,10 @@ use std::path::Path;
 use super::{Fault, FaultKind};
 use crate::client::{Belief, Client};
 use crate::registry::append::claim_at;
+use crate::registry::layout::Tile;
 use crate::registry::log::{LogView, WitnessPolicy};
 use crate::registry::store::{FolderStore, Store};
 use crate::registry::{Registry, layout};
-use isn_format::dataset_ref::{DatasetRef, VersionId};
-use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, chain};
 use isn_format::log::{SignedCheckpoint, TILE_WIDTH, bundle, leaf_hash};
 
@@ -101,9 +100,17 @@ fn narrow(store: &dyn Store, view: &LogView) -> Result<Vec<Fault>> {
         .map(|index| (layout::log_partial_entries(index), index * TILE_WIDTH))
         .collect();
     let mut faults = Vec::new();
-    for (path, _) in store.list("log/tile")?.into_iter().filter(|(path, _)| layout::public(path).is_some()) {
-        let Some((folder, width)) = path.rsplit_once('/') else { continue };
-        let Some(width) = width.parse::<u64>().ok().filter(|_| folder.ends_with(".p")) else { continue };
+    let (listed, begun) = (store.list("log/tile")?, begun(store, tree.size()));
+    for (path, tile) in
+        listed.into_iter().filter_map(|(path, _)| layout::tile(&path).map(|tile| (path, tile)))
+    {
+        if !is_of_tree(&tile, begun) {
+            let why = format!("is beyond the log, which has {} entries", tree.size());
+            faults.push(Fault { path, kind: FaultKind::Extra, why });
+            continue;
+        }
+        let Some((folder, _)) = path.rsplit_once('/').filter(|_| tile.width < TILE_WIDTH) else { continue };
+        let width = tile.width;
         let bytes = match store.read(&path) {
             Ok(Some(bytes)) => bytes,
             Ok(None) => continue,
@@ -132,33 +139,29 @@ fn narrow(store: &dyn Store, view: &LogView) -> Result<Vec<Fault>> {
     Ok(faults)
 }
 
-/// Checks that a released version can be found by its name, in the list of its versions, and by its hash.
-pub(super) async fn check_hints(
-    registry: &Registry,
-    view: &LogView,
-    id: &VersionId,
-    dataset: Digest,
-) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    let mut lacks = |path: &str, is_there: Result<bool>| match is_there {
-        Ok(true) => {}
-        Ok(false) => {
-            let why = format!("does not lead to {id}, which is released");
-            faults.push(Fault { path: path.into(), kind: FaultKind::Missing, why });
+/// Returns the number of entries in the bundles of a folder: those of the log, and those that follow without
+/// a gap, as a writer leaves them that was stopped before it wrote the checkpoint.
+fn begun(store: &dyn Store, size: u64) -> u64 {
+    let mut begun = size;
+    loop {
+        let index = begun / TILE_WIDTH;
+        let full = (layout::log_entries(index, TILE_WIDTH), 0);
+        let narrow = store.list(&layout::log_partial_entries(index)).unwrap_or_default();
+        let ends = [full].into_iter().chain(narrow).filter_map(|(path, _)| {
+            let (width, bytes) = (layout::tile(&path)?.width, store.read(&path).ok()??);
+            let is_whole = bundle::read_whole(&bytes).is_ok_and(|entries| entries.len() as u64 == width);
+            is_whole.then_some(index * TILE_WIDTH + width)
+        });
+        match ends.max() {
+            Some(end) if end > begun => begun = end,
+            _ => return begun,
         }
-        Err(e) => faults.push(Fault::of(path, &e)),
-    };
-    lacks(layout::NAMES, registry.names().await.map(|names| names.contains(&id.name)));
-    let versions = registry.versions(&id.name).await;
-    lacks(&layout::versions(&id.name), versions.map(|versions| versions.contains(&id.version)));
-    // A pin leads to the first version with the hash, which may be a different version.
-    let found = match registry.resolve(&DatasetRef::Pin(dataset)).await {
-        Err(Error::NotFound { .. }) => Ok(false),
-        found => found.map(|(id, _)| {
-            let released = view.replica.history().release(&id);
-            released.is_some_and(|(_, released)| released.dataset == dataset)
-        }),
-    };
-    lacks(&layout::pin(&dataset), found);
-    faults
+    }
+}
+
+/// Whether a log of `size` entries has this tile or bundle, or once had it.
+fn is_of_tree(tile: &Tile, size: u64) -> bool {
+    let bits = u32::from(tile.level.unwrap_or(0)) * TILE_WIDTH.ilog2();
+    let nodes = size.checked_shr(bits).unwrap_or(0);
+    tile.index.checked_mul(TILE_WIDTH).is_some_and(|first| first.saturating_add(tile.width) <= nodes)
 }

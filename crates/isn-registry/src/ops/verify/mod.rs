@@ -1,6 +1,7 @@
 //! `isn verify`: checks a tree, a registry folder, a build output or a version in a registry. It reports
 //! every fault, not just the first.
 
+mod hints;
 mod log;
 mod proof;
 mod shard;
@@ -23,7 +24,7 @@ use crate::steps::unsigned;
 use crate::transport;
 use isn_format::dataset_ref::{DatasetRef, VersionId};
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Missing, Result, chain};
+use isn_format::error::{Error, Missing, NetworkKind, Result, chain};
 use isn_format::tree::{B3SUMS, Origin};
 
 /// Something that is wrong.
@@ -64,6 +65,7 @@ impl Fault {
         let kind = match error {
             Error::Trust { .. } | Error::UnknownSigner { .. } => FaultKind::Untrusted,
             Error::NotFound { .. } => FaultKind::Missing,
+            Error::Network { kind: NetworkKind::NoFile, .. } => FaultKind::Invalid,
             Error::Io { .. } | Error::Network { .. } => FaultKind::Unreadable,
             _ => FaultKind::Invalid,
         };

@@ -44,7 +44,7 @@ pub fn verify_proof(
     jobs: usize,
     progress: &dyn Progress,
 ) -> Result<ProofReport> {
-    let read = Proof::parse(&file.display().to_string(), &files::read_named(file, proof::MAX_LEN)?)?;
+    let read = Proof::parse(&file.display().to_string(), &files::read_input(file, proof::MAX_LEN)?)?;
     let log_key = match log_key {
         Some(key) => key.clone(),
         None => known_key(client, &read)?,

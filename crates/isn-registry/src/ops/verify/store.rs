@@ -1,13 +1,13 @@
 //! Verifies what is stored: a registry folder, a build output, or one version in any registry.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use rayon::prelude::*;
 use tokio::runtime::Runtime;
 
+use super::hints::Found;
 use super::version::{Seen, check_version};
-use super::{Assurance, Fault, FaultKind, Verified, VerifyReport, log};
+use super::{Assurance, Fault, FaultKind, Verified, VerifyReport, hints, log};
 use crate::client::{Belief, Client};
 use crate::files::{self, Kind};
 use crate::progress::{Progress, Unit};
@@ -59,19 +59,21 @@ pub(super) fn verify(
     match kind {
         StoreKind::Registry => {
             let registry = Registry::of_folder(root, &client.access)?;
-            let paths = known_paths(root, &mut faults)?;
+            let found = known_paths(root, &mut faults)?;
             let seen;
             (assurance, seen) =
-                check_registry(&runtime, client, &registry, Some(root), paths, progress, &mut faults)?;
+                check_registry(&runtime, client, &registry, Some(root), found, progress, &mut faults)?;
             (rebuild_only, warnings) = (seen.rebuild_only, seen.warnings);
         }
         StoreKind::Build => {
-            let opened = build::open(root).map_err(|e| Fault::of_bytes(MANIFEST_JSON, &e));
+            let opened = build::open(root).map_err(|e| (Fault::of_bytes(MANIFEST_JSON, &e), e));
             let described = opened.and_then(|(registry, manifest)| {
                 let described = runtime.block_on(registry.describe(manifest, Vec::new()));
-                described.map(|snapshot| (registry, snapshot)).map_err(|e| Fault::of(MANIFEST_JSON, &e))
+                described.map(|snapshot| (registry, snapshot)).map_err(|e| (Fault::of(MANIFEST_JSON, &e), e))
             });
             match described {
+                // A newer isn may know the format: this one cannot tell whether the build is damaged.
+                Err((_, e @ Error::Invalid { .. })) if root.join(MANIFEST_JSON).is_file() => return Err(e),
                 Ok((registry, snapshot)) => {
                     dataset = Some(snapshot.head.manifest.dataset);
                     let version =
@@ -84,7 +86,7 @@ pub(super) fn verify(
                         faults.push(Fault { path, kind: FaultKind::Changed, why });
                     }
                 }
-                Err(fault) => faults.push(fault),
+                Err((fault, _)) => faults.push(fault),
             }
         }
     }
@@ -129,7 +131,7 @@ pub fn check(client: &Client, location: &str, jobs: usize, progress: &dyn Progre
     let registry = Registry::open(location, &client.access)?;
     let (runtime, mut faults) = (crate::transport::runtime()?, Vec::new());
     let (assurance, seen) =
-        check_registry(&runtime, client, &registry, None, BTreeSet::new(), progress, &mut faults)?;
+        check_registry(&runtime, client, &registry, None, Found::default(), progress, &mut faults)?;
     faults.sort();
     faults.dedup();
     Ok(VerifyReport {
@@ -146,14 +148,14 @@ pub fn check(client: &Client, location: &str, jobs: usize, progress: &dyn Progre
     })
 }
 
-/// Checks the log, the releases at `paths` and those that the log or the lists name, and the lists. For a
+/// Checks the log, the releases in `found` and those that the log or the lists name, and the lists. For a
 /// folder, also checks the files in `root` that readers do not request.
 fn check_registry(
     runtime: &Runtime,
     client: &Client,
     registry: &Registry,
     root: Option<&Path>,
-    mut paths: BTreeSet<String>,
+    mut found: Found,
     progress: &dyn Progress,
     faults: &mut Vec<Fault>,
 ) -> Result<(Assurance, Seen)> {
@@ -191,11 +193,17 @@ fn check_registry(
     for (name, dataset) in view.iter().flat_map(|view| view.replica.history().datasets()) {
         let standing = dataset.releases.iter().filter(|(_, released)| released.withdrawn.is_none());
         let ids = standing.map(|(version, _)| VersionId { name: name.clone(), version: *version });
-        paths.extend(ids.map(|id| layout::release(&id)));
+        found.releases.extend(ids.map(|id| layout::release(&id)));
     }
-    paths.extend(runtime.block_on(listed(registry, faults)));
-    let mut check = ReleaseCheck { runtime, registry, belief, view, progress, seen, faults };
-    paths.iter().try_for_each(|path| check.release(path))?;
+    let names = std::mem::take(&mut found.names);
+    found.releases.extend(runtime.block_on(hints::listed(registry, view.as_ref(), names, faults)));
+    let releases = std::mem::take(&mut found.releases);
+    let mut check = ReleaseCheck { runtime, registry, belief, view, progress, seen, found, faults };
+    releases.iter().try_for_each(|path| check.release(path))?;
+    if let Some(root) = root {
+        let rest = hints::check_rest(registry, root, check.view.as_ref(), &releases, &check.found);
+        check.faults.extend(runtime.block_on(rest));
+    }
     Ok((if is_believed { Assurance::Signed } else { Assurance::SelfConsistent }, check.seen))
 }
 
@@ -246,48 +254,25 @@ fn walk(folder: &Path, name: &str, faults: &mut Vec<Fault>) -> Result<Vec<(Strin
 }
 
 /// Looks at the names of all files in the folders of a registry but `objects`: those that no registry has are
-/// faults. Returns the paths of the releases.
-fn known_paths(root: &Path, faults: &mut Vec<Fault>) -> Result<BTreeSet<String>> {
-    let mut releases = BTreeSet::new();
+/// faults.
+fn known_paths(root: &Path, faults: &mut Vec<Fault>) -> Result<Found> {
+    let mut found = Found::default();
     for folder in layout::FOLDERS {
         for (name, kind) in walk(&root.join(folder), folder, faults)? {
             let path = format!("{folder}/{name}");
-            let is_release = folder == "releases" && path != layout::NAMES && !path.ends_with("/versions");
             // Such as a temporary file that a killed writer left, which the next one removes.
             if layout::is_hidden(&path) {
                 continue;
             }
-            if layout::public(&path).is_some() {
-                if is_release {
-                    releases.insert(path);
-                }
             // A folder that is elsewhere, by a symlink, is not looked into.
-            } else if matches!(kind, Kind::File(_)) || !root.join(&path).is_dir() {
+            let is_file = matches!(kind, Kind::File(_)) || !root.join(&path).is_dir();
+            if !found.take(&path) && is_file {
                 let why = "is not a file of a registry".into();
                 faults.push(Fault { path, kind: FaultKind::Extra, why });
             }
         }
     }
-    Ok(releases)
-}
-
-/// Returns the releases that the lists of names and versions name.
-async fn listed(registry: &Registry, faults: &mut Vec<Fault>) -> Vec<String> {
-    let mut paths = Vec::new();
-    let names = registry.names().await.unwrap_or_else(|e| {
-        faults.push(Fault::of(layout::NAMES, &e));
-        Vec::new()
-    });
-    for name in names {
-        match registry.versions(&name).await {
-            Ok(versions) => paths.extend(versions.into_iter().map(|version| {
-                let id = VersionId { name: name.clone(), version };
-                layout::release(&id)
-            })),
-            Err(e) => faults.push(Fault::of(&layout::versions(&name), &e)),
-        }
-    }
-    paths
+    Ok(found)
 }
 
 fn index_of(view: &LogView, id: &VersionId) -> Option<u64> {
@@ -302,6 +287,8 @@ struct ReleaseCheck<'a> {
     view: Option<LogView>,
     progress: &'a dyn Progress,
     seen: Seen,
+    /// The hints that were not checked with a release.
+    found: Found,
     faults: &'a mut Vec<Fault>,
 }
 
@@ -321,9 +308,11 @@ impl ReleaseCheck<'_> {
                 let checked =
                     check_version(self.runtime, self.registry, &snapshot, &mut self.seen, self.progress)?;
                 self.faults.extend(checked.faults);
+                self.found.packs.remove(&snapshot.head.manifest_ref.blake3);
                 if let Some(view) = &self.view {
                     let dataset = snapshot.head.manifest.dataset;
-                    let hints = log::check_hints(self.registry, view, &id, dataset);
+                    self.found.pins.remove(&dataset);
+                    let hints = hints::check_hints(self.registry, view, &id, dataset);
                     self.faults.extend(self.runtime.block_on(hints));
                 }
             }
