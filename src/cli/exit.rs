@@ -422,8 +422,8 @@ fn network(kind: NetworkKind) -> &'static str {
              of the registry may have the file (--registry)"
         }
         NetworkKind::NoFile => {
-            "move away what is in the place of the file, and restore the file: `isn verify` lists all faults of \
-             the registry. Another copy of the registry may have it (--registry)"
+            "move away what is in the place of the file, and restore the file: `isn verify` lists all faults \
+             of the registry. Another copy of the registry may have it (--registry)"
         }
         NetworkKind::Gone => {
             "the cache has only a part of the version. Put the folder back (is its disk mounted?), name \

@@ -65,30 +65,19 @@ pub(super) fn verify(
                 check_registry(&runtime, client, &registry, Some(root), found, progress, &mut faults)?;
             (rebuild_only, warnings) = (seen.rebuild_only, seen.warnings);
         }
-        StoreKind::Build => {
-            let opened = build::open(root).map_err(|e| (Fault::of_bytes(MANIFEST_JSON, &e), e));
-            let described = opened.and_then(|(registry, manifest)| {
-                let described = runtime.block_on(registry.describe(manifest, Vec::new()));
-                described.map(|snapshot| (registry, snapshot)).map_err(|e| (Fault::of(MANIFEST_JSON, &e), e))
-            });
-            match described {
-                // A newer isn may know the format: this one cannot tell whether the build is damaged.
-                Err((_, e @ Error::Invalid { .. })) if root.join(MANIFEST_JSON).is_file() => return Err(e),
-                Ok((registry, snapshot)) => {
-                    dataset = Some(snapshot.head.manifest.dataset);
-                    let version =
-                        check_version(&runtime, &registry, &snapshot, &mut Seen::default(), progress)?;
-                    faults.extend(version.faults);
-                    if !version.rebuild_only.is_empty() {
-                        let path = layout::packs(&snapshot.head.manifest_ref.blake3);
-                        let why =
-                            "is empty, and a build has its images, even if they are not published".into();
-                        faults.push(Fault { path, kind: FaultKind::Changed, why });
-                    }
+        StoreKind::Build => match describe_build(root, &runtime)? {
+            Ok((registry, snapshot)) => {
+                dataset = Some(snapshot.head.manifest.dataset);
+                let version = check_version(&runtime, &registry, &snapshot, &mut Seen::default(), progress)?;
+                faults.extend(version.faults);
+                if !version.rebuild_only.is_empty() {
+                    let path = layout::packs(&snapshot.head.manifest_ref.blake3);
+                    let why = "is empty, and a build has its images, even if they are not published".into();
+                    faults.push(Fault { path, kind: FaultKind::Changed, why });
                 }
-                Err((fault, _)) => faults.push(fault),
             }
-        }
+            Err(fault) => faults.push(fault),
+        },
     }
     faults.sort();
     // A file was read by its name, and again as what a version needs.
@@ -112,6 +101,25 @@ pub(super) fn verify(
         expected: None,
         faults,
     })
+}
+
+/// Reads everything that describes the version of a build. The inner result is the fault, if it cannot be
+/// read.
+///
+/// # Errors
+/// [`Error::Invalid`] if the build is of another format: a newer isn can tell whether it is damaged.
+fn describe_build(root: &Path, runtime: &Runtime) -> Result<Result<(Registry, Snapshot), Fault>> {
+    let read = match build::open(root) {
+        Ok((registry, manifest)) => runtime
+            .block_on(registry.describe(manifest, Vec::new()))
+            .map(|snapshot| (registry, snapshot))
+            .map_err(|e| (Fault::of(MANIFEST_JSON, &e), e)),
+        Err(e) => Err((Fault::of_bytes(MANIFEST_JSON, &e), e)),
+    };
+    match read {
+        Err((_, e @ Error::Invalid { .. })) if root.join(MANIFEST_JSON).is_file() => Err(e),
+        read => Ok(read.map_err(|(fault, _)| fault)),
+    }
 }
 
 /// Verifies a whole registry anywhere: its log, every release, and every frame of every shard. For a folder,
