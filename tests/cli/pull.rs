@@ -109,12 +109,9 @@ fn what_is_not_there_is_exit_6_and_nothing_is_written() {
             &["pull", "grads@1.0", "--registry", "gone"],
             "there is no folder gone, which was named as a registry",
         ),
-        (
-            &["pull", "imagebirds@1.0"],
-            "isn build registry/recipes/imagebirds/recipe.toml --source DIR --out imagebirds-build",
-        ),
+        (&["pull", "imagebirds@1.0"], "isn pull imagebirds@1.0 --source DIR"),
         (&["pull", "imagebirds"], "has not been released"),
-        (&["pull", "imagesubnet50@1.0"], "isn build registry/recipes/imagesubnet50/recipe.toml"),
+        (&["pull", "imagesubnet50@1.0"], "isn pull imagesubnet50@1.0 --source DIR"),
     ] {
         sandbox.isn(args).fails(6, message);
     }

@@ -30,7 +30,7 @@ pub(in crate::cli) struct ReviewArgs {
     #[arg(long, value_name = "FILE")]
     suspects: Option<PathBuf>,
     /// The recipe whose classes and labels are offered [default: the classes of the images' folders]
-    #[arg(long, value_name = "RECIPE.toml")]
+    #[arg(long, value_name = "RECIPE.toml|NAME")]
     recipe: Option<PathBuf>,
     /// Your name, which is recorded in the ledger
     #[arg(long, value_name = "NAME", value_parser = parse_person)]

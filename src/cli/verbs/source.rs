@@ -23,7 +23,7 @@ pub(in crate::cli) enum SourceCommand {
         #[arg(value_name = "DIR")]
         dir: PathBuf,
         /// The recipe, whose classes the source must have: a file, or the name of one that comes with isn
-        #[arg(long, value_name = "RECIPE.toml")]
+        #[arg(long, value_name = "RECIPE.toml|NAME")]
         recipe: PathBuf,
         /// Compare the MD5 of the official archives with the published one, instead of their lengths alone
         #[arg(long)]

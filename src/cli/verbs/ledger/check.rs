@@ -17,7 +17,7 @@ use isn_registry::ops::ledger::{CheckReport, check};
 #[derive(Debug, Args)]
 pub(in crate::cli) struct CheckArgs {
     /// The recipe that names the ledger: a file, or the name of one that comes with isn
-    #[arg(value_name = "RECIPE.toml")]
+    #[arg(value_name = "RECIPE.toml|NAME")]
     recipe: PathBuf,
     /// The source images, if their names do not tell their classes
     #[arg(long, value_name = "DIR")]

@@ -26,7 +26,7 @@ pub(in crate::cli) struct ImportArgs {
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Import only images of this recipe's classes
-    #[arg(long, value_name = "RECIPE.toml")]
+    #[arg(long, value_name = "RECIPE.toml|NAME")]
     recipe: Option<PathBuf>,
     /// Who makes the claims, if the file does not say
     #[arg(long, value_name = "NAME")]
