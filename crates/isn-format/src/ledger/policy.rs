@@ -215,7 +215,7 @@ impl Policy {
 }
 
 /// Returns the action of the greatest lead, with that; `None` if two have it.
-fn winner<'v>(votes: &'v [Vote], lead: impl Fn(&Action) -> usize) -> Option<(&'v Action, usize)> {
+fn winner(votes: &[Vote], lead: impl Fn(&Action) -> usize) -> Option<(&Action, usize)> {
     let actions = votes.iter().filter_map(|vote| vote.action.as_ref());
     let leads: Vec<(&Action, usize)> = actions.map(|action| (action, lead(action))).collect();
     let best = leads.iter().max_by_key(|(_, lead)| *lead)?;
