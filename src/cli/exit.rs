@@ -344,6 +344,10 @@ fn integrity(at: At, to: Aim) -> &'static str {
              right, the registry has another version under this name: pull from another copy (--registry), and \
              tell the operator of this one"
         }
+        (At::Rebuilt, _) => {
+            "nothing was changed. One of the two is not what the recipe makes of the whole source, and only a \
+             person can find out which: choose another folder (--to) to have both"
+        }
         (At::Build, Aim::Write) => {
             "nothing was published. The build is damaged or incomplete: remove its folder, and build it \
              again (`isn build`)"

@@ -48,6 +48,16 @@ fn a_registry_has_recipes_of_its_own() {
     assert!(!sandbox.path("demobirds/id_ed25519").exists());
     let found = sandbox.isn(&["recipe", "show", "demobirds", "--registry", "reg,bundled", "--json"]).ok();
     assert!(found.json()["registry"].as_str().unwrap().ends_with("/reg"));
+    // A link may lead anywhere, and a recipe without its ledger is none.
+    let ledger = sandbox.path("reg/recipes/demobirds/corrections.csv");
+    fs::rename(&ledger, sandbox.path("kept")).unwrap();
+    let show = ["recipe", "export", "demobirds", "--registry", "reg", "--to", "out2"];
+    sandbox.isn(&show).fails(1, "names corrections.csv, which the registry does not have");
+    std::os::unix::fs::symlink(sandbox.path("kept"), &ledger).unwrap();
+    sandbox.isn(&show).fails(1, "is a link, and may lead out of the registry");
+    assert!(!sandbox.path("out2").exists());
+    fs::remove_file(&ledger).unwrap();
+    fs::rename(sandbox.path("kept"), &ledger).unwrap();
     // What is no recipe of that name is refused.
     sandbox.copy("reg/recipes/demobirds", "reg/recipes/ants");
     sandbox.isn(&["recipe", "show", "ants", "--registry", "reg"]).fails(1, "is the recipe of demobirds");

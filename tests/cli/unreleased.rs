@@ -100,3 +100,72 @@ fn what_is_not_released_is_built_from_a_whole_source_if_every_registry_answers()
     let asked = sandbox.isn(&[&PULL[..], &silent, &["--unreleased", "--json"]].concat()).ok().json();
     assert_eq!(asked["released"], false);
 }
+
+#[test]
+fn a_build_replaces_no_release_of_another_hash_and_what_is_in_the_way_is_told_before_it() {
+    let sandbox = Sandbox::new();
+    whole_birds(&sandbox);
+    sandbox.isn(&["key", "new", "me", "--no-passphrase"]).ok();
+    release(&sandbox, "other", &[("size = 160", "size = 20")]);
+    let released = sandbox.isn(&["pull", "imagebirds@1.0", "--registry", "other", "--json"]).ok().json();
+    for more in [&[][..], &["--unreleased"]] {
+        let ran = sandbox.isn(&[&PULL[..], more].concat()).fails(3, released["dataset"].as_str().unwrap());
+        assert!(
+            ran.stderr.contains("is the release, b3:") && ran.stderr.contains("(--to)"),
+            "{}",
+            ran.stderr
+        );
+        assert_eq!(origin(&sandbox)["pin"], released["pin"]);
+    }
+    // A registry before the one in the binary that lacks the name changes nothing.
+    let lab = [&PULL[..], &["--registry", "reg,bundled", "--to", "lab", "--json"]].concat();
+    sandbox.isn(&["registry", "init", "reg"]).ok();
+    assert_eq!(sandbox.isn(&lab).ok().json()["released"], false);
+    let said = sandbox.isn(&[&PULL[..], &["--to", "lab"]].concat()).ok().stdout;
+    assert!(!said.contains("\\n"), "{said}");
+    // The list of a tree that was cut is not what was built.
+    let list = String::from_utf8(sandbox.read("lab/B3SUMS")).unwrap();
+    let cut: String = list.split_inclusive('\n').filter(|line| !line.contains(" val/n01614925/")).collect();
+    sandbox.write("lab/B3SUMS", cut.as_bytes());
+    fs::remove_dir_all(sandbox.path("lab/val/n01614925")).unwrap();
+    let ran = sandbox.isn(&["verify", "lab"]).ok();
+    assert!(ran.stderr.contains("not released, and not what ISN.json names"), "{}", ran.stderr);
+    sandbox.write("full/mine", b"mine");
+    sandbox.write("file", b"mine");
+    std::os::unix::fs::symlink("full", sandbox.path("link")).unwrap();
+    for (to, why) in [
+        ("full", "is not a tree of imagebirds"),
+        ("file", "is not a folder"),
+        ("link", "is a symlink"),
+        ("birds-of", "is not a tree of imagebirds"),
+    ] {
+        if to == "birds-of" {
+            sandbox.isn(&["pull", "demobirds", "--to", to]).ok();
+        }
+        let ran = sandbox.isn(&[&PULL[..], &["--to", to]].concat()).fails(1, why);
+        assert!(!ran.stderr.contains("built, and not released"), "{}", ran.stderr);
+    }
+    assert!(sandbox.leftovers().is_empty(), "{:?}", sandbox.leftovers());
+}
+
+#[test]
+fn what_a_killed_build_left_is_in_nobodys_way() {
+    let sandbox = Sandbox::new();
+    whole_birds(&sandbox);
+    let left = sandbox.path(".imagebirds-1.0.unreleased.isn-partial");
+    let mut child = sandbox.command(&PULL).spawn().unwrap();
+    crate::sandbox::eventually("a build", || {
+        left.join("build").exists() || child.try_wait().unwrap().is_some()
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // Another picture, so that it is another source.
+    let image = sandbox.path("birds/train/n01614925/n01614925_7.JPEG");
+    fs::remove_file(&image).unwrap();
+    crate::sandbox::gradient(50, 40, 9).save_with_format(&image, image::ImageFormat::Png).unwrap();
+    if sandbox.path("imagebirds-1.0").exists() {
+        fs::remove_dir_all(sandbox.path("imagebirds-1.0")).unwrap();
+    }
+    sandbox.isn(&PULL).ok();
+    assert!(sandbox.leftovers().is_empty(), "{:?}", sandbox.leftovers());
+}

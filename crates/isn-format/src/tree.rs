@@ -272,7 +272,7 @@ impl Selection {
 }
 
 /// The contents of `ISN.json`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Origin {
     /// Of a released version.
@@ -282,6 +282,20 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// Reads an `ISN.json`; returns `None` if it is of no known format.
+    pub fn parse(json: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Header {
+            format: String,
+        }
+        let header: Header = serde_json::from_slice(json).ok()?;
+        match header.format.as_str() {
+            FORMAT => serde_json::from_slice(json).ok().map(Origin::Released),
+            UNRELEASED => serde_json::from_slice(json).ok().map(Origin::Unreleased),
+            _ => None,
+        }
+    }
+
     /// The dataset.
     pub fn name(&self) -> &Name {
         match self {

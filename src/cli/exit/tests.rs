@@ -153,6 +153,7 @@ fn examples() -> Vec<Error> {
         Error::Integrity { at: At::Registry, .. } => damaged(At::Registry),
         Error::Integrity { at: At::Cache, .. } => damaged(At::Cache),
         Error::Integrity { at: At::Tree, .. } => damaged(At::Tree),
+        Error::Integrity { at: At::Rebuilt, .. } => damaged(At::Rebuilt),
         Error::Integrity { at: At::Build, .. } => damaged(At::Build),
         Error::Integrity { at: At::Reference, .. } => damaged(At::Reference),
         Error::Rebuilt { .. } =>

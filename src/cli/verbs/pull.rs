@@ -115,12 +115,13 @@ fn print(output: &Output, report: &PullReport, locked: bool) {
     writeln!(text, "  licence  {}", first_line(&manifest.licence));
     match report.is_released {
         true => writeln!(text, "  signed   {}", signed(&report.snapshot)),
-        false => writeln!(
-            text,
-            "  not released: you built it, and nobody has confirmed this hash. Compare it with that of others\n  \
-             who built {} from the whole source",
-            manifest.id()
-        ),
+        false => {
+            writeln!(
+                text,
+                "  not released: you built it, and nobody has confirmed this hash. Compare it with that of"
+            );
+            writeln!(text, "  others who built {} from the whole source", manifest.id());
+        }
     }
     writeln!(text, "  pin      {}", report.pin());
     if locked {

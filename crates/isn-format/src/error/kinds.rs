@@ -19,6 +19,8 @@ pub enum At {
     Build,
     /// A registry, or the reference that the user gave: they name different dataset hashes.
     Reference,
+    /// A version that was built from a source, or its release: they have different dataset hashes.
+    Rebuilt,
 }
 
 /// What is wrong with a key.

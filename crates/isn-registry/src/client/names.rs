@@ -67,7 +67,11 @@ impl Client {
                 Answer::Otherwise(e) => return Err(e),
                 Answer::Lacks(e, notice) => {
                     notices.extend(notice);
-                    absent.get_or_insert(e);
+                    // That there is a recipe says more than that there is no version.
+                    match (&absent, &e) {
+                        (Some(Error::NotFound { .. }), Error::Unreleased { .. }) => absent = Some(e),
+                        _ => drop(absent.get_or_insert(e)),
+                    }
                 }
                 // No other registry could be mistaken for it.
                 Answer::Silent(e) if self.locations.len() == 1 => {

@@ -10,6 +10,7 @@ use crate::ops::verify::{Fault, FaultKind, VerifyReport};
 use crate::progress::Progress;
 use crate::registry::Snapshot;
 use crate::tree_file::list_of;
+use isn_format::dataset_ref::{Name, Version};
 use isn_format::error::{At, Error, Result, There};
 use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, MAX_ISN_JSON, Origin, Sums};
 
@@ -60,9 +61,7 @@ impl Destination {
         let has_sums = has(B3SUMS, snapshot.sums())?;
         let is_this =
             has_sums && if is_partial { has(B3SUMS_SELECTED, selected)? } else { list_of(to) == B3SUMS };
-        if is_released {
-            check_release(to, snapshot)?;
-        }
+        check_release(to, snapshot, is_released)?;
         match if is_this { Earlier::No } else { earlier(to, snapshot, jobs, progress)? } {
             Earlier::Whole(what, seen) => {
                 return files::check_movable(to).map(|()| Destination::Earlier { what, seen });
@@ -82,23 +81,43 @@ impl Destination {
     }
 }
 
-/// Refuses to replace a tree that was built before the release, if the release has another hash: one of the
-/// two is wrong, and only a person can find out which.
-fn check_release(to: &Path, snapshot: &Snapshot) -> Result<()> {
+/// Refuses to replace a tree that was built by its release, or the reverse, if the two have different hashes:
+/// one of them is wrong, and only a person can find out which.
+fn check_release(to: &Path, snapshot: &Snapshot, is_released: bool) -> Result<()> {
     let manifest = &snapshot.head.manifest;
-    match tree::origin_of(to) {
+    let wanted = manifest.dataset.prefixed();
+    let is_it = |name: &Name, version: Version| (name, version) == (&manifest.name, manifest.version);
+    let why = match tree::origin_of(to) {
         Some(Origin::Unreleased(built))
-            if (&built.name, built.recipe.version) == (&manifest.name, manifest.version)
-                && built.dataset != manifest.dataset.prefixed() =>
+            if is_released && is_it(&built.name, built.recipe.version) && built.dataset != wanted =>
         {
-            let why = format!(
-                "was built before the release, as {}, and the release is {}",
-                built.dataset,
-                manifest.dataset.prefixed()
-            );
-            Err(Error::integrity(to.display(), why).at(At::Tree))
+            format!("was built from a source, as {}, and the release is {wanted}", built.dataset)
         }
-        _ => Ok(()),
+        Some(Origin::Released(known))
+            if !is_released && is_it(&known.name, known.version) && known.dataset != wanted =>
+        {
+            format!("is the release, {}, and this source gives {wanted}", known.dataset)
+        }
+        _ => return Ok(()),
+    };
+    Err(Error::integrity(to.display(), why).at(At::Rebuilt))
+}
+
+/// Refuses, before a build, a destination that could not be replaced whatever comes of it.
+pub(super) fn check_before(to: &Path, name: &Name) -> Result<()> {
+    if files::is_free(to)? {
+        return Ok(());
+    }
+    let refuse = |why: String| Err(Error::exists(There::Place, to.display(), why));
+    if !to.is_dir() {
+        return refuse(" and is not a folder".into());
+    }
+    if fs::symlink_metadata(to).is_ok_and(|about| about.is_symlink()) {
+        return refuse(", and is a symlink: name the folder that it leads to".into());
+    }
+    match tree::origin_of(to).filter(|_| to.join(B3SUMS).is_file()) {
+        Some(origin) if origin.name() == name => files::check_movable(to),
+        _ => refuse(format!(", and is not a tree of {name}")),
     }
 }
 
@@ -136,7 +155,7 @@ fn earlier(to: &Path, snapshot: &Snapshot, jobs: usize, progress: &dyn Progress)
         }
         read => read?,
     };
-    let origin = json.and_then(|json| serde_json::from_slice::<Origin>(&json).ok());
+    let origin = json.and_then(|json| Origin::parse(&json));
     let Some(origin) = origin.filter(|found| *found.name() == snapshot.head.manifest.name) else {
         return Ok(Earlier::No);
     };

@@ -20,7 +20,7 @@ use self::destination::Destination;
 use self::seeds::Reuse;
 use self::staging::{Finished, Staging};
 use crate::client::Client;
-use crate::files;
+use crate::files::{self, Workplace};
 use crate::progress::{Progress, Unit};
 use crate::registry::segment::Segment;
 use crate::registry::{BUNDLED, Registry, Snapshot};
@@ -190,6 +190,10 @@ impl Pull<'_> {
             said.extend(Staging::tidy(&self.to, dataset, self.options, self.progress)?);
         }
         let dataset = &self.snapshot.head.manifest.dataset;
+        if self.built.is_none() {
+            // What a killed run built before the release.
+            let _ = Workplace::discard_abandoned(&self.to, unreleased::BUILD);
+        }
         said.extend(Staging::tidy_others(&self.to, dataset, self.options, self.progress)?);
         if let Some(cache) = self.client.cache.as_ref().filter(|_| self.registry.id().is_some()) {
             // Remembering the tree only saves work for later pulls.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::runtime::Runtime;
 
+use super::destination::check_before;
 use super::{Pull, PullOptions, PullReport};
 use crate::client::Client;
 use crate::files::{self, Workplace};
@@ -17,7 +18,7 @@ use isn_format::error::{Error, Missing, Result, There};
 use isn_format::tree::BuiltBy;
 
 /// What the staging folder of the build is told apart by; a killed build resumes there.
-const BUILD: &str = "unreleased";
+pub(super) const BUILD: &str = "unreleased";
 
 /// Returns the error that nobody has released what a user does not want to ask for.
 pub(super) fn of(reference: &DatasetRef) -> Error {
@@ -49,6 +50,7 @@ pub(super) fn pull(
     }
     let to = to.unwrap_or_else(|| format!("{}-{}", id.name, id.version).into());
     (options.may_be_at)(&to)?;
+    check_before(&to, name)?;
     files::check_apart(&to, "the source folder", source)?;
     client.check_is_no_registry(&to)?;
     let built = BuiltBy { version: id.version, blake3: Digest::of(recipe.text.as_bytes()).prefixed() };
@@ -67,7 +69,13 @@ pub(super) fn pull(
         expected: None,
         named: &|| (),
     };
-    let pulled = build(&options_of_build, progress).and_then(|(report, _)| {
+    let built_from_source = match build(&options_of_build, progress) {
+        // By another recipe, or from another source.
+        Err(Error::Exists { .. }) => work.own.clear().and_then(|()| build(&options_of_build, progress)),
+        built => built,
+    };
+    let is_built = built_from_source.is_ok();
+    let pulled = built_from_source.and_then(|(report, _)| {
         progress.tell(&format!("{id}: built, and not released"));
         let (registry, manifest) = registry::build::open(&out)?;
         let mut snapshot = runtime.block_on(registry.describe(manifest, Vec::new()))?;
@@ -75,7 +83,9 @@ pub(super) fn pull(
         let to = to.clone();
         Pull { runtime, client, registry, snapshot, to, options, built: Some(built), progress }.run()
     });
-    if pulled.is_ok() || work.own.is_empty()? {
+    // What is in the way of the tree would be in the way again.
+    let is_refused = is_built && matches!(pulled, Err(Error::Exists { .. } | Error::Integrity { .. }));
+    if pulled.is_ok() || is_refused || work.own.is_empty()? {
         let _ = work.discard();
     }
     pulled

@@ -25,7 +25,7 @@ use crate::transport;
 use isn_format::dataset_ref::{DatasetRef, VersionId};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Missing, NetworkKind, Result, chain};
-use isn_format::tree::{B3SUMS, Origin};
+use isn_format::tree::{B3SUMS, ISN_JSON, Origin, unreleased_pin};
 
 /// Something that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -280,10 +280,13 @@ fn verify_path(
                 let id = VersionId { name: found.name, version: found.version };
                 warnings.extend(other_name(expect, &id));
             }
-            (_, Some(Origin::Unreleased(built))) => {
-                let version = built.recipe.version;
-                warnings.push(format!("{}: built by the recipe of {version}, and not released", built.pin));
-            }
+            (_, Some(Origin::Unreleased(built))) => warnings.extend(report.dataset.map(|dataset| {
+                let (pin, version) = (unreleased_pin(&built.name, &dataset), built.recipe.version);
+                match built.dataset == dataset.prefixed() {
+                    true => format!("{pin}: built by the recipe of {version}, and not released"),
+                    false => format!("{pin}: not released, and not what {ISN_JSON} names: {}", built.dataset),
+                }
+            })),
             _ => {}
         }
         return Ok(VerifyReport { warnings, ..report });

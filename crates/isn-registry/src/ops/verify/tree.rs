@@ -100,7 +100,7 @@ fn selection_of(root: &Path) -> Option<Selection> {
 /// Returns the `ISN.json` of a tree, if it can be read.
 pub(in crate::ops) fn origin_of(root: &Path) -> Option<Origin> {
     let json = files::read_capped_if_there(&root.join(ISN_JSON), MAX_ISN_JSON).ok()??;
-    serde_json::from_slice(&json).ok()
+    Origin::parse(&json)
 }
 
 /// Returns the faults of the tree in `root`, which should be exactly `expected`.
