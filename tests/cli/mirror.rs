@@ -6,7 +6,7 @@ use std::fs;
 use isn_registry::registry::layout;
 
 use crate::forger::Forger;
-use crate::sandbox::contents;
+use crate::sandbox::{Sandbox, contents};
 
 /// The files that readers may see.
 fn public(forger: &Forger, folder: &str) -> BTreeMap<String, Vec<u8>> {
@@ -136,4 +136,17 @@ fn a_mirror_is_not_made_inside_its_source() {
     assert!(!forger.path("reg/sub").exists());
     assert!(fs::read_dir(forger.path("reg/empty")).unwrap().next().is_none());
     forger.reader(&["mirror", "reg", "reg-copy"]).ok();
+}
+
+#[test]
+fn a_mirror_that_is_behind_is_whole() {
+    let (sandbox, _) = Sandbox::published();
+    sandbox.isn(&["mirror", "reg", "behind"]).ok();
+    sandbox.build_second_version();
+    sandbox.publish("out2");
+    sandbox.isn(&["info", "grads@1.1", "--registry", "reg"]).ok();
+    let ran = sandbox.isn(&["verify", "behind"]).ok();
+    assert!(ran.stderr.contains("is a stale mirror"), "{}", ran.stderr);
+    std::fs::remove_file(sandbox.path("behind/releases/grads/1.0")).unwrap();
+    sandbox.isn(&["verify", "behind"]).fails(3, "missing: releases/grads/1.0");
 }

@@ -48,7 +48,8 @@ impl Registry {
         Ok(Some(found))
     }
 
-    /// Refuses a link in a folder, which may lead to any file of this machine: no hash is checked of a recipe.
+    /// Refuses a link in a folder, which may lead to any file of this machine: nothing checks the hash of a
+    /// recipe.
     fn check_is_no_link(&self, path: &str) -> Result<()> {
         let Some(root) = folder_of(&self.name).filter(|_| self.id.is_some()) else { return Ok(()) };
         let mut places = Path::new(path).ancestors().map(|below| root.join(below));

@@ -196,10 +196,13 @@ fn check_registry(
         faults.extend(log::check_narrow(root, log.shown()));
         seen.warnings.extend(log::check_claim(root, log.shown()));
     }
+    // What was seen of the log elsewhere promises nothing of this place.
+    let size = checked.as_ref().map_or(0, |log| log.shown().replica.size());
     let view = checked.map(|log| log.view);
     seen.warnings.extend(view.iter().filter_map(|view| view.behind.clone()));
     for (name, dataset) in view.iter().flat_map(|view| view.replica.history().datasets()) {
-        let standing = dataset.releases.iter().filter(|(_, released)| released.withdrawn.is_none());
+        let shown = dataset.releases.iter().filter(|(_, released)| released.index < size);
+        let standing = shown.filter(|(_, released)| released.withdrawn.is_none());
         let ids = standing.map(|(version, _)| VersionId { name: name.clone(), version: *version });
         found.releases.extend(ids.map(|id| layout::release(&id)));
     }
