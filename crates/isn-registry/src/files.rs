@@ -30,7 +30,7 @@ pub(crate) use place::{
 };
 pub use place::{destination, exchange, place};
 pub(crate) use place::{move_new, rename_new, rename_new_and, write_new};
-pub(crate) use read::{as_input, has_bytes, open_named, read_to_cap};
+pub(crate) use read::{as_input, has_bytes, open_listed, open_named, read_to_cap, regular};
 pub use read::{if_there, open, read_beside, read_capped, read_capped_if_there, read_input, read_text};
 pub(crate) use users::{behind_links, no_file, overwrite_locked, overwrite_private, read_users_own};
 pub use users::{check_output, overwrite, write_output};
@@ -125,87 +125,76 @@ pub enum Kind {
     Other,
 }
 
-/// Lists every file below `root` by its `/`-separated path, sorted by bytes. Reports symlinks without
-/// following them. A name that is not UTF-8 gets replacement characters, so it never equals an expected path.
+/// What is below a folder, by `/`-separated paths, sorted by bytes. A name that is not UTF-8 gets replacement
+/// characters, so it never equals an expected path.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    /// All files. Symlinks are among them; nobody follows them.
+    pub files: Vec<(String, Kind)>,
+    /// The topmost folders that contain no file at any depth.
+    pub empty_folders: Vec<String>,
+}
+
+/// Lists every file below `root`, as [`Listing::files`] does.
 ///
 /// # Errors
 /// [`Error::Io`] if a folder cannot be listed.
 pub fn walk(root: &Path) -> Result<Vec<(String, Kind)>> {
-    walk_past(root, |_, e| Err(e))
+    Ok(walk_past(root, |_, e| Err(e))?.files)
 }
 
-/// As [`walk`], but calls `unread` with the path of each folder that cannot be listed, which is empty for
-/// `root` itself, and its error.
+/// Lists what is below `root`, but calls `unread` with the path of each folder that cannot be listed, which is
+/// empty for `root` itself, and its error.
 ///
 /// # Errors
 /// The errors of `unread`.
-pub(crate) fn walk_past(
-    root: &Path,
-    mut unread: impl FnMut(&str, Error) -> Result<()>,
-) -> Result<Vec<(String, Kind)>> {
+pub(crate) fn walk_past(root: &Path, mut unread: impl FnMut(&str, Error) -> Result<()>) -> Result<Listing> {
+    /// Whether `dir` contains no file at any depth.
     fn visit(
         dir: &Path,
         prefix: &str,
-        found: &mut Vec<(String, Kind)>,
+        found: &mut Listing,
         unread: &mut impl FnMut(&str, Error) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
+        let (mut is_empty, before) = (true, found.empty_folders.len());
         for entry in fs::read_dir(dir).map_err(Error::io("list", dir))? {
             let entry = entry.map_err(Error::io("list", dir))?;
             let path = entry.path();
             let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
             let file_type = entry.file_type().map_err(Error::io("look at", &path))?;
             if file_type.is_dir() {
-                match visit(&path, &format!("{name}/"), found, unread) {
+                is_empty &= match visit(&path, &format!("{name}/"), found, unread) {
                     // Errors of folders below it were passed to `unread`.
-                    Err(e @ Error::Io { .. }) => unread(&name, e)?,
+                    Err(e @ Error::Io { .. }) => unread(&name, e).map(|()| false)?,
                     visited => visited?,
-                }
-            } else if file_type.is_file() {
+                };
+                continue;
+            }
+            is_empty = false;
+            if file_type.is_file() {
                 match entry.metadata() {
-                    Ok(about) => found.push((name, Kind::File(about.len()))),
+                    Ok(about) => found.files.push((name, Kind::File(about.len()))),
                     // It was renamed after the folder was listed, as uploads are.
                     Err(e) if e.kind() == io::ErrorKind::NotFound => {}
                     Err(e) => return Err(Error::io("look at", &path)(e)),
                 }
             } else {
-                found.push((name, Kind::Other));
+                found.files.push((name, Kind::Other));
             }
         }
-        Ok(())
-    }
-    let mut found = Vec::new();
-    match visit(root, "", &mut found, &mut unread) {
-        Err(e @ Error::Io { .. }) => unread("", e)?,
-        visited => visited?,
-    }
-    found.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(found)
-}
-
-/// Returns the topmost folders below `root` that contain no file at any depth, as `/`-separated paths,
-/// sorted.
-///
-/// # Errors
-/// [`Error::Io`] if a folder cannot be listed.
-pub(crate) fn empty_folders(root: &Path) -> Result<Vec<String>> {
-    /// Whether `dir` contains no file at any depth; if it does, adds those of its folders that do not.
-    fn visit(dir: &Path, prefix: &str, found: &mut Vec<String>) -> Result<bool> {
-        let (mut is_empty, before) = (true, found.len());
-        for entry in fs::read_dir(dir).map_err(Error::io("list", dir))? {
-            let entry = entry.map_err(Error::io("list", dir))?;
-            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
-            let is_dir = entry.file_type().map_err(Error::io("look at", entry.path()))?.is_dir();
-            is_empty &= is_dir && visit(&entry.path(), &format!("{name}/"), found)?;
-        }
         if is_empty && !prefix.is_empty() {
-            found.truncate(before);
-            found.push(prefix.trim_end_matches('/').into());
+            found.empty_folders.truncate(before);
+            found.empty_folders.push(prefix.trim_end_matches('/').into());
         }
         Ok(is_empty)
     }
-    let mut found = Vec::new();
-    visit(root, "", &mut found)?;
-    found.sort();
+    let mut found = Listing::default();
+    match visit(root, "", &mut found, &mut unread) {
+        Err(e @ Error::Io { .. }) => unread("", e)?,
+        visited => drop(visited?),
+    }
+    found.files.sort_by(|a, b| a.0.cmp(&b.0));
+    found.empty_folders.sort();
     Ok(found)
 }
 
@@ -410,10 +399,11 @@ mod tests {
             fs::create_dir_all(dir.path().join(folder)).unwrap();
         }
         fs::write(dir.path().join("train/a/image"), "").unwrap();
-        assert_eq!(empty_folders(dir.path()).unwrap(), ["train/b", "train/e", "val"]);
+        let empty = || walk_past(dir.path(), |_, e| Err(e)).unwrap().empty_folders;
+        assert_eq!(empty(), ["train/b", "train/e", "val"]);
         fs::write(dir.path().join("val/x/y/image"), "").unwrap();
         fs::write(dir.path().join("train/b/image"), "").unwrap();
-        assert_eq!(empty_folders(dir.path()).unwrap(), ["train/b/c", "train/e"]);
+        assert_eq!(empty(), ["train/b/c", "train/e"]);
     }
 
     #[test]

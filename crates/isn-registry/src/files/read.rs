@@ -20,6 +20,15 @@ pub(crate) fn open_named(path: &Path) -> Result<File> {
 /// # Errors
 /// [`Error::Io`] if it cannot be opened; [`Error::Invalid`] if it is a pipe or a device.
 pub fn open(path: &Path) -> Result<File> {
+    regular(open_listed(path)?, path)
+}
+
+/// As [`open`], for a file that a listing calls regular: who reads no more of it than the listing says need
+/// not ask again what it is.
+///
+/// # Errors
+/// [`Error::Io`] if it cannot be opened.
+pub(crate) fn open_listed(path: &Path) -> Result<File> {
     let mut options = File::options();
     options.read(true);
     #[cfg(unix)]
@@ -27,7 +36,14 @@ pub fn open(path: &Path) -> Result<File> {
         use std::os::unix::fs::OpenOptionsExt as _;
         options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
     }
-    let file = options.open(path).map_err(Error::io("read", path))?;
+    options.open(path).map_err(Error::io("read", path))
+}
+
+/// Returns the file if it is neither a pipe nor a device.
+///
+/// # Errors
+/// [`Error::Invalid`] if it is; [`Error::Io`] if the system does not say.
+pub(crate) fn regular(file: File, path: &Path) -> Result<File> {
     let kind = file.metadata().map_err(Error::io("look at", path))?.file_type();
     // A folder fails when it is read.
     if kind.is_file() || kind.is_dir() {

@@ -254,14 +254,15 @@ fn walk(folder: &Path, name: &str, faults: &mut Vec<Fault>) -> Result<Vec<(Strin
     if !folder.is_dir() {
         return Ok(Vec::new());
     }
-    files::walk_past(folder, |below, e| {
+    let listing = files::walk_past(folder, |below, e| {
         let path = format!("{name}/{below}");
         // What readers never see may be closed to them.
         if !layout::is_hidden(&path) {
             faults.push(Fault::of(path.trim_end_matches('/'), &e));
         }
         Ok(())
-    })
+    })?;
+    Ok(listing.files)
 }
 
 /// Looks at the names of all files in the folders of a registry but `objects`: those that no registry has are

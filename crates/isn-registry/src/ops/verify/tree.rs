@@ -145,7 +145,7 @@ fn check_files(
     let expected: BTreeMap<&str, &Digest> =
         sums.lines().iter().map(|l| (l.path.as_str(), &l.blake3)).collect();
     let (mut faults, mut unread) = (Vec::new(), Vec::new());
-    let mut found = files::walk_past(root, |folder, e| {
+    let files::Listing { files: mut found, empty_folders } = files::walk_past(root, |folder, e| {
         if folder.is_empty() {
             return Err(e);
         }
@@ -167,7 +167,6 @@ fn check_files(
     });
 
     // To torchvision's ImageFolder every folder is a class, even an empty one.
-    let empty_folders = if unread.is_empty() { files::empty_folders(root)? } else { Vec::new() };
     faults.extend(empty_folders.into_iter().map(|path| {
         let why = "is an empty folder: loaders would count it as a class".into();
         Fault { path, kind: FaultKind::Extra, why }
@@ -233,7 +232,7 @@ fn at_sight(path: &str, kind: Kind, is_expected: bool) -> Option<(FaultKind, Str
 
 fn digest_file(path: &Path, kind: &Kind, buffer: &mut Vec<u8>) -> Result<Digest> {
     use std::io::Read;
-    let mut file = files::open(path)?;
+    let mut file = files::open_listed(path)?;
     let mut hasher = blake3::Hasher::new();
     if let Kind::File(length) = kind
         && *length <= SMALL
@@ -252,6 +251,25 @@ fn digest_file(path: &Path, kind: &Kind, buffer: &mut Vec<u8>) -> Result<Digest>
         // The file has grown since it was listed; hash the rest too.
         hasher.update(&buffer[..filled]);
     }
-    hasher.update_reader(file).map_err(Error::io("read", path))?;
+    hasher.update_reader(files::regular(file, path)?).map_err(Error::io("read", path))?;
     Ok(Digest::of_hasher(&hasher))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_taken_the_place_of_a_listed_file_is_neither_waited_for_nor_read_for_ever() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
+        let digest = |path: &Path, length| digest_file(path, &Kind::File(length), &mut Vec::new());
+        assert_eq!(digest(&pipe, 3).unwrap(), Digest::of(b""));
+        let endless = Path::new("/dev/zero");
+        for (path, length) in [(&*pipe, SMALL + 1), (endless, 0), (endless, 3), (endless, SMALL + 1)] {
+            let error = digest(path, length).unwrap_err();
+            assert!(matches!(error, Error::Invalid { .. }), "{}: {error}", path.display());
+        }
+    }
 }
