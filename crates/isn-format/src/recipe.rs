@@ -23,6 +23,7 @@ use crate::pixel_spec::{Encoding, ExifOrientation, Filter, PixelSpec, Small};
 use crate::rel_path::check_segment;
 use crate::source_kind::SourceKind;
 use crate::split::Split;
+use crate::text::check_toml;
 
 /// A format of recipes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -136,9 +137,14 @@ impl Recipe {
     /// Reads a recipe.
     ///
     /// # Errors
-    /// [`crate::error::Error::Mistakes`], naming `what`, with every mistake and its line: unknown and missing
-    /// keys, wrong types and values, classes that occur twice.
+    /// [`Error::Mistakes`], naming `what`, with up to 1,000 mistakes and their lines: unknown and missing
+    /// keys, wrong types and values, classes that occur twice. [`Error::Invalid`] if it is longer than
+    /// [`MAX_LEN`], or would take far more memory than a recipe.
     pub fn parse(what: &str, text: &str) -> Result<Recipe> {
+        if text.len() as u64 > MAX_LEN {
+            return Err(Error::invalid(what, format!("is longer than {MAX_LEN} bytes")));
+        }
+        check_toml(text).map_err(|why| Error::invalid(what, why))?;
         let first = text.lines().next().unwrap_or_default();
         if [ledger::HEADER, ledger::OLD_HEADER].contains(&first) {
             return Err(Error::invalid(what, "is a ledger, not a recipe: name the recipe's file"));

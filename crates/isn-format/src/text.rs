@@ -97,6 +97,30 @@ fn written_out<'t>(
     out.into()
 }
 
+/// What a TOML file of ours can have at most: tables, with the dots of keys, and values. ImageNet's 21,841
+/// classes need half of it. Parsed, a table takes some 1,300 bytes, and a value 80.
+const MAX_TABLES: usize = 200_000;
+const MAX_VALUES: usize = 400_000;
+
+/// Checks that a TOML text does not take far more memory when parsed than an honest file. It counts
+/// characters, so what comments and texts have of them counts, too.
+pub(crate) fn check_toml(text: &str) -> Result<(), String> {
+    let (mut tables, mut values) = (0, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'[' | b'{' | b'.' => tables += 1,
+            b'=' | b',' => values += 1,
+            _ => {}
+        }
+    }
+    if tables > MAX_TABLES || values > MAX_VALUES {
+        return Err(format!(
+            "has more than {MAX_TABLES} tables (of '[', '{{' and '.') or {MAX_VALUES} values (of '=' and ',')"
+        ));
+    }
+    Ok(())
+}
+
 /// Reads the bytes of a TOML file; `what` names it in errors.
 ///
 /// # Errors
@@ -104,6 +128,7 @@ fn written_out<'t>(
 /// link to a file with other contents.
 pub fn toml_text<T: DeserializeOwned>(what: impl Display, bytes: Vec<u8>) -> Result<T> {
     let text = String::from_utf8(bytes).map_err(|_| Error::invalid(&what, "is not UTF-8 text"))?;
+    check_toml(&text).map_err(|why| Error::invalid(&what, why))?;
     toml::from_str(&text).map_err(|e| {
         let line_at = |at: usize| 1 + text.bytes().take(at).filter(|&b| b == b'\n').count();
         let line = e.span().map_or(String::new(), |span| format!("line {}: ", line_at(span.start)));

@@ -157,3 +157,27 @@ fn a_source_image_that_is_too_long_is_named_with_all_that_is_wrong() {
     bounded(&sandbox, &pull).fails(3, "ant/ant_1").fails(3, "bee/bee_2");
     assert!(!sandbox.path("new").exists() && !sandbox.path("tree").exists());
 }
+
+#[test]
+fn short_recipes_that_take_much_to_parse() {
+    let sandbox = Sandbox::new();
+    sandbox.isn(&["registry", "init", "reg"]).ok();
+    sandbox.isn(&["recipe", "export", "demobirds", "--to", "reg/recipes/demobirds"]).ok();
+    let good = String::from_utf8(sandbox.read("reg/recipes/demobirds/recipe.toml")).unwrap();
+    let show = ["recipe", "show", "demobirds", "--registry", "reg"];
+    let numbered = |line: &dyn Fn(usize) -> String, times: usize| (0..times).map(line).collect::<String>();
+    for (what, text, why) in [
+        ("mistakes", "=\n".repeat(300_000), "has 1000 mistakes"),
+        ("values", "=\n".repeat(500_000), "values"),
+        ("tables", numbered(&|at| format!("a{at}.b.c.d = 1\n"), 80_000), "tables"),
+        ("unknown keys", numbered(&|at| format!("a{at} = 1\n"), 300_000), "has 1000 mistakes"),
+        ("an array", format!("x = [{}]\n", "1,".repeat(7 << 20)), "values"),
+        ("a length", good.clone() + &"\n".repeat(17 << 20), "is longer than 16777216 bytes"),
+    ] {
+        sandbox.write("reg/recipes/demobirds/recipe.toml", text.as_bytes());
+        let ran = sandbox.at_home_with_memory("home", 600, &show);
+        assert!(ran.code == 1 && ran.stderr.contains(why), "{what}: {} {}", ran.code, ran.stderr);
+    }
+    sandbox.write("reg/recipes/demobirds/recipe.toml", (good + &"\n".repeat(8 << 20)).as_bytes());
+    sandbox.at_home_with_memory("home", 600, &show).ok();
+}

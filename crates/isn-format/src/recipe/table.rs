@@ -11,25 +11,43 @@ use toml::de::{DeTable, DeValue};
 
 use crate::error::{Error, Mistake, Result};
 
+/// How many mistakes are reported: more would take memory, and nobody reads them.
+const MAX_MISTAKES: usize = 1000;
+/// Line ends are counted once per block of so many bytes.
+const BLOCK: usize = 4096;
+
 /// The mistakes found so far in a text. The tables of the document share it, hence the cell.
 pub(super) struct Mistakes<'t> {
     text: &'t str,
+    /// The number of line ends before each block of the text.
+    lines_before: Vec<usize>,
     found: RefCell<Vec<Mistake>>,
 }
 
 impl<'t> Mistakes<'t> {
     pub(super) fn new(text: &'t str) -> Self {
-        Mistakes { text, found: RefCell::default() }
+        let mut before = 0;
+        let lines_before = text.as_bytes().chunks(BLOCK).map(|block| {
+            let before_block = before;
+            before += line_ends(block);
+            before_block
+        });
+        Mistakes { text, lines_before: lines_before.collect(), found: RefCell::default() }
     }
 
     /// Returns the line, from 1, of a byte position.
     pub(super) fn line(&self, at: usize) -> usize {
-        1 + self.text.as_bytes()[..at.min(self.text.len())].iter().filter(|&&b| b == b'\n').count()
+        let at = at.min(self.text.len());
+        let block = (at / BLOCK).min(self.lines_before.len().saturating_sub(1));
+        let before = self.lines_before.get(block).copied().unwrap_or_default();
+        1 + before + line_ends(&self.text.as_bytes()[block * BLOCK..at])
     }
 
     pub(super) fn at(&self, span: &Range<usize>, why: impl fmt::Display) {
-        let line = Some(self.line(span.start));
-        self.found.borrow_mut().push(Mistake { line, why: why.to_string() });
+        let mut found = self.found.borrow_mut();
+        if found.len() < MAX_MISTAKES {
+            found.push(Mistake { line: Some(self.line(span.start)), why: why.to_string() });
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -42,6 +60,10 @@ impl<'t> Mistakes<'t> {
         mistakes.sort_by_key(|mistake| mistake.line);
         Error::Mistakes { what: what.into(), mistakes }
     }
+}
+
+fn line_ends(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte == b'\n').count()
 }
 
 /// One table of the document.
@@ -72,8 +94,8 @@ impl<'a, 't> Table<'a, 't> {
         mistakes: &'a Mistakes<'t>,
     ) -> Self {
         let table = Table { name, span, fields, mistakes };
+        let expected = known.join(", ");
         for key in fields.keys().filter(|key| !known.contains(&key.get_ref().as_ref())) {
-            let expected = known.join(", ");
             mistakes.at(
                 &key.span(),
                 format_args!("unknown key '{}' (known: {expected})", table.key(key.get_ref())),
