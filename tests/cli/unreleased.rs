@@ -159,13 +159,48 @@ fn what_a_killed_build_left_is_in_nobodys_way() {
     });
     child.kill().unwrap();
     child.wait().unwrap();
-    // Another picture, so that it is another source.
-    let image = sandbox.path("birds/train/n01614925/n01614925_7.JPEG");
-    fs::remove_file(&image).unwrap();
-    crate::sandbox::gradient(50, 40, 9).save_with_format(&image, image::ImageFormat::Png).unwrap();
+    change(&sandbox);
     if sandbox.path("imagebirds-1.0").exists() {
         fs::remove_dir_all(sandbox.path("imagebirds-1.0")).unwrap();
     }
     sandbox.isn(&PULL).ok();
+    assert!(sandbox.leftovers().is_empty(), "{:?}", sandbox.leftovers());
+}
+
+/// Puts another picture into the source, so that it is another source.
+fn change(sandbox: &Sandbox) {
+    let image = sandbox.path("birds/train/n01614925/n01614925_7.JPEG");
+    fs::remove_file(&image).unwrap();
+    crate::sandbox::gradient(50, 40, 9).save_with_format(&image, image::ImageFormat::Png).unwrap();
+}
+
+#[test]
+fn a_build_replaces_no_release_and_no_build_of_another_hash() {
+    let sandbox = Sandbox::new();
+    whole_birds(&sandbox);
+    sandbox.isn(&["key", "new", "me", "--no-passphrase"]).ok();
+    release(&sandbox, "same", &[]);
+    let unreleased = |to: &str| sandbox.isn(&[&PULL[..], &["--unreleased", "--to", to]].concat());
+    // A part of the release of the same hash, and the release itself.
+    sandbox.isn(&["pull", "imagebirds@1.0", "--registry", "same", "--split", "val", "--to", "part"]).ok();
+    sandbox.isn(&["pull", "imagebirds@1.0", "--registry", "same", "--to", "whole"]).ok();
+    unreleased("part").fails(1, "which was released");
+    let lying = String::from_utf8(sandbox.read("whole/ISN.json")).unwrap();
+    for tree in ["part", "whole"] {
+        let about: Value = serde_json::from_slice(&sandbox.read(&format!("{tree}/ISN.json"))).unwrap();
+        assert!(about["signed_by"].is_array(), "{about}");
+    }
+    unreleased("whole").ok();
+    assert_eq!(sandbox.read("whole/ISN.json"), lying.as_bytes());
+    // `ISN.json` may say another hash, and B3SUMS is what counts.
+    let hash = lying.split("\"dataset\"").nth(1).unwrap().split('"').nth(1).unwrap().to_string();
+    sandbox.write("whole/ISN.json", lying.replacen(&hash, &format!("b3:{}", "0".repeat(64)), 1).as_bytes());
+    unreleased("whole").ok();
+
+    unreleased("built").ok();
+    let before = sandbox.read("built/ISN.json");
+    change(&sandbox);
+    unreleased("built").fails(3, "this source gives b3:");
+    assert_eq!(sandbox.read("built/ISN.json"), before);
     assert!(sandbox.leftovers().is_empty(), "{:?}", sandbox.leftovers());
 }

@@ -61,7 +61,9 @@ impl Destination {
         let has_sums = has(B3SUMS, snapshot.sums())?;
         let is_this =
             has_sums && if is_partial { has(B3SUMS_SELECTED, selected)? } else { list_of(to) == B3SUMS };
-        check_release(to, snapshot, is_released)?;
+        if !is_this {
+            check_release(to, snapshot, is_released)?;
+        }
         match if is_this { Earlier::No } else { earlier(to, snapshot, jobs, progress)? } {
             Earlier::Whole(what, seen) => {
                 return files::check_movable(to).map(|()| Destination::Earlier { what, seen });
@@ -81,21 +83,25 @@ impl Destination {
     }
 }
 
-/// Refuses to replace a tree that was built by its release, or the reverse, if the two have different hashes:
-/// one of them is wrong, and only a person can find out which.
+/// Refuses to replace a tree by what has the same name and version and another hash, if one of the two was
+/// built and not released: one is wrong, and only a person can find out which. Nor does what nobody released
+/// replace a release.
 fn check_release(to: &Path, snapshot: &Snapshot, is_released: bool) -> Result<()> {
     let manifest = &snapshot.head.manifest;
     let wanted = manifest.dataset.prefixed();
     let is_it = |name: &Name, version: Version| (name, version) == (&manifest.name, manifest.version);
     let why = match tree::origin_of(to) {
         Some(Origin::Unreleased(built))
-            if is_released && is_it(&built.name, built.recipe.version) && built.dataset != wanted =>
+            if is_it(&built.name, built.recipe.version) && built.dataset != wanted =>
         {
-            format!("was built from a source, as {}, and the release is {wanted}", built.dataset)
+            let other = if is_released { "the release is" } else { "this source gives" };
+            format!("was built from a source, as {}, and {other} {wanted}", built.dataset)
         }
-        Some(Origin::Released(known))
-            if !is_released && is_it(&known.name, known.version) && known.dataset != wanted =>
-        {
+        Some(Origin::Released(known)) if !is_released => {
+            if !is_it(&known.name, known.version) || known.dataset == wanted {
+                let why = format!(", and is {}, which was released", Origin::Released(known).what());
+                return Err(Error::exists(There::Place, to.display(), why));
+            }
             format!("is the release, {}, and this source gives {wanted}", known.dataset)
         }
         _ => return Ok(()),
@@ -117,7 +123,7 @@ pub(super) fn check_before(to: &Path, name: &Name) -> Result<()> {
     }
     match tree::origin_of(to).filter(|_| to.join(B3SUMS).is_file()) {
         Some(origin) if origin.name() == name => files::check_movable(to),
-        _ => refuse(format!(", and is not a tree of {name}")),
+        _ => files::check_not_around_us(to).and_then(|()| refuse(format!(", and is not a tree of {name}"))),
     }
 }
 
