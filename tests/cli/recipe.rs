@@ -53,16 +53,25 @@ fn a_registry_has_recipes_of_its_own() {
     fs::rename(&ledger, sandbox.path("kept")).unwrap();
     let show = ["recipe", "export", "demobirds", "--registry", "reg", "--to", "out2"];
     sandbox.isn(&show).fails(1, "names corrections.csv, which the registry does not have");
+    let verified = |why: &str| drop(sandbox.isn(&["verify", "reg"]).fails(3, why));
+    verified("recipes/demobirds/recipe.toml");
+    fs::create_dir(&ledger).unwrap();
+    verified("recipes/demobirds/recipe.toml");
+    fs::remove_dir(&ledger).unwrap();
     std::os::unix::fs::symlink(sandbox.path("kept"), &ledger).unwrap();
     sandbox.isn(&show).fails(1, "is a link, and may lead out of the registry");
+    verified("is a link, and may lead out of the registry");
     assert!(!sandbox.path("out2").exists());
     fs::remove_file(&ledger).unwrap();
     fs::rename(sandbox.path("kept"), &ledger).unwrap();
+    sandbox.isn(&["verify", "reg"]).ok();
     // What is no recipe of that name is refused.
     sandbox.copy("reg/recipes/demobirds", "reg/recipes/ants");
     sandbox.isn(&["recipe", "show", "ants", "--registry", "reg"]).fails(1, "is the recipe of demobirds");
     sandbox.write("reg/recipes/bees/recipe.toml", b"nothing");
     sandbox.isn(&["recipe", "export", "bees", "--registry", "reg"]).fails(1, "bees/recipe.toml");
+    verified("recipes/ants/recipe.toml");
+    verified("recipes/bees/recipe.toml");
     assert!(!sandbox.path("bees").exists());
     // A build takes those of the binary alone, which nobody can change.
     sandbox.isn(&["build", "ants", "--source", "raw"]).fails(6, "ants is not in registry bundled");

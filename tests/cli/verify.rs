@@ -373,3 +373,15 @@ fn a_folder_that_cannot_be_listed_hides_no_damage_elsewhere() {
         sandbox.isn(&["verify", what]).ok();
     }
 }
+
+#[test]
+fn a_tree_that_cannot_say_what_it_is_is_told() {
+    let (sandbox, _) = pulled();
+    for text in ["{}", "not json"] {
+        sandbox.write("grads-1.0/ISN.json", text.as_bytes());
+        let report = verify(&sandbox, "grads-1.0", &[]).ok().json();
+        assert!(report["warnings"][0].as_str().unwrap().starts_with("ISN.json cannot be read"), "{report}");
+    }
+    fs::remove_file(sandbox.path("grads-1.0/ISN.json")).unwrap();
+    assert_eq!(verify(&sandbox, "grads-1.0", &[]).ok().json()["warnings"], json!([]));
+}

@@ -4,6 +4,7 @@
 mod hints;
 mod log;
 mod proof;
+mod recipes;
 mod shard;
 pub mod store;
 pub mod tree;
@@ -289,6 +290,7 @@ fn verify_path(
             })),
             _ => {}
         }
+        warnings.extend(report.warnings);
         return Ok(VerifyReport { warnings, ..report });
     }
     if expect.is_some() {

@@ -7,7 +7,7 @@ use tokio::runtime::Runtime;
 
 use super::hints::Found;
 use super::version::{Seen, check_version};
-use super::{Assurance, Fault, FaultKind, Verified, VerifyReport, hints, log};
+use super::{Assurance, Fault, FaultKind, Verified, VerifyReport, hints, log, recipes};
 use crate::client::{Belief, Client};
 use crate::files::{self, Kind};
 use crate::progress::{Progress, Unit};
@@ -64,6 +64,7 @@ pub(super) fn verify(
             (assurance, seen) =
                 check_registry(&runtime, client, &registry, Some(root), found, progress, &mut faults)?;
             (rebuild_only, warnings) = (seen.rebuild_only, seen.warnings);
+            faults.extend(runtime.block_on(recipes::check(&registry, root))?);
         }
         StoreKind::Build => match describe_build(root, &runtime)? {
             Ok((registry, snapshot)) => {

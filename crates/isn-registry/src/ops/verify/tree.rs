@@ -74,6 +74,10 @@ pub(in crate::ops) fn verify(
         faults.extend(check_files(root, selected, is_partial, jobs, progress)?);
     }
     faults.sort();
+    let is_untold = root.join(ISN_JSON).symlink_metadata().is_ok() && origin_of(root).is_none();
+    let untold = || {
+        format!("{ISN_JSON} cannot be read: it does not say which version this is, or that it was released")
+    };
     let mut report = VerifyReport {
         kind: Verified::Tree,
         what: root.display().to_string(),
@@ -81,7 +85,7 @@ pub(in crate::ops) fn verify(
         checked,
         partial: is_partial.then(|| selection.unwrap_or_default().describe()),
         assurance: expected.map_or(Assurance::SelfConsistent, |(_, reach)| reach),
-        warnings: Vec::new(),
+        warnings: is_untold.then(untold).into_iter().collect(),
         rebuild_only: Vec::new(),
         expected: None,
         faults,
@@ -173,7 +177,7 @@ fn check_files(
     }));
     progress.begin("verify", Unit::Files, found.len() as u64);
     let digest = |buffer: &mut Vec<u8>, (path, kind): &(String, Kind)| -> Result<Digest> {
-        let digest = digest_file(&root.join(path), kind, buffer);
+        let digest = digest_file(&root.join(path), kind, longest(path), buffer);
         progress.advance(1);
         digest
     };
@@ -192,7 +196,7 @@ fn check_files(
         let digest = match digest {
             Ok(digest) => digest,
             Err(e) => {
-                faults.push(Fault::of(path, &e));
+                faults.push(Fault::of_bytes(path, &e));
                 continue;
             }
         };
@@ -223,14 +227,20 @@ fn at_sight(path: &str, kind: Kind, is_expected: bool) -> Option<(FaultKind, Str
     if path.contains(char::REPLACEMENT_CHARACTER) {
         return Some((FaultKind::Extra, "has a name that is not UTF-8".into()));
     }
-    let longest = if path == CLASSES { MAX_CLASSES } else { MAX_IMAGE_LEN };
+    let longest = longest(path);
     (length > longest).then(|| match is_expected {
         true => (FaultKind::Changed, format!("has {length} bytes, and no such file has more than {longest}")),
         false => (FaultKind::Extra, String::new()),
     })
 }
 
-fn digest_file(path: &Path, kind: &Kind, buffer: &mut Vec<u8>) -> Result<Digest> {
+/// The maximum length of a file of a tree, in bytes.
+fn longest(path: &str) -> u64 {
+    if path == CLASSES { MAX_CLASSES } else { MAX_IMAGE_LEN }
+}
+
+/// Returns the BLAKE3 of a file of at most `longest` bytes, which was of this kind when it was listed.
+fn digest_file(path: &Path, kind: &Kind, longest: u64, buffer: &mut Vec<u8>) -> Result<Digest> {
     use std::io::Read;
     let mut file = files::open_listed(path)?;
     let mut hasher = blake3::Hasher::new();
@@ -251,7 +261,11 @@ fn digest_file(path: &Path, kind: &Kind, buffer: &mut Vec<u8>) -> Result<Digest>
         // The file has grown since it was listed; hash the rest too.
         hasher.update(&buffer[..filled]);
     }
-    hasher.update_reader(files::regular(file, path)?).map_err(Error::io("read", path))?;
+    let rest = files::regular(file, path)?.take(longest + 1 - hasher.count().min(longest));
+    hasher.update_reader(rest).map_err(Error::io("read", path))?;
+    if hasher.count() > longest {
+        return Err(Error::integrity(path.display(), format!("is longer than {longest} bytes")));
+    }
     Ok(Digest::of_hasher(&hasher))
 }
 
@@ -264,12 +278,30 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let pipe = dir.path().join("pipe");
         rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
-        let digest = |path: &Path, length| digest_file(path, &Kind::File(length), &mut Vec::new());
+        let digest = |path: &Path, length| digest_file(path, &Kind::File(length), 1 << 30, &mut Vec::new());
         assert_eq!(digest(&pipe, 3).unwrap(), Digest::of(b""));
         let endless = Path::new("/dev/zero");
         for (path, length) in [(&*pipe, SMALL + 1), (endless, 0), (endless, 3), (endless, SMALL + 1)] {
             let error = digest(path, length).unwrap_err();
             assert!(matches!(error, Error::Invalid { .. }), "{}: {error}", path.display());
+        }
+    }
+
+    #[test]
+    fn a_file_that_grew_since_it_was_listed_is_read_no_further_than_a_file_can_be_long() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("image");
+        for length in [9, 10, 11, 1 << 40] {
+            std::fs::File::create(&path).unwrap().set_len(length).unwrap();
+            for listed in [0, 3, 9, 10] {
+                let found = digest_file(&path, &Kind::File(listed), 10, &mut Vec::new());
+                match found {
+                    Ok(found) => {
+                        assert_eq!(found, Digest::of(&vec![0; length as usize]), "{length} {listed}")
+                    }
+                    Err(e) => assert!(length > 10 && matches!(e, Error::Integrity { .. }), "{length} {e}"),
+                }
+            }
         }
     }
 }
