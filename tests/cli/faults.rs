@@ -358,3 +358,16 @@ fn proxies_are_asked_and_left_out_as_the_variables_say() {
     ran(without.env("http_proxy", &proxy.url).env("NO_PROXY", "127.0.0.1")).ok();
     assert!(!target.log().is_empty());
 }
+
+#[test]
+fn a_system_without_certificates_needs_them_for_https_alone() {
+    let (sandbox, pin) = Sandbox::published();
+    let server = Server::new(&sandbox.path("reg"));
+    let at = |url: &str| {
+        let mut isn = sandbox.command(&["pull", &pin, "--registry", url, "--to", "tree"]);
+        ran(isn.env("SSL_CERT_FILE", "/dev/null"))
+    };
+    let none = at("https://127.0.0.1:1").fails(5, "certificates");
+    assert!(none.stderr.contains("\nhelp: `isn doctor` looks for the cause"), "{}", none.stderr);
+    at(&server.url).ok();
+}

@@ -96,6 +96,8 @@ impl Sandbox {
         let kept = ["PATH", "TMPDIR"].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
         command.envs(kept).env("LANG", "C.UTF-8");
         command.env("HOME", self.path("user")).env("ISN_HOME", self.path("home"));
+        // Not the certificates of this system: parsing them all would be most of a run that uses a network.
+        command.env("SSL_CERT_FILE", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/ca.pem"));
         command
     }
 

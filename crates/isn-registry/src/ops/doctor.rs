@@ -366,7 +366,8 @@ fn cure_of(error: &Error) -> &'static str {
     match kind {
         NetworkKind::Offline => "ISN_OFFLINE or --offline keeps isn off the network",
         NetworkKind::Certificate => {
-            "set ISN_CA_BUNDLE to your institution's certificates, or set this machine's clock"
+            "install the system's certificates (ca-certificates), set ISN_CA_BUNDLE to your institution's, or \
+             set this machine's clock"
         }
         NetworkKind::Proxy => {
             "the proxy wants a name and a password: https_proxy=http://NAME:PASSWORD@HOST:PORT"

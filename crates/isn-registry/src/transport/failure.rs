@@ -31,7 +31,8 @@ fn of_cause(cause: &(dyn StdError + 'static)) -> Option<NetworkKind> {
     if cause.is::<NoAddress>() {
         return Some(NetworkKind::Dns);
     }
-    if let Some(rustls::Error::InvalidCertificate(_)) = cause.downcast_ref() {
+    // The second one: the system has no certificates.
+    if let Some(rustls::Error::InvalidCertificate(_) | rustls::Error::General(_)) = cause.downcast_ref() {
         return Some(NetworkKind::Certificate);
     }
     if let Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) =
@@ -129,6 +130,7 @@ mod tests {
         let hidden = |error: rustls::Error| io::Error::new(ErrorKind::InvalidData, error);
         for (error, expected) in [
             (hidden(certificate), NetworkKind::Certificate),
+            (hidden(rustls::Error::General("No CA certificates".into())), NetworkKind::Certificate),
             (hidden(rustls::Error::DecryptError), NetworkKind::Broken),
             (hidden(rustls::InvalidMessage::InvalidContentType.into()), NetworkKind::NotTls),
             (io::Error::other(NoAddress(io::Error::other("nowhere"))), NetworkKind::Dns),

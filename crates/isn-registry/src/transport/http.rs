@@ -58,24 +58,16 @@ impl Http {
     /// [`Error::Invalid`] if `base` or the access settings are not valid, or a token would be sent
     /// unencrypted.
     pub fn new(base: &str, access: &Access) -> Result<Self> {
-        let redirects = reqwest::redirect::Policy::custom(|attempt| {
-            let from_https = attempt.previous().iter().any(|url| url.scheme() == "https");
-            if attempt.previous().len() > MAX_REDIRECTS {
-                attempt.error(format!("redirected more than {MAX_REDIRECTS} times"))
-            } else if from_https && attempt.url().scheme() != "https" {
-                attempt.error("redirected from https to http")
-            } else {
-                attempt.follow()
-            }
-        });
-        let builder = builder(access)?
-            .read_timeout(access.timeout)
-            .redirect(redirects)
-            .http2_initial_stream_window_size(STREAM_WINDOW)
-            .http2_initial_connection_window_size(CONNECTION_WINDOW);
+        let client = client(base, access, |builder| {
+            builder
+                .read_timeout(access.timeout)
+                .redirect(redirects())
+                .http2_initial_stream_window_size(STREAM_WINDOW)
+                .http2_initial_connection_window_size(CONNECTION_WINDOW)
+        })?;
         Ok(Http {
             base: base.trim_end_matches('/').into(),
-            client: builder.build().map_err(|e| network(base, e))?,
+            client,
             token: bearer(base, access)?,
             offline: access.offline,
             timeout: access.timeout,
@@ -223,13 +215,45 @@ impl Chunks for HttpChunks {
     }
 }
 
+/// Follows a few redirects, but none from https to http.
+fn redirects() -> reqwest::redirect::Policy {
+    reqwest::redirect::Policy::custom(|attempt| {
+        let from_https = attempt.previous().iter().any(|url| url.scheme() == "https");
+        if attempt.previous().len() > MAX_REDIRECTS {
+            attempt.error(format!("redirected more than {MAX_REDIRECTS} times"))
+        } else if from_https && attempt.url().scheme() != "https" {
+            attempt.error("redirected from https to http")
+        } else {
+            attempt.follow()
+        }
+    })
+}
+
 /// Makes TLS use ring rather than aws-lc, which needs a C++ tool chain and triples the build time.
 pub(super) fn provide_crypto() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
+/// Makes a client for the server of `url`. A system without certificates, as small containers are, can still
+/// use a server that needs none.
+///
+/// # Errors
+/// [`Error::Invalid`] if the access settings are not valid; [`Error::Network`] if an `https://` server is to
+/// be asked and the system has no certificates.
+pub(super) fn client(
+    url: &str,
+    access: &Access,
+    settings: impl Fn(ClientBuilder) -> ClientBuilder,
+) -> Result<Client> {
+    let made = settings(builder(access)?).build();
+    if made.is_err() && access.ca_bundle.is_none() && url.starts_with("http://") {
+        return settings(builder(access)?.tls_certs_only([])).build().map_err(|e| network(url, e));
+    }
+    made.map_err(|e| network(url, e))
+}
+
 /// The common settings of all clients.
-pub(super) fn builder(access: &Access) -> Result<ClientBuilder> {
+fn builder(access: &Access) -> Result<ClientBuilder> {
     provide_crypto();
     let builder = Client::builder()
         .user_agent(concat!("isn/", env!("CARGO_PKG_VERSION")))

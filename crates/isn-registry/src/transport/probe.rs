@@ -32,8 +32,7 @@ pub(crate) async fn probe(url: &str, access: &Access) -> Result<Probe> {
     if access.offline {
         return Err(Error::offline(url));
     }
-    let client = http::builder(access)?.read_timeout(access.timeout).build();
-    let client = client.map_err(|e| network(url, e))?;
+    let client = http::client(url, access, |builder| builder.read_timeout(access.timeout))?;
     let begun = Instant::now();
     let mut request = client.get(url).header(ACCEPT_ENCODING, "identity").header(RANGE, "bytes=0-0");
     if let Some(token) = http::bearer(url, access)? {

@@ -49,8 +49,8 @@ impl Upload {
         let base = base.trim_end_matches('/').to_string();
         let token = http::bearer(&base, access)?
             .ok_or_else(|| Error::NoToken { server: base.clone(), host: http::host_of(&base) })?;
-        let client = http::builder(access)?.redirect(reqwest::redirect::Policy::none());
-        let client = client.build().map_err(|e| failure::network(&base, e))?;
+        let no_redirects = || reqwest::redirect::Policy::none();
+        let client = http::client(&base, access, |builder| builder.redirect(no_redirects()))?;
         Ok(Upload { base, client, token, timeout: access.timeout })
     }
 
