@@ -31,7 +31,7 @@ impl From<Error> for Failure {
         let error = near::nearest_first(error);
         Failure {
             message: chain(&error),
-            help: exit::help(&error, exit::Aim::Look),
+            help: exit::help(&error, exit::Advice { to: exit::Aim::Look, registry: None }),
             code: exit::code(&error),
         }
     }

@@ -55,7 +55,7 @@ impl From<ExitCode> for u8 {
 }
 
 /// Prints an error on stderr, and with `--json` also as an object on stdout.
-pub(super) fn report(error: Error, to: Aim, json: bool) -> ExitCode {
+pub(super) fn report(error: Error, advice: Advice<'_>, json: bool) -> ExitCode {
     let error = near::nearest_first(error);
     let message = chain(&error);
     let kept = files::take_kept();
@@ -63,7 +63,7 @@ pub(super) fn report(error: Error, to: Aim, json: bool) -> ExitCode {
         let folder = folder.display();
         format!("what is done is kept in {folder}: run the same command again to resume, or remove it")
     });
-    let help = help(&error, to).into_iter().chain(kept).reduce(|help, kept| format!("{help}\n{kept}"));
+    let help = help(&error, advice).into_iter().chain(kept).reduce(|help, kept| format!("{help}\n{kept}"));
     console::message("error: ", &message);
     if let Some(help) = &help {
         console::message("help: ", help);
@@ -98,6 +98,22 @@ pub(super) fn unwritten(why: &std::io::Error, done: Option<&str>, code: ExitCode
     };
     console::message("help: ", &help);
     if code == ExitCode::SUCCESS { ExitCode(ERROR) } else { code }
+}
+
+/// What advice to the user depends on, beside the error.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Advice<'a> {
+    /// What the command is for.
+    pub(super) to: Aim,
+    /// The registry that its arguments name.
+    pub(super) registry: Option<&'a str>,
+}
+
+impl Advice<'_> {
+    /// The argument that makes another command ask the same registry, after a blank.
+    fn same_registry(self) -> String {
+        self.registry.map_or(String::new(), |registry| format!(" --registry {}", text::shell_word(registry)))
+    }
 }
 
 /// What a command is for. What it has done when it fails, and what to do next, depend on it.
@@ -150,7 +166,8 @@ pub(super) fn code(error: &Error) -> u8 {
 }
 
 /// Returns what to do next, if there is something.
-pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
+pub(super) fn help(error: &Error, advice: Advice<'_>) -> Option<String> {
+    let to = advice.to;
     Some(match error {
         Error::Unfinished { .. } => {
             "what was copied is kept and verified, and readers still see the mirror as it was before. Fix \
@@ -188,21 +205,21 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
             shell_word(registry),
             shell_word(known)
         ),
-        Error::Refused { is_strangers: true, .. } => {
-            "nothing was added to the log. `isn owner show NAME` lists the owners: sign with the key of one \
-             (--key), or ask one to add your key (`isn owner add`)"
-                .into()
-        }
-        Error::Denied { .. } => {
+        Error::Refused { is_strangers: true, .. } => format!(
+            "nothing was added to the log. `isn owner show NAME{}` lists the owners: sign with the key of \
+             one (--key), or ask one to add your key (`isn owner add`)",
+            advice.same_registry()
+        ),
+        Error::Denied { .. } => format!(
             "nothing was added to the server's log. Ask the server's operator, or an owner of the name: `isn \
-             owner show NAME` lists the owners, and one of them can add your key (`isn owner add`)"
-                .into()
-        }
-        Error::Refused { .. } => {
-            "nothing was added to the log. `isn log show` lists its entries, and `isn owner show NAME` the \
-             owners of a name"
-                .into()
-        }
+             owner show NAME{}` lists the owners, and one of them can add your key (`isn owner add`)",
+            advice.same_registry()
+        ),
+        Error::Refused { .. } => format!(
+            "nothing was added to the log. `isn log show{0}` lists its entries, and `isn owner show NAME{0}` \
+             the owners of a name",
+            advice.same_registry()
+        ),
         Error::Trust { .. } if to == Aim::Look => {
             "do not rely on this registry: tell its operator, or use a pin".into()
         }
@@ -226,7 +243,7 @@ pub(super) fn help(error: &Error, to: Aim) -> Option<String> {
         ),
         Error::Unreleased { reference, registry } => source::unreleased(reference, registry),
         Error::NotFound { what, kind, place, near } => {
-            let next = missing::help(*kind, what, place, to);
+            let next = missing::help(*kind, what, place, advice);
             return match (near::meant(what, near), next) {
                 (Some(meant), Some(next)) => Some(format!("did you mean '{meant}'? {next}")),
                 (Some(meant), None) => Some(format!("did you mean '{meant}'?")),
@@ -407,8 +424,9 @@ fn network(kind: NetworkKind) -> &'static str {
              after that the version's name and pin need none"
         }
         NetworkKind::Certificate => {
-            "`isn doctor` looks for the cause, for example a wrong clock. ISN_CA_BUNDLE names a file of \
-             certificates to trust instead of the system's"
+            "`isn doctor` looks for the cause, for example a wrong clock. If the system has no certificates, \
+             install them (often a package called ca-certificates); if a proxy re-signs TLS, set ISN_CA_BUNDLE \
+             to a file with its certificate, which isn then trusts instead of the system's"
         }
         NetworkKind::Dns => {
             "the host was not found: check its name, and whether you need a proxy (https_proxy); `isn \
@@ -446,7 +464,7 @@ fn network(kind: NetworkKind) -> &'static str {
 
 fn exists(there: There, what: &str) -> String {
     let next = match there {
-        There::Place => "choose another path, or remove what is there",
+        There::Place => "choose another path, or move away what is there",
         There::Changed => {
             let tree = shell_word(what);
             return format!(

@@ -74,6 +74,9 @@ struct Args {
     /// What to do.
     #[command(subcommand)]
     command: verbs::Command,
+    /// The registry that the command line names, for advice about it.
+    #[arg(skip)]
+    registry: Option<String>,
 }
 
 /// The heading of options that every verb takes.
@@ -113,7 +116,10 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>, is_process: bool) -> 
     let verb = args.command.verb();
     match execute(&args, verb, is_process) {
         Ok(code) => code.into(),
-        Err(error) => exit::report(error, verb.aim(), args.json).into(),
+        Err(error) => {
+            let advice = exit::Advice { to: verb.aim(), registry: args.registry.as_deref() };
+            exit::report(error, advice, args.json).into()
+        }
     }
 }
 
@@ -133,7 +139,9 @@ fn parse_by(
 ) -> Result<Args, clap::Error> {
     let mut matches = command.try_get_matches_from_mut(arguments)?;
     usage::check_not_empty(&command, &matches)?;
-    Args::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut self::command()))
+    let registry = usage::registry(&matches).cloned();
+    let args = Args::from_arg_matches_mut(&mut matches);
+    args.map(|args| Args { registry, ..args }).map_err(|error| error.format(&mut self::command()))
 }
 
 fn execute(args: &Args, verb: &dyn Verb, is_process: bool) -> Result<exit::ExitCode> {

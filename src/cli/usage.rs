@@ -106,7 +106,15 @@ const OPTIONS: &[(&[&str], &[&str], &str)] = &[
     (&[], &["--proxy"], "the proxy variables of the environment count"),
 ];
 
-const OVERWRITE: &str = "isn does not overwrite your files: choose another path, or remove what is there";
+const OVERWRITE: &str = "isn does not overwrite your files: choose another path, or move away what is there";
+
+/// Returns the registry that the arguments name.
+pub(super) fn registry(matches: &ArgMatches) -> Option<&String> {
+    match matches.subcommand() {
+        Some((_, below)) => registry(below),
+        None => matches.try_get_one("registry").ok().flatten(),
+    }
+}
 
 /// Refuses empty arguments, which a variable that is not set gives. clap itself refuses empty paths.
 pub(super) fn check_not_empty(command: &Command, matches: &ArgMatches) -> Result<(), Error> {

@@ -2,15 +2,16 @@
 
 use std::path::Path;
 
-use super::Aim;
+use super::{Advice, Aim};
 use crate::cli::near;
 use isn_format::error::Missing;
 use isn_format::text::shell_word;
 
 /// Returns the next step for something of this kind that is not at `place`.
-pub(super) fn help(kind: Missing, what: &str, place: &str, to: Aim) -> Option<String> {
+pub(super) fn help(kind: Missing, what: &str, place: &str, advice: Advice<'_>) -> Option<String> {
+    let same_registry = advice.same_registry();
     Some(match kind {
-        Missing::Registry if to == Aim::Write => {
+        Missing::Registry if advice.to == Aim::Write => {
             "check the address. `isn publish` or `isn registry init` makes a registry from an empty \
              folder or bucket"
                 .into()
@@ -48,6 +49,9 @@ pub(super) fn help(kind: Missing, what: &str, place: &str, to: Aim) -> Option<St
              that isn.toml lists"
                 .into()
         }
+        Missing::Key if Path::new(what).components().count() > 1 => {
+            "check the path: a relative path starts in the current folder".into()
+        }
         Missing::Key => {
             "`isn key list` lists your keys; `isn key new NAME` makes one; a key file is named by \
              its path"
@@ -59,14 +63,21 @@ pub(super) fn help(kind: Missing, what: &str, place: &str, to: Aim) -> Option<St
         Missing::Version => match near::hash(what) {
             Some(hash) => format!("a dataset hash is written with b3: in front: {hash}"),
             None if Path::new(what).is_dir() => format!(
-                "`isn list` shows what a registry has. If you mean the folder here, `isn verify {}` checks it",
+                "`isn list{same_registry}` shows what the registry has. If you mean the folder here, `isn verify \
+                 {}` checks it",
                 shell_word(Path::new(".").join(what).display())
             ),
-            None => "`isn list` shows what a registry has; --registry selects another one".into(),
+            None => {
+                format!("`isn list{same_registry}` shows what the registry has; --registry selects another")
+            }
         },
         // The place is the version's pin.
-        Missing::Split | Missing::Class => format!("`isn info {}` lists what it has", shell_word(place)),
-        Missing::Image => format!("`isn images {}` lists the paths of its images", shell_word(place)),
+        Missing::Split | Missing::Class => {
+            format!("`isn info {}{same_registry}` lists what it has", shell_word(place))
+        }
+        Missing::Image => {
+            format!("`isn images {}{same_registry}` lists the paths of its images", shell_word(place))
+        }
         Missing::File => "check the path: a relative path starts in the current folder".into(),
         Missing::Object => {
             "the registry refers to it and has lost it: tell the operator, or use another copy \

@@ -285,12 +285,29 @@ fn examples() -> Vec<Error> {
     }
 }
 
+fn advice(to: Aim) -> Advice<'static> {
+    Advice { to, registry: None }
+}
+
+#[test]
+fn advice_names_the_registry_of_the_command_line() {
+    let advice = Advice { to: Aim::Look, registry: Some("my registry") };
+    let class = Error::not_found(Missing::Class, "class n02", "birds@1.0");
+    let version = Error::not_found(Missing::Version, "birds@2.0", "registry my registry");
+    let refused = |is_strangers| Error::Refused { what: "x".into(), why: "y".into(), is_strangers };
+    let denied = Error::Denied { server: "x".into(), why: "y".into() };
+    for error in [class, version, refused(true), refused(false), denied] {
+        let help = help(&error, advice).unwrap();
+        assert!(help.contains(" --registry 'my registry'` "), "{help}");
+    }
+}
+
 /// Returns the message, exit code and help of an error, with the help for each aim if they differ.
 fn shown(error: &Error) -> String {
     let debug = format!("{error:?}");
     let variant = debug.split([' ', '(']).next().unwrap_or_default();
     let mut text = format!("[{variant}, exit code {}]\nerror: {}\n", code(error), chain(error));
-    let aims = [Aim::Bring, Aim::Look, Aim::Write, Aim::Serve].map(|aim| (aim, help(error, aim)));
+    let aims = [Aim::Bring, Aim::Look, Aim::Write, Aim::Serve].map(|aim| (aim, help(error, advice(aim))));
     let same = aims.iter().all(|(_, help)| *help == aims[0].1);
     for (aim, help) in aims.iter().take(if same { 1 } else { 4 }) {
         let to = if same { String::new() } else { format!(" to {}", format!("{aim:?}").to_lowercase()) };
@@ -324,7 +341,7 @@ fn words_in_a_message_change_nothing() {
         (Error::exists(There::Place, odd, odd), taken(There::Place)),
     ] {
         for aim in [Aim::Bring, Aim::Look, Aim::Write, Aim::Serve] {
-            assert_eq!(help(&error, aim), help(&same, aim), "{error}");
+            assert_eq!(help(&error, advice(aim)), help(&same, advice(aim)), "{error}");
         }
     }
 }
@@ -333,6 +350,6 @@ fn words_in_a_message_change_nothing() {
 #[test]
 fn too_few_open_files_are_known_by_their_number() {
     let few = io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error());
-    let help = help(&Error::io("open", "birds")(few), Aim::Bring);
+    let help = help(&Error::io("open", "birds")(few), advice(Aim::Bring));
     assert!(help.unwrap().contains("ulimit -n"));
 }
