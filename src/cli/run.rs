@@ -117,6 +117,23 @@ impl Run {
         self.settings.keyring().signer(key, unlock)
     }
 
+    /// Returns a signing key, or the only one in the keyring if none is given.
+    pub(super) fn signer_or_only(&self, key: Option<&str>) -> Result<Box<dyn Signer>> {
+        if let Some(key) = key {
+            return self.signer(key);
+        }
+        match &self.settings.keyring().list()?[..] {
+            [only] => self.signer(only.name.as_str()),
+            [] => {
+                Err(Error::invalid("--key", "is needed: you have no key, and `isn key new NAME` makes one"))
+            }
+            several => {
+                let names: Vec<&str> = several.iter().map(|key| key.name.as_str()).collect();
+                Err(Error::invalid("--key", format!("is needed: you have {}", names.join(", "))))
+            }
+        }
+    }
+
     /// Returns the signing keys.
     ///
     /// # Errors

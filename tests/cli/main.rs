@@ -6,6 +6,7 @@
 
 mod architecture;
 mod attacks;
+mod attest;
 mod audit;
 mod audit_labels;
 mod bombs;

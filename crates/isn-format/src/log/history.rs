@@ -313,6 +313,7 @@ impl History {
             }
             Statement::Yank(advice) => self.check_advice(advice, signers, |released| &released.yanked),
             Statement::Withdraw(advice) => self.check_advice(advice, signers, |released| &released.withdrawn),
+            Statement::Rebuilt(_) => Err("is no statement of this log".into()),
         }
     }
 
@@ -438,7 +439,7 @@ impl History {
             Statement::LogKey(change) if change.old == *self.key().key() => {
                 self.keys.push(KeyChange { index, key: change.new });
             }
-            Statement::LogKey(_) => {}
+            Statement::LogKey(_) | Statement::Rebuilt(_) => {}
         }
     }
 

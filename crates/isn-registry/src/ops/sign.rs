@@ -37,7 +37,12 @@ pub fn sign(file: &Path, signer: &dyn Signer) -> Result<SignReport> {
         there.sign_also(signer)?
     } else {
         let text = String::from_utf8(bytes).map_err(|_| Error::integrity(&what, "is not ASCII text"))?;
-        SignedStatement::sign(&Statement::parse(&what, &text)?, signer)?
+        let statement = Statement::parse(&what, &text)?;
+        if matches!(statement, Statement::Rebuilt(_)) {
+            let why = "is made and signed by `isn attest`, which reads the images";
+            return Err(Error::invalid(what, why));
+        }
+        SignedStatement::sign(&statement, signer)?
     };
     files::overwrite(file, signed.bytes())?;
     let attested = signed.attested()?;

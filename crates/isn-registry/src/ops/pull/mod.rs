@@ -33,7 +33,7 @@ use isn_format::error::{Error, Result, There, bytes as size, count};
 use isn_format::index::Row;
 use isn_format::pack::Pack;
 use isn_format::tree::{
-    B3SUMS, B3SUMS_SELECTED, BuiltBy, CLASSES, ISN_JSON, Selection, Sums, unreleased_pin,
+    B3SUMS, B3SUMS_SELECTED, BuiltBy, BuiltFrom, CLASSES, ISN_JSON, Selection, Sums, unreleased_pin,
 };
 
 /// A pull that needs more bytes on disk than this says so before it begins.
@@ -253,6 +253,7 @@ impl Pull<'_> {
         let seeds::Reused { missing, said: copied } =
             seeds::reuse(&trees, missing, staging.root(), options.reuse, options.jobs, &has_room)?;
         let reused_images = (rows.len() - missing.len()) as u64;
+        let mut built_from = self.built_from();
         if !missing.is_empty() {
             let rebuilt = match options.source.filter(|_| self.built.is_none()) {
                 Some(source) => {
@@ -263,14 +264,17 @@ impl Pull<'_> {
                 None => None,
             };
             match &rebuilt {
-                Some(rebuilt) => self.fetch(&rebuilt.build, &rebuilt.snapshot, &staging, &missing)?,
+                Some(rebuilt) => {
+                    built_from = Some(from(&rebuilt.snapshot));
+                    self.fetch(&rebuilt.build, &rebuilt.snapshot, &staging, &missing)?;
+                }
                 None => {
                     let fetched = self.fetch(&self.registry, &self.snapshot, &staging, &missing);
                     fetched.map_err(|e| explained(e, &self.snapshot))?;
                 }
             }
         }
-        self.write_descriptions(staging.root(), selected)?;
+        self.write_descriptions(staging.root(), selected, built_from)?;
         let replaced = match destination {
             Destination::Earlier { what, .. } => Some(what.clone()),
             _ => None,
@@ -366,11 +370,16 @@ impl Pull<'_> {
         outcome
     }
 
-    fn write_descriptions(&self, root: &Path, selected: &Sums) -> Result<()> {
+    /// What the tree is built from, if nobody released it.
+    fn built_from(&self) -> Option<BuiltFrom> {
+        self.built.as_ref().map(|_| from(&self.snapshot))
+    }
+
+    fn write_descriptions(&self, root: &Path, selected: &Sums, built_from: Option<BuiltFrom>) -> Result<()> {
         let mut written = vec![
             (CLASSES, self.snapshot.classes_csv().to_vec()),
             (B3SUMS, self.snapshot.sums().to_text().into_bytes()),
-            (ISN_JSON, self.origin().to_json()?),
+            (ISN_JSON, self.origin(built_from).to_json()?),
         ];
         if !self.options.selection.is_all() {
             written.push((B3SUMS_SELECTED, selected.to_text().into_bytes()));
@@ -381,6 +390,11 @@ impl Pull<'_> {
         }
         Ok(())
     }
+}
+
+/// What a build was made from.
+fn from(build: &Snapshot) -> BuiltFrom {
+    BuiltFrom::of(&build.head.manifest, build.index())
 }
 
 /// How many images a version has that differ.
