@@ -120,7 +120,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("attest verify", &["isn attest verify imagebirds-1.0.rebuilt.statement imagebirds-1.0-build"]),
-    ("append", &["isn append release.statement --registry my-registry"]),
+    (
+        "append",
+        &[
+            "isn append release.statement --registry my-registry",
+            "isn append imagebirds-1.0.rebuilt.statement --registry https://data.example.org/birds",
+        ],
+    ),
     ("owner", &["isn owner show demobirds", "isn owner add birds ada.pub --registry my-registry --key me"]),
     ("owner show", &["isn owner show demobirds"]),
     (
@@ -143,7 +149,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     ("log", &["isn log show", "isn log verify --registry https://data.example.org/birds"]),
     ("log show", &["isn log show", "isn log show --registry my-registry --json"]),
-    ("log verify", &["isn log verify --registry https://data.example.org/birds"]),
+    (
+        "log verify",
+        &[
+            "isn log verify --registry https://data.example.org/birds",
+            "isn log verify --attestations --registry https://data.example.org/birds",
+        ],
+    ),
     (
         "log watch",
         &[

@@ -13,6 +13,8 @@
 //! - `revoke`: signed by the key itself, by the owners' quorum or by the recovery keys' quorum; from the next
 //!   entry on, the key no longer counts for that name.
 //! - `yank`, `withdraw`: signed by the owners' quorum; for a released version, each once.
+//! - `rebuilt`: none in a registry's log. In its attestation log, which has no other statements, each key
+//!   makes one about a version.
 //! - `logkey`: signed by the log's key in force and by the new key. For a reader who knows the log by a later
 //!   key, the changes before any change of that key lie in the past: they must be signed, and change nothing.
 //!
@@ -30,7 +32,8 @@ use crate::digest::Digest;
 use crate::key::PublicKey;
 use crate::release::{LogPosition, Release};
 use crate::statement::{
-    self, Advice, Attested, LogKeyChange, Owner, ReleaseStatement, Revocation, SignedStatement, Statement,
+    self, Advice, Attested, LogKeyChange, Owner, Rebuilt, ReleaseStatement, Revocation, SignedStatement,
+    Statement,
 };
 
 /// The number of entries without effect that are kept, the newest ones (at most twice as many): a log may
@@ -39,15 +42,28 @@ const MAX_REJECTED: usize = 1000;
 /// The maximum number of characters that are kept of the reason why an entry is not a statement.
 const MAX_WHY: usize = 300;
 
+/// The number of the rules by which entries are judged. A replay that was made by others is made again. 1 is
+/// that of replays which say none.
+const RULES: u32 = 1;
+
+fn first_rules() -> u32 {
+    1
+}
+
 /// The state after a number of entries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     /// The key by which the reader knows the log.
     anchor: LogKey,
+    #[serde(default = "first_rules")]
+    rules: u32,
     size: u64,
     /// Changes of the log's key since the anchor.
     keys: Vec<KeyChange>,
     datasets: BTreeMap<Name, Dataset>,
+    /// Of an attestation log: who states to have built what.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    built: BTreeMap<Name, BTreeMap<Version, BTreeMap<PublicKey, Built>>>,
     rejected: Vec<Rejected>,
 }
 
@@ -111,6 +127,19 @@ pub struct Notice {
     pub reason: String,
 }
 
+/// A key's statement that it has built a version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Built {
+    /// The number of its entry.
+    pub index: u64,
+    /// The dataset hash.
+    pub dataset: Digest,
+    /// The digest of recipe and ledger.
+    pub inputs: Digest,
+    /// The digest of the source files.
+    pub sources: Digest,
+}
+
 /// An entry that has an effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
@@ -153,12 +182,25 @@ impl<T: Into<String>> From<T> for Refusal {
 impl History {
     /// Creates the state before the first entry of the log that the reader knows by `anchor`.
     pub fn new(anchor: LogKey) -> Self {
-        History { anchor, size: 0, keys: Vec::new(), datasets: BTreeMap::new(), rejected: Vec::new() }
+        History {
+            anchor,
+            rules: RULES,
+            size: 0,
+            keys: Vec::new(),
+            datasets: BTreeMap::new(),
+            built: BTreeMap::new(),
+            rejected: Vec::new(),
+        }
     }
 
     /// Returns the key by which the reader knows the log.
     pub fn anchor(&self) -> &LogKey {
         &self.anchor
+    }
+
+    /// Whether it was replayed by the rules of this program.
+    pub fn is_by_these_rules(&self) -> bool {
+        self.rules == RULES
     }
 
     /// Returns the number of entries that were replayed.
@@ -178,10 +220,15 @@ impl History {
         self.key_at(self.size)
     }
 
+    /// Returns the keys that the log has had since the anchor, the one in force last.
+    pub fn keys(&self) -> impl Iterator<Item = LogKey> {
+        let later = self.keys.iter().map(|change| self.anchor.with_key(change.key));
+        std::iter::once(self.anchor.clone()).chain(later)
+    }
+
     /// Whether this is the log's key, or has been since the anchor.
     pub fn has_key(&self, key: &LogKey) -> bool {
-        let mut keys = self.keys.iter().map(|change| self.anchor.with_key(change.key));
-        *key == self.anchor || keys.any(|one| one == *key)
+        self.keys().any(|one| one == *key)
     }
 
     /// Returns what the log says about `name`, if somebody owns it.
@@ -192,6 +239,18 @@ impl History {
     /// Iterates over the names that somebody owns.
     pub fn datasets(&self) -> impl Iterator<Item = (&Name, &Dataset)> {
         self.datasets.iter()
+    }
+
+    /// Returns the keys that state to have built a version, with what each states.
+    pub fn built(&self, id: &VersionId) -> impl Iterator<Item = (&PublicKey, &Built)> {
+        self.built.get(&id.name).and_then(|versions| versions.get(&id.version)).into_iter().flatten()
+    }
+
+    /// Iterates over the versions that keys state to have built.
+    pub fn built_versions(&self) -> impl Iterator<Item = VersionId> {
+        self.built.iter().flat_map(|(name, versions)| {
+            versions.keys().map(|version| VersionId { name: name.clone(), version: *version })
+        })
     }
 
     /// Returns the newest entries without effect, oldest first.
@@ -288,6 +347,9 @@ impl History {
     /// [`Refusal`] if it would have none.
     pub fn check(&self, statement: &Statement, signers: &[PublicKey]) -> Result<(), Refusal> {
         match statement {
+            Statement::Rebuilt(rebuilt) if self.attests() => self.check_rebuilt(rebuilt, signers),
+            Statement::Rebuilt(_) => Err("belongs in the registry's attestation log, not in this one".into()),
+            _ if self.attests() => Err("belongs in the registry's log, not in its attestation log".into()),
             Statement::Owner(owner) => self.check_owner(owner, signers),
             Statement::LogKey(change) => self.check_log_key(change, signers),
             Statement::Release(release) => {
@@ -313,7 +375,20 @@ impl History {
             }
             Statement::Yank(advice) => self.check_advice(advice, signers, |released| &released.yanked),
             Statement::Withdraw(advice) => self.check_advice(advice, signers, |released| &released.withdrawn),
-            Statement::Rebuilt(_) => Err("is no statement of this log".into()),
+        }
+    }
+
+    fn attests(&self) -> bool {
+        self.anchor.attests_for().is_some()
+    }
+
+    fn check_rebuilt(&self, rebuilt: &Rebuilt, signers: &[PublicKey]) -> Result<(), Refusal> {
+        match self.built(&rebuilt.id).find(|(key, _)| signers.contains(key)) {
+            Some((_, first)) => {
+                let first = first.index;
+                Err(format!("is a second one by that key: entry {first} is the first").into())
+            }
+            None => Ok(()),
         }
     }
 
@@ -439,7 +514,13 @@ impl History {
             Statement::LogKey(change) if change.old == *self.key().key() => {
                 self.keys.push(KeyChange { index, key: change.new });
             }
-            Statement::LogKey(_) | Statement::Rebuilt(_) => {}
+            Statement::Rebuilt(Rebuilt { id, dataset, inputs, sources, .. }) => {
+                let versions = self.built.entry(id.name.clone()).or_default();
+                let keys = versions.entry(id.version).or_default();
+                let built = Built { index, dataset: *dataset, inputs: *inputs, sources: *sources };
+                keys.extend(attested.signers.iter().map(|key| (*key, built.clone())));
+            }
+            Statement::LogKey(_) => {}
         }
     }
 

@@ -238,6 +238,21 @@ impl Client {
         Ok((log.clone(), view))
     }
 
+    /// Reads the attestation log of a registry whose log is that of `view`; returns `None` if it has none, or
+    /// the network may not be used.
+    ///
+    /// # Errors
+    /// As [`Registry::sync_log`].
+    pub async fn attestations(&self, registry: &Registry, view: &LogView) -> Result<Option<LogView>> {
+        let is_remote = registry.is_gone() || registry.id().is_some_and(RegistryId::is_remote);
+        let Ok(key) = view.replica.history().key().attestations() else { return Ok(None) };
+        if self.access.offline && is_remote {
+            return Ok(None);
+        }
+        let known = (registry.name() != BUNDLED).then(|| self.logs.log(&key));
+        registry.sync_log(&key, known.as_ref(), &WitnessPolicy::default()).await
+    }
+
     async fn sync(&self, registry: &Registry, log: &LogKey, belief: &Belief) -> Result<Option<LogView>> {
         let policy = &belief.policy;
         // The bundled registry is as fixed as the program, so there is nothing to remember.

@@ -3,6 +3,7 @@
 //! finds objects, [`segment`] plans requests for images, [`fetch`] makes them, [`publish`] writes.
 
 pub mod append;
+mod attestations;
 mod audit;
 pub(crate) mod build;
 mod copy;
@@ -51,6 +52,8 @@ use isn_format::tree::B3SUMS;
 pub const BUNDLED: &str = "bundled";
 /// The maximum length of a hint file, in bytes: hints are short lists of names.
 pub const MAX_HINT: u64 = 4 << 20;
+/// The maximum length of what keys state to have built of a version, in bytes: some three hundred statements.
+pub const MAX_BUILT: u64 = 256 << 10;
 /// The maximum length of a metadata object, in bytes, whatever a manifest says: an index of some ten million
 /// images.
 pub(crate) const MAX_METADATA: u64 = 2 << 30;
