@@ -1,5 +1,6 @@
 //! [`Verb`] and [`Run`], which every verb is given.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use clap::Command;
@@ -148,6 +149,11 @@ impl Run {
             signers.push(signer);
         }
         Ok(signers)
+    }
+
+    /// Returns the keys that the user knows; none if their files cannot be read, for nothing depends on it.
+    pub(super) fn known_keys(&self) -> BTreeSet<PublicKey> {
+        self.settings.known_keys().unwrap_or_default()
     }
 
     /// Returns the key of that name in the keyring, or else the key that a public key argument means.

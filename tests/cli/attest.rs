@@ -9,6 +9,7 @@ use isn_format::key::PublicKey;
 use isn_format::possession::Possession;
 use serde_json::Value;
 
+use crate::recipe::whole_birds;
 use crate::sandbox::{Sandbox, contents};
 
 /// Makes a key and attests `target` with it, in the file `KEY.statement`.
@@ -171,4 +172,38 @@ fn a_key_and_a_file_are_chosen_if_there_is_one_choice() {
     fs::remove_dir_all(sandbox.path("home/keys")).unwrap();
     sandbox.isn(&["attest", "out", "--out", "other"]).fails(1, "`isn key new NAME` makes one");
     sandbox.isn(&["attest"]).fails(2, "<BUILD|TREE>");
+}
+
+/// What `isn pull NAME --source` wrote before any release can be attested, by the recipe's version.
+#[test]
+fn a_tree_that_nobody_released_is_attested() {
+    let sandbox = Sandbox::new();
+    whole_birds(&sandbox);
+    sandbox.isn(&["pull", "imagebirds@1.0", "--source", "birds"]).ok();
+    sandbox.isn(&["build", "imagebirds", "--source", "birds"]).ok();
+    let (tree, build) =
+        (attest(&sandbox, "ada", "imagebirds-1.0"), attest(&sandbox, "ben", "imagebirds-1.0-build"));
+    for field in ["name", "version", "dataset", "inputs", "sources"] {
+        assert_eq!(fields(&tree)[field], fields(&build)[field], "{field}");
+    }
+    sandbox.isn(&["attest", "verify", "ada.statement", "ben.statement", "imagebirds-1.0"]).ok();
+    // The next pull says who confirms it.
+    sandbox.isn(&["registry", "init", "reg"]).ok();
+    sandbox.isn(&["append", "ben.statement", "--registry", "reg"]).ok();
+    let pull = ["pull", "imagebirds@1.0", "--source", "birds", "--registry", "reg,bundled"];
+    let said = sandbox.isn(&pull).ok().stdout;
+    assert!(said.contains("  not released\n"), "{said}");
+    assert!(said.contains("rebuilt  1 key states that it built this, known to you\n"), "{said}");
+    // A tree of an older isn does not say what it was built from.
+    let json = String::from_utf8(sandbox.read("imagebirds-1.0/ISN.json")).unwrap();
+    let mut json: Value = serde_json::from_str(&json).unwrap();
+    json.as_object_mut().unwrap().remove("built_from").unwrap();
+    sandbox.write("imagebirds-1.0/ISN.json", json.to_string().as_bytes());
+    sandbox
+        .isn(&["attest", "imagebirds-1.0", "--key", "ada"])
+        .fails(1, "does not say what it was built from");
+    // It learns that from the next pull.
+    let ran = sandbox.isn(&["pull", "imagebirds@1.0", "--source", "birds"]).ok();
+    assert!(ran.stderr.contains("(built_from)"), "{}", ran.stderr);
+    sandbox.isn(&["attest", "imagebirds-1.0", "--key", "ada"]).ok();
 }

@@ -7,6 +7,7 @@
 mod architecture;
 mod attacks;
 mod attest;
+mod attest_counts;
 mod attest_log;
 mod audit;
 mod audit_labels;

@@ -138,6 +138,8 @@ pub struct Built {
     pub inputs: Digest,
     /// The digest of the source files.
     pub sources: Digest,
+    /// The proof that the key's holder has the images.
+    pub possession: Digest,
 }
 
 /// An entry that has an effect.
@@ -514,10 +516,11 @@ impl History {
             Statement::LogKey(change) if change.old == *self.key().key() => {
                 self.keys.push(KeyChange { index, key: change.new });
             }
-            Statement::Rebuilt(Rebuilt { id, dataset, inputs, sources, .. }) => {
+            Statement::Rebuilt(Rebuilt { id, dataset, inputs, sources, possession }) => {
                 let versions = self.built.entry(id.name.clone()).or_default();
                 let keys = versions.entry(id.version).or_default();
-                let built = Built { index, dataset: *dataset, inputs: *inputs, sources: *sources };
+                let (dataset, inputs, sources, possession) = (*dataset, *inputs, *sources, *possession);
+                let built = Built { index, dataset, inputs, sources, possession };
                 keys.extend(attested.signers.iter().map(|key| (*key, built.clone())));
             }
             Statement::LogKey(_) => {}

@@ -1,16 +1,68 @@
 //! What keys state to have built of a version: the file of the version, beside the attestation log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::publish::RegistryWriter;
 use super::{MAX_BUILT, Registry, layout};
 use isn_format::dataset_ref::VersionId;
-use isn_format::error::Result;
+use isn_format::digest::Digest;
+use isn_format::error::{Result, chain};
 use isn_format::key::PublicKey;
 use isn_format::log::bundle;
 use isn_format::statement::{Rebuilt, SignedStatement, Statement};
 
+/// How long to wait for the file of a version, which nothing depends on.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What keys state to have built of a version from the same inputs, with the same result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The dataset hash.
+    pub dataset: Digest,
+    /// The digest of recipe and ledger.
+    pub inputs: Digest,
+    /// The keys that state it.
+    pub keys: BTreeSet<PublicKey>,
+}
+
+/// Returns what keys state, each with a dataset hash and a digest of inputs; what most state comes first.
+pub fn outcomes(stated: impl IntoIterator<Item = (PublicKey, Digest, Digest)>) -> Vec<Outcome> {
+    let mut by_result: BTreeMap<(Digest, Digest), BTreeSet<PublicKey>> = BTreeMap::new();
+    for (key, dataset, inputs) in stated {
+        by_result.entry((dataset, inputs)).or_default().insert(key);
+    }
+    let outcome = |((dataset, inputs), keys)| Outcome { dataset, inputs, keys };
+    let mut outcomes: Vec<Outcome> = by_result.into_iter().map(outcome).collect();
+    outcomes.sort_by_key(|outcome| std::cmp::Reverse(outcome.keys.len()));
+    outcomes
+}
+
 impl Registry {
+    /// Whether its `registry.json` was read, and says that it has an attestation log.
+    pub fn attests(&self) -> bool {
+        self.attests.load(Ordering::Relaxed)
+    }
+
+    /// Returns what keys state to have built of a version, if the registry says so at once. Nothing depends
+    /// on it, so what cannot be read is passed over.
+    pub async fn outcomes(&self, id: &VersionId) -> Vec<Outcome> {
+        match tokio::time::timeout(PATIENCE, self.built(id)).await {
+            Ok(Ok(built)) => {
+                outcomes(built.into_iter().map(|(key, built)| (key, built.dataset, built.inputs)))
+            }
+            Ok(Err(e)) => {
+                tracing::info!("{} is not read: {}", self.place(&layout::built(id)), chain(&e));
+                Vec::new()
+            }
+            Err(_) => {
+                tracing::info!("{} is not waited for", self.place(&layout::built(id)));
+                Vec::new()
+            }
+        }
+    }
+
     /// Returns what keys state to have built of a version, in one small request: a hint in that it may leave
     /// statements out; each that it has is signed. What is no such statement is passed over.
     ///

@@ -18,6 +18,7 @@ pub mod segment;
 mod snapshot;
 pub mod store;
 
+pub use attestations::{Outcome, outcomes};
 pub use lists::Packs;
 pub use snapshot::{Head, Snapshot, UNSIGNED};
 
@@ -71,6 +72,9 @@ pub struct About {
     /// registries that were written before there were logs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_key: Option<LogKey>,
+    /// Whether it has an attestation log: a hint, so that no reader asks in vain.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub attestations: bool,
 }
 
 impl About {
@@ -117,6 +121,8 @@ pub struct Registry {
     is_gone: bool,
     /// Whether it was opened without a network.
     is_offline: bool,
+    /// Whether its `registry.json`, when it was last read, said that it has an attestation log.
+    attests: AtomicBool,
 }
 
 /// Whether a location is the URL of a web server.
@@ -218,6 +224,7 @@ impl Registry {
             fetched: AtomicU64::new(0),
             is_gone: false,
             is_offline: false,
+            attests: AtomicBool::new(false),
         }
     }
 
@@ -260,7 +267,9 @@ impl Registry {
             let why = "is a web page, not JSON: this address is not that of a registry";
             return Err(Error::invalid(place, why));
         }
-        Ok((About::parse(&place, &bytes)?, bytes))
+        let about = About::parse(&place, &bytes)?;
+        self.attests.store(about.attestations, Ordering::Relaxed);
+        Ok((about, bytes))
     }
 
     /// The names of all datasets, sorted: a hint.

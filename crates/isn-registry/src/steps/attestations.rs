@@ -42,8 +42,8 @@ impl<'a> Planned<'a> {
             };
             let said = history.built(&rebuilt.id).find(|(key, built)| {
                 signers.contains(key)
-                    && (built.dataset, built.inputs, built.sources)
-                        == (rebuilt.dataset, rebuilt.inputs, rebuilt.sources)
+                    && (built.dataset, built.inputs, built.sources, built.possession)
+                        == (rebuilt.dataset, rebuilt.inputs, rebuilt.sources, rebuilt.possession)
             });
             let place = said.map(|(_, built)| built.index);
             if place.is_none() {
@@ -64,6 +64,7 @@ impl<'a> Planned<'a> {
         let Planned { log, places, size, fresh } = self;
         let mut next = if fresh.is_empty() { size } else { log.append(&fresh)?.first };
         let view = log.view()?;
+        writer.set_attests()?;
         let mut numbers = Vec::new();
         for (signed, place) in places {
             let index = place.unwrap_or_else(|| {

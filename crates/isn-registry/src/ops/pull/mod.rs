@@ -23,7 +23,7 @@ use crate::client::Client;
 use crate::files::{self, Workplace};
 use crate::progress::{Progress, Unit};
 use crate::registry::segment::Segment;
-use crate::registry::{BUNDLED, Registry, Snapshot};
+use crate::registry::{BUNDLED, Outcome, Registry, Snapshot};
 use crate::steps::images::{self, Carrier, Take, Wanted};
 use crate::steps::selection::check_selection;
 use crate::transport;
@@ -90,6 +90,8 @@ pub struct PullReport {
     pub was_there: bool,
     /// What the tree was before, for people: `name@version`.
     pub replaced: Option<String>,
+    /// What keys state to have built of it, as far as a registry was asked.
+    pub outcomes: Vec<Outcome>,
     /// Whether a registry released the version. If not, it was built from the user's source, and its hash is
     /// confirmed by nobody.
     pub is_released: bool,
@@ -122,9 +124,9 @@ pub fn pull(client: &Client, options: PullOptions<'_>, progress: &dyn Progress) 
     let runtime = transport::runtime()?;
     let found = match options.unreleased {
         Unreleased::BuildUnasked => Err(unreleased::of(options.reference)),
-        _ => runtime.block_on(client.snapshot(options.reference)),
+        _ => runtime.block_on(client.snapshot_and_outcomes(options.reference)),
     };
-    let (registry, snapshot) = match (found, options.source) {
+    let (registry, snapshot, outcomes) = match (found, options.source) {
         // The recipe in the binary alone: nobody signs others.
         (Err(Error::Unreleased { registry, .. }), Some(source))
             if registry == BUNDLED && options.unreleased != Unreleased::Refuse =>
@@ -141,7 +143,9 @@ pub fn pull(client: &Client, options: PullOptions<'_>, progress: &dyn Progress) 
     options.source.map_or(Ok(()), |source| files::check_apart(&to, "the source folder", source))?;
     client.check_is_no_registry(&to)?;
     let built = None;
-    Pull { runtime: &runtime, client, registry, snapshot, to, options: &options, built, progress }.run()
+    let pulled =
+        Pull { runtime: &runtime, client, registry, snapshot, to, options: &options, built, progress };
+    Ok(PullReport { outcomes, ..pulled.run()? })
 }
 
 /// A pull in progress.
@@ -220,6 +224,7 @@ impl Pull<'_> {
             reused_images,
             was_there,
             replaced,
+            outcomes: Vec::new(),
             is_released: self.built.is_none(),
             snapshot: self.snapshot,
         })
