@@ -7,10 +7,10 @@ use isn_format::digest::Digest;
 use isn_format::index::Row;
 use isn_format::key::PublicKey;
 use isn_format::possession::Possession;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::recipe::whole_birds;
-use crate::sandbox::{Sandbox, contents};
+use crate::sandbox::{Sandbox, contents, ran};
 
 /// Makes a key and attests `target` with it, in the file `KEY.statement`.
 fn attest(sandbox: &Sandbox, key: &str, target: &str) -> Value {
@@ -172,6 +172,67 @@ fn a_key_and_a_file_are_chosen_if_there_is_one_choice() {
     fs::remove_dir_all(sandbox.path("home/keys")).unwrap();
     sandbox.isn(&["attest", "out", "--out", "other"]).fails(1, "`isn key new NAME` makes one");
     sandbox.isn(&["attest"]).fails(2, "<BUILD|TREE>");
+}
+
+/// The steps of docs/release-imagebirds.md: three people who have ImageNet, and may pass on none of it.
+#[test]
+fn three_who_have_imagenet_release_imagebirds_without_passing_it_on() {
+    let sandbox = Sandbox::new();
+    whole_birds(&sandbox);
+    let isn = |who: &str, args: &[&str]| ran(sandbox.command(args).env("ISN_HOME", sandbox.path(who)));
+    // 1. Keys.
+    let people = ["ada", "ben", "eva"];
+    let keys = people.map(|who| {
+        isn(who, &["key", "new", "me", "--no-passphrase"]).ok();
+        isn(who, &["key", "show", "me"]).ok().stdout.trim().to_string()
+    });
+    // 2. A recipe that names them. (All images of a class are one picture here.)
+    isn("ada", &["recipe", "export", "imagebirds"]).ok();
+    let recipe = String::from_utf8(sandbox.read("imagebirds/recipe.toml")).unwrap();
+    let list = keys.iter().map(|key| format!("    \"{key}\",\n")).collect::<String>();
+    let gate = format!("[gates]\nleakage = \"allow\"\nrebuilt = {{ needed = 2, keys = [\n{list}] }}");
+    sandbox.write("imagebirds/recipe.toml", recipe.replacen("[gates]", &gate, 1).as_bytes());
+    // 3. Each builds and attests.
+    isn("ada", &["source", "check", "birds", "--recipe", "imagebirds/recipe.toml"]).ok();
+    for who in people {
+        let out = format!("{who}-build");
+        isn(who, &["build", "imagebirds/recipe.toml", "--source", "birds", "--out", &out]).ok();
+        isn(who, &["attest", &out, "--out", &format!("{who}.statement")]).ok();
+    }
+    // 4. Each checks what the others state.
+    let verify = ["attest", "verify", "ben.statement", "eva.statement", "ada-build", "--json"];
+    let checked = isn("ada", &verify).ok().json();
+    for one in checked["statements"].as_array().unwrap() {
+        assert_eq!((&one["same_inputs"], &one["same_sources"]), (&true.into(), &true.into()), "{checked}");
+    }
+    // 5. One of them keeps the registry, and appends what the others send.
+    isn("ada", &["registry", "init", "reg"]).ok();
+    let publish = ["publish", "ada-build", "--registry", "reg", "--key", "me", "--rebuild-only"];
+    isn("ada", &["append", "ada.statement", "--registry", "reg"]).ok();
+    isn("ada", &publish).fails(8, "rebuilt: 2 of 3 keys must state that they built this");
+    isn("ada", &["append", "ben.statement", "--registry", "reg"]).ok();
+    isn("ada", &["append", "eva.statement", "--registry", "reg"]).ok();
+    let said = isn("ada", &["info", "imagebirds@1.0", "--registry", "reg"]).ok().stdout;
+    assert!(said.contains("3 keys state that they built this, 1 of them known to you"), "{said}");
+    // 6. The release, without images.
+    isn("ada", &publish).ok();
+    assert_eq!(sandbox.objects("reg", ".tar.zst"), [""; 0]);
+    // 7. Anybody who has ImageNet builds it, and learns who did before.
+    isn("user", &["trust", "add", "reg", &keys[0]]).ok();
+    let pull = ["pull", "imagebirds@1.0", "--registry", "reg"];
+    isn("user", &[&pull[..], &["--to", "tree"]].concat()).fails(7, "--source");
+    let pulled = isn("user", &[&pull[..], &["--to", "tree", "--source", "birds", "--json"]].concat()).ok();
+    assert_eq!(pulled.json()["rebuilt"], json!({ "keys": 3, "known": 1, "differ": [] }));
+    assert_eq!(pulled.json()["dataset"], checked["dataset"]);
+    // 8. And says so too.
+    isn("user", &["key", "new", "me", "--no-passphrase"]).ok();
+    isn("user", &["attest", "tree", "--out", "user.statement"]).ok();
+    isn("ada", &["attest", "verify", "user.statement", "ada-build"]).ok();
+    isn("ada", &["append", "user.statement", "--registry", "reg"]).ok();
+    let said = isn("user", &["info", "imagebirds@1.0", "--registry", "reg"]).ok().stdout;
+    assert!(said.contains("4 keys state that they built this, 2 of them known to you"), "{said}");
+    isn("ada", &["verify", "reg"]).ok();
+    isn("ada", &["log", "verify", "--attestations", "--registry", "reg"]).ok();
 }
 
 /// What `isn pull NAME --source` wrote before any release can be attested, by the recipe's version.
