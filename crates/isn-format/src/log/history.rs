@@ -21,10 +21,14 @@
 //! A quorum is as many different keys as the threshold requires, none of them revoked; a signature by any
 //! other key makes the entry invalid.
 
+mod built;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use built::Built;
 
 use super::key::LogKey;
 use crate::dataset_ref::{Name, Version, VersionId};
@@ -32,8 +36,7 @@ use crate::digest::Digest;
 use crate::key::PublicKey;
 use crate::release::{LogPosition, Release};
 use crate::statement::{
-    self, Advice, Attested, LogKeyChange, Owner, Rebuilt, ReleaseStatement, Revocation, SignedStatement,
-    Statement,
+    self, Advice, Attested, LogKeyChange, Owner, ReleaseStatement, Revocation, SignedStatement, Statement,
 };
 
 /// The number of entries without effect that are kept, the newest ones (at most twice as many): a log may
@@ -125,21 +128,6 @@ pub struct Notice {
     pub index: u64,
     /// The owners' reason.
     pub reason: String,
-}
-
-/// A key's statement that it has built a version.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Built {
-    /// The number of its entry.
-    pub index: u64,
-    /// The dataset hash.
-    pub dataset: Digest,
-    /// The digest of recipe and ledger.
-    pub inputs: Digest,
-    /// The digest of the source files.
-    pub sources: Digest,
-    /// The proof that the key's holder has the images.
-    pub possession: Digest,
 }
 
 /// An entry that has an effect.
@@ -241,18 +229,6 @@ impl History {
     /// Iterates over the names that somebody owns.
     pub fn datasets(&self) -> impl Iterator<Item = (&Name, &Dataset)> {
         self.datasets.iter()
-    }
-
-    /// Returns the keys that state to have built a version, with what each states.
-    pub fn built(&self, id: &VersionId) -> impl Iterator<Item = (&PublicKey, &Built)> {
-        self.built.get(&id.name).and_then(|versions| versions.get(&id.version)).into_iter().flatten()
-    }
-
-    /// Iterates over the versions that keys state to have built.
-    pub fn built_versions(&self) -> impl Iterator<Item = VersionId> {
-        self.built.iter().flat_map(|(name, versions)| {
-            versions.keys().map(|version| VersionId { name: name.clone(), version: *version })
-        })
     }
 
     /// Returns the newest entries without effect, oldest first.
@@ -380,20 +356,6 @@ impl History {
         }
     }
 
-    fn attests(&self) -> bool {
-        self.anchor.attests_for().is_some()
-    }
-
-    fn check_rebuilt(&self, rebuilt: &Rebuilt, signers: &[PublicKey]) -> Result<(), Refusal> {
-        match self.built(&rebuilt.id).find(|(key, _)| signers.contains(key)) {
-            Some((_, first)) => {
-                let first = first.index;
-                Err(format!("is a second one by that key: entry {first} is the first").into())
-            }
-            None => Ok(()),
-        }
-    }
-
     fn owned(&self, name: &Name) -> Result<&Dataset, Refusal> {
         self.datasets.get(name).ok_or_else(|| format!("is about {name}, which nobody owns yet").into())
     }
@@ -516,13 +478,7 @@ impl History {
             Statement::LogKey(change) if change.old == *self.key().key() => {
                 self.keys.push(KeyChange { index, key: change.new });
             }
-            Statement::Rebuilt(Rebuilt { id, dataset, inputs, sources, possession }) => {
-                let versions = self.built.entry(id.name.clone()).or_default();
-                let keys = versions.entry(id.version).or_default();
-                let (dataset, inputs, sources, possession) = (*dataset, *inputs, *sources, *possession);
-                let built = Built { index, dataset, inputs, sources, possession };
-                keys.extend(attested.signers.iter().map(|key| (*key, built.clone())));
-            }
+            Statement::Rebuilt(rebuilt) => self.enact_rebuilt(index, rebuilt, &attested.signers),
             Statement::LogKey(_) => {}
         }
     }

@@ -4,6 +4,7 @@ mod model;
 
 use super::*;
 use crate::key::{PrivateKey, Signer};
+use crate::statement::Rebuilt;
 
 const ORIGIN: &str = "log.example/one";
 // The cast: owners, a recovery key, a stranger, and the log's keys.
