@@ -1,6 +1,6 @@
 //! Replays a log with arbitrary entries. The input is a bundle. An entry of one byte stands for the valid
 //! entry with that number in the test vectors, so that signatures do not stop the fuzzer: it orders valid
-//! entries and puts its own between them.
+//! entries and puts its own between them. Both logs of a registry are replayed.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -12,12 +12,18 @@ use libfuzzer_sys::fuzz_target;
 static ANCHOR: LazyLock<LogKey> =
     LazyLock::new(|| include_str!("../../tests/vectors/log/vkey").trim_end().parse().expect("a vkey"));
 const VALID: &[u8] = include_bytes!("../../tests/vectors/log/tile/entries/000.p/9");
+const REBUILT: &[u8] = include_bytes!("../../tests/vectors/statement/rebuilt.txt");
 
 fuzz_target!(|data: &[u8]| {
-    let valid = bundle::read_all(VALID).expect("a bundle");
     let Ok(entries) = bundle::read_all(data) else { return };
-    let mut history = History::new(ANCHOR.clone());
-    for entry in entries.into_iter().take(64) {
+    replay(&entries, ANCHOR.clone());
+    replay(&entries, ANCHOR.attestations().expect("an attestation log"));
+});
+
+fn replay(entries: &[&[u8]], anchor: LogKey) {
+    let valid = [bundle::read_all(VALID).expect("a bundle"), vec![REBUILT]].concat();
+    let mut history = History::new(anchor);
+    for entry in entries.iter().copied().take(64) {
         let entry = match entry {
             [number] => valid[usize::from(*number) % valid.len()],
             other => other,
@@ -41,4 +47,4 @@ fuzz_target!(|data: &[u8]| {
     // A history that is stored between two runs is complete.
     let kept = serde_json::to_vec(&history).expect("a history can be kept");
     assert_eq!(serde_json::from_slice::<History>(&kept).expect("and read"), history);
-});
+}

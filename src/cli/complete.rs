@@ -4,7 +4,10 @@ use clap::{Command, ValueHint};
 
 /// What values are, by the names that help texts give them.
 const VALUES: [(ValueHint, &[&str]); 3] = [
-    (ValueHint::DirPath, &["BUILD", "DIR", "DIR|REF", "DIR|URL", "DST", "PATH|REF", "REGISTRY", "SRC"]),
+    (
+        ValueHint::DirPath,
+        &["BUILD", "BUILD|TREE", "DIR", "DIR|REF", "DIR|URL", "DST", "PATH|REF", "REGISTRY", "SRC"],
+    ),
     (ValueHint::FilePath, &["FILE", "KEY", "LEDGER", "MODEL", "RECIPE.toml|NAME", "classes.csv"]),
     (
         ValueHint::Other,

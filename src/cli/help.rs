@@ -14,7 +14,7 @@ const GROUPS: [(&str, &[&str]); 7] = [
     ),
     ("Make a dataset", &["build", "recipe", "source", "verify-source", "ledger", "demo"]),
     ("Audit a dataset", &["audit", "review"]),
-    ("Publish a version", &["publish", "sign", "append", "yank", "withdraw"]),
+    ("Publish a version", &["publish", "sign", "attest", "append", "yank", "withdraw"]),
     ("Keys and trust", &["key", "trust", "owner", "revoke", "log", "prove"]),
     ("Run a registry", &["registry", "mirror", "serve"]),
     ("Set up this machine", &["doctor", "cache", "completions", "man"]),
@@ -112,7 +112,21 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("sign", &["isn sign release.statement --key me"]),
-    ("append", &["isn append release.statement --registry my-registry"]),
+    (
+        "attest",
+        &[
+            "isn attest imagebirds-1.0-build --key me",
+            "isn attest verify ada.statement bob.statement imagebirds-1.0-build",
+        ],
+    ),
+    ("attest verify", &["isn attest verify imagebirds-1.0.rebuilt.statement imagebirds-1.0-build"]),
+    (
+        "append",
+        &[
+            "isn append release.statement --registry my-registry",
+            "isn append imagebirds-1.0.rebuilt.statement --registry https://data.example.org/birds",
+        ],
+    ),
     ("owner", &["isn owner show demobirds", "isn owner add birds ada.pub --registry my-registry --key me"]),
     ("owner show", &["isn owner show demobirds"]),
     (
@@ -135,7 +149,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     ("log", &["isn log show", "isn log verify --registry https://data.example.org/birds"]),
     ("log show", &["isn log show", "isn log show --registry my-registry --json"]),
-    ("log verify", &["isn log verify --registry https://data.example.org/birds"]),
+    (
+        "log verify",
+        &[
+            "isn log verify --registry https://data.example.org/birds",
+            "isn log verify --attestations --registry https://data.example.org/birds",
+        ],
+    ),
     (
         "log watch",
         &[

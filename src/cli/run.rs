@@ -1,5 +1,6 @@
 //! [`Verb`] and [`Run`], which every verb is given.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use clap::Command;
@@ -117,6 +118,23 @@ impl Run {
         self.settings.keyring().signer(key, unlock)
     }
 
+    /// Returns a signing key, or the only one in the keyring if none is given.
+    pub(super) fn signer_or_only(&self, key: Option<&str>) -> Result<Box<dyn Signer>> {
+        if let Some(key) = key {
+            return self.signer(key);
+        }
+        match &self.settings.keyring().list()?[..] {
+            [only] => self.signer(only.name.as_str()),
+            [] => {
+                Err(Error::invalid("--key", "is needed: you have no key, and `isn key new NAME` makes one"))
+            }
+            several => {
+                let names: Vec<&str> = several.iter().map(|key| key.name.as_str()).collect();
+                Err(Error::invalid("--key", format!("is needed: you have {}", names.join(", "))))
+            }
+        }
+    }
+
     /// Returns the signing keys.
     ///
     /// # Errors
@@ -131,6 +149,11 @@ impl Run {
             signers.push(signer);
         }
         Ok(signers)
+    }
+
+    /// Returns the keys that the user knows; none if their files cannot be read, for nothing depends on it.
+    pub(super) fn known_keys(&self) -> BTreeSet<PublicKey> {
+        self.settings.known_keys().unwrap_or_default()
     }
 
     /// Returns the key of that name in the keyring, or else the key that a public key argument means.

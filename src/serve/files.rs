@@ -197,6 +197,9 @@ fn content_type(path: &str) -> &'static str {
         "toml" => "application/toml",
         "md" => "text/markdown; charset=utf-8",
         _ if path.starts_with("log/tile/") => "application/octet-stream",
+        _ if path.starts_with("attestations/") && !path.ends_with("/checkpoint") => {
+            "application/octet-stream"
+        }
         _ => "text/plain; charset=utf-8",
     }
 }
@@ -216,6 +219,9 @@ mod tests {
             ("log/tile/0/000", "application/octet-stream"),
             ("log/tile/entries/000.p/7", "application/octet-stream"),
             ("log/checkpoint", "text/plain; charset=utf-8"),
+            ("attestations/tile/entries/000.p/7", "application/octet-stream"),
+            ("attestations/versions/birds/1.0", "application/octet-stream"),
+            ("attestations/checkpoint", "text/plain; charset=utf-8"),
         ] {
             assert_eq!(content_type(path), expected, "{path}");
         }

@@ -193,7 +193,7 @@ fn readable(registry: &Path) -> Result<About> {
         let place = files::public_place(&root, path).map_err(Error::io("look at", path))?;
         place.ok_or_else(|| Error::invalid(path.display(), why))?;
     }
-    for path in ["log", "objects", "packs", "pins", "releases"].map(|name| root.join(name)) {
+    for path in ["attestations", "log", "objects", "packs", "pins", "releases"].map(|name| root.join(name)) {
         let Ok(there) = path.symlink_metadata() else { continue };
         if !there.is_dir() {
             let why = if there.is_symlink() { why } else { "is not a folder" };

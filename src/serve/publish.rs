@@ -354,7 +354,8 @@ pub(super) async fn statements(State(service): State<Arc<Service>>, request: Req
                 next += u64::from(is_new);
                 is_new
             }) {
-                service.say(&format!("{holder}: {title} is entry {index} of the log"));
+                let log = if report.attests { "attestation log" } else { "log" };
+                service.say(&format!("{holder}: {title} is entry {index} of the {log}"));
             }
             if let Some(error) = report.unlisted {
                 return refused(&service, Rejected::registry(error).into());

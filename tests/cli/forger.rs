@@ -152,7 +152,7 @@ impl Forger {
     pub fn bundle(&self) -> String {
         let size = self.checkpoint().claimed_size();
         let (index, width) = ((size - 1) / TILE_WIDTH, (size - 1) % TILE_WIDTH + 1);
-        format!("reg/{}", layout::log_entries(index, width))
+        format!("reg/{}", layout::LOG.entries(index, width))
     }
 
     /// The newest tile of leaf hashes, with its bytes.
@@ -181,10 +181,10 @@ impl Forger {
             for entry in chunk {
                 bundle::push(&mut bytes, entry).unwrap();
             }
-            self.write(&format!("reg/{}", layout::log_entries(index, chunk.len() as u64)), &bytes);
+            self.write(&format!("reg/{}", layout::LOG.entries(index, chunk.len() as u64)), &bytes);
         }
         for (tile, bytes) in tree.tiles_since(0).unwrap() {
-            self.write(&format!("reg/{}", layout::log_tile(tile.level, tile.index, tile.width)), &bytes);
+            self.write(&format!("reg/{}", layout::LOG.tile(tile.level, tile.index, tile.width)), &bytes);
         }
         let note = SignedCheckpoint::sign(signer, tree.size(), tree.root().unwrap()).unwrap();
         self.write("reg/log/checkpoint", note.bytes());

@@ -38,6 +38,56 @@ fn too_few_val_images_in_a_class() {
 }
 
 #[test]
+fn too_few_who_built_the_version() {
+    let sandbox = Sandbox::new();
+    sandbox.noise("raw", &CLASSES, 8);
+    let keys = ["me", "ann", "bob", "dan", "eve"].map(|key| {
+        sandbox.isn(&["key", "new", key, "--no-passphrase"]).ok();
+        sandbox.isn(&["key", "show", key]).ok().stdout.trim().to_string()
+    });
+    let list = format!("{:?}", &keys[1..]);
+    let gate = format!("[gates]\nrebuilt = {{ keys = {list}, needed = 2 }}\nleakage = \"allow\"");
+    let build = |out: &str, more: &str| {
+        sandbox.recipe("grads", "1.0", &CLASSES, &format!("{more}{gate}"));
+        let recipe = String::from_utf8(sandbox.read("grads-1.0.toml")).unwrap();
+        sandbox.write("grads-1.0.toml", recipe.replace("isn-recipe/1", "isn-recipe/2").as_bytes());
+        sandbox.isn(&["build", "grads-1.0.toml", "--source", "raw", "--out", out]).ok();
+    };
+    build("out", "");
+    refused(&sandbox, "rebuilt: 2 of 4 keys must state that they built this");
+    let attest = |key: &str, build: &str| {
+        sandbox.isn(&["attest", build, "--key", key, "--out", key]).ok();
+        sandbox.isn(&["append", key, "--registry", "reg"]).ok();
+    };
+    sandbox.isn(&["registry", "init", "reg"]).ok();
+    // Keys that the recipe does not name do not count, nor does another result.
+    attest("me", "out");
+    attest("ann", "out");
+    build("other", "[balance]\ntrain = 3\n");
+    attest("dan", "other");
+    let why = "states this; SHA256:";
+    let ran = sandbox.isn(&PUBLISH).fails(8, why);
+    assert!(ran.stderr.contains(" states nothing; SHA256:"), "{}", ran.stderr);
+    assert!(ran.stderr.contains(" states b3:"), "{}", ran.stderr);
+    assert!(!sandbox.path("reg/releases").exists());
+    // Nor does one who copies the statement of another, and has no images.
+    let said = String::from_utf8(sandbox.read("ann")).unwrap();
+    let said = said.split_once("\n\n").unwrap().0.to_string() + "\n";
+    sandbox.write("eve", said.as_bytes());
+    let mut sign = sandbox.program("ssh-keygen");
+    let key = sandbox.path("home/keys/eve");
+    let sign = sign.args(["-q", "-Y", "sign", "-n", "statement@isn.v1", "-f"]).arg(key).arg("eve");
+    assert!(sign.output().unwrap().status.success());
+    sandbox.write("eve", &[said.as_bytes(), b"\n", &sandbox.read("eve.sig")].concat());
+    sandbox.isn(&["append", "eve", "--registry", "reg"]).ok();
+    sandbox.isn(&PUBLISH).fails(8, "states this, and does not prove that it has the images");
+    // Enough.
+    attest("bob", "out");
+    sandbox.isn(&[&PUBLISH[..], &["--dry-run"]].concat()).ok();
+    sandbox.isn(&PUBLISH).ok();
+}
+
+#[test]
 fn no_val_images_at_all() {
     let built = |split: &str, more: &str| {
         let sandbox = Sandbox::new();

@@ -6,6 +6,9 @@
 
 mod architecture;
 mod attacks;
+mod attest;
+mod attest_counts;
+mod attest_log;
 mod audit;
 mod audit_labels;
 mod bombs;

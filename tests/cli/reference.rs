@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::sandbox::Sandbox;
 
-const VERBS: [&[&str]; 73] = [
+const VERBS: [&[&str]; 75] = [
     &[],
     &["pull"],
     &["fetch"],
@@ -32,6 +32,8 @@ const VERBS: [&[&str]; 73] = [
     &["review"],
     &["publish"],
     &["sign"],
+    &["attest"],
+    &["attest", "verify"],
     &["append"],
     &["owner"],
     &["owner", "show"],

@@ -71,6 +71,7 @@ pub mod object;
 pub mod order;
 pub mod pack;
 pub mod pixel_spec;
+pub mod possession;
 pub mod recipe;
 pub mod rel_path;
 pub mod release;

@@ -11,7 +11,7 @@ use std::str::FromStr;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-pub use self::care::{CorrectionsSpec, Gates};
+pub use self::care::{CorrectionsSpec, Gates, Rebuilders};
 pub use self::division::{Balance, Draw, SplitPolicy, SplitSpec};
 use self::table::{Field, Mistakes, Table};
 use crate::class::{Class, ClassId, check_label};
@@ -200,7 +200,7 @@ fn read(document: &Spanned<DeTable<'_>>, mistakes: &Mistakes<'_>) -> Option<Reci
     let split = top.need("split").and_then(|field| division::split(&field));
     let balance = top.get("balance").map(|field| division::balance(&field));
     let corrections = top.get("corrections").map(|field| care::corrections(&field, edition));
-    let gates = top.get("gates").map(|field| care::gates(&field));
+    let gates = top.get("gates").map(|field| care::gates(&field, edition));
     let classes = top.need("class").and_then(|field| classes(&field, source, edition));
     let (classes, expect) = classes.unzip();
     Some(Recipe {

@@ -13,6 +13,8 @@ use crate::dataset_ref::{Name, Version, VersionId};
 use crate::digest::Digest;
 use crate::error::{Error, Result, count};
 use crate::index::Index;
+use crate::manifest::{Manifest, prefixed};
+use crate::possession;
 use crate::rel_path::{MAX_PATH_LEN, RelPath};
 use crate::split::Split;
 
@@ -338,6 +340,23 @@ impl Origin {
         }
     }
 
+    /// What the tree was built from, if it was built and that is known.
+    pub fn built_from(&self) -> Option<BuiltFrom> {
+        match self {
+            Origin::Released(known) => known.built_from,
+            Origin::Unreleased(built) => built.built_from,
+        }
+    }
+
+    /// Says also what the tree was built from, unless it says so already.
+    #[must_use]
+    pub fn or_built_from(mut self, from: Option<BuiltFrom>) -> Self {
+        let (Origin::Released(Provenance { built_from, .. })
+        | Origin::Unreleased(Unreleased { built_from, .. })) = &mut self;
+        *built_from = built_from.or(from);
+        self
+    }
+
     /// Returns the bytes of the file.
     ///
     /// # Errors
@@ -364,6 +383,9 @@ pub struct Unreleased {
     pub pin: String,
     /// The recipe that it was built by.
     pub recipe: BuiltBy,
+    /// What it was built from; absent if an older isn wrote the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub built_from: Option<BuiltFrom>,
     /// The title, one line for people.
     pub title: String,
     /// The terms under which the images may be used.
@@ -379,6 +401,24 @@ pub struct BuiltBy {
     pub version: Version,
     /// `b3:…`, the BLAKE3 of the recipe.
     pub blake3: String,
+}
+
+/// What a tree was built from on this machine, as a `rebuilt` statement says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuiltFrom {
+    /// The digest of the recipe and all that it names ([`possession::inputs`]).
+    #[serde(with = "prefixed")]
+    pub inputs: Digest,
+    /// The digest of the source files ([`possession::sources`]).
+    #[serde(with = "prefixed")]
+    pub sources: Digest,
+}
+
+impl BuiltFrom {
+    /// What a build with this manifest and index was made from.
+    pub fn of(manifest: &Manifest, index: &Index) -> Self {
+        BuiltFrom { inputs: possession::inputs(manifest), sources: possession::sources(index) }
+    }
 }
 
 /// Returns the pin of a build that nobody released: `unreleased:NAME/b3:…`. It is no reference, so that it
@@ -414,6 +454,9 @@ pub struct Provenance {
     /// The selected part.
     #[serde(default, skip_serializing_if = "Selection::is_all")]
     pub selection: Selection,
+    /// What it was built from; absent if the images were fetched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub built_from: Option<BuiltFrom>,
     /// The program that wrote the tree.
     pub isn: String,
 }

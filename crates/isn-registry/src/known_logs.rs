@@ -99,7 +99,7 @@ impl KnownLogs {
     /// Fails if `origin` is not a log's name, or if the key cannot be written.
     pub fn new_signer(&self, origin: Option<&str>) -> Result<LogSigner> {
         let private = PrivateKey::generate("")?;
-        self.keep_signer(LogSigner::new(&origin_of(origin, &private), private)?)
+        self.keep_signer(new_log(origin, private)?)
     }
 
     /// Creates the next key of a log that is the user's own.
@@ -126,7 +126,7 @@ impl KnownLogs {
     /// Fails if the key cannot be read, unlocked or written, or if `origin` is not a log's name.
     pub fn adopt_signer(&self, origin: Option<&str>, file: &Path) -> Result<LogSigner> {
         let private = keyring::read_private(file)?.unlock(|| Ok(None))?;
-        self.keep_signer(LogSigner::new(&origin_of(origin, &private), private)?)
+        self.keep_signer(new_log(origin, private)?)
     }
 
     fn keep_signer(&self, signer: LogSigner) -> Result<LogSigner> {
@@ -307,7 +307,8 @@ impl KnownLog {
         let (tail, history): (u64, History) = serde_json::from_slice(&rest[..end]).ok()?;
         let leaves = rest[end + 1..].chunks_exact(32).map(|leaf| leaf.try_into().ok().map(Hash));
         let tree = Tree::of(leaves.collect::<Option<Vec<_>>>()?).ok()?;
-        let fits = tree.size() == seen.size && tree.root().ok().is_some_and(|root| root == seen.root);
+        let fits = history.is_by_these_rules() && tree.size() == seen.size;
+        let fits = fits && tree.root().ok().is_some_and(|root| root == seen.root);
         fits.then_some((tree, history, tail))
     }
 
@@ -408,10 +409,16 @@ impl KnownLog {
     }
 }
 
-/// The name of a log: `origin`, or one made from its key.
-fn origin_of(origin: Option<&str>, private: &PrivateKey) -> String {
+/// The signer of a new log, called `origin` or after its key.
+fn new_log(origin: Option<&str>, private: PrivateKey) -> Result<LogSigner> {
     let id = Digest::of(&private.public_line().key.to_bytes()).to_string();
-    origin.map_or_else(|| format!("isn.local/{}", &id[..16]), str::to_string)
+    let origin = origin.map_or_else(|| format!("isn.local/{}", &id[..16]), str::to_string);
+    let signer = LogSigner::new(&origin, private)?;
+    if signer.log_key().attests_for().is_some() {
+        return Err(Error::invalid(format!("origin '{origin}'"), "is that of an attestation log"));
+    }
+    // It may get an attestation log.
+    signer.log_key().attestations().map(|_| signer)
 }
 
 fn signer_of(log: &LogKey, key: KeyFile, file: &Path) -> Result<LogSigner> {

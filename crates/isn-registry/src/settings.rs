@@ -1,6 +1,7 @@
 //! The settings from the command line, the environment, `isn.toml` and the user's configuration, in order of
 //! precedence.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use crate::transport::access::{self, Token};
 use crate::transport::bundled::Bundled;
 use crate::trust::{RegistryId, TrustStore};
 use isn_format::error::{Error, Result};
+use isn_format::key::PublicKey;
 use isn_format::text::toml_text;
 
 /// Where the user's files are, and what they say.
@@ -221,6 +223,16 @@ impl Settings {
         // The file names certificates and registries, so others must not be able to change it.
         let bytes = files::read_guarded(&path, MAX_LEN, Guard::Trust)?;
         bytes.map_or(Ok(Config::default()), |bytes| toml_text(path.display(), bytes))
+    }
+
+    /// Returns the keys that this user knows: their own, and the publishers that they trust.
+    ///
+    /// # Errors
+    /// Fails if the trust store or a key file cannot be read.
+    pub fn known_keys(&self) -> Result<BTreeSet<PublicKey>> {
+        let own = self.keyring().list()?.into_iter().map(|key| key.public_key);
+        let trusted = self.trust()?.list().flat_map(|(_, trusted)| trusted.public_keys()).collect::<Vec<_>>();
+        Ok(own.chain(trusted).collect())
     }
 
     /// The socket of the SSH agent.

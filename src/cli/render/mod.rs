@@ -1,6 +1,7 @@
 //! Text and JSON that the reports of several verbs share.
 
 pub(super) mod faults;
+pub(super) mod rebuilt;
 pub(super) mod statements;
 
 use std::path::Path;

@@ -17,7 +17,11 @@ pub(in crate::cli) fn print(output: &Output, submitted: &[Submitted]) {
     for one in submitted {
         let title = one.statement.title();
         match &one.fate {
-            Fate::Logged(index) => writeln!(text, "{title} is entry {index} of the log"),
+            Fate::Logged(index) => {
+                let log =
+                    if matches!(one.statement, Statement::Rebuilt(_)) { "attestation log" } else { "log" };
+                writeln!(text, "{title} is entry {index} of the {log}")
+            }
             Fate::Collecting(file, missing) => writeln!(text, "{title}: {}", collecting(file, *missing)),
         };
     }

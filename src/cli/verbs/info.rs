@@ -1,17 +1,22 @@
 //! `isn info`.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli::args::RegistryArg;
 use crate::cli::console::Page;
 use crate::cli::exit::ExitCode;
 use crate::cli::output::Output;
+use crate::cli::render::rebuilt::{Stated, counted, outcome_json};
 use crate::cli::render::{images, signed, version};
 use crate::cli::run::{Run, Verb};
-use isn_format::dataset_ref::DatasetRef;
-use isn_format::error::Result;
-use isn_registry::ops::info::{InfoReport, info};
+use isn_format::dataset_ref::{DatasetRef, VersionId};
+use isn_format::error::{Error, Missing, Result};
+use isn_format::key::PublicKey;
+use isn_registry::ops::info::{InfoReport, info, stated};
+use isn_registry::registry::Outcome;
 
 /// Arguments of `isn info`.
 #[derive(Debug, Args)]
@@ -26,14 +31,55 @@ pub(in crate::cli) struct InfoArgs {
 impl Verb for InfoArgs {
     fn run(&self, run: &Run) -> Result<ExitCode> {
         let client = run.client(&self.registry)?;
-        print(&run.output, &info(&client, &self.reference)?);
+        let unreleased = match info(&client, &self.reference) {
+            Ok(report) => {
+                print(&run.output, &report, run.known_keys());
+                return Ok(ExitCode::SUCCESS);
+            }
+            Err(e @ (Error::Unreleased { .. } | Error::NotFound { kind: Missing::Version, .. })) => e,
+            Err(e) => return Err(e),
+        };
+        // Before there is a release, there may be people who built it.
+        let DatasetRef::Version(id, None) = &self.reference else { return Err(unreleased) };
+        let stated = stated(&client, id)?;
+        if stated.is_empty() {
+            return Err(unreleased);
+        }
+        print_stated(&run.output, id, &stated, &run.known_keys());
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn print(output: &Output, report: &InfoReport) {
+/// Prints what keys state of a version that nobody has released.
+fn print_stated(
+    output: &Output,
+    id: &VersionId,
+    stated: &[(String, Vec<Outcome>)],
+    known: &BTreeSet<PublicKey>,
+) {
+    let mut text = Page::of(format_args!("{id} is not released"));
+    let mut registries = Vec::new();
+    for (registry, outcomes) in stated {
+        writeln!(text, "  registry {registry}");
+        for one in outcomes {
+            writeln!(text, "    {}: {}", one.dataset.prefixed(), counted(&one.keys, known));
+            writeln!(text, "      from inputs {}", one.inputs.prefixed());
+            one.keys.iter().for_each(|key| writeln!(text, "      {}", key.fingerprint()));
+        }
+        let outcomes: Vec<Value> = outcomes.iter().map(|one| outcome_json(one, known)).collect();
+        registries.push(json!({ "registry": registry, "rebuilt": outcomes }));
+    }
+    let object = json!({
+        "name": id.name, "version": id.version, "released": false, "registries": registries,
+    });
+    output.print(&text, object);
+}
+
+fn print(output: &Output, report: &InfoReport, known: BTreeSet<PublicKey>) {
     output.warn(&report.snapshot.head.warnings);
     let manifest = &report.snapshot.head.manifest;
+    let stated = Stated::of(manifest, &report.outcomes, known);
+    output.warn(stated.warnings());
     let mut text = Page::default();
     writeln!(text, "{}  {}", manifest.id(), manifest.title);
     // The bar marks the publisher's text, so that it cannot pass for isn's, such as who signed.
@@ -46,11 +92,12 @@ fn print(output: &Output, report: &InfoReport) {
         ("authors", manifest.authors.join(", ")),
         ("registry", report.registry.clone()),
         ("signed", signed(&report.snapshot)),
+        ("rebuilt", stated.line().unwrap_or_default()),
         ("manifest", report.snapshot.head.manifest_ref.blake3.prefixed()),
         ("dataset", manifest.dataset.prefixed()),
         ("pin", manifest.pin().to_string()),
     ];
-    for (name, value) in fields {
+    for (name, value) in fields.into_iter().filter(|(name, value)| *name != "rebuilt" || !value.is_empty()) {
         let mut lines = value.lines();
         writeln!(text, "  {name:<9}  {}", lines.next().unwrap_or_default());
         lines.for_each(|line| text.block("             ", line));
@@ -85,5 +132,6 @@ fn print(output: &Output, report: &InfoReport) {
     object["splits"] = json!(manifest.splits);
     object["registry"] = json!(report.registry);
     object["rebuild_only"] = json!(report.rebuild_only);
+    object["rebuilt"] = stated.json();
     output.print(&text, object);
 }

@@ -1,5 +1,7 @@
 //! `isn list`.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use serde_json::{Map, Value, json};
 
@@ -7,13 +9,16 @@ use crate::cli::args::RegistryArg;
 use crate::cli::console::{self, Page};
 use crate::cli::exit::ExitCode;
 use crate::cli::output::Output;
+use crate::cli::render::rebuilt::{counted, of_known, outcome_json};
 use crate::cli::run::{Run, Verb};
-use isn_format::dataset_ref::Name;
-use isn_format::error::{Error, Result, chain};
+use isn_format::dataset_ref::{Name, Version, VersionId};
+use isn_format::error::{Error, Result, chain, count};
+use isn_format::key::PublicKey;
 use isn_format::log::{History, Notice, Released};
 use isn_registry::client::Client;
 use isn_registry::ops::list::{Listed, list};
-use isn_registry::ops::standings::{history, recipes};
+use isn_registry::ops::standings::{Histories, histories, recipes};
+use isn_registry::registry::{Outcome, outcomes};
 
 /// Arguments of `isn list`.
 #[derive(Debug, Args)]
@@ -28,6 +33,8 @@ struct Shelf {
     datasets: Vec<Listed>,
     /// Its log, which says what is yanked and withdrawn.
     history: Option<History>,
+    /// Its attestation log, which says what keys state to have built.
+    attestations: Option<History>,
     /// The names that it has a recipe for, and no version.
     unreleased: Vec<Name>,
 }
@@ -39,7 +46,8 @@ impl Verb for ListArgs {
         for location in run.settings.registries(self.registry.registry.as_deref())? {
             let (datasets, errors) = list(std::slice::from_ref(&location), &access)?;
             if errors.is_empty() {
-                let shelf = Shelf { location, datasets, history: None, unreleased: Vec::new() };
+                let (history, attestations, unreleased) = (None, None, Vec::new());
+                let shelf = Shelf { location, datasets, history, attestations, unreleased };
                 shelves.push(shelf.with_marks(&run.output, client.as_ref()));
             }
             failed.extend(errors.into_iter().map(|e| match &client {
@@ -48,7 +56,7 @@ impl Verb for ListArgs {
             }));
         }
         if !shelves.is_empty() || failed.is_empty() {
-            print(&run.output, &shelves);
+            print(&run.output, &shelves, &run.known_keys());
         }
         // The first failure is the error of the run, and the others are warnings.
         let mut failed = failed.into_iter();
@@ -74,14 +82,19 @@ impl Shelf {
                 return self;
             }
         };
-        let history = history(client, location).unwrap_or_else(|why| {
+        let Histories { log: history, attestations } = histories(client, location).unwrap_or_else(|why| {
             unmarked(&why);
-            None
+            Histories::default()
+        });
+        let attestations = attestations.and_then(|read| {
+            let lack = "what keys state to have built is not listed";
+            let warn = |why: &Error| output.warn([format!("registry {location}: {lack}: {}", chain(why))]);
+            read.inspect_err(warn).ok()
         });
         let has_versions =
             |name: &Name| self.datasets.iter().any(|one| one.name == *name && !one.versions.is_empty());
         let unreleased = recipes(client, location).into_iter().filter(|name| !has_versions(name)).collect();
-        Shelf { history, unreleased, ..self }
+        Shelf { history, attestations, unreleased, ..self }
     }
 
     /// The versions of a dataset that the log has a notice about, with its reason.
@@ -90,6 +103,28 @@ impl Shelf {
         let released = |version| notice(dataset?.releases.get(version)?);
         let marked = one.versions.iter().filter_map(|version| Some((version, released(version)?)));
         marked.map(|(version, notice)| (version.to_string(), json!(notice.reason))).collect()
+    }
+
+    /// What keys state to have built of a version.
+    fn stated(&self, id: &VersionId) -> Vec<Outcome> {
+        let built = self.attestations.iter().flat_map(|log| log.built(id));
+        outcomes(built.map(|(key, built)| (*key, built.dataset, built.inputs)))
+    }
+
+    /// The most keys that state the released hash of a version, from the same inputs.
+    fn rebuilt(&self, id: &VersionId) -> Option<Outcome> {
+        let (_, released) = self.history.as_ref()?.release(id)?;
+        self.stated(id).into_iter().find(|one| one.dataset == released.dataset)
+    }
+
+    /// The versions that are not released, and that keys state to have built.
+    fn only_stated(&self) -> Vec<VersionId> {
+        let is_released = |id: &VersionId| {
+            let mut listed = self.datasets.iter().filter(|one| one.name == id.name);
+            listed.any(|one| one.versions.contains(&id.version))
+        };
+        let stated = self.attestations.iter().flat_map(History::built_versions);
+        stated.filter(|id| !is_released(id)).collect()
     }
 
     fn yanked(&self, one: &Listed) -> Map<String, Value> {
@@ -101,34 +136,60 @@ impl Shelf {
     }
 }
 
-fn print(output: &Output, shelves: &[Shelf]) {
+fn print(output: &Output, shelves: &[Shelf], known: &BTreeSet<PublicKey>) {
     let (mut text, mut datasets, mut unreleased) = (Page::default(), Vec::new(), Vec::new());
+    let mut stated = Vec::new();
     for shelf in shelves {
         for one in &shelf.datasets {
             let (yanked, withdrawn) = (shelf.yanked(one), shelf.withdrawn(one));
-            let versions = one.versions.iter().map(ToString::to_string).map(|version| {
+            let rebuilt =
+                |version: &Version| shelf.rebuilt(&VersionId { name: one.name.clone(), version: *version });
+            let mut confirmed = Map::new();
+            let versions = one.versions.iter().map(|version| {
+                let rebuilt = rebuilt(version);
+                let version = version.to_string();
+                let by = rebuilt.as_ref().map_or_else(String::new, |one| {
+                    let keys = one.keys.len();
+                    format!(" (rebuilt by {}, {})", count(keys, "key"), of_known(&one.keys, known))
+                });
+                confirmed.extend(rebuilt.map(|one| (version.clone(), outcome_json(&one, known))));
                 let mark = match (withdrawn.contains_key(&version), yanked.contains_key(&version)) {
                     (true, _) => " (withdrawn)",
                     (_, true) => " (yanked)",
                     _ => "",
                 };
-                version + mark
+                version + mark + &by
             });
             let versions: Vec<String> = versions.collect();
             writeln!(text, "{}  {}  ({})", one.name, versions.join(" "), one.registry);
             datasets.push(json!({
                 "name": one.name, "versions": one.versions, "registry": one.registry,
-                "yanked": yanked, "withdrawn": withdrawn,
+                "yanked": yanked, "withdrawn": withdrawn, "rebuilt": confirmed,
             }));
+        }
+        for id in shelf.only_stated() {
+            for one in shelf.stated(&id) {
+                let (hash, by) = (one.dataset.prefixed(), counted(&one.keys, known));
+                writeln!(
+                    text,
+                    "{}  {}  (not released: {by}: {hash})  ({})",
+                    id.name, id.version, shelf.location
+                );
+                let mut object = outcome_json(&one, known);
+                object["name"] = json!(id.name);
+                object["version"] = json!(id.version);
+                object["registry"] = json!(shelf.location);
+                stated.push(object);
+            }
         }
         for name in &shelf.unreleased {
             writeln!(text, "{name}  (not released: a recipe only)  ({})", shelf.location);
             unreleased.push(json!({ "name": name, "registry": shelf.location }));
         }
     }
-    if datasets.is_empty() && unreleased.is_empty() && !output.json {
+    if datasets.is_empty() && unreleased.is_empty() && stated.is_empty() && !output.json {
         console::message("", "no datasets");
         return;
     }
-    output.print(&text, json!({ "datasets": datasets, "unreleased": unreleased }));
+    output.print(&text, json!({ "datasets": datasets, "unreleased": unreleased, "stated": stated }));
 }

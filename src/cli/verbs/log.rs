@@ -24,11 +24,17 @@ use isn_registry::progress::Progress as _;
 pub(in crate::cli) enum LogCommand {
     /// List the entries
     Show {
+        /// The attestation log, in which keys state to have built versions
+        #[arg(long)]
+        attestations: bool,
         #[command(flatten)]
         registry: RegistryArg,
     },
     /// Replay the log from its first entry and check every tile; exit 8 if an entry has no effect
     Verify {
+        /// The attestation log, in which keys state to have built versions
+        #[arg(long)]
+        attestations: bool,
         #[command(flatten)]
         registry: RegistryArg,
     },
@@ -66,9 +72,11 @@ impl Verb for LogCommand {
 
     fn run(&self, run: &Run) -> Result<ExitCode> {
         match self {
-            LogCommand::Show { registry } => print_show(&run.output, &audit(&run.client(registry)?)?),
-            LogCommand::Verify { registry } => {
-                let report = audit(&run.client(registry)?)?;
+            LogCommand::Show { attestations, registry } => {
+                print_show(&run.output, &audit(&run.client(registry)?, *attestations)?);
+            }
+            LogCommand::Verify { attestations, registry } => {
+                let report = audit(&run.client(registry)?, *attestations)?;
                 print_verify(&run.output, &report);
                 return Ok(exit::success_if(report.rejected.is_empty(), exit::FINDINGS));
             }

@@ -75,7 +75,11 @@ fn print(output: &Output, report: &MirrorReport, source: &str, destination: &str
         writeln!(text, "  rebuild-only, without images: {}", report.rebuild_only.join(", "));
     }
     writeln!(text, "  entries  {} of log {}, {} new", report.entries, report.log_key, report.new_entries);
+    if report.attestations > 0 {
+        writeln!(text, "  entries  {} of its attestation log", report.attestations);
+    }
     let object = json!({
+        "attestations": report.attestations,
         "registry": destination,
         "log_key": report.log_key,
         "trusted": !report.is_claimed,

@@ -2,6 +2,7 @@
 //! arguments, what it does with them ([`Verb`]) and how its report is printed. No verb uses another.
 
 mod append;
+mod attest;
 mod audit;
 mod build;
 mod cache;
@@ -88,6 +89,8 @@ pub(super) enum Command {
     Publish(publish::PublishArgs),
     /// Add a signature to a statement
     Sign(sign::SignArgs),
+    /// State that you built a version, and check what others state
+    Attest(attest::AttestArgs),
     /// Append a signed statement to a registry's log
     Append(append::AppendArgs),
     /// Show and change the owners of a dataset's name
@@ -158,6 +161,7 @@ impl Command {
             Command::Review(verb) => verb,
             Command::Publish(verb) => verb,
             Command::Sign(verb) => verb,
+            Command::Attest(verb) => verb,
             Command::Append(verb) => verb,
             Command::Owner(verb) => verb,
             Command::Revoke(verb) => verb,

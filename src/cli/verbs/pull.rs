@@ -1,5 +1,6 @@
 //! `isn pull`.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -9,10 +10,12 @@ use crate::cli::args::{RegistryArg, SelectionArgs};
 use crate::cli::console::Page;
 use crate::cli::exit::{Aim, ExitCode};
 use crate::cli::output::Output;
+use crate::cli::render::rebuilt::Stated;
 use crate::cli::render::{first_line, images, path_json, signed, version};
 use crate::cli::run::{Run, Verb};
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::Result;
+use isn_format::key::PublicKey;
 use isn_registry::ops::pull::seeds::Reuse;
 use isn_registry::ops::pull::{PullOptions, PullReport, Unreleased, pull};
 use isn_registry::ops::sync;
@@ -91,14 +94,16 @@ impl Verb for PullArgs {
         if self.lock {
             sync::lock(here, &report, &selection)?;
         }
-        print(&run.output, &report, self.lock);
+        print(&run.output, &report, self.lock, run.known_keys());
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn print(output: &Output, report: &PullReport, locked: bool) {
+fn print(output: &Output, report: &PullReport, locked: bool, known: BTreeSet<PublicKey>) {
     output.warn(&report.snapshot.head.warnings);
     let manifest = &report.snapshot.head.manifest;
+    let stated = Stated::of(manifest, &report.outcomes, known);
+    output.warn(stated.warnings());
     let path = report.path.display();
     let mut text = Page::default();
     if report.was_there {
@@ -115,6 +120,7 @@ fn print(output: &Output, report: &PullReport, locked: bool) {
     writeln!(text, "  licence  {}", first_line(&manifest.licence));
     match report.is_released {
         true => writeln!(text, "  signed   {}", signed(&report.snapshot)),
+        false if stated.line().is_some() => writeln!(text, "  not released"),
         false => {
             writeln!(
                 text,
@@ -122,6 +128,9 @@ fn print(output: &Output, report: &PullReport, locked: bool) {
             );
             writeln!(text, "  others who built {} from the whole source", manifest.id());
         }
+    }
+    if let Some(line) = stated.line() {
+        writeln!(text, "  rebuilt  {line}");
     }
     writeln!(text, "  pin      {}", report.pin());
     if locked {
@@ -134,6 +143,7 @@ fn print(output: &Output, report: &PullReport, locked: bool) {
         // Two builds of one version may have two manifests.
         object["manifest"] = json!(null);
     }
+    object["rebuilt"] = stated.json();
     object["path"] = path_json(&report.path);
     object["fetched_bytes"] = json!(report.fetched_bytes);
     object["reused_images"] = json!(report.reused_images);

@@ -54,7 +54,7 @@ impl Stranger {
         let mut bytes = Vec::new();
         (0..TILE_WIDTH).for_each(|_| bundle::push(&mut bytes, entry).unwrap());
         for index in 0..size / TILE_WIDTH {
-            self.sandbox.write(&format!("bad/{}", layout::log_entries(index, TILE_WIDTH)), &bytes);
+            self.sandbox.write(&format!("bad/{}", layout::LOG.entries(index, TILE_WIDTH)), &bytes);
         }
         let note = SignedCheckpoint::sign(&signer, size, tree.root().unwrap()).unwrap();
         self.sandbox.write("bad/log/checkpoint", note.bytes());

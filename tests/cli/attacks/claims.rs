@@ -14,7 +14,7 @@ use crate::sandbox::contents;
 const NEXT: u64 = 4;
 
 fn claim_file(number: u64) -> String {
-    format!("reg/{}", layout::log_claim(number))
+    format!("reg/{}", layout::LOG.claim(number))
 }
 
 /// Returns a stranger's `owner` statement for a name that nobody owns: valid wherever it stands in the log.
@@ -62,8 +62,8 @@ fn is_removed_by_the_keys_holder(forger: &Forger) {
     forger.reader(&unclaim).fails(1, "is not on this machine");
     let before = contents(&forger.path("reg"));
     let removed = forger.isn(&unclaim).ok().stdout;
-    assert!(removed.contains(&layout::log_claim(NEXT)), "{removed}");
-    let kept = before.into_iter().filter(|(name, _)| *name != layout::log_claim(NEXT)).collect::<Vec<_>>();
+    assert!(removed.contains(&layout::LOG.claim(NEXT)), "{removed}");
+    let kept = before.into_iter().filter(|(name, _)| *name != layout::LOG.claim(NEXT)).collect::<Vec<_>>();
     assert!(contents(&forger.path("reg")) == kept);
     forger.isn(&["publish", "out2", "--registry", "reg", "--key", "me"]).ok();
     assert_eq!(forger.checkpoint().claimed_size(), NEXT + 1);
@@ -219,7 +219,7 @@ fn what_is_no_file_in_the_place_of_a_claim_is_said_and_not_waited_for() {
     // An empty folder is removed like the claim in whose place it stands; a folder with files in it stays.
     let unclaim = ["log", "unclaim", "--registry", "reg"];
     let removed = forger.isn(&unclaim).ok().stdout;
-    assert!(removed.contains(&layout::log_claim(NEXT)), "{removed}");
+    assert!(removed.contains(&layout::LOG.claim(NEXT)), "{removed}");
     for kept in ["thesis", "4", "4/4"] {
         let kept = format!("{}/{kept}", claim_file(NEXT));
         forger.write(&kept, b"x");
@@ -241,7 +241,7 @@ fn what_is_no_file_in_the_place_of_a_claim_is_said_and_not_waited_for() {
             let ran = forger.isn(&publish).fails(4, "is in the way of the next entry: it is a link");
             assert!(ran.stderr.contains("isn log unclaim"), "{}", ran.stderr);
             let removed = forger.isn(&unclaim).ok().stdout;
-            assert!(removed.contains(&layout::log_claim(NEXT)), "{removed}");
+            assert!(removed.contains(&layout::LOG.claim(NEXT)), "{removed}");
         }
         assert_eq!(forger.bytes("elsewhere/claim"), forger.bytes(&claim_file(2)));
     }

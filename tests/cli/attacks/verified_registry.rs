@@ -77,7 +77,7 @@ fn narrow_tiles_and_bundles_of_those_who_are_behind() {
 #[test]
 fn claim_that_stops_the_next_writer() {
     let forger = Forger::new();
-    let next = layout::log_claim(forger.checkpoint().claimed_size());
+    let next = layout::LOG.claim(forger.checkpoint().claimed_size());
     let file = format!("reg/{next}");
     // No reader loses anything by it, so it is a warning.
     let is_said = || {
@@ -160,7 +160,7 @@ fn log_that_shows_less_than_was_seen() {
         forger.reader(args).fails(3, "log/");
     }
     forger.write(&forger.bundle(), &bundle);
-    forger.write(&format!("reg/{}", layout::log_claim(4)), b"planted");
+    forger.write(&format!("reg/{}", layout::LOG.claim(4)), b"planted");
     for args in verbs {
         check(args, 0, "stops the next publish");
     }

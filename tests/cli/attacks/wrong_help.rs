@@ -473,7 +473,9 @@ fn what_is_wrong_with_a_lock_file_is_put_right_in_it() {
 fn a_name_that_is_not_in_the_log_is_not_found() {
     let (sandbox, _) = Sandbox::published();
     for verb in ["yank", "withdraw"] {
-        for (version, there) in [("grad@1.0", "did you mean 'grads'?"), ("nope@1.0", "`isn list --registry reg` shows")] {
+        for (version, there) in
+            [("grad@1.0", "did you mean 'grads'?"), ("nope@1.0", "`isn list --registry reg` shows")]
+        {
             let args = [verb, version, "--reason", "x", "--registry", "reg", "--key", "me"];
             let ran = sandbox.isn(&args).fails(6, &format!("{version} is not in registry reg"));
             helps(&ran, there, "nothing was added");

@@ -411,3 +411,41 @@ fn tokens_for(url: &str, token: &str) -> String {
         _ => String::new(),
     }
 }
+
+#[test]
+fn a_statement_of_a_rebuild_is_sent_with_a_token_and_counts_as_an_entry() {
+    let (sandbox, statements, _) = prepared();
+    sandbox.isn(&["publish", "out", "--registry", "reg", "--key", "me"]).ok();
+    for key in ["ann", "bob"] {
+        sandbox.isn(&["key", "new", key, "--no-passphrase"]).ok();
+        sandbox.isn(&["attest", "out", "--key", key, "--out", &format!("{key}.statement")]).ok();
+    }
+    let served = serve(&sandbox, &["--publish-entries", "1"]);
+    let append = |file: &str| sandbox.isn(&["append", file, "--registry", &served.url]);
+    append("ann.statement").fails(1, "no token is set");
+    let host = served.url.strip_prefix("http://").unwrap();
+    sandbox.write("home/tokens.toml", format!("\"{host}\" = \"{TOKEN}\"\n").as_bytes());
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let private = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(sandbox.path("home/tokens.toml"), private).unwrap();
+    }
+    let before = public(&sandbox);
+    let said = append("ann.statement").ok().stdout;
+    assert_eq!(said, "the statement of a rebuild of grads@1.0 is entry 0 of the attestation log\n");
+    assert_eq!(append("ann.statement").ok().stdout, said);
+    let others = |files: Vec<(String, Vec<u8>)>| {
+        let is_other = |name: &str| name != "registry.json" && !name.starts_with("attestations/");
+        files.into_iter().filter(|(name, _)| is_other(name)).collect::<Vec<_>>()
+    };
+    assert!(others(public(&sandbox)) == others(before));
+    append("bob.statement").fails(1, "this token may add 0 more today");
+    // The two logs do not mix, and other statements are not sent in this way.
+    let ann = String::from_utf8(sandbox.read("ann.statement")).unwrap();
+    let answer = post(&served, OTHER, &json!({ "statements": [statements[0], ann] }));
+    assert!(answer.status == 422 && answer.text().contains("is not of a rebuild"), "{}", answer.text());
+    append("reg/releases/grads/1.0").fails(1, "append it where the registry's folder is");
+    sandbox.isn(&["log", "verify", "--attestations", "--registry", &served.url]).ok();
+    sandbox.isn(&["registry", "check", &served.url]).ok();
+}

@@ -8,7 +8,7 @@ use signed_note::{Note, NoteError, Signature, Verifier as _, VerifierList};
 
 use super::key::{LogKey, LogSigner, WitnessKey};
 use super::tree::Hash;
-use super::{MAX_CHECKPOINT, MAX_SIZE};
+use super::{MAX_ATTESTATIONS, MAX_CHECKPOINT, MAX_SIZE};
 use crate::error::{Error, Result};
 
 /// A checkpoint that has not been verified yet.
@@ -50,7 +50,7 @@ impl SignedCheckpoint {
     ///
     /// # Errors
     /// [`Error::Trust`] if it is not a checkpoint in its exact form, or claims more than [`MAX_SIZE`]
-    /// entries.
+    /// entries, or [`MAX_ATTESTATIONS`] if it is of an attestation log.
     pub fn parse(what: &str, bytes: Vec<u8>) -> Result<Self> {
         let refuse = |why: &str| Error::trust(what, why);
         if bytes.len() as u64 > MAX_CHECKPOINT {
@@ -69,7 +69,8 @@ impl SignedCheckpoint {
             return Err(refuse("is not spelled as a signed note must be"));
         }
         super::key::check_name(body.origin()).map_err(|why| refuse(&why))?;
-        if body.size() > MAX_SIZE {
+        let most = if super::key::is_of_attestations(body.origin()) { MAX_ATTESTATIONS } else { MAX_SIZE };
+        if body.size() > most {
             return Err(refuse(&format!("claims {} entries: too many", body.size())));
         }
         Ok(SignedCheckpoint { what: what.into(), bytes, note, body })

@@ -13,16 +13,22 @@
 //! - `revoke`: signed by the key itself, by the owners' quorum or by the recovery keys' quorum; from the next
 //!   entry on, the key no longer counts for that name.
 //! - `yank`, `withdraw`: signed by the owners' quorum; for a released version, each once.
+//! - `rebuilt`: none in a registry's log. In its attestation log, which has no other statements, each key
+//!   makes one about a version.
 //! - `logkey`: signed by the log's key in force and by the new key. For a reader who knows the log by a later
 //!   key, the changes before any change of that key lie in the past: they must be signed, and change nothing.
 //!
 //! A quorum is as many different keys as the threshold requires, none of them revoked; a signature by any
 //! other key makes the entry invalid.
 
+mod built;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use built::Built;
 
 use super::key::LogKey;
 use crate::dataset_ref::{Name, Version, VersionId};
@@ -39,15 +45,28 @@ const MAX_REJECTED: usize = 1000;
 /// The maximum number of characters that are kept of the reason why an entry is not a statement.
 const MAX_WHY: usize = 300;
 
+/// The number of the rules by which entries are judged. A replay that was made by others is made again. 1 is
+/// that of replays which say none.
+const RULES: u32 = 1;
+
+fn first_rules() -> u32 {
+    1
+}
+
 /// The state after a number of entries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     /// The key by which the reader knows the log.
     anchor: LogKey,
+    #[serde(default = "first_rules")]
+    rules: u32,
     size: u64,
     /// Changes of the log's key since the anchor.
     keys: Vec<KeyChange>,
     datasets: BTreeMap<Name, Dataset>,
+    /// Of an attestation log: who states to have built what.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    built: BTreeMap<Name, BTreeMap<Version, BTreeMap<PublicKey, Built>>>,
     rejected: Vec<Rejected>,
 }
 
@@ -153,12 +172,25 @@ impl<T: Into<String>> From<T> for Refusal {
 impl History {
     /// Creates the state before the first entry of the log that the reader knows by `anchor`.
     pub fn new(anchor: LogKey) -> Self {
-        History { anchor, size: 0, keys: Vec::new(), datasets: BTreeMap::new(), rejected: Vec::new() }
+        History {
+            anchor,
+            rules: RULES,
+            size: 0,
+            keys: Vec::new(),
+            datasets: BTreeMap::new(),
+            built: BTreeMap::new(),
+            rejected: Vec::new(),
+        }
     }
 
     /// Returns the key by which the reader knows the log.
     pub fn anchor(&self) -> &LogKey {
         &self.anchor
+    }
+
+    /// Whether it was replayed by the rules of this program.
+    pub fn is_by_these_rules(&self) -> bool {
+        self.rules == RULES
     }
 
     /// Returns the number of entries that were replayed.
@@ -178,10 +210,15 @@ impl History {
         self.key_at(self.size)
     }
 
+    /// Returns the keys that the log has had since the anchor, the one in force last.
+    pub fn keys(&self) -> impl Iterator<Item = LogKey> {
+        let later = self.keys.iter().map(|change| self.anchor.with_key(change.key));
+        std::iter::once(self.anchor.clone()).chain(later)
+    }
+
     /// Whether this is the log's key, or has been since the anchor.
     pub fn has_key(&self, key: &LogKey) -> bool {
-        let mut keys = self.keys.iter().map(|change| self.anchor.with_key(change.key));
-        *key == self.anchor || keys.any(|one| one == *key)
+        self.keys().any(|one| one == *key)
     }
 
     /// Returns what the log says about `name`, if somebody owns it.
@@ -288,6 +325,9 @@ impl History {
     /// [`Refusal`] if it would have none.
     pub fn check(&self, statement: &Statement, signers: &[PublicKey]) -> Result<(), Refusal> {
         match statement {
+            Statement::Rebuilt(rebuilt) if self.attests() => self.check_rebuilt(rebuilt, signers),
+            Statement::Rebuilt(_) => Err("belongs in the registry's attestation log, not in this one".into()),
+            _ if self.attests() => Err("belongs in the registry's log, not in its attestation log".into()),
             Statement::Owner(owner) => self.check_owner(owner, signers),
             Statement::LogKey(change) => self.check_log_key(change, signers),
             Statement::Release(release) => {
@@ -438,6 +478,7 @@ impl History {
             Statement::LogKey(change) if change.old == *self.key().key() => {
                 self.keys.push(KeyChange { index, key: change.new });
             }
+            Statement::Rebuilt(rebuilt) => self.enact_rebuilt(index, rebuilt, &attested.signers),
             Statement::LogKey(_) => {}
         }
     }

@@ -19,6 +19,8 @@ const ED25519: u8 = 0x01;
 const COSIGNATURE: u8 = 0x04;
 /// The maximum length of a name, in bytes.
 const MAX_NAME: usize = 200;
+/// What the origin of an attestation log ends with; the rest is the origin of its registry's log.
+const ATTESTATIONS: &str = "/attestations";
 
 /// A name, and the key that signs for it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,6 +74,11 @@ pub(crate) fn check_name(name: &str) -> Result<(), String> {
         return Err("has a name with something other than printable ASCII, or with a space or '+'".into());
     }
     Ok(())
+}
+
+/// Whether a log of this name is an attestation log.
+pub(super) fn is_of_attestations(name: &str) -> bool {
+    name.ends_with(ATTESTATIONS)
 }
 
 macro_rules! vkey {
@@ -151,6 +158,21 @@ impl LogKey {
     /// Returns the log's name.
     pub fn origin(&self) -> &str {
         self.name()
+    }
+
+    /// Returns the key of the attestation log of the registry whose log this is: the same key under another
+    /// origin, so no checkpoint or claim of one log is one of the other.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the origin is too long to have an attestation log.
+    pub fn attestations(&self) -> Result<Self> {
+        LogKey::new(&format!("{}{ATTESTATIONS}", self.origin()), *self.key())
+    }
+
+    /// If this is the key of an attestation log, returns the key of the log of its registry.
+    pub fn attests_for(&self) -> Option<Self> {
+        let origin = self.origin().strip_suffix(ATTESTATIONS)?;
+        LogKey::new(origin, *self.key()).ok()
     }
 
     /// Returns another key of the same log.
@@ -243,6 +265,14 @@ impl LogSigner {
     /// Returns the log's key.
     pub fn log_key(&self) -> &LogKey {
         &self.key
+    }
+
+    /// Returns the signer of the log called `origin` with the same key.
+    ///
+    /// # Errors
+    /// As [`LogSigner::new`].
+    pub fn renamed(self, origin: &str) -> Result<Self> {
+        LogSigner::new(origin, self.private)
     }
 
     /// Returns the private key, which also signs a change of the log's key.

@@ -30,7 +30,7 @@ mod tree;
 
 pub use checkpoint::{Checkpoint, SignedCheckpoint};
 pub use claim::{MAX_CLAIM, SignedClaim};
-pub use history::{Accepted, Dataset, History, Notice, Owners, Refusal, Rejected, Released};
+pub use history::{Accepted, Built, Dataset, History, Notice, Owners, Refusal, Rejected, Released};
 pub use key::{LogKey, LogSigner, WitnessKey};
 pub use proof::Proof;
 pub use replica::Replica;
@@ -40,6 +40,8 @@ pub use tree::{Hash, TILE_WIDTH, Tile, Tree, leaf_hash};
 pub const MAX_CHECKPOINT: u64 = 64 << 10;
 /// The maximum number of entries that a log may claim: 10 million, five gigabytes of statements.
 pub const MAX_SIZE: u64 = 10_000_000;
+/// The maximum number of entries that an attestation log may claim, in which strangers state things.
+pub const MAX_ATTESTATIONS: u64 = 100_000;
 
 #[cfg(test)]
 mod tests;

@@ -83,3 +83,47 @@ fn the_golden_proof_and_cosignature_are_valid() {
     assert!(cosigned.verify(&now).is_ok());
     assert_eq!(cosigned.cosignatures(std::slice::from_ref(&witness)).unwrap(), [(witness, TIME)]);
 }
+
+/// The one of `tests/vectors/attestations`, made without isn as well.
+#[test]
+fn the_golden_attestation_log_is_what_isn_writes_and_means_what_its_page_says() {
+    const BUNDLE: &[u8] = include_bytes!("../../../../tests/vectors/attestations/tile/entries/000.p/3");
+    const TILE: &[u8] = include_bytes!("../../../../tests/vectors/attestations/tile/0/000.p/3");
+    let key: LogKey = vkey(include_str!("../../../../tests/vectors/attestations/vkey"));
+    assert_eq!((anchor().attestations().unwrap(), key.attests_for()), (key.clone(), Some(anchor())));
+    let mut replica = Replica::new(key.clone());
+    let entries = bundle::read_all(BUNDLE).unwrap();
+    for entry in &entries {
+        let _ = replica.push(entry).unwrap();
+    }
+    let tiles = replica.tree().tiles_since(0).unwrap();
+    assert_eq!(tiles, [(Tile { level: 0, index: 0, width: 3 }, TILE.to_vec())]);
+    let signer = LogSigner::new("log.example/vectors", PrivateKey::of_vectors("alice")).unwrap();
+    let signer = signer.renamed(key.origin()).unwrap();
+    let signed = SignedCheckpoint::sign(&signer, 3, replica.tree().root().unwrap()).unwrap();
+    let golden = include_str!("../../../../tests/vectors/attestations/checkpoint");
+    assert_eq!(std::str::from_utf8(signed.bytes()), Ok(golden));
+    // No checkpoint of one of the two logs is one of the other.
+    assert!(signed.verify(&key).is_ok() && signed.verify(&anchor()).is_err());
+    let history = replica.history();
+    let without_effect: Vec<_> = history.rejected().iter().map(|it| (it.index, it.why.as_str())).collect();
+    assert_eq!(
+        without_effect,
+        [
+            (
+                1,
+                "the statement of a rebuild of imagebirds@1.0 is a second one by that key: entry 0 is the \
+                 first"
+            ),
+            (
+                2,
+                "the owner statement of imagebirds belongs in the registry's log, not in its attestation log"
+            ),
+        ]
+    );
+    let id = "imagebirds@1.0".parse().unwrap();
+    let keys: Vec<_> = history.built(&id).map(|(key, built)| (*key, built.index)).collect();
+    assert_eq!(keys, [(PrivateKey::of_vectors("alice").public_line().key, 0)]);
+    let listed = include_bytes!("../../../../tests/vectors/attestations/versions/imagebirds/1.0");
+    assert_eq!(bundle::read_all(listed).unwrap(), entries[..1]);
+}

@@ -1,13 +1,19 @@
 //! `[corrections]` and `[gates]`: how claims become corrections, and what prevents a version from being
 //! published.
 
+use std::collections::BTreeSet;
+
 use super::Edition;
 use super::division::fraction;
 use super::file_beside;
 use super::table::Field;
 use crate::class::check_label;
+use crate::key::PublicKey;
 use crate::ledger::policy::{Policy, Rule, Several};
 use crate::split::Fraction;
+
+/// The maximum number of keys that `[gates] rebuilt` names.
+const MAX_KEYS: usize = 32;
 
 /// `[corrections]`: the ledger, and how it becomes corrections.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,11 +34,22 @@ pub struct Gates {
     pub val_min: u32,
     /// The minimum and maximum part of each class's images that is val, if there are any val images.
     pub val_range: Option<(Fraction, Fraction)>,
+    /// Who must have stated that they built the version.
+    pub rebuilt: Option<Rebuilders>,
+}
+
+/// Who must have stated that they built a version, before it may be published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rebuilders {
+    /// The keys that count.
+    pub keys: Vec<PublicKey>,
+    /// How many of them must have stated it, at least 1 and at most all.
+    pub needed: usize,
 }
 
 impl Default for Gates {
     fn default() -> Self {
-        Gates { leakage: true, val_min: 1, val_range: None }
+        Gates { leakage: true, val_min: 1, val_range: None, rebuilt: None }
     }
 }
 
@@ -76,9 +93,13 @@ fn lines(field: &Field<'_, '_>) -> Option<Vec<String>> {
     elements.iter().map(|line| field.element(line).text(check_label).map(Into::into)).collect()
 }
 
-pub(super) fn gates(field: &Field<'_, '_>) -> Option<Gates> {
+pub(super) fn gates(field: &Field<'_, '_>, edition: Option<Edition>) -> Option<Gates> {
     let defaults = Gates::default();
-    let table = field.table("[gates]", &["leakage", "val_min", "val_range"])?;
+    let known: &[&str] = match edition {
+        Some(Edition::Two) => &["leakage", "val_min", "val_range", "rebuilt"],
+        _ => &["leakage", "val_min", "val_range"],
+    };
+    let table = field.table("[gates]", known)?;
     let leakage = match table.get("leakage") {
         Some(field) => field.choice(&[("refuse", true), ("allow", false)])?,
         None => defaults.leakage,
@@ -97,5 +118,32 @@ pub(super) fn gates(field: &Field<'_, '_>) -> Option<Gates> {
         },
         None => defaults.val_range,
     };
-    Some(Gates { leakage, val_min, val_range })
+    let rebuilt = match table.get("rebuilt") {
+        Some(field) => Some(rebuilders(&field)?),
+        None => defaults.rebuilt,
+    };
+    Some(Gates { leakage, val_min, val_range, rebuilt })
+}
+
+/// `{ keys = ["ssh-ed25519 …", …], needed = 2 }`.
+fn rebuilders(field: &Field<'_, '_>) -> Option<Rebuilders> {
+    let table = field.table("[gates] rebuilt", &["keys", "needed"])?;
+    let (list, needed) = (table.need("keys"), table.need("needed"));
+    let needed = needed.and_then(|field| Some((field.number(1..=MAX_KEYS as u32)? as usize, field)));
+    let (list, (needed, of)) = (list?, needed?);
+    let keys = list.elements()?.iter().map(|key| list.element(key).parse()).collect::<Option<Vec<_>>>()?;
+    let distinct: BTreeSet<&PublicKey> = keys.iter().collect();
+    if distinct.len() < keys.len() {
+        list.wrong("names a key twice");
+        return None;
+    }
+    if keys.len() > MAX_KEYS {
+        list.wrong(format_args!("names more than {MAX_KEYS} keys"));
+        return None;
+    }
+    if needed > keys.len() {
+        of.wrong(format_args!("is more than there are keys: {}", keys.len()));
+        return None;
+    }
+    Some(Rebuilders { keys, needed })
 }

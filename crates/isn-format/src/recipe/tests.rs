@@ -1,6 +1,7 @@
 use super::*;
 use crate::digest::Digest;
 use crate::error::Error;
+use crate::key::PrivateKey;
 use crate::ledger::policy::{Policy, Rule, Several};
 use crate::split::Fraction;
 
@@ -263,7 +264,7 @@ fn what_a_curator_asks_for_is_read() {
     assert_eq!(recipe.balance, Balance { caps: vec![(Split::Train, 100), (Split::Val, 20)], equal: true });
     let fraction = |text: &str| text.parse::<Fraction>().unwrap();
     let val_range = Some((fraction("0.1"), fraction("0.3")));
-    assert_eq!(recipe.gates, Gates { leakage: false, val_min: 50, val_range });
+    assert_eq!(recipe.gates, Gates { leakage: false, val_min: 50, val_range, rebuilt: None });
     assert_eq!(recipe.split.groups.as_deref(), Some("groups.csv"));
     assert!(matches!(recipe.split.policy, SplitPolicy::TopUp(_)));
 
@@ -285,6 +286,31 @@ fn what_a_curator_asks_for_is_read() {
         assert!(text.contains(from), "{from}");
         let found = told(&text.replacen(from, to, 1));
         assert!(found.len() == 1 && found[0].1.starts_with(why), "{to}: {found:?}");
+    }
+}
+
+/// Of version 2 alone: version 1 does not know it.
+#[test]
+fn gates_may_name_who_must_have_built_the_version() {
+    let key = |seed: u8| PrivateKey::of_seed(seed).public_line().key;
+    let gate = format!("[gates]\nrebuilt = {{ keys = [\"{}\", \"{} ann\"], needed = 2 }}\n", key(1), key(2));
+    let text = GOOD.replace("[corrections]\n", &format!("{gate}[corrections]\n"));
+    assert!(told(&text)[0].1.contains("rebuilt"), "{:?}", told(&text));
+    let text = text.replace("isn-recipe/1", "isn-recipe/2");
+    let rebuilt = Some(Rebuilders { keys: vec![key(1), key(2)], needed: 2 });
+    assert_eq!(parse(&text).unwrap().gates, Gates { rebuilt, ..Gates::default() });
+    let (one, two) = (key(1).to_string(), key(2).to_string());
+    for (from, to, why) in [
+        ("needed = 2", "needed = 3", "[gates] rebuilt needed is more than there are keys: 2"),
+        ("needed = 2", "needed = 0", "[gates] rebuilt needed must be a whole number from 1 to 32"),
+        (", needed = 2", "", "[gates] rebuilt needed is missing"),
+        (two.as_str(), one.as_str(), "[gates] rebuilt keys names a key twice"),
+        ("ssh-ed25519", "ssh-rsa", "[gates] rebuilt keys"),
+        ("needed = 2", "needed = 2, who = 1", "who"),
+    ] {
+        assert!(text.contains(from), "{from}");
+        let found = told(&text.replacen(from, to, 1));
+        assert!(!found.is_empty() && found[0].1.contains(why), "{to}: {found:?}");
     }
 }
 

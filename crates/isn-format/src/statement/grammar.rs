@@ -8,6 +8,7 @@
 //! | `revoke` | `name`, `key`, `reason` |
 //! | `yank`, `withdraw` | `name`, `version`, `reason` |
 //! | `logkey` | `origin`, `old`, `new` |
+//! | `rebuilt` | `name`, `version`, `dataset`, `inputs`, `sources`, `possession` |
 //!
 //! The text that is read must equal the text that would be written, byte for byte.
 
@@ -41,6 +42,8 @@ pub enum Statement {
     Withdraw(Advice),
     /// Another key signs a log's checkpoints from now on.
     LogKey(LogKeyChange),
+    /// The signer has built a version, and has its images.
+    Rebuilt(Rebuilt),
 }
 
 /// The contents of an `owner` statement.
@@ -102,6 +105,21 @@ pub struct LogKeyChange {
     pub new: PublicKey,
 }
 
+/// The contents of a `rebuilt` statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// The version that was built.
+    pub id: VersionId,
+    /// The dataset hash that came out.
+    pub dataset: Digest,
+    /// The recipe and all that it names ([`crate::possession::inputs`]).
+    pub inputs: Digest,
+    /// The source files ([`crate::possession::sources`]).
+    pub sources: Digest,
+    /// The proof that the signer has the images ([`crate::possession::Possession`]).
+    pub possession: Digest,
+}
+
 impl Statement {
     /// Reads a statement, in exactly the form that `Display` writes; `what` names it in errors.
     ///
@@ -120,6 +138,7 @@ impl Statement {
             Statement::Yank(_) => "yank",
             Statement::Withdraw(_) => "withdraw",
             Statement::LogKey(_) => "logkey",
+            Statement::Rebuilt(_) => "rebuilt",
         }
     }
 
@@ -142,6 +161,7 @@ impl Statement {
         match self {
             Statement::Release(release) => Some(&release.id),
             Statement::Yank(advice) | Statement::Withdraw(advice) => Some(&advice.id),
+            Statement::Rebuilt(rebuilt) => Some(&rebuilt.id),
             Statement::Owner(_) | Statement::Revoke(_) | Statement::LogKey(_) => None,
         }
     }
@@ -155,6 +175,7 @@ impl Statement {
             Statement::Yank(advice) => format!("the yank of {}", advice.id),
             Statement::Withdraw(advice) => format!("the withdrawal of {}", advice.id),
             Statement::LogKey(change) => format!("the change of key of log {}", change.origin),
+            Statement::Rebuilt(rebuilt) => format!("the statement of a rebuild of {}", rebuilt.id),
         }
     }
 
@@ -177,6 +198,13 @@ impl Statement {
             "yank" => Statement::Yank(lines.advice()?),
             "withdraw" => Statement::Withdraw(lines.advice()?),
             "logkey" => Statement::LogKey(lines.log_key()?),
+            "rebuilt" => Statement::Rebuilt(Rebuilt {
+                id: lines.id()?,
+                dataset: lines.hash("dataset")?,
+                inputs: lines.hash("inputs")?,
+                sources: lines.hash("sources")?,
+                possession: lines.hash("possession")?,
+            }),
             _ => return Err(format!("line 1 names no kind of statement: '{}'", lines.lines[0])),
         };
         lines.end(statement.kind())?;
@@ -222,6 +250,12 @@ impl<'a> Lines<'a> {
         Digest::from_prefixed(value).map_err(|why| self.refuse(why))
     }
 
+    /// Returns the hash in the next line.
+    fn hash(&mut self, key: &str) -> Result<Digest, String> {
+        let value = self.field(key)?;
+        self.digest(value)
+    }
+
     fn key(&mut self, key: &str) -> Result<PublicKey, String> {
         let line = self.field(key)?;
         // Only one spelling is allowed: the comment in a key file is not part of a key.
@@ -256,8 +290,7 @@ impl<'a> Lines<'a> {
 
     fn release(&mut self) -> Result<ReleaseStatement, String> {
         let id = self.id()?;
-        let dataset = self.field("dataset")?;
-        let dataset = self.digest(dataset)?;
+        let dataset = self.hash("dataset")?;
         let manifest = self.field("manifest")?;
         let (manifest, length) =
             manifest.split_once(' ').ok_or("line 5 must be 'manifest b3:<64 hex> <length>'")?;
@@ -374,6 +407,10 @@ impl fmt::Display for Statement {
             }
             Statement::LogKey(LogKeyChange { origin, old, new }) => {
                 writeln!(f, "origin {origin}\nold {old}\nnew {new}")
+            }
+            Statement::Rebuilt(Rebuilt { id, dataset, inputs, sources, possession }) => {
+                writeln!(f, "name {}\nversion {}\ndataset b3:{dataset}", id.name, id.version)?;
+                writeln!(f, "inputs b3:{inputs}\nsources b3:{sources}\npossession b3:{possession}")
             }
         }
     }

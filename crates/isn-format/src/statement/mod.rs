@@ -24,7 +24,9 @@
 mod grammar;
 
 pub(crate) use grammar::guess_subject;
-pub use grammar::{Advice, LogKeyChange, Owner, ReleaseStatement, Revocation, Statement, check_reason};
+pub use grammar::{
+    Advice, LogKeyChange, Owner, Rebuilt, ReleaseStatement, Revocation, Statement, check_reason,
+};
 
 use std::fmt;
 
@@ -103,9 +105,14 @@ impl SignedStatement {
     /// Returns the same statement with one more signature.
     ///
     /// # Errors
-    /// [`Error::Exists`] if that key has signed already; otherwise as [`SignedStatement::sign`].
+    /// [`Error::Exists`] if that key has signed already; [`Error::Invalid`] if the statement is that of one
+    /// key alone; otherwise as [`SignedStatement::sign`].
     pub fn sign_also(&self, signer: &dyn Signer) -> Result<Self> {
         let key = signer.public_key();
+        if matches!(self.statement, Statement::Rebuilt(_)) {
+            let why = "is of one key alone: who built the version too makes one with `isn attest`";
+            return Err(Error::invalid(&self.what, why));
+        }
         if self.signatures.iter().any(|signature| signature.signer() == key) {
             return Err(Error::exists(
                 There::Said,
@@ -175,6 +182,9 @@ fn read_signed(bytes: &[u8]) -> Result<(usize, Statement, Vec<Signature>), Strin
     let (signed, rest) = text.split_at(blank + 1);
     let statement = Statement::read(signed)?;
     let signatures = Signature::parse_all(&rest[1..], NAMESPACE)?;
+    if matches!(statement, Statement::Rebuilt(_)) && signatures.len() > 1 {
+        return Err("is of one key, and has several signatures".into());
+    }
     for (i, signature) in signatures.iter().enumerate() {
         if signatures[..i].iter().any(|earlier| earlier.signer() == signature.signer()) {
             return Err(format!("is signed twice by {}", signature.signer().fingerprint()));

@@ -1,6 +1,7 @@
 use super::*;
 use crate::dataset_ref::VersionId;
 use crate::key::PrivateKey;
+use crate::possession::Possession;
 
 const STATEMENT: &str = include_str!("../../../../tests/vectors/release/statement.txt");
 const MANIFEST: &str = "b3:ea8f163db38682925e4491c5e58d4bb3506ef8c14eb78a86e908c5624a67200f";
@@ -190,6 +191,36 @@ fn arbitrary_edits_never_panic_and_never_give_a_second_spelling() {
     }
 }
 
+/// It is one key's word, since the proof in it is made for that key.
+#[test]
+fn a_statement_of_a_rebuild_has_one_signature_and_one_spelling() {
+    const REBUILT: &str = include_str!("../../../../tests/vectors/statement/rebuilt.txt");
+    let edit = |from: &str, to: &str| {
+        assert!(REBUILT.contains(from), "{from:?}");
+        REBUILT.replacen(from, to, 1)
+    };
+    for (text, reason) in [
+        (edit("dataset b3:", "dataset "), "line 4"),
+        (edit("inputs b3:", "inputs b3:0"), "line 5"),
+        (edit("inputs b3:", "input b3:"), "line 5 must begin with 'inputs '"),
+        (edit("sources", "possession"), "line 6 must begin with 'sources '"),
+        (edit("possession b3:341f", "possession b3:341F"), "line 7"),
+        (edit("\n\n", "\nreason none\n\n"), "line 8 does not belong to a statement of kind 'rebuilt'"),
+        (edit("version 1.0", "version 1.1"), "is not valid"),
+        (edit("possession b3:341f", "possession b3:341e"), "is not valid"),
+    ] {
+        let why = refusal(&text);
+        assert!(why.contains(reason), "{reason:?} expected of {text:?}: {why}");
+    }
+    let signed = parse(REBUILT).unwrap();
+    let why = signed.sign_also(&PrivateKey::of_vectors("bob")).unwrap_err().to_string();
+    assert!(why.contains("is of one key alone"), "{why}");
+    let text = signed.claimed().to_string();
+    let other = PrivateKey::of_vectors("bob").sign_sshsig(NAMESPACE, text.as_bytes()).unwrap();
+    let why = refusal(&format!("{REBUILT}{}", other.armour().unwrap()));
+    assert!(why.contains("is of one key, and has several signatures"), "{why}");
+}
+
 /// Each kind once, made with stock `ssh-keygen`: isn reads these bytes, and writes the same.
 #[test]
 fn every_kind_has_its_golden_bytes() {
@@ -208,6 +239,16 @@ fn every_kind_has_its_golden_bytes() {
     let revocation =
         Revocation { name: name.clone(), key: key("alice"), reason: "the laptop was stolen".into() };
     let change = LogKeyChange { origin: "log.example/vectors".into(), old: key("alice"), new: key("bob") };
+    let empty = Digest::of(b"");
+    let mut possession = Possession::of(&key("alice"));
+    ["one image", "another"].iter().for_each(|image| possession.image(image.as_bytes()));
+    let rebuilt = Rebuilt {
+        id: version.clone(),
+        dataset: empty,
+        inputs: Digest::of(format!("recipe b3:{empty}\n").as_bytes()),
+        sources: Digest::of(format!("{empty}  n01614925_10\n").as_bytes()),
+        possession: possession.digest(),
+    };
     let advice = |reason: &str| Advice { id: version.clone(), reason: reason.into() };
     macro_rules! golden {
         ($file:literal) => {
@@ -234,6 +275,7 @@ fn every_kind_has_its_golden_bytes() {
             &["alice"],
         ),
         (golden!("logkey"), Statement::LogKey(change), &["alice", "bob"]),
+        (golden!("rebuilt"), Statement::Rebuilt(rebuilt), &["alice"]),
     ] {
         let mut signed = SignedStatement::sign(&statement, &private(signers[0])).unwrap();
         for signer in &signers[1..] {

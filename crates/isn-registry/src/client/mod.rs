@@ -15,7 +15,7 @@ use crate::cache::Cache;
 use crate::files;
 use crate::known_logs::{KnownLog, KnownLogs};
 use crate::registry::log::{LogView, WitnessPolicy};
-use crate::registry::{BUNDLED, Head, Registry, Snapshot, folder_of};
+use crate::registry::{BUNDLED, Head, Outcome, Registry, Snapshot, folder_of};
 use crate::transport::Access;
 use crate::transport::trace::without_secrets;
 use crate::trust::{Known, RegistryId, TrustStore, Trusted};
@@ -114,6 +114,39 @@ impl Client {
         let (registry, head) = self.head(reference).await?;
         let snapshot = complete(&registry, head).await?;
         Ok((registry, snapshot))
+    }
+
+    /// As [`Client::snapshot`], and what keys state to have built of that version. That costs one small
+    /// request at most, beside others, and none of a registry whose `registry.json` names no attestation log.
+    ///
+    /// # Errors
+    /// As [`Client::snapshot`].
+    pub async fn snapshot_and_outcomes(
+        &self,
+        reference: &DatasetRef,
+    ) -> Result<(Registry, Snapshot, Vec<Outcome>)> {
+        let (registry, head) = self.head(reference).await?;
+        let (id, attests) = (head.manifest.id(), registry.attests());
+        let stated = async { if attests { registry.outcomes(&id).await } else { Vec::new() } };
+        let (snapshot, outcomes) = tokio::join!(complete(&registry, head), stated);
+        Ok((registry, snapshot?, outcomes))
+    }
+
+    /// Returns the registries that have what keys state to have built of a version that perhaps nobody
+    /// released, each with it.
+    pub async fn outcomes(&self, id: &VersionId) -> Vec<(String, Vec<Outcome>)> {
+        let mut found = Vec::new();
+        for location in self.locations.iter().filter(|location| *location != BUNDLED) {
+            let Ok(registry) = Registry::open(location, &self.access) else { continue };
+            if !registry.about().await.is_ok_and(|about| about.attestations) {
+                continue;
+            }
+            let outcomes = registry.outcomes(id).await;
+            if !outcomes.is_empty() {
+                found.push((registry.name().to_string(), outcomes));
+            }
+        }
+        found
     }
 
     /// As [`Client::snapshot`], without what the manifest lists.
@@ -236,6 +269,21 @@ impl Client {
         let view =
             view.ok_or_else(|| Error::trust(what(), format!("shows no log, and says that it is {log}")))?;
         Ok((log.clone(), view))
+    }
+
+    /// Reads the attestation log of a registry whose log is that of `view`; returns `None` if it has none, or
+    /// the network may not be used.
+    ///
+    /// # Errors
+    /// As [`Registry::sync_log`].
+    pub async fn attestations(&self, registry: &Registry, view: &LogView) -> Result<Option<LogView>> {
+        let is_remote = registry.is_gone() || registry.id().is_some_and(RegistryId::is_remote);
+        let Ok(key) = view.replica.history().key().attestations() else { return Ok(None) };
+        if self.access.offline && is_remote {
+            return Ok(None);
+        }
+        let known = (registry.name() != BUNDLED).then(|| self.logs.log(&key));
+        registry.sync_log(&key, known.as_ref(), &WitnessPolicy::default()).await
     }
 
     async fn sync(&self, registry: &Registry, log: &LogKey, belief: &Belief) -> Result<Option<LogView>> {

@@ -17,6 +17,7 @@ use crate::registry::log::LogView;
 use crate::registry::publish::RegistryWriter;
 use crate::registry::store::FolderStore;
 use crate::registry::{Registry, layout};
+use crate::steps::attestations::Planned;
 use crate::steps::objects::objects_of;
 use crate::steps::submit::missing;
 use crate::transport::folder::Folder;
@@ -63,6 +64,8 @@ impl Submission {
 pub struct AcceptReport {
     /// The title of each statement and the number of its entry, in the order of the submission.
     pub entries: Vec<(String, u64)>,
+    /// Whether they are entries of the attestation log.
+    pub attests: bool,
     /// The number of the first new entry, or of the next one if none is new.
     pub first_new: u64,
     /// How many of the statements were new to the log.
@@ -140,6 +143,9 @@ pub fn accept(
             _ => Ok(plan),
         }
     };
+    if submission.statements.iter().any(|signed| matches!(signed.claimed(), Statement::Rebuilt(_))) {
+        return accept_rebuilt(to, submission, &open()?);
+    }
     let mut writer = open()?;
     let mut objects = Vec::new();
     let log = OwnLog::open(&writer, to.known).map_err(Rejected::registry)?;
@@ -154,6 +160,7 @@ pub fn accept(
     let Plan { view, places, fresh, release } = plan(&log)?;
     let mut report = AcceptReport {
         entries: Vec::new(),
+        attests: false,
         first_new: view.replica.size(),
         new_entries: fresh.len(),
         new_objects: 0,
@@ -194,6 +201,36 @@ pub fn accept(
         report.unlisted = entry.and_then(|entry| writer.list_release(statement, &entry)).err();
     }
     Ok(report)
+}
+
+/// Appends statements of rebuilds to the attestation log.
+fn accept_rebuilt(
+    to: &Destination<'_>,
+    submission: &Submission,
+    writer: &RegistryWriter,
+) -> Result<AcceptReport, Rejected> {
+    for signed in &submission.statements {
+        signed.attested()?;
+    }
+    let main = OwnLog::open(writer, to.known).map_err(Rejected::registry)?;
+    let view = main.view().map_err(Rejected::registry)?;
+    main.signer(&view.replica.history().key()).map_err(Rejected::registry)?;
+    let planned = Planned::new(&main, writer, to.known.logs, &submission.statements)?;
+    let (first_new, new_entries) = (planned.size, planned.fresh.len());
+    if new_entries > to.most_entries {
+        return Err(Rejected::Entries { fresh: new_entries, most: to.most_entries });
+    }
+    let numbers = planned.append(writer).map_err(Rejected::registry)?;
+    let titles = submission.statements.iter().map(|signed| signed.claimed().title());
+    Ok(AcceptReport {
+        entries: titles.zip(numbers).collect(),
+        attests: true,
+        first_new,
+        new_entries,
+        new_objects: 0,
+        new_bytes: 0,
+        unlisted: None,
+    })
 }
 
 /// How a submission fits the log as it stands.

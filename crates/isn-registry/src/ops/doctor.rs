@@ -331,7 +331,7 @@ fn registry(client: &Client, location: &str) -> Vec<Finding> {
             return findings;
         }
     };
-    match (about.log_key, runtime.block_on(registry.signed_checkpoint())) {
+    match (about.log_key, runtime.block_on(registry.signed_checkpoint(layout::LOG))) {
         (_, Err(e)) => findings.push(wrong(&e, cure_of(&e))),
         (Some(key), Ok(None)) => {
             let found = format!("names the log {key}, and has no {}", layout::CHECKPOINT);

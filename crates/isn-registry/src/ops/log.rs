@@ -12,7 +12,7 @@ use crate::registry::store::Store;
 use crate::transport;
 use crate::trust::Known;
 use isn_format::dataset_ref::DatasetRef;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Missing, Result};
 use isn_format::log::{Accepted, LogKey, Proof, Rejected, SignedCheckpoint};
 use isn_format::release::{Release, Standing};
 
@@ -43,17 +43,27 @@ pub struct LogReport {
 
 /// Reads the whole log of the first registry, replays it from its first entry, checks every tile, and checks
 /// it against what this machine remembers of the log. Without a trusted log key it takes the key that the
-/// registry claims, and the report says so.
+/// registry claims, and the report says so. With `attestations`, it is the registry's attestation log.
 ///
 /// # Errors
 /// [`Error::Trust`] if the log is inconsistent or not the one remembered; [`Error::NotFound`] if the registry
-/// has no log; [`Error::Network`] if it does not answer; [`Error::Invalid`] if no registry is named.
-pub fn audit(client: &Client) -> Result<LogReport> {
+/// has no such log; [`Error::Network`] if it does not answer; [`Error::Invalid`] if no registry is named.
+pub fn audit(client: &Client, attestations: bool) -> Result<LogReport> {
     let registry = client.open(first(client)?)?;
     transport::runtime()?.block_on(async {
         let belief = client.belief(&registry).await?;
         let is_claimed = belief.log.is_none();
         let (anchor, view) = client.claimed_view(&registry, &belief).await?;
+        let (anchor, view) = match attestations {
+            false => (anchor, view),
+            true => {
+                let view = client.attestations(&registry, &view).await?.ok_or_else(|| {
+                    let what = format!("registry {}", registry.name());
+                    Error::not_found(Missing::Other, "attestation log", what)
+                })?;
+                (view.replica.history().anchor().clone(), view)
+            }
+        };
         let signed = SignedCheckpoint::parse("the checkpoint", view.note.clone())?;
         let entries = match &view.behind {
             None => registry.audit_log(&anchor, &signed).await?,
@@ -77,7 +87,10 @@ pub fn unclaim(store: Box<dyn Store>, is_alone: bool, known: Known<'_>) -> Resul
         claim would sign a different log than yours. Give it when nobody else writes to the registry";
         return Err(Error::invalid("--alone", why));
     }
-    OwnLog::open(&writer, known)?.unclaim()
+    let log = OwnLog::open(&writer, known)?;
+    let mut removed = log.unclaim()?;
+    removed.extend(log.attestations(&writer, known.logs)?.unclaim()?);
+    Ok(removed)
 }
 
 /// Returns what is new in a log since this machine last looked.

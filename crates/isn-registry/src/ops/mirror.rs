@@ -15,7 +15,7 @@ use crate::registry::append::place_of;
 use crate::registry::log::LogView;
 use crate::registry::publish::{RegistryWriter, check_free, read_about};
 use crate::registry::store::Store;
-use crate::registry::{About, Registry, Snapshot, folder_of, layout};
+use crate::registry::{About, MAX_BUILT, Registry, Snapshot, folder_of, layout};
 use crate::steps::objects::packs_of;
 use crate::transport::runtime;
 use crate::trust::Known;
@@ -48,6 +48,8 @@ pub struct MirrorReport {
     pub entries: u64,
     /// The number of entries that are new to it.
     pub new_entries: u64,
+    /// The number of entries in its attestation log.
+    pub attestations: u64,
     /// The number of versions that were compared.
     pub versions: usize,
     /// Withdrawn versions that lack objects, as `name@version`.
@@ -154,6 +156,7 @@ pub fn mirror(
         is_claimed,
         entries: view.replica.size(),
         new_entries: view.replica.size() - before,
+        attestations: 0,
         versions: versions.len(),
         gone: Vec::new(),
         rebuild_only: Vec::new(),
@@ -167,8 +170,9 @@ pub fn mirror(
     let (seen, accounts) = (HashSet::new(), Accounts::default());
     let mut mirror = Mirror { source, view, writer, verify, progress, seen, accounts, about, report };
     let recipes = options.only.is_empty().then_some(client);
-    match mirror.copy(&versions, recipes, if verify { 0 } else { before }) {
-        Ok(()) => Ok(mirror.report),
+    let copied = mirror.copy(&versions, recipes, if verify { 0 } else { before });
+    match copied.and_then(|()| mirror.copy_attestations(client)) {
+        Ok(attestations) => Ok(MirrorReport { attestations, ..mirror.report }),
         Err(e) => Err(Error::Unfinished { destination, source: Box::new(e) }),
     }
 }
@@ -286,7 +290,7 @@ fn check_destination(store: &dyn Store, view: &LogView, marker: &str) -> Result<
     if !is_of(&about, view) {
         return Err(Error::trust(what(), "is another registry: its log has another key"));
     }
-    if store.length(&layout::log_claim(size))?.is_some() {
+    if store.length(&layout::LOG.claim(size))?.is_some() {
         let why = "has a log claim of its own: others are writing to it, so it cannot be a mirror";
         return Err(Error::Conflict { what: what(), why: why.into() });
     }
@@ -304,8 +308,10 @@ fn check_older(store: &dyn Store, view: &LogView, there: &SignedCheckpoint) -> R
             replica.size()
         ));
     }
-    let verified = there.verify(&replica.history().key_at(size));
-    if verified.is_err() || replica.tree().root_at(size)? != there.claimed_root() {
+    // An attestation log is signed anew when the registry's key changes: its entries are what stays.
+    let is_renewed = replica.history().anchor().attests_for().is_some();
+    let is_signed = is_renewed || there.verify(&replica.history().key_at(size)).is_ok();
+    if !is_signed || replica.tree().root_at(size)? != there.claimed_root() {
         return refuse(format!("has other entries in its log of {size} than the log that is to be mirrored"));
     }
     Ok(())
@@ -449,11 +455,42 @@ impl Mirror<'_> {
 
     /// Copies the log from entry `from` on, then `registry.json`, and the checkpoint last.
     fn copy_log(&self, from: u64) -> Result<()> {
-        let (replica, size) = (&self.view.replica, self.view.replica.size());
+        self.copy_entries(&self.view, from)?;
+        self.put_file(layout::REGISTRY_JSON, &self.about)?;
+        self.put_checkpoint(&self.view)
+    }
+
+    /// Copies the attestation log, if the source has one, and the file of each version in it. Returns the
+    /// number of its entries.
+    fn copy_attestations(&self, client: &Client) -> Result<u64> {
         let runtime = runtime()?;
+        let Some(view) = runtime.block_on(client.attestations(&self.source, &self.view))? else {
+            return Ok(0);
+        };
+        if let Some(behind) = &view.behind {
+            return Err(Error::trust(format!("registry {}", self.source.name()), behind));
+        }
+        let history = view.replica.history();
+        runtime.block_on(self.source.audit_log(history.anchor(), &signed(&view)?))?;
+        self.copy_entries(&view, 0)?;
+        for id in history.built_versions() {
+            let path = layout::built(&id);
+            if let Some(bytes) = runtime.block_on(self.source.file(&path))?
+                && bytes.len() as u64 <= MAX_BUILT
+            {
+                self.put_file(&path, &bytes)?;
+            }
+        }
+        self.put_checkpoint(&view).map(|()| view.replica.size())
+    }
+
+    /// Copies the bundles and tiles of a log from entry `from` on.
+    fn copy_entries(&self, view: &LogView, from: u64) -> Result<()> {
+        let (replica, size) = (&view.replica, view.replica.size());
+        let (log, runtime) = (layout::Log::of(replica.history().anchor()), runtime()?);
         for index in (from / TILE_WIDTH)..size.div_ceil(TILE_WIDTH) {
             let width = TILE_WIDTH.min(size - index * TILE_WIDTH);
-            let bytes = runtime.block_on(self.source.exact_bundle(index, width))?;
+            let bytes = runtime.block_on(self.source.exact_bundle(log, index, width))?;
             let leaves: Vec<Hash> = bundle::read_whole(&bytes)
                 .map_err(Error::Internal)?
                 .iter()
@@ -465,23 +502,26 @@ impl Mirror<'_> {
                 .zip(index * TILE_WIDTH..)
                 .any(|(leaf, at)| replica.tree().leaf(at) != Some(*leaf))
             {
-                let what = self.source.place(&layout::log_entries(index, width));
+                let what = self.source.place(&log.entries(index, width));
                 return Err(Error::trust(what, "was changed while it was copied"));
             }
-            self.put_file(&layout::log_entries(index, width), &bytes)?;
+            self.put_file(&log.entries(index, width), &bytes)?;
         }
         for (tile, bytes) in replica.tree().tiles_since(from)? {
-            self.put_file(&layout::log_tile(tile.level, tile.index, tile.width), &bytes)?;
+            self.put_file(&log.tile(tile.level, tile.index, tile.width), &bytes)?;
         }
-        self.put_file(layout::REGISTRY_JSON, &self.about)?;
-        self.store().update(layout::CHECKPOINT, &mut |there| {
+        Ok(())
+    }
+
+    fn put_checkpoint(&self, view: &LogView) -> Result<()> {
+        let path = layout::Log::of(view.replica.history().anchor()).checkpoint();
+        self.store().update(&path, &mut |there| {
             if let Some(bytes) = there {
-                let what = self.store().locate(layout::CHECKPOINT);
-                let there = SignedCheckpoint::parse(&what, bytes.to_vec())?;
+                let there = SignedCheckpoint::parse(&self.store().locate(&path), bytes.to_vec())?;
                 // Another writer may have changed the mirror meanwhile.
-                check_older(self.store(), &self.view, &there)?;
+                check_older(self.store(), view, &there)?;
             }
-            Ok((there != Some(self.view.note.as_slice())).then(|| self.view.note.clone()))
+            Ok((there != Some(view.note.as_slice())).then(|| view.note.clone()))
         })
     }
 

@@ -2,6 +2,7 @@
 //! [`crate::progress::Progress`], and returns a report. It prints nothing and does not read the environment.
 
 pub mod accept;
+pub mod attest;
 pub mod audit;
 pub mod build;
 pub mod cache;

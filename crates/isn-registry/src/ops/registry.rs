@@ -70,6 +70,8 @@ pub fn rotate_key(store: Box<dyn Store>, known: Known<'_>) -> Result<(Submitted,
     let log = OwnLog::open(&writer, known)?;
     let view = log.view()?;
     let old = log.signer(&view.replica.history().key())?;
+    // What a killed writer claimed there is signed by the old key, and is finished by it.
+    log.attestations(&writer, known.logs)?.view()?;
     let new = known.logs.next_signer(old.log_key())?;
     let change = Statement::LogKey(LogKeyChange {
         origin: old.log_key().origin().into(),
@@ -82,6 +84,8 @@ pub fn rotate_key(store: Box<dyn Store>, known: Known<'_>) -> Result<(Submitted,
     writer.set_log_key(new.log_key())?;
     // Remembers what is known of the log under its new key too.
     OwnLog::known_by(new.log_key(), &writer, known.logs)?.view()?;
+    // Signs the attestation log anew.
+    log.attestations(&writer, known.logs)?;
     let submitted = Submitted { statement: change, fate: Fate::Logged(first) };
     Ok((submitted, new.log_key().clone()))
 }

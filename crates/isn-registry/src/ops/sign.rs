@@ -4,14 +4,20 @@
 use std::path::Path;
 
 use crate::files;
+use crate::registry::Registry;
 use crate::registry::append::OwnLog;
+use crate::registry::log::WitnessPolicy;
 use crate::registry::publish::RegistryWriter;
 use crate::registry::store::Store;
+use crate::steps::attestations::Planned;
 use crate::steps::submit::{Fate, Submitted};
-use crate::trust::Known;
-use isn_format::error::{Error, Result};
+use crate::transport::upload::Upload;
+use crate::transport::{Access, runtime};
+use crate::trust::{Known, RegistryId};
+use isn_format::error::{Error, NetworkKind, Result};
 use isn_format::key::{PublicKey, Signer};
 use isn_format::statement::{MAX_LEN, SignedStatement, Statement};
+use serde_json::json;
 
 /// A statement file and its signers.
 pub struct SignReport {
@@ -37,14 +43,20 @@ pub fn sign(file: &Path, signer: &dyn Signer) -> Result<SignReport> {
         there.sign_also(signer)?
     } else {
         let text = String::from_utf8(bytes).map_err(|_| Error::integrity(&what, "is not ASCII text"))?;
-        SignedStatement::sign(&Statement::parse(&what, &text)?, signer)?
+        let statement = Statement::parse(&what, &text)?;
+        if matches!(statement, Statement::Rebuilt(_)) {
+            let why = "is made and signed by `isn attest`, which reads the images";
+            return Err(Error::invalid(what, why));
+        }
+        SignedStatement::sign(&statement, signer)?
     };
     files::overwrite(file, signed.bytes())?;
     let attested = signed.attested()?;
     Ok(SignReport { statement: attested.statement, signers: attested.signers })
 }
 
-/// Appends the statement in `file` to the log of the registry in `store`. The objects of a release must be in
+/// Appends the statement in `file` to the log of the registry in `store`, or to its attestation log if it is
+/// of a rebuild. The objects of a release must be in
 /// the registry already: `isn publish` puts them there.
 ///
 /// # Errors
@@ -57,6 +69,11 @@ pub fn append(file: &Path, store: Box<dyn Store>, known: Known<'_>) -> Result<Su
     let statement = signed.attested()?.statement;
     let writer = RegistryWriter::open_existing(store, known)?;
     let log = OwnLog::open(&writer, known)?;
+    if let Statement::Rebuilt(_) = &statement {
+        let planned = Planned::new(&log, &writer, known.logs, std::slice::from_ref(&signed))?;
+        let index = planned.append(&writer)?.into_iter().next().unwrap_or_default();
+        return Ok(Submitted { statement, fate: Fate::Logged(index) });
+    }
     let there = match &statement {
         Statement::Release(release) => {
             writer.check_objects(release)?;
@@ -80,4 +97,46 @@ pub fn append(file: &Path, store: Box<dyn Store>, known: Known<'_>) -> Result<Su
         writer.list_release(release, &log.entry(index, &log.view()?)?)?;
     }
     Ok(Submitted { statement, fate: Fate::Logged(index) })
+}
+
+/// Sends the statement of a rebuild in `file` to the server at `url`, which appends it to its attestation
+/// log.
+///
+/// # Errors
+/// [`Error::Invalid`] if it is another statement; [`Error::OtherLog`] if the server has another log than is
+/// known for it; [`Error::Denied`], [`Error::Token`] or [`Error::Invalid`] if the server refuses;
+/// [`Error::Network`] if it does not answer, or its log does not have the statement afterwards.
+pub fn send(file: &Path, url: &RegistryId, access: &Access, user: Known<'_>) -> Result<Submitted> {
+    let what = file.display().to_string();
+    let signed = SignedStatement::parse(&what, files::read_input(file, MAX_LEN as u64)?)?;
+    let attested = signed.attested()?;
+    let Statement::Rebuilt(rebuilt) = &attested.statement else {
+        let why = format!(
+            "is {}: append it where the registry's folder is. A server takes statements of rebuilds alone",
+            attested.statement.title()
+        );
+        return Err(Error::invalid(what, why));
+    };
+    let (runtime, registry) = (runtime()?, Registry::open(url.as_str(), access)?);
+    // Whoever has a signed statement can use it anywhere, so the log is checked before anything is sent.
+    let claimed = runtime.block_on(registry.about())?.log_key;
+    let log_key = user.log_to_write(url, claimed.as_ref())?;
+    let log_key = log_key.ok_or_else(|| Error::invalid(url, "has no log, and so no attestation log"))?;
+    let body = json!({ "statements": [String::from_utf8_lossy(signed.bytes())] });
+    runtime.block_on(Upload::new(url.as_str(), access)?.submit(body.to_string().into_bytes()))?;
+    // Only the log is trusted, not the answer.
+    let policy = WitnessPolicy::default();
+    let index = runtime.block_on(async {
+        let view = registry.sync_log(&log_key, Some(&user.logs.log(&log_key)), &policy).await?;
+        let Some(view) = view else { return Ok(None) };
+        let key = view.replica.history().key().attestations()?;
+        let view = registry.sync_log(&key, Some(&user.logs.log(&key)), &policy).await?;
+        Ok::<_, Error>(view.and_then(|view| {
+            let mut built = view.replica.history().built(&rebuilt.id);
+            built.find(|(key, _)| attested.signers.contains(key)).map(|(_, built)| built.index)
+        }))
+    })?;
+    let why = "says that it took the statement, but its attestation log does not have it";
+    let index = index.ok_or_else(|| Error::network(NetworkKind::Broken, url.as_str(), why))?;
+    Ok(Submitted { statement: attested.statement, fate: Fate::Logged(index) })
 }

@@ -10,20 +10,33 @@ use isn_format::dataset_ref::Name;
 use isn_format::error::Result;
 use isn_format::log::History;
 
-/// Reads the log of the registry at `location`, or the log that it claims to have if you trust none of it.
-/// Returns its history, or `None` if there is no log.
+/// What the logs of a registry say.
+#[derive(Default)]
+pub struct Histories {
+    /// The registry's log.
+    pub log: Option<History>,
+    /// Its attestation log, or why it cannot be read.
+    pub attestations: Option<Result<History>>,
+}
+
+/// Reads the logs of the registry at `location`, or those that it claims to have if you trust none of it.
 ///
 /// # Errors
-/// Fails if the log cannot be read, or contradicts what was seen of it.
-pub fn history(client: &Client, location: &str) -> Result<Option<History>> {
+/// Fails if the registry's log cannot be read, or contradicts what was seen of it.
+pub fn histories(client: &Client, location: &str) -> Result<Histories> {
     transport::runtime()?.block_on(async {
         let registry = client.open(location)?;
         let belief = client.belief(&registry).await?;
         if belief.log.is_none() && registry.about().await?.log_key.is_none() {
-            return Ok(None);
+            return Ok(Histories::default());
         }
         let (_, view) = client.claimed_view(&registry, &belief).await?;
-        Ok(Some(view.replica.history().clone()))
+        if !registry.attests() {
+            return Ok(Histories { log: Some(view.replica.history().clone()), attestations: None });
+        }
+        let attested = client.attestations(&registry, &view).await.transpose();
+        let attestations = attested.map(|view| view.map(|view| view.replica.history().clone()));
+        Ok(Histories { log: Some(view.replica.history().clone()), attestations })
     })
 }
 

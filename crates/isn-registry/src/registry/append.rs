@@ -17,7 +17,8 @@ use crate::transport;
 use crate::trust::{Known, RegistryId};
 use isn_format::error::{Error, KeyFault, Result, chain};
 use isn_format::log::{
-    LogKey, LogSigner, MAX_CLAIM, Replica, SignedCheckpoint, SignedClaim, TILE_WIDTH, bundle, leaf_hash,
+    History, LogKey, LogSigner, MAX_CLAIM, Replica, SignedCheckpoint, SignedClaim, TILE_WIDTH, bundle,
+    leaf_hash,
 };
 use isn_format::statement::SignedStatement;
 
@@ -30,6 +31,8 @@ const ATTEMPTS: u32 = 5;
 /// A log, for a writer who may hold its key.
 pub struct OwnLog<'a> {
     store: &'a dyn Store,
+    /// Which of the registry's logs it is.
+    files: layout::Log,
     is_locked: bool,
     logs: &'a KnownLogs,
     known: KnownLog,
@@ -67,7 +70,40 @@ impl<'a> OwnLog<'a> {
     pub fn known_by(anchor: &LogKey, writer: &'a RegistryWriter, logs: &'a KnownLogs) -> Result<Self> {
         let (store, is_locked) = (writer.store(), writer.is_locked());
         let (known, place, registry) = (logs.log(anchor), place_of(store), store.registry()?);
-        Ok(OwnLog { store, is_locked, logs, known, place, registry, runtime: transport::runtime()? })
+        let (files, runtime) = (layout::Log::of(anchor), transport::runtime()?);
+        Ok(OwnLog { store, files, is_locked, logs, known, place, registry, runtime })
+    }
+
+    /// Opens the attestation log of the registry whose log this is. It has the key that is in force in this
+    /// log: what an earlier key signed is signed anew.
+    ///
+    /// # Errors
+    /// [`Error::Trust`] if its entries do not lead to what an earlier key signed; also as [`OwnLog::view`].
+    pub fn attestations<'b>(&self, writer: &'b RegistryWriter, logs: &'b KnownLogs) -> Result<OwnLog<'b>> {
+        let view = self.view()?;
+        let history = view.replica.history();
+        let log = OwnLog::known_by(&history.key().attestations()?, writer, logs)?;
+        log.renew(history)?;
+        Ok(log)
+    }
+
+    /// Signs the checkpoint anew if an earlier key of the registry, whose log is `of`, signed it.
+    fn renew(&self, of: &History) -> Result<()> {
+        let Some(signed) = self.runtime.block_on(self.registry.signed_checkpoint(self.files))? else {
+            return Ok(());
+        };
+        let is_by = |key: LogKey| key.attestations().is_ok_and(|key| signed.verify(&key).is_ok());
+        // One that nobody of them signed is refused when the log is read.
+        if is_by(of.key()) || !of.keys().any(is_by) {
+            return Ok(());
+        }
+        let mut replica = Replica::new(self.anchor().clone());
+        self.runtime.block_on(self.registry.extend(&mut replica, signed.claimed_size()))?;
+        if replica.tree().root()? != signed.claimed_root() {
+            return Err(self.runtime.block_on(self.registry.damage(self.files, &signed)));
+        }
+        let renewed = self.known.sign(&self.signer(self.anchor())?, &replica)?;
+        self.store.replace(&self.files.checkpoint(), renewed.bytes())
     }
 
     /// The key that the user knows the log by.
@@ -97,7 +133,7 @@ impl<'a> OwnLog<'a> {
     }
 
     fn claim(&self, first: u64) -> Result<Option<SignedClaim>> {
-        claim_at(self.store, first)
+        claim_at(self.store, self.files, first)
     }
 
     /// Removes the log claims that no writer may finish, and returns where they were. Where there is no lock,
@@ -120,18 +156,18 @@ impl<'a> OwnLog<'a> {
         };
         if is_good(base.size())? {
             let why = "can be finished, so it is not removed: the next publish finishes it";
-            return Err(Error::invalid(self.store.locate(&layout::log_claim(base.size())), why));
+            return Err(Error::invalid(self.store.locate(&self.files.claim(base.size())), why));
         }
         let mut removed = Vec::new();
-        for (path, _) in self.store.list(layout::CLAIMS)? {
+        for (path, _) in self.store.list(&self.files.claims())? {
             let number = path.rsplit('/').next().and_then(|name| name.parse().ok());
-            let Some(first) = number.filter(|&first| layout::log_claim(first) == path) else { continue };
+            let Some(first) = number.filter(|&first| self.files.claim(first) == path) else { continue };
             if first >= base.size() && !is_good(first)? {
                 self.store.remove(&path)?;
                 removed.push(self.store.locate(&path));
             }
         }
-        let next = layout::log_claim(base.size());
+        let next = self.files.claim(base.size());
         if matches!(self.claim(base.size()), Err(Error::Claim { .. })) {
             // A folder is in its place. isn must not remove what somebody keeps in it.
             let path = self.store.locate(&next);
@@ -156,11 +192,19 @@ impl<'a> OwnLog<'a> {
                 // The registry was created and nothing was published yet: its log is empty.
                 let empty = Replica::new(self.anchor().clone());
                 let signed = SignedCheckpoint::sign(&self.signer(self.anchor())?, 0, empty.tree().root()?)?;
+                if self.files == layout::ATTESTATIONS {
+                    // Most registries have none, so it begins with its first entry.
+                    return Ok(LogView { replica: empty, note: signed.bytes().to_vec(), behind: None });
+                }
                 self.store.create_new(layout::CHECKPOINT, signed.bytes())?;
                 continue;
             };
             if view.behind.is_none() || self.show(&view)? {
                 let view = LogView { behind: None, ..view };
+                if self.files == layout::ATTESTATIONS {
+                    // The location was checked by the registry's log, whose key this is.
+                    return Ok(view);
+                }
                 self.check_about(&view)?;
                 if let Some(place) = &self.place {
                     self.logs.note_place(place.as_str(), self.anchor())?;
@@ -200,7 +244,7 @@ impl<'a> OwnLog<'a> {
 
     /// Returns the number of entries that the registry's checkpoint claims.
     fn shown(&self) -> Result<u64> {
-        let shown = self.runtime.block_on(self.registry.signed_checkpoint())?;
+        let shown = self.runtime.block_on(self.registry.signed_checkpoint(self.files))?;
         Ok(shown.map_or(0, |signed| signed.claimed_size()))
     }
 
@@ -220,8 +264,9 @@ impl<'a> OwnLog<'a> {
 
     /// Writes a checkpoint, unless there is one of as many entries already.
     fn put_checkpoint(&self, size: u64, note: &[u8]) -> Result<()> {
-        let what = self.store.locate(layout::CHECKPOINT);
-        self.store.update(layout::CHECKPOINT, &mut |there| {
+        let path = self.files.checkpoint();
+        let what = self.store.locate(&path);
+        self.store.update(&path, &mut |there| {
             let there = there.map(|there| SignedCheckpoint::parse(&what, there.to_vec())).transpose()?;
             let is_older = there.is_none_or(|there| there.claimed_size() < size);
             Ok(is_older.then(|| note.to_vec()))
@@ -252,7 +297,7 @@ impl<'a> OwnLog<'a> {
         loop {
             let view = self.view()?;
             let first = view.replica.size();
-            let path = layout::log_claim(first);
+            let path = self.files.claim(first);
             if blocked == Some(first) {
                 let why = in_the_way("is not a file");
                 return Err(Error::Claim { what: self.store.locate(&path), why });
@@ -304,16 +349,20 @@ impl<'a> OwnLog<'a> {
     /// # Errors
     /// [`Error::Key`] if it is not on this machine, or the file is not this key.
     pub fn signer(&self, key: &LogKey) -> Result<LogSigner> {
-        self.logs.log(key).signer()?.ok_or_else(|| Error::Key {
+        // An attestation log has the key of its registry's log.
+        let of_registry = key.attests_for();
+        let kept = of_registry.as_ref().unwrap_or(key);
+        let signer = self.logs.log(kept).signer()?.ok_or_else(|| Error::Key {
             key: format!("of log {}", key.origin()),
             fault: KeyFault::Elsewhere,
             why: format!(
                 "is not on this machine; whoever created the registry has it, and can give you {} (expected \
                  at {})",
                 "the file `key` of its folder in ISN_HOME/logs",
-                self.logs.log(key).key_path().display()
+                self.logs.log(kept).key_path().display()
             ),
-        })
+        })?;
+        if of_registry.is_some() { signer.renamed(key.origin()) } else { Ok(signer) }
     }
 
     /// Writes bundles, tiles and the checkpoint of the log `base` followed by `entries`.
@@ -342,7 +391,7 @@ impl<'a> OwnLog<'a> {
 
     fn write_tiles(&self, replica: &Replica, from: u64) -> Result<()> {
         for (tile, bytes) in replica.tree().tiles_since(from)? {
-            self.store.replace(&layout::log_tile(tile.level, tile.index, tile.width), &bytes)?;
+            self.store.replace(&self.files.tile(tile.level, tile.index, tile.width), &bytes)?;
         }
         Ok(())
     }
@@ -356,8 +405,8 @@ impl<'a> OwnLog<'a> {
             return Ok(checked);
         }
         // It may be the full bundle by now, if other writers have advanced that far.
-        let there = self.runtime.block_on(self.registry.bundle(index, width, 0))?;
-        let what = || self.store.locate(&layout::log_entries(index, width));
+        let there = self.runtime.block_on(self.registry.bundle(self.files, index, width, 0))?;
+        let what = || self.store.locate(&self.files.entries(index, width));
         // A file with extra bytes at its end is read only as far as its entries, and only these are written
         // again.
         let entries = bundle::read(&there, width);
@@ -379,13 +428,13 @@ impl<'a> OwnLog<'a> {
             bundle::push(&mut bytes, entry)?;
             count += 1;
             if count == TILE_WIDTH {
-                self.store.replace(&layout::log_entries(index, count), &bytes)?;
+                self.store.replace(&self.files.entries(index, count), &bytes)?;
                 (index, count) = (index + 1, 0);
                 bytes.clear();
             }
         }
         if count > 0 {
-            self.store.replace(&layout::log_entries(index, count), &bytes)?;
+            self.store.replace(&self.files.entries(index, count), &bytes)?;
         }
         Ok(())
     }
@@ -406,19 +455,20 @@ impl<'a> OwnLog<'a> {
         };
         // Without a lock, a slow writer could create a removed claim again.
         if self.is_locked {
-            remove_below(layout::CLAIMS, size.saturating_sub(KEPT))?;
+            remove_below(&self.files.claims(), size.saturating_sub(KEPT))?;
         }
         let (mut level, mut nodes) = (0, size);
         while nodes > 0 {
             let (index, width) = (nodes / TILE_WIDTH, nodes % TILE_WIDTH);
-            let mut kinds: Vec<fn(u8, u64) -> String> = vec![layout::log_partial_tiles];
-            if level == 0 {
-                kinds.push(|_, index| layout::log_partial_entries(index));
+            let folders = |index| {
+                let entries = (level == 0).then(|| self.files.partial_entries(index));
+                std::iter::once(self.files.partial_tiles(level, index)).chain(entries)
+            };
+            for folder in folders(index) {
+                remove_below(&folder, width.saturating_sub(KEPT))?;
             }
-            for folder in kinds {
-                remove_below(&folder(level, index), width.saturating_sub(KEPT))?;
-                if width >= KEPT && index > 0 {
-                    let folder = folder(level, index - 1);
+            if width >= KEPT && index > 0 {
+                for folder in folders(index - 1) {
                     remove_below(&folder, TILE_WIDTH)?;
                     self.store.remove_folder(&folder)?;
                 }
@@ -474,8 +524,8 @@ pub fn log_to_write(store: &dyn Store, known: Known<'_>) -> Result<Option<LogKey
 ///
 /// # Errors
 /// [`Error::Claim`] if something is there that is not a log claim; also fails if it cannot be read.
-pub(crate) fn claim_at(store: &dyn Store, first: u64) -> Result<Option<SignedClaim>> {
-    let path = layout::log_claim(first);
+pub(crate) fn claim_at(store: &dyn Store, log: layout::Log, first: u64) -> Result<Option<SignedClaim>> {
+    let path = log.claim(first);
     let what = store.locate(&path);
     let read = store.length(&path).and_then(|length| match length {
         Some(length) if length > MAX_CLAIM => {

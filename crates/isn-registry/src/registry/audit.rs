@@ -19,10 +19,11 @@ impl Registry {
         signed: &SignedCheckpoint,
     ) -> Result<Vec<Result<Accepted, Rejected>>> {
         let (mut replica, size) = (Replica::new(anchor.clone()), signed.claimed_size());
+        let log = layout::Log::of(anchor);
         let mut entries = Vec::new();
         for index in 0..size.div_ceil(TILE_WIDTH) {
             let width = TILE_WIDTH.min(size - index * TILE_WIDTH);
-            let path = layout::log_entries(index, width);
+            let path = log.entries(index, width);
             let refuse = |why: String| Error::trust(self.place(&path), why);
             let bytes = self.read(&path, bundle::MAX_LEN).await?;
             let bytes = bytes.ok_or_else(|| refuse("is missing".into()))?;
@@ -35,11 +36,11 @@ impl Registry {
             }
         }
         if replica.tree().root()? != signed.claimed_root() {
-            return Err(self.damage(signed).await);
+            return Err(self.damage(log, signed).await);
         }
         signed.verify(&replica.history().key())?;
         for (tile, expected) in replica.tree().tiles_since(0)? {
-            let path = layout::log_tile(tile.level, tile.index, tile.width);
+            let path = log.tile(tile.level, tile.index, tile.width);
             let found = self.read(&path, TILE_WIDTH * 32).await?;
             if found.as_ref() != Some(&expected) {
                 let why = match found {
@@ -54,14 +55,14 @@ impl Registry {
 
     /// Returns an error that says where the entries and the checkpoint diverge: at the first bundle whose
     /// tile has other hashes.
-    pub(super) async fn damage(&self, signed: &SignedCheckpoint) -> Error {
+    pub(super) async fn damage(&self, log: layout::Log, signed: &SignedCheckpoint) -> Error {
         let size = signed.claimed_size();
         let found = async {
             for index in 0..size.div_ceil(TILE_WIDTH) {
                 let width = TILE_WIDTH.min(size - index * TILE_WIDTH);
-                let path = layout::log_tile(0, index, width);
+                let path = log.tile(0, index, width);
                 let tile = self.read(&path, TILE_WIDTH * 32).await?.unwrap_or_default();
-                let bytes = self.bundle(index, width, 0).await?;
+                let bytes = self.bundle(log, index, width, 0).await?;
                 let entries = bundle::read(&bytes, width).unwrap_or_default();
                 let leaves: Vec<u8> = entries.iter().flat_map(|entry| leaf_hash(entry).0).collect();
                 if leaves != tile {
@@ -69,7 +70,7 @@ impl Registry {
                         "does not have the entries whose hashes are in {path}: one of the two was changed, \
                          or entries were moved"
                     );
-                    return Ok(Error::trust(self.place(&layout::log_entries(index, width)), why));
+                    return Ok(Error::trust(self.place(&log.entries(index, width)), why));
                 }
             }
             let why =
@@ -85,11 +86,11 @@ impl Registry {
     /// [`Error::Trust`] if the entry is missing or is not the one of the tree; also fails if it cannot be
     /// read.
     pub async fn log_entry(&self, index: u64, view: &LogView) -> Result<Vec<u8>> {
-        let size = view.replica.size();
+        let (size, log) = (view.replica.size(), layout::Log::of(view.replica.history().anchor()));
         let (bundle_index, at) = (index / TILE_WIDTH, index % TILE_WIDTH);
         let width = TILE_WIDTH.min(size - bundle_index * TILE_WIDTH);
-        let bytes = self.bundle(bundle_index, width, 0).await.map_err(left_out)?;
-        let what = || self.place(&layout::log_entries(bundle_index, width));
+        let bytes = self.bundle(log, bundle_index, width, 0).await.map_err(left_out)?;
+        let what = || self.place(&log.entries(bundle_index, width));
         let entries =
             bundle::read(&bytes, at + 1).map_err(|why| Error::trust(what(), format!("it {why}")))?;
         let entry = entries.last().copied().unwrap_or_default();

@@ -98,9 +98,9 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::Trust`] if the bundle is missing or damaged; also fails if it cannot be read.
-    pub async fn exact_bundle(&self, index: u64, width: u64) -> Result<Vec<u8>> {
-        let bytes = self.bundle(index, width, 0).await.map_err(super::log::left_out)?;
-        let what = || self.place(&layout::log_entries(index, width));
+    pub async fn exact_bundle(&self, log: layout::Log, index: u64, width: u64) -> Result<Vec<u8>> {
+        let bytes = self.bundle(log, index, width, 0).await.map_err(super::log::left_out)?;
+        let what = || self.place(&log.entries(index, width));
         let entries = bundle::read(&bytes, width.min(TILE_WIDTH))
             .map_err(|why| Error::trust(what(), format!("is damaged: it {why}")))?;
         entries.iter().try_fold(Vec::new(), |mut all, entry| {

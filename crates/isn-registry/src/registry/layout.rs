@@ -1,11 +1,11 @@
 //! The paths in a registry, which are formed here and nowhere else. docs/format.md has the table.
 
-use super::MAX_HINT;
 use super::snapshot::MAX_UNSIGNED;
+use super::{MAX_BUILT, MAX_HINT};
 use crate::recipe_file::RECIPE_TOML;
 use isn_format::dataset_ref::{Name, VersionId};
 use isn_format::digest::Digest;
-use isn_format::log::{MAX_CHECKPOINT, MAX_CLAIM, TILE_WIDTH, bundle};
+use isn_format::log::{LogKey, MAX_CHECKPOINT, MAX_CLAIM, TILE_WIDTH, bundle};
 use isn_format::object::ObjectKind;
 use isn_format::rel_path::check_segment;
 use isn_format::statement;
@@ -17,10 +17,8 @@ pub(crate) const MANIFEST_JSON: &str = "manifest.json";
 /// All dataset names, one a line: a hint, since static hosts cannot list files.
 pub const NAMES: &str = "releases/names";
 
-/// The log's newest checkpoint, the only file that is replaced regularly.
+/// The newest checkpoint of the registry's log, the only file that is replaced regularly.
 pub const CHECKPOINT: &str = "log/checkpoint";
-/// The folder of log claims, each named after the number of its first entry; readers never look at it.
-pub(crate) const CLAIMS: &str = "log/.isn-claims";
 
 /// The folder of what was sent to a server for publishing, until its statement is in the log; readers never
 /// look at it.
@@ -45,26 +43,89 @@ pub(crate) fn is_hidden(path: &str) -> bool {
 }
 
 /// The folders in which everything is a registry's, beside `objects`.
-pub(crate) const FOLDERS: [&str; 4] = ["log", "packs", "pins", "releases"];
+pub(crate) const FOLDERS: [&str; 5] = ["attestations", "log", "packs", "pins", "releases"];
 
-/// A tile of the log's tree, of 1 to 256 hashes (C2SP tlog-tiles).
-pub fn log_tile(level: u8, index: u64, width: u64) -> String {
-    format!("log/tile/{level}/{}", tile_path(index, width))
+/// One of the two logs of a registry, by its folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log(&'static str);
+
+/// The registry's log.
+pub const LOG: Log = Log("log");
+/// The attestation log: who states to have built what.
+pub const ATTESTATIONS: Log = Log("attestations");
+
+impl Log {
+    /// The log with this key.
+    pub fn of(key: &LogKey) -> Self {
+        if key.attests_for().is_some() { ATTESTATIONS } else { LOG }
+    }
+
+    /// The newest checkpoint.
+    pub fn checkpoint(self) -> String {
+        format!("{}/checkpoint", self.0)
+    }
+
+    /// The folder of tiles and bundles.
+    pub(crate) fn tiles(self) -> String {
+        format!("{}/tile", self.0)
+    }
+
+    /// The folder of log claims, each named after the number of its first entry; readers never look at it.
+    pub(crate) fn claims(self) -> String {
+        format!("{}/{CLAIMS}", self.0)
+    }
+
+    /// The log claim of the entry `index`.
+    pub fn claim(self, index: u64) -> String {
+        format!("{}/{index}", self.claims())
+    }
+
+    /// A tile of the log's tree, of 1 to 256 hashes (C2SP tlog-tiles).
+    pub fn tile(self, level: u8, index: u64, width: u64) -> String {
+        format!("{}/{level}/{}", self.tiles(), tile_path(index, width))
+    }
+
+    /// A bundle of 1 to 256 of the log's entries.
+    pub fn entries(self, index: u64, width: u64) -> String {
+        format!("{}/entries/{}", self.tiles(), tile_path(index, width))
+    }
+
+    /// The folder of the narrower versions of a tile.
+    pub(crate) fn partial_tiles(self, level: u8, index: u64) -> String {
+        format!("{}.p", self.tile(level, index, TILE_WIDTH))
+    }
+
+    /// The folder of the narrower versions of a bundle.
+    pub(crate) fn partial_entries(self, index: u64) -> String {
+        format!("{}.p", self.entries(index, TILE_WIDTH))
+    }
+
+    /// Returns what is at `path` below the folder of tiles; `None` if it is neither a tile nor a bundle.
+    pub(crate) fn tile_at(self, path: &str) -> Option<Tile> {
+        let (level, rest) = path.strip_prefix(self.0)?.strip_prefix("/tile/")?.split_once('/')?;
+        let (number, width) = match rest.split_once(".p/") {
+            Some((path, width)) => {
+                (path, width.parse().ok().filter(|width| (1..TILE_WIDTH).contains(width))?)
+            }
+            None => (rest, TILE_WIDTH),
+        };
+        let digits: String = number.split('/').map(|part| part.trim_start_matches('x')).collect();
+        let index = digits.parse().ok()?;
+        let (level, formed) = match level {
+            "entries" => (None, self.entries(index, width)),
+            level => level.parse().ok().map(|level| (Some(level), self.tile(level, index, width)))?,
+        };
+        (formed == path && level.is_none_or(|level| level < 64)).then_some(Tile { level, index, width })
+    }
 }
 
-/// A bundle of 1 to 256 of the log's entries.
-pub fn log_entries(index: u64, width: u64) -> String {
-    format!("log/tile/entries/{}", tile_path(index, width))
-}
+/// The folder of the log claims of a log.
+const CLAIMS: &str = ".isn-claims";
 
-/// The folder of the narrower versions of a tile.
-pub(crate) fn log_partial_tiles(level: u8, index: u64) -> String {
-    format!("log/tile/{level}/{}.p", tile_path(index, TILE_WIDTH))
-}
-
-/// The folder of the narrower versions of a bundle.
-pub(crate) fn log_partial_entries(index: u64) -> String {
-    format!("log/tile/entries/{}.p", tile_path(index, TILE_WIDTH))
+/// What keys state to have built of a version, in the form of a bundle of the attestation log's entries: a
+/// hint.
+pub fn built(VersionId { name, version }: &VersionId) -> String {
+    format!("attestations/versions/{name}/{version}")
 }
 
 /// `x001/x234/067` for 1234067, and `.p/<width>` for a tile that is not full.
@@ -76,11 +137,6 @@ fn tile_path(index: u64, width: u64) -> String {
         rest /= 1000;
     }
     if width < TILE_WIDTH { format!("{path}.p/{width}") } else { path }
-}
-
-/// The log claim of the entry `index`.
-pub fn log_claim(index: u64) -> String {
-    format!("{CLAIMS}/{index}")
 }
 
 /// The signed release of a version.
@@ -124,9 +180,12 @@ pub(crate) fn beside_recipe(name: &Name, file: &str) -> String {
 pub fn max_len(path: &str) -> u64 {
     let top = path.split_once('/').map_or("", |(top, _)| top);
     match top {
-        _ if path == CHECKPOINT => MAX_CHECKPOINT,
-        _ if path.starts_with(CLAIMS) => MAX_CLAIM,
-        "log" => bundle::MAX_LEN,
+        "log" | "attestations" => match path.split('/').nth(1) {
+            Some("checkpoint") => MAX_CHECKPOINT,
+            Some(CLAIMS) => MAX_CLAIM,
+            Some("versions") => MAX_BUILT,
+            _ => bundle::MAX_LEN,
+        },
         "releases" if path != NAMES && !path.ends_with("/versions") => statement::MAX_LEN as u64,
         "recipes" => MAX_UNSIGNED,
         // No writer reads an object: its length and hash are checked when it is put there.
@@ -149,7 +208,7 @@ pub enum Public {
 /// Returns what the file at `path` is to readers; `None` for anything else in a registry's folder. Each path
 /// has one spelling: one that is not spelt as it is formed here is not public.
 pub fn public(path: &str) -> Option<Public> {
-    if [REGISTRY_JSON, NAMES, CHECKPOINT].contains(&path) {
+    if [REGISTRY_JSON, NAMES, CHECKPOINT].contains(&path) || path == ATTESTATIONS.checkpoint() {
         return Some(Public::Other);
     }
     let (top, rest) = path.split_once('/')?;
@@ -163,10 +222,17 @@ pub fn public(path: &str) -> Option<Public> {
         }
         "packs" => is(packs(&rest.parse().ok()?)),
         "pins" => is(pin(&rest.parse().ok()?)),
-        "log" => tile(path).map(|tile| match tile.width {
-            TILE_WIDTH => Public::FullTile,
-            _ => Public::Other,
-        }),
+        "attestations" if rest.starts_with("versions/") => {
+            let (name, version) = rest.strip_prefix("versions/")?.split_once('/')?;
+            is(built(&VersionId { name: name.parse().ok()?, version: version.parse().ok()? }))
+        }
+        "log" | "attestations" => {
+            let log = if top == "log" { LOG } else { ATTESTATIONS };
+            log.tile_at(path).map(|tile| match tile.width {
+                TILE_WIDTH => Public::FullTile,
+                _ => Public::Other,
+            })
+        }
         "releases" => {
             let (name, file) = rest.split_once('/')?;
             let name: Name = name.parse().ok()?;
@@ -195,22 +261,6 @@ pub(crate) struct Tile {
     pub(crate) width: u64,
 }
 
-/// Returns what is at `path` below `log/tile/`; `None` if it is neither a tile nor a bundle.
-pub(crate) fn tile(path: &str) -> Option<Tile> {
-    let (level, rest) = path.strip_prefix("log/tile/")?.split_once('/')?;
-    let (number, width) = match rest.split_once(".p/") {
-        Some((path, width)) => (path, width.parse().ok().filter(|width| (1..TILE_WIDTH).contains(width))?),
-        None => (rest, TILE_WIDTH),
-    };
-    let digits: String = number.split('/').map(|part| part.trim_start_matches('x')).collect();
-    let index = digits.parse().ok()?;
-    let (level, formed) = match level {
-        "entries" => (None, log_entries(index, width)),
-        level => level.parse().ok().map(|level| (Some(level), log_tile(level, index, width)))?,
-    };
-    (formed == path && level.is_none_or(|level| level < 64)).then_some(Tile { level, index, width })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,15 +273,22 @@ mod tests {
         for path in [REGISTRY_JSON.into(), NAMES.into(), CHECKPOINT.into(), release(&id)]
             .into_iter()
             .chain([versions(name), packs(&digest), pin(&digest), recipe(name)])
-            .chain([log_tile(0, 7, 3), log_entries(1_234_067, 255)])
+            .chain(
+                [LOG, ATTESTATIONS]
+                    .iter()
+                    .flat_map(|log| [log.checkpoint(), log.tile(0, 7, 3), log.entries(1_234_067, 255)]),
+            )
+            .chain([built(&id)])
             .chain(
                 ["README.md", "DATASHEET.md", "corrections.csv"].map(|file| format!("recipes/birds/{file}")),
             )
         {
             assert_eq!(public(&path), Some(Public::Other), "{path}");
         }
-        for path in [log_tile(0, 0, 256), log_tile(63, 1_234_067, 256), log_entries(1000, 256)] {
-            assert_eq!(public(&path), Some(Public::FullTile), "{path}");
+        for log in [LOG, ATTESTATIONS] {
+            for path in [log.tile(0, 0, 256), log.tile(63, 1_234_067, 256), log.entries(1000, 256)] {
+                assert_eq!(public(&path), Some(Public::FullTile), "{path}");
+            }
         }
         for kind in ObjectKind::ALL {
             assert_eq!(public(&object(kind, &digest)), Some(Public::Object(digest)));
@@ -251,6 +308,10 @@ mod tests {
             format!("objects/{}/.isn-tmp-x", &hex[..2]),
             format!("/objects/{}/{hex}.json", &hex[..2]),
             "log/.isn-claims/0".into(),
+            "attestations/.isn-claims/0".into(),
+            "attestations/versions/birds".into(),
+            "attestations/versions/birds/01.0".into(),
+            "log/versions/birds/1.0".into(),
             ".isn-lock".into(),
             ".isn-staging/me/objects".into(),
             "keys/me".into(),
@@ -283,15 +344,17 @@ mod tests {
 
     #[test]
     fn no_name_or_version_leads_to_what_is_of_the_layout() {
-        let fixed = [REGISTRY_JSON, NAMES, CHECKPOINT, CLAIMS, STAGING, RECIPES, MIRRORING, "releases"];
+        let (claims, checkpoint) = (LOG.claims(), ATTESTATIONS.checkpoint());
+        let fixed = [REGISTRY_JSON, NAMES, CHECKPOINT, &claims, STAGING, RECIPES, MIRRORING, "releases"];
+        let fixed = fixed.into_iter().chain([checkpoint.as_str(), "attestations/tile"]).collect::<Vec<_>>();
         let words = fixed.iter().flat_map(|path| path.split('/')).chain(RECIPE_TEXTS).chain([RECIPE_TOML]);
         let words = words.chain(["versions", "log", "tile", "objects", "packs", "pins", "names", "birds"]);
         let names: Vec<Name> = words.filter_map(|word| word.parse().ok()).collect();
         assert!(names.len() > 5, "{names:?}");
         for name in &names {
             let id: VersionId = format!("{name}@1.0").parse().unwrap();
-            for path in [release(&id), versions(name), recipe(name)] {
-                for fixed in fixed {
+            for path in [release(&id), versions(name), recipe(name), built(&id)] {
+                for fixed in &fixed {
                     // A file where a folder must be, or a folder where a file must be, is not public.
                     let is_in_the_way = format!("{fixed}/").starts_with(&format!("{path}/"))
                         || (public(fixed).is_some() && path.starts_with(&format!("{fixed}/")));
@@ -305,9 +368,9 @@ mod tests {
 
     #[test]
     fn tiles_are_where_c2sp_has_them() {
-        assert_eq!(log_tile(0, 0, 256), "log/tile/0/000");
-        assert_eq!(log_tile(1, 5, 17), "log/tile/1/005.p/17");
-        assert_eq!(log_entries(1_234_067, 256), "log/tile/entries/x001/x234/067");
-        assert_eq!(log_entries(1000, 1), "log/tile/entries/x001/000.p/1");
+        assert_eq!(LOG.tile(0, 0, 256), "log/tile/0/000");
+        assert_eq!(LOG.tile(1, 5, 17), "log/tile/1/005.p/17");
+        assert_eq!(LOG.entries(1_234_067, 256), "log/tile/entries/x001/x234/067");
+        assert_eq!(ATTESTATIONS.entries(1000, 1), "attestations/tile/entries/x001/000.p/1");
     }
 }

@@ -39,12 +39,14 @@ pub struct LogView {
 }
 
 impl Registry {
-    /// Returns the checkpoint that the registry shows, not verified; `None` if it has no log.
+    /// Returns the checkpoint that the registry shows of one of its logs, not verified; `None` if it has no
+    /// such log.
     ///
     /// # Errors
     /// [`Error::Trust`] if it is too long; also fails if it cannot be read or is not well-formed.
-    pub async fn signed_checkpoint(&self) -> Result<Option<SignedCheckpoint>> {
-        let read = self.read(layout::CHECKPOINT, MAX_CHECKPOINT).await;
+    pub async fn signed_checkpoint(&self, log: layout::Log) -> Result<Option<SignedCheckpoint>> {
+        let path = log.checkpoint();
+        let read = self.read(&path, MAX_CHECKPOINT).await;
         let Some(bytes) = read.map_err(|e| match e {
             // No damage makes a checkpoint too long.
             Error::Integrity { what, why, .. } => Error::Trust { what, why },
@@ -53,7 +55,7 @@ impl Registry {
         else {
             return Ok(None);
         };
-        SignedCheckpoint::parse(&self.place(layout::CHECKPOINT), bytes).map(Some)
+        SignedCheckpoint::parse(&self.place(&path), bytes).map(Some)
     }
 
     /// Reads the log that the user knows by the key `anchor` to its end, from where `known` remembers it, and
@@ -73,14 +75,14 @@ impl Registry {
             Some(remembered) => (remembered.replica, remembered.seen),
             None => (Replica::new(anchor.clone()), None),
         };
-        let mut attempt = 1;
+        let (mut attempt, log) = (1, layout::Log::of(anchor));
         let (view, is_new) = loop {
-            let Some(signed) = self.signed_checkpoint().await? else {
+            let Some(signed) = self.signed_checkpoint(log).await? else {
                 // An empty log has nothing to lose.
                 let Some(seen) = seen.filter(|seen| seen.size > 0) else { return Ok(None) };
                 let why = format!(
                     "shows no log ({} is not there), but had one of {} entries, {}: a log does not go away",
-                    layout::CHECKPOINT,
+                    log.checkpoint(),
                     seen.size,
                     anchor.origin()
                 );
@@ -96,7 +98,7 @@ impl Registry {
                 followed => break followed?,
             }
         };
-        let signed = SignedCheckpoint::parse(&self.place(layout::CHECKPOINT), view.note.clone())?;
+        let signed = SignedCheckpoint::parse(&self.place(&log.checkpoint()), view.note.clone())?;
         policy.check("the log's checkpoint", &signed)?;
         if let Some(known) = known.filter(|_| is_new) {
             known.store(&view.replica, &view.note)?;
@@ -178,7 +180,8 @@ impl Registry {
         {
             if seen.size > size {
                 let why = format!("has {size} entries, {} were seen before: this mirror is stale", seen.size);
-                return Err(Error::trust(self.place(layout::CHECKPOINT), why));
+                let path = layout::Log::of(replica.history().anchor()).checkpoint();
+                return Err(Error::trust(self.place(&path), why));
             }
             return Err(fork(seen)?);
         }
@@ -192,18 +195,19 @@ impl Registry {
         size: u64,
     ) -> Result<Vec<Result<Accepted, Rejected>>> {
         let (from, tail) = (replica.size(), replica.tail());
+        let log = layout::Log::of(replica.history().anchor());
         let bundles = (from / TILE_WIDTH)..size.div_ceil(TILE_WIDTH);
         let mut fetched = futures_util::stream::iter(bundles)
             .map(|index| async move {
                 let offset = if index == from / TILE_WIDTH { tail } else { 0 };
                 let range = from.max(index * TILE_WIDTH)..size.min((index + 1) * TILE_WIDTH);
-                let bytes = self.bundle(index, range.end - index * TILE_WIDTH, offset).await?;
+                let bytes = self.bundle(log, index, range.end - index * TILE_WIDTH, offset).await?;
                 Ok::<_, Error>((index, bytes, range))
             })
             .buffered(REQUESTS);
         let mut replayed = Vec::new();
         while let Some((index, bytes, range)) = fetched.try_next().await? {
-            let what = || self.place(&layout::log_entries(index, range.end - index * TILE_WIDTH));
+            let what = || self.place(&log.entries(index, range.end - index * TILE_WIDTH));
             let entries = bundle::read(&bytes, range.end - range.start);
             for entry in entries.map_err(|why| Error::trust(what(), format!("is damaged: it {why}")))? {
                 replayed.push(replica.push(entry)?);
@@ -234,17 +238,23 @@ impl Registry {
     }
 
     /// Returns the bytes of a bundle of at least `width` entries, from `offset` on.
-    pub(super) async fn bundle(&self, index: u64, width: u64, offset: u64) -> Result<Vec<u8>> {
+    pub(super) async fn bundle(
+        &self,
+        log: layout::Log,
+        index: u64,
+        width: u64,
+        offset: u64,
+    ) -> Result<Vec<u8>> {
         // A partial bundle may have been completed since, and then only the full one is sure to exist.
         for width in [width, TILE_WIDTH] {
-            let path = layout::log_entries(index, width);
+            let path = log.entries(index, width);
             if let Some(bytes) = self.read_from(&path, offset, bundle::MAX_LEN).await? {
                 return Ok(bytes);
             }
         }
         Err(Error::not_found(
             Missing::Object,
-            self.place(&layout::log_entries(index, width)),
+            self.place(&log.entries(index, width)),
             format!("registry {}", self.name()),
         ))
     }
@@ -268,7 +278,7 @@ impl Registry {
         let read = self.extend(&mut whole, signed.claimed_size()).await;
         match (read.and_then(|_| whole.tree().root()), seen) {
             (Ok(root), Some(seen)) if root == signed.claimed_root() => fork(seen).unwrap_or_else(|e| e),
-            _ => self.damage(signed).await,
+            _ => self.damage(layout::Log::of(whole.history().anchor()), signed).await,
         }
     }
 

@@ -3,6 +3,7 @@
 //! finds objects, [`segment`] plans requests for images, [`fetch`] makes them, [`publish`] writes.
 
 pub mod append;
+mod attestations;
 mod audit;
 pub(crate) mod build;
 mod copy;
@@ -17,6 +18,7 @@ pub mod segment;
 mod snapshot;
 pub mod store;
 
+pub use attestations::{Outcome, outcomes};
 pub use lists::Packs;
 pub use snapshot::{Head, Snapshot, UNSIGNED};
 
@@ -51,6 +53,8 @@ use isn_format::tree::B3SUMS;
 pub const BUNDLED: &str = "bundled";
 /// The maximum length of a hint file, in bytes: hints are short lists of names.
 pub const MAX_HINT: u64 = 4 << 20;
+/// The maximum length of what keys state to have built of a version, in bytes: some three hundred statements.
+pub const MAX_BUILT: u64 = 256 << 10;
 /// The maximum length of a metadata object, in bytes, whatever a manifest says: an index of some ten million
 /// images.
 pub(crate) const MAX_METADATA: u64 = 2 << 30;
@@ -68,6 +72,9 @@ pub struct About {
     /// registries that were written before there were logs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_key: Option<LogKey>,
+    /// Whether it has an attestation log: a hint, so that no reader asks in vain.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub attestations: bool,
 }
 
 impl About {
@@ -114,6 +121,8 @@ pub struct Registry {
     is_gone: bool,
     /// Whether it was opened without a network.
     is_offline: bool,
+    /// Whether its `registry.json`, when it was last read, said that it has an attestation log.
+    attests: AtomicBool,
 }
 
 /// Whether a location is the URL of a web server.
@@ -215,6 +224,7 @@ impl Registry {
             fetched: AtomicU64::new(0),
             is_gone: false,
             is_offline: false,
+            attests: AtomicBool::new(false),
         }
     }
 
@@ -257,7 +267,9 @@ impl Registry {
             let why = "is a web page, not JSON: this address is not that of a registry";
             return Err(Error::invalid(place, why));
         }
-        Ok((About::parse(&place, &bytes)?, bytes))
+        let about = About::parse(&place, &bytes)?;
+        self.attests.store(about.attestations, Ordering::Relaxed);
+        Ok((about, bytes))
     }
 
     /// The names of all datasets, sorted: a hint.

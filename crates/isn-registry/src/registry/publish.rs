@@ -54,7 +54,12 @@ impl RegistryWriter {
         match there {
             Some(about) => store.replace(layout::REGISTRY_JSON, &to_bytes(&About { log_key, ..about })?)?,
             None => {
-                let about = About { format: FORMAT.into(), description: description.into(), log_key };
+                let about = About {
+                    format: FORMAT.into(),
+                    description: description.into(),
+                    log_key,
+                    attestations: false,
+                };
                 if !store.create_new(layout::REGISTRY_JSON, &to_bytes(&about)?)? {
                     let what = format!("making {} a registry", store.name());
                     return Err(Error::Conflict { what, why: "has become one meanwhile".into() });
@@ -95,17 +100,29 @@ impl RegistryWriter {
         self.lock.is_some()
     }
 
+    /// Writes to `registry.json` that there is an attestation log.
+    ///
+    /// # Errors
+    /// As [`RegistryWriter::set_log_key`].
+    pub fn set_attests(&self) -> Result<()> {
+        self.change_about(|about| About { attestations: true, ..about })
+    }
+
     /// Writes a new log key to `registry.json`.
     ///
     /// # Errors
     /// [`Error::NotFound`] if there is no `registry.json`; also fails if it is not well-formed, or cannot be
     /// written.
     pub fn set_log_key(&self, key: &LogKey) -> Result<()> {
+        self.change_about(|about| About { log_key: Some(key.clone()), ..about })
+    }
+
+    fn change_about(&self, change: impl Fn(About) -> About) -> Result<()> {
         let path = layout::REGISTRY_JSON;
         self.store.update(path, &mut |there| {
             let there = there.ok_or_else(|| Error::not_found(Missing::Object, path, self.store.name()))?;
             let about = About::parse(&self.store.locate(path), there)?;
-            let changed = About { log_key: Some(key.clone()), ..about.clone() };
+            let changed = change(about.clone());
             if changed == about { Ok(None) } else { to_bytes(&changed).map(Some) }
         })
     }

@@ -116,6 +116,11 @@ fn sizes_have_limits() {
         let message = parse(&of_size(size)).unwrap_err().to_string();
         assert!(message.contains(&format!("claims {size} entries: too many")), "{message}");
     }
+    let attested =
+        |size: u64| parse(&signed_text(&format!("{ORIGIN}/attestations\n{size}\n{}\n", leaf_hash(b"root"))));
+    assert_eq!(attested(MAX_ATTESTATIONS).unwrap().claimed_size(), MAX_ATTESTATIONS);
+    let message = attested(MAX_ATTESTATIONS + 1).unwrap_err().to_string();
+    assert!(message.contains("claims 100001 entries: too many"), "{message}");
     let padded = |padding: usize| {
         signed_text(&format!("{ORIGIN}\n7\n{}\n{}\n", leaf_hash(b"root"), "x".repeat(padding)))
     };

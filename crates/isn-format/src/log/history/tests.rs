@@ -4,6 +4,7 @@ mod model;
 
 use super::*;
 use crate::key::{PrivateKey, Signer};
+use crate::statement::Rebuilt;
 
 const ORIGIN: &str = "log.example/one";
 // The cast: owners, a recovery key, a stranger, and the log's keys.
@@ -428,4 +429,63 @@ fn the_log_key_owns_no_name() {
     for statement in [release("1.0"), revoke(ANNA), owner(history.id(), 1, &[LOG], &[])] {
         assert!(history.rejects(&statement, &[LOG]).contains("is not an owner of the name"));
     }
+}
+
+fn rebuilt(text: &str, what: &str) -> Statement {
+    let digest = |part: &str| Digest::of(format!("{part} of {what}").as_bytes());
+    Statement::Rebuilt(Rebuilt {
+        id: id(text),
+        dataset: digest("dataset"),
+        inputs: digest("inputs"),
+        sources: digest("sources"),
+        possession: digest("possession"),
+    })
+}
+
+#[test]
+fn a_rebuild_is_stated_once_by_a_key_and_in_the_attestation_log_alone() {
+    let mut history = owned(1, &[ANNA], &[]);
+    let elsewhere = "belongs in the registry's attestation log, not in this one";
+    assert_eq!(history.rejects(&rebuilt("1.0", "one"), &[ANNA]), elsewhere);
+
+    let anchor = empty().anchor().clone();
+    let mut log = History::new(anchor.attestations().unwrap());
+    assert_eq!(log.anchor().attests_for(), Some(anchor));
+    // Strangers, of a version that nobody released.
+    log.accepts(&rebuilt("1.0", "one"), &[ANNA]);
+    log.accepts(&rebuilt("1.0", "other"), &[MALLORY]);
+    log.accepts(&rebuilt("1.1", "one"), &[ANNA]);
+    let again = "is a second one by that key: entry 0 is the first";
+    assert_eq!(log.rejects(&rebuilt("1.0", "one"), &[ANNA]), again);
+    assert_eq!(log.rejects(&rebuilt("1.0", "changed"), &[ANNA]), again);
+    let keys: Vec<_> = log.built(&id("1.0")).map(|(key, built)| (*key, built.index)).collect();
+    let mut expected = vec![(key(ANNA), 0), (key(MALLORY), 1)];
+    expected.sort();
+    assert_eq!(keys, expected);
+    assert_eq!(log.built_versions().collect::<Vec<_>>(), [id("1.0"), id("1.1")]);
+    // Nothing that counts in the registry's log counts there.
+    let log_key = log_key(log.anchor().clone().origin(), LOG, NEW_LOG);
+    for (statement, signers) in
+        [(owner(None, 1, &[ANNA], &[]), &[ANNA][..]), (release("1.0"), &[ANNA]), (log_key, &[LOG, NEW_LOG])]
+    {
+        let why = log.rejects(&statement, signers);
+        assert_eq!(why, "belongs in the registry's log, not in its attestation log");
+    }
+    assert_eq!(log.datasets().count(), 0);
+}
+
+/// A replay is kept for long, and the program that judged its entries may have judged otherwise.
+#[test]
+fn a_replay_says_by_which_rules_it_was_made() {
+    let mut history = owned(1, &[ANNA], &[]);
+    history.accepts(&release("1.0"), &[ANNA]);
+    let json = serde_json::to_value(&history).unwrap();
+    let read = |json: &serde_json::Value| serde_json::from_value::<History>(json.clone()).unwrap();
+    assert!(read(&json) == history && read(&json).is_by_these_rules());
+    let mut before = json.clone();
+    before.as_object_mut().unwrap().remove("rules").unwrap();
+    assert!(read(&before) == history, "isn 0.1.0 says none");
+    let mut later = json;
+    later["rules"] = 2.into();
+    assert!(!read(&later).is_by_these_rules());
 }

@@ -132,7 +132,7 @@ impl Subject {
 
     /// Opens a tree as `isn pull` writes it, with the images that its list names. Finding other files is up
     /// to `isn verify`.
-    fn tree(root: &Path) -> Result<Subject> {
+    pub(in crate::ops) fn tree(root: &Path) -> Result<Subject> {
         let list = list_of(root);
         let sums = read_sums(root, list)?;
         let paths = sums.lines().iter().map(|line| line.path.as_str()).filter(|path| *path != CLASSES);

@@ -7,25 +7,30 @@ use super::build_output::BuildOutput;
 use crate::ops::audit::Subject;
 use crate::ops::audit::duplicates::leakage;
 use crate::parallel;
-use crate::progress::Progress;
-use crate::registry::Snapshot;
+use crate::progress::{Progress, Unit};
+use crate::registry::log::WitnessPolicy;
+use crate::registry::{Registry, Snapshot};
 use crate::transport;
 use isn_format::class::ClassId;
 use isn_format::corrections::Action;
 use isn_format::error::{At, Error, Result, count};
 use isn_format::groups::Groups;
+use isn_format::key::PublicKey;
 use isn_format::ledger::Ledger;
 use isn_format::ledger::policy::Settled;
+use isn_format::log::{Built, History};
 use isn_format::object::{ObjectKind, ObjectRef};
-use isn_format::recipe::{Gates, Recipe};
+use isn_format::possession::{self, Possession};
+use isn_format::recipe::{Gates, Rebuilders, Recipe};
 use isn_format::split::{Assignments, Split};
 
-/// Checks the objects of a build, and looks for leakage among its images.
+/// Checks the objects of a build, and looks for leakage among its images. Returns the recipe's gates: what
+/// [`rebuilt`] checks is not in the build.
 ///
 /// # Errors
 /// [`Error::Gates`] with everything that stands in the way; [`Error::Integrity`] or [`Error::Mistakes`] if an
 /// object is damaged.
-pub(super) fn check(output: &BuildOutput, progress: &dyn Progress) -> Result<()> {
+pub(super) fn check(output: &BuildOutput, progress: &dyn Progress) -> Result<Gates> {
     let (recipe, mut findings) = objects(output).map_err(|e| e.at(At::Build))?;
     let manifest = output.manifest();
     if recipe.gates.leakage && manifest.splits.len() > 1 {
@@ -34,10 +39,84 @@ pub(super) fn check(output: &BuildOutput, progress: &dyn Progress) -> Result<()>
             findings.push(format!("leakage: {} show one picture", paths.join(" and ")));
         }
     }
+    passed(output, findings).map(|()| recipe.gates)
+}
+
+fn passed(output: &BuildOutput, findings: Vec<String>) -> Result<()> {
     match findings.is_empty() {
         true => Ok(()),
-        false => Err(Error::Gates { what: manifest.pin().to_string(), findings }),
+        false => Err(Error::Gates { what: output.manifest().pin().to_string(), findings }),
     }
+}
+
+/// Checks that enough of the keys that the recipe names have stated that they built this version, and have
+/// its images. `log` is what the log of `registry` says, if it has one.
+///
+/// # Errors
+/// [`Error::Gates`] if they have not; [`Error::Trust`] if the attestation log is damaged; also fails if it
+/// cannot be read.
+pub(super) fn rebuilt(
+    output: &BuildOutput,
+    gates: &Gates,
+    (registry, log): (&Registry, Option<&History>),
+    progress: &dyn Progress,
+) -> Result<()> {
+    let Some(Rebuilders { keys, needed }) = &gates.rebuilt else { return Ok(()) };
+    let (manifest, id) = (output.manifest(), output.manifest().id());
+    let view = match log.map(|log| log.key().attestations()).transpose()? {
+        Some(key) => {
+            transport::runtime()?.block_on(registry.sync_log(&key, None, &WitnessPolicy::default()))?
+        }
+        None => None,
+    };
+    let stated: BTreeMap<PublicKey, Built> = view
+        .iter()
+        .flat_map(|view| view.replica.history().built(&id))
+        .map(|(key, built)| (*key, built.clone()))
+        .collect();
+    let ours = (manifest.dataset, possession::inputs(manifest));
+    let agrees =
+        |key: &&PublicKey| stated.get(key).is_some_and(|built| (built.dataset, built.inputs) == ours);
+    let agreeing: Vec<&PublicKey> = keys.iter().filter(agrees).collect();
+    let mut holders: Vec<Possession> = agreeing.iter().map(|key| Possession::of(key)).collect();
+    if agreeing.len() >= *needed {
+        let images = Subject::build(&output.build)?;
+        progress.begin("read", Unit::Images, images.images.len() as u64);
+        for at in 0..images.images.len() {
+            let bytes = images.read(at)?;
+            holders.iter_mut().for_each(|possession| possession.image(&bytes));
+            progress.advance(1);
+        }
+        progress.end();
+    }
+    let is_held = |(key, possession): &(&&PublicKey, Possession)| {
+        stated.get(*key).is_some_and(|built| built.possession == possession.digest())
+    };
+    if agreeing.iter().zip(holders).filter(is_held).count() >= *needed {
+        return Ok(());
+    }
+    let each = keys.iter().map(|key| {
+        let said = match stated.get(key) {
+            None => "states nothing".into(),
+            Some(built) if built.dataset != ours.0 => format!("states {}", built.dataset.prefixed()),
+            Some(built) if built.inputs != ours.1 => "built it from another recipe or ledger".into(),
+            Some(_) if agreeing.len() < *needed => "states this".into(),
+            Some(_) => "states this, and does not prove that it has the images".into(),
+        };
+        format!("{} {said}", key.fingerprint())
+    });
+    let each: Vec<String> = each.collect();
+    passed(
+        output,
+        vec![format!(
+            "rebuilt: {} of {} must state that they built this, in the registry's attestation log (`isn attest \
+         BUILD`, then `isn append FILE --registry {}`): {}",
+            needed,
+            count(keys.len(), "key"),
+            registry.name(),
+            each.join("; ")
+        )],
+    )
 }
 
 /// Checks the objects, and returns the recipe and the findings.

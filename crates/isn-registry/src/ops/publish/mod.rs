@@ -127,9 +127,10 @@ pub fn publish(
         check_outside(store.as_ref(), options.out)?;
     }
     let output = BuildOutput::read(options.build, progress)?;
-    gates::check(&output, progress)?;
-    let output = output.rebuild_only(options.rebuild_only);
+    let gates = gates::check(&output, progress)?;
     let before = there.map_or(Ok(None), |log| log_before(store.as_ref(), &log))?;
+    gates::rebuilt(&output, &gates, (&store.registry()?, before.as_ref()), progress)?;
+    let output = output.rebuild_only(options.rebuild_only);
     let keys: Vec<PublicKey> = signers.iter().map(|signer| *signer.public_key()).collect();
     let log_key = before.as_ref().map(|history| history.key());
     let mut report =

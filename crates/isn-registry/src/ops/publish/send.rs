@@ -70,8 +70,7 @@ pub fn send(
     // anywhere.
     let log_key = user.log_to_write(options.registry, claimed.as_ref())?;
     let output = BuildOutput::read(options.build, progress)?;
-    gates::check(&output, progress)?;
-    let output = output.rebuild_only(options.rebuild_only);
+    let gates = gates::check(&output, progress)?;
     let log_key = log_key.ok_or_else(|| Error::invalid(url, "has no log, which every release must be in"))?;
     let (known, policy) = (user.logs.log(&log_key), WitnessPolicy::default());
     let read_log = |log_key: &LogKey| {
@@ -94,6 +93,8 @@ pub fn send(
     };
     let view = read_log(&log_key)?;
     let history = view.as_ref().map(|view| view.replica.history());
+    gates::rebuilt(&output, &gates, (&registry, history), progress)?;
+    let output = output.rebuild_only(options.rebuild_only);
     let log_key = Some(history.map_or(log_key, |history| history.key()));
     let keys: Vec<PublicKey> = signers.iter().map(|signer| *signer.public_key()).collect();
     let mut report = PublishReport { log_key, ..PublishReport::new(&output, &keys) };

@@ -23,7 +23,7 @@ use crate::client::Client;
 use crate::files::{self, Workplace};
 use crate::progress::{Progress, Unit};
 use crate::registry::segment::Segment;
-use crate::registry::{BUNDLED, Registry, Snapshot};
+use crate::registry::{BUNDLED, Outcome, Registry, Snapshot};
 use crate::steps::images::{self, Carrier, Take, Wanted};
 use crate::steps::selection::check_selection;
 use crate::transport;
@@ -33,7 +33,7 @@ use isn_format::error::{Error, Result, There, bytes as size, count};
 use isn_format::index::Row;
 use isn_format::pack::Pack;
 use isn_format::tree::{
-    B3SUMS, B3SUMS_SELECTED, BuiltBy, CLASSES, ISN_JSON, Selection, Sums, unreleased_pin,
+    B3SUMS, B3SUMS_SELECTED, BuiltBy, BuiltFrom, CLASSES, ISN_JSON, Selection, Sums, unreleased_pin,
 };
 
 /// A pull that needs more bytes on disk than this says so before it begins.
@@ -90,6 +90,8 @@ pub struct PullReport {
     pub was_there: bool,
     /// What the tree was before, for people: `name@version`.
     pub replaced: Option<String>,
+    /// What keys state to have built of it, as far as a registry was asked.
+    pub outcomes: Vec<Outcome>,
     /// Whether a registry released the version. If not, it was built from the user's source, and its hash is
     /// confirmed by nobody.
     pub is_released: bool,
@@ -122,9 +124,9 @@ pub fn pull(client: &Client, options: PullOptions<'_>, progress: &dyn Progress) 
     let runtime = transport::runtime()?;
     let found = match options.unreleased {
         Unreleased::BuildUnasked => Err(unreleased::of(options.reference)),
-        _ => runtime.block_on(client.snapshot(options.reference)),
+        _ => runtime.block_on(client.snapshot_and_outcomes(options.reference)),
     };
-    let (registry, snapshot) = match (found, options.source) {
+    let (registry, snapshot, outcomes) = match (found, options.source) {
         // The recipe in the binary alone: nobody signs others.
         (Err(Error::Unreleased { registry, .. }), Some(source))
             if registry == BUNDLED && options.unreleased != Unreleased::Refuse =>
@@ -141,7 +143,9 @@ pub fn pull(client: &Client, options: PullOptions<'_>, progress: &dyn Progress) 
     options.source.map_or(Ok(()), |source| files::check_apart(&to, "the source folder", source))?;
     client.check_is_no_registry(&to)?;
     let built = None;
-    Pull { runtime: &runtime, client, registry, snapshot, to, options: &options, built, progress }.run()
+    let pulled =
+        Pull { runtime: &runtime, client, registry, snapshot, to, options: &options, built, progress };
+    Ok(PullReport { outcomes, ..pulled.run()? })
 }
 
 /// A pull in progress.
@@ -220,6 +224,7 @@ impl Pull<'_> {
             reused_images,
             was_there,
             replaced,
+            outcomes: Vec::new(),
             is_released: self.built.is_none(),
             snapshot: self.snapshot,
         })
@@ -253,6 +258,7 @@ impl Pull<'_> {
         let seeds::Reused { missing, said: copied } =
             seeds::reuse(&trees, missing, staging.root(), options.reuse, options.jobs, &has_room)?;
         let reused_images = (rows.len() - missing.len()) as u64;
+        let mut built_from = self.built_from();
         if !missing.is_empty() {
             let rebuilt = match options.source.filter(|_| self.built.is_none()) {
                 Some(source) => {
@@ -263,14 +269,17 @@ impl Pull<'_> {
                 None => None,
             };
             match &rebuilt {
-                Some(rebuilt) => self.fetch(&rebuilt.build, &rebuilt.snapshot, &staging, &missing)?,
+                Some(rebuilt) => {
+                    built_from = Some(from(&rebuilt.snapshot));
+                    self.fetch(&rebuilt.build, &rebuilt.snapshot, &staging, &missing)?;
+                }
                 None => {
                     let fetched = self.fetch(&self.registry, &self.snapshot, &staging, &missing);
                     fetched.map_err(|e| explained(e, &self.snapshot))?;
                 }
             }
         }
-        self.write_descriptions(staging.root(), selected)?;
+        self.write_descriptions(staging.root(), selected, built_from)?;
         let replaced = match destination {
             Destination::Earlier { what, .. } => Some(what.clone()),
             _ => None,
@@ -366,11 +375,16 @@ impl Pull<'_> {
         outcome
     }
 
-    fn write_descriptions(&self, root: &Path, selected: &Sums) -> Result<()> {
+    /// What the tree is built from, if nobody released it.
+    fn built_from(&self) -> Option<BuiltFrom> {
+        self.built.as_ref().map(|_| from(&self.snapshot))
+    }
+
+    fn write_descriptions(&self, root: &Path, selected: &Sums, built_from: Option<BuiltFrom>) -> Result<()> {
         let mut written = vec![
             (CLASSES, self.snapshot.classes_csv().to_vec()),
             (B3SUMS, self.snapshot.sums().to_text().into_bytes()),
-            (ISN_JSON, self.origin().to_json()?),
+            (ISN_JSON, self.origin(built_from).to_json()?),
         ];
         if !self.options.selection.is_all() {
             written.push((B3SUMS_SELECTED, selected.to_text().into_bytes()));
@@ -381,6 +395,11 @@ impl Pull<'_> {
         }
         Ok(())
     }
+}
+
+/// What a build was made from.
+fn from(build: &Snapshot) -> BuiltFrom {
+    BuiltFrom::of(&build.head.manifest, build.index())
 }
 
 /// How many images a version has that differ.

@@ -7,15 +7,15 @@ use crate::ops::verify::tree::origin_of;
 use isn_format::error::{Error, Result, chain};
 use isn_format::key::PublicKey;
 use isn_format::tree::{
-    FORMAT, ISN_JSON, Origin, Provenance, Selection, UNRELEASED, Unreleased, unreleased_pin,
+    BuiltFrom, FORMAT, ISN_JSON, Origin, Provenance, Selection, UNRELEASED, Unreleased, unreleased_pin,
 };
 
 /// The program that writes the tree.
 const PROGRAM: &str = concat!("isn ", env!("CARGO_PKG_VERSION"));
 
 impl Pull<'_> {
-    /// Returns what this pull knows about its tree.
-    pub(super) fn origin(&self) -> Origin {
+    /// Returns what this pull knows about its tree, which was built from `built_from` if it was built.
+    pub(super) fn origin(&self, built_from: Option<BuiltFrom>) -> Origin {
         let head = &self.snapshot.head;
         let manifest = &head.manifest;
         if let Some(built) = &self.built {
@@ -26,6 +26,7 @@ impl Pull<'_> {
                 dataset: manifest.dataset.prefixed(),
                 pin: unreleased_pin(&manifest.name, &manifest.dataset),
                 recipe: built.clone(),
+                built_from,
                 title: manifest.title.clone(),
                 licence: manifest.licence.clone(),
                 isn: PROGRAM.into(),
@@ -43,6 +44,7 @@ impl Pull<'_> {
             registry: self.registry.name().into(),
             signed_by: head.signed_by.iter().map(PublicKey::fingerprint).collect(),
             selection: Selection { lines: Vec::new(), ..self.options.selection.clone() },
+            built_from,
             isn: PROGRAM.into(),
         })
     }
@@ -52,8 +54,13 @@ impl Pull<'_> {
     /// replaced by an unsigned one.
     pub(super) fn renew_provenance(&self) -> Result<Option<String>> {
         let path = self.to.join(ISN_JSON);
-        let known = self.origin();
         let found = origin_of(&self.to);
+        // That it was built stays true of the same bytes.
+        let known = self.origin(self.built_from());
+        let known = match &found {
+            Some(found) if found.dataset() == known.dataset() => known.or_built_from(found.built_from()),
+            _ => known,
+        };
         let differs = match &found {
             Some(found) => differences(found, &known),
             None => "all".into(),
@@ -101,7 +108,12 @@ fn differences(found: &Origin, known: &Origin) -> String {
         (Origin::Released(found), Origin::Released(known)) => (found, known),
         (Origin::Unreleased(found), Origin::Unreleased(known)) => {
             let found = Unreleased { isn: known.isn.clone(), ..found.clone() };
-            return if found == *known { String::new() } else { "recipe".into() };
+            let same_recipe = Unreleased { built_from: known.built_from, ..found.clone() } == *known;
+            return match (found == *known, same_recipe) {
+                (true, _) => String::new(),
+                (false, true) => "built_from".into(),
+                (false, false) => "recipe".into(),
+            };
         }
         _ => return "released".into(),
     };
@@ -117,6 +129,7 @@ fn differences(found: &Origin, known: &Origin) -> String {
         ("registry", found.registry == known.registry),
         ("signed_by", found.signed_by == known.signed_by),
         ("selection", found.selection == known.selection),
+        ("built_from", found.built_from == known.built_from),
     ];
     fields.iter().filter(|(_, same)| !same).map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use tokio::runtime::Runtime;
 
 use super::destination::check_before;
-use super::{Pull, PullOptions, PullReport};
+use super::{Pull, PullOptions, PullReport, Unreleased};
 use crate::client::Client;
 use crate::files::{self, Workplace};
 use crate::ops::build::{BuildOptions, Inputs, build};
@@ -82,6 +82,13 @@ pub(super) fn pull(
         snapshot.head.warnings.extend(report.warnings);
         let to = to.clone();
         Pull { runtime, client, registry, snapshot, to, options, built: Some(built), progress }.run()
+    });
+    let pulled = pulled.map(|report| match options.unreleased {
+        Unreleased::BuildUnasked => report,
+        _ => {
+            let stated = runtime.block_on(client.outcomes(&id));
+            PullReport { outcomes: stated.into_iter().flat_map(|(_, outcomes)| outcomes).collect(), ..report }
+        }
     });
     // What is in the way of the tree would be in the way again.
     let is_refused = is_built && matches!(pulled, Err(Error::Exists { .. } | Error::Integrity { .. }));

@@ -24,6 +24,8 @@ pub(super) struct Found {
     pub(super) packs: BTreeSet<Digest>,
     /// The dataset hashes that have a pin.
     pub(super) pins: BTreeSet<Digest>,
+    /// The versions that keys state to have built.
+    pub(super) built: BTreeSet<VersionId>,
 }
 
 impl Found {
@@ -34,6 +36,11 @@ impl Found {
         }
         match path.split('/').collect::<Vec<_>>()[..] {
             ["packs", manifest] => self.packs.extend(manifest.parse::<Digest>()),
+            ["attestations", "versions", name, version] => {
+                let (name, version) = (name.parse(), version.parse());
+                self.built
+                    .extend(name.ok().zip(version.ok()).map(|(name, version)| VersionId { name, version }));
+            }
             ["pins", dataset] => self.pins.extend(dataset.parse::<Digest>()),
             ["releases", name, "versions"] => self.names.extend(name.parse::<Name>()),
             ["releases", _, _] => self.releases.extend([path.to_owned()]),

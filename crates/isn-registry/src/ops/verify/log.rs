@@ -1,7 +1,7 @@
 //! Verifies what a registry has besides its releases and the hints that lead to them: the log, and the files
 //! that its writers keep there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
 use super::{Fault, FaultKind};
@@ -10,9 +10,11 @@ use crate::registry::append::claim_at;
 use crate::registry::layout::Tile;
 use crate::registry::log::{LogView, WitnessPolicy};
 use crate::registry::store::{FolderStore, Store};
-use crate::registry::{Registry, layout};
+use crate::registry::{MAX_BUILT, Registry, layout};
+use isn_format::dataset_ref::VersionId;
 use isn_format::error::{Error, Result, chain};
-use isn_format::log::{SignedCheckpoint, TILE_WIDTH, bundle, leaf_hash};
+use isn_format::log::{Replica, SignedCheckpoint, TILE_WIDTH, bundle, leaf_hash};
+use isn_format::statement;
 
 /// A registry's log.
 pub(super) struct CheckedLog {
@@ -39,7 +41,7 @@ pub(super) async fn check_log(
 ) -> Result<Option<CheckedLog>> {
     let claimed = &belief.claimed;
     if belief.log.is_none() && claimed.is_none() {
-        return match registry.signed_checkpoint().await? {
+        return match registry.signed_checkpoint(layout::LOG).await? {
             None => Ok(None),
             // Nobody knows the key.
             Some(_) if belief.unlike.is_some() => Ok(None),
@@ -73,14 +75,72 @@ pub(super) async fn check_log(
     Ok(Some(log))
 }
 
+/// Checks the attestation log of the registry whose log is `main`, if it has one, and the file of each
+/// version in it. For a folder, also checks what readers do not request.
+pub(super) async fn check_attestations(
+    registry: &Registry,
+    root: Option<&Path>,
+    main: &LogView,
+    found: &BTreeSet<VersionId>,
+    seen: &mut Vec<String>,
+) -> Vec<Fault> {
+    let Ok(key) = main.replica.history().key().attestations() else { return Vec::new() };
+    let read = async {
+        let view = registry.sync_log(&key, None, &WitnessPolicy::default()).await?;
+        if let Some(view) = &view {
+            let signed = SignedCheckpoint::parse("the checkpoint", view.note.clone())?;
+            registry.audit_log(&key, &signed).await?;
+        }
+        Ok::<_, Error>(view)
+    };
+    let view = match read.await {
+        Ok(view) => view,
+        Err(e) => return vec![Fault::of(&layout::ATTESTATIONS.checkpoint(), &e)],
+    };
+    let empty = Replica::new(key);
+    let replica = view.as_ref().map_or(&empty, |view| &view.replica);
+    let mut faults = Vec::new();
+    if let (Some(root), Some(view)) = (root, &view) {
+        faults.extend(check_narrow(root, view));
+        seen.extend(check_claim(root, view));
+    }
+    let leaves = (0..replica.size()).filter_map(|index| replica.tree().leaf(index));
+    let leaves: HashSet<[u8; 32]> = leaves.map(|leaf| leaf.0).collect();
+    let stated: BTreeSet<VersionId> = replica.history().built_versions().collect();
+    for id in found.union(&stated) {
+        let path = layout::built(id);
+        let bytes = match registry.file(&path).await {
+            Ok(bytes) => bytes.unwrap_or_default(),
+            Err(e) => {
+                faults.push(Fault::of(&path, &e));
+                continue;
+            }
+        };
+        let entries = bundle::read_all(&bytes).unwrap_or_default();
+        let is_of_log = entries.iter().all(|entry| leaves.contains(&leaf_hash(entry).0));
+        let listed = registry.built(id).await.map_or(0, |built| built.len());
+        let is_full = bytes.len() as u64 + statement::MAX_LEN as u64 > MAX_BUILT;
+        if !is_of_log || listed != entries.len() || entries.is_empty() && !bytes.is_empty() {
+            let why = "has what is no statement about this version in the attestation log".into();
+            faults.push(Fault { path, kind: FaultKind::Changed, why });
+        } else if listed < replica.history().built(id).count() && !is_full {
+            let why = format!("does not have all that the attestation log has about {id}");
+            faults.push(Fault { path, kind: FaultKind::Missing, why });
+        }
+    }
+    faults
+}
+
 /// Checks the partial tiles and bundles of a folder, which are kept for readers whose checkpoint is older.
 pub(super) fn check_narrow(root: &Path, view: &LogView) -> Vec<Fault> {
-    narrow(&FolderStore::new(root), view).unwrap_or_else(|e| vec![Fault::of("log/tile", &e)])
+    let tiles = layout::Log::of(view.replica.history().anchor()).tiles();
+    narrow(&FolderStore::new(root), view).unwrap_or_else(|e| vec![Fault::of(&tiles, &e)])
 }
 
 /// Returns a warning if something in a folder would stop the next entry. Readers are not affected by it.
 pub(super) fn check_claim(root: &Path, view: &LogView) -> Option<String> {
-    let claim = claim_at(&FolderStore::new(root), view.replica.size());
+    let log = layout::Log::of(view.replica.history().anchor());
+    let claim = claim_at(&FolderStore::new(root), log, view.replica.size());
     let verified =
         claim.and_then(|claim| claim.map_or(Ok(()), |claim| claim.verify(&view.replica).map(drop)));
     verified.err().map(|e| {
@@ -90,19 +150,18 @@ pub(super) fn check_claim(root: &Path, view: &LogView) -> Option<String> {
 }
 
 fn narrow(store: &dyn Store, view: &LogView) -> Result<Vec<Fault>> {
-    let tree = view.replica.tree();
+    let (tree, log) = (view.replica.tree(), layout::Log::of(view.replica.history().anchor()));
     let tiles: BTreeMap<String, Vec<u8>> = tree
         .tiles_since(0)?
         .into_iter()
-        .map(|(tile, bytes)| (layout::log_partial_tiles(tile.level, tile.index), bytes))
+        .map(|(tile, bytes)| (log.partial_tiles(tile.level, tile.index), bytes))
         .collect();
     let bundles: BTreeMap<String, u64> = (0..tree.size().div_ceil(TILE_WIDTH))
-        .map(|index| (layout::log_partial_entries(index), index * TILE_WIDTH))
+        .map(|index| (log.partial_entries(index), index * TILE_WIDTH))
         .collect();
     let mut faults = Vec::new();
-    let (listed, begun) = (store.list("log/tile")?, begun(store, tree.size()));
-    for (path, tile) in
-        listed.into_iter().filter_map(|(path, _)| layout::tile(&path).map(|tile| (path, tile)))
+    let (listed, begun) = (store.list(&log.tiles())?, begun(store, log, tree.size()));
+    for (path, tile) in listed.into_iter().filter_map(|(path, _)| log.tile_at(&path).map(|tile| (path, tile)))
     {
         if !is_of_tree(&tile, begun) {
             let why = format!("is beyond the log, which has {} entries", tree.size());
@@ -141,14 +200,14 @@ fn narrow(store: &dyn Store, view: &LogView) -> Result<Vec<Fault>> {
 
 /// Returns the number of entries in the bundles of a folder: those of the log, and those that follow without
 /// a gap, as a writer leaves them that was stopped before it wrote the checkpoint.
-fn begun(store: &dyn Store, size: u64) -> u64 {
+fn begun(store: &dyn Store, log: layout::Log, size: u64) -> u64 {
     let mut begun = size;
     loop {
         let index = begun / TILE_WIDTH;
-        let full = (layout::log_entries(index, TILE_WIDTH), 0);
-        let narrow = store.list(&layout::log_partial_entries(index)).unwrap_or_default();
+        let full = (log.entries(index, TILE_WIDTH), 0);
+        let narrow = store.list(&log.partial_entries(index)).unwrap_or_default();
         let ends = [full].into_iter().chain(narrow).filter_map(|(path, _)| {
-            let (width, bytes) = (layout::tile(&path)?.width, store.read(&path).ok()??);
+            let (width, bytes) = (log.tile_at(&path)?.width, store.read(&path).ok()??);
             let is_whole = bundle::read_whole(&bytes).is_ok_and(|entries| entries.len() as u64 == width);
             is_whole.then_some(index * TILE_WIDTH + width)
         });

@@ -197,6 +197,11 @@ fn check_registry(
         faults.extend(log::check_narrow(root, log.shown()));
         seen.warnings.extend(log::check_claim(root, log.shown()));
     }
+    if let Some(log) = &checked {
+        let (shown, built) = (log.shown(), &found.built);
+        let attested = log::check_attestations(registry, root, shown, built, &mut seen.warnings);
+        faults.extend(runtime.block_on(attested));
+    }
     // What was seen of the log elsewhere promises nothing of this place.
     let size = checked.as_ref().map_or(0, |log| log.shown().replica.size());
     let view = checked.map(|log| log.view);

@@ -269,7 +269,7 @@ fn a_planted_claim_stops_a_writer_until_the_keys_holder_removes_it() {
         let mut planted = Vec::new();
         bundle::push(&mut planted, signed("squatted").bytes()).unwrap();
         for claim in [planted.as_slice(), b"", b"isn/v2 claim\n", b"isn/v1 claim\n"] {
-            let path = layout::log_claim(1);
+            let path = layout::LOG.claim(1);
             writer.store().replace(&path, claim).unwrap();
             let before = writer.store().list("").unwrap();
             let stopped = log.append(&[signed("two")]).err();
@@ -283,7 +283,7 @@ fn a_planted_claim_stops_a_writer_until_the_keys_holder_removes_it() {
         bundle::push(&mut entries, signed("two").bytes()).unwrap();
         let base = log.view().unwrap().replica;
         let claim = SignedClaim::sign(&log.signer(log.anchor()).unwrap(), &base, &entries).unwrap();
-        writer.store().create_new(&layout::log_claim(1), &claim).unwrap();
+        writer.store().create_new(&layout::LOG.claim(1), &claim).unwrap();
         assert!(log.unclaim().unwrap_err().to_string().contains("can be finished"));
         assert_eq!(log.append(&[signed("three")]).unwrap().first, 2);
         assert_eq!(log.view().unwrap().replica.history().datasets().count(), 3);
@@ -388,7 +388,7 @@ fn of_one_size_one_tree_is_signed_although_the_host_keeps_the_checkpoint_and_tak
 
             let writer = RegistryWriter::open(open()).unwrap();
             let store = writer.store();
-            let bundle = layout::log_entries(0, 2);
+            let bundle = layout::LOG.entries(0, 2);
             let taken = store.read(&bundle).unwrap().unwrap();
             for (path, _) in store.list("").unwrap() {
                 let is_new = !before.iter().any(|(there, _)| *there == path);
@@ -465,7 +465,7 @@ fn a_damaged_bundle_is_not_handed_on_under_a_new_signature() {
         let writer = RegistryWriter::open(open()).unwrap();
         let log = OwnLog::open(&writer, Known::trusting_nobody(logs)).unwrap();
         log.append(&[claim_of("one"), claim_of("two")]).unwrap();
-        let (store, path) = (writer.store(), layout::log_entries(0, 2));
+        let (store, path) = (writer.store(), layout::LOG.entries(0, 2));
         let whole = store.read(&path).unwrap().unwrap();
         // In the first entry, in the length of the second, and in the second.
         let second = 2 + usize::from(u16::from_be_bytes([whole[0], whole[1]]));

@@ -114,7 +114,7 @@ impl Model {
                     && (is_next || is_past)
                     && *signers == Keys::from([change.old, change.new])
             }
-            (_, None) => false,
+            (Statement::Rebuilt(_), _) | (_, None) => false,
             (Statement::Release(release), Some(claim)) => {
                 claim.is_by_owners(signers) && !claim.released.contains_key(&release.id.version)
             }
@@ -170,7 +170,7 @@ impl Model {
             Statement::Withdraw(advice) => {
                 claim.withdrawn.insert(advice.id.version, advice.reason);
             }
-            Statement::Owner(_) | Statement::LogKey(_) => unreachable!(),
+            Statement::Owner(_) | Statement::LogKey(_) | Statement::Rebuilt(_) => unreachable!(),
         }
     }
 

@@ -1,0 +1,131 @@
+//! What keys state to have built, counted where versions are shown.
+
+use serde_json::{Value, json};
+
+use crate::sandbox::Sandbox;
+
+/// A registry `reg` with no version; ann's and bob's statements about the build `out`, of whom the user knows
+/// ann alone, and those of dan about another recipe.
+fn stated() -> Sandbox {
+    let sandbox = Sandbox::built();
+    sandbox.isn(&["registry", "init", "reg"]).ok();
+    sandbox.recipe(
+        "grads",
+        "1.0",
+        &["ant", "bee", "cat"],
+        "[balance]\ntrain = 3\n[gates]\nleakage = \"allow\"",
+    );
+    sandbox.isn(&["build", "grads-1.0.toml", "--source", "raw", "--out", "small"]).ok();
+    for (key, build) in [("ann", "out"), ("bob", "out"), ("dan", "small")] {
+        sandbox.isn(&["key", "new", key, "--no-passphrase"]).ok();
+        sandbox.isn(&["attest", build, "--key", key, "--out", key]).ok();
+        sandbox.isn(&["append", key, "--registry", "reg"]).ok();
+        if key != "ann" {
+            std::fs::remove_file(sandbox.path("home/keys").join(key)).unwrap();
+            std::fs::remove_file(sandbox.path("home/keys").join(format!("{key}.pub"))).unwrap();
+        }
+    }
+    sandbox
+}
+
+fn requests(said: &str) -> Vec<String> {
+    let of_line = |line: &str| Some(line.split_once("GET ")?.1.split_whitespace().next()?.to_string());
+    said.lines().filter_map(of_line).collect()
+}
+
+#[test]
+fn before_a_release_it_is_said_who_states_which_hash() {
+    let sandbox = stated();
+    let manifest = |build: &str| -> Value {
+        serde_json::from_slice(&sandbox.read(&format!("{build}/manifest.json"))).unwrap()
+    };
+    let (two, one) = (manifest("out")["dataset"].clone(), manifest("small")["dataset"].clone());
+    let ran = sandbox.isn(&["info", "grads@1.0", "--registry", "reg"]).ok();
+    let said =
+        format!("{}: 2 keys state that they built this, 1 of them known to you\n", two.as_str().unwrap());
+    assert!(ran.stdout.starts_with("grads@1.0 is not released\n") && ran.stdout.contains(&said));
+    let said = format!("{}: 1 key states that it built this, not known to you\n", one.as_str().unwrap());
+    assert!(ran.stdout.contains(&said), "{}", ran.stdout);
+    let known = sandbox.isn(&["info", "grads@1.0", "--registry", "reg", "--json"]).ok().json();
+    let rebuilt = &known["registries"][0]["rebuilt"];
+    assert_eq!((&known["released"], &rebuilt[0]["dataset"]), (&json!(false), &two));
+    assert_eq!(
+        (&rebuilt[0]["keys"], &rebuilt[0]["known"], &rebuilt[1]["keys"]),
+        (&json!(2), &json!(1), &json!(1))
+    );
+    let listed = sandbox.isn(&["list", "--registry", "reg"]).ok().stdout;
+    assert!(
+        listed.contains("grads  1.0  (not released: 2 keys state that they built this, 1 of them"),
+        "{listed}"
+    );
+    let listed = sandbox.isn(&["list", "--registry", "reg", "--json"]).ok().json();
+    assert_eq!((&listed["stated"][0]["dataset"], &listed["stated"][1]["keys"]), (&two, &json!(1)));
+    // Of what nobody states there is nothing to say.
+    sandbox.isn(&["info", "grads@1.1", "--registry", "reg"]).fails(6, "grads@1.1");
+    sandbox.isn(&["info", "grads", "--registry", "reg"]).fails(6, "grads");
+}
+
+#[test]
+fn only_what_agrees_with_a_release_is_counted() {
+    let sandbox = stated();
+    sandbox.publish("out");
+    let expected = json!({ "keys": 2, "known": 1, "differ": [] });
+    let line = "rebuilt    2 keys state that they built this, 1 of them known to you\n";
+    let ran = sandbox.isn(&["info", "grads@1.0", "--registry", "reg"]).ok();
+    assert!(ran.stdout.contains(line), "{}", ran.stdout);
+    let info = sandbox.isn(&["info", "grads@1.0", "--registry", "reg", "--json"]).ok().json();
+    assert_eq!(info["rebuilt"], expected);
+    let pulled = sandbox.pull("grads@1.0", &["--to", "tree"]).ok();
+    assert_eq!(pulled.json()["rebuilt"], expected);
+    assert!(!pulled.stderr.contains("another hash"), "{}", pulled.stderr);
+    let listed = sandbox.isn(&["list", "--registry", "reg"]).ok().stdout;
+    assert!(listed.contains("grads  1.0 (rebuilt by 2 keys, 1 of them known to you)"), "{listed}");
+    // If the same recipe and ledger gave somebody another hash, it is said.
+    let text = String::from_utf8(sandbox.read("ann")).unwrap();
+    let inputs = text.lines().find(|line| line.starts_with("inputs ")).unwrap();
+    let other = text.lines().map(|line| match line.split_once(' ').unwrap_or_default().0 {
+        "dataset" => format!("dataset b3:{}\n", "0".repeat(64)),
+        _ => format!("{line}\n"),
+    });
+    let other: String = other.take_while(|line| line != "\n").collect();
+    assert!(other.contains(inputs));
+    sandbox.isn(&["key", "new", "eve", "--no-passphrase"]).ok();
+    sandbox.write("eve", other.as_bytes());
+    let mut sign = sandbox.program("ssh-keygen");
+    let key = sandbox.path("home/keys/eve");
+    let sign = sign.args(["-q", "-Y", "sign", "-n", "statement@isn.v1", "-f"]).arg(key).arg("eve");
+    assert!(sign.output().unwrap().status.success());
+    sandbox.write("eve", &[other.as_bytes(), b"\n", &sandbox.read("eve.sig")].concat());
+    sandbox.isn(&["append", "eve", "--registry", "reg"]).ok();
+    let ran = sandbox.isn(&["info", "grads@1.0", "--registry", "reg"]).ok();
+    let said = "1 key, known to you, built it from the same recipe and ledger, and state";
+    assert!(ran.stderr.contains(said) && ran.stdout.contains(line), "{} {}", ran.stderr, ran.stdout);
+}
+
+/// A pull asks once, and only a registry that has something to say.
+#[cfg(all(feature = "serve", target_os = "linux"))]
+#[test]
+fn counts_cost_a_pull_one_small_request_at_most() {
+    let sandbox = stated();
+    let pin = sandbox.publish("out");
+    let served = crate::serve::Served::start(&sandbox, &[]);
+    let pull = |more: &[&str]| {
+        let _ = std::fs::remove_dir_all(sandbox.path("tree"));
+        let args = ["pull", &pin, "--registry", &served.url, "--to", "tree", "--no-cache", "-v"];
+        sandbox.isn(&[&args[..], more].concat()).ok()
+    };
+    let with = pull(&[]);
+    assert!(with.stdout.contains("rebuilt  2 keys state"), "{}", with.stdout);
+    let asked = format!("{}/attestations/versions/grads/1.0", served.url);
+    let of_log = |said: &str| requests(said).into_iter().filter(|url| url.contains("/attestations/"));
+    assert_eq!(of_log(&with.stderr).collect::<Vec<_>>(), [asked]);
+    let about: Value = serde_json::from_slice(&sandbox.read("reg/registry.json")).unwrap();
+    let without = json!({
+        "format": about["format"], "description": about["description"], "log_key": about["log_key"]
+    });
+    sandbox.write("reg/registry.json", without.to_string().as_bytes());
+    let none = pull(&[]);
+    assert!(!none.stdout.contains("rebuilt"), "{}", none.stdout);
+    assert_eq!(of_log(&none.stderr).count(), 0);
+    assert_eq!(requests(&none.stderr).len() + 1, requests(&with.stderr).len());
+}

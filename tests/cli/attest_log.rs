@@ -1,0 +1,164 @@
+//! The attestation log of a registry.
+
+use std::fs;
+
+use isn_registry::registry::layout::{ATTESTATIONS, LOG};
+
+use crate::sandbox::{Sandbox, contents};
+
+/// A published build, and the statements of the keys `me`, `ann` and `bob` about it: `KEY.statement`.
+fn stated() -> Sandbox {
+    let (sandbox, _) = Sandbox::published();
+    for key in ["me", "ann", "bob"] {
+        if key != "me" {
+            sandbox.isn(&["key", "new", key, "--no-passphrase"]).ok();
+        }
+        sandbox.isn(&["attest", "out", "--key", key, "--out", &format!("{key}.statement")]).ok();
+    }
+    sandbox
+}
+
+fn append(sandbox: &Sandbox, key: &str, registry: &str) -> String {
+    sandbox.isn(&["append", &format!("{key}.statement"), "--registry", registry]).ok().stdout
+}
+
+fn entries(sandbox: &Sandbox, registry: &str) -> usize {
+    let show = ["log", "show", "--attestations", "--registry", registry, "--json"];
+    sandbox.isn(&show).ok().json()["entries"].as_array().unwrap().len()
+}
+
+#[test]
+fn statements_of_rebuilds_are_in_a_log_of_their_own() {
+    let sandbox = stated();
+    let show = ["log", "show", "--attestations", "--registry", "reg"];
+    sandbox.isn(&show).fails(6, "attestation log is not in registry");
+    let before = contents(&sandbox.path("reg"));
+    let said = append(&sandbox, "me", "reg");
+    assert_eq!(said, "the statement of a rebuild of grads@1.0 is entry 0 of the attestation log\n");
+    append(&sandbox, "ann", "reg");
+    // Again, after an answer that was lost.
+    assert_eq!(append(&sandbox, "me", "reg"), said);
+    assert_eq!(entries(&sandbox, "reg"), 2);
+    // Nothing that an older isn reads has changed, but for a field that it ignores.
+    let others = |files: Vec<(String, Vec<u8>)>| {
+        let is_other = |name: &str| name != "registry.json" && !name.starts_with("attestations/");
+        files.into_iter().filter(|(name, _)| is_other(name)).collect::<Vec<_>>()
+    };
+    assert!(others(before) == others(contents(&sandbox.path("reg"))));
+    let about: serde_json::Value = serde_json::from_slice(&sandbox.read("reg/registry.json")).unwrap();
+    assert_eq!(about["attestations"], true);
+    for log in [&[][..], &["--attestations"]] {
+        let ran = sandbox.isn(&[&["log", "verify", "--registry", "reg"], log].concat()).ok();
+        assert!(ran.stdout.contains("2 entries, every entry and tile checked, 0 without effect"));
+    }
+    sandbox.isn(&["verify", "reg"]).ok();
+    // A key says one thing about a version.
+    sandbox.recipe(
+        "grads",
+        "1.0",
+        &["ant", "bee", "cat"],
+        "[balance]\ntrain = 3\n[gates]\nleakage = \"allow\"",
+    );
+    sandbox.isn(&["build", "grads-1.0.toml", "--source", "raw", "--out", "other"]).ok();
+    sandbox.isn(&["attest", "other", "--key", "ann", "--out", "second"]).ok();
+    sandbox.isn(&["append", "second", "--registry", "reg"]).fails(4, "is a second one by that key: entry 1");
+    assert_eq!(entries(&sandbox, "reg"), 2);
+}
+
+#[test]
+fn a_mirror_has_the_attestation_log_and_a_new_log_key_signs_it() {
+    let sandbox = stated();
+    append(&sandbox, "me", "reg");
+    let ran = sandbox.isn(&["mirror", "reg", "copy"]).ok();
+    assert!(ran.stdout.contains("1 of its attestation log"), "{}", ran.stdout);
+    let attested = |registry: &str| contents(&sandbox.path(&format!("{registry}/attestations")));
+    let public = |registry| attested(registry).into_iter().filter(|(name, _)| !name.starts_with('.'));
+    assert!(public("copy").eq(public("reg")));
+    let key = sandbox.isn(&["registry", "rotate-key", "reg", "--json"]).ok().json()["log_key"].clone();
+    let verify = ["log", "verify", "--attestations", "--registry", "reg", "--json"];
+    let of = sandbox.isn(&verify).ok().json();
+    assert_ne!(key, of["key"], "another origin");
+    append(&sandbox, "ann", "reg");
+    sandbox.isn(&["mirror", "reg", "copy"]).ok();
+    for registry in ["reg", "copy"] {
+        assert_eq!(entries(&sandbox, registry), 2);
+        sandbox.isn(&["verify", registry]).ok();
+    }
+    assert!(public("copy").eq(public("reg")));
+    // The first log cannot be passed off as the second, nor the second as the first.
+    fs::copy(sandbox.path("reg/log/checkpoint"), sandbox.path("reg/attestations/checkpoint")).unwrap();
+    sandbox.isn(&verify).fails(4, "attestations/checkpoint: is of log isn.local/");
+    fs::copy(sandbox.path("copy/attestations/checkpoint"), sandbox.path("copy/log/checkpoint")).unwrap();
+    sandbox.isn(&["log", "verify", "--registry", "copy"]).fails(4, "log/checkpoint: is of log isn.local/");
+    let origin = ["registry", "init", "x", "--origin", "log.example/attestations"];
+    sandbox.isn(&origin).fails(1, "is that of an attestation log");
+}
+
+#[test]
+fn what_is_wrong_in_the_attestation_log_is_found_and_stops_no_reader() {
+    let sandbox = stated();
+    append(&sandbox, "me", "reg");
+    append(&sandbox, "ann", "reg");
+    let listed = "reg/attestations/versions/grads/1.0";
+    let good = sandbox.read(listed);
+    let statement = fs::read(sandbox.path("bob.statement")).unwrap();
+    let entry = [&(statement.len() as u16).to_be_bytes()[..], &statement].concat();
+    let verify = ["verify", "reg"];
+    for (bytes, why) in [
+        ([&good[..], &entry].concat(), "what is no statement about this version in the attestation log"),
+        (good[..good.len() / 2].to_vec(), "does not have all that the attestation log has"),
+        (good[..40].to_vec(), "what is no statement about this version"),
+    ] {
+        sandbox.write(listed, &bytes);
+        let ran = sandbox.isn(&verify).fails(3, "");
+        assert!(ran.stdout.contains(why) && ran.stdout.contains("attestations/versions/grads/1.0"));
+        sandbox.pull("grads@1.0", &["--to", "tree"]).ok();
+    }
+    // The next writer lists its own, and what is there.
+    sandbox.write(listed, &good[..good.len() / 2]);
+    append(&sandbox, "ann", "reg");
+    sandbox.isn(&verify).ok();
+    // A stray, and a version that nobody stated.
+    sandbox.write("reg/attestations/versions/grads/1.0.bak", b"x");
+    let ran = sandbox.isn(&verify).fails(3, "");
+    assert!(ran.stdout.contains("is not a file of a registry"), "{}", ran.stdout);
+    fs::remove_file(sandbox.path("reg/attestations/versions/grads/1.0.bak")).unwrap();
+    // An entry that was changed.
+    let bundle = format!("reg/{}", ATTESTATIONS.entries(0, 2));
+    let whole = sandbox.read(&bundle);
+    let mut bad = whole.clone();
+    bad[40] ^= 1;
+    sandbox.write(&bundle, &bad);
+    sandbox.isn(&verify).fails(3, "");
+    sandbox.isn(&["log", "verify", "--attestations", "--registry", "reg"]).fails(4, "attestations/tile");
+    sandbox.isn(&["log", "verify", "--registry", "reg"]).ok();
+    sandbox.pull("grads@1.0", &["--to", "tree"]).ok();
+    sandbox.write(&bundle, &whole);
+    // A planted log claim stops its writers, and no others.
+    let claim = format!("reg/{}", ATTESTATIONS.claim(2));
+    sandbox.write(&claim, b"planted");
+    sandbox.isn(&["append", "bob.statement", "--registry", "reg"]).fails(4, "is not signed");
+    assert!(sandbox.isn(&verify).ok().stderr.contains("see `isn log unclaim`"));
+    sandbox.isn(&["yank", "grads@1.0", "--reason", "a test", "--registry", "reg", "--key", "me"]).ok();
+    let removed = sandbox.isn(&["log", "unclaim", "--registry", "reg"]).ok().stdout;
+    assert!(removed.contains(&ATTESTATIONS.claim(2)) && !removed.contains(&LOG.claim(2)), "{removed}");
+    append(&sandbox, "bob", "reg");
+    // What was seen is not taken back.
+    assert_eq!(entries(&sandbox, "reg"), 3);
+    fs::remove_dir_all(sandbox.path("reg/attestations")).unwrap();
+    sandbox.isn(&["log", "show", "--attestations", "--registry", "reg"]).fails(4, "a log does not go away");
+}
+
+/// Whoever can write to the place may make it as long as they like.
+#[test]
+fn a_list_that_is_too_long_is_an_error_that_names_it() {
+    let sandbox = stated();
+    append(&sandbox, "me", "reg");
+    sandbox.write("reg/attestations/versions/grads/1.0", &vec![0; (256 << 10) + 1]);
+    let ran = sandbox.isn(&["verify", "reg"]).fails(3, "");
+    assert!(ran.stdout.contains("attestations/versions/grads/1.0"), "{}", ran.stdout);
+    sandbox
+        .isn(&["append", "ann.statement", "--registry", "reg"])
+        .fails(3, "attestations/versions/grads/1.0");
+    sandbox.pull("grads@1.0", &["--to", "tree"]).ok();
+}
