@@ -125,17 +125,17 @@ pub enum Kind {
     Other,
 }
 
-/// What is below a folder, by `/`-separated paths, sorted by bytes. A name that is not UTF-8 gets replacement
-/// characters, so it never equals an expected path.
+/// What is below a folder, by `/`-separated paths, sorted by bytes, as [`walk`] has them.
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
-    /// All files. Symlinks are among them; nobody follows them.
+    /// All files.
     pub files: Vec<(String, Kind)>,
     /// The topmost folders that contain no file at any depth.
     pub empty_folders: Vec<String>,
 }
 
-/// Lists every file below `root`, as [`Listing::files`] does.
+/// Lists every file below `root` by its `/`-separated path, sorted by bytes. Reports symlinks without
+/// following them. A name that is not UTF-8 gets replacement characters, so it never equals an expected path.
 ///
 /// # Errors
 /// [`Error::Io`] if a folder cannot be listed.
