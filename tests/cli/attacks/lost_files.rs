@@ -331,7 +331,7 @@ fn files_beside_those_of_a_registry_are_no_strays() {
         "index.html",
         "robots.txt",
         "docs/page.html",
-        "recipes/birds/recipe.toml",
+        "recipes/birds/README.md",
         "recipes/birds/notes.txt",
         ".isn-staging/me/objects/00",
         ".isn-mirror",
