@@ -21,6 +21,7 @@ mod doctor;
 mod durability;
 mod export;
 mod faults;
+mod folders;
 mod forger;
 mod gates;
 mod http;

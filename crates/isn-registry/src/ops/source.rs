@@ -85,14 +85,14 @@ impl SourceReport {
 /// [`Error::Source`] if the folder is not a source of the recipe's kind; [`Error::Io`] if it cannot be read.
 pub fn check(options: &CheckOptions<'_>, progress: &dyn Progress) -> Result<SourceReport> {
     let recipe = options.recipe;
-    let survey = Source::survey(recipe.source, options.source, &recipe.classes, options.indexes)?;
+    let survey = Source::survey(&recipe.source, options.source, &recipe.classes, options.indexes)?;
     let Survey { source, problems, differing_labels } = survey;
-    let archives = match recipe.source {
+    let archives = match recipe.source.kind {
         SourceKind::Ilsvrc2012 => archives(options, progress)?,
         SourceKind::ImageFolder => Vec::new(),
     };
     Ok(SourceReport {
-        kind: recipe.source.as_str(),
+        kind: recipe.source.kind.as_str(),
         layout: source.layout.to_string(),
         images: source.images.len() as u64,
         counts: counts(recipe, &source),

@@ -25,6 +25,7 @@ use isn_format::class::{Class, ClassId};
 use isn_format::error::{Error, Mistake, Result, chain, count};
 use isn_format::shard::MAX_IMAGE_LEN;
 use isn_format::source_kind::SourceKind;
+use isn_format::source_spec::SourceSpec;
 use isn_format::split::Split;
 use isn_format::tree::B3SUMS;
 
@@ -94,7 +95,8 @@ pub enum Position {
 /// One image of a source, not read yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceImage {
-    /// Its permanent name: the file stem in ILSVRC2012, else `path` without its extension.
+    /// Its permanent name: the file stem in ILSVRC2012, else its path below the folder of its split, without
+    /// its extension and with the name of the split before it.
     pub id: String,
     /// Its class in the source.
     pub class: ClassId,
@@ -159,8 +161,8 @@ impl Source {
     /// # Errors
     /// [`Error::Io`] or [`Error::Source`] if `root` is not a folder; [`Error::Mistakes`] with every missing
     /// folder, unreadable file, name that is not UTF-8, misplaced image and pair of files with one source id.
-    pub fn open(kind: SourceKind, root: &Path, classes: &[Class]) -> Result<Source> {
-        Self::open_with(kind, root, classes, None)
+    pub fn open(spec: &SourceSpec, root: &Path, classes: &[Class]) -> Result<Source> {
+        Self::open_with(spec, root, classes, None)
     }
 
     /// Lists the images like [`Source::open`], with `indexes`, where indexes of tar files may be kept.
@@ -168,12 +170,12 @@ impl Source {
     /// # Errors
     /// Those of [`Source::open`].
     pub fn open_with(
-        kind: SourceKind,
+        spec: &SourceSpec,
         root: &Path,
         classes: &[Class],
         indexes: Option<&Indexes>,
     ) -> Result<Source> {
-        let Survey { mut source, problems, differing_labels } = Self::survey(kind, root, classes, indexes)?;
+        let Survey { mut source, problems, differing_labels } = Self::survey(spec, root, classes, indexes)?;
         if !problems.is_empty() {
             let refuse = |why: String| Err(Error::Source { root: root.into(), why });
             if fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_none()) {
@@ -205,7 +207,7 @@ impl Source {
     /// # Errors
     /// [`Error::Io`] or [`Error::Source`] if `root` is not a folder.
     pub fn survey(
-        kind: SourceKind,
+        spec: &SourceSpec,
         root: &Path,
         classes: &[Class],
         indexes: Option<&Indexes>,
@@ -225,11 +227,11 @@ impl Source {
             differing_labels: Vec::new(),
             warnings: Vec::new(),
         };
-        match kind {
+        match spec.kind {
             SourceKind::Ilsvrc2012 => ilsvrc2012::list(&mut listing, classes),
-            SourceKind::ImageFolder => image_folder::list(&mut listing, classes),
+            SourceKind::ImageFolder => image_folder::list(&mut listing, spec, classes),
         }
-        Ok(listing.finish(kind))
+        Ok(listing.finish(spec.kind))
     }
 
     /// Returns the path of the file of `image`. For an image in an archive, returns the folder of the source.

@@ -387,7 +387,7 @@ fn describe(
         authors: recipe.authors.clone(),
         dataset: isn_format::tree::Sums::new(&index, &classes_csv)?.digest(),
         pipeline: PIPELINE.into(),
-        source: recipe.source.as_str().into(),
+        source: recipe.source.kind.as_str().into(),
         images: index.rows().len() as u64,
         bytes: index.bytes(),
         splits: index.counts(),
