@@ -70,3 +70,98 @@ fn folders_of_splits_and_classes_have_any_name() {
     let report = sandbox.isn(&[&build[..], &["--json"]].concat()).ok().json();
     assert_eq!(report["removed"][0], "val/Fruit/Golden Delicious (1)/10");
 }
+
+const CLASSES: &str = "[[class]]\nid = \"owl\"\nlabel = \"owl\"\nfolder = \"Birds of prey/Сова 🦉\"\n\
+                       [[class]]\nid = \"cafe\"\nlabel = \"café\"\nfolder = \"café\"\n";
+
+#[test]
+fn images_have_any_name_and_names_of_their_own_in_the_tree() {
+    let sandbox = Sandbox::new();
+    let names = [
+        "Birds of prey/Сова 🦉/IMG 1 (2).png",
+        "Birds of prey/Сова 🦉/more/IMG 1 (2).png",
+        "Birds of prey/Сова 🦉/\u{202e}con.png",
+        "Birds of prey/Сова 🦉/日本.png",
+        "cafe\u{301}/IMG 1 (2).png",
+        "cafe\u{301}/con.png",
+        "cafe\u{301}/CON.PNG",
+    ];
+    for (at, name) in names.iter().enumerate() {
+        draw(&sandbox, &format!("raw/{name}"), (20 * at) as u8);
+    }
+    recipe(&sandbox, "keep.toml", "", CLASSES);
+    let ran = sandbox.isn(&["build", "keep.toml", "--source", "raw"]).fails(1, "mistakes");
+    for line in [
+        "Сова 🦉/IMG 1 (2).png: path 'train/owl/IMG 1 (2).png' has a character outside A-Z a-z 0-9 . _ -: rename \
+         or remove it, or set [source] names = \"hash\" in the recipe\n",
+        "Сова 🦉/\\u{202e}con.png: path 'train/owl/\\u{202e}con.png' has a character outside",
+    ] {
+        assert!(ran.stderr.contains(line), "{line}:\n{}", ran.stderr);
+    }
+    recipe(&sandbox, "hash.toml", "names = \"hash\"", CLASSES);
+    let build = ["build", "hash.toml", "--source", "raw", "--out", "out"];
+    assert_eq!(sandbox.isn(&[&build[..], &["--json"]].concat()).ok().json()["images"], 7);
+    sandbox.isn(&["key", "new", "me", "--no-passphrase"]).ok();
+    sandbox.publish("out");
+    sandbox.isn(&["pull", "grads@1.0", "--registry", "reg", "--to", "tree"]).ok();
+    let tree: Vec<String> = contents(&sandbox.path("tree")).into_iter().map(|(name, _)| name).collect();
+    let stems: Vec<&str> =
+        tree.iter().filter_map(|name| name.strip_prefix("train/owl/")?.strip_suffix(".png")).collect();
+    assert_eq!(stems.len(), 4, "{tree:?}");
+    assert_eq!(stems.iter().filter(|stem| stem.starts_with("IMG-1-2-") && stem.len() == 24).count(), 2);
+    assert!(stems.iter().any(|stem| stem.starts_with("con-")), "{stems:?}");
+    sandbox.isn(&["verify-source", "grads@1.0", "--registry", "reg", "--source", "raw"]).ok();
+
+    // Ledger and groups name them by their ids, composed, and what is printed does nothing to a terminal.
+    let ids = ["Birds of prey/Сова 🦉/\u{202e}con", "café/con"];
+    for id in ids {
+        let add = ["ledger", "add", "ledger.csv", id, "remove", "--reason", "broken", "--reviewer", "me"];
+        sandbox.isn(&add).ok();
+    }
+    sandbox.write("groups.csv", "source_id,group\ncafé/IMG 1 (2),g\ncafé/CON,g\n".as_bytes());
+    let text = String::from_utf8(sandbox.read("hash.toml")).unwrap();
+    let text = text.replace("policy = \"keep\"", "policy = \"keep\"\ngroups = \"groups.csv\"");
+    let text = text + "[corrections]\nfile = \"ledger.csv\"\n";
+    sandbox.write("hash.toml", text.as_bytes());
+    let report =
+        sandbox.isn(&["build", "hash.toml", "--source", "raw", "--out", "out2", "--json"]).ok().json();
+    assert_eq!(report["removed"], serde_json::json!(ids), "{report}");
+    let shown = sandbox.isn(&["ledger", "check", "hash.toml", "--source", "raw"]).ok().stdout;
+    assert!(!shown.contains('\u{202e}'), "{shown}");
+    // The audit of the folder gives the same ids.
+    let audit = sandbox.isn(&["audit", "images", "raw", "--json"]);
+    assert!(!audit.stdout.contains("cafe\u{301}/con\""), "{}", audit.stdout);
+}
+
+#[test]
+fn names_that_collide_are_told_both() {
+    let sandbox = Sandbox::new();
+    for (at, name) in ["owl/a/1.png", "owl/b/1.png", "owl/Up.png", "owl/x/up.png"].iter().enumerate() {
+        draw(&sandbox, &format!("raw/{name}"), (20 * at) as u8);
+    }
+    let owl = "[[class]]\nid = \"owl\"\nlabel = \"owl\"\n";
+    recipe(&sandbox, "keep.toml", "", owl);
+    let ran = sandbox.isn(&["build", "keep.toml", "--source", "raw"]).fails(1, "2 mistakes");
+    let hash = ": rename one, or set [source] names = \"hash\" in the recipe\n";
+    for line in [
+        "owl/a/1.png and owl/b/1.png would both be train/owl/1.png",
+        "owl/Up.png and owl/x/up.png would both be train/owl/up.png apart from upper and lower case",
+    ] {
+        assert!(ran.stderr.contains(&format!("{line}{hash}")), "{}", ran.stderr);
+    }
+    recipe(&sandbox, "hash.toml", "names = \"hash\"", owl);
+    sandbox.isn(&["build", "hash.toml", "--source", "raw", "--out", "out"]).ok();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_name_that_is_not_utf8_is_named() {
+    use std::os::unix::ffi::OsStrExt;
+    let sandbox = Sandbox::new();
+    draw(&sandbox, "raw/owl/1.png", 1);
+    let bad = sandbox.path("raw/owl").join(std::ffi::OsStr::from_bytes(b"caf\xe9.png"));
+    std::fs::copy(sandbox.path("raw/owl/1.png"), bad).unwrap();
+    recipe(&sandbox, "hash.toml", "names = \"hash\"", "[[class]]\nid = \"owl\"\nlabel = \"owl\"\n");
+    let ran = sandbox.isn(&["build", "hash.toml", "--source", "raw", "--out", "out"]);
+    ran.fails(1, "owl/caf\u{fffd}.png: the name is not UTF-8: rename it");
+}

@@ -4,13 +4,15 @@ mod division;
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::source::{Source, SourceImage};
+use crate::source::{Source, SourceImage, image_stem};
 use isn_format::class::ClassId;
 use isn_format::corrections::{Action, Corrections};
 use isn_format::error::{Error, Mistake, Result};
 use isn_format::groups::Groups;
 use isn_format::recipe::{Recipe, SplitPolicy};
 use isn_format::rel_path::RelPath;
+use isn_format::source_kind::SourceKind;
+use isn_format::source_spec::{Ids, Names};
 use isn_format::split::{Assignment, Assignments, Split};
 
 use self::division::{Division, surplus};
@@ -109,9 +111,13 @@ impl Plan {
                 Some(Action::Relabel(to)) => to.clone(),
                 _ => image.class.clone(),
             };
-            match path(split, &class, &image.id, recipe.image.encode.extension()) {
+            let stem = recipe.source.stem(&image.id);
+            let path = format!("{split}/{class}/{stem}.{}", recipe.image.encode.extension());
+            match path.parse::<RelPath>() {
                 Ok(path) => images.push(Planned { source: at, class, split, path }),
-                Err(why) => problems.push(format!("{}: {why}: rename or remove it", image.path)),
+                Err(why) => {
+                    problems.push(format!("{}: {why}: rename or remove it{}", image.path, hash(recipe)))
+                }
             }
         }
         let surplus = surplus(recipe, source, &images, &recipe.balance);
@@ -121,7 +127,7 @@ impl Plan {
         let mut at = 0..;
         images.retain(|_| at.next().is_some_and(|at| !surplus.contains(&at)));
         images.sort_unstable_by(|a, b| a.path.cmp(&b.path).then(a.source.cmp(&b.source)));
-        check_collisions(&images, source, &mut problems);
+        check_collisions(recipe, &images, source, &mut problems);
         let mut warnings = check_classes(recipe, &images, &mut problems);
         let has = |split| images.iter().any(|image: &Planned| image.split == split);
         if recipe.needs_val() && has(Split::Train) && !has(Split::Val) {
@@ -178,21 +184,25 @@ fn check_corrections(corrections: &Corrections, source: &Source, problems: &mut 
 /// Says that no image has this id and, if it is the path of one, which id that has.
 fn no_such(source: &Source, id: &str) -> String {
     let why = format!("no image of the source has the id {id}: an id is {}", source.kind.id_is());
-    match source.images.iter().find(|image| image.path == id) {
+    let is_its_path = |image: &&SourceImage| image.path == id || image_stem(&image.path) == Some(id);
+    match source.images.iter().find(is_its_path) {
         Some(image) => format!("corrections: {why}. Change it to {} in the ledger", image.id),
         None => format!("corrections: {why}. Correct that row of the ledger"),
     }
 }
 
-/// Returns the path of an image in the tree, with the stem of its source id.
-fn path(split: Split, class: &ClassId, id: &str, extension: &str) -> Result<RelPath, String> {
-    let stem = id.rsplit('/').next().unwrap_or(id);
-    let path = format!("{split}/{class}/{stem}.{extension}");
-    path.parse().map_err(|error| format!("{error}"))
+/// Proposes names that are always lawful, if the recipe's format has them.
+fn hash(recipe: &Recipe) -> &'static str {
+    match (recipe.source.names, recipe.source.ids, recipe.source.kind) {
+        (Names::Keep, Ids::Text, SourceKind::ImageFolder) => {
+            ", or set [source] names = \"hash\" in the recipe"
+        }
+        _ => "",
+    }
 }
 
 /// Reports images with the same path. `images` must be sorted by path.
-fn check_collisions(images: &[Planned], source: &Source, problems: &mut Vec<String>) {
+fn check_collisions(recipe: &Recipe, images: &[Planned], source: &Source, problems: &mut Vec<String>) {
     let mut folded: Vec<(String, &Planned)> =
         images.iter().map(|image| (image.path.folded(), image)).collect();
     folded.sort_by(|a, b| a.0.cmp(&b.0));
@@ -200,7 +210,11 @@ fn check_collisions(images: &[Planned], source: &Source, problems: &mut Vec<Stri
         let (a, b) = (pair[0].1, pair[1].1);
         let case = if a.path == b.path { "" } else { " apart from upper and lower case" };
         let (first, second) = (&source.images[a.source].path, &source.images[b.source].path);
-        problems.push(format!("{first} and {second} would both be {}{case}", b.path));
+        let rename = match hash(recipe) {
+            "" => String::new(),
+            or => format!(": rename one{or}"),
+        };
+        problems.push(format!("{first} and {second} would both be {}{case}{rename}", b.path));
     }
 }
 

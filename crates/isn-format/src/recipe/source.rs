@@ -9,26 +9,33 @@ use super::{Edition, Expect};
 use crate::class::{Class, ClassId, check_label};
 use crate::ilsvrc2012;
 use crate::source_kind::SourceKind;
-use crate::source_spec::{HERE, SourceSpec, check_folder, segments};
+use crate::source_spec::{HERE, Ids, Names, SourceSpec, check_folder, nfc, segments};
 use crate::split::Split;
 
 pub(super) fn source(field: &Field<'_, '_>, edition: Option<Edition>) -> Option<SourceSpec> {
     let known: &[&str] = match edition {
-        Some(Edition::Two) => &["kind", "splits"],
+        Some(Edition::Two) => &["kind", "splits", "names"],
         _ => &["kind"],
     };
     let table = field.table("[source]", known)?;
     let kinds = SourceKind::ALL.map(|kind| (kind.as_str(), kind));
     let kind = table.need("kind").and_then(|field| field.choice(&kinds));
-    let splits = table.get("splits").map(|field| match kind {
-        Some(SourceKind::Ilsvrc2012) => {
-            field.wrong("is not for ilsvrc2012, whose folders are known");
-            None
+    if kind == Some(SourceKind::Ilsvrc2012) {
+        for field in ["splits", "names"].into_iter().filter_map(|key| table.get(key)) {
+            field.wrong("is not for ilsvrc2012, whose folders and names are known");
         }
-        _ => splits(&field),
-    });
+    }
+    let splits = table.get("splits").map(|field| splits(&field));
     let splits = splits.map_or(Some(None), |read| read.map(Some));
-    Some(SourceSpec { splits: splits?, ..SourceSpec::new(kind?) })
+    let names = match table.get("names") {
+        Some(field) => field.choice(&[("keep", Names::Keep), ("hash", Names::Hash)]),
+        None => Some(Names::Keep),
+    };
+    let ids = match edition? {
+        Edition::One => Ids::Ascii,
+        Edition::Two => Ids::Text,
+    };
+    Some(SourceSpec { kind: kind?, ids, names: names?, splits: splits?, folders: BTreeMap::new() })
 }
 
 /// `{ train = ["Training"], val = ["valid", "validation"] }`.
@@ -160,7 +167,7 @@ struct Places(Vec<(String, String, Range<usize>)>);
 
 impl Places {
     fn add(&mut self, folder: &str, field: &Field<'_, '_>) {
-        self.0.push((folder.into(), field.key.clone(), field.span.clone()));
+        self.0.push((nfc(folder).into_owned(), field.key.clone(), field.span.clone()));
     }
 
     fn check(mut self, mistakes: &Mistakes<'_>) {

@@ -2,6 +2,7 @@ use super::*;
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::ledger::policy::{Policy, Rule, Several};
+use crate::source_spec::{Ids, Names};
 use crate::split::Fraction;
 
 const GOOD: &str = r#"format = "isn-recipe/1"
@@ -129,6 +130,14 @@ fn version_2_says_which_folders_are_splits_and_classes() {
         let text = folder("").replace("\"imagefolder\"", &format!("\"imagefolder\"\nsplits = {splits}"));
         assert!(told(&text)[0].1.contains(why), "{splits}: {:?}", told(&text));
     }
+    // The spelling of composed characters makes no difference.
+    let twice = "folder = \"cafe\u{301}\"\n[[class]]\nid = \"x\"\nlabel = \"x\"\nfolder = \"café\"";
+    assert!(bad(twice).contains("is in 'café'"), "{}", bad(twice));
+    let hash =
+        |names: &str| folder("").replace("\"imagefolder\"", &format!("\"imagefolder\"\nnames = {names}"));
+    assert_eq!(parse(&hash("\"hash\"")).unwrap().source.names, Names::Hash);
+    assert_eq!((plain.names, plain.ids), (Names::Keep, Ids::Text));
+    assert!(told(&hash("\"other\""))[0].1.contains("must be \"keep\" or \"hash\""));
     // Neither is for version 1, nor for ImageNet.
     for text in [
         folder("folder = \"x\"\n").replace("isn-recipe/2", "isn-recipe/1"),

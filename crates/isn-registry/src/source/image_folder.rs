@@ -14,14 +14,14 @@ pub(super) fn list(listing: &mut Listing<'_>, spec: &SourceSpec, classes: &[Clas
     let entries = listing.entries("");
     let named = spec.split_folders();
     let wanted: Vec<_> = named.iter().map(|(split, folder)| (segments(folder), *split)).collect();
-    let (splits, others) = find(listing, "", &entries, &wanted);
+    let (splits, others) = find(listing, spec, "", &entries, &wanted);
     let names: Vec<&str> = named.iter().map(|(_, folder)| *folder).collect();
     let folders: Vec<_> = classes.iter().map(|one| (segments(spec.folder_of(&one.id)), &one.id)).collect();
     let mut seen = Vec::new();
     match (splits.is_empty(), &spec.splits) {
         (true, None) => {
             let whole = Place { path: "", id: "", split: Split::Train };
-            seen = list_classes(listing, &folders, &whole, &entries);
+            seen = list_classes(listing, spec, &folders, &whole, &entries);
         }
         (true, Some(_)) => {
             let why =
@@ -41,7 +41,7 @@ pub(super) fn list(listing: &mut Listing<'_>, spec: &SourceSpec, classes: &[Clas
             for (path, split) in &splits {
                 let place = Place { path, id: split.as_str(), split: *split };
                 let entries = listing.entries(path);
-                seen.extend(list_classes(listing, &folders, &place, &entries));
+                seen.extend(list_classes(listing, spec, &folders, &place, &entries));
             }
         }
     }
@@ -62,18 +62,19 @@ struct Place<'p> {
 /// Lists the images of the classes in `place`, which has `entries`. Returns the classes that have a folder.
 fn list_classes<'c>(
     listing: &mut Listing<'_>,
+    spec: &SourceSpec,
     folders: &[(Vec<&str>, &'c ClassId)],
     place: &Place<'_>,
     entries: &[Entry],
 ) -> Vec<&'c ClassId> {
-    let (found, others) = find(listing, place.path, entries, folders);
+    let (found, others) = find(listing, spec, place.path, entries, folders);
     left_out(listing, &others, "not the folder of a class of the recipe");
     for (path, class) in &found {
         let id = match path[place.path.len()..].trim_start_matches('/') {
             "" => place.id.into(),
             inner => below(place.id, inner),
         };
-        list_below(listing, (class, place.split), path, &id, &mut Vec::new());
+        list_below(listing, spec, (class, place.split), path, &id, &mut Vec::new());
     }
     found.into_iter().map(|(_, class)| class).collect()
 }
@@ -82,6 +83,7 @@ fn list_classes<'c>(
 /// its path, and what does not lead to one: names, by the folder that they are in.
 fn find<'w, T: Copy>(
     listing: &mut Listing<'_>,
+    spec: &SourceSpec,
     path: &str,
     entries: &[Entry],
     wanted: &[(Vec<&'w str>, T)],
@@ -93,7 +95,7 @@ fn find<'w, T: Copy>(
     for entry in entries {
         let on_the_way = |(way, what): &(Vec<&'w str>, T)| {
             let (first, rest) = way.split_first()?;
-            (entry.is_dir && *first == entry.name).then(|| (rest.to_vec(), *what))
+            (entry.is_dir && spec.spelled(first) == spec.spelled(&entry.name)).then(|| (rest.to_vec(), *what))
         };
         let next: Vec<_> = wanted.iter().filter_map(on_the_way).collect();
         let inner = below(path, &entry.name);
@@ -102,7 +104,7 @@ fn find<'w, T: Copy>(
             Some((way, what)) if way.is_empty() => found.push((inner, *what)),
             Some(_) => {
                 let entries = listing.entries(&inner);
-                let (more, out) = find(listing, &inner, &entries, &next);
+                let (more, out) = find(listing, spec, &inner, &entries, &next);
                 found.extend(more);
                 deeper.extend(out);
             }
@@ -132,6 +134,7 @@ fn joined(names: &[&str], last: &str) -> String {
 /// end.
 fn list_below(
     listing: &mut Listing<'_>,
+    spec: &SourceSpec,
     of: (&ClassId, Split),
     path: &str,
     id: &str,
@@ -149,17 +152,17 @@ fn list_below(
     for entry in &entries {
         let inner = below(path, &entry.name);
         if entry.is_dir {
-            list_below(listing, of, &inner, &below(id, &entry.name), above);
+            list_below(listing, spec, of, &inner, &below(id, &entry.name), above);
         } else if let Some(stem) = entry.image_stem() {
             let id = below(id, stem);
-            // File systems disagree on the bytes of other characters (composed or decomposed), and the id
-            // decides the split.
-            if id.bytes().all(|b| (b' '..=b'~').contains(&b)) {
-                if let Some(found) = listing.find(inner) {
-                    listing.add_found(found, id, of.0, of.1);
+            let id = spec.spelled(&id).into_owned();
+            match spec.check_id(&id) {
+                Err(why) => listing.problem(format!("{inner}: the name {why}: rename it")),
+                Ok(()) => {
+                    if let Some(found) = listing.find(inner) {
+                        listing.add_found(found, id, of.0, of.1);
+                    }
                 }
-            } else {
-                listing.problem(format!("{inner}: the name is not plain ASCII: rename it"));
             }
         } else {
             others.push(entry.name.as_str());

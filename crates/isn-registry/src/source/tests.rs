@@ -2,6 +2,7 @@ use std::fs;
 
 use super::*;
 use isn_format::ilsvrc2012::wnid_at;
+use isn_format::source_spec::Ids;
 
 pub(super) fn classes(ids: &[&str]) -> Vec<Class> {
     ids.iter().map(|id| Class { id: id.parse().unwrap(), label: (*id).into(), group: None }).collect()
@@ -244,6 +245,7 @@ fn an_image_folder_has_splits_or_none() {
 fn spec(splits: &[(Split, &str)], folders: &[(&str, &str)]) -> SourceSpec {
     let splits = splits.iter().map(|(split, folder)| (*split, (*folder).into())).collect::<Vec<_>>();
     SourceSpec {
+        ids: Ids::Text,
         splits: (!splits.is_empty()).then_some(splits),
         folders: folders.iter().map(|(id, folder)| (id.parse().unwrap(), (*folder).into())).collect(),
         ..SourceSpec::new(SourceKind::ImageFolder)
@@ -324,7 +326,42 @@ fn a_recipe_says_which_folders_are_splits_and_classes() {
 #[test]
 fn an_id_that_file_systems_spell_differently_is_a_problem() {
     let found = problems(image_folder(&["cat/é/1.jpg"], &["cat"]));
-    assert_eq!(found, ["cat/é/1.jpg: the name is not plain ASCII: rename it"]);
+    assert_eq!(
+        found,
+        ["cat/é/1.jpg: the name is not plain ASCII, as a recipe of version 1 needs it: rename it"]
+    );
+}
+
+#[test]
+fn version_2_takes_any_name_that_is_one_line_of_text() {
+    // As macOS and as others spell it: one folder, and one id.
+    let root = folder(&["cafe\u{301}/e\u{301} (1).jpg", "σκύλος/\u{202e}🦉.png", "x/ a.jpg", "x/a .jpg"]);
+    let named = spec(&[], &[("cafe", "café"), ("dog", "σκύλος"), ("x", "x")]);
+    let open = |ids: &[&str]| Source::open(&named, root.path(), &classes(ids));
+    assert_eq!(
+        listed(&open(&["cafe", "dog"]).unwrap()),
+        [
+            "cafe\u{301}/e\u{301} (1).jpg café/é (1) cafe train",
+            "σκύλος/\u{202e}🦉.png σκύλος/\u{202e}🦉 dog train"
+        ]
+    );
+    assert_eq!(problems(open(&["x"])), ["x/a .jpg: the name starts or ends with white space: rename it"]);
+    let root = folder(&["x/é.jpg", "x/e\u{301}.jpg", "x/\u{1}.jpg"]);
+    let source = Source::open(&named, root.path(), &classes(&["x"]));
+    assert_eq!(
+        problems(source),
+        [
+            "x/\u{1}.jpg: the name has a line break or another control character: rename it",
+            "x/e\u{301}.jpg and x/é.jpg have one source id, x/é",
+        ]
+    );
+    let long = format!("x/{}/{0}.jpg", "é".repeat(100));
+    let root = folder(&[long.as_str()]);
+    let found = problems(Source::open(&named, root.path(), &classes(&["x"])));
+    assert_eq!(
+        found,
+        [format!("{long}: the name and its path are too long: a source id has at most 384 bytes: rename it")]
+    );
 }
 
 #[cfg(unix)]

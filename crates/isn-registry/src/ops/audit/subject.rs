@@ -23,6 +23,7 @@ use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::{Error, Missing, Result, count};
 use isn_format::ilsvrc2012;
 use isn_format::shard::MAX_IMAGE_LEN;
+use isn_format::source_spec::nfc;
 use isn_format::split::Split;
 use isn_format::tree::{B3SUMS, CLASSES};
 
@@ -193,7 +194,7 @@ impl Subject {
             images.iter().all(|i| i.class.as_ref().is_some_and(|c| ilsvrc2012::is_class(c.as_str())));
         for item in &mut images {
             let id = if is_ilsvrc { stem(&item.path) } else { without_extension(&item.path) };
-            item.source_id = id.into();
+            item.source_id = nfc(id).into_owned();
         }
         let mut warnings = Vec::new();
         unnamed.sort_unstable();
@@ -366,8 +367,13 @@ mod tests {
             ]
         );
         assert_eq!(
-            items(&["ant/a.png", "ant/deep/b.x.jpg", "c.png"]),
-            [row("-", "ant", "ant/a"), row("-", "ant", "ant/deep/b.x"), row("-", "-", "c")]
+            items(&["ant/a.png", "ant/deep/b.x.jpg", "c.png", "e\u{301}.png"]),
+            [
+                row("-", "ant", "ant/a"),
+                row("-", "ant", "ant/deep/b.x"),
+                row("-", "-", "c"),
+                row("-", "-", "é")
+            ]
         );
         assert_eq!(
             items(&["other/a.png", "test/bee/a.png", "train/a.png"]),
