@@ -165,3 +165,74 @@ fn a_name_that_is_not_utf8_is_named() {
     let ran = sandbox.isn(&["build", "hash.toml", "--source", "raw", "--out", "out"]);
     ran.fails(1, "owl/caf\u{fffd}.png: the name is not UTF-8: rename it");
 }
+
+#[test]
+fn what_is_no_jpeg_or_png_is_named_as_what_it_is() {
+    let sandbox = Sandbox::new();
+    draw(&sandbox, "raw/owl/1.png", 1);
+    draw(&sandbox, "raw/owl/2.jpg", 2);
+    for (at, name) in ["a.jfif", "b.JPE", "c.pjpeg"].iter().enumerate() {
+        draw(&sandbox, "picture.jpg", 10 * at as u8);
+        sandbox.write(&format!("raw/owl/{name}"), &sandbox.read("picture.jpg"));
+    }
+    let others: [(&str, &[u8], &str); 9] = [
+        ("d.webp", b"RIFF\x10\0\0\0WEBPVP8 ", "a WebP image"),
+        ("e.gif", b"GIF89a......", "a GIF image"),
+        ("f.bmp", b"BM\x46\0\0\0\0\0\0\0", "a BMP image"),
+        ("g.tif", b"II*\0....", "a TIFF image"),
+        ("h.avif", b"\0\0\0\x1cftypavif", "an AVIF image"),
+        ("i.HEIC", b"\0\0\0\x18ftypheic", "a HEIC image"),
+        ("j.html", b"<!DOCTYPE html>", "a web page (HTML)"),
+        ("k", b"\x89PNG\r\n\x1a\n", "a PNG image"),
+        ("l.txt", b"notes", "not a JPEG or PNG by name"),
+    ];
+    for (name, bytes, _) in others {
+        sandbox.write(&format!("raw/owl/{name}"), bytes);
+    }
+    sandbox.write("raw/notes.md", b"notes");
+    let owl = "[[class]]\nid = \"owl\"\nlabel = \"owl\"\n";
+    recipe(&sandbox, "recipe.toml", "", owl);
+    let build = ["build", "recipe.toml", "--source", "raw", "--out", "out", "--json"];
+    let ran = sandbox.isn(&build).ok();
+    let report = ran.json();
+    assert_eq!(report["images"], 5, "{report}");
+    let told =
+        "raw/owl: left out 9 names, not a JPEG or PNG by name: d.webp (a WebP image), e.gif (a GIF image), ";
+    assert!(ran.stderr.contains(&told["raw/".len()..]), "{}", ran.stderr);
+    let left: Vec<(String, String)> = report["left_out"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|left| (left["path"].as_str().unwrap().into(), left["why"].as_str().unwrap().into()))
+        .collect();
+    assert_eq!(left[0], ("notes.md".into(), "not the folder of a class of the recipe".into()));
+    for ((path, why), (name, _, told)) in left[1..].iter().zip(others) {
+        assert_eq!((path.as_str(), why.as_str()), (format!("owl/{name}").as_str(), told));
+    }
+    let json: serde_json::Value = serde_json::from_slice(&sandbox.read("out/report.json")).unwrap();
+    assert_eq!(json["left_out"], report["left_out"]);
+    // By a name of an image, they are errors.
+    for (at, (_, bytes, _)) in others[..8].iter().enumerate() {
+        sandbox.write(&format!("raw/owl/z{at}.png"), bytes);
+    }
+    sandbox.write("raw/owl/z8.jpg", b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n");
+    let ran = sandbox.isn(&["build", "recipe.toml", "--source", "raw", "--out", "out2"]);
+    let ran = ran.fails(1, "9 source images cannot be built");
+    for (at, (_, _, told)) in others[..7].iter().enumerate() {
+        let line = format!("owl/z{at}.png: not a JPEG or PNG: {told}\n");
+        assert!(ran.stderr.contains(&line), "{line}:\n{}", ran.stderr);
+    }
+    let pointer = "owl/z8.jpg: not a JPEG or PNG: a Git LFS pointer: `git lfs pull` brings the file\n";
+    assert!(ran.stderr.contains(pointer), "{}", ran.stderr);
+    // A class of nothing else says so; version 1 has fewer extensions.
+    sandbox.write("webp/owl/1.webp", others[0].1);
+    sandbox.write("webp/owl/2.jfif", &sandbox.read("picture.jpg"));
+    let old = String::from_utf8(sandbox.read("recipe.toml")).unwrap().replace("isn-recipe/2", "isn-recipe/1");
+    sandbox.write("old.toml", old.as_bytes());
+    let ran = sandbox.isn(&["build", "old.toml", "--source", "webp", "--out", "out3"]);
+    ran.fails(
+        1,
+        "class owl (owl) has no image: 2 files of its folder left out, such as owl/1.webp (a WebP image)",
+    );
+    sandbox.isn(&["build", "recipe.toml", "--source", "webp", "--out", "out3"]).ok();
+}

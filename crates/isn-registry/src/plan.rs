@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use crate::source::{Source, SourceImage, image_stem};
 use isn_format::class::ClassId;
 use isn_format::corrections::{Action, Corrections};
-use isn_format::error::{Error, Mistake, Result};
+use isn_format::error::{Error, Mistake, Result, count};
 use isn_format::groups::Groups;
 use isn_format::recipe::{Recipe, SplitPolicy};
 use isn_format::rel_path::RelPath;
@@ -128,7 +128,7 @@ impl Plan {
         images.retain(|_| at.next().is_some_and(|at| !surplus.contains(&at)));
         images.sort_unstable_by(|a, b| a.path.cmp(&b.path).then(a.source.cmp(&b.source)));
         check_collisions(recipe, &images, source, &mut problems);
-        let mut warnings = check_classes(recipe, &images, &mut problems);
+        let mut warnings = check_classes(recipe, source, &images, &mut problems);
         let has = |split| images.iter().any(|image: &Planned| image.split == split);
         if recipe.needs_val() && has(Split::Train) && !has(Split::Val) {
             warnings.push(format!(
@@ -220,7 +220,12 @@ fn check_collisions(recipe: &Recipe, images: &[Planned], source: &Source, proble
 
 /// Reports a class without any image as a problem. Returns a warning for a class without images in a split
 /// that other classes have.
-fn check_classes(recipe: &Recipe, images: &[Planned], problems: &mut Vec<String>) -> Vec<String> {
+fn check_classes(
+    recipe: &Recipe,
+    source: &Source,
+    images: &[Planned],
+    problems: &mut Vec<String>,
+) -> Vec<String> {
     let present: HashSet<(Split, &ClassId)> =
         images.iter().map(|image| (image.split, &image.class)).collect();
     let splits: Vec<Split> =
@@ -230,7 +235,17 @@ fn check_classes(recipe: &Recipe, images: &[Planned], problems: &mut Vec<String>
         let lacks: Vec<Split> =
             splits.iter().copied().filter(|&split| !present.contains(&(split, &class.id))).collect();
         if lacks.len() == splits.len() {
-            problems.push(format!("class {} ({}) has no image", class.id, class.label));
+            let left = source.left_out.iter().filter(|left| left.class.as_ref() == Some(&class.id));
+            let why = match left.clone().next() {
+                Some(first) => format!(
+                    ": {} of its folder left out, such as {} ({})",
+                    count(left.count(), "file"),
+                    first.path,
+                    first.why
+                ),
+                None => String::new(),
+            };
+            problems.push(format!("class {} ({}) has no image{why}", class.id, class.label));
             continue;
         }
         for split in lacks {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::files;
 use crate::progress::{Progress, Unit};
 use crate::source::whole::{Count, counts};
-use crate::source::{Indexes, Source, Survey};
+use crate::source::{Indexes, LeftOut, Source, Survey};
 use isn_format::error::{Error, Result};
 use isn_format::ilsvrc2012;
 use isn_format::recipe::Recipe;
@@ -48,8 +48,10 @@ pub struct SourceReport {
     pub problems: Vec<String>,
     /// Rows of a list of labels that disagree with the devkit.
     pub differing_labels: Vec<String>,
-    /// What was left out.
+    /// What was left out, in lines for the user.
     pub warnings: Vec<String>,
+    /// Each file and folder that was left out.
+    pub left_out: Vec<LeftOut>,
 }
 
 /// An archive, compared with what is known of it.
@@ -100,6 +102,7 @@ pub fn check(options: &CheckOptions<'_>, progress: &dyn Progress) -> Result<Sour
         problems: problems.into_iter().map(|problem| problem.why).collect(),
         differing_labels,
         warnings: source.warnings,
+        left_out: source.left_out,
     })
 }
 

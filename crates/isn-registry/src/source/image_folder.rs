@@ -4,9 +4,9 @@
 use std::fs;
 use std::path::PathBuf;
 
-use super::{Entry, Listing, SourceLayout, below, join};
+use super::{EXTENSIONS, Entry, Listing, SourceLayout, below, image_stem, join, stem_before};
 use isn_format::class::{Class, ClassId};
-use isn_format::source_spec::{SourceSpec, segments};
+use isn_format::source_spec::{Ids, SourceSpec, segments};
 use isn_format::split::Split;
 
 pub(super) fn list(listing: &mut Listing<'_>, spec: &SourceSpec, classes: &[Class]) {
@@ -117,7 +117,7 @@ fn find<'w, T: Copy>(
 fn left_out(listing: &mut Listing<'_>, others: &[(String, Vec<String>)], why: &str) {
     for (path, names) in others {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        listing.left_out(path, &names, why);
+        listing.left_out(path, None, &names, why);
     }
 }
 
@@ -126,6 +126,14 @@ fn joined(names: &[&str], last: &str) -> String {
     match names {
         [names @ .., end] if !names.is_empty() => format!("{} {last} {end}", names.join(", ")),
         names => names.concat(),
+    }
+}
+
+/// Returns the name of an image without its extension.
+fn stem_of<'n>(spec: &SourceSpec, name: &'n str) -> Option<&'n str> {
+    match spec.ids {
+        Ids::Ascii => stem_before(name, &EXTENSIONS),
+        Ids::Text => image_stem(name),
     }
 }
 
@@ -153,7 +161,7 @@ fn list_below(
         let inner = below(path, &entry.name);
         if entry.is_dir {
             list_below(listing, spec, of, &inner, &below(id, &entry.name), above);
-        } else if let Some(stem) = entry.image_stem() {
+        } else if let Some(stem) = stem_of(spec, &entry.name) {
             let id = below(id, stem);
             let id = spec.spelled(&id).into_owned();
             match spec.check_id(&id) {
@@ -168,6 +176,6 @@ fn list_below(
             others.push(entry.name.as_str());
         }
     }
-    listing.left_out(path, &others, "not a JPEG or PNG by name");
+    listing.left_out(path, Some(of.0), &others, "not a JPEG or PNG by name");
     above.pop();
 }

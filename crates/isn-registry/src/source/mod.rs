@@ -13,12 +13,15 @@ pub(crate) mod whole;
 
 use std::fmt;
 use std::fs::{self, Metadata};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 pub use self::tar::Indexes;
 pub(crate) use self::tar::MAX_INDEX;
+
+use serde::{Deserialize, Serialize};
 
 use crate::files;
 use isn_format::class::{Class, ClassId};
@@ -28,6 +31,7 @@ use isn_format::source_kind::SourceKind;
 use isn_format::source_spec::SourceSpec;
 use isn_format::split::Split;
 use isn_format::tree::B3SUMS;
+use isn_pixels::{START, told_format};
 
 /// The layout of a source folder. It is detected, and does not influence what is built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -128,7 +132,21 @@ pub struct Source {
     pub images: Vec<SourceImage>,
     /// What was left out without being asked for, one line each.
     pub warnings: Vec<String>,
+    /// The files and folders that were left out, each with the reason.
+    pub left_out: Vec<LeftOut>,
     holders: Arc<Holders>,
+}
+
+/// A file or folder that is no image of the source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Its path, as that of an image.
+    pub path: String,
+    /// What it is, if that is known, or else why it was left out.
+    pub why: String,
+    /// The class in whose folder it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<ClassId>,
 }
 
 /// The open files that hold many images.
@@ -226,6 +244,7 @@ impl Source {
             problems: Vec::new(),
             differing_labels: Vec::new(),
             warnings: Vec::new(),
+            left_out: Vec::new(),
         };
         match spec.kind {
             SourceKind::Ilsvrc2012 => ilsvrc2012::list(&mut listing, classes),
@@ -285,7 +304,8 @@ impl Source {
     /// Makes a source for tests that do not read images.
     pub(crate) fn of_images(kind: SourceKind, images: Vec<SourceImage>) -> Self {
         let layout = SourceLayout::ImageFolder;
-        Source { kind, layout, root: "root".into(), images, warnings: Vec::new(), holders: Arc::default() }
+        let (warnings, left_out) = (Vec::new(), Vec::new());
+        Source { kind, layout, root: "root".into(), images, warnings, left_out, holders: Arc::default() }
     }
 }
 
@@ -308,6 +328,7 @@ struct Listing<'r> {
     problems: Vec<Mistake>,
     differing_labels: Vec<String>,
     warnings: Vec<String>,
+    left_out: Vec<LeftOut>,
 }
 
 /// Where an image was found.
@@ -325,17 +346,32 @@ struct Entry {
 }
 
 impl Entry {
-    /// Returns the name without its extension, if that is one of JPEG or PNG.
+    /// Returns the name without its extension, if that is one of JPEG or PNG in a source of version 1.
     fn image_stem(&self) -> Option<&str> {
-        image_stem(&self.name).filter(|_| !self.is_dir)
+        stem_before(&self.name, &EXTENSIONS).filter(|_| !self.is_dir)
     }
 }
 
+/// The extensions of images, in any case. The sources of version 1 have those of the first list alone.
+const EXTENSIONS: [&str; 3] = ["jpeg", "jpg", "png"];
+const MORE_EXTENSIONS: [&str; 3] = ["jfif", "jpe", "pjpeg"];
+
 /// Returns a file name without its extension, if that is one of JPEG or PNG.
 pub(crate) fn image_stem(name: &str) -> Option<&str> {
+    stem_before(name, &MORE_EXTENSIONS).or_else(|| stem_before(name, &EXTENSIONS))
+}
+
+fn stem_before<'n>(name: &'n str, extensions: &[&str]) -> Option<&'n str> {
     let (stem, extension) = name.rsplit_once('.')?;
-    let known = ["jpeg", "jpg", "png"].iter().any(|known| extension.eq_ignore_ascii_case(known));
+    let known = extensions.iter().any(|known| extension.eq_ignore_ascii_case(known));
     (known && !stem.is_empty()).then_some(stem)
+}
+
+/// Returns what a file is that is no image by its name, if that is known.
+pub(crate) fn told(path: &Path) -> Option<&'static str> {
+    let mut start = Vec::new();
+    files::open(path).ok()?.take(START as u64).read_to_end(&mut start).ok()?;
+    told_format(&start)
 }
 
 impl Listing<'_> {
@@ -413,15 +449,25 @@ impl Listing<'_> {
         self.images.push(SourceImage { id, class: class.clone(), split, path, len, modified_ns, position });
     }
 
-    /// Warns in one line about names in the folder `path` that are not used.
-    fn left_out(&mut self, path: &str, names: &[&str], why: &str) {
+    /// Leaves out names in the folder `path`, which is one of `class` or of none. Warns about them in one line.
+    fn left_out(&mut self, path: &str, class: Option<&ClassId>, names: &[&str], why: &str) {
         const SHOWN: usize = 3;
         if names.is_empty() {
             return;
         }
+        let mut named: Vec<String> = Vec::new();
+        for name in names {
+            let inner = below(path, name);
+            let told = told(&join(self.root, &inner));
+            if named.len() < SHOWN {
+                named.push(told.map_or_else(|| (*name).into(), |told| format!("{name} ({told})")));
+            }
+            let why = told.unwrap_or(why).into();
+            self.left_out.push(LeftOut { path: inner, why, class: class.cloned() });
+        }
         let more = if names.len() > SHOWN { ", …" } else { "" };
         let what = count(names.len(), "name");
-        let names = names[..names.len().min(SHOWN)].join(", ");
+        let names = named.join(", ");
         self.warnings.push(format!("{}: left out {what}, {why}: {names}{more}", shown(path)));
     }
 
@@ -449,6 +495,7 @@ impl Listing<'_> {
             root: self.root.to_path_buf(),
             images: self.images,
             warnings: self.warnings,
+            left_out: self.left_out,
             holders,
         };
         Survey { source, problems: self.problems, differing_labels: self.differing_labels }
