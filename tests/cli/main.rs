@@ -26,6 +26,7 @@ mod forger;
 mod gates;
 mod http;
 mod images;
+mod init;
 mod kept;
 mod key;
 mod kill;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::sandbox::Sandbox;
 
-const VERBS: [&[&str]; 73] = [
+const VERBS: [&[&str]; 74] = [
     &[],
     &["pull"],
     &["fetch"],
@@ -16,6 +16,7 @@ const VERBS: [&[&str]; 73] = [
     &["list"],
     &["diff"],
     &["cite"],
+    &["init"],
     &["build"],
     &["recipe"],
     &["recipe", "show"],

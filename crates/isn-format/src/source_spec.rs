@@ -1,5 +1,5 @@
-//! [`SourceSpec`]: what a recipe says of its source: its kind, which folders have the images of a split and of
-//! a class, and how images are named.
+//! [`SourceSpec`]: what a recipe says of its source: its kind, which folders have the images of a split and
+//! of a class, and how images are named.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -143,8 +143,8 @@ pub fn walk(root: &Path) -> Result<Vec<(String, Kind)>> {
     Ok(walk_past(root, |_, e| Err(e))?.files)
 }
 
-/// Lists what is below `root`, but calls `unread` with the path of each folder that cannot be listed, which is
-/// empty for `root` itself, and its error.
+/// Lists what is below `root`, but calls `unread` with the path of each folder that cannot be listed, which
+/// is empty for `root` itself, and its error.
 ///
 /// # Errors
 /// The errors of `unread`.

@@ -79,6 +79,9 @@ fn list_classes<'c>(
     found.into_iter().map(|(_, class)| class).collect()
 }
 
+/// Names in a folder that lead to nothing that is wanted.
+type Others = (String, Vec<String>);
+
 /// Finds folders by the names on the way to them, in and below `path`, which has `entries`. Returns each with
 /// its path, and what does not lead to one: names, by the folder that they are in.
 fn find<'w, T: Copy>(
@@ -87,7 +90,7 @@ fn find<'w, T: Copy>(
     path: &str,
     entries: &[Entry],
     wanted: &[(Vec<&'w str>, T)],
-) -> (Vec<(String, T)>, Vec<(String, Vec<String>)>) {
+) -> (Vec<(String, T)>, Vec<Others>) {
     if let Some((_, here)) = wanted.iter().find(|(way, _)| way.is_empty()) {
         return (vec![(path.into(), *here)], Vec::new());
     }
@@ -114,7 +117,7 @@ fn find<'w, T: Copy>(
     (found, here.into_iter().chain(deeper).collect())
 }
 
-fn left_out(listing: &mut Listing<'_>, others: &[(String, Vec<String>)], why: &str) {
+fn left_out(listing: &mut Listing<'_>, others: &[Others], why: &str) {
     for (path, names) in others {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         listing.left_out(path, None, &names, why);

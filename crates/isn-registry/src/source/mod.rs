@@ -6,6 +6,7 @@
 mod container;
 mod ilsvrc2012;
 mod image_folder;
+pub(crate) mod look;
 #[cfg(feature = "parquet")]
 mod parquet;
 pub mod tar;
@@ -233,19 +234,7 @@ impl Source {
         if !fs::metadata(root).map_err(Error::io("read", root))?.is_dir() {
             return Err(Error::Source { root: root.into(), why: "is not a folder".into() });
         }
-        let mut listing = Listing {
-            root,
-            indexes: indexes.cloned(),
-            layout: SourceLayout::default(),
-            images: Vec::new(),
-            tars: Vec::new(),
-            #[cfg(feature = "parquet")]
-            shards: Vec::new(),
-            problems: Vec::new(),
-            differing_labels: Vec::new(),
-            warnings: Vec::new(),
-            left_out: Vec::new(),
-        };
+        let mut listing = Listing::new(root, indexes);
         match spec.kind {
             SourceKind::Ilsvrc2012 => ilsvrc2012::list(&mut listing, classes),
             SourceKind::ImageFolder => image_folder::list(&mut listing, spec, classes),
@@ -374,7 +363,23 @@ pub(crate) fn told(path: &Path) -> Option<&'static str> {
     told_format(&start)
 }
 
-impl Listing<'_> {
+impl<'r> Listing<'r> {
+    fn new(root: &'r Path, indexes: Option<&Indexes>) -> Self {
+        Listing {
+            root,
+            indexes: indexes.cloned(),
+            layout: SourceLayout::default(),
+            images: Vec::new(),
+            tars: Vec::new(),
+            #[cfg(feature = "parquet")]
+            shards: Vec::new(),
+            problems: Vec::new(),
+            differing_labels: Vec::new(),
+            warnings: Vec::new(),
+            left_out: Vec::new(),
+        }
+    }
+
     fn problem(&mut self, why: String) {
         self.problems.push(Mistake { line: None, why });
     }
@@ -449,7 +454,8 @@ impl Listing<'_> {
         self.images.push(SourceImage { id, class: class.clone(), split, path, len, modified_ns, position });
     }
 
-    /// Leaves out names in the folder `path`, which is one of `class` or of none. Warns about them in one line.
+    /// Leaves out names in the folder `path`, which is one of `class` or of none. Warns about them in one
+    /// line.
     fn left_out(&mut self, path: &str, class: Option<&ClassId>, names: &[&str], why: &str) {
         const SHOWN: usize = 3;
         if names.is_empty() {
@@ -477,7 +483,12 @@ impl Listing<'_> {
             .images
             .windows(2)
             .filter(|pair| pair[0].id == pair[1].id)
-            .map(|pair| format!("{} and {} have one source id, {}", pair[0].path, pair[1].path, pair[0].id))
+            .map(|pair| {
+                format!(
+                    "{} and {} have one source id, {}: rename one",
+                    pair[0].path, pair[1].path, pair[0].id
+                )
+            })
             .collect();
         twins.into_iter().for_each(|why| self.problem(why));
         match kind {

@@ -195,10 +195,10 @@ fn two_files_of_one_id_are_named_both() {
     let found = problems(ilsvrc(&[train, "train/n01622779/n01622779_5.png"], &[OWL]));
     assert_eq!(
         found,
-        [format!("{train} and train/n01622779/n01622779_5.png have one source id, n01622779_5")]
+        [format!("{train} and train/n01622779/n01622779_5.png have one source id, n01622779_5: rename one")]
     );
     let found = problems(image_folder(&["cat/a.jpg", "cat/a.png", "cat/b/a.jpg"], &["cat"]));
-    assert_eq!(found, ["cat/a.jpg and cat/a.png have one source id, cat/a"]);
+    assert_eq!(found, ["cat/a.jpg and cat/a.png have one source id, cat/a: rename one"]);
 }
 
 #[test]
@@ -319,7 +319,7 @@ fn a_recipe_says_which_folders_are_splits_and_classes() {
     let twice = folder(&["valid/milk/1.jpg", "more/valid/milk/1.png"]);
     assert_eq!(
         problems(Source::open(&spec(&splits, &[]), twice.path(), &classes(&["milk"]))),
-        ["more/valid/milk/1.png and valid/milk/1.jpg have one source id, val/milk/1"]
+        ["more/valid/milk/1.png and valid/milk/1.jpg have one source id, val/milk/1: rename one"]
     );
 }
 
@@ -352,7 +352,7 @@ fn version_2_takes_any_name_that_is_one_line_of_text() {
         problems(source),
         [
             "x/\u{1}.jpg: the name has a line break or another control character: rename it",
-            "x/e\u{301}.jpg and x/é.jpg have one source id, x/é",
+            "x/e\u{301}.jpg and x/é.jpg have one source id, x/é: rename one",
         ]
     );
     let long = format!("x/{}/{0}.jpg", "é".repeat(100));
