@@ -236,3 +236,37 @@ fn what_is_no_jpeg_or_png_is_named_as_what_it_is() {
     );
     sandbox.isn(&["build", "recipe.toml", "--source", "webp", "--out", "out3"]).ok();
 }
+
+#[test]
+fn audits_name_images_by_the_recipe_of_the_folder() {
+    let sandbox = Sandbox::new();
+    for (at, name) in ["Training/Big owls/1", "Training/Big owls/2", "valid/Big owls/1"].iter().enumerate() {
+        draw(&sandbox, &format!("raw/{name}.png"), (100 * at) as u8);
+    }
+    // The same picture in train and val, and one that is none of the recipe's.
+    sandbox.write("raw/valid/Big owls/9.png", &sandbox.read("raw/Training/Big owls/1.png"));
+    sandbox.write("raw/other/1.png", &sandbox.read("raw/Training/Big owls/1.png"));
+    recipe(
+        &sandbox,
+        "recipe.toml",
+        "splits = { train = [\"Training\"], val = [\"valid\"] }",
+        "[[class]]\nid = \"owl\"\nlabel = \"owl\"\nfolder = \"Big owls\"\n",
+    );
+    let audit = ["audit", "duplicates", "raw", "--groups", "groups.csv", "--recipe", "recipe.toml"];
+    sandbox.isn(&audit).fails(8, "");
+    let groups = String::from_utf8(sandbox.read("groups.csv")).unwrap();
+    assert!(groups.contains("\ntrain/Big owls/1,") && groups.contains("\nval/Big owls/9,"), "{groups}");
+    assert!(!groups.contains("other"), "{groups}");
+    let all = sandbox.isn(&["audit", "balance", "raw", "--recipe", "recipe.toml", "--json"]);
+    assert!(all.stdout.contains("\"owl\""), "{}", all.stdout);
+    // Ids that no image has are told, with those that it has.
+    let text = String::from_utf8(sandbox.read("recipe.toml")).unwrap();
+    let text = text
+        .replace("policy = \"keep\"", "policy = \"pool\"\nval = 0.5\nsalt = \"x\"\ngroups = \"groups.csv\"");
+    sandbox.write("recipe.toml", text.as_bytes());
+    sandbox.write("groups.csv", b"source_id,group\ntrain/Big owls/1,g\nvalid/Big owls/9,g\n");
+    let build = ["build", "recipe.toml", "--source", "raw", "--out", "out"];
+    let ran =
+        sandbox.isn(&build).fails(1, "groups: no image of the source has the id valid/Big owls/9: an id is");
+    assert!(ran.stderr.contains("Change it to val/Big owls/9 in the groups"), "{}", ran.stderr);
+}

@@ -184,6 +184,11 @@ fn nested_classes_and_numbers_that_repeat() {
     let ran =
         init(&folder(&["train/Veg/Cap/1.png", "test/Veg/Mushroom/Cap/1.png", "train/Veg/Pea/1.png"])).ok();
     has(&ran.stderr, &["Veg/Cap and Veg/Mushroom/Cap have one name, are in no split together"]);
+    // Two spellings of a folder, which only some systems can have.
+    let twice =
+        ["caf\u{e9}/1.png", "caf\u{e9}/2.png", "cafe\u{301}/3.png", "dog/4.png", "dog/5.png", "dog/6.png"];
+    let (recipe, built, _) = published(&folder(&twice));
+    assert_eq!((recipe.matches("[[class]]").count(), &built["images"]), (2, &6.into()));
     // In train and val, one number is two images of the tree.
     let (recipe, ..) = published(&folder(&["train/a/1.png", "val/a/1.png", "train/b/1.png", "val/b/1.png"]));
     has(&recipe, &["names = \"keep\""]);
@@ -293,6 +298,9 @@ fn what_is_understood_by_half_says_which_half() {
     let ran =
         init(&folder(&flat)).fails(1, "train/ has 2 folders of classes, but the 1 image of val/ are in no");
     has(&ran.stderr, &["perhaps val/labels.csv says it", "Sort them into folders"]);
+    let ran = init(&folder(&["1.png", "images/2.png", "labels.csv=path,label"]))
+        .fails(1, "its 2 images are in no folder");
+    has(&ran.stderr, &["labels.csv may say their classes", "Sort the images into a folder for each class"]);
     let wrapped = init(&folder(&["data/train/a/1.png", "data/val/a/2.png"]));
     wrapped.fails(1, "has its splits in data/: name that folder, `isn init 'My photos/data'`");
     init(&folder(&["a/1.png", "a/1.jpg"]))

@@ -89,6 +89,11 @@ impl Plan {
         }
         let mut problems = Vec::new();
         check_corrections(corrections, source, &mut problems);
+        if recipe.source.ids == Ids::Text {
+            let here: HashSet<&str> = source.images.iter().map(|image| image.id.as_str()).collect();
+            let absent = groups.iter().flatten().filter(|id| !here.contains(id.as_str()));
+            problems.extend(absent.map(|id| no_such(source, ("groups", "the groups"), id)));
+        }
 
         let (kept, removed): (Vec<_>, Vec<_>) = (0..source.images.len()).partition(|&at| {
             let id = &source.images[at].id;
@@ -172,7 +177,7 @@ fn check_corrections(corrections: &Corrections, source: &Source, problems: &mut 
     for correction in corrections.iter() {
         let id = &correction.source_id;
         match (classes.get(id.as_str()), &correction.action) {
-            (None, _) => problems.push(no_such(source, id)),
+            (None, _) => problems.push(no_such(source, ("corrections", "the ledger"), id)),
             (Some(class), Action::Relabel(to)) if *class == to => {
                 problems.push(format!("corrections: {id} is of class {to} already: use keep"));
             }
@@ -182,12 +187,12 @@ fn check_corrections(corrections: &Corrections, source: &Source, problems: &mut 
 }
 
 /// Says that no image has this id and, if it is the path of one, which id that has.
-fn no_such(source: &Source, id: &str) -> String {
+fn no_such(source: &Source, (table, file): (&str, &str), id: &str) -> String {
     let why = format!("no image of the source has the id {id}: an id is {}", source.kind.id_is());
     let is_its_path = |image: &&SourceImage| image.path == id || image_stem(&image.path) == Some(id);
     match source.images.iter().find(is_its_path) {
-        Some(image) => format!("corrections: {why}. Change it to {} in the ledger", image.id),
-        None => format!("corrections: {why}. Correct that row of the ledger"),
+        Some(image) => format!("{table}: {why}. Change it to {} in {file}", image.id),
+        None => format!("{table}: {why}. Correct that row of {file}"),
     }
 }
 

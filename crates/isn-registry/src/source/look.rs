@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Listing, below, image_stem, join, told};
 use isn_format::error::{Error, Result, count};
-use isn_format::source_spec::{HERE, check_folder};
+use isn_format::source_spec::{HERE, check_folder, nfc};
 use isn_format::split::Split;
 use isn_format::text::shell_word;
 use isn_format::tree::B3SUMS;
@@ -86,6 +86,14 @@ pub(crate) fn look(root: &Path) -> Result<Look> {
     let (unsorted, sorted): (Vec<&Folder>, Vec<&Folder>) =
         places.iter().partition(|place| place.is_unsorted());
     if sorted.is_empty() {
+        if let Some(list) = std::iter::once(&tree).chain(unsorted.iter().copied()).find_map(Folder::list) {
+            return refuse(format!(
+                "is understood by half: its {} are in no folder of a class, and {list} may say their classes, which \
+                 isn does not read. Sort the images into a folder for each class; or, if they are one class, move \
+                 {list} away",
+                count(tree.total(), "image")
+            ));
+        }
         classes.insert(HERE.into());
     } else if let Some(place) = unsorted.first() {
         return refuse(place.half(&sorted));
@@ -178,7 +186,8 @@ impl Folder {
             let inner = below(way.unwrap_or_default(), name);
             match folder.images {
                 0 => folder.classes(Some(&inner), found),
-                _ => drop(found.insert(inner)),
+                // A build finds them in form C: two spellings are one class.
+                _ => drop(found.insert(nfc(&inner).into_owned())),
             }
         }
     }
@@ -217,12 +226,19 @@ impl Folder {
         }
     }
 
+    /// A file in it that may say the classes of images.
+    fn list(&self) -> Option<&str> {
+        let is_list = |name: &str| {
+            [".csv", ".tsv", "annotations.txt", "labels.txt"].iter().any(|end| name.ends_with(end))
+        };
+        self.others.iter().map(String::as_str).find(|other| is_list(&other.to_ascii_lowercase()))
+    }
+
     /// Says that a split has its images in no folder of a class, while others do.
     fn half(&self, sorted: &[&Folder]) -> String {
         let folders: Vec<String> = sorted.iter().map(|place| format!("{}/", place.path)).collect();
         let classes = sorted.iter().map(|place| place.with_images().len()).max().unwrap_or_default();
-        let list = self.others.iter().find(|other| other.ends_with(".txt") || other.ends_with(".csv"));
-        let list = list.map_or_else(String::new, |list| format!(" (perhaps {list} says it)"));
+        let list = self.list().map_or_else(String::new, |list| format!(" (perhaps {list} says it)"));
         format!(
             "is understood by half: {} has {classes} folders of classes, but the {} of {}/ are in no such \
              folder{list}. Sort them into folders with the names of those, or move {}/ away. If this is ImageNet, `isn recipe \
