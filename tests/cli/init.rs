@@ -312,6 +312,38 @@ fn what_is_understood_by_half_says_which_half() {
 }
 
 #[test]
+fn whatever_folders_are_called_the_recipe_is_one() {
+    let long = "x".repeat(200);
+    let names = [
+        "a \"quoted\" one",
+        "back\\slash",
+        "# no comment",
+        "line\u{2028}end",
+        "\u{202e}txt",
+        "space ",
+        "＝1+1",
+        "-",
+        "it's [x]",
+        "\u{feff}",
+        "con",
+        "Nul.x",
+        "a..b",
+        "\u{301}",
+        "🦉",
+        "{}",
+        long.as_str(),
+        "ß",
+        "names",
+        "all",
+    ];
+    let images = |name: &&str| [format!("{name}/1.png"), format!("{name}/2 .x.png"), format!("{name}/3.png")];
+    let paths: Vec<String> = names.iter().flat_map(images).collect();
+    let (recipe, built, _) = published(&folder(&paths.iter().map(String::as_str).collect::<Vec<_>>()));
+    assert_eq!((&built["images"], recipe.matches("[[class]]").count()), (&60.into(), 20), "{recipe}");
+    assert!(!recipe.contains(['\u{202e}', '\u{feff}', '\u{2028}']), "{recipe}");
+}
+
+#[test]
 fn names_that_no_recipe_can_have_are_told() {
     init(&folder(&["a\u{7}/1.png", "b/2.png"])).fails(1, "has a control character: rename it");
     let sandbox = folder(&["a/1.png"]);

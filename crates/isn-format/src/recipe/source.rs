@@ -81,7 +81,7 @@ pub(super) fn classes(
         field.wrong("is empty: name at least one");
     }
     // By the folded id: `N1` and `n1` would be one folder on a file system that ignores case.
-    let mut lines: HashMap<String, usize> = HashMap::new();
+    let mut starts: HashMap<String, usize> = HashMap::new();
     let known: &[&str] = match (edition, source) {
         (Some(Edition::Two), Some(SourceKind::ImageFolder)) => &["id", "label", "group", "folder", "expect"],
         _ => &["id", "label", "group"],
@@ -93,7 +93,7 @@ pub(super) fn classes(
         let whole = field.element(value);
         let Some(table) = whole.table("[[class]]", known) else { continue };
         let id_field = table.need("id");
-        let id = id_field.as_ref().and_then(|field| class_id(field, source, &mut lines));
+        let id = id_field.as_ref().and_then(|field| class_id(field, source, &mut starts));
         let label = table.need("label").and_then(|field| field.text(check_label));
         let group = table.get("group").and_then(|field| field.text(check_label));
         let folder_field = table.get("folder");
@@ -142,10 +142,11 @@ fn expect(field: &Field<'_, '_>) -> Option<Vec<(Split, u64)>> {
 fn class_id(
     field: &Field<'_, '_>,
     source: Option<SourceKind>,
-    lines: &mut HashMap<String, usize>,
+    starts: &mut HashMap<String, usize>,
 ) -> Option<ClassId> {
     let id: ClassId = field.parse()?;
-    if let Some(first) = lines.insert(id.folded(), field.mistakes.line(field.span.start)) {
+    if let Some(first) = starts.insert(id.folded(), field.span.start) {
+        let first = field.mistakes.line(first);
         field.wrong(format_args!("'{id}' repeats the class of line {first} (ignoring case)"));
         return None;
     }

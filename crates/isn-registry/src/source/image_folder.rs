@@ -1,6 +1,7 @@
 //! Any tree with one folder for each class: `root/<split>/<class>/**` or, without splits, `root/<class>/**`,
 //! where every image is train. The recipe may say which folders these are.
 
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::PathBuf;
 
@@ -17,11 +18,11 @@ pub(super) fn list(listing: &mut Listing<'_>, spec: &SourceSpec, classes: &[Clas
     let (splits, others) = find(listing, spec, "", &entries, &wanted);
     let names: Vec<&str> = named.iter().map(|(_, folder)| *folder).collect();
     let folders: Vec<_> = classes.iter().map(|one| (segments(spec.folder_of(&one.id)), &one.id)).collect();
-    let mut seen = Vec::new();
+    let mut seen = HashSet::new();
     match (splits.is_empty(), &spec.splits) {
         (true, None) => {
             let whole = Place { path: "", id: "", split: Split::Train };
-            seen = list_classes(listing, spec, &folders, &whole, &entries);
+            seen.extend(list_classes(listing, spec, &folders, &whole, &entries));
         }
         (true, Some(_)) => {
             let why =
@@ -45,7 +46,7 @@ pub(super) fn list(listing: &mut Listing<'_>, spec: &SourceSpec, classes: &[Clas
             }
         }
     }
-    for Class { id, .. } in classes.iter().filter(|class| !seen.contains(&&class.id)) {
+    for Class { id, .. } in classes.iter().filter(|class| !seen.contains(&class.id)) {
         let folder = spec.folder_of(id);
         listing.problem(format!("there is no folder {folder}/, neither below a split nor without one"));
     }
@@ -94,20 +95,21 @@ fn find<'w, T: Copy>(
     if let Some((_, here)) = wanted.iter().find(|(way, _)| way.is_empty()) {
         return (vec![(path.into(), *here)], Vec::new());
     }
+    let mut next: HashMap<_, Vec<(Vec<&'w str>, T)>> = HashMap::new();
+    for (way, what) in wanted {
+        if let Some((first, rest)) = way.split_first() {
+            next.entry(spec.spelled(first)).or_default().push((rest.to_vec(), *what));
+        }
+    }
     let (mut found, mut others, mut deeper) = (Vec::new(), Vec::new(), Vec::new());
     for entry in entries {
-        let on_the_way = |(way, what): &(Vec<&'w str>, T)| {
-            let (first, rest) = way.split_first()?;
-            (entry.is_dir && spec.spelled(first) == spec.spelled(&entry.name)).then(|| (rest.to_vec(), *what))
-        };
-        let next: Vec<_> = wanted.iter().filter_map(on_the_way).collect();
-        let inner = below(path, &entry.name);
-        match next.first() {
+        match next.get(&spec.spelled(&entry.name)).filter(|_| entry.is_dir) {
             None => others.push(entry.name.clone()),
-            Some((way, what)) if way.is_empty() => found.push((inner, *what)),
-            Some(_) => {
-                let entries = listing.entries(&inner);
-                let (more, out) = find(listing, spec, &inner, &entries, &next);
+            Some(next) => {
+                let inner = below(path, &entry.name);
+                let is_end = next.iter().any(|(way, _)| way.is_empty());
+                let entries = if is_end { Vec::new() } else { listing.entries(&inner) };
+                let (more, out) = find(listing, spec, &inner, &entries, next);
                 found.extend(more);
                 deeper.extend(out);
             }

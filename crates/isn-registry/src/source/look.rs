@@ -260,9 +260,10 @@ fn is_plain(name: &str) -> bool {
 /// images, and is alone, gives way to the one above it.
 fn disjoint(classes: BTreeSet<String>) -> Vec<String> {
     let above = |folder: &str| {
-        let (up, last) = folder.rsplit_once('/')?;
-        let is_alone = classes.iter().filter(|other| other.starts_with(&format!("{up}/"))).count() == 1;
-        (is_plain(last) && is_alone).then(|| up.to_owned())
+        let (up, _) = folder.rsplit_once('/').filter(|(_, last)| is_plain(last))?;
+        let below = format!("{up}/");
+        let mut others = classes.range(below.clone()..).take_while(|other| other.starts_with(&below));
+        (others.next().is_some() && others.next().is_none()).then(|| up.to_owned())
     };
     let mut kept: Vec<String> = Vec::new();
     let classes: BTreeSet<Vec<String>> = classes

@@ -308,16 +308,18 @@ fn warn(found: &[ClassFound]) -> Vec<String> {
             ));
         }
     }
-    for (at, class) in found.iter().enumerate() {
-        let last = |class: &ClassFound| class.folder.rsplit('/').next().unwrap_or_default().to_lowercase();
-        let apart = |other: &&ClassFound| {
-            last(other) == last(class) && !other.images.keys().any(|split| class.images.contains_key(split))
+    let mut by_name: BTreeMap<String, &ClassFound> = BTreeMap::new();
+    for class in found {
+        let last = class.folder.rsplit('/').next().unwrap_or_default().to_lowercase();
+        let is_apart = |other: &&ClassFound| {
+            other.folder.to_lowercase() != class.folder.to_lowercase()
+                && !other.images.keys().any(|split| class.images.contains_key(split))
         };
-        if let Some(other) = found[at + 1..].iter().find(apart).filter(|other| other.folder.contains('/')) {
+        if let Some(other) = by_name.insert(last, class).filter(is_apart) {
             warnings.push(format!(
                 "{} and {} have one name, are in no split together, and are two classes: if they are one, move the \
                  images of one into a folder {}",
-                class.folder, other.folder, class.folder
+                other.folder, class.folder, other.folder
             ));
         }
     }
