@@ -135,7 +135,7 @@ pub(crate) struct Listing {
     pub empty_folders: Vec<String>,
 }
 
-/// Lists every file below `root`, as [`Listing::files`] does.
+/// Lists every file below `root`, as `Listing::files` does.
 ///
 /// # Errors
 /// [`Error::Io`] if a folder cannot be listed.
