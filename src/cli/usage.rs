@@ -46,8 +46,9 @@ const COMMANDS: &[(&str, &[&str], &str)] = &[
     ("", &["compare"], "`isn diff OLD NEW` compares two versions"),
     (
         "",
-        &["init", "new", "create", "make"],
-        "`isn build RECIPE.toml` builds a version, `isn registry init` makes a registry",
+        &["new", "create", "make"],
+        "`isn init DIR` writes a recipe for a folder of pictures, `isn build RECIPE.toml` builds a version, \
+         `isn registry init` makes a registry",
     ),
     ("", &["convert", "to"], "`isn export REF --as FORMAT` exports a version"),
     ("", &["config"], "the end of `isn --help` lists the environment variables"),
@@ -71,6 +72,7 @@ const OPTIONS: &[(&[&str], &[&str], &str)] = &[
         &["--to", "--out", "--output", "--output-dir", "--dest", "--dir", "--directory", "--local-dir", "-o"],
         "",
     ),
+    (&["--licence"], &["--license"], ""),
     (&[], &["--force", "--overwrite"], OVERWRITE),
     (&["--as", "--format"], &["-f"], OVERWRITE),
     (&["--as", "--format"], &["--as", "--format", "--type"], "--json prints a report as JSON"),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::sandbox::Sandbox;
 
-const VERBS: [&[&str]; 75] = [
+const VERBS: [&[&str]; 76] = [
     &[],
     &["pull"],
     &["fetch"],
@@ -16,6 +16,7 @@ const VERBS: [&[&str]; 75] = [
     &["list"],
     &["diff"],
     &["cite"],
+    &["init"],
     &["build"],
     &["recipe"],
     &["recipe", "show"],

@@ -211,3 +211,31 @@ fn check_sums(what: &str, mut lines: Lines<'_>, manifest: &Manifest, classes: &D
     }
     manifest.check_dataset(what, &Digest::of_hasher(&hasher))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source_spec::MAX_ID_LEN;
+
+    #[test]
+    fn the_longest_row_is_no_longer_than_it_may_be() {
+        let class = "x".repeat(64);
+        let path = format!("train/{class}/{}.png", "y".repeat(200 - 64 - 11));
+        let hash = Digest::of(b"");
+        let row = Row {
+            path: path.parse().unwrap(),
+            class: class.parse().unwrap(),
+            split: Split::Train,
+            blake3: hash,
+            length: u64::MAX,
+            width: u32::MAX,
+            height: u32::MAX,
+            pixels: hash,
+            source: "z".repeat(MAX_ID_LEN - 2),
+            source_blake3: hash,
+        };
+        let json = serde_json::to_string(&row).unwrap();
+        assert_eq!(path.len(), 200);
+        assert!(json.len() < MAX_ROW as usize, "{}", json.len());
+    }
+}

@@ -77,6 +77,7 @@ pub mod rel_path;
 pub mod release;
 pub mod shard;
 pub mod source_kind;
+pub mod source_spec;
 pub mod split;
 pub mod statement;
 pub mod table;

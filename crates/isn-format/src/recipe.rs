@@ -3,16 +3,17 @@
 
 mod care;
 mod division;
+mod source;
 mod table;
 
-use std::collections::{BTreeMap, HashMap};
-use std::str::FromStr;
+use std::collections::BTreeMap;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 pub use self::care::{CorrectionsSpec, Gates, Rebuilders};
 pub use self::division::{Balance, Draw, SplitPolicy, SplitSpec};
+use self::source::Classes;
 use self::table::{Field, Mistakes, Table};
 use crate::class::{Class, ClassId, check_label};
 use crate::dataset_ref::{Name, Version, VersionId};
@@ -22,6 +23,7 @@ use crate::ledger;
 use crate::pixel_spec::{Encoding, ExifOrientation, Filter, PixelSpec, Small};
 use crate::rel_path::check_segment;
 use crate::source_kind::SourceKind;
+use crate::source_spec::SourceSpec;
 use crate::split::Split;
 use crate::text::check_toml;
 
@@ -89,8 +91,8 @@ pub struct Recipe {
     pub citation: Option<String>,
     /// The authors; at least one.
     pub authors: Vec<String>,
-    /// The kind of source.
-    pub source: SourceKind,
+    /// The source: its kind and its folders.
+    pub source: SourceSpec,
     /// How images are processed.
     pub image: PixelSpec,
     /// How images are divided into splits.
@@ -115,7 +117,7 @@ impl Recipe {
 
     /// Returns how many images of a class the whole source has in a split; `None` if that is not known.
     pub fn expected(&self, class: &ClassId, split: Split) -> Option<u64> {
-        match (self.source, split) {
+        match (self.source.kind, split) {
             (SourceKind::Ilsvrc2012, Split::Train) => ilsvrc2012::train_count(class.as_str()).map(u64::from),
             (SourceKind::Ilsvrc2012, Split::Val) => Some(ilsvrc2012::VAL_PER_CLASS.into()),
             (SourceKind::Ilsvrc2012, Split::Test) => None,
@@ -195,14 +197,15 @@ fn read(document: &Spanned<DeTable<'_>>, mistakes: &Mistakes<'_>) -> Option<Reci
     let licence = top.need("licence").and_then(|field| field.text(check_prose));
     let citation = top.get("citation").and_then(|field| field.text(check_prose));
     let authors = top.need("authors").and_then(|field| authors(&field));
-    let source = top.need("source").and_then(|field| source(&field));
+    let source = top.need("source").and_then(|field| source::source(&field, edition));
     let image = top.need("image").and_then(|field| image(&field));
     let split = top.need("split").and_then(|field| division::split(&field));
     let balance = top.get("balance").map(|field| division::balance(&field));
     let corrections = top.get("corrections").map(|field| care::corrections(&field, edition));
     let gates = top.get("gates").map(|field| care::gates(&field, edition));
-    let classes = top.need("class").and_then(|field| classes(&field, source, edition));
-    let (classes, expect) = classes.unzip();
+    let kind = source.as_ref().map(|source| source.kind);
+    let classes = top.need("class").and_then(|field| source::classes(&field, kind, edition));
+    let Classes { all: classes, expect, folders } = classes?;
     Some(Recipe {
         edition: edition?,
         name: name?,
@@ -212,14 +215,14 @@ fn read(document: &Spanned<DeTable<'_>>, mistakes: &Mistakes<'_>) -> Option<Reci
         licence: licence?.into(),
         citation: citation.map(Into::into),
         authors: authors?,
-        source: source?,
+        source: SourceSpec { folders, ..source? },
         image: image?,
         split: split?,
         balance: balance.unwrap_or_else(|| Some(Balance::default()))?,
         corrections: corrections.map_or(Some(None), |read| read.map(Some))?,
         gates: gates.unwrap_or_else(|| Some(Gates::default()))?,
-        classes: classes?,
-        expect: expect?,
+        classes,
+        expect,
     })
 }
 
@@ -240,11 +243,6 @@ fn authors(field: &Field<'_, '_>) -> Option<Vec<String>> {
         field.wrong("is empty: name at least one");
     }
     elements.iter().map(|author| field.element(author).text(check_label).map(Into::into)).collect()
-}
-
-fn source(field: &Field<'_, '_>) -> Option<SourceKind> {
-    let kinds = SourceKind::ALL.map(|kind| (kind.as_str(), kind));
-    field.table("[source]", &["kind"])?.need("kind")?.choice(&kinds)
 }
 
 fn image(field: &Field<'_, '_>) -> Option<PixelSpec> {
@@ -308,71 +306,6 @@ fn file_beside(field: &Field<'_, '_>) -> Option<String> {
 
 /// How many images of some classes the whole source has in a split.
 type Expect = BTreeMap<(ClassId, Split), u64>;
-
-fn classes(
-    field: &Field<'_, '_>,
-    source: Option<SourceKind>,
-    edition: Option<Edition>,
-) -> Option<(Vec<Class>, Expect)> {
-    let elements = field.elements()?;
-    if elements.is_empty() {
-        field.wrong("is empty: name at least one");
-    }
-    // By the folded id: `N1` and `n1` would be one folder on a file system that ignores case.
-    let mut lines: HashMap<String, usize> = HashMap::new();
-    let known: &[&str] = match (edition, source) {
-        (Some(Edition::Two), Some(SourceKind::ImageFolder)) => &["id", "label", "group", "expect"],
-        _ => &["id", "label", "group"],
-    };
-    let (mut classes, mut all) = (Vec::with_capacity(elements.len()), Expect::new());
-    for value in elements {
-        let whole = field.element(value);
-        let Some(table) = whole.table("[[class]]", known) else { continue };
-        let id = table.need("id").and_then(|field| class_id(&field, source, &mut lines));
-        let label = table.need("label").and_then(|field| field.text(check_label));
-        let group = table.get("group").and_then(|field| field.text(check_label));
-        let expect = table.get("expect").and_then(|field| expect(&field));
-        if let (Some(id), Some(label)) = (id, label) {
-            let expect = expect.into_iter().flatten();
-            all.extend(expect.map(|(split, count)| ((id.clone(), split), count)));
-            classes.push(Class { id, label: label.into(), group: group.map(Into::into) });
-        }
-    }
-    classes.sort_by(|a, b| a.id.cmp(&b.id));
-    Some((classes, all))
-}
-
-/// `{ train = 1300, val = 50 }`.
-fn expect(field: &Field<'_, '_>) -> Option<Vec<(Split, u64)>> {
-    let table = field.table("[[class]] expect", &Split::ALL.map(Split::as_str))?;
-    let count = |split: Split| {
-        let count = table.get(split.as_str())?.number(0..=u32::MAX);
-        count.map(|count| (split, count.into()))
-    };
-    Some(Split::ALL.into_iter().filter_map(count).collect())
-}
-
-fn class_id(
-    field: &Field<'_, '_>,
-    source: Option<SourceKind>,
-    lines: &mut HashMap<String, usize>,
-) -> Option<ClassId> {
-    let id: ClassId = field.parse()?;
-    if let Some(first) = lines.insert(id.folded(), field.mistakes.line(field.span.start)) {
-        field.wrong(format_args!("'{id}' repeats the class of line {first} (ignoring case)"));
-        return None;
-    }
-    if source == Some(SourceKind::Ilsvrc2012) && !ilsvrc2012::is_class(id.as_str()) {
-        field.wrong(format_args!("'{id}' is not one of the 1,000 classes of ILSVRC2012"));
-        return None;
-    }
-    // Otherwise a source folder train/ could be read as a class or as a split.
-    if Split::from_str(&id.folded()).is_ok() {
-        field.wrong(format_args!("'{id}' is the name of a split"));
-        return None;
-    }
-    Some(id)
-}
 
 #[cfg(test)]
 mod tests;

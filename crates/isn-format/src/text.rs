@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use std::fmt::{Display, Write as _};
 
 use serde::de::DeserializeOwned;
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
 
 use crate::error::{Error, Result};
 
@@ -52,14 +54,29 @@ pub fn json(json: &str) -> Cow<'_, str> {
     })
 }
 
-/// Returns `text` as a YAML string in double quotes, on one line.
-pub fn yaml(text: &str) -> String {
-    // A JSON string is a YAML string, except for surrogates and for line ends that JSON does not know.
+/// Returns `text` as a string of YAML or TOML in double quotes, on one line.
+pub fn quoted(text: &str) -> String {
+    // A JSON string is one of YAML and of TOML, except for surrogates and for line ends that JSON does not
+    // know.
     let quoted = serde_json::Value::from(text).to_string();
     let escape = |out: &mut String, c: char| {
         let _ = write!(out, "\\U{:08x}", u32::from(c));
     };
     written_out(&quoted, is_unseen, escape).into_owned()
+}
+
+/// Returns what is lawful in the segment of a path: letters without their marks, and one `-` for every run of
+/// other characters, without `-` and `.` at its ends. May be empty.
+pub fn slug(text: &str) -> String {
+    let mut slug = String::new();
+    for c in text.nfd().filter(|c| !is_combining_mark(*c)) {
+        match c {
+            'A'..='Z' | 'a'..='z' | '0'..='9' | '_' | '.' => slug.push(c),
+            _ if slug.ends_with('-') => {}
+            _ => slug.push('-'),
+        }
+    }
+    slug.trim_matches(['-', '.']).to_owned()
 }
 
 /// Returns a text as one word of a shell command, for commands that people copy: the shell runs nothing in
@@ -157,8 +174,23 @@ mod tests {
         let escaped = json(&serde_json::Value::from(text).to_string()).into_owned();
         assert!(!escaped.contains(is_unseen), "{escaped}");
         assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), text);
-        let yaml = yaml(text);
+        let yaml = quoted(text);
         assert_eq!(yaml, "\"\\\"\\u001b\\U00000085\\U00002028\\U0000202e\\U000e0001\\n\\U0000007fé\"");
+        let table: toml::Table = toml::from_str(&format!("x = {yaml}")).unwrap();
+        assert_eq!(table["x"].as_str(), Some(text));
+    }
+
+    #[test]
+    fn a_slug_is_what_a_folder_may_be_called() {
+        for (text, made) in [
+            ("Golden Delicious (1)", "Golden-Delicious-1"),
+            ("Épagneul  français", "Epagneul-francais"),
+            ("..a/b..", "a-b"),
+            ("n01440764", "n01440764"),
+            ("σκύλος 犬", ""),
+        ] {
+            assert_eq!(slug(text), made, "{text}");
+        }
     }
 
     #[test]

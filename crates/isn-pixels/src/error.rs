@@ -10,10 +10,10 @@ pub enum PixelError {
     #[error("the file is empty")]
     Empty,
     /// The file has neither magic number. Its name plays no part.
-    #[error("not a JPEG or PNG: starts with {start}")]
+    #[error("not a JPEG or PNG: {told}")]
     UnknownFormat {
-        /// The first bytes, in hex.
-        start: String,
+        /// What it is, or its first bytes, in hex.
+        told: String,
     },
     /// The data ends before the image does.
     #[error("truncated: the {format} data ends before the image is complete ({detail})")]

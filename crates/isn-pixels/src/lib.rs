@@ -32,12 +32,14 @@ mod resize;
 mod self_check;
 mod source;
 mod stored;
+mod told;
 mod view;
 
 pub use error::PixelError;
 pub use resize::scale;
 pub use self_check::{SelfCheckError, self_check};
 pub use source::{Rgb, decode_rgb, dimensions};
+pub use told::{START, told_format};
 pub use view::{ImageReader, SampleOrder, View};
 
 use isn_format::digest::Digest;

@@ -2,7 +2,7 @@
 
 use image::metadata::Orientation;
 
-use super::{PixelError, jpeg, png};
+use super::{PixelError, START, jpeg, png, told_format};
 use isn_format::pixel_spec::{ExifOrientation, MAX_PIXELS};
 
 /// An RGB8 picture.
@@ -58,8 +58,14 @@ impl Format {
         } else if source.is_empty() {
             Err(PixelError::Empty)
         } else {
-            let start: Vec<String> = source.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-            Err(PixelError::UnknownFormat { start: start.join(" ") })
+            let told = told_format(&source[..source.len().min(START)]).map_or_else(
+                || {
+                    let start = source.iter().take(8).map(|byte| format!("{byte:02x}"));
+                    format!("starts with {}", start.collect::<Vec<_>>().join(" "))
+                },
+                Into::into,
+            );
+            Err(PixelError::UnknownFormat { told })
         }
     }
 }

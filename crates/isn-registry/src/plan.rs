@@ -4,13 +4,15 @@ mod division;
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::source::{Source, SourceImage};
+use crate::source::{Source, SourceImage, image_stem};
 use isn_format::class::ClassId;
 use isn_format::corrections::{Action, Corrections};
-use isn_format::error::{Error, Mistake, Result};
+use isn_format::error::{Error, Mistake, Result, count};
 use isn_format::groups::Groups;
 use isn_format::recipe::{Recipe, SplitPolicy};
 use isn_format::rel_path::RelPath;
+use isn_format::source_kind::SourceKind;
+use isn_format::source_spec::{Ids, Names};
 use isn_format::split::{Assignment, Assignments, Split};
 
 use self::division::{Division, surplus};
@@ -87,6 +89,11 @@ impl Plan {
         }
         let mut problems = Vec::new();
         check_corrections(corrections, source, &mut problems);
+        if recipe.source.ids == Ids::Text {
+            let here: HashSet<&str> = source.images.iter().map(|image| image.id.as_str()).collect();
+            let absent = groups.iter().flatten().filter(|id| !here.contains(id.as_str()));
+            problems.extend(absent.map(|id| no_such(source, ("groups", "the groups"), id)));
+        }
 
         let (kept, removed): (Vec<_>, Vec<_>) = (0..source.images.len()).partition(|&at| {
             let id = &source.images[at].id;
@@ -109,9 +116,13 @@ impl Plan {
                 Some(Action::Relabel(to)) => to.clone(),
                 _ => image.class.clone(),
             };
-            match path(split, &class, &image.id, recipe.image.encode.extension()) {
+            let stem = recipe.source.stem(&image.id);
+            let path = format!("{split}/{class}/{stem}.{}", recipe.image.encode.extension());
+            match path.parse::<RelPath>() {
                 Ok(path) => images.push(Planned { source: at, class, split, path }),
-                Err(why) => problems.push(format!("{}: {why}: rename or remove it", image.path)),
+                Err(why) => {
+                    problems.push(format!("{}: {why}: rename or remove it{}", image.path, hash(recipe)))
+                }
             }
         }
         let surplus = surplus(recipe, source, &images, &recipe.balance);
@@ -121,8 +132,8 @@ impl Plan {
         let mut at = 0..;
         images.retain(|_| at.next().is_some_and(|at| !surplus.contains(&at)));
         images.sort_unstable_by(|a, b| a.path.cmp(&b.path).then(a.source.cmp(&b.source)));
-        check_collisions(&images, source, &mut problems);
-        let mut warnings = check_classes(recipe, &images, &mut problems);
+        check_collisions(recipe, &images, source, &mut problems);
+        let mut warnings = check_classes(recipe, source, &images, &mut problems);
         let has = |split| images.iter().any(|image: &Planned| image.split == split);
         if recipe.needs_val() && has(Split::Train) && !has(Split::Val) {
             warnings.push(format!(
@@ -166,7 +177,7 @@ fn check_corrections(corrections: &Corrections, source: &Source, problems: &mut 
     for correction in corrections.iter() {
         let id = &correction.source_id;
         match (classes.get(id.as_str()), &correction.action) {
-            (None, _) => problems.push(no_such(source, id)),
+            (None, _) => problems.push(no_such(source, ("corrections", "the ledger"), id)),
             (Some(class), Action::Relabel(to)) if *class == to => {
                 problems.push(format!("corrections: {id} is of class {to} already: use keep"));
             }
@@ -176,23 +187,27 @@ fn check_corrections(corrections: &Corrections, source: &Source, problems: &mut 
 }
 
 /// Says that no image has this id and, if it is the path of one, which id that has.
-fn no_such(source: &Source, id: &str) -> String {
+fn no_such(source: &Source, (table, file): (&str, &str), id: &str) -> String {
     let why = format!("no image of the source has the id {id}: an id is {}", source.kind.id_is());
-    match source.images.iter().find(|image| image.path == id) {
-        Some(image) => format!("corrections: {why}. Change it to {} in the ledger", image.id),
-        None => format!("corrections: {why}. Correct that row of the ledger"),
+    let is_its_path = |image: &&SourceImage| image.path == id || image_stem(&image.path) == Some(id);
+    match source.images.iter().find(is_its_path) {
+        Some(image) => format!("{table}: {why}. Change it to {} in {file}", image.id),
+        None => format!("{table}: {why}. Correct that row of {file}"),
     }
 }
 
-/// Returns the path of an image in the tree, with the stem of its source id.
-fn path(split: Split, class: &ClassId, id: &str, extension: &str) -> Result<RelPath, String> {
-    let stem = id.rsplit('/').next().unwrap_or(id);
-    let path = format!("{split}/{class}/{stem}.{extension}");
-    path.parse().map_err(|error| format!("{error}"))
+/// Proposes names that are always lawful, if the recipe's format has them.
+fn hash(recipe: &Recipe) -> &'static str {
+    match (recipe.source.names, recipe.source.ids, recipe.source.kind) {
+        (Names::Keep, Ids::Text, SourceKind::ImageFolder) => {
+            ", or set [source] names = \"hash\" in the recipe"
+        }
+        _ => "",
+    }
 }
 
 /// Reports images with the same path. `images` must be sorted by path.
-fn check_collisions(images: &[Planned], source: &Source, problems: &mut Vec<String>) {
+fn check_collisions(recipe: &Recipe, images: &[Planned], source: &Source, problems: &mut Vec<String>) {
     let mut folded: Vec<(String, &Planned)> =
         images.iter().map(|image| (image.path.folded(), image)).collect();
     folded.sort_by(|a, b| a.0.cmp(&b.0));
@@ -200,13 +215,22 @@ fn check_collisions(images: &[Planned], source: &Source, problems: &mut Vec<Stri
         let (a, b) = (pair[0].1, pair[1].1);
         let case = if a.path == b.path { "" } else { " apart from upper and lower case" };
         let (first, second) = (&source.images[a.source].path, &source.images[b.source].path);
-        problems.push(format!("{first} and {second} would both be {}{case}", b.path));
+        let rename = match hash(recipe) {
+            "" => String::new(),
+            or => format!(": rename one{or}"),
+        };
+        problems.push(format!("{first} and {second} would both be {}{case}{rename}", b.path));
     }
 }
 
 /// Reports a class without any image as a problem. Returns a warning for a class without images in a split
 /// that other classes have.
-fn check_classes(recipe: &Recipe, images: &[Planned], problems: &mut Vec<String>) -> Vec<String> {
+fn check_classes(
+    recipe: &Recipe,
+    source: &Source,
+    images: &[Planned],
+    problems: &mut Vec<String>,
+) -> Vec<String> {
     let present: HashSet<(Split, &ClassId)> =
         images.iter().map(|image| (image.split, &image.class)).collect();
     let splits: Vec<Split> =
@@ -216,7 +240,17 @@ fn check_classes(recipe: &Recipe, images: &[Planned], problems: &mut Vec<String>
         let lacks: Vec<Split> =
             splits.iter().copied().filter(|&split| !present.contains(&(split, &class.id))).collect();
         if lacks.len() == splits.len() {
-            problems.push(format!("class {} ({}) has no image", class.id, class.label));
+            let left = source.left_out.iter().filter(|left| left.class.as_ref() == Some(&class.id));
+            let why = match left.clone().next() {
+                Some(first) => format!(
+                    ": {} of its folder left out, such as {} ({})",
+                    count(left.count(), "file"),
+                    first.path,
+                    first.why
+                ),
+                None => String::new(),
+            };
+            problems.push(format!("class {} ({}) has no image{why}", class.id, class.label));
             continue;
         }
         for split in lacks {

@@ -15,6 +15,7 @@ mod export;
 mod fetch;
 mod images;
 mod info;
+mod init;
 mod key;
 mod ledger;
 mod list;
@@ -69,6 +70,8 @@ pub(super) enum Command {
     Diff(diff::DiffArgs),
     /// Print a citation of a version, with its pin
     Cite(cite::CiteArgs),
+    /// Write a recipe for a folder of pictures
+    Init(init::InitArgs),
     /// Build a version from a recipe and source images
     Build(build::BuildArgs),
     /// Show and export the recipes that come with isn
@@ -152,6 +155,7 @@ impl Command {
             Command::List(verb) => verb,
             Command::Diff(verb) => verb,
             Command::Cite(verb) => verb,
+            Command::Init(verb) => verb,
             Command::Build(verb) => verb,
             Command::Recipe(verb) => verb,
             Command::Source(verb) => verb,

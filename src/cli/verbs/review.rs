@@ -48,8 +48,9 @@ impl Verb for ReviewArgs {
     }
 
     fn run(&self, run: &Run) -> Result<ExitCode> {
-        let subject = Subject::open(&run.client(&self.registry)?, &self.target, &run.progress)?;
         let recipe = self.recipe.as_deref().map(|recipe| run.recipe(recipe)).transpose()?;
+        let subject = Subject::open(&run.client(&self.registry)?, &self.target, &run.progress)?
+            .by_recipe(recipe.as_ref().map(|file| &file.recipe))?;
         let review = Review::bind(ReviewOptions {
             subject,
             ledger: self.ledger.clone(),

@@ -3,6 +3,7 @@ use crate::digest::Digest;
 use crate::error::Error;
 use crate::key::PrivateKey;
 use crate::ledger::policy::{Policy, Rule, Several};
+use crate::source_spec::{Ids, Names};
 use crate::split::Fraction;
 
 const GOOD: &str = r#"format = "isn-recipe/1"
@@ -91,6 +92,66 @@ fn version_2_says_how_many_images_there_are() {
     assert!(told(&GOOD.replace("isn-recipe/1", "isn-recipe/3"))[0].1.contains("isn-recipe/2"));
 }
 
+#[test]
+fn version_2_says_which_folders_are_splits_and_classes() {
+    let folder = |text: &str| {
+        GOOD.replace("isn-recipe/1", "isn-recipe/2").replace("\"ilsvrc2012\"", "\"imagefolder\"") + text
+    };
+    let splits = "\nsplits = { train = [\"Training\"], val = [\"valid\", \"more/val\"] }";
+    let text = folder("folder = \"Fruit/Golden Delicious (1)\"\n")
+        .replace("\"imagefolder\"", &format!("\"imagefolder\"{splits}"));
+    let spec = parse(&text).unwrap().source;
+    let given = [(Split::Train, "Training"), (Split::Val, "valid"), (Split::Val, "more/val")];
+    assert_eq!(spec.split_folders(), given);
+    assert_eq!(spec.folder_of(&"n01614925".parse().unwrap()), "Fruit/Golden Delicious (1)");
+    assert_eq!(spec.folder_of(&"n01616318".parse().unwrap()), "n01616318");
+    let plain = parse(&folder("")).unwrap().source;
+    assert_eq!(plain.split_folders().len(), 3);
+    let bad = |text: &str| told(&folder(&format!("{text}\n"))).remove(0).1;
+    for (text, why) in [
+        ("folder = \"../up\"", "must be the path of a folder below the source"),
+        ("folder = \"/root\"", "must be the path"),
+        ("folder = \"a//b\"", "must be the path"),
+        ("folder = \"\"", "must be the path"),
+        ("folder = \"a\\u0007\"", "has a control character"),
+        ("folder = \"Val/x\"", "begins with the name of one, val"),
+        ("folder = \"n01616318/x\"", "'n01616318/x' is in 'n01616318', the folder of line 28"),
+        ("folder = \"n01616318\"", "is in 'n01616318'"),
+        ("folder = \".\"", "'n01616318' is in '.', the folder of line 35"),
+    ] {
+        assert!(bad(text).contains(why), "{text}: {}", bad(text));
+    }
+    for (splits, why) in [
+        ("{}", "is empty"),
+        ("{ dev = [\"x\"] }", "unknown key"),
+        ("{ train = \"x\" }", "must be a list"),
+        ("{ train = [\".\"] }", "must name folders"),
+        ("{ train = [\"a\"], val = [\"a/b\"] }", "'a/b' is in 'a'"),
+    ] {
+        let text = folder("").replace("\"imagefolder\"", &format!("\"imagefolder\"\nsplits = {splits}"));
+        assert!(told(&text)[0].1.contains(why), "{splits}: {:?}", told(&text));
+    }
+    // The spelling of composed characters makes no difference.
+    let twice = "folder = \"cafe\u{301}\"\n[[class]]\nid = \"x\"\nlabel = \"x\"\nfolder = \"café\"";
+    assert!(bad(twice).contains("is in 'café'"), "{}", bad(twice));
+    let hash =
+        |names: &str| folder("").replace("\"imagefolder\"", &format!("\"imagefolder\"\nnames = {names}"));
+    assert_eq!(parse(&hash("\"hash\"")).unwrap().source.names, Names::Hash);
+    assert_eq!((plain.names, plain.ids), (Names::Keep, Ids::Text));
+    assert!(told(&hash("\"other\""))[0].1.contains("must be \"keep\" or \"hash\""));
+    // Neither is for version 1, nor for ImageNet.
+    for text in [
+        folder("folder = \"x\"\n").replace("isn-recipe/2", "isn-recipe/1"),
+        folder("folder = \"x\"\n").replace("\"imagefolder\"", "\"ilsvrc2012\""),
+    ] {
+        assert!(told(&text)[0].1.contains("unknown key '[[class]] folder'"), "{:?}", told(&text));
+    }
+    let splits = "kind = \"ilsvrc2012\"\nsplits = { train = [\"x\"] }";
+    assert!(mistakes("kind = \"ilsvrc2012\"", splits)[0].1.contains("unknown key '[source] splits'"));
+    let text = GOOD.replace("isn-recipe/1", "isn-recipe/2").replace("kind = \"ilsvrc2012\"", splits);
+    assert!(told(&text)[0].1.contains("is not for ilsvrc2012"));
+}
+
 fn told_unknown() -> String {
     "unknown key '[[class]] expect' (known: id, label, group)".into()
 }
@@ -100,7 +161,7 @@ fn reads_every_field() {
     let recipe = parse(GOOD).unwrap();
     assert_eq!(recipe.name.as_str(), "imagebirds");
     assert_eq!(recipe.version.to_string(), "1.0");
-    assert_eq!(recipe.source, SourceKind::Ilsvrc2012);
+    assert_eq!(recipe.source, SourceSpec::new(SourceKind::Ilsvrc2012));
     let image = PixelSpec {
         size: 160,
         filter: Filter::Bilinear,

@@ -211,7 +211,22 @@ fn large_pngs_are_valid() {
 fn reasons_can_be_read() {
     let reason = |source: &[u8]| decode_rgb(source, ExifOrientation::Ignore).unwrap_err().to_string();
     assert_eq!(reason(b""), "the file is empty");
-    assert_eq!(reason(b"GIF89a"), "not a JPEG or PNG: starts with 47 49 46 38 39 61");
+    assert_eq!(reason(b"GIF88a"), "not a JPEG or PNG: starts with 47 49 46 38 38 61");
+    for (file, told) in [
+        (&b"GIF89a"[..], "a GIF image"),
+        (b"RIFF\x10\0\0\0WEBPVP8 ", "a WebP image"),
+        (b"BM\x46\0\0\0\0\0\0\0", "a BMP image"),
+        (b"MM\0*", "a TIFF image"),
+        (b"\0\0\0\x1cftypavif", "an AVIF image"),
+        (b"\0\0\0\x1cftypmif1", "a HEIC image"),
+        (b"\xef\xbb\xbf \n<!DOCTYPE HTML><p>", "a web page (HTML)"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:00",
+            "a Git LFS pointer: `git lfs pull` brings the file",
+        ),
+    ] {
+        assert_eq!(reason(file), format!("not a JPEG or PNG: {told}"));
+    }
     assert_eq!(
         reason(b"\x89PNG\r\n\x1a\n\0\0"),
         "truncated: the PNG data ends before the image is complete (no header)"

@@ -2,7 +2,7 @@
 
 use super::About;
 use isn_format::error::count;
-use isn_format::text::{one_line, yaml};
+use isn_format::text::{one_line, quoted};
 
 /// Returns the text of the card.
 pub(super) fn card(about: &About<'_>) -> String {
@@ -11,7 +11,7 @@ pub(super) fn card(about: &About<'_>) -> String {
         .class_ids()
         .iter()
         .enumerate()
-        .map(|(label, id)| format!("          '{label}': {}\n", yaml(id)))
+        .map(|(label, id)| format!("          '{label}': {}\n", quoted(id)))
         .collect();
     let splits: String = about
         .splits
@@ -44,8 +44,8 @@ pub(super) fn card(about: &About<'_>) -> String {
          - name: path\n    dtype: string\n  splits:\n{splits}configs:\n- config_name: default\n  data_files:\n{files}---\n\n\
          # {heading}\n\n{description}\n\n- Pin: `{pin}`\n{doubt}- Licence: {terms}\n- {images} in {classes} classes\n\n\
          | label | class | called | group |\n|---|---|---|---|\n{labels}\n## Citation\n\n```bibtex\n{citation}```\n",
-        licence = yaml(manifest.licence.lines().next().unwrap_or_default()),
-        title = yaml(&manifest.title),
+        licence = quoted(manifest.licence.lines().next().unwrap_or_default()),
+        title = quoted(&manifest.title),
         heading = line(&manifest.title),
         description = lines(&manifest.description),
         pin = manifest.pin(),

@@ -6,7 +6,7 @@ use crate::steps::unsigned;
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::Result;
 use isn_format::manifest::Manifest;
-use isn_format::text::{line_of_several, one_line, yaml};
+use isn_format::text::{line_of_several, one_line, quoted};
 
 /// The forms of a citation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +104,7 @@ fn plain(manifest: &Manifest) -> String {
 }
 
 fn cff(manifest: &Manifest) -> String {
-    let quote = yaml;
+    let quote = quoted;
     let authors: String =
         manifest.authors.iter().map(|author| format!("  - name: {}\n", quote(author))).collect();
     format!(

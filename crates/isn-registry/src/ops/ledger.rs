@@ -123,10 +123,10 @@ pub fn check(file: &RecipeFile, source: Option<&Path>) -> Result<CheckReport> {
     let mut images: Vec<(String, ClassId)> = Vec::new();
     match source {
         Some(source) => {
-            let source = Source::open(recipe.source, source, &recipe.classes)?;
+            let source = Source::open(&recipe.source, source, &recipe.classes)?;
             images.extend(source.images.into_iter().map(|image| (image.id, image.class)));
         }
-        None if recipe.source == SourceKind::Ilsvrc2012 => {
+        None if recipe.source.kind == SourceKind::Ilsvrc2012 => {
             let ids = ledger.source_ids().into_iter();
             images.extend(ids.filter_map(|id| Some((id.to_owned(), given(id)?))));
         }
@@ -144,7 +144,7 @@ pub fn check(file: &RecipeFile, source: Option<&Path>) -> Result<CheckReport> {
         None => id.contains('/') || looks_like_a_file(id),
     };
     let absent = corrections.iter().map(|one| one.source_id.as_str()).filter(|id| absent(id));
-    let id_is = recipe.source.id_is();
+    let id_is = recipe.source.kind.id_is();
     problems.extend(absent.map(|id| format!("{id}: no such image in the source: an id is {id_is}")));
     Ok(CheckReport {
         ledger: what,

@@ -14,6 +14,7 @@ pub mod export;
 pub mod fetch;
 pub mod images;
 pub mod info;
+pub mod init;
 pub mod ledger;
 pub mod list;
 pub mod load;

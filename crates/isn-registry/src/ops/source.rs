@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::files;
 use crate::progress::{Progress, Unit};
 use crate::source::whole::{Count, counts};
-use crate::source::{Indexes, Source, Survey};
+use crate::source::{Indexes, LeftOut, Source, Survey};
 use isn_format::error::{Error, Result};
 use isn_format::ilsvrc2012;
 use isn_format::recipe::Recipe;
@@ -48,8 +48,10 @@ pub struct SourceReport {
     pub problems: Vec<String>,
     /// Rows of a list of labels that disagree with the devkit.
     pub differing_labels: Vec<String>,
-    /// What was left out.
+    /// What was left out, in lines for the user.
     pub warnings: Vec<String>,
+    /// Each file and folder that was left out.
+    pub left_out: Vec<LeftOut>,
 }
 
 /// An archive, compared with what is known of it.
@@ -85,14 +87,14 @@ impl SourceReport {
 /// [`Error::Source`] if the folder is not a source of the recipe's kind; [`Error::Io`] if it cannot be read.
 pub fn check(options: &CheckOptions<'_>, progress: &dyn Progress) -> Result<SourceReport> {
     let recipe = options.recipe;
-    let survey = Source::survey(recipe.source, options.source, &recipe.classes, options.indexes)?;
+    let survey = Source::survey(&recipe.source, options.source, &recipe.classes, options.indexes)?;
     let Survey { source, problems, differing_labels } = survey;
-    let archives = match recipe.source {
+    let archives = match recipe.source.kind {
         SourceKind::Ilsvrc2012 => archives(options, progress)?,
         SourceKind::ImageFolder => Vec::new(),
     };
     Ok(SourceReport {
-        kind: recipe.source.as_str(),
+        kind: recipe.source.kind.as_str(),
         layout: source.layout.to_string(),
         images: source.images.len() as u64,
         counts: counts(recipe, &source),
@@ -100,6 +102,7 @@ pub fn check(options: &CheckOptions<'_>, progress: &dyn Progress) -> Result<Sour
         problems: problems.into_iter().map(|problem| problem.why).collect(),
         differing_labels,
         warnings: source.warnings,
+        left_out: source.left_out,
     })
 }
 

@@ -9,6 +9,7 @@ use crate::parallel::in_order;
 use crate::progress::{Progress, Unit};
 use crate::registry::Snapshot;
 use crate::source::Source;
+use crate::steps::objects::recipe_of;
 use crate::steps::unsigned;
 use crate::transport;
 use isn_format::dataset_ref::DatasetRef;
@@ -16,6 +17,7 @@ use isn_format::digest::Digest;
 use isn_format::error::{Blame, Difference, Error, Result};
 use isn_format::index::Row;
 use isn_format::source_kind::SourceKind;
+use isn_format::source_spec::SourceSpec;
 
 /// The outcome of a comparison.
 pub struct VerifySourceReport {
@@ -45,11 +47,17 @@ pub fn verify_source(
     jobs: usize,
     progress: &dyn Progress,
 ) -> Result<VerifySourceReport> {
-    let (_, snapshot) = transport::runtime()?.block_on(client.snapshot(reference))?;
+    let runtime = transport::runtime()?;
+    let (registry, snapshot) = runtime.block_on(client.snapshot(reference))?;
     let manifest = &snapshot.head.manifest;
     let kind: SourceKind = manifest.source.parse().map_err(|why| Error::invalid(manifest.pin(), why))?;
+    // The folders of ImageNet are known, and its recipe is not needed.
+    let spec = match kind {
+        SourceKind::Ilsvrc2012 => SourceSpec::new(kind),
+        SourceKind::ImageFolder => recipe_of(&runtime, &registry, &snapshot)?.1.source,
+    };
     let indexes = client.cache.as_ref().and_then(|cache| cache.indexes());
-    let survey = Source::survey(kind, source, snapshot.classes(), indexes.as_ref())?;
+    let survey = Source::survey(&spec, source, snapshot.classes(), indexes.as_ref())?;
     let source = &survey.source;
     progress.tell(&format!("source: {}", source.layout));
 

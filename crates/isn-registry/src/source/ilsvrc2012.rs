@@ -89,5 +89,5 @@ fn add_val(
 
 fn left_out<'n>(listing: &mut Listing<'_>, folder: &str, names: impl IntoIterator<Item = &'n str>) {
     let names: Vec<&str> = names.into_iter().collect();
-    listing.left_out(folder, &names, "not part of ILSVRC2012");
+    listing.left_out(folder, None, &names, "not part of ILSVRC2012");
 }

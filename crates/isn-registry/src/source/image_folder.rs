@@ -1,67 +1,156 @@
-//! Any tree with one folder for each class: `root/{train,val,test}/<class>/**` or, without splits,
-//! `root/<class>/**`, where every image is train.
+//! Any tree with one folder for each class: `root/<split>/<class>/**` or, without splits, `root/<class>/**`,
+//! where every image is train. The recipe may say which folders these are.
 
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::PathBuf;
 
-use super::{Entry, Listing, SourceLayout, below, join};
+use super::{EXTENSIONS, Entry, Listing, SourceLayout, below, image_stem, join, stem_before};
 use isn_format::class::{Class, ClassId};
+use isn_format::source_spec::{Ids, SourceSpec, segments};
 use isn_format::split::Split;
 
-pub(super) fn list(listing: &mut Listing<'_>, classes: &[Class]) {
+pub(super) fn list(listing: &mut Listing<'_>, spec: &SourceSpec, classes: &[Class]) {
     listing.layout = SourceLayout::ImageFolder;
     let entries = listing.entries("");
-    let is_split = |split: &Split| entries.iter().any(|e| e.is_dir && e.name == split.as_str());
-    let splits: Vec<Split> = Split::ALL.into_iter().filter(is_split).collect();
-    let mut found = Vec::new();
-    if splits.is_empty() {
-        found.extend(list_classes(listing, classes, "", Split::Train, &entries));
-    } else {
-        let others: Vec<&str> = entries
-            .iter()
-            .map(|entry| entry.name.as_str())
-            .filter(|name| !splits.iter().any(|split| split.as_str() == *name))
-            .collect();
-        listing.left_out("", &others, "none of the folders train, val and test");
-        for split in splits {
-            let entries = listing.entries(split.as_str());
-            found.extend(list_classes(listing, classes, split.as_str(), split, &entries));
+    let named = spec.split_folders();
+    let wanted: Vec<_> = named.iter().map(|(split, folder)| (segments(folder), *split)).collect();
+    let (splits, others) = find(listing, spec, "", &entries, &wanted);
+    let names: Vec<&str> = named.iter().map(|(_, folder)| *folder).collect();
+    let folders: Vec<_> = classes.iter().map(|one| (segments(spec.folder_of(&one.id)), &one.id)).collect();
+    let mut seen = HashSet::new();
+    match (splits.is_empty(), &spec.splits) {
+        (true, None) => {
+            let whole = Place { path: "", id: "", split: Split::Train };
+            seen.extend(list_classes(listing, spec, &folders, &whole, &entries));
+        }
+        (true, Some(_)) => {
+            let why =
+                format!("there is no folder {}, which the recipe names as splits", joined(&names, "or"));
+            return listing.problem(why);
+        }
+        (false, given) => {
+            left_out(listing, &others, &format!("none of the folders {}", joined(&names, "and")));
+            for split in Split::ALL.into_iter().filter(|split| !splits.iter().any(|(_, had)| had == split)) {
+                let given = given.iter().flatten().filter(|(of, _)| *of == split);
+                let names: Vec<&str> = given.map(|(_, folder)| folder.as_str()).collect();
+                if !names.is_empty() {
+                    let names = joined(&names, "or");
+                    listing.warnings.push(format!("no image is {split}: there is no folder {names}"));
+                }
+            }
+            for (path, split) in &splits {
+                let place = Place { path, id: split.as_str(), split: *split };
+                let entries = listing.entries(path);
+                seen.extend(list_classes(listing, spec, &folders, &place, &entries));
+            }
         }
     }
-    for Class { id, .. } in classes {
-        if !found.contains(&id) {
-            listing.problem(format!("there is no folder {id}/, neither below a split nor without one"));
-        }
+    for Class { id, .. } in classes.iter().filter(|class| !seen.contains(&class.id)) {
+        let folder = spec.folder_of(id);
+        listing.problem(format!("there is no folder {folder}/, neither below a split nor without one"));
     }
 }
 
-/// Lists the class folders among `entries`, the contents of the folder `path`. Returns the classes that have
-/// one.
+/// The folder of a split, or the source folder.
+struct Place<'p> {
+    path: &'p str,
+    /// What is before the paths below it in source ids.
+    id: &'p str,
+    split: Split,
+}
+
+/// Lists the images of the classes in `place`, which has `entries`. Returns the classes that have a folder.
 fn list_classes<'c>(
     listing: &mut Listing<'_>,
-    classes: &'c [Class],
-    path: &str,
-    split: Split,
+    spec: &SourceSpec,
+    folders: &[(Vec<&str>, &'c ClassId)],
+    place: &Place<'_>,
     entries: &[Entry],
 ) -> Vec<&'c ClassId> {
-    let folder = |class: &&Class| entries.iter().any(|e| e.is_dir && e.name == class.id.as_str());
-    let found: Vec<&ClassId> = classes.iter().filter(folder).map(|class| &class.id).collect();
-    let taken = |entry: &&Entry| entry.is_dir && found.iter().any(|id| id.as_str() == entry.name);
-    let others: Vec<&str> = entries.iter().filter(|e| !taken(e)).map(|e| e.name.as_str()).collect();
-    listing.left_out(path, &others, "not the folder of a class of the recipe");
-    for class in &found {
-        list_below(listing, class, split, &below(path, class.as_str()), &mut Vec::new());
+    let (found, others) = find(listing, spec, place.path, entries, folders);
+    left_out(listing, &others, "not the folder of a class of the recipe");
+    for (path, class) in &found {
+        let id = match path[place.path.len()..].trim_start_matches('/') {
+            "" => place.id.into(),
+            inner => below(place.id, inner),
+        };
+        list_below(listing, spec, (class, place.split), path, &id, &mut Vec::new());
     }
-    found
+    found.into_iter().map(|(_, class)| class).collect()
 }
 
-/// Lists the images of one class in `path` and all folders below it. `above` is the chain of folders that
-/// lead here, with links resolved, since a link back into it would never end.
+/// Names in a folder that lead to nothing that is wanted.
+type Others = (String, Vec<String>);
+
+/// Finds folders by the names on the way to them, in and below `path`, which has `entries`. Returns each with
+/// its path, and what does not lead to one: names, by the folder that they are in.
+fn find<'w, T: Copy>(
+    listing: &mut Listing<'_>,
+    spec: &SourceSpec,
+    path: &str,
+    entries: &[Entry],
+    wanted: &[(Vec<&'w str>, T)],
+) -> (Vec<(String, T)>, Vec<Others>) {
+    if let Some((_, here)) = wanted.iter().find(|(way, _)| way.is_empty()) {
+        return (vec![(path.into(), *here)], Vec::new());
+    }
+    let mut next: HashMap<_, Vec<(Vec<&'w str>, T)>> = HashMap::new();
+    for (way, what) in wanted {
+        if let Some((first, rest)) = way.split_first() {
+            next.entry(spec.spelled(first)).or_default().push((rest.to_vec(), *what));
+        }
+    }
+    let (mut found, mut others, mut deeper) = (Vec::new(), Vec::new(), Vec::new());
+    for entry in entries {
+        match next.get(&spec.spelled(&entry.name)).filter(|_| entry.is_dir) {
+            None => others.push(entry.name.clone()),
+            Some(next) => {
+                let inner = below(path, &entry.name);
+                let is_end = next.iter().any(|(way, _)| way.is_empty());
+                let entries = if is_end { Vec::new() } else { listing.entries(&inner) };
+                let (more, out) = find(listing, spec, &inner, &entries, next);
+                found.extend(more);
+                deeper.extend(out);
+            }
+        }
+    }
+    let here = (!others.is_empty()).then(|| (path.to_owned(), others));
+    (found, here.into_iter().chain(deeper).collect())
+}
+
+fn left_out(listing: &mut Listing<'_>, others: &[Others], why: &str) {
+    for (path, names) in others {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        listing.left_out(path, None, &names, why);
+    }
+}
+
+/// `a, b and c`.
+fn joined(names: &[&str], last: &str) -> String {
+    match names {
+        [names @ .., end] if !names.is_empty() => format!("{} {last} {end}", names.join(", ")),
+        names => names.concat(),
+    }
+}
+
+/// Returns the name of an image without its extension.
+fn stem_of<'n>(spec: &SourceSpec, name: &'n str) -> Option<&'n str> {
+    match spec.ids {
+        Ids::Ascii => stem_before(name, &EXTENSIONS),
+        Ids::Text => image_stem(name),
+    }
+}
+
+/// Lists the images of one class in `path` and all folders below it. `id` is what source ids have for `path`.
+/// `above` is the chain of folders that lead here, with links resolved, since a link back into it would never
+/// end.
 fn list_below(
     listing: &mut Listing<'_>,
-    class: &ClassId,
-    split: Split,
+    spec: &SourceSpec,
+    of: (&ClassId, Split),
     path: &str,
+    id: &str,
     above: &mut Vec<PathBuf>,
 ) {
     match fs::canonicalize(join(listing.root, path)) {
@@ -76,22 +165,22 @@ fn list_below(
     for entry in &entries {
         let inner = below(path, &entry.name);
         if entry.is_dir {
-            list_below(listing, class, split, &inner, above);
-        } else if let Some(stem) = entry.image_stem() {
-            let id = below(path, stem);
-            // File systems disagree on the bytes of other characters (composed or decomposed), and the id
-            // decides the split.
-            if id.bytes().all(|b| (b' '..=b'~').contains(&b)) {
-                if let Some(found) = listing.find(inner) {
-                    listing.add_found(found, id, class, split);
+            list_below(listing, spec, of, &inner, &below(id, &entry.name), above);
+        } else if let Some(stem) = stem_of(spec, &entry.name) {
+            let id = below(id, stem);
+            let id = spec.spelled(&id).into_owned();
+            match spec.check_id(&id) {
+                Err(why) => listing.problem(format!("{inner}: the name {why}: rename it")),
+                Ok(()) => {
+                    if let Some(found) = listing.find(inner) {
+                        listing.add_found(found, id, of.0, of.1);
+                    }
                 }
-            } else {
-                listing.problem(format!("{inner}: the name is not plain ASCII: rename it"));
             }
         } else {
             others.push(entry.name.as_str());
         }
     }
-    listing.left_out(path, &others, "not a JPEG or PNG by name");
+    listing.left_out(path, Some(of.0), &others, "not a JPEG or PNG by name");
     above.pop();
 }

@@ -51,12 +51,12 @@ fn archives(files: &[&str]) -> tempfile::TempDir {
 }
 
 fn open(root: &Path) -> Result<Source> {
-    Source::open(SourceKind::Ilsvrc2012, root, &classes(&[EAGLE, OWL]))
+    Source::open(&SourceSpec::new(SourceKind::Ilsvrc2012), root, &classes(&[EAGLE, OWL]))
 }
 
 fn open_with(root: &Path, indexes: &Path) -> Result<Source> {
     let indexes = Indexes::new(indexes, [0; 32]);
-    Source::open_with(SourceKind::Ilsvrc2012, root, &classes(&[EAGLE, OWL]), Some(&indexes))
+    Source::open_with(&SourceSpec::new(SourceKind::Ilsvrc2012), root, &classes(&[EAGLE, OWL]), Some(&indexes))
 }
 
 /// Returns the id, class, split and bytes of each image.
@@ -157,7 +157,9 @@ fn a_damaged_inner_archive_is_told_and_the_others_are_listed() {
     // The last occurrence is in the body; the header is one block before it.
     bytes[place / 512 * 512 - 512] ^= 1;
     fs::write(&path, &bytes).unwrap();
-    let survey = Source::survey(SourceKind::Ilsvrc2012, root.path(), &classes(&[EAGLE, OWL]), None).unwrap();
+    let survey =
+        Source::survey(&SourceSpec::new(SourceKind::Ilsvrc2012), root.path(), &classes(&[EAGLE, OWL]), None)
+            .unwrap();
     assert_eq!(survey.problems.len(), 1, "{:?}", survey.problems);
     let why = &survey.problems[0].why;
     assert!(
@@ -215,7 +217,7 @@ fn a_kept_index_is_used_and_never_believed_against_the_file() {
 
     // The classes of another recipe are added to it.
     let all = Source::open_with(
-        SourceKind::Ilsvrc2012,
+        &SourceSpec::new(SourceKind::Ilsvrc2012),
         root.path(),
         &classes(&["n01440764", EAGLE, OWL]),
         Some(&Indexes::new(indexes.path(), [0; 32])),
@@ -417,7 +419,8 @@ mod parquet_files {
         let rows: Vec<(&[u8], &str, i64)> =
             names.iter().zip(&bodies).map(|(name, body)| (&body[..], name.as_str(), label(EAGLE))).collect();
         write(&root.path().join("train.parquet"), &rows, Compression::SNAPPY);
-        let source = Source::open(SourceKind::Ilsvrc2012, root.path(), &classes(&[EAGLE])).unwrap();
+        let source =
+            Source::open(&SourceSpec::new(SourceKind::Ilsvrc2012), root.path(), &classes(&[EAGLE])).unwrap();
         let mut order: Vec<usize> = (0..500).collect();
         source.sort_for_reading(&mut order, |at| *at);
         let read = |(): &mut (), at: &usize| source.read(&source.images[*at]).unwrap();

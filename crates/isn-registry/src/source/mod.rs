@@ -6,6 +6,7 @@
 mod container;
 mod ilsvrc2012;
 mod image_folder;
+pub(crate) mod look;
 #[cfg(feature = "parquet")]
 mod parquet;
 pub mod tar;
@@ -13,6 +14,7 @@ pub(crate) mod whole;
 
 use std::fmt;
 use std::fs::{self, Metadata};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -20,13 +22,17 @@ use std::time::UNIX_EPOCH;
 pub use self::tar::Indexes;
 pub(crate) use self::tar::MAX_INDEX;
 
+use serde::{Deserialize, Serialize};
+
 use crate::files;
 use isn_format::class::{Class, ClassId};
 use isn_format::error::{Error, Mistake, Result, chain, count};
 use isn_format::shard::MAX_IMAGE_LEN;
 use isn_format::source_kind::SourceKind;
+use isn_format::source_spec::SourceSpec;
 use isn_format::split::Split;
 use isn_format::tree::B3SUMS;
+use isn_pixels::{START, told_format};
 
 /// The layout of a source folder. It is detected, and does not influence what is built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,7 +100,8 @@ pub enum Position {
 /// One image of a source, not read yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceImage {
-    /// Its permanent name: the file stem in ILSVRC2012, else `path` without its extension.
+    /// Its permanent name: the file stem in ILSVRC2012, else its path below the folder of its split, without
+    /// its extension and with the name of the split before it.
     pub id: String,
     /// Its class in the source.
     pub class: ClassId,
@@ -126,7 +133,21 @@ pub struct Source {
     pub images: Vec<SourceImage>,
     /// What was left out without being asked for, one line each.
     pub warnings: Vec<String>,
+    /// The files and folders that were left out, each with the reason.
+    pub left_out: Vec<LeftOut>,
     holders: Arc<Holders>,
+}
+
+/// A file or folder that is no image of the source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Its path, as that of an image.
+    pub path: String,
+    /// What it is, if that is known, or else why it was left out.
+    pub why: String,
+    /// The class in whose folder it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<ClassId>,
 }
 
 /// The open files that hold many images.
@@ -159,8 +180,8 @@ impl Source {
     /// # Errors
     /// [`Error::Io`] or [`Error::Source`] if `root` is not a folder; [`Error::Mistakes`] with every missing
     /// folder, unreadable file, name that is not UTF-8, misplaced image and pair of files with one source id.
-    pub fn open(kind: SourceKind, root: &Path, classes: &[Class]) -> Result<Source> {
-        Self::open_with(kind, root, classes, None)
+    pub fn open(spec: &SourceSpec, root: &Path, classes: &[Class]) -> Result<Source> {
+        Self::open_with(spec, root, classes, None)
     }
 
     /// Lists the images like [`Source::open`], with `indexes`, where indexes of tar files may be kept.
@@ -168,12 +189,12 @@ impl Source {
     /// # Errors
     /// Those of [`Source::open`].
     pub fn open_with(
-        kind: SourceKind,
+        spec: &SourceSpec,
         root: &Path,
         classes: &[Class],
         indexes: Option<&Indexes>,
     ) -> Result<Source> {
-        let Survey { mut source, problems, differing_labels } = Self::survey(kind, root, classes, indexes)?;
+        let Survey { mut source, problems, differing_labels } = Self::survey(spec, root, classes, indexes)?;
         if !problems.is_empty() {
             let refuse = |why: String| Err(Error::Source { root: root.into(), why });
             if fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_none()) {
@@ -205,7 +226,7 @@ impl Source {
     /// # Errors
     /// [`Error::Io`] or [`Error::Source`] if `root` is not a folder.
     pub fn survey(
-        kind: SourceKind,
+        spec: &SourceSpec,
         root: &Path,
         classes: &[Class],
         indexes: Option<&Indexes>,
@@ -213,23 +234,12 @@ impl Source {
         if !fs::metadata(root).map_err(Error::io("read", root))?.is_dir() {
             return Err(Error::Source { root: root.into(), why: "is not a folder".into() });
         }
-        let mut listing = Listing {
-            root,
-            indexes: indexes.cloned(),
-            layout: SourceLayout::default(),
-            images: Vec::new(),
-            tars: Vec::new(),
-            #[cfg(feature = "parquet")]
-            shards: Vec::new(),
-            problems: Vec::new(),
-            differing_labels: Vec::new(),
-            warnings: Vec::new(),
-        };
-        match kind {
+        let mut listing = Listing::new(root, indexes);
+        match spec.kind {
             SourceKind::Ilsvrc2012 => ilsvrc2012::list(&mut listing, classes),
-            SourceKind::ImageFolder => image_folder::list(&mut listing, classes),
+            SourceKind::ImageFolder => image_folder::list(&mut listing, spec, classes),
         }
-        Ok(listing.finish(kind))
+        Ok(listing.finish(spec.kind))
     }
 
     /// Returns the path of the file of `image`. For an image in an archive, returns the folder of the source.
@@ -283,7 +293,8 @@ impl Source {
     /// Makes a source for tests that do not read images.
     pub(crate) fn of_images(kind: SourceKind, images: Vec<SourceImage>) -> Self {
         let layout = SourceLayout::ImageFolder;
-        Source { kind, layout, root: "root".into(), images, warnings: Vec::new(), holders: Arc::default() }
+        let (warnings, left_out) = (Vec::new(), Vec::new());
+        Source { kind, layout, root: "root".into(), images, warnings, left_out, holders: Arc::default() }
     }
 }
 
@@ -306,6 +317,7 @@ struct Listing<'r> {
     problems: Vec<Mistake>,
     differing_labels: Vec<String>,
     warnings: Vec<String>,
+    left_out: Vec<LeftOut>,
 }
 
 /// Where an image was found.
@@ -323,20 +335,51 @@ struct Entry {
 }
 
 impl Entry {
-    /// Returns the name without its extension, if that is one of JPEG or PNG.
+    /// Returns the name without its extension, if that is one of JPEG or PNG in a source of version 1.
     fn image_stem(&self) -> Option<&str> {
-        image_stem(&self.name).filter(|_| !self.is_dir)
+        stem_before(&self.name, &EXTENSIONS).filter(|_| !self.is_dir)
     }
 }
 
+/// The extensions of images, in any case. The sources of version 1 have those of the first list alone.
+const EXTENSIONS: [&str; 3] = ["jpeg", "jpg", "png"];
+const MORE_EXTENSIONS: [&str; 3] = ["jfif", "jpe", "pjpeg"];
+
 /// Returns a file name without its extension, if that is one of JPEG or PNG.
 pub(crate) fn image_stem(name: &str) -> Option<&str> {
+    stem_before(name, &MORE_EXTENSIONS).or_else(|| stem_before(name, &EXTENSIONS))
+}
+
+fn stem_before<'n>(name: &'n str, extensions: &[&str]) -> Option<&'n str> {
     let (stem, extension) = name.rsplit_once('.')?;
-    let known = ["jpeg", "jpg", "png"].iter().any(|known| extension.eq_ignore_ascii_case(known));
+    let known = extensions.iter().any(|known| extension.eq_ignore_ascii_case(known));
     (known && !stem.is_empty()).then_some(stem)
 }
 
-impl Listing<'_> {
+/// Returns what a file is that is no image by its name, if that is known.
+pub(crate) fn told(path: &Path) -> Option<&'static str> {
+    let mut start = Vec::new();
+    files::open(path).ok()?.take(START as u64).read_to_end(&mut start).ok()?;
+    told_format(&start)
+}
+
+impl<'r> Listing<'r> {
+    fn new(root: &'r Path, indexes: Option<&Indexes>) -> Self {
+        Listing {
+            root,
+            indexes: indexes.cloned(),
+            layout: SourceLayout::default(),
+            images: Vec::new(),
+            tars: Vec::new(),
+            #[cfg(feature = "parquet")]
+            shards: Vec::new(),
+            problems: Vec::new(),
+            differing_labels: Vec::new(),
+            warnings: Vec::new(),
+            left_out: Vec::new(),
+        }
+    }
+
     fn problem(&mut self, why: String) {
         self.problems.push(Mistake { line: None, why });
     }
@@ -411,15 +454,26 @@ impl Listing<'_> {
         self.images.push(SourceImage { id, class: class.clone(), split, path, len, modified_ns, position });
     }
 
-    /// Warns in one line about names in the folder `path` that are not used.
-    fn left_out(&mut self, path: &str, names: &[&str], why: &str) {
+    /// Leaves out names in the folder `path`, which is one of `class` or of none. Warns about them in one
+    /// line.
+    fn left_out(&mut self, path: &str, class: Option<&ClassId>, names: &[&str], why: &str) {
         const SHOWN: usize = 3;
         if names.is_empty() {
             return;
         }
+        let mut named: Vec<String> = Vec::new();
+        for name in names {
+            let inner = below(path, name);
+            let told = told(&join(self.root, &inner));
+            if named.len() < SHOWN {
+                named.push(told.map_or_else(|| (*name).into(), |told| format!("{name} ({told})")));
+            }
+            let why = told.unwrap_or(why).into();
+            self.left_out.push(LeftOut { path: inner, why, class: class.cloned() });
+        }
         let more = if names.len() > SHOWN { ", …" } else { "" };
         let what = count(names.len(), "name");
-        let names = names[..names.len().min(SHOWN)].join(", ");
+        let names = named.join(", ");
         self.warnings.push(format!("{}: left out {what}, {why}: {names}{more}", shown(path)));
     }
 
@@ -429,7 +483,12 @@ impl Listing<'_> {
             .images
             .windows(2)
             .filter(|pair| pair[0].id == pair[1].id)
-            .map(|pair| format!("{} and {} have one source id, {}", pair[0].path, pair[1].path, pair[0].id))
+            .map(|pair| {
+                format!(
+                    "{} and {} have one source id, {}: rename one",
+                    pair[0].path, pair[1].path, pair[0].id
+                )
+            })
             .collect();
         twins.into_iter().for_each(|why| self.problem(why));
         match kind {
@@ -447,6 +506,7 @@ impl Listing<'_> {
             root: self.root.to_path_buf(),
             images: self.images,
             warnings: self.warnings,
+            left_out: self.left_out,
             holders,
         };
         Survey { source, problems: self.problems, differing_labels: self.differing_labels }

@@ -2,6 +2,7 @@ use std::fs;
 
 use super::*;
 use isn_format::ilsvrc2012::wnid_at;
+use isn_format::source_spec::Ids;
 
 pub(super) fn classes(ids: &[&str]) -> Vec<Class> {
     ids.iter().map(|id| Class { id: id.parse().unwrap(), label: (*id).into(), group: None }).collect()
@@ -23,11 +24,11 @@ pub(super) fn folder(paths: &[&str]) -> tempfile::TempDir {
 }
 
 fn ilsvrc(paths: &[&str], ids: &[&str]) -> Result<Source> {
-    Source::open(SourceKind::Ilsvrc2012, folder(paths).path(), &classes(ids))
+    Source::open(&SourceSpec::new(SourceKind::Ilsvrc2012), folder(paths).path(), &classes(ids))
 }
 
 fn image_folder(paths: &[&str], ids: &[&str]) -> Result<Source> {
-    Source::open(SourceKind::ImageFolder, folder(paths).path(), &classes(ids))
+    Source::open(&SourceSpec::new(SourceKind::ImageFolder), folder(paths).path(), &classes(ids))
 }
 
 /// Returns `path id class split` of each image.
@@ -146,9 +147,12 @@ fn missing_folders_are_all_told() {
     assert!(found[0].starts_with("there is no folder train/"), "{found:?}");
 
     let nowhere = folder(&[]).path().join("nowhere");
-    assert!(matches!(Source::open(SourceKind::ImageFolder, &nowhere, &[]), Err(Error::Io { .. })));
+    assert!(matches!(
+        Source::open(&SourceSpec::new(SourceKind::ImageFolder), &nowhere, &[]),
+        Err(Error::Io { .. })
+    ));
     let root = folder(&["file"]);
-    let file = Source::open(SourceKind::ImageFolder, &root.path().join("file"), &[]);
+    let file = Source::open(&SourceSpec::new(SourceKind::ImageFolder), &root.path().join("file"), &[]);
     assert!(file.unwrap_err().to_string().ends_with("is not a folder"));
 }
 
@@ -191,10 +195,10 @@ fn two_files_of_one_id_are_named_both() {
     let found = problems(ilsvrc(&[train, "train/n01622779/n01622779_5.png"], &[OWL]));
     assert_eq!(
         found,
-        [format!("{train} and train/n01622779/n01622779_5.png have one source id, n01622779_5")]
+        [format!("{train} and train/n01622779/n01622779_5.png have one source id, n01622779_5: rename one")]
     );
     let found = problems(image_folder(&["cat/a.jpg", "cat/a.png", "cat/b/a.jpg"], &["cat"]));
-    assert_eq!(found, ["cat/a.jpg and cat/a.png have one source id, cat/a"]);
+    assert_eq!(found, ["cat/a.jpg and cat/a.png have one source id, cat/a: rename one"]);
 }
 
 #[test]
@@ -237,10 +241,127 @@ fn an_image_folder_has_splits_or_none() {
     );
 }
 
+/// A source of version 2, with folders of splits and classes.
+fn spec(splits: &[(Split, &str)], folders: &[(&str, &str)]) -> SourceSpec {
+    let splits = splits.iter().map(|(split, folder)| (*split, (*folder).into())).collect::<Vec<_>>();
+    SourceSpec {
+        ids: Ids::Text,
+        splits: (!splits.is_empty()).then_some(splits),
+        folders: folders.iter().map(|(id, folder)| (id.parse().unwrap(), (*folder).into())).collect(),
+        ..SourceSpec::new(SourceKind::ImageFolder)
+    }
+}
+
+#[test]
+fn a_recipe_says_which_folders_are_splits_and_classes() {
+    let root = folder(&[
+        "Training/Fruit/Golden Delicious (1)/1.jpg",
+        "Training/Fruit/Golden Delicious (1)/more/1.jpg",
+        "Training/Fruit/other/1.jpg",
+        "Training/Fruit/note.txt",
+        "Training/milk/1.jpg",
+        "valid/Fruit/Golden Delicious (1)/1.jpg",
+        "more/valid/milk/2.jpg",
+        "more/readme",
+        "train/milk/3.jpg",
+    ]);
+    let folders = [("gold", "Fruit/Golden Delicious (1)")];
+    let splits = [
+        (Split::Train, "Training"),
+        (Split::Val, "valid"),
+        (Split::Val, "more/valid"),
+        (Split::Test, "testing"),
+    ];
+    let source = Source::open(&spec(&splits, &folders), root.path(), &classes(&["gold", "milk"])).unwrap();
+    assert_eq!(
+        listed(&source),
+        [
+            "Training/Fruit/Golden Delicious (1)/1.jpg train/Fruit/Golden Delicious (1)/1 gold train",
+            "Training/Fruit/Golden Delicious (1)/more/1.jpg train/Fruit/Golden Delicious (1)/more/1 gold train",
+            "Training/milk/1.jpg train/milk/1 milk train",
+            "more/valid/milk/2.jpg val/milk/2 milk val",
+            "valid/Fruit/Golden Delicious (1)/1.jpg val/Fruit/Golden Delicious (1)/1 gold val",
+        ]
+    );
+    assert_eq!(
+        source.warnings,
+        [
+            "the source folder: left out 1 name, none of the folders Training, valid, more/valid and testing: \
+             train",
+            "more: left out 1 name, none of the folders Training, valid, more/valid and testing: readme",
+            "no image is test: there is no folder testing",
+            "Training/Fruit: left out 2 names, not the folder of a class of the recipe: note.txt, other",
+        ]
+    );
+    // Without splits, and the whole as one class.
+    let root = folder(&["Fruit/gold/1.jpg", "2.jpg"]);
+    let open = |folders: &[(&str, &str)], ids: &[&str]| {
+        Source::open(&spec(&[], folders), root.path(), &classes(ids))
+    };
+    assert_eq!(
+        listed(&open(&[("gold", "Fruit/gold")], &["gold"]).unwrap()),
+        ["Fruit/gold/1.jpg Fruit/gold/1 gold train"]
+    );
+    assert_eq!(
+        listed(&open(&[("all", ".")], &["all"]).unwrap()),
+        ["2.jpg 2 all train", "Fruit/gold/1.jpg Fruit/gold/1 all train"]
+    );
+    // What the recipe names must be there.
+    assert_eq!(
+        problems(open(&[("gold", "Fruit/Gold")], &["gold"])),
+        ["there is no folder Fruit/Gold/, neither below a split nor without one"]
+    );
+    assert_eq!(
+        problems(Source::open(&spec(&splits[..2], &folders), root.path(), &classes(&["gold"]))),
+        ["there is no folder Training or valid, which the recipe names as splits"]
+    );
+    // One image under two folders of a split.
+    let twice = folder(&["valid/milk/1.jpg", "more/valid/milk/1.png"]);
+    assert_eq!(
+        problems(Source::open(&spec(&splits, &[]), twice.path(), &classes(&["milk"]))),
+        ["more/valid/milk/1.png and valid/milk/1.jpg have one source id, val/milk/1: rename one"]
+    );
+}
+
 #[test]
 fn an_id_that_file_systems_spell_differently_is_a_problem() {
     let found = problems(image_folder(&["cat/é/1.jpg"], &["cat"]));
-    assert_eq!(found, ["cat/é/1.jpg: the name is not plain ASCII: rename it"]);
+    assert_eq!(
+        found,
+        ["cat/é/1.jpg: the name is not plain ASCII, as a recipe of version 1 needs it: rename it"]
+    );
+}
+
+#[test]
+fn version_2_takes_any_name_that_is_one_line_of_text() {
+    // As macOS and as others spell it: one folder, and one id.
+    let root = folder(&["cafe\u{301}/e\u{301} (1).jpg", "σκύλος/\u{202e}🦉.png", "x/ a.jpg", "x/a .jpg"]);
+    let named = spec(&[], &[("cafe", "café"), ("dog", "σκύλος"), ("x", "x")]);
+    let open = |ids: &[&str]| Source::open(&named, root.path(), &classes(ids));
+    assert_eq!(
+        listed(&open(&["cafe", "dog"]).unwrap()),
+        [
+            "cafe\u{301}/e\u{301} (1).jpg café/é (1) cafe train",
+            "σκύλος/\u{202e}🦉.png σκύλος/\u{202e}🦉 dog train"
+        ]
+    );
+    assert_eq!(problems(open(&["x"])), ["x/a .jpg: the name starts or ends with white space: rename it"]);
+    let root = folder(&["x/é.jpg", "x/e\u{301}.jpg", "x/\u{1}.jpg"]);
+    let source = Source::open(&named, root.path(), &classes(&["x"]));
+    assert_eq!(
+        problems(source),
+        [
+            "x/\u{1}.jpg: the name has a line break or another control character: rename it",
+            "x/e\u{301}.jpg and x/é.jpg have one source id, x/é: rename one",
+        ]
+    );
+    let long = format!("x/{}/{0}.jpg", "é".repeat(100));
+    let root = folder(&[long.as_str()]);
+    let found = problems(Source::open(&named, root.path(), &classes(&["x"])));
+    assert_eq!(
+        found,
+        [format!("{long}: the name and its path are too long: a source id has at most 384 bytes: rename it")]
+    );
 }
 
 #[cfg(unix)]
@@ -251,7 +372,9 @@ fn links_are_followed_but_not_in_circles() {
     let root = folder(&["dog/2.jpg"]);
     symlink(elsewhere.path().join("pictures"), root.path().join("cat")).unwrap();
     symlink(root.path().join("dog/2.jpg"), root.path().join("dog/3.jpg")).unwrap();
-    let source = Source::open(SourceKind::ImageFolder, root.path(), &classes(&["cat", "dog"])).unwrap();
+    let source =
+        Source::open(&SourceSpec::new(SourceKind::ImageFolder), root.path(), &classes(&["cat", "dog"]))
+            .unwrap();
     assert_eq!(
         source.images.iter().map(|i| i.path.as_str()).collect::<Vec<_>>(),
         ["cat/1.jpg", "dog/2.jpg", "dog/3.jpg"]
@@ -260,7 +383,8 @@ fn links_are_followed_but_not_in_circles() {
 
     symlink(root.path(), root.path().join("dog/up")).unwrap();
     symlink("nowhere", root.path().join("dog/broken.jpg")).unwrap();
-    let found = problems(Source::open(SourceKind::ImageFolder, root.path(), &classes(&["dog"])));
+    let found =
+        problems(Source::open(&SourceSpec::new(SourceKind::ImageFolder), root.path(), &classes(&["dog"])));
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(found[0].starts_with("dog/broken.jpg: cannot be read: "), "{found:?}");
     assert_eq!(found[1], "dog/up/dog: is a link to a folder above it");
@@ -273,14 +397,16 @@ fn a_name_that_is_not_utf8_is_a_problem() {
     use std::os::unix::ffi::OsStrExt;
     let root = folder(&["cat/1.jpg"]);
     fs::write(root.path().join("cat").join(OsStr::from_bytes(b"\xff.jpg")), "x").unwrap();
-    let found = problems(Source::open(SourceKind::ImageFolder, root.path(), &classes(&["cat"])));
+    let found =
+        problems(Source::open(&SourceSpec::new(SourceKind::ImageFolder), root.path(), &classes(&["cat"])));
     assert_eq!(found, ["cat/\u{fffd}.jpg: the name is not UTF-8: rename it"]);
 }
 
 #[test]
 fn a_file_that_changed_since_it_was_listed_is_refused() {
     let root = folder(&["cat/1.jpg"]);
-    let source = Source::open(SourceKind::ImageFolder, root.path(), &classes(&["cat"])).unwrap();
+    let source =
+        Source::open(&SourceSpec::new(SourceKind::ImageFolder), root.path(), &classes(&["cat"])).unwrap();
     assert_eq!(source.read(&source.images[0]).unwrap(), b"cat/1.jpg");
     fs::write(root.path().join("cat/1.jpg"), "longer than it was").unwrap();
     assert!(source.read(&source.images[0]).unwrap_err().to_string().contains("changed during the build"));
@@ -318,7 +444,7 @@ fn real_images_are_found() {
             "n03445777",
             "n03888257",
         ];
-        let source = Source::open(SourceKind::Ilsvrc2012, &slice, &classes(&ids)).unwrap();
+        let source = Source::open(&SourceSpec::new(SourceKind::Ilsvrc2012), &slice, &classes(&ids)).unwrap();
         assert_eq!(source.warnings, [] as [String; 0]);
         for id in ids {
             let of =
@@ -330,7 +456,7 @@ fn real_images_are_found() {
     if raw.is_dir() {
         let ids: Vec<&str> =
             (0..1000).filter_map(wnid_at).filter(|id| raw.join("train").join(id).is_dir()).collect();
-        let source = Source::open(SourceKind::Ilsvrc2012, &raw, &classes(&ids)).unwrap();
+        let source = Source::open(&SourceSpec::new(SourceKind::Ilsvrc2012), &raw, &classes(&ids)).unwrap();
         assert_eq!((source.images.len(), source.warnings.len()), (100, 1));
     }
 }

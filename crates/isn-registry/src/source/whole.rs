@@ -60,7 +60,7 @@ pub(crate) fn check(recipe: &Recipe, named: &str, source: &Source, root: &Path) 
 
 /// Counts the images of each class in each split.
 pub(crate) fn counts(recipe: &Recipe, source: &Source) -> Vec<Count> {
-    let splits: &[Split] = match recipe.source {
+    let splits: &[Split] = match recipe.source.kind {
         SourceKind::Ilsvrc2012 => &[Split::Train, Split::Val],
         SourceKind::ImageFolder => &Split::ALL,
     };
@@ -77,7 +77,7 @@ pub(crate) fn counts(recipe: &Recipe, source: &Source) -> Vec<Count> {
             if found == 0 && expected.is_none() {
                 continue;
             }
-            let missing_ids = match (recipe.source, split) {
+            let missing_ids = match (recipe.source.kind, split) {
                 (SourceKind::Ilsvrc2012, Split::Val) => {
                     let ids = ilsvrc2012::val_ids(class.id.as_str());
                     ids.filter(|id| !there.contains(id.as_str())).collect()

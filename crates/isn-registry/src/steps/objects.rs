@@ -2,12 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 
+use tokio::runtime::Runtime;
+
 use crate::registry::{Registry, Snapshot, layout};
 use crate::transport;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Missing, Result};
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::{Allowance, Pack};
+use isn_format::recipe::Recipe;
 use isn_format::shard::max_frame_len;
 
 /// Returns every object of a version, each once: those that describe it, and the packs with their shards,
@@ -27,6 +30,24 @@ pub(crate) fn objects_of(
         objects.push((ObjectKind::Pack, object));
     }
     Ok(objects)
+}
+
+/// Reads the recipe of a version: its text, and what that says.
+///
+/// # Errors
+/// [`Error::Integrity`] if it is not what its hash says; [`Error::Mistakes`] if it is of a newer format;
+/// [`Error::Network`] if the registry does not answer.
+pub(crate) fn recipe_of(
+    runtime: &Runtime,
+    store: &Registry,
+    snapshot: &Snapshot,
+) -> Result<(String, Recipe)> {
+    let object = &snapshot.head.manifest.objects.recipe;
+    let what = store.locate(ObjectKind::Recipe, &object.blake3);
+    let text = runtime.block_on(store.object(ObjectKind::Recipe, object))?;
+    let text = String::from_utf8(text).map_err(|_| Error::integrity(&what, "is not UTF-8 text"))?;
+    let recipe = Recipe::parse(&what, &text)?;
+    Ok((text, recipe))
 }
 
 /// Reads the packs of a version by their hashes. Together they must have exactly its images, each in a frame

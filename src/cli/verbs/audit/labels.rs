@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use super::target::check_outputs;
+use super::target::{RecipeArg, check_outputs};
 use crate::cli::args::RegistryArg;
 use crate::cli::console::Page;
 use crate::cli::exit::{self, ExitCode};
@@ -93,6 +93,8 @@ pub(in crate::cli) struct LabelsArgs {
     /// Add the suspects as label claims to this ledger, which is made if it does not exist
     #[arg(long, value_name = "LEDGER", requires = "target")]
     claims: Option<PathBuf>,
+    #[command(flatten)]
+    recipe: RecipeArg,
     #[command(flatten)]
     registry: RegistryArg,
 }
@@ -208,8 +210,10 @@ impl Verb for LabelsArgs {
     fn run(&self, run: &Run) -> Result<ExitCode> {
         check_outputs([&self.html, &self.scores, &self.claims])?;
         let evidence = self.evidence()?;
+        let recipe = self.recipe.read(run)?;
         let options = LabelsOptions {
             target: self.target.as_deref(),
+            recipe: recipe.as_ref(),
             labels: self.labels.as_deref(),
             classes: self.classes.as_deref(),
             filter: self.filter.map_or_else(|| evidence.filter(), Filter::from),

@@ -10,6 +10,7 @@ use crate::cli::console::Page;
 use crate::cli::output::Output;
 use crate::cli::run::Run;
 use isn_format::error::Result;
+use isn_format::recipe::Recipe;
 use isn_registry::files;
 use isn_registry::ops::audit::duplicates::DuplicatesReport;
 use isn_registry::ops::audit::images::ImagesReport;
@@ -23,13 +24,32 @@ pub(super) struct TargetArgs {
     #[arg(value_name = "DIR|REF")]
     target: String,
     #[command(flatten)]
+    recipe: RecipeArg,
+    #[command(flatten)]
     registry: RegistryArg,
+}
+
+/// The recipe of a folder of images.
+#[derive(Debug, Args)]
+pub(super) struct RecipeArg {
+    /// The recipe of a folder, if it is of version 2: it says which folders are splits and classes, and so
+    /// the source ids
+    #[arg(long, value_name = "RECIPE.toml|NAME")]
+    recipe: Option<PathBuf>,
+}
+
+impl RecipeArg {
+    /// Reads the recipe, if one is given.
+    pub(super) fn read(&self, run: &Run) -> Result<Option<Recipe>> {
+        self.recipe.as_deref().map(|recipe| run.recipe(recipe).map(|file| file.recipe)).transpose()
+    }
 }
 
 impl TargetArgs {
     /// Opens the images.
     pub(super) fn open(&self, run: &Run) -> Result<Subject> {
-        Subject::open(&run.client(&self.registry)?, &self.target, &run.progress)
+        let recipe = self.recipe.read(run)?;
+        Subject::open(&run.client(&self.registry)?, &self.target, &run.progress)?.by_recipe(recipe.as_ref())
     }
 }
 

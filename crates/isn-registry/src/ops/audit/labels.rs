@@ -19,6 +19,7 @@ use crate::sheet::{Figure, Sheet};
 use isn_format::class::{ClassId, MAX_CLASSES, csv_field, parse_classes};
 use isn_format::error::{Error, Result};
 use isn_format::ledger::{Claim, Row, Says};
+use isn_format::recipe::Recipe;
 use isn_format::text::is_formula;
 
 /// The maximum length of a table of labels, in bytes: those of ten million images have some 0.2 GB.
@@ -55,6 +56,8 @@ pub struct LabelsOptions<'a> {
     pub evidence: Evidence<'a>,
     /// The images: a folder or a version. Rows are in the order of their paths.
     pub target: Option<&'a str>,
+    /// The recipe of a folder, see [`Subject::by_recipe`].
+    pub recipe: Option<&'a Recipe>,
     /// A file of labels, one row for each image; the classes of the images if `None`.
     pub labels: Option<&'a Path>,
     /// A `classes.csv` that gives the class of each column.
@@ -137,7 +140,8 @@ pub fn add_to_sheet(sheet: &mut Sheet, report: &LabelsReport) {
 /// [`Error::Invalid`] with the row and column of what is wrong in a file, or if something is missing; those
 /// of [`Subject::open`].
 pub fn audit(client: &Client, options: &LabelsOptions<'_>, progress: &dyn Progress) -> Result<LabelsReport> {
-    let subject = options.target.map(|target| Subject::open(client, target, progress)).transpose()?;
+    let open = |target| Subject::open(client, target, progress)?.by_recipe(options.recipe);
+    let subject = options.target.map(open).transpose()?;
     let mut class_ids = options.classes.map(read_classes).transpose()?;
     if class_ids.is_none() && options.labels.is_none() {
         class_ids = subject.as_ref().map(classes_of);

@@ -13,7 +13,7 @@ use crate::files;
 use crate::ops::verify::store::StoreKind;
 use crate::progress::Progress;
 use crate::registry::{Registry, Snapshot, build};
-use crate::source::{image_stem, is_litter};
+use crate::source::{Source, Survey, image_stem, is_litter};
 use crate::steps::images::{self, Wanted};
 use crate::steps::unsigned;
 use crate::transport;
@@ -22,7 +22,10 @@ use isn_format::class::ClassId;
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::{Error, Missing, Result, count};
 use isn_format::ilsvrc2012;
+use isn_format::recipe::Recipe;
 use isn_format::shard::MAX_IMAGE_LEN;
+use isn_format::source_kind::SourceKind;
+use isn_format::source_spec::{Ids, nfc};
 use isn_format::split::Split;
 use isn_format::tree::{B3SUMS, CLASSES};
 
@@ -105,6 +108,38 @@ impl Subject {
             return Err(Error::invalid(target, "has no image (.jpeg, .jpg or .png) at any depth"));
         }
         Ok(subject)
+    }
+
+    /// Takes splits, classes and source ids of a folder's images from a recipe of version 2, if one is given:
+    /// it may call its folders as it likes. Images that are none of the recipe's are left out with a warning.
+    /// Anything but a folder stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the folder cannot be read; [`Error::Invalid`] if it has none of the recipe's images.
+    pub fn by_recipe(mut self, recipe: Option<&Recipe>) -> Result<Subject> {
+        let (Storage::Folder { root, files }, Some(recipe)) = (&mut self.storage, recipe) else {
+            return Ok(self);
+        };
+        if recipe.source.ids != Ids::Text || recipe.source.kind != SourceKind::ImageFolder {
+            return Ok(self);
+        }
+        let Survey { source, problems, .. } = Source::survey(&recipe.source, root, &recipe.classes, None)?;
+        if source.images.is_empty() {
+            let why = format!("has no image of the classes of the recipe of {}", recipe.id());
+            return Err(Error::invalid(root.display(), why));
+        }
+        self.warnings = problems.into_iter().map(|problem| problem.why).chain(source.warnings).collect();
+        *files = source.images.iter().map(|image| image.path.clone()).collect();
+        self.labels = recipe.classes.iter().map(|one| (one.id.clone(), one.label.clone())).collect();
+        let has_splits = source.images.iter().any(|image| image.split != Split::Train);
+        let items = source.images.into_iter().map(|image| Item {
+            path: image.path,
+            class: Some(image.class),
+            split: has_splits.then_some(image.split),
+            source_id: image.id,
+        });
+        self.images = items.collect();
+        Ok(self)
     }
 
     /// Returns the bytes of image `at`.
@@ -193,7 +228,7 @@ impl Subject {
             images.iter().all(|i| i.class.as_ref().is_some_and(|c| ilsvrc2012::is_class(c.as_str())));
         for item in &mut images {
             let id = if is_ilsvrc { stem(&item.path) } else { without_extension(&item.path) };
-            item.source_id = id.into();
+            item.source_id = nfc(id).into_owned();
         }
         let mut warnings = Vec::new();
         unnamed.sort_unstable();
@@ -366,8 +401,13 @@ mod tests {
             ]
         );
         assert_eq!(
-            items(&["ant/a.png", "ant/deep/b.x.jpg", "c.png"]),
-            [row("-", "ant", "ant/a"), row("-", "ant", "ant/deep/b.x"), row("-", "-", "c")]
+            items(&["ant/a.png", "ant/deep/b.x.jpg", "c.png", "e\u{301}.png"]),
+            [
+                row("-", "ant", "ant/a"),
+                row("-", "ant", "ant/deep/b.x"),
+                row("-", "-", "c"),
+                row("-", "-", "é")
+            ]
         );
         assert_eq!(
             items(&["other/a.png", "test/bee/a.png", "train/a.png"]),

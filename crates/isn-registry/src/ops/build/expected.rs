@@ -17,7 +17,7 @@ use isn_format::index::Index;
 pub(super) fn open_source(options: &BuildOptions<'_>) -> Result<Source> {
     let recipe = &options.inputs.recipe;
     if let Some(index) = options.expected {
-        let survey = Source::survey(recipe.source, options.source, &recipe.classes, options.indexes)?;
+        let survey = Source::survey(&recipe.source, options.source, &recipe.classes, options.indexes)?;
         let missing = missing(index, &survey);
         if !missing.is_empty() {
             let lacking = count(missing.len(), "image");
@@ -28,7 +28,7 @@ pub(super) fn open_source(options: &BuildOptions<'_>) -> Result<Source> {
             return Err(failed(options, why, missing));
         }
     }
-    Source::open_with(recipe.source, options.source, &recipe.classes, options.indexes)
+    Source::open_with(&recipe.source, options.source, &recipe.classes, options.indexes)
 }
 
 /// Returns the images of a version that the source lacks.

@@ -8,6 +8,7 @@ use crate::client::Client;
 use crate::recipe_file::RecipeFile;
 use crate::registry::{Registry, Snapshot};
 use crate::source::Source;
+use crate::steps::objects::recipe_of;
 use crate::transport;
 use isn_format::dataset_ref::Name;
 use isn_format::digest::Digest;
@@ -70,10 +71,7 @@ impl Inputs {
     /// [`Error::Network`] if the registry does not answer.
     pub fn of_version(runtime: &Runtime, registry: &Registry, snapshot: &Snapshot) -> Result<Self> {
         let objects = &snapshot.head.manifest.objects;
-        let what = registry.locate(ObjectKind::Recipe, &objects.recipe.blake3);
-        let text = runtime.block_on(registry.object(ObjectKind::Recipe, &objects.recipe))?;
-        let text = String::from_utf8(text).map_err(|_| Error::integrity(&what, "is not UTF-8 text"))?;
-        let recipe = Recipe::parse(&what, &text)?;
+        let (text, recipe) = recipe_of(runtime, registry, snapshot)?;
         let named = |kind: ObjectKind, object: Option<ObjectRef>| -> Result<Option<Named>> {
             let Some(object) = object else { return Ok(None) };
             let bytes = runtime.block_on(registry.object(kind, &object))?;

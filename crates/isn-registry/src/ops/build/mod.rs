@@ -19,7 +19,7 @@ use crate::plan::{Cause, Plan, Planned};
 use crate::progress::{Progress, Unit};
 use crate::registry::layout;
 use crate::registry::layout::MANIFEST_JSON;
-use crate::source::{Indexes, Source, whole};
+use crate::source::{Indexes, LeftOut, Source, whole};
 use isn_format::class::{ClassId, classes_csv};
 use isn_format::corrections::Action;
 use isn_format::dataset_ref::{Name, Version};
@@ -103,6 +103,9 @@ pub struct BuildReport {
     /// their class until then.
     #[serde(default)]
     pub open: Vec<String>,
+    /// The files and folders of the source that are no images of it.
+    #[serde(default)]
+    pub left_out: Vec<LeftOut>,
     /// What the curator should look at.
     pub warnings: Vec<String>,
     /// The BLAKE3 hash of everything that went in, by which a rerun knows that there is nothing to do.
@@ -387,7 +390,7 @@ fn describe(
         authors: recipe.authors.clone(),
         dataset: isn_format::tree::Sums::new(&index, &classes_csv)?.digest(),
         pipeline: PIPELINE.into(),
-        source: recipe.source.as_str().into(),
+        source: recipe.source.kind.as_str().into(),
         images: index.rows().len() as u64,
         bytes: index.bytes(),
         splits: index.counts(),
@@ -430,6 +433,7 @@ fn describe(
             .map(|r| source.images[r.source].id.clone())
             .collect(),
         open: settled.open.iter().map(|open| open.source_id.clone()).collect(),
+        left_out: source.left_out.clone(),
         warnings: [source.warnings.as_slice(), &plan.warnings, &left_open(settled)].concat(),
         job,
     };

@@ -10,6 +10,7 @@ use crate::parallel;
 use crate::progress::{Progress, Unit};
 use crate::registry::log::WitnessPolicy;
 use crate::registry::{Registry, Snapshot};
+use crate::steps::objects::recipe_of;
 use crate::transport;
 use isn_format::class::ClassId;
 use isn_format::corrections::Action;
@@ -126,9 +127,7 @@ fn objects(output: &BuildOutput) -> Result<(Recipe, Vec<String>)> {
     let read = |kind: ObjectKind, object: &ObjectRef| {
         Ok::<_, Error>((store.locate(kind, &object.blake3), runtime.block_on(store.object(kind, object))?))
     };
-    let (what, recipe) = read(ObjectKind::Recipe, &objects.recipe)?;
-    let recipe = String::from_utf8(recipe).map_err(|_| Error::integrity(&what, "is not UTF-8 text"))?;
-    let recipe = Recipe::parse(&what, &recipe)?;
+    let (_, recipe) = recipe_of(&runtime, store, snapshot)?;
     let (what, assignments) = read(ObjectKind::Splits, &objects.assignments)?;
     let assignments = Assignments::parse(&what, &assignments)?;
     let ledger = match &objects.corrections {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::{add, add_val, left_out};
 use crate::source::tar::Archive;
 use crate::source::tar::walk::Member;
-use crate::source::{Found, Listing, Position, image_stem, is_litter, join};
+use crate::source::{EXTENSIONS, Found, Listing, Position, is_litter, join, stem_before};
 use isn_format::class::Class;
 use isn_format::error::Result;
 use isn_format::ilsvrc2012::{OfficialArchive, TRAIN_TAR, VAL_TAR, is_class};
@@ -112,7 +112,7 @@ fn name(member: &Member) -> &str {
 fn images_of(members: &[Member]) -> (Vec<(&str, &Member)>, Vec<&str>) {
     let (mut images, mut others) = (Vec::new(), Vec::new());
     for member in members.iter().filter(|member| !is_litter(name(member))) {
-        match image_stem(name(member)) {
+        match stem_before(name(member), &EXTENSIONS) {
             Some(stem) => images.push((stem, member)),
             None => others.push(member.name.as_str()),
         }

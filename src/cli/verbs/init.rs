@@ -1,0 +1,103 @@
+//! `isn init`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::console::Page;
+use crate::cli::exit::ExitCode;
+use crate::cli::output::Output;
+use crate::cli::render::path_json;
+use crate::cli::run::{Run, Verb};
+use isn_format::dataset_ref::Name;
+use isn_format::error::{Result, count};
+use isn_format::text::shell_word;
+use isn_registry::ops::init::{InitOptions, InitReport, init};
+use isn_registry::recipe_file::RECIPE_TOML;
+
+/// How many of the classes, and of what was left out, are printed.
+const SHOWN: usize = 8;
+
+/// Arguments of `isn init`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct InitArgs {
+    /// The folder of pictures: one folder a class, below train/, val/ and test/ or without splits
+    dir: PathBuf,
+    /// The folder to write [default: ./NAME-recipe]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// The dataset's name [default: from the folder's]
+    #[arg(long, value_name = "NAME")]
+    name: Option<Name>,
+    /// The terms of the images, for example CC-BY-4.0, without which `isn publish` refuses them
+    #[arg(long, value_name = "TEXT")]
+    licence: Option<String>,
+}
+
+impl Verb for InitArgs {
+    fn run(&self, run: &Run) -> Result<ExitCode> {
+        let options = InitOptions {
+            source: &self.dir,
+            out: self.out.as_deref(),
+            name: self.name.as_ref(),
+            licence: self.licence.as_deref(),
+        };
+        let report = init(&options, &run.progress)?;
+        print(&run.output, &report, &self.dir);
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn print(output: &Output, report: &InitReport, source: &Path) {
+    let recipe = report.out.join(RECIPE_TOML);
+    let (name, version) = (&report.name, report.version);
+    let next = [
+        format!("isn build {} --source {}", shell_word(recipe.display()), shell_word(source.display())),
+        "isn key new me".into(),
+        format!("isn publish {name}-{version}-build --registry {name}-registry --key me"),
+    ];
+    let mut text = Page::default();
+    let classes = if report.classes.len() == 1 { "class" } else { "classes" };
+    writeln!(
+        text,
+        "{}: recipe of {name}@{version}: {}, {} {classes}",
+        recipe.display(),
+        count(report.images as usize, "image"),
+        report.classes.len()
+    );
+    for (split, folders) in &report.splits {
+        writeln!(text, "  {:<8} {}", split.as_str(), folders.join(", "));
+    }
+    for class in report.classes.iter().take(SHOWN) {
+        let images = class.images.iter().map(|(split, n)| format!("{n} {split}")).collect::<Vec<_>>();
+        writeln!(text, "  class    {} ({}): {}", class.id, class.label, images.join(", "));
+    }
+    more(&mut text, report.classes.len());
+    writeln!(text, "  images   names = {}, size = {}", report.names, report.size);
+    writeln!(text, "  split    policy = {}", report.policy);
+    for left in report.left_out.iter().take(SHOWN) {
+        writeln!(text, "  left out {}: {}", left.path, left.why);
+    }
+    more(&mut text, report.left_out.len());
+    output.warn(&report.warnings);
+    if !report.has_licence {
+        let why = "the licence is not stated, and `isn publish` will refuse the version: change `licence` in the \
+                   recipe, or run this again with --licence";
+        output.warn([why]);
+    }
+    writeln!(text, "next:");
+    for command in &next {
+        writeln!(text, "  {command}");
+    }
+    let mut object = json!(report);
+    object["path"] = path_json(&report.out);
+    object["next"] = json!(next);
+    output.print_done(&text, object);
+}
+
+fn more(text: &mut Page, all: usize) {
+    if let Some(more) = all.checked_sub(SHOWN).filter(|more| *more > 0) {
+        writeln!(text, "           and {more} more");
+    }
+}
