@@ -168,16 +168,28 @@ fn short_recipes_that_take_much_to_parse() {
     let numbered = |line: &dyn Fn(usize) -> String, times: usize| (0..times).map(line).collect::<String>();
     for (what, text, why) in [
         ("mistakes", "=\n".repeat(300_000), "has 1000 mistakes"),
-        ("values", "=\n".repeat(500_000), "values"),
-        ("tables", numbered(&|at| format!("a{at}.b.c.d = 1\n"), 80_000), "tables"),
+        ("values", "=\n".repeat(500_000), "400000 '=' and ','"),
+        ("tables", numbered(&|at| format!("a{at}.b.c.d = 1\n"), 80_000), "200000 '[', '{' and '.'"),
         ("unknown keys", numbered(&|at| format!("a{at} = 1\n"), 300_000), "has 1000 mistakes"),
-        ("an array", format!("x = [{}]\n", "1,".repeat(7 << 20)), "values"),
-        ("a length", good.clone() + &"\n".repeat(17 << 20), "is longer than 16777216 bytes"),
+        ("an array", format!("x = [{}]\n", "1,".repeat(7 << 20)), "400000 '=' and ','"),
+        ("line ends", good.clone() + &"\r".repeat(4 << 20), "400000 line ends"),
+        ("blank lines", good.clone() + &"\n".repeat(4 << 20), "400000 line ends"),
+        ("brackets", good.clone() + &"}".repeat(4 << 20), "2000000 blanks, quotes"),
+        ("words", good.clone() + "z = " + &"x ".repeat(4 << 20), "2000000 blanks, quotes"),
+        ("quotes", good.clone() + &"\"\"".repeat(4 << 20), "2000000 blanks, quotes"),
+        ("a length", good.clone() + "# " + &"x".repeat(17 << 20), "is longer than 16777216 bytes"),
     ] {
         sandbox.write("reg/recipes/demobirds/recipe.toml", text.as_bytes());
         let ran = sandbox.at_home_with_memory("home", 600, &show);
         assert!(ran.code == 1 && ran.stderr.contains(why), "{what}: {} {}", ran.code, ran.stderr);
     }
-    sandbox.write("reg/recipes/demobirds/recipe.toml", (good + &"\n".repeat(8 << 20)).as_bytes());
+    for rest in ["\r".repeat(390_000), "}\n".repeat(390_000), "x ".repeat(1_900_000), "\"\"".repeat(900_000)]
+    {
+        sandbox.write("reg/recipes/demobirds/recipe.toml", (good.clone() + &rest).as_bytes());
+        let ran = sandbox.at_home_with_memory("home", 600, &show);
+        assert_eq!(ran.code, 1, "{}", ran.stderr);
+    }
+    let long = good + "# " + &"x".repeat(15 << 20) + &"\n".repeat(390_000);
+    sandbox.write("reg/recipes/demobirds/recipe.toml", long.as_bytes());
     sandbox.at_home_with_memory("home", 600, &show).ok();
 }
