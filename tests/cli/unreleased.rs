@@ -41,6 +41,11 @@ fn a_recipe_without_a_release_is_built_and_says_so_until_there_is_one() {
     let hash = built["dataset"].as_str().unwrap();
     assert_eq!((&built["released"], &built["path"]), (&Value::Bool(false), &"imagebirds-1.0".into()));
     assert_eq!(built["pin"], format!("unreleased:imagebirds/{hash}"));
+    let pooled = built["warnings"].as_array().unwrap().iter().any(|warning| {
+        let warning = warning.as_str().unwrap();
+        warning.contains(" val images are in ImageNet's own train split") && warning.contains("--origin val")
+    });
+    assert!(pooled, "{built}");
     let known = origin(&sandbox);
     assert_eq!(known["format"], "isn-tree/2");
     assert_eq!((&known["released"], &known["pin"]), (&Value::Bool(false), &built["pin"]));

@@ -32,8 +32,9 @@ use isn_format::manifest::{self, Manifest, Objects, Previous};
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::Pack;
 use isn_format::pixel_spec::{ExifOrientation, PIPELINE, Small};
-use isn_format::recipe::Recipe;
+use isn_format::recipe::{Edition, Recipe};
 use isn_format::shard::FrameWriter;
+use isn_format::source_kind::SourceKind;
 use isn_format::split::Split;
 use isn_format::tree::CLASSES;
 use isn_pixels::{Outcome, Pipeline};
@@ -370,6 +371,7 @@ fn describe(
         bytes.as_ref().map(|bytes| put(kind, bytes)).transpose()
     };
     let index = Index::new(rows)?;
+    let pooled = pooled(recipe, index.rows());
     let classes_csv = classes_csv(&recipe.classes);
     let objects = Objects {
         index: put(ObjectKind::Index, &index.to_bytes()?)?,
@@ -434,7 +436,7 @@ fn describe(
             .collect(),
         open: settled.open.iter().map(|open| open.source_id.clone()).collect(),
         left_out: source.left_out.clone(),
-        warnings: [source.warnings.as_slice(), &plan.warnings, &left_open(settled)].concat(),
+        warnings: [source.warnings.as_slice(), &plan.warnings, &left_open(settled), &pooled].concat(),
         job,
     };
     let mut json = serde_json::to_vec_pretty(&report).map_err(|e| Error::Internal(e.to_string()))?;
@@ -442,6 +444,22 @@ fn describe(
     files::replace(&root.join(REPORT_JSON), &json)?;
     files::replace(&root.join(MANIFEST_JSON), &manifest_bytes)?;
     Ok(report)
+}
+
+/// Returns a warning that counts the val images that ImageNet has in its train split, on which models are
+/// pretrained. A recipe of version 1 may take part of ImageNet, or something that only looks like it.
+fn pooled(recipe: &Recipe, rows: &[Row]) -> Vec<String> {
+    let source = recipe.source.kind;
+    let val = || rows.iter().filter(|row| row.split == Split::Val);
+    let seen = val().filter(|row| row.origin(source) == Split::Train).count();
+    if source != SourceKind::Ilsvrc2012 || recipe.edition == Edition::One || seen == 0 {
+        return Vec::new();
+    }
+    vec![format!(
+        "{seen} of {} are in ImageNet's own train split: score no model on them that was pretrained on \
+         ImageNet. `isn images REF --split val --origin val` lists the others",
+        count(val().count(), "val image")
+    )]
 }
 
 /// Returns a warning that counts the images that the ledger's policy leaves to a person.
