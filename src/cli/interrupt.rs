@@ -8,8 +8,10 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use serde_json::json;
+
 use super::console;
-use super::exit::INTERRUPTED;
+use super::exit::{INTERRUPTED, print_json};
 use super::terminal::Lines;
 
 /// Whether signals are this program's to handle.
@@ -30,6 +32,8 @@ pub(super) struct Kept {
     pub(super) before: &'static str,
     /// The same, from the moment when the output has its name.
     pub(super) complete: &'static str,
+    /// Whether an object is printed too, if no report is.
+    pub(super) json: bool,
 }
 
 /// Ends the process at SIGINT, and prints what is `kept`.
@@ -38,12 +42,17 @@ pub(super) fn watch(lines: Lines, kept: Kept) {
     let handler = move || {
         end(INTERRUPTED, |is_asking| {
             lines.clear();
-            let kept = match is_asking {
+            // The report itself may be what stdout does not take.
+            let is_reported = !is_asking && lines.is_complete();
+            let help = match is_asking {
                 true => ASKED,
-                false if lines.is_complete() => kept.complete,
+                false if is_reported => kept.complete,
                 false => kept.before,
             };
-            console::message("interrupted: ", kept);
+            console::message("interrupted: ", help);
+            if kept.json && !is_reported {
+                print_json(&json!({ "error": "interrupted", "help": help, "exit_code": INTERRUPTED }));
+            }
         })
     };
     // A shell starts background jobs with SIGINT ignored: that stays so.

@@ -155,7 +155,7 @@ fn execute(args: &Args, verb: &dyn Verb, is_process: bool) -> Result<exit::ExitC
     };
     verbose::start(args.verbose, run.progress.lines())?;
     if let Some(before) = verb.kept().filter(|_| is_process) {
-        let kept = interrupt::Kept { before, complete: verb.kept_complete() };
+        let kept = interrupt::Kept { before, complete: verb.kept_complete(), json: args.json };
         interrupt::watch(run.progress.lines(), kept);
     }
     files::tell_of_waiting(|lock| {

@@ -286,13 +286,11 @@ mod on_a_terminal {
 #[cfg(unix)]
 mod interrupted {
     use std::process::{Child, Stdio};
-    use std::thread;
-    use std::time::Duration;
 
     use rustix::process::{Pid, Signal, kill_process};
 
     use super::*;
-    use crate::sandbox::{Ran, contents};
+    use crate::sandbox::{Ran, contents, eventually};
     use crate::server::Fault;
 
     fn spawn(command: Command) -> Child {
@@ -327,9 +325,7 @@ mod interrupted {
         let sandbox = Sandbox::new();
         let child = spawn(sandbox.command(&["demo", "source", "raw"]));
         let drawn = sandbox.path(".raw.isn-partial/source/train");
-        while !drawn.exists() {
-            thread::sleep(Duration::from_millis(1));
-        }
+        eventually("drawn images", || drawn.exists());
         let ended = interrupt(child);
         assert_eq!(ended.code, 130, "{}", ended.stderr);
         assert!(!sandbox.leftovers().is_empty() && !sandbox.path("raw").exists());
@@ -349,15 +345,13 @@ mod interrupted {
             sandbox.command(&args)
         };
         let child = spawn(pull(&slow.url));
-        while slow.sent(".tar.zst") < 1_500_000 {
-            thread::sleep(Duration::from_millis(5));
-        }
+        eventually("a part of the images", || slow.sent(".tar.zst") >= 1_500_000);
         let ended = interrupt(child);
-        assert_eq!((ended.code, &*ended.stdout), (130, ""), "{}", ended.stderr);
-        assert_eq!(
-            ended.stderr.lines().last(),
-            Some("interrupted: the images fetched so far are kept; run the same command again to resume")
-        );
+        let kept = "the images fetched so far are kept; run the same command again to resume";
+        assert_eq!(ended.code, 130, "{}", ended.stderr);
+        assert_eq!(ended.stderr.lines().last(), Some(&*format!("interrupted: {kept}")));
+        let object = serde_json::json!({ "error": "interrupted", "help": kept, "exit_code": 130 });
+        assert_eq!(ended.json(), object);
         assert!(!sandbox.path("tree").exists());
         let server = Server::new(&sandbox.path("reg"));
         let report = ran(pull(&server.url)).ok().json();
@@ -377,9 +371,7 @@ mod interrupted {
         };
         ran(build("whole")).ok();
         let child = spawn(build("out"));
-        while !sandbox.leftovers().iter().any(|name| name.starts_with(".out")) {
-            thread::sleep(Duration::from_millis(1));
-        }
+        eventually("a build", || sandbox.leftovers().iter().any(|name| name.starts_with(".out")));
         let ended = interrupt(child);
         assert!(
             ended.code == 130 && ended.stderr.contains("interrupted: the shards finished so far"),
@@ -421,9 +413,7 @@ mod interrupted {
         ] {
             let (_reader, child) = begin(args);
             // The staging folder is removed after the rename.
-            while !sandbox.path(to).exists() || !sandbox.leftovers().is_empty() {
-                thread::sleep(Duration::from_millis(5));
-            }
+            eventually("an output", || sandbox.path(to).exists() && sandbox.leftovers().is_empty());
             let ended = interrupt(child);
             assert!(ended.code == 130 && ended.stderr.contains(said), "{args:?}: {}", ended.stderr);
         }
@@ -449,9 +439,7 @@ mod interrupted {
             shell.current_dir(sandbox.path(""));
             shell
         });
-        while slow.sent(".tar.zst") < 500_000 {
-            thread::sleep(Duration::from_millis(5));
-        }
+        eventually("a part of the images", || slow.sent(".tar.zst") >= 500_000);
         interrupt(child).ok();
         sandbox.isn(&["verify", "tree", "--expect", &pin]).ok();
     }

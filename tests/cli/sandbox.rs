@@ -361,7 +361,7 @@ pub fn real_data() -> Option<PathBuf> {
 pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_so() {
-        assert!(begun.elapsed() < Duration::from_secs(30), "not within 30 seconds: {what}");
+        assert!(begun.elapsed() < Duration::from_secs(90), "not within 90 seconds: {what}");
         thread::sleep(Duration::from_millis(10));
     }
 }

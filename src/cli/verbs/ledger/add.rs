@@ -66,9 +66,10 @@ impl Verb for AddArgs {
                 self.source_id
             )]);
         }
+        let is_new = !self.ledger.exists();
         add(&self.ledger, &row)?;
         run.complete();
-        print(&run.output, &self.ledger, &row);
+        print(&run.output, &self.ledger, &row, is_new);
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -122,7 +123,8 @@ impl AddArgs {
     }
 }
 
-fn print(output: &Output, path: &Path, added: &Row) {
-    let text = Page::of(format_args!("{}: {}: {}", path.display(), added.source_id(), said(added)));
-    output.print_done(&text, json!({ "ledger": path_json(path), "row": row(added) }));
+fn print(output: &Output, path: &Path, added: &Row, is_new: bool) {
+    let new = if is_new { " (a new ledger)" } else { "" };
+    let text = Page::of(format_args!("{}{new}: {}: {}", path.display(), added.source_id(), said(added)));
+    output.print_done(&text, json!({ "ledger": path_json(path), "new": is_new, "row": row(added) }));
 }
