@@ -73,7 +73,8 @@ rm -rf registry && mv registry-before registry
 if grep -q oracle all.sh; then
     blocks "$log" > log.sh
     cp -r registry registry-before
-    for file in registry/log/tile/entries/000.p/* registry/log/tile/0/000.p/*; do
+    size=$(sed -n 2p registry/log/checkpoint)
+    for file in "registry/log/tile/entries/000.p/$size" "registry/log/tile/0/000.p/$size"; do
         printf x | dd of="$file" bs=1 seek=40 conv=notrunc status=none
         refused "a changed ${file#registry/}" log.sh
         cp "registry-before/${file#registry/}" "$file"

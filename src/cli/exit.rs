@@ -271,10 +271,7 @@ pub(super) fn help(error: &Error, advice: Advice<'_>) -> Option<String> {
         Error::Conflict { .. } => "somebody else changed the registry at the same time: run the command \
                                    again"
             .into(),
-        Error::SourceNeeded { reference, .. } => format!(
-            "build it from your own copy of the source images:\n  isn pull {reference} --source DIR\n\
-             or use a registry that has its images (--registry)"
-        ),
+        Error::SourceNeeded { reference, about, .. } => source::needed(reference, about),
         Error::Rebuilt { differences, .. } => rebuilt(differences),
         Error::Source { .. } => {
             "--source takes a folder: with train/ and val/, with the official tar files or parquet files, or \

@@ -11,10 +11,10 @@ fn bundled() -> Vec<(String, Vec<u8>)> {
 #[test]
 fn the_bundled_registry_is_small_and_clean() {
     let bytes: usize = bundled().iter().map(|(_, bytes)| bytes.len()).sum();
-    assert!(bytes <= 2_500_000, "{bytes} bytes");
+    assert!(bytes <= 3_500_000, "{bytes} bytes");
     let sandbox = Sandbox::new();
     let ran = sandbox.isn(&["log", "verify", "--json"]).ok().json();
-    assert_eq!((ran["trusted"].as_bool(), ran["size"].as_u64()), (Some(true), Some(2)));
+    assert_eq!((ran["trusted"].as_bool(), ran["size"].as_u64()), (Some(true), Some(4)));
     assert!(!sandbox.path("home/logs").exists(), "the log in the binary is as fixed as the binary");
     let registry = format!("{REPOSITORY}/registry");
     sandbox.isn(&["trust", "add", &registry, &format!("{registry}/keys/demo.pub")]).ok();
@@ -44,7 +44,8 @@ fn the_demo_is_built_signed_and_published_again_byte_for_byte() {
     sandbox.isn(&["publish", "out", "--registry", "reg", "--key", &key]).ok();
     let theirs = bundled();
     for (name, bytes) in contents(&sandbox.path("reg")) {
-        if name.contains(".isn-") || name == "registry.json" {
+        // The registry has another release after this one.
+        if name.contains(".isn-") || ["registry.json", "log/checkpoint", "releases/names"].contains(&&*name) {
             continue;
         }
         let there = theirs.iter().find(|(other, _)| *other == name);

@@ -27,6 +27,7 @@ mod faults;
 mod folders;
 mod forger;
 mod gates;
+mod grocerystore;
 mod http;
 mod images;
 mod init;

@@ -303,6 +303,8 @@ pub enum Error {
         reference: String,
         /// Which registry lacks what.
         why: String,
+        /// The version's description.
+        about: String,
     },
     /// The disk is too full. Exit code 1.
     #[error("{} has {} free, and {} are needed", place.display(), bytes(*free), bytes(*needed))]

@@ -51,9 +51,9 @@ pub struct SourceSpec {
     pub names: Names,
     /// The folders that are each split, if the recipe names them: paths below the source folder.
     pub splits: Option<Vec<(Split, String)>>,
-    /// The folders of classes whose folder does not have the name of their id: paths below the folder of a
-    /// split, or [`HERE`].
-    pub folders: BTreeMap<ClassId, String>,
+    /// The folders of classes whose folder does not have the name of their id, one or several of each: paths
+    /// below the folder of a split, or [`HERE`].
+    pub folders: BTreeMap<ClassId, Vec<String>>,
 }
 
 impl SourceSpec {
@@ -108,9 +108,12 @@ impl SourceSpec {
         }
     }
 
-    /// Returns the folder of a class, below the folder of a split.
-    pub fn folder_of<'s>(&'s self, class: &'s ClassId) -> &'s str {
-        self.folders.get(class).map_or(class.as_str(), String::as_str)
+    /// Returns the folders of a class, below the folder of a split.
+    pub fn folders_of<'s>(&'s self, class: &'s ClassId) -> Vec<&'s str> {
+        match self.folders.get(class) {
+            Some(folders) => folders.iter().map(String::as_str).collect(),
+            None => vec![class.as_str()],
+        }
     }
 }
 

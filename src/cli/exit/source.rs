@@ -23,6 +23,15 @@ pub(super) fn unreleased(reference: &DatasetRef, registry: &str) -> String {
     format!("build it from your own copy of the source images:\n  {command}")
 }
 
+/// No registry has the images. `about` is the version's description: it says what to get, if anything does.
+pub(super) fn needed(reference: &str, about: &str) -> String {
+    let about: String = about.trim().lines().map(|line| format!("\n  | {line}")).collect();
+    format!(
+        "build it from your own copy of the source images:\n  isn pull {reference} --source DIR\nor use a \
+         registry that has its images (--registry). Its publisher describes the version so:{about}"
+    )
+}
+
 /// The source is not whole.
 pub(super) fn incomplete(root: &Path, recipe: &str) -> String {
     format!(

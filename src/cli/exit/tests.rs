@@ -255,7 +255,8 @@ fn examples() -> Vec<Error> {
             Error::Conflict { what: "owners of birds".into(), why: "follows another".into() }
         },
         Error::SourceNeeded { .. } => {
-            Error::SourceNeeded { reference: "birds@1.0#b3:00".into(), why: "reg has no images".into() }
+            let about = "Birds.\ngit clone https://example.org/birds".into();
+            Error::SourceNeeded { reference: "birds@1.0#b3:00".into(), why: "reg has no images".into(), about }
         },
         Error::Overlap { .. } => {
             let input = "the source folder birds".into();

@@ -112,14 +112,16 @@ fn print(output: &Output, report: &InfoReport, known: BTreeSet<PublicKey>) {
     let splits: Vec<_> = manifest.splits.keys().collect();
     let heads: String = splits.iter().map(|split| format!("{:>8}", split.as_str())).collect();
     text.blank();
-    writeln!(text, "  {:<12}{heads}  class", "id");
-    for class in report.snapshot.classes() {
+    let classes = report.snapshot.classes();
+    let width = classes.iter().map(|class| class.id.as_str().len()).fold(12, usize::max);
+    writeln!(text, "  {:<width$}{heads}  class", "id");
+    for class in classes {
         let counts: String = splits
             .iter()
             .map(|split| format!("{:>8}", manifest.splits[split].get(&class.id).unwrap_or(&0)))
             .collect();
         let group = class.group.as_ref().map(|group| format!(" ({group})")).unwrap_or_default();
-        writeln!(text, "  {:<12}{counts}  {}{group}", class.id.as_str(), class.label);
+        writeln!(text, "  {:<width$}{counts}  {}{group}", class.id.as_str(), class.label);
     }
     let mut object = version(&report.snapshot, manifest.images, manifest.bytes);
     object["title"] = json!(manifest.title);

@@ -68,7 +68,7 @@ pub(super) struct Classes {
     /// Sorted by the bytes of their ids.
     pub(super) all: Vec<Class>,
     pub(super) expect: Expect,
-    pub(super) folders: BTreeMap<ClassId, String>,
+    pub(super) folders: BTreeMap<ClassId, Vec<String>>,
 }
 
 pub(super) fn classes(
@@ -86,7 +86,7 @@ pub(super) fn classes(
         (Some(Edition::Two), Some(SourceKind::ImageFolder)) => &["id", "label", "group", "folder", "expect"],
         _ => &["id", "label", "group"],
     };
-    let (mut all, mut expected, mut folders) =
+    let (mut all, mut expected, mut named) =
         (Vec::with_capacity(elements.len()), Expect::new(), BTreeMap::new());
     let mut places = Places::default();
     for value in elements {
@@ -96,15 +96,16 @@ pub(super) fn classes(
         let id = id_field.as_ref().and_then(|field| class_id(field, source, &mut starts));
         let label = table.need("label").and_then(|field| field.text(check_label));
         let group = table.get("group").and_then(|field| field.text(check_label));
-        let folder_field = table.get("folder");
-        let folder = folder_field.as_ref().and_then(folder);
+        let given = table.get("folder").and_then(folders);
         let expect = table.get("expect").and_then(|field| expect(&field));
         let (Some(id), Some(label)) = (id, label) else { continue };
-        if let Some(field) = folder_field.as_ref().or(id_field.as_ref()) {
-            places.add(folder.unwrap_or(id.as_str()), field);
+        match (&given, &id_field) {
+            (Some(given), _) => given.iter().for_each(|(folder, field)| places.add(folder, field)),
+            (None, Some(field)) => places.add(id.as_str(), field),
+            (None, None) => {}
         }
-        if let Some(folder) = folder {
-            folders.insert(id.clone(), folder.to_owned());
+        if let Some(given) = given {
+            named.insert(id.clone(), given.into_iter().map(|(folder, _)| folder.to_owned()).collect());
         }
         let expect = expect.into_iter().flatten();
         expected.extend(expect.map(|(split, count)| ((id.clone(), split), count)));
@@ -112,7 +113,20 @@ pub(super) fn classes(
     }
     places.check(field.mistakes);
     all.sort_by(|a, b| a.id.cmp(&b.id));
-    Some(Classes { all, expect: expected, folders })
+    Some(Classes { all, expect: expected, folders: named })
+}
+
+/// The folders of a class: one, or a list of them.
+fn folders<'a, 't>(field: Field<'a, 't>) -> Option<Vec<(&'a str, Field<'a, 't>)>> {
+    let fields = match field.value.as_array() {
+        None => vec![field],
+        Some(list) if list.is_empty() => {
+            field.wrong("is empty: name a folder, or leave it out");
+            return None;
+        }
+        Some(list) => list.iter().map(|value| field.element(value)).collect(),
+    };
+    fields.into_iter().map(|field| Some((folder(&field)?, field))).collect()
 }
 
 /// The folder of a class. The first name of a source id tells the split, if it is that of one.

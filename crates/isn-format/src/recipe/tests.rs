@@ -103,8 +103,10 @@ fn version_2_says_which_folders_are_splits_and_classes() {
     let spec = parse(&text).unwrap().source;
     let given = [(Split::Train, "Training"), (Split::Val, "valid"), (Split::Val, "more/val")];
     assert_eq!(spec.split_folders(), given);
-    assert_eq!(spec.folder_of(&"n01614925".parse().unwrap()), "Fruit/Golden Delicious (1)");
-    assert_eq!(spec.folder_of(&"n01616318".parse().unwrap()), "n01616318");
+    assert_eq!(spec.folders_of(&"n01614925".parse().unwrap()), ["Fruit/Golden Delicious (1)"]);
+    assert_eq!(spec.folders_of(&"n01616318".parse().unwrap()), ["n01616318"]);
+    let several = parse(&folder("folder = [\"a/b\", \"c\"]\n")).unwrap().source;
+    assert_eq!(several.folders_of(&"n01614925".parse().unwrap()), ["a/b", "c"]);
     let plain = parse(&folder("")).unwrap().source;
     assert_eq!(plain.split_folders().len(), 3);
     let bad = |text: &str| told(&folder(&format!("{text}\n"))).remove(0).1;
@@ -116,6 +118,11 @@ fn version_2_says_which_folders_are_splits_and_classes() {
         ("folder = \"a\\u0007\"", "has a control character"),
         ("folder = \"Val/x\"", "begins with the name of one, val"),
         ("folder = \"n01616318/x\"", "'n01616318/x' is in 'n01616318', the folder of line 28"),
+        ("folder = 3", "must be a text in quotes"),
+        ("folder = []", "is empty: name a folder, or leave it out"),
+        ("folder = [\"a\", \"../up\"]", "must be the path"),
+        ("folder = [\"a\", \"a/b\"]", "'a/b' is in 'a'"),
+        ("folder = [\"a\", \"n01616318\"]", "'n01616318' is in 'n01616318'"),
         ("folder = \"n01616318\"", "is in 'n01616318'"),
         ("folder = \".\"", "'n01616318' is in '.', the folder of line 35"),
     ] {

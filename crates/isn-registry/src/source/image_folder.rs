@@ -17,7 +17,10 @@ pub(super) fn list(listing: &mut Listing<'_>, spec: &SourceSpec, classes: &[Clas
     let wanted: Vec<_> = named.iter().map(|(split, folder)| (segments(folder), *split)).collect();
     let (splits, others) = find(listing, spec, "", &entries, &wanted);
     let names: Vec<&str> = named.iter().map(|(_, folder)| *folder).collect();
-    let folders: Vec<_> = classes.iter().map(|one| (segments(spec.folder_of(&one.id)), &one.id)).collect();
+    let mut folders = Vec::new();
+    for Class { id, .. } in classes {
+        folders.extend(spec.folders_of(id).into_iter().map(|folder| (segments(folder), id)));
+    }
     let mut seen = HashSet::new();
     match (splits.is_empty(), &spec.splits) {
         (true, None) => {
@@ -47,8 +50,8 @@ pub(super) fn list(listing: &mut Listing<'_>, spec: &SourceSpec, classes: &[Clas
         }
     }
     for Class { id, .. } in classes.iter().filter(|class| !seen.contains(&class.id)) {
-        let folder = spec.folder_of(id);
-        listing.problem(format!("there is no folder {folder}/, neither below a split nor without one"));
+        let folders = spec.folders_of(id).join("/, nor ");
+        listing.problem(format!("there is no folder {folders}/, neither below a split nor without one"));
     }
 }
 

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fs;
 
 use super::*;
@@ -244,10 +245,14 @@ fn an_image_folder_has_splits_or_none() {
 /// A source of version 2, with folders of splits and classes.
 fn spec(splits: &[(Split, &str)], folders: &[(&str, &str)]) -> SourceSpec {
     let splits = splits.iter().map(|(split, folder)| (*split, (*folder).into())).collect::<Vec<_>>();
+    let mut of: BTreeMap<ClassId, Vec<String>> = BTreeMap::new();
+    for (id, folder) in folders {
+        of.entry(id.parse().unwrap()).or_default().push((*folder).into());
+    }
     SourceSpec {
         ids: Ids::Text,
         splits: (!splits.is_empty()).then_some(splits),
-        folders: folders.iter().map(|(id, folder)| (id.parse().unwrap(), (*folder).into())).collect(),
+        folders: of,
         ..SourceSpec::new(SourceKind::ImageFolder)
     }
 }
@@ -292,6 +297,22 @@ fn a_recipe_says_which_folders_are_splits_and_classes() {
             "no image is test: there is no folder testing",
             "Training/Fruit: left out 2 names, not the folder of a class of the recipe: note.txt, other",
         ]
+    );
+    // One class may have several folders, in one split or each in another.
+    let root = folder(&["train/Cap/1.jpg", "test/Mushroom/Cap/1.jpg", "test/Cap/2.jpg"]);
+    let folders = [("cap", "Mushroom/Cap"), ("cap", "Cap")];
+    let source = Source::open(&spec(&[], &folders), root.path(), &classes(&["cap"])).unwrap();
+    assert_eq!(
+        listed(&source),
+        [
+            "test/Cap/2.jpg test/Cap/2 cap test",
+            "test/Mushroom/Cap/1.jpg test/Mushroom/Cap/1 cap test",
+            "train/Cap/1.jpg train/Cap/1 cap train",
+        ]
+    );
+    assert_eq!(
+        problems(Source::open(&spec(&[], &folders), folder(&["Hat/1.jpg"]).path(), &classes(&["cap"]))),
+        ["there is no folder Mushroom/Cap/, nor Cap/, neither below a split nor without one"]
     );
     // Without splits, and the whole as one class.
     let root = folder(&["Fruit/gold/1.jpg", "2.jpg"]);

@@ -57,6 +57,7 @@ pub(crate) fn plan<'a>(
                 absent.len()
             ),
         },
+        about: snapshot.head.manifest.description.clone(),
     })
 }
 

@@ -144,13 +144,14 @@ pub fn init(options: &InitOptions<'_>, progress: &dyn Progress) -> Result<InitRe
     }
     let classes = names::classes(&folders, &name)?;
     let is_usual = splits.iter().all(|(split, folder)| split.as_str() == folder);
-    let folder_of = classes.iter().map(|class| class.id.clone()).zip(folders);
+    let one_each = folders.into_iter().map(|folder| vec![folder]);
+    let folders = classes.iter().map(|class| class.id.clone()).zip(one_each).collect();
     let spec = SourceSpec {
         kind: SourceKind::ImageFolder,
         ids: Ids::Text,
         names: Names::Keep,
         splits: (!is_usual).then(|| splits.clone()),
-        folders: folder_of.collect(),
+        folders,
     };
     let source = Source::open(&spec, options.source, &classes)?;
     let classes = counted(classes, &spec, &source);
@@ -207,7 +208,7 @@ fn counted(classes: Vec<Class>, spec: &SourceSpec, source: &Source) -> Vec<Class
     let mut found: Vec<ClassFound> = classes
         .into_iter()
         .map(|Class { id, label, group }| ClassFound {
-            folder: spec.folder_of(&id).to_owned(),
+            folder: spec.folders_of(&id).concat(),
             images: counts.remove(&id).unwrap_or_default(),
             id,
             label,
