@@ -7,6 +7,7 @@ mod images;
 use std::collections::HashSet;
 
 use images::Accounts;
+use tokio::runtime::Runtime;
 
 use crate::client::Client;
 use crate::files;
@@ -455,7 +456,7 @@ impl Mirror<'_> {
 
     /// Copies the log from entry `from` on, then `registry.json`, and the checkpoint last.
     fn copy_log(&self, from: u64) -> Result<()> {
-        self.copy_entries(&self.view, from)?;
+        self.copy_entries(&runtime()?, &self.view, from)?;
         self.put_file(layout::REGISTRY_JSON, &self.about)?;
         self.put_checkpoint(&self.view)
     }
@@ -472,7 +473,7 @@ impl Mirror<'_> {
         }
         let history = view.replica.history();
         runtime.block_on(self.source.audit_log(history.anchor(), &signed(&view)?))?;
-        self.copy_entries(&view, 0)?;
+        self.copy_entries(&runtime, &view, 0)?;
         for id in history.built_versions() {
             let path = layout::built(&id);
             if let Some(bytes) = runtime.block_on(self.source.file(&path))?
@@ -484,10 +485,11 @@ impl Mirror<'_> {
         self.put_checkpoint(&view).map(|()| view.replica.size())
     }
 
-    /// Copies the bundles and tiles of a log from entry `from` on.
-    fn copy_entries(&self, view: &LogView, from: u64) -> Result<()> {
+    /// Copies the bundles and tiles of a log from entry `from` on. The source's connections must be of
+    /// `runtime` or of none: those of another one that is alive would never make progress.
+    fn copy_entries(&self, runtime: &Runtime, view: &LogView, from: u64) -> Result<()> {
         let (replica, size) = (&view.replica, view.replica.size());
-        let (log, runtime) = (layout::Log::of(replica.history().anchor()), runtime()?);
+        let log = layout::Log::of(replica.history().anchor());
         for index in (from / TILE_WIDTH)..size.div_ceil(TILE_WIDTH) {
             let width = TILE_WIDTH.min(size - index * TILE_WIDTH);
             let bytes = runtime.block_on(self.source.exact_bundle(log, index, width))?;
