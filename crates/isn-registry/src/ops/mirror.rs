@@ -7,6 +7,7 @@ mod images;
 use std::collections::HashSet;
 
 use images::Accounts;
+use tokio::runtime::Runtime;
 
 use crate::client::Client;
 use crate::files;
@@ -48,8 +49,8 @@ pub struct MirrorReport {
     pub entries: u64,
     /// The number of entries that are new to it.
     pub new_entries: u64,
-    /// The number of entries in its attestation log.
-    pub attestations: u64,
+    /// The number of entries in its attestation log, or why that was not copied.
+    pub attestations: Result<u64>,
     /// The number of versions that were compared.
     pub versions: usize,
     /// Withdrawn versions that lack objects, as `name@version`.
@@ -156,7 +157,7 @@ pub fn mirror(
         is_claimed,
         entries: view.replica.size(),
         new_entries: view.replica.size() - before,
-        attestations: 0,
+        attestations: Ok(0),
         versions: versions.len(),
         gone: Vec::new(),
         rebuild_only: Vec::new(),
@@ -170,9 +171,9 @@ pub fn mirror(
     let (seen, accounts) = (HashSet::new(), Accounts::default());
     let mut mirror = Mirror { source, view, writer, verify, progress, seen, accounts, about, report };
     let recipes = options.only.is_empty().then_some(client);
-    let copied = mirror.copy(&versions, recipes, if verify { 0 } else { before });
-    match copied.and_then(|()| mirror.copy_attestations(client)) {
-        Ok(attestations) => Ok(MirrorReport { attestations, ..mirror.report }),
+    match mirror.copy(&versions, recipes, if verify { 0 } else { before }) {
+        // The mirror is whole without the attestation log.
+        Ok(()) => Ok(MirrorReport { attestations: mirror.copy_attestations(client), ..mirror.report }),
         Err(e) => Err(Error::Unfinished { destination, source: Box::new(e) }),
     }
 }
@@ -455,7 +456,7 @@ impl Mirror<'_> {
 
     /// Copies the log from entry `from` on, then `registry.json`, and the checkpoint last.
     fn copy_log(&self, from: u64) -> Result<()> {
-        self.copy_entries(&self.view, from)?;
+        self.copy_entries(&runtime()?, &self.view, from)?;
         self.put_file(layout::REGISTRY_JSON, &self.about)?;
         self.put_checkpoint(&self.view)
     }
@@ -472,7 +473,7 @@ impl Mirror<'_> {
         }
         let history = view.replica.history();
         runtime.block_on(self.source.audit_log(history.anchor(), &signed(&view)?))?;
-        self.copy_entries(&view, 0)?;
+        self.copy_entries(&runtime, &view, 0)?;
         for id in history.built_versions() {
             let path = layout::built(&id);
             if let Some(bytes) = runtime.block_on(self.source.file(&path))?
@@ -484,10 +485,11 @@ impl Mirror<'_> {
         self.put_checkpoint(&view).map(|()| view.replica.size())
     }
 
-    /// Copies the bundles and tiles of a log from entry `from` on.
-    fn copy_entries(&self, view: &LogView, from: u64) -> Result<()> {
+    /// Copies the bundles and tiles of a log from entry `from` on. The source's connections must be of
+    /// `runtime` or of none: those of another one that is alive would never make progress.
+    fn copy_entries(&self, runtime: &Runtime, view: &LogView, from: u64) -> Result<()> {
         let (replica, size) = (&view.replica, view.replica.size());
-        let (log, runtime) = (layout::Log::of(replica.history().anchor()), runtime()?);
+        let log = layout::Log::of(replica.history().anchor());
         for index in (from / TILE_WIDTH)..size.div_ceil(TILE_WIDTH) {
             let width = TILE_WIDTH.min(size - index * TILE_WIDTH);
             let bytes = runtime.block_on(self.source.exact_bundle(log, index, width))?;

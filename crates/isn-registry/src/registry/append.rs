@@ -87,10 +87,11 @@ impl<'a> OwnLog<'a> {
         Ok(log)
     }
 
-    /// Signs the checkpoint anew if an earlier key of the registry, whose log is `of`, signed it.
+    /// Signs the checkpoint anew if an earlier key of the registry, whose log is `of`, signed it. It must have
+    /// all that this machine has seen under any of its keys.
     fn renew(&self, of: &History) -> Result<()> {
         let Some(signed) = self.runtime.block_on(self.registry.signed_checkpoint(self.files))? else {
-            return Ok(());
+            return self.check_seen(of, &Replica::new(self.anchor().clone()));
         };
         let is_by = |key: LogKey| key.attestations().is_ok_and(|key| signed.verify(&key).is_ok());
         // One that nobody of them signed is refused when the log is read.
@@ -102,8 +103,18 @@ impl<'a> OwnLog<'a> {
         if replica.tree().root()? != signed.claimed_root() {
             return Err(self.runtime.block_on(self.registry.damage(self.files, &signed)));
         }
+        self.check_seen(of, &replica)?;
         let renewed = self.known.sign(&self.signer(self.anchor())?, &replica)?;
         self.store.replace(&self.files.checkpoint(), renewed.bytes())
+    }
+
+    /// Checks that an attestation log has what this machine has seen of it under each key of the registry,
+    /// whose log is `of`.
+    fn check_seen(&self, of: &History, replica: &Replica) -> Result<()> {
+        match self.logs.lost_attestations(of, replica)? {
+            Some(why) => Err(Error::trust(self.store.locate(&self.files.checkpoint()), why)),
+            None => Ok(()),
+        }
     }
 
     /// The key that the user knows the log by.
@@ -283,11 +294,23 @@ impl<'a> OwnLog<'a> {
         }
     }
 
+    /// Checks that a log of `size` entries may have the `more` new statements too.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if it would have too many.
+    pub(crate) fn check_room(&self, size: u64, more: &[SignedStatement]) -> Result<()> {
+        let most = self.anchor().most_entries();
+        let Some(beyond) = more.get(most.saturating_sub(size) as usize) else { return Ok(()) };
+        let why = format!("is one too many: log {} may have {most} entries", self.anchor().origin());
+        Err(Error::Refused { what: beyond.claimed().title(), why, is_strangers: false })
+    }
+
     /// Appends all statements or none; each must have an effect at its position.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if a statement would have no effect; [`Error::Key`] if the log key is not here;
-    /// [`Error::Claim`] if something is in the place of the log claim; also as [`OwnLog::view`].
+    /// [`Error::Conflict`] if a statement would have no effect; [`Error::Refused`] if the log may not have so
+    /// many entries; [`Error::Key`] if the log key is not here; [`Error::Claim`] if something is in the place
+    /// of the log claim; also as [`OwnLog::view`].
     pub fn append(&self, statements: &[SignedStatement]) -> Result<Appended> {
         let mut entries = Vec::new();
         for statement in statements {
@@ -309,6 +332,7 @@ impl<'a> OwnLog<'a> {
                     why: rejected.why.trim_start_matches(&statement.claimed().title()).trim_start().into(),
                 })?;
             }
+            self.check_room(first, statements)?;
             self.signer(&history.key())?;
             let signer = self.signer(&view.replica.history().key())?;
             // Do not begin what could not be finished.

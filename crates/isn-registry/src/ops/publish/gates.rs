@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tokio::runtime::Runtime;
+
 use super::build_output::BuildOutput;
 use crate::ops::audit::Subject;
 use crate::ops::audit::duplicates::leakage;
@@ -51,7 +53,7 @@ fn passed(output: &BuildOutput, findings: Vec<String>) -> Result<()> {
 }
 
 /// Checks that enough of the keys that the recipe names have stated that they built this version, and have
-/// its images. `log` is what the log of `registry` says, if it has one.
+/// its images. `log` is what the log of `registry` says, if it has one; `runtime` is the one that has read it.
 ///
 /// # Errors
 /// [`Error::Gates`] if they have not; [`Error::Trust`] if the attestation log is damaged; also fails if it
@@ -59,15 +61,14 @@ fn passed(output: &BuildOutput, findings: Vec<String>) -> Result<()> {
 pub(super) fn rebuilt(
     output: &BuildOutput,
     gates: &Gates,
+    runtime: &Runtime,
     (registry, log): (&Registry, Option<&History>),
     progress: &dyn Progress,
 ) -> Result<()> {
     let Some(Rebuilders { keys, needed }) = &gates.rebuilt else { return Ok(()) };
     let (manifest, id) = (output.manifest(), output.manifest().id());
     let view = match log.map(|log| log.key().attestations()).transpose()? {
-        Some(key) => {
-            transport::runtime()?.block_on(registry.sync_log(&key, None, &WitnessPolicy::default()))?
-        }
+        Some(key) => runtime.block_on(registry.sync_log(&key, None, &WitnessPolicy::default()))?,
         None => None,
     };
     let stated: BTreeMap<PublicKey, Built> = view

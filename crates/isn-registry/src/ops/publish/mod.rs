@@ -25,6 +25,7 @@ use crate::registry::log::WitnessPolicy;
 use crate::registry::publish::{RegistryWriter, check_free};
 use crate::registry::store::Store;
 use crate::steps::submit::{Fate, collect, collected_in};
+use crate::transport::runtime;
 use crate::trust::Known;
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::{Error, Overlap, Result};
@@ -129,7 +130,8 @@ pub fn publish(
     let output = BuildOutput::read(options.build, progress)?;
     let gates = gates::check(&output, progress)?;
     let before = there.map_or(Ok(None), |log| log_before(store.as_ref(), &log))?;
-    gates::rebuilt(&output, &gates, (&store.registry()?, before.as_ref()), progress)?;
+    let registry = store.registry()?;
+    gates::rebuilt(&output, &gates, &runtime()?, (&registry, before.as_ref()), progress)?;
     let output = output.rebuild_only(options.rebuild_only);
     let keys: Vec<PublicKey> = signers.iter().map(|signer| *signer.public_key()).collect();
     let log_key = before.as_ref().map(|history| history.key());

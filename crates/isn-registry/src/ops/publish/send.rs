@@ -93,7 +93,7 @@ pub fn send(
     };
     let view = read_log(&log_key)?;
     let history = view.as_ref().map(|view| view.replica.history());
-    gates::rebuilt(&output, &gates, (&registry, history), progress)?;
+    gates::rebuilt(&output, &gates, &runtime, (&registry, history), progress)?;
     let output = output.rebuild_only(options.rebuild_only);
     let log_key = Some(history.map_or(log_key, |history| history.key()));
     let keys: Vec<PublicKey> = signers.iter().map(|signer| *signer.public_key()).collect();
