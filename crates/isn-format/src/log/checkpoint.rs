@@ -8,7 +8,7 @@ use signed_note::{Note, NoteError, Signature, Verifier as _, VerifierList};
 
 use super::key::{LogKey, LogSigner, WitnessKey};
 use super::tree::Hash;
-use super::{MAX_ATTESTATIONS, MAX_CHECKPOINT, MAX_SIZE};
+use super::MAX_CHECKPOINT;
 use crate::error::{Error, Result};
 
 /// A checkpoint that has not been verified yet.
@@ -49,8 +49,8 @@ impl SignedCheckpoint {
     /// Reads a checkpoint; `what` names it in errors.
     ///
     /// # Errors
-    /// [`Error::Trust`] if it is not a checkpoint in its exact form, or claims more than [`MAX_SIZE`]
-    /// entries, or [`MAX_ATTESTATIONS`] if it is of an attestation log.
+    /// [`Error::Trust`] if it is not a checkpoint in its exact form, or claims more than
+    /// [`LogKey::most_entries`].
     pub fn parse(what: &str, bytes: Vec<u8>) -> Result<Self> {
         let refuse = |why: &str| Error::trust(what, why);
         if bytes.len() as u64 > MAX_CHECKPOINT {
@@ -69,8 +69,7 @@ impl SignedCheckpoint {
             return Err(refuse("is not spelled as a signed note must be"));
         }
         super::key::check_name(body.origin()).map_err(|why| refuse(&why))?;
-        let most = if super::key::is_of_attestations(body.origin()) { MAX_ATTESTATIONS } else { MAX_SIZE };
-        if body.size() > most {
+        if body.size() > super::key::most_entries(body.origin()) {
             return Err(refuse(&format!("claims {} entries: too many", body.size())));
         }
         Ok(SignedCheckpoint { what: what.into(), bytes, note, body })
@@ -80,7 +79,7 @@ impl SignedCheckpoint {
     ///
     /// # Errors
     /// [`Error::Internal`] if the note cannot be made; [`Error::Trust`] if `size` is larger than
-    /// [`MAX_SIZE`].
+    /// [`LogKey::most_entries`].
     pub fn sign(signer: &LogSigner, size: u64, root: Hash) -> Result<Self> {
         let origin = signer.log_key().origin();
         let internal = |e: &dyn fmt::Display| Error::Internal(format!("checkpoint: {e}"));

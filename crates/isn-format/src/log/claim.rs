@@ -124,6 +124,10 @@ impl SignedClaim {
         if entries.is_empty() {
             return Err(self.refuse("has no entry"));
         }
+        let most = key.most_entries();
+        if base.size() + entries.len() as u64 > most {
+            return Err(self.refuse(format!("would take the log past the {most} entries that it may have")));
+        }
         let mut history = base.history().clone();
         for entry in &entries {
             history.apply(entry).map_err(|rejected| {

@@ -10,6 +10,7 @@ use ed25519_dalek::Verifier as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use signed_note::key_id;
 
+use super::{MAX_ATTESTATIONS, MAX_SIZE};
 use crate::error::{Error, Result};
 use crate::key::{PrivateKey, PublicKey};
 
@@ -74,6 +75,11 @@ pub(crate) fn check_name(name: &str) -> Result<(), String> {
         return Err("has a name with something other than printable ASCII, or with a space or '+'".into());
     }
     Ok(())
+}
+
+/// The maximum number of entries of a log of this name.
+pub(super) fn most_entries(name: &str) -> u64 {
+    if is_of_attestations(name) { MAX_ATTESTATIONS } else { MAX_SIZE }
 }
 
 /// Whether a log of this name is an attestation log.
@@ -173,6 +179,11 @@ impl LogKey {
     pub fn attests_for(&self) -> Option<Self> {
         let origin = self.origin().strip_suffix(ATTESTATIONS)?;
         LogKey::new(origin, *self.key()).ok()
+    }
+
+    /// The maximum number of entries of the log.
+    pub fn most_entries(&self) -> u64 {
+        most_entries(self.origin())
     }
 
     /// Returns another key of the same log.

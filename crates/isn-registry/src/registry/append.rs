@@ -283,11 +283,23 @@ impl<'a> OwnLog<'a> {
         }
     }
 
+    /// Checks that a log of `size` entries may have the `more` new statements too.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if it would have too many.
+    pub(crate) fn check_room(&self, size: u64, more: &[SignedStatement]) -> Result<()> {
+        let most = self.anchor().most_entries();
+        let Some(beyond) = more.get(most.saturating_sub(size) as usize) else { return Ok(()) };
+        let why = format!("is one too many: log {} may have {most} entries", self.anchor().origin());
+        Err(Error::Refused { what: beyond.claimed().title(), why, is_strangers: false })
+    }
+
     /// Appends all statements or none; each must have an effect at its position.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if a statement would have no effect; [`Error::Key`] if the log key is not here;
-    /// [`Error::Claim`] if something is in the place of the log claim; also as [`OwnLog::view`].
+    /// [`Error::Conflict`] if a statement would have no effect; [`Error::Refused`] if the log may not have so
+    /// many entries; [`Error::Key`] if the log key is not here; [`Error::Claim`] if something is in the place
+    /// of the log claim; also as [`OwnLog::view`].
     pub fn append(&self, statements: &[SignedStatement]) -> Result<Appended> {
         let mut entries = Vec::new();
         for statement in statements {
@@ -309,6 +321,7 @@ impl<'a> OwnLog<'a> {
                     why: rejected.why.trim_start_matches(&statement.claimed().title()).trim_start().into(),
                 })?;
             }
+            self.check_room(first, statements)?;
             self.signer(&history.key())?;
             let signer = self.signer(&view.replica.history().key())?;
             // Do not begin what could not be finished.

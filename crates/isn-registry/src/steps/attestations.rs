@@ -22,8 +22,8 @@ impl<'a> Planned<'a> {
     /// Compares statements of rebuilds with the attestation log of the registry whose log is `main`.
     ///
     /// # Errors
-    /// [`Error::Refused`] if a statement would have no effect, as a second one of one key about one version;
-    /// [`Error::Invalid`] if one is of another kind; also as [`OwnLog::attestations`].
+    /// [`Error::Refused`] if a statement would have no effect, as a second one of one key about one version, or
+    /// the log is full; [`Error::Invalid`] if one is of another kind; also as [`OwnLog::attestations`].
     pub(crate) fn new(
         main: &OwnLog<'_>,
         writer: &'a RegistryWriter,
@@ -53,6 +53,7 @@ impl<'a> Planned<'a> {
             }
             places.push((signed.clone(), place));
         }
+        log.check_room(view.replica.size(), &fresh)?;
         Ok(Planned { log, places, size: view.replica.size(), fresh })
     }
 

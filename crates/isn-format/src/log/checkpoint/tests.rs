@@ -3,6 +3,7 @@ use base64::prelude::*;
 use super::*;
 use crate::key::{PrivateKey, Signer};
 use crate::log::leaf_hash;
+use crate::log::{MAX_ATTESTATIONS, MAX_SIZE};
 
 const ORIGIN: &str = "log.example/one";
 

@@ -8,7 +8,8 @@ use crate::registry::store::FolderStore;
 use crate::transport::folder::Folder;
 use isn_format::key::PrivateKey;
 use isn_format::log::Hash;
-use isn_format::statement::{Owner, Statement};
+use isn_format::digest::Digest;
+use isn_format::statement::{Owner, Rebuilt, Statement};
 
 const WRITERS: usize = 4;
 const ROUNDS: usize = 25;
@@ -117,4 +118,45 @@ fn claims_alone_keep_writers_from_signing_two_trees_of_one_size() {
             assert_eq!(view.replica.tree().root_at(*size).unwrap(), *root);
         }
     }
+}
+
+/// What is beyond the limit could never be signed, so a claim for it would stop every later writer.
+#[test]
+fn a_full_log_takes_no_entry_and_no_claim_for_one() {
+    let dir = folder();
+    let (root, logs) = (dir.path().join("registry"), KnownLogs::new(dir.path().join("logs")));
+    RegistryWriter::init(&FolderStore::new(&root), "for tests", || logs.new_signer(None)).unwrap();
+    let writer = open(&root);
+    let main = OwnLog::open(&writer, Known::trusting_nobody(&logs)).unwrap();
+    let log = main.attestations(&writer, &logs).unwrap();
+    let most = log.anchor().most_entries();
+    // Nearly full, of what has no effect.
+    let entries = vec![&b"x"[..]; most as usize - 1];
+    log.commit(&Replica::new(log.anchor().clone()), &entries).unwrap();
+    let stated: Vec<SignedStatement> = (0..2)
+        .map(|_| {
+            let (id, any) = ("grads@1.0".parse().unwrap(), Digest::of(b"any"));
+            let rebuilt = Rebuilt { id, dataset: any, inputs: any, sources: any, possession: any };
+            SignedStatement::sign(&Statement::Rebuilt(rebuilt), &PrivateKey::generate("").unwrap()).unwrap()
+        })
+        .collect();
+    let claim = |first| root.join(log.files.claim(first));
+    let refused = |more: &[SignedStatement]| {
+        let why = log.append(more).err().unwrap().to_string();
+        assert!(why.contains("is one too many") && why.contains("may have 100000 entries"), "{why}");
+    };
+    refused(&stated);
+    assert!(!claim(most - 1).exists());
+    assert_eq!(log.append(&stated[..1]).unwrap().first, most - 1);
+    refused(&stated[1..]);
+    assert!(!claim(most).exists());
+    // One that an isn without this check has left is removed.
+    let (view, mut bundle) = (log.view().unwrap(), Vec::new());
+    bundle::push(&mut bundle, stated[1].bytes()).unwrap();
+    let signer = log.signer(log.anchor()).unwrap();
+    std::fs::write(claim(most), SignedClaim::sign(&signer, &view.replica, &bundle).unwrap()).unwrap();
+    let why = log.view().err().unwrap().to_string();
+    assert!(why.contains("past the 100000 entries that it may have"), "{why}");
+    assert_eq!(log.unclaim().unwrap().len(), 1);
+    assert_eq!(log.view().unwrap().replica.size(), most);
 }
