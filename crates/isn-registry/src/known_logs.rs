@@ -93,6 +93,29 @@ impl KnownLogs {
         KnownLog { anchor: anchor.clone(), folder: self.folder.join(&id[..16]) }
     }
 
+    /// Returns why `replica` is not the whole attestation log of the registry whose log is `of`, as it was
+    /// seen here under any key of that log; `None` if it has all that was seen.
+    ///
+    /// # Errors
+    /// As [`KnownLog::load`].
+    pub fn lost_attestations(&self, of: &History, replica: &Replica) -> Result<Option<String>> {
+        for key in of.keys() {
+            let Some(seen) = self.log(&key.attestations()?).seen()? else { continue };
+            if seen.size > replica.size() {
+                return Ok(Some(format!(
+                    "shows {} entries, and {} were signed or seen here: it was put back to an earlier state, \
+                     or its storage lost them. Restore its newest copy",
+                    replica.size(),
+                    seen.size
+                )));
+            }
+            if replica.tree().root_at(seen.size)? != seen.root {
+                return Ok(Some(format!("has other entries than the {} that were seen here", seen.size)));
+            }
+        }
+        Ok(None)
+    }
+
     /// Creates a log key of the user's own, and its folder. Without `origin` the log is named after its key.
     ///
     /// # Errors

@@ -11,11 +11,10 @@ use crate::cli::exit::{Aim, ExitCode};
 use crate::cli::output::Output;
 use crate::cli::render::{faults, path_json, statements};
 use crate::cli::run::{Run, Verb};
-use isn_format::error::Result;
-use isn_format::log::LogKey;
-use isn_registry::ops::registry::{RegistryReport, init, rotate_key};
+use isn_format::error::{Result, chain};
+use isn_format::text::shell_word;
+use isn_registry::ops::registry::{RegistryReport, RotateReport, init, rotate_key};
 use isn_registry::ops::verify::store::check;
-use isn_registry::steps::submit::Submitted;
 
 /// Arguments of `isn registry`.
 #[derive(Debug, Subcommand)]
@@ -71,9 +70,9 @@ impl Verb for RegistryCommand {
             }
             RegistryCommand::RotateKey { registry } => {
                 let store = run.store(registry)?;
-                let (submitted, key) = run.with_known(|known| rotate_key(store, known))?;
+                let report = run.with_known(|known| rotate_key(store, known))?;
                 run.complete();
-                print_rotate_key(&run.output, submitted, &key);
+                print_rotate_key(&run.output, report, registry);
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -96,9 +95,18 @@ fn print_init(output: &Output, registry: &str, report: &RegistryReport) {
     output.print_done(&text, object);
 }
 
-fn print_rotate_key(output: &Output, submitted: Submitted, key: &LogKey) {
+fn print_rotate_key(output: &Output, report: RotateReport, registry: &str) {
+    let RotateReport { submitted, log_key, attestations } = report;
     statements::print(output, &[submitted]);
     if !output.json {
-        output.print_done(&Page::of(format_args!("  log      {key}")), Value::Null);
+        output.print_done(&Page::of(format_args!("  log      {log_key}")), Value::Null);
     }
+    output.warn(attestations.iter().map(|why| {
+        format!(
+            "the log has its new key, but its attestation log takes no entry: {}. Mend it (`isn registry \
+             check {}` says what is wrong): the next `isn append` of a statement of a rebuild signs it anew",
+            chain(why),
+            shell_word(registry)
+        )
+    }));
 }

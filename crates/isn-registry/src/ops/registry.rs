@@ -59,19 +59,29 @@ pub fn init(
     Ok(RegistryReport { made, log_key: claimed, key_path })
 }
 
-/// Gives the log another key, by a statement that the old and the new key sign. Returns the statement and the
-/// new key.
+/// A change of a log's key.
+pub struct RotateReport {
+    /// The statement.
+    pub submitted: Submitted,
+    /// The new key.
+    pub log_key: LogKey,
+    /// Why the attestation log is not signed by the new key, or what stops its next entry.
+    pub attestations: Option<Error>,
+}
+
+/// Gives the log another key, by a statement that the old and the new key sign. The attestation log is signed
+/// anew; if it cannot be, that stops nothing, because a key that somebody else has must be given up.
 ///
 /// # Errors
 /// [`Error::Key`] if the log's private key is not on this machine; [`Error::Trust`] or [`Error::OtherLog`] if
 /// the log is not as remembered; [`Error::Io`] or [`Error::Network`] if the registry cannot be written to.
-pub fn rotate_key(store: Box<dyn Store>, known: Known<'_>) -> Result<(Submitted, LogKey)> {
+pub fn rotate_key(store: Box<dyn Store>, known: Known<'_>) -> Result<RotateReport> {
     let writer = RegistryWriter::open_existing(store, known)?;
     let log = OwnLog::open(&writer, known)?;
     let view = log.view()?;
     let old = log.signer(&view.replica.history().key())?;
     // What a killed writer claimed there is signed by the old key, and is finished by it.
-    log.attestations(&writer, known.logs)?.view()?;
+    let unfinished = log.attestations(&writer, known.logs).and_then(|attested| attested.view()).err();
     let new = known.logs.next_signer(old.log_key())?;
     let change = Statement::LogKey(LogKeyChange {
         origin: old.log_key().origin().into(),
@@ -85,7 +95,10 @@ pub fn rotate_key(store: Box<dyn Store>, known: Known<'_>) -> Result<(Submitted,
     // Remembers what is known of the log under its new key too.
     OwnLog::known_by(new.log_key(), &writer, known.logs)?.view()?;
     // Signs the attestation log anew.
-    log.attestations(&writer, known.logs)?;
-    let submitted = Submitted { statement: change, fate: Fate::Logged(first) };
-    Ok((submitted, new.log_key().clone()))
+    let unsigned = log.attestations(&writer, known.logs).err();
+    Ok(RotateReport {
+        submitted: Submitted { statement: change, fate: Fate::Logged(first) },
+        log_key: new.log_key().clone(),
+        attestations: unsigned.or(unfinished),
+    })
 }

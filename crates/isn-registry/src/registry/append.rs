@@ -87,10 +87,11 @@ impl<'a> OwnLog<'a> {
         Ok(log)
     }
 
-    /// Signs the checkpoint anew if an earlier key of the registry, whose log is `of`, signed it.
+    /// Signs the checkpoint anew if an earlier key of the registry, whose log is `of`, signed it. It must
+    /// have all that this machine has seen under any of its keys.
     fn renew(&self, of: &History) -> Result<()> {
         let Some(signed) = self.runtime.block_on(self.registry.signed_checkpoint(self.files))? else {
-            return Ok(());
+            return self.check_seen(of, &Replica::new(self.anchor().clone()));
         };
         let is_by = |key: LogKey| key.attestations().is_ok_and(|key| signed.verify(&key).is_ok());
         // One that nobody of them signed is refused when the log is read.
@@ -102,8 +103,18 @@ impl<'a> OwnLog<'a> {
         if replica.tree().root()? != signed.claimed_root() {
             return Err(self.runtime.block_on(self.registry.damage(self.files, &signed)));
         }
+        self.check_seen(of, &replica)?;
         let renewed = self.known.sign(&self.signer(self.anchor())?, &replica)?;
         self.store.replace(&self.files.checkpoint(), renewed.bytes())
+    }
+
+    /// Checks that an attestation log has what this machine has seen of it under each key of the registry,
+    /// whose log is `of`.
+    fn check_seen(&self, of: &History, replica: &Replica) -> Result<()> {
+        match self.logs.lost_attestations(of, replica)? {
+            Some(why) => Err(Error::trust(self.store.locate(&self.files.checkpoint()), why)),
+            None => Ok(()),
+        }
     }
 
     /// The key that the user knows the log by.
