@@ -3,6 +3,7 @@
 use std::fs;
 
 use isn_registry::registry::layout::{ATTESTATIONS, LOG};
+use serde_json::Value;
 
 use crate::sandbox::{Sandbox, contents};
 
@@ -45,7 +46,7 @@ fn statements_of_rebuilds_are_in_a_log_of_their_own() {
         files.into_iter().filter(|(name, _)| is_other(name)).collect::<Vec<_>>()
     };
     assert!(others(before) == others(contents(&sandbox.path("reg"))));
-    let about: serde_json::Value = serde_json::from_slice(&sandbox.read("reg/registry.json")).unwrap();
+    let about: Value = serde_json::from_slice(&sandbox.read("reg/registry.json")).unwrap();
     assert_eq!(about["attestations"], true);
     for log in [&[][..], &["--attestations"]] {
         let ran = sandbox.isn(&[&["log", "verify", "--registry", "reg"], log].concat()).ok();
@@ -161,4 +162,116 @@ fn a_list_that_is_too_long_is_an_error_that_names_it() {
         .isn(&["append", "ann.statement", "--registry", "reg"])
         .fails(3, "attestations/versions/grads/1.0");
     sandbox.pull("grads@1.0", &["--to", "tree"]).ok();
+}
+
+/// A connection of one runtime makes no progress while another one is polled.
+#[cfg(all(feature = "serve", target_os = "linux"))]
+#[test]
+fn a_served_attestation_log_is_mirrored_without_waiting() {
+    let sandbox = stated();
+    append(&sandbox, "me", "reg");
+    append(&sandbox, "ann", "reg");
+    let served = crate::serve::Served::start(&sandbox, &[]);
+    let start = std::time::Instant::now();
+    let mut mirror = sandbox.command(&["mirror", &served.url, "copy"]);
+    let ran = crate::sandbox::ran(mirror.env("ISN_TIMEOUT", "20")).ok();
+    assert!(ran.stdout.contains("2 of its attestation log"), "{}", ran.stdout);
+    assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+    sandbox.isn(&["verify", "copy"]).ok();
+}
+
+/// A key that somebody else has must be given up, whatever they did to the attestation log.
+#[test]
+fn nothing_in_the_attestation_log_stops_a_new_log_key() {
+    let sandbox = stated();
+    append(&sandbox, "me", "reg");
+    append(&sandbox, "ann", "reg");
+    let key_of = || {
+        let about: Value = serde_json::from_slice(&sandbox.read("reg/registry.json")).unwrap();
+        about["log_key"].clone()
+    };
+    let bundle = format!("reg/{}", ATTESTATIONS.entries(0, 2));
+    let mut damaged = sandbox.read(&bundle);
+    damaged[40] ^= 1;
+    let claim = format!("reg/{}", ATTESTATIONS.claim(2));
+    for (place, bytes) in
+        [(&bundle, &damaged[..]), (&claim, b"planted"), (&"reg/attestations/checkpoint".to_string(), b"junk")]
+    {
+        let (old, there) = (key_of(), fs::read(sandbox.path(place)).ok());
+        sandbox.write(place, bytes);
+        let ran = sandbox.isn(&["registry", "rotate-key", "reg"]).ok();
+        let new = key_of();
+        assert!(new != old && ran.stdout.contains(new.as_str().unwrap()), "{place}: {}", ran.stdout);
+        let warned = "the log has its new key, but its attestation log takes no entry: ";
+        assert!(ran.stderr.contains(warned) && ran.stderr.contains("attestations/"), "{}", ran.stderr);
+        sandbox.isn(&["log", "verify", "--registry", "reg"]).ok();
+        match there {
+            Some(bytes) => sandbox.write(place, &bytes),
+            None => fs::remove_file(sandbox.path(place)).unwrap(),
+        }
+    }
+    // The next writer signs it anew, once it is mended.
+    append(&sandbox, "bob", "reg");
+    assert_eq!(entries(&sandbox, "reg"), 3);
+    sandbox.isn(&["verify", "reg"]).ok();
+}
+
+#[test]
+fn a_new_log_key_signs_no_less_than_was_seen() {
+    let sandbox = stated();
+    append(&sandbox, "me", "reg");
+    sandbox.copy("reg/attestations", "early");
+    append(&sandbox, "ann", "reg");
+    sandbox.copy("reg/attestations", "late");
+    sandbox.isn(&["registry", "rotate-key", "reg"]).ok();
+    sandbox.isn(&["registry", "rotate-key", "reg"]).ok();
+    let put = |state: &str| {
+        fs::remove_dir_all(sandbox.path("reg/attestations")).unwrap();
+        sandbox.copy(state, "reg/attestations");
+    };
+    put("early");
+    let before = sandbox.read("reg/attestations/checkpoint");
+    let bob = ["append", "bob.statement", "--registry", "reg"];
+    sandbox.isn(&bob).fails(4, "shows 1 entries, and 2 were signed or seen here");
+    assert_eq!(sandbox.read("reg/attestations/checkpoint"), before);
+    put("late");
+    append(&sandbox, "bob", "reg");
+    assert_eq!(entries(&sandbox, "reg"), 3);
+}
+
+/// What is done before the attestation log is looked at is done, and said.
+#[test]
+fn junk_in_place_of_its_checkpoint_stops_neither_a_mirror_nor_what_was_unclaimed() {
+    let sandbox = stated();
+    append(&sandbox, "me", "reg");
+    let checkpoint = sandbox.path("reg/attestations/checkpoint");
+    let good = fs::read(&checkpoint).unwrap();
+    let plant: [fn(&std::path::Path); 2] =
+        [|path| fs::write(path, b"junk").unwrap(), |path| fs::create_dir(path).unwrap()];
+    for (number, plant) in plant.into_iter().enumerate() {
+        let copy = format!("copy{number}");
+        fs::remove_file(&checkpoint).unwrap();
+        plant(&checkpoint);
+        let ran = sandbox.isn(&["mirror", "reg", &copy]).ok();
+        let warned = "all else is mirrored, but not the attestation log: ";
+        assert!(
+            ran.stderr.contains(warned) && ran.stderr.contains("attestations/checkpoint"),
+            "{}",
+            ran.stderr
+        );
+        sandbox.isn(&["log", "verify", "--registry", &copy]).ok();
+        let ran = sandbox.isn(&["mirror", "reg", &copy, "--json"]).ok();
+        assert_eq!(ran.json()["attestations"], Value::Null);
+        // A log claim of the first log.
+        let claim = format!("reg/{}", LOG.claim(2));
+        sandbox.write(&claim, b"planted");
+        let ran = sandbox.isn(&["log", "unclaim", "--registry", "reg"]);
+        assert!(ran.code != 0 && ran.stdout.contains(&LOG.claim(2)), "{} {}", ran.stdout, ran.stderr);
+        assert!(ran.stderr.contains("attestations/checkpoint") && !sandbox.path(&claim).exists());
+        let _ = fs::remove_dir(&checkpoint);
+        fs::write(&checkpoint, &good).unwrap();
+        let ran = sandbox.isn(&["mirror", "reg", &copy]).ok();
+        assert!(ran.stdout.contains("1 of its attestation log"), "{}", ran.stdout);
+        sandbox.isn(&["verify", &copy]).ok();
+    }
 }

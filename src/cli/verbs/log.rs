@@ -86,8 +86,9 @@ impl Verb for LogCommand {
             LogCommand::Evidence => print_evidence(&run.output, &evidence(&run.settings.logs())?),
             LogCommand::Unclaim { registry, alone } => {
                 let store = run.store(registry)?;
-                let removed = run.with_known(|known| unclaim(store, *alone, known))?;
-                print_unclaim(&run.output, &removed);
+                let report = run.with_known(|known| unclaim(store, *alone, known))?;
+                print_unclaim(&run.output, &report.removed);
+                return report.attestations.map_or(Ok(ExitCode::SUCCESS), Err);
             }
         }
         Ok(ExitCode::SUCCESS)

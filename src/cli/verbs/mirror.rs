@@ -10,7 +10,7 @@ use crate::cli::output::Output;
 use crate::cli::render::{claimed, size};
 use crate::cli::run::{Run, Verb};
 use isn_format::dataset_ref::DatasetRef;
-use isn_format::error::{Result, count};
+use isn_format::error::{Result, chain, count};
 use isn_registry::ops::mirror::{MirrorOptions, MirrorReport, mirror};
 use isn_registry::ops::verify::store::unsigned_lack;
 
@@ -75,11 +75,17 @@ fn print(output: &Output, report: &MirrorReport, source: &str, destination: &str
         writeln!(text, "  rebuild-only, without images: {}", report.rebuild_only.join(", "));
     }
     writeln!(text, "  entries  {} of log {}, {} new", report.entries, report.log_key, report.new_entries);
-    if report.attestations > 0 {
-        writeln!(text, "  entries  {} of its attestation log", report.attestations);
+    match &report.attestations {
+        Ok(0) => {}
+        Ok(entries) => writeln!(text, "  entries  {entries} of its attestation log"),
+        Err(why) => output.warn([format!(
+            "all else is mirrored, but not the attestation log: {}. Run the same command again when that is \
+             mended",
+            chain(why)
+        )]),
     }
     let object = json!({
-        "attestations": report.attestations,
+        "attestations": report.attestations.as_ref().ok(),
         "registry": destination,
         "log_key": report.log_key,
         "trusted": !report.is_claimed,

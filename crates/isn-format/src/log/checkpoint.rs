@@ -6,9 +6,9 @@ use std::fmt;
 
 use signed_note::{Note, NoteError, Signature, Verifier as _, VerifierList};
 
+use super::MAX_CHECKPOINT;
 use super::key::{LogKey, LogSigner, WitnessKey};
 use super::tree::Hash;
-use super::MAX_CHECKPOINT;
 use crate::error::{Error, Result};
 
 /// A checkpoint that has not been verified yet.

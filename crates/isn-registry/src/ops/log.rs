@@ -74,13 +74,21 @@ pub fn audit(client: &Client, attestations: bool) -> Result<LogReport> {
     })
 }
 
-/// Removes the log claims that no writer may finish from the registry in `store`, and returns where they
-/// were. Without a file lock, the caller must know that nobody else is writing, and set `is_alone`.
+/// The log claims that were removed.
+pub struct UnclaimReport {
+    /// Where they were.
+    pub removed: Vec<String>,
+    /// Why those of the attestation log could not be looked at, if some of the first log were removed.
+    pub attestations: Option<Error>,
+}
+
+/// Removes the log claims that no writer may finish from the registry in `store`. Without a file lock, the
+/// caller must know that nobody else is writing, and set `is_alone`.
 ///
 /// # Errors
 /// [`Error::Invalid`] if there is no file lock and `is_alone` is not set; [`Error::Io`], [`Error::Network`]
 /// or [`Error::Trust`] if the registry or its log cannot be read.
-pub fn unclaim(store: Box<dyn Store>, is_alone: bool, known: Known<'_>) -> Result<Vec<String>> {
+pub fn unclaim(store: Box<dyn Store>, is_alone: bool, known: Known<'_>) -> Result<UnclaimReport> {
     let writer = RegistryWriter::open_existing(store, known)?;
     if !writer.is_locked() && !is_alone {
         let why = "is needed: this registry has no file lock, and an isn that still works on a removed \
@@ -89,8 +97,16 @@ pub fn unclaim(store: Box<dyn Store>, is_alone: bool, known: Known<'_>) -> Resul
     }
     let log = OwnLog::open(&writer, known)?;
     let mut removed = log.unclaim()?;
-    removed.extend(log.attestations(&writer, known.logs)?.unclaim()?);
-    Ok(removed)
+    let attested = log.attestations(&writer, known.logs).and_then(|attested| attested.unclaim());
+    let attestations = match attested {
+        Ok(more) => {
+            removed.extend(more);
+            None
+        }
+        Err(e) if removed.is_empty() => return Err(e),
+        Err(e) => Some(e),
+    };
+    Ok(UnclaimReport { removed, attestations })
 }
 
 /// Returns what is new in a log since this machine last looked.
@@ -204,9 +220,9 @@ mod tests {
         let store = || Box::new(BucketStore::new(Bucket::over("memory://bucket", bucket.clone())).unwrap());
         RegistryWriter::init(store().as_ref(), "for tests", || logs.new_signer(None)).unwrap();
         store().replace("log/.isn-claims/0", b"planted").unwrap();
-        let refused = unclaim(store(), false, Known::trusting_nobody(&logs)).unwrap_err().to_string();
+        let refused = unclaim(store(), false, Known::trusting_nobody(&logs)).err().unwrap().to_string();
         assert!(refused.contains("--alone: is needed"), "{refused}");
         assert!(store().length("log/.isn-claims/0").unwrap().is_some());
-        assert_eq!(unclaim(store(), true, Known::trusting_nobody(&logs)).unwrap().len(), 1);
+        assert_eq!(unclaim(store(), true, Known::trusting_nobody(&logs)).unwrap().removed.len(), 1);
     }
 }

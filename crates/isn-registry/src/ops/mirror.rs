@@ -49,8 +49,8 @@ pub struct MirrorReport {
     pub entries: u64,
     /// The number of entries that are new to it.
     pub new_entries: u64,
-    /// The number of entries in its attestation log.
-    pub attestations: u64,
+    /// The number of entries in its attestation log, or why that was not copied.
+    pub attestations: Result<u64>,
     /// The number of versions that were compared.
     pub versions: usize,
     /// Withdrawn versions that lack objects, as `name@version`.
@@ -157,7 +157,7 @@ pub fn mirror(
         is_claimed,
         entries: view.replica.size(),
         new_entries: view.replica.size() - before,
-        attestations: 0,
+        attestations: Ok(0),
         versions: versions.len(),
         gone: Vec::new(),
         rebuild_only: Vec::new(),
@@ -171,9 +171,9 @@ pub fn mirror(
     let (seen, accounts) = (HashSet::new(), Accounts::default());
     let mut mirror = Mirror { source, view, writer, verify, progress, seen, accounts, about, report };
     let recipes = options.only.is_empty().then_some(client);
-    let copied = mirror.copy(&versions, recipes, if verify { 0 } else { before });
-    match copied.and_then(|()| mirror.copy_attestations(client)) {
-        Ok(attestations) => Ok(MirrorReport { attestations, ..mirror.report }),
+    match mirror.copy(&versions, recipes, if verify { 0 } else { before }) {
+        // The mirror is whole without the attestation log.
+        Ok(()) => Ok(MirrorReport { attestations: mirror.copy_attestations(client), ..mirror.report }),
         Err(e) => Err(Error::Unfinished { destination, source: Box::new(e) }),
     }
 }

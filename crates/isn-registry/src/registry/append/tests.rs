@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::*;
 use crate::registry::store::FolderStore;
 use crate::transport::folder::Folder;
+use isn_format::digest::Digest;
 use isn_format::key::PrivateKey;
 use isn_format::log::Hash;
-use isn_format::digest::Digest;
 use isn_format::statement::{Owner, Rebuilt, Statement};
 
 const WRITERS: usize = 4;
