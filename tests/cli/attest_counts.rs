@@ -28,6 +28,32 @@ fn stated() -> Sandbox {
     sandbox
 }
 
+/// Appends what ann states with other fields, signed by a new key.
+fn state(sandbox: &Sandbox, key: &str, fields: &[(&str, &str)]) {
+    let text = String::from_utf8(sandbox.read("ann")).unwrap();
+    let said = text.lines().take_while(|line| !line.is_empty()).map(|line| {
+        let other = fields.iter().find(|(field, _)| line.split(' ').next() == Some(field));
+        other.map_or_else(|| format!("{line}\n"), |(field, value)| format!("{field} {value}\n"))
+    });
+    let said: String = said.collect();
+    assert!(fields.iter().all(|(field, value)| said.contains(&format!("\n{field} {value}\n"))), "{said}");
+    sandbox.isn(&["key", "new", key, "--no-passphrase"]).ok();
+    sandbox.write(key, said.as_bytes());
+    let mut sign = sandbox.program("ssh-keygen");
+    let private = sandbox.path("home/keys").join(key);
+    let sign = sign.args(["-q", "-Y", "sign", "-n", "statement@isn.v1", "-f"]).arg(private).arg(key);
+    assert!(sign.output().unwrap().status.success());
+    sandbox.write(key, &[said.as_bytes(), b"\n", &sandbox.read(&format!("{key}.sig"))].concat());
+    sandbox.isn(&["append", key, "--registry", "reg"]).ok();
+}
+
+/// Appends what a key states that the user does not know.
+fn state_unknown(sandbox: &Sandbox, key: &str, fields: &[(&str, &str)]) {
+    state(sandbox, key, fields);
+    std::fs::remove_file(sandbox.path("home/keys").join(key)).unwrap();
+    std::fs::remove_file(sandbox.path("home/keys").join(format!("{key}.pub"))).unwrap();
+}
+
 fn requests(said: &str) -> Vec<String> {
     let of_line = |line: &str| Some(line.split_once("GET ")?.1.split_whitespace().next()?.to_string());
     said.lines().filter_map(of_line).collect()
@@ -59,7 +85,8 @@ fn before_a_release_it_is_said_who_states_which_hash() {
         "{listed}"
     );
     let listed = sandbox.isn(&["list", "--registry", "reg", "--json"]).ok().json();
-    assert_eq!((&listed["stated"][0]["dataset"], &listed["stated"][1]["keys"]), (&two, &json!(1)));
+    assert_eq!((&listed["stated"][0]["dataset"], &listed["stated"][1]["keys"]), (&two, &Value::Null));
+    assert_eq!(listed["more_stated"], 1);
     // Of what nobody states there is nothing to say.
     sandbox.isn(&["info", "grads@1.1", "--registry", "reg"]).fails(6, "grads@1.1");
     sandbox.isn(&["info", "grads", "--registry", "reg"]).fails(6, "grads");
@@ -79,27 +106,51 @@ fn only_what_agrees_with_a_release_is_counted() {
     assert_eq!(pulled.json()["rebuilt"], expected);
     assert!(!pulled.stderr.contains("another hash"), "{}", pulled.stderr);
     let listed = sandbox.isn(&["list", "--registry", "reg"]).ok().stdout;
-    assert!(listed.contains("grads  1.0 (rebuilt by 2 keys, 1 of them known to you)"), "{listed}");
+    assert!(listed.contains("grads  1.0 (2 keys state this hash, 1 of them known to you)"), "{listed}");
     // If the same recipe and ledger gave somebody another hash, it is said.
-    let text = String::from_utf8(sandbox.read("ann")).unwrap();
-    let inputs = text.lines().find(|line| line.starts_with("inputs ")).unwrap();
-    let other = text.lines().map(|line| match line.split_once(' ').unwrap_or_default().0 {
-        "dataset" => format!("dataset b3:{}\n", "0".repeat(64)),
-        _ => format!("{line}\n"),
-    });
-    let other: String = other.take_while(|line| line != "\n").collect();
-    assert!(other.contains(inputs));
-    sandbox.isn(&["key", "new", "eve", "--no-passphrase"]).ok();
-    sandbox.write("eve", other.as_bytes());
-    let mut sign = sandbox.program("ssh-keygen");
-    let key = sandbox.path("home/keys/eve");
-    let sign = sign.args(["-q", "-Y", "sign", "-n", "statement@isn.v1", "-f"]).arg(key).arg("eve");
-    assert!(sign.output().unwrap().status.success());
-    sandbox.write("eve", &[other.as_bytes(), b"\n", &sandbox.read("eve.sig")].concat());
-    sandbox.isn(&["append", "eve", "--registry", "reg"]).ok();
+    state(&sandbox, "eve", &[("dataset", &format!("b3:{}", "0".repeat(64)))]);
     let ran = sandbox.isn(&["info", "grads@1.0", "--registry", "reg"]).ok();
-    let said = "1 key, known to you, built it from the same recipe and ledger, and state";
+    let said = ", known to you, built it from the same recipe and ledger, and states another hash: b3:000";
     assert!(ran.stderr.contains(said) && ran.stdout.contains(line), "{} {}", ran.stderr, ran.stdout);
+}
+
+/// Anybody can make any number of keys.
+#[test]
+fn strangers_neither_hide_known_keys_nor_fill_the_screen() {
+    let sandbox = stated();
+    sandbox.publish("out");
+    let zeros = format!("b3:{}", "0".repeat(64));
+    for key in ["x1", "x2", "x3"] {
+        state_unknown(&sandbox, key, &[("inputs", &zeros)]);
+    }
+    // The manifest, with what it was built from, is not read.
+    let list = ["list", "--registry", "reg"];
+    let listed = sandbox.isn(&list).ok().stdout;
+    assert!(listed.contains("1.0 (5 keys state this hash, 1 of them known to you)"), "{listed}");
+    let json = sandbox.isn(&[&list[..], &["--json"]].concat()).ok().json();
+    let same = &json["datasets"][0]["same_hash"]["1.0"];
+    assert_eq!((&same["keys"], &same["known"], &same["inputs"]), (&json!(5), &json!(1), &Value::Null));
+    // Each states something else.
+    for number in 0..4 {
+        let dataset = format!("b3:{}", number.to_string().repeat(64));
+        state_unknown(&sandbox, &format!("y{number}"), &[("dataset", &dataset)]);
+        state_unknown(&sandbox, &format!("z{number}"), &[("name", &format!("free-money-{number}"))]);
+    }
+    let ran = sandbox.isn(&["info", "grads@1.0", "--registry", "reg"]).ok();
+    let said =
+        "warning: 4 keys, not known to you, built it from the same recipe and ledger, and state another";
+    assert!(ran.stderr.contains(said), "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("built it from").count(), 1, "{}", ran.stderr);
+    let listed = sandbox.isn(&list).ok().stdout;
+    let said = "4 results of versions that are not released, stated by keys not known to you  (";
+    assert!(listed.contains(said) && !listed.contains("free-money"), "{listed}");
+    // Of names that are there, some are listed.
+    for number in 0..11 {
+        state_unknown(&sandbox, &format!("v{number}"), &[("version", &format!("2.{number}"))]);
+    }
+    let listed = sandbox.isn(&list).ok().stdout;
+    assert_eq!(listed.matches("(not released: 1 key states").count(), 10, "{listed}");
+    assert!(listed.contains("5 results of versions"), "{listed}");
 }
 
 /// A pull asks once, and only a registry that has something to say.

@@ -11,6 +11,9 @@ use isn_format::manifest::Manifest;
 use isn_format::possession::inputs;
 use isn_registry::registry::Outcome;
 
+/// The maximum number of known keys that get a warning each.
+const MAX_TOLD: usize = 10;
+
 /// Describes how many keys state something: `3 keys state that they built it, 2 of them known to you`.
 pub(in crate::cli) fn counted(keys: &BTreeSet<PublicKey>, known: &BTreeSet<PublicKey>) -> String {
     let stated = match keys.len() {
@@ -63,16 +66,31 @@ impl<'a> Stated<'a> {
         self.agreeing().map(|one| counted(&one.keys, &self.known))
     }
 
-    /// What to warn of: the same recipe and ledger gave somebody something else.
-    pub(in crate::cli) fn warnings(&self) -> impl Iterator<Item = String> {
-        self.differing().map(|one| {
+    /// What to warn of: the same recipe and ledger gave somebody something else. Strangers, who can make any
+    /// number of keys, get one line.
+    pub(in crate::cli) fn warnings(&self) -> Vec<String> {
+        let differing = self.differing().flat_map(|one| one.keys.iter().map(|key| (key, one.dataset)));
+        let (known, others): (Vec<_>, Vec<_>) = differing.partition(|(key, _)| self.known.contains(key));
+        let told = known.iter().take(MAX_TOLD).map(|(key, dataset)| {
+            let (key, hash) = (key.fingerprint(), dataset.prefixed());
             format!(
-                "{}, {}, built it from the same recipe and ledger, and state another hash: {}",
-                count(one.keys.len(), "key"),
-                of_known(&one.keys, &self.known),
-                one.dataset.prefixed()
+                "{key}, known to you, built it from the same recipe and ledger, and states another hash: {hash}"
             )
-        })
+        });
+        let mut told: Vec<String> = told.collect();
+        let known_more = known.len().saturating_sub(MAX_TOLD);
+        for (keys, how) in [(known_more, "known"), (others.len(), "not known")] {
+            let state = match keys {
+                0 => continue,
+                1 => "states",
+                _ => "state",
+            };
+            let keys = count(keys, if told.is_empty() { "key" } else { "more key" });
+            told.push(format!(
+                "{keys}, {how} to you, built it from the same recipe and ledger, and {state} another hash"
+            ));
+        }
+        told
     }
 
     pub(in crate::cli) fn json(&self) -> Value {
@@ -85,11 +103,21 @@ impl<'a> Stated<'a> {
 
 /// The JSON of one result that keys state.
 pub(in crate::cli) fn outcome_json(one: &Outcome, known: &BTreeSet<PublicKey>) -> Value {
+    let mut object = keys_json(one.dataset, &one.keys, known);
+    object["inputs"] = json!(one.inputs.prefixed());
+    object
+}
+
+/// The JSON of the keys that state a dataset hash.
+pub(in crate::cli) fn keys_json(
+    dataset: Digest,
+    keys: &BTreeSet<PublicKey>,
+    known: &BTreeSet<PublicKey>,
+) -> Value {
     json!({
-        "dataset": one.dataset.prefixed(),
-        "inputs": one.inputs.prefixed(),
-        "keys": one.keys.len(),
-        "known": one.keys.intersection(known).count(),
-        "signers": one.keys.iter().map(PublicKey::fingerprint).collect::<Vec<_>>(),
+        "dataset": dataset.prefixed(),
+        "keys": keys.len(),
+        "known": keys.intersection(known).count(),
+        "signers": keys.iter().map(PublicKey::fingerprint).collect::<Vec<_>>(),
     })
 }

@@ -9,9 +9,10 @@ use crate::cli::args::RegistryArg;
 use crate::cli::console::{self, Page};
 use crate::cli::exit::ExitCode;
 use crate::cli::output::Output;
-use crate::cli::render::rebuilt::{counted, of_known, outcome_json};
+use crate::cli::render::rebuilt::{counted, keys_json, of_known, outcome_json};
 use crate::cli::run::{Run, Verb};
 use isn_format::dataset_ref::{Name, Version, VersionId};
+use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, chain, count};
 use isn_format::key::PublicKey;
 use isn_format::log::{History, Notice, Released};
@@ -19,6 +20,9 @@ use isn_registry::client::Client;
 use isn_registry::ops::list::{Listed, list};
 use isn_registry::ops::standings::{Histories, histories, recipes};
 use isn_registry::registry::{Outcome, outcomes};
+
+/// The maximum number of results in a registry, stated by unknown keys alone, that get a line each.
+const MAX_STRANGERS: usize = 10;
 
 /// Arguments of `isn list`.
 #[derive(Debug, Args)]
@@ -111,20 +115,38 @@ impl Shelf {
         outcomes(built.map(|(key, built)| (*key, built.dataset, built.inputs)))
     }
 
-    /// The most keys that state the released hash of a version, from the same inputs.
-    fn rebuilt(&self, id: &VersionId) -> Option<Outcome> {
+    /// The keys that state the released hash of a version. What they built it from is in the manifest, which
+    /// is not read here.
+    fn same_hash(&self, id: &VersionId) -> Option<(Digest, BTreeSet<PublicKey>)> {
         let (_, released) = self.history.as_ref()?.release(id)?;
-        self.stated(id).into_iter().find(|one| one.dataset == released.dataset)
+        let built = self.attestations.iter().flat_map(|log| log.built(id));
+        let same = built.filter(|(_, built)| built.dataset == released.dataset);
+        let keys: BTreeSet<PublicKey> = same.map(|(key, _)| *key).collect();
+        (!keys.is_empty()).then_some((released.dataset, keys))
     }
 
-    /// The versions that are not released, and that keys state to have built.
-    fn only_stated(&self) -> Vec<VersionId> {
-        let is_released = |id: &VersionId| {
-            let mut listed = self.datasets.iter().filter(|one| one.name == id.name);
-            listed.any(|one| one.versions.contains(&id.version))
-        };
-        let stated = self.attestations.iter().flat_map(History::built_versions);
-        stated.filter(|id| !is_released(id)).collect()
+    /// What keys state of versions that are not released: what a key that is known to you states, and, as
+    /// far as they are few, what others state of names that the registry has. Also returns the number of
+    /// those that are left out, because anybody can state anything of any name.
+    fn only_stated(&self, known: &BTreeSet<PublicKey>) -> (Vec<(VersionId, Outcome)>, usize) {
+        let (mut stated, mut by_strangers, mut more) = (Vec::new(), 0, 0);
+        for id in self.attestations.iter().flat_map(History::built_versions) {
+            let named = self.datasets.iter().find(|one| one.name == id.name);
+            if named.is_some_and(|one| one.versions.contains(&id.version)) {
+                continue;
+            }
+            let is_here = named.is_some() || self.unreleased.contains(&id.name);
+            for one in self.stated(&id) {
+                let is_known = !one.keys.is_disjoint(known);
+                if is_known || is_here && by_strangers < MAX_STRANGERS {
+                    by_strangers += usize::from(!is_known);
+                    stated.push((id.clone(), one));
+                } else {
+                    more += 1;
+                }
+            }
+        }
+        (stated, more)
     }
 
     fn yanked(&self, one: &Listed) -> Map<String, Value> {
@@ -138,21 +160,24 @@ impl Shelf {
 
 fn print(output: &Output, shelves: &[Shelf], known: &BTreeSet<PublicKey>) {
     let (mut text, mut datasets, mut unreleased) = (Page::default(), Vec::new(), Vec::new());
-    let mut stated = Vec::new();
+    let (mut stated, mut more_stated) = (Vec::new(), 0);
     for shelf in shelves {
         for one in &shelf.datasets {
             let (yanked, withdrawn) = (shelf.yanked(one), shelf.withdrawn(one));
-            let rebuilt =
-                |version: &Version| shelf.rebuilt(&VersionId { name: one.name.clone(), version: *version });
+            let same_hash =
+                |version: &Version| shelf.same_hash(&VersionId { name: one.name.clone(), version: *version });
             let mut confirmed = Map::new();
             let versions = one.versions.iter().map(|version| {
-                let rebuilt = rebuilt(version);
+                let same_hash = same_hash(version);
                 let version = version.to_string();
-                let by = rebuilt.as_ref().map_or_else(String::new, |one| {
-                    let keys = one.keys.len();
-                    format!(" (rebuilt by {}, {})", count(keys, "key"), of_known(&one.keys, known))
+                let by = same_hash.as_ref().map_or_else(String::new, |(_, keys)| {
+                    let state =
+                        if keys.len() == 1 { "1 key states" } else { &format!("{} keys state", keys.len()) };
+                    format!(" ({state} this hash, {})", of_known(keys, known))
                 });
-                confirmed.extend(rebuilt.map(|one| (version.clone(), outcome_json(&one, known))));
+                confirmed.extend(
+                    same_hash.map(|(dataset, keys)| (version.clone(), keys_json(dataset, &keys, known))),
+                );
                 let mark = match (withdrawn.contains_key(&version), yanked.contains_key(&version)) {
                     (true, _) => " (withdrawn)",
                     (_, true) => " (yanked)",
@@ -164,32 +189,39 @@ fn print(output: &Output, shelves: &[Shelf], known: &BTreeSet<PublicKey>) {
             writeln!(text, "{}  {}  ({})", one.name, versions.join(" "), one.registry);
             datasets.push(json!({
                 "name": one.name, "versions": one.versions, "registry": one.registry,
-                "yanked": yanked, "withdrawn": withdrawn, "rebuilt": confirmed,
+                "yanked": yanked, "withdrawn": withdrawn, "same_hash": confirmed,
             }));
         }
-        for id in shelf.only_stated() {
-            for one in shelf.stated(&id) {
-                let (hash, by) = (one.dataset.prefixed(), counted(&one.keys, known));
-                writeln!(
-                    text,
-                    "{}  {}  (not released: {by}: {hash})  ({})",
-                    id.name, id.version, shelf.location
-                );
-                let mut object = outcome_json(&one, known);
-                object["name"] = json!(id.name);
-                object["version"] = json!(id.version);
-                object["registry"] = json!(shelf.location);
-                stated.push(object);
-            }
+        let (only_stated, more) = shelf.only_stated(known);
+        for (id, one) in only_stated {
+            let (hash, by) = (one.dataset.prefixed(), counted(&one.keys, known));
+            writeln!(text, "{}  {}  (not released: {by}: {hash})  ({})", id.name, id.version, shelf.location);
+            let mut object = outcome_json(&one, known);
+            object["name"] = json!(id.name);
+            object["version"] = json!(id.version);
+            object["registry"] = json!(shelf.location);
+            stated.push(object);
+        }
+        more_stated += more;
+        if more > 0 {
+            let results = count(more, "result");
+            writeln!(
+                text,
+                "{results} of versions that are not released, stated by keys not known to you  ({})",
+                shelf.location
+            );
         }
         for name in &shelf.unreleased {
             writeln!(text, "{name}  (not released: a recipe only)  ({})", shelf.location);
             unreleased.push(json!({ "name": name, "registry": shelf.location }));
         }
     }
-    if datasets.is_empty() && unreleased.is_empty() && stated.is_empty() && !output.json {
+    if datasets.is_empty() && unreleased.is_empty() && stated.is_empty() && more_stated == 0 && !output.json {
         console::message("", "no datasets");
         return;
     }
-    output.print(&text, json!({ "datasets": datasets, "unreleased": unreleased, "stated": stated }));
+    let object = json!({
+        "datasets": datasets, "unreleased": unreleased, "stated": stated, "more_stated": more_stated,
+    });
+    output.print(&text, object);
 }
