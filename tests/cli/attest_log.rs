@@ -275,3 +275,23 @@ fn junk_in_place_of_its_checkpoint_stops_neither_a_mirror_nor_what_was_unclaimed
         sandbox.isn(&["verify", &copy]).ok();
     }
 }
+
+#[test]
+fn an_attestation_log_that_was_put_back_or_removed_is_noticed() {
+    let sandbox = stated();
+    append(&sandbox, "me", "reg");
+    sandbox.copy("reg/attestations", "early");
+    append(&sandbox, "ann", "reg");
+    fs::remove_dir_all(sandbox.path("reg/attestations")).unwrap();
+    for verify in [&["verify", "reg"][..], &["registry", "check", "reg"]] {
+        let ran = sandbox.isn(verify).fails(3, "registry.json says that there is an attestation log");
+        assert!(ran.stdout.contains("missing: attestations/checkpoint"), "{}", ran.stdout);
+    }
+    sandbox.copy("early", "reg/attestations");
+    for verify in [&["verify", "reg"][..], &["registry", "check", "reg"]] {
+        let ran = sandbox.isn(verify).ok();
+        let said = "attestations/checkpoint shows 1 entries, and 2 were signed or seen here";
+        assert!(ran.stderr.contains(said), "{}", ran.stderr);
+    }
+}
+
