@@ -283,6 +283,11 @@ pub(super) fn help(error: &Error, advice: Advice<'_>) -> Option<String> {
             source::rejects(rejects, ledger, *is_named, exported.as_ref())
         }
         Error::Incomplete { root, recipe, .. } => source::incomplete(root, recipe),
+        Error::Gates { findings, .. } if findings.iter().all(|finding| finding.starts_with("rebuilt:")) => {
+            "nothing was published. Keep this build and its recipe, which those statements are about. When \
+             enough of the keys state it, and prove that they have the images, publish it"
+                .into()
+        }
         Error::Gates { .. } => {
             "nothing was published. Correct the ledger (`isn ledger add`), the groups or the recipe, whose \
              [gates] set the requirements, and build again"

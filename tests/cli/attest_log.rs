@@ -275,3 +275,74 @@ fn junk_in_place_of_its_checkpoint_stops_neither_a_mirror_nor_what_was_unclaimed
         sandbox.isn(&["verify", &copy]).ok();
     }
 }
+
+#[test]
+fn an_attestation_log_that_was_put_back_or_removed_is_noticed() {
+    let sandbox = stated();
+    append(&sandbox, "me", "reg");
+    sandbox.copy("reg/attestations", "early");
+    append(&sandbox, "ann", "reg");
+    fs::remove_dir_all(sandbox.path("reg/attestations")).unwrap();
+    for verify in [&["verify", "reg"][..], &["registry", "check", "reg"]] {
+        let ran = sandbox.isn(verify).fails(3, "registry.json says that there is an attestation log");
+        assert!(ran.stdout.contains("missing: attestations/checkpoint"), "{}", ran.stdout);
+    }
+    sandbox.copy("early", "reg/attestations");
+    for verify in [&["verify", "reg"][..], &["registry", "check", "reg"]] {
+        let ran = sandbox.isn(verify).ok();
+        let said = "attestations/checkpoint shows 1 entries, and 2 were signed or seen here";
+        assert!(ran.stderr.contains(said), "{}", ran.stderr);
+    }
+}
+
+/// What would fail after the entry is in the log is found before.
+#[cfg(unix)]
+#[test]
+fn what_is_in_the_place_of_a_versions_file_is_found_before_anything_is_appended() {
+    let sandbox = stated();
+    append(&sandbox, "me", "reg");
+    let listed = sandbox.path("reg/attestations/versions/grads/1.0");
+    let plant: [fn(&std::path::Path); 3] = [
+        |path| std::os::unix::fs::symlink("/dev/null", path).unwrap(),
+        |path| fs::create_dir(path).unwrap(),
+        |path| assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success()),
+    ];
+    fs::remove_file(&listed).unwrap();
+    for plant in plant {
+        plant(&listed);
+        sandbox
+            .isn(&["append", "ann.statement", "--registry", "reg"])
+            .fails(1, "attestations/versions/grads/1.0");
+        assert_eq!(entries(&sandbox, "reg"), 1);
+        if fs::remove_file(&listed).is_err() {
+            fs::remove_dir(&listed).unwrap();
+        }
+    }
+    append(&sandbox, "ann", "reg");
+    append(&sandbox, "me", "reg");
+    sandbox.isn(&["verify", "reg"]).ok();
+}
+
+/// A server that says yes, and has something else by that key.
+#[test]
+fn what_a_server_did_not_take_is_not_said_to_be_in_its_log() {
+    use crate::server::{Fault, Server};
+    let sandbox = stated();
+    append(&sandbox, "ann", "reg");
+    sandbox.recipe(
+        "grads",
+        "1.0",
+        &["ant", "bee", "cat"],
+        "[balance]\ntrain = 3\n[gates]\nleakage = \"allow\"",
+    );
+    sandbox.isn(&["build", "grads-1.0.toml", "--source", "raw", "--out", "other"]).ok();
+    sandbox.isn(&["attest", "other", "--key", "ann", "--out", "second"]).ok();
+    let server = Server::faulty(&sandbox.path("reg"), "-/publish/", usize::MAX, Fault::Status(200));
+    let send = |file: &str| {
+        let mut command = sandbox.command(&["append", file, "--registry", &server.url]);
+        let host = server.url.strip_prefix("http://").unwrap();
+        crate::sandbox::ran(command.env("ISN_TOKENS", format!("{host}=2f6b0c3e9a7d4851b6c0d2e4f6a8091b")))
+    };
+    send("ann.statement").ok();
+    send("second").fails(5, "says that it took the statement, but its attestation log does not have it");
+}

@@ -80,7 +80,10 @@ fn too_few_who_built_the_version() {
     assert!(sign.output().unwrap().status.success());
     sandbox.write("eve", &[said.as_bytes(), b"\n", &sandbox.read("eve.sig")].concat());
     sandbox.isn(&["append", "eve", "--registry", "reg"]).ok();
-    sandbox.isn(&PUBLISH).fails(8, "states this, and does not prove that it has the images");
+    let ran = sandbox.isn(&PUBLISH).fails(8, " states this, and proves that it has the images; SHA256:");
+    let said = " states this, and does not prove that it has the images";
+    assert_eq!(ran.stderr.matches(said).count(), 1, "{}", ran.stderr);
+    assert!(ran.stderr.contains("help: nothing was published. Keep this build"), "{}", ran.stderr);
     // Enough.
     attest("bob", "out");
     sandbox.isn(&[&PUBLISH[..], &["--dry-run"]].concat()).ok();

@@ -93,8 +93,8 @@ impl KnownLogs {
         KnownLog { anchor: anchor.clone(), folder: self.folder.join(&id[..16]) }
     }
 
-    /// Returns why `replica` is not the whole attestation log of the registry whose log is `of`, as it was seen
-    /// here under any key of that log; `None` if it has all that was seen.
+    /// Returns why `replica` is not the whole attestation log of the registry whose log is `of`, as it was
+    /// seen here under any key of that log; `None` if it has all that was seen.
     ///
     /// # Errors
     /// As [`KnownLog::load`].

@@ -137,6 +137,10 @@ fn examples() -> Vec<Error> {
         Error::Gates { .. } => Error::Gates {
             what: "birds@1.0#b3:00".into(),
             findings: vec!["leakage: a.png and b.png show one picture".into()],
+        };
+        Error::Gates {
+            what: "birds@1.0#b3:00".into(),
+            findings: vec!["rebuilt: 2 of 3 keys must state that they built this".into()],
         },
         Error::Exists { there: There::Place, .. } => taken(There::Place),
         Error::Exists { there: There::WorkingFolder, .. } => taken(There::WorkingFolder),

@@ -133,7 +133,8 @@ pub fn send(file: &Path, url: &RegistryId, access: &Access, user: Known<'_>) -> 
         let view = registry.sync_log(&key, Some(&user.logs.log(&key)), &policy).await?;
         Ok::<_, Error>(view.and_then(|view| {
             let mut built = view.replica.history().built(&rebuilt.id);
-            built.find(|(key, _)| attested.signers.contains(key)).map(|(_, built)| built.index)
+            let said = built.find(|(key, built)| attested.signers.contains(key) && built.states(rebuilt));
+            said.map(|(_, built)| built.index)
         }))
     })?;
     let why = "says that it took the statement, but its attestation log does not have it";

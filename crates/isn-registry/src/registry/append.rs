@@ -87,8 +87,8 @@ impl<'a> OwnLog<'a> {
         Ok(log)
     }
 
-    /// Signs the checkpoint anew if an earlier key of the registry, whose log is `of`, signed it. It must have
-    /// all that this machine has seen under any of its keys.
+    /// Signs the checkpoint anew if an earlier key of the registry, whose log is `of`, signed it. It must
+    /// have all that this machine has seen under any of its keys.
     fn renew(&self, of: &History) -> Result<()> {
         let Some(signed) = self.runtime.block_on(self.registry.signed_checkpoint(self.files))? else {
             return self.check_seen(of, &Replica::new(self.anchor().clone()));

@@ -8,6 +8,8 @@ use super::publish::RegistryWriter;
 use super::{MAX_BUILT, Registry, layout};
 use isn_format::dataset_ref::VersionId;
 use isn_format::digest::Digest;
+#[cfg(doc)]
+use isn_format::error::Error;
 use isn_format::error::{Result, chain};
 use isn_format::key::PublicKey;
 use isn_format::log::bundle;
@@ -85,6 +87,14 @@ impl Registry {
 }
 
 impl RegistryWriter {
+    /// Checks that nothing is in the way of the file of a version.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] if something else than a file is in its place; also fails if that cannot be read.
+    pub fn check_built(&self, id: &VersionId) -> Result<()> {
+        self.store().length(&layout::built(id)).map(drop)
+    }
+
     /// Adds an entry of the attestation log to the file of its version, unless it is there or the file is
     /// full.
     ///

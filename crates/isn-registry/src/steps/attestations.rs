@@ -5,6 +5,8 @@ use crate::known_logs::KnownLogs;
 use crate::registry::append::OwnLog;
 use crate::registry::publish::RegistryWriter;
 use isn_format::error::{Error, Result};
+use isn_format::key::PublicKey;
+use isn_format::log::Built;
 use isn_format::statement::{Attested, SignedStatement, Statement};
 
 /// What an attestation log lacks of some statements.
@@ -22,8 +24,9 @@ impl<'a> Planned<'a> {
     /// Compares statements of rebuilds with the attestation log of the registry whose log is `main`.
     ///
     /// # Errors
-    /// [`Error::Refused`] if a statement would have no effect, as a second one of one key about one version, or
-    /// the log is full; [`Error::Invalid`] if one is of another kind; also as [`OwnLog::attestations`].
+    /// [`Error::Refused`] if a statement would have no effect, as a second one of one key about one version,
+    /// or the log is full; [`Error::Foreign`] if something else is in the place of the file of a version;
+    /// [`Error::Invalid`] if one is of another kind; also as [`OwnLog::attestations`].
     pub(crate) fn new(
         main: &OwnLog<'_>,
         writer: &'a RegistryWriter,
@@ -40,12 +43,10 @@ impl<'a> Planned<'a> {
                 let why = "is not of a rebuild: send it alone, or with others for the registry's log";
                 return Err(Error::invalid(statement.title(), why));
             };
-            let said = history.built(&rebuilt.id).find(|(key, built)| {
-                signers.contains(key)
-                    && (built.dataset, built.inputs, built.sources, built.possession)
-                        == (rebuilt.dataset, rebuilt.inputs, rebuilt.sources, rebuilt.possession)
-            });
-            let place = said.map(|(_, built)| built.index);
+            let is_it = |(key, built): &(&PublicKey, &Built)| signers.contains(key) && built.states(rebuilt);
+            let place = history.built(&rebuilt.id).find(is_it).map(|(_, built)| built.index);
+            // Before anything is appended, because it is listed last.
+            writer.check_built(&rebuilt.id)?;
             if place.is_none() {
                 missing(&history, &statement, &signers)?;
                 let _ = history.apply(signed.bytes());

@@ -2,7 +2,8 @@ use base64::prelude::*;
 
 use super::*;
 use crate::key::{PrivateKey, Signer};
-use crate::log::{MAX_ATTESTATIONS, MAX_SIZE, leaf_hash};
+use crate::log::leaf_hash;
+use crate::log::{MAX_ATTESTATIONS, MAX_SIZE};
 
 const ORIGIN: &str = "log.example/one";
 

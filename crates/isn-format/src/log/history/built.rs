@@ -24,6 +24,15 @@ pub struct Built {
     pub possession: Digest,
 }
 
+impl Built {
+    /// Whether it states the same as `rebuilt`, which is about the same version.
+    pub fn states(&self, rebuilt: &Rebuilt) -> bool {
+        let Rebuilt { id: _, dataset, inputs, sources, possession } = rebuilt;
+        (&self.dataset, &self.inputs, &self.sources, &self.possession)
+            == (dataset, inputs, sources, possession)
+    }
+}
+
 impl History {
     /// Returns the keys that state to have built a version, with what each states.
     pub fn built(&self, id: &VersionId) -> impl Iterator<Item = (&PublicKey, &Built)> {

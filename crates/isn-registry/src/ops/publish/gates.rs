@@ -26,6 +26,7 @@ use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::possession::{self, Possession};
 use isn_format::recipe::{Gates, Rebuilders, Recipe};
 use isn_format::split::{Assignments, Split};
+use isn_format::text::shell_word;
 
 /// Checks the objects of a build, and looks for leakage among its images. Returns the recipe's gates: what
 /// [`rebuilt`] checks is not in the build.
@@ -53,7 +54,8 @@ fn passed(output: &BuildOutput, findings: Vec<String>) -> Result<()> {
 }
 
 /// Checks that enough of the keys that the recipe names have stated that they built this version, and have
-/// its images. `log` is what the log of `registry` says, if it has one; `runtime` is the one that has read it.
+/// its images. `log` is what the log of `registry` says, if it has one; `runtime` is the one that has read
+/// it.
 ///
 /// # Errors
 /// [`Error::Gates`] if they have not; [`Error::Trust`] if the attestation log is damaged; also fails if it
@@ -81,7 +83,8 @@ pub(super) fn rebuilt(
         |key: &&PublicKey| stated.get(key).is_some_and(|built| (built.dataset, built.inputs) == ours);
     let agreeing: Vec<&PublicKey> = keys.iter().filter(agrees).collect();
     let mut holders: Vec<Possession> = agreeing.iter().map(|key| Possession::of(key)).collect();
-    if agreeing.len() >= *needed {
+    let is_read = agreeing.len() >= *needed;
+    if is_read {
         let images = Subject::build(&output.build)?;
         progress.begin("read", Unit::Images, images.images.len() as u64);
         for at in 0..images.images.len() {
@@ -91,10 +94,14 @@ pub(super) fn rebuilt(
         }
         progress.end();
     }
-    let is_held = |(key, possession): &(&&PublicKey, Possession)| {
-        stated.get(*key).is_some_and(|built| built.possession == possession.digest())
-    };
-    if agreeing.iter().zip(holders).filter(is_held).count() >= *needed {
+    // Empty if there are too few, so that no image was read.
+    let judged = agreeing.iter().zip(holders).take(if is_read { agreeing.len() } else { 0 });
+    let proved: BTreeMap<&PublicKey, bool> = judged
+        .map(|(key, possession)| {
+            (*key, stated.get(*key).is_some_and(|it| it.possession == possession.digest()))
+        })
+        .collect();
+    if proved.values().filter(|holds| **holds).count() >= *needed {
         return Ok(());
     }
     let each = keys.iter().map(|key| {
@@ -102,8 +109,11 @@ pub(super) fn rebuilt(
             None => "states nothing".into(),
             Some(built) if built.dataset != ours.0 => format!("states {}", built.dataset.prefixed()),
             Some(built) if built.inputs != ours.1 => "built it from another recipe or ledger".into(),
-            Some(_) if agreeing.len() < *needed => "states this".into(),
-            Some(_) => "states this, and does not prove that it has the images".into(),
+            Some(_) => match proved.get(key) {
+                None => "states this".into(),
+                Some(true) => "states this, and proves that it has the images".into(),
+                Some(false) => "states this, and does not prove that it has the images".into(),
+            },
         };
         format!("{} {said}", key.fingerprint())
     });
@@ -115,7 +125,7 @@ pub(super) fn rebuilt(
          BUILD`, then `isn append FILE --registry {}`): {}",
             needed,
             count(keys.len(), "key"),
-            registry.name(),
+            shell_word(registry.name()),
             each.join("; ")
         )],
     )

@@ -76,9 +76,11 @@ pub(super) async fn check_log(
 }
 
 /// Checks the attestation log of the registry whose log is `main`, if it has one, and the file of each
-/// version in it. For a folder, also checks what readers do not request.
+/// version in it. For a folder, also checks what readers do not request. That it has less than was seen of it
+/// here is a warning, unless `registry.json` says that there is one, and there is none.
 pub(super) async fn check_attestations(
     registry: &Registry,
+    client: &Client,
     root: Option<&Path>,
     main: &LogView,
     found: &BTreeSet<VersionId>,
@@ -100,6 +102,15 @@ pub(super) async fn check_attestations(
     let empty = Replica::new(key);
     let replica = view.as_ref().map_or(&empty, |view| &view.replica);
     let mut faults = Vec::new();
+    let path = layout::ATTESTATIONS.checkpoint();
+    match client.logs.lost_attestations(main.replica.history(), replica) {
+        _ if view.is_none() && registry.attests() => {
+            let why = format!("{} says that there is an attestation log", layout::REGISTRY_JSON);
+            faults.push(Fault { path, kind: FaultKind::Missing, why });
+        }
+        Ok(lost) => seen.extend(lost.map(|why| format!("{} {why}", registry.place(&path)))),
+        Err(e) => seen.push(chain(&e)),
+    }
     if let (Some(root), Some(view)) = (root, &view) {
         faults.extend(check_narrow(root, view));
         seen.extend(check_claim(root, view));

@@ -199,7 +199,7 @@ fn check_registry(
     }
     if let Some(log) = &checked {
         let (shown, built) = (log.shown(), &found.built);
-        let attested = log::check_attestations(registry, root, shown, built, &mut seen.warnings);
+        let attested = log::check_attestations(registry, client, root, shown, built, &mut seen.warnings);
         faults.extend(runtime.block_on(attested));
     }
     // What was seen of the log elsewhere promises nothing of this place.
