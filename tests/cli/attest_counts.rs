@@ -54,6 +54,7 @@ fn state_unknown(sandbox: &Sandbox, key: &str, fields: &[(&str, &str)]) {
     std::fs::remove_file(sandbox.path("home/keys").join(format!("{key}.pub"))).unwrap();
 }
 
+#[cfg(feature = "serve")]
 fn requests(said: &str) -> Vec<String> {
     let of_line = |line: &str| Some(line.split_once("GET ")?.1.split_whitespace().next()?.to_string());
     said.lines().filter_map(of_line).collect()
