@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::attest_log::smaller_build;
 use crate::sandbox::Sandbox;
 
 /// A registry `reg` with no version; ann's and bob's statements about the build `out`, of whom the user knows
@@ -9,13 +10,7 @@ use crate::sandbox::Sandbox;
 fn stated() -> Sandbox {
     let sandbox = Sandbox::built();
     sandbox.isn(&["registry", "init", "reg"]).ok();
-    sandbox.recipe(
-        "grads",
-        "1.0",
-        &["ant", "bee", "cat"],
-        "[balance]\ntrain = 3\n[gates]\nleakage = \"allow\"",
-    );
-    sandbox.isn(&["build", "grads-1.0.toml", "--source", "raw", "--out", "small"]).ok();
+    smaller_build(&sandbox, "small");
     for (key, build) in [("ann", "out"), ("bob", "out"), ("dan", "small")] {
         sandbox.isn(&["key", "new", key, "--no-passphrase"]).ok();
         sandbox.isn(&["attest", build, "--key", key, "--out", key]).ok();

@@ -19,6 +19,17 @@ fn stated() -> Sandbox {
     sandbox
 }
 
+/// Builds the version by another recipe, which takes fewer images, to `out`.
+pub fn smaller_build(sandbox: &Sandbox, out: &str) {
+    sandbox.recipe(
+        "grads",
+        "1.0",
+        &["ant", "bee", "cat"],
+        "[balance]\ntrain = 3\n[gates]\nleakage = \"allow\"",
+    );
+    sandbox.isn(&["build", "grads-1.0.toml", "--source", "raw", "--out", out]).ok();
+}
+
 fn append(sandbox: &Sandbox, key: &str, registry: &str) -> String {
     sandbox.isn(&["append", &format!("{key}.statement"), "--registry", registry]).ok().stdout
 }
@@ -54,13 +65,7 @@ fn statements_of_rebuilds_are_in_a_log_of_their_own() {
     }
     sandbox.isn(&["verify", "reg"]).ok();
     // A key says one thing about a version.
-    sandbox.recipe(
-        "grads",
-        "1.0",
-        &["ant", "bee", "cat"],
-        "[balance]\ntrain = 3\n[gates]\nleakage = \"allow\"",
-    );
-    sandbox.isn(&["build", "grads-1.0.toml", "--source", "raw", "--out", "other"]).ok();
+    smaller_build(&sandbox, "other");
     sandbox.isn(&["attest", "other", "--key", "ann", "--out", "second"]).ok();
     sandbox.isn(&["append", "second", "--registry", "reg"]).fails(4, "is a second one by that key: entry 1");
     assert_eq!(entries(&sandbox, "reg"), 2);
@@ -329,13 +334,7 @@ fn what_a_server_did_not_take_is_not_said_to_be_in_its_log() {
     use crate::server::{Fault, Server};
     let sandbox = stated();
     append(&sandbox, "ann", "reg");
-    sandbox.recipe(
-        "grads",
-        "1.0",
-        &["ant", "bee", "cat"],
-        "[balance]\ntrain = 3\n[gates]\nleakage = \"allow\"",
-    );
-    sandbox.isn(&["build", "grads-1.0.toml", "--source", "raw", "--out", "other"]).ok();
+    smaller_build(&sandbox, "other");
     sandbox.isn(&["attest", "other", "--key", "ann", "--out", "second"]).ok();
     let server = Server::faulty(&sandbox.path("reg"), "-/publish/", usize::MAX, Fault::Status(200));
     let send = |file: &str| {
