@@ -3,9 +3,9 @@
 
 usage: pillow.py BUILD_OR_REGISTRY TREE
 
-Reads the index (zstd-compressed JSON lines, docs/format.md) with the stock zstd command, opens each file of
-the tree with Pillow, and compares BLAKE3(width u32 LE, height u32 LE, RGB8 rows) with the row. Needs Pillow
-and blake3.
+Reads the index of the tree's version (zstd-compressed JSON lines, docs/format.md) with the stock zstd command,
+opens each file of the tree with Pillow, and compares BLAKE3(width u32 LE, height u32 LE, RGB8 rows) with the
+row. Needs Pillow and blake3.
 """
 
 import json
@@ -18,18 +18,24 @@ import blake3
 from PIL import Image
 
 
-def rows(store: pathlib.Path):
-    for path in store.glob("objects/*/*.jsonl.zst"):
-        text = subprocess.run(["zstd", "-dcq", path], check=True, capture_output=True).stdout
-        parsed = [json.loads(line) for line in text.splitlines()]
-        if parsed and "pixels" in parsed[0]:
-            yield from parsed
+def rows(store: pathlib.Path, tree: pathlib.Path):
+    """Rows of the index of the version that the tree says it is."""
+
+    def stored(digest: str) -> pathlib.Path:
+        digest = digest.removeprefix("b3:")
+        (path,) = (store / "objects" / digest[:2]).glob(digest + ".*")
+        return path
+
+    manifest = json.loads(stored(json.loads((tree / "ISN.json").read_text())["manifest"]).read_text())
+    index = stored(manifest["objects"]["index"]["blake3"])
+    text = subprocess.run(["zstd", "-dcq", index], check=True, capture_output=True).stdout
+    return map(json.loads, text.splitlines())
 
 
 def main() -> int:
     store, tree = map(pathlib.Path, sys.argv[1:3])
     checked = wrong = 0
-    for row in rows(store):
+    for row in rows(store, tree):
         with Image.open(tree / row["path"]) as picture:
             rgb = picture.convert("RGB")
             pixels = struct.pack("<II", *rgb.size) + rgb.tobytes()
