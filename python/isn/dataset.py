@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, SupportsIndex, Union, get_args
 
-from ._isn import Buffer, Coming, Reader, UsageError
+from ._isn import Buffer, Coming, IntegrityError, Reader, UsageError
 
 Decode = Literal["numpy", "torch", "pil", "bytes"]
 Shuffle = Literal["full", "shard", "none"]
@@ -42,7 +42,7 @@ def load(
     """Opens a version of a dataset for reading. What is not on this machine is fetched into the cache first.
 
     :param ref: ``NAME@VERSION``, with or without ``#b3:…``; ``NAME`` for the newest; or ``b3:…``. As for the
-        command.
+        command. Or the folder of a build or of a tree, which is read where it lies: ``./birds-build``.
     :param split: ``"train"``, ``"val"`` or ``"test"``, or several; all if ``None``.
     :param size: each image becomes the largest square in its middle, resampled to ``size`` × ``size``
         (bilinear). With ``None`` an image has its own size.
@@ -97,14 +97,17 @@ def _number(name: str, value: SupportsIndex, below: int = 1 << 64) -> int:
 
 
 def _reopen(
-    pin: str,
+    ref: str,
+    hash: str,
     where: dict[str, Any],
     size: int | None,
     transform: Callable[[Any], Any] | None,
     decode: Decode,
 ) -> Dataset:
     # Whoever made the pickle has brought everything to this machine, and has heard the warnings.
-    reader = Reader.open(pin, quiet=True, **{**where, "offline": True})
+    reader = Reader.open(ref, quiet=True, **{**where, "offline": True})
+    if reader.hash != hash:
+        raise IntegrityError(f"{ref} has dataset hash {reader.hash}; what was pickled had {hash}")
     return Dataset(reader, where, size, transform, decode)
 
 
@@ -112,8 +115,8 @@ class Dataset:
     """The images of a version, or of a part of it, in the order of their paths; made by :func:`load`.
 
     A map-style dataset: ``len(ds)``, ``ds[i]`` gives ``(image, label)``, ``ds[[3, 1]]`` and ``ds[10:20]``
-    lists of that. It can be pickled (what is stored is the pin and the selection, and opened again), forked,
-    and read by any number of threads: reading and decoding happen without the GIL.
+    lists of that. It can be pickled (what is stored is the pin or the folder, and the selection, and opened
+    again), forked, and read by any number of threads: reading and decoding happen without the GIL.
     """
 
     def __init__(
@@ -133,7 +136,8 @@ class Dataset:
         self._ids: list[str] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (self.pin, self._where, self.size, self.transform, self.decode)
+        reader = self._reader
+        return _reopen, (reader.reference, reader.hash, self._where, self.size, self.transform, self.decode)
 
     # What it is.
 
@@ -165,7 +169,8 @@ class Dataset:
 
     @property
     def pin(self) -> str:
-        """``name@version#b3:…``: what goes in a paper, and what :func:`load` takes."""
+        """``name@version#b3:…``: what goes in a paper, and what :func:`load` takes. Of what nobody has
+        released, ``unreleased:name/b3:…``."""
         return self._reader.pin
 
     @property
@@ -209,7 +214,7 @@ class Dataset:
         """The source id of each image, as ledgers name it (``n01614925_10``)."""
         if self._ids is None:
             where = {name: value for name, value in self._where.items() if name != "verify"}
-            self._ids = Reader.sources(self.pin, **where)
+            self._ids = Reader.sources(self._reader.reference, **where)
         return list(self._ids)
 
     # Its images.

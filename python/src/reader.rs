@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use isn::cli::{Failure, Terminal};
 use isn_format::augment::{Augment, Crop};
-use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::Error;
 use isn_format::order;
 use isn_format::tree::Selection;
 use isn_pixels::SampleOrder;
 use isn_registry::client::Client;
+use isn_registry::client::version_at::VersionAt;
 use isn_registry::dataset::{Batch, Dataset};
 use isn_registry::ops::cite::{CitationFormat, citation};
 use isn_registry::ops::load::{LoadOptions, load, sources};
@@ -26,6 +26,8 @@ use crate::maker::{Maker, length_of};
 #[pyclass(module = "isn._isn", frozen)]
 pub(crate) struct Reader {
     dataset: Arc<Dataset>,
+    /// What to open it by again: the pin, or the path of a folder.
+    reference: String,
 }
 
 /// Id, label and group of a class.
@@ -48,15 +50,26 @@ impl Reader {
         quiet: bool,
     ) -> PyResult<Self> {
         let part = Part { reference, registry, offline, splits, classes };
-        let dataset = interruptible(py, move || {
+        let (dataset, folder) = interruptible(py, move || {
             let verify = verify.parse().map_err(Failure::usage)?;
-            part.with(|client, reference, selection| {
+            part.with(|client, version, selection| {
                 let options =
-                    LoadOptions { reference, selection, verify, jobs: parallel::available(), anew: false };
-                load(client, &options, &Terminal::new(quiet))
+                    LoadOptions { version, selection, verify, jobs: parallel::available(), anew: false };
+                let folder = match version {
+                    VersionAt::Registry(_) => None,
+                    // The folder that it is now, wherever the process goes.
+                    VersionAt::Folder(folder) => Some(folder.canonicalize().unwrap_or(folder.clone())),
+                };
+                Ok((load(client, &options, &Terminal::new(quiet))?, folder))
             })
         })?;
-        Ok(Reader { dataset: Arc::new(dataset) })
+        let reference = match folder {
+            Some(folder) => folder.into_os_string().into_string().map_err(|folder| {
+                raise(py, Failure::usage(format!("{}: is not UTF-8", folder.display())))
+            })?,
+            None => dataset.identity().pin.clone(),
+        };
+        Ok(Reader { dataset: Arc::new(dataset), reference })
     }
 
     /// The source ids of the images of a part of a version.
@@ -79,37 +92,43 @@ impl Reader {
 
     #[getter]
     fn name(&self) -> String {
-        self.dataset.manifest().name.to_string()
+        self.dataset.identity().name.to_string()
     }
 
     #[getter]
     fn version(&self) -> String {
-        self.dataset.manifest().version.to_string()
+        self.dataset.identity().version.to_string()
     }
 
     #[getter]
     fn title(&self) -> &str {
-        &self.dataset.manifest().title
+        &self.dataset.identity().title
     }
 
     #[getter]
     fn licence(&self) -> &str {
-        &self.dataset.manifest().licence
+        &self.dataset.identity().licence
     }
 
     #[getter]
     fn hash(&self) -> String {
-        self.dataset.manifest().dataset.prefixed()
+        self.dataset.identity().dataset.prefixed()
     }
 
     #[getter]
     fn pin(&self) -> String {
-        self.dataset.manifest().pin().to_string()
+        self.dataset.identity().pin.clone()
+    }
+
+    /// What to open it by again.
+    #[getter]
+    fn reference(&self) -> &str {
+        &self.reference
     }
 
     #[getter]
     fn citation(&self) -> String {
-        citation(self.dataset.manifest(), CitationFormat::Bibtex)
+        citation(self.dataset.identity(), CitationFormat::Bibtex)
     }
 
     #[getter]
@@ -210,7 +229,7 @@ impl Reader {
         world: u32,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let shuffle = shuffle.parse().map_err(|e| raise(py, Failure::usage(e)))?;
-        let (images, dataset) = (self.dataset.len() as u32, &self.dataset.manifest().dataset);
+        let (images, dataset) = (self.dataset.len() as u32, &self.dataset.identity().dataset);
         let share =
             py.detach(|| order::share(&order::order(dataset, seed, epoch, images, shuffle), rank, world));
         Ok(integers(py, &share))
@@ -229,9 +248,9 @@ struct Part {
 impl Part {
     fn with<T>(
         &self,
-        work: impl FnOnce(&Client, &DatasetRef, &Selection) -> Result<T, Error>,
+        work: impl FnOnce(&Client, &VersionAt, &Selection) -> Result<T, Error>,
     ) -> Result<T, Failure> {
-        let reference = self.reference.parse().map_err(Failure::usage)?;
+        let version = self.reference.parse().map_err(Failure::usage)?;
         let splits = self.splits.iter().map(|text| text.parse().map_err(Failure::usage));
         let classes = self.classes.iter().map(|text| text.parse().map_err(Failure::usage));
         let selection = Selection {
@@ -240,7 +259,7 @@ impl Part {
             ..Selection::default()
         };
         let client = isn::cli::settings()?.client(self.registry.as_deref(), self.offline)?;
-        Ok(work(&client, &reference, &selection)?)
+        Ok(work(&client, &version, &selection)?)
     }
 }
 

@@ -6,6 +6,7 @@ import io
 import multiprocessing
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import threading
@@ -65,6 +66,48 @@ def test_it_is_the_tree_that_the_command_pulls(train, tree):
         assert np.array_equal(image, np.asarray(Image.open(tree / path)))
         assert raw[number][0] == (tree / path).read_bytes()
     assert [Path(path).stem for path in everything.paths] == everything.ids
+
+
+@pytest.fixture(scope="session")
+def build(tmp_path_factory):
+    """The same as a build, which nobody has released."""
+    work = tmp_path_factory.mktemp("build")
+    run("demo", "source", work / "raw", "--quiet")
+    run("build", "demobirds", "--source", work / "raw", "--out", work / "birds-build", "--quiet")
+    return work / "birds-build"
+
+
+def test_folders_are_read_where_they_lie(tree, build, tmp_path, monkeypatch):
+    everything = isn.load(PIN)
+    monkeypatch.setenv("ISN_REGISTRY", str(tmp_path / "nowhere"))
+    unreleased = f"unreleased:demobirds/{everything.hash}"
+    for folder, pin in [(tree, PIN), (build, unreleased)]:
+        opened = isn.load(folder)
+        assert (opened.pin, opened.hash, opened.version) == (pin, everything.hash, "1.0")
+        assert pin.replace("#", "\\#") in opened.citation
+        assert opened.paths == everything.paths and opened.targets == everything.targets
+        assert list(opened.epoch(3)) == list(everything.epoch(3))
+        for dataset in (opened, pickle.loads(pickle.dumps(opened))):
+            for number in (0, 100, 202):
+                assert np.array_equal(dataset[number][0], everything[number][0])
+        val = isn.load(str(folder), "val", size=32)
+        images = np.concatenate([images for images, _ in val.batches(8, out="numpy")])
+        assert images.shape == (40, 32, 32, 3)
+    assert isn.load(build).ids == everything.ids
+    # From another folder, too, and not once it is another version.
+    monkeypatch.chdir(build.parent)
+    with pytest.warns(isn.IsnWarning, match="birds-build is the build in this folder"):
+        pickled = pickle.dumps(isn.load("birds-build"))
+    monkeypatch.chdir(tmp_path)
+    assert len(pickle.loads(pickled)) == 203
+    damaged = tmp_path / "damaged"
+    shutil.copytree(tree, damaged)
+    pickled = pickle.dumps(isn.load(damaged))
+    (damaged / "classes.csv").write_bytes((tree / "classes.csv").read_bytes() + b"other\n")
+    with pytest.raises(isn.IntegrityError):
+        pickle.loads(pickled)
+    with pytest.raises(isn.NotFoundError, match="nowhere"):
+        isn.load(tree).ids
 
 
 def test_map_style(train):

@@ -397,7 +397,7 @@ mod tests {
             let text = with_tips(error, crate::cli::command, &words).to_string();
             let tips: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("tip: ")).collect();
             if arguments.ends_with("--force") {
-                assert!(text.contains("Usage: isn pull [OPTIONS] <REF>"), "{text}");
+                assert!(text.contains("Usage: isn pull [OPTIONS] <REF|BUILD>"), "{text}");
             }
             match tip {
                 Some(tip) => assert!(tips.len() == 1 && tips[0].contains(tip), "{arguments}: {text}"),

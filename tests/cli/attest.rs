@@ -134,7 +134,7 @@ fn only_what_is_whole_and_undamaged_is_attested() {
     sandbox.publish("out");
     for (target, code, why) in [
         ("nowhere", 6, "nowhere"),
-        ("raw", 1, "is neither a build (it has no manifest.json) nor a tree (no B3SUMS)"),
+        ("raw", 1, "is neither a tree (no B3SUMS) nor a build (no manifest.json)"),
         ("reg", 1, "is a registry"),
     ] {
         sandbox.isn(&["attest", target]).fails(code, why);

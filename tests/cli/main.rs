@@ -35,6 +35,7 @@ mod kept;
 mod key;
 mod kill;
 mod ledger;
+mod local;
 mod log;
 mod machine;
 mod mirror;

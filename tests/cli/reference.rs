@@ -197,7 +197,7 @@ fn wrong_usage_is_exit_2_and_says_what_would_be_right() {
     let sandbox = Sandbox::new();
     for (args, message) in [
         (&["pul", "x"][..], "pull"),
-        (&["pull"], "<REF>"),
+        (&["pull"], "<REF|BUILD>"),
         (&["pull", "Not A Name"], "Not A Name"),
         (&["pull", "x@1"], "MAJOR.MINOR"),
         (&["pull", "x@1.0#b3:12"], "b3:12"),

@@ -1,5 +1,6 @@
 //! [`Description`]: the labels of a version, vouched for by its dataset hash. [`Description::new`] is the
-//! only way from bytes that were received or lay in the cache to labels, whatever form lists the images.
+//! only way from bytes that were received or lay in the cache to labels, whatever form lists the images; a
+//! tree of the user's own has [`Description::of_tree`].
 
 use std::collections::BTreeMap;
 
@@ -58,16 +59,26 @@ impl<R: Rows> Description<R> {
     ) -> Result<Self> {
         let (sums, dataset) = rows.sums(what, &classes_csv)?;
         manifest.check_dataset(what, &dataset)?;
+        let (description, counts) = Self::checked((what, rows), (classes_what, classes_csv), sums)?;
+        if counts != manifest.splits || description.rows.bytes() != manifest.bytes {
+            return Err(Error::integrity(what, "does not have the counts of its manifest"));
+        }
+        Ok(description)
+    }
+
+    /// Checks that the images are of the classes.
+    fn checked(
+        (what, rows): (&str, R),
+        (classes_what, classes_csv): (&str, Vec<u8>),
+        sums: R::Sums,
+    ) -> Result<(Self, Counts)> {
         let classes = parse_classes(classes_what, &classes_csv)?;
         let counts = rows.counts(what)?;
         if let Some(class) = counts.values().flat_map(BTreeMap::keys).find(|id| !has_class(&classes, id)) {
             let why = format!("has images of class {class}, which classes.csv does not have");
             return Err(Error::integrity(what, why));
         }
-        if counts != manifest.splits || rows.bytes() != manifest.bytes {
-            return Err(Error::integrity(what, "does not have the counts of its manifest"));
-        }
-        Ok(Description { rows, classes, classes_csv, sums })
+        Ok((Description { rows, classes, classes_csv, sums }, counts))
     }
 
     /// Returns the images.
@@ -88,6 +99,21 @@ impl<R: Rows> Description<R> {
     /// Returns `B3SUMS`.
     pub fn sums(&self) -> &R::Sums {
         &self.sums
+    }
+}
+
+impl Description<Table> {
+    /// Describes what a tree of the user's own has, which may be a part of a version: its list of images must
+    /// have this `classes.csv`, and nothing else vouches for it. Also returns the counts.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if they do not belong together.
+    pub fn of_tree(
+        (what, table): (&str, Table),
+        (classes_what, classes_csv): (&str, Vec<u8>),
+    ) -> Result<(Self, Counts)> {
+        table.sums(what, &classes_csv)?;
+        Self::checked((what, table), (classes_what, classes_csv), ())
     }
 }
 

@@ -97,6 +97,21 @@ impl Table {
         Self::over("table", sums.to_text(), shards, rows)
     }
 
+    /// Creates the table of images that are files of a tree: of those that `sums` lists, in its order, each
+    /// with its width and height in pixels and its length in bytes.
+    ///
+    /// # Errors
+    /// [`Error::Integrity`] if `sums` has another number of images.
+    pub fn of_files(what: &str, sums: &Sums, sizes: &[(u32, u32, u64)]) -> Result<Self> {
+        let mut rows = Vec::with_capacity(sizes.len() * ROW);
+        for (width, height, length) in sizes {
+            [NOWHERE, *width, *height, 0].iter().for_each(|n| rows.extend(n.to_le_bytes()));
+            [*length, 0, 0].iter().for_each(|n| rows.extend(n.to_le_bytes()));
+            rows.extend(Digest::of(b"").as_bytes());
+        }
+        Self::over(what, sums.to_text(), Vec::new(), rows)
+    }
+
     fn over(what: &str, sums: String, shards: Vec<ObjectRef>, rows: Vec<u8>) -> Result<Self> {
         let mut lines = Vec::with_capacity(rows.len() / ROW);
         let (mut begin, mut classes) = (0, None);

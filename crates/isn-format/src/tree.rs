@@ -421,10 +421,18 @@ impl BuiltFrom {
     }
 }
 
+/// What the pin of a build that nobody released begins with.
+const UNRELEASED_PIN: &str = "unreleased:";
+
 /// Returns the pin of a build that nobody released: `unreleased:NAME/b3:…`. It is no reference, so that it
 /// cannot be taken for that of a release.
 pub fn unreleased_pin(name: &Name, dataset: &Digest) -> String {
-    format!("unreleased:{name}/{}", dataset.prefixed())
+    format!("{UNRELEASED_PIN}{name}/{}", dataset.prefixed())
+}
+
+/// Whether a text is meant as the pin of a build that nobody released.
+pub fn is_unreleased_pin(text: &str) -> bool {
+    text.starts_with(UNRELEASED_PIN)
 }
 
 /// What a released version's `ISN.json` says.

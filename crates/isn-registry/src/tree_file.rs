@@ -1,12 +1,13 @@
-//! The lists of a tree on disk, and its classes.
+//! The lists of a tree on disk, its classes, and what it says of itself.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use crate::files;
 use isn_format::class::{Class, MAX_CLASSES};
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Result};
-use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, CLASSES, MAX_SUMS, Sums};
+use isn_format::error::{At, Error, Result};
+use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, CLASSES, ISN_JSON, MAX_ISN_JSON, MAX_SUMS, Origin, Sums};
 
 /// Returns the name of the list of the tree in `root`: `B3SUMS.selected` if anything has that name, else
 /// `B3SUMS`.
@@ -45,4 +46,54 @@ pub(crate) fn read_sums_hashed(root: &Path, list: &str) -> Result<(Result<Sums>,
 pub(crate) fn read_classes(root: &Path, sums: &Sums) -> Result<Vec<Class>> {
     let path = root.join(CLASSES);
     sums.classes(&path.display().to_string(), &files::read_capped(&path, MAX_CLASSES)?)
+}
+
+/// Returns the `ISN.json` of a tree, if it can be read.
+pub(crate) fn origin_of(root: &Path) -> Option<Origin> {
+    let json = files::read_capped_if_there(&root.join(ISN_JSON), MAX_ISN_JSON).ok()??;
+    Origin::parse(&json)
+}
+
+/// A tree, without its images: what its files say agrees with each other.
+pub(crate) struct Lists {
+    /// What it is.
+    pub(crate) origin: Origin,
+    /// The number of images of the whole version.
+    pub(crate) images: u64,
+    /// What the tree has.
+    pub(crate) sums: Sums,
+    /// The exact bytes of its `classes.csv`.
+    pub(crate) classes_csv: Vec<u8>,
+}
+
+/// Reads the lists of the tree in `root`.
+///
+/// # Errors
+/// [`Error::Integrity`] if there is no `ISN.json`, or the lists contradict it or each other; [`Error::Io`] if
+/// they cannot be read.
+pub(crate) fn read_lists(root: &Path) -> Result<Lists> {
+    let refuse = |why: String| Error::integrity(root.display(), why).at(At::Tree);
+    let unknown =
+        || refuse(format!("has no {ISN_JSON} that says which version it is: `isn pull` writes one"));
+    let origin = origin_of(root).ok_or_else(unknown)?;
+    let (full, dataset) = read_sums_hashed(root, B3SUMS)?;
+    if dataset.prefixed() != origin.dataset() {
+        let (here, said) = (dataset.prefixed(), origin.dataset());
+        return Err(refuse(format!("has dataset hash {here}, and its {ISN_JSON} says {said}")));
+    }
+    let full = full.map_err(|e| e.at(At::Tree))?;
+    let images = full.lines().len().saturating_sub(1) as u64;
+    let sums = match list_of(root) {
+        B3SUMS => full,
+        selected => {
+            let known: HashMap<_, _> = full.lines().iter().map(|line| (&line.path, line.blake3)).collect();
+            let sums = read_sums(root, selected).map_err(|e| e.at(At::Tree))?;
+            if let Some(line) = sums.lines().iter().find(|line| known.get(&line.path) != Some(&line.blake3)) {
+                return Err(refuse(format!("lists {} in {selected}, and not in {B3SUMS}", line.path)));
+            }
+            sums
+        }
+    };
+    let classes_csv = files::read_capped(&root.join(CLASSES), MAX_CLASSES)?;
+    Ok(Lists { origin, images, sums, classes_csv })
 }

@@ -21,7 +21,7 @@ pub(super) fn version(snapshot: &Snapshot, images: u64, bytes: u64) -> Value {
         "version": manifest.version,
         "dataset": manifest.dataset.prefixed(),
         "manifest": snapshot.head.manifest_ref.blake3.prefixed(),
-        "pin": manifest.pin(),
+        "pin": snapshot.head.pin(),
         "images": images,
         "bytes": bytes,
         "signed_by": snapshot.head.signed_by.iter().map(PublicKey::fingerprint).collect::<Vec<_>>(),

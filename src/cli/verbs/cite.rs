@@ -8,16 +8,16 @@ use crate::cli::console::Page;
 use crate::cli::exit::ExitCode;
 use crate::cli::output::Output;
 use crate::cli::run::{Run, Verb};
-use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::Result;
+use isn_registry::client::version_at::VersionAt;
 use isn_registry::ops::cite::{Citation, CitationFormat, cite};
 
 /// Arguments of `isn cite`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct CiteArgs {
-    /// The version: NAME, NAME@VERSION or a pin
-    #[arg(value_name = "REF")]
-    reference: DatasetRef,
+    /// The version: NAME, NAME@VERSION or a pin; or a build or a tree
+    #[arg(value_name = "REF|BUILD|TREE")]
+    version: VersionAt,
     /// The format of the citation
     #[arg(long, value_enum, default_value = "bibtex")]
     format: CiteFormat,
@@ -49,7 +49,7 @@ impl From<CiteFormat> for CitationFormat {
 impl Verb for CiteArgs {
     fn run(&self, run: &Run) -> Result<ExitCode> {
         let client = run.client(&self.registry)?;
-        print(&run.output, &cite(&client, &self.reference, self.format.into())?);
+        print(&run.output, &cite(&client, &self.version, self.format.into())?);
         Ok(ExitCode::SUCCESS)
     }
 }

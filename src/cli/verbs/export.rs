@@ -12,17 +12,17 @@ use crate::cli::output::Output;
 use crate::cli::render::{first_line, path_json, size};
 use crate::cli::run::{Run, Verb};
 use crate::cli::values::{one_of, parse_shard_size};
-use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::{Result, count};
+use isn_registry::client::version_at::VersionAt;
 use isn_registry::export::Format;
 use isn_registry::ops::export::{ExportOptions, ExportReport, export};
 
 /// Arguments of `isn export`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ExportArgs {
-    /// The version: NAME, NAME@VERSION or a pin
-    #[arg(value_name = "REF")]
-    reference: DatasetRef,
+    /// The version: NAME, NAME@VERSION or a pin; or a build or a tree
+    #[arg(value_name = "REF|BUILD|TREE")]
+    version: VersionAt,
     /// The format; hf is that of Hugging Face, mds that of MosaicML
     #[arg(long = "as", value_name = "FORMAT",
           value_parser = one_of::<Format>(Format::ALL.map(Format::as_str)))]
@@ -58,7 +58,7 @@ impl Verb for ExportArgs {
         let selection = self.selection.read()?;
         let client = run.client(&self.registry)?;
         let options = ExportOptions {
-            reference: &self.reference,
+            version: &self.version,
             selection: &selection,
             format: self.format,
             to: self.to.as_deref(),
@@ -73,7 +73,7 @@ impl Verb for ExportArgs {
 
 fn print(output: &Output, report: &ExportReport, format: Format) {
     output.warn(&report.warnings);
-    let (manifest, (files, bytes)) = (&report.manifest, report.files);
+    let (it, (files, bytes)) = (&report.identity, report.files);
     let mut text = Page::of(format_args!(
         "{}: {} as {format}, {}, {}",
         report.path.display(),
@@ -81,11 +81,11 @@ fn print(output: &Output, report: &ExportReport, format: Format) {
         count(files as usize, "file"),
         size(bytes)
     ));
-    writeln!(text, "  licence  {}", first_line(&manifest.licence));
-    writeln!(text, "  pin      {}", manifest.pin());
+    writeln!(text, "  licence  {}", first_line(&it.licence));
+    writeln!(text, "  pin      {}", it.pin);
     let object = json!({
-        "name": manifest.name, "version": manifest.version, "dataset": manifest.dataset.prefixed(),
-        "pin": manifest.pin(), "as": format.as_str(), "path": path_json(&report.path), "images": report.images,
+        "name": it.name, "version": it.version, "dataset": it.dataset.prefixed(),
+        "pin": it.pin, "as": format.as_str(), "path": path_json(&report.path), "images": report.images,
         "files": files, "bytes": bytes, "unsigned": report.unsigned,
     });
     output.print_done(&text, object);

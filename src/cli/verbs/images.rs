@@ -9,18 +9,18 @@ use crate::cli::exit::ExitCode;
 use crate::cli::output::Output;
 use crate::cli::run::{Run, Verb};
 use crate::cli::values::one_of;
-use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::Result;
 use isn_format::index::Row;
 use isn_format::split::Split;
+use isn_registry::client::version_at::VersionAt;
 use isn_registry::ops::images::{ImagesReport, images};
 
 /// Arguments of `isn images`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ImagesArgs {
-    /// The version: NAME, NAME@VERSION or a pin
-    #[arg(value_name = "REF")]
-    reference: DatasetRef,
+    /// The version: NAME, NAME@VERSION or a pin; or a build
+    #[arg(value_name = "REF|BUILD")]
+    version: VersionAt,
     #[command(flatten)]
     selection: SelectionArgs,
     /// Only images that are in this split of the source, for example ImageNet's own val images
@@ -34,7 +34,7 @@ impl Verb for ImagesArgs {
     fn run(&self, run: &Run) -> Result<ExitCode> {
         let selection = self.selection.read()?;
         let client = run.client(&self.registry)?;
-        print(&run.output, &images(&client, &self.reference, &selection, self.origin)?);
+        print(&run.output, &images(&client, &self.version, &selection, self.origin)?);
         Ok(ExitCode::SUCCESS)
     }
 }

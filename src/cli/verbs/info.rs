@@ -1,6 +1,6 @@
 //! `isn info`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -12,18 +12,25 @@ use crate::cli::output::Output;
 use crate::cli::render::rebuilt::{Stated, counted, outcome_json};
 use crate::cli::render::{images, signed, version};
 use crate::cli::run::{Run, Verb};
+use isn_format::class::Class;
 use isn_format::dataset_ref::{DatasetRef, VersionId};
-use isn_format::error::{Error, Missing, Result};
+use isn_format::description::Counts;
+use isn_format::error::{Error, Missing, Result, count};
 use isn_format::key::PublicKey;
-use isn_registry::ops::info::{InfoReport, info, stated};
+use isn_format::tree::Origin;
+use isn_registry::client::version_at::VersionAt;
+use isn_registry::ops::info::{InfoReport, Report, TreeReport, info, stated};
 use isn_registry::registry::Outcome;
+
+/// What stands in the place of signers.
+const NOT_RELEASED: &str = "not released";
 
 /// Arguments of `isn info`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct InfoArgs {
-    /// The version: NAME, NAME@VERSION or a pin
-    #[arg(value_name = "REF")]
-    reference: DatasetRef,
+    /// The version: NAME, NAME@VERSION or a pin; or a build or a tree
+    #[arg(value_name = "REF|BUILD|TREE")]
+    version: VersionAt,
     #[command(flatten)]
     registry: RegistryArg,
 }
@@ -31,16 +38,22 @@ pub(in crate::cli) struct InfoArgs {
 impl Verb for InfoArgs {
     fn run(&self, run: &Run) -> Result<ExitCode> {
         let client = run.client(&self.registry)?;
-        let unreleased = match info(&client, &self.reference) {
-            Ok(report) => {
+        let unreleased = match info(&client, &self.version) {
+            Ok(Report::Version(report)) => {
                 print(&run.output, &report, run.known_keys());
+                return Ok(ExitCode::SUCCESS);
+            }
+            Ok(Report::Tree(report)) => {
+                print_tree(&run.output, &report);
                 return Ok(ExitCode::SUCCESS);
             }
             Err(e @ (Error::Unreleased { .. } | Error::NotFound { kind: Missing::Version, .. })) => e,
             Err(e) => return Err(e),
         };
         // Before there is a release, there may be people who built it.
-        let DatasetRef::Version(id, None) = &self.reference else { return Err(unreleased) };
+        let VersionAt::Registry(DatasetRef::Version(id, None)) = &self.version else {
+            return Err(unreleased);
+        };
         let stated = stated(&client, id)?;
         if stated.is_empty() {
             return Err(unreleased);
@@ -80,6 +93,7 @@ fn print(output: &Output, report: &InfoReport, known: BTreeSet<PublicKey>) {
     let manifest = &report.snapshot.head.manifest;
     let stated = Stated::of(manifest, &report.outcomes, known);
     output.warn(stated.warnings());
+    let is_own = report.snapshot.head.is_own;
     let mut text = Page::default();
     writeln!(text, "{}  {}", manifest.id(), manifest.title);
     // The bar marks the publisher's text, so that it cannot pass for isn's, such as who signed.
@@ -90,18 +104,14 @@ fn print(output: &Output, report: &InfoReport, known: BTreeSet<PublicKey>) {
         ("source", manifest.source.clone()),
         ("licence", manifest.licence.trim().into()),
         ("authors", manifest.authors.join(", ")),
-        ("registry", report.registry.clone()),
-        ("signed", signed(&report.snapshot)),
+        (if is_own { "build" } else { "registry" }, report.registry.clone()),
+        ("signed", if is_own { NOT_RELEASED.into() } else { signed(&report.snapshot) }),
         ("rebuilt", stated.line().unwrap_or_default()),
         ("manifest", report.snapshot.head.manifest_ref.blake3.prefixed()),
         ("dataset", manifest.dataset.prefixed()),
-        ("pin", manifest.pin().to_string()),
+        ("pin", report.snapshot.head.pin()),
     ];
-    for (name, value) in fields.into_iter().filter(|(name, value)| *name != "rebuilt" || !value.is_empty()) {
-        let mut lines = value.lines();
-        writeln!(text, "  {name:<9}  {}", lines.next().unwrap_or_default());
-        lines.for_each(|line| text.block("             ", line));
-    }
+    write_fields(&mut text, &fields);
     if report.rebuild_only {
         writeln!(
             text,
@@ -109,20 +119,7 @@ fn print(output: &Output, report: &InfoReport, known: BTreeSet<PublicKey>) {
             manifest.pin()
         );
     }
-    let splits: Vec<_> = manifest.splits.keys().collect();
-    let heads: String = splits.iter().map(|split| format!("{:>8}", split.as_str())).collect();
-    text.blank();
-    let classes = report.snapshot.classes();
-    let width = classes.iter().map(|class| class.id.as_str().len()).fold(12, usize::max);
-    writeln!(text, "  {:<width$}{heads}  class", "id");
-    for class in classes {
-        let counts: String = splits
-            .iter()
-            .map(|split| format!("{:>8}", manifest.splits[split].get(&class.id).unwrap_or(&0)))
-            .collect();
-        let group = class.group.as_ref().map(|group| format!(" ({group})")).unwrap_or_default();
-        writeln!(text, "  {:<width$}{counts}  {}{group}", class.id.as_str(), class.label);
-    }
+    write_classes(&mut text, report.snapshot.classes(), &manifest.splits);
     let mut object = version(&report.snapshot, manifest.images, manifest.bytes);
     object["title"] = json!(manifest.title);
     object["description"] = json!(manifest.description);
@@ -134,6 +131,68 @@ fn print(output: &Output, report: &InfoReport, known: BTreeSet<PublicKey>) {
     object["splits"] = json!(manifest.splits);
     object["registry"] = json!(report.registry);
     object["rebuild_only"] = json!(report.rebuild_only);
+    object["released"] = json!(!is_own);
     object["rebuilt"] = stated.json();
     output.print(&text, object);
+}
+
+/// Prints what a tree is, by its own files.
+fn print_tree(output: &Output, report: &TreeReport) {
+    let TreeReport { identity, origin, classes, splits } = report;
+    let images: u64 = splits.values().flat_map(BTreeMap::values).sum();
+    let mut text = Page::default();
+    let id = VersionId { name: identity.name.clone(), version: identity.version };
+    writeln!(text, "{id}  {}", identity.title);
+    let (released, signed_by) = match origin {
+        Origin::Released(known) => (true, &known.signed_by[..]),
+        Origin::Unreleased(_) => (false, &[][..]),
+    };
+    let part = origin.clone().selection().describe();
+    let there = count(images as usize, "image");
+    let signed = match (released, signed_by) {
+        (false, _) => NOT_RELEASED.into(),
+        (true, []) => "not checked when it was pulled".into(),
+        (true, keys) => format!("by {}, when it was pulled", keys.join(" and ")),
+    };
+    let fields = [
+        ("images", if part.is_empty() { there } else { format!("{there} of {}: {part}", identity.images) }),
+        ("licence", identity.licence.trim().into()),
+        ("signed", signed),
+        ("dataset", identity.dataset.prefixed()),
+        ("pin", identity.pin.clone()),
+    ];
+    write_fields(&mut text, &fields);
+    writeln!(text, "  by its own files, whose images were not read: `isn verify` checks them");
+    write_classes(&mut text, classes, splits);
+    let object = json!({
+        "name": identity.name, "version": identity.version, "dataset": identity.dataset.prefixed(),
+        "pin": identity.pin, "released": released, "title": identity.title, "licence": identity.licence,
+        "images": images, "images_of_version": identity.images, "splits": splits,
+        "selection": origin.clone().selection(), "signed_by": signed_by,
+    });
+    output.print(&text, object);
+}
+
+/// Writes fields, a line each; those without a value are left out.
+fn write_fields(text: &mut Page, fields: &[(&str, String)]) {
+    for (name, value) in fields.iter().filter(|(name, value)| *name != "rebuilt" || !value.is_empty()) {
+        let mut lines = value.lines();
+        writeln!(text, "  {name:<9}  {}", lines.next().unwrap_or_default());
+        lines.for_each(|line| text.block("             ", line));
+    }
+}
+
+/// Writes the table of classes, with the number of images of each in each split.
+fn write_classes(text: &mut Page, classes: &[Class], splits: &Counts) {
+    let names: Vec<_> = splits.keys().collect();
+    let heads: String = names.iter().map(|split| format!("{:>8}", split.as_str())).collect();
+    text.blank();
+    let width = classes.iter().map(|class| class.id.as_str().len()).fold(12, usize::max);
+    writeln!(text, "  {:<width$}{heads}  class", "id");
+    for class in classes {
+        let counts: String =
+            names.iter().map(|split| format!("{:>8}", splits[split].get(&class.id).unwrap_or(&0))).collect();
+        let group = class.group.as_ref().map(|group| format!(" ({group})")).unwrap_or_default();
+        writeln!(text, "  {:<width$}{counts}  {}{group}", class.id.as_str(), class.label);
+    }
 }

@@ -13,9 +13,10 @@ use crate::cli::output::Output;
 use crate::cli::render::rebuilt::Stated;
 use crate::cli::render::{first_line, images, path_json, signed, version};
 use crate::cli::run::{Run, Verb};
-use isn_format::dataset_ref::DatasetRef;
-use isn_format::error::Result;
+use isn_format::error::{Error, Result};
 use isn_format::key::PublicKey;
+use isn_format::text::shell_word;
+use isn_registry::client::version_at::VersionAt;
 use isn_registry::ops::pull::seeds::Reuse;
 use isn_registry::ops::pull::{PullOptions, PullReport, Unreleased, pull};
 use isn_registry::ops::sync;
@@ -23,9 +24,9 @@ use isn_registry::ops::sync;
 /// Arguments of `isn pull`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct PullArgs {
-    /// The version: NAME, NAME@VERSION or a pin
-    #[arg(value_name = "REF")]
-    reference: DatasetRef,
+    /// The version: NAME, NAME@VERSION or a pin; or a build
+    #[arg(value_name = "REF|BUILD")]
+    version: VersionAt,
     #[command(flatten)]
     registry: RegistryArg,
     /// The folder to write [default: ./NAME-VERSION]
@@ -69,14 +70,20 @@ impl Verb for PullArgs {
 
     fn run(&self, run: &Run) -> Result<ExitCode> {
         let (selection, here) = (self.selection.read()?, Path::new("."));
-        let may_be_at = |to: Option<&Path>| match self.lock {
-            true => sync::check_lockable(here, to, &self.reference, self.allow_outside),
-            false => Ok(()),
+        let may_be_at = |to: Option<&Path>| match (&self.version, self.lock) {
+            (VersionAt::Registry(reference), true) => {
+                sync::check_lockable(here, to, reference, self.allow_outside)
+            }
+            (VersionAt::Folder(folder), true) => {
+                let why = "is not released, and isn.lock has released versions: publish it first";
+                Err(Error::invalid(folder.display(), why))
+            }
+            (_, false) => Ok(()),
         };
         may_be_at(self.to.as_deref())?;
         let client = run.client(&self.registry)?;
         let options = PullOptions {
-            reference: &self.reference,
+            version: &self.version,
             to: self.to.as_deref(),
             selection: selection.clone(),
             source: self.source.as_deref(),
@@ -94,12 +101,12 @@ impl Verb for PullArgs {
         if self.lock {
             sync::lock(here, &report, &selection)?;
         }
-        print(&run.output, &report, self.lock, run.known_keys());
+        print(&run.output, &report, self, run.known_keys());
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn print(output: &Output, report: &PullReport, locked: bool, known: BTreeSet<PublicKey>) {
+fn print(output: &Output, report: &PullReport, asked: &PullArgs, known: BTreeSet<PublicKey>) {
     output.warn(&report.snapshot.head.warnings);
     let manifest = &report.snapshot.head.manifest;
     let stated = Stated::of(manifest, &report.outcomes, known);
@@ -118,10 +125,15 @@ fn print(output: &Output, report: &PullReport, locked: bool, known: BTreeSet<Pub
     };
     writeln!(text, "  title    {}", manifest.title);
     writeln!(text, "  licence  {}", first_line(&manifest.licence));
-    match report.is_released {
-        true => writeln!(text, "  signed   {}", signed(&report.snapshot)),
-        false if stated.line().is_some() => writeln!(text, "  not released"),
-        false => {
+    match (report.is_released(), &asked.version) {
+        (true, _) => writeln!(text, "  signed   {}", signed(&report.snapshot)),
+        (false, _) if stated.line().is_some() => writeln!(text, "  not released"),
+        (false, VersionAt::Folder(build)) => writeln!(
+            text,
+            "  not released: `isn publish {} --registry REGISTRY` releases it",
+            shell_word(build.display())
+        ),
+        (false, VersionAt::Registry(_)) => {
             writeln!(
                 text,
                 "  not released: you built it, and nobody has confirmed this hash. Compare it with that of"
@@ -132,14 +144,13 @@ fn print(output: &Output, report: &PullReport, locked: bool, known: BTreeSet<Pub
     if let Some(line) = stated.line() {
         writeln!(text, "  rebuilt  {line}");
     }
-    writeln!(text, "  pin      {}", report.pin());
-    if locked {
+    writeln!(text, "  pin      {}", report.snapshot.head.pin());
+    if asked.lock {
         writeln!(text, "  locked in isn.lock");
     }
     let mut object = version(&report.snapshot, report.images, report.bytes);
-    object["released"] = json!(report.is_released);
-    if !report.is_released {
-        object["pin"] = json!(report.pin());
+    object["released"] = json!(report.is_released());
+    if !report.is_released() {
         // Two builds of one version may have two manifests.
         object["manifest"] = json!(null);
     }

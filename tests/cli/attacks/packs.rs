@@ -306,7 +306,7 @@ fn a_list_that_lies_is_an_error_to_who_reads_a_folder_in_place() {
         let _ = fs::remove_dir_all(forger.path("reader/cache"));
         let client = forger.client("reader", &forger.path(registry).display().to_string());
         let options = LoadOptions {
-            reference: &reference,
+            version: &reference,
             selection: &selection,
             verify: Verify::Always,
             jobs: 2,

@@ -120,7 +120,7 @@ fn a_piece_that_is_removed_while_a_dataset_is_open_is_a_fault_of_the_cache() {
     let client = sandbox.client("home", &server.url);
     let (reference, selection) = (pin.parse().unwrap(), Selection::default());
     let options = LoadOptions {
-        reference: &reference,
+        version: &reference,
         selection: &selection,
         verify: Verify::Once,
         jobs: 2,

@@ -144,7 +144,7 @@ impl Swapper {
         let client = Client { access, ..client };
         let (reference, selection) = (self.pin.parse().unwrap(), Selection::default());
         let options = LoadOptions {
-            reference: &reference,
+            version: &reference,
             selection: &selection,
             verify: Verify::Always,
             jobs: 2,

@@ -3,6 +3,7 @@
 
 mod names;
 mod pins;
+pub mod version_at;
 
 use std::borrow::Cow;
 use std::path::Path;

@@ -4,6 +4,7 @@
 //! position that another relies on.
 
 mod batch;
+mod identity;
 mod places;
 
 use std::collections::HashMap;
@@ -11,6 +12,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 pub use batch::Batch;
+pub use identity::Identity;
 pub use places::Places;
 
 use self::places::Bytes;
@@ -18,7 +20,6 @@ use isn_format::class::Class;
 use isn_format::description::Description;
 use isn_format::digest::Digest;
 use isn_format::error::{At, Error, Result};
-use isn_format::manifest::Manifest;
 use isn_format::shard::FrameReader;
 use isn_format::table::{Record, Table};
 use isn_pixels::ImageReader;
@@ -66,7 +67,9 @@ impl std::str::FromStr for Verify {
 
 /// Images of a version, in the order of the index, with their labels.
 pub struct Dataset {
-    manifest: Manifest,
+    identity: Identity,
+    /// The BLAKE3 of its index, which the cache names it by; a tree has none.
+    index: Option<Digest>,
     description: Description<Table>,
     warnings: Vec<String>,
     unsigned: &'static [&'static str],
@@ -94,8 +97,10 @@ struct Scratch {
 
 /// The parts of a [`Dataset`].
 pub struct Parts {
-    /// The manifest.
-    pub manifest: Manifest,
+    /// What it is.
+    pub identity: Identity,
+    /// The BLAKE3 of its index, if it has one.
+    pub index: Option<Digest>,
     /// All classes and images of the version.
     pub description: Description<Table>,
     /// What the user should know: that the version is yanked, or the mirror is stale.
@@ -115,7 +120,7 @@ pub struct Parts {
 impl Dataset {
     /// Makes a dataset of its parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { manifest, description, warnings, unsigned, rows, places, basis, verify } = parts;
+        let Parts { identity, index, description, warnings, unsigned, rows, places, basis, verify } = parts;
         let (table, classes) = (description.rows(), description.classes());
         let ranks: HashMap<&str, u32> =
             (0u32..).zip(classes).map(|(rank, class)| (class.id.as_str(), rank)).collect();
@@ -125,7 +130,8 @@ impl Dataset {
         let verified = (0..rows.len().div_ceil(8)).map(|_| AtomicU8::new(0)).collect();
         let (scratch, checks) = (Mutex::default(), AtomicU32::new(0));
         Dataset {
-            manifest,
+            identity,
+            index,
             description,
             warnings,
             unsigned,
@@ -156,9 +162,9 @@ impl Dataset {
         crate::parallel::pool(jobs)?.install(|| (0..self.len()).into_par_iter().try_for_each(check))
     }
 
-    /// The manifest of the version.
-    pub fn manifest(&self) -> &Manifest {
-        &self.manifest
+    /// What the version is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// All classes of the version, sorted by id; a label is a rank in this list.
@@ -283,15 +289,14 @@ impl Dataset {
                 self.set_aside.fetch_add(u32::from(!piece.exists()), Ordering::Relaxed);
                 return;
             }
-            cache.doubt(&self.manifest.objects.index.blake3);
+            let _ = self.index.map(|index| cache.doubt(&index));
         }
         self.set_aside.fetch_add(u32::from(self.set_aside_table()), Ordering::Relaxed);
     }
 
     fn set_aside_table(&self) -> bool {
-        let index = &self.manifest.objects.index.blake3;
         let cache = self.places.cache().filter(|_| self.basis == Basis::KeptTable);
-        cache.is_some_and(|cache| cache.set_aside_table(index))
+        cache.zip(self.index).is_some_and(|(cache, index)| cache.set_aside_table(&index))
     }
 
     /// Returns the error for an image whose bytes are right, but whose pixels are not as the table says.

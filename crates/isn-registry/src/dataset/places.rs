@@ -139,6 +139,14 @@ impl Places {
         (first..self.sources.len() as u32).collect()
     }
 
+    /// The places of images that are files.
+    pub fn of_files(paths: impl IntoIterator<Item = PathBuf>) -> Places {
+        let source = |path| Source { kind: Kind::Image(path), start: 0, end: u64::MAX };
+        let sources: Vec<Source> = paths.into_iter().map(source).collect();
+        let at = (0..sources.len() as u32).map(|source| (source, 0)).collect();
+        Places { sources, at, ..Places::default() }
+    }
+
     /// Makes an image the file of a tree.
     pub fn set_file(&mut self, image: usize, path: PathBuf) {
         let source = self.sources.len() as u32;

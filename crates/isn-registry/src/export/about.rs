@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::Format;
+use crate::dataset::Identity;
 use isn_format::class::Class;
-use isn_format::manifest::Manifest;
 use isn_format::split::Split;
 use isn_format::tree::Selection;
 
@@ -14,7 +14,7 @@ const FORMAT: &str = "isn-export/1";
 /// A version, and the part of it that is exported.
 pub struct About<'a> {
     /// The version.
-    pub manifest: &'a Manifest,
+    pub identity: &'a Identity,
     /// All of its classes. A label is a position in this list.
     pub classes: &'a [Class],
     /// Its citation, as BibTeX.
@@ -38,7 +38,7 @@ pub struct About<'a> {
 impl About<'_> {
     /// Returns the dataset hash, as `b3:…`.
     pub(super) fn dataset(&self) -> String {
-        self.manifest.dataset.prefixed()
+        self.identity.dataset.prefixed()
     }
 
     /// Returns the ids of the classes, by label.
@@ -58,12 +58,12 @@ impl About<'_> {
 
     /// Returns MAJOR.MINOR.0, for formats that require three numbers.
     pub(super) fn three_numbers(&self) -> String {
-        format!("{}.0", self.manifest.version)
+        format!("{}.0", self.identity.version)
     }
 
     /// Returns the contents of `ISN.json`: what is exported, and the files.
     pub fn isn_json(&self, format: Format, files: &[String]) -> Value {
-        let manifest = self.manifest;
+        let it = self.identity;
         let class = |class: &Class| json!({ "id": class.id, "label": class.label, "group": class.group });
         let split = |&(split, images, bytes): &(Split, u64, u64)| {
             (split.to_string(), json!({ "images": images, "bytes": bytes }))
@@ -71,14 +71,14 @@ impl About<'_> {
         let mut value = json!({
             "format": FORMAT,
             "as": format.as_str(),
-            "name": manifest.name,
-            "version": manifest.version,
+            "name": it.name,
+            "version": it.version,
             "dataset": self.dataset(),
-            "pin": manifest.pin(),
-            "title": manifest.title,
-            "description": manifest.description,
-            "licence": manifest.licence,
-            "authors": manifest.authors,
+            "pin": it.pin,
+            "title": it.title,
+            "description": it.description,
+            "licence": it.licence,
+            "authors": it.authors,
             "citation": self.citation,
             "classes": self.classes.iter().map(class).collect::<Vec<_>>(),
             "splits": self.splits.iter().map(split).collect::<serde_json::Map<_, _>>(),

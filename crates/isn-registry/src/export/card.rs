@@ -6,7 +6,7 @@ use isn_format::text::{one_line, quoted};
 
 /// Returns the text of the card.
 pub(super) fn card(about: &About<'_>) -> String {
-    let manifest = about.manifest;
+    let it = about.identity;
     let names: String = about
         .class_ids()
         .iter()
@@ -44,14 +44,14 @@ pub(super) fn card(about: &About<'_>) -> String {
          - name: path\n    dtype: string\n  splits:\n{splits}configs:\n- config_name: default\n  data_files:\n{files}---\n\n\
          # {heading}\n\n{description}\n\n- Pin: `{pin}`\n{doubt}- Licence: {terms}\n- {images} in {classes} classes\n\n\
          | label | class | called | group |\n|---|---|---|---|\n{labels}\n## Citation\n\n```bibtex\n{citation}```\n",
-        licence = quoted(manifest.licence.lines().next().unwrap_or_default()),
-        title = quoted(&manifest.title),
-        heading = line(&manifest.title),
-        description = lines(&manifest.description),
-        pin = manifest.pin(),
+        licence = quoted(it.licence.lines().next().unwrap_or_default()),
+        title = quoted(&it.title),
+        heading = line(&it.title),
+        description = lines(&it.description),
+        pin = it.pin,
         doubt = about.doubt.as_ref().map(|doubt| format!("- Unsigned: {doubt}\n")).unwrap_or_default(),
         // Indented, so that all lines belong to the same list item.
-        terms = lines(&manifest.licence).replace('\n', "\n  "),
+        terms = lines(&it.licence).replace('\n', "\n  "),
         images = count(about.splits.iter().map(|(_, images, _)| *images as usize).sum(), "image"),
         classes = about.classes.len(),
         citation = about.citation,

@@ -56,10 +56,10 @@ impl<'a> Croissant<'a> {
         let Some((split, tar)) = self.tar.take() else { return Ok(()) };
         let (length, sha256) = tar.finish()?;
         let sha256 = sha256.unwrap_or_default();
-        let manifest = self.about.manifest;
+        let it = self.about.identity;
         // mlcroissant unpacks an archive once for each name, whatever its contents, so no two archives may
         // have the same name.
-        let name = format!("{}-{}-{split}-{}.tar", manifest.name, manifest.version, &sha256[..DIGITS]);
+        let name = format!("{}-{}-{split}-{}.tar", it.name, it.version, &sha256[..DIGITS]);
         let (from, to) = (self.dir.join(UNNAMED), self.dir.join(&name));
         fs::rename(&from, &to).map_err(Error::io("rename", &from))?;
         self.tars.push((split, name, length, sha256));
@@ -96,21 +96,21 @@ impl Writer for Croissant<'_> {
 
 impl Croissant<'_> {
     fn description(&self, classes: &[u8]) -> Value {
-        let (about, manifest) = (self.about, self.about.manifest);
+        let (about, it) = (self.about, self.about.identity);
         let doubt = about.doubt.as_ref().map(|doubt| format!("\n\nUnsigned: {doubt}")).unwrap_or_default();
         let creator = |name: &String| json!({ "@type": "sc:Organization", "name": name });
         json!({
             "@context": context(),
             "@type": "sc:Dataset",
             "conformsTo": "http://mlcommons.org/croissant/1.0",
-            "name": manifest.name,
-            "alternateName": manifest.title,
-            "description": format!("{}\n\nPin: {}{doubt}", manifest.description, manifest.pin()),
+            "name": it.name,
+            "alternateName": it.title,
+            "description": format!("{}\n\nPin: {}{doubt}", it.description, it.pin),
             "identifier": about.dataset(),
             "version": about.three_numbers(),
-            "license": manifest.licence,
+            "license": it.licence,
             "citeAs": about.citation,
-            "creator": manifest.authors.iter().map(creator).collect::<Vec<_>>(),
+            "creator": it.authors.iter().map(creator).collect::<Vec<_>>(),
             "keywords": ["image classification", "isn"],
             "distribution": self.distribution(classes),
             "recordSet": [self.splits(), record_of_classes(), self.images()],
@@ -198,7 +198,7 @@ impl Croissant<'_> {
             "@type": "cr:RecordSet",
             "@id": "images",
             "name": "images",
-            "description": format!("An image a record, of {}.", self.about.manifest.pin()),
+            "description": format!("An image a record, of {}.", self.about.identity.pin),
             "key": { "@id": "images/path" },
             "field": fields,
         })

@@ -124,7 +124,7 @@ impl Writer for Mds<'_> {
         for &(split, ..) in &self.about.splits {
             let shards: Vec<&Value> =
                 self.shards.iter().filter(|(of, _)| *of == split).map(|(_, shard)| shard).collect();
-            let isn = json!({ "dataset": self.about.dataset(), "pin": self.about.manifest.pin() });
+            let isn = json!({ "dataset": self.about.dataset(), "pin": self.about.identity.pin });
             let index = json!({ "isn": isn, "shards": shards, "version": VERSION });
             write_json(self.dir.join(split.as_str()).join("index.json"), &index)?;
         }

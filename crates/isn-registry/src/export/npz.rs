@@ -28,7 +28,7 @@ struct Open {
 
 impl<'a> Npz<'a> {
     pub(super) fn new(dir: &Path, about: &'a About<'a>) -> Result<Self> {
-        let path = dir.join(format!("{}-{}.npz", about.manifest.name, about.manifest.version));
+        let path = dir.join(format!("{}-{}.npz", about.identity.name, about.identity.version));
         let file = File::create_new(&path).map_err(Error::io("create", &path))?;
         Ok(Npz { about, path, zip: Some(ZipWriter::new(BufWriter::new(file))), open: None })
     }
@@ -99,7 +99,7 @@ impl Writer for Npz<'_> {
         self.texts("classes", &about.class_ids(), &[about.classes.len()])?;
         self.texts("class_names", &about.class_names(), &[about.classes.len()])?;
         self.texts("dataset", &[about.dataset()], &[])?;
-        self.texts("pin", &[about.manifest.pin().to_string()], &[])?;
+        self.texts("pin", std::slice::from_ref(&about.identity.pin), &[])?;
         let Some(zip) = self.zip.take() else { return Ok(()) };
         let refuse = Error::io("write", &self.path);
         let out = match zip.finish() {

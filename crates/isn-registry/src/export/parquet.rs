@@ -74,7 +74,7 @@ impl<'a> Parquet<'a> {
         let metadata = [
             ("huggingface", features.to_string()),
             ("isn.dataset", about.dataset()),
-            ("isn.pin", about.manifest.pin().to_string()),
+            ("isn.pin", about.identity.pin.clone()),
         ];
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(level))

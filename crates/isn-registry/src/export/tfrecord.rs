@@ -35,7 +35,7 @@ impl Writer for TfRecord<'_> {
     fn begin(&mut self, shard: &Shard) -> Result<()> {
         self.end_shard()?;
         let Shard { split, number, of, images } = *shard;
-        let name = format!("{}-{split}.tfrecord-{number:05}-of-{of:05}", self.about.manifest.name);
+        let name = format!("{}-{split}.tfrecord-{number:05}-of-{of:05}", self.about.identity.name);
         self.out = Some(Out::create(self.dir.join(name))?);
         self.shards.push((split, images));
         Ok(())
@@ -64,7 +64,7 @@ impl Writer for TfRecord<'_> {
 
 impl TfRecord<'_> {
     fn info(&self) -> Value {
-        let manifest = self.about.manifest;
+        let it = self.about.identity;
         let split = |&(split, _, bytes): &(Split, u64, u64)| {
             let lengths =
                 self.shards.iter().filter(|(of, _)| *of == split).map(|(_, images)| images.to_string());
@@ -76,13 +76,13 @@ impl TfRecord<'_> {
             })
         };
         json!({
-            "name": manifest.name,
+            "name": it.name,
             "version": self.about.three_numbers(),
-            "description": format!("{}\n\nPin: {}", manifest.description, manifest.pin()),
+            "description": format!("{}\n\nPin: {}", it.description, it.pin),
             "citation": self.about.citation,
             "fileFormat": "tfrecord",
-            "redistributionInfo": { "license": manifest.licence },
-            "releaseNotes": { self.about.three_numbers(): manifest.pin() },
+            "redistributionInfo": { "license": it.licence },
+            "releaseNotes": { self.about.three_numbers(): it.pin },
             "splits": self.about.splits.iter().map(split).collect::<Vec<_>>(),
             "supervisedKeys": { "tuple": { "items": [{ "featureKey": "image" }, { "featureKey": "label" }] } },
         })

@@ -5,17 +5,17 @@ use std::path::{Path, PathBuf};
 
 use super::audit::Subject;
 use super::verify::store::StoreKind;
-use super::verify::tree::origin_of;
+use crate::client::version_at::Local;
 use crate::files;
 use crate::progress::{Progress, Unit};
 use crate::registry::build;
 use crate::steps::submit::collected_in;
 use crate::transport;
-use crate::tree_file::{list_of, read_sums_hashed};
+use crate::tree_file::{list_of, origin_of, read_sums_hashed};
 use isn_format::class::MAX_CLASSES;
 use isn_format::dataset_ref::VersionId;
 use isn_format::digest::Digest;
-use isn_format::error::{At, Error, Missing, Result, There};
+use isn_format::error::{At, Error, Result, There};
 use isn_format::key::{PublicKey, Signer};
 use isn_format::possession::Possession;
 use isn_format::statement::{MAX_LEN, Rebuilt, SignedStatement, Statement};
@@ -162,24 +162,19 @@ fn read(file: &Path) -> Result<(Rebuilt, PublicKey)> {
 
 impl Held {
     fn open(target: &Path) -> Result<Held> {
-        if !files::is_absent(&target.join(B3SUMS)) {
-            return Held::tree(target);
-        }
         match StoreKind::of(target) {
-            Some(StoreKind::Build) => Held::build(target),
-            Some(StoreKind::Registry) => {
+            Some(StoreKind::Registry) if files::is_absent(&target.join(B3SUMS)) => {
                 Err(Error::invalid(target.display(), "is a registry: expected a build or a tree"))
             }
-            None if files::is_absent(target) => Err(Error::not_found(Missing::File, target.display(), "")),
-            None => {
-                let why = "is neither a build (it has no manifest.json) nor a tree (no B3SUMS)";
-                Err(Error::invalid(target.display(), why))
-            }
+            _ => match Local::at(target)? {
+                Local::Tree => Held::tree(target),
+                Local::Build => Held::build(target),
+            },
         }
     }
 
     fn build(root: &Path) -> Result<Held> {
-        let (_, snapshot) = build::describe(root, &transport::runtime()?)?;
+        let (_, snapshot) = transport::runtime()?.block_on(build::describe(root))?;
         let manifest = &snapshot.head.manifest;
         Ok(Held {
             id: manifest.id(),

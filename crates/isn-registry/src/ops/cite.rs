@@ -1,12 +1,20 @@
 //! `isn cite`: cites a version so that a reader gets the same bytes.
 
-use super::info::info;
+use std::path::Path;
+
+use super::recipe;
 use crate::client::Client;
+use crate::client::version_at::{Local, VersionAt};
+use crate::dataset::Identity;
+use crate::registry::BUNDLED;
 use crate::steps::unsigned;
-use isn_format::dataset_ref::DatasetRef;
-use isn_format::error::Result;
-use isn_format::manifest::Manifest;
+use crate::transport;
+use crate::tree_file::{Lists, read_lists};
+use isn_format::digest::Digest;
+use isn_format::error::{Error, Result};
+use isn_format::recipe::Recipe;
 use isn_format::text::{line_of_several, one_line, quoted};
+use isn_format::tree::Origin;
 
 /// The forms of a citation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +30,7 @@ pub enum CitationFormat {
 /// A citation.
 pub struct Citation {
     /// The pin of the version.
-    pub pin: DatasetRef,
+    pub pin: String,
     /// The text, with a final line feed.
     pub text: String,
     /// Warnings for the user, for example that the version is yanked.
@@ -31,28 +39,59 @@ pub struct Citation {
     pub unsigned: &'static [&'static str],
 }
 
-/// Cites the version that `reference` names.
+/// Cites a version, or a build. A tree is cited as the version that it is of.
 ///
 /// # Errors
-/// Those of [`info`].
-pub fn cite(client: &Client, reference: &DatasetRef, format: CitationFormat) -> Result<Citation> {
-    let head = info(client, reference)?.snapshot.head;
-    let unsigned = head.unsigned();
+/// Those of describing the version; [`Error::Invalid`] for a tree that nobody has released and that was not
+/// built by a recipe in the binary: it does not say who made it.
+pub fn cite(client: &Client, version: &VersionAt, format: CitationFormat) -> Result<Citation> {
+    let runtime = transport::runtime()?;
+    let snapshot = match (version, version.released_tree()?) {
+        (_, Some((pin, _))) => runtime.block_on(client.snapshot(&pin))?.1,
+        (VersionAt::Folder(folder), None) if Local::at(folder)? == Local::Tree => {
+            let it = by_recipe(client, folder)?;
+            let text = citation(&it, format);
+            return Ok(Citation { text, pin: it.pin, warnings: Vec::new(), unsigned: &[] });
+        }
+        (version, None) => runtime.block_on(version.describe(client))?.1,
+    };
+    let head = snapshot.head;
+    let (it, unsigned) = (Identity::of(&head), head.unsigned());
     let warnings = head.warnings.into_iter().chain(unsigned::notice(unsigned)).collect();
-    let text = citation(&head.manifest, format);
-    Ok(Citation { pin: head.manifest.pin(), text, warnings, unsigned })
+    Ok(Citation { text: citation(&it, format), pin: it.pin, warnings, unsigned })
+}
+
+/// Returns what the recipe in the binary says of the tree in `folder`, if that is what it was built by.
+fn by_recipe(client: &Client, folder: &Path) -> Result<Identity> {
+    let Lists { origin, images, .. } = read_lists(folder)?;
+    let what = folder.display().to_string();
+    let blake3 = match &origin {
+        Origin::Unreleased(built) => built.recipe.blake3.clone(),
+        Origin::Released(_) => String::new(),
+    };
+    let it = Identity::of_tree(&what, origin, images)?;
+    let bundled = Client { locations: vec![BUNDLED.into()], ..client.clone() };
+    let by = recipe::find(&bundled, &it.name).ok().map(|(found, _)| found);
+    let by = by.filter(|found| Digest::of(found.text.as_bytes()).prefixed() == blake3);
+    let recipe = by.map(|found| found.recipe).ok_or_else(|| {
+        let why = "does not say who made it, and was built by none of the recipes in this isn: cite the build \
+                   that it is from";
+        Error::invalid(what, why)
+    })?;
+    let Recipe { description, authors, citation, .. } = recipe;
+    Ok(Identity { description, authors, citation, ..it })
 }
 
 /// Returns the text that cites a version.
-pub fn citation(manifest: &Manifest, format: CitationFormat) -> String {
+pub fn citation(it: &Identity, format: CitationFormat) -> String {
     match format {
-        CitationFormat::Bibtex => bibtex(manifest),
-        CitationFormat::Plain => plain(manifest),
-        CitationFormat::Cff => cff(manifest),
+        CitationFormat::Bibtex => bibtex(it),
+        CitationFormat::Plain => plain(it),
+        CitationFormat::Cff => cff(it),
     }
 }
 
-fn bibtex(manifest: &Manifest) -> String {
+fn bibtex(it: &Identity) -> String {
     let escape = |text: &str| -> String {
         let special = |c: char| match c {
             '\\' => "\\textbackslash{}".to_string(),
@@ -67,19 +106,18 @@ fn bibtex(manifest: &Manifest) -> String {
         one_line(text).chars().map(special).collect()
     };
     // Braces keep an author of several words ("the isn developers") from being read as first and last name.
-    let authors: Vec<String> =
-        manifest.authors.iter().map(|author| format!("{{{}}}", escape(author))).collect();
+    let authors: Vec<String> = it.authors.iter().map(|author| format!("{{{}}}", escape(author))).collect();
     format!(
         "@misc{{{name}-{version},\n  title        = {{{{{title}, version {version}}}}},\n  author       = {{{authors}}},\n  \
          howpublished = {{\\texttt{{{pin}}}}},\n  note         = {{{images} images; dataset hash {hash}: BLAKE3 of the file B3SUMS}}\n}}\n",
-        name = manifest.name,
-        version = manifest.version,
-        title = escape(&manifest.title),
+        name = it.name,
+        version = it.version,
+        title = escape(&it.title),
         authors = authors.join(" and "),
-        pin = escape(&manifest.pin().to_string()),
-        images = manifest.images,
-        hash = manifest.dataset.prefixed(),
-    ) + &manifest.citation.as_deref().map(aside).unwrap_or_default()
+        pin = escape(&it.pin),
+        images = it.images,
+        hash = it.dataset.prefixed(),
+    ) + &it.citation.as_deref().map(aside).unwrap_or_default()
 }
 
 /// Turns a citation into comment lines beside the entry. BibTeX ignores text outside entries except for `@`,
@@ -89,32 +127,31 @@ fn aside(text: &str) -> String {
     format!("% and: {}\n", lines.join("\n% "))
 }
 
-fn plain(manifest: &Manifest) -> String {
-    let citation = manifest.citation.as_deref().unwrap_or_default();
+fn plain(it: &Identity) -> String {
+    let citation = it.citation.as_deref().unwrap_or_default();
     let text = format!(
         "{}. {}, version {}. {} images. {}. {citation}",
-        manifest.authors.join(", "),
-        manifest.title,
-        manifest.version,
-        manifest.images,
-        manifest.pin()
+        it.authors.join(", "),
+        it.title,
+        it.version,
+        it.images,
+        it.pin
     );
     // A part may contain line breaks; a sentence has none.
     text.split_whitespace().collect::<Vec<_>>().join(" ") + "\n"
 }
 
-fn cff(manifest: &Manifest) -> String {
+fn cff(it: &Identity) -> String {
     let quote = quoted;
-    let authors: String =
-        manifest.authors.iter().map(|author| format!("  - name: {}\n", quote(author))).collect();
+    let authors: String = it.authors.iter().map(|author| format!("  - name: {}\n", quote(author))).collect();
     format!(
         "cff-version: 1.2.0\nmessage: {message}\ntype: dataset\ntitle: {title}\nversion: {version}\nabstract: {description}\n\
          authors:\n{authors}identifiers:\n  - type: other\n    value: {pin}\n    description: {what}\n",
         message = quote("If you use this dataset, cite it with its pin."),
-        title = quote(&manifest.title),
-        version = quote(&manifest.version.to_string()),
-        description = quote(&manifest.description),
-        pin = quote(&manifest.pin().to_string()),
+        title = quote(&it.title),
+        version = quote(&it.version.to_string()),
+        description = quote(&it.description),
+        pin = quote(&it.pin),
         what = quote("Dataset hash: BLAKE3 of the file B3SUMS, see docs/verify.md of isn"),
     )
 }

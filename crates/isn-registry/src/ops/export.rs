@@ -7,16 +7,15 @@ use super::load::{LoadOptions, load};
 use super::pull::seeds::Reuse;
 use super::pull::{PullOptions, Unreleased, pull};
 use crate::client::Client;
-use crate::dataset::{Batch, Dataset, Verify};
+use crate::client::version_at::VersionAt;
+use crate::dataset::{Batch, Dataset, Identity, Verify};
 use crate::export::{About, Format, Image, Shard, Writer, writer};
 use crate::files::{self, Workplace};
 use crate::parallel::in_order;
 use crate::progress::{Progress, Unit};
 use crate::steps::unsigned;
 use isn_format::augment::{Augment, Crop};
-use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::{Error, Missing, Result, There};
-use isn_format::manifest::Manifest;
 use isn_format::order::order;
 use isn_format::pixel_spec::ExifOrientation;
 use isn_format::split::Split;
@@ -32,7 +31,7 @@ const TRIES: usize = 3;
 /// What to export, and how.
 pub struct ExportOptions<'a> {
     /// The version.
-    pub reference: &'a DatasetRef,
+    pub version: &'a VersionAt,
     /// The part of it to export.
     pub selection: &'a Selection,
     /// The output format.
@@ -51,7 +50,7 @@ pub struct ExportOptions<'a> {
 /// The outcome of an export.
 pub struct ExportReport {
     /// The version.
-    pub manifest: Manifest,
+    pub identity: Identity,
     /// Warnings for the user.
     pub warnings: Vec<String>,
     /// The parts of the version that no signature covers.
@@ -84,9 +83,9 @@ pub fn export(client: &Client, options: &ExportOptions<'_>, progress: &dyn Progr
         client.check_is_no_registry(to)?;
         check_free(&place)
     })?;
-    let (reference, selection) = (options.reference, options.selection);
+    let (version, selection) = (options.version, options.selection);
     let mut opening =
-        LoadOptions { reference, selection, verify: Verify::Once, jobs: options.jobs, anew: false };
+        LoadOptions { version, selection, verify: Verify::Once, jobs: options.jobs, anew: false };
     let mut damage = None;
     for _ in 1..TRIES {
         let dataset = match (load(client, &opening, progress), damage.take()) {
@@ -117,10 +116,12 @@ pub fn export(client: &Client, options: &ExportOptions<'_>, progress: &dyn Progr
 }
 
 fn write(dataset: &Dataset, options: &ExportOptions<'_>, progress: &dyn Progress) -> Result<ExportReport> {
-    let manifest = dataset.manifest();
-    let to = options.to.map(files::destination).transpose()?.unwrap_or_else(|| {
-        PathBuf::from(format!("{}-{}-{}", manifest.name, manifest.version, options.format))
-    });
+    let it = dataset.identity();
+    let to = options
+        .to
+        .map(files::destination)
+        .transpose()?
+        .unwrap_or_else(|| PathBuf::from(format!("{}-{}-{}", it.name, it.version, options.format)));
     check_free(&to)?;
     let plan = Plan::new(dataset, options)?;
     plan.check_room(&to)?;
@@ -143,13 +144,13 @@ fn write(dataset: &Dataset, options: &ExportOptions<'_>, progress: &dyn Progress
     let _ = work.discard();
     let (unsigned, images) = (dataset.unsigned(), dataset.len() as u64);
     let warnings = dataset.warnings().iter().cloned().chain(unsigned::notice(unsigned)).collect();
-    Ok(ExportReport { manifest: manifest.clone(), warnings, unsigned, path: to, images, files: written? })
+    Ok(ExportReport { identity: it.clone(), warnings, unsigned, path: to, images, files: written? })
 }
 
 /// A tree already is an image folder, so this is a pull.
 fn tree(client: &Client, options: &ExportOptions<'_>, progress: &dyn Progress) -> Result<ExportReport> {
     let options = PullOptions {
-        reference: options.reference,
+        version: options.version,
         to: options.to,
         selection: options.selection.clone(),
         source: None,
@@ -163,7 +164,7 @@ fn tree(client: &Client, options: &ExportOptions<'_>, progress: &dyn Progress) -
     let head = report.snapshot.head;
     let unsigned = head.unsigned();
     Ok(ExportReport {
-        manifest: head.manifest,
+        identity: Identity::of(&head),
         warnings: head.warnings.into_iter().chain(unsigned::notice(unsigned)).collect(),
         unsigned,
         images: report.images,
@@ -207,7 +208,7 @@ struct Plan<'a> {
 
 impl<'a> Plan<'a> {
     fn new(dataset: &'a Dataset, options: &'a ExportOptions<'a>) -> Result<Self> {
-        let manifest = dataset.manifest();
+        let identity = dataset.identity();
         let (mut splits, mut shards) = (Vec::new(), Vec::new());
         for split in Split::ALL {
             let is_its =
@@ -217,7 +218,7 @@ impl<'a> Plan<'a> {
                 continue;
             }
             // The same order as the first epoch of a dataset that consists of this split alone.
-            let order = order(&manifest.dataset, 0, 0, images.len() as u32, options.format.shuffle());
+            let order = order(&identity.dataset, 0, 0, images.len() as u32, options.format.shuffle());
             let images: Vec<u32> = order.into_iter().map(|image| images[image as usize]).collect();
             let lengths =
                 images.iter().map(|&image| dataset.length(image as usize)).collect::<Result<Vec<u64>>>()?;
@@ -233,13 +234,13 @@ impl<'a> Plan<'a> {
             }
         }
         if dataset.is_empty() {
-            return Err(Error::not_found(Missing::Image, "an image of that selection", manifest.pin()));
+            return Err(Error::not_found(Missing::Image, "an image of that selection", &identity.pin));
         }
         let extension = if dataset.path(0).ends_with(".jpg") { "jpg" } else { "png" };
         let about = About {
-            manifest,
+            identity,
             classes: dataset.classes(),
-            citation: citation(manifest, CitationFormat::Bibtex),
+            citation: citation(identity, CitationFormat::Bibtex),
             selection: options.selection,
             unsigned: dataset.unsigned(),
             doubt: unsigned::notice(dataset.unsigned()),
@@ -397,7 +398,7 @@ mod tests {
             for jobs in [1, 3] {
                 let to = work.path().join(format!("{format}-{jobs}"));
                 let options = ExportOptions {
-                    reference: &reference,
+                    version: &reference,
                     selection: &Selection::default(),
                     format,
                     to: Some(&to),

@@ -1,11 +1,11 @@
 //! `isn images`: lists the images of a version, without their pixels.
 
 use crate::client::Client;
+use crate::client::version_at::VersionAt;
 use crate::registry::Snapshot;
 use crate::steps::selection::check_selection;
 use crate::steps::unsigned;
 use crate::transport;
-use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::{Error, Result};
 use isn_format::index::Row;
 use isn_format::source_kind::SourceKind;
@@ -27,18 +27,14 @@ pub struct ImagesReport {
 /// a version.
 pub fn images(
     client: &Client,
-    reference: &DatasetRef,
+    version: &VersionAt,
     selection: &Selection,
     origin: Option<Split>,
 ) -> Result<ImagesReport> {
-    let (_, mut snapshot) = transport::runtime()?.block_on(client.snapshot(reference))?;
+    let (_, mut snapshot) = transport::runtime()?.block_on(version.describe(client))?;
     check_selection(&snapshot, selection)?;
-    let source: SourceKind = snapshot
-        .head
-        .manifest
-        .source
-        .parse()
-        .map_err(|why| Error::invalid(snapshot.head.manifest.pin(), why))?;
+    let source: SourceKind =
+        snapshot.head.manifest.source.parse().map_err(|why| Error::invalid(snapshot.head.pin(), why))?;
     let notice = unsigned::notice(snapshot.head.unsigned());
     snapshot.head.warnings.extend(notice);
     let includes = selection.filter();

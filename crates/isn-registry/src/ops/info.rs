@@ -1,16 +1,24 @@
-//! `isn info`: describes a version without its images.
+//! `isn info`: describes a version, a build or a tree without its images.
+
+use std::path::Path;
 
 use crate::client::Client;
+use crate::client::version_at::{Local, VersionAt, describe_build};
+use crate::dataset::Identity;
 use crate::registry::{Outcome, Snapshot};
 use crate::transport;
-use isn_format::dataset_ref::{DatasetRef, VersionId};
-use isn_format::error::Result;
+use crate::tree_file::read_lists;
+use isn_format::class::Class;
+use isn_format::dataset_ref::VersionId;
+use isn_format::description::Counts;
+use isn_format::error::{At, Result};
+use isn_format::tree::{CLASSES, Origin};
 
 /// A version and where it was found.
 pub struct InfoReport {
     /// The version.
     pub snapshot: Snapshot,
-    /// The identity of the registry.
+    /// The identity of the registry, or the folder of the build.
     pub registry: String,
     /// Whether it was published without images.
     pub rebuild_only: bool,
@@ -18,16 +26,49 @@ pub struct InfoReport {
     pub outcomes: Vec<Outcome>,
 }
 
-/// Describes the version that `reference` names.
+/// What there is to say.
+pub enum Report {
+    /// Of a version or a build.
+    Version(Box<InfoReport>),
+    /// Of a tree.
+    Tree(Box<TreeReport>),
+}
+
+/// A tree, by its own files. Its images were not read.
+pub struct TreeReport {
+    /// What it is.
+    pub identity: Identity,
+    /// Its `ISN.json`.
+    pub origin: Origin,
+    /// Its classes, sorted by id.
+    pub classes: Vec<Class>,
+    /// The number of images of each class in each split, of those that the tree has.
+    pub splits: Counts,
+}
+
+/// Describes a version, a build or a tree.
 ///
 /// # Errors
-/// `Error::NotFound` if no registry has the version; `Error::Network`, `Error::Trust` or
-/// `Error::Integrity` if a registry does not answer, is not trusted or serves wrong bytes.
-pub fn info(client: &Client, reference: &DatasetRef) -> Result<InfoReport> {
+/// `Error::NotFound` if no registry has the version, or there is no such folder; `Error::Network`,
+/// `Error::Trust` or `Error::Integrity` if a registry does not answer, is not trusted or serves wrong bytes;
+/// `Error::Invalid` if a folder is neither a build nor a tree; `Error::Integrity` or `Error::Io` if it is
+/// damaged or cannot be read.
+pub fn info(client: &Client, version: &VersionAt) -> Result<Report> {
     let runtime = transport::runtime()?;
-    let (registry, snapshot, outcomes) = runtime.block_on(client.snapshot_and_outcomes(reference))?;
+    let (registry, mut snapshot, outcomes) = match version {
+        VersionAt::Registry(reference) => runtime.block_on(client.snapshot_and_outcomes(reference))?,
+        VersionAt::Folder(folder) => match Local::at(folder)? {
+            Local::Tree => return Ok(Report::Tree(Box::new(of_tree(folder)?))),
+            Local::Build => {
+                let (registry, snapshot) = runtime.block_on(describe_build(folder))?;
+                (registry, snapshot, Vec::new())
+            }
+        },
+    };
     let rebuild_only = runtime.block_on(registry.is_rebuild_only(&snapshot.head.manifest_ref.blake3))?;
-    Ok(InfoReport { snapshot, registry: registry.name().into(), rebuild_only, outcomes })
+    snapshot.head.warnings.extend(registry.complaints());
+    let registry = registry.name().into();
+    Ok(Report::Version(Box::new(InfoReport { snapshot, registry, rebuild_only, outcomes })))
 }
 
 /// Returns what keys state to have built of a version that nobody has released, by registry.
@@ -36,4 +77,22 @@ pub fn info(client: &Client, reference: &DatasetRef) -> Result<InfoReport> {
 /// [`Error::Io`](isn_format::error::Error::Io) if the network cannot be prepared.
 pub fn stated(client: &Client, id: &VersionId) -> Result<Vec<(String, Vec<Outcome>)>> {
     Ok(transport::runtime()?.block_on(client.outcomes(id)))
+}
+
+fn of_tree(folder: &Path) -> Result<TreeReport> {
+    let lists = read_lists(folder)?;
+    let what = folder.join(CLASSES).display().to_string();
+    let classes = lists.sums.classes(&what, &lists.classes_csv).map_err(|e| e.at(At::Tree))?;
+    let mut splits = Counts::new();
+    for line in lists.sums.lines() {
+        let mut segments = line.path.segments();
+        if let (Some(split), Some(class), Some(_)) = (segments.next(), segments.next(), segments.next())
+            && let (Ok(split), Ok(class)) = (split.parse(), class.parse())
+        {
+            *splits.entry(split).or_default().entry(class).or_default() += 1;
+        }
+    }
+    let (origin, what) = (lists.origin, folder.display().to_string());
+    let identity = Identity::of_tree(&what, origin.clone(), lists.images)?;
+    Ok(TreeReport { identity, origin, classes, splits })
 }

@@ -1,9 +1,11 @@
 //! `isn.load` of the Python package: opens a version, or a part of it, to be read in place. Images are read
 //! from the registry if it is a folder, else from the cache or from trees that were pulled before. Images
-//! that are in none of them are first fetched into the cache.
+//! that are in none of them are first fetched into the cache. A build or a tree is read as it lies.
+
+mod folder;
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use tokio::runtime::Runtime;
@@ -12,14 +14,14 @@ use super::pull::seeds;
 use crate::cache::Cache;
 use crate::client::Client;
 use crate::client::complete;
-use crate::dataset::{Basis, Dataset, Parts, Places, Verify};
+use crate::client::version_at::VersionAt;
+use crate::dataset::{Basis, Dataset, Identity, Parts, Places, Verify};
 use crate::files;
 use crate::progress::Progress;
 use crate::registry::{Head, Packs, Registry, Snapshot, layout};
 use crate::steps::images::{self, Carrier, Wanted};
 use crate::steps::selection::{check_images, check_parts};
 use crate::transport;
-use isn_format::dataset_ref::DatasetRef;
 use isn_format::description::Description;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, count};
@@ -34,7 +36,7 @@ const TABLE: &str = "table";
 /// What to open.
 pub struct LoadOptions<'a> {
     /// The version.
-    pub reference: &'a DatasetRef,
+    pub version: &'a VersionAt,
     /// The part of it to open: splits and classes.
     pub selection: &'a Selection,
     /// How often images are checked.
@@ -52,24 +54,38 @@ pub struct LoadOptions<'a> {
 /// # Errors
 /// [`Error::NotFound`] if the version does not exist or has no part that is selected; [`Error::Network`],
 /// [`Error::Trust`] or [`Error::Integrity`] if a registry does not answer, is not trusted or serves wrong
-/// bytes; [`Error::Invalid`] if images must be fetched and there is no cache.
+/// bytes; [`Error::Invalid`] if images must be fetched and there is no cache, or a folder is neither a build
+/// nor a tree.
 pub fn load(client: &Client, options: &LoadOptions<'_>, progress: &dyn Progress) -> Result<Dataset> {
+    let reference = match options.version {
+        VersionAt::Registry(reference) => reference,
+        VersionAt::Folder(folder) => return folder::open(folder, options),
+    };
     let runtime = transport::runtime()?;
-    let (registry, head) = runtime.block_on(client.head(options.reference))?;
+    let (registry, head) = runtime.block_on(client.head(reference))?;
     let is_doubted = |cache: &Cache| options.anew || cache.is_doubted(&head.manifest.objects.index.blake3);
     let is_anew = client.cache.as_ref().map_or(options.anew, is_doubted);
     let needs_cache = Cell::new(false);
     Opening { runtime: &runtime, client, registry, options, is_anew, needs_cache, progress }.images(head)
 }
 
-/// Returns the source ids of the images of a part of a version, in the same order as [`load`].
+/// Returns the source ids of the images of a part of a version, in the same order as [`load`]. Those of a
+/// tree are in the index of its release.
 ///
 /// # Errors
-/// Those of describing a version.
-pub fn sources(client: &Client, reference: &DatasetRef, selection: &Selection) -> Result<Vec<String>> {
-    let (_, snapshot) = transport::runtime()?.block_on(client.snapshot(reference))?;
+/// Those of describing a version; [`Error::Invalid`] for a tree that nobody has released.
+pub fn sources(client: &Client, version: &VersionAt, selection: &Selection) -> Result<Vec<String>> {
+    let runtime = transport::runtime()?;
+    let (snapshot, in_tree) = match version.released_tree()? {
+        Some((pin, lists)) => (runtime.block_on(client.snapshot(&pin))?.1, Some(lists.sums)),
+        None => (runtime.block_on(version.describe(client))?.1, None),
+    };
+    let in_tree = in_tree
+        .as_ref()
+        .map(|sums| -> HashSet<&str> { sums.lines().iter().map(|line| line.path.as_str()).collect() });
     let includes = selection.filter();
-    let rows = snapshot.index().rows().iter().filter(|row| includes(row.path.as_str()));
+    let is_there = |path: &str| in_tree.as_ref().is_none_or(|paths| paths.contains(path)) && includes(path);
+    let rows = snapshot.index().rows().iter().filter(|row| is_there(row.path.as_str()));
     Ok(rows.map(|row| row.source.clone()).collect())
 }
 
@@ -107,9 +123,9 @@ impl Opening<'_> {
         places: Places,
         basis: Basis,
     ) -> Dataset {
-        let (manifest, warnings, unsigned) = (head.manifest.clone(), head.warnings.clone(), head.unsigned());
-        let verify = self.options.verify;
-        Dataset::new(Parts { manifest, description, warnings, unsigned, rows, places, basis, verify })
+        let (identity, index) = (Identity::of(head), Some(head.manifest.objects.index.blake3));
+        let (warnings, unsigned, verify) = (head.warnings.clone(), head.unsigned(), self.options.verify);
+        Dataset::new(Parts { identity, index, description, warnings, unsigned, rows, places, basis, verify })
     }
 
     /// Describes the version by its table in the cache. Returns `None` if the table is missing, damaged or of
@@ -127,7 +143,7 @@ impl Opening<'_> {
     /// Returns the rows of the selected images.
     fn select(&self, manifest: &Manifest, description: &Description<Table>) -> Result<Vec<u32>> {
         let (table, selection) = (description.rows(), self.options.selection);
-        check_parts(manifest, description.classes(), selection)?;
+        check_parts(&manifest.pin(), manifest.splits.keys(), description.classes(), selection)?;
         if !selection.images.is_empty() {
             let known: HashMap<&str, Option<Digest>> =
                 (0..table.images()).map(|row| (table.path(row), table.blake3(row))).collect();
@@ -320,7 +336,7 @@ pub(super) mod tests {
         let reference = "demobirds@1.0".parse().unwrap();
         let selection = Selection { splits: splits.to_vec(), ..Selection::default() };
         let options =
-            LoadOptions { reference: &reference, selection: &selection, verify, jobs: 2, anew: false };
+            LoadOptions { version: &reference, selection: &selection, verify, jobs: 2, anew: false };
         with_client(home, |client| load(client, &options, &Silent))
     }
 
@@ -390,11 +406,14 @@ pub(super) mod tests {
             let frames: Vec<_> = rows.iter().map(|&row| table.record(row as usize).unwrap().frame).collect();
             let (places, missing) = Places::find(table.shards(), &frames, |_| None, Some(&cache));
             assert!(missing.is_empty());
-            let manifest = snapshot.head.manifest.clone();
+            let manifest = &snapshot.head.manifest;
             let classes = (CLASSES, snapshot.classes_csv().to_vec());
-            let description = Description::new((TABLE, table), classes, &manifest).unwrap();
+            let description = Description::new((TABLE, table), classes, manifest).unwrap();
+            let (identity, index) = (Identity::of(&snapshot.head), Some(manifest.objects.index.blake3));
             let (warnings, unsigned, basis) = (Vec::new(), &[][..], Basis::Packs);
-            Dataset::new(Parts { manifest, description, warnings, unsigned, rows, places, verify, basis })
+            let parts =
+                Parts { identity, index, description, warnings, unsigned, rows, places, verify, basis };
+            Dataset::new(parts)
         };
         let whole = dataset(Verify::Once);
         let files: Vec<Vec<u8>> = (0..whole.len()).map(|image| whole.file(image).unwrap()).collect();

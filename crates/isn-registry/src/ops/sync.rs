@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use super::info::info;
 use super::pull::seeds::Reuse;
 use super::pull::{PullOptions, PullReport, Unreleased, pull};
 use super::verify::{Expectation, Target, verify};
 use crate::client::Client;
+use crate::client::version_at::VersionAt;
 use crate::files;
 use crate::lock_file::{LOCK_FILE, LockFile, Locked, PROJECT_FILE, Project, misplaced};
 use crate::progress::Progress;
+use crate::transport;
 use isn_format::dataset_ref::DatasetRef;
 use isn_format::error::{Error, Missing, Result};
 use isn_format::log::History;
@@ -67,12 +68,12 @@ pub fn sync(client: &Client, options: &SyncOptions<'_>, progress: &dyn Progress)
             let why = format!("does not lock {reference}, which {PROJECT_FILE} asks for");
             return Err(Error::LockFile { what, why, is_behind: true });
         }
-        let found = info(client, &reference)?;
-        let manifest = &found.snapshot.head.manifest;
+        let (registry, head) = transport::runtime()?.block_on(client.head(&reference))?;
+        let manifest = &head.manifest;
         added.push(Locked {
             path: PathBuf::from(format!("{}-{}", manifest.name, manifest.version)),
             pin: manifest.pin(),
-            registry: found.registry,
+            registry: registry.name().into(),
             selection: Selection::default(),
         });
     }
@@ -127,7 +128,7 @@ fn restore(
     let locations: Vec<String> = std::iter::once(&entry.registry).chain(others).cloned().collect();
     let client = Client { locations, ..client.clone() };
     let pull_options = PullOptions {
-        reference: &entry.pin,
+        version: &VersionAt::Registry(entry.pin.clone()),
         to: Some(&path),
         selection: entry.selection.clone(),
         source: None,

@@ -3,8 +3,6 @@
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use tokio::runtime::Runtime;
-
 use super::layout::{self, MANIFEST_JSON};
 use super::{Registry, Snapshot};
 use crate::files;
@@ -22,13 +20,14 @@ pub(crate) fn open(root: &Path) -> Result<(Registry, ObjectRef)> {
     named(root).map_err(of_build)
 }
 
-/// As [`open`], with the description of the version.
+/// As [`open`], with the description of the version, which is the user's own.
 ///
 /// # Errors
 /// As [`open`]; [`Error::Integrity`] also if an object that describes the version is missing or damaged.
-pub(crate) fn describe(root: &Path, runtime: &Runtime) -> Result<(Registry, Snapshot)> {
+pub(crate) async fn describe(root: &Path) -> Result<(Registry, Snapshot)> {
     let (registry, manifest) = open(root)?;
-    let snapshot = runtime.block_on(registry.describe(manifest, Vec::new())).map_err(of_build)?;
+    let mut snapshot = registry.describe(manifest, Vec::new()).await.map_err(of_build)?;
+    snapshot.head.is_own = true;
     Ok((registry, snapshot))
 }
 

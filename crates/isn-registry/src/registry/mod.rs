@@ -3,7 +3,7 @@
 //! finds objects, [`segment`] plans requests for images, [`fetch`] makes them, [`publish`] writes.
 
 pub mod append;
-mod attestations;
+pub(crate) mod attestations;
 mod audit;
 pub(crate) mod build;
 mod copy;
@@ -415,7 +415,7 @@ impl Registry {
         }
         let manifest = Manifest::parse(&what, &self.object(ObjectKind::Manifest, &manifest_ref).await?)?;
         let (logged, warnings, withdrawn) = (None, Vec::new(), None);
-        Ok(Head { signed_by, logged, warnings, withdrawn, manifest_ref, manifest })
+        Ok(Head { signed_by, logged, is_own: false, warnings, withdrawn, manifest_ref, manifest })
     }
 
     /// Reads a version from its manifest down, and checks every object against its hash and the others.

@@ -8,7 +8,7 @@ use isn_format::key::PublicKey;
 use isn_format::manifest::Manifest;
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::release::LogPosition;
-use isn_format::tree::Sums;
+use isn_format::tree::{Sums, unreleased_pin};
 
 /// The maximum length of the index, in bytes, of a version that only a pin vouches for: some two million
 /// images.
@@ -74,6 +74,8 @@ pub struct Head {
     pub signed_by: Vec<PublicKey>,
     /// The position of the release in the log, if that was checked.
     pub logged: Option<LogPosition>,
+    /// Whether it is the user's own build, which no registry released: nobody needs to vouch for it.
+    pub is_own: bool,
     /// What the user should know: that the version is yanked, or the mirror is stale.
     pub warnings: Vec<String>,
     /// The owners' reason for withdrawing the version, if they have withdrawn it: missing objects are no
@@ -88,7 +90,15 @@ pub struct Head {
 impl Head {
     /// The properties that no trusted key vouches for: [`UNSIGNED`], or none.
     pub fn unsigned(&self) -> &'static [&'static str] {
-        if self.signed_by.is_empty() { &UNSIGNED } else { &[] }
+        if self.signed_by.is_empty() && !self.is_own { &UNSIGNED } else { &[] }
+    }
+
+    /// The pin to name the version by: of a build, one that no registry resolves.
+    pub fn pin(&self) -> String {
+        match self.is_own {
+            true => unreleased_pin(&self.manifest.name, &self.manifest.dataset),
+            false => self.manifest.pin().to_string(),
+        }
     }
 
     /// Refuses a manifest that only a pin leads to if its objects are too long: they are held in memory

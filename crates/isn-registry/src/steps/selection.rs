@@ -1,6 +1,7 @@
 //! Checks whether a version has what a user has selected.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 
 use crate::registry::Snapshot;
 use isn_format::class::Class;
@@ -9,13 +10,14 @@ use isn_format::digest::Digest;
 use isn_format::error::{Error, Missing, Mistake, Result, count};
 use isn_format::manifest::Manifest;
 use isn_format::rel_path::RelPath;
+use isn_format::split::Split;
 use isn_format::tree::{Line, Selection};
 
 /// Checks that the version has every selected split, class and image; one that it lacks is a mistake, not an
 /// empty tree.
 pub(crate) fn check_selection(snapshot: &Snapshot, selection: &Selection) -> Result<()> {
     let manifest = &snapshot.head.manifest;
-    check_parts(manifest, snapshot.classes(), selection)?;
+    check_parts(&manifest.pin(), manifest.splits.keys(), snapshot.classes(), selection)?;
     let known: HashMap<&RelPath, Digest> = match selection.images.is_empty() {
         true => HashMap::new(),
         false => snapshot.index().rows().iter().map(|row| (&row.path, row.blake3)).collect(),
@@ -47,17 +49,22 @@ pub(crate) fn check_images(
     if mistakes.is_empty() { Ok(()) } else { Err(Error::Mistakes { what: "--images".into(), mistakes }) }
 }
 
-/// As [`check_selection`], for splits and classes alone.
-pub(crate) fn check_parts(manifest: &Manifest, classes: &[Class], selection: &Selection) -> Result<()> {
+/// As [`check_selection`], for splits and classes alone; `what` names the version in errors.
+pub(crate) fn check_parts<'a>(
+    what: &dyn Display,
+    splits: impl Iterator<Item = &'a Split> + Clone,
+    classes: &[Class],
+    selection: &Selection,
+) -> Result<()> {
     for split in &selection.splits {
-        if !manifest.splits.contains_key(split) {
-            let missing = Error::not_found(Missing::Split, format!("split {split}"), manifest.pin());
-            return Err(missing.near(manifest.splits.keys()));
+        if !splits.clone().any(|there| there == split) {
+            let missing = Error::not_found(Missing::Split, format!("split {split}"), what);
+            return Err(missing.near(splits));
         }
     }
     for class in &selection.classes {
         if !has_class(classes, class) {
-            let missing = Error::not_found(Missing::Class, format!("class {class}"), manifest.pin());
+            let missing = Error::not_found(Missing::Class, format!("class {class}"), what);
             return Err(missing.near(classes.iter().map(|class| &class.id)));
         }
     }

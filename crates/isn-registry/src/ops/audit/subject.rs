@@ -247,7 +247,7 @@ impl Subject {
 
     pub(in crate::ops) fn build(root: &Path) -> Result<Subject> {
         let runtime = transport::runtime()?;
-        let (registry, snapshot) = build::describe(root, &runtime)?;
+        let (registry, snapshot) = runtime.block_on(build::describe(root))?;
         Subject::stored(root.display().to_string(), runtime, registry, snapshot, Storage::Build)
             .map_err(build::of_build)
     }

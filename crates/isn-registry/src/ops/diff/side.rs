@@ -6,8 +6,8 @@ use tokio::runtime::Runtime;
 
 use super::{Compared, Placement};
 use crate::client::Client;
+use crate::client::version_at::Local;
 use crate::files;
-use crate::registry::layout::MANIFEST_JSON;
 use crate::registry::{Registry, Snapshot, build};
 use crate::tree_file::{list_of, read_classes, read_sums, read_sums_hashed};
 use isn_format::class::{Class, ClassId};
@@ -27,8 +27,6 @@ pub(super) struct Side {
     pub(super) classes: Vec<Class>,
     pub(super) images: Vec<Image>,
     pub(super) from: From,
-    /// Whether it is the output of a build.
-    is_build: bool,
     /// The parts that no signature covers. Empty for a folder, which is the user's own.
     pub(super) unsigned: &'static [&'static str],
     /// Warnings for the user.
@@ -73,22 +71,19 @@ impl Image {
 impl Side {
     pub(super) fn open(runtime: &Runtime, client: &Client, what: &str) -> Result<Self> {
         let path = Path::new(what);
-        if !files::is_absent(&path.join(B3SUMS)) {
-            return Self::tree(path);
-        }
-        if path.join(MANIFEST_JSON).is_file() {
-            let (registry, snapshot) = build::describe(path, runtime)?;
-            return Ok(Side { is_build: true, ..Self::version(registry, snapshot) });
-        }
         if path.exists() {
-            let why = "is neither a tree (no B3SUMS) nor a build (no manifest.json)";
-            return Err(Error::invalid(path.display(), why));
+            return match Local::at(path)? {
+                Local::Tree => Self::tree(path),
+                Local::Build => {
+                    let (registry, snapshot) = runtime.block_on(build::describe(path))?;
+                    Ok(Self::version(registry, snapshot))
+                }
+            };
         }
         let reference = what.parse().map_err(|why| Error::Subject { text: what.into(), why })?;
         let found = runtime.block_on(client.snapshot(&reference));
         let (registry, snapshot) = found.map_err(Error::nor_folder)?;
-        let unsigned = snapshot.head.unsigned();
-        Ok(Side { unsigned, ..Self::version(registry, snapshot) })
+        Ok(Self::version(registry, snapshot))
     }
 
     fn version(registry: Registry, snapshot: Snapshot) -> Self {
@@ -109,9 +104,8 @@ impl Side {
             },
             classes: snapshot.classes().to_vec(),
             images: snapshot.index().rows().iter().map(image).collect(),
+            unsigned: snapshot.head.unsigned(),
             from: From::Registry(Box::new(registry), Box::new(snapshot)),
-            is_build: false,
-            unsigned: &[],
         }
     }
 
@@ -141,15 +135,7 @@ impl Side {
         }
         let what = Compared { name: root.display().to_string(), dataset };
         let warnings = absent(root, &images).into_iter().collect();
-        Ok(Side {
-            what,
-            classes,
-            images,
-            from: From::Tree(root.into()),
-            is_build: false,
-            unsigned: &[],
-            warnings,
-        })
+        Ok(Side { what, classes, images, from: From::Tree(root.into()), unsigned: &[], warnings })
     }
 
     pub(super) fn is_tree(&self) -> bool {
@@ -163,7 +149,7 @@ impl Side {
         let read = runtime.block_on(registry.object(ObjectKind::Corrections, &object));
         let what = registry.locate(ObjectKind::Corrections, &object.blake3);
         let ledger = read.and_then(|bytes| Ledger::parse(&what, &bytes)).map(Some);
-        if self.is_build { ledger.map_err(build::of_build) } else { ledger }
+        if snapshot.head.is_own { ledger.map_err(build::of_build) } else { ledger }
     }
 
     /// Returns the digest of the pixels that an image was encoded from. A PNG of a tree still has these

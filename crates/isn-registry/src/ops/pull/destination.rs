@@ -9,7 +9,7 @@ use crate::ops::verify::tree::{self, Expected};
 use crate::ops::verify::{Fault, FaultKind, VerifyReport};
 use crate::progress::Progress;
 use crate::registry::Snapshot;
-use crate::tree_file::list_of;
+use crate::tree_file::{list_of, origin_of};
 use isn_format::dataset_ref::{Name, Version};
 use isn_format::error::{At, Error, Result, There};
 use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, ISN_JSON, MAX_ISN_JSON, Origin, Sums};
@@ -90,7 +90,7 @@ fn check_release(to: &Path, snapshot: &Snapshot, is_released: bool) -> Result<()
     let manifest = &snapshot.head.manifest;
     let wanted = manifest.dataset.prefixed();
     let is_it = |name: &Name, version: Version| (name, version) == (&manifest.name, manifest.version);
-    let why = match tree::origin_of(to) {
+    let why = match origin_of(to) {
         Some(Origin::Unreleased(built))
             if is_it(&built.name, built.recipe.version) && built.dataset != wanted =>
         {
@@ -121,7 +121,7 @@ pub(super) fn check_before(to: &Path, name: &Name) -> Result<()> {
     if fs::symlink_metadata(to).is_ok_and(|about| about.is_symlink()) {
         return refuse(", and is a symlink: name the folder that it leads to".into());
     }
-    match tree::origin_of(to).filter(|_| to.join(B3SUMS).is_file()) {
+    match origin_of(to).filter(|_| to.join(B3SUMS).is_file()) {
         Some(origin) if origin.name() == name => files::check_movable(to),
         _ => files::check_not_around_us(to).and_then(|()| refuse(format!(", and is not a tree of {name}"))),
     }
@@ -191,7 +191,7 @@ fn is_of(report: &VerifyReport, origin: &Origin) -> bool {
 
 /// Whether a folder is a tree of any version, whole and without other files. `false` if it cannot be read.
 pub(super) fn is_whole_tree(root: &Path, jobs: usize, progress: &dyn Progress) -> bool {
-    tree::origin_of(root).is_some_and(|origin| {
+    origin_of(root).is_some_and(|origin| {
         let report = tree::verify(root, None, jobs, progress);
         report.is_ok_and(|report| report.faults.is_empty() && is_of(&report, &origin))
     })

@@ -20,6 +20,7 @@ use self::destination::Destination;
 use self::seeds::Reuse;
 use self::staging::{Finished, Staging};
 use crate::client::Client;
+use crate::client::version_at::VersionAt;
 use crate::files::{self, Workplace};
 use crate::progress::{Progress, Unit};
 use crate::registry::segment::Segment;
@@ -27,22 +28,19 @@ use crate::registry::{BUNDLED, Outcome, Registry, Snapshot};
 use crate::steps::images::{self, Carrier, Take, Wanted};
 use crate::steps::selection::check_selection;
 use crate::transport;
-use isn_format::dataset_ref::DatasetRef;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, There, bytes as size, count};
 use isn_format::index::Row;
 use isn_format::pack::Pack;
-use isn_format::tree::{
-    B3SUMS, B3SUMS_SELECTED, BuiltBy, BuiltFrom, CLASSES, ISN_JSON, Selection, Sums, unreleased_pin,
-};
+use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, BuiltBy, BuiltFrom, CLASSES, ISN_JSON, Selection, Sums};
 
 /// A pull that needs more bytes on disk than this says so before it begins.
 const WORTH_SAYING: u64 = 32 << 20;
 
 /// What to pull, and where to.
 pub struct PullOptions<'a> {
-    /// The version.
-    pub reference: &'a DatasetRef,
+    /// The version. A build is written as what nobody has released.
+    pub version: &'a VersionAt,
     /// The folder of the tree; `./NAME-VERSION` by default.
     pub to: Option<&'a Path>,
     /// The part of the version.
@@ -92,19 +90,13 @@ pub struct PullReport {
     pub replaced: Option<String>,
     /// What keys state to have built of it, as far as a registry was asked.
     pub outcomes: Vec<Outcome>,
-    /// Whether a registry released the version. If not, it was built from the user's source, and its hash is
-    /// confirmed by nobody.
-    pub is_released: bool,
 }
 
 impl PullReport {
-    /// The pin to name the tree by: of a tree that nobody released, one that no registry resolves.
-    pub fn pin(&self) -> String {
-        let manifest = &self.snapshot.head.manifest;
-        match self.is_released {
-            true => manifest.pin().to_string(),
-            false => unreleased_pin(&manifest.name, &manifest.dataset),
-        }
+    /// Whether a registry released the version. If not, it was built from the user's source, and its hash is
+    /// confirmed by nobody.
+    pub fn is_released(&self) -> bool {
+        !self.snapshot.head.is_own
     }
 }
 
@@ -122,16 +114,23 @@ impl PullReport {
 pub fn pull(client: &Client, options: PullOptions<'_>, progress: &dyn Progress) -> Result<PullReport> {
     let to = options.to.map(files::destination).transpose()?;
     let runtime = transport::runtime()?;
+    let reference = match options.version {
+        VersionAt::Registry(reference) => reference,
+        VersionAt::Folder(folder) => {
+            return unreleased::pull_folder(&runtime, client, &options, to, folder, progress);
+        }
+    };
     let found = match options.unreleased {
-        Unreleased::BuildUnasked => Err(unreleased::of(options.reference)),
-        _ => runtime.block_on(client.snapshot_and_outcomes(options.reference)),
+        Unreleased::BuildUnasked => Err(unreleased::of(reference)),
+        _ => runtime.block_on(client.snapshot_and_outcomes(reference)),
     };
     let (registry, snapshot, outcomes) = match (found, options.source) {
         // The recipe in the binary alone: nobody signs others.
         (Err(Error::Unreleased { registry, .. }), Some(source))
             if registry == BUNDLED && options.unreleased != Unreleased::Refuse =>
         {
-            return unreleased::pull(&runtime, client, &options, to, source, progress);
+            let place = (to, source);
+            return unreleased::pull(&runtime, client, reference, &options, place, progress);
         }
         (found, _) => found?,
     };
@@ -225,7 +224,6 @@ impl Pull<'_> {
             was_there,
             replaced,
             outcomes: Vec::new(),
-            is_released: self.built.is_none(),
             snapshot: self.snapshot,
         })
     }

@@ -3,12 +3,10 @@
 use super::Pull;
 use super::staging::Staging;
 use crate::files;
-use crate::ops::verify::tree::origin_of;
+use crate::tree_file::origin_of;
 use isn_format::error::{Error, Result, chain};
 use isn_format::key::PublicKey;
-use isn_format::tree::{
-    BuiltFrom, FORMAT, ISN_JSON, Origin, Provenance, Selection, UNRELEASED, Unreleased, unreleased_pin,
-};
+use isn_format::tree::{BuiltFrom, FORMAT, ISN_JSON, Origin, Provenance, Selection, UNRELEASED, Unreleased};
 
 /// The program that writes the tree.
 const PROGRAM: &str = concat!("isn ", env!("CARGO_PKG_VERSION"));
@@ -24,7 +22,7 @@ impl Pull<'_> {
                 released: false,
                 name: manifest.name.clone(),
                 dataset: manifest.dataset.prefixed(),
-                pin: unreleased_pin(&manifest.name, &manifest.dataset),
+                pin: head.pin(),
                 recipe: built.clone(),
                 built_from,
                 title: manifest.title.clone(),
@@ -38,7 +36,7 @@ impl Pull<'_> {
             version: manifest.version,
             dataset: manifest.dataset.prefixed(),
             manifest: head.manifest_ref.blake3.prefixed(),
-            pin: manifest.pin().to_string(),
+            pin: head.pin(),
             title: manifest.title.clone(),
             licence: manifest.licence.clone(),
             registry: self.registry.name().into(),

@@ -38,7 +38,7 @@ pub(super) fn rebuild(pull: &Pull<'_>, source: &Path, staging: &Staging) -> Resu
         named: &|| (),
     };
     build(&options, pull.progress).map_err(|e| doubted(e, snapshot))?;
-    let (build, rebuilt) = registry::build::describe(&out, pull.runtime)?;
+    let (build, rebuilt) = pull.runtime.block_on(registry::build::describe(&out))?;
     if rebuilt.head.manifest.dataset != snapshot.head.manifest.dataset {
         let mut differences = differences(snapshot.index(), rebuilt.index());
         if rebuilt.classes_csv() != snapshot.classes_csv() {

@@ -1,4 +1,5 @@
-//! Builds a version that nobody has released, from its recipe in the binary, and writes its tree.
+//! Writes the tree of what nobody has released: of a version that is built from its recipe in the binary, or
+//! of a build.
 
 use std::path::{Path, PathBuf};
 
@@ -7,6 +8,7 @@ use tokio::runtime::Runtime;
 use super::destination::check_before;
 use super::{Pull, PullOptions, PullReport, Unreleased};
 use crate::client::Client;
+use crate::client::version_at::{Local, describe_build};
 use crate::files::{self, Workplace};
 use crate::ops::build::{BuildOptions, Inputs, build};
 use crate::ops::recipe;
@@ -25,28 +27,27 @@ pub(super) fn of(reference: &DatasetRef) -> Error {
     Error::Unreleased { reference: reference.clone(), registry: BUNDLED.into() }
 }
 
-/// Builds the version that `options.reference` names from `source`, and writes its tree.
+/// Builds the version that `reference` names from `source`, and writes its tree.
 ///
 /// # Errors
 /// [`Error::NotFound`] if there is no such recipe; those of [`build`]; otherwise as [`super::pull`].
 pub(super) fn pull(
     runtime: &Runtime,
     client: &Client,
+    reference: &DatasetRef,
     options: &PullOptions<'_>,
-    to: Option<PathBuf>,
-    source: &Path,
+    (to, source): (Option<PathBuf>, &Path),
     progress: &dyn Progress,
 ) -> Result<PullReport> {
-    let (DatasetRef::Newest(name) | DatasetRef::Version(VersionId { name, .. }, None)) = options.reference
-    else {
-        return Err(Error::invalid(options.reference, "is a pin: what nobody released has none"));
+    let (DatasetRef::Newest(name) | DatasetRef::Version(VersionId { name, .. }, None)) = reference else {
+        return Err(Error::invalid(reference, "is a pin: what nobody released has none"));
     };
     let bundled = Client { locations: vec![BUNDLED.into()], ..client.clone() };
     let (recipe, _) = recipe::find(&bundled, name)?;
     let id = recipe.recipe.id();
-    if matches!(options.reference, DatasetRef::Version(asked, None) if *asked != id) {
+    if matches!(reference, DatasetRef::Version(asked, None) if *asked != id) {
         let place = format!("registry {BUNDLED}");
-        return Err(Error::not_found(Missing::Version, options.reference, place).near([id.version]));
+        return Err(Error::not_found(Missing::Version, reference, place).near([id.version]));
     }
     let to = to.unwrap_or_else(|| format!("{}-{}", id.name, id.version).into());
     (options.may_be_at)(&to)?;
@@ -77,8 +78,7 @@ pub(super) fn pull(
     let is_built = built_from_source.is_ok();
     let pulled = built_from_source.and_then(|(report, _)| {
         progress.tell(&format!("{id}: built, and not released"));
-        let (registry, manifest) = registry::build::open(&out)?;
-        let mut snapshot = runtime.block_on(registry.describe(manifest, Vec::new()))?;
+        let (registry, mut snapshot) = runtime.block_on(registry::build::describe(&out))?;
         snapshot.head.warnings.extend(report.warnings);
         let to = to.clone();
         Pull { runtime, client, registry, snapshot, to, options, built: Some(built), progress }.run()
@@ -96,4 +96,42 @@ pub(super) fn pull(
         let _ = work.discard();
     }
     pulled
+}
+
+/// Writes the tree of the build in `folder`.
+///
+/// # Errors
+/// [`Error::NotFound`] or [`Error::Invalid`] if `folder` is not a build, or a part of it is selected;
+/// otherwise as [`super::pull`].
+pub(super) fn pull_folder(
+    runtime: &Runtime,
+    client: &Client,
+    options: &PullOptions<'_>,
+    to: Option<PathBuf>,
+    folder: &Path,
+    progress: &dyn Progress,
+) -> Result<PullReport> {
+    if Local::at(folder)? == Local::Tree {
+        let why = "is a tree already: `isn verify` checks it, and its version can be pulled by name";
+        return Err(Error::invalid(folder.display(), why));
+    }
+    if options.source.is_some() {
+        return Err(Error::invalid(folder.display(), "is a build: it has its images, and needs no --source"));
+    }
+    if !options.selection.is_all() {
+        let why = "is a build, of which the whole is pulled: a part can be pulled once it is published";
+        return Err(Error::invalid(folder.display(), why));
+    }
+    let (registry, snapshot) = runtime.block_on(describe_build(folder))?;
+    let manifest = &snapshot.head.manifest;
+    let to = to.unwrap_or_else(|| format!("{}-{}", manifest.name, manifest.version).into());
+    (options.may_be_at)(&to)?;
+    check_before(&to, &manifest.name)?;
+    files::check_apart(&to, "the build", folder)?;
+    client.check_is_no_registry(&to)?;
+    let recipe = manifest.objects.recipe.blake3.prefixed();
+    let built = Some(BuiltBy { version: manifest.version, blake3: recipe });
+    Pull { runtime, client, registry, snapshot, to, options, built, progress }
+        .run()
+        .map_err(registry::build::of_build)
 }

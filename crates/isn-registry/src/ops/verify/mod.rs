@@ -23,6 +23,7 @@ use crate::progress::Progress;
 use crate::registry::{UNSIGNED, folder_of};
 use crate::steps::unsigned;
 use crate::transport;
+use crate::tree_file::origin_of;
 use isn_format::dataset_ref::{DatasetRef, VersionId};
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Missing, NetworkKind, Result, chain};
@@ -276,7 +277,7 @@ fn verify_path(
         let hash = expected.as_ref().map(|expected| (expected.hash, expected.assurance));
         let report = tree::verify(path, hash, jobs, progress)?;
         let mut warnings = expected.map_or_else(Vec::new, |expected| expected.warnings);
-        match (expect, tree::origin_of(path)) {
+        match (expect, origin_of(path)) {
             (Some(expect), Some(Origin::Released(found))) => {
                 let id = VersionId { name: found.name, version: found.version };
                 warnings.extend(other_name(expect, &id));

@@ -8,12 +8,12 @@ use rayon::prelude::*;
 use super::{Assurance, Fault, FaultKind, Verified, VerifyReport};
 use crate::files::{self, Kind};
 use crate::progress::{Progress, Unit};
-use crate::tree_file::{list_of, read_sums_hashed};
+use crate::tree_file::{list_of, origin_of, read_sums_hashed};
 use isn_format::class::MAX_CLASSES;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, chain};
 use isn_format::shard::MAX_IMAGE_LEN;
-use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, CLASSES, ISN_JSON, MAX_ISN_JSON, Origin, Selection, Sums};
+use isn_format::tree::{B3SUMS, B3SUMS_SELECTED, CLASSES, ISN_JSON, Origin, Selection, Sums};
 
 /// Files up to this length, in bytes, are read whole into a buffer that each thread reuses.
 const SMALL: u64 = 4 << 20;
@@ -99,12 +99,6 @@ pub(in crate::ops) fn verify(
 /// Returns what was selected when the tree was pulled, if its `ISN.json` can be read.
 fn selection_of(root: &Path) -> Option<Selection> {
     origin_of(root).map(Origin::selection)
-}
-
-/// Returns the `ISN.json` of a tree, if it can be read.
-pub(in crate::ops) fn origin_of(root: &Path) -> Option<Origin> {
-    let json = files::read_capped_if_there(&root.join(ISN_JSON), MAX_ISN_JSON).ok()??;
-    Origin::parse(&json)
 }
 
 /// Returns the faults of the tree in `root`, which should be exactly `expected`.

@@ -1,0 +1,143 @@
+//! [`VersionAt`]: what a user names a version by: a reference, or a build or tree of their own.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use super::Client;
+use crate::files;
+use crate::registry::layout::MANIFEST_JSON;
+use crate::registry::{Registry, Snapshot, build};
+use crate::tree_file::{Lists, read_lists};
+use isn_format::dataset_ref::{DatasetRef, RefError};
+use isn_format::error::{Error, Missing, Result};
+use isn_format::tree::{B3SUMS, Origin, Provenance, is_unreleased_pin};
+
+/// Where a version is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VersionAt {
+    /// In a registry.
+    Registry(DatasetRef),
+    /// In a folder: the output of a build, or a tree.
+    Folder(PathBuf),
+}
+
+impl FromStr for VersionAt {
+    type Err = RefError;
+
+    /// Text with a `/` is a path. A version or a pin is never a folder, whatever lies in the current one: a
+    /// stranger's files must not stand in for it. A name alone may be a build, and what is no reference, such
+    /// as `birds-1.0`, a build or a tree.
+    fn from_str(text: &str) -> Result<Self, RefError> {
+        let path = Path::new(text);
+        let folder = || Ok(VersionAt::Folder(path.into()));
+        let is_path = text.contains(['/', std::path::MAIN_SEPARATOR]) || matches!(text, "." | "..");
+        if is_path && !is_unreleased_pin(text) {
+            return folder();
+        }
+        match text.parse() {
+            Ok(DatasetRef::Newest(_)) if Local::of(path) == Some(Local::Build) => folder(),
+            Err(_) if Local::of(path).is_some() => folder(),
+            reference => reference.map(VersionAt::Registry),
+        }
+    }
+}
+
+/// What a folder has a version as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Local {
+    /// The output of a build.
+    Build,
+    /// A tree.
+    Tree,
+}
+
+impl Local {
+    fn of(path: &Path) -> Option<Self> {
+        if !files::is_absent(&path.join(B3SUMS)) {
+            return Some(Local::Tree);
+        }
+        path.join(MANIFEST_JSON).is_file().then_some(Local::Build)
+    }
+
+    /// Looks at what is at `path`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if nothing is there; [`Error::Invalid`] if it is neither a build nor a tree.
+    pub(crate) fn at(path: &Path) -> Result<Self> {
+        match Local::of(path) {
+            Some(local) => Ok(local),
+            None if files::is_absent(path) => Err(Error::not_found(Missing::File, path.display(), "")),
+            None => {
+                let why = "is neither a tree (no B3SUMS) nor a build (no manifest.json)";
+                Err(Error::invalid(path.display(), why))
+            }
+        }
+    }
+}
+
+impl VersionAt {
+    /// If it is a tree of a release, returns the pin and the lists of the tree.
+    ///
+    /// # Errors
+    /// As [`read_lists`] and [`Local::at`]; [`Error::Subject`] if the pin is none.
+    pub(crate) fn released_tree(&self) -> Result<Option<(DatasetRef, Lists)>> {
+        let VersionAt::Folder(folder) = self else { return Ok(None) };
+        if Local::at(folder)? == Local::Build {
+            return Ok(None);
+        }
+        let lists = read_lists(folder)?;
+        let Origin::Released(Provenance { pin, .. }) = &lists.origin else { return Ok(None) };
+        let pin = pin.parse().map_err(|why| Error::Subject { text: pin.clone(), why })?;
+        Ok(Some((pin, lists)))
+    }
+
+    /// Describes the version; a tree has no index, so it cannot be described.
+    ///
+    /// # Errors
+    /// As [`Client::snapshot`]; [`Error::NotFound`] or [`Error::Invalid`] if a folder is not a build;
+    /// [`Error::Integrity`] or [`Error::Io`] if a build is damaged or cannot be read.
+    pub(crate) async fn describe(&self, client: &Client) -> Result<(Registry, Snapshot)> {
+        match self {
+            VersionAt::Registry(reference) => client.snapshot(reference).await,
+            VersionAt::Folder(path) => match Local::at(path)? {
+                Local::Build => describe_build(path).await,
+                Local::Tree => {
+                    let why = "is a tree, which has no index: name its version, or the build that it is from";
+                    Err(Error::invalid(path.display(), why))
+                }
+            },
+        }
+    }
+}
+
+/// Describes the build in `folder`, which the user named. Where the name alone could also be that of a
+/// dataset, a warning says which of the two it is taken for.
+///
+/// # Errors
+/// As [`build::describe`].
+pub(crate) async fn describe_build(folder: &Path) -> Result<(Registry, Snapshot)> {
+    let (registry, mut snapshot) = build::describe(folder).await?;
+    let name = folder.to_str().filter(|text| text.parse::<DatasetRef>().is_ok());
+    snapshot.head.warnings.extend(name.map(|name| {
+        format!("{name} is the build in this folder, not a dataset of a registry: ./{name} says so")
+    }));
+    Ok((registry, snapshot))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_or_a_pin_is_never_a_folder() {
+        for text in
+            ["birds@1.0", &format!("b3:{}", "0".repeat(64)), &format!("birds@1.0#b3:{}", "0".repeat(64))]
+        {
+            assert!(matches!(text.parse(), Ok(VersionAt::Registry(_))), "{text}");
+        }
+        for text in ["./birds", "/birds@1.0", ".", "..", "a/birds@1.0"] {
+            assert_eq!(text.parse(), Ok(VersionAt::Folder(text.into())));
+        }
+        assert!("no folder".parse::<VersionAt>().is_err());
+    }
+}

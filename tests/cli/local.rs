@@ -1,0 +1,229 @@
+//! Builds and trees of the user's own, named where a version is expected.
+
+use isn_format::error::Error;
+use isn_format::split::Split;
+use isn_format::tree::Selection;
+use isn_registry::client::version_at::VersionAt;
+use isn_registry::dataset::{Dataset, Verify};
+use isn_registry::ops::load::{LoadOptions, load, sources};
+use isn_registry::progress::Silent;
+
+use crate::sandbox::{Sandbox, contents, hash_of};
+
+/// A build `out`, a whole tree `tree` of it, a tree `part` and a tree `own` that nobody released.
+fn prepared() -> (Sandbox, String) {
+    let (sandbox, pin) = Sandbox::published();
+    sandbox.pull(&pin, &["--to", "tree"]).ok();
+    sandbox.pull(&pin, &["--to", "part", "--split", "val"]).ok();
+    sandbox.isn(&["pull", "./out", "--to", "own"]).ok();
+    std::fs::create_dir(sandbox.path("none")).unwrap();
+    // Nothing that follows asks a registry, unless it says so.
+    std::fs::rename(sandbox.path("reg"), sandbox.path("away")).unwrap();
+    (sandbox, pin)
+}
+
+#[test]
+fn each_verb_takes_the_folders_that_it_can_use_and_refuses_the_others() {
+    let (sandbox, pin) = prepared();
+    let unreleased = format!("unreleased:grads/{}", hash_of(&pin));
+    let (dataset, unreleased) = (hash_of(&pin), unreleased.as_str());
+    let verbs: &[(&[&str], [Result<&str, &str>; 4])] = &[
+        (&["info"], [Ok(unreleased), Ok(&pin), Ok(&pin), Ok(unreleased)]),
+        (&["images"], [Ok(dataset), Err("has no index"), Err("has no index"), Err("has no index")]),
+        (&["export", "--as", "webdataset"], [Ok(unreleased), Ok(&pin), Ok(&pin), Ok(unreleased)]),
+        (
+            &["export", "--as", "imagefolder"],
+            [Ok(unreleased), Err("is a tree already"), Err("is a tree already"), Err("is a tree already")],
+        ),
+        (
+            &["pull"],
+            [Ok(unreleased), Err("is a tree already"), Err("is a tree already"), Err("is a tree already")],
+        ),
+    ];
+    let home = Sandbox::new();
+    for (verb, outcomes) in verbs {
+        for (folder, outcome) in ["out", "tree", "part", "own"].iter().zip(outcomes) {
+            let folder = format!("./{folder}");
+            let mut args = verb.to_vec();
+            args.insert(1, &folder);
+            let to = home.path(&format!("{}-{}", verb.join("-"), &folder[2..]));
+            let to = to.to_str().unwrap();
+            if matches!(verb[0], "pull" | "export") {
+                args.extend(["--to", to]);
+            }
+            args.push("--json");
+            let ran = sandbox.isn(&args);
+            match outcome {
+                Ok(names_it) => {
+                    let ran = ran.ok();
+                    let json = ran.json();
+                    let said = json["pin"].as_str().or(json["dataset"].as_str()).unwrap();
+                    assert_eq!(said, *names_it, "{args:?}");
+                    let nothing = ran.stderr.is_empty() || verb[0] == "export";
+                    assert!(nothing, "{args:?}: {}", ran.stderr);
+                }
+                Err(why) => drop(ran.fails(1, why)),
+            }
+        }
+        for (none, code, why) in [
+            ("./none", 1, "is neither a tree (no B3SUMS) nor a build (no manifest.json)"),
+            ("./absent", 6, "does not exist"),
+            ("absent/", 6, "does not exist"),
+            (unreleased, 2, "nobody released"),
+        ] {
+            let mut args = verb.to_vec();
+            args.insert(1, none);
+            sandbox.isn(&args).fails(code, why);
+        }
+    }
+}
+
+#[test]
+fn a_citation_of_a_folder_is_of_what_it_is() {
+    let (sandbox, pin) = prepared();
+    let cited = |folder: &str| sandbox.isn(&["cite", folder, "--format", "plain"]).ok().stdout;
+    assert!(cited("./out").contains(&format!("unreleased:grads/{}.", hash_of(&pin))));
+    sandbox.isn(&["cite", "./own"]).fails(1, "does not say who made it");
+    // The release says who made a tree of it.
+    std::fs::rename(sandbox.path("away"), sandbox.path("reg")).unwrap();
+    let text = sandbox.isn(&["cite", "./tree", "--registry", "reg", "--format", "plain"]).ok().stdout;
+    assert!(text.contains(&pin) && text.contains("A. Tester"), "{text}");
+}
+
+#[test]
+fn a_folder_stands_in_for_no_version_and_no_pin() {
+    let (sandbox, pin) = prepared();
+    std::fs::rename(sandbox.path("away"), sandbox.path("reg")).unwrap();
+    let digest = hash_of(&pin);
+    for planted in ["grads@1.0", &pin, digest, "grads"] {
+        sandbox.copy("own", planted);
+    }
+    for planted in ["grads@1.0", &pin, digest, "grads"] {
+        let json = sandbox.isn(&["info", planted, "--registry", "reg", "--json"]).ok().json();
+        assert_eq!((&json["pin"], json["registry"].is_string()), (&pin.as_str().into(), true), "{planted}");
+    }
+    // A build may be named by a name alone, and then a warning says which of the two it is.
+    let said = sandbox.isn(&["info", "out", "--registry", "reg"]).ok().stderr;
+    assert!(said.contains("out is the build in this folder"), "{said}");
+    let quiet = sandbox.isn(&["info", "./out", "--registry", "reg"]).ok();
+    assert_eq!(quiet.stderr, "");
+}
+
+#[test]
+fn a_build_that_is_pulled_is_released_by_nobody_until_it_is() {
+    let (sandbox, pin) = prepared();
+    let json = sandbox.isn(&["pull", "./out", "--to", "own", "--json"]).ok().json();
+    assert_eq!((&json["released"], &json["manifest"]), (&false.into(), &serde_json::Value::Null));
+    assert!(json["reused_images"].as_u64() > Some(0));
+    for (args, why) in [
+        (&["--lock"][..], "is not released, and isn.lock has released versions"),
+        (&["--split", "val"], "a part can be pulled once it is published"),
+        (&["--source", "raw"], "needs no --source"),
+        (&["--to", "out"], "is not a tree of grads"),
+        (&["--to", "out/tree"], "overlap"),
+    ] {
+        let before = contents(&sandbox.path("out"));
+        let ran = sandbox.isn(&[&["pull", "./out"], args].concat());
+        assert!(ran.code == 1, "{args:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(why) || why == "overlap", "{args:?}: {}", ran.stderr);
+        assert_eq!(contents(&sandbox.path("out")), before);
+    }
+    std::fs::rename(sandbox.path("away"), sandbox.path("reg")).unwrap();
+    assert_eq!(sandbox.pull(&pin, &["--to", "own"]).ok().json()["pin"], pin.as_str());
+    // What was released is not made unreleased.
+    let described = sandbox.read("own/ISN.json");
+    let said = sandbox.isn(&["pull", "./out", "--to", "own"]).ok();
+    assert!(said.stderr.contains("was left as it is"), "{}{}", said.stdout, said.stderr);
+    assert_eq!(sandbox.read("own/ISN.json"), described);
+}
+
+fn open(sandbox: &Sandbox, folder: &str, selection: &Selection) -> Result<Dataset, Error> {
+    let version: VersionAt = sandbox.path(folder).to_str().unwrap().parse().unwrap();
+    let (verify, jobs) = (Verify::Once, 2);
+    let options = LoadOptions { version: &version, selection, verify, jobs, anew: false };
+    load(&sandbox.client("load-home", "nowhere"), &options, &Silent)
+}
+
+#[test]
+fn builds_and_trees_are_read_where_they_lie() {
+    let (sandbox, _) = prepared();
+    let all = Selection::default();
+    let val = Selection { splits: vec![Split::Val], ..Selection::default() };
+    let build = open(&sandbox, "out", &all).unwrap();
+    for (folder, selection) in [("tree", &all), ("own", &all), ("part", &all), ("tree", &val), ("part", &val)]
+    {
+        let opened = open(&sandbox, folder, selection).unwrap();
+        let is_part = folder == "part" || *selection == val;
+        assert_eq!(opened.identity().images, build.identity().images);
+        assert_eq!(opened.identity().dataset, build.identity().dataset);
+        let of_build = (0..build.len()).filter(|&image| !is_part || build.path(image).starts_with("val/"));
+        let of_build: Vec<usize> = of_build.collect();
+        assert_eq!(opened.len(), of_build.len());
+        for (image, same) in of_build.into_iter().enumerate() {
+            assert_eq!(opened.path(image), build.path(same));
+            assert_eq!(opened.labels()[image], build.labels()[same]);
+            assert_eq!(opened.size(image).unwrap(), build.size(same).unwrap());
+            assert_eq!(opened.file(image).unwrap(), build.file(same).unwrap());
+        }
+        assert_eq!(opened.checks() as usize, opened.len());
+    }
+    let unknown = Selection { splits: vec![Split::Test], ..Selection::default() };
+    for folder in ["out", "tree"] {
+        assert!(matches!(open(&sandbox, folder, &unknown), Err(Error::NotFound { .. })));
+    }
+    // The release of a tree knows its source ids; of what nobody released, only the build does.
+    let client = sandbox.client("load-home", sandbox.path("away").to_str().unwrap());
+    let at = |folder: &str| sandbox.path(folder).to_str().unwrap().parse::<VersionAt>().unwrap();
+    let ids = sources(&client, &at("out"), &val).unwrap();
+    assert_eq!(sources(&client, &at("part"), &all).unwrap(), ids);
+    assert!(matches!(sources(&client, &at("own"), &all), Err(Error::Invalid { .. })));
+}
+
+#[test]
+fn a_folder_that_was_changed_is_not_read_as_what_it_was() {
+    let (sandbox, _) = prepared();
+    let all = Selection::default();
+    let refused = |folder: &str| match open(&sandbox, folder, &all) {
+        Ok(opened) => (0..opened.len()).find_map(|image| opened.file(image).err()),
+        Err(e) => Some(e),
+    };
+    let sums = String::from_utf8(sandbox.read("tree/B3SUMS")).unwrap();
+    let first = sums.lines().find(|line| line.contains("  train/")).unwrap();
+    let (image, other) = (&first[66..], sums.lines().last().unwrap()[66..].to_string());
+    let damages: [(&str, &dyn Fn(&str)); 7] = [
+        ("another image", &|tree| {
+            std::fs::copy(sandbox.path(&format!("{tree}/{other}")), sandbox.path(&format!("{tree}/{image}")))
+                .map(drop)
+                .unwrap()
+        }),
+        ("no image", &|tree| std::fs::remove_file(sandbox.path(&format!("{tree}/{image}"))).unwrap()),
+        ("no picture", &|tree| sandbox.write(&format!("{tree}/{image}"), b"text")),
+        ("other classes", &|tree| {
+            let text = String::from_utf8(sandbox.read(&format!("{tree}/classes.csv"))).unwrap();
+            sandbox.write(&format!("{tree}/classes.csv"), text.replace("ant", "bee").as_bytes());
+        }),
+        ("another list", &|tree| {
+            sandbox.write(&format!("{tree}/B3SUMS"), sums.replacen(first, "", 1).as_bytes())
+        }),
+        ("no list", &|tree| std::fs::remove_file(sandbox.path(&format!("{tree}/B3SUMS"))).unwrap()),
+        ("no ISN.json", &|tree| std::fs::remove_file(sandbox.path(&format!("{tree}/ISN.json"))).unwrap()),
+    ];
+    for (at, (what, damage)) in damages.iter().enumerate() {
+        let tree = format!("tree-{at}");
+        sandbox.copy("tree", &tree);
+        damage(&tree);
+        let error = refused(&tree).unwrap_or_else(|| panic!("{what}: was read"));
+        assert!(matches!(error, Error::Integrity { .. } | Error::Invalid { .. }), "{what}: {error}");
+    }
+    for (at, path) in sandbox.objects("out", "").into_iter().enumerate() {
+        let build = format!("build-{at}");
+        sandbox.copy("out", &build);
+        sandbox.write(&path.replacen("out", &build, 1), b"other");
+        // The recipe and the like say nothing about images.
+        if !(path.ends_with(".toml") || path.contains("ledger")) {
+            let error = refused(&build);
+            let is_told = error.as_ref().is_none_or(|e| matches!(e, Error::Integrity { .. }));
+            assert!(is_told, "{path}: {error:?}");
+        }
+    }
+}
