@@ -41,6 +41,9 @@ const FORMATS: [(&str, Edition); 2] = [("isn-recipe/1", Edition::One), ("isn-rec
 
 /// The maximum length of a recipe, in bytes: ten times what all 21,841 classes of ImageNet need.
 pub const MAX_LEN: u64 = 16 << 20;
+/// The maximum length of a text whose mistakes of syntax are all looked for, in bytes: more than a recipe of
+/// ImageNet's 1,000 classes has.
+const MAX_RECOVERABLE: usize = 128 << 10;
 
 /// The maximum shortest side, in pixels.
 pub const MAX_SIZE: u32 = 4096;
@@ -151,8 +154,13 @@ impl Recipe {
         if [ledger::HEADER, ledger::OLD_HEADER].contains(&first) {
             return Err(Error::invalid(what, "is a ledger, not a recipe: name the recipe's file"));
         }
-        let (document, errors) = DeTable::parse_recoverable(text);
         let mistakes = Mistakes::new(text);
+        // Each byte of a long text may be a mistake, which takes 200 bytes, so only the first is looked for.
+        if let (true, Err(first)) = (text.len() > MAX_RECOVERABLE, DeTable::parse(text)) {
+            mistakes.at(&first.span().unwrap_or_default(), first.message());
+            return Err(mistakes.into_error(what));
+        }
+        let (document, errors) = DeTable::parse_recoverable(text);
         for error in &errors {
             mistakes.at(&error.span().unwrap_or_default(), error.message());
         }
@@ -193,9 +201,9 @@ fn read(document: &Spanned<DeTable<'_>>, mistakes: &Mistakes<'_>) -> Option<Reci
     let name = top.need("name").and_then(|field| field.parse());
     let version = top.need("version").and_then(|field| field.parse());
     let title = top.need("title").and_then(|field| field.text(check_label));
-    let description = top.need("description").and_then(|field| field.text(check_prose));
-    let licence = top.need("licence").and_then(|field| field.text(check_prose));
-    let citation = top.get("citation").and_then(|field| field.text(check_prose));
+    let description = top.need("description").and_then(|field| prose(&field));
+    let licence = top.need("licence").and_then(|field| prose(&field));
+    let citation = top.get("citation").map(|field| prose(&field));
     let authors = top.need("authors").and_then(|field| authors(&field));
     let source = top.need("source").and_then(|field| source::source(&field, edition));
     let image = top.need("image").and_then(|field| image(&field));
@@ -211,9 +219,9 @@ fn read(document: &Spanned<DeTable<'_>>, mistakes: &Mistakes<'_>) -> Option<Reci
         name: name?,
         version: version?,
         title: title?.into(),
-        description: description?.into(),
-        licence: licence?.into(),
-        citation: citation.map(Into::into),
+        description: description?,
+        licence: licence?,
+        citation: citation.map_or(Some(None), |read| read.map(Some))?,
         authors: authors?,
         source: SourceSpec { folders, ..source? },
         image: image?,
@@ -226,12 +234,16 @@ fn read(document: &Spanned<DeTable<'_>>, mistakes: &Mistakes<'_>) -> Option<Reci
     })
 }
 
-/// Checks a text of one or more lines.
+/// Reads a text of one or more lines. A file with the line ends of Windows has the same text.
+fn prose(field: &Field<'_, '_>) -> Option<String> {
+    field.text(check_prose).map(|text| text.replace("\r\n", "\n"))
+}
+
 fn check_prose(text: &str) -> Result<(), &'static str> {
     if text.trim().is_empty() {
         return Err("is empty");
     }
-    if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+    if text.replace("\r\n", "\n").chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
         return Err("has a control character");
     }
     Ok(())

@@ -167,7 +167,13 @@ fn short_recipes_that_take_much_to_parse() {
     let show = ["recipe", "show", "demobirds", "--registry", "reg"];
     let numbered = |line: &dyn Fn(usize) -> String, times: usize| (0..times).map(line).collect::<String>();
     for (what, text, why) in [
-        ("mistakes", "=\n".repeat(300_000), "has 1000 mistakes"),
+        ("mistakes", "=\n".repeat(300_000), "has 1 mistake\n"),
+        ("mistakes of a short recipe", "=\n".repeat(60_000), "has 1000 mistakes"),
+        ("control characters", good.clone() + "# " + &"\x01".repeat(15 << 20), "has 1 mistake\n"),
+        ("underscores", good.clone() + "a = 1" + &"_".repeat(15 << 20), "has 1 mistake\n"),
+        ("numbers", good.clone() + "a = 0x" + &"_g".repeat(7 << 20), "has 1 mistake\n"),
+        ("escapes", good.clone() + "a = \"" + &"\\u".repeat(7 << 20) + "\"", "has 1 mistake\n"),
+        ("other escapes", good.clone() + "a = \"" + &"\\q".repeat(7 << 20) + "\"", "has 1 mistake\n"),
         ("values", "=\n".repeat(500_000), "400000 '=' and ','"),
         ("tables", numbered(&|at| format!("a{at}.b.c.d = 1\n"), 80_000), "200000 '[', '{' and '.'"),
         ("unknown keys", numbered(&|at| format!("a{at} = 1\n"), 300_000), "has 1000 mistakes"),

@@ -191,6 +191,22 @@ fn reads_every_field() {
 }
 
 #[test]
+fn line_ends_of_windows_change_nothing() {
+    let several = GOOD.replace("\"Birds.\"", "\"\"\"Birds,\nand more.\"\"\"");
+    let [unix, windows] = [&several, &several.replace('\n', "\r\n")].map(|text| parse(text).unwrap());
+    assert_eq!(unix.description, "Birds,\nand more.");
+    assert_eq!(windows.description, unix.description);
+    assert_eq!(told(&GOOD.replace("Birds.", "a\\rb")).len(), 1);
+}
+
+#[test]
+fn of_a_long_text_only_the_first_syntax_error_is_told() {
+    assert!(told(&(GOOD.to_string() + &"=\n".repeat(50))).len() > 50);
+    let long = GOOD.to_string() + &"=\n".repeat(MAX_RECOVERABLE);
+    assert_eq!(told(&long).len(), 1);
+}
+
+#[test]
 fn what_may_be_left_out_has_the_defaults_of_the_format() {
     let image =
         "filter = \"bilinear\"\nencode = { jpeg = 95 }\nsmall = \"upscale\"\nexif_orientation = \"apply\"\n";

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::bundled::Bundled;
 use isn_format::error::{Error, Result};
+use isn_format::text::toml_text;
 
 /// How long a server may stay silent, if the user does not say.
 pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -77,8 +78,8 @@ impl Token {
     pub fn parse_file(what: &str, bytes: Vec<u8>) -> Result<Vec<Token>> {
         // The parser's own error would quote a line, which contains a secret.
         let refuse = || Error::invalid(what, "expected lines of the form \"HOST\" = \"TOKEN\"");
-        let text = String::from_utf8(bytes).map_err(|_| refuse())?;
-        let table: BTreeMap<String, String> = toml::from_str(&text).map_err(|_| refuse())?;
+        // So is any reason: it would only say which character of a secret is wrong.
+        let table: BTreeMap<String, String> = toml_text(what, bytes).map_err(|_| refuse())?;
         Ok(table.iter().map(|(host, secret)| Token::new(host, secret)).collect())
     }
 }
