@@ -26,9 +26,14 @@ impl PublicKey {
     }
 
     /// Creates a key from the bytes that [`PublicKey::to_bytes`] returns. Any 32 bytes are accepted; no
-    /// signature verifies with bytes that are not a key.
+    /// signature verifies with bytes that are not a key, or of a weak one.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         PublicKey(Ed25519PublicKey(bytes))
+    }
+
+    /// Whether it is a point of small order: anybody can make signatures that verify with such a key.
+    pub(super) fn is_weak(&self) -> bool {
+        ed25519_dalek::VerifyingKey::from_bytes(&self.0.0).is_ok_and(|key| key.is_weak())
     }
 
     pub(super) fn key_data(&self) -> KeyData {
@@ -137,6 +142,9 @@ impl KeyLine {
         let key = ssh_key::PublicKey::from_openssh(&bare)
             .map_err(|e| format!("is not a whole OpenSSH public key: {e}"))
             .and_then(|key| PublicKey::from_key_data(key.key_data()))?;
+        if key.is_weak() {
+            return Err("is a weak key, for which anybody can sign".into());
+        }
         if key.to_string() != bare {
             return Err("is not a public key as OpenSSH writes it".into());
         }
@@ -190,6 +198,27 @@ mod tests {
         }
         assert_eq!(line.key.to_wire(), ssh_key::PublicKey::from_openssh(LINE).unwrap().to_bytes().unwrap());
         assert_eq!(line.key.fingerprint(), "SHA256:UCUiLr7Pjs9wFFJMDByLgc3NrtdU344OgUM45wZPcIQ");
+    }
+
+    #[test]
+    fn a_key_for_which_anybody_can_sign_is_refused() {
+        // The neutral element of the curve, as it is written, and in two other ways that decode to it.
+        let mut one = [0; 32];
+        one[0] = 1;
+        let mut with_sign = one;
+        with_sign[31] = 0x80;
+        let mut unreduced = [0xff; 32];
+        (unreduced[0], unreduced[31]) = (0xee, 0x7f);
+        for bytes in [one, with_sign, unreduced] {
+            let key = PublicKey::from_bytes(bytes);
+            let error = key.to_string().parse::<PublicKey>().unwrap_err();
+            assert!(error.to_string().contains("is a weak key"), "{error}");
+            let raw = ssh_key::Signature::new(ssh_key::Algorithm::Ed25519, [one, [0; 32]].concat()).unwrap();
+            let forged = ssh_key::SshSig::new(key.key_data(), "isn", HashAlg::Sha512, raw).unwrap();
+            let forged = forged.to_pem(ssh_key::LineEnding::LF).unwrap();
+            let signature = crate::key::Signature::parse(&forged, "isn").unwrap();
+            assert!(!signature.is_valid(b"anything"));
+        }
     }
 
     #[test]

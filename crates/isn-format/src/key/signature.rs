@@ -108,8 +108,10 @@ impl Signature {
 
     /// Whether the holder of the private key of [`Signature::signer`] has signed exactly `message`.
     pub fn is_valid(&self, message: &[u8]) -> bool {
-        ssh_key::PublicKey::from(self.signer.key_data())
-            .verify(self.sshsig.namespace(), message, &self.sshsig)
-            .is_ok()
+        let verify = || {
+            let key = ssh_key::PublicKey::from(self.signer.key_data());
+            key.verify(self.sshsig.namespace(), message, &self.sshsig)
+        };
+        !self.signer.is_weak() && verify().is_ok()
     }
 }

@@ -6,7 +6,6 @@ use std::fmt;
 use std::str::FromStr;
 
 use base64::prelude::*;
-use ed25519_dalek::Verifier as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use signed_note::key_id;
 
@@ -254,7 +253,7 @@ fn is_valid(key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
     ) else {
         return false;
     };
-    key.verify(message, &signature).is_ok()
+    key.verify_strict(message, &signature).is_ok()
 }
 
 /// A log key with its private key.
