@@ -16,12 +16,14 @@
 //! - `rebuilt`: none in a registry's log. In its attestation log, which has no other statements, each key
 //!   makes one about a version.
 //! - `logkey`: signed by the log's key in force and by the new key. For a reader who knows the log by a later
-//!   key, the changes before any change of that key lie in the past: they must be signed, and change nothing.
+//!   key, the changes before any change of that key lie in the past: they must be signed, and only say which
+//!   key was in force before.
 //!
 //! A quorum is as many different keys as the threshold requires, none of them revoked; a signature by any
 //! other key makes the entry invalid.
 
 mod built;
+mod keys;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -29,6 +31,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use built::Built;
+use keys::{EarlierChange, KeyChange};
 
 use super::key::LogKey;
 use crate::dataset_ref::{Name, Version, VersionId};
@@ -36,7 +39,7 @@ use crate::digest::Digest;
 use crate::key::PublicKey;
 use crate::release::{LogPosition, Release};
 use crate::statement::{
-    self, Advice, Attested, LogKeyChange, Owner, ReleaseStatement, Revocation, SignedStatement, Statement,
+    self, Advice, Attested, Owner, ReleaseStatement, Revocation, SignedStatement, Statement,
 };
 
 /// The number of entries without effect that are kept, the newest ones (at most twice as many): a log may
@@ -46,8 +49,8 @@ const MAX_REJECTED: usize = 1000;
 const MAX_WHY: usize = 300;
 
 /// The number of the rules by which entries are judged. A replay that was made by others is made again. 1 is
-/// that of replays which say none.
-const RULES: u32 = 1;
+/// that of replays which say none; since 2, changes before the anchor are remembered.
+const RULES: u32 = 2;
 
 fn first_rules() -> u32 {
     1
@@ -63,17 +66,14 @@ pub struct History {
     size: u64,
     /// Changes of the log's key since the anchor.
     keys: Vec<KeyChange>,
+    /// Changes before those, the newest ones: they may have led to the anchor.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    earlier: Vec<EarlierChange>,
     datasets: BTreeMap<Name, Dataset>,
     /// Of an attestation log: who states to have built what.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     built: BTreeMap<Name, BTreeMap<Version, BTreeMap<PublicKey, Built>>>,
     rejected: Vec<Rejected>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct KeyChange {
-    index: u64,
-    key: PublicKey,
 }
 
 /// What a log says about one name.
@@ -177,6 +177,7 @@ impl History {
             rules: RULES,
             size: 0,
             keys: Vec::new(),
+            earlier: Vec::new(),
             datasets: BTreeMap::new(),
             built: BTreeMap::new(),
             rejected: Vec::new(),
@@ -196,29 +197,6 @@ impl History {
     /// Returns the number of entries that were replayed.
     pub fn size(&self) -> u64 {
         self.size
-    }
-
-    /// Returns the key that signs checkpoints when the log has `size` entries: a change counts from its own
-    /// entry on.
-    pub fn key_at(&self, size: u64) -> LogKey {
-        let change = self.keys.iter().rev().find(|change| change.index < size);
-        change.map_or_else(|| self.anchor.clone(), |change| self.anchor.with_key(change.key))
-    }
-
-    /// Returns the key that currently signs checkpoints.
-    pub fn key(&self) -> LogKey {
-        self.key_at(self.size)
-    }
-
-    /// Returns the keys that the log has had since the anchor, the one in force last.
-    pub fn keys(&self) -> impl Iterator<Item = LogKey> {
-        let later = self.keys.iter().map(|change| self.anchor.with_key(change.key));
-        std::iter::once(self.anchor.clone()).chain(later)
-    }
-
-    /// Whether this is the log's key, or has been since the anchor.
-    pub fn has_key(&self, key: &LogKey) -> bool {
-        self.keys().any(|one| one == *key)
     }
 
     /// Returns what the log says about `name`, if somebody owns it.
@@ -405,28 +383,6 @@ impl History {
         dataset.check_quorum(signers)
     }
 
-    fn check_log_key(&self, change: &LogKeyChange, signers: &[PublicKey]) -> Result<(), Refusal> {
-        if change.origin != self.anchor.origin() {
-            return Err("is about another log".into());
-        }
-        // A reader who knows the log by a later key also meets the changes that led to it: they are valid,
-        // but change nothing.
-        let led_here = self.keys.is_empty() && change.old != *self.anchor.key();
-        if !led_here && change.old != *self.key().key() {
-            return Err("does not start from the key in force".into());
-        }
-        let before = self.keys.iter().map(|change| &change.key).chain([self.anchor.key()]);
-        if !led_here && before.into_iter().any(|key| *key == change.new) {
-            return Err("returns to a key that was given up".into());
-        }
-        let both = [change.old, change.new];
-        if signers.len() == 2 && both.iter().all(|key| signers.contains(key)) {
-            Ok(())
-        } else {
-            Err("is not signed by the old and the new key, and by them alone".into())
-        }
-    }
-
     /// Applies a statement that [`History::check`] has found valid.
     fn enact(&mut self, index: u64, attested: &Attested) {
         match &attested.statement {
@@ -475,11 +431,8 @@ impl History {
                     released.withdrawn = Some(Notice { index, reason: advice.reason.clone() });
                 }
             }
-            Statement::LogKey(change) if change.old == *self.key().key() => {
-                self.keys.push(KeyChange { index, key: change.new });
-            }
+            Statement::LogKey(change) => self.enact_log_key(index, change),
             Statement::Rebuilt(rebuilt) => self.enact_rebuilt(index, rebuilt, &attested.signers),
-            Statement::LogKey(_) => {}
         }
     }
 

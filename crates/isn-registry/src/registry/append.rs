@@ -95,7 +95,7 @@ impl<'a> OwnLog<'a> {
         };
         let is_by = |key: LogKey| key.attestations().is_ok_and(|key| signed.verify(&key).is_ok());
         // One that nobody of them signed is refused when the log is read.
-        if is_by(of.key()) || !of.keys().any(is_by) {
+        if is_by(of.key()) || !of.all_keys().any(is_by) {
             return Ok(());
         }
         let mut replica = Replica::new(self.anchor().clone());
