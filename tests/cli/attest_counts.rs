@@ -112,6 +112,23 @@ fn only_what_agrees_with_a_release_is_counted() {
 
 /// Anybody can make any number of keys.
 #[test]
+fn a_full_list_is_said_to_be_full() {
+    let sandbox = stated();
+    sandbox.publish("out");
+    let place = "reg/attestations/versions/grads/1.0";
+    let mut full = sandbox.read(place);
+    while full.len() < (256 << 10) - 1000 {
+        isn_format::log::bundle::push(&mut full, &sandbox.read("ann")).unwrap();
+    }
+    sandbox.write(place, &full);
+    for verb in ["info", "pull"] {
+        let ran = sandbox.isn(&[verb, "grads@1.0", "--registry", "reg"]).ok();
+        assert!(ran.stderr.contains("grads/1.0 is full"), "{}", ran.stderr);
+        assert!(ran.stdout.contains("known to you"), "{}", ran.stdout);
+    }
+}
+
+#[test]
 fn strangers_neither_hide_known_keys_nor_fill_the_screen() {
     let sandbox = stated();
     sandbox.publish("out");

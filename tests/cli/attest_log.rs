@@ -5,7 +5,7 @@ use std::fs;
 use isn_registry::registry::layout::{ATTESTATIONS, LOG};
 use serde_json::Value;
 
-use crate::sandbox::{Sandbox, contents};
+use crate::sandbox::{Sandbox, contents, ran};
 
 /// A published build, and the statements of the keys `me`, `ann` and `bob` about it: `KEY.statement`.
 fn stated() -> Sandbox {
@@ -242,6 +242,79 @@ fn a_new_log_key_signs_no_less_than_was_seen() {
     put("late");
     append(&sandbox, "bob", "reg");
     assert_eq!(entries(&sandbox, "reg"), 3);
+}
+
+#[test]
+fn whoever_copies_a_registry_follows_its_new_keys_without_trusting_one() {
+    let sandbox = stated();
+    append(&sandbox, "me", "reg");
+    let operator = |args: &[&str]| {
+        let mut command = sandbox.command(args);
+        command.env("ISN_HOME", sandbox.path("operator"));
+        ran(command)
+    };
+    operator(&["mirror", "reg", "copy"]).ok();
+    sandbox.isn(&["mirror", "reg", "early"]).ok();
+    for round in 0..2 {
+        sandbox.isn(&["registry", "rotate-key", "reg"]).ok();
+        operator(&["mirror", "reg", "copy"]).ok();
+        assert_eq!(sandbox.read("copy/log/checkpoint"), sandbox.read("reg/log/checkpoint"), "{round}");
+    }
+    // Also over two changes at once, by somebody who never saw the registry.
+    let mut command = sandbox.command(&["mirror", "reg", "early"]);
+    command.env("ISN_HOME", sandbox.path("stranger"));
+    ran(command).ok();
+    for registry in ["copy", "early"] {
+        sandbox.isn(&["verify", registry]).ok();
+        assert_eq!(sandbox.read(&format!("{registry}/registry.json")), sandbox.read("reg/registry.json"));
+    }
+}
+
+#[test]
+fn an_attestation_log_whose_key_was_changed_half_way_is_signed_anew() {
+    let sandbox = stated();
+    append(&sandbox, "me", "reg");
+    let signed = sandbox.read("reg/attestations/checkpoint");
+    sandbox.write("reg/attestations/checkpoint", b"junk");
+    sandbox.isn(&["registry", "rotate-key", "reg"]).ok();
+    sandbox.write("reg/attestations/checkpoint", &signed);
+    // As if the change had been killed: this home knows the registry by its new key alone.
+    fs::remove_file(sandbox.path("home/logs/places")).unwrap();
+    append(&sandbox, "ann", "reg");
+    assert_eq!(entries(&sandbox, "reg"), 2);
+    sandbox.isn(&["verify", "reg"]).ok();
+}
+
+#[test]
+fn a_mirror_makes_the_file_of_a_version_from_the_entries() {
+    let sandbox = stated();
+    append(&sandbox, "me", "reg");
+    append(&sandbox, "ann", "reg");
+    let place = "attestations/versions/grads/1.0";
+    let right = sandbox.read(&format!("reg/{place}"));
+    sandbox.write("secret", b"private");
+    for what in ["a link", "junk", "nothing", "one of two"] {
+        let at = sandbox.path(&format!("reg/{place}"));
+        fs::remove_file(&at).unwrap();
+        match what {
+            "a link" => std::os::unix::fs::symlink(sandbox.path("secret"), &at).unwrap(),
+            "junk" => fs::write(&at, b"junk").unwrap(),
+            "one of two" => fs::write(&at, &right[..right.len() / 2]).unwrap(),
+            _ => {}
+        }
+        let copy = format!("copy of {what}");
+        sandbox.isn(&["mirror", "reg", &copy]).ok();
+        assert_eq!(sandbox.read(&format!("{copy}/{place}")), right, "{what}");
+        sandbox.isn(&["verify", &copy]).ok();
+        let _ = fs::remove_file(&at);
+        fs::write(&at, &right).unwrap();
+    }
+    // A registry that says that it has one, and has none.
+    fs::rename(sandbox.path("reg/attestations"), sandbox.path("away")).unwrap();
+    let mut stranger = sandbox.command(&["mirror", "reg", "without"]);
+    stranger.env("ISN_HOME", sandbox.path("stranger"));
+    let ran = ran(stranger).ok();
+    assert!(ran.stderr.contains("registry.json says that it has one"), "{}", ran.stderr);
 }
 
 /// What is done before the attestation log is looked at is done, and said.

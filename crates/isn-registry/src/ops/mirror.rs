@@ -4,7 +4,7 @@
 
 mod images;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use images::Accounts;
 use tokio::runtime::Runtime;
@@ -16,7 +16,7 @@ use crate::registry::append::place_of;
 use crate::registry::log::LogView;
 use crate::registry::publish::{RegistryWriter, check_free, read_about};
 use crate::registry::store::Store;
-use crate::registry::{About, MAX_BUILT, Registry, Snapshot, folder_of, layout};
+use crate::registry::{About, Registry, Snapshot, attestations, folder_of, layout};
 use crate::steps::objects::packs_of;
 use crate::transport::runtime;
 use crate::trust::Known;
@@ -180,10 +180,7 @@ pub fn mirror(
 
 /// Whether what a registry says of itself names the log of `view`.
 fn is_of(about: &About, view: &LogView) -> bool {
-    let history = view.replica.history();
-    about.log_key.as_ref().is_some_and(|key| {
-        key == history.anchor() || (0..=view.replica.size()).any(|size| history.key_at(size) == *key)
-    })
+    about.log_key.as_ref().is_some_and(|key| view.replica.history().has_key(key))
 }
 
 fn signed(view: &LogView) -> Result<SignedCheckpoint> {
@@ -288,7 +285,9 @@ fn check_destination(store: &dyn Store, view: &LogView, marker: &str) -> Result<
         }
         None => 0,
     };
-    if !is_of(&about, view) {
+    // It may be from before the log got the key that it is known by here.
+    let is_its = |key: &LogKey| view.replica.history().all_keys().any(|one| one == *key);
+    if !about.log_key.as_ref().is_some_and(is_its) {
         return Err(Error::trust(what(), "is another registry: its log has another key"));
     }
     if store.length(&layout::LOG.claim(size))?.is_some() {
@@ -311,7 +310,7 @@ fn check_older(store: &dyn Store, view: &LogView, there: &SignedCheckpoint) -> R
     }
     // An attestation log is signed anew when the registry's key changes: its entries are what stays.
     let is_renewed = replica.history().anchor().attests_for().is_some();
-    let is_signed = is_renewed || there.verify(&replica.history().key_at(size)).is_ok();
+    let is_signed = is_renewed || there.verify(&replica.history().signer_at(size)).is_ok();
     if !is_signed || replica.tree().root_at(size)? != there.claimed_root() {
         return refuse(format!("has other entries in its log of {size} than the log that is to be mirrored"));
     }
@@ -456,7 +455,7 @@ impl Mirror<'_> {
 
     /// Copies the log from entry `from` on, then `registry.json`, and the checkpoint last.
     fn copy_log(&self, from: u64) -> Result<()> {
-        self.copy_entries(&runtime()?, &self.view, from)?;
+        self.copy_entries(&runtime()?, &self.view, from, &mut |_, _| Ok(()))?;
         self.put_file(layout::REGISTRY_JSON, &self.about)?;
         self.put_checkpoint(&self.view)
     }
@@ -466,6 +465,10 @@ impl Mirror<'_> {
     fn copy_attestations(&self, client: &Client) -> Result<u64> {
         let runtime = runtime()?;
         let Some(view) = runtime.block_on(client.attestations(&self.source, &self.view))? else {
+            if self.source.attests() {
+                let why = "has no attestation log, and its registry.json says that it has one";
+                return Err(Error::trust(format!("registry {}", self.source.name()), why));
+            }
             return Ok(0);
         };
         if let Some(behind) = &view.behind {
@@ -473,31 +476,40 @@ impl Mirror<'_> {
         }
         let history = view.replica.history();
         runtime.block_on(self.source.audit_log(history.anchor(), &signed(&view)?))?;
-        self.copy_entries(&runtime, &view, 0)?;
+        // The file of each version is made from the entries: nobody has signed the source's.
+        let mut versions: HashMap<u64, VersionId> = HashMap::new();
         for id in history.built_versions() {
-            let path = layout::built(&id);
-            if let Some(bytes) = runtime.block_on(self.source.file(&path))?
-                && bytes.len() as u64 <= MAX_BUILT
-            {
-                self.put_file(&path, &bytes)?;
-            }
+            versions.extend(history.built(&id).map(|(_, built)| (built.index, id.clone())));
+        }
+        let mut listed: BTreeMap<VersionId, Vec<u8>> = BTreeMap::new();
+        self.copy_entries(&runtime, &view, 0, &mut |index, entry| {
+            let Some(id) = versions.get(&index) else { return Ok(()) };
+            let bytes = listed.entry(id.clone()).or_default();
+            attestations::push_built(bytes, entry).map(drop)
+        })?;
+        for (id, bytes) in listed {
+            self.put_file(&layout::built(&id), &bytes)?;
         }
         self.put_checkpoint(&view).map(|()| view.replica.size())
     }
 
-    /// Copies the bundles and tiles of a log from entry `from` on. The source's connections must be of
-    /// `runtime` or of none: those of another one that is alive would never make progress.
-    fn copy_entries(&self, runtime: &Runtime, view: &LogView, from: u64) -> Result<()> {
+    /// Copies the bundles and tiles of a log from entry `from` on, and calls `each` with every entry of these
+    /// bundles. The source's connections must be of `runtime` or of none: those of another one that is alive
+    /// would never make progress.
+    fn copy_entries(
+        &self,
+        runtime: &Runtime,
+        view: &LogView,
+        from: u64,
+        each: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
+    ) -> Result<()> {
         let (replica, size) = (&view.replica, view.replica.size());
         let log = layout::Log::of(replica.history().anchor());
         for index in (from / TILE_WIDTH)..size.div_ceil(TILE_WIDTH) {
             let width = TILE_WIDTH.min(size - index * TILE_WIDTH);
             let bytes = runtime.block_on(self.source.exact_bundle(log, index, width))?;
-            let leaves: Vec<Hash> = bundle::read_whole(&bytes)
-                .map_err(Error::Internal)?
-                .iter()
-                .map(|entry| leaf_hash(entry))
-                .collect();
+            let entries = bundle::read_whole(&bytes).map_err(Error::Internal)?;
+            let leaves: Vec<Hash> = entries.iter().map(|entry| leaf_hash(entry)).collect();
             // The log was audited before, but may have changed since.
             if leaves
                 .iter()
@@ -506,6 +518,9 @@ impl Mirror<'_> {
             {
                 let what = self.source.place(&log.entries(index, width));
                 return Err(Error::trust(what, "was changed while it was copied"));
+            }
+            for (at, entry) in (index * TILE_WIDTH..).zip(entries) {
+                each(at, entry)?;
             }
             self.put_file(&log.entries(index, width), &bytes)?;
         }

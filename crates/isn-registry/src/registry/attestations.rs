@@ -15,6 +15,8 @@ use isn_format::key::PublicKey;
 use isn_format::log::bundle;
 use isn_format::statement::{Rebuilt, SignedStatement, Statement};
 
+/// No statement of a rebuild is longer, in bytes, so a file that has less room than this may lack some.
+const MAX_ENTRY: u64 = 1024;
 /// How long to wait for the file of a version, which nothing depends on.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -72,6 +74,13 @@ impl Registry {
     /// Fails if the file is there and cannot be read, or is too long.
     pub async fn built(&self, id: &VersionId) -> Result<BTreeMap<PublicKey, Rebuilt>> {
         let bytes = self.read(&layout::built(id), MAX_BUILT).await?.unwrap_or_default();
+        if bytes.len() as u64 + MAX_ENTRY > MAX_BUILT {
+            self.complain(format!(
+                "{} is full, so keys may be missing from what is counted here: `isn list` counts the whole \
+                 attestation log",
+                self.place(&layout::built(id))
+            ));
+        }
         let mut built = BTreeMap::new();
         for entry in bundle::read_all(&bytes).unwrap_or_default() {
             let attested = SignedStatement::parse("it", entry.to_vec()).and_then(|signed| signed.attested());
@@ -109,8 +118,22 @@ impl RegistryWriter {
                 return Ok(None);
             }
             let mut listed = Vec::new();
-            entries.iter().chain([&entry]).try_for_each(|entry| bundle::push(&mut listed, entry))?;
-            Ok((listed.len() as u64 <= MAX_BUILT).then_some(listed))
+            entries.iter().try_for_each(|entry| bundle::push(&mut listed, entry))?;
+            Ok(push_built(&mut listed, entry)?.then_some(listed))
         })
     }
+}
+
+/// Adds an entry to the file of a version; returns `false` if the file is full.
+///
+/// # Errors
+/// As [`bundle::push`].
+pub(crate) fn push_built(listed: &mut Vec<u8>, entry: &[u8]) -> Result<bool> {
+    let before = listed.len();
+    bundle::push(listed, entry)?;
+    let fits = listed.len() as u64 <= MAX_BUILT;
+    if !fits {
+        listed.truncate(before);
+    }
+    Ok(fits)
 }
