@@ -54,6 +54,8 @@ TOML
 "$isn" build noise.toml --source raw --out out -q > /dev/null
 "$isn" key new me --no-passphrase > /dev/null
 "$isn" publish out --registry registry --key me -q > published
+"$isn" attest out --key me --out statement -q > /dev/null
+"$isn" append statement --registry registry -q > /dev/null
 pin=$(sed -n 's/^ *pin *//p' published)
 
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
@@ -74,7 +76,9 @@ tried() { # WHAT SETTINGS: starts nginx with them, pulls, stops it
     "$isn" verify whole --expect "$pin" -q > /dev/null
     "$isn" pull noise@1.0 --registry "$url" --to part --class bee --split val -q --json > part.json
     "$isn" log verify --registry "$url" -q > /dev/null
-    for path in .isn-lock log/.isn-claims/0 objects/.isn-tmp-x objects/ keys/me recipes/noise/id_ed25519 %2e%2e/home/keys/me; do
+    "$isn" log verify --registry "$url" --attestations -q > /dev/null
+    "$isn" info noise@1.0 --registry "$url" | grep -q '1 key states that it built this'
+    for path in .isn-lock log/.isn-claims/0 attestations/.isn-claims/0 objects/.isn-tmp-x objects/ keys/me recipes/noise/id_ed25519 %2e%2e/home/keys/me; do
         mkdir -p "registry/$(dirname "$path")" && [ -e "registry/$path" ] || echo secret > "registry/$path"
         status=$(curl -s -o reply -w '%{http_code}' --path-as-is "$url/$path")
         case $status in 400 | 403 | 404) ;; *) echo "SERVED with $1: $path ($status)"; exit 1 ;; esac

@@ -34,3 +34,25 @@ fn another_source_is_refused_and_the_image_is_named() {
     assert!(!ran.stderr.contains("bee_2"), "{}", ran.stderr);
     assert!(!sandbox.path("grads-1.0").exists());
 }
+
+#[test]
+fn what_is_to_be_built_is_not_copied() {
+    let (sandbox, pin) = Sandbox::published();
+    // The cache knows this tree.
+    sandbox.isn(&["pull", &pin, "--registry", "reg", "--to", "fetched"]).ok();
+    fs::create_dir(sandbox.path("empty")).unwrap();
+    let pull = |source: &str, to: &str| {
+        sandbox.isn(&["pull", &pin, "--registry", "reg", "--source", source, "--to", to, "--json"])
+    };
+    for source in ["empty", "absent"] {
+        assert_ne!(pull(source, "built").code, 0, "{source}");
+        assert!(!sandbox.path("built").exists());
+    }
+    assert_eq!(pull("raw", "built").ok().json()["reused_images"], 0);
+    sandbox.isn(&["attest", "built", "--key", "me", "--out", "statement"]).ok();
+    assert_eq!(pull("raw", "built").ok().stderr, "");
+    // What is there already is not built, and that is said.
+    let said = pull("raw", "fetched").ok().stderr;
+    assert!(said.contains("the source was not read"), "{said}");
+    sandbox.isn(&["attest", "fetched", "--key", "me", "--out", "none"]).fails(1, "--to NEW-DIR");
+}

@@ -543,6 +543,14 @@ mod tests {
             files::replace(&path, &bytes).unwrap();
             assert_eq!(known.load().unwrap().replica.size(), 0);
         }
+        // One that was made by the rules of isn 0.1.0, which says none.
+        let rules = good.windows(10).position(|bytes| bytes == b"\"rules\":2,").unwrap();
+        let older = [&good[SUM_LEN..rules], &good[rules + 10..]].concat();
+        let sum = format!("{}\n", Digest::of(&older));
+        files::replace(&path, &[sum.as_bytes(), &older].concat()).unwrap();
+        assert_eq!(known.load().unwrap().replica.size(), 0);
+        files::replace(&path, &good).unwrap();
+        assert_eq!(known.load().unwrap().replica.size(), 2);
         files::replace(&known.folder.join("checkpoint"), b"").unwrap();
         assert!(known.load().is_err());
     }

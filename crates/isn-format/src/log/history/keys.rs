@@ -49,8 +49,8 @@ impl History {
         self.keys().any(|one| one == *key)
     }
 
-    /// Returns the keys that led to the anchor, the last one first, each with the number of the entry by which
-    /// it was given up. The anchor vouches for them: it has signed that change, and so on.
+    /// Returns the keys that led to the anchor, the last one first, each with the number of the entry by
+    /// which it was given up. The anchor vouches for them: it has signed that change, and so on.
     fn earlier_keys(&self) -> impl Iterator<Item = (u64, LogKey)> {
         let mut key = *self.anchor.key();
         self.earlier.iter().rev().filter_map(move |change| {

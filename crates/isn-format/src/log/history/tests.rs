@@ -474,8 +474,8 @@ fn a_rebuild_is_stated_once_by_a_key_and_in_the_attestation_log_alone() {
     assert_eq!(log.datasets().count(), 0);
 }
 
-/// A reader who knows the log by its third key is told of the two before it by changes that lead there, and of
-/// no other.
+/// A reader who knows the log by its third key is told of the two before it by changes that lead there, and
+/// of no other.
 #[test]
 fn the_keys_before_the_anchor_are_those_that_led_to_it() {
     let keys = [LOG, NEW_LOG, CARL];

@@ -28,6 +28,7 @@ use crate::registry::{BUNDLED, Outcome, Registry, Snapshot};
 use crate::steps::images::{self, Carrier, Take, Wanted};
 use crate::steps::selection::check_selection;
 use crate::transport;
+use crate::tree_file::origin_of;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Result, There, bytes as size, count};
 use isn_format::index::Row;
@@ -207,6 +208,13 @@ impl Pull<'_> {
         if written.is_none() {
             let said = self.renew_provenance()?;
             self.snapshot.head.warnings.extend(said);
+            let is_built = || origin_of(&self.to).is_some_and(|origin| origin.built_from().is_some());
+            if self.options.source.is_some() && !is_built() {
+                let to = self.to.display();
+                let why = "was fetched before, and is whole: the source was not read. With another --to, the \
+                           version is built from it";
+                self.snapshot.head.warnings.push(format!("{to} {why}"));
+            }
         }
         // A pin that is not kept is asked for again.
         let _ = self.registry.keep_pin(&self.snapshot);
@@ -246,7 +254,10 @@ impl Pull<'_> {
         let all: Vec<&Row> = rows.iter().collect();
         let missing = staging.missing(&all, options.jobs)?;
         staging.create_folders(&missing)?;
-        let trees = self.client.cache.as_ref().map(|cache| seeds::trees(&self.to, cache)).unwrap_or_default();
+        // What is to be built is not copied from a tree that was fetched.
+        let is_to_build = options.source.is_some() && self.built.is_none();
+        let cache = self.client.cache.as_ref().filter(|_| !is_to_build);
+        let trees = cache.map(|cache| seeds::trees(&self.to, cache)).unwrap_or_default();
         // Images that share their blocks with another tree need no space; all others do, wherever they come
         // from.
         let has_room = |missing: &[&Row]| {
