@@ -309,7 +309,7 @@ impl Client {
     }
 
     /// Opens a registry that is asked only for a notice: without mirrors, cache or patience.
-    pub(super) fn open_aside(&self, location: &str) -> Result<Registry> {
+    pub(crate) fn open_aside(&self, location: &str) -> Result<Registry> {
         let access = Access { retries: 0, timeout: ASIDE.min(self.access.timeout), ..self.access.clone() };
         Registry::open(location, &access)
     }
