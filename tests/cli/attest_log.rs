@@ -93,9 +93,9 @@ fn a_mirror_has_the_attestation_log_and_a_new_log_key_signs_it() {
     assert!(public("copy").eq(public("reg")));
     // The first log cannot be passed off as the second, nor the second as the first.
     fs::copy(sandbox.path("reg/log/checkpoint"), sandbox.path("reg/attestations/checkpoint")).unwrap();
-    sandbox.isn(&verify).fails(4, "attestations/checkpoint: is of log isn.local/");
+    sandbox.isn(&verify).fails(4, "attestations/checkpoint is of log isn.local/");
     fs::copy(sandbox.path("copy/attestations/checkpoint"), sandbox.path("copy/log/checkpoint")).unwrap();
-    sandbox.isn(&["log", "verify", "--registry", "copy"]).fails(4, "log/checkpoint: is of log isn.local/");
+    sandbox.isn(&["log", "verify", "--registry", "copy"]).fails(4, "log/checkpoint is of log isn.local/");
     let origin = ["registry", "init", "x", "--origin", "log.example/attestations"];
     sandbox.isn(&origin).fails(1, "is that of an attestation log");
 }

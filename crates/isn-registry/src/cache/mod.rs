@@ -261,7 +261,7 @@ impl Cache {
             Ok(_) if path.is_dir() => (0..MAX_FOLDERS)
                 .map(|number| self.root.join(QUARANTINE).join(number.to_string()))
                 .find_map(|place| folder.rename(name, &Below::make(&self.root, &place).ok()?).ok())
-                .ok_or_else(|| Error::invalid(path.display(), "is a folder in the place of a file")),
+                .ok_or_else(|| Error::invalid(path.display(), "is a folder, where a file must be")),
             Ok(quarantine) => folder.rename(name, &quarantine).or_else(|_| folder.remove(name)),
             Err(foreign @ Error::Foreign { .. }) => Err(foreign),
             Err(_) => folder.remove(name),

@@ -221,7 +221,7 @@ mod tests {
         RegistryWriter::init(store().as_ref(), "for tests", || logs.new_signer(None)).unwrap();
         store().replace("log/.isn-claims/0", b"planted").unwrap();
         let refused = unclaim(store(), false, Known::trusting_nobody(&logs)).err().unwrap().to_string();
-        assert!(refused.contains("--alone: is needed"), "{refused}");
+        assert!(refused.contains("--alone is needed"), "{refused}");
         assert!(store().length("log/.isn-claims/0").unwrap().is_some());
         assert_eq!(unclaim(store(), true, Known::trusting_nobody(&logs)).unwrap().removed.len(), 1);
     }

@@ -304,7 +304,7 @@ impl TrustStore {
             };
             if *trusted == before {
                 return Err(Error::not_found(
-                    Missing::Other,
+                    Missing::Trusted,
                     what,
                     format!("the trusted keys of registry {registry}"),
                 ));
