@@ -5,6 +5,7 @@ mod names;
 mod pins;
 
 use std::borrow::Cow;
+use std::fs;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,7 +16,7 @@ use crate::cache::Cache;
 use crate::files;
 use crate::known_logs::{KnownLog, KnownLogs};
 use crate::registry::log::{LogView, WitnessPolicy};
-use crate::registry::{BUNDLED, Head, Outcome, Registry, Snapshot, folder_of};
+use crate::registry::{BUNDLED, Head, Outcome, Registry, Snapshot, folder_of, layout};
 use crate::transport::Access;
 use crate::transport::trace::without_secrets;
 use crate::trust::{Known, RegistryId, TrustStore, Trusted};
@@ -93,6 +94,26 @@ impl Client {
             Some(registry) => files::check_apart(output, "the registry", registry),
             None => Ok(()),
         }
+    }
+
+    /// Returns the sorted names of the recipes in the registry at `location`. Servers and buckets are not
+    /// listed: it returns none.
+    pub fn recipes(&self, location: &str) -> Vec<Name> {
+        let of_path = |path: &str| {
+            let name: Name = path.split('/').nth(1)?.parse().ok()?;
+            (path == layout::recipe(&name)).then_some(name)
+        };
+        let mut names: Vec<Name> = if location == BUNDLED {
+            self.access.bundled.paths().filter_map(of_path).collect()
+        } else if let Some(root) = folder_of(location) {
+            let folders = fs::read_dir(root.join("recipes")).into_iter().flatten().flatten();
+            let names = folders.filter_map(|folder| folder.file_name().to_str()?.parse().ok());
+            names.filter(|name| root.join(layout::recipe(name)).is_file()).collect()
+        } else {
+            Vec::new()
+        };
+        names.sort();
+        names
     }
 
     /// Adds the setting that names a registry to the error that there is no such folder.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::registry::Snapshot;
-use isn_format::class::Class;
+use isn_format::class::{Class, ClassId};
 use isn_format::description::has_class;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Missing, Mistake, Result, count};
@@ -57,9 +57,19 @@ pub(crate) fn check_parts(manifest: &Manifest, classes: &[Class], selection: &Se
     }
     for class in &selection.classes {
         if !has_class(classes, class) {
-            let missing = Error::not_found(Missing::Class, format!("class {class}"), manifest.pin());
-            return Err(missing.near(classes.iter().map(|class| &class.id)));
+            return Err(missing_class(manifest, classes, class.as_str()));
         }
     }
     Ok(())
+}
+
+/// The error that a version has no class of this id. If it is a label, the error says of which ids.
+fn missing_class(manifest: &Manifest, classes: &[Class], id: &str) -> Error {
+    let labelled = classes.iter().filter(|class| class.label.to_lowercase() == id.to_lowercase());
+    let labelled: Vec<&ClassId> = labelled.map(|class| &class.id).collect();
+    if labelled.is_empty() {
+        let missing = Error::not_found(Missing::Class, format!("class {id}"), manifest.pin());
+        return missing.near(classes.iter().map(|class| &class.id));
+    }
+    Error::not_found(Missing::ClassId, id, manifest.pin()).near(labelled)
 }
