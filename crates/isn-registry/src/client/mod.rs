@@ -88,7 +88,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Overlap`] if it is one. It may be in one: readers ignore files that they do not know.
-    pub fn check_is_no_registry(&self, output: &Path) -> Result<()> {
+    pub(crate) fn check_is_no_registry(&self, output: &Path) -> Result<()> {
         let is_it = |folder: &&Path| files::overlap(output, folder) == Some(Overlap::Is);
         match self.locations.iter().filter_map(|location| folder_of(location)).find(is_it) {
             Some(registry) => files::check_apart(output, "the registry", registry),
@@ -142,7 +142,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::snapshot`].
-    pub async fn snapshot_and_outcomes(
+    pub(crate) async fn snapshot_and_outcomes(
         &self,
         reference: &DatasetRef,
     ) -> Result<(Registry, Snapshot, Vec<Outcome>)> {
@@ -193,7 +193,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Network`] if the registry cannot be reached.
-    pub async fn belief(&self, registry: &Registry) -> Result<Belief> {
+    pub(crate) async fn belief(&self, registry: &Registry) -> Result<Belief> {
         let (claimed, unlike) = match registry.about().await {
             Ok(about) => (about.log_key, None),
             Err(e @ Error::Network { .. }) if !self.access.offline => return Err(e),
@@ -279,7 +279,11 @@ impl Client {
     /// # Errors
     /// [`Error::NotFound`] if the registry claims no log; [`Error::Trust`] if it shows none; also as
     /// [`Registry::about`] and [`Registry::sync_log`].
-    pub async fn claimed_view(&self, registry: &Registry, belief: &Belief) -> Result<(LogKey, LogView)> {
+    pub(crate) async fn claimed_view(
+        &self,
+        registry: &Registry,
+        belief: &Belief,
+    ) -> Result<(LogKey, LogView)> {
         let what = || format!("registry {}", registry.name());
         let Some(log) = belief.log.as_ref().or(belief.claimed.as_ref()) else {
             // Only a `registry.json` that can be read says that there is none.

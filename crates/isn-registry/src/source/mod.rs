@@ -160,7 +160,7 @@ struct Holders {
 
 /// What was found in a folder, which may be incomplete.
 #[derive(Debug)]
-pub struct Survey {
+pub(crate) struct Survey {
     /// The images that can be read.
     pub source: Source,
     /// What is missing, damaged or misplaced.
@@ -188,7 +188,7 @@ impl Source {
     ///
     /// # Errors
     /// Those of [`Source::open`].
-    pub fn open_with(
+    pub(crate) fn open_with(
         spec: &SourceSpec,
         root: &Path,
         classes: &[Class],
@@ -225,7 +225,7 @@ impl Source {
     ///
     /// # Errors
     /// [`Error::Io`] or [`Error::Source`] if `root` is not a folder.
-    pub fn survey(
+    pub(crate) fn survey(
         spec: &SourceSpec,
         root: &Path,
         classes: &[Class],

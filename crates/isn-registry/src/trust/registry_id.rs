@@ -41,7 +41,7 @@ impl RegistryId {
     }
 
     /// Whether it is a URL rather than a folder on this machine.
-    pub fn is_remote(&self) -> bool {
+    pub(crate) fn is_remote(&self) -> bool {
         self.0.contains("://")
     }
 }

@@ -66,7 +66,7 @@ pub(crate) fn of_model(
 /// # Errors
 /// Always [`Error::Invalid`].
 #[cfg(not(feature = "onnx"))]
-pub fn of_model(
+pub(crate) fn of_model(
     _: &Subject,
     model: &std::path::Path,
     _: &ModelOptions,
