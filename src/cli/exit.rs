@@ -364,7 +364,10 @@ pub(super) fn help(error: &Error, advice: Advice<'_>) -> Option<String> {
              it (`isn serve --publish-tokens FILE`)"
                 .into()
         }
-        Error::Mistakes { .. } => "correct all of them, and run the same command again".into(),
+        Error::Mistakes { mistakes, .. } => {
+            let what = if mistakes.len() == 1 { "it" } else { "all of them" };
+            format!("correct {what}, and run the same command again")
+        }
         // The message or the system's reason says what would be right.
         Error::Io { .. } | Error::Invalid { kind: Input::Other, .. } => return None,
     })

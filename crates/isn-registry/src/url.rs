@@ -26,7 +26,7 @@ pub fn split(text: &str) -> Result<Option<(&'static str, &str)>, String> {
         return Ok(Some((scheme, rest)));
     }
     match near_url(text).or_else(|| misspelt(text)).or_else(|| elsewhere(text).map(String::from)) {
-        Some(wrong) => Err(format!("{wrong} (./ before it makes it a path)")),
+        Some(wrong) => Err(format!("{wrong} (for a path of that name, write ./ before it)")),
         None => Ok(None),
     }
 }

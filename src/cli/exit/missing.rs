@@ -85,7 +85,8 @@ pub(super) fn help(kind: Missing, what: &str, place: &str, advice: Advice<'_>) -
         }
         Missing::Owner => format!("`isn owner show NAME{same_registry}` lists the owners of a name"),
         Missing::Trusted => "`isn trust list` lists the keys that you trust".into(),
-        // A log that a registry never had, an image that a ledger does not mention, or the like.
-        Missing::Other => return None,
+        // Nothing is to be done about a log that a registry never had, an image that a ledger does not
+        // mention, or the like.
+        Missing::Log | Missing::Other => return None,
     })
 }

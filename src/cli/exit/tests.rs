@@ -88,6 +88,7 @@ fn missing(kind: Missing, what: &str) -> Error {
         | Missing::ClassId
         | Missing::Image
         | Missing::Other
+        | Missing::Log
         | Missing::Owner
         | Missing::Trusted => "birds@1.0#b3:00",
     };
@@ -293,7 +294,8 @@ fn examples() -> Vec<Error> {
             name: "birds".into(),
             why: "no answer in time".into(),
         },
-        Error::NotFound { kind: Missing::Other, .. } => Error::not_found(Missing::Other, "log", "registry reg"),
+        Error::NotFound { kind: Missing::Other, .. } => Error::not_found(Missing::Other, "image n01614925_1", "ledger corrections.csv"),
+        Error::NotFound { kind: Missing::Log, .. } => Error::not_found(Missing::Log, "log", "registry reg"),
         Error::NotFound { kind: Missing::Owner, .. } =>
             Error::not_found(Missing::Owner, "key SHA256:abc", "the owners of birds"),
         Error::NotFound { kind: Missing::Trusted, .. } =>
@@ -430,7 +432,7 @@ fn every_error_has_a_next_step() {
             // What is wrong with an input, and what would be right.
             Error::Invalid { kind, .. } => *kind == Input::Other,
             // What a registry or a file never had: nothing is to be done about it.
-            Error::NotFound { kind, .. } => *kind == Missing::Other,
+            Error::NotFound { kind, .. } => matches!(kind, Missing::Log | Missing::Other),
             _ => false,
         };
         for aim in [Aim::Bring, Aim::Look, Aim::Write, Aim::Serve] {

@@ -114,6 +114,8 @@ pub enum Missing {
     /// None of the others.
     #[default]
     Other,
+    /// A log that a registry does not have.
+    Log,
     /// A key among the owners of a name.
     Owner,
     /// A key that the user trusts.

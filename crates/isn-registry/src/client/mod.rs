@@ -288,7 +288,7 @@ impl Client {
         let Some(log) = belief.log.as_ref().or(belief.claimed.as_ref()) else {
             // Only a `registry.json` that can be read says that there is none.
             registry.about().await?;
-            return Err(Error::not_found(Missing::Other, "log", what()));
+            return Err(Error::not_found(Missing::Log, "log", what()));
         };
         let view = self.sync(registry, log, belief).await?;
         let view =
