@@ -81,7 +81,7 @@ impl Coming {
 
 /// How many bytes a batch of so many images has.
 pub(crate) fn length_of(batch: &Batch, images: usize) -> PyResult<usize> {
-    let (width, height) = (batch.size.0 as usize, batch.size.1 as usize);
+    let (width, height) = (batch.image_size.0 as usize, batch.image_size.1 as usize);
     let length = width.checked_mul(height).and_then(|n| n.checked_mul(3)).and_then(|n| n.checked_mul(images));
     length
         .filter(|&n| n <= isize::MAX as usize)

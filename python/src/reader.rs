@@ -182,7 +182,7 @@ impl Reader {
     fn square<'py>(&self, py: Python<'py>, image: u32, size: u32) -> PyResult<Bound<'py, PyByteArray>> {
         let augment = Augment { crop: Crop::Centre, flip: false };
         let batch = Batch {
-            size: (size, size),
+            image_size: (size, size),
             augment,
             seed: 0,
             epoch: 0,
@@ -214,7 +214,7 @@ impl Reader {
             _ => Crop::Random { scale: crop.1, ratio: crop.2 },
         };
         let layout = if planar { SampleOrder::Planar } else { SampleOrder::Interleaved };
-        let batch = Batch { size, augment: Augment { crop, flip }, seed, epoch, layout, threads };
+        let batch = Batch { image_size: size, augment: Augment { crop, flip }, seed, epoch, layout, threads };
         Maker::new(self.dataset.clone(), batch)
     }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::values::{one_of, parse_age, parse_reason, read_images};
+use super::values::{one_of, parse_age, parse_class, parse_reason, read_images};
 use isn_format::class::ClassId;
 use isn_format::dataset_ref::{DatasetRef, VersionId};
 use isn_format::error::{Error, Result};
@@ -41,7 +41,7 @@ pub(super) struct SelectionArgs {
           value_parser = one_of::<Split>(Split::ALL.map(Split::as_str)))]
     splits: Vec<Split>,
     /// Only this class (may be repeated)
-    #[arg(long = "class", value_name = "ID")]
+    #[arg(long = "class", value_name = "ID", value_parser = parse_class)]
     classes: Vec<ClassId>,
     /// Only the images in this file, which has a path of the tree or a line of B3SUMS on each line; # starts
     /// a comment

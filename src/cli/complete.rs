@@ -1,6 +1,7 @@
 //! What shells complete as the values of arguments.
 
 use clap::{Command, ValueHint};
+use clap_complete::Shell;
 
 /// What values are, by the names that help texts give them.
 const VALUES: [(ValueHint, &[&str]); 3] = [
@@ -51,6 +52,50 @@ pub(super) fn with_hints(command: Command) -> Command {
         }
     });
     command.mut_subcommands(with_hints)
+}
+
+/// What the scripts run for the names of datasets. It uses no network.
+const NAMES: &str = "isn completions names 2>/dev/null";
+
+/// Returns the script with names of datasets completed where a verb takes a version: clap knows fixed values
+/// only. The scripts of other shells than bash, fish and zsh stay as they are.
+pub(super) fn with_names(shell: Shell, script: &str, command: &Command) -> String {
+    let mut verbs = Vec::new();
+    list_verbs(command, "", &mut verbs);
+    match shell {
+        Shell::Bash => verbs.iter().fold(script.to_owned(), |script, verb| {
+            let path = verb.replace(['-', ' '], "__subcmd__");
+            let words = format!("isn__subcmd__{path})\n            opts=\"");
+            script.replace(&words, &format!("{words}$({NAMES}) "))
+        }),
+        Shell::Fish => verbs.iter().fold(script.to_owned(), |script, verb| {
+            let (verb, more) = verb.split_once(' ').map_or((verb.as_str(), None), |(a, b)| (a, Some(b)));
+            let more = more.map_or_else(String::new, |more| format!("; and __fish_seen_subcommand_from {more}"));
+            format!("{script}complete -c isn -n \"__fish_isn_using_subcommand {verb}{more}\" -f -a \"({NAMES})\"\n")
+        }),
+        Shell::Zsh => {
+            let function = format!("_isn_names() {{ compadd -- ${{(f)\"$({NAMES})\"}} }}\n");
+            let line = |line: &str| match line.strip_suffix(":' \\") {
+                Some(start) if start.starts_with("':reference -- ") => format!("{start}:_isn_names' \\\n"),
+                _ if line == "#compdef isn" => format!("{line}\n\n{function}"),
+                _ => format!("{line}\n"),
+            };
+            script.lines().map(line).collect()
+        }
+        _ => script.into(),
+    }
+}
+
+/// Lists the verbs below `command` that take a version, each with those above it.
+fn list_verbs(command: &Command, above: &str, verbs: &mut Vec<String>) {
+    for verb in command.get_subcommands() {
+        let path = format!("{above}{}", verb.get_name());
+        let mut values = verb.get_positionals().flat_map(|one| one.get_value_names().unwrap_or_default());
+        if values.any(|name| name == "REF") {
+            verbs.push(path.clone());
+        }
+        list_verbs(verb, &format!("{path} "), verbs);
+    }
 }
 
 #[cfg(test)]

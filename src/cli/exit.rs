@@ -9,7 +9,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::{console, near};
-use isn_format::error::{At, Blame, Difference, Error, KeyFault, NetworkKind, There, chain};
+use isn_format::error::{At, Blame, Difference, Error, Input, KeyFault, Missing, NetworkKind, There, chain};
 use isn_format::text::{self, shell_word};
 use isn_registry::files;
 
@@ -199,8 +199,8 @@ pub(super) fn help(error: &Error, advice: Advice<'_>) -> Option<String> {
         }
         Error::Trust { .. } if to == Aim::Serve => SERVE.into(),
         Error::OtherLog { registry, known, .. } => format!(
-            "isn writes to a registry only while it shows the log that you know it by. If a disk is not \
-             mounted or a folder was moved, put it back. If this registry has a new log, forget the old \
+            "isn writes to a registry only if it shows the log that you know it by. If a disk is not mounted \
+             or a folder was moved, put it back. If this registry really has a new log, forget the old \
              one:\n  isn trust remove {} {}",
             shell_word(registry),
             shell_word(known)
@@ -224,8 +224,8 @@ pub(super) fn help(error: &Error, advice: Advice<'_>) -> Option<String> {
             "do not rely on this registry: tell its operator, or use a pin".into()
         }
         Error::Trust { .. } => {
-            "the destination was not changed. Do not use what this registry shows: tell its operator. Name \
-             another copy of it alone (--registry), or pull by a pin"
+            "the destination was not changed. Do not use what this registry shows, and tell its operator. Name \
+             only another copy of it (--registry), or pull by a pin"
                 .into()
         }
         Error::Claim { .. } => {
@@ -237,11 +237,14 @@ pub(super) fn help(error: &Error, advice: Advice<'_>) -> Option<String> {
         Error::Network { kind, .. } => network(*kind).into(),
         Error::Unanswered { registry, .. } => format!(
             "a name belongs to the first registry of the list that has it, and this one may have it. Run the \
-             command again when the registry answers, leave it out (--registry), or pull by a pin. If it is \
-             a mirror of a log that you trust, say so once: `isn trust add {} VKEY`",
+             same command again when it answers, leave it out (--registry), or pull by a pin. If it is a \
+             mirror of a log that you trust, say so once: `isn trust add {} VKEY`",
             shell_word(registry)
         ),
         Error::Unreleased { reference, registry } => source::unreleased(reference, registry),
+        Error::NotFound { kind: Missing::ClassId, near, .. } => {
+            format!("name the class by its id: --class {}", near.iter().map(shell_word).collect::<Vec<_>>().join(" --class "))
+        }
         Error::NotFound { what, kind, place, near } => {
             let next = missing::help(*kind, what, place, advice);
             return match (near::meant(what, near), next) {
@@ -264,12 +267,13 @@ pub(super) fn help(error: &Error, advice: Advice<'_>) -> Option<String> {
             if let Some(in_the_way) = in_the_way(cache) {
                 return Some(format!("{in_the_way}: set ISN_CACHE to another path"));
             }
-            "the version is not whole in the cache. Run the same command again, not beside `isn cache gc`. If \
-             the cache is full or read-only, free space, or set ISN_CACHE to a folder on another disk"
+            "the cache does not have the whole version. Run the same command again, but not while `isn cache \
+             gc` runs. If the cache is full or read-only, free some space, or set ISN_CACHE to a folder on \
+             another disk"
                 .into()
         }
-        Error::Conflict { .. } => "somebody else changed the registry at the same time: run the command \
-                                   again"
+        Error::Conflict { .. } => "somebody else changed the registry at the same time: run the same \
+                                   command again"
             .into(),
         Error::SourceNeeded { reference, about, .. } => source::needed(reference, about),
         Error::Rebuilt { differences, .. } => rebuilt(differences),
@@ -284,21 +288,21 @@ pub(super) fn help(error: &Error, advice: Advice<'_>) -> Option<String> {
         }
         Error::Incomplete { root, recipe, .. } => source::incomplete(root, recipe),
         Error::Gates { findings, .. } if findings.iter().all(|finding| finding.starts_with("rebuilt:")) => {
-            "nothing was published. Keep this build and its recipe, which those statements are about. When \
-             enough of the keys state it, and prove that they have the images, publish it"
+            "nothing was published. Keep this build and its recipe: those statements are about them. Publish \
+             it when enough of the keys state that they built it, and prove that they have the images"
                 .into()
         }
         Error::Gates { .. } => {
-            "nothing was published. Correct the ledger (`isn ledger add`), the groups or the recipe, whose \
-             [gates] set the requirements, and build again"
+            "nothing was published. Correct the ledger (`isn ledger add`), the groups or the recipe (its \
+             [gates] set the requirements), and build again"
                 .into()
         }
         Error::Foreign { path, .. } if path.extension().is_some_and(|end| end == "isn-partial") => {
-            "nothing was changed there. Look at it and move it away. If an older isn left it when it was \
-             killed, or if it is a copy of such a folder, remove it"
+            "nothing was changed there. Look at it, and move it away. If an older isn left it there when it \
+             was killed, or if it is a copy of such a folder, remove it"
                 .into()
         }
-        Error::Foreign { .. } => "nothing was changed there. Look at it and move it away".into(),
+        Error::Foreign { .. } => "nothing was changed there. Look at it, and move it away".into(),
         Error::LockFile { is_behind: true, .. } => {
             "`isn sync` without --locked adds it to isn.lock: commit the change".into()
         }
@@ -312,13 +316,13 @@ pub(super) fn help(error: &Error, advice: Advice<'_>) -> Option<String> {
             "this shell allows too few open files: `ulimit -n 1024` raises the limit".into()
         }
         Error::Io { source, .. } if is_full(source) => {
-            "the disk is full: free space, or choose another folder, and run the same command again".into()
+            "the disk is full: free some space or choose another folder, and run the same command again".into()
         }
         Error::Io { path, source, .. } if source.kind() == io::ErrorKind::IsADirectory => {
             let recipe = path.join("recipe.toml");
             match recipe.is_file() {
                 true => format!("it is a folder: name the file in it, {}", recipe.display()),
-                false => "it is a folder in the place of a file: name a file in it, or move it away".into(),
+                false => "it is a folder, and a file is needed: name a file in it, or move it away".into(),
             }
         }
         Error::Io { path, source, .. }
@@ -337,7 +341,7 @@ pub(super) fn help(error: &Error, advice: Advice<'_>) -> Option<String> {
         Error::Overlap { .. } => "nothing was written. Choose a folder outside it".into(),
         Error::Exists { what, there, .. } => exists(*there, what),
         Error::Subject { text, .. } => return near::reference(text),
-        Error::Key { fault, .. } => return key(*fault).map(Into::into),
+        Error::Key { fault, .. } => key(*fault).into(),
         Error::NoToken { host, .. } => format!(
             "ask the server's operator for a token, and set it in ISN_TOKENS as {host}=TOKEN, or in the file \
              `tokens.toml` of ISN_HOME as a line \"{host}\" = \"TOKEN\""
@@ -348,10 +352,24 @@ pub(super) fn help(error: &Error, advice: Advice<'_>) -> Option<String> {
                 .into()
         }
         Error::Internal(_) => "this is a bug in isn: please report it with the command that you ran".into(),
-        Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-            "check the path: a relative path starts in the current folder".into()
+        Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => CHECK_PATH.into(),
+        Error::Invalid { kind: Input::Path, .. } => CHECK_PATH.into(),
+        Error::Invalid { kind: Input::Location, .. } => {
+            "a registry is the path of a folder, a URL that begins with https://, http://, s3://, gs:// or \
+             az://, or `bundled`, the registry that comes with isn"
+                .into()
         }
-        Error::Io { .. } | Error::Invalid { .. } | Error::Mistakes { .. } => return None,
+        Error::Invalid { kind: Input::ReadOnly, .. } => {
+            "write to a registry in a folder or a bucket (--registry), or to a server whose operator accepts \
+             it (`isn serve --publish-tokens FILE`)"
+                .into()
+        }
+        Error::Mistakes { mistakes, .. } => {
+            let what = if mistakes.len() == 1 { "it" } else { "all of them" };
+            format!("correct {what}, and run the same command again")
+        }
+        // The message or the system's reason says what would be right.
+        Error::Io { .. } | Error::Invalid { kind: Input::Other, .. } => return None,
     })
 }
 
@@ -363,9 +381,14 @@ fn integrity(at: At, to: Aim) -> &'static str {
              right, the registry has another version under this name: pull from another copy (--registry), and \
              tell the operator of this one"
         }
+        (At::Lock, _) => {
+            "if isn.lock was edited or merged by hand, restore it from version control, for example `git \
+             checkout HEAD -- isn.lock`. If it is right, the registry has another version under this name: \
+             name another copy (--registry), and tell the operator of this one"
+        }
         (At::Rebuilt, _) => {
-            "nothing was changed. One of the two is not what the recipe makes of the whole source, and only a \
-             person can find out which: choose another folder (--to) to have both"
+            "nothing was changed. One of the two was not made from the complete source by this recipe, and isn \
+             cannot tell which: to keep both, choose another folder (--to)"
         }
         (At::Build, Aim::Write) => {
             "nothing was published. The build is damaged or incomplete: remove its folder, and build it \
@@ -376,12 +399,12 @@ fn integrity(at: At, to: Aim) -> &'static str {
         }
         (At::Registry | At::Unknown, Aim::Serve) => SERVE,
         (At::Cache, _) => {
-            "the cache does not agree with the registry: run the same command again, with a network (without \
-             --offline). Then isn checks every image, and fetches again what is damaged"
+            "the cache does not agree with the registry: run the same command again with a network (without \
+             --offline). isn then checks every image, and fetches the damaged ones again"
         }
         (At::Tree, _) => {
             "a tree that was pulled earlier has changed: `isn verify TREE` lists its faults. Remove the \
-             changed file, and the image is fetched instead, or remove the tree and pull it again"
+             changed file, so that the image is fetched instead, or remove the tree and pull it again"
         }
         (At::Registry | At::Unknown, Aim::Write) => {
             "these bytes are damaged or were replaced. Restore them, or tell the registry's operator; then \
@@ -404,16 +427,22 @@ fn integrity(at: At, to: Aim) -> &'static str {
 }
 
 /// Returns what to do about a key.
-fn key(fault: KeyFault) -> Option<&'static str> {
+fn key(fault: KeyFault) -> &'static str {
     match fault {
-        KeyFault::Passphrase => Some("try again, or correct ISN_PASSPHRASE if it is set"),
-        KeyFault::Agent => Some("`ssh-add -l` lists the keys that the agent holds"),
-        KeyFault::Unusable => Some("`isn key list` lists your keys; `isn key new NAME` makes one"),
-        KeyFault::Unasked => Some("set ISN_PASSPHRASE, or run the command in a terminal"),
-        // The message says it.
-        KeyFault::NoAgent | KeyFault::NewPassphrase | KeyFault::Elsewhere => None,
+        KeyFault::Passphrase => "try again, or correct ISN_PASSPHRASE if it is set",
+        KeyFault::Agent => "`ssh-add -l` lists the keys that the agent holds",
+        KeyFault::NoAgent => {
+            "start an ssh agent (`eval $(ssh-agent)`), and add the key to it (`ssh-add FILE`)"
+        }
+        KeyFault::Unusable => "`isn key list` lists your keys; `isn key new NAME` makes one",
+        KeyFault::Unasked => "set ISN_PASSPHRASE, or run the command in a terminal",
+        KeyFault::NewPassphrase => "no key was made: run the command again",
+        KeyFault::Elsewhere => "run the command on the machine that has the log's key, or bring the key here",
     }
 }
+
+/// What to do about a path at which nothing is.
+const CHECK_PATH: &str = "check the path: a relative path starts in the current folder";
 
 /// What the operator of a registry can do about it.
 const SERVE: &str = "nothing is served. `isn verify DIR` lists the faults. Restore the files from a backup, \
@@ -442,17 +471,17 @@ fn network(kind: NetworkKind) -> &'static str {
              credentials and their permissions"
         }
         NetworkKind::Unreadable => {
-            "`ls -l` shows the file's permissions, and `isn verify` all faults of the registry. Another copy \
-             of the registry may have the file (--registry)"
+            "`ls -l` shows the file's permissions, and `isn verify` lists all faults of the registry. Another \
+             copy of the registry may have the file (--registry)"
         }
         NetworkKind::NoFile => {
-            "move away what is in the place of the file, and restore the file: `isn verify` lists all faults \
-             of the registry. Another copy of the registry may have it (--registry)"
+            "move away what is there, and restore the file: `isn verify` lists all faults of the registry. \
+             Another copy of the registry may have it (--registry)"
         }
         NetworkKind::Gone => {
-            "the cache has only a part of the version. Put the folder back (is its disk mounted?), name \
+            "the cache has only part of the version. Put the folder back (is its disk mounted?), name \
              another copy of the registry (--registry), or ask only for what the cache has (--split, \
-             --class). While the registry is there, `isn fetch REF` brings the whole version into the cache"
+             --class). `isn fetch REF`, while the registry is there, brings the whole version into the cache"
         }
         NetworkKind::NotTls => {
             "the server does not speak TLS: if it is yours, try http:// instead of https://"
@@ -482,8 +511,8 @@ fn exists(there: There, what: &str) -> String {
         There::Release => {
             "a released version never changes: raise the version in the recipe, build it and publish that"
         }
-        There::Said => "the log has it already: there is nothing to do",
-        There::Running => "wait until the other run has ended, or choose another path",
+        There::Said => "it is there already: there is nothing to do",
+        There::Running => "wait for the other run to end, or choose another path",
     };
     next.into()
 }
@@ -520,7 +549,7 @@ fn rebuilt(differences: &[Difference]) -> String {
                 .into()
         }
         Some(Blame::Decoder | Blame::Encoder) => {
-            "nothing was written. The source is right, and this build of isn makes other bits from it: \
+            "nothing was written. The source is right, but this build of isn makes different bits from it: \
              please report it, with the output of `isn doctor`"
                 .into()
         }

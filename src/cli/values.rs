@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
+use isn_format::class::ClassId;
 #[cfg(feature = "serve")]
 use isn_format::class::check_label;
 use isn_format::digest::DigestError;
@@ -52,6 +53,11 @@ pub(super) fn read_images(file: &Path) -> Result<(Vec<RelPath>, Vec<Line>)> {
     images.sort();
     images.dedup();
     Ok((images, lines))
+}
+
+/// Parses the id of a class.
+pub(super) fn parse_class(text: &str) -> Result<ClassId, String> {
+    text.parse().map_err(|e| format!("{e}: a class is named by its id, which `isn info REF` lists"))
 }
 
 /// Parses a duration such as `90s`, `15m`, `36h` or `7d` into seconds.

@@ -123,7 +123,7 @@ fn what_does_not_hold_is_said_of_each_statement() {
     sandbox.write("changed", statement.replace("version 1.0", "version 1.1").as_bytes());
     sandbox.isn(&["attest", "verify", "changed", "out"]).fails(4, "is not valid");
     sandbox.write("cut", &statement.as_bytes()[..200]);
-    sandbox.isn(&["attest", "verify", "cut", "out"]).fails(3, "cut: has no blank line");
+    sandbox.isn(&["attest", "verify", "cut", "out"]).fails(3, "cut has no blank line");
     sandbox.publish("out");
     sandbox.isn(&["attest", "verify", "reg/releases/grads/1.0", "out"]).fails(1, "no statement of a rebuild");
 }
@@ -146,7 +146,7 @@ fn only_what_is_whole_and_undamaged_is_attested() {
     let files = contents(&sandbox.path("own"));
     let (image, bytes) = files.iter().find(|(name, _)| name.ends_with(".png")).unwrap();
     sandbox.write(&format!("own/{image}"), &[&bytes[..40], b"x", &bytes[41..]].concat());
-    sandbox.isn(&["attest", "own"]).fails(3, &format!("own/{image}: is damaged"));
+    sandbox.isn(&["attest", "own"]).fails(3, &format!("own/{image} is damaged"));
     sandbox.write(&format!("own/{image}"), bytes);
     sandbox.write("own/classes.csv", b"id,label,group\n");
     sandbox.isn(&["attest", "own"]).fails(3, "classes.csv");
@@ -166,7 +166,7 @@ fn a_key_and_a_file_are_chosen_if_there_is_one_choice() {
     let sandbox = Sandbox::built();
     let ran = sandbox.isn(&["attest", "out"]).ok();
     assert!(ran.stdout.starts_with("grads-1.0.rebuilt.statement: SHA256:"), "{}", ran.stdout);
-    sandbox.isn(&["attest", "out"]).fails(1, "grads-1.0.rebuilt.statement exists already");
+    sandbox.isn(&["attest", "out"]).fails(1, "grads-1.0.rebuilt.statement already exists");
     sandbox.isn(&["key", "new", "you", "--no-passphrase"]).ok();
     sandbox.isn(&["attest", "out", "--out", "other"]).fails(1, "is needed: you have me, you");
     fs::remove_dir_all(sandbox.path("home/keys")).unwrap();

@@ -244,7 +244,7 @@ fn groups_are_no_formulas() {
     save(&sandbox, "data/=cmd/a.png", &picture(1));
     save(&sandbox, "data/=cmd/b.png", &picture(1));
     let audit = ["audit", "duplicates", "data", "--groups", "groups.csv"];
-    sandbox.isn(&audit).fails(1, "=cmd/a: would be run as a formula by a spreadsheet");
+    sandbox.isn(&audit).fails(1, "=cmd/a would be run as a formula by a spreadsheet");
     assert!(!sandbox.path("groups.csv").exists());
 }
 

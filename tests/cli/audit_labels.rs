@@ -108,19 +108,19 @@ fn what_is_wrong_is_exit_1_and_named_by_row_and_column() {
         ("nan.npy", "labels.npy", "nan.npy: row 1, column 1 is NaN"),
         ("negative.npy", "labels.npy", "negative.npy: row 2, column 0 is -0.25"),
         ("sums.npy", "labels.npy", "sums.npy: row 0, columns 0 to 1 sum to 0.900000"),
-        ("one.npy", "labels.npy", "one.npy: has only column 0 in rows 0 to 2"),
-        ("none.npy", "labels.npy", "none.npy: has 0 rows and 0 columns"),
-        ("flat.npy", "labels.npy", "flat.npy: has shape (3,)"),
-        ("half.npy", "labels.npy", "half.npy: has dtype '<f2'"),
-        ("cut.npy", "labels.npy", "cut.npy: has "),
-        ("picture.png", "labels.npy", "picture.png: is neither a .npy"),
+        ("one.npy", "labels.npy", "one.npy has only column 0 in rows 0 to 2"),
+        ("none.npy", "labels.npy", "none.npy has 0 rows and 0 columns"),
+        ("flat.npy", "labels.npy", "flat.npy has shape (3,)"),
+        ("half.npy", "labels.npy", "half.npy has dtype '<f2'"),
+        ("cut.npy", "labels.npy", "cut.npy has "),
+        ("picture.png", "labels.npy", "picture.png is neither a .npy"),
         ("nothing.npy", "labels.npy", "cannot read nothing.npy"),
-        ("good.npy", "two.npy", "two.npy: has 2 labels, but good.npy has 3 rows"),
+        ("good.npy", "two.npy", "two.npy has 2 labels, but good.npy has 3 rows"),
         ("good.npy", "beyond.npy", "beyond.npy: row 2 is 2, but the probabilities have columns 0 to 1"),
         ("good.npy", "same.npy", "same.npy: rows 0 to 2 are all 1"),
         ("good.npy", "words.csv", "words.csv: row 1, column 0 is 'one'"),
-        ("good.npy", "good.npy", "good.npy: holds floats"),
-        ("labels.npy", "labels.npy", "labels.npy: has shape (3,)"),
+        ("good.npy", "good.npy", "good.npy holds floats"),
+        ("labels.npy", "labels.npy", "labels.npy has shape (3,)"),
     ] {
         let args = ["audit", "labels", "--probs", probs, "--labels", labels, "--filter", "both", "--json"];
         let ran = sandbox.isn(&args).fails(1, message);
@@ -336,13 +336,13 @@ fn arrays_come_through_a_pipe() {
         through(from, "pipe.npy", &probs).fails(1, why);
     }
     let endless = ["audit", "labels", "--embeddings", "/dev/zero", "--labels", "l.npy"];
-    sandbox.isn(&endless).fails(1, "/dev/zero: is not a .npy file");
+    sandbox.isn(&endless).fails(1, "/dev/zero is not a .npy file");
     for name in ["d.npy", "d.csv", "d.parquet"] {
         std::fs::create_dir(sandbox.path(name)).unwrap();
         let args = ["audit", "labels", "--probs", name, "--labels", "l.npy"];
         let ran = sandbox.isn(&args).fails(1, &format!("cannot read {name}"));
-        assert!(ran.stderr.contains("it is a folder in the place of a file"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("it is a folder, and a file is needed"), "{}", ran.stderr);
     }
     let args = ["audit", "labels", "--probs", "pipe.parquet", "--labels", "l.npy"];
-    sandbox.isn(&args).fails(1, "pipe.parquet: is a pipe");
+    sandbox.isn(&args).fails(1, "pipe.parquet is a pipe");
 }

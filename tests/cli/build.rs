@@ -38,7 +38,7 @@ fn a_finished_build_is_not_done_again_and_nothing_else_is_overwritten() {
     assert_eq!(before, contents(&sandbox.path("out")));
     sandbox.recipe("grads", "1.0", &CLASSES[..2], "");
     let build = ["build", "grads-1.0.toml", "--source", "raw", "--out", "out"];
-    sandbox.isn(&build).fails(1, "out exists already, and is not the output of this recipe over this source");
+    sandbox.isn(&build).fails(1, "out already exists, and is not the output of this recipe over this source");
     assert_eq!(before, contents(&sandbox.path("out")));
     assert!(sandbox.leftovers().is_empty());
 }

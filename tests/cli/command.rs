@@ -23,12 +23,15 @@ fn completions_know_every_verb_and_bash_can_read_them() {
             fs::write(sandbox.path("completions"), &script).unwrap();
             let checked = Command::new("bash").arg("-n").arg(sandbox.path("completions")).output().unwrap();
             assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+            // The script asks the `isn` that is in PATH.
+            let isn = std::path::Path::new(crate::sandbox::ISN).parent().unwrap();
+            let path = format!("{}:{}", isn.display(), std::env::var("PATH").unwrap());
             let complete = |words: &str, last: &str| {
                 let call = format!(
                     "source completions; COMP_WORDS=(isn {words} {last} ''); \
                      COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _isn isn '' {last}; echo ${{COMPREPLY[@]}}"
                 );
-                let ran = Command::new("bash").args(["-c", &call]).current_dir(sandbox.path("")).output();
+                let ran = sandbox.program("bash").args(["-c", &call]).env("PATH", &path).output();
                 String::from_utf8(ran.unwrap().stdout).unwrap().trim().to_owned()
             };
             let formats = "imagefolder webdataset parquet hf npz tfrecord mds croissant";
@@ -36,6 +39,11 @@ fn completions_know_every_verb_and_bash_can_read_them() {
             assert_eq!(complete("pull demobirds", "--split"), "train val test");
             assert_eq!(complete("publish out", "--key"), "");
             assert!(complete("pull demobirds", "--images").contains("completions"));
+            let names = "demobirds grocerystore imagebirds imagebirds-320 imagesubnet50";
+            for verb in ["pull", "info", "cite", "verify-source"] {
+                assert!(complete(verb, "").starts_with(names), "{}", complete(verb, ""));
+            }
+            assert!(!complete("publish", "").contains("demobirds"));
         }
     }
     sandbox.isn(&["completions", "cmd"]).fails(2, "powershell");
@@ -147,7 +155,7 @@ fn only_a_page_is_replaced_by_a_page() {
         fs::create_dir(sandbox.path(name)).unwrap();
         let script = format!("{there} {name}/isn.1");
         assert!(sandbox.program("sh").args(["-c", &script]).status().unwrap().success());
-        sandbox.isn(&["man", name]).fails(1, &format!("{name}/isn.1 exists already, and is not a file"));
+        sandbox.isn(&["man", name]).fails(1, &format!("{name}/isn.1 already exists, and is not a file"));
     }
     assert_eq!(sandbox.read("mine"), b"mine");
 }

@@ -71,7 +71,7 @@ fn a_tree_becomes_another_version_in_place() {
         sandbox.write(name, bytes);
         let before = contents(&sandbox.path("birds"));
         let args = ["pull", "grads@1.1", "--registry", "reg", "--to", "birds"];
-        sandbox.isn(&args).fails(1, "birds exists already");
+        sandbox.isn(&args).fails(1, "birds already exists");
         assert_eq!(contents(&sandbox.path("birds")), before);
         fs::remove_file(sandbox.path(name)).unwrap();
     }
@@ -79,12 +79,12 @@ fn a_tree_becomes_another_version_in_place() {
     sandbox.write(&format!("birds/{image}"), b"edited");
     sandbox
         .isn(&["pull", "grads@1.1", "--registry", "reg", "--to", "birds"])
-        .fails(1, "birds exists already");
+        .fails(1, "birds already exists");
     assert_eq!(sandbox.read(&format!("birds/{image}")), b"edited");
     // Refused as well if another dataset is there.
     sandbox.isn(&["pull", "demobirds@1.0"]).ok();
     let args = ["pull", "grads@1.1", "--registry", "reg", "--to", "demobirds-1.0"];
-    sandbox.isn(&args).fails(1, "demobirds-1.0 exists already");
+    sandbox.isn(&args).fails(1, "demobirds-1.0 already exists");
     assert!(sandbox.leftovers().is_empty(), "{:?}", sandbox.leftovers());
 }
 

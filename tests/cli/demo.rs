@@ -29,7 +29,7 @@ fn the_demo_is_built_signed_and_published_again_byte_for_byte() {
     let sandbox = Sandbox::new();
     let drawn = sandbox.isn(&["demo", "source", "raw", "--json"]).ok().json();
     assert_eq!(drawn["images"], contents(&sandbox.path("raw")).len());
-    sandbox.isn(&["demo", "source", "raw"]).fails(1, "raw exists already");
+    sandbox.isn(&["demo", "source", "raw"]).fails(1, "raw already exists");
     let recipe = format!("{REPOSITORY}/registry/recipes/demobirds/recipe.toml");
     let built = sandbox.isn(&["build", &recipe, "--source", "raw", "--out", "out", "--json"]).ok().json();
     let info = sandbox.isn(&["info", "demobirds@1.0", "--json"]).ok().json();

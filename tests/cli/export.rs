@@ -113,7 +113,7 @@ fn what_cannot_be_exported_is_said_before_anything_is_written() {
     let export = |more: &[&str]| sandbox.isn(&[&["export", "demobirds@1.0"], more].concat());
     export(&["--as", "zip"]).fails(2, "possible values: imagefolder, webdataset, parquet, hf");
     export(&["--as", "mds", "--shard-size", "3GiB"]).fails(2, "expected from 1MB to 2GiB");
-    export(&["--as", "mds", "--size", "48"]).fails(1, "--size: is for npz: mds has the images as they are");
+    export(&["--as", "mds", "--size", "48"]).fails(1, "--size is for npz: mds has the images as they are");
     export(&["--as", "npz"]).fails(1, "--size N takes the largest square in the middle");
     export(&["--as", "mds", "--split", "test"]).fails(6, "split test is not in");
     sandbox.write("list", b"train/n01614925/no_such.png\n");
@@ -126,7 +126,7 @@ fn what_cannot_be_exported_is_said_before_anything_is_written() {
     }
     sandbox.write("taken/a", b"mine");
     export(&["--as", "mds", "--to", "taken"])
-        .fails(1, "taken exists already: an export is written to a new folder");
+        .fails(1, "taken already exists: an export is written to a new folder");
     assert_eq!(contents(&sandbox.path("taken")), [("a".to_string(), b"mine".to_vec())]);
     let names: Vec<_> =
         fs::read_dir(sandbox.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();

@@ -203,7 +203,7 @@ fn redirects() {
         // A redirect to another host, as object stores use it.
         (SHARD, ALWAYS, to(&good.url), Right),
         ("", ALWAYS, to(&good.url), Right),
-        (SHARD, ALWAYS, to("http://127.0.0.1:1"), Fails(5, "cannot connect")),
+        (SHARD, ALWAYS, to("http://127.0.0.1:1"), Fails(5, "cannot be reached")),
         (SHARD, ALWAYS, to("ftp://127.0.0.1"), Fails(5, "")),
         (SHARD, ALWAYS, to("file:///etc/passwd#"), Fails(5, "")),
     ] {
@@ -259,9 +259,9 @@ fn a_token_goes_to_its_host_and_not_where_a_redirect_leads() {
 fn hosts_that_are_not_there() {
     let (sandbox, pin) = Sandbox::published();
     for (url, message) in [
-        ("http://127.0.0.1:1", "cannot connect"),
+        ("http://127.0.0.1:1", "cannot be reached"),
         ("http://no-such-host.invalid", "no-such-host.invalid"),
-        ("https://127.0.0.1:1", "cannot connect"),
+        ("https://127.0.0.1:1", "cannot be reached"),
     ] {
         let begun = Instant::now();
         pull(&sandbox, url, &pin, &[]).fails(5, message);

@@ -138,7 +138,7 @@ fn faults_that_end_a_pull_leave_no_tree_and_the_next_pull_succeeds() {
     // No server listens at all.
     sandbox
         .isn(&["pull", &pin, "--registry", "http://127.0.0.1:1", "--to", "none"])
-        .fails(5, "cannot connect");
+        .fails(5, "cannot be reached");
 }
 
 #[test]

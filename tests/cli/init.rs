@@ -279,7 +279,7 @@ fn a_folder_without_classes_or_images() {
     assert_eq!(built["images"], 3);
     let (recipe, ..) = published(&folder(&["train/images/1.jpg", "test/images/2.jpg"]));
     has(&recipe, &["folder = \".\""]);
-    init(&folder(&["a/"])).fails(1, "My photos: has no JPEG or PNG at any depth: it is empty");
+    init(&folder(&["a/"])).fails(1, "My photos has no JPEG or PNG at any depth: it is empty");
     Sandbox::new().isn(&["init", "nowhere"]).fails(1, "cannot read nowhere");
 }
 
@@ -354,7 +354,7 @@ fn names_that_no_recipe_can_have_are_told() {
     let sandbox = folder(&["a/1.png"]);
     sandbox
         .isn(&["init", "My photos", "--licence", "a\u{7}"])
-        .fails(1, "--licence: is empty, or has a control");
+        .fails(1, "--licence is empty, or has a control");
 }
 
 #[test]
@@ -363,7 +363,7 @@ fn nothing_is_overwritten_or_written_among_the_pictures() {
     let before = contents(&sandbox.path("My photos"));
     init(&sandbox).ok();
     sandbox.write("my-photos-recipe/recipe.toml", b"mine");
-    init(&sandbox).fails(1, "my-photos-recipe exists already");
+    init(&sandbox).fails(1, "my-photos-recipe already exists");
     assert_eq!(sandbox.read("my-photos-recipe/recipe.toml"), b"mine");
     let mut command = sandbox.command(&["init", "."]);
     crate::sandbox::ran(command.current_dir(sandbox.path("My photos"))).fails(1, "the folder of pictures .");

@@ -30,7 +30,7 @@ fn a_new_key_is_an_openssh_key_that_only_its_owner_reads() {
         assert_eq!(key(&public), key(&shown));
     }
     // A name cannot be used twice.
-    sandbox.isn(&["key", "new", "alice", "--no-passphrase"]).fails(1, "exists already");
+    sandbox.isn(&["key", "new", "alice", "--no-passphrase"]).fails(1, "already exists");
     assert_eq!(sandbox.isn(&["key", "show", "alice"]).ok().stdout, shown);
     sandbox.isn(&["key", "show", "bob"]).fails(6, "key bob");
     sandbox.isn(&["key", "new", "../bob", "--no-passphrase"]).fails(2, "../bob");

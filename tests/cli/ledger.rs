@@ -113,12 +113,12 @@ fn mistakes_name_the_thing_and_change_nothing() {
     let before = sandbox.read("ledger.csv");
     let by_ann = ["--reason", "other", "--reviewer", "Ann"];
     for (args, code, why) in [
-        (&[&["x", "relabel"], &by_ann[..]].concat()[..], 1, "'relabel': takes one class"),
-        (&[&["x", "keep", "ant"], &by_ann[..]].concat(), 1, "'keep': takes no class"),
+        (&[&["x", "relabel"], &by_ann[..]].concat()[..], 1, "'relabel' takes one class"),
+        (&[&["x", "keep", "ant"], &by_ann[..]].concat(), 1, "'keep' takes no class"),
         (
             &[&["x", "burn"], &by_ann[..]].concat(),
             1,
-            "'burn': is not a decision: expected keep, remove, relabel CLASS",
+            "'burn' is not a decision: expected keep, remove, relabel CLASS",
         ),
         (&["x", "keep", "--reviewer", "Ann"], 2, "--reason <CODE>"),
         (&["x", "keep", "--reviewer", "Ann", "--reason", "just so"], 2, "possible values: wrong-label"),

@@ -101,7 +101,7 @@ fn a_disk_that_fills_up_meanwhile_leaves_no_tree() {
     eventually("images are sent", || server.sent(".tar.zst") >= 500_000);
     fs::write(path.join("somebody else's"), vec![0; 5 << 20]).unwrap();
     let ended = ended(child);
-    ended.fails(1, "No space left on device").fails(1, "help: the disk is full: free space");
+    ended.fails(1, "No space left on device").fails(1, "help: the disk is full: free some space");
     assert!(!path.join("tree").exists());
     fs::remove_file(path.join("somebody else's")).unwrap();
     let report = pull(&sandbox, &server.url, &pin, "small/tree", &["--no-cache"]).ok().json();
@@ -164,7 +164,7 @@ fn a_destination_that_becomes_something_else_meanwhile_is_left_alone() {
             fs::rename(sandbox.path("tree"), sandbox.path("moved")).unwrap();
         }
         std::os::unix::fs::symlink("elsewhere", sandbox.path("tree")).unwrap();
-        ended(child).fails(1, "tree exists already");
+        ended(child).fails(1, "tree already exists");
         assert_eq!(contents(&sandbox.path("elsewhere")), elsewhere, "{before}");
         assert!(fs::symlink_metadata(sandbox.path("tree")).unwrap().is_symlink(), "{before}");
         fs::remove_file(sandbox.path("tree")).unwrap();

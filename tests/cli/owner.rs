@@ -24,7 +24,7 @@ fn owners_are_added_removed_and_counted() {
     assert_eq!(owners(&forger)["keys"], serde_json::json!([me]));
     say(&forger, &["owner", "add", "grads", "you"])
         .fails(0, "the owner statement of grads is entry 4 of the log");
-    say(&forger, &["owner", "add", "grads", &you]).fails(1, "exists already");
+    say(&forger, &["owner", "add", "grads", &you]).fails(1, "already exists");
     assert_eq!(owners(&forger)["keys"].as_array().unwrap().len(), 2);
     say(&forger, &["owner", "threshold", "grads", "3"]).fails(1, "would need 3 signatures of 2 keys");
     say(&forger, &["owner", "threshold", "grads", "2"]).ok();
@@ -80,7 +80,7 @@ fn signatures_are_collected_on_different_machines() {
     forger.read("grads@1.1").fails(6, "grads@1.1 is not in");
     say(&forger, &["publish", "out2"]).fails(1, "it may hold signatures already");
     forger.isn(&["append", file, "--registry", "reg"]).fails(1, "has 1 of the 2 signatures that it needs");
-    forger.isn(&["sign", file, "--key", "me"]).fails(1, "exists already");
+    forger.isn(&["sign", file, "--key", "me"]).fails(1, "already exists");
     let signed = forger.as_user("yours", &["sign", file, "--key", "you"]).ok().stdout;
     assert!(signed.starts_with("isn/v1 release\nname grads\nversion 1.1\n"), "{signed}");
     assert_eq!(signed.matches("signed by SHA256:").count(), 2, "{signed}");

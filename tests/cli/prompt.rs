@@ -98,7 +98,7 @@ fn a_passphrase_is_utf_8_and_not_shown() {
         let other: Vec<u8> = wrong.iter().map(|byte| if *byte == 0xff { 0xfd } else { *byte }).collect();
         let answers = [wrong, &other].map(|text| hex(&[text, b"\n"].concat())).join(" ");
         let Some((code, _, shown)) = prompted(&sandbox, &new, &answers) else { return };
-        assert!(code == 1 && shown.contains("the passphrase: is not UTF-8 text"), "{code} {shown:?}");
+        assert!(code == 1 && shown.contains("the passphrase is not UTF-8 text"), "{code} {shown:?}");
         assert!(!sandbox.path("home/keys/safe").exists());
     }
     let right = hex("gr\u{f6}\u{df}e, offen\n".as_bytes());

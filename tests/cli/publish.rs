@@ -40,7 +40,7 @@ fn an_absent_or_empty_folder_becomes_a_registry_and_a_foreign_one_is_left_alone(
     sandbox.write("mine/thesis.txt", b"all of it");
     for more in [&[][..], &["--dry-run"]] {
         let args = [&["publish", "out", "--registry", "mine", "--key", "me"], more].concat();
-        sandbox.isn(&args).fails(1, "mine exists already and is neither empty nor a registry");
+        sandbox.isn(&args).fails(1, "mine already exists and is neither empty nor a registry");
         assert_eq!(contents(&sandbox.path("mine")), [("thesis.txt".to_string(), b"all of it".to_vec())]);
     }
     sandbox.isn(&["registry", "init", "mine"]).fails(1, "neither empty nor a registry");
@@ -63,7 +63,7 @@ fn the_same_again_changes_nothing_and_another_build_of_that_name_is_refused() {
     sandbox.isn(&["build", "grads-1.0.toml", "--source", "raw", "--out", "other"]).ok();
     for more in [&[][..], &["--dry-run"]] {
         let args = [&["publish", "other", "--registry", "reg", "--key", "me"], more].concat();
-        let ran = sandbox.isn(&args).fails(1, "release grads@1.0 exists already");
+        let ran = sandbox.isn(&args).fails(1, "release grads@1.0 already exists");
         assert!(ran.stderr.contains(hash_of(&pin)), "{}", ran.stderr);
         assert_eq!(before, contents(&sandbox.path("reg")));
     }
@@ -113,7 +113,7 @@ fn what_is_no_build_and_what_is_no_folder_is_said() {
     let sandbox = Sandbox::built();
     sandbox
         .isn(&["publish", "raw", "--registry", "reg", "--key", "me"])
-        .fails(1, "raw: is not a build output: it has no manifest.json");
+        .fails(1, "raw is not a build output: it has no manifest.json");
     sandbox
         .isn(&["publish", "out", "--registry", "https://example.org/r", "--key", "me"])
         .fails(1, "no token is set for https://example.org/r");
@@ -208,7 +208,7 @@ fn a_later_version_adds_a_shard_of_what_is_new_and_a_relabelled_one_none() {
 fn where_a_statement_goes_is_looked_at_before_anything_is_said_in_the_log() {
     let sandbox = Sandbox::built();
     sandbox.write("taken", b"notes");
-    for (file, why) in [("taken", "exists already"), ("nowhere/x", "no folder")] {
+    for (file, why) in [("taken", "already exists"), ("nowhere/x", "no folder")] {
         let args = ["publish", "out", "--registry", "reg", "--key", "me", "--statement", file];
         sandbox.isn(&args).fails(1, why);
         assert!(!sandbox.path("reg").exists() && !sandbox.path("nowhere").exists());
@@ -228,7 +228,7 @@ fn the_registry_in_the_binary_is_no_destination() {
         &["registry", "init", "bundled"],
         &["yank", "demobirds@1.0", "--reason", "none", "--registry", "bundled", "--key", "me"],
     ] {
-        let ran = sandbox.isn(args).fails(1, "registry bundled: is the one inside isn, which is read-only");
+        let ran = sandbox.isn(args).fails(1, "registry bundled is the one inside isn, which is read-only");
         assert!(ran.stderr.contains("write ./bundled"), "{}", ran.stderr);
         assert!(!sandbox.path("bundled").exists(), "{args:?}");
     }

@@ -140,12 +140,12 @@ fn what_is_at_the_destination_is_kept() {
 
     fs::remove_file(sandbox.path("grads-1.0").join(&tree[3].0)).unwrap();
     let damaged = contents(&sandbox.path("grads-1.0"));
-    sandbox.pull("grads@1.0", &[]).fails(1, "grads-1.0 exists already, and is grads@1.0, damaged");
+    sandbox.pull("grads@1.0", &[]).fails(1, "grads-1.0 already exists, and is grads@1.0, damaged");
     assert_eq!(damaged, contents(&sandbox.path("grads-1.0")));
 
     sandbox.write("mine/thesis.txt", b"all of it");
-    sandbox.pull("grads@1.0", &["--to", "mine"]).fails(1, "mine exists already");
-    sandbox.pull("grads@1.0", &["--to", "mine/thesis.txt"]).fails(1, "mine/thesis.txt exists already");
+    sandbox.pull("grads@1.0", &["--to", "mine"]).fails(1, "mine already exists");
+    sandbox.pull("grads@1.0", &["--to", "mine/thesis.txt"]).fails(1, "mine/thesis.txt already exists");
     assert_eq!(sandbox.read("mine/thesis.txt"), b"all of it");
     fs::create_dir(sandbox.path("empty")).unwrap();
     sandbox.pull("grads@1.0", &["--to", "empty"]).ok();

@@ -17,7 +17,7 @@ fn a_bundled_recipe_builds_the_released_hash_without_a_file() {
     let recipe = sandbox.isn(&["recipe", "show", "imagebirds"]).ok().stdout;
     sandbox.write("demobirds", recipe.as_bytes());
     let ran = sandbox.isn(&["build", "demobirds", "--source", "birds", "--out", "other"]);
-    ran.fails(1, "demobirds: names corrections.csv");
+    ran.fails(1, "demobirds names corrections.csv");
     sandbox.isn(&["recipe", "export", "imagebirds"]).ok();
     sandbox.isn(&["build", "imagebirds", "--source", "birds"]).fails(1, "imagebirds/recipe.toml");
 }
@@ -34,7 +34,7 @@ fn a_recipe_is_exported_as_it_is_in_the_registry() {
     assert_eq!(shown.as_bytes(), sandbox.read("mine/recipe.toml"));
     // Nothing is overwritten.
     sandbox.write("mine/recipe.toml", b"changed");
-    sandbox.isn(&["recipe", "export", "imagebirds", "--to", "mine"]).fails(1, "mine exists already");
+    sandbox.isn(&["recipe", "export", "imagebirds", "--to", "mine"]).fails(1, "mine already exists");
     assert_eq!(sandbox.read("mine/recipe.toml"), b"changed");
     assert!(sandbox.leftovers().is_empty(), "{:?}", sandbox.leftovers());
 }

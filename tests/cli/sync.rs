@@ -41,7 +41,7 @@ fn a_tree_that_was_changed_is_not_overwritten() {
     let (sandbox, _) = Sandbox::published();
     sandbox.pull("grads", &["--lock"]).ok();
     sandbox.write("grads-1.0/classes.csv", b"mine");
-    sync(&sandbox, &["--locked"]).fails(1, "grads-1.0 exists already");
+    sync(&sandbox, &["--locked"]).fails(1, "grads-1.0 already exists");
     assert_eq!(sandbox.read("grads-1.0/classes.csv"), b"mine");
 }
 
@@ -85,4 +85,22 @@ fn a_broken_lock_file_is_refused_by_name() {
         sandbox.write("isn.lock", bad.as_bytes());
         sync(&sandbox, &[]).fails(1, "isn.lock");
     }
+}
+
+#[test]
+fn a_hash_that_no_registry_has_is_told_with_the_lock_file_and_its_tree() {
+    let (sandbox, pin) = Sandbox::published();
+    sandbox.pull("grads", &["--lock"]).ok();
+    let good = String::from_utf8(sandbox.read("isn.lock")).unwrap();
+    let wrong = good.replace(crate::sandbox::hash_of(&pin), &format!("b3:{}", "0".repeat(64)));
+    sandbox.write("isn.lock", wrong.as_bytes());
+    for _ in 0..2 {
+        sync(&sandbox, &[])
+            .fails(3, "isn.lock locks grads@1.0#b3:000")
+            .fails(3, "0 for grads-1.0: ")
+            .fails(3, "if isn.lock was edited or merged by hand, restore it from version control");
+        let _ = fs::remove_dir_all(sandbox.path("grads-1.0"));
+    }
+    sandbox.write("isn.lock", good.replace("@1.0#", "@1.9#").as_bytes());
+    sync(&sandbox, &[]).fails(6, "and isn.lock locks it for grads-1.0 (it has 1.0)");
 }

@@ -55,7 +55,7 @@ fn a_recipe_without_a_release_is_built_and_says_so_until_there_is_one() {
     }
     let ran = sandbox.isn(&PULL).ok();
     assert!(
-        ran.stdout.contains("exists already") && ran.stdout.contains("nobody has confirmed"),
+        ran.stdout.contains("already exists") && ran.stdout.contains("nobody has confirmed"),
         "{}",
         ran.stdout
     );

@@ -180,7 +180,7 @@ fn a_fault_is_told_with_the_next_step() {
     std::fs::write(sandbox.path("grads-1.0/extra.txt"), "mine").unwrap();
     for more in [&[][..], &["--split", "val"]] {
         let text = sandbox.pull("grads@1.0", more);
-        let text = text.fails(1, "grads-1.0 exists already, and is grads@1.0, damaged or edited (");
+        let text = text.fails(1, "grads-1.0 already exists, and is grads@1.0, damaged or edited (");
         assert!(text.stderr.contains(", and 1 more)"), "{}", text.stderr);
         assert!(
             text.stderr.contains("`isn verify grads-1.0` lists the differences. To restore it,"),

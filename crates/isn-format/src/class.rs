@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, about};
 use crate::rel_path::check_segment;
 
 /// The maximum length of a `classes.csv` that is read, in bytes.
@@ -111,7 +111,7 @@ pub fn csv_field(text: &str) -> std::borrow::Cow<'_, str> {
 /// # Errors
 /// [`Error::Integrity`], naming `what`, at the first fault.
 pub fn parse_classes(what: &str, bytes: &[u8]) -> Result<Vec<Class>> {
-    let refuse = |line: usize, why: String| Error::integrity(what, format!("line {line}: {why}"));
+    let refuse = |line: usize, why: String| Error::integrity(what, about(format_args!("line {line}"), why));
     let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(bytes);
     let mut classes: Vec<Class> = Vec::new();
     let mut folded = HashMap::new();

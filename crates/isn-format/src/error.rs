@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use crate::dataset_ref::{DatasetRef, Name, RefError};
 
 pub use findings::{Blame, Difference, Mistake, Reject};
-pub use kinds::{At, KeyFault, Missing, NetworkKind, Overlap, There};
-pub use words::{bytes, count, cut_list};
+pub use kinds::{At, Input, KeyFault, Missing, NetworkKind, Overlap, There};
+pub use words::{about, bytes, count, cut_list};
 use words::{is_missing, it_has, list};
 
 /// The result of every fallible function of the library.
@@ -36,15 +36,17 @@ pub enum Error {
         source: std::io::Error,
     },
     /// An input is not valid, for one reason.
-    #[error("{what}: {why}")]
+    #[error("{}", about(what, why))]
     Invalid {
         /// The file, field or argument.
         what: String,
         /// What is wrong with it.
         why: String,
+        /// What kind of input it is.
+        kind: Input,
     },
     /// An argument is neither the path of a folder nor a reference.
-    #[error("{text}: is neither a folder nor a version: {why}")]
+    #[error("{text} is neither a folder nor a version: {why}")]
     Subject {
         /// The argument.
         text: String,
@@ -52,7 +54,7 @@ pub enum Error {
         why: RefError,
     },
     /// `isn.lock` cannot be used as it is. Exit code 1.
-    #[error("{what}: {why}")]
+    #[error("{}", about(what, why))]
     LockFile {
         /// The file.
         what: String,
@@ -82,7 +84,7 @@ pub enum Error {
         exported: Option<Name>,
     },
     /// A folder is not a usable source.
-    #[error("{}: {why}", root.display())]
+    #[error("{}", about(root.display(), why))]
     Source {
         /// The path that was given.
         root: PathBuf,
@@ -90,7 +92,7 @@ pub enum Error {
         why: String,
     },
     /// A source is not whole, as its recipe says it must be. Exit code 8.
-    #[error("{}: is not the whole source{}", root.display(), list(findings))]
+    #[error("{} is not the complete source{}", root.display(), list(findings))]
     Incomplete {
         /// The source.
         root: PathBuf,
@@ -100,7 +102,7 @@ pub enum Error {
         findings: Vec<String>,
     },
     /// A version fails its gates and must not be published. Exit code 8.
-    #[error("{what} must not be published as it is{}", list(findings))]
+    #[error("{what} does not pass the gates for publishing{}", list(findings))]
     Gates {
         /// The version, as a pin.
         what: String,
@@ -108,7 +110,7 @@ pub enum Error {
         findings: Vec<String>,
     },
     /// Something else already has that name.
-    #[error("{what} exists already{why}")]
+    #[error("{what} already exists{why}")]
     Exists {
         /// What already exists.
         what: String,
@@ -136,7 +138,7 @@ pub enum Error {
         why: String,
     },
     /// Bytes do not match their hash or their format. Exit code 3.
-    #[error("{what}: {why}")]
+    #[error("{}", about(what, why))]
     Integrity {
         /// The file or object.
         what: String,
@@ -146,7 +148,7 @@ pub enum Error {
         at: At,
     },
     /// A version rebuilt from a source differs from the release. Exit code 3.
-    #[error("{what}: {why}{}", cut_list(differences))]
+    #[error("{}{}", about(what, why), cut_list(differences))]
     Rebuilt {
         /// The version and the source.
         what: String,
@@ -159,7 +161,7 @@ pub enum Error {
         unsigned: &'static [&'static str],
     },
     /// A signature or a key cannot be relied on. Exit code 4.
-    #[error("{what}: {why}")]
+    #[error("{}", about(what, why))]
     Trust {
         /// The release, key or registry.
         what: String,
@@ -167,7 +169,7 @@ pub enum Error {
         why: String,
     },
     /// No writer may finish a log claim that is in a registry. Exit code 4.
-    #[error("{what}: {why}")]
+    #[error("{}", about(what, why))]
     Claim {
         /// The file.
         what: String,
@@ -176,8 +178,8 @@ pub enum Error {
     },
     /// A location was to be written as the registry of one log, but it shows another log or none. Exit code
     /// 4.
-    #[error("registry {registry} is known by its log {known}, and {}",
-        other.as_ref().map_or_else(|| "shows none".into(), |other| format!("this is another: {other}")))]
+    #[error("registry {registry} is known by its log {known}, but {}",
+        other.as_ref().map_or_else(|| "shows no log".into(), |other| format!("this is another log: {other}")))]
     OtherLog {
         /// The registry, by its name in the trust store.
         registry: String,
@@ -187,7 +189,7 @@ pub enum Error {
         other: Option<String>,
     },
     /// A statement would have no effect as an entry of the log. Exit code 4.
-    #[error("{what}: it {why}")]
+    #[error("{what} {why}")]
     Refused {
         /// The statement.
         what: String,
@@ -197,7 +199,7 @@ pub enum Error {
         is_strangers: bool,
     },
     /// A server does not accept what was sent. Exit code 4.
-    #[error("{server}: {why}")]
+    #[error("{server} refuses it: {why}")]
     Denied {
         /// Its URL.
         server: String,
@@ -205,7 +207,7 @@ pub enum Error {
         why: String,
     },
     /// A file in which the user says whom to trust cannot be relied on. Exit code 4.
-    #[error("{}: {why}", path.display())]
+    #[error("{}", about(path.display(), why))]
     TrustFile {
         /// The file.
         path: PathBuf,
@@ -229,7 +231,7 @@ pub enum Error {
         log_key: Option<String>,
     },
     /// A server gave no answer, or not a usable one. Exit code 5.
-    #[error("{url}: {why}")]
+    #[error("{}", about(url, why))]
     Network {
         /// What was requested.
         url: String,
@@ -250,7 +252,7 @@ pub enum Error {
     },
     /// A registry in the list of registries does not answer, so it is unknown whether a name belongs to it.
     /// Exit code 5.
-    #[error("registry {registry} cannot be asked for {name}: {why}")]
+    #[error("cannot ask registry {registry} for {name}: {why}")]
     Unanswered {
         /// The registry, as the user named it.
         registry: String,
@@ -260,7 +262,7 @@ pub enum Error {
         why: String,
     },
     /// Something does not exist. Exit code 6.
-    #[error("{}{}", is_missing(*kind, what, place), it_has(near))]
+    #[error("{}{}", is_missing(*kind, what, place), it_has(*kind, near))]
     NotFound {
         /// The reference, object or file.
         what: String,
@@ -325,7 +327,7 @@ pub enum Error {
         why: String,
     },
     /// A key cannot be used: its passphrase or another secret is missing or wrong.
-    #[error("key {key}: {why}")]
+    #[error("{}", about(format_args!("key {key}"), why))]
     Key {
         /// The key's name or file.
         key: String,
@@ -364,7 +366,15 @@ impl Error {
 
     /// Creates an [`Error::Invalid`].
     pub fn invalid(what: impl fmt::Display, why: impl fmt::Display) -> Error {
-        Error::Invalid { what: what.to_string(), why: why.to_string() }
+        Error::Invalid { what: what.to_string(), why: why.to_string(), kind: Input::Other }
+    }
+
+    /// Sets what kind of input an [`Error::Invalid`] is about. Other errors stay as they are.
+    pub fn of(mut self, input: Input) -> Error {
+        if let Error::Invalid { kind, .. } = &mut self {
+            *kind = input;
+        }
+        self
     }
 
     /// Creates an [`Error::Integrity`] whose bytes are of unknown origin; [`Error::at`] sets the origin.
@@ -417,10 +427,14 @@ impl Error {
         self
     }
 
-    /// Adds similar things that do exist to an [`Error::NotFound`]. Other errors stay as they are.
+    /// Adds similar things that do exist to an [`Error::NotFound`], each once. Other errors stay as they are.
     pub fn near(mut self, there: impl IntoIterator<Item = impl fmt::Display>) -> Error {
         if let Error::NotFound { near, .. } = &mut self {
-            *near = there.into_iter().map(|item| item.to_string()).collect();
+            for item in there.into_iter().map(|item| item.to_string()) {
+                if !near.contains(&item) {
+                    near.push(item);
+                }
+            }
         }
         self
     }

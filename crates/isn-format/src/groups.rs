@@ -143,7 +143,7 @@ mod tests {
             told("source_id,group\na,1\na,2\nb\n,3\n"),
             [
                 "line 3: a is already at line 2: an image can be in one group only",
-                "line 4: has 1 of 2 fields: source_id,group",
+                "line 4 has 1 of 2 fields: source_id,group",
                 "line 5: source_id and group must not be empty"
             ]
         );

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, about};
 
 /// The maximum length of a line: rows are under 1 kB, a pack's header under 1 MiB.
 const MAX_LINE: u64 = 1 << 20;
@@ -131,7 +131,7 @@ impl<'a> Lines<'a> {
         self.number += 1;
         self.line.clear();
         let refuse = |number, why: &dyn std::fmt::Display| {
-            Error::integrity(self.what, format!("line {number}: {why}"))
+            Error::integrity(self.what, about(format_args!("line {number}"), why))
         };
         let taken = (&mut self.reader).take(MAX_LINE).read_until(b'\n', &mut self.line);
         taken.map_err(|e| refuse(self.number, &e))?;

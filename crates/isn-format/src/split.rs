@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::class::{ClassId, csv_field};
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, about};
 
 /// A part of a dataset, and the name of its folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -222,8 +222,9 @@ impl Assignments {
     /// # Errors
     /// [`Error::Integrity`], naming `what`, at the first fault.
     pub fn parse(what: &str, bytes: &[u8]) -> Result<Self> {
-        let refuse =
-            |line: usize, why: &dyn fmt::Display| Error::integrity(what, format!("line {line}: {why}"));
+        let refuse = |line: usize, why: &dyn fmt::Display| {
+            Error::integrity(what, about(format_args!("line {line}"), why))
+        };
         let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(bytes);
         let mut rows: Vec<Assignment> = Vec::new();
         for (row, record) in reader.records().enumerate() {

@@ -151,6 +151,25 @@ pub fn toml_text<T: DeserializeOwned>(what: impl Display, bytes: Vec<u8>) -> Res
     })
 }
 
+/// The least number of letters to insert, remove, replace or exchange with a neighbour (optimal string
+/// alignment).
+pub fn letters_apart(a: &str, b: &str) -> u64 {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows: Vec<Vec<u64>> = vec![(0..=b.len() as u64).collect()];
+    for (i, x) in a.iter().enumerate() {
+        let mut row = vec![i as u64 + 1];
+        for (j, y) in b.iter().enumerate() {
+            let mut least = (rows[i][j] + u64::from(x != y)).min(rows[i][j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && a[i - 1] == *y && b[j - 1] == *x {
+                least = least.min(rows[i - 1][j - 1] + 1);
+            }
+            row.push(least);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,6 +228,13 @@ mod tests {
         }
         for field in ["", "a=b", "-1.5", "+3", "-_xY-7.jpg", "-é", "mail@x", "'=1", " a", "－a"] {
             assert!(!is_formula(field), "{field}");
+        }
+    }
+
+    #[test]
+    fn letters_that_differ() {
+        for (a, b, distance) in [("", "ab", 2), ("abc", "acb", 1), ("ant", "bee", 3), ("ant", "ants", 1)] {
+            assert_eq!((letters_apart(a, b), letters_apart(b, a)), (distance, distance), "{a} {b}");
         }
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::class::{Class, ClassId, parse_classes};
 use crate::dataset_ref::{Name, Version, VersionId};
 use crate::digest::Digest;
-use crate::error::{Error, Result, count};
+use crate::error::{Error, Result, about, count};
 use crate::index::Index;
 use crate::manifest::{Manifest, prefixed};
 use crate::possession;
@@ -166,8 +166,9 @@ impl<'a, R: BufRead> Lines<'a, R> {
     }
 
     fn read(&mut self) -> Result<Option<Line>> {
-        let refuse =
-            |why: &dyn std::fmt::Display| Error::integrity(self.what, format!("line {}: {why}", self.number));
+        let refuse = |why: &dyn std::fmt::Display| {
+            Error::integrity(self.what, about(format_args!("line {}", self.number), why))
+        };
         let mut line = Vec::new();
         let read = self.reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line);
         read.map_err(|e| refuse(&e))?;
@@ -479,6 +480,6 @@ mod tests {
         let read = |text: String| Lines::new("B3SUMS", text.as_bytes()).next().unwrap();
         assert_eq!(line(MAX_PATH_LEN).len() as u64, MAX_LINE);
         assert!(read(line(MAX_PATH_LEN)).is_ok());
-        assert!(read(line(MAX_PATH_LEN + 1)).unwrap_err().to_string().contains("line 1: is too long"));
+        assert!(read(line(MAX_PATH_LEN + 1)).unwrap_err().to_string().contains("line 1 is too long"));
     }
 }

@@ -98,7 +98,7 @@ impl KnownLogs {
     ///
     /// # Errors
     /// As [`KnownLog::load`].
-    pub fn lost_attestations(&self, of: &History, replica: &Replica) -> Result<Option<String>> {
+    pub(crate) fn lost_attestations(&self, of: &History, replica: &Replica) -> Result<Option<String>> {
         for key in of.all_keys() {
             let Some(seen) = self.log(&key.attestations()?).seen()? else { continue };
             if seen.size > replica.size() {
@@ -129,7 +129,7 @@ impl KnownLogs {
     ///
     /// # Errors
     /// Fails if the key cannot be written.
-    pub fn next_signer(&self, log: &LogKey) -> Result<LogSigner> {
+    pub(crate) fn next_signer(&self, log: &LogKey) -> Result<LogSigner> {
         self.keep_signer(LogSigner::new(log.origin(), PrivateKey::generate("")?)?)
     }
 
@@ -147,7 +147,7 @@ impl KnownLogs {
     ///
     /// # Errors
     /// Fails if the key cannot be read, unlocked or written, or if `origin` is not a log's name.
-    pub fn adopt_signer(&self, origin: Option<&str>, file: &Path) -> Result<LogSigner> {
+    pub(crate) fn adopt_signer(&self, origin: Option<&str>, file: &Path) -> Result<LogSigner> {
         let private = keyring::read_private(file)?.unlock(|| Ok(None))?;
         self.keep_signer(new_log(origin, private)?)
     }
@@ -162,7 +162,7 @@ impl KnownLogs {
     }
 
     /// Returns the log that `registry` showed when it was last read.
-    pub fn log_at(&self, registry: &str) -> Option<LogKey> {
+    pub(crate) fn log_at(&self, registry: &str) -> Option<LogKey> {
         let found = self.places().into_iter().find(|(_, place)| place == registry)?;
         Some(found.0)
     }
@@ -171,7 +171,7 @@ impl KnownLogs {
     ///
     /// # Errors
     /// [`Error::Io`] if that cannot be written.
-    pub fn note_place(&self, registry: &str, anchor: &LogKey) -> Result<()> {
+    pub(crate) fn note_place(&self, registry: &str, anchor: &LogKey) -> Result<()> {
         if registry.contains(['\r', '\n']) || self.log_at(registry).as_ref() == Some(anchor) {
             return Ok(());
         }
@@ -187,7 +187,7 @@ impl KnownLogs {
     ///
     /// # Errors
     /// [`Error::Io`] if that cannot be written.
-    pub fn forget_place(&self, registry: &str, anchor: &LogKey) -> Result<bool> {
+    pub(crate) fn forget_place(&self, registry: &str, anchor: &LogKey) -> Result<bool> {
         if self.log_at(registry).as_ref() != Some(anchor) {
             return Ok(false);
         }

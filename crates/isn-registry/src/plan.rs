@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use crate::source::{Source, SourceImage, image_stem};
 use isn_format::class::ClassId;
 use isn_format::corrections::{Action, Corrections};
-use isn_format::error::{Error, Mistake, Result, count};
+use isn_format::error::{Error, Mistake, Result, about, count};
 use isn_format::groups::Groups;
 use isn_format::recipe::{Recipe, SplitPolicy};
 use isn_format::rel_path::RelPath;
@@ -121,7 +121,7 @@ impl Plan {
             match path.parse::<RelPath>() {
                 Ok(path) => images.push(Planned { source: at, class, split, path }),
                 Err(why) => {
-                    problems.push(format!("{}: {why}: rename or remove it{}", image.path, hash(recipe)))
+                    problems.push(format!("{}: rename or remove it{}", about(&image.path, why), hash(recipe)))
                 }
             }
         }

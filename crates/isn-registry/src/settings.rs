@@ -261,8 +261,8 @@ impl Settings {
 /// Adds the setting that names a wrong place to an error about it.
 fn named_by(error: Error, setting: &str) -> Error {
     match error {
-        Error::Invalid { what, why } if !setting.is_empty() => {
-            Error::invalid(format!("{what} of {setting}"), why)
+        Error::Invalid { what, why, kind } if !setting.is_empty() => {
+            Error::invalid(format!("{what} of {setting}"), why).of(kind)
         }
         error => error,
     }

@@ -54,7 +54,7 @@ impl Sheet {
     }
 
     /// Adds a paragraph.
-    pub fn paragraph(&mut self, text: &str) {
+    pub(crate) fn paragraph(&mut self, text: &str) {
         self.parts.push(html! { p { (text) } });
     }
 

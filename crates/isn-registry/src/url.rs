@@ -1,5 +1,7 @@
 //! Tells URLs from paths.
 
+use isn_format::text::letters_apart;
+
 /// The schemes of the URLs that isn reads.
 const SCHEMES: [&str; 5] = ["https", "http", "s3", "gs", "az"];
 /// What stands between a scheme and the rest, also by mistake.
@@ -23,8 +25,8 @@ pub fn split(text: &str) -> Result<Option<(&'static str, &str)>, String> {
     {
         return Ok(Some((scheme, rest)));
     }
-    match near_url(text).or_else(|| elsewhere(text).map(String::from)) {
-        Some(wrong) => Err(format!("{wrong} (./ before it makes it a path)")),
+    match near_url(text).or_else(|| misspelt(text)).or_else(|| elsewhere(text).map(String::from)) {
+        Some(wrong) => Err(format!("{wrong} (for a path of that name, write ./ before it)")),
         None => Ok(None),
     }
 }
@@ -57,6 +59,15 @@ fn near_url(text: &str) -> Option<String> {
         "" => format!("is not a URL: expected {scheme}:// and a host or bucket"),
         rest => format!("is not a URL: did you mean {scheme}://{rest}?"),
     })
+}
+
+/// What is wrong with a URL whose scheme is nearly one that isn reads.
+fn misspelt(text: &str) -> Option<String> {
+    let (scheme, rest) = text.split_once("://")?;
+    let scheme = scheme.to_ascii_lowercase();
+    let near = |known: &&str| known.len() > 2 && letters_apart(&scheme, known) == 1;
+    let meant = SCHEMES.into_iter().find(near)?;
+    Some(format!("is not a URL that isn reads: did you mean {meant}://{rest}?"))
 }
 
 /// What is wrong with a text that names a place that isn does not read.

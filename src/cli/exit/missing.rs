@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Advice, Aim};
+use super::{Advice, Aim, CHECK_PATH};
 use crate::cli::near;
 use isn_format::error::Missing;
 use isn_format::text::shell_word;
@@ -17,9 +17,10 @@ pub(super) fn help(kind: Missing, what: &str, place: &str, advice: Advice<'_>) -
                 .into()
         }
         Missing::Registry => {
-            "check the address: it is that of the folder with registry.json, on a disk that is mounted".into()
+            "check the address: a registry is the folder that holds registry.json (is its disk mounted?)"
+                .into()
         }
-        Missing::RegistryInFile => "check the path: it is that of the folder with registry.json".into(),
+        Missing::RegistryInFile => "check the path: a registry is the folder that holds registry.json".into(),
         Missing::RegistryInTree => format!("it is a tree: `isn verify {}` checks it", shell_word(place)),
         Missing::RegistryInBuild => format!(
             "it is a build: `isn publish {} --registry DIR --key NAME` puts it into a registry",
@@ -35,7 +36,7 @@ pub(super) fn help(kind: Missing, what: &str, place: &str, advice: Advice<'_>) -
             match (near::location(what), place) {
                 (Some(meant), "") => format!("did you mean {meant}?"),
                 (Some(meant), _) => format!("did you mean {meant}? Then {next}"),
-                (None, "") => "check the path: a relative path starts in the current folder".into(),
+                (None, "") => CHECK_PATH.into(),
                 (None, _) => next,
             }
         }
@@ -49,9 +50,7 @@ pub(super) fn help(kind: Missing, what: &str, place: &str, advice: Advice<'_>) -
              that isn.toml lists"
                 .into()
         }
-        Missing::Key if Path::new(what).components().count() > 1 => {
-            "check the path: a relative path starts in the current folder".into()
-        }
+        Missing::Key if Path::new(what).components().count() > 1 => CHECK_PATH.into(),
         Missing::Key => {
             "`isn key list` lists your keys; `isn key new NAME` makes one; a key file is named by \
              its path"
@@ -72,18 +71,22 @@ pub(super) fn help(kind: Missing, what: &str, place: &str, advice: Advice<'_>) -
             }
         },
         // The place is the version's pin.
-        Missing::Split | Missing::Class => {
+        Missing::Split | Missing::Class | Missing::ClassId => {
             format!("`isn info {}{same_registry}` lists what it has", shell_word(place))
         }
         Missing::Image => {
             format!("`isn images {}{same_registry}` lists the paths of its images", shell_word(place))
         }
-        Missing::File => "check the path: a relative path starts in the current folder".into(),
+        Missing::File => CHECK_PATH.into(),
         Missing::Object => {
-            "the registry refers to it and has lost it: tell the operator, or use another copy \
+            "the registry refers to it, but has lost it: tell its operator, or use another copy \
              (--registry)"
                 .into()
         }
-        Missing::Other => return None,
+        Missing::Owner => format!("`isn owner show NAME{same_registry}` lists the owners of a name"),
+        Missing::Trusted => "`isn trust list` lists the keys that you trust".into(),
+        // Nothing is to be done about a log that a registry never had, an image that a ledger does not
+        // mention, or the like.
+        Missing::Log | Missing::Other => return None,
     })
 }

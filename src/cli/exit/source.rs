@@ -28,7 +28,7 @@ pub(super) fn needed(reference: &str, about: &str) -> String {
     let about: String = about.trim().lines().map(|line| format!("\n  | {line}")).collect();
     format!(
         "build it from your own copy of the source images:\n  isn pull {reference} --source DIR\nor use a \
-         registry that has its images (--registry). Its publisher describes the version so:{about}"
+         registry that has its images (--registry). The publisher describes the version:{about}"
     )
 }
 

@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind};
 use isn_format::error::{At, KeyFault, Missing, Mistake, NetworkKind, Overlap, Reject, There, chain};
 
 use super::*;
+use isn_registry::trust::RegistryId;
 
 /// The examples, after the pattern that they are of. The patterns are those of a `match` without a wildcard:
 /// the compiler asks for an example of what is new.
@@ -26,28 +27,70 @@ macro_rules! examples {
 }
 
 fn io(kind: ErrorKind) -> Error {
-    Error::io("read", "birds/B3SUMS")(io::Error::new(kind, "the system's reason"))
+    let why = match kind {
+        ErrorKind::NotFound => "No such file or directory (os error 2)",
+        ErrorKind::PermissionDenied => "Permission denied (os error 13)",
+        ErrorKind::StorageFull => "No space left on device (os error 28)",
+        ErrorKind::IsADirectory => "Is a directory (os error 21)",
+        _ => "Input/output error (os error 5)",
+    };
+    let action = if kind == ErrorKind::StorageFull { "write" } else { "read" };
+    Error::io(action, "birds-1.0/B3SUMS")(io::Error::new(kind, why))
 }
 
 fn damaged(at: At) -> Error {
-    Error::integrity("shard reg/objects/ab", "has other bytes").at(at)
+    let (what, why) = match at {
+        At::Reference => ("reg/pins/birds-1.0", "has dataset hash b3:5f1d…, and the reference has b3:07aa…"),
+        At::Lock => (
+            "isn.lock",
+            "locks birds@1.0#b3:5f1d… for birds-1.0: releases/birds/1.0 has dataset hash b3:07aa…",
+        ),
+        At::Rebuilt => {
+            ("birds@1.0", "has dataset hash b3:5f1d… in birds-1.0, and b3:07aa… as it is built now")
+        }
+        At::Build => ("out/manifest.json", "is missing"),
+        At::Tree => ("birds-1.0/train/n01614925/1.png", "has BLAKE3 5f1d…, expected 07aa…"),
+        At::Cache => ("image 5f1d… in the cache", "has BLAKE3 07aa…, expected 5f1d…"),
+        At::Registry | At::Unknown => {
+            ("shard reg/objects/5f/5f1d….shard", "has BLAKE3 07aa…, expected 5f1d…")
+        }
+    };
+    Error::integrity(what, why).at(at)
 }
 
 fn unreached(kind: NetworkKind) -> Error {
-    Error::network(kind, "https://data.example.org/birds/registry.json", "cannot connect: the reason")
+    let why = match kind {
+        NetworkKind::Certificate => "cannot be reached: invalid peer certificate: UnknownIssuer",
+        NetworkKind::Dns => "cannot be reached: failed to lookup address information",
+        NetworkKind::Proxy => "cannot be reached: the proxy answered 407 Proxy Authentication Required",
+        NetworkKind::NotTls => "cannot be reached: received corrupt message of type InvalidContentType",
+        NetworkKind::Refused => "cannot be reached: Connection refused (os error 111)",
+        NetworkKind::Timeout => "no answer in 30 seconds",
+        NetworkKind::Status(403) => "the server answered 403 Forbidden",
+        NetworkKind::Status(_) => "the server answered 500 Internal Server Error",
+        _ => "the connection broke: unexpected end of file",
+    };
+    Error::network(kind, "https://data.example.org/birds/registry.json", why)
 }
 
 fn missing(kind: Missing, what: &str) -> Error {
     let place = match kind {
         Missing::Registry | Missing::RegistryJson => "birds-registry",
-        Missing::Lock => ".",
+        Missing::Lock => "/home/alice/thesis",
         Missing::Key => "home/keys",
         Missing::File => "",
         Missing::RegistryInFile => "birds.tar",
         Missing::RegistryInTree | Missing::RegistryInBuild => "birds-1.0",
         Missing::Location | Missing::LocationInCache => "ISN_REGISTRY",
         Missing::Version | Missing::Object | Missing::Recipe => "registry birds-registry",
-        Missing::Split | Missing::Class | Missing::Image | Missing::Other => "birds@1.0#b3:00",
+        Missing::Split
+        | Missing::Class
+        | Missing::ClassId
+        | Missing::Image
+        | Missing::Other
+        | Missing::Log
+        | Missing::Owner
+        | Missing::Trusted => "birds@1.0#b3:00",
     };
     Error::not_found(kind, what, place)
 }
@@ -57,24 +100,44 @@ fn key(fault: KeyFault, why: &str) -> Error {
 }
 
 fn taken(there: There) -> Error {
-    Error::exists(there, "birds", ", and is not empty")
+    let (what, why) = match there {
+        There::Place => ("birds-1.0", ", and is not empty"),
+        There::WorkingFolder => ("birds-1.0", ", and is the current folder or above it"),
+        There::Changed => ("birds-1.0", ", and is birds@1.0, damaged or edited"),
+        There::MountPoint => ("birds-1.0", ", and is a mount point"),
+        There::Protected => ("birds-1.0", ", and cannot be replaced: its permissions forbid it"),
+        There::KeyFile => ("key alice", ": home/keys/alice is never overwritten; choose another name"),
+        There::LogKey => ("a log key for registry reg", ", reg+00+A: a registry is one log"),
+        There::Release => ("release birds@1.0", " with dataset hash b3:5f1d…, this build has b3:07aa…"),
+        There::Said => ("a signature of birds.statement by SHA256:abc", ""),
+        There::Running => ("another build of out", " and is still running"),
+    };
+    Error::exists(there, what, why)
 }
 
 fn rebuilt(cause: Blame) -> Error {
-    let difference = Difference {
-        image: "train/n01/1.png".into(),
-        source_id: "1".into(),
-        source_path: Some("1.jpg".into()),
-        cause,
-        why: "differs from the released image".into(),
+    let why = match cause {
+        Blame::SourceMissing => "is missing from the source",
+        Blame::SourceFile => "the source file has other bytes than the released one",
+        Blame::Decoder => "the source file decodes to other pixels",
+        Blame::Encoder => "the same pixels are encoded to another file",
+        Blame::Recipe => "is of another class",
     };
-    let (what, why) = ("birds@1.0 from src".into(), "is not what was released".into());
+    let difference = Difference {
+        image: "train/n01614925/n01614925_1.png".into(),
+        source_id: "n01614925_1".into(),
+        source_path: (cause != Blame::SourceMissing).then(|| "train/n01614925/n01614925_1.JPEG".into()),
+        cause,
+        why: why.into(),
+    };
+    let what = "birds@1.0#b3:5f1d… built from ilsvrc".into();
+    let why = "has dataset hash b3:07aa…, 1 difference".into();
     Error::Rebuilt { what, why, differences: vec![difference], unsigned: &[] }
 }
 
 fn rejected(is_named: bool) -> Error {
-    let (path, reason) = ("train/n01/n01_1.jpg".into(), "is truncated".into());
-    let rejects = vec![Reject { path, id: "n01_1".into(), reason }];
+    let (path, reason) = ("train/n01614925/n01614925_1.jpg".into(), "is truncated".into());
+    let rejects = vec![Reject { path, id: "n01614925_1".into(), reason }];
     Error::Rejects { rejects, ledger: "recipes/birds/corrections.csv".into(), is_named, exported: None }
 }
 
@@ -95,11 +158,15 @@ fn unreleased(registry: &str) -> Error {
 }
 
 fn refused(is_strangers: bool) -> Error {
-    Error::Refused { what: "release birds@1.0".into(), why: "has no effect".into(), is_strangers }
+    let why = match is_strangers {
+        true => "is signed by SHA256:abc, which is not an owner of the name",
+        false => "is a second release of that version: entry 7 is the first",
+    };
+    Error::Refused { what: "the release of birds@1.0".into(), why: why.into(), is_strangers }
 }
 
 fn foreign(path: &str) -> Error {
-    Error::Foreign { path: path.into(), why: "has no marker".into() }
+    Error::Foreign { path: path.into(), why: "was not made by isn".into() }
 }
 
 fn examples() -> Vec<Error> {
@@ -107,14 +174,21 @@ fn examples() -> Vec<Error> {
         Error::Io { .. } => io(ErrorKind::Other); io(ErrorKind::NotFound); io(ErrorKind::PermissionDenied);
             io(ErrorKind::StorageFull);
             io(ErrorKind::IsADirectory),
-        Error::Invalid { .. } => Error::invalid("recipe.toml", "is empty"),
+        Error::Invalid { kind: Input::Other, .. } => Error::invalid("recipe.toml", "is not UTF-8 text"),
+        Error::Invalid { kind: Input::Path, .. } => Error::invalid("out", "does not exist").of(Input::Path),
+        Error::Invalid { kind: Input::Location, .. } =>
+            "htps://data.example.org".parse::<RegistryId>().unwrap_err(),
+        Error::Invalid { kind: Input::ReadOnly, .. } => {
+            let why = "does not accept publishing: this server is read-only";
+            Error::invalid("https://data.example.org", why).of(Input::ReadOnly)
+        },
         Error::Subject { .. } => Error::Subject {
             text: "Birds-1.0".into(),
             why: "Birds-1.0".parse::<isn_format::dataset_ref::DatasetRef>().unwrap_err(),
         },
         Error::LockFile { is_behind: false, .. } => Error::LockFile {
             what: "isn.lock".into(),
-            why: "line 1: key with no value, expected `=`".into(),
+            why: "line 5: key with no value, expected `=`".into(),
             is_behind: false,
         },
         Error::LockFile { is_behind: true, .. } => Error::LockFile {
@@ -124,7 +198,7 @@ fn examples() -> Vec<Error> {
         },
         Error::Mistakes { .. } => Error::Mistakes {
             what: "recipe.toml".into(),
-            mistakes: vec![Mistake { line: Some(3), why: "occurs twice".into() }],
+            mistakes: vec![Mistake { line: Some(3), why: "[[class]] id 'n01614925' occurs twice".into() }],
         },
         Error::Source { .. } => Error::Source { root: "photos.tar".into(), why: "is not a folder".into() },
         Error::Rejects { is_named: false, .. } => rejected(false),
@@ -136,7 +210,7 @@ fn examples() -> Vec<Error> {
         },
         Error::Gates { .. } => Error::Gates {
             what: "birds@1.0#b3:00".into(),
-            findings: vec!["leakage: a.png and b.png show one picture".into()],
+            findings: vec!["leakage: train/n01/a.png and val/n01/b.png show one picture".into()],
         };
         Error::Gates {
             what: "birds@1.0#b3:00".into(),
@@ -157,6 +231,7 @@ fn examples() -> Vec<Error> {
         Error::Integrity { at: At::Registry, .. } => damaged(At::Registry),
         Error::Integrity { at: At::Cache, .. } => damaged(At::Cache),
         Error::Integrity { at: At::Tree, .. } => damaged(At::Tree),
+        Error::Integrity { at: At::Lock, .. } => damaged(At::Lock),
         Error::Integrity { at: At::Rebuilt, .. } => damaged(At::Rebuilt),
         Error::Integrity { at: At::Build, .. } => damaged(At::Build),
         Error::Integrity { at: At::Reference, .. } => damaged(At::Reference),
@@ -167,7 +242,7 @@ fn examples() -> Vec<Error> {
             rebuilt(Blame::Encoder);
             rebuilt(Blame::Recipe),
         Error::Trust { .. } => Error::trust("the release of birds@1.0", "has a signature that is wrong"),
-        Error::Claim { .. } => Error::Claim { what: "log/claims/7".into(), why: "is by another key".into() },
+        Error::Claim { .. } => Error::Claim { what: "reg/log/.isn-claims/7".into(), why: "is not signed by the log's key".into() },
         Error::OtherLog { .. } => Error::OtherLog {
             registry: "reg".into(),
             known: "reg+00+A".into(),
@@ -177,11 +252,11 @@ fn examples() -> Vec<Error> {
         Error::Refused { is_strangers: true, .. } => refused(true),
         Error::Denied { .. } => Error::Denied {
             server: "https://data.example.org".into(),
-            why: "release birds@1.0: it is signed by SHA256:abc, which is not an owner of the name".into(),
+            why: "the release of birds@1.0 is signed by SHA256:abc, which is not an owner of the name".into(),
         },
         Error::TrustFile { .. } => Error::TrustFile {
             path: "home/trust.toml".into(),
-            why: "is not TOML".into(),
+            why: "line 2: expected a string".into(),
             cure: "correct the file, or remove it and add the keys that you trust again".into(),
         },
         Error::UnknownSigner { .. } => Error::UnknownSigner {
@@ -203,15 +278,15 @@ fn examples() -> Vec<Error> {
             unreached(NetworkKind::Status(500)),
         Error::Network { kind: NetworkKind::Broken, .. } => unreached(NetworkKind::Broken),
         Error::Network { kind: NetworkKind::Unreadable, .. } =>
-            Error::network(NetworkKind::Unreadable, "birds-registry/registry.json", "cannot be read: the reason"),
+            Error::network(NetworkKind::Unreadable, "birds-registry/registry.json", "cannot be read: Permission denied"),
         Error::Network { kind: NetworkKind::NoFile, .. } =>
             Error::network(NetworkKind::NoFile, "birds-registry/registry.json", "is not a file"),
         Error::Network { kind: NetworkKind::Gone, .. } => {
             let why = "is not in the cache, and there is no folder reg";
-            Error::network(NetworkKind::Gone, "reg/objects/ab", why)
+            Error::network(NetworkKind::Gone, "reg/objects/5f/5f1d….shard", why)
         },
         Error::Unfinished { .. } => Error::Unfinished {
-            destination: "copy".into(),
+            destination: "mirror-of-birds".into(),
             source: Box::new(damaged(At::Unknown)),
         },
         Error::Unanswered { .. } => Error::Unanswered {
@@ -219,7 +294,12 @@ fn examples() -> Vec<Error> {
             name: "birds".into(),
             why: "no answer in time".into(),
         },
-        Error::NotFound { kind: Missing::Other, .. } => missing(Missing::Other, "log"),
+        Error::NotFound { kind: Missing::Other, .. } => Error::not_found(Missing::Other, "image n01614925_1", "ledger corrections.csv"),
+        Error::NotFound { kind: Missing::Log, .. } => Error::not_found(Missing::Log, "log", "registry reg"),
+        Error::NotFound { kind: Missing::Owner, .. } =>
+            Error::not_found(Missing::Owner, "key SHA256:abc", "the owners of birds"),
+        Error::NotFound { kind: Missing::Trusted, .. } =>
+            Error::not_found(Missing::Trusted, "key SHA256:abc", "the trusted keys of registry reg"),
         Error::NotFound { kind: Missing::Registry, .. } => missing(Missing::Registry, "registry.json"),
         Error::NotFound { kind: Missing::RegistryInFile, .. } => {
             missing(Missing::RegistryInFile, "registry.json")
@@ -247,20 +327,23 @@ fn examples() -> Vec<Error> {
             missing(Missing::Split, "split trian").near(["train", "val"])
         },
         Error::NotFound { kind: Missing::Recipe, .. } => missing(Missing::Recipe, "brids").near(["birds"]),
-        Error::NotFound { kind: Missing::Class, .. } => missing(Missing::Class, "class n9").near(0..10),
-        Error::NotFound { kind: Missing::Image, .. } => missing(Missing::Image, "image train/n01/2.png"),
+        Error::NotFound { kind: Missing::Class, .. } => missing(Missing::Class, "class n016141925").near(["n01614925", "n01616318"]),
+        Error::NotFound { kind: Missing::ClassId, .. } =>
+            missing(Missing::ClassId, "vulture").near(["n01616318"]),
+        Error::NotFound { kind: Missing::Image, .. } => missing(Missing::Image, "image train/n01614925/2.png"),
         Error::NotFound { kind: Missing::File, .. } => missing(Missing::File, "B3SUMS"),
-        Error::NotFound { kind: Missing::Object, .. } => missing(Missing::Object, "index 00"),
+        Error::NotFound { kind: Missing::Object, .. } => missing(Missing::Object, "index reg/objects/5f/5f1d….index"),
         Error::Unreleased { .. } => unreleased("bundled"); unreleased("lab registry"),
         Error::Withdrawn { .. } => {
-            Error::Withdrawn { reference: "birds@1.0".parse().unwrap(), reason: "consent".into() }
+            Error::Withdrawn { reference: "birds@1.0".parse().unwrap(), reason: "two people withdrew their consent".into() }
         },
         Error::Conflict { .. } => {
-            Error::Conflict { what: "owners of birds".into(), why: "follows another".into() }
+            let why = "follows another owner statement than entry 7, the one in force".into();
+            Error::Conflict { what: "the owner statement of birds".into(), why }
         },
         Error::SourceNeeded { .. } => {
             let about = "Birds.\ngit clone https://example.org/birds".into();
-            Error::SourceNeeded { reference: "birds@1.0#b3:00".into(), why: "reg has no images".into(), about }
+            Error::SourceNeeded { reference: "birds@1.0#b3:00".into(), why: "registry reg has no images of it".into(), about }
         },
         Error::Overlap { .. } => {
             let input = "the source folder birds".into();
@@ -268,14 +351,17 @@ fn examples() -> Vec<Error> {
         },
         Error::NoRoom { .. } => Error::NoRoom { place: "birds".into(), needed: 2 << 30, free: 5 },
         Error::NotKept { .. } => {
-            Error::NotKept { cache: "cache".into(), why: "has 5 B free, and 2.00 GiB are needed".into() }
+            Error::NotKept { cache: "/home/alice/.cache/isn".into(), why: "has 5 B free, and 2.00 GiB are needed".into() }
         },
         Error::Key { fault: KeyFault::Passphrase, .. } => key(KeyFault::Passphrase, "the passphrase is wrong"),
         Error::Key { fault: KeyFault::Unasked, .. } => key(KeyFault::Unasked, "is protected by a passphrase"),
-        Error::Key { fault: KeyFault::NoAgent, .. } => key(KeyFault::NoAgent, "no ssh agent is running"),
+        Error::Key { fault: KeyFault::NoAgent, .. } => {
+            let why = "is a public key, and no ssh agent is running to sign with it: name the private key file";
+            key(KeyFault::NoAgent, why)
+        },
         Error::Key { fault: KeyFault::NewPassphrase, .. } =>
             key(KeyFault::NewPassphrase, "the two passphrases differ"),
-        Error::Key { fault: KeyFault::Elsewhere, .. } => key(KeyFault::Elsewhere, "is not on this machine"),
+        Error::Key { fault: KeyFault::Elsewhere, .. } => key(KeyFault::Elsewhere, "is not on this machine; whoever created the registry has it"),
         Error::Key { fault: KeyFault::Agent, .. } => key(KeyFault::Agent, "is not held by the agent"),
         Error::Key { fault: KeyFault::Unusable, .. } =>
             key(KeyFault::Unusable, "is not an OpenSSH private key"),
@@ -336,6 +422,25 @@ fn what_every_error_says_is_as_it_is_written_down() {
     );
 }
 
+/// Every error says what to do next, except those of which the message says all there is.
+#[test]
+fn every_error_has_a_next_step() {
+    for error in examples() {
+        let says_all = match &error {
+            // The system's reason, which nobody here knows.
+            Error::Io { source, .. } => source.kind() == ErrorKind::Other,
+            // What is wrong with an input, and what would be right.
+            Error::Invalid { kind, .. } => *kind == Input::Other,
+            // What a registry or a file never had: nothing is to be done about it.
+            Error::NotFound { kind, .. } => matches!(kind, Missing::Log | Missing::Other),
+            _ => false,
+        };
+        for aim in [Aim::Bring, Aim::Look, Aim::Write, Aim::Serve] {
+            assert_eq!(help(&error, advice(aim)).is_none(), says_all, "{error}");
+        }
+    }
+}
+
 #[test]
 fn words_in_a_message_change_nothing() {
     let odd = "shard piece pieces, offline certificate registry key split in a tree, mount point isn.lock";
@@ -343,6 +448,7 @@ fn words_in_a_message_change_nothing() {
         (Error::integrity(odd, odd), damaged(At::Unknown)),
         (Error::network(NetworkKind::Refused, odd, odd), unreached(NetworkKind::Refused)),
         (Error::not_found(Missing::Object, odd, odd), missing(Missing::Object, "index")),
+        (Error::invalid(odd, odd), Error::invalid("recipe.toml", "is empty")),
         (Error::exists(There::Place, odd, odd), taken(There::Place)),
     ] {
         for aim in [Aim::Bring, Aim::Look, Aim::Write, Aim::Serve] {

@@ -18,7 +18,7 @@ use isn_format::key::PublicKey;
 use isn_format::log::{History, Notice, Released};
 use isn_registry::client::Client;
 use isn_registry::ops::list::{Listed, list};
-use isn_registry::ops::standings::{Histories, histories, recipes};
+use isn_registry::ops::standings::{Histories, histories};
 use isn_registry::registry::{Outcome, outcomes};
 
 /// The maximum number of results in a registry, stated by unknown keys alone, that get a line each.
@@ -97,7 +97,7 @@ impl Shelf {
         });
         let has_versions =
             |name: &Name| self.datasets.iter().any(|one| one.name == *name && !one.versions.is_empty());
-        let unreleased = recipes(client, location).into_iter().filter(|name| !has_versions(name)).collect();
+        let unreleased = client.recipes(location).into_iter().filter(|name| !has_versions(name)).collect();
         Shelf { history, attestations, unreleased, ..self }
     }
 

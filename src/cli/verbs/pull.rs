@@ -114,7 +114,7 @@ fn print(output: &Output, report: &PullReport, asked: &PullArgs, known: BTreeSet
     let path = report.path.display();
     let mut text = Page::default();
     if report.was_there {
-        writeln!(text, "{path} exists already and is whole: {}", images(report.images, report.bytes))
+        writeln!(text, "{path} already exists and is whole: {}", images(report.images, report.bytes))
     } else {
         let reused = match report.reused_images {
             0 => String::new(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use serde_json::json;
 
-use crate::cli::console::Page;
+use crate::cli::console::{self, Page};
 use crate::cli::exit::{self, ExitCode};
 use crate::cli::output::Output;
 use crate::cli::render::path_json;
@@ -116,4 +116,8 @@ fn print_check(output: &Output, report: &SourceReport, dir: &Path) {
     object["ok"] = json!(report.is_whole());
     object["path"] = path_json(dir);
     output.print(&text, object);
+    if !report.is_whole() {
+        let next = "get what is missing from where the source comes from, remove what is too much, and check it again";
+        console::message("help: ", next);
+    }
 }

@@ -61,7 +61,7 @@ fn print(output: &Output, synced: &[Synced]) {
         output.warn(&one.warnings);
         let how = match one.fetched_bytes {
             Some(bytes) => format!("pulled, {} fetched", size(bytes)),
-            None => "exists already and is whole".into(),
+            None => "already exists and is whole".into(),
         };
         writeln!(text, "{}: {how}", one.entry.path.display());
         writeln!(text, "  pin      {}", one.entry.pin);

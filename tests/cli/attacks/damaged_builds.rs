@@ -113,7 +113,7 @@ fn what_is_no_file_in_the_place_of_a_registrys() {
             if path == shard {
                 let pull = ["pull", &pin, "--registry", "reg", "--no-cache", "--to", "tree"];
                 let ran = sandbox.isn(&pull).fails(5, path);
-                let help = "move away what is in the place of the file";
+                let help = "move away what is there, and restore the file";
                 assert!(ran.stderr.contains(help) && !ran.stderr.contains("ls -l"), "{}", ran.stderr);
             }
             match kind {

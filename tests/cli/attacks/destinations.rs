@@ -101,9 +101,9 @@ fn an_output_with_a_slash_at_its_end_or_a_link_to_nothing_is_said_with_what_to_d
     symlink("nowhere", sandbox.path("link")).unwrap();
     fs::create_dir(sandbox.path("folder")).unwrap();
     for (out, why) in [
-        ("none/", "none/: ends in a slash, as a folder's name does: name a file"),
-        ("folder/", "folder/: is a folder: name a file"),
-        ("link", "link: is a link that leads nowhere: put back what it leads to, or remove the link"),
+        ("none/", "none/ ends in a slash, as a folder's name does: name a file"),
+        ("folder/", "folder/ is a folder: name a file"),
+        ("link", "link is a link that leads nowhere: put back what it leads to, or remove the link"),
     ] {
         sandbox.isn(&["prove", "grads@1.0", "--registry", "reg", "--out", out]).fails(1, why);
     }

@@ -260,7 +260,7 @@ fn duplicate_or_unknown_fields() {
         // The signature is valid; only the statement's text is wrong.
         let block = armour(&forger, NAMESPACE, &bad);
         let entry = format!("{bad}\n{block}").into_bytes();
-        let why_all = format!("is no statement: it {why}");
+        let why_all = format!("is no statement: {why}");
         let version_is_readable = !bad.contains("version  1.1");
         if version_is_readable {
             forger.releases_nothing(&entry, "1.1", &why_all);

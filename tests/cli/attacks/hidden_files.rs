@@ -279,7 +279,7 @@ fn build_follows_and_removes_nothing_that_is_not_isns() {
     check(
         &[".new.isn-partial", ".new.isn-lock"].map(|hidden| faults_of(&sandbox, &build, hidden, &ALL, true)),
     );
-    // Also for a build that exists already.
+    // Also for a build that already exists.
     let build = ["build", "grads-1.0.toml", "--source", "raw", "--out", "out"];
     check(&[faults_of(&sandbox, &build, ".out.isn-partial", &ALL, true)]);
 }
@@ -318,7 +318,7 @@ fn mirror_follows_nothing() {
     // A file here means that another mirror is unfinished; the message names its registry.
     let is_another = || {
         forger.write("new/.isn-mirror", b"all of it");
-        forger.isn(&mirror).fails(1, "registry new: is the unfinished mirror of another registry");
+        forger.isn(&mirror).fails(1, "registry new is the unfinished mirror of another registry");
         assert_eq!(forger.bytes("new/.isn-mirror"), b"all of it");
         fs::remove_file(forger.path("new/.isn-mirror")).unwrap();
     };

@@ -13,7 +13,7 @@ use crate::server::Server;
 fn release_replaced() {
     let forger = Forger::with_two_versions();
     let good = forger.bytes("reg/releases/grads/1.0");
-    let path = "releases/grads/1.0: was replaced";
+    let path = "releases/grads/1.0 was replaced";
     // Replaced by the owner's other build, by another version, by the same release signed by another key, and
     // by noise.
     let other_build = forger.release("out2", "1.0", &["me"]);

@@ -45,7 +45,7 @@ fn refuse_each(sandbox: &Sandbox, name: &str, limit: u64, commands: &[&[&str]]) 
         return;
     }
     for args in commands {
-        let why = format!("{name}: is longer than {limit} bytes: it has {LONG}");
+        let why = format!("{name} is longer than {limit} bytes: it has {LONG}");
         bounded(sandbox, args).fails(1, &why);
         assert_eq!(sandbox.path(name).metadata().unwrap().len(), LONG, "{args:?} changed {name}");
     }
@@ -103,7 +103,7 @@ fn recipe_ledger_and_groups_that_are_too_long() {
     // What a build says of itself.
     let before = sandbox.read("out/report.json");
     if lengthen(&sandbox, "out/report.json") {
-        bounded(&sandbox, &BUILD).fails(3, "report.json: is longer than 1073741824 bytes");
+        bounded(&sandbox, &BUILD).fails(3, "report.json is longer than 1073741824 bytes");
         sandbox.write("out/report.json", &before);
     }
     sandbox.isn(&BUILD).ok();
@@ -128,7 +128,7 @@ fn lists_and_numbers_that_are_too_long() {
     if lengthen(&sandbox, "bundle.pem") {
         let mut info = sandbox.command(&["info", "grads", "--registry", "https://127.0.0.1:1/"]);
         let ran = crate::sandbox::ran(info.env("ISN_CA_BUNDLE", "bundle.pem"));
-        ran.fails(1, &format!("bundle.pem: is longer than {} bytes: it has {LONG}", 16 << 20));
+        ran.fails(1, &format!("bundle.pem is longer than {} bytes: it has {LONG}", 16 << 20));
     }
 }
 
@@ -142,7 +142,7 @@ fn a_source_image_that_is_too_long_is_named_with_all_that_is_wrong() {
     }
     let named = |ran: &Ran| {
         for name in ["ant/ant_1.png", "bee/bee_2.png"] {
-            let why = format!("{name}: has {LONG} bytes, and an image has at most 536870912");
+            let why = format!("{name} has {LONG} bytes, and an image has at most 536870912");
             assert!(format!("{}{}", ran.stdout, ran.stderr).contains(&why), "{}{}", ran.stdout, ran.stderr);
         }
     };

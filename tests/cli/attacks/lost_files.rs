@@ -92,7 +92,7 @@ fn a_registry_without_its_registry_json_is_named_by_every_verb() {
     #[cfg(feature = "serve")]
     {
         let ran = forger.isn(&["serve", "reg", "--listen", "127.0.0.1:0"]);
-        ran.fails(3, "reg/registry.json: is missing").fails(3, "`isn verify DIR` lists the faults");
+        ran.fails(3, "reg/registry.json is missing").fails(3, "`isn verify DIR` lists the faults");
     }
     assert!(!forger.path("reg/registry.json").exists() && !forger.path("copy").exists());
 }
@@ -142,7 +142,7 @@ fn a_damaged_registry_json_is_named_by_every_verb() {
             let ran = forger.as_user("nobody", args);
             let said = format!("{}{}", ran.stdout, ran.stderr);
             assert_eq!(ran.code, 3, "{args:?}: {said}");
-            assert!(said.contains("registry.json: is not the JSON of a registry"), "{args:?}: {said}");
+            assert!(said.contains("registry.json is not the JSON of a registry"), "{args:?}: {said}");
             assert!(!forger.path("new").exists(), "{args:?}");
         }
     }
@@ -156,7 +156,7 @@ fn a_damaged_registry_json_is_named_by_every_verb() {
     ] {
         let ran = forger.isn(args).fails(3, "");
         let said = format!("{}{}", ran.stdout, ran.stderr);
-        assert!(said.contains("registry.json: is not the JSON of a registry"), "{args:?}: {said}");
+        assert!(said.contains("registry.json is not the JSON of a registry"), "{args:?}: {said}");
     }
 }
 
@@ -166,8 +166,7 @@ fn a_registry_json_of_a_newer_format_is_not_damaged() {
     let forger = Forger::new();
     for about in [r#"{"format":"isn-registry/9"}"#, r#"{"format":"isn-registry/9","log_key":7,"x":[]}"#] {
         forger.write("reg/registry.json", about.as_bytes());
-        let why =
-            "registry.json: has format 'isn-registry/9', this isn reads isn-registry/1: a newer isn may";
+        let why = "registry.json has format 'isn-registry/9', this isn reads isn-registry/1: a newer isn may";
         for args in [
             &["list", "--registry", "reg"][..],
             &["log", "verify", "--registry", "reg"],
@@ -182,7 +181,7 @@ fn a_registry_json_of_a_newer_format_is_not_damaged() {
     for about in ["{}", r#"{"format":7}"#, r#"{"format":"isn-registry/1"}"#, "[]"] {
         forger.write("reg/registry.json", about.as_bytes());
         let ran = forger.as_user("nobody", &["list", "--registry", "reg"]);
-        ran.fails(3, "registry.json: is not the JSON of a registry");
+        ran.fails(3, "registry.json is not the JSON of a registry");
     }
 }
 

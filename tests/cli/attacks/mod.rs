@@ -24,6 +24,7 @@ mod lost_files;
 mod mirroring;
 mod mirrors;
 mod named_faults;
+mod near_names;
 mod no_locks;
 #[cfg(target_os = "linux")]
 mod not_utf8;

@@ -102,20 +102,20 @@ fn a_lock_file_that_is_no_file_is_told() {
     let verbs = [&["sync"][..], &["sync", "--locked"], &pull];
     fs::create_dir(sandbox.path("isn.lock")).unwrap();
     for args in verbs {
-        let ran = sandbox.isn(args).fails(1, "isn.lock: is a folder");
+        let ran = sandbox.isn(args).fails(1, "isn.lock is a folder");
         says(&ran, &["move it away", "git checkout HEAD -- isn.lock"], &["isn.lock/FILE", "name a file"]);
     }
     fs::remove_dir(sandbox.path("isn.lock")).unwrap();
     let fifo = sandbox.path("isn.lock");
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
     for args in verbs {
-        let ran = sandbox.isn(args).fails(1, "isn.lock: is not a file");
+        let ran = sandbox.isn(args).fails(1, "isn.lock is not a file");
         says(&ran, &["move it away"], &["isn.lock/FILE"]);
     }
     fs::remove_file(&fifo).unwrap();
     fs::create_dir(sandbox.path("isn.toml")).unwrap();
     for args in [&["sync"][..], &["list"]] {
-        let ran = sandbox.isn(args).fails(1, "isn.toml: is a folder");
+        let ran = sandbox.isn(args).fails(1, "isn.toml is a folder");
         says(&ran, &["move it away"], &["isn.toml/FILE", "git checkout HEAD -- isn.lock"]);
     }
     fs::remove_dir(sandbox.path("isn.toml")).unwrap();
@@ -163,7 +163,7 @@ fn what_is_published_by_mistake_is_told_for_what_it_is() {
         ("lost", &["is a registry that has lost its registry.json", "`isn verify lost`"]),
         ("raw", &["is not a build output: it has no manifest.json", "`isn build` makes one"]),
         ("file", &["is a file", "`isn build` makes one"]),
-        ("nope", &["nope: does not exist"]),
+        ("nope", &["nope does not exist"]),
     ] {
         let ran = sandbox.isn(&["publish", folder, "--registry", "new", "--key", "me"]).fails(1, "");
         says(&ran, words, &["passphrase"]);

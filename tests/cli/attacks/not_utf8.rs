@@ -38,11 +38,11 @@ fn a_variable_that_is_not_utf8_is_nobodys_setting() {
     for name in ["ISN_REGISTRY", "ISN_OFFLINE", "ISN_TIMEOUT", "ISN_RETRIES", "ISN_TOKENS"] {
         let mut command = sandbox.command(&["info", "grads@1.0"]);
         command.env(name, bad);
-        ends(command).fails(1, &format!("{name}: is not UTF-8 text"));
+        ends(command).fails(1, &format!("{name} is not UTF-8 text"));
     }
     let mut command = sandbox.command(&["key", "new", "other"]);
     command.env("ISN_PASSPHRASE", bad);
-    ends(command).fails(1, "ISN_PASSPHRASE: is not UTF-8 text");
+    ends(command).fails(1, "ISN_PASSPHRASE is not UTF-8 text");
     // A working folder with such a name.
     let folder = sandbox.path("").join(OsStr::from_bytes(NAME));
     fs::create_dir(&folder).unwrap();

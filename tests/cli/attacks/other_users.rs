@@ -48,7 +48,7 @@ fn an_output_that_is_another_users_file_in_a_shared_folder_is_refused() {
     for verb in verbs {
         for to in ["shared/file", "link"] {
             let ran = as_user(&forger, &[verb, &[to]].concat());
-            ran.fails(1, &format!("{to}: belongs to another user")).fails(1, "choose another path");
+            ran.fails(1, &format!("{to} belongs to another user")).fails(1, "choose another path");
             assert_eq!(forger.bytes("shared/file"), b"theirs", "{verb:?}");
         }
         as_user(&forger, &[verb, &["shared/mine"]].concat()).fails(6, "nowhere");

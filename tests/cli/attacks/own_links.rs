@@ -82,7 +82,7 @@ fn a_project_file_that_leads_nowhere_is_an_error() {
     ] {
         symlink("nowhere", sandbox.path(name)).unwrap();
         for verb in verbs {
-            sandbox.isn(verb).fails(1, &format!("{name}: is a link that leads nowhere"));
+            sandbox.isn(verb).fails(1, &format!("{name} is a link that leads nowhere"));
         }
         fs::remove_file(sandbox.path(name)).unwrap();
     }

@@ -384,7 +384,7 @@ fn a_list_that_is_full_stops_nobody_and_nothing_goes_into_the_log_that_it_has_no
     let names = with_full_list(&forger);
     let log = contents(&forger.path("reg/log"));
     let publish = |out: &str| forger.isn(&["publish", out, "--registry", "reg", "--key", "me"]);
-    publish("new").fails(1, "releases/names: has no room for a-new-name");
+    publish("new").fails(1, "releases/names has no room for a-new-name");
     assert!(contents(&forger.path("reg/log")) == log && forger.bytes("reg/releases/names") == names);
     publish("out2").ok();
     forger.reader(&["list", "--registry", "reg"]).ok();

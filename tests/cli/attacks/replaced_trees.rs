@@ -233,7 +233,7 @@ fn a_place_that_cannot_be_had_is_said_before_anything_is_fetched() {
             &["build", "grads-1.0.toml", "--source", "raw", "--out", to],
             &["demo", "source", to],
         ] {
-            let said = sandbox.isn(args).fails(1, "link exists already, and is a symlink").stderr;
+            let said = sandbox.isn(args).fails(1, "link already exists, and is a symlink").stderr;
             assert!(said.contains("help: choose another path"), "{said}");
         }
     }
@@ -253,7 +253,7 @@ fn a_place_that_cannot_be_had_is_said_before_anything_is_fetched() {
         return;
     }
     assert_eq!(codes.split_whitespace().collect::<Vec<_>>(), ["1"; 4], "{said}");
-    assert_eq!(said.matches("data exists already, and is a mount point").count(), 4, "{said}");
+    assert_eq!(said.matches("data already exists, and is a mount point").count(), 4, "{said}");
     assert_eq!(server.sent(".tar.zst"), 0);
 }
 

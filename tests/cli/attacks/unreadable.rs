@@ -128,7 +128,7 @@ fn a_log_that_cannot_be_read_is_read_at_its_next_registry() {
         // With no other registry, the pin counts without the log, and a name is looked up in none.
         run_afresh(&forger, "broken", &["info", &pin]).ok();
         for verb in [&["pull", "grads@1.0", "--to", "new"][..], &["info", "grads"], &["log", "verify"]] {
-            run_afresh(&forger, "broken", verb).fails(5, "broken/log/checkpoint: ");
+            run_afresh(&forger, "broken", verb).fails(5, "broken/log/checkpoint ");
         }
         let checkpoint = forger.path("broken/log/checkpoint");
         fs::remove_file(&checkpoint).or_else(|_| fs::remove_dir(&checkpoint)).unwrap();

@@ -20,7 +20,7 @@ fn what_is_in_the_place_of_a_release_is_said_before_the_log_has_it() {
     let forger = Forger::new();
     forger.write("reg/releases/grads/1.1", b"x");
     let log = contents(&forger.path("reg/log"));
-    let ran = forger.isn(&PUBLISH).fails(4, "releases/grads/1.1: is there, but the log has no such release");
+    let ran = forger.isn(&PUBLISH).fails(4, "releases/grads/1.1 is there, but the log has no such release");
     is_for_writers(&ran);
     assert!(contents(&forger.path("reg/log")) == log);
     fs::remove_file(forger.path("reg/releases/grads/1.1")).unwrap();
@@ -60,7 +60,7 @@ fn a_statement_that_the_log_would_not_take_is_said_to_be_one() {
     let yank =
         |reason| forger.isn(&["yank", "grads@1.0", "--reason", reason, "--registry", "reg", "--key", "me"]);
     yank("first").ok();
-    let ran = yank("second").fails(4, "it says again what entry 4 says");
+    let ran = yank("second").fails(4, "the yank of grads@1.0 says again what entry 4 says");
     is_for_writers(&ran);
     assert!(ran.stderr.contains("isn log show"), "{}", ran.stderr);
     forger.new_key("stranger");

@@ -213,10 +213,10 @@ fn a_registry_whose_checkpoint_cannot_be_read_is_not_served() {
     fs::remove_file(&checkpoint).unwrap();
     fs::create_dir(&checkpoint).unwrap();
     assert_eq!(served.get("-/health").status, 503);
-    sandbox.isn(&["serve", "reg", "--listen", "127.0.0.1:0"]).fails(5, "log/checkpoint: is a folder");
+    sandbox.isn(&["serve", "reg", "--listen", "127.0.0.1:0"]).fails(5, "log/checkpoint is a folder");
     fs::remove_dir(&checkpoint).unwrap();
     assert_eq!(served.get("-/health").status, 503);
-    sandbox.isn(&["serve", "reg", "--listen", "127.0.0.1:0"]).fails(3, "log/checkpoint: is missing");
+    sandbox.isn(&["serve", "reg", "--listen", "127.0.0.1:0"]).fails(3, "log/checkpoint is missing");
     // It would read it, and serve it to nobody.
     fs::write(sandbox.path("elsewhere"), kept).unwrap();
     symlink(sandbox.path("elsewhere"), &checkpoint).unwrap();

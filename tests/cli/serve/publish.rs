@@ -142,7 +142,7 @@ fn a_planted_claim_is_not_signed_by_a_server() {
     assert_eq!(post(&served, TOKEN, &body).status, 200);
     served.signal("-TERM");
     let log = served.end().ok().stderr;
-    assert!(log.contains("log/.isn-claims/0: is not signed"), "{log}");
+    assert!(log.contains("log/.isn-claims/0 is not signed"), "{log}");
 }
 
 #[test]

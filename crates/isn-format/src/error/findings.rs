@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use super::about;
+
 /// One mistake in a text file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
@@ -58,8 +60,8 @@ pub enum Blame {
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.source_path {
-            Some(path) => write!(f, "{}: {} ({path})", self.image, self.why),
-            None => write!(f, "{}: {}", self.image, self.why),
+            Some(path) => write!(f, "{} ({path})", about(&self.image, &self.why)),
+            None => f.write_str(&about(&self.image, &self.why)),
         }
     }
 }
@@ -67,7 +69,7 @@ impl fmt::Display for Difference {
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.line {
-            Some(line) => write!(f, "line {line}: {}", self.why),
+            Some(line) => f.write_str(&about(format_args!("line {line}"), &self.why)),
             None => f.write_str(&self.why),
         }
     }
@@ -75,6 +77,6 @@ impl fmt::Display for Mistake {
 
 impl fmt::Display for Reject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path, self.reason)
+        f.write_str(&about(&self.path, &self.reason))
     }
 }

@@ -19,8 +19,24 @@ pub enum At {
     Build,
     /// A registry, or the reference that the user gave: they name different dataset hashes.
     Reference,
+    /// A registry, or `isn.lock`: they have different dataset hashes of one version.
+    Lock,
     /// A version that was built from a source, or its release: they have different dataset hashes.
     Rebuilt,
+}
+
+/// What kind of input is not valid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Input {
+    /// None of the others: the message says what would be right.
+    #[default]
+    Other,
+    /// A path at which nothing is.
+    Path,
+    /// The location of a registry, which is neither a path nor a URL that isn reads.
+    Location,
+    /// A registry that takes nothing from writers.
+    ReadOnly,
 }
 
 /// What is wrong with a key.
@@ -98,6 +114,12 @@ pub enum Missing {
     /// None of the others.
     #[default]
     Other,
+    /// A log that a registry does not have.
+    Log,
+    /// A key among the owners of a name.
+    Owner,
+    /// A key that the user trusts.
+    Trusted,
     /// A registry, at the location that was named.
     Registry,
     /// A registry, at the path of a file.
@@ -125,6 +147,8 @@ pub enum Missing {
     Split,
     /// A class of a version.
     Class,
+    /// A class of a version, which was named by its label. The similar things are the ids with that label.
+    ClassId,
     /// An image of a version.
     Image,
     /// A file or folder of the user. The place is empty if it was looked for at its own path.

@@ -22,6 +22,56 @@ pub fn count(n: usize, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
 }
 
+/// Joins a thing and what is wrong with it: a predicate makes a sentence (`birds is a folder`), and anything
+/// else follows a colon (`birds: no answer in time`).
+pub fn about(what: impl fmt::Display, why: impl fmt::Display) -> String {
+    const VERBS: [&str; 38] = [
+        "are",
+        "begins",
+        "belongs",
+        "can",
+        "cannot",
+        "comes",
+        "counts",
+        "decompresses",
+        "did",
+        "differs",
+        "does",
+        "ends",
+        "follows",
+        "gives",
+        "had",
+        "has",
+        "holds",
+        "is",
+        "lacks",
+        "leads",
+        "lies",
+        "lists",
+        "locks",
+        "may",
+        "must",
+        "names",
+        "needs",
+        "occurs",
+        "proves",
+        "puts",
+        "releases",
+        "says",
+        "shows",
+        "states",
+        "takes",
+        "was",
+        "were",
+        "would",
+    ];
+    let why = why.to_string();
+    match why.split_once(' ') {
+        Some((verb, _)) if VERBS.contains(&verb) => format!("{what} {why}"),
+        _ => format!("{what}: {why}"),
+    }
+}
+
 pub(super) fn list<T: fmt::Display>(items: &[T]) -> String {
     items.iter().map(|item| format!("\n  {item}")).collect()
 }
@@ -42,19 +92,23 @@ pub(super) fn is_missing(kind: Missing, what: &str, place: &str) -> String {
         Missing::Location | Missing::LocationInCache => {
             format!("there is no folder {what}, the registry that {place} names")
         }
+        Missing::Log => format!("{place} has no {what}"),
+        Missing::ClassId => format!("{what} is the label of a class of {place}, not its id"),
         Missing::File if place.is_empty() => format!("{what} does not exist"),
         _ => format!("{what} is not in {place}"),
     }
 }
 
-/// Returns ` (it has a, b)`, shortened if it gets long; empty for an empty list.
-pub(super) fn it_has(near: &[String]) -> String {
+/// Returns ` (it has a, b)`, or ` (id: a, b)` after a label, shortened if it gets long; empty for an empty
+/// list.
+pub(super) fn it_has(kind: Missing, near: &[String]) -> String {
     const SHOWN: usize = 8;
+    let lead = if kind == Missing::ClassId { "id:" } else { "it has" };
     let shown = near[..near.len().min(SHOWN)].join(", ");
     match near.len() {
         0 => String::new(),
-        n if n > SHOWN => format!(" (it has {shown} and {} more)", n - SHOWN),
-        _ => format!(" (it has {shown})"),
+        n if n > SHOWN => format!(" ({lead} {shown} and {} more)", n - SHOWN),
+        _ => format!(" ({lead} {shown})"),
     }
 }
 

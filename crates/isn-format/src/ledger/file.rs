@@ -144,8 +144,8 @@ impl Reading {
             let (id, earlier) = (row.source_id(), self.ledger.of(row.source_id()).next());
             if let Some((at, earlier)) = earlier {
                 let same = earlier.decision().map(|d| &d.verdict) == row.decision().map(|d| &d.verdict);
-                let how = if same { "has a row already" } else { "contradicts the row" };
-                let why = format!("{id}: {how} at line {}: an image may have one row", self.lines[at]);
+                let how = if same { "already has a row" } else { "contradicts the row" };
+                let why = format!("{id} {how} at line {}: an image may have one row", self.lines[at]);
                 return self.wrong(line, why);
             }
         }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::{Claim, HEADER, Ledger, OLD_HEADER, Row, Says};
 use crate::class::ClassId;
-use crate::error::{Error, Mistake, Result};
+use crate::error::{Error, Mistake, Result, about};
 use crate::ilsvrc2012;
 
 /// The recognised format of a file of claims.
@@ -106,7 +106,7 @@ fn read_json(what: &str, bytes: &[u8]) -> Result<(Format, Vec<Row>)> {
         mturk: Votes,
     }
     let entries: Vec<Entry> = serde_json::from_slice(bytes).map_err(|e| Error::invalid(what, e))?;
-    let wrong = |at: usize, why: String| Error::invalid(what, format!("entry {at}: {why}"));
+    let wrong = |at: usize, why: String| Error::invalid(what, about(format_args!("entry {at}"), why));
     let class = |at: usize, rank: usize| {
         ilsvrc2012::class_at(rank).ok_or_else(|| wrong(at, format!("{rank} is not one of the 1,000 classes")))
     };

@@ -101,7 +101,7 @@ reasons! {
     NoneOfThese = "none-of-these",
     /// It shows several classes.
     Several = "several",
-    /// The same picture exists already.
+    /// The same picture already exists.
     Duplicate = "duplicate",
     /// The same picture is in another split.
     Leakage = "leakage",

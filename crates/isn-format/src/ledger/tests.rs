@@ -158,10 +158,10 @@ fn every_mistake_of_an_older_file_is_told_with_its_line() {
         (4, "reason must not be empty"),
         (4, "date '2023-02-29' is not a day written YYYY-MM-DD"),
         (4, "to must be empty for remove"),
-        (6, "d: has a row already at line 5: an image may have one row"),
+        (6, "d already has a row at line 5: an image may have one row"),
         (7, "source must not be empty"),
         (7, "date '2024-1-1' is not a day written YYYY-MM-DD"),
-        (7, "d: contradicts the row at line 5: an image may have one row"),
+        (7, "d contradicts the row at line 5: an image may have one row"),
         (8, &format!("has 2 of 7 fields: {OLD_HEADER} (a text with a comma goes in \"quotes\")")),
         (9, "source_id must not be empty"),
         (9, "date '2024-04-31' is not a day written YYYY-MM-DD"),
@@ -213,7 +213,7 @@ fn the_header_is_exact_and_windows_line_ends_are_read() {
         assert!(error.contains("line 1: the header must be kind,"), "{bad:?}: {error}");
     }
     let error = Ledger::parse("c.csv", &[HEADER.as_bytes(), b"\n\xff,keep"].concat());
-    assert!(error.unwrap_err().to_string().contains("line 2: is not UTF-8"));
+    assert!(error.unwrap_err().to_string().contains("line 2 is not UTF-8"));
     let text = format!("\u{feff}{HEADER}\r\nclaim,a,none,,,s,,2024-01-01,\r\n");
     assert_eq!(Ledger::parse("c", text.as_bytes()).unwrap().rows().len(), 1);
 }

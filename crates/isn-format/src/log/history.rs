@@ -272,7 +272,7 @@ impl History {
     fn judge(&self, entry: &[u8]) -> Result<Attested, (Option<Name>, Option<Version>, String)> {
         let signed = SignedStatement::parse("it", entry.to_vec()).map_err(|e| {
             let why = e.to_string();
-            let why = format!("is no statement: it {}", shortened(why.strip_prefix("it: ").unwrap_or(&why)));
+            let why = format!("is no statement: {}", shortened(why.strip_prefix("it: ").unwrap_or(&why)));
             let (name, version) = statement::guess_subject(entry);
             (name, version, why)
         })?;
@@ -322,7 +322,7 @@ impl History {
                 let dataset = self.owned(name)?;
                 let Owners { keys, recovery, .. } = &dataset.owners;
                 if let Some(index) = dataset.revoked.get(key) {
-                    return Err(format!("is of a key that entry {index} revoked already").into());
+                    return Err(format!("is of a key that entry {index} already revoked").into());
                 }
                 if !keys.contains(key) && !recovery.contains(key) {
                     return Err(format!("is of {}, which is no key of {name}", key.fingerprint()).into());

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 
 use super::{BLOCK, EXTENSIONS, MAX_IMAGE_LEN, entry_name, padded};
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, about};
 
 /// Decompresses frames. Use one per thread: it holds zstd's tables and a buffer.
 ///
@@ -61,7 +61,7 @@ impl FrameReader {
         image: &Digest,
         length: u64,
     ) -> Result<&[u8]> {
-        let refuse = |why: &str| Error::integrity(what, format!("image {image}: {why}"));
+        let refuse = |why: &str| Error::integrity(what, about(format_args!("image {image}"), why));
         if Digest::of(frame) != *frame_digest {
             return Err(refuse("its frame's BLAKE3 is not the one in the pack"));
         }
@@ -92,7 +92,7 @@ impl FrameReader {
     /// Returns the bytes after the header of a frame. The header is ignored: everything in it is known from
     /// the index.
     fn decompress(&mut self, what: &str, frame: &[u8], image: &Digest, length: u64) -> Result<&[u8]> {
-        let refuse = |why: String| Error::integrity(what, format!("image {image}: {why}"));
+        let refuse = |why: String| Error::integrity(what, about(format_args!("image {image}"), why));
         let length = match usize::try_from(length) {
             Ok(fits) if length <= MAX_IMAGE_LEN => fits,
             _ => return Err(refuse(format!("is said to have {length} bytes, too many for an image"))),

@@ -17,7 +17,7 @@ use std::fmt::Write as _;
 
 use crate::dataset_ref::{Name, Version, VersionId};
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, about};
 use crate::key::PublicKey;
 
 /// The beginning of the first line.
@@ -238,7 +238,7 @@ impl<'a> Lines<'a> {
     }
 
     fn refuse(&self, why: impl fmt::Display) -> String {
-        format!("line {}: {why}", self.at)
+        about(format_args!("line {}", self.at), why)
     }
 
     fn parsed<T: std::str::FromStr<Err: fmt::Display>>(&mut self, key: &str) -> Result<T, String> {

@@ -20,7 +20,8 @@ fn refusal(text: &str) -> String {
     };
     assert!(matches!(error, Error::Integrity { .. } | Error::Trust { .. }), "{error:?}");
     let message = error.to_string();
-    message.strip_prefix("releases/imagebirds/1.0: ").expect(&message).to_string()
+    let why = message.strip_prefix("releases/imagebirds/1.0").expect(&message);
+    why.trim_start_matches([':', ' ']).to_string()
 }
 
 #[test]

@@ -80,7 +80,7 @@ impl Grid {
     }
 
     /// Returns 32 × 32 cells, each the sum of four.
-    pub fn halved(&self) -> Vec<u32> {
+    pub(crate) fn halved(&self) -> Vec<u32> {
         let at = |x: usize, y: usize| u32::from(self.0[y * SIDE + x]);
         let (half, mut out) = (SIDE / 2, Vec::with_capacity(SIDE * SIDE / 4));
         for y in 0..half {

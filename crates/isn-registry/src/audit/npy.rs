@@ -91,7 +91,7 @@ pub fn read(what: &str, mut file: impl Read, length: u64) -> Result<Array> {
 ///
 /// # Errors
 /// As [`read`].
-pub fn read_pipe(what: &str, mut file: impl Read, most: u64) -> Result<Array> {
+pub(crate) fn read_pipe(what: &str, mut file: impl Read, most: u64) -> Result<Array> {
     let (header, _) = read_header(what, &mut file)?;
     let Some(length) = header.length().filter(|length| *length <= most) else {
         return Err(header.refuse(what, &format!("at most {most}")));

@@ -84,7 +84,7 @@ impl Cache {
     /// Sets the file of the user's secret, which lies outside the cache and is created when it is first
     /// needed.
     #[must_use]
-    pub fn with_secret(mut self, path: PathBuf) -> Self {
+    pub(crate) fn with_secret(mut self, path: PathBuf) -> Self {
         self.secret = Some(path);
         self
     }
@@ -143,7 +143,7 @@ impl Cache {
     ///
     /// # Errors
     /// Fails if the cache cannot be written to.
-    pub fn keep_object(&self, kind: ObjectKind, digest: &Digest, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn keep_object(&self, kind: ObjectKind, digest: &Digest, bytes: &[u8]) -> Result<()> {
         let path = self.object_path(kind, digest);
         if path.exists() { Ok(()) } else { self.put(&path, bytes) }
     }
@@ -186,7 +186,7 @@ impl Cache {
     }
 
     /// As [`Cache::table`], without marking the table as used.
-    pub fn look_at_table(&self, index: &Digest, cap: u64) -> Option<Vec<u8>> {
+    pub(crate) fn look_at_table(&self, index: &Digest, cap: u64) -> Option<Vec<u8>> {
         self.read(&self.table_path(index), cap)
     }
 
@@ -194,13 +194,13 @@ impl Cache {
     ///
     /// # Errors
     /// Fails if the cache cannot be written to.
-    pub fn keep_table(&self, index: &Digest, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn keep_table(&self, index: &Digest, bytes: &[u8]) -> Result<()> {
         self.put(&self.table_path(index), bytes)
     }
 
     /// Sets aside the table of an index, which led to wrong bytes. Returns whether there was one and it is
     /// gone.
-    pub fn set_aside_table(&self, index: &Digest) -> bool {
+    pub(crate) fn set_aside_table(&self, index: &Digest) -> bool {
         let path = self.table_path(index);
         let was_there = path.exists();
         self.set_aside(&path);
@@ -209,17 +209,17 @@ impl Cache {
 
     /// Records that reading the version of an index gave wrong bytes for an unknown reason, so that it is
     /// checked before it is read again.
-    pub fn doubt(&self, index: &Digest) {
+    pub(crate) fn doubt(&self, index: &Digest) {
         let _ = self.keep_hint(&doubted(index), b"");
     }
 
     /// Whether a version must be checked before it is read.
-    pub fn is_doubted(&self, index: &Digest) -> bool {
+    pub(crate) fn is_doubted(&self, index: &Digest) -> bool {
         self.hint(&doubted(index)).is_some()
     }
 
     /// Records that a version was checked.
-    pub fn trust_again(&self, index: &Digest) {
+    pub(crate) fn trust_again(&self, index: &Digest) {
         let _ = self.remove(&self.hint_path(&doubted(index)));
     }
 
@@ -227,7 +227,7 @@ impl Cache {
     ///
     /// # Errors
     /// Fails if the cache cannot be written to.
-    pub fn keep_tree(&self, path: &Path) -> Result<()> {
+    pub(crate) fn keep_tree(&self, path: &Path) -> Result<()> {
         let path = std::path::absolute(path).map_err(Error::io("find", path))?;
         let Some(text) = path.to_str() else { return Ok(()) };
         let name = Digest::of(text.as_bytes()).to_string();
@@ -261,7 +261,7 @@ impl Cache {
             Ok(_) if path.is_dir() => (0..MAX_FOLDERS)
                 .map(|number| self.root.join(QUARANTINE).join(number.to_string()))
                 .find_map(|place| folder.rename(name, &Below::make(&self.root, &place).ok()?).ok())
-                .ok_or_else(|| Error::invalid(path.display(), "is a folder in the place of a file")),
+                .ok_or_else(|| Error::invalid(path.display(), "is a folder, where a file must be")),
             Ok(quarantine) => folder.rename(name, &quarantine).or_else(|_| folder.remove(name)),
             Err(foreign @ Error::Foreign { .. }) => Err(foreign),
             Err(_) => folder.remove(name),

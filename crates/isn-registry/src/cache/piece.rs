@@ -60,7 +60,7 @@ impl Piece {
     }
 
     /// Whether its bytes do not match its name.
-    pub fn is_damaged(&self) -> bool {
+    pub(crate) fn is_damaged(&self) -> bool {
         !Piece::open_file(&self.path).is_ok_and(|file| self.is_whole(file).unwrap_or(false))
     }
 
@@ -114,7 +114,7 @@ impl Cache {
     /// Sets aside the piece at `path`, which gave wrong bytes, if its bytes do not match its name, or if
     /// `is_wrong`: somebody then gave a wrong file that name. Returns whether it was set aside; if not, the
     /// piece may be right, and the pack that led to it wrong.
-    pub fn set_aside_piece(&self, path: &Path, is_wrong: bool) -> bool {
+    pub(crate) fn set_aside_piece(&self, path: &Path, is_wrong: bool) -> bool {
         let is_wrong = is_wrong || Piece::at(path.to_path_buf()).is_none_or(|piece| piece.is_damaged());
         if is_wrong {
             self.set_aside(path);

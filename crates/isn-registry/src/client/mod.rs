@@ -6,6 +6,7 @@ mod pins;
 pub mod version_at;
 
 use std::borrow::Cow;
+use std::fs;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -16,7 +17,7 @@ use crate::cache::Cache;
 use crate::files;
 use crate::known_logs::{KnownLog, KnownLogs};
 use crate::registry::log::{LogView, WitnessPolicy};
-use crate::registry::{BUNDLED, Head, Outcome, Registry, Snapshot, folder_of};
+use crate::registry::{BUNDLED, Head, Outcome, Registry, Snapshot, folder_of, layout};
 use crate::transport::Access;
 use crate::transport::trace::without_secrets;
 use crate::trust::{Known, RegistryId, TrustStore, Trusted};
@@ -88,12 +89,32 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Overlap`] if it is one. It may be in one: readers ignore files that they do not know.
-    pub fn check_is_no_registry(&self, output: &Path) -> Result<()> {
+    pub(crate) fn check_is_no_registry(&self, output: &Path) -> Result<()> {
         let is_it = |folder: &&Path| files::overlap(output, folder) == Some(Overlap::Is);
         match self.locations.iter().filter_map(|location| folder_of(location)).find(is_it) {
             Some(registry) => files::check_apart(output, "the registry", registry),
             None => Ok(()),
         }
+    }
+
+    /// Returns the sorted names of the recipes in the registry at `location`. Servers and buckets are not
+    /// listed: it returns none.
+    pub fn recipes(&self, location: &str) -> Vec<Name> {
+        let of_path = |path: &str| {
+            let name: Name = path.split('/').nth(1)?.parse().ok()?;
+            (path == layout::recipe(&name)).then_some(name)
+        };
+        let mut names: Vec<Name> = if location == BUNDLED {
+            self.access.bundled.paths().filter_map(of_path).collect()
+        } else if let Some(root) = folder_of(location) {
+            let folders = fs::read_dir(root.join("recipes")).into_iter().flatten().flatten();
+            let names = folders.filter_map(|folder| folder.file_name().to_str()?.parse().ok());
+            names.filter(|name| root.join(layout::recipe(name)).is_file()).collect()
+        } else {
+            Vec::new()
+        };
+        names.sort();
+        names
     }
 
     /// Adds the setting that names a registry to the error that there is no such folder.
@@ -122,7 +143,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::snapshot`].
-    pub async fn snapshot_and_outcomes(
+    pub(crate) async fn snapshot_and_outcomes(
         &self,
         reference: &DatasetRef,
     ) -> Result<(Registry, Snapshot, Vec<Outcome>)> {
@@ -173,7 +194,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Network`] if the registry cannot be reached.
-    pub async fn belief(&self, registry: &Registry) -> Result<Belief> {
+    pub(crate) async fn belief(&self, registry: &Registry) -> Result<Belief> {
         let (claimed, unlike) = match registry.about().await {
             Ok(about) => (about.log_key, None),
             Err(e @ Error::Network { .. }) if !self.access.offline => return Err(e),
@@ -259,12 +280,16 @@ impl Client {
     /// # Errors
     /// [`Error::NotFound`] if the registry claims no log; [`Error::Trust`] if it shows none; also as
     /// [`Registry::about`] and [`Registry::sync_log`].
-    pub async fn claimed_view(&self, registry: &Registry, belief: &Belief) -> Result<(LogKey, LogView)> {
+    pub(crate) async fn claimed_view(
+        &self,
+        registry: &Registry,
+        belief: &Belief,
+    ) -> Result<(LogKey, LogView)> {
         let what = || format!("registry {}", registry.name());
         let Some(log) = belief.log.as_ref().or(belief.claimed.as_ref()) else {
             // Only a `registry.json` that can be read says that there is none.
             registry.about().await?;
-            return Err(Error::not_found(Missing::Other, "log", what()));
+            return Err(Error::not_found(Missing::Log, "log", what()));
         };
         let view = self.sync(registry, log, belief).await?;
         let view =

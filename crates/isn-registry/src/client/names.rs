@@ -70,6 +70,9 @@ impl Client {
                     // That there is a recipe says more than that there is no version.
                     match (&absent, &e) {
                         (Some(Error::NotFound { .. }), Error::Unreleased { .. }) => absent = Some(e),
+                        (Some(Error::NotFound { near, .. }), Error::NotFound { .. }) if near.is_empty() => {
+                            absent = Some(e);
+                        }
                         _ => drop(absent.get_or_insert(e)),
                     }
                 }
@@ -173,6 +176,8 @@ impl Client {
                 Ok(match (is_its, view) {
                     (true, _) => Answer::Otherwise(e),
                     (false, view) => {
+                        let recipes = self.recipes(registry.name()).into_iter();
+                        let e = e.near(recipes.filter(|recipe| recipe.is_like(name)));
                         let notice = |behind| format!("{behind}: it has no {name}");
                         Answer::Lacks(e, view.and_then(|view| view.behind).map(notice))
                     }

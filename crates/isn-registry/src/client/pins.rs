@@ -263,7 +263,7 @@ impl Client {
 
     /// Returns notices that a version is yanked or withdrawn, by the believed logs as they were last seen,
     /// and notices about those that could not be read.
-    pub fn remembered_advice(&self, pin: &DatasetRef) -> Vec<String> {
+    pub(crate) fn remembered_advice(&self, pin: &DatasetRef) -> Vec<String> {
         let (remembered, unread) = self.remembered();
         let advice = remembered.iter().filter_map(|history| Advice::of(history, pin));
         once(advice.flat_map(|advice| advice.sentences()).chain(unread).collect())
@@ -271,7 +271,12 @@ impl Client {
 
     /// Returns notices that a version on this machine is yanked or withdrawn, by the logs in `remembered`,
     /// and by the present log of the registry at `location` if that is a folder. Uses no network.
-    pub fn advice_at_hand(&self, location: &str, pin: &DatasetRef, remembered: &[History]) -> Vec<String> {
+    pub(crate) fn advice_at_hand(
+        &self,
+        location: &str,
+        pin: &DatasetRef,
+        remembered: &[History],
+    ) -> Vec<String> {
         let is_here = location == BUNDLED || location.parse().is_ok_and(|id: RegistryId| !id.is_remote());
         let here = is_here.then(|| self.open(location).ok()).flatten();
         let now = here.and_then(|registry| {

@@ -11,7 +11,7 @@ use isn_pixels::{SampleOrder, View};
 #[derive(Clone, Copy, Debug)]
 pub struct Batch {
     /// The width and height of every image in the batch, in pixels.
-    pub size: (u32, u32),
+    pub image_size: (u32, u32),
     /// Which part of each image to take.
     pub augment: Augment,
     /// The seed of random choices.
@@ -30,7 +30,7 @@ impl Dataset {
     /// # Errors
     /// Returns the first fault of an image; the contents of `out` are then undefined.
     pub fn batch(&self, images: &[u32], batch: &Batch, out: &mut [u8]) -> Result<()> {
-        let each = batch.size.0 as usize * batch.size.1 as usize * 3;
+        let each = batch.image_size.0 as usize * batch.image_size.1 as usize * 3;
         if each == 0 || out.len() != images.len() * each {
             return Err(Error::Internal("a batch of another size than its memory".into()));
         }
@@ -70,16 +70,16 @@ impl Dataset {
     fn view_of(&self, image: usize, size: (u32, u32), batch: &Batch) -> Result<View> {
         let path = self.path(image);
         let (window, mirrored) = batch.augment.choose(batch.seed, batch.epoch, path, size.0, size.1);
-        if batch.augment.crop == Crop::None && size != batch.size {
+        if batch.augment.crop == Crop::None && size != batch.image_size {
             let (has, first) =
-                (format!("{}x{}", size.0, size.1), format!("{}x{}", batch.size.0, batch.size.1));
+                (format!("{}x{}", size.0, size.1), format!("{}x{}", batch.image_size.0, batch.image_size.1));
             let why = format!("has {has} pixels and the first image {first}: a batch of both needs a crop");
             return Err(Error::invalid(path, why));
         }
         Ok(View {
             corner: (window.x, window.y),
             part: (window.width, window.height),
-            size: batch.size,
+            size: batch.image_size,
             mirrored,
             layout: batch.layout,
         })

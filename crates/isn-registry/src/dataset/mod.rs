@@ -240,7 +240,7 @@ impl Dataset {
     }
 
     /// Whether lengths and sizes come from a table in the cache that was not checked against the index.
-    pub fn is_by_kept_table(&self) -> bool {
+    pub(crate) fn is_by_kept_table(&self) -> bool {
         self.basis == Basis::KeptTable
     }
 

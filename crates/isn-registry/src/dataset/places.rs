@@ -148,7 +148,7 @@ impl Places {
     }
 
     /// Makes an image the file of a tree.
-    pub fn set_file(&mut self, image: usize, path: PathBuf) {
+    pub(crate) fn set_file(&mut self, image: usize, path: PathBuf) {
         let source = self.sources.len() as u32;
         if let Some(at) = self.at.get_mut(image) {
             *at = (source, 0);

@@ -118,7 +118,7 @@ impl Photo {
     ///
     /// # Errors
     /// [`Error::Internal`] if an encoder fails, which does not happen with images of these sizes.
-    pub fn develop(&self) -> Result<Vec<u8>> {
+    pub(crate) fn develop(&self) -> Result<Vec<u8>> {
         let mut random = Random::named(&format!("demobirds/1/{}", self.stem));
         let canvas = self.draw(&mut random);
         self.encode(&canvas, &mut random)

@@ -62,7 +62,7 @@ impl About<'_> {
     }
 
     /// Returns the contents of `ISN.json`: what is exported, and the files.
-    pub fn isn_json(&self, format: Format, files: &[String]) -> Value {
+    pub(crate) fn isn_json(&self, format: Format, files: &[String]) -> Value {
         let it = self.identity;
         let class = |class: &Class| json!({ "id": class.id, "label": class.label, "group": class.group });
         let split = |&(split, images, bytes): &(Split, u64, u64)| {

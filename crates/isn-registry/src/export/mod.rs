@@ -84,7 +84,7 @@ impl Format {
     }
 
     /// Whether a split is cut into shards; otherwise it is one file.
-    pub fn has_shards(self) -> bool {
+    pub(crate) fn has_shards(self) -> bool {
         !matches!(self, Format::ImageFolder | Format::Npz | Format::Croissant)
     }
 

@@ -247,15 +247,6 @@ impl Below {
         Ok(Some(self))
     }
 
-    /// Checks that the folder belongs to the user who runs isn.
-    ///
-    /// # Errors
-    /// [`Error::Foreign`] if it belongs to another user.
-    pub fn check_owner(&self) -> Result<()> {
-        let about = self.dir.dir_metadata().map_err(Error::io("look at", &self.path))?;
-        check_owner(&about, &self.path)
-    }
-
     /// Opens a regular file in the folder for reading; returns `None` if there is nothing.
     ///
     /// # Errors
@@ -268,7 +259,7 @@ impl Below {
     ///
     /// # Errors
     /// As [`Below::open`].
-    pub fn open_to_append(&self, name: &OsStr) -> Result<Option<File>> {
+    pub(crate) fn open_to_append(&self, name: &OsStr) -> Result<Option<File>> {
         open_in(&self.dir, name, OpenOptions::new().append(true), &self.path.join(name))
     }
 

@@ -72,7 +72,7 @@ impl Lock {
     ///
     /// # Errors
     /// As [`Lock::try_take`].
-    pub fn take_own(path: &Path) -> Result<Lock> {
+    pub(crate) fn take_own(path: &Path) -> Result<Lock> {
         loop {
             let (file, is_new) = lock_file(path, true)?;
             let lock = Lock { path: path.to_path_buf(), is_held: wait_for_lock(&file, path), file, is_new };

@@ -157,7 +157,7 @@ impl OwnFolder {
     ///
     /// # Errors
     /// Returns the first thing that cannot be removed.
-    pub fn remove_from(&self, name: impl AsRef<OsStr>) -> Result<()> {
+    pub(crate) fn remove_from(&self, name: impl AsRef<OsStr>) -> Result<()> {
         remove(&self.dir, name.as_ref(), &self.join(name.as_ref()))
     }
 

@@ -49,7 +49,7 @@ pub(crate) fn check_is_path(path: &Path) -> Result<()> {
         Ok(None) => Ok(()),
         _ if path.as_os_str().is_empty() => Err(Error::invalid("the path to write to", "is empty")),
         _ => {
-            let why = "is no path: isn can only write to a path of this machine (./ before it makes it one)";
+            let why = "is no path: isn can only write to a path of this machine (for one of that name, write ./ before it)";
             Err(Error::invalid(path.display(), why))
         }
     }

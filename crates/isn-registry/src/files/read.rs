@@ -106,7 +106,7 @@ pub fn if_there<T>(found: Result<T>) -> Result<Option<T>> {
 /// Turns the error that a file is damaged into one that the user made it wrongly.
 pub(crate) fn as_input(error: Error) -> Error {
     match error {
-        Error::Integrity { what, why, .. } => Error::Invalid { what, why },
+        Error::Integrity { what, why, .. } => Error::invalid(what, why),
         error => error,
     }
 }

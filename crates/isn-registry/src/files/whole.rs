@@ -49,7 +49,7 @@ impl Below {
     ///
     /// # Errors
     /// As [`Below::replace`].
-    pub fn create_new(&self, name: &OsStr, bytes: &[u8]) -> Result<bool> {
+    pub(crate) fn create_new(&self, name: &OsStr, bytes: &[u8]) -> Result<bool> {
         let is_new = self.written(name, bytes)?.persist_new(name)?;
         self.sync().map(|()| is_new)
     }
@@ -92,7 +92,7 @@ impl Below {
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be moved; [`Error::Foreign`] if something other than a file is there.
-    pub fn move_new(&self, name: &OsStr, to: &Below, new: &OsStr) -> Result<bool> {
+    pub(crate) fn move_new(&self, name: &OsStr, to: &Below, new: &OsStr) -> Result<bool> {
         let path = to.path.join(new);
         #[cfg(target_os = "linux")]
         {
@@ -131,7 +131,7 @@ impl Below {
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be removed.
-    pub fn remove_folder(&self, name: &OsStr) -> Result<bool> {
+    pub(crate) fn remove_folder(&self, name: &OsStr) -> Result<bool> {
         match self.dir.remove_dir(Path::new(name)) {
             Err(e) if e.kind() == ErrorKind::DirectoryNotEmpty => Ok(false),
             Err(e) if e.kind() != ErrorKind::NotFound => {
@@ -183,7 +183,7 @@ impl Temp<'_> {
     ///
     /// # Errors
     /// As [`Temp::persist`].
-    pub fn persist_new(mut self, name: &OsStr) -> Result<bool> {
+    pub(crate) fn persist_new(mut self, name: &OsStr) -> Result<bool> {
         self.file.sync_all().map_err(Error::io("write", self.folder.path.join(name)))?;
         let is_new = self.folder.move_new(&self.name, self.folder, name)?;
         if is_new {

@@ -87,7 +87,7 @@ impl Workplace {
     ///
     /// # Errors
     /// As [`Workplace::open`].
-    pub fn open_aside(to: &Path, key: &str) -> Result<Self> {
+    pub(crate) fn open_aside(to: &Path, key: &str) -> Result<Self> {
         let number = fastrand::u64(..) >> (64 - 4 * ASIDE);
         let dot = if key.is_empty() { "" } else { "." };
         let (path, _) = paths(to, &format!("{key}{dot}{number:0width$x}", width = ASIDE))?;
@@ -99,7 +99,7 @@ impl Workplace {
     ///
     /// # Errors
     /// As [`Workplace::open`].
-    pub fn abandoned(to: &Path, key: &str) -> Result<Option<Self>> {
+    pub(crate) fn abandoned(to: &Path, key: &str) -> Result<Option<Self>> {
         let (path, lock) = paths(to, key)?;
         // Checked first, so that no lock file comes and goes where there is nothing to do.
         if path.symlink_metadata().is_err() {
@@ -123,12 +123,12 @@ impl Workplace {
 
     /// Records that the folder may contain something of the user's from now on: only [`Workplace::discard`]
     /// removes it then.
-    pub fn take_in(&self) {
+    pub(crate) fn take_in(&self) {
         self.is_users.store(true, Ordering::Relaxed);
     }
 
     /// Records that the folder contains nothing of the user's any more.
-    pub fn put_back(&self) {
+    pub(crate) fn put_back(&self) {
         self.is_users.store(false, Ordering::Relaxed);
     }
 

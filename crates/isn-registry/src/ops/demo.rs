@@ -128,7 +128,7 @@ mod tests {
         fs::create_dir(&full).unwrap();
         fs::write(full.join("mine.txt"), "x").unwrap();
         let error = write(&full, &few(), &Silent).unwrap_err().to_string();
-        assert!(error.contains("full exists already, and it is not empty"), "{error}");
+        assert!(error.contains("full already exists, and it is not empty"), "{error}");
         let error = write(&full.join("mine.txt"), &few(), &Silent).unwrap_err().to_string();
         assert!(error.contains("it is not a folder"), "{error}");
         assert_eq!(fs::read(full.join("mine.txt")).unwrap(), b"x");

@@ -377,7 +377,7 @@ fn cure_of(error: &Error) -> &'static str {
         }
         NetworkKind::NotTls => "the server does not speak TLS: try http:// instead of https://",
         NetworkKind::Gone => "check its path, and whether its disk is mounted",
-        NetworkKind::NoFile => "move away what is in the place of the file, and restore it",
+        NetworkKind::NoFile => "move away what is there, and restore the file",
         NetworkKind::Unreadable => "check who may read it (`ls -l`), and whether the disk is healthy",
         NetworkKind::Refused | NetworkKind::Timeout | NetworkKind::Status(_) | NetworkKind::Broken => {
             "check the address, the connection, and the proxy variables (https_proxy, NO_PROXY)"

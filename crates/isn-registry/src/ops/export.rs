@@ -66,7 +66,7 @@ pub struct ExportReport {
 /// Exports a version.
 ///
 /// # Errors
-/// Those of opening and reading the version; [`Error::Exists`] if the output folder exists already;
+/// Those of opening and reading the version; [`Error::Exists`] if the output folder already exists;
 /// [`Error::Invalid`] if the format cannot hold the images; [`Error::NoRoom`] if the disk is too full.
 pub fn export(client: &Client, options: &ExportOptions<'_>, progress: &dyn Progress) -> Result<ExportReport> {
     options.format.check()?;
@@ -327,7 +327,7 @@ impl<'a> Plan<'a> {
         let Some(size) = self.about.pixels else { return self.dataset.file(image as usize) };
         let crop = if self.options.size.is_some() { Crop::Centre } else { Crop::None };
         let (augment, layout) = (Augment { crop, flip: false }, SampleOrder::Interleaved);
-        let batch = Batch { size, augment, seed: 0, epoch: 0, layout, threads: 1 };
+        let batch = Batch { image_size: size, augment, seed: 0, epoch: 0, layout, threads: 1 };
         let mut pixels = vec![0; size.0 as usize * size.1 as usize * 3];
         self.dataset.batch(&[image], &batch, &mut pixels)?;
         Ok(pixels)

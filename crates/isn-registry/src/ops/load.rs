@@ -4,7 +4,6 @@
 
 mod folder;
 
-use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
@@ -65,8 +64,7 @@ pub fn load(client: &Client, options: &LoadOptions<'_>, progress: &dyn Progress)
     let (registry, head) = runtime.block_on(client.head(reference))?;
     let is_doubted = |cache: &Cache| options.anew || cache.is_doubted(&head.manifest.objects.index.blake3);
     let is_anew = client.cache.as_ref().map_or(options.anew, is_doubted);
-    let needs_cache = Cell::new(false);
-    Opening { runtime: &runtime, client, registry, options, is_anew, needs_cache, progress }.images(head)
+    Opening { runtime: &runtime, client, registry, options, is_anew, progress }.images(head)
 }
 
 /// Returns the source ids of the images of a part of a version, in the same order as [`load`]. Those of a
@@ -96,8 +94,6 @@ struct Opening<'a> {
     options: &'a LoadOptions<'a>,
     /// Whether the contents of the cache are checked before they are used.
     is_anew: bool,
-    /// Whether images would have to be fetched, and there is no cache.
-    needs_cache: Cell<bool>,
     progress: &'a dyn Progress,
 }
 
@@ -218,10 +214,12 @@ impl Opening<'_> {
             self.registry = self.registry.with_cache(Some(cache.clone()));
         }
         // The images come by one list of packs, as the table does.
-        let dataset =
-            images::by_any_list(self.runtime, &self.registry, &mut packs, |packs| self.by(packs, &snapshot));
+        let mut needs_cache = false;
+        let dataset = images::by_any_list(self.runtime, &self.registry, &mut packs, |packs| {
+            self.by(packs, &snapshot, &mut needs_cache)
+        });
         // Without a cache, only the next list may lead to shards at hand. If none does, the cache is lacking.
-        let dataset = dataset.map_err(|e| match self.needs_cache.get() {
+        let dataset = dataset.map_err(|e| match needs_cache {
             true => Error::invalid(
                 "the cache",
                 "is not to be used: there is nowhere to put what has to be fetched",
@@ -231,8 +229,9 @@ impl Opening<'_> {
         Ok(dataset.with_warnings(self.registry.complaints()))
     }
 
-    /// Makes the table from `packs`, and fetches what is not on this machine.
-    fn by(&self, packs: &Packs, snapshot: &Snapshot) -> Result<Dataset> {
+    /// Makes the table from `packs`, and fetches what is not on this machine. Sets `needs_cache` if images
+    /// would have to be fetched, and there is no cache.
+    fn by(&self, packs: &Packs, snapshot: &Snapshot, needs_cache: &mut bool) -> Result<Dataset> {
         let cache = self.client.cache.as_ref();
         let table = Table::new(snapshot.index(), snapshot.sums(), packs)?;
         // Keeping the table only saves work for the next run.
@@ -258,7 +257,7 @@ impl Opening<'_> {
         };
         let Some(cache) = cache else {
             images::plan(self.runtime, &self.registry, snapshot, packs, &wanted_of(&first_missing))?;
-            self.needs_cache.set(true);
+            *needs_cache = true;
             let why = "leads to shards that are in no folder at hand, and there is no cache";
             return Err(Error::integrity(layout::packs(&snapshot.head.manifest_ref.blake3), why));
         };
@@ -436,7 +435,7 @@ pub(super) mod tests {
             assert!(what.contains(&pieces[0].path.display().to_string()));
             let crop = Augment { crop: Crop::Centre, flip: false };
             let batch = Batch {
-                size: (8, 8),
+                image_size: (8, 8),
                 augment: crop,
                 seed: 0,
                 epoch: 0,

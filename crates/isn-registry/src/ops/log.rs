@@ -59,7 +59,7 @@ pub fn audit(client: &Client, attestations: bool) -> Result<LogReport> {
             true => {
                 let view = client.attestations(&registry, &view).await?.ok_or_else(|| {
                     let what = format!("registry {}", registry.name());
-                    Error::not_found(Missing::Other, "attestation log", what)
+                    Error::not_found(Missing::Log, "attestation log", what)
                 })?;
                 (view.replica.history().anchor().clone(), view)
             }
@@ -221,7 +221,7 @@ mod tests {
         RegistryWriter::init(store().as_ref(), "for tests", || logs.new_signer(None)).unwrap();
         store().replace("log/.isn-claims/0", b"planted").unwrap();
         let refused = unclaim(store(), false, Known::trusting_nobody(&logs)).err().unwrap().to_string();
-        assert!(refused.contains("--alone: is needed"), "{refused}");
+        assert!(refused.contains("--alone is needed"), "{refused}");
         assert!(store().length("log/.isn-claims/0").unwrap().is_some());
         assert_eq!(unclaim(store(), true, Known::trusting_nobody(&logs)).unwrap().removed.len(), 1);
     }

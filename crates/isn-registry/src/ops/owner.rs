@@ -43,7 +43,7 @@ pub fn change(speaker: &Speaker<'_>, name: &Name, change: &Change) -> Result<Vec
             Change::AddRecovery(key) => recovery.push(*key),
             Change::Remove(key) if !is_there(key) => {
                 return Err(Error::not_found(
-                    Missing::Other,
+                    Missing::Owner,
                     format!("key {}", key.fingerprint()),
                     format!("the owners of {name}"),
                 ));

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::standings;
 use crate::client::Client;
 use crate::progress::Progress;
 use crate::recipe_file::RecipeFile;
@@ -25,7 +24,7 @@ pub fn find(client: &Client, name: &Name) -> Result<(RecipeFile, String)> {
         if let Some(recipe) = runtime.block_on(registry.recipe(name))? {
             return Ok((recipe, registry.name().into()));
         }
-        others.extend(standings::recipes(client, location));
+        others.extend(client.recipes(location));
     }
     let place = format!("registry {}", client.locations.join(", "));
     Err(Error::not_found(Missing::Recipe, name, place).near(others))

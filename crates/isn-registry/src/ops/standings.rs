@@ -1,12 +1,7 @@
-//! What `isn list` marks: versions that are yanked or withdrawn by a registry's log, and recipes without a
-//! release.
-
-use std::fs;
+//! What `isn list` marks: versions that are yanked or withdrawn by a registry's log.
 
 use crate::client::Client;
-use crate::registry::{BUNDLED, folder_of, layout};
 use crate::transport;
-use isn_format::dataset_ref::Name;
 use isn_format::error::Result;
 use isn_format::log::History;
 
@@ -39,24 +34,4 @@ pub fn histories(client: &Client, location: &str) -> Result<Histories> {
         let attestations = attested.map(|view| view.map(|view| view.replica.history().clone()));
         Ok(Histories { log: Some(view.replica.history().clone()), attestations })
     })
-}
-
-/// Returns the sorted names of the recipes in the registry at `location`. Servers and buckets are not listed:
-/// it returns none.
-pub fn recipes(client: &Client, location: &str) -> Vec<Name> {
-    let of_path = |path: &str| {
-        let name: Name = path.split('/').nth(1)?.parse().ok()?;
-        (path == layout::recipe(&name)).then_some(name)
-    };
-    let mut names: Vec<Name> = if location == BUNDLED {
-        client.access.bundled.paths().filter_map(of_path).collect()
-    } else if let Some(root) = folder_of(location) {
-        let folders = fs::read_dir(root.join("recipes")).into_iter().flatten().flatten();
-        let names = folders.filter_map(|folder| folder.file_name().to_str()?.parse().ok());
-        names.filter(|name| root.join(layout::recipe(name)).is_file()).collect()
-    } else {
-        Vec::new()
-    };
-    names.sort();
-    names
 }

@@ -12,7 +12,7 @@ use crate::lock_file::{LOCK_FILE, LockFile, Locked, PROJECT_FILE, Project, mispl
 use crate::progress::Progress;
 use crate::transport;
 use isn_format::dataset_ref::DatasetRef;
-use isn_format::error::{Error, Missing, Result};
+use isn_format::error::{At, Error, Missing, Result};
 use isn_format::log::History;
 use isn_format::tree::Selection;
 
@@ -140,6 +140,15 @@ fn restore(
     let report = pull(&client, pull_options, progress).map_err(|e| match e {
         Error::NotFound { kind, what, near, .. } if kind == Missing::Location && what == entry.registry => {
             Error::NotFound { kind, what, near, place: LOCK_FILE.into() }
+        }
+        Error::NotFound { kind: kind @ Missing::Version, what, near, place } => {
+            let place = format!("{place}, and {LOCK_FILE} locks it for {}", entry.path.display());
+            Error::NotFound { kind, what, near, place }
+        }
+        Error::Integrity { what, why, at: At::Reference } => {
+            let lock = options.project.join(LOCK_FILE);
+            let why = format!("locks {} for {}: {what} {why}", entry.pin, entry.path.display());
+            Error::integrity(lock.display(), why).at(At::Lock)
         }
         e => e,
     })?;

@@ -74,7 +74,7 @@ impl<'a> Division<'a> {
             Some(row) if row.class == image.class => row.split,
             Some(row) => {
                 problems.push(format!(
-                    "{}: is of class {} in the source, and of {} in the earlier assignments",
+                    "{} is of class {} in the source, and of {} in the earlier assignments",
                     image.path, image.class, row.class
                 ));
                 row.split

@@ -206,7 +206,7 @@ fn a_minor_version_inherits_and_nothing_moves() {
     let row = Assignment { source_id: "i9".into(), class: "a".parse().unwrap(), split: Split::Val };
     let wrong = Assignments::new(vec![row]).unwrap();
     let found = problems(inherit(&after, &[], Some(&wrong)));
-    assert_eq!(found, ["i9.jpg: is of class b in the source, and of a in the earlier assignments"]);
+    assert_eq!(found, ["i9.jpg is of class b in the source, and of a in the earlier assignments"]);
 
     let alone = recipe(&["a", "b"], "1.1", &pool("0.3"));
     assert!(plan(&alone, &[], &source).unwrap().warnings[0].contains("names no earlier assignments"));

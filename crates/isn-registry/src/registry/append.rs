@@ -67,7 +67,7 @@ impl<'a> OwnLog<'a> {
     ///
     /// # Errors
     /// Fails if the registry cannot be opened, or no runtime can be started.
-    pub fn known_by(anchor: &LogKey, writer: &'a RegistryWriter, logs: &'a KnownLogs) -> Result<Self> {
+    pub(crate) fn known_by(anchor: &LogKey, writer: &'a RegistryWriter, logs: &'a KnownLogs) -> Result<Self> {
         let (store, is_locked) = (writer.store(), writer.is_locked());
         let (known, place, registry) = (logs.log(anchor), place_of(store), store.registry()?);
         let (files, runtime) = (layout::Log::of(anchor), transport::runtime()?);

@@ -100,7 +100,7 @@ impl RegistryWriter {
     ///
     /// # Errors
     /// [`Error::Foreign`] if something else than a file is in its place; also fails if that cannot be read.
-    pub fn check_built(&self, id: &VersionId) -> Result<()> {
+    pub(crate) fn check_built(&self, id: &VersionId) -> Result<()> {
         self.store().length(&layout::built(id)).map(drop)
     }
 
@@ -109,7 +109,7 @@ impl RegistryWriter {
     ///
     /// # Errors
     /// Fails if the file cannot be read or written.
-    pub fn list_built(&self, id: &VersionId, entry: &[u8]) -> Result<()> {
+    pub(crate) fn list_built(&self, id: &VersionId, entry: &[u8]) -> Result<()> {
         self.store().update(&layout::built(id), &mut |there| {
             let there = there.unwrap_or_default();
             // What is no list of entries was damaged, and is begun again.

@@ -85,7 +85,7 @@ impl Registry {
     /// # Errors
     /// [`Error::Trust`] if the entry is missing or is not the one of the tree; also fails if it cannot be
     /// read.
-    pub async fn log_entry(&self, index: u64, view: &LogView) -> Result<Vec<u8>> {
+    pub(crate) async fn log_entry(&self, index: u64, view: &LogView) -> Result<Vec<u8>> {
         let (size, log) = (view.replica.size(), layout::Log::of(view.replica.history().anchor()));
         let (bundle_index, at) = (index / TILE_WIDTH, index % TILE_WIDTH);
         let width = TILE_WIDTH.min(size - bundle_index * TILE_WIDTH);

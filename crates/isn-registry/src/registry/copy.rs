@@ -21,7 +21,7 @@ impl Registry {
     /// # Errors
     /// [`Error::Integrity`] if the object is missing or damaged; [`Error::Network`] if it cannot be read;
     /// also fails if a write fails.
-    pub async fn copy_object(
+    pub(crate) async fn copy_object(
         &self,
         kind: ObjectKind,
         object: &ObjectRef,
@@ -98,7 +98,7 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::Trust`] if the bundle is missing or damaged; also fails if it cannot be read.
-    pub async fn exact_bundle(&self, log: layout::Log, index: u64, width: u64) -> Result<Vec<u8>> {
+    pub(crate) async fn exact_bundle(&self, log: layout::Log, index: u64, width: u64) -> Result<Vec<u8>> {
         let bytes = self.bundle(log, index, width, 0).await.map_err(super::log::left_out)?;
         let what = || self.place(&log.entries(index, width));
         let entries = bundle::read(&bytes, width.min(TILE_WIDTH))

@@ -32,7 +32,7 @@ impl Packs {
     }
 
     /// The packs alone.
-    pub fn into_packs(self) -> Vec<Pack> {
+    pub(crate) fn into_packs(self) -> Vec<Pack> {
         self.packs
     }
 }
@@ -106,7 +106,7 @@ impl Registry {
     ///
     /// # Errors
     /// The first failure, if there is no other list.
-    pub async fn next_packs(&self, packs: &mut Packs, failure: Error) -> Result<()> {
+    pub(crate) async fn next_packs(&self, packs: &mut Packs, failure: Error) -> Result<()> {
         packs.tried.0.push(packs.list.clone());
         self.forgive();
         let (manifest, images) = (packs.manifest, packs.images);
@@ -127,7 +127,7 @@ impl Registry {
 
     /// Keeps the list of packs that brought all images that were wanted: all of the version (`is_whole`), or
     /// some of them. A list that brought only some does not replace one that is kept already.
-    pub fn keep_packs(&self, packs: &Packs, is_whole: bool) {
+    pub(crate) fn keep_packs(&self, packs: &Packs, is_whole: bool) {
         let path = layout::packs(&packs.manifest);
         let is_needed = |cache: &&Cache| is_whole || cache.hint(&path).is_none();
         if let Some(cache) = self.cache_to_fill().filter(is_needed).filter(|_| !packs.list.digests.is_empty())
@@ -138,7 +138,7 @@ impl Registry {
 
     /// Returns where the cache lacks something about a version that a pull without a network needs besides
     /// the images: the objects that describe it, its pin, and its packs and their list.
-    pub fn lacking_in(&self, cache: &Cache, snapshot: &Snapshot, packs: &Packs) -> Option<PathBuf> {
+    pub(crate) fn lacking_in(&self, cache: &Cache, snapshot: &Snapshot, packs: &Packs) -> Option<PathBuf> {
         let manifest = &snapshot.head.manifest;
         let (manifest_ref, objects) = (snapshot.head.manifest_ref, &manifest.objects);
         let described = [
@@ -184,7 +184,7 @@ impl Registry {
     ///
     /// # Errors
     /// Fails if no list can be read.
-    pub async fn pack_digests(&self, manifest: &Digest) -> Result<Vec<Digest>> {
+    pub(crate) async fn pack_digests(&self, manifest: &Digest) -> Result<Vec<Digest>> {
         let taken =
             self.first_list(manifest, &Tried::default(), async |digests| Ok(digests), |_| true).await?;
         Ok(taken.unwrap_or_default().0)
@@ -261,7 +261,7 @@ impl Registry {
     /// # Errors
     /// Fails if a list cannot be read for another reason than the network, and no location marks the version
     /// so.
-    pub async fn is_rebuild_only(&self, manifest: &Digest) -> Result<bool> {
+    pub(crate) async fn is_rebuild_only(&self, manifest: &Digest) -> Result<bool> {
         let (list, mut is_marked, mut wrong) = (layout::packs(manifest), false, None);
         for location in self.locations() {
             match self.read_at(location, &list, MAX_HINT).await {

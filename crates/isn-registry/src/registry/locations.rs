@@ -86,19 +86,19 @@ impl Registry {
 
     /// Looks for objects in `cache` first, and keeps fetched ones there.
     #[must_use]
-    pub fn with_cache(self, cache: Option<Cache>) -> Self {
+    pub(crate) fn with_cache(self, cache: Option<Cache>) -> Self {
         Registry { cache, only_reads_cache: false, ..self }
     }
 
     /// Looks in `cache` for objects that no location has, and keeps nothing there.
     #[must_use]
-    pub fn with_cache_to_read(self, cache: Option<Cache>) -> Self {
+    pub(crate) fn with_cache_to_read(self, cache: Option<Cache>) -> Self {
         Registry { cache, only_reads_cache: true, ..self }
     }
 
     /// Asks `others` for objects that this registry lacks, refuses, or has with wrong bytes.
     #[must_use]
-    pub fn with_mirrors(mut self, others: impl IntoIterator<Item = Registry>) -> Self {
+    pub(crate) fn with_mirrors(mut self, others: impl IntoIterator<Item = Registry>) -> Self {
         self.mirrors.extend(others.into_iter().map(|other| other.own));
         self
     }
@@ -109,7 +109,7 @@ impl Registry {
     }
 
     /// Keeps no more shards in the cache from now on, but still reads from it.
-    pub fn keep_nothing_more(&self) {
+    pub(crate) fn keep_nothing_more(&self) {
         self.keeps_nothing.store(true, Ordering::Relaxed);
     }
 
@@ -119,12 +119,12 @@ impl Registry {
     }
 
     /// Returns why bytes of a shard could not be kept in the cache; `None` if all could.
-    pub fn unkept(&self) -> Option<String> {
+    pub(crate) fn unkept(&self) -> Option<String> {
         self.unkept.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The cache to keep files in, if any are to be kept.
-    pub fn cache_to_fill(&self) -> Option<&Cache> {
+    pub(crate) fn cache_to_fill(&self) -> Option<&Cache> {
         self.cache.as_ref().filter(|_| !self.only_reads_cache)
     }
 
@@ -188,7 +188,7 @@ impl Registry {
     }
 
     /// The locations that have served bad bytes, with what was wrong, to report after a success.
-    pub fn complaints(&self) -> Vec<String> {
+    pub(crate) fn complaints(&self) -> Vec<String> {
         self.complaints.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -255,7 +255,7 @@ impl Registry {
     ///
     /// # Errors
     /// As [`Registry::object`]; also fails if `begin` or a write fails.
-    pub async fn stream_shard<W: Write + Send>(
+    pub(crate) async fn stream_shard<W: Write + Send>(
         &self,
         shard: &ObjectRef,
         begin: impl Fn() -> Result<W>,
@@ -281,7 +281,12 @@ impl Registry {
     /// # Errors
     /// [`Error::Integrity`] if it is damaged or too long; [`Error::Network`] if a location could not be
     /// reached and no other one has it.
-    pub async fn find_object(&self, kind: ObjectKind, digest: &Digest, cap: u64) -> Result<Option<Vec<u8>>> {
+    pub(crate) async fn find_object(
+        &self,
+        kind: ObjectKind,
+        digest: &Digest,
+        cap: u64,
+    ) -> Result<Option<Vec<u8>>> {
         let check = |location: &str, bytes: &[u8]| match Digest::of(bytes) == *digest {
             true => Ok(()),
             false => {
@@ -322,7 +327,7 @@ impl Registry {
     ///
     /// # Errors
     /// Fails if the cache cannot be written to.
-    pub fn keep_pin(&self, snapshot: &Snapshot) -> Result<()> {
+    pub(crate) fn keep_pin(&self, snapshot: &Snapshot) -> Result<()> {
         let (manifest, pin) = (&snapshot.head.manifest_ref, layout::pin(&snapshot.head.manifest.dataset));
         let hint = format!("{} {}\n", manifest.blake3, manifest.length);
         self.cache_to_fill().map_or(Ok(()), |cache| cache.keep_hint(&pin, hint.as_bytes()))
@@ -330,7 +335,7 @@ impl Registry {
 
     /// Returns the version of a dataset hash from the cache alone. Any manifest with that dataset hash will
     /// do, however it got there.
-    pub async fn cached_head(&self, pin: &Digest) -> Option<Head> {
+    pub(crate) async fn cached_head(&self, pin: &Digest) -> Option<Head> {
         let hint = String::from_utf8(self.cache.as_ref()?.hint(&layout::pin(pin))?).ok()?;
         let (manifest, length) = hint.trim_end().split_once(' ')?;
         let manifest = ObjectRef { blake3: manifest.parse().ok()?, length: length.parse().ok()? };
@@ -340,7 +345,7 @@ impl Registry {
     }
 
     /// Returns where a shard can be read in place, if it is on this machine and has the right length.
-    pub fn shard_at_hand(&self, shard: &ObjectRef) -> Option<AtHand> {
+    pub(crate) fn shard_at_hand(&self, shard: &ObjectRef) -> Option<AtHand> {
         let path = layout::object(ObjectKind::Shard, &shard.blake3);
         let is_whole = |found: &AtHand| match found {
             AtHand::File(path) => path.metadata().is_ok_and(|meta| meta.len() == shard.length),
@@ -362,7 +367,7 @@ impl Registry {
     }
 
     /// The location of an object, for messages.
-    pub fn locate(&self, kind: ObjectKind, digest: &Digest) -> String {
+    pub(crate) fn locate(&self, kind: ObjectKind, digest: &Digest) -> String {
         format!("{} {}", kind.noun(), self.own.transport.locate(&layout::object(kind, digest)))
     }
 

@@ -44,7 +44,7 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::Trust`] if it is too long; also fails if it cannot be read or is not well-formed.
-    pub async fn signed_checkpoint(&self, log: layout::Log) -> Result<Option<SignedCheckpoint>> {
+    pub(crate) async fn signed_checkpoint(&self, log: layout::Log) -> Result<Option<SignedCheckpoint>> {
         let path = log.checkpoint();
         let read = self.read(&path, MAX_CHECKPOINT).await;
         let Some(bytes) = read.map_err(|e| match e {
@@ -111,7 +111,7 @@ impl Registry {
     ///
     /// # Errors
     /// Fails if entries cannot be read, or are damaged.
-    pub async fn is_known_by(&self, key: &LogKey, view: &LogView) -> Result<bool> {
+    pub(crate) async fn is_known_by(&self, key: &LogKey, view: &LogView) -> Result<bool> {
         let history = view.replica.history();
         if history.has_key(key) || key.origin() != history.anchor().origin() {
             return Ok(history.has_key(key));
@@ -221,7 +221,7 @@ impl Registry {
     ///
     /// # Errors
     /// As [`Registry::sync_log`].
-    pub async fn log_news(
+    pub(crate) async fn log_news(
         &self,
         anchor: &LogKey,
         known: &KnownLog,

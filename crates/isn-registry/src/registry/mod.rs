@@ -54,7 +54,7 @@ pub const BUNDLED: &str = "bundled";
 /// The maximum length of a hint file, in bytes: hints are short lists of names.
 pub const MAX_HINT: u64 = 4 << 20;
 /// The maximum length of what keys state to have built of a version, in bytes: some three hundred statements.
-pub const MAX_BUILT: u64 = 256 << 10;
+pub(crate) const MAX_BUILT: u64 = 256 << 10;
 /// The maximum length of a metadata object, in bytes, whatever a manifest says: an index of some ten million
 /// images.
 pub(crate) const MAX_METADATA: u64 = 2 << 30;
@@ -167,7 +167,7 @@ fn open_bucket(id: &RegistryId, _: &Access) -> Result<Box<dyn Transport>> {
 }
 
 /// Returns the folder that a location names; `None` if it is a URL or the bundled registry.
-pub fn folder_of(location: &str) -> Option<&Path> {
+pub(crate) fn folder_of(location: &str) -> Option<&Path> {
     (location != BUNDLED && url::split(location) == Ok(None)).then(|| Path::new(location))
 }
 
@@ -256,7 +256,7 @@ impl Registry {
     ///
     /// # Errors
     /// As [`Registry::about`].
-    pub async fn about_file(&self) -> Result<(About, Vec<u8>)> {
+    pub(crate) async fn about_file(&self) -> Result<(About, Vec<u8>)> {
         let bytes = self.read(layout::REGISTRY_JSON, MAX_HINT).await?;
         let bytes = bytes.ok_or_else(|| match folder_of(&self.name).filter(|_| self.id.is_some()) {
             Some(root) => no_registry(root),
@@ -321,7 +321,7 @@ impl Registry {
     ///
     /// # Errors
     /// Fails if the release cannot be read or is not well-formed.
-    pub async fn signed_release(&self, id: &VersionId) -> Result<Option<SignedRelease>> {
+    pub(crate) async fn signed_release(&self, id: &VersionId) -> Result<Option<SignedRelease>> {
         let Some(bytes) = self.release_file(id).await? else { return Ok(None) };
         SignedRelease::parse(&self.place_of_release(id), bytes).map(Some)
     }
@@ -330,12 +330,12 @@ impl Registry {
     ///
     /// # Errors
     /// Fails if the release cannot be read or is too long.
-    pub async fn release_file(&self, id: &VersionId) -> Result<Option<Vec<u8>>> {
+    pub(crate) async fn release_file(&self, id: &VersionId) -> Result<Option<Vec<u8>>> {
         self.read(&layout::release(id), statement::MAX_LEN as u64).await
     }
 
     /// The location of a version's release, for messages.
-    pub fn place_of_release(&self, id: &VersionId) -> String {
+    pub(crate) fn place_of_release(&self, id: &VersionId) -> String {
         self.place(&layout::release(id))
     }
 
@@ -452,7 +452,7 @@ impl Registry {
     }
 
     /// Whether objects are also looked for at other locations.
-    pub fn has_mirrors(&self) -> bool {
+    pub(crate) fn has_mirrors(&self) -> bool {
         !self.mirrors.is_empty()
     }
 

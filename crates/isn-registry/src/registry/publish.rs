@@ -96,7 +96,7 @@ impl RegistryWriter {
     }
 
     /// Whether other writers are locked out.
-    pub fn is_locked(&self) -> bool {
+    pub(crate) fn is_locked(&self) -> bool {
         self.lock.is_some()
     }
 
@@ -104,7 +104,7 @@ impl RegistryWriter {
     ///
     /// # Errors
     /// As [`RegistryWriter::set_log_key`].
-    pub fn set_attests(&self) -> Result<()> {
+    pub(crate) fn set_attests(&self) -> Result<()> {
         self.change_about(|about| About { attestations: true, ..about })
     }
 
@@ -113,7 +113,7 @@ impl RegistryWriter {
     /// # Errors
     /// [`Error::NotFound`] if there is no `registry.json`; also fails if it is not well-formed, or cannot be
     /// written.
-    pub fn set_log_key(&self, key: &LogKey) -> Result<()> {
+    pub(crate) fn set_log_key(&self, key: &LogKey) -> Result<()> {
         self.change_about(|about| About { log_key: Some(key.clone()), ..about })
     }
 
@@ -133,7 +133,7 @@ impl RegistryWriter {
     /// # Errors
     /// [`Error::Integrity`] if an object is missing or damaged; [`Error::Trust`] if the manifest is of
     /// another version than the release.
-    pub fn check_objects(&self, release: &ReleaseStatement) -> Result<()> {
+    pub(crate) fn check_objects(&self, release: &ReleaseStatement) -> Result<()> {
         let registry = self.store.registry()?;
         let manifest = ObjectRef { blake3: release.manifest, length: release.manifest_len };
         let described =
@@ -153,7 +153,7 @@ impl RegistryWriter {
     /// # Errors
     /// [`Error::Integrity`] if the file, or what is there, is not the object; also fails if it cannot be read
     /// or written.
-    pub fn put_object(&self, kind: ObjectKind, object: &ObjectRef, from: &Path) -> Result<bool> {
+    pub(crate) fn put_object(&self, kind: ObjectKind, object: &ObjectRef, from: &Path) -> Result<bool> {
         let path = layout::object(kind, &object.blake3);
         if self.store.length(&path)?.is_some() {
             self.store.check(&path, object)?;
@@ -177,7 +177,7 @@ impl RegistryWriter {
     ///
     /// # Errors
     /// [`Error::Invalid`] if the list would be too long; also fails if it cannot be read or written.
-    pub fn add_pack(&self, manifest: &Digest, pack: &Digest) -> Result<()> {
+    pub(crate) fn add_pack(&self, manifest: &Digest, pack: &Digest) -> Result<()> {
         self.add_line(&layout::packs(manifest), &pack.to_string(), |a, b| a.cmp(b))
     }
 
@@ -185,7 +185,7 @@ impl RegistryWriter {
     ///
     /// # Errors
     /// As [`Store::create_new`].
-    pub fn mark_rebuild_only(&self, manifest: &Digest) -> Result<()> {
+    pub(crate) fn mark_rebuild_only(&self, manifest: &Digest) -> Result<()> {
         self.store.create_new(&layout::packs(manifest), b"").map(drop)
     }
 
@@ -195,7 +195,7 @@ impl RegistryWriter {
     /// # Errors
     /// [`Error::Trust`] if another release is there; [`Error::Invalid`] if a list is full; also fails if a
     /// file cannot be read.
-    pub fn check_unlisted(&self, release: &ReleaseStatement, signed: &[u8]) -> Result<()> {
+    pub(crate) fn check_unlisted(&self, release: &ReleaseStatement, signed: &[u8]) -> Result<()> {
         let (name, version) = (&release.id.name, release.id.version.to_string());
         for (path, line) in
             [(layout::versions(name), version.as_str()), (layout::NAMES.into(), name.as_str())]
@@ -220,7 +220,7 @@ impl RegistryWriter {
     /// # Errors
     /// [`Error::Trust`] if another release is there; [`Error::Invalid`] if a list is full; also fails if a
     /// file cannot be read or written.
-    pub fn list_release(&self, release: &ReleaseStatement, signed: &[u8]) -> Result<()> {
+    pub(crate) fn list_release(&self, release: &ReleaseStatement, signed: &[u8]) -> Result<()> {
         let path = layout::release(&release.id);
         if !self.store.create_new(&path, signed)? && self.store.read(&path)?.as_deref() != Some(signed) {
             let why = "was replaced: it is not the release in the log. Move it away, and run the command \

@@ -51,7 +51,7 @@ impl Segment<'_> {
     }
 
     /// Whether it needs the network or a local registry, rather than the cache.
-    pub fn is_remote(&self) -> bool {
+    pub(crate) fn is_remote(&self) -> bool {
         self.piece.is_none()
     }
 }
@@ -76,7 +76,7 @@ impl Registry {
 
     /// As [`Registry::plan`], for the round `number`, from 0. After the first two rounds the cache is not
     /// used any more: a read-only cache would return the same damaged bytes for ever.
-    pub fn plan_again<'a>(
+    pub(crate) fn plan_again<'a>(
         &self,
         packs: &'a [Pack],
         wanted: &HashMap<Digest, u64>,

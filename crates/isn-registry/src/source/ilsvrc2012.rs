@@ -9,6 +9,7 @@ pub(super) mod shards;
 
 use super::{Listing, SourceLayout, below};
 use isn_format::class::{Class, ClassId};
+use isn_format::error::about;
 use isn_format::ilsvrc2012::{TRAIN_TAR, VAL_PREFIX, told_class};
 use isn_format::split::Split;
 
@@ -58,10 +59,10 @@ fn add(listing: &mut Listing<'_>, found: super::Found, stem: &str, class: &Class
     match told_class(stem) {
         Ok(Some(told)) if told != class.as_str() => {
             let path = found.path;
-            listing.problem(format!("{path}: is in the wrong folder: its class is {told}"));
+            listing.problem(format!("{path} is in the wrong folder: its class is {told}"));
         }
         Ok(_) => listing.add_found(found, stem.into(), class, split),
-        Err(why) => listing.problem(format!("{}: {why}", found.path)),
+        Err(why) => listing.problem(about(found.path, why)),
     }
 }
 
@@ -82,7 +83,7 @@ fn add_val(
                 listing.add_found(found, stem.into(), &classes[at].id, Split::Val);
             }
         }
-        Err(why) => listing.problem(format!("{path}: {why}")),
+        Err(why) => listing.problem(about(path, why)),
         Ok(_) => listing.problem(format!("{path}: its class is unknown: it is not ILSVRC2012_val_<number>")),
     }
 }

@@ -158,10 +158,10 @@ fn list_below(
 ) {
     match fs::canonicalize(join(listing.root, path)) {
         Ok(real) if above.contains(&real) => {
-            return listing.problem(format!("{path}: is a link to a folder above it"));
+            return listing.problem(format!("{path} is a link to a folder above it"));
         }
         Ok(real) => above.push(real),
-        Err(error) => return listing.problem(format!("{path}: cannot be read: {error}")),
+        Err(error) => return listing.problem(format!("{path} cannot be read: {error}")),
     }
     let entries = listing.entries(path);
     let mut others = Vec::new();

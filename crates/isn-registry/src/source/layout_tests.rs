@@ -106,7 +106,7 @@ fn what_archives_lack_or_have_wrong_is_told_at_once() {
     let found = problems(open(root.path()));
     assert_eq!(found.len(), 4, "{found:?}");
     assert!(
-        found[0].ends_with("n01614925.tar/n01622779_7.JPEG: is in the wrong folder: its class is n01622779")
+        found[0].ends_with("n01614925.tar/n01622779_7.JPEG is in the wrong folder: its class is n01622779")
     );
     assert_eq!(found[1], "there is no n01622779.tar in ILSVRC2012_img_train.tar");
     assert!(
@@ -131,7 +131,7 @@ fn a_member_that_is_longer_than_any_image_is_named() {
     let blocks = 1 + length.div_ceil(512) + 2;
     fs::File::options().write(true).open(&path).unwrap().set_len(512 * blocks).unwrap();
     let found = problems(open(root.path()));
-    let why = "val.tar/ILSVRC2012_val_00000128.JPEG: has 536870913 bytes, and an image has at most 536870912";
+    let why = "val.tar/ILSVRC2012_val_00000128.JPEG has 536870913 bytes, and an image has at most 536870912";
     assert!(found[0].ends_with(why), "{found:?}");
 }
 
@@ -466,7 +466,7 @@ mod parquet_files {
                     by its label"
                 ),
                 format!("{at} 2: ILSVRC2012_val_00000128.JPEG is among the train images"),
-                format!("{at} 3: has no image.path, which would be its name"),
+                format!("{at} 3 has no image.path, which would be its name"),
                 format!("{at} 4: 'readme.txt' is not the name of an image"),
                 format!("{at} 5: the name own.JPEG tells no class"),
             ]
@@ -485,7 +485,7 @@ mod parquet_files {
         for cut in [0, 3, 4, 8, bytes.len() / 2, bytes.len() - 9, bytes.len() - 1] {
             fs::write(&path, &bytes[..cut]).unwrap();
             let found = problems(open(root.path()));
-            assert!(found[0].starts_with("data/train-00001-of-00002.parquet: cannot be read: "), "{found:?}");
+            assert!(found[0].starts_with("data/train-00001-of-00002.parquet cannot be read: "), "{found:?}");
         }
         for at in 0..bytes.len() {
             let mut flipped = bytes.clone();

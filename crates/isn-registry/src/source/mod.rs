@@ -160,7 +160,7 @@ struct Holders {
 
 /// What was found in a folder, which may be incomplete.
 #[derive(Debug)]
-pub struct Survey {
+pub(crate) struct Survey {
     /// The images that can be read.
     pub source: Source,
     /// What is missing, damaged or misplaced.
@@ -188,7 +188,7 @@ impl Source {
     ///
     /// # Errors
     /// Those of [`Source::open`].
-    pub fn open_with(
+    pub(crate) fn open_with(
         spec: &SourceSpec,
         root: &Path,
         classes: &[Class],
@@ -225,7 +225,7 @@ impl Source {
     ///
     /// # Errors
     /// [`Error::Io`] or [`Error::Source`] if `root` is not a folder.
-    pub fn survey(
+    pub(crate) fn survey(
         spec: &SourceSpec,
         root: &Path,
         classes: &[Class],
@@ -396,7 +396,7 @@ impl<'r> Listing<'r> {
         let found: Vec<_> = match fs::read_dir(&folder).and_then(Iterator::collect) {
             Ok(found) => found,
             Err(error) => {
-                self.problem(format!("{}: cannot be listed: {error}", shown(path)));
+                self.problem(format!("{} cannot be listed: {error}", shown(path)));
                 return entries;
             }
         };
@@ -420,8 +420,8 @@ impl<'r> Listing<'r> {
                 Ok(kind) if kind.is_dir() || kind.is_file() => {
                     entries.push(Entry { name, is_dir: kind.is_dir() })
                 }
-                Ok(_) => self.problem(format!("{}: is neither a file nor a folder", below(path, &name))),
-                Err(error) => self.problem(format!("{}: cannot be read: {error}", below(path, &name))),
+                Ok(_) => self.problem(format!("{} is neither a file nor a folder", below(path, &name))),
+                Err(error) => self.problem(format!("{} cannot be read: {error}", below(path, &name))),
             }
         }
         entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
@@ -438,7 +438,7 @@ impl<'r> Listing<'r> {
                 position: Position::File,
             }),
             Err(error) => {
-                self.problem(format!("{path}: cannot be read: {error}"));
+                self.problem(format!("{path} cannot be read: {error}"));
                 None
             }
         }
@@ -448,8 +448,7 @@ impl<'r> Listing<'r> {
     fn add_found(&mut self, found: Found, id: String, class: &ClassId, split: Split) {
         let Found { path, len, modified_ns, position } = found;
         if len > MAX_IMAGE_LEN {
-            return self
-                .problem(format!("{path}: has {len} bytes, and an image has at most {MAX_IMAGE_LEN}"));
+            return self.problem(format!("{path} has {len} bytes, and an image has at most {MAX_IMAGE_LEN}"));
         }
         self.images.push(SourceImage { id, class: class.clone(), split, path, len, modified_ns, position });
     }

@@ -7,7 +7,7 @@ use tokio::runtime::Runtime;
 use crate::registry::{Registry, Snapshot, layout};
 use crate::transport;
 use isn_format::digest::Digest;
-use isn_format::error::{Error, Missing, Result};
+use isn_format::error::{Error, Missing, Result, about};
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::{Allowance, Pack};
 use isn_format::recipe::Recipe;
@@ -72,7 +72,8 @@ pub(crate) fn packs_of(
         let pack = Pack::parse(&what, &bytes, images)?;
         allowance.take(&pack, list)?;
         for entry in &pack.entries {
-            let refuse = |why| Err(Error::integrity(&what, format!("image {}: {why}", entry.blake3)));
+            let refuse =
+                |why| Err(Error::integrity(&what, about(format_args!("image {}", entry.blake3), why)));
             match lacking.get_mut(&entry.blake3) {
                 None => return refuse("is not in the version"),
                 Some((length, _)) if entry.length > max_frame_len(*length) => {

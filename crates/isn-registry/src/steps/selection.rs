@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Display;
 
 use crate::registry::Snapshot;
-use isn_format::class::Class;
+use isn_format::class::{Class, ClassId};
 use isn_format::description::has_class;
 use isn_format::digest::Digest;
 use isn_format::error::{Error, Missing, Mistake, Result, count};
@@ -64,9 +64,19 @@ pub(crate) fn check_parts<'a>(
     }
     for class in &selection.classes {
         if !has_class(classes, class) {
-            let missing = Error::not_found(Missing::Class, format!("class {class}"), what);
-            return Err(missing.near(classes.iter().map(|class| &class.id)));
+            return Err(missing_class(what, classes, class.as_str()));
         }
     }
     Ok(())
+}
+
+/// The error that a version has no class of this id. If it is a label, the error says of which ids.
+fn missing_class(what: &dyn Display, classes: &[Class], id: &str) -> Error {
+    let labelled = classes.iter().filter(|class| class.label.to_lowercase() == id.to_lowercase());
+    let labelled: Vec<&ClassId> = labelled.map(|class| &class.id).collect();
+    if labelled.is_empty() {
+        let missing = Error::not_found(Missing::Class, format!("class {id}"), what);
+        return missing.near(classes.iter().map(|class| &class.id));
+    }
+    Error::not_found(Missing::ClassId, id, what).near(labelled)
 }

@@ -49,7 +49,7 @@ pub enum Fate {
 ///
 /// # Errors
 /// [`Error::Refused`] if the log would not accept a statement; [`Error::Exists`] if a file to collect
-/// signatures exists already; also as [`RegistryWriter::open_existing`] and [`OwnLog::append`].
+/// signatures already exists; also as [`RegistryWriter::open_existing`] and [`OwnLog::append`].
 pub fn submit(
     speaker: &Speaker<'_>,
     make: impl FnOnce(&History) -> Result<Vec<Statement>>,
@@ -120,7 +120,7 @@ pub fn missing(history: &History, statement: &Statement, keys: &[PublicKey]) -> 
 /// Returns the file in which a statement collects signatures.
 ///
 /// # Errors
-/// [`Error::Exists`] if it exists already; [`Error::Invalid`] if its folder does not.
+/// [`Error::Exists`] if it already exists; [`Error::Invalid`] if its folder does not.
 pub fn collected_in(statement: &Statement, out: Option<&Path>) -> Result<PathBuf> {
     let file = out.map_or_else(|| PathBuf::from(file_name(statement)), Path::to_path_buf);
     files::check_is_path(&file)?;

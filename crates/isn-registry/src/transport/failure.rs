@@ -65,7 +65,7 @@ pub(super) fn of_status(status: StatusCode) -> NetworkKind {
 pub(super) fn network(url: &str, error: reqwest::Error) -> Error {
     let kind = kind(&error);
     let (why, is_said) = match reason(&error) {
-        Some(_) if error.is_connect() => ("cannot connect".into(), false),
+        Some(_) if error.is_connect() => ("cannot be reached".into(), false),
         _ if error.is_timeout() => ("no answer in time".into(), true),
         Some(reason) => (reason, true),
         None => (error.to_string(), true),

@@ -38,7 +38,7 @@ const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
 
 /// A base URL, and the client that fetches files below it.
-pub struct Http {
+pub(crate) struct Http {
     base: String,
     client: Client,
     token: Option<HeaderValue>,
@@ -57,7 +57,7 @@ impl Http {
     /// # Errors
     /// [`Error::Invalid`] if `base` or the access settings are not valid, or a token would be sent
     /// unencrypted.
-    pub fn new(base: &str, access: &Access) -> Result<Self> {
+    pub(crate) fn new(base: &str, access: &Access) -> Result<Self> {
         let client = client(base, access, |builder| {
             builder
                 .read_timeout(access.timeout)

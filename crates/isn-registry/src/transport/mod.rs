@@ -28,7 +28,7 @@ pub use access::Access;
 use pace::Patience;
 
 /// The return type of an async trait method.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Reads files by their `/`-separated paths in a registry.
 pub trait Transport: Send + Sync {

@@ -12,7 +12,7 @@ use isn_format::error::{Error, Result};
 
 /// What a server's response shows.
 #[derive(Clone, Debug)]
-pub struct Probe {
+pub(crate) struct Probe {
     /// The protocol: `HTTP/1.1` or `HTTP/2.0`.
     pub protocol: String,
     /// The time until the response began, including the connection.

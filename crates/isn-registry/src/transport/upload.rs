@@ -14,7 +14,7 @@ use reqwest::{Body, Client, RequestBuilder, Response, StatusCode};
 
 use super::{Access, failure, http, pace, trace};
 use crate::files;
-use isn_format::error::{Error, NetworkKind, Result};
+use isn_format::error::{Error, Input, NetworkKind, Result};
 
 /// The minimum length of a token that `isn serve` knows, in characters: `openssl rand -hex 16` makes twice as
 /// many.
@@ -196,7 +196,7 @@ fn refused(url: &str, status: StatusCode, words: &[u8]) -> Error {
         StatusCode::FORBIDDEN => Error::Denied { server: url.into(), why },
         StatusCode::CONFLICT => Error::invalid(url, why),
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
-            Error::invalid(url, "does not accept publishing: this server is read-only")
+            Error::invalid(url, "does not accept publishing: this server is read-only").of(Input::ReadOnly)
         }
         status if status.is_server_error() && status != StatusCode::INSUFFICIENT_STORAGE => {
             Error::network(failure::of_status(status), url, why)

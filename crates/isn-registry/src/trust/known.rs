@@ -27,7 +27,7 @@ impl<'a> Known<'a> {
 
     /// Returns the log that a location must show: the one that the user trusts for it, or else the one that
     /// was last seen there. `None` for a new location.
-    pub fn log_of(&self, place: &RegistryId) -> Option<LogKey> {
+    pub(crate) fn log_of(&self, place: &RegistryId) -> Option<LogKey> {
         let trusted = self.trust.get(place).and_then(|trusted| trusted.log.clone());
         trusted.or_else(|| self.logs.log_at(place.as_str()))
     }
@@ -72,13 +72,13 @@ impl<'a> Known<'a> {
 
     /// Returns what is believed about the registry with this log at any location: under this key, or under an
     /// earlier key that, as far as the log was seen, was replaced by this one.
-    pub fn believed_of(&self, log: &LogKey) -> Option<&'a Trusted> {
+    pub(crate) fn believed_of(&self, log: &LogKey) -> Option<&'a Trusted> {
         let mut trusted = self.trust.list().map(|(_, trusted)| trusted);
         trusted.find(|trusted| trusted.log.as_ref().is_some_and(|anchor| self.has_become(anchor, log)))
     }
 
     /// Whether the present key of the log known by `anchor` is `log`, as far as the log was seen.
-    pub fn has_become(&self, anchor: &LogKey, log: &LogKey) -> bool {
+    pub(crate) fn has_become(&self, anchor: &LogKey, log: &LogKey) -> bool {
         anchor == log
             || (anchor.origin() == log.origin()
                 && self.logs.log(anchor).load().is_ok_and(|known| known.replica.history().key() == *log))

@@ -263,7 +263,7 @@ impl TrustStore {
     /// # Errors
     /// [`Error::Invalid`] if there are not that many witnesses; also as [`TrustStore::open`], or if the file
     /// cannot be written.
-    pub fn need_witnesses(&mut self, registry: &RegistryId, needed: usize) -> Result<()> {
+    pub(crate) fn need_witnesses(&mut self, registry: &RegistryId, needed: usize) -> Result<()> {
         self.change(|registries| {
             let trusted = registries.entry(registry.clone()).or_default();
             if needed > trusted.witnesses.len() {
@@ -304,7 +304,7 @@ impl TrustStore {
             };
             if *trusted == before {
                 return Err(Error::not_found(
-                    Missing::Other,
+                    Missing::Trusted,
                     what,
                     format!("the trusted keys of registry {registry}"),
                 ));
@@ -323,7 +323,7 @@ impl TrustStore {
     }
 
     /// Returns the trusted publisher's key of a registry with this fingerprint (`SHA256:…`).
-    pub fn key_by_fingerprint(&self, registry: &RegistryId, fingerprint: &str) -> Option<KeyLine> {
+    pub(crate) fn key_by_fingerprint(&self, registry: &RegistryId, fingerprint: &str) -> Option<KeyLine> {
         let keys = &self.get(registry)?.keys;
         keys.iter().find(|line| line.key.fingerprint() == fingerprint).cloned()
     }

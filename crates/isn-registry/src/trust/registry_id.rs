@@ -9,7 +9,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::url;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Input, Result};
 
 /// The location of a registry in its only spelling: a URL with scheme and host in lower case, without its
 /// default port and without a slash at the end; or the absolute path of a folder, with symlinks resolved as
@@ -41,7 +41,7 @@ impl RegistryId {
     }
 
     /// Whether it is a URL rather than a folder on this machine.
-    pub fn is_remote(&self) -> bool {
+    pub(crate) fn is_remote(&self) -> bool {
         self.0.contains("://")
     }
 }
@@ -67,7 +67,7 @@ impl FromStr for RegistryId {
 }
 
 fn refuse(location: &str, why: impl fmt::Display) -> Error {
-    Error::invalid(format!("registry '{}'", location.escape_debug()), why)
+    Error::invalid(format!("registry '{}'", location.escape_debug()), why).of(Input::Location)
 }
 
 /// Normalises scheme and authority by RFC 3986, section 6.2. The path belongs to the server and stays as it

@@ -225,7 +225,7 @@ fn what_is_no_statement_is_said_to_whom_it_may_be_about() {
     assert_eq!(forged, (Some(name()), Some(version("2.0")), why.to_string()));
     let broken = about(&good.replace("isn/v1", "isn/v9"));
     assert_eq!((broken.0, broken.1), (Some(name()), Some(version("1.0"))));
-    assert!(broken.2.starts_with("is no statement: it line 1 must be"), "{}", broken.2);
+    assert!(broken.2.starts_with("is no statement: line 1 must be"), "{}", broken.2);
     assert_eq!(
         (about("").0, about("").2.as_str()),
         (None, "is no statement: it has no blank line between statement and signatures")
@@ -253,7 +253,7 @@ fn a_revoked_key_counts_before_its_revocation_and_never_after() {
     // Its releases stay, and the other owners continue.
     assert!(history.release(&id("1.0")).is_some());
     history.accepts(&release("1.1"), &[BEN]);
-    let again = "is of a key that entry 2 revoked already";
+    let again = "is of a key that entry 2 already revoked";
     assert_eq!(history.rejects(&revoke(ANNA), &[BEN]), again);
     // It cannot return, either as an owner's key or as a recovery key.
     let names = format!("names {}, which entry 2 revoked", fingerprint(ANNA));

@@ -99,7 +99,7 @@ fn what_is_wrong_is_named_by_row_and_column() {
         assert!(error.starts_with(message), "{error}");
     }
     for (labels, message) in [
-        (&[0, 1][..], "L: has 2 labels, but P has 3 rows, of 2 columns"),
+        (&[0, 1][..], "L has 2 labels, but P has 3 rows, of 2 columns"),
         (&[0, 1, 2], "L: row 2 is 2, but the probabilities have columns 0 to 1"),
         (&[0, -1, 1], "L: row 1 is -1"),
         (&[1, 1, 1], "L: rows 0 to 2 are all 1"),

@@ -47,7 +47,7 @@ pub struct BalanceReport {
 
 impl BalanceReport {
     /// Returns the number of images of a class in all splits.
-    pub fn of_class(&self, class: &ClassId) -> u64 {
+    pub(crate) fn of_class(&self, class: &ClassId) -> u64 {
         self.classes.get(class).map_or(0, |splits| splits.values().sum())
     }
 

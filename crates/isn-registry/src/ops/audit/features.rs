@@ -7,7 +7,7 @@ use crate::audit::onnx::Network;
 use crate::audit::pixels;
 use crate::parallel;
 use crate::progress::{Progress, Unit};
-use isn_format::error::{Error, Mistake, Result, chain};
+use isn_format::error::{Error, Mistake, Result, about, chain};
 use isn_format::pixel_spec::ExifOrientation;
 #[cfg(feature = "onnx")]
 use isn_pixels::Rgb;
@@ -66,7 +66,7 @@ pub(crate) fn of_model(
 /// # Errors
 /// Always [`Error::Invalid`].
 #[cfg(not(feature = "onnx"))]
-pub fn of_model(
+pub(crate) fn of_model(
     _: &Subject,
     model: &std::path::Path,
     _: &ModelOptions,
@@ -111,9 +111,7 @@ fn each(
         |at, row| {
             match row {
                 Ok(row) => values.extend(row),
-                Err(why) => {
-                    mistakes.push(Mistake { line: None, why: format!("{}: {why}", subject.images[at].path) })
-                }
+                Err(why) => mistakes.push(Mistake { line: None, why: about(&subject.images[at].path, why) }),
             }
             progress.advance(1);
             Ok::<(), Error>(())

@@ -15,7 +15,7 @@ pub(super) const SHOWN: usize = 500;
 const MEMBERS: usize = 24;
 
 /// Makes thumbnails: JPEG, with the shortest side at most 160 pixels.
-pub struct Thumbnails(Pipeline);
+pub(crate) struct Thumbnails(Pipeline);
 
 impl Default for Thumbnails {
     fn default() -> Self {
@@ -31,7 +31,7 @@ impl Default for Thumbnails {
 
 impl Thumbnails {
     /// Returns the thumbnail of an image; `None` if it cannot be decoded.
-    pub fn of(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn of(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
         match self.0.build(bytes) {
             Ok(Outcome::Built(built)) => Some(built.bytes),
             _ => None,
@@ -39,7 +39,7 @@ impl Thumbnails {
     }
 
     /// Returns an image of a subject with what is known about it.
-    pub fn figure(&mut self, subject: &Subject, at: usize) -> Figure {
+    pub(crate) fn figure(&mut self, subject: &Subject, at: usize) -> Figure {
         let item = &subject.images[at];
         let mut facts = Vec::new();
         if let Some(class) = &item.class {

@@ -156,7 +156,7 @@ impl Subject {
     }
 
     /// Whether each image is a file of the user's own.
-    pub fn is_folder(&self) -> bool {
+    pub(crate) fn is_folder(&self) -> bool {
         matches!(self.storage, Storage::Folder { .. })
     }
 

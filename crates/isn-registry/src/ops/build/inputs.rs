@@ -69,7 +69,7 @@ impl Inputs {
     /// # Errors
     /// [`Error::Integrity`] if an object is not what its hash says; [`Error::NotFound`] if one is missing;
     /// [`Error::Network`] if the registry does not answer.
-    pub fn of_version(runtime: &Runtime, registry: &Registry, snapshot: &Snapshot) -> Result<Self> {
+    pub(crate) fn of_version(runtime: &Runtime, registry: &Registry, snapshot: &Snapshot) -> Result<Self> {
         let objects = &snapshot.head.manifest.objects;
         let (text, recipe) = recipe_of(runtime, registry, snapshot)?;
         let named = |kind: ObjectKind, object: Option<ObjectRef>| -> Result<Option<Named>> {

@@ -11,7 +11,7 @@ use crate::registry::{MAX_HINT, Registry, Snapshot, build, has_lost_about, layou
 use crate::steps::objects::objects_of;
 use crate::transport;
 use isn_format::digest::Digest;
-use isn_format::error::{At, Error, Result};
+use isn_format::error::{At, Error, Input, Result};
 use isn_format::manifest::Manifest;
 use isn_format::object::{ObjectKind, ObjectRef};
 use isn_format::pack::Pack;
@@ -43,7 +43,8 @@ pub fn check_build(build: &Path) -> Result<()> {
 
 fn open(build: &Path) -> Result<(Registry, ObjectRef)> {
     if files::is_absent(&build.join(MANIFEST_JSON)) {
-        return Err(Error::invalid(build.display(), no_build(build)));
+        let kind = if files::is_absent(build) { Input::Path } else { Input::Other };
+        return Err(Error::invalid(build.display(), no_build(build)).of(kind));
     }
     build::open(build)
 }

@@ -22,7 +22,7 @@ use isn_format::object::ObjectRef;
 
 /// A kind of folder with objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StoreKind {
+pub(crate) enum StoreKind {
     /// A registry, with releases.
     Registry,
     /// A build output, with one version that is not released.
@@ -31,7 +31,7 @@ pub enum StoreKind {
 
 impl StoreKind {
     /// Returns what `path` is.
-    pub fn of(path: &Path) -> Option<Self> {
+    pub(crate) fn of(path: &Path) -> Option<Self> {
         if !files::is_absent(&path.join(layout::REGISTRY_JSON)) {
             Some(StoreKind::Registry)
         } else if !files::is_absent(&path.join(MANIFEST_JSON)) {

@@ -39,7 +39,7 @@ pub(in crate::ops) fn verify(
     let selection = is_partial.then(|| selection_of(root)).flatten();
     let mut noted = |name: &str, sums: Result<Sums>| {
         sums.inspect_err(|e| {
-            let why = chain(e).trim_start_matches(name).trim_start_matches(": ").to_string();
+            let why = chain(e).trim_start_matches(name).trim_start_matches([':', ' ']).to_string();
             faults.push(Fault { path: name.into(), kind: FaultKind::Invalid, why });
         })
     };

@@ -20,7 +20,7 @@ use super::{BUNDLED, Registry};
 use crate::files;
 use crate::transport::{Access, is_bucket};
 use crate::trust::RegistryId;
-use isn_format::error::{Error, Result};
+use isn_format::error::{Error, Input, Result};
 use isn_format::object::ObjectRef;
 
 /// Writes the files of a registry by their `/`-separated paths. A folder store follows no symlink on the way
@@ -103,14 +103,14 @@ pub type Change<'a> = &'a mut dyn FnMut(Option<&[u8]>) -> Result<Option<Vec<u8>>
 pub fn open(location: &str, access: &Access) -> Result<Box<dyn Store>> {
     if location == BUNDLED {
         let why = "is the one inside isn, which is read-only: write ./bundled for a folder of that name";
-        return Err(Error::invalid(format!("registry {location}"), why));
+        return Err(Error::invalid(format!("registry {location}"), why).of(Input::ReadOnly));
     }
     match RegistryId::of_url(location)? {
         None => Ok(Box::new(FolderStore::new(location))),
         Some(id) if is_bucket(id.as_str()) => open_bucket(&id, access),
         Some(_) => {
             let why = "is a web server's: publish to the folder or bucket that it serves";
-            Err(Error::invalid(format!("registry {location}"), why))
+            Err(Error::invalid(format!("registry {location}"), why).of(Input::ReadOnly))
         }
     }
 }

@@ -53,7 +53,7 @@ impl Lister<'_, '_, '_> {
             match name(member).strip_suffix(".tar").filter(|class| is_class(class)) {
                 Some(class) => {
                     if tars.insert(class, member).is_some() {
-                        self.listing.problem(format!("{}: has {class}.tar twice", self.path));
+                        self.listing.problem(format!("{} has {class}.tar twice", self.path));
                     }
                 }
                 None => others.push(member.name.as_str()),

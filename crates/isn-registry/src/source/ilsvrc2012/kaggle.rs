@@ -52,7 +52,7 @@ pub(super) fn check_labels(listing: &mut Listing<'_>, base: &str) {
     for (row, record) in reader.byte_records().enumerate() {
         let line = row + 2;
         let Ok(record) = record else {
-            listing.differing_labels.push(format!("{SOLUTION} line {line}: is not a row of a CSV file"));
+            listing.differing_labels.push(format!("{SOLUTION} line {line} is not a row of a CSV file"));
             continue;
         };
         let field = |at: usize| String::from_utf8_lossy(record.get(at).unwrap_or_default());

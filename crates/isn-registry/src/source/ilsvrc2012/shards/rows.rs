@@ -3,6 +3,7 @@
 use crate::source::parquet::{Row, Shard};
 use crate::source::{Found, Listing, Position, image_stem, join};
 use isn_format::class::Class;
+use isn_format::error::about;
 use isn_format::ilsvrc2012::{VAL_PREFIX, is_class, told_class, wnid_at};
 use isn_format::split::Split;
 
@@ -35,7 +36,7 @@ pub(super) fn list(listing: &mut Listing<'_>, classes: &[Class], path: &str, spl
                 Err(why) => {
                     faults += 1;
                     if faults <= NAMED {
-                        listing.problem(format!("{path} row {}: {why}", row.number));
+                        listing.problem(about(format_args!("{path} row {}", row.number), why));
                     }
                 }
             }
