@@ -12,7 +12,7 @@ use crate::cli::render::path_json;
 use crate::cli::run::{Run, Verb};
 use isn_format::dataset_ref::Name;
 use isn_format::error::{Result, count};
-use isn_format::text::shell_word;
+use isn_format::text::shell_path;
 use isn_registry::ops::init::{InitOptions, InitReport, init};
 use isn_registry::recipe_file::RECIPE_TOML;
 
@@ -53,7 +53,7 @@ fn print(output: &Output, report: &InitReport, source: &Path) {
     let recipe = report.out.join(RECIPE_TOML);
     let (name, version) = (&report.name, report.version);
     let next = [
-        format!("isn build {} --source {}", shell_word(recipe.display()), shell_word(source.display())),
+        format!("isn build {} --source {}", shell_path(&recipe), shell_path(source)),
         "isn key new me".into(),
         format!("isn publish {name}-{version}-build --registry {name}-registry --key me"),
     ];

@@ -25,6 +25,7 @@ use isn_format::rel_path::RelPath;
 use isn_format::source_kind::SourceKind;
 use isn_format::source_spec::{Ids, Names, SourceSpec};
 use isn_format::split::Split;
+use isn_format::text::is_formula;
 
 /// The name of the ledger beside the recipe.
 const LEDGER: &str = "corrections.csv";
@@ -159,6 +160,14 @@ pub fn init(options: &InitOptions<'_>, progress: &dyn Progress) -> Result<InitRe
     let naming = name_images(&source, division.val.is_some());
     let sizes = measure(&source, progress)?;
     warnings.extend(warn(&classes));
+    let formula = source.images.iter().find(|image| is_formula(&image.id));
+    warnings.extend(formula.map(|image| {
+        format!(
+            "no row of a ledger can have an id such as {}, which a spreadsheet would run as a formula: rename the \
+             folder, so that `isn ledger add` can name its images",
+            image.id
+        )
+    }));
     let recipe = text::Text {
         folder: &folder,
         name: &name,
