@@ -1,5 +1,6 @@
 //! `isn init`.
 
+use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -76,8 +77,11 @@ fn print(output: &Output, report: &InitReport, source: &Path) {
     more(&mut text, report.classes.len());
     writeln!(text, "  images   names = {}, size = {}", report.names, report.size);
     writeln!(text, "  split    policy = {}", report.policy);
-    for left in report.left_out.iter().take(SHOWN) {
-        writeln!(text, "  left out {}: {}", left.path, left.why);
+    let mut left_out: Vec<_> = report.left_out.iter().collect();
+    left_out.sort_by_key(|left| Reverse(left.images));
+    for left in left_out.into_iter().take(SHOWN) {
+        let images = left.images.map(|n| format!(" ({})", count(n as usize, "image"))).unwrap_or_default();
+        writeln!(text, "  left out {}{images}: {}", left.path, left.why);
     }
     more(&mut text, report.left_out.len());
     output.warn(&report.warnings);
