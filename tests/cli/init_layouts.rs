@@ -208,6 +208,12 @@ fn what_is_left_out_says_whether_it_has_images() {
     // A folder that is perhaps a split.
     let sandbox = of(&["train/cat", "test/cat", "valdiation/cat"], 3, &[]);
     has(&init(&sandbox).ok().stderr, &["valdiation has folders of classes, as a split has"]);
+    let check = ["source", "check", "My photos", "--recipe", "my-photos-recipe/recipe.toml"];
+    sandbox
+        .isn(&check)
+        .fails(8, "valdiation: has 3 images in folders of classes, and is no folder of a split");
+    fs::rename(sandbox.path("My photos/valdiation"), sandbox.path("My photos/val")).unwrap();
+    sandbox.isn(&check).fails(0, "ok: complete");
 }
 
 #[test]

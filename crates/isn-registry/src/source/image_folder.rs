@@ -11,7 +11,7 @@ use isn_format::source_spec::{Ids, SourceSpec, segments};
 use isn_format::split::Split;
 
 /// Why a folder beside those of splits is left out.
-const NO_SPLIT: &str = "not the folder of a split";
+pub(crate) const NO_SPLIT: &str = "not the folder of a split";
 
 pub(super) fn list(listing: &mut Listing<'_>, spec: &SourceSpec, classes: &[Class]) {
     listing.layout = SourceLayout::ImageFolder;

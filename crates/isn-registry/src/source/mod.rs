@@ -18,6 +18,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub(crate) use self::image_folder::NO_SPLIT;
 pub(crate) use self::listing::{image_stem, is_litter};
 pub use self::tar::Indexes;
 pub(crate) use self::tar::MAX_INDEX;
